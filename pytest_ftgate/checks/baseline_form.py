@@ -136,11 +136,14 @@ def _check(found: Finding, level: str) -> Check:
     if gain is not None:
         strict, other = (show_difference(one, share=gate.share) for one in (gate.comparisons[found.role].gain, gain))
         outcome = f"ignoring it, the gain is {other} instead of {strict} ({found.status} instead of pass)"
+    forms = dict(_forms(found))
     share = f"all {wrong:,} mistakes" if len(found.rows) == wrong else f"{len(found.rows):,} of {wrong:,} mistakes"
-    message = (
-        f"the form of the answers of {opponent(found.role)} decides: {outcome}; "
-        f"{share} are of form: {', '.join(_counted(found))}"
+    kinds = (
+        f"of form: {', '.join(f'{n:,} {form}' for form, n in forms.items())}" if len(forms) > 1 else next(iter(forms))
     )
+    whole = found.rows - found.cut_off
+    shown = f", such as {example_of(gate, found.role, min(whole))}" if whole else ""
+    message = f"the form of {opponent(found.role)}'s answers decides: {outcome}; {share} are {kinds}{shown}"
     return Check(
         "baseline_form",
         found.status if level == "fail" else STATUS_AT[level],
@@ -153,14 +156,11 @@ def _check(found: Finding, level: str) -> Check:
     )
 
 
-def _counted(found: Finding) -> Iterator[str]:
-    """Yield how many mistakes each form costs, the most frequent first, and an answer that is not cut off."""
+def _forms(found: Finding) -> list[tuple[str, int]]:
+    """Return the forms with the number of mistakes that each costs, the most frequent first."""
     counts = {_WORDS.get(one.ignores, _NAMED): len(rows) for one, rows in found.forms.items()}
     counts |= {"cut off": len(found.cut_off)} if found.cut_off else {}
-    yield from (f"{n:,} {form}" for form, n in sorted(counts.items(), key=lambda one: -one[1]))
-    whole = found.rows - found.cut_off
-    if whole:
-        yield f"such as {example_of(found.gate, found.role, min(whole))}"
+    return sorted(counts.items(), key=lambda one: -one[1])
 
 
 def _advice(found: Finding) -> Iterator[str]:

@@ -125,8 +125,8 @@ def form_is_the_skill(gate: Context) -> bool:
 
 
 def answer_after_reasoning(completion: Completion) -> Completion:
-    """Return the answer without reasoning in one of the usual tags."""
-    return without_reasoning(completion, "auto")
+    """Return the answer without reasoning in one of the usual tags, unless reasoning was stripped already."""
+    return completion if completion.original is not None else without_reasoning(completion, "auto")
 
 
 def inside_fence(completion: Completion) -> Completion:
