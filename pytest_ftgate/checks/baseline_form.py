@@ -46,7 +46,7 @@ MOSTLY = 0.5
 _WHOLE = Reading("answers that are cut off", whole=True)
 _WORDS = {REASONING.ignores: "behind reasoning", FENCE.ignores: "in a code fence"}
 _NAMED = "with the right label in another form"
-_LIMITS = ("max_completion_tokens", "max_tokens")
+_LIMITS = ("max_completion_tokens", "max_tokens", "max_output_tokens")
 _LIMIT = 1_000
 _RAISED = 4
 _MOST_LABELS = 20
@@ -180,7 +180,8 @@ def _advice(found: Finding) -> Iterator[str]:
 
 def _raise_limit(spec: ModelSpec, who: str) -> str:
     params = spec.options.get("params") or {}
-    key = next((one for one in _LIMITS if one in params), _LIMITS[0])
+    usual = _LIMITS[-1] if spec.options.get("api") == "responses" else _LIMITS[0]
+    key = next((one for one in _LIMITS if one in params), usual)
     limit = params.get(key)
     if spec.provider == "openai":
         raised = _RAISED * limit if isinstance(limit, int) else _LIMIT
