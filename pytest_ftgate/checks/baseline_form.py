@@ -96,17 +96,19 @@ def findings(gate: Context) -> tuple[Finding, ...]:
 def _finding(gate: Context, role: str) -> Finding | None:
     named = named_label(gate)
     steps = [REASONING, FENCE, *([] if named is None else [named])]
+    lenient = reread(gate, reduce(Reading.also, [*steps, _WHOLE]))
+    status: Status = "fail" if lenient is None else gain_status(lenient.gate, lenient.gate.comparisons[role])
+    if status == "pass":
+        return None
     forms: dict[Reading, frozenset[int]] = {}
     known = frozenset[int]()
     for step, reading in zip(steps, _in_turn(steps), strict=True):
         one = reread(gate, reading)
-        forms[step] = one.improved[role] - known if one is not None else frozenset()
-        known |= forms[step]
-    lenient = reread(gate, reduce(Reading.also, [*steps, _WHOLE]))
-    short = cut_off(changed_run(gate.scored[role].run, REASONING))
-    status: Status = "fail" if lenient is None else gain_status(lenient.gate, lenient.gate.comparisons[role])
-    found = Finding(gate, role, lenient, short, {one: rows for one, rows in forms.items() if rows}, status)
-    return found if status != "pass" and _is_mostly_form(found) else None
+        new = one.improved[role] - known if one is not None else frozenset()
+        forms |= {step: new} if new else {}
+        known |= new
+    found = Finding(gate, role, lenient, cut_off(changed_run(gate.scored[role].run, REASONING)), forms, status)
+    return found if _is_mostly_form(found) else None
 
 
 def _in_turn(steps: list[Reading]) -> Iterator[Reading]:
