@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 FORM_LEAST, FORM_SHARE = 5, 0.5
 NO_ANSWER_LEAST, NO_ANSWER_SHARE = 3, 0.1
-_NO_ANSWER = ("cut_off", "refusal", "missing")
+_NO_ANSWER = ("cut_off", "refusal", "missing", "no_call")
 
 Counts = Mapping[str, int]
 """Numbers of answers by kind, as in :class:`Diagnosis`."""
@@ -49,6 +49,14 @@ def has_format(model: ModelSpec | None) -> bool:
     return model is not None and "response_format" in (model.options.get("params") or {})
 
 
+def tools_advice(role: str) -> str:
+    """Return what to check of a model that calls no tool where one is due."""
+    return (
+        f"Check that the endpoint of the {role} returns tool calls (vLLM: --enable-auto-tool-choice and "
+        "--tool-call-parser), and that the rows of the test set hold tools."
+    )
+
+
 def form_first(diagnosis: Diagnosis) -> Advice | None:
     """Return the advice that would fix most of the candidate's mistakes; None unless most are of form, or no answer."""
     counts = diagnosis.candidate or {}
@@ -58,6 +66,7 @@ def form_first(diagnosis: Diagnosis) -> Advice | None:
         _ask_as_trained(counts): _form(counts),
         _raise_limit("candidate", counts): counts.get("cut_off", 0),
         _ask_again(counts): counts.get("missing", 0),
+        _send_tools("candidate", counts): counts.get("no_call", 0),
     }
     if not _many(diagnosis.baseline, "refusal"):  # else it is the base model that refuses
         fixed[_candidate_refuses(counts)] = counts.get("refusal", 0)
@@ -83,6 +92,8 @@ def form_advice(models: Mapping[str, ModelSpec], diagnosis: Diagnosis) -> Iterat
     for role, counts in (("baseline", before), ("candidate", after)):
         if _many(counts, "cut_off"):
             yield _raise_limit(role, counts)
+        if _many(counts, "no_call"):
+            yield _send_tools(role, counts)
     yield from _refusals(before, after)
     if _many(after, "missing"):
         yield _ask_again(after)
@@ -109,6 +120,14 @@ def _ask_as_trained(counts: Counts) -> Advice:
 def _raise_limit(role: str, counts: Counts) -> Advice:
     text = f"Raise max_completion_tokens (or max_tokens) of the {role}, or ask for shorter answers."
     return Advice("better_prompt", text, f"{_share_of(counts, 'cut_off')} of the {role} are cut off")
+
+
+def _send_tools(role: str, counts: Counts) -> Advice:
+    return Advice(
+        "better_prompt",
+        tools_advice(role),
+        f"{_share_of(counts, 'no_call')} of the {role} call no tool where one is due",
+    )
 
 
 def _candidate_refuses(counts: Counts) -> Advice:

@@ -35,7 +35,7 @@ from pytest_ftgate.checks.readings import (
 from pytest_ftgate.data import expected_text
 from pytest_ftgate.result import STATUS_AT, Check, Status, opponent
 from pytest_ftgate.runs.measure import gains
-from pytest_ftgate.text import plural, show_difference
+from pytest_ftgate.text import show_difference
 
 if TYPE_CHECKING:
     from pytest_ftgate.config import ModelSpec
@@ -45,8 +45,8 @@ MOSTLY = 0.5
 
 _WHOLE = Reading("answers that are cut off", whole=True)
 _WORDS = {REASONING.ignores: "behind reasoning", FENCE.ignores: "in a code fence"}
-_NAMED = "naming the right label among other words"
-_LIMITS = ("max_completion_tokens", "max_tokens")
+_NAMED = "with the right label in another form"
+_LIMITS = ("max_completion_tokens", "max_tokens", "max_output_tokens")
 _LIMIT = 1_000
 _RAISED = 4
 _MOST_LABELS = 20
@@ -96,17 +96,19 @@ def findings(gate: Context) -> tuple[Finding, ...]:
 def _finding(gate: Context, role: str) -> Finding | None:
     named = named_label(gate)
     steps = [REASONING, FENCE, *([] if named is None else [named])]
+    lenient = reread(gate, reduce(Reading.also, [*steps, _WHOLE]))
+    status: Status = "fail" if lenient is None else gain_status(lenient.gate, lenient.gate.comparisons[role])
+    if status == "pass":
+        return None
     forms: dict[Reading, frozenset[int]] = {}
     known = frozenset[int]()
     for step, reading in zip(steps, _in_turn(steps), strict=True):
         one = reread(gate, reading)
-        forms[step] = one.improved[role] - known if one is not None else frozenset()
-        known |= forms[step]
-    lenient = reread(gate, reduce(Reading.also, [*steps, _WHOLE]))
-    short = cut_off(changed_run(gate.scored[role].run, REASONING))
-    status: Status = "fail" if lenient is None else gain_status(lenient.gate, lenient.gate.comparisons[role])
-    found = Finding(gate, role, lenient, short, {one: rows for one, rows in forms.items() if rows}, status)
-    return found if status != "pass" and _is_mostly_form(found) else None
+        new = one.improved[role] - known if one is not None else frozenset()
+        forms |= {step: new} if new else {}
+        known |= new
+    found = Finding(gate, role, lenient, cut_off(changed_run(gate.scored[role].run, REASONING)), forms, status)
+    return found if _is_mostly_form(found) else None
 
 
 def _in_turn(steps: list[Reading]) -> Iterator[Reading]:
@@ -136,10 +138,14 @@ def _check(found: Finding, level: str) -> Check:
     if gain is not None:
         strict, other = (show_difference(one, share=gate.share) for one in (gate.comparisons[found.role].gain, gain))
         outcome = f"ignoring it, the gain is {other} instead of {strict} ({found.status} instead of pass)"
-    message = (
-        f"the form of the answers of {opponent(found.role)} decides: {outcome}; "
-        f"{len(found.rows):,} of its {plural(wrong, 'mistake')} are of form: {', '.join(_counted(found))}"
+    forms = dict(_forms(found))
+    share = f"all {wrong:,} mistakes" if len(found.rows) == wrong else f"{len(found.rows):,} of {wrong:,} mistakes"
+    kinds = (
+        f"of form: {', '.join(f'{n:,} {form}' for form, n in forms.items())}" if len(forms) > 1 else next(iter(forms))
     )
+    whole = found.rows - found.cut_off
+    shown = f", such as {example_of(gate, found.role, min(whole))}" if whole else ""
+    message = f"the form of {opponent(found.role)}'s answers decides: {outcome}; {share} are {kinds}{shown}"
     return Check(
         "baseline_form",
         found.status if level == "fail" else STATUS_AT[level],
@@ -152,14 +158,11 @@ def _check(found: Finding, level: str) -> Check:
     )
 
 
-def _counted(found: Finding) -> Iterator[str]:
-    """Yield how many mistakes each form costs, the most frequent first, and an answer that is not cut off."""
+def _forms(found: Finding) -> list[tuple[str, int]]:
+    """Return the forms with the number of mistakes that each costs, the most frequent first."""
     counts = {_WORDS.get(one.ignores, _NAMED): len(rows) for one, rows in found.forms.items()}
     counts |= {"cut off": len(found.cut_off)} if found.cut_off else {}
-    yield from (f"{n:,} {form}" for form, n in sorted(counts.items(), key=lambda one: -one[1]))
-    whole = found.rows - found.cut_off
-    if whole:
-        yield f"such as {example_of(found.gate, found.role, min(whole))}"
+    return sorted(counts.items(), key=lambda one: -one[1])
 
 
 def _advice(found: Finding) -> Iterator[str]:
@@ -179,7 +182,8 @@ def _advice(found: Finding) -> Iterator[str]:
 
 def _raise_limit(spec: ModelSpec, who: str) -> str:
     params = spec.options.get("params") or {}
-    key = next((one for one in _LIMITS if one in params), _LIMITS[0])
+    usual = _LIMITS[-1] if spec.options.get("api") == "responses" else _LIMITS[0]
+    key = next((one for one in _LIMITS if one in params), usual)
     limit = params.get(key)
     if spec.provider == "openai":
         raised = _RAISED * limit if isinstance(limit, int) else _LIMIT

@@ -7,8 +7,10 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from pytest_ftgate.checks.advice_form import tools_advice
 from pytest_ftgate.data import expected_text
 from pytest_ftgate.errors import MetricError
+from pytest_ftgate.metrics.tool_calls import NO_CALL
 from pytest_ftgate.result import Action, Check, Status, called
 from pytest_ftgate.text import show_value
 
@@ -41,7 +43,7 @@ class Constant:
         answer: the answer to every example.
         value: its value by the deciding metric.
         perfect: whether nothing scores better.
-        n_expected: the number of different outputs that the test set expects.
+        n_expected: the number of different outputs that the test set expects, as the metric reads them.
     """
 
     answer: str
@@ -51,7 +53,7 @@ class Constant:
 
 
 def best_constant(metric: Metric, expected: Sequence[Any]) -> Constant:
-    """Return the best constant answer: the most frequent expected output.
+    """Return the best constant answer: the most frequent expected output, as the metric reads it.
 
     By metrics over all labels another label may score better (F1 of a rare positive label), so the 20 most frequent
     ones are tried. A perfect one (recall of the positive label) is left out where there is another, because no model
@@ -64,10 +66,12 @@ def best_constant(metric: Metric, expected: Sequence[Any]) -> Constant:
     Raises:
         MetricError: the metric cannot score an output that its own test set expects elsewhere.
     """
-    counted = Counter(expected_text(value).strip() for value in expected).most_common()
-    over_labels = metric.kind == "set" and metric.uses_labels
-    tried = [answer for answer, _ in (counted[:_TRIED] if over_labels else counted[:1])]
     bare = metric.bare()
+    texts = [expected_text(value).strip() for value in expected]
+    read = bare.answers_read(texts)
+    counted, written = Counter(read).most_common(), dict(zip(reversed(read), reversed(texts), strict=True))
+    over_labels = metric.kind == "set" and metric.uses_labels
+    tried = [written[answer] for answer, _ in (counted[:_TRIED] if over_labels else counted[:1])]
     constants = [Constant(answer, *_scored(bare, expected, answer), len(counted)) for answer in tried]
     beatable = [one for one in constants if not one.perfect] or constants
     return max(beatable, key=lambda one: one.value if metric.greater_is_better else -one.value)
@@ -129,7 +133,7 @@ class _Standard:
                 continue
             if self._beaten(role) and not throughout:
                 better = self._shown(constant.value)
-                message = f"{self._value(role)}; always answering {_quoted(constant.answer)} scores {better}"
+                message = f"{self._value(role)}; always answering {self._answer} scores {better}"
                 yield self._check("weak_baseline", "pass", role, message)
                 continue
             message = f"{self._value(role)} is no better than {self}"
@@ -145,6 +149,8 @@ class _Standard:
             elif constant.perfect and compares:
                 advice = f"A constant answer is perfect by {self.gate.deciding.name}: use a metric that compares with "
                 advice += f"the expected output, and move this one to require, {otherwise}."
+            elif self.only[role] == NO_CALL and self.gate.deciding.calls_tools:
+                advice = f"{tools_advice(called(role))[:-1]}; {otherwise}."
             else:
                 advice = "Describe the task and every possible answer in the baseline's prompt"
                 advice += f"{_examples(config.baselines[role])}; {otherwise}."
@@ -160,6 +166,8 @@ class _Standard:
             message = f"candidate {self.gate.scored['candidate'].facts.name} {throughout}, "
             message += f"but the test set expects {constant.n_expected:,} different outputs"
             advice = "Check whether most training rows have this output; if not, the training run has collapsed."
+            if self.only["candidate"] == NO_CALL and self.gate.deciding.calls_tools:
+                advice = tools_advice("candidate")
         elif self._may_be_weak and not constant.perfect and not self._beaten("candidate"):
             message = f"{self._value('candidate')} is no better than {self}"
             advice = "Check the training data, and that the candidate is prompted as in its training rows."
@@ -171,7 +179,13 @@ class _Standard:
         return self.gate.config.allow_weak_baseline is not None and self.gate.deciding.compares
 
     def __str__(self) -> str:
-        return f"always answering {_quoted(self.constant.answer)}, which scores {self._shown(self.constant.value)}"
+        return f"always answering {self._answer}, which scores {self._shown(self.constant.value)}"
+
+    @property
+    def _answer(self) -> str:
+        """Return the constant answer in words; of tool calls, as the metric reads it."""
+        metric, answer = self.gate.deciding, self.constant.answer
+        return _read_answer(metric, metric.answers_read([answer])[0] if metric.calls_tools else answer)
 
     def _shown(self, value: float | None) -> str:
         return show_value(value, share=self.gate.share)
@@ -187,7 +201,11 @@ class _Standard:
     def _throughout(self, role: str) -> str | None:
         """Return the finding that a model gave one answer to everything, though the test set expects several."""
         answer = self.only[role]
-        return None if answer is None or self.constant.n_expected == 1 else f"always answers {_quoted(answer)}"
+        return (
+            None
+            if answer is None or self.constant.n_expected == 1
+            else f"always answers {_read_answer(self.gate.deciding, answer)}"
+        )
 
     def _check(self, name: str, status: Status, role: str, message: str, **fields: Any) -> Check:
         value = self.gate.scored[role].facts.value
@@ -222,6 +240,12 @@ def _examples(baseline: ModelSpec) -> str:
     if baseline.provider != "openai":
         return ", with a few examples"
     return "" if "few_shot" in baseline.options else ", and give examples (few_shot: {k: 8})"
+
+
+def _read_answer(metric: Metric, answer: str | None) -> str:
+    """Return an answer in words, as the metric reads it."""
+    said = _quoted(answer or "")
+    return f"{said} (no tool call)" if metric.calls_tools and answer == NO_CALL else said
 
 
 def _quoted(answer: str) -> str:

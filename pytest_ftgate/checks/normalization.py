@@ -25,6 +25,7 @@ from pytest_ftgate.checks.readings import (
     quoted,
     reread,
     strip_line,
+    touches,
     written_metric,
 )
 from pytest_ftgate.result import Check, Status, called, verdict_of
@@ -74,9 +75,12 @@ def finding(gate: Context) -> Check | None:
 def _readings(gate: Context) -> Iterator[Reading]:
     """Yield the readings of which one is proposed, the simplest first."""
     options = list(option_readings(gate))
-    yield REASONING
+    reasons = touches(gate, REASONING)
+    if reasons:
+        yield REASONING
     yield from options
-    yield from (REASONING.also(one) for one in options)
+    if reasons:
+        yield from (REASONING.also(one) for one in options)
     if not form_is_the_skill(gate):
         yield FENCE
 

@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from pytest_ftgate.checks.context import Context
     from pytest_ftgate.data import DataSet
     from pytest_ftgate.metrics import Metric, Scored
+    from pytest_ftgate.models import Prediction
     from pytest_ftgate.runs.runner import Run
 
 Change = Callable[[Completion], Completion]
@@ -47,7 +48,7 @@ _SHOWN = 60
 _MOST_DIFFERENT = 2000
 """Different answers that are searched for a form that they share."""
 
-_JSON, _TEXT = "the JSON around them", "the text around them"
+_JSON, _TEXT = "the JSON around the label", "the text around the label"
 _CASE = ("case", "punctuation")
 _FENCE = re.compile(r"```(?:[\w+.-]*[ \t\r]*\n)?(.*?)```", re.DOTALL)
 _FORM_METRICS = ("format", "command")
@@ -125,19 +126,20 @@ def form_is_the_skill(gate: Context) -> bool:
 
 
 def answer_after_reasoning(completion: Completion) -> Completion:
-    """Return the answer without reasoning in one of the usual tags."""
-    return without_reasoning(completion, "auto")
+    """Return the answer without reasoning in one of the usual tags, unless reasoning was stripped already."""
+    stripped = completion.original is not None or "<" not in completion.text
+    return completion if stripped else without_reasoning(completion, "auto")
 
 
 def inside_fence(completion: Completion) -> Completion:
     """Return the content of the only code fence of an answer; the answer itself if there is none, or several."""
-    found = _FENCE.findall(completion.text)
+    found = _FENCE.findall(completion.text) if "```" in completion.text else []
     content = found[0].strip() if len(found) == 1 else ""
     return replace(completion, text=content) if content else completion
 
 
-REASONING = Reading("reasoning before them", changes=(answer_after_reasoning,))
-FENCE = Reading("the code fence around them", changes=(inside_fence,))
+REASONING = Reading("the reasoning before the answer", changes=(answer_after_reasoning,))
+FENCE = Reading("the code fence around the answer", changes=(inside_fence,))
 
 
 def named_label(gate: Context) -> Reading | None:
@@ -149,9 +151,11 @@ def named_label(gate: Context) -> Reading | None:
 
     def name(completion: Completion) -> Completion:
         label = labels.of(completion.text) or labels.named(completion.text, _MOST_WORDS)
-        return completion if label is None else replace(completion, text=label)
+        if label is None or label == completion.text:
+            return completion
+        return replace(completion, text=label)
 
-    return Reading("other words around the right label", changes=(name,), bare=True)
+    return Reading("words around the right label", changes=(name,), bare=True)
 
 
 # --- options of the metric -----------------------------------------------------------------------------------
@@ -266,6 +270,11 @@ def against(gate: Context, role: str) -> Context:
     return replace(gate, config=config, measured=measured, result=result)
 
 
+def touches(gate: Context, reading: Reading) -> bool:
+    """Return whether a reading changes any answer."""
+    return any(changed_run(one.run, reading) is not one.run for one in gate.scored.values())
+
+
 def cut_off(run: Run) -> frozenset[int]:
     """Return the examples to which an answer is cut off."""
     rows = (
@@ -323,14 +332,17 @@ def _metric(gate: Context, spec: MetricSpec, reading: Reading, test: DataSet) ->
 
 def changed_run(run: Run, reading: Reading) -> Run:
     """Return a run with its answers changed by a reading; the same run where no answer is."""
-    changed = tuple(
-        tuple(
-            one if one.completion is None else replace(one, completion=_changed(one.completion, reading))
-            for one in repeat
-        )
-        for repeat in run.predictions
-    )
-    return run if changed == run.predictions else replace(run, predictions=changed)
+    if not reading.changes:
+        return run
+    changed = tuple(tuple(_changed_prediction(one, reading) for one in repeat) for repeat in run.predictions)
+    same = all(new is old for before, after in zip(run.predictions, changed, strict=True)
+               for old, new in zip(before, after, strict=True))  # fmt: skip
+    return run if same else replace(run, predictions=changed)
+
+
+def _changed_prediction(one: Prediction, reading: Reading) -> Prediction:
+    completion = one.completion and _changed(one.completion, reading)
+    return one if completion is one.completion else replace(one, completion=completion)
 
 
 def _changed(completion: Completion, reading: Reading) -> Completion:

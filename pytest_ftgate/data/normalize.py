@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from pytest_ftgate.data.example import Input, canonical_json
+from pytest_ftgate.data.tool_calls import calls_text
 
 _INSTRUCTIONS = frozenset({"system", "developer"})
 # Unicode's Default_Ignorable_Code_Point: characters without a glyph, which NFKC_Casefold removes.
@@ -67,10 +68,10 @@ def _folded(text: str) -> str:
 
 
 def _text(message: Mapping[str, Any]) -> str:
-    """Return a message's content as text; other parts (images, tool calls) as canonical JSON."""
+    """Return a message's content as text; other parts (images) as canonical JSON, and tool calls without their ids."""
     content = message.get("content")
     parts = [content] if isinstance(content, str) else list(content or ())
-    parts.extend(message.get("tool_calls") or ())
+    parts += [calls_text(message["tool_calls"])] if message.get("tool_calls") else []
     return " ".join(_part_text(part) for part in parts)
 
 

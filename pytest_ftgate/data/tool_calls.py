@@ -67,3 +67,38 @@ def calls_in(answer: str) -> list[dict[str, Any]] | None:
         return canonical_calls(parse_json(text))
     except (ValueError, RecursionError):
         return None
+
+
+def readable_calls(answer: str) -> str:
+    """Return the tool calls of an answer for people, ``get_weather({"city":"Oslo"})``; any other answer as it is."""
+    calls = calls_in(answer)
+    return ", ".join(f"{call['name']}({canonical_json(call['arguments'])})" for call in calls) if calls else answer
+
+
+def names_in(answer: str) -> list[str] | None:
+    """Return the names of the tools that an answer calls, also with unreadable arguments; ``None``: it calls none."""
+    calls = calls_in(answer)
+    if calls is None:
+        try:
+            value = parse_json(answer.strip())
+        except (ValueError, RecursionError):
+            return None
+        calls = [part for part in _functions(value) if isinstance(part.get("name"), str)]
+    return [call["name"] for call in calls] or None
+
+
+def text_beside_calls(answer: str) -> str:
+    """Return the text around the ``<tool_call>`` tags of an answer."""
+    return _TAGGED.sub("", answer).strip() if _TAGGED.search(answer) else ""
+
+
+def declared_tools(tools: Any) -> dict[str, Any]:
+    """Return the parameters of each tool by its name, of a row's ``tools`` in the shape of the OpenAI API."""
+    return {part["name"]: part.get("parameters") for part in _functions(tools) if isinstance(part.get("name"), str)}
+
+
+def _functions(value: Any) -> list[dict[str, Any]]:
+    """Return the functions of untrusted tools or calls; what has another shape is left out."""
+    parts = value if isinstance(value, list) else [value]
+    found = [part.get("function", part) for part in parts if isinstance(part, dict)]
+    return [part for part in found if isinstance(part, dict)]

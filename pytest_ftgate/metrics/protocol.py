@@ -34,6 +34,7 @@ class Metric(ABC):
             together have a value, as for averages over labels.
         low, high: the range of the value, and of the score of one example.
         uses_labels: the expected outputs are labels from a small set.
+        calls_tools: answers are compared as tool calls, and the text of an answer without any is not compared.
         compares: answers are compared with the expected outputs; otherwise any answer may have the best score.
         pairwise: the answers of two models are compared, so one model alone has no score.
         judged: a model or people judge the answers.
@@ -46,6 +47,7 @@ class Metric(ABC):
     high: float = 1.0
     greater_is_better: bool = True
     uses_labels: bool = False
+    calls_tools: bool = False
     compares: bool = True
     pairwise: bool = False
     judged: bool = False

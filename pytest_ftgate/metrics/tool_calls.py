@@ -10,10 +10,11 @@ names alone.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
+from pytest_ftgate.data.example import canonical_json
 from pytest_ftgate.data.strict_json import parse_json
 from pytest_ftgate.data.tool_calls import calls_in, canonical_calls
 from pytest_ftgate.metrics.field_rules import FieldRules, read_rules
@@ -21,6 +22,9 @@ from pytest_ftgate.metrics.options import Options, did_you_mean
 from pytest_ftgate.metrics.protocol import Answers, Kind, Metric, Scored, by_example
 
 NAMES = ("tool_name", "tool_call_exact", "tool_call_f1")
+NO_CALL = "[]"
+"""What is compared of an answer that calls no tool."""
+
 EXTRA = ("wrong", "ignore")
 _ARGUMENTS = ("lists", "normalize", "tolerance")
 
@@ -44,6 +48,7 @@ class ToolCallMetric(Metric):
     extra: str
     ignore_arguments: frozenset[str]
     rules: FieldRules
+    calls_tools = True
 
     def score(self, expected: Sequence[Any], answers: Answers) -> Scored:
         return by_example(self, [_expected_calls(value) for value in expected], answers, self._score)
@@ -51,6 +56,19 @@ class ToolCallMetric(Metric):
     def lenient(self) -> ToolCallMetric | None:
         rules = self.rules.lenient()
         return None if rules is None or self.name == "tool_name" else replace(self, rules=rules)
+
+    def answers_read(self, answers: Iterable[str | None]) -> list[str | None]:
+        """Return the calls of each answer as they are compared: an answer without any is ``[]``."""
+        return [None if answer is None else self._read(answer) for answer in answers]
+
+    def _read(self, answer: str) -> str:
+        calls = calls_in(answer) or []
+        if self.name == "tool_name":
+            made: list[Any] = [call["name"] for call in calls]
+        else:
+            made = [{"name": call["name"], "arguments": self._compared(call)} for call in calls]
+        texts = [canonical_json(call) for call in made]
+        return f"[{','.join(texts if self.order else sorted(texts))}]"
 
     def _score(self, wanted: Sequence[Call], answer: str | None) -> float:
         if answer is None:

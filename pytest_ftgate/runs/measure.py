@@ -264,16 +264,18 @@ def gains(baseline: Measured, candidate: Measured, metric: str) -> np.ndarray[An
 
 def _flip(index: int, baseline: Run, candidate: Measured, metric: str) -> Flip:
     from pytest_ftgate.data import expected_text
+    from pytest_ftgate.data.tool_calls import readable_calls
 
-    example, notes = candidate.run.test_set.examples[index], candidate.scores[metric].notes
+    example, scored = candidate.run.test_set.examples[index], candidate.scores[metric]
+    readable = readable_calls if scored.metric.calls_tools else str
     return Flip(
         id=_short(example.id),
         where=None if example.place is None else str(example.place),
         input=_short(question(candidate.run.test_set, index)),
-        expected=_short(expected_text(example.expected)),
-        baseline=_short(_shown_answer(baseline, index)),
-        candidate=_short(_shown_answer(candidate.run, index)),
-        why=notes[index] if notes else None,
+        expected=_short(readable(expected_text(example.expected))),
+        baseline=_short(readable(_shown_answer(baseline, index))),
+        candidate=_short(readable(_shown_answer(candidate.run, index))),
+        why=scored.notes[index] if scored.notes else None,
     )
 
 

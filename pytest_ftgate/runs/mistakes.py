@@ -11,6 +11,8 @@ from functools import cache, cached_property, partial
 from typing import TYPE_CHECKING, Any
 
 from pytest_ftgate.data import Example, expected_text
+from pytest_ftgate.data.tool_calls import calls_in, canonical_calls, declared_tools, names_in, text_beside_calls
+from pytest_ftgate.metrics.json_schema import breaks_schema
 from pytest_ftgate.result import Confusion, Diagnosis, LabelScore
 
 if TYPE_CHECKING:
@@ -18,8 +20,25 @@ if TYPE_CHECKING:
     from pytest_ftgate.models import Completion
     from pytest_ftgate.runs.measure import Measured
 
+Call = dict[str, Any]
+
 RIGHT = "right"
-KINDS = ("missing", "refusal", "cut_off", "empty", "wrong_format", "unknown_label", "wrong_label", "wrong")
+OF_CALLS = (
+    "no_call",
+    "text_and_call",
+    "unexpected_call",
+    "unknown_tool",
+    "invalid_arguments",
+    "wrong_tool",
+    "wrong_arguments",
+)
+"""Kinds of mistakes of answers that should call tools, or call none."""
+
+KINDS = (
+    *("missing", "refusal", "cut_off", "empty"),
+    *OF_CALLS,
+    *("wrong_format", "unknown_label", "wrong_label", "wrong"),
+)
 """Kinds of mistakes; the first that applies counts: missing, then form, then content."""
 
 OF_FORM = ("empty", "wrong_format", "unknown_label")
@@ -102,7 +121,7 @@ def diagnose(
         fixed=tuple(example.id for example in fixed_examples),
         broken=tuple(examples[i].id for i in broken),
         wrong_in_both=_wrong_in_both(kinds) if candidate is not None else None,
-        recalled=recalled(fixed_examples, examples, list(training)) if candidate is not None else None,
+        recalled=_recalled(metric, fixed_examples, examples, training) if candidate is not None else None,
     )
 
 
@@ -113,9 +132,10 @@ def _kinds(metric: Metric, examples: Sequence[Example], one: Measured, labels: L
     """Return the kind of each answer, ``[repeat][example]``."""
     right = _right(metric, examples, one)
     label_kind = cache(partial(_label_kind, labels=labels)) if labels else None
+    wanted = [_calls_wanted(metric, example) for example in examples]
     return [
         [
-            RIGHT if right[r][i] else _kind(prediction.completion, examples[i].expected, label_kind)
+            RIGHT if right[r][i] else _kind(prediction.completion, examples[i], wanted[i], label_kind)
             for i, prediction in enumerate(repeat)
         ]
         for r, repeat in enumerate(one.run.predictions)
@@ -139,7 +159,12 @@ def _right(metric: Metric, examples: Sequence[Example], one: Measured) -> list[l
     ]
 
 
-def _kind(completion: Completion | None, expected: Any, label_kind: Callable[[str], str] | None) -> str:
+def _kind(
+    completion: Completion | None,
+    example: Example,
+    wanted: Sequence[Call] | None,
+    label_kind: Callable[[str], str] | None,
+) -> str:
     if completion is None:
         return "missing"
     text = completion.text.strip()
@@ -149,9 +174,35 @@ def _kind(completion: Completion | None, expected: Any, label_kind: Callable[[st
         return "cut_off"
     if not text:
         return "empty"
+    if wanted is not None and (of_calls := _call_kind(completion, example, wanted)) is not None:
+        return of_calls
     if label_kind is not None:
         return label_kind(completion.text)
-    return "wrong_format" if _is_container(expected) and not _is_json(text) else "wrong"
+    return "wrong_format" if _is_container(example.expected) and not _is_json(text) else "wrong"
+
+
+def _calls_wanted(metric: Metric, example: Example) -> list[Call] | None:
+    """Return the calls that an example expects; None where its expected output is not about tools."""
+    try:
+        calls = canonical_calls(example.expected)
+    except ValueError:
+        calls = []
+    return calls if calls or metric.calls_tools else None
+
+
+def _call_kind(completion: Completion, example: Example, wanted: Sequence[Call]) -> str | None:
+    """Return what is wrong with the tools that an answer calls; None where it rightly calls none."""
+    names = names_in(completion.text)
+    if names is None:
+        return "no_call" if wanted else None
+    if not wanted:
+        return "text_and_call" if completion.reasoning or text_beside_calls(completion.text) else "unexpected_call"
+    declared, calls = declared_tools(example.fields.get("tools")), calls_in(completion.text)
+    if declared and not declared.keys() >= set(names):
+        return "unknown_tool"
+    if calls is None or any(breaks_schema(declared.get(call["name"]), call["arguments"]) for call in calls):
+        return "invalid_arguments"
+    return "wrong_arguments" if Counter(names) == Counter(call["name"] for call in wanted) else "wrong_tool"
 
 
 def _label_kind(answer: str, labels: Labels) -> str:
@@ -275,6 +326,11 @@ def _wrong_in_both(kinds: Sequence[Sequence[Sequence[str]]]) -> int:
     """Return examples that both models always get wrong."""
     never = [{i for i, answers in enumerate(zip(*one, strict=True)) if RIGHT not in answers} for one in kinds]
     return len(never[0] & never[1])
+
+
+def _recalled(metric: Metric, fixed: Sequence[Example], test: Sequence[Example], training: Iterable[Example]) -> int:
+    """Return :func:`recalled`; none by a metric that does not compare the text of answers."""
+    return 0 if metric.calls_tools else recalled(fixed, test, list(training))
 
 
 def recalled(fixed: Sequence[Example], test: Sequence[Example], training: Sequence[Example]) -> int:

@@ -5,11 +5,14 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Callable, Mapping
+from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
+from endpoint_project import EndpointProject
 from gate_project import Project, check, checks, label, mentions, statuses, write_jsonl, wrong
+from loopback import LoopbackServer, Reply
 
 N = 60
 ACCURATE = {
@@ -58,7 +61,7 @@ def test_cut_off_answers_are_left_out_of_the_gain(project: Project) -> None:
     found = check(project.judge(), "baseline_form")
     assert found["status"] == "fail"
     assert found["observed"] == pytest.approx(0)
-    mentions(found, "30 cut off")
+    mentions(found, "30 of 32", "cut off")
 
 
 def test_nothing_is_left_where_all_answers_are_cut_off(project: Project) -> None:
@@ -119,7 +122,7 @@ def test_json_in_a_fence_is_the_same_json(project: Project) -> None:
     for metric in ("exact_match", "field_f1"):
         found = check(project.judge(metric=metric), "baseline_form")
         assert (found["status"], found["observed"]) == ("fail", 0)
-        mentions(found, "30 of its 30", "in a code fence")
+        mentions(found, "all 30 mistakes", "in a code fence")
 
 
 def test_the_metric_that_is_proposed_ends_it(project: Project) -> None:
@@ -137,3 +140,21 @@ def test_every_baseline_is_looked_at(project: Project) -> None:
     gate = project.judge(baseline=..., baselines={"chatty": "recorded:base.jsonl", "other": "recorded:other.jsonl"})
     found = check(gate, "baseline_form")
     mentions(found, "chatty")
+
+
+def test_the_limit_of_an_endpoint_is_raised_under_its_own_key(tmp_path: Path, server: LoopbackServer) -> None:
+    served = EndpointProject(tmp_path, server)
+    server.answer = lambda body: short(body) if body["model"] == "base" else of(body)
+    gate = served.judge(baseline=served.model("base", params={"max_tokens": 500}), evidence="observed")
+    found = check(gate, "baseline_form")
+    assert (found["status"], round(found["observed"], 3)) == ("fail", 0)
+    mentions(found, "all 30", "cut off", "params: {max_tokens: 2000}")
+
+
+def of(body: dict[str, Any]) -> str:
+    return label(int(body["messages"][-1]["content"].split()[-1]))
+
+
+def short(body: dict[str, Any]) -> str | Reply:
+    number = int(body["messages"][-1]["content"].split()[-1])
+    return Reply("The customer asks about", finish_reason="length") if number % 2 else of(body)

@@ -52,3 +52,14 @@ def test_a_form_that_hides_no_right_answer_decides_nothing(project: Project) -> 
     gate = project.judge()
     assert gate["verdict"] == "fail"
     assert not [one for one in gate["checks"] if one["name"] == "normalization"]
+
+
+def test_a_fence_around_json_is_the_headline(project: Project) -> None:
+    project.test_set(N, expected=lambda i: {"intent": label(i), "number": i})
+    for file, form, right in (("base.jsonl", "{}", 40), ("ft.jsonl", "```json\n{}\n```", 56)):
+        texts = [json.dumps({"intent": label(i) if i < right else wrong(i), "number": i}) for i in range(N)]
+        rows = [{"id": f"t{i}", "output": form.format(text)} for i, text in enumerate(texts)]
+        write_jsonl(project.path / file, rows)
+    gate = project.judge(metric="exact_match")
+    first = next(one for one in gate["checks"] if one["status"] == "fail")
+    assert (first["name"], round(first["observed"], 3)) == ("normalization", 0.267)

@@ -68,7 +68,7 @@ def test_the_page_shows_the_answer_and_unfolds_the_reasoning(project: Project) -
     page = Page((project.path / "report.html").read_text(encoding="utf-8"))
     (rows,) = page.data
     texts = {row[0]: row[5] for row in rows}
-    assert texts["t5"][0] == "shipping"
-    assert "What is it about?" in json.dumps(texts["t5"])
+    assert texts["test.jsonl:6"][0] == "shipping"
+    assert "What is it about?" in json.dumps(texts["test.jsonl:6"])
     assert [row[4][3] for row in rows] == [""] * N
     assert "reasoning" in page.text

@@ -56,7 +56,8 @@ def long_rows(inputs: Sequence[Input], outputs: Sequence[str], limit: int) -> di
 
 
 def _tokens(given: Input, output: str) -> int:
-    texts = [given] if isinstance(given, str) else [str(message.get("content") or "") for message in given]
+    keys = ("content", "tool_calls")
+    texts = [given] if isinstance(given, str) else [str(message.get(key) or "") for message in given for key in keys]
     return (sum(_bytes(text) for text in texts) + _bytes(output)) // _BYTES_PER_TOKEN
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from itertools import islice
+from functools import cache
 
 from pytest_ftgate.data.strict_json import parse_json
 
@@ -13,7 +13,6 @@ HARDLY = 5
 """A label of the test set with fewer training rows than this is reported."""
 
 _ROWS_PER_LABEL = 5
-_INSPECTED = 20
 
 
 @dataclass(frozen=True)
@@ -41,19 +40,21 @@ class Labels:
 def compare_labels(training: Sequence[str], test: Sequence[str]) -> Labels:
     """Compare the labels of both sets.
 
-    Blank outputs are not labels, and neither are JSON objects and lists; the first ``_INSPECTED`` outputs decide that.
-    Other outputs are labels if both sets together have at most two distinct ones, or at most half as many as rows: free
-    text rarely repeats. Labels are counted if the training set has at most two, or ``_ROWS_PER_LABEL`` rows for each on
-    average. A test set with only blank outputs leaves no label untested.
+    Blank outputs are not labels, and neither are JSON objects and lists, such as tool calls; where these are most of
+    the outputs, the others are no labels either. Otherwise they are labels if both sets together have at most two
+    distinct ones, or at most half as many as rows: free text rarely repeats. Labels are counted if the training set has
+    at most two, or ``_ROWS_PER_LABEL`` rows for each on average. A test set with only blank outputs leaves no label
+    untested.
 
     Args:
         training: outputs of the training set as stripped text.
         test: outputs of the test set as stripped text.
     """
-    counts = Counter(output for output in training if output)
-    in_test = {output for output in test if output}
-    inspected = list(islice(counts or in_test, _INSPECTED))
-    if inspected and all(map(_is_structured, inspected)):
+    plain = cache(lambda output: bool(output) and not _is_structured(output))
+    filled = sum(map(bool, training)) + sum(map(bool, test))
+    training, test = ([output for output in outputs if plain(output)] for outputs in (training, test))
+    counts, in_test = Counter(training), set(test)
+    if 2 * (len(training) + len(test)) < filled:
         return Labels()
     if len(counts.keys() | in_test) > max(2, (len(test) + len(training)) // 2):
         return Labels()
@@ -67,11 +68,11 @@ def compare_labels(training: Sequence[str], test: Sequence[str]) -> Labels:
 
 
 def _is_structured(output: str) -> bool:
-    """Return whether the output is a JSON object or list, as in extraction."""
+    """Return whether the output is a JSON object or a list of them, as in extraction and tool calls."""
     if not output.startswith(("{", "[")):
         return False
     try:
-        parse_json(output)
+        value = parse_json(output)
     except ValueError:
         return False
-    return True
+    return isinstance(value, dict) or all(isinstance(part, dict) for part in value)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -210,3 +211,43 @@ def test_a_large_set_of_labels_is_tested_several_times_each(tested: int, found: 
 def test_an_object_is_not_recalled() -> None:
     training = [*TAUGHT, Example("x", "q", {"city": "New York"})]
     assert counted([Example("t", "where?", {"city": "New York"})], training) == 0
+
+
+WEATHER = {"name": "weather", "arguments": {"city": "Oslo"}}
+TOOLS = [
+    {"type": "function", "function": {"name": "weather", "parameters": {"required": ["city"], "type": "object"}}},
+    {"type": "function", "function": {"name": "alarm"}},
+]
+CALLS: list[tuple[Any, Answer, str]] = [  # expected, answer, kind
+    ([WEATHER], "I will look it up.", "no_call"),
+    ("Hello!", json.dumps([WEATHER]), "unexpected_call"),
+    ("Hello!", Completion(json.dumps([WEATHER]), reasoning="Hello!"), "text_and_call"),
+    ("Hello!", f"Hello! <tool_call>{json.dumps(WEATHER)}</tool_call>", "text_and_call"),
+    ([WEATHER], json.dumps([{**WEATHER, "name": "forecast"}]), "unknown_tool"),
+    ([WEATHER], json.dumps([{**WEATHER, "arguments": {"town": "Oslo"}}]), "invalid_arguments"),
+    ([WEATHER], json.dumps([{**WEATHER, "arguments": "{broken"}]), "invalid_arguments"),
+    ([WEATHER], json.dumps([{**WEATHER, "name": "alarm"}]), "wrong_tool"),
+    ([WEATHER], json.dumps([WEATHER, WEATHER]), "wrong_tool"),
+    ([WEATHER], json.dumps([{**WEATHER, "arguments": {"city": "Rome"}}]), "wrong_arguments"),
+    ([WEATHER], Completion("[", finish="cut_off"), "cut_off"),
+    ([WEATHER], json.dumps([WEATHER]), "right"),
+]
+
+
+@pytest.mark.parametrize(("expected", "answer", "kind"), CALLS)
+def test_kinds_of_mistakes_with_tools(expected: Any, answer: Answer, kind: str) -> None:
+    metric = "tool_call_exact" if isinstance(expected, str) else "exact_match"  # by which a call is a JSON value
+    wanted = [expected, [{"name": "alarm", "arguments": {}}]]
+    made = metric_of(wanted, metric)
+    one = answered(made, wanted, [answer, json.dumps(wanted[1])])
+    examples = [replace(example, fields={"tools": TOOLS}) for example in one.run.test_set.examples]
+    found = diagnose(made, examples, (), one, None).baseline
+    assert found == ({"right": 2} if kind == "right" else {"right": 1, kind: 1})
+
+
+def test_the_text_beside_tools_is_not_known_by_heart() -> None:
+    wanted: list[Any] = [f"Anna Smith number {i}" for i in range(6)] + [[WEATHER]]
+    made = metric_of(wanted, "tool_call_exact")
+    models = [answered(made, wanted, [answer] * 7) for answer in (json.dumps([WEATHER]), "Anna Smith")]
+    examples = models[0].run.test_set.examples
+    assert diagnose(made, examples, examples, *models).recalled == 0

@@ -235,8 +235,8 @@ def test_what_changed_is_readable_without_a_script_and_all_is_in_the_data():
     assert len(data) == 1000
     assert [one[3] for one in data] == ["broken"] * 250 + ["fixed"] * 250 + ["wrong"] * 250 + ["right"] * 250
     assert data[0] == ["t3", "question 3", "refund", "broken",
-                       ["refund", "right", "right · 250 ms · 3 tokens"],
-                       ["refund", "wrong", "wrong · 250 ms · 3 tokens"]]  # fmt: skip
+                       ["refund", "right", "right · 250 ms · 3 tokens", ""],
+                       ["refund", "wrong", "wrong · 250 ms · 3 tokens", ""]]  # fmt: skip
 
 
 def test_where_nothing_changed_some_others_are_shown():

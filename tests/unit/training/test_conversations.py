@@ -29,6 +29,11 @@ def test_in_order(messages):
     assert chat_errors([messages]) == {}
 
 
+def test_tool_calls_count_as_tokens():
+    call = {"role": "assistant", "tool_calls": [{"function": {"name": "mail", "arguments": "x" * 4000}}]}
+    assert long_rows([(*turns("user"), call, *turns("tool"))], ["sent"], 1000).keys() == {0}
+
+
 OUT_OF_ORDER = {
     "instructions": [turns("user", "system"), turns("user", "assistant", "system", "user")],
     "user": [turns("user", "user"), turns("system"), turns("system", "assistant")],

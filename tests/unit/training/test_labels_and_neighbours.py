@@ -29,6 +29,11 @@ def test_json_objects_are_no_labels_and_a_label_in_brackets_is_one():
     assert marked.only_in_test == ("invoice",)
 
 
+def test_what_is_said_beside_tool_calls_is_no_label():
+    calls = [f'[{{"arguments":{{"room":{n}}},"name":"light"}}]' for n in range(60)]
+    assert compare_labels([*calls, *["You are welcome!"] * 20], [*calls[:10], "Sorry, I cannot."]) == Labels()
+
+
 def test_balanced_labels_have_a_ratio_of_one():
     assert compare_labels(["a", "b"] * 20, ["a"]).imbalance == 1
     assert compare_labels(["", ""], [""]).imbalance is None
