@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from math import isfinite
 from typing import TYPE_CHECKING
 
 from pytest_ftgate.checks.freshness.models import check_name
@@ -56,6 +57,8 @@ def _unverified(gate: Context, role: str, who: str, weights: Weights) -> Iterato
     why = f"GET {endpoint.base_path}/models does not identify them"
     if gate.surroundings.offline:
         why = "--ftgate-offline forbids to ask it"
+    elif isfinite(weights.standing.proven_since):
+        why = "it was not asked when they were made"
     message = (
         f"{who}: {plural(n, 'answer')} from the store (the oldest {age} old) may come from other weights than "
         f"{endpoint.where} serves now: {why}"
