@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 Said = Mapping[str, Any]
 """What an endpoint says of a model, as far as it is about the weights; empty: nothing."""
 
-LATEST_S = 10.0
+LATEST_S = 5.0
 """Seconds within which the endpoint must have described its models."""
 
 TICK_S = 1.1  # after which a time of the request, in whole seconds, has changed
