@@ -37,12 +37,14 @@ def check(gate: Context) -> Iterator[Check]:
     known: set[tuple[str, str]] = set()
     for role, run in gate.all_runs():
         weights = run.model.weights
-        if weights is None or (name := (weights.endpoint.base_url, weights.endpoint.model)) in known:
+        if weights is None or (weights.endpoint.base_url, weights.endpoint.model) in known:
             continue
+        judged = role in gate.models
+        who = f"{called(role) if judged else 'judge'} {excerpt(weights.endpoint.model)}"
+        name = check_name("weights", role) if judged else f"weights_{role}"
         for message, n, advice in remarks(weights, now=gate.now, offline=gate.surroundings.offline):
-            known.add(name)
-            message = f"{called(role)} {excerpt(weights.endpoint.model)}: {message}"
-            yield Check(check_name("weights", role), "warning", message, observed=n, advice=advice)
+            known.add((weights.endpoint.base_url, weights.endpoint.model))
+            yield Check(name, "warning", f"{who}: {message}", observed=n, advice=advice)
 
 
 def remarks(weights: Weights, *, now: float, offline: bool) -> Iterator[Remark]:
