@@ -39,9 +39,9 @@ def check(gate: Context) -> Iterator[Check]:
         weights = run.model.weights
         if weights is None or (weights.endpoint.base_url, weights.endpoint.model) in known:
             continue
-        judged = role in gate.models
-        who = f"{called(role) if judged else 'judge'} {excerpt(weights.endpoint.model)}"
-        name = check_name("weights", role) if judged else f"weights_{role}"
+        compared = role in gate.models
+        who = f"{called(role) if compared else 'judge'} {excerpt(weights.endpoint.model)}"
+        name = check_name("weights", role) if compared else f"weights_{role}"
         for message, n, advice in remarks(weights, now=gate.now, offline=gate.surroundings.offline):
             known.add((weights.endpoint.base_url, weights.endpoint.model))
             yield Check(name, "warning", f"{who}: {message}", observed=n, advice=advice)
