@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
+from time import time
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -130,6 +131,7 @@ def evaluator(request: pytest.FixtureRequest, session: GateSession) -> Callable[
 
 
 def _evaluate(keys: Mapping[str, Any], request: pytest.FixtureRequest, session: GateSession) -> Run:
+    from pytest_ftgate.checks.freshness.weights import remarks
     from pytest_ftgate.checks.training_set import check_test_set
     from pytest_ftgate.config import Layer, resolve_gate
     from pytest_ftgate.gate.metrics import build_metrics
@@ -149,6 +151,9 @@ def _evaluate(keys: Mapping[str, Any], request: pytest.FixtureRequest, session: 
         refuse_judged(one, "measured by ftgate_evaluate", source=str(source))
     model = build_settled(config.candidate, _surroundings(services), services.hook)
     (run,) = run_models([Job(model, test)], stores=services.stores, offline=services.offline, budget=services.budget)
+    if model.weights is not None and services.tell is not None:
+        for message, _, advice in remarks(model.weights, now=time(), offline=services.offline):
+            services.tell(". ".join(filter(None, (f"ftgate_evaluate, {model.name}: {message}", advice))))
     missing = [prediction for repeat in run.predictions for prediction in repeat if prediction.completion is None]
     if run.fatal is not None:
         raise run.fatal

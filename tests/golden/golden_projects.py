@@ -462,9 +462,9 @@ def aged(pytester: pytest.Pytester, server: LoopbackServer) -> Project:
     project.run()
     with closing(sqlite3.connect(project.path / ".ftgate/predictions.sqlite3")) as store, store:
         store.execute("UPDATE predictions SET created_at = created_at - ?", (100 * DAY_S,))
-        for name, text in store.execute("SELECT name, text FROM notes WHERE name LIKE 'green: %'").fetchall():
+        for name, text in store.execute("SELECT name, text FROM notes").fetchall():
             kept = json.loads(text)
-            kept |= {at: kept[at] - 100 * DAY_S for at in ("judged_at", "measured_at")}
+            kept |= {at: kept[at] - 100 * DAY_S for at in ("judged_at", "measured_at", "asked_since") if at in kept}
             store.execute("UPDATE notes SET text = ? WHERE name = ?", (json.dumps(kept), name))
     project.gate_test(max_age_days=90, candidate=project.model("ft", revision="2"))
     now = server.answer

@@ -116,6 +116,7 @@ def many(pytester: pytest.Pytester) -> Iterator[EndpointProject]:
             project.file(f"test_{number}.py", MODULE)
         project.file("test_scoped.py", SCOPED.format(mark=project.mark()))
         project.file("pytest.ini", "[pytest]\nftgate_required = all\n")
+        server.models = {name: {"created": 1} for name in ("base", "ft", "told")}
         server.answer = Meeting(server)
         yield project
 

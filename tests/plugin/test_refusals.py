@@ -112,6 +112,30 @@ def test_one_refused_example_is_its_own_failure(http: EndpointProject, status: i
     mentions(check(gate, "candidate_predictions"), "test.jsonl:8", str(status))
 
 
+@pytest.mark.parametrize("content", [{"text": "refund"}, [{"type": "image_url"}], None])
+def test_answers_that_cannot_be_read_end_the_run_unrepeated(http: EndpointProject, content: Any) -> None:
+    body = {"choices": []} if content is None else {"choices": [{"message": {"content": content}}]}
+    candidate_gets(http, Reply(body=body))
+    gate = http.judge(candidate=http.model("ft", retries=5, concurrency=1))
+    found = check(gate, "candidate_predictions")
+    mentions(found, "not a chat completion", f"{N} of {N}")
+    assert "Run again" not in found["advice"]
+    assert asked(http, "ft") == 5
+
+
+def test_one_answer_that_cannot_be_read_is_its_own_failure(http: EndpointProject) -> None:
+    odd = Reply(body={"choices": []})
+    http.server.answer = lambda body: odd if (body["model"], index_of(body)) == ("ft", 0) else answer(body)
+    gate = http.judge(candidate=http.model("ft", retries=5))
+    assert (gate["candidate"]["n_scored"], asked(http, "ft")) == (N - 1, N)
+
+
+def test_a_body_that_breaks_off_is_asked_for_again(http: EndpointProject) -> None:
+    broken = iter([Reply("refund", cut_at=20), Reply(body='{"choices": [{"mess')])
+    http.server.answer = lambda body: next(broken, answer(body)) if body["model"] == "ft" else answer(body)
+    assert http.judge(candidate=http.model("ft", retries=1))["verdict"] == "pass"
+
+
 def test_a_refused_connection_ends_the_run_after_the_first_questions(http: EndpointProject) -> None:
     with socket.create_server(("127.0.0.1", 0)) as closed:
         port = closed.getsockname()[1]

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import sqlite3
 import time
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -98,6 +100,16 @@ def test_without_a_description_answers_of_earlier_sessions_are_used_with_a_warni
     assert gate["verdict"] == "pass"
 
 
+def test_the_warning_tells_the_age_of_the_oldest_answer(http: EndpointProject) -> None:
+    http.server.models = None
+    again(http)
+    with closing(sqlite3.connect(http.path / ".ftgate" / "predictions.sqlite3")) as store, store:
+        store.execute("UPDATE predictions SET created_at = created_at - 3 * 86400")
+    gate, asked = again(http)
+    assert asked == 0
+    mentions(check(gate, "weights_candidate"), "3 days", str(N))
+
+
 def test_without_a_description_another_training_set_asks_anew(http: EndpointProject) -> None:
     http.server.models = None
     again(http)
@@ -179,6 +191,15 @@ def test_each_checkpoint_of_a_parametrized_fixture_is_asked(pytester: pytest.Pyt
     http.run()
     assert sum(body["model"] == "ft" for body in server.bodies) == 2 * N
     assert sum(body["model"] == "base" for body in server.bodies) == N
+
+
+def test_ftgate_evaluate_tells_it_at_the_end_of_the_session(pytester: pytest.Pytester, server: LoopbackServer) -> None:
+    http = EndpointProject(pytester, server)
+    server.models = None
+    pytester.makepyfile(f"def test(ftgate_evaluate):\n    ftgate_evaluate({http.model('ft')!r}, 'test.jsonl')\n")
+    for told in (False, True):
+        lines = http.run().outlines
+        assert any("revision" in line and "ft" in line for line in lines) is told
 
 
 def served(http: EndpointProject, name: str, **keys: Any) -> dict[str, Any]:

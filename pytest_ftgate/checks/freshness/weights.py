@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import TYPE_CHECKING
+from math import isfinite
+from typing import TYPE_CHECKING, NamedTuple
 
 from pytest_ftgate.checks.freshness.models import check_name
 from pytest_ftgate.result import Check, called
@@ -17,53 +18,58 @@ _PIN = (
     "Set revision on the model: a name for its weights, such as revision: step-1000, to be changed with them. Or ask "
     "again with --ftgate-cache=refresh."
 )
+_ONLINE = (
+    "Run without --ftgate-offline, so that the endpoint is asked which weights it serves, or commit recordings "
+    "(--ftgate-report=recordings:FOLDER). A revision on the model names its weights."
+)
+
+
+class Remark(NamedTuple):
+    """Hold what is to be said about stored answers of one model: the number of them, and what to do."""
+
+    message: str
+    n: int
+    advice: str | None = None
 
 
 def check(gate: Context) -> Iterator[Check]:
-    """Yield a warning for stored answers that were asked anew, and for those that nothing proves to hold."""
+    """Yield a warning for stored answers that were not used, and for those that nothing proves to hold."""
     known: set[tuple[str, str]] = set()
     for role, run in gate.all_runs():
         weights = run.model.weights
-        if weights is None or (name := (weights.endpoint.base_url, weights.endpoint.model)) in known:
+        if weights is None or (weights.endpoint.base_url, weights.endpoint.model) in known:
             continue
-        if weights.outdated or weights.unverified:
-            known.add(name)
-            who = f"{called(role)} {excerpt(weights.endpoint.model)}"
-            yield from _asked_anew(role, who, weights)
-            yield from _unverified(gate, role, who, weights)
+        compared = role in gate.models
+        who = f"{called(role) if compared else 'judge'} {excerpt(weights.endpoint.model)}"
+        name = check_name("weights", role) if compared else f"weights_{role}"
+        for message, n, advice in remarks(weights, now=gate.now, offline=gate.surroundings.offline):
+            known.add((weights.endpoint.base_url, weights.endpoint.model))
+            yield Check(name, "warning", f"{who}: {message}", observed=n, advice=advice)
 
 
-def _asked_anew(role: str, who: str, weights: Weights) -> Iterator[Check]:
-    n = len(weights.outdated)
-    if not n:
-        return
-    standing = weights.standing
-    if standing.reason == "training":
-        why = "the training set has changed since they were made, and the endpoint says nothing of its weights"
-    elif standing.note is not None and standing.note.before:
-        why = f"the endpoint describes other weights since {timestamp(standing.since)}: {_differences(standing.note)}"
-    else:
-        why = "the endpoint did not describe its weights when they were made"
-    message = f"{who}: {plural(n, 'stored answer')} not used, because {why}"
-    yield Check(check_name("weights", role), "warning", message, observed=n)
+def remarks(weights: Weights, *, now: float, offline: bool) -> Iterator[Remark]:
+    """Yield what is to be said about the stored answers of a model, once it has run."""
+    standing, endpoint, n = weights.standing, weights.endpoint, len(weights.outdated)
+    if n:
+        if standing.reason == "training":
+            why = "the training set has changed since, and nothing tells whether the model has"
+        elif standing.note is not None and standing.note.before:
+            why = f"the endpoint describes other weights since {timestamp(standing.since)}: {_changes(standing.note)}"
+        else:
+            why = "the endpoint did not describe its weights when they were made"
+        yield Remark(f"{plural(n, 'stored answer')} not used, because {why}", n)
+    if n := len(weights.unverified):
+        age = show_age(max(0.0, now - min(weights.unverified.values())))
+        why = f"GET {endpoint.base_path}/models does not identify its weights"
+        if offline:
+            why = "--ftgate-offline forbids to ask it"
+        elif isfinite(standing.proven_since):
+            why = "it was not asked for its weights when they were made"
+        what = f"{plural(n, 'stored answer')}, the oldest {age} old, may come from other weights than {endpoint.where}"
+        yield Remark(f"{what} serves now: {why}", n, _ONLINE if offline else _PIN)
 
 
-def _unverified(gate: Context, role: str, who: str, weights: Weights) -> Iterator[Check]:
-    n, endpoint = len(weights.unverified), weights.endpoint
-    if not n:
-        return
-    age = show_age(max(0.0, gate.now - min(weights.unverified.values())))
-    why = f"GET {endpoint.base_path}/models does not identify them"
-    if gate.surroundings.offline:
-        why = "--ftgate-offline forbids to ask it"
-    message = (
-        f"{who}: {plural(n, 'answer')} from the store (the oldest {age} old) may come from other weights than "
-        f"{endpoint.where} serves now: {why}"
-    )
-    yield Check(check_name("weights", role), "warning", message, observed=n, advice=_PIN)
-
-
-def _differences(note: Note) -> str:
+def _changes(note: Note) -> str:
     names = [name for name in {**note.before, **note.said} if note.before.get(name) != note.said.get(name)]
     return ", ".join(f"{name} {_shown(note.before, name)} -> {_shown(note.said, name)}" for name in names)
 

@@ -245,7 +245,8 @@ class BatchedModel(Delegate):
         return brings_any and batch.status != "failed" and self._is_wanted(batch.created_at)
 
     def _is_wanted(self, created_at: float) -> bool:
-        return self._newer_than is None or created_at >= self._newer_than
+        weights = self._live.weights
+        return created_at >= max(self._newer_than or 0.0, weights.standing.since if weights is not None else 0.0)
 
     def _refused(self, batch: Batch, n: int) -> ModelError:
         for_now = bool(batch.codes & _FOR_NOW)

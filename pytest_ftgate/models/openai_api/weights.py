@@ -6,7 +6,6 @@ import hashlib
 import json
 import re
 import time
-from asyncio import TimeoutError as LoopTimeoutError
 from asyncio import sleep, wait_for
 from collections.abc import Collection, Mapping
 from contextlib import suppress
@@ -25,7 +24,7 @@ if TYPE_CHECKING:
 Said = Mapping[str, Any]
 """What an endpoint says of a model, as far as it is about the weights; empty: nothing."""
 
-LATEST_S = 10.0
+LATEST_S = 5.0
 """Seconds within which the endpoint must have described its models."""
 
 TICK_S = 1.1  # after which a time of the request, in whole seconds, has changed
@@ -47,13 +46,15 @@ class Note:
 
     Attributes:
         said: what the endpoint said of the model.
-        since: when it first said so, in seconds since the epoch; answers from before do not hold.
+        since: when it changed what it says, in seconds since the epoch; answers from before do not hold.
+        asked_since: when it first said so, for all that is known.
         before: what it said until then.
         volatile: the names of facts that differ from request to request.
     """
 
     said: Said
     since: float
+    asked_since: float
     before: Said = field(default_factory=dict)
     volatile: tuple[str, ...] = ()
 
@@ -65,22 +66,21 @@ class Standing:
     Attributes:
         since: answers from before this time (seconds since the epoch) do not.
         reason: why not: the endpoint describes other ``weights``, or the ``training`` set has changed.
-        verified: the endpoint says that it serves the weights that gave the others.
+        proven_since: those from then on hold because the endpoint identifies their weights.
         note: what is remembered; ``None``: nothing yet.
     """
 
     since: float
     reason: Literal["weights", "training"] = "weights"
-    verified: bool = False
+    proven_since: float = float("inf")
     note: Note | None = None
 
 
 class Weights:
     """Decide which stored answers of one model hold. The endpoint is asked at most once, and never offline.
 
-    Answers from before the endpoint began to describe the model as it does now do not hold. Where its description does
-    not identify the weights, answers of earlier sessions hold if the training set is the same; they are counted in
-    ``unverified``.
+    Answers from before the endpoint changed its description of the model do not hold. Where the description does not
+    identify the weights, answers of earlier sessions hold if the training set is the same; they are in ``unverified``.
 
     Args:
         spec: the model as written, with its name at the endpoint.
@@ -115,10 +115,9 @@ class Weights:
     def holding(self, stored: Mapping[str, Prediction]) -> dict[str, Prediction]:
         """Return the stored answers that hold, and count the others. Raises :class:`StoreError`."""
         times = {key: one.created_at or 0.0 for key, one in stored.items()}
-        since, verified = self.standing.since, self.standing.verified
+        since, proven_since = self.standing.since, self.standing.proven_since
         self.outdated.update(key for key, at in times.items() if at < since)
-        if not verified:
-            self.unverified |= {key: at for key, at in times.items() if since <= at < self._started}
+        self.unverified |= {key: at for key, at in times.items() if since <= at < min(proven_since, self._started)}
         return {key: stored[key] for key, at in times.items() if at >= since}
 
     def _decide(self) -> Standing:
@@ -127,12 +126,15 @@ class Weights:
             return Standing(float("-inf")) if known is None else self._unverified(known)
         said, volatile = self._asked(known)
         if known is None:
-            known = self._changed(Note(said, self._started, volatile=volatile))
+            known = self._changed(Note(said, 0.0, self._started, volatile=volatile))
         elif said and said != _without(known.said, volatile):
-            known = self._changed(Note(said, time.time(), known.said, volatile))
+            now = time.time()
+            known = self._changed(Note(said, now, now, known.said, volatile))
         elif volatile != known.volatile:
             known = self._remembered(replace(known, said=said, volatile=volatile))
-        return Standing(known.since, verified=True, note=known) if _identifies(said) else self._unverified(known)
+        if _identifies(said):
+            return Standing(known.since, proven_since=known.asked_since, note=known)
+        return self._unverified(known)
 
     def _unverified(self, known: Note) -> Standing:
         """Return which answers hold where nothing identifies the weights: those made for the same training set."""
@@ -163,7 +165,7 @@ class Weights:
             return {}
         try:
             listed = run_in_own_loop(_listed(endpoint, after_s), lambda: None)
-        except (ModelError, LoopTimeoutError):
+        except ModelError:  # the event loop is blocked
             return {}
         return described(listed, endpoint.model)
 
@@ -194,7 +196,8 @@ class Weights:
     def _note(self) -> Note | None:
         kept = self._kept("weights")
         try:
-            note = Note(kept["said"], float(kept["since"]), kept["before"], tuple(kept["volatile"]))
+            since, asked_since = float(kept["since"]), float(kept["asked_since"])
+            note = Note(kept["said"], since, asked_since, kept["before"], tuple(kept["volatile"]))
         except (KeyError, TypeError, ValueError):
             return None
         return note if isinstance(note.said, Mapping) and isinstance(note.before, Mapping) else None
@@ -213,7 +216,7 @@ class Weights:
         facts = [self.endpoint.base_url, self.endpoint.model, self._parameters]
         if about == "training" and self._training is not None:
             facts.append(self._training.origin)
-        return f"{about} {hashlib.sha256(canonical_json(facts).encode()).hexdigest()}"
+        return f"{about}: {hashlib.sha256(canonical_json(facts).encode()).hexdigest()}"
 
 
 def described(listed: object, model: str) -> Said:
@@ -254,6 +257,8 @@ async def _listed(endpoint: Endpoint, after_s: float) -> Any:
     client = ApiClient(endpoint, LATEST_S)
     try:
         return await wait_for(client.get("/models"), LATEST_S)
+    except Exception:  # it says nothing
+        return None
     finally:
         with suppress(Exception):  # the answer has arrived
             await client.aclose()

@@ -12,6 +12,7 @@ from pytest_ftgate.errors import ModelError
 from pytest_ftgate.models import Completion
 from pytest_ftgate.models.openai_api.chat_answer import read_answer
 from pytest_ftgate.models.openai_api.endpoint import Endpoint, retry_after_s
+from pytest_ftgate.models.openai_api.served import is_same
 
 HERE = Endpoint("http://127.0.0.1:8000/v1", "m")
 
@@ -105,7 +106,54 @@ def test_a_body_that_is_no_chat_completion(data, word):
         read_answer(data, HERE)
     assert str(caught.value.where) == "127.0.0.1:8000"
     assert word in caught.value.what
-    assert (caught.value.retryable, caught.value.fatal) == (True, False)
+    assert (caught.value.retryable, caught.value.fatal, caught.value.kind) == (False, False, "unreadable")
+
+
+@pytest.mark.parametrize(("code", "retryable"), [(502, True), (429, True), (400, False)])
+def test_an_error_in_an_answer_of_http_200_is_that_error(code, retryable):
+    with pytest.raises(ModelError) as caught:
+        read_answer({"error": {"code": code, "message": "Provider returned error"}}, HERE)
+    assert (caught.value.retryable, str(code) in caught.value.what) == (retryable, True)
+
+
+SAME = [
+    ("gpt-4.1", "gpt-4.1-2025-04-14"),
+    ("openai/gpt-4o", "gpt-4o-2024-08-06"),
+    ("hosted_vllm/meta-llama/Llama-3", "meta-llama/Llama-3"),
+    ("claude-sonnet-4", "claude-sonnet-4-20250514"),
+    ("mistral-large-latest", "mistral-large-2407"),
+    ("gemini-2.0-flash", "models/gemini-2.0-flash-001"),
+    ("ft:gpt-4.1-mini:acme::abc", "ft:gpt-4.1-mini-2025-04-14:acme::abc"),
+    ("llama3.2", "llama3.2:latest"),
+    ("deepseek/deepseek-r1:free", "deepseek/deepseek-r1"),
+    ("models/ft.gguf", "/srv/models/ft.gguf"),
+    ("Qwen3-0.6B", "Qwen3-0.6B-Q8_0.gguf"),
+    ("TheBloke/Llama-2-7B-Chat-GGUF", r"C:\models\llama-2-7b-chat.Q2_K.gguf"),
+    ("/data/my-lora/", "my-lora"),
+]
+
+OTHER = [
+    ("ft:gpt-4.1-mini:acme::abc", "gpt-4.1-mini-2025-04-14"),
+    ("ft:gpt-4.1-mini:acme::abc", "ft:gpt-4.1-mini:acme::abc:ckpt-step-9"),
+    ("gpt-4.1", "gpt-4.1-mini"),
+    ("gpt-4.1-mini", "gpt-4.1"),
+    ("gpt-4o-2024-05-13", "gpt-4o-2024-08-06"),
+    ("llama3:8b", "llama3:70b"),
+    ("qwen:my-lora", "qwen"),
+    ("my-ft", "my-ft-1000"),
+    ("ft-Q4_K_M", "ft-Q8_0"),
+    ("my-ft", "llama-3"),
+]
+
+
+@pytest.mark.parametrize(("asked", "served", "same"), [(*a, True) for a in SAME] + [(*b, False) for b in OTHER])
+def test_the_model_that_an_answer_names(asked, served, same):
+    assert is_same(asked, served) is same
+
+
+@pytest.mark.parametrize("served", [None, "", " ", 3, ["x"]])
+def test_an_answer_that_names_no_model(served):
+    assert read_answer({**body("hi"), "model": served}, HERE).text == "hi"
 
 
 json_values = st.recursive(

@@ -216,7 +216,6 @@ def only(model, server, reply):
     ("reply", "retryable"),
     [
         *((error(status, message="busy"), True) for status in (429, 503)),
-        (Reply(body={"choices": []}), True),
         (error(400, "context_length_exceeded", f"no such: {KEY}"), False),
         (error(404), False),
     ],
@@ -225,6 +224,11 @@ def test_a_line_without_an_answer_is_worth_another_try_or_refused_as_live(batche
     found = only(batched(), server, reply)
     assert (found.retryable, found.fatal) == (retryable, not retryable)
     assert KEY not in str(found)
+
+
+def test_a_line_that_cannot_be_read_fails_alone(batched, server):
+    found = only(batched(), server, Reply(body={"choices": []}))
+    assert (found.kind, found.retryable, found.fatal) == ("unreadable", False, False)
 
 
 def test_a_line_that_a_content_filter_refused_is_a_filtered_answer(batched, server):

@@ -294,6 +294,7 @@ def test_defaults_and_what_is_written(build):
         ({"model": "x"}, "params.model"),
         ({"messages": []}, "params.messages"),
         ({"stream": True}, "params.stream"),
+        ({"n": 2}, "params.n"),
         ({"logit_bias": {1, 2}}, "params"),
     ],
 )

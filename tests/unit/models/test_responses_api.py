@@ -54,10 +54,16 @@ def test_an_answer(data, answer):
     assert read_response(data, HERE) == answer
 
 
-@pytest.mark.parametrize("data", [None, [], {}, {"output": "hi"}, body(status="failed", error={"message": "down"})])
+@pytest.mark.parametrize("data", [None, [], {}, {"output": "hi"}, body(model="other")])
 def test_what_is_no_response(data):
     with pytest.raises(ModelError) as caught:
         read_response(data, HERE)
+    assert (caught.value.kind, caught.value.retryable) == ("unreadable", False)
+
+
+def test_a_response_that_failed_is_worth_another_try():
+    with pytest.raises(ModelError) as caught:
+        read_response(body(status="failed", error={"message": "down"}), HERE)
     assert caught.value.retryable
 
 
