@@ -105,6 +105,16 @@ def test_columns_that_nobody_can_guess_are_asked_for(folder, init):
     assert 'fields: {input: "frage", expected: "antwort"}' in (folder / "ftgate.yaml").read_text()
 
 
+def test_a_column_that_the_user_names_is_taken_although_there_is_one_of_our_name(folder, init):
+    furnish(folder, rows(60, label="x"), rows(220, "training question"))
+    init(expected="label")
+    text = (folder / "ftgate.yaml").read_text()
+    assert 'test_set: {path: "test.jsonl", fields: {expected: "label"}}' in text
+    assert 'training_set: "train.jsonl"' in text
+    with pytest.raises(DataError, match=r"(?s)'labl'.*label"):
+        init(expected="labl", force=True)
+
+
 def test_of_two_columns_one_of_which_is_known_the_other_is_taken(folder, init):
     furnish(folder, [{"id": f"m{i}", "message": f"q {i}", "team": label(i)} for i in range(60)])
     init()
