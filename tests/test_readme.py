@@ -110,6 +110,11 @@ def test_recorded_models_in_a_marker(project: Project) -> None:
         assert json.loads(row).keys() == json.loads(first).keys(), file
     project.file("test_orders.py", text)
     project.run().assert_outcomes(passed=1)
+    project.file("test_orders.py", text.replace("ftgate(\n", 'ftgate(\n    name="orders",\n'))
+    project.file("pytest.ini", named("pytest.ini").replace("= all", "= orders"))
+    assert project.run_apart("--ftgate-report=recordings:recordings").ret == 0
+    assert project.run_apart("--ftgate-offline").ret == 0
+    assert project.run_apart("--ftgate-offline", "-k", "nothing").ret == 1
 
 
 def test_the_gate_file_and_its_test(project: Project) -> None:

@@ -70,6 +70,8 @@ def _parser() -> argparse.ArgumentParser:
     add("--expected", metavar="COLUMN", help="the column with the expected output, if it is not detected")
     add("--baseline", metavar="MODEL", help="the current model: openai:NAME, python:pkg.module:function, recorded:PATH")
     add("--candidate", metavar="MODEL", help="the fine-tuned model")
+    add("--base-url", metavar="URL", help="the endpoint of the models openai:NAME (default: OpenAI's)")
+    add("--api-key-env", metavar="NAME", help="the environment variable that holds the key of that endpoint")
     add(
         "--directory",
         metavar="DIR",

@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import os
+import re
 import shlex
+import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from importlib.machinery import PathFinder
 from importlib.resources import files
+from importlib.util import find_spec
 from pathlib import Path
 from string import Template
 
@@ -19,7 +23,7 @@ _GATE = "finetune"
 _GATE_FILE, _TEST_FILE, _INI = "ftgate.yaml", "test_finetune.py", "pytest.ini"
 _LABELS_SHOWN = 12
 _LABEL_WIDTH = 40
-_RECORDED = "recorded:"
+_RECORDED, _PYTHON, _OPENAI = "recorded:", "python:", "openai:"
 
 _TEST = f'''"""Fail unless the fine-tuned model is better: the requirements are in ftgate.yaml."""
 
@@ -30,8 +34,8 @@ import pytest
 def test_fine_tune_is_worth_it(ftgate):
     """The marker runs the gate. Add further assertions here, on ftgate.candidate.metrics for example."""
 '''
-_ENDPOINT = "provider: openai, base_url: http://localhost:8000/v1"
-_NO_BASELINE = f"""# Required:
+_ENDPOINT = "provider: openai, base_url: http://localhost:8000/v1, api_key_env: TASK_API_KEY"
+_NO_BASELINE = f"""# Required (without api_key_env no key is sent to a base_url):
     # baseline: {{{_ENDPOINT}, model: Qwen/Qwen3-8B, system_file: prompts/task.md, few_shot: {{k: 8}}}}"""
 _NO_CANDIDATE = f"""# One of the two is required:
     # candidate: {{{_ENDPOINT}, model: task-v1}}
@@ -49,7 +53,21 @@ class Wishes:
     expected: str | None = None
     baseline: str | None = None
     candidate: str | None = None
+    base_url: str | None = None
+    api_key_env: str | None = None
     force: bool = False
+
+    @property
+    def endpoint(self) -> Mapping[str, str]:
+        """Return the keys of the endpoint that were given."""
+        keys = {"base_url": self.base_url, "api_key_env": self.api_key_env}
+        return {key: value for key, value in keys.items() if value}
+
+    @property
+    def models(self) -> Mapping[str, str]:
+        """Return the models that were given, as they are written in the gate file."""
+        given = {"baseline": self.baseline, "candidate": self.candidate}
+        return {role: _model(model, self) for role, model in given.items() if model is not None}
 
 
 def write_project(wishes: Wishes, say: Callable[[str], None]) -> None:
@@ -105,7 +123,7 @@ def _check_folder(wishes: Wishes) -> None:
 def _gate_file(wishes: Wishes, survey: Survey, proposal: Proposal) -> str:
     """Return the gate file. It is valid; without its models, the gate is an error that names the missing ones."""
     template = Template((files("pytest_ftgate.cli") / "ftgate.yaml.template").read_text(encoding="utf-8"))
-    baseline, candidate = (_model(model, wishes.directory) for model in (wishes.baseline, wishes.candidate))
+    models = wishes.models
     labels = f" with {plural(len(survey.labels), 'label')}" if survey.outputs == "labels" else ""
     return template.substitute(
         gate=_GATE,
@@ -117,8 +135,8 @@ def _gate_file(wishes: Wishes, survey: Survey, proposal: Proposal) -> str:
         test_set=_data(survey.test.path, survey.test.fields, wishes.directory),
         training_seen=f"{plural(survey.audit.rows, 'row')}, {survey.audit.usable:,} usable",
         training_set=_data(survey.training.path, survey.training.fields, wishes.directory),
-        baseline=_NO_BASELINE if baseline is None else f"baseline: {quoted(baseline)}",
-        candidate=_NO_CANDIDATE if candidate is None else f"candidate: {quoted(candidate)}",
+        baseline=f"baseline: {models['baseline']}" if "baseline" in models else _NO_BASELINE,
+        candidate=f"candidate: {models['candidate']}" if "candidate" in models else _NO_CANDIDATE,
         why=proposal.why,
         metric=proposal.metric,
         min_test=MIN_TEST,
@@ -152,11 +170,14 @@ def quoted(text: str) -> str:
     return dumped.strip()
 
 
-def _model(written: str | None, folder: Path) -> str | None:
-    """Return a model as written in the gate file, where paths of recordings are relative to the file."""
-    if written is None or not written.startswith(_RECORDED):
-        return written
-    return _RECORDED + _relative(Path(written.removeprefix(_RECORDED)), folder)
+def _model(written: str, wishes: Wishes) -> str:
+    """Return a model as YAML, where paths of recordings are relative to the gate file."""
+    if written.startswith(_RECORDED):
+        return quoted(_RECORDED + _relative(Path(written.removeprefix(_RECORDED)), wishes.directory))
+    if written.startswith(_OPENAI) and wishes.endpoint:
+        keys = {**wishes.endpoint, "model": written.removeprefix(_OPENAI)}
+        return f"{{provider: openai, {', '.join(f'{key}: {quoted(value)}' for key, value in keys.items())}}}"
+    return quoted(written)
 
 
 def _relative(path: Path, folder: Path) -> str:
@@ -167,11 +188,21 @@ def _relative(path: Path, folder: Path) -> str:
 def _check_gate(wishes: Wishes, text: str) -> None:
     """Validate the gate file with the loader of pytest; only values of the command line can be invalid."""
     from pytest_ftgate.config import load_gate_file, resolve_gate
+    from pytest_ftgate.models import is_built_in, unknown_provider
 
+    if wishes.endpoint and not any(str(model).startswith(_OPENAI) for model in (wishes.baseline, wishes.candidate)):
+        what = f"no model openai:NAME was given, and only these have a {' and an '.join(wishes.endpoint)}"
+        raise ConfigError(what, cure="Add --baseline openai:NAME or --candidate openai:NAME.")
+    path, models = wishes.directory / _GATE_FILE, wishes.models
+    alone = "".join(f"  {role}: {model}\n" for role, model in models.items())
     try:
-        file = load_gate_file(wishes.directory / _GATE_FILE, text.encode())
-        if wishes.baseline is not None and wishes.candidate is not None:
+        file = load_gate_file(path, text.encode())
+        specs = load_gate_file(path, f"version: 1\nmodels:\n{alone}".encode()).models if alone else {}
+        if len(specs) > 1:
             resolve_gate(file.layers(_GATE), file=file, gate=_GATE, default_name=_GATE)
+        for spec in specs.values():
+            if not is_built_in(spec):
+                raise unknown_provider(spec)
     except ConfigError as error:
         what = f"the gate would not be valid, and nothing was written: {error.what}"
         place = Where(key=error.where.key if error.where else None)
@@ -249,20 +280,35 @@ def _outputs(survey: Survey) -> str:
 
 def _warnings(wishes: Wishes, survey: Survey) -> Iterator[str]:
     yield from (f"WARNING: {warning}" for warning in warnings(survey))
-    for model in (wishes.baseline, wishes.candidate):
-        path = model.removeprefix(_RECORDED) if model and model.startswith(_RECORDED) else None
-        if path is not None and not os.path.exists(path):
+    for model in filter(None, (wishes.baseline, wishes.candidate)):
+        path, module = model.removeprefix(_RECORDED), model.removeprefix(_PYTHON).partition(":")[0]
+        if path != model and not os.path.exists(path):
             yield f"WARNING: {shown_path(path)} does not exist yet: record it before running the gate"
+        if model.startswith(_PYTHON) and not _is_there(module, wishes.directory):
+            yield f"WARNING: there is no module {module}: write or install it, or add its folder to ini pythonpath"
+
+
+def _is_there(module: str, folder: Path) -> bool:
+    """Return whether a module can be found from this folder. Nothing of it is executed."""
+    first, *rest = module.split(".")
+    try:
+        found = PathFinder.find_spec(first, [os.path.abspath(folder), *sys.path]) or find_spec(first)
+    except ValueError:  # a name that is no module's
+        return False
+    for name in rest:
+        inside = found.submodule_search_locations if found is not None else None
+        found = PathFinder.find_spec(name, list(inside)) if inside else None
+    return found is not None
 
 
 def _written(wishes: Wishes, ini: Path | None, names: Sequence[str]) -> Iterator[str]:
     """Yield what was written and the next steps; an existing ini file is left to the user."""
     folder = wishes.directory
     yield f"wrote: {', '.join(shown_path(folder / name) for name in names)}"
-    if ini is not None:
+    lacking = _lacking(ini, folder) if ini is not None else []
+    if ini is not None and lacking:
         yield f"{shown_path(ini)} exists. Add these lines, so that a skipped or missing gate fails the run:"
-        gate_file = _relative(folder / _GATE_FILE, ini.parent)
-        yield from (f" {line}" for line in ini_lines(gate_file, toml=ini.suffix == ".toml"))
+        yield from (f" {line}" for line in lacking)
     missing = [name for name in ("baseline", "candidate") if getattr(wishes, name) is None]
     path = shown_path(folder / _GATE_FILE)
     if missing:
@@ -270,3 +316,11 @@ def _written(wishes: Wishes, ini: Path | None, names: Sequence[str]) -> Iterator
     else:
         yield f"next: review {path}, add your hypothesis, then run:"
     yield f" python -m pytest {shlex.quote(shown_path(folder / _TEST_FILE))}"
+
+
+def _lacking(ini: Path, folder: Path) -> list[str]:
+    """Return the lines that an ini file does not have, whatever the spaces around ``=``."""
+    text = ini.read_text(encoding="utf-8", errors="replace")
+    there = {re.sub(r"\s*=\s*", " = ", line.strip(), count=1) for line in text.splitlines()}
+    lines = ini_lines(_relative(folder / _GATE_FILE, ini.parent), toml=ini.suffix == ".toml")
+    return [line for line in lines if line not in there]

@@ -14,7 +14,7 @@ from pytest_ftgate.checks.training_set import TrainingAudit, audit_training_set,
 from pytest_ftgate.config.gate_keys import GateKeys
 from pytest_ftgate.data import SUFFIXES, DataSet, column_names, expected_text, is_blank, likely_columns, load_examples
 from pytest_ftgate.errors import ConfigError, DataError, Where, shown_path
-from pytest_ftgate.text import plural
+from pytest_ftgate.text import plural, suggestion
 
 Outputs = Literal["labels", "json", "text"]
 
@@ -93,6 +93,7 @@ def look(directory: Path, test_set: Path | None, training_set: Path | None, colu
     """
     test = _source(directory, test_set, "test", columns)
     training = _source(directory, training_set, "train", columns)
+    _check_columns(columns, test.path, training.path)
     if os.path.realpath(test.path) == os.path.realpath(training.path):
         cure = f"Set aside at least {MIN_TEST} examples that are not used for training."
         raise ConfigError(
@@ -104,6 +105,18 @@ def look(directory: Path, test_set: Path | None, training_set: Path | None, colu
     except DataError as error:
         refused = error.headline
     return Survey(test, training, audit_training_set(training.data, test.data), refused)
+
+
+def _check_columns(columns: Mapping[str, str], *paths: Path) -> None:
+    """Refuse a column name of the user that neither file has."""
+    names = {path: column_names(path) for path in paths}
+    for part, column in columns.items():
+        if not any(column in found for found in names.values()):
+            path, *_ = paths
+            what = f"no column {column!r} in {' or '.join(shown_path(one) for one in paths)}"
+            evidence = f"Columns: {', '.join(names[path])}"
+            near = suggestion(column, names[path])
+            raise DataError(f"{what}{near}", where=Where(shown_path(path), key=f"--{part}"), evidence=evidence)
 
 
 def _source(directory: Path, named: Path | None, word: str, columns: Mapping[str, str]) -> Source:
@@ -131,12 +144,12 @@ def _candidates(directory: Path, word: str) -> list[Path]:
 
 
 def _fields(path: Path, columns: Mapping[str, str]) -> dict[str, str]:
-    """Return the columns for ``input`` and ``expected``: the user's, else the most likely ones."""
+    """Return the columns for ``input`` and ``expected``: the user's, else those of that name, else the likely ones."""
     names = column_names(path)
     if not names or ("messages" in names and "input" not in names and not columns):
         return {}
-    wanted = [part for part in ("input", "expected") if part not in names]
-    chosen = {part: columns[part] for part in wanted if part in columns}
+    chosen = {part: column for part, column in columns.items() if column in names or part not in names}
+    wanted = [part for part in ("input", "expected") if part in chosen or part not in names]
     unknown = {part: part for part in wanted if part not in chosen}
     chosen |= likely_columns(unknown, [name for name in names if name not in chosen.values()])
     left = [name for name in names if name not in (*chosen.values(), *_OURS)]
@@ -150,7 +163,7 @@ def _fields(path: Path, columns: Mapping[str, str]) -> dict[str, str]:
             evidence=f"Columns: {', '.join(names)}.",
             cure=f"Add {' '.join(f'--{part} COLUMN' for part in lacking)}.",
         )
-    return {part: chosen[part] for part in wanted}
+    return {part: chosen[part] for part in wanted if chosen[part] != part or part not in names}
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,7 +17,7 @@ from pytest_ftgate.models.protocol import (
     key_of,
     sample_of,
 )
-from pytest_ftgate.models.registry import Builder, build_model
+from pytest_ftgate.models.registry import Builder, build_model, is_built_in, unknown_provider
 
 __all__ = [
     "FINISHES",
@@ -30,6 +30,8 @@ __all__ = [
     "Question",
     "Surroundings",
     "build_model",
+    "is_built_in",
     "key_of",
     "sample_of",
+    "unknown_provider",
 ]

@@ -24,27 +24,37 @@ _BUILDERS = {
 }
 
 
+def is_built_in(spec: ModelSpec) -> bool:
+    """Return whether the provider of a model needs no hook."""
+    return spec.provider in _BUILDERS
+
+
+def unknown_provider(spec: ModelSpec) -> ConfigError:
+    """Return the error about a provider that is not built in, where no hook knows it."""
+    known = [provider for provider in _BUILDERS if provider != "callable"]
+    near = nearest(spec.provider, known)
+    guess = f"did you mean {near!r}? " if near else ""
+    return ConfigError(
+        f"unknown provider {spec.provider!r}",
+        where=spec.source.where(),
+        evidence=f"built in are {', '.join(known)}",
+        cure=f"{guess}other providers come from a hook pytest_ftgate_model in conftest.py or a plugin",
+    )
+
+
 def build_model(spec: ModelSpec, surroundings: Surroundings, hook: Any | None = None) -> Model:
     """Return the model of a gate; ``hook`` (pluggy's) is asked for providers that are not built in.
 
     Raises:
         ConfigError: the provider is unknown, or the model lacks something that can be seen before a call.
     """
-    if spec.provider in _BUILDERS:
+    if is_built_in(spec):
         module, _, name = _BUILDERS[spec.provider].partition(":")
         build: Builder = getattr(import_module(module), name)
         return build(spec, surroundings)
     made = guarded("the hook pytest_ftgate_model", hook.pytest_ftgate_model, spec=spec) if hook is not None else None
     if made is None:
-        known = [provider for provider in _BUILDERS if provider != "callable"]
-        near = nearest(spec.provider, known)
-        guess = f"did you mean {near!r}? " if near else ""
-        raise ConfigError(
-            f"unknown provider {spec.provider!r}",
-            where=spec.source.where(),
-            evidence=f"built in are {', '.join(known)}",
-            cure=f"{guess}other providers come from a hook pytest_ftgate_model in conftest.py or a plugin",
-        )
+        raise unknown_provider(spec)
     from pytest_ftgate.models.python import adopt
 
     return adopt(made, spec)

@@ -46,18 +46,21 @@ class GateFiles:
         """Return the gate file of this session, or None if there is none.
 
         Raises:
-            ConfigError: the file is missing and ``required``, or was named on the command line.
+            ConfigError: the file is missing, and ``required``, named on the command line, or there with another suffix.
         """
         path = self.path
         if path in self._read or os.path.exists(path):  # false for an invalid path, too
             return self._load(path)
-        if required or self._named:
-            raise ConfigError(
-                "gate file not found",
-                where=Where(shown_path(path)),
-                cure="Create it, set another path with ini ftgate_config, or give all keys in the marker.",
-            )
+        renaming = self.renaming(path)
+        if required or self._named or renaming:
+            cure = "Create it, set another path with ini ftgate_config, or give all keys in the marker."
+            raise ConfigError("gate file not found", where=Where(shown_path(path)), cure=renaming or cure)
         return None
+
+    def renaming(self, path: Path) -> str | None:
+        """Return the cure if a missing gate file is there with the other suffix of YAML."""
+        other = path.with_suffix(".yml" if path.suffix == ".yaml" else ".yaml")
+        return f"found {other.name}: rename it to {path.name}" if path.suffix and other.is_file() else None
 
     def ini_file(self) -> GateFile:
         """Return the ini's gate file. Raises :class:`FtgateError` if it is missing or cannot be read."""

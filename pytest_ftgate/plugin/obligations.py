@@ -13,7 +13,9 @@ from pytest_ftgate.errors import FtgateError, shown_path
 from pytest_ftgate.plugin.gate_files import GateFiles
 from pytest_ftgate.reports.text import Line
 from pytest_ftgate.result import GateResult
-from pytest_ftgate.text import suggestion
+from pytest_ftgate.text import shortened, suggestion
+
+KEY = "ftgate_required"
 
 
 @dataclass
@@ -24,6 +26,7 @@ class Seen:
     deselected: set[str] = field(default_factory=set)
     skipped: dict[str, str] = field(default_factory=dict)  # by name, with the reason
     tests: dict[str, set[str]] = field(default_factory=dict)  # ids of all tests, without parameters
+    broken: set[str] = field(default_factory=set)  # the set-up failed before the gate was judged
 
     def see(self, test: str, name: str, *, deselected: bool = False) -> None:
         """Record a test with a gate by its id without parameters."""
@@ -39,6 +42,7 @@ class Seen:
         self.collected |= plain["collected"]
         self.deselected |= plain["deselected"]
         self.skipped |= plain["skipped"]
+        self.broken |= plain["broken"]
         for name, tests in plain["tests"].items():
             self.tests.setdefault(name, set()).update(tests)
 
@@ -54,11 +58,20 @@ class Unmet:
 
 @dataclass(frozen=True, slots=True)
 class Owed:
-    """Required gates that did not pass, and removed gates."""
+    """Required gates that did not pass, and removed gates.
+
+    Args:
+        removed: sentences about gates that were removed since the merge base.
+        waived_by: the option with which required gates are listed, not enforced.
+        setting: the ini key as written, and where.
+        waivable: whether ``--ftgate-partial`` is allowed here.
+    """
 
     unmet: Sequence[Unmet] = ()
-    removed: Sequence[str] = ()  # sentences about gates that were removed since the merge base
-    waived_by: str | None = None  # the option with which required gates are listed, not enforced
+    removed: Sequence[str] = ()
+    waived_by: str | None = None
+    setting: str = ""
+    waivable: bool = False
 
     @property
     def red(self) -> bool:
@@ -72,10 +85,16 @@ class Owed:
 
     def lines(self) -> Iterator[Line]:
         """Yield the lines for the terminal that no block has."""
-        colour, waived = ("yellow", f" (not enforced: {self.waived_by})") if self.partial else ("red", "")
+        names: dict[str, list[str]] = {}
         for one in self.unmet:
             if not one.shown:
-                yield Line(f"required gate {one.name}: {one.reason}{waived}", colour)
+                names.setdefault(one.reason, []).append(one.name)
+        told = "; ".join(f"{', '.join(those)}: {reason}" for reason, those in names.items())
+        if told and self.partial:
+            yield Line(f"{self.setting} is not met: {told}; not enforced: {self.waived_by}", "yellow")
+        elif told:
+            way_out = "; for local work add --ftgate-partial" if self.waivable else ""
+            yield Line(f"FAILED: {self.setting} is not met: {told}{way_out}", "red")
         yield from (Line(text, "red") for text in self.removed)
 
 
@@ -85,7 +104,7 @@ def find_owed(config: pytest.Config, files: GateFiles, results: Sequence[GateRes
     The names come from the ini's gate file, even if the command line names another. If weakening is forbidden, a
     required gate that was removed still counts.
     """
-    required: list[str] = config.getini("ftgate_required")
+    required: list[str] = config.getini(KEY)
     unmet = _unmet_of_file(required, files, results, seen) if required else []
     forbidden = required if files.forbids_weakening else []
     ref, gone = _removed(files) if results or forbidden else ("", [])
@@ -94,7 +113,17 @@ def find_owed(config: pytest.Config, files: GateFiles, results: Sequence[GateRes
     owed = [name for name in gone if name not in known and not {"all", name}.isdisjoint(forbidden)]
     unmet += [Unmet(name, f"it {since}") for name in owed]
     removed = [f"the gate {name} {since}" for name in gone if name not in owed]
-    return Owed(unmet, removed, waived_by=waived_by(config))
+    setting = f"ftgate_required = {shortened(' '.join(required))}{_place(config)}"
+    return Owed(unmet, removed, waived_by=waived_by(config), setting=setting, waivable=not os.environ.get("CI"))
+
+
+def _place(config: pytest.Config) -> str:
+    """Return where the ini file has the key, as `` (pytest.ini:4)``."""
+    if config.inipath is None:
+        return ""
+    lines = config.inipath.read_text(encoding="utf-8", errors="replace").splitlines()
+    line = next((number for number, line in enumerate(lines, 1) if line.lstrip(" \t'\"").startswith(KEY)), None)
+    return f" ({shown_path(config.inipath)}{f':{line}' if line else ''})"
 
 
 def waived_by(config: pytest.Config) -> str | None:
@@ -107,8 +136,13 @@ def _unmet_of_file(required: Sequence[str], files: GateFiles, results: Sequence[
     try:
         in_file = files.ini_file().gate_names
     except FtgateError as error:
-        if "all" in required or os.path.exists(files.ini_path):
+        if os.path.exists(files.ini_path):
             return [Unmet(name, error.headline) for name in required]
+        if "all" in required:
+            cure = files.renaming(files.ini_path) or (
+                "create it, or, for gates in markers, give each marker name=NAME and write ftgate_required = NAME"
+            )
+            return [Unmet("all", f"it means the gates of {shown_path(files.ini_path)}, which does not exist: {cure}")]
         in_file = ()  # gates may be defined by markers only
     if "all" in required and not in_file:
         return [Unmet("all", f"{shown_path(files.ini_path)} has no gates")]
@@ -165,6 +199,8 @@ def _unmet(name: str, results: Sequence[GateResult], seen: Seen, in_file: Collec
 def _absence(name: str, seen: Seen, in_file: Collection[str]) -> str:
     if name in seen.skipped:
         return f"its test was skipped: {seen.skipped[name]}"
+    if name in seen.broken:
+        return "the set-up of its test failed before the gate was judged: its error is above"
     if name in seen.deselected:
         return "its test was deselected (-k, -m, --deselect, --lf or the like)"
     if name in seen.collected:

@@ -14,7 +14,7 @@ from pytest_ftgate.errors import FtgateError, Interrupted
 from pytest_ftgate.gate.candidates import judge_gate
 from pytest_ftgate.gate.state import Judged
 from pytest_ftgate.plugin.layers import layers_as_judged
-from pytest_ftgate.plugin.marks import MARK, gate_name, test_id
+from pytest_ftgate.plugin.marks import MARK, claimed_name, test_id
 from pytest_ftgate.reports.sentences import headline
 from pytest_ftgate.reports.text import title
 from pytest_ftgate.result import GateResult, closed, error_check, failed_result
@@ -65,9 +65,8 @@ def _judge(request: pytest.FixtureRequest, session: GateSession) -> GateResult:
         preview_and_leave(request, session, session.previews.examples)
     nodeid = test_id(item)
     if item.nodeid not in session.results:
-        unnamed, config = GateResult(nodeid, nodeid, "error"), None
+        unnamed, config = GateResult(claimed_name(item), nodeid, "error"), None
         try:
-            unnamed = GateResult(gate_name(item) or nodeid, nodeid, "error")
             layers = layers_as_judged(request, session.files)
             unnamed = replace(unnamed, gate=layers.gate)
             config = layers.resolve()
@@ -129,8 +128,11 @@ def hold_report(item: pytest.Item, report: pytest.TestReport, session: GateSessi
     known = session.verdicts.facts.get(item.nodeid)
     report.user_properties = [one for one in report.user_properties if one[0] != MARK or one[1] == known]
     result = session.results.get(item.nodeid)
-    if report.when == "setup" and report.skipped and result is None and item.get_closest_marker(MARK) is not None:
-        session.see_skipped(item, _why_skipped(report))
+    if report.when == "setup" and result is None and item.get_closest_marker(MARK) is not None:
+        if report.skipped:
+            session.see_skipped(item, _why_skipped(report))
+        elif report.failed:
+            session.see_broken(item)
     if result is None or result.passed or report.when == "teardown":
         return
     text, why = title(result).text, printable(headline(result))

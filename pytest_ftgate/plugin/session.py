@@ -219,6 +219,10 @@ class GateSession:
         """Record a marked test that was skipped before its gate was judged."""
         self._seen.skipped[claimed_name(item)] = shortened(reason)
 
+    def see_broken(self, item: pytest.Item) -> None:
+        """Record a marked test whose set-up failed before its gate was judged."""
+        self._seen.broken.add(claimed_name(item))
+
     def hear_worker(self, plain: Mapping[str, Any]) -> None:
         """Add the results that an xdist worker sends at its end."""
         self._seen.add(plain["seen"])

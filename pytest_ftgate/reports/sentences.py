@@ -147,7 +147,14 @@ def _bounds(result: GateResult, *, share: bool) -> Iterator[str]:
         yield result.note
     if result.max_drop is not None:
         yield f"max_drop {show_amount(result.max_drop, share=share)}"
-    elif result.passed and result.margin and result.margin_proven is False:
+    else:
+        yield from unproven(result)
+
+
+def unproven(result: GateResult) -> Iterator[str]:
+    """Yield that a margin was reached without proof, where it was."""
+    if result.max_drop is None and result.passed and result.margin and result.margin_proven is False:
+        share = is_share(result.metric_range)
         yield f"margin {show_amount(result.margin, share=share)} reached, not proven"
 
 

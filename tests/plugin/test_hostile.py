@@ -335,7 +335,7 @@ def test_reasons_of_obligations(project: Project) -> None:
     project.file("test_gate.py", "import pytest\n@pytest.mark.ftgate('support')\ndef test_gate(late): pass\n")
     (unjudged,) = project.report()["unjudged"]
     assert unjudged["reason"].startswith("its test was skipped: ")
-    line = next(line for line in project.result.outlines if line.startswith("required gate support"))
+    line = next(line for line in project.result.outlines if line.startswith("FAILED: ftgate_required"))
     assert line.isprintable()
     assert not COMMAND.search(line)
     assert (project.path / "report.json").stat().st_size < LARGEST_REPORT

@@ -87,6 +87,25 @@ def test_every_kind_of_gate_has_a_page(project: Project, changes: dict[str, Any]
     assert bool(found.data) is scored
 
 
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"margin": 0.2}, "required above 0 (significant), margin 20 points reached, not proven"),
+        ({"margin": 0.05}, "required above 0 (significant)"),
+        ({"margin": 0.05, "evidence": "proven"}, "required +5.0 points (proven)"),
+        ({"margin": 0.05, "evidence": "observed"}, "not required (observed)"),
+    ],
+)
+def test_the_bound_stands_beside_what_the_evidence_requires_of_it(
+    project: Project, changes: dict[str, Any], words: str
+) -> None:
+    project.gate_test(**changes)
+    found = page(project)
+    assert found.headings[0] == "1 gate: pass"
+    assert f"95 % lower bound+15.4 points{words}" in found.text
+    assert ("not proven" in found.text) is ("not proven" in words)
+
+
 def test_equal_but_faster_is_held_against_the_drop_that_is_allowed(project: Project) -> None:
     for name, latency_s in (("base.jsonl", 0.5), ("ft.jsonl", 0.1)):
         rows = [{"id": f"t{i}", "output": wrong(i) if i > 50 else label(i), "latency_s": latency_s} for i in range(60)]

@@ -28,9 +28,10 @@ def reason(project: Project, *args: str) -> str:
     assert project.result.ret == 1
     if unjudged["reason"].startswith("the verdict of "):  # its block tells it
         project.result.stdout.fnmatch_lines([f"*ftgate support: {unjudged['reason'].split()[-1].upper()}*"])
-        project.result.stdout.no_fnmatch_line("*required gate support*")
+        project.result.stdout.no_fnmatch_line("FAILED: *")
     else:
-        project.result.stdout.fnmatch_lines([f"*required gate support: {unjudged['reason'][:40]}*"])
+        told = f"FAILED: ftgate_required = all (pytest.ini:2) is not met: support: {unjudged['reason'][:40]}*"
+        project.result.stdout.fnmatch_lines([told])
     return str(unjudged["reason"])
 
 
@@ -84,7 +85,9 @@ def test_partial_prints_what_it_does_not_enforce(required: Project) -> None:
     report = required.report("--ftgate-partial", "-k", "other")
     assert required.result.ret == 0
     assert report["partial"] is True
-    required.result.stdout.fnmatch_lines(["*required gate support: *(not enforced: --ftgate-partial)"])
+    required.result.stdout.fnmatch_lines(
+        ["ftgate_required = all (pytest.ini:2) is not met: support: *; not enforced: --ftgate-partial"]
+    )
 
 
 def test_partial_is_refused_in_ci(required: Project, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -108,7 +111,53 @@ def test_a_gate_file_that_is_gone_is_no_way_out(required: Project) -> None:
     os.remove(required.path / "test_gate.py")
     result = required.run()
     assert result.ret == 1
-    result.stdout.fnmatch_lines(["*required gate all: *ftgate.yaml*"])
+    result.stdout.fnmatch_lines(["FAILED: ftgate_required = all (pytest.ini:2) is not met: *ftgate.yaml*"])
+
+
+def test_all_needs_a_gate_file_and_a_name_in_the_marker_does(required: Project) -> None:
+    os.remove(required.path / "ftgate.yaml")
+    required.gate_test(name="support")
+    (unjudged,) = required.report()["unjudged"]
+    assert unjudged["name"] == "all"
+    for words in ("ftgate.yaml", "name=", "ftgate_required = NAME"):
+        assert words in unjudged["reason"]
+    required.file("pytest.ini", "[pytest]\nftgate_required = support\n")
+    assert required.run().ret == 0
+
+
+def test_a_gate_file_with_the_other_suffix_is_to_be_renamed(required: Project) -> None:
+    os.rename(required.path / "ftgate.yaml", required.path / "ftgate.yml")
+    (unjudged,) = required.report()["unjudged"]
+    assert "found ftgate.yml: rename it to ftgate.yaml" in unjudged["reason"]
+    required.result.stdout.fnmatch_lines(["*ERROR *ftgate.yaml: gate file not found*", "*rename it to ftgate.yaml*"])
+    required.gate_test()  # its defaults would be lost in silence
+    assert required.gate()["verdict"] == "error"
+
+
+def test_a_gate_that_could_not_be_configured_is_the_reason(required: Project) -> None:
+    os.remove(required.path / "ftgate.yaml")
+    required.file("pytest.ini", "[pytest]\nftgate_required = support\n")
+    required.gate_test(name="support", margn=0.1)
+    assert reason(required) == "the verdict of test_gate.py::test_gate is error"
+
+
+def test_a_set_up_that_failed_before_the_gate_is_the_reason(required: Project) -> None:
+    test = "@pytest.fixture\ndef broken(): 1 / 0\n@pytest.mark.ftgate('support')\ndef test_gate(broken): pass\n"
+    required.file("test_gate.py", f"import pytest\n{test}")
+    assert reason(required).startswith("the set-up of its test failed before the gate was judged")
+
+
+def test_the_end_says_once_what_fails_the_run_and_the_local_way_out(
+    required: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    required.gate_file(GATE_FILE + GATE_FILE.partition("gates:\n")[2].replace("support", "billing"))
+    result = required.run("-k", "other")
+    (line,) = [line for line in result.outlines if "ftgate_required" in line]
+    assert line.startswith("FAILED: ftgate_required = all (pytest.ini:2) is not met: support: its test was deselected")
+    assert "billing: no collected test" in line
+    assert line.endswith("; for local work add --ftgate-partial")
+    monkeypatch.setenv("CI", "true")
+    required.run("-k", "other").stdout.no_fnmatch_line("*--ftgate-partial*")
 
 
 def test_all_of_no_gates_is_no_way_out(required: Project) -> None:

@@ -64,6 +64,14 @@ def test_a_permanent_refusal_ends_the_run_and_names_its_cure(
     assert asked(http, "ft") <= CONCURRENCY + 4
 
 
+def test_an_unknown_model_or_path_names_the_whole_url_and_the_line_of_the_gate_file(http: EndpointProject) -> None:
+    candidate_gets(http, error(404))
+    http.file("ftgate.yaml", f"version: 1\nmodels:\n  tuned: {http.model('ft')}\n")
+    http.gate_test(candidate="tuned")
+    found = check(http.gate(), "candidate_predictions")
+    mentions(found, "ftgate.yaml:3", f"{http.server.url}/chat/completions", "'ft'", f"{N} of {N}")
+
+
 def test_the_model_that_was_stopped_is_no_second_error(http: EndpointProject) -> None:
     candidate_gets(http, error(401))
     gate = http.judge()

@@ -141,7 +141,7 @@ def test_a_parameter_of_a_wrong_type_is_quoted(voice: VoiceProject) -> None:
 
 def test_a_base_url_that_leads_nowhere(voice: VoiceProject, tuned: Served) -> None:
     voice.gates(candidate={**voice.model("tuned"), "base_url": f"{tuned.address}/v2"})
-    assert "there is no model 'tuned'" in refused(voice, "error", called=True)
+    assert f"'tuned' or the path is unknown: {tuned.address}/v2/" in refused(voice, "error", called=True)
 
 
 def test_a_server_that_asks_for_a_key(

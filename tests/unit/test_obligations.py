@@ -68,5 +68,6 @@ def test_a_name_of_marks_alone_is_owed_by_every_test_that_carries_it(judged_id: 
 
 def test_what_a_worker_saw_adds_up() -> None:
     seen = Seen(collected={"a"}, tests={"a": {"one"}})
-    seen.add(Seen(collected={"b"}, deselected={"c"}, skipped={"d": "why"}, tests={"a": {"two"}}).to_plain())
-    assert seen == Seen({"a", "b"}, {"c"}, {"d": "why"}, {"a": {"one", "two"}})
+    worker = Seen(collected={"b"}, deselected={"c"}, skipped={"d": "why"}, tests={"a": {"two"}}, broken={"e"})
+    seen.add(worker.to_plain())
+    assert seen == Seen({"a", "b"}, {"c"}, {"d": "why"}, {"a": {"one", "two"}}, {"e"})

@@ -68,7 +68,7 @@ class ChatClient:
             data = None
         if not response.is_error:
             return self._read(data, self._endpoint)
-        refusal = Refusal(response.status_code, error_in(data), response.text, response.headers)
+        refusal = Refusal(response.status_code, error_in(data), response.text, response.headers, self._url.path)
         if refusal.filtered:
             return Completion("", finish="filtered")
         raise refused(refusal, self._endpoint)

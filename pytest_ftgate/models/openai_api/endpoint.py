@@ -57,6 +57,7 @@ class Endpoint:
         key_env: the environment variable that holds the key; ``None`` if no key is sent.
         key: the key itself.
         served_as: other names by which its answers may call the model.
+        source: where the gate names the model.
     """
 
     base_url: str
@@ -64,6 +65,7 @@ class Endpoint:
     key_env: str | None = None
     key: str | None = field(default=None, repr=False)
     served_as: tuple[str, ...] = ()
+    source: str = field(default="", compare=False)
 
     @property
     def where(self) -> Where:
@@ -114,17 +116,19 @@ def endpoint_of(spec: ModelSpec, model: str) -> Endpoint:
     """Return the endpoint of a model in the gate, with the key from the environment variable that the gate names."""
     base_url = spec.options.get("base_url")
     key_env = spec.options.get("api_key_env") or ("OPENAI_API_KEY" if base_url is None else None)
-    return Endpoint((base_url or PUBLIC_ENDPOINT).rstrip("/"), model, key_env, secret(key_env))
+    return Endpoint((base_url or PUBLIC_ENDPOINT).rstrip("/"), model, key_env, secret(key_env), source=spec.source.at)
 
 
-def check_key(endpoint: Endpoint, source: str) -> None:
-    """Raise a fatal :class:`ModelError` if the environment variable named at ``source`` holds no usable key."""
+def check_key(endpoint: Endpoint) -> None:
+    """Raise a fatal :class:`ModelError` if the environment variable for the endpoint's key holds no usable key."""
     if endpoint.key_env is None or (endpoint.key and endpoint.key.isascii()):
         return
+    ignored = endpoint.base_url == PUBLIC_ENDPOINT and os.environ.get("OPENAI_BASE_URL")
     raise ModelError(
         f"the environment variable {endpoint.key_env} {'does not hold a key' if endpoint.key else 'is not set'}",
         fatal=True,
-        where=Where(path=source, key="api_key_env"),
+        where=Where(path=endpoint.source, key="api_key_env"),
+        evidence="OPENAI_BASE_URL is set but ignored: write base_url" if ignored else None,
         cure=f"set {endpoint.key_env} to a key for {endpoint.where}, or name another variable with api_key_env; stored "
         "and recorded answers need no key",
     )
@@ -144,12 +148,14 @@ class Refusal:
         error: the ``error`` object of the body; empty if there is none.
         text: the raw body, for endpoints that do not send an ``error`` object.
         headers: of the response; names in lower case.
+        path: of the URL that was requested; empty if it is not known.
     """
 
     status: int
     error: Mapping[str, Any]
     text: str = ""
     headers: Mapping[str, str] = field(default_factory=dict)
+    path: str = ""
 
     @property
     def codes(self) -> set[str]:
@@ -182,7 +188,8 @@ class Refusal:
 
 def refusal_in(error: APIStatusError) -> Refusal:
     """Return the response of a status error that the client raised."""
-    return Refusal(error.status_code, fields(error.body), error.response.text, error.response.headers)
+    response, path = error.response, error.request.url.path
+    return Refusal(error.status_code, fields(error.body), response.text, response.headers, path)
 
 
 def error_in(body: object) -> Mapping[str, Any]:
@@ -281,8 +288,10 @@ def refused(refusal: Refusal, endpoint: Endpoint) -> ModelError:
         what = f"the key in {endpoint.key_env} was refused"
         cure = f"set {endpoint.key_env} to a key that may use {endpoint.model!r}"
     elif status == 404:
-        what = f"there is no model {endpoint.model!r} at {endpoint.base_path}/chat/completions"
-        cure = "check the model's name, and base_url, which usually ends in /v1"
+        url = f"{endpoint.origin}{refusal.path or endpoint.base_path}"
+        what = f"the model {endpoint.model!r} or the path is unknown: {url}"
+        cure = f"at {endpoint.source}: " if endpoint.source else ""
+        cure += "check the model's name, and base_url, which usually ends in /v1"
     elif refusal.too_long:
         what = f"a prompt is longer than the context of {endpoint.model!r}"
         cure = "shorten the system message, the few-shot examples or the inputs"

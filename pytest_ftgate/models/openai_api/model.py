@@ -85,7 +85,7 @@ class OpenAIModel(BuiltModel):
 
         Stored and recorded predictions need neither key nor client.
         """
-        check_key(self.address(), self.source)
+        check_key(self.address())
         import_module("openai")
 
     async def complete(self, example: Example, repeat: int = 0) -> Completion:  # noqa: ARG002
@@ -104,7 +104,7 @@ class OpenAIModel(BuiltModel):
 
     def address(self) -> Endpoint:
         """Return the endpoint, with the key in the environment now."""
-        return Endpoint(self.base_url, self.model, self.key_env, secret(self.key_env), self.served_as)
+        return Endpoint(self.base_url, self.model, self.key_env, secret(self.key_env), self.served_as, self.source)
 
     def characters(self, example: Example) -> int:
         """Return the length of all messages for an example, for estimates of its tokens."""

@@ -247,7 +247,7 @@ class JobRecords:
             )
         from pytest_ftgate.models.event_loop import run_in_own_loop
 
-        check_key(self.endpoint, str(self._spec.source))
+        check_key(self.endpoint)
         return run_in_own_loop(self._patiently(ask), lambda: None)
 
     async def _patiently(self, ask: Callable[[JobClient], Awaitable[_T]]) -> _T:

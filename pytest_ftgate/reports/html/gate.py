@@ -144,8 +144,18 @@ def _numbers(result: GateResult) -> Iterator[tuple[str, str, str]]:
         yield "Gain", show_difference(result.gain, share=share), sentences.changed(result)
     if result.lower_bound is not None:
         lower = show_difference(result.lower_bound, share=share)
-        evidence = f" ({result.evidence})" if result.max_drop is None else ""
-        yield f"{show_percent(result.confidence or 0)} lower bound", lower, _required(result) + evidence
+        yield f"{show_percent(result.confidence or 0)} lower bound", lower, _required_of_bound(result)
+
+
+def _required_of_bound(result: GateResult) -> str:
+    """Return what the evidence requires of the lower bound; the margin may be required of the gain alone."""
+    if result.max_drop is not None:
+        return _required(result)
+    bound = {"observed": "not required", "significant": "required above 0"}.get(
+        result.evidence or "", _required(result)
+    )
+    reached = ", ".join(sentences.unproven(result))
+    return f"{bound} ({result.evidence}){f', {reached}' if reached else ''}"
 
 
 def _required(result: GateResult) -> str:

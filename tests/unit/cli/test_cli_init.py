@@ -105,6 +105,16 @@ def test_columns_that_nobody_can_guess_are_asked_for(folder, init):
     assert 'fields: {input: "frage", expected: "antwort"}' in (folder / "ftgate.yaml").read_text()
 
 
+def test_a_column_that_the_user_names_is_taken_although_there_is_one_of_our_name(folder, init):
+    furnish(folder, rows(60, label="x"), rows(220, "training question"))
+    init(expected="label")
+    text = (folder / "ftgate.yaml").read_text()
+    assert 'test_set: {path: "test.jsonl", fields: {expected: "label"}}' in text
+    assert 'training_set: "train.jsonl"' in text
+    with pytest.raises(DataError, match=r"(?s)'labl'.*label"):
+        init(expected="labl", force=True)
+
+
 def test_of_two_columns_one_of_which_is_known_the_other_is_taken(folder, init):
     furnish(folder, [{"id": f"m{i}", "message": f"q {i}", "team": label(i)} for i in range(60)])
     init()
@@ -254,6 +264,35 @@ def test_a_misspelled_model_is_refused_before_anything_is_written(folder, init):
     assert not (folder / "ftgate.yaml").exists()
 
 
+@pytest.mark.parametrize("written", ["gpt-4.1", "opnai:gpt-4.1", "https://host/v1"])
+def test_one_model_alone_of_an_unknown_provider_is_refused(folder, init, written):
+    furnish(folder)
+    with pytest.raises(ConfigError, match=r"(?s)baseline.*openai"):
+        init(baseline=written)
+    assert not (folder / "ftgate.yaml").exists()
+
+
+def test_a_module_that_cannot_be_found_is_a_warning(folder, init):
+    furnish(folder)
+    (folder / "package").mkdir()
+    (folder / "package/models.py").write_text("raise SystemExit")
+    assert "WARNING: there is no module nomod" in init(baseline="python:nomod:fn", candidate="python:package.models:f")
+    assert "WARNING: there is no module package.absent" in init(baseline="python:package.absent:f", force=True)
+    assert "WARNING: there is no module" not in init(baseline="python:package.models:f", force=True)
+
+
+def test_an_endpoint_and_its_key_are_written_for_its_models(folder, init):
+    furnish(folder)
+    endpoint = {"base_url": "http://127.0.0.1:8000/v1", "api_key_env": "TEAM_KEY"}
+    init(baseline="openai:base", candidate="recorded:c.jsonl", **endpoint)
+    file = load_gate_file(folder / "ftgate.yaml")
+    config = resolve_gate(file.layers("finetune"), file=file, gate="finetune", default_name="x")
+    assert config.baselines["baseline"].options == {"model": "base", **endpoint}
+    for refused in ({"candidate": "recorded:c.jsonl"}, {"candidate": "openai:ft", "base_url": "host"}):
+        with pytest.raises(ConfigError, match=r"base.url"):
+            init(force=True, **{**endpoint, **refused})
+
+
 def test_paths_are_relative_to_the_gate_file(folder, init):
     furnish(folder)
     (folder / "sub").mkdir()
@@ -309,6 +348,17 @@ def test_an_ini_file_that_is_there_is_left_alone(folder, init, name, content, co
     if counts:
         assert "ftgate_config = " in said
         assert "sub/ftgate.yaml" in said
+
+
+def test_lines_that_the_ini_file_has_are_not_asked_for_again(folder, init):
+    furnish(folder)
+    init()
+    assert "pytest.ini" not in init(force=True)
+    ini = folder / "pytest.ini"
+    ini.write_text(ini.read_text().replace("ftgate_required = all", ""))
+    said = init(force=True)
+    assert "ftgate_required = all" in said
+    assert "required_plugins" not in said
 
 
 def test_its_lines_are_in_its_language(folder):

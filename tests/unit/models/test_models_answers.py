@@ -206,7 +206,7 @@ LLAMA_TOO_LONG = {"error": {"code": 400, "message": "too big", "type": "exceed_c
     ("reply", "what", "cure"),
     [
         (error(401, "invalid_api_key"), "MY_KEY", "set MY_KEY"),
-        (error(404, "model_not_found"), "'m' at /v1/chat/completions", "base_url"),
+        (error(404, "model_not_found"), "/v1/chat/completions", "base_url"),
         *((reply, "quota", "quota") for reply in (error(429, "insufficient_quota"), error(402))),
         (error(400, "context_length_exceeded"), "context", "shorten"),
         *((Reply(status=400, body=told), "context", "shorten") for told in (VLLM_TOO_LONG, LLAMA_TOO_LONG)),

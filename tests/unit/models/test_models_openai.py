@@ -108,6 +108,12 @@ def test_without_base_url_the_public_endpoint_is_asked_with_its_own_key(build, m
     model = build()
     assert (model.base_url, model.key_env) == ("https://api.openai.com/v1", "OPENAI_API_KEY")
     assert build(api_key_env="OTHER").key_env == "OTHER"
+    monkeypatch.delenv("OPENAI_API_KEY", raising=False)
+    with pytest.raises(ModelError, match="OPENAI_BASE_URL is set but ignored: write base_url"):
+        model.ready()
+    with pytest.raises(ModelError) as refused:
+        build(base_url="https://mine.example/v1", api_key_env="OTHER").ready()
+    assert "OPENAI_BASE_URL" not in str(refused.value)
 
 
 def test_connections_are_kept_within_a_loop_and_opened_anew_in_another(build, server):
