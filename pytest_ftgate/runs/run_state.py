@@ -18,7 +18,7 @@ Keys = Sequence[Sequence[str]]
 """The keys of one job's answers: ``[repeat][example]``."""
 
 ENOUGH = 5
-"""Rejected calls or unusable answers at the start of a run, after which it ends."""
+"""Failed calls, questions without an answer or unusable answers at the start of a run, after which it ends."""
 
 
 class AbandonedError(ModelError):
