@@ -50,7 +50,7 @@ class Outage:
             self._given_up.add(key)
         if not self._has_waited(error) and not self._has_given_up(error):
             return error
-        evidence = "\n".join(filter(None, (error.evidence, "no call of this run was answered")))
+        evidence = "; ".join(filter(None, (error.evidence, "no call of this run was answered")))
         return ModelError(error.what, **error.parts(fatal=True, evidence=evidence))
 
     def _has_waited(self, error: ModelError) -> bool:
