@@ -134,7 +134,7 @@ class StoreError(FtgateError):
 
 RAISED_CURE = "fix the exception: it is not scored as a wrong answer"
 
-FailureKind = Literal["busy", "unreachable", "refused", "unreadable", "offline", "stopped", "other"]
+FailureKind = Literal["busy", "unreachable", "timeout", "refused", "unreadable", "offline", "stopped", "other"]
 
 
 class ModelError(FtgateError):
@@ -143,10 +143,11 @@ class ModelError(FtgateError):
     Args:
         retryable: the same call may succeed later.
         retry_after_s: how many seconds the endpoint asked to wait.
-        kind: ``busy``: the endpoint has too many calls; ``unreachable``: there was no connection; ``refused``: the
-            endpoint rejects this request, and would again; ``unreadable``: it answered with something that is not an
-            answer of the model, and would again; ``offline``: the call was forbidden by
-            ``--ftgate-offline``; ``stopped``: the call was not made, because another model ended the run; ``other``.
+        kind: ``busy``: the endpoint has too many calls; ``unreachable``: there was no connection; ``timeout``: there
+            was no answer in time; ``refused``: the endpoint rejects this request, and would again; ``unreadable``: it
+            answered with something that is not an answer of the model, and would again; ``offline``: the call was
+            forbidden by ``--ftgate-offline``; ``stopped``: the call was not made, because another model ended the run;
+            ``other``.
         fatal: no other call can succeed either (a wrong key, an unknown model): the run stops at once.
         unpaid: the call cannot have cost anything: it was not sent, or was rejected.
         attempts: how often the call was made.

@@ -9,7 +9,7 @@ from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from pytest_ftgate.text import printable, show_seconds, show_usd
+from pytest_ftgate.text import excerpt, printable, show_seconds, show_usd
 
 if TYPE_CHECKING:
     from pytest_ftgate.runs.run_state import Progress
@@ -17,7 +17,8 @@ if TYPE_CHECKING:
 EVERY_S = 60.0
 _HOUR_S, _MINUTE_S = 3600, 60
 _NAME_WIDTH, _SHORTEST_NAME = 30, 4
-_MOST_FACTS = 6  # about one model
+_MOST_FACTS = 7  # about one model
+_FAILURE_WIDTH = 40
 _LOG_COLUMNS = 1000
 _PREFIX = "ftgate: "
 
@@ -138,6 +139,8 @@ def _summed(jobs: Sequence[Progress], seconds: float) -> _Model:
     usd, tokens = sum(job.usd for job in jobs), sum(job.tokens for job in jobs)
     facts += [show_usd(usd)] if usd else []
     facts += [f"{tokens:,} tokens"] if tokens else []
+    failures = [job.last_failure for job in jobs if job.last_failure]
+    facts += [f"last failure: {excerpt(failure, width=_FAILURE_WIDTH)}" for failure in failures[-1:]]
     return _Model(jobs[0].model, f"{ended - failed:,}/{total:,}", facts)
 
 

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from pytest_ftgate.errors import FtgateError, guarded, shown_path
+from pytest_ftgate.errors import DataError, FtgateError, guarded, shown_path
 from pytest_ftgate.gate.state import Judged, Services
 from pytest_ftgate.plugin.data_sets import DataSets
 from pytest_ftgate.plugin.gate_files import GateFiles, ini_path, option_path
@@ -28,6 +28,7 @@ from pytest_ftgate.result import GateResult, Session
 from pytest_ftgate.text import one_line, shortened, show_usd
 
 if TYPE_CHECKING:
+    from pytest_ftgate.models import Prediction
     from pytest_ftgate.reports.html.evidence import Evidence
     from pytest_ftgate.runs.budget import Budget
     from pytest_ftgate.runs.runner import Run, Stores
@@ -172,6 +173,33 @@ class GateSession:
         )
 
     @cached_property
+    def _to_replace(self) -> Mapping[str, Prediction]:
+        """Return the recordings that ``refresh`` ignores in this session, and that the next one without it uses."""
+        from pytest_ftgate.reports.recordings import read_recordings
+
+        folder = self._recordings
+        if self._config.getoption("--ftgate-cache") != "refresh" or folder is None:
+            return {}
+        if folder.resolve() in report_paths(self._config, "recordings"):
+            return {}
+        try:
+            return read_recordings(folder)
+        except DataError:  # the next session reports it
+            return {}
+
+    def _superseded(self, runs: Iterable[Run]) -> Iterator[Line]:
+        """Yield a warning if the recordings that this session ignores hold other answers than the runs."""
+        from pytest_ftgate.reports.recordings import differing
+
+        if self._recordings is not None and (n := differing(self._to_replace, runs)):
+            shown = shown_path(self._recordings)
+            yield Line(
+                f"{shown} holds other answers for {n:,} of these calls, which are used again without "
+                f"--ftgate-cache=refresh: record again with --ftgate-report=recordings:{shown}",
+                "yellow",
+            )
+
+    @cached_property
     def _jobs(self) -> dict[str, str]:
         from pytest_ftgate.reports.recordings import read_job_notes
 
@@ -206,6 +234,7 @@ class GateSession:
         """
         if runs:
             self._runs[name] = runs, jobs
+            self.note(*self._superseded(runs.values()))
 
     def note(self, *lines: Line) -> None:
         """Add lines for the end of the session, each once even if several workers have it."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from hashlib import sha256
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -51,6 +51,13 @@ def read_recordings(folder: Path) -> dict[str, Prediction]:
                     cure="Delete the older of the two files and record it again.",
                 )
     return found
+
+
+def differing(recorded: Mapping[str, Prediction], runs: Iterable[Run]) -> int:
+    """Return how many answers of the runs have a different text than the recording of the same call."""
+    found = {one.key: one.completion for run in runs for one in run.all_predictions if one.completion is not None}
+    texts = {key: one.completion.text for key, one in recorded.items() if one.completion is not None}
+    return sum(_as_written(one) != texts.get(key, _as_written(one)) for key, one in found.items())
 
 
 def read_job_notes(folder: Path) -> dict[str, str]:
@@ -113,7 +120,7 @@ def _row(prediction: Prediction, completion: Completion, input_hash: str, repeat
     usage = {name: getattr(completion, name) for name in counts}
     row = {
         "id": prediction.id,
-        "output": completion.text if completion.original is None else completion.original,
+        "output": _as_written(completion),
         "reasoning": completion.reasoning if completion.original is None else None,
         "finish": completion.finish if completion.finish != "stop" else None,
         "usage": {name: count for name, count in usage.items() if count is not None} or None,
@@ -125,6 +132,11 @@ def _row(prediction: Prediction, completion: Completion, input_hash: str, repeat
         "repeat": repeat or None,
     }
     return {name: value for name, value in row.items() if value is not None}
+
+
+def _as_written(completion: Completion) -> str:
+    """Return the text as it came: with the model's reasoning, if that was a part of it."""
+    return completion.text if completion.original is None else completion.original
 
 
 def _slug(name: str) -> str:

@@ -20,6 +20,7 @@ from pytest_ftgate.runs.throttle import LONGEST_WAIT_S, wait_refused
 if TYPE_CHECKING:
     from pytest_ftgate.models import Model
     from pytest_ftgate.runs.budget import Meter
+    from pytest_ftgate.runs.outage import Outage
     from pytest_ftgate.runs.throttle import Throttle
 
 _T = TypeVar("_T")
@@ -73,6 +74,7 @@ class Asker:
 
     Attributes:
         meter: counts the cost of the calls; ``None``: no one does.
+        outage: ends the run of a model that answers no call; ``None``: no one does.
     """
 
     def __init__(
@@ -85,6 +87,7 @@ class Asker:
         now: Callable[[], float] = time,
     ) -> None:
         self.meter: Meter | None = None
+        self.outage: Outage | None = None
         self._model = model
         self._policy = policy
         self._throttle = throttle
@@ -113,6 +116,8 @@ class Asker:
             seen = self._answers
             outcomes = await self._attempt(questions)
             self._answers += sum(isinstance(outcome, Prediction) for _, outcome in outcomes)
+            if self.outage and self._answers:
+                self.outage.over()
             again: list[Question] = []
             certain: list[Outcome] = []
             wait_s = 0.0
@@ -122,6 +127,8 @@ class Asker:
                         outcome = wait_refused(outcome.retry_after_s or 0.0)
                     one = attempts[question.key]
                     one.failed(outcome, others_are_answered=self._answers > seen)
+                    if self.outage:
+                        outcome = self.outage.failed(question.key, outcome, last=one.over(outcome))
                     if not one.over(outcome):
                         again.append(question)
                         wait_s = max(wait_s, one.wait_s(self._policy, outcome))
@@ -275,8 +282,9 @@ async def _in_time(model: Model, call: Callable[[], Awaitable[_T]]) -> _T:
         text = f"no answer within {model.timeout_s:g} s"
         if model.abandons:
             cure = "raise the model's timeout_s, or find out why its calls hang (a thread cannot be cancelled)"
-            raise AbandonedError(f"{text}; the call was abandoned", cure=cure) from None
-        raise ModelError(text, retryable=True, cure="raise the model's timeout_s, or lower concurrency") from None
+            raise AbandonedError(f"{text}; the call was abandoned", kind="timeout", cure=cure) from None
+        cure = "raise the model's timeout_s, or lower concurrency"
+        raise ModelError(text, retryable=True, kind="timeout", cure=cure) from None
 
 
 async def _guarded(model: Model, call: Callable[[], Awaitable[_T]]) -> _T:

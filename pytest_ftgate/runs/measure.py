@@ -115,9 +115,7 @@ def forgiven_roles(errors: str, runs: Iterable[Run]) -> tuple[str, ...]:
     There are none if the run was stopped: an answer that was not asked for is not missing after all retries. But a
     model whose calls all hang has stopped the run by not answering.
     """
-    from pytest_ftgate.runs.run_state import AbandonedError
-
-    stopped = any(run.fatal is not None and not isinstance(run.fatal, AbandonedError) for run in runs)
+    stopped = any(run.fatal is not None and run.fatal.kind != "timeout" for run in runs)
     return ("candidate",) if errors == "score_zero" and not stopped else ()
 
 

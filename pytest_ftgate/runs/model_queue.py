@@ -15,7 +15,8 @@ from pytest_ftgate.models import Question
 from pytest_ftgate.models.protocol import Prediction, RetryPolicy
 from pytest_ftgate.runs.asking import Asker
 from pytest_ftgate.runs.budget import Meter
-from pytest_ftgate.runs.run_state import ENOUGH, AbandonedError
+from pytest_ftgate.runs.outage import Outage
+from pytest_ftgate.runs.run_state import AbandonedError
 from pytest_ftgate.runs.throttle import LONGEST_WAIT_S, Throttle
 
 if TYPE_CHECKING:
@@ -78,9 +79,6 @@ class ModelQueue:
         self._elsewhere: dict[str, Question] = {}
         self._polling = asyncio.Lock()
         self._abandoned_in_a_row = 0
-        self._had_stored = False
-        self._has_answered = False
-        self._rejected = 0
         self._since: float | None = None
 
     def look_up(self, *, offline: bool) -> None:
@@ -91,7 +89,6 @@ class ModelQueue:
             stored = weights.holding(stored)
         self._state.found(stored)
         missing = self._state.unknown(self._keys)
-        self._had_stored = bool(self._state.known(self._keys))
         if offline and self.model.endpoint:
             failure = _offline()
             for key in missing:
@@ -99,7 +96,9 @@ class ModelQueue:
             return
         self.workers = min(self.model.concurrency, -(-len(missing) // self.model.batch_size))
         if self.workers:
-            self.fatal = self._early_stop.check(self._state.known(self._keys))
+            known = self._state.known(self._keys)
+            self._asker.outage = Outage(self.workers, stored=len(known))
+            self.fatal = self._early_stop.check(known)
 
     def ready(self) -> bool:
         """Return whether the model can be called, if it has to be; if it cannot, :attr:`fatal` says why."""
@@ -185,7 +184,6 @@ class ModelQueue:
         if not predictions:
             return
         self._abandoned_in_a_row = 0
-        self._has_answered = True
         for prediction in predictions:
             self._state.answered(prediction)
         await self.writer.keep(*predictions)
@@ -198,8 +196,6 @@ class ModelQueue:
     def _end_if_fatal(self, error: ModelError) -> None:
         """Raise the error if no other call can succeed either, or none is likely to."""
         self._abandoned_in_a_row = self._abandoned_in_a_row + 1 if isinstance(error, AbandonedError) else 0
-        if self._is_rejected_throughout(error):
-            error = ModelError(error.what, **error.parts(fatal=True))
         if error.fatal:
             self.fatal = self.fatal or error
             raise error from None
@@ -208,16 +204,6 @@ class ModelQueue:
             stuck = AbandonedError(what, **error.parts(fatal=True))
             self.fatal = self.fatal or stuck
             raise stuck from error
-
-    def _is_rejected_throughout(self, error: ModelError) -> bool:
-        """Return whether all first calls were rejected, not connected, or answered with something that is no answer.
-
-        Stored answers prove that the endpoint answers such requests, but not that it can be reached now.
-        """
-        if error.kind not in ("refused", "unreadable", "unreachable") or self._has_answered:
-            return False
-        self._rejected += error.attempts
-        return self._rejected >= ENOUGH and (error.kind == "unreachable" or not self._had_stored)
 
     async def _fail(self, failure: ModelError, *questions: Question) -> None:
         for question in questions:

@@ -18,7 +18,7 @@ Keys = Sequence[Sequence[str]]
 """The keys of one job's answers: ``[repeat][example]``."""
 
 ENOUGH = 5
-"""Rejected calls or unusable answers at the start of a run, after which it ends."""
+"""Failed calls, questions without an answer or unusable answers at the start of a run, after which it ends."""
 
 
 class AbandonedError(ModelError):
@@ -66,6 +66,7 @@ class Progress:
         errors: questions that failed for good.
         in_batch: questions that the running batches have answered at the endpoint, and how many they hold.
         tokens: of the answers asked for in this run, as far as they are known; likewise ``usd``.
+        last_failure: what the last failed question failed with.
     """
 
     model: str
@@ -76,6 +77,7 @@ class Progress:
     in_batch: tuple[int, int] | None = None
     tokens: int = 0
     usd: float = 0.0
+    last_failure: str | None = None
 
 
 class RunState:
@@ -132,6 +134,7 @@ class RunState:
         for job in self._jobs[key]:
             self.progress[job].done += 1
             self.progress[job].errors += 1
+            self.progress[job].last_failure = failure.what
 
     def prediction(self, key: str, example_id: str, unasked: ModelError | None) -> Prediction:
         """Return the outcome for an example; ``unasked`` says why the model was not asked, if it was not."""

@@ -159,6 +159,24 @@ def test_refresh_asks_anew_whatever_is_recorded(project: Project) -> None:
     assert project.gate("--ftgate-cache=refresh")["candidate"]["n_stored"] == 0
 
 
+def test_refresh_says_that_the_recordings_hold_other_answers(project: Project) -> None:
+    labels = "def model(text):\n    return ('refund', 'invoice', 'shipping')[int(text.split()[-1]) % 3]\n"
+    project.file("own.py", labels)
+    project.pytester.syspathinsert()
+    project.gate_test(name="support", candidate={"provider": "python", "target": "own:model", "cache_key": "1"})
+    project.file("pytest.ini", "[pytest]\nftgate_recordings = recorded\n")
+    project.run("--ftgate-report=recordings:recorded").assert_outcomes(passed=1)
+
+    def warned(*arguments: str) -> list[str]:
+        return [line for line in project.run(*arguments).outlines if "--ftgate-report=recordings:recorded" in line]
+
+    assert warned("--ftgate-cache=refresh") == []
+    project.file("own.py", labels + "right = model\ndef model(text): return 'refund' if '7' in text else right(text)\n")
+    (line,) = warned("--ftgate-cache=refresh")
+    assert "4 of" in line
+    assert warned() == warned("--ftgate-cache=refresh", "--ftgate-report=recordings:recorded") == []
+
+
 def test_recordings_are_written_and_judged_again(project: Project) -> None:
     project.file(
         "own.py",

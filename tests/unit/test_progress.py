@@ -23,6 +23,10 @@ class Clock:
     [
         (Progress("tuned", 1200, 2000, 100, 0), "tuned 1,200/2,000"),
         (Progress("tuned", 12, 20, 0, 3), "tuned 9/20 (3 failed)"),
+        (
+            Progress("tuned", 12, 20, 0, 3, last_failure="500 Internal Server Error"),
+            "tuned 9/20 (3 failed, last failure: 500 Internal Server Error)",
+        ),
         (Progress("tuned", 0, 500, 0, 0, (120, 500)), "tuned 0/500 (batch: 120/500)"),
         (Progress("tuned", 2, 500, 0, 0, None, 61234, 0.125), "tuned 2/500 ($0.1250, 61,234 tokens)"),
         (Progress("\x1b[2J", 1, 2, 0, 0), "\\x1b[2J 1/2"),

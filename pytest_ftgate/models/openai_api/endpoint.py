@@ -206,7 +206,8 @@ def failure(error: Exception, endpoint: Endpoint, *, timeout_s: float | None) ->
     transport = isinstance(error, APIConnectionError | OSError) or library in _TRANSPORTS
     if (isinstance(error, APITimeoutError) or transport) and _is_timeout(root):
         limit = f" within {timeout_s:g} s" if timeout_s is not None else ""
-        return endpoint.error(f"no answer{limit}", retryable=True, cure="raise timeout_s, or lower concurrency")
+        cure = "raise timeout_s, or lower concurrency"
+        return endpoint.error(f"no answer{limit}", retryable=True, kind="timeout", cure=cure)
     if transport:
         return _unreachable(root, endpoint)
     if isinstance(error, APIStatusError):
