@@ -203,7 +203,8 @@ def called(role: str, name: str = "") -> str:
 
 @dataclass(frozen=True, slots=True)
 class TrainingResult:
-    """The training set. Fields without a description are numbers of rows."""
+    """The training set. Fields without a description are numbers of rows. The pairs name every test example and every
+    training row concerned, but not every combination of them."""
 
     path: Annotated[str | None, about("the file, null for an iterable")] = None
     sha256: Annotated[str | None, about("the SHA-256 of the file")] = None
@@ -211,9 +212,9 @@ class TrainingResult:
     usable: int | None = None
     duplicates: int | None = None
     conflicts: int | None = None
-    leaked: int | None = None
+    leaked: Annotated[int | None, about("test examples whose input is in the training set")] = None
     near_duplicates: int | None = None
-    leaked_near: int | None = None
+    leaked_near: Annotated[int | None, about("test examples with a near duplicate in the training set")] = None
     truncated: int | None = None
     chat_errors: int | None = None
     too_long: int | None = None
@@ -222,6 +223,14 @@ class TrainingResult:
         about("rows of the most frequent label divided by those of the rarest; null without labels"),
     ] = None
     suspicious: Annotated[int | None, about("rows whose nearest neighbours have another label")] = None
+    leaked_pairs: Annotated[
+        tuple[tuple[str, str], ...],
+        about("file and line of each test example in the training set, and of the training row"),
+    ] = ()
+    near_pairs: Annotated[
+        tuple[tuple[str, str], ...],
+        about("file and line of each test example with a near duplicate in the training set, and of that row"),
+    ] = ()
 
 
 @dataclass(frozen=True, slots=True)

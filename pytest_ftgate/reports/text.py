@@ -74,6 +74,7 @@ def block(result: GateResult, *, verbosity: int = 0, width: int = _TABLE_WIDTH, 
         *(() if deciding else answers),
         *([Line(f"{'other' if deciding else 'all'} checks, problems first:")] if full and shown else ()),
         *checks(shown),
+        *map(Line, _leaks(result) if full else ()),
         *map(Line, _inputs(result) if full else _counted(others, shown)),
     ]
     return [Line(printable(text), colour) for text, colour in lines]
@@ -213,6 +214,18 @@ def _counted(checks: Iterable[Check], shown: Iterable[Check]) -> Iterator[str]:
     counts += [plural(notes, "note")] if notes else []
     if counts:
         yield f"{', '.join(counts)}; -v lists them"
+
+
+def _leaks(result: GateResult) -> Iterator[str]:
+    """Yield all test examples in the training set, each with its training row; near duplicates too."""
+    training = result.training
+    for title, sign, pairs in (
+        ("test examples in the training set", "=", training.leaked_pairs),
+        ("near duplicates of test examples in the training set", "~", training.near_pairs),
+    ):
+        if pairs:
+            yield f"{title}:"
+        yield from (f"  {test} {sign} {row}" for test, row in pairs)
 
 
 def _inputs(result: GateResult) -> Iterator[str]:

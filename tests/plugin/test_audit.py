@@ -83,6 +83,22 @@ def test_an_exact_leak_is_named_once(project: Project) -> None:
     assert gate["training"]["leaked_near"] == 0
 
 
+def test_every_training_row_to_remove_is_named_at_once(project: Project) -> None:
+    """Without the named rows the audit finds nothing: neither repeats, nor copies behind an exact one, come later."""
+    copies = [LEAK, LEAK, LEAK.upper(), f"{LEAK}!", f"please: {LEAK}", LEAK.replace("week", "month"), f"so, {LEAK}"]
+    project.test_set(60, input=lambda i: f"customer question {i}" if i > 1 else LEAK if i else f"Hello, {LEAK}")
+    project.training_set(200, [{"input": text, "expected": "refund"} for text in copies])
+    gate = project.judge()
+    training = gate["training"]
+    assert (training["leaked"], training["leaked_near"]) == (1, 2)
+    named = {row for _, row in (*training["leaked_pairs"], *training["near_pairs"])}
+    assert named == {f"train.jsonl:{line}" for line in range(201, 208)}
+    assert {test for test, _ in training["near_pairs"]} == {"test.jsonl:1", "test.jsonl:2"}
+    mentions(check(gate, "leaked"), "these 3", "train.jsonl:201", "train.jsonl:202", "train.jsonl:203")
+    shown = {line.strip() for line in block(gate, verbose=True)}
+    assert {f"{test} ~ {row}" for test, row in training["near_pairs"]} <= shown
+
+
 def test_a_set_padded_with_near_copies_is_not_enough_unless_the_gate_takes_them(project: Project) -> None:
     said = ("{}", "please, {}", "{} please", "{}!!", "I ask you: {}")
     base = [f"where is the {item} that {name} ordered from your shop" for name in NAMES for item in ITEMS][:40]
