@@ -303,6 +303,10 @@ class Diagnosis:
         tuple[str, ...], about("ids of all examples that the candidate answers better than the baseline")
     ] = ()
     broken: Annotated[tuple[str, ...], about("ids of all examples that the candidate answers worse")] = ()
+    fixed_at: Annotated[tuple[str, ...], about("file and line of the fixed examples; the id where there is none")] = ()
+    broken_at: Annotated[
+        tuple[str, ...], about("file and line of the broken examples; the id where there is none")
+    ] = ()
     wrong_in_both: Annotated[int | None, about("examples that neither model gets right in any repeat")] = None
     recalled: Annotated[
         int | None, about("fixed examples whose output is in the training set but does not follow from their input")
@@ -501,6 +505,7 @@ class GateResult(Delta):
     wrong: Annotated[
         tuple[Flip, ...], about("some examples that the candidate answers wrong, the broken ones first")
     ] = ()
+    n_wrong: Annotated[int | None, about("examples that the candidate answers wrong")] = None
     stage: Annotated[str | None, about("accept, or ready if there is no candidate yet")] = None
     diagnosis: Diagnosis | None = None
     advice: tuple[Advice, ...] = ()

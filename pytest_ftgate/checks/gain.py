@@ -30,6 +30,7 @@ def facts(gate: Context) -> dict[str, Any]:
         return {}
     config, decided = gate.config, gate.comparisons[gate.best]
     baseline, candidate = gate.scored[gate.best], gate.scored["candidate"]
+    n_wrong, wrong = wrong_answers(baseline, candidate, gate.deciding.name, _BROKEN_KEPT)
     wins, losses, broken = flips(baseline, candidate, gate.deciding.name, _BROKEN_KEPT)
     return {
         **decided.facts(),
@@ -39,7 +40,8 @@ def facts(gate: Context) -> dict[str, Any]:
         "wins": wins,
         "losses": losses,
         "broken": broken,
-        "wrong": wrong_answers(baseline, candidate, gate.deciding.name, _BROKEN_KEPT),
+        "wrong": wrong,
+        "n_wrong": n_wrong,
     }
 
 

@@ -19,7 +19,7 @@ _NARROW_MODEL_WIDTH = 16
 _EXAMPLES_SHOWN = 3
 _SLICES_SHOWN = 5
 _FEW_ROWS, _MANY_ROWS = 5, 30  # of the parts of a metric
-_MESSAGE_CHARACTERS = 200  # of a check, unless the block is full
+_MESSAGE_CHARACTERS = 200  # of a check that does not decide the verdict, unless the block is full
 _EXCERPT, _ALIKE_SHOWN = 60, 20
 _BELOW = " " * 10  # as wide as a check's status
 _BELOW_ADVICE = " " * 5  # as wide as its number
@@ -50,11 +50,12 @@ def block(result: GateResult, *, verbosity: int = 0, width: int = _TABLE_WIDTH, 
     full = verbosity > 0
     details = full or not result.passed
     deciding = [] if result.passed else sentences.deciding_checks(result)
-    others = sorted((one for one in result.checks if one not in deciding), key=lambda one: _ORDER.index(one.status))
+    apart = [*deciding, *uncalled(result)]
+    others = sorted((one for one in result.checks if one not in apart), key=lambda one: _ORDER.index(one.status))
     shown = [one for one in others if full or one.status not in _HIDDEN]
 
     def checks(several: Iterable[Check]) -> list[Line]:
-        lines = [line for check in several for line in _check(check, LONGEST if full else _MESSAGE_CHARACTERS)]
+        lines = [line for check in several for line in _check(check, full=full)]
         return _wrapped(lines, width, _BELOW) if wrap else lines
 
     advice = [Line(text, "bold") for text in _advice(result)]
@@ -105,6 +106,7 @@ def _models(result: GateResult, *, full: bool, width: int) -> Iterator[Line]:
         yield Line(stage, "green" if result.passed else "red")
     if result.hypothesis:
         yield Line(f"hypothesis: {result.hypothesis}")
+    yield from (Line(check.message) for check in uncalled(result))
     yield from map(Line, model_table(result, full=full, width=width))
     age = sentences.age_sentence(result)
     if age is not None:
@@ -116,6 +118,11 @@ def _models(result: GateResult, *, full: bool, width: int) -> Iterator[Line]:
     known = any(model.cost_usd is not None for model in result.models.values())
     if full or known or any(check.name.endswith(".cost_usd") for check in result.checks):
         yield from map(Line, sentences.price_sentences(result))
+
+
+def uncalled(result: GateResult) -> list[Check]:
+    """Return the note that no model was called, if there is one."""
+    return [check for check in result.checks if check.name == "models" and check.status == "note"]
 
 
 def model_table(result: GateResult, *, full: bool = False, width: int = _TABLE_WIDTH) -> list[str]:
@@ -186,12 +193,14 @@ def breakdown_lines(result: GateResult, *, full: bool) -> Iterator[str]:
         yield from table.lines("  ")
 
 
-def _check(check: Check, most: int) -> Iterator[Line]:
-    """Yield a check, its message cut to ``most`` characters, and its advice."""
+def _check(check: Check, *, full: bool) -> Iterator[Line]:
+    """Yield a check and its advice. Unless ``full``, a long message is cut if it does not decide the verdict."""
     status = check.status.upper() if check.status in _RED else check.status
     # A weakened gate passes by its own weaker threshold: make sure that the warning is seen.
     red = check.name == "weakened" and check.status == "warning"
-    text = f"  {status:<7} {check.name}: {sentences.with_source(check, most)}"
+    whole = full or red or check.status in _RED
+    shown = sentences.with_source(check, LONGEST if whole else _MESSAGE_CHARACTERS)
+    text = f"  {status:<7} {check.name}: {shown}"
     yield Line(text, "red" if red else _COLOURS[check.status])
     if check.advice:
         yield Line(f"{_BELOW}{check.advice}")
@@ -248,11 +257,11 @@ def _advice(result: GateResult) -> Iterator[str]:
 
 
 def _examples(result: GateResult, most: int | None) -> Iterator[str]:
-    heading, examples = sentences.examples(result)
+    heading, examples = sentences.examples(result, most)
     if examples:
         yield f"{heading}:"
     labeled = any(one.expected for one in examples)  # else the test set has no expected outputs
-    for one in examples[:most]:
+    for one in examples:
         yield f"  {printable(one.where or one.id, 100)}: {printable(one.input, 100)}"
         expected, baseline, candidate = _from_where_they_differ(one.expected, one.baseline, one.candidate)
         yield f"    {f'expected {expected!r}, ' if labeled else ''}baseline {baseline!r}, candidate {candidate!r}"

@@ -59,8 +59,8 @@ def test_a_red_gate_says_which_mistakes_and_under_v_which_examples(project: Proj
     project.gate_test(margin=0.5)
     gate = project.gate()
     project.result.stdout.fnmatch_lines(["mistakes of the baseline: 20 *", "mistakes of the candidate: 4 *"])
-    assert [shows(gate, "t49", verbose=verbose) for verbose in (False, True)] == [False, True]
-    for part in ("'invoice' -> 'shipping'", "t40, t41", "t0, t1"):
+    assert [shows(gate, "test.jsonl:50", verbose=verbose) for verbose in (False, True)] == [False, True]
+    for part in ("'invoice' -> 'shipping'", "test.jsonl:41, test.jsonl:42", "test.jsonl:1, test.jsonl:2", "and 8 more"):
         assert shows(gate, part, verbose=True)
 
 
