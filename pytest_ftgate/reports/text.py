@@ -8,6 +8,7 @@ from itertools import takewhile
 from typing import NamedTuple
 
 from pytest_ftgate.checks.advice import most_to_try
+from pytest_ftgate.checks.training_set.names import AUDIT_CHECKS
 from pytest_ftgate.reports import sentences, tables
 from pytest_ftgate.reports.table import Table
 from pytest_ftgate.result import Check, Economics, GateResult
@@ -20,6 +21,7 @@ _EXAMPLES_SHOWN = 3
 _SLICES_SHOWN = 5
 _FEW_ROWS, _MANY_ROWS = 5, 30  # of the parts of a metric
 _MESSAGE_CHARACTERS = 200  # of a check that does not decide the verdict, unless the block is full
+_FEW_WARNINGS = 2  # so many of one training set are not repeated for each gate
 _EXCERPT, _ALIKE_SHOWN = 60, 20
 _BELOW = " " * 10  # as wide as a check's status
 _BELOW_ADVICE = " " * 5  # as wide as its number
@@ -36,7 +38,29 @@ class Line(NamedTuple):
     colour: str = ""
 
 
-def block(result: GateResult, *, verbosity: int = 0, width: int = _TABLE_WIDTH, wrap: bool = False) -> list[Line]:
+class AuditsShown:
+    """The warnings of training audits that the blocks of a session have shown, so that each is shown once."""
+
+    def __init__(self) -> None:
+        self._gates: dict[tuple[Check, ...], str] = {}
+
+    def repeated(self, result: GateResult) -> tuple[list[Check], list[Line]]:
+        """Return the warnings that the block of an earlier gate has shown, and the line that replaces them."""
+        found = [check for check in result.checks if check.status == "warning" and check.name in AUDIT_CHECKS]
+        gate = self._gates.setdefault(tuple(replace(check, source=None) for check in found), result.name)
+        if gate == result.name or len(found) < _FEW_WARNINGS:
+            return [], []
+        return found, [Line(f"training set: {plural(len(found), 'warning')}, as for gate {gate}", "yellow")]
+
+
+def block(
+    result: GateResult,
+    *,
+    verbosity: int = 0,
+    width: int = _TABLE_WIDTH,
+    wrap: bool = False,
+    audits: AuditsShown | None = None,
+) -> list[Line]:
     """Return the lines of the gate's block. All of them are safe to print.
 
     A red gate begins with the checks that decide its verdict and wrong answers of the candidate. Unless ``verbosity``
@@ -46,11 +70,13 @@ def block(result: GateResult, *, verbosity: int = 0, width: int = _TABLE_WIDTH, 
         verbosity: that of pytest.
         width: the columns that tables should fit into.
         wrap: also wrap checks into ``width`` columns. In a log each stays on one line, so that it can be searched for.
+        audits: what the blocks before have shown.
     """
     full = verbosity > 0
     details = full or not result.passed
     deciding = [] if result.passed else sentences.deciding_checks(result)
-    apart = [*deciding, *uncalled(result)]
+    repeated, as_before = (audits or AuditsShown()).repeated(result)
+    apart = [*deciding, *uncalled(result), *repeated]
     others = sorted((one for one in result.checks if one not in apart), key=lambda one: _ORDER.index(one.status))
     shown = [one for one in others if full or one.status not in _HIDDEN]
 
@@ -75,6 +101,7 @@ def block(result: GateResult, *, verbosity: int = 0, width: int = _TABLE_WIDTH, 
         *(() if deciding else answers),
         *([Line(f"{'other' if deciding else 'all'} checks, problems first:")] if full and shown else ()),
         *checks(shown),
+        *as_before,
         *map(Line, _leaks(result) if full else ()),
         *map(Line, _inputs(result) if full else _counted(others, shown)),
     ]

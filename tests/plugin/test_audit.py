@@ -36,6 +36,17 @@ def test_gates_on_one_training_set_have_it_audited_once(project: Project, monkey
     assert len(audited) == 1
 
 
+def test_the_warnings_about_one_training_set_are_shown_once(project: Project) -> None:
+    project.training_set(200, [{"input": f"{LEAK}{'?' * i}", "expected": "r"} for i in range(3)])
+    other = project.mark(name="other")
+    project.gate_test(f"def test_gate():\n    pass\n\n\n{other}\ndef test_other():\n    pass\n", name="one")
+    result = project.run()
+    warnings = [line for line in result.outlines if line.startswith("  warning ")]
+    assert len(warnings) > 1
+    assert len(warnings) == len(set(warnings))
+    result.stdout.fnmatch_lines(["training set: * warnings, as for gate one"])
+
+
 # --- near copies ---------------------------------------------------------------------------------------------
 
 
