@@ -324,14 +324,14 @@ def _stop(bounds: tuple[float | None, float | None], target: float, confidence: 
     if upper is None or upper >= target:
         return None
     asked = show_amount(abs(target), share=share)
-    bound = f"{show_percent(confidence)} upper bound of the gain {show_difference(upper, share=share)}"
+    bound = f"{show_percent(confidence)} upper bound of the gain ({show_difference(upper, share=share)})"
     if target < 0:
         text = "Keep the baseline: the candidate is worse by more than the gate allows."
-        return Advice("stop", text, f"{bound} (limit -{asked})")
-    text = "Drop this fine-tune, and keep the prompt."
+        return Advice("stop", text, f"{bound} is below the limit of -{asked}")
+    text = f"Drop this fine-tune, and keep the prompt: even the {bound} is below the margin."
     if lower is not None and lower > 0:
         text = (
             f"This fine-tune is better (lower bound {show_difference(lower, share=share)}), but cannot be expected to "
             f"reach the margin of {asked}: keep the prompt, or train a different one."
         )
-    return Advice("stop", text, f"{bound}, below the margin of {asked}")
+    return Advice("stop", text, f"{bound} is below the margin of {asked}")

@@ -140,6 +140,13 @@ def test_the_same_words_with_an_answer_like_that_of_the_test_row_are_named_too()
     assert near_copies(wordings(training), wordings([(PARCEL, "down")])).across == ((0, 1),)
 
 
+@pytest.mark.parametrize("word", ["word ", "字"])
+def test_an_excerpt_shows_where_long_texts_differ(word):
+    same = word * 60
+    one, other = differing(f"{same}parcel {same}", f"{same}invoice {same}")
+    assert ("parcel" in one, "invoice" in other) == (True, True)
+
+
 def test_there_are_no_more_pairs_than_rows():
     across = near_copies(wordings([PARCEL] * 50), wordings([f"{PARCEL}{'!' * i}" for i in range(50)])).across
     assert len(across) == 99
