@@ -203,7 +203,8 @@ def called(role: str, name: str = "") -> str:
 
 @dataclass(frozen=True, slots=True)
 class TrainingResult:
-    """The training set. Fields without a description are numbers of rows."""
+    """The training set. Fields without a description are numbers of rows. The pairs name every test example and every
+    training row concerned, but not every combination of them."""
 
     path: Annotated[str | None, about("the file, null for an iterable")] = None
     sha256: Annotated[str | None, about("the SHA-256 of the file")] = None
@@ -211,9 +212,9 @@ class TrainingResult:
     usable: int | None = None
     duplicates: int | None = None
     conflicts: int | None = None
-    leaked: int | None = None
+    leaked: Annotated[int | None, about("test examples whose input is in the training set")] = None
     near_duplicates: int | None = None
-    leaked_near: int | None = None
+    leaked_near: Annotated[int | None, about("test examples with a near duplicate in the training set")] = None
     truncated: int | None = None
     chat_errors: int | None = None
     too_long: int | None = None
@@ -222,6 +223,14 @@ class TrainingResult:
         about("rows of the most frequent label divided by those of the rarest; null without labels"),
     ] = None
     suspicious: Annotated[int | None, about("rows whose nearest neighbours have another label")] = None
+    leaked_pairs: Annotated[
+        tuple[tuple[str, str], ...],
+        about("file and line of each test example in the training set, and of the training row"),
+    ] = ()
+    near_pairs: Annotated[
+        tuple[tuple[str, str], ...],
+        about("file and line of each test example with a near duplicate in the training set, and of that row"),
+    ] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -294,6 +303,10 @@ class Diagnosis:
         tuple[str, ...], about("ids of all examples that the candidate answers better than the baseline")
     ] = ()
     broken: Annotated[tuple[str, ...], about("ids of all examples that the candidate answers worse")] = ()
+    fixed_at: Annotated[tuple[str, ...], about("file and line of the fixed examples; the id where there is none")] = ()
+    broken_at: Annotated[
+        tuple[str, ...], about("file and line of the broken examples; the id where there is none")
+    ] = ()
     wrong_in_both: Annotated[int | None, about("examples that neither model gets right in any repeat")] = None
     recalled: Annotated[
         int | None, about("fixed examples whose output is in the training set but does not follow from their input")
@@ -492,6 +505,7 @@ class GateResult(Delta):
     wrong: Annotated[
         tuple[Flip, ...], about("some examples that the candidate answers wrong, the broken ones first")
     ] = ()
+    n_wrong: Annotated[int | None, about("examples that the candidate answers wrong")] = None
     stage: Annotated[str | None, about("accept, or ready if there is no candidate yet")] = None
     diagnosis: Diagnosis | None = None
     advice: tuple[Advice, ...] = ()

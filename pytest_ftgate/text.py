@@ -172,7 +172,7 @@ def settled_by(what: str, needed: int, have: int, noun: str) -> str:
     more = max(needed - have, 1)
     return (
         f"If the true {what} equals the measured one, about {plural(needed, noun)} in all ({more:,} more) "
-        "would settle it, with 80 % power."
+        "would decide it in 4 of 5 cases."
     )
 
 

@@ -20,6 +20,7 @@ from pytest_ftgate.text import is_share, plural, printable, show_amount, show_di
 
 if TYPE_CHECKING:
     from pytest_ftgate.checks.context import Context
+    from pytest_ftgate.statistics import Comparison
 
 CONFLICTS_SHARE = 0.01
 NEW_CONFUSIONS = 3
@@ -59,7 +60,14 @@ def advise(gate: Context) -> tuple[Advice, ...]:
     order = list(get_args(Action))
     further = [*_of_checks(facts), *_of_answers(facts)]
     further.sort(key=lambda advice: order.index(advice.action))
-    return tuple(dict.fromkeys([*_first(facts), *further]))
+    return tuple(dict.fromkeys([*_first(facts), *_out_of_reach(facts), *further]))
+
+
+def loss_advice(gate: Context, comparison: Comparison, target: float, otherwise: str) -> str | None:
+    """Return the advice for a gain below ``target``: another attempt only where the real gain may reach it."""
+    bounds = comparison.lower, comparison.upper
+    stop = _stop(bounds, target, gate.config.confidence, share=gate.share)
+    return advice_on_loss(gate, otherwise if stop is None else stop.text)
 
 
 def advice_on_loss(gate: Context, otherwise: str) -> str | None:
@@ -176,8 +184,6 @@ def _of_answers(facts: Facts) -> Iterator[Advice]:
         yield from _thin_labels(facts)
         yield from _half_way(facts)
         yield from _both_wrong(facts)
-        yield from _out_of_reach(facts)
-        yield from _lost_too_much(facts)
     if facts.lost:
         yield from _too_few_test_examples(facts)
     if facts.lost and not any(check.name in _FORM for check in facts.unmeasured):
@@ -267,7 +273,7 @@ def _half_way(facts: Facts) -> Iterator[Advice]:
         share = is_share(result.metric_range)
         yield Advice(
             "add_examples",
-            f"Write {plural(min(usable, MOST_TRAINING - usable), 'more training example')}.",
+            "More training examples may help.",
             f"{plural(usable, 'usable training example')} gained {show_difference(gain, share=share)} of the margin of "
             f"{show_amount(margin, share=share)}",
         )
@@ -302,31 +308,30 @@ def _both_wrong(facts: Facts) -> Iterator[Advice]:
 
 
 def _out_of_reach(facts: Facts) -> Iterator[Advice]:
-    """Advise to stop where the real gain is surely below the margin: another run cannot be expected to pass."""
-    result, margin = facts.result, facts.result.margin
-    if "margin" not in facts.red or margin is None or not facts.surely_below(margin):
-        return
-    share, lower = is_share(result.metric_range), result.lower_bound
-    asked = show_amount(margin, share=share)
-    bound = f"{show_percent(result.confidence or 0)} upper bound of the gain"
-    fact = f"{bound} {show_difference(result.upper_bound, share=share)}, below the margin of {asked}"
-    if lower is None or lower <= 0:
-        yield Advice("stop", "Drop this fine-tune, and keep the prompt.", fact)
-        return
-    least = show_difference(lower, share=share)
-    text = f"This fine-tune is better (lower bound {least}), but cannot be expected to reach the margin of {asked}: "
-    yield Advice("stop", f"{text}keep the prompt, or train a different one.", fact)
+    """Advise to stop where the real gain is surely too small: another run cannot be expected to pass."""
+    result = facts.result
+    bounds, share = (result.lower_bound, result.upper_bound), is_share(result.metric_range)
+    targets = {"margin": result.margin, "max_drop": None if result.max_drop is None else -result.max_drop}
+    for name, target in targets.items():
+        if facts.taught and name in facts.red and target is not None:
+            stop = _stop(bounds, target, result.confidence or 0, share=share)
+            yield from () if stop is None else (stop,)
 
 
-def _lost_too_much(facts: Facts) -> Iterator[Advice]:
-    """Advise to stop where a candidate that should match the baseline is surely worse than ``max_drop`` allows."""
-    result, most = facts.result, facts.result.max_drop
-    if "max_drop" not in facts.red or most is None or result.upper_bound is None or not facts.surely_below(-most):
-        return
-    share = is_share(result.metric_range)
-    yield Advice(
-        "stop",
-        "Keep the baseline: the candidate is worse by more than the gate allows.",
-        f"{show_percent(result.confidence or 0)} upper bound of the gain "
-        f"{show_difference(result.upper_bound, share=share)} (limit -{show_amount(most, share=share)})",
-    )
+def _stop(bounds: tuple[float | None, float | None], target: float, confidence: float, *, share: bool) -> Advice | None:
+    """Return the advice to stop where the real gain is surely below ``target``: a margin, or a drop that is allowed."""
+    lower, upper = bounds
+    if upper is None or upper >= target:
+        return None
+    asked = show_amount(abs(target), share=share)
+    bound = f"{show_percent(confidence)} upper bound of the gain ({show_difference(upper, share=share)})"
+    if target < 0:
+        text = "Keep the baseline: the candidate is worse by more than the gate allows."
+        return Advice("stop", text, f"{bound} is below the limit of -{asked}")
+    text = f"Drop this fine-tune, and keep the prompt: even the {bound} is below the margin."
+    if lower is not None and lower > 0:
+        text = (
+            f"This fine-tune is better (lower bound {show_difference(lower, share=share)}), but cannot be expected to "
+            f"reach the margin of {asked}: keep the prompt, or train a different one."
+        )
+    return Advice("stop", text, f"{bound} is below the margin of {asked}")

@@ -63,7 +63,8 @@ def form_first(diagnosis: Diagnosis) -> Advice | None:
     if not mostly_form(counts):
         return None
     fixed = {
-        _ask_as_trained(counts): _form(counts),
+        _ask_as_trained(counts): _form(counts) - counts.get("empty", 0),
+        _allow_answers(counts): counts.get("empty", 0),
         _raise_limit("candidate", counts): counts.get("cut_off", 0),
         _ask_again(counts): counts.get("missing", 0),
         _send_tools("candidate", counts): counts.get("no_call", 0),
@@ -87,7 +88,10 @@ def form_advice(models: Mapping[str, ModelSpec], diagnosis: Diagnosis) -> Iterat
         text = f"Tell the baseline in its prompt how to answer: {what}, and ask for nothing else"
         text += "" if has_format(models.get("baseline")) else "; or constrain it with response_format"
         yield Advice("better_prompt", f"{text}.", _of_form("baseline", before))
-    if mostly_form(after, ()):  # a model that misses the form it was trained on likely gets another prompt
+    if _many(after, "empty"):
+        yield _allow_answers(after)
+    if mostly_form(after, ()) and _form(after) > after.get("empty", 0):
+        # a model that misses the form it was trained on likely gets another prompt
         yield _ask_as_trained(after)
     for role, counts in (("baseline", before), ("candidate", after)):
         if _many(counts, "cut_off"):
@@ -115,6 +119,15 @@ def _refusals(before: Counts, after: Counts) -> Iterator[Advice]:
 def _ask_as_trained(counts: Counts) -> Advice:
     text = "Prompt the candidate as in its training rows: with the same system message and template."
     return Advice("better_prompt", text, _of_form("candidate", counts))
+
+
+def _allow_answers(counts: Counts) -> Advice:
+    text = (
+        "Find out why the candidate answers nothing: look at a raw answer of its endpoint (curl), raise "
+        "max_completion_tokens (or max_tokens), which reasoning may use up, and check that strip_reasoning keeps the "
+        "answer."
+    )
+    return Advice("measure_again", text, f"{_share_of(counts, 'empty')} of the candidate are empty")
 
 
 def _raise_limit(role: str, counts: Counts) -> Advice:

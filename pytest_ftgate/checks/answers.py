@@ -100,7 +100,8 @@ def _complete(role: str, measured: Measured, *, forgiven: bool) -> Check:
         return Check(name, "pass", f"{called(role)}: all {plural(n, 'answer')} arrived", observed=n, required=n)
     failure = run.failure
     cause = shortened(failure.cause, _CAUSE_CHARACTERS) if failure else "no cause is known"
-    counted = f"{missing:,} of {plural(n, 'answer')} missing ({', '.join(_places(run))})"
+    places = f" ({', '.join(_places(run))})" if missing < n else ""
+    counted = f"{missing:,} of {plural(n, 'answer')} missing{places}"
     counted += ", counted as wrong (errors: score_zero)" if forgiven else ""
     return Check(
         name,

@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from typing import TYPE_CHECKING, Any
 
-from pytest_ftgate.checks.advice import advice_on_loss
+from pytest_ftgate.checks.advice import loss_advice
 from pytest_ftgate.checks.drop import exact_gain, gain_reaches, is_shown, shown_gain
 from pytest_ftgate.checks.match import max_drop_check
+from pytest_ftgate.data import expected_text
 from pytest_ftgate.result import Check, Gain, opponent
-from pytest_ftgate.text import settled_by, show_amount, show_difference, show_percent
+from pytest_ftgate.text import printable, settled_by, show_amount, show_difference, show_percent
 
 if TYPE_CHECKING:
     from pytest_ftgate.checks.context import Context
     from pytest_ftgate.statistics import Comparison
 
 _BROKEN_KEPT = 10
+_LABEL_CHARACTERS = 40
 
 
 def check(gate: Context) -> list[Check]:
@@ -30,6 +33,7 @@ def facts(gate: Context) -> dict[str, Any]:
         return {}
     config, decided = gate.config, gate.comparisons[gate.best]
     baseline, candidate = gate.scored[gate.best], gate.scored["candidate"]
+    n_wrong, wrong = wrong_answers(baseline, candidate, gate.deciding.name, _BROKEN_KEPT)
     wins, losses, broken = flips(baseline, candidate, gate.deciding.name, _BROKEN_KEPT)
     return {
         **decided.facts(),
@@ -39,7 +43,8 @@ def facts(gate: Context) -> dict[str, Any]:
         "wins": wins,
         "losses": losses,
         "broken": broken,
-        "wrong": wrong_answers(baseline, candidate, gate.deciding.name, _BROKEN_KEPT),
+        "wrong": wrong,
+        "n_wrong": n_wrong,
     }
 
 
@@ -64,17 +69,13 @@ def _margin_check(gate: Context, role: str, comparison: Comparison) -> Check:
         f"{shown_gain(gate, role, comparison)} ({least} required)",
         observed=comparison.gain,
         **gate.requirement("margin"),
-        advice=None if reached else advice_on_loss(gate, _advice_below(comparison)),
+        advice=None if reached else loss_advice(gate, comparison, margin, _advice_below(comparison)),
     )
 
 
 def _advice_below(comparison: Comparison) -> str:
-    """Advise against the candidate only where the real gain is surely not above zero."""
     look = "the broken examples" if comparison.losses else "what it still gets wrong"
-    again = f"Look at {look} and correct the training data before another attempt, with the same margin."
-    if comparison.upper is not None and comparison.upper <= 0:
-        return f"Keep the prompted baseline: this candidate is no better. {again}"
-    return again
+    return f"Look at {look} and correct the training data before another attempt, with the same margin."
 
 
 def _evidence_check(gate: Context, role: str, comparison: Comparison) -> Check:
@@ -84,6 +85,8 @@ def _evidence_check(gate: Context, role: str, comparison: Comparison) -> Check:
     advice = "More test examples only help if the candidate is better than measured here."
     if needed is not None:
         advice = settled_by("gain", needed, comparison.n, "test example")
+    if gate.deciding.averages_labels:
+        advice += _rarest_labels(gate)
     return Check(
         "evidence",
         "pass" if holds else "inconclusive",
@@ -92,6 +95,15 @@ def _evidence_check(gate: Context, role: str, comparison: Comparison) -> Check:
         **gate.requirement("evidence", required=target),
         advice=None if holds else advice,
     )
+
+
+def _rarest_labels(gate: Context) -> str:
+    """Return the advice to add examples of the rarest labels, on which an average over labels depends most."""
+    counts = Counter(expected_text(value).strip() for value in gate.expected).most_common()
+    rarest = [f"{printable(label, _LABEL_CHARACTERS)!r} ({count:,})" for label, count in counts[:-4:-1]]
+    if counts[0][1] == counts[-1][1]:
+        return ""
+    return f" Add examples of the rarest labels first, as {gate.deciding.name} counts all alike: {', '.join(rarest)}."
 
 
 def _evidence(gate: Context, role: str, comparison: Comparison) -> str:

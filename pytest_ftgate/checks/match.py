@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from pytest_ftgate.checks.advice import advice_on_loss
+from pytest_ftgate.checks.advice import loss_advice
 from pytest_ftgate.checks.drop import drop_limit, examples_advice, shown_gain, status_of
 from pytest_ftgate.result import Check
 from pytest_ftgate.text import plural, show_amount, show_difference, show_percent
@@ -41,7 +41,7 @@ def max_drop_check(gate: Context, role: str, comparison: Comparison) -> Check:
     message, observed = f"{measured} ({limit})", comparison.lower
     advice: str | None = None
     if status == "fail":
-        advice, observed = advice_on_loss(gate, _WORSE), comparison.gain
+        advice, observed = loss_advice(gate, comparison, -most, _WORSE), comparison.gain
     elif comparison.lower is None:
         message = f"{measured}, no {bound} ({limit}): {comparison.note or 'the method gives none'}"
         advice = _UNBOUNDED

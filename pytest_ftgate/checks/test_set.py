@@ -50,12 +50,13 @@ def check_reach(gate: Context) -> Iterator[Check]:
             yield _few_groups(gate, len(sizes), counted, MIN_GROUPS)
     elif config.objective == "beat" and gate.deciding.kind == "right_wrong" and config.repeats == 1 and n:
         wins = fewest_wins(n, margin=config.asked_gain, confidence=config.confidence, evidence=config.evidence)
-        yield _reach(gate, n, wins)
+        by_evidence = fewest_wins(n, margin=0.0, confidence=config.confidence, evidence=config.evidence)
+        yield _reach(n, wins, gate.source("evidence" if wins == by_evidence else "margin"))
 
 
-def _reach(gate: Context, examples: int, wins: int | None) -> Check:
-    """Return how many examples a candidate must fix to pass, if it breaks none."""
-    source, counted = gate.source("evidence"), plural(examples, "example")
+def _reach(examples: int, wins: int | None, source: str | None) -> Check:
+    """Return how many examples a candidate must fix to pass, if it breaks none; ``source``: of what decides that."""
+    counted = plural(examples, "example")
     if wins is not None:
         message = f"to pass with {counted}, fix at least {wins:,} and break none"
         return Check("reach", "note", message, observed=examples, required=wins, source=source)

@@ -251,7 +251,7 @@ def _findings(survey: Survey, proposal: Proposal) -> Iterator[str]:
         f"{plural(audit.duplicates, 'duplicate')}, {plural(len(audit.near_rows), 'near duplicate')}"
     )
     yield from _remarks(survey.training, "--training-set")
-    leaked, near = plural(audit.leaked, "test example"), len(audit.leaked_near_rows)
+    leaked, near = plural(audit.leaked, "test example"), audit.leaked_near
     yield f"leakage: {leaked} in the training set, {near:,} with a near duplicate there"
     yield _outputs(survey)
     if survey.group_column:

@@ -204,7 +204,7 @@ def warnings(survey: Survey) -> Iterator[str]:
         verb = "is" if audit.leaked == 1 else "are"
         yield f"{plural(audit.leaked, 'test example')} {verb} also in the training set: remove the training rows"
     if audit.leaked_near_rows:
-        count, (row, first) = len(audit.leaked_near_rows), audit.leaked_near_rows[0]
+        count, (row, first) = audit.leaked_near, audit.leaked_near_rows[0]
         yield (
             f"{plural(count, 'test example')} {'has' if count == 1 else 'have'} a near duplicate in the training set, "
             f"with which the gate fails: remove the training rows, or, if they really differ, set "

@@ -114,7 +114,7 @@ def with_input_facts(gate: Context) -> Context:
     test, metric, result = gate.test, gate.deciding, gate.result
     baselines = {role: gate.described(role, facts) for role, facts in result.baselines.items()}
     return gate.with_facts(
-        training=_training_result(gate.audit),
+        training=_training_result(gate.audit, gate.test, gate.training),
         test_set=TestSetResult(test.path, test.sha256, len(test)),
         metric_range=(metric.low, metric.high),
         guards=tuple(map(described_guard, gate.guards.values())),
@@ -125,7 +125,10 @@ def with_input_facts(gate: Context) -> Context:
     )
 
 
-def _training_result(audit: TrainingAudit) -> TrainingResult:
+def _training_result(audit: TrainingAudit, test: DataSet, training: DataSet) -> TrainingResult:
+    def places(pairs: Sequence[tuple[int, int]]) -> tuple[tuple[str, str], ...]:
+        return tuple((str(test.where(row)), str(training.where(other))) for row, other in pairs)
+
     return TrainingResult(
         audit.path,
         audit.sha256,
@@ -135,12 +138,14 @@ def _training_result(audit: TrainingAudit) -> TrainingResult:
         audit.conflicts,
         audit.leaked,
         near_duplicates=len(audit.near_rows),
-        leaked_near=len(audit.leaked_near_rows),
+        leaked_near=audit.leaked_near,
         truncated=len(audit.unfinished),
         chat_errors=len(audit.chat_errors),
         too_long=len(audit.long_rows),
         imbalance=audit.labels.imbalance,
         suspicious=len(audit.doubts.rows),
+        leaked_pairs=places(audit.leaked_rows),
+        near_pairs=places(audit.leaked_near_rows),
     )
 
 

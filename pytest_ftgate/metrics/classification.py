@@ -90,6 +90,10 @@ class LabelMetric(_OfLabels):
     low: float = field()
     kind = "set"
 
+    @property
+    def averages_labels(self) -> bool:
+        return self.name == "balanced_accuracy" or self.name.endswith("_macro")
+
     def score(self, expected: Sequence[Any], answers: Answers) -> Scored:
         from pytest_ftgate.statistics import LabelCounts
         from pytest_ftgate.statistics.set_level import set_value

@@ -71,6 +71,11 @@ class Metric(ABC):
         return self
 
     @property
+    def averages_labels(self) -> bool:
+        """Return whether the value is an average over labels that counts rare and frequent ones alike."""
+        return False
+
+    @property
     def label_set(self) -> LabelSet | None:
         """Return the labels that answers are compared with; None for metrics without labels."""
         return None

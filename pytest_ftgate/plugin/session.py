@@ -19,7 +19,7 @@ from pytest_ftgate.plugin.data_sets import DataSets
 from pytest_ftgate.plugin.gate_files import GateFiles, ini_path, option_path
 from pytest_ftgate.plugin.marks import MARK, claimed_name, function_id, location
 from pytest_ftgate.plugin.obligations import Owed, Seen, find_owed, waived_by
-from pytest_ftgate.plugin.terminal import HIDDEN, annotate, display, show_block, show_gate, show_lines
+from pytest_ftgate.plugin.terminal import HIDDEN, annotate, display, show_block, show_gates, show_lines
 from pytest_ftgate.reports import json as json_report
 from pytest_ftgate.reports.github import Step
 from pytest_ftgate.reports.session import Outcome
@@ -309,8 +309,7 @@ class GateSession:
             annotate(reporter, results, self._owed)
         if verbosity <= HIDDEN:
             return
-        for result in results:
-            show_gate(reporter, result, verbosity=verbosity)
+        show_gates(reporter, results, verbosity=verbosity)
         for heading, *lines in self.previews.lines.values():
             show_block(reporter, heading, lines)
         show_lines(reporter, [*self._owed.lines(), *self._notes])

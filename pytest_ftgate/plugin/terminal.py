@@ -11,7 +11,7 @@ import pytest
 from pytest_ftgate.plugin.obligations import Owed
 from pytest_ftgate.plugin.progress import ProgressDisplay
 from pytest_ftgate.reports.github import Step
-from pytest_ftgate.reports.text import Line, block, title
+from pytest_ftgate.reports.text import AuditsShown, Line, block, title
 from pytest_ftgate.result import GateResult
 from pytest_ftgate.text import printable
 
@@ -59,12 +59,15 @@ def annotate(reporter: pytest.TerminalReporter, results: Sequence[GateResult], o
         reporter.write_line(command)
 
 
-def show_gate(reporter: pytest.TerminalReporter, result: GateResult, *, verbosity: int) -> None:
-    """Write the block of one gate."""
+def show_gates(reporter: pytest.TerminalReporter, results: Sequence[GateResult], *, verbosity: int) -> None:
+    """Write the blocks of all gates."""
     columns = reporter.config.get_terminal_writer().fullwidth
     if not reporter.isatty:  # a log has no width; pytest assumes 80 columns, its readers have more
         columns = max(columns, _LOG_COLUMNS)
-    show_block(reporter, title(result), block(result, verbosity=verbosity, width=columns, wrap=bool(reporter.isatty)))
+    audits, wrap = AuditsShown(), bool(reporter.isatty)
+    for result in results:
+        lines = block(result, verbosity=verbosity, width=columns, wrap=wrap, audits=audits)
+        show_block(reporter, title(result), lines)
 
 
 def show_block(reporter: pytest.TerminalReporter, heading: Line, lines: Iterable[Line]) -> None:

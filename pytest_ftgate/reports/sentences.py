@@ -40,7 +40,7 @@ _FRESHNESS = ("max_age_days", "alias_", "base_changed_", "shutdown_", "drift")
 """Prefixes of the checks that tell whether it is time to train again."""
 
 _HEADLINE_CHARACTERS = 160
-_IDS_SHOWN = 10
+_NAMES_SHOWN = 10
 _PAIRS_SHOWN = 3
 _NAME_WIDTH = 40
 
@@ -107,12 +107,18 @@ def changed(result: GateResult) -> str:
     return f"{result.wins or 0:,} {better}, {result.losses or 0:,} {worse}, {plural(result.n or 0, 'example')}"
 
 
-def examples(result: GateResult) -> tuple[str, tuple[Flip, ...]]:
-    """Return the examples to look at, with their heading: wrong answers of a red gate, else the broken ones."""
+def examples(result: GateResult, most: int | None = None) -> tuple[str, tuple[Flip, ...]]:
+    """Return at most ``most`` examples to look at, with their heading: wrong answers of a red gate, else broken ones.
+
+    ``wrong answers of the candidate (3 of 88)``
+    """
+    pairs = _is_of_pairs(result)
     if result.wrong and not result.passed:
-        return f"{'pairs not won by' if _is_of_pairs(result) else 'wrong answers of'} the candidate", result.wrong
-    worse = "lost" if _is_of_pairs(result) else "broken"
-    return f"{worse} by the candidate ({len(result.broken):,} of {result.losses or 0:,})", result.broken
+        what, found, count = "pairs not won by" if pairs else "wrong answers of", result.wrong, result.n_wrong
+    else:
+        what, found, count = f"{'lost' if pairs else 'broken'} by", result.broken, result.losses
+    shown = found[:most]
+    return f"{what} the candidate ({len(shown):,} of {len(found) if count is None else count:,})", shown
 
 
 def _is_of_pairs(result: GateResult) -> bool:
@@ -324,7 +330,7 @@ _MISTAKES = {
     "wrong_tool": "calling the wrong tools",
     "wrong_arguments": "with wrong arguments",
     "unknown_label": "without a known label",
-    "wrong_label": "wrongly labelled",
+    "wrong_label": "with a wrong label",
     "wrong": "wrong",
 }
 
@@ -337,7 +343,7 @@ def mistake_words(found: Diagnosis) -> dict[str, str]:
 def mistake_sentences(result: GateResult, *, full: bool) -> Iterator[str]:
     """Yield the kinds of mistakes of each model; for a green gate only the most frequent one, if ``full``.
 
-    With ``full`` also yield the labels that are confused, and the ids of the fixed and the broken examples.
+    With ``full`` also yield the labels that are confused, and the first of the fixed and the broken examples.
     """
     found = result.diagnosis
     if found is None:
@@ -353,10 +359,11 @@ def mistake_sentences(result: GateResult, *, full: bool) -> Iterator[str]:
             yield f"mistakes of the {role}: {', '.join(f'{counts[kind]:,} {words}' for kind, words in kinds.items())}"
     if full:
         yield from _confused(found)
-        for what, ids in (("fixed", found.fixed), ("broken", found.broken)):
-            shown = ", ".join(printable(id_, _NAME_WIDTH) for id_ in ids[:_IDS_SHOWN])
-            if ids:
-                yield f"{what} ({len(ids):,}): {shown}{', ...' if len(ids) > _IDS_SHOWN else ''}"
+        for what, names in (("fixed", found.fixed_at or found.fixed), ("broken", found.broken_at or found.broken)):
+            shown = ", ".join(printable(name, _NAME_WIDTH) for name in names[:_NAMES_SHOWN])
+            more = f" and {len(names) - _NAMES_SHOWN:,} more" if len(names) > _NAMES_SHOWN else ""
+            if names:
+                yield f"{what} ({len(names):,}): {shown}{more}"
 
 
 def _kinds(found: Diagnosis, counts: Mapping[str, int]) -> dict[str, str]:

@@ -263,11 +263,11 @@ def _payback(volume: Volume) -> str:
 
 def examples(result: GateResult, most: int | None = None) -> Table:
     """Return a row per example to look at, at most ``most``: wrong answers of a red gate, else the broken ones."""
-    title, flips = sentences.examples(result)
+    title, flips = sentences.examples(result, most)
     names = ["id", "input", "expected", "baseline", "candidate"]
     if not any(one.expected for one in flips):
         names.remove("expected")  # the test set has no expected outputs
-    named = [replace(one, id=one.where or one.id) for one in flips[:most]]
+    named = [replace(one, id=one.where or one.id) for one in flips]
     rows = [tuple(printable(getattr(one, name).strip(), _ANSWER_WIDTH) for name in names) for one in named]
     return Table(title, columns(names), tuple(rows))
 

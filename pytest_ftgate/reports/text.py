@@ -8,6 +8,7 @@ from itertools import takewhile
 from typing import NamedTuple
 
 from pytest_ftgate.checks.advice import most_to_try
+from pytest_ftgate.checks.training_set.names import AUDIT_CHECKS
 from pytest_ftgate.reports import sentences, tables
 from pytest_ftgate.reports.table import Table
 from pytest_ftgate.result import Check, Economics, GateResult
@@ -19,7 +20,8 @@ _NARROW_MODEL_WIDTH = 16
 _EXAMPLES_SHOWN = 3
 _SLICES_SHOWN = 5
 _FEW_ROWS, _MANY_ROWS = 5, 30  # of the parts of a metric
-_MESSAGE_CHARACTERS = 200  # of a check, unless the block is full
+_MESSAGE_CHARACTERS = 300  # of a check that does not decide the verdict, unless the block is full
+_FEW_WARNINGS = 2  # so many of one training set are not repeated for each gate
 _EXCERPT, _ALIKE_SHOWN = 60, 20
 _BELOW = " " * 10  # as wide as a check's status
 _BELOW_ADVICE = " " * 5  # as wide as its number
@@ -36,7 +38,29 @@ class Line(NamedTuple):
     colour: str = ""
 
 
-def block(result: GateResult, *, verbosity: int = 0, width: int = _TABLE_WIDTH, wrap: bool = False) -> list[Line]:
+class AuditsShown:
+    """The warnings of training audits that the blocks of a session have shown, so that each is shown once."""
+
+    def __init__(self) -> None:
+        self._gates: dict[tuple[Check, ...], str] = {}
+
+    def repeated(self, result: GateResult) -> tuple[list[Check], list[Line]]:
+        """Return the warnings that the block of an earlier gate has shown, and the line that replaces them."""
+        found = [check for check in result.checks if check.status == "warning" and check.name in AUDIT_CHECKS]
+        gate = self._gates.setdefault(tuple(replace(check, source=None) for check in found), result.name)
+        if gate == result.name or len(found) < _FEW_WARNINGS:
+            return [], []
+        return found, [Line(f"training set: {plural(len(found), 'warning')}, as for gate {gate}", "yellow")]
+
+
+def block(
+    result: GateResult,
+    *,
+    verbosity: int = 0,
+    width: int = _TABLE_WIDTH,
+    wrap: bool = False,
+    audits: AuditsShown | None = None,
+) -> list[Line]:
     """Return the lines of the gate's block. All of them are safe to print.
 
     A red gate begins with the checks that decide its verdict and wrong answers of the candidate. Unless ``verbosity``
@@ -46,15 +70,18 @@ def block(result: GateResult, *, verbosity: int = 0, width: int = _TABLE_WIDTH, 
         verbosity: that of pytest.
         width: the columns that tables should fit into.
         wrap: also wrap checks into ``width`` columns. In a log each stays on one line, so that it can be searched for.
+        audits: what the blocks before have shown.
     """
     full = verbosity > 0
     details = full or not result.passed
     deciding = [] if result.passed else sentences.deciding_checks(result)
-    others = sorted((one for one in result.checks if one not in deciding), key=lambda one: _ORDER.index(one.status))
+    repeated, as_before = (audits or AuditsShown()).repeated(result)
+    apart = [*deciding, *uncalled(result), *repeated]
+    others = sorted((one for one in result.checks if one not in apart), key=lambda one: _ORDER.index(one.status))
     shown = [one for one in others if full or one.status not in _HIDDEN]
 
     def checks(several: Iterable[Check]) -> list[Line]:
-        lines = [line for check in several for line in _check(check, LONGEST if full else _MESSAGE_CHARACTERS)]
+        lines = [line for check in several for line in _check(check, full=full)]
         return _wrapped(lines, width, _BELOW) if wrap else lines
 
     advice = [Line(text, "bold") for text in _advice(result)]
@@ -74,6 +101,8 @@ def block(result: GateResult, *, verbosity: int = 0, width: int = _TABLE_WIDTH, 
         *(() if deciding else answers),
         *([Line(f"{'other' if deciding else 'all'} checks, problems first:")] if full and shown else ()),
         *checks(shown),
+        *as_before,
+        *map(Line, _leaks(result) if full else ()),
         *map(Line, _inputs(result) if full else _counted(others, shown)),
     ]
     return [Line(printable(text), colour) for text, colour in lines]
@@ -104,6 +133,7 @@ def _models(result: GateResult, *, full: bool, width: int) -> Iterator[Line]:
         yield Line(stage, "green" if result.passed else "red")
     if result.hypothesis:
         yield Line(f"hypothesis: {result.hypothesis}")
+    yield from (Line(check.message) for check in uncalled(result))
     yield from map(Line, model_table(result, full=full, width=width))
     age = sentences.age_sentence(result)
     if age is not None:
@@ -115,6 +145,11 @@ def _models(result: GateResult, *, full: bool, width: int) -> Iterator[Line]:
     known = any(model.cost_usd is not None for model in result.models.values())
     if full or known or any(check.name.endswith(".cost_usd") for check in result.checks):
         yield from map(Line, sentences.price_sentences(result))
+
+
+def uncalled(result: GateResult) -> list[Check]:
+    """Return the note that no model was called, if there is one."""
+    return [check for check in result.checks if check.name == "models" and check.status == "note"]
 
 
 def model_table(result: GateResult, *, full: bool = False, width: int = _TABLE_WIDTH) -> list[str]:
@@ -185,12 +220,14 @@ def breakdown_lines(result: GateResult, *, full: bool) -> Iterator[str]:
         yield from table.lines("  ")
 
 
-def _check(check: Check, most: int) -> Iterator[Line]:
-    """Yield a check, its message cut to ``most`` characters, and its advice."""
+def _check(check: Check, *, full: bool) -> Iterator[Line]:
+    """Yield a check and its advice. Unless ``full``, a long message is cut if it does not decide the verdict."""
     status = check.status.upper() if check.status in _RED else check.status
     # A weakened gate passes by its own weaker threshold: make sure that the warning is seen.
     red = check.name == "weakened" and check.status == "warning"
-    text = f"  {status:<7} {check.name}: {sentences.with_source(check, most)}"
+    whole = full or red or check.status in _RED
+    shown = sentences.with_source(check, LONGEST if whole else _MESSAGE_CHARACTERS)
+    text = f"  {status:<7} {check.name}: {shown}"
     yield Line(text, "red" if red else _COLOURS[check.status])
     if check.advice:
         yield Line(f"{_BELOW}{check.advice}")
@@ -215,6 +252,18 @@ def _counted(checks: Iterable[Check], shown: Iterable[Check]) -> Iterator[str]:
         yield f"{', '.join(counts)}; -v lists them"
 
 
+def _leaks(result: GateResult) -> Iterator[str]:
+    """Yield all test examples in the training set, each with its training row; near duplicates too."""
+    training = result.training
+    for title, sign, pairs in (
+        ("test examples in the training set", "=", training.leaked_pairs),
+        ("near duplicates of test examples in the training set", "~", training.near_pairs),
+    ):
+        if pairs:
+            yield f"{title}:"
+        yield from (f"  {test} {sign} {row}" for test, row in pairs)
+
+
 def _inputs(result: GateResult) -> Iterator[str]:
     """Yield the models, data and marker that the verdict is based on."""
     facts = [*sentences.job_sentences(result), *sentences.data_sentences(result)]
@@ -235,11 +284,11 @@ def _advice(result: GateResult) -> Iterator[str]:
 
 
 def _examples(result: GateResult, most: int | None) -> Iterator[str]:
-    heading, examples = sentences.examples(result)
+    heading, examples = sentences.examples(result, most)
     if examples:
         yield f"{heading}:"
     labeled = any(one.expected for one in examples)  # else the test set has no expected outputs
-    for one in examples[:most]:
+    for one in examples:
         yield f"  {printable(one.where or one.id, 100)}: {printable(one.input, 100)}"
         expected, baseline, candidate = _from_where_they_differ(one.expected, one.baseline, one.candidate)
         yield f"    {f'expected {expected!r}, ' if labeled else ''}baseline {baseline!r}, candidate {candidate!r}"

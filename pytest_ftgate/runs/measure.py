@@ -234,16 +234,16 @@ def flips(baseline: Measured, candidate: Measured, metric: str, most: int) -> tu
     return int((change > 0).sum()), int((change < 0).sum()), broken
 
 
-def wrong_answers(baseline: Measured, candidate: Measured, metric: str, most: int) -> tuple[Flip, ...]:
-    """Return up to ``most`` examples that the candidate answers wrong, those with the largest loss first.
+def wrong_answers(baseline: Measured, candidate: Measured, metric: str, most: int) -> tuple[int, tuple[Flip, ...]]:
+    """Return how many examples the candidate answers wrong, and up to ``most`` of them, the largest loss first.
 
-    Empty for a graded metric without bounds, whose answers are neither right nor wrong.
+    None for a graded metric without bounds, whose answers are neither right nor wrong.
     """
     scored = candidate.scores[metric]
     scores = rightness(scored).tolist()
     worst = _worst_first(gains(baseline, candidate, metric))
     wrong = [index for index in worst if is_right(scored.metric, scores[index]) is False]
-    return tuple(_flip(index, baseline.run, candidate, metric) for index in wrong[:most])
+    return len(wrong), tuple(_flip(index, baseline.run, candidate, metric) for index in wrong[:most])
 
 
 def _worst_first(change: np.ndarray[Any, Any]) -> list[int]:

@@ -120,6 +120,8 @@ def diagnose(
         labels=_label_scores(examples, kinds) if labels else (),
         fixed=tuple(example.id for example in fixed_examples),
         broken=tuple(examples[i].id for i in broken),
+        fixed_at=tuple(str(example.place or example.id) for example in fixed_examples),
+        broken_at=tuple(str(examples[i].place or examples[i].id) for i in broken),
         wrong_in_both=_wrong_in_both(kinds) if candidate is not None else None,
         recalled=_recalled(metric, fixed_examples, examples, training) if candidate is not None else None,
     )

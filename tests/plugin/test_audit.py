@@ -36,6 +36,17 @@ def test_gates_on_one_training_set_have_it_audited_once(project: Project, monkey
     assert len(audited) == 1
 
 
+def test_the_warnings_about_one_training_set_are_shown_once(project: Project) -> None:
+    project.training_set(200, [{"input": f"{LEAK}{'?' * i}", "expected": "r"} for i in range(3)])
+    other = project.mark(name="other")
+    project.gate_test(f"def test_gate():\n    pass\n\n\n{other}\ndef test_other():\n    pass\n", name="one")
+    result = project.run()
+    warnings = [line for line in result.outlines if line.startswith("  warning ")]
+    assert len(warnings) > 1
+    assert len(warnings) == len(set(warnings))
+    result.stdout.fnmatch_lines(["training set: * warnings, as for gate one"])
+
+
 # --- near copies ---------------------------------------------------------------------------------------------
 
 
@@ -81,6 +92,22 @@ def test_an_exact_leak_is_named_once(project: Project) -> None:
     gate = leak(project, LEAK)
     assert stopped(gate, "fail")["name"] == "leaked"
     assert gate["training"]["leaked_near"] == 0
+
+
+def test_every_training_row_to_remove_is_named_at_once(project: Project) -> None:
+    """Without the named rows the audit finds nothing: neither repeats, nor copies behind an exact one, come later."""
+    copies = [LEAK, LEAK, LEAK.upper(), f"{LEAK}!", f"please: {LEAK}", LEAK.replace("week", "month"), f"so, {LEAK}"]
+    project.test_set(60, input=lambda i: f"customer question {i}" if i > 1 else LEAK if i else f"Hello, {LEAK}")
+    project.training_set(200, [{"input": text, "expected": "refund"} for text in copies])
+    gate = project.judge()
+    training = gate["training"]
+    assert (training["leaked"], training["leaked_near"]) == (1, 2)
+    named = {row for _, row in (*training["leaked_pairs"], *training["near_pairs"])}
+    assert named == {f"train.jsonl:{line}" for line in range(201, 208)}
+    assert {test for test, _ in training["near_pairs"]} == {"test.jsonl:1", "test.jsonl:2"}
+    mentions(check(gate, "leaked"), "these 3", "train.jsonl:201", "train.jsonl:202", "train.jsonl:203")
+    shown = {line.strip() for line in block(gate, verbose=True)}
+    assert {f"{test} ~ {row}" for test, row in training["near_pairs"]} <= shown
 
 
 def test_a_set_padded_with_near_copies_is_not_enough_unless_the_gate_takes_them(project: Project) -> None:

@@ -243,7 +243,7 @@ def test_a_guards_missing_answer_is_an_error(http: EndpointProject) -> None:
     gate = judged(http, stored=True, offline=True)
     assert (gate["verdict"], gate["guards"][0]["verdict"], gate["candidate"]["value"]) == ("error", "error", 56 / 60)
     found = check(gate, "guards.general.candidate_predictions")
-    mentions(found, "general", "ft", "99 of 99", "general.jsonl:1")
+    mentions(found, "ft", "99 of 99")
 
 
 def test_of_several_candidates_the_guards_choose_and_all_answers_are_recorded(project: Project) -> None:

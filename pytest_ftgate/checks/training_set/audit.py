@@ -19,6 +19,8 @@ from pytest_ftgate.data import DataSet, is_blank
 class TrainingAudit:
     """The findings of an audit. Rows are indices of examples, from 0.
 
+    The pairs of ``leaked_rows`` name every row of both sets that is concerned, as do those of ``leaked_near_rows``.
+
     Attributes:
         path, sha256: of the training set.
         rows: number of rows.
@@ -26,9 +28,9 @@ class TrainingAudit:
         usable: number of distinct inputs among the rows whose input and output are both non-blank.
         duplicates: number of further rows with the input of an earlier row, conflicts included.
         conflict_rows: rows with the input of an earlier row and another output, as (row, first row).
-        leaked_rows: test rows whose input is in the training set, as (test row, first training row).
+        leaked_rows: test rows whose input is in the training set, as (test row, training row).
         near_rows: usable rows that are near duplicates of an earlier one, as (row, earlier row).
-        leaked_near_rows: test rows with a near duplicate among the usable rows, as (test row, first training row).
+        leaked_near_rows: test rows with a near duplicate in the training set, as (test row, training row).
         unfinished: rows whose output is empty or looks cut off, with the reason.
         chat_errors: rows with a malformed conversation, with the reason.
         long_rows: rows above the token limit, with their estimated tokens.
@@ -60,7 +62,12 @@ class TrainingAudit:
     @property
     def leaked(self) -> int:
         """Return the number of test examples whose input is in the training set."""
-        return len(self.leaked_rows)
+        return len({row for row, _ in self.leaked_rows})
+
+    @property
+    def leaked_near(self) -> int:
+        """Return the number of test examples with a near duplicate in the training set."""
+        return len({row for row, _ in self.leaked_near_rows})
 
     @property
     def distinct(self) -> int:
@@ -80,7 +87,8 @@ def audit_training_set(training: DataSet, test: DataSet, *, max_tokens: int | No
     inputs = [example.input for example in training]
     counts = count_exact(training, test, outputs)
     labels = compare_labels(outputs, test_outputs)
-    wordings = [Wording.of(counts.compared[row], outputs[row]) for row in counts.usable_rows]
+    filled = sorted((*counts.usable_rows, *(row for row, _ in counts.repeats)))
+    wordings = {row: Wording.of(counts.compared[row], outputs[row]) for row in filled}
     near = _near(counts, wordings, test_outputs)
     return TrainingAudit(
         path=training.path,
@@ -97,19 +105,20 @@ def audit_training_set(training: DataSet, test: DataSet, *, max_tokens: int | No
         chat_errors=chat_errors(inputs),
         long_rows=long_rows(inputs, outputs, max_tokens) if max_tokens is not None else {},
         labels=labels,
-        doubts=_doubts(counts, wordings, labels),
+        doubts=_doubts(counts, [wordings[row] for row in counts.usable_rows], labels),
     )
 
 
-def _near(counts: ExactCounts, training: list[Wording], test_outputs: list[str]) -> NearCopies:
-    """Return near duplicates as rows of the sets; exact leaks are not near leaks."""
-    leaked = {row for row, _ in counts.leaked}
-    test_rows = [row for row in range(len(test_outputs)) if row not in leaked]
-    found = near_copies(training, [Wording.of(counts.compared_in_test[row], test_outputs[row]) for row in test_rows])
-    rows = counts.usable_rows
+def _near(counts: ExactCounts, training: Mapping[int, Wording], test_outputs: list[str]) -> NearCopies:
+    """Return near duplicates as rows of the sets; exact repeats and exact leaks are not near duplicates."""
+    wordings = map(Wording.of, counts.compared_in_test, test_outputs)
+    found, rows = near_copies(list(training.values()), list(wordings)), list(training)
+    repeated = {row for row, _ in counts.repeats}
+    leaked_in_test, leaked = {row for row, _ in counts.leaked}, {row for _, row in counts.leaked}
+    across = ((row, rows[near]) for row, near in found.across)
     return NearCopies(
-        tuple((rows[one], rows[first]) for one, first in found.within),
-        tuple((test_rows[one], rows[first]) for one, first in found.across),
+        tuple((rows[one], rows[first]) for one, first in found.within if rows[one] not in repeated),
+        tuple((row, near) for row, near in across if row not in leaked_in_test or near not in leaked),
     )
 
 

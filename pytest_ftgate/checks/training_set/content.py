@@ -15,6 +15,7 @@ from html import unescape
 from itertools import pairwise
 from urllib.parse import unquote, unquote_plus
 
+from pytest_ftgate.checks.training_set.index import Index
 from pytest_ftgate.data import DataSet, Example, Input, expected_text, normalized_input, without_instructions
 
 _SAMPLE = 2_000
@@ -140,7 +141,7 @@ def contents(data: DataSet) -> list[tuple[str, str]]:
 def leaks_by_content(
     training: DataSet, test: DataSet, said: Sequence[str], outputs: Sequence[str], tested: Sequence[str]
 ) -> Iterator[tuple[int, int]]:
-    """Yield test rows that say the same as a training row, or as one of its earlier turns, as (test row, training row).
+    """Yield test rows with the training rows that say the same, or an earlier turn of which does; see :class:`Index`.
 
     Rows also say the same if only ids, long numbers and dates differ, and their outputs are equal. A content that the
     training set answers differently is decided by what stands around it, so it is no leak.
@@ -150,42 +151,19 @@ def leaks_by_content(
         said, tested: their contents.
         outputs: the outputs of the training set as stripped text.
     """
-    exact, masked = _Index(), _Index()
+    forms = [_masked(content) for content in tested]
+    exact, turns, masked = Index(tested), Index(tested), Index(forms)
     for row, (content, output) in enumerate(zip(said, outputs, strict=True)):
         exact.add(content, row, output)
         masked.add(_masked(content), row, output)
-    turns = _Index()
     for row, example in enumerate(training):
         for asked, answered in _earlier_turns(example):
             turns.add(asked, row, answered)
-    for row, (content, example) in enumerate(zip(tested, test, strict=True)):
+    for row, (content, form, example) in enumerate(zip(tested, forms, test, strict=True)):
         output = expected_text(example.expected).strip()
-        first = exact.find(content)
-        if first is None:
-            first = turns.find(content, None if _says(content, _SUBSTANTIAL) else normalized_input(output))
-        if first is None:
-            first = masked.find(_masked(content), output)
-        if first is not None:
+        answer = None if _says(content, _SUBSTANTIAL) else normalized_input(output)
+        for first in (*exact.find(content), *turns.find(content, answer), *masked.find(form, output)):
             yield row, first
-
-
-class _Index:
-    """The first row with each content, unless rows with this content have different outputs."""
-
-    def __init__(self) -> None:
-        self._rows: dict[str, tuple[int, str] | None] = {}
-
-    def add(self, content: str, row: int, output: str) -> None:
-        """Add a row; an empty content is none."""
-        if content and self._rows.setdefault(content, (row, output)) not in (None, (row, output)):
-            first = self._rows[content]
-            if first is not None and first[1] != output:
-                self._rows[content] = None
-
-    def find(self, content: str, output: str | None = None) -> int | None:
-        """Return the row with this content, and with this output if one is given."""
-        first = self._rows.get(content)
-        return first[0] if first is not None and output in (None, first[1]) else None
 
 
 def _masked(content: str) -> str:

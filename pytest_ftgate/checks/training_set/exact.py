@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator, Sequence, Set
 from dataclasses import dataclass
 
 from pytest_ftgate.checks.training_set.content import contents, leaks_by_content
+from pytest_ftgate.checks.training_set.index import Index
 from pytest_ftgate.checks.training_set.wording import excerpt_from, shared_start
 from pytest_ftgate.data import DataSet, Input, expected_text, is_blank, normalized_input, visible, without_instructions
 from pytest_ftgate.data.faults import raise_together
@@ -22,7 +23,7 @@ class ExactCounts:
         usable_rows: rows with non-blank input and output, whose input no earlier such row has.
         repeats: further rows with non-blank input and output, as (row, first row with this input).
         conflicts: repeats whose output differs from that of the first row.
-        leaked: test rows whose input is in the training set, as (test row, first training row).
+        leaked: test rows whose input is in the training set, as (test row, training row); all rows of both are named.
         compared, compared_in_test: the input of each row as it is compared: what it says, see :mod:`.content`.
     """
 
@@ -55,21 +56,22 @@ def count_exact(training: DataSet, test: DataSet, outputs: Sequence[str]) -> Exa
     repeated = {row for row, _ in repeats}
     test_keys = [_InputKey.of(example.input) for example in test]
     said, tested = (_compared(data, kind, instructed) for data, kind in ((training, keys), (test, test_keys)))
-    leaked = dict(leaks_by_content(training, test, [one for one, _ in said], outputs, [one for one, _ in tested]))
-    leaked |= dict(_leaked(blank, digests, [key.compared(instructed) for key in test_keys]))
+    leaked = set(leaks_by_content(training, test, [one for one, _ in said], outputs, [one for one, _ in tested]))
+    leaked.update(_leaked(blank, digests, [key.compared(instructed) for key in test_keys]))
     return ExactCounts(
         usable_rows=tuple(row for row in filled if row not in repeated),
         repeats=tuple(repeats),
         conflicts=tuple((row, first) for row, first in repeats if outputs[row] != outputs[first]),
-        leaked=tuple(sorted(leaked.items())),
+        leaked=tuple(sorted(leaked)),
         compared=tuple(one for _, one in said),
         compared_in_test=tuple(one for _, one in tested),
     )
 
 
 def leaked_rows(training: DataSet, test: DataSet) -> tuple[tuple[int, int], ...]:
-    """Return :attr:`ExactCounts.leaked` without a complete audit."""
-    return count_exact(training, test, outputs_of(training)).leaked
+    """Return the test rows whose input is in the training set, each with the first such training row."""
+    leaked = count_exact(training, test, outputs_of(training)).leaked
+    return tuple(sorted(dict(reversed(leaked)).items()))
 
 
 def outputs_of(data: DataSet) -> list[str]:
@@ -143,12 +145,13 @@ def _repeats(rows: Iterable[tuple[int, bytes]]) -> list[tuple[int, int]]:
 
 def _leaked(
     blank: Sequence[bool], digests: Sequence[bytes], test_digests: Sequence[bytes]
-) -> tuple[tuple[int, int], ...]:
-    first_with: dict[bytes, int] = {}
+) -> Iterator[tuple[int, int]]:
+    index = Index(test_digests)
     for row, digest in enumerate(digests):
         if not blank[row]:
-            first_with.setdefault(digest, row)
-    return tuple((row, first_with[digest]) for row, digest in enumerate(test_digests) if digest in first_with)
+            index.add(digest, row)
+    for row, digest in enumerate(test_digests):
+        yield from ((row, same) for same in index.find(digest))
 
 
 def _distinguished_by_instructions(keys: Sequence[_InputKey], outputs: Sequence[str]) -> set[bytes]:

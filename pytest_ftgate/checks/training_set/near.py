@@ -16,6 +16,7 @@ from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 from zlib import crc32
 
+from pytest_ftgate.checks.training_set.index import Index
 from pytest_ftgate.checks.training_set.wording import SHINGLE, Wording, resemblance, shingles, words_of
 
 if TYPE_CHECKING:
@@ -41,7 +42,8 @@ class NearCopies:
 
     Attributes:
         within: near duplicates in the training set, as (row, earlier row that is kept).
-        across: test rows with a near duplicate in the training set, as (test row, first training row).
+        across: near duplicates across the sets, as (test row, training row). They name all such rows of both sets, but
+            not all pairs of them: there are no more pairs than rows.
     """
 
     within: tuple[tuple[int, int], ...]
@@ -58,20 +60,41 @@ def near_copies(training: Sequence[Wording], test: Sequence[Wording]) -> NearCop
     within = {
         row: first for row, one in enumerate(training) if one.words and row != (first := _first(first_with, one, row))
     }
-    across = {row: first_with[one.words] for row, one in enumerate(test) if one.words in first_with}
-    kept = [row for words, row in first_with.items() if len(words) >= SHORTEST]
-    tested = [row for row, one in enumerate(test) if len(one.words) >= SHORTEST and row not in across]
-    texts = [training[row] for row in kept] + [test[row] for row in tested]
+    kept = _alike(training)
+    rows, tested = list(kept), [row for row, one in enumerate(test) if len(one.words) >= SHORTEST]
+    across = set(_equal_words(training, test))
+    named_in_test, named = {row for row, _ in across}, {row for _, row in across}
+    texts = [training[row] for row in rows] + [test[row] for row in tested]
     is_near = _nearness(texts)
-    dropped: set[int] = set()
     for one, other in _candidates(texts):
-        if other < len(kept):
-            if one not in dropped and other not in dropped and is_near(one, other):
-                dropped.add(other)
-                within[kept[other]] = kept[one]
-        elif one < len(kept) and (row := tested[other - len(kept)]) not in across and is_near(one, other):
-            across[row] = kept[one]
-    return NearCopies(tuple(sorted(within.items())), tuple(sorted(across.items())))
+        if other < len(rows):
+            if rows[one] not in within and rows[other] not in within and is_near(one, other):
+                within[rows[other]] = rows[one]
+        elif one < len(rows):
+            row, first = tested[other - len(rows)], rows[one]
+            if (row not in named_in_test or first not in named) and is_near(one, other):
+                across.update((row, copy) for copy in ([first] if first in named else kept[first]))
+                named_in_test.add(row)
+                named.update(kept[first])
+    return NearCopies(tuple(sorted(within.items())), tuple(sorted(across)))
+
+
+def _alike(rows: Sequence[Wording]) -> dict[int, list[int]]:
+    """Return the first row with each words and output, with all such rows; short ones are left out."""
+    first_with: dict[tuple[str, str], int] = {}
+    alike: dict[int, list[int]] = {}
+    for row, one in enumerate(rows):
+        if len(one.words) >= SHORTEST:
+            alike.setdefault(first_with.setdefault((one.words, one.output), row), []).append(row)
+    return alike
+
+
+def _equal_words(training: Sequence[Wording], test: Sequence[Wording]) -> Iterator[tuple[int, int]]:
+    index = Index(one.words for one in test)
+    for row, one in enumerate(training):
+        index.add(one.words, row)
+    for row, one in enumerate(test):
+        yield from ((row, same) for same in index.find(one.words))
 
 
 def _first(first_with: dict[str, int], one: Wording, row: int) -> int:

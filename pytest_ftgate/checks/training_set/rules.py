@@ -30,6 +30,9 @@ MOST_IMBALANCE = 10
 _NAMED = 3
 """Rows, pairs or labels that a message names; the rest is counted."""
 
+_REMOVED = 5
+"""Rows to remove that an advice names."""
+
 
 def check(gate: Context) -> list[Check]:
     """Return the checks of the audit: usable examples and leaks always, other findings unless the gate ignores them."""
@@ -84,7 +87,7 @@ class _Rules:
             observed=audit.leaked,
             required=0,
             source=self._gate.source("training_set"),
-            advice="Remove them from the training set and train again.",
+            advice=self._removal(audit.leaked_rows),
             action="fix_data",
         )
 
@@ -117,16 +120,24 @@ class _Rules:
     # --- duplicates ---------------------------------------------------------------------------------------------
 
     def _leaked_near(self) -> Iterator[Check]:
-        pairs = self._audit.leaked_near_rows
+        pairs, count = self._audit.leaked_near_rows, self._audit.leaked_near
         yield from self._finding(
             "leaked_near",
-            len(pairs),
-            f"{len(pairs):,} of {plural(len(self._test), 'test example')} "
-            f"{'has' if len(pairs) == 1 else 'have'} a near duplicate in the training set ({_near()}): "
+            count,
+            f"{count:,} of {plural(len(self._test), 'test example')} "
+            f"{'has' if count == 1 else 'have'} a near duplicate in the training set ({_near()}): "
             f"{self._pairs(self._test, pairs, '~')}",
-            "Remove the near duplicates from the training set and train again.",
+            self._removal(pairs),
             required=0,
         )
+
+    def _removal(self, pairs: Sequence[tuple[int, int]]) -> str:
+        """Return the advice to remove all training rows of these pairs."""
+        rows = sorted({row for _, row in pairs})
+        named = ", ".join(str(self._training.where(row)) for row in rows[:_REMOVED])
+        more = f" and {len(rows) - _REMOVED:,} more; -v lists them" if len(rows) > _REMOVED else ""
+        these = "this training row" if len(rows) == 1 else f"these {len(rows):,} training rows"
+        return f"Remove {these} and train again: {named}{more}."
 
     def _conflicts(self) -> Iterator[Check]:
         audit = self._audit

@@ -59,9 +59,10 @@ def resemblance(one: frozenset[str], other: frozenset[str]) -> float:
 
 
 def shared_start(texts: Sequence[str]) -> int:
-    """Return how many characters all texts share at their start, without the last ``_CONTEXT`` words."""
-    words = os.path.commonprefix([min(texts), max(texts)]).split(" ")  # noqa: RUF071  # of texts: no paths
-    return sum(len(word) + 1 for word in words[: -1 - _CONTEXT])
+    """Return where an excerpt begins that shows what differs: after the shared start, without its last words."""
+    shared = os.path.commonprefix([min(texts), max(texts)])  # noqa: RUF071  # of texts: no paths
+    words = shared.split(" ")
+    return max(sum(len(word) + 1 for word in words[: -1 - _CONTEXT]), len(shared) - _EXCERPT // 2)
 
 
 def differing(one: Input, other: Input) -> tuple[str, str]:

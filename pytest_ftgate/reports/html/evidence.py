@@ -35,12 +35,13 @@ class Evidence:
     """Texts of one gate.
 
     ``answers`` is None where the models were not scored. ``prompts`` are the messages that were sent for the first test
-    example, by the models that were sent them. ``leaked_near`` pairs a test example with a training row,
+    example, by the models that were sent them. ``leaked`` and ``leaked_near`` pair a test example with a training row,
     ``near_duplicates`` two training rows.
     """
 
     answers: Answers | None = None
     prompts: Mapping[str, str] = field(default_factory=dict)
+    leaked: tuple[NearPair, ...] = ()
     leaked_near: tuple[NearPair, ...] = ()
     near_duplicates: tuple[NearPair, ...] = ()
 
@@ -63,6 +64,7 @@ def collect(gate: Context) -> Evidence:
     return Evidence(
         answers,
         _prompts(gate),
+        tuple(_pairs(gate.test, training, audit.leaked_rows)),
         tuple(_pairs(gate.test, training, audit.leaked_near_rows)),
         tuple(_pairs(training, training, audit.near_rows)),
     )

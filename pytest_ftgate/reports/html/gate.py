@@ -61,7 +61,7 @@ def view(result: GateResult, evidence: Evidence, number: int) -> dict[str, Any]:
         "economics": [] if economics is None else [economics.sentence, *sentences.economics_sentences(economics)],
         "volumes": None if economics is None else tables.volumes(economics),
         "training": list(_training(result)),
-        "near": [table for table in (_leaked_near(evidence), _near_duplicates(evidence)) if table],
+        "near": [table for table in (_leaked(evidence), _leaked_near(evidence), _near_duplicates(evidence)) if table],
         "prompts": evidence.prompts,
         "inputs": list(_inputs(result)),
         "examples": Examples(answers) if answers is not None else None,
@@ -253,6 +253,11 @@ def _training(result: GateResult) -> Iterator[tuple[str, str]]:
         yield "label imbalance", f"{audit.imbalance:.3g}x"
     if audit.sha256 is not None:
         yield "sha256", audit.sha256
+
+
+def _leaked(evidence: Evidence) -> Table:
+    title = "Test examples in the training set"
+    return _near(title, ("test example", "training row"), evidence.leaked)
 
 
 def _leaked_near(evidence: Evidence) -> Table:

@@ -123,7 +123,7 @@ def test_one_word_changed_in_a_sentence_of_ten_is_a_near_duplicate():
     long = [f"{text} and nobody could help me" for text in SAID[:300]]
     changed = [(text.replace("nobody", "none"), label(text)) for text in long[:100]]
     found = audit([(text, label(text)) for text in long], changed)
-    assert len(found.leaked_near_rows) == 100
+    assert found.leaked_near == 100
 
 
 def test_the_instruction_counts_where_it_decides_the_answer():

@@ -129,9 +129,28 @@ def test_empty_and_wordless_texts_are_compared_with_nothing_and_half_pairs_do_no
     assert within(text, f"{text} too") == ((1, 0),)
 
 
-def test_a_test_row_names_the_first_training_row_it_is_near_to():
-    training = ["something else altogether here", PARCEL.replace("week", "weeks"), PARCEL.replace("is", "iss")]
-    assert near_copies(wordings(training), wordings([PARCEL])).across == ((0, 1),)
+def test_a_test_row_names_all_training_rows_it_is_near_to():
+    near = [PARCEL.replace("week", "weeks"), PARCEL.replace("is", "iss"), PARCEL.replace("week", "weeks!"), PARCEL]
+    training = ["something else altogether here", *near]
+    assert near_copies(wordings(training), wordings([PARCEL])).across == ((0, 1), (0, 2), (0, 3), (0, 4))
+
+
+def test_the_same_words_with_an_answer_like_that_of_the_test_row_are_named_too():
+    training = [(PARCEL.replace("week", "weeks"), "up"), (PARCEL.replace("week", "weeks!"), "down")]
+    assert near_copies(wordings(training), wordings([(PARCEL, "down")])).across == ((0, 1),)
+
+
+@pytest.mark.parametrize("word", ["word ", "字"])
+def test_an_excerpt_shows_where_long_texts_differ(word):
+    same = word * 60
+    one, other = differing(f"{same}parcel {same}", f"{same}invoice {same}")
+    assert ("parcel" in one, "invoice" in other) == (True, True)
+
+
+def test_there_are_no_more_pairs_than_rows():
+    across = near_copies(wordings([PARCEL] * 50), wordings([f"{PARCEL}{'!' * i}" for i in range(50)])).across
+    assert len(across) == 99
+    assert [{pair[side] for pair in across} for side in (0, 1)] == [set(range(50))] * 2
 
 
 WORDS = ["where", "is", "the", "parcel", "invoice", "ordered", "yesterday", "number", "7", "8"]
@@ -151,8 +170,11 @@ def test_the_search_finds_what_comparing_all_pairs_finds(training, test):
         kept += [row] if near is None else []
     assert [row for row, _ in found.within] == expected
     assert all(brute_force_near(training[row], training[first]) for row, first in found.within)
-    leaked = [row for row, text in enumerate(test) if any(brute_force_near(one, text) for one in training)]
-    assert [row for row, _ in found.across] == leaked
+    near = {(i, j) for i, text in enumerate(test) for j, one in enumerate(training) if brute_force_near(one, text)}
+    assert set(found.across) <= near
+    assert [{pair[side] for pair in found.across} for side in (0, 1)] == [
+        {pair[side] for pair in near} for side in (0, 1)
+    ]
 
 
 def brute_force_near(one, other):

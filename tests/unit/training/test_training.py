@@ -130,7 +130,7 @@ class TestLeakage:
     )
     def test_a_test_input_in_the_training_set(self, variant):
         found = audit([("other", "x"), (variant, "y"), ("turn on", "x")], [("new", "x"), ("turn on", "x")])
-        assert (found.leaked, found.leaked_rows) == (1, ((1, 1),))
+        assert (found.leaked, found.leaked_rows) == (1, ((1, 1), (1, 2)))
 
     def test_rows_that_are_not_usable_leak_too_and_blank_inputs_do_not(self):
         assert audit([("a", "")], [("a", "x")]).leaked == 1
@@ -165,7 +165,8 @@ class TestLeakage:
     def test_every_non_blank_input_leaks_from_its_own_set(self, rows):
         found = audit(rows, rows)
         assert found.leaked == sum(1 for given, _ in rows if given.strip())
-        assert [row for row, _ in found.leaked_rows] == [row for row, (given, _) in enumerate(rows) if given.strip()]
+        filled = {row for row, (given, _) in enumerate(rows) if given.strip()}
+        assert [{pair[side] for pair in found.leaked_rows} for side in (0, 1)] == [filled] * 2
 
 
 @pytest.mark.parametrize(
