@@ -16,6 +16,8 @@ from endpoint_project import EndpointProject, index_of
 from gate_project import Project, check, label, write_jsonl, wrong
 from loopback import LoopbackServer
 
+from pytest_ftgate.config import load_gate_file
+
 pytestmark = pytest.mark.usefixtures("no_ambient_settings")
 
 
@@ -342,6 +344,15 @@ def test_a_trial_on_the_first_examples(endpoint: EndpointProject) -> None:
     endpoint.test_set(100)
     gate = endpoint.gate()
     assert (gate["verdict"], gate["n"]) == ("pass", 60)
+
+
+def test_local_adapters(project: Project) -> None:
+    """Their models are run by tests/local, which needs the extra ``local``."""
+    project.gate_file(file_of("howto/local-adapters.md", "ftgate.yaml"))
+    project.file("prompts/intents.md", "Name the intent.")
+    models = load_gate_file(project.path / "ftgate.yaml").models
+    assert {one.provider for one in models.values()} == {"transformers"}
+    assert "parallel_config" in file_of("howto/local-adapters.md", "conftest.py")
 
 
 def test_every_how_to_is_done_here() -> None:

@@ -28,7 +28,7 @@ _INSTRUCTION_WORDS = 15
 _LONG_CHARACTERS, _LONG_WORDS = 30, 5
 
 _SUBSTANTIAL, _SUBSTANTIAL_MASKED = 3, 4
-_DOMINATED = 0.3
+_DOMINATED = 0.2
 """Share of a row's characters that is not shared text, below which shared text makes rows look alike."""
 _MARKS = (":", ".", "?", "!", ">", "]", "}", "-", "=", "#", '"', "|")
 _WORD = re.compile(r"[^\W\d_]{2,}")
@@ -38,7 +38,8 @@ _QUOTED = re.compile(r"%[0-9a-f]{2}")
 _VARIABLE = re.compile(
     r"\b\d{4}-\d{2}-\d{2}(?:[t ]\d{2}:\d{2}(?::\d{2})?)?\b|\b\d{1,2}[./]\d{1,2}[./]\d{2,4}\b"  # dates
     r"|\b[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f-]{22}\b"  # UUIDs
-    r"|#\w+|\b(?=(?:[\w-]*\d){3})[\w-]{4,}\b"  # ticket numbers and other ids: at least three digits and four characters
+    r"|#\w+"  # ticket numbers
+    r"|\b(?=(?:[\w-]*\d){3})(?![\w-]*[^\W\d_]{5})[\w-]{4,}\b"  # other ids: at least three digits, and no whole word
 )
 
 
