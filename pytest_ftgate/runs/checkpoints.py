@@ -50,7 +50,8 @@ class CheckpointSelection:
         from pytest_ftgate.runs.runner import Job, run_models
 
         runs = run_models([Job(model, self.validation, repeats) for model in self.models], **options)
-        for tuned, run in zip(self.tuned, runs, strict=True):
+        # The one that ended the run first: the others were only stopped.
+        for tuned, run in sorted(zip(self.tuned, runs, strict=True), key=lambda pair: pair[1].fatal is None):
             _complete(_step(tuned), run)
         expected = [example.expected for example in self.validation.examples]
         values = [self.metric.score(expected, answers_of(run)).value for run in runs]

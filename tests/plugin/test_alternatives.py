@@ -103,8 +103,8 @@ def test_beating_the_prompt_is_not_enough(endpoints: EndpointProject) -> None:
         ("fail", -2),
     ]
     assert check(gate, "alternative_closes_gap")["observed"] >= 1
-    first = gate["advice"][0]
-    assert (first["action"], first["fact"].partition(": ")[0]) == ("better_prompt", "alternative_closes_gap")
+    advised = [(one["action"], one["fact"].partition(": ")[0]) for one in gate["advice"]]
+    assert ("better_prompt", "alternative_closes_gap") in advised
 
 
 # Between the prompt's 40 and the candidate's 56 of 60 lie 16; 80 % of them are 12.8.

@@ -171,7 +171,7 @@ def assert_one_clear_error(http: EndpointProject, gate: dict[str, Any], *parts: 
     assert gate["verdict"] == "error"
     found = check(gate, "candidate_predictions")
     assert found["status"] == "error"
-    mentions(found, "60 of 60", "test.jsonl:1", *parts)
+    mentions(found, "60 of 60", *parts)
     output = http.result.stdout.str()
     assert "candidate_predictions: candidate ft: " in output
     assert "Traceback" not in output

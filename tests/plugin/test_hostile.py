@@ -163,7 +163,7 @@ def test_errors_of_a_callable(project: Project, raised: str) -> None:
     )
     project.gate_test(candidate=...)
     gate = harmless(project, verdict="error")
-    mentions(check(gate, "candidate_predictions"), "candidate model", "60 of 60", "test.jsonl:1, test.jsonl:2")
+    mentions(check(gate, "candidate_predictions"), "candidate model", "60 of 60")
 
 
 # --- what files and gates say --------------------------------------------------------------------------------

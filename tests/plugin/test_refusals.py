@@ -58,7 +58,7 @@ def test_a_permanent_refusal_ends_the_run_and_names_its_cure(
     gate = http.judge(candidate=http.model("ft", api_key_env="OPENAI_API_KEY", retries=5))
     assert gate["verdict"] == "error"
     found = check(gate, "candidate_predictions")
-    mentions(found, str(reply.status), http.server.url.removesuffix("/v1"), cure, "test.jsonl:1", f"{N} of {N}")
+    mentions(found, str(reply.status), http.server.url.removesuffix("/v1"), cure, f"{N} of {N}")
     assert cure in found["advice"]
     assert "Run again" not in str(gate)
     assert asked(http, "ft") <= CONCURRENCY + 4

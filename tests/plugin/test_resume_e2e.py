@@ -127,7 +127,7 @@ def test_offline_with_an_empty_store_is_an_error_that_says_so(http: EndpointProj
     assert http.server.requests == []
     assert gate["verdict"] == "error"
     found = check(gate, "candidate_predictions")
-    mentions(found, "60 of 60", "--ftgate-offline", "test.jsonl:1", "--ftgate-report=recordings:recordings")
+    mentions(found, "60 of 60", "--ftgate-offline", "--ftgate-report=recordings:recordings")
     assert "Run again" not in found["advice"]
 
 
