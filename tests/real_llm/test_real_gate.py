@@ -132,29 +132,30 @@ def test_a_candidate_trained_on_shuffled_labels_is_refused(voice: VoiceProject) 
 
 def test_swapped_models_are_refused(voice: VoiceProject) -> None:
     voice.gates(baseline=voice.model("tuned"), candidate=voice.model("base"))
-    assert "gain over the baseline -" in refused(voice, "fail", called=True)
+    assert "gain -" in refused(voice, "fail", called=True)
     assert voice.gate()["gain"] < -0.2
 
 
 def test_a_promise_that_is_not_kept_is_refused(voice: VoiceProject) -> None:
     voice.gates(margin=0.9)
-    assert "asked for +90" in refused(voice, "fail", called=True)
+    assert "+90 points required" in refused(voice, "fail", called=True)
 
 
 def test_a_baseline_of_random_weights_is_a_straw_man(voice: VoiceProject) -> None:
     voice.gates(baseline=voice.model("random"))
-    assert "is no better than a constant answer" in refused(voice, "fail", called=True)
+    refused(voice, "fail", called=True)
     gate = voice.gate()
     assert gate["candidate"]["metrics"]["accuracy"] >= 0.8
-    assert {name for name, status in statuses(gate).items() if status == "fail"} == {"weak_baseline"}
+    # It never ends its answers, so that all of them are cut off.
+    assert {name for name, status in statuses(gate).items() if status == "fail"} == {"weak_baseline", "baseline_form"}
 
 
 def test_two_names_for_one_server_are_found_out(voice: VoiceProject) -> None:
-    """llama.cpp answers with the model it has, whatever the name: nothing but the answers shows it."""
+    """llama.cpp answers with the model it has, whatever the name, and says which one that is."""
     voice.gates(baseline={**voice.model("tuned"), "model": "base"})
-    assert (
-        refused(voice, "fail", called=True) == f"the candidate gave the same {N} answers as the baseline, word for word"
-    )
+    assert "'tuned' answered" in refused(voice, "error", called=True)
+    voice.gates(baseline={**voice.model("tuned"), "model": "base", "served_as": "tuned"})
+    assert f"the same {N} answers" in refused(voice, "fail", called=True)
 
 
 def test_too_little_training_data_asks_no_server(voice: VoiceProject, served: Callable[[str], Served]) -> None:
