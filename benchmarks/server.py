@@ -43,7 +43,6 @@ def _response(text: bytes) -> bytes:
         "id": "chatcmpl-1",
         "object": "chat.completion",
         "created": 1,
-        "model": "m",
         "choices": [{"index": 0, "message": {"role": "assistant", "content": text.decode()}, "finish_reason": "stop"}],
         "usage": {"prompt_tokens": 20, "completion_tokens": 2, "total_tokens": 22},
     }
