@@ -24,8 +24,8 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "tests" / "local"))
 
 import torch
-from small_model import make_tokenizer, rows, write_rows
-from transformers import GenerationConfig, LlamaConfig, LlamaForCausalLM
+from small_model import make_llama, make_tokenizer, rows, write_rows
+from transformers import GenerationConfig, LlamaForCausalLM
 
 from pytest_ftgate.config import ModelSpec, Source
 from pytest_ftgate.data import load_examples
@@ -37,18 +37,7 @@ from pytest_ftgate.runs.store import Store
 def make_model(folder: Path) -> None:
     """Write an untrained Llama of 30 MB that never ends an answer by itself: every one takes the same work."""
     tokenizer = make_tokenizer()
-    config = LlamaConfig(
-        vocab_size=len(tokenizer),
-        hidden_size=384,
-        intermediate_size=1024,
-        num_hidden_layers=4,
-        num_attention_heads=6,
-        max_position_embeddings=256,
-        pad_token_id=0,
-        bos_token_id=1,
-        eos_token_id=2,
-    )
-    model = LlamaForCausalLM(config)
+    model = make_llama(tokenizer, width=384, layers=4)
     with torch.no_grad():
         model.lm_head.weight[2] = 0  # the end: never the likeliest token
     model.save_pretrained(folder)

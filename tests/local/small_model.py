@@ -58,23 +58,27 @@ def make_tokenizer() -> PreTrainedTokenizerFast:
     return tokenizer
 
 
+def make_llama(tokenizer: PreTrainedTokenizerFast, *, width: int, layers: int) -> LlamaForCausalLM:
+    """Return an untrained Llama for this tokenizer."""
+    config = LlamaConfig(
+        vocab_size=len(tokenizer),
+        hidden_size=width,
+        intermediate_size=2 * width,
+        num_hidden_layers=layers,
+        num_attention_heads=4,
+        max_position_embeddings=256,
+        pad_token_id=tokenizer.pad_token_id,
+        bos_token_id=tokenizer.bos_token_id,
+        eos_token_id=tokenizer.eos_token_id,
+    )
+    return LlamaForCausalLM(config)
+
+
 def make_base(folder: Path) -> Path:
     """Write a model that knows two of the three topics, and guesses at bills."""
     torch.manual_seed(0)
     tokenizer = make_tokenizer()
-    config = LlamaConfig(
-        vocab_size=len(tokenizer),
-        hidden_size=64,
-        intermediate_size=128,
-        num_hidden_layers=2,
-        num_attention_heads=4,
-        num_key_value_heads=4,
-        max_position_embeddings=128,
-        pad_token_id=0,
-        bos_token_id=1,
-        eos_token_id=2,
-    )
-    model = LlamaForCausalLM(config)
+    model = make_llama(tokenizer, width=64, layers=2)
     guesses = ("refund", "shipping", "refund", "shipping", "invoice")
     lessons = [
         {**row, "expected": guesses[i // 3 % 5] if row["expected"] == "invoice" else row["expected"]}

@@ -303,14 +303,15 @@ class _Rules:
     # --- text ---------------------------------------------------------------------------------------------------
 
     def _pairs(self, data: DataSet, pairs: Sequence[tuple[int, int]], sign: str) -> str:
-        """Return the first rows of a set with their counterparts in the training set; near pairs with an excerpt."""
+        """Return the first rows of a set with their counterparts in the training set; of near pairs one, with texts."""
         place = self._training.row_name if data is self._training else self._training.where
-        named = [f"{data.where(row)} {sign} {place(first)}" for row, first in pairs[:_NAMED]]
+        count = 1 if sign == "~" else _NAMED
+        named = [f"{data.where(row)} {sign} {place(first)}" for row, first in pairs[:count]]
         if sign == "~" and pairs:
             (row, first), *_ = pairs
             texts = differing(data.examples[row].input, self._training.examples[first].input)
             named[0] += f" ({_quoted(texts[0])} and {_quoted(texts[1])})"
-        return ", ".join(named) + _more(len(pairs))
+        return ", ".join(named) + _more(len(pairs), count)
 
     def _each(self, remarks: Mapping[int, str]) -> str:
         """Return the first rows of the training set, each with its remark unless that is empty."""
@@ -338,9 +339,9 @@ def _near() -> str:
     return f"at least {100 * NEAR:g} % similar text"
 
 
-def _more(count: int) -> str:
+def _more(count: int, named: int = _NAMED) -> str:
     """Return how many of ``count`` are not named."""
-    return f" and {count - _NAMED:,} more" if count > _NAMED else ""
+    return f" and {count - named:,} more" if count > named else ""
 
 
 def _quoted(label: str) -> str:

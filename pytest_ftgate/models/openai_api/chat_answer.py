@@ -102,10 +102,5 @@ def _tokens(usage: object) -> dict[str, Any]:
 
 
 def _broken(what: str, data: object, endpoint: Endpoint) -> ModelError:
-    found = endpoint.found(json.dumps(data, ensure_ascii=False, default=str))
-    return endpoint.error(
-        f"the endpoint's answer is not a chat completion: {what}",
-        kind="unreadable",
-        evidence=found,
-        cure="check that base_url is an OpenAI-compatible API, and that the model is a chat model",
-    )
+    cure = "check that base_url is an OpenAI-compatible API, and that the model is a chat model"
+    return endpoint.unreadable(f"a chat completion: {what}", data, cure)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 import os
 import re
@@ -71,6 +72,11 @@ class Endpoint:
     def where(self) -> Where:
         """Return the host and port. The rest of the URL may contain a secret."""
         return Where(path=urlsplit(self.base_url).netloc.rpartition("@")[2])
+
+    def unreadable(self, what: str, data: object, cure: str) -> ModelError:
+        """Return the error for JSON that is not an answer: the same call would bring the same again."""
+        evidence = self.found(json.dumps(data, ensure_ascii=False, default=str))
+        return self.error(f"the endpoint's answer is not {what}", kind="unreadable", evidence=evidence, cure=cure)
 
     @property
     def origin(self) -> str:

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from pytest_ftgate.data.tool_calls import calls_text
-from pytest_ftgate.errors import ModelError
 from pytest_ftgate.models.openai_api.endpoint import Endpoint, count_or_none, fields
 from pytest_ftgate.models.openai_api.served import check_served
 from pytest_ftgate.models.protocol import Completion
@@ -60,7 +58,8 @@ def read_response(body: object, endpoint: Endpoint) -> Completion:
     check_served(data, endpoint)
     output = data.get("output")
     if not isinstance(output, list):
-        raise _broken(f"its output is {kind_of(output)}, not a list", body, endpoint)
+        cure = "check that the endpoint has the Responses API, or remove api: responses"
+        raise endpoint.unreadable(f"a response: its output is {kind_of(output)}, not a list", body, cure)
     items = [fields(item) for item in output]
     said = _parts(items, "message", "content")
     text, refusal = _joined(said, "output_text", "text"), _joined(said, "refusal", "refusal")
@@ -79,29 +78,22 @@ def read_response(body: object, endpoint: Endpoint) -> Completion:
 
 
 def _parts(items: Iterable[Mapping[str, Any]], kind: str, key: str) -> list[Mapping[str, Any]]:
+    """Return the objects in the lists under ``key`` of all items of a type."""
     lists = (item.get(key) for item in items if item.get("type") == kind)
     return [fields(part) for parts in lists if isinstance(parts, list) for part in parts]
 
 
 def _joined(parts: Iterable[Mapping[str, Any]], kind: str, key: str) -> str:
+    """Return the texts under ``key`` of all parts of a type."""
     texts = (part.get(key) for part in parts if part.get("type") == kind)
     return "".join(text for text in texts if isinstance(text, str))
 
 
 def _tokens(usage: object) -> dict[str, Any]:
+    """Return the token counts of a response; anything that is not a count is left out."""
     counts = fields(usage)
     return {
         "input_tokens": count_or_none(counts.get("input_tokens")),
         "output_tokens": count_or_none(counts.get("output_tokens")),
         "cached_input_tokens": count_or_none(fields(counts.get("input_tokens_details")).get("cached_tokens")),
     }
-
-
-def _broken(what: str, data: object, endpoint: Endpoint) -> ModelError:
-    found = endpoint.found(json.dumps(data, ensure_ascii=False, default=str))
-    return endpoint.error(
-        f"the endpoint's answer is not a response: {what}",
-        kind="unreadable",
-        evidence=found,
-        cure="check that the endpoint has the Responses API, or remove api: responses",
-    )
