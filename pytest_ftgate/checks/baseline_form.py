@@ -34,6 +34,7 @@ from pytest_ftgate.checks.readings import (
 )
 from pytest_ftgate.data import expected_text
 from pytest_ftgate.result import STATUS_AT, Check, Status, opponent
+from pytest_ftgate.runs.budget import OUTPUT_LIMITS
 from pytest_ftgate.runs.measure import gains
 from pytest_ftgate.text import show_difference
 
@@ -46,7 +47,6 @@ MOSTLY = 0.5
 _WHOLE = Reading("answers that are cut off", whole=True)
 _WORDS = {REASONING.ignores: "behind reasoning", FENCE.ignores: "in a code fence"}
 _NAMED = "with the right label in another form"
-_LIMITS = ("max_completion_tokens", "max_tokens", "max_output_tokens")
 _LIMIT = 1_000
 _RAISED = 4
 _MOST_LABELS = 20
@@ -182,8 +182,8 @@ def _advice(found: Finding) -> Iterator[str]:
 
 def _raise_limit(spec: ModelSpec, who: str) -> str:
     params = spec.options.get("params") or {}
-    usual = _LIMITS[-1] if spec.options.get("api") == "responses" else _LIMITS[0]
-    key = next((one for one in _LIMITS if one in params), usual)
+    usual = OUTPUT_LIMITS[-1] if spec.options.get("api") == "responses" else OUTPUT_LIMITS[0]
+    key = next((one for one in OUTPUT_LIMITS if one in params), usual)
     limit = params.get(key)
     if spec.provider == "openai":
         raised = _RAISED * limit if isinstance(limit, int) else _LIMIT

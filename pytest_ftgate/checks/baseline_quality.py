@@ -6,16 +6,16 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
+from pytest_ftgate.config.model_keys import PROMPT_KEYS
+from pytest_ftgate.data.normalize import INSTRUCTIONS
 from pytest_ftgate.models import key_of
 from pytest_ftgate.result import Check, called
+from pytest_ftgate.runs.budget import OUTPUT_LIMITS
 
 if TYPE_CHECKING:
     from pytest_ftgate.checks.context import Context
     from pytest_ftgate.config import ModelSpec
 
-_INSTRUCTIONS = ("system", "developer")
-_PROMPTS = ("system", "system_file", "few_shot", "retrieval", "template")
-_LIMITS = ("max_completion_tokens", "max_tokens")
 _FORMATS = ("text", "json_object", "json_schema")
 _EFFORTS = ("none", "minimal", "low", "medium", "high", "xhigh")
 _CONSTRAINTS = ("guided_json", "guided_choice", "guided_regex", "guided_grammar", "structured_outputs", "grammar")
@@ -53,7 +53,7 @@ def _unprompted(gate: Context) -> Iterator[Check]:
     if any(_instructed(example.input) for example in gate.test):
         return
     for role, spec in gate.config.baselines.items():
-        if spec.provider == "openai" and not any(spec.options.get(key) for key in _PROMPTS):
+        if spec.provider == "openai" and not any(spec.options.get(key) for key in PROMPT_KEYS):
             yield Check(
                 "baseline_prompt",
                 "warning",
@@ -66,7 +66,7 @@ def _unprompted(gate: Context) -> Iterator[Check]:
 
 
 def _instructed(given: Any) -> bool:
-    return not isinstance(given, str) and any(message["role"] in _INSTRUCTIONS for message in given)
+    return not isinstance(given, str) and any(message["role"] in INSTRUCTIONS for message in given)
 
 
 def _weaker_params(gate: Context) -> Iterator[Check]:
@@ -108,7 +108,7 @@ def _lower_limit(baseline: Mapping[str, Any], candidate: Mapping[str, Any]) -> I
 
 
 def _limit(params: Mapping[str, Any]) -> tuple[str, float]:
-    limits = [(name, _number(params[name], float("inf"))) for name in _LIMITS if name in params]
+    limits = [(name, _number(params[name], float("inf"))) for name in OUTPUT_LIMITS if name in params]
     return min(limits, key=lambda limit: limit[1], default=("", float("inf")))
 
 

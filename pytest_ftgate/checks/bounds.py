@@ -7,7 +7,7 @@ from math import inf
 from typing import TYPE_CHECKING
 
 from pytest_ftgate.checks.advice_form import has_format
-from pytest_ftgate.checks.pricing import UNTIMED_CURE, unpriced_cure, unpriced_models
+from pytest_ftgate.checks.pricing import UNCOUNTED_CURE, UNTIMED_CURE, unpriced_cure, unpriced_models
 from pytest_ftgate.result import Action, Check, ModelResult, Status
 from pytest_ftgate.text import is_share, show_seconds, show_usd, show_value
 
@@ -54,8 +54,9 @@ def bound_check(bound: BoundKeys, model: ModelResult, *, share: bool, constraine
     """Check a measured value against its bound. A value that was not measured is an error, never zero."""
     name = bound.metric.name
     value = getattr(model, name) if name in RUN_METRICS else model.metrics.get(name)
-    limits = [f"at least {_shown(name, bound.min, share)} required"] if bound.min is not None else []
-    limits += [f"limit {_shown(name, bound.max, share)}"] if bound.max is not None else []
+    least, most = (None if end is None else _shown(name, end, share) for end in (bound.min, bound.max))
+    limits = [f"at least {least} required"] if least is not None else []
+    limits += [f"limit {most}"] if most is not None else []
     advice: str | None
     advice, action = _what_to_do(bound, constrained=constrained)
     status: Status = "fail"
@@ -67,7 +68,7 @@ def bound_check(bound: BoundKeys, model: ModelResult, *, share: bool, constraine
         shown = _shown(name, value, share)
         if _within(value, bound):
             status, advice = "pass", None
-        elif any(shown in limit for limit in limits):  # not to be told apart when rounded
+        elif shown in (least, most):  # not to be told apart when rounded
             shown = f"{value:.6g}"
     return Check(
         f"require.{bound.of}.{name}",
@@ -134,7 +135,7 @@ def _missing_advice(name: str, model: ModelResult) -> str:
     if name == "cost_usd" and model.price_unknown is not None:
         return unpriced_cure(model.price_lack)
     if name == "cost_usd":
-        return "Ask again with --ftgate-cache=refresh, or use an endpoint that reports token usage."
+        return UNCOUNTED_CURE
     if name in LATENCIES:
         return UNTIMED_CURE
     return "The model does not report what is needed to measure it."

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from pytest_ftgate.config.model_keys import PROMPT_KEYS
 from pytest_ftgate.models import build_model
 from pytest_ftgate.result import Check
 from pytest_ftgate.runs.runner import Job
@@ -15,7 +16,6 @@ if TYPE_CHECKING:
     from pytest_ftgate.config import ModelSpec
 
 _USELESS = "Remove it: the fine-tune is as good without it, and cheaper."
-_PROMPT = ("system", "system_file", "few_shot", "retrieval", "template")
 
 
 def ablated_job(gate: Context) -> list[Job]:
@@ -30,9 +30,9 @@ def ablated_job(gate: Context) -> list[Job]:
 
 
 def _without_prompt(candidate: ModelSpec) -> ModelSpec | None:
-    if candidate.provider != "openai" or candidate.options.keys().isdisjoint(_PROMPT):
+    if candidate.provider != "openai" or candidate.options.keys().isdisjoint(PROMPT_KEYS):
         return None
-    options = {key: value for key, value in candidate.options.items() if key not in (*_PROMPT, "latency")}
+    options = {key: value for key, value in candidate.options.items() if key not in (*PROMPT_KEYS, "latency")}
     return replace(candidate, options=options, name=f"{candidate.name} bare")
 
 
@@ -44,7 +44,7 @@ def check(gate: Context) -> list[Check]:
         return []
     without, value = gate.measured[ABLATED], gate.result.candidate.value
     if without.facts.value is None or value is None:
-        missing = [one for repeat in without.run.predictions for one in repeat if one.completion is None]
+        missing = [one for one in without.run.all_predictions if one.completion is None]
         reason = str(without.run.fatal or "") or (missing[0].error or "" if missing else "")
         why = (
             f"{plural(len(missing), 'answer')} missing: {reason}"
@@ -55,7 +55,7 @@ def check(gate: Context) -> list[Check]:
     metric = gate.deciding
     share = is_share((metric.low, metric.high))
     gained = (value - without.facts.value) * (1 if metric.greater_is_better else -1)
-    keys = " and ".join(key for key in _PROMPT if key in gate.config.candidate.options)
+    keys = " and ".join(key for key in PROMPT_KEYS if key in gate.config.candidate.options)
     return [
         Check(
             "bare",

@@ -23,6 +23,9 @@ from pytest_ftgate.config.keys import (
 from pytest_ftgate.config.problems import refusal, refusals
 from pytest_ftgate.text import got
 
+PROMPT_KEYS = ("system", "system_file", "few_shot", "retrieval", "template")
+"""The keys of a model that say what it is sent around an input."""
+
 PER_TOKEN = ("input_per_1m", "output_per_1m", "cached_input_per_1m")
 
 

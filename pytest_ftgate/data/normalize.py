@@ -10,7 +10,9 @@ from typing import Any
 from pytest_ftgate.data.example import Input, canonical_json
 from pytest_ftgate.data.tool_calls import calls_text
 
-_INSTRUCTIONS = frozenset({"system", "developer"})
+INSTRUCTIONS = frozenset({"system", "developer"})
+"""Roles of messages that instruct the model."""
+
 # Unicode's Default_Ignorable_Code_Point: characters without a glyph, which NFKC_Casefold removes.
 _INVISIBLE = re.compile(
     "[\u00ad\u034f\u061c\u115f\u1160\u17b4\u17b5\u180b-\u180f\u200b-\u200f\u202a-\u202e\u2060-\u206f\u3164"
@@ -36,7 +38,7 @@ def without_instructions(input: Input) -> Input:  # noqa: A002
     """Return the input without its system and developer messages; unchanged if it has no other messages."""
     if isinstance(input, str):
         return input
-    turns = tuple(message for message in input if message["role"] not in _INSTRUCTIONS)
+    turns = tuple(message for message in input if message["role"] not in INSTRUCTIONS)
     return turns if 0 < len(turns) < len(input) else input
 
 

@@ -87,6 +87,11 @@ def names_in(answer: str) -> list[str] | None:
     return [call["name"] for call in calls] or None
 
 
+def attempts_call(answer: str) -> bool:
+    """Return whether an answer calls a tool, or tries to in a way that cannot be read."""
+    return names_in(answer) is not None or "<tool_call>" in answer
+
+
 def text_beside_calls(answer: str) -> str:
     """Return the text around the ``<tool_call>`` tags of an answer."""
     return _TAGGED.sub("", answer).strip() if _TAGGED.search(answer) else ""

@@ -101,7 +101,7 @@ def run_all(gate: Context, options: dict[str, Any]) -> Context:
 def run_ablated(gate: Context, options: dict[str, Any]) -> Context:
     """Run the candidate without its own prompt, after all other runs, so that a failure does not end these."""
     asked = (*gate.runs.values(), *gate.guard_runs.values())
-    if any(one.completion is None for run in asked for repeat in run.predictions for one in repeat):
+    if any(run.unanswered for run in asked):
         return gate
     runs = {ABLATED: run_models([job], **options)[0] for job in ablated_job(gate)}  # noqa: B035
     return replace(gate, runs={**gate.runs, **runs})
@@ -116,7 +116,7 @@ def run_judges(gate: Context, options: dict[str, Any]) -> Context:
     calibrated = gate.judge_run
     runs = {role: run for role, run in gate.runs.items() if role != ABLATED}
     needed = [run for role, run in runs.items() if role not in gate.forgiven]
-    if any(one.completion is None for run in needed for repeat in run.predictions for one in repeat):
+    if any(run.unanswered for run in needed):
         return gate
     judge_run = ask.run_judges(gate.judging, gate.test, runs, options, calibrated.results)
     judge_run = replace(judge_run, runs={**calibrated.runs, **judge_run.runs})

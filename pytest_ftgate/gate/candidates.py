@@ -14,7 +14,6 @@ from pytest_ftgate.text import show_percent
 if TYPE_CHECKING:
     from pytest_ftgate.checks.context import Context
     from pytest_ftgate.config import GateKeys
-    from pytest_ftgate.gate.state import Judged, Services
 
 _NEAREST_FIRST: tuple[Verdict, ...] = ("error", "pass", "inconclusive", "fail")
 

@@ -7,14 +7,12 @@ from typing import TYPE_CHECKING, Any
 
 from pytest_ftgate.checks import bounds, hypothesis
 from pytest_ftgate.errors import ConfigError, Where, guarded
+from pytest_ftgate.metrics.labels import READING_OPTIONS
 
 if TYPE_CHECKING:
     from pytest_ftgate.config import GateKeys, MetricSpec
     from pytest_ftgate.data import DataSet
     from pytest_ftgate.metrics import Metric
-
-_READING = ("normalize", "pattern", "json_field")
-"""The options that define how a label is read from an answer."""
 
 
 def build_metrics(config: GateKeys, test: DataSet, training: DataSet | None, hook: Any | None) -> dict[str, Metric]:
@@ -32,7 +30,7 @@ def build_metrics(config: GateKeys, test: DataSet, training: DataSet | None, hoo
 
     metrics = {name: build(spec) for name, spec in _by_name(_asked(config)).items()}
     if metrics[config.metric.name].uses_labels and "accuracy" not in metrics:
-        options = {key: value for key, value in config.metric.options.items() if key in _READING}
+        options = {key: value for key, value in config.metric.options.items() if key in READING_OPTIONS}
         metrics["accuracy"] = build(MetricSpec("accuracy", options, config.metric.source))
     expected = [example.expected for example in test.examples]
     for name, metric in metrics.items():

@@ -9,6 +9,7 @@ from posixpath import normpath
 from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote, urlsplit
 
+from pytest_ftgate.config.model_keys import PROMPT_KEYS
 from pytest_ftgate.data.lines import written_at
 from pytest_ftgate.errors import ConfigError, Where
 from pytest_ftgate.judges import Judge, Judging
@@ -24,7 +25,6 @@ if TYPE_CHECKING:
     from pytest_ftgate.metrics.judged import ModelJudged
     from pytest_ftgate.models import Model, Surroundings
 
-_OWN_PROMPT = ("system", "system_file", "few_shot", "retrieval", "template")
 _OPERATION = ("name", "price", "concurrency", "timeout_s", "retries", "api_key_env", "revision", "served_as", "params")
 _PORTS = {"http": 80, "https": 443}
 
@@ -106,7 +106,7 @@ def _check_people(config: GateKeys, metric: HumanPreference) -> None:
 def _check_judge(metric: ModelJudged) -> None:
     """Refuse a judge with a prompt of its own, or one that is named by a job."""
     spec = metric.judge
-    own = [key for key in _OWN_PROMPT if key in spec.options]
+    own = [key for key in PROMPT_KEYS if key in spec.options]
     if spec.provider == "openai" and own:
         key, cure = own[0], "Remove it, and put what matters into the rubric."
         what = f"has its own prompt ({', '.join(own)}), and a judge is prompted with the rubric"

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
 _ROWS_NAMED = 5
 READING_OPTIONS = ("normalize", "pattern", "json_field")
+"""The options that define how a label is read from an answer."""
 
 
 @dataclass(frozen=True)

@@ -16,7 +16,7 @@ from typing import Any
 
 from pytest_ftgate.data.example import canonical_json
 from pytest_ftgate.data.strict_json import parse_json
-from pytest_ftgate.data.tool_calls import calls_in, canonical_calls
+from pytest_ftgate.data.tool_calls import attempts_call, calls_in, canonical_calls
 from pytest_ftgate.metrics.field_rules import FieldRules, read_rules
 from pytest_ftgate.metrics.options import Options, did_you_mean
 from pytest_ftgate.metrics.protocol import Answers, Kind, Metric, Scored, by_example
@@ -26,6 +26,7 @@ NO_CALL = "[]"
 """What is compared of an answer that calls no tool."""
 
 EXTRA = ("wrong", "ignore")
+_UNREADABLE = {"name": "(unreadable call)", "arguments": {}}
 _ARGUMENTS = ("lists", "normalize", "tolerance")
 
 Call = Mapping[str, Any]
@@ -62,7 +63,7 @@ class ToolCallMetric(Metric):
         return [None if answer is None else self._read(answer) for answer in answers]
 
     def _read(self, answer: str) -> str:
-        calls = calls_in(answer) or []
+        calls = _calls_made(answer)
         if self.name == "tool_name":
             made: list[Any] = [call["name"] for call in calls]
         else:
@@ -73,7 +74,7 @@ class ToolCallMetric(Metric):
     def _score(self, wanted: Sequence[Call], answer: str | None) -> float:
         if answer is None:
             return 0.0
-        made = calls_in(answer) or []
+        made = _calls_made(answer)
         pairs = self._paired(wanted, made)
         surplus = 0 if self.extra == "ignore" else len(made) - pairs
         if self.name != "tool_call_f1":
@@ -119,6 +120,14 @@ def _in_any_order(same: Sequence[Sequence[bool]]) -> int:
         return False
 
     return sum(place(i, set()) for i in range(len(same)))
+
+
+def _calls_made(answer: str) -> list[dict[str, Any]]:
+    """Return the calls of an answer; a call that cannot be read is one that equals no expected call."""
+    calls = calls_in(answer)
+    if calls is None:
+        return [_UNREADABLE] if attempts_call(answer) else []
+    return calls
 
 
 def _expected_calls(value: Any) -> list[dict[str, Any]]:

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 from pytest_ftgate.data import Example, Messages, expected_text, is_blank, normalized_input
 from pytest_ftgate.data.lines import read_text as read_file
 from pytest_ftgate.data.lines import written_at
+from pytest_ftgate.data.normalize import INSTRUCTIONS
 from pytest_ftgate.errors import ConfigError, DataError, Where, shown_path
 from pytest_ftgate.text import listed, nearest
 
@@ -22,7 +23,6 @@ if TYPE_CHECKING:
     from pytest_ftgate.data import DataSet
     from pytest_ftgate.models.retrieval import Neighbours
 
-INSTRUCTIONS = frozenset({"system", "developer"})
 _PLACEHOLDER = re.compile(r"\{([^{}]+)\}")
 _SEED = "pytest-ftgate few-shot 1"
 

@@ -15,7 +15,7 @@ from time import perf_counter
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from pytest_ftgate.data import canonical_json
-from pytest_ftgate.data.tool_calls import canonical_calls
+from pytest_ftgate.data.tool_calls import canonical_calls, declared_tools
 from pytest_ftgate.errors import ConfigError, ModelError, Where
 from pytest_ftgate.models.price import written_price
 from pytest_ftgate.models.processes import InProcesses
@@ -92,7 +92,7 @@ class Generator:
         own = {**model.generation_config.to_diff_dict(), "do_sample": False}
         for sampling in ("temperature", "top_p", "top_k", "min_p", "typical_p"):
             own.pop(sampling, None)
-        own.update(max_new_tokens=self.max_new_tokens, pad_token_id=tokenizer.pad_token_id, **self.params)
+        own |= {"max_new_tokens": self.max_new_tokens, "pad_token_id": tokenizer.pad_token_id, **self.params}
         if own.get("eos_token_id") is None:
             own["eos_token_id"] = tokenizer.eos_token_id
         own.pop("max_length", None)
@@ -125,19 +125,11 @@ def _rendered(tokenizer: Any, messages: Sequence[Mapping[str, Any]], tools: Any)
     except TemplateError as error:
         cure = "send what the template takes: put the instructions into template instead of system"
         raise ModelError(f"the chat template refuses the messages: {error}", cure=cure, fatal=True) from error
-    missing = [name for name in _names(tools) if name not in text]
+    missing = [name for name in declared_tools(tools) if name not in text]
     if missing:
         cure = "save a chat template that takes tools beside the model, or remove tools from the rows"
         raise ModelError(f"the chat template leaves out the tool {missing[0]}", cure=cure, fatal=True)
     return text
-
-
-def _names(tools: Any) -> Iterator[str]:
-    for tool in tools or ():
-        function = tool.get("function", tool) if isinstance(tool, Mapping) else None
-        name = function.get("name") if isinstance(function, Mapping) else None
-        if isinstance(name, str):
-            yield name
 
 
 def _as_templates_take_it(message: Mapping[str, Any]) -> dict[str, Any]:

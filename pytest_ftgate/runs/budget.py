@@ -71,9 +71,13 @@ def exact(amount: float) -> Fraction:
     return Fraction(repr(float(amount)))
 
 
+OUTPUT_LIMITS = ("max_completion_tokens", "max_tokens", "max_output_tokens")
+"""The parameters that limit an answer's length: of chat completions, new and old, and of the Responses API."""
+
+
 def most_output_tokens(params: Mapping[str, Any]) -> int | None:
     """Return the most tokens that a request with these parameters can be answered with; ``None``: any."""
-    limits = [params.get(name) for name in ("max_completion_tokens", "max_tokens")]
+    limits = [params.get(name) for name in OUTPUT_LIMITS]
     given = [limit for limit in limits if isinstance(limit, int) and not isinstance(limit, bool) and limit >= 0]
     choices = params.get("n")
     return max(given) * (choices if isinstance(choices, int) and choices > 1 else 1) if given else None

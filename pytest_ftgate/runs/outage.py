@@ -15,10 +15,10 @@ class Outage:
     """Decide from failed calls, until one is answered, that the model will not answer at all.
 
     A question is given up after its retries, or after its second timeout, since waiting once more takes as long again.
-    The run ends when enough questions were given up after enough calls: those that are asked at the same time where
-    nothing was answered in time or connected; otherwise one more, since a single question may be at fault. It also ends
-    when the endpoint still asks to wait after the time that the retries of one question take: the throttle makes all
-    questions wait in turn.
+    The run ends after at least 5 failed calls, once as many questions were given up as calls are made at the same time,
+    at most 5. If the endpoint responds at all, one question more has to fail, since a single one may be at fault; if it
+    can be reached, at least a tenth as many as there are stored answers. It also ends when the endpoint still asks to
+    wait after the time that the retries of one question take: the throttle makes all questions wait in turn.
 
     Failures of a Python function that may not pass are not counted: the code may reject single questions.
 

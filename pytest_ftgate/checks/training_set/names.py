@@ -1,4 +1,4 @@
-"""The names of the checks of the training audit."""
+"""The names of the checks of the training audit that can be a warning."""
 
 from __future__ import annotations
 
@@ -10,13 +10,10 @@ AUDIT_CHECKS = frozenset(
         "conflicts",
         "near_duplicates",
         "labels_missing",
-        "labels_untested",
         "imbalance",
         "truncated",
         "chat_format",
         "too_long",
-        "label_quality",
-        "training_size",
         "audit",
     }
 )

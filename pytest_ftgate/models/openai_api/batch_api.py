@@ -7,10 +7,9 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
-from urllib.parse import quote, urlsplit
 
 from pytest_ftgate.errors import ModelError
-from pytest_ftgate.models.openai_api.api_client import AbsentError, ApiClient
+from pytest_ftgate.models.openai_api.api_client import AbsentError, ApiClient, segment
 from pytest_ftgate.models.openai_api.endpoint import Endpoint, fields
 
 QUESTIONS_URL = "/v1/chat/completions"
@@ -75,7 +74,7 @@ class BatchApi(ApiClient):
 
     async def retrieve(self, batch_id: str) -> Batch:
         """Return the current state of a batch. Raises :class:`AbsentError` if the endpoint does not know it."""
-        path = f"/batches/{quote(batch_id, safe='')}"
+        path = f"/batches/{segment(batch_id)}"
         with self._named(f"does not know the batch {self.endpoint.quoted(batch_id, 60)}", path):
             return self._batch(await self.get(path))
 
@@ -124,7 +123,7 @@ class BatchApi(ApiClient):
         try:
             yield
         except AbsentError as error:
-            address = self.endpoint.quoted(f"{self.endpoint.where}{urlsplit(self.endpoint.base_url).path}{path}")
+            address = self.endpoint.quoted(f"{self.endpoint.where}{self.endpoint.base_path}{path}")
             raise AbsentError(
                 f"the endpoint {lack}",
                 where=self.endpoint.where,

@@ -26,7 +26,6 @@ from pytest_ftgate.models.registry import build_model
 
 if TYPE_CHECKING:
     from pytest_ftgate.config import ModelSpec
-    from pytest_ftgate.data import DataSet
     from pytest_ftgate.models.openai_api.job_client import JobClient
     from pytest_ftgate.models.protocol import Model, Notes
 

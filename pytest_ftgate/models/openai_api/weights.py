@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from pytest_ftgate.data import canonical_json
 from pytest_ftgate.errors import ModelError, StoreError
-from pytest_ftgate.models.openai_api.endpoint import endpoint_of, fields
+from pytest_ftgate.models.openai_api.endpoint import check_key, endpoint_of, fields
 
 if TYPE_CHECKING:
     from pytest_ftgate.config import ModelSpec
@@ -161,11 +161,10 @@ class Weights:
         from pytest_ftgate.models.event_loop import run_in_own_loop
 
         endpoint = self.endpoint
-        if endpoint.key_env is not None and not (endpoint.key and endpoint.key.isascii()):
-            return {}
         try:
+            check_key(endpoint)
             listed = run_in_own_loop(_listed(endpoint, after_s), lambda: None)
-        except ModelError:  # the event loop is blocked
+        except ModelError:  # there is no key, or the event loop is blocked
             return {}
         return described(listed, endpoint.model)
 

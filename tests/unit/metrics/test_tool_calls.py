@@ -48,6 +48,9 @@ SCORED = [  # expected, answer, options; tool_name, tool_call_exact, tool_call_f
     ([OSLO], [OSLO, OSLO], {}, (0, 0, 2 / 3)),
     ([], "Hello!", {}, (1, 1, 1)),
     ([], [MAIL], {}, (0, 0, 0)),
+    ([], '[{"function": {"name": "mail", "arguments": "{broken"}}]', {}, (0, 0, 0)),
+    ([], "<tool_call>{broken</tool_call>", {}, (0, 0, 0)),
+    ([], "<tool_call>{broken", {"extra": "ignore"}, (1, 1, 1)),
     ("Hello!", "Good day!", {}, (1, 1, 1)),
     ("Hello!", [MAIL], {}, (0, 0, 0)),
 ]
