@@ -125,11 +125,6 @@ def show_amount(value: float, *, share: bool) -> str:
     return f"{100 * value:.4g} {'point' if 100 * value == 1 else 'points'}"
 
 
-def sure_of_drop(lower: float, confidence: float, *, share: bool) -> str:
-    """Return the lower bound of the gain: ``95 % lower bound -1.3 points``."""
-    return f"{show_percent(confidence)} lower bound {show_difference(lower, share=share)}"
-
-
 def show_seconds(value: float | None) -> str:
     """Return 0.0421 as ``42 ms``, 3.21 as ``3.2 s``."""
     if value is None:

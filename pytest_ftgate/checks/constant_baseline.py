@@ -12,7 +12,7 @@ from pytest_ftgate.data import expected_text
 from pytest_ftgate.errors import MetricError
 from pytest_ftgate.metrics.tool_calls import NO_CALL
 from pytest_ftgate.result import Action, Check, Status, called
-from pytest_ftgate.text import show_value
+from pytest_ftgate.text import shortened, show_value
 
 if TYPE_CHECKING:
     from pytest_ftgate.checks.context import Context
@@ -249,4 +249,4 @@ def _read_answer(metric: Metric, answer: str | None) -> str:
 
 
 def _quoted(answer: str) -> str:
-    return repr(answer if len(answer) <= _SHOWN else answer[: _SHOWN - 3] + "...")
+    return repr(shortened(answer, _SHOWN))

@@ -22,11 +22,11 @@ from pytest_ftgate.checks.readings import (
     example_of,
     form_is_the_skill,
     option_readings,
-    quoted,
     reread,
     strip_line,
     touches,
     written_metric,
+    yaml_quoted,
 )
 from pytest_ftgate.result import Check, Status, called, verdict_of
 from pytest_ftgate.text import plural, show_difference
@@ -139,7 +139,7 @@ def _advice(gate: Context, best: Reread, roles: list[str]) -> Iterator[str]:
     stop = best.reading.after if _STOP_TOKEN.fullmatch(best.reading.after) else ""
     how = f"make {names} answer with the expected text alone"
     how += ", prompted as in the training rows" if "candidate" in roles else ""
-    how = f"end the answers of {names} there with params: {{stop: [{quoted(stop)}]}}" if stop else how
+    how = f"end the answers of {names} there with params: {{stop: [{yaml_quoted(stop)}]}}" if stop else how
     if best.reading.options:
         yield f"If your application ignores this, use metric: {written_metric(best.spec)}. If it does not, {how}."
     else:

@@ -419,8 +419,9 @@ def _value(value: Any) -> str:
     if isinstance(value, bool | int | float):
         return str(value).lower()
     text = str(value)
-    return text if re.fullmatch(r"[A-Za-z_][\w.]*", text) else quoted(text)
+    return text if re.fullmatch(r"[A-Za-z_][\w.]*", text) else yaml_quoted(text)
 
 
-def quoted(text: str) -> str:
+def yaml_quoted(text: str) -> str:
+    """Return a text as a single-quoted YAML scalar."""
     return "'" + text.replace("'", "''") + "'"

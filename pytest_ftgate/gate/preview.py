@@ -153,7 +153,7 @@ def preview_gate(
     """Ask each model of a gate for the first examples of the test set; nothing is judged.
 
     Failed free checks are in the preview and do not end it: its few calls were asked for. Answers are taken from the
-    stores and kept there as in any run. Judges are not asked, and of a checkpoint to be chosen the last one is.
+    stores and kept there as in any run. Judges are not asked. If a checkpoint is to be chosen, the last one is used.
     """
     ways = dict(one_by_one(config)) if config.candidates and config.stage == "accept" else {"": config}
     found: list[Preview] = []

@@ -154,11 +154,11 @@ def _evaluate(keys: Mapping[str, Any], request: pytest.FixtureRequest, session: 
     if model.weights is not None and services.tell is not None:
         for message, _, advice in remarks(model.weights, now=time(), offline=services.offline):
             services.tell(". ".join(filter(None, (f"ftgate_evaluate, {model.name}: {message}", advice))))
-    missing = [prediction for repeat in run.predictions for prediction in repeat if prediction.completion is None]
+    missing = run.unanswered
     if run.fatal is not None:
         raise run.fatal
     if missing:
-        ids = ", ".join(printable(example.name, 100) for example in run.unanswered[:5])
+        ids = ", ".join(printable(example.name, 100) for example in missing[:5])
         counted = f"{len(missing):,} of {len(run.test_set):,} answers are missing"
         failure = run.failure
         cause, cure = (failure.cause, failure.advice) if failure else ("", None)

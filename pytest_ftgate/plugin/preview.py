@@ -18,8 +18,7 @@ __tracebackhide__ = True  # tracebacks of fixtures and test bodies show none of 
 if TYPE_CHECKING:
     from pytest_ftgate.plugin.session import GateSession
 
-OPTION = "--ftgate-preview"
-NO_VERDICT = f"{OPTION} gives no verdict"
+NO_VERDICT = "--ftgate-preview gives no verdict"
 
 
 def preview_and_leave(request: pytest.FixtureRequest, session: GateSession, examples: int) -> NoReturn:

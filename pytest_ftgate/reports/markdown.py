@@ -17,7 +17,6 @@ MOST_BYTES = 60_000
 """The most bytes of a report: a comment on GitHub takes 65,536 characters, some of them for the user's own text."""
 
 _SYMBOLS = {"pass": "✅", "fail": "❌", "inconclusive": "❓", "error": "⛔", "warning": "⚠️", "note": "ℹ️"}
-_RED = ("error", "fail", "inconclusive")
 _NAME_WIDTH = 200
 _CELL_WIDTH = 500
 _OBLIGATIONS_SHOWN = 30
@@ -138,8 +137,8 @@ def _open(result: GateResult) -> Iterator[str]:
         yield from (f"- {_item(sentences.candidate_sentence(result, one))}" for one in result.candidates)
         yield ""
     yield from _advice(result)
-    others = [check for check in result.checks if check.status in (*_RED, "warning") and check not in deciding]
-    yield from _checks(sorted(others, key=lambda check: (*_RED, "warning").index(check.status)))
+    others = [check for check in result.checks if check.status in (*sentences.RED, "warning") and check not in deciding]
+    yield from _checks(sorted(others, key=lambda check: (*sentences.RED, "warning").index(check.status)))
 
 
 def _checks(checks: Sequence[Check]) -> Iterator[str]:

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
-from pytest_ftgate.reports.sentences import with_source
+from pytest_ftgate.reports.sentences import FINISHES, RED
 from pytest_ftgate.reports.table import Table, columns
-from pytest_ftgate.reports.text import Line
+from pytest_ftgate.reports.text import Line, check_lines
 from pytest_ftgate.text import one_line, plural, printable, show_count, show_usd, show_value
 
 if TYPE_CHECKING:
@@ -16,10 +16,6 @@ if TYPE_CHECKING:
 
 _MOST = 20_000
 """The most characters of one prompt or answer."""
-
-_RED = ("error", "fail", "inconclusive")
-_SHOWN = (*_RED, "warning")
-_FINISHES = {"refusal": "refused", "filtered": "filtered", "cut_off": "cut off"}
 
 
 def preview_title(preview: Preview) -> Line:
@@ -46,18 +42,13 @@ def preview_lines(preview: Preview) -> list[Line]:
 
 
 def _findings(preview: Preview) -> Iterator[Line]:
-    for check in sorted(preview.checks, key=lambda one: one.status not in _RED):
-        if check.status in _SHOWN:
-            red = check.status in _RED
-            status = check.status.upper() if red else check.status
-            text = printable(f"  {status:<7} {check.name}: {with_source(check)}")
-            yield Line(text, "red" if red else "yellow")
-            if check.advice:
-                yield Line(printable(f"          {check.advice}"))
+    for check in sorted(preview.checks, key=lambda one: one.status not in RED):
+        if check.status in (*RED, "warning"):
+            yield from (Line(printable(line.text), line.colour) for line in check_lines(check, full=True))
     if not preview.models:
         yield Line("no model was asked")
         return
-    if any(check.status in _RED for check in preview.checks):
+    if any(check.status in RED for check in preview.checks):
         yield Line("the gate itself would call no model until these checks pass")
     asked = f"the first {len(preview.examples):,} of {plural(preview.total, 'test example')}"
     yield Line(f"{asked}, scored by {preview.metric}" if preview.unscored is None else f"{asked}; {preview.unscored}")
@@ -103,7 +94,7 @@ def _answer(preview: Preview, model: Previewed, answer: Answer) -> Iterator[Line
         return
     reasoning = len(answer.completion.reasoning or "")
     thought = f"after {plural(reasoning, 'character')} of reasoning" if reasoning else ""
-    words = (_FINISHES.get(answer.completion.finish), _score(preview, answer), thought)
+    words = (FINISHES.get(answer.completion.finish), _score(preview, answer), thought)
     label = ", ".join([role, *(word for word in words if word)])
     colour = {True: "green", False: "red", None: ""}[answer.right]
     yield from _labelled("  ", label, answer.completion.text or "(empty)", colour)
@@ -162,7 +153,7 @@ def _costs(preview: Preview) -> Iterator[str]:
             yield printable(f"  the cost of {one.name} is unknown: {one.unknown}")
     if preview.whole.usd is None and preview.known_usd:
         yield f"  the known part of the cost is {show_usd(preview.known_usd)}"
-    yield "stored answers, as those above, are not asked for again"
+    yield "stored answers, such as those above, are not asked for again"
 
 
 def _seen(model: Previewed) -> tuple[str, ...]:

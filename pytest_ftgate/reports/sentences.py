@@ -35,6 +35,10 @@ from pytest_ftgate.text import (
     show_value,
 )
 
+PROBLEMS_FIRST: tuple[str, ...] = ("error", "fail", "inconclusive", "warning", "pass", "note")
+RED = PROBLEMS_FIRST[:3]
+FINISHES = {"refusal": "refused", "filtered": "filtered", "cut_off": "cut off", "missing": "no answer"}
+
 _OUTCOMES = {"fail": "failed", "inconclusive": "inconclusive", "error": "could not be judged"}
 _FRESHNESS = ("max_age_days", "alias_", "base_changed_", "shutdown_", "drift")
 """Prefixes of the checks that tell whether it is time to train again."""
@@ -162,19 +166,6 @@ def unproven(result: GateResult) -> Iterator[str]:
     if result.max_drop is None and result.passed and result.margin and result.margin_proven is False:
         share = is_share(result.metric_range)
         yield f"margin {show_amount(result.margin, share=share)} reached, not proven"
-
-
-def sure_sentence(result: GateResult) -> str | None:
-    """Return the lower bound of the gain in words, None if there is no bound."""
-    if result.lower_bound is None or result.confidence is None:
-        return None
-    share = is_share(result.metric_range)
-    bound = (
-        f"{show_percent(result.confidence)} lower bound of the gain {show_difference(result.lower_bound, share=share)}"
-    )
-    if result.max_drop is None:
-        return bound
-    return f"{bound}, a drop of {show_amount(result.max_drop, share=share)} is allowed"
 
 
 def method_sentences(result: GateResult) -> list[str]:

@@ -25,10 +25,8 @@ _FEW_WARNINGS = 2  # so many of one training set are not repeated for each gate
 _EXCERPT, _ALIKE_SHOWN = 60, 20
 _BELOW = " " * 10  # as wide as a check's status
 _BELOW_ADVICE = " " * 5  # as wide as its number
-_RED = ("error", "fail", "inconclusive")
 _HIDDEN = ("pass", "note")
-_ORDER = (*_RED, "warning", *_HIDDEN)
-_COLOURS = {**dict.fromkeys(_RED, "red"), "pass": "green", "warning": "yellow", "note": ""}
+_COLOURS = {**dict.fromkeys(sentences.RED, "red"), "pass": "green", "warning": "yellow", "note": ""}
 
 
 class Line(NamedTuple):
@@ -77,11 +75,12 @@ def block(
     deciding = [] if result.passed else sentences.deciding_checks(result)
     repeated, as_before = (audits or AuditsShown()).repeated(result)
     apart = [*deciding, *uncalled(result), *repeated]
-    others = sorted((one for one in result.checks if one not in apart), key=lambda one: _ORDER.index(one.status))
+    rest = (one for one in result.checks if one not in apart)
+    others = sorted(rest, key=lambda one: sentences.PROBLEMS_FIRST.index(one.status))
     shown = [one for one in others if full or one.status not in _HIDDEN]
 
     def checks(several: Iterable[Check]) -> list[Line]:
-        lines = [line for check in several for line in _check(check, full=full)]
+        lines = [line for check in several for line in check_lines(check, full=full)]
         return _wrapped(lines, width, _BELOW) if wrap else lines
 
     advice = [Line(text, "bold") for text in _advice(result)]
@@ -203,7 +202,7 @@ def part_lines(result: GateResult, *, full: bool) -> list[str]:
     if full:
         parts = [tables.guards(result), tables.slices(result), tables.labels(result)]
     else:
-        red = [one for one in result.slices if one.verdict in (*_RED, "warning")]
+        red = [one for one in result.slices if one.verdict in (*sentences.RED, "warning")]
         parts = [tables.slices(result, red[:_SLICES_SHOWN])]
     return [line for table in parts for line in table.lines("  ")]
 
@@ -220,12 +219,12 @@ def breakdown_lines(result: GateResult, *, full: bool) -> Iterator[str]:
         yield from table.lines("  ")
 
 
-def _check(check: Check, *, full: bool) -> Iterator[Line]:
+def check_lines(check: Check, *, full: bool) -> Iterator[Line]:
     """Yield a check and its advice. Unless ``full``, a long message is cut if it does not decide the verdict."""
-    status = check.status.upper() if check.status in _RED else check.status
+    status = check.status.upper() if check.status in sentences.RED else check.status
     # A weakened gate passes by its own weaker threshold: make sure that the warning is seen.
     red = check.name == "weakened" and check.status == "warning"
-    whole = full or red or check.status in _RED
+    whole = full or red or check.status in sentences.RED
     shown = sentences.with_source(check, LONGEST if whole else _MESSAGE_CHARACTERS)
     text = f"  {status:<7} {check.name}: {shown}"
     yield Line(text, "red" if red else _COLOURS[check.status])

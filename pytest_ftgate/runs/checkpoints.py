@@ -79,10 +79,10 @@ def _step(tuned: Tuned) -> int:
 
 def _complete(step: int, run: Run) -> None:
     """Raise :class:`ModelError` if an answer is missing: the checkpoints could not be compared."""
-    missing = [one for one in run.all_predictions if one.completion is None]
+    missing = run.unanswered
     if not missing:
         return
-    ids = ", ".join(printable(one.name, _ID_CHARACTERS) for one in run.unanswered[:_IDS_SHOWN])
+    ids = ", ".join(printable(one.name, _ID_CHARACTERS) for one in missing[:_IDS_SHOWN])
     total = plural(len(run.all_predictions), "answer")
     failure = run.failure
     raise ModelError(

@@ -44,7 +44,7 @@ def test_it_does_not_hang_on_the_order_of_the_reports(project: Project) -> None:
     project.gate_test()
     others = ("--ftgate-report=json:report.json", "--ftgate-report=recordings:kept")
     project.run(*others, "--ftgate-report=html:report.html")
-    assert "Remarks on the session" not in Page((project.path / "report.html").read_text(encoding="utf-8")).headings
+    assert "Notes on the session" not in Page((project.path / "report.html").read_text(encoding="utf-8")).headings
 
 
 def test_every_example_is_in_it(project: Project) -> None:

@@ -62,7 +62,7 @@ def remarks(weights: Weights, *, now: float, offline: bool) -> Iterator[Remark]:
         age = show_age(max(0.0, now - min(weights.unverified.values())))
         why = f"GET {endpoint.base_path}/models does not identify its weights"
         if offline:
-            why = "--ftgate-offline forbids to ask it"
+            why = "--ftgate-offline forbids asking it"
         elif isfinite(standing.proven_since):
             why = "it was not asked for its weights when they were made"
         what = f"{plural(n, 'stored answer')}, the oldest {age} old, may come from other weights than {endpoint.where}"

@@ -20,7 +20,7 @@ from pytest_ftgate.data import DataSet, Example, Input, expected_text, normalize
 
 _SAMPLE = 2_000
 _LEAST = 10
-"""Rows that shared text stands in at least."""
+"""The fewest rows that must contain a text before it counts as shared."""
 
 _INSTRUCTION_WORDS = 15
 """Words of shared text that is certainly an instruction, so that a single word behind it may be all that a row says."""

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from functools import cached_property
 
 from pytest_ftgate.reports.html.plots import Drawn
+from pytest_ftgate.reports.sentences import FINISHES
 from pytest_ftgate.reports.table import Table, columns
 from pytest_ftgate.runs.answer_rows import Answers, Change, Reply, Row
 from pytest_ftgate.runs.mistakes import NO_LABEL
@@ -22,7 +23,6 @@ _GRADED = ("worse", "better", "both poor", "both good", "the same")
 _ALONE = ("broken", "fixed", "wrong", "right", "the same")
 _LEGEND = " Fixed: only the candidate got it right. Broken: only the baseline got it right."
 _GRADED_LEGEND = " Better and worse: the candidate scores higher or lower than the baseline."
-_FINISHES = {"refusal": "refused", "filtered": "filtered", "cut_off": "cut off", "missing": "no answer"}
 
 
 @dataclass(frozen=True)
@@ -85,7 +85,7 @@ class Examples:
         mark = "open" if reply.right is None else "right" if reply.right else "wrong"
         remarks = [] if mark == "open" else [mark]
         remarks += [f"score {reply.score:.3g}"] if self.answers.graded or self.answers.repeats > 1 else []
-        remarks += [_FINISHES[reply.finish]] if reply.finish in _FINISHES else []
+        remarks += [FINISHES[reply.finish]] if reply.finish in FINISHES else []
         remarks += [show_seconds(reply.latency_s)] if reply.latency_s is not None else []
         remarks += [plural(reply.output_tokens, "token")] if reply.output_tokens is not None else []
         remarks += [reply.why] if reply.why is not None and mark != "right" else []

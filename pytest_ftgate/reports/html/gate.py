@@ -27,7 +27,6 @@ from pytest_ftgate.text import (
     show_value,
 )
 
-PROBLEMS_FIRST = ("error", "fail", "inconclusive", "warning", "pass", "note")
 """The order of gates and of checks, by verdict or status."""
 
 _MATCH_CHECKS = ("max_drop", "cheaper_by", "faster_by")
@@ -53,7 +52,7 @@ def view(result: GateResult, evidence: Evidence, number: int) -> dict[str, Any]:
         "models": tables.models(result),
         "remarks": list(_remarks(result)),
         "candidates": tables.candidates(result),
-        "checks": sorted(result.checks, key=lambda check: PROBLEMS_FIRST.index(check.status)),
+        "checks": sorted(result.checks, key=lambda check: sentences.PROBLEMS_FIRST.index(check.status)),
         "parts": [part for part in parts if part],
         "mistakes": tables.mistakes(result),
         "confusions": confusions(answers) if answers is not None else None,

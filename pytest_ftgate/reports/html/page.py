@@ -11,8 +11,9 @@ from importlib.resources import files
 from typing import TYPE_CHECKING, Any
 
 from pytest_ftgate.checks.weakening.history import find_head
+from pytest_ftgate.reports import sentences
 from pytest_ftgate.reports.html.evidence import Evidence
-from pytest_ftgate.reports.html.gate import PROBLEMS_FIRST, summary, view
+from pytest_ftgate.reports.html.gate import summary, view
 from pytest_ftgate.reports.html.plots import Drawn, pair_bars
 from pytest_ftgate.reports.json import environment
 from pytest_ftgate.result import GateResult, Session, Verdict
@@ -56,7 +57,7 @@ def page(gates: Sequence[tuple[GateResult, Evidence | None]], session: Session, 
     Args:
         written_at: seconds since the epoch.
     """
-    gates = sorted(gates, key=lambda gate: PROBLEMS_FIRST.index(gate[0].verdict))
+    gates = sorted(gates, key=lambda gate: sentences.PROBLEMS_FIRST.index(gate[0].verdict))
     folder = files("pytest_ftgate.reports.html") / "templates"
     style, script = ((folder / name).read_text(encoding="utf-8") for name in ("style.css", "script.js"))
     hashes = [b64encode(sha256(text.encode()).digest()).decode() for text in (style, script)]
