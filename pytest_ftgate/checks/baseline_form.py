@@ -32,9 +32,9 @@ from pytest_ftgate.checks.readings import (
     strip_line,
     written_metric,
 )
+from pytest_ftgate.config.model_keys import OUTPUT_LIMITS
 from pytest_ftgate.data import expected_text
 from pytest_ftgate.result import STATUS_AT, Check, Status, opponent
-from pytest_ftgate.runs.budget import OUTPUT_LIMITS
 from pytest_ftgate.runs.measure import gains
 from pytest_ftgate.text import show_difference
 

@@ -6,11 +6,10 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
-from pytest_ftgate.config.model_keys import PROMPT_KEYS
+from pytest_ftgate.config.model_keys import OUTPUT_LIMITS, PROMPT_KEYS
 from pytest_ftgate.data.normalize import INSTRUCTIONS
 from pytest_ftgate.models import key_of
 from pytest_ftgate.result import Check, called
-from pytest_ftgate.runs.budget import OUTPUT_LIMITS
 
 if TYPE_CHECKING:
     from pytest_ftgate.checks.context import Context

@@ -26,6 +26,9 @@ from pytest_ftgate.text import got
 PROMPT_KEYS = ("system", "system_file", "few_shot", "retrieval", "template")
 """The keys of a model that say what it is sent around an input."""
 
+OUTPUT_LIMITS = ("max_completion_tokens", "max_tokens", "max_output_tokens")
+"""The parameters that limit an answer's length: of chat completions, new and old, and of the Responses API."""
+
 PER_TOKEN = ("input_per_1m", "output_per_1m", "cached_input_per_1m")
 
 

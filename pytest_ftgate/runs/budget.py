@@ -11,6 +11,7 @@ from math import ceil
 from threading import Lock
 from typing import TYPE_CHECKING, Any
 
+from pytest_ftgate.config.model_keys import OUTPUT_LIMITS
 from pytest_ftgate.errors import ModelError, Where
 from pytest_ftgate.models.price import cost_of, price_cure, price_of, tokens_usd
 from pytest_ftgate.models.protocol import Price
@@ -69,10 +70,6 @@ def estimate(price: Price, habits: Habits, characters: int, max_output_tokens: i
 def exact(amount: float) -> Fraction:
     """Return the amount exactly as its decimals read, so that rounding errors do not add up."""
     return Fraction(repr(float(amount)))
-
-
-OUTPUT_LIMITS = ("max_completion_tokens", "max_tokens", "max_output_tokens")
-"""The parameters that limit an answer's length: of chat completions, new and old, and of the Responses API."""
 
 
 def most_output_tokens(params: Mapping[str, Any]) -> int | None:
