@@ -14,7 +14,7 @@ import site_links
 from doc_pages import DOCS, ROOT
 
 mkdocs = pytest.mark.skipif(
-    not (find_spec("mkdocs") and find_spec("material")), reason='mkdocs is missing: pip install -e ".[docs]"'
+    not (find_spec("mkdocs") and find_spec("material")), reason="mkdocs is missing: pip install --group docs"
 )
 
 

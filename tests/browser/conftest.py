@@ -28,7 +28,7 @@ Open = Callable[..., Opened]
 
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
-    api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed: pip install -e '.[browser]'")
+    api = pytest.importorskip("playwright.sync_api", reason="no playwright: pip install -e . --group browser")
     found = os.environ.get("FTGATE_CHROMIUM") or shutil.which("chromium") or shutil.which("google-chrome")
     if found is None:
         pytest.skip("there is no Chromium: install one, or name it in FTGATE_CHROMIUM")

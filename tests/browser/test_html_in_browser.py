@@ -11,7 +11,7 @@ import pytest
 from gate_project import Project, label, write_jsonl, wrong
 from opened import Opened
 
-sync_api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed: pip install -e '.[browser]'")
+sync_api = pytest.importorskip("playwright.sync_api", reason="no playwright: pip install -e . --group browser")
 expect = sync_api.expect
 Open = Callable[..., Opened]
 
