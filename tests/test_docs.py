@@ -139,15 +139,25 @@ ELSEWHERE = {
 
 
 def pip(arguments: list[str]) -> None:
-    assert arguments[0] == "install"
-    listed = (ROOT / "pyproject.toml").read_text(encoding="utf-8").partition("[project.optional-dependencies]")[2]
-    extras = set(re.findall(r"^([\w-]+) = \[", listed.partition("\n[")[0], flags=re.MULTILINE))
-    for wanted in arguments[1:]:
-        if wanted in ("-e", "pytest-xdist"):
+    """Check that an installation names extras and dependency groups that there are."""
+    command, *wanted = arguments
+    assert command == "install"
+    while "--group" in wanted:
+        index = wanted.index("--group")
+        assert wanted[index + 1] in defined("dependency-groups")
+        del wanted[index : index + 2]
+    for package in wanted:
+        if package in ("-e", "-U", "pip", "pytest-xdist"):
             continue
-        found = re.fullmatch(r"(?:pytest-ftgate|\.)(?:\[([\w,-]+)\])?", wanted)
-        assert found, wanted
-        assert set(filter(None, (found[1] or "").split(","))) <= extras, wanted
+        found = re.fullmatch(r"(?:pytest-ftgate|\.)(?:\[([\w,-]+)\])?", package)
+        assert found, package
+        assert set(filter(None, (found[1] or "").split(","))) <= defined("project.optional-dependencies"), package
+
+
+def defined(table: str) -> set[str]:
+    """Return the keys of a table of pyproject.toml that are lists."""
+    listed = (ROOT / "pyproject.toml").read_text(encoding="utf-8").partition(f"[{table}]")[2]
+    return set(re.findall(r"^([\w-]+) = \[", listed.partition("\n[")[0], flags=re.MULTILINE))
 
 
 def benchmark(arguments: list[str]) -> None:
