@@ -57,7 +57,7 @@ def shell(session: nox.Session, command: str) -> None:
 def install(session: nox.Session, *what: str, group: str | None = None, limit: int | None = None) -> bool:
     """Install the project with this dependency group; return whether it went well within `limit` seconds, if given."""
     session.install(*PIP)
-    command = [f"{session.bin}/python", "-m", "pip", "install", "-e", *(what or (".",))]
+    command = [f"{session.bin}/python", "-m", "pip", "install", "-e", ".", *what]
     command += ["--group", group] if group else []
     if limit is None:
         session.run(*command, silent=True)
@@ -168,7 +168,7 @@ def oldest(session: nox.Session) -> None:
         session.skip("there is no Python 3.10")
     install(
         session,
-        *(".[format,report,text]", "pytest==8.0.0", "pydantic==2.11.0", "numpy==1.24.4", "scipy==1.10.1"),
+        *("pytest-ftgate[format,report,text]", "pytest==8.0.0", "pydantic==2.11.0", "numpy==1.24.4", "scipy==1.10.1"),
         *("scikit-learn==1.4.0", "joblib==1.2.0", "hypothesis>=6.100", "jsonschema>=4.21"),
         *("pytest-rerunfailures>=14", "pytest-xdist>=3.6"),
     )
@@ -195,9 +195,17 @@ def real_llm(session: nox.Session) -> None:
 @nox.session(default=False)
 def local(session: nox.Session) -> None:
     """Judge local models and LoRA adapters, where their packages can be had."""
-    if not install(session, ".[local]", "distributed>=2024.1", group="test", limit=400):
+    if not install(session, "pytest-ftgate[local]", "distributed>=2024.1", group="test", limit=400):
         session.skip("the extra local could not be installed")
     session.run("python", "-m", "pytest", "-q", "tests/local")
+
+
+@nox.session(default=False)
+def promotion(session: nox.Session) -> None:
+    """Run the recipes that promote a model with their real libraries, where these can be had."""
+    if not install(session, "mlflow>=3", "huggingface-hub>=1", "wandb>=0.20", group="test", limit=400):
+        session.skip("the libraries could not be installed")
+    session.run("python", "-m", "pytest", "-q", "tests/promotion")
 
 
 if __name__ == "__main__":
