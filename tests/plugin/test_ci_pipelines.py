@@ -12,8 +12,10 @@ import re
 import shutil
 import subprocess
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from threading import Thread
 from typing import Any
 
 import pytest
@@ -28,6 +30,7 @@ pytestmark = pytest.mark.skipif(not shutil.which("git") or not shutil.which("bas
 
 ROOT = Path(__file__).parents[2]
 EXAMPLES = ROOT / "examples" / "ci"
+ACTION = ROOT / ".github" / "actions" / "ftgate" / "action.yml"
 PULL_REQUEST = EXAMPLES / "github" / "pull-request.yml"
 NIGHTLY = EXAMPLES / "github" / "nightly.yml"
 GITLAB = EXAMPLES / "gitlab" / ".gitlab-ci.yml"
@@ -40,8 +43,11 @@ exec "{sys.executable}" "$@"
 """
 GH = """#!/bin/sh
 printf '%s\\n' "$*" >> "$STUBS/gh.log"
-if [ "$1 $2" = "pr list" ]; then cat "$STUBS/open" 2>/dev/null; fi
-exit 0
+case "$1 $2 $3" in
+  "pr list "*) cat "$STUBS/open" 2>/dev/null;;
+  "api --method "*) test ! -e "$STUBS/read-only" && cp reports/comment.md "$STUBS";;
+  "api "*) cat "$STUBS/comments" 2>/dev/null;;
+esac || test ! -e "$STUBS/read-only"
 """
 POST_RECEIVE = """#!/bin/sh
 i=0
@@ -155,14 +161,20 @@ class Checkout:
         (job,) = yaml.safe_load(workflow.read_text(encoding="utf-8"))["jobs"].values()
         outcomes: dict[str, Any] = {"output": ""}
         failed = False
-        for step in job["steps"]:
+        for step, inputs in self._steps(job):
             name = step.get("name", step.get("uses"))
             always = "always()" in str(step.get("if")) or "!cancelled()" in str(step.get("if"))
             if "uses" in step or (failed and not always):
                 outcomes[name] = None
                 continue
-            environment = {key: self._expanded(value, secrets) for key, value in step.get("env", {}).items()}
-            environment |= {"GITHUB_ACTIONS": "true", "GITHUB_WORKSPACE": str(self.path)}
+            environment = {
+                key: self._expanded(value, {**secrets, **inputs}) for key, value in step.get("env", {}).items()
+            }
+            environment |= {
+                "GITHUB_ACTIONS": "true",
+                "GITHUB_WORKSPACE": str(self.path),
+                "GITHUB_REPOSITORY": "us/repo",
+            }
             environment["GITHUB_STEP_SUMMARY"] = str(self.stubs / "summary.md")
             done = self.run(step["run"], "-e", **environment)
             outcomes[name] = done.returncode
@@ -172,18 +184,37 @@ class Checkout:
         return outcomes
 
     @staticmethod
-    def _expanded(value: str, secrets: Mapping[str, str]) -> str:
-        known = {
-            "${{ secrets.OPENAI_API_KEY }}": secrets.get("OPENAI_API_KEY", ""),
-            "${{ secrets.FTGATE_TOKEN || github.token }}": secrets.get("FTGATE_TOKEN", "github-token"),
+    def _steps(job: Mapping[str, Any]) -> Iterator[tuple[Mapping[str, Any], Mapping[str, str]]]:
+        """Yield the steps of a job, and those of our action with its inputs, in their order."""
+        action = yaml.safe_load(ACTION.read_text(encoding="utf-8"))
+        for step in job["steps"]:
+            if "/actions/ftgate@" not in step.get("uses", ""):
+                yield step, {}
+                continue
+            inputs = {key: one["default"] for key, one in action["inputs"].items()} | step["with"]
+            for inner in action["runs"]["steps"]:
+                yield inner, {f"inputs.{key}": value for key, value in inputs.items()}
+
+    @staticmethod
+    def _expanded(value: str, known: Mapping[str, str]) -> str:
+        found = re.fullmatch(r"\$\{\{ (?:secrets\.)?(.*) \}\}", value)
+        assert found
+        others = {
+            "FTGATE_TOKEN || github.token": known.get("FTGATE_TOKEN", "github-token"),
+            "github.token": "github-token",
+            "github.event.pull_request.number": "7",
+            "OPENAI_API_KEY": "",
         }
-        return known[value]
+        return {**others, **known}[found[1]]
 
     def gitlab(self, job: str, **variables: str) -> subprocess.CompletedProcess[str]:
         """Run a job as a runner does: all lines in one shell that stops at the first that fails."""
         self.checkout()
-        lines = yaml.safe_load(GITLAB.read_text(encoding="utf-8"))[job]["script"]
-        return self.run("\n".join(lines), "-eo", "pipefail", **variables)
+        keys = yaml.safe_load(GITLAB.read_text(encoding="utf-8"))[job]
+        done = self.run("\n".join(keys["script"]), "-eo", "pipefail", **variables)
+        for line in keys.get("after_script", ()):
+            self.after = self.run(line, "-eo", "pipefail", **variables)
+        return done
 
     def asked(self, stub: str) -> list[str]:
         path = self.stubs / f"{stub}.log"
@@ -248,7 +279,7 @@ def test_github_from_the_first_recording_to_a_miss(checkout: Checkout) -> None:
     assert night["job"] == "success", night["output"]
     assert checkout.proposed() == RECORDED
     assert {headers["authorization"] for headers in checkout.http.server.headers} == {f"Bearer {KEY}"}
-    listed, created = checkout.asked("gh")
+    listed, created = checkout.asked("gh")[-2:]
     assert listed.startswith("pr list --head ftgate/recordings")
     assert created == (
         "pr create --head ftgate/recordings --title Recorded answers have changed --body-file reports/ftgate.md"
@@ -261,9 +292,11 @@ def test_github_from_the_first_recording_to_a_miss(checkout: Checkout) -> None:
     assert checkout.http.server.requests == []
     assert checkout.report()["verdict"] == "pass"
     assert sorted(path.name for path in (checkout.path / "reports").iterdir()) == [
-        "ftgate.html", "ftgate.json", "ftgate.md", "junit.xml",
+        "comment.log", "comment.md", "ftgate.html", "ftgate.json", "ftgate.md", "junit.xml",
     ]  # fmt: skip
     assert "✅ support: PASS" in (checkout.stubs / "summary.md").read_text()
+    assert checkout.asked("gh")[-1].startswith("api --method POST repos/us/repo/issues/7/comments ")
+    (checkout.stubs / "comments").write_text("12\n34\n")
 
     checkout.http.file("prompt.md", "Answer with one label, and nothing else.")
     checkout.commit("another prompt")
@@ -274,6 +307,15 @@ def test_github_from_the_first_recording_to_a_miss(checkout: Checkout) -> None:
     assert "::error file=test_gate.py,line=4,title=ftgate support%3A ERROR::" in red["output"]
     assert checkout.http.server.requests == []
     assert all(one.startswith("-m pip install pytest-ftgate[") for one in checkout.asked("pip"))
+    assert checkout.asked("gh")[-1].startswith("api --method PATCH repos/us/repo/issues/comments/12 ")
+    comment = (checkout.stubs / "comment.md").read_text()
+    assert comment.startswith("<!-- pytest-ftgate: ftgate -->\n")
+    assert "support: ERROR" in comment
+
+    (checkout.stubs / "read-only").touch()
+    fork = checkout.github(PULL_REQUEST, {})
+    assert fork["Comment on the pull request"] == 0
+    assert "::notice::the comment" in fork["output"]
 
 
 def test_github_same_answers_open_no_change(checkout: Checkout) -> None:
@@ -350,6 +392,41 @@ def test_gitlab_from_the_first_recording_to_a_miss(checkout: Checkout) -> None:
     assert checkout.report()["verdict"] == "error"
 
 
+def test_gitlab_keeps_one_note_on_the_merge_request(checkout: Checkout) -> None:
+    notes: list[dict[str, Any]] = [{"id": 1, "body": "somebody else's"}]
+    calls: list[tuple[str, str, str | None]] = []
+
+    class Api(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            calls.append((self.command, self.path.partition("?")[0], self.headers["PRIVATE-TOKEN"]))
+            sent = self.rfile.read(int(self.headers.get("Content-Length") or 0))
+            if self.command != "GET":
+                notes[1:] = [{"id": 2, **json.loads(sent)}]
+            body = json.dumps(notes).encode()
+            self.send_response(200)
+            self.send_header("Content-Length", str(len(body)))
+            self.end_headers()
+            self.wfile.write(body)
+
+        do_POST = do_PUT = do_GET  # noqa: N815
+        log_message = lambda *_: None  # noqa: E731
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Api) as api:
+        Thread(target=api.serve_forever, daemon=True).start()
+        url = f"http://127.0.0.1:{api.server_port}"
+        known = {"CI_API_V4_URL": url, "CI_PROJECT_ID": "3", "CI_MERGE_REQUEST_IID": "7"}
+        for _ in range(2):
+            checkout.gitlab("ftgate", FTGATE_COMMENT_TOKEN="note-token", **known)
+            assert checkout.after.returncode == 0, checkout.after.stderr
+        checkout.gitlab("ftgate", **known)
+        api.shutdown()
+    path = "/projects/3/merge_requests/7/notes"
+    written = [(method, where) for method, where, _ in calls if method != "GET"]
+    assert written == [("POST", path), ("PUT", f"{path}/2")]
+    assert {token for *_, token in calls} == {"note-token"}
+    assert notes[1]["body"].startswith("<!-- pytest-ftgate -->\n")
+
+
 def test_gitlab_same_answers_open_no_change(checkout: Checkout) -> None:
     assert gitlab_nightly(checkout).returncode == 0
     checkout.merge_recordings()
@@ -383,6 +460,17 @@ def test_the_files_are_plain(path: Path) -> None:
     assert max(map(len, text.splitlines())) <= 120
 
 
+@pytest.mark.parametrize("path", [PULL_REQUEST, NIGHTLY, ACTION], ids=lambda path: path.name)
+def test_actions_are_pinned_and_no_script_has_an_expression(path: Path) -> None:
+    text = path.read_text(encoding="utf-8")
+    for action in re.findall(r"uses: (.*)", text):
+        assert re.fullmatch(r"actions/[\w-]+@v\d+|pytest-ftgate/pytest-ftgate/\.github/actions/ftgate@v[\d.]+", action)
+    written = yaml.safe_load(text)
+    (steps,) = [one["steps"] for one in ([written["runs"]] if "runs" in written else written["jobs"].values())]
+    assert not any("${{" in step.get("run", "") for step in steps)  # an expression in a script is an injection
+    assert steps[-1].get("if", "always()") == "always()"
+
+
 @pytest.mark.parametrize("path", [PULL_REQUEST, NIGHTLY], ids=lambda path: path.name)
 def test_a_workflow_has_known_keys_pinned_actions_and_limits(path: Path) -> None:
     workflow = yaml.safe_load(path.read_text(encoding="utf-8"))
@@ -392,28 +480,26 @@ def test_a_workflow_has_known_keys_pinned_actions_and_limits(path: Path) -> None
     for step in job["steps"]:
         assert step.keys() <= {"name", "id", "if", "uses", "with", "env", "run"}
         assert ("uses" in step) != ("run" in step)
-        assert "uses" not in step or re.fullmatch(r"actions/[\w-]+@v\d+", step["uses"])
     assert job["steps"][0]["with"]["fetch-depth"] == 0
-    assert job["steps"][-1]["if"] == "always()"
     expressions = set(re.findall(r"\$\{\{ (.*?) \}\}", path.read_text(encoding="utf-8")))
     assert expressions <= {
         "github.ref", "secrets.OPENAI_API_KEY", "secrets.FTGATE_TOKEN || github.token",
         "!cancelled() && steps.gate.outcome != 'skipped'",
     }  # fmt: skip
-    assert not any("${{" in step.get("run", "") for step in job["steps"])  # an expression in a script is an injection
 
 
-def test_a_pull_request_has_no_secret_and_may_only_read() -> None:
+def test_a_pull_request_has_no_secret_and_writes_only_comments() -> None:
     text = PULL_REQUEST.read_text(encoding="utf-8")
     workflow = yaml.safe_load(text)
-    assert workflow["permissions"] == {"contents": "read"}
+    assert workflow["permissions"] == {"contents": "read", "pull-requests": "write"}
     assert workflow[True] == {"pull_request": None}
     assert "secrets" not in text
     assert yaml.safe_load(NIGHTLY.read_text())["permissions"] == {"contents": "write", "pull-requests": "write"}
 
 
 def test_gitlab_jobs_have_known_keys() -> None:
-    known = {"image", "timeout", "interruptible", "resource_group", "rules", "variables", "script", "artifacts"}
+    known = {"image", "timeout", "interruptible", "resource_group", "rules", "variables", "script", "artifacts",
+             "after_script"}  # fmt: skip
     jobs = yaml.safe_load(GITLAB.read_text(encoding="utf-8"))
     assert jobs.keys() == {"ftgate", "ftgate-nightly"}
     for job in jobs.values():
@@ -421,5 +507,5 @@ def test_gitlab_jobs_have_known_keys() -> None:
         assert all(isinstance(line, str) for line in job["script"])
         assert job["artifacts"]["when"] == "always"
         assert job["variables"]["GIT_DEPTH"] == "0"
-    assert "TOKEN" not in str(jobs["ftgate"])
+    assert set(re.findall(r"\w*TOKEN\w*", str(jobs["ftgate"]))) == {"FTGATE_COMMENT_TOKEN", "TOKEN"}
     assert "KEY" not in str(jobs["ftgate"])
