@@ -10,7 +10,7 @@ from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
-import site_links
+import site_hooks
 from doc_pages import DOCS, ROOT
 
 mkdocs = pytest.mark.skipif(
@@ -36,6 +36,16 @@ def test_every_page_is_there(site: Path) -> None:
         name = page.relative_to(DOCS).with_suffix("")
         built = site / (name.parent if name.name == "index" else name) / "index.html"
         assert built.exists(), name
+
+
+@mkdocs
+def test_language_models_find_every_page(site: Path) -> None:
+    text = (site / "llms.txt").read_text(encoding="utf-8")
+    assert text.startswith("# pytest-ftgate\n\n> ")
+    links = re.findall(r"^- \[.+\]\((.+)\)$", text, flags=re.MULTILINE)
+    assert len(links) == len(list(DOCS.rglob("*.md")))
+    for link in links:
+        assert (site / link).exists(), link
 
 
 @mkdocs
@@ -66,4 +76,4 @@ def test_no_page_shows_raw_markdown(site: Path) -> None:
 def test_links_out_of_the_documentation_lose_the_link() -> None:
     text = "[the example](../examples/voice_commands/README.md) and [money](money.md#a-limit), [gone](../absent.md)"
     kept = "the example and [money](money.md#a-limit), [gone](../absent.md)"
-    assert site_links.within(text, DOCS, DOCS) == kept
+    assert site_hooks.within(text, DOCS, DOCS) == kept
