@@ -104,11 +104,8 @@ class Prompt:
         unknown = next((name for name in names if name not in values and _NAME.fullmatch(name)), None)
         if unknown is not None:
             near, fields = nearest(unknown, values), f"fields of {example.name}: {listed(values)}"
-            cure = (
-                f"did you mean {{{near}}}?"
-                if near
-                else "write {input} or a field; literal text in braces belongs in system"
-            )
+            otherwise = "write {input} or a field; literal text in braces belongs in system"
+            cure = f"did you mean {{{near}}}?" if near else otherwise
             raise self._template_error(f"no field for the placeholder {{{unknown}}}", fields, cure)
         if values.keys().isdisjoint(names):  # every example would be sent the same text
             what = "the template names neither {input} nor a field of the examples"

@@ -8,6 +8,7 @@ import inspect
 import re
 import secrets
 from collections.abc import Callable, Mapping, Sequence
+from copy import deepcopy
 from dataclasses import dataclass, field, replace
 from functools import partial
 from importlib import import_module
@@ -149,9 +150,7 @@ class FunctionModel(BuiltModel):
     def _input(self, example: Example) -> Any:
         """Return the input as the callable gets it: a copy, where it could be changed."""
         given = self.given(example)
-        if isinstance(given, str | Mapping):
-            return given
-        return [dict(message) for message in given]
+        return given if isinstance(given, str | Mapping) else deepcopy(list(given))
 
     def sent(self, example: Example) -> dict[str, Any]:
         """Return what the callable gets, as messages, with tools where it gets them."""
