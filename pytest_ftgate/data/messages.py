@@ -28,12 +28,21 @@ def checked_messages(value: Any, key: str) -> Messages:
     return tuple(value)
 
 
-def split_conversation(value: Any, key: str) -> tuple[Messages, Any]:
+def split_conversation(value: Any, key: str) -> tuple[Messages, Any] | None:
     """Return the messages before the last one, and the expected output in the last one, which must be the assistant's.
 
     That is its text or, if it calls tools, the list of its calls (see :mod:`pytest_ftgate.data.tool_calls`).
+    A message with ``weight: 0`` is not trained on: the last one of the assistant with another weight is the expected
+    output, and None is returned if there is none. Weights are removed from the input.
     """
     messages = checked_messages(value, key)
+    if any("weight" in message for message in messages):
+        trained = _last_trained(messages, key)
+        if trained is None:
+            return None
+        messages = tuple(
+            {name: one for name, one in message.items() if name != "weight"} for message in messages[: trained + 1]
+        )
     last = messages[-1]
     place = f"{key}[{len(messages) - 1}]"
     if last["role"] != "assistant":
@@ -46,6 +55,18 @@ def split_conversation(value: Any, key: str) -> tuple[Messages, Any]:
     if len(messages) == 1:
         raise DataError("there is no message before the assistant's answer", where=Where(key=key))
     return messages[:-1], _answer(last, place)
+
+
+def _last_trained(messages: Messages, key: str) -> int | None:
+    """Return the index of the assistant's last message that is trained on; the last index if it is not of one."""
+    for number, message in enumerate(messages):
+        if message.get("weight") not in (0, 1, None):
+            place = Where(key=f"{key}[{number}].weight")
+            raise DataError(f"must be 0 or 1, got {excerpt(str(message['weight']))}", where=place)
+    if messages[-1]["role"] != "assistant":
+        return len(messages) - 1
+    answers = (n for n, one in enumerate(messages) if one["role"] == "assistant" and one.get("weight") != 0)
+    return max(answers, default=None)
 
 
 def _answer(message: Mapping[str, Any], place: str) -> Any:
