@@ -161,6 +161,10 @@ def pytest_configure(config: pytest.Config) -> None:
         config.getoption(name) for name in ("override_ini", "--ftgate-report", "--ftgate-partial", "--ftgate-preview")
     ):
         _check_options(config)
+    if config.inipath is not None and b"ftgate" in config.inipath.read_bytes().lower():
+        from pytest_ftgate.plugin.ini_keys import check_ini_keys
+
+        check_ini_keys(config)
 
 
 class _WorkerReports:
