@@ -55,13 +55,16 @@ def _problem(config: pytest.Config, file: IniFile, key: str, value: Any) -> Conf
         config.getini(key)
     except (ValueError, TypeError, pytest.UsageError) as error:
         if isinstance(error.__cause__, KeyError):  # no plugin has such a key
-            near = nearest(
-                key.lower().removeprefix(_PREFIX).strip("_-."), [one.removeprefix(f"{_PREFIX}_") for one in KEYS]
-            )
+            near = nearest(_bare(key.lower()), map(_bare, KEYS))
             cure = f"did you mean {_PREFIX}_{near}?" if near else f"known: {', '.join(KEYS)}"
             return ConfigError("unknown ini key", where=where, cure=cure)
         return _bad_value(where, value, error)
     return None
+
+
+def _bare(key: str) -> str:
+    """Return a key without the prefix that all keys share, so that the rest decides which one is similar."""
+    return key.removeprefix(_PREFIX).strip("_-.")
 
 
 def _bad_value(where: Where, value: Any, error: Exception) -> ConfigError:
