@@ -18,7 +18,7 @@ _USUAL_NAMES = {
 }
 
 
-_NEVER = frozenset(("rejected", "non_preferred_output", "kto_tag", "chosen_score", "score_chosen", "score_rejected"))
+NEVER = frozenset(("rejected", "non_preferred_output", "kto_tag", "chosen_score", "score_chosen", "score_rejected"))
 """Columns that are never suggested: they hold what a model must not answer, or only judge it."""
 
 _TELLING = frozenset(("label", "system"))
@@ -171,7 +171,7 @@ def _mapping_cure(absent: Mapping[str, str], found: tuple[str, ...], columns: Co
 
 def likely_columns(wanted: Mapping[str, str], free: Collection[str]) -> dict[str, str]:
     """Return the ``free`` columns that probably hold the missing parts; ``wanted`` has the expected column of each."""
-    left, found = {one.strip().lower(): one for one in free if one.lower() not in _NEVER}, dict[str, str]()
+    left, found = {one.strip().lower(): one for one in free if one.lower() not in NEVER}, dict[str, str]()
     for name, column in wanted.items():
         usual = (one for one in _USUAL_NAMES.get(name, ()) if one in left)
         guess = nearest(column.lower(), left) or next(usual, None)
