@@ -236,6 +236,9 @@ def propose(survey: Survey) -> Proposal:
     return Proposal("accuracy", f"{labels}, balanced: the share of right answers")
 
 
+_REMOVE = "remove the training rows (--dedupe writes a copy without them)"
+
+
 def warnings(survey: Survey) -> Iterator[str]:
     """Yield the problems that will make the gate fail, before any call is paid for."""
     audit = survey.audit
@@ -249,17 +252,18 @@ def warnings(survey: Survey) -> Iterator[str]:
             yield f"{plural(have, noun)}, and a gate needs {least}: {cure} {least - have} more"
     if audit.leaked:
         verb = "is" if audit.leaked == 1 else "are"
-        yield f"{plural(audit.leaked, 'test example')} {verb} also in the training set: remove the training rows"
+        yield f"{plural(audit.leaked, 'test example')} {verb} also in the training set: {_REMOVE}"
     if audit.leaked_near_rows:
         count, (row, first) = audit.leaked_near, audit.leaked_near_rows[0]
         yield (
             f"{plural(count, 'test example')} {'has' if count == 1 else 'have'} a near duplicate in the training set, "
-            f"with which the gate fails: remove the training rows, or, if they really differ, set "
+            f"with which the gate fails: {_REMOVE}, or, if they really differ, set "
             f"audit: {{leaked_near: warn}}; the first is {survey.test.data.where(row)} ~ "
             f"{survey.training.data.where(first)}"
         )
     if audit.conflicts:
-        yield f"{plural(audit.conflicts, 'training row')} repeat an earlier input with another output: correct them"
+        verb = "repeats" if audit.conflicts == 1 else "repeat"
+        yield f"{plural(audit.conflicts, 'training row')} {verb} an earlier input with another output: correct them"
     if audit.labels.only_in_test and survey.outputs == "labels":
         count = len(audit.labels.only_in_test)
         yield f"{plural(count, 'label')} of the test set {'is' if count == 1 else 'are'} not in the training set"
