@@ -30,6 +30,7 @@ from pytest_ftgate.checks import (
     prompt_ablation,
     prompt_leak,
     readiness,
+    recognised,
     repeats,
     slices,
     test_set,
@@ -56,6 +57,7 @@ class Rule(NamedTuple):
 
 
 RULES: tuple[Rule, ...] = (
+    Rule("free", recognised.check),
     Rule("free", training_set.check),
     Rule("free", goal.check),
     Rule("free", hypothesis.check_required),
