@@ -31,6 +31,7 @@ from pytest_ftgate.checks import (
     prompt_leak,
     prompt_mismatch,
     readiness,
+    recognised,
     repeats,
     slices,
     test_set,
@@ -57,6 +58,7 @@ class Rule(NamedTuple):
 
 
 RULES: tuple[Rule, ...] = (
+    Rule("free", recognised.check),
     Rule("free", training_set.check),
     Rule("free", goal.check),
     Rule("free", hypothesis.check_required),

@@ -103,10 +103,11 @@ class Forms:
         check_columns(row, self.first or self._of(format_with(row, self._fields) or PLAIN))
 
     def described(self, container: str) -> str:
-        """Return what was recognised: ``chat JSONL``; empty for rows of examples as we write them ourselves."""
+        """Return what was recognised: ``chat JSONL (OpenAI)``; empty for rows as we write them ourselves."""
         if self.first is None or (self.first.format is PLAIN and container in ("JSONL", "CSV", "TSV", "")):
             return ""
-        return " ".join(filter(None, (self.first.format.title, container)))
+        form = self.first.format
+        return " ".join(filter(None, (form.title, container, form.by and f"({form.by})")))
 
     def _recognised(self, row: Mapping[str, Any]) -> Columns:
         found = None if self._is_given else format_with(row, self._fields)

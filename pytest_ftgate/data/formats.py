@@ -39,6 +39,7 @@ class Format:
     Attributes:
         name: as ``format:`` takes it.
         title: as reports call it.
+        by: whose format it is.
         keys: that every row has.
         read: returns the parts of a row, or why it is left out. Raises :class:`DataError` without file and line.
         uses: further keys that it reads.
@@ -48,6 +49,7 @@ class Format:
 
     name: str
     title: str
+    by: str
     keys: tuple[str, ...]
     read: Callable[[Row, Names], Parts | LeftOut]
     uses: frozenset[str] = frozenset()
@@ -408,7 +410,7 @@ def _openai_preference(row: Row, column: Names) -> Parts | LeftOut:
     given, key = _object(row[column["input"]], column["input"]), column["preferred_output"]
     asked = checked_messages(given.get("messages"), f"{column['input']}.messages")
     found = _answered(asked, row[key], key)
-    return found if isinstance(found, LeftOut) else found._replace(tools=given.get("tools"))
+    return found if isinstance(found, LeftOut) else found._replace(tools=given.get("tools") or None)
 
 
 def _is_kto(row: Row) -> bool:
@@ -419,14 +421,16 @@ _ALL = (
     Format(
         "plain",
         "input/expected",
+        "",
         ("input", "expected"),
         _plain,
         covers=frozenset({"sharegpt", "gemini", "bedrock", "alpaca", "prompt_completion", "kto", "preference"}),
     ),
-    Format("chat", "chat", ("messages",), _chat, when=lambda row: "input" not in row),
+    Format("chat", "chat", "OpenAI", ("messages",), _chat, when=lambda row: "input" not in row),
     Format(
         "anthropic",
-        "chat with system (Bedrock, Anthropic)",
+        "chat with system",
+        "Bedrock for Anthropic",
         ("system", "messages"),
         _anthropic,
         covers=frozenset({"chat"}),
@@ -434,15 +438,24 @@ _ALL = (
     ),
     Format(
         "bedrock",
-        "Bedrock conversation",
+        "conversation",
+        "Bedrock",
         ("schemaVersion", "messages"),
         _bedrock,
         frozenset({"system", "toolConfig"}),
         frozenset({"chat", "anthropic"}),
     ),
-    Format("sharegpt", "ShareGPT", ("conversations",), _sharegpt, frozenset({"system", "tools", "kto_tag"})),
+    Format(
+        "sharegpt",
+        "conversations",
+        "ShareGPT",
+        ("conversations",),
+        _sharegpt,
+        frozenset({"system", "tools", "kto_tag"}),
+    ),
     Format(
         "gemini",
+        "contents",
         "Gemini",
         ("contents",),
         _gemini,
@@ -450,15 +463,17 @@ _ALL = (
     ),
     Format(
         "alpaca",
+        "instruction",
         "Alpaca",
         ("instruction", "output"),
         _alpaca,
         frozenset({"input", "system", "history", "kto_tag"}),
     ),
-    Format("prompt_completion", "prompt/completion", ("prompt", "completion"), _prompt_completion),
+    Format("prompt_completion", "prompt/completion", "TRL, Bedrock", ("prompt", "completion"), _prompt_completion),
     Format(
         "kto",
-        "KTO preference",
+        "KTO",
+        "TRL",
         ("prompt", "completion", "label"),
         _kto,
         covers=frozenset({"prompt_completion"}),
@@ -467,6 +482,7 @@ _ALL = (
     Format(
         "preference",
         "preference",
+        "TRL",
         ("chosen", "rejected"),
         _preference,
         frozenset({"prompt", "instruction", "input", "system", "history", "conversations", "messages"}),
@@ -474,7 +490,8 @@ _ALL = (
     ),
     Format(
         "openai_preference",
-        "OpenAI preference",
+        "preference",
+        "OpenAI",
         ("input", "preferred_output", "non_preferred_output"),
         _openai_preference,
         when=lambda row: isinstance(row["input"], Mapping),
