@@ -188,8 +188,7 @@ class OpenAIKeys(Keys):
     few_shot: FewShot = optional("Training examples sent before every input, always the same.")
     retrieval: Retrieval = optional("Training examples sent before each input, chosen by similarity to it.")
     template: Text = optional(
-        "The user message. {input} and {FIELD} are replaced literally. A name in braces that is no field of a row is an "
-        "error."
+        "The user message. {input} and {FIELD} are replaced literally. A name in braces that is no field is an error."
     )
     params: FreeData = optional("Request parameters, sent unchanged, for example temperature: 0.")
     api: Literal["chat", "responses"] = optional("The API to call: chat completions (default), or the Responses API.")
@@ -298,8 +297,7 @@ class TransformersKeys(Keys):
     few_shot: FewShot = optional("Training examples sent before every input, always the same.")
     retrieval: Retrieval = optional("Training examples sent before each input, chosen by similarity to it.")
     template: Text = optional(
-        "The user message. {input} and {FIELD} are replaced literally. A name in braces that is no field of a row is an "
-        "error."
+        "The user message. {input} and {FIELD} are replaced literally. A name in braces that is no field is an error."
     )
     workers: Positive = optional("The number of processes (with joblib) that each load and run the model.")
     timeout_s: AboveZero = optional("Timeout of one batch, in seconds. Default: none.")

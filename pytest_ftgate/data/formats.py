@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import islice
@@ -398,6 +399,8 @@ def _preference(row: Row, column: Names) -> Parts | LeftOut:
         before = _asked(_list(row, turns), turns)
     chosen = row[key] if isinstance(row[key], Mapping) else _list(row, key)
     if before is None and isinstance(chosen, str):
+        chosen = _transcript(chosen) or chosen
+    if before is None and isinstance(chosen, str):
         raise DataError(
             'the row has no "prompt"',
             evidence=f"found: {listed(row)}",
@@ -406,11 +409,28 @@ def _preference(row: Row, column: Names) -> Parts | LeftOut:
     return _answered(before, chosen, key)
 
 
+_SPEAKERS = {"Human": "user", "Assistant": "assistant"}
+_SPEAKS = re.compile(rf"(?:\A|\n\n)({'|'.join(_SPEAKERS)}):")
+
+
+def _transcript(text: str) -> list[dict[str, str]]:
+    """Return the messages of a transcript as Anthropic's hh-rlhf has them; empty if it is none."""
+    before, *turns = _SPEAKS.split(text)
+    said = [
+        {"role": _SPEAKERS[name], "content": one.strip()} for name, one in zip(turns[::2], turns[1::2], strict=True)
+    ]
+    return [] if before.strip() else said
+
+
 def _openai_preference(row: Row, column: Names) -> Parts | LeftOut:
     given, key = _object(row[column["input"]], column["input"]), column["preferred_output"]
     asked = checked_messages(given.get("messages"), f"{column['input']}.messages")
     found = _answered(asked, row[key], key)
     return found if isinstance(found, LeftOut) else found._replace(tools=given.get("tools") or None)
+
+
+def _kto_chat(row: Row, column: Names) -> Parts | LeftOut:
+    return _chat(row, column) if row[column["label"]] else LeftOut("label is false")
 
 
 def _is_kto(row: Row) -> bool:
@@ -478,6 +498,15 @@ _ALL = (
         _kto,
         covers=frozenset({"prompt_completion"}),
         when=_is_kto,
+    ),
+    Format(
+        "kto_chat",
+        "KTO chat",
+        "LLaMA-Factory",
+        ("messages", "label"),
+        _kto_chat,
+        covers=frozenset({"chat"}),
+        when=lambda row: isinstance(row["label"], bool),
     ),
     Format(
         "preference",

@@ -340,8 +340,24 @@ def test_hostile_columns_and_labels_do_no_harm(folder, init):
             220,
             label,
         ),
+        (
+            lambda i: {
+                "messages": [{"role": "user", "content": f"teach {i}"}, {"role": "assistant", "content": label(i)}],
+                "label": i % 2 == 0,
+            },
+            110,
+            lambda i: label(2 * i),
+        ),
+        (
+            lambda i: {
+                "chosen": f"\n\nHuman: hi\n\nAssistant: hello\n\nHuman: teach {i}\n\nAssistant: {label(i)}",
+                "rejected": f"\n\nHuman: hi\n\nAssistant: hello\n\nHuman: teach {i}\n\nAssistant: bad",
+            },
+            220,
+            label,
+        ),
     ],
-    ids=["preference", "alpaca", "kto", "sharegpt"],
+    ids=["preference", "alpaca", "kto", "sharegpt", "kto_chat", "hh-rlhf"],
 )
 def test_a_format_is_recognised_and_no_columns_are_written(folder, init, row, usable, expected):
     furnish(folder, training=[row(i) for i in range(220)])
