@@ -169,14 +169,15 @@ def _system(trained: _Rows, asked: Sequence[Any], prompt: Prompt) -> Iterator[_D
         what = f"{trained.said(with_one)} have a system message, and it is asked with {_quoted(way or '')}"
         yield _Difference(what, f"remove {key}.", *shares)
         return
-    number = plural(len(texts), "different one", "different ones")
-    have = f"{trained.said(with_one)} have a system message, {number}, most often {_quoted(usual)}"
+    have = f"the system message {_quoted(usual)}"
+    if len(texts) > 1:
+        have = f"a system message ({len(texts):,} different ones, most often {_quoted(usual)})"
     how = "without one" if way is None else f"with {_quoted(way)}"
     place = trained.example_of(usual)
     cure = _line("system", usual, f"system_file: prompts/candidate.md, a file with the system message of {place}.")
     if varied:
         cure = f"write a system message into each test row, as in {place}."
-    yield _Difference(f"{have}, and it is asked {how}", cure, *shares)
+    yield _Difference(f"{trained.said(with_one)} have {have}, and it is asked {how}", cure, *shares)
 
 
 # --- examples, tools -----------------------------------------------------------------------------------------

@@ -89,9 +89,13 @@ class Generator:
         """Return the text that is sent for each conversation, and that of the same conversation with its answer.
 
         Raises:
-            ModelError: the tokenizer has no chat template, or it refuses the messages.
+            ModelError: the tokenizer cannot be loaded or has no chat template, or that refuses the messages.
         """
-        tokenizer = _load_tokenizer(self.adapter or self.model, self.model)
+        try:
+            with _quietly():
+                tokenizer = _load_tokenizer(self.adapter or self.model, self.model)
+        except Exception as error:
+            raise ModelError(f"the tokenizer cannot be loaded: {error}", fatal=True) from error
         if tokenizer.chat_template is None:
             raise ModelError("the tokenizer has no chat template", fatal=True)
         found = []
