@@ -12,6 +12,7 @@ __tracebackhide__ = True  # tracebacks of fixtures and test bodies show none of 
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from pathlib import Path
 
     from pytest_ftgate.data import Example
     from pytest_ftgate.plugin.fixtures import CallableModel
@@ -161,10 +162,18 @@ def pytest_configure(config: pytest.Config) -> None:
         config.getoption(name) for name in ("override_ini", "--ftgate-report", "--ftgate-partial", "--ftgate-preview")
     ):
         _check_options(config)
-    if config.inipath is not None and b"ftgate" in config.inipath.read_bytes().lower():
+    folder = config.inipath.parent if config.inipath is not None else config.rootpath
+    if any(path.suffix in (".ini", ".toml", ".cfg") and _names_us(path) for path in folder.iterdir()):
         from pytest_ftgate.plugin.ini_keys import check_ini_keys
 
-        check_ini_keys(config)
+        check_ini_keys(config, folder)
+
+
+def _names_us(path: Path) -> bool:
+    try:
+        return b"ftgate" in path.read_bytes().lower()
+    except OSError:  # pytest does not read it either
+        return False
 
 
 class _WorkerReports:

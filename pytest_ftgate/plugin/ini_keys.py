@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from pytest_ftgate.errors import ConfigError, Where
-from pytest_ftgate.ini_file import IniFile, read_ini, reads_native
+from pytest_ftgate.ini_file import NAMES, IniFile, read_ini, reads_native
 from pytest_ftgate.text import excerpt, nearest
 
 KEYS = (
@@ -19,38 +20,55 @@ _PREFIX = "ftgate"
 _TRUTH = ("true", "false", "yes", "no", "on", "off")
 
 
-def check_ini_keys(config: pytest.Config) -> None:
+def check_ini_keys(config: pytest.Config, folder: Path) -> None:
     """Check all keys that begin with ``ftgate`` in the file that pytest took as its ini file.
 
     Raises:
-        UsageError: a key is unknown, has an impossible value, or is in a table that pytest does not read.
+        UsageError: a key is unknown, has an impossible value, or is where pytest does not read it.
     """
     try:
-        file = read_ini(config.inipath) if config.inipath is not None else None
-        error = next(_problems(config, file), None) if file is not None else None
+        error = next(_problems(config, folder), None)
     except ConfigError as unread:
         error = unread
     if error is not None:
         raise pytest.UsageError(str(error))
 
 
-def _problems(config: pytest.Config, file: IniFile) -> Iterator[ConfigError]:
-    for header, values in file.tables.items():
-        for key, value in values.items():
-            if header == file.header and key.lower().startswith(_PREFIX):
-                problem = _problem(config, file, key, value)
-                if problem is not None:
-                    yield problem
-            elif key in KEYS:
-                read = file.header or "another table"
-                yield ConfigError(f"pytest does not read {header}", where=file.where(key), cure=f"move it to {read}")
+def _problems(config: pytest.Config, folder: Path) -> Iterator[ConfigError]:
+    chosen = config.getoption("inifilename")  # -c: what the other files say is not meant
+    paths = [folder / name for name in NAMES if (folder / name).is_file()] if chosen is None else []
+    for path in dict.fromkeys([*([config.inipath] if config.inipath is not None else []), *paths]):
+        is_read = path == config.inipath
+        try:
+            file = read_ini(path)
+        except ConfigError:  # of another tool in words of its own
+            if is_read:
+                raise
+            continue
+        for header, values in file.tables.items():
+            for key, value in values.items():
+                if is_read and header == file.header and key.lower().startswith(_PREFIX):
+                    problem = _problem(config, file, key, value)
+                    yield from () if problem is None else (problem,)
+                elif key in KEYS:
+                    yield _unread(config, file, header, key)
+
+
+def _unread(config: pytest.Config, file: IniFile, header: str, key: str) -> ConfigError:
+    """Return the error of a key in a table or a file that pytest does not read."""
+    if header == file.header and file.native and not reads_native():
+        what, cure = f"this pytest reads no {header}", "write the key into pytest.ini, or install pytest 9"
+    elif file.path == config.inipath or config.inipath is None:
+        what, cure = f"pytest does not read {header}", f"move the key to {file.header or 'the table of pytest'}"
+    else:
+        what, cure = f"pytest reads {config.inipath.name} and not this file", f"move the key to {config.inipath.name}"
+    return ConfigError(what, where=file.where(key), cure=cure)
 
 
 def _problem(config: pytest.Config, file: IniFile, key: str, value: Any) -> ConfigError | None:
     where = file.where(key)
     if file.native and not reads_native():
-        cure = "use [tool.pytest.ini_options] of pyproject.toml, or install pytest 9"
-        return ConfigError("this pytest reads no native TOML", where=where, cure=cure)
+        return _unread(config, file, file.header or "", key)
     try:
         config.getini(key)
     except (ValueError, TypeError, pytest.UsageError) as error:
