@@ -212,10 +212,8 @@ def _columns(fields: Mapping[str, str]) -> str:
 
 
 def _shown(data: Any) -> str:
-    from pytest_ftgate.config import file_of
-
-    keys = file_of(data)
-    return "an iterable" if keys is None else shown_path(keys.path)
+    path = getattr(data, "path", None)  # a frame may have a column of this name
+    return shown_path(path) if isinstance(path, Path) else "an iterable"
 
 
 def _baselines(before: GateKeys, after: GateKeys) -> Iterator[Weakening]:
