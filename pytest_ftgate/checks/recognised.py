@@ -20,8 +20,7 @@ def check(gate: Context) -> Iterator[Check]:
     told = {key: f"{key.replace('_', ' ')}: {_described(data)}" for key, data in sets.items() if data.recognised}
     if told:
         left_out = sum(sum(sets[key].left_out.values()) for key in told)
-        source = gate.source("test_set" if "test_set" in told else "training_set")
-        yield Check("recognised", "note", "; ".join(told.values()), left_out, source=source)
+        yield Check("recognised", "note", "; ".join(told.values()), left_out)
 
 
 def _described(data: DataSet) -> str:

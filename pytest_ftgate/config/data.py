@@ -62,6 +62,11 @@ class DataKeys(Keys):
         return self
 
 
+def file_of(data: Any) -> DataKeys | None:
+    """Return the keys of a data file; None for objects, which may have attributes of the same names."""
+    return data if isinstance(data, DataKeys) else None
+
+
 def _read_data(value: Any, info: ValidationInfo) -> DataKeys | Iterable[Any]:
     reading = reading_of(info)
     if isinstance(value, bool | int | float):

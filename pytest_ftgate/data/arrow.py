@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import os
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from hashlib import sha256
@@ -43,7 +44,7 @@ def read_arrow(lines: Lines) -> Table:
 
 def is_saved(path: Path) -> bool:
     """Return whether a path is a folder that ``save_to_disk`` of a data set or of several splits wrote."""
-    return any((path / name).is_file() for name in (_STATE, _SPLITS))
+    return any(os.path.isfile(path / name) for name in (_STATE, _SPLITS))
 
 
 def saved_files(path: Path) -> list[Path]:

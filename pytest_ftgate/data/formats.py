@@ -9,7 +9,7 @@ from itertools import islice
 from typing import Any, NamedTuple
 
 from pytest_ftgate.data.example import Input, canonical_json
-from pytest_ftgate.data.messages import checked_calls, checked_messages, split_conversation
+from pytest_ftgate.data.messages import check_role, checked_calls, checked_messages, split_conversation
 from pytest_ftgate.data.strict_json import parse_json
 from pytest_ftgate.errors import DataError, Where
 from pytest_ftgate.text import kind_of, listed
@@ -131,14 +131,12 @@ def _asked(prompt: Any, key: str) -> Input:
 
 
 def _answered(asked: Input | None, answer: Any, key: str) -> Parts | LeftOut:
-    """Return the parts of a prompt and its answer: text, or messages that go on from the prompt."""
-    if isinstance(answer, Mapping):
+    """Return the parts of a prompt and its answer: a value, or messages that go on from the prompt."""
+    if isinstance(answer, Mapping) and ("role" in answer or "from" in answer):
         answer = [answer]
     if not isinstance(answer, list):
         if asked is None:
             raise DataError(f"must be a list of messages, got {kind_of(answer)}", where=Where(key=key))
-        if not isinstance(answer, str | None):
-            raise DataError(f"must be text or a list of messages, got {kind_of(answer)}", where=Where(key=key))
         return Parts(asked, answer)
     turns = _turns(answer, key, _SHAREGPT) if _is_sharegpt(answer) else answer
     before = [{"role": "user", "content": asked}] if isinstance(asked, str) else list(asked or ())
@@ -201,8 +199,11 @@ def _turns(value: Any, key: str, words: _Words) -> list[dict[str, Any]]:
             absent = words.role if not isinstance(role, str) else words.content
             found, cure = f"found: {listed(turn)}", f"a turn has {words.role[0]} and {words.content[0]}"
             raise DataError(f'a turn has no "{absent[0]}"', where=Where(key=place), evidence=found, cure=cure)
+        role = words.roles.get(role, role)
+        if role != "function_call":
+            check_role(role, f"{place}.{next((name for name in words.role if name in turn), words.role[0])}")
         weight = {"weight": turn["weight"]} if turn.get("weight") is not None else {}
-        messages += [{**message, **weight} for message in _said(words.roles.get(role, role), content, place, messages)]
+        messages += [{**message, **weight} for message in _said(role, content, place, messages)]
     return messages
 
 
@@ -303,17 +304,16 @@ def _plain(row: Row, column: Names) -> Parts:
 
 def _chat(row: Row, column: Names) -> Parts | LeftOut:
     key = column["messages"]
-    second = next((name for name in ("input", "expected") if name in row), None)
-    if second is not None:
+    if "input" in row or "expected" in row:
         raise DataError(
-            f'the row has both "messages" and "{second}"',
+            f'the row has both "messages" and "{"input" if "input" in row else "expected"}"',
             evidence=f"found: {listed(row)}",
             cure="remove one of them, or use the messages as input: fields: {input: messages}",
         )
-    messages = _list(row, key)
+    messages, tools = _list(row, key), row.get("tools")
     if _is_sharegpt(messages):
         messages = _turns(messages, key, _SHAREGPT)
-    return _split(messages, key, _tools(row["tools"]) if isinstance(row.get("tools"), str) else row.get("tools"))
+    return _split(messages, key, _tools(tools) if isinstance(tools, str) else None)
 
 
 def _anthropic(row: Row, column: Names) -> Parts | LeftOut:
@@ -370,9 +370,9 @@ def _alpaca(row: Row, column: Names) -> Parts | LeftOut:
     if _is_true(row.get("kto_tag")) is False:
         return LeftOut("kto_tag is false")
     output = row[column["output"]]
-    if not isinstance(output, str | None):
-        cure = "write the good answer as output, or both as chosen and rejected" if isinstance(output, list) else None
-        raise DataError(f"must be text, got {kind_of(output)}", where=Where(key=column["output"]), cure=cure)
+    if isinstance(output, list):
+        cure = "write the good answer as output, or both as chosen and rejected"
+        raise DataError("must be one output, got a list", where=Where(key=column["output"]), cure=cure)
     return Parts(_instruction(row, column["instruction"]), output)
 
 

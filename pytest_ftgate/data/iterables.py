@@ -74,8 +74,10 @@ def examples_from(
 def content_of(rows: Iterable[Any]) -> str | None:
     """Return a hash of the contents of a list, tuple or table, which shows whether it was changed in place.
 
-    Return None for other iterables, which may be readable only once, and for values without a text.
+    Return None for other iterables, which cannot be changed or may be readable only once, and for values without a text.
     """
+    if hasattr(rows, "features"):  # of ``datasets``
+        return None
     digest = hashlib.blake2b(digest_size=16)
     try:
         table = None if isinstance(rows, list | tuple) else table_of(rows)

@@ -36,13 +36,15 @@ def split_conversation(value: Any, key: str) -> tuple[Messages, Any] | None:
     output, and None is returned if there is none. Weights are removed from the input.
     """
     messages = checked_messages(value, key)
-    if any("weight" in message for message in messages):
-        trained = _last_trained(messages, key)
-        if trained is None:
-            return None
-        messages = tuple(
-            {name: one for name, one in message.items() if name != "weight"} for message in messages[: trained + 1]
-        )
+    for message in messages:
+        if "weight" in message:
+            trained = _last_trained(messages, key)
+            if trained is None:
+                return None
+            messages = tuple(
+                {name: one for name, one in turn.items() if name != "weight"} for turn in messages[: trained + 1]
+            )
+            break
     last = messages[-1]
     place = f"{key}[{len(messages) - 1}]"
     if last["role"] != "assistant":
@@ -111,13 +113,14 @@ def _check_message(message: Any, place: str) -> None:
                 cure='a message looks like this: {"role": "user", "content": "..."}',
             )
         if key == "role":
-            _check_role(role, f"{place}.role")
+            check_role(role, f"{place}.role")
     if not isinstance(content, str) and not _is_parts(content) and not (content is None and calls_tools):
         what = f'must be text or a list of parts with a "type", got {kind_of(content)}'
         raise DataError(what, where=Where(key=f"{place}.content"))
 
 
-def _check_role(role: Any, key: str) -> None:
+def check_role(role: Any, key: str) -> None:
+    """Raise :class:`DataError` without file and line unless this is a role of the OpenAI API."""
     if isinstance(role, str) and role in ROLES:
         return
     found = f'"{excerpt(role)}"' if isinstance(role, str) else kind_of(role)

@@ -17,7 +17,7 @@ from time import perf_counter
 from typing import TYPE_CHECKING, Any, NoReturn, cast
 from weakref import WeakValueDictionary
 
-from pytest_ftgate.data import canonical_json
+from pytest_ftgate.data import canonical_json, without_instructions
 from pytest_ftgate.errors import RAISED_CURE, ConfigError, ModelError, Where, is_cancelled_from_outside, may_pass, told
 from pytest_ftgate.models.fixture_state import state_of, token
 from pytest_ftgate.models.price import price_of, written_price
@@ -116,7 +116,7 @@ class FunctionModel(BuiltModel):
     function: Callable[[Any], Any]
     identity: str
     batch_size: int = 1
-    given: Callable[[Example], Any] = field(default=lambda example: example.input)
+    given: Callable[[Example], Any] = field(default=lambda example: _input(example))
     batched: bool | None = None
     prompt: Prompt | None = None
     params: Mapping[str, Any] = field(default_factory=dict)
@@ -341,6 +341,16 @@ def predicts(given: object) -> bool:
     return not callable(given) and callable(getattr(given, "predict", None))
 
 
+def _input(example: Example) -> Any:
+    return example.input
+
+
+def _question(example: Example) -> Any:
+    """Return the input; of a conversation that is one question, its text."""
+    turns = without_instructions(example.input)
+    return turns if isinstance(turns, str) or len(turns) > 1 else turns[0]["content"]
+
+
 def _predicted(model: Any, inputs: list[Any]) -> object:
     """Return the predictions for a list of inputs as a list."""
     found = model.predict(inputs)
@@ -361,6 +371,7 @@ def _function_model(given: Any, spec: ModelSpec, target: str) -> FunctionModel:
         exclusive=frozenset() if is_async(function) or "concurrency" in options else _owners(function),
         batch_size=options.get("batch_size") or (PREDICTED_AT_ONCE if by_list else 1),
         batched=True if by_list else None,
+        given=_question if by_list else _input,
         price=written_price(options.get("price"), str(spec.source)),
     )
 
