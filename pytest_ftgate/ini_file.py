@@ -17,7 +17,7 @@ from pytest_ftgate.errors import ConfigError, Where, shown_path
 
 _INI, _NATIVE, _OLD, _CFG = "[pytest]", "[tool.pytest]", "[tool.pytest.ini_options]", "[tool:pytest]"
 _ALWAYS = ("pytest.toml", ".pytest.toml", "pytest.ini", ".pytest.ini")
-NAMES = (*_ALWAYS, "pyproject.toml", "tox.ini", "setup.cfg")
+_NAMES = (*_ALWAYS, "pyproject.toml", "tox.ini", "setup.cfg")
 """The files that pytest looks for, in its order; the first ones count even if they are empty."""
 
 
@@ -95,6 +95,6 @@ def find_ini(folder: Path) -> IniFile | None:
     Raises:
         ConfigError: a file that pytest reads on the way cannot be read.
     """
-    paths = (place / name for place in (folder, *folder.parents) for name in NAMES)
+    paths = (place / name for place in (folder, *folder.parents) for name in _NAMES)
     found = (read_ini(path) for path in paths if path.is_file())
     return next((one for one in found if one.header is not None and (reads_native() or not one.native)), None)

@@ -12,7 +12,6 @@ __tracebackhide__ = True  # tracebacks of fixtures and test bodies show none of 
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from pathlib import Path
 
     from pytest_ftgate.data import Example
     from pytest_ftgate.plugin.fixtures import CallableModel
@@ -162,18 +161,14 @@ def pytest_configure(config: pytest.Config) -> None:
         config.getoption(name) for name in ("override_ini", "--ftgate-report", "--ftgate-partial", "--ftgate-preview")
     ):
         _check_options(config)
-    folder = config.inipath.parent if config.inipath is not None else config.rootpath
-    if any(path.suffix in (".ini", ".toml", ".cfg") and _names_us(path) for path in folder.iterdir()):
+    paths = [config.inipath] if config.inipath is not None else []
+    if pytest.version_tuple < (9,):  # it reads no native TOML
+        paths += [config.rootpath / name for name in ("pytest.toml", ".pytest.toml", "pyproject.toml")]
+    named = [path for path in dict.fromkeys(paths) if path.is_file() and b"ftgate" in path.read_bytes().lower()]
+    if named:
         from pytest_ftgate.plugin.ini_keys import check_ini_keys
 
-        check_ini_keys(config, folder)
-
-
-def _names_us(path: Path) -> bool:
-    try:
-        return b"ftgate" in path.read_bytes().lower()
-    except OSError:  # pytest does not read it either
-        return False
+        check_ini_keys(config, named)
 
 
 class _WorkerReports:

@@ -62,19 +62,6 @@ def test_a_key_where_pytest_does_not_read_it_is_a_usage_error(project: Project, 
     _refused(project, f"{name}:3", "ftgate_required")
 
 
-@pytest.mark.parametrize(
-    ("name", "text"),
-    [
-        ("setup.cfg", "[tool:pytest]\nftgate_required = all\n"),
-        ("pyproject.toml", "[tool.pytest.ini_options]\nftgate_required = 'all'\n"),
-    ],
-)
-def test_a_key_in_a_file_that_pytest_passes_over_is_a_usage_error(project: Project, name: str, text: str) -> None:
-    project.file("pytest.ini", "[pytest]\n")
-    project.file(name, text)
-    _refused(project, f"{name}:2", "ftgate_required", "pytest.ini")
-
-
 @pytest.mark.skipif(pytest.version_tuple >= (9,), reason="pytest 9 reads native TOML")
 @pytest.mark.parametrize(("name", "header"), [("pyproject.toml", "[tool.pytest]"), ("pytest.toml", "[pytest]")])
 def test_native_toml_that_pytest_8_does_not_read_is_a_usage_error(project: Project, name: str, header: str) -> None:
