@@ -14,7 +14,7 @@ from pytest_ftgate.text import excerpt, nearest
 
 KEYS = (
     *("ftgate_config", "ftgate_state", "ftgate_recordings", "ftgate_base_ref"),
-    *("ftgate_forbid_weakening", "ftgate_github_summary", "ftgate_required"),
+    *("ftgate_forbid_weakening", "ftgate_github_summary", "ftgate_required", "ftgate_required_by"),
 )
 _PREFIX = "ftgate"
 _TRUTH = ("true", "false", "yes", "no", "on", "off")

@@ -116,6 +116,13 @@ ROWS = [
         (SYSTEM, Q),
         "good",
     ),
+    ("kto_chat", {"messages": [Q, A], "label": True}, (Q,), "good"),
+    (
+        "preference",
+        {"chosen": "\n\nHuman: q\n\nAssistant: good", "rejected": "\n\nHuman: q\n\nAssistant: BAD"},
+        (Q,),
+        "good",
+    ),
 ]
 
 
