@@ -238,8 +238,8 @@ def test_file(folder: Path, ini: IniFile | None) -> Path:
     """
     values = ini.values if ini is not None else {}
     patterns = _words(values.get("python_files")) or [_TEST_FILE]
-    fits = any(fnmatch(_TEST_FILE, pattern) for pattern in patterns)
-    name = _TEST_FILE if fits else patterns[0].replace("*", "finetune")
+    names = (_TEST_FILE, *(one.replace("*", "finetune") for one in patterns if "*" in one))
+    name = next((one for one in names if any(fnmatch(one, pattern) for pattern in patterns)), _TEST_FILE)
     here = Path(os.path.abspath(folder))
     found = [place for word in _words(values.get("testpaths")) for place in _places(ini, word)]
     if ini is None or not found or any(place in (here, *here.parents) for place in found):

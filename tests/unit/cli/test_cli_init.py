@@ -491,6 +491,7 @@ def test_an_ini_file_that_cannot_be_read_is_an_error(folder, init):
         ("testpaths = .", None, "test_finetune.py"),
         ("testpaths = test_one.py", None, "test_finetune.py"),
         ("python_files = check_*.py", None, "check_finetune.py"),
+        ("python_files = tests.py", None, "test_finetune.py"),
         ("python_files = *_test.py\ntestpaths =\n    unit\n    tests", "tests", "tests/finetune_test.py"),
     ],
 )
