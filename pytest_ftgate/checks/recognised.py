@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 def check(gate: Context) -> Iterator[Check]:
     """Note the format that was recognised by the keys of the rows, and how many rows hold no output."""
     sets = {"test_set": gate.test, "training_set": gate.training}
+    sets |= {f"guard {name}": guard.test for name, guard in gate.guards.items()}
     told = {key: f"{key.replace('_', ' ')}: {_described(data)}" for key, data in sets.items() if data.recognised}
     if told:
         left_out = sum(sum(sets[key].left_out.values()) for key in told)

@@ -124,23 +124,37 @@ def _is_true(value: Any) -> bool | None:
     return bool(value) if isinstance(value, int) and value in (0, 1) else None
 
 
-def _asked(prompt: Any, key: str) -> Input:
+def _spoken(row: Row, key: str) -> Any:
+    """Return messages, which may be written as JSON text; any other value of the key as it is."""
+    value = _list(row, key)
+    return value if isinstance(value, list) and _is_message(next(iter(value), None)) else row[key]
+
+
+def _is_message(value: Any) -> bool:
+    return isinstance(value, Mapping) and ("role" in value or "from" in value)
+
+
+def _asked(row: Row, key: str) -> Input:
+    prompt = _spoken(row, key)
     if isinstance(prompt, str):
         return prompt
     return checked_messages(_turns(prompt, key, _SHAREGPT) if _is_sharegpt(prompt) else prompt, key)
 
 
-def _answered(asked: Input | None, answer: Any, key: str) -> Parts | LeftOut:
+_ASKING = ("system", "developer", "user")
+
+
+def _answered(asked: Input | None, row: Row, key: str) -> Parts | LeftOut:
     """Return the parts of a prompt and its answer: a value, or messages that go on from the prompt."""
-    if isinstance(answer, Mapping) and ("role" in answer or "from" in answer):
-        answer = [answer]
-    if not isinstance(answer, list):
+    answer = [row[key]] if _is_message(row[key]) else _spoken(row, key)
+    called = isinstance(answer, list) and answer and isinstance(answer[0], Mapping) and "name" in answer[0]
+    if not isinstance(answer, list) or (called and not _is_message(answer[0])):
         if asked is None:
             raise DataError(f"must be a list of messages, got {kind_of(answer)}", where=Where(key=key))
         return Parts(asked, answer)
     turns = _turns(answer, key, _SHAREGPT) if _is_sharegpt(answer) else answer
     before = [{"role": "user", "content": asked}] if isinstance(asked, str) else list(asked or ())
-    if before and len(turns) > 1 and list(turns[: len(before)]) == before:  # the whole conversation again
+    if turns and isinstance(turns[0], Mapping) and turns[0].get("role") in _ASKING:  # the whole conversation again
         before = []
     return _split([*before, *turns], key)
 
@@ -377,7 +391,7 @@ def _alpaca(row: Row, column: Names) -> Parts | LeftOut:
 
 
 def _prompt_completion(row: Row, column: Names) -> Parts | LeftOut:
-    return _answered(_asked(row[column["prompt"]], column["prompt"]), row[column["completion"]], column["completion"])
+    return _answered(_asked(row, column["prompt"]), row, column["completion"])
 
 
 def _kto(row: Row, column: Names) -> Parts | LeftOut:
@@ -391,22 +405,25 @@ def _kto(row: Row, column: Names) -> Parts | LeftOut:
 def _preference(row: Row, column: Names) -> Parts | LeftOut:
     key = column["chosen"]
     before: Input | None = None
-    if row.get("prompt") is not None:
-        before = _asked(row["prompt"], "prompt")
+    question = next((name for name in ("prompt", "question") if row.get(name) is not None), None)
+    if question is not None:
+        before = _asked(row, question)
+        if isinstance(before, str) and _text(row, "system", ""):
+            before = tuple(_instructed([{"role": "user", "content": before}], row["system"], "system"))
     elif "instruction" in row:
         before = _instruction(row, "instruction")
     elif (turns := next((name for name in ("conversations", "messages") if name in row), None)) is not None:
-        before = _asked(_list(row, turns), turns)
-    chosen = row[key] if isinstance(row[key], Mapping) else _list(row, key)
+        before = _asked(row, turns)
+    chosen = _spoken(row, key)
     if before is None and isinstance(chosen, str):
-        chosen = _transcript(chosen) or chosen
-    if before is None and isinstance(chosen, str):
+        if transcript := _transcript(chosen):
+            return _split(transcript, key)
         raise DataError(
             'the row has no "prompt"',
             evidence=f"found: {listed(row)}",
-            cure="add the prompt, or write chosen as the messages of the whole conversation",
+            cure="name its column: fields: {input: NAME, expected: chosen}",
         )
-    return _answered(before, chosen, key)
+    return _answered(before, row, key)
 
 
 _SPEAKERS = {"Human": "user", "Assistant": "assistant"}
@@ -425,7 +442,7 @@ def _transcript(text: str) -> list[dict[str, str]]:
 def _openai_preference(row: Row, column: Names) -> Parts | LeftOut:
     given, key = _object(row[column["input"]], column["input"]), column["preferred_output"]
     asked = checked_messages(given.get("messages"), f"{column['input']}.messages")
-    found = _answered(asked, row[key], key)
+    found = _answered(asked, row, key)
     return found if isinstance(found, LeftOut) else found._replace(tools=given.get("tools") or None)
 
 
@@ -514,7 +531,7 @@ _ALL = (
         "TRL",
         ("chosen", "rejected"),
         _preference,
-        frozenset({"prompt", "instruction", "input", "system", "history", "conversations", "messages"}),
+        frozenset({"prompt", "question", "instruction", "input", "system", "history", "conversations", "messages"}),
         frozenset({"chat", "sharegpt"}),
     ),
     Format(

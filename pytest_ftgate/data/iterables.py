@@ -74,7 +74,7 @@ def examples_from(
 def content_of(rows: Iterable[Any]) -> str | None:
     """Return a hash of the contents of a list, tuple or table, which shows whether it was changed in place.
 
-    Return None for other iterables, which cannot be changed or may be readable only once, and for values without a text.
+    Return None for other iterables, which cannot be changed or can be read only once, and for values without a text.
     """
     if hasattr(rows, "features"):  # of ``datasets``
         return None

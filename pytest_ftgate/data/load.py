@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from functools import partial
@@ -168,7 +169,7 @@ def _how(path: Path, written: str | None) -> _How:
         return _How(_FOLDER, form)
     if written in _FILES:
         return _How(written, None)
-    if path.is_dir():  # which is said when it is opened
+    if os.path.isdir(path):  # which is said when it is opened
         return _How("jsonl", form)
     file = next((name for name, suffixes in _FILES.items() if suffix in suffixes), None)
     if file is None and form is None:

@@ -20,6 +20,7 @@ Q = {"role": "user", "content": "q"}
 A = {"role": "assistant", "content": "good"}
 BAD = {"role": "assistant", "content": "BAD"}
 SYSTEM = {"role": "system", "content": "s"}
+ALPACA = {"instruction": "i", "input": "q", "output": "good"}
 CALL = {"name": "f", "arguments": {"x": 1}}
 
 
@@ -44,9 +45,12 @@ ROWS = [
     ("prompt_completion", {"prompt": "q", "completion": 3}, "q", 3),
     ("prompt_completion", {"prompt": [SYSTEM, Q], "completion": [A]}, (SYSTEM, Q), "good"),
     ("prompt_completion", {"prompt": "q", "completion": "good", "label": "x"}, "q", "good"),
+    ("prompt_completion", {"prompt": "[1, 2]", "completion": "[3]"}, "[1, 2]", "[3]"),
+    ("prompt_completion", {"prompt": json.dumps([Q]), "completion": json.dumps([A])}, (Q,), "good"),
+    ("prompt_completion", {"prompt": "q", "completion": [CALL]}, "q", [CALL]),
     ("kto", {"prompt": "q", "completion": "good", "label": True}, "q", "good"),
     ("kto", {"prompt": [Q], "completion": [A], "label": "True"}, (Q,), "good"),
-    ("alpaca", {"instruction": "i", "input": "q", "output": "good"}, "i\nq", "good"),
+    ("alpaca", ALPACA, "i\nq", "good"),
     ("alpaca", {"instruction": "q", "input": "", "output": "good"}, "q", "good"),
     (
         "alpaca",
@@ -65,6 +69,7 @@ ROWS = [
     ("preference", {"prompt": [Q], "chosen": [A], "rejected": [BAD]}, (Q,), "good"),
     ("preference", {"chosen": [Q, A], "rejected": [Q, BAD]}, (Q,), "good"),
     ("preference", {"prompt": "q", "chosen": [Q, A], "rejected": [Q, BAD], "messages": [Q, BAD]}, (Q,), "good"),
+    ("preference", {"question": "q", "system": "s", "chosen": "good", "rejected": "BAD"}, (SYSTEM, Q), "good"),
     ("preference", {"instruction": "i", "input": "q", "chosen": "good", "rejected": "BAD"}, "i\nq", "good"),
     (
         "preference",
@@ -195,7 +200,7 @@ KTO = [{"prompt": "q", "completion": "good", "label": True}, {"prompt": "r", "co
     ("rows", "why"),
     [
         (KTO, "label is false"),
-        ([{**ROWS[13][1]}, {**ROWS[13][1], "output": "BAD", "kto_tag": False}], "kto_tag is false"),
+        ([ALPACA, {**ALPACA, "output": "BAD", "kto_tag": False}], "kto_tag is false"),
         ([{"messages": [Q, A]}, {"messages": [Q, {**BAD, "weight": 0}]}], "weight"),
     ],
 )
@@ -233,7 +238,7 @@ def test_they_are_left_out_and_counted(load, refused, rows, why):
         ([{"conversations": [{"from": "human"}, A]}], ":1: conversations[0]", ['"value"']),
         ([{"conversations": [Q, {"from": "Q", "value": "x"}]}], ":1: conversations[1].from", ['"Q"']),
         ([{"contents": "q"}], ":1: contents", ["text"]),
-        ([{"chosen": "good", "rejected": "BAD"}], ":1", ['"prompt"']),
+        ([{"chosen": "good", "rejected": "BAD"}], ":1", ['"prompt"', "expected: chosen"]),
         ([{"instruction": "q", "output": ["good", "BAD"]}], ":1: output", ["chosen"]),
         ([{"prompt": "q", "completion": None}], ":1: completion", ["null"]),
         (
