@@ -100,7 +100,7 @@ def test_only_the_face_knows_pytest(path: Path) -> None:
 LAYERS = (
     "text statistics",
     "errors",
-    "data result",
+    "data result ini_file",
     "config",
     "models",
     "metrics",

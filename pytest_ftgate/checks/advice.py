@@ -12,7 +12,7 @@ from functools import cached_property
 from statistics import median
 from typing import TYPE_CHECKING, get_args
 
-from pytest_ftgate.checks import identical_outputs, normalization
+from pytest_ftgate.checks import identical_outputs, normalization, prompt_mismatch
 from pytest_ftgate.checks.advice_form import form_advice, form_first, mostly_form
 from pytest_ftgate.result import Action, Advice, Check, Confusion, Diagnosis, GateResult, LabelScore
 from pytest_ftgate.runs.mistakes import NO_LABEL
@@ -119,12 +119,14 @@ class Facts:
     def unmeasured(self) -> list[Check]:
         """Return the checks which say that the scores do not measure the candidate.
 
-        They find a biased judge, one model under two names, or scores that rest on the form of answers.
+        They find a candidate that is not asked as in training, a biased judge, one model under two names, or scores
+        that rest on the form of answers.
         """
         biased = f"position_bias.{self.result.metric}"
         found = [check for check in self.gate.judge_run.checks if check.name == biased and check.status == "warning"]
         form = [check for check in self.result.checks if check.name in _FORM]
-        return [*found, *(check for name, check in self.red.items() if name == "identical_outputs"), *form]
+        asked = [check for check in self.result.checks if check.name == prompt_mismatch.NAME and check.action]
+        return [*asked, *found, *(check for name, check in self.red.items() if name == "identical_outputs"), *form]
 
     @property
     def taught(self) -> bool:
@@ -150,13 +152,12 @@ def _bounds_quality(check: Check) -> bool:
 
 
 def _first(facts: Facts) -> Iterator[Advice]:
-    """Yield what comes before all else: a fair measurement, and answers in a usable form."""
-    if not facts.lost:
-        return
+    """Yield what comes before all else: the right prompt, a fair measurement, and answers in a usable form."""
     for check in facts.unmeasured:
-        yield Advice("measure_again", check.advice or "", _fact(check))
+        if facts.lost or check.name == prompt_mismatch.NAME:
+            yield Advice("measure_again", check.advice or "", _fact(check))
     form = form_first(facts.diagnosis)
-    if form is not None and not facts.unmeasured:
+    if form is not None and facts.lost and not facts.unmeasured:
         yield form
 
 

@@ -29,7 +29,9 @@ from pytest_ftgate.checks import (
     planned_calls,
     prompt_ablation,
     prompt_leak,
+    prompt_mismatch,
     readiness,
+    recognised,
     repeats,
     slices,
     test_set,
@@ -56,12 +58,14 @@ class Rule(NamedTuple):
 
 
 RULES: tuple[Rule, ...] = (
+    Rule("free", recognised.check),
     Rule("free", training_set.check),
     Rule("free", goal.check),
     Rule("free", hypothesis.check_required),
     Rule("free", readiness.check_plan),
     Rule("free", planned_calls.check_ready),
     Rule("free", prompt_leak.check),
+    Rule("free", prompt_mismatch.check),
     Rule("free", training_file.check),
     Rule("free", checkpoint.check),
     Rule("free", test_set.check_size),

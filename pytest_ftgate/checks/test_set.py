@@ -14,6 +14,8 @@ if TYPE_CHECKING:
 
 def check_size(gate: Context) -> Iterator[Check]:
     """Check that there are enough test examples, and note where a ``limit`` reads only a part of a file."""
+    from pytest_ftgate.config import file_of
+
     config, examples, needed = gate.config, len(gate.test), gate.config.min_test_examples
     enough = examples >= needed
     yield Check(
@@ -25,7 +27,9 @@ def check_size(gate: Context) -> Iterator[Check]:
         advice=None if enough else f"Label {plural(needed - examples, 'more test example')}.",
         action="add_examples",
     )
-    test, training = (getattr(data, "limit", None) for data in (config.test_set, config.training_set))
+    test, training = (
+        None if keys is None else keys.limit for keys in map(file_of, (config.test_set, config.training_set))
+    )
     if test is not None:
         message = f"only the first {plural(test, 'row')} of {config.test_set} are used (limit)"
         yield Check("test_set_limit", "note", message, observed=test, source=gate.source("test_set"))

@@ -28,7 +28,10 @@ def is_the_file(training: DataSet, file: JobFile) -> bool:
 
 def check(gate: Context) -> list[Check]:
     """Check that a candidate named by its job was trained on the whole training set."""
-    file, training, limit = gate.trained_on, gate.training, getattr(gate.config.training_set, "limit", None)
+    from pytest_ftgate.config import file_of
+
+    file, training, keys = gate.trained_on, gate.training, file_of(gate.config.training_set)
+    limit = None if keys is None else keys.limit
     if not gate.accepts or file is None:
         return []
     name = f"{file.id}, on which the candidate's job was trained (sha256 {file.sha256[:_HASH_SHOWN]})"

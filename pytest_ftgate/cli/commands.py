@@ -79,7 +79,12 @@ def _parser() -> argparse.ArgumentParser:
         default=Path(),
         help="the folder to read from and write to (default: the current folder)",
     )
-    add("--force", action="store_true", help="overwrite ftgate.yaml and test_finetune.py")
+    add(
+        "--dedupe",
+        action="store_true",
+        help="write copies without duplicates and leaks beside the data files (train.deduped.jsonl), and use these",
+    )
+    add("--force", action="store_true", help="overwrite ftgate.yaml and the test file")
     return parser
 
 

@@ -2,21 +2,36 @@
 
 from __future__ import annotations
 
+import json
 import os
-import re
 import shlex
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from fnmatch import fnmatch
 from importlib.machinery import PathFinder
 from importlib.resources import files
 from importlib.util import find_spec
 from pathlib import Path
 from string import Template
+from typing import Any
 
 from pytest_ftgate.checks.goal import NOT_SERVED, SERVED
-from pytest_ftgate.cli.survey import MIN_TEST, MIN_TRAINING, Proposal, Source, Survey, look, propose, warnings
+from pytest_ftgate.cli.dedupe import Cleaned
+from pytest_ftgate.cli.survey import (
+    MIN_TEST,
+    MIN_TRAINING,
+    Proposal,
+    Source,
+    Survey,
+    cleaned,
+    look,
+    propose,
+    warnings,
+)
+from pytest_ftgate.data.row import told_left_out
 from pytest_ftgate.errors import ConfigError, Where, shown_path, write_whole
+from pytest_ftgate.ini_file import IniFile, find_ini
 from pytest_ftgate.text import plural, printable, wrapped
 
 _GATE = "finetune"
@@ -55,6 +70,7 @@ class Wishes:
     candidate: str | None = None
     base_url: str | None = None
     api_key_env: str | None = None
+    dedupe: bool = False
     force: bool = False
 
     @property
@@ -76,27 +92,31 @@ def write_project(wishes: Wishes, say: Callable[[str], None]) -> None:
     Raises:
         FtgateError: the data cannot be read, a file exists or cannot be written, or a model is invalid.
     """
-    _check_folder(wishes)
+    if not wishes.directory.is_dir():
+        raise ConfigError("there is no such folder", where=Where(shown_path(wishes.directory)))
+    ini = find_ini(Path(os.path.abspath(wishes.directory)))
+    gate_path, test_path = wishes.directory / _GATE_FILE, test_file(wishes.directory, ini)
+    _check_free(wishes, gate_path, test_path)
     columns = {part: column for part, column in (("input", wishes.input), ("expected", wishes.expected)) if column}
-    survey = look(wishes.directory, wishes.test_set, wishes.training_set, columns)
+    found = look(wishes.directory, wishes.test_set, wishes.training_set, columns)
+    survey, copies = cleaned(found) if wishes.dedupe else (found, ())
     proposal = propose(survey)
     text = _gate_file(wishes, survey, proposal)
     _check_gate(wishes, text)
-    ini = ini_file(Path(os.path.abspath(wishes.directory)))
-    written = {_GATE_FILE: text, _TEST_FILE: _TEST}
+    written: dict[Path, Sequence[str]] = {gate_path: [text], test_path: [_TEST]}
     if ini is None:
-        written[_INI] = "\n".join(["[pytest]", *ini_lines(), ""])
-    for line in (*_findings(survey, proposal), *_warnings(wishes, survey)):
+        written[wishes.directory / _INI] = ["\n".join(["[pytest]", *ini_lines(None), ""])]
+    written |= {copy.path: copy.parts for copy in copies if copy.removed}
+    for line in (*_findings(found), *_removed(copies), *_proposed(survey, proposal), *_warnings(wishes, survey)):
         _print(say, line)
-    for name, content in written.items():
-        path = wishes.directory / name
+    for path, content in written.items():
         try:
-            write_whole(path, [content])
+            write_whole(path, content)
         except OSError as error:
             reason = error.strerror or str(error)
             raise ConfigError(f"cannot write the file: {reason}", where=Where(shown_path(path))) from None
     say("")
-    for line in _written(wishes, ini, list(written)):
+    for line in _written(wishes, ini, list(written), copies):
         _print(say, line)
 
 
@@ -106,12 +126,11 @@ def _print(say: Callable[[str], None], line: str) -> None:
         say(part)
 
 
-def _check_folder(wishes: Wishes) -> None:
-    if not wishes.directory.is_dir():
-        raise ConfigError("there is no such folder", where=Where(shown_path(wishes.directory)))
+def _check_free(wishes: Wishes, *paths: Path) -> None:
+    """Refuse to overwrite a file without ``--force``; an ini file that leads nowhere would be written elsewhere."""
     ini = wishes.directory / _INI
-    dangling = [ini] if ini.is_symlink() and not ini.exists() else []  # an existing ini file stays unchanged
-    for path in (wishes.directory / _GATE_FILE, wishes.directory / _TEST_FILE, *dangling):
+    dangling = [ini] if ini.is_symlink() and not ini.exists() else []
+    for path in (*paths, *dangling):
         if os.path.lexists(path) and not wishes.force:
             what, place = "the file exists, and nothing was written", Where(shown_path(path))
             raise ConfigError(what, where=place, cure="Use --force to overwrite it.")
@@ -209,39 +228,78 @@ def _check_gate(wishes: Wishes, text: str) -> None:
         raise ConfigError(what, where=place, evidence=error.evidence, cure=error.cure) from None
 
 
-# --- the ini file --------------------------------------------------------------------------------------------
-
-_SECTIONS: Mapping[str, tuple[str, ...]] = {
-    **dict.fromkeys(("pytest.ini", ".pytest.ini", "pytest.toml", ".pytest.toml"), ()),
-    "pyproject.toml": ("[tool.pytest]", "[tool.pytest.ini_options]"),
-    "tox.ini": ("[pytest]",),
-    "setup.cfg": ("[tool:pytest]",),
-}
-"""The ini files of pytest, in its order, and the sections that they must have."""
+# --- the test and the ini file -------------------------------------------------------------------------------
 
 
-def ini_file(folder: Path) -> Path | None:
-    """Return the ini file that pytest will use: the nearest in this folder or above."""
-    paths = ((place / name, sections) for place in (folder, *folder.parents) for name, sections in _SECTIONS.items())
-    for path, sections in paths:
-        if path.is_file():
-            lines = path.read_text(encoding="utf-8", errors="replace").splitlines()
-            if not sections or any(line.partition("#")[0].rstrip() in sections for line in lines):
-                return path
-    return None
+def test_file(folder: Path, ini: IniFile | None) -> Path:
+    """Return where pytest collects a new test: in this folder, or in the first folder of ini ``testpaths``.
+
+    Its name matches ini ``python_files``.
+    """
+    values = ini.values if ini is not None else {}
+    patterns = _words(values.get("python_files")) or [_TEST_FILE]
+    names = (_TEST_FILE, *(one.replace("*", "finetune") for one in patterns if "*" in one))
+    name = next((one for one in names if any(fnmatch(one, pattern) for pattern in patterns)), _TEST_FILE)
+    here = Path(os.path.abspath(folder))
+    found = [place for word in _words(values.get("testpaths")) for place in _places(ini, word)]
+    if ini is None or not found or any(place in (here, *here.parents) for place in found):
+        return folder / name
+    place = next(filter(Path.is_dir, found), found[0])
+    return Path(os.path.relpath(place / name)) if place.is_relative_to(Path.cwd()) else place / name
 
 
-def ini_lines(gate_file: str = _GATE_FILE, *, toml: bool = False) -> list[str]:
-    """Return ini lines that make a gate required; ``gate_file`` is relative to the ini file."""
-    settings = {"required_plugins": "pytest-ftgate", "addopts": "--strict-markers --strict-config"}
-    settings |= {"ftgate_required": "all"} | ({"ftgate_config": gate_file} if gate_file != _GATE_FILE else {})
-    return [f'{key} = "{value}"' if toml else f"{key} = {value}" for key, value in settings.items()]
+def _places(ini: IniFile | None, word: str) -> list[Path]:
+    """Return the folders that a word of ``testpaths`` means, which may be a pattern; none where it names a file."""
+    root = ini.path.parent if ini is not None else Path()
+    paths = sorted(root.glob(word)) if any(sign in word for sign in "*?[") else [root / word]
+    return [Path(os.path.abspath(path)) for path in paths if not path.is_file()]
+
+
+def _words(value: Any) -> list[str]:
+    """Return the words of an ini value that is a list, or a text with spaces or line feeds between them."""
+    return shlex.split(value) if isinstance(value, str) else list(value or ())
+
+
+def ini_lines(ini: IniFile | None, gate_file: str = _GATE_FILE) -> list[str]:
+    """Return the lines that an ini file lacks to make a gate required, in its language.
+
+    Args:
+        ini: the file; None: a new one in the language of INI files.
+        gate_file: the path of the gate file relative to the ini file.
+    """
+    there = ini.values if ini is not None else {}
+    strict = [] if there.get("strict") in (True, "true") else ["markers", "config"]
+    native = ini is not None and ini.native
+    lines = _list_line(ini, "required_plugins", ["pytest-ftgate"])
+    if native:
+        options = _words(there.get("addopts"))
+        on = (f"strict_{one}" for one in strict if f"--strict-{one}" not in options)
+        lines += [f"{key} = true" for key in on if there.get(key) is not True]
+    else:
+        lines += _list_line(ini, "addopts", [f"--strict-{one}" for one in strict])
+    lines += _list_line(ini, "ftgate_required", [] if there.get("ftgate_required") else ["all"])
+    if there.get("ftgate_config", _GATE_FILE) != gate_file:
+        lines.append(f"ftgate_config = {json.dumps(gate_file) if ini and ini.path.suffix == '.toml' else gate_file}")
+    return lines
+
+
+def _list_line(ini: IniFile | None, key: str, wanted: Sequence[str]) -> list[str]:
+    """Return the line of a list with what it lacks added to what it has; none where it lacks nothing."""
+    value = ini.values.get(key) if ini is not None else None
+    there = _words(value)
+    lacking = [word for word in wanted if not any(one.startswith(word) for one in there)]
+    if not lacking:
+        return []
+    if ini is not None and (ini.native or isinstance(value, list)):
+        return [f"{key} = {json.dumps([*there, *lacking])}"]
+    text = " ".join(filter(None, (*str(value or "").split("\n"), *lacking)))
+    return [f"{key} = {json.dumps(text) if ini is not None and ini.path.suffix == '.toml' else text}"]
 
 
 # --- output --------------------------------------------------------------------------------------------------
 
 
-def _findings(survey: Survey, proposal: Proposal) -> Iterator[str]:
+def _findings(survey: Survey) -> Iterator[str]:
     groups = f", {plural(survey.groups, 'group')}" if survey.groups else ""
     yield f"test set: {shown_path(survey.test.path)}, {plural(len(survey.test.data), 'example')}{groups}"
     yield from _remarks(survey.test, "--test-set")
@@ -253,6 +311,18 @@ def _findings(survey: Survey, proposal: Proposal) -> Iterator[str]:
     yield from _remarks(survey.training, "--training-set")
     leaked, near = plural(audit.leaked, "test example"), audit.leaked_near
     yield f"leakage: {leaked} in the training set, {near:,} with a near duplicate there"
+
+
+def _removed(copies: Sequence[Cleaned]) -> Iterator[str]:
+    """Yield what de-duplicated copies leave out."""
+    for copy in copies:
+        if copy.removed:
+            yield f"removed: {copy}: {shown_path(copy.path)} has the other {plural(len(copy.data), 'row')}"
+    if copies and not any(copy.removed for copy in copies):
+        yield "removed: nothing, so no copies were written"
+
+
+def _proposed(survey: Survey, proposal: Proposal) -> Iterator[str]:
     yield _outputs(survey)
     if survey.group_column:
         column, count = survey.group_column
@@ -261,6 +331,9 @@ def _findings(survey: Survey, proposal: Proposal) -> Iterator[str]:
 
 
 def _remarks(source: Source, option: str) -> Iterator[str]:
+    if source.data.recognised:
+        left_out = f"; {told_left_out(source.data.left_out)}" if source.data.left_out else ""
+        yield f"- format: {source.data.recognised}{left_out}"
     if source.fields:
         named = ", ".join(f"{column} as {part}" for part, column in source.fields.items())
         yield f"- columns: {named} (change with --input and --expected)"
@@ -301,26 +374,21 @@ def _is_there(module: str, folder: Path) -> bool:
     return found is not None
 
 
-def _written(wishes: Wishes, ini: Path | None, names: Sequence[str]) -> Iterator[str]:
+def _written(wishes: Wishes, ini: IniFile | None, paths: Sequence[Path], cleaned: Sequence[Cleaned]) -> Iterator[str]:
     """Yield what was written and the next steps; an existing ini file is left to the user."""
     folder = wishes.directory
-    yield f"wrote: {', '.join(shown_path(folder / name) for name in names)}"
-    lacking = _lacking(ini, folder) if ini is not None else []
+    yield f"wrote: {', '.join(map(shown_path, paths))}"
+    lacking = ini_lines(ini, _relative(folder / _GATE_FILE, ini.path.parent)) if ini is not None else []
     if ini is not None and lacking:
-        yield f"{shown_path(ini)} exists. Add these lines, so that a skipped or missing gate fails the run:"
+        table = f" in {ini.header}" if ini.path.suffix == ".toml" else ""
+        yield f"{shown_path(ini.path)} exists. Set these lines{table}, so that a skipped or missing gate fails the run:"
         yield from (f" {line}" for line in lacking)
+    if cleaned and cleaned[-1].removed:
+        yield f"train on {shown_path(cleaned[-1].path)}, not on the original"
     missing = [name for name in ("baseline", "candidate") if getattr(wishes, name) is None]
     path = shown_path(folder / _GATE_FILE)
     if missing:
         yield f"next: add the {' and the '.join(missing)} to {path}, then run:"
     else:
         yield f"next: review {path}, add your hypothesis, then run:"
-    yield f" python -m pytest {shlex.quote(shown_path(folder / _TEST_FILE))}"
-
-
-def _lacking(ini: Path, folder: Path) -> list[str]:
-    """Return the lines that an ini file does not have, whatever the spaces around ``=``."""
-    text = ini.read_text(encoding="utf-8", errors="replace")
-    there = {re.sub(r"\s*=\s*", " = ", line.strip(), count=1) for line in text.splitlines()}
-    lines = ini_lines(_relative(folder / _GATE_FILE, ini.parent), toml=ini.suffix == ".toml")
-    return [line for line in lines if line not in there]
+    yield f" python -m pytest {shlex.quote(shown_path(test_file(folder, ini)))}"

@@ -4,15 +4,26 @@ from __future__ import annotations
 
 import os
 from collections import Counter
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from pytest_ftgate.checks.training_set import TrainingAudit, audit_training_set, check_test_set
+from pytest_ftgate.cli.dedupe import Cleaned, clean_test, clean_training
 from pytest_ftgate.config.gate_keys import GateKeys
-from pytest_ftgate.data import SUFFIXES, DataSet, column_names, expected_text, is_blank, likely_columns, load_examples
+from pytest_ftgate.data import (
+    SUFFIXES,
+    DataSet,
+    column_names,
+    expected_text,
+    is_blank,
+    likely_columns,
+    load_examples,
+    recognise,
+)
+from pytest_ftgate.data.columns import NEVER
 from pytest_ftgate.errors import ConfigError, DataError, Where, shown_path
 from pytest_ftgate.text import plural, suggestion
 
@@ -99,12 +110,33 @@ def look(directory: Path, test_set: Path | None, training_set: Path | None, colu
         raise ConfigError(
             "the test set and the training set are the same file", where=Where(shown_path(test.path)), cure=cure
         )
+    return _audited(test, training)
+
+
+def _audited(test: Source, training: Source) -> Survey:
     refused = None
     try:
         check_test_set(test.data)
     except DataError as error:
         refused = error.headline
     return Survey(test, training, audit_training_set(training.data, test.data), refused)
+
+
+def cleaned(survey: Survey) -> tuple[Survey, tuple[Cleaned, Cleaned]]:
+    """Return the survey of copies without duplicates and leaks, and these copies of the test and training set.
+
+    Raises:
+        ConfigError: a copy exists, or nothing would be left.
+    """
+    test, training = survey.test, survey.training
+    tested = clean_test(test.path, test.fields, test.data)
+    trained = clean_training(training.path, training.fields, training.data, tested.data, survey.audit)
+    if not (tested.removed or trained.removed):
+        return survey, (tested, trained)
+    sources = (
+        replace(source, path=copy.path, data=copy.data) for source, copy in ((test, tested), (training, trained))
+    )
+    return _audited(*sources), (tested, trained)
 
 
 def _check_columns(columns: Mapping[str, str], *paths: Path) -> None:
@@ -120,9 +152,26 @@ def _check_columns(columns: Mapping[str, str], *paths: Path) -> None:
 
 
 def _source(directory: Path, named: Path | None, word: str, columns: Mapping[str, str]) -> Source:
+    """Read a file: in the columns that the user names, in the format of its keys, or in columns that are guessed."""
     path, *others = [named] if named else _candidates(directory, word)
-    fields = _fields(path, columns)
-    return Source(path, load_examples(path, fields=fields), fields, tuple(others))
+    names = column_names(path)
+    chosen = {part: column for part, column in columns.items() if column in names or part not in names}
+    wanted = [part for part in ("input", "expected") if part in chosen or part not in names]
+    if not names or not wanted or (not chosen and recognise([dict.fromkeys(names, "")]) is not None):
+        return Source(path, load_examples(path), {}, tuple(others))
+    unlikely: set[str] = set()
+    while True:
+        fields = _fields(path, names, chosen, wanted, unlikely)
+        data = load_examples(path, fields=fields)
+        answer = fields.get("expected", "")
+        if "expected" in chosen or not answer or not all(_is_truth(one.expected) for one in data):
+            return Source(path, data, fields, tuple(others))
+        unlikely.add(answer)
+
+
+def _is_truth(value: Any) -> bool:
+    """Return whether an output is true or false: a verdict on another column rather than an answer."""
+    return isinstance(value, bool) or (isinstance(value, str) and value.strip().lower() in ("true", "false"))
 
 
 def _candidates(directory: Path, word: str) -> list[Path]:
@@ -143,19 +192,17 @@ def _candidates(directory: Path, word: str) -> list[Path]:
     raise ConfigError(what, cure=f"Name the file with {option} PATH.")
 
 
-def _fields(path: Path, columns: Mapping[str, str]) -> dict[str, str]:
-    """Return the columns for ``input`` and ``expected``: the user's, else those of that name, else the likely ones."""
-    names = column_names(path)
-    if not names or ("messages" in names and "input" not in names and not columns):
-        return {}
-    chosen = {part: column for part, column in columns.items() if column in names or part not in names}
-    wanted = [part for part in ("input", "expected") if part in chosen or part not in names]
+def _fields(
+    path: Path, names: Sequence[str], chosen: Mapping[str, str], wanted: Sequence[str], unlikely: Collection[str]
+) -> dict[str, str]:
+    """Return the columns for ``input`` and ``expected``: those that are chosen, else the likely ones."""
     unknown = {part: part for part in wanted if part not in chosen}
-    chosen |= likely_columns(unknown, [name for name in names if name not in chosen.values()])
-    left = [name for name in names if name not in (*chosen.values(), *_OURS)]
-    lacking = [part for part in wanted if part not in chosen]
+    free = [name for name in names if name not in (*chosen.values(), *unlikely)]
+    found = {**chosen, **likely_columns(unknown, free)}
+    lacking = [part for part in wanted if part not in found]
+    left = [name for name in free if name not in (*found.values(), *_OURS) and name.lower() not in NEVER]
     if len(lacking) == len(left) == 1:  # the only possibility, and it is reported
-        chosen[lacking[0]] = left[0]
+        found[lacking[0]] = left[0]
     elif lacking:
         raise DataError(
             f"cannot tell which column holds the {' and the '.join(lacking)}",
@@ -163,7 +210,7 @@ def _fields(path: Path, columns: Mapping[str, str]) -> dict[str, str]:
             evidence=f"Columns: {', '.join(names)}.",
             cure=f"Add {' '.join(f'--{part} COLUMN' for part in lacking)}.",
         )
-    return {part: chosen[part] for part in wanted if chosen[part] != part or part not in names}
+    return {part: found[part] for part in wanted if found[part] != part or part not in names}
 
 
 @dataclass(frozen=True, slots=True)
@@ -189,6 +236,9 @@ def propose(survey: Survey) -> Proposal:
     return Proposal("accuracy", f"{labels}, balanced: the share of right answers")
 
 
+_REMOVE = "remove the training rows (--dedupe writes a copy without them)"
+
+
 def warnings(survey: Survey) -> Iterator[str]:
     """Yield the problems that will make the gate fail, before any call is paid for."""
     audit = survey.audit
@@ -202,17 +252,18 @@ def warnings(survey: Survey) -> Iterator[str]:
             yield f"{plural(have, noun)}, and a gate needs {least}: {cure} {least - have} more"
     if audit.leaked:
         verb = "is" if audit.leaked == 1 else "are"
-        yield f"{plural(audit.leaked, 'test example')} {verb} also in the training set: remove the training rows"
+        yield f"{plural(audit.leaked, 'test example')} {verb} also in the training set: {_REMOVE}"
     if audit.leaked_near_rows:
         count, (row, first) = audit.leaked_near, audit.leaked_near_rows[0]
         yield (
             f"{plural(count, 'test example')} {'has' if count == 1 else 'have'} a near duplicate in the training set, "
-            f"with which the gate fails: remove the training rows, or, if they really differ, set "
+            f"with which the gate fails: {_REMOVE}, or, if they really differ, set "
             f"audit: {{leaked_near: warn}}; the first is {survey.test.data.where(row)} ~ "
             f"{survey.training.data.where(first)}"
         )
     if audit.conflicts:
-        yield f"{plural(audit.conflicts, 'training row')} repeat an earlier input with another output: correct them"
+        verb = "repeats" if audit.conflicts == 1 else "repeat"
+        yield f"{plural(audit.conflicts, 'training row')} {verb} an earlier input with another output: correct them"
     if audit.labels.only_in_test and survey.outputs == "labels":
         count = len(audit.labels.only_in_test)
         yield f"{plural(count, 'label')} of the test set {'is' if count == 1 else 'are'} not in the training set"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, cast
 
 from pydantic import Field, PlainValidator, ValidationInfo, model_validator
 
@@ -13,8 +13,10 @@ from pytest_ftgate.config.keys import Keys, PathText, Positive, Text, optional
 from pytest_ftgate.config.problems import reading_of, refusal, refusals
 from pytest_ftgate.config.source import Source
 from pytest_ftgate.config.weaker import Weaker
+from pytest_ftgate.data import FORMATS
+from pytest_ftgate.data.cells import splits_of
 from pytest_ftgate.errors import shown_path
-from pytest_ftgate.text import got, quoted
+from pytest_ftgate.text import got, listed, quoted
 
 _NOT_SENT = ("expected", "id", "group")
 
@@ -23,11 +25,14 @@ class DataKeys(Keys):
     """A file of examples and how to read it."""
 
     file: PathText = Field(alias="path", description="The path of the file, relative to this file.")
-    format: Text = optional("jsonl, csv or chat. Default: detected from the file's suffix and first row.")
+    format: Text = optional(
+        f"How the file is written, or what its rows hold: {', '.join(FORMATS)}. Default: detected from the file's "
+        "suffix and the keys of its rows."
+    )
     fields: dict[str, Text] = Field(
         default_factory=dict,
         description="The names of the columns that hold id, input, expected and group, for example "
-        "{input: question, expected: answer}.",
+        "{input: question, expected: answer}. Columns of input and expected overrule the detected format.",
     )
     limit: Annotated[Positive, Weaker("lower", unwritten="all rows")] = optional(
         "Read only this many examples from the beginning of the file."
@@ -57,16 +62,26 @@ class DataKeys(Keys):
         return self
 
 
+def file_of(data: Any) -> DataKeys | None:
+    """Return the keys of a data file; None for objects, which may have attributes of the same names."""
+    return data if isinstance(data, DataKeys) else None
+
+
 def _read_data(value: Any, info: ValidationInfo) -> DataKeys | Iterable[Any]:
     reading = reading_of(info)
     if isinstance(value, bool | int | float):
         raise refusal("must be a path or the examples themselves; a number of examples is not data")
     if isinstance(value, str) or (reading.objects and isinstance(value, os.PathLike)):
         return DataKeys.model_validate({"path": value}, context=reading)
+    splits = splits_of(value) if reading.objects else None
+    if splits:
+        raise refusal(f"is a DatasetDict with the splits {listed(splits)}: give one of them, such as {splits[0]!r}")
     if isinstance(value, Mapping):
         return DataKeys.model_validate(value, context=reading)
     if reading.objects and isinstance(value, Iterable) and not isinstance(value, bytes | bytearray):
         return value
+    if reading.objects and hasattr(value, "collect_schema"):  # a lazy frame of polars
+        return cast("Iterable[Any]", value)
     raise refusal(f"must be a path, or a mapping with a path, {got(value, ())}")
 
 

@@ -48,6 +48,11 @@ class AuditKeys(Keys):
         "fence, or naming the right label among other words. Default: fail.",
         "fail",
     )
+    prompt_mismatch: Level = optional(
+        "The candidate is asked with another system message, template, tools or chat template than in the training "
+        "rows. Default: warn.",
+        "warn",
+    )
     max_tokens: Annotated[Positive, Weaker("higher")] = Field(
         MAX_TOKENS, description="The maximum number of tokens in a row, estimated as UTF-8 bytes / 4."
     )

@@ -187,7 +187,9 @@ class OpenAIKeys(Keys):
     system_file: PathText = optional("A file with the system message, relative to this file.")
     few_shot: FewShot = optional("Training examples sent before every input, always the same.")
     retrieval: Retrieval = optional("Training examples sent before each input, chosen by similarity to it.")
-    template: Text = optional("The user message. {input} and {FIELD} are replaced literally; nothing else is.")
+    template: Text = optional(
+        "The user message. {input} and {FIELD} are replaced literally. A name in braces that is no field is an error."
+    )
     params: FreeData = optional("Request parameters, sent unchanged, for example temperature: 0.")
     api: Literal["chat", "responses"] = optional("The API to call: chat completions (default), or the Responses API.")
     mode: Literal["live", "batch"] = optional(
@@ -294,7 +296,9 @@ class TransformersKeys(Keys):
     system_file: PathText = optional("A file with the system message, relative to this file.")
     few_shot: FewShot = optional("Training examples sent before every input, always the same.")
     retrieval: Retrieval = optional("Training examples sent before each input, chosen by similarity to it.")
-    template: Text = optional("The user message. {input} and {FIELD} are replaced literally; nothing else is.")
+    template: Text = optional(
+        "The user message. {input} and {FIELD} are replaced literally. A name in braces that is no field is an error."
+    )
     workers: Positive = optional("The number of processes (with joblib) that each load and run the model.")
     timeout_s: AboveZero = optional("Timeout of one batch, in seconds. Default: none.")
     latency: Latency = optional("Measure latency on a separate sample of calls instead of the whole run.")

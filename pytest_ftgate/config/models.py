@@ -139,8 +139,9 @@ def _from_object(function: Any) -> ModelSpec:
     is_model = hasattr(function, "complete") and hasattr(function, "key")
     if is_model and isinstance(function, type):
         raise refusal(f"expected a model, got the class {function.__name__}: pass an instance of it")
-    if not (is_model or callable(function)):
-        raise refusal(f"expected a model, {got(function, ())}: pass a callable, or a string such as `openai:NAME`")
+    if not (is_model or callable(function) or callable(getattr(function, "predict", None))):
+        cure = "pass a callable, an object with predict, or a string such as `openai:NAME`"
+        raise refusal(f"expected a model, {got(function, ())}: {cure}")
     named = getattr(function, "func", function)  # functools.partial holds the function there
     short = _text(named, "__name__") or _text(function, "name") or type(function).__name__
     qualified = _text(named, "__qualname__") or type(function).__qualname__

@@ -13,6 +13,7 @@ from pytest_ftgate.data.example import (
     expected_text,
     input_sha256,
 )
+from pytest_ftgate.data.formats import recognise
 from pytest_ftgate.data.iterables import content_of, examples_from
 from pytest_ftgate.data.load import FORMATS, SUFFIXES, column_names, load_examples
 from pytest_ftgate.data.normalize import is_blank, normalized_input, visible, without_instructions
@@ -35,6 +36,7 @@ __all__ = [
     "likely_columns",
     "load_examples",
     "normalized_input",
+    "recognise",
     "visible",
     "without_instructions",
 ]

@@ -6,6 +6,7 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from pytest_ftgate.data.formats import FORMATS, PLAIN, Format, format_of
 from pytest_ftgate.errors import DataError
 from pytest_ftgate.text import listed, nearest
 
@@ -17,13 +18,20 @@ _USUAL_NAMES = {
 }
 
 
+NEVER = frozenset(("rejected", "non_preferred_output", "kto_tag", "chosen_score", "score_chosen", "score_rejected"))
+"""Columns that are never suggested: they hold what a model must not answer, or only judge it."""
+
+_TELLING = frozenset(("label", "system"))
+"""Keys whose values tell the format, too."""
+
+
 @dataclass(frozen=True)
 class Columns:
     """The columns of a row that hold the parts of an example.
 
     Attributes:
-        chat: the input and the expected output come from ``messages``.
-        column: the column of each part: ``input`` and ``expected`` or ``messages``, ``id``, ``group``.
+        format: of the rows.
+        column: the column of each key of the format, and of ``id`` and ``group``.
         renamed: the columns of further fields that have another name in the row.
         required: the columns that every row must have, by the name of their part or field.
         taken: all columns that are not further fields under their own name.
@@ -31,7 +39,7 @@ class Columns:
         labeled: every row must have an expected output.
     """
 
-    chat: bool
+    format: Format
     column: Mapping[str, str]
     renamed: Mapping[str, str]
     required: Mapping[str, str]
@@ -40,14 +48,13 @@ class Columns:
     labeled: bool
 
     @classmethod
-    def of(cls, fields: Mapping[str, str], *, chat: bool, mappable: bool = True, labeled: bool = True) -> Columns:
+    def of(cls, form: Format, fields: Mapping[str, str], *, mappable: bool = True, labeled: bool = True) -> Columns:
         """Return the columns for a mapping of our names to the row's names. A mapped column must exist."""
-        source = ("messages",) if chat else ("input", "expected")
-        column = {name: fields.get(name, name) for name in (*source, "id", "group")}
+        column = {name: fields.get(name, name) for name in (*form.keys, "id", "group")}
         renamed = {name: theirs for name, theirs in fields.items() if name not in column}
-        required = {**{name: column[name] for name in source if labeled or name != "expected"}, **fields}
-        taken = frozenset((*column.values(), *renamed.values()))
-        return cls(chat, column, renamed, required, taken, mappable, labeled)
+        required = {**{name: column[name] for name in form.keys if labeled or name != "expected"}, **fields}
+        taken = form.uses.union(column.values(), renamed.values())
+        return cls(form, column, renamed, required, taken, mappable, labeled)
 
     def further_fields(self, row: Mapping[str, Any]) -> dict[str, Any]:
         """Return all other values of the row. A renamed field wins over a column with the same name."""
@@ -56,29 +63,100 @@ class Columns:
         return rest
 
 
-def is_chat(row: Mapping[str, Any], fields: Mapping[str, str]) -> bool:
-    """Return whether a row is a conversation: it has messages and no other input."""
-    mapped = "input" in fields or "expected" in fields
-    return not mapped and "input" not in row and fields.get("messages", "messages") in row
+class Forms:
+    """Tell the format and the columns of each row: those of the first row, unless the format is given.
+
+    Args:
+        fields: what the rows call the parts of an example.
+        form: the format of all rows; None: recognised by their keys.
+        mappable, labeled: see :class:`Columns`.
+        mixed: each row may have a format of its own.
+    """
+
+    def __init__(
+        self,
+        fields: Mapping[str, str],
+        form: Format | None = None,
+        *,
+        mappable: bool = True,
+        labeled: bool = True,
+        mixed: bool = False,
+    ) -> None:
+        self._fields, self._mappable, self._labeled, self._mixed = fields, mappable, labeled, mixed
+        self._is_given = form is not None
+        self._known: dict[tuple[str, ...], Columns] = {}
+        self.first: Columns | None = None if form is None else self._of(form)
+
+    def columns(self, row: Mapping[str, Any]) -> Columns:
+        """Return the columns of a row. Raise :class:`DataError` if it lacks some, or has another format."""
+        keys = tuple(row)
+        known = self._known.get(keys)
+        if known is None:
+            known = self._recognised(row)
+            if known.format is PLAIN or self._is_given or _TELLING.isdisjoint(keys):
+                self._known[keys] = known
+        return known
+
+    def check_header(self, names: Collection[str]) -> None:
+        """Raise :class:`DataError` if the header of a table lacks a column."""
+        row = dict.fromkeys(names, "")
+        check_columns(row, self.first or self._of(format_with(row, self._fields) or PLAIN))
+
+    def described(self, container: str) -> str:
+        """Return what was recognised: ``chat JSONL (OpenAI)``; empty for rows as we write them ourselves."""
+        if self.first is None or (self.first.format is PLAIN and container in ("JSONL", "CSV", "TSV", "")):
+            return ""
+        form = self.first.format
+        return " ".join(filter(None, (form.title, container, form.by and f"({form.by})")))
+
+    def _recognised(self, row: Mapping[str, Any]) -> Columns:
+        found = None if self._is_given else format_with(row, self._fields)
+        columns = self._of(found or PLAIN) if self._mixed or self.first is None else self.first
+        check_columns(row, columns)
+        if found not in (None, columns.format):
+            raise DataError(
+                f"this row is {found.title}, and the rows before it are {columns.format.title}",
+                evidence=f"found: {listed(row)}",
+                cure=f"all rows need one format: name it, for example format: {found.name}",
+            )
+        self.first = self.first or columns
+        return columns
+
+    def _of(self, form: Format) -> Columns:
+        return Columns.of(form, self._fields, mappable=self._mappable, labeled=self._labeled)
 
 
-def check_columns(found: Collection[str], columns: Columns) -> None:
-    """Raise :class:`DataError` if a row or a header lacks a column."""
-    absent = {name: column for name, column in columns.required.items() if column not in found}
+def format_with(row: Mapping[str, Any], fields: Mapping[str, str]) -> Format | None:
+    """Return the format of a row in which ``fields`` name columns; None if it has the keys of none.
+
+    Raises:
+        DataError: it has the keys of several.
+    """
+    if "input" in fields or "expected" in fields:
+        return PLAIN
+    named = {name: row[theirs] for name, theirs in fields.items() if theirs in row}
+    return format_of({**row, **named} if named else row)
+
+
+def check_columns(row: Mapping[str, Any], columns: Columns) -> None:
+    """Raise :class:`DataError` if a row lacks a column."""
+    absent = {name: column for name, column in columns.required.items() if column not in row}
     if not absent:
         return
     what = "; ".join(
         f'no field "{column}"' + (f', which `fields` maps to "{name}"' if name != column else "")
         for name, column in absent.items()
     )
-    other = None
-    if columns.chat and "input" in found:
-        other = "not a conversation"
-    elif "messages" in found and {"input", "expected"} <= absent.keys():
-        other = "a conversation"
-    one_form = f'this row is {other}; all rows need the form of the first row or of "format"'
-    cure = one_form if other else _mapping_cure(absent, tuple(found), columns)
-    raise DataError(what, evidence=f"found: {listed(found)}", cure=cure)
+    evidence, other = f"found: {listed(row)}", format_of(row)
+    unmapped = columns.format is not PLAIN or {"input", "expected"} <= absent.keys()
+    if other not in (None, columns.format) and unmapped:
+        cure = f'this row is {other.title}; all rows need the format of the first row or of "format"'
+    else:
+        cure = _mapping_cure(absent, tuple(row), columns)
+        if {"input", "expected"} <= absent.keys():
+            known = "; ".join(f"{one.name} ({', '.join(one.keys)})" for one in FORMATS.values())
+            evidence += f"\nformats known by their keys: {known}"
+    raise DataError(what, evidence=evidence, cure=cure)
 
 
 def _mapping_cure(absent: Mapping[str, str], found: tuple[str, ...], columns: Columns) -> str:
@@ -94,7 +172,7 @@ def _mapping_cure(absent: Mapping[str, str], found: tuple[str, ...], columns: Co
 
 def likely_columns(wanted: Mapping[str, str], free: Collection[str]) -> dict[str, str]:
     """Return the ``free`` columns that probably hold the missing parts; ``wanted`` has the expected column of each."""
-    left, found = {one.strip().lower(): one for one in free}, dict[str, str]()
+    left, found = {one.strip().lower(): one for one in free if one.lower() not in NEVER}, dict[str, str]()
     for name, column in wanted.items():
         usual = (one for one in _USUAL_NAMES.get(name, ()) if one in left)
         guess = nearest(column.lower(), left) or next(usual, None)

@@ -6,8 +6,8 @@ import csv
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from pytest_ftgate.data.columns import Columns, check_columns
-from pytest_ftgate.data.lines import Lines
+from pytest_ftgate.data.columns import Forms
+from pytest_ftgate.data.lines import Lines, suffix_of
 from pytest_ftgate.errors import DataError, Where, located
 from pytest_ftgate.text import excerpt, listed
 
@@ -24,7 +24,7 @@ _KNOWN_FAULTS = (
 
 def delimiter_of(path: Path) -> str | None:
     """Return the cell separator for the file's suffix; None if the suffix is not one of CSV."""
-    return DELIMITERS.get(path.suffix.lower())
+    return DELIMITERS.get(suffix_of(path))
 
 
 def read_cells(
@@ -105,10 +105,10 @@ def _check_distinct(names: list[str]) -> None:
         )
 
 
-def check_header(names: list[str], columns: Columns) -> None:
+def check_header(names: list[str], forms: Forms) -> None:
     """Raise :class:`DataError` if the header lacks a column."""
     try:
-        check_columns(names, columns)
+        forms.check_header(names)
     except DataError as error:
         between = next((words for sign, words in _SEPARATORS.items() if len(names) == 1 and sign in names[0]), None)
         cure = f"the columns seem to be separated by {between}: use commas" if between else error.cure

@@ -88,12 +88,16 @@ class DataSet:
         path: the file as messages show it; None for an iterable.
         sha256: hex digest of the whole file, whatever the limit, or of the canonical JSON of an iterable's examples.
         origin: the path, or the source of the iterable, such as ``fixture ftgate_test_set``.
+        recognised: the format of the rows and of the file, ``chat JSONL``; empty for rows in our own words.
+        left_out: how many rows hold no output to learn, by the reason.
     """
 
     examples: tuple[Example, ...]
     path: str | None
     sha256: str
     origin: str
+    recognised: str = ""
+    left_out: Mapping[str, int] = field(default_factory=dict)
 
     def __len__(self) -> int:
         return len(self.examples)

@@ -5,17 +5,18 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
-from itertools import islice
 from typing import Any
 
-from pytest_ftgate.data.columns import Columns, is_chat
+from pytest_ftgate.data.cells import Table, json_row, splits_of, table_of
+from pytest_ftgate.data.columns import Forms
 from pytest_ftgate.data.example import DataSet, Example, canonical_json, check_ids, item_place
-from pytest_ftgate.data.jsonl import parse_object
+from pytest_ftgate.data.formats import PLAIN, LeftOut
 from pytest_ftgate.data.load import check_limit
-from pytest_ftgate.data.row import checked_example, example_from_row
+from pytest_ftgate.data.row import checked_example, example_from_values, told_left_out
 from pytest_ftgate.errors import DataError, FtgateError, Where, located
-from pytest_ftgate.text import excerpt, kind_of
+from pytest_ftgate.text import excerpt, kind_of, listed
 
 _FORMS = 'each item must be an Example, a mapping {"input": ..., "expected": ...}, or a pair (input, expected)'
 
@@ -42,43 +43,74 @@ def examples_from(
         DataError: ``rows`` is no such iterable or raised an exception, or an item is not an example; names the item.
     """
     check_limit(limit, origin)
-    _check_iterable(rows, origin)
+    table = _table(rows, origin)
+    forms = Forms(fields or {}, mappable=fields is not None, labeled=labeled, mixed=True)
     examples: list[Example] = []
-    digest = hashlib.sha256()
-    for number, item in enumerate(_items(rows, origin, limit), 1):
+    left_out, digest = Counter[str](), hashlib.sha256()
+    for number, item in enumerate(_items(rows if table is None else table.rows, origin), 1):
         place = item_place(origin, number)
         try:
-            example = _example(item, fields, place, labeled=labeled)
+            example = _example(item, forms, place, table, labeled=labeled)
         except DataError as error:
             raise located(error, place) from None
+        if isinstance(example, LeftOut):
+            left_out[example.why] += 1
+            continue
         examples.append(example)
         digest.update(_canonical(example).encode() + b"\n")
+        if len(examples) == limit:
+            break
+    if not examples and left_out:
+        raise DataError("no item holds an output to learn", where=Where(path=origin), evidence=told_left_out(left_out))
     if not examples:
         cure = "give at least one; a generator can be read only once"
         raise DataError("the iterable is empty", where=Where(path=origin), cure=cure)
-    data = DataSet(tuple(examples), None, digest.hexdigest(), origin)
+    kind = type(rows).__name__ if table is not None else ""
+    data = DataSet(tuple(examples), None, digest.hexdigest(), origin, forms.described(kind), left_out)
     check_ids(data)
     return data
 
 
 def content_of(rows: Iterable[Any]) -> str | None:
-    """Return a hash of the contents of a list or tuple, which shows whether it was changed in place.
+    """Return a hash of the contents of a list, tuple or table, which shows whether it was changed in place.
 
-    Return None for other iterables, which may be readable only once, and for values that are not JSON.
+    Return None for other iterables, which cannot be changed or can be read only once, and for values without a text.
     """
-    if not isinstance(rows, list | tuple):
+    if hasattr(rows, "features"):  # of ``datasets``
         return None
     digest = hashlib.blake2b(digest_size=16)
     try:
-        for row in rows:
-            digest.update(_json(_parts(row) if isinstance(row, Example) else row).encode() + b"\n")
-    except (TypeError, ValueError, RecursionError):
+        table = None if isinstance(rows, list | tuple) else table_of(rows)
+        if table is None and not isinstance(rows, list | tuple):
+            return None
+        for row in rows if table is None else table.rows:
+            digest.update(_state(_parts(row) if isinstance(row, Example) else row).encode() + b"\n")
+    except Exception:  # the values' own code: what is wrong is said when they are read
         return None
     return digest.hexdigest()
 
 
+_state = json.JSONEncoder(default=repr).encode
+
+
 def _canonical(example: Example) -> str:
     return canonical_json([example.id, example.input, example.expected, example.group, dict(example.fields)])
+
+
+def _table(rows: Any, origin: str) -> Table | None:
+    """Return the rows of a table; None for other iterables. Raise :class:`DataError` if there are no rows to read."""
+    splits = splits_of(rows)
+    if splits:
+        cure = f"give one of them: {' or '.join(f'data[{one!r}]' for one in splits)}"
+        what = f"must be an iterable of examples, got a DatasetDict with the splits {listed(splits)}"
+        raise DataError(what, where=Where(path=origin), cure=cure)
+    try:
+        table = table_of(rows)
+    except DataError as error:
+        raise located(error, Where(path=origin)) from None
+    if table is None:
+        _check_iterable(rows, origin)
+    return table
 
 
 def _check_iterable(rows: Any, origin: str) -> None:
@@ -88,8 +120,6 @@ def _check_iterable(rows: Any, origin: str) -> None:
         cure = "put the mapping in a list: it is one item"
     elif isinstance(rows, set | frozenset):
         cure = "use a list: a set has no order"
-    elif hasattr(rows, "to_dict") and hasattr(rows, "columns"):
-        cure = 'use the rows of the table: table.to_dict("records")'
     elif isinstance(rows, bytes | bytearray) or not (hasattr(rows, "__iter__") or hasattr(rows, "__getitem__")):
         cure = "give a list, a tuple or a generator of examples"
     else:
@@ -98,11 +128,11 @@ def _check_iterable(rows: Any, origin: str) -> None:
     raise DataError(f"must be an iterable of examples, got {kind}", where=Where(path=origin), cure=cure)
 
 
-def _items(rows: Iterable[Any], origin: str, limit: int | None) -> Iterator[Any]:
+def _items(rows: Iterable[Any], origin: str) -> Iterator[Any]:
     """Yield the items; an exception of the iterable is raised as :class:`DataError`."""
     number = 0
     try:
-        for item in islice(rows, limit):
+        for item in rows:
             number += 1
             yield item
     except (FtgateError, KeyboardInterrupt, GeneratorExit):
@@ -114,59 +144,20 @@ def _items(rows: Iterable[Any], origin: str, limit: int | None) -> Iterator[Any]
         ) from error
 
 
-def _example(item: Any, fields: Mapping[str, str] | None, place: Where, *, labeled: bool) -> Example:
+def _example(item: Any, forms: Forms, place: Where, table: Table | None, *, labeled: bool) -> Example | LeftOut:
     if isinstance(item, Example):
-        return checked_example(_json_row(_parts(item)), item.place or place, labeled=labeled)
+        parts, bad = json_row(_parts(item))
+        if bad:
+            raise next(iter(bad.values()))
+        return checked_example(parts, item.place or place, labeled=labeled)
     if isinstance(item, Mapping):
-        row, names = _json_row(item), fields or {}
-        chat, mappable = is_chat(row, names), fields is not None
-    elif isinstance(item, tuple | list) and len(item) == 2:
-        row, names = _json_row({"input": item[0], "expected": item[1]}), {}
-        chat = mappable = False
-    else:
-        size = f" of {len(item)}" if isinstance(item, tuple | list) else ""
-        raise DataError(f"must be an example, got {kind_of(item)}{size}", cure=_FORMS)
-    return example_from_row(row, Columns.of(names, chat=chat, mappable=mappable, labeled=labeled), place)
+        return example_from_values(item, forms, place, table)
+    if isinstance(item, tuple | list) and len(item) == 2:
+        pair = {"input": item[0], "expected": item[1]}
+        return example_from_values(pair, Forms({}, PLAIN, mappable=False, labeled=labeled), place)
+    size = f" of {len(item)}" if isinstance(item, tuple | list) else ""
+    raise DataError(f"must be an example, got {kind_of(item)}{size}", cure=_FORMS)
 
 
 def _parts(example: Example) -> dict[str, Any]:
     return {name: getattr(example, name) for name in ("id", "input", "expected", "group", "fields")}
-
-
-def _json_row(row: Mapping[str, Any]) -> dict[str, Any]:
-    """Return a copy of the row as if read from a JSONL file, so that the same rules apply."""
-    try:
-        text = _json(row)
-    except (TypeError, ValueError, RecursionError):
-        raise _no_json(row) from None
-    return parse_object(text)
-
-
-def _plain(value: Any) -> dict[Any, Any]:
-    if isinstance(value, Mapping):
-        return dict(value)
-    raise TypeError(f"type {type(value).__name__}")
-
-
-_json = json.JSONEncoder(allow_nan=False, default=_plain).encode
-
-
-def _no_json(row: Mapping[str, Any]) -> DataError:
-    for key, value in row.items():
-        try:
-            _json({key: value})
-        except (TypeError, ValueError, RecursionError) as error:
-            return DataError(
-                f"not a JSON value: {error}",
-                where=Where(key=str(key)),
-                evidence=f"found: {_shown(value)}",
-                cure="use text, numbers, booleans, None, and lists or mappings of these",
-            )
-    return DataError("not a JSON object")
-
-
-def _shown(value: Any) -> str:
-    try:
-        return excerpt(repr(value))
-    except Exception:  # the value's own __repr__, or an integer with more digits than Python prints
-        return kind_of(value)

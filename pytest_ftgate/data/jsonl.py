@@ -3,24 +3,15 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from typing import Any
 
-from pytest_ftgate.data.example import Example
 from pytest_ftgate.data.lines import Lines
-from pytest_ftgate.data.row import examples_of
-from pytest_ftgate.data.strict_json import JsonError, parse_json
+from pytest_ftgate.data.strict_json import JsonError, array_items, parse_json
 from pytest_ftgate.errors import DataError, Where, located
 from pytest_ftgate.text import excerpt, kind_of
 
 _ROW = 'a row looks like this: {"input": "...", "expected": "..."}'
-
-
-def read_jsonl(
-    lines: Lines, fields: Mapping[str, str], *, chat: bool | None, labeled: bool = True
-) -> Iterator[Example | DataError]:
-    """Yield the example, or the error, of each row; see :func:`~pytest_ftgate.data.row.examples_of`."""
-    return examples_of(lines.path, read_objects(lines), fields, chat=chat, labeled=labeled)
 
 
 def read_objects(lines: Lines) -> Iterator[tuple[int, dict[str, Any]] | DataError]:
@@ -32,6 +23,43 @@ def read_objects(lines: Lines) -> Iterator[tuple[int, dict[str, Any]] | DataErro
             yield lines.number, parse_object(text)
         except DataError as error:
             yield located(error, Where(path=lines.path, line=lines.number))
+
+
+def read_array(lines: Lines) -> Iterator[tuple[int, dict[str, Any]] | DataError]:
+    """Yield the line and the object of each item of a JSON array; a file that begins with an object is JSON Lines."""
+    text = "".join(lines)
+    if not text.lstrip().startswith("["):
+        yield from _objects(lines.path, text)
+        return
+    number = 1
+    try:
+        for number, row in array_items(text):
+            if isinstance(row, dict):
+                yield number, row
+            else:
+                what, place = f"a row must be a JSON object, got {kind_of(row)}", Where(path=lines.path, line=number)
+                yield DataError(what, where=place, cure=_ROW)
+    except json.JSONDecodeError as error:
+        what, found = f"invalid JSON: {error.msg} at column {error.colno}", f"found: {excerpt(text, error.pos)}"
+        place = Where(path=lines.path, line=error.lineno)
+        raise DataError(what, where=place, evidence=found, cure="the file must be one JSON array of objects") from None
+    except (JsonError, RecursionError) as error:
+        place = Where(path=lines.path, line=number, key=getattr(error, "key", None))
+        raise DataError(
+            f"{getattr(error, 'what', error)}, in the item that begins here or the next", where=place
+        ) from None
+
+
+def _objects(path: str, text: str) -> Iterator[tuple[int, dict[str, Any]] | DataError]:
+    found = ((number, line) for number, line in enumerate(text.split("\n"), 1) if line.strip())
+    for first, (number, line) in enumerate(found):
+        try:
+            yield number, parse_object(line)
+        except DataError as error:
+            if not first:
+                cure = "the file must be one JSON array of objects, or have one object per line"
+                error = DataError(error.what, **error.parts(cure=cure))
+            yield located(error, Where(path=path, line=number))
 
 
 def parse_object(text: str, *, looks: str = _ROW) -> dict[str, Any]:
@@ -72,7 +100,7 @@ def _broken(text: str, error: json.JSONDecodeError) -> DataError:
         what, at = f"invalid JSON: {error.msg} at column {error.pos + 1}", error.pos
         cure = "a JSONL file has one complete JSON object per line"
         if text.lstrip().startswith("["):
-            cure = "the file looks like one JSON array: write each object on its own line"
+            cure = "the file looks like one JSON array: name it .json, or add format: json"
         elif "\r" in text.rstrip("\r\n"):
             cure = "the lines end in carriage returns only: end them with line feeds"
     return DataError(what, evidence=f"found: {excerpt(text, at)}", cure=cure)

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import gzip
 import hashlib
+import io
 import os
+import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
 from pytest_ftgate.errors import DataError, Where, shown_path
 from pytest_ftgate.text import listed, nearest
@@ -21,9 +24,18 @@ _OTHER_BEGINNINGS = (
     (b"\0\0\xfe\xff", "the file is UTF-32", _SAVE_AS_UTF8),
     (b"\xff\xfe", "the file is UTF-16", _SAVE_AS_UTF8),
     (b"\xfe\xff", "the file is UTF-16", _SAVE_AS_UTF8),
-    (b"\x1f\x8b", "the file is compressed with gzip", "decompress the file"),
+    (b"\x1f\x8b", "the file is compressed with gzip", "add .gz to its name"),
     (b"PK\x03\x04", "the file is a ZIP archive, perhaps a spreadsheet", "save the data as CSV or JSONL"),
 )
+
+
+GZIP = ".gz"
+
+
+def suffix_of(path: Path) -> str:
+    """Return the suffix of a file in lower case, of a compressed one that before ``.gz``: ``.jsonl``."""
+    name = Path(path.name.lower())
+    return Path(name.stem).suffix if name.suffix == GZIP else name.suffix
 
 
 class UnopenedError(DataError):
@@ -39,6 +51,23 @@ def written_at(place: Where) -> Iterator[None]:
         raise DataError(f"{error.where}: {error.what}", **error.parts(where=place)) from None
 
 
+class _Hashed(io.RawIOBase):
+    """Read a file and hash what is read."""
+
+    def __init__(self, file: BinaryIO) -> None:
+        self.digest = hashlib.sha256()
+        self._file = file
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any) -> int:
+        content = self._file.read(len(buffer))
+        self.digest.update(content)
+        buffer[: len(content)] = content
+        return len(content)
+
+
 class Lines:
     """Iterate over the lines of a file, each with its line feed.
 
@@ -49,12 +78,13 @@ class Lines:
         text: the last line.
     """
 
-    def __init__(self, file: BinaryIO, path: str) -> None:
+    def __init__(self, file: BinaryIO, path: str, packed: _Hashed | None = None) -> None:
         self.path = path
         self.number = 0
         self.text = ""
         self._file = file
-        self._digest = hashlib.sha256()
+        self._packed = packed
+        self._digest = hashlib.sha256() if packed is None else packed.digest
         self._offset = 0
 
     def __iter__(self) -> Lines:
@@ -64,7 +94,8 @@ class Lines:
         raw = self._file.readline()
         if not raw:
             raise StopIteration
-        self._digest.update(raw)
+        if self._packed is None:
+            self._digest.update(raw)
         self.number += 1
         if self.number == 1:
             self._check_beginning(raw)
@@ -80,10 +111,20 @@ class Lines:
         return self.text
 
     def sha256(self) -> str:
-        """Return the hex digest of the whole file, reading the lines that are left."""
-        while block := self._file.read(1 << 20):
-            self._digest.update(block)
+        """Return the hex digest of the whole file, as it is stored, reading the lines that are left."""
+        if self._packed is not None:
+            while self._packed.read(1 << 20):
+                pass
+        else:
+            self.rest()
         return self._digest.hexdigest()
+
+    def rest(self) -> bytes:
+        """Return the bytes behind the lines that were read."""
+        content = self._file.read()
+        if self._packed is None:
+            self._digest.update(content)
+        return content
 
     def _check_beginning(self, raw: bytes) -> None:
         for beginning, what, cure in _OTHER_BEGINNINGS:
@@ -112,7 +153,14 @@ def open_lines(path: Path) -> Iterator[Lines]:
     shown = shown_path(path)
     with _opened(path, shown) as file:
         try:
-            yield Lines(file, shown)
+            if path.suffix.lower() == GZIP:
+                packed = _Hashed(file)
+                yield Lines(io.BufferedReader(gzip.GzipFile(fileobj=packed)), shown, packed)
+            else:
+                yield Lines(file, shown)
+        except (EOFError, zlib.error, gzip.BadGzipFile) as error:
+            cure = "compress the file again" if path.suffix.lower() == GZIP else None
+            raise DataError(f"cannot be decompressed: {error}", where=Where(path=shown), cure=cure) from error
         except OSError as error:
             raise _unreadable(shown, error) from error
 

@@ -28,12 +28,23 @@ def checked_messages(value: Any, key: str) -> Messages:
     return tuple(value)
 
 
-def split_conversation(value: Any, key: str) -> tuple[Messages, Any]:
+def split_conversation(value: Any, key: str) -> tuple[Messages, Any] | None:
     """Return the messages before the last one, and the expected output in the last one, which must be the assistant's.
 
     That is its text or, if it calls tools, the list of its calls (see :mod:`pytest_ftgate.data.tool_calls`).
+    A message with ``weight: 0`` is not trained on: the last one of the assistant with another weight is the expected
+    output, and None is returned if there is none. Weights are removed from the input.
     """
     messages = checked_messages(value, key)
+    for message in messages:
+        if "weight" in message:
+            trained = _last_trained(messages, key)
+            if trained is None:
+                return None
+            messages = tuple(
+                {name: one for name, one in turn.items() if name != "weight"} for turn in messages[: trained + 1]
+            )
+            break
     last = messages[-1]
     place = f"{key}[{len(messages) - 1}]"
     if last["role"] != "assistant":
@@ -46,6 +57,18 @@ def split_conversation(value: Any, key: str) -> tuple[Messages, Any]:
     if len(messages) == 1:
         raise DataError("there is no message before the assistant's answer", where=Where(key=key))
     return messages[:-1], _answer(last, place)
+
+
+def _last_trained(messages: Messages, key: str) -> int | None:
+    """Return the index of the assistant's last message that is trained on; the last index if it is not of one."""
+    for number, message in enumerate(messages):
+        if message.get("weight") not in (0, 1, None):
+            place = Where(key=f"{key}[{number}].weight")
+            raise DataError(f"must be 0 or 1, got {excerpt(str(message['weight']))}", where=place)
+    if messages[-1]["role"] != "assistant":
+        return len(messages) - 1
+    answers = (n for n, one in enumerate(messages) if one["role"] == "assistant" and one.get("weight") != 0)
+    return max(answers, default=None)
 
 
 def _answer(message: Mapping[str, Any], place: str) -> Any:
@@ -90,13 +113,14 @@ def _check_message(message: Any, place: str) -> None:
                 cure='a message looks like this: {"role": "user", "content": "..."}',
             )
         if key == "role":
-            _check_role(role, f"{place}.role")
+            check_role(role, f"{place}.role")
     if not isinstance(content, str) and not _is_parts(content) and not (content is None and calls_tools):
         what = f'must be text or a list of parts with a "type", got {kind_of(content)}'
         raise DataError(what, where=Where(key=f"{place}.content"))
 
 
-def _check_role(role: Any, key: str) -> None:
+def check_role(role: Any, key: str) -> None:
+    """Raise :class:`DataError` without file and line unless this is a role of the OpenAI API."""
     if isinstance(role, str) and role in ROLES:
         return
     found = f'"{excerpt(role)}"' if isinstance(role, str) else kind_of(role)

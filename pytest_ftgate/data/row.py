@@ -2,73 +2,96 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
 
-from pytest_ftgate.data.columns import Columns, check_columns, is_chat
+from pytest_ftgate.data.cells import Table, json_row
+from pytest_ftgate.data.columns import Columns, Forms
 from pytest_ftgate.data.example import Example, Input, content_id
-from pytest_ftgate.data.messages import checked_calls, checked_messages, split_conversation
+from pytest_ftgate.data.formats import LeftOut
+from pytest_ftgate.data.messages import checked_calls, checked_messages
 from pytest_ftgate.errors import DataError, Where, located
-from pytest_ftgate.text import kind_of, listed
+from pytest_ftgate.text import kind_of, plural
 
 _ABSENT: Any = object()
 
 
 def examples_of(
-    path: str,
     rows: Iterable[tuple[int, Mapping[str, Any]] | DataError],
-    fields: Mapping[str, str],
-    *,
-    chat: bool | None,
-    labeled: bool,
-) -> Iterator[Example | DataError]:
-    """Yield the example, or the error, of each row.
+    place_of: Callable[[int], Where],
+    forms: Forms,
+    table: Table | None = None,
+) -> Iterator[Example | LeftOut | DataError]:
+    """Yield the example, or the error, of each row, or why it is left out.
 
     Args:
-        path: the file as messages show it.
-        rows: line and values of each row, or why it could not be read.
-        fields: what the file calls the parts of an example.
-        chat: whether rows are conversations; None: as the first row is.
-        labeled: every row must have an expected output.
+        rows: number and values of each row, or why it could not be read.
+        place_of: returns the place of a row by its number.
+        forms: tell the columns of each row.
+        table: that the rows are from, if their values are not JSON values yet.
     """
-    columns = None if chat is None else Columns.of(fields, chat=chat, labeled=labeled)
     for found in rows:
         if isinstance(found, DataError):
             yield found
             continue
-        line, row = found
-        place = Where(path=path, line=line)
+        number, row = found
+        place = place_of(number)
         try:
-            columns = columns or Columns.of(fields, chat=is_chat(row, fields), labeled=labeled)
-            yield example_from_row(row, columns, place)
+            if table is not None:
+                yield example_from_values(row, forms, place, table)
+            else:
+                yield example_from_row(row, forms.columns(row), place)
         except DataError as error:
             yield located(error, place)
 
 
-def example_from_row(row: Mapping[str, Any], columns: Columns, place: Where) -> Example:
-    """Return the example in a row of JSON values; errors lack file and line."""
-    check_columns(row, columns)
+def without_left_out(
+    rows: Iterable[Example | LeftOut | DataError], left_out: Counter[str]
+) -> Iterator[Example | DataError]:
+    """Yield the rows that are not left out, and count the others by the reason."""
+    for row in rows:
+        if isinstance(row, LeftOut):
+            left_out[row.why] += 1
+        else:
+            yield row
+
+
+def told_left_out(left_out: Mapping[str, int]) -> str:
+    """Return how many rows are left out, and why: ``12 rows left out: label is false``."""
+    return "; ".join(f"{plural(n, 'row')} left out: {why}" for why, n in left_out.items())
+
+
+def example_from_values(
+    values: Mapping[Any, Any], forms: Forms, place: Where, table: Table | None = None
+) -> Example | LeftOut:
+    """Return the example in a row of Python values, of which those that are not used may be of any type."""
+    row, bad = json_row(values, table)
+    columns = forms.columns({**row, **bad} if bad else row)
+    error = next((one for name, one in bad.items() if name in columns.taken), None)
+    if error is not None:
+        raise error
+    return example_from_row(row, columns, place)
+
+
+def example_from_row(row: Mapping[str, Any], columns: Columns, place: Where) -> Example | LeftOut:
+    """Return the example in a row of JSON values, or why it is left out; errors lack file and line."""
     column = columns.column
-    if columns.chat:
-        second = next((name for name in ("input", "expected") if name in row), None)
-        if second is not None:
-            raise DataError(
-                f'the row has both "messages" and "{second}"',
-                evidence=f"found: {listed(row)}",
-                cure="remove one of them, or use the messages as input: format: jsonl, fields: {input: messages}",
-            )
-        given: Any
-        expected: Any
-        given, expected = split_conversation(row[column["messages"]], column["messages"])
-    else:
-        given = _checked_input(row[column["input"]], column["input"])
-        expected = _checked_expected(row.get(column["expected"]), column["expected"], labeled=columns.labeled)
+    parts = columns.format.read(row, column)
+    if isinstance(parts, LeftOut):
+        return parts
+    given = _checked_input(parts.input, column.get("input", columns.format.keys[0]))
+    fields = columns.further_fields(row)
+    if parts.tools is not None:
+        fields["tools"] = parts.tools
     return Example(
         id=_checked_id(row.get(column["id"], _ABSENT), column["id"], given),
         input=given,
-        expected=expected,
+        expected=_checked_expected(
+            parts.expected, column.get("expected", columns.format.keys[-1]), labeled=columns.labeled
+        ),
         group=_checked_group(row.get(column["group"]), column["group"]),
-        fields=columns.further_fields(row),
+        fields=fields,
         place=place,
     )
 
@@ -90,6 +113,8 @@ def checked_example(parts: Mapping[str, Any], place: Where, *, labeled: bool) ->
 
 def _checked_input(value: Any, key: str) -> Input:
     if isinstance(value, str):
+        return value
+    if isinstance(value, tuple):  # messages that the format checked
         return value
     if isinstance(value, list):
         return checked_messages(value, key)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import math
+import re
+from collections.abc import Iterator
 from sys import intern
 from typing import Any, NoReturn
 
@@ -56,6 +58,34 @@ def parse_json(text: str, *, portable: bool = False) -> Any:
     if portable:
         _check_portable(text, value)
     return value
+
+
+def array_items(text: str) -> Iterator[tuple[int, Any]]:
+    """Yield the line and the portable value of each item of the JSON array that a text consists of.
+
+    Raises:
+        json.JSONDecodeError, JsonError: as :func:`parse_json`, once the items before were yielded.
+    """
+    at, line = _SPACE.match(text).end() + 1, 1  # type: ignore[union-attr]
+    counted, first = 0, True
+    while True:
+        at = _SPACE.match(text, at).end()  # type: ignore[union-attr]
+        if text[at : at + 1] == "]":
+            break
+        if not first:
+            if text[at : at + 1] != ",":
+                raise json.JSONDecodeError("Expecting ',' delimiter", text, at)
+            at = _SPACE.match(text, at + 1).end()  # type: ignore[union-attr]
+        line, counted = line + text.count("\n", counted, at), at
+        value, end = _PORTABLE.raw_decode(text, at)
+        _check_portable(text[at:end], value)
+        yield line, value
+        at, first = end, False
+    if text[at + 1 :].strip():
+        raise json.JSONDecodeError("Extra data", text, at + 1)
+
+
+_SPACE = re.compile(r"[ \t\r\n]*")
 
 
 def _unique_keys(pairs: list[tuple[str, Any]]) -> dict[str, Any]:

@@ -79,6 +79,7 @@ def read_inputs(config: GateKeys, services: Services, nodeid: str) -> Context:
         judging=judging,
         last_green=last_green(config, nodeid, services.jobs, stores),
     )
+    _check_templates(gate)
     if "candidate" in gate.tuned:
         gate = replace(_with_training_file(gate), shared=_shared_examples(gate))
     return with_input_facts(gate)
@@ -173,6 +174,20 @@ def _build_models(
         models["candidate"] = checkpoints.models[-1]
         tuned["candidate"] = Tuned(config.candidate, checkpoints.tuned[-1].job)
     return _Built(models, specs, tuned)
+
+
+def _check_templates(gate: Context) -> None:
+    """Render each template for each row that it is used for.
+
+    Raises:
+        ConfigError: a placeholder names no field of a row, which would be sent with the placeholder in it.
+    """
+    asked = [gate.test, *(guard.test for guard in gate.guards.values())]
+    asked += [gate.checkpoints.validation] if gate.checkpoints is not None else []
+    for model in gate.models.values():
+        if model.prompt is not None and model.prompt.template is not None:
+            for example in (example for data in asked for example in data):
+                model.prompt.messages(example)
 
 
 def _judged_models(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import inspect
 import math
 from collections.abc import Callable, Sequence
+from copy import deepcopy
 from dataclasses import dataclass
 from numbers import Real
 from typing import Any, TypeAlias
@@ -113,7 +114,7 @@ class ExampleMetric(Metric):
         if answer is None:
             return self.low if self.greater_is_better else self.high
         try:
-            value = self.declared.score(expected, answer)
+            value = self.declared.score(deepcopy(expected), answer)  # other metrics are given it, too
         except KeyboardInterrupt:
             raise
         except BaseException as error:  # pytest.skip() and sys.exit() too: they must not take the gate out of the run

@@ -24,6 +24,8 @@ if TYPE_CHECKING:
     from pytest_ftgate.models.retrieval import Neighbours
 
 _PLACEHOLDER = re.compile(r"\{([^{}]+)\}")
+_NAME = re.compile(r"\s*[^\W\d][\w .-]*")
+"""What reads as the name of a field; other text in braces, such as ``{"label": ...}``, is literal."""
 _SEED = "pytest-ftgate few-shot 1"
 
 
@@ -54,7 +56,7 @@ class Prompt:
         """Return the messages for this example. Its expected output is not used.
 
         Raises:
-            ConfigError: no field in the template exists in this example, or the content is not text.
+            ConfigError: the template names a field that this example does not have, or the content is not text.
         """
         instructions, turns = self._split(example)
         if self.system is not None:
@@ -99,10 +101,15 @@ class Prompt:
             return text
         values = {**example.fields, "input": text}
         names = _PLACEHOLDER.findall(self.template)
+        unknown = next((name for name in names if name not in values and _NAME.fullmatch(name)), None)
+        if unknown is not None:
+            near, fields = nearest(unknown, values), f"fields of {example.name}: {listed(values)}"
+            otherwise = "write {input} or a field; literal text in braces belongs in system"
+            cure = f"did you mean {{{near}}}?" if near else otherwise
+            raise self._template_error(f"no field for the placeholder {{{unknown}}}", fields, cure)
         if values.keys().isdisjoint(names):  # every example would be sent the same text
-            near = next((guess for name in names if (guess := nearest(name, values))), "input")
             what = "the template names neither {input} nor a field of the examples"
-            raise self._template_error(what, f"fields: {listed(values)}", f"did you mean {{{near}}}?")
+            raise self._template_error(what, f"fields: {listed(values)}", "add {input}")
 
         def value(found: re.Match[str]) -> str:
             name = found.group(1)

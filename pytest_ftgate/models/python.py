@@ -5,9 +5,11 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import inspect
+import math
 import re
 import secrets
 from collections.abc import Callable, Mapping, Sequence
+from copy import deepcopy
 from dataclasses import dataclass, field, replace
 from functools import partial
 from importlib import import_module
@@ -15,7 +17,7 @@ from time import perf_counter
 from typing import TYPE_CHECKING, Any, NoReturn, cast
 from weakref import WeakValueDictionary
 
-from pytest_ftgate.data import canonical_json
+from pytest_ftgate.data import canonical_json, without_instructions
 from pytest_ftgate.errors import RAISED_CURE, ConfigError, ModelError, Where, is_cancelled_from_outside, may_pass, told
 from pytest_ftgate.models.fixture_state import state_of, token
 from pytest_ftgate.models.price import price_of, written_price
@@ -57,8 +59,9 @@ def resolve_target(target: str, where: Where) -> Callable[..., Any]:
             near, called = nearest(name, dir(found)), getattr(found, "__name__", type(found).__name__)
             what, cure = f"{target!r}: there is no {name!r} in {called}", f"did you mean {near!r}?" if near else None
             raise ConfigError(what, where=where, cure=cure) from None
-    if not callable(found):
-        raise ConfigError(f"{target!r} is of type {type(found).__name__}, not a function", where=where)
+    if not (callable(found) or predicts(found)):
+        what = f"{target!r} is of type {type(found).__name__}: neither a function nor an object with predict"
+        raise ConfigError(what, where=where)
     return cast("Callable[..., Any]", found)
 
 
@@ -79,6 +82,9 @@ def _imported(module: str, where: Where) -> Any:
 CONCURRENCY_ASYNC = 16
 
 CONCURRENCY_SYNC = 1
+
+PREDICTED_AT_ONCE = 256
+"""Inputs that one call of ``predict`` gets, unless ``batch_size`` says otherwise."""
 
 _MODEL_PARTS = ("aclose", "name", "spelling", "concurrency", "timeout_s", "retries", "persistent", "verified", "price")
 
@@ -110,7 +116,7 @@ class FunctionModel(BuiltModel):
     function: Callable[[Any], Any]
     identity: str
     batch_size: int = 1
-    given: Callable[[Example], Any] = field(default=lambda example: example.input)
+    given: Callable[[Example], Any] = field(default=lambda example: _input(example))
     batched: bool | None = None
     prompt: Prompt | None = None
     params: Mapping[str, Any] = field(default_factory=dict)
@@ -122,6 +128,11 @@ class FunctionModel(BuiltModel):
         self.abandons = not is_async(self.function)
         self._workers = Workers(f"ftgate {self.name}")
 
+    @property
+    def takes_list(self) -> bool:
+        """Return whether the callable takes a list of inputs."""
+        return self.batch_size > 1 if self.batched is None else self.batched
+
     def key(self, example: Example, repeat: int = 0) -> str:
         """Return the SHA-256 (hex) of the callable's identity and the input."""
         facts: dict[str, Any] = {"provider": "python", "identity": self.identity, "input": self.given(example)}
@@ -131,7 +142,7 @@ class FunctionModel(BuiltModel):
 
     async def complete(self, example: Example, repeat: int = 0) -> Completion:
         """Call the callable once."""
-        if not (self.batch_size > 1 if self.batched is None else self.batched):
+        if not self.takes_list:
             return self._checked(await self._call(self._input(example)))
         (answer,) = await self.complete_many([Question("", example, repeat)])
         if isinstance(answer, ModelError):
@@ -149,9 +160,7 @@ class FunctionModel(BuiltModel):
     def _input(self, example: Example) -> Any:
         """Return the input as the callable gets it: a copy, where it could be changed."""
         given = self.given(example)
-        if isinstance(given, str | Mapping):
-            return given
-        return [dict(message) for message in given]
+        return given if isinstance(given, str | Mapping) else deepcopy(list(given))
 
     def sent(self, example: Example) -> dict[str, Any]:
         """Return what the callable gets, as messages, with tools where it gets them."""
@@ -215,13 +224,17 @@ class FunctionModel(BuiltModel):
         ) from error
 
     def _checked(self, answer: object) -> Completion:
-        if isinstance(answer, str):
-            return Completion(str(answer))
+        label = _label(answer)
+        if label is not None:
+            return Completion(label)
         if not isinstance(answer, Completion):
             if inspect.iscoroutine(answer):
                 answer.close()  # or Python warns that it was never awaited
             found = "None" if answer is None else f"a value of type {type(answer).__name__}"
-            cure = "return text (str) or a Completion for every input; an empty string is scored as a wrong answer"
+            cure = (
+                "return text (str), a label (int, float, bool) or a Completion for every input; an empty string is "
+                "scored as a wrong answer"
+            )
             raise ModelError(f"{self.name} returned {found}", cure=cure)
         problem = _problem(answer)
         if problem:
@@ -244,10 +257,10 @@ def _in_processes(model: FunctionModel, n: int, where: Where) -> FunctionModel:
     if is_async(model.function):
         cure = "remove workers, and set concurrency: coroutines run concurrently in one process"
         raise ConfigError("a coroutine function cannot be called in processes", where=where, cure=cure)
-    calls = 1 if model.batch_size > 1 else CALLS_AT_ONCE
+    calls = 1 if model.takes_list else CALLS_AT_ONCE
     return replace(
         model,
-        function=InProcesses(model.function, n, batched=model.batch_size > 1),
+        function=InProcesses(model.function, n, batched=model.takes_list),
         batch_size=n * model.batch_size * calls,
         timeout_s=None if model.timeout_s is None else model.timeout_s * calls,
     )
@@ -267,8 +280,8 @@ def adopt(given: Any, spec: ModelSpec) -> Model:
         if missing:
             raise _unfit(spec, f"the model of type {type(given).__name__} lacks {', '.join(missing)}")
         return _checked_model(given, _adopted(given), spec)
-    if not callable(given):
-        cure = "pass a callable (str -> str, sync or async), or an object with complete() and key()"
+    if not (callable(given) or predicts(given)):
+        cure = "pass a callable (str -> str, sync or async), an object with predict(), or one with complete() and key()"
         raise _unfit(spec, f"a value of type {type(given).__name__} is not a model", cure)
     return _function_model(given, spec, _written(spec) if "cache_key" in spec.options else spec.spelling)
 
@@ -323,8 +336,30 @@ def is_async(function: Callable[..., Any]) -> bool:
     )
 
 
-def _function_model(function: Callable[[Any], Any], spec: ModelSpec, target: str) -> FunctionModel:
-    options = spec.options
+def predicts(given: object) -> bool:
+    """Return whether an object is called by its ``predict``, as a scikit-learn pipeline is. A callable is called."""
+    return not callable(given) and callable(getattr(given, "predict", None))
+
+
+def _input(example: Example) -> Any:
+    return example.input
+
+
+def _question(example: Example) -> Any:
+    """Return the input; of a conversation that is one question, its text."""
+    turns = without_instructions(example.input)
+    return turns if isinstance(turns, str) or len(turns) > 1 else turns[0]["content"]
+
+
+def _predicted(model: Any, inputs: list[Any]) -> object:
+    """Return the predictions for a list of inputs as a list."""
+    found = model.predict(inputs)
+    return found.tolist() if hasattr(found, "tolist") else found
+
+
+def _function_model(given: Any, spec: ModelSpec, target: str) -> FunctionModel:
+    options, by_list = spec.options, predicts(given)
+    function: Callable[[Any], Any] = partial(_predicted, given) if by_list else given
     cache_key = options.get("cache_key")
     concurrency = CONCURRENCY_ASYNC if is_async(function) else CONCURRENCY_SYNC
     return FunctionModel(
@@ -334,7 +369,9 @@ def _function_model(function: Callable[[Any], Any], spec: ModelSpec, target: str
         persistent=cache_key is not None,
         concurrency=options.get("concurrency") or concurrency,
         exclusive=frozenset() if is_async(function) or "concurrency" in options else _owners(function),
-        batch_size=options.get("batch_size") or 1,
+        batch_size=options.get("batch_size") or (PREDICTED_AT_ONCE if by_list else 1),
+        batched=True if by_list else None,
+        given=_question if by_list else _input,
         price=written_price(options.get("price"), str(spec.source)),
     )
 
@@ -370,6 +407,23 @@ def _cure(error: BaseException) -> str:
     if isinstance(error, RuntimeError) and any(words in said for words in _OTHER_LOOP):
         return "create the client inside the call: one made in another event loop cannot be used in this one"
     return RAISED_CURE
+
+
+def _label(answer: object) -> str | None:
+    """Return the text of an answer that is text, or a number or truth value as JSON writes it; else None.
+
+    Scalars of NumPy and its like count as what they hold.
+    """
+    if hasattr(answer, "dtype") and hasattr(answer, "item"):
+        try:
+            answer = answer.item()
+        except (ValueError, RuntimeError):  # several values
+            return None
+    if isinstance(answer, str):
+        return str(answer)
+    if isinstance(answer, int | float) and math.isfinite(answer):
+        return canonical_json(answer)
+    return None
 
 
 def _problem(answer: Completion) -> str | None:

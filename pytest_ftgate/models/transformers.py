@@ -12,7 +12,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from threading import RLock
 from time import perf_counter
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias, cast
 
 from pytest_ftgate.data import canonical_json
 from pytest_ftgate.data.tool_calls import canonical_calls, declared_tools
@@ -85,6 +85,26 @@ class Generator:
             )
         ]
 
+    def rendered(self, examples: Sequence[Example]) -> list[tuple[str, str]]:
+        """Return the text that is sent for each conversation, and that of the same conversation with its answer.
+
+        Raises:
+            ModelError: the tokenizer cannot be loaded or has no chat template, or that refuses the messages.
+        """
+        try:
+            with _quietly():
+                tokenizer = _load_tokenizer(self.adapter or self.model, self.model)
+        except Exception as error:
+            raise ModelError(f"the tokenizer cannot be loaded: {error}", fatal=True) from error
+        if tokenizer.chat_template is None:
+            raise ModelError("the tokenizer has no chat template", fatal=True)
+        found = []
+        for one in examples:
+            given, tools = cast("Sequence[Mapping[str, Any]]", one.input), one.fields.get("tools")
+            answered = [*given, {"role": "assistant", "content": one.expected}]
+            found.append((_rendered(tokenizer, given, tools), _rendered(tokenizer, answered, tools, asks=False)))
+        return found
+
     def _config(self, model: Any, tokenizer: Any) -> Any:
         """Return the model's own generation settings without their sampling, and with the gate's parameters."""
         from transformers import GenerationConfig
@@ -114,13 +134,13 @@ def _encode(tokenizer: Any, conversations: Sequence[Conversation]) -> Any:
     return tokenizer([one["messages"][0]["content"] for one in asked], return_tensors="pt", padding=True)
 
 
-def _rendered(tokenizer: Any, messages: Sequence[Mapping[str, Any]], tools: Any) -> str:
+def _rendered(tokenizer: Any, messages: Sequence[Mapping[str, Any]], tools: Any, *, asks: bool = True) -> str:
     """Return a conversation in the chat template. Raise :class:`ModelError` if that has no place for a part of it."""
     from jinja2.exceptions import TemplateError
 
     try:
         text: str = tokenizer.apply_chat_template(
-            list(map(_as_templates_take_it, messages)), tools=tools, add_generation_prompt=True, tokenize=False
+            list(map(_as_templates_take_it, messages)), tools=tools, add_generation_prompt=asks, tokenize=False
         )
     except TemplateError as error:
         cure = "send what the template takes: put the instructions into template instead of system"

@@ -161,6 +161,14 @@ def pytest_configure(config: pytest.Config) -> None:
         config.getoption(name) for name in ("override_ini", "--ftgate-report", "--ftgate-partial", "--ftgate-preview")
     ):
         _check_options(config)
+    paths = [config.inipath] if config.inipath is not None else []
+    if pytest.version_tuple < (9,):  # it reads no native TOML
+        paths += [config.rootpath / name for name in ("pytest.toml", ".pytest.toml", "pyproject.toml")]
+    named = [path for path in dict.fromkeys(paths) if path.is_file() and b"ftgate" in path.read_bytes().lower()]
+    if named:
+        from pytest_ftgate.plugin.ini_keys import check_ini_keys
+
+        check_ini_keys(config, named)
 
 
 class _WorkerReports:

@@ -77,7 +77,7 @@ def block(
     apart = [*deciding, *uncalled(result), *repeated]
     rest = (one for one in result.checks if one not in apart)
     others = sorted(rest, key=lambda one: sentences.PROBLEMS_FIRST.index(one.status))
-    shown = [one for one in others if full or one.status not in _HIDDEN]
+    shown = [one for one in others if full or one.status not in _HIDDEN or one.name == "recognised"]
 
     def checks(several: Iterable[Check]) -> list[Line]:
         lines = [line for check in several for line in check_lines(check, full=full)]

@@ -49,7 +49,7 @@ FAILURES = {
     "return right(text).nothing": "AttributeError: 'str' object has no attribute 'nothing' (own.py:4)",
     "assert 0, 'no'": "AssertionError",
     "return None": "None",
-    "return 3": "int",
+    "return [3]": "list",
     "return b'refund'": "bytes",
     "return ['refund']": "list",
     "return answer(text)": "",

@@ -311,7 +311,7 @@ def test_rows_written_otherwise(jobs: JobProject) -> None:
 
 
 def test_a_job_file_that_holds_no_examples(jobs: JobProject) -> None:
-    assert changed(jobs, [{"prompt": "p", "completion": "c"}]).startswith(": that file cannot be read as examples (")
+    assert changed(jobs, [{"question": "p", "answer": "c"}]).startswith(": that file cannot be read as examples (")
 
 
 def test_a_known_difference_is_still_a_failure_offline(jobs: JobProject) -> None:

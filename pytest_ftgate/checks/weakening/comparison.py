@@ -190,8 +190,10 @@ def _changed(key: str, before: str, after: str) -> Iterator[Weakening]:
 
 def _training_set(before: Any, after: Any) -> Iterator[Weakening]:
     """Compare how the same file is read: rows or columns that are left out may contain the test set."""
-    path = getattr(before, "path", None)
-    if path is not None and path == getattr(after, "path", None):
+    from pytest_ftgate.config import file_of
+
+    old, new = file_of(before), file_of(after)
+    if old is not None and new is not None and old.path == new.path:
         yield from _reading("training_set", before, after)
 
 
@@ -210,8 +212,8 @@ def _columns(fields: Mapping[str, str]) -> str:
 
 
 def _shown(data: Any) -> str:
-    path = getattr(data, "path", None)
-    return "an iterable" if path is None else shown_path(path)
+    path = getattr(data, "path", None)  # a frame may have a column of this name
+    return shown_path(path) if isinstance(path, Path) else "an iterable"
 
 
 def _baselines(before: GateKeys, after: GateKeys) -> Iterator[Weakening]:

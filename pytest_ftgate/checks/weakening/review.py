@@ -188,13 +188,15 @@ class _Untracked:
 
 def _contents(before: GateKeys, after: GateKeys, past: Past) -> Iterator[Weakening | _Untracked | str]:
     """Compare the test sets, the files of metrics, and the prompts and recordings of baselines."""
+    from pytest_ftgate.config import file_of
+
     tests = {"test_set": (before.test_set, after.test_set)}
     kept = (name for name in after.guards if name in before.guards)
     tests |= {f"guards.{name}.test_set": (before.guards[name].test_set, after.guards[name].test_set) for name in kept}
-    for key, (old, new) in tests.items():
-        path = getattr(new, "path", None)
-        if path is not None and path == getattr(old, "path", None):
-            yield from _content(key, path, past, in_order=new.limit is not None)
+    for key, sets in tests.items():
+        old, new = map(file_of, sets)
+        if old is not None and new is not None and old.path == new.path:
+            yield from _content(key, new.path, past, in_order=new.limit is not None)
     for key, path in metric_files(before, after):
         yield from _content(key, path, past, whole=True)
     for name, spec in same_baselines(before, after).items():

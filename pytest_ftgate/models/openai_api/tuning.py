@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+from collections import Counter
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
@@ -59,11 +60,14 @@ def job_file(id_: str, content: bytes) -> JobFile:
 
 def read_examples(content: bytes, origin: str) -> DataSet:
     """Return the examples of a job's JSONL file, which messages call ``origin``. Raises :class:`DataError`."""
+    from pytest_ftgate.data.columns import Forms
     from pytest_ftgate.data.faults import without_faults
-    from pytest_ftgate.data.jsonl import read_jsonl
     from pytest_ftgate.data.lines import Lines
+    from pytest_ftgate.data.load import examples_in
+    from pytest_ftgate.data.row import without_left_out
 
-    examples = tuple(without_faults(read_jsonl(Lines(io.BytesIO(content), origin), {}, chat=None)))
+    rows = examples_in(Lines(io.BytesIO(content), origin), Forms({}))
+    examples = tuple(without_faults(without_left_out(rows, Counter())))
     if not examples:
         raise DataError("has no rows")
     return DataSet(examples, origin, sha256(content).hexdigest(), origin)

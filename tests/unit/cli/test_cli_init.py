@@ -5,12 +5,13 @@ import re
 from pathlib import Path
 
 import pytest
-from gate_project import label, write_jsonl
+from gate_project import ALONE, label, write_jsonl
 
-from pytest_ftgate.cli.init import Wishes, ini_file, ini_lines, quoted, write_project
+from pytest_ftgate.cli.init import Wishes, ini_lines, quoted, write_project
 from pytest_ftgate.cli.survey import look, propose
 from pytest_ftgate.config import load_gate_file, resolve_gate
 from pytest_ftgate.errors import ConfigError, DataError, FtgateError
+from pytest_ftgate.ini_file import find_ini
 from pytest_ftgate.metrics import BUILT_IN
 
 
@@ -325,7 +326,69 @@ def test_hostile_columns_and_labels_do_no_harm(folder, init):
     assert file.root.value["gates"]["finetune"]["test_set"]["fields"] == {"input": odd}
 
 
-# --- the ini file --------------------------------------------------------------------------------------------
+# --- formats -------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("row", "usable", "expected"),
+    [
+        (lambda i: {"prompt": f"teach {i}", "chosen": label(i), "rejected": f"bad {i}"}, 220, label),
+        (lambda i: {"instruction": f"teach {i}", "input": "", "output": label(i)}, 220, label),
+        (lambda i: {"prompt": f"teach {i}", "completion": label(i), "label": i % 2 == 0}, 110, lambda i: label(2 * i)),
+        (
+            lambda i: {"conversations": [{"from": "human", "value": f"teach {i}"}, {"from": "gpt", "value": label(i)}]},
+            220,
+            label,
+        ),
+        (
+            lambda i: {
+                "messages": [{"role": "user", "content": f"teach {i}"}, {"role": "assistant", "content": label(i)}],
+                "label": i % 2 == 0,
+            },
+            110,
+            lambda i: label(2 * i),
+        ),
+        (
+            lambda i: {
+                "chosen": f"\n\nHuman: hi\n\nAssistant: hello\n\nHuman: teach {i}\n\nAssistant: {label(i)}",
+                "rejected": f"\n\nHuman: hi\n\nAssistant: hello\n\nHuman: teach {i}\n\nAssistant: bad",
+            },
+            220,
+            label,
+        ),
+    ],
+    ids=["preference", "alpaca", "kto", "sharegpt", "kto_chat", "hh-rlhf"],
+)
+def test_a_format_is_recognised_and_no_columns_are_written(folder, init, row, usable, expected):
+    furnish(folder, training=[row(i) for i in range(220)])
+    said = init()
+    assert f"{usable} usable" in said
+    assert "- format: " in said
+    assert 'training_set: "train.jsonl"' in (folder / "ftgate.yaml").read_text()
+    survey = look(folder, None, None, {})
+    assert [one.expected for one in survey.training.data] == [expected(i) for i in range(usable)]
+
+
+@pytest.mark.parametrize("column", ["team", None])
+def test_an_answer_is_never_a_rejected_or_boolean_column(folder, init, column):
+    extra = {} if column is None else {column: label}
+    training = [
+        {"text": f"teach {i}", "label": i % 2 == 0, "rejected": f"bad {i}", **{key: of(i) for key, of in extra.items()}}
+        for i in range(220)
+    ]
+    furnish(folder, training=training)
+    if column is None:
+        with pytest.raises(DataError, match=r"(?s)expected.*--expected COLUMN"):
+            init()
+        init(input="text", expected="label")
+    else:
+        init()
+    assert f'fields: {{input: "text", expected: "{column or "label"}"}}' in (folder / "ftgate.yaml").read_text()
+
+
+# --- the test and the ini file -------------------------------------------------------------------------------
+
+NATIVE = pytest.mark.skipif(pytest.version_tuple < (9,), reason="pytest 8 reads no native TOML")
 
 
 @pytest.mark.parametrize(
@@ -334,6 +397,9 @@ def test_hostile_columns_and_labels_do_no_harm(folder, init):
         ("pytest.ini", "", True),
         ("pyproject.toml", "[tool.pytest.ini_options]\n", True),
         ("pyproject.toml", "[tool.ruff]\n", False),
+        pytest.param("pyproject.toml", "[tool.pytest]\nminversion = '9.0'\n", True, marks=NATIVE),
+        pytest.param("pytest.toml", "", True, marks=NATIVE),
+        pytest.param(".pytest.toml", "[pytest]\n", True, marks=NATIVE),
         ("tox.ini", "[pytest]\n", True),
         ("setup.cfg", "[tool:pytest]\n", True),
         ("setup.cfg", "[metadata]\n", False),
@@ -361,8 +427,87 @@ def test_lines_that_the_ini_file_has_are_not_asked_for_again(folder, init):
     assert "required_plugins" not in said
 
 
-def test_its_lines_are_in_its_language(folder):
-    assert ini_lines()[-1] == "ftgate_required = all"
-    assert ini_lines("sub/ftgate.yaml", toml=True)[-1] == 'ftgate_config = "sub/ftgate.yaml"'
+@pytest.mark.parametrize(
+    ("name", "header", "has", "lines"),
+    [
+        ("tox.ini", "[pytest]", "addopts = -ra", ["addopts = -ra --strict-markers --strict-config"]),
+        (
+            "pyproject.toml",
+            "[tool.pytest.ini_options]",
+            'addopts = ["-ra", "--strict-markers"]\nrequired_plugins = "pytest>=8"',
+            [
+                'required_plugins = "pytest>=8 pytest-ftgate"',
+                'addopts = ["-ra", "--strict-markers", "--strict-config"]',
+                'ftgate_required = "all"',
+            ],
+        ),
+        pytest.param(
+            "pyproject.toml",
+            "[tool.pytest]",
+            'addopts = ["--strict-config"]',
+            ['required_plugins = ["pytest-ftgate"]', "strict_markers = true", 'ftgate_required = ["all"]'],
+            marks=NATIVE,
+        ),
+        pytest.param("pytest.toml", "[pytest]", 'strict = true\nftgate_required = ["finetune"]', [], marks=NATIVE),
+    ],
+)
+def test_lines_are_in_the_language_of_the_file(folder, init, name, header, has, lines):
+    """Put in place of what is there, they are what the file lacked."""
+    (folder / name).write_text(f"{header}\n{has}\n")
+    furnish(folder)
+    said = init(baseline="recorded:b.jsonl", candidate="recorded:c.jsonl")
+    printed = [line.strip() for line in said.partition("exists. Set these lines")[2].splitlines() if " = " in line]
+    assert [line for line in lines if line not in printed] == []
+    changed = {line.partition(" = ")[0] for line in printed}
+    kept = [line for line in has.splitlines() if line.partition(" = ")[0] not in changed]
+    (folder / name).write_text("\n".join([header, *kept, *printed, ""]))
+    assert ini_lines(find_ini(folder)) == []
+
+
+@NATIVE
+def test_pytest_takes_the_lines_of_native_toml(folder, init, pytester):
+    furnish(pytester.path)
+    (pytester.path / "pytest.toml").write_text("[pytest]\n")
+    said = init(directory=pytester.path, baseline="recorded:b.jsonl", candidate="recorded:c.jsonl")
+    lines = [line.strip() for line in said.partition("exists. Set these lines")[2].splitlines() if " = " in line]
+    (pytester.path / "pytest.toml").write_text("\n".join(["[pytest]", *lines, ""]))
+    pytester.runpytest_inprocess(*ALONE, "--collect-only", "-q").stdout.fnmatch_lines(["*test_fine_tune_is_worth_it"])
+
+
+def test_an_ini_file_that_cannot_be_read_is_an_error(folder, init):
+    furnish(folder)
     (folder / "tox.ini").write_bytes(b"[pytest]\xff")
-    assert ini_file(folder) != folder / "tox.ini"
+    with pytest.raises(ConfigError, match=r"tox\.ini"):
+        init()
+
+
+@pytest.mark.parametrize(
+    ("lines", "there", "path"),
+    [
+        ("testpaths = tests", "tests", "tests/test_finetune.py"),
+        ("testpaths = tests", None, "tests/test_finetune.py"),
+        ("testpaths = absent suite", "suite", "suite/test_finetune.py"),
+        ("testpaths = src/*/tests", "src/pkg/tests", "src/pkg/tests/test_finetune.py"),
+        ("testpaths = .", None, "test_finetune.py"),
+        ("testpaths = test_one.py", None, "test_finetune.py"),
+        ("python_files = check_*.py", None, "check_finetune.py"),
+        ("python_files = tests.py", None, "test_finetune.py"),
+        ("python_files = *_test.py\ntestpaths =\n    unit\n    tests", "tests", "tests/finetune_test.py"),
+    ],
+)
+def test_the_test_is_written_where_pytest_collects_it(folder, init, lines, there, path):
+    (folder / "pytest.ini").write_text(f"[pytest]\n{lines}\n")
+    (folder / "test_one.py").write_text("")
+    if there is not None:
+        (folder / there).mkdir(parents=True)
+    furnish(folder)
+    said = init()
+    assert (folder / path).is_file()
+    assert said.endswith(f"python -m pytest {path}")
+
+
+def test_a_folder_within_testpaths_gets_the_test(folder, init):
+    (folder / "pytest.ini").write_text("[pytest]\ntestpaths = tests\n")
+    furnish(folder / "tests/gates")
+    init(directory=Path("tests/gates"))
+    assert (folder / "tests/gates/test_finetune.py").is_file()

@@ -91,14 +91,19 @@ CHAT = {"messages": [USER, ANSWER]}
         ([CHAT, PLAIN], {}, ":2", ['"messages"', "input, expected"]),
         ([PLAIN, CHAT], {}, ":2", ['"input"', '"expected"']),
         ([PLAIN], {"format": "chat"}, ":1", ['"messages"']),
-        ([CHAT], {"format": "jsonl"}, ":1", ['"input"']),
+        ([CHAT], {"format": "plain"}, ":1", ['"input"']),
         # two sources in one row
         *(
             ([{**CHAT, key: "x"}], {"format": "chat"}, ":1", ['"messages"', f'"{key}"', "fields: {input: messages}"])
             for key in ("input", "expected")
         ),
         # names that the format does not have
-        ([CHAT], {"format": "chat", "fields": {"input": "messages", "expected": "x"}}, ": fields", ["input, expected"]),
+        (
+            [CHAT],
+            {"format": "chat", "fields": {"input": "messages", "expected": "x"}},
+            ": fields",
+            ["input, expected", "messages"],
+        ),
         (
             [{"messages": [USER], "label": "b"}],
             {"fields": {"expected": "label"}},

@@ -138,9 +138,9 @@ class TestFormat:
     @pytest.mark.parametrize(
         ("name", "options", "place", "words"),
         [
-            ("data.json", {}, "", ['".json"', ".ndjson", ".tsv", "jsonl, csv or chat"]),
+            ("data.xlsx", {}, "", ['".xlsx"', ".ndjson", ".tsv", "jsonl, json, csv", ".gz"]),
             ("data", {}, "", ["suffix"]),
-            ("data.jsonl", {"format": "josnl"}, ": format", ["jsonl, csv, chat", '"jsonl"']),
+            ("data.jsonl", {"format": "josnl"}, ": format", ["jsonl, json, csv", "openai_preference", '"jsonl"']),
         ],
     )
     def test_an_unknown_suffix_or_format(self, refused, name, options, place, words):

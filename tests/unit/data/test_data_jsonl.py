@@ -173,7 +173,7 @@ class TestFieldNames:
         [
             ({"question": "a", "label": "b"}, "{input: question, expected: label}"),
             ({"inputs": "a", "Expected": "b"}, "{input: inputs, expected: Expected}"),
-            ({"prompt": "a", "completion": "b"}, "{input: prompt, expected: completion}"),
+            ({"prompt": "a", "answer": "b"}, "{input: prompt, expected: answer}"),
             ({"foo": "a", "output": "b"}, "{expected: output}"),
             ({"foo": "a", "bar": "b"}, "{input: NAME}"),
             ({"input": "a", "answer text": "b"}, "{expected: NAME}"),

@@ -49,6 +49,18 @@ def test_the_function_gets_what_is_expected_and_the_answer_as_they_are(build):
     assert seen == [({"a": 1}, " x\n"), ("b", "y")]
 
 
+def test_a_metric_that_changes_what_it_is_given_changes_no_other_score(build):
+    def spoil(expected, answer):
+        expected["items"].clear()
+        expected["total"] = answer
+        return 1
+
+    rows = [{"items": [1, 2], "total": 3}]
+    spoiling = build("spoil", custom={"spoil": metric(low=0, high=1, greater_is_better=True)(spoil)})
+    assert spoiling.score(rows, [["x"], ["y"]]).value == 1
+    assert rows == [{"items": [1, 2], "total": 3}]
+
+
 @pytest.mark.parametrize(("greater_is_better", "worst"), [(True, -1), (False, 5)])
 def test_no_answer_has_the_worst_score(build, greater_is_better, worst):
     mine = returning(2, low=-1, high=5, greater_is_better=greater_is_better)

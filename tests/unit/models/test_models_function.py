@@ -3,14 +3,17 @@ import functools
 import os
 import sys
 import threading
+import types
 from dataclasses import replace
 
+import numpy as np
 import pytest
 
 from pytest_ftgate.data import Example
 from pytest_ftgate.errors import ConfigError, ModelError
 from pytest_ftgate.models import Completion, Surroundings, build_model, protocol
 from pytest_ftgate.models.price import price_of
+from pytest_ftgate.models.protocol import Question
 from pytest_ftgate.models.python import is_async
 
 MESSAGES = ({"role": "user", "content": "hello"},)
@@ -89,13 +92,13 @@ def test_all_sorts_of_callables(model, ask, function, answer, is_awaited):
 
 def test_messages_arrive_as_dicts_of_the_callables_own(model, ask):
     def spoil(messages):
-        answer = messages[0].pop("content")
+        (part,) = messages[0].pop("content")
         messages.clear()
-        return answer
+        return part.pop("text")
 
-    given = ({"role": "user", "content": "hello"},)
+    given = ({"role": "user", "content": [{"type": "text", "text": "hello"}]},)
     assert ask(model(spoil), given).text == "hello"
-    assert given == MESSAGES
+    assert given == ({"role": "user", "content": [{"type": "text", "text": "hello"}]},)
 
 
 def test_a_completion_is_taken_as_it_is_and_text_of_a_subclass_becomes_plain_text(model, ask):
@@ -330,7 +333,7 @@ def test_a_client_of_another_loop(failure, said):
 @pytest.mark.parametrize(
     ("answer", "word"),
     [
-        *((value, type(value).__name__) for value in (None, 1, b"x", ["x"], ("x", 1))),
+        *((value, type(value).__name__) for value in (None, b"x", ["x"], ("x", 1))),
         (Completion(None), "text"),
         (Completion("x", finish="length"), "cut_off"),
         (Completion("x", input_tokens=-1), "input_tokens"),
@@ -539,3 +542,68 @@ def test_a_model_may_give_the_keys_of_a_price(model):
     made.price = {"input_per_1k": 1}
     with pytest.raises(ConfigError, match="input_per_1k"):
         model(made)
+
+
+# --- labels and objects with predict --------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("answer", "text"),
+    [
+        (3, "3"),
+        (1.5, "1.5"),
+        (True, "true"),
+        (np.int64(3), "3"),
+        (np.float32(1.5), "1.5"),
+        (np.bool_(False), "false"),
+        (np.str_("a"), "a"),
+    ],
+)
+def test_a_label_is_compared_as_the_expected_output_is_written(model, ask, answer, text):
+    assert ask(model(lambda _: answer)).text == text
+
+
+@pytest.mark.parametrize("answer", [float("nan"), np.array([1, 2]), [1], None])
+def test_what_is_no_label_is_an_error(failure, answer):
+    assert "returned" in failure(lambda _: answer).what
+
+
+class Predictor:
+    """Like an estimator of scikit-learn."""
+
+    def __init__(self, answers):
+        self.asked, self.answers = [], answers
+
+    def predict(self, inputs):
+        self.asked.append(inputs)
+        return self.answers(inputs)
+
+
+def test_an_object_with_predict_is_called_with_lists(model, ask):
+    given = Predictor(lambda inputs: np.array([len(text) for text in inputs]))
+    conversation = ({"role": "system", "content": "s"}, {"role": "user", "content": "bb"})
+    questions = [Question("", Example(one, one, 1), 0) for one in ("a", conversation)]
+
+    async def call(made):
+        try:
+            return await made.complete_many(questions)
+        finally:
+            await made.aclose()
+
+    assert [answer.text for answer in asyncio.run(call(model(given)))] == ["1", "2"]
+    assert given.asked == [["a", "bb"]]
+    assert model(given).batch_size > 1
+    assert ask(model(given), "ccc").text == "3"
+
+
+def test_predictions_that_are_no_labels(failure):
+    assert "type list" in failure(Predictor(lambda inputs: np.ones((len(inputs), 2)))).what
+
+
+@pytest.mark.parametrize("batch_size", [None, 1, 2])
+def test_an_object_with_predict_may_be_named(build, ask, monkeypatch, batch_size):
+    monkeypatch.setitem(
+        sys.modules, "classifiers", types.SimpleNamespace(pipe=Predictor(lambda inputs: ["x"] * len(inputs)))
+    )
+    options = {} if batch_size is None else {"batch_size": batch_size}
+    assert ask(build("python", target="classifiers:pipe", **options)).text == "x"

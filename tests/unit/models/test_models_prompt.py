@@ -71,8 +71,8 @@ def test_system_file_that_cannot_be_used(tmp_path, spec, content, word):
         ("{lang}: {input}", "de: hi"),
         ("{n} {flag} {tags} {nothing} {input}", '1 true ["a"] null hi'),
         (
-            "{input} {unknown} {expected} {id} {0} {} {{input}} {input!r}",
-            "hi {unknown} {expected} {id} {0} {} {hi} {input!r}",
+            '{input} {"label": 1} {a, b} {0} {} {{input}} {input!r}',
+            'hi {"label": 1} {a, b} {0} {} {hi} {input!r}',
         ),
         ('{"text": "{input}"}', '{"text": "hi"}'),
         ("%s {lang}", "%s de"),
@@ -101,10 +101,11 @@ def test_template_stands_for_the_users_last_message():
     [
         ("{input}", ({"role": "user", "content": [{"type": "text", "text": "hi"}]},), ["'e1'"]),
         ("{input}", ({"role": "assistant", "content": "hi"},), ["'e1'"]),
-        # the same text would be sent for every example
-        ("Q: {inputs}", "hi", ["lang, input", "{input}?"]),
-        ("{langs}", "hi", ["lang, input", "{lang}?"]),
-        ("fixed", "hi", ["lang, input", "{input}?"]),
+        ("Q: {inputs}", "hi", ["{inputs}", "lang, input", "{input}?"]),
+        ("{langs} {input}", "hi", ["{langs}", "lang, input", "{lang}?"]),
+        ("{{ input }}", "hi", ["{ input }", "{input}?"]),
+        ("{input} {expected} {lang}", "hi", ["{expected}", "system"]),
+        ("fixed", "hi", ["lang, input", "{input}"]),  # the same text would be sent for every example
     ],
 )
 def test_template_that_cannot_be_applied(template, given, words):

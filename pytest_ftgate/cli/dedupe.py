@@ -1,0 +1,127 @@
+"""Write copies of the data files without repeated rows and without the training rows that leak the test set."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import os
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from pytest_ftgate.checks.training_set import TrainingAudit
+from pytest_ftgate.checks.training_set.exact import count_exact, outputs_of
+from pytest_ftgate.data import DataSet, normalized_input
+from pytest_ftgate.data.arrow import is_saved, read_arrow, read_parquet, read_saved
+from pytest_ftgate.data.cells import Table, json_row
+from pytest_ftgate.data.columns import Forms
+from pytest_ftgate.data.csvfile import DELIMITERS, read_cells
+from pytest_ftgate.data.faults import without_faults
+from pytest_ftgate.data.formats import LeftOut
+from pytest_ftgate.data.jsonl import read_array, read_objects
+from pytest_ftgate.data.lines import open_lines, suffix_of
+from pytest_ftgate.data.row import example_from_row
+from pytest_ftgate.errors import ConfigError, Where, shown_path
+from pytest_ftgate.text import plural
+
+
+@dataclass(frozen=True)
+class Cleaned:
+    """A copy of a data file without some of its rows.
+
+    Attributes:
+        path: of the copy.
+        data: what is left.
+        removed: how many rows were taken out, by the reason.
+        parts: the text of the copy.
+    """
+
+    path: Path
+    data: DataSet
+    removed: Mapping[str, int]
+    parts: tuple[str, ...]
+
+    def __str__(self) -> str:
+        return ", ".join(plural(count, reason) for reason, count in self.removed.items() if count)
+
+
+def clean_training(
+    path: Path, fields: Mapping[str, str], data: DataSet, test: DataSet, audit: TrainingAudit
+) -> Cleaned:
+    """Take out repeats with the same output, near duplicates of earlier rows, and rows that are in the test set.
+
+    A repeat with another output stays: which of the two is right is for a person to decide.
+    """
+    exact = count_exact(data, test, outputs_of(data))
+    leaks = {row for _, row in (*audit.leaked_rows, *audit.leaked_near_rows)}
+    repeats = {row for row, _ in exact.repeats} - {row for row, _ in exact.conflicts} - leaks
+    near = {row for row, _ in audit.near_rows} - leaks - repeats
+    removed = {"exact duplicate": len(repeats), "near duplicate": len(near), "leaked row": len(leaks)}
+    return _cleaned(path, fields, data, leaks | repeats | near, removed)
+
+
+def clean_test(path: Path, fields: Mapping[str, str], data: DataSet) -> Cleaned:
+    """Take out rows with the input and the output of an earlier row."""
+    first: dict[str, int] = {}
+    outputs = outputs_of(data)
+    pairs = [(row, first.setdefault(normalized_input(one.input), row)) for row, one in enumerate(data)]
+    repeats = {row for row, other in pairs if row != other and outputs[row] == outputs[other]}
+    return _cleaned(path, fields, data, repeats, {"exact duplicate": len(repeats)})
+
+
+def _cleaned(
+    path: Path, fields: Mapping[str, str], data: DataSet, rows: Collection[int], removed: Mapping[str, int]
+) -> Cleaned:
+    if not rows:
+        return Cleaned(path, data, {}, ())
+    suffix = suffix_of(path)
+    kept = replace(data, examples=tuple(one for row, one in enumerate(data) if row not in rows))
+    stem = path.name[: -len("".join(path.suffixes[-2:] if path.suffix == ".gz" else path.suffixes[-1:])) or None]
+    copy = path.with_name(f"{stem}.deduped{suffix if suffix in ('.json', *DELIMITERS) else '.jsonl'}")
+    if os.path.lexists(copy):
+        cure = "Move or delete it, or leave out --dedupe to use the original."
+        raise ConfigError("the file exists, and nothing was written", where=Where(shown_path(copy)), cure=cure)
+    left, forms, number = [], Forms(fields), 0
+    for text, row in _raw_rows(path, suffix):
+        found = example_from_row(row, forms.columns(row), Where(data.path))
+        number += not isinstance(found, LeftOut)  # a row without an output to learn is no example, and is kept
+        if isinstance(found, LeftOut) or number - 1 not in rows:
+            left.append((text, row))
+    if not left:
+        raise ConfigError("no row would be left without its duplicates and leaks", where=Where(shown_path(path)))
+    return Cleaned(copy, kept, removed, tuple(_written(left, suffix)))
+
+
+def _raw_rows(path: Path, suffix: str) -> Iterator[tuple[str, Mapping[str, Any]]]:
+    """Yield the text of each row, empty where it has no line of its own, and its values."""
+    if is_saved(path):
+        yield from _of_table(read_saved(path)[0])
+        return
+    with open_lines(path) as lines:
+        if suffix in (".parquet", ".arrow"):
+            yield from _of_table(read_parquet(lines) if suffix == ".parquet" else read_arrow(lines))
+        elif suffix in DELIMITERS:
+            yield from (("", row) for _, row in without_faults(read_cells(lines, delimiter=DELIMITERS[suffix])))
+        elif suffix == ".json":
+            yield from (("", row) for _, row in without_faults(read_array(lines)))
+        else:
+            yield from ((lines.text, row) for _, row in without_faults(read_objects(lines)))
+
+
+def _of_table(table: Table) -> Iterator[tuple[str, Mapping[str, Any]]]:
+    yield from (("", json_row(row, table)[0]) for row in table.rows)
+
+
+def _written(rows: Sequence[tuple[str, Mapping[str, Any]]], suffix: str) -> Iterator[str]:
+    if suffix in DELIMITERS:
+        cells = io.StringIO()
+        writer = csv.DictWriter(cells, list(rows[0][1]), delimiter=DELIMITERS[suffix], lineterminator="\n")
+        writer.writeheader()
+        writer.writerows(row for _, row in rows)
+        yield cells.getvalue()
+    elif suffix == ".json":
+        yield json.dumps([row for _, row in rows], ensure_ascii=False, indent=1) + "\n"
+    else:
+        yield from ((line.rstrip("\r\n") or json.dumps(row, ensure_ascii=False)) + "\n" for line, row in rows)

@@ -1,0 +1,549 @@
+"""The formats of rows that are recognised by their keys. A format is one entry of ``FORMATS``."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from itertools import islice
+from typing import Any, NamedTuple
+
+from pytest_ftgate.data.example import Input, canonical_json
+from pytest_ftgate.data.messages import check_role, checked_calls, checked_messages, split_conversation
+from pytest_ftgate.data.strict_json import parse_json
+from pytest_ftgate.errors import DataError, Where
+from pytest_ftgate.text import kind_of, listed
+
+Row = Mapping[str, Any]
+Names = Mapping[str, str]
+"""The column of a row for each key of its format."""
+
+
+class Parts(NamedTuple):
+    """What a row holds: the input, the expected output, and the tools that the model may call, if any."""
+
+    input: Any
+    expected: Any
+    tools: Any = None
+
+
+class LeftOut(NamedTuple):
+    """Say why a row is no example, although nothing is wrong with it: it holds no output to learn."""
+
+    why: str
+
+
+@dataclass(frozen=True)
+class Format:
+    """One format of rows.
+
+    Attributes:
+        name: as ``format:`` takes it.
+        title: as reports call it.
+        by: whose format it is.
+        keys: that every row has.
+        read: returns the parts of a row, or why it is left out. Raises :class:`DataError` without file and line.
+        uses: further keys that it reads.
+        covers: formats whose keys such rows may have too.
+        when: what the values must be, besides the keys.
+    """
+
+    name: str
+    title: str
+    by: str
+    keys: tuple[str, ...]
+    read: Callable[[Row, Names], Parts | LeftOut]
+    uses: frozenset[str] = frozenset()
+    covers: frozenset[str] = frozenset()
+    when: Callable[[Row], bool] = field(default=lambda _: True)
+
+    def fits(self, row: Row) -> bool:
+        """Return whether the row has the keys of this format."""
+        return all(key in row for key in self.keys) and self.when(row)
+
+
+def recognise(rows: Iterable[Row]) -> Format | None:
+    """Return the format that all rows have, or None. Up to 100 rows are looked at."""
+    found = {format_of(row) for row in islice(rows, 100)}
+    return found.pop() if len(found) == 1 else None
+
+
+def format_of(row: Row) -> Format | None:
+    """Return the format of a row; None if it has the keys of none.
+
+    Raises:
+        DataError: it has the keys of several.
+    """
+    fitting = [one for one in FORMATS.values() if one.fits(row)]
+    if len(fitting) < 2:
+        return fitting[0] if fitting else None
+    covered = frozenset[str]().union(*(one.covers for one in fitting))
+    left = [one for one in fitting if one.name not in covered]
+    if len(left) == 1:
+        return left[0]
+    raise DataError(
+        f"the row has the keys of several formats: {listed(one.name for one in left)}",
+        evidence=f"found: {listed(row)}",
+        cure=f"name one of them, for example format: {left[0].name}",
+    )
+
+
+# --- values --------------------------------------------------------------------------------------------------------
+
+
+def _text(row: Row, key: str, default: str | None = None) -> str:
+    value = row.get(key)
+    if value is None and default is not None:
+        return default
+    if not isinstance(value, str):
+        raise DataError(f"must be text, got {kind_of(value)}", where=Where(key=key))
+    return value
+
+
+def _list(row: Row, key: str) -> Any:
+    """Return a list, which may be written as JSON text, as in a cell of a table."""
+    value = row.get(key)
+    if isinstance(value, str) and value.lstrip().startswith("["):
+        try:
+            return parse_json(value)
+        except (ValueError, RecursionError):
+            return value
+    return value
+
+
+def _object(value: Any, key: str) -> Row:
+    if not isinstance(value, Mapping):
+        raise DataError(f"must be an object, got {kind_of(value)}", where=Where(key=key))
+    return value
+
+
+def _is_true(value: Any) -> bool | None:
+    """Return the truth value that a cell holds; None if it holds another value."""
+    if isinstance(value, str):
+        return {"true": True, "false": False}.get(value.strip().lower())
+    return bool(value) if isinstance(value, int) and value in (0, 1) else None
+
+
+def _spoken(row: Row, key: str) -> Any:
+    """Return messages, which may be written as JSON text; any other value of the key as it is."""
+    value = _list(row, key)
+    return value if isinstance(value, list) and _is_message(next(iter(value), None)) else row[key]
+
+
+def _is_message(value: Any) -> bool:
+    return isinstance(value, Mapping) and ("role" in value or "from" in value)
+
+
+def _asked(row: Row, key: str) -> Input:
+    prompt = _spoken(row, key)
+    if isinstance(prompt, str):
+        return prompt
+    return checked_messages(_turns(prompt, key, _SHAREGPT) if _is_sharegpt(prompt) else prompt, key)
+
+
+_ASKING = ("system", "developer", "user")
+
+
+def _answered(asked: Input | None, row: Row, key: str) -> Parts | LeftOut:
+    """Return the parts of a prompt and its answer: a value, or messages that go on from the prompt."""
+    answer = [row[key]] if _is_message(row[key]) else _spoken(row, key)
+    called = isinstance(answer, list) and answer and isinstance(answer[0], Mapping) and "name" in answer[0]
+    if not isinstance(answer, list) or (called and not _is_message(answer[0])):
+        if asked is None:
+            raise DataError(f"must be a list of messages, got {kind_of(answer)}", where=Where(key=key))
+        return Parts(asked, answer)
+    turns = _turns(answer, key, _SHAREGPT) if _is_sharegpt(answer) else answer
+    before = [{"role": "user", "content": asked}] if isinstance(asked, str) else list(asked or ())
+    if turns and isinstance(turns[0], Mapping) and turns[0].get("role") in _ASKING:  # the whole conversation again
+        before = []
+    return _split([*before, *turns], key)
+
+
+def _split(messages: Any, key: str, tools: Any = None) -> Parts | LeftOut:
+    found = split_conversation(messages, key)
+    return LeftOut("no turn of the assistant has a weight above 0") if found is None else Parts(*found, tools)
+
+
+# --- conversations in the words of others --------------------------------------------------------------------------
+
+
+class _Words(NamedTuple):
+    """The keys of a turn, and what its roles are called."""
+
+    role: tuple[str, ...]
+    content: tuple[str, ...]
+    roles: Mapping[str, str]
+
+
+_SHAREGPT = _Words(
+    ("from", "role"),
+    ("value", "content"),
+    {
+        "human": "user",
+        "gpt": "assistant",
+        "chatgpt": "assistant",
+        "bot": "assistant",
+        "model": "assistant",
+        "function_call": "function_call",
+        "observation": "tool",
+        "tool_response": "tool",
+    },
+)
+_GEMINI = _Words(("role",), ("parts",), {"model": "assistant", "function": "user"})
+_BEDROCK = _Words(("role",), ("content",), {})
+
+
+def _is_sharegpt(value: Any) -> bool:
+    return isinstance(value, list) and bool(value) and isinstance(value[0], Mapping) and "from" in value[0]
+
+
+def _turns(value: Any, key: str, words: _Words) -> list[dict[str, Any]]:
+    """Return the messages that these turns are; their roles and contents are checked by who uses them."""
+    if not isinstance(value, list):
+        raise DataError(f"must be a list of turns, got {kind_of(value)}", where=Where(key=key))
+    messages: list[dict[str, Any]] = []
+    for number, turn in enumerate(value):
+        place = f"{key}[{number}]"
+        turn = _object(turn, place)
+        role = next((turn[name] for name in words.role if name in turn), None)
+        content = next((turn[name] for name in words.content if turn.get(name) is not None), None)
+        if role is None and words is _GEMINI:
+            role = "user"  # the API's default
+        if not isinstance(role, str) or content is None:
+            absent = words.role if not isinstance(role, str) else words.content
+            found, cure = f"found: {listed(turn)}", f"a turn has {words.role[0]} and {words.content[0]}"
+            raise DataError(f'a turn has no "{absent[0]}"', where=Where(key=place), evidence=found, cure=cure)
+        role = words.roles.get(role, role)
+        if role != "function_call":
+            check_role(role, f"{place}.{next((name for name in words.role if name in turn), words.role[0])}")
+        weight = {"weight": turn["weight"]} if turn.get("weight") is not None else {}
+        messages += [{**message, **weight} for message in _said(role, content, place, messages)]
+    return messages
+
+
+def _said(role: str, content: Any, place: str, before: Sequence[Row]) -> list[dict[str, Any]]:
+    """Return the messages that one turn is: its results of tools, and what is said."""
+    if role == "function_call":
+        return [_calling(checked_calls(_parsed(content), place), len(before))]
+    if role == "tool":
+        return [_result(content, before)]
+    if not isinstance(content, list):
+        return [{"role": role, "content": content}]
+    calls, results, said = [], [], []
+    for part in content:
+        part = _object(part, place)
+        if call := part.get("functionCall") or part.get("toolUse"):
+            call = _object(call, place)
+            calls.append({"name": call.get("name"), "arguments": call.get("args", call.get("input"))})
+        elif result := part.get("functionResponse") or part.get("toolResult"):
+            result = _object(result, place)
+            results.append(_result(result.get("response", result.get("content")), before))
+        else:
+            said.append(part)
+    if calls:
+        return [_calling(checked_calls(calls, place), len(before))]
+    texts = [part["text"] for part in said if isinstance(part.get("text"), str)]
+    if len(texts) == len(said):
+        return [*results, *([{"role": role, "content": "".join(texts)}] if said or not results else [])]
+    typed = [part if "type" in part else {"type": next(iter(part), ""), **part} for part in said]
+    return [*results, {"role": role, "content": typed}]
+
+
+def _parsed(value: Any) -> Any:
+    try:
+        return parse_json(value) if isinstance(value, str) else value
+    except (ValueError, RecursionError):
+        return value
+
+
+def _calling(calls: Sequence[Row], number: int) -> dict[str, Any]:
+    """Return the message in which the assistant makes these calls, with ids as the OpenAI API asks for."""
+    made = [
+        {
+            "id": f"call_{number}_{index}",
+            "type": "function",
+            "function": {"name": call["name"], "arguments": canonical_json(call["arguments"])},
+        }
+        for index, call in enumerate(calls)
+    ]
+    return {"role": "assistant", "content": None, "tool_calls": made}
+
+
+def _result(content: Any, before: Sequence[Row]) -> dict[str, Any]:
+    called = next((one["tool_calls"] for one in reversed(before) if "tool_calls" in one), None)
+    text = content if isinstance(content, str) else canonical_json(content)
+    return {"role": "tool", "content": text, **({"tool_call_id": called[0]["id"]} if called else {})}
+
+
+def _instructed(messages: list[dict[str, Any]], system: Any, key: str) -> list[dict[str, Any]]:
+    """Return the messages behind the instruction that a row gives beside them: text, or a list of parts."""
+    if isinstance(system, Mapping):
+        system = system.get("parts")
+    if not system:
+        return messages
+    if isinstance(system, list):
+        return [*_said("system", system, key, ()), *messages]
+    return [{"role": "system", "content": _text({key: system}, key)}, *messages]
+
+
+def _tools(value: Any) -> Any:
+    """Return tools in the shape of the OpenAI API, from JSON text, or the shapes of Gemini and Bedrock."""
+    value = _parsed(value)
+    tools: list[Any] = []
+    for one in value if isinstance(value, list) else [value] if value else []:
+        if not isinstance(one, Mapping):
+            return value
+        specs = one.get("functionDeclarations") or one.get("function_declarations") or [one.get("toolSpec", one)]
+        if not (isinstance(specs, list) and all(isinstance(spec, Mapping) for spec in specs)):
+            return value
+        tools += [one if spec is one and "function" in one else _function(spec) for spec in specs]
+    return tools or None
+
+
+def _function(spec: Row) -> dict[str, Any]:
+    schema = spec.get("inputSchema")
+    renamed = {"parameters": schema.get("json", schema)} if isinstance(schema, Mapping) else {}
+    return {
+        "type": "function",
+        "function": {**{key: value for key, value in spec.items() if key != "inputSchema"}, **renamed},
+    }
+
+
+# --- the formats ---------------------------------------------------------------------------------------------------
+
+
+def _plain(row: Row, column: Names) -> Parts:
+    return Parts(row[column["input"]], row.get(column["expected"]))
+
+
+def _chat(row: Row, column: Names) -> Parts | LeftOut:
+    key = column["messages"]
+    if "input" in row or "expected" in row:
+        raise DataError(
+            f'the row has both "messages" and "{"input" if "input" in row else "expected"}"',
+            evidence=f"found: {listed(row)}",
+            cure="remove one of them, or use the messages as input: fields: {input: messages}",
+        )
+    messages, tools = _list(row, key), row.get("tools")
+    if _is_sharegpt(messages):
+        messages = _turns(messages, key, _SHAREGPT)
+    return _split(messages, key, _tools(tools) if isinstance(tools, str) else None)
+
+
+def _anthropic(row: Row, column: Names) -> Parts | LeftOut:
+    key, system = column["messages"], {"role": "system", "content": row[column["system"]]}
+    return _split([system, *checked_messages(_list(row, key), key)], key)
+
+
+def _sharegpt(row: Row, column: Names) -> Parts | LeftOut:
+    key = column["conversations"]
+    if _is_true(row.get("kto_tag")) is False:
+        return LeftOut("kto_tag is false")
+    return _split(
+        _instructed(_turns(_list(row, key), key, _SHAREGPT), row.get("system"), "system"), key, _tools(row.get("tools"))
+    )
+
+
+def _gemini(row: Row, column: Names) -> Parts | LeftOut:
+    key = column["contents"]
+    system = row.get("systemInstruction", row.get("system_instruction"))
+    contents, choices = _list(row, key), row.get("completions")
+    turns = [*_turns([contents] if isinstance(contents, Mapping) else contents, key, _GEMINI)]
+    if isinstance(choices, list) and choices:  # preference tuning
+        scored = [(_object(one, "completions").get("score"), one.get("completion")) for one in choices]
+        turns += _turns([max(scored, key=lambda one: one[0] == 1)[1]], "completions", _GEMINI)
+    return _split(_instructed(turns, system, "systemInstruction"), key, _tools(row.get("tools")))
+
+
+def _bedrock(row: Row, column: Names) -> Parts | LeftOut:
+    key, tools = column["messages"], row.get("toolConfig")
+    turns = _turns(_list(row, key), key, _BEDROCK)
+    return _split(
+        _instructed(turns, row.get("system"), "system"),
+        key,
+        _tools(_object(tools, "toolConfig").get("tools") if tools else None),
+    )
+
+
+def _instruction(row: Row, key: str) -> Input:
+    """Return what an Alpaca row asks: the instruction and the input on the next line, behind system and history."""
+    text = "\n".join(filter(None, (_text(row, key), _text(row, "input", ""))))
+    history, system = _list(row, "history") or [], _text(row, "system", "")
+    if not history and not system:
+        return text
+    if not isinstance(history, list) or not all(isinstance(pair, list) and len(pair) == 2 for pair in history):
+        raise DataError("must be a list of pairs of question and answer", where=Where(key="history"))
+    turns = [{"role": role, "content": one} for pair in history for role, one in zip(_PAIR, pair, strict=True)]
+    return checked_messages(_instructed([*turns, {"role": "user", "content": text}], system, "system"), "history")
+
+
+_PAIR = ("user", "assistant")
+
+
+def _alpaca(row: Row, column: Names) -> Parts | LeftOut:
+    if _is_true(row.get("kto_tag")) is False:
+        return LeftOut("kto_tag is false")
+    output = row[column["output"]]
+    if isinstance(output, list):
+        cure = "write the good answer as output, or both as chosen and rejected"
+        raise DataError("must be one output, got a list", where=Where(key=column["output"]), cure=cure)
+    return Parts(_instruction(row, column["instruction"]), output)
+
+
+def _prompt_completion(row: Row, column: Names) -> Parts | LeftOut:
+    return _answered(_asked(row, column["prompt"]), row, column["completion"])
+
+
+def _kto(row: Row, column: Names) -> Parts | LeftOut:
+    good = _is_true(row[column["label"]])
+    if good is None:
+        found = f"must be true or false, got {kind_of(row[column['label']])}"
+        raise DataError(found, where=Where(key=column["label"]))
+    return _prompt_completion(row, column) if good else LeftOut("label is false")
+
+
+def _preference(row: Row, column: Names) -> Parts | LeftOut:
+    key = column["chosen"]
+    before: Input | None = None
+    question = next((name for name in ("prompt", "question") if row.get(name) is not None), None)
+    if question is not None:
+        before = _asked(row, question)
+        if isinstance(before, str) and _text(row, "system", ""):
+            before = tuple(_instructed([{"role": "user", "content": before}], row["system"], "system"))
+    elif "instruction" in row:
+        before = _instruction(row, "instruction")
+    elif (turns := next((name for name in ("conversations", "messages") if name in row), None)) is not None:
+        before = _asked(row, turns)
+    chosen = _spoken(row, key)
+    if before is None and isinstance(chosen, str):
+        if transcript := _transcript(chosen):
+            return _split(transcript, key)
+        raise DataError(
+            'the row has no "prompt"',
+            evidence=f"found: {listed(row)}",
+            cure="name its column: fields: {input: NAME, expected: chosen}",
+        )
+    return _answered(before, row, key)
+
+
+_SPEAKERS = {"Human": "user", "Assistant": "assistant"}
+_SPEAKS = re.compile(rf"(?:\A|\n\n)({'|'.join(_SPEAKERS)}):")
+
+
+def _transcript(text: str) -> list[dict[str, str]]:
+    """Return the messages of a transcript as Anthropic's hh-rlhf has them; empty if it is none."""
+    before, *turns = _SPEAKS.split(text)
+    said = [
+        {"role": _SPEAKERS[name], "content": one.strip()} for name, one in zip(turns[::2], turns[1::2], strict=True)
+    ]
+    return [] if before.strip() else said
+
+
+def _openai_preference(row: Row, column: Names) -> Parts | LeftOut:
+    given, key = _object(row[column["input"]], column["input"]), column["preferred_output"]
+    asked = checked_messages(given.get("messages"), f"{column['input']}.messages")
+    found = _answered(asked, row, key)
+    return found if isinstance(found, LeftOut) else found._replace(tools=given.get("tools") or None)
+
+
+def _kto_chat(row: Row, column: Names) -> Parts | LeftOut:
+    return _chat(row, column) if row[column["label"]] else LeftOut("label is false")
+
+
+def _is_kto(row: Row) -> bool:
+    return _is_true(row["label"]) is not None
+
+
+_ALL = (
+    Format(
+        "plain",
+        "input/expected",
+        "",
+        ("input", "expected"),
+        _plain,
+        covers=frozenset({"sharegpt", "gemini", "bedrock", "alpaca", "prompt_completion", "kto", "preference"}),
+    ),
+    Format("chat", "chat", "OpenAI", ("messages",), _chat, when=lambda row: "input" not in row),
+    Format(
+        "anthropic",
+        "chat with system",
+        "Bedrock for Anthropic",
+        ("system", "messages"),
+        _anthropic,
+        covers=frozenset({"chat"}),
+        when=lambda row: row.keys() <= {"system", "messages", "id", "group"} and isinstance(row["system"], str),
+    ),
+    Format(
+        "bedrock",
+        "conversation",
+        "Bedrock",
+        ("schemaVersion", "messages"),
+        _bedrock,
+        frozenset({"system", "toolConfig"}),
+        frozenset({"chat", "anthropic"}),
+    ),
+    Format(
+        "sharegpt",
+        "conversations",
+        "ShareGPT",
+        ("conversations",),
+        _sharegpt,
+        frozenset({"system", "tools", "kto_tag"}),
+    ),
+    Format(
+        "gemini",
+        "contents",
+        "Gemini",
+        ("contents",),
+        _gemini,
+        frozenset({"systemInstruction", "system_instruction", "tools", "completions"}),
+    ),
+    Format(
+        "alpaca",
+        "instruction",
+        "Alpaca",
+        ("instruction", "output"),
+        _alpaca,
+        frozenset({"input", "system", "history", "kto_tag"}),
+    ),
+    Format("prompt_completion", "prompt/completion", "TRL, Bedrock", ("prompt", "completion"), _prompt_completion),
+    Format(
+        "kto",
+        "KTO",
+        "TRL",
+        ("prompt", "completion", "label"),
+        _kto,
+        covers=frozenset({"prompt_completion"}),
+        when=_is_kto,
+    ),
+    Format(
+        "kto_chat",
+        "KTO chat",
+        "LLaMA-Factory",
+        ("messages", "label"),
+        _kto_chat,
+        covers=frozenset({"chat"}),
+        when=lambda row: isinstance(row["label"], bool),
+    ),
+    Format(
+        "preference",
+        "preference",
+        "TRL",
+        ("chosen", "rejected"),
+        _preference,
+        frozenset({"prompt", "question", "instruction", "input", "system", "history", "conversations", "messages"}),
+        frozenset({"chat", "sharegpt"}),
+    ),
+    Format(
+        "openai_preference",
+        "preference",
+        "OpenAI",
+        ("input", "preferred_output", "non_preferred_output"),
+        _openai_preference,
+        when=lambda row: isinstance(row["input"], Mapping),
+    ),
+)
+FORMATS: Mapping[str, Format] = {one.name: one for one in _ALL}
+"""All formats by name."""
+
+PLAIN = FORMATS["plain"]

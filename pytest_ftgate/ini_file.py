@@ -1,0 +1,100 @@
+"""Read the ini files of pytest: INI files, ``pyproject.toml`` and, from pytest 9, native TOML.
+
+Source: https://docs.pytest.org/en/stable/reference/customize.html (which file wins, and the tables that count).
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from importlib import import_module
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+from pytest_ftgate.errors import ConfigError, Where, shown_path
+
+_INI, _NATIVE, _OLD, _CFG = "[pytest]", "[tool.pytest]", "[tool.pytest.ini_options]", "[tool:pytest]"
+_ALWAYS = ("pytest.toml", ".pytest.toml", "pytest.ini", ".pytest.ini")
+_NAMES = (*_ALWAYS, "pyproject.toml", "tox.ini", "setup.cfg")
+"""The files that pytest looks for, in its order; the first ones count even if they are empty."""
+
+
+@dataclass(frozen=True, slots=True)
+class IniFile:
+    """An ini file of pytest.
+
+    Attributes:
+        path: of the file.
+        header: of the table that pytest reads; None: it reads nothing of this file.
+        native: the values are those of TOML, and not texts as in an INI file.
+        tables: the values of all tables by their headers, without tables within them.
+    """
+
+    path: Path
+    header: str | None
+    native: bool
+    tables: Mapping[str, Mapping[str, Any]]
+
+    @property
+    def values(self) -> Mapping[str, Any]:
+        """Return what pytest reads."""
+        return self.tables.get(self.header or "", {})
+
+    def where(self, key: str) -> Where:
+        """Return the line of a key."""
+        lines = self.path.read_text(encoding="utf-8", errors="replace").splitlines()
+        found = (number for number, line in enumerate(lines, 1) if line.lstrip(" \t'\"").startswith(key))
+        return Where(shown_path(self.path), line=next(found, None), key=key)
+
+
+def read_ini(path: Path) -> IniFile:
+    """Read a file that pytest takes as its ini file.
+
+    Raises:
+        ConfigError: the file cannot be read.
+    """
+    import iniconfig
+
+    tomllib = import_module("tomllib" if sys.version_info >= (3, 11) else "tomli")
+    try:
+        text = path.read_text(encoding="utf-8")
+        if path.suffix == ".toml":
+            tables = dict(_tables(tomllib.loads(text), ""))
+        else:
+            tables = {f"[{one.name}]": dict(one.items()) for one in iniconfig.IniConfig(path.name, data=text)}
+    except (OSError, UnicodeDecodeError, iniconfig.ParseError, tomllib.TOMLDecodeError) as error:
+        raise ConfigError(f"cannot be read: {error}", where=Where(shown_path(path))) from error
+    if path.suffix != ".toml":
+        header, native = _CFG if path.suffix == ".cfg" else _INI, False
+    elif path.name in _ALWAYS:
+        header, native = _INI, True
+    else:
+        native = bool(tables.get(_NATIVE)) or _OLD not in tables
+        header = (_NATIVE if tables.get(_NATIVE) or path.name == "pyproject.toml" else _INI) if native else _OLD
+    return IniFile(path, header if header in tables or path.name in _ALWAYS else None, native, tables)
+
+
+def _tables(table: Mapping[str, Any], name: str) -> Iterator[tuple[str, Mapping[str, Any]]]:
+    inner = {key: value for key, value in table.items() if isinstance(value, dict)}
+    if name:
+        yield f"[{name}]", {key: value for key, value in table.items() if key not in inner}
+    for key, value in inner.items():
+        yield from _tables(value, f"{name}.{key}".removeprefix("."))
+
+
+def reads_native() -> bool:
+    """Return whether this pytest reads native TOML."""
+    return int(version("pytest").partition(".")[0]) >= 9
+
+
+def find_ini(folder: Path) -> IniFile | None:
+    """Return the ini file that pytest will use: the nearest in this folder or above.
+
+    Raises:
+        ConfigError: a file that pytest reads on the way cannot be read.
+    """
+    paths = (place / name for place in (folder, *folder.parents) for name in _NAMES)
+    found = (read_ini(path) for path in paths if path.is_file())
+    return next((one for one in found if one.header is not None and (reads_native() or not one.native)), None)

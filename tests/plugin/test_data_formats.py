@@ -1,0 +1,84 @@
+"""Gates on data as it comes: what was recognised is said, and objects stand for files."""
+
+import pytest
+from gate_project import LABELS, block, check, label, stopped, write_jsonl, wrong
+
+
+def rows(n, prefix="training"):
+    return [(f"{prefix} question {i}", label(i)) for i in range(n)]
+
+
+def test_what_was_recognised_is_said_with_what_was_left_out(project):
+    pairs = [{"prompt": asked, "completion": answer, "label": True} for asked, answer in rows(200)]
+    bad = [{"prompt": asked, "completion": "BAD", "label": False} for asked, _ in rows(30)]
+    write_jsonl(project.path / "train.jsonl", [*pairs, *bad])
+    gate = project.judge()
+    assert (gate["verdict"], gate["training"]["usable"], gate["training"]["conflicts"]) == ("pass", 200, 0)
+    found = check(gate, "recognised")
+    assert (found["status"], found["observed"]) == ("note", 30)
+    assert "KTO JSONL (TRL), 200 rows (30 rows left out: label is false)" in found["message"]
+    assert [line for line in block(gate) if "recognised" in line]  # also where the gate is green
+
+
+def test_rows_in_our_own_words_need_no_note(project):
+    assert [one["name"] for one in project.judge()["checks"] if one["name"] == "recognised"] == []
+
+
+def test_a_rejected_answer_is_never_few_shot_or_an_output(project):
+    pairs = [{"prompt": asked, "chosen": answer, "rejected": "BAD"} for asked, answer in rows(200)]
+    write_jsonl(project.path / "train.jsonl", pairs)
+    gate = project.judge()
+    assert gate["verdict"] == "pass"
+    assert "BAD" not in str(gate)
+
+
+def test_a_format_may_be_named_and_a_wrong_name_is_an_error(project):
+    write_jsonl(project.path / "train.txt", [{"prompt": asked, "completion": answer} for asked, answer in rows(200)])
+    assert project.judge(training_set={"path": "train.txt", "format": "prompt_completion"})["verdict"] == "pass"
+    problem = stopped(project.judge(training_set={"path": "train.txt", "format": "dpo"}))
+    assert "openai_preference" in problem["message"] + str(problem["advice"])
+
+
+class Frame:
+    """What all tables of polars have, with names that are also keys of a data file."""
+
+    def __init__(self, rows):
+        self.rows = rows
+
+    def iter_rows(self, named):
+        return iter([dict(row) for row in self.rows])
+
+    def to_dicts(self):
+        return self.rows
+
+    def __iter__(self):
+        raise TypeError("the columns, not the rows")
+
+    def limit(self, n):
+        raise NotImplementedError
+
+    path = fields = limit
+
+
+class Classifier:
+    """What an estimator of scikit-learn has."""
+
+    def __init__(self, labels):
+        self.labels, self.calls = labels, 0
+
+    def predict(self, texts):
+        self.calls += 1
+        return [self.labels[text] for text in texts]
+
+
+@pytest.mark.parametrize("as_label", [str, LABELS.index, lambda one: one == LABELS[0]])
+def test_frames_and_an_object_with_predict(project, as_label):
+    tests = rows(90, "customer")
+    frame = Frame([{"input": asked, "expected": as_label(answer)} for asked, answer in tests])
+    training = Frame([{"prompt": asked, "completion": as_label(answer), "photo": b"x"} for asked, answer in rows(200)])
+    good = Classifier({asked: as_label(answer) for asked, answer in tests})
+    other = {asked: as_label(answer if i % 5 else wrong(i)) for i, (asked, answer) in enumerate(tests)}
+    gate = project.judge(test_set=frame, training_set=training, baseline=lambda asked: other[asked], candidate=good)
+    assert (gate["verdict"], gate["candidate"]["value"], gate["n"]) == ("pass", 1, 90)
+    assert good.calls == 1
+    assert "prompt/completion Frame" in check(gate, "recognised")["message"]

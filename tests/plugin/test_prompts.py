@@ -1,0 +1,160 @@
+"""The prompts of a gate before any call: templates that rows cannot fill, and a candidate not asked as in training."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+from endpoint_project import EndpointProject, N
+from gate_project import because, check, checks, label, mentions, read_jsonl, stopped, write_jsonl
+from loopback import LoopbackServer
+
+
+@pytest.fixture
+def http(tmp_path: Path, server: LoopbackServer) -> EndpointProject:
+    return EndpointProject(tmp_path, server)
+
+
+SYSTEM = "You route support messages. Answer with one label."
+TOOLS = [{"type": "function", "function": {"name": "route", "parameters": {"type": "object"}}}]
+WRAP = "### Message\n{}\n### Label:"
+
+
+# --- templates -----------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("keys", "place", "placeholder", "near"),
+    [
+        ({"template": "{lang}: {imput}"}, "test.jsonl:1", "{imput}", "{input}"),
+        ({"template": "{langg} {input}"}, "test.jsonl:1", "{langg}", "{lang}"),
+        ({"template": "{topic} {input}"}, "test.jsonl:8", "{topic}", "lang"),  # all but this row have it
+        ({"template": "{kind} {input}"}, "guard.jsonl:1", "{kind}", "lang"),
+        ({"template": "{lang} {input}", "few_shot": {"k": 3}}, "train.jsonl:", "{lang}", "input"),
+        ({"template": "{lang} {input}", "retrieval": {"k": 1}}, "train.jsonl:", "{lang}", "input"),
+    ],
+)
+@pytest.mark.parametrize("role", ["baseline", "candidate"])
+def test_a_placeholder_without_a_field_stops_the_gate(
+    http: EndpointProject, role: str, keys: dict[str, Any], place: str, placeholder: str, near: str
+) -> None:
+    http.test_set(N, lang="de", kind="k", topic="t")
+    rows = read_jsonl(http.path / "test.jsonl")
+    rows[7].pop("topic")
+    write_jsonl(http.path / "test.jsonl", rows)
+    http.test_set(N, "guard.jsonl", prefix="g", input="other question {}".format, lang="de", topic="t")
+    model = http.model("base" if role == "baseline" else "ft", **keys)
+    gate = http.judge(**{role: model, "guards": {"other": {"test_set": "guard.jsonl", "max_drop": 0.5}}})
+    mentions(stopped(gate), place, "template", placeholder, near)
+    assert not http.server.requests
+
+
+def test_braces_that_name_nothing_are_text(http: EndpointProject) -> None:
+    gate = http.judge(candidate=http.model("ft", template='{"label": "..."} {0} {input}'))
+    assert gate["verdict"] == "pass"
+    assert any(
+        body["messages"][-1]["content"].startswith('{"label": "..."} {0} customer') for body in http.server.bodies
+    )
+
+
+# --- asked as in training ------------------------------------------------------------------------------------
+
+
+def _train(
+    project: EndpointProject, *, system: Any = None, wrap: str = "{}", tools: Any = None, shots: int = 0
+) -> None:
+    """Write 200 conversations; ``system`` may be a text, or a function of the row's number."""
+    rows = []
+    for i in range(200):
+        said = system(i) if callable(system) else system
+        turns = [{"role": "system", "content": said}] if said else []
+        for shot in range(shots):
+            turns += [{"role": "user", "content": f"shot {i} {shot}"}, {"role": "assistant", "content": "refund"}]
+        turns.append({"role": "user", "content": wrap.format(f"training question {i}")})
+        turns.append({"role": "assistant", "content": label(i)})
+        rows.append({"messages": turns, **({"tools": tools} if tools else {})})
+    write_jsonl(project.path / "train.jsonl", rows)
+
+
+def _test(project: EndpointProject, *, wrap: str = "{}", **more: Any) -> None:
+    """Write the usual test examples as conversations."""
+    messages = [{"role": "user", "content": wrap}]
+    project.test_set(N, input=lambda i: [{**messages[0], "content": wrap.format(f"customer question {i}")}], **more)
+
+
+@pytest.mark.parametrize(
+    ("trained", "keys", "line", "shares"),
+    [
+        ({"system": SYSTEM}, {}, f'system: "{SYSTEM}"', (0, 1)),
+        ({"system": SYSTEM}, {"system": "Something else."}, f'system: "{SYSTEM}"', (1, 1)),
+        ({"system": lambda i: SYSTEM if i % 2 else None}, {"system": "Else."}, f'system: "{SYSTEM}"', (1, 0.5)),
+        ({"system": "word " * 200}, {}, "system_file: ", (0, 1)),
+        ({"system": lambda i: f"{SYSTEM} The customer is {i}."}, {}, "train.jsonl:1", (0, 1)),
+        ({}, {"system": SYSTEM}, "remove system", (1, 0)),
+        ({"wrap": WRAP}, {}, 'template: "### Message\\n{input}\\n### Label:"', (0, 1)),
+        ({"wrap": "Q: {}"}, {}, 'template: "Q: {input}"', (0, 1)),
+        ({}, {"template": "Classify this message: {input}"}, "remove template", (1, 0)),
+        ({"tools": TOOLS}, {}, "tools", (0, 1)),
+        ({}, {"few_shot": {"k": 2}}, "remove few_shot", (1, 0)),
+        ({}, {"retrieval": {"k": 2}}, "remove retrieval", (1, 0)),
+    ],
+)
+def test_a_candidate_that_is_not_asked_as_in_training(
+    http: EndpointProject, trained: dict[str, Any], keys: dict[str, Any], line: str, shares: tuple[float, float]
+) -> None:
+    _train(http, **trained)
+    gate = http.judge(candidate=http.model("ft", **keys))
+    found = check(gate, "prompt_mismatch")
+    assert (found["status"], found["observed"], found["required"]) == ("warning", *shares)
+    assert gate["verdict"] == "pass"
+    mentions(found, line, "test_gate.py:4" if found["source"] != "marker" else "marker")
+
+
+@pytest.mark.parametrize(
+    ("trained", "keys", "test"),
+    [
+        ({"system": SYSTEM}, {"system": SYSTEM}, {}),
+        ({"system": f" {SYSTEM}\n"}, {"system": SYSTEM}, {}),
+        ({"system": lambda i: SYSTEM if i % 2 else None}, {}, {}),
+        ({"system": lambda i: f"{SYSTEM} Version {i % 3}."}, {"system": f"{SYSTEM} Version 1."}, {}),
+        ({"system": lambda i: f"{SYSTEM} The customer is {i}."}, {"system": f"{SYSTEM} The customer is 999."}, {}),
+        ({"wrap": WRAP}, {"template": WRAP.replace("{}", "{input}")}, {}),
+        ({"wrap": WRAP}, {}, {"wrap": WRAP}),
+        ({"tools": TOOLS}, {}, {"tools": lambda _: TOOLS}),
+        ({"shots": 2}, {"few_shot": {"k": 2}}, {}),
+        ({}, {}, {}),
+    ],
+)
+def test_a_candidate_that_is_asked_as_in_training(
+    http: EndpointProject, trained: dict[str, Any], keys: dict[str, Any], test: dict[str, Any]
+) -> None:
+    _train(http, **trained)
+    _test(http, **test)
+    gate = http.judge(candidate=http.model("ft", **keys), baseline=http.model("base", system="Be terse."))
+    assert checks(gate, "prompt_mismatch") == []
+
+
+def test_rows_of_plain_text_do_not_say_how_they_were_asked(http: EndpointProject) -> None:
+    gate = http.judge(candidate=http.model("ft", system=SYSTEM, template="Q: {input}", few_shot={"k": 1}))
+    assert checks(gate, "prompt_mismatch") == []
+
+
+def test_the_mismatch_is_the_first_advice_of_a_red_gate(http: EndpointProject) -> None:
+    _train(http, system=SYSTEM)
+    gate = http.judge(margin=0.9)
+    assert gate["verdict"] == "fail"
+    assert gate["advice"][0]["action"] == "measure_again"
+    assert f'system: "{SYSTEM}"' in gate["advice"][0]["text"]
+    assert not [one for one in gate["advice"] if one["action"] == "stop"]
+
+
+@pytest.mark.parametrize("level", ["fail", "ignore"])
+def test_the_gate_decides_what_a_mismatch_means(http: EndpointProject, level: str) -> None:
+    _train(http, system=SYSTEM)
+    gate = http.judge(audit={"prompt_mismatch": level})
+    if level == "ignore":
+        assert (gate["verdict"], checks(gate, "prompt_mismatch")) == ("pass", [])
+        return
+    because(gate, "fail", "prompt_mismatch", SYSTEM)
+    assert not http.server.requests

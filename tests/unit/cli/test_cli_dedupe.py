@@ -1,0 +1,116 @@
+"""``init --dedupe``: copies of the data without duplicates and leaks."""
+
+import csv
+import gzip
+import json
+from pathlib import Path
+
+import pytest
+from gate_project import label, write_jsonl
+
+from pytest_ftgate.cli.init import Wishes, write_project
+from pytest_ftgate.cli.survey import look
+from pytest_ftgate.config import load_gate_file
+from pytest_ftgate.errors import ConfigError
+
+LONG = "where is the parcel that I ordered {} days ago, and when will it arrive at my door?"
+LOGIN = "Ann cannot log in to the shop since the update of yesterday evening, says her colleague"
+
+
+@pytest.fixture
+def folder(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def init(**wishes):
+    said = []
+    write_project(Wishes(Path(), dedupe=True, **wishes), said.append)
+    return " ".join(" ".join(said).split())
+
+
+def rows(n, prefix):
+    return [{"input": f"{prefix} question {i}", "expected": label(i)} for i in range(n)]
+
+
+def doubled():
+    """Return a test set with a repeat, and a training set with two exact and one near duplicate and two leaks."""
+    test = [*rows(59, "customer"), {"input": LONG.format("three"), "expected": label(0)}]
+    training = rows(220, "training")
+    more = [training[0], {**training[1], "input": "Training  question 1"}]
+    more += [{"input": LOGIN + end, "expected": "refund"} for end in ("", " today")]
+    more += [test[3], {"input": LONG.format("three") + " Thanks", "expected": label(0)}]
+    return [*test, test[0]], [*training, *more, {**training[2], "expected": "other"}]
+
+
+def as_jsonl(path, data):
+    return write_jsonl(path.with_suffix(".jsonl"), data)
+
+
+def as_json(path, data):
+    path = path.with_suffix(".json")
+    path.write_text(json.dumps(data))
+    return path
+
+
+def as_csv(path, data):
+    path = path.with_suffix(".csv")
+    with path.open("w", newline="", encoding="utf-8") as file:
+        writer = csv.DictWriter(file, ["input", "expected"])
+        writer.writeheader()
+        writer.writerows({**one, "input": one["input"].replace("question", "question,\n")} for one in data)
+    return path
+
+
+def as_gzip(path, data):
+    path = path.with_suffix(".jsonl.gz")
+    path.write_bytes(gzip.compress("".join(json.dumps(one) + "\n" for one in data).encode()))
+    return path
+
+
+@pytest.mark.parametrize("write", [as_jsonl, as_json, as_csv, as_gzip])
+def test_cleaned_copies_are_written_beside_the_originals(folder, write):
+    test, training = (write(folder / name, data) for name, data in zip(("test", "train"), doubled(), strict=True))
+    before = [path.read_bytes() for path in (test, training)]
+    said = init()
+    suffix = ".jsonl" if write is as_gzip else test.suffix
+    assert [path.read_bytes() for path in (test, training)] == before
+    assert f"1 exact duplicate: test.deduped{suffix} has the other 60 rows" in said
+    assert "2 exact duplicates, 1 near duplicate, 2 leaked rows" in said
+    assert f"train.deduped{suffix} has the other 222 rows" in said
+    assert f"train on train.deduped{suffix}" in said
+    keys = load_gate_file(folder / "ftgate.yaml").root.value["gates"]["finetune"]
+    assert (keys["test_set"], keys["training_set"]) == (f"test.deduped{suffix}", f"train.deduped{suffix}")
+    survey = look(folder, folder / keys["test_set"], folder / keys["training_set"], {})
+    assert (len(survey.test.data), survey.refused, survey.audit.rows) == (60, None, 222)
+    assert (survey.audit.duplicates, survey.audit.conflicts) == (1, 1)  # a contradiction is for a person
+    assert survey.audit.near_rows == survey.audit.leaked_rows == survey.audit.leaked_near_rows == ()
+
+
+def test_rows_without_an_output_to_learn_stay(folder):
+    as_jsonl(folder / "test", rows(60, "customer"))
+    training = [
+        {"prompt": f"training question {i // 2}", "completion": label(i), "label": i % 2 == 0} for i in range(440)
+    ]
+    as_jsonl(folder / "train", [*training, training[0], training[1]])
+    assert "train.deduped.jsonl has the other 220 rows" in init()
+    copied = [json.loads(line) for line in (folder / "train.deduped.jsonl").read_text().splitlines()]
+    assert copied == [*training, training[1]]
+
+
+def test_a_copy_is_never_written_over(folder):
+    for name, data in zip(("test", "train"), doubled(), strict=True):
+        as_jsonl(folder / name, data)
+    (folder / "train.deduped.jsonl").write_text("mine")
+    with pytest.raises(ConfigError, match=r"train\.deduped\.jsonl"):
+        init(force=True, test_set=Path("test.jsonl"), training_set=Path("train.jsonl"))
+    assert (folder / "train.deduped.jsonl").read_text() == "mine"
+    assert not (folder / "ftgate.yaml").exists()
+
+
+def test_without_duplicates_the_originals_stay(folder):
+    for name, prefix, n in (("test", "customer", 60), ("train", "training", 220)):
+        as_jsonl(folder / name, rows(n, prefix))
+    assert "removed: nothing" in init()
+    assert 'training_set: "train.jsonl"' in (folder / "ftgate.yaml").read_text()
+    assert not [*folder.glob("*deduped*")]

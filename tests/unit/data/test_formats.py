@@ -1,0 +1,352 @@
+"""Formats of rows that are recognised by their keys, and files that hold them in other ways than JSON Lines."""
+
+import contextlib
+import csv
+import gzip
+import hashlib
+import io
+import json
+from pathlib import Path
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from pytest_ftgate.data import examples_from, load_examples, recognise
+from pytest_ftgate.data.formats import FORMATS
+from pytest_ftgate.errors import DataError
+
+Q = {"role": "user", "content": "q"}
+A = {"role": "assistant", "content": "good"}
+BAD = {"role": "assistant", "content": "BAD"}
+SYSTEM = {"role": "system", "content": "s"}
+ALPACA = {"instruction": "i", "input": "q", "output": "good"}
+CALL = {"name": "f", "arguments": {"x": 1}}
+
+
+def turn(role, *parts):
+    return {"role": role, "parts": [{"text": part} if isinstance(part, str) else part for part in parts]}
+
+
+def said(role, text):
+    return {"role": role, "content": [{"text": text}]}
+
+
+# name, row, input, expected output
+ROWS = [
+    ("plain", {"input": "q", "expected": "good", "messages": [BAD]}, "q", "good"),
+    ("chat", {"messages": [Q, BAD, Q, A]}, (Q, BAD, Q), "good"),
+    ("chat", {"messages": [Q, {**BAD, "weight": 0}, Q, {**A, "weight": 1}]}, (Q, BAD, Q), "good"),
+    ("chat", {"messages": [Q, {**A, "weight": 1}, Q, {**BAD, "weight": 0}]}, (Q,), "good"),
+    ("chat", {"messages": json.dumps([Q, A])}, (Q,), "good"),
+    ("anthropic", {"system": "s", "messages": [Q, A]}, (SYSTEM, Q), "good"),
+    ("chat", {"system": "production", "lang": "en", "messages": [Q, A]}, (Q,), "good"),
+    ("prompt_completion", {"prompt": "q", "completion": "good"}, "q", "good"),
+    ("prompt_completion", {"prompt": "q", "completion": 3}, "q", 3),
+    ("prompt_completion", {"prompt": [SYSTEM, Q], "completion": [A]}, (SYSTEM, Q), "good"),
+    ("prompt_completion", {"prompt": "q", "completion": "good", "label": "x"}, "q", "good"),
+    ("prompt_completion", {"prompt": "[1, 2]", "completion": "[3]"}, "[1, 2]", "[3]"),
+    ("prompt_completion", {"prompt": json.dumps([Q]), "completion": json.dumps([A])}, (Q,), "good"),
+    ("prompt_completion", {"prompt": "q", "completion": [CALL]}, "q", [CALL]),
+    ("kto", {"prompt": "q", "completion": "good", "label": True}, "q", "good"),
+    ("kto", {"prompt": [Q], "completion": [A], "label": "True"}, (Q,), "good"),
+    ("alpaca", ALPACA, "i\nq", "good"),
+    ("alpaca", {"instruction": "q", "input": "", "output": "good"}, "q", "good"),
+    (
+        "alpaca",
+        {"instruction": "q", "output": "good", "system": "s", "history": [["q", "good"]]},
+        (SYSTEM, Q, A, Q),
+        "good",
+    ),
+    (
+        "sharegpt",
+        {"conversations": [{"from": "human", "value": "q"}, {"from": "gpt", "value": "good"}], "system": "s"},
+        (SYSTEM, Q),
+        "good",
+    ),
+    ("sharegpt", {"conversations": [SYSTEM, Q, A]}, (SYSTEM, Q), "good"),
+    ("preference", {"prompt": "q", "chosen": "good", "rejected": "BAD"}, "q", "good"),
+    ("preference", {"prompt": [Q], "chosen": [A], "rejected": [BAD]}, (Q,), "good"),
+    ("preference", {"chosen": [Q, A], "rejected": [Q, BAD]}, (Q,), "good"),
+    ("preference", {"prompt": "q", "chosen": [Q, A], "rejected": [Q, BAD], "messages": [Q, BAD]}, (Q,), "good"),
+    ("preference", {"question": "q", "system": "s", "chosen": "good", "rejected": "BAD"}, (SYSTEM, Q), "good"),
+    ("preference", {"instruction": "i", "input": "q", "chosen": "good", "rejected": "BAD"}, "i\nq", "good"),
+    (
+        "preference",
+        {
+            "conversations": [{"from": "human", "value": "q"}],
+            "chosen": {"from": "gpt", "value": "good"},
+            "rejected": {"from": "gpt", "value": "BAD"},
+        },
+        (Q,),
+        "good",
+    ),
+    (
+        "openai_preference",
+        {"input": {"messages": [Q], "tools": []}, "preferred_output": [A], "non_preferred_output": [BAD]},
+        (Q,),
+        "good",
+    ),
+    (
+        "gemini",
+        {"systemInstruction": turn("system", "s"), "contents": [turn("user", "q"), turn("model", "go", "od")]},
+        (SYSTEM, Q),
+        "good",
+    ),
+    (
+        "gemini",
+        {
+            "contents": [turn("user", "q")],
+            "completions": [
+                {"score": 0, "completion": turn("model", "BAD")},
+                {"score": 1, "completion": turn("model", "good")},
+            ],
+        },
+        (Q,),
+        "good",
+    ),
+    (
+        "gemini",
+        {"contents": [turn("user", "q"), turn("model", {"functionCall": {"name": "f", "args": {"x": 1}}})]},
+        (Q,),
+        [CALL],
+    ),
+    (
+        "bedrock",
+        {
+            "schemaVersion": "bedrock-conversation-2024",
+            "system": [{"text": "s"}],
+            "messages": [said("user", "q"), said("assistant", "good")],
+        },
+        (SYSTEM, Q),
+        "good",
+    ),
+    ("kto_chat", {"messages": [Q, A], "label": True}, (Q,), "good"),
+    (
+        "preference",
+        {"chosen": "\n\nHuman: q\n\nAssistant: good", "rejected": "\n\nHuman: q\n\nAssistant: BAD"},
+        (Q,),
+        "good",
+    ),
+]
+
+
+def lines(*rows):
+    return "".join(json.dumps(row) + "\n" for row in rows)
+
+
+@pytest.mark.parametrize(("name", "row", "asked", "expected"), ROWS)
+def test_a_row_is_recognised_by_its_keys(load, name, row, asked, expected):
+    data = load(lines({**row, "id": 7, "group": "g"}))
+    (example,) = data
+    assert (example.id, example.input, example.expected, example.group) == ("7", asked, expected, "g")
+    assert ("BAD" in repr(example)) == ("BAD" in repr((asked, row.get("messages")) if name == "plain" else asked))
+    assert recognise([row]) is FORMATS[name]
+    form = FORMATS[name]
+    assert data.recognised == (f"{form.title} JSONL ({form.by})" if form.by else "")
+    assert load(lines(row), "data.txt", format=name).examples == load(lines(row)).examples  # named as well
+    assert examples_from([row], origin="list").examples == load(lines(row)).examples
+
+
+def test_every_format_is_tried():
+    assert {name for name, *_ in ROWS} == FORMATS.keys()
+
+
+FUNCTION = {"name": "f", "description": "d", "parameters": {"type": "object"}}
+TOOLS = [{"type": "function", "function": FUNCTION}]
+
+
+@pytest.mark.parametrize(
+    "row",
+    [
+        {"messages": [Q, A], "tools": TOOLS},
+        {"messages": [Q, A], "tools": json.dumps(TOOLS)},
+        {"conversations": [Q, A], "tools": json.dumps([FUNCTION])},
+        {"input": {"messages": [Q], "tools": TOOLS}, "preferred_output": [A], "non_preferred_output": [BAD]},
+        {"contents": [turn("user", "q"), turn("model", "good")], "tools": [{"functionDeclarations": [FUNCTION]}]},
+        {
+            "schemaVersion": "bedrock-conversation-2024",
+            "messages": [said("user", "q"), said("assistant", "good")],
+            "toolConfig": {
+                "tools": [{"toolSpec": {"name": "f", "description": "d", "inputSchema": {"json": {"type": "object"}}}}]
+            },
+        },
+    ],
+)
+def test_tools_in_the_shape_of_the_openai_api(load, row):
+    assert load(lines(row)).examples[0].fields == {"tools": TOOLS}
+
+
+def test_calls_and_results_of_tools_in_a_conversation(load):
+    row = {
+        "conversations": [
+            {"from": "human", "value": "q"},
+            {"from": "function_call", "value": json.dumps(CALL)},
+            {"from": "observation", "value": "7"},
+            {"from": "gpt", "value": "good"},
+        ]
+    }
+    asked, call, result = load(lines(row)).examples[0].input
+    assert (asked, call["tool_calls"][0]["function"]) == (Q, {"name": "f", "arguments": '{"x":1}'})
+    assert result == {"role": "tool", "content": "7", "tool_call_id": call["tool_calls"][0]["id"]}
+
+
+# --- rows that hold no output to learn -----------------------------------------------------------------------------
+
+KTO = [{"prompt": "q", "completion": "good", "label": True}, {"prompt": "r", "completion": "BAD", "label": False}]
+
+
+@pytest.mark.parametrize(
+    ("rows", "why"),
+    [
+        (KTO, "label is false"),
+        ([ALPACA, {**ALPACA, "output": "BAD", "kto_tag": False}], "kto_tag is false"),
+        ([{"messages": [Q, A]}, {"messages": [Q, {**BAD, "weight": 0}]}], "weight"),
+    ],
+)
+def test_they_are_left_out_and_counted(load, refused, rows, why):
+    good, bad = rows
+    for data in (load(lines(bad, good, bad)), examples_from([bad, good, bad], origin="list")):
+        assert [example.expected for example in data] == ["good"]
+        assert [(why in reason, n) for reason, n in data.left_out.items()] == [(True, 2)]
+    assert len(load(lines(bad, good, good), limit=1)) == 1
+    refused(lines(bad, bad), "", "2 rows", why)
+
+
+# --- what cannot be told -------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("rows", "place", "words"),
+    [
+        # mixed
+        ([{"messages": [Q, A]}, {"prompt": "q", "completion": "good"}], ":2", ['"messages"', "prompt/completion"]),
+        ([{"prompt": "q", "completion": "good"}, KTO[1]], ":2", ["KTO", "format: kto"]),
+        ([KTO[0], {**KTO[0], "label": "spam"}], ":2", ["prompt/completion"]),
+        # several at once
+        ([{"prompt": "q", "completion": "a", "chosen": "a", "rejected": "b"}], ":1", ["format: prompt_completion"]),
+        ([{"messages": [Q, A], "conversations": [Q, A]}], ":1", ["chat, sharegpt"]),
+        # none
+        (
+            [{"question": "q", "answer": "a"}],
+            ":1",
+            ["fields: {input: question, expected: answer}", *(f"{name} (" for name in FORMATS)],
+        ),
+        ([{"question": "q", "rejected": "a", "kto_tag": True}], ":1", ["fields: {input: question}"]),
+        # recognised, and broken
+        ([{"messages": [Q, {**A, "weight": 2}]}], ":1: messages[1].weight", ["0 or 1", "2"]),
+        ([{"conversations": [{"from": "human"}, A]}], ":1: conversations[0]", ['"value"']),
+        ([{"conversations": [Q, {"from": "Q", "value": "x"}]}], ":1: conversations[1].from", ['"Q"']),
+        ([{"contents": "q"}], ":1: contents", ["text"]),
+        ([{"chosen": "good", "rejected": "BAD"}], ":1", ['"prompt"', "expected: chosen"]),
+        ([{"instruction": "q", "output": ["good", "BAD"]}], ":1: output", ["chosen"]),
+        ([{"prompt": "q", "completion": None}], ":1: completion", ["null"]),
+        (
+            [{"input": {"messages": "q"}, "preferred_output": [A], "non_preferred_output": [BAD]}],
+            ":1: input.messages",
+            ["text"],
+        ),
+    ],
+)
+def test_what_cannot_be_told_is_an_error(refused, rows, place, words):
+    refused(lines(*rows), place, *words)
+
+
+def test_fields_overrule_what_is_recognised(load):
+    row = {"messages": [Q, A], "prompt": "p", "completion": "c"}
+    named = load(lines(row), fields={"input": "prompt", "expected": "completion"})
+    assert (named.examples[0].input, named.examples[0].expected, named.recognised) == ("p", "c", "")
+    assert load(lines(row), format="prompt_completion").examples[0].expected == "c"
+
+
+VALUES = st.recursive(
+    st.none() | st.booleans() | st.integers(0, 2) | st.sampled_from(["", "a", "user", "model", "[", "true"]),
+    lambda inner: (
+        st.lists(inner, max_size=3)
+        | st.dictionaries(
+            st.sampled_from(
+                ["role", "content", "from", "value", "parts", "text", "functionCall", "toolUse", "toolResult", "weight"]
+            ),
+            inner,
+            max_size=4,
+        )
+    ),
+    max_leaves=12,
+)
+
+
+@settings(suppress_health_check=[HealthCheck.too_slow], max_examples=300)
+@given(st.data())
+def test_any_values_give_an_example_or_a_data_error(data):
+    form = data.draw(st.sampled_from(list(FORMATS.values())))
+    row = {key: data.draw(VALUES) for key in (*form.keys, *form.uses) if key in form.keys or data.draw(st.booleans())}
+    with contextlib.suppress(DataError):
+        examples_from([row], origin="list")
+
+
+# --- files ---------------------------------------------------------------------------------------------------------
+
+PAIRS = [{"prompt": "q 1", "completion": "good"}, {"prompt": "q 2", "completion": "fine"}]
+
+
+def table(separator):
+    text = io.StringIO()
+    writer = csv.DictWriter(text, PAIRS[0], delimiter=separator)
+    writer.writeheader()
+    writer.writerows(PAIRS)
+    return text.getvalue()
+
+
+FILES = {
+    ".jsonl": (lines(*PAIRS), "JSONL", [1, 2]),
+    ".json": ("[\n" + ",\n".join(json.dumps(row) for row in PAIRS) + "\n]\n", "JSON", [2, 3]),
+    ".csv": (table(","), "CSV", [2, 3]),
+    ".tsv": (table("\t"), "TSV", [2, 3]),
+}
+
+
+@pytest.mark.parametrize("suffix", FILES)
+@pytest.mark.parametrize("packed", [False, True])
+def test_each_file_has_the_same_rows(load, suffix, packed):
+    content, title, numbers = FILES[suffix]
+    stored = gzip.compress(content.encode()) if packed else content.encode()
+    data = load(stored, f"data{suffix}{'.GZ' if packed else ''}")
+    assert [(one.input, one.expected) for one in data] == [tuple(row.values()) for row in PAIRS]
+    assert [one.place.line for one in data] == numbers
+    assert data.recognised == f"prompt/completion {title} (TRL, Bedrock)"
+    assert data.sha256 == hashlib.sha256(stored).hexdigest()
+    assert load(content, "other", format=suffix[1:]).examples == data.examples
+
+
+def test_a_json_file_may_hold_one_object_per_line(load):
+    assert load(lines(*PAIRS), "data.json").examples == load(lines(*PAIRS), "data.jsonl").examples
+
+
+@pytest.mark.parametrize(
+    ("content", "place", "words"),
+    [
+        ('[{"input": "a", "expected": "b"},\n {"input": "c"}]', ":2", ['"expected"']),
+        ('[{"input": "a", "expected": "b"},\n {"input": "c",,}]', ":2", ["invalid JSON"]),
+        ('[{"input": "a", "expected": "b"}\n {"input": "c"}]', ":2", ["','"]),
+        ('[{"input": "a", "expected": "b"},', ":1", ["invalid JSON"]),
+        ('[{"input": "a", "expected": "b"}] x', ":1", ["Extra data"]),
+        ('[\n{"input": "a", "input": "b"}]', ":1: input", ["duplicate"]),
+        ('[\n{"input": "a", "expected": NaN}]', ":1", ["NaN"]),
+        ("[3]", ":1", ["number"]),
+        ("[]", "", ["no rows"]),
+        ('{"data": [\n{"input": "a"}]}', ":1", ["array"]),
+    ],
+)
+def test_a_json_array_is_read_strictly(refused, content, place, words):
+    refused(content, place, *words, name="data.json")
+
+
+@pytest.mark.parametrize("damaged", [gzip.compress(b"x" * 999)[:-9], b"plain text\n", gzip.compress(b"x")[:10] + b"zz"])
+def test_a_damaged_archive(refused, damaged):
+    refused(damaged, "", "decompressed", name="data.jsonl.gz")
+
+
+def test_a_folder_is_no_file():
+    Path("shards").mkdir()
+    with pytest.raises(DataError, match="is a folder"):
+        load_examples(Path("shards"))
