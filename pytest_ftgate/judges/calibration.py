@@ -85,8 +85,8 @@ def agreement(metric: ModelJudged, people: Sequence[Any], judge: Sequence[Any]) 
     return cohen_kappa(people, judge), "Cohen"
 
 
-def calibration_check(metric: ModelJudged, kappa: float | None, kind: str, n: int) -> Check:
-    """Check that the judge's agreement with people reaches the minimum; otherwise the gate is an error."""
+def calibration_check(metric: ModelJudged, kappa: float | None, kind: str, n: int, who: str) -> Check:
+    """Check that the agreement of the judges (``who``) with people reaches the minimum; else the gate is an error."""
     calibration = metric.calibration
     assert calibration is not None  # there are items
     status: Status
@@ -94,6 +94,6 @@ def calibration_check(metric: ModelJudged, kappa: float | None, kind: str, n: in
     held = rounded is not None and rounded >= round(asked, 12)
     found = "kappa is undefined, because all items have one label" if kappa is None else f"kappa {kappa:.2f}"
     items = plural(n, "human-labelled item")
-    message = f"agreement of the judge {metric.judge.name} with people: {found} (min {asked:g}; {items}; {kind})"
+    message = f"agreement of {who} with people: {found} (min {asked:g}; {items}; {kind})"
     status, advice = "pass" if held else "error", None if held else _ADVICE
     return Check(f"calibration.{metric.name}", status, message, rounded, asked, calibration.source, advice)
