@@ -8,6 +8,7 @@ import sys
 from collections.abc import Sequence
 from importlib.resources import files
 from pathlib import Path
+from typing import Any
 
 from pytest_ftgate.errors import FtgateError
 from pytest_ftgate.text import one_line
@@ -47,11 +48,12 @@ def _parser() -> argparse.ArgumentParser:
         "before", metavar="BEFORE.json", type=Path, help="a report written by --ftgate-report=json:PATH"
     )
     compare.add_argument("after", metavar="AFTER.json", type=Path, help="a later report")
+    sheet = commands.add_parser("sheet", help="write blind rating sheets of a gate's stored answers, for people")
     schema = commands.add_parser("schema", help="print the JSON Schema of the gate file or of the report")
     schema.add_argument(
         "--report", action="store_true", help="print the schema of the JSON report (--ftgate-report=json:PATH)"
     )
-    for command, run in ((init, _init), (compare, _compare), (schema, _schema)):
+    for command, run in ((init, _init), (compare, _compare), (sheet, _sheet), (schema, _schema)):
         command.set_defaults(run=run)
     add = init.add_argument
     add(
@@ -80,6 +82,24 @@ def _parser() -> argparse.ArgumentParser:
         help="the folder to read from and write to (default: the current folder)",
     )
     add("--force", action="store_true", help="overwrite ftgate.yaml and test_finetune.py")
+    add = sheet.add_argument
+    add("gate", metavar="GATE", help="a gate of the gate file with one baseline and one candidate")
+    add("--out", metavar="DIR", type=Path, required=True, help="a new folder for the sheet and its key")
+    add("--config", metavar="PATH", type=Path, default=Path("ftgate.yaml"), help="the gate file (default: ftgate.yaml)")
+    add(
+        "--state",
+        metavar="DIR",
+        type=Path,
+        help="the folder of stored answers, as ftgate_state (default: .ftgate beside the gate file)",
+    )
+    add("--recordings", metavar="DIR", type=Path, help="a folder of recorded answers, as ftgate_recordings")
+    add("--seed", metavar="TEXT", help="what the order of the answers depends on (default: random)")
+    add(
+        "--question",
+        metavar="TEXT",
+        default="Which answer is better?",
+        help='what the raters are asked (default: "Which answer is better?")',
+    )
     return parser
 
 
@@ -99,9 +119,20 @@ def _compare(asked: argparse.Namespace) -> int:
     return int(any(gate.worse for gate in found))
 
 
+def _sheet(asked: argparse.Namespace) -> int:
+    from pytest_ftgate.cli.sheet import Wishes, write_sheet
+
+    write_sheet(Wishes(**_arguments(asked)), print)
+    return 0
+
+
+def _arguments(asked: argparse.Namespace) -> dict[str, Any]:
+    """Return the arguments of a command by name."""
+    return {name: value for name, value in vars(asked).items() if name not in ("command", "run")}
+
+
 def _init(asked: argparse.Namespace) -> int:
     from pytest_ftgate.cli.init import Wishes, write_project
 
-    wishes = Wishes(**{name: value for name, value in vars(asked).items() if name not in ("command", "run")})
-    write_project(wishes, print)
+    write_project(Wishes(**_arguments(asked)), print)
     return 0
