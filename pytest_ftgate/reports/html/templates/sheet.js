@@ -112,6 +112,7 @@
     if (event.key === "ArrowLeft") { go(now - 1); }
     if (event.key === "ArrowRight") { go(now + 1); }
   });
+  at("plain").hidden = true;
   at("rating").hidden = false;
   show();
 })();
