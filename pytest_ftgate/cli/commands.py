@@ -36,18 +36,23 @@ def main(args: Sequence[str]) -> int:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="python -m pytest_ftgate",
-        description="Create a gate, compare two reports, or print a JSON Schema. The gates themselves run with pytest.",
+        description="Create a gate, compare reports, write rating sheets. The gates themselves run with pytest.",
         epilog="Exit status: 0 success, 1 a gate got worse (compare), 2 error.",
     )
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
     init = commands.add_parser("init", help="inspect your data and write a gate for it")
     compare = commands.add_parser(
-        "compare", help="show what changed between two JSON reports; exit status 1 if a gate got worse"
+        "compare",
+        help="show what changed between JSON reports, and their trend; exit status 1 if a gate got worse",
     )
     compare.add_argument(
-        "before", metavar="BEFORE.json", type=Path, help="a report written by --ftgate-report=json:PATH"
+        "reports",
+        metavar="REPORT.json",
+        type=Path,
+        nargs="+",
+        help="two reports written by --ftgate-report=json:PATH, the earlier one first; more of them, or a folder",
     )
-    compare.add_argument("after", metavar="AFTER.json", type=Path, help="a later report")
+    compare.add_argument("--html", metavar="PATH", type=Path, help="write the trend as one HTML page with plots")
     sheet = commands.add_parser("sheet", help="write blind rating sheets of a gate's stored answers, for people")
     schema = commands.add_parser("schema", help="print the JSON Schema of the gate file or of the report")
     schema.add_argument(
@@ -111,11 +116,16 @@ def _schema(asked: argparse.Namespace) -> int:
 
 def _compare(asked: argparse.Namespace) -> int:
     from pytest_ftgate.cli.compare import compare_reports, comparison_lines
-    from pytest_ftgate.cli.report_file import read_report
+    from pytest_ftgate.cli.trend import in_order, read_reports, trend_lines, trends, write_page
 
-    before, after = read_report(asked.before), read_report(asked.after)
+    two = len(asked.reports) == 2 and not any(map(Path.is_dir, asked.reports))
+    reports = read_reports(asked.reports) if two else in_order(read_reports(asked.reports))
+    before, after = reports[-2:]
     found = compare_reports(before, after)
-    print("\n".join(comparison_lines(before, after, found)))
+    lines = comparison_lines(before, after, found) if two else trend_lines(reports, trends(reports), found)
+    print("\n".join(lines))
+    if asked.html is not None:
+        write_page(asked.html, reports, trends(reports))
     return int(any(gate.worse for gate in found))
 
 

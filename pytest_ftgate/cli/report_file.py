@@ -20,13 +20,18 @@ _CURE = "Write one: python -m pytest --ftgate-report=json:PATH"
 
 @dataclass(frozen=True)
 class ReportFile:
-    """A report; ``unjudged`` holds reasons by gate name, ``environment`` versions by distribution."""
+    """A report; ``unjudged`` holds reasons by gate name, ``environment`` versions by distribution.
+
+    ``written`` is its time in UTC as ISO 8601, absent in early reports.
+    """
 
     path: str
     gates: tuple[GateResult, ...]
     unjudged: Mapping[str, str]
     partial: bool
     environment: Mapping[str, str]
+    written: str | None = None
+    commit: str | None = None
 
 
 def read_report(path: Path) -> ReportFile:
@@ -67,4 +72,8 @@ def read_report(path: Path) -> ReportFile:
         at, what = own_words(error)[0]
         raise unusable(f"not a report: {what}", dotted(at), None) from None
     unjudged = {one.name: one.reason for one in report.unjudged}
-    return ReportFile(shown, report.gates, unjudged, report.partial, report.environment)
+    return ReportFile(
+        *(shown, report.gates, unjudged, report.partial, report.environment),
+        written=report.written,
+        commit=report.commit,
+    )
