@@ -108,9 +108,7 @@ def test_reports_without_a_time_keep_the_given_order(write: Write, capsys: pytes
     paths.append(write("a.json", 1, gate("fail", 0)))
     assert main(["compare", *map(str, paths)]) == 1
     text = capsys.readouterr().out
-    assert [line.split()[0] for line in text.splitlines() if " % " in line] == [
-        *("z.json", "2026-11-02", "2026-11-01")
-    ]
+    assert [line.split()[0] for line in text.splitlines() if " % " in line] == [*("z.json", "2026-11-02", "2026-11-01")]
     assert "z.json does not say when" in text
 
 
