@@ -15,6 +15,11 @@ from pytest_ftgate.reports.json import REPORT_VERSION, Report
 from pytest_ftgate.result import GateResult
 from pytest_ftgate.text import dotted, kind_of
 
+
+class ForeignError(DataError):
+    """A JSON file is something else than a report."""
+
+
 _CURE = "Write one: python -m pytest --ftgate-report=json:PATH"
 
 
@@ -38,7 +43,7 @@ def read_report(path: Path) -> ReportFile:
     """Read a report.
 
     Raises:
-        DataError: the file cannot be read, or is not a report of this version.
+        DataError: the file cannot be read, or is not a report of this version (:class:`ForeignError`: or no report at all).
     """
     from pydantic import TypeAdapter, ValidationError
 
@@ -60,7 +65,7 @@ def read_report(path: Path) -> ReportFile:
         raise unusable(f"not a report: it is {kind_of(document)}")
     version = document.get("version")
     if type(version) is not int or "gates" not in document:
-        raise unusable("not a report of pytest-ftgate")
+        raise ForeignError("not a report of pytest-ftgate", where=Where(shown), cure=_CURE)
     if version != REPORT_VERSION:
         cure = "Upgrade pytest-ftgate, which is older than this report." if version > REPORT_VERSION else _CURE
         raise unusable(f"must be {REPORT_VERSION}, the only supported version, got {version}", "version", cure)

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from importlib.util import find_spec
 from itertools import pairwise
 from pathlib import Path
 
 from pytest_ftgate.cli.compare import GateMoves, compare_reports, full_name, matched, outcome
-from pytest_ftgate.cli.report_file import ReportFile, read_report
+from pytest_ftgate.cli.report_file import ForeignError, ReportFile, read_report
 from pytest_ftgate.errors import ConfigError, DataError, Where, shown_path, write_whole
 from pytest_ftgate.reports.html.trend import remarks_of, trend_page
 from pytest_ftgate.reports.trend import Point, Trend
@@ -22,17 +23,23 @@ _INCOMPARABLE = ("test set", "metric")
 
 
 def read_reports(paths: Sequence[Path]) -> list[ReportFile]:
-    """Read reports; a folder stands for all JSON files in it and below, by name.
+    """Read reports; a folder stands for all in it and below, by name. Its other JSON files are left out.
 
     Raises:
-        DataError: a file is not a report, or there are fewer than two.
+        DataError: a file cannot be read or is not a report, or there are fewer than two.
     """
-    files = [file for path in paths for file in (sorted(path.rglob("*.json")) if path.is_dir() else [path])]
-    if len(files) < 2:
-        found = "one report" if files else "no JSON file"
+    found = [one for path in paths for one in (_of_folder(path) if path.is_dir() else [read_report(path)])]
+    if len(found) < 2:
         cure = "Name two reports or more, or a folder of them."
-        raise DataError(f"needs at least two reports, got {found}", where=Where(shown_path(paths[0])), cure=cure)
-    return [read_report(file) for file in files]
+        what = f"needs at least two reports, got {plural(len(found), 'report')}"
+        raise DataError(what, where=Where(shown_path(paths[0])), cure=cure)
+    return found
+
+
+def _of_folder(folder: Path) -> Iterator[ReportFile]:
+    for file in sorted(folder.rglob("*.json")):
+        with suppress(ForeignError):
+            yield read_report(file)
 
 
 def in_order(reports: Sequence[ReportFile]) -> list[ReportFile]:

@@ -122,12 +122,23 @@ def test_names_are_text(write: Write, capsys: pytest.CaptureFixture[str]) -> Non
 
 
 @pytest.mark.parametrize(
-    ("args", "part"), [(["empty"], "no JSON file"), (["1.json"], "one report"), (["1.json", "x.json"], "x.json")]
+    ("args", "part"),
+    [
+        (["empty"], "0 reports"),
+        (["1.json"], "1 report"),
+        (["1.json", "x.json"], "x.json"),
+        (["1.json", "mixed/green.json"], "mixed/green.json"),
+        (["mixed"], "1 report"),
+        (["broken"], "broken/cut.json"),
+    ],
 )
 def test_fewer_than_two_reports_are_an_error(
     write: Write, capsys: pytest.CaptureFixture[str], args: list[str], part: str
 ) -> None:
     write("1.json", 1, gate("pass", 0.2))
+    for name, content in (("mixed/green.json", "{}"), ("broken/cut.json", '{"version": 1, "ga')):
+        write(f"{Path(name).parent}/1.json", 1, gate("pass", 0.2))
+        Path(name).write_text(content, encoding="utf-8")
     Path("empty").mkdir()
     assert main(["compare", *args]) == 2
     (line,) = capsys.readouterr().err.splitlines()
