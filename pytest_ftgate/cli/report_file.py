@@ -43,7 +43,8 @@ def read_report(path: Path) -> ReportFile:
     """Read a report.
 
     Raises:
-        DataError: the file cannot be read, or is not a report of this version (:class:`ForeignError`: or no report at all).
+        ForeignError: the file is no report.
+        DataError: the file cannot be read, or is not a report of this version.
     """
     from pydantic import TypeAdapter, ValidationError
 

@@ -108,6 +108,10 @@ def with_labels(path="labels.csv", kappa=0.6):
 PEOPLE = {"name": "human_preference", "path": "prefs.csv"}
 
 
+def judged_by(*names):
+    return {**RUBRIC, "judge": [f"openai:{name}" for name in names]}
+
+
 @pytest.mark.parametrize(
     ("before", "after", "facts"),
     [
@@ -121,7 +125,7 @@ PEOPLE = {"name": "human_preference", "path": "prefs.csv"}
             ["metric.judge", "c"],
         ),
         ({**RUBRIC, "judge": ["openai:a", "openai:b"]}, {**RUBRIC, "judge": ["openai:b", "openai:a"]}, None),
-        (PEOPLE, {**PEOPLE, "key": "other.csv"}, ["metric.key", "other.csv"]),
+        (PEOPLE, {**PEOPLE, "key": "other.csv"}, ["metric.key"]),
         ({**RUBRIC, "judge": "referee"}, RUBRIC, ["metric.judge", "{'temperature': 0}"]),
         (with_labels(), RUBRIC, ["metric.calibration.min_kappa", "0.6"]),
         (with_labels(), with_labels(kappa=0.4), ["metric.calibration.min_kappa", "0.6", "0.4"]),
