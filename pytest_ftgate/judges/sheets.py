@@ -21,6 +21,7 @@ SHEET, PAGE, KEY = FILES = ("sheet.csv", "sheet.html", "key.csv")
 ROLES = ("baseline", "candidate")
 _SHEET_COLUMNS = ("sheet", "id", "rater", "input", "answer_a", "answer_b", "preferred")
 _KEY_COLUMNS = ("sheet", "id", "a", "b", "baseline_sha256", "candidate_sha256")
+_SAVE_AS = f"Put what the raters saved there; name a filled-in {SHEET} after its rater."
 _RATINGS = (".csv", ".tsv", ".jsonl")
 _FORMULA = re.compile(r"'*[=+\-@\t\r]")
 _QUOTED_FORMULA = re.compile(r"'+[=+\-@\t\r]")
@@ -143,7 +144,7 @@ def _files(folder: Path, key: Path) -> list[Path]:
     found = [file for file in found if file.name not in FILES and file.resolve() != key.resolve()]
     if not found:
         what = f"the folder has no filled-in sheet: no CSV or JSONL file besides {SHEET} and {KEY}"
-        raise DataError(what, where=Where(shown_path(folder)), cure="Put what the raters exported there.")
+        raise DataError(what, where=Where(shown_path(folder)), cure=_SAVE_AS)
     return found
 
 
