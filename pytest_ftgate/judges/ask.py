@@ -74,30 +74,28 @@ def calibrate(judging: Judging, options: Mapping[str, Any]) -> JudgeRun:
         ]
         for name, judge in judging.judges.items()
     }
-    checks: list[Check] = []
+    asked = _ask(judging.judges, questions, options)
+    checks = _errors(asked)
     runs: dict[str, Run] = {}
     results: dict[str, JudgeResult] = {}
-    asked = _ask(judging.judges, questions, options)
-    checks += _errors(asked)
     for metric, of_metric in _by_metric(judging.judges, asked):
-        given: list[list[Any]] = []
+        labels: list[list[Any]] = []
         for name, judge, replies in of_metric:
             if replies.run is None:
                 continue
-            results[name] = _facts(judge, replies.run)
-            runs[f"judge_{name}_calibration"] = replies.run
+            decided = _facts(judge, replies.run)
             if not replies.errors:
-                given.append(_labels(judge, replies))
-                results[name] = _with_kappa(results[name], judge, given[-1])
-        if given and len(given) == len(of_metric):
-            judge, settled_labels = of_metric[0][1], given[0]
-            if len(given) > 1:
-                settled_labels = [_settled_label(metric, of_item) for of_item in zip(*given, strict=True)]
-                results[_together(metric)] = _with_kappa(_of_several(metric, len(given)), judge, settled_labels)
-            kappa, kind = agreement(metric, [item.label for item in judge.items], settled_labels)
-            names = [one.metric.judge.name for _, one, _ in of_metric]
-            who = f"the judge{'s' * (len(names) > 1)} {', '.join(names)}"
-            checks.append(calibration_check(metric, kappa, kind, len(settled_labels), who))
+                labels.append(_labels(judge, replies))
+                decided = _with_kappa(decided, judge, labels[-1])
+            results[name] = decided
+            runs[f"judge_{name}_calibration"] = replies.run
+        if len(labels) < len(of_metric):
+            continue
+        if len(labels) > 1:
+            together = [_settled_label(metric, of_item) for of_item in zip(*labels, strict=True)]
+            results[_together(metric)] = decided = _with_kappa(_of_several(metric, len(labels)), judge, together)
+        names = [one.metric.judge.name for _, one, _ in of_metric]
+        checks.append(calibration_check(metric, decided, f"the judge{'s' * (len(names) > 1)} {', '.join(names)}"))
     return JudgeRun({}, tuple(checks), runs, results)
 
 
@@ -160,11 +158,10 @@ def run_judges(
     answers = {role: answers_of(run) for role, run in runs.items()}
     questions = {name: _questions(judge.metric, test, answers) for name, judge in judging.judges.items()}
     metrics: dict[str, dict[str, Metric]] = {role: {} for role in runs}
-    checks: list[Check] = []
     judged: dict[str, Run] = {}
     results: dict[str, JudgeResult] = {}
     asked = _ask(judging.judges, questions, options)
-    checks += _errors(asked)
+    checks = _errors(asked)
     for metric, of_metric in _by_metric(judging.judges, asked):
         for name, judge, replies in of_metric:
             facts = _merged(calibrated.get(name), _facts(judge, replies.run))
