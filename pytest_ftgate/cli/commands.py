@@ -95,9 +95,11 @@ def _parser() -> argparse.ArgumentParser:
         "--state",
         metavar="DIR",
         type=Path,
-        help="the folder of stored answers, as ftgate_state (default: .ftgate beside the gate file)",
+        default=Path(".ftgate"),
+        help="the folder of stored answers, as ftgate_state (default: .ftgate)",
     )
     add("--recordings", metavar="DIR", type=Path, help="a folder of recorded answers, as ftgate_recordings")
+    add("--ask", action="store_true", help="call the models for answers that are missing, and store these")
     add("--seed", metavar="TEXT", help="what the order of the answers depends on (default: random)")
     add(
         "--question",

@@ -12,7 +12,7 @@ from pytest_ftgate.config import DataKeys, load_gate_file, resolve_gate
 from pytest_ftgate.data import DataSet, Example, load_examples
 from pytest_ftgate.data.lines import written_at
 from pytest_ftgate.errors import ConfigError, Where, shown_path, write_whole
-from pytest_ftgate.gate.answers import stored_answers
+from pytest_ftgate.gate.answers import answers_to_rate
 from pytest_ftgate.gate.state import Services
 from pytest_ftgate.judges.sheets import FILES, KEY, PAGE, SHEET, Sheet, blinded
 from pytest_ftgate.reports.html.sheet import sheet_page
@@ -24,13 +24,14 @@ from pytest_ftgate.text import plural
 
 @dataclass(frozen=True)
 class Wishes:
-    """The arguments of the command; ``state`` and ``recordings`` are folders with answers, ``seed`` may be absent."""
+    """The arguments of the command; ``state`` and ``recordings`` are folders with answers, ``ask``: call the models."""
 
     gate: str
     out: Path
     config: Path
-    state: Path | None
+    state: Path
     recordings: Path | None
+    ask: bool
     seed: str | None
     question: str
 
@@ -65,11 +66,11 @@ def write_sheet(wishes: Wishes, say: Callable[[str], None]) -> None:
 def _sheet(wishes: Wishes) -> Sheet:
     file = load_gate_file(wishes.config)
     config = resolve_gate(file.layers(wishes.gate), file=file, gate=wishes.gate, default_name=wishes.gate)
-    path = (wishes.state or wishes.config.parent / ".ftgate") / "predictions.sqlite3"
+    path = wishes.state / "predictions.sqlite3"
     kept = read_recordings(wishes.recordings) if wishes.recordings else {}
     notes = read_job_notes(wishes.recordings) if wishes.recordings else {}
-    stores = Stores(Store(path) if path.exists() else None, Store(None), kept)
-    test, answers = stored_answers(config, Services(stores, _load, offline=True, jobs=notes))
+    stores = Stores(Store(path) if path.exists() or wishes.ask else None, Store(None), kept)
+    test, answers = answers_to_rate(config, Services(stores, _load, offline=not wishes.ask, jobs=notes))
     examples = [
         (example.id, conversation(example), {role: texts[index] for role, texts in answers.items()})
         for index, example in enumerate(test.examples)

@@ -1,4 +1,4 @@
-"""The answers of both models of a gate, as they are stored or recorded; no endpoint is called."""
+"""The answers of both models of a gate, without judging them."""
 
 from __future__ import annotations
 
@@ -19,8 +19,10 @@ if TYPE_CHECKING:
     from pytest_ftgate.gate.state import Services
 
 
-def stored_answers(config: GateKeys, services: Services) -> tuple[DataSet, Mapping[str, list[str]]]:
+def answers_to_rate(config: GateKeys, services: Services) -> tuple[DataSet, Mapping[str, list[str]]]:
     """Return the test set, and the first answer of baseline and candidate to each example, by role.
+
+    Offline, no endpoint is called for answers that are neither stored nor recorded.
 
     Raises:
         FtgateError: the gate has no single baseline and candidate, an input cannot be read, or an answer is missing.
@@ -34,16 +36,16 @@ def stored_answers(config: GateKeys, services: Services) -> tuple[DataSet, Mappi
     training = services.load(config.training_set, config.sources["training_set"].at)
     check_test_set(test)
     stores = services.stores
-    surroundings = Surroundings(training, services.notes(), True, stores.newer_than, test, stores.started)
+    surroundings = Surroundings(training, services.notes(), services.offline, stores.newer_than, test, stores.started)
     models = build_models(config, None, surroundings, services.hook).models
     found: dict[str, list[str]] = {}
-    runs = run_models([Job(model, test) for model in models.values()], stores=stores, offline=True)
+    runs = run_models([Job(model, test) for model in models.values()], stores=stores, offline=services.offline)
     for role, run in zip(models, runs, strict=True):
         if run.unanswered:
             reason = f": {run.failure.cause}" if run.failure else ""
             raise ModelError(
                 f"{called(role)}: {len(run.unanswered):,} of {plural(len(test), 'answer')} missing{reason}",
-                cure="Run the gate first, so that its answers are stored: python -m pytest.",
+                cure="Call the models with --ask, or name the folder of their answers: --state, --recordings.",
             )
         role = "candidate" if role == "candidate" else "baseline"
         found[role] = [one.completion.text for one in run.predictions[0] if one.completion is not None]

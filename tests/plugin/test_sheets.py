@@ -8,7 +8,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from endpoint_project import EndpointProject
 from gate_project import Project, check, label, mentions, stopped, write_jsonl
+from loopback import LoopbackServer
 
 from pytest_ftgate.cli.commands import main
 from pytest_ftgate.judges.sheets import blinded
@@ -115,6 +117,25 @@ def test_stored_answers_are_used_and_no_model_is_called(rated: Project, monkeypa
     assert {frozenset((row["answer_a"], row["answer_b"])) for row in rows(rated.path / "ratings" / "sheet.csv")} == {
         frozenset(("no", "yes"))
     }
+
+
+def test_answers_that_are_missing_are_asked_for_on_demand_and_kept(
+    pytester: pytest.Pytester, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with LoopbackServer() as server:
+        project = EndpointProject(pytester, server)
+        project.gates(metric={"name": "human_preference", "path": "ratings"})
+        args = ["sheet", "support", "--config", "gates/ftgate.yaml", "--out", "gates/ratings"]
+        assert main(args) == 2
+        assert "--ask" in capsys.readouterr().err
+        assert not server.bodies
+        assert not (project.path / ".ftgate").exists()
+        assert main([*args, "--ask"]) == 0
+        asked = len(server.bodies)
+        assert asked == 120
+        fill(project.path / "gates" / "ratings", "anna", likes("right"))
+        gate = project.judge("support", stored=True)
+        assert (gate["verdict"], len(server.bodies)) == ("pass", asked), gate["checks"]
 
 
 def test_hostile_texts_are_text_in_a_spreadsheet_and_ids_come_back(rated: Project) -> None:
