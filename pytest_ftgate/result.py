@@ -339,6 +339,10 @@ class PairResult:
         int | None, about("disagreements where the judge preferred the first answer both times")
     ] = None
     n_asked: Annotated[int | None, about("pairs that the judge compared")] = None
+    n_lengths: Annotated[
+        int | None, about("pairs won or lost of which one answer is longer; null if no answer was compared")
+    ] = None
+    longer_preferred: Annotated[int | None, about("those of them that the longer answer won (length bias)")] = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -347,7 +351,7 @@ class JudgeResult:
     not part of any model's cost_usd."""
 
     metric: str
-    judge: Annotated[str, about("the judge's name, or people")]
+    judge: Annotated[str, about("the judge's name, or people, or majority (rubric: median) of several judges")]
     model: str | None = None
     prompt_version: int | None = None
     n_questions: Annotated[int | None, about("distinct questions to the judge, including those of the calibration")] = (
@@ -363,8 +367,12 @@ class JudgeResult:
     )
     kappa_kind: Annotated[str | None, about("the kind of kappa")] = None
     n_kappa: Annotated[int | None, about("items that kappa was computed on")] = None
-    raters: Annotated[int | None, about("number of human raters")] = None
+    raters: Annotated[int | None, about("number of human raters, or of the judges of a majority")] = None
     pairs: tuple[PairResult, ...] = ()
+
+    @property
+    def by_people(self) -> bool:
+        return self.model is None and self.judge == "people"
 
 
 @dataclass(frozen=True, slots=True)
@@ -522,7 +530,9 @@ class GateResult(Delta):
     guards: tuple[GuardResult, ...] = ()
     slices: Annotated[tuple[SliceResult, ...], about("compared with the best baseline, the worst change first")] = ()
     labels: Annotated[tuple[LabelResult, ...], about("compared with the best baseline, the worst change first")] = ()
-    judges: Annotated[tuple[JudgeResult, ...], about("one for each judged metric")] = ()
+    judges: Annotated[
+        tuple[JudgeResult, ...], about("one for each judge, and one for several judges of a metric together")
+    ] = ()
     breakdowns: Annotated[
         tuple[BreakdownResult, ...],
         about("the parts of each metric that has parts, the deciding metric first"),

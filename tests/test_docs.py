@@ -250,8 +250,24 @@ def preview_block(block: Block, project: Project) -> None:
     assert not set(block.text.splitlines()) - set(result.outlines)
 
 
+def trend_block(block: Block, project: Project) -> None:
+    """Check that ``compare`` prints the trend that the page shows."""
+    project.gate_test()
+    found = project.report()
+    (gate,) = found["gates"]
+    for day, gain, verdict in ((3, 0.08, "inconclusive"), (5, 0.2, "pass"), (9, 0.236, "pass")):
+        gate |= {"name": "intents", "metric": "f1_macro", "gain": gain, "lower_bound": gain - 0.1, "verdict": verdict}
+        gate["baseline"]["value"], gate["candidate"]["value"] = 0.6, 0.6 + gain
+        found |= {"written": f"2026-11-{day:02}T08:05:09Z", "commit": f"{day:02}" * 20}
+        project.file(f"reports/{day}.json", json.dumps(found))
+    command = [sys.executable, "-m", "pytest_ftgate", "compare", "reports"]
+    done = subprocess.run(command, cwd=project.path, capture_output=True, text=True, check=True, timeout=60)
+    assert done.stdout == block.text
+
+
 OUTPUTS = {
     "before-training.md": preview_block,
+    "command-line.md": trend_block,
     "examples/extraction/README.md": example_block,
     "examples/style_preference/README.md": example_block,
     "judges.md": ratings_block,

@@ -143,10 +143,10 @@ class _Schema:
     def _any_of(self, parts: Sequence[Mapping[str, Any]]) -> str:
         """Describe alternatives; the many forms of a model or a metric have one name each."""
         names = {part["$ref"].rpartition("/")[2] for part in parts if "$ref" in part}
-        if names >= _MODELS and len(names) == len(parts) - 1:
-            return self._link("model")
-        if names >= _METRICS and len(names) == len(parts) - 1:
-            return self._link("metric")
+        for name, forms in (("model", _MODELS), ("metric", _METRICS)):
+            if names >= forms:
+                others = [part for part in parts if "$ref" not in part and part.get("type") != "string"]
+                return " or ".join([self._link(name), *map(self.kind, others)])
         return " or ".join(dict.fromkeys(self.kind(part) for part in parts))
 
     def _link(self, name: str) -> str:

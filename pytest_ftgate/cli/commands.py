@@ -8,6 +8,7 @@ import sys
 from collections.abc import Sequence
 from importlib.resources import files
 from pathlib import Path
+from typing import Any
 
 from pytest_ftgate.errors import FtgateError
 from pytest_ftgate.text import one_line
@@ -35,23 +36,29 @@ def main(args: Sequence[str]) -> int:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="python -m pytest_ftgate",
-        description="Create a gate, compare two reports, or print a JSON Schema. The gates themselves run with pytest.",
+        description="Create a gate, compare reports, write rating sheets. The gates themselves run with pytest.",
         epilog="Exit status: 0 success, 1 a gate got worse (compare), 2 error.",
     )
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
     init = commands.add_parser("init", help="inspect your data and write a gate for it")
     compare = commands.add_parser(
-        "compare", help="show what changed between two JSON reports; exit status 1 if a gate got worse"
+        "compare",
+        help="show what changed between JSON reports, and their trend; exit status 1 if a gate got worse",
     )
     compare.add_argument(
-        "before", metavar="BEFORE.json", type=Path, help="a report written by --ftgate-report=json:PATH"
+        "reports",
+        metavar="REPORT.json",
+        type=Path,
+        nargs="+",
+        help="two reports written by --ftgate-report=json:PATH, the earlier one first; more of them, or a folder",
     )
-    compare.add_argument("after", metavar="AFTER.json", type=Path, help="a later report")
+    compare.add_argument("--html", metavar="PATH", type=Path, help="write the trend as one HTML page with plots")
+    sheet = commands.add_parser("sheet", help="write blind rating sheets of a gate's stored answers, for people")
     schema = commands.add_parser("schema", help="print the JSON Schema of the gate file or of the report")
     schema.add_argument(
         "--report", action="store_true", help="print the schema of the JSON report (--ftgate-report=json:PATH)"
     )
-    for command, run in ((init, _init), (compare, _compare), (schema, _schema)):
+    for command, run in ((init, _init), (compare, _compare), (sheet, _sheet), (schema, _schema)):
         command.set_defaults(run=run)
     add = init.add_argument
     add(
@@ -85,6 +92,26 @@ def _parser() -> argparse.ArgumentParser:
         help="write copies without duplicates and leaks beside the data files (train.deduped.jsonl), and use these",
     )
     add("--force", action="store_true", help="overwrite ftgate.yaml and the test file")
+    add = sheet.add_argument
+    add("gate", metavar="GATE", help="a gate of the gate file with one baseline and one candidate")
+    add("--out", metavar="DIR", type=Path, required=True, help="a new folder for the sheet and its key")
+    add("--config", metavar="PATH", type=Path, default=Path("ftgate.yaml"), help="the gate file (default: ftgate.yaml)")
+    add(
+        "--state",
+        metavar="DIR",
+        type=Path,
+        default=Path(".ftgate"),
+        help="the folder of stored answers, as ftgate_state (default: .ftgate)",
+    )
+    add("--recordings", metavar="DIR", type=Path, help="a folder of recorded answers, as ftgate_recordings")
+    add("--ask", action="store_true", help="call the models for answers that are missing, and store these")
+    add("--seed", metavar="TEXT", help="what the order of the answers depends on (default: random)")
+    add(
+        "--question",
+        metavar="TEXT",
+        default="Which answer is better?",
+        help='what the raters are asked (default: "Which answer is better?")',
+    )
     return parser
 
 
@@ -96,17 +123,33 @@ def _schema(asked: argparse.Namespace) -> int:
 
 def _compare(asked: argparse.Namespace) -> int:
     from pytest_ftgate.cli.compare import compare_reports, comparison_lines
-    from pytest_ftgate.cli.report_file import read_report
+    from pytest_ftgate.cli.trend import in_order, read_reports, trend_lines, trends, write_page
 
-    before, after = read_report(asked.before), read_report(asked.after)
+    two = len(asked.reports) == 2 and not any(map(Path.is_dir, asked.reports))
+    reports = read_reports(asked.reports) if two else in_order(read_reports(asked.reports))
+    before, after = reports[-2:]
     found = compare_reports(before, after)
-    print("\n".join(comparison_lines(before, after, found)))
+    lines = comparison_lines(before, after, found) if two else trend_lines(reports, trends(reports), found)
+    print("\n".join(lines))
+    if asked.html is not None:
+        write_page(asked.html, reports, trends(reports))
     return int(any(gate.worse for gate in found))
+
+
+def _sheet(asked: argparse.Namespace) -> int:
+    from pytest_ftgate.cli.sheet import Wishes, write_sheet
+
+    write_sheet(Wishes(**_arguments(asked)), print)
+    return 0
+
+
+def _arguments(asked: argparse.Namespace) -> dict[str, Any]:
+    """Return the arguments of a command by name."""
+    return {name: value for name, value in vars(asked).items() if name not in ("command", "run")}
 
 
 def _init(asked: argparse.Namespace) -> int:
     from pytest_ftgate.cli.init import Wishes, write_project
 
-    wishes = Wishes(**{name: value for name, value in vars(asked).items() if name not in ("command", "run")})
-    write_project(wishes, print)
+    write_project(Wishes(**_arguments(asked)), print)
     return 0

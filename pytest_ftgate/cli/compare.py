@@ -40,14 +40,7 @@ def compare_reports(before: ReportFile, after: ReportFile) -> tuple[GateMoves, .
 
     Gates are matched by name, and also by test if a name repeats in one of the reports.
     """
-    counts = [Counter(gate.name for gate in report.gates) for report in (before, after)]
-    old, new = (
-        {
-            (gate.name, gate.nodeid if any(count[gate.name] > 1 for count in counts) else ""): gate
-            for gate in report.gates
-        }
-        for report in (before, after)
-    )
+    old, new = matched((before, after))
     found = [_moves(key, old.get(key), new.get(key), before, after) for key in dict.fromkeys((*new, *old))]
     known = {name for name, _ in (*old, *new)}
     owed = [name for name in dict.fromkeys((*after.unjudged, *before.unjudged)) if name not in known]
@@ -55,10 +48,24 @@ def compare_reports(before: ReportFile, after: ReportFile) -> tuple[GateMoves, .
     return tuple(found)
 
 
+def matched(reports: Sequence[ReportFile]) -> list[dict[tuple[str, str], GateResult]]:
+    """Return the gates of each report by name, and by test if a name repeats in one of the reports, else by ""."""
+    counts = [Counter(gate.name for gate in report.gates) for report in reports]
+    repeated = {name for count in counts for name, n in count.items() if n > 1}
+    return [
+        {(gate.name, gate.nodeid if gate.name in repeated else ""): gate for gate in report.gates} for report in reports
+    ]
+
+
+def full_name(key: tuple[str, str]) -> str:
+    """Return a gate's name, with its test if the name repeats."""
+    return f"{key[0]} ({key[1]})" if key[1] else key[0]
+
+
 def _moves(
     key: tuple[str, str], old: GateResult | None, new: GateResult | None, before: ReportFile, after: ReportFile
 ) -> GateMoves:
-    name = f"{key[0]} ({key[1]})" if key[1] else key[0]
+    name = full_name(key)
     if new is None:
         reason = f": {after.unjudged[key[0]]}" if key[0] in after.unjudged else ""
         return GateMoves(name, (Move("gate", f"missing from the later report{reason}", "worse"),))
@@ -208,12 +215,16 @@ def comparison_lines(before: ReportFile, after: ReportFile, found: Sequence[Gate
         for move in gate.moves:
             first = f"  {move.mark:<{_MARK_WIDTH}}"
             yield from wrapped(f"{move.what}: {move.text}", first, " " * len(first))
+    yield from ("", *wrapped(outcome(found)))
+
+
+def outcome(found: Sequence[GateMoves]) -> str:
+    """Return how many gates got worse, and which."""
     worse = [printable(gate.name, _NAME_WIDTH) for gate in found if gate.worse]
-    outcome = f"no gate got worse ({plural(len(found), 'gate')} compared)"
-    if worse:
-        names = ", ".join(worse[:_NAMES_SHOWN]) + (", ..." if len(worse) > _NAMES_SHOWN else "")
-        outcome = f"{len(worse):,} of {plural(len(found), 'gate')} got worse: {names}"
-    yield from ("", *wrapped(outcome))
+    if not worse:
+        return f"no gate got worse ({plural(len(found), 'gate')} compared)"
+    names = ", ".join(worse[:_NAMES_SHOWN]) + (", ..." if len(worse) > _NAMES_SHOWN else "")
+    return f"{len(worse):,} of {plural(len(found), 'gate')} got worse: {names}"
 
 
 def _heading(gate: GateMoves) -> str:

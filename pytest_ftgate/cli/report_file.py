@@ -15,24 +15,35 @@ from pytest_ftgate.reports.json import REPORT_VERSION, Report
 from pytest_ftgate.result import GateResult
 from pytest_ftgate.text import dotted, kind_of
 
+
+class ForeignError(DataError):
+    """A JSON file is something else than a report."""
+
+
 _CURE = "Write one: python -m pytest --ftgate-report=json:PATH"
 
 
 @dataclass(frozen=True)
 class ReportFile:
-    """A report; ``unjudged`` holds reasons by gate name, ``environment`` versions by distribution."""
+    """A report; ``unjudged`` holds reasons by gate name, ``environment`` versions by distribution.
+
+    ``written`` is its time in UTC as ISO 8601, absent in early reports.
+    """
 
     path: str
     gates: tuple[GateResult, ...]
     unjudged: Mapping[str, str]
     partial: bool
     environment: Mapping[str, str]
+    written: str | None = None
+    commit: str | None = None
 
 
 def read_report(path: Path) -> ReportFile:
     """Read a report.
 
     Raises:
+        ForeignError: the file is no report.
         DataError: the file cannot be read, or is not a report of this version.
     """
     from pydantic import TypeAdapter, ValidationError
@@ -55,7 +66,7 @@ def read_report(path: Path) -> ReportFile:
         raise unusable(f"not a report: it is {kind_of(document)}")
     version = document.get("version")
     if type(version) is not int or "gates" not in document:
-        raise unusable("not a report of pytest-ftgate")
+        raise ForeignError("not a report of pytest-ftgate", where=Where(shown), cure=_CURE)
     if version != REPORT_VERSION:
         cure = "Upgrade pytest-ftgate, which is older than this report." if version > REPORT_VERSION else _CURE
         raise unusable(f"must be {REPORT_VERSION}, the only supported version, got {version}", "version", cure)
@@ -67,4 +78,8 @@ def read_report(path: Path) -> ReportFile:
         at, what = own_words(error)[0]
         raise unusable(f"not a report: {what}", dotted(at), None) from None
     unjudged = {one.name: one.reason for one in report.unjudged}
-    return ReportFile(shown, report.gates, unjudged, report.partial, report.environment)
+    return ReportFile(
+        *(shown, report.gates, unjudged, report.partial, report.environment),
+        written=report.written,
+        commit=report.commit,
+    )

@@ -235,7 +235,7 @@ class GateKeys(Keys):
     @property
     def judges(self) -> tuple[ModelSpec, ...]:
         """Return the models that judge."""
-        return tuple(metric.options["judge"] for metric in self.judged_metrics.values() if "judge" in metric.options)
+        return tuple(judge for metric in self.judged_metrics.values() for judge in metric.options.get("judge", ()))
 
     def quoted(self, key: str) -> str:
         """Return the key with its value and source, as messages quote it: ``margin 0.05 (ftgate.yaml:14)``."""

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, Field, PlainValidator, ValidationInfo
+from pydantic import AfterValidator, Field, PlainValidator, TypeAdapter, ValidationInfo
 
 from pytest_ftgate.config.keys import Keys, Listed, Number, OpenKeys, PathText, Placeable, Text, optional, place
-from pytest_ftgate.config.models import ModelValue
+from pytest_ftgate.config.models import ModelSpec, ModelValue
 from pytest_ftgate.config.problems import reading_of, refusal, refusals
 from pytest_ftgate.config.source import BUILT_IN, At, Source
 from pytest_ftgate.config.weaker import Weaker
@@ -21,7 +22,12 @@ _BESIDE_MODEL = ("rubric", "rubric_file", "scale", "calibration")
 _NOT_BESIDE_MODEL = (
     f"unknown key; beside model, the known keys are {', '.join(_BESIDE_MODEL)}; other keys of a model need a provider"
 )
-_PATHS = {"format": "json_schema", "rubric": "rubric_file", "preference": "rubric_file", "human_preference": "path"}
+_PATHS = {
+    "format": ("json_schema",),
+    "rubric": ("rubric_file",),
+    "preference": ("rubric_file",),
+    "human_preference": ("path", "key"),
+}
 
 
 @dataclass(frozen=True)
@@ -39,9 +45,10 @@ class MetricSpec(Placeable):
         """Return the metric with its source, also of its paths and judge."""
         source = at()
         options = {key: place(value, lambda *_: source) for key, value in self.options.items()}
-        path = options.get(_PATHS.get(self.name, ""))
-        if isinstance(path, str | os.PathLike) and os.fspath(path):
-            options[_PATHS[self.name]] = source.absolute(path)
+        for key in _PATHS.get(self.name, ()):
+            path = options.get(key)
+            if isinstance(path, str | os.PathLike) and os.fspath(path):
+                options[key] = source.absolute(path)
         return MetricSpec(self.name, options, source)
 
 
@@ -73,10 +80,30 @@ class CalibrationKeys(Keys):
         return self._place.absolute(self.file)
 
 
+def _read_judges(value: Any, info: ValidationInfo) -> tuple[ModelSpec, ...]:
+    """Return the judges; one that is written alone keeps its own place in messages."""
+    if isinstance(value, list | tuple):
+        if not value:
+            raise refusal("must name at least one model")
+        several = _adapter(tuple[ModelValue, ...])
+        models: tuple[ModelSpec, ...] = several.validate_python(tuple(value), context=info.context)
+        return models
+    one: ModelSpec = _adapter(ModelValue).validate_python(value, context=info.context)
+    return (one,)
+
+
+_adapter: Callable[[Any], TypeAdapter[Any]] = cache(TypeAdapter)
+
+
+_Judges = Annotated[
+    tuple[ModelSpec, ...], PlainValidator(_read_judges, json_schema_input_type=ModelValue | list[ModelValue])
+]
+
+
 class _JudgeKeys(Keys):
     exactly_one = (("rubric", "rubric_file"),)
     name: str
-    judge: ModelValue = Field(description="The model that judges.")
+    judge: _Judges = Field(description="The model that judges, or a list of models, whose majority counts.")
     rubric: Text = optional("The criteria for a good answer. Either rubric or rubric_file is required.")
     rubric_file: PathText = optional("A file with the rubric, relative to this file.")
     calibration: CalibrationKeys = optional("Items judged by people, on which the judge must agree with them first.")
@@ -101,7 +128,10 @@ class HumanPreferenceKeys(Keys):
     """Pairs of answers, of which people preferred one."""
 
     name: Literal["human_preference"] = Field(description="The metric.")
-    path: PathText = Field(description="A CSV or JSONL file of {id, preferred, rater}, relative to this file.")
+    path: PathText = Field(
+        description="A CSV or JSONL file of {id, preferred, rater}, or a folder of them, relative to this file."
+    )
+    key: PathText = optional("The key of a blind rating sheet. Default: key.csv in the folder of the ratings.")
 
 
 JudgedKeys = RubricKeys | PreferenceKeys | HumanPreferenceKeys

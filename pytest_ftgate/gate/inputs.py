@@ -54,7 +54,7 @@ def read_inputs(config: GateKeys, services: Services, nodeid: str) -> Context:
     guards = prepare_guards(config, services.load, training, lambda: custom_metrics(services.hook))
     slices = _slices(config, test, training, metrics[config.metric.name], services.hook)
     checkpoints = _checkpoints(config, services, training, surroundings)
-    built = _build_models(config, checkpoints, surroundings, services.hook)
+    built = build_models(config, checkpoints, surroundings, services.hook)
     judging = Judging()
     if any(metric.judged for metric in metrics.values()):
         from pytest_ftgate.judges.prepare import prepare_judging
@@ -154,7 +154,7 @@ def _training_result(audit: TrainingAudit, test: DataSet, training: DataSet) -> 
 
 
 @dataclass(frozen=True)
-class _Built:
+class Built:
     """Hold the models by role, their keys as they are called, and those that are named by a job."""
 
     models: Mapping[str, Model]
@@ -162,9 +162,9 @@ class _Built:
     tuned: Mapping[str, Tuned]
 
 
-def _build_models(
+def build_models(
     config: GateKeys, checkpoints: CheckpointSelection | None, surroundings: Surroundings, hook: Any | None
-) -> _Built:
+) -> Built:
     """Build each model; before the best checkpoint is chosen, the last one stands for the candidate."""
     settled = config.baselines if checkpoints else config.asked
     tuned = {role: settle(spec, surroundings) for role, spec in settled.items() if has_job(spec)}
@@ -173,7 +173,7 @@ def _build_models(
     if checkpoints:
         models["candidate"] = checkpoints.models[-1]
         tuned["candidate"] = Tuned(config.candidate, checkpoints.tuned[-1].job)
-    return _Built(models, specs, tuned)
+    return Built(models, specs, tuned)
 
 
 def _check_templates(gate: Context) -> None:
@@ -191,7 +191,7 @@ def _check_templates(gate: Context) -> None:
 
 
 def _judged_models(
-    config: GateKeys, built: _Built, checkpoints: CheckpointSelection | None
+    config: GateKeys, built: Built, checkpoints: CheckpointSelection | None
 ) -> dict[str, list[tuple[ModelSpec, Model | None]]]:
     """Return by role all models that may be judged, and so must not be a judge, including all checkpoints."""
     found: dict[str, list[tuple[ModelSpec, Model | None]]] = {

@@ -26,7 +26,7 @@ class Judge:
     """A model that judges.
 
     Attributes:
-        metric: the metric that it scores.
+        metric: the metric that it scores, with it as the only judge.
         model: the model to call.
         items: the calibration items; empty without calibration.
     """
@@ -38,7 +38,10 @@ class Judge:
 
 @dataclass(frozen=True)
 class Judging:
-    """The judges of a gate: models by the name of the metric, and the ratings of people."""
+    """The judges of a gate, and the ratings of people.
+
+    Models are listed by the name of the metric; further judges of one metric have a number, as ``preference_2``.
+    """
 
     judges: Mapping[str, Judge] = field(default_factory=dict)
     people: Ratings | None = None
@@ -61,7 +64,7 @@ class JudgeRun:
         metrics: the metrics with their scores, by role and name.
         checks: the checks of the judges; an ``error`` if one has not judged everything.
         runs: the runs of the judges, by their name in recordings.
-        results: the facts about each judge, by the name of the metric.
+        results: the facts about each judge by its label, and about each majority.
     """
 
     metrics: Mapping[str, Mapping[str, Metric]] = field(default_factory=dict)

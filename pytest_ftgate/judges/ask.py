@@ -2,15 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
+from itertools import groupby
+from statistics import median
 from typing import TYPE_CHECKING, Any
 
 from pytest_ftgate.judges import JudgeRun
 from pytest_ftgate.judges.calibration import agreement, calibration_check
-from pytest_ftgate.judges.pairs import Answers, agreed_side, bias_checks, compared, pair_questions, paired_metrics
-from pytest_ftgate.judges.people import Ratings, people_result, settled, stale_check
+from pytest_ftgate.judges.pairs import (
+    Answers,
+    agreed_side,
+    bias_checks,
+    compared,
+    majority,
+    pair_questions,
+    paired_metrics,
+)
+from pytest_ftgate.judges.people import Ratings, outputs_of, people_result, settled, stale_check
 from pytest_ftgate.judges.questions import (
     PROMPT_VERSION,
     grade_question,
@@ -31,6 +41,7 @@ if TYPE_CHECKING:
     from pytest_ftgate.runs.runner import Run
 
 _SHOWN = 40
+_VOTES = {"a": 1.0, "tie": 0.5, "b": 0.0}
 _COUNTED = ("n_questions", "n_stored", "input_tokens", "output_tokens", "cost_usd")
 
 _Questions = Iterable[tuple[str, "Example"]]  # the subject of each question in messages, and the question
@@ -43,6 +54,11 @@ class _Replies:
     run: Run | None = None
     values: Mapping[str, Any] = field(default_factory=dict)
     errors: Sequence[Check] = ()
+
+    @property
+    def stopped(self) -> bool:
+        """Return whether the failure of another judge ended the run."""
+        return self.run is not None and self.run.failure is not None and self.run.failure.kind == "stopped"
 
 
 def calibrate(judging: Judging, options: Mapping[str, Any]) -> JudgeRun:
@@ -58,28 +74,71 @@ def calibrate(judging: Judging, options: Mapping[str, Any]) -> JudgeRun:
         ]
         for name, judge in judging.judges.items()
     }
-    checks: list[Check] = []
+    asked = _ask(judging.judges, questions, options)
+    checks = _errors(asked)
     runs: dict[str, Run] = {}
     results: dict[str, JudgeResult] = {}
-    for name, replies in _ask(judging.judges, questions, options).items():
-        if replies.run is not None:
-            results[name], found = _calibrated(name, judging.judges[name], replies)
-            checks += found
+    for metric, of_metric in _by_metric(judging.judges, asked):
+        labels: list[list[Any]] = []
+        for name, judge, replies in of_metric:
+            if replies.run is None:
+                continue
+            decided = _facts(judge, replies.run)
+            if not replies.errors:
+                labels.append(_labels(judge, replies))
+                decided = _with_kappa(decided, judge, labels[-1])
+            results[name] = decided
             runs[f"judge_{name}_calibration"] = replies.run
+        if len(labels) < len(of_metric):
+            continue
+        if len(labels) > 1:
+            together = [_settled_label(metric, of_item) for of_item in zip(*labels, strict=True)]
+            results[_together(metric)] = decided = _with_kappa(_of_several(metric, len(labels)), judge, together)
+        names = [one.metric.judge.name for _, one, _ in of_metric]
+        checks.append(calibration_check(metric, decided, f"the judge{'s' * (len(names) > 1)} {', '.join(names)}"))
     return JudgeRun({}, tuple(checks), runs, results)
 
 
-def _calibrated(name: str, judge: Judge, replies: _Replies) -> tuple[JudgeResult, Sequence[Check]]:
-    facts = _facts(name, judge, replies.run)
-    if replies.errors:
-        return facts, replies.errors
+def _labels(judge: Judge, replies: _Replies) -> list[Any]:
+    """Return the judge's label of each calibration item."""
     labels = []
     for item in judge.items:
         values = [replies.values[one.id] for one in questions_about(judge.metric, item.example, item.outputs)]
         labels.append(agreed_side(*values) if judge.metric.pairwise else values[0])
+    return labels
+
+
+def _with_kappa(facts: JudgeResult, judge: Judge, labels: Sequence[Any]) -> JudgeResult:
     kappa, kind = agreement(judge.metric, [item.label for item in judge.items], labels)
-    result = replace(facts, kappa=kappa, kappa_kind=kind, n_kappa=len(labels))
-    return result, [calibration_check(judge.metric, kappa, kind, len(labels))]
+    return replace(facts, kappa=kappa, kappa_kind=kind, n_kappa=len(labels))
+
+
+# --- several judges ------------------------------------------------------------------------------------------
+
+
+def _by_metric(
+    judges: Mapping[str, Judge], replies: Mapping[str, _Replies]
+) -> Iterator[tuple[ModelJudged, list[tuple[str, Judge, _Replies]]]]:
+    """Yield each judged metric with its judges, by name, and their replies."""
+    for _, names in groupby(judges, key=lambda name: judges[name].metric.name):
+        of_metric = [(name, judges[name], replies[name]) for name in names]
+        yield of_metric[0][1].metric, of_metric
+
+
+def _settled_label(metric: ModelJudged, labels: Sequence[Any]) -> Any:
+    """Return the label that several judges give to a calibration item together."""
+    if not metric.pairwise:
+        return median(labels)
+    return {1.0: "a", 0.5: "tie", 0.0: "b"}[majority([_VOTES[label] for label in labels])]
+
+
+def _together(metric: ModelJudged) -> str:
+    return f"{metric.name}_together"
+
+
+def _of_several(metric: ModelJudged, n: int) -> JudgeResult:
+    word = "majority" if metric.pairwise else "median"
+    return JudgeResult(metric.name, f"{word} of {plural(n, 'judge')}", raters=n)
 
 
 def run_judges(
@@ -92,33 +151,38 @@ def run_judges(
     """Ask the judges about the models' answers. Equal questions are asked once, and equal answers are a tie.
 
     ``runs`` are the models' runs by role, without missing answers that make the gate an error; ``calibrated`` holds the
-    results of the calibration, by the name of the metric; ``options`` as in :func:`calibrate`.
+    results of the calibration, by judge; ``options`` as in :func:`calibrate`.
     """
     from pytest_ftgate.runs.measure import answers_of
 
     answers = {role: answers_of(run) for role, run in runs.items()}
     questions = {name: _questions(judge.metric, test, answers) for name, judge in judging.judges.items()}
     metrics: dict[str, dict[str, Metric]] = {role: {} for role in runs}
-    checks: list[Check] = []
     judged: dict[str, Run] = {}
     results: dict[str, JudgeResult] = {}
-    for name, replies in _ask(judging.judges, questions, options).items():
-        judge = judging.judges[name]
-        facts = _merged(calibrated.get(name), _facts(name, judge, replies.run))
-        if not replies.errors:
-            scored, pairs = _scored(judge.metric, test, answers, replies.values)
-            for role, metric in scored.items():
-                metrics[role][name] = metric
-            facts = replace(facts, pairs=tuple(pairs))
-            checks += bias_checks(facts, judge.metric.source)
-        checks += replies.errors
-        results[name] = facts
-        if replies.run is not None:
-            judged[f"judge_{name}"] = replies.run
+    asked = _ask(judging.judges, questions, options)
+    checks = _errors(asked)
+    for metric, of_metric in _by_metric(judging.judges, asked):
+        for name, judge, replies in of_metric:
+            facts = _merged(calibrated.get(name), _facts(judge, replies.run))
+            if not replies.errors:
+                facts = replace(facts, pairs=tuple(_scored(metric, test, answers, [replies.values])[1]))
+                checks += bias_checks(facts, metric.source)
+            results[name] = facts
+            if replies.run is not None:
+                judged[f"judge_{name}"] = replies.run
+        if any(replies.errors for _, _, replies in of_metric):
+            continue
+        scored, pairs = _scored(metric, test, answers, [replies.values for _, _, replies in of_metric])
+        for role, one in scored.items():
+            metrics[role][metric.name] = one
+        if len(of_metric) > 1:
+            facts = calibrated.get(_together(metric), _of_several(metric, len(of_metric)))
+            results[_together(metric)] = replace(facts, pairs=tuple(pairs))
     if judging.people is not None:
         scored, found, results[HUMAN_PREFERENCE] = _by_people(judging.people, test, runs)
-        for role, metric in scored.items():
-            metrics[role][HUMAN_PREFERENCE] = metric
+        for role, one in scored.items():
+            metrics[role][HUMAN_PREFERENCE] = one
         checks += found
     return JudgeRun(metrics, tuple(checks), judged, results)
 
@@ -138,18 +202,19 @@ def _distinct(answers: Answers, index: int) -> list[str]:
 
 
 def _scored(
-    metric: ModelJudged, test: DataSet, answers: Answers, values: Mapping[str, Any]
+    metric: ModelJudged, test: DataSet, answers: Answers, said: Sequence[Mapping[str, Any]]
 ) -> tuple[dict[str, Metric], list[PairResult]]:
+    """Return the scores by role, and the counts of pairs by baseline, from the replies of each judge."""
     if not metric.pairwise:
         grades = {
-            (index, answer): values[grade_question(metric, example, answer).id]
+            (index, answer): median(values[grade_question(metric, example, answer).id] for values in said)
             for index, example in enumerate(test.examples)
             for answer in _distinct(answers, index)
         }
         return dict.fromkeys(answers, Graded(metric.low, metric.high, grades)), []
     preferred, pairs = {}, []
     for role in [role for role in answers if role != "candidate"]:
-        preferred[role], pair = compared(metric, role, test, answers, values)
+        preferred[role], pair = compared(metric, role, test, answers, said)
         pairs.append(pair)
     return paired_metrics(metric.name, preferred, means=len(answers["candidate"]) > 1), pairs
 
@@ -159,10 +224,11 @@ def _by_people(
 ) -> tuple[dict[str, Metric], list[Check], JudgeResult]:
     (role,) = [role for role in runs if role != "candidate"]
     both = {"baseline": runs[role], "candidate": runs["candidate"]}
+    outputs = outputs_of(both)
     stale = stale_check(HUMAN_PREFERENCE, ratings, test, both)
-    stated = people_result(HUMAN_PREFERENCE, ratings, role)
-    ratings, moved = settled(HUMAN_PREFERENCE, ratings, both)
-    result = replace(stated, pairs=people_result(HUMAN_PREFERENCE, ratings, role).pairs)
+    stated = people_result(HUMAN_PREFERENCE, ratings, role, outputs)
+    ratings, moved = settled(HUMAN_PREFERENCE, ratings, outputs)
+    result = replace(stated, pairs=people_result(HUMAN_PREFERENCE, ratings, role, outputs).pairs)
     scored = paired_metrics(HUMAN_PREFERENCE, {role: ratings.values()}, means=len(ratings.raters) > 1)
     return scored, [stale, *moved], result
 
@@ -187,6 +253,12 @@ def _ask(
     runs = run_models(list(jobs.values()), **options) if jobs else []
     replies = {name: _read(judges[name].metric, about[name], run) for name, run in zip(jobs, runs, strict=True)}
     return {name: replies.get(name, _Replies()) for name in judges}
+
+
+def _errors(replies: Mapping[str, _Replies]) -> list[Check]:
+    """Return the errors of all judges, those of judges that another's failure stopped last."""
+    causes_first = sorted(replies.values(), key=lambda one: one.stopped)
+    return [error for one in causes_first for error in one.errors]
 
 
 def _read(metric: ModelJudged, about: Mapping[str, str], run: Run) -> _Replies:
@@ -251,12 +323,12 @@ def _unread_check(
     return Check(f"judge.{metric.name}", "error", message, read, n, metric.source, advice)
 
 
-def _facts(name: str, judge: Judge, run: Run | None) -> JudgeResult:
+def _facts(judge: Judge, run: Run | None) -> JudgeResult:
     """Return the judge, its number of calls and their cost; ``run`` is None if no question was left to ask."""
     from pytest_ftgate.runs.measure import measure_run
 
     shown = judge.metric.judge.name
-    facts = JudgeResult(name, shown, judge.model.spelling, PROMPT_VERSION, 0, 0, 0, 0, 0.0)
+    facts = JudgeResult(judge.metric.name, shown, judge.model.spelling, PROMPT_VERSION, 0, 0, 0, 0, 0.0)
     if run is None:
         return facts
     seen = measure_run(shown, run).facts

@@ -11,7 +11,7 @@ from pytest_ftgate.data.table import Row, read_table
 from pytest_ftgate.errors import DataError, Where, shown_path
 from pytest_ftgate.judges.agreement import cohen_kappa, weighted_kappa
 from pytest_ftgate.metrics.judged import ModelJudged
-from pytest_ftgate.result import Check, Status
+from pytest_ftgate.result import Check, JudgeResult, Status
 from pytest_ftgate.text import excerpt, kind_of, plural
 
 FEWEST_ITEMS = 20
@@ -85,15 +85,16 @@ def agreement(metric: ModelJudged, people: Sequence[Any], judge: Sequence[Any]) 
     return cohen_kappa(people, judge), "Cohen"
 
 
-def calibration_check(metric: ModelJudged, kappa: float | None, kind: str, n: int) -> Check:
-    """Check that the judge's agreement with people reaches the minimum; otherwise the gate is an error."""
+def calibration_check(metric: ModelJudged, facts: JudgeResult, who: str) -> Check:
+    """Check that the agreement of the judges (``who``) with people reaches the minimum; else the gate is an error."""
+    kappa = facts.kappa
     calibration = metric.calibration
     assert calibration is not None  # there are items
     status: Status
     asked, rounded = calibration.min_kappa, None if kappa is None else round(kappa, 12)
     held = rounded is not None and rounded >= round(asked, 12)
     found = "kappa is undefined, because all items have one label" if kappa is None else f"kappa {kappa:.2f}"
-    items = plural(n, "human-labelled item")
-    message = f"agreement of the judge {metric.judge.name} with people: {found} (min {asked:g}; {items}; {kind})"
+    items = plural(facts.n_kappa or 0, "human-labelled item")
+    message = f"agreement of {who} with people: {found} (min {asked:g}; {items}; {facts.kappa_kind})"
     status, advice = "pass" if held else "error", None if held else _ADVICE
     return Check(f"calibration.{metric.name}", status, message, rounded, asked, calibration.source, advice)

@@ -54,11 +54,32 @@ def value_unasked(candidate: str | None, baseline: str | None) -> float | None:
     return 0.5 if candidate.strip() == baseline.strip() else None
 
 
+def majority(votes: Sequence[float]) -> float:
+    """Return 1 (won) or 0 (lost) if more than half of the votes are that, else a tie."""
+    return next((side for side in (1.0, 0.0) if 2 * votes.count(side) > len(votes)), 0.5)
+
+
+def longer_preferred(value: float, candidate: str | None, baseline: str | None) -> bool | None:
+    """Return whether the longer answer won; None for a tie, and if both are equally long or one is missing."""
+    if value == 0.5 or candidate is None or baseline is None:
+        return None
+    difference = len(candidate.strip()) - len(baseline.strip())
+    return None if difference == 0 else (value > 0.5) == (difference > 0)
+
+
 def compared(
-    metric: ModelJudged, role: str, test: DataSet, answers: Answers, said: Mapping[str, Any]
+    metric: ModelJudged, role: str, test: DataSet, answers: Answers, said: Sequence[Mapping[str, Any]]
 ) -> tuple[list[float], PairResult]:
-    """Return the candidate's score against one baseline on each example, and the counts over all pairs."""
-    means, values, n_asked, disagreements, first_preferred = [], [], 0, 0, 0
+    """Return the candidate's score against one baseline on each example, and the counts over all pairs.
+
+    Args:
+        metric: what is judged.
+        role: of the baseline.
+        test: the examples.
+        answers: of all models.
+        said: the replies of each judge, by question. The majority of several counts; see :func:`majority`.
+    """
+    means, values, n_asked, disagreements, first_preferred, longer = [], [], 0, 0, 0, []
     for index, example in enumerate(test.examples):
         of_example = []
         for both in _pairs(answers, role, index):
@@ -66,18 +87,29 @@ def compared(
             if unasked is not None:
                 of_example.append(unasked)
                 continue
-            straight, turned = (said[one.id] for one in questions_about(metric, example, both))
             n_asked += 1
-            agreed = straight == _TURNED[turned]
-            of_example.append(_PREFERRED[straight] if agreed else 0.5)
-            disagreements += not agreed
-            first_preferred += not agreed and (straight, turned) == ("A", "A")
+            votes = []
+            for replies in said:
+                straight, turned = (replies[one.id] for one in questions_about(metric, example, both))
+                agreed = straight == _TURNED[turned]
+                votes.append(_PREFERRED[straight] if agreed else 0.5)
+                disagreements += not agreed
+                first_preferred += not agreed and (straight, turned) == ("A", "A")
+            of_example.append(majority(votes))
+            longer.append(longer_preferred(of_example[-1], *both))
         means.append(sum(of_example) / len(of_example))
         values += of_example
     wins, losses = sum(value > 0.5 for value in values), sum(value < 0.5 for value in values)
     ties = len(values) - wins - losses
-    pair = PairResult(role, len(values), wins, ties, losses, disagreements, first_preferred, n_asked)
-    return means, pair
+    alone = len(said) == 1  # the order matters to a single judge
+    return means, PairResult(
+        *(role, len(values), wins, ties, losses),
+        disagreements=disagreements if alone else None,
+        first_preferred=first_preferred if alone else None,
+        n_asked=n_asked,
+        n_lengths=len(longer) - longer.count(None),
+        longer_preferred=longer.count(True),
+    )
 
 
 def paired_metrics(name: str, preferred: Mapping[str, Sequence[float]], *, means: bool) -> dict[str, Metric]:

@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from pytest_ftgate.data.table import Row, read_table
+from pytest_ftgate.data.table import Row
 from pytest_ftgate.errors import DataError, Where, shown_path
+from pytest_ftgate.judges import sheets
 from pytest_ftgate.judges.agreement import cohen_kappa, fleiss_kappa, observed_agreement
-from pytest_ftgate.judges.pairs import value_unasked
+from pytest_ftgate.judges.pairs import longer_preferred, value_unasked
 from pytest_ftgate.result import Check, JudgeResult, PairResult
 from pytest_ftgate.text import excerpt, nearest, plural, printable
 
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 _WORDS = {"candidate": 1.0, "tie": 0.5, "baseline": 0.0}
 _HASHES = {"baseline_sha256": "baseline", "candidate_sha256": "candidate"}
 _ROLES = ("candidate", "baseline")
+Outputs = Sequence[tuple[str | None, str | None]]
 _SLIGHT_ADVICE = (
     "This is little more than chance. Write down what makes an answer better, and let people judge again. If one model "
     "is nearly always preferred, kappa is low even where people agree."
@@ -38,7 +39,7 @@ class Rating:
     ``rater`` is "" if it is not stated; ``sha256`` holds the stated hashes of the judged outputs, by role.
     """
 
-    line: int
+    where: Where
     rater: str
     value: float
     sha256: Mapping[str, str]
@@ -67,8 +68,14 @@ class Ratings:
         return [sum(one.value for one in ratings) / len(ratings) for ratings in self.by_example]
 
 
-def read_ratings(path: Path, source: str, test: DataSet) -> Ratings:
+def read_ratings(path: Path, source: str, test: DataSet, *, key: Path | None = None) -> Ratings:
     """Return the ratings of a test set; every example needs at least one, and each rater rates it once.
+
+    Args:
+        path: a file, or a folder of files, of which each is named after its rater if it does not name one.
+        source: where the metric is written.
+        test: the test set.
+        key: the key of blind sheets, None for ``key.csv`` in the folder of the ratings.
 
     Raises:
         DataError: with file, line and field.
@@ -76,14 +83,14 @@ def read_ratings(path: Path, source: str, test: DataSet) -> Ratings:
     shown = shown_path(path)
     places = {example.id: index for index, example in enumerate(test.examples)}
     found: list[dict[str, Rating]] = [{} for _ in test.examples]
-    for row in read_table(path, ("id", "preferred")):
+    for row in sheets.revealed(path, key):
         index = _place(row, places)
         rating = _rating(row)
         first = found[index].setdefault(rating.rater, rating)
         if first is not rating:
             who = f" by {printable(rating.rater, 40)}" if rating.rater else " without a rater"
             raise DataError(
-                f'the id "{excerpt(str(row.values["id"]))}" is rated twice{who}, first on line {first.line}',
+                f'the id "{excerpt(str(row.values["id"]))}" is rated twice{who}, first in {first.where}',
                 where=row.where,
                 cure="Keep one of the two, or name the raters in the column rater.",
             )
@@ -116,7 +123,7 @@ def _rating(row: Row) -> Rating:
         raise row.wrong("rater", "text")
     hashes = {role: text for column, role in _HASHES.items() if (text := _hash(row, column))}
     name = "" if rater is None else str(rater).strip().casefold()  # "Anna" and "anna" are one person
-    return Rating(row.where.line or 0, name, _WORDS[_preferred(row)], hashes)
+    return Rating(row.where, name, _WORDS[_preferred(row)], hashes)
 
 
 def _preferred(row: Row) -> str:
@@ -155,9 +162,9 @@ def stale_check(name: str, ratings: Ratings, test: DataSet, runs: Mapping[str, R
     name, path, source = f"{name}.outputs", ratings.path, ratings.source
     stale = list(_stale(ratings, test, runs))
     if stale:
-        line, id_, role = stale[0]
+        where, id_, role = stale[0]
         message = (
-            f"{_preferences(len(stale), path)} about other outputs; the first is on line {line}: the {role}'s output "
+            f"{_preferences(len(stale), path)} about other outputs; the first is in {where}: the {role}'s output "
             f"for {printable(id_, 40)} has changed"
         )
         advice = "Let people judge the current outputs."
@@ -173,46 +180,54 @@ def _preferences(n: int, path: str) -> str:
     return f"{plural(n, 'preference')} in {path} {'is' if n == 1 else 'are'}"
 
 
-def settled(name: str, ratings: Ratings, runs: Mapping[str, Run]) -> tuple[Ratings, list[Check]]:
-    """Return corrected ratings: equal outputs are a tie and a missing output loses, whatever the file says."""
+def outputs_of(runs: Mapping[str, Run]) -> Outputs:
+    """Return the outputs of the candidate and the baseline on each example; None for a missing one."""
     both = ([one.completion and one.completion.text for one in runs[role].predictions[0]] for role in _ROLES)
+    return list(zip(*both, strict=True))
+
+
+def settled(name: str, ratings: Ratings, outputs: Outputs) -> tuple[Ratings, list[Check]]:
+    """Return corrected ratings: equal outputs are a tie and a missing output loses, whatever the file says."""
     corrected, moved = [], []
-    for outputs, given in zip(zip(*both, strict=True), ratings.by_example, strict=True):
-        win = value_unasked(*outputs)
+    for both, given in zip(outputs, ratings.by_example, strict=True):
+        win = value_unasked(*both)
         corrected.append(tuple(rating if win is None else replace(rating, value=win) for rating in given))
-        moved += [rating.line for rating in given if win not in (None, rating.value)]
+        moved += [rating.where for rating in given if win not in (None, rating.value)]
     if not moved:
         return ratings, []
     message = (
-        f"{_preferences(len(moved), ratings.path)} corrected, the first on line {moved[0]}: equal outputs are a tie, "
+        f"{_preferences(len(moved), ratings.path)} corrected, the first in {moved[0]}: equal outputs are a tie, "
         "and a missing output loses"
     )
     found = Check(f"{name}.equal", "warning", message, len(moved), 0, ratings.source)
     return replace(ratings, by_example=tuple(corrected)), [found]
 
 
-def _stale(ratings: Ratings, test: DataSet, runs: Mapping[str, Run]) -> Iterator[tuple[int, str, str]]:
+def _stale(ratings: Ratings, test: DataSet, runs: Mapping[str, Run]) -> Iterator[tuple[Where, str, str]]:
     now: dict[str, list[str | None]] = {
-        role: [None if one.completion is None else sha256_of(one.completion.text) for one in run.predictions[0]]
+        role: [None if one.completion is None else sheets.sha256_of(one.completion.text) for one in run.predictions[0]]
         for role, run in runs.items()
     }
     for index, example in enumerate(test.examples):
         for rating in ratings.by_example[index]:
             for role, stated in rating.sha256.items():
                 if now[role][index] != stated:
-                    yield rating.line, example.id, role
+                    yield rating.where, example.id, role
 
 
-def sha256_of(output: str) -> str:
-    """Return the SHA-256, in hex, of an output in UTF-8, as in ``baseline_sha256`` and ``candidate_sha256``."""
-    return hashlib.sha256(output.encode("utf-8", "surrogatepass")).hexdigest()
+def people_result(name: str, ratings: Ratings, baseline: str, outputs: Outputs) -> JudgeResult:
+    """Return the facts: wins, ties and losses by majority, and the agreement between people.
 
-
-def people_result(name: str, ratings: Ratings, baseline: str) -> JudgeResult:
-    """Return the facts: wins, ties and losses by majority, and the agreement between people."""
+    ``outputs`` are the current ones of the candidate and the baseline on each example.
+    """
     values = ratings.values()
     wins, losses = (sum(sign * (value - 0.5) > 0 for value in values) for sign in (1, -1))
-    pair = PairResult(baseline, len(values), wins, len(values) - wins - losses, losses)
+    longer = [longer_preferred(value, *both) for value, both in zip(values, outputs, strict=True)]
+    pair = PairResult(
+        *(baseline, len(values), wins, len(values) - wins - losses, losses),
+        n_lengths=len(longer) - longer.count(None),
+        longer_preferred=longer.count(True),
+    )
     kappa, kind, n = agreement(ratings)
     return JudgeResult(
         name, "people", kappa=kappa, kappa_kind=kind, n_kappa=n, raters=len(ratings.raters), pairs=(pair,)

@@ -53,14 +53,19 @@ def prepare_judging(
         if by_people(metric):
             _check_people(config, metric)
             with written_at(_where(config, name, "path")):
-                people = read_ratings(metric.path, metric.source, test)
+                people = read_ratings(metric.path, metric.source, test, key=metric.key)
         elif by_model(metric):
-            _check_judge(metric)
-            _refuse_same(metric, None, asked)
-            model = build_model(metric.judge, bare, hook)
-            _refuse_same(metric, model, asked)
+            alone = [replace(metric, judges=(spec,)) for spec in metric.judges]
+            for one in alone:
+                _check_judge(one)
+                _refuse_same(one, None, asked)
+            _refuse_twice(metric)
             with written_at(_where(config, name, "calibration.path")):
-                judges[name] = Judge(metric, model, read_items(metric))
+                items = read_items(metric)
+            for number, one in enumerate(alone, 1):
+                model = build_model(one.judge, bare, hook)
+                _refuse_same(one, model, asked)
+                judges[name if number == 1 else f"{name}_{number}"] = Judge(one, model, items)
     return Judging(judges, people)
 
 
@@ -131,6 +136,18 @@ def _refuse_same(
                     evidence=f"{called(role)}: {spec.source}",
                     cure="Use a third model as the judge: models prefer their own answers (self-preference bias).",
                 )
+
+
+def _refuse_twice(metric: ModelJudged) -> None:
+    """Reject a model that judges the same metric twice: its judgement would count twice in the majority."""
+    for number, spec in enumerate(metric.judges):
+        twin = next((one for one in metric.judges[:number] if _identity(one) == _identity(spec)), None)
+        if twin is not None:
+            raise ConfigError(
+                f"two judges of {metric.name} are the same model: {twin.name} and {spec.name} ({spec.spelling})",
+                where=Where(metric.source, key="metric.judge"),
+                cure="Use different models: the same one would count twice in the majority.",
+            )
 
 
 def _identity(spec: ModelSpec) -> tuple[Any, ...]:

@@ -43,11 +43,22 @@ class _Judged(Metric):
 
 
 @dataclass(frozen=True)
-class Rubric(_Judged):
-    """The mean grade, between ``low`` and ``high``, that a model gives each answer according to a rubric."""
+class _ByModels(_Judged):
+    """A metric that models judge by a rubric."""
 
-    judge: ModelSpec
+    judges: tuple[ModelSpec, ...]
     rubric: str
+
+    @property
+    def judge(self) -> ModelSpec:
+        """Return the first judge, which is the only one of a :class:`~pytest_ftgate.judges.Judge`."""
+        return self.judges[0]
+
+
+@dataclass(frozen=True)
+class Rubric(_ByModels):
+    """The mean grade, between ``low`` and ``high``, that a model gives each answer; of several judges the median."""
+
     low: float = field()
     high: float = field()
     source: str
@@ -56,11 +67,9 @@ class Rubric(_Judged):
 
 
 @dataclass(frozen=True)
-class Preference(_Judged):
-    """The share of pairs in which a model prefers the candidate's answer; a tie counts half."""
+class Preference(_ByModels):
+    """The share of pairs in which the judge, or most of several, prefers the candidate's answer; a tie counts half."""
 
-    judge: ModelSpec
-    rubric: str
     source: str
     calibration: Calibration | None = None
     name = PREFERENCE
@@ -73,6 +82,7 @@ class HumanPreference(_Judged):
 
     path: Path
     source: str
+    key: Path | None = None
     name = HUMAN_PREFERENCE
     pairwise = True
 
@@ -148,7 +158,7 @@ def build(options: Options) -> Rubric | Preference | HumanPreference:
         cure = f"Write metric: {{name: {options.metric}, {needs}: ...}}; see docs/judges.md."
         raise options.error(f"{options.metric} needs the option {needs}", key=needs, cure=cure)
     if options.metric == HUMAN_PREFERENCE:
-        return HumanPreference(given["path"], source)
+        return HumanPreference(given["path"], source, given.get("key"))
     rubric = given.get("rubric")
     if rubric is None:
         from pytest_ftgate.models.prompt import read_text

@@ -9,7 +9,9 @@ from dataclasses import dataclass, field
 from importlib.metadata import PackageNotFoundError, version
 from typing import Annotated, Any, Literal
 
+from pytest_ftgate.checks.weakening.history import find_head
 from pytest_ftgate.result import DIALECT, GateResult, Session, about
+from pytest_ftgate.text import timestamp
 
 REPORT_VERSION = 1
 
@@ -41,10 +43,13 @@ class Report:
     environment: Annotated[Mapping[str, str], about("versions of the packages that a verdict depends on")] = field(
         default_factory=dict
     )
+    written: Annotated[str | None, about("when the report was written, in UTC")] = None
+    commit: Annotated[str | None, about("the commit that was checked out; null outside a git repository")] = None
 
 
-def report(results: Iterable[GateResult], session: Session) -> str:
-    """Return the JSON report of the judged gates as text."""
+def report(results: Iterable[GateResult], session: Session, *, written_at: float | None = None) -> str:
+    """Return the JSON report of the judged gates as text; ``written_at`` is in seconds since the epoch."""
+    head = find_head(session.root) if session.root is not None else None
     document = {
         "version": REPORT_VERSION,
         "gates": [result.to_dict() for result in results],
@@ -52,6 +57,8 @@ def report(results: Iterable[GateResult], session: Session) -> str:
         "partial": session.partial,
         "config": session.config,
         "environment": environment(),
+        "written": None if written_at is None else timestamp(written_at),
+        "commit": head.commit if head else None,
     }
     return json.dumps(document, indent=2, allow_nan=False) + "\n"
 

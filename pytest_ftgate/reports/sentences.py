@@ -278,14 +278,16 @@ def judge_sentences(result: GateResult) -> Iterator[str]:
     for one in result.judges:
         yield _judge(one)
         for pair in one.pairs:
-            yield f"  {_pair(pair, of_people=one.model is None)}"
+            yield f"  {_pair(pair, of_people=one.by_people)}"
 
 
 def _judge(one: JudgeResult) -> str:
-    if one.model is None:
+    if one.by_people:
         kappa = f", {one.kappa_kind}'s kappa {one.kappa:.2f}" if one.kappa is not None else ""
         return f"{one.metric} by {plural(one.raters or 0, 'rater')}{kappa}"
     kappa = f", kappa {one.kappa:.2f} with human labels ({one.kappa_kind})" if one.kappa is not None else ""
+    if one.model is None:
+        return f"{one.metric} by the {one.judge}{kappa}"
     asked = f"{plural(one.n_questions or 0, 'question')}, {show_count(one.n_stored)} stored"
     known = one.input_tokens is not None and one.output_tokens is not None
     tokens = f", {show_count(one.input_tokens)}/{show_count(one.output_tokens)} tokens" if known else ""
@@ -297,6 +299,9 @@ def _pair(pair: PairResult, *, of_people: bool) -> str:
     counted = f"{pair.wins:,} won, {plural(pair.ties, 'tie')}, {pair.losses:,} lost"
     of = plural(pair.n, "example" if of_people else "pair")
     text = f"candidate against {called(pair.baseline)}: {counted} of {of}"
+    if pair.n_lengths:
+        share = f"{100 * (pair.longer_preferred or 0) / pair.n_lengths:.0f} %"
+        text += f"; the longer answer won {pair.longer_preferred:,} of {pair.n_lengths:,} ({share})"
     if pair.disagreements is None or not pair.n_asked:
         return text
     share = f"{100 * pair.disagreements / pair.n_asked:.0f} %"

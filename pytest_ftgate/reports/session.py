@@ -29,7 +29,7 @@ class Outcome:
     def write(self, form: str, path: Path) -> None:
         """Write one report: ``json``, ``markdown``, ``html`` or ``recordings``. Raises :class:`OSError`."""
         if form == "json":
-            write_whole(path, [json.report(self._results, self.session)])
+            write_whole(path, [json.report(self._results, self.session, written_at=time())])
         elif form == "markdown":
             write_whole(path, [self._markdown(markdown.MOST_BYTES)])
         elif form == "html":

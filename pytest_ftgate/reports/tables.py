@@ -132,11 +132,11 @@ def _parts(title: str, what: str, parts: Sequence[_Part]) -> Table:
         changes = [show_change(change, share=share) for change in one.changes]
         cells = (one.name, show_count(one.n), *values, *changes, *[""] * (3 - len(changes)), one.verdict)
         rows.append(tuple(printable(cell, _NAME_WIDTH) for cell in cells))
-    bars = tuple(Bars(*one.values, *_span(one.values, one.metric_range)) for one in parts)
+    bars = tuple(Bars(*one.values, *span(one.values, one.metric_range)) for one in parts)
     return Table(title, (*columns([what], headings), Column("", "status")), tuple(rows), bars).compact()
 
 
-def _span(values: Iterable[float | None], metric_range: tuple[float, float] | None) -> tuple[float, float]:
+def span(values: Iterable[float | None], metric_range: tuple[float, float] | None) -> tuple[float, float]:
     """Return the metric's range if it is finite, else the range of the values and 0."""
     if metric_range is not None and all(abs(end) < float("inf") for end in metric_range):
         return metric_range

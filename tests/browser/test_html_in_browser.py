@@ -11,6 +11,11 @@ import pytest
 from gate_project import Project, label, write_jsonl, wrong
 from opened import Opened
 
+from pytest_ftgate.cli.report_file import read_report
+from pytest_ftgate.cli.trend import trends, write_page
+from pytest_ftgate.judges.sheets import blinded
+from pytest_ftgate.reports.html.sheet import sheet_page
+
 sync_api = pytest.importorskip("playwright.sync_api", reason="no playwright: pip install -e . --group browser")
 expect = sync_api.expect
 Open = Callable[..., Opened]
@@ -167,6 +172,26 @@ def test_every_window_and_scheme(project: Project, open_page: Open, width: int, 
     assert opened.page.evaluate("() => document.documentElement.scrollWidth <= innerWidth")
     assert contrasts(opened) == []
     opened.is_quiet()
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("width", [360, 1280])
+def test_sheets_and_trends_in_every_window_and_scheme(
+    project: Project, open_page: Open, width: int, scheme: str
+) -> None:
+    project.gate_test()
+    project.report()
+    reports = [read_report(project.path / "report.json")] * 3
+    write_page(project.path / "trend.html", reports, trends(reports))
+    sheet = blinded("support", [("t1", "a question", {"baseline": "one", "candidate": "other"})], "1")
+    project.file("sheet.html", sheet_page(sheet, "Which answer is better?"))
+    for name, part in (("trend.html", "svg.trend circle"), ("sheet.html", "#answer-a")):
+        options: Any = {"viewport": {"width": width, "height": 800}, "color_scheme": scheme}
+        opened = open_page(project.path / name, **options)
+        expect(opened.page.locator(part).first).to_be_visible()
+        assert opened.page.evaluate("() => document.documentElement.scrollWidth <= innerWidth")
+        assert contrasts(opened) == []
+        opened.is_quiet()
 
 
 def test_on_a_phone_titles_keep_their_width_and_wide_tables_scroll(project: Project, open_page: Open) -> None:

@@ -18,7 +18,7 @@ from typing import Any
 import pytest
 
 FOLDER = Path(__file__).parents[2] / "examples" / "style_preference"
-MODULES = ("sheet", "make_train")
+MODULES = ("make_train",)
 CANDIDATES = ("terse", "curt")
 RATERS = ("anna", "boris", "chiara")
 
@@ -112,43 +112,30 @@ def test_training_set_is_varied(example):
     assert max(len(reply.split()) for _question, reply in pairs) <= 20  # terse
 
 
-# sheet.py
+# rating sheets
 
 
 def test_sheets_hide_the_models_and_come_back_as_preferences(copy):
-    """As README says: make, fill in, join. Whoever prefers the shorter answer prefers the candidate."""
-
-    def python(*arguments: str) -> str:
-        command = [sys.executable, "sheet.py", *arguments]
-        return subprocess.run(command, cwd=copy, capture_output=True, text=True, check=True, timeout=60).stdout
-
-    python("make", "answers/terse.jsonl", "dora.csv", "emil.csv")
-    for name in ("dora.csv", "emil.csv"):
-        with (copy / name).open(encoding="utf-8", newline="") as file:
-            sheet = list(csv.DictReader(file))
-        assert list(sheet[0]) == ["id", "question", "a", "b", "preferred"]
+    """As README says: make, fill in, judge. Whoever prefers the shorter answer prefers the candidate."""
+    command = [sys.executable, "-m", "pytest_ftgate", "sheet", "replies", "--out", "ratings"]
+    environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])}
+    subprocess.run(command, cwd=copy, env=environment, capture_output=True, text=True, check=True, timeout=60)
+    with (copy / "ratings" / "sheet.csv").open(encoding="utf-8-sig", newline="") as file:
+        sheet = list(csv.DictReader(file))
+    for name in ("dora", "emil"):
         for row in sheet:
-            row["preferred"] = "a" if len(row["a"]) < len(row["b"]) else "b"
-        with (copy / name).open("w", encoding="utf-8", newline="") as file:
+            row["preferred"] = "a" if len(row["answer_a"]) < len(row["answer_b"]) else "b"
+        with (copy / "ratings" / f"{name}.csv").open("w", encoding="utf-8", newline="") as file:
             writer = csv.DictWriter(file, sheet[0])
             writer.writeheader()
             writer.writerows(sheet)
-    joined = python("join", "dora.csv", "emil.csv")
-    (copy / "preferences" / "terse.csv").write_text(joined, encoding="utf-8")
+    gates = copy / "ftgate.yaml"
+    gates.write_text(gates.read_text(encoding="utf-8").replace("preferences/terse.csv", "ratings", 1), encoding="utf-8")
     done = run(copy, "test_gate.py", "-vv")
     assert done.returncode == 0, done.stdout + done.stderr
     assert "human_preference by 2 raters" in done.stdout
-    assert "60 won, 0 ties, 0 lost of 60 examples" in done.stdout
+    assert "60 won, 0 ties, 0 lost of 60 examples; the longer answer won 0 of 60 (0 %)" in done.stdout
     assert "about the current outputs" in done.stdout
-
-
-def test_a_filled_in_sheet_is_not_written_over(copy):
-    (copy / "dora.csv").write_text("filled in", encoding="utf-8")
-    command = [sys.executable, "sheet.py", "make", "answers/terse.jsonl", "dora.csv"]
-    done = subprocess.run(command, cwd=copy, capture_output=True, text=True, check=False, timeout=60)
-    assert done.returncode != 0
-    assert "FileExistsError" in done.stderr
-    assert (copy / "dora.csv").read_text(encoding="utf-8") == "filled in"
 
 
 # both runs

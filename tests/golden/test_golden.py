@@ -213,7 +213,10 @@ def test_reports(
 
 def steady_report(report: dict[str, Any], project: Project, *, live: bool) -> Any:
     assert report["environment"].keys() >= {"python", "pytest", "pytest-ftgate"}
-    return steady({**report, "environment": "<versions>"}, project.path, live=live)
+    commit = "<commit>" if report["commit"] else None
+    assert report["written"]
+    lasting = {**report, "environment": "<versions>", "written": "<time>", "commit": commit}
+    return steady(lasting, project.path, live=live)
 
 
 # --- names ---------------------------------------------------------------------------------------------------

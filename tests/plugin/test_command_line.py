@@ -27,7 +27,7 @@ def test_schemas_are_printed_as_they_are_shipped(project: Project, args: tuple[s
     assert result.stdout == files("pytest_ftgate").joinpath(f"{name}.schema.json").read_text(encoding="utf-8")
 
 
-@pytest.mark.parametrize("args", [(), ("judge",), ("compare", "a.json"), ("schema", "--wrong")])
+@pytest.mark.parametrize("args", [(), ("judge",), ("compare",), ("sheet", "gate"), ("schema", "--wrong")])
 def test_bad_usage_is_said(project: Project, args: tuple[str, ...]) -> None:
     result = command(project, *args)
     assert result.returncode == 2

@@ -51,6 +51,8 @@ def test_preference_asks_both_orders_and_tells_the_win_rate(judged: PythonJudged
             "disagreements": 0,
             "first_preferred": 0,
             "n_asked": 50,
+            "n_lengths": 50,
+            "longer_preferred": 50,
         }
     ]
     assert (gate["wins"], gate["losses"]) == (40, 10)
@@ -60,7 +62,8 @@ def test_preference_asks_both_orders_and_tells_the_win_rate(judged: PythonJudged
         [
             "gain +25.0 points preference (*), 40 won, 10 lost, 60 examples",
             "preference by judge honest: 100 questions, 0 stored, cost unknown: no price in the gate",
-            "  candidate against baseline: 40 won, 10 ties, 10 lost of 60 pairs; *0 of 50 compared pairs (0 %)",
+            "  candidate against baseline: 40 won, 10 ties, 10 lost of 60 pairs; the longer answer won 50 of 50 (100 %)"
+            "; *0 of 50 compared pairs (0 %)",
         ]
     )
 
@@ -517,3 +520,102 @@ def test_the_data_of_a_question_is_json(judged: PythonJudged) -> None:
     system, user = json.loads((judged.path / "seen.json").read_text())
     assert RUBRIC in system["content"]
     assert json.loads(user["content"])["input"] == task(59)
+
+
+# --- several judges ------------------------------------------------------------------------------------------
+
+OTHERS = """
+def shortest(messages):
+    data = json.loads(messages[-1]["content"])
+    if "answer" in data:
+        return json.dumps({"score": 5 if len(data["answer"]) < 20 else 1})
+    first, second = len(data["answer_A"]), len(data["answer_B"])
+    return json.dumps({"better": "tie" if first == second else "A" if first < second else "B"})
+
+def undecided(messages):
+    return json.dumps({"score": 4} if "answer" in json.loads(messages[-1]["content"]) else {"better": "tie"})
+
+def kind(messages):
+    return honest(messages)
+"""
+HONEST_2, SHORTEST, UNDECIDED = "python:judges:kind", "python:judges:shortest", "python:judges:undecided"
+HONEST_1 = "python:judges:honest"
+
+
+@pytest.mark.parametrize(
+    ("judges", "counts"),
+    [
+        ([HONEST_1, HONEST_2, SHORTEST], (40, 10, 10)),
+        ([HONEST_1, SHORTEST, UNDECIDED], (0, 60, 0)),
+        ([HONEST_1, SHORTEST], (0, 60, 0)),
+        ([HONEST_1, HONEST_2], (40, 10, 10)),
+        ([HONEST_1, UNDECIDED], (0, 60, 0)),
+        ([HONEST_1, HONEST_2, SHORTEST, UNDECIDED], (0, 60, 0)),
+        ([UNDECIDED, SHORTEST, SHORTEST.replace("shortest", "kind"), HONEST_1], (0, 60, 0)),
+    ],
+)
+def test_of_several_judges_more_than_half_decide(
+    judged: PythonJudged, judges: list[str], counts: tuple[int, int, int]
+) -> None:
+    judged.file("judges.py", HONEST + OTHERS)
+    gate = judged.judge(metric={"name": "preference", "judge": judges, "rubric": RUBRIC})
+    assert gate["verdict"] == ("pass" if counts[0] else "fail"), gate["checks"]
+    *single, together = gate["judges"]
+    assert [one["model"] for one in single] == judges
+    assert (together["judge"], together["model"], together["raters"]) == (
+        f"majority of {len(judges)} judges",
+        None,
+        len(judges),
+    )
+    (pair,) = together["pairs"]
+    assert (pair["wins"], pair["ties"], pair["losses"], pair["n_asked"]) == (*counts, 50)
+    assert gate["candidate"]["value"] == pytest.approx(0.5 + (counts[0] - counts[2]) / 120)
+    by_shortest = [one["pairs"][0] for one in single if one["judge"] == "shortest"]
+    assert all((one["n_lengths"], one["longer_preferred"]) == (50, 0) for one in by_shortest)
+    assert GateResult.from_dict(gate).to_dict() == gate
+
+
+def test_of_several_grades_the_median_counts_and_reports_show_every_judge(judged: PythonJudged) -> None:
+    judged.file("judges.py", HONEST + OTHERS)
+    judged.judged_by([HONEST_1, SHORTEST, UNDECIDED])
+    gate = judged.gate("-v", "--ftgate-report=html:r.html", "--ftgate-report=recordings:kept")
+    assert gate["baseline"]["value"] == gate["candidate"]["value"] == 4.0  # of 5, 1, 4 and of 2, 5, 4
+    judged.result.stdout.fnmatch_lines(
+        ["rubric by judge honest: *", "rubric by judge shortest: *", "rubric by the median of 3 judges"]
+    )
+    assert "rubric by the median of 3 judges" in (judged.path / "r.html").read_text(encoding="utf-8")
+    names = {file.name.rpartition(".")[0].rpartition(".")[2] for file in (judged.path / "kept").rglob("*.jsonl")}
+    assert {"judge_rubric", "judge_rubric_2", "judge_rubric_3"} <= names
+
+
+@pytest.mark.parametrize(
+    ("judges", "verdict", "kappas"),
+    [([HONEST_1, HONEST_2, SHORTEST], "pass", [1.0, 1.0, -1.0, 1.0]), ([HONEST_1, SHORTEST], "error", [1.0, -1.0, 0])],
+)
+def test_several_judges_are_calibrated_together(
+    judged: PythonJudged, judges: list[str], verdict: str, kappas: list[float]
+) -> None:
+    judged.file("judges.py", HONEST + OTHERS)
+    items(judged, name="preference")
+    gate = judged.judge(metric={"name": "preference", "judge": judges, "rubric": RUBRIC, "calibration": CALIBRATION})
+    found = check(gate, "calibration.preference")
+    assert (gate["verdict"], found["status"], found["observed"]) == (verdict, verdict, kappas[-1])
+    assert [one["kappa"] for one in gate["judges"]] == kappas
+    mentions(found, "honest", "shortest")
+
+
+@pytest.mark.parametrize(
+    ("judges", "parts"),
+    [
+        ([HONEST_1, "python:judges:chatty"], ("chatty", "cannot read")),
+        ([HONEST_1, "recorded:ft.jsonl"], ("metric.judge", "candidate")),
+        ([HONEST_1, SHORTEST, HONEST_1], ("metric.judge", "honest", "twice")),
+        ([], ("metric.judge", "at least one")),
+        ([HONEST_1, "nobody"], ("metric.judge[1]", "nobody")),
+    ],
+)
+def test_one_bad_judge_makes_the_gate_an_error(judged: PythonJudged, judges: list[str], parts: tuple[str, ...]) -> None:
+    judged.file("judges.py", HONEST + OTHERS)
+    gate = judged.judge(metric={"name": "preference", "judge": judges, "rubric": RUBRIC})
+    assert gate["verdict"] == "error"
+    mentions(next(one for one in gate["checks"] if one["status"] == "error"), *parts)

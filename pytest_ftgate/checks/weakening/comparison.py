@@ -21,7 +21,7 @@ _OPERATION = ("name", "price", "concurrency", "timeout_s", "retries", "api_key_e
 _METRIC_OPERATION = ("concurrency", "timeout_s")
 """Options of a metric that do not change its scores: a command that times out is an error, not a wrong answer."""
 _JUDGED = ("rubric", "preference", "human_preference")
-_OF_JUDGES = ("judge", "rubric", "rubric_file", "calibration", "path")
+_OF_JUDGES = ("judge", "rubric", "rubric_file", "calibration", "path", "key")
 """Options of judged metrics that are compared separately."""
 _LONGEST = 60
 _NOT_GIVEN = "not given"
@@ -163,11 +163,14 @@ def _judges(before: GateKeys, after: GateKeys) -> Iterator[Weakening]:
         if name not in now:
             continue  # reported for the metric or its bound
         new, key = now[name], "metric" if name == before.metric.name else name
-        for option in ("rubric", "rubric_file", "path"):
+        for option in ("rubric", "rubric_file", "path", "key"):
             yield from _reworded(f"{key}.{option}", old.options.get(option), new.options.get(option))
-        judge, other = old.options.get("judge"), new.options.get("judge")
-        if judge is not None and other is not None and _asked(judge) != _asked(other):
-            yield Weakening(f"{key}.judge", *_distinguished(judge, other))
+        judges, others = old.options.get("judge", ()), new.options.get("judge", ())
+        before_, after_ = list(map(_asked, judges)), list(map(_asked, others))
+        if len(before_) != len(after_) or any(one not in after_ for one in before_):
+            alone = len(judges) == len(others) == 1
+            shown = (", ".join(map(str, judges)), ", ".join(map(str, others)))
+            yield Weakening(f"{key}.judge", *(_distinguished(judges[0], others[0]) if alone else shown))
         earlier, later = old.options.get("calibration"), new.options.get("calibration")
         if earlier is not None:
             yield from _thresholds(earlier, later, f"{key}.calibration.")

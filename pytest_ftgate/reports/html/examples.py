@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
+from pytest_ftgate.reports.html.assets import script_data
 from pytest_ftgate.reports.html.plots import Drawn
 from pytest_ftgate.reports.sentences import FINISHES
 from pytest_ftgate.reports.table import Table, columns
@@ -77,8 +78,7 @@ class Examples:
             candidate = None if row.candidate is None else self.reply(row.candidate)
             expected = row.expected if self.expected else None
             rows.append([row.id, row.input, expected, row.change, self.reply(row.baseline), candidate])
-        text = json.dumps(rows, separators=(",", ":"), allow_nan=False)
-        return Drawn(text.replace("<", "\\u003c").replace(">", "\\u003e").replace("&", "\\u0026"))
+        return script_data(json.dumps(rows, separators=(",", ":"), allow_nan=False))
 
     def reply(self, reply: Reply) -> tuple[str, str, str, str]:
         """Return an answer, ``right``, ``wrong`` or ``open``, remarks on it, and its reasoning."""

@@ -3,35 +3,22 @@
 from __future__ import annotations
 
 import os
-from base64 import b64encode
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from hashlib import sha256
-from importlib.resources import files
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from pytest_ftgate.checks.weakening.history import find_head
 from pytest_ftgate.reports import sentences
+from pytest_ftgate.reports.html.assets import asset, policy, templates
 from pytest_ftgate.reports.html.evidence import Evidence
 from pytest_ftgate.reports.html.gate import summary, view
-from pytest_ftgate.reports.html.plots import Drawn, pair_bars
+from pytest_ftgate.reports.html.plots import Drawn
 from pytest_ftgate.reports.json import environment
 from pytest_ftgate.result import GateResult, Session, Verdict
-from pytest_ftgate.text import minute, plural, readable
+from pytest_ftgate.text import minute, plural
 
 if TYPE_CHECKING:
     from pathlib import Path
-
-    from jinja2 import Environment
-
-_SYMBOLS = {
-    "pass": "\u2713",
-    "fail": "\u2717",
-    "inconclusive": "?",
-    "error": "!",
-    "warning": "\u25b2",
-    "note": "\u2022",
-}
 
 _SECTIONS = (
     ("checks", "Checks"),
@@ -58,14 +45,11 @@ def page(gates: Sequence[tuple[GateResult, Evidence | None]], session: Session, 
         written_at: seconds since the epoch.
     """
     gates = sorted(gates, key=lambda gate: sentences.PROBLEMS_FIRST.index(gate[0].verdict))
-    folder = files("pytest_ftgate.reports.html") / "templates"
-    style, script = ((folder / name).read_text(encoding="utf-8") for name in ("style.css", "script.js"))
-    hashes = [b64encode(sha256(text.encode()).digest()).decode() for text in (style, script)]
-    policy = "default-src 'none'; style-src 'sha256-{}'; script-src 'sha256-{}'; base-uri 'none'; form-action 'none'"
+    style, script = asset("style.css"), asset("script.js")
     counts = Counter(result.verdict for result, _ in gates)
-    template = _templates().get_template("page.html")
+    template = templates(sections=_SECTIONS).get_template("page.html")
     pieces: Iterator[str] = template.generate(
-        policy=policy.format(*hashes),
+        policy=policy(style, script),
         style=Drawn(style),
         script=Drawn(script),
         title=_title(counts, len(gates), 0 if session.partial else len(session.unjudged)),
@@ -100,23 +84,3 @@ def _revision(root: Path | None) -> str | None:
     branch = head.branch or next((os.environ[name] for name in _CI_BRANCHES if os.environ.get(name)), "")
     on = f" on {branch}" if branch else ""
     return f"commit {head.commit[:12]}{on}{' with uncommitted changes' if head.changed else ''}"
-
-
-def _templates() -> Environment:
-    from jinja2 import Environment, PackageLoader, StrictUndefined
-
-    templates = Environment(
-        loader=PackageLoader("pytest_ftgate.reports.html"),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        finalize=_harmless,
-    )
-    templates.globals |= {"symbols": _SYMBOLS, "sections": _SECTIONS, "pair_bars": pair_bars}
-    return templates
-
-
-def _harmless(value: Any) -> Any:
-    """Return what a template writes: our own markup as it is, all else as text without invisible characters."""
-    return value if hasattr(value, "__html__") else readable(str(value))

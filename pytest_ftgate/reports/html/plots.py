@@ -175,3 +175,62 @@ def _round(tick: float, *, share: bool) -> str:
     """Return the label of a tick: ``+10``, ``0``."""
     value = round(100 * tick if share else tick, 9) or 0.0
     return f"{value:+g}" if value else "0"
+
+
+_TREND_HEIGHT = 180.0
+_TREND_LABELS = 6
+
+
+@dataclass(frozen=True)
+class Dot:
+    """One report in a trend: ``label`` below the axis, the gain above the margin ``asked``, and its verdict.
+
+    ``joined``: the gain can be compared with the one before.
+    """
+
+    label: str
+    gain: Interval | None
+    asked: float | None
+    verdict: str
+    joined: bool
+
+
+def trend_plot(dots: Sequence[Dot], *, share: bool) -> Drawn:
+    """Return a chart of gains with their bounds from the first report to the last, and of what was required."""
+    across = Axis(-0.5, len(dots) - 0.5)
+    known = [x for dot in dots if dot.gain for x in (dot.gain.gain, dot.gain.low, dot.gain.high) if x is not None]
+    known += [0.0, *(dot.asked for dot in dots if dot.asked is not None)]
+    air = _AIR * ((max(known) - min(known)) or 1.0)
+    up = Axis(min(known) - air, max(known) + air)
+
+    def y(value: float) -> float:
+        return _TOP / 2 + _TREND_HEIGHT * (up.high - value) / (up.high - up.low)
+
+    bottom = y(up.low)
+    parts = [line(across.at(across.low), y(0.0), across.at(across.high), y(0.0), "zero")]
+    for tick in up.ticks():
+        parts += [line(_SIDE, y(tick), 100 - _SIDE, y(tick), "grid"),
+                  text(_SIDE - 1, y(tick) + 4, _round(tick, share=share), anchor="end")]  # fmt: skip
+    step = math.ceil(len(dots) / _TREND_LABELS)
+    before: tuple[float, float] | None = None
+    for place, dot in enumerate(dots):
+        x = across.at(place)
+        if place % step == 0 or place == len(dots) - 1:
+            parts.append(text(x, bottom + 15, dot.label))
+        if dot.asked is not None:
+            parts.append(line(across.at(place - 0.5), y(dot.asked), across.at(place + 0.5), y(dot.asked), "asked"))
+        if dot.gain is None:
+            parts.append(text(x, y(0.0) - 6, dot.verdict, kind="tick"))
+            before = None
+            continue
+        middle = y(dot.gain.gain)
+        if before is not None and dot.joined:
+            parts.append(line(*before, x, middle, "trend"))
+        ends = [dot.gain.gain if end is None else end for end in (dot.gain.low, dot.gain.high)]
+        parts.append(line(x, y(ends[0]), x, y(ends[1]), "whisker"))
+        words = element("title", f"{dot.label}: {interval_words(dot.gain, share=share)}, {dot.verdict}")
+        parts.append(element("circle", words, cx=percent(x), cy=middle, r=6, class_=f"dot {dot.verdict}"))
+        before = x, middle
+    described = "; ".join(f"{dot.label} {dot.verdict}" for dot in dots)
+    names = (element("title", "Gain with its bounds, by report"), element("desc", described))
+    return element("svg", *names, *parts, class_="plot trend", role="img", height=bottom + _AXIS)

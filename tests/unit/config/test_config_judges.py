@@ -108,12 +108,24 @@ def with_labels(path="labels.csv", kappa=0.6):
 PEOPLE = {"name": "human_preference", "path": "prefs.csv"}
 
 
+def judged_by(*names):
+    return {**RUBRIC, "judge": [f"openai:{name}" for name in names]}
+
+
 @pytest.mark.parametrize(
     ("before", "after", "facts"),
     [
         (RUBRIC, {**RUBRIC, "rubric": "Is it short?"}, ["metric.rubric", "Is it kind?", "Is it short?"]),
         ({**RUBRIC, "rubric": "x" * 100 + "y"}, {**RUBRIC, "rubric": "x" * 100 + "z"}, ["metric.rubric", "101"]),
         (RUBRIC, {**RUBRIC, "judge": "openai:other"}, ["metric.judge", "openai:judge", "openai:other"]),
+        ({**RUBRIC, "judge": ["referee", "openai:b"]}, {**RUBRIC, "judge": "referee"}, ["metric.judge", "openai:b"]),
+        (
+            {**RUBRIC, "judge": ["openai:a", "openai:b"]},
+            {**RUBRIC, "judge": ["openai:a", "openai:c"]},
+            ["metric.judge", "c"],
+        ),
+        ({**RUBRIC, "judge": ["openai:a", "openai:b"]}, {**RUBRIC, "judge": ["openai:b", "openai:a"]}, None),
+        (PEOPLE, {**PEOPLE, "key": "other.csv"}, ["metric.key"]),
         ({**RUBRIC, "judge": "referee"}, RUBRIC, ["metric.judge", "{'temperature': 0}"]),
         (with_labels(), RUBRIC, ["metric.calibration.min_kappa", "0.6"]),
         (with_labels(), with_labels(kappa=0.4), ["metric.calibration.min_kappa", "0.6", "0.4"]),

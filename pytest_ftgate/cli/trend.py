@@ -1,0 +1,101 @@
+"""The command ``compare`` with many reports: how value, bound and verdict of each gate moved."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import suppress
+from importlib.util import find_spec
+from itertools import pairwise
+from pathlib import Path
+
+from pytest_ftgate.cli.compare import GateMoves, compare_reports, full_name, matched, outcome
+from pytest_ftgate.cli.report_file import ForeignError, ReportFile, read_report
+from pytest_ftgate.errors import ConfigError, DataError, Where, shown_path, write_whole
+from pytest_ftgate.reports.html.trend import remarks_of, trend_page
+from pytest_ftgate.reports.trend import Point, Trend
+from pytest_ftgate.text import plural, printable, wrapped
+
+_COMMIT = 7
+_NAME_WIDTH = 60
+_PATH_WIDTH = 24
+_INCOMPARABLE = ("test set", "metric")
+"""Changes after which a gain cannot be compared with those before."""
+
+
+def read_reports(paths: Sequence[Path]) -> list[ReportFile]:
+    """Read reports; a folder stands for all in it and below, by name. Its other JSON files are left out.
+
+    Raises:
+        DataError: a file cannot be read or is not a report, or there are fewer than two.
+    """
+    found = [one for path in paths for one in (_of_folder(path) if path.is_dir() else [read_report(path)])]
+    if len(found) < 2:
+        cure = "Name two reports or more, or a folder of them."
+        what = f"needs at least two reports, got {plural(len(found), 'report')}"
+        raise DataError(what, where=Where(shown_path(paths[0])), cure=cure)
+    return found
+
+
+def _of_folder(folder: Path) -> Iterator[ReportFile]:
+    for file in sorted(folder.rglob("*.json")):
+        with suppress(ForeignError):
+            yield read_report(file)
+
+
+def in_order(reports: Sequence[ReportFile]) -> list[ReportFile]:
+    """Return reports by their time; as they were given if one has no time."""
+    times = [report.written for report in reports]
+    return list(reports) if None in times else sorted(reports, key=lambda report: str(report.written))
+
+
+def trends(reports: Sequence[ReportFile]) -> list[Trend]:
+    """Return the trend of every gate in any of the reports, those of the last report first."""
+    gates = matched(reports)
+    steps = [{gate.name: gate for gate in compare_reports(*both)} for both in pairwise(reports)]
+    found = []
+    for key in dict.fromkeys(key for of_report in reversed(gates) for key in of_report):
+        points = []
+        for number, (report, of_report) in enumerate(zip(reports, gates, strict=True)):
+            moves = steps[number - 1][full_name(key)].moves if number and full_name(key) in steps[number - 1] else ()
+            apart = [move for move in moves if move.what in _INCOMPARABLE]
+            told = [move for move in moves if move.mark in ("worse", "loosened") or move in apart]
+            remarks = tuple(f"{f'{move.mark}: ' if move.mark else ''}{move.what} {move.text}" for move in told)
+            commit = (report.commit or "")[:_COMMIT]
+            points.append(Point(label(report), commit, of_report.get(key), remarks, comparable=not apart))
+        found.append(Trend(full_name(key), tuple(points)))
+    return found
+
+
+def label(report: ReportFile) -> str:
+    """Return the time of a report, to the minute; its path if it has none."""
+    return report.written[:16].replace("T", " ") if report.written else printable(report.path[-_PATH_WIDTH:])
+
+
+def trend_lines(reports: Sequence[ReportFile], found: Sequence[Trend], last: Sequence[GateMoves]) -> Iterator[str]:
+    """Yield a table per gate, what got worse in it, and what got worse in the last report."""
+    yield from wrapped(f"{plural(len(reports), 'report')}, {label(reports[0])} to {label(reports[-1])} (UTC)")
+    untimed = [report.path for report in reports if report.written is None]
+    if untimed:
+        yield from wrapped(f"in the order given, because {untimed[0]} does not say when it was written")
+    for trend in found:
+        yield ""
+        yield from wrapped(f"{printable(trend.name, _NAME_WIDTH)}: {trend.title}")
+        yield from trend.table().compact().lines()
+        for when, text in remarks_of(trend):
+            yield from wrapped(f"{when} {text}", "  ", "    ")
+    yield from ("", *wrapped(f"last report: {outcome(last)}"))
+
+
+def write_page(path: Path, reports: Sequence[ReportFile], found: Sequence[Trend]) -> None:
+    """Write the trend as a page.
+
+    Raises:
+        ConfigError: Jinja2 is not installed, or the file cannot be written.
+    """
+    if find_spec("jinja2") is None:
+        cure = "pip install 'pytest-ftgate[report]'"
+        raise ConfigError("an HTML page needs Jinja2", where=Where("--html"), cure=cure)
+    try:
+        write_whole(path, trend_page(found, [label(report) for report in reports]))
+    except OSError as error:
+        raise ConfigError(f"cannot be written: {error.strerror}", where=Where(shown_path(path))) from error
