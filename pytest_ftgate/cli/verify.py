@@ -154,7 +154,9 @@ def _gained(result: GateResult) -> bool:
         return False
     if result.stage == "ready" or result.margin is None:
         return True
-    return result.gain is not None and round(result.gain - result.margin, 12) >= 0
+    bound = {"significant": 0.0, "proven": result.margin}.get(result.evidence or "")
+    proven = bound is None or (result.lower_bound is not None and round(result.lower_bound - bound, 12) >= 0)
+    return proven and result.gain is not None and round(result.gain - result.margin, 12) >= 0
 
 
 def _without_model(model: str, passed: Sequence[tuple[GateResult, str]], gates: Sequence[str]) -> Iterator[Unmet]:

@@ -179,15 +179,15 @@ def pytest_configure(config: pytest.Config) -> None:
 class _ReportsOfOthers:
     """Collects verdicts from the reports of other processes (pytest-xdist, pytest-forked).
 
-    They travel as user properties. A report of this process says nothing new.
+    They travel as user properties; those of this process are known.
     """
 
     def __init__(self, config: pytest.Config) -> None:
         self._config = config
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
-        if _claims(report):
-            gate_session(self._config).verdicts.hear_report(report)
+        if SESSION in self._config.stash or _claims(report):
+            gate_session(self._config).hear_report(report)
 
 
 class _LastWord:

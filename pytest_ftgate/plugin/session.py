@@ -25,7 +25,7 @@ from pytest_ftgate.reports import json as json_report
 from pytest_ftgate.reports.github import Step
 from pytest_ftgate.reports.session import Outcome
 from pytest_ftgate.reports.text import Line
-from pytest_ftgate.result import GateResult, Session
+from pytest_ftgate.result import GateResult, Session, failed_result
 from pytest_ftgate.text import one_line, printable, shortened, show_usd
 
 if TYPE_CHECKING:
@@ -119,6 +119,7 @@ class GateSession:
         self._limit_usd: float | None = config.getoption("--ftgate-max-cost")
         self._runs: dict[str, tuple[Mapping[str, Run], Mapping[str, str]]] = {}
         self._seen = Seen()
+        self._marked: dict[str, str] = {}  # the names of gates by node id
         self._owed = Owed(waived_by=waived_by(config))
         self._notes: list[Line] = []
         self._finished = False
@@ -246,8 +247,18 @@ class GateSession:
         """Add lines for the end of the session, each once even if several workers have it."""
         self._notes += [line for line in dict.fromkeys(lines) if line not in self._notes]
 
+    def hear_report(self, report: pytest.TestReport) -> None:
+        """Add the verdict in a test report, or an error if a marked test ran in a process that gave none."""
+        self.verdicts.hear_report(report)
+        name = self._marked.get(report.nodeid)
+        if name is not None and report.when not in ("setup", "teardown") and report.nodeid not in self.results:
+            ended = FtgateError("the process that ran the test ended before the gate was judged")
+            self.verdicts.results[report.nodeid] = failed_result(GateResult(name, report.nodeid, "error"), ended)
+
     def see(self, item: pytest.Item, *, deselected: bool = False) -> None:
         """Record a marked test that was collected or deselected."""
+        if not deselected:
+            self._marked[item.nodeid] = claimed_name(item)
         self._seen.see(function_id(item), claimed_name(item), deselected=deselected)
 
     def see_skipped(self, item: pytest.Item, reason: str) -> None:

@@ -1,5 +1,7 @@
-"""A gate that is not judged, or whose verdict is not heard, and a run that would be green: marks that come late, ends of
-the session that say 0, verdicts of other processes, fixtures and marks that contradict each other, jobs of a CI.
+"""A gate that is not judged, or whose verdict is not heard, in a run that would be green without it.
+
+Marks that come late, ends of the session that say 0, verdicts of other processes, fixtures and marks that contradict
+each other, and jobs of a CI.
 
 Each test shows the same project green without the bypass, or another way to see that only the bypass is refused.
 """
@@ -70,7 +72,8 @@ def test_a_mark_that_a_fixture_adds_is_judged(green: Project, fixture: str) -> N
 LATE = {
     "by the body": "def test_gate(request): request.node.add_marker(MARK)",
     "by the body, skipped": "def test_gate(request):\n    request.node.add_marker(MARK)\n    pytest.skip('later')",
-    "by the body, xfail": "@pytest.mark.xfail\ndef test_gate(request):\n    request.node.add_marker(MARK)\n    assert 0",
+    "by the body, xfail": "@pytest.mark.xfail\n"
+    "def test_gate(request):\n    request.node.add_marker(MARK)\n    assert 0",
     "in tear-down": "@pytest.fixture\ndef late(request):\n    yield\n    request.node.add_marker(MARK)\n\n"
     "def test_gate(late): pass",
     "after it was judged": "@MARK\ndef test_gate(request, ftgate):\n"
@@ -174,10 +177,18 @@ def pytest_runtest_protocol(item):
         os._exit(0)
     os.close(there)
     with open(here, "rb") as pipe:
-        for data in pickle.loads(pipe.read()):
-            item.config.hook.pytest_runtest_logreport(report=pytest.TestReport._from_json(data))
+        data = pipe.read()
+    reports = [pytest.TestReport._from_json(one) for one in pickle.loads(data)] if data else [crashed(item)]
+    for report in reports:
+        item.config.hook.pytest_runtest_logreport(report=report)
     os.wait()
     return True
+"""
+CRASHED = """
+def crashed(item):
+    report = pytest.TestReport.from_item_and_call(item, pytest.CallInfo.from_call(lambda: 0 / 0, "???"))
+    report.outcome, report.wasxfail = "skipped", "reason: it crashes"
+    return report
 """
 
 
@@ -191,13 +202,18 @@ def test_a_verdict_of_a_forked_process_is_heard(required: Project) -> None:
     required.file("pytest.ini", "[pytest]\n")
     assert (required.gate(apart=True)["verdict"], required.result.ret) == ("fail", 1)
     required.result.assert_outcomes(passed=1, xfailed=1)
+    required.file("conftest.py", f"{FORKED}\n\n@pytest.fixture\ndef crash(): os._exit(0)\n{CRASHED}")
+    marked(required, body="@pytest.mark.xfail\ndef test_gate(crash): pass")
+    assert (required.gate(apart=True)["verdict"], required.result.ret) == ("error", 1)
+    required.result.assert_outcomes(passed=1, xfailed=1)
 
 
 # --- a fixture and a mark that give the same key -------------------------------------------------------------
 
 OVERRIDES = {
     "overridden": "@pytest.fixture\ndef {name}(): return {value!r}\n",
-    "parametrized": "@pytest.fixture(params=[{value!r}, 'recorded:x.jsonl'])\ndef {name}(request): return request.param\n",
+    "parametrized": "@pytest.fixture(params=[{value!r}, 'recorded:x.jsonl'])\n"
+    "def {name}(request): return request.param\n",
     "extended": "@pytest.fixture\ndef {name}({name}): return {name}\n",
 }
 VALUES = {
@@ -234,7 +250,9 @@ def test_a_mark_of_the_class_or_module_is_no_way_out(green: Project, place: str)
     green.file("conftest.py", f"import pytest\n{override}")
     mark = "pytest.mark.ftgate('support', candidate='recorded:ft.jsonl')"
     head = f"@{mark}\n" if place == "class" else f"pytestmark = {mark}\n"
-    green.file("test_gate.py", f"import pytest\n{head}class TestGate:\n    def test_gate(self, ftgate_candidate): pass\n")
+    green.file(
+        "test_gate.py", f"import pytest\n{head}class TestGate:\n    def test_gate(self, ftgate_candidate): pass\n"
+    )
     assert [gate["verdict"] for gate in green.report()["gates"]] == ["error", "error"]
 
 
