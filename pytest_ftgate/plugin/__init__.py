@@ -195,23 +195,38 @@ class _LastWord:
 
     @pytest.hookimpl(wrapper=True, tryfirst=True)
     def pytest_cmdline_main(self, config: pytest.Config) -> Generator[None, Any, Any]:
-        status = yield
-        if not _obliged(config):
+        try:
+            status = yield
+        except SystemExit as stop:  # raised by a hook
+            if not stop.code:
+                stop.code = self._held(config, 0)
+            raise
+        return self._held(config, status)
+
+    def _held(self, config: pytest.Config, status: Any) -> Any:
+        informs = any(config.getoption(name, False) for name in ("help", "version", "markers"))
+        if not _obliged(config) or (informs and not config.pluginmanager.hasplugin("session")):
             return status
         return gate_session(config).last_status(status)
 
 
 @pytest.hookimpl(wrapper=True, tryfirst=True)
 def pytest_load_initial_conftests(early_config: pytest.Config) -> Generator[None, object, object]:
-    outcome = yield
+    try:
+        outcome = yield
+    except SystemExit as stop:
+        if stop.code or not early_config.getini("ftgate_required"):
+            raise
+        raise pytest.UsageError(
+            "a conftest file ended pytest before the gates of ftgate_required were judged"
+        ) from stop
     early_config.pluginmanager.register(_LastWord())
     return outcome
 
 
 def _obliged(config: pytest.Config) -> bool:
-    """Return whether a session was started that has gates to judge, obligations to enforce, or reports to write."""
-    wanted = SESSION in config.stash or config.getoption("--ftgate-report") or config.getini("ftgate_required")
-    return bool(wanted) and config.pluginmanager.hasplugin("session")
+    """Return whether there are gates, obligations to enforce, or reports to write."""
+    return bool(SESSION in config.stash or config.getoption("--ftgate-report") or config.getini("ftgate_required"))
 
 
 def _claims(report: pytest.TestReport) -> bool:

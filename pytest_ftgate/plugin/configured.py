@@ -8,17 +8,21 @@ from pytest_ftgate.errors import ConfigError
 from pytest_ftgate.plugin import check_options
 
 
-class _Reader:
-    """A plugin that keeps the configuration in place of a session."""
+class _Read(Exception):  # noqa: N818
+    """Carries the configuration out of pytest, before a session starts."""
 
-    def __init__(self) -> None:
-        self.config: pytest.Config | None = None
+    def __init__(self, config: pytest.Config) -> None:
+        super().__init__()
+        self.config = config
+
+
+class _Reader:
+    """A plugin that runs in place of a session."""
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_cmdline_main(self, config: pytest.Config) -> int:
         check_options(config)
-        self.config = config
-        return 0
+        raise _Read(config)
 
 
 def read_configuration() -> pytest.Config:
@@ -27,11 +31,11 @@ def read_configuration() -> pytest.Config:
     Raises:
         ConfigError: pytest refuses the configuration, and has written why to standard error.
     """
-    reader = _Reader()
-    status = pytest.main(["-p", "pytest_ftgate"], plugins=[reader])
-    if status or reader.config is None:
-        raise ConfigError(
-            f"pytest cannot read its configuration here (exit status {int(status)})",
-            cure="Run python -m pytest --collect-only in this folder, and correct what it reports.",
-        )
-    return reader.config
+    try:
+        status = pytest.main(["-p", "pytest_ftgate"], plugins=[_Reader()])
+    except _Read as read:
+        return read.config
+    raise ConfigError(
+        f"pytest cannot read its configuration here (exit status {int(status)})",
+        cure="Run python -m pytest --collect-only in this folder, and correct what it reports.",
+    )

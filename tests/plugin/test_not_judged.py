@@ -129,6 +129,9 @@ ENDS = {
     "unconfigure": "SESSIONS = []\ndef pytest_sessionstart(session): SESSIONS.append(session)\n"
     "def pytest_unconfigure(): os._exit(SESSIONS[0].exitstatus)",
     "main, last": "@pytest.hookimpl(wrapper=True, tryfirst=True)\ndef pytest_cmdline_main():\n    yield\n    return 0",
+    "main, instead": "def pytest_cmdline_main(): return 0",
+    "SystemExit": "def pytest_sessionfinish(): raise SystemExit",
+    "SystemExit at import": "raise SystemExit(0)",
     "rewritten": "@pytest.hookimpl(trylast=True)\ndef pytest_sessionfinish(session): session.exitstatus = 0",
 }
 
@@ -137,7 +140,7 @@ ENDS = {
 def test_an_end_that_says_green(required: Project, end: str) -> None:
     """The obligation is part of the status that later hooks see, and of the last one where no hook sees any."""
     required.file("conftest.py", f"import os, pytest\n{ENDS[end]}\n")
-    assert required.run_apart("-k", "other").ret == 1
+    assert required.run_apart("-k", "other").ret in (1, 4)
     required.file("pytest.ini", "[pytest]\n")
     assert required.run_apart("-k", "other").ret in (0, 5)
 
