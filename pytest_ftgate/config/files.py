@@ -50,13 +50,11 @@ def _named(spec: MetricSpec | ModelSpec) -> Iterator[tuple[str, Path]]:
     """Yield files that are not written as paths: relative arguments of a command, and the module of a function."""
     argv = spec.options.get("argv")
     for part in argv if isinstance(argv, list | tuple) else ():
-        if isinstance(part, str) and part and "\0" not in part and not os.path.isabs(part):
-            yield "argv", spec.source.absolute(part)
+        if isinstance(part, str) and "\0" not in part and not os.path.isabs(part):
+            yield from (("argv", path) for path in [spec.source.absolute(part)] if path.is_file())
     target = spec.options.get("target")
     if isinstance(spec, ModelSpec) and spec.provider == "python" and isinstance(target, str):
-        path = _module_file(target.partition(":")[0])
-        if path is not None:
-            yield "target", path
+        yield from (("target", path) for path in [_module_file(target.partition(":")[0])] if path is not None)
 
 
 def _module_file(module: str) -> Path | None:

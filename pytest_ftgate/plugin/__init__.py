@@ -24,7 +24,7 @@ ENFORCED_BY = ("run", "verify")
 SESSION: pytest.StashKey[GateSession] = pytest.StashKey()
 REQUEST: pytest.StashKey[pytest.FixtureRequest] = pytest.StashKey()
 COLLECTED: pytest.StashKey[bool] = pytest.StashKey()  # the test had the marker when it was collected
-MARKS: pytest.StashKey[list[pytest.Mark]] = pytest.StashKey()  # the markers of the test when its gate was judged
+SET_UP: pytest.StashKey[bool] = pytest.StashKey()  # the set-up of the test has ended
 
 _FORMATS = ("html", "json", "markdown", "recordings")
 _MARK_HELP = (
@@ -316,8 +316,10 @@ def _marked(item: pytest.Item) -> bool:
     return item.get_closest_marker("ftgate") is not None
 
 
-def _marks(item: pytest.Item) -> list[pytest.Mark]:
-    return list(item.iter_markers("ftgate"))
+def _remarked(item: pytest.Item) -> bool:
+    """Return whether the markers of the test are not those that its gate was judged with."""
+    judged_with = gate_session(item.config).judged_with.get(item.nodeid, ()) if SESSION in item.config.stash else ()
+    return list(map(id, item.iter_markers("ftgate"))) != list(map(id, judged_with))
 
 
 @pytest.hookimpl(wrapper=True, trylast=True)
@@ -328,7 +330,7 @@ def pytest_runtest_setup(item: pytest.Item) -> Generator[None, Any, Any]:
         from pytest_ftgate.plugin.outcome import judge_in_setup
 
         judge_in_setup(item, item.stash.get(REQUEST, None), gate_session(item.config))
-    item.stash.setdefault(MARKS, _marks(item))
+    item.stash[SET_UP] = True
     return outcome
 
 
@@ -347,15 +349,13 @@ def pytest_runtest_call(item: pytest.Item) -> Generator[None, Any, Any]:
 def pytest_runtest_makereport(
     item: pytest.Item, call: pytest.CallInfo[None]
 ) -> Generator[None, pytest.TestReport, pytest.TestReport]:
-    marks, judged_with = _marks(item), item.stash.get(MARKS, None)
-    late = call.when != "setup" and judged_with is not None and list(map(id, marks)) != list(map(id, judged_with))
+    late = call.when != "setup" and SET_UP in item.stash and _remarked(item)
     if late:
         from pytest_ftgate.plugin.outcome import refuse_late_marks
 
-        item.stash[MARKS] = marks
         refuse_late_marks(item, gate_session(item.config))
     report = yield
-    if late or marks or _claims(report):
+    if late or _marked(item) or _claims(report):
         from pytest_ftgate.plugin.outcome import hold_report
 
         hold_report(item, call, report, gate_session(item.config), late=late)

@@ -13,7 +13,6 @@ from pytest_ftgate.checks.freshness.last_green import filed_as
 from pytest_ftgate.errors import FtgateError, Interrupted
 from pytest_ftgate.gate.candidates import judge_gate
 from pytest_ftgate.gate.state import Judged
-from pytest_ftgate.plugin import MARKS
 from pytest_ftgate.plugin.layers import layers_as_judged
 from pytest_ftgate.plugin.marks import MARK, claimed_name, test_id
 from pytest_ftgate.reports.sentences import headline
@@ -35,6 +34,7 @@ def judge_in_setup(item: pytest.Item, request: pytest.FixtureRequest | None, ses
     ``request`` is None if the fixture that keeps it was not set up.
     """
     if item.config.getoption("setupplan", False):
+        session.judged_with[item.nodeid] = tuple(item.iter_markers(MARK))
         return
     if item.get_closest_marker(MARK) is None:
         refused = FtgateError(
@@ -65,6 +65,7 @@ def refuse_late_marks(item: pytest.Item, session: GateSession) -> None:
         f"the ftgate markers of {item.nodeid} changed after its set-up, where its gate is judged",
         cure="Put the marker on the test; a fixture may also add it, and so may pytest_collection_modifyitems.",
     )
+    session.judged_with[item.nodeid] = tuple(item.iter_markers(MARK))
     _refuse(item, session, error)
 
 
@@ -90,7 +91,7 @@ def _judge(request: pytest.FixtureRequest, session: GateSession) -> GateResult:
         preview_and_leave(request, session, session.previews.examples)
     nodeid = test_id(item)
     if item.nodeid not in session.results:
-        item.stash[MARKS] = list(item.iter_markers(MARK))
+        session.judged_with[item.nodeid] = tuple(item.iter_markers(MARK))
         unnamed, config = GateResult(claimed_name(item), nodeid, "error"), None
         try:
             layers = layers_as_judged(request, session.files)

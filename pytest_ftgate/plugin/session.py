@@ -119,6 +119,7 @@ class GateSession:
         self._limit_usd: float | None = config.getoption("--ftgate-max-cost")
         self._runs: dict[str, tuple[Mapping[str, Run], Mapping[str, str]]] = {}
         self._seen = Seen()
+        self.judged_with: dict[str, tuple[pytest.Mark, ...]] = {}  # the markers of judged tests by node id
         self._marked: dict[str, str] = {}  # the names of gates by node id
         self._owed = Owed(waived_by=waived_by(config))
         self._notes: list[Line] = []
