@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, field
+from functools import cache
 from pathlib import Path
 
 from pytest_ftgate.cli.report_file import ReportFile, read_report
@@ -109,6 +110,7 @@ class _Reader:
         self.seen = _Reported()
         self._root = root
         self._gate_file = gate_file
+        self._hash = cache(content_hash)
         self._results: dict[str, tuple[GateResult, str]] = {}
 
     def add(self, report: ReportFile) -> None:
@@ -135,13 +137,15 @@ class _Reader:
         if result.verdict != verdict_of(result.checks) or (result.passed and not _gained(result)):
             yield f"the verdict {result.verdict} contradicts the checks and figures of the report"
         if not result.inputs:
+            if not result.passed:
+                return  # it could not be judged at all
             yield "it has no hashes of the gate's files; write it with this version of pytest-ftgate"
         if result.gate is not None and not any(
             one.key == "gate_file" and (self._root / one.path).resolve() == self._gate_file.resolve()
             for one in result.inputs
         ):
             yield f"it is of another gate file than {self._gate_file.name}"
-        now = [(one, content_hash(self._root / one.path)) for one in result.inputs]
+        now = [(one, self._hash(self._root / one.path)) for one in result.inputs]
         changed = [f"{one.path} ({one.key})" for one, digest in now if digest != one.sha256]
         if changed:
             more = f" and {len(changed) - _CHANGES_SHOWN:,} more" if len(changed) > _CHANGES_SHOWN else ""

@@ -341,7 +341,7 @@ def pytest_runtest_call(item: pytest.Item) -> Generator[None, Any, Any]:
         return (yield)
     from pytest_ftgate.plugin.outcome import verdict_after_body
 
-    with verdict_after_body(item, gate_session(item.config)):
+    with verdict_after_body(item, item.stash.get(REQUEST, None), gate_session(item.config)):
         return (yield)
 
 

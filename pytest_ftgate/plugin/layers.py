@@ -37,6 +37,8 @@ _FIXTURES = {
     "ftgate_training_set": "training_set",
 }
 
+UNUSED_FIXTURE = "unused_fixture"
+
 _OBJECTIVE = ("margin", "objective", "max_drop", "cheaper_by", "faster_by")
 
 _REQUIRED = (*_FIXTURES.values(), "baselines", "candidates", *_OBJECTIVE)
@@ -45,7 +47,7 @@ _REQUIRED = (*_FIXTURES.values(), "baselines", "candidates", *_OBJECTIVE)
 
 def layers_as_judged(request: pytest.FixtureRequest, files: GateFiles) -> Layers:
     """Return the layers of a test's gate; its overridden fixtures are set up for that."""
-    remarks = tuple(_unused_fixtures(request))
+    remarks = tuple(unused_fixtures(request))
     layers = _layers(request.node, files, lambda given: _fixture_layer(request, given, request.getfixturevalue))
     written = [("marker", mark.place[0]) for mark in gate_marks(request.node) if mark.keys]
     overridden = filter(None, (_override(request, f"ftgate_{key}") for one in layers.fixtures for key in one.values))
@@ -173,7 +175,7 @@ def _fixture_layer(request: pytest.FixtureRequest, given: set[str], value_of: Ca
     return Layer(values, sources) if values else None
 
 
-def _unused_fixtures(request: pytest.FixtureRequest) -> Iterator[Check]:
+def unused_fixtures(request: pytest.FixtureRequest) -> Iterator[Check]:
     """Yield a warning for each overridden fixture, or parameter in its place, whose key a marker gives.
 
     Raises:
@@ -191,7 +193,7 @@ def _unused_fixtures(request: pytest.FixtureRequest) -> Iterator[Check]:
             what = f"{key} is given twice: by the marker, and by {called}, which the test requests"
             raise ConfigError(what, where=replace(marker, key=key), cure=cure)
         message = f"{called} is not used, because the marker ({marker}) gives {key}"
-        yield Check("unused_fixture", "warning", message, source=str(marker), advice=cure)
+        yield Check(UNUSED_FIXTURE, "warning", message, source=str(marker), advice=cure)
 
 
 def _parameters(item: pytest.Item) -> Mapping[str, Any]:

@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING, NoReturn
 import pytest
 
 from pytest_ftgate.checks.freshness.last_green import filed_as
-from pytest_ftgate.errors import FtgateError, Interrupted
+from pytest_ftgate.errors import ConfigError, FtgateError, Interrupted
 from pytest_ftgate.gate.candidates import judge_gate
 from pytest_ftgate.gate.state import Judged
-from pytest_ftgate.plugin.layers import layers_as_judged
+from pytest_ftgate.plugin.layers import UNUSED_FIXTURE, layers_as_judged, unused_fixtures
 from pytest_ftgate.plugin.marks import MARK, claimed_name, test_id
 from pytest_ftgate.reports.sentences import headline
 from pytest_ftgate.reports.text import title
@@ -130,10 +130,12 @@ def _interruption(error: Interrupted) -> FtgateError:
 
 
 @contextmanager
-def verdict_after_body(item: pytest.Item, session: GateSession) -> Iterator[None]:
+def verdict_after_body(
+    item: pytest.Item, request: pytest.FixtureRequest | None, session: GateSession
+) -> Iterator[None]:
     """Fail the test unless the gate passed, even if the body skips. A failure of the body is reported first.
 
-    The body only runs if the models were scored.
+    The body only runs if the models were scored. It may have requested a fixture that the gate did not use.
     """
     result, skipped = session.results[item.nodeid], None
     if result.scored or result.passed:
@@ -141,6 +143,12 @@ def verdict_after_body(item: pytest.Item, session: GateSession) -> Iterator[None
             yield
         except _SKIPPED as error:
             skipped = error
+        if request is not None and any(check.name == UNUSED_FIXTURE for check in result.checks):
+            try:
+                list(unused_fixtures(request))
+            except ConfigError as error:
+                _refuse(item, session, error)
+                result = session.results[item.nodeid]
     if not result.passed:
         fail(title(result).text)
     if skipped is not None:

@@ -240,6 +240,9 @@ def test_a_fixture_and_a_mark_that_give_one_key(green: Project, key: str, how: s
         for gate in green.report()["gates"]:
             because(gate, "error", "configuration", "test_gate.py:2", key, name, "conftest.py:")
         assert green.result.ret == 1
+    marked(green, mark, f"def test_gate(request): request.getfixturevalue({name!r})")
+    gates = green.report()["gates"]
+    assert (gates[0]["verdict"], green.result.ret) == ("error", 1) or how == "parametrized"
     marked(green, mark)
     found = check(green.gate(), "unused_fixture")
     assert (found["status"], found["source"], green.result.ret) == ("warning", "test_gate.py:2", 0)
