@@ -29,8 +29,8 @@ class Verified:
 
     @property
     def holds(self) -> bool:
-        """Return whether every required gate passed."""
-        return not self.owed.unmet and not self.owed.removed
+        """Return whether every required gate passed, and all reports could be read."""
+        return not (self.unreadable or self.owed.unmet or self.owed.removed)
 
     def lines(self) -> Iterator[str]:
         """Yield a line for each gate that passed, and for everything that is missing."""

@@ -68,7 +68,8 @@ def _examples(text: str) -> int:
     return count
 
 
-def pytest_addoption(parser: pytest.Parser) -> None:
+def pytest_addoption(parser: pytest.Parser, pluginmanager: pytest.PytestPluginManager) -> None:
+    pluginmanager.register(_LAST_WORD)
     group = parser.getgroup("pytest-ftgate", "fine-tuning gate (pytest-ftgate)")
     group.addoption("--ftgate-config", metavar="PATH", help="gate file to use instead of the ini's")
     group.addoption(
@@ -191,7 +192,7 @@ class _ReportsOfOthers:
 
 
 class _LastWord:
-    """Holds the exit status. It is registered after the first conftest files, so that it wraps their hooks, too."""
+    """Holds the exit status. It is registered again after the first conftest files, so that it wraps their hooks."""
 
     @pytest.hookimpl(wrapper=True, tryfirst=True)
     def pytest_cmdline_main(self, config: pytest.Config) -> Generator[None, Any, Any]:
@@ -210,6 +211,9 @@ class _LastWord:
         return gate_session(config).last_status(status)
 
 
+_LAST_WORD = _LastWord()
+
+
 @pytest.hookimpl(wrapper=True, tryfirst=True)
 def pytest_load_initial_conftests(early_config: pytest.Config) -> Generator[None, object, object]:
     try:
@@ -220,7 +224,8 @@ def pytest_load_initial_conftests(early_config: pytest.Config) -> Generator[None
         raise pytest.UsageError(
             "a conftest file ended pytest before the gates of ftgate_required were judged"
         ) from stop
-    early_config.pluginmanager.register(_LastWord())
+    early_config.pluginmanager.unregister(_LAST_WORD)
+    early_config.pluginmanager.register(_LAST_WORD)
     return outcome
 
 
