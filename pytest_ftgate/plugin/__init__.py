@@ -68,8 +68,7 @@ def _examples(text: str) -> int:
     return count
 
 
-def pytest_addoption(parser: pytest.Parser, pluginmanager: pytest.PytestPluginManager) -> None:
-    pluginmanager.register(_LAST_WORD)
+def pytest_addoption(parser: pytest.Parser) -> None:
     group = parser.getgroup("pytest-ftgate", "fine-tuning gate (pytest-ftgate)")
     group.addoption("--ftgate-config", metavar="PATH", help="gate file to use instead of the ini's")
     group.addoption(
@@ -151,6 +150,7 @@ def pytest_addhooks(pluginmanager: pytest.PytestPluginManager) -> None:
     from pytest_ftgate import hookspecs
 
     pluginmanager.add_hookspecs(hookspecs)
+    pluginmanager.register(_LAST_WORD)
 
 
 # --- the session ---------------------------------------------------------------------------------------------
