@@ -1,4 +1,4 @@
-"""The commands of ``python -m pytest_ftgate``; exit status 0: success, 1: a gate got worse, 2: error."""
+"""The commands of ``python -m pytest_ftgate``; exit status 0: success, 1: a gate got worse or is not met, 2: error."""
 
 from __future__ import annotations
 
@@ -36,8 +36,8 @@ def main(args: Sequence[str]) -> int:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="python -m pytest_ftgate",
-        description="Create a gate, compare reports, write rating sheets. The gates themselves run with pytest.",
-        epilog="Exit status: 0 success, 1 a gate got worse (compare), 2 error.",
+        description="Create a gate, compare or verify reports, write rating sheets. Gates run with pytest.",
+        epilog="Exit status: 0 success, 1 a gate got worse (compare) or did not pass (verify), 2 error.",
     )
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
     init = commands.add_parser("init", help="inspect your data and write a gate for it")
@@ -54,11 +54,21 @@ def _parser() -> argparse.ArgumentParser:
     )
     compare.add_argument("--html", metavar="PATH", type=Path, help="write the trend as one HTML page with plots")
     sheet = commands.add_parser("sheet", help="write blind rating sheets of a gate's stored answers, for people")
+    verify = commands.add_parser(
+        "verify", help="exit with status 1 unless every required gate passed in one of the JSON reports"
+    )
+    verify.add_argument("reports", metavar="REPORT.json", type=Path, nargs="+", help="reports of the same commit")
+    verify.add_argument(
+        "--gate", metavar="NAME", action="append", default=[],
+        help="verify this gate instead of those of ini ftgate_required; repeatable",
+    )  # fmt: skip
+    verify.add_argument("--model", metavar="NAME", help="the gate must have passed with this candidate")
     schema = commands.add_parser("schema", help="print the JSON Schema of the gate file or of the report")
     schema.add_argument(
         "--report", action="store_true", help="print the schema of the JSON report (--ftgate-report=json:PATH)"
     )
-    for command, run in ((init, _init), (compare, _compare), (sheet, _sheet), (schema, _schema)):
+    parsers = ((init, _init), (compare, _compare), (verify, _verify), (sheet, _sheet), (schema, _schema))
+    for command, run in parsers:
         command.set_defaults(run=run)
     add = init.add_argument
     add(
@@ -146,6 +156,18 @@ def _sheet(asked: argparse.Namespace) -> int:
 def _arguments(asked: argparse.Namespace) -> dict[str, Any]:
     """Return the arguments of a command by name."""
     return {name: value for name, value in vars(asked).items() if name not in ("command", "run")}
+
+
+def _verify(asked: argparse.Namespace) -> int:
+    from pytest_ftgate.cli.verify import verify
+
+    try:
+        found = verify(asked.reports, gates=asked.gate, model=asked.model)
+    except FtgateError as error:  # whatever cannot be verified has not passed
+        print(f"pytest_ftgate verify: {one_line(str(error))}", file=sys.stderr)
+        return 1
+    print("\n".join(found.lines()))
+    return int(not found.holds)
 
 
 def _init(asked: argparse.Namespace) -> int:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from pytest_ftgate.config.problems import own_words
@@ -25,7 +25,7 @@ _CURE = "Write one: python -m pytest --ftgate-report=json:PATH"
 
 @dataclass(frozen=True)
 class ReportFile:
-    """A report; ``unjudged`` holds reasons by gate name, ``environment`` versions by distribution.
+    """A report; ``unjudged`` holds reasons and ``tests`` test ids by gate name, ``environment`` versions.
 
     ``written`` is its time in UTC as ISO 8601, absent in early reports.
     """
@@ -37,6 +37,8 @@ class ReportFile:
     environment: Mapping[str, str]
     written: str | None = None
     commit: str | None = None
+    required: tuple[str, ...] = ()
+    tests: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
 
 def read_report(path: Path) -> ReportFile:
@@ -82,4 +84,6 @@ def read_report(path: Path) -> ReportFile:
         *(shown, report.gates, unjudged, report.partial, report.environment),
         written=report.written,
         commit=report.commit,
+        required=report.required,
+        tests=report.tests,
     )
