@@ -21,7 +21,7 @@ _USUAL_NAMES = {
 NEVER = frozenset(("rejected", "non_preferred_output", "kto_tag", "chosen_score", "score_chosen", "score_rejected"))
 """Columns that are never suggested: they hold what a model must not answer, or only judge it."""
 
-_TELLING = frozenset(("label", "system"))
+_TELLING = frozenset(("label",))
 """Keys whose values tell the format, too."""
 
 

@@ -327,12 +327,13 @@ def _chat(row: Row, column: Names) -> Parts | LeftOut:
     messages, tools = _list(row, key), row.get("tools")
     if _is_sharegpt(messages):
         messages = _turns(messages, key, _SHAREGPT)
-    return _split(messages, key, _tools(tools) if isinstance(tools, str) else None)
+    found = _split(messages, key, _tools(tools) if isinstance(tools, str) else None)
+    if "system" in row and row.keys() <= _WITH_SYSTEM and isinstance(found, Parts):  # Anthropic models on Bedrock
+        return found._replace(input=tuple(_instructed(list(found.input), row["system"], "system")))
+    return found
 
 
-def _anthropic(row: Row, column: Names) -> Parts | LeftOut:
-    key, system = column["messages"], {"role": "system", "content": row[column["system"]]}
-    return _split([system, *checked_messages(_list(row, key), key)], key)
+_WITH_SYSTEM = {"system", "messages", "id", "group"}
 
 
 def _sharegpt(row: Row, column: Names) -> Parts | LeftOut:
@@ -465,22 +466,13 @@ _ALL = (
     ),
     Format("chat", "chat", "OpenAI", ("messages",), _chat, when=lambda row: "input" not in row),
     Format(
-        "anthropic",
-        "chat with system",
-        "Bedrock for Anthropic",
-        ("system", "messages"),
-        _anthropic,
-        covers=frozenset({"chat"}),
-        when=lambda row: row.keys() <= {"system", "messages", "id", "group"} and isinstance(row["system"], str),
-    ),
-    Format(
         "bedrock",
         "conversation",
         "Bedrock",
         ("schemaVersion", "messages"),
         _bedrock,
         frozenset({"system", "toolConfig"}),
-        frozenset({"chat", "anthropic"}),
+        frozenset({"chat"}),
     ),
     Format(
         "sharegpt",

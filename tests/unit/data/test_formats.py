@@ -39,7 +39,7 @@ ROWS = [
     ("chat", {"messages": [Q, {**BAD, "weight": 0}, Q, {**A, "weight": 1}]}, (Q, BAD, Q), "good"),
     ("chat", {"messages": [Q, {**A, "weight": 1}, Q, {**BAD, "weight": 0}]}, (Q,), "good"),
     ("chat", {"messages": json.dumps([Q, A])}, (Q,), "good"),
-    ("anthropic", {"system": "s", "messages": [Q, A]}, (SYSTEM, Q), "good"),
+    ("chat", {"system": "s", "messages": [Q, A]}, (SYSTEM, Q), "good"),
     ("chat", {"system": "production", "lang": "en", "messages": [Q, A]}, (Q,), "good"),
     ("prompt_completion", {"prompt": "q", "completion": "good"}, "q", "good"),
     ("prompt_completion", {"prompt": "q", "completion": 3}, "q", 3),
