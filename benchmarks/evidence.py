@@ -5,7 +5,7 @@
     python benchmarks/evidence.py --graded        false-pass rate of graded metrics
     python benchmarks/evidence.py --sets          false-pass rate of macro-F1, with rare labels, and what that costs
     python benchmarks/evidence.py --groups        false-pass rate with groups, of one size and of very different ones
-    python benchmarks/evidence.py --adversarial   answers and groups lost whole, several baselines, repeats, skewed groups
+    python benchmarks/evidence.py --adversarial   answers and groups lost whole, baselines, repeats, skewed groups
     python benchmarks/evidence.py --plain         how often the plain comparison of two numbers is wrong
     python benchmarks/evidence.py --power         chance to show a gain that is there
 
@@ -587,7 +587,7 @@ def sampled(pair: tuple[PooledCounts, PooledCounts], n: int, margin: float, *, s
 
 
 def lost_groups(groups: int, size: int, share: float, *, warned: bool = False) -> Design:
-    """Lose a share of the groups whole; all others gain as much. With ``warned`` only passes without a warning count."""
+    """Lose a share of the groups whole; all others gain as much. ``warned``: only passes without warning count."""
     gain = share / (1 - share)
 
     def passes(rng: np.random.Generator) -> bool:
@@ -704,10 +704,7 @@ def adversarial_tables(repetitions: int = 1000) -> None:
         print("| --- | --- |")
         for name, design in designs.items():
             print(f"| {name} | {rate(design, repetitions)} |", flush=True)
-    print(
-        "\nexamples needed, and chance to pass with so many: 11 wins, 5 losses of 100, margin 5:",
-        settled(11, 5, 100, 0.05),
-    )
+    print("\nexamples needed, and chance to pass with so many:", settled(11, 5, 100, 0.05), "(11:5 of 100, margin 5)")
 
 
 # --- speed ---------------------------------------------------------------------------------------------------

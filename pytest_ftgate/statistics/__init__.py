@@ -1,7 +1,7 @@
 """Test the paired difference of two models, compute its confidence bounds, and plan sample sizes.
 
 No method that decides a verdict draws random numbers, so the same answers give the same verdict. See
-``docs/evidence.md``.
+``docs/evidence-appendix.md``.
 """
 
 from pytest_ftgate.statistics.compare import compare_graded, compare_preferences, compare_right_wrong, compare_set
