@@ -123,10 +123,11 @@ def of_set(baseline: SetCounts, candidate: SetCounts, gain: float, codes: Codes 
     examples = Units.of_set(baseline, candidate, gain, None)
     if examples.undefined is not None:
         return None, examples.undefined
-    alone = _with_one_lost(examples, 1.0, question)
+    heaviest = question.margin < 0 or baseline.of_parts
+    alone = _with_one_lost(examples, 1.0, question, heaviest=heaviest)
     if codes is not None:
         return _of_groups(Units.of_set(baseline, candidate, gain, codes), alone, 1.0, question)
-    few = None if question.margin < 0 or baseline.of_parts else too_few(examples.weights, "example")
+    few = None if heaviest else too_few(examples.weights, "example")
     return (None, few) if few is not None else _jackknifed(examples, alone, question)
 
 
@@ -174,17 +175,21 @@ def _by_left_out(units: Units, question: Question) -> Found:
     return (by_jackknife if units.name == "example" else by_groups)(found, units, question), None
 
 
-def _with_one_lost(units: Units, unit: float, question: Question) -> Finding:
-    """Apply Gaffke's bound to pseudo-values, with the loss of the heaviest unit as the worst value.
+def _with_one_lost(units: Units, unit: float, question: Question, *, heaviest: bool = True) -> Finding:
+    """Apply Gaffke's bound to pseudo-values, with the loss of a whole unit as the worst value.
 
-    That unit is an example of a rare label in macro averages, the longest document in ratios of sums, or the largest
-    group. A lighter one would not be enough, since all losses that were not seen may be of its kind. ``unit`` is the
-    size of a difference of 1 in the metric's unit. The combination of pseudo-values with Gaffke's bound is our own.
+    That unit is the heaviest, such as an example of a rare label in macro averages or the largest group, since all
+    losses that were not seen may be of its kind. If not ``heaviest``, it has the mean weight of the unit to which a
+    random count belongs: long documents are lost more often than short ones, but not only these. ``unit`` is the size
+    of a difference of 1 in the metric's unit. The combination of pseudo-values with Gaffke's bound is our own.
     """
 
     def sample(units: Units) -> Sample:
         values = units.pseudo_values() / unit
-        return Sample.of(values, min(-len(values) * float(units.after.max()) / unit, float(values.min())))
+        weights = units.after
+        total = float(weights.sum())
+        lost = float(weights.max()) if heaviest or total <= 0 else float(weights @ weights) / total
+        return Sample.of(values, min(-len(values) * lost / unit, float(values.min())))
 
     size = units.examples / len(units.left_out)
     return by_gaffke(sample(units), sample(units.opposite), unit, question, size=size)
