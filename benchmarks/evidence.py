@@ -40,7 +40,7 @@ from pytest_ftgate.statistics.graded import Sample, graded_p_value
 from pytest_ftgate.statistics.groups import sign_flip_p_value
 from pytest_ftgate.statistics.jackknife import degrees_of_freedom, jackknife
 from pytest_ftgate.statistics.score import tango_score
-from pytest_ftgate.statistics.set_level import set_value, values_without_one
+from pytest_ftgate.statistics.set_level import set_value, values_without
 
 Z95 = NormalDist().inv_cdf(0.95)
 MARGINS = [round(step / 50, 2) for step in range(-5, 6)]
@@ -307,7 +307,7 @@ def real_gain(kinds: np.ndarray, rates: np.ndarray) -> float:
 def sure(baseline: LabelCounts, candidate: LabelCounts, margin: float) -> tuple[bool, bool]:
     """Return whether the jackknife alone, and the package's method, are sure that the gain reaches the margin."""
     gain = set_value(candidate) - set_value(baseline)
-    alone = jackknife(gain, values_without_one(candidate) - values_without_one(baseline))
+    alone = jackknife(gain, values_without(candidate) - values_without(baseline))
     if alone.standard_error > 0 and alone.p_value(margin) > 0.05:
         return False, False  # the package is at least as cautious
     shipped = compare_set(baseline, candidate, margin=margin, confidence=0.95, evidence="observed")

@@ -56,10 +56,7 @@ class Units:
     @classmethod
     def of_set(cls, baseline: SetCounts, candidate: SetCounts, gain: float, codes: Codes | None) -> Units:
         """Return the examples of a metric of the whole set as units; with ``codes``, ``(n,)``, the groups."""
-        if codes is None:
-            without = [set_level.values_without_one(arm) for arm in (baseline, candidate)]
-        else:
-            without = [set_level.values_without_unit(arm, codes) for arm in (baseline, candidate)]
+        without = [set_level.values_without(arm, codes) for arm in (baseline, candidate)]
         before, after = (set_level.weights(arm, codes) for arm in (baseline, candidate))
         return cls(gain, without[1] - without[0], before, after, len(baseline), "example" if codes is None else "group")
 
