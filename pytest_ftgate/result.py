@@ -466,6 +466,7 @@ class SliceResult(Delta):
         None
     )
     verdict: Annotated[Status | None, about("null if not judged")] = None
+    against: Annotated[str | None, about("the baseline's role")] = None
 
 
 @dataclass(frozen=True, slots=True)

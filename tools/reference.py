@@ -276,7 +276,7 @@ _OPTION_MEANINGS = {
     "max_chars": "maximum number of characters",
     "strip_code_fence": "`true`: ignore one Markdown code fence around the whole answer",
     "fields": "dotted names of the fields to score; default: all that the test set expects",
-    "average": "`micro`, `macro` or `samples`",
+    "average": "`samples` (default), `micro` or `macro`",
     "lists": "`sequence`, or `set` to ignore the order",
     "tolerance": "allowed difference between numbers: one number, or a mapping of field to number",
     "tokenize": "sacrebleu's tokenizer: `13a`, `intl`, `zh`, `char` or `none`",

@@ -192,7 +192,7 @@ def _chance(gate: Context, p: float, needed: int | None, expected: _Expected) ->
     status: Status = "note"
     if chance < FEWEST_CHANCES:
         status = "inconclusive" if expected.by_hypothesis else "warning"
-    more = "No number of test examples would prove it."
+    more = "A candidate that gains just this passes half of the time at most, with any number of test examples."
     if needed is not None:
         more = f"Label {plural(max(needed - n, 1), 'more test example')}: about {needed:,} in all prove it "
         more += "with 80 % power."

@@ -76,13 +76,10 @@ def interval_graded(scores: Floats, *, low: float, high: float, confidence: floa
 def interval_set(counts: SetCounts, *, low: float, high: float, confidence: float, groups: Groups = None) -> Interval:
     """Return the interval of a metric of all answers in [low, high], by the jackknife."""
     codes, value = group_codes(groups, len(counts)), set_level.set_value(counts)
+    left_out = set_level.values_without(counts, codes)
     if codes is None:
-        found = _by_jackknife(value, set_level.values_without_one(counts), None, confidence)
-    else:
-        found = _by_groups(
-            value, set_level.values_without_unit(counts, codes), set_level.weights(counts, codes), confidence
-        )
-    return _within(found, low, high)
+        return _within(_by_jackknife(value, left_out, None, confidence), low, high)
+    return _within(_by_groups(value, left_out, set_level.weights(counts, codes), confidence), low, high)
 
 
 def _grouped(values: Floats, codes: Codes, alone: Interval, confidence: float) -> Interval:

@@ -48,14 +48,9 @@ def value(pooled: PooledCounts) -> float:
     return float(pooled.statistic(pooled.counts.sum(axis=0)[None])[0])
 
 
-def values_without_unit(pooled: PooledCounts, units: Codes) -> Floats:
-    """Return the metric without each unit, shape ``(units,)``; ``units`` has the code of each example, ``(n,)``."""
+def values_without(pooled: PooledCounts, units: Codes | None) -> Floats:
+    """Return the metric without each unit, shape ``(units,)``; without units without each example."""
     return _changed(pooled, -_summed(pooled.counts, units))
-
-
-def values_without_one(pooled: PooledCounts) -> Floats:
-    """Return the metric without each example, shape ``(n,)``."""
-    return _changed(pooled, -pooled.counts)
 
 
 def weights(pooled: PooledCounts, units: Codes | None) -> Floats:

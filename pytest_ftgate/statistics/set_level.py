@@ -30,20 +30,16 @@ def set_value(counts: SetCounts) -> float:
     return float(counts.statistic(_confusion(counts)[None])[0])
 
 
-def values_without_unit(counts: SetCounts, units: Codes) -> Floats:
+def values_without(counts: SetCounts, units: Codes | None = None) -> Floats:
     """Return the metric without each unit, shape ``(units,)``; an example is left out with all its repeats.
 
-    ``units`` has the unit of each example as a code 0..U-1, shape ``(n,)``.
+    ``units`` has the unit of each example as a code 0..U-1, shape ``(n,)``; None: each example is a unit, and equal
+    examples share one evaluation.
     """
     if isinstance(counts, PooledCounts):
-        return pooled.values_without_unit(counts, units)
-    return _without(counts, _confusion(counts), units)
-
-
-def values_without_one(counts: SetCounts) -> Floats:
-    """Return the metric without each example, shape ``(n,)``; equal examples share one evaluation."""
-    if isinstance(counts, PooledCounts):
-        return pooled.values_without_one(counts)
+        return pooled.values_without(counts, units)
+    if units is not None:
+        return _without(counts, _confusion(counts), units)
     some, kind = _kinds(counts)
     return _without(some, _confusion(counts), np.arange(len(some)))[kind]
 

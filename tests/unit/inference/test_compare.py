@@ -14,7 +14,7 @@ from pytest_ftgate.statistics import LabelCounts, compare_graded, compare_right_
 from pytest_ftgate.statistics.exact import exact_lower, exact_p_value
 from pytest_ftgate.statistics.graded import Sample, graded_lower, graded_p_value
 from pytest_ftgate.statistics.jackknife import jackknife
-from pytest_ftgate.statistics.set_level import values_without_one, weights
+from pytest_ftgate.statistics.set_level import values_without, weights
 
 
 def rights(wins, losses, n):
@@ -221,7 +221,7 @@ def test_scores_outside_of_the_range_are_refused(score, shown):
 def test_macro_f1_by_the_jackknife():
     before, after = arms(11, 300, 4)
     found = of_set(before, after)
-    left_out = values_without_one(after) - values_without_one(before)
+    left_out = values_without(after) - values_without(before)
     own = jackknife(found.gain, left_out, weights(before) + weights(after))
     values = 300 * found.gain - 299 * left_out
     lost, opposite = (
@@ -370,7 +370,7 @@ def test_a_drop_is_not_ruled_out_by_a_set_that_met_few_of_the_losses():
         pair = [LabelCounts(gold, row[None], 3, macro_f1) for row in (before, after)]
         found = of_set(*pair, margin=drop, evidence="observed")
         shipped += found.reaches_margin
-        alone = jackknife(found.gain, values_without_one(pair[1]) - values_without_one(pair[0]))
+        alone = jackknife(found.gain, values_without(pair[1]) - values_without(pair[0]))
         jackknife_alone += alone.standard_error > 0 and alone.p_value(drop) <= 0.05
     assert jackknife_alone > 0.1 * repetitions
     assert shipped <= 0.05 * repetitions
@@ -437,7 +437,9 @@ def test_outcomes_that_go_together_are_less_evidence():
     assert together.examples_needed > apart.examples_needed
     of_group = np.repeat([1.0, -1.0, 0.0], [6, 1, 23])
     width = stdtrit(29, 0.95) * of_group.std(ddof=1) / 30**0.5
-    assert together.lower == pytest.approx(1 / 6 - width, abs=1e-12)
+    assert together.lower <= 1 / 6 - width
+    assert together.p_zero == pytest.approx(8 / 128)  # by flipping the signs of seven groups
+    assert together.lower < 0 < apart.lower
 
 
 def test_no_disagreement_in_groups_is_no_gain():
@@ -520,7 +522,8 @@ def test_groups_of_slightly_different_sizes_lose_little():
     left_out = np.array([differences[groups != g].mean() for g in range(40)])
     error = np.sqrt(39 / 40 * ((left_out - left_out.mean()) ** 2).sum())
     lower = found.gain - stdtrit(28, 0.95) * error
-    assert found.lower == pytest.approx(min(lower, graded(differences).lower), abs=1e-9)
+    assert found.lower <= min(lower, graded(differences).lower)
+    assert found.lower == pytest.approx(lower, abs=0.02)
     assert lower > found.gain - 1.01 * stdtrit(39, 0.95) * error
 
 

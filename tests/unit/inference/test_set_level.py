@@ -17,12 +17,12 @@ def test_leaving_out_each_example_with_all_its_repeats_and_each_group(counts, mo
     groups = np.arange(len(counts.gold)) % 5
     assert set_level.set_value(counts) == pytest.approx(without(counts, []), abs=1e-15)
     slow = [without(counts, [i]) for i in range(len(counts.gold))]
-    assert set_level.values_without_one(counts) == pytest.approx(slow, abs=1e-14)
+    assert set_level.values_without(counts) == pytest.approx(slow, abs=1e-14)
     by_group = [without(counts, np.flatnonzero(groups == g)) for g in range(5)]
-    assert set_level.values_without_unit(counts, groups) == pytest.approx(by_group, abs=1e-14)
-    at_once = set_level.values_without_one(counts)
+    assert set_level.values_without(counts, groups) == pytest.approx(by_group, abs=1e-14)
+    at_once = set_level.values_without(counts)
     monkeypatch.setattr(set_level, "_BLOCK", 1)
-    assert (set_level.values_without_one(counts) == at_once).all()
+    assert (set_level.values_without(counts) == at_once).all()
 
 
 def test_examples_of_a_kind_share_one_evaluation():
@@ -33,7 +33,7 @@ def test_examples_of_a_kind_share_one_evaluation():
         return macro_f1(confusions)
 
     counts = replace(arms(1, 500, 3)[0], statistic=counting)
-    assert len(set_level.values_without_one(counts)) == 500
+    assert len(set_level.values_without(counts)) == 500
     assert sum(evaluated) <= 3 * 4
 
 

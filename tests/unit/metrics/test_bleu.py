@@ -8,7 +8,8 @@ import pytest
 from pytest_ftgate.errors import MetricError
 from pytest_ftgate.metrics.bleu import bleu_of
 from pytest_ftgate.statistics import PooledCounts, compare_set, hypothetical_set, interval_set, share_right
-from pytest_ftgate.statistics.set_level import set_value, values_without_one, values_without_unit
+from pytest_ftgate.statistics.jackknife import jackknife
+from pytest_ftgate.statistics.set_level import set_value, values_without
 
 LONG = ("a text of five words", "another one of six words there")
 ASKED = {"margin": 0.0, "confidence": 0.95, "evidence": "significant"}
@@ -92,7 +93,7 @@ def test_a_value_that_sacrebleu_would_not_give_is_an_error(build, monkeypatch):
 def test_leaving_out_is_scoring_without(build):
     expected, answers = corpus(4, 15)
     counts = score(build, expected, answers).statistic
-    without = values_without_one(counts)
+    without = values_without(counts)
     for index in (0, 7, 14):
         kept = [i for i in range(15) if i != index]
         again = score(build, [expected[i] for i in kept], [answers[i] for i in kept]).value
@@ -100,7 +101,7 @@ def test_leaving_out_is_scoring_without(build):
     groups = np.arange(15) // 5
     kept = [i for i in range(15) if groups[i] != 1]
     again = score(build, [expected[i] for i in kept], [answers[i] for i in kept]).value
-    assert values_without_unit(counts, groups)[1] == pytest.approx(again, abs=1e-12)
+    assert values_without(counts, groups)[1] == pytest.approx(again, abs=1e-12)
 
 
 def test_a_better_model_is_proven_better_and_equal_ones_are_not(build):
@@ -125,8 +126,9 @@ def test_the_standard_error_is_that_of_the_paired_bootstrap(build):
     found = compare_set(first, second, **ASKED)
     draws = np.random.default_rng(0).multinomial(120, np.full(120, 1 / 120), size=4000)
     drawn = bleu_of(draws @ second.counts) - bleu_of(draws @ first.counts)
-    width = (found.upper - found.lower) / 2 / 1.658  # Student's t at 95 % with 119 degrees
-    assert width == pytest.approx(drawn.std(), rel=0.08)
+    alone = jackknife(found.gain, values_without(second) - values_without(first))
+    assert alone.standard_error == pytest.approx(drawn.std(), rel=0.08)
+    assert found.lower <= found.gain - alone.half_width(0.05)
 
 
 def test_a_drop_is_ruled_out_for_equal_models_and_seen_where_a_few_examples_are_lost(build):

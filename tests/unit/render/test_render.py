@@ -80,7 +80,7 @@ def test_the_block_says_how_sure_we_are_and_verbose_how_that_is_known():
 def test_the_bound_says_what_else_it_depends_on():
     three = tuple(CandidateResult(name, name) for name in "abc")
     several = text_of(gate(candidates=three, confidence=1 - 0.05 / 3))
-    assert "(lower bound +5.9, 98.3 % each, 95 % together)" in several
+    assert "(lower bound +5.9, 98.33 % each, 95 % together)" in several
     assert "not proven" in text_of(gate(margin_proven=False))
     assert "not proven" not in text_of(gate(margin_proven=True))
     assert "(95 % lower bound +5.9; 12 groups; max_drop 3 points)" in text_of(gate(max_drop=0.03, note="12 groups"))
@@ -271,7 +271,7 @@ NUMBERS = [
     *((show_difference(-0.0, **SHARE), "+0.0 points"), (show_difference(-0.031, **PLAIN), "-0.031")),
     *((show_amount(0.05, **SHARE), "5 points"), (show_amount(0.01, **SHARE), "1 point")),
     *((show_amount(0.125, **SHARE), "12.5 points"), (show_amount(0.125, **PLAIN), "0.125")),
-    *((show_percent(0.95), "95 %"), (show_percent(0.975), "97.5 %"), (show_percent(1 - 0.05 / 3), "98.3 %")),
+    *((show_percent(0.95), "95 %"), (show_percent(0.975), "97.5 %"), (show_percent(1 - 0.05 / 3), "98.33 %")),
     (show_percent(0.9999), "99.99 %"),
     *((show_seconds(0.0421), "42 ms"), (show_seconds(3.21), "3.2 s")),
     *(
