@@ -5,6 +5,7 @@
     python benchmarks/evidence.py --graded        false-pass rate of graded metrics
     python benchmarks/evidence.py --sets          false-pass rate of macro-F1, with rare labels, and what that costs
     python benchmarks/evidence.py --groups        false-pass rate with groups, of one size and of very different ones
+    python benchmarks/evidence.py --adversarial   answers and groups lost whole, baselines, repeats, skewed groups
     python benchmarks/evidence.py --plain         how often the plain comparison of two numbers is wrong
     python benchmarks/evidence.py --power         chance to show a gain that is there
 
@@ -15,15 +16,26 @@ from __future__ import annotations
 
 import argparse
 import math
+import random
 import time
 from collections.abc import Callable, Iterable, Iterator
+from pathlib import Path
 from statistics import NormalDist
 
 import numpy as np
 from scipy.special import gammaln, stdtrit
 
-from pytest_ftgate.statistics import LabelCounts, PooledCounts, compare_right_wrong, compare_set, effective_groups
-from pytest_ftgate.statistics.exact import exact_p_value
+from pytest_ftgate.config import MetricSpec, Source
+from pytest_ftgate.metrics import build_metric
+from pytest_ftgate.statistics import (
+    LabelCounts,
+    PooledCounts,
+    chances,
+    compare_right_wrong,
+    compare_set,
+    effective_groups,
+)
+from pytest_ftgate.statistics.exact import exact_lower, exact_p_value
 from pytest_ftgate.statistics.graded import Sample, graded_p_value
 from pytest_ftgate.statistics.jackknife import degrees_of_freedom, jackknife
 from pytest_ftgate.statistics.score import tango_score
@@ -481,6 +493,220 @@ def group_table(repetitions: int = 2000) -> None:
         print(f"| {n_groups} | {together} | {winning - losing:+.2f} | {rates} |", flush=True)
 
 
+# --- designs in which a method that looks calm is wrong --------------------------------------------------------
+
+ASKED = {"margin": 0.0, "confidence": 0.95, "evidence": "significant"}
+Design = Callable[[np.random.Generator], bool]
+
+
+def rate(passes: Design, repetitions: int) -> str:
+    """Return how often a design passes, with its standard error, in percent."""
+    rng = np.random.default_rng(1)
+    share = sum(passes(rng) for _ in range(repetitions)) / repetitions
+    error = math.sqrt(max(share * (1 - share), 1 / repetitions) / repetitions)
+    return f"{100 * share:.1f} ({100 * error:.1f})"
+
+
+def documents(rng: np.random.Generator, sizes: np.ndarray, *, lost: np.ndarray, gain: float) -> list[PooledCounts]:
+    """Return both models' field accuracy, micro: 80 % of the fields right, and some documents lost whole."""
+    before = rng.binomial(sizes, 0.8)
+    fixed = rng.binomial(sizes - before, gain / 0.2)
+    after = np.where(lost, 0, before + fixed)
+    sizes = sizes.astype(float)
+    perfect, none = np.column_stack([sizes, sizes]), np.column_stack([0 * sizes, sizes])
+    rights = (right.astype(float) for right in (before, after))
+    return [
+        PooledCounts(np.column_stack([r, sizes]), perfect, none, r / sizes, lambda c: c[:, 0] / c[:, 1]) for r in rights
+    ]
+
+
+def lost_documents(n: int, fields: int, share: float) -> Design:
+    """Lose a share of the documents whole; all others gain as much, so that the real gain is 0."""
+
+    def passes(rng: np.random.Generator) -> bool:
+        lost = rng.random(n) < share
+        arms = documents(rng, np.full(n, fields), lost=lost, gain=0.8 * share / (1 - share))
+        return compare_set(*arms, **ASKED).above_zero
+
+    return passes
+
+
+def lost_long_documents(n: int, share: float) -> Design:
+    """Lose only long documents: one in ten has 40 fields, the others 5, and some of the long ones are lost whole."""
+
+    def passes(rng: np.random.Generator) -> bool:
+        sizes = np.where(rng.random(n) < 0.1, 40, 5)
+        lost = (sizes == 40) & (rng.random(n) < share)
+        of_all = 0.8 * 0.1 * 40 * share / (0.1 * 40 + 0.9 * 5)  # lost of all fields
+        kept = 1 - 0.1 * 40 * share / (0.1 * 40 + 0.9 * 5)
+        return compare_set(*documents(rng, sizes, lost=lost, gain=of_all / kept), **ASKED).above_zero
+
+    return passes
+
+
+def better_documents(n: int, fields: int, gain: float) -> Design:
+    """Gain on every document, and lose none."""
+
+    def passes(rng: np.random.Generator) -> bool:
+        arms = documents(rng, np.full(n, fields), lost=np.zeros(n, bool), gain=gain)
+        return compare_set(*arms, **ASKED).above_zero
+
+    return passes
+
+
+def translations(keep: tuple[float, float], lost: float) -> tuple[PooledCounts, PooledCounts]:
+    """Return BLEU counts of a population: each model keeps a share of the words, the second loses some answers."""
+    draw, words = random.Random(0), [f"w{i}" for i in range(400)]
+    expected: list[str] = []
+    answers: tuple[list[str], list[str]] = ([], [])
+    for _ in range(5_000):
+        wanted = draw.choices(words, k=int(min(120, 5 + draw.expovariate(1 / 15))))
+        expected.append(" ".join(wanted))
+        for model, (share, given) in enumerate(zip(keep, answers, strict=True)):
+            whole = draw.random() >= lost or model == 0
+            given.append(" ".join(w if draw.random() < share else draw.choice(words) for w in wanted) if whole else "")
+    metric = build_metric(MetricSpec("bleu", {}, Source("default", "benchmark", Path())), labels=expected, custom={})
+    first, second = (metric.score(expected, [given]).statistic for given in answers)
+    assert isinstance(first, PooledCounts)
+    assert isinstance(second, PooledCounts)
+    return first, second
+
+
+def sampled(pair: tuple[PooledCounts, PooledCounts], n: int, margin: float, *, swap: bool = False) -> Design:
+    """Draw test sets from a population. With ``swap`` chance says which model gave which answer."""
+
+    def passes(rng: np.random.Generator) -> bool:
+        rows = rng.integers(len(pair[0]), size=n)
+        swapped = (rng.random(n) < 0.5) & swap
+        counts = [np.where(swapped[:, None], pair[1 - i].counts[rows], pair[i].counts[rows]) for i in range(2)]
+        one = pair[0]
+        arms = [PooledCounts(c, one.perfect[rows], one.lost[rows], one.scores[rows], one.statistic) for c in counts]
+        return compare_set(*arms, **{**ASKED, "margin": margin}).reaches_margin
+
+    return passes
+
+
+def lost_groups(groups: int, size: int, share: float, *, warned: bool = False) -> Design:
+    """Lose a share of the groups whole; all others gain as much. ``warned``: only passes without warning count."""
+    gain = share / (1 - share)
+
+    def passes(rng: np.random.Generator) -> bool:
+        lost = np.repeat(rng.random(groups) < share, size)
+        won = (rng.random(groups * size) < gain) & ~lost
+        found = compare_right_wrong(lost, won, **ASKED, groups=np.repeat(np.arange(groups), size))
+        kept = found.with_one_lost
+        return found.above_zero and not (warned and kept is not None and not kept.above_zero)
+
+    return passes
+
+
+def skewed_groups(sizes: list[int], *, gain: float | None = None) -> Design:
+    """Lose 40 points in one group of five and gain 10 in the others; or gain as much in every group."""
+    names = np.repeat(np.arange(len(sizes)), sizes)
+
+    def passes(rng: np.random.Generator) -> bool:
+        better = np.where(rng.random(len(sizes)) < 0.2, -0.4, 0.1) if gain is None else np.full(len(sizes), gain)
+        before, after = (rng.random(len(names)) < (0.5 + sign * better / 2)[names] for sign in (-1, 1))
+        return compare_right_wrong(before, after, **ASKED, groups=names).above_zero
+
+    return passes
+
+
+def two_baselines(n: int, *, every: bool, worse: float = 0.03) -> Design:
+    """Guard, ``max_drop: 0.03``, against two baselines: the candidate is as good as the worse one, on the limit."""
+    asked = {"margin": -0.03, "confidence": 0.95, "evidence": "proven"}
+
+    def passes(rng: np.random.Generator) -> bool:
+        kind = rng.random(n)
+        good = kind < 0.15 + worse / 2
+        bad = (kind >= 0.15 + worse / 2) & (kind < 0.3)
+        both = kind >= 0.3
+        better, other = good | both, bad | both
+        arms = sorted((better, other), key=np.sum, reverse=True)  # the candidate answers as the other baseline does
+        return all(compare_right_wrong(arm, other, **asked).reaches_margin for arm in (arms if every else arms[:1]))
+
+    return passes
+
+
+def repeated(n: int, gain: float, disagreement: float, repeats: int = 3) -> Design:
+    """Ask three times and get the same answer each time, as at temperature 0."""
+
+    def passes(rng: np.random.Generator) -> bool:
+        kind = rng.random(n)
+        won, lost = kind < (disagreement + gain) / 2, kind > 1 - (disagreement - gain) / 2
+        arms = (np.repeat(arm[None], repeats, axis=0).mean(axis=0) for arm in (lost, won))
+        return compare_right_wrong(*arms, **ASKED).above_zero
+
+    return passes
+
+
+def told_to_stop(n: int, gain: float, disagreement: float, *, by_bound: bool) -> Design:
+    """Fail the margin of 5 points, and hear that the fine-tune should be dropped: today's rule, or by upper bound."""
+
+    def passes(rng: np.random.Generator) -> bool:
+        wins, losses, _ = rng.multinomial(n, [(disagreement + gain) / 2, (disagreement - gain) / 2, 1 - disagreement])
+        return -exact_lower(losses, wins, n, 0.05) < 0.05 if by_bound else (wins - losses) / n < 0.05
+
+    return passes
+
+
+def settled(wins: int, losses: int, n: int, margin: float) -> str:
+    """Return the number of examples that a gate promises, and how often it passes with so many."""
+    right = [np.arange(n) < losses, (np.arange(n) >= losses) & (np.arange(n) < losses + wins)]
+    asked = {"margin": margin, "confidence": 0.95, "evidence": "significant"}
+    needed = compare_right_wrong(*right, **asked).examples_needed
+    if needed is None:
+        return "none"
+    found = chances(needed, gain=(wins - losses) / n, disagreement=(wins + losses) / n, **asked)
+    return f"{needed:,} ({100 * found.passed:.0f} %)"
+
+
+def adversarial_tables(repetitions: int = 1000) -> None:
+    """Print how often designs pass that are made to deceive, and what the guards against them cost."""
+    bleu = translations((0.70, 0.72), 0.01)
+    bleu_gain = set_value(bleu[1]) - set_value(bleu[0])
+    one_to_40 = list(range(1, 41))
+    false = {
+        "micro, 20 fields, 1 % lost whole, n = 50": lost_documents(50, 20, 0.01),
+        "micro, 20 fields, 1 % lost whole, n = 100": lost_documents(100, 20, 0.01),
+        "micro, 6 fields, 1 % lost whole, n = 100": lost_documents(100, 6, 0.01),
+        "micro, 20 fields, 3 % lost whole, n = 100": lost_documents(100, 20, 0.03),
+        "micro, 5 or 40 fields, 5 % of the long lost, n = 200": lost_long_documents(200, 0.05),
+        f"BLEU, 1 % lost, margin = real gain {bleu_gain:+.4f}, n = 100": sampled(bleu, 100, bleu_gain),
+        "20 groups of 10, 3 % lost whole": lost_groups(20, 10, 0.03),
+        "20 groups of 10, 3 % lost whole, without a warning": lost_groups(20, 10, 0.03, warned=True),
+        "100 groups of 10, 3 % lost whole": lost_groups(100, 10, 0.03),
+        "100 groups of 10, 3 % lost whole, without a warning": lost_groups(100, 10, 0.03, warned=True),
+        "groups of 1 to 40, skewed": skewed_groups(one_to_40),
+        "groups of 39, 39, 39 and 100 of 1, skewed": skewed_groups(UNLIKE["3 of 39, 100 of 1"]),
+        "20 groups of 10, skewed": skewed_groups([10] * 20),
+        "guard, the better of two baselines only, n = 100": two_baselines(100, every=False),
+        "guard, every baseline, n = 100": two_baselines(100, every=True),
+        "three equal answers, no gain, 16 % differ, n = 100": repeated(100, 0.0, 0.16),
+        "told to stop, real gain 5, margin 5, before, n = 50": told_to_stop(50, 0.05, 0.16, by_bound=False),
+        "told to stop, real gain 5, margin 5, n = 50": told_to_stop(50, 0.05, 0.16, by_bound=True),
+        "told to stop, real gain 5, margin 5, n = 100": told_to_stop(100, 0.05, 0.16, by_bound=True),
+    }
+    power = {
+        "micro, 5 fields, +5, n = 50": better_documents(50, 5, 0.05),
+        "micro, 5 fields, +5, n = 100": better_documents(100, 5, 0.05),
+        "micro, 5 fields, +5, n = 200": better_documents(200, 5, 0.05),
+        "BLEU, words kept .70 and .80, n = 100": sampled(translations((0.70, 0.80), 0.0), 100, 0.0),
+        "20 groups of 10, +10 in each": skewed_groups([10] * 20, gain=0.1),
+        "groups of 1 to 40, +5 in each": skewed_groups(one_to_40, gain=0.05),
+        "groups of 39, 39, 39 and 100 of 1, +10 in each": skewed_groups(UNLIKE["3 of 39, 100 of 1"], gain=0.1),
+        "guard, every baseline, candidate as the better, n = 200": two_baselines(200, every=True, worse=-0.03),
+        "three equal answers, +10, 16 % differ, n = 50": repeated(50, 0.1, 0.16),
+        "three equal answers, +10, 16 % differ, n = 100": repeated(100, 0.1, 0.16),
+    }
+    for title, designs in (("false passes", false), ("power", power)):
+        print(f"\n{title} in percent, nominal 5 %, {repetitions:,} simulations (standard error)\n| design | passes |")
+        print("| --- | --- |")
+        for name, design in designs.items():
+            print(f"| {name} | {rate(design, repetitions)} |", flush=True)
+    print("\nexamples needed, and chance to pass with so many:", settled(11, 5, 100, 0.05), "(11:5 of 100, margin 5)")
+
+
 # --- speed ---------------------------------------------------------------------------------------------------
 
 
@@ -542,7 +768,7 @@ def main() -> None:
     """Print the tables asked for."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--sizes", default="20:200", help="first and last n of --enumerate")
-    for name in ("enumerate", "graded", "sets", "groups", "plain", "power"):
+    for name in ("enumerate", "graded", "sets", "groups", "adversarial", "plain", "power"):
         parser.add_argument(f"--{name}", action="store_true")
     chosen = parser.parse_args()
     first, last = map(int, chosen.sizes.split(":"))
@@ -551,6 +777,7 @@ def main() -> None:
         "graded": lambda: (graded_table(), graded_power_table()),
         "sets": lambda: (set_table(), rare_table(), set_power_table()),
         "groups": lambda: (group_table(), unlike_group_table(), micro_table()),
+        "adversarial": adversarial_tables,
         "plain": plain_table,
         "power": power_table,
     }

@@ -443,6 +443,7 @@ class SliceResult(Delta):
 
     field: str
     value: str
+    against: Annotated[str | None, about("the baseline's role")] = None
     baseline: float | None = None
     candidate: float | None = None
     confidence: Annotated[float | None, about("the confidence of the bounds, corrected for the number of slices")] = (

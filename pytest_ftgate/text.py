@@ -109,8 +109,8 @@ def show_change(value: float | None, *, share: bool) -> str:
 
 
 def show_percent(level: float) -> str:
-    """Return a confidence with one decimal at most, above 99.9 % with three: ``95 %``, ``98.3 %``, ``99.917 %``."""
-    return f"{round(100 * level, 1 if level <= 0.999 else 3):g} %"
+    """Return a confidence with two decimals at most, above 99.9 % with three: ``95 %``, ``98.75 %``, ``99.917 %``."""
+    return f"{round(100 * level, 2 if level <= 0.999 else 3):g} %"
 
 
 def show_p_value(p: float) -> str:

@@ -223,7 +223,6 @@ class Context:
         return compare_scored(
             baseline,
             candidate,
-            repeats=config.repeats,
             margin=config.asked_gain,
             confidence=config.confidence,
             evidence=config.evidence,

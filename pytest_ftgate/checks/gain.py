@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 from pytest_ftgate.checks.advice import loss_advice
@@ -56,7 +57,29 @@ def gain_checks(gate: Context, role: str, comparison: Comparison) -> list[Check]
     if gate.config.objective == "match":
         return [max_drop_check(gate, role, comparison)]
     margin = _margin_check(gate, role, comparison)
-    return [margin] if margin.status == "fail" else [margin, _evidence_check(gate, role, comparison)]
+    if margin.status == "fail":
+        return [margin]
+    return [margin, _evidence_check(gate, role, comparison), *_lost_group(gate, role, comparison)]
+
+
+def _lost_group(gate: Context, role: str, comparison: Comparison) -> Iterator[Check]:
+    """Warn where the evidence would be missing if one more group of examples were lost whole.
+
+    A candidate that loses few groups whole passes often, because a test set of few groups shows none of them.
+    """
+    lost = comparison.with_one_lost
+    if lost is None or lost.lower is None or not is_shown(gate, comparison) or is_shown(gate, lost):
+        return
+    bound = f"{show_percent(gate.config.confidence)} lower bound {show_difference(lost.lower, share=gate.share)}"
+    yield Check(
+        "lost_group",
+        "warning",
+        f"the gain over {opponent(role)} would not be proven if the candidate lost one more group of examples entirely "
+        f"({bound})",
+        observed=lost.lower,
+        source=gate.source("test_set"),
+        advice="Add test examples of new groups if the candidate could fail on a whole group.",
+    )
 
 
 def _margin_check(gate: Context, role: str, comparison: Comparison) -> Check:
@@ -69,13 +92,19 @@ def _margin_check(gate: Context, role: str, comparison: Comparison) -> Check:
         f"{shown_gain(gate, role, comparison)} ({least} required)",
         observed=comparison.gain,
         **gate.requirement("margin"),
-        advice=None if reached else loss_advice(gate, comparison, margin, _advice_below(comparison)),
+        advice=None if reached else loss_advice(gate, comparison, margin, _advice_below(gate, comparison)),
     )
 
 
-def _advice_below(comparison: Comparison) -> str:
+def _advice_below(gate: Context, comparison: Comparison) -> str:
+    """Return the advice for a measured gain below the margin where the real gain may still reach it."""
     look = "the broken examples" if comparison.losses else "what it still gets wrong"
-    return f"Look at {look} and correct the training data before another attempt, with the same margin."
+    advice = f"Look at {look} and correct the training data before another attempt, with the same margin."
+    if comparison.upper is None or comparison.upper < gate.config.margin:
+        return advice
+    seen = "No gain was seen" if comparison.gain <= 0 else "The gain is too small"
+    upper, confidence = show_difference(comparison.upper, share=gate.share), show_percent(gate.config.confidence)
+    return f"{seen}, but a real gain of up to {upper} is still possible ({confidence} upper bound). {advice}"
 
 
 def _evidence_check(gate: Context, role: str, comparison: Comparison) -> Check:

@@ -96,7 +96,7 @@ def prepare_guards(
         except ConfigError as error:
             what = f"guard {printable(name, _SHOWN)}: {error.what}"
             raise ConfigError(what, where=error.where, evidence=error.evidence, cure=error.cure) from error
-        tolerance = Tolerance(spec.max_drop, spec.evidence, config.confidence, config.repeats)
+        tolerance = Tolerance(spec.max_drop, spec.evidence, config.confidence)
         guards[name] = Guard(name, spec, test, metric, tolerance, leaked_rows(training, test))
     return guards
 
@@ -283,20 +283,21 @@ def _compare(
     gate: Context, guard: Guard, result: GuardResult, scored: Mapping[str, Measured]
 ) -> tuple[GuardResult, list[Check]]:
     scores = {role: one.scores[guard.metric.name] for role, one in scored.items()}
-    sign = 1 if guard.metric.greater_is_better else -1
-    best = max((role for role in scores if role != "candidate"), key=lambda role: sign * scores[role].value)
-    result = replace(result, against=best, baseline=scores[best].value)
+    candidate = scores.pop("candidate", None)
+    best = drop.best_first(scores)[0]
     checks = list(_nothing_to_lose(gate, guard, scored[best].facts.name, scores[best].value))
-    if "candidate" not in scores:
-        return replace(result, verdict="fail" if checks else None), checks
-    outcome = drop.judge_drop(scores[best], scores["candidate"], guard.tolerance, guard.groups)
-    values = scores[best].value, scores["candidate"].value
+    if candidate is None:
+        verdict: Status | None = "fail" if checks else None
+        return replace(result, against=best, baseline=scores[best].value, verdict=verdict), checks
+    outcome = drop.judge_drop(scores, candidate, guard.tolerance, guard.groups)
     return replace(
         result,
         **outcome.compared.facts(),
-        candidate=values[1],
+        against=outcome.role,
+        baseline=outcome.baseline.value,
+        candidate=candidate.value,
         verdict="fail" if checks else outcome.status,
-    ), [*checks, _check(gate, guard, outcome, values)]
+    ), [*checks, _check(gate, guard, outcome, candidate.value)]
 
 
 def _nothing_to_lose(gate: Context, guard: Guard, baseline: str, value: float) -> Iterator[Check]:
@@ -320,7 +321,7 @@ def _nothing_to_lose(gate: Context, guard: Guard, baseline: str, value: float) -
         )
 
 
-def _check(gate: Context, guard: Guard, outcome: drop.Drop, values: tuple[float, float]) -> Check:
+def _check(gate: Context, guard: Guard, outcome: drop.Drop, value: float) -> Check:
     advice = {
         "fail": "Mix examples of this task into the training data, or train for fewer steps.",
         "inconclusive": drop.examples_advice(outcome.compared),
@@ -328,7 +329,7 @@ def _check(gate: Context, guard: Guard, outcome: drop.Drop, values: tuple[float,
     }
     return guard.check(
         outcome.status,
-        drop.describe(outcome, guard.metric, guard.tolerance, values),
+        drop.describe(outcome, guard.metric, guard.tolerance, value),
         **drop.drop_fields(gate, guard.path, outcome),
         advice=advice.get(outcome.status),
         action=None if outcome.status == "warning" else "add_examples",

@@ -62,7 +62,7 @@ def check_reach(gate: Context) -> list[Check]:
         return []
     if metric.kind == "set" or metric.high - metric.low == float("inf"):
         return []
-    needed = examples_without_difference(metric, config.max_drop, config.confidence, repeats=config.repeats)
+    needed = examples_without_difference(metric, config.max_drop, config.confidence)
     if needed is None and n > _MOST_EXAMPLES:
         return []
     counted = f"more than {_MOST_EXAMPLES:,} examples" if needed is None else plural(needed, "example")
@@ -79,17 +79,16 @@ def check_reach(gate: Context) -> list[Check]:
     return [Check("reach", "inconclusive", message, **numbers, advice=advice, action="add_examples")]
 
 
-def examples_without_difference(metric: Metric, max_drop: float, confidence: float, *, repeats: int = 1) -> int | None:
+def examples_without_difference(metric: Metric, max_drop: float, confidence: float) -> int | None:
     """Return the fewest examples that prove two models equal which differ nowhere; None where above 100,000.
 
     Args:
         metric: a metric that is right or wrong, or graded within bounds.
         max_drop: the limit, above 0, in the metric's unit.
         confidence: the one-sided confidence.
-        repeats: answers per example; several turn right and wrong into grades.
     """
     from pytest_ftgate.statistics import fewest_examples
 
-    exact = metric.kind == "right_wrong" and repeats == 1
+    exact = metric.kind == "right_wrong"
     share = max_drop / (metric.high - metric.low)
     return fewest_examples(share, confidence=confidence, evidence="proven", exact=exact, most=_MOST_EXAMPLES)

@@ -29,7 +29,8 @@ def _check(gate: Context, role: str, comparison: Comparison) -> Check:
     worse, better = (baseline, candidate) if metric.greater_is_better else (candidate, baseline)
     spread = spread_of(*(rightness_by_repeat(one, gate.expected, metric) for one in (worse, better)))
     target = config.asked_gain if config.evidence == "proven" else 0.0
-    cure = remedy(spread, gain=comparison.gain, target=target, confidence=config.confidence)
+    asked = {"target": target, "margin": config.asked_gain, "confidence": config.confidence}
+    cure = remedy(spread, gain=comparison.gain, **asked)
     settled = comparison.reaches_margin or comparison.above_zero
     more = [f"{plural(cure.more_repeats, 'more repeat')} of each example"] if cure.more_repeats else []
     more += [plural(cure.more_examples, "more example")] if cure.more_examples else []

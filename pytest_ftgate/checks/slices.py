@@ -109,8 +109,8 @@ def prepare_slices(config: GateKeys, test: DataSet, metric: Metric, build: Build
     _check_fields(spec, test)
     whole = (Slice(name, value, rows, metric) for name in spec.fields for value, rows in _by_value(name, test).items())
     slices = [_with_metric(one, config, test, build) for one in whole]
-    confidence = _confidence(spec, config.confidence, slices)
-    tolerance = Tolerance(spec.max_drop, spec.evidence, confidence, config.repeats)
+    confidence = _confidence(spec, config, slices)
+    tolerance = Tolerance(spec.max_drop, spec.evidence, confidence)
     return Slices(tolerance, tuple(_with_size(one, tolerance, test) if one.judged else one for one in slices))
 
 
@@ -167,15 +167,17 @@ def _metric_of(one: Slice, spec: MetricSpec, test: DataSet, build: BuildMetric) 
     return build(replace(spec, options={**spec.options, "labels": kept}), labels)
 
 
-def _confidence(spec: SliceKeys, confidence: float, slices: Sequence[Slice]) -> float:
+def _confidence(spec: SliceKeys, config: GateKeys, slices: Sequence[Slice]) -> float:
     """Return the confidence per slice: under "significant" corrected, so that false alarms stay rare (Bonferroni).
 
-    Under "proven" no correction is needed, because every slice must pass (intersection-union test, Berger 1982).
+    There every slice is compared with every baseline. Under "proven" no correction is needed, because every slice must
+    pass (intersection-union test, Berger 1982).
     """
     from pytest_ftgate.statistics import corrected_confidence
 
-    judged = sum(one.judged for one in slices)
-    return corrected_confidence(confidence, judged) if spec.evidence == "significant" and judged else confidence
+    compared = sum(one.judged for one in slices) * len(config.baselines)
+    corrected = spec.evidence == "significant" and compared
+    return corrected_confidence(config.confidence, compared) if corrected else config.confidence
 
 
 def _with_size(one: Slice, tolerance: Tolerance, test: DataSet) -> Slice:
@@ -282,12 +284,14 @@ def _judge(gate: Context, slices: Slices, one: Slice) -> SliceResult:
     result = SliceResult(one.field, one.value, n=len(one.rows), note=one.note)
     if not one.judged:
         return result
-    baseline, candidate = (_score(one, gate.scored[role], gate.deciding.name) for role in (gate.best, "candidate"))
-    outcome = drop.judge_drop(baseline, candidate, slices.tolerance, [gate.groups[row] for row in one.rows])
+    scores = {role: _score(one, measured, gate.deciding.name) for role, measured in gate.scored.items()}
+    candidate = scores.pop("candidate")
+    outcome = drop.judge_drop(scores, candidate, slices.tolerance, [gate.groups[row] for row in one.rows])
     return replace(
         result,
         **outcome.compared.facts(),
-        baseline=baseline.value,
+        against=outcome.role,
+        baseline=outcome.baseline.value,
         candidate=candidate.value,
         confidence=slices.tolerance.confidence,
         verdict=outcome.status,
@@ -331,8 +335,8 @@ def _outcome(
 ) -> Check:
     share, holds = _share(slices.slices[0].metric), status == "pass"
     changes = [
-        f"{printable(one.field, _SHOWN)}={printable(one.value, _SHOWN)} {show_difference(one.gain, share=share)} "
-        f"({plural(one.n or 0, 'example')})"
+        f"{printable(one.field, _SHOWN)}={printable(one.value, _SHOWN)} {show_difference(one.gain, share=share)}"
+        f"{drop.of_role(one.against)} ({plural(one.n or 0, 'example')})"
         for one in (rows[:1] if holds else rows)
     ]
     limit, confidence = drop.drop_limit(slices.tolerance.max_drop, share=share), slices.tolerance.confidence

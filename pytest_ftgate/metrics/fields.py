@@ -6,9 +6,10 @@ reports call it invented). With R, W, M and S of them:
 - precision is R / (R + W + S), recall is R / (R + W + M), F1 is their harmonic mean, 2 R / (2 R + 2 W + M + S);
 - accuracy is R / (R + W + M + S).
 
-``average`` is one of ``micro``: over all values of all examples, as slot F1 is reported; ``macro``: for each field of
-the test set, then the mean over fields; ``samples``: for each example, then the mean over examples. All fields of an
-answer that is not JSON are missing. Macro averages ignore spurious values of fields that no example expects.
+``average`` is one of ``samples``: for each example, then the mean over examples, so that an answer that is lost whole
+counts as one example; ``micro``: over all values of all examples, as slot F1 is reported; ``macro``: for each field of
+the test set, then the mean over fields. All fields of an answer that is not JSON are missing. Macro averages ignore
+spurious values of fields that no example expects.
 """
 
 from __future__ import annotations
@@ -38,7 +39,8 @@ from pytest_ftgate.metrics.protocol import Answers, Breakdown, Floats, Kind, Met
 from pytest_ftgate.text import excerpt, kind_of, printable
 
 NAMES = ("field_f1", "field_accuracy")
-AVERAGES = ("micro", "macro", "samples")
+AVERAGES = ("samples", "micro", "macro")
+"""The first is the default."""
 UNEXPECTED = "(invented)"
 MOST_FIELDS = 500
 """Maximum number of fields for a macro average: more of them are data rather than fields."""

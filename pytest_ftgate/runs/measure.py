@@ -160,11 +160,11 @@ def _located(error: MetricError, measured: Measured) -> MetricError:
     return MetricError(what, **error.parts(where=where))
 
 
-def compare_scored(baseline: Scored, candidate: Scored, *, repeats: int, **asked: Any) -> Comparison:
+def compare_scored(baseline: Scored, candidate: Scored, **asked: Any) -> Comparison:
     """Return candidate minus baseline, with the sign turned if lower is better.
 
-    The method follows from the metric: right or wrong, graded (repeats of right and wrong are grades), or set-level.
-    ``asked`` are margin, confidence, evidence, groups: see :mod:`pytest_ftgate.statistics`.
+    The method follows from the metric: right or wrong, graded, or set-level. ``asked`` are margin, confidence,
+    evidence, groups: see :mod:`pytest_ftgate.statistics`.
     """
     from pytest_ftgate import statistics as inference
 
@@ -175,11 +175,11 @@ def compare_scored(baseline: Scored, candidate: Scored, *, repeats: int, **asked
     if metric.kind == "set":
         assert worse.statistic is not None  # one of the two is always there
         assert better.statistic is not None
-        return inference.compare_set(worse.statistic, better.statistic, **asked)
+        return inference.compare_set(worse.statistic, better.statistic, low=metric.low, high=metric.high, **asked)
     assert worse.per_example is not None
     assert better.per_example is not None
-    if metric.kind == "right_wrong" and repeats == 1:
-        return inference.compare_right_wrong(worse.per_example > 0.5, better.per_example > 0.5, **asked)
+    if metric.kind == "right_wrong":
+        return inference.compare_right_wrong(worse.per_example, better.per_example, **asked)
     return inference.compare_graded(worse.per_example, better.per_example, low=metric.low, high=metric.high, **asked)
 
 

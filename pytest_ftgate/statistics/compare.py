@@ -1,6 +1,6 @@
 """Compare two models on the same examples; the kind of metric and the groups choose the method.
 
-All functions take the scores of baseline and candidate on the same examples, and:
+All functions take the scores of baseline and candidate on the same examples (repeats are averaged before), and:
 
 - ``margin``: the required gain, in the metric's unit; in (-1, 1) for right and wrong answers;
 - ``confidence``: one-sided, in (0.5, 1);
@@ -27,6 +27,7 @@ from pytest_ftgate.statistics.comparison import Comparison, Question, SetCounts
 from pytest_ftgate.statistics.evidence import Evidence, weigh
 from pytest_ftgate.statistics.groups import group_codes
 from pytest_ftgate.statistics.methods import Finding, Found
+from pytest_ftgate.statistics.planning import needed_to_reach
 from pytest_ftgate.statistics.set_level import same_examples, set_value, share_right
 
 Groups = Iterable[Hashable] | None
@@ -34,20 +35,31 @@ _ROUNDING = 1e-9
 
 
 def compare_right_wrong(
-    baseline: Bools, candidate: Bools, *, margin: float, confidence: float, evidence: str, groups: Groups = None
+    baseline: Bools | Floats,
+    candidate: Bools | Floats,
+    *,
+    margin: float,
+    confidence: float,
+    evidence: str,
+    groups: Groups = None,
 ) -> Comparison:
-    """Compare two models by right and wrong answers, shape ``(n,)`` each.
+    """Compare two models by right and wrong answers, or by the share of right answers of each example, ``(n,)`` each.
 
-    The method is the exact unconditional test, for any margin: see :mod:`~pytest_ftgate.statistics.exact`. With groups
-    it is the more cautious of the exact test and the delete-a-group jackknife, because the jackknife alone passes too
-    often if few answers differ.
+    The method is the exact unconditional test, for any margin, if each difference is -1, 0 or 1: see
+    :mod:`~pytest_ftgate.statistics.exact`. Other shares are graded scores. With groups it is the more cautious of the
+    exact test and the tests of groups, because these alone pass too often if few answers differ.
     """
-    question = Question(float(margin), confidence, evidence)
     before, after = _same_shape(baseline.astype(float), candidate.astype(float))
+    asked: dict[str, Any] = {"margin": margin, "confidence": confidence, "evidence": evidence}
     differences, n = after - before, len(after)
-    wins, losses = int((differences > 0).sum()), int((differences < 0).sum())
-    found = methods.of_right_wrong(wins, losses, differences, group_codes(groups, n), question)
-    return _comparison(question, differences, found, gain=Fraction(wins - losses, n))
+    whole = np.rint(differences)
+    if not np.allclose(differences, whole, rtol=0, atol=_ROUNDING):
+        return compare_graded(before, after, low=0.0, high=1.0, groups=groups, **asked)
+    _check_scores(before, 0.0, 1.0)
+    _check_scores(after, 0.0, 1.0)
+    question, wins, losses = Question(**asked), int((whole > 0).sum()), int((whole < 0).sum())
+    found = methods.of_right_wrong(wins, losses, whole, group_codes(groups, n), question)
+    return _comparison(question, whole, found, gain=Fraction(wins - losses, n), width=1.0)
 
 
 def compare_graded(
@@ -61,33 +73,40 @@ def compare_graded(
     evidence: str,
     groups: Groups = None,
 ) -> Comparison:
-    """Compare two models by the score of each example, ``(n,)`` each, in [low, high]; repeats are averaged before.
+    """Compare two models by the score of each example, ``(n,)`` each, in [low, high].
 
     The method is Gaffke's bound, which also holds if large losses are rare: see
-    :mod:`~pytest_ftgate.statistics.graded`. With groups it is the more cautious of Gaffke's bound and the
-    delete-a-group jackknife. Metrics without finite bounds use the delete-one jackknife.
+    :mod:`~pytest_ftgate.statistics.graded`. With groups it is the more cautious of Gaffke's bound and the tests of
+    groups. Metrics without finite bounds use the delete-one jackknife.
     """
-    question = Question(float(margin), confidence, evidence)
+    question = Question(margin, confidence, evidence)
     before, after = _same_shape(baseline, candidate)
     _check_scores(before, low, high)
     _check_scores(after, low, high)
     differences, unit = after - before, high - low
     n = len(differences)
     found = methods.of_graded(differences, unit, group_codes(groups, n), question)
-    return _comparison(question, differences, found, gain=math.fsum(differences) / n)
+    return _comparison(question, differences, found, gain=math.fsum(differences) / n, width=unit)
 
 
 def compare_set(
-    baseline: SetCounts, candidate: SetCounts, *, margin: float, confidence: float, evidence: str, groups: Groups = None
+    baseline: SetCounts,
+    candidate: SetCounts,
+    *,
+    low: float = 0.0,
+    high: float = 1.0,
+    margin: float,
+    confidence: float,
+    evidence: str,
+    groups: Groups = None,
 ) -> Comparison:
-    """Compare two models by a metric of all answers together, such as macro-F1.
+    """Compare two models by a metric of all answers together in [low, high], such as macro-F1.
 
-    The method is the delete-one jackknife with Student's t, or delete-a-group with groups: see
-    :mod:`~pytest_ftgate.statistics.jackknife`. Losses that no example shows matter for negative margins, and for means
-    over labels or fields, some of which may be rare. There the more cautious of the jackknife and Gaffke's bound of its
-    pseudo-values counts. Ratios of counts need examples equivalent to at least ten of equal size to show a gain.
+    The method is the more cautious of the delete-one jackknife with Student's t, or delete-a-group with groups (see
+    :mod:`~pytest_ftgate.statistics.jackknife`), and of Gaffke's bound of its pseudo-values, for losses that no example
+    shows. Ratios of counts need examples equivalent to at least ten of equal size to show a gain.
     """
-    question = Question(float(margin), confidence, evidence)
+    question = Question(margin, confidence, evidence)
     before, after = _same_shape(share_right(baseline), share_right(candidate))
     if not same_examples(baseline, candidate):
         raise ValueError("both models must answer the same examples, but their expected labels differ")
@@ -95,19 +114,24 @@ def compare_set(
     if not math.isfinite(gain):
         raise ValueError(f"the metric is undefined for these answers: the gain is {gain!r}")
     found = methods.of_set(baseline, candidate, gain, group_codes(groups, len(after)), question)
-    return _comparison(question, after - before, found, gain=gain)
+    return _comparison(question, after - before, found, gain=gain, width=high - low)
 
 
-def _comparison(question: Question, differences: Floats, found: Found, *, gain: float | Fraction) -> Comparison:
+def _comparison(
+    question: Question, differences: Floats, found: Found, *, gain: float | Fraction, width: float
+) -> Comparison:
+    """Return the comparison; ``width`` is the largest possible gain, and limits the bounds."""
     finding, note = found
-    n, evidence, needed = len(differences), Evidence(), None
+    n, evidence, needed, with_one_lost = len(differences), Evidence(), None, None
     wins, losses = int((differences > _ROUNDING).sum()), int((differences < -_ROUNDING).sum())
     if finding is not None:
-        bounds = {"lower": finding.lower, "upper": finding.upper}
-        evidence = weigh(finding.p_value, **bounds, margin=question.margin, alpha=question.alpha)
-        needed = _examples_needed(finding, evidence, question, n)
+        evidence = _weighed(finding, question, width)
+        needed = _examples_needed(finding, float(gain), evidence, question, n)
+        lost = finding.with_one_lost
+        with_one_lost = None if lost is None else _weighed(lost, question, width)
     return Comparison(
         **vars(evidence),
+        with_one_lost=with_one_lost,
         n=n,
         gain=float(gain),
         gain_exact=gain if isinstance(gain, Fraction) else None,
@@ -120,13 +144,24 @@ def _comparison(question: Question, differences: Floats, found: Found, *, gain: 
     )
 
 
-def _examples_needed(finding: Finding, evidence: Evidence, question: Question, n: int) -> int | None:
-    """Return the number of examples needed; more than ``n`` if ``n`` were not enough."""
+def _weighed(finding: Finding, question: Question, width: float) -> Evidence:
+    bounds = {"lower": max(finding.lower, -width), "upper": min(finding.upper, width)}
+    return weigh(finding.p_value, **bounds, margin=question.margin, alpha=question.alpha)
+
+
+def _examples_needed(finding: Finding, gain: float, evidence: Evidence, question: Question, n: int) -> int | None:
+    """Return the number of examples needed for the evidence, and for a measured gain that reaches the margin again.
+
+    More than ``n`` if ``n`` were not enough.
+    """
     if question.target is None:
         return None
+    again = needed_to_reach(n, gain, finding.error, question.margin)
     needed = finding.needed(question.target)
+    if needed is None or again is None:
+        return None
     sure = evidence.above_zero if question.evidence == "significant" else evidence.reaches_margin
-    return needed if needed is None or sure else max(needed, n + 1)
+    return max(needed, again, 0 if sure else n + 1)
 
 
 def _same_shape(baseline: Floats, candidate: Floats) -> tuple[Floats, Floats]:
@@ -161,18 +196,19 @@ def compare_preferences(
         confidence, evidence, groups: see the module.
         means: whether preferences may be means of repeats or raters, in [0, 1].
     """
-    options = {"margin": 2 * margin, "confidence": confidence, "evidence": evidence, "groups": groups}
-    if means:
-        return _halved(compare_graded(1 - preferred, preferred, low=0.0, high=1.0, **options))  # type: ignore[arg-type]
-    if not np.isin(preferred, (0.0, 0.5, 1.0)).all():
+    if not means and not np.isin(preferred, (0.0, 0.5, 1.0)).all():
         raise ValueError("a preference must be 1, 0, or 0.5 for a tie, unless it is a mean")
-    return _halved(compare_right_wrong(preferred == 0, preferred == 1, **options))  # type: ignore[arg-type]
+    asked: dict[str, Any] = {"margin": 2 * margin, "confidence": confidence, "evidence": evidence, "groups": groups}
+    return _halved(compare_right_wrong(1 - preferred, preferred, **asked))
 
 
 def _halved(found: Comparison) -> Comparison:
     """Return the comparison with gain and bounds halved: win rates minus 0.5 in place of wins minus losses."""
-    halves: dict[str, Any] = {
-        name: None if (value := getattr(found, name)) is None else value / 2
-        for name in ("gain", "gain_exact", "lower", "upper")
-    }
-    return replace(found, **halves)
+
+    def half(evidence: Any, *names: str) -> Any:
+        halves = {name: value / 2 for name in names if (value := getattr(evidence, name)) is not None}
+        return replace(evidence, **halves)
+
+    lost = found.with_one_lost and half(found.with_one_lost, "lower", "upper")
+    comparison: Comparison = half(replace(found, with_one_lost=lost), "gain", "gain_exact", "lower", "upper")
+    return comparison

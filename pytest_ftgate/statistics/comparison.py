@@ -23,8 +23,10 @@ class Comparison(Evidence):
         wins, losses, ties: examples that the candidate answers better, worse and equally well.
         method: name and source of the method.
         examples_needed: total number of examples that would show the required evidence with 80 % power if the real gain
-            is the measured one; None if no number would, or if nothing has to be shown.
+            is the measured one, and with which the measured gain would reach the margin; None if no number would, or
+            if nothing has to be shown.
         note: a remark on the bounds, such as the number of groups.
+        with_one_lost: the evidence if one more group were lost whole; None without groups.
     """
 
     n: int
@@ -36,6 +38,7 @@ class Comparison(Evidence):
     method: str
     examples_needed: int | None
     note: str | None
+    with_one_lost: Evidence | None = None
 
     def facts(self) -> dict[str, Any]:
         """Return the values that reports show, by their names there."""

@@ -39,11 +39,11 @@ def exact_p_value(wins: int, losses: int, n: int, margin: float, *, gamma: float
         return 1.0 if margin > 0 else 0.0
     least = abs(margin)  # with less disagreement the gain cannot be the margin
     low, high = (max(least, rate) for rate in disagreement_interval(wins + losses, n, gamma))
-    losing = _losses_that_matter(n, (low - margin) / 2, (high - margin) / 2)
+    losing = losses_that_matter(n, (low - margin) / 2, (high - margin) / 2)
     needed = wins_to_reach(float(half_count_score(wins, losses, n, margin)), losing, n, margin)
 
     def worst(roots: Floats) -> tuple[int, float]:
-        tails = _tail(np.minimum(least + roots**2, 1.0), margin, n, losing, needed)
+        tails = chance_of_enough_wins(np.minimum(least + roots**2, 1.0), margin, n, losing, needed)
         top = int(tails.argmax())
         return top, float(tails[top])
 
@@ -83,14 +83,14 @@ def disagreement_interval(disagreements: int, n: int, gamma: float) -> tuple[flo
     return low, high
 
 
-def _losses_that_matter(n: int, lowest_rate: float, highest_rate: float) -> Codes:
+def losses_that_matter(n: int, lowest_rate: float, highest_rate: float) -> Codes:
     """Return the numbers of losses with a notable probability; all others count as passing, to be on the safe side."""
     first = max(0, math.floor(n * lowest_rate - reach(n, lowest_rate, _WINDOW_SD)))
     last = min(n, math.ceil(n * highest_rate + reach(n, highest_rate, _WINDOW_SD)))
     return np.arange(first, last + 1)
 
 
-def _tail(rates: Floats, margin: float, n: int, losses: Codes, needed: Codes) -> Floats:
+def chance_of_enough_wins(rates: Floats, margin: float, n: int, losses: Codes, needed: Codes) -> Floats:
     """Return the probability of at least ``needed`` wins at each disagreement rate, if the gain is the margin.
 
     Losses are Binomial(n, p_l); given the losses, wins are Binomial(n - losses, p_w / (1 - p_l)).

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Hashable, Iterable
 
 import numpy as np
 
 from pytest_ftgate.statistics.arrays import Codes, Floats
+
+_LEAST_STEPS, _STEPS = 2_000, 5  # of the sum of totals that are no whole numbers: at least, and for each group
+_LARGE = 100_000
+_ROUNDING = 1e-9
 
 MIN_GROUPS = 10
 """Smallest number of groups of equal size; unequal groups count as fewer: see :func:`effective_groups`."""
@@ -54,3 +59,28 @@ def too_few(weights: Floats, unit: str = "group") -> str | None:
         return None
     number = str(n) if counted == n else f"{n} of unequal weight count as {counted}"
     return f"too few {unit}s: {number}, at least {MIN_GROUPS} required"
+
+
+def sign_flip_p_value(totals: Floats) -> float:
+    """Return the share of all 2^G patterns of signs whose sum of totals is at least the observed one.
+
+    It is the exact one-sided p-value of "the real mean is at most 0" if each group's total is as likely to have the
+    opposite sign. Totals that are no whole numbers are rounded to a fine grid.
+
+    Args:
+        totals: the gain of each group, summed over its examples, shape ``(G,)``.
+
+    Source: R. A. Fisher, The Design of Experiments (1935), section 21.
+    """
+    size, whole = float(np.abs(totals).sum()), np.rint(totals)
+    if size > _LARGE or float(np.abs(totals - whole).max(initial=0.0)) > _ROUNDING:
+        whole = np.rint(totals * (max(_LEAST_STEPS, _STEPS * len(totals)) / size))
+    # The sum is at least the observed one if the totals whose sign is flipped sum to 0 or less.
+    lost = int(-whole[whole < 0].sum())
+    chances = np.zeros(lost + 1)
+    chances[0] = 1.0
+    for step in np.abs(whole[whole != 0]).astype(int).tolist():
+        chances /= 2
+        if step <= lost:
+            chances[step:] += chances[: lost + 1 - step].copy()
+    return math.fsum(chances)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from functools import lru_cache
+from functools import lru_cache, partial
 from typing import TypeAlias
 
 import numpy as np
@@ -13,11 +13,13 @@ import numpy as np
 from pytest_ftgate.statistics import exact, graded, jackknife, planning, set_level
 from pytest_ftgate.statistics.arrays import Codes, Floats
 from pytest_ftgate.statistics.comparison import Question, SetCounts
+from pytest_ftgate.statistics.evidence import bound
 from pytest_ftgate.statistics.graded import Sample
-from pytest_ftgate.statistics.groups import group_sizes, too_few
+from pytest_ftgate.statistics.groups import group_sizes, sign_flip_p_value, too_few
 from pytest_ftgate.statistics.jackknife import Jackknife
 
 NO_BOUNDS = "the metric has no bounds, so rare large losses cannot be ruled out"
+_FARTHEST = 1_000.0  # standard errors between a gain and its bound: few groups reach no p-value at a high confidence
 
 Found: TypeAlias = "tuple[Finding | None, str | None]"
 """The result of a method, None if none applies; and a remark for the reader."""
@@ -68,6 +70,29 @@ class Units:
         return found if found.any() else found + 1
 
     @property
+    def opposite(self) -> Units:
+        """Return the units with both models swapped, for upper bounds."""
+        return replace(self, gain=-self.gain, left_out=-self.left_out, before=self.after, after=self.before)
+
+    def totals(self, target: float) -> Floats:
+        """Return by how much each unit exceeds ``target``, summed over its examples, shape ``(units,)``.
+
+        For other metrics than means this is the linear part of the gain.
+        """
+        share = self.weights / self.weights.sum()
+        found: Floats = self.examples * ((self.gain - self.left_out) * (1 - share) + (self.gain - target) * share)
+        return found
+
+    def pseudo_values(self) -> Floats:
+        """Return Tukey's pseudo-values, ``(units,)``, the mean of which is about the gain.
+
+        Source: J. W. Tukey, Annals of Mathematical Statistics 29 (1958) 614.
+        """
+        pieces = len(self.left_out)
+        values: Floats = pieces * self.gain - (pieces - 1) * self.left_out
+        return values
+
+    @property
     def undefined(self) -> str | None:
         """Return why the metric is undefined without one unit or with one unit wrong; None if it is defined."""
         if not math.isfinite(self.left_out.sum()):
@@ -77,32 +102,31 @@ class Units:
 
 
 def of_right_wrong(wins: int, losses: int, differences: Floats, codes: Codes | None, question: Question) -> Found:
-    """Apply the exact test; with groups, codes ``(n,)``, also the jackknife."""
+    """Apply the exact test; with groups, codes ``(n,)``, also the tests of groups."""
     finding = by_exact_test(wins, losses, len(differences), question)
     return (finding, None) if codes is None else _of_grouped_mean(differences, codes, finding, 1.0, question)
 
 
 def of_graded(differences: Floats, unit: float, codes: Codes | None, question: Question) -> Found:
-    """Apply Gaffke's bound, with groups also the jackknife; if the range, ``unit``, is infinite, only the jackknife."""
+    """Apply Gaffke's bound, with groups also the tests of groups; if the range, ``unit``, is infinite, no Gaffke."""
     finding, note = _of_mean(differences, unit, question)
     return (finding, note) if codes is None else _of_grouped_mean(differences, codes, finding, unit, question)
 
 
 def of_set(baseline: SetCounts, candidate: SetCounts, gain: float, codes: Codes | None, question: Question) -> Found:
-    """Apply the jackknife and, where rare losses matter, Gaffke's bound to its pseudo-values.
+    """Apply the jackknife and Gaffke's bound to its pseudo-values; with groups the jackknife to the groups.
 
-    A test set that happens to show few losses makes the standard error too small. So Gaffke's bound is added for
-    negative margins, and for means over labels or fields, some of which may be rare. If leaving out examples changes
-    nothing, as with equal answers, no gain is shown, and Gaffke's bound alone can rule out a drop.
+    A test set that happens to show few losses makes the standard error too small, so the jackknife never decides alone.
+    If leaving out examples changes nothing, as with equal answers, no gain is shown, and Gaffke's bound alone can rule
+    out a drop.
     """
     examples = Units.of_set(baseline, candidate, gain, None)
     if examples.undefined is not None:
         return None, examples.undefined
-    guarded = question.margin < 0 or baseline.of_parts
-    alone = _with_one_lost(examples, 1.0, question) if guarded else None
+    alone = _with_one_lost(examples, 1.0, question)
     if codes is not None:
         return _of_groups(Units.of_set(baseline, candidate, gain, codes), alone, 1.0, question)
-    few = None if guarded else too_few(examples.weights, "example")
+    few = None if question.margin < 0 or baseline.of_parts else too_few(examples.weights, "example")
     return (None, few) if few is not None else _jackknifed(examples, alone, question)
 
 
@@ -121,19 +145,18 @@ def _of_grouped_mean(
     differences: Floats, codes: Codes, ungrouped: Finding | None, unit: float, question: Question
 ) -> Found:
     groups = Units.of_mean(differences, codes, unit if math.isfinite(unit) else 1.0)
-    found, note = _of_groups(groups, ungrouped, unit, question)
-    return found and within(found, -unit, unit), note
+    return _of_groups(groups, ungrouped, unit, question)
 
 
 def _of_groups(groups: Units, ungrouped: Finding | None, unit: float, question: Question) -> Found:
-    """Apply the jackknife to groups, beside the method without groups or, for negative margins, a lost group."""
+    """Apply the tests of groups, beside the method without groups or, for negative margins, a lost group."""
     unknown = groups.undefined or too_few(groups.weights)
     if unknown is not None:
         return None, unknown
-    if question.margin < 0 and math.isfinite(unit):
-        ungrouped = _with_one_lost(groups, unit, question)
-    found, note = _jackknifed(groups, ungrouped, question)
-    return found, note or f"{len(groups.left_out)} groups"
+    lost = _with_one_lost(groups, unit, question) if math.isfinite(unit) else None
+    other = lost if question.margin < 0 and lost is not None else ungrouped
+    found, note = _jackknifed(groups, other, question)
+    return found and replace(found, with_one_lost=lost), note or f"{len(groups.left_out)} groups"
 
 
 def _jackknifed(units: Units, other: Finding | None, question: Question) -> Found:
@@ -148,28 +171,23 @@ def _by_left_out(units: Units, question: Question) -> Found:
     found = jackknife.jackknife(units.gain, units.left_out, units.weights)
     if found.standard_error == 0:
         return None, f"no bound: leaving out any {units.name} does not change the gain"
-    method = jackknife.METHOD if units.name == "example" else jackknife.GROUP_METHOD
-    return by_jackknife(method, found, units.examples, question), None
+    return (by_jackknife if units.name == "example" else by_groups)(found, units, question), None
 
 
 def _with_one_lost(units: Units, unit: float, question: Question) -> Finding:
-    """Apply Gaffke's bound to Tukey's pseudo-values, with the loss of the unit of most weight as the worst value.
+    """Apply Gaffke's bound to pseudo-values, with the loss of the heaviest unit as the worst value.
 
-    That unit is an example of a rare label in macro averages, or the largest group. A lighter one would not be enough,
-    since all losses that were not seen may be of its kind. ``unit`` is the size of a difference of 1 in the metric's
-    unit.
-
-    Source: J. W. Tukey, Annals of Mathematical Statistics 29 (1958) 614, for the pseudo-values; their combination with
-    Gaffke's bound is our own.
+    That unit is an example of a rare label in macro averages, the longest document in ratios of sums, or the largest
+    group. A lighter one would not be enough, since all losses that were not seen may be of its kind. ``unit`` is the
+    size of a difference of 1 in the metric's unit. The combination of pseudo-values with Gaffke's bound is our own.
     """
-    pieces = len(units.left_out)
-    values = (pieces * units.gain - (pieces - 1) * units.left_out) / unit
 
-    def sample(values: Floats, weights: Floats) -> Sample:
-        return Sample.of(values, min(-pieces * float(weights.max()) / unit, float(values.min())))
+    def sample(units: Units) -> Sample:
+        values = units.pseudo_values() / unit
+        return Sample.of(values, min(-len(values) * float(units.after.max()) / unit, float(values.min())))
 
-    size = units.examples / pieces
-    return by_gaffke(sample(values, units.after), sample(-values, units.before), unit, question, size=size)
+    size = units.examples / len(units.left_out)
+    return by_gaffke(sample(units), sample(units.opposite), unit, question, size=size)
 
 
 @dataclass(frozen=True)
@@ -181,6 +199,8 @@ class Finding:
         p_value: returns the one-sided p-value of "the real gain is at most this".
         lower, upper: one-sided bounds at the confidence of the question, in the metric's unit.
         needed: returns the number of examples that would show a gain above a target; None if no number would.
+        error: the standard error of the gain, in the metric's unit.
+        with_one_lost: the finding if one more group were lost whole; None without groups.
     """
 
     method: str
@@ -188,6 +208,8 @@ class Finding:
     lower: float
     upper: float
     needed: Callable[[float], int | None]
+    error: float
+    with_one_lost: Finding | None = None
 
 
 @lru_cache(maxsize=100)  # a gate is often judged twice: as written, and ignoring case and punctuation
@@ -200,6 +222,7 @@ def by_exact_test(wins: int, losses: int, n: int, question: Question) -> Finding
         exact.exact_lower(wins, losses, n, alpha, gamma=gamma),
         -exact.exact_lower(losses, wins, n, alpha, gamma=gamma),
         lambda target: planning.needed_right_wrong(wins, losses, n, target, question.confidence),
+        math.sqrt(max((wins + losses) / n - ((wins - losses) / n) ** 2, 0.0) / n),
     )
 
 
@@ -224,18 +247,53 @@ def by_gaffke(sample: Sample, opposite: Sample, unit: float, question: Question,
         graded.graded_lower(sample, question.alpha) * unit,
         -graded.graded_lower(opposite, question.alpha) * unit,
         needed,
+        sample.spread * unit / math.sqrt(float(sample.counts.sum())),
     )
 
 
-def by_jackknife(method: str, found: Jackknife, n: int, question: Question) -> Finding:
-    """Apply Student's t to a jackknife of ``n`` examples, whose standard error must not be 0."""
-    width = found.half_width(question.alpha)
+def by_jackknife(found: Jackknife, units: Units, question: Question) -> Finding:
+    """Apply Student's t to a jackknife, whose standard error must not be 0."""
+    width, gain, error = found.half_width(question.alpha), found.estimate, found.standard_error
     return Finding(
-        method,
+        jackknife.METHOD,
         found.p_value,
-        found.estimate - width,
-        found.estimate + width,
-        lambda target: planning.needed_by_error(n, found.estimate, found.standard_error, target, question.confidence),
+        gain - width,
+        gain + width,
+        lambda target: planning.needed_by_error(units.examples, gain, error, target, question.confidence),
+        error,
+    )
+
+
+def by_groups(found: Jackknife, units: Units, question: Question) -> Finding:
+    """Apply Student's t and the sign-flip test to groups; the larger p-value counts.
+
+    For a gain Student's t is corrected for skewness; for a drop Gaffke's bound with a lost group takes care of it.
+    ``found`` is the jackknife of the groups, whose standard error must not be 0.
+    """
+
+    def p_value(found: Jackknife, units: Units, target: float) -> float:
+        student = found.p_value(target, corrected=question.margin >= 0)
+        return max(student, sign_flip_p_value(units.totals(target)))
+
+    def lower(found: Jackknife, units: Units) -> float:
+        width, error = found.half_width(question.alpha), found.standard_error
+        return bound(
+            partial(p_value, found, units),
+            alpha=question.alpha,
+            guess=found.estimate - width,
+            step=error / 4,
+            lowest=found.estimate - _FARTHEST * error,
+            highest=found.estimate + error,
+        )
+
+    opposite = replace(found, estimate=-found.estimate, skewness=-found.skewness)
+    plain = by_jackknife(found, units, question)
+    return replace(
+        plain,
+        method=jackknife.GROUP_METHOD,
+        p_value=partial(p_value, found, units),
+        lower=lower(found, units),
+        upper=-lower(opposite, units.opposite),
     )
 
 
@@ -252,9 +310,5 @@ def more_cautious(first: Finding, second: Finding) -> Finding:
         min(first.lower, second.lower),
         max(first.upper, second.upper),
         needed,
+        max(first.error, second.error),
     )
-
-
-def within(finding: Finding, lowest: float, highest: float) -> Finding:
-    """Return the finding with its bounds limited to the possible gains."""
-    return replace(finding, lower=max(finding.lower, lowest), upper=min(finding.upper, highest))

@@ -4,18 +4,24 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from fractions import Fraction
+from functools import lru_cache
 from statistics import NormalDist
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import numpy as np
 
 from pytest_ftgate.statistics import pooled
-from pytest_ftgate.statistics.arrays import Floats, Places
+from pytest_ftgate.statistics.arrays import Codes, Floats, Places
 from pytest_ftgate.statistics.comparison import SetCounts
 from pytest_ftgate.statistics.evidence import is_sure, level
-from pytest_ftgate.statistics.exact import exact_p_value, spent_on_rate
+from pytest_ftgate.statistics.exact import (
+    chance_of_enough_wins,
+    exact_p_value,
+    losses_that_matter,
+    spent_on_rate,
+)
 from pytest_ftgate.statistics.graded import Sample, graded_p_value
 from pytest_ftgate.statistics.pooled import PooledCounts
 from pytest_ftgate.statistics.score import null_variance
@@ -23,6 +29,7 @@ from pytest_ftgate.statistics.set_level import set_value, share_right
 
 POWER = 0.8
 _GROWTH = 1.05
+_KNOTS = 200  # numbers of losses for which the fewest wins are calculated
 _LARGE = 100_000  # examples from which the large-sample formula needs no check
 MOST_EXAMPLES = 10**9
 """Upper limit of the search for the number of examples."""
@@ -64,6 +71,17 @@ def needed_by_error(n: int, gain: float, error: float, target: float, confidence
     return math.ceil(n * (normal_sum(confidence) * error / (gain - target)) ** 2)
 
 
+def needed_to_reach(n: int, gain: float, error: float, margin: float) -> int | None:
+    """Return the number of examples with which the measured gain reaches the margin with the probability ``POWER``.
+
+    ``error`` is the standard error of ``gain`` on ``n`` examples. None if the gain is not above the margin: a gain of
+    exactly the margin reaches it half of the time with any number of examples.
+    """
+    if gain <= margin:
+        return None
+    return math.ceil(n * (NormalDist().inv_cdf(POWER) * error / (gain - margin)) ** 2 - _ROUNDING)
+
+
 def needed_right_wrong(wins: int, losses: int, n: int, target: float, confidence: float) -> int | None:
     """Return the number of examples that the exact test needs, if the rates of wins and losses stay the same.
 
@@ -80,15 +98,25 @@ def needed_right_wrong(wins: int, losses: int, n: int, target: float, confidence
     normal = NormalDist()
     deviations = normal.inv_cdf(confidence) * math.sqrt(null) + normal.inv_cdf(POWER) * math.sqrt(alternative)
     needed = math.ceil((deviations / (gain - target)) ** 2)
-    alpha = level(confidence)
-    while needed <= _LARGE and not _passes(round(wins * needed / n), round(losses * needed / n), needed, target, alpha):
+    while needed <= _LARGE and not _passes(
+        round(wins * needed / n), round(losses * needed / n), needed, target, confidence
+    ):
         needed = math.ceil(needed * _GROWTH)  # the formula holds for large samples: check the expected outcome
     return needed
 
 
-def _passes(wins: int, losses: int, n: int, target: float, alpha: float) -> bool:
-    p = exact_p_value(wins, losses, max(n, wins + losses), target, gamma=spent_on_rate(alpha))
-    return is_sure(p, alpha)
+def exact_p(wins: int, losses: int, n: int, *, margin: float, confidence: float) -> float:
+    """Return the exact one-sided p-value of "the real gain is at most ``margin``" at a one-sided confidence.
+
+    See :func:`~pytest_ftgate.statistics.exact.exact_p_value`; the confidence only sets the part of the level that is
+    spent on the rate of disagreement.
+    """
+    return exact_p_value(wins, losses, n, margin, gamma=spent_on_rate(level(confidence)))
+
+
+def _passes(wins: int, losses: int, n: int, target: float, confidence: float) -> bool:
+    p = exact_p(wins, losses, max(n, wins + losses), margin=target, confidence=confidence)
+    return is_sure(p, level(confidence))
 
 
 def needed_graded(sample: Sample, target: float, confidence: float) -> int | None:
@@ -115,8 +143,9 @@ def needed_graded(sample: Sample, target: float, confidence: float) -> int | Non
     return enough
 
 
-def fewest_wins(n: int, *, margin: float, confidence: float, evidence: str) -> int | None:
-    """Return the fewest wins, without losses, that pass a gate on right and wrong answers; None if ``n`` are too few.
+@lru_cache(maxsize=10_000)
+def fewest_wins(n: int, *, margin: float, confidence: float, evidence: str, losses: int = 0) -> int | None:
+    """Return the fewest wins that pass a gate on right and wrong answers with so many losses; None if none do.
 
     The measured gain must always reach the margin (be above it if that is 0). The real gain must also be above 0 under
     "significant", and reach the margin under "proven".
@@ -126,17 +155,71 @@ def fewest_wins(n: int, *, margin: float, confidence: float, evidence: str) -> i
         margin: share of the examples.
         confidence: one-sided.
         evidence: "observed", "significant" or "proven".
+        losses: examples that only the baseline answers correctly.
     """
-    alpha = level(confidence)
     targets = {"observed": [], "significant": [0.0], "proven": [min(margin, 0.0), margin]}[evidence]
 
     def enough(wins: int) -> bool:
-        return all(_passes(wins, 0, n, target, alpha) for target in targets)
+        return all(_passes(wins, losses, n, target, confidence) for target in targets)
 
-    least = max(0, math.ceil(Fraction(repr(float(margin))) * n)) if margin else 1
-    if n < 1 or least > n or not enough(n):
+    least, most = max(0, losses + _least_gain(n, margin)), n - losses
+    if n < 1 or least > most or not enough(most):
         return None
-    return fewest(enough, least - 1, n)  # every further win makes the p-value smaller
+    short, step = least - 1, 1
+    while short + step < most and not enough(short + step):  # the answer is near the start if the margin decides
+        short, step = short + step, 2 * step
+    return fewest(enough, short, min(short + step, most))  # every further win makes the p-value smaller
+
+
+def _least_gain(n: int, margin: float) -> int:
+    """Return the fewest wins more than losses with which the measured gain reaches the margin."""
+    return math.ceil(Fraction(repr(float(margin))) * n) if margin else 1
+
+
+@dataclass(frozen=True)
+class Chances:
+    """The probabilities of the three verdicts; they add up to 1.
+
+    Attributes:
+        passed: the gain reaches the margin and the evidence is there.
+        failed: the measured gain is below the margin.
+        inconclusive: the measured gain reaches the margin, but the evidence is missing.
+    """
+
+    passed: float
+    failed: float
+    inconclusive: float
+
+
+def chances(n: int, *, gain: float, disagreement: float, margin: float, confidence: float, evidence: str) -> Chances:
+    """Return how likely each verdict of a gate on right and wrong answers is, if the real gain were this one.
+
+    All outcomes are added up with their probabilities. The fewest wins that pass are calculated for at most about 200
+    numbers of losses, and interpolated between these.
+
+    Args:
+        n: number of examples.
+        gain: the real gain, a share of the examples.
+        disagreement: the share of examples that only one of the models answers correctly, at least ``abs(gain)``.
+        margin, confidence, evidence: see :func:`fewest_wins`.
+    """
+    if not abs(gain) <= disagreement <= 1 or n < 1:
+        raise ValueError(f"a gain of {gain} needs a disagreement between {abs(gain)} and 1, got {disagreement}")
+    rates, losing = np.array([disagreement]), (disagreement - gain) / 2
+    losses = losses_that_matter(n, losing, losing)
+
+    def chance(needed: Codes) -> float:
+        possible = np.minimum(needed, n - losses + 1)
+        return float(chance_of_enough_wins(rates, gain, n, losses, possible)[0])
+
+    step = max(1, n // _KNOTS)
+    knots = np.arange(losses[0] // step * step, losses[-1] + step, step)
+    asked: dict[str, Any] = {"margin": margin, "confidence": confidence, "evidence": evidence}
+    wins = [fewest_wins(n, losses=int(knot), **asked) for knot in knots]
+    boundary = [n + 1 if fewest is None else fewest for fewest in wins]
+    passed = chance(np.ceil(np.interp(losses, knots, boundary) - _ROUNDING).astype(np.int64))
+    reached = max(passed, chance(np.maximum(losses + _least_gain(n, margin), 0)))
+    return Chances(passed, 1 - reached, reached - passed)
 
 
 def fewest_examples(
@@ -162,7 +245,8 @@ def fewest_examples(
 
     def enough(n: int) -> bool:
         if exact:
-            return _passes(0, 0, n, -max_drop, alpha) if evidence == "proven" else _passes(n, 0, n, 0.0, alpha)
+            lost, target = (0, -max_drop) if evidence == "proven" else (n, 0.0)
+            return _passes(lost, 0, n, target, confidence)
         difference, target = (0.0, -max_drop) if evidence == "proven" else (1.0, 0.0)
         return is_sure(graded_p_value(_alike(difference, n), target), alpha)
 

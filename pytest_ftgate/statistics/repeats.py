@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from statistics import NormalDist
 
 from pytest_ftgate.statistics.arrays import Floats
-from pytest_ftgate.statistics.planning import normal_sum
+from pytest_ftgate.statistics.planning import POWER, normal_sum
 
 
 @dataclass(frozen=True)
@@ -65,18 +66,21 @@ def spread_of(baseline: Floats, candidate: Floats) -> Spread:
     return Spread(examples, repeats, max(0.0, observed - within / repeats), within)
 
 
-def remedy(spread: Spread, *, gain: float, target: float, confidence: float) -> Remedy:
+def remedy(spread: Spread, *, gain: float, target: float, margin: float, confidence: float) -> Remedy:
     """Return what would show with 80 % power that the real gain is above a target, if it is the measured one.
+
+    The measured gain must reach the margin with 80 % power, too.
 
     Args:
         spread: the variance components.
         gain: the measured gain.
         target: 0, or the margin.
+        margin: the required gain.
         confidence: one-sided.
     """
-    if gain <= target:
+    if gain <= max(target, margin):
         return Remedy(None, None)
-    error = (gain - target) / normal_sum(confidence)
+    error = min((gain - target) / normal_sum(confidence), (gain - margin) / NormalDist().inv_cdf(POWER))
     examples = math.ceil((spread.between + spread.within / spread.repeats) / error**2)
     room = error**2 * spread.examples - spread.between
     repeats = math.ceil(spread.within / room) if room > 0 else None

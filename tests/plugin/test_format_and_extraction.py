@@ -149,7 +149,7 @@ def test_format_under_require_is_a_bound_and_its_counts_are_there_verbose(projec
 
 
 def test_an_extraction_gate_has_a_table_of_fields(project):
-    gate_file(project, "    metric: field_f1\n")
+    gate_file(project, "    metric: {name: field_f1, average: micro}\n")
     gate = project.gate("-v")
     assert gate["verdict"] == "pass", gate["checks"]
     before, after = gate["baseline"]["value"], gate["candidate"]["value"]
@@ -175,7 +175,7 @@ def test_an_extraction_gate_has_a_table_of_fields(project):
 
 
 def test_an_extraction_gate_by_examples_is_bounded_without_an_approximation(project):
-    gate_file(project, "    metric: {name: field_accuracy, average: samples}\n")
+    gate_file(project, "    metric: field_accuracy\n")
     gate = project.gate()
     assert gate["verdict"] == "pass", gate["checks"]
     assert "Gaffke" in gate["method"]

@@ -203,3 +203,17 @@ def test_labels_are_told_one_by_one_the_worst_first(project: Project) -> None:
     assert first["change"] == pytest.approx(first["candidate"] - first["baseline"])
     assert sum(one["n"] for one in gate["labels"]) == 60
     assert project.judge(metric="exact_match")["labels"] == []  # no labels, no table
+
+
+def test_a_slice_holds_against_every_baseline(project: Project) -> None:
+    project.test_set(100, lang=lambda i: "en" if i < 50 else "de")
+    project.predictions("a.jsonl", 100, range(45))  # right on all of de
+    project.predictions("b.jsonl", 100, range(50, 80))
+    project.predictions("ft.jsonl", 100, range(50, 60))
+    one, other = "recorded:a.jsonl", "recorded:b.jsonl"
+    assert project.judge(baseline=other, slices=LANG)["verdict"] == "pass"
+    gate = project.judge(baseline=..., baselines={"a": one, "b": other}, slices=LANG)
+    de = by_value(gate)["de"]
+    assert (gate["verdict"], de["verdict"], de["against"], de["losses"]) == ("fail", "fail", "a", 10)
+    assert de["confidence"] == pytest.approx(1 - 0.05 / 4)  # two slices, two baselines
+    mentions(check(gate, "slices"), "lang=de -20.0 points (baseline a)", "98.75 %")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Callable, Iterable
 from fractions import Fraction
@@ -67,7 +68,7 @@ def test_no_standard_passes_a_gain_below_the_margin(project: Project, evidence: 
 
 
 def test_inconclusive_says_how_many_examples_would_do(project: Project) -> None:
-    models(project, 60, base=range(25), ft=range(22))
+    models(project, 60, base=range(25), ft=[*range(20), 40])
     project.gate_test()
     gate = project.gate()
     project.result.assert_outcomes(failed=1)
@@ -76,7 +77,7 @@ def test_inconclusive_says_how_many_examples_would_do(project: Project) -> None:
     assert (found["name"], found["observed"], found["required"]) == ("evidence", gate["lower_bound"], 0)
     assert gate["lower_bound"] < 0
     assert needed > 60
-    mentions(found, "+5.0", "95 %", f"{100 * gate['lower_bound']:.1f}", f"{needed} test", f"{needed - 60} more")
+    mentions(found, "+6.7", "95 %", f"{100 * gate['lower_bound']:.1f}", f"{needed} test", f"{needed - 60} more")
     project.result.stdout.fnmatch_lines([f"*{needed} test examples*{needed - 60} more*"])
 
 
@@ -265,6 +266,87 @@ def test_repeats_make_one_example_of_two_answers(project: Project) -> None:
     assert (gate["verdict"], gate["n"], gate["candidate"]["n_expected"]) == ("pass", 60, 120)
     assert gate["gain"] == pytest.approx(once["gain"])
     assert gate["lower_bound"] <= once["lower_bound"] + 0.01
+
+
+@pytest.mark.parametrize(("groups", "status"), [(20, "warning"), (120, None)])
+def test_a_group_that_may_be_lost_whole_is_a_warning(project: Project, groups: int, status: str | None) -> None:
+    """One fixed example in each group of five; the evidence is there, and one lost group would take it away."""
+    n = 5 * groups
+    project.test_set(n, group=lambda i: f"customer {i // 5}")
+    project.predictions("base.jsonl", n, wrong_at=range(0, n, 10))
+    project.predictions("ft.jsonl", n)
+    gate = project.judge()
+    assert (gate["verdict"], statuses(gate).get("lost_group")) == ("pass", status)
+    if status is not None:
+        found = check(gate, "lost_group")
+        assert found["observed"] < 0 < gate["lower_bound"]
+        mentions(found, "group", f"{100 * found['observed']:.1f}")
+
+
+@pytest.mark.parametrize("metric", ["accuracy", "f1_macro", "matthews_corrcoef", "field_accuracy"])
+def test_bounds_are_gains_that_are_possible(project: Project, metric: str) -> None:
+    """Few large groups: Student's t with few degrees of freedom once bounded the gain at -521 points."""
+    project.test_set(60, group=lambda i: f"g{i // 6}")
+    if metric == "field_accuracy":
+        project.test_set(60, group=lambda i: f"g{i // 6}", expected=lambda i: {"label": label(i)})
+        for file, missed in (("base.jsonl", range(6)), ("ft.jsonl", ())):
+            answers = {i: json.dumps({"label": wrong(i) if i in missed else label(i)}) for i in range(60)}
+            project.predictions(file, 60, output=answers.get)
+        metric_keys: Any = {"name": metric, "average": "micro"}
+    else:
+        models(project, 60, base=range(6), ft=())
+        metric_keys = metric
+    gate = project.judge(metric=metric_keys)
+    width = 2 if metric == "matthews_corrcoef" else 1
+    assert -width <= gate["lower_bound"] <= gate["gain"] <= gate["upper_bound"] <= width
+
+
+# --- what is said about a gain that is too small -------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("base", "ft", "action", "parts"),
+    [
+        (range(10), range(10, 20), None, ["No gain was seen", "95 % upper bound"]),
+        (range(10), range(1, 10), None, ["too small", "still possible"]),
+        ((), range(20), "stop", ["Drop this fine-tune"]),
+    ],
+)
+def test_a_fine_tune_is_only_dropped_where_the_margin_is_out_of_reach(
+    project: Project, base: Iterable[int], ft: Iterable[int], action: str | None, parts: list[str]
+) -> None:
+    models(project, 60, base=base, ft=ft)
+    gate = project.judge()
+    margin = check(gate, "margin")
+    assert gate["verdict"] == margin["status"] == "fail"
+    assert (gate["upper_bound"] < 0.05) is (action == "stop")
+    assert [one["action"] for one in gate["advice"] if one["action"] == "stop"] == ([] if action is None else [action])
+    upper = [] if action else [f"{100 * gate['upper_bound']:+.1f} points"]
+    for part in (*parts, *upper):
+        assert part in margin["advice"]
+
+
+def test_repeats_that_agree_are_right_or_wrong_answers(project: Project) -> None:
+    """Three equal answers to each question: the exact test applies, as if each had been asked once."""
+    for file, missed in (("base.jsonl", range(8)), ("ft.jsonl", ())):
+        rows = [
+            {"id": f"t{i}", "repeat": k, "output": wrong(i) if i in missed else label(i)}
+            for i in range(60)
+            for k in range(3)
+        ]
+        write_jsonl(project.path / file, rows)
+    three = project.judge(repeats=3)
+    models(project, 60, base=range(8), ft=())
+    once = project.judge()
+    assert "exact" in three["method"]
+    assert [three[key] for key in ("p_value", "lower_bound")] == [once[key] for key in ("p_value", "lower_bound")]
+
+
+def test_every_bound_is_at_the_confidence_that_is_asked_for(project: Project) -> None:
+    models(project, 60, base=range(25), ft=range(9))
+    bounds = [project.judge(confidence=confidence)["lower_bound"] for confidence in (0.95, 0.9875)]
+    assert bounds[0] > bounds[1]
+    mentions(check(project.judge(confidence=0.9875), "evidence"), "98.75 % lower bound")
 
 
 # --- several baselines ---------------------------------------------------------------------------------------

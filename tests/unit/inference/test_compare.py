@@ -437,7 +437,9 @@ def test_outcomes_that_go_together_are_less_evidence():
     assert together.examples_needed > apart.examples_needed
     of_group = np.repeat([1.0, -1.0, 0.0], [6, 1, 23])
     width = stdtrit(29, 0.95) * of_group.std(ddof=1) / 30**0.5
-    assert together.lower == pytest.approx(1 / 6 - width, abs=1e-12)
+    assert together.lower <= 1 / 6 - width
+    assert together.p_zero == pytest.approx(8 / 128)  # by flipping the signs of seven groups
+    assert together.lower < 0 < apart.lower
 
 
 def test_no_disagreement_in_groups_is_no_gain():
@@ -520,7 +522,8 @@ def test_groups_of_slightly_different_sizes_lose_little():
     left_out = np.array([differences[groups != g].mean() for g in range(40)])
     error = np.sqrt(39 / 40 * ((left_out - left_out.mean()) ** 2).sum())
     lower = found.gain - stdtrit(28, 0.95) * error
-    assert found.lower == pytest.approx(min(lower, graded(differences).lower), abs=1e-9)
+    assert found.lower <= min(lower, graded(differences).lower)
+    assert found.lower == pytest.approx(lower, abs=0.02)
     assert lower > found.gain - 1.01 * stdtrit(39, 0.95) * error
 
 

@@ -17,11 +17,11 @@ MOST_RATE = 0.3  # of disagreement; models that differ more often are looked at 
 
 def judged(wins, losses, n, *, max_drop=0.03, evidence="proven", confidence=0.95):
     rows = np.arange(n)
-    scores = (
+    before, after = (
         Scored(ExactMatch(), float(right.mean()), per_example=right.astype(float))
         for right in (rows >= wins, (rows < wins) | (rows >= wins + losses))
     )
-    return judge_drop(*scores, Tolerance(max_drop, evidence, confidence), [None] * n)
+    return judge_drop({"baseline": before}, after, Tolerance(max_drop, evidence, confidence), [None] * n)
 
 
 def worst_rate(n, margin, counted):
@@ -113,24 +113,23 @@ def test_where_lower_is_better_more_is_worse():
     length = ExampleMetric("length", declared)
     before, after = (Scored(length, value, per_example=np.full(50, value)) for value in (2.0, 4.0))
     for allowed, status in ((1.0, "fail"), (2.0, "pass")):
-        found = judge_drop(before, after, Tolerance(allowed, "observed", 0.95), [None] * 50)
+        found = judge_drop({"baseline": before}, after, Tolerance(allowed, "observed", 0.95), [None] * 50)
         assert (found.status, found.compared.gain) == (status, -2.0)
 
 
 @pytest.mark.parametrize(
-    ("max_drop", "evidence", "repeats", "groups", "told"),
+    ("max_drop", "evidence", "groups", "told"),
     [
-        (0.03, "proven", 1, None, (50, 99, "example")),
-        (0.03, "proven", 2, None, (50, 99, "example")),
-        (0.03, "proven", 1, 5, (10, 99, "group")),
-        (0.03, "significant", 1, 5, (10, 10, "group")),
-        (0.03, "significant", 1, None, (50, 5, "example")),
-        (0.03, "observed", 1, 5, (10, 1, "group")),
+        (0.03, "proven", None, (50, 99, "example")),
+        (0.03, "proven", 5, (10, 99, "group")),
+        (0.03, "significant", 5, (10, 10, "group")),
+        (0.03, "significant", None, (50, 5, "example")),
+        (0.03, "observed", 5, (10, 1, "group")),
     ],
 )
-def test_how_many_are_needed(max_drop, evidence, repeats, groups, told):
+def test_how_many_are_needed(max_drop, evidence, groups, told):
     names = [None if groups is None else f"g{i // groups}" for i in range(50)]
-    found = size_of(ExactMatch(), names, Tolerance(max_drop, evidence, 0.95, repeats))
+    found = size_of(ExactMatch(), names, Tolerance(max_drop, evidence, 0.95))
     assert (found.have, found.needed, found.unit) == told
     assert found.enough is (told[0] >= told[1])
 
@@ -146,3 +145,17 @@ def test_groups_of_different_sizes_count_as_fewer():
     found = size_of(ExactMatch(), names, Tolerance(0.1, "significant", 0.95))
     assert (found.have, found.needed, found.enough) == (3, 10, False)
     assert all(number in str(found) for number in ("14", "3"))
+
+
+def test_every_baseline_must_be_matched_and_not_the_best_measured_alone():
+    # 100 examples: few_shot is right on 76, plain on 75; plain alone on 14, few_shot alone on 15, which answers as the
+    # candidate does. Known answer: p 0.0086 against few_shot, 0.1394 against plain.
+    rows = np.arange(100)
+    right = {"few_shot": (rows < 15) | (rows >= 39), "plain": (rows >= 15) & (rows < 29) | (rows >= 39)}
+    scores = {name: Scored(ExactMatch(), one.mean(), per_example=one.astype(float)) for name, one in right.items()}
+    tolerance, groups = Tolerance(0.05, "proven", 0.95), [None] * 100
+    best = judge_drop({"few_shot": scores["few_shot"]}, scores["few_shot"], tolerance, groups)
+    assert (best.status, best.compared.p_margin) == ("pass", pytest.approx(0.008584, abs=2e-6))
+    found = judge_drop(scores, scores["few_shot"], tolerance, groups)
+    assert (found.status, found.role) == ("inconclusive", "plain")
+    assert found.compared.p_margin == pytest.approx(0.139351, abs=2e-6)

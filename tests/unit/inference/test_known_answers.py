@@ -8,12 +8,24 @@ from statistics import NormalDist
 import numpy as np
 import pytest
 
-from pytest_ftgate.statistics import Spread, corrected_confidence, remedy
+from pytest_ftgate.statistics import (
+    PooledCounts,
+    Spread,
+    chances,
+    compare_right_wrong,
+    compare_set,
+    corrected_confidence,
+    exact_p,
+    fewest_wins,
+    remedy,
+)
 from pytest_ftgate.statistics.exact import disagreement_interval, exact_p_value
 from pytest_ftgate.statistics.graded import Sample, graded_lower
+from pytest_ftgate.statistics.groups import sign_flip_p_value
 from pytest_ftgate.statistics.jackknife import jackknife, means_without_a_group
 from pytest_ftgate.statistics.score import score_lower
 
+SECOND = json.loads(Path(__file__).with_name("known_answers_2.json").read_text(encoding="utf-8"))
 KNOWN = json.loads(Path(__file__).with_name("known_answers.json").read_text(encoding="utf-8"))
 
 
@@ -83,7 +95,7 @@ def test_delete_one_of_a_mean_is_the_usual_error():
 def test_examples_for_a_difference_of_three_points():
     case = KNOWN["repeats_power"]
     spread = Spread(examples=100, repeats=1, between=case["between"], within=0.0)
-    found = remedy(spread, gain=case["gain"], target=0.0, confidence=case["confidence"])
+    found = remedy(spread, gain=case["gain"], target=0.0, margin=0.0, confidence=case["confidence"])
     assert found.more_examples == case["expected"] - 100
     assert found.more_repeats is None
 
@@ -92,3 +104,78 @@ def test_bonferroni_for_the_best_of_several():
     case = KNOWN["several_tests"]
     level = 1 - corrected_confidence(0.95, len(case["p_values"]))
     assert sum(p <= level for p in case["p_values"]) == case["bonferroni_rejections"]
+
+
+def of_second(start):
+    return [case for case in SECOND if case["what"].startswith(start)]
+
+
+@pytest.mark.parametrize("case", of_second("exact cluster sign-flip"))
+def test_sign_flips_of_integer_group_totals(case):
+    totals = np.array(case["inputs"]["totals"], dtype=float)
+    assert sign_flip_p_value(totals) == pytest.approx(case["expected"], abs=case["tolerance"])
+    assert sign_flip_p_value(totals * 0.37) == pytest.approx(case["expected"], abs=1e-3)  # on a fine grid
+
+
+@pytest.mark.parametrize("case", of_second("attempt k"))
+def test_the_fewest_wins_of_later_attempts(case):
+    asked, level = case["inputs"], case["expected"]["level"]
+    given = {"margin": 0.0, "confidence": 1 - level, "evidence": "significant"}
+    found = [fewest_wins(asked["n"], losses=losses, **given) for losses in asked["losses"]]
+    assert (asked["alpha"] * 2 ** -asked["k"], found) == (level, case["expected"]["wins"])
+    for wins, losses in zip(found, asked["losses"], strict=True):
+        for fixed, sure in ((wins, True), (wins - 1, False)):
+            p = exact_p(fixed, losses, asked["n"], margin=0.0, confidence=1 - level)
+            assert (p <= level) is sure
+
+
+@pytest.mark.parametrize("case", of_second("significant:"))
+def test_the_chances_of_the_three_verdicts(case):
+    asked = case["inputs"]
+    found = chances(
+        asked["n"],
+        gain=asked["real_gain"],
+        disagreement=asked["disagreement"],
+        margin=asked["margin"],
+        confidence=0.95,
+        evidence="significant",
+    )
+    assert (found.passed, found.failed, found.inconclusive) == pytest.approx(case["expected"], abs=case["tolerance"])
+
+
+@pytest.mark.parametrize("case", of_second("no valid 5 % test"))
+def test_the_power_is_near_the_most_that_a_valid_test_can_have(case):
+    asked = case["inputs"]
+    evidence = {"confidence": 0.95, "evidence": "proven" if asked["margin"] else "significant"}
+    found = chances(
+        asked["n"], gain=asked["gain"], disagreement=asked["disagreement"], margin=asked["margin"], **evidence
+    )
+    assert found.passed == pytest.approx(case["expected"]["shipped"], abs=case["tolerance"])
+    assert found.passed <= case["expected"]["at_most"]
+
+
+def test_examples_needed_reach_the_margin_again():
+    (case,) = of_second("examples needed")
+    wins, losses, n, margin = (case["inputs"][name] for name in ("wins", "losses", "n", "margin"))
+    rows, asked = np.arange(n), {"margin": margin, "confidence": 0.95, "evidence": "significant"}
+    found = compare_right_wrong((rows >= wins) & (rows < wins + losses), rows < wins, **asked)
+    assert found.examples_needed == case["expected"]["margin_part"]
+    again = chances(found.examples_needed, gain=found.gain, disagreement=(wins + losses) / n, **asked)
+    assert again.passed == pytest.approx(case["expected"]["P_pass_there"], abs=2e-3)
+    just = compare_right_wrong(rows >= n, rows < 5, **asked)  # just the margin: half of all sets reach it, at any size
+    assert (just.above_zero, just.examples_needed) == (True, None)
+
+
+def test_in_a_micro_average_a_document_that_is_lost_whole_may_not_have_been_met():
+    (case,) = of_second("field accuracy")
+    n, fields, gaining = (case["inputs"][name] for name in ("n", "fields", "gaining_documents"))
+    right = np.full(n, fields - 1.0)
+    total, zero = np.full(n, float(fields)), np.zeros(n)
+    perfect, lost = np.column_stack([total, total]), np.column_stack([zero, total])
+    arms = [
+        PooledCounts(np.column_stack([r, total]), perfect, lost, r / fields, lambda c: c[:, 0] / c[:, 1])
+        for r in (right, right + (np.arange(n) < gaining))
+    ]
+    found = compare_set(*arms, margin=0.0, confidence=0.95, evidence="significant")
+    assert found.p_zero == pytest.approx(case["expected"]["with_one_lost_document"], abs=case["tolerance"])
+    assert found.above_zero is case["expected"]["sure"]

@@ -167,7 +167,7 @@ def test_in_a_mean_over_fields_the_losses_of_a_rare_field_may_not_have_been_met(
         for counts in (right, better)
     ]
     asked = {"margin": 0.0, "confidence": 0.95, "evidence": "significant"}
-    assert compare_set(*arms[:2], **asked).above_zero
+    assert compare_set(*arms[:2], **asked).p_zero < compare_set(*arms[2:], **asked).p_zero
     assert not compare_set(*arms[2:], **asked).above_zero
     # A candidate that loses a tenth of the rare field gains nothing, and in half of all sets nothing shows it.
     assert compare_set(*arms[2:], **asked).p_zero >= 0.9**6

@@ -41,7 +41,7 @@ def test_chance_alone_never_makes_the_variance_between_negative():
 
 def test_what_would_settle_it():
     spread = Spread(examples=100, repeats=2, between=0.04, within=0.12)
-    found = remedy(spread, gain=0.06, target=0.0, confidence=0.95)
+    found = remedy(spread, gain=0.06, target=0.0, margin=0.0, confidence=0.95)
     error = 0.06 / (1.6449 + 0.8416)
     assert spread.standard_error(examples=100 + found.more_examples) <= error * 1.0001
     assert spread.standard_error(examples=100 + found.more_examples - 1) > error * 0.9999
@@ -59,7 +59,7 @@ def test_what_would_settle_it():
 )
 def test_what_nothing_or_not_everything_settles(between, within, gain, target, found):
     spread = Spread(examples=100, repeats=2, between=between, within=within)
-    remedied = remedy(spread, gain=gain, target=target, confidence=0.95)
+    remedied = remedy(spread, gain=gain, target=target, margin=target, confidence=0.95)
     assert remedied.more_repeats == found.more_repeats
     assert remedied.more_examples > 0 if found.more_examples is ... else remedied == found
 
@@ -68,3 +68,12 @@ def test_what_nothing_or_not_everything_settles(between, within, gain, target, f
 def test_one_answer_or_one_example_cannot_be_split_and_two_shapes_are_refused(shapes):
     with pytest.raises(ValueError, match="shape"):
         spread_of(*map(np.zeros, shapes))
+
+
+def test_the_measured_gain_must_reach_the_margin_again():
+    spread = Spread(examples=100, repeats=2, between=0.04, within=0.12)
+    found = remedy(spread, gain=0.06, target=0.0, margin=0.05, confidence=0.95)
+    error = 0.01 / 0.8416
+    assert spread.standard_error(examples=100 + found.more_examples) <= error * 1.0001
+    assert spread.standard_error(examples=100 + found.more_examples - 1) > error * 0.9999
+    assert remedy(spread, gain=0.05, target=0.0, margin=0.05, confidence=0.95) == Remedy(None, None)

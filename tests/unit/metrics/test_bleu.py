@@ -8,6 +8,7 @@ import pytest
 from pytest_ftgate.errors import MetricError
 from pytest_ftgate.metrics.bleu import bleu_of
 from pytest_ftgate.statistics import PooledCounts, compare_set, hypothetical_set, interval_set, share_right
+from pytest_ftgate.statistics.jackknife import jackknife
 from pytest_ftgate.statistics.set_level import set_value, values_without_one, values_without_unit
 
 LONG = ("a text of five words", "another one of six words there")
@@ -125,8 +126,9 @@ def test_the_standard_error_is_that_of_the_paired_bootstrap(build):
     found = compare_set(first, second, **ASKED)
     draws = np.random.default_rng(0).multinomial(120, np.full(120, 1 / 120), size=4000)
     drawn = bleu_of(draws @ second.counts) - bleu_of(draws @ first.counts)
-    width = (found.upper - found.lower) / 2 / 1.658  # Student's t at 95 % with 119 degrees
-    assert width == pytest.approx(drawn.std(), rel=0.08)
+    alone = jackknife(found.gain, values_without_one(second) - values_without_one(first))
+    assert alone.standard_error == pytest.approx(drawn.std(), rel=0.08)
+    assert found.lower <= found.gain - alone.half_width(0.05)
 
 
 def test_a_drop_is_ruled_out_for_equal_models_and_seen_where_a_few_examples_are_lost(build):

@@ -219,7 +219,7 @@ def test_averages_are_what_they_say(score):
         scored = score("field_accuracy", pairs, average=average)
         assert scored.metric.kind == kind
         assert value is None or scored.value == pytest.approx(value)
-    assert score("field_f1", pairs).value == score("field_f1", pairs, average="micro").value
+    assert score("field_f1", pairs).value == score("field_f1", pairs, average="samples").value
 
 
 def binarized(pairs):
@@ -308,7 +308,7 @@ def test_no_answer_crashes(score, expected, answer):
 def test_repeats_are_pooled_or_averaged(build):
     expected = [{"a": 1}, {"a": 1, "b": 1}]
     answers = [['{"a": 1}', '{"a": 1}'], ['{"a": 2}', '{"a": 1, "b": 1}']]
-    pooled = build("field_accuracy", texts(expected)).score(expected, answers)
+    pooled = build("field_accuracy", texts(expected), average="micro").score(expected, answers)
     assert pooled.value == 4 / 6
     assert pooled.statistic.scores.tolist() == [0.5, 0.75]
     by_example = build("field_accuracy", texts(expected), average="samples").score(expected, answers)

@@ -45,9 +45,9 @@ def test_every_name_of_the_contract_is_there():
 @pytest.mark.parametrize("name", [name for name in BUILT_IN if name not in judged.NAMES])
 def test_a_metric_declares_its_kind_range_and_direction(build, name):
     metric = build(name, expected_for(name), **options_for(name))
-    whole = name in (*SET, "bleu", "field_f1", "field_accuracy")
+    whole, graded = (*SET, "bleu"), (*GRADED, "field_f1", "field_accuracy")
     assert metric.name == name
-    assert metric.kind == ("set" if whole else "graded" if name in GRADED else "right_wrong")
+    assert metric.kind == ("set" if name in whole else "graded" if name in graded else "right_wrong")
     assert metric.low == (-1 if name in ("matthews_corrcoef", "cohen_kappa", "embedding_similarity") else 0)
     assert metric.high == 1
     assert metric.greater_is_better is True

@@ -45,10 +45,9 @@ def test_one_example_less_does_not(confidence: float) -> None:
     assert reached == [False, True]
 
 
-def test_graded_answers_and_repeats_take_as_many() -> None:
+def test_graded_answers_take_as_many() -> None:
     """A drop of 0.2 of 10 is one of 2 %."""
     assert examples_without_difference(GRADED, 0.2, 0.95) == 149
-    assert examples_without_difference(RIGHT_WRONG, 0.02, 0.95, repeats=3) == 149
 
 
 def test_a_drop_too_small_to_be_proven_ends_the_search() -> None:
