@@ -1,6 +1,6 @@
 """Hooks of mkdocs: links that leave docs/, and ``llms.txt``, the list of pages for language models (llmstxt.org).
 
-In the repository a link to a file outside of docs/ leads there. The site has no such file, so the words stay without a link.
+In the repository a link to a file outside of docs/ leads there. The site has no such file: only the words stay.
 """
 
 from __future__ import annotations
