@@ -187,7 +187,7 @@ def run_models(
 
 
 def stored_runs(jobs: Sequence[Job], stores: Stores) -> tuple[Run, ...]:
-    """Return the runs of all jobs as far as their answers are recorded or stored; no model is called, nothing is stored.
+    """Return the runs of all jobs as far as their answers are recorded or stored, without a call.
 
     Raises:
         StoreError: the store cannot be read.
