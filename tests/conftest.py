@@ -22,6 +22,7 @@ from hypothesis import settings
 from loopback import LoopbackServer
 
 import pytest_ftgate
+from pytest_ftgate.plugin.obligations import SIGNS_OF_CI
 
 for module in walk_packages(pytest_ftgate.__path__, "pytest_ftgate."):
     import_module(module.name)
@@ -46,7 +47,7 @@ def project(pytester: pytest.Pytester) -> Project:
 @pytest.fixture(autouse=True)
 def _no_ci(monkeypatch: pytest.MonkeyPatch) -> None:
     """Inner runs are somebody's local work, and no steps of the pipeline that our own tests may run in."""
-    for name in ("CI", "BUILD_NUMBER", "GITHUB_ACTIONS", "GITHUB_STEP_SUMMARY", "GITHUB_WORKSPACE"):
+    for name in (*SIGNS_OF_CI, "GITHUB_STEP_SUMMARY", "GITHUB_WORKSPACE"):
         monkeypatch.delenv(name, raising=False)
 
 

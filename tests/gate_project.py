@@ -294,15 +294,16 @@ def _judge(
             path = root / project.ini.get("ftgate_config", "ftgate.yaml")
             written = load_gate_file(path) if gate is not None or path.exists() else None
             mark = Layer(marked, dict.fromkeys(marked, Source("marker", "marker", root, place=place)))
-            layers = Layers([mark], [], written, None, gate, nodeid, root, Where("test_gate.py", 4))
+            told = (("marker", root / "test_gate.py"),) if marked else ()
+            layers = Layers([mark], [], written, None, gate, nodeid, root, Where("test_gate.py", 4), written_in=told)
             config = layers.resolve()
             past = look_back(path, project.ini.get("ftgate_base_ref")) if (root / ".git").exists() else None
             files: Any = SimpleNamespace(
                 past=lambda: past, forbids_weakening=project.ini.get("ftgate_forbid_weakening", False)
             )
-            reviewed = layers.reviewed(config, files)
+            reviewed, inputs = layers.reviewed(config, files), layers.inputs(config)
             result = judge_gate(config, services, nodeid=nodeid, reviewed=reviewed).result
-            result = replace(result, loosened=tuple(map(str, layers.loosened())))
+            result = replace(result, loosened=tuple(map(str, layers.loosened())), inputs=inputs)
         except FtgateError as error:
             result = failed_result(result, error)
     facts: dict[str, Any] = json.loads(json.dumps(replace(result, location=place).to_dict(), allow_nan=False))

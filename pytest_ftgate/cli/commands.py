@@ -1,4 +1,4 @@
-"""The commands of ``python -m pytest_ftgate``; exit status 0: success, 1: a gate got worse, 2: error."""
+"""The commands of ``python -m pytest_ftgate``; exit status 0: success, 1: a gate got worse or is not met, 2: error."""
 
 from __future__ import annotations
 
@@ -35,8 +35,9 @@ def main(args: Sequence[str]) -> int:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="python -m pytest_ftgate",
-        description="Create a gate, compare two reports, or print a JSON Schema. The gates themselves run with pytest.",
-        epilog="Exit status: 0 success, 1 a gate got worse (compare), 2 error.",
+        description="Create a gate, compare or verify reports, or print a JSON Schema. The gates themselves run with "
+        "pytest.",
+        epilog="Exit status: 0 success, 1 a gate got worse (compare) or did not pass (verify), 2 error.",
     )
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
     init = commands.add_parser("init", help="inspect your data and write a gate for it")
@@ -47,11 +48,20 @@ def _parser() -> argparse.ArgumentParser:
         "before", metavar="BEFORE.json", type=Path, help="a report written by --ftgate-report=json:PATH"
     )
     compare.add_argument("after", metavar="AFTER.json", type=Path, help="a later report")
+    verify = commands.add_parser(
+        "verify", help="exit with status 1 unless every required gate passed in one of the JSON reports"
+    )
+    verify.add_argument("reports", metavar="REPORT.json", type=Path, nargs="+", help="reports of the same commit")
+    verify.add_argument(
+        "--gate", metavar="NAME", action="append", default=[],
+        help="verify this gate instead of those of ini ftgate_required; repeatable",
+    )  # fmt: skip
+    verify.add_argument("--model", metavar="NAME", help="the gate must have passed with this candidate")
     schema = commands.add_parser("schema", help="print the JSON Schema of the gate file or of the report")
     schema.add_argument(
         "--report", action="store_true", help="print the schema of the JSON report (--ftgate-report=json:PATH)"
     )
-    for command, run in ((init, _init), (compare, _compare), (schema, _schema)):
+    for command, run in ((init, _init), (compare, _compare), (verify, _verify), (schema, _schema)):
         command.set_defaults(run=run)
     add = init.add_argument
     add(
@@ -97,6 +107,18 @@ def _compare(asked: argparse.Namespace) -> int:
     found = compare_reports(before, after)
     print("\n".join(comparison_lines(before, after, found)))
     return int(any(gate.worse for gate in found))
+
+
+def _verify(asked: argparse.Namespace) -> int:
+    from pytest_ftgate.cli.verify import verify
+
+    try:
+        found = verify(asked.reports, gates=asked.gate, model=asked.model)
+    except FtgateError as error:  # whatever cannot be verified has not passed
+        print(f"pytest_ftgate verify: {one_line(str(error))}", file=sys.stderr)
+        return 1
+    print("\n".join(found.lines()))
+    return int(not found.holds)
 
 
 def _init(asked: argparse.Namespace) -> int:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from pytest_ftgate.config.problems import own_words
@@ -20,13 +20,15 @@ _CURE = "Write one: python -m pytest --ftgate-report=json:PATH"
 
 @dataclass(frozen=True)
 class ReportFile:
-    """A report; ``unjudged`` holds reasons by gate name, ``environment`` versions by distribution."""
+    """A report; ``unjudged`` holds reasons and ``tests`` test ids by gate name, ``environment`` versions."""
 
     path: str
     gates: tuple[GateResult, ...]
     unjudged: Mapping[str, str]
     partial: bool
     environment: Mapping[str, str]
+    required: tuple[str, ...] = ()
+    tests: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
 
 def read_report(path: Path) -> ReportFile:
@@ -67,4 +69,4 @@ def read_report(path: Path) -> ReportFile:
         at, what = own_words(error)[0]
         raise unusable(f"not a report: {what}", dotted(at), None) from None
     unjudged = {one.name: one.reason for one in report.unjudged}
-    return ReportFile(shown, report.gates, unjudged, report.partial, report.environment)
+    return ReportFile(shown, report.gates, unjudged, report.partial, report.environment, report.required, report.tests)

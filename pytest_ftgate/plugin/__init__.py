@@ -19,8 +19,12 @@ if TYPE_CHECKING:
     from pytest_ftgate.result import GateResult
     from pytest_ftgate.runs.runner import Run
 
+ENFORCED_BY = ("run", "verify")
+
 SESSION: pytest.StashKey[GateSession] = pytest.StashKey()
 REQUEST: pytest.StashKey[pytest.FixtureRequest] = pytest.StashKey()
+COLLECTED: pytest.StashKey[bool] = pytest.StashKey()  # the test had the marker when it was collected
+SET_UP: pytest.StashKey[bool] = pytest.StashKey()  # the set-up of the test has ended
 
 _FORMATS = ("html", "json", "markdown", "recordings")
 _MARK_HELP = (
@@ -82,7 +86,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     )  # fmt: skip
     group.addoption(
         "--ftgate-partial", action="store_true",
-        help="list the gates that ini ftgate_required requires instead of enforcing them; refused if CI is set",
+        help="list the gates that ini ftgate_required requires instead of enforcing them; refused in CI",
     )  # fmt: skip
     group.addoption(
         "--ftgate-max-cost", metavar="USD", type=_usd,
@@ -108,12 +112,18 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         type="bool", default=True,
     )  # fmt: skip
     parser.addini("ftgate_required", "gates that must run and pass: names, or all", type="args", default=[])
+    parser.addini(
+        "ftgate_required_by", "where ftgate_required is enforced: run, or verify (python -m pytest_ftgate verify)",
+        default="run",
+    )  # fmt: skip
 
 
-def _check_options(config: pytest.Config) -> None:
+def check_options(config: pytest.Config) -> None:
     """Refuse invalid options before any test is collected."""
     import os
     from importlib.util import find_spec
+
+    from pytest_ftgate.plugin.obligations import sign_of_ci
 
     for name in config.getoption("override_ini") or ():
         if name.startswith("ftgate_"):
@@ -129,11 +139,11 @@ def _check_options(config: pytest.Config) -> None:
             raise pytest.UsageError(
                 "--ftgate-report=html needs Jinja2, which is not installed: pip install 'pytest-ftgate[report]'"
             )
-    required = bool(config.getini("ftgate_required"))
+    required, sign = bool(config.getini("ftgate_required")), sign_of_ci(os.environ)
     for option, waives in (("--ftgate-partial", True), ("--ftgate-preview", required)):
-        if config.getoption(option) and waives and os.environ.get("CI"):
+        if config.getoption(option) and waives and sign:
             what = "is for local work only" if option == "--ftgate-partial" else "meets no gate of ftgate_required"
-            raise pytest.UsageError(f"{option} {what}; the environment variable CI is set")
+            raise pytest.UsageError(f"{option} {what}; the environment variable {sign} is set")
 
 
 def pytest_addhooks(pluginmanager: pytest.PytestPluginManager) -> None:
@@ -156,24 +166,67 @@ def gate_session(config: pytest.Config) -> GateSession:
 
 def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line("markers", _MARK_HELP)
-    config.pluginmanager.register(_WorkerReports(config))  # without a name, so that -p no: cannot disable it
+    config.pluginmanager.register(_ReportsOfOthers(config))  # without a name, so that -p no: cannot disable it
+    enforced = config.getini("ftgate_required_by")
+    if enforced not in ENFORCED_BY:
+        raise pytest.UsageError(f"ini ftgate_required_by must be {' or '.join(ENFORCED_BY)}, got {enforced!r}")
     if any(
         config.getoption(name) for name in ("override_ini", "--ftgate-report", "--ftgate-partial", "--ftgate-preview")
     ):
-        _check_options(config)
+        check_options(config)
 
 
-class _WorkerReports:
-    """Collects verdicts from the reports of xdist's workers, which carry them as user properties."""
+class _ReportsOfOthers:
+    """Collects verdicts from the reports of other processes (pytest-xdist, pytest-forked).
+
+    They travel as user properties; those of this process are known.
+    """
 
     def __init__(self, config: pytest.Config) -> None:
         self._config = config
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
-        if hasattr(report, "node") and _claims(
-            report
-        ):  # only reports of workers; the verdicts of this process are known
-            gate_session(self._config).verdicts.hear_report(report)
+        if SESSION in self._config.stash or _claims(report):
+            gate_session(self._config).hear_report(report)
+
+
+class _LastWord:
+    """Holds the exit status. It is registered after the first conftest files, so that it wraps their hooks, too."""
+
+    @pytest.hookimpl(wrapper=True, tryfirst=True)
+    def pytest_cmdline_main(self, config: pytest.Config) -> Generator[None, Any, Any]:
+        try:
+            status = yield
+        except SystemExit as stop:  # raised by a hook
+            if not stop.code:
+                stop.code = self._held(config, 0)
+            raise
+        return self._held(config, status)
+
+    def _held(self, config: pytest.Config, status: Any) -> Any:
+        informs = any(config.getoption(name, False) for name in ("help", "version", "markers"))
+        if not _obliged(config) or (informs and not config.pluginmanager.hasplugin("session")):
+            return status
+        return gate_session(config).last_status(status)
+
+
+@pytest.hookimpl(wrapper=True, tryfirst=True)
+def pytest_load_initial_conftests(early_config: pytest.Config) -> Generator[None, object, object]:
+    try:
+        outcome = yield
+    except SystemExit as stop:
+        if stop.code or not early_config.getini("ftgate_required"):
+            raise
+        raise pytest.UsageError(
+            "a conftest file ended pytest before the gates of ftgate_required were judged"
+        ) from stop
+    early_config.pluginmanager.register(_LastWord())
+    return outcome
+
+
+def _obliged(config: pytest.Config) -> bool:
+    """Return whether there are gates, obligations to enforce, or reports to write."""
+    return bool(SESSION in config.stash or config.getoption("--ftgate-report") or config.getini("ftgate_required"))
 
 
 def _claims(report: pytest.TestReport) -> bool:
@@ -207,25 +260,48 @@ def pytest_deselected(items: Sequence[pytest.Item]) -> None:
 
 def pytest_collection_finish(session: pytest.Session) -> None:
     for item in filter(_marked, session.items):
+        item.stash[COLLECTED] = True
         gate_session(item.config).see(item)
+
+
+@pytest.hookimpl(wrapper=True, tryfirst=True)
+def pytest_collection(session: pytest.Session) -> Generator[None, object, object]:
+    try:
+        return (yield)
+    except pytest.exit.Exception as stop:
+        _hold_exit(session, stop)
+        raise
+
+
+@pytest.hookimpl(wrapper=True, tryfirst=True)
+def pytest_runtestloop(session: pytest.Session) -> Generator[None, object, object]:
+    """Add a failure if a gate failed the run, so that every later hook is given that status."""
+    try:
+        outcome = yield
+    except pytest.exit.Exception as stop:
+        _hold_exit(session, stop)
+        raise
+    if _obliged(session.config) and gate_session(session.config).finish():
+        session.testsfailed = session.testsfailed or 1
+    return outcome
+
+
+def _hold_exit(session: pytest.Session, stop: Any) -> None:
+    """Change the exit status with which somebody ends the run, if it says green and a gate does not."""
+    if stop.returncode is not None and _obliged(session.config):
+        stop.returncode = int(gate_session(session.config).held(stop.returncode))
 
 
 @pytest.hookimpl(wrapper=True, trylast=True)
 def pytest_sessionfinish(session: pytest.Session) -> Generator[None, object, object]:
-    """Finish after all other plugins and before the terminal summary, even if one of them raises."""
-    config = session.config
+    """Finish a session whose tests did not run, and set the status again, which other plugins may have changed."""
     try:
         return (yield)
     finally:
-        if SESSION in config.stash or config.getoption("--ftgate-report") or config.getini("ftgate_required"):
-            gate_session(config).finish(session)
-
-
-@pytest.hookimpl(wrapper=True, tryfirst=True)
-def pytest_cmdline_main(config: pytest.Config) -> Generator[None, Any, Any]:
-    """Set the exit status last, because other plugins may rewrite it until the end."""
-    status = yield
-    return gate_session(config).held(status) if SESSION in config.stash else status
+        if _obliged(session.config):
+            gates = gate_session(session.config)
+            gates.finish()
+            session.exitstatus = gates.held(session.exitstatus)
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
@@ -240,35 +316,49 @@ def _marked(item: pytest.Item) -> bool:
     return item.get_closest_marker("ftgate") is not None
 
 
+def _remarked(item: pytest.Item) -> bool:
+    """Return whether the markers of the test are not those that its gate was judged with."""
+    judged_with = gate_session(item.config).judged_with.get(item.nodeid, ()) if SESSION in item.config.stash else ()
+    return list(map(id, item.iter_markers("ftgate"))) != list(map(id, judged_with))
+
+
 @pytest.hookimpl(wrapper=True, trylast=True)
 def pytest_runtest_setup(item: pytest.Item) -> Generator[None, Any, Any]:
     """Judge the gate after all fixtures of the test were set up."""
     outcome = yield
-    if _marked(item):
+    if _marked(item) or COLLECTED in item.stash:
         from pytest_ftgate.plugin.outcome import judge_in_setup
 
         judge_in_setup(item, item.stash.get(REQUEST, None), gate_session(item.config))
+    item.stash[SET_UP] = True
     return outcome
 
 
 @pytest.hookimpl(wrapper=True, trylast=True)
 def pytest_runtest_call(item: pytest.Item) -> Generator[None, Any, Any]:
     """Fail the test in its call phase if its gate did not pass."""
-    if not _marked(item):
+    if SESSION not in item.config.stash or item.nodeid not in gate_session(item.config).results:
         return (yield)
     from pytest_ftgate.plugin.outcome import verdict_after_body
 
-    with verdict_after_body(item, gate_session(item.config)):
+    with verdict_after_body(item, item.stash.get(REQUEST, None), gate_session(item.config)):
         return (yield)
 
 
 @pytest.hookimpl(wrapper=True, tryfirst=True)
-def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+def pytest_runtest_makereport(
+    item: pytest.Item, call: pytest.CallInfo[None]
+) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    late = call.when != "setup" and SET_UP in item.stash and _remarked(item)
+    if late:
+        from pytest_ftgate.plugin.outcome import refuse_late_marks
+
+        refuse_late_marks(item, gate_session(item.config))
     report = yield
-    if _marked(item) or _claims(report):
+    if late or _marked(item) or _claims(report):
         from pytest_ftgate.plugin.outcome import hold_report
 
-        hold_report(item, report, gate_session(item.config))
+        hold_report(item, call, report, gate_session(item.config), late=late)
     return report
 
 
@@ -277,9 +367,8 @@ def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestR
 
 @pytest.fixture(autouse=True)
 def _ftgate_request(request: pytest.FixtureRequest) -> None:
-    """Keep the request of a marked test, so that the marker alone is enough to judge its gate."""
-    if _marked(request.node):
-        request.node.stash[REQUEST] = request
+    """Keep the request of the test, so that a marker alone is enough to judge its gate; a fixture may add it later."""
+    request.node.stash[REQUEST] = request
 
 
 @pytest.fixture

@@ -4,20 +4,22 @@ from __future__ import annotations
 
 import inspect
 import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from types import CodeType
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from pytest_ftgate.checks.weakening.comparison import Weakening, weakenings
+from pytest_ftgate.checks.weakening.comparison import Weakening, another_training_set, weakenings
 from pytest_ftgate.checks.weakening.review import review_checks
 from pytest_ftgate.config import GateKeys, Layer, Source, resolve_gate
+from pytest_ftgate.config.files import content_hash, files_of
 from pytest_ftgate.errors import ConfigError, Where, shown_path
 from pytest_ftgate.plugin.gate_files import GateFiles
 from pytest_ftgate.plugin.marks import gate_marks, gate_name, test_id
-from pytest_ftgate.result import Check
+from pytest_ftgate.result import Check, InputFile
 
 if TYPE_CHECKING:
     from pytest_ftgate.config import GateFile
@@ -35,6 +37,8 @@ _FIXTURES = {
     "ftgate_training_set": "training_set",
 }
 
+UNUSED_FIXTURE = "unused_fixture"
+
 _OBJECTIVE = ("margin", "objective", "max_drop", "cheaper_by", "faster_by")
 
 _REQUIRED = (*_FIXTURES.values(), "baselines", "candidates", *_OBJECTIVE)
@@ -43,7 +47,12 @@ _REQUIRED = (*_FIXTURES.values(), "baselines", "candidates", *_OBJECTIVE)
 
 def layers_as_judged(request: pytest.FixtureRequest, files: GateFiles) -> Layers:
     """Return the layers of a test's gate; its overridden fixtures are set up for that."""
-    return _layers(request.node, files, lambda given: _fixture_layer(request, given, request.getfixturevalue))
+    remarks = tuple(unused_fixtures(request))
+    layers = _layers(request.node, files, lambda given: _fixture_layer(request, given, request.getfixturevalue))
+    written = [("marker", mark.place[0]) for mark in gate_marks(request.node) if mark.keys]
+    overridden = filter(None, (_override(request, f"ftgate_{key}") for one in layers.fixtures for key in one.values))
+    written += [("fixture", Path(code.co_filename)) for one in overridden if (code := _code(one)) is not None]
+    return replace(layers, remarks=remarks, written_in=tuple(written))
 
 
 def layers_as_written(request: pytest.FixtureRequest, key: str, files: GateFiles) -> Layers:
@@ -76,6 +85,8 @@ class Layers:
     nodeid: str
     root: Path
     named_at: Where | None
+    remarks: tuple[Check, ...] = ()
+    written_in: tuple[tuple[str, Path], ...] = ()
 
     def resolve(self) -> GateKeys:
         """Return the keys of the gate as judged."""
@@ -83,20 +94,35 @@ class Layers:
         layers = [*self.marks, *self.fixtures, *written]
         return resolve_gate(layers, file=self.file, gate=self.gate, default_name=self.nodeid, root=self.root)
 
+    def inputs(self, config: GateKeys) -> tuple[InputFile, ...]:
+        """Return the files that the gate is judged by, as they are now; those that do not exist are left out."""
+        named = {("gate_file", self.file.path)} if self.file is not None and self.gate is not None else set()
+        found: dict[str, InputFile] = {}
+        for key, path in (*named, *self.written_in, *files_of(config)):
+            relative, digest = _relative(path, self.root), content_hash(path)
+            if digest is not None and not (key.endswith(".target") and relative.startswith("..")):
+                found.setdefault(relative, InputFile(key, relative, digest))
+        return tuple(found.values())
+
     def loosened(self) -> tuple[Weakening, ...]:
-        """Return where the test requires less than the gate in the file, including the file's defaults."""
+        """Return where the test requires less than the gate in the file, including the file's defaults.
+
+        Another training set is no weaker gate, but it is not the gate of the file either.
+        """
         promised = self.promised or self.file
         if self.gate is None or promised is None:
             return ()
-        return weakenings(self._as_of(promised), self.resolve())
+        then, now = self._as_of(promised), self.resolve()
+        return (*weakenings(then, now), *another_training_set(then, now))
 
     def reviewed(self, config: GateKeys, files: GateFiles) -> tuple[Check, ...]:
-        """Return checks whether ``config`` requires less than the gate in the file at the merge base."""
+        """Return remarks on the layers, and whether ``config`` requires less than the gate at the merge base."""
         past = files.past() if self.gate is not None else None
         if past is None or self.gate is None:
-            return ()
+            return self.remarks
         given, forbidden = self.loosened(), files.forbids_weakening
-        return review_checks(past, self.gate, before=self._as_of, after=config, loosened=given, forbidden=forbidden)
+        found = review_checks(past, self.gate, before=self._as_of, after=config, loosened=given, forbidden=forbidden)
+        return (*self.remarks, *found)
 
     def _as_of(self, then: GateFile) -> GateKeys:
         """Return the gate as another state of the file defines it, with today's models for the markers."""
@@ -135,9 +161,6 @@ def _fixture_layer(request: pytest.FixtureRequest, given: set[str], value_of: Ca
         function = _override(request, name)
         is_parameter = function is None and name in parametrized
         if key in given or (key in ("baseline", "candidate") and f"{key}s" in given):
-            if is_parameter:
-                what, place = f"{key} is given by a marker and by the parameter {name}", Where(shown_path(request.path))
-                raise ConfigError(what, where=place, cure="Remove one of the two.")
             continue
         if is_parameter:
             sources[key], value = Source("fixture", f"parameter {name}", request.path.parent), parametrized[name]
@@ -150,6 +173,27 @@ def _fixture_layer(request: pytest.FixtureRequest, given: set[str], value_of: Ca
             raise ConfigError(f"the {sources[key]} returned None", cure="Return a model, or examples.")
         values[key] = os.fspath(value) if isinstance(value, os.PathLike) else value
     return Layer(values, sources) if values else None
+
+
+def unused_fixtures(request: pytest.FixtureRequest) -> Iterator[Check]:
+    """Yield a warning for each overridden fixture, or parameter in its place, whose key a marker gives.
+
+    Raises:
+        ConfigError: the test requests it, so the gate would judge another value than the test is given.
+    """
+    given = {key: mark.where for mark in reversed(list(gate_marks(request.node))) for key in mark.keys}
+    for name, key in _FIXTURES.items():
+        marker = next((given[one] for one in (key, f"{key}s") if one in given), None)
+        function = _override(request, name)
+        if marker is None or (function is None and name not in _parameters(request.node)):
+            continue
+        called = f"the fixture {name}{_place(function)[1]}" if function else f"the parameter {name}"
+        cure = f"Remove {key} from the marker, or {called}."
+        if name in request.fixturenames:
+            what = f"{key} is given twice: by the marker, and by {called}, which the test requests"
+            raise ConfigError(what, where=replace(marker, key=key), cure=cure)
+        message = f"{called} is not used, because the marker ({marker}) gives {key}"
+        yield Check(UNUSED_FIXTURE, "warning", message, source=str(marker), advice=cure)
 
 
 def _parameters(item: pytest.Item) -> Mapping[str, Any]:
@@ -174,6 +218,26 @@ def _override(request: pytest.FixtureRequest, name: str) -> Callable[..., Any] |
     return None if function is None or function.__module__ == "pytest_ftgate.plugin" else function
 
 
+def _place(function: Callable[..., Any]) -> tuple[Path, str]:
+    """Return the folder of a fixture's file, and its file and line as messages show them."""
+    code = _code(function)
+    if code is None:
+        return Path.cwd(), ""
+    return Path(code.co_filename).parent, f", {shown_path(code.co_filename)}:{code.co_firstlineno}"
+
+
+def _code(function: Callable[..., Any]) -> CodeType | None:
+    found: CodeType | None = getattr(inspect.unwrap(getattr(function, "__func__", function)), "__code__", None)
+    return found
+
+
+def _relative(path: Path, root: Path) -> str:
+    try:
+        return Path(os.path.relpath(path, root)).as_posix()
+    except ValueError:  # on another drive
+        return path.as_posix()
+
+
 def _fixture_source(request: pytest.FixtureRequest, name: str, function: Callable[..., Any]) -> Source:
     """Return where an overridden fixture is defined, and the test's parameters that it depends on.
 
@@ -181,10 +245,7 @@ def _fixture_source(request: pytest.FixtureRequest, name: str, function: Callabl
         ConfigError: the fixture or one that it depends on is parametrized, but the test does not request it, so that
             pytest does not run the test for each parameter.
     """
-    plain = inspect.unwrap(getattr(function, "__func__", function))
-    code = getattr(plain, "__code__", None)
-    place = f", {shown_path(code.co_filename)}:{code.co_firstlineno}" if code else ""
-    folder = Path(code.co_filename).parent if code else Path.cwd()
+    folder, place = _place(function)
     given, reached = _parameters(request.node), _reached(request, name)
     for one, used in reached.items():
         if one not in given and any(definition.params is not None for definition in used):

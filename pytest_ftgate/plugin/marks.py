@@ -125,7 +125,9 @@ def _levels(node: pytest.Item | pytest.Collector | Any) -> list[tuple[Any, list[
     """Return the levels of one node: each with its owner and the markers that were written on it together."""
     own, owner = list(node.own_markers), getattr(node, "obj", None)
     if isinstance(node, pytest.Class):
-        return [(cls, _as_marks(vars(cls).get("pytestmark", []))) for cls in node.obj.__mro__]
+        written = [(cls, _as_marks(vars(cls).get("pytestmark", []))) for cls in node.obj.__mro__]
+        added = [mark for mark in own if not any(mark is other for _, marks in written for other in marks)]
+        return [(owner, added), *written]  # a hook or a fixture added these to the class
     callspec = getattr(node, "callspec", None)
     if callspec is None:
         return [(owner, own)]

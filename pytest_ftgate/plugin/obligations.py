@@ -16,6 +16,18 @@ from pytest_ftgate.result import GateResult
 from pytest_ftgate.text import shortened, suggestion
 
 KEY = "ftgate_required"
+BY_VERIFY = "ftgate_required_by = verify"
+
+SIGNS_OF_CI = (
+    "CI", "BUILD_NUMBER", "JENKINS_URL", "TF_BUILD", "TEAMCITY_VERSION", "CODEBUILD_BUILD_ID", "GITHUB_ACTIONS",
+    "GITLAB_CI", "BUILDKITE", "CIRCLECI", "TRAVIS", "APPVEYOR", "DRONE", "BITBUCKET_BUILD_NUMBER", "bamboo_buildKey",
+    "GO_PIPELINE_NAME", "CIRRUS_CI", "SEMAPHORE",
+)  # fmt: skip
+
+
+def sign_of_ci(environment: Mapping[str, str]) -> str | None:
+    """Return the environment variable that shows that this is a CI job: one that is set and not empty."""
+    return next((name for name in SIGNS_OF_CI if environment.get(name)), None)
 
 
 @dataclass
@@ -32,6 +44,19 @@ class Seen:
         """Record a test with a gate by its id without parameters."""
         (self.deselected if deselected else self.collected).add(name)
         self.tests.setdefault(name, set()).add(test)
+
+    def absence(self, name: str, in_file: Collection[str]) -> str:
+        """Return why a gate was not judged; ``in_file`` are the gates of the gate file."""
+        if name in self.skipped:
+            return f"its test was skipped: {self.skipped[name]}"
+        if name in self.broken:
+            return "the set-up of its test failed before the gate was judged: its error is above"
+        if name in self.deselected:
+            return "its test was deselected (-k, -m, --deselect, --lf or the like)"
+        if name in self.collected:
+            return "its test was collected but not judged: the run stopped early, or a worker crashed"
+        near = "" if name in in_file else suggestion(name, (*in_file, *self.tests))
+        return f"no collected test has this marker{near}"
 
     def to_plain(self) -> dict[str, Any]:
         """Return the data that an xdist worker sends."""
@@ -62,9 +87,10 @@ class Owed:
 
     Args:
         removed: sentences about gates that were removed since the merge base.
-        waived_by: the option with which required gates are listed, not enforced.
+        waived_by: the option or ini key with which required gates are listed, not enforced.
         setting: the ini key as written, and where.
         waivable: whether ``--ftgate-partial`` is allowed here.
+        required: the ini key ``ftgate_required`` as written.
     """
 
     unmet: Sequence[Unmet] = ()
@@ -72,16 +98,17 @@ class Owed:
     waived_by: str | None = None
     setting: str = ""
     waivable: bool = False
+    required: Sequence[str] = ()
 
     @property
     def red(self) -> bool:
         """Return whether the session fails."""
-        return bool(self.unmet) and not self.partial
+        return bool(self.unmet) and self.waived_by is None
 
     @property
     def partial(self) -> bool:
-        """Return whether required gates are listed, not enforced."""
-        return self.waived_by is not None
+        """Return whether an option waives the required gates in this run."""
+        return self.waived_by not in (None, BY_VERIFY)
 
     def lines(self) -> Iterator[Line]:
         """Yield the lines for the terminal that no block has."""
@@ -90,7 +117,10 @@ class Owed:
             if not one.shown:
                 names.setdefault(one.reason, []).append(one.name)
         told = "; ".join(f"{', '.join(those)}: {reason}" for reason, those in names.items())
-        if told and self.partial:
+        if told and self.waived_by == BY_VERIFY:
+            cure = "python -m pytest_ftgate verify REPORT.json ..."
+            yield Line(f"{self.setting} is not met yet: {told}; left to {cure} ({BY_VERIFY})", "yellow")
+        elif told and self.waived_by:
             yield Line(f"{self.setting} is not met: {told}; not enforced: {self.waived_by}", "yellow")
         elif told:
             way_out = "; for local work add --ftgate-partial" if self.waivable else ""
@@ -98,13 +128,19 @@ class Owed:
         yield from (Line(text, "red") for text in self.removed)
 
 
-def find_owed(config: pytest.Config, files: GateFiles, results: Sequence[GateResult], seen: Seen) -> Owed:
+def find_owed(
+    config: pytest.Config,
+    files: GateFiles,
+    results: Sequence[GateResult],
+    seen: Seen,
+    required: Sequence[str] | None = None,
+) -> Owed:
     """Return the required gates that did not pass in this session, and the gates that were removed.
 
     The names come from the ini's gate file, even if the command line names another. If weakening is forbidden, a
-    required gate that was removed still counts.
+    required gate that was removed still counts. ``required`` replaces the ini key.
     """
-    required: list[str] = config.getini(KEY)
+    required = config.getini(KEY) if required is None else required
     unmet = _unmet_of_file(required, files, results, seen) if required else []
     forbidden = required if files.forbids_weakening else []
     ref, gone = _removed(files) if results or forbidden else ("", [])
@@ -114,7 +150,8 @@ def find_owed(config: pytest.Config, files: GateFiles, results: Sequence[GateRes
     unmet += [Unmet(name, f"it {since}") for name in owed]
     removed = [f"the gate {name} {since}" for name in gone if name not in owed]
     setting = f"ftgate_required = {shortened(' '.join(required))}{_place(config)}"
-    return Owed(unmet, removed, waived_by=waived_by(config), setting=setting, waivable=not os.environ.get("CI"))
+    waivable = not sign_of_ci(os.environ)
+    return Owed(unmet, removed, waived_by(config), setting, waivable, required)
 
 
 def _place(config: pytest.Config) -> str:
@@ -127,9 +164,10 @@ def _place(config: pytest.Config) -> str:
 
 
 def waived_by(config: pytest.Config) -> str | None:
-    """Return the option with which required gates are listed, not enforced; None without one."""
+    """Return the option or ini key with which required gates are listed, not enforced; None without one."""
     options = ("--ftgate-partial", "--ftgate-preview")
-    return next((option for option in options if config.getoption(option)), None)
+    by_verify = BY_VERIFY if config.getini("ftgate_required_by") == "verify" else None
+    return next((option for option in options if config.getoption(option)), by_verify)
 
 
 def _unmet_of_file(required: Sequence[str], files: GateFiles, results: Sequence[GateResult], seen: Seen) -> list[Unmet]:
@@ -182,7 +220,8 @@ def _unmet(name: str, results: Sequence[GateResult], seen: Seen, in_file: Collec
     if not judged:
         namesake = next((result for result in results if result.name == name), None)
         yield Unmet(
-            name, f"{namesake.nodeid} is a different gate with that name" if namesake else _absence(name, seen, in_file)
+            name,
+            f"{namesake.nodeid} is a different gate with that name" if namesake else seen.absence(name, in_file),
         )
     for result in judged:
         if not result.passed:
@@ -194,15 +233,3 @@ def _unmet(name: str, results: Sequence[GateResult], seen: Seen, in_file: Collec
         for test in sorted(seen.tests.get(name, ())):
             if not any(nodeid == test or nodeid.startswith(f"{test}[") for nodeid in tests):
                 yield Unmet(name, f"{test} has this gate too and was not judged")
-
-
-def _absence(name: str, seen: Seen, in_file: Collection[str]) -> str:
-    if name in seen.skipped:
-        return f"its test was skipped: {seen.skipped[name]}"
-    if name in seen.broken:
-        return "the set-up of its test failed before the gate was judged: its error is above"
-    if name in seen.deselected:
-        return "its test was deselected (-k, -m, --deselect, --lf or the like)"
-    if name in seen.collected:
-        return "its test was collected but not judged: the run stopped early, or a worker crashed"
-    return "no collected test has this marker" + ("" if name in in_file else suggestion(name, (*in_file, *seen.tests)))

@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING, NoReturn
 import pytest
 
 from pytest_ftgate.checks.freshness.last_green import filed_as
-from pytest_ftgate.errors import FtgateError, Interrupted
+from pytest_ftgate.errors import ConfigError, FtgateError, Interrupted
 from pytest_ftgate.gate.candidates import judge_gate
 from pytest_ftgate.gate.state import Judged
-from pytest_ftgate.plugin.layers import layers_as_judged
+from pytest_ftgate.plugin.layers import UNUSED_FIXTURE, layers_as_judged, unused_fixtures
 from pytest_ftgate.plugin.marks import MARK, claimed_name, test_id
 from pytest_ftgate.reports.sentences import headline
 from pytest_ftgate.reports.text import title
@@ -34,13 +34,39 @@ def judge_in_setup(item: pytest.Item, request: pytest.FixtureRequest | None, ses
     ``request`` is None if the fixture that keeps it was not set up.
     """
     if item.config.getoption("setupplan", False):
+        session.judged_with[item.nodeid] = tuple(item.iter_markers(MARK))
         return
-    if request is None:
-        fail(
-            f"ftgate: {item.nodeid} cannot judge a gate: the ftgate marker needs a test function or method, "
+    if item.get_closest_marker(MARK) is None:
+        refused = FtgateError(
+            f"the ftgate marker of {item.nodeid} was removed after the test was collected",
+            cure="Keep it; to leave the gate out of a run, deselect the test: -m 'not ftgate'.",
+        )
+    elif request is None:
+        refused = FtgateError(
+            f"{item.nodeid} cannot judge a gate: the ftgate marker needs a test function or method, "
             "and the fixture _ftgate_request must not be overridden"
         )
-    _judge(request, session)
+    else:
+        _judge(request, session)
+        return
+    _refuse(item, session, refused)
+    fail(title(session.results[item.nodeid]).text)
+
+
+def _refuse(item: pytest.Item, session: GateSession, error: FtgateError) -> None:
+    """Make the verdict of a test ``error``, so that the session fails, whatever becomes of the test."""
+    known = session.results.get(item.nodeid) or GateResult(claimed_name(item), test_id(item), "error")
+    session.keep(Judged(failed_result(known, error)), item)
+
+
+def refuse_late_marks(item: pytest.Item, session: GateSession) -> None:
+    """Make the verdict of a test ``error`` whose markers changed after its gate was judged, or could have been."""
+    error = FtgateError(
+        f"the ftgate markers of {item.nodeid} changed after its set-up, where its gate is judged",
+        cure="Put the marker on the test; a fixture may also add it, and so may pytest_collection_modifyitems.",
+    )
+    session.judged_with[item.nodeid] = tuple(item.iter_markers(MARK))
+    _refuse(item, session, error)
 
 
 def judged_gate(request: pytest.FixtureRequest, session: GateSession) -> GateResult:
@@ -65,14 +91,16 @@ def _judge(request: pytest.FixtureRequest, session: GateSession) -> GateResult:
         preview_and_leave(request, session, session.previews.examples)
     nodeid = test_id(item)
     if item.nodeid not in session.results:
+        session.judged_with[item.nodeid] = tuple(item.iter_markers(MARK))
         unnamed, config = GateResult(claimed_name(item), nodeid, "error"), None
         try:
             layers = layers_as_judged(request, session.files)
             unnamed = replace(unnamed, gate=layers.gate)
             config = layers.resolve()
-            reviewed = layers.reviewed(config, session.files)
+            reviewed, inputs = layers.reviewed(config, session.files), layers.inputs(config)
             judged = judge_gate(config, session.services(item.ihook), nodeid=nodeid, reviewed=reviewed)
-            judged = replace(judged, result=replace(judged.result, loosened=tuple(map(str, layers.loosened()))))
+            loosened = tuple(map(str, layers.loosened()))
+            judged = replace(judged, result=replace(judged.result, loosened=loosened, inputs=inputs))
             session.record(filed_as(config, nodeid), judged.runs, judged.notes)
         except FtgateError as error:
             judged = Judged(failed_result(unnamed, error))
@@ -102,10 +130,12 @@ def _interruption(error: Interrupted) -> FtgateError:
 
 
 @contextmanager
-def verdict_after_body(item: pytest.Item, session: GateSession) -> Iterator[None]:
+def verdict_after_body(
+    item: pytest.Item, request: pytest.FixtureRequest | None, session: GateSession
+) -> Iterator[None]:
     """Fail the test unless the gate passed, even if the body skips. A failure of the body is reported first.
 
-    The body only runs if the models were scored.
+    The body only runs if the models were scored. It may have requested a fixture that the gate did not use.
     """
     result, skipped = session.results[item.nodeid], None
     if result.scored or result.passed:
@@ -113,27 +143,42 @@ def verdict_after_body(item: pytest.Item, session: GateSession) -> Iterator[None
             yield
         except _SKIPPED as error:
             skipped = error
+        if request is not None and any(check.name == UNUSED_FIXTURE for check in result.checks):
+            try:
+                list(unused_fixtures(request))
+            except ConfigError as error:
+                _refuse(item, session, error)
+                result = session.results[item.nodeid]
     if not result.passed:
         fail(title(result).text)
     if skipped is not None:
         raise skipped
 
 
-def hold_report(item: pytest.Item, report: pytest.TestReport, session: GateSession) -> None:
+def hold_report(
+    item: pytest.Item, call: pytest.CallInfo[None], report: pytest.TestReport, session: GateSession, *, late: bool
+) -> None:
     """Make sure that the test's report shows a gate that did not pass, even if the body failed or skipped.
 
     pytest's FAILURES section only has the gate's title, because the gate's block follows it; the line of the short
     summary says why. User properties that a test set itself to look like the facts of a gate are removed.
+
+    Args:
+        late: the verdict is new, because the markers changed during this phase.
     """
     known = session.verdicts.facts.get(item.nodeid)
     report.user_properties = [one for one in report.user_properties if one[0] != MARK or one[1] == known]
     result = session.results.get(item.nodeid)
     if report.when == "setup" and result is None and item.get_closest_marker(MARK) is not None:
-        if report.skipped:
+        if report.skipped and call.excinfo is not None and not isinstance(call.excinfo.value, _SKIPPED):
+            cause = f"{type(call.excinfo.value).__name__}: {call.excinfo.value}"
+            hidden = f"xfail hides that the set-up failed before the gate was judged: {cause}"
+            _refuse(item, session, FtgateError(hidden))
+        elif report.skipped:
             session.see_skipped(item, _why_skipped(report))
         elif report.failed:
             session.see_broken(item)
-    if result is None or result.passed or report.when == "teardown":
+    if result is None or result.passed or (report.when == "teardown" and not late):
         return
     text, why = title(result).text, printable(headline(result))
     if text in report.longreprtext:
@@ -141,7 +186,7 @@ def hold_report(item: pytest.Item, report: pytest.TestReport, session: GateSessi
         if crash is not None and crash.message.endswith(text):
             crash.message = why
         return
-    if report.when != "call":
+    if report.when != "call" and not late:
         return
     add_section = getattr(report.longrepr, "addsection", None)
     if report.outcome == "failed" and add_section is not None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import sys
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
@@ -24,8 +25,8 @@ from pytest_ftgate.reports import json as json_report
 from pytest_ftgate.reports.github import Step
 from pytest_ftgate.reports.session import Outcome
 from pytest_ftgate.reports.text import Line
-from pytest_ftgate.result import GateResult, Session
-from pytest_ftgate.text import one_line, shortened, show_usd
+from pytest_ftgate.result import GateResult, Session, failed_result
+from pytest_ftgate.text import one_line, printable, shortened, show_usd
 
 if TYPE_CHECKING:
     from pytest_ftgate.models import Prediction
@@ -35,6 +36,9 @@ if TYPE_CHECKING:
 
 
 __tracebackhide__ = True  # tracebacks of fixtures and test bodies show none of our lines
+
+
+_GREEN = (pytest.ExitCode.OK, pytest.ExitCode.NO_TESTS_COLLECTED)
 
 
 class Verdicts:
@@ -115,9 +119,12 @@ class GateSession:
         self._limit_usd: float | None = config.getoption("--ftgate-max-cost")
         self._runs: dict[str, tuple[Mapping[str, Run], Mapping[str, str]]] = {}
         self._seen = Seen()
+        self.judged_with: dict[str, tuple[pytest.Mark, ...]] = {}  # the markers of judged tests by node id
+        self._marked: dict[str, str] = {}  # the names of gates by node id
         self._owed = Owed(waived_by=waived_by(config))
         self._notes: list[Line] = []
-        self._red = False
+        self._finished = False
+        self._summarized = False
 
     def services(self, hook: Any) -> Services:
         """Return the services of this session for a gate; ``hook`` has the plugins of the test."""
@@ -216,7 +223,8 @@ class GateSession:
         properties = json_report.junit_properties(judged.result)
         self.verdicts.results[item.nodeid] = judged.result
         self.verdicts.facts[item.nodeid] = dict(properties)["ftgate"]
-        item.user_properties.extend(properties)
+        others = [one for one in item.user_properties if one[0] != MARK and not one[0].startswith(f"{MARK}.")]
+        item.user_properties[:] = [*others, *properties]
         if judged.gate is not None and report_paths(self._config, "html"):
             from pytest_ftgate.reports.html.evidence import collect
 
@@ -240,8 +248,18 @@ class GateSession:
         """Add lines for the end of the session, each once even if several workers have it."""
         self._notes += [line for line in dict.fromkeys(lines) if line not in self._notes]
 
+    def hear_report(self, report: pytest.TestReport) -> None:
+        """Add the verdict in a test report, or an error if a marked test ran in a process that gave none."""
+        self.verdicts.hear_report(report)
+        name = self._marked.get(report.nodeid)
+        if name is not None and report.when not in ("setup", "teardown") and report.nodeid not in self.results:
+            ended = FtgateError("the process that ran the test ended before the gate was judged")
+            self.verdicts.results[report.nodeid] = failed_result(GateResult(name, report.nodeid, "error"), ended)
+
     def see(self, item: pytest.Item, *, deselected: bool = False) -> None:
         """Record a marked test that was collected or deselected."""
+        if not deselected:
+            self._marked[item.nodeid] = claimed_name(item)
         self._seen.see(function_id(item), claimed_name(item), deselected=deselected)
 
     def see_skipped(self, item: pytest.Item, reason: str) -> None:
@@ -259,12 +277,15 @@ class GateSession:
         self.previews.add_plain(plain["previews"])
         self.note(*(Line(text, colour) for text, colour in plain["notes"]))
 
-    def finish(self, session: pytest.Session) -> None:
-        """Write the reports and set the exit status.
+    def finish(self) -> bool:
+        """Write the reports, once, and return whether the session fails. No test may be judged after that.
 
         The session fails if a gate did not pass, whatever the outcome of its test, if a required gate did not pass, or
         if a report could not be written.
         """
+        if self._finished:
+            return self._red()
+        self._finished = True
         if self._budget is not None and (self.results or self.previews.lines):
             spent, limit, unsure = self._budget.spent_usd, self._limit_usd, self._budget.unsure_said
             perhaps = f", and perhaps {show_usd(self._budget.unsure_usd)} for {unsure}" if unsure else ""
@@ -272,8 +293,7 @@ class GateSession:
             if self._budget.uncounted:
                 names = ", ".join(self._budget.uncounted)
                 self.note(Line(f"not counted by --ftgate-max-cost, because no price is known: {names}", "yellow"))
-        if self._worker is None:
-            self._owed = find_owed(self._config, self.files, list(self.results.values()), self._seen)
+        self._find_owed()
         if self.previews.examples is None:
             self._write_reports()
         elif self._config.getoption("--ftgate-report"):
@@ -286,10 +306,16 @@ class GateSession:
                 **self.verdicts.to_plain(),
             }
             self._config.workeroutput["ftgate"] = plain  # type: ignore[attr-defined]
+        return self._red()
+
+    def _find_owed(self) -> None:
+        if self._worker is None:
+            self._owed = find_owed(self._config, self.files, list(self.results.values()), self._seen)
+
+    def _red(self) -> bool:
         unwritten = any(line.colour == "red" for line in self._notes)
-        red = self._owed.red or self.previews.failed or not all(result.passed for result in self.results.values())
-        self._red = unwritten or bool(red)
-        session.exitstatus = self.held(session.exitstatus)
+        failed = self.previews.failed or not all(result.passed for result in self.results.values())
+        return bool(unwritten or self._owed.red or failed)
 
     def _write_reports(self) -> None:
         outcome = self._outcome()  # before the lines about the reports themselves are added
@@ -299,11 +325,25 @@ class GateSession:
 
     def held(self, status: int | pytest.ExitCode) -> int | pytest.ExitCode:
         """Return the exit status: that of a failure if the session is red, even if pytest found none."""
-        green = status in (pytest.ExitCode.OK, pytest.ExitCode.NO_TESTS_COLLECTED)
-        return pytest.ExitCode.TESTS_FAILED if self._red and green else status
+        if not self._finished:
+            self._find_owed()
+        return pytest.ExitCode.TESTS_FAILED if status in _GREEN and self._red() else status
+
+    def last_status(self, status: int | pytest.ExitCode) -> int | pytest.ExitCode:
+        """Return the exit status after all hooks, and finish a session whose tests did not run.
+
+        What failed it is written to standard error if pytest has ended without a summary.
+        """
+        self.finish()
+        found = self.held(status)
+        if found != status and not self._summarized and self._worker is None:
+            for line in self._lines():
+                print(printable(line.text), file=sys.stderr)
+        return found
 
     def summarize(self, reporter: pytest.TerminalReporter) -> None:
         """Write a block per gate after the test results unless ``-qq``, and the annotations for GitHub."""
+        self._summarized = True
         results, verbosity = list(self.results.values()), self._config.get_verbosity()
         if self.previews.examples is None:
             annotate(reporter, results, self._owed)
@@ -312,7 +352,10 @@ class GateSession:
         show_gates(reporter, results, verbosity=verbosity)
         for heading, *lines in self.previews.lines.values():
             show_block(reporter, heading, lines)
-        show_lines(reporter, [*self._owed.lines(), *self._notes])
+        show_lines(reporter, self._lines())
+
+    def _lines(self) -> list[Line]:
+        return [*self._owed.lines(), *self._notes]
 
     def _outcome(self) -> Outcome:
         session = Session(
@@ -320,6 +363,9 @@ class GateSession:
             removed=tuple(self._owed.removed),
             remarks=[line.text for line in self._notes],
             partial=self._owed.partial,
+            required=self._owed.required,
+            waived_by=self._owed.waived_by,
+            tests=self._seen.tests,
             config=self._config.getoption("--ftgate-config"),
             root=self._config.rootpath,
         )

@@ -55,7 +55,7 @@ def annotate(reporter: pytest.TerminalReporter, results: Sequence[GateResult], o
     if step is None:
         return
     unjudged = [{"name": one.name, "reason": one.reason} for one in owed.unmet]
-    for command in step.annotations(results, unjudged, root=reporter.config.rootpath, partial=owed.partial):
+    for command in step.annotations(results, unjudged, root=reporter.config.rootpath, waived=bool(owed.waived_by)):
         reporter.write_line(command)
 
 

@@ -47,14 +47,14 @@ class Step:
                 file.write(text)
 
     def annotations(
-        self, results: Sequence[GateResult], unjudged: Sequence[Mapping[str, str]], *, root: Path, partial: bool
+        self, results: Sequence[GateResult], unjudged: Sequence[Mapping[str, str]], *, root: Path, waived: bool
     ) -> list[str]:
         """Return a workflow command for each gate that did not pass, and for each required gate without a verdict.
 
         Args:
             unjudged: required gates that did not pass, with ``name`` and ``reason``.
             root: pytest's rootdir, to which the locations of gates are relative.
-            partial: required gates are not enforced.
+            waived: required gates are not enforced.
         """
         red = [result for result in results if not result.passed]
         explained = {name for result in red for name in (result.name, result.gate)}
@@ -65,7 +65,7 @@ class Step:
         for one in unjudged:
             if one["name"] not in explained:
                 title = f"ftgate: required gate {printable(one['name'], _NAME_WIDTH)}"
-                kind = "warning" if partial else "error"
+                kind = "warning" if waived else "error"
                 lines.append(_command(kind, {"title": title}, printable(one["reason"])))
         if len(lines) <= MOST_ANNOTATIONS:
             return lines

@@ -38,6 +38,11 @@ class Report:
     unjudged: Annotated[tuple[Unjudged, ...], about("required gates (ini ftgate_required) that did not pass")] = ()
     partial: Annotated[bool, about("required gates were listed, not enforced (--ftgate-partial)")] = False
     config: Annotated[str | None, about("the gate file, if it was named on the command line")] = None
+    required: Annotated[tuple[str, ...], about("the ini key ftgate_required as written")] = ()
+    tests: Annotated[
+        Mapping[str, tuple[str, ...]],
+        about("the marked tests of the session, collected or deselected, by the gate's name, without parameters"),
+    ] = field(default_factory=dict)
     environment: Annotated[Mapping[str, str], about("versions of the packages that a verdict depends on")] = field(
         default_factory=dict
     )
@@ -51,6 +56,8 @@ def report(results: Iterable[GateResult], session: Session) -> str:
         "unjudged": [{"name": name, "reason": reason} for name, reason in session.unjudged],
         "partial": session.partial,
         "config": session.config,
+        "required": list(session.required),
+        "tests": {name: sorted(tests) for name, tests in sorted(session.tests.items())},
         "environment": environment(),
     }
     return json.dumps(document, indent=2, allow_nan=False) + "\n"

@@ -102,13 +102,13 @@ def _size(text: str) -> int:
 
 def _head(results: Sequence[GateResult], session: Session) -> Iterator[str]:
     passed = sum(result.passed for result in results)
-    green = passed == len(results) and not (session.unjudged and not session.partial)
+    green = passed == len(results) and not (session.unjudged and not session.waived_by)
     counted = f"{passed:,} of {plural(len(results), 'gate')} passed" if results else "no gate was judged"
     yield f"## {_SYMBOLS['pass' if green and results else 'fail']} ftgate: {counted}"
     yield ""
-    if session.partial:
-        yield f"- {_SYMBOLS['warning']} `--ftgate-partial`: required gates are listed here but not enforced"
-    symbol = _SYMBOLS["warning" if session.partial else "fail"]
+    if session.waived_by:
+        yield f"- {_SYMBOLS['warning']} `{session.waived_by}`: required gates are listed here but not enforced"
+    symbol = _SYMBOLS["warning" if session.waived_by else "fail"]
     for name, reason in session.unjudged[:_OBLIGATIONS_SHOWN]:
         yield f"- {symbol} required gate **{_text(name, _NAME_WIDTH)}** did not pass: {_text(reason)}"
     if len(session.unjudged) > _OBLIGATIONS_SHOWN:

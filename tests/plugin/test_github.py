@@ -130,7 +130,9 @@ def test_obligations_stand_in_the_summary_and_are_annotated(actions: Project) ->
         "ftgate: required gate intents",
         "ftgate: required gate billing",
     )
-    assert [found.kind for found in annotations(actions.run("--ftgate-partial", "-k", "nothing"))] == ["warning"] * 2
+    actions.file("pytest.ini", "[pytest]\nftgate_required = intents billing\nftgate_required_by = verify\n")
+    result = actions.run("-k", "nothing")
+    assert [found.kind for found in annotations(result)] == ["warning"] * 2
 
 
 # --- annotations ---------------------------------------------------------------------------------------------

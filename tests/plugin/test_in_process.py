@@ -53,7 +53,9 @@ def test_a_gate_of_the_file_that_a_mark_loosens(project: Project, name: str) -> 
 
 @pytest.mark.usefixtures("no_ambient_settings")
 def test_models_that_are_called(tmp_path: Path, pytester: pytest.Pytester, server: LoopbackServer) -> None:
-    apart = EndpointProject(tmp_path, server).judge()
+    elsewhere = EndpointProject(tmp_path, server)
+    elsewhere.gate_test()
+    apart = elsewhere.judge()
     project = EndpointProject(pytester, server)
     project.gate_test()
     assert untimed(apart) == untimed(project.gate())

@@ -195,6 +195,11 @@ def _training_set(before: Any, after: Any) -> Iterator[Weakening]:
         yield from _reading("training_set", before, after)
 
 
+def another_training_set(before: GateKeys, after: GateKeys) -> Iterator[Weakening]:
+    """Compare which training set is judged: another one is not weaker, but it is another gate."""
+    yield from _changed("training_set", _shown(before.training_set), _shown(after.training_set))
+
+
 def _reading(data: str, before: Any, after: Any) -> Iterator[Weakening]:
     """Compare how a file is read: format, columns and limit."""
     from pytest_ftgate.config import DataKeys

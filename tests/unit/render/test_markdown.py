@@ -109,13 +109,13 @@ def test_ready_is_no_win():
 
 
 def test_what_is_beside_the_gates_stands_at_the_top():
-    session = Session([("billing", "its test was skipped")], ["the gate old was removed"], ["$1 spent"], partial=False)
+    session = Session([("billing", "its test was skipped")], ["the gate old was removed"], ["$1 spent"])
     text = document([gate()], session)
     assert text.startswith("## ❌ ")
     assert text.index("its test was skipped") < text.index("intents")
     assert Rendered(text).text.index("the gate old was removed") < text.index("intents")
     assert "--ftgate-partial" not in text
-    waived = document([gate()], replace(session, partial=True))
+    waived = document([gate()], replace(session, waived_by="--ftgate-partial"))
     assert waived.startswith("## ✅")
     assert all(fact in waived for fact in ("`--ftgate-partial`", "**billing**"))
     assert document([], Session([("billing", "gone")])).startswith("## ❌ ")

@@ -1,0 +1,342 @@
+"""A gate that is not judged, or whose verdict is not heard, in a run that would be green without it.
+
+Marks that come late, ends of the session that say 0, verdicts of other processes, fixtures and marks that contradict
+each other, and jobs of a CI.
+
+Each test shows the same project green without the bypass, or another way to see that only the bypass is refused.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from gate_project import Project, because, check, checks
+
+from pytest_ftgate.plugin.obligations import SIGNS_OF_CI
+
+GATE = (
+    "test_set: test.jsonl, training_set: train.jsonl, margin: 0.05, "
+    "baseline: 'recorded:base.jsonl', candidate: 'recorded:ft.jsonl'"
+)
+
+
+@pytest.fixture
+def green(project: Project) -> Project:
+    """Return the gate ``support`` of the gate file on a marked test, beside another test; nothing is required."""
+    project.gate_file(f"version: 1\ngates:\n  support: {{{GATE}}}\n")
+    project.file("pytest.ini", "[pytest]\n")
+    marked(project)
+    project.file("test_other.py", "def test_other(): pass\n")
+    return project
+
+
+@pytest.fixture
+def required(green: Project) -> Project:
+    green.file("pytest.ini", "[pytest]\nftgate_required = all\n")
+    return green
+
+
+def marked(project: Project, mark: str = "'support'", body: str = "def test_gate(): pass") -> None:
+    project.file("test_gate.py", f"import pytest\n@pytest.mark.ftgate({mark})\n{body}\n")
+
+
+def lose(project: Project) -> None:
+    project.predictions("ft.jsonl", 60, wrong_at=range(39, 60))
+
+
+# --- marks that are added or taken away while the test runs --------------------------------------------------
+
+ADDING = """import pytest
+MARK = pytest.mark.ftgate('support')
+
+@pytest.fixture
+def to_test(request): request.node.add_marker(MARK)
+
+@pytest.fixture(scope='class')
+def to_class(request): request.node.add_marker(MARK)
+
+@pytest.fixture(scope='module')
+def to_module(request): request.node.add_marker(MARK)
+"""
+
+
+@pytest.mark.parametrize("fixture", ["to_test", "to_class", "to_module"])
+def test_a_mark_that_a_fixture_adds_is_judged(green: Project, fixture: str) -> None:
+    green.file("test_gate.py", f"{ADDING}class TestGate:\n    def test_gate(self, {fixture}): pass\n")
+    assert (green.gate()["verdict"], green.result.ret) == ("pass", 0)
+    lose(green)
+    assert (green.gate()["verdict"], green.result.ret) == ("fail", 1)
+
+
+LATE = {
+    "by the body": "def test_gate(request): request.node.add_marker(MARK)",
+    "by the body, skipped": "def test_gate(request):\n    request.node.add_marker(MARK)\n    pytest.skip('later')",
+    "by the body, xfail": "@pytest.mark.xfail\n"
+    "def test_gate(request):\n    request.node.add_marker(MARK)\n    assert 0",
+    "in tear-down": "@pytest.fixture\ndef late(request):\n    yield\n    request.node.add_marker(MARK)\n\n"
+    "def test_gate(late): pass",
+    "after it was judged": "@MARK\ndef test_gate(request, ftgate):\n"
+    "    request.node.parent.add_marker(pytest.mark.ftgate(margin=0.5))",
+    "taken away by the body": "@MARK\ndef test_gate(request): request.node.own_markers.clear()",
+}
+
+
+@pytest.mark.parametrize("args", [(), ("-n1",)], ids=["one process", "workers"])
+def test_a_mark_that_comes_after_the_set_up_fails_the_test(green: Project, args: tuple[str, ...]) -> None:
+    if args:
+        pytest.importorskip("xdist")
+    (green.path / "test_gate.py").unlink()
+    for number, body in enumerate(LATE.values()):
+        green.file(f"test_{number}.py", f"import pytest\nMARK = pytest.mark.ftgate('support')\n{body}\n")
+    report = green.report(*args, apart=bool(args))
+    assert [gate["verdict"] for gate in report["gates"]] == ["error"] * len(LATE)
+    assert ["changed" in gate["checks"][-1]["message"] for gate in report["gates"]] == [True] * len(LATE)
+    assert green.result.ret == 1
+    green.result.assert_outcomes(failed=4, passed=2, errors=1, xfailed=1)
+
+
+def test_a_mark_that_is_taken_away_before_the_set_up(green: Project) -> None:
+    lose(green)
+    green.file("conftest.py", "def pytest_runtest_setup(item): item.own_markers.clear()\n")
+    assert (green.gate()["verdict"], green.result.ret) == ("error", 1)
+    green.result.assert_outcomes(passed=1, errors=1)
+
+
+@pytest.mark.parametrize(
+    "broken", ["@pytest.fixture\ndef broken(): 1 / 0\n", "@pytest.fixture(autouse=True)\ndef _ftgate_request(): pass\n"]
+)
+def test_xfail_does_not_hide_that_the_gate_could_not_be_judged(green: Project, broken: str) -> None:
+    given = "broken" if "broken" in broken else ""
+    text = f"import pytest\n{broken}@pytest.mark.xfail\n@pytest.mark.ftgate('support')\ndef test_gate({given}): pass\n"
+    green.file("test_gate.py", text)
+    assert (green.gate()["verdict"], green.result.ret) == ("error", 1)
+    green.result.assert_outcomes(passed=1, xfailed=1)
+
+
+# --- the session ends with another status --------------------------------------------------------------------
+
+ENDS = {
+    "configure": "def pytest_configure(): pytest.exit('enough', returncode=0)",
+    "sessionstart": "def pytest_sessionstart(): pytest.exit('enough', returncode=0)",
+    "collection": "def pytest_collection(): pytest.exit('enough', returncode=0)",
+    "modifyitems": "def pytest_collection_modifyitems(): pytest.exit('enough', returncode=5)",
+    "loop": "def pytest_runtestloop(): return True",
+    "runtest": "def pytest_runtest_setup(): pytest.exit('enough', returncode=0)",
+    "sessionfinish": "def pytest_sessionfinish(exitstatus): os._exit(exitstatus)",
+    "sessionfinish, first": "@pytest.hookimpl(tryfirst=True, wrapper=True)\n"
+    "def pytest_sessionfinish(exitstatus):\n    os._exit(exitstatus)\n    yield",
+    "unconfigure": "SESSIONS = []\ndef pytest_sessionstart(session): SESSIONS.append(session)\n"
+    "def pytest_unconfigure(): os._exit(SESSIONS[0].exitstatus)",
+    "main, last": "@pytest.hookimpl(wrapper=True, tryfirst=True)\ndef pytest_cmdline_main():\n    yield\n    return 0",
+    "main, instead": "def pytest_cmdline_main(): return 0",
+    "SystemExit": "def pytest_sessionfinish(): raise SystemExit",
+    "SystemExit at import": "raise SystemExit(0)",
+    "rewritten": "@pytest.hookimpl(trylast=True)\ndef pytest_sessionfinish(session): session.exitstatus = 0",
+}
+
+
+@pytest.mark.parametrize("end", ENDS)
+def test_an_end_that_says_green(required: Project, end: str) -> None:
+    """The obligation is part of the status that later hooks see, and of the last one where no hook sees any."""
+    required.file("conftest.py", f"import os, pytest\n{ENDS[end]}\n")
+    assert required.run_apart("-k", "other").ret in (1, 4)
+    required.file("pytest.ini", "[pytest]\n")
+    assert required.run_apart("-k", "other").ret in (0, 5)
+
+
+def test_an_early_end_says_what_is_owed_and_writes_the_report(required: Project) -> None:
+    required.file("conftest.py", f"import pytest\n{ENDS['configure']}\n")
+    (owed,) = required.report(apart=True)["unjudged"]
+    assert (owed["name"], required.result.ret) == ("support", 1)
+    required.result.stderr.fnmatch_lines(["FAILED: ftgate_required = all (pytest.ini:2) is not met: support: *"])
+
+
+@pytest.mark.parametrize("end", ["sessionfinish", "unconfigure", "main, last", "rewritten"])
+def test_a_red_gate_that_is_not_required(green: Project, end: str) -> None:
+    green.file("conftest.py", f"import os, pytest\n{ENDS[end]}\n")
+    xfail = "@pytest.mark.xfail\ndef test_gate(): pass"
+    marked(green, body=xfail)
+    assert green.run_apart().ret == 0
+    lose(green)
+    assert green.run_apart().ret == 1
+
+
+@pytest.mark.parametrize("option", ["--help", "--version", "--markers"])
+def test_a_run_that_only_informs_owes_nothing(required: Project, option: str) -> None:
+    assert required.run(option, "-q").ret == 0
+
+
+FORKED = """import os, pickle, pytest
+from _pytest.runner import runtestprotocol
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtest_protocol(item):
+    item.config.hook.pytest_runtest_logstart(nodeid=item.nodeid, location=item.location)
+    here, there = os.pipe()
+    if os.fork() == 0:
+        reports = [report._to_json() for report in runtestprotocol(item, log=False)]
+        os.write(there, pickle.dumps(reports))
+        os._exit(0)
+    os.close(there)
+    with open(here, "rb") as pipe:
+        data = pipe.read()
+    reports = [pytest.TestReport._from_json(one) for one in pickle.loads(data)] if data else [crashed(item)]
+    for report in reports:
+        item.config.hook.pytest_runtest_logreport(report=report)
+    os.wait()
+    return True
+"""
+CRASHED = """
+def crashed(item):
+    report = pytest.TestReport.from_item_and_call(item, pytest.CallInfo.from_call(lambda: 0 / 0, "???"))
+    report.outcome, report.wasxfail = "skipped", "reason: it crashes"
+    return report
+"""
+
+
+@pytest.mark.skipif("not hasattr(__import__('os'), 'fork')")
+def test_a_verdict_of_a_forked_process_is_heard(required: Project) -> None:
+    """pytest-forked runs each test in a child process, and gives the parent its reports."""
+    required.file("conftest.py", FORKED)
+    marked(required, body="@pytest.mark.xfail\ndef test_gate(): pass")
+    assert (required.gate(apart=True)["verdict"], required.result.ret) == ("pass", 0)
+    lose(required)
+    required.file("pytest.ini", "[pytest]\n")
+    assert (required.gate(apart=True)["verdict"], required.result.ret) == ("fail", 1)
+    required.result.assert_outcomes(passed=1, xfailed=1)
+    required.file("conftest.py", f"{FORKED}\n\n@pytest.fixture\ndef crash(): os._exit(0)\n{CRASHED}")
+    marked(required, body="@pytest.mark.xfail\ndef test_gate(crash): pass")
+    assert (required.gate(apart=True)["verdict"], required.result.ret) == ("error", 1)
+    required.result.assert_outcomes(passed=1, xfailed=1)
+
+
+# --- a fixture and a mark that give the same key -------------------------------------------------------------
+
+OVERRIDES = {
+    "overridden": "@pytest.fixture\ndef {name}(): return {value!r}\n",
+    "parametrized": "@pytest.fixture(params=[{value!r}, 'recorded:x.jsonl'])\n"
+    "def {name}(request): return request.param\n",
+    "extended": "@pytest.fixture\ndef {name}({name}): return {name}\n",
+}
+VALUES = {
+    "baseline": "recorded:base.jsonl",
+    "candidate": "recorded:ft.jsonl",
+    "test_set": "test.jsonl",
+    "training_set": "train.jsonl",
+}
+
+
+@pytest.mark.parametrize("how", OVERRIDES)
+@pytest.mark.parametrize("key", VALUES)
+def test_a_fixture_and_a_mark_that_give_one_key(green: Project, key: str, how: str) -> None:
+    """Where the test requests the fixture it would see another value than the gate judges; else it has no use."""
+    name = f"ftgate_{key}"
+    green.file("conftest.py", f"import pytest\n{OVERRIDES[how].format(name=name, value=VALUES[key])}")
+    mark = f"'support', {key}={VALUES[key]!r}"
+    marked(green, mark, f"@pytest.fixture\ndef through({name}): pass\n")
+    for body in (f"def test_gate({name}): pass", f"@pytest.mark.usefixtures({name!r})\ndef test_gate(): pass"):
+        marked(green, mark, body)
+        for gate in green.report()["gates"]:
+            because(gate, "error", "configuration", "test_gate.py:2", key, name, "conftest.py:")
+        assert green.result.ret == 1
+    marked(green, mark, f"def test_gate(request): request.getfixturevalue({name!r})")
+    gates = green.report()["gates"]
+    assert (gates[0]["verdict"], green.result.ret) == ("error", 1) or how == "parametrized"
+    marked(green, mark)
+    found = check(green.gate(), "unused_fixture")
+    assert (found["status"], found["source"], green.result.ret) == ("warning", "test_gate.py:2", 0)
+    assert name in found["message"]
+    assert "conftest.py:" in found["message"]
+
+
+@pytest.mark.parametrize("place", ["class", "module"])
+def test_a_mark_of_the_class_or_module_is_no_way_out(green: Project, place: str) -> None:
+    override = OVERRIDES["parametrized"].format(name="ftgate_candidate", value="recorded:ft.jsonl")
+    green.file("conftest.py", f"import pytest\n{override}")
+    mark = "pytest.mark.ftgate('support', candidate='recorded:ft.jsonl')"
+    head = f"@{mark}\n" if place == "class" else f"pytestmark = {mark}\n"
+    green.file(
+        "test_gate.py", f"import pytest\n{head}class TestGate:\n    def test_gate(self, ftgate_candidate): pass\n"
+    )
+    assert [gate["verdict"] for gate in green.report()["gates"]] == ["error", "error"]
+
+
+@pytest.mark.parametrize("key", VALUES)
+def test_the_built_in_fixtures_stay_usable_beside_any_mark(green: Project, key: str) -> None:
+    marked(green, f"'support', {key}={VALUES[key]!r}", f"def test_gate(ftgate_{key}): assert ftgate_{key}")
+    gate = green.gate()
+    assert (gate["verdict"], green.result.ret, checks(gate, "unused_fixture")) == ("pass", 0, [])
+
+
+# --- another gate than the one in the file -------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("how", ["mark", "fixture"])
+@pytest.mark.parametrize(
+    ("key", "value", "told"),
+    [
+        ("training_set", "other.jsonl", "training_set: train.jsonl -> other.jsonl"),
+        ("test_set", "other_test.jsonl", "test_set: test.jsonl -> other_test.jsonl"),
+        ("metric", "f1_macro", "metric: accuracy -> f1_macro"),
+    ],
+)
+def test_another_gate_does_not_meet_the_obligation(
+    required: Project, key: str, value: str, told: str, how: str
+) -> None:
+    """The files are copies: what is judged passes, and is not what the file requires."""
+    for name, copy in (("train.jsonl", "other.jsonl"), ("test.jsonl", "other_test.jsonl")):
+        required.file(copy, (required.path / name).read_text(encoding="utf-8"))
+    if how == "fixture" and key == "metric":
+        pytest.skip("no fixture gives a metric")
+    marked(required, f"'support', {key}={value!r}" if how == "mark" else "'support'")
+    if how == "fixture":
+        required.file("conftest.py", f"import pytest\n@pytest.fixture\ndef ftgate_{key}(): return {value!r}\n")
+    report = required.report()
+    assert ([gate["verdict"] for gate in report["gates"]], required.result.ret) == (["pass"], 1)
+    assert told in report["unjudged"][0]["reason"]
+
+
+# --- where obligations are enforced --------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", SIGNS_OF_CI)
+def test_partial_runs_are_refused_on_every_ci(required: Project, name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert required.run("--ftgate-partial", "--co", "-q").ret == 0
+    monkeypatch.setenv(name, "1")
+    result = required.run("--ftgate-partial", "--co", "-q")
+    assert result.ret == pytest.ExitCode.USAGE_ERROR
+    result.stderr.fnmatch_lines([f"*--ftgate-partial*{name}*"])
+
+
+INI: dict[str, Any] = {
+    "pytest.ini": "[pytest]\nftgate_required = all\nftgate_required_by = {by}\n",
+    "pyproject.toml": "[tool.pytest.ini_options]\nftgate_required = ['all']\nftgate_required_by = '{by}'\n",
+    "pyproject.toml, native": "[tool.pytest]\nftgate_required = ['all']\nftgate_required_by = '{by}'\n",
+    "pytest.toml": "[pytest]\nftgate_required = ['all']\nftgate_required_by = '{by}'\n",
+}
+
+
+@pytest.mark.parametrize("ini", INI)
+def test_an_obligation_that_is_left_to_verify(green: Project, ini: str) -> None:
+    if pytest.version_tuple < (9,) and ("native" in ini or ini == "pytest.toml"):
+        pytest.skip("pytest 9 reads native TOML")
+    (green.path / "pytest.ini").unlink()
+    path = ini.partition(",")[0]
+    green.file(path, INI[ini].format(by="run"))
+    assert green.run("-k", "other").ret == 1
+    green.file(path, INI[ini].format(by="verify"))
+    report = green.report("-k", "other")
+    assert ([one["name"] for one in report["unjudged"]], report["partial"], green.result.ret) == (["support"], False, 0)
+    green.result.stdout.fnmatch_lines([f"ftgate_required = all ({path}:2) is not met yet: support: *verify*"])
+    green.file(path, INI[ini].format(by="nobody"))
+    result = green.run("-k", "other")
+    assert result.ret == pytest.ExitCode.USAGE_ERROR
+    result.stderr.fnmatch_lines(["*ftgate_required_by*run*verify*nobody*"])
+
+
+def test_a_red_gate_is_red_wherever_obligations_are_enforced(green: Project) -> None:
+    green.file("pytest.ini", INI["pytest.ini"].format(by="verify"))
+    assert green.run().ret == 0
+    lose(green)
+    assert green.run().ret == 1
