@@ -118,7 +118,7 @@ def _plan(gate: Context, services: Services, candidate: str, *, first: bool) -> 
         one.role: f"candidate {candidate}" if candidate and one.role == "candidate" else one.role for one in asked
     }
     names = {one.role: called(labels[one.role], one.name) for one in asked}
-    costs = tuple(_costs(gate, planned, dict(_by_role(asked, runs)), names))
+    costs = tuple(_costs(gate, planned, _by_role(asked, runs), names))
     whole, left = total(costs), total(tuple(_left(asked, runs, costs, names)))
     config, n, units = gate.config, len(gate.test), _units(gate)
     plan = Plan(
@@ -166,12 +166,21 @@ def _together(plans: Sequence[Plan]) -> Plan:
 # --- costs ---------------------------------------------------------------------------------------------------
 
 
-def _by_role(planned: Sequence[Planned], runs: Sequence[Run]) -> Iterator[tuple[str, Run]]:
-    """Yield a run with stored answers for each role that has one, the longest last, which counts."""
-    pairs = zip(planned, runs, strict=True)
-    for one, run in sorted(pairs, key=lambda pair: sum(p.completion is not None for p in pair[1].all_predictions)):
-        if any(prediction.completion is not None for prediction in run.predictions[0]):
-            yield one.role, run
+def _by_role(planned: Sequence[Planned], runs: Sequence[Run]) -> dict[str, Run]:
+    """Return for each role the stored answers of the run that has the most, if it has any."""
+    found: dict[str, Run] = {}
+    for one, run in zip(planned, map(_answered, runs), strict=True):
+        if len(run.test_set) > (len(found[one.role].test_set) if one.role in found else 0):
+            found[one.role] = run
+    return found
+
+
+def _answered(run: Run) -> Run:
+    """Return the first answers of a run without the missing ones."""
+    pairs = zip(run.test_set.examples, run.predictions[0], strict=True)
+    known = [(example, one) for example, one in pairs if one.completion is not None]
+    examples, predictions = tuple(zip(*known, strict=True)) or ((), ())
+    return replace(run, test_set=replace(run.test_set, examples=examples), predictions=(predictions,))
 
 
 def _costs(
@@ -247,7 +256,10 @@ def _chances(gate: Context, units: int, measured: float | None) -> dict[str, Any
         "evidence": config.evidence,
     }
     gains = tuple(sorted({factor * config.asked_gain for factor in _MARGINS}))
-    rates = DISAGREEMENTS if measured is None else (measured,)
+    most = gains[-1] / widest
+    rates = (measured,) if measured is not None else DISAGREEMENTS
+    if most > max(rates):  # so large a gain needs more disagreement
+        rates = (*rates, min(1.0, round(1.25 * most, 2)))
     found = []
     for rate in rates:
         for gain in gains:
@@ -256,9 +268,7 @@ def _chances(gate: Context, units: int, measured: float | None) -> dict[str, Any
                 continue
             one = chances(units, gain=gain / widest, disagreement=rate, **asked)
             found.append(Chance(gain, rate, one.passed, one.failed, one.inconclusive))
-    shown = (
-        measured if measured is not None else next((rate for rate in rates if rate >= gains[-1] / widest), rates[-1])
-    )
+    shown = next(rate for rate in rates if rate >= min(most, 1.0))
     rows = [one for one in found if one.disagreement == shown]
     return {
         "disagreement": shown,

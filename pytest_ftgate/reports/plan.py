@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Any
 from pytest_ftgate.reports.sentences import RED
 from pytest_ftgate.reports.table import Table, columns
 from pytest_ftgate.reports.text import Line, check_lines
-from pytest_ftgate.text import plural, printable, show_count, show_difference, show_percent, show_usd, show_value
+from pytest_ftgate.text import plural, printable, show_count, show_difference, show_percent, show_usd
 
 if TYPE_CHECKING:
-    from pytest_ftgate.gate.plan import Plan
+    from pytest_ftgate.gate.plan import Chance, Plan
 
 HALF = "A real gain of exactly the margin passes about half of the time, however many examples there are."
 
@@ -95,27 +95,22 @@ def _amounts(inputs: int | None, outputs: int | None, usd: float | None) -> tupl
 def _chances(plan: Plan) -> Table:
     rates = list(dict.fromkeys(one.disagreement for one in plan.chances))
     by_place = {(one.gain, one.disagreement): one for one in plan.chances}
-    heads = [f"{what} at {show_percent(rate)}" for rate in rates for what in ("pass", "fail", "inconclusive")]
+    heads = [f"{100 * rate:.0f} % disagree" for rate in rates]
     rows = tuple(
-        (
-            show_difference(gain, share=plan.share),
-            *(
-                "-" if value is None else show_value(value, share=True)
-                for rate in rates
-                for value in _of(by_place[gain, rate])
-            ),
-        )
+        (show_difference(gain, share=plan.share), *(_verdicts(by_place[gain, rate]) for rate in rates))
         for gain in plan.gains
     )
     margin = show_difference(plan.margin, share=plan.share)
-    rate = "as measured before" if plan.measured else "assumed"
     title = (
-        f"what {plural(plan.examples, 'test example')} can show: margin {margin}, evidence {plan.evidence}, "
-        f"{show_percent(plan.confidence or 0)} confidence; probability of each verdict, by the real gain and by how "
-        f"often the models disagree ({rate}):"
+        f"probability of pass / fail / inconclusive by the real gain, on {plural(plan.examples, 'test example')} "
+        f"(margin {margin}, evidence {plan.evidence}, {show_percent(plan.confidence or 0)} confidence; "
+        f"disagreement of the models {'as measured before' if plan.measured else 'assumed'}):"
     )
     return Table(title, columns(["real gain"], heads), rows)
 
 
-def _of(chance: Any) -> tuple[float | None, float | None, float | None]:
-    return chance.p_pass, chance.p_fail, chance.p_inconclusive
+def _verdicts(chance: Chance) -> str:
+    chances = (chance.p_pass, chance.p_fail, chance.p_inconclusive)
+    if chance.p_pass is None:
+        return "-"
+    return " / ".join(f"{100 * (one or 0):.0f}" for one in chances) + " %"
