@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from pytest_ftgate.plugin.options import LOOKS
+
 __tracebackhide__ = True  # tracebacks of fixtures and test bodies show none of our lines
 
 if TYPE_CHECKING:
@@ -26,8 +28,6 @@ REQUEST: pytest.StashKey[pytest.FixtureRequest] = pytest.StashKey()
 COLLECTED: pytest.StashKey[bool] = pytest.StashKey()  # the test had the marker when it was collected
 SET_UP: pytest.StashKey[bool] = pytest.StashKey()  # the set-up of the test has ended
 
-LOOKS = ("--ftgate-preview", "--ftgate-plan")
-"""Options that look at gates without a verdict."""
 _FORMATS = ("html", "json", "markdown", "recordings")
 _MARK_HELP = (
     "ftgate(gate=None, *, test_set, training_set, baseline, candidate, metric='accuracy', margin, ...): "

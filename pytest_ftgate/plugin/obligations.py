@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 
 from pytest_ftgate.errors import FtgateError, shown_path
-from pytest_ftgate.plugin import LOOKS
 from pytest_ftgate.plugin.gate_files import GateFiles
+from pytest_ftgate.plugin.options import look_asked
 from pytest_ftgate.reports.text import Line
 from pytest_ftgate.result import GateResult
 from pytest_ftgate.text import shortened, suggestion
@@ -168,11 +168,6 @@ def waived_by(config: pytest.Config) -> str | None:
     """Return the option or ini key with which required gates are listed, not enforced; None without one."""
     by_verify = BY_VERIFY if config.getini("ftgate_required_by") == "verify" else None
     return "--ftgate-partial" if config.getoption("--ftgate-partial") else look_asked(config) or by_verify
-
-
-def look_asked(config: pytest.Config) -> str | None:
-    """Return the option that looks at gates without a verdict; None without one."""
-    return next((option for option in LOOKS if config.getoption(option)), None)
 
 
 def _unmet_of_file(required: Sequence[str], files: GateFiles, results: Sequence[GateResult], seen: Seen) -> list[Unmet]:

@@ -20,7 +20,8 @@ from pytest_ftgate.plugin.data_sets import DataSets
 from pytest_ftgate.plugin.gate_files import GateFiles, ini_path, option_path
 from pytest_ftgate.plugin.looks import Looks
 from pytest_ftgate.plugin.marks import MARK, claimed_name, function_id, location
-from pytest_ftgate.plugin.obligations import Owed, Seen, find_owed, look_asked, waived_by
+from pytest_ftgate.plugin.obligations import Owed, Seen, find_owed, waived_by
+from pytest_ftgate.plugin.options import look_asked
 from pytest_ftgate.plugin.terminal import HIDDEN, annotate, display, show_block, show_gates, show_lines
 from pytest_ftgate.reports import json as json_report
 from pytest_ftgate.reports.github import Step
