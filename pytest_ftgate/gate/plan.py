@@ -113,13 +113,14 @@ def _plan(gate: Context, services: Services, candidate: str, *, first: bool) -> 
     planned = [one for one in planned_calls(gate) if one.calls and (first or one.role == "candidate")]
     asked = [one for one in planned if one.job is not None]
     runs = stored_runs([one.job for one in asked if one.job is not None], services.stores)
-    stored = sum(sum(one.completion is not None for one in run.all_predictions) for run in runs)
     labels = {
         one.role: f"candidate {candidate}" if candidate and one.role == "candidate" else one.role for one in asked
     }
     names = {one.role: called(labels[one.role], one.name) for one in asked}
     costs = tuple(_costs(gate, planned, _by_role(asked, runs), names))
-    whole, left = total(costs), total(tuple(_left(asked, runs, costs, names)))
+    missing = [min(one.calls, len(run.unanswered)) for one, run in zip(asked, runs, strict=True)]
+    whole, left = total(costs), total(tuple(_left(asked, missing, costs, names)))
+    stored = sum(one.calls for one in asked) - sum(missing)
     config, n, units = gate.config, len(gate.test), _units(gate)
     plan = Plan(
         gate.result.name,
@@ -194,13 +195,12 @@ def _costs(
 
 
 def _left(
-    planned: Sequence[Planned], runs: Sequence[Run], costs: Sequence[Cost], names: Mapping[str, str]
+    planned: Sequence[Planned], missing: Sequence[int], costs: Sequence[Cost], names: Mapping[str, str]
 ) -> Iterator[Cost]:
     """Yield what is left of each cost once stored answers are subtracted, in proportion to the calls."""
     for cost in costs:
-        own = [run for one, run in zip(planned, runs, strict=True) if names[one.role] == cost.name]
-        missing = sum(prediction.completion is None for run in own for prediction in run.all_predictions)
-        share = missing / cost.calls if own and cost.calls else 1.0
+        own = [count for one, count in zip(planned, missing, strict=True) if names[one.role] == cost.name]
+        share = sum(own) / cost.calls if own and cost.calls else 1.0
 
         def part(value: int | None, share: float = share) -> int | None:
             return 0 if not share else None if value is None else ceil(value * share)
