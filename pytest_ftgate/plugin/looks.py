@@ -1,4 +1,4 @@
-"""Look at the gate of a marked test in its set-up without a verdict, and skip the test: preview, plan."""
+"""Look at the gate of a marked test in its set-up without a verdict, and skip the test: preview, plan, self-test."""
 
 from __future__ import annotations
 
@@ -116,4 +116,15 @@ def _plan(item: pytest.Item, config: GateKeys | None, services: Services | None,
     return Look([plan_title(plan), *plan_lines(plan)], plan.failed, to_dict(plan))
 
 
-_LOOKS: dict[str, Judge] = {"--ftgate-preview": _preview, "--ftgate-plan": _plan}
+def _selftest(item: pytest.Item, config: GateKeys | None, services: Services | None, **asked: Any) -> Look:
+    from pytest_ftgate.gate.selftest import Selftest, selftest_gate
+    from pytest_ftgate.reports.selftest import selftest_lines, selftest_title
+
+    if config is None or services is None:
+        test = Selftest(claimed_name(item), asked["reviewed"])
+    else:
+        test = selftest_gate(config, services, **asked)
+    return Look([selftest_title(test), *selftest_lines(test)], test.failed)
+
+
+_LOOKS: dict[str, Judge] = {"--ftgate-preview": _preview, "--ftgate-plan": _plan, "--ftgate-selftest": _selftest}
