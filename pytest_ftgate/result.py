@@ -642,3 +642,5 @@ class Session:
     tests: Mapping[str, Collection[str]] = field(default_factory=dict)  # ids of the marked tests, by the gate's name
     config: str | None = None  # the gate file, if named on the command line
     root: Path | None = None  # pytest's rootdir
+    plans: Sequence[Mapping[str, Any]] = ()  # of gates that were not judged (--ftgate-plan)
+    looks: Sequence[Sequence[str]] = ()  # the same as lines of text, the title first

@@ -63,6 +63,7 @@ class Context:
         runs: the runs over the test set, by role.
         samples: the runs from which latencies are taken, by role, if a model has one.
         guard_runs: the runs over the guards' test sets, by guard and role.
+        noise_runs: the baselines asked again about a sample (``noise``), by role.
         checkpoint_runs: the runs over the validation set, by names such as ``validation_step_100``.
         judge_run: the judges' answers.
         measured: the runs with their facts, by role, and with scores if all could be scored.
@@ -90,6 +91,7 @@ class Context:
     runs: Mapping[str, Run] = field(default_factory=dict)
     samples: Mapping[str, Run] = field(default_factory=dict)
     guard_runs: Mapping[tuple[str, str], Run] = field(default_factory=dict)
+    noise_runs: Mapping[str, Run] = field(default_factory=dict)
     checkpoint_runs: Mapping[str, Run] = field(default_factory=dict)
     judge_run: JudgeRun = field(default_factory=JudgeRun)
     measured: Mapping[str, Measured] = field(default_factory=dict)
@@ -246,6 +248,7 @@ class Context:
         return {
             **{role(name): run for name, run in self.runs.items()},
             **{f"{role(name)}_latency": run for name, run in self.samples.items()},
+            **{f"{role(name)}_noise": run for name, run in self.noise_runs.items()},
             **{f"{name}{own}": run for name, run in self.checkpoint_runs.items()},
             **{f"{role(name)} guard {guard}": run for (guard, name), run in self.guard_runs.items()},
             **{f"{name}{own}": run for name, run in self.judge_run.runs.items()},

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from pytest_ftgate.checks.guards import guard_jobs
+from pytest_ftgate.checks.noise import noise_jobs
 from pytest_ftgate.checks.prompt_ablation import ablated_job
 from pytest_ftgate.result import Check, called
 from pytest_ftgate.runs.latency import sample_job
@@ -78,6 +79,9 @@ def _of_models(gate: Context) -> Iterator[Planned]:
     yield from (_planned(gate, role, "test set", job) for role, job in jobs.items())
     guards = guard_jobs(gate.guards, gate.models, gate.config.repeats)
     yield from (_planned(gate, role, f"guard {guard}", job) for (guard, role), job in guards.items())
+    for role, job in noise_jobs(gate).items():  # the gate's own answers are among them
+        again = max(0, job.repeats - gate.config.repeats) * len(job.test_set)
+        yield Planned(role, gate.models[role].name, "noise", again, job)
 
 
 def _checkpoint_jobs(gate: Context) -> list[Job]:

@@ -128,6 +128,10 @@ class GateKeys(Keys):
     repeats: Annotated[int, Field(ge=1, le=1000)] = Field(
         1, description="Answers per example; their scores are averaged."
     )
+    noise: Annotated[int | None, Field(ge=2, le=20)] = optional(
+        "Ask the baseline so many times about a sample of the test set, and report how much it disagrees with itself; "
+        "a disagreement above the margin is a warning. Default: it is not measured."
+    )
     timeout_s: AboveZero = optional(
         "Time limit in seconds for all answers of all models. When it is reached, the gate is an error; the answers "
         "so far are kept. Default: no limit."

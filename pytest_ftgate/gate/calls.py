@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from pytest_ftgate.checks import baseline_quality, checkpoint
 from pytest_ftgate.checks.context import ABLATED, Context
 from pytest_ftgate.checks.guards import guard_jobs
+from pytest_ftgate.checks.noise import noise_jobs
 from pytest_ftgate.checks.planned_calls import jobs_over_test_set, planned_calls, sentence
 from pytest_ftgate.checks.prompt_ablation import ablated_job
 from pytest_ftgate.gate.inputs import with_input_facts
@@ -89,12 +90,14 @@ def run_all(gate: Context, options: dict[str, Any]) -> Context:
     samples = take_samples(gate.models, gate.test, **options)
     # After the samples, whose latencies it would add to.
     _warm_up([*gate.metrics.values(), *(guard.metric for guard in gate.guards.values())])
-    runs = run_models([*jobs.values(), *guards.values()], **options)
+    noise = noise_jobs(gate)
+    runs = iter(run_models([*jobs.values(), *guards.values(), *noise.values()], **options))
     return replace(
         gate,
-        runs=dict(zip(jobs, runs[: len(jobs)], strict=True)),
+        runs={role: next(runs) for role in jobs},
         samples=samples,
-        guard_runs=dict(zip(guards, runs[len(jobs) :], strict=True)),
+        guard_runs={place: next(runs) for place in guards},
+        noise_runs={role: next(runs) for role in noise},
     )
 
 

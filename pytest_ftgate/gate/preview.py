@@ -4,17 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from math import ceil
 from typing import TYPE_CHECKING, Any
 
 from pytest_ftgate.checks.context import Context
-from pytest_ftgate.checks.planned_calls import Planned, planned_calls
+from pytest_ftgate.checks.planned_calls import planned_calls
 from pytest_ftgate.errors import FtgateError
 from pytest_ftgate.gate.calls import calling
 from pytest_ftgate.gate.candidates import one_by_one
+from pytest_ftgate.gate.projection import Cost, Habits, known_usd, projected, total
 from pytest_ftgate.gate.run import read_gate
 from pytest_ftgate.gate.state import Judged, Services
-from pytest_ftgate.models.price import price_of, tokens_usd
 from pytest_ftgate.result import Check, ModelResult, called, error_check
 from pytest_ftgate.runs.measure import answers_of, is_right, measure_run, rightness
 from pytest_ftgate.runs.runner import Job, Run, run_models
@@ -49,25 +48,6 @@ class Answer:
     score: float | None = None
     right: bool | None = None
     why: str | None = None
-
-
-@dataclass(frozen=True)
-class Cost:
-    """Hold calls of one model with their tokens and US dollars; None is unknown, and ``unknown`` says why.
-
-    Attributes:
-        most: ``calls`` is an upper limit.
-        purposes: what the calls are for, with their number.
-    """
-
-    name: str
-    calls: int
-    input_tokens: int | None = None
-    output_tokens: int | None = None
-    usd: float | None = None
-    unknown: str | None = None
-    most: bool = False
-    purposes: tuple[tuple[str, int], ...] = ()
 
 
 @dataclass(frozen=True)
@@ -126,25 +106,12 @@ class Preview:
     @property
     def known_usd(self) -> float:
         """Return the projected US dollars as far as they are known."""
-        return sum(one.usd or 0.0 for one in self.projected)
+        return known_usd(self.projected)
 
     @property
     def whole(self) -> Cost:
-        """Return the sum of all projected calls; what is unknown of one model is unknown of all."""
-        every = self.projected
-        return Cost(
-            "all",
-            sum(one.calls for one in every),
-            _sum([one.input_tokens for one in every]),
-            _sum([one.output_tokens for one in every]),
-            None if any(one.usd is None for one in every) else self.known_usd,
-            most=any(one.most for one in every),
-        )
-
-
-def _sum(counts: Sequence[int | None]) -> int | None:
-    known = [count for count in counts if count is not None]
-    return sum(known) if len(known) == len(counts) else None
+        """Return the sum of all projected calls."""
+        return total(self.projected)
 
 
 def preview_gate(
@@ -181,7 +148,7 @@ def _preview(gate: Context, services: Services, examples: int, candidate: str, b
         Previewed(labels[role], names[role], *_previewed(gate, role, run, scored=unscored is None))
         for role, run in runs.items()
     )
-    habits = {role: _Habits.of(run, one.facts) for (role, run), one in zip(runs.items(), previewed, strict=True)}
+    habits = {role: Habits.of(run, one.facts) for (role, run), one in zip(runs.items(), previewed, strict=True)}
     planned = [one for one in planned_calls(gate) if one.role in habits or (one.job is None and before is None)]
     return Preview(
         gate.result.name,
@@ -192,7 +159,7 @@ def _preview(gate: Context, services: Services, examples: int, candidate: str, b
         unscored,
         gate.result.checks,
         previewed,
-        tuple(_projected(planned, habits, names)),
+        tuple(projected(planned, habits, names, unknown="judges are not asked in a preview")),
     )
 
 
@@ -275,63 +242,3 @@ def _text(value: Any) -> str:
 def _is_like(first: Prompt, other: Prompt) -> bool:
     """Return whether two prompts differ in nothing but the text of their last message."""
     return len(first) == len(other) and first[:-1] == other[:-1] and first[-1][0] == other[-1][0]
-
-
-# --- costs ---------------------------------------------------------------------------------------------------
-
-
-@dataclass(frozen=True)
-class _Habits:
-    """Hold what a model has shown: input tokens per character sent, output tokens and dollars per answer."""
-
-    model: Model
-    facts: ModelResult
-    input_tokens: float | None
-    output_tokens: float | None
-    usd: float | None
-
-    @classmethod
-    def of(cls, run: Run, facts: ModelResult) -> _Habits:
-        answered = [
-            example for example, one in zip(run.test_set, run.predictions[0], strict=True) if one.completion is not None
-        ]
-        n, characters = len(answered), sum(map(run.model.characters, answered))
-        return cls(
-            run.model,
-            facts,
-            facts.input_tokens / characters if characters and facts.input_tokens is not None else None,
-            facts.output_tokens / n if n and facts.output_tokens is not None else None,
-            facts.cost_usd / n if n and facts.cost_usd is not None else None,
-        )
-
-
-def _projected(planned: Sequence[Planned], habits: Mapping[str, _Habits], names: Mapping[str, str]) -> Iterator[Cost]:
-    """Yield the calls of the whole gate by model; answers that are stored already are counted, too."""
-    for role in dict.fromkeys([*habits, *(one.role for one in planned)]):
-        own = [one for one in planned if one.role == role]
-        calls, most = sum(one.calls for one in own), any(one.most for one in own)
-        purposes = tuple((one.purpose, one.calls) for one in own if one.calls)
-        name = names.get(role, f"{role} ({own[0].name})")
-        if role not in habits:
-            yield Cost(name, calls, unknown="judges are not asked in a preview", most=most, purposes=purposes)
-        elif not calls:
-            yield Cost(name, 0, 0, 0, 0.0)
-        else:
-            yield replace(_cost(own, habits[role], calls), name=name, purposes=purposes)
-
-
-def _cost(planned: Sequence[Planned], seen: _Habits, calls: int) -> Cost:
-    inputs = outputs = usd = None
-    if seen.input_tokens is not None:
-        characters = sum(
-            one.job.repeats * sum(map(one.job.model.characters, one.job.test_set)) for one in planned if one.job
-        )
-        inputs = ceil(seen.input_tokens * characters)
-    if seen.output_tokens is not None:
-        outputs = ceil(seen.output_tokens * calls)
-    price = price_of(seen.model)
-    if price.gpu_hour_usd is not None and seen.usd is not None:
-        usd = seen.usd * calls
-    elif seen.usd is not None and inputs is not None and outputs is not None:
-        usd = tokens_usd(replace(price, most_input_tokens=None), inputs, outputs)
-    return Cost("", calls, inputs, outputs, usd, seen.facts.cost_unknown)

@@ -78,11 +78,16 @@ def judge_answers(gate: Context, services: Services) -> Judged:
             gate = run_ablated(run_judges(run_all(gate, options), options), options)
         except FtgateError as error:
             return _close(replace(gate, result=failed_result(gate.result, error)))
+    return _close(check_answers(gate, services.hook))
+
+
+def check_answers(gate: Context, hook: Any | None) -> Context:
+    """Score the answers of a gate, and check all rules; ``hook`` may add checks."""
     gate = score(replace(gate, now=time.time()))
     stages: tuple[rules.Stage, ...] = ("answered", "scored") if gate.scored else ("answered",)
     gate = rules.with_facts(gate, *stages)
     gate = gate.with_checks(rules.check(gate, *stages))
-    return _close(gate.with_checks(_checks_of_others(gate, services.hook)))
+    return gate.with_checks(_checks_of_others(gate, hook))
 
 
 def _close(gate: Context) -> Judged:

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from pytest_ftgate.plugin.options import LOOKS
+
 __tracebackhide__ = True  # tracebacks of fixtures and test bodies show none of our lines
 
 if TYPE_CHECKING:
@@ -97,6 +99,16 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         help="ask each model for the first N test examples only, and show prompts, answers, scores, costs and the "
         "projected total; no verdict, and no report is written",
     )  # fmt: skip
+    group.addoption(
+        "--ftgate-plan", action="store_true",
+        help="show per gate the calls, tokens and cost, and how likely each verdict is; no model is called, and no "
+        "verdict is given; exit status 1 where a free check fails",
+    )  # fmt: skip
+    group.addoption(
+        "--ftgate-selftest", action="store_true",
+        help="judge sabotaged candidates made from stored answers, and show how often the gate would pass; no model is "
+        "called; exit status 1 where a sabotage is not refused",
+    )  # fmt: skip
     parser.addini("ftgate_config", "gate file (default: ftgate.yaml)", default="ftgate.yaml")
     parser.addini("ftgate_state", "folder of stored predictions (default: .ftgate)", default=".ftgate")
     parser.addini("ftgate_recordings", "folder of committed predictions, which are used before any model is called")
@@ -139,8 +151,11 @@ def check_options(config: pytest.Config) -> None:
             raise pytest.UsageError(
                 "--ftgate-report=html needs Jinja2, which is not installed: pip install 'pytest-ftgate[report]'"
             )
+    looks = [option for option in LOOKS if config.getoption(option)]
+    if len(looks) > 1:
+        raise pytest.UsageError(f"{' and '.join(looks)} cannot be used together")
     required, sign = bool(config.getini("ftgate_required")), sign_of_ci(os.environ)
-    for option, waives in (("--ftgate-partial", True), ("--ftgate-preview", required)):
+    for option, waives in (("--ftgate-partial", True), *((look, required) for look in looks)):
         if config.getoption(option) and waives and sign:
             what = "is for local work only" if option == "--ftgate-partial" else "meets no gate of ftgate_required"
             raise pytest.UsageError(f"{option} {what}; the environment variable {sign} is set")
@@ -171,9 +186,7 @@ def pytest_configure(config: pytest.Config) -> None:
     enforced = config.getini("ftgate_required_by")
     if enforced not in ENFORCED_BY:
         raise pytest.UsageError(f"ini ftgate_required_by must be {' or '.join(ENFORCED_BY)}, got {enforced!r}")
-    if any(
-        config.getoption(name) for name in ("override_ini", "--ftgate-report", "--ftgate-partial", "--ftgate-preview")
-    ):
+    if any(config.getoption(name) for name in ("override_ini", "--ftgate-report", "--ftgate-partial", *LOOKS)):
         check_options(config)
     paths = [config.inipath] if config.inipath is not None else []
     if pytest.version_tuple < (9,):  # it reads no native TOML

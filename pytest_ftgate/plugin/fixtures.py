@@ -118,8 +118,8 @@ def evaluator(request: pytest.FixtureRequest, session: GateSession) -> Callable[
         Raises:
             FtgateError: the model, the data or the metric is invalid, or an answer is missing.
         """
-        if session.previews.examples is not None:  # it would ask about all examples
-            pytest.skip("--ftgate-preview asks only for the first examples of gates")
+        if session.looks.option is not None:  # it would ask about all examples
+            pytest.skip(f"{session.looks.option} looks only at gates")
         try:
             # Resolved like a gate, of which only these keys are used, so that every spelling works.
             keys = {"baseline": model, "candidate": model, "test_set": test_set, "metric": metric}

@@ -11,6 +11,7 @@ import pytest
 
 from pytest_ftgate.errors import FtgateError, shown_path
 from pytest_ftgate.plugin.gate_files import GateFiles
+from pytest_ftgate.plugin.options import look_asked
 from pytest_ftgate.reports.text import Line
 from pytest_ftgate.result import GateResult
 from pytest_ftgate.text import shortened, suggestion
@@ -165,9 +166,8 @@ def _place(config: pytest.Config) -> str:
 
 def waived_by(config: pytest.Config) -> str | None:
     """Return the option or ini key with which required gates are listed, not enforced; None without one."""
-    options = ("--ftgate-partial", "--ftgate-preview")
     by_verify = BY_VERIFY if config.getini("ftgate_required_by") == "verify" else None
-    return next((option for option in options if config.getoption(option)), by_verify)
+    return "--ftgate-partial" if config.getoption("--ftgate-partial") else look_asked(config) or by_verify
 
 
 def _unmet_of_file(required: Sequence[str], files: GateFiles, results: Sequence[GateResult], seen: Seen) -> list[Unmet]:

@@ -85,10 +85,10 @@ def fail(text: str) -> NoReturn:
 def _judge(request: pytest.FixtureRequest, session: GateSession) -> GateResult:
     """Return the verdict of a test. It is computed once: a rerun of the test does not call the models again."""
     item: pytest.Item = request.node
-    if session.previews.examples is not None:
-        from pytest_ftgate.plugin.preview import preview_and_leave
+    if session.looks.option is not None:
+        from pytest_ftgate.plugin.looks import look_and_leave
 
-        preview_and_leave(request, session, session.previews.examples)
+        look_and_leave(request, session)
     nodeid = test_id(item)
     if item.nodeid not in session.results:
         session.judged_with[item.nodeid] = tuple(item.iter_markers(MARK))

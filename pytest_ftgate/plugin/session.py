@@ -6,7 +6,7 @@ import json
 import os
 import sys
 import time
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
@@ -18,8 +18,10 @@ from pytest_ftgate.errors import DataError, FtgateError, guarded, shown_path
 from pytest_ftgate.gate.state import Judged, Services
 from pytest_ftgate.plugin.data_sets import DataSets
 from pytest_ftgate.plugin.gate_files import GateFiles, ini_path, option_path
+from pytest_ftgate.plugin.looks import Looks
 from pytest_ftgate.plugin.marks import MARK, claimed_name, function_id, location
 from pytest_ftgate.plugin.obligations import Owed, Seen, find_owed, waived_by
+from pytest_ftgate.plugin.options import look_asked
 from pytest_ftgate.plugin.terminal import HIDDEN, annotate, display, show_block, show_gates, show_lines
 from pytest_ftgate.reports import json as json_report
 from pytest_ftgate.reports.github import Step
@@ -75,35 +77,6 @@ class Verdicts:
                 self.evidence[nodeid] = Evidence.from_json(plain["evidence"][nodeid])
 
 
-class Previews:
-    """The previews of gates as lines of text, by the node id of the test; the first line is the title.
-
-    Args:
-        examples: how many to ask about; None: gates are judged.
-    """
-
-    def __init__(self, examples: int | None) -> None:
-        self.examples = examples
-        self.lines: dict[str, Sequence[Line]] = {}
-        self.failed: set[str] = set()
-
-    def add(self, nodeid: str, lines: Iterable[Line], *, failed: bool) -> None:
-        """Keep the first preview of a test, and whether one failed."""
-        self.lines.setdefault(nodeid, list(lines))
-        self.failed |= {nodeid} if failed else set()
-
-    def to_plain(self) -> dict[str, Any]:
-        """Return what an xdist worker sends at its end."""
-        return {
-            nodeid: ([tuple(line) for line in lines], nodeid in self.failed) for nodeid, lines in self.lines.items()
-        }
-
-    def add_plain(self, plain: Mapping[str, Any]) -> None:
-        """Add the previews of a worker."""
-        for nodeid, (lines, failed) in plain.items():
-            self.add(nodeid, (Line(*line) for line in lines), failed=failed)
-
-
 class GateSession:
     """The state of a session, on the controller and on each xdist worker."""
 
@@ -115,7 +88,7 @@ class GateSession:
         self.files = GateFiles(config)
         self.data = DataSets()
         self.verdicts = Verdicts()
-        self.previews = Previews(config.getoption("--ftgate-preview"))
+        self.looks = Looks(look_asked(config))
         self._limit_usd: float | None = config.getoption("--ftgate-max-cost")
         self._runs: dict[str, tuple[Mapping[str, Run], Mapping[str, str]]] = {}
         self._seen = Seen()
@@ -274,7 +247,7 @@ class GateSession:
         """Add the results that an xdist worker sends at its end."""
         self._seen.add(plain["seen"])
         self.verdicts.add(plain)
-        self.previews.add_plain(plain["previews"])
+        self.looks.add_plain(plain["looks"])
         self.note(*(Line(text, colour) for text, colour in plain["notes"]))
 
     def finish(self) -> bool:
@@ -286,7 +259,7 @@ class GateSession:
         if self._finished:
             return self._red()
         self._finished = True
-        if self._budget is not None and (self.results or self.previews.lines):
+        if self._budget is not None and (self.results or self.looks.seen):
             spent, limit, unsure = self._budget.spent_usd, self._limit_usd, self._budget.unsure_said
             perhaps = f", and perhaps {show_usd(self._budget.unsure_usd)} for {unsure}" if unsure else ""
             self.note(Line(f"{show_usd(spent)} spent of --ftgate-max-cost {limit:g}{perhaps}"))
@@ -294,15 +267,12 @@ class GateSession:
                 names = ", ".join(self._budget.uncounted)
                 self.note(Line(f"not counted by --ftgate-max-cost, because no price is known: {names}", "yellow"))
         self._find_owed()
-        if self.previews.examples is None:
-            self._write_reports()
-        elif self._config.getoption("--ftgate-report"):
-            self.note(Line("no report is written: --ftgate-preview gives no verdict", "yellow"))
+        self._write_reports()
         if self._worker is not None:
             plain = {
                 "notes": [tuple(line) for line in self._notes],
                 "seen": self._seen.to_plain(),
-                "previews": self.previews.to_plain(),
+                "looks": self.looks.to_plain(),
                 **self.verdicts.to_plain(),
             }
             self._config.workeroutput["ftgate"] = plain  # type: ignore[attr-defined]
@@ -314,10 +284,13 @@ class GateSession:
 
     def _red(self) -> bool:
         unwritten = any(line.colour == "red" for line in self._notes)
-        failed = self.previews.failed or not all(result.passed for result in self.results.values())
+        failed = self.looks.failed or not all(result.passed for result in self.results.values())
         return bool(unwritten or self._owed.red or failed)
 
     def _write_reports(self) -> None:
+        if self.looks.option is not None:
+            self.note(*write_looks(self._config, self._outcome(), self.looks, worker=self._worker is not None))
+            return
         outcome = self._outcome()  # before the lines about the reports themselves are added
         self.note(*write_reports(self._config, outcome, worker=self._worker is not None))
         if self._worker is None:
@@ -345,12 +318,12 @@ class GateSession:
         """Write a block per gate after the test results unless ``-qq``, and the annotations for GitHub."""
         self._summarized = True
         results, verbosity = list(self.results.values()), self._config.get_verbosity()
-        if self.previews.examples is None:
+        if self.looks.option is None:
             annotate(reporter, results, self._owed)
         if verbosity <= HIDDEN:
             return
         show_gates(reporter, results, verbosity=verbosity)
-        for heading, *lines in self.previews.lines.values():
+        for (heading, *lines), *_ in self.looks.seen.values():
             show_block(reporter, heading, lines)
         show_lines(reporter, self._lines())
 
@@ -368,6 +341,8 @@ class GateSession:
             tests=self._seen.tests,
             config=self._config.getoption("--ftgate-config"),
             root=self._config.rootpath,
+            plans=self.looks.facts,
+            looks=[[line.text for line in look.lines] for look in self.looks.seen.values()],
         )
         gates = [(result, self.verdicts.evidence.get(nodeid)) for nodeid, result in self.results.items()]
         return Outcome(gates, self._runs, session)
@@ -379,17 +354,31 @@ def report_paths(config: pytest.Config, form: str) -> list[Path]:
     return [option_path(config, target).resolve() for name, _, target in reports if name == form]
 
 
-def write_reports(config: pytest.Config, outcome: Outcome, *, worker: bool) -> Iterator[Line]:
-    """Write the reports and yield a line for each. Workers write ``recordings``, the controller all others."""
+def write_reports(
+    config: pytest.Config, outcome: Outcome, *, worker: bool, forms: Collection[str] | None = None
+) -> Iterator[Line]:
+    """Write the reports, or those in these forms, and yield a line for each.
+
+    Workers write ``recordings``, the controller all others.
+    """
     for written in config.getoption("--ftgate-report"):
         form, _, target = written.partition(":")
-        if form == "recordings" or not worker:
+        if (forms is None or form in forms) and (form == "recordings" or not worker):
             path = option_path(config, target)
             try:
                 outcome.write(form, path)
                 yield Line(f"{form} report: {shown_path(path)}")
             except OSError as error:
                 yield Line(f"the {form} report could not be written: {error}", "red")
+
+
+def write_looks(config: pytest.Config, outcome: Outcome, looks: Looks, *, worker: bool) -> Iterator[Line]:
+    """Write the JSON and HTML reports of a plan; looks of other kinds have no reports."""
+    forms = {written.partition(":")[0] for written in config.getoption("--ftgate-report")}
+    written = {"json", "html"} if looks.option == "--ftgate-plan" else set()
+    if unwritten := ", ".join(sorted(forms - written)):
+        yield Line(f"no report is written ({unwritten}): {looks.no_verdict}", "yellow")
+    yield from write_reports(config, outcome, worker=worker, forms=written)
 
 
 def append_summary(config: pytest.Config, outcome: Outcome) -> Iterator[Line]:

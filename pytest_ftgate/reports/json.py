@@ -45,6 +45,7 @@ class Report:
         Mapping[str, tuple[str, ...]],
         about("the marked tests of the session, collected or deselected, by the gate's name, without parameters"),
     ] = field(default_factory=dict)
+    plans: Annotated[tuple[Mapping[str, Any], ...], about("plans of gates that were not judged (--ftgate-plan)")] = ()
     environment: Annotated[Mapping[str, str], about("versions of the packages that a verdict depends on")] = field(
         default_factory=dict
     )
@@ -63,6 +64,7 @@ def report(results: Iterable[GateResult], session: Session, *, written_at: float
         "config": session.config,
         "required": list(session.required),
         "tests": {name: sorted(tests) for name, tests in sorted(session.tests.items())},
+        "plans": list(session.plans),
         "environment": environment(),
         "written": None if written_at is None else timestamp(written_at),
         "commit": head.commit if head else None,

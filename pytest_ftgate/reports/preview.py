@@ -12,7 +12,8 @@ from pytest_ftgate.text import one_line, plural, printable, show_count, show_usd
 
 if TYPE_CHECKING:
     from pytest_ftgate.data import Example
-    from pytest_ftgate.gate.preview import Answer, Cost, Preview, Previewed
+    from pytest_ftgate.gate.preview import Answer, Preview, Previewed
+    from pytest_ftgate.gate.projection import Cost
 
 _MOST = 20_000
 """The most characters of one prompt or answer."""

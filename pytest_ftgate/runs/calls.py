@@ -104,7 +104,7 @@ def _queues(
     models = list({id(job.model): job.model for job, _ in jobs}.values())
     turns = _turns(models)
     for model in models:
-        store = stores.persistent if model.persistent and stores.persistent is not None else stores.session
+        store = stores.of(model)
         writer = writers.setdefault(id(store), StoreWriter(store, owner, stores.newer_than))
         own = [(job, rows) for job, rows in jobs if job.model is model]
         queues.append(

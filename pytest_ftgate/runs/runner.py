@@ -108,6 +108,10 @@ class Stores:
     newer_than: float | None = None
     started: float = field(default_factory=time.time)
 
+    def of(self, model: Model) -> Store:
+        """Return the store that keeps the answers of a model."""
+        return self.persistent if model.persistent and self.persistent is not None else self.session
+
     @property
     def notes(self) -> Notes:
         """Return the notes of the store that outlives the session, or else of the session's."""
@@ -180,6 +184,22 @@ def run_models(
         )
     tell()
     return tuple(_run(job, rows, state, fatal, jobs) for job, rows in zip(jobs, keys, strict=True))
+
+
+def stored_runs(jobs: Sequence[Job], stores: Stores) -> tuple[Run, ...]:
+    """Return the runs of all jobs as far as their answers are recorded or stored, without a call.
+
+    Raises:
+        StoreError: the store cannot be read.
+    """
+    keys = [_keys(job) for job in jobs]
+    state = RunState(keys, [job.model for job in jobs])
+    for job, rows in zip(jobs, keys, strict=True):
+        _read_recorded(job, rows, state)
+        if _is_left(job, rows, state, stores):
+            store = stores.of(job.model)
+            state.found(store.get(state.unknown(rows), newer_than=stores.newer_than))
+    return tuple(_run(job, rows, state, {}, jobs) for job, rows in zip(jobs, keys, strict=True))
 
 
 def _keys(job: Job) -> Keys:

@@ -1,0 +1,85 @@
+"""The A/A test (``noise``): how much the baselines disagree with themselves when they are asked again."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from hashlib import sha256
+from itertools import combinations
+from typing import TYPE_CHECKING
+
+from pytest_ftgate.result import Check, called
+from pytest_ftgate.runs.measure import answers_of, rightness
+from pytest_ftgate.runs.runner import Job
+from pytest_ftgate.text import plural, show_difference, show_percent
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from pytest_ftgate.checks.context import Context
+    from pytest_ftgate.data import DataSet
+    from pytest_ftgate.runs.runner import Run
+
+SAMPLE = 50
+"""The most examples that a baseline is asked about again."""
+
+
+def noise_jobs(gate: Context) -> dict[str, Job]:
+    """Return for each baseline the run that asks it ``noise`` times about a sample; none for recorded answers.
+
+    The first answers are those of the gate itself, and are not asked for again.
+    """
+    if gate.config.noise is None or gate.deciding.judged or gate.deciding.pairwise:
+        return {}
+    models = {role: model for role, model in gate.models.items() if role in gate.config.baselines}
+    return {
+        role: Job(model, _sample(gate.test), gate.config.noise)
+        for role, model in models.items()
+        if model.verified is None
+    }
+
+
+def _sample(test: DataSet) -> DataSet:
+    """Return up to ``SAMPLE`` examples, chosen by the hash of their ids, in the order of the test set."""
+    chosen = sorted(test.examples, key=lambda example: sha256(example.id.encode()).digest())[:SAMPLE]
+    ids = {example.id for example in chosen}
+    return replace(test, examples=tuple(example for example in test.examples if example.id in ids))
+
+
+def check(gate: Context) -> Iterator[Check]:
+    """Report how much each baseline's answers to the same question differ in score; warn if by more than the margin."""
+    if gate.config.noise is None:
+        return
+    source = gate.source("noise")
+    if not gate.noise_runs:
+        why = "a judged metric" if gate.deciding.judged or gate.deciding.pairwise else "recorded answers"
+        yield Check("noise", "note", f"noise was not measured: it cannot be with {why}", source=source)
+    for role, run in gate.noise_runs.items():
+        name = called(role)
+        if run.unanswered:
+            yield Check("noise", "warning", f"the noise of the {name} was not measured: {run.failure}", source=source)
+            continue
+        yield _check(gate, name, run)
+
+
+def _check(gate: Context, name: str, run: Run) -> Check:
+    metric, config = gate.deciding, gate.config
+    expected = {example.id: one for example, one in zip(gate.test, gate.expected, strict=True)}
+    asked = [expected[example.id] for example in run.test_set]
+    scores = [rightness(metric.score(asked, [answers])) for answers in answers_of(run)]
+    differences = [abs(one - other).mean() for one, other in combinations(scores, 2)]
+    # The range of a metric may be unlimited: the difference stays in the metric's unit, or is a share.
+    noise = float(sum(differences)) / len(differences)
+    loud = round(noise, 12) > abs(config.asked_gain)
+    share = show_percent(noise) if gate.share else f"{noise:.2g}"
+    return Check(
+        "noise",
+        "warning" if loud else "note",
+        f"asked {config.noise} times about {plural(len(asked), 'example')}, the {name} differs from itself by {share} "
+        f"(margin {show_difference(config.asked_gain, share=gate.share)})",
+        observed=noise,
+        required=config.asked_gain if loud else None,
+        source=gate.source("noise"),
+        advice="Set temperature: 0 or a seed in params, or average over several answers with repeats."
+        if loud
+        else None,
+    )

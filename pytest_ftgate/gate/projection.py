@@ -1,0 +1,123 @@
+"""Project the tokens and the cost of a gate's calls from answers that its models have given before."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from math import ceil
+from typing import TYPE_CHECKING
+
+from pytest_ftgate.checks.planned_calls import Planned
+from pytest_ftgate.models.price import price_of, tokens_usd
+
+if TYPE_CHECKING:
+    from pytest_ftgate.models import Model
+    from pytest_ftgate.result import ModelResult
+    from pytest_ftgate.runs.runner import Run
+
+
+@dataclass(frozen=True)
+class Cost:
+    """Hold calls of one model with their tokens and US dollars; None is unknown, and ``unknown`` says why.
+
+    Attributes:
+        most: ``calls`` is an upper limit.
+        purposes: what the calls are for, with their number.
+    """
+
+    name: str
+    calls: int
+    input_tokens: int | None = None
+    output_tokens: int | None = None
+    usd: float | None = None
+    unknown: str | None = None
+    most: bool = False
+    purposes: tuple[tuple[str, int], ...] = ()
+
+
+def known_usd(costs: Sequence[Cost]) -> float:
+    """Return the projected US dollars as far as they are known."""
+    return sum(one.usd or 0.0 for one in costs)
+
+
+def total(costs: Sequence[Cost]) -> Cost:
+    """Return the sum of all costs; what is unknown of one model is unknown of all."""
+    return Cost(
+        "all",
+        sum(one.calls for one in costs),
+        _sum([one.input_tokens for one in costs]),
+        _sum([one.output_tokens for one in costs]),
+        None if any(one.usd is None for one in costs) else known_usd(costs),
+        most=any(one.most for one in costs),
+    )
+
+
+def _sum(counts: Sequence[int | None]) -> int | None:
+    known = [count for count in counts if count is not None]
+    return sum(known) if len(known) == len(counts) else None
+
+
+@dataclass(frozen=True)
+class Habits:
+    """Hold what a model has shown: input tokens per character sent, output tokens and dollars per answer."""
+
+    model: Model
+    facts: ModelResult
+    input_tokens: float | None
+    output_tokens: float | None
+    usd: float | None
+
+    @classmethod
+    def of(cls, run: Run, facts: ModelResult) -> Habits:
+        answered = [
+            example for example, one in zip(run.test_set, run.predictions[0], strict=True) if one.completion is not None
+        ]
+        n, characters = len(answered), sum(map(run.model.characters, answered))
+        return cls(
+            run.model,
+            facts,
+            facts.input_tokens / characters if characters and facts.input_tokens is not None else None,
+            facts.output_tokens / n if n and facts.output_tokens is not None else None,
+            facts.cost_usd / n if n and facts.cost_usd is not None else None,
+        )
+
+
+def projected(
+    planned: Sequence[Planned], habits: Mapping[str, Habits], names: Mapping[str, str], *, unknown: str
+) -> Iterator[Cost]:
+    """Yield the calls of the whole gate by model; answers that are stored already are counted, too.
+
+    Args:
+        planned: the calls.
+        habits: of the models that have answered, by role.
+        names: of these models, as they are shown.
+        unknown: why the cost of all others is unknown.
+    """
+    for role in dict.fromkeys([*habits, *(one.role for one in planned)]):
+        own = [one for one in planned if one.role == role]
+        calls, most = sum(one.calls for one in own), any(one.most for one in own)
+        purposes = tuple((one.purpose, one.calls) for one in own if one.calls)
+        name = names.get(role, f"{role} ({own[0].name})")
+        if role not in habits:
+            yield Cost(name, calls, unknown=unknown, most=most, purposes=purposes)
+        elif not calls:
+            yield Cost(name, 0, 0, 0, 0.0)
+        else:
+            yield replace(_cost(own, habits[role], calls), name=name, purposes=purposes)
+
+
+def _cost(planned: Sequence[Planned], seen: Habits, calls: int) -> Cost:
+    inputs = outputs = usd = None
+    if seen.input_tokens is not None:
+        characters = sum(
+            one.job.repeats * sum(map(one.job.model.characters, one.job.test_set)) for one in planned if one.job
+        )
+        inputs = ceil(seen.input_tokens * characters)
+    if seen.output_tokens is not None:
+        outputs = ceil(seen.output_tokens * calls)
+    price = price_of(seen.model)
+    if price.gpu_hour_usd is not None and seen.usd is not None:
+        usd = seen.usd * calls
+    elif seen.usd is not None and inputs is not None and outputs is not None:
+        usd = tokens_usd(replace(price, most_input_tokens=None), inputs, outputs)
+    return Cost("", calls, inputs, outputs, usd, seen.facts.cost_unknown)
