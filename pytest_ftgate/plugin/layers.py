@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import inspect
 import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,8 +16,9 @@ from pytest_ftgate.checks.weakening.comparison import Weakening, weakenings
 from pytest_ftgate.checks.weakening.review import review_checks
 from pytest_ftgate.config import GateKeys, Layer, Source, resolve_gate
 from pytest_ftgate.errors import ConfigError, Where, shown_path
+from pytest_ftgate.plugin.earlier import LEFT_OPEN, Level, earlier
 from pytest_ftgate.plugin.gate_files import GateFiles
-from pytest_ftgate.plugin.marks import gate_marks, gate_name, test_id
+from pytest_ftgate.plugin.marks import MARK, gate_levels, gate_marks, gate_name, test_id
 from pytest_ftgate.result import Check
 
 if TYPE_CHECKING:
@@ -43,7 +45,8 @@ _REQUIRED = (*_FIXTURES.values(), "baselines", "candidates", *_OBJECTIVE)
 
 def layers_as_judged(request: pytest.FixtureRequest, files: GateFiles) -> Layers:
     """Return the layers of a test's gate; its overridden fixtures are set up for that."""
-    return _layers(request.node, files, lambda given: _fixture_layer(request, given, request.getfixturevalue))
+    layers = _layers(request.node, files, lambda given: _fixture_layer(request, given, request.getfixturevalue))
+    return replace(layers, code=[*_code_of_fixtures(request, layers), *_code_of_hooks(request.config)])
 
 
 def layers_as_written(request: pytest.FixtureRequest, key: str, files: GateFiles) -> Layers:
@@ -76,6 +79,8 @@ class Layers:
     nodeid: str
     root: Path
     named_at: Where | None
+    levels: Sequence[Level] = ()
+    code: Sequence[tuple[str, Path]] = ()
 
     def resolve(self) -> GateKeys:
         """Return the keys of the gate as judged."""
@@ -88,29 +93,50 @@ class Layers:
         promised = self.promised or self.file
         if self.gate is None or promised is None:
             return ()
-        return weakenings(self._as_of(promised), self.resolve())
+        before, after = self.resolved(promised, self.gate), self.resolve()
+        return tuple(
+            replace(one, where=_both(before.place_of(one.key), after.place_of(one.key)))
+            for one in weakenings(before, after)
+        )
 
     def reviewed(self, config: GateKeys, files: GateFiles) -> tuple[Check, ...]:
-        """Return checks whether ``config`` requires less than the gate in the file at the merge base."""
-        past = files.past() if self.gate is not None else None
-        if past is None or self.gate is None:
-            return ()
-        given, forbidden = self.loosened(), files.forbids_weakening
-        return review_checks(past, self.gate, before=self._as_of, after=config, loosened=given, forbidden=forbidden)
-
-    def _as_of(self, then: GateFile) -> GateKeys:
-        """Return the gate as another state of the file defines it, with today's models for the markers."""
-        file = replace(then, models={**(self.file.models if self.file else {}), **then.models})
-        required = (
-            replace(layer, values={key: value for key, value in layer.values.items() if key in _REQUIRED})
-            for layer in (*self.marks, *self.fixtures)
+        """Return checks whether ``config`` requires less than this test's gate at the merge base, or than the file."""
+        return review_checks(
+            files.past(),
+            self.gate or config.name,
+            earlier=lambda past: earlier(self, past, config),
+            after=config,
+            loosened=self.loosened(),
+            code=self.code,
+            forbidden=files.forbids_weakening,
+            owed=files.owes,
         )
-        layers = [*file.layers(self.gate), *required, _ANY_CANDIDATE]
-        return resolve_gate(layers, file=file, gate=self.gate, default_name=self.nodeid)
+
+    def resolved(self, file: GateFile | None, gate: str | None, marks: Sequence[Layer] = ()) -> GateKeys:
+        """Return the gate as another state of the file and the markers defines it.
+
+        What that state leaves to fixtures is taken from today's, and so are models with names that it does not have.
+        """
+        now = self.file.models if self.file else {}
+        known = file or self.file
+        given = [(key, layer) for layer in (*self.fixtures, *self.marks) for key in layer.values if key in _REQUIRED]
+        required = [
+            Layer({key: layer.values[key]}, {key: replace(layer.source((key,)), text=text)})
+            for key, layer in given
+            for text in [str(layer.source((key,))) if layer in self.fixtures else LEFT_OPEN]
+        ]
+        layers = [*marks, *(file.layers(gate) if file else ()), *required, _ANY_CANDIDATE]
+        models = replace(known, models={**now, **known.models}) if known else None
+        return resolve_gate(layers, file=models, gate=gate, default_name=self.nodeid)
+
+
+def _both(then: str, now: str) -> str:
+    return " -> ".join(dict.fromkeys(filter(None, (then, now))))
 
 
 def _layers(item: pytest.Item, files: GateFiles, fixtures: Callable[[set[str]], Layer | None]) -> Layers:
     gate, marks = gate_name(item), list(gate_marks(item))
+    levels = [Level(*one) for one in gate_levels(item)]
     named_at = next((mark.where for mark in marks if mark.gate is not None), None)
     overridden = fixtures({key for mark in marks for key in mark.keys})
     sources = [Source("marker", "marker", mark.item.path.parent, place=str(mark.where)) for mark in marks]
@@ -123,7 +149,28 @@ def _layers(item: pytest.Item, files: GateFiles, fixtures: Callable[[set[str]], 
         test_id(item),
         item.config.rootpath,
         named_at,
+        levels,
     )
+
+
+def _code_of_fixtures(request: pytest.FixtureRequest, layers: Layers) -> Iterator[tuple[str, Path]]:
+    """Yield the names and files of the overridden fixtures that the gate uses, and of what these depend on."""
+    used = {key for layer in layers.fixtures for key in layer.values}
+    for name, key in _FIXTURES.items():
+        if key in used and _override(request, name) is not None:
+            for one in chain.from_iterable(_reached(request, name).values()):
+                file = inspect.getsourcefile(inspect.unwrap(getattr(one.func, "__func__", one.func)))
+                if file and Path(file).is_relative_to(layers.root):
+                    yield f"fixture {name}", Path(file)
+
+
+def _code_of_hooks(config: pytest.Config) -> Iterator[tuple[str, Path]]:
+    """Yield the names and files of the project's hooks that add models, data, metrics or rules."""
+    for plugin in config.pluginmanager.get_plugins():
+        file = Path(getattr(plugin, "__file__", None) or "")
+        for name in vars(plugin) if file.is_absolute() and file.is_relative_to(config.rootpath) else ():
+            if name.startswith(f"pytest_{MARK}_") and name != "pytest_ftgate_gate_finished":
+                yield f"hook {name}", file
 
 
 def _fixture_layer(request: pytest.FixtureRequest, given: set[str], value_of: Callable[[str], Any]) -> Layer | None:

@@ -134,6 +134,23 @@ def _levels(node: pytest.Item | pytest.Collector | Any) -> list[tuple[Any, list[
     return [(owner, of_parameter), (owner, of_function)]
 
 
+def gate_levels(item: pytest.Item) -> Iterator[tuple[Path, str, Mapping[str, Any], str | None]]:
+    """Yield the places that may have markers of a test, nearest first: file, qualified name ("" for a module), and the
+    keys and the gate that its markers give. A place without source is left out."""
+    for node in reversed(item.listchain()):
+        for owner, level in _levels(node):
+            plain = inspect.unwrap(owner) if callable(owner) else owner
+            try:
+                file = Path(inspect.getsourcefile(plain) or "") if plain is not None else Path()
+            except (OSError, TypeError):
+                continue
+            if file.is_absolute():
+                marks = [GateMark(item, owner, mark) for mark in level if mark.name == MARK]
+                keys = {key: value for mark in marks for key, value in mark.keys.items()}
+                named = next((mark.gate for mark in marks if mark.gate is not None), None)
+                yield file, "" if inspect.ismodule(plain) else plain.__qualname__, keys, named
+
+
 def _as_marks(written: Any) -> list[pytest.Mark]:
     listed = written if isinstance(written, list | tuple) else [written]
     marks = [mark.mark if isinstance(mark, pytest.MarkDecorator) else mark for mark in listed]

@@ -155,7 +155,7 @@ def _removed(files: GateFiles) -> tuple[str, Sequence[str]]:
     from pytest_ftgate.checks.weakening.review import removed_gates
 
     past = files.past(files.ini_path)
-    if past is None or past.file is None:
+    if past.file is None:
         return "", []
     try:
         now = files.ini_file().gate_names if files.ini_path.exists() else ()

@@ -312,7 +312,14 @@ class GateSession:
         show_gates(reporter, results, verbosity=verbosity)
         for heading, *lines in self.previews.lines.values():
             show_block(reporter, heading, lines)
-        show_lines(reporter, [*self._owed.lines(), *self._notes])
+        show_lines(reporter, [*self._owed.lines(), *self._notes, *(self._unversioned() if verbosity > 0 else ())])
+
+    def _unversioned(self) -> Iterator[Line]:
+        """Yield a line if gates were judged where there is no history to compare them with, and that is no problem."""
+        if self.results and self.files.past().absent:
+            yield Line(
+                "gates are not compared with an earlier version: this project has no git repository with a commit"
+            )
 
     def _outcome(self) -> Outcome:
         session = Session(
