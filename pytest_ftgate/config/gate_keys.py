@@ -239,7 +239,8 @@ class GateKeys(Keys):
 
     def place_of(self, path: str) -> str:
         """Return the file and line where a key (``guards.refunds.max_drop``) is written; empty for a default."""
-        source, rest, inner = self.sources.get(path.partition(".")[0], BUILT_IN), path, cast(Any, self)
+        source, rest, inner = self.sources.get(path.partition(".")[0]), path, cast(Any, self)
+        source = source or self.sources.get("require", BUILT_IN)  # of a judged metric, which goes by its name
         while rest:
             key, _, rest = _first(inner, rest)
             value = inner.get(key) if isinstance(inner, Mapping) else getattr(inner, key, None)

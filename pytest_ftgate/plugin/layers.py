@@ -118,16 +118,19 @@ class Layers:
         What that state leaves to fixtures is taken from today's, and so are models with names that it does not have.
         """
         now = self.file.models if self.file else {}
-        known = file or self.file
-        given = [(key, layer) for layer in (*self.fixtures, *self.marks) for key in layer.values if key in _REQUIRED]
+        then = [*marks, *(file.layers(gate) if file else ())]
+        known = {key for layer in then for key in layer.values}
+        left_open = set(_REQUIRED) - (set(_OBJECTIVE) if known & {*_OBJECTIVE} else set())
+        given = [(key, layer) for layer in (*self.fixtures, *self.marks) for key in layer.values if key in left_open]
         required = [
             Layer({key: layer.values[key]}, {key: replace(layer.source((key,)), text=text)})
             for key, layer in given
             for text in [str(layer.source((key,))) if layer in self.fixtures else LEFT_OPEN]
         ]
-        layers = [*marks, *(file.layers(gate) if file else ()), *required, _ANY_CANDIDATE]
-        models = replace(known, models={**now, **known.models}) if known else None
-        return resolve_gate(layers, file=models, gate=gate, default_name=self.nodeid)
+        models = file or self.file
+        merged = replace(models, models={**now, **models.models}) if models else None
+        layers = [*then, *required, _ANY_CANDIDATE]
+        return resolve_gate(layers, file=merged, gate=gate, default_name=self.nodeid)
 
 
 def _both(then: str, now: str) -> str:
