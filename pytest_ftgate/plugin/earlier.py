@@ -11,7 +11,7 @@ from pytest_ftgate.checks.weakening.review import Earlier, Past
 from pytest_ftgate.config import GateKeys, Layer, Source
 from pytest_ftgate.errors import HistoryError, shown_path
 from pytest_ftgate.plugin.marks import MARK
-from pytest_ftgate.plugin.written_marks import TestSource, WrittenMark
+from pytest_ftgate.plugin.written_marks import TestSource, WrittenMark, source_of
 
 if TYPE_CHECKING:
     from pytest_ftgate.plugin.layers import Layers
@@ -39,7 +39,7 @@ class Level:
     def written(self) -> list[WrittenMark]:
         """Return the markers that the source of today shows there."""
         try:
-            return TestSource(self.file.read_bytes()).marks(self.qualname) or []
+            return source_of(self.file.read_bytes()).marks(self.qualname) or []
         except (OSError, ValueError):
             return []
 
@@ -136,7 +136,7 @@ def _chains(layers: Layers, past: Past, config: GateKeys) -> list[list[_Then]]:
         if file not in sources:
             content = past.content(file)
             try:
-                sources[file] = None if content is None else TestSource(content)
+                sources[file] = None if content is None else source_of(content)
             except ValueError as error:
                 raise HistoryError(f"{shown_path(file)} cannot be read as of {past.ref}: {error}") from None
         source = sources[file]

@@ -26,6 +26,20 @@ def option_path(config: pytest.Config, text: str) -> Path:
     return Path(config.invocation_params.dir, text)
 
 
+def refuse_tracked(state: Path) -> None:
+    """Raise :class:`ConfigError` if git tracks the folder of stored predictions: answers would arrive unseen."""
+    from pytest_ftgate.checks.weakening.history import tracked
+
+    known = tracked(state) if any((parent / ".git").exists() for parent in state.parents) else []
+    if known:
+        raise ConfigError(
+            f"git tracks {known[0]}, in the folder of stored predictions",
+            where=Where(shown_path(state)),
+            cure=f"Run git rm -r --cached {shown_path(state)}, and add it to .gitignore. To commit answers, use "
+            "--ftgate-report=recordings:FOLDER.",
+        )
+
+
 class GateFiles:
     """The gate files of a session. Each is read once, and looked up in git once.
 

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import ast
 import inspect
 import os
-import warnings
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
@@ -15,6 +13,7 @@ from typing import Any
 import pytest
 
 from pytest_ftgate.errors import ConfigError, Where, shown_path
+from pytest_ftgate.plugin.written_marks import WrittenMark, source_of
 
 MARK = "ftgate"
 _GATE = "gate"
@@ -61,45 +60,26 @@ class GateMark:
         owner = inspect.unwrap(self.owner) if callable(self.owner) else self.owner
         try:
             file = Path(inspect.getsourcefile(owner) or "")
-            calls = list(_calls_in(owner))
-        except (OSError, TypeError, SyntaxError):  # no source
+            name = "" if inspect.ismodule(owner) else owner.__qualname__
+            written = source_of(file.read_bytes()).marks(name) or []
+        except (OSError, TypeError, ValueError, AttributeError):  # no source
             return Path(self.item.config.rootpath, self.item.location[0]), None
-        return file, max(calls, key=self._likeness).lineno if calls else None
+        return file, max(written, key=self._likeness).line if written else None
 
-    def _likeness(self, call: ast.Call) -> tuple[bool, int]:
-        """Return how well a call in the source matches the marker; parameters may have several calls side by side."""
-        args, keys = self.mark.args, self.mark.kwargs
-        fits = (len(call.args), len(call.keywords)) == (len(args), len(keys))
-        values = [*zip(call.args, args, strict=False), *((one.value, keys.get(one.arg or "")) for one in call.keywords)]
-        return fits, sum(_is_literal(expression, value) for expression, value in values)
+    def _likeness(self, written: WrittenMark) -> int:
+        """Return how well a marker in the source matches; parameters may have several side by side."""
+        given = {"gate": written.gate, **written.keys}
+        own = {"gate": self.mark.args[0] if self.mark.args else None, **self.mark.kwargs}
+        return sum(_equal(value, own[key]) for key, value in given.items() if key in own) - len(
+            given.keys() ^ own.keys()
+        )
 
 
-def _is_literal(expression: ast.expr, value: Any) -> bool:
+def _equal(one: Any, other: Any) -> bool:
     try:
-        return bool(ast.literal_eval(expression) == value)
-    except Exception:  # not a literal, or its comparison raised
+        return bool(one == other)
+    except Exception:  # a comparison of other code
         return False
-
-
-def _calls_in(owner: Any) -> Iterator[ast.Call]:
-    """Yield the calls of the marker in decorators, also of parameters, and in ``pytestmark``, with their lines."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # Python showed them when it imported the file
-        lines, first = inspect.getsourcelines(owner)
-        indented = lines[0][:1].isspace()
-        tree = ast.parse("".join(["if True:\n"] * indented + lines))
-    ast.increment_lineno(tree, max(first, 1) - 1 - indented)
-    body = tree.body[0].body if indented and isinstance(tree.body[0], ast.If) else tree.body
-    written: list[ast.expr] = []
-    if not inspect.ismodule(owner) and isinstance(body[0], ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
-        written, body = list(body[0].decorator_list), body[0].body
-    if inspect.isclass(owner) or inspect.ismodule(owner):
-        assigned = (one for one in body if isinstance(one, ast.Assign))
-        written += [one.value for one in assigned if "pytestmark" in map(ast.unparse, one.targets)]
-    for expression in written:
-        for node in ast.walk(expression):
-            if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and node.func.attr == MARK:
-                yield node
 
 
 def gate_marks(item: pytest.Item) -> Iterator[GateMark]:

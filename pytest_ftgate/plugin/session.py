@@ -16,9 +16,9 @@ import pytest
 from pytest_ftgate.errors import DataError, FtgateError, guarded, shown_path
 from pytest_ftgate.gate.state import Judged, Services
 from pytest_ftgate.plugin.data_sets import DataSets
-from pytest_ftgate.plugin.gate_files import GateFiles, ini_path, option_path
+from pytest_ftgate.plugin.gate_files import GateFiles, ini_path, option_path, refuse_tracked
 from pytest_ftgate.plugin.marks import MARK, claimed_name, function_id, location
-from pytest_ftgate.plugin.obligations import Owed, Seen, find_owed, waived_by
+from pytest_ftgate.plugin.obligations import Owed, Seen, find_owed, unmarked, waived_by
 from pytest_ftgate.plugin.terminal import HIDDEN, annotate, display, show_block, show_gates, show_lines
 from pytest_ftgate.reports import json as json_report
 from pytest_ftgate.reports.github import Step
@@ -163,6 +163,8 @@ class GateSession:
 
         mode = self._config.getoption("--ftgate-cache")
         state = ini_path(self._config, self._config.getini("ftgate_state"))
+        if mode != "off":
+            refuse_tracked(state)
         recordings = self._recordings if mode != "refresh" else None
         return Stores(
             persistent=Store(None if mode == "off" else state / "predictions.sqlite3"),
@@ -274,6 +276,7 @@ class GateSession:
                 self.note(Line(f"not counted by --ftgate-max-cost, because no price is known: {names}", "yellow"))
         if self._worker is None:
             self._owed = find_owed(self._config, self.files, list(self.results.values()), self._seen)
+            self.note(*self._unmarked())
         if self.previews.examples is None:
             self._write_reports()
         elif self._config.getoption("--ftgate-report"):
@@ -313,6 +316,18 @@ class GateSession:
         for heading, *lines in self.previews.lines.values():
             show_block(reporter, heading, lines)
         show_lines(reporter, [*self._owed.lines(), *self._notes, *(self._unversioned() if verbosity > 0 else ())])
+
+    def _unmarked(self) -> Iterator[Line]:
+        """Yield a line on the gates of the file that no test marks, besides those that are required."""
+        try:
+            file = self.files.gate_file(required=False)
+        except FtgateError:
+            return  # reported by the gates that need the file
+        required = {one.name for one in self._owed.unmet}
+        names = unmarked(file.gate_names, list(self.results.values()), self._seen) if file is not None else []
+        left = [name for name in names if name not in required]
+        if left and file is not None:
+            yield Line(f"no collected test marks {', '.join(left)} of {shown_path(file.path)}", "yellow")
 
     def _unversioned(self) -> Iterator[Line]:
         """Yield a line if gates were judged where there is no history to compare them with, and that is no problem."""

@@ -6,6 +6,7 @@ import ast
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 _MARK = "ftgate"
@@ -142,6 +143,12 @@ class TestSource:
         copied = ast.parse(ast.unparse(behind), mode="eval").body
         result: ast.expr = Resolver().visit(copied)
         return result
+
+
+@lru_cache(maxsize=32)
+def source_of(content: bytes) -> TestSource:
+    """Return the source of a file with tests, parsed once. Raises :class:`ValueError` if it is no Python."""
+    return TestSource(content)
 
 
 def _statements(body: Sequence[ast.stmt]) -> Iterator[ast.stmt]:
