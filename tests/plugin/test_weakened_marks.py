@@ -130,7 +130,12 @@ FIXTURE = """import pytest
 def ftgate_baseline():
     return {model}
 """
-MODEL = "LABELS = ('refund', 'invoice', 'shipping')\ndef right(text):\n    n = int(text.split()[-1])\n    return LABELS[n % 3]\n"
+MODEL = """
+def right(text):
+    return ('refund', 'invoice', 'shipping')[int(text.split()[-1]) % 3]
+
+"""
+OTHER = "lambda text: models.right(text) if int(text.split()[-1]) < 30 else 'refund'"
 WORSE = f"{MODEL}def model(text):\n    return 'refund' if int(text.split()[-1]) % 2 else right(text)\n"
 
 
@@ -146,7 +151,7 @@ def test_a_fixture_and_what_it_imports(repo: Project) -> None:
         "conftest.py",
         FIXTURE.format(
             imported="import models",
-            model="lambda text: models.right(text) if int(text.split()[-1]) < 30 else 'refund'",
+            model=OTHER,
         ),
     )
     said(repo, "changed", "conftest.py", "ftgate_baseline", "main")
