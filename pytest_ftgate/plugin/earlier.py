@@ -29,12 +29,14 @@ class Level:
         qualname: its name in the file; empty for a module.
         keys: the keys that its markers give today.
         gate: the gate that they name today.
+        parameter: whether the markers are those of a parameter; None for a test without parameters.
     """
 
     file: Path
     qualname: str
     keys: Mapping[str, Any] = field(default_factory=dict)
     gate: str | None = None
+    parameter: bool | None = None
 
     def written(self) -> list[WrittenMark]:
         """Return the markers that the source of today shows there."""
@@ -43,13 +45,22 @@ class Level:
         except (OSError, ValueError):
             return []
 
-    def own(self, marks: Sequence[WrittenMark]) -> Iterator[WrittenMark]:
-        """Yield those of the markers that were this test's: of those of parameters, the one that names its gate."""
+    def own(self, marks: Sequence[WrittenMark]) -> list[WrittenMark]:
+        """Return those of the markers that were this test's.
+
+        Raises:
+            HistoryError: several parameters had markers, and it is not known which became this one.
+        """
+        shared = [mark for mark in marks if not mark.of_parameter]
         single = [mark for mark in marks if mark.of_parameter]
+        if self.parameter is False or not single:
+            return shared
         name = self.gate or self.keys.get("name")
         alike = [mark for mark in single if mark.named == name] if len(single) > 1 else single
-        yield from alike[:1]
-        yield from (mark for mark in marks if not mark.of_parameter)
+        unchanged = [mark for mark in alike if mark.keys == self.keys and not mark.code]
+        if len(alike) > 1 and not unchanged:
+            raise HistoryError(f"several parameters of {self.qualname} have markers without the name of a gate")
+        return [*(unchanged or alike)[:1], *(shared if self.parameter is None else [])]
 
 
 @dataclass(frozen=True)

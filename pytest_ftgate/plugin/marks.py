@@ -114,11 +114,16 @@ def _levels(node: pytest.Item | pytest.Collector | Any) -> list[tuple[Any, list[
     return [(owner, of_parameter), (owner, of_function)]
 
 
-def gate_levels(item: pytest.Item) -> Iterator[tuple[Path, str, Mapping[str, Any], str | None]]:
-    """Yield the places that may have markers of a test, nearest first: file, qualified name ("" for a module), and the
-    keys and the gate that its markers give. A place without source is left out."""
+def gate_levels(item: pytest.Item) -> Iterator[tuple[Path, str, Mapping[str, Any], str | None, bool | None]]:
+    """Yield the places that may have markers of a test, nearest first.
+
+    Each has a file, a qualified name ("" for a module), the keys and the gate that its markers give, and whether these
+    are those of a parameter (None if the test has no parameters). A place without source is left out.
+    """
     for node in reversed(item.listchain()):
-        for owner, level in _levels(node):
+        levels = _levels(node)
+        for place, (owner, level) in enumerate(levels):
+            parameter = place == 0 if node is item and len(levels) > 1 else None
             plain = inspect.unwrap(owner) if callable(owner) else owner
             try:
                 file = Path(inspect.getsourcefile(plain) or "") if plain is not None else Path()
@@ -128,7 +133,7 @@ def gate_levels(item: pytest.Item) -> Iterator[tuple[Path, str, Mapping[str, Any
                 marks = [GateMark(item, owner, mark) for mark in level if mark.name == MARK]
                 keys = {key: value for mark in marks for key, value in mark.keys.items()}
                 named = next((mark.gate for mark in marks if mark.gate is not None), None)
-                yield file, "" if inspect.ismodule(plain) else plain.__qualname__, keys, named
+                yield file, "" if inspect.ismodule(plain) else plain.__qualname__, keys, named, parameter
 
 
 def _as_marks(written: Any) -> list[pytest.Mark]:

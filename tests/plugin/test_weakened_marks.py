@@ -81,6 +81,27 @@ def test_a_mark_that_loosens_its_gate_in_the_file(repo: Project, shape: str) -> 
     said(repo, "weakened", "margin: 0.05 -> 0.02", "ftgate.yaml:8", "test_gate.py:")  # it stays visible
 
 
+def test_marks_of_several_parameters(repo: Project) -> None:
+    def write(*margins: float, named: bool) -> None:
+        marks = (repo.mark(margin=one, **({"name": f"g{i}"} if named else {}))[1:] for i, one in enumerate(margins))
+        rows = ", ".join(f"pytest.param({i}, marks={mark})" for i, mark in enumerate(marks))
+        repo.file("test_gate.py", f"{HEAD}@pytest.mark.parametrize('x', [{rows}])\ndef test_gate(x): pass\n")
+
+    write(0.1, 0.2, named=True)
+    on_main(repo)
+    write(0.15, 0.15, named=True)
+    one, other = repo.report()["gates"]
+    assert "weakened" not in statuses(one)
+    mentions(check(other, "weakened"), "margin: 0.2 -> 0.15")
+    write(0.1, 0.2, named=False)
+    on_main(repo)
+    assert not [gate for gate in repo.report()["gates"] if "weakened" in statuses(gate)]
+    write(0.1, 0.15, named=False)
+    one, other = repo.report()["gates"]
+    assert "weakened" not in statuses(one)
+    assert statuses(other)["weakened"] == "warning"  # it is not known which it was
+
+
 def test_a_mark_that_moves(repo: Project) -> None:
     write_test(repo, alone(repo, margin=0.1), "module")
     on_main(repo)

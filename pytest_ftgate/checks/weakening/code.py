@@ -70,9 +70,7 @@ def _inside(key: str, file: str, root: Path) -> Iterator[tuple[str, Path]]:
 
 def with_imports(files: Iterable[tuple[str, Path]], root: Path) -> dict[Path, str]:
     """Return the files and all files below ``root`` that they import, each with the first key that leads to it."""
-    modules = {
-        file: module for module in list(sys.modules.values()) if (file := getattr(module, "__file__", None)) is not None
-    }
+    modules = {_file(module): module for module in list(sys.modules.values())}
     found: dict[Path, str] = {}
     waiting = list(files)
     for key, path in waiting:
@@ -93,9 +91,14 @@ def _imported(path: Path, module: ModuleType | None, root: Path) -> Iterator[Pat
             origin = resolve_name("." * node.level + (node.module or ""), package) if node.level else node.module or ""
             names = [origin, *(f"{origin}.{alias.name}" for alias in node.names)]
         for name in names:
-            file = getattr(sys.modules.get(name), "__file__", None)
+            file = _file(sys.modules.get(name))
             if file:
                 yield from (one for _, one in _inside("", file, root))
+
+
+def _file(module: ModuleType | None) -> str | None:
+    """Return the file of a module, without asking a lazy module for it."""
+    return vars(module).get("__file__") if isinstance(module, ModuleType) else None
 
 
 def same_code(then: bytes, now: bytes) -> bool:

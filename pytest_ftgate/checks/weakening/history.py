@@ -103,6 +103,12 @@ class Base:
                 elif oid != _oid(now / path) and (content := next(self._typed([oid]), None)) is not None:
                     yield path, content
 
+    def tracks(self, path: Path) -> bool:
+        """Return whether the repository has a file in its index: not one of a submodule."""
+        name = self._name(path)
+        listed = _git(self.root, "ls-files", "-z", "--", name) if name is not None else None
+        return listed is not None and not listed.code and bool(listed.out)
+
     def declaring(self, word: str) -> list[Path]:
         """Return the Python files that contain a word at that commit."""
         asked = ("grep", "-l", "-z", "-F", "-e", word, self.commit, "--", ":(glob)**/*.py")

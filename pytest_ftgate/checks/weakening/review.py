@@ -20,7 +20,7 @@ from pytest_ftgate.checks.weakening.comparison import (
     shared_confidence,
     weakenings,
 )
-from pytest_ftgate.checks.weakening.history import Base, find_base, tracked
+from pytest_ftgate.checks.weakening.history import Base, find_base
 from pytest_ftgate.checks.weakening.ini import NOT_SET, ini_files, ini_keys, ini_weakenings, is_true, keys_then
 from pytest_ftgate.errors import FtgateError, HistoryError, shown_path
 from pytest_ftgate.result import Check, Status
@@ -124,7 +124,7 @@ def look_back(path: Path, ini: Ini) -> Past:
         if base.content(path) is None and (named := ini.folder / str(then.get("ftgate_config", "ftgate.yaml"))) != path:
             was = named  # the file was renamed together with its ini key
         content = base.content(was)
-        if content is None and path.exists() and not tracked(path):
+        if content is None and path.exists() and not base.tracks(path):
             return replace(past, untracked=path)
     except HistoryError as error:
         return Past(problem=error)
@@ -405,7 +405,7 @@ def _content(
         yield Remark("unread", error.what)
         return
     if then is None:
-        new = bool(tracked(path))
+        new = past.base is not None and past.base.tracks(path)
         yield Remark("note", f"{shown_path(path)} is new") if new else Remark("untracked", shown_path(path))
         return
     found = compare_contents(then, now, in_order=in_order or whole)
