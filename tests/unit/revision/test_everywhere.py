@@ -62,7 +62,7 @@ LOOSENED: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
     "errors": ({"errors": "error"}, {"errors": "score_zero"}),
     "require_hypothesis": ({"require_hypothesis": True, "hypothesis": "x"}, {"require_hypothesis": False}),
     "goal_override": ({"goal": "knowledge"}, {"goal": "knowledge", "goal_override": "x"}),
-    "stage": ({"stage": "accept"}, {"stage": "ready"}),
+    "stage": ({"stage": "accept"}, {"stage": "ready", "candidate": ...}),
     "allow_weak_baseline": ({}, {"allow_weak_baseline": "x"}),
     "max_age_days": ({"max_age_days": 10}, {"max_age_days": 100}),
     "require.min": (bound(min=0.9), bound(min=0.8)),
