@@ -331,7 +331,8 @@ class GateSession:
 
     def _unversioned(self) -> Iterator[Line]:
         """Yield a line if gates were judged where there is no history to compare them with, and that is no problem."""
-        if self.results and self.files.past().absent:
+        told = self.files.owes or self.files.forbids_weakening
+        if self.results and not told and self.files.past().absent:
             yield Line(
                 "gates are not compared with an earlier version: this project has no git repository with a commit"
             )

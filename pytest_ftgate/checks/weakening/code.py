@@ -64,7 +64,7 @@ def _of_function(key: str, function: Any, root: Path) -> Iterator[tuple[str, Pat
 
 def _inside(key: str, file: str, root: Path) -> Iterator[tuple[str, Path]]:
     path = Path(file).absolute()
-    if path.suffix == ".py" and path.is_relative_to(root) and "site-packages" not in path.parts:
+    if path.suffix == ".py" and path.is_file() and path.is_relative_to(root) and "site-packages" not in path.parts:
         yield key, path
 
 

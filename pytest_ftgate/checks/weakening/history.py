@@ -7,7 +7,7 @@ import shutil
 import subprocess
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
-from hashlib import sha1
+from hashlib import new as new_hash
 from pathlib import Path
 
 from pytest_ftgate.errors import HistoryError
@@ -17,6 +17,7 @@ BASE_REFS = ("origin/HEAD", "origin/main", "origin/master", "main", "master")
 
 _TIMEOUT_S = 10
 _FOLDER = b"40000"
+_SHA1_DIGITS = 40
 _LINK = "120000"
 _FETCH = "This clone is shallow: fetch its history (git fetch --unshallow, or fetch-depth: 0 for actions/checkout)."
 _CORRECT = "Correct the name, or fetch the branch (git fetch origin, or fetch-depth: 0 for actions/checkout)."
@@ -96,11 +97,11 @@ class Base:
         trees = [(Path(), f"{self.commit}:{'' if name == '.' else name}")] if name is not None else []
         while trees:
             below, asked = trees.pop()
-            for part, mode, oid in _entries(next(self._typed([asked]), None)):
+            for part, mode, oid in _entries(next(self._typed([asked]), None), len(self.commit) // 2):
                 path = below / part
                 if mode == _FOLDER:
                     trees.append((path, oid))
-                elif oid != _oid(now / path) and (content := next(self._typed([oid]), None)) is not None:
+                elif oid != _oid(now / path, len(oid)) and (content := next(self._typed([oid]), None)) is not None:
                     yield path, content
 
     def tracks(self, path: Path) -> bool:
@@ -151,23 +152,24 @@ _NO_FILE = (b"symlink", b"dangling", b"loop", b"notdir")
 """What git says of a link that leads to no file of the commit."""
 
 
-def _entries(tree: bytes | None) -> Iterator[tuple[str, bytes, str]]:
-    """Yield the name, mode and object of each entry of a tree, as git stores it (with SHA-1)."""
+def _entries(tree: bytes | None, size: int) -> Iterator[tuple[str, bytes, str]]:
+    """Yield the name, mode and object of each entry of a tree, as git stores it, with hashes of ``size`` bytes."""
     rest = tree or b""
     while rest:
         head, _, rest = rest.partition(b"\0")
         mode, _, name = head.partition(b" ")
-        yield os.fsdecode(name), mode, rest[:20].hex()
-        rest = rest[20:]
+        yield os.fsdecode(name), mode, rest[:size].hex()
+        rest = rest[size:]
 
 
-def _oid(path: Path) -> str | None:
-    """Return the name that git gives to the bytes of a file; None if it cannot be read."""
+def _oid(path: Path, digits: int) -> str | None:
+    """Return the hash that git gives to the bytes of a file: SHA-1 or SHA-256; None if it cannot be read."""
     try:
         content = path.read_bytes()
     except OSError:
         return None
-    return sha1(b"blob %d\0" % len(content) + content, usedforsecurity=False).hexdigest()
+    kind = "sha1" if digits == _SHA1_DIGITS else "sha256"
+    return new_hash(kind, b"blob %d\0" % len(content) + content, usedforsecurity=False).hexdigest()
 
 
 def find_base(folder: Path, ref: str | None) -> Base | None:

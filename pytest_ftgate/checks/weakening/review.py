@@ -223,7 +223,8 @@ def review_checks(
         then = earlier(past)
         remarks += [Remark("unread", text) for text in then.unread]
         for old in then.gates:
-            changes += [*_placed(old, after, past.ref), *_contents(old, after, past), *other_remarks(old, after)]
+            changes += [*_placed(old, after, past.ref), *other_remarks(old, after)]
+            changes += _contents(old, after, past)
         if then.gates:
             changes += [*past.weaker, *_code(after, code, past), *_recordings(past)]
     except FtgateError as error:
@@ -367,6 +368,17 @@ def _contents(before: GateKeys, after: GateKeys, past: Past) -> Iterator[Weakeni
     tests = {"test_set": (before.test_set, after.test_set)}
     kept = (name for name in after.guards if name in before.guards)
     tests |= {f"guards.{name}.test_set": (before.guards[name].test_set, after.guards[name].test_set) for name in kept}
+    if past.base is not None:  # all of them at once
+        models = (*after.baselines.values(), *(after.candidates.values() or (after.candidate,)))
+        data = [getattr(new, "path", None) for _, new in tests.values()]
+        read = [path for _, path, _ in metric_files(before, after)]
+        past.base.read(
+            [
+                *(path for path in data if isinstance(path, Path)),
+                *read,
+                *(path for spec in models for _, path in _paths(spec)),
+            ]
+        )
     for key, (old, new) in tests.items():
         path = getattr(new, "path", None)
         if path is not None and path == getattr(old, "path", None):
@@ -461,6 +473,10 @@ def _rewritten(path: Path, past: Past) -> Iterator[Remark]:
         then, now = past.content(path), path.read_bytes()
     except (HistoryError, OSError):
         return  # reported where the answers are read
+    if then is not None and _POINTER.match(then):
+        if compare_contents(then, now) is not None:
+            yield Remark("changed", shown_path(path))
+        return
     changed, rows = _changed_rows(_rows(then or b""), _rows(now))
     if changed:
         yield Remark("changed", f"{changed} of {plural(rows, 'answer')} in {shown_path(path)}")
@@ -476,6 +492,11 @@ def _recordings(past: Past) -> Iterator[Remark]:
         return
     now = dict(chain.from_iterable(_rows(path.read_bytes()).items() for path in sorted(current.rglob("*.jsonl"))))
     for path, content in sorted(then.items()):
+        if _POINTER.match(content):
+            there = (current / path).is_file()
+            if there and compare_contents(content, (current / path).read_bytes()) is not None:
+                yield Remark("changed", shown_path(current / path))
+            continue
         changed, rows = _changed_rows({key: row for key, row in _rows(content).items() if key[0] == "key"}, now)
         if changed:
             yield Remark("changed", f"{changed} of {plural(rows, 'answer')} in {shown_path(current / path)}")
