@@ -109,7 +109,8 @@ def look_back(path: Path, ini: Ini) -> Past:
     from pytest_ftgate.config import load_gate_file
 
     try:
-        base = find_base(ini.folder, ini.ref)
+        home = path.parent if path.exists() else ini.folder
+        base = find_base(home, ini.ref)
         if base is None:
             return Past(absent=True)
         inis = ini_files(ini.folder, ini.file)
@@ -147,7 +148,7 @@ def _ini_changes(base: Base, ini: Ini, inis: list[Path], then: Mapping[str, Any]
     found = [*ini_weakenings(then, now, gates)]
     if ini.ref is not None and (base.is_head or then.get("ftgate_base_ref") != ini.ref):
         try:
-            usual = find_base(ini.folder, None)
+            usual = find_base(base.root, None)
         except HistoryError:
             usual = None
         other = usual is not None and usual.commit != base.commit
