@@ -93,6 +93,7 @@ class Ini:
     recordings: Path | None = None
 
 
+_LITERAL = "Write the values in the marker or the gate file, so that they can be compared."
 _NO_REPOSITORY = HistoryError(
     "this project is not in a git repository with a commit",
     cure="Run the gate in a clone with the history (git clone, or fetch-depth: 0 for actions/checkout).",
@@ -219,10 +220,11 @@ def review_checks(
         if forbidden or owed or not past.absent:
             remarks.append(Remark("unread", _unread(problem)))
         return _checks([], _below(loosened), remarks, past, forbidden=forbidden, cure=problem.cure)
-    then, changes = Earlier(), list[Weakening | Remark]()
+    then, changes, cure = Earlier(), list[Weakening | Remark](), None
     try:
         then = earlier(past)
-        remarks += [Remark("unread", text) for text in then.unread]
+        remarks += [Remark("unread", f"could not be compared with {past.ref}: {text}") for text in then.unread]
+        cure = _LITERAL if then.unread else None
         for old in then.gates:
             changes += [*_placed(old, after, past.ref), *other_remarks(old, after)]
             changes += _contents(old, after, past)
@@ -230,6 +232,7 @@ def review_checks(
             changes += [*past.weaker, *_code(after, code, past), *_recordings(past)]
     except FtgateError as error:
         remarks.append(Remark("unread", _unread(error)))
+        cure = error.cure
     if not then.gates and not remarks:
         new = Remark("note", f"the gate {gate} does not exist at {past.ref}: nothing to compare")
         apart = past.untracked if after.gate is not None else None
@@ -238,7 +241,8 @@ def review_checks(
     if past.unseen:
         remarks.append(Remark("unread", past.unseen))
     weaker = [told(one) for one in dict.fromkeys(changes) if isinstance(one, Weakening)]
-    return _checks(weaker, _below([one for one in loosened if one not in changes]), remarks, past, forbidden=forbidden)
+    below = _below([one for one in loosened if one not in changes])
+    return _checks(weaker, below, remarks, past, forbidden=forbidden, cure=None if weaker or below else cure)
 
 
 def _below(loosened: Sequence[Weakening]) -> list[str]:
@@ -296,8 +300,8 @@ def _checks(
         advice = "Review these changes: their effect on the gate cannot be compared."
         failing = forbidden and bool(suspect)
         status: Status = "fail" if failing else "warning"
-        checks.append(Check("changed", status, message, len(suspect) + len(changed), None, None, advice))
-        checks[-1] = replace(checks[-1], source=source if failing else None)
+        cause = source if failing else None
+        checks.append(Check("changed", status, message, len(suspect) + len(changed), None, cause, advice))
     untracked = texts.get("untracked", [])
     if untracked:
         verb = "is" if len(untracked) == 1 else "are"
@@ -313,15 +317,10 @@ def _listed(texts: Sequence[str]) -> str:
 
 
 def _placed(before: GateKeys, after: GateKeys, ref: str) -> Iterator[Weakening]:
+    """Yield the weaker keys with the places of their values; that of the value before if there is none any more."""
     for one in weakenings(before, after):
-        yield placed(one, before, after, ref)
-
-
-def placed(one: Weakening, before: GateKeys, after: GateKeys, ref: str = "") -> Weakening:
-    """Return a finding with the place of its value; that of the value before if there is none any more."""
-    now, then = after.place_of(one.key), before.place_of(one.key)
-    at = f"{then} at {ref}" if then and ref else then
-    return replace(one, where=now or at or "")
+        then = before.place_of(one.key)
+        yield replace(one, where=after.place_of(one.key) or (f"{then} at {ref}" if then else ""))
 
 
 def removed_gates(past: Past, now: Sequence[str]) -> list[str]:
