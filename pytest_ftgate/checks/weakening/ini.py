@@ -5,16 +5,13 @@ from __future__ import annotations
 import shlex
 import sys
 from collections.abc import Callable, Collection, Iterator, Mapping
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
 from pytest_ftgate.checks.weakening.comparison import Weakening
 
-if sys.version_info >= (3, 11):
-    import tomllib
-else:
-    import tomli as tomllib  # type: ignore[import-not-found]
-
+_TOML = "tomllib" if sys.version_info >= (3, 11) else "tomli"
 _PREFIX = "ftgate_"
 _INI_FILES = ("pytest.toml", ".pytest.toml", "pytest.ini", ".pytest.ini", "pyproject.toml", "tox.ini", "setup.cfg")
 """The files that pytest reads, the first that has its section wins."""
@@ -36,7 +33,7 @@ def ini_keys(path: Path, content: bytes) -> dict[str, Any] | None:
     try:
         text = content.decode("utf-8-sig")
         if path.suffix == ".toml":
-            section = _table(tomllib.loads(text))
+            section = _table(import_module(_TOML).loads(text))
         else:
             sections = iniconfig.IniConfig(str(path), data=text).sections
             section = sections.get("tool:pytest" if path.suffix == ".cfg" else "pytest")
