@@ -58,6 +58,7 @@ class EndpointProject(Project):
     def gates(self, **changes: Any) -> None:
         """``gates/ftgate.yaml`` with the gate ``support``, named in the ini file, and a marked test."""
         gate = {**self.keys, "test_set": "../test.jsonl", "training_set": "../train.jsonl", **changes}
+        gate = {key: value for key, value in gate.items() if value is not ...}
         self.file("gates/ftgate.yaml", yaml.safe_dump({"version": 1, "gates": {"support": gate}}))
         self.file("tox.ini", "[pytest]\nftgate_config = gates/ftgate.yaml\n")
         self.ini["ftgate_config"] = "gates/ftgate.yaml"

@@ -253,12 +253,13 @@ def _judge(
 ) -> dict[str, Any]:
     """Return what the plugin does with a marked test, without one: layers, resolution, the use case."""
     from pytest_ftgate import hookspecs
-    from pytest_ftgate.checks.weakening.review import look_back
+    from pytest_ftgate.checks.weakening.review import Ini, Past, look_back
     from pytest_ftgate.config import Layer, Source, load_gate_file
     from pytest_ftgate.errors import FtgateError, Where
     from pytest_ftgate.gate.candidates import judge_gate
     from pytest_ftgate.gate.state import Services
     from pytest_ftgate.plugin.data_sets import DataSets
+    from pytest_ftgate.plugin.earlier import Level
     from pytest_ftgate.plugin.layers import Layers
     from pytest_ftgate.reports.recordings import read_job_notes, read_recordings
     from pytest_ftgate.result import GateResult, failed_result
@@ -295,12 +296,13 @@ def _judge(
             written = load_gate_file(path) if gate is not None or path.exists() else None
             mark = Layer(marked, dict.fromkeys(marked, Source("marker", "marker", root, place=place)))
             told = (("marker", root / "test_gate.py"),) if marked else ()
-            layers = Layers([mark], [], written, None, gate, nodeid, root, Where("test_gate.py", 4), written_in=told)
+            places = [Level(root / "test_gate.py", name, marked) for name in ("test_gate", "")]
+            layers = Layers([mark], [], written, None, gate, nodeid, root, Where("test_gate.py", 4), (), told, places)
             config = layers.resolve()
-            past = look_back(path, project.ini.get("ftgate_base_ref")) if (root / ".git").exists() else None
-            files: Any = SimpleNamespace(
-                past=lambda: past, forbids_weakening=project.ini.get("ftgate_forbid_weakening", False)
-            )
+            ini = Ini(root, root / "pytest.ini", project.ini.get("ftgate_base_ref"), root / kept if kept else None)
+            past = look_back(path, ini) if (root / ".git").exists() else Past(absent=True)
+            forbids = project.ini.get("ftgate_forbid_weakening", False)
+            files: Any = SimpleNamespace(past=lambda: past, forbids_weakening=forbids, owes=False)
             reviewed, inputs = layers.reviewed(config, files), layers.inputs(config)
             result = judge_gate(config, services, nodeid=nodeid, reviewed=reviewed).result
             result = replace(result, loosened=tuple(map(str, layers.loosened())), inputs=inputs)

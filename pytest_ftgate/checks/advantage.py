@@ -17,9 +17,7 @@ from pytest_ftgate.checks.pricing import (
     why_priced_at_nothing,
     why_unpriced,
 )
-from pytest_ftgate.models.price import tokens_usd, written_price
-from pytest_ftgate.models.protocol import Price
-from pytest_ftgate.result import Check, ModelResult, Status, called
+from pytest_ftgate.result import Check, ModelResult, called
 from pytest_ftgate.text import plural, show_distance, show_seconds, show_usd
 
 if TYPE_CHECKING:
@@ -191,37 +189,11 @@ def _less(config: GateKeys) -> str:
 
 
 def _foreseen(gate: Context) -> Iterator[Check]:
-    """Check before training that a call can be cheaper, and estimate the cost of the cheapest candidate with a price.
-
-    The estimate assumes as many tokens as the baseline uses. A fine-tuned model needs fewer, so it never fails.
-    """
-    config, baseline, required = gate.config, gate.result.baseline, gate.requirement("cheaper_by")
-    factor, unknown = required["required"], _cost_unknown(gate, {gate.best: baseline})
+    """Check before training that a call can be cheaper."""
+    baseline, required = gate.result.baseline, gate.requirement("cheaper_by")
+    unknown = _cost_unknown(gate, {gate.best: baseline})
     if unknown is not None or not baseline.cost_usd:
         name = called(gate.best, baseline.name)
         message = f"by its price a call of {name} costs nothing, so no candidate can be cheaper"
         advice = "Do not train to save money: there is nothing to save."
         yield unknown or Check("room", "fail", message, 0.0, **required, advice=advice, action="stop")
-        return
-    specs = config.candidates.values() or [config.candidate]
-    prices = [written_price(spec.options["price"], str(spec.source)) for spec in specs if spec.options.get("price")]
-    costs = [(cost, price.source) for price in prices if (cost := _same_tokens(price, baseline))]
-    if costs:
-        cost, priced = min(costs)
-        times = round(baseline.cost_usd / cost, 12)
-        status: Status = "note" if times >= round(factor, 12) else "warning"
-        yield Check(
-            "cheaper_by",
-            status,
-            f"with as many tokens as the baseline, the candidate would be {times:.4g} times cheaper by its price "
-            f"({priced}; {factor:g} times required)",
-            observed=times,
-            **required,
-            advice=None if status == "note" else "Plan for a smaller model or a much shorter prompt before you train.",
-        )
-
-
-def _same_tokens(price: Price, baseline: ModelResult) -> float | None:
-    if baseline.input_tokens is None or baseline.output_tokens is None:
-        return None
-    return tokens_usd(price, baseline.input_tokens, baseline.output_tokens)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from pytest_ftgate.checks.drop import gain_reaches
 from pytest_ftgate.checks.hypothesis import expected_gain
-from pytest_ftgate.models.price import price_of, written_price
+from pytest_ftgate.models.price import price_of
 from pytest_ftgate.result import Check, Status, called
 from pytest_ftgate.text import plural, show_amount, show_difference, show_percent, show_usd, show_value
 
@@ -33,16 +33,7 @@ def check_plan(gate: Context) -> list[Check]:
     """Check the plan at ``stage: ready``, before any call."""
     if gate.accepts:
         return []
-    return [*_ignored(gate), *_expectation(gate), _training_cost(gate)]
-
-
-def _ignored(gate: Context) -> Iterator[Check]:
-    config = gate.config
-    if config.has_candidate:
-        names = ", ".join(config.candidates) or config.candidate.name
-        verb = f"candidates {names} are" if len(config.candidates) > 1 else f"candidate {names} is"
-        message = f"the {verb} ignored, because stage is ready"
-        yield Check("candidate_ignored", "note", message, source=gate.source("stage"))
+    return [*_expectation(gate), _training_cost(gate)]
 
 
 def _expectation(gate: Context) -> Iterator[Check]:
@@ -70,7 +61,7 @@ def _training_cost(gate: Context) -> Check:
     price = _training_price(gate)
     if price is None or price.training_per_1m is None:
         message = f"{amount}; the cost is unknown without training_per_1m in a price"
-        advice = "Set price: {training_per_1m: ...} on the candidate or the baseline."
+        advice = "Set price: {training_per_1m: ...} on the baseline."
         return Check("training_cost", "note", message, advice=advice)
     usd = tokens * price.training_per_1m / 1e6
     message = f"{amount}, which costs about {show_usd(usd)} at {show_usd(price.training_per_1m)} per 1M"
@@ -78,11 +69,8 @@ def _training_cost(gate: Context) -> Check:
 
 
 def _training_price(gate: Context) -> Price | None:
-    """Return the candidate's price if it is written, else that of a baseline, which is likely the base model."""
-    candidate = gate.config.candidate
-    written = candidate.options.get("price")
-    prices = [written_price(written, str(candidate.source))] if written else []
-    prices += [price_of(gate.models[role]) for role in gate.config.baselines]
+    """Return the price of a baseline, which is likely the base model."""
+    prices = (price_of(gate.models[role]) for role in gate.config.baselines)
     return next((price for price in prices if price.training_per_1m is not None), None)
 
 

@@ -82,8 +82,7 @@ def _judged_to_its_end(gate: GateResult) -> bool:
 def asked(gate: GateResult) -> dict[str, Asked]:
     """Return all thresholds of a gate that its report contains, by key."""
     found: dict[str, Asked] = {}
-    counted = [int(_number(check.observed) or 1) for check in gate.checks if check.name == "choice"]
-    candidates = max(len(gate.candidates), *counted, 1)  # with stage: ready, only a check contains their number
+    candidates = max(len(gate.candidates), 1)
 
     def add(name: str, value: Any, share: bool = False, key: str | None = None) -> None:
         if value is not None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from functools import partial
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, cast
 
 from pydantic import BeforeValidator, ConfigDict, Field, PrivateAttr
 
@@ -23,7 +23,7 @@ from pytest_ftgate.config.requirements import (
     HypothesisValue,
     SliceKeys,
 )
-from pytest_ftgate.config.source import Source
+from pytest_ftgate.config.source import BUILT_IN, Source
 from pytest_ftgate.config.weaker import Weaker, comparison_in, words
 from pytest_ftgate.result import Threshold
 from pytest_ftgate.text import plain_number
@@ -241,6 +241,18 @@ class GateKeys(Keys):
         """Return the models that judge."""
         return tuple(judge for metric in self.judged_metrics.values() for judge in metric.options.get("judge", ()))
 
+    def place_of(self, path: str) -> str:
+        """Return the file and line where a key (``guards.refunds.max_drop``) is written; empty for a default."""
+        source, rest, inner = self.sources.get(path.partition(".")[0]), path, cast(Any, self)
+        source = source or self.sources.get("require", BUILT_IN)  # of a judged metric, which goes by its name
+        while rest:
+            key, _, rest = _first(inner, rest)
+            value = inner.get(key) if isinstance(inner, Mapping) else getattr(inner, key, None)
+            own = getattr(value, "source", None)
+            found = getattr(inner, "sources", {}).get(key) or (own if isinstance(own, Source) else None)
+            source, inner = found or source, value
+        return "" if source.kind == "default" else source.at
+
     def quoted(self, key: str) -> str:
         """Return the key with its value and source, as messages quote it: ``margin 0.05 (ftgate.yaml:14)``."""
         value = self.baselines if key == "baseline" else getattr(self, key)
@@ -258,6 +270,15 @@ def _written(value: Any) -> str:
     if isinstance(value, tuple) and all(isinstance(part, Placeable) for part in value):
         return ", ".join(map(str, value))
     return str(value) if isinstance(value, str | int | Placeable) else "a Python object"
+
+
+def _first(keys: Any, path: str) -> tuple[str, str, str]:
+    """Return the first key of a path, a dot and the rest; a name in a mapping of names may contain dots."""
+    names = [name for name in keys if path == name or path.startswith(f"{name}.")] if isinstance(keys, Mapping) else []
+    if not names:
+        return path.partition(".")
+    name = max(names, key=len)
+    return name, ".", path[len(name) + 1 :]
 
 
 def comparison_of(key: str) -> Weaker | None:

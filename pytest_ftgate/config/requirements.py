@@ -153,20 +153,21 @@ class SliceKeys(Keys):
 _MOST = 1e12  # far beyond any use; sums of several are still finite
 
 Dollars = Annotated[float, Field(ge=0, le=_MOST, allow_inf_nan=False)]
+Spending = Annotated[Dollars, Weaker("lower")]
 Rate = Annotated[float, Field(gt=0, le=_MOST, allow_inf_nan=False)]
 
 
 class EconomicsKeys(Keys):
     """The costs of fine-tuning besides its answers, and the required savings."""
 
-    calls_per_month: Rate = optional("The expected number of calls per month.")
-    training_cost_usd: Dollars = optional(
+    calls_per_month: Annotated[Rate, Weaker("higher")] = optional("The expected number of calls per month.")
+    training_cost_usd: Spending = optional(
         "The cost of training. Default: the trained tokens of a fine-tuning job times the candidate's "
         "price.training_per_1m."
     )
-    data_cost_usd: Dollars = optional("The cost of preparing the training data.")
-    hosting_usd_per_month: Dollars = optional("The fixed monthly cost of hosting the candidate.")
-    retrains_per_year: Dollars = optional("Retrainings per year, each at training_cost_usd.")
+    data_cost_usd: Spending = optional("The cost of preparing the training data.")
+    hosting_usd_per_month: Spending = optional("The fixed monthly cost of hosting the candidate.")
+    retrains_per_year: Spending = optional("Retrainings per year, each at training_cost_usd.")
     max_break_even_days: Annotated[Dollars, Weaker("higher")] = optional(
         "The maximum number of days until the savings have paid for the fine-tune."
     )

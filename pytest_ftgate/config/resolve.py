@@ -56,9 +56,23 @@ def resolve_gate(
         raise _missing(missing, layers, file, gate)
     config = _of_one_objective(_merged(values, gate, gate or default_name))
     if root is not None:
+        _refuse_unjudged(config)
         for spec in (*config.baselines.values(), config.candidate, *config.candidates.values(), *config.judges):
             _refuse_outside(spec, root)
     return config
+
+
+def _refuse_unjudged(config: GateKeys) -> None:
+    """Refuse a candidate that a gate names and does not judge."""
+    if config.stage == "ready" and config.has_candidate:
+        key = "candidates" if config.candidates else "candidate"
+        source = config.sources[key]
+        raise ConfigError(
+            f"{config.quoted('stage')} judges no candidate, and this gate names one: "
+            f"{', '.join(map(str, config.candidates.values())) or config.candidate} ({source})",
+            where=Where(source.place or None, key=key),
+            cure=f"Remove stage to judge the candidate, or remove {key} until it is trained.",
+        )
 
 
 def _refuse_outside(spec: ModelSpec, root: Path) -> None:

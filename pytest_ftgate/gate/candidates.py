@@ -23,15 +23,11 @@ def judge_gate(config: GateKeys, services: Services, *, nodeid: str, reviewed: t
 
     Several are judged in the order in which they are written. The confidence of each is corrected, so that the gate's
     confidence holds for all of them together (Bonferroni). The free checks of all candidates come first. An error ends
-    the choice. Where none passes, the closest is shown: ``inconclusive`` before ``fail``, and the earlier of two. At
-    the stage ready only the baselines and the data are judged.
+    the choice. Where none passes, the closest is shown: ``inconclusive`` before ``fail``, and the earlier of two.
     """
     if not config.candidates:
         return run_gate(config, services, nodeid=nodeid, reviewed=reviewed)
     reviewed = (*reviewed, *_remarks(config))
-    if config.stage == "ready":
-        _, one = next(one_by_one(config))
-        return run_gate(one, services, nodeid=nodeid, reviewed=reviewed)
     gates = {name: check_free(one, services, nodeid=nodeid, reviewed=reviewed) for name, one in one_by_one(config)}
     judged = _judge_in_turn(gates, services)
     chosen = min(judged, key=lambda name: _NEAREST_FIRST.index(judged[name].result.verdict))

@@ -209,7 +209,7 @@ def _checkpoints(
     """Return the candidate's checkpoints if the best is to be chosen on the gate's validation set; else None."""
     spec = config.candidate
     best = has_job(spec) and spec.options.get("checkpoint") == "best"
-    if config.stage == "ready" or config.validation_set is None or not best:
+    if config.validation_set is None or not best:
         return None
     from pytest_ftgate.metrics.judged import refuse_judged
 

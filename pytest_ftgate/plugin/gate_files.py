@@ -26,6 +26,20 @@ def option_path(config: pytest.Config, text: str) -> Path:
     return Path(config.invocation_params.dir, text)
 
 
+def refuse_tracked(state: Path) -> None:
+    """Raise :class:`ConfigError` if git tracks the folder of stored predictions: answers would arrive unseen."""
+    from pytest_ftgate.checks.weakening.history import tracked
+
+    known = tracked(state) if any((parent / ".git").exists() for parent in state.parents) else []
+    if known:
+        raise ConfigError(
+            f"git tracks {known[0]}, in the folder of stored predictions",
+            where=Where(shown_path(state)),
+            cure=f"Run git rm -r --cached {shown_path(state)}, and add it to .gitignore. To commit answers, use "
+            "--ftgate-report=recordings:FOLDER.",
+        )
+
+
 class GateFiles:
     """The gate files of a session. Each is read once, and looked up in git once.
 
@@ -38,9 +52,16 @@ class GateFiles:
         self.path = option_path(config, named) if named else self.ini_path
         self.forbids_weakening = bool(config.getini("ftgate_forbid_weakening"))
         self._named = bool(named)
-        self._base_ref: str | None = config.getini("ftgate_base_ref") or None
+        self.owes = bool(config.getini("ftgate_required"))
+        recordings = config.getini("ftgate_recordings")
+        self._ini = (
+            config.rootpath,
+            config.inipath,
+            config.getini("ftgate_base_ref") or None,
+            ini_path(config, recordings) if recordings else None,
+        )
         self._read: dict[Path, GateFile] = {}
-        self._pasts: dict[Path, Past | None] = {}
+        self._pasts: dict[Path, Past] = {}
 
     def gate_file(self, *, required: bool) -> GateFile | None:
         """Return the gate file of this session, or None if there is none.
@@ -76,13 +97,13 @@ class GateFiles:
             return None  # reported with the required gates
         return file if gate in file.gate_names else None
 
-    def past(self, path: Path | None = None) -> Past | None:
-        """Return the state of ``path``, by default the session's gate file, at the merge base; None without git."""
-        from pytest_ftgate.checks.weakening.review import look_back
+    def past(self, path: Path | None = None) -> Past:
+        """Return the state of the project and ``path``, by default the session's gate file, at the merge base."""
+        from pytest_ftgate.checks.weakening.review import Ini, look_back
 
         path = Path(os.path.abspath(path or self.path))
         if path not in self._pasts:
-            self._pasts[path] = look_back(path, self._base_ref)
+            self._pasts[path] = look_back(path, Ini(*self._ini))
         return self._pasts[path]
 
     def _load(self, path: Path) -> GateFile:

@@ -6,6 +6,7 @@ import inspect
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from itertools import chain
 from pathlib import Path
 from types import CodeType
 from typing import TYPE_CHECKING, Any
@@ -17,8 +18,9 @@ from pytest_ftgate.checks.weakening.review import review_checks
 from pytest_ftgate.config import GateKeys, Layer, Source, resolve_gate
 from pytest_ftgate.config.files import content_hash, files_of
 from pytest_ftgate.errors import ConfigError, Where, shown_path
+from pytest_ftgate.plugin.earlier import LEFT_OPEN, Level, earlier
 from pytest_ftgate.plugin.gate_files import GateFiles
-from pytest_ftgate.plugin.marks import gate_marks, gate_name, test_id
+from pytest_ftgate.plugin.marks import MARK, gate_levels, gate_marks, gate_name, test_id
 from pytest_ftgate.result import Check, InputFile
 
 if TYPE_CHECKING:
@@ -52,7 +54,8 @@ def layers_as_judged(request: pytest.FixtureRequest, files: GateFiles) -> Layers
     written = [("marker", mark.place[0]) for mark in gate_marks(request.node) if mark.keys]
     overridden = filter(None, (_override(request, f"ftgate_{key}") for one in layers.fixtures for key in one.values))
     written += [("fixture", Path(code.co_filename)) for one in overridden if (code := _code(one)) is not None]
-    return replace(layers, remarks=remarks, written_in=tuple(written))
+    read = [*_code_of_fixtures(request, layers), *_code_of_hooks(request.config)]
+    return replace(layers, remarks=remarks, written_in=tuple(written), code=read)
 
 
 def layers_as_written(request: pytest.FixtureRequest, key: str, files: GateFiles) -> Layers:
@@ -87,6 +90,8 @@ class Layers:
     named_at: Where | None
     remarks: tuple[Check, ...] = ()
     written_in: tuple[tuple[str, Path], ...] = ()
+    levels: Sequence[Level] = ()
+    code: Sequence[tuple[str, Path]] = ()
 
     def resolve(self) -> GateKeys:
         """Return the keys of the gate as judged."""
@@ -112,31 +117,54 @@ class Layers:
         promised = self.promised or self.file
         if self.gate is None or promised is None:
             return ()
-        then, now = self._as_of(promised), self.resolve()
-        return (*weakenings(then, now), *another_training_set(then, now))
+        before, after = self.resolved(promised, self.gate), self.resolve()
+        return tuple(
+            replace(one, where=_both(before.place_of(one.key), after.place_of(one.key)))
+            for one in (*weakenings(before, after), *another_training_set(before, after))
+        )
 
     def reviewed(self, config: GateKeys, files: GateFiles) -> tuple[Check, ...]:
-        """Return remarks on the layers, and whether ``config`` requires less than the gate at the merge base."""
-        past = files.past() if self.gate is not None else None
-        if past is None or self.gate is None:
-            return self.remarks
-        given, forbidden = self.loosened(), files.forbids_weakening
-        found = review_checks(past, self.gate, before=self._as_of, after=config, loosened=given, forbidden=forbidden)
+        """Return remarks on the layers, and whether ``config`` requires less than at the merge base or in the file."""
+        found = review_checks(
+            files.past(),
+            self.gate or config.name,
+            earlier=lambda past: earlier(self, past, config),
+            after=config,
+            loosened=self.loosened(),
+            code=self.code,
+            forbidden=files.forbids_weakening,
+            owed=files.owes,
+        )
         return (*self.remarks, *found)
 
-    def _as_of(self, then: GateFile) -> GateKeys:
-        """Return the gate as another state of the file defines it, with today's models for the markers."""
-        file = replace(then, models={**(self.file.models if self.file else {}), **then.models})
-        required = (
-            replace(layer, values={key: value for key, value in layer.values.items() if key in _REQUIRED})
-            for layer in (*self.marks, *self.fixtures)
-        )
-        layers = [*file.layers(self.gate), *required, _ANY_CANDIDATE]
-        return resolve_gate(layers, file=file, gate=self.gate, default_name=self.nodeid)
+    def resolved(self, file: GateFile | None, gate: str | None, marks: Sequence[Layer] = ()) -> GateKeys:
+        """Return the gate as another state of the file and the markers defines it.
+
+        What that state leaves to fixtures is taken from today's, and so are models with names that it does not have.
+        """
+        now = self.file.models if self.file else {}
+        then = [*marks, *(file.layers(gate) if file else ())]
+        known = {key for layer in then for key in layer.values}
+        left_open = set(_REQUIRED) - (set(_OBJECTIVE) if known & {*_OBJECTIVE} else set())
+        given = [(key, layer) for layer in (*self.fixtures, *self.marks) for key in layer.values if key in left_open]
+        required = [
+            Layer({key: layer.values[key]}, {key: replace(layer.source((key,)), text=text)})
+            for key, layer in given
+            for text in [str(layer.source((key,))) if layer in self.fixtures else LEFT_OPEN]
+        ]
+        models = file or self.file
+        merged = replace(models, models={**now, **models.models}) if models else None
+        layers = [*then, *required, _ANY_CANDIDATE]
+        return resolve_gate(layers, file=merged, gate=gate, default_name=self.nodeid)
+
+
+def _both(then: str, now: str) -> str:
+    return " -> ".join(dict.fromkeys(filter(None, (then, now))))
 
 
 def _layers(item: pytest.Item, files: GateFiles, fixtures: Callable[[set[str]], Layer | None]) -> Layers:
     gate, marks = gate_name(item), list(gate_marks(item))
+    levels = [Level(*one) for one in gate_levels(item)]
     named_at = next((mark.where for mark in marks if mark.gate is not None), None)
     overridden = fixtures({key for mark in marks for key in mark.keys})
     sources = [Source("marker", "marker", mark.item.path.parent, place=str(mark.where)) for mark in marks]
@@ -149,7 +177,28 @@ def _layers(item: pytest.Item, files: GateFiles, fixtures: Callable[[set[str]], 
         test_id(item),
         item.config.rootpath,
         named_at,
+        levels=levels,
     )
+
+
+def _code_of_fixtures(request: pytest.FixtureRequest, layers: Layers) -> Iterator[tuple[str, Path]]:
+    """Yield the names and files of the overridden fixtures that the gate uses, and of what these depend on."""
+    used = {key for layer in layers.fixtures for key in layer.values}
+    for name, key in _FIXTURES.items():
+        if key in used and _override(request, name) is not None:
+            for one in chain.from_iterable(_reached(request, name).values()):
+                file = inspect.getsourcefile(inspect.unwrap(getattr(one.func, "__func__", one.func)))
+                if file and Path(file).is_relative_to(layers.root):
+                    yield f"fixture {name}", Path(file)
+
+
+def _code_of_hooks(config: pytest.Config) -> Iterator[tuple[str, Path]]:
+    """Yield the names and files of the project's hooks that add models, data, metrics or rules."""
+    for plugin in config.pluginmanager.get_plugins():
+        file = Path(getattr(plugin, "__file__", None) or "")
+        for name in vars(plugin) if file.is_absolute() and file.is_relative_to(config.rootpath) else ():
+            if name.startswith(f"pytest_{MARK}_") and name != "pytest_ftgate_gate_finished":
+                yield f"hook {name}", file
 
 
 def _fixture_layer(request: pytest.FixtureRequest, given: set[str], value_of: Callable[[str], Any]) -> Layer | None:

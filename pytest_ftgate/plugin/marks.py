@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import ast
 import inspect
 import os
-import warnings
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
@@ -15,6 +13,7 @@ from typing import Any
 import pytest
 
 from pytest_ftgate.errors import ConfigError, Where, shown_path
+from pytest_ftgate.plugin.written_marks import WrittenMark, source_of
 
 MARK = "ftgate"
 _GATE = "gate"
@@ -61,45 +60,26 @@ class GateMark:
         owner = inspect.unwrap(self.owner) if callable(self.owner) else self.owner
         try:
             file = Path(inspect.getsourcefile(owner) or "")
-            calls = list(_calls_in(owner))
-        except (OSError, TypeError, SyntaxError):  # no source
+            name = "" if inspect.ismodule(owner) else owner.__qualname__
+            written = source_of(file.read_bytes()).marks(name) or []
+        except (OSError, TypeError, ValueError, AttributeError):  # no source
             return Path(self.item.config.rootpath, self.item.location[0]), None
-        return file, max(calls, key=self._likeness).lineno if calls else None
+        return file, max(written, key=self._likeness).line if written else None
 
-    def _likeness(self, call: ast.Call) -> tuple[bool, int]:
-        """Return how well a call in the source matches the marker; parameters may have several calls side by side."""
-        args, keys = self.mark.args, self.mark.kwargs
-        fits = (len(call.args), len(call.keywords)) == (len(args), len(keys))
-        values = [*zip(call.args, args, strict=False), *((one.value, keys.get(one.arg or "")) for one in call.keywords)]
-        return fits, sum(_is_literal(expression, value) for expression, value in values)
+    def _likeness(self, written: WrittenMark) -> int:
+        """Return how well a marker in the source matches; parameters may have several side by side."""
+        given = {"gate": written.gate, **written.keys}
+        own = {"gate": self.mark.args[0] if self.mark.args else None, **self.mark.kwargs}
+        return sum(_equal(value, own[key]) for key, value in given.items() if key in own) - len(
+            given.keys() ^ own.keys()
+        )
 
 
-def _is_literal(expression: ast.expr, value: Any) -> bool:
+def _equal(one: Any, other: Any) -> bool:
     try:
-        return bool(ast.literal_eval(expression) == value)
-    except Exception:  # not a literal, or its comparison raised
+        return bool(one == other)
+    except Exception:  # a comparison of other code
         return False
-
-
-def _calls_in(owner: Any) -> Iterator[ast.Call]:
-    """Yield the calls of the marker in decorators, also of parameters, and in ``pytestmark``, with their lines."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # Python showed them when it imported the file
-        lines, first = inspect.getsourcelines(owner)
-        indented = lines[0][:1].isspace()
-        tree = ast.parse("".join(["if True:\n"] * indented + lines))
-    ast.increment_lineno(tree, max(first, 1) - 1 - indented)
-    body = tree.body[0].body if indented and isinstance(tree.body[0], ast.If) else tree.body
-    written: list[ast.expr] = []
-    if not inspect.ismodule(owner) and isinstance(body[0], ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
-        written, body = list(body[0].decorator_list), body[0].body
-    if inspect.isclass(owner) or inspect.ismodule(owner):
-        assigned = (one for one in body if isinstance(one, ast.Assign))
-        written += [one.value for one in assigned if "pytestmark" in map(ast.unparse, one.targets)]
-    for expression in written:
-        for node in ast.walk(expression):
-            if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and node.func.attr == MARK:
-                yield node
 
 
 def gate_marks(item: pytest.Item) -> Iterator[GateMark]:
@@ -134,6 +114,28 @@ def _levels(node: pytest.Item | pytest.Collector | Any) -> list[tuple[Any, list[
     of_parameter = [mark for mark in own if any(mark is other for other in callspec.marks)]
     of_function = [mark for mark in own if not any(mark is other for other in of_parameter)]
     return [(owner, of_parameter), (owner, of_function)]
+
+
+def gate_levels(item: pytest.Item) -> Iterator[tuple[Path, str, Mapping[str, Any], str | None, bool | None]]:
+    """Yield the places that may have markers of a test, nearest first.
+
+    Each has a file, a qualified name ("" for a module), the keys and the gate that its markers give, and whether these
+    are those of a parameter (None if the test has no parameters). A place without source is left out.
+    """
+    for node in reversed(item.listchain()):
+        levels = _levels(node)
+        for place, (owner, level) in enumerate(levels):
+            parameter = place == 0 if node is item and len(levels) > 1 else None
+            plain = inspect.unwrap(owner) if callable(owner) else owner
+            try:
+                file = Path(inspect.getsourcefile(plain) or "") if plain is not None else Path()
+            except (OSError, TypeError):
+                continue
+            if file.is_absolute():
+                marks = [GateMark(item, owner, mark) for mark in level if mark.name == MARK]
+                keys = {key: value for mark in marks for key, value in mark.keys.items()}
+                named = next((mark.gate for mark in marks if mark.gate is not None), None)
+                yield file, "" if inspect.ismodule(plain) else plain.__qualname__, keys, named, parameter
 
 
 def _as_marks(written: Any) -> list[pytest.Mark]:

@@ -143,7 +143,7 @@ def find_owed(
     """
     required = config.getini(KEY) if required is None else required
     unmet = _unmet_of_file(required, files, results, seen) if required else []
-    forbidden = required if files.forbids_weakening else []
+    forbidden = [name_and_stage(one)[0] for one in required] if files.forbids_weakening else []
     ref, gone = _removed(files) if results or forbidden else ("", [])
     since = f"was removed from {shown_path(files.ini_path)} since {ref}"
     known = {one.name for one in unmet}
@@ -171,20 +171,25 @@ def waived_by(config: pytest.Config) -> str | None:
 
 
 def _unmet_of_file(required: Sequence[str], files: GateFiles, results: Sequence[GateResult], seen: Seen) -> list[Unmet]:
+    bare = [name_and_stage(one)[0] for one in required]
     try:
         in_file = files.ini_file().gate_names
     except FtgateError as error:
         if os.path.exists(files.ini_path):
-            return [Unmet(name, error.headline) for name in required]
-        if "all" in required:
+            return [Unmet(name, error.headline) for name in bare]
+        if "all" in bare:
             cure = files.renaming(files.ini_path) or (
                 "create it, or, for gates in markers, give each marker name=NAME and write ftgate_required = NAME"
             )
             return [Unmet("all", f"it means the gates of {shown_path(files.ini_path)}, which does not exist: {cure}")]
         in_file = ()  # gates may be defined by markers only
-    if "all" in required and not in_file:
+    if "all" in bare and not in_file:
         return [Unmet("all", f"{shown_path(files.ini_path)} has no gates")]
-    names = [name for one in required for name in (in_file if one == "all" else (one,))]
+    names = [
+        name + ":ready" * ready
+        for one, ready in map(name_and_stage, required)
+        for name in (in_file if one == "all" else (one,))
+    ]
     return find_unmet(names, results, seen, in_file=in_file)
 
 
@@ -193,7 +198,7 @@ def _removed(files: GateFiles) -> tuple[str, Sequence[str]]:
     from pytest_ftgate.checks.weakening.review import removed_gates
 
     past = files.past(files.ini_path)
-    if past is None or past.file is None:
+    if past.file is None:
         return "", []
     try:
         now = files.ini_file().gate_names if files.ini_path.exists() else ()
@@ -215,7 +220,20 @@ def find_unmet(
     return [one for one in firsts if one is not None]
 
 
-def _unmet(name: str, results: Sequence[GateResult], seen: Seen, in_file: Collection[str]) -> Iterator[Unmet]:
+def name_and_stage(required: str) -> tuple[str, bool]:
+    """Return the name of a required gate, and whether it is met before training (``intents:ready``)."""
+    name = required.removesuffix(":ready")
+    return name, name != required
+
+
+def unmarked(in_file: Collection[str], results: Sequence[GateResult], seen: Seen) -> list[str]:
+    """Return the gates of the file that no test marks, if another gate of the file was judged."""
+    judged = any(result.gate in in_file for result in results)
+    return [name for name in in_file if judged and name not in seen.tests]
+
+
+def _unmet(required: str, results: Sequence[GateResult], seen: Seen, in_file: Collection[str]) -> Iterator[Unmet]:
+    name, may_be_ready = name_and_stage(required)
     judged = [result for result in results if (result.gate if name in in_file else result.name) == name]
     if not judged:
         namesake = next((result for result in results if result.name == name), None)
@@ -228,6 +246,8 @@ def _unmet(name: str, results: Sequence[GateResult], seen: Seen, in_file: Collec
             yield Unmet(name, f"the verdict of {result.nodeid} is {result.verdict}", shown=True)
         elif result.loosened:
             yield Unmet(name, f"{result.nodeid} requires less than the gate file: {'; '.join(result.loosened)}")
+        elif result.stage == "ready" and not may_be_ready:
+            yield Unmet(name, f"{result.nodeid} judged no candidate (stage: ready), which counts only as {name}:ready")
     if name not in in_file:
         tests = {result.nodeid for result in judged}
         for test in sorted(seen.tests.get(name, ())):

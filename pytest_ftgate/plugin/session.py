@@ -17,10 +17,10 @@ import pytest
 from pytest_ftgate.errors import DataError, FtgateError, guarded, shown_path
 from pytest_ftgate.gate.state import Judged, Services
 from pytest_ftgate.plugin.data_sets import DataSets
-from pytest_ftgate.plugin.gate_files import GateFiles, ini_path, option_path
+from pytest_ftgate.plugin.gate_files import GateFiles, ini_path, option_path, refuse_tracked
 from pytest_ftgate.plugin.looks import Looks
 from pytest_ftgate.plugin.marks import MARK, claimed_name, function_id, location
-from pytest_ftgate.plugin.obligations import Owed, Seen, find_owed, waived_by
+from pytest_ftgate.plugin.obligations import Owed, Seen, find_owed, unmarked, waived_by
 from pytest_ftgate.plugin.options import look_asked
 from pytest_ftgate.plugin.terminal import HIDDEN, annotate, display, show_block, show_gates, show_lines
 from pytest_ftgate.reports import json as json_report
@@ -143,6 +143,8 @@ class GateSession:
 
         mode = self._config.getoption("--ftgate-cache")
         state = ini_path(self._config, self._config.getini("ftgate_state"))
+        if mode != "off":
+            refuse_tracked(state)
         recordings = self._recordings if mode != "refresh" else None
         return Stores(
             persistent=Store(None if mode == "off" else state / "predictions.sqlite3"),
@@ -267,6 +269,7 @@ class GateSession:
                 names = ", ".join(self._budget.uncounted)
                 self.note(Line(f"not counted by --ftgate-max-cost, because no price is known: {names}", "yellow"))
         self._find_owed()
+        self.note(*self._unmarked())
         self._write_reports()
         if self._worker is not None:
             plain = {
@@ -325,10 +328,32 @@ class GateSession:
         show_gates(reporter, results, verbosity=verbosity)
         for (heading, *lines), *_ in self.looks.seen.values():
             show_block(reporter, heading, lines)
-        show_lines(reporter, self._lines())
+        show_lines(reporter, [*self._lines(), *(self._unversioned() if verbosity > 0 else ())])
 
     def _lines(self) -> list[Line]:
         return [*self._owed.lines(), *self._notes]
+
+    def _unmarked(self) -> Iterator[Line]:
+        """Yield a line on the gates of the file that no test marks, besides those that are required."""
+        if self._worker is not None:
+            return
+        try:
+            file = self.files.gate_file(required=False)
+        except FtgateError:
+            return  # reported by the gates that need the file
+        required = {one.name for one in self._owed.unmet}
+        names = unmarked(file.gate_names, list(self.results.values()), self._seen) if file is not None else []
+        left = [name for name in names if name not in required]
+        if left and file is not None:
+            yield Line(f"no collected test marks {', '.join(left)} of {shown_path(file.path)}", "yellow")
+
+    def _unversioned(self) -> Iterator[Line]:
+        """Yield a line if gates were judged where there is no history to compare them with, and that is no problem."""
+        told = self.files.owes or self.files.forbids_weakening
+        if self.results and not told and self.files.past().absent:
+            yield Line(
+                "gates are not compared with an earlier version: this project has no git repository with a commit"
+            )
 
     def _outcome(self) -> Outcome:
         session = Session(

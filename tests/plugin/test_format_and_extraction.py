@@ -207,6 +207,8 @@ def test_every_part_of_a_gate_takes_the_metric(project, average):
     assert [one["verdict"] for one in gate["slices"]] == ["pass", "pass"]
     assert "20 groups" in gate["note"]
     gate_file(project, f"    metric: {metric}\n    stage: ready\n")
+    text = (project.path / "ftgate.yaml").read_text()
+    project.gate_file(text.replace("    candidate: recorded:ft.jsonl\n", ""))
     ready = project.gate()
     assert [one["role"] for one in ready["breakdowns"]] == ["baseline"]
     assert statuses(ready)["room"] == "pass"

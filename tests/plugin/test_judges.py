@@ -397,7 +397,7 @@ def test_what_asks_no_judge_refuses_judged_metrics(judged: PythonJudged) -> None
     metric = {"name": "rubric", "judge": "python:judges:honest", "rubric": RUBRIC}
     judged.gate_test(guards={"general": {"test_set": "test.jsonl", "metric": metric, "max_drop": 0.1}})
     assert "guard general: rubric cannot be the metric of a guard" in refused(judged)
-    judged.judged_by(name="preference", gate={"stage": "ready"})
+    judged.judged_by(name="preference", gate={"stage": "ready", "candidate": ...})
     assert "preference compares two models" in refused(judged)
     judged.judged_by(name="preference", gate={"objective": "match", "max_drop": 0.05, "cheaper_by": 2.0, "margin": ...})
     assert "objective: match needs a metric" in refused(judged)

@@ -40,7 +40,7 @@ def test_an_honest_judge_lets_a_better_candidate_pass_and_is_asked_once(judged: 
 
 
 def test_before_training_the_judge_is_asked_no_more_than_is_said(judged: ServedJudged) -> None:
-    judged.judged_by(gate={"stage": "ready"})
+    judged.judged_by(gate={"stage": "ready", "candidate": ...})
     gate = judged.gate()
     assert check(gate, "calls")["observed"] == 60 + 60
     assert (judged.n_asked("base"), judged.n_asked("ft")) == (60, 0)

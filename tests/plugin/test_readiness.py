@@ -50,19 +50,13 @@ def test_green_means_train_now(ready: Project) -> None:
 
 def test_the_same_gate_with_a_candidate_later_is_the_acceptance(project: Project) -> None:
     project.keys["hypothesis"] = HYPOTHESIS
-    note = found(project, "pass", "candidate_ignored", stage="ready")
-    assert note["status"] == "note"
-    mentions(note, "ft.jsonl")
+    both = stopped(project.judge(stage="ready"))
+    mentions(both, "stage", "recorded:ft.jsonl", "test_gate.py:4")
+    several = project.judge(stage="ready", candidate=..., candidates={"a": "recorded:ft.jsonl"})
+    mentions(stopped(several), "candidates", "recorded:ft.jsonl")
     after = judged(project, "pass")
     assert (after["stage"], after["candidate"]["value"]) == ("accept", 56 / 60)
-    assert "candidate_ignored" not in statuses(after)
     assert not any(line.startswith("READY") for line in block(after))
-
-
-def test_a_candidate_that_cannot_be_asked_is_no_hindrance(project: Project) -> None:
-    project.keys |= {"candidate": "recorded:not-yet.jsonl", "hypothesis": HYPOTHESIS}
-    assert judged(project, "pass", stage="ready")["candidate"]["model"] == "recorded:not-yet.jsonl"
-    judged(project, "error")
 
 
 def test_at_the_stage_accept_a_candidate_is_required(ready: Project) -> None:
@@ -71,7 +65,7 @@ def test_at_the_stage_accept_a_candidate_is_required(ready: Project) -> None:
 
 def test_only_the_baseline_is_asked(pytester: pytest.Pytester, server: LoopbackServer) -> None:
     project = EndpointProject(pytester, server)
-    gate = judged(project, "pass", stage="ready", hypothesis=HYPOTHESIS, stored=True)
+    gate = judged(project, "pass", stage="ready", candidate=..., hypothesis=HYPOTHESIS, stored=True)
     assert {body["model"] for body in server.bodies} == {"base"}
     assert gate["candidate"]["n_expected"] is None
     project.forget()
@@ -220,11 +214,10 @@ def priced(name: str = "base.jsonl", **price: float) -> dict[str, Any]:
     ("keys", "cost"),
     [
         ({"baseline": priced(training_per_1m=25)}, 0.5),  # 200 rows of 400 characters, 4 to a token
-        ({"baseline": priced(training_per_1m=25), "candidate": priced("ft.jsonl", training_per_1m=8)}, 0.16),
         ({}, None),
         ({"baseline": priced(gpu_hour_usd=2)}, None),  # unknown, and not zero
     ],
-    ids=["baseline's", "candidate's", "none", "another"],
+    ids=["baseline's", "none", "another"],
 )
 def test_what_training_costs_is_estimated_where_the_price_is_known(
     ready: Project, keys: dict[str, Any], cost: float | None
@@ -264,15 +257,16 @@ def test_the_body_of_the_test_runs_on_the_baseline_and_has_no_candidate(ready: P
     result.stdout.fnmatch_lines_random(["*assert 0.66* > 0.9*", "*no candidate yet*"])
 
 
-def required(project: Project, marker: str = "") -> dict[str, Any]:
+def required(project: Project, marker: str = "", required: str = "all") -> dict[str, Any]:
     project.gate_file(yaml.safe_dump({"version": 1, "gates": {"support": project.keys}}))
-    project.file("pytest.ini", "[pytest]\nftgate_required = all\n")
+    project.file("pytest.ini", f"[pytest]\nftgate_required = {required}\n")
     project.file("test_gate.py", f"import pytest\n\n@pytest.mark.ftgate('support'{marker})\ndef test_gate(): pass\n")
     return project.report()
 
 
 def test_a_gate_that_is_ready_is_judged_and_one_that_is_accepted_asks_for_more(ready: Project) -> None:
-    assert required(ready)["unjudged"] == []
+    assert [one["name"] for one in required(ready)["unjudged"]] == ["support"]
+    assert required(ready, required="all:ready")["unjudged"] == []
     assert ready.result.ret == 0
     ready.predictions("ft.jsonl", 60, wrong_at=(0, 1, 58, 59))
     report = required(ready, ", stage='accept', candidate='recorded:ft.jsonl'")
@@ -280,6 +274,7 @@ def test_a_gate_that_is_ready_is_judged_and_one_that_is_accepted_asks_for_more(r
 
 
 def test_a_mark_that_makes_it_ready_loosens_the_gate_in_the_file(project: Project) -> None:
+    del project.keys["candidate"]
     report = required(project, ", stage='ready'")
     assert report["gates"][0]["verdict"] == "pass"
     assert "stage: accept -> ready" in report["unjudged"][0]["reason"]

@@ -10,8 +10,7 @@ from typing import Any
 
 import pytest
 from endpoint_project import EndpointProject, answer, index_of
-from gate_project import Project, check, label, mentions, statuses, write_jsonl
-from job_project import JobProject
+from gate_project import Project, check, label, mentions, statuses
 from loopback import LoopbackServer, Reply
 
 GUARDS = {"general": {"test_set": "general.jsonl", "max_drop": 0.03}}
@@ -30,10 +29,7 @@ def test_no_other_calls_are_made_than_are_said(tmp_path: Path, server: LoopbackS
     server.answer = lambda body: (
         answer(body) if "customer" in body["messages"][-1]["content"] else label(index_of(body))
     )
-    keys = {
-        "baseline": project.model("base", system="x", latency={"examples": 10}),
-        "candidate": project.model("ft", system="x", latency={"examples": 10}),
-    }
+    keys = {"baseline": project.model("base", system="x", latency={"examples": 10})}
     gate = judged(project, "pass", **keys, guards=GUARDS, ablate_prompt=True)
     assert Counter(body["model"] for body in server.bodies) == {"base": 60 + 99 + 10}
     found = check(gate, "calls")
@@ -94,34 +90,3 @@ def test_slices_and_labels_wait_for_the_candidate(project: Project) -> None:
     project.test_set(60, lang="en")
     gate = judged(project, "pass", slices={"fields": ["lang"], "min_examples": 10})
     assert (gate["slices"], gate["labels"]) == ([], [])
-
-
-def test_several_candidates_are_not_asked_and_the_choice_is_allowed_for(project: Project) -> None:
-    gate = judged(project, "pass", candidates={"small": "recorded:small.jsonl", "large": "recorded:large.jsonl"})
-    mentions(check(gate, "candidate_ignored"), "small", "large")
-    assert (gate["confidence"], gate["candidates"]) == (pytest.approx(0.975), [])
-    assert check(gate, "choice")["status"] == "note"
-
-
-def test_a_candidate_with_a_prompt_is_not_asked_without_it_either(tmp_path: Path, server: LoopbackServer) -> None:
-    project = EndpointProject(tmp_path, server)
-    gate = judged(project, "pass", candidate=project.model("ft", system="Answer with one label."))
-    assert {body["model"] for body in server.bodies} == {"base"}
-    assert gate["bare"] is None
-    assert "bare" not in statuses(gate)
-
-
-@pytest.mark.usefixtures("no_ambient_settings")
-@pytest.mark.parametrize("checkpoint", [{}, {"checkpoint": "best"}])
-def test_the_endpoint_is_not_asked_for_the_candidates_job(
-    tmp_path: Path, server: LoopbackServer, checkpoint: dict[str, Any]
-) -> None:
-    project = JobProject(tmp_path, server)
-    rows = [{"input": f"validation {i}", "expected": label(i)} for i in range(60)]
-    write_jsonl(project.path / "validation.jsonl", rows)
-    written = {**project.keys["candidate"], **checkpoint}
-    gate = judged(project, "pass", candidate=written, validation_set="validation.jsonl")
-    assert project.read == []
-    assert {body["model"] for body in server.bodies} == {"base"}
-    assert gate["candidate"]["job"] is None
-    assert {"training_file", "checkpoint", "validation_set"}.isdisjoint(statuses(gate))

@@ -73,7 +73,7 @@ def test_guards_slices_and_the_age_of_answers(project: Project) -> None:
 
 
 def test_before_training(counted: Project) -> None:
-    gate = counted.judge(stage="ready", margin=0.05, economics={**SAVING, "max_break_even_days": 30.0})
+    gate = counted.judge(stage="ready", candidate=..., margin=0.05, economics={**SAVING, "max_break_even_days": 30.0})
     kept = thresholds(gate)
     assert (kept["margin"], kept["economics.max_break_even_days"]) == ((0.05, "lower"), (30.0, "higher"))
 

@@ -91,8 +91,21 @@ def weakened(project: Project, *parts: str, **mark: Any) -> None:
     assert (forbidden["name"], forbidden["message"]) == ("weakened", found["message"])
 
 
-def could_not_look(project: Project) -> dict[str, Any]:
+def could_not_look(project: Project, cure: str = "fetch-depth: 0") -> dict[str, Any]:
+    """That nothing can be compared is a warning, and a failure where weakening is forbidden, with its cure."""
     gate = project.judge("support")
+    assert (gate["verdict"], check(gate, "weakened")["status"]) == ("pass", "warning")
+    project.ini["ftgate_forbid_weakening"] = True
+    mentions(stopped(project.judge("support"), "fail"), cure)
+    del project.ini["ftgate_forbid_weakening"]
+    return check(gate, "weakened")
+
+
+def noted(project: Project) -> dict[str, Any]:
+    """Something is said, and it is no problem, even where weakening is forbidden."""
+    project.ini["ftgate_forbid_weakening"] = True
+    gate = project.judge("support")
+    del project.ini["ftgate_forbid_weakening"]
     assert (gate["verdict"], check(gate, "weakened")["status"]) == ("pass", "note")
     return check(gate, "weakened")
 
@@ -153,9 +166,9 @@ def test_what_main_did_meanwhile_is_not_this_change(repo: Project) -> None:
 
 def test_a_mark_that_hides_behind_a_weaker_file(repo: Project) -> None:
     """Stricter than the file as it is now, and weaker than the file was; or with a model of a new name."""
-    alone = repo.judge("support", margin=0.03)  # which is said where obligations are
+    alone = repo.judge("support", margin=0.03)
     assert alone["loosened"] == ["margin: 0.05 -> 0.03"]
-    assert "weakened" not in statuses(alone)
+    weakened(repo, "margin: 0.05 -> 0.03", "test_gate.py:4", margin=0.03)
     changed(repo, new="margin: 0.01")
     weakened(repo, "margin", "0.05", "0.03", margin=0.03)
     with (repo.path / "ftgate.yaml").open("a") as file:
@@ -181,8 +194,7 @@ def test_a_test_set_that_shrank_or_grew(repo: Project) -> None:
     repo.test_set(62)
     repo.predictions("base.jsonl", 62, wrong_at=range(40, 60))
     repo.predictions("ft.jsonl", 62, wrong_at=(0, 1))
-    repo.ini["ftgate_forbid_weakening"] = True
-    mentions(could_not_look(repo), "test.jsonl", "3")  # lines were added
+    mentions(noted(repo), "test.jsonl", "3")  # lines were added
 
 
 def test_a_test_set_that_was_edited_or_replaced(repo: Project) -> None:
@@ -274,7 +286,9 @@ def test_a_gate_that_was_removed_is_reported(two: Project) -> None:
     without_billing(two)
     assert (two.report()["unjudged"], two.result.ret, len(said(two))) == ([], 0, 1)
     ini(two, "ftgate_required = support", "ftgate_forbid_weakening = true")
-    assert (two.report()["unjudged"], two.result.ret, len(said(two))) == ([], 0, 1)  # it was not required
+    report = two.report()
+    assert ([one["name"] for one in report["unjudged"]], two.result.ret, len(said(two))) == (["support"], 1, 1)
+    mentions(check(report["gates"][0], "weakened"), "ini ftgate_required: all -> support", "pytest.ini:2")
 
 
 def test_where_weakening_is_forbidden_a_removed_gate_is_still_owed(two: Project) -> None:
@@ -292,10 +306,10 @@ def test_where_weakening_is_forbidden_a_removed_gate_is_still_owed(two: Project)
 def test_a_renamed_gate_is_a_new_one_and_the_old_is_gone(two: Project) -> None:
     two.gate_file(TWO.replace("billing", "invoices"))
     two.file("test_gate.py", (two.path / "test_gate.py").read_text().replace("billing", "invoices"))
-    found = check(two.report()["gates"][1], "weakened")
-    assert found["status"] == "note"
-    mentions(found, "invoices", "main")
+    assert statuses(two.report()["gates"][1]).get("weakened") is None  # as strict as the gate that its test had
     assert len(said(two)) == 1
+    two.gate_file(TWO.replace("billing", "invoices").replace("0.05", "0.04"))
+    mentions(check(two.report()["gates"][1], "weakened"), "margin: 0.05 -> 0.04")
 
 
 # --- where git cannot tell -----------------------------------------------------------------------------------
@@ -359,14 +373,29 @@ def test_the_command_line_does_not_choose_the_base(repo: Project) -> None:
 def test_only_one_branch(repo: Project) -> None:
     git(repo.path, "checkout", "-q", "main")
     git(repo.path, "branch", "-q", "-D", "work")
+    unchanged(repo)  # what is not committed is new there
+    changed(repo)
+    weakened(repo, "margin: 0.05 -> 0.04", "ftgate.yaml:8")
+    git(repo.path, "checkout", "-q", "--detach")
+    git(repo.path, "branch", "-q", "-D", "main")
     mentions(could_not_look(repo), "origin/HEAD")
 
 
-def test_a_gate_file_that_is_new(repo: Project) -> None:
+def test_a_gate_file_that_was_renamed(repo: Project) -> None:
     git(repo.path, "mv", "ftgate.yaml", "gates.yaml")
     repo.ini["ftgate_config"] = "gates.yaml"
-    commit(repo)
-    mentions(could_not_look(repo), "main")
+    ini(repo, "ftgate_config = gates.yaml")
+    unchanged(repo)
+    repo.file("gates.yaml", GATE_FILE.replace("0.05", "0.04"))
+    weakened(repo, "margin: 0.05 -> 0.04", "gates.yaml:8")
+
+
+def test_a_gate_that_is_new(repo: Project) -> None:
+    repo.file("test_gate.py", "def test_other(): pass\n")
+    repo.gate_file("version: 1\n")
+    on_main(repo)
+    repo.gate_file(GATE_FILE)
+    mentions(noted(repo), "support", "main")
 
 
 def test_a_gate_file_that_was_taken_out_of_git_is_compared_all_the_same(repo: Project) -> None:
@@ -378,27 +407,35 @@ def test_a_gate_file_that_was_taken_out_of_git_is_compared_all_the_same(repo: Pr
 # --- where there is nothing to look at -------------------------------------------------------------------------
 
 
-def test_without_a_repository_and_without_git_there_is_no_check(repo: Project, monkeypatch: pytest.MonkeyPatch) -> None:
-    changed(repo)
+def test_without_git_it_could_not_look(repo: Project, monkeypatch: pytest.MonkeyPatch) -> None:
     with monkeypatch.context() as changing:
         changing.setenv("PATH", "")
-        unchanged(repo)
-    weakened(repo)
-    shutil.rmtree(repo.path / ".git")
-    assert statuses(repo.gate()).get("weakened") is None
-
-
-def test_of_an_untracked_gate_file_there_is_no_check(repo: Project) -> None:
-    git(repo.path, "rm", "-q", "--cached", "ftgate.yaml")
-    git(repo.path, "commit", "-q", "-m", "without")
-    git(repo.path, "branch", "-q", "-f", "main", "work")
+        could_not_look(repo, cure="Install git")
     unchanged(repo)
 
 
-def test_of_a_gate_in_a_mark_there_is_no_check(repo: Project) -> None:
+@pytest.mark.parametrize("empty", [False, True], ids=["no repository", "no commit"])
+def test_where_there_is_no_history(repo: Project, *, empty: bool) -> None:
+    """A first run is quiet; where gates are required it is a warning, and where weakening is forbidden a failure."""
+    shutil.rmtree(repo.path / ".git")
+    if empty:
+        git(repo.path, "init", "-q")
+    assert statuses(repo.gate()).get("weakened") is None
+    assert not [line for line in repo.result.outlines if "git" in line]
+    assert [line for line in repo.run("-v").outlines if "git" in line]
+    ini(repo, "ftgate_required = all")
+    assert statuses(repo.gate())["weakened"] == "warning"
+    ini(repo, "ftgate_forbid_weakening = true")
+    mentions(stopped(repo.gate(), "fail"), "fetch-depth: 0")
+
+
+def test_a_gate_file_that_git_does_not_have(repo: Project) -> None:
+    git(repo.path, "rm", "-q", "--cached", "ftgate.yaml")
+    git(repo.path, "commit", "-q", "-m", "without")
+    git(repo.path, "branch", "-q", "-f", "main", "work")
+    assert statuses(repo.judge("support"))["untracked"] == "warning"
     repo.ini["ftgate_forbid_weakening"] = True
-    gate = repo.judge(margin=0.01)
-    assert (gate["verdict"], statuses(gate).get("weakened")) == ("pass", None)
+    mentions(stopped(repo.judge("support"), "fail"), "ftgate.yaml", "main")
 
 
 NO_GIT = (

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -23,17 +23,21 @@ _METRIC_OPERATION = ("concurrency", "timeout_s")
 _JUDGED = ("rubric", "preference", "human_preference")
 _OF_JUDGES = ("judge", "rubric", "rubric_file", "calibration", "path", "key")
 """Options of judged metrics that are compared separately."""
+_LIMITS = ("max_break_even_days", "min_monthly_saving_usd")
+_FACTS = ("calls_per_month", "training_cost_usd", "data_cost_usd", "hosting_usd_per_month", "retrains_per_year")
+"""Keys of the economics that decide only together with a limit."""
 _LONGEST = 60
 _NOT_GIVEN = "not given"
 
 
 @dataclass(frozen=True, slots=True)
 class Weakening:
-    """A key with a weaker value, or with a value that cannot be compared."""
+    """A key with a weaker value, or with a value that cannot be compared, and where it is written."""
 
     key: str
     before: str
     after: str
+    where: str = field(default="", compare=False)
 
     def __str__(self) -> str:
         return f"{self.key}: {self.before} -> {self.after}"
@@ -51,7 +55,8 @@ def weakenings(before: GateKeys, after: GateKeys) -> tuple[Weakening, ...]:
         *_hypothesis(before, after),
         *_thresholds(before.audit, after.audit, "audit."),
         *_bounds(before.require, after.require),
-        *_thresholds(before.economics, after.economics, "economics."),
+        *_economics(before, after),
+        *_prices(before, after, same_model=True),
         *_changed("metric", _written_metric(before.metric), _written_metric(after.metric)),
         *_judges(before, after),
         *_changed("test_set", _shown(before.test_set), _shown(after.test_set)),
@@ -76,6 +81,47 @@ def _thresholds(before: Any, after: Any, prefix: str = "", leave_out: Collection
         if key not in leave_out and comparison.asks_less(old, new):
             absent = comparison.unwritten or "removed"
             yield Weakening(prefix + key, *(absent if value is None else _value(value) for value in (old, new)))
+
+
+def _economics(before: GateKeys, after: GateKeys) -> Iterator[Weakening]:
+    """Compare the limits of the economics, and the facts that decide whether they are kept."""
+    limited = _limited(before) and _limited(after)
+    yield from _thresholds(before.economics, after.economics, "economics.", leave_out=() if limited else _FACTS)
+
+
+def _limited(config: GateKeys) -> bool:
+    return any(getattr(config.economics, key, None) is not None for key in _LIMITS)
+
+
+def _prices(before: GateKeys, after: GateKeys, *, same_model: bool) -> Iterator[Weakening]:
+    """Compare prices where they decide: a dearer baseline or a cheaper candidate is weaker."""
+    bounded = any(bound.metric.name == "cost_usd" for bound in before.require)
+    if before.cheaper_by is None and not _limited(before) and not bounded:
+        return
+    pairs = [(_key(name), before.baselines.get(name), new, 1) for name, new in after.baselines.items()]
+    olds, news = (one.candidates or {"candidate": one.candidate} for one in (before, after))
+    for name, new in news.items():
+        pairs.append((name if name == "candidate" else f"candidates.{name}", olds.get(name), new, -1))
+    for key, old, new, dearer in pairs:
+        if old is None or (_asked(old) == _asked(new)) is not same_model:
+            continue
+        then, now = (spec.options.get("price") or {} for spec in (old, new))
+        for part in dict.fromkeys((*then, *now)):
+            was, be = then.get(part), now.get(part)
+            if was != be and (was is None or be is None or (be - was) * dearer > 0):
+                shown = (_NOT_GIVEN if usd is None else _value(usd) for usd in (was, be))
+                yield Weakening(f"{key}.price.{part}", *shown)
+
+
+def other_prices(before: GateKeys, after: GateKeys) -> Iterator[str]:
+    """Yield the prices of other candidates than before, where prices decide."""
+    for one in _prices(before, after, same_model=False):
+        if one.key.startswith("candidate"):
+            yield f"{one}"
+
+
+def _key(name: str) -> str:
+    return name if name == "baseline" else f"baselines.{name}"
 
 
 def _value(value: Any) -> str:
@@ -230,8 +276,7 @@ def _baselines(before: GateKeys, after: GateKeys) -> Iterator[Weakening]:
     for name, old in before.baselines.items():
         if _asked(old) in kept:
             continue
-        key = name if name == "baseline" else f"baselines.{name}"
-        new = after.baselines.get(name)
+        key, new = _key(name), after.baselines.get(name)
         yield Weakening(key, *_distinguished(old, new)) if new else Weakening(key, old.spelling, "removed")
 
 

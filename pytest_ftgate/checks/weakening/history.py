@@ -5,7 +5,9 @@ from __future__ import annotations
 import os
 import shutil
 import subprocess
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+from hashlib import new as new_hash
 from pathlib import Path
 
 from pytest_ftgate.errors import HistoryError
@@ -14,11 +16,17 @@ BASE_REFS = ("origin/HEAD", "origin/main", "origin/master", "main", "master")
 """Branches to compare with by default; the first that exists is used."""
 
 _TIMEOUT_S = 10
+_FOLDER = b"40000"
+_SHA1_DIGITS = 40
 _LINK = "120000"
-_LINKS_FOLLOWED = 8
 _FETCH = "This clone is shallow: fetch its history (git fetch --unshallow, or fetch-depth: 0 for actions/checkout)."
-_CORRECT = "Correct the name, or fetch the branch."
-_NAME = "Set the ini option ftgate_base_ref to the branch that changes are merged into."
+_CORRECT = "Correct the name, or fetch the branch (git fetch origin, or fetch-depth: 0 for actions/checkout)."
+_NAME = (
+    "Fetch the target branch (git fetch origin, or fetch-depth: 0 for actions/checkout), or set the ini option "
+    "ftgate_base_ref to its name."
+)
+_REFETCH = "Clone with all objects: without --filter, and with fetch-depth: 0 for actions/checkout."
+_INSTALL = "Install git where the tests run."
 
 
 @dataclass(frozen=True)
@@ -26,18 +34,19 @@ class Base:
     """The commit at which this change left its target branch.
 
     Attributes:
-        folder: inside the working tree.
+        root: the top folder of the working tree.
         ref: the name of the target branch.
         commit: the merge base of HEAD and ``ref``, in hex.
         is_head: the merge base is HEAD, so only uncommitted changes are compared.
         shallow: the repository is a shallow clone.
     """
 
-    folder: Path
+    root: Path
     ref: str
     commit: str
     is_head: bool
     shallow: bool
+    _read: dict[str, bytes | None] = field(default_factory=dict, repr=False, compare=False)
 
     @property
     def unseen(self) -> str | None:
@@ -49,58 +58,179 @@ class Base:
             "(git fetch --unshallow, or fetch-depth: 0 for actions/checkout)"
         )
 
+    def read(self, paths: Iterable[Path]) -> None:
+        """Read files into memory, all with one call of git. Raises :class:`HistoryError` if git fails."""
+        names = dict.fromkeys(name for path in paths if (name := self._name(path)) is not None)
+        unread = [name for name in names if name not in self._read]
+        if unread:
+            self._read.update(zip(unread, self._objects(unread), strict=True))
+            self._refuse_lost([name for name in unread if self._read[name] is None])
+
+    def _refuse_lost(self, names: list[str]) -> None:
+        """Raise :class:`HistoryError` if one of these is a file of the commit, so that only its object is missing."""
+        if not names:
+            return
+        listed = os.fsdecode(_git(self.root, "ls-tree", "-z", "--full-tree", self.commit, "--", *names).out)
+        for entry in filter(None, listed.split("\0")):
+            facts, _, name = entry.partition("\t")
+            if " blob " in facts and not facts.startswith(_LINK):
+                self._read.pop(name, None)
+                raise HistoryError(
+                    f"git cannot read the earlier version of {name}: its object is missing", cure=_REFETCH
+                )
+
     def content(self, path: Path) -> bytes | None:
-        """Return the bytes of a file at that commit; None if it does not exist there.
+        """Return the bytes of a file at that commit, behind its links; None if it does not exist there.
 
         Raises:
-            HistoryError: git fails.
+            HistoryError: git fails, or the file has a name that git cannot be asked for.
         """
-        for _ in range(_LINKS_FOLLOWED):
-            mode, blob = self._entry(path)
-            if not blob:
-                return None
-            found = _git(self.folder, "cat-file", "blob", blob)
-            if found.code:
-                raise HistoryError(f"git cannot read the earlier version of {path.name}: {found.complaint}")
-            if mode != _LINK:
-                return found.out
-            path = path.parent / os.fsdecode(found.out)
-        return None
+        name = self._name(path)
+        if name is None:
+            return None
+        self.read([path])
+        return self._read[name]
 
-    def _entry(self, path: Path) -> tuple[str, str]:
-        """Return the mode and the object of a file; empty if it is not a file of the repository."""
+    def files(self, folder: Path, now: Path) -> Iterator[tuple[Path, bytes]]:
+        """Yield the files below a folder at that commit whose bytes are others in the folder ``now``, or gone."""
+        name = self._name(folder)
+        trees = [(Path(), f"{self.commit}:{'' if name == '.' else name}")] if name is not None else []
+        while trees:
+            below, asked = trees.pop()
+            for part, mode, oid in _entries(next(self._typed([asked]), None), len(self.commit) // 2):
+                path = below / part
+                if mode == _FOLDER:
+                    trees.append((path, oid))
+                elif oid != _oid(now / path, len(oid)) and (content := next(self._typed([oid]), None)) is not None:
+                    yield path, content
+
+    def tracks(self, path: Path) -> bool:
+        """Return whether the repository has a file in its index: not one of a submodule."""
+        name = self._name(path)
+        listed = _git(self.root, "ls-files", "-z", "--", name) if name is not None else None
+        return listed is not None and not listed.code and bool(listed.out)
+
+    def declaring(self, word: str) -> list[Path]:
+        """Return the Python files that contain a word at that commit."""
+        asked = ("grep", "-l", "-z", "-F", "-e", word, self.commit, "--", ":(glob)**/*.py")
+        found = _git(self.root, *asked, literal=False)
+        names = os.fsdecode(found.out).split("\0") if not found.code else []
+        return [self.root / name.partition(":")[2] for name in names if name]
+
+    def _name(self, path: Path) -> str | None:
+        """Return a path as git names it; None if it is not in the working tree."""
         try:
-            relative = Path(os.path.relpath(path, self.folder)).as_posix()
+            relative = Path(os.path.relpath(path, self.root)).as_posix()
         except ValueError:  # on another drive
-            return "", ""
-        listed = _git(self.folder, "ls-tree", "-z", self.commit, "--", relative)
-        if listed.code and "outside repository" not in listed.complaint:
-            raise HistoryError(f"git cannot list {path.name}: {listed.complaint}")
-        entry = listed.out.partition(b"\t")[0].decode("ascii", "replace").split()
-        return (entry[0], entry[2]) if len(entry) == 3 and entry[1] == "blob" else ("", "")
+            return None
+        if "\n" in relative:
+            raise HistoryError(f"git cannot be asked for a file with a line break in its name: {relative!r}")
+        return None if relative == ".." or relative.startswith("../") else relative
+
+    def _objects(self, names: Iterable[str]) -> Iterator[bytes | None]:
+        return self._typed([f"{self.commit}:{name}" for name in names], kind=b"blob")
+
+    def _typed(self, specs: list[str], kind: bytes | None = None) -> Iterator[bytes | None]:
+        """Yield the bytes of objects; None for one that is absent, or not of this kind."""
+        asked = os.fsencode("".join(f"{spec}\n" for spec in specs))
+        found = _git(self.root, "cat-file", "--batch", "--follow-symlinks", given=asked)
+        if found.code:
+            raise HistoryError(f"git cannot read earlier versions of files: {found.complaint}")
+        rest = found.out
+        for _ in specs:
+            head, _, rest = rest.partition(b"\n")
+            words = head.split(b" ")
+            if head.endswith((b" missing", b" ambiguous")):
+                yield None
+                continue
+            size = int(words[-1])
+            yield None if words[0] in _NO_FILE or (kind and words[1] != kind) else rest[:size]
+            rest = rest[size + 1 :]
+
+
+_NO_FILE = (b"symlink", b"dangling", b"loop", b"notdir")
+"""What git says of a link that leads to no file of the commit."""
+
+
+def _entries(tree: bytes | None, size: int) -> Iterator[tuple[str, bytes, str]]:
+    """Yield the name, mode and object of each entry of a tree, as git stores it, with hashes of ``size`` bytes."""
+    rest = tree or b""
+    while rest:
+        head, _, rest = rest.partition(b"\0")
+        mode, _, name = head.partition(b" ")
+        yield os.fsdecode(name), mode, rest[:size].hex()
+        rest = rest[size:]
+
+
+def _oid(path: Path, digits: int) -> str | None:
+    """Return the hash that git gives to the bytes of a file: SHA-1 or SHA-256; None if it cannot be read."""
+    try:
+        content = path.read_bytes()
+    except OSError:
+        return None
+    kind = "sha1" if digits == _SHA1_DIGITS else "sha256"
+    return new_hash(kind, b"blob %d\0" % len(content) + content, usedforsecurity=False).hexdigest()
 
 
 def find_base(folder: Path, ref: str | None) -> Base | None:
-    """Return the merge base; None without git or a repository.
+    """Return the merge base; None where there is no history: no repository, or none with a commit.
 
     Args:
-        folder: where the gate file is.
+        folder: where the gate file or the test is.
         ref: the target branch; None: the first of :data:`BASE_REFS` that exists and is not checked out.
 
     Raises:
-        HistoryError: the repository has no merge base.
+        HistoryError: git is not installed, or the repository has no merge base.
     """
-    if not any((parent / ".git").exists() for parent in (folder, *folder.parents)) or shutil.which("git") is None:
+    if not any((parent / ".git").exists() for parent in (folder, *folder.parents)):
         return None
-    head = _git(folder, "rev-parse", "--verify", "--quiet", "HEAD^{commit}")
-    if head.code:
-        raise HistoryError(f"git has no commit to compare with: {head.complaint or 'HEAD does not exist'}")
-    shallow = _git(folder, "rev-parse", "--is-shallow-repository").line == "true"
-    named = _named(folder, ref, shallow=shallow)
-    commit = _git(folder, "merge-base", "HEAD", named).line
+    if shutil.which("git") is None:
+        raise HistoryError("git is not installed, so the earlier version cannot be read", cure=_INSTALL)
+    state = _git(folder, "rev-parse", "--is-shallow-repository", "--show-cdup")
+    if state.code:
+        raise HistoryError(f"git cannot read this repository: {state.complaint}")
+    is_shallow, up = os.fsdecode(state.out).split("\n")[:2]
+    shallow, top = is_shallow == "true", os.path.abspath(folder / up)
+    commits = _commits(folder, ("HEAD", *((ref,) if ref is not None else BASE_REFS)))
+    head = commits.get("HEAD")
+    if head is None:
+        return None
+    named = _named(folder, ref, commits, shallow=shallow)
+    commit = _git(folder, "merge-base", head, commits[named]).line
     if not commit:
         raise HistoryError(f"HEAD and {named} have no common ancestor in git", cure=_FETCH if shallow else _NAME)
-    return Base(folder, named, commit, commit == head.line, shallow)
+    return Base(Path(top), named, commit, commit == head, shallow)
+
+
+def _commits(folder: Path, refs: tuple[str, ...]) -> dict[str, str]:
+    """Return the commits of those refs that exist."""
+    known = [ref for ref in refs if "\n" not in ref]
+    asked = os.fsencode("".join(f"{ref}^{{commit}}\n" for ref in known))
+    found = _git(folder, "cat-file", "--batch-check", given=asked)
+    if found.code:
+        raise HistoryError(f"git cannot read this repository: {found.complaint}")
+    answers = (line.split() for line in found.out.splitlines())
+    return {
+        ref: words[0].decode("ascii")
+        for ref, words in zip(known, answers, strict=False)
+        if len(words) == 3 and words[1] == b"commit"
+    }
+
+
+def _named(folder: Path, ref: str | None, commits: dict[str, str], *, shallow: bool) -> str:
+    """Return the ref to compare with. A default branch that is checked out is compared with itself: what is new is
+    not committed."""
+    if ref is not None:
+        if ref not in commits:
+            raise HistoryError(f"git has no ref {ref} (ini ftgate_base_ref)", cure=_FETCH if shallow else _CORRECT)
+        return ref
+    here = _git(folder, "symbolic-ref", "--quiet", "--short", "HEAD").line
+    others = [name for name in BASE_REFS if name in commits and name != here]
+    if others or here in commits:
+        return others[0] if others else here
+    raise HistoryError(
+        f"git has no ref to compare with besides HEAD; tried {', '.join(BASE_REFS)}", cure=_FETCH if shallow else _NAME
+    )
 
 
 @dataclass(frozen=True)
@@ -128,31 +258,13 @@ def find_head(folder: Path) -> Head | None:
         return None
 
 
-def is_tracked(path: Path) -> bool:
-    """Return whether the file is in git's index; True if git fails, to be on the safe side."""
+def tracked(path: Path) -> list[str]:
+    """Return the files in git's index at a path or below it; none where git does not say."""
     try:
         listed = _git(path.parent, "ls-files", "-z", "--", path.name)
     except HistoryError:
-        return True
-    return listed.code != 0 or bool(listed.out)
-
-
-def _named(folder: Path, ref: str | None, *, shallow: bool) -> str:
-    if ref is not None:
-        if ref.startswith("-") or not _exists(folder, ref):
-            raise HistoryError(f"git has no ref {ref} (ini ftgate_base_ref)", cure=_FETCH if shallow else _CORRECT)
-        return ref
-    here = _git(folder, "symbolic-ref", "--quiet", "--short", "HEAD").line
-    for name in BASE_REFS:
-        if name != here and _exists(folder, name):
-            return name
-    raise HistoryError(
-        f"git has no ref to compare with besides HEAD; tried {', '.join(BASE_REFS)}", cure=_FETCH if shallow else _NAME
-    )
-
-
-def _exists(folder: Path, ref: str) -> bool:
-    return _git(folder, "rev-parse", "--verify", "--quiet", f"{ref}^{{commit}}").code == 0
+        return []
+    return [name for name in os.fsdecode(listed.out).split("\0") if name] if not listed.code else []
 
 
 @dataclass(frozen=True)
@@ -172,8 +284,8 @@ class _Answer:
         return self.err.decode("utf-8", "replace").strip().partition("\n")[0].removeprefix("fatal: ")
 
 
-def _git(folder: Path, *args: str) -> _Answer:
-    """Run git and return its output.
+def _git(folder: Path, *args: str, given: bytes | None = None, literal: bool = True) -> _Answer:
+    """Run git and return its output; ``given`` is its input, and paths are ``literal`` or patterns.
 
     Variables such as ``GIT_DIR``, which hooks and rebases set, are removed, since they may name another repository.
     Replaced objects and the file system monitor are disabled.
@@ -181,7 +293,8 @@ def _git(folder: Path, *args: str) -> _Answer:
     Raises:
         HistoryError: git cannot be run, or takes too long.
     """
-    options = ("--no-pager", "--no-replace-objects", "--literal-pathspecs", "-c", "core.fsmonitor=false")
+    options = ["--no-pager", "--no-replace-objects", "-c", "core.fsmonitor=false"]
+    options += ["--literal-pathspecs"] if literal else []
     environment = {name: value for name, value in os.environ.items() if not name.startswith("GIT_")}
     environment |= {"GIT_TERMINAL_PROMPT": "0", "GIT_OPTIONAL_LOCKS": "0", "GIT_NO_LAZY_FETCH": "1", "LC_ALL": "C"}
     try:
@@ -189,7 +302,8 @@ def _git(folder: Path, *args: str) -> _Answer:
             ["git", *options, *args],  # noqa: S607  # the user's own git
             cwd=folder,
             env=environment,
-            stdin=subprocess.DEVNULL,
+            stdin=subprocess.DEVNULL if given is None else None,
+            input=given,
             capture_output=True,
             timeout=_TIMEOUT_S,
             check=False,

@@ -30,7 +30,7 @@ from pytest_ftgate.result import Threshold
         ("clock.shutdown_within_days", "lower"),
         ("metric", None),
         ("allow_weak_baseline", None),
-        ("economics.calls_per_month", None),
+        ("economics.calls_per_month", "higher"),
         ("require[0].of", None),
         ("no.such.key", None),
     ],

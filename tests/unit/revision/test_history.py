@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from pytest_ftgate.checks.weakening import history
-from pytest_ftgate.checks.weakening.history import Head, find_base, find_head, is_tracked
+from pytest_ftgate.checks.weakening.history import Head, find_base, find_head, tracked
 from pytest_ftgate.errors import HistoryError
 
 pytestmark = pytest.mark.skipif(not history.shutil.which("git"), reason="there is no git")
@@ -52,6 +52,18 @@ def test_what_is_checked_out(repo: Path, tmp_path: Path) -> None:
     assert find_head(tmp_path) is None
 
 
+def test_the_files_below_a_folder_that_changed(repo: Path) -> None:
+    commit(repo, "sub/deep/h.txt", "h")
+    git(repo, "branch", "-q", "-f", "main", "work")
+    base = find_base(repo, None)
+    assert base is not None
+    assert list(base.files(repo / "sub", repo / "sub")) == []
+    (repo / "sub/deep/h.txt").write_text("other")
+    (repo / "sub/g.txt").unlink()
+    assert sorted(base.files(repo / "sub", repo / "sub")) == [(Path("deep/h.txt"), b"h"), (Path("g.txt"), b"g")]
+    assert list(base.files(repo / "none", repo / "sub")) == []
+
+
 def problem(folder: Path, ref: str | None = None) -> str:
     with pytest.raises(HistoryError) as caught:
         find_base(folder, ref)
@@ -62,9 +74,9 @@ def test_without_a_repository_there_is_no_base(tmp_path: Path) -> None:
     assert find_base(tmp_path, None) is None
 
 
-def test_without_git_there_is_no_base(repo: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_git_a_repository_cannot_be_read(repo: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PATH", "")
-    assert find_base(repo, None) is None
+    assert "git is not installed" in problem(repo)
 
 
 def test_the_base_is_where_the_branches_parted(repo: Path) -> None:
@@ -135,8 +147,12 @@ def test_a_named_branch_that_does_not_exist(repo: Path, ref: str) -> None:
     assert f"{ref} (ini ftgate_base_ref)" in problem(repo, ref)
 
 
-def test_the_branch_that_is_checked_out_is_no_base(repo: Path) -> None:
+def test_what_is_checked_out_is_a_base_only_where_it_is_a_default_branch(repo: Path) -> None:
     git(repo, "checkout", "-q", "main")
+    base = find_base(repo, None)
+    assert base is not None
+    assert (base.ref, base.is_head) == ("main", True)
+    git(repo, "branch", "-q", "-m", "trunk")
     git(repo, "branch", "-q", "-D", "work")
     text = problem(repo)
     assert "origin/HEAD, origin/main, origin/master, main, master" in text
@@ -158,7 +174,7 @@ def test_branches_without_a_common_commit(repo: Path) -> None:
 
 def test_a_repository_without_a_commit(tmp_path: Path) -> None:
     git(tmp_path, "init", "-q")
-    assert problem(tmp_path) == "git has no commit to compare with: HEAD does not exist"
+    assert find_base(tmp_path, None) is None
 
 
 def test_a_shallow_clone_says_so(repo: Path, tmp_path: Path) -> None:
@@ -190,7 +206,7 @@ def test_the_environment_of_a_hook_does_not_lead_elsewhere(
     base = find_base(repo, None)
     assert base is not None
     assert base.content(repo / "f.txt") == b"one"
-    assert is_tracked(repo / "f.txt")
+    assert tracked(repo / "f.txt")
 
 
 def test_a_replaced_object_is_not_believed(repo: Path) -> None:
@@ -213,19 +229,10 @@ def test_a_commit_whose_objects_are_gone_is_an_error(repo: Path) -> None:
 
 def test_what_is_tracked(repo: Path) -> None:
     (repo / "new.txt").write_text("new")
-    assert (is_tracked(repo / "f.txt"), is_tracked(repo / "new.txt")) == (True, False)
+    assert (tracked(repo / "f.txt"), tracked(repo / "new.txt"), tracked(repo / "sub")) == (["f.txt"], [], ["sub/g.txt"])
     git(repo, "add", "new.txt")
-    assert is_tracked(repo / "new.txt")
-
-
-def test_where_git_gives_no_answer_a_file_may_be_tracked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    assert is_tracked(tmp_path / "no-such-folder" / "f.txt")
-
-    def late(*args: object, **options: object) -> None:
-        raise subprocess.TimeoutExpired("git", 10)
-
-    monkeypatch.setattr(history.subprocess, "run", late)
-    assert is_tracked(tmp_path / "f.txt")
+    assert tracked(repo / "new.txt")
+    assert not tracked(repo / "no-such-folder" / "f.txt")
 
 
 def test_git_is_not_waited_for_without_end(repo: Path, monkeypatch: pytest.MonkeyPatch) -> None:

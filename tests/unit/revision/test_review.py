@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
-from hashlib import sha256
+from hashlib import md5, sha256
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pytest_ftgate.checks.weakening.comparison import Weakening
-from pytest_ftgate.checks.weakening.review import Past, compare_contents, removed_gates, review_checks
+from pytest_ftgate.checks.weakening.review import Earlier, Past, compare_contents, removed_gates, review_checks
 from pytest_ftgate.config import GateFile, load_gate_file, resolve_gate
 from pytest_ftgate.errors import HistoryError
 from pytest_ftgate.result import Check
@@ -44,21 +44,28 @@ def reviewed(
     *,
     then: str = FILE,
     files: Mapping[str, bytes | None] = {"test.jsonl": ROWS, "base.jsonl": ROWS},  # never changed
-    loosened: tuple[str, ...] = (),
+    loosened: tuple[Weakening, ...] = (),
+    unread: tuple[str, ...] = (),
     forbidden: bool = False,
+    owed: bool = False,
     **past: Any,
 ) -> tuple[Check, ...]:
+    def earlier(past: Past) -> Earlier:
+        known = past.file is not None and "intents" in past.file.gate_names
+        return Earlier((resolved(past.file),) if past.file and known else (), unread)
+
     def resolved(file: GateFile) -> Any:
         return resolve_gate(file.layers("intents"), file=file, gate="intents", default_name="x")
 
-    seen = Past("origin/main", file_of(folder, then), content=lambda path: files[path.name])
+    seen = Past("origin/main", file_of(folder, then), content=lambda path: files.get(path.name))
     return review_checks(
         replace(seen, **past),
         "intents",
-        before=resolved,
+        earlier=earlier,
         after=resolved(file_of(folder, now)),
         loosened=loosened,
         forbidden=forbidden,
+        owed=owed,
     )
 
 
@@ -70,7 +77,9 @@ def test_nothing_is_said_of_a_gate_that_is_as_it_was(folder: Path) -> None:
 def test_each_weakening_is_listed_with_before_and_after(folder: Path) -> None:
     (found,) = reviewed(folder, FILE.replace("0.05", "0.01").replace("proven", "observed"))
     assert (found.name, found.status, found.observed, found.required) == ("weakened", "warning", 2, 0)
-    assert found.message.endswith("origin/main: margin: 0.05 -> 0.01; evidence: proven -> observed")
+    assert found.message.endswith(
+        "origin/main: margin: 0.05 -> 0.01 (ftgate.yaml:4); evidence: proven -> observed (ftgate.yaml:4)"
+    )
 
 
 def test_where_weakening_is_forbidden_it_fails(folder: Path) -> None:
@@ -79,10 +88,16 @@ def test_where_weakening_is_forbidden_it_fails(folder: Path) -> None:
     assert reviewed(folder, forbidden=True) == ()
 
 
-def test_what_a_mark_loosens_is_said_elsewhere(folder: Path) -> None:
-    weaker = FILE.replace("0.05", "0.01")
-    assert reviewed(folder, weaker, loosened=(Weakening("margin", "0.05", "0.01"),)) == ()
-    assert len(reviewed(folder, weaker, loosened=(Weakening("margin", "0.04", "0.01"),))) == 1
+def test_what_a_mark_loosens_is_said_once(folder: Path) -> None:
+    given = (Weakening("margin", "0.05", "0.01", "ftgate.yaml:4 -> test_gate.py:3"),)
+    (alone,) = reviewed(folder, loosened=given)
+    assert (alone.name, alone.status, alone.observed) == ("weakened", "warning", 1)
+    assert alone.message.endswith("margin: 0.05 -> 0.01 (ftgate.yaml:4 -> test_gate.py:3)")
+    assert reviewed(folder, loosened=given, forbidden=True)[0].status == "fail"
+    (both,) = reviewed(folder, FILE.replace("0.05", "0.01"), loosened=given)
+    assert both.observed == 1
+    (apart,) = reviewed(folder, loosened=given, absent=True)  # without any history
+    assert (apart.status, apart.message) == ("warning", alone.message)
 
 
 def note(folder: Path, *args: Any, **changes: Any) -> str:
@@ -92,26 +107,52 @@ def note(folder: Path, *args: Any, **changes: Any) -> str:
 
 
 def test_a_gate_or_a_file_that_is_new_has_no_past(folder: Path) -> None:
-    assert "the gate file" in note(folder, file=None)
+    assert "the gate intents" in note(folder, file=None)
     assert "the gate intents" in note(folder, then=FILE.replace("intents", "other"))
 
 
 def test_why_the_past_cannot_be_seen(folder: Path) -> None:
-    (found,) = reviewed(folder, problem=HistoryError("git knows no main", cure="Fetch it."), forbidden=True)
-    assert (found.status, found.advice) == ("note", "Fetch it.")
-    assert found.message.endswith(": git knows no main")
+    problem = HistoryError("git knows no main", cure="Fetch it.")
+    for forbidden, status in ((False, "warning"), (True, "fail")):
+        (found,) = reviewed(folder, problem=problem, forbidden=forbidden)
+        assert (found.status, found.advice) == (status, "Fetch it.")
+        assert found.message.endswith(": git knows no main")
+
+
+def test_where_there_is_no_history(folder: Path) -> None:
+    assert reviewed(folder, absent=True) == ()
+    (warned,) = reviewed(folder, absent=True, owed=True)
+    (failed,) = reviewed(folder, absent=True, forbidden=True)
+    assert (warned.status, failed.status) == ("warning", "fail")
+    assert "fetch-depth: 0" in (failed.advice or "")
+
+
+def test_what_was_forbidden_then_is_forbidden(folder: Path) -> None:
+    key = Weakening("ini ftgate_forbid_weakening", "true", "not set", "pytest.ini")
+    (found,) = reviewed(folder, forbade=True, weaker=(key,))
+    assert found.status == "fail"
+    assert "ini ftgate_forbid_weakening: true -> not set (pytest.ini)" in found.message
+
+
+def test_a_marker_that_cannot_be_read(folder: Path) -> None:
+    (found,) = reviewed(folder, unread=("margin of the marker at test_gate.py:3 is not a literal value: M",))
+    assert (found.status, found.observed) == ("warning", None)
+    assert reviewed(folder, unread=("x",), forbidden=True)[0].status == "fail"
 
 
 def test_a_past_that_cannot_be_resolved(folder: Path) -> None:
     then = FILE.replace("margin: 0.05, ", "")
-    assert "a required key is missing: margin" in note(folder, then=then)
+    (found,) = reviewed(folder, then=then)
+    assert found.status == "warning"
+    assert "a required key is missing: margin" in found.message
 
 
 def test_a_part_that_cannot_be_seen_is_said_beside_what_is(folder: Path) -> None:
-    assert note(folder, unseen="this clone is shallow") == "this clone is shallow"
+    (alone,) = reviewed(folder, unseen="this clone is shallow")
+    assert (alone.status, alone.message) == ("warning", "this clone is shallow")
     (found,) = reviewed(folder, FILE.replace("0.05", "0.01"), unseen="this clone is shallow")
     assert found.status == "warning"
-    assert found.message.endswith("margin: 0.05 -> 0.01; this clone is shallow")
+    assert found.message.endswith("margin: 0.05 -> 0.01 (ftgate.yaml:4); this clone is shallow")
 
 
 # --- files ---------------------------------------------------------------------------------------------------
@@ -125,7 +166,7 @@ def test_a_test_set_that_shrank_or_was_edited(folder: Path) -> None:
     longer = ROWS + b'{"input": "9", "expected": "hard"}\n'
     (found,) = reviewed(folder, files={"test.jsonl": longer, "base.jsonl": ROWS})
     change = f"test_set: test.jsonl with 4 lines (sha256 {short(longer)}) -> 3 lines (sha256 {short(ROWS)})"
-    assert found.message.endswith(f"origin/main: {change}")
+    assert f"origin/main: {change}" in found.message
 
 
 def test_a_test_set_that_grew_is_a_note(folder: Path) -> None:
@@ -165,15 +206,15 @@ def test_rows_added_to_a_recording_are_a_note(folder: Path) -> None:
 def test_another_baseline_is_named_once_and_its_file_not_compared(folder: Path) -> None:
     (found,) = reviewed(folder, FILE.replace("base.jsonl", "weak.jsonl"))
     assert found.observed == 1
-    assert found.message.endswith("baseline: recorded:base.jsonl -> recorded:weak.jsonl")
+    assert "baseline: recorded:base.jsonl -> recorded:weak.jsonl (ftgate.yaml:3)" in found.message
 
 
 def test_files_that_git_does_not_have_are_named(folder: Path) -> None:
     files = {"test.jsonl": None, "base.jsonl": ROWS}
     (found,) = reviewed(folder, files=files)
-    assert (found.name, found.status, found.observed) == ("untracked", "note", 1)
+    assert (found.name, found.status, found.observed) == ("untracked", "warning", 1)
     (strict,) = reviewed(folder, files=files, forbidden=True)
-    assert (strict.status, strict.message, strict.source) == ("warning", found.message, "ini ftgate_forbid_weakening")
+    assert (strict.status, strict.message, strict.source) == ("fail", found.message, "ini ftgate_forbid_weakening")
     weaker, untracked = reviewed(folder, FILE.replace("0.05", "0.01"), files=files)
     assert (weaker.name, untracked.name) == ("weakened", "untracked")
     (both,) = reviewed(folder, files={"test.jsonl": None, "base.jsonl": None})
@@ -183,7 +224,9 @@ def test_files_that_git_does_not_have_are_named(folder: Path) -> None:
 def test_a_folder_is_not_passed_over_in_silence(folder: Path) -> None:
     (folder / "test.jsonl").unlink()
     (folder / "test.jsonl").mkdir()
-    assert "test.jsonl is a folder" in note(folder)
+    (found,) = reviewed(folder)
+    assert found.status == "warning"
+    assert "test.jsonl is a folder" in found.message
 
 
 def test_an_answer_that_git_does_not_give_hides_no_weakening(folder: Path) -> None:
@@ -192,7 +235,7 @@ def test_an_answer_that_git_does_not_give_hides_no_weakening(folder: Path) -> No
 
     (found,) = reviewed(folder, FILE.replace("0.05", "0.01"), content=broken)
     assert (found.status, found.observed) == ("warning", 1)
-    assert "margin: 0.05 -> 0.01; git gave no answer within 10 seconds" in found.message
+    assert "margin: 0.05 -> 0.01 (ftgate.yaml:4); git gave no answer within 10 seconds" in found.message
 
 
 def test_a_file_that_is_absent_now_is_left_to_those_who_need_it(folder: Path) -> None:
@@ -231,6 +274,12 @@ def test_a_pointer_of_git_lfs_stands_for_its_file() -> None:
         f"sha256 {short(b'a' + bytes([10]) + b'b' + bytes([10]))}",
         f"1 line (sha256 {short(b'a' + bytes([10]))})",
     )
+
+
+def test_a_file_of_dvc_stands_for_its_data() -> None:
+    pointer = b"outs:\n- md5: %s\n  size: 4\n  path: test.jsonl\n" % md5(b"a\nb\n").hexdigest().encode()
+    assert compare_contents(pointer, b"a\nb\n") is None
+    assert compare_contents(pointer, b"a\n") is not None
 
 
 LINES = st.lists(st.sampled_from([b"a", b"b", b"c"]), max_size=8)

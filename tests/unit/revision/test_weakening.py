@@ -227,10 +227,29 @@ def test_what_is_judged_may_change_and_a_gate_may_ask_for_more(after: dict[str, 
     assert found({}, after) == []
 
 
-def test_facts_of_the_economics_change() -> None:
-    """How often the model is called, and what it costs, is no promise."""
-    before = limits(max_break_even_days=30, training_cost_usd=100)
-    assert found(before, {"economics": {"calls_per_month": 9, "max_break_even_days": 30}}) == []
+def test_facts_of_the_economics_decide_only_with_a_limit() -> None:
+    more, less = limits(training_cost_usd=100), limits(training_cost_usd=10)
+    assert found(more, less) == []
+    more["economics"]["max_break_even_days"] = less["economics"]["max_break_even_days"] = 30
+    assert found(more, less) == ["economics.training_cost_usd: 100 -> 10"]
+    assert found(less, more) == []
+
+
+def priced(dearer: float = 4, cheaper: float = 1, **changes: Any) -> dict[str, Any]:
+    baseline = {**BASE, "price": {"input_per_1m": dearer, "output_per_1m": 8}}
+    candidate = {"provider": "openai", "model": "ft", "price": {"input_per_1m": cheaper, "output_per_1m": 2}}
+    return {**MATCH, "baseline": baseline, "candidate": candidate, **changes}
+
+
+def test_prices_where_they_decide() -> None:
+    assert found(priced(), priced(dearer=5)) == ["baseline.price.input_per_1m: 4 -> 5"]
+    assert found(priced(), priced(cheaper=0.5)) == ["candidate.price.input_per_1m: 1 -> 0.5"]
+    assert found(priced(dearer=5), priced()) == found(priced(cheaper=0.5), priced()) == []
+    faster = {"cheaper_by": ..., "faster_by": 2}
+    assert found(priced(**faster), priced(dearer=5, **faster)) == []
+    bounded = {"objective": "beat", "margin": 0, "max_drop": ..., "cheaper_by": ...}
+    bounded["require"] = [{"metric": "cost_usd", "max": 1}]
+    assert found(priced(**bounded), priced(cheaper=0.5, **bounded)) == ["candidate.price.input_per_1m: 1 -> 0.5"]
 
 
 def test_under_match_guards_and_slices_are_promises_too() -> None:

@@ -1,0 +1,169 @@
+"""Whatever asks for less is told: every key with a direction, in every place where it can be written."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any, get_args
+
+import pytest
+import yaml
+from pydantic import BaseModel
+
+from pytest_ftgate.checks.weakening.review import Past
+from pytest_ftgate.config import GateKeys, Layer, Source, load_gate_file
+from pytest_ftgate.config.weaker import thresholds
+from pytest_ftgate.errors import Where
+from pytest_ftgate.plugin.earlier import Level
+from pytest_ftgate.plugin.layers import Layers
+from pytest_ftgate.result import Check
+
+KEYS: dict[str, Any] = {
+    "test_set": "test.jsonl",
+    "training_set": "train.jsonl",
+    "baseline": "recorded:base.jsonl",
+    "candidate": "recorded:ft.jsonl",
+    "margin": 0.05,
+}
+MATCH = {"objective": "match", "max_drop": 0.01, "cheaper_by": 6, "faster_by": 4, "margin": ...}
+RUBRIC = {"name": "rubric", "judge": "python:judges:judge", "rubric": "x"}
+LIMITED = {"max_break_even_days": 30, "min_monthly_saving_usd": 10}
+
+
+def bound(**limits: float) -> dict[str, Any]:
+    return {"require": [{"metric": "accuracy", **limits}]}
+
+
+def guard(**keys: Any) -> dict[str, Any]:
+    return {"guards": {"g.x": {"test_set": "guard.jsonl", "max_drop": 0.02, **keys}}}
+
+
+def calibrated(min_kappa: float) -> dict[str, Any]:
+    metric = {**RUBRIC, "calibration": {"path": "held.jsonl", "min_kappa": min_kappa}}
+    return {"require": [{"metric": metric, "min": 2}]}
+
+
+def spent(**facts: float) -> dict[str, Any]:
+    return {"economics": {"calls_per_month": 1000, **LIMITED, **facts}}
+
+
+LOOSENED: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
+    "margin": ({"margin": 0.1}, {"margin": 0}),
+    "objective": ({}, MATCH),
+    "max_drop": (MATCH, {**MATCH, "max_drop": 0.02}),
+    "cheaper_by": (MATCH, {**MATCH, "cheaper_by": 2}),
+    "faster_by": (MATCH, {**MATCH, "faster_by": 2}),
+    "evidence": ({"evidence": "proven"}, {"evidence": "observed"}),
+    "confidence": ({"confidence": 0.99}, {"confidence": 0.8}),
+    "min_training_examples": ({"min_training_examples": 300}, {"min_training_examples": 10}),
+    "min_test_examples": ({"min_test_examples": 60}, {"min_test_examples": 10}),
+    "errors": ({"errors": "error"}, {"errors": "score_zero"}),
+    "require_hypothesis": ({"require_hypothesis": True, "hypothesis": "x"}, {"require_hypothesis": False}),
+    "goal_override": ({"goal": "knowledge"}, {"goal": "knowledge", "goal_override": "x"}),
+    "stage": ({"stage": "accept"}, {"stage": "ready", "candidate": ...}),
+    "allow_weak_baseline": ({}, {"allow_weak_baseline": "x"}),
+    "max_age_days": ({"max_age_days": 10}, {"max_age_days": 100}),
+    "require.min": (bound(min=0.9), bound(min=0.8)),
+    "require.max": (bound(max=0.1), bound(max=0.2)),
+    "require.metric.calibration.min_kappa": (calibrated(0.8), calibrated(0.2)),
+    "test_set.limit": ({}, {"test_set": {"path": "test.jsonl", "limit": 50}}),
+    "guards.max_drop": (guard(), guard(max_drop=0.1)),
+    "guards.evidence": (guard(), guard(evidence="significant")),
+    "guards.test_set.limit": (guard(), guard(test_set={"path": "guard.jsonl", "limit": 5})),
+    "slices.max_drop": ({"slices": {"fields": ["a"]}}, {"slices": {"fields": ["a"], "max_drop": 0.2}}),
+    "slices.evidence": ({"slices": {"fields": ["a"], "evidence": "proven"}}, {"slices": {"fields": ["a"]}}),
+    "slices.min_examples": ({"slices": {"fields": ["a"]}}, {"slices": {"fields": ["a"], "min_examples": 99}}),
+    "economics.calls_per_month": (spent(), spent(calls_per_month=9000)),
+    **{
+        f"economics.{key}": (spent(**{key: 100}), spent(**{key: 1}))
+        for key in ("training_cost_usd", "data_cost_usd", "hosting_usd_per_month", "retrains_per_year")
+    },
+    "economics.max_break_even_days": (spent(), spent(max_break_even_days=300)),
+    "economics.min_monthly_saving_usd": (spent(), spent(min_monthly_saving_usd=1)),
+    "audit.max_tokens": ({}, {"audit": {"max_tokens": 10**6}}),
+    "clock.shutdown_within_days": ({}, {"clock": {"shutdown_within_days": 1}}),
+    **{
+        f"{part}.{key}": ({part: {key: "fail"}}, {part: {key: "ignore"}})
+        for part in ("audit", "clock")
+        for key, weaker in thresholds(GateKeys.model_fields[part].annotation).items()  # type: ignore[arg-type]
+        if weaker.order
+    },
+}
+PLACES = ("defaults", "file", "module", "class", "function")
+"""Where a key can be written, the farthest first."""
+
+
+def with_direction(keys: type[BaseModel] = GateKeys, prefix: str = "") -> Iterator[str]:
+    """Yield the paths of all keys with a direction, also those inside of others."""
+    yield from (prefix + key for key in thresholds(keys))
+    for name, info in keys.model_fields.items():
+        for part in parts(info.annotation):
+            yield from with_direction(part, f"{prefix}{name}.")
+
+
+def parts(annotation: Any) -> Iterator[type[BaseModel]]:
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        yield annotation
+    for inner in get_args(annotation):
+        yield from parts(inner)
+
+
+def test_no_key_with_a_direction_is_left_out() -> None:
+    declared = {key for key in with_direction() if key not in ("baselines", "candidates")}
+    assert declared <= set(LOOSENED)
+    assert len(declared) > 40
+
+
+def written(keys: Mapping[str, Any], place: str) -> tuple[str, str]:
+    """Return a gate file and a test file with these keys in one place, and all others in the gate of the file."""
+    elsewhere = {key: value for key, value in KEYS.items() if key not in keys}
+    own = {key: value for key, value in keys.items() if value is not ...}
+    in_file = {**elsewhere, **(own if place == "file" else {})}
+    tree = {"version": 1, "defaults": own if place == "defaults" else {}, "gates": {"g": in_file}}
+    mark = "pytest.mark.ftgate(" + ", ".join(f"{key}={value!r}" for key, value in own.items()) + ")"
+    lines = ["import pytest", f"pytestmark = [{mark}]" if place == "module" else ""]
+    lines += [f"@{mark}" if place == "class" else "", "class TestGate:"]
+    named = f"pytest.mark.ftgate('g', {mark.partition('(')[2]}" if place == "function" else "pytest.mark.ftgate('g')"
+    return yaml.safe_dump(tree), "\n".join([*lines, f"    @{named}", "    def test_gate(self): pass\n"])
+
+
+def judged(folder: Path, then: tuple[str, str], keys: Mapping[str, Any], place: str, **more: Any) -> dict[str, Check]:
+    """Return the checks of a gate whose keys are in one place now, and whose files were others then."""
+    test, gates = folder / "test_gate.py", folder / "ftgate.yaml"
+    before = {gates: then[0].encode(), test: then[1].encode()}
+    now_gates, now_test = written(keys, place)
+    gates.write_text(now_gates)
+    test.write_text(now_test)
+    own = {key: value for key, value in keys.items() if value is not ... and place not in ("defaults", "file")}
+    source = Source("marker", "marker", folder, place="test_gate.py:4")
+    marks = [Layer(own, dict.fromkeys(own, source))] if own else []
+    levels = [Level(test, "TestGate.test_gate", gate="g"), Level(test, "TestGate"), Level(test, "")]
+    layers = Layers(marks, [], load_gate_file(gates), None, "g", "test_gate.py::t", folder, Where(), levels)
+    base: Any = SimpleNamespace(root=folder, read=lambda paths: None, declaring=lambda word: [])
+    content = {folder / f"{name}.jsonl": b"" for name in ("test", "guard", "base", "ft", "held")} | before
+    past = Past("main", load_gate_file(gates, before[gates]), content=content.get, base=base)
+    files: Any = SimpleNamespace(past=lambda: past, owes=False, **{"forbids_weakening": False, **more})
+    return {one.name: one for one in layers.reviewed(layers.resolve(), files)}
+
+
+@pytest.mark.parametrize("path", LOOSENED)
+def test_asking_for_less_is_told_wherever_it_is_written(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, path: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    strict, loose = LOOSENED[path]
+    changed = {**dict.fromkeys(strict, ...), **loose}
+    for then, now in [*((place, place) for place in PLACES), *((place, "function") for place in PLACES[:-1])]:
+        past = written(strict, then)
+        found = judged(tmp_path, past, changed, now)["weakened"]
+        assert found.status == "warning", (then, now)
+        assert {path.rpartition(".")[2], path.partition(".")[0]} & set(re.split(r"[^\w]+", found.message)), (
+            found.message
+        )
+        place = "ftgate.yaml:" if now in ("file", "defaults") else "test_gate.py:"
+        assert place in found.message or "at main" in found.message, found.message
+        if then == now:
+            assert judged(tmp_path, past, changed, now, forbids_weakening=True)["weakened"].status == "fail"
+            assert "weakened" not in judged(tmp_path, past, strict, now), then
