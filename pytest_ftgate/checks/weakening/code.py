@@ -24,8 +24,8 @@ def code_files(config: GateKeys, root: Path) -> Iterator[tuple[str, Path]]:
         yield from _of_model("candidate", spec, root)
     for key, metric in deciding(config):
         yield from _of_function(key, metric.options.get("function"), root)
-        if "judge" in metric.options:
-            yield from _of_model(f"{key}.judge", metric.options["judge"], root)
+        for judge in metric.options.get("judge", ()):
+            yield from _of_model(f"{key}.judge", judge, root)
 
 
 def deciding(config: GateKeys) -> Iterator[tuple[str, MetricSpec]]:

@@ -351,7 +351,8 @@ def _files(metric: MetricSpec) -> Iterator[tuple[str, Path, bool]]:
         elif option == "calibration" and hasattr(value, "path"):
             yield f"{option}.path", value.path, False
         elif option == "judge":
-            yield from ((f"{option}.{key}", path, not key.endswith("system_file")) for key, path in _paths(value))
+            for spec in value:
+                yield from ((f"{option}.{key}", path, not key.endswith("system_file")) for key, path in _paths(spec))
     argv = metric.options.get("argv")
     for place, part in enumerate(argv if isinstance(argv, list | tuple) else ()):
         bare_program = place == 0 and not os.path.dirname(str(part))  # found in PATH
