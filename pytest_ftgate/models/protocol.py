@@ -5,10 +5,10 @@ from __future__ import annotations
 import random
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
-from time import time
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple, Protocol, TypeAlias, TypeGuard
 
+from pytest_ftgate import clock
 from pytest_ftgate.errors import ModelError, guarded
 
 if TYPE_CHECKING:
@@ -398,4 +398,4 @@ class Surroundings:
     offline: bool = False
     newer_than: float | None = None
     asked: DataSet | None = None
-    started: float = field(default_factory=time)
+    started: float = field(default_factory=clock.wall)

@@ -11,10 +11,10 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
 from importlib import import_module
-from time import perf_counter
 from typing import TYPE_CHECKING, Any, NoReturn, cast
 from weakref import WeakValueDictionary
 
+from pytest_ftgate import clock
 from pytest_ftgate.data import canonical_json
 from pytest_ftgate.errors import RAISED_CURE, ConfigError, ModelError, Where, is_cancelled_from_outside, may_pass, told
 from pytest_ftgate.models.fixture_state import state_of, token
@@ -140,10 +140,10 @@ class FunctionModel(BuiltModel):
 
     async def complete_many(self, questions: Sequence[Question]) -> Sequence[Completion | ModelError]:
         """Call the callable once with all inputs; each answer's latency is that of the call."""
-        start = perf_counter()
+        start = clock.perf_counter()
         given = [self._input(question.example) for question in questions]
         answers = self._list(await self._call(given), len(given))
-        latency_s = perf_counter() - start
+        latency_s = clock.perf_counter() - start
         return [self._checked_of_many(answer, latency_s) for answer in answers]
 
     def _input(self, example: Example) -> Any:

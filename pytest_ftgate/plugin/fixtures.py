@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
-from time import time
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from pytest_ftgate import clock
 from pytest_ftgate.config import Source
 from pytest_ftgate.errors import ConfigError, FtgateError, ModelError, Where
 from pytest_ftgate.plugin.layers import layers_as_written
@@ -152,7 +152,7 @@ def _evaluate(keys: Mapping[str, Any], request: pytest.FixtureRequest, session: 
     model = build_settled(config.candidate, _surroundings(services), services.hook)
     (run,) = run_models([Job(model, test)], stores=services.stores, offline=services.offline, budget=services.budget)
     if model.weights is not None and services.tell is not None:
-        for message, _, advice in remarks(model.weights, now=time(), offline=services.offline):
+        for message, _, advice in remarks(model.weights, now=clock.wall(), offline=services.offline):
             services.tell(". ".join(filter(None, (f"ftgate_evaluate, {model.name}: {message}", advice))))
     missing = run.unanswered
     if run.fatal is not None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import cached_property
@@ -13,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from pytest_ftgate import clock
 from pytest_ftgate.errors import DataError, FtgateError, guarded, shown_path
 from pytest_ftgate.gate.state import Judged, Services
 from pytest_ftgate.plugin.data_sets import DataSets
@@ -107,7 +107,7 @@ class GateSession:
         self._config = config
         self._worker: Mapping[str, Any] | None = getattr(config, "workerinput", None)
         # Seconds since the epoch, equal on all workers.
-        self.started: float = self._worker["ftgate_started"] if self._worker else time.time()
+        self.started: float = self._worker["ftgate_started"] if self._worker else clock.wall()
         self.files = GateFiles(config)
         self.data = DataSets()
         self.verdicts = Verdicts()

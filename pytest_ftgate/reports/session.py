@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from time import time
 from typing import TYPE_CHECKING
 
+from pytest_ftgate import clock
 from pytest_ftgate.errors import write_whole
 from pytest_ftgate.reports import json, markdown
 from pytest_ftgate.reports.github import Step
@@ -35,7 +35,7 @@ class Outcome:
         elif form == "html":
             from pytest_ftgate.reports.html.page import page
 
-            write_whole(path, page(self.gates, self.session, written_at=time()))
+            write_whole(path, page(self.gates, self.session, written_at=clock.wall()))
         else:
             from pytest_ftgate.reports.recordings import write_recordings
 

@@ -6,9 +6,9 @@ import asyncio
 from collections import Counter
 from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
 from dataclasses import replace
-from time import perf_counter, time
 from typing import TYPE_CHECKING, TypeVar
 
+from pytest_ftgate import clock
 from pytest_ftgate.errors import RAISED_CURE, FailureKind, ModelError, told
 from pytest_ftgate.models import Completion, Prediction, Question
 from pytest_ftgate.models.event_loop import note_call
@@ -36,7 +36,7 @@ class BusyTime:
     hour, this is what the answers took of it.
     """
 
-    def __init__(self, clock: Callable[[], float] = perf_counter) -> None:
+    def __init__(self, clock: Callable[[], float] = clock.perf_counter) -> None:
         self._clock = clock
         self._calls = 0
         self._since = 0.0
@@ -84,7 +84,7 @@ class Asker:
         throttle: Throttle | None = None,
         *,
         batched: bool = False,
-        now: Callable[[], float] = time,
+        now: Callable[[], float] = clock.wall,
     ) -> None:
         self.meter: Meter | None = None
         self.outage: Outage | None = None
@@ -163,10 +163,10 @@ class Asker:
         found: Sequence[Completion | ModelError | None] = [None] * len(questions)
         busy_s = None
         self._busy.begin()
-        begun = perf_counter()
+        begun = clock.perf_counter()
         try:
             found = answers = await self._call(questions)
-            taken_s = perf_counter() - begun
+            taken_s = clock.perf_counter() - begun
             n = sum(isinstance(one, Completion) for one in found)
             busy_s = self._busy.share_s() / n if n else None
         except ModelError as error:

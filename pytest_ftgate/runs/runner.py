@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import contextlib
-import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
+from pytest_ftgate import clock
 from pytest_ftgate.data import expected_text
 from pytest_ftgate.errors import ModelError
 from pytest_ftgate.models import key_of
@@ -106,7 +106,7 @@ class Stores:
     session: Store
     recordings: Mapping[str, Prediction] = field(default_factory=dict)
     newer_than: float | None = None
-    started: float = field(default_factory=time.time)
+    started: float = field(default_factory=clock.wall)
 
     @property
     def notes(self) -> Notes:
@@ -125,11 +125,11 @@ class TimeLimit:
     @classmethod
     def from_now(cls, seconds: float, source: str) -> TimeLimit:
         """Return a limit that starts now."""
-        return cls(seconds, source, time.monotonic() + seconds)
+        return cls(seconds, source, clock.monotonic() + seconds)
 
     def left_s(self) -> float:
         """Return the seconds that are left, at least 0."""
-        return max(0.0, self.ends_at - time.monotonic())
+        return max(0.0, self.ends_at - clock.monotonic())
 
     def error(self) -> ModelError:
         """Return the failure of a run that has reached the limit."""
@@ -221,15 +221,15 @@ def _is_left(job: Job, keys: Keys, state: RunState, stores: Stores) -> bool:
 def _teller(progress: Callable[[Progress], None] | None, jobs: Sequence[Job], state: RunState) -> Callable[[], None]:
     """Return a function that reports jobs that have progressed, and from time to time those that have not."""
     latest: dict[int, Progress] = {}
-    last = time.monotonic()
+    last = clock.monotonic()
 
     def tell() -> None:
         nonlocal last
-        still = time.monotonic() - last > _STILL_S
+        still = clock.monotonic() - last > _STILL_S
         for number, (job, counts) in enumerate(zip(jobs, state.progress, strict=True)):
             now = replace(counts, in_batch=job.model.in_batch)
             if progress is not None and (still or latest.get(number) != now):
-                latest[number], last = now, time.monotonic()
+                latest[number], last = now, clock.monotonic()
                 with contextlib.suppress(Exception):  # a broken display must not lose answers
                     progress(now)
 

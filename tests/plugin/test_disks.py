@@ -200,7 +200,7 @@ def test_a_report_that_finds_no_room(project: Project, form: str) -> None:
 def test_a_clock_that_is_set_back(stored: Project, mode: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """An answer of this session is not an old one because the clock says so: two gates ask once."""
     now, real = itertools.count(), time.time
-    monkeypatch.setattr(time, "time", lambda: real() - 3600 * next(now))
+    monkeypatch.setattr("pytest_ftgate.clock.wall", lambda: real() - 3600 * next(now))
     stored.gate_test("@pytest.mark.parametrize('x', range(3))\ndef test_gate(x): pass\n")
     report = stored.report(f"--ftgate-cache={mode}")
     assert [gate["verdict"] for gate in report["gates"]] == ["pass"] * 3

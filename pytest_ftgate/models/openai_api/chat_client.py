@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import json
-import time
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from pytest_ftgate import clock
 from pytest_ftgate.errors import is_cancelled_from_outside
 from pytest_ftgate.models.openai_api.chat_answer import broken_body, read_answer
 from pytest_ftgate.models.openai_api.connection import headers, open_http
@@ -59,7 +59,7 @@ class ChatClient:
             raise failure(error, self._endpoint, timeout_s=self._timeout_s) from None
         wait_s = pause_s(response.headers)
         if wait_s:
-            self._resume_at = max(self._resume_at, time.monotonic() + wait_s)
+            self._resume_at = max(self._resume_at, clock.monotonic() + wait_s)
         try:
             data = json.loads(response.content)
         except ValueError:
@@ -75,7 +75,7 @@ class ChatClient:
 
     def pause_s(self) -> float:
         """Return for how many seconds the endpoint accepts no further request, according to its last answers."""
-        return max(0.0, self._resume_at - time.monotonic()) if self._resume_at else 0.0
+        return max(0.0, self._resume_at - clock.monotonic()) if self._resume_at else 0.0
 
     async def aclose(self) -> None:
         """Close the connections."""

@@ -6,7 +6,6 @@ import json
 import math
 import os
 import re
-import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from email.utils import parsedate_to_datetime
@@ -15,6 +14,7 @@ from socket import gaierror
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
+from pytest_ftgate import clock
 from pytest_ftgate.errors import ModelError, Where
 from pytest_ftgate.models.protocol import is_count
 from pytest_ftgate.text import excerpt
@@ -333,7 +333,7 @@ def _for_now(refusal: Refusal, endpoint: Endpoint) -> ModelError:
         retryable=True,
         kind="busy" if busy or refusal.status == 503 else "other",
         unpaid=refusal.status in (409, 429, 503),
-        retry_after_s=retry_after_s(refusal.headers, time.time()),
+        retry_after_s=retry_after_s(refusal.headers, clock.wall()),
         cure="lower concurrency, or set requests_per_minute" if busy else None,
     )
 

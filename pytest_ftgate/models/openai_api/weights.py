@@ -5,13 +5,13 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-import time
 from asyncio import sleep, wait_for
 from collections.abc import Collection, Mapping
 from contextlib import suppress
 from dataclasses import asdict, dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Literal
 
+from pytest_ftgate import clock
 from pytest_ftgate.data import canonical_json
 from pytest_ftgate.errors import ModelError, StoreError
 from pytest_ftgate.models.openai_api.endpoint import check_key, endpoint_of, fields
@@ -128,7 +128,7 @@ class Weights:
         if known is None:
             known = self._changed(Note(said, 0.0, self._started, volatile=volatile))
         elif said and said != _without(known.said, volatile):
-            now = time.time()
+            now = clock.wall()
             known = self._changed(Note(said, now, now, known.said, volatile))
         elif volatile != known.volatile:
             known = self._remembered(replace(known, said=said, volatile=volatile))
@@ -241,7 +241,7 @@ def _identifies(said: Said) -> bool:
 
 def _is_fresh(said: Said) -> bool:
     """Return whether a time in it is about now, so that it may be the time of the request."""
-    now = time.time()
+    now = clock.wall()
     return any(isinstance(value, int | float) and abs(now - value) <= 2 * TICK_S for value in said.values())
 
 

@@ -12,7 +12,6 @@ from pytest_ftgate.data import Example
 from pytest_ftgate.errors import ModelError, Where
 from pytest_ftgate.models import Completion, Prediction, Question, protocol
 from pytest_ftgate.models.protocol import RetryPolicy
-from pytest_ftgate.runs import asking
 from pytest_ftgate.runs.asking import Asker
 from pytest_ftgate.runs.throttle import Throttle
 
@@ -302,7 +301,7 @@ def test_only_a_text_is_an_answer(returned, kind):
 def clock(monkeypatch):
     """One second passes between any two looks."""
     ticks = itertools.count()
-    monkeypatch.setattr(asking, "perf_counter", lambda: float(next(ticks)))
+    monkeypatch.setattr("pytest_ftgate.clock.perf_counter", lambda: float(next(ticks)))
     return lambda: float(next(ticks))
 
 
