@@ -25,10 +25,10 @@ from pytest_ftgate.reports.github import Step
 from pytest_ftgate.reports.session import Outcome
 from pytest_ftgate.reports.text import Line
 from pytest_ftgate.result import GateResult, Session
-from pytest_ftgate.text import one_line, shortened, show_usd
+from pytest_ftgate.text import one_line, printable, shortened, show_usd
 
 if TYPE_CHECKING:
-    from pytest_ftgate.models import Prediction
+    from pytest_ftgate.models.recorded import Recording
     from pytest_ftgate.reports.html.evidence import Evidence
     from pytest_ftgate.runs.budget import Budget
     from pytest_ftgate.runs.runner import Run, Stores
@@ -173,7 +173,7 @@ class GateSession:
         )
 
     @cached_property
-    def _to_replace(self) -> Mapping[str, Prediction]:
+    def _to_replace(self) -> Mapping[str, Recording]:
         """Return the recordings that ``refresh`` ignores in this session, and that the next one without it uses."""
         from pytest_ftgate.reports.recordings import read_recordings
 
@@ -340,7 +340,7 @@ def write_reports(config: pytest.Config, outcome: Outcome, *, worker: bool) -> I
         if form == "recordings" or not worker:
             path = option_path(config, target)
             try:
-                outcome.write(form, path)
+                yield from (Line(printable(text), "yellow") for text in outcome.write(form, path))
                 yield Line(f"{form} report: {shown_path(path)}")
             except OSError as error:
                 yield Line(f"the {form} report could not be written: {error}", "red")

@@ -13,7 +13,7 @@ from pytest_ftgate.errors import ModelError
 from pytest_ftgate.models import key_of
 from pytest_ftgate.models.protocol import Prediction, RetryPolicy
 from pytest_ftgate.models.reasoning import stripping_for, without_reasoning
-from pytest_ftgate.models.recorded import RecordedModel
+from pytest_ftgate.models.recorded import RecordedModel, Recording
 from pytest_ftgate.runs.run_state import EarlyStop, Keys, Progress, RunState
 
 if TYPE_CHECKING:
@@ -97,14 +97,14 @@ class Stores:
     Attributes:
         persistent: the store that outlives the session; ``None``: there is none.
         session: for models whose answers may not outlive it, and in place of ``persistent``.
-        recordings: committed predictions by key, looked up first.
+        recordings: committed answers by key, looked up first.
         newer_than: stored predictions from before this time (seconds since the epoch) are ignored.
         started: when the session began, in seconds since the epoch.
     """
 
     persistent: Store | None
     session: Store
-    recordings: Mapping[str, Prediction] = field(default_factory=dict)
+    recordings: Mapping[str, Recording] = field(default_factory=dict)
     newer_than: float | None = None
     started: float = field(default_factory=clock.wall)
 
@@ -167,10 +167,14 @@ def run_models(
     state = RunState(keys, [job.model for job in jobs])
     fatal: dict[int, ModelError] = {}
     for job, rows in zip(jobs, keys, strict=True):
-        if error := _read_recorded(job, rows, state):
+        if error := _read_recorded(job, rows, state) or _read_committed(job, rows, state, stores):
             fatal.setdefault(id(job.model), error)
     tell = _teller(progress, jobs, state)
-    left = [(job, rows) for job, rows in zip(jobs, keys, strict=True) if _is_left(job, rows, state, stores)]
+    left = [
+        (job, rows)
+        for job, rows in zip(jobs, keys, strict=True)
+        if not isinstance(job.model, RecordedModel) and state.unknown(rows)
+    ]
     if left:
         # Imported late: recorded answers need neither an event loop nor a store.
         from pytest_ftgate.runs.calls import call_models
@@ -209,13 +213,19 @@ def _read_recorded(job: Job, keys: Keys, state: RunState) -> ModelError | None:
     return None
 
 
-def _is_left(job: Job, keys: Keys, state: RunState, stores: Stores) -> bool:
-    """Look up committed recordings. Return whether answers are still missing."""
-    if isinstance(job.model, RecordedModel):
-        return False
-    missing = state.unknown(keys)
-    state.found({key: stores.recordings[key] for key in missing if key in stores.recordings})
-    return any(key not in stores.recordings for key in missing)
+def _read_committed(job: Job, keys: Keys, state: RunState, stores: Stores) -> ModelError | None:
+    """Look up committed recordings. Return the failure of one that was made for another input."""
+    found: dict[str, Prediction] = {}
+    for row in keys if stores.recordings else ():
+        for example, key in zip(job.test_set.examples, row, strict=True):
+            recording = stores.recordings.get(key)
+            if recording is None or isinstance(job.model, RecordedModel):
+                continue
+            if error := recording.mismatch(example):
+                return error
+            found[key] = recording.prediction
+    state.found({key: found[key] for key in state.unknown(keys) if key in found})
+    return None
 
 
 def _teller(progress: Callable[[Progress], None] | None, jobs: Sequence[Job], state: RunState) -> Callable[[], None]:

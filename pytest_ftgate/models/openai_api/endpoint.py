@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 from pytest_ftgate import clock
-from pytest_ftgate.errors import ModelError, Where
+from pytest_ftgate.errors import ModelError, Where, redacted
 from pytest_ftgate.models.protocol import is_count
 from pytest_ftgate.text import excerpt
 
@@ -44,8 +44,6 @@ _TRANSPORTS = frozenset({"httpx", "httpx2", "httpcore", "httpcore2", "aiohttp", 
 _TRY_AGAIN = frozenset({408, 409, 429})
 
 _EVIDENCE_CHARACTERS = 120
-
-_LOOKS_LIKE_A_KEY = re.compile(r"\bsk-[\w*.-]{3,}|(?<=\bBearer )\S+")
 
 
 @dataclass(frozen=True)
@@ -89,10 +87,10 @@ class Endpoint:
         return urlsplit(self.base_url).path
 
     def quoted(self, text: str, width: int = 300) -> str:
-        """Return the beginning of untrusted text, with the key and anything that looks like one replaced by ``***``."""
+        """Return the beginning of untrusted text, with the key and other secrets replaced by ``***``."""
         if self.key:
             text = text.replace(self.key, "***")
-        return excerpt(_LOOKS_LIKE_A_KEY.sub("***", text), width=width)
+        return excerpt(redacted(text), width=width)
 
     def found(self, text: str) -> str:
         """Return an excerpt of an unexpected answer, as evidence."""
