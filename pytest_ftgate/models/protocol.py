@@ -328,8 +328,9 @@ class BuiltModel(Model):
 class Delegate:
     """Wrap a model, and override some of its attributes."""
 
-    def __init__(self, model: object) -> None:
+    def __init__(self, model: object, **changed: Any) -> None:
         self._model = model
+        vars(self).update(changed)
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._model, name)

@@ -25,6 +25,7 @@ from pytest_ftgate.models.protocol import (
     Adopted,
     BuiltModel,
     Completion,
+    Delegate,
     Model,
     Question,
     Surroundings,
@@ -83,6 +84,8 @@ CONCURRENCY_SYNC = 1
 _MODEL_PARTS = ("aclose", "name", "spelling", "concurrency", "timeout_s", "retries", "persistent", "verified", "price")
 
 _CHANGE_NO_ANSWER = frozenset(("cache_key", "concurrency", "timeout_s", "retries", "price", "name", "latency"))
+
+_ANY_MODELS = ("concurrency", "timeout_s", "retries", "price", "strip_reasoning")
 
 _CONSTANTS = (str, bytes, int, float, complex, tuple, frozenset, type(None), re.Pattern)
 
@@ -266,7 +269,7 @@ def adopt(given: Any, spec: ModelSpec) -> Model:
         missing = [part for part in _MODEL_PARTS if not hasattr(given, part)]
         if missing:
             raise _unfit(spec, f"the model of type {type(given).__name__} lacks {', '.join(missing)}")
-        return _checked_model(given, _adopted(given), spec)
+        return _as_written(_checked_model(given, _adopted(given), spec), spec)
     if not callable(given):
         cure = "pass a callable (str -> str, sync or async), or an object with complete() and key()"
         raise _unfit(spec, f"a value of type {type(given).__name__} is not a model", cure)
@@ -287,6 +290,14 @@ def _adopted(given: object) -> Model:
     if Model in type(given).__mro__:
         return cast("Model", given)
     return cast("Model", _adoptions.setdefault(id(given), Adopted(given)))
+
+
+def _as_written(model: Model, spec: ModelSpec) -> Model:
+    """Return a hook's model with what the gate says of it: the hook may have left that out."""
+    changed = {key: spec.options[key] for key in _ANY_MODELS if key in spec.options}
+    if "price" in changed:
+        changed["price"] = written_price(changed["price"], str(spec.source))
+    return cast("Model", Delegate(model, **changed)) if changed else model
 
 
 def _written(spec: ModelSpec) -> str:

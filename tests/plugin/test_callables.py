@@ -536,6 +536,16 @@ def test_a_hook_that_gives_a_model_object(project: Project) -> None:
     assert (project.gate()["verdict"], project.result.ret) == ("error", 1)
 
 
+def test_what_the_gate_says_of_a_hooks_model_holds(project: Project) -> None:
+    """Also where the hook's object says something else, or nothing."""
+    thinking = MODEL.replace("Completion(right(example.input))", "Completion(f'[[hm]]{right(example.input)}', 1, 1)")
+    project.file("conftest.py", f"{RIGHT}{thinking}def pytest_ftgate_model(spec): return Model()\n")
+    written = {"provider": "mine", "price": {"input_per_1m": 1e6, "output_per_1m": 0}}
+    assert project.judge(candidate=written)["verdict"] == "fail"
+    gate = passes(project.judge(candidate={**written, "strip_reasoning": ["[[", "]]"]}))
+    assert gate["candidate"]["cost_usd"] == 60
+
+
 def test_hooks_of_a_folder_are_seen_by_its_tests_alone(project: Project) -> None:
     hooks = example_of("pytest_ftgate_metrics") + (
         f"{RIGHT}def pytest_ftgate_model(spec):\n    if spec.provider == 'mine': return right\n"

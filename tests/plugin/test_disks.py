@@ -59,6 +59,7 @@ def refused(project: Project, *parts: str) -> None:
     """The gate is in error, and says how to go on; without the store it is green."""
     found = stopped(project.judge(stored=True), called=True)
     assert "sqlite3." not in found["message"]
+    assert "elete" not in found["advice"], "what was paid for is kept"
     mentions(found, STORE, "--ftgate-cache=off", *parts)
     assert project.judge()["verdict"] == "pass"
 
@@ -169,7 +170,9 @@ def test_a_disk_that_fills_up_while_models_answer(stored: Project) -> None:
     """What was kept before stays kept, and is not asked for again once there is room."""
     model(stored, "+ ' ' * 50_000")
     stored.file("conftest.py", FULL.format(size=1_000_000))
-    mentions(stopped(stored.gate(apart=True), called=True), STORE, "--ftgate-cache=off")
+    found = stopped(stored.gate(apart=True), called=True)
+    mentions(found, STORE, "disk", "quota", "--ftgate-cache=off")
+    assert "elete" not in found["advice"]
     first = asked(stored)
     assert 0 < len(first) <= 60
     (stored.path / "conftest.py").unlink()

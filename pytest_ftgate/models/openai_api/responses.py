@@ -16,7 +16,7 @@ _INCOMPLETE = {"max_output_tokens": "cut_off", "content_filter": "filtered"}
 
 def request_body(messages: Sequence[Mapping[str, Any]], tools: Mapping[str, Any]) -> dict[str, Any]:
     """Return a conversation and its tools, which are in the shape of chat completions, as this API takes them."""
-    body: dict[str, Any] = {"input": [item for message in messages for item in _items(message)], **tools}
+    body: dict[str, Any] = {"input": [*_items(messages)], **tools}
     if isinstance(tools.get("tools"), list):
         body["tools"] = [_flat(tool) for tool in tools["tools"]]
     choice = tools.get("tool_choice")
@@ -25,18 +25,21 @@ def request_body(messages: Sequence[Mapping[str, Any]], tools: Mapping[str, Any]
     return body
 
 
-def _items(message: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
-    if message["role"] == "tool":
-        yield {
-            "type": "function_call_output",
-            "call_id": message.get("tool_call_id"),
-            "output": message["content"],
-        }
-        return
-    if message.get("content"):
-        yield {key: value for key, value in message.items() if key in ("role", "content")}
-    for call in message.get("tool_calls") or ():
-        yield {"type": "function_call", "call_id": call.get("id"), **fields(call.get("function"))}
+def _items(messages: Sequence[Mapping[str, Any]]) -> Iterator[Mapping[str, Any]]:
+    """Yield messages, calls and their results; a ``function_call`` of the old API gets the id that it lacks."""
+    n = 0
+    for message in messages:
+        if message["role"] in ("tool", "function"):
+            call_id = message.get("tool_call_id") or f"call_{n}"
+            yield {"type": "function_call_output", "call_id": call_id, "output": message["content"]}
+            continue
+        if message.get("content"):
+            yield {key: value for key, value in message.items() if key in ("role", "content")}
+        for call in message.get("tool_calls") or ():
+            yield {"type": "function_call", "call_id": call.get("id"), **fields(call.get("function"))}
+        if message.get("function_call"):
+            n += 1
+            yield {"type": "function_call", "call_id": f"call_{n}", **fields(message["function_call"])}
 
 
 def _flat(tool: Any) -> Any:
