@@ -222,7 +222,9 @@ def test_frozen_time(project: Project, plugin: str, hangs: bool) -> None:
 
 def test_html(project: Project) -> None:
     judged_in_company(project, "pytest_html", "--html=report.html", "--self-contained-html")
-    assert "ftgate test_gate.py::test_gate: FAIL" in (project.path / "report.html").read_text(encoding="utf-8")
+    page = (project.path / "report.html").read_text(encoding="utf-8")
+    assert "ftgate test_gate.py::test_gate: FAIL" in page
+    assert "FAIL    margin: " in page, "the whole block"
 
 
 def test_benchmark(project: Project) -> None:
