@@ -5,15 +5,17 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-from asyncio import sleep, wait_for
+import time
 from collections.abc import Collection, Mapping
 from contextlib import suppress
 from dataclasses import asdict, dataclass, field, replace
+from threading import Thread
 from typing import TYPE_CHECKING, Any, Literal
 
 from pytest_ftgate import clock
 from pytest_ftgate.data import canonical_json
 from pytest_ftgate.errors import ModelError, StoreError
+from pytest_ftgate.models.openai_api.connection import headers
 from pytest_ftgate.models.openai_api.endpoint import check_key, endpoint_of, fields
 
 if TYPE_CHECKING:
@@ -26,6 +28,8 @@ Said = Mapping[str, Any]
 
 LATEST_S = 5.0
 """Seconds within which the endpoint must have described its models."""
+
+_MOST_BYTES = 10_000_000
 
 TICK_S = 1.1  # after which a time of the request, in whole seconds, has changed
 
@@ -158,15 +162,11 @@ class Weights:
 
     def _said(self, after_s: float = 0.0) -> Said:
         """Return what the endpoint says of the model after some seconds; empty if it says nothing, or cannot."""
-        from pytest_ftgate.models.event_loop import run_in_own_loop
-
-        endpoint = self.endpoint
-        try:
-            check_key(endpoint)
-            listed = run_in_own_loop(_listed(endpoint, after_s), lambda: None)
-        except ModelError:  # there is no key, or the event loop is blocked
-            return {}
-        return described(listed, endpoint.model)
+        with suppress(ModelError):  # there is no key
+            check_key(self.endpoint)
+            time.sleep(after_s)
+            return described(_listed(self.endpoint), self.endpoint.model)
+        return {}
 
     # --- notes ---------------------------------------------------------------------------------------------------
 
@@ -249,15 +249,24 @@ def _without(said: Said, names: Collection[str]) -> Said:
     return {name: value for name, value in said.items() if name not in names}
 
 
-async def _listed(endpoint: Endpoint, after_s: float) -> Any:
-    from pytest_ftgate.models.openai_api.api_client import ApiClient
+def _listed(endpoint: Endpoint) -> object:
+    """Return the endpoint's list of models; None if there is none in time.
 
-    await sleep(after_s)
-    client = ApiClient(endpoint, LATEST_S)
-    try:
-        return await wait_for(client.get("/models"), LATEST_S)
-    except Exception:  # it says nothing
-        return None
-    finally:
-        with suppress(Exception):  # the answer has arrived
-            await client.aclose()
+    Asked without the ``openai`` package, whose import takes longer than all else where every answer is stored. The key
+    does not follow a redirect to another place.
+    """
+    from urllib.request import Request, urlopen
+
+    request = Request(f"{endpoint.base_url}/models", headers={"User-Agent": "pytest-ftgate"})  # noqa: S310  # http(s)
+    for name, value in headers(endpoint.key).items():
+        request.add_unredirected_header(name, value)
+    found: list[object] = []
+
+    def ask() -> None:
+        with suppress(Exception), urlopen(request, timeout=LATEST_S) as response:  # noqa: S310
+            found.append(json.loads(response.read(_MOST_BYTES)))
+
+    thread = Thread(target=ask, name="pytest-ftgate models", daemon=True)
+    thread.start()
+    thread.join(LATEST_S)
+    return found[0] if found else None
