@@ -150,10 +150,10 @@ def test_a_batch_is_picked_up_by_its_note_or_by_its_label(model: Any, url: str, 
 
 @pytest.mark.parametrize("end", ["expired", "cancelled", "failed"])
 def test_batches_that_end_badly(model: Any, url: str, monkeypatch: pytest.MonkeyPatch, end: str) -> None:
-    headers = connection.client_headers
+    headers = connection.headers
     with monkeypatch.context() as patched:
         patched.setattr(
-            "pytest_ftgate.models.openai_api.connection.client_headers",
+            "pytest_ftgate.models.openai_api.connection.headers",
             lambda key: {**headers(key), "X-AIMock-Batch-Outcome": end},
         )
         if end == "failed":

@@ -20,7 +20,7 @@ from pytest_ftgate.models.protocol import is_count
 from pytest_ftgate.text import excerpt
 
 if TYPE_CHECKING:
-    from openai import APIStatusError
+    import httpx2
 
     from pytest_ftgate.config import ModelSpec
 
@@ -38,7 +38,6 @@ _CONTEXT_WORDS = re.compile(
 
 _FILTER_CODES = frozenset({"content_filter", "content_policy_violation"})
 
-# Network errors while a body is read are not wrapped by the client.
 _TRANSPORTS = frozenset({"httpx", "httpx2", "httpcore", "httpcore2", "aiohttp", "anyio", "h11"})
 
 _TRY_AGAIN = frozenset({408, 409, 429})
@@ -161,6 +160,15 @@ class Refusal:
     headers: Mapping[str, str] = field(default_factory=dict)
     path: str = ""
 
+    @classmethod
+    def of(cls, response: httpx2.Response) -> Refusal:
+        """Return the refusal in a response that was read."""
+        try:
+            error = error_in(json.loads(response.content))
+        except ValueError:
+            error = {}
+        return cls(response.status_code, error, response.text, response.headers, response.request.url.path)
+
     @property
     def codes(self) -> set[str]:
         """Return the error's ``code`` and ``type``: compatible servers mix them up."""
@@ -190,32 +198,22 @@ class Refusal:
         return text_or_none(self.error.get("param"))
 
 
-def refusal_in(error: APIStatusError) -> Refusal:
-    """Return the response of a status error that the client raised."""
-    response, path = error.response, error.request.url.path
-    return Refusal(error.status_code, fields(error.body), response.text, response.headers, path)
-
-
 def error_in(body: object) -> Mapping[str, Any]:
     """Return the ``error`` object of a body; empty if there is none."""
     return fields(fields(body).get("error", body))
 
 
 def failure(error: Exception, endpoint: Endpoint, *, timeout_s: float | None) -> ModelError:
-    """Return an exception of the ``openai`` client as a :class:`ModelError`; ``timeout_s`` was the call's limit."""
-    from openai import APIConnectionError, APIStatusError, APITimeoutError
-
+    """Return an exception of the HTTP client as a :class:`ModelError`; ``timeout_s`` was the call's limit."""
     root = _root(error)
     library = type(error).__module__.partition(".")[0]
-    transport = isinstance(error, APIConnectionError | OSError) or library in _TRANSPORTS
-    if (isinstance(error, APITimeoutError) or transport) and _is_timeout(root):
+    transport = isinstance(error, OSError) or library in _TRANSPORTS
+    if transport and _is_timeout(root):
         limit = f" within {timeout_s:g} s" if timeout_s is not None else ""
         cure = "raise timeout_s, or lower concurrency"
         return endpoint.error(f"no answer{limit}", retryable=True, kind="timeout", cure=cure)
     if transport:
         return _unreachable(root, endpoint)
-    if isinstance(error, APIStatusError):
-        return refused(refusal_in(error), endpoint)
     found = endpoint.quoted(f"{type(error).__name__}: {error}")
     return endpoint.error("the call failed", retryable=True, evidence=found)
 
