@@ -89,11 +89,20 @@ def is_count(value: object) -> TypeGuard[int]:
     return isinstance(value, int) and not isinstance(value, bool) and value >= 0
 
 
+def is_seconds(value: object) -> bool:
+    """Return whether an untrusted value is a number of seconds."""
+    return isinstance(value, int | float) and 0 <= value < float("inf")
+
+
 Stripping: TypeAlias = Literal["auto", False] | tuple[str, str]
 """Which reasoning is no part of an answer: ``auto``: that in the usual tags; False: none; or in a pair of tags."""
 
 FINISHES = ("stop", "refusal", "filtered", "cut_off")
 """How an answer can end: complete, refused, withheld by a content filter, or cut off at a token limit."""
+
+
+COUNTS = ("input_tokens", "output_tokens", "cached_input_tokens", "cache_write_tokens")
+"""The token counts of a :class:`Completion`."""
 
 
 @dataclass(frozen=True, slots=True)

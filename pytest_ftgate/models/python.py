@@ -21,7 +21,6 @@ from pytest_ftgate.models.fixture_state import state_of, token
 from pytest_ftgate.models.price import price_of, written_price
 from pytest_ftgate.models.processes import CALLS_AT_ONCE, InProcesses
 from pytest_ftgate.models.protocol import (
-    FINISHES,
     Adopted,
     BuiltModel,
     Completion,
@@ -30,6 +29,7 @@ from pytest_ftgate.models.protocol import (
     Question,
     Surroundings,
     is_count,
+    is_seconds,
     parts_of,
 )
 from pytest_ftgate.models.workers import Workers
@@ -135,8 +135,9 @@ class FunctionModel(BuiltModel):
     async def complete(self, example: Example, repeat: int = 0) -> Completion:
         """Call the callable once."""
         if not (self.batch_size > 1 if self.batched is None else self.batched):
-            return self._checked(await self._call(self._input(example)))
-        (answer,) = await self.complete_many([Question("", example, repeat)])
+            answer = self._completion(await self._call(self._input(example)))
+        else:
+            (answer,) = await self.complete_many([Question("", example, repeat)])
         if isinstance(answer, ModelError):
             raise answer
         return answer
@@ -147,7 +148,7 @@ class FunctionModel(BuiltModel):
         given = [self._input(question.example) for question in questions]
         answers = self._list(await self._call(given), len(given))
         latency_s = clock.perf_counter() - start
-        return [self._checked_of_many(answer, latency_s) for answer in answers]
+        return [self._completion(answer, latency_s) for answer in answers]
 
     def _input(self, example: Example) -> Any:
         """Return the input as the callable gets it: a copy, where it could be changed."""
@@ -175,15 +176,6 @@ class FunctionModel(BuiltModel):
             f"{self.name} returned {found}",
             cure="with batch_size, return a list with one answer for each input of the list",
         )
-
-    def _checked_of_many(self, answer: object, latency_s: float) -> Completion | ModelError:
-        if isinstance(answer, ModelError):
-            return answer
-        try:
-            completion = self._checked(answer)
-        except ModelError as error:
-            return error
-        return replace(completion, latency_s=latency_s) if completion.latency_s is None else completion
 
     async def aclose(self) -> None:
         self._workers.stop()
@@ -217,20 +209,18 @@ class FunctionModel(BuiltModel):
             cure=_cure(error),
         ) from error
 
-    def _checked(self, answer: object) -> Completion:
+    def _completion(self, answer: object, latency_s: float | None = None) -> Completion | ModelError:
         if isinstance(answer, str):
-            return Completion(str(answer))
-        if not isinstance(answer, Completion):
-            if inspect.iscoroutine(answer):
-                answer.close()  # or Python warns that it was never awaited
-            found = "None" if answer is None else f"a value of type {type(answer).__name__}"
-            cure = "return text (str) or a Completion for every input; an empty string is scored as a wrong answer"
-            raise ModelError(f"{self.name} returned {found}", cure=cure)
-        problem = _problem(answer)
-        if problem:
-            what = f"{self.name} returned an invalid Completion: {problem}"
-            raise ModelError(what, cure="return a Completion with valid fields; leave out what is unknown")
-        return answer
+            return Completion(str(answer), latency_s=latency_s)
+        if isinstance(answer, Completion):
+            return replace(answer, latency_s=latency_s) if answer.latency_s is None else answer
+        if isinstance(answer, ModelError):
+            return answer
+        if inspect.iscoroutine(answer):
+            answer.close()  # or Python warns that it was never awaited
+        found = "None" if answer is None else f"a value of type {type(answer).__name__}"
+        cure = "return text (str) or a Completion for every input; an empty string is scored as a wrong answer"
+        return ModelError(f"{self.name} returned {found}", cure=cure)
 
 
 def build_target(spec: ModelSpec, surroundings: Surroundings) -> FunctionModel:  # noqa: ARG001
@@ -316,7 +306,7 @@ def _checked_model(given: object, model: Model, spec: ModelSpec) -> Model:
     flaws = {
         "concurrency": not is_count(model.concurrency) or model.concurrency < 1,
         "retries": not is_count(model.retries),
-        "timeout_s": model.timeout_s is not None and not _is_seconds(model.timeout_s),
+        "timeout_s": model.timeout_s is not None and not is_seconds(model.timeout_s),
     }
     for part, is_wrong in flaws.items():
         if is_wrong:
@@ -381,22 +371,3 @@ def _cure(error: BaseException) -> str:
     if isinstance(error, RuntimeError) and any(words in said for words in _OTHER_LOOP):
         return "create the client inside the call: one made in another event loop cannot be used in this one"
     return RAISED_CURE
-
-
-def _problem(answer: Completion) -> str | None:
-    if not isinstance(answer.text, str):
-        return f"text is of type {type(answer.text).__name__}, not str"
-    if answer.finish not in FINISHES:
-        return f"finish is {answer.finish!r}, not one of {', '.join(FINISHES)}"
-    for name in ("input_tokens", "output_tokens", "cached_input_tokens", "cache_write_tokens"):
-        count = getattr(answer, name)
-        if count is not None and not is_count(count):
-            return f"{name} is {count!r}, not a count"
-    latency = answer.latency_s
-    if latency is not None and not _is_seconds(latency):
-        return f"latency_s is {latency!r}, not a number of seconds"
-    return None
-
-
-def _is_seconds(value: Any) -> bool:
-    return isinstance(value, int | float) and 0 <= value < float("inf")

@@ -16,14 +16,13 @@ from pytest_ftgate.data.jsonl import parse_object
 from pytest_ftgate.data.lines import Lines, open_lines, written_at
 from pytest_ftgate.errors import DataError, ModelError, Where, located
 from pytest_ftgate.models.price import written_price
-from pytest_ftgate.models.protocol import FINISHES, BuiltModel, Completion, Prediction, Surroundings, is_count
+from pytest_ftgate.models.protocol import COUNTS, FINISHES, BuiltModel, Completion, Prediction, Surroundings, is_count
 from pytest_ftgate.text import excerpt, kind_of, listed, nearest
 
 if TYPE_CHECKING:
     from pytest_ftgate.config import ModelSpec
     from pytest_ftgate.data import Input
 
-_COUNTS = ("input_tokens", "output_tokens", "cached_input_tokens", "cache_write_tokens")
 _IDS_SHOWN = 3
 _HASH = re.compile("[0-9a-f]{16}")  # an id that was made from an input
 
@@ -212,7 +211,7 @@ def _row(text: str, line: int) -> tuple[tuple[str, int], RecordedRow]:
             raise DataError(f'no field "{name}"', evidence=f"found: {listed(row)}", cure=_LOOKS)
     output = row["output"]
     usage = _optional(row, "usage", dict, "an object") or {}
-    counts: dict[str, Any] = {name: _count(usage, name, f"usage.{name}") for name in _COUNTS}
+    counts: dict[str, Any] = {name: _count(usage, name, f"usage.{name}") for name in COUNTS}
     completion = Completion(
         text="" if output is None else expected_text(output),
         finish=_finish(row),

@@ -14,6 +14,7 @@ from pytest_ftgate.checks.freshness.last_green import PREFIX as GREEN
 from pytest_ftgate.data import input_sha256
 from pytest_ftgate.data.strict_json import parse_json
 from pytest_ftgate.errors import DataError, Where, shown_path, write_whole
+from pytest_ftgate.models.protocol import COUNTS
 
 if TYPE_CHECKING:
     from pytest_ftgate.models import Completion, Prediction
@@ -133,8 +134,7 @@ def _rows(run: Run) -> Iterator[dict[str, Any]]:
 
 
 def _row(prediction: Prediction, completion: Completion, input_hash: str, repeat: int) -> dict[str, Any]:
-    counts = ("input_tokens", "output_tokens", "cached_input_tokens", "cache_write_tokens")
-    usage = {name: getattr(completion, name) for name in counts}
+    usage = {name: getattr(completion, name) for name in COUNTS}
     row = {
         "id": prediction.id,
         "output": _as_written(completion),

@@ -14,7 +14,9 @@ from pytest_ftgate.models.openai_api.endpoint import Refusal, refused, said
 if TYPE_CHECKING:
     import httpx2
 
-_ABSENT = frozenset({404, 405, 501})
+ABSENT = frozenset({404, 405, 501})
+"""HTTP statuses of an endpoint that has nothing at an address."""
+
 _ANY = {"Accept": "*/*"}
 
 
@@ -51,7 +53,7 @@ class ApiClient(Connection):
             raise broken_body(response.text, self.endpoint) from None
 
     def _refused(self, refusal: Refusal, path: str) -> ModelError:
-        if refusal.status in _ABSENT:
+        if refusal.status in ABSENT:
             evidence = said(refusal, self.endpoint)
             what = f"the endpoint has nothing at {path}"
             return AbsentError(what, where=self.endpoint.where, fatal=True, evidence=evidence)

@@ -9,27 +9,20 @@ import time
 from collections.abc import Collection, Mapping
 from contextlib import suppress
 from dataclasses import asdict, dataclass, field, replace
-from threading import Thread
 from typing import TYPE_CHECKING, Any, Literal
 
 from pytest_ftgate import clock
 from pytest_ftgate.data import canonical_json
 from pytest_ftgate.errors import ModelError, StoreError
-from pytest_ftgate.models.openai_api.connection import headers
 from pytest_ftgate.models.openai_api.endpoint import check_key, endpoint_of, fields
+from pytest_ftgate.models.openai_api.look_up import look_up
 
 if TYPE_CHECKING:
     from pytest_ftgate.config import ModelSpec
-    from pytest_ftgate.models.openai_api.endpoint import Endpoint
     from pytest_ftgate.models.protocol import Notes, Prediction, Surroundings
 
 Said = Mapping[str, Any]
 """What an endpoint says of a model, as far as it is about the weights; empty: nothing."""
-
-LATEST_S = 5.0
-"""Seconds within which the endpoint must have described its models."""
-
-_MOST_BYTES = 10_000_000
 
 TICK_S = 1.1  # after which a time of the request, in whole seconds, has changed
 
@@ -165,7 +158,8 @@ class Weights:
         with suppress(ModelError):  # there is no key
             check_key(self.endpoint)
             time.sleep(after_s)
-            return described(_listed(self.endpoint), self.endpoint.model)
+            _, listed = look_up(self.endpoint, "/models")
+            return described(listed, self.endpoint.model)
         return {}
 
     # --- notes ---------------------------------------------------------------------------------------------------
@@ -247,26 +241,3 @@ def _is_fresh(said: Said) -> bool:
 
 def _without(said: Said, names: Collection[str]) -> Said:
     return {name: value for name, value in said.items() if name not in names}
-
-
-def _listed(endpoint: Endpoint) -> object:
-    """Return the endpoint's list of models; None if there is none in time.
-
-    Asked without the ``openai`` package, whose import takes longer than all else where every answer is stored. The key
-    does not follow a redirect to another place.
-    """
-    from urllib.request import Request, urlopen
-
-    request = Request(f"{endpoint.base_url}/models", headers={"User-Agent": "pytest-ftgate"})  # noqa: S310  # http(s)
-    for name, value in headers(endpoint.key).items():
-        request.add_unredirected_header(name, value)
-    found: list[object] = []
-
-    def ask() -> None:
-        with suppress(Exception), urlopen(request, timeout=LATEST_S) as response:  # noqa: S310
-            found.append(json.loads(response.read(_MOST_BYTES)))
-
-    thread = Thread(target=ask, name="pytest-ftgate models", daemon=True)
-    thread.start()
-    thread.join(LATEST_S)
-    return found[0] if found else None
