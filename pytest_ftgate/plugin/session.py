@@ -340,8 +340,10 @@ def write_reports(config: pytest.Config, outcome: Outcome, *, worker: bool) -> I
         if form == "recordings" or not worker:
             path = option_path(config, target)
             try:
-                yield from (Line(printable(text), "yellow") for text in outcome.write(form, path))
-                yield Line(f"{form} report: {shown_path(path)}")
+                kept = outcome.write(form, path)
+                yield from (Line(printable(text), "yellow") for text in kept)
+                if len(kept) < max(1, len(outcome.runs)):
+                    yield Line(f"{form} report: {shown_path(path)}")
             except OSError as error:
                 yield Line(f"the {form} report could not be written: {error}", "red")
 
