@@ -98,7 +98,7 @@ def test_only_the_face_knows_pytest(path: Path) -> None:
 
 
 LAYERS = (
-    "text statistics",
+    "clock text statistics",
     "errors",
     "data result",
     "config",

@@ -2,22 +2,22 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
-from typing import TYPE_CHECKING, Any
-from urllib.parse import quote
+from collections.abc import Awaitable, Callable
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from pytest_ftgate.errors import ModelError
 from pytest_ftgate.models.openai_api.chat_answer import broken_body
 from pytest_ftgate.models.openai_api.connection import Connection
-from pytest_ftgate.models.openai_api.endpoint import Refusal, refused, said
+from pytest_ftgate.models.openai_api.endpoint import ABSENT, Refusal, refused, said
 
 if TYPE_CHECKING:
     import httpx2
 
-ABSENT = frozenset({404, 405, 501})
-"""HTTP statuses of an endpoint that has nothing at an address."""
 
 _ANY = {"Accept": "*/*"}
+_T = TypeVar("_T")
 
 
 class AbsentError(ModelError):
@@ -46,6 +46,20 @@ class ApiClient(Connection):
             raise self._refused(Refusal.of(response), path)
         return response
 
+    async def patiently(
+        self, call: Callable[[], Awaitable[_T]], retries: int, wait_s: Callable[[int, float | None], float]
+    ) -> _T:
+        """Make a call until it succeeds, or fails for good; ``wait_s`` is as :meth:`RetryPolicy.wait_s`."""
+        for failures in range(1, retries + 1):
+            try:
+                return await call()
+            except ModelError as error:
+                if error.fatal or not error.retryable:
+                    raise
+                pause_s = wait_s(failures, error.retry_after_s)
+            await asyncio.sleep(pause_s)
+        return await call()
+
     def _json(self, response: httpx2.Response) -> Any:
         try:
             return json.loads(response.content)
@@ -58,8 +72,3 @@ class ApiClient(Connection):
             what = f"the endpoint has nothing at {path}"
             return AbsentError(what, where=self.endpoint.where, fatal=True, evidence=evidence)
         return refused(refusal, self.endpoint)
-
-
-def segment(name: str, safe: str = "") -> str:
-    """Return a name as one URL path segment; a name of dots alone would lead to another path."""
-    return quote(name, safe=safe).replace(".", "%2E") if set(name) <= {"."} else quote(name, safe=safe)

@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from pytest_ftgate.errors import ModelError
-from pytest_ftgate.models.openai_api.api_client import AbsentError, ApiClient, segment
-from pytest_ftgate.models.openai_api.endpoint import Endpoint, fields
+from pytest_ftgate.models.openai_api.api_client import AbsentError, ApiClient
+from pytest_ftgate.models.openai_api.endpoint import Endpoint, fields, segment
 
 QUESTIONS_URL = "/v1/chat/completions"
 LABEL = "ftgate"

@@ -8,7 +8,7 @@ from typing import Any
 
 from pytest_ftgate import clock
 from pytest_ftgate.models.openai_api.chat_answer import broken_body, read_answer
-from pytest_ftgate.models.openai_api.connection import Connection, headers
+from pytest_ftgate.models.openai_api.connection import Connection
 from pytest_ftgate.models.openai_api.endpoint import Endpoint, Refusal, pause_s, refused
 from pytest_ftgate.models.protocol import Completion
 
@@ -27,7 +27,7 @@ class ChatClient(Connection):
     ) -> None:
         super().__init__(endpoint, timeout_s)
         self._url = self.request("POST", path).url  # parsed once, not with every call
-        self._headers = {**headers(endpoint.key), "Content-Type": "application/json"}
+        self._headers = {**endpoint.headers, "Content-Type": "application/json"}
         self._read = read
         self._resume_at = 0.0
 

@@ -44,7 +44,7 @@ class Connection:
 
     def request(self, method: str, path: str, **content: Any) -> httpx2.Request:
         """Return a request for a path at the endpoint; ``content`` is as ``httpx`` takes it."""
-        said = {**headers(self.endpoint.key), **content.pop("headers", {})}
+        said = {**self.endpoint.headers, **content.pop("headers", {})}
         return self._http.build_request(method, f"{self.endpoint.base_url}{path}", headers=said, **content)
 
     async def aclose(self) -> None:
@@ -59,9 +59,3 @@ def _open_http(timeout_s: float | None) -> httpx2.AsyncClient:
     with suppress(RuntimeError):  # not installed
         return DefaultAioHttpClient(timeout=timeout_s)
     return DefaultAsyncHttpxClient(timeout=timeout_s)
-
-
-def headers(key: str | None) -> dict[str, str]:
-    """Return the headers of a request; without a key there is no ``Authorization``."""
-    said = {"Accept": "application/json"}
-    return {**said, "Authorization": f"Bearer {key}"} if key else said

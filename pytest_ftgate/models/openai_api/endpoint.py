@@ -12,7 +12,7 @@ from email.utils import parsedate_to_datetime
 from http import HTTPStatus
 from socket import gaierror
 from typing import TYPE_CHECKING, Any
-from urllib.parse import urlsplit
+from urllib.parse import quote, urlsplit
 
 from pytest_ftgate import clock
 from pytest_ftgate.errors import ModelError, Where, redacted
@@ -41,6 +41,9 @@ _FILTER_CODES = frozenset({"content_filter", "content_policy_violation"})
 _TRANSPORTS = frozenset({"httpx", "httpx2", "httpcore", "httpcore2", "aiohttp", "anyio", "h11"})
 
 _TRY_AGAIN = frozenset({408, 409, 429})
+
+ABSENT = frozenset({404, 405, 501})
+"""HTTP statuses of an endpoint that has nothing at an address."""
 
 _EVIDENCE_CHARACTERS = 120
 
@@ -85,6 +88,12 @@ class Endpoint:
         """Return the path of the URL."""
         return urlsplit(self.base_url).path
 
+    @property
+    def headers(self) -> dict[str, str]:
+        """Return the headers of a request; without a key there is no ``Authorization``."""
+        said = {"Accept": "application/json"}
+        return {**said, "Authorization": f"Bearer {self.key}"} if self.key else said
+
     def quoted(self, text: str, width: int = 300) -> str:
         """Return the beginning of untrusted text, with the key and other secrets replaced by ``***``."""
         if self.key:
@@ -98,6 +107,11 @@ class Endpoint:
     def error(self, what: str, **facts: Any) -> ModelError:
         """Return a :class:`ModelError` that names this endpoint."""
         return ModelError(what, where=self.where, **facts)
+
+
+def segment(name: str, safe: str = "") -> str:
+    """Return a name as one URL path segment; a name of dots alone would lead to another path."""
+    return quote(name, safe=safe).replace(".", "%2E") if set(name) <= {"."} else quote(name, safe=safe)
 
 
 def fields(value: object) -> Mapping[str, Any]:

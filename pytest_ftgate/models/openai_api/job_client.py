@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from pytest_ftgate.errors import ModelError
-from pytest_ftgate.models.openai_api.api_client import AbsentError, ApiClient, segment
-from pytest_ftgate.models.openai_api.endpoint import Refusal, fields, said
+from pytest_ftgate.models.openai_api.api_client import AbsentError, ApiClient
+from pytest_ftgate.models.openai_api.endpoint import Refusal, fields, said, segment
 
 _JOBS = "/fine_tuning/jobs"
 _FILES = "/files"

@@ -9,8 +9,7 @@ from datetime import date, datetime, timezone
 from http import HTTPStatus
 from typing import Any
 
-from pytest_ftgate.models.openai_api.api_client import ABSENT, segment
-from pytest_ftgate.models.openai_api.endpoint import Endpoint, fields
+from pytest_ftgate.models.openai_api.endpoint import ABSENT, Endpoint, fields, segment
 from pytest_ftgate.models.openai_api.look_up import look_up
 from pytest_ftgate.text import date_of
 

@@ -10,8 +10,6 @@ from contextlib import suppress
 from threading import Thread
 from typing import TYPE_CHECKING
 
-from pytest_ftgate.models.openai_api.connection import headers
-
 if TYPE_CHECKING:
     from pytest_ftgate.models.openai_api.endpoint import Endpoint
 
@@ -30,7 +28,7 @@ def look_up(endpoint: Endpoint, path: str) -> tuple[int, object]:
     from urllib.request import Request, urlopen
 
     request = Request(f"{endpoint.base_url}{path}", headers={"User-Agent": "pytest-ftgate"})  # noqa: S310  # http(s)
-    for name, value in headers(endpoint.key).items():
+    for name, value in endpoint.headers.items():
         request.add_unredirected_header(name, value)
     found: list[tuple[int, object]] = []
 

@@ -6,7 +6,8 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from pytest_ftgate.data.tool_calls import calls_text
-from pytest_ftgate.models.openai_api.endpoint import Endpoint, count_or_none, fields
+from pytest_ftgate.models.openai_api.chat_answer import token_counts
+from pytest_ftgate.models.openai_api.endpoint import Endpoint, fields
 from pytest_ftgate.models.openai_api.served import check_served
 from pytest_ftgate.models.protocol import Completion
 from pytest_ftgate.text import kind_of
@@ -77,7 +78,7 @@ def read_response(body: object, endpoint: Endpoint) -> Completion:
     elif data.get("status") == "incomplete" and finish == "stop":
         finish = "cut_off"
     thought = "\n".join(filter(None, reasoning)) or None
-    return Completion(text, **_tokens(data.get("usage")), finish=finish, reasoning=thought)
+    return Completion(text, **token_counts(data.get("usage"), "input", "output"), finish=finish, reasoning=thought)
 
 
 def _parts(items: Iterable[Mapping[str, Any]], kind: str, key: str) -> list[Mapping[str, Any]]:
@@ -90,13 +91,3 @@ def _joined(parts: Iterable[Mapping[str, Any]], kind: str, key: str) -> str:
     """Return the texts under ``key`` of all parts of a type."""
     texts = (part.get(key) for part in parts if part.get("type") == kind)
     return "".join(text for text in texts if isinstance(text, str))
-
-
-def _tokens(usage: object) -> dict[str, Any]:
-    """Return the token counts of a response; anything that is not a count is left out."""
-    counts = fields(usage)
-    return {
-        "input_tokens": count_or_none(counts.get("input_tokens")),
-        "output_tokens": count_or_none(counts.get("output_tokens")),
-        "cached_input_tokens": count_or_none(fields(counts.get("input_tokens_details")).get("cached_tokens")),
-    }
