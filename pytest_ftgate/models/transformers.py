@@ -321,7 +321,10 @@ def _folder(name: str, spec: ModelSpec, key: str, surroundings: Surroundings) ->
     where = spec.source.where(key)
     try:
         found = snapshot_download(
-            name, revision=spec.options.get("revision"), allow_patterns=_FILES, local_files_only=surroundings.offline
+            name,
+            revision=spec.options.get("revision"),
+            allow_patterns=list(_FILES),
+            local_files_only=surroundings.offline,
         )
     except Exception as error:
         raise ConfigError(
