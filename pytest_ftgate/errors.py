@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import inspect
 import os
+import re
 import traceback
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
@@ -37,6 +38,31 @@ def shown_path(path: str | os.PathLike[str]) -> str:
         return absolute.as_posix()
 
 
+_SECRETS = re.compile(
+    r"""\bsk-[\w*.-]{3,}
+    | \b(?:gsk_|hf_|gh[opsu]_|github_pat_|glpat-|xox[abp]-|AIza|ya29\.)[\w*.-]{16,}
+    | (?<=\bBearer\s) [^\s"',;)]+
+    | (?<=://) [^\s/@:]* : [^\s/@]+ (?=@)
+    | (?P<name>[?&][\w.-]*?(?:key|token|secret|password|signature|credential|sig|code)=) [^\s&"'#)]+
+    | (?P<field>\b(?:x-)?(?:api[-_]?key|(?:access|auth)[-_]?token|client[-_]?secret|password)["']?(?:=|:\s?["'])["']?)
+      [^\s"',;)}]{4,}""",
+    re.IGNORECASE | re.VERBOSE,
+)
+_SECRET_NAME = re.compile(r"(?:^|_)(?:KEY|TOKEN|SECRET|PASSWORD)$", re.IGNORECASE)
+_SHORTEST_SECRET = 8
+
+
+def redacted(text: str) -> str:
+    """Return the text with ``***`` in place of secrets: in URLs and headers, by their form, or from the environment.
+
+    Of the environment these are the values of variables that are named like a secret, such as ``GEMINI_API_KEY``.
+    """
+    for name, value in os.environ.items():
+        if len(value) >= _SHORTEST_SECRET and value in text and _SECRET_NAME.search(name):
+            text = text.replace(value, "***")
+    return _SECRETS.sub(lambda found: f"{found['name'] or found['field'] or ''}***", text)
+
+
 @dataclass(frozen=True, slots=True)
 class Where:
     """A place in a user's files: ``file:line: key``. Every part is optional."""
@@ -55,7 +81,7 @@ class Where:
 class FtgateError(Exception):
     """Base of all errors of this package. The first line of the text is complete; evidence and cure follow it.
 
-    The text may quote untrusted input: control characters are escaped, and long lines are cut.
+    The text may quote untrusted input: secrets and control characters are replaced, and long lines are cut.
 
     Args:
         what: what is wrong, as one sentence without a final full stop.
@@ -67,9 +93,9 @@ class FtgateError(Exception):
     def __init__(
         self, what: str, *, where: Where | None = None, evidence: str | None = None, cure: str | None = None
     ) -> None:
-        self.what = what
+        self.what = what = redacted(what)
         self.where = where
-        self.evidence = evidence
+        self.evidence = redacted(evidence) if evidence else evidence
         self.cure = cure
         super().__init__(what)
 
@@ -266,7 +292,8 @@ def told(error: BaseException, function: Callable[..., Any] | None = None) -> st
     The line is the last one of the traceback in the file of ``function``; without ``function``, or if its file is not
     in the traceback, in the first file that is not part of pytest-ftgate.
     """
-    text = excerpt("".join(traceback.format_exception_only(type(error), error)), width=_LONGEST)
+    text = redacted("".join(traceback.format_exception_only(type(error), error)))
+    text = excerpt(text, width=_LONGEST)
     frames = [f for f in traceback.extract_tb(error.__traceback__) if not f.filename.startswith(_PASSED_THROUGH)]
     if not frames:
         return text

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeVar
 
 from pydantic import BeforeValidator, Field, TypeAdapter, WithJsonSchema
 
-from pytest_ftgate.text import one_line, printable, shortened
+from pytest_ftgate.text import listed, one_line, printable, shortened
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -128,6 +128,13 @@ def verdict_of(checks: tuple[Check, ...]) -> Verdict:
     return next(verdict for verdict in reversed(_SEVERITY) if verdict in statuses or verdict == "pass")
 
 
+class Metrics(dict[str, float | None]):
+    """The values of a model's metrics; a name that is not there is answered with those that are."""
+
+    def __missing__(self, name: str) -> None:
+        raise KeyError(f"{name}: measured are {listed(self)}; list other metrics under show")
+
+
 @dataclass(frozen=True, slots=True)
 class ModelResult:
     """The results of one model on the test set. Latencies in seconds, cost in US dollars; null if not measured. Job,
@@ -169,6 +176,10 @@ class ModelResult:
     base_model: str | None = None
     trained_tokens: int | None = None
     hyperparameters: Mapping[str, Any] | None = None
+
+    def __post_init__(self) -> None:
+        """Let the metrics say which ones there are."""
+        object.__setattr__(self, "metrics", Metrics(self.metrics))
 
 
 @dataclass(frozen=True, slots=True)

@@ -103,7 +103,7 @@ def test_only_the_face_knows_pytest(path: Path) -> None:
 
 
 LAYERS = (
-    "text statistics",
+    "clock text statistics",
     "errors",
     "data result ini_file",
     "config",

@@ -18,8 +18,10 @@ if TYPE_CHECKING:
     from pytest_ftgate.checks.context import Context
     from pytest_ftgate.config import ModelSpec
     from pytest_ftgate.metrics import Answers, Metric
+    from pytest_ftgate.runs.measure import Measured
 
 _TRIED = 20
+_CONFIDENCE = 0.95
 _SHOWN = 60
 
 
@@ -94,6 +96,27 @@ def beats(metric: Metric, value: float, other: float) -> bool:
     return one > two if metric.greater_is_better else one < two
 
 
+def chance(metric: Metric, answer: str, model: Measured, groups: Sequence[str | None]) -> float | None:
+    """Return the one-sided p-value of "the model is no better than a constant answer", at most 5 % if it is better.
+
+    The test is that of a gate's gain. None: it shows at 5 % that the model is better, or there is no such test.
+    """
+    from pytest_ftgate.runs.measure import compare_scored
+
+    expected, repeats = [example.expected for example in model.run.test_set], len(model.run.predictions)
+    constant = metric.bare().score(expected, [[answer] * len(expected)] * repeats)
+    compared = compare_scored(
+        constant,
+        model.scores[metric.name],
+        repeats=repeats,
+        margin=0.0,
+        confidence=_CONFIDENCE,
+        evidence="significant",
+        groups=groups,
+    )
+    return None if compared.above_zero else compared.p_zero
+
+
 def constant_answer(metric: Metric, answers: Answers) -> str | None:
     """Return the only answer that a model gave; None where its answers differ or are all missing.
 
@@ -132,9 +155,7 @@ class _Standard:
             if role == "candidate" or not (compares or throughout):
                 continue
             if self._beaten(role) and not throughout:
-                better = self._shown(constant.value)
-                message = f"{self._value(role)}; always answering {self._answer} scores {better}"
-                yield self._check("weak_baseline", "pass", role, message)
+                yield self._above(role)
                 continue
             message = f"{self._value(role)} is no better than {self}"
             message += f"; it {throughout}" if throughout else ""
@@ -143,18 +164,35 @@ class _Standard:
                 source = self.gate.source("allow_weak_baseline")
                 yield self._check("weak_baseline", "warning", role, message, source=source)
                 continue
-            otherwise = 'or state why a weak baseline is right here: allow_weak_baseline: "..."'
             if constant.n_expected == 1:
-                advice = f"The test set expects the same output everywhere: add examples of other outputs, {otherwise}."
+                advice = "The test set expects the same output everywhere: add examples of other outputs, "
+                advice += f"{_OTHERWISE}."
             elif constant.perfect and compares:
                 advice = f"A constant answer is perfect by {self.gate.deciding.name}: use a metric that compares with "
-                advice += f"the expected output, and move this one to require, {otherwise}."
+                advice += f"the expected output, and move this one to require, {_OTHERWISE}."
             elif self.only[role] == NO_CALL and self.gate.deciding.calls_tools:
-                advice = f"{tools_advice(called(role))[:-1]}; {otherwise}."
+                advice = f"{tools_advice(called(role))[:-1]}; {_OTHERWISE}."
             else:
-                advice = "Describe the task and every possible answer in the baseline's prompt"
-                advice += f"{_examples(config.baselines[role])}; {otherwise}."
+                advice = self._better_prompt(role)
             yield self._check("weak_baseline", "fail", role, message, advice=advice)
+
+    def _above(self, role: str) -> Check:
+        """Return the check of a baseline that scores better than the constant answer: perhaps by chance alone."""
+        message = f"{self._value(role)}; always answering {self._answer} scores {self._shown(self.constant.value)}"
+        p = None
+        if self.gate.deciding.compares:
+            p = chance(self.gate.deciding, self.constant.answer, self.gate.scored[role], self.gate.groups)
+        if p is None:
+            return self._check("weak_baseline", "pass", role, message)
+        message += f", and the difference may be chance (p = {p:.2g}, above 0.05)"
+        reason = self.gate.config.allow_weak_baseline
+        if reason is not None:
+            return self._check("weak_baseline", "warning", role, f"{message} (allowed: {reason})")
+        return self._check("weak_baseline", "warning", role, message, advice=self._better_prompt(role))
+
+    def _better_prompt(self, role: str) -> str:
+        advice = "Describe the task and every possible answer in the baseline's prompt"
+        return f"{advice}{_examples(self.gate.config.baselines[role])}; {_OTHERWISE}."
 
     def degenerate_candidate(self) -> Iterator[Check]:
         """Yield a failure for a candidate that always gives the same answer, or is no better than that.
@@ -212,6 +250,7 @@ class _Standard:
         return Check(name, status, message, value, self.constant.value, action=_ACTIONS[name], **fields)
 
 
+_OTHERWISE = 'or state why a weak baseline is right here: allow_weak_baseline: "..."'
 _ACTIONS: Mapping[str, Action] = {"weak_baseline": "better_prompt", "degenerate_candidate": "fix_data"}
 
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from pytest_ftgate.checks import drop
 from pytest_ftgate.checks.answers import complete_checks
+from pytest_ftgate.checks.constant_baseline import best_constant, chance
 from pytest_ftgate.checks.context import once
 from pytest_ftgate.checks.drop import Tolerance
 from pytest_ftgate.errors import ConfigError, FtgateError
@@ -286,9 +287,10 @@ def _compare(
     candidate = scores.pop("candidate", None)
     best = drop.best_first(scores)[0]
     checks = list(_nothing_to_lose(gate, guard, scored[best].facts.name, scores[best].value))
+    weak = [] if checks else list(_weak(guard, scored[best]))
     if candidate is None:
         verdict: Status | None = "fail" if checks else None
-        return replace(result, against=best, baseline=scores[best].value, verdict=verdict), checks
+        return replace(result, against=best, baseline=scores[best].value, verdict=verdict), [*checks, *weak]
     outcome = drop.judge_drop(scores, candidate, guard.tolerance, guard.groups)
     return replace(
         result,
@@ -297,7 +299,7 @@ def _compare(
         baseline=outcome.baseline.value,
         candidate=candidate.value,
         verdict="fail" if checks else outcome.status,
-    ), [*checks, _check(gate, guard, outcome, candidate.value)]
+    ), [*checks, *weak, _check(gate, guard, outcome, candidate.value)]
 
 
 def _nothing_to_lose(gate: Context, guard: Guard, baseline: str, value: float) -> Iterator[Check]:
@@ -317,6 +319,29 @@ def _nothing_to_lose(gate: Context, guard: Guard, baseline: str, value: float) -
             source=gate.source(f"{guard.path}.max_drop"),
             advice=f"Check that the metric reads the answers correctly{reading}. A guard needs a task that the "
             "baseline can do.",
+            action="measure_again",
+        )
+
+
+def _weak(guard: Guard, baseline: Measured) -> Iterator[Check]:
+    """Warn of a baseline that may be as bad at the task as a constant answer: it has nothing to forget."""
+    metric = guard.metric
+    if not metric.compares:
+        return
+    constant = best_constant(metric, [example.expected for example in guard.test])
+    p = chance(metric, constant.answer, baseline, guard.groups)
+    if p is not None and constant.n_expected > 1:
+        value = baseline.scores[metric.name].value
+        yield guard.check(
+            "warning",
+            f"baseline {baseline.facts.name}: {metric.name} {show_value(value, share=guard.share)}; always answering "
+            f"{printable(repr(constant.answer), _SHOWN)} scores {show_value(constant.value, share=guard.share)}, and "
+            f"the difference may be chance (p = {p:.2g}, above 0.05)",
+            "weak_baseline",
+            observed=value,
+            required=constant.value,
+            source=str(guard.spec.sources["test_set"]),
+            advice="A guard needs a task that the baseline can do: check its prompt, and how the metric reads answers.",
             action="measure_again",
         )
 

@@ -96,12 +96,13 @@ def _planned(gate: Context, role: str, purpose: str, job: Job) -> Planned:
 
 def _judges(gate: Context, *, calibration: bool) -> Iterator[Planned]:
     """Yield the calls to judges: a pair of answers is judged in both orders."""
-    models = len(gate.models) - (1 if "candidate" in gate.models else 0)
     for name, judge in gate.judging.judges.items():
         if judge.model.verified is not None:
             continue
         pairwise = judge.metric.pairwise
-        answers = len(gate.test) * gate.config.repeats * (2 * models if pairwise else len(gate.models))
+        answers = (
+            len(gate.test) * gate.config.repeats * (2 * len(gate.config.baselines) if pairwise else len(gate.models))
+        )
         items = len(judge.items) * (2 if pairwise else 1)
         count, purpose = (items, "calibration") if calibration else (answers, "answers to the test set")
         if count and (calibration or gate.accepts or not pairwise):

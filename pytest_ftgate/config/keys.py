@@ -56,7 +56,7 @@ class Keys(Placeable, BaseModel):
     A key without a default is None unless it is written; ``model_fields_set`` holds the written keys.
     """
 
-    model_config = ConfigDict(strict=True, extra="forbid", frozen=True)
+    model_config = ConfigDict(strict=True, extra="forbid", frozen=True, defer_build=True)
     later: ClassVar[frozenset[str]] = frozenset()
     one_at_most: ClassVar[tuple[tuple[str, str], ...]] = ()
     exactly_one: ClassVar[tuple[tuple[str, str], ...]] = ()

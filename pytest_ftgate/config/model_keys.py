@@ -94,11 +94,10 @@ _Stripping = Annotated[
 ]
 
 
-def _stripping() -> Any:
-    return optional(
-        "The reasoning to remove from the start of an answer. auto (default): <think>, <thinking> and <reasoning> "
-        "tags, and Harmony channels. A pair of tags: those. false: nothing."
-    )
+_STRIPPING: Any = optional(
+    "The reasoning to remove from the start of an answer. auto (default): <think>, <thinking> and <reasoning> "
+    "tags, and Harmony channels. A pair of tags: those. false: nothing."
+)
 
 
 class Price(Keys):
@@ -148,6 +147,19 @@ class Latency(Keys):
     examples: Positive = Field(default=50, description="Examples in the sample, from the beginning of the test set.")
 
 
+_SYSTEM: Any = optional("The system message; it replaces any in the data.")
+_SYSTEM_FILE: Any = optional("A file with the system message, relative to this file.")
+_FEW_SHOT: Any = optional("Training examples sent before every input, always the same.")
+_RETRIEVAL: Any = optional("Training examples sent before each input, chosen by similarity to it.")
+_TEMPLATE: Any = optional(
+    "The user message. {input} and {FIELD} are replaced literally. A name in braces that is no field is an error."
+)
+_LATENCY: Any = optional("Measure latency on a separate sample of calls instead of the whole run.")
+_PRICE: Any = optional("The model's prices, for cost checks.")
+_NAME: Any = optional("The model's name in reports.")
+_RETRIES: Any = optional("The maximum number of retries of a failed call. Default: 5.")
+
+
 class OpenAIKeys(Keys):
     """A model behind any OpenAI-compatible endpoint."""
 
@@ -183,13 +195,11 @@ class OpenAIKeys(Keys):
         "The name of the environment variable that holds the API key, never the key itself.",
         json_schema_extra={"pattern": _ENVIRONMENT_VARIABLE},
     )
-    system: Text = optional("The system message; it replaces any in the data.")
-    system_file: PathText = optional("A file with the system message, relative to this file.")
-    few_shot: FewShot = optional("Training examples sent before every input, always the same.")
-    retrieval: Retrieval = optional("Training examples sent before each input, chosen by similarity to it.")
-    template: Text = optional(
-        "The user message. {input} and {FIELD} are replaced literally. A name in braces that is no field is an error."
-    )
+    system: Text = _SYSTEM
+    system_file: PathText = _SYSTEM_FILE
+    few_shot: FewShot = _FEW_SHOT
+    retrieval: Retrieval = _RETRIEVAL
+    template: Text = _TEMPLATE
     params: FreeData = optional("Request parameters, sent unchanged, for example temperature: 0.")
     api: Literal["chat", "responses"] = optional("The API to call: chat completions (default), or the Responses API.")
     mode: Literal["live", "batch"] = optional(
@@ -200,12 +210,12 @@ class OpenAIKeys(Keys):
         "The maximum number of concurrent calls. Default: 16. In mode batch, of concurrent batches. Default: 1."
     )
     timeout_s: AboveZero = optional("Timeout of one attempt, in seconds. Default: 60. Ignored in mode batch.")
-    retries: Count = optional("The maximum number of retries of a failed call. Default: 5.")
+    retries: Count = _RETRIES
     requests_per_minute: AboveZero = optional("The maximum number of calls per minute, in each process.")
     tokens_per_minute: AboveZero = optional(
         "The maximum number of tokens per minute, input and output, in each process."
     )
-    latency: Latency = optional("Measure latency on a separate sample of calls instead of the whole run.")
+    latency: Latency = _LATENCY
     revision: Text = optional(
         "The version of the weights, if the model's name does not identify it. Stored answers of another revision are "
         "not reused."
@@ -214,9 +224,9 @@ class OpenAIKeys(Keys):
         "Other names that the endpoint's answers may give as their model, such as the model behind an alias. An answer "
         "of any other model is an error."
     )
-    price: Price = optional("The model's prices, for cost checks.")
-    strip_reasoning: _Stripping = _stripping()
-    name: Text = optional("The model's name in reports.")
+    price: Price = _PRICE
+    strip_reasoning: _Stripping = _STRIPPING
+    name: Text = _NAME
 
     @model_validator(mode="after")
     def _checkpoint_of_a_job(self) -> OpenAIKeys:
@@ -246,8 +256,8 @@ class PythonKeys(Keys):
         "The maximum number of concurrent calls. Default: 16 for async functions, 1 for others."
     )
     timeout_s: AboveZero = optional("Timeout of one attempt, in seconds. Default: 60.")
-    retries: Count = optional("The maximum number of retries of a failed call. Default: 5.")
-    latency: Latency = optional("Measure latency on a separate sample of calls instead of the whole run.")
+    retries: Count = _RETRIES
+    latency: Latency = _LATENCY
     cache_key: Text = optional(
         "Identifies the version of the function: its answers are stored on disk and reused until this key changes."
     )
@@ -257,9 +267,9 @@ class PythonKeys(Keys):
     workers: Positive = optional(
         "The number of processes that call the function (with joblib), for CPU-bound functions."
     )
-    price: Price = optional("The model's prices, for cost checks.")
-    strip_reasoning: _Stripping = _stripping()
-    name: Text = optional("The model's name in reports.")
+    price: Price = _PRICE
+    strip_reasoning: _Stripping = _STRIPPING
+    name: Text = _NAME
 
 
 class RecordedKeys(Keys):
@@ -269,9 +279,9 @@ class RecordedKeys(Keys):
 
     provider: Literal["recorded"] = Field(description="Recorded predictions, matched to the test set by id.")
     path: PathText = Field(description="A JSONL file of {id, output}, relative to this file.")
-    price: Price = optional("The model's prices, for cost checks.")
-    strip_reasoning: _Stripping = _stripping()
-    name: Text = optional("The model's name in reports.")
+    price: Price = _PRICE
+    strip_reasoning: _Stripping = _STRIPPING
+    name: Text = _NAME
 
 
 class TransformersKeys(Keys):
@@ -292,19 +302,17 @@ class TransformersKeys(Keys):
     device: Text = optional("The device, such as cpu or cuda:1. Default: a GPU if there is one.")
     max_new_tokens: Positive = optional("The maximum length of an answer in tokens. Default: 256.")
     params: FreeData = optional("Generation parameters, such as repetition_penalty. Default: greedy decoding.")
-    system: Text = optional("The system message; it replaces any in the data.")
-    system_file: PathText = optional("A file with the system message, relative to this file.")
-    few_shot: FewShot = optional("Training examples sent before every input, always the same.")
-    retrieval: Retrieval = optional("Training examples sent before each input, chosen by similarity to it.")
-    template: Text = optional(
-        "The user message. {input} and {FIELD} are replaced literally. A name in braces that is no field is an error."
-    )
+    system: Text = _SYSTEM
+    system_file: PathText = _SYSTEM_FILE
+    few_shot: FewShot = _FEW_SHOT
+    retrieval: Retrieval = _RETRIEVAL
+    template: Text = _TEMPLATE
     workers: Positive = optional("The number of processes (with joblib) that each load and run the model.")
     timeout_s: AboveZero = optional("Timeout of one batch, in seconds. Default: none.")
-    latency: Latency = optional("Measure latency on a separate sample of calls instead of the whole run.")
+    latency: Latency = _LATENCY
     price: Price = optional("The price of the machine: gpu_hour_usd.")
-    strip_reasoning: _Stripping = _stripping()
-    name: Text = optional("The model's name in reports.")
+    strip_reasoning: _Stripping = _STRIPPING
+    name: Text = _NAME
 
 
 class OtherKeys(OpenKeys):
@@ -319,9 +327,9 @@ class OtherKeys(OpenKeys):
     concurrency: Positive = optional("The maximum number of concurrent calls.")
     timeout_s: AboveZero = optional("Timeout of one attempt, in seconds.")
     retries: Count = optional("The maximum number of retries of a failed call.")
-    price: Price = optional("The model's prices, for cost checks.")
-    strip_reasoning: _Stripping = _stripping()
-    name: Text = optional("The model's name in reports.")
+    price: Price = _PRICE
+    strip_reasoning: _Stripping = _STRIPPING
+    name: Text = _NAME
 
 
 ModelKeys = OpenAIKeys | PythonKeys | RecordedKeys | TransformersKeys | OtherKeys

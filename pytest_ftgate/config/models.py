@@ -16,7 +16,7 @@ from pytest_ftgate.config.problems import MISSING, Reading, reading_of, refusal,
 from pytest_ftgate.config.source import BUILT_IN, At, Source
 from pytest_ftgate.text import cut, got, quoted, suggestion
 
-SPELLINGS = "openai:NAME, python:pkg.module:function, recorded:PATH"
+SPELLINGS = "openai:NAME, python:pkg.module:function, recorded:PATH, transformers:NAME"
 
 _SPELLING = re.compile(r"([A-Za-z][A-Za-z0-9_.-]*):(.*)", re.DOTALL)
 _PATHS = {("openai", "system_file"), ("transformers", "system_file"), ("recorded", "path")}
@@ -118,7 +118,7 @@ def _meant_as_spelling(values: Mapping[Any, Any]) -> str:
     (key, rest), *further = values.items() or [(None, None)]
     if not further and key in _BUILT_IN and isinstance(rest, str):
         return f": write {key}:{cut(rest)}, without a space"
-    return ": one of openai, python, recorded, or a provider of a hook"
+    return f": one of {', '.join(_BUILT_IN)}, or a provider of a hook"
 
 
 def _spelling(read: ModelKeys) -> tuple[str, str]:

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
+from pytest_ftgate import clock
 from pytest_ftgate.checks.checkpoint import Shared
 from pytest_ftgate.checks.context import Context
 from pytest_ftgate.checks.freshness.green import last_green
@@ -71,7 +71,7 @@ def read_inputs(config: GateKeys, services: Services, nodeid: str) -> Context:
         built.models,
         surroundings,
         notes,
-        time.time(),
+        clock.wall(),
         tuned=built.tuned,
         checkpoints=checkpoints,
         guards=guards,

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import json
-import time
 from dataclasses import asdict, replace
 from typing import TYPE_CHECKING, Any, get_args
 
+from pytest_ftgate import clock
 from pytest_ftgate.checks import advice, rules
 from pytest_ftgate.checks.freshness.green import keep_green
 from pytest_ftgate.errors import ConfigError, FtgateError, guarded
@@ -83,7 +83,7 @@ def judge_answers(gate: Context, services: Services) -> Judged:
 
 def check_answers(gate: Context, hook: Any | None) -> Context:
     """Score the answers of a gate, and check all rules; ``hook`` may add checks."""
-    gate = score(replace(gate, now=time.time()))
+    gate = score(replace(gate, now=clock.wall()))
     stages: tuple[rules.Stage, ...] = ("answered", "scored") if gate.scored else ("answered",)
     gate = rules.with_facts(gate, *stages)
     gate = gate.with_checks(rules.check(gate, *stages))

@@ -16,6 +16,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO
 
+from pytest_ftgate import clock
+
 MOST_OUTPUT = 1_000_000
 """Maximum number of bytes of a command's output that are kept; the rest is discarded."""
 
@@ -23,6 +25,7 @@ NOT_RUN = {126: "cannot be executed", 127: "was not found"}
 """Exit codes of shells and ``env`` for a program that they could not run."""
 
 _GRACE_S = 1.0  # waiting time for the rest of the output once the command has ended
+_SHORTEST_S, _LONGEST_S = 0.0005, 0.05  # between two looks at a running command
 _CHUNK = 65_536
 _SECRET = re.compile(
     r"key|token|secret|passw|passphrase|credential|auth(?!or)|private|_pass$|_pwd$|_dsn$", re.IGNORECASE
@@ -122,14 +125,15 @@ class Runner:
 
     def _followed(self, process: subprocess.Popen[bytes]) -> Ended:
         """Wait for the command and for the end of its output, which its children may hold open."""
-        deadline = time.monotonic() + self.timeout_s
+        deadline = clock.monotonic() + self.timeout_s
         output = _Output(process)
-        try:
-            process.wait(self.timeout_s)
-            output.join(max(_GRACE_S, deadline - time.monotonic()))
-            timed_out = output.is_alive()
-        except subprocess.TimeoutExpired:
-            timed_out = True
+        pause_s = _SHORTEST_S
+        while process.poll() is None and (left_s := deadline - clock.monotonic()) > 0:  # wait() has a frozen clock
+            time.sleep(min(pause_s, left_s))
+            pause_s = min(2 * pause_s, _LONGEST_S)
+        if process.returncode is not None:
+            output.join(max(_GRACE_S, deadline - clock.monotonic()))
+        timed_out = process.returncode is None or output.is_alive()
         if timed_out:
             _kill_group(process)
             process.wait()

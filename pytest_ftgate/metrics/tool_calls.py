@@ -131,13 +131,13 @@ def _calls_made(answer: str) -> list[dict[str, Any]]:
 
 
 def _expected_calls(value: Any) -> list[dict[str, Any]]:
-    """Return the calls of an expected output; none of a text that is not JSON. Raise :class:`ValueError`."""
+    """Return the calls of an expected output; none of plain text, such as ``42``. Raise :class:`ValueError`."""
     if isinstance(value, str):
         try:
             value = parse_json(value)
         except ValueError:
             return calls_in(value) or []
-    return [] if isinstance(value, str) else canonical_calls(value)
+    return canonical_calls(value) if isinstance(value, list | Mapping) else []
 
 
 def build(options: Options) -> ToolCallMetric:

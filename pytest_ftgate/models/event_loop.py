@@ -10,7 +10,8 @@ from concurrent.futures import Future
 from contextvars import ContextVar, copy_context
 from typing import Any, TypeVar
 
-from pytest_ftgate.errors import ModelError
+from pytest_ftgate import clock
+from pytest_ftgate.errors import ModelError, told
 
 _T = TypeVar("_T")
 
@@ -54,7 +55,7 @@ def run_in_own_loop(work: Coroutine[Any, Any, _T], tick: Callable[[], None], *, 
     Raises:
         ModelError: a call blocked the loop for longer, so that no time limit can work.
     """
-    loop, pulse, context = asyncio.new_event_loop(), _Pulse(), copy_context()
+    loop, pulse, context = _new_loop(), _Pulse(), copy_context()
     context.run(_pulse.set, pulse)
     task = context.run(loop.create_task, work)
     outcome: Future[_T] = Future()
@@ -80,6 +81,23 @@ def run_in_own_loop(work: Coroutine[Any, Any, _T], tick: Callable[[], None], *, 
         finished.wait(PATIENCE_S)
         raise
     return outcome.result()
+
+
+def _new_loop() -> asyncio.AbstractEventLoop:
+    """Return a loop whose clock goes on where the tests have frozen theirs: no limit of a run may wait for ever.
+
+    Raises:
+        ModelError: a plugin forbids the pair of sockets by which threads wake the loop.
+    """
+    try:
+        loop = asyncio.new_event_loop()
+    except Exception as error:
+        what = f"models cannot be called: there is no event loop ({told(error)})"
+        cure = "with pytest-socket, add --allow-unix-socket; recorded answers need no event loop"
+        raise ModelError(what, fatal=True, cure=cure) from error
+    with contextlib.suppress(AttributeError):  # uvloop has a clock of its own
+        loop.time = clock.monotonic  # type: ignore[method-assign]
+    return loop
 
 
 def _serve(

@@ -10,6 +10,7 @@ from importlib.metadata import version
 from typing import Any
 from urllib.parse import urlsplit
 
+from pytest_ftgate import clock
 from pytest_ftgate.models.price import UNPRICED
 from pytest_ftgate.models.protocol import Price
 from pytest_ftgate.text import excerpt
@@ -41,7 +42,7 @@ def table_price(model: str, base_url: str, params: Mapping[str, Any], *, batch: 
         from genai_prices import Usage, calc_price
     except ImportError:
         return Price(unknown=f"{UNPRICED}, and genai-prices is not installed", lack="table")
-    now = datetime.now(timezone.utc)
+    now = datetime.fromtimestamp(clock.wall(), timezone.utc)
     at = f"{excerpt(model)!r} at {urlsplit(base_url).netloc.rpartition('@')[2]}"
     try:
         one = Usage(input_tokens=1, output_tokens=1)

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from time import perf_counter
 from typing import Any
 
+from pytest_ftgate import clock
 from pytest_ftgate.errors import RAISED_CURE, ModelError, may_pass, told
 from pytest_ftgate.models.protocol import Completion
 
@@ -51,10 +51,10 @@ class _Raised:
 
 def _called(function: Callable[[Any], Any], inputs: Sequence[Any], batched: bool) -> Any:
     """Call the function in the other process, and return its result and the seconds that it took."""
-    start = perf_counter()
+    start = clock.perf_counter()
     try:
         answers = function(inputs) if batched else [function(inputs[0])]
-        return answers, perf_counter() - start
+        return answers, clock.perf_counter() - start
     except BaseException as error:  # also sys.exit() and pytest.skip()
         return _Raised(told(error, function), may_pass(error))
 

@@ -11,10 +11,12 @@ from itertools import takewhile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from pytest_ftgate.data import Example, Messages, expected_text, is_blank, normalized_input
+from pytest_ftgate.data import Example, Messages, canonical_json, expected_text, is_blank, normalized_input
+from pytest_ftgate.data.example import content_id
 from pytest_ftgate.data.lines import read_text as read_file
 from pytest_ftgate.data.lines import written_at
 from pytest_ftgate.data.normalize import INSTRUCTIONS
+from pytest_ftgate.data.tool_calls import calls_in
 from pytest_ftgate.errors import ConfigError, DataError, Where, shown_path
 from pytest_ftgate.text import listed, nearest
 
@@ -74,7 +76,14 @@ class Prompt:
 
     def _shot(self, example: Example) -> Iterator[Mapping[str, Any]]:
         yield from (turn for turn in self._split(example)[1] if turn["role"] not in INSTRUCTIONS)
-        yield {"role": "assistant", "content": expected_text(example.expected)}
+        calls = calls_in(expected_text(example.expected)) if _offers_tools(example) else None
+        if not calls:
+            yield {"role": "assistant", "content": expected_text(example.expected)}
+            return
+        ids = [f"call_{content_id(example.input)}_{n}" for n in range(len(calls))]
+        yield {"role": "assistant", "content": "", "tool_calls": list(map(_tool_call, ids, calls))}
+        # The API refuses calls without results.
+        yield from ({"role": "tool", "tool_call_id": id_, "content": "ok"} for id_ in ids)
 
     def _split(self, example: Example) -> tuple[Messages, Messages]:
         """Return the instructions at the start of the input, and its other messages in the template."""
@@ -119,6 +128,16 @@ class Prompt:
 
     def _template_error(self, what: str, evidence: str, cure: str | None = None) -> ConfigError:
         return ConfigError(what, where=Where(path=self.source, key="template"), evidence=evidence, cure=cure)
+
+
+def _offers_tools(example: Example) -> bool:
+    return not isinstance(example.input, str) and bool(example.fields.get("tools"))
+
+
+def _tool_call(id_: str, call: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a call as chat completions have it."""
+    function = {"name": call["name"], "arguments": canonical_json(call["arguments"])}
+    return {"id": id_, "type": "function", "function": function}
 
 
 def build_prompt(spec: ModelSpec, training: DataSet | None, asked: DataSet | None = None) -> Prompt:

@@ -5,10 +5,10 @@ from __future__ import annotations
 import random
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
-from time import time
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple, Protocol, TypeAlias, TypeGuard
 
+from pytest_ftgate import clock
 from pytest_ftgate.errors import ModelError, guarded
 
 if TYPE_CHECKING:
@@ -89,11 +89,20 @@ def is_count(value: object) -> TypeGuard[int]:
     return isinstance(value, int) and not isinstance(value, bool) and value >= 0
 
 
+def is_seconds(value: object) -> bool:
+    """Return whether an untrusted value is a number of seconds."""
+    return isinstance(value, int | float) and 0 <= value < float("inf")
+
+
 Stripping: TypeAlias = Literal["auto", False] | tuple[str, str]
 """Which reasoning is no part of an answer: ``auto``: that in the usual tags; False: none; or in a pair of tags."""
 
 FINISHES = ("stop", "refusal", "filtered", "cut_off")
 """How an answer can end: complete, refused, withheld by a content filter, or cut off at a token limit."""
+
+
+COUNTS = ("input_tokens", "output_tokens", "cached_input_tokens", "cache_write_tokens")
+"""The token counts of a :class:`Completion`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -328,8 +337,9 @@ class BuiltModel(Model):
 class Delegate:
     """Wrap a model, and override some of its attributes."""
 
-    def __init__(self, model: object) -> None:
+    def __init__(self, model: object, **changed: Any) -> None:
         self._model = model
+        vars(self).update(changed)
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._model, name)
@@ -398,4 +408,4 @@ class Surroundings:
     offline: bool = False
     newer_than: float | None = None
     asked: DataSet | None = None
-    started: float = field(default_factory=time)
+    started: float = field(default_factory=clock.wall)

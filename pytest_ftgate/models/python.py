@@ -13,24 +13,25 @@ from copy import deepcopy
 from dataclasses import dataclass, field, replace
 from functools import partial
 from importlib import import_module
-from time import perf_counter
 from typing import TYPE_CHECKING, Any, NoReturn, cast
 from weakref import WeakValueDictionary
 
+from pytest_ftgate import clock
 from pytest_ftgate.data import canonical_json, without_instructions
 from pytest_ftgate.errors import RAISED_CURE, ConfigError, ModelError, Where, is_cancelled_from_outside, may_pass, told
 from pytest_ftgate.models.fixture_state import state_of, token
 from pytest_ftgate.models.price import price_of, written_price
 from pytest_ftgate.models.processes import CALLS_AT_ONCE, InProcesses
 from pytest_ftgate.models.protocol import (
-    FINISHES,
     Adopted,
     BuiltModel,
     Completion,
+    Delegate,
     Model,
     Question,
     Surroundings,
     is_count,
+    is_seconds,
     parts_of,
 )
 from pytest_ftgate.models.workers import Workers
@@ -90,6 +91,8 @@ _MODEL_PARTS = ("aclose", "name", "spelling", "concurrency", "timeout_s", "retri
 
 _CHANGE_NO_ANSWER = frozenset(("cache_key", "concurrency", "timeout_s", "retries", "price", "name", "latency"))
 
+_ANY_MODELS = ("concurrency", "timeout_s", "retries", "price", "strip_reasoning")
+
 _CONSTANTS = (str, bytes, int, float, complex, tuple, frozenset, type(None), re.Pattern)
 
 _OTHER_LOOP = ("different loop", "different event loop", "event loop is closed")
@@ -142,20 +145,21 @@ class FunctionModel(BuiltModel):
 
     async def complete(self, example: Example, repeat: int = 0) -> Completion:
         """Call the callable once."""
-        if not self.takes_list:
-            return self._checked(await self._call(self._input(example)))
-        (answer,) = await self.complete_many([Question("", example, repeat)])
+        if self.takes_list:
+            (answer,) = await self.complete_many([Question("", example, repeat)])
+        else:
+            answer = self._completion(await self._call(self._input(example)))
         if isinstance(answer, ModelError):
             raise answer
         return answer
 
     async def complete_many(self, questions: Sequence[Question]) -> Sequence[Completion | ModelError]:
         """Call the callable once with all inputs; each answer's latency is that of the call."""
-        start = perf_counter()
+        start = clock.perf_counter()
         given = [self._input(question.example) for question in questions]
         answers = self._list(await self._call(given), len(given))
-        latency_s = perf_counter() - start
-        return [self._checked_of_many(answer, latency_s) for answer in answers]
+        latency_s = clock.perf_counter() - start
+        return [self._completion(answer, latency_s) for answer in answers]
 
     def _input(self, example: Example) -> Any:
         """Return the input as the callable gets it: a copy, where it could be changed."""
@@ -181,15 +185,6 @@ class FunctionModel(BuiltModel):
             f"{self.name} returned {found}",
             cure="with batch_size, return a list with one answer for each input of the list",
         )
-
-    def _checked_of_many(self, answer: object, latency_s: float) -> Completion | ModelError:
-        if isinstance(answer, ModelError):
-            return answer
-        try:
-            completion = self._checked(answer)
-        except ModelError as error:
-            return error
-        return replace(completion, latency_s=latency_s) if completion.latency_s is None else completion
 
     async def aclose(self) -> None:
         self._workers.stop()
@@ -223,24 +218,22 @@ class FunctionModel(BuiltModel):
             cure=_cure(error),
         ) from error
 
-    def _checked(self, answer: object) -> Completion:
+    def _completion(self, answer: object, latency_s: float | None = None) -> Completion | ModelError:
         label = _label(answer)
         if label is not None:
-            return Completion(label)
-        if not isinstance(answer, Completion):
-            if inspect.iscoroutine(answer):
-                answer.close()  # or Python warns that it was never awaited
-            found = "None" if answer is None else f"a value of type {type(answer).__name__}"
-            cure = (
-                "return text (str), a label (int, float, bool) or a Completion for every input; an empty string is "
-                "scored as a wrong answer"
-            )
-            raise ModelError(f"{self.name} returned {found}", cure=cure)
-        problem = _problem(answer)
-        if problem:
-            what = f"{self.name} returned an invalid Completion: {problem}"
-            raise ModelError(what, cure="return a Completion with valid fields; leave out what is unknown")
-        return answer
+            return Completion(label, latency_s=latency_s)
+        if isinstance(answer, Completion):
+            return replace(answer, latency_s=latency_s) if answer.latency_s is None else answer
+        if isinstance(answer, ModelError):
+            return answer
+        if inspect.iscoroutine(answer):
+            answer.close()  # or Python warns that it was never awaited
+        found = "None" if answer is None else f"a value of type {type(answer).__name__}"
+        cure = (
+            "return text (str), a label (int, float, bool) or a Completion for every input; an empty string is "
+            "scored as a wrong answer"
+        )
+        return ModelError(f"{self.name} returned {found}", cure=cure)
 
 
 def build_target(spec: ModelSpec, surroundings: Surroundings) -> FunctionModel:  # noqa: ARG001
@@ -279,7 +272,7 @@ def adopt(given: Any, spec: ModelSpec) -> Model:
         missing = [part for part in _MODEL_PARTS if not hasattr(given, part)]
         if missing:
             raise _unfit(spec, f"the model of type {type(given).__name__} lacks {', '.join(missing)}")
-        return _checked_model(given, _adopted(given), spec)
+        return _as_written(_checked_model(given, _adopted(given), spec), spec)
     if not (callable(given) or predicts(given)):
         cure = "pass a callable (str -> str, sync or async), an object with predict(), or one with complete() and key()"
         raise _unfit(spec, f"a value of type {type(given).__name__} is not a model", cure)
@@ -302,6 +295,14 @@ def _adopted(given: object) -> Model:
     return cast("Model", _adoptions.setdefault(id(given), Adopted(given)))
 
 
+def _as_written(model: Model, spec: ModelSpec) -> Model:
+    """Return a hook's model with what the gate says of it: the hook may have left that out."""
+    changed = {key: spec.options[key] for key in _ANY_MODELS if key in spec.options}
+    if "price" in changed:
+        changed["price"] = written_price(changed["price"], str(spec.source))
+    return cast("Model", Delegate(model, **changed)) if changed else model
+
+
 def _written(spec: ModelSpec) -> str:
     """Return all keys of a hook's model that can change an answer: with the cache key they identify the model."""
     own = {key: value for key, value in spec.options.items() if key not in _CHANGE_NO_ANSWER}
@@ -318,7 +319,7 @@ def _checked_model(given: object, model: Model, spec: ModelSpec) -> Model:
     flaws = {
         "concurrency": not is_count(model.concurrency) or model.concurrency < 1,
         "retries": not is_count(model.retries),
-        "timeout_s": model.timeout_s is not None and not _is_seconds(model.timeout_s),
+        "timeout_s": model.timeout_s is not None and not is_seconds(model.timeout_s),
     }
     for part, is_wrong in flaws.items():
         if is_wrong:
@@ -424,22 +425,3 @@ def _label(answer: object) -> str | None:
     if isinstance(answer, int | float) and math.isfinite(answer):
         return canonical_json(answer)
     return None
-
-
-def _problem(answer: Completion) -> str | None:
-    if not isinstance(answer.text, str):
-        return f"text is of type {type(answer.text).__name__}, not str"
-    if answer.finish not in FINISHES:
-        return f"finish is {answer.finish!r}, not one of {', '.join(FINISHES)}"
-    for name in ("input_tokens", "output_tokens", "cached_input_tokens", "cache_write_tokens"):
-        count = getattr(answer, name)
-        if count is not None and not is_count(count):
-            return f"{name} is {count!r}, not a count"
-    latency = answer.latency_s
-    if latency is not None and not _is_seconds(latency):
-        return f"latency_s is {latency!r}, not a number of seconds"
-    return None
-
-
-def _is_seconds(value: Any) -> bool:
-    return isinstance(value, int | float) and 0 <= value < float("inf")

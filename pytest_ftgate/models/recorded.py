@@ -5,24 +5,24 @@ from __future__ import annotations
 import hashlib
 import re
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from pytest_ftgate.data import expected_text, input_sha256
+from pytest_ftgate.data import Example, expected_text, input_sha256
+from pytest_ftgate.data.example import content_id
 from pytest_ftgate.data.jsonl import parse_object
 from pytest_ftgate.data.lines import Lines, open_lines, written_at
 from pytest_ftgate.errors import DataError, ModelError, Where, located
 from pytest_ftgate.models.price import written_price
-from pytest_ftgate.models.protocol import FINISHES, BuiltModel, Completion, Prediction, Surroundings, is_count
+from pytest_ftgate.models.protocol import COUNTS, FINISHES, BuiltModel, Completion, Prediction, Surroundings, is_count
 from pytest_ftgate.text import excerpt, kind_of, listed, nearest
 
 if TYPE_CHECKING:
     from pytest_ftgate.config import ModelSpec
-    from pytest_ftgate.data import Example
+    from pytest_ftgate.data import Input
 
-_COUNTS = ("input_tokens", "output_tokens", "cached_input_tokens", "cache_write_tokens")
 _IDS_SHOWN = 3
 _HASH = re.compile("[0-9a-f]{16}")  # an id that was made from an input
 
@@ -34,6 +34,31 @@ class RecordedRow:
     line: int
     prediction: Prediction
     input_sha256: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Recording:
+    """Hold the answer that committed files record under one key, and the hashes of the inputs stated there."""
+
+    prediction: Prediction
+    where: Where
+    inputs: set[str]
+
+    def mismatch(self, example: Example) -> ModelError | None:
+        """Return the error of an example with none of these inputs: several, where a template leaves parts out."""
+        if not self.inputs or input_sha256(example.input) in self.inputs:
+            return None
+        return _other_input(example.id, self.where)
+
+
+def _other_input(name: str, where: Where) -> ModelError:
+    return ModelError(
+        f'the recording with id "{excerpt(name)}" was made for another input',
+        where=where,
+        fatal=True,
+        evidence="its input_sha256 is not that of the test set's input",
+        cure="record the model again, or correct the ids",
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,17 +123,26 @@ class RecordedModel(BuiltModel):
             raise self._not_recorded(example, repeat)
         where = Where(path=self.path, line=row.line)
         if row.input_sha256 not in (None, input_sha256(example.input)):
-            raise ModelError(
-                f'the recording with id "{excerpt(example.id)}" was made for another input',
-                where=where,
-                fatal=True,
-                evidence="its input_sha256 is not that of the test set's input",
-                cure="record the model again, or correct the ids",
-            )
+            raise _other_input(example.id, where)
         if row.prediction.completion is None:
             what = f'the recording with id "{excerpt(example.id)}" holds no answer'
             raise ModelError(what, where=where, cure="record the example again")
         return row.prediction
+
+    def answer_to(self, given: Input, examples: Iterable[Example]) -> Completion:
+        """Return the answer to an input, found by the hash that a row states, or by the example that has this input.
+
+        Raises:
+            ModelError: none is recorded.
+        """
+        given = given if isinstance(given, str) else tuple(given)
+        sha256 = input_sha256(given)
+        stated = (id_ for (id_, repeat), row in self.rows.items() if not repeat and row.input_sha256 == sha256)
+        ids = (*stated, *(example.id for example in examples if example.input == given), content_id(given))
+        id_ = next((id_ for id_ in ids if (id_, 0) in self.rows), ids[-1])
+        completion = self.prediction(Example(id_, given, "")).completion
+        assert completion is not None
+        return completion
 
     def _not_recorded(self, example: Example, repeat: int) -> ModelError:
         """Return the error of an example without a row; its cure depends on where the ids come from."""
@@ -177,7 +211,7 @@ def _row(text: str, line: int) -> tuple[tuple[str, int], RecordedRow]:
             raise DataError(f'no field "{name}"', evidence=f"found: {listed(row)}", cure=_LOOKS)
     output = row["output"]
     usage = _optional(row, "usage", dict, "an object") or {}
-    counts: dict[str, Any] = {name: _count(usage, name, f"usage.{name}") for name in _COUNTS}
+    counts: dict[str, Any] = {name: _count(usage, name, f"usage.{name}") for name in COUNTS}
     completion = Completion(
         text="" if output is None else expected_text(output),
         finish=_finish(row),

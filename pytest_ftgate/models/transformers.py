@@ -11,9 +11,9 @@ from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
 from threading import RLock
-from time import perf_counter
 from typing import TYPE_CHECKING, Any, TypeAlias, cast
 
+from pytest_ftgate import clock
 from pytest_ftgate.data import canonical_json
 from pytest_ftgate.data.tool_calls import canonical_calls, declared_tools
 from pytest_ftgate.errors import ConfigError, ModelError, Where
@@ -72,10 +72,10 @@ class Generator:
         tokenizer = weights.tokenizer(self.adapter or self.model, self.versions[1])
         encoded = _encode(tokenizer, conversations).to(weights.base.device)
         with weights.using(self.adapter, self.versions[1]) as model, torch.inference_mode():
-            start = perf_counter()
+            start = clock.perf_counter()
             config = self._config(model, tokenizer)
             generated = model.generate(**encoded, generation_config=config)
-            latency_s = perf_counter() - start
+            latency_s = clock.perf_counter() - start
         width = encoded["input_ids"].shape[1]
         ends = {config.eos_token_id} if isinstance(config.eos_token_id, int) else set(config.eos_token_id or ())
         return [
@@ -341,7 +341,10 @@ def _folder(name: str, spec: ModelSpec, key: str, surroundings: Surroundings) ->
     where = spec.source.where(key)
     try:
         found = snapshot_download(
-            name, revision=spec.options.get("revision"), allow_patterns=_FILES, local_files_only=surroundings.offline
+            name,
+            revision=spec.options.get("revision"),
+            allow_patterns=list(_FILES),
+            local_files_only=surroundings.offline,
         )
     except Exception as error:
         raise ConfigError(

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
-from time import time
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from pytest_ftgate import clock
 from pytest_ftgate.config import Source
 from pytest_ftgate.errors import ConfigError, FtgateError, ModelError, Where
 from pytest_ftgate.plugin.layers import layers_as_written
@@ -31,19 +31,19 @@ __tracebackhide__ = True  # tracebacks of fixtures and test bodies show none of 
 class CallableModel:
     """A configured model as a function that takes an input and returns the answer's text. Answers are not stored."""
 
-    def __init__(self, model: Model, *, offline: bool) -> None:
+    def __init__(self, model: Model, asked: Callable[[], Iterable[Example]], *, offline: bool) -> None:
         self.model = model
         self.name = model.name
+        self._asked = asked
         self._forbidden = offline and model.endpoint
 
     def __call__(self, input: Input) -> str:  # noqa: A002  # the public name
-        from pytest_ftgate.data import Example
         from pytest_ftgate.runs.calls import ask
 
         if self._forbidden:
             raise ModelError(f"{self.name} is an endpoint, and --ftgate-offline forbids calls")
         try:
-            return ask(self.model, Example(id="call", input=input, expected="")).text
+            return ask(self.model, input, self._asked).text
         except ModelError as error:
             raise error.with_traceback(None) from None
 
@@ -53,6 +53,7 @@ class CallableModel:
 
 def configured_model(request: pytest.FixtureRequest, key: str, session: GateSession) -> CallableModel:
     """Return the model that the gate's markers and file configure, ignoring overridden fixtures."""
+    from pytest_ftgate.gate.metrics import needs_expected
     from pytest_ftgate.models.openai_api.tuning import build_settled
 
     with _as_failure():
@@ -63,7 +64,12 @@ def configured_model(request: pytest.FixtureRequest, key: str, session: GateSess
         if spec.options.keys() & {"few_shot", "retrieval"}:
             training = services.load(config.training_set, config.sources["training_set"].at)
         model = build_settled(spec, _surroundings(services, training), services.hook)
-        return CallableModel(model, offline=services.offline)
+
+        def asked() -> Iterable[Example]:
+            source = config.test_set or request.getfixturevalue("ftgate_test_set")  # overridden
+            return services.load(source, config.sources["test_set"].at, labeled=needs_expected(config))
+
+        return CallableModel(model, asked, offline=services.offline)
 
 
 def _surroundings(services: Services, training: DataSet | None = None) -> Surroundings:
@@ -152,7 +158,7 @@ def _evaluate(keys: Mapping[str, Any], request: pytest.FixtureRequest, session: 
     model = build_settled(config.candidate, _surroundings(services), services.hook)
     (run,) = run_models([Job(model, test)], stores=services.stores, offline=services.offline, budget=services.budget)
     if model.weights is not None and services.tell is not None:
-        for message, _, advice in remarks(model.weights, now=time(), offline=services.offline):
+        for message, _, advice in remarks(model.weights, now=clock.wall(), offline=services.offline):
             services.tell(". ".join(filter(None, (f"ftgate_evaluate, {model.name}: {message}", advice))))
     missing = run.unanswered
     if run.fatal is not None:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
+from html import escape
 from typing import TYPE_CHECKING, NoReturn
 
 import pytest
@@ -16,7 +18,7 @@ from pytest_ftgate.gate.state import Judged
 from pytest_ftgate.plugin.layers import UNUSED_FIXTURE, layers_as_judged, unused_fixtures
 from pytest_ftgate.plugin.marks import MARK, claimed_name, test_id
 from pytest_ftgate.reports.sentences import headline
-from pytest_ftgate.reports.text import title
+from pytest_ftgate.reports.text import block, title
 from pytest_ftgate.result import GateResult, closed, error_check, failed_result
 from pytest_ftgate.text import plural, printable
 
@@ -194,6 +196,12 @@ def hold_report(
     elif not hasattr(report, "wasxfail"):
         report.outcome = "failed"
         report.longrepr = why
+
+
+def block_as_html(report: pytest.TestReport) -> str:
+    """Return the block of the gate whose facts are in a test's report, escaped."""
+    result = GateResult.from_dict(json.loads(str(dict(report.user_properties)[MARK])))
+    return escape("\n".join(line.text for line in [title(result), *block(result)]) + "\n")
 
 
 def _why_skipped(report: pytest.TestReport) -> str:

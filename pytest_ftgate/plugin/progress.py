@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import shutil
-import time
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from pytest_ftgate import clock
 from pytest_ftgate.text import excerpt, printable, show_seconds, show_usd
 
 if TYPE_CHECKING:
@@ -40,7 +40,7 @@ class ProgressDisplay:
         write: Callable[[str], Any],
         fresh_line: Callable[[], Any] | None = None,
         uncaptured: Uncaptured = nullcontext,
-        clock: Callable[[], float] = time.monotonic,
+        clock: Callable[[], float] = clock.monotonic,
     ) -> None:
         self._write = write
         self._fresh_line = fresh_line

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import sys
-import time
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import replace
 from functools import cached_property
@@ -14,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from pytest_ftgate import clock
 from pytest_ftgate.errors import DataError, FtgateError, guarded, shown_path
 from pytest_ftgate.gate.state import Judged, Services
 from pytest_ftgate.plugin.data_sets import DataSets
@@ -31,7 +31,7 @@ from pytest_ftgate.result import GateResult, Session, failed_result
 from pytest_ftgate.text import one_line, printable, shortened, show_usd
 
 if TYPE_CHECKING:
-    from pytest_ftgate.models import Prediction
+    from pytest_ftgate.models.recorded import Recording
     from pytest_ftgate.reports.html.evidence import Evidence
     from pytest_ftgate.runs.budget import Budget
     from pytest_ftgate.runs.runner import Run, Stores
@@ -84,7 +84,7 @@ class GateSession:
         self._config = config
         self._worker: Mapping[str, Any] | None = getattr(config, "workerinput", None)
         # Seconds since the epoch, equal on all workers.
-        self.started: float = self._worker["ftgate_started"] if self._worker else time.time()
+        self.started: float = self._worker["ftgate_started"] if self._worker else clock.wall()
         self.files = GateFiles(config)
         self.data = DataSets()
         self.verdicts = Verdicts()
@@ -155,7 +155,7 @@ class GateSession:
         )
 
     @cached_property
-    def _to_replace(self) -> Mapping[str, Prediction]:
+    def _to_replace(self) -> Mapping[str, Recording]:
         """Return the recordings that ``refresh`` ignores in this session, and that the next one without it uses."""
         from pytest_ftgate.reports.recordings import read_recordings
 
@@ -391,8 +391,10 @@ def write_reports(
         if (forms is None or form in forms) and (form == "recordings" or not worker):
             path = option_path(config, target)
             try:
-                outcome.write(form, path)
-                yield Line(f"{form} report: {shown_path(path)}")
+                kept = outcome.write(form, path)
+                yield from (Line(printable(text), "yellow") for text in kept)
+                if len(kept) < max(1, len(outcome.runs)):
+                    yield Line(f"{form} report: {shown_path(path)}")
             except OSError as error:
                 yield Line(f"the {form} report could not be written: {error}", "red")
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import replace
 from hashlib import sha256
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -13,9 +14,11 @@ from pytest_ftgate.checks.freshness.last_green import PREFIX as GREEN
 from pytest_ftgate.data import input_sha256
 from pytest_ftgate.data.strict_json import parse_json
 from pytest_ftgate.errors import DataError, Where, shown_path, write_whole
+from pytest_ftgate.models.protocol import COUNTS
 
 if TYPE_CHECKING:
     from pytest_ftgate.models import Completion, Prediction
+    from pytest_ftgate.models.recorded import Recording
     from pytest_ftgate.runs.runner import Run
 
 _SLUG_CHARACTERS = 80
@@ -23,13 +26,13 @@ _JOBS = ".jobs.json"
 _GREEN = ".green.json"
 
 
-def read_recordings(folder: Path) -> dict[str, Prediction]:
-    """Return the predictions of all JSONL files below ``folder`` by their keys; rows without a key are skipped.
+def read_recordings(folder: Path) -> dict[str, Recording]:
+    """Return what all JSONL files below ``folder`` record, by the keys of the calls; rows without a key are skipped.
 
     Raises:
         DataError: the folder is missing, a row is not a prediction, or one key has two different answers.
     """
-    from pytest_ftgate.models.recorded import read_rows
+    from pytest_ftgate.models.recorded import Recording, read_rows
 
     if not folder.is_dir():
         raise DataError(
@@ -37,26 +40,30 @@ def read_recordings(folder: Path) -> dict[str, Prediction]:
             where=Where(shown_path(folder)),
             cure="Create it with --ftgate-report=recordings:FOLDER, or remove ftgate_recordings from the ini file.",
         )
-    found: dict[str, Prediction] = {}
+    found: dict[str, Recording] = {}
     for path in sorted(folder.rglob("*.jsonl")):
         for row in read_rows(path).rows.values():
             one = row.prediction
             if not one.key or one.completion is None:
                 continue
-            first = found.setdefault(one.key, one).completion
+            where = Where(shown_path(path), row.line)
+            kept = found.setdefault(one.key, Recording(one, where, set()))
+            kept.inputs.update([row.input_sha256] if row.input_sha256 is not None else ())
+            first = kept.prediction.completion
             if first is not None and first.text != one.completion.text:
                 raise DataError(
                     "another recording has a different answer under the same key",
-                    where=Where(shown_path(path), row.line, "key"),
+                    where=replace(where, key="key"),
                     cure="Delete the older of the two files and record it again.",
                 )
     return found
 
 
-def differing(recorded: Mapping[str, Prediction], runs: Iterable[Run]) -> int:
+def differing(recorded: Mapping[str, Recording], runs: Iterable[Run]) -> int:
     """Return how many answers of the runs have a different text than the recording of the same call."""
     found = {one.key: one.completion for run in runs for one in run.all_predictions if one.completion is not None}
-    texts = {key: one.completion.text for key, one in recorded.items() if one.completion is not None}
+    kept = {key: one.prediction.completion for key, one in recorded.items()}
+    texts = {key: completion.text for key, completion in kept.items() if completion is not None}
     return sum(_as_written(one) != texts.get(key, _as_written(one)) for key, one in found.items())
 
 
@@ -87,8 +94,19 @@ def _no_notes(path: Path, found: str) -> DataError:
     )
 
 
+def missing_answers(runs: Mapping[str, Run]) -> str | None:
+    """Return why the recordings of a gate are not written: they would replace files that hold more answers."""
+    missing = {role: len(run.unanswered) for role, run in runs.items() if run.unanswered}
+    said = (
+        f"{n:,} of {len(runs[role].all_predictions):,} answers of {role} are missing" for role, n in missing.items()
+    )
+    return "; ".join(said) or None
+
+
 def write_recordings(folder: Path, gate: str, runs: Mapping[str, Run], jobs: Mapping[str, str]) -> list[Path]:
     """Write the recordings of one gate and return the files; each is replaced as a whole. Raises :class:`OSError`.
+
+    To be called with complete answers: see :func:`missing_answers`.
 
     Args:
         folder: where to write.
@@ -116,8 +134,7 @@ def _rows(run: Run) -> Iterator[dict[str, Any]]:
 
 
 def _row(prediction: Prediction, completion: Completion, input_hash: str, repeat: int) -> dict[str, Any]:
-    counts = ("input_tokens", "output_tokens", "cached_input_tokens", "cache_write_tokens")
-    usage = {name: getattr(completion, name) for name in counts}
+    usage = {name: getattr(completion, name) for name in COUNTS}
     row = {
         "id": prediction.id,
         "output": _as_written(completion),

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from time import time
 from typing import TYPE_CHECKING
 
+from pytest_ftgate import clock
 from pytest_ftgate.errors import write_whole
 from pytest_ftgate.reports import json, markdown
 from pytest_ftgate.reports.github import Step
@@ -26,21 +26,30 @@ class Outcome:
     runs: Mapping[str, tuple[Mapping[str, Run], Mapping[str, str]]]
     session: Session
 
-    def write(self, form: str, path: Path) -> None:
-        """Write one report: ``json``, ``markdown``, ``html`` or ``recordings``. Raises :class:`OSError`."""
+    def write(self, form: str, path: Path) -> list[str]:
+        """Write one report: ``json``, ``markdown``, ``html`` or ``recordings``. Raises :class:`OSError`.
+
+        Returns:
+            Sentences about gates whose recordings are not written, so that the files keep the answers that they have.
+        """
+        kept: list[str] = []
         if form == "json":
-            write_whole(path, [json.report(self._results, self.session, written_at=time())])
+            write_whole(path, [json.report(self._results, self.session, written_at=clock.wall())])
         elif form == "markdown":
             write_whole(path, [self._markdown(markdown.MOST_BYTES)])
         elif form == "html":
             from pytest_ftgate.reports.html.page import page
 
-            write_whole(path, page(self.gates, self.session, written_at=time()))
+            write_whole(path, page(self.gates, self.session, written_at=clock.wall()))
         else:
-            from pytest_ftgate.reports.recordings import write_recordings
+            from pytest_ftgate.reports.recordings import missing_answers, write_recordings
 
             for name, (runs, jobs) in self.runs.items():
-                write_recordings(path, name, runs, jobs)
+                if missing := missing_answers(runs):
+                    kept.append(f"no recordings of {name} were written, and older ones are unchanged: {missing}")
+                else:
+                    write_recordings(path, name, runs, jobs)
+        return kept
 
     def append_to(self, step: Step) -> bool:
         """Append to the summary of a GitHub Actions step; return whether there was room. Raises :class:`OSError`."""

@@ -6,13 +6,13 @@ import asyncio
 from collections import Counter
 from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
 from dataclasses import replace
-from time import perf_counter, time
 from typing import TYPE_CHECKING, TypeVar
 
+from pytest_ftgate import clock
 from pytest_ftgate.errors import RAISED_CURE, FailureKind, ModelError, told
 from pytest_ftgate.models import Completion, Prediction, Question
 from pytest_ftgate.models.event_loop import note_call
-from pytest_ftgate.models.protocol import RetryPolicy
+from pytest_ftgate.models.protocol import COUNTS, FINISHES, RetryPolicy, is_count, is_seconds
 from pytest_ftgate.runs.budget import CHARACTERS_PER_TOKEN
 from pytest_ftgate.runs.run_state import AbandonedError
 from pytest_ftgate.runs.throttle import LONGEST_WAIT_S, wait_refused
@@ -36,7 +36,7 @@ class BusyTime:
     hour, this is what the answers took of it.
     """
 
-    def __init__(self, clock: Callable[[], float] = perf_counter) -> None:
+    def __init__(self, clock: Callable[[], float] = clock.perf_counter) -> None:
         self._clock = clock
         self._calls = 0
         self._since = 0.0
@@ -84,7 +84,7 @@ class Asker:
         throttle: Throttle | None = None,
         *,
         batched: bool = False,
-        now: Callable[[], float] = time,
+        now: Callable[[], float] = clock.wall,
     ) -> None:
         self.meter: Meter | None = None
         self.outage: Outage | None = None
@@ -163,10 +163,10 @@ class Asker:
         found: Sequence[Completion | ModelError | None] = [None] * len(questions)
         busy_s = None
         self._busy.begin()
-        begun = perf_counter()
+        begun = clock.perf_counter()
         try:
             found = answers = await self._call(questions)
-            taken_s = perf_counter() - begun
+            taken_s = clock.perf_counter() - begun
             n = sum(isinstance(one, Completion) for one in found)
             busy_s = self._busy.share_s() / n if n else None
         except ModelError as error:
@@ -187,7 +187,7 @@ class Asker:
         if not isinstance(found, Sequence) or len(found) != len(questions):
             counted = f"{len(found)} answers" if isinstance(found, Sequence) else type(found).__name__
             raise ModelError(f"the model returned {counted} for {len(questions)} questions")
-        return [_checked_of_many(one) for one in found]
+        return [_checked(one) for one in found]
 
     def _prediction(
         self, question: Question, completion: Completion, taken_s: float, busy_s: float | None
@@ -299,24 +299,32 @@ async def _guarded(model: Model, call: Callable[[], Awaitable[_T]]) -> _T:
         raise ModelError(f"the model raised {told(error)}", cure=RAISED_CURE) from error
 
 
-def _checked_of_many(found: object) -> Completion | ModelError:
-    try:
-        return found if isinstance(found, ModelError) else _checked(found)
-    except ModelError as error:
-        return error
-
-
-def _checked(completion: object) -> Completion:
-    """Return what a model returned, or raise :class:`ModelError` if it is not an answer.
+def _checked(found: object) -> Completion | ModelError:
+    """Return what a model returned, or the error if it is not an answer.
 
     An unpaired surrogate, which UTF-8 cannot encode, becomes U+FFFD: a model may stop within an emoji.
     """
-    if not isinstance(completion, Completion):
-        what = f"the model returned a value of type {type(completion).__name__}"
-        raise ModelError(what, cure="return a pytest_ftgate.Completion from complete()")
-    text = completion.text
-    if not isinstance(text, str):
-        what = f"the model returned a Completion whose text is of type {type(text).__name__}"
-        raise ModelError(what, cure="make the text a str")
-    whole = text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
-    return completion if whole == text else replace(completion, text=whole)
+    if isinstance(found, ModelError):
+        return found
+    if not isinstance(found, Completion):
+        what = f"the model returned a value of type {type(found).__name__}"
+        return ModelError(what, cure="return a pytest_ftgate.Completion from complete()")
+    if flaw := _flaw(found):
+        what = f"the model returned an invalid Completion: {flaw}"
+        return ModelError(what, cure="return a Completion with valid fields; leave out what is unknown")
+    whole = found.text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+    return found if whole == found.text else replace(found, text=whole)
+
+
+def _flaw(answer: Completion) -> str | None:
+    if not isinstance(answer.text, str):
+        return f"text is of type {type(answer.text).__name__}, not str"
+    if answer.finish not in FINISHES:
+        return f"finish is {answer.finish!r}, not one of {', '.join(FINISHES)}"
+    for name in COUNTS:
+        count = getattr(answer, name)
+        if count is not None and not is_count(count):
+            return f"{name} is {count!r}, not a count"
+    if answer.latency_s is not None and not is_seconds(answer.latency_s):
+        return f"latency_s is {answer.latency_s!r}, not a number of seconds"
+    return None

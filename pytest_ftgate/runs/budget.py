@@ -91,6 +91,7 @@ class Call:
         prompt_characters: of all messages, for each of its questions.
         max_output_tokens: the request's limit, see :func:`most_output_tokens`; ``None``: none.
         owner: on whose behalf, for :meth:`Budget.close`.
+        limit_key: the parameter that limits its answers.
     """
 
     model_id: str
@@ -98,6 +99,7 @@ class Call:
     prompt_characters: Sequence[int]
     max_output_tokens: int | None
     owner: object = None
+    limit_key: str = "max_tokens"
 
 
 @dataclass(frozen=True, eq=False, slots=True)
@@ -295,9 +297,9 @@ class Budget:
         cure = "raise it and run again: stored answers are reused"
         if guessed and call.price.gpu_hour_usd is None:
             cure += (
-                "; or limit the answers, for example params: {max_tokens: 100}: the first answer of a model without a "
+                f"; or limit the answers, for example params: {{{call.limit_key}: 100}}: the first answer of a model "
+                f"without a limit is estimated at {FIRST_OUTPUT_TOKENS:,} tokens"
             )
-            cure += f"limit is estimated at {FIRST_OUTPUT_TOKENS:,} tokens"
         return ModelError(
             f"{self._name}: {spent}, the next call{of} is estimated at {show_usd(float(usd))}", fatal=True, cure=cure
         )
@@ -324,12 +326,13 @@ class Meter:
         self._model = model
         self._price = price_of(model)
         self._most_output = most_output_tokens(model.params)
+        self._limit_key = "max_output_tokens" if getattr(model, "api", "chat") == "responses" else "max_tokens"
         self._closed = False
 
     async def reserve(self, examples: Sequence[Example]) -> list[Reservation]:
         """Reserve the estimated cost of answers to these examples: see :meth:`Budget.reserve`."""
         lengths = [self._model.characters(example) for example in examples]
-        call = Call(self._model.name, self._price, lengths, self._most_output, owner=self)
+        call = Call(self._model.name, self._price, lengths, self._most_output, self, self._limit_key)
         return await self._budget.reserve(call)
 
     def settle(

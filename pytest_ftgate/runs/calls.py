@@ -5,21 +5,23 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import uuid
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
+from pytest_ftgate.data import Example
 from pytest_ftgate.errors import Interrupted, ModelError
 from pytest_ftgate.models import Question
 from pytest_ftgate.models.event_loop import run_in_own_loop
 from pytest_ftgate.models.protocol import RetryPolicy
 from pytest_ftgate.models.reasoning import without_reasoning
+from pytest_ftgate.models.recorded import RecordedModel
 from pytest_ftgate.runs.asking import Asker
 from pytest_ftgate.runs.model_queue import ModelQueue
 from pytest_ftgate.runs.store_writer import StoreWriter
 from pytest_ftgate.runs.throttle import Throttle
 
 if TYPE_CHECKING:
-    from pytest_ftgate.data import Example
+    from pytest_ftgate.data import Input
     from pytest_ftgate.models import Completion, Model
     from pytest_ftgate.runs.budget import Budget
     from pytest_ftgate.runs.run_state import Keys, RunState
@@ -71,8 +73,10 @@ def call_models(
     return {id(queue.model): queue.fatal for queue in queues if queue.fatal is not None}
 
 
-def ask(model: Model, example: Example) -> Completion:
+def ask(model: Model, given: Input, recorded_for: Callable[[], Iterable[Example]] = tuple) -> Completion:
     """Return one answer without reasoning, outside of a run: it is neither looked up nor stored; failures are retried.
+
+    ``recorded_for`` returns the examples to whose ids a recorded model has answers.
 
     Raises:
         ModelError: there is no answer.
@@ -80,13 +84,17 @@ def ask(model: Model, example: Example) -> Completion:
 
     async def once() -> Completion:
         try:
-            completion = (await Asker(model, RetryPolicy()).ask(Question("", example, 0))).completion
+            completion = (await Asker(model, RetryPolicy()).ask(Question("", Example("call", given, ""), 0))).completion
         finally:
             await _close(model)
         assert completion is not None
-        return without_reasoning(completion, model.strip_reasoning)
+        return completion
 
-    return run_in_own_loop(once(), lambda: None, patience_s=model.timeout_s)
+    if isinstance(model, RecordedModel):
+        completion = model.answer_to(given, recorded_for())
+    else:
+        completion = run_in_own_loop(once(), lambda: None, patience_s=model.timeout_s)
+    return without_reasoning(completion, model.strip_reasoning)
 
 
 def _queues(

@@ -30,16 +30,18 @@ _SCHEMA = (
 )
 
 _OFF = "run with --ftgate-cache=off"
-_DELETE = f"Delete the file (its predictions are then asked for again), or {_OFF}."
+# Nobody is told to delete answers that were paid for: a part of them may still be read out of a damaged file.
+_MOVE = f"Move the file away (its predictions are then asked for again), or {_OFF}."
+_ROOM = f"Check the space, the quota and the permissions of its disk (stored predictions are kept), or {_OFF}."
 _WRITABLE = f"Make the folder writable, or {_OFF}."
 _READ_ONLY = "predictions cannot be stored here"
 _DAMAGED = "this is not a sound file of stored predictions"
 # Matched by SQLite's texts, which have not changed for decades: Python has its error codes only since 3.11.
 _CAUSES = (
     (("readonly", "unable to open"), _READ_ONLY, _WRITABLE),
-    (("disk is full",), "there is no room to store a prediction", f"Make room on the disk, or {_OFF}."),
+    (("disk is full", "disk I/O error"), "there is no room to store a prediction, or the disk fails", _ROOM),
     (("locked",), "another process holds the stored predictions", f"End that process, or {_OFF}."),
-    (("not a database", "malformed"), _DAMAGED, _DELETE),
+    (("not a database", "malformed"), _DAMAGED, _MOVE),
 )
 
 
@@ -87,7 +89,7 @@ class Database:
 
     def damaged(self, what: str) -> StoreError:
         """Return the error for content that this version cannot have written."""
-        return self._error(_DAMAGED, what, _DELETE)
+        return self._error(_DAMAGED, what, _MOVE)
 
     def _guarded(self, step: Callable[[], _T]) -> _T:
         try:
@@ -155,7 +157,7 @@ class Database:
             raise self._error(
                 "the stored predictions were written by a newer pytest-ftgate",
                 f"schema {version}; this version knows {SCHEMA_VERSION}",
-                f"Update pytest-ftgate, delete the file, or {_OFF}.",
+                f"Update pytest-ftgate, or {_OFF}.",
             )
         raise self.damaged(f"schema {version!r}" if version else "it holds tables of something else")
 
@@ -163,7 +165,7 @@ class Database:
         for parts, what, cure in _CAUSES:
             if _says(error, parts):
                 return self._error(what, f"SQLite says: {error}", cure)
-        return self._error("predictions cannot be stored or read", f"SQLite says: {error}", _DELETE)
+        return self._error("predictions cannot be stored or read", f"SQLite says: {error}", _ROOM)
 
     def _error(self, what: str, evidence: str, cure: str) -> StoreError:
         place = "predictions in memory" if self.path is None else shown_path(self.path)

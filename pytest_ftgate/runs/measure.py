@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import math
-import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from os.path import commonprefix
 from typing import TYPE_CHECKING, Any
 
+from pytest_ftgate import clock
 from pytest_ftgate.errors import MetricError
 from pytest_ftgate.models.price import cost_of_run, price_of
 from pytest_ftgate.result import BreakdownResult, Flip, ModelResult
@@ -103,7 +103,7 @@ def measure_run(name: str, run: Run, sample: Run | None = None, *, forgiven: boo
             cost_unknown=cost.unknown,
             error_rate=n_errors / len(predictions) if predictions else None,
             oldest_prediction=timestamp(min(stored)) if stored else None,
-            oldest_age_s=round(max(time.time() - min(stored), 0.0), 3) if stored else None,
+            oldest_age_s=round(max(clock.wall() - min(stored), 0.0), 3) if stored else None,
             verified=run.model.verified,
         ),
     )

@@ -113,6 +113,7 @@ def diagnose(
     kinds = [_kinds(metric, examples, one, labels) for one in models]
     fixed, broken = _changed(metric, baseline, candidate)
     fixed_examples = [examples[i] for i in fixed]
+    facts = [] if metric.calls_tools else fixed_examples  # calls are behaviour
     return Diagnosis(
         baseline=_counted(kinds[0]),
         candidate=_counted(kinds[1]) if candidate is not None else None,
@@ -123,7 +124,7 @@ def diagnose(
         fixed_at=tuple(str(example.place or example.id) for example in fixed_examples),
         broken_at=tuple(str(examples[i].place or examples[i].id) for i in broken),
         wrong_in_both=_wrong_in_both(kinds) if candidate is not None else None,
-        recalled=_recalled(metric, fixed_examples, examples, training) if candidate is not None else None,
+        recalled=recalled(facts, examples, list(training)) if candidate is not None else None,
     )
 
 
@@ -328,11 +329,6 @@ def _wrong_in_both(kinds: Sequence[Sequence[Sequence[str]]]) -> int:
     """Return examples that both models always get wrong."""
     never = [{i for i, answers in enumerate(zip(*one, strict=True)) if RIGHT not in answers} for one in kinds]
     return len(never[0] & never[1])
-
-
-def _recalled(metric: Metric, fixed: Sequence[Example], test: Sequence[Example], training: Iterable[Example]) -> int:
-    """Return :func:`recalled`; none by a metric that does not compare the text of answers."""
-    return 0 if metric.calls_tools else recalled(fixed, test, list(training))
 
 
 def recalled(fixed: Sequence[Example], test: Sequence[Example], training: Sequence[Example]) -> int:

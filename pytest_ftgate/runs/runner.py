@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import contextlib
-import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
+from pytest_ftgate import clock
 from pytest_ftgate.data import expected_text
 from pytest_ftgate.errors import ModelError
 from pytest_ftgate.models import key_of
 from pytest_ftgate.models.protocol import Prediction, RetryPolicy
 from pytest_ftgate.models.reasoning import stripping_for, without_reasoning
-from pytest_ftgate.models.recorded import RecordedModel
+from pytest_ftgate.models.recorded import RecordedModel, Recording
 from pytest_ftgate.runs.run_state import EarlyStop, Keys, Progress, RunState
 
 if TYPE_CHECKING:
@@ -97,16 +97,16 @@ class Stores:
     Attributes:
         persistent: the store that outlives the session; ``None``: there is none.
         session: for models whose answers may not outlive it, and in place of ``persistent``.
-        recordings: committed predictions by key, looked up first.
+        recordings: committed answers by key, looked up first.
         newer_than: stored predictions from before this time (seconds since the epoch) are ignored.
         started: when the session began, in seconds since the epoch.
     """
 
     persistent: Store | None
     session: Store
-    recordings: Mapping[str, Prediction] = field(default_factory=dict)
+    recordings: Mapping[str, Recording] = field(default_factory=dict)
     newer_than: float | None = None
-    started: float = field(default_factory=time.time)
+    started: float = field(default_factory=clock.wall)
 
     def of(self, model: Model) -> Store:
         """Return the store that keeps the answers of a model."""
@@ -129,11 +129,11 @@ class TimeLimit:
     @classmethod
     def from_now(cls, seconds: float, source: str) -> TimeLimit:
         """Return a limit that starts now."""
-        return cls(seconds, source, time.monotonic() + seconds)
+        return cls(seconds, source, clock.monotonic() + seconds)
 
     def left_s(self) -> float:
         """Return the seconds that are left, at least 0."""
-        return max(0.0, self.ends_at - time.monotonic())
+        return max(0.0, self.ends_at - clock.monotonic())
 
     def error(self) -> ModelError:
         """Return the failure of a run that has reached the limit."""
@@ -171,10 +171,14 @@ def run_models(
     state = RunState(keys, [job.model for job in jobs])
     fatal: dict[int, ModelError] = {}
     for job, rows in zip(jobs, keys, strict=True):
-        if error := _read_recorded(job, rows, state):
+        if error := _read_recorded(job, rows, state) or _read_committed(job, rows, state, stores):
             fatal.setdefault(id(job.model), error)
     tell = _teller(progress, jobs, state)
-    left = [(job, rows) for job, rows in zip(jobs, keys, strict=True) if _is_left(job, rows, state, stores)]
+    left = [
+        (job, rows)
+        for job, rows in zip(jobs, keys, strict=True)
+        if not isinstance(job.model, RecordedModel) and state.unknown(rows)
+    ]
     if left:
         # Imported late: recorded answers need neither an event loop nor a store.
         from pytest_ftgate.runs.calls import call_models
@@ -191,14 +195,15 @@ def stored_runs(jobs: Sequence[Job], stores: Stores) -> tuple[Run, ...]:
 
     Raises:
         StoreError: the store cannot be read.
+        ModelError: a recording cannot be used.
     """
     keys = [_keys(job) for job in jobs]
     state = RunState(keys, [job.model for job in jobs])
     for job, rows in zip(jobs, keys, strict=True):
-        _read_recorded(job, rows, state)
-        if _is_left(job, rows, state, stores):
-            store = stores.of(job.model)
-            state.found(store.get(state.unknown(rows), newer_than=stores.newer_than))
+        if error := _read_recorded(job, rows, state) or _read_committed(job, rows, state, stores):
+            raise error
+        if not isinstance(job.model, RecordedModel) and (missing := state.unknown(rows)):
+            state.found(stores.of(job.model).get(missing, newer_than=stores.newer_than))
     return tuple(_run(job, rows, state, {}, jobs) for job, rows in zip(jobs, keys, strict=True))
 
 
@@ -229,27 +234,33 @@ def _read_recorded(job: Job, keys: Keys, state: RunState) -> ModelError | None:
     return None
 
 
-def _is_left(job: Job, keys: Keys, state: RunState, stores: Stores) -> bool:
-    """Look up committed recordings. Return whether answers are still missing."""
-    if isinstance(job.model, RecordedModel):
-        return False
-    missing = state.unknown(keys)
-    state.found({key: stores.recordings[key] for key in missing if key in stores.recordings})
-    return any(key not in stores.recordings for key in missing)
+def _read_committed(job: Job, keys: Keys, state: RunState, stores: Stores) -> ModelError | None:
+    """Look up committed recordings. Return the failure of one that was made for another input."""
+    found: dict[str, Prediction] = {}
+    for row in keys if stores.recordings else ():
+        for example, key in zip(job.test_set.examples, row, strict=True):
+            recording = stores.recordings.get(key)
+            if recording is None or isinstance(job.model, RecordedModel):
+                continue
+            if error := recording.mismatch(example):
+                return error
+            found[key] = recording.prediction
+    state.found({key: found[key] for key in state.unknown(keys) if key in found})
+    return None
 
 
 def _teller(progress: Callable[[Progress], None] | None, jobs: Sequence[Job], state: RunState) -> Callable[[], None]:
     """Return a function that reports jobs that have progressed, and from time to time those that have not."""
     latest: dict[int, Progress] = {}
-    last = time.monotonic()
+    last = clock.monotonic()
 
     def tell() -> None:
         nonlocal last
-        still = time.monotonic() - last > _STILL_S
+        still = clock.monotonic() - last > _STILL_S
         for number, (job, counts) in enumerate(zip(jobs, state.progress, strict=True)):
             now = replace(counts, in_batch=job.model.in_batch)
             if progress is not None and (still or latest.get(number) != now):
-                latest[number], last = now, time.monotonic()
+                latest[number], last = now, clock.monotonic()
                 with contextlib.suppress(Exception):  # a broken display must not lose answers
                     progress(now)
 

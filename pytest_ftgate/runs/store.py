@@ -5,13 +5,13 @@ from __future__ import annotations
 import dataclasses
 import json
 import os
-import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from pytest_ftgate import clock
 from pytest_ftgate.models import Completion, Prediction
 
 if TYPE_CHECKING:
@@ -92,7 +92,7 @@ class Store:
 
     def renew(self, owner: str, lease_s: float) -> None:
         """Extend every lease of the owner to ``lease_s`` seconds from now."""
-        expires_at = time.time() + lease_s
+        expires_at = clock.wall() + lease_s
         self._execute("UPDATE leases SET expires_at = ? WHERE owner = ?", [(expires_at, owner)])
 
     def release(self, owner: str, keys: Sequence[str] | None = None) -> None:
@@ -200,7 +200,7 @@ def _select(connection: sqlite3.Connection, statement: str, keys: Sequence[str],
 
 
 def _lease(connection: sqlite3.Connection, keys: Sequence[str], owner: str, lease_s: float) -> None:
-    pid, expires_at = os.getpid(), time.time() + lease_s
+    pid, expires_at = os.getpid(), clock.wall() + lease_s
     connection.executemany(
         "INSERT OR REPLACE INTO leases (key, owner, pid, host, expires_at) VALUES (?, ?, ?, ?, ?)",
         [(key, owner, pid, _host(), expires_at) for key in keys],
@@ -214,7 +214,7 @@ def _taken(connection: sqlite3.Connection, keys: Sequence[str], owner: str) -> s
         "SELECT key, host, pid FROM leases WHERE owner != ? AND expires_at > ? AND key IN",
         keys,
         owner,
-        time.time(),
+        clock.wall(),
     )
     ended = lru_cache(maxsize=None)(_has_ended)
     return {key for key, host, pid in rows if not ended(host, pid)}

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import time
 from collections.abc import Sequence
 
+from pytest_ftgate import clock
 from pytest_ftgate.errors import StoreError
 from pytest_ftgate.models import Prediction
 from pytest_ftgate.runs.store import Claim, Store
@@ -45,7 +45,7 @@ class StoreWriter:
 
     def now(self) -> float:
         """Return seconds since the epoch, at least ``newer_than``: new answers count even if the clock is set back."""
-        return max(time.time(), self._newer_than or 0.0)
+        return max(clock.wall(), self._newer_than or 0.0)
 
     async def keep(self, *predictions: Prediction) -> None:
         """Return once the predictions are stored. Raises :class:`StoreError`."""

@@ -25,7 +25,7 @@ from pytest_ftgate.config import ModelSpec, Source
 from pytest_ftgate.data import Example
 from pytest_ftgate.errors import ModelError
 from pytest_ftgate.models import Completion, Question, Surroundings, build_model
-from pytest_ftgate.models.openai_api import batch, connection
+from pytest_ftgate.models.openai_api import batch, endpoint
 from pytest_ftgate.models.openai_api.batch import BatchedModel
 from pytest_ftgate.models.openai_api.batch_lines import Limits
 from pytest_ftgate.models.openai_api.batch_watch import Pace
@@ -150,12 +150,9 @@ def test_a_batch_is_picked_up_by_its_note_or_by_its_label(model: Any, url: str, 
 
 @pytest.mark.parametrize("end", ["expired", "cancelled", "failed"])
 def test_batches_that_end_badly(model: Any, url: str, monkeypatch: pytest.MonkeyPatch, end: str) -> None:
-    headers = connection.client_headers
     with monkeypatch.context() as patched:
-        patched.setattr(
-            "pytest_ftgate.models.openai_api.connection.client_headers",
-            lambda key: {**headers(key), "X-AIMock-Batch-Outcome": end},
-        )
+        told = property(lambda self: {"X-AIMock-Batch-Outcome": end})
+        patched.setattr(endpoint.Endpoint, "headers", told)
         if end == "failed":
             with pytest.raises(ModelError, match=r"Mock batch failure .* \(mock_failure\)"):
                 answer(model())

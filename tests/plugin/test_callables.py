@@ -359,6 +359,23 @@ def test_a_model_that_fails_in_the_body_shows_the_body_and_the_reason(project: P
     assert "pytest_ftgate/" not in text
 
 
+def test_no_report_tells_the_secret_in_an_exception(project: Project) -> None:
+    """As HTTP libraries quote the URL; the key is told from its place there, and from the environment."""
+    url = "https://api.example.com/v1/models/m:generate?alt=sse&key=AIzaSy-1234567890"
+    python(
+        project,
+        f"import os; os.environ['ACME_TOKEN'] = 'acme-1234567890'\n"
+        f"def answer(text): raise ValueError('401 for {url}, Bearer tok-1234567890, ' + os.environ['ACME_TOKEN'])",
+    )
+    forms = [f"--ftgate-report={form}:out/{form}" for form in ("json", "markdown", "html")]
+    result = project.run_apart("-vv", "-rA", "--showlocals", "--junitxml=out/junit.xml", *forms)
+    assert result.ret == 1
+    texts = [result.stdout.str(), *(path.read_text(encoding="utf-8") for path in (project.path / "out").iterdir())]
+    assert len(texts) == 5
+    assert not [text for text in texts if "1234567890" in text]
+    assert "key=***" in texts[0]
+
+
 @pytest.mark.parametrize("fixture", ["ftgate_candidate", "ftgate_test_set", "anything"])
 def test_a_fixture_that_raises_is_shown_without_our_lines(project: Project, fixture: str) -> None:
     project.file("conftest.py", f"import pytest\n@pytest.fixture\ndef {fixture}():\n    raise OSError('no weights')\n")
@@ -534,6 +551,16 @@ def test_a_hook_that_gives_a_model_object(project: Project) -> None:
     project.file("conftest.py", f"{RIGHT}{closing}{hook}")
     project.gate_test(candidate="mine:x")
     assert (project.gate()["verdict"], project.result.ret) == ("error", 1)
+
+
+def test_what_the_gate_says_of_a_hooks_model_holds(project: Project) -> None:
+    """Also where the hook's object says something else, or nothing."""
+    thinking = MODEL.replace("Completion(right(example.input))", "Completion(f'[[hm]]{right(example.input)}', 1, 1)")
+    project.file("conftest.py", f"{RIGHT}{thinking}def pytest_ftgate_model(spec): return Model()\n")
+    written = {"provider": "mine", "price": {"input_per_1m": 1e6, "output_per_1m": 0}}
+    assert project.judge(candidate=written)["verdict"] == "fail"
+    gate = passes(project.judge(candidate={**written, "strip_reasoning": ["[[", "]]"]}))
+    assert gate["candidate"]["cost_usd"] == 60
 
 
 def test_hooks_of_a_folder_are_seen_by_its_tests_alone(project: Project) -> None:

@@ -25,6 +25,8 @@ PLUGINS: Mapping[str, str] = {
     "pytest_metadata": "metadata",
     "pytest_benchmark": "benchmark",
     "hypothesis": "hypothesispytest",
+    "pytest_socket": "socket",
+    "time_machine": "time_machine",
 }
 NEEDS = {"pytest_html": "pytest_metadata"}
 
@@ -48,6 +50,19 @@ def ftgate_candidate():
 
 def pytest_terminal_summary(terminalreporter):
     terminalreporter.write_line(f"asked {len(asked)}")
+"""
+
+
+SLOW = """
+import threading
+
+
+def model(text):
+    n = int(text.split()[-1])
+    with open("asked.txt", "a", encoding="utf-8") as file:
+        print(n, file=file)
+    threading.Event().wait(60 if n == 50 else 0)
+    return ("refund", "invoice", "shipping")[n % 3]
 """
 
 
@@ -144,9 +159,72 @@ def test_a_timeout_while_models_answer(project: Project) -> None:
     result.stdout.fnmatch_lines(["*ftgate test_gate.py::test_gate: ERROR*"])
 
 
+@pytest.mark.parametrize("method", ["signal", "thread"])
+def test_the_run_after_a_timeout_goes_on(project: Project, method: str) -> None:
+    """A timeout in set-up keeps what was answered, also where it ends the process; the next run asks the rest."""
+    if method == "signal" and os.name == "nt":
+        pytest.skip("there are no signals")
+    project.file("slow.py", SLOW)
+    project.keys["candidate"] = {"provider": "python", "target": "slow:model", "cache_key": "1"}
+    project.gate_test("@pytest.mark.timeout(2)\ndef test_gate(): pass\n")
+    options = ("-pno:cacheprovider", f"--timeout-method={method}", "-o", "pythonpath=.")
+    result = with_plugin(project, "pytest_timeout", *options)
+    assert result.ret == 1
+    project.file("slow.py", SLOW.replace("== 50", "== -1"))
+    result = with_plugin(project, "pytest_timeout", *options)
+    assert result.ret == 0, result.stdout.str()
+    asked = (project.path / "asked.txt").read_text(encoding="utf-8").split()
+    assert [*map(int, asked)] == [*range(51), *range(50, 60)]
+
+
+@pytest.mark.parametrize("fixed", [False, True])
+def test_no_socket(project: Project, fixed: bool) -> None:
+    """Recorded answers need no socket; where an event loop needs one, the gate says which option allows it."""
+    project.gate_test(**({} if fixed else {"candidate": ...}))
+    if not fixed:
+        project.file("conftest.py", CONFTEST)
+    result = with_plugin(project, "pytest_socket", "--disable-socket")
+    assert result.ret == int(not fixed), result.stdout.str()
+    if not fixed:
+        result.stdout.fnmatch_lines(["*--allow-unix-socket*"])
+        assert with_plugin(project, "pytest_socket", "--disable-socket", "--allow-unix-socket").ret == 0
+
+
+FROZEN = {
+    "freezegun": "from freezegun import freeze_time\nfrozen = freeze_time('2020-01-01')\n",
+    "time_machine": "import time_machine\nfrozen = time_machine.travel('2020-01-01', tick=False)\n",
+}
+
+
+@pytest.mark.parametrize("plugin", FROZEN)
+@pytest.mark.parametrize("hangs", [False, True])
+def test_frozen_time(project: Project, plugin: str, hangs: bool) -> None:
+    """Limits hold and latencies are measured where a session, a fixture or a body freezes the time."""
+    pytest.importorskip(plugin)
+    project.file(
+        "conftest.py",
+        f"{FROZEN[plugin]}import asyncio\nimport pytest\n\n\n"
+        "@pytest.fixture(autouse=True)\ndef freeze():\n    with frozen:\n        yield\n\n\n"
+        "async def model(text):\n    n = int(text.split()[-1])\n"
+        f"    await asyncio.sleep({'60 if n == 7 else 0.05' if hangs else '0.05'})\n"
+        "    return ('refund', 'invoice', 'shipping')[n % 3]\n",
+    )
+    project.gate_test(
+        "def test_gate(ftgate, ftgate_candidate):\n"
+        "    assert ftgate_candidate('question 1') == 'invoice'\n    assert ftgate.candidate.latency_p95_s > 0.04\n",
+        candidate={"provider": "python", "target": "conftest:model", "timeout_s": 1, "retries": 0},
+    )
+    result = with_plugin(project, plugin, "-o", "pythonpath=.")
+    assert result.ret == int(hangs), result.stdout.str()
+    if hangs:
+        result.stdout.fnmatch_lines(["*no answer within 1 s*"])
+
+
 def test_html(project: Project) -> None:
     judged_in_company(project, "pytest_html", "--html=report.html", "--self-contained-html")
-    assert "ftgate test_gate.py::test_gate: FAIL" in (project.path / "report.html").read_text(encoding="utf-8")
+    page = (project.path / "report.html").read_text(encoding="utf-8")
+    assert "ftgate test_gate.py::test_gate: FAIL" in page
+    assert "FAIL    margin: " in page, "the whole block"
 
 
 def test_benchmark(project: Project) -> None:

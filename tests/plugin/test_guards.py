@@ -287,3 +287,13 @@ def test_of_several_candidates_the_guards_choose_and_all_answers_are_recorded(pr
     assert gate["guards"][0]["candidate"] == 1.0
     recorded = [path.read_text(encoding="utf-8") for path in (project.path / "recordings").glob("*.jsonl")]
     assert sorted(text.count("\n") for text in recorded) == [60, 60, 60, 150, 150, 150]
+
+
+@pytest.mark.parametrize(("missed", "status"), [(range(38, 99), "warning"), (range(60, 99), None)])
+def test_a_guard_whose_baseline_may_know_nothing(project: Project, missed: Any, status: str | None) -> None:
+    """It is right on 38 of 99 examples, and always answering 'refund' on 33; on 60 it is no chance."""
+    gate = guarded(project, LEAST, base=missed, ft=missed)
+    assert gate["verdict"] == "pass"
+    assert statuses(gate).get("guards.general.weak_baseline") == status
+    if status:
+        mentions(check(gate, "guards.general.weak_baseline"), "base.jsonl", "38.4 %", "'refund'", "33.3 %", "p = ")

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import json
+from typing import Any
 from xml.etree import ElementTree
 
 import pytest
-from gate_project import Project, because, block, check, checks, label, mentions, stopped
+from gate_project import Project, because, block, check, checks, label, mentions, read_jsonl, stopped, write_jsonl
 
 from pytest_ftgate.data import input_sha256
 
@@ -198,6 +199,78 @@ def test_recordings_are_written_and_judged_again(project: Project) -> None:
     assert gate["verdict"] == "pass"
     assert gate["candidate"]["verified"] is True
     assert gate["candidate"]["n_stored"] == 60
+
+
+OWN = """import sys
+LABELS = ('refund', 'invoice', 'shipping')
+def weak(text): return LABELS[int(text.split()[-1]) % 3] if int(text.split()[-1]) < 40 else 'refund'
+def good(text): return LABELS[int(text.split()[-1]) % 3]
+"""
+
+
+def recorded_by(project: Project, *args: str, **changes: Any) -> tuple[dict[str, int], dict[str, Any]]:
+    """Judge two Python models and write recordings; give the rows of each file, and the gate."""
+    models = {
+        role: {"provider": "python", "target": f"own:{name}", "cache_key": "1", "timeout_s": 1, "retries": 0}
+        for role, name in (("baseline", "weak"), ("candidate", "good"))
+    }
+    project.gate_test(name="support", **{**models, **changes})
+    gate = project.gate("-o", "pythonpath=.", "--ftgate-report=recordings:recorded", *args, apart=True)
+    return {path.name: len(read_jsonl(path)) for path in (project.path / "recorded").glob("*.jsonl")}, gate
+
+
+@pytest.mark.parametrize("errors", ["error", "score_zero"])
+def test_recordings_never_lose_answers(project: Project, errors: str) -> None:
+    """A run whose models fail, or are asked anew while they fail, leaves the files as they are, and says so."""
+    project.file("own.py", OWN)
+    full, gate = recorded_by(project)
+    assert (gate["verdict"], full) == ("pass", {"support.baseline.jsonl": 60, "support.candidate.jsonl": 60})
+    green = (project.path / "recorded" / "support.green.json").read_bytes()
+    project.file("own.py", OWN.replace("def good(text): ", "def good(text): assert '17' not in text; "))
+    kept, gate = recorded_by(project, "--ftgate-cache=refresh", errors=errors)
+    assert gate["verdict"] == ("error" if errors == "error" else "pass")
+    assert kept == full
+    assert (project.path / "recorded" / "support.green.json").read_bytes() == green
+    project.result.stdout.fnmatch_lines(["*no recordings of support*1 of 60 answers of candidate*"])
+
+
+def test_the_input_that_a_committed_recording_states_is_checked(project: Project) -> None:
+    """Also where its key is right; an input that no row states is another one."""
+    project.file("own.py", OWN)
+    recorded_by(project)
+    path = project.path / "recorded" / "support.candidate.jsonl"
+    rows = read_jsonl(path)
+    project.file("pytest.ini", "[pytest]\nftgate_recordings = recorded\nftgate_state = elsewhere\n")
+    assert recorded_by(project)[1]["verdict"] == "pass"
+    rows[16]["input_sha256"] = input_sha256("another question")
+    write_jsonl(path, rows)
+    _, gate = recorded_by(project)
+    assert gate["verdict"] == "error"
+    mentions(check(gate, "candidate_predictions"), "recorded/support.candidate.jsonl:17", "input_sha256")
+
+
+@pytest.mark.parametrize("kind", ["ids", "hashes", "no ids"])
+def test_a_recorded_candidate_can_be_called(project: Project, kind: str) -> None:
+    """Without an event loop, where the answer is recorded: found by the test set, the row or the input."""
+    rows = [{"id": f"t{i}", "output": f"<think>hm</think>{label(i)}"} for i in range(60)]
+    if kind == "hashes":
+        rows = [{**row, "input_sha256": input_sha256(f"customer question {i}")} for i, row in enumerate(rows)]
+    if kind == "no ids":
+        inputs = [f"customer question {i}" for i in range(60)]
+        rows = [{**row, "id": input_sha256(text)[:16]} for row, text in zip(rows, inputs, strict=True)]
+        write_jsonl(project.path / "test.jsonl", ({"input": x, "expected": label(i)} for i, x in enumerate(inputs)))
+        weak = [{**row, "output": row["output"] if i < 40 else "refund"} for i, row in enumerate(rows)]
+        write_jsonl(project.path / "base.jsonl", weak)
+    write_jsonl(project.path / "ft.jsonl", rows)
+    project.gate_test(
+        "def test_gate(ftgate_candidate):\n    assert ftgate_candidate('customer question 4') == 'invoice'\n"
+        "def test_other(ftgate_candidate):\n    ftgate_candidate('never recorded')\n"
+    )
+    text = (project.path / "test_gate.py").read_text(encoding="utf-8")
+    project.file("test_gate.py", text.replace("def test_other", f"{project.mark()}\ndef test_other"))
+    result = project.run()
+    result.assert_outcomes(passed=1, failed=1)
+    result.stdout.fnmatch_lines(["*ModelError: ft.jsonl: no recorded prediction*"])
 
 
 @pytest.mark.parametrize("names", [("old", "new"), ("new", "old")])

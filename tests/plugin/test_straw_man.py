@@ -37,7 +37,8 @@ def says(project: Project, name: str, output: str | Callable[[int], str]) -> Non
     [
         (40, None, "pass"),
         (40, "just in case", "pass"),
-        (21, None, "pass"),
+        (26, None, "warning"),
+        (26, "no prompt fits in its context", "warning"),
         (20, None, "fail"),
         (0, None, "fail"),
         (20, "no prompt fits in its context", "warning"),
@@ -53,9 +54,11 @@ def test_the_baseline_is_held_against_the_constant_answer(
     assert gate["verdict"] == ("fail" if status == "fail" else "pass")
     assert "degenerate_candidate" not in statuses(gate)
     mentions(found, "base.jsonl", "'refund'", "33.3 %")
-    if status == "fail":
+    if reason is None and status != "pass":
         mentions(found, "allow_weak_baseline")
-    if status == "warning":
+    if right == 26:
+        mentions(found, "p = ")
+    elif status == "warning":
         assert found["source"] == "marker"
         assert any(str(reason) in line for line in block(gate))
 

@@ -227,3 +227,34 @@ def test_the_gate_may_name_the_model_behind_an_alias(http: EndpointProject, name
 
 def test_a_snapshot_is_the_same_model(http: EndpointProject) -> None:
     assert served(http, "acme/ft-2026-01-01")["verdict"] == "pass"
+
+
+def test_the_look_up_carries_the_key_and_no_other_server_gets_it(
+    http: EndpointProject, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("ACME_KEY", "secret-of-acme")
+    models = {
+        role: http.model(name, api_key_env="ACME_KEY") for role, name in (("baseline", "base"), ("candidate", "ft"))
+    }
+    again(http, **models)
+    again(http, **models)
+    assert {one.headers.get("authorization") for one in http.server.lookups} == {"Bearer secret-of-acme"}
+    http.server.lookups.clear()
+    with LoopbackServer() as other:
+        http.server.models = None
+        moved = Reply(status=302, headers={"Location": f"{other.url}/models"})
+        http.server.replies["GET /v1/models"] = moved
+        again(http, **models)
+    assert [one.headers.get("authorization") for one in other.lookups] == [None, None]
+
+
+def test_stored_answers_load_no_client(pytester: pytest.Pytester, server: LoopbackServer) -> None:
+    """The look-up asks without it, since its import takes longer than all else."""
+    project = EndpointProject(pytester, server)
+    project.gate_test()
+    project.file("conftest.py", "import sys\ndef pytest_unconfigure(): print('client:', 'openai' in sys.modules)\n")
+    for client in ("True", "False"):
+        result = project.run_apart()
+        assert result.ret == 0
+        result.stdout.fnmatch_lines([f"*client: {client}"])
+    assert server.lookups

@@ -107,3 +107,32 @@ def test_a_long_text_of_many_lines_is_cut_to_one() -> None:
     assert text.startswith("ValueError: first second")
     assert len(text) < 250
     assert text.isprintable()
+
+
+SECRET = "Zq9-0123456789abcdefgh"
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        f"401 for url 'https://host/v1/models/m:generate?alt=sse&key={SECRET}&x=1'",
+        f"GET https://host/answer?X-Amz-Signature={SECRET}",
+        f"https://user:{SECRET}@host/v1 did not answer",
+        f"headers {{'Authorization': 'Bearer {SECRET}'}}",
+        f"headers {{'x-api-key': '{SECRET}'}}",
+        f"Client(api_key={SECRET!r}, retries=2)",
+        f"invalid key sk-proj-{SECRET}",
+        f"no model for hf_{SECRET.replace('-', '')}",
+        f"the environment holds plain-{SECRET}",
+    ],
+)
+def test_no_error_tells_a_secret(text: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("ACME_API_KEY", f"plain-{SECRET}")
+    for error in (ConfigError("x", evidence=told(caught(raising(ValueError(text))))), DataError(text)):
+        assert "0123456789" not in f"{error} {error.what} {error.evidence}"
+        assert "***" in str(error)
+
+
+@pytest.mark.parametrize("text", ["ftgate.yaml:3: password: must not be set", "risk-free", "the key=value form", "a?b"])
+def test_what_is_no_secret_is_told(text: str) -> None:
+    assert DataError(text).what == text

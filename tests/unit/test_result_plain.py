@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
-from pytest_ftgate.result import GateResult, from_plain, to_plain
+from pytest_ftgate.result import GateResult, ModelResult, from_plain, to_plain
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,3 +67,8 @@ def test_a_range_without_an_end_comes_back_without_one() -> None:
 def test_whether_a_gate_passed_is_told_by_its_verdict_alone() -> None:
     forged = {**GateResult("a", "b", "fail").to_dict(), "passed": True}
     assert not GateResult.from_dict(forged).passed
+
+
+def test_a_metric_that_was_not_measured_names_those_that_were() -> None:
+    with pytest.raises(KeyError, match=r"f1.*accuracy, token_f1"):
+        ModelResult("m", metrics={"accuracy": 1.0, "token_f1": None}).metrics["f1"]

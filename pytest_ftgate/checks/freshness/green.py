@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from pytest_ftgate import clock
 from pytest_ftgate.checks.freshness.last_green import (
     LastGreen,
     asked_hash,
@@ -39,7 +39,7 @@ def last_green(config: GateKeys, nodeid: str, committed: Mapping[str, str], stor
     Raises:
         StoreError: the store cannot be read, and ``clock.base_changed`` is ``fail``.
     """
-    tomorrow = time.time() + DAY_S  # a verdict from a wrong clock or an edited file would stay the newest for ever
+    tomorrow = clock.wall() + DAY_S  # a verdict from a wrong clock or an edited file would stay the newest for ever
     until = tomorrow if stores.newer_than is None else stores.newer_than
     try:
         return read_last(note_name(config, nodeid), committed, stores.notes, older_than=until)

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from pytest_ftgate.checks.context import once
 from pytest_ftgate.checks.freshness.last_green import LastGreen
 from pytest_ftgate.checks.freshness.models import asked_anew, check_name, served_as, today_models
-from pytest_ftgate.errors import ModelError, StoreError
+from pytest_ftgate.errors import StoreError
 from pytest_ftgate.models.openai_api.endpoint import endpoint_of
 from pytest_ftgate.models.openai_api.lifetime import Listing, ask_listings
 from pytest_ftgate.result import STATUS_AT, Check, Clock, called
@@ -173,12 +173,7 @@ class Listings:
         known = self.known(endpoint, models)
         due = [model for model in models if not self._is_fresh(known.get(model))]
         if due:
-            listings: dict[str, Listing] = {}
-            with suppress(ModelError):  # the event loop is blocked
-                from pytest_ftgate.models.event_loop import run_in_own_loop
-
-                listings = run_in_own_loop(ask_listings(endpoint, due, self._now), lambda: None)
-            for model, listing in listings.items():
+            for model, listing in ask_listings(endpoint, due, self._now).items():
                 before = known.get(model)
                 known[model] = replace(before, asked_at=self._now) if before and not listing.known else listing
                 with suppress(StoreError):  # requested again next time

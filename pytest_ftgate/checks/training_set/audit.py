@@ -103,7 +103,7 @@ def audit_training_set(training: DataSet, test: DataSet, *, max_tokens: int | No
         leaked_near_rows=near.across,
         unfinished=unfinished_outputs(outputs),
         chat_errors=chat_errors(inputs),
-        long_rows=long_rows(inputs, outputs, max_tokens) if max_tokens is not None else {},
+        long_rows=long_rows(training, outputs, max_tokens) if max_tokens is not None else {},
         labels=labels,
         doubts=_doubts(counts, [wordings[row] for row in counts.usable_rows], labels),
     )

@@ -5,11 +5,11 @@ Unknown roles and conversations without a final answer of the assistant are reje
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import pairwise
 from typing import Any
 
-from pytest_ftgate.data import Input, is_blank
+from pytest_ftgate.data import Example, Input, canonical_json, is_blank
 from pytest_ftgate.data.example import Messages
 
 _BYTES_PER_TOKEN = 4
@@ -49,16 +49,17 @@ def _is_empty(message: Mapping[str, Any]) -> bool:
     return not calls and message["role"] not in _RESULTS and is_blank((message,))
 
 
-def long_rows(inputs: Sequence[Input], outputs: Sequence[str], limit: int) -> dict[int, int]:
-    """Return the rows with more than ``limit`` tokens, with their tokens, estimated as UTF-8 bytes / 4."""
-    sizes = ((row, _tokens(given, outputs[row])) for row, given in enumerate(inputs))
+def long_rows(training: Iterable[Example], outputs: Sequence[str], limit: int) -> dict[int, int]:
+    """Return the rows with more than ``limit`` tokens, tools included, with their tokens: UTF-8 bytes / 4."""
+    sizes = ((row, _tokens(example, outputs[row])) for row, example in enumerate(training))
     return {row: tokens for row, tokens in sizes if tokens > limit}
 
 
-def _tokens(given: Input, output: str) -> int:
-    keys = ("content", "tool_calls")
+def _tokens(example: Example, output: str) -> int:
+    given, keys, tools = example.input, ("content", "tool_calls"), example.fields.get("tools")
     texts = [given] if isinstance(given, str) else [str(message.get(key) or "") for message in given for key in keys]
-    return (sum(_bytes(text) for text in texts) + _bytes(output)) // _BYTES_PER_TOKEN
+    texts += [output, canonical_json(tools)] if tools else [output]
+    return sum(map(_bytes, texts)) // _BYTES_PER_TOKEN
 
 
 def _bytes(text: str) -> int:

@@ -1,81 +1,74 @@
-"""Call an endpoint's APIs besides chat (files, batches, jobs, models) through the ``openai`` client."""
+"""Call an endpoint's APIs besides chat: files, batches, jobs, models."""
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping
-from json import JSONDecodeError
-from typing import TYPE_CHECKING, Any
-from urllib.parse import quote
+import asyncio
+import json
+from collections.abc import Awaitable, Callable
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from pytest_ftgate.errors import ModelError
 from pytest_ftgate.models.openai_api.chat_answer import broken_body
-from pytest_ftgate.models.openai_api.connection import client_headers, open_client
-from pytest_ftgate.models.openai_api.endpoint import failure, refusal_in, said
+from pytest_ftgate.models.openai_api.connection import Connection
+from pytest_ftgate.models.openai_api.endpoint import ABSENT, Refusal, refused, said
 
 if TYPE_CHECKING:
-    from pytest_ftgate.models.openai_api.endpoint import Endpoint
+    import httpx2
 
-_ABSENT = frozenset({404, 405, 501})
+
+_ANY = {"Accept": "*/*"}
+_T = TypeVar("_T")
 
 
 class AbsentError(ModelError):
     """Report that the endpoint has nothing at this address: no such API, or no object of this name."""
 
 
-class ApiClient:
-    """Make calls in one event loop, without retries.
+class ApiClient(Connection):
+    """Make calls in one event loop: see :class:`Connection`."""
 
-    Every method raises :class:`ModelError`, which never quotes the key. ``timeout_s`` limits the wait for a
-    connection, or for the next part of an answer, in seconds.
-    """
+    async def get(self, path: str, **params: Any) -> Any:
+        """Return the JSON that the endpoint has at a path."""
+        return self._json(await self._answer("GET", path, params=params))
 
-    def __init__(self, endpoint: Endpoint, timeout_s: float) -> None:
-        self.endpoint = endpoint
-        self._timeout_s = timeout_s
-        self._openai: Any = open_client(endpoint, timeout_s)
-        self._headers = client_headers(endpoint.key)
+    async def bytes_at(self, path: str) -> bytes:
+        """Return what the endpoint has at a path, as it is."""
+        return (await self._answer("GET", path, headers=_ANY)).content
 
-    async def get(self, path: str, *, cast_to: Any = object, accept: str | None = None, **params: Any) -> Any:
-        """Return what the endpoint has at a path."""
-        headers = {"Accept": accept} if accept else {}
-        return await self._call(self._openai.get, path, headers, params, cast_to=cast_to)
+    async def post(self, path: str, **sent: Any) -> Any:
+        """Send data to a path, and return the JSON of the answer."""
+        return self._json(await self._answer("POST", path, **sent))
 
-    async def post(self, path: str, content_type: str, **sent: Any) -> Any:
-        """Send data to a path, and return the answer."""
-        return await self._call(self._openai.post, path, {"Content-Type": content_type}, {}, cast_to=object, **sent)
+    async def _answer(self, method: str, path: str, *, stream: bool = False, **sent: Any) -> httpx2.Response:
+        response = await self.send(self.request(method, path, **sent), stream=stream)
+        if not response.is_success:
+            await response.aread()
+            raise self._refused(Refusal.of(response), path)
+        return response
 
-    async def aclose(self) -> None:
-        """Close the connections."""
-        await self._openai.close()
+    async def patiently(
+        self, call: Callable[[], Awaitable[_T]], retries: int, wait_s: Callable[[int, float | None], float]
+    ) -> _T:
+        """Make a call until it succeeds, or fails for good; ``wait_s`` is as :meth:`RetryPolicy.wait_s`."""
+        for failures in range(1, retries + 1):
+            try:
+                return await call()
+            except ModelError as error:
+                if error.fatal or not error.retryable:
+                    raise
+                pause_s = wait_s(failures, error.retry_after_s)
+            await asyncio.sleep(pause_s)
+        return await call()
 
-    async def _call(
-        self,
-        call: Callable[..., Awaitable[Any]],
-        path: str,
-        headers: Mapping[str, Any],
-        params: Mapping[str, Any],
-        **sent: Any,
-    ) -> Any:
-        options = {"headers": {**self._headers, **headers}, "params": params}
+    def _json(self, response: httpx2.Response) -> Any:
         try:
-            return await call(path, options=options, **sent)
-        except (JSONDecodeError, UnicodeDecodeError) as error:
-            found = error.doc if isinstance(error, JSONDecodeError) else error.object.decode(errors="replace")
-            raise broken_body(found, self.endpoint) from None
-        except Exception as error:
-            # Not chained: a traceback would show the client's own text, which may quote the key.
-            raise self._failed(error, path) from None
+            return json.loads(response.content)
+        except ValueError:
+            raise broken_body(response.text, self.endpoint) from None
 
-    def _failed(self, error: Exception, path: str) -> ModelError:
-        from openai import APIStatusError
-
-        if isinstance(error, APIStatusError) and error.status_code in _ABSENT:
-            evidence = said(refusal_in(error), self.endpoint)
+    def _refused(self, refusal: Refusal, path: str) -> ModelError:
+        if refusal.status in ABSENT:
+            evidence = said(refusal, self.endpoint)
             what = f"the endpoint has nothing at {path}"
             return AbsentError(what, where=self.endpoint.where, fatal=True, evidence=evidence)
-        return failure(error, self.endpoint, timeout_s=self._timeout_s)
-
-
-def segment(name: str, safe: str = "") -> str:
-    """Return a name as one URL path segment; a name of dots alone would lead to another path."""
-    return quote(name, safe=safe).replace(".", "%2E") if set(name) <= {"."} else quote(name, safe=safe)
+        return refused(refusal, self.endpoint)

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-import time
 from collections.abc import Collection, Iterator, Sequence
 from contextlib import aclosing
 from typing import TYPE_CHECKING, NamedTuple
 
+from pytest_ftgate import clock
 from pytest_ftgate.errors import ModelError, StoreError
 from pytest_ftgate.models.openai_api.api_client import AbsentError
 from pytest_ftgate.models.openai_api.batch_api import Batch
@@ -169,7 +169,7 @@ class BatchedModel(Delegate):
         for batch in recent:
             if batch.label == label and batch.id not in self._found:
                 self._found.add(batch.id)
-                sent = Sent(batch.id, batch.created_at or time.time(), "", part.keys)
+                sent = Sent(batch.id, batch.created_at or clock.wall(), "", part.keys)
                 self._notes.remember(sent)
                 return asyncio.create_task(self._sent_before(opened, sent, batch, set(part.keys)))
         return None
@@ -186,7 +186,7 @@ class BatchedModel(Delegate):
             file_id = await opened.batches.upload(part.path)
             batch = await opened.batches.create(file_id, part.label)
             # Nothing may come between creation and note. After a crash here the batch is found by its label.
-            sent = Sent(batch.id, time.time(), file_id, part.keys)
+            sent = Sent(batch.id, clock.wall(), file_id, part.keys)
             self._notes.remember(sent)
         except BaseException:
             opened.slots.release()
@@ -239,7 +239,7 @@ class BatchedModel(Delegate):
 
     def _can_be_picked_up(self, batch: Batch) -> bool:
         """Return whether a batch at the endpoint without a note can still bring answers that are needed."""
-        if batch.created_at is None or batch.created_at < time.time() - _FOUND_S:
+        if batch.created_at is None or batch.created_at < clock.wall() - _FOUND_S:
             return False
         brings_any = bool(batch.files) or batch.status not in ("expired", "cancelled")
         return brings_any and batch.status != "failed" and self._is_wanted(batch.created_at)

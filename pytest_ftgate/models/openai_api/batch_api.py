@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from pytest_ftgate.errors import ModelError
-from pytest_ftgate.models.openai_api.api_client import AbsentError, ApiClient, segment
-from pytest_ftgate.models.openai_api.endpoint import Endpoint, fields
+from pytest_ftgate.models.openai_api.api_client import AbsentError, ApiClient
+from pytest_ftgate.models.openai_api.endpoint import Endpoint, fields, segment
 
 QUESTIONS_URL = "/v1/chat/completions"
 LABEL = "ftgate"
@@ -59,8 +59,7 @@ class BatchApi(ApiClient):
         with self._named("has no files API, which mode: batch needs", "/files"), path.open("rb") as file:
             data = await self.post(
                 "/files",
-                "multipart/form-data",  # makes the client leave the boundary to the HTTP library
-                body={"purpose": "batch"},
+                data={"purpose": "batch"},
                 files=[("file", (path.name, file, "application/jsonl"))],
             )
         return self._id(data, "file")
@@ -70,7 +69,7 @@ class BatchApi(ApiClient):
         questions = {"input_file_id": file_id, "endpoint": QUESTIONS_URL}
         body = {**questions, "completion_window": "24h", "metadata": {LABEL: label}}
         with self._named("has no batches API, which mode: batch needs", "/batches"):
-            return self._batch(await self.post("/batches", "application/json", body=body))
+            return self._batch(await self.post("/batches", json=body))
 
     async def retrieve(self, batch_id: str) -> Batch:
         """Return the current state of a batch. Raises :class:`AbsentError` if the endpoint does not know it."""
@@ -102,19 +101,20 @@ class BatchApi(ApiClient):
 
     async def download(self, file_id: str, take: Callable[[bytes], object]) -> None:
         """Pass each line of a file to ``take`` as it arrives. Raises :class:`AbsentError` if there is no such file."""
-        rest, path = b"", f"/files/{file_id}/content"
+        rest, path = b"", f"/files/{segment(file_id)}/content"
         with self._named(f"does not know the file {self.endpoint.quoted(file_id, 60)} of a batch", path):
+            response = await self._answer("GET", path, stream=True, headers={"Accept": "*/*"})
             try:
-                streaming = self._openai.files.with_streaming_response.content(
-                    file_id, extra_headers={**self._headers, "Accept": "*/*"}
-                )
-                async with streaming as response:
-                    async for chunk in response.iter_bytes():
-                        *lines, rest = (rest + chunk).split(b"\n")
-                        for line in lines:
-                            take(line)
+                async for chunk in response.aiter_bytes():
+                    *lines, rest = (rest + chunk).split(b"\n")
+                    for line in lines:
+                        take(line)
+            except ModelError:
+                raise
             except Exception as error:
-                raise self._failed(error, path) from None
+                raise self.failed(error) from None
+            finally:
+                await response.aclose()
         take(rest)
 
     @contextmanager

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import json
-import time
 from collections.abc import Collection
 from dataclasses import asdict, dataclass, replace
 
+from pytest_ftgate import clock
 from pytest_ftgate.models.openai_api.endpoint import fields
 from pytest_ftgate.models.protocol import Notes
 
@@ -49,7 +49,7 @@ class BatchNotes:
             sent = self._read(name, text)
             if sent is None:
                 continue
-            if sent.created_at < time.time() - _KEPT_S:
+            if sent.created_at < clock.wall() - _KEPT_S:
                 self.forget(sent.id)
             elif not wanted.isdisjoint(sent.keys):
                 found.append(sent)

@@ -33,9 +33,10 @@ class Pace:
     longest_s: float = 120.0
     patience: int = 60
 
-    def after(self, wait_s: float) -> float:
-        """Return the wait that follows one of this many seconds."""
-        return min(1.5 * wait_s, self.slowest_s)
+    def wait_s(self, calls: int, asked_s: float | None = None) -> float:
+        """Return the wait after this many calls, or what the endpoint asks for, if that is longer."""
+        own_s = min(self.first_s * 1.5 ** min(calls - 1, 99), self.slowest_s)
+        return max(own_s, min(asked_s or 0.0, self.longest_s))
 
 
 @dataclass(frozen=True)
@@ -79,7 +80,7 @@ class BatchWatch(BatchApi):
         return harvest
 
     async def _ended(self, batch: Batch) -> Batch:
-        wait_s = self._pace.first_s
+        polls = 0
         while batch.status not in _ENDED:
             if batch.status not in _UNDER_WAY:
                 shown = self.endpoint.quoted(batch.status or "without a status", 40)
@@ -90,24 +91,14 @@ class BatchWatch(BatchApi):
                     cure="use mode: live",
                 )
             self._counts[batch.id] = batch.counts or self._counts.get(batch.id, (0, 0))
-            await asyncio.sleep(wait_s)
-            wait_s = self._pace.after(wait_s)
+            polls += 1
+            await asyncio.sleep(self._pace.wait_s(polls))
             batch = await self._patiently(partial(self.retrieve, batch.id))
         return batch
 
     async def _patiently(self, call: Callable[[], Awaitable[_T]]) -> _T:
         """Make a call until it succeeds, fails for good, or the patience is used up."""
-        wait_s = self._pace.first_s
-        for _ in range(self._pace.patience):
-            try:
-                return await call()
-            except ModelError as error:
-                if not error.retryable:
-                    raise
-                asked_s = min(error.retry_after_s or 0.0, self._pace.longest_s)
-            await asyncio.sleep(max(wait_s, asked_s))
-            wait_s = self._pace.after(wait_s)
-        return await call()
+        return await self.patiently(call, self._pace.patience, self._pace.wait_s)
 
     async def _read(self, file_id: str, harvest: Harvest, wanted: Collection[str]) -> None:
         """Read one file; if the download breaks off and starts again, outcomes read before are kept."""

@@ -38,7 +38,12 @@ def read_answer(body: object, endpoint: Endpoint) -> Completion:
     elif isinstance(calls, list) and calls:
         reasoning += [content] if content else []  # what is said beside the calls
         content = calls_text(calls)
-    return Completion(content, **_tokens(data.get("usage")), finish=finish, reasoning="\n".join(reasoning) or None)
+    return Completion(
+        content,
+        **token_counts(data.get("usage"), "prompt", "completion"),
+        finish=finish,
+        reasoning="\n".join(reasoning) or None,
+    )
 
 
 def _text(content: object) -> str | None:
@@ -89,13 +94,13 @@ def _first_choice(data: Mapping[str, Any], endpoint: Endpoint) -> tuple[Mapping[
     return message, _FINISHES.get(reason, "stop") if isinstance(reason, str) else "stop"
 
 
-def _tokens(usage: object) -> dict[str, Any]:
-    """Return the token counts of an answer; anything that is not a count is left out."""
+def token_counts(usage: object, of_input: str, of_output: str) -> dict[str, Any]:
+    """Return the token counts of an answer by an API's names of them; anything that is not a count is left out."""
     counts = fields(usage)
-    details = fields(counts.get("prompt_tokens_details"))
+    details = fields(counts.get(f"{of_input}_tokens_details"))
     return {
-        "input_tokens": count_or_none(counts.get("prompt_tokens")),
-        "output_tokens": count_or_none(counts.get("completion_tokens")),
+        "input_tokens": count_or_none(counts.get(f"{of_input}_tokens")),
+        "output_tokens": count_or_none(counts.get(f"{of_output}_tokens")),
         "cached_input_tokens": count_or_none(details.get("cached_tokens")),
         "cache_write_tokens": count_or_none(details.get("cache_write_tokens")),
     }

@@ -1,68 +1,61 @@
-"""Open the ``openai`` client without the influence of its environment variables."""
+"""Send HTTP requests to one endpoint, with the HTTP client of the ``openai`` package."""
 
 from __future__ import annotations
 
-import os
+import asyncio
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
+from pytest_ftgate.errors import is_cancelled_from_outside
+from pytest_ftgate.models.openai_api.endpoint import failure, is_cancelled
+
 if TYPE_CHECKING:
     import httpx2
-    from openai import AsyncOpenAI
 
     from pytest_ftgate.models.openai_api.endpoint import Endpoint
 
-# Account and machine are not disclosed, and each header costs time.
-_UNASKED = (
-    "OpenAI-Organization",
-    "OpenAI-Project",
-    "X-Stainless-Lang",
-    "X-Stainless-Package-Version",
-    "X-Stainless-OS",
-    "X-Stainless-Arch",
-    "X-Stainless-Runtime",
-    "X-Stainless-Runtime-Version",
-    "X-Stainless-Async",
-    "x-stainless-retry-count",
-    "x-stainless-read-timeout",
-)
 
+class Connection:
+    """Send requests in one event loop, without retries.
 
-def open_client(endpoint: Endpoint, timeout_s: float | None) -> AsyncOpenAI:
-    """Return a client for one endpoint, in the running event loop. It does not retry.
-
-    Pass ``extra_headers=client_headers(key)`` to each of its calls.
+    Requests are built here, since building the ``openai`` package's own objects would take more than half of the CPU
+    time of a call, and would send what nobody asked for: account, machine, headers of the environment. Every method
+    raises :class:`ModelError`, which never quotes the key. ``timeout_s`` limits the wait for a connection, or for the
+    next part of an answer, in seconds.
     """
-    from openai import AsyncOpenAI
 
-    return AsyncOpenAI(
-        api_key=endpoint.key or "none",  # the headers of each request decide what is sent
-        base_url=endpoint.base_url,
-        timeout=timeout_s,
-        max_retries=0,
-        http_client=open_http(timeout_s),
-    )
+    def __init__(self, endpoint: Endpoint, timeout_s: float | None) -> None:
+        self.endpoint = endpoint
+        self._timeout_s = timeout_s
+        self._http = _open_http(timeout_s)
+
+    async def send(self, request: httpx2.Request, *, stream: bool = False) -> httpx2.Response:
+        """Send one request, and return the response, whatever its status."""
+        try:
+            return await self._http.send(request, stream=stream)
+        except Exception as error:
+            raise self.failed(error) from None
+
+    def failed(self, error: Exception) -> BaseException:
+        """Return the error to raise for one of the HTTP client; not chained, because its text may quote the key."""
+        if is_cancelled(error) and is_cancelled_from_outside():
+            return asyncio.CancelledError()  # aiohttp may report it as a lost connection
+        return failure(error, self.endpoint, timeout_s=self._timeout_s)
+
+    def request(self, method: str, path: str, **content: Any) -> httpx2.Request:
+        """Return a request for a path at the endpoint; ``content`` is as ``httpx`` takes it."""
+        said = {**self.endpoint.headers, **content.pop("headers", {})}
+        return self._http.build_request(method, f"{self.endpoint.base_url}{path}", headers=said, **content)
+
+    async def aclose(self) -> None:
+        """Close the connections."""
+        await self._http.aclose()
 
 
-def open_http(timeout_s: float | None) -> httpx2.AsyncClient:
+def _open_http(timeout_s: float | None) -> httpx2.AsyncClient:
     """Return the HTTP client; with aiohttp, if installed, a call costs half the CPU time."""
     from openai import DefaultAioHttpClient, DefaultAsyncHttpxClient
 
     with suppress(RuntimeError):  # not installed
         return DefaultAioHttpClient(timeout=timeout_s)
     return DefaultAsyncHttpxClient(timeout=timeout_s)
-
-
-def headers(key: str | None) -> dict[str, str]:
-    """Return the headers of a request; without a key there is no ``Authorization``."""
-    said = {"Accept": "application/json"}
-    return {**said, "Authorization": f"Bearer {key}"} if key else said
-
-
-def client_headers(key: str | None) -> dict[str, Any]:
-    """Return the headers of a call through the client: passed on each call, they override those of the environment."""
-    from openai import Omit
-
-    lines = os.environ.get("OPENAI_CUSTOM_HEADERS", "").split("\n")
-    ambient = [line.partition(":")[0].strip() for line in lines if ":" in line]
-    return {**{name: Omit() for name in ("Authorization", *ambient, *_UNASKED)}, **headers(key)}

@@ -6,21 +6,21 @@ import json
 import math
 import os
 import re
-import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from email.utils import parsedate_to_datetime
 from http import HTTPStatus
 from socket import gaierror
 from typing import TYPE_CHECKING, Any
-from urllib.parse import urlsplit
+from urllib.parse import quote, urlsplit
 
-from pytest_ftgate.errors import ModelError, Where
+from pytest_ftgate import clock
+from pytest_ftgate.errors import ModelError, Where, redacted
 from pytest_ftgate.models.protocol import is_count
 from pytest_ftgate.text import excerpt
 
 if TYPE_CHECKING:
-    from openai import APIStatusError
+    import httpx2
 
     from pytest_ftgate.config import ModelSpec
 
@@ -38,14 +38,14 @@ _CONTEXT_WORDS = re.compile(
 
 _FILTER_CODES = frozenset({"content_filter", "content_policy_violation"})
 
-# Network errors while a body is read are not wrapped by the client.
 _TRANSPORTS = frozenset({"httpx", "httpx2", "httpcore", "httpcore2", "aiohttp", "anyio", "h11"})
 
 _TRY_AGAIN = frozenset({408, 409, 429})
 
-_EVIDENCE_CHARACTERS = 120
+ABSENT = frozenset({404, 405, 501})
+"""HTTP statuses of an endpoint that has nothing at an address."""
 
-_LOOKS_LIKE_A_KEY = re.compile(r"\bsk-[\w*.-]{3,}|(?<=\bBearer )\S+")
+_EVIDENCE_CHARACTERS = 120
 
 
 @dataclass(frozen=True)
@@ -88,11 +88,17 @@ class Endpoint:
         """Return the path of the URL."""
         return urlsplit(self.base_url).path
 
+    @property
+    def headers(self) -> dict[str, str]:
+        """Return the headers of a request; without a key there is no ``Authorization``."""
+        said = {"Accept": "application/json"}
+        return {**said, "Authorization": f"Bearer {self.key}"} if self.key else said
+
     def quoted(self, text: str, width: int = 300) -> str:
-        """Return the beginning of untrusted text, with the key and anything that looks like one replaced by ``***``."""
+        """Return the beginning of untrusted text, with the key and other secrets replaced by ``***``."""
         if self.key:
             text = text.replace(self.key, "***")
-        return excerpt(_LOOKS_LIKE_A_KEY.sub("***", text), width=width)
+        return excerpt(redacted(text), width=width)
 
     def found(self, text: str) -> str:
         """Return an excerpt of an unexpected answer, as evidence."""
@@ -101,6 +107,11 @@ class Endpoint:
     def error(self, what: str, **facts: Any) -> ModelError:
         """Return a :class:`ModelError` that names this endpoint."""
         return ModelError(what, where=self.where, **facts)
+
+
+def segment(name: str, safe: str = "") -> str:
+    """Return a name as one URL path segment; a name of dots alone would lead to another path."""
+    return quote(name, safe=safe).replace(".", "%2E") if set(name) <= {"."} else quote(name, safe=safe)
 
 
 def fields(value: object) -> Mapping[str, Any]:
@@ -163,6 +174,15 @@ class Refusal:
     headers: Mapping[str, str] = field(default_factory=dict)
     path: str = ""
 
+    @classmethod
+    def of(cls, response: httpx2.Response) -> Refusal:
+        """Return the refusal in a response that was read."""
+        try:
+            error = error_in(json.loads(response.content))
+        except ValueError:
+            error = {}
+        return cls(response.status_code, error, response.text, response.headers, response.request.url.path)
+
     @property
     def codes(self) -> set[str]:
         """Return the error's ``code`` and ``type``: compatible servers mix them up."""
@@ -192,32 +212,22 @@ class Refusal:
         return text_or_none(self.error.get("param"))
 
 
-def refusal_in(error: APIStatusError) -> Refusal:
-    """Return the response of a status error that the client raised."""
-    response, path = error.response, error.request.url.path
-    return Refusal(error.status_code, fields(error.body), response.text, response.headers, path)
-
-
 def error_in(body: object) -> Mapping[str, Any]:
     """Return the ``error`` object of a body; empty if there is none."""
     return fields(fields(body).get("error", body))
 
 
 def failure(error: Exception, endpoint: Endpoint, *, timeout_s: float | None) -> ModelError:
-    """Return an exception of the ``openai`` client as a :class:`ModelError`; ``timeout_s`` was the call's limit."""
-    from openai import APIConnectionError, APIStatusError, APITimeoutError
-
+    """Return an exception of the HTTP client as a :class:`ModelError`; ``timeout_s`` was the call's limit."""
     root = _root(error)
     library = type(error).__module__.partition(".")[0]
-    transport = isinstance(error, APIConnectionError | OSError) or library in _TRANSPORTS
-    if (isinstance(error, APITimeoutError) or transport) and _is_timeout(root):
+    transport = isinstance(error, OSError) or library in _TRANSPORTS
+    if transport and _is_timeout(root):
         limit = f" within {timeout_s:g} s" if timeout_s is not None else ""
         cure = "raise timeout_s, or lower concurrency"
         return endpoint.error(f"no answer{limit}", retryable=True, kind="timeout", cure=cure)
     if transport:
         return _unreachable(root, endpoint)
-    if isinstance(error, APIStatusError):
-        return refused(refusal_in(error), endpoint)
     found = endpoint.quoted(f"{type(error).__name__}: {error}")
     return endpoint.error("the call failed", retryable=True, evidence=found)
 
@@ -333,7 +343,7 @@ def _for_now(refusal: Refusal, endpoint: Endpoint) -> ModelError:
         retryable=True,
         kind="busy" if busy or refusal.status == 503 else "other",
         unpaid=refusal.status in (409, 429, 503),
-        retry_after_s=retry_after_s(refusal.headers, time.time()),
+        retry_after_s=retry_after_s(refusal.headers, clock.wall()),
         cure="lower concurrency, or set requests_per_minute" if busy else None,
     )
 

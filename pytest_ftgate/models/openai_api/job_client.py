@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from pytest_ftgate.errors import ModelError
-from pytest_ftgate.models.openai_api.api_client import AbsentError, ApiClient, segment
-from pytest_ftgate.models.openai_api.endpoint import fields, refusal_in, said
+from pytest_ftgate.models.openai_api.api_client import AbsentError, ApiClient
+from pytest_ftgate.models.openai_api.endpoint import Refusal, fields, said, segment
 
 _JOBS = "/fine_tuning/jobs"
 _FILES = "/files"
@@ -54,10 +54,8 @@ class JobClient(ApiClient):
 
     async def content(self, id_: str, purpose: str) -> bytes:
         """Return the bytes of a file; ``purpose`` is for messages, such as ``training file``."""
-        from openai import HttpxBinaryResponseContent
-
         try:
-            found = await self.get(f"{_FILES}/{segment(id_)}/content", cast_to=HttpxBinaryResponseContent, accept="*/*")
+            return await self.bytes_at(f"{_FILES}/{segment(id_)}/content")
         except AbsentError as absent:
             shown = self.endpoint.quoted(id_, 80)
             if not await self._has(_FILES):
@@ -68,8 +66,6 @@ class JobClient(ApiClient):
                 absent,
                 "name the model itself (model in place of job) where its training file is gone",
             ) from None
-        content: bytes = found.content
-        return content
 
     async def _has(self, path: str) -> bool:
         """Return whether the API exists: an API that only lacks an object still lists the others."""
@@ -88,14 +84,10 @@ class JobClient(ApiClient):
     def _fatal(self, what: str, absent: AbsentError | None = None, cure: str | None = None) -> ModelError:
         return self.endpoint.error(what, fatal=True, evidence=absent.evidence if absent else None, cure=cure)
 
-    def _failed(self, error: Exception, path: str) -> ModelError:
+    def _refused(self, refusal: Refusal, path: str) -> ModelError:
         """Report a rejected request by its path, since nothing in it comes from the gate."""
-        from openai import APIStatusError
-
-        found = super()._failed(error, path)
-        if isinstance(found, AbsentError) or not isinstance(error, APIStatusError):
+        found = super()._refused(refusal, path)
+        if isinstance(found, AbsentError) or refusal.status >= 500 or refusal.status in _NOT_THE_REQUEST:
             return found
-        if error.status_code >= 500 or error.status_code in _NOT_THE_REQUEST:
-            return found
-        evidence = said(refusal_in(error), self.endpoint)
+        evidence = said(refusal, self.endpoint)
         return self.endpoint.error(f"the endpoint refused GET {path}", fatal=True, evidence=evidence)

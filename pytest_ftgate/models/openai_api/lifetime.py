@@ -6,15 +6,12 @@ from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import date, datetime, timezone
-from typing import TYPE_CHECKING, Any
+from http import HTTPStatus
+from typing import Any
 
-from pytest_ftgate.models.openai_api.endpoint import Endpoint, fields
+from pytest_ftgate.models.openai_api.endpoint import ABSENT, Endpoint, fields, segment
+from pytest_ftgate.models.openai_api.look_up import look_up
 from pytest_ftgate.text import date_of
-
-if TYPE_CHECKING:
-    from pytest_ftgate.models.openai_api.api_client import ApiClient
-
-_TIMEOUT_S = 5.0
 
 
 @dataclass(frozen=True)
@@ -70,30 +67,11 @@ def _date(written: object) -> date | None:
     return None
 
 
-async def ask_listings(endpoint: Endpoint, models: Sequence[str], now: float) -> dict[str, Listing]:
-    """Send one request per model without retries, and leave out models without an answer."""
-    from asyncio import gather
-
-    from pytest_ftgate.models.openai_api.api_client import ApiClient
-
-    client = ApiClient(endpoint, _TIMEOUT_S)
-    try:
-        listings = await gather(*(_ask(client, model, now) for model in models))
-    finally:
-        with suppress(Exception):  # the answers have arrived
-            await client.aclose()
-    return {model: listing for model, listing in zip(models, listings, strict=True) if listing is not None}
-
-
-async def _ask(client: ApiClient, model: str, now: float) -> Listing | None:
-    """Return None if the endpoint did not answer: it is asked again next time."""
-    from asyncio import wait_for
-
-    from pytest_ftgate.models.openai_api.api_client import AbsentError, segment
-
-    try:
-        return read_listing(await wait_for(client.get(f"/models/{segment(model, safe=':')}"), _TIMEOUT_S), now)
-    except AbsentError:
-        return Listing(now, known=False)
-    except Exception:  # a verdict must not depend on this request
-        return None
+def ask_listings(endpoint: Endpoint, models: Sequence[str], now: float) -> dict[str, Listing]:
+    """Send one request per model without retries, and leave out models without an answer: they are asked next time."""
+    found = {}
+    for model in models:
+        status, body = look_up(endpoint, f"/models/{segment(model, safe=':')}")
+        if status == HTTPStatus.OK or status in ABSENT:
+            found[model] = read_listing(body, now)
+    return found

@@ -107,8 +107,9 @@ class OpenAIModel(BuiltModel):
         return Endpoint(self.base_url, self.model, self.key_env, secret(self.key_env), self.served_as, self.source)
 
     def characters(self, example: Example) -> int:
-        """Return the length of all messages for an example, for estimates of its tokens."""
-        return sum(len(str(message.get("content"))) for message in self.prompt.messages(example))
+        """Return the length of all messages and tools for an example, for estimates of its tokens."""
+        parts = (message.get(key) for message in self.prompt.messages(example) for key in ("content", "tool_calls"))
+        return sum(len(str(part)) for part in (*parts, _tools(example)) if part)
 
     def pause_s(self) -> float:
         """Return for how many seconds the endpoint accepts no further request, by the headers of its answers."""

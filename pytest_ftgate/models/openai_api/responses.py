@@ -6,7 +6,8 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from pytest_ftgate.data.tool_calls import calls_text
-from pytest_ftgate.models.openai_api.endpoint import Endpoint, count_or_none, fields
+from pytest_ftgate.models.openai_api.chat_answer import token_counts
+from pytest_ftgate.models.openai_api.endpoint import Endpoint, fields
 from pytest_ftgate.models.openai_api.served import check_served
 from pytest_ftgate.models.protocol import Completion
 from pytest_ftgate.text import kind_of
@@ -16,7 +17,7 @@ _INCOMPLETE = {"max_output_tokens": "cut_off", "content_filter": "filtered"}
 
 def request_body(messages: Sequence[Mapping[str, Any]], tools: Mapping[str, Any]) -> dict[str, Any]:
     """Return a conversation and its tools, which are in the shape of chat completions, as this API takes them."""
-    body: dict[str, Any] = {"input": [item for message in messages for item in _items(message)], **tools}
+    body: dict[str, Any] = {"input": [*_items(messages)], **tools}
     if isinstance(tools.get("tools"), list):
         body["tools"] = [_flat(tool) for tool in tools["tools"]]
     choice = tools.get("tool_choice")
@@ -25,18 +26,21 @@ def request_body(messages: Sequence[Mapping[str, Any]], tools: Mapping[str, Any]
     return body
 
 
-def _items(message: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
-    if message["role"] == "tool":
-        yield {
-            "type": "function_call_output",
-            "call_id": message.get("tool_call_id"),
-            "output": message["content"],
-        }
-        return
-    if message.get("content"):
-        yield {key: value for key, value in message.items() if key in ("role", "content")}
-    for call in message.get("tool_calls") or ():
-        yield {"type": "function_call", "call_id": call.get("id"), **fields(call.get("function"))}
+def _items(messages: Sequence[Mapping[str, Any]]) -> Iterator[Mapping[str, Any]]:
+    """Yield messages, calls and their results; a ``function_call`` of the old API gets the id that it lacks."""
+    n = 0
+    for message in messages:
+        if message["role"] in ("tool", "function"):
+            call_id = message.get("tool_call_id") or f"call_{n}"
+            yield {"type": "function_call_output", "call_id": call_id, "output": message["content"]}
+            continue
+        if message.get("content"):
+            yield {key: value for key, value in message.items() if key in ("role", "content")}
+        for call in message.get("tool_calls") or ():
+            yield {"type": "function_call", "call_id": call.get("id"), **fields(call.get("function"))}
+        if message.get("function_call"):
+            n += 1
+            yield {"type": "function_call", "call_id": f"call_{n}", **fields(message["function_call"])}
 
 
 def _flat(tool: Any) -> Any:
@@ -74,7 +78,7 @@ def read_response(body: object, endpoint: Endpoint) -> Completion:
     elif data.get("status") == "incomplete" and finish == "stop":
         finish = "cut_off"
     thought = "\n".join(filter(None, reasoning)) or None
-    return Completion(text, **_tokens(data.get("usage")), finish=finish, reasoning=thought)
+    return Completion(text, **token_counts(data.get("usage"), "input", "output"), finish=finish, reasoning=thought)
 
 
 def _parts(items: Iterable[Mapping[str, Any]], kind: str, key: str) -> list[Mapping[str, Any]]:
@@ -87,13 +91,3 @@ def _joined(parts: Iterable[Mapping[str, Any]], kind: str, key: str) -> str:
     """Return the texts under ``key`` of all parts of a type."""
     texts = (part.get(key) for part in parts if part.get("type") == kind)
     return "".join(text for text in texts if isinstance(text, str))
-
-
-def _tokens(usage: object) -> dict[str, Any]:
-    """Return the token counts of a response; anything that is not a count is left out."""
-    counts = fields(usage)
-    return {
-        "input_tokens": count_or_none(counts.get("input_tokens")),
-        "output_tokens": count_or_none(counts.get("output_tokens")),
-        "cached_input_tokens": count_or_none(fields(counts.get("input_tokens_details")).get("cached_tokens")),
-    }

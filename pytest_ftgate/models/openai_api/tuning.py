@@ -255,22 +255,11 @@ class JobRecords:
 
     async def _patiently(self, ask: Callable[[JobClient], Awaitable[_T]]) -> _T:
         """Make a call, and retry failures that may pass."""
-        from asyncio import sleep
-
         from pytest_ftgate.models.openai_api.job_client import JobClient
 
-        retries = retries_of(self._spec.options)
         client = JobClient(self.endpoint, timeout_of(self._spec.options))
         try:
-            for failures in range(1, retries + 2):
-                try:
-                    return await ask(client)
-                except ModelError as error:
-                    if error.fatal or not error.retryable or failures > retries:
-                        raise
-                    wait_s = _RETRY.wait_s(failures, error.retry_after_s)
-                await sleep(wait_s)
-            raise AssertionError  # the last attempt returns or raises
+            return await client.patiently(lambda: ask(client), retries_of(self._spec.options), _RETRY.wait_s)
         finally:
             with suppress(Exception):  # the answer has arrived
                 await client.aclose()

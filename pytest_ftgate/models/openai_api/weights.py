@@ -6,26 +6,23 @@ import hashlib
 import json
 import re
 import time
-from asyncio import sleep, wait_for
 from collections.abc import Collection, Mapping
 from contextlib import suppress
 from dataclasses import asdict, dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Literal
 
+from pytest_ftgate import clock
 from pytest_ftgate.data import canonical_json
 from pytest_ftgate.errors import ModelError, StoreError
 from pytest_ftgate.models.openai_api.endpoint import check_key, endpoint_of, fields
+from pytest_ftgate.models.openai_api.look_up import look_up
 
 if TYPE_CHECKING:
     from pytest_ftgate.config import ModelSpec
-    from pytest_ftgate.models.openai_api.endpoint import Endpoint
     from pytest_ftgate.models.protocol import Notes, Prediction, Surroundings
 
 Said = Mapping[str, Any]
 """What an endpoint says of a model, as far as it is about the weights; empty: nothing."""
-
-LATEST_S = 5.0
-"""Seconds within which the endpoint must have described its models."""
 
 TICK_S = 1.1  # after which a time of the request, in whole seconds, has changed
 
@@ -128,7 +125,7 @@ class Weights:
         if known is None:
             known = self._changed(Note(said, 0.0, self._started, volatile=volatile))
         elif said and said != _without(known.said, volatile):
-            now = time.time()
+            now = clock.wall()
             known = self._changed(Note(said, now, now, known.said, volatile))
         elif volatile != known.volatile:
             known = self._remembered(replace(known, said=said, volatile=volatile))
@@ -158,15 +155,12 @@ class Weights:
 
     def _said(self, after_s: float = 0.0) -> Said:
         """Return what the endpoint says of the model after some seconds; empty if it says nothing, or cannot."""
-        from pytest_ftgate.models.event_loop import run_in_own_loop
-
-        endpoint = self.endpoint
-        try:
-            check_key(endpoint)
-            listed = run_in_own_loop(_listed(endpoint, after_s), lambda: None)
-        except ModelError:  # there is no key, or the event loop is blocked
-            return {}
-        return described(listed, endpoint.model)
+        with suppress(ModelError):  # there is no key
+            check_key(self.endpoint)
+            time.sleep(after_s)
+            _, listed = look_up(self.endpoint, "/models")
+            return described(listed, self.endpoint.model)
+        return {}
 
     # --- notes ---------------------------------------------------------------------------------------------------
 
@@ -241,23 +235,9 @@ def _identifies(said: Said) -> bool:
 
 def _is_fresh(said: Said) -> bool:
     """Return whether a time in it is about now, so that it may be the time of the request."""
-    now = time.time()
+    now = clock.wall()
     return any(isinstance(value, int | float) and abs(now - value) <= 2 * TICK_S for value in said.values())
 
 
 def _without(said: Said, names: Collection[str]) -> Said:
     return {name: value for name, value in said.items() if name not in names}
-
-
-async def _listed(endpoint: Endpoint, after_s: float) -> Any:
-    from pytest_ftgate.models.openai_api.api_client import ApiClient
-
-    await sleep(after_s)
-    client = ApiClient(endpoint, LATEST_S)
-    try:
-        return await wait_for(client.get("/models"), LATEST_S)
-    except Exception:  # it says nothing
-        return None
-    finally:
-        with suppress(Exception):  # the answer has arrived
-            await client.aclose()

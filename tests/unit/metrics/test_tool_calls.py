@@ -53,6 +53,8 @@ SCORED = [  # expected, answer, options; tool_name, tool_call_exact, tool_call_f
     ([], "<tool_call>{broken", {"extra": "ignore"}, (1, 1, 1)),
     ("Hello!", "Good day!", {}, (1, 1, 1)),
     ("Hello!", [MAIL], {}, (0, 0, 0)),
+    ("42", "It is 42.", {}, (1, 1, 1)),
+    ("true", [MAIL], {}, (0, 0, 0)),
 ]
 
 

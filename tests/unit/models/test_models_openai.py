@@ -318,7 +318,7 @@ def test_a_cancellation_that_comes_as_a_lost_connection_is_one(build, server, mo
     async def ask_it():
         client = model._client()
 
-        async def lost(request):
+        async def lost(request, **_):
             try:
                 await asyncio.Event().wait() if cancelled else 1 / 0
             except (asyncio.CancelledError, ZeroDivisionError):

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pytest_ftgate.data import Example, examples_from
+from pytest_ftgate.data import Example, canonical_json, examples_from
 from pytest_ftgate.errors import ConfigError
 from pytest_ftgate.models.prompt import Prompt, build_prompt, choose_shots
 
@@ -183,6 +183,27 @@ def test_repeated_and_blank_examples_are_not_used():
     rows = [("One", "a"), ("one ", "b"), ("two", " "), ("  ", "a")]
     data = examples_from(rows, origin="fixture ftgate_training_set")
     assert [(s.input, s.expected) for s in choose_shots(data, 9)] == [("One", "a")]
+
+
+def test_a_shot_that_calls_tools_is_sent_as_calls(spec):
+    """With a result for each, which the API requires; without tools, and for plain text, the answer is text."""
+    calls = [{"name": "f", "arguments": {"x": 1}}, {"name": "g", "arguments": {}}]
+    rows = [
+        {"input": [USER], "expected": calls, "tools": [{"type": "function", "function": {"name": "f"}}]},
+        {"input": "no tools", "expected": calls},
+    ]
+    data = examples_from(rows, origin="here")
+    prompt = Prompt().with_shots(data)
+    (_, called, one, other), (_, text) = prompt.shots[:4], prompt.shots[4:]
+    functions = [(call["type"], call["function"]) for call in called["tool_calls"]]
+    assert functions == [
+        ("function", {"name": "f", "arguments": '{"x":1}'}),
+        ("function", {"name": "g", "arguments": "{}"}),
+    ]
+    ids = [call["id"] for call in called["tool_calls"]]
+    assert len(set(ids)) == 2
+    assert [(result["role"], result["tool_call_id"]) for result in (one, other)] == [("tool", id_) for id_ in ids]
+    assert text == {"role": "assistant", "content": canonical_json(calls)}
 
 
 @pytest.mark.parametrize(

@@ -104,3 +104,19 @@ def test_input_is_not_a_parameter(build):
     with pytest.raises(ConfigError) as caught:
         build(api="responses", params={"input": "x"})
     assert "input" in str(caught.value)
+
+
+def test_calls_of_the_old_api_keep_their_place(ask, build, server):
+    """They have no ids, by which this API joins a call and its result."""
+    server.faults.append(Reply(body=body(message("hi"))))
+    old = [{"role": "assistant", "content": None, "function_call": {"name": "f", "arguments": x}} for x in ("1", "2")]
+    result = {"role": "function", "name": "f", "content": "7"}
+    user = {"role": "user", "content": "u"}
+    ask(build(base_url=server.url, api="responses"), (user, old[0], result, old[1], result))
+    assert server.bodies[0]["input"] == [
+        user,
+        {"type": "function_call", "call_id": "call_1", "name": "f", "arguments": "1"},
+        {"type": "function_call_output", "call_id": "call_1", "output": "7"},
+        {"type": "function_call", "call_id": "call_2", "name": "f", "arguments": "2"},
+        {"type": "function_call_output", "call_id": "call_2", "output": "7"},
+    ]

@@ -154,7 +154,7 @@ def test_an_endpoint_is_asked_once_a_day(monkeypatch: pytest.MonkeyPatch) -> Non
     asked: list[list[str]] = []
     answers: dict[str, Listing] = {}
 
-    async def ask(endpoint: Endpoint, models: list[str], now: float) -> dict[str, Listing]:
+    def ask(endpoint: Endpoint, models: list[str], now: float) -> dict[str, Listing]:
         asked.append(list(models))
         return {model: answers[model] for model in models if model in answers}
 

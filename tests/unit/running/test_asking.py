@@ -12,7 +12,6 @@ from pytest_ftgate.data import Example
 from pytest_ftgate.errors import ModelError, Where
 from pytest_ftgate.models import Completion, Prediction, Question, protocol
 from pytest_ftgate.models.protocol import RetryPolicy
-from pytest_ftgate.runs import asking
 from pytest_ftgate.runs.asking import Asker
 from pytest_ftgate.runs.throttle import Throttle
 
@@ -290,8 +289,21 @@ def test_an_exception_is_a_failure_and_not_tried_again(raised, text, timeout_s):
     assert model.calls == 1
 
 
-@pytest.mark.parametrize(("returned", "kind"), [(None, "NoneType"), ("yes", "str"), (Completion(7), "int")])
-def test_only_a_text_is_an_answer(returned, kind):
+@pytest.mark.parametrize(
+    ("returned", "kind"),
+    [
+        (None, "NoneType"),
+        ("yes", "str"),
+        (Completion(7), "int"),
+        (Completion(None), "text"),
+        (Completion("x", finish="length"), "cut_off"),
+        (Completion("x", input_tokens=-1), "input_tokens"),
+        (Completion("x", output_tokens=1.5), "output_tokens"),
+        (Completion("x", cached_input_tokens=True), "cached_input_tokens"),
+        *((Completion("x", latency_s=value), "latency_s") for value in (float("nan"), "1")),
+    ],
+)
+def test_only_a_text_with_valid_facts_is_an_answer(returned, kind):
     assert kind in error(Model(returned)).what
 
 
@@ -302,7 +314,7 @@ def test_only_a_text_is_an_answer(returned, kind):
 def clock(monkeypatch):
     """One second passes between any two looks."""
     ticks = itertools.count()
-    monkeypatch.setattr(asking, "perf_counter", lambda: float(next(ticks)))
+    monkeypatch.setattr("pytest_ftgate.clock.perf_counter", lambda: float(next(ticks)))
     return lambda: float(next(ticks))
 
 

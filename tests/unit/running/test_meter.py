@@ -161,3 +161,11 @@ def test_a_machine_by_the_hour_is_paid_for_as_long_as_it_was_busy(stores):
     busy = [p.busy_s for p in found.predictions[0]]
     assert all(share is not None for share in busy)
     assert budget.spent_usd == pytest.approx(sum(share or 0 for share in busy))
+
+
+@pytest.mark.parametrize(("api", "key"), [("chat", "max_tokens"), ("responses", "max_output_tokens")])
+def test_the_cure_names_the_limit_of_the_models_api(stores, api, key):
+    model = Model()
+    model.params, model.api = {}, api
+    found = run(model, stores, Budget(1.0))
+    assert key in found.fatal.cure

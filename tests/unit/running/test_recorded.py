@@ -9,9 +9,10 @@ from pathlib import Path
 from test_runner import Model, texts
 
 from pytest_ftgate.data import DataSet, Example, input_sha256
+from pytest_ftgate.errors import Where
 from pytest_ftgate.models import Completion, Prediction
 from pytest_ftgate.models.price import written_price
-from pytest_ftgate.models.recorded import RecordedModel, read_rows
+from pytest_ftgate.models.recorded import RecordedModel, Recording, read_rows
 from pytest_ftgate.runs.run_state import UselessError
 from pytest_ftgate.runs.runner import Job, Stores, run_models
 from pytest_ftgate.runs.store import Store
@@ -65,7 +66,8 @@ def test_a_recording_needs_neither_an_event_loop_nor_a_socket_nor_a_store(tmp_pa
 
 def test_committed_recordings_need_them_neither(tmp_path):
     model = Model()
-    kept = {model.key(one): Prediction(model.key(one), Completion("kept"), 0.5, 5.0) for one in EXAMPLES}
+    predictions = (Prediction(model.key(one), Completion("kept"), 0.5, 5.0) for one in EXAMPLES)
+    kept = {one.key: Recording(one, Where("r.jsonl", 1), set()) for one in predictions}
     with closing(Store(tmp_path / "x")) as store:
         (run,) = run_models([Job(model, EXAMPLES)], stores=Stores(store, store, kept))
     assert texts(run) == ["kept"] * 6

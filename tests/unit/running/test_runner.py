@@ -17,9 +17,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pytest_ftgate.data import DataSet, Example
-from pytest_ftgate.errors import Interrupted, ModelError, StoreError
+from pytest_ftgate.errors import Interrupted, ModelError, StoreError, Where
 from pytest_ftgate.models import Completion, Prediction, event_loop
 from pytest_ftgate.models.protocol import RetryPolicy
+from pytest_ftgate.models.recorded import Recording
 from pytest_ftgate.runs import asking, calls, store_writer
 from pytest_ftgate.runs.run_state import Progress
 from pytest_ftgate.runs.runner import Job, Stores, run_models
@@ -241,7 +242,8 @@ def test_without_a_persistent_store_and_for_what_may_not_outlive_it_the_sessions
 
 
 def test_recordings_come_before_all_else(stores, path):
-    kept = {f"model/{text}/0": Prediction(f"model/{text}/0", Completion("recorded"), None, 5.0) for text in "abc"}
+    predictions = (Prediction(f"model/{text}/0", Completion("recorded"), None, 5.0) for text in "abc")
+    kept = {one.key: Recording(one, Where("r.jsonl", 1), set()) for one in predictions}
     model = Model()
     found = run(model, Stores(stores.persistent, stores.session, kept))
     assert (texts(found), stored(found), model.calls) == (["recorded"] * 3, [True] * 3, [])
@@ -354,12 +356,12 @@ def test_a_single_question_is_answered_anywhere():
     model = Model()
 
     async def within():
-        return calls.ask(model, THREE.examples[0])
+        return calls.ask(model, "a")
 
     assert asyncio.run(within()) == Completion("model/a/0")
     assert model.closed == list(model.loops)
     with pytest.raises(ModelError, match="ValueError"):
-        calls.ask(Model(failing("model/a/0")), THREE.examples[0])
+        calls.ask(Model(failing("model/a/0")), "a")
 
 
 # --- what fails ------------------------------------------------------------------------------------------------

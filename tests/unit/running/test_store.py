@@ -282,7 +282,7 @@ def test_a_file_of_something_else_is_not_touched(path, content):
         with closing(sqlite3.connect(path)) as raw:
             raw.execute(content)
     before = path.read_bytes()
-    assert "Delete the file" in refusal(Store(path)).cure
+    assert "Move the file away" in refusal(Store(path)).cure
     assert path.read_bytes() == before
 
 

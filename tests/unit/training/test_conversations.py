@@ -3,10 +3,15 @@
 import pytest
 
 from pytest_ftgate.checks.training_set.conversations import chat_errors, long_rows
+from pytest_ftgate.data import Example
 
 
 def turns(*roles, **contents):
     return tuple({"role": role, "content": contents.get(role, "text")} for role in roles)
+
+
+def rows(inputs, **fields):
+    return [Example("", given, "", fields=fields) for given in inputs]
 
 
 CALL = {"role": "assistant", "content": None, "tool_calls": [{"id": "1"}]}
@@ -31,7 +36,7 @@ def test_in_order(messages):
 
 def test_tool_calls_count_as_tokens():
     call = {"role": "assistant", "tool_calls": [{"function": {"name": "mail", "arguments": "x" * 4000}}]}
-    assert long_rows([(*turns("user"), call, *turns("tool"))], ["sent"], 1000).keys() == {0}
+    assert long_rows(rows([(*turns("user"), call, *turns("tool"))]), ["sent"], 1000).keys() == {0}
 
 
 OUT_OF_ORDER = {
@@ -53,7 +58,8 @@ def test_out_of_order(word, messages):
 
 
 def test_tokens_are_bytes_by_four():
-    assert long_rows(["x" * 36], ["y" * 7], 10) == {}
-    assert long_rows(["short", "x" * 36], ["", "y" * 8], 10) == {1: 11}
-    assert long_rows(["ü" * 22], [""], 10) == {0: 11}
-    assert long_rows([turns("system", "user", system="x" * 20, user="y" * 24)], [""], 10) == {0: 11}
+    assert long_rows(rows(["x" * 36]), ["y" * 7], 10) == {}
+    assert long_rows(rows(["x" * 36], tools=[{"name": "f"}]), [""], 10) == {0: 12}
+    assert long_rows(rows(["short", "x" * 36]), ["", "y" * 8], 10) == {1: 11}
+    assert long_rows(rows(["ü" * 22]), [""], 10) == {0: 11}
+    assert long_rows(rows([turns("system", "user", system="x" * 20, user="y" * 24)]), [""], 10) == {0: 11}
