@@ -108,7 +108,6 @@ def chance(metric: Metric, answer: str, model: Measured, groups: Sequence[str | 
     compared = compare_scored(
         constant,
         model.scores[metric.name],
-        repeats=repeats,
         margin=0.0,
         confidence=_CONFIDENCE,
         evidence="significant",
