@@ -56,15 +56,15 @@ def count_exact(training: DataSet, test: DataSet, outputs: Sequence[str]) -> Exa
     repeated = {row for row, _ in repeats}
     test_keys = [_InputKey.of(example.input) for example in test]
     said, tested = (_compared(data, kind, instructed) for data, kind in ((training, keys), (test, test_keys)))
-    leaked = set(leaks_by_content(training, test, [one for one, _ in said], outputs, [one for one, _ in tested]))
+    leaked = set(leaks_by_content(training, test, said, outputs, tested))
     leaked.update(_leaked(blank, digests, [key.compared(instructed) for key in test_keys]))
     return ExactCounts(
         usable_rows=tuple(row for row in filled if row not in repeated),
         repeats=tuple(repeats),
         conflicts=tuple((row, first) for row, first in repeats if outputs[row] != outputs[first]),
         leaked=tuple(sorted(leaked)),
-        compared=tuple(one for _, one in said),
-        compared_in_test=tuple(one for _, one in tested),
+        compared=tuple(said),
+        compared_in_test=tuple(tested),
     )
 
 
@@ -168,9 +168,9 @@ def _distinguished_by_instructions(keys: Sequence[_InputKey], outputs: Sequence[
     return other_instructions & other_output
 
 
-def _compared(data: DataSet, keys: Sequence[_InputKey], instructed: Set[bytes]) -> list[tuple[str, str]]:
-    """Return what each row says, for equal and for similar rows; with its instructions if these count."""
+def _compared(data: DataSet, keys: Sequence[_InputKey], instructed: Set[bytes]) -> list[str]:
+    """Return what each row says; with its instructions if these count."""
     return [
-        (normalized_input(example.input),) * 2 if key.turns in instructed else content
+        normalized_input(example.input) if key.turns in instructed else content
         for example, key, content in zip(data, keys, contents(data), strict=True)
     ]
