@@ -1,8 +1,8 @@
 """How many leaks the audit finds in public data, and how many it reports that are none.
 
-Test rows of Banking77 and CLINC150 are planted into their training sets as real data hides them: behind an instruction, in
-a template, as an earlier turn, escaped, with other ids. Both sets are split by hand first: rows are shuffled, and a test
-row that the audit finds in the training set without planting is left out.
+Test rows of Banking77 and CLINC150 are planted into their training sets as real data hides them: behind an instruction,
+in a template, as an earlier turn, escaped, with other ids. Both sets are split by hand first: rows are shuffled, and test
+rows with a near duplicate in either set are left out.
 
     python benchmarks/leaks.py                    # downloads both sets
     python benchmarks/leaks.py --folder FOLDER    # with train.csv and test.csv of Banking77, data_full.json of CLINC150
@@ -29,9 +29,10 @@ BANKING = "https://raw.githubusercontent.com/PolyAI-LDN/task-specific-datasets/m
 CLINC = "https://raw.githubusercontent.com/clinc/oos-eval/master/data"
 TRAINING, TEST, PLANTED = 6_000, 2_000, 500
 INSTRUCTION = (
-    "You are the assistant of a bank. Read the message of the customer below carefully, think about what is wanted, and "
-    "answer with exactly one of the categories that you were taught, in lower case, on one line, without any explanation, "
-    "quotes or punctuation, because another program reads your answer and forwards the customer to the right team. "
+    "You are the assistant of a bank. Read the message of the customer below carefully, think about what is wanted, "
+    "and answer with exactly one of the categories that you were taught, in lower case, on one line, without any "
+    "explanation, quotes or punctuation, because another program reads your answer and forwards the customer to the "
+    "right team. "
 )
 
 Row = tuple[str, str]
@@ -60,7 +61,9 @@ PLANTS: dict[str, Write] = {
     "instruction and template": behind(INSTRUCTION + "\n\nMessage: {}\n\nCategory:"),
     "signature": behind("{}\n\nKind regards, sent from my phone with the mobile app"),
     "earlier turn with its answer": conversation,
-    "HTML": lambda text, _: "".join(f"&#{ord(letter)};" if letter in "aeo'" else html.escape(letter) for letter in text),
+    "HTML": lambda text, _: "".join(
+        f"&#{ord(letter)};" if letter in "aeo'" else html.escape(letter) for letter in text
+    ),
     "URL": lambda text, _: quote(text),
     "form": lambda text, _: quote_plus(text),
     "other ticket, date and order": numbered,
@@ -98,9 +101,9 @@ def measure(name: str, rows: list[Row]) -> None:
     random.Random(1).shuffle(rows)
     training, test = rows[:TRAINING], rows[TRAINING : TRAINING + TEST]
     plain = audit(training, test)
-    dirty = reported(plain)
+    dirty = reported(plain) | {row for pair in plain.test_near_rows for row in pair}
     print(f"{name}: {len(training):,} training rows, {len(test):,} test rows, {plain.leaked:,} leaked and")
-    print(f"  {plain.leaked_near:,} with a near duplicate by the split itself; these are left out")
+    print(f"  {len(dirty):,} with a near duplicate in either set by the split itself; these are left out")
     test = [row for number, row in enumerate(test) if number not in dirty]
     pairs = len(training) * (len(test) + len(training) / 2)
     base = len(audit(training, test).near_rows)

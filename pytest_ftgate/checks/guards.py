@@ -84,7 +84,7 @@ def prepare_guards(
     Raises:
         FtgateError: a test set or a metric cannot be used.
     """
-    from pytest_ftgate.checks.training_set import check_test_set, leaked_rows
+    from pytest_ftgate.checks.training_set import check_test_set, grouped_by_content, leaked_rows
 
     guards, known = {}, custom() if config.guards else {}
     for name, spec in config.guards.items():
@@ -97,7 +97,8 @@ def prepare_guards(
             what = f"guard {printable(name, _SHOWN)}: {error.what}"
             raise ConfigError(what, where=error.where, evidence=error.evidence, cure=error.cure) from error
         tolerance = Tolerance(spec.max_drop, spec.evidence, config.confidence, config.repeats)
-        guards[name] = Guard(name, spec, test, metric, tolerance, leaked_rows(training, test))
+        leaked = leaked_rows(training, test)
+        guards[name] = Guard(name, spec, grouped_by_content(test), metric, tolerance, leaked)
     return guards
 
 

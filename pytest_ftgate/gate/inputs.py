@@ -16,7 +16,7 @@ from pytest_ftgate.checks.guards import described as described_guard
 from pytest_ftgate.checks.guards import prepare_guards
 from pytest_ftgate.checks.slices import prepare_slices
 from pytest_ftgate.checks.training_file import is_the_file
-from pytest_ftgate.checks.training_set import TrainingAudit, audit_training_set, check_test_set, leaked_rows
+from pytest_ftgate.checks.training_set import TrainingAudit, audit_training_set, check_test_set, grouped, leaked_rows
 from pytest_ftgate.errors import ModelError
 from pytest_ftgate.gate.metrics import build_metrics, custom_metrics, labels_of, needs_expected
 from pytest_ftgate.gate.possible import check_possible
@@ -49,6 +49,8 @@ def read_inputs(config: GateKeys, services: Services, nodeid: str) -> Context:
     metrics = build_metrics(config, test, training, services.hook)
     check_possible(config, metrics)
     audit = (services.audit or audit_training_set)(training, test, max_tokens=config.audit.max_tokens)
+    if audit.test_near_rows:
+        test = grouped(test, audit.test_near_rows)
     notes, stores = services.notes(), services.stores
     surroundings = Surroundings(training, notes, services.offline, stores.newer_than, test, stores.started)
     guards = prepare_guards(config, services.load, training, lambda: custom_metrics(services.hook))

@@ -31,6 +31,9 @@ class TrainingAudit:
         leaked_rows: test rows whose input is in the training set, as (test row, training row).
         near_rows: usable rows that are near duplicates of an earlier one, as (row, earlier row).
         leaked_near_rows: test rows with a near duplicate in the training set, as (test row, training row).
+        test_near_rows: test rows that are near duplicates of an earlier one, as (row, earlier row); they connect all.
+        shared_groups: groups of both sets by name, with the first row of each: (test row, training row).
+        in_shared_groups: number of test rows of these groups.
         unfinished: rows whose output is empty or looks cut off, with the reason.
         chat_errors: rows with a malformed conversation, with the reason.
         long_rows: rows above the token limit, with their estimated tokens.
@@ -48,6 +51,9 @@ class TrainingAudit:
     leaked_rows: tuple[tuple[int, int], ...]
     near_rows: tuple[tuple[int, int], ...]
     leaked_near_rows: tuple[tuple[int, int], ...]
+    test_near_rows: tuple[tuple[int, int], ...]
+    shared_groups: Mapping[str, tuple[int, int]]
+    in_shared_groups: int
     unfinished: Mapping[int, str]
     chat_errors: Mapping[int, str]
     long_rows: Mapping[int, int]
@@ -90,6 +96,8 @@ def audit_training_set(training: DataSet, test: DataSet, *, max_tokens: int | No
     filled = sorted((*counts.usable_rows, *(row for row, _ in counts.repeats)))
     wordings = {row: Wording.of(counts.compared[row], outputs[row]) for row in filled}
     near = _near(counts, wordings, test_outputs)
+    groups, trained = _first_rows(test), _first_rows(training)
+    shared = {name: (row, trained[name]) for name, row in groups.items() if name in trained}
     return TrainingAudit(
         path=training.path,
         sha256=training.sha256,
@@ -101,6 +109,9 @@ def audit_training_set(training: DataSet, test: DataSet, *, max_tokens: int | No
         leaked_rows=counts.leaked,
         near_rows=near.within,
         leaked_near_rows=near.across,
+        test_near_rows=near.in_test,
+        shared_groups=shared,
+        in_shared_groups=sum(example.group in shared for example in test),
         unfinished=unfinished_outputs(outputs),
         chat_errors=chat_errors(inputs),
         long_rows=long_rows(inputs, outputs, max_tokens) if max_tokens is not None else {},
@@ -119,7 +130,13 @@ def _near(counts: ExactCounts, training: Mapping[int, Wording], test_outputs: li
     return NearCopies(
         tuple((rows[one], rows[first]) for one, first in found.within if rows[one] not in repeated),
         tuple((row, near) for row, near in across if row not in leaked_in_test or near not in leaked),
+        found.in_test,
     )
+
+
+def _first_rows(data: DataSet) -> dict[str, int]:
+    """Return the first row of each group."""
+    return {example.group: row for row, example in reversed(list(enumerate(data))) if example.group is not None}
 
 
 def _doubts(counts: ExactCounts, wordings: list[Wording], labels: Labels) -> Doubts:

@@ -65,7 +65,7 @@ def portions(texts: Sequence[str]) -> Iterator[tuple[int, int]]:
 
 
 class _Hashed(NamedTuple):
-    """Texts with rolling hashes: ``sums`` of the characters up to each place, and the ``inverse`` powers of the base."""
+    """Texts with their first places, the weighted sums of characters up to each place, and inverse powers of the base."""
 
     starts: NDArray[np.int64]
     sums: NDArray[np.uint64]

@@ -16,7 +16,7 @@ from itertools import pairwise
 from urllib.parse import unquote, unquote_plus
 
 from pytest_ftgate.checks.training_set.containment import contained
-from pytest_ftgate.checks.training_set.index import Index
+from pytest_ftgate.checks.training_set.index import Index, sharing
 from pytest_ftgate.checks.training_set.wording import words_of
 from pytest_ftgate.data import DataSet, Example, Input, expected_text, normalized_input, without_instructions
 
@@ -59,18 +59,20 @@ class Shared:
         ends = _common_starts([text[::-1] for text in sample], reverse=True)
         return cls(_distinct(_common_starts(sample)), tuple(end[::-1] for end in _distinct(ends)))
 
-    def content(self, text: str) -> str:
-        """Return the text without its shared start and end.
+    def content(self, text: str) -> tuple[str, str]:
+        """Return the text without its shared start and end, as it is compared for equal rows, and for similar ones.
 
-        The whole text if what is left says too little: fewer than three words, or behind an instruction or a mark such
-        as ``question:``, none.
+        The whole text if what is left says too little: no word; for similar rows, fewer than three words, unless they
+        stand behind an instruction or a mark such as ``question:``.
         """
         start = next((one for one in self.starts if text.startswith(one)), "")
         end = next((one for one in self.ends if text.endswith(one) and len(one) <= len(text) - len(start)), "")
         content = text[len(start) : len(text) - len(end)].strip()
+        if not _says(content, 1):
+            return text, text
         framed = all(not one or _is_marked(one) for one in (start, end))
         framed = framed or len(start.split()) + len(end.split()) >= _INSTRUCTION_WORDS
-        return content if _says(content, 1 if framed else _SUBSTANTIAL) else text
+        return content, content if framed or _says(content, _SUBSTANTIAL) else text
 
 
 def _distinct(starts: Iterable[str]) -> tuple[str, ...]:
@@ -134,8 +136,8 @@ def plain_text(given: Input) -> str:
     return text
 
 
-def contents(data: DataSet) -> list[str]:
-    """Return what each row says, as it is compared."""
+def contents(data: DataSet) -> list[tuple[str, str]]:
+    """Return what each row says, as it is compared for equal rows, and for similar ones."""
     texts = [plain_text(example.input) for example in data]
     shared = Shared.of(texts)
     return [shared.content(text) for text in texts]
@@ -146,9 +148,9 @@ def leaks_by_content(
 ) -> Iterator[tuple[int, int]]:
     """Yield test rows with the training rows that say the same, or an earlier turn of which does; see :class:`Index`.
 
-    Rows also say the same if only ids, long numbers and dates differ, or if one stands whole within the other, in a text
-    that other rows share; then their outputs must be equal. A content that the training set answers differently is
-    decided by what stands around it, so it is no leak.
+    If their outputs are equal, rows also say the same where only ids, long numbers and dates differ, or where one stands
+    whole within the other, in a text that stands around other rows too. A content that the training set answers
+    differently is decided by what stands around it, so it is no leak.
 
     Args:
         training, test: the sets.
@@ -167,7 +169,11 @@ def leaks_by_content(
             turns.add(asked, row, answered)
     for row, (content, form, output) in enumerate(zip(tested, tested_forms, answers, strict=True)):
         answer = None if _says(content, _SUBSTANTIAL) else normalized_input(output)
-        for first in (*exact.find(content), *turns.find(content, answer), *masked.find(_masked(content, form), output)):
+        for first in (
+            *exact.find(content, answer),
+            *turns.find(content, answer),
+            *masked.find(_masked(content, form), output),
+        ):
             yield row, first
     forms, tested_forms = ([words_of(form) for form in some] for some in (forms, tested_forms))
     yield from _framed(tested_forms, answers, forms, outputs)
@@ -182,18 +188,27 @@ def _framed(
     for part, whole, before, after in contained(parts, wholes):
         if answers[part] == outputs[whole] and _says(parts[part], _SUBSTANTIAL):
             around.setdefault((before, after), set()).add(parts[part])
-    rows: dict[tuple[str, str], list[int]] = {}
-    for row, (part, answer) in enumerate(zip(parts, answers, strict=True)):
-        if "#" not in part or _says(part, _SUBSTANTIAL_MASKED):
-            rows.setdefault((part, answer), []).append(row)
-    for (before, after), texts in around.items():
-        if len(texts) < (_LEAST_LONG if _is_long(f"{before} {after}") else _LEAST):
-            continue
+    frames = [frame for frame, texts in around.items() if len(texts) >= _least_around(*frame)]
+    wanted = [
+        f"{answer}\n{part}" if "#" not in part or _says(part, _SUBSTANTIAL_MASKED) else ""
+        for part, answer in zip(parts, answers, strict=True)
+    ]
+    yield from sharing(_within(frames, wholes, outputs), wanted if frames else [])
+
+
+def _least_around(before: str, after: str) -> int:
+    return _LEAST_LONG if _is_long(f"{before} {after}") else _LEAST
+
+
+def _within(
+    frames: Sequence[tuple[str, str]], wholes: Sequence[str], outputs: Sequence[str]
+) -> Iterator[tuple[int, str]]:
+    """Yield each row with its output and what stands within a frame."""
+    for before, after in frames:
         start, end = f"{before} ".lstrip(), f" {after}".rstrip()
-        for whole, (text, output) in enumerate(zip(wholes, outputs, strict=True)):
+        for row, (text, output) in enumerate(zip(wholes, outputs, strict=True)):
             if text.startswith(start) and text.endswith(end):
-                part = text[len(start) : len(text) - len(end)]
-                yield from ((row, whole) for row in rows.get((part, output), ()))
+                yield row, f"{output}\n{text[len(start) : len(text) - len(end)]}"
 
 
 def _masked(content: str, form: str) -> str:

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator, Sequence, Set
 from dataclasses import dataclass
 
 from pytest_ftgate.checks.training_set.content import contents, leaks_by_content
-from pytest_ftgate.checks.training_set.index import Index
+from pytest_ftgate.checks.training_set.index import sharing
 from pytest_ftgate.checks.training_set.wording import excerpt_from, shared_start
 from pytest_ftgate.data import DataSet, Input, expected_text, is_blank, normalized_input, visible, without_instructions
 from pytest_ftgate.data.faults import raise_together
@@ -56,15 +56,16 @@ def count_exact(training: DataSet, test: DataSet, outputs: Sequence[str]) -> Exa
     repeated = {row for row, _ in repeats}
     test_keys = [_InputKey.of(example.input) for example in test]
     said, tested = (_compared(data, kind, instructed) for data, kind in ((training, keys), (test, test_keys)))
-    leaked = set(leaks_by_content(training, test, said, outputs, tested))
-    leaked.update(_leaked(blank, digests, [key.compared(instructed) for key in test_keys]))
+    leaked = set(leaks_by_content(training, test, [one for one, _ in said], outputs, [one for one, _ in tested]))
+    asked = ((row, digest) for row, digest in enumerate(digests) if not blank[row])
+    leaked.update(sharing(asked, [key.compared(instructed) for key in test_keys]))
     return ExactCounts(
         usable_rows=tuple(row for row in filled if row not in repeated),
         repeats=tuple(repeats),
         conflicts=tuple((row, first) for row, first in repeats if outputs[row] != outputs[first]),
         leaked=tuple(sorted(leaked)),
-        compared=tuple(said),
-        compared_in_test=tuple(tested),
+        compared=tuple(one for _, one in said),
+        compared_in_test=tuple(one for _, one in tested),
     )
 
 
@@ -143,17 +144,6 @@ def _repeats(rows: Iterable[tuple[int, bytes]]) -> list[tuple[int, int]]:
     return [(row, first) for row, first in pairs if row != first]
 
 
-def _leaked(
-    blank: Sequence[bool], digests: Sequence[bytes], test_digests: Sequence[bytes]
-) -> Iterator[tuple[int, int]]:
-    index = Index(test_digests)
-    for row, digest in enumerate(digests):
-        if not blank[row]:
-            index.add(digest, row)
-    for row, digest in enumerate(test_digests):
-        yield from ((row, same) for same in index.find(digest))
-
-
 def _distinguished_by_instructions(keys: Sequence[_InputKey], outputs: Sequence[str]) -> set[bytes]:
     """Return the questions that the training set answers differently under different instructions."""
     first_with: dict[bytes, int] = {}
@@ -168,9 +158,9 @@ def _distinguished_by_instructions(keys: Sequence[_InputKey], outputs: Sequence[
     return other_instructions & other_output
 
 
-def _compared(data: DataSet, keys: Sequence[_InputKey], instructed: Set[bytes]) -> list[str]:
-    """Return what each row says; with its instructions if these count."""
+def _compared(data: DataSet, keys: Sequence[_InputKey], instructed: Set[bytes]) -> list[tuple[str, str]]:
+    """Return what each row says, for equal and for similar rows; with its instructions if these count."""
     return [
-        normalized_input(example.input) if key.turns in instructed else content
+        (normalized_input(example.input),) * 2 if key.turns in instructed else content
         for example, key, content in zip(data, keys, contents(data), strict=True)
     ]
