@@ -1,8 +1,8 @@
 """How many leaks the audit finds in public data, and how many it reports that are none.
 
 Test rows of Banking77 and CLINC150 are planted into their training sets as real data hides them: behind an instruction,
-in a template, as an earlier turn, escaped, with other ids. Both sets are split by hand first: rows are shuffled, and test
-rows with a near duplicate in either set are left out.
+in a template, as an earlier turn, escaped, with other ids. Both sets are split by hand first: rows are shuffled, and
+test rows with a near duplicate in either set are left out.
 
     python benchmarks/leaks.py                    # downloads both sets
     python benchmarks/leaks.py --folder FOLDER    # with train.csv and test.csv of Banking77, data_full.json of CLINC150

@@ -65,7 +65,7 @@ def portions(texts: Sequence[str]) -> Iterator[tuple[int, int]]:
 
 
 class _Hashed(NamedTuple):
-    """Texts with their first places, the weighted sums of characters up to each place, and inverse powers of the base."""
+    """Texts with their first places, the weighted sums of characters up to each place, and inverse powers of it."""
 
     starts: NDArray[np.int64]
     sums: NDArray[np.uint64]
@@ -87,13 +87,16 @@ class _Hashed(NamedTuple):
         lengths = np.fromiter((len(one) + 2 for one in texts), np.int64, len(texts))
         return cls(np.concatenate([[0], np.cumsum(lengths)]), sums, inverse)
 
-    def hashes(self, starts: NDArray[np.int64], lengths: NDArray[np.int64] | int) -> NDArray[np.uint64]:
-        return (self.sums[starts + lengths] - self.sums[starts]) * self.inverse[starts]
+    def hashes(self, starts: NDArray[np.int64], lengths: NDArray[np.int64]) -> NDArray[np.uint64]:
+        """Return the hash of the text of this length at each start."""
+        found: NDArray[np.uint64] = (self.sums[starts + lengths] - self.sums[starts]) * self.inverse[starts]
+        return found
 
     def runs(self) -> NDArray[np.uint64]:
         """Return the hash of the run at each place; those at the end of a text cross into the next one."""
         n = max(len(self.sums) - _RUN, 0)
-        return (self.sums[_RUN:] - self.sums[:n]) * self.inverse[:n]
+        found: NDArray[np.uint64] = (self.sums[_RUN:] - self.sums[:n]) * self.inverse[:n]
+        return found
 
 
 def _places(needles: _Hashed, wholes: Sequence[str]) -> Iterator[tuple[int, int, int]]:

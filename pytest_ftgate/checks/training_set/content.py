@@ -148,8 +148,8 @@ def leaks_by_content(
 ) -> Iterator[tuple[int, int]]:
     """Yield test rows with the training rows that say the same, or an earlier turn of which does; see :class:`Index`.
 
-    If their outputs are equal, rows also say the same where only ids, long numbers and dates differ, or where one stands
-    whole within the other, in a text that stands around other rows too. A content that the training set answers
+    If their outputs are equal, rows also say the same where only ids, long numbers and dates differ, or where one
+    stands whole within the other, in a text that stands around other rows too. A content that the training set answers
     differently is decided by what stands around it, so it is no leak.
 
     Args:
