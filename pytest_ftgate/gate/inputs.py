@@ -16,7 +16,14 @@ from pytest_ftgate.checks.guards import described as described_guard
 from pytest_ftgate.checks.guards import prepare_guards
 from pytest_ftgate.checks.slices import prepare_slices
 from pytest_ftgate.checks.training_file import is_the_file
-from pytest_ftgate.checks.training_set import TrainingAudit, audit_training_set, check_test_set, grouped, leaked_rows
+from pytest_ftgate.checks.training_set import (
+    TrainingAudit,
+    audit_training_set,
+    check_test_set,
+    grouped,
+    leaked_rows,
+    row_pairs,
+)
 from pytest_ftgate.errors import ModelError
 from pytest_ftgate.gate.metrics import build_metrics, custom_metrics, labels_of, needs_expected
 from pytest_ftgate.gate.possible import check_possible
@@ -117,7 +124,7 @@ def with_input_facts(gate: Context) -> Context:
     baselines = {role: gate.described(role, facts) for role, facts in result.baselines.items()}
     return gate.with_facts(
         training=_training_result(gate.audit, gate.test, gate.training),
-        test_set=TestSetResult(test.path, test.sha256, len(test)),
+        test_set=TestSetResult(test.path, test.sha256, len(test), row_pairs(test, test, gate.audit.test_near_rows)),
         metric_range=(metric.low, metric.high),
         guards=tuple(map(described_guard, gate.guards.values())),
         baselines=baselines,
@@ -128,9 +135,6 @@ def with_input_facts(gate: Context) -> Context:
 
 
 def _training_result(audit: TrainingAudit, test: DataSet, training: DataSet) -> TrainingResult:
-    def places(pairs: Sequence[tuple[int, int]]) -> tuple[tuple[str, str], ...]:
-        return tuple((str(test.where(row)), str(training.where(other))) for row, other in pairs)
-
     return TrainingResult(
         audit.path,
         audit.sha256,
@@ -146,8 +150,8 @@ def _training_result(audit: TrainingAudit, test: DataSet, training: DataSet) -> 
         too_long=len(audit.long_rows),
         imbalance=audit.labels.imbalance,
         suspicious=len(audit.doubts.rows),
-        leaked_pairs=places(audit.leaked_rows),
-        near_pairs=places(audit.leaked_near_rows),
+        leaked_pairs=row_pairs(test, training, audit.leaked_rows),
+        near_pairs=row_pairs(test, training, audit.leaked_near_rows),
     )
 
 

@@ -102,12 +102,13 @@ def test_every_training_row_to_remove_is_named_at_once(project: Project) -> None
     gate = project.judge()
     training = gate["training"]
     assert (training["leaked"], training["leaked_near"]) == (1, 2)
-    named = {row for _, row in (*training["leaked_pairs"], *training["near_pairs"])}
+    named = {pair["other"] for pair in (*training["leaked_pairs"], *training["near_pairs"])}
     assert named == {f"train.jsonl:{line}" for line in range(201, 208)}
-    assert {test for test, _ in training["near_pairs"]} == {"test.jsonl:1", "test.jsonl:2"}
+    assert {pair["row"] for pair in training["near_pairs"]} == {"test.jsonl:1", "test.jsonl:2"}
     mentions(check(gate, "leaked"), "these 3", "train.jsonl:201", "train.jsonl:202", "train.jsonl:203")
-    shown = {line.strip() for line in block(gate, verbose=True)}
-    assert {f"{test} ~ {row}" for test, row in training["near_pairs"]} <= shown
+    shown = "\n".join(block(gate, verbose=True))
+    for pair in training["near_pairs"]:
+        assert f"{pair['row']} ~ {pair['other']}: {pair['text']!r} and {pair['other_text']!r}" in shown
 
 
 def test_a_set_padded_with_near_copies_is_not_enough_unless_the_gate_takes_them(project: Project) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from pytest_ftgate.checks.training_set.conversations import chat_errors, long_rows
@@ -13,6 +13,11 @@ from pytest_ftgate.checks.training_set.neighbours import Doubts, doubtful_rows
 from pytest_ftgate.checks.training_set.outputs import unfinished_outputs
 from pytest_ftgate.checks.training_set.wording import Wording
 from pytest_ftgate.data import DataSet, is_blank
+from pytest_ftgate.result import RowPair
+from pytest_ftgate.runs.measure import shown_input
+from pytest_ftgate.text import readable
+
+_SHOWN = 500  # characters of an input
 
 
 @dataclass(frozen=True)
@@ -118,6 +123,15 @@ def audit_training_set(training: DataSet, test: DataSet, *, max_tokens: int | No
         labels=labels,
         doubts=_doubts(counts, [wordings[row] for row in counts.usable_rows], labels),
     )
+
+
+def row_pairs(data: DataSet, others: DataSet, pairs: Iterable[tuple[int, int]]) -> tuple[RowPair, ...]:
+    """Return pairs of rows of two sets as reports show them."""
+
+    def shown(rows: DataSet, row: int) -> tuple[str, str]:
+        return str(rows.where(row)), readable(shown_input(rows.examples[row]), _SHOWN)
+
+    return tuple(RowPair(*shown(data, row), *shown(others, other)) for row, other in pairs)
 
 
 def _near(counts: ExactCounts, training: Mapping[int, Wording], test_outputs: list[str]) -> NearCopies:

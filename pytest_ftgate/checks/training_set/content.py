@@ -17,15 +17,11 @@ from urllib.parse import unquote, unquote_plus
 
 from pytest_ftgate.checks.training_set.containment import contained
 from pytest_ftgate.checks.training_set.index import Index, sharing
-from pytest_ftgate.checks.training_set.wording import words_of
 from pytest_ftgate.data import DataSet, Example, Input, expected_text, normalized_input, without_instructions
 
 _SAMPLE = 2_000
 _LEAST = 10
-"""The fewest rows that must contain a text before it counts as shared."""
-
-_LEAST_LONG = 3
-"""The fewest different rows around which the same long text must stand."""
+"""The fewest rows that must contain a text, or stand within it, before it counts as shared."""
 
 _INSTRUCTION_WORDS = 15
 """Words of shared text that is certainly an instruction, so that a single word behind it may be all that a row says."""
@@ -33,7 +29,8 @@ _INSTRUCTION_WORDS = 15
 _LONG_CHARACTERS, _LONG_WORDS = 30, 5
 
 _SUBSTANTIAL, _SUBSTANTIAL_MASKED = 3, 4
-_MARKS = (":", ".", "?", "!", ">", "]", "}", "-", "=", "#", '"', "|")
+_MARKS = (":", ".", "?", "!", ">", "]", "}", "-", "=", "#", '"', "|", "(", ")")
+_TOKEN = re.compile(r"\w+|[^\w\s]")
 _WORD = re.compile(r"[^\W\d_]{2,}")
 _ESCAPED = re.compile(r"&(?:#\d+|#x[0-9a-f]+|[a-z]+);")
 _QUOTED = re.compile(r"%[0-9a-f]{2}")
@@ -175,7 +172,7 @@ def leaks_by_content(
             *masked.find(_masked(content, form), output),
         ):
             yield row, first
-    forms, tested_forms = ([words_of(form) for form in some] for some in (forms, tested_forms))
+    forms, tested_forms = ([" ".join(_TOKEN.findall(form)) for form in some] for some in (forms, tested_forms))
     yield from _framed(tested_forms, answers, forms, outputs)
     yield from ((row, first) for first, row in _framed(forms, outputs, tested_forms, answers))
 
@@ -188,7 +185,7 @@ def _framed(
     for part, whole, before, after in contained(parts, wholes):
         if answers[part] == outputs[whole] and _says(parts[part], _SUBSTANTIAL):
             around.setdefault((before, after), set()).add(parts[part])
-    frames = [frame for frame, texts in around.items() if len(texts) >= _least_around(*frame)]
+    frames = [frame for frame, texts in around.items() if len(texts) >= _LEAST and _is_frame(*frame)]
     wanted = [
         f"{answer}\n{part}" if "#" not in part or _says(part, _SUBSTANTIAL_MASKED) else ""
         for part, answer in zip(parts, answers, strict=True)
@@ -196,8 +193,11 @@ def _framed(
     yield from sharing(_within(frames, wholes, outputs), wanted if frames else [])
 
 
-def _least_around(before: str, after: str) -> int:
-    return _LEAST_LONG if _is_long(f"{before} {after}") else _LEAST
+def _is_frame(before: str, after: str) -> bool:
+    """Return whether text around others is long, or has a word, and a mark such as ``question:`` on each side."""
+    sides = [side.strip("# ") for side in (before, after)]
+    marked = all(not side or side.startswith(_MARKS) or side.endswith(_MARKS) for side in sides)
+    return _is_long(f"{before} {after}") or (marked and any(map(str.isalnum, before + after)))
 
 
 def _within(

@@ -7,6 +7,8 @@ from urllib.parse import quote, quote_plus
 import pytest
 
 from pytest_ftgate.checks.training_set import audit_training_set
+from pytest_ftgate.checks.training_set.groups import joined_groups
+from pytest_ftgate.checks.training_set.near import Components
 from pytest_ftgate.data import examples_from
 
 RNG = random.Random(1)
@@ -51,6 +53,25 @@ def test_a_row_behind_an_instruction_or_a_template_is_a_leak(frame, texts):
     assert audit(behind(frame, training), test).leaked == 100
     assert audit(training, behind(frame, test)).leaked == 100
     assert audit(behind(frame, training), behind(INSTRUCTION + "{}", test)).leaked == 100
+
+
+@pytest.mark.parametrize(
+    "frame", [*FRAMES, "Ticket #48211 of 2026-03-04: {} (order AB-1234)", "{} -- thanks, Jo, 5th floor"]
+)
+def test_a_frame_around_the_leaked_rows_only(frame):
+    """Rows that share it are too few to make it text that most rows share."""
+    training, planted = SAID[:300] * 5, SHORT[:40] + SAID[300:360]
+    training = [f"{text} {number}" for number, text in enumerate(training)]
+    assert audit(training + behind(frame, planted), planted).leaked == 100
+    assert audit(training + planted, behind(frame, planted)).leaked == 100
+    assert audit(training + behind(frame, SAID[360:420]), planted).leaked == 0
+
+
+def test_a_row_within_an_unrelated_one_is_no_leak():
+    training = [(f"{text} {more}", label(text)) for text, more in zip(SAID[:200], SAID[200:400], strict=True)]
+    assert audit(training, [(text, label(text)) for text in SAID[:100]]).leaked == 0
+    other = [(f"please {text}", "other") for text in SAID[:200]]
+    assert audit(other, [(text, label(text)) for text in SAID[:100]]).leaked == 0
 
 
 @pytest.mark.parametrize("frame", FRAMES)
@@ -132,3 +153,41 @@ def test_the_instruction_counts_where_it_decides_the_answer():
     training = [(f"{start}what is the price of it", topic) for start, topic in zip(starts, topics, strict=True)]
     more = [(f"{starts[i % 5]}{text}", label(text)) for i, text in enumerate(SAID[:200])]
     assert audit([*training, *more], [("what is the price of it", "new")]).leaked == 0
+
+
+SPELLINGS = ("{}", "please: {}", "{}!!", "{} please", "hello, {}")
+
+
+def test_copies_within_the_test_set_are_pairs_that_connect_them():
+    rows = [spelling.format(f"{text} and nobody helps") for text in SAID[:10] for spelling in SPELLINGS]
+    found = audit(SAID[300:400], [(row, "a") for row in rows])
+    parts = Components(len(rows))
+    assert all(parts.join(*pair) for pair in found.test_near_rows)
+    assert len({parts.first(row) for row in range(len(rows))}) == 10
+    assert audit(SAID[300:400], [(row, str(number)) for number, row in enumerate(rows)]).test_near_rows == ()
+
+
+@pytest.mark.parametrize(
+    ("groups", "pairs", "joined"),
+    [
+        ([None, None, None], [], [0, 1, 2]),
+        ([None, None, None], [(2, 0)], [0, 1, 0]),
+        (["x", None, "y", None], [(1, 0), (2, 1)], [0, 0, 0, 3]),
+        (["x", "x", "y", "y", None], [(3, 0)], [0, 0, 0, 0, 4]),
+        (["copies of 2", None, None], [(2, 1)], [0, 1, 1]),
+    ],
+)
+def test_pairs_join_written_groups(groups, pairs, joined):
+    names = joined_groups(groups, pairs)
+    alone = [(name, row if name is None else None) for row, name in enumerate(names)]
+    assert [alone.index(one) for one in alone] == joined
+
+
+def test_a_group_in_both_sets():
+    def rows(groups, texts):
+        return [{"input": text, "expected": "a", "group": group} for group, text in zip(groups, texts, strict=True)]
+
+    training, test = rows(["acme", "beta", None], SAID[:3]), rows([None, "acme", "acme", "new"], SAID[3:7])
+    found = audit_training_set(*(examples_from(one, origin="fixture") for one in (training, test)))
+    assert found.shared_groups == {"acme": (1, 0)}
+    assert found.in_shared_groups == 2
