@@ -103,11 +103,11 @@ def prepare_guards(
 
 
 def _metric(spec: GuardKeys, test: DataSet, training: DataSet, custom: Mapping[str, Any]) -> Metric:
-    from pytest_ftgate.data import expected_text
     from pytest_ftgate.metrics import build_metric, check_labels
     from pytest_ftgate.metrics.judged import refuse_judged
+    from pytest_ftgate.metrics.labels import distinct_outputs
 
-    labels, known = (sorted({expected_text(one.expected) for one in data.examples}) for data in (test, training))
+    labels, known = map(distinct_outputs, (test, training))
     metric = build_metric(spec.metric, labels=labels, custom=custom, known=known, blank=test.without_output())
     refuse_judged(metric, "the metric of a guard", source=str(spec.sources["metric"]))
     if metric.uses_labels:

@@ -25,10 +25,11 @@ from pytest_ftgate.checks.training_set import (
     row_pairs,
 )
 from pytest_ftgate.errors import ModelError
-from pytest_ftgate.gate.metrics import build_metrics, custom_metrics, labels_of, needs_expected
+from pytest_ftgate.gate.metrics import build_metrics, custom_metrics, needs_expected
 from pytest_ftgate.gate.possible import check_possible
 from pytest_ftgate.gate.state import Services
 from pytest_ftgate.judges import Judging
+from pytest_ftgate.metrics.labels import distinct_outputs
 from pytest_ftgate.models import Surroundings, build_model
 from pytest_ftgate.models.openai_api.tuning import JobRecords, Tuned, contenders, has_job, settle
 from pytest_ftgate.result import GateResult, ModelResult, TestSetResult, TrainingResult
@@ -262,7 +263,7 @@ def _slices(config: GateKeys, test: DataSet, training: DataSet, metric: Metric, 
 
     if config.slices is None:
         return None
-    known, custom = labels_of(test, training), custom_metrics(hook)
+    known, custom = distinct_outputs(test, training), custom_metrics(hook)
     build: Callable[[MetricSpec, Sequence[str]], Metric] = lambda spec, labels: build_metric(  # noqa: E731
         spec, labels=labels, custom=custom, known=known
     )
