@@ -17,6 +17,7 @@ from urllib.parse import unquote, unquote_plus
 
 from pytest_ftgate.checks.training_set.containment import contained
 from pytest_ftgate.checks.training_set.index import Index, sharing
+from pytest_ftgate.checks.training_set.wording import SIGNS
 from pytest_ftgate.data import DataSet, Example, Input, expected_text, normalized_input, without_instructions
 
 _SAMPLE = 2_000
@@ -30,8 +31,8 @@ _LONG_CHARACTERS, _LONG_WORDS = 30, 5
 
 _SUBSTANTIAL, _SUBSTANTIAL_MASKED = 3, 4
 _MARKS = (":", ".", "?", "!", ">", "]", "}", "-", "=", "#", '"', "|", "(", ")")
-_TOKEN = re.compile(r"\w+|[^\w\s]")
-_WORD = re.compile(r"[^\W\d_]{2,}")
+_TOKEN = re.compile(rf"[{SIGNS}]|[^\W{SIGNS}]+|[^\w\s]")
+_WORD = re.compile(rf"[{SIGNS}] ?[{SIGNS}]|[^\W\d_{SIGNS}]{{2,}}")
 _ESCAPED = re.compile(r"&(?:#\d+|#x[0-9a-f]+|[a-z]+);")
 _QUOTED = re.compile(r"%[0-9a-f]{2}")
 _VARIABLE = re.compile(

@@ -5,8 +5,10 @@ import random
 from urllib.parse import quote, quote_plus
 
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
-from pytest_ftgate.checks.training_set import audit_training_set
+from pytest_ftgate.checks.training_set import audit_training_set, containment
 from pytest_ftgate.checks.training_set.groups import joined_groups
 from pytest_ftgate.checks.training_set.near import Components
 from pytest_ftgate.data import examples_from
@@ -65,6 +67,33 @@ def test_a_frame_around_the_leaked_rows_only(frame):
     assert audit(training + behind(frame, planted), planted).leaked == 100
     assert audit(training + planted, behind(frame, planted)).leaked == 100
     assert audit(training + behind(frame, SAID[360:420]), planted).leaked == 0
+
+
+def test_a_language_without_spaces():
+    things, states = ("银行卡", "手机", "订单", "包裹"), ("丢失", "迟到", "损坏", "被盗")
+    texts = [f"{who}的{thing}{state}了" for who in "我你他她" for thing in things for state in states]
+    assert audit(SAID[:200] + behind("请阅读客户的留言并给出类别：{}", texts), texts).leaked == len(texts)
+
+
+@pytest.mark.parametrize("run", [2, 4])
+@given(
+    st.lists(st.text("ab \U0001f600", max_size=9), max_size=6),
+    st.lists(st.text("ab \U0001f600", max_size=20), max_size=6),
+)
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_texts_within_others_are_those_that_a_comparison_of_all_finds(monkeypatch, run, parts, wholes):
+    monkeypatch.setattr(containment, "_RUN", run)
+    monkeypatch.setattr(containment, "_CHARACTERS_AT_ONCE", 8)
+    parts, wholes = ([" ".join(text.split()) for text in texts] for texts in (parts, wholes))
+    found = {(one.part, one.whole, len(one.before)) for one in containment.contained(parts, wholes)}
+    for part, whole, before in found:
+        assert f" {wholes[whole]} ".startswith(f" {parts[part]} ", before + bool(before))
+    assert {one[:2] for one in found} == {
+        (part, whole)
+        for part, one in enumerate(parts)
+        for whole, other in enumerate(wholes)
+        if len(one) + 2 >= run and one and len(other) > len(one) and f" {one} " in f" {other} "
+    }
 
 
 def test_a_row_within_an_unrelated_one_is_no_leak():
