@@ -166,7 +166,7 @@ def leaks_by_content(
         for asked, answered in _earlier_turns(example):
             turns.add(asked, row, answered)
     for row, (content, form, output) in enumerate(zip(tested, tested_forms, answers, strict=True)):
-        answer = None if _says(content, _SUBSTANTIAL) else normalized_input(output)
+        answer = None if _says(content, _SUBSTANTIAL) or not output else normalized_input(output)
         for first in (
             *exact.find(content, answer),
             *turns.find(content, answer),
@@ -174,8 +174,9 @@ def leaks_by_content(
         ):
             yield row, first
     forms, tested_forms = ([" ".join(_TOKEN.findall(form)) for form in some] for some in (forms, tested_forms))
-    yield from _framed(tested_forms, answers, forms, outputs)
-    yield from ((row, first) for first, row in _framed(forms, outputs, tested_forms, answers))
+    known = outputs if any(answers) else [""] * len(outputs)  # the outputs of a test set that judges score are blank
+    yield from _framed(tested_forms, answers, forms, known)
+    yield from ((row, first) for first, row in _framed(forms, known, tested_forms, answers))
 
 
 def _framed(
@@ -188,7 +189,7 @@ def _framed(
             around.setdefault((before, after), set()).add(parts[part])
     frames = [frame for frame, texts in around.items() if len(texts) >= _LEAST and _is_frame(*frame)]
     wanted = [
-        f"{answer}\n{part}" if "#" not in part or _says(part, _SUBSTANTIAL_MASKED) else ""
+        f"{answer}\n{part}" if "#" not in part or (answer and _says(part, _SUBSTANTIAL_MASKED)) else ""
         for part, answer in zip(parts, answers, strict=True)
     ]
     yield from sharing(_within(frames, wholes, outputs), wanted if frames else [])

@@ -96,6 +96,14 @@ def test_texts_within_others_are_those_that_a_comparison_of_all_finds(monkeypatc
     }
 
 
+def test_a_test_set_without_outputs():
+    training = examples_from(
+        behind("Note to Jo: {} (signed)", SAID[:60]) + [(text, "a") for text in SAID[60:200]], origin=""
+    )
+    test = examples_from([{"input": text} for text in SHORT[:5] + SAID[:50]], origin="fixture", labeled=False)
+    assert audit_training_set(training, test).leaked == 50
+
+
 def test_a_row_within_an_unrelated_one_is_no_leak():
     training = [(f"{text} {more}", label(text)) for text, more in zip(SAID[:200], SAID[200:400], strict=True)]
     assert audit(training, [(text, label(text)) for text in SAID[:100]]).leaked == 0
