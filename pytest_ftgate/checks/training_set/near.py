@@ -30,8 +30,11 @@ NEAR = 0.75
 SHORTEST = 20
 """Characters. One letter can change the meaning of a shorter text, so its words must be equal."""
 
+WORDS = 10
+"""Words of texts that may differ in one of them."""
+
 _BANDS, _ROWS_PER_BAND = 24, 4
-_LIKELY = 0.55  # share of equal hashes; 4.5 standard errors of 96 hashes below the threshold
+_LIKELY = 0.45  # share of equal hashes; 3 standard errors of 96 hashes below the resemblance where one word differs
 _PAIRS_PER_TEXT = 8  # and band; of texts with thousands of candidates only some are compared
 _AT_ONCE = 100_000
 _SEED = 20_261_124
@@ -81,7 +84,8 @@ def near_copies(training: Sequence[Wording], test: Sequence[Wording]) -> NearCop
     """Find near duplicates within a training set, within a test set, and between both.
 
     Two rows are near duplicates if their words are equal. If both have at least ``SHORTEST`` characters, it is enough
-    that the resemblance of their words reaches ``NEAR``, their numbers are equal and their outputs are similar.
+    that the resemblance of their words reaches ``NEAR`` or only one of at least ``WORDS`` words differs, their numbers
+    are equal and their outputs are similar.
     """
     first_with: dict[str, int] = {}
     within = {
@@ -144,9 +148,15 @@ def _nearness(texts: Sequence[Wording]) -> Callable[[int, int], bool]:
         answers = _answer(first), _answer(second)
         if answers[0] != answers[1] and (min(map(len, answers)) < SHORTEST or resemblance(*map(said, answers)) < NEAR):
             return False
-        return resemblance(of(one), of(other)) >= NEAR
+        return resemblance(of(one), of(other)) >= NEAR or _one_word_differs(first.words, second.words)
 
     return is_near
+
+
+def _one_word_differs(one: str, other: str) -> bool:
+    """Return whether texts of at least ``WORDS`` words are equal but for one word."""
+    words, others = one.split(), other.split()
+    return len(words) == len(others) >= WORDS and sum(map(str.__ne__, words, others)) == 1
 
 
 def _answer(one: Wording) -> str:
