@@ -213,6 +213,16 @@ def called(role: str, name: str = "") -> str:
 
 
 @dataclass(frozen=True, slots=True)
+class RowPair:
+    """Two equal or similar rows."""
+
+    row: Annotated[str, about("file and line of the test example")]
+    text: Annotated[str, about("its input")]
+    other: Annotated[str, about("file and line of the training row, or of the earlier test example")]
+    other_text: Annotated[str, about("its input")]
+
+
+@dataclass(frozen=True, slots=True)
 class TrainingResult:
     """The training set. Fields without a description are numbers of rows. The pairs name every test example and every
     training row concerned, but not every combination of them."""
@@ -235,24 +245,25 @@ class TrainingResult:
     ] = None
     suspicious: Annotated[int | None, about("rows whose nearest neighbours have another label")] = None
     leaked_pairs: Annotated[
-        tuple[tuple[str, str], ...],
-        about("file and line of each test example in the training set, and of the training row"),
+        tuple[RowPair, ...], about("test examples in the training set, each with the training row")
     ] = ()
     near_pairs: Annotated[
-        tuple[tuple[str, str], ...],
-        about("file and line of each test example with a near duplicate in the training set, and of that row"),
+        tuple[RowPair, ...], about("test examples with a near duplicate in the training set, each with that row")
     ] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class TestSetResult:
-    """The test set: its file, the SHA-256 of the file, the number of examples."""
+    """The test set: its file, the SHA-256 of the file, the number of examples, its near duplicates."""
 
     __test__ = False  # pytest collects classes by their name
 
     path: str | None = None
     sha256: str | None = None
     examples: int | None = None
+    near_pairs: Annotated[
+        tuple[RowPair, ...], about("test examples that are near duplicates of an earlier one, each with that one")
+    ] = ()
 
 
 @dataclass(frozen=True, slots=True)

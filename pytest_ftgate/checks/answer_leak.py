@@ -1,4 +1,5 @@
-"""A field that reveals the expected output: it holds that output, alone or within words that are always the same.
+"""A field that reveals the expected output: it holds that output, alone or within words that are always the same, or a
+code of it.
 
 A text that contains the answer somewhere, such as the document that a question is about, is not a leak.
 """
@@ -13,6 +14,10 @@ from typing import Any
 
 _ENOUGH = 0.9
 _MOST_VALUES = 50
+_FEWEST_OF_CODE = 3
+"""The fewest examples with the same value and output that show a code."""
+
+_CODES_PER_OUTPUT = 3
 _LITTLE = 200
 """The most characters around an output."""
 
@@ -24,10 +29,12 @@ class Telling:
     Args:
         rows: the examples whose expected output it reveals, counted from 0.
         around: the text before and after the output.
+        code: a value that stands for an output, with that output, if the field holds codes; else None.
     """
 
     rows: tuple[int, ...]
-    around: tuple[str, str]
+    around: tuple[str, str] = ("", "")
+    code: tuple[str, str] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,19 +59,45 @@ def telling(values: Sequence[Any], expected: Sequence[Any]) -> Telling | None:
 
     asked = [_plain(expected_text(one)) for one in expected]
     fields = [dict(_texts(value)) for value in values]
+    return _spelled(fields, asked) or _coded(fields, asked)
+
+
+def _spelled(fields: Sequence[Mapping[str, str]], asked: Sequence[str]) -> Telling | None:
+    """Return where the fields hold the outputs within the same words."""
     frames = Counter(frame for texts, one in zip(fields, asked, strict=True) for frame in _frames(texts, one))
     if not frames:
         return None
-    frame, hits = frames.most_common(1)[0]
-    revealed = [_within(texts.get(frame.place, ""), frame) for texts in fields]
-    outputs = Counter(asked)
-    by_chance = sum(outputs[one] for one in revealed if one is not None) - hits
-    pairs = len(asked) * (len(asked) - 1)
-    beyond = hits / len(asked) - by_chance / pairs if pairs else 0
-    if beyond <= 0 or beyond < _ENOUGH * (1 - by_chance / pairs):
-        return None
+    frame = frames.most_common(1)[0][0]
+    rows = _revealed([_within(texts.get(frame.place, ""), frame) for texts in fields], asked)
+    return Telling(rows, (frame.before, frame.after)) if rows else None
+
+
+def _coded(fields: Sequence[Mapping[str, str]], asked: Sequence[str]) -> Telling | None:
+    """Return where the fields hold codes of the outputs: few values, each nearly always with the same output.
+
+    A value that occurs once or twice, such as an id, reveals nothing.
+    """
+    for place in sorted({place for texts in fields for place in texts}):
+        values = [texts.get(place, "") for texts in fields]
+        if len(set(values)) > _CODES_PER_OUTPUT * len(set(asked)):
+            continue
+        codes: dict[str, str] = {}
+        for (value, output), count in Counter(zip(values, asked, strict=True)).most_common():
+            if count >= _FEWEST_OF_CODE:
+                codes.setdefault(value, output)
+        if rows := _revealed([codes.get(value) for value in values], asked):
+            return Telling(rows, code=(values[rows[0]], asked[rows[0]]))
+    return None
+
+
+def _revealed(revealed: Sequence[str | None], asked: Sequence[str]) -> tuple[int, ...]:
+    """Return the examples whose output is revealed; none if that is less than 90 % of what chance leaves to reveal."""
     rows = tuple(row for row, (one, output) in enumerate(zip(revealed, asked, strict=True)) if one == output)
-    return Telling(rows, (frame.before, frame.after))
+    outputs = Counter(asked)
+    by_chance = sum(outputs[one] for one in revealed if one is not None) - len(rows)
+    pairs = len(asked) * (len(asked) - 1)
+    beyond = len(rows) / len(asked) - by_chance / pairs if pairs else 0
+    return () if beyond <= 0 or beyond < _ENOUGH * (1 - by_chance / pairs) else rows
 
 
 def _plain(text: str) -> str:

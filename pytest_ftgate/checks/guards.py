@@ -85,7 +85,7 @@ def prepare_guards(
     Raises:
         FtgateError: a test set or a metric cannot be used.
     """
-    from pytest_ftgate.checks.training_set import check_test_set, leaked_rows
+    from pytest_ftgate.checks.training_set import check_test_set, grouped_by_content, leaked_rows
 
     guards, known = {}, custom() if config.guards else {}
     for name, spec in config.guards.items():
@@ -98,16 +98,17 @@ def prepare_guards(
             what = f"guard {printable(name, _SHOWN)}: {error.what}"
             raise ConfigError(what, where=error.where, evidence=error.evidence, cure=error.cure) from error
         tolerance = Tolerance(spec.max_drop, spec.evidence, config.confidence)
-        guards[name] = Guard(name, spec, test, metric, tolerance, leaked_rows(training, test))
+        leaked = leaked_rows(training, test)
+        guards[name] = Guard(name, spec, grouped_by_content(test), metric, tolerance, leaked)
     return guards
 
 
 def _metric(spec: GuardKeys, test: DataSet, training: DataSet, custom: Mapping[str, Any]) -> Metric:
-    from pytest_ftgate.data import expected_text
     from pytest_ftgate.metrics import build_metric, check_labels
     from pytest_ftgate.metrics.judged import refuse_judged
+    from pytest_ftgate.metrics.labels import distinct_outputs
 
-    labels, known = (sorted({expected_text(one.expected) for one in data.examples}) for data in (test, training))
+    labels, known = map(distinct_outputs, (test, training))
     metric = build_metric(spec.metric, labels=labels, custom=custom, known=known, blank=test.without_output())
     refuse_judged(metric, "the metric of a guard", source=str(spec.sources["metric"]))
     if metric.uses_labels:

@@ -42,7 +42,12 @@ def _answers(gate: Context, prompt: Prompt) -> Iterator[Check]:
         before, after = leak.around
         within = f" within {printable(f'{before}...{after}', _NAME_CHARACTERS)!r}" if before or after else ""
         message = f"the template of the candidate {gate.models['candidate'].name} uses "
-        message += f"{{{printable(name, _NAME_CHARACTERS)}}}, which contains the expected output of {of}{within}"
+        message += f"{{{printable(name, _NAME_CHARACTERS)}}}, which "
+        if leak.code is None:
+            message += f"contains the expected output of {of}{within}"
+        else:
+            value, output = (printable(text, _NAME_CHARACTERS) for text in leak.code)
+            message += f"is a code of the expected output of {of}, such as {value!r} for {output!r}"
         yield _leak(gate, leak.rows, message, "Remove the field from the template: it tells the model the answer.")
 
 

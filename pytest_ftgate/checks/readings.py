@@ -18,6 +18,7 @@ from pytest_ftgate.data import expected_text
 from pytest_ftgate.data.strict_json import parse_json
 from pytest_ftgate.errors import FtgateError
 from pytest_ftgate.metrics import CustomMetric, build_metric
+from pytest_ftgate.metrics.labels import distinct_outputs
 from pytest_ftgate.metrics.normalization import STEPS
 from pytest_ftgate.models import Completion
 from pytest_ftgate.models.reasoning import TAGS, without_reasoning
@@ -325,7 +326,7 @@ def _metric(gate: Context, spec: MetricSpec, reading: Reading, test: DataSet) ->
     """Return the metric with other options, and for the labels of the examples that are left."""
     if isinstance(gate.deciding, CustomMetric):
         return gate.deciding
-    labels, known = (sorted({expected_text(one.expected) for one in data}) for data in (test, gate.training))
+    labels, known = map(distinct_outputs, (test, gate.training))
     made = build_metric(spec, labels=labels, custom={}, known=known)
     return made.bare() if reading.bare else made
 

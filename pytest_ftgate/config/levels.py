@@ -34,6 +34,12 @@ class AuditKeys(Keys):
         "min_training_examples remain without them.",
         "limit",
     )
+    test_near_duplicates: Level = optional(
+        "Near duplicates within the test set. They count as one group in any case. Default: warn.", "warn"
+    )
+    group_overlap: Level = optional(
+        "Groups of the test set (documents, customers) that are also in the training set. Default: warn.", "warn"
+    )
     labels_missing: Level = optional(
         "Labels of the test set with fewer than 5 training examples. Default: warn.", "warn"
     )

@@ -16,12 +16,20 @@ from pytest_ftgate.checks.guards import described as described_guard
 from pytest_ftgate.checks.guards import prepare_guards
 from pytest_ftgate.checks.slices import prepare_slices
 from pytest_ftgate.checks.training_file import is_the_file
-from pytest_ftgate.checks.training_set import TrainingAudit, audit_training_set, check_test_set, leaked_rows
+from pytest_ftgate.checks.training_set import (
+    TrainingAudit,
+    audit_training_set,
+    check_test_set,
+    grouped,
+    leaked_rows,
+    row_pairs,
+)
 from pytest_ftgate.errors import ModelError
-from pytest_ftgate.gate.metrics import build_metrics, custom_metrics, labels_of, needs_expected
+from pytest_ftgate.gate.metrics import build_metrics, custom_metrics, needs_expected
 from pytest_ftgate.gate.possible import check_possible
 from pytest_ftgate.gate.state import Services
 from pytest_ftgate.judges import Judging
+from pytest_ftgate.metrics.labels import distinct_outputs
 from pytest_ftgate.models import Surroundings, build_model
 from pytest_ftgate.models.openai_api.tuning import JobRecords, Tuned, contenders, has_job, settle
 from pytest_ftgate.result import GateResult, ModelResult, TestSetResult, TrainingResult
@@ -49,6 +57,8 @@ def read_inputs(config: GateKeys, services: Services, nodeid: str) -> Context:
     metrics = build_metrics(config, test, training, services.hook)
     check_possible(config, metrics)
     audit = (services.audit or audit_training_set)(training, test, max_tokens=config.audit.max_tokens)
+    if audit.test_near_rows:
+        test = grouped(test, audit.test_near_rows)
     notes, stores = services.notes(), services.stores
     surroundings = Surroundings(training, notes, services.offline, stores.newer_than, test, stores.started)
     guards = prepare_guards(config, services.load, training, lambda: custom_metrics(services.hook))
@@ -116,7 +126,7 @@ def with_input_facts(gate: Context) -> Context:
     baselines = {role: gate.described(role, facts) for role, facts in result.baselines.items()}
     return gate.with_facts(
         training=_training_result(gate.audit, gate.test, gate.training),
-        test_set=TestSetResult(test.path, test.sha256, len(test)),
+        test_set=TestSetResult(test.path, test.sha256, len(test), row_pairs(test, test, gate.audit.test_near_rows)),
         metric_range=(metric.low, metric.high),
         guards=tuple(map(described_guard, gate.guards.values())),
         baselines=baselines,
@@ -127,9 +137,6 @@ def with_input_facts(gate: Context) -> Context:
 
 
 def _training_result(audit: TrainingAudit, test: DataSet, training: DataSet) -> TrainingResult:
-    def places(pairs: Sequence[tuple[int, int]]) -> tuple[tuple[str, str], ...]:
-        return tuple((str(test.where(row)), str(training.where(other))) for row, other in pairs)
-
     return TrainingResult(
         audit.path,
         audit.sha256,
@@ -145,8 +152,8 @@ def _training_result(audit: TrainingAudit, test: DataSet, training: DataSet) -> 
         too_long=len(audit.long_rows),
         imbalance=audit.labels.imbalance,
         suspicious=len(audit.doubts.rows),
-        leaked_pairs=places(audit.leaked_rows),
-        near_pairs=places(audit.leaked_near_rows),
+        leaked_pairs=row_pairs(test, training, audit.leaked_rows),
+        near_pairs=row_pairs(test, training, audit.leaked_near_rows),
     )
 
 
@@ -271,7 +278,7 @@ def _slices(config: GateKeys, test: DataSet, training: DataSet, metric: Metric, 
 
     if config.slices is None:
         return None
-    known, custom = labels_of(test, training), custom_metrics(hook)
+    known, custom = distinct_outputs(test, training), custom_metrics(hook)
     build: Callable[[MetricSpec, Sequence[str]], Metric] = lambda spec, labels: build_metric(  # noqa: E731
         spec, labels=labels, custom=custom, known=known
     )

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from pytest_ftgate.checks import bounds, hypothesis
 from pytest_ftgate.errors import ConfigError, Where, guarded
-from pytest_ftgate.metrics.labels import READING_OPTIONS
+from pytest_ftgate.metrics.labels import READING_OPTIONS, distinct_outputs
 
 if TYPE_CHECKING:
     from pytest_ftgate.config import GateKeys, MetricSpec
@@ -20,7 +20,7 @@ def build_metrics(config: GateKeys, test: DataSet, training: DataSet | None, hoo
     from pytest_ftgate.config import MetricSpec
     from pytest_ftgate.metrics import build_metric, check_labels
 
-    labels, known = labels_of(test), labels_of(training) if training else []
+    labels, known = distinct_outputs(test), distinct_outputs(*([training] if training else []))
     blank = test.without_output()
     custom = custom_metrics(hook)
 
@@ -44,13 +44,6 @@ def needs_expected(config: GateKeys) -> bool:
     from pytest_ftgate.config.metrics import JUDGED
 
     return any(spec.name not in JUDGED for spec in _asked(config))
-
-
-def labels_of(*data: DataSet) -> list[str]:
-    """Return the distinct expected outputs of the data as text."""
-    from pytest_ftgate.data import expected_text
-
-    return sorted({expected_text(example.expected) for one in data for example in one.examples})
 
 
 def _asked(config: GateKeys) -> list[MetricSpec]:

@@ -18,12 +18,18 @@ from pytest_ftgate.metrics.time_limit import within_limit
 from pytest_ftgate.text import kind_of, listed
 
 if TYPE_CHECKING:
+    from pytest_ftgate.data import DataSet
     from pytest_ftgate.metrics.protocol import Answers
 
 
 _ROWS_NAMED = 5
 READING_OPTIONS = ("normalize", "pattern", "json_field")
 """The options that define how a label is read from an answer."""
+
+
+def distinct_outputs(*data: DataSet) -> list[str]:
+    """Return the distinct expected outputs of the data as text, sorted."""
+    return sorted({expected_text(example.expected) for one in data for example in one})
 
 
 @dataclass(frozen=True)

@@ -29,7 +29,7 @@ class DataSets:
 
     def __init__(self) -> None:
         self._read: dict[tuple[Any, bool], _Read] = {}
-        self._audits: dict[tuple[int, int, int | None], tuple[DataSet, DataSet, TrainingAudit]] = {}
+        self._audits: dict[tuple[str, str, str, int | None], tuple[DataSet, DataSet, TrainingAudit]] = {}
 
     def load(
         self, source: DataKeys | Iterable[Any], origin: str, hook: Any | None = None, *, labeled: bool = True
@@ -63,13 +63,15 @@ class DataSets:
         return data
 
     def audit(self, training: DataSet, test: DataSet, *, max_tokens: int | None = None) -> TrainingAudit:
-        """Return the audit of a training set and a test set, computed once: gates and candidates may share both."""
+        """Return the audit of a training set and a test set, computed once for equal ones of several gates."""
         from pytest_ftgate.checks.training_set import audit_training_set
 
-        key = (id(training), id(test), max_tokens)
-        if key not in self._audits:  # the entry keeps both sets alive, because their ids are the key
-            self._audits[key] = training, test, audit_training_set(training, test, max_tokens=max_tokens)
-        return self._audits[key][2]
+        key = (training.sha256, training.origin, test.sha256, max_tokens)
+        known = self._audits.get(key)
+        if known is None or (known[0].examples, known[1].examples) != (training.examples, test.examples):
+            known = training, test, audit_training_set(training, test, max_tokens=max_tokens)
+            self._audits[key] = known
+        return known[2]
 
 
 def _file_state(path: Path) -> tuple[object, ...]:

@@ -23,6 +23,7 @@ _FEW_ROWS, _MANY_ROWS = 5, 30  # of the parts of a metric
 _MESSAGE_CHARACTERS = 300  # of a check that does not decide the verdict, unless the block is full
 _FEW_WARNINGS = 2  # so many of one training set are not repeated for each gate
 _EXCERPT, _ALIKE_SHOWN = 60, 20
+_PAIR = 100  # characters of each text
 _BELOW = " " * 10  # as wide as a check's status
 _BELOW_ADVICE = " " * 5  # as wide as its number
 _HIDDEN = ("pass", "note")
@@ -252,15 +253,18 @@ def _counted(checks: Iterable[Check], shown: Iterable[Check]) -> Iterator[str]:
 
 
 def _leaks(result: GateResult) -> Iterator[str]:
-    """Yield all test examples in the training set, each with its training row; near duplicates too."""
+    """Yield all test examples in the training set with their training rows, and near duplicates, with both texts."""
     training = result.training
     for title, sign, pairs in (
         ("test examples in the training set", "=", training.leaked_pairs),
         ("near duplicates of test examples in the training set", "~", training.near_pairs),
+        ("near duplicates in the test set", "~", result.test_set.near_pairs),
     ):
         if pairs:
             yield f"{title}:"
-        yield from (f"  {test} {sign} {row}" for test, row in pairs)
+        for one in pairs:
+            texts = dict.fromkeys(repr(printable(text, _PAIR)) for text in (one.text, one.other_text))
+            yield f"  {one.row} {sign} {one.other}: {' and '.join(texts)}"
 
 
 def _inputs(result: GateResult) -> Iterator[str]:

@@ -34,6 +34,17 @@ def test_gates_on_one_training_set_have_it_audited_once(project: Project, monkey
     project.gate_test(f"def test_gate():\n    pass\n\n\n{other}\ndef test_other():\n    pass\n", name="one")
     project.run().assert_outcomes(passed=2)
     assert len(audited) == 1
+    fixture = "import json\n\n\n@pytest.fixture\ndef ftgate_training_set():\n"
+    fixture += "    return [json.loads(line) for line in open('train.jsonl')]\n\n\n"
+    both = {
+        "training_set": ...,
+        "candidate": ...,
+        "candidates": {"small": "recorded:ft.jsonl", "large": "recorded:ft.jsonl"},
+    }
+    other = project.mark(name="other", **both)
+    project.gate_test(f"def test_gate():\n    pass\n\n\n{fixture}{other}\ndef test_other():\n    pass\n", **both)
+    project.run()
+    assert len(audited) == 2
 
 
 def test_the_warnings_about_one_training_set_are_shown_once(project: Project) -> None:
@@ -102,12 +113,13 @@ def test_every_training_row_to_remove_is_named_at_once(project: Project) -> None
     gate = project.judge()
     training = gate["training"]
     assert (training["leaked"], training["leaked_near"]) == (1, 2)
-    named = {row for _, row in (*training["leaked_pairs"], *training["near_pairs"])}
+    named = {pair["other"] for pair in (*training["leaked_pairs"], *training["near_pairs"])}
     assert named == {f"train.jsonl:{line}" for line in range(201, 208)}
-    assert {test for test, _ in training["near_pairs"]} == {"test.jsonl:1", "test.jsonl:2"}
+    assert {pair["row"] for pair in training["near_pairs"]} == {"test.jsonl:1", "test.jsonl:2"}
     mentions(check(gate, "leaked"), "these 3", "train.jsonl:201", "train.jsonl:202", "train.jsonl:203")
-    shown = {line.strip() for line in block(gate, verbose=True)}
-    assert {f"{test} ~ {row}" for test, row in training["near_pairs"]} <= shown
+    shown = "\n".join(block(gate, verbose=True))
+    for pair in training["near_pairs"]:
+        assert f"{pair['row']} ~ {pair['other']}: {pair['text']!r} and {pair['other_text']!r}" in shown
 
 
 def test_a_set_padded_with_near_copies_is_not_enough_unless_the_gate_takes_them(project: Project) -> None:
@@ -285,3 +297,37 @@ def test_a_mark_that_loosens_the_audit_meets_no_obligation(project: Project) -> 
     project.file("test_gate.py", gate.format("warn"))
     (unjudged,) = project.report()["unjudged"]
     assert "audit.conflicts" in unjudged["reason"]
+
+
+def test_copies_within_the_test_set_count_as_one_group(project: Project) -> None:
+    """Ten questions in six spellings are ten groups, which join written groups."""
+    said = ("{}", "please, {}", "{} please", "{}!!", "hello, {}", "so, {}")
+
+    def asked(i: int) -> str:
+        return said[i % 6].format(f"where is the {ITEMS[i // 6]} that {NAMES[i // 6]} ordered from your shop")
+
+    project.test_set(60, input=asked, expected=lambda i: label(i // 6))
+    for name, wrong_at in (("base.jsonl", [i for i in range(60) if i % 6 < 2 + i // 6 % 3]), ("ft.jsonl", ())):
+        project.predictions(
+            name, 60, wrong_at=wrong_at, output=lambda i, at=wrong_at: "x" if i in at else label(i // 6)
+        )
+    gate = project.judge()
+    assert gate["verdict"] == "pass"
+    warned = check(gate, "test_near_duplicates")
+    assert (warned["status"], warned["observed"]) == ("warning", 50)
+    mentions(warned, "test.jsonl:2 ~ line 1")
+    assert len(gate["test_set"]["near_pairs"]) == 50
+    assert "group" in gate["method"]
+    project.test_set(60, input=asked, expected=lambda i: label(i // 6), group=lambda i: f"customer {i // 12}")
+    assert check(project.judge(), "groups")["observed"] == 5
+    assert "test_near_duplicates" not in statuses(project.judge(audit={"test_near_duplicates": "ignore"}))
+
+
+def test_a_group_in_both_sets_is_a_warning(project: Project) -> None:
+    project.test_set(60, group=lambda i: f"customer {i}")
+    project.training_set(200, [{"input": "one more question", "expected": "refund", "group": "customer 7"}])
+    gate = project.judge()
+    warned = check(gate, "group_overlap")
+    assert (gate["verdict"], warned["status"], warned["observed"]) == ("pass", "warning", 1)
+    mentions(warned, "customer 7", "test.jsonl:8", "train.jsonl:201")
+    assert stopped(project.judge(audit={"group_overlap": "fail"}), "fail")["name"] == "group_overlap"

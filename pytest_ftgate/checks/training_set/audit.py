@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from pytest_ftgate.checks.training_set.conversations import chat_errors, long_rows
@@ -13,6 +13,11 @@ from pytest_ftgate.checks.training_set.neighbours import Doubts, doubtful_rows
 from pytest_ftgate.checks.training_set.outputs import unfinished_outputs
 from pytest_ftgate.checks.training_set.wording import Wording
 from pytest_ftgate.data import DataSet, is_blank
+from pytest_ftgate.result import RowPair
+from pytest_ftgate.runs.measure import shown_input
+from pytest_ftgate.text import readable
+
+_SHOWN = 500  # characters of an input
 
 
 @dataclass(frozen=True)
@@ -31,6 +36,9 @@ class TrainingAudit:
         leaked_rows: test rows whose input is in the training set, as (test row, training row).
         near_rows: usable rows that are near duplicates of an earlier one, as (row, earlier row).
         leaked_near_rows: test rows with a near duplicate in the training set, as (test row, training row).
+        test_near_rows: test rows that are near duplicates of an earlier one, as (row, earlier row); they connect all.
+        shared_groups: groups of both sets by name, with the first row of each: (test row, training row).
+        in_shared_groups: number of test rows of these groups.
         unfinished: rows whose output is empty or looks cut off, with the reason.
         chat_errors: rows with a malformed conversation, with the reason.
         long_rows: rows above the token limit, with their estimated tokens.
@@ -48,6 +56,9 @@ class TrainingAudit:
     leaked_rows: tuple[tuple[int, int], ...]
     near_rows: tuple[tuple[int, int], ...]
     leaked_near_rows: tuple[tuple[int, int], ...]
+    test_near_rows: tuple[tuple[int, int], ...]
+    shared_groups: Mapping[str, tuple[int, int]]
+    in_shared_groups: int
     unfinished: Mapping[int, str]
     chat_errors: Mapping[int, str]
     long_rows: Mapping[int, int]
@@ -90,6 +101,8 @@ def audit_training_set(training: DataSet, test: DataSet, *, max_tokens: int | No
     filled = sorted((*counts.usable_rows, *(row for row, _ in counts.repeats)))
     wordings = {row: Wording.of(counts.compared[row], outputs[row]) for row in filled}
     near = _near(counts, wordings, test_outputs)
+    groups, trained = _first_rows(test), _first_rows(training)
+    shared = {name: (row, trained[name]) for name, row in groups.items() if name in trained}
     return TrainingAudit(
         path=training.path,
         sha256=training.sha256,
@@ -101,12 +114,24 @@ def audit_training_set(training: DataSet, test: DataSet, *, max_tokens: int | No
         leaked_rows=counts.leaked,
         near_rows=near.within,
         leaked_near_rows=near.across,
+        test_near_rows=near.in_test,
+        shared_groups=shared,
+        in_shared_groups=sum(example.group in shared for example in test),
         unfinished=unfinished_outputs(outputs),
         chat_errors=chat_errors(inputs),
         long_rows=long_rows(training, outputs, max_tokens) if max_tokens is not None else {},
         labels=labels,
         doubts=_doubts(counts, [wordings[row] for row in counts.usable_rows], labels),
     )
+
+
+def row_pairs(data: DataSet, others: DataSet, pairs: Iterable[tuple[int, int]]) -> tuple[RowPair, ...]:
+    """Return pairs of rows of two sets as reports show them."""
+
+    def shown(rows: DataSet, row: int) -> tuple[str, str]:
+        return str(rows.where(row)), readable(shown_input(rows.examples[row]), _SHOWN)
+
+    return tuple(RowPair(*shown(data, row), *shown(others, other)) for row, other in pairs)
 
 
 def _near(counts: ExactCounts, training: Mapping[int, Wording], test_outputs: list[str]) -> NearCopies:
@@ -119,7 +144,13 @@ def _near(counts: ExactCounts, training: Mapping[int, Wording], test_outputs: li
     return NearCopies(
         tuple((rows[one], rows[first]) for one, first in found.within if rows[one] not in repeated),
         tuple((row, near) for row, near in across if row not in leaked_in_test or near not in leaked),
+        found.in_test,
     )
+
+
+def _first_rows(data: DataSet) -> dict[str, int]:
+    """Return the first row of each group."""
+    return {example.group: row for row, example in reversed(list(enumerate(data))) if example.group is not None}
 
 
 def _doubts(counts: ExactCounts, wordings: list[Wording], labels: Labels) -> Doubts:

@@ -15,12 +15,14 @@ from html import unescape
 from itertools import pairwise
 from urllib.parse import unquote, unquote_plus
 
-from pytest_ftgate.checks.training_set.index import Index
+from pytest_ftgate.checks.training_set.containment import contained
+from pytest_ftgate.checks.training_set.index import Index, sharing
+from pytest_ftgate.checks.training_set.wording import SIGNS
 from pytest_ftgate.data import DataSet, Example, Input, expected_text, normalized_input, without_instructions
 
 _SAMPLE = 2_000
 _LEAST = 10
-"""The fewest rows that must contain a text before it counts as shared."""
+"""The fewest rows that must contain a text, or stand within it, before it counts as shared."""
 
 _INSTRUCTION_WORDS = 15
 """Words of shared text that is certainly an instruction, so that a single word behind it may be all that a row says."""
@@ -28,12 +30,10 @@ _INSTRUCTION_WORDS = 15
 _LONG_CHARACTERS, _LONG_WORDS = 30, 5
 
 _SUBSTANTIAL, _SUBSTANTIAL_MASKED = 3, 4
-_DOMINATED = 0.2
-"""Share of a row's characters that is not shared text, below which shared text makes rows look alike."""
-_MARKS = (":", ".", "?", "!", ">", "]", "}", "-", "=", "#", '"', "|")
-_WORD = re.compile(r"[^\W\d_]{2,}")
+_MARKS = (":", ".", "?", "!", ">", "]", "}", "-", "=", "#", '"', "|", "(", ")")
+_TOKEN = re.compile(rf"[{SIGNS}]|[^\W{SIGNS}]+|[^\w\s]")
+_WORD = re.compile(rf"[{SIGNS}] ?[{SIGNS}]|[^\W\d_{SIGNS}]{{2,}}")
 _ESCAPED = re.compile(r"&(?:#\d+|#x[0-9a-f]+|[a-z]+);")
-_PLUSES = re.compile(r"[^\W\d_][^\s+]*(?:\+[^\s+]+)+")
 _QUOTED = re.compile(r"%[0-9a-f]{2}")
 _VARIABLE = re.compile(
     r"\b\d{4}-\d{2}-\d{2}(?:[t ]\d{2}:\d{2}(?::\d{2})?)?\b|\b\d{1,2}[./]\d{1,2}[./]\d{2,4}\b"  # dates
@@ -60,17 +60,17 @@ class Shared:
     def content(self, text: str) -> tuple[str, str]:
         """Return the text without its shared start and end, as it is compared for equal rows, and for similar ones.
 
-        The whole text if what is left says too little: fewer than three words, or behind an instruction or a mark such
-        as ``question:``, none. Similar rows without these are compared as a whole, unless most of them is shared text.
+        The whole text if what is left says too little: no word; for similar rows, fewer than three words, unless they
+        stand behind an instruction or a mark such as ``question:``.
         """
         start = next((one for one in self.starts if text.startswith(one)), "")
         end = next((one for one in self.ends if text.endswith(one) and len(one) <= len(text) - len(start)), "")
         content = text[len(start) : len(text) - len(end)].strip()
+        if not _says(content, 1):
+            return text, text
         framed = all(not one or _is_marked(one) for one in (start, end))
         framed = framed or len(start.split()) + len(end.split()) >= _INSTRUCTION_WORDS
-        if not _says(content, 1 if framed else _SUBSTANTIAL):
-            return text, text
-        return content, content if framed or len(content) < _DOMINATED * len(text) else text
+        return content, content if framed or _says(content, _SUBSTANTIAL) else text
 
 
 def _distinct(starts: Iterable[str]) -> tuple[str, ...]:
@@ -111,7 +111,9 @@ def _is_long(text: str) -> bool:
 
 
 def _is_marked(text: str) -> bool:
-    return bool(text.strip()) and (text.rstrip().endswith(_MARKS) or text.lstrip().startswith(_MARKS))
+    """Return whether a text has a word and a mark, such as ``question:``; the full stop of a sentence has none."""
+    marked = text.rstrip().endswith(_MARKS) or text.lstrip().startswith(_MARKS)
+    return marked and any(map(str.isalnum, text))
 
 
 def _says(text: str, least: int) -> bool:
@@ -125,7 +127,7 @@ def plain_text(given: Input) -> str:
     text = normalized_input(without_instructions(given))
     if "&" in text and _ESCAPED.search(text):
         text = normalized_input(unescape(text))
-    if _PLUSES.fullmatch(text):
+    if "+" in text and " " not in text:
         text = normalized_input(unquote_plus(text))
     elif "%" in text and _QUOTED.search(text):
         text = normalized_input(unquote(text))
@@ -144,33 +146,76 @@ def leaks_by_content(
 ) -> Iterator[tuple[int, int]]:
     """Yield test rows with the training rows that say the same, or an earlier turn of which does; see :class:`Index`.
 
-    Rows also say the same if only ids, long numbers and dates differ, and their outputs are equal. A content that the
-    training set answers differently is decided by what stands around it, so it is no leak.
+    If their outputs are equal, rows also say the same where only ids, long numbers and dates differ, or where one
+    stands whole within the other, in a text that stands around other rows too. A content that the training set answers
+    differently is decided by what stands around it, so it is no leak.
 
     Args:
         training, test: the sets.
         said, tested: their contents.
         outputs: the outputs of the training set as stripped text.
     """
-    forms = [_masked(content) for content in tested]
-    exact, turns, masked = Index(tested), Index(tested), Index(forms)
-    for row, (content, output) in enumerate(zip(said, outputs, strict=True)):
+    answers = [expected_text(example.expected).strip() for example in test]
+    forms, tested_forms = ([_VARIABLE.sub("#", content) for content in some] for some in (said, tested))
+    exact, turns = Index(tested), Index(tested)
+    masked = Index(map(_masked, tested, tested_forms))
+    for row, (content, form, output) in enumerate(zip(said, forms, outputs, strict=True)):
         exact.add(content, row, output)
-        masked.add(_masked(content), row, output)
+        masked.add(_masked(content, form), row, output)
     for row, example in enumerate(training):
         for asked, answered in _earlier_turns(example):
             turns.add(asked, row, answered)
-    for row, (content, form, example) in enumerate(zip(tested, forms, test, strict=True)):
-        output = expected_text(example.expected).strip()
-        answer = None if _says(content, _SUBSTANTIAL) else normalized_input(output)
-        for first in (*exact.find(content), *turns.find(content, answer), *masked.find(form, output)):
+    for row, (content, form, output) in enumerate(zip(tested, tested_forms, answers, strict=True)):
+        answer = None if _says(content, _SUBSTANTIAL) or not output else normalized_input(output)
+        for first in (
+            *exact.find(content, answer),
+            *turns.find(content, answer),
+            *masked.find(_masked(content, form), output),
+        ):
             yield row, first
+    forms, tested_forms = ([" ".join(_TOKEN.findall(form)) for form in some] for some in (forms, tested_forms))
+    known = outputs if any(answers) else [""] * len(outputs)  # the outputs of a test set that judges score are blank
+    yield from _framed(tested_forms, answers, forms, known)
+    yield from ((row, first) for first, row in _framed(forms, known, tested_forms, answers))
 
 
-def _masked(content: str) -> str:
-    """Return the content without ids, long numbers and dates; empty if it has none, or says too little without them."""
-    masked, n = _VARIABLE.subn("#", content)
-    return masked if n and _says(masked, _SUBSTANTIAL_MASKED) else ""
+def _framed(
+    parts: Sequence[str], answers: Sequence[str], wholes: Sequence[str], outputs: Sequence[str]
+) -> Iterator[tuple[int, int]]:
+    """Yield rows that stand whole within a row with the same output, if the text around them is around others too."""
+    around: dict[tuple[str, str], set[str]] = {}
+    for part, whole, before, after in contained(parts, wholes):
+        if answers[part] == outputs[whole] and _says(parts[part], _SUBSTANTIAL):
+            around.setdefault((before, after), set()).add(parts[part])
+    frames = [frame for frame, texts in around.items() if len(texts) >= _LEAST and _is_frame(*frame)]
+    wanted = [
+        f"{answer}\n{part}" if "#" not in part or (answer and _says(part, _SUBSTANTIAL_MASKED)) else ""
+        for part, answer in zip(parts, answers, strict=True)
+    ]
+    yield from sharing(_within(frames, wholes, outputs), wanted if frames else [])
+
+
+def _is_frame(before: str, after: str) -> bool:
+    """Return whether text around others is long, or has a word, and a mark such as ``question:`` on each side."""
+    sides = [side.strip("# ") for side in (before, after)]
+    marked = all(not side or side.startswith(_MARKS) or side.endswith(_MARKS) for side in sides)
+    return _is_long(f"{before} {after}") or (marked and any(map(str.isalnum, before + after)))
+
+
+def _within(
+    frames: Sequence[tuple[str, str]], wholes: Sequence[str], outputs: Sequence[str]
+) -> Iterator[tuple[int, str]]:
+    """Yield each row with its output and what stands within a frame."""
+    for before, after in frames:
+        start, end = f"{before} ".lstrip(), f" {after}".rstrip()
+        for row, (text, output) in enumerate(zip(wholes, outputs, strict=True)):
+            if text.startswith(start) and text.endswith(end):
+                yield row, f"{output}\n{text[len(start) : len(text) - len(end)]}"
+
+
+def _masked(content: str, form: str) -> str:
+    """Return the form without ids, long numbers and dates; empty if it has none, or says too little without them."""
+    return form if form != content and _says(form, _SUBSTANTIAL_MASKED) else ""
 
 
 def _earlier_turns(example: Example) -> Iterable[tuple[str, str]]:

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator, Sequence, Set
 from dataclasses import dataclass
 
 from pytest_ftgate.checks.training_set.content import contents, leaks_by_content
-from pytest_ftgate.checks.training_set.index import Index
+from pytest_ftgate.checks.training_set.index import sharing
 from pytest_ftgate.checks.training_set.wording import excerpt_from, shared_start
 from pytest_ftgate.data import DataSet, Input, expected_text, is_blank, normalized_input, visible, without_instructions
 from pytest_ftgate.data.faults import raise_together
@@ -57,7 +57,8 @@ def count_exact(training: DataSet, test: DataSet, outputs: Sequence[str]) -> Exa
     test_keys = [_InputKey.of(example.input) for example in test]
     said, tested = (_compared(data, kind, instructed) for data, kind in ((training, keys), (test, test_keys)))
     leaked = set(leaks_by_content(training, test, [one for one, _ in said], outputs, [one for one, _ in tested]))
-    leaked.update(_leaked(blank, digests, [key.compared(instructed) for key in test_keys]))
+    asked = ((row, digest) for row, digest in enumerate(digests) if not blank[row])
+    leaked.update(sharing(asked, [key.compared(instructed) for key in test_keys]))
     return ExactCounts(
         usable_rows=tuple(row for row in filled if row not in repeated),
         repeats=tuple(repeats),
@@ -141,17 +142,6 @@ def _repeats(rows: Iterable[tuple[int, bytes]]) -> list[tuple[int, int]]:
     first_with: dict[bytes, int] = {}
     pairs = ((row, first_with.setdefault(key, row)) for row, key in rows)
     return [(row, first) for row, first in pairs if row != first]
-
-
-def _leaked(
-    blank: Sequence[bool], digests: Sequence[bytes], test_digests: Sequence[bytes]
-) -> Iterator[tuple[int, int]]:
-    index = Index(test_digests)
-    for row, digest in enumerate(digests):
-        if not blank[row]:
-            index.add(digest, row)
-    for row, digest in enumerate(test_digests):
-        yield from ((row, same) for same in index.find(digest))
 
 
 def _distinguished_by_instructions(keys: Sequence[_InputKey], outputs: Sequence[str]) -> set[bytes]:

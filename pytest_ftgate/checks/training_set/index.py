@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Iterable
+from collections.abc import Hashable, Iterable, Iterator, Sequence
 from typing import Generic, TypeVar
 
 K = TypeVar("K", bound=Hashable)
@@ -39,3 +39,12 @@ class Index(Generic[K]):
         rows = known[1][:1] if key in self._found else known[1]
         self._found.add(key)
         return rows
+
+
+def sharing(training: Iterable[tuple[int, K]], test: Sequence[K]) -> Iterator[tuple[int, int]]:
+    """Yield the test rows whose key a training row has, given as (row, key), with that row; see :class:`Index`."""
+    index = Index(test)
+    for row, key in training:
+        index.add(key, row)
+    for row, key in enumerate(test):
+        yield from ((row, same) for same in index.find(key))

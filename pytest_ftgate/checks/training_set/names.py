@@ -9,6 +9,8 @@ AUDIT_CHECKS = frozenset(
         "leaked_near",
         "conflicts",
         "near_duplicates",
+        "test_near_duplicates",
+        "group_overlap",
         "labels_missing",
         "imbalance",
         "truncated",

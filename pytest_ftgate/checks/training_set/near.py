@@ -16,7 +16,8 @@ from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 from zlib import crc32
 
-from pytest_ftgate.checks.training_set.index import Index
+from pytest_ftgate.checks.training_set.containment import portions
+from pytest_ftgate.checks.training_set.index import sharing
 from pytest_ftgate.checks.training_set.wording import SHINGLE, Wording, resemblance, shingles, words_of
 
 if TYPE_CHECKING:
@@ -29,10 +30,13 @@ NEAR = 0.75
 SHORTEST = 20
 """Characters. One letter can change the meaning of a shorter text, so its words must be equal."""
 
+WORDS = 10
+"""Words of texts that may differ in one of them."""
+
 _BANDS, _ROWS_PER_BAND = 24, 4
-_LIKELY = 0.55  # share of equal hashes; 4.5 standard errors of 96 hashes below the threshold
-_CHARACTERS_AT_ONCE = 2_000_000
-_PAIRS_PER_BAND = 5_000_000
+_LIKELY = 0.45  # share of equal hashes; 3 standard errors of 96 hashes below the resemblance where one word differs
+_PAIRS_PER_TEXT = 8  # and band; of texts with thousands of candidates only some are compared
+_AT_ONCE = 100_000
 _SEED = 20_261_124
 
 
@@ -44,17 +48,44 @@ class NearCopies:
         within: near duplicates in the training set, as (row, earlier row that is kept).
         across: near duplicates across the sets, as (test row, training row). They name all such rows of both sets, but
             not all pairs of them: there are no more pairs than rows.
+        in_test: near duplicates in the test set, as (row, earlier row); they connect all such rows.
     """
 
     within: tuple[tuple[int, int], ...]
     across: tuple[tuple[int, int], ...]
+    in_test: tuple[tuple[int, int], ...]
+
+
+class Components:
+    """Sets of connected items 0..n-1, which grow by :meth:`join`.
+
+    Source: R. Tarjan, Efficiency of a good but not linear set union algorithm, Journal of the ACM 22 (1975) 215-225.
+    """
+
+    def __init__(self, n: int) -> None:
+        self._parents = list(range(n))
+
+    def first(self, item: int) -> int:
+        """Return the lowest item that is connected with this one."""
+        parents = self._parents
+        while parents[item] != item:
+            parents[item] = parents[parents[item]]
+            item = parents[item]
+        return item
+
+    def join(self, one: int, other: int) -> bool:
+        """Connect two items, and return whether they were apart."""
+        low, high = sorted((self.first(one), self.first(other)))
+        self._parents[high] = low
+        return low != high
 
 
 def near_copies(training: Sequence[Wording], test: Sequence[Wording]) -> NearCopies:
-    """Find near duplicates within a training set, and between it and a test set.
+    """Find near duplicates within a training set, within a test set, and between both.
 
     Two rows are near duplicates if their words are equal. If both have at least ``SHORTEST`` characters, it is enough
-    that the resemblance of their words reaches ``NEAR``, their numbers are equal and their outputs are similar.
+    that the resemblance of their words reaches ``NEAR`` or only one of at least ``WORDS`` words differs, their numbers
+    are equal and their outputs are similar.
     """
     first_with: dict[str, int] = {}
     within = {
@@ -62,8 +93,11 @@ def near_copies(training: Sequence[Wording], test: Sequence[Wording]) -> NearCop
     }
     kept = _alike(training)
     rows, tested = list(kept), [row for row, one in enumerate(test) if len(one.words) >= SHORTEST]
-    across = set(_equal_words(training, test))
+    across = set(sharing(enumerate(one.words for one in training), [one.words for one in test]))
     named_in_test, named = {row for row, _ in across}, {row for _, row in across}
+    parts, first_in_test = Components(len(test)), dict[tuple[str, str], int]()
+    firsts = ((row, first_in_test.setdefault((one.words, _answer(one)), row)) for row, one in enumerate(test))
+    in_test = [(row, first) for row, first in firsts if test[row].words and parts.join(row, first)]
     texts = [training[row] for row in rows] + [test[row] for row in tested]
     is_near = _nearness(texts)
     for one, other in _candidates(texts):
@@ -76,7 +110,12 @@ def near_copies(training: Sequence[Wording], test: Sequence[Wording]) -> NearCop
                 across.update((row, copy) for copy in ([first] if first in named else kept[first]))
                 named_in_test.add(row)
                 named.update(kept[first])
-    return NearCopies(tuple(sorted(within.items())), tuple(sorted(across)))
+        else:
+            first, row = tested[one - len(rows)], tested[other - len(rows)]
+            if parts.first(first) != parts.first(row) and is_near(one, other):
+                parts.join(first, row)
+                in_test.append((row, first))
+    return NearCopies(tuple(sorted(within.items())), tuple(sorted(across)), tuple(sorted(in_test)))
 
 
 def _alike(rows: Sequence[Wording]) -> dict[int, list[int]]:
@@ -89,14 +128,6 @@ def _alike(rows: Sequence[Wording]) -> dict[int, list[int]]:
     return alike
 
 
-def _equal_words(training: Sequence[Wording], test: Sequence[Wording]) -> Iterator[tuple[int, int]]:
-    index = Index(one.words for one in test)
-    for row, one in enumerate(training):
-        index.add(one.words, row)
-    for row, one in enumerate(test):
-        yield from ((row, same) for same in index.find(one.words))
-
-
 def _first(first_with: dict[str, int], one: Wording, row: int) -> int:
     return first_with.setdefault(one.words, row)
 
@@ -106,18 +137,33 @@ def _nearness(texts: Sequence[Wording]) -> Callable[[int, int], bool]:
     def of(index: int) -> frozenset[str]:
         return shingles(texts[index].words)
 
+    @lru_cache(maxsize=10_000)
+    def said(output: str) -> frozenset[str]:
+        return shingles(output)
+
     def is_near(one: int, other: int) -> bool:
-        near = texts[one].numbers == texts[other].numbers and resemblance(of(one), of(other)) >= NEAR
-        return near and _same_answer(texts[one].output, texts[other].output)
+        first, second = texts[one], texts[other]
+        if first.numbers != second.numbers:
+            return False
+        answers = _answer(first), _answer(second)
+        if answers[0] != answers[1] and (min(map(len, answers)) < SHORTEST or resemblance(*map(said, answers)) < NEAR):
+            return False
+        return resemblance(of(one), of(other)) >= NEAR or _one_word_differs(first.words, second.words)
 
     return is_near
 
 
-def _same_answer(one: str, other: str) -> bool:
-    if one == other:
-        return True
-    one, other = words_of(one), words_of(other)
-    return one == other or resemblance(shingles(one), shingles(other)) >= NEAR
+def _one_word_differs(one: str, other: str) -> bool:
+    """Return whether texts of at least ``WORDS`` words are equal but for one word."""
+    words, others = one.split(), other.split()
+    return len(words) == len(others) >= WORDS and sum(map(str.__ne__, words, others)) == 1
+
+
+def _answer(one: Wording) -> str:
+    return _words_of(one.output)
+
+
+_words_of = lru_cache(maxsize=10_000)(words_of)
 
 
 def _candidates(texts: Sequence[Wording]) -> Iterator[tuple[int, int]]:
@@ -127,11 +173,14 @@ def _candidates(texts: Sequence[Wording]) -> Iterator[tuple[int, int]]:
     if len(texts) < 2:
         return
     keys, hashes = _signatures(texts)
-    found = [_likely(pairs, hashes) for band in range(_BANDS) for pairs in _sharing(keys[band])]
+    random = np.random.default_rng(_SEED)
+    found = [_likely(pairs, hashes) for band in range(_BANDS) for pairs in _sharing(keys[band], random)]
     if found:
         pairs = np.sort(np.concatenate(found))  # np.unique would import numpy.ma, which takes 15 ms
-        for pair in pairs[np.diff(pairs, prepend=-1) > 0].tolist():
-            yield pair % len(texts), pair // len(texts)
+        pairs = pairs[np.diff(pairs, prepend=-1) > 0]
+        for start in range(0, len(pairs), _AT_ONCE):
+            for pair in pairs[start : start + _AT_ONCE].tolist():
+                yield pair % len(texts), pair // len(texts)
 
 
 def _signatures(texts: Sequence[Wording]) -> tuple[NDArray[np.uint64], NDArray[np.uint8]]:
@@ -142,9 +191,9 @@ def _signatures(texts: Sequence[Wording]) -> tuple[NDArray[np.uint64], NDArray[n
     factors = random.integers(0, 2**31, _BANDS * _ROWS_PER_BAND, dtype=np.uint32) * np.uint32(2) + np.uint32(1)
     offsets = random.integers(0, 2**32, len(factors), dtype=np.uint32)
     keys = np.empty((_BANDS, len(texts)), np.uint64)
-    keys[:] = np.fromiter((crc32(one.numbers.encode()) for one in texts), np.uint64, len(texts))
+    keys[:] = np.fromiter(map(_must_be_equal, texts), np.uint64, len(texts))
     hashes = np.empty((len(texts), len(factors)), np.uint8)
-    for start, stop in _portions(texts):
+    for start, stop in portions([one.words for one in texts]):
         codes, starts = _shingle_codes([texts[index].words for index in range(start, stop)])
         for number, (factor, offset) in enumerate(zip(factors, offsets, strict=True)):
             least = np.minimum.reduceat(_mixed(codes * factor + offset), starts)
@@ -155,15 +204,10 @@ def _signatures(texts: Sequence[Wording]) -> tuple[NDArray[np.uint64], NDArray[n
     return keys, hashes
 
 
-def _portions(texts: Sequence[Wording]) -> Iterator[tuple[int, int]]:
-    start = characters = 0
-    for index, one in enumerate(texts):
-        characters += len(one.words)
-        if characters >= _CHARACTERS_AT_ONCE:
-            yield start, index + 1
-            start, characters = index + 1, 0
-    if start < len(texts):
-        yield start, len(texts)
+def _must_be_equal(one: Wording) -> int:
+    """Return a hash of what near duplicates have in common: their numbers, and a short output."""
+    answer = _answer(one)
+    return crc32(f"{one.numbers}\n{answer if len(answer) < SHORTEST else ''}".encode("utf-8", "surrogatepass"))
 
 
 def _shingle_codes(texts: Sequence[str]) -> tuple[NDArray[np.uint32], Any]:
@@ -192,26 +236,32 @@ def _mixed(codes: NDArray[np.uint32]) -> NDArray[np.uint32]:
     return codes
 
 
-def _sharing(keys: NDArray[np.uint64]) -> Iterator[NDArray[np.int64]]:
+def _sharing(keys: NDArray[np.uint64], random: np.random.Generator) -> Iterator[NDArray[np.int64]]:
     """Yield the pairs with equal keys, as ``second * n + first``.
 
-    If thousands of texts share a key, each is paired with the first of them and with its next neighbours only.
+    If thousands of texts share a key, each is paired with the first of them and with some others, by chance.
     """
     import numpy as np
 
     n = len(keys)
     order = np.argsort(keys, kind="stable")
-    ordered = keys[order]
-    new = np.concatenate([[True], ordered[1:] != ordered[:-1]])
+    shared = keys[order[1:]] == keys[order[:-1]]
+    new = np.concatenate([[True], ~shared])
     firsts = order[np.maximum.accumulate(np.where(new, np.arange(n), 0))]
     yield (order * n + firsts)[~new]
-    count = 0
-    for distance in range(1, n):
+    (several,) = np.nonzero(np.concatenate([shared, [False]]) | ~new)
+    order = random.permutation(order[several])
+    order = order[np.argsort(keys[order], kind="stable")]
+    ordered, count = keys[order], 0
+    for distance in range(1, len(order)):
         equal = np.flatnonzero(ordered[distance:] == ordered[:-distance])
         count += len(equal)
-        if not len(equal) or count > _PAIRS_PER_BAND:
+        if not len(equal):
             return
-        yield order[equal + distance] * n + order[equal]
+        one, other = order[equal + distance], order[equal]
+        yield np.maximum(one, other) * n + np.minimum(one, other)
+        if count > _PAIRS_PER_TEXT * n:
+            return
 
 
 def _likely(pairs: NDArray[np.int64], hashes: NDArray[np.uint8]) -> NDArray[np.int64]:
@@ -220,8 +270,8 @@ def _likely(pairs: NDArray[np.int64], hashes: NDArray[np.uint8]) -> NDArray[np.i
 
     n, size = len(hashes), hashes.shape[1]
     kept = []
-    for start in range(0, len(pairs), 100_000):
-        some = pairs[start : start + 100_000]
+    for start in range(0, len(pairs), _AT_ONCE):
+        some = pairs[start : start + _AT_ONCE]
         agree = np.count_nonzero(hashes[some % n] == hashes[some // n], axis=1)
         kept.append(some[agree >= _LIKELY * size])
     return np.concatenate(kept) if kept else pairs

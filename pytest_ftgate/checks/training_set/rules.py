@@ -96,6 +96,8 @@ class _Rules:
         yield from self._leaked_near()
         yield from self._conflicts()
         yield from self._near_duplicates()
+        yield from self._test_near_duplicates()
+        yield from self._group_overlap()
         yield from self._labels_missing()
         yield from self._labels_untested()
         yield from self._imbalance()
@@ -169,6 +171,30 @@ class _Rules:
             "Replace them with different examples: a sentence with one word changed adds little.",
             beyond=too_few,
             **(self._gate.requirement("min_training_examples") if too_few else {}),
+        )
+
+    def _test_near_duplicates(self) -> Iterator[Check]:
+        pairs = self._audit.test_near_rows
+        what = "is a near duplicate" if len(pairs) == 1 else "are near duplicates"
+        yield from self._finding(
+            "test_near_duplicates",
+            len(pairs),
+            f"{plural(len(pairs), 'test example')} {what} of an earlier one ({_near()}); copies count as one group: "
+            f"{self._pairs(self._test, pairs, '~', self._test)}",
+            "Replace them with different examples: copies add no evidence.",
+        )
+
+    def _group_overlap(self) -> Iterator[Check]:
+        shared, count = self._audit.shared_groups, self._audit.in_shared_groups
+        places = {
+            name: f"{self._test.where(row)}, {self._training.where(other)}" for name, (row, other) in shared.items()
+        }
+        yield from self._finding(
+            "group_overlap",
+            count,
+            f"{count:,} of {plural(len(self._test), 'test example')} {'belongs' if count == 1 else 'belong'} to "
+            f"{plural(len(shared), 'group')} that the training set has too: {_names(list(shared), places)}",
+            "Split the data by group, so that all rows of a group are in one set.",
         )
 
     # --- labels ------------------------------------------------------------------------------------------------
@@ -302,14 +328,18 @@ class _Rules:
 
     # --- text ---------------------------------------------------------------------------------------------------
 
-    def _pairs(self, data: DataSet, pairs: Sequence[tuple[int, int]], sign: str) -> str:
-        """Return the first rows of a set with their counterparts in the training set; of near pairs one, with texts."""
-        place = self._training.row_name if data is self._training else self._training.where
+    def _pairs(self, data: DataSet, pairs: Sequence[tuple[int, int]], sign: str, others: DataSet | None = None) -> str:
+        """Return the first rows of a set with their counterparts in the ``others``, by default the training set.
+
+        Of near pairs it is one, with its texts.
+        """
+        others = others or self._training
+        place = others.row_name if data is others else others.where
         count = 1 if sign == "~" else _NAMED
         named = [f"{data.where(row)} {sign} {place(first)}" for row, first in pairs[:count]]
         if sign == "~" and pairs:
             (row, first), *_ = pairs
-            texts = differing(data.examples[row].input, self._training.examples[first].input)
+            texts = differing(data.examples[row].input, others.examples[first].input)
             named[0] += f" ({_quoted(texts[0])} and {_quoted(texts[1])})"
         return ", ".join(named) + _more(len(pairs), count)
 

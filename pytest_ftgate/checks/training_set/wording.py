@@ -13,11 +13,11 @@ from pytest_ftgate.text import excerpt
 SHINGLE = 4
 """Characters of a shingle, a run of consecutive characters."""
 
-_SIGNS = (
+SIGNS = (
     "\u3040-\u30ff\u3400-\u9fff\uf900-\ufaff\U00020000-\U0003ffff"  # Chinese and Japanese: each sign is about a word
 )
 _MARKS = ".,;:!?'\"…“”‘’„«»¿¡。、，！？；：؟،।"
-_TOKEN = re.compile(rf"[^\W{_SIGNS}]+|[^\s{_MARKS}]")
+_TOKEN = re.compile(rf"[^\W{SIGNS}]+|[^\s{_MARKS}]")
 _DIGIT = re.compile(r"\d")
 _EXCERPT = 40  # characters
 _CONTEXT = 2  # words before the difference

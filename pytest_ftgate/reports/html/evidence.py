@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from pytest_ftgate.data import DataSet, canonical_json
+from pytest_ftgate.checks.training_set import row_pairs
+from pytest_ftgate.data import canonical_json
 from pytest_ftgate.models.prompt import Prompt
-from pytest_ftgate.result import called, from_plain
+from pytest_ftgate.result import RowPair, called, from_plain
 from pytest_ftgate.runs.answer_rows import Answers, side_by_side
-from pytest_ftgate.runs.measure import shown_input
 from pytest_ftgate.text import readable
 
 if TYPE_CHECKING:
@@ -21,29 +21,16 @@ _PROMPT_CHARACTERS = 50_000
 
 
 @dataclass(frozen=True, slots=True)
-class NearPair:
-    """Two near-duplicate rows: where each is, as ``train.jsonl:7``, and its input."""
-
-    row: str
-    text: str
-    earlier: str
-    earlier_text: str
-
-
-@dataclass(frozen=True, slots=True)
 class Evidence:
     """Texts of one gate.
 
     ``answers`` is None where the models were not scored. ``prompts`` are the messages that were sent for the first test
-    example, by the models that were sent them. ``leaked`` and ``leaked_near`` pair a test example with a training row,
-    ``near_duplicates`` two training rows.
+    example, by the models that were sent them. ``near_duplicates`` pairs a training row with an earlier one.
     """
 
     answers: Answers | None = None
     prompts: Mapping[str, str] = field(default_factory=dict)
-    leaked: tuple[NearPair, ...] = ()
-    leaked_near: tuple[NearPair, ...] = ()
-    near_duplicates: tuple[NearPair, ...] = ()
+    near_duplicates: tuple[RowPair, ...] = ()
 
     def to_json(self) -> str:
         """Return it on one line, for another process."""
@@ -60,14 +47,7 @@ def collect(gate: Context) -> Evidence:
     answers = None
     if gate.best in gate.scored:
         answers = side_by_side(gate.deciding, gate.scored, gate.samples, gate.best)
-    audit, training = gate.audit, gate.training
-    return Evidence(
-        answers,
-        _prompts(gate),
-        tuple(_pairs(gate.test, training, audit.leaked_rows)),
-        tuple(_pairs(gate.test, training, audit.leaked_near_rows)),
-        tuple(_pairs(training, training, audit.near_rows)),
-    )
+    return Evidence(answers, _prompts(gate), row_pairs(gate.training, gate.training, gate.audit.near_rows))
 
 
 def _prompts(gate: Context) -> dict[str, str]:
@@ -84,13 +64,3 @@ def _prompts(gate: Context) -> dict[str, str]:
 def _message(message: Mapping[str, Any]) -> str:
     content = message.get("content")
     return f"[{message['role']}]\n{content if isinstance(content, str) else canonical_json(dict(message))}"
-
-
-def _pairs(data: DataSet, training: DataSet, pairs: Sequence[tuple[int, int]]) -> Iterator[NearPair]:
-    for row, earlier in pairs:
-        yield NearPair(
-            str(data.where(row)),
-            readable(shown_input(data.examples[row])),
-            str(training.where(earlier)),
-            readable(shown_input(training.examples[earlier])),
-        )

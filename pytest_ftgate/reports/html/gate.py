@@ -7,7 +7,7 @@ from typing import Any
 
 from pytest_ftgate.checks.advice import most_to_try
 from pytest_ftgate.reports import sentences, tables
-from pytest_ftgate.reports.html.evidence import Evidence, NearPair
+from pytest_ftgate.reports.html.evidence import Evidence
 from pytest_ftgate.reports.html.examples import Examples, confusions
 from pytest_ftgate.reports.html.plots import Interval, interval_plot, interval_words
 from pytest_ftgate.reports.table import Table, columns
@@ -60,7 +60,7 @@ def view(result: GateResult, evidence: Evidence, number: int) -> dict[str, Any]:
         "economics": [] if economics is None else [economics.sentence, *sentences.economics_sentences(economics)],
         "volumes": None if economics is None else tables.volumes(economics),
         "training": list(_training(result)),
-        "near": [table for table in (_leaked(evidence), _leaked_near(evidence), _near_duplicates(evidence)) if table],
+        "near": [table for table in _row_pairs(result, evidence) if table],
         "prompts": evidence.prompts,
         "inputs": list(_inputs(result)),
         "examples": Examples(answers) if answers is not None else None,
@@ -254,24 +254,17 @@ def _training(result: GateResult) -> Iterator[tuple[str, str]]:
         yield "sha256", audit.sha256
 
 
-def _leaked(evidence: Evidence) -> Table:
-    title = "Test examples in the training set"
-    return _near(title, ("test example", "training row"), evidence.leaked)
-
-
-def _leaked_near(evidence: Evidence) -> Table:
-    title = "Test examples with a near duplicate in the training set"
-    return _near(title, ("test example", "training row"), evidence.leaked_near)
-
-
-def _near_duplicates(evidence: Evidence) -> Table:
-    title = "Training rows with an earlier near duplicate"
-    return _near(title, ("training row", "earlier row"), evidence.near_duplicates)
-
-
-def _near(title: str, names: tuple[str, str], pairs: Sequence[NearPair]) -> Table:
-    rows = tuple((one.row, one.text, one.earlier, one.earlier_text) for one in pairs)
-    return Table(f"{title} ({len(rows):,})", columns((names[0], "input", names[1], "input")), rows)
+def _row_pairs(result: GateResult, evidence: Evidence) -> Iterator[Table]:
+    """Yield tables of equal and similar rows, each with the texts of both."""
+    test, row, earlier = "test example", "training row", "earlier row"
+    for title, names, pairs in (
+        ("Test examples in the training set", (test, row), result.training.leaked_pairs),
+        ("Test examples with a near duplicate in the training set", (test, row), result.training.near_pairs),
+        ("Test examples with an earlier near duplicate", (test, "earlier example"), result.test_set.near_pairs),
+        ("Training rows with an earlier near duplicate", (row, earlier), evidence.near_duplicates),
+    ):
+        rows = tuple((one.row, one.text, one.other, one.other_text) for one in pairs)
+        yield Table(f"{title} ({len(rows):,})", columns((names[0], "input", names[1], "input")), rows)
 
 
 def _inputs(result: GateResult) -> Iterator[tuple[str, str]]:

@@ -40,6 +40,26 @@ def test_a_field_that_is_the_answer(expected: list[str], form: Any) -> None:
     assert found.rows == (*range(7), *range(8, 120))
 
 
+@pytest.mark.parametrize("expected", [LABELS, RARE], ids=["labels", "a rare label"])
+@pytest.mark.parametrize(
+    "code",
+    [len, lambda one: f"queue {one[::-1]}", lambda one: {"id": len(one), "name": None}],
+    ids=["a number", "a name", "in an object"],
+)
+def test_a_field_that_is_a_code_of_the_answer(expected: list[str], code: Any) -> None:
+    found = telling(but_one([code(one) for one in expected]), expected)
+    assert found is not None
+    assert found.rows == (*range(7), *range(8, 120))
+    assert found.code is not None
+    assert found.code[1] == expected[0]
+
+
+def test_several_codes_of_one_answer() -> None:
+    found = telling([f"{len(one)}{number % 2}" for number, one in enumerate(LABELS)], LABELS)
+    assert found is not None
+    assert found.code == ("60", "refund")
+
+
 def test_what_stands_around_it_is_told() -> None:
     found = telling([f"category={one}!" for one in LABELS], LABELS)
     assert found is not None
@@ -55,12 +75,18 @@ def test_json_outputs() -> None:
     ("values", "expected"),
     [
         (["en", "de"] * 60, LABELS),
+        (list(range(120)), LABELS),
+        ([number // 3 for number in range(120)], ["refund", "refund", "refund", "other", "other", "other"] * 20),
+        (["en" if number % 20 else "fr" for number in range(120)], RARE),
         (["refund, invoice, shipping"] * 120, LABELS),
         (["no"] * 120, RARE),
         (["no"] * 117 + ["yes"] * 3, RARE),
         (["no"] * 120, ["no"] * 120),
         ([one if number % 5 else "refund" for number, one in enumerate(LABELS)], LABELS),
-        ([f"{one}s and parcels" if number % 2 else f"a lost {one}" for number, one in enumerate(LABELS)], LABELS),
+        (
+            [f"{number} {one}s" if number % 2 else f"a lost {one} of {number}" for number, one in enumerate(LABELS)],
+            LABELS,
+        ),
         ([f"customer {number} says there is no reason to, {one}" for number, one in enumerate(RARE)], RARE),
         ([f"In {number} she went to {one} by train." for number, one in enumerate(SPANS)], SPANS),
         ([None] * 120, LABELS),
@@ -70,6 +96,9 @@ def test_json_outputs() -> None:
     ],
     ids=[
         "another label",
+        "ids",
+        "documents with one label each",
+        "a rare language beside a rare label",
         "all labels",
         "the most frequent one",
         "half of the rare ones",

@@ -10,7 +10,7 @@ from html_page import Page
 
 from pytest_ftgate.checks.costs import Amount, Costs, economics_of
 from pytest_ftgate.checks.weakening.history import Head
-from pytest_ftgate.reports.html.evidence import Evidence, NearPair
+from pytest_ftgate.reports.html.evidence import Evidence
 from pytest_ftgate.reports.html.gate import view
 from pytest_ftgate.reports.html.page import page
 from pytest_ftgate.result import (
@@ -23,6 +23,7 @@ from pytest_ftgate.result import (
     GuardResult,
     LabelResult,
     ModelResult,
+    RowPair,
     Session,
     SliceResult,
     TestSetResult,
@@ -61,8 +62,7 @@ def answers(rows=4, text="refund"):
 
 
 def evidence(shown=None, text="refund"):
-    pair = NearPair(text, text, text, text)
-    return Evidence(shown or answers(text=text), {text: text}, (pair,), (pair, pair))
+    return Evidence(shown or answers(text=text), {text: text}, (RowPair(text, text, text, text),))
 
 
 def full(text="words"):
@@ -77,7 +77,7 @@ def full(text="words"):
         baseline=model, baselines={"prompted": model, "few_shot": model}, candidate=model, bare=model,
         gain=0.1, lower_bound=0.06, upper_bound=0.2, method=text, p_value=0.01,
         n=4, wins=1, losses=1, note=text, examples_needed=120,
-        training=TrainingResult(text, text, 400, 390, 1, 2, 3, 4, 5, 6, 7, 8, 2.5, 9),
+        training=TrainingResult(text, text, 400, 390, 1, 2, 3, 4, 5, 6, 7, 8, 2.5, 9, (RowPair(*[text] * 4),)),
         test_set=TestSetResult(text, text, 4),
         checks=(Check("margin", "pass", text), Check("slices", "fail", text, 1, 2, text, text)),
         hypothesis=text, gate=text, loosened=(text,), metric_range=(0.0, 1.0), models_called=True, stage="accept",

@@ -5,8 +5,12 @@ import random
 from urllib.parse import quote, quote_plus
 
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
-from pytest_ftgate.checks.training_set import audit_training_set
+from pytest_ftgate.checks.training_set import audit_training_set, containment
+from pytest_ftgate.checks.training_set.groups import joined_groups
+from pytest_ftgate.checks.training_set.near import Components
 from pytest_ftgate.data import examples_from
 
 RNG = random.Random(1)
@@ -51,6 +55,60 @@ def test_a_row_behind_an_instruction_or_a_template_is_a_leak(frame, texts):
     assert audit(behind(frame, training), test).leaked == 100
     assert audit(training, behind(frame, test)).leaked == 100
     assert audit(behind(frame, training), behind(INSTRUCTION + "{}", test)).leaked == 100
+
+
+@pytest.mark.parametrize(
+    "frame", [*FRAMES, "Ticket #48211 of 2026-03-04: {} (order AB-1234)", "{} -- thanks, Jo, 5th floor"]
+)
+def test_a_frame_around_the_leaked_rows_only(frame):
+    """Rows that share it are too few to make it text that most rows share."""
+    training, planted = SAID[:300] * 5, SHORT[:40] + SAID[300:360]
+    training = [f"{text} {number}" for number, text in enumerate(training)]
+    assert audit(training + behind(frame, planted), planted).leaked == 100
+    assert audit(training + planted, behind(frame, planted)).leaked == 100
+    assert audit(training + behind(frame, SAID[360:420]), planted).leaked == 0
+
+
+def test_a_language_without_spaces():
+    things, states = ("银行卡", "手机", "订单", "包裹"), ("丢失", "迟到", "损坏", "被盗")
+    texts = [f"{who}的{thing}{state}了" for who in "我你他她" for thing in things for state in states]
+    assert audit(SAID[:200] + behind("请阅读客户的留言并给出类别：{}", texts), texts).leaked == len(texts)
+
+
+@pytest.mark.parametrize("run", [2, 4])
+@given(
+    st.lists(st.text("ab \U0001f600", max_size=9), max_size=6),
+    st.lists(st.text("ab \U0001f600", max_size=20), max_size=6),
+)
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_texts_within_others_are_those_that_a_comparison_of_all_finds(monkeypatch, run, parts, wholes):
+    monkeypatch.setattr(containment, "_RUN", run)
+    monkeypatch.setattr(containment, "_CHARACTERS_AT_ONCE", 8)
+    parts, wholes = ([" ".join(text.split()) for text in texts] for texts in (parts, wholes))
+    found = {(one.part, one.whole, len(one.before)) for one in containment.contained(parts, wholes)}
+    for part, whole, before in found:
+        assert f" {wholes[whole]} ".startswith(f" {parts[part]} ", before + bool(before))
+    assert {one[:2] for one in found} == {
+        (part, whole)
+        for part, one in enumerate(parts)
+        for whole, other in enumerate(wholes)
+        if len(one) + 2 >= run and one and len(other) > len(one) and f" {one} " in f" {other} "
+    }
+
+
+def test_a_test_set_without_outputs():
+    training = examples_from(
+        behind("Note to Jo: {} (signed)", SAID[:60]) + [(text, "a") for text in SAID[60:200]], origin=""
+    )
+    test = examples_from([{"input": text} for text in SHORT[:5] + SAID[:50]], origin="fixture", labeled=False)
+    assert audit_training_set(training, test).leaked == 50
+
+
+def test_a_row_within_an_unrelated_one_is_no_leak():
+    training = [(f"{text} {more}", label(text)) for text, more in zip(SAID[:200], SAID[200:400], strict=True)]
+    assert audit(training, [(text, label(text)) for text in SAID[:100]]).leaked == 0
+    other = [(f"please {text}", "other") for text in SAID[:200]]
+    assert audit(other, [(text, label(text)) for text in SAID[:100]]).leaked == 0
 
 
 @pytest.mark.parametrize("frame", FRAMES)
@@ -132,3 +190,41 @@ def test_the_instruction_counts_where_it_decides_the_answer():
     training = [(f"{start}what is the price of it", topic) for start, topic in zip(starts, topics, strict=True)]
     more = [(f"{starts[i % 5]}{text}", label(text)) for i, text in enumerate(SAID[:200])]
     assert audit([*training, *more], [("what is the price of it", "new")]).leaked == 0
+
+
+SPELLINGS = ("{}", "please: {}", "{}!!", "{} please", "hello, {}")
+
+
+def test_copies_within_the_test_set_are_pairs_that_connect_them():
+    rows = [spelling.format(f"{text} and nobody helps") for text in SAID[:10] for spelling in SPELLINGS]
+    found = audit(SAID[300:400], [(row, "a") for row in rows])
+    parts = Components(len(rows))
+    assert all(parts.join(*pair) for pair in found.test_near_rows)
+    assert len({parts.first(row) for row in range(len(rows))}) == 10
+    assert audit(SAID[300:400], [(row, str(number)) for number, row in enumerate(rows)]).test_near_rows == ()
+
+
+@pytest.mark.parametrize(
+    ("groups", "pairs", "joined"),
+    [
+        ([None, None, None], [], [0, 1, 2]),
+        ([None, None, None], [(2, 0)], [0, 1, 0]),
+        (["x", None, "y", None], [(1, 0), (2, 1)], [0, 0, 0, 3]),
+        (["x", "x", "y", "y", None], [(3, 0)], [0, 0, 0, 0, 4]),
+        (["copies of 2", None, None], [(2, 1)], [0, 1, 1]),
+    ],
+)
+def test_pairs_join_written_groups(groups, pairs, joined):
+    names = joined_groups(groups, pairs)
+    alone = [(name, row if name is None else None) for row, name in enumerate(names)]
+    assert [alone.index(one) for one in alone] == joined
+
+
+def test_a_group_in_both_sets():
+    def rows(groups, texts):
+        return [{"input": text, "expected": "a", "group": group} for group, text in zip(groups, texts, strict=True)]
+
+    training, test = rows(["acme", "beta", None], SAID[:3]), rows([None, "acme", "acme", "new"], SAID[3:7])
+    found = audit_training_set(*(examples_from(one, origin="fixture") for one in (training, test)))
+    assert found.shared_groups == {"acme": (1, 0)}
+    assert found.in_shared_groups == 2
