@@ -38,6 +38,11 @@ if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # as in what a shell's sc
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
+def pytest_make_parametrize_id(val: object, argname: str) -> str | None:
+    """Keep bytes out of the names of tests: those of an archive hold the time, so xdist's workers would disagree."""
+    return argname if isinstance(val, bytes) else None
+
+
 @pytest.fixture
 def project(pytester: pytest.Pytester) -> Project:
     """Return a green gate on recorded predictions."""
