@@ -282,7 +282,10 @@ def test_what_is_shown_is_what_is_printed(block: Block, project: Project) -> Non
 # --- links ---------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("page", PAGES, ids=name_of)
+ROOT_PAGES = ("README.md", "ARCHITECTURE.md", "CHANGELOG.md", ".github/CONTRIBUTING.md", ".github/SECURITY.md")
+
+
+@pytest.mark.parametrize("page", [*PAGES, *(ROOT / name for name in ROOT_PAGES)], ids=name_of)
 def test_links_lead_somewhere(page: Path) -> None:
     text = re.sub(r"^ *```.*?^ *```$", "", page.read_text(encoding="utf-8"), flags=re.MULTILINE | re.DOTALL)
     for target, anchor in re.findall(r"\]\(([^)#\s]*)(#[^)\s]+)?\)", text):
