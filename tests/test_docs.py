@@ -240,14 +240,14 @@ def example_block(block: Block, project: Project) -> None:
 
 
 def preview_block(block: Block, project: Project) -> None:
-    """Check that a preview prints every line that the page shows."""
+    """Check that a plan and a preview print every line that the page shows."""
     price = {"input_per_1m": 0.8, "output_per_1m": 3.2}
     with LoopbackServer() as server:
         asked = EndpointProject(project.pytester, server)
         baseline = asked.model("base", system="Answer with one label.", price=price)
         asked.gate_test(baseline=baseline, candidate=asked.model("ft", price=price))
-        result = asked.run("--ftgate-preview=3")
-    assert not set(block.text.splitlines()) - set(result.outlines)
+        printed = {line for option in ("--ftgate-plan", "--ftgate-preview=3") for line in asked.run(option).outlines}
+    assert not set(block.text.splitlines()) - printed
 
 
 def trend_block(block: Block, project: Project) -> None:

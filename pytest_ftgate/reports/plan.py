@@ -14,7 +14,7 @@ from pytest_ftgate.text import plural, printable, show_count, show_difference, s
 if TYPE_CHECKING:
     from pytest_ftgate.gate.plan import Chance, Plan
 
-HALF = "A real gain of exactly the margin passes about half of the time, however many examples there are."
+HALF = "A real gain of exactly the margin passes at most about half of the time, however many examples there are."
 
 
 def plan_title(plan: Plan) -> Line:
