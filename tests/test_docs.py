@@ -240,14 +240,14 @@ def example_block(block: Block, project: Project) -> None:
 
 
 def preview_block(block: Block, project: Project) -> None:
-    """Check that a preview prints every line that the page shows."""
+    """Check that a plan and a preview print every line that the page shows."""
     price = {"input_per_1m": 0.8, "output_per_1m": 3.2}
     with LoopbackServer() as server:
         asked = EndpointProject(project.pytester, server)
         baseline = asked.model("base", system="Answer with one label.", price=price)
         asked.gate_test(baseline=baseline, candidate=asked.model("ft", price=price))
-        result = asked.run("--ftgate-preview=3")
-    assert not set(block.text.splitlines()) - set(result.outlines)
+        printed = {line for option in ("--ftgate-plan", "--ftgate-preview=3") for line in asked.run(option).outlines}
+    assert not set(block.text.splitlines()) - printed
 
 
 def trend_block(block: Block, project: Project) -> None:
@@ -282,7 +282,10 @@ def test_what_is_shown_is_what_is_printed(block: Block, project: Project) -> Non
 # --- links ---------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("page", PAGES, ids=name_of)
+ROOT_PAGES = ("README.md", "ARCHITECTURE.md", "CHANGELOG.md", ".github/CONTRIBUTING.md", ".github/SECURITY.md")
+
+
+@pytest.mark.parametrize("page", [*PAGES, *(ROOT / name for name in ROOT_PAGES)], ids=name_of)
 def test_links_lead_somewhere(page: Path) -> None:
     text = re.sub(r"^ *```.*?^ *```$", "", page.read_text(encoding="utf-8"), flags=re.MULTILINE | re.DOTALL)
     for target, anchor in re.findall(r"\]\(([^)#\s]*)(#[^)\s]+)?\)", text):

@@ -156,8 +156,3 @@ def test_ci_without_a_key(endpoint: EndpointProject) -> None:
     assert endpoint.run_apart(*judge).ret == 0
     assert endpoint.server.requests == []
     assert (endpoint.path / "junit.xml").exists()
-
-
-@pytest.mark.parametrize("path", re.findall(r"\]\(([^)h][^)]*)\)", (ROOT / "README.md").read_text(encoding="utf-8")))
-def test_links_lead_somewhere(path: str) -> None:
-    assert (ROOT / path).exists()

@@ -64,6 +64,9 @@ def write_sheet(wishes: Wishes, say: Callable[[str], None]) -> None:
 
 
 def _sheet(wishes: Wishes) -> Sheet:
+    if not wishes.config.exists():
+        cure = "Move the keys of a gate in a marker to this file, or name another gate file with --config."
+        raise ConfigError("there is no such gate file", where=Where(shown_path(wishes.config)), cure=cure)
     file = load_gate_file(wishes.config)
     config = resolve_gate(file.layers(wishes.gate), file=file, gate=wishes.gate, default_name=wishes.gate)
     path = wishes.state / "predictions.sqlite3"

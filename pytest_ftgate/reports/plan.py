@@ -14,7 +14,7 @@ from pytest_ftgate.text import plural, printable, show_count, show_difference, s
 if TYPE_CHECKING:
     from pytest_ftgate.gate.plan import Chance, Plan
 
-HALF = "A real gain of exactly the margin passes about half of the time, however many examples there are."
+HALF = "A real gain of exactly the margin passes at most about half of the time, however many examples there are."
 
 
 def plan_title(plan: Plan) -> Line:
@@ -76,20 +76,22 @@ def _calls(plan: Plan) -> Table:
         )
         for one in plan.projected
     ]
-    whole = ("all", f"{plan.calls:,}", "", show_count(plan.tokens), show_usd(plan.cost_usd))
+    whole = ("all", f"{plan.calls:,}", "", "", show_count(plan.tokens), show_usd(plan.cost_usd))
     left = (
         "not stored yet",
         f"{plan.calls - plan.stored:,}",
         "",
+        "",
         show_count(plan.left_tokens),
         show_usd(plan.left_cost_usd),
     )
-    heads = ("calls", "input tokens", "output tokens", "cost")
+    heads = ("calls", "input tokens", "output tokens", "all tokens", "cost")
     return Table("calls:", columns(["model"], heads), tuple(rows) if len(rows) == 1 else (*rows, whole, left))
 
 
-def _amounts(inputs: int | None, outputs: int | None, usd: float | None) -> tuple[str, str, str]:
-    return show_count(inputs), show_count(outputs), show_usd(usd)
+def _amounts(inputs: int | None, outputs: int | None, usd: float | None) -> tuple[str, str, str, str]:
+    whole = None if inputs is None or outputs is None else inputs + outputs
+    return show_count(inputs), show_count(outputs), show_count(whole), show_usd(usd)
 
 
 def _chances(plan: Plan) -> Table:
