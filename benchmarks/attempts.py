@@ -3,9 +3,10 @@
     nice python benchmarks/attempts.py            the table of docs/evidence.md (about a minute)
     nice python benchmarks/attempts.py 40000      with so many simulations in place of 20,000
 
-Every candidate is exactly as good as the baseline in truth. The team climbs: it keeps the candidate with the best reported
-gain, and the next attempt redraws 30 % of its answers. It also mends what the gate shows: up to ten of the candidate's
-wrong answers, the broken ones first, of which half, or all, are right from then on, without any gain elsewhere.
+Every candidate is exactly as good as the baseline in truth. The team climbs: it keeps the candidate with the best
+reported gain, and the next attempt redraws 30 % of its answers. It also mends what the gate shows: up to ten of the
+candidate's wrong answers, the broken ones first, of which half, or all, are right from then on, without any gain
+elsewhere.
 """
 
 from __future__ import annotations

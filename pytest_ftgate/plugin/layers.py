@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from pytest_ftgate.checks.attempts import check_history
 from pytest_ftgate.checks.weakening.comparison import Weakening, another_training_set, weakenings
 from pytest_ftgate.checks.weakening.review import review_checks
 from pytest_ftgate.config import GateKeys, Layer, Source, resolve_gate
@@ -122,7 +123,7 @@ class Layers:
             return self.remarks
         given, forbidden = self.loosened(), files.forbids_weakening
         found = review_checks(past, self.gate, before=self._as_of, after=config, loosened=given, forbidden=forbidden)
-        return (*self.remarks, *found)
+        return (*self.remarks, *found, *check_history(config, past))
 
     def _as_of(self, then: GateFile) -> GateKeys:
         """Return the gate as another state of the file defines it, with today's models for the markers."""
