@@ -128,7 +128,7 @@ class GateKeys(Keys):
     repeats: Annotated[int, Field(ge=1, le=1000)] = Field(
         1, description="Answers per example; their scores are averaged."
     )
-    noise: Annotated[int | None, Field(ge=2, le=20)] = optional(
+    noise: Annotated[int, Field(ge=2, le=20)] = optional(
         "Ask the baseline so many times about a sample of the test set, and report how much it disagrees with itself; "
         "a disagreement above the margin is a warning. Default: it is not measured."
     )
@@ -175,7 +175,7 @@ class GateKeys(Keys):
         description="Whether a model that is an alias, has changed, or will be shut down fails the gate, is a warning, "
         "or is ignored.",
     )
-    max_attempts: Annotated[int | None, Field(ge=1, le=5), Weaker("higher")] = optional(
+    max_attempts: Annotated[int, Field(ge=1, le=5), Weaker("higher")] = optional(
         "The number of distinct candidates that may be judged on this test set. Attempt k is judged at the gate's "
         "level of error times 2^-k. Judging a candidate again is no attempt. Default: there is no limit."
     )
