@@ -38,7 +38,8 @@ INFLATION = {2: 0.077, 3: 0.115, 5: 0.214, 10: 0.514, 20: 0.90}
 
 _NOTE = "attempt: "
 _LEDGER = "attempts: "
-_PROBE = "ftgate"
+_PROBES = 3
+_HEX = 16
 
 
 @dataclass(frozen=True)
@@ -48,7 +49,8 @@ class Attempt:
     Attributes:
         number: from 1.
         most: ``max_attempts``; None where it is not set.
-        candidate: the spelling and the hash that identifies the candidate.
+        spelling: of the candidate.
+        identity: hashes that identify the candidate: two with a common one are the same.
         seen: the fingerprint of the test set.
         ledger: the path of the ledger.
         asked: the keys of the gate, before the level of the attempt.
@@ -58,17 +60,13 @@ class Attempt:
 
     number: int
     most: int | None
-    candidate: str
+    spelling: str
+    identity: tuple[str, ...]
     seen: Fingerprint
     ledger: Path
     asked: GateKeys
     whole: DataSet
     metric: Metric
-
-    @property
-    def identity(self) -> str:
-        """Return the hash that identifies the candidate."""
-        return self.candidate.rpartition(" ")[2]
 
     @property
     def spares(self) -> bool:
@@ -140,13 +138,11 @@ def find_attempt(gate: Context, committed: Mapping[str, str]) -> Attempt | None:
     config, seen = gate.config, Fingerprint.of(gate.test)
     most, ledger = config.max_attempts, ledger_of(config)
     several = most is None and len(config.candidates) > 1  # their level is shared already
-    spelling, model = config.candidate.spelling, gate.models["candidate"]
-    identity = _all_of(config) if several else _identity(model, config, gate.test)
-    attempt = Attempt(
-        1, most, f"{spelling} {identity}", seen, ledger, config, gate.test, gate.metrics[config.metric.name]
-    )
+    identity = _all_of(config) if several else _identity(gate.models["candidate"], config, gate.test)
+    spelling, metric = config.candidate.spelling, gate.metrics[config.metric.name]
+    attempt = Attempt(1, most, spelling, identity, seen, ledger, config, gate.test, metric)
     if most is None:
-        return replace(attempt, number=len({*_known(attempt, gate.notes), identity}))
+        return replace(attempt, number=_count(attempt, gate.notes))
     entries = read_ledger(ledger)
     _check_present(gate, ledger, entries, committed)
     return replace(attempt, number=_number(attempt, entries or []))
@@ -162,11 +158,18 @@ def ledger_of(config: GateKeys) -> Path:
 def _number(attempt: Attempt, entries: Iterable[Entry]) -> int:
     """Return the candidate's place among the distinct candidates that were judged on the same test set."""
     known = _distinct(attempt, entries)
-    return known.index(attempt.identity) + 1 if attempt.identity in known else len(known) + 1
+    own = frozenset(attempt.identity)
+    return next((place for place, one in enumerate(known, 1) if one & own), len(known) + 1)
 
 
-def _distinct(attempt: Attempt, entries: Iterable[Entry]) -> list[str]:
-    return list(dict.fromkeys(one.identity for one in entries if attempt.seen.is_seen_in(one.test_set)))
+def _distinct(attempt: Attempt, entries: Iterable[Entry]) -> list[frozenset[str]]:
+    """Return the distinct candidates on the same test set, in their order, by their hashes."""
+    found: list[frozenset[str]] = []
+    for entry in entries:
+        if attempt.seen.is_seen_in(entry.test_set):
+            place = next((place for place, one in enumerate(found) if one & entry.identity), len(found))
+            found[place : place + 1] = [entry.identity.union(*found[place : place + 1])]
+    return found
 
 
 def _check_present(gate: Context, ledger: Path, entries: list[Entry] | None, committed: Mapping[str, str]) -> None:
@@ -188,8 +191,8 @@ def _check_present(gate: Context, ledger: Path, entries: list[Entry] | None, com
         )
 
 
-def _known(attempt: Attempt, notes: Notes) -> list[str]:
-    """Return the candidates on the same test set that are known without ``max_attempts``: from notes and the ledger."""
+def _count(attempt: Attempt, notes: Notes) -> int:
+    """Return how many candidates on the same test set are known, with this one, from notes and the ledger."""
     entries: list[Entry] = []
     with suppress(StoreError):
         for text in notes.named(_NOTE).values():
@@ -197,29 +200,32 @@ def _known(attempt: Attempt, notes: Notes) -> list[str]:
                 entries.append(Entry.from_line(text))
     with suppress(DataError):
         entries += read_ledger(attempt.ledger) or ()
-    return _distinct(attempt, entries)
+    known = _distinct(attempt, entries)
+    return len(known) + (not any(one.intersection(attempt.identity) for one in known))
 
 
-def _identity(model: Model, config: GateKeys, test: DataSet) -> str:
-    """Return a hash of what distinguishes the candidate: all that changes its answers, whatever the test set."""
+def _identity(model: Model, config: GateKeys, test: DataSet) -> tuple[str, ...]:
+    """Return hashes of what distinguishes the candidate, of which any one is enough.
+
+    These are the keys of its answers to a few examples, which recordings have too; of the examples with the smallest
+    hashes, most of which are the same ones after the test set has grown. A recording without keys is its content, and
+    a callable whose keys hold for one session is its code.
+    """
+    few = sorted(test.examples, key=lambda example: hash_of(normalized_input(example.input)))[:_PROBES]
     if isinstance(model, RecordedModel):
-        return model.sha256[:16]
-    if not model.persistent and model.function is not None:  # its keys hold for one session
-        return _digest([config.candidate.spelling, *_code(model.function)])
-    first = test.examples[0]
-    probe = replace(
-        first, id=_PROBE, input=_PROBE if isinstance(first.input, str) else ({"role": "user", "content": _PROBE},)
-    )
-    try:
-        return _digest(key_of(model, replace(probe, fields={})))
-    except FtgateError:  # the prompt needs fields of the example
-        least = min(test.examples, key=lambda example: hash_of(normalized_input(example.input)))
-        return _digest(key_of(model, least))
+        keys = [row.prediction.key for example in few if (row := model.rows.get((example.id, 0))) is not None]
+        if not (model.verified and keys and all(keys)):
+            return (model.sha256[:_HEX],)
+    elif not model.persistent and model.function is not None:
+        return (_digest([config.candidate.spelling, *_code(model.function)]),)
+    else:
+        keys = [key_of(model, example) for example in few]
+    return tuple(sorted({_digest(key) for key in keys}))
 
 
-def _all_of(config: GateKeys) -> str:
+def _all_of(config: GateKeys) -> tuple[str, ...]:
     """Return a hash of several candidates, which count as one attempt where their level is shared."""
-    return _digest([[spec.spelling, spec.provider, str(spec.options)] for spec in config.candidates.values()])
+    return (_digest([[spec.spelling, spec.provider, str(spec.options)] for spec in config.candidates.values()]),)
 
 
 def _code(function: object) -> list[str]:
@@ -235,7 +241,7 @@ def _code(function: object) -> list[str]:
 
 
 def _digest(facts: object) -> str:
-    return sha256(canonical_json(facts).encode()).hexdigest()[:16]
+    return sha256(canonical_json(facts).encode()).hexdigest()[:_HEX]
 
 
 # --- checks --------------------------------------------------------------------------------------------------
@@ -366,15 +372,16 @@ def keep(gate: Context, *, in_ci: bool) -> tuple[Context, str | None]:
         return gate, None
     level = round((1 - gate.config.confidence), 12)
     name = result.gate or result.name
-    entry = Entry(name, attempt.candidate, attempt.seen, result.gain, result.verdict, level, timestamp(gate.now))
+    candidate = f"{attempt.spelling} {','.join(attempt.identity)}"
+    entry = Entry(name, candidate, attempt.seen, result.gain, result.verdict, level, timestamp(gate.now))
     if attempt.most is None:
         with suppress(StoreError):
-            gate.notes.put(_NOTE + attempt.identity, entry.to_line())
+            gate.notes.put(_NOTE + attempt.identity[0], entry.to_line())
         return gate, None
 
     def decide(entries: list[Entry]) -> Entry | None:
-        known = _distinct(attempt, entries)
-        return entry if attempt.identity not in known and len(known) + 1 == attempt.number else None
+        new = _number(attempt, entries) > len(_distinct(attempt, entries))
+        return entry if new and _number(attempt, entries) == attempt.number else None
 
     shown, problem = shown_path(attempt.ledger), ""
     try:

@@ -73,7 +73,7 @@ class Entry:
 
     Attributes:
         gate: its name.
-        candidate: its spelling, and after a blank the hash that identifies it.
+        candidate: its spelling, and after a blank the hashes that identify it, of which any one is enough.
         test_set: the test set it was judged on.
         gain: the measured gain, in the metric's unit.
         verdict: of the complete judgement.
@@ -92,9 +92,9 @@ class Entry:
     at: str
 
     @property
-    def identity(self) -> str:
-        """Return the hash that identifies the candidate."""
-        return self.candidate.rpartition(" ")[2]
+    def identity(self) -> frozenset[str]:
+        """Return the hashes that identify the candidate."""
+        return frozenset(self.candidate.rpartition(" ")[2].split(","))
 
     def to_line(self) -> str:
         """Return the line, without its end."""

@@ -5,14 +5,17 @@ from __future__ import annotations
 import json
 import shutil
 import subprocess
+import sys
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
 import pytest
+from endpoint_project import EndpointProject
 from gate_project import Project, because, block, check, checks, mentions, read_jsonl, statuses, stopped
 from hypothesis import given
 from hypothesis import strategies as st
+from loopback import LoopbackServer
 
 from pytest_ftgate.checks.attempts import _confidence, may_be_shown
 from pytest_ftgate.checks.ledger import Fingerprint
@@ -106,6 +109,30 @@ def test_observed_evidence_has_no_level(project: Project) -> None:
 def test_before_training_there_is_no_attempt(project: Project) -> None:
     project.judge(stage="ready", candidate=...)
     assert not (project.path / "attempts.jsonl").exists()
+
+
+@pytest.mark.parametrize("rows", [60, 80], ids=["the same test set", "a grown one"])
+def test_a_candidate_is_the_same_one_when_asked_again_recorded_or_about_more(
+    pytester: pytest.Pytester, server: LoopbackServer, rows: int
+) -> None:
+    live = EndpointProject(pytester, server)
+    live.gate_test(max_attempts=2)
+    live.run("--ftgate-report=recordings:kept")
+    live.test_set(rows)
+    live.run("--ftgate-cache=refresh", "--ftgate-report=recordings:kept")
+    kept = f"recorded:{next((live.path / 'kept').glob('*candidate.jsonl')).relative_to(live.path)}"
+    assert live.judge(candidate=kept, max_attempts=2)["attempt"]["number"] == 1
+    assert len(ledger(live)) == 1
+    assert live.judge(candidate=live.model("ft", revision="2"), max_attempts=2)["attempt"]["number"] == 2
+
+
+def test_a_callable_without_cache_key_is_its_code(project: Project) -> None:
+    for number, (code, count) in enumerate([("refund", 1), ("refund", 1), ("invoice", 2)]):
+        project.file(f"conftest_{number}.py", f"def answer(text): return {code!r}\n")
+        project.file("own.py", (project.path / f"conftest_{number}.py").read_text(encoding="utf-8"))
+        sys.modules.pop("own", None)
+        gate = project.judge(candidate="python:own:answer")
+        assert gate["attempt"]["number"] == len(ledger(project)) == count
 
 
 # --- test sets -----------------------------------------------------------------------------------------------
