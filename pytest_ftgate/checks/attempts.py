@@ -138,7 +138,12 @@ def find_attempt(gate: Context, committed: Mapping[str, str]) -> Attempt | None:
     config, seen = gate.config, Fingerprint.of(gate.test)
     most, ledger = config.max_attempts, ledger_of(config)
     several = most is None and len(config.candidates) > 1  # their level is shared already
-    identity = _all_of(config) if several else _identity(gate.models["candidate"], config, gate.test)
+    try:
+        identity = _all_of(config) if several else _identity(gate.models["candidate"], config, gate.test)
+    except FtgateError:
+        if most is not None:
+            raise
+        return None  # what is wrong is reported where the candidate is asked
     spelling, metric = config.candidate.spelling, gate.metrics[config.metric.name]
     attempt = Attempt(1, most, spelling, identity, seen, ledger, config, gate.test, metric)
     if most is None:
@@ -443,12 +448,12 @@ def _joined(test: DataSet, *runs: Run) -> Run:
 def shown_answers(gate: Context) -> dict[str, Measured]:
     """Return the best baseline and the candidate on the examples that may be shown, by role.
 
-    Empty where they cannot be scored by themselves, as by a judge.
+    Empty where they cannot be scored by themselves, as by a judge, or were not asked about, as in a self-test.
     """
     attempt = gate.attempt
     assert attempt is not None
     test, metric = attempt.shown, attempt.metric
-    if not len(test) or metric.judged or metric.pairwise:
+    if not len(test) or metric.judged or metric.pairwise or (attempt.spares and not gate.shown_runs):
         return {}
     expected = [example.expected for example in test]
     found = {}
@@ -462,6 +467,11 @@ def shown_answers(gate: Context) -> dict[str, Measured]:
         except FtgateError:
             return {}
     return found
+
+
+def may_show(gate: Context) -> DataSet:
+    """Return the test examples that may be shown: all of them without ``max_attempts``."""
+    return gate.attempt.shown if gate.attempt is not None and hides(gate) and len(gate.attempt.shown) else gate.test
 
 
 def hides(gate: Context) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 import subprocess
 import sys
@@ -298,6 +299,29 @@ def test_only_a_third_is_shown_and_it_counts_in_the_first_attempt_alone(project:
     assert gate["n"] == (200 if number == 1 else 200 - len(third))
 
 
+def test_the_self_test_takes_no_attempt(pytester: pytest.Pytester) -> None:
+    project = Project(pytester)
+    project.test_set(200)
+    project.predictions("base.jsonl", 200, wrong_at=range(120, 200))
+    attempt(project, 1, max_attempts=2)
+    project.predictions("ft.jsonl", 200, wrong_at=BETTER)
+    project.gate_test(max_attempts=2)
+    result = project.run("--ftgate-selftest")
+    assert result.ret == pytest.ExitCode.OK, result.stdout.str()
+    assert len(ledger(project)) == 1
+
+
+def test_a_preview_shows_the_same_third(pytester: pytest.Pytester) -> None:
+    project = Project(pytester)
+    project.gate_test(max_attempts=2)
+    result = project.run("--ftgate-preview=5")
+    lines = project.path.joinpath("test.jsonl").read_text(encoding="utf-8").splitlines()
+    third = {f"test.jsonl:{row}" for row, line in enumerate(lines, 1) if json.loads(line)["id"] in shown(project)}
+    named = {line for line in result.outlines if line.startswith("test.jsonl:")}
+    assert len(named) == 5
+    assert named <= third
+
+
 def test_groups_stay_together_and_without_an_example_that_counts_there_is_an_error(project: Project) -> None:
     names = [f"g{number}" for number in range(60)]
     assert {may_be_shown(Example("a", "x", "y", group=name)) for name in names} == {True, False}
@@ -307,12 +331,15 @@ def test_groups_stay_together_and_without_an_example_that_counts_there_is_an_err
     mentions(stopped(attempt(project, 2, evidence="observed")), "no test example counts")
 
 
-def test_recordings_have_the_answers_that_do_not_count(pytester: pytest.Pytester) -> None:
+def test_the_page_and_recordings_hold_what_may_be_shown_and_all_answers(pytester: pytest.Pytester) -> None:
     project = Project(pytester)
     project.predictions("old.jsonl", 60, wrong_at=range(30, 60))
     project.judge(candidate="recorded:old.jsonl", max_attempts=2)
     project.gate_test(max_attempts=2)
-    project.run("--ftgate-report=recordings:kept")
+    project.run("--ftgate-report=recordings:kept", "--ftgate-report=html:page.html")
+    page = (project.path / "page.html").read_text(encoding="utf-8")
+    asked = {row["id"]: row["input"] for row in read_jsonl(project.path / "test.jsonl")}
+    assert {name for name, text in asked.items() if re.search(rf"{text}\\b", page)} == shown(project)
     rows = [len(read_jsonl(path)) for path in sorted((project.path / "kept").glob("*.jsonl"))]
     assert rows == [60, 60]
     (notes,) = (project.path / "kept").glob("*.jobs.json")
