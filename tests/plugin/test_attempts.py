@@ -339,7 +339,7 @@ def test_the_page_and_recordings_hold_what_may_be_shown_and_all_answers(pytester
     project.run("--ftgate-report=recordings:kept", "--ftgate-report=html:page.html")
     page = (project.path / "page.html").read_text(encoding="utf-8")
     asked = {row["id"]: row["input"] for row in read_jsonl(project.path / "test.jsonl")}
-    assert {name for name, text in asked.items() if re.search(rf"{text}\\b", page)} == shown(project)
+    assert {name for name, text in asked.items() if re.search(rf"{text}\b", page)} == shown(project)
     rows = [len(read_jsonl(path)) for path in sorted((project.path / "kept").glob("*.jsonl"))]
     assert rows == [60, 60]
     (notes,) = (project.path / "kept").glob("*.jobs.json")
