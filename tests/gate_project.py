@@ -299,7 +299,9 @@ def _judge(
             config = layers.resolve()
             past = look_back(path, project.ini.get("ftgate_base_ref")) if (root / ".git").exists() else None
             files: Any = SimpleNamespace(
-                past=lambda: past, forbids_weakening=project.ini.get("ftgate_forbid_weakening", False)
+                past=lambda: past,
+                base_ref=project.ini.get("ftgate_base_ref"),
+                forbids_weakening=project.ini.get("ftgate_forbid_weakening", False),
             )
             reviewed, inputs = layers.reviewed(config, files), layers.inputs(config)
             result = judge_gate(config, services, nodeid=nodeid, reviewed=reviewed).result

@@ -26,7 +26,6 @@ from pytest_ftgate.text import plural, show_percent, timestamp
 
 if TYPE_CHECKING:
     from pytest_ftgate.checks.context import Context
-    from pytest_ftgate.checks.weakening.review import Past
     from pytest_ftgate.config import GateKeys
     from pytest_ftgate.metrics import Metric
     from pytest_ftgate.models import Model, Notes
@@ -321,24 +320,26 @@ def _inflated(gate: Context, attempt: Attempt) -> Iterator[Check]:
     )
 
 
-def check_history(config: GateKeys, past: Past) -> Iterator[Check]:
-    """Check that the ledger begins with its lines at the merge base."""
+def check_history(config: GateKeys, ref: str | None) -> Iterator[Check]:
+    """Check that the ledger begins with its lines at the merge base with ``ref``; nothing without git."""
+    from pytest_ftgate.checks.weakening.history import find_base
     from pytest_ftgate.checks.weakening.review import compare_contents
 
     if config.max_attempts is None:
         return
     ledger = ledger_of(config)
     try:
-        then = past.content(ledger)
+        base = find_base(ledger.parent, ref)
+        then = base.content(ledger) if base is not None else None
         now = ledger.read_bytes() if ledger.exists() else b""
     except (HistoryError, OSError) as error:
-        yield Check("ledger", "note", f"the ledger of attempts could not be compared with {past.ref}: {error}")
+        yield Check("ledger", "note", f"the ledger of attempts could not be compared with its earlier version: {error}")
         return
     changed = None if then is None else compare_contents(then, now, in_order=True)
     if isinstance(changed, tuple):
         yield error_check(
             DataError(
-                f"the ledger of attempts does not begin with its {changed[0]} at {past.ref}: it was edited, "
+                f"the ledger of attempts does not begin with its {changed[0]} at the merge base: it was edited, "
                 "shortened or reordered",
                 where=Where(shown_path(ledger)),
                 evidence=f"now: {changed[1]}",

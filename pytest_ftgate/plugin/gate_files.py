@@ -38,7 +38,7 @@ class GateFiles:
         self.path = option_path(config, named) if named else self.ini_path
         self.forbids_weakening = bool(config.getini("ftgate_forbid_weakening"))
         self._named = bool(named)
-        self._base_ref: str | None = config.getini("ftgate_base_ref") or None
+        self.base_ref: str | None = config.getini("ftgate_base_ref") or None
         self._read: dict[Path, GateFile] = {}
         self._pasts: dict[Path, Past | None] = {}
 
@@ -82,7 +82,7 @@ class GateFiles:
 
         path = Path(os.path.abspath(path or self.path))
         if path not in self._pasts:
-            self._pasts[path] = look_back(path, self._base_ref)
+            self._pasts[path] = look_back(path, self.base_ref)
         return self._pasts[path]
 
     def _load(self, path: Path) -> GateFile:

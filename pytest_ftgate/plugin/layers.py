@@ -119,11 +119,12 @@ class Layers:
     def reviewed(self, config: GateKeys, files: GateFiles) -> tuple[Check, ...]:
         """Return remarks on the layers, and whether ``config`` requires less than the gate at the merge base."""
         past = files.past() if self.gate is not None else None
+        remarks = (*self.remarks, *check_history(config, files.base_ref))
         if past is None or self.gate is None:
-            return self.remarks
+            return remarks
         given, forbidden = self.loosened(), files.forbids_weakening
         found = review_checks(past, self.gate, before=self._as_of, after=config, loosened=given, forbidden=forbidden)
-        return (*self.remarks, *found, *check_history(config, past))
+        return (*remarks, *found)
 
     def _as_of(self, then: GateFile) -> GateKeys:
         """Return the gate as another state of the file defines it, with today's models for the markers."""

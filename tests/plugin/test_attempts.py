@@ -237,7 +237,8 @@ def test_a_ledger_that_cannot_be_written_is_a_warning(project: Project, monkeypa
     ],
     ids=["shortened", "reordered", "edited", "emptied", "longer"],
 )
-def test_the_lines_at_the_merge_base_are_kept(project: Project, change: Any, verdict: str) -> None:
+@pytest.mark.parametrize("named", [["g"], []], ids=["in the gate file", "in a marker"])
+def test_the_lines_at_the_merge_base_are_kept(project: Project, change: Any, verdict: str, named: list[str]) -> None:
     project.gate_file(
         "version: 1\ngates:\n  g:\n    test_set: test.jsonl\n    training_set: train.jsonl\n"
         "    baseline: recorded:base.jsonl\n    candidate: recorded:ft1.jsonl\n    margin: 0.05\n    max_attempts: 3\n"
@@ -254,7 +255,7 @@ def test_the_lines_at_the_merge_base_are_kept(project: Project, change: Any, ver
     path = project.path / "attempts.jsonl"
     lines = path.read_text(encoding="utf-8").splitlines()
     path.write_text("".join(f"{line}\n" for line in change(lines)), encoding="utf-8")
-    gate = project.judge("g")
+    gate = project.judge(*named, candidate="recorded:ft1.jsonl")
     assert gate["verdict"] == verdict
     assert statuses(gate).get("ledger") == ("error" if verdict == "error" else None)
 
