@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeVar
 
 from pydantic import BeforeValidator, Field, TypeAdapter, WithJsonSchema
 
-from pytest_ftgate.text import listed, one_line, printable, shortened
+from pytest_ftgate.text import listed, one_line, printable, shortened, show_percent
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -194,6 +194,20 @@ class CandidateResult:
     gain: float | None = None
     lower_bound: float | None = None
     cost_usd: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class AttemptResult:
+    """Which of several attempts on one test set this is (max_attempts)."""
+
+    number: Annotated[int, about("from 1")]
+    most: Annotated[int, about("max_attempts")]
+    before: Annotated[float, about("confidence of the attempt before, and of the gate for the first one")]
+    confidence: Annotated[float, about("confidence at which this attempt is judged")]
+
+    def __str__(self) -> str:
+        levels = " -> ".join(map(show_percent, (self.before, self.confidence)))
+        return f"attempt {self.number:,} of {self.most:,}: {levels}"
 
 
 def opponent(role: str) -> str:
@@ -570,6 +584,7 @@ class GateResult(Delta):
         about("the parts of each metric that has parts, the deciding metric first"),
     ] = ()
     clock: Clock | None = None
+    attempt: Annotated[AttemptResult | None, about("null without max_attempts")] = None
     location: Annotated[
         str | None, about("the line of the marker, such as tests/test_intents.py:12, relative to pytest's rootdir")
     ] = None

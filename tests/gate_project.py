@@ -302,7 +302,7 @@ def _judge(
             ini = Ini(root, root / "pytest.ini", project.ini.get("ftgate_base_ref"), root / kept if kept else None)
             past = look_back(path, ini) if (root / ".git").exists() else Past(absent=True)
             forbids = project.ini.get("ftgate_forbid_weakening", False)
-            files: Any = SimpleNamespace(past=lambda: past, forbids_weakening=forbids, owes=False)
+            files: Any = SimpleNamespace(past=lambda: past, forbids_weakening=forbids, owes=False, base_ref=ini.ref)
             reviewed, inputs = layers.reviewed(config, files), layers.inputs(config)
             result = judge_gate(config, services, nodeid=nodeid, reviewed=reviewed).result
             result = replace(result, loosened=tuple(map(str, layers.loosened())), inputs=inputs)

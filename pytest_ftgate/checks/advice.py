@@ -239,7 +239,7 @@ def _name(label: str) -> str:
 
 def _broken_examples(facts: Facts) -> Iterator[Advice]:
     """Advise on a candidate that breaks at least half as much as it fixes: it was taught something wrong, too."""
-    broken, fixed = len(facts.diagnosis.broken), len(facts.diagnosis.fixed)
+    broken, fixed = facts.gate.result.losses or 0, facts.gate.result.wins or 0
     if broken >= BROKEN_LEAST and broken >= BROKEN_SHARE * fixed:
         text = "Compare the broken examples with similar training rows: some of those rows teach the wrong answer."
         yield Advice("fix_data", text, f"the candidate fixes {plural(fixed, 'example')} and breaks {broken:,}")
@@ -299,7 +299,7 @@ def _both_wrong(facts: Facts) -> Iterator[Advice]:
 
     A baseline whose mistakes are mostly of form has not shown that prompting does not help.
     """
-    both, broken = facts.diagnosis.wrong_in_both or 0, len(facts.diagnosis.broken)
+    both, broken = facts.diagnosis.wrong_in_both or 0, facts.gate.result.losses or 0
     if "margin" not in facts.red or mostly_form(facts.diagnosis.baseline):
         return
     if both >= BOTH_WRONG_LEAST and both >= BOTH_WRONG_SHARE * (both + broken):

@@ -15,6 +15,7 @@ from pytest_ftgate.result import Check, GateResult, ModelResult, closed, verdict
 from pytest_ftgate.text import is_share
 
 if TYPE_CHECKING:
+    from pytest_ftgate.checks.attempts import Attempt
     from pytest_ftgate.checks.checkpoint import Shared
     from pytest_ftgate.checks.freshness.last_green import LastGreen
     from pytest_ftgate.checks.guards import Guard
@@ -60,9 +61,11 @@ class Context:
         slices: the slices of the test set.
         judging: the judges and the human labels.
         last_green: the last green verdict of this gate, if one is known.
+        attempt: which attempt on its test set the candidate is; None before training.
         runs: the runs over the test set, by role.
         samples: the runs from which latencies are taken, by role, if a model has one.
         guard_runs: the runs over the guards' test sets, by guard and role.
+        shown_runs: the runs over the examples that may be shown, by role, where these do not count.
         noise_runs: the baselines asked again about a sample (``noise``), by role.
         checkpoint_runs: the runs over the validation set, by names such as ``validation_step_100``.
         judge_run: the judges' answers.
@@ -88,9 +91,11 @@ class Context:
     slices: Slices | None = None
     judging: Judging = field(default_factory=Judging)
     last_green: LastGreen | None = None
+    attempt: Attempt | None = None
     runs: Mapping[str, Run] = field(default_factory=dict)
     samples: Mapping[str, Run] = field(default_factory=dict)
     guard_runs: Mapping[tuple[str, str], Run] = field(default_factory=dict)
+    shown_runs: Mapping[str, Run] = field(default_factory=dict)
     noise_runs: Mapping[str, Run] = field(default_factory=dict)
     checkpoint_runs: Mapping[str, Run] = field(default_factory=dict)
     judge_run: JudgeRun = field(default_factory=JudgeRun)
@@ -240,13 +245,14 @@ class Context:
 
     def recordings(self, candidate: str | None = None) -> dict[str, Run]:
         """Return all runs by their names in recordings; ``candidate`` is the candidate's name if there are several."""
+        from pytest_ftgate.checks.attempts import whole_run
 
         def role(name: str) -> str:
             return f"{name}_{candidate}" if candidate and name in ("candidate", ABLATED) else name
 
         own = f"_{candidate}" if candidate else ""
         return {
-            **{role(name): run for name, run in self.runs.items()},
+            **{role(name): whole_run(self, name) for name in self.runs},
             **{f"{role(name)}_latency": run for name, run in self.samples.items()},
             **{f"{role(name)}_noise": run for name, run in self.noise_runs.items()},
             **{f"{name}{own}": run for name, run in self.checkpoint_runs.items()},

@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
+from pytest_ftgate.checks import attempts
 from pytest_ftgate.checks.advice import loss_advice
 from pytest_ftgate.checks.drop import exact_gain, gain_reaches, is_shown, shown_gain
 from pytest_ftgate.checks.match import max_drop_check
@@ -36,6 +37,7 @@ def facts(gate: Context) -> dict[str, Any]:
     baseline, candidate = gate.scored[gate.best], gate.scored["candidate"]
     n_wrong, wrong = wrong_answers(baseline, candidate, gate.deciding.name, _BROKEN_KEPT)
     wins, losses, broken = flips(baseline, candidate, gate.deciding.name, _BROKEN_KEPT)
+    shown = attempts.shown_flips(gate, _BROKEN_KEPT) if attempts.hides(gate) else {}
     return {
         **decided.facts(),
         "margin_proven": decided.reaches_margin if config.objective == "beat" else None,
@@ -46,6 +48,7 @@ def facts(gate: Context) -> dict[str, Any]:
         "broken": broken,
         "wrong": wrong,
         "n_wrong": n_wrong,
+        **shown,
     }
 
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from pytest_ftgate.checks.context import Context
 
+from pytest_ftgate.checks.attempts import hides, shown_diagnosis
 from pytest_ftgate.result import Check, Diagnosis
 from pytest_ftgate.text import plural
 
@@ -25,7 +26,8 @@ def facts(gate: Context) -> dict[str, Diagnosis | None]:
     if gate.deciding.pairwise:
         return {"diagnosis": None}
     test, training, scored = gate.test.examples, gate.training.examples, gate.scored
-    return {"diagnosis": diagnose(gate.deciding, test, training, scored[gate.best], scored.get("candidate"))}
+    found = diagnose(gate.deciding, test, training, scored[gate.best], scored.get("candidate"))
+    return {"diagnosis": shown_diagnosis(gate, found) if hides(gate) else found}
 
 
 def check(gate: Context) -> list[Check]:
@@ -33,7 +35,7 @@ def check(gate: Context) -> list[Check]:
     diagnosis = gate.result.diagnosis
     if diagnosis is None or not gate.accepts:
         return []
-    recalled, fixed = diagnosis.recalled or 0, len(diagnosis.fixed)
+    recalled, fixed = diagnosis.recalled or 0, gate.result.wins or 0
     if fixed < RECALLED_LEAST or recalled < RECALLED_SHARE * fixed:
         return []
     message = f"the gain looks like memorised facts: {recalled:,} of {plural(fixed, 'fixed example')} expect an output "

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from pytest_ftgate.checks.attempts import shown_jobs
 from pytest_ftgate.checks.guards import guard_jobs
 from pytest_ftgate.checks.noise import noise_jobs
 from pytest_ftgate.checks.prompt_ablation import ablated_job
@@ -77,6 +78,7 @@ def _of_models(gate: Context) -> Iterator[Planned]:
     samples = {role: sample_job(model, gate.test) for role, model in gate.models.items()}
     yield from (_planned(gate, role, "latency sample", job) for role, job in samples.items() if job is not None)
     yield from (_planned(gate, role, "test set", job) for role, job in jobs.items())
+    yield from (_planned(gate, role, "examples that may be shown", job) for role, job in shown_jobs(gate).items())
     guards = guard_jobs(gate.guards, gate.models, gate.config.repeats)
     yield from (_planned(gate, role, f"guard {guard}", job) for (guard, role), job in guards.items())
     for role, job in noise_jobs(gate).items():  # the gate's own answers are among them

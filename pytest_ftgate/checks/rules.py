@@ -9,6 +9,7 @@ from pytest_ftgate.checks import (
     advantage,
     alternatives,
     answers,
+    attempts,
     baseline_form,
     baseline_quality,
     bounds,
@@ -61,6 +62,7 @@ class Rule(NamedTuple):
 RULES: tuple[Rule, ...] = (
     Rule("free", recognised.check),
     Rule("free", training_set.check),
+    Rule("free", attempts.check),
     Rule("free", goal.check),
     Rule("free", hypothesis.check_required),
     Rule("free", readiness.check_plan),

@@ -16,7 +16,8 @@ def check_size(gate: Context) -> Iterator[Check]:
     """Check that there are enough test examples, and note where a ``limit`` reads only a part of a file."""
     from pytest_ftgate.config import file_of
 
-    config, examples, needed = gate.config, len(gate.test), gate.config.min_test_examples
+    config, needed = gate.config, gate.config.min_test_examples
+    examples = len(gate.test if gate.attempt is None else gate.attempt.whole)
     enough = examples >= needed
     yield Check(
         "min_test_examples",

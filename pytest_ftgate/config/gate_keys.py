@@ -10,7 +10,7 @@ from pydantic import BeforeValidator, ConfigDict, Field, PrivateAttr
 
 from pytest_ftgate.config.baselines import BaselinesValue
 from pytest_ftgate.config.data import DataValue
-from pytest_ftgate.config.keys import AboveZero, Amount, Count, Keys, Listed, Named, Placeable, Text, optional
+from pytest_ftgate.config.keys import AboveZero, Amount, Count, Keys, Listed, Named, PathText, Placeable, Text, optional
 from pytest_ftgate.config.levels import AuditKeys, ClockKeys
 from pytest_ftgate.config.metrics import JUDGED, MetricSpec, MetricValue
 from pytest_ftgate.config.models import ModelSpec, ModelValue, refuse_one
@@ -53,7 +53,7 @@ class GateKeys(Keys):
             "not": {"anyOf": [{"required": ["baseline", "baselines"]}, {"required": ["candidate", "candidates"]}]}
         }
     )
-    later = frozenset({"max_attempts", "ledger", "stop_early"})
+    later = frozenset({"stop_early"})
     one_at_most = (("baseline", "baselines"), ("candidate", "candidates"))
     _gate: str | None = PrivateAttr(None)
     _alternatives: tuple[str, ...] = PrivateAttr(())
@@ -174,6 +174,14 @@ class GateKeys(Keys):
         default_factory=lambda: ClockKeys.model_validate({}),
         description="Whether a model that is an alias, has changed, or will be shut down fails the gate, is a warning, "
         "or is ignored.",
+    )
+    max_attempts: Annotated[int, Field(ge=1, le=5), Weaker("higher")] = optional(
+        "The number of distinct candidates that may be judged on this test set. Attempt k is judged at the gate's "
+        "level of error times 2^-k. Judging a candidate again is no attempt. Default: there is no limit."
+    )
+    attempts: PathText = Field(
+        "attempts.jsonl",
+        description="With max_attempts, the ledger of the judged candidates, relative to this file. Commit it.",
     )
     ablate_prompt: bool = Field(
         False,

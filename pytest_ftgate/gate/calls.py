@@ -10,6 +10,7 @@ from threading import Thread
 from typing import TYPE_CHECKING, Any
 
 from pytest_ftgate.checks import baseline_quality, checkpoint
+from pytest_ftgate.checks.attempts import shown_jobs
 from pytest_ftgate.checks.context import ABLATED, Context
 from pytest_ftgate.checks.guards import guard_jobs
 from pytest_ftgate.checks.noise import noise_jobs
@@ -90,14 +91,15 @@ def run_all(gate: Context, options: dict[str, Any]) -> Context:
     samples = take_samples(gate.models, gate.test, **options)
     # After the samples, whose latencies it would add to.
     _warm_up([*gate.metrics.values(), *(guard.metric for guard in gate.guards.values())])
-    noise = noise_jobs(gate)
-    runs = iter(run_models([*jobs.values(), *guards.values(), *noise.values()], **options))
+    noise, shown = noise_jobs(gate), shown_jobs(gate)
+    runs = iter(run_models([*jobs.values(), *guards.values(), *noise.values(), *shown.values()], **options))
     return replace(
         gate,
         runs={role: next(runs) for role in jobs},
         samples=samples,
         guard_runs={place: next(runs) for place in guards},
         noise_runs={role: next(runs) for role in noise},
+        shown_runs={role: next(runs) for role in shown},
     )
 
 

@@ -29,7 +29,7 @@ def judge_gate(config: GateKeys, services: Services, *, nodeid: str, reviewed: t
         return run_gate(config, services, nodeid=nodeid, reviewed=reviewed)
     reviewed = (*reviewed, *_remarks(config))
     gates = {name: check_free(one, services, nodeid=nodeid, reviewed=reviewed) for name, one in one_by_one(config)}
-    judged = _judge_in_turn(gates, services)
+    judged = _judge_in_turn(gates, services, reviewed)
     chosen = min(judged, key=lambda name: _NEAREST_FIRST.index(judged[name].result.verdict))
     results = {name: one.result for name, one in judged.items()}
     checks = (*results[chosen].checks, _outcome(config, results, chosen))
@@ -48,14 +48,16 @@ def one_by_one(config: GateKeys) -> Iterator[tuple[str, GateKeys]]:
         yield name, config.model_copy(update={"candidate": spec, "confidence": confidence})
 
 
-def _judge_in_turn(gates: Mapping[str, Context | Judged], services: Services) -> dict[str, Judged]:
+def _judge_in_turn(
+    gates: Mapping[str, Context | Judged], services: Services, reviewed: tuple[Check, ...]
+) -> dict[str, Judged]:
     """Return the judged candidates up to the first that passes or is in error; free errors come before any call."""
     for name, gate in gates.items():
         if isinstance(gate, Judged) and gate.result.verdict == "error":
             return {name: gate}
     judged: dict[str, Judged] = {}
     for name, gate in gates.items():
-        judged[name] = gate if isinstance(gate, Judged) else judge_answers(gate, services)
+        judged[name] = gate if isinstance(gate, Judged) else judge_answers(gate, services, reviewed=reviewed)
         if judged[name].result.verdict in ("pass", "error"):
             break
     return judged

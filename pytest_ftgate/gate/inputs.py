@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from pytest_ftgate import clock
+from pytest_ftgate.checks.attempts import find_attempt
 from pytest_ftgate.checks.checkpoint import Shared
 from pytest_ftgate.checks.context import Context
 from pytest_ftgate.checks.freshness.green import last_green
@@ -46,11 +47,24 @@ _ROWS_SHOWN = 5
 
 
 def read_inputs(config: GateKeys, services: Services, nodeid: str) -> Context:
-    """Read the data, and build metrics and models.
+    """Read the data, and build metrics and models; with ``max_attempts`` for this attempt, on the examples that count.
 
     Raises:
         FtgateError: an input cannot be read or used.
     """
+    gate = _read_inputs(config, services, nodeid)
+    attempt = find_attempt(gate, services.jobs)
+    if attempt is not None and attempt.most is not None:
+        counted = attempt.counted
+
+        def load(source: Any, *args: Any, **asked: Any) -> DataSet:
+            return counted if source is config.test_set else services.load(source, *args, **asked)
+
+        gate = _read_inputs(attempt.config, replace(services, load=load), nodeid).with_facts(attempt=attempt.facts)
+    return replace(gate, attempt=attempt)
+
+
+def _read_inputs(config: GateKeys, services: Services, nodeid: str) -> Context:
     test = services.load(config.test_set, config.sources["test_set"].at, labeled=needs_expected(config))
     training = services.load(config.training_set, config.sources["training_set"].at)
     check_test_set(test)

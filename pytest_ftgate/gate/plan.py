@@ -14,7 +14,7 @@ from pytest_ftgate.gate.candidates import one_by_one
 from pytest_ftgate.gate.projection import Cost, Habits, projected, total
 from pytest_ftgate.gate.run import read_gate
 from pytest_ftgate.gate.state import Judged, Services
-from pytest_ftgate.result import Check, called, error_check
+from pytest_ftgate.result import AttemptResult, Check, called, error_check
 from pytest_ftgate.runs.measure import answers_of, measure_run, rightness
 from pytest_ftgate.runs.runner import Run, stored_runs
 
@@ -50,7 +50,7 @@ class Plan:
         calls: all answers that the gate needs from models; ``stored``: of these are stored already.
         tokens, cost_usd: of all calls, projected from stored answers.
         left_tokens, left_cost_usd: likewise of the calls that are not stored.
-        confidence: at which this attempt is judged.
+        confidence: at which this attempt is judged; ``attempt``: which one it is, null without ``max_attempts``.
         examples: of the test set; ``units``: independent ones, which is groups where there are any.
         approximate: the metric does not score answers as right or wrong, so that the chances are approximate.
         disagreement: of the rows ``p_pass``, ``p_fail`` and ``p_inconclusive``, which belong to ``gains``.
@@ -74,6 +74,7 @@ class Plan:
     margin: float | None = None
     evidence: str | None = None
     confidence: float | None = None
+    attempt: AttemptResult | None = None
     examples: int = 0
     units: int = 0
     approximate: bool = False
@@ -136,6 +137,7 @@ def _plan(gate: Context, services: Services, candidate: str, *, first: bool) -> 
         config.asked_gain,
         config.evidence,
         config.confidence,
+        gate.result.attempt,
         n,
         units,
         gate.deciding.kind != "right_wrong",

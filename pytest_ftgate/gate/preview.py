@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
+from pytest_ftgate.checks.attempts import may_show
 from pytest_ftgate.checks.context import Context
 from pytest_ftgate.checks.planned_calls import planned_calls
 from pytest_ftgate.errors import FtgateError
@@ -137,7 +138,8 @@ def preview_gate(
 
 def _preview(gate: Context, services: Services, examples: int, candidate: str, before: Preview | None) -> Preview:
     """Preview one candidate; the baselines only with the first."""
-    first = replace(gate.test, examples=gate.test.examples[:examples])
+    asked = replace(gate, test=may_show(gate))
+    first = replace(asked.test, examples=asked.test.examples[:examples])
     models = {role: model for role, model in gate.models.items() if before is None or role == "candidate"}
     with calling(gate, services) as options:
         runs = dict(zip(models, run_models([Job(model, first) for model in models.values()], **options), strict=True))
@@ -145,7 +147,7 @@ def _preview(gate: Context, services: Services, examples: int, candidate: str, b
     names = {role: _named(labels[role], role, model.name) for role, model in models.items()}
     unscored = _unscored(gate)
     previewed = tuple(
-        Previewed(labels[role], names[role], *_previewed(gate, role, run, scored=unscored is None))
+        Previewed(labels[role], names[role], *_previewed(asked, role, run, scored=unscored is None))
         for role, run in runs.items()
     )
     habits = {role: Habits.of(run, one.facts) for (role, run), one in zip(runs.items(), previewed, strict=True)}

@@ -7,7 +7,7 @@ from dataclasses import asdict, replace
 from typing import TYPE_CHECKING, Any, get_args
 
 from pytest_ftgate import clock
-from pytest_ftgate.checks import advice, rules
+from pytest_ftgate.checks import advice, attempts, rules
 from pytest_ftgate.checks.freshness.green import keep_green
 from pytest_ftgate.errors import ConfigError, FtgateError, guarded
 from pytest_ftgate.gate.calls import (
@@ -41,7 +41,7 @@ def run_gate(config: GateKeys, services: Services, *, nodeid: str, reviewed: tup
         reviewed: the checks of the comparison with the base branch, which come first.
     """
     gate = check_free(config, services, nodeid=nodeid, reviewed=reviewed)
-    return gate if isinstance(gate, Judged) else judge_answers(gate, services)
+    return gate if isinstance(gate, Judged) else judge_answers(gate, services, reviewed=reviewed)
 
 
 def check_free(
@@ -65,8 +65,23 @@ def read_gate(
         return Judged(failed_result(replace(described(config, nodeid), checks=reviewed), error))
 
 
-def judge_answers(gate: Context, services: Services) -> Judged:
-    """Call the models of a gate whose free checks hold, and judge their answers."""
+def judge_answers(gate: Context, services: Services, *, reviewed: tuple[Check, ...] = ()) -> Judged:
+    """Call the models of a gate whose free checks hold, and judge their answers.
+
+    Where another candidate takes the attempt meanwhile, the gate is judged once more, from the answers that it has.
+    """
+    try:
+        if not attempts.has_moved(gate):
+            judged = _judge_answers(gate, services)
+            if not attempts.has_moved(gate):
+                return judged
+    except FtgateError as error:
+        return _close(replace(gate, result=failed_result(gate.result, error)))
+    assert gate.attempt is not None
+    return run_gate(gate.attempt.asked, services, nodeid=gate.result.nodeid, reviewed=reviewed)
+
+
+def _judge_answers(gate: Context, services: Services) -> Judged:
     gate = gate.with_facts(models_called=True)
     announce(gate, services)
     with calling(gate, services) as options:
@@ -78,7 +93,10 @@ def judge_answers(gate: Context, services: Services) -> Judged:
             gate = run_ablated(run_judges(run_all(gate, options), options), options)
         except FtgateError as error:
             return _close(replace(gate, result=failed_result(gate.result, error)))
-    return _close(check_answers(gate, services.hook))
+    gate, line = attempts.keep(check_answers(gate, services.hook), in_ci=services.ci)
+    if line is not None and services.tell is not None:
+        services.tell(line)
+    return _close(gate)
 
 
 def check_answers(gate: Context, hook: Any | None) -> Context:
@@ -93,7 +111,8 @@ def check_answers(gate: Context, hook: Any | None) -> Context:
 def _close(gate: Context) -> Judged:
     """Add the advice, and store a green verdict for later sessions."""
     gate = gate.with_facts(advice=advice.advise(gate))
-    return Judged(gate.result, gate, gate.recordings(), {**gate.notes.used, **keep_green(gate)})
+    notes = {**gate.notes.used, **attempts.noted(gate), **keep_green(gate)}
+    return Judged(gate.result, gate, gate.recordings(), notes)
 
 
 def _checks_of_others(gate: Context, hook: Any | None) -> list[Check]:

@@ -59,6 +59,7 @@ class Services:
         jobs: notes on fine-tuning jobs and last green verdicts from committed recordings.
         tell: adds a message to the end of the session that is not about a gate.
         budget: the money that may be spent in this session; None: no limit.
+        ci: whether this is a CI job, whose files may be lost.
         audit: audits a training set for a test set, once per session.
     """
 
@@ -71,6 +72,7 @@ class Services:
     tell: Callable[[str], None] | None = None
     budget: Budget | None = None
     audit: Callable[..., TrainingAudit] | None = None
+    ci: bool = False
 
     def notes(self) -> JobNotes:
         """Return the notes on fine-tuning jobs and last green verdicts."""

@@ -52,12 +52,13 @@ class GateFiles:
         self.path = option_path(config, named) if named else self.ini_path
         self.forbids_weakening = bool(config.getini("ftgate_forbid_weakening"))
         self._named = bool(named)
+        self.base_ref: str | None = config.getini("ftgate_base_ref") or None
         self.owes = bool(config.getini("ftgate_required"))
         recordings = config.getini("ftgate_recordings")
         self._ini = (
             config.rootpath,
             config.inipath,
-            config.getini("ftgate_base_ref") or None,
+            self.base_ref,
             ini_path(config, recordings) if recordings else None,
         )
         self._read: dict[Path, GateFile] = {}

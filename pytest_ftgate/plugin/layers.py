@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from pytest_ftgate.checks.attempts import check_history
 from pytest_ftgate.checks.weakening.comparison import Weakening, another_training_set, weakenings
 from pytest_ftgate.checks.weakening.review import review_checks
 from pytest_ftgate.config import GateKeys, Layer, Source, resolve_gate
@@ -135,7 +136,7 @@ class Layers:
             forbidden=files.forbids_weakening,
             owed=files.owes,
         )
-        return (*self.remarks, *found)
+        return (*self.remarks, *check_history(config, files.base_ref), *found)
 
     def resolved(self, file: GateFile | None, gate: str | None, marks: Sequence[Layer] = ()) -> GateKeys:
         """Return the gate as another state of the file and the markers defines it.

@@ -20,7 +20,7 @@ from pytest_ftgate.plugin.data_sets import DataSets
 from pytest_ftgate.plugin.gate_files import GateFiles, ini_path, option_path, refuse_tracked
 from pytest_ftgate.plugin.looks import Looks
 from pytest_ftgate.plugin.marks import MARK, claimed_name, function_id, location
-from pytest_ftgate.plugin.obligations import Owed, Seen, find_owed, unmarked, waived_by
+from pytest_ftgate.plugin.obligations import Owed, Seen, find_owed, sign_of_ci, unmarked, waived_by
 from pytest_ftgate.plugin.options import look_asked
 from pytest_ftgate.plugin.terminal import HIDDEN, annotate, display, show_block, show_gates, show_lines
 from pytest_ftgate.reports import json as json_report
@@ -111,6 +111,7 @@ class GateSession:
             tell=lambda text: self.note(Line(text, "yellow")),
             budget=self._budget,
             audit=self.data.audit,
+            ci=sign_of_ci(os.environ) is not None,
         )
 
     @cached_property

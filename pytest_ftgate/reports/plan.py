@@ -47,6 +47,8 @@ def sentences(plan: Plan) -> Iterator[str]:
     """Yield what the tables do not say."""
     wins = [f"{count} with {losses} broken" for losses, count in plan.fewest_wins.items() if count is not None]
     needed = f"to pass, at least this many must be fixed: {', '.join(wins)}" if wins else "no number of wins would pass"
+    if plan.attempt is not None:
+        yield str(plan.attempt)
     yield f"{needed} (of {plural(plan.units, 'independent example')})"
     if plan.margin and plan.margin > 0 and plan.evidence != "proven":
         yield HALF

@@ -122,6 +122,8 @@ def examples(result: GateResult, most: int | None = None) -> tuple[str, tuple[Fl
     else:
         what, found, count = f"{'lost' if pairs else 'broken'} by", result.broken, result.losses
     shown = found[:most]
+    if result.attempt is not None:  # of examples that may not count
+        return f"{what} the candidate ({len(shown):,} of those that may be shown)", shown
     return f"{what} the candidate ({len(shown):,} of {len(found) if count is None else count:,})", shown
 
 
@@ -141,7 +143,8 @@ def gain_sentence(result: GateResult) -> str | None:
     over = "" if len(result.baselines) == 1 else f" over {result.baseline.name}"
     bounds = "; ".join(_bounds(result, share=share))
     gained = f"gain{over} {show_difference(result.gain, share=share)} {result.metric}"
-    return f"{gained}{f' ({bounds})' if bounds else ''}, {changed(result)}"
+    attempt = "" if result.attempt is None else f"; {result.attempt}"
+    return f"{gained}{f' ({bounds})' if bounds else ''}, {changed(result)}{attempt}"
 
 
 def _bounds(result: GateResult, *, share: bool) -> Iterator[str]:

@@ -59,6 +59,7 @@ def weakenings(before: GateKeys, after: GateKeys) -> tuple[Weakening, ...]:
         *_prices(before, after, same_model=True),
         *_changed("metric", _written_metric(before.metric), _written_metric(after.metric)),
         *_judges(before, after),
+        *(_changed("attempts", before.attempts, after.attempts) if before.max_attempts is not None else ()),
         *_changed("test_set", _shown(before.test_set), _shown(after.test_set)),
         *_reading("test_set", before.test_set, after.test_set),
         *_training_set(before.training_set, after.training_set),

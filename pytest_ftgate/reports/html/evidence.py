@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from pytest_ftgate.checks.attempts import hides, shown_answers
 from pytest_ftgate.checks.training_set import row_pairs
 from pytest_ftgate.data import canonical_json
 from pytest_ftgate.models.prompt import Prompt
@@ -46,7 +47,8 @@ def collect(gate: Context) -> Evidence:
     """Return the texts of a gate that was judged."""
     answers = None
     if gate.best in gate.scored:
-        answers = side_by_side(gate.deciding, gate.scored, gate.samples, gate.best)
+        shown = shown_answers(gate) if hides(gate) else gate.scored
+        answers = side_by_side(gate.deciding, shown, gate.samples, gate.best) if shown else None
     return Evidence(answers, _prompts(gate), row_pairs(gate.training, gate.training, gate.audit.near_rows))
 
 

@@ -167,7 +167,7 @@ def test_what_is_wrong_is_said_with_the_line_of_the_key(refused, old, new, place
     assert error.evidence is None
 
 
-LATER = ["max_attempts", "ledger", "stop_early"]
+LATER = ["stop_early"]
 
 
 @pytest.mark.parametrize("key", LATER)
@@ -205,7 +205,7 @@ def test_a_long_value_is_cut_and_odd_characters_are_escaped(refused):
     error, _ = refused(changed("margin: 0}", f'margin: "\\e[31m{"x" * 500}"}}'))
     assert f"'\\x1b[31m{'x' * 95}…'" in error.what
     error, _ = refused(changed("margin: 0}", f"{'k' * 500}: 1}}"))
-    assert len(str(error)) < 600
+    assert len(str(error)) < 650
 
 
 SECRETS = [

@@ -91,6 +91,8 @@ def facts(
         models_called=True,
         checks=tuple(map(as_made, (*failed, *checks))),
         diagnosis=made,
+        wins=len(made.fixed),
+        losses=len(made.broken),
         training=replace(counted, **(training or {})),
     )
     training_set = [SimpleNamespace(expected=label) for label, count in (labels or {}).items() for _ in range(count)]
@@ -545,7 +547,8 @@ def test_what_is_to_be_mended_before_a_candidate_is_dropped() -> None:
 
 @pytest.mark.parametrize(("fixed", "recalled", "said"), [(6, 3, True), (7, 3, False), (4, 4, False), (0, None, False)])
 def test_a_gain_that_is_knowledge_is_said_of_green_gates_too(fixed: int, recalled: int | None, said: bool) -> None:
-    found = knowledge.check(context(result={"diagnosis": Diagnosis({}, {}, fixed=ids(fixed), recalled=recalled)}))
+    diagnosis = Diagnosis({}, {}, fixed=ids(fixed), recalled=recalled)
+    found = knowledge.check(context(result={"diagnosis": diagnosis, "wins": fixed}))
     assert [(check.name, check.status) for check in found] == [("knowledge", "warning")] * said
 
 

@@ -1,0 +1,157 @@
+"""How often a useless fine-tune passes at last, where one test set judges several attempts.
+
+    nice python benchmarks/attempts.py            the table of docs/evidence.md (about a minute)
+    nice python benchmarks/attempts.py 40000      with so many simulations in place of 20,000
+
+Every candidate is exactly as good as the baseline in truth. The team climbs: it keeps the candidate with the best
+reported gain, and the next attempt redraws 30 % of its answers. It also mends what the gate shows: up to ten of the
+candidate's wrong answers, the broken ones first, of which half, or all, are right from then on, without any gain
+elsewhere.
+"""
+
+from __future__ import annotations
+
+import sys
+from dataclasses import dataclass
+from functools import cache
+
+import numpy as np
+from evidence import exact_region
+
+N = 200
+THIRD = N // 3
+SHOWN = 10
+REDRAWN = 0.3
+BASELINE_RIGHT = 0.6
+ATTEMPTS = 5
+
+
+@dataclass(frozen=True)
+class Scheme:
+    """Hold how a gate treats its attempts.
+
+    Attributes:
+        halved: attempt k is judged at 5 % * 2^-k in place of 5 %.
+        shown: how many of the examples, the first ones, may be shown.
+        spared: from attempt 2 on, examples that may be shown do not count.
+        always: they do not count in attempt 1 either.
+    """
+
+    name: str
+    halved: bool
+    shown: int
+    spared: bool = False
+    always: bool = False
+
+    def counted(self, attempt: int) -> int:
+        """Return from which example on they count in attempt ``attempt``, which begins at 1."""
+        return self.shown if self.spared and (attempt > 1 or self.always) else 0
+
+    def level(self, attempt: int) -> float:
+        """Return the level at which the attempt is judged."""
+        return 0.05 * (2.0**-attempt if self.halved else 1.0)
+
+
+SCHEMES = (
+    Scheme("5 % each, all examples shown", halved=False, shown=N),
+    Scheme("5 % * 2^-k, all examples shown", halved=True, shown=N),
+    Scheme("5 % * 2^-k, a third shown", halved=True, shown=THIRD),
+    Scheme("5 % * 2^-k, a third shown, which does not count from attempt 2 on", halved=True, shown=THIRD, spared=True),
+    Scheme("the same, which never counts", halved=True, shown=THIRD, spared=True, always=True),
+)
+
+
+@cache
+def region(n: int, alpha: float) -> np.ndarray:
+    """Return the fewest wins that pass for each number of losses."""
+    return exact_region(n, 0.0, alpha)
+
+
+def passes(change: np.ndarray, alpha: float, margin: float = 0.0) -> np.ndarray:
+    """Return which simulations pass; ``change``: -1, 0 or 1, shape ``(simulations, examples)``."""
+    wins, losses, n = (change > 0).sum(axis=1), (change < 0).sum(axis=1), change.shape[1]
+    return (wins >= region(n, alpha)[losses]) & (wins - losses >= margin * n) & (wins > losses)
+
+
+def candidates(rng: np.random.Generator, baseline: np.ndarray, disagreement: float, gain: float = 0.0) -> np.ndarray:
+    """Return which answers of new candidates are right: with this rate of disagreement, and this real gain."""
+    wins, losses = (disagreement + gain) / 2, (disagreement - gain) / 2
+    chance = np.where(baseline, 1 - losses / BASELINE_RIGHT, wins / (1 - BASELINE_RIGHT))
+    found: np.ndarray = rng.random(baseline.shape) < chance
+    return found
+
+
+def shown(baseline: np.ndarray, candidate: np.ndarray, until: int) -> np.ndarray:
+    """Return the examples that the gate shows: up to ten that the candidate answers wrong, the broken ones first."""
+    order = np.where(candidate, 2, np.where(baseline, 0, 1))[:, :until]
+    first = np.argsort(order, axis=1, kind="stable")[:, :SHOWN]
+    found = np.zeros(baseline.shape, bool)
+    np.put_along_axis(found, first, np.take_along_axis(order, first, axis=1) < 2, axis=1)
+    return found
+
+
+def false_passes(scheme: Scheme, mended: float, disagreement: float, simulations: int, seed: int) -> np.ndarray:
+    """Return the share of simulations in which one of the first k attempts passes, for each k.
+
+    Args:
+        scheme: how attempts are treated.
+        mended: the share of the shown examples that the next candidate answers right; above 1: it answers all examples
+            right that may be shown.
+        disagreement: the share of the examples on which only one model is right.
+        simulations: how many.
+        seed: of the random numbers.
+    """
+    rng = np.random.default_rng(seed)
+    baseline = rng.random((simulations, N)) < BASELINE_RIGHT
+    candidate = candidates(rng, baseline, disagreement)
+    learned = np.zeros(baseline.shape, bool)
+    best, best_gain = candidate, np.full(simulations, -np.inf)
+    passed = np.zeros(simulations, bool)
+    rates = []
+    for attempt in range(1, ATTEMPTS + 1):
+        first = scheme.counted(attempt)
+        change = candidate[:, first:].astype(np.int8) - baseline[:, first:]
+        passed |= passes(change, scheme.level(attempt))
+        rates.append(passed.mean())
+        gain = change.mean(axis=1)
+        better = gain > best_gain
+        best, best_gain = np.where(better[:, None], candidate, best), np.where(better, gain, best_gain)
+        if mended > 1:
+            learned[:, : scheme.shown] = True
+        else:
+            learned |= shown(baseline, candidate, scheme.shown) & (rng.random(baseline.shape) < mended)
+        fresh = candidates(rng, baseline, disagreement)
+        candidate = np.where(rng.random(baseline.shape) < REDRAWN, fresh, best) | learned
+    return np.array(rates)
+
+
+def power(scheme: Scheme, simulations: int, seed: int) -> list[float]:
+    """Return how often a candidate that is really 10 points better passes at attempt 1, 3 and 5, with margin 5."""
+    rng = np.random.default_rng(seed)
+    baseline = rng.random((simulations, N)) < BASELINE_RIGHT
+    change = candidates(rng, baseline, 0.2, 0.1).astype(np.int8) - baseline
+    return [
+        float(passes(change[:, scheme.counted(attempt) :], scheme.level(attempt), 0.05).mean()) for attempt in (1, 3, 5)
+    ]
+
+
+def main(simulations: int) -> None:
+    """Print the table: the worst of three rates of disagreement."""
+    print(f"n = {N}, {simulations:,} simulations each, worst of disagreement .1, .2 and .3; false passes after 1, 3, 5")
+    print("| scheme | climbing | half of ten mended | all ten mended | real +10 at attempt 1, 3, 5 |")
+    print("| --- | --- | --- | --- | --- |")
+    for scheme in SCHEMES:
+        cells = []
+        for mended in (0.0, 0.5, 1.0):
+            rates = [false_passes(scheme, mended, psi, simulations, 7) for psi in (0.1, 0.2, 0.3)]
+            worst = np.max(rates, axis=0)
+            cells.append(" / ".join(f"{100 * worst[k - 1]:.1f}" for k in (1, 3, 5)) + " %")
+        chances = " / ".join(f"{one:.2f}" for one in power(scheme, simulations, 8))
+        print(f"| {scheme.name} | {' | '.join(cells)} | {chances} |", flush=True)
+    strongest = [false_passes(SCHEMES[3], 2.0, psi, simulations, 9) for psi in (0.1, 0.2, 0.3)]
+    worst = np.max(strongest, axis=0)
+    print(f"shipped, and every example that may be shown learned by heart: {100 * worst[-1]:.1f} % after 5")
+
+
+if __name__ == "__main__":
+    main(int(sys.argv[1]) if len(sys.argv) > 1 else 20_000)

@@ -1,0 +1,507 @@
+"""The rule for several attempts on one test set: each further candidate is judged at half the level of the one before.
+
+``benchmarks/attempts.py`` measures what this prevents. Of the examples, a third chosen by hash may be shown; it does
+not count in the verdict from the second attempt on, because what is shown can be mended without any gain elsewhere.
+"""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import suppress
+from dataclasses import dataclass, replace
+from hashlib import sha256
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from pytest_ftgate.checks.ledger import Entry, Fingerprint, append, hash_of, read_ledger
+from pytest_ftgate.data import DataSet, Example, canonical_json, normalized_input
+from pytest_ftgate.errors import DataError, FtgateError, HistoryError, StoreError, Where, shown_path
+from pytest_ftgate.models import key_of
+from pytest_ftgate.models.recorded import RecordedModel
+from pytest_ftgate.result import AttemptResult, Check, Diagnosis, Flip, Threshold, error_check
+from pytest_ftgate.runs.measure import Measured, flips, gains, measure_run, score_run, wrong_answers
+from pytest_ftgate.runs.runner import Job, Run
+from pytest_ftgate.text import plural, show_percent, timestamp
+
+if TYPE_CHECKING:
+    from pytest_ftgate.checks.context import Context
+    from pytest_ftgate.config import GateKeys
+    from pytest_ftgate.metrics import Metric
+    from pytest_ftgate.models import Model, Notes
+
+THIRDS = 3
+"""One in so many examples, or groups, may be shown."""
+INFLATION = {2: 0.077, 3: 0.115, 5: 0.214, 10: 0.514, 20: 0.90}
+"""The measured rate at which one of so many useless candidates passes at 95 % confidence (``docs/retraining.md``)."""
+
+_NOTE = "attempt: "
+_LEDGER = "attempts: "
+_PROBES = 3
+_HEX = 16
+
+
+@dataclass(frozen=True)
+class Attempt:
+    """Hold which attempt on its test set a candidate is.
+
+    Attributes:
+        number: from 1.
+        most: ``max_attempts``; None where it is not set.
+        spelling: of the candidate.
+        identity: hashes that identify the candidate: two with a common one are the same.
+        seen: the fingerprint of the test set.
+        ledger: the path of the ledger.
+        asked: the keys of the gate, before the level of the attempt.
+        whole: the test set with the examples that do not count.
+        metric: the deciding metric, for any part of the test set.
+    """
+
+    number: int
+    most: int | None
+    spelling: str
+    identity: tuple[str, ...]
+    seen: Fingerprint
+    ledger: Path
+    asked: GateKeys
+    whole: DataSet
+    metric: Metric
+
+    @property
+    def spares(self) -> bool:
+        """Return whether the examples that may be shown do not count."""
+        return self.most is not None and self.number > 1
+
+    @property
+    def facts(self) -> AttemptResult | None:
+        """Return the facts for the result; None without ``max_attempts``."""
+        if self.most is None:
+            return None
+        before, confidence = (_confidence(self.asked.confidence, k) for k in (self.number - 1, self.number))
+        return AttemptResult(self.number, self.most, before, confidence)
+
+    @property
+    def config(self) -> GateKeys:
+        """Return the keys that this attempt is judged by. They have no ``max_attempts``, so that it counts once."""
+        if self.most is None:
+            return self.asked
+        confidence = _confidence(self.asked.confidence, self.number)
+        return self.asked.model_copy(update={"confidence": confidence, "max_attempts": None})
+
+    @property
+    def counted(self) -> DataSet:
+        """Return the examples that count in the verdict."""
+        if not self.spares:
+            return self.whole
+        examples = tuple(example for example in self.whole if not may_be_shown(example))
+        if not examples:
+            raise DataError(
+                "no test example counts: all of them may be shown, and these do not count after the first attempt",
+                where=self.asked.sources["test_set"].where(),
+                cure="Add examples, or groups of examples, to the test set.",
+            )
+        return replace(self.whole, examples=examples)
+
+    @property
+    def shown(self) -> DataSet:
+        """Return the examples that may be shown; perhaps none."""
+        return replace(self.whole, examples=tuple(filter(may_be_shown, self.whole)))
+
+
+def _confidence(asked: float, attempt: int) -> float:
+    """Return the confidence of attempt k: the level is that of the gate, times 2^-k, so that all sum up to less."""
+    return 1 - (1 - asked) * 2.0**-attempt
+
+
+def may_be_shown(example: Example) -> bool:
+    """Return whether an example is in the third that may be shown. Examples of one group stay together."""
+    text = normalized_input(example.input) if example.group is None else f"group {example.group}"
+    return int(hash_of(text), 16) % THIRDS == 0
+
+
+# --- which attempt it is -------------------------------------------------------------------------------------
+
+
+def find_attempt(gate: Context, committed: Mapping[str, str]) -> Attempt | None:
+    """Return which attempt the candidate is; None before training.
+
+    Args:
+        gate: the gate as written, with its whole test set.
+        committed: notes from recordings.
+
+    Raises:
+        FtgateError: with ``max_attempts``, the ledger is damaged or missing.
+    """
+    if not gate.accepts:
+        return None
+    config, seen = gate.config, Fingerprint.of(gate.test)
+    most, ledger = config.max_attempts, ledger_of(config)
+    several = most is None and len(config.candidates) > 1  # their level is shared already
+    try:
+        identity = _all_of(config) if several else _identity(gate.models["candidate"], config, gate.test)
+    except FtgateError:
+        if most is not None:
+            raise
+        return None  # what is wrong is reported where the candidate is asked
+    spelling, metric = config.candidate.spelling, gate.metrics[config.metric.name]
+    attempt = Attempt(1, most, spelling, identity, seen, ledger, config, gate.test, metric)
+    if most is None:
+        return replace(attempt, number=_count(attempt, gate.notes))
+    entries = read_ledger(ledger)
+    _check_present(gate, ledger, entries, committed)
+    return replace(attempt, number=_number(attempt, entries or []))
+
+
+def ledger_of(config: GateKeys) -> Path:
+    """Return the path of the ledger: relative to the place of ``attempts``, or else to that of ``max_attempts``."""
+    sources = config.sources
+    written = next((one for key in ("attempts", "max_attempts") if (one := sources[key]).kind != "default"), None)
+    return (written or sources["test_set"]).absolute(config.attempts)
+
+
+def _number(attempt: Attempt, entries: Iterable[Entry]) -> int:
+    """Return the candidate's place among the distinct candidates that were judged on the same test set."""
+    known = _distinct(attempt, entries)
+    own = frozenset(attempt.identity)
+    return next((place for place, one in enumerate(known, 1) if one & own), len(known) + 1)
+
+
+def _distinct(attempt: Attempt, entries: Iterable[Entry]) -> list[frozenset[str]]:
+    """Return the distinct candidates on the same test set, in their order, by their hashes."""
+    found: list[frozenset[str]] = []
+    for entry in entries:
+        if attempt.seen.is_seen_in(entry.test_set):
+            place = next((place for place, one in enumerate(found) if one & entry.identity), len(found))
+            found[place : place + 1] = [entry.identity.union(*found[place : place + 1])]
+    return found
+
+
+def _check_present(gate: Context, ledger: Path, entries: list[Entry] | None, committed: Mapping[str, str]) -> None:
+    """Raise if lines of the ledger are missing, according to a green verdict or to recordings."""
+    recorded, where = committed.get(_LEDGER + ledger.name), Where(shown_path(ledger))
+    least = int(recorded) if recorded is not None and recorded.isdecimal() else 0
+    if least > len(entries or ()):
+        raise DataError(
+            f"the ledger of attempts has {plural(len(entries or ()), 'line')}, and had {least:,} when the recordings "
+            "were made",
+            where=where,
+            cure="Restore it from git, or commit the lines that were printed when the recordings were made.",
+        )
+    if entries is None and gate.last_green is not None:
+        raise DataError(
+            f"the ledger of attempts is missing, but this gate was green on {timestamp(gate.last_green.judged_at)}",
+            where=where,
+            cure="Restore it from git. If max_attempts is new in this gate, create an empty file and commit it.",
+        )
+
+
+def _count(attempt: Attempt, notes: Notes) -> int:
+    """Return how many candidates on the same test set are known, with this one, from notes and the ledger."""
+    entries: list[Entry] = []
+    with suppress(StoreError):
+        for text in notes.named(_NOTE).values():
+            with suppress(ValueError):
+                entries.append(Entry.from_line(text))
+    with suppress(DataError):
+        entries += read_ledger(attempt.ledger) or ()
+    known = _distinct(attempt, entries)
+    return len(known) + (not any(one.intersection(attempt.identity) for one in known))
+
+
+def _identity(model: Model, config: GateKeys, test: DataSet) -> tuple[str, ...]:
+    """Return hashes of what distinguishes the candidate, of which any one is enough.
+
+    These are the keys of its answers to a few examples, which recordings have too; of the examples with the smallest
+    hashes, most of which are the same ones after the test set has grown. A recording without keys is its content, and
+    a callable whose keys hold for one session is its code.
+    """
+    few = sorted(test.examples, key=lambda example: hash_of(normalized_input(example.input)))[:_PROBES]
+    if isinstance(model, RecordedModel):
+        keys = [row.prediction.key for example in few if (row := model.rows.get((example.id, 0))) is not None]
+        if not (model.verified and keys and all(keys)):
+            return (model.sha256[:_HEX],)
+    elif not model.persistent and model.function is not None:
+        return (_digest([config.candidate.spelling, *_code(model.function)]),)
+    else:
+        keys = [key_of(model, example) for example in few]
+    return tuple(sorted({_digest(key) for key in keys}))
+
+
+def _all_of(config: GateKeys) -> tuple[str, ...]:
+    """Return a hash of several candidates, which count as one attempt where their level is shared."""
+    return (_digest([[spec.spelling, spec.provider, str(spec.options)] for spec in config.candidates.values()]),)
+
+
+def _code(function: object) -> list[str]:
+    """Return the file with the code of a callable, as a hash, and the callable's name; only its type without a file."""
+    found = inspect.unwrap(function) if callable(function) else function
+    try:
+        path = inspect.getsourcefile(found if inspect.isroutine(found) else type(found))
+        content = Path(path or "").read_bytes()
+    except (TypeError, OSError):
+        content = b""
+    name = getattr(found, "__qualname__", type(found).__qualname__)
+    return [sha256(content).hexdigest(), name]
+
+
+def _digest(facts: object) -> str:
+    return sha256(canonical_json(facts).encode()).hexdigest()[:_HEX]
+
+
+# --- checks --------------------------------------------------------------------------------------------------
+
+
+def check(gate: Context) -> Iterator[Check]:
+    """Fail a candidate beyond ``max_attempts``; without it, warn from the second candidate on."""
+    attempt = gate.attempt
+    if attempt is None:
+        return
+    if attempt.most is None:
+        yield from _inflated(gate, attempt)
+        return
+    beyond = attempt.number > attempt.most
+    facts: dict[str, Any] = {
+        "observed": attempt.number,
+        "required": attempt.most,
+        "source": gate.source("max_attempts"),
+        "threshold": Threshold("max_attempts", attempt.most, "higher"),
+    }
+    if beyond:
+        used = plural(attempt.most, "candidate has", "candidates have")
+        yield Check(
+            "attempts",
+            "fail",
+            f"{used} been judged on this test set ({shown_path(attempt.ledger)}); this would be attempt "
+            f"{attempt.number:,} of {attempt.most:,}",
+            **facts,
+            advice="Label a fresh test set, of which less than half is known, or take another approach than one more "
+            "variant. More attempts on this test set would pass a useless candidate by luck.",
+            action="stop",
+        )
+        return
+    yield Check("attempts", "note", f"{_sentence(attempt)}{_spared(attempt)}", **facts)
+    if attempt.asked.evidence == "observed":
+        yield Check(
+            "attempts",
+            "warning",
+            "evidence: observed has no level, so that max_attempts only limits the number of candidates",
+            source=gate.source("evidence"),
+            advice="Set evidence: significant.",
+        )
+
+
+def _sentence(attempt: Attempt) -> str:
+    facts = attempt.facts
+    return "" if facts is None else str(facts)
+
+
+def _spared(attempt: Attempt) -> str:
+    if not attempt.spares:
+        return ""
+    spared = len(attempt.whole) - len(attempt.counted)
+    return f"; {plural(spared, 'example')} that may be shown {'does' if spared == 1 else 'do'} not count"
+
+
+def _inflated(gate: Context, attempt: Attempt) -> Iterator[Check]:
+    """Warn that earlier candidates on this test set raise the rate of false passes."""
+    if attempt.number < 2:
+        return
+    rate = INFLATION[max(known for known in INFLATION if known <= attempt.number)]
+    table = ", ".join(f"{show_percent(share)} with {count}" for count, share in INFLATION.items())
+    yield Check(
+        "attempts",
+        "warning",
+        f"this is candidate {attempt.number:,} on this test set: one of so many useless candidates passes in at least "
+        f"{show_percent(rate)} of cases (measured at 95 % confidence: {table})",
+        observed=attempt.number,
+        required=1,
+        source=gate.source("max_attempts"),
+        advice="Set max_attempts, which judges each attempt at a stricter level, or label a fresh test set.",
+    )
+
+
+def check_history(config: GateKeys, ref: str | None) -> Iterator[Check]:
+    """Check that the ledger begins with its lines at the merge base with ``ref``; nothing without git."""
+    from pytest_ftgate.checks.weakening.history import find_base
+    from pytest_ftgate.checks.weakening.review import compare_contents
+
+    if config.max_attempts is None:
+        return
+    ledger = ledger_of(config)
+    try:
+        base = find_base(ledger.parent, ref)
+        then = base.content(ledger) if base is not None else None
+        now = ledger.read_bytes() if ledger.exists() else b""
+    except (HistoryError, OSError) as error:
+        yield Check("ledger", "note", f"the ledger of attempts could not be compared with its earlier version: {error}")
+        return
+    changed = None if then is None else compare_contents(then, now, in_order=True)
+    if isinstance(changed, tuple):
+        yield error_check(
+            DataError(
+                f"the ledger of attempts does not begin with its {changed[0]} at the merge base: it was edited, "
+                "shortened or reordered",
+                where=Where(shown_path(ledger)),
+                evidence=f"now: {changed[1]}",
+                cure="Restore these lines from git, and add new ones after them.",
+            ),
+            "ledger",
+        )
+
+
+# --- after the verdict ---------------------------------------------------------------------------------------
+
+
+def has_moved(gate: Context) -> bool:
+    """Return whether another candidate has taken this attempt since the ledger was read.
+
+    Raises:
+        DataError: the ledger is damaged.
+    """
+    attempt = gate.attempt
+    if attempt is None or attempt.most is None:
+        return False
+    return _number(attempt, read_ledger(attempt.ledger) or []) != attempt.number
+
+
+def keep(gate: Context, *, in_ci: bool) -> tuple[Context, str | None]:
+    """Add a complete judgement to the ledger; return the gate, and the line that is yet to be committed.
+
+    Without ``max_attempts`` it is only noted on this machine. Where another candidate has taken the attempt meanwhile,
+    nothing is written: see :func:`has_moved`.
+
+    Raises:
+        DataError: the ledger is damaged.
+    """
+    attempt, result = gate.attempt, gate.result
+    if attempt is None or result.verdict == "error" or not result.models_called or result.gain is None:
+        return gate, None
+    level = round((1 - gate.config.confidence), 12)
+    name = result.gate or result.name
+    candidate = f"{attempt.spelling} {','.join(attempt.identity)}"
+    entry = Entry(name, candidate, attempt.seen, result.gain, result.verdict, level, timestamp(gate.now))
+    if attempt.most is None:
+        with suppress(StoreError):
+            gate.notes.put(_NOTE + attempt.identity[0], entry.to_line())
+        return gate, None
+
+    def decide(entries: list[Entry]) -> Entry | None:
+        new = _number(attempt, entries) > len(_distinct(attempt, entries))
+        return entry if new and _number(attempt, entries) == attempt.number else None
+
+    shown, problem = shown_path(attempt.ledger), ""
+    try:
+        written = append(attempt.ledger, decide)
+    except OSError as error:
+        written, problem = entry, f"the attempt could not be written to {shown}: {error.strerror}"
+    if written is None:
+        return gate, None
+    lasting = not (in_ci or problem)
+    check = Check(
+        "ledger",
+        "note" if lasting else "warning",
+        problem or f"the attempt was added to {shown}",
+        advice=f"Commit {shown}."
+        if lasting
+        else f"Commit the line that is printed at the end of the session to {shown}: this job may not keep it.",
+    )
+    return gate.with_checks([check]), None if lasting else f"commit this line to {shown}: {written.to_line()}"
+
+
+def noted(gate: Context) -> dict[str, str]:
+    """Return the note for recordings on how many lines the ledger has."""
+    attempt = gate.attempt
+    if attempt is None or attempt.most is None or not gate.runs:
+        return {}
+    with suppress(FtgateError):
+        return {_LEDGER + attempt.ledger.name: str(len(read_ledger(attempt.ledger) or ()))}
+    return {}
+
+
+# --- examples that may be shown ------------------------------------------------------------------------------
+
+
+def shown_jobs(gate: Context) -> dict[str, Job]:
+    """Return the runs over the examples that may be shown, by role, where they do not count in the test set."""
+    attempt = gate.attempt
+    if attempt is None or not attempt.spares or not len(attempt.shown):
+        return {}
+    return {role: Job(model, attempt.shown, gate.config.repeats) for role, model in gate.models.items()}
+
+
+def whole_run(gate: Context, role: str) -> Run:
+    """Return a run over the whole test set: also over the examples that do not count."""
+    run, rest = gate.runs[role], gate.shown_runs.get(role)
+    return run if rest is None or gate.attempt is None else _joined(gate.attempt.whole, run, rest)
+
+
+def _joined(test: DataSet, *runs: Run) -> Run:
+    """Return a run over a test set, or a part of it, from runs that have all its answers."""
+    repeats = range(len(runs[0].predictions))
+    found = [
+        {example.id: one for run in runs for example, one in zip(run.test_set, run.predictions[repeat], strict=True)}
+        for repeat in repeats
+    ]
+    predictions = tuple(tuple(answers[example.id] for example in test) for answers in found)
+    return replace(runs[0], test_set=test, predictions=predictions)
+
+
+def shown_answers(gate: Context) -> dict[str, Measured]:
+    """Return the best baseline and the candidate on the examples that may be shown, by role.
+
+    Empty where they cannot be scored by themselves, as by a judge, or were not asked about, as in a self-test.
+    """
+    attempt = gate.attempt
+    assert attempt is not None
+    test, metric = attempt.shown, attempt.metric
+    if not len(test) or metric.judged or metric.pairwise or (attempt.spares and not gate.shown_runs):
+        return {}
+    expected = [example.expected for example in test]
+    found = {}
+    for role in (gate.best, "candidate"):
+        run = _joined(test, whole_run(gate, role))
+        if run.unanswered:
+            return {}
+        try:
+            measured = measure_run(gate.config.asked[role].name, run)
+            found[role] = score_run(measured, {metric.name: metric}, metric.name, expected)
+        except FtgateError:
+            return {}
+    return found
+
+
+def may_show(gate: Context) -> DataSet:
+    """Return the test examples that may be shown: all of them without ``max_attempts``."""
+    return gate.attempt.shown if gate.attempt is not None and hides(gate) and len(gate.attempt.shown) else gate.test
+
+
+def hides(gate: Context) -> bool:
+    """Return whether only some examples may be shown."""
+    return gate.attempt is not None and gate.attempt.most is not None
+
+
+def shown_flips(gate: Context, most: int) -> dict[str, tuple[Flip, ...]]:
+    """Return the broken and the wrong examples of those that may be shown, at most ``most`` of each."""
+    found = shown_answers(gate)
+    if not found:
+        return {"broken": (), "wrong": ()}
+    pair, name = (found[gate.best], found["candidate"]), gate.deciding.name
+    return {"broken": flips(*pair, name, most)[2], "wrong": wrong_answers(*pair, name, most)[1]}
+
+
+def shown_diagnosis(gate: Context, diagnosis: Diagnosis) -> Diagnosis:
+    """Return a diagnosis that names only examples that may be shown."""
+    found = shown_answers(gate)
+    fixed: list[Example] = []
+    broken: list[Example] = []
+    if found:
+        change = gains(found[gate.best], found["candidate"], gate.deciding.name)
+        for example, gain in zip(found["candidate"].run.test_set, change, strict=True):
+            (fixed if gain > 0 else broken if gain < 0 else []).append(example)
+    return replace(
+        diagnosis,
+        fixed=tuple(example.id for example in fixed),
+        broken=tuple(example.id for example in broken),
+        fixed_at=tuple(example.name for example in fixed),
+        broken_at=tuple(example.name for example in broken),
+    )

@@ -1,0 +1,204 @@
+"""Read and append the ledger of attempts: one line for each candidate that was judged on a test set."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from functools import cache
+from hashlib import sha256
+from pathlib import Path
+from typing import TYPE_CHECKING, BinaryIO, ClassVar, Literal
+
+from pytest_ftgate.data import normalized_input
+from pytest_ftgate.data.strict_json import parse_json
+from pytest_ftgate.errors import DataError, Where, shown_path
+
+if TYPE_CHECKING:
+    from pydantic import TypeAdapter
+
+    from pytest_ftgate.data import Example
+
+_STRICT = {"strict": True, "extra": "forbid", "allow_inf_nan": False}
+_HEX = 8
+_MOST = 400
+"""The most hashes that a line keeps. Of a larger test set it keeps the smallest, which are a random sample."""
+_RESTORE = "Restore the file from git: lines are only added at its end, by pytest-ftgate."
+
+
+@dataclass(frozen=True)
+class Fingerprint:
+    """Identify a test set, so that its overlap with another one can be measured.
+
+    Attributes:
+        examples: how many different inputs it has.
+        hashes: the first 8 hex digits of the hash of each input, sorted and joined; the smallest 400 of more.
+    """
+
+    __pydantic_config__: ClassVar[object] = _STRICT
+
+    examples: int
+    hashes: str
+
+    @classmethod
+    def of(cls, examples: Iterable[Example]) -> Fingerprint:
+        """Return the fingerprint of examples. Their expected outputs may be corrected without a change."""
+        hashes = sorted({hash_of(normalized_input(example.input)) for example in examples})
+        return cls(len(hashes), "".join(hashes[:_MOST]))
+
+    @property
+    def parts(self) -> list[str]:
+        """Return the hashes, in ascending order."""
+        return [self.hashes[at : at + _HEX] for at in range(0, len(self.hashes), _HEX)]
+
+    def is_seen_in(self, other: Fingerprint) -> bool:
+        """Return whether at least half of the inputs are in the other test set, as far as both kept their hashes."""
+        own, known = self.parts, other.parts
+        if len(known) < other.examples:
+            own = [one for one in own if one <= known[-1]]
+        return bool(own) and 2 * len(set(own) & set(known)) >= len(own)
+
+
+def hash_of(text: str) -> str:
+    """Return the first 8 hex digits of the SHA-256 of a text."""
+    return sha256(text.encode("utf-8", "surrogatepass")).hexdigest()[:_HEX]
+
+
+@dataclass(frozen=True)
+class Entry:
+    """Hold one line of the ledger.
+
+    Attributes:
+        gate: its name.
+        candidate: its spelling, and after a blank the hashes that identify it, of which any one is enough.
+        test_set: the test set it was judged on.
+        gain: the measured gain, in the metric's unit.
+        verdict: of the complete judgement.
+        level: the probability of a false pass that the attempt was allowed, such as 0.0125.
+        at: when it was judged, as ``2026-08-01T14:05:09Z``.
+    """
+
+    __pydantic_config__: ClassVar[object] = _STRICT
+
+    gate: str
+    candidate: str
+    test_set: Fingerprint
+    gain: float
+    verdict: Literal["pass", "fail", "inconclusive"]
+    level: float
+    at: str
+
+    @property
+    def identity(self) -> frozenset[str]:
+        """Return the hashes that identify the candidate."""
+        return frozenset(self.candidate.rpartition(" ")[2].split(","))
+
+    def to_line(self) -> str:
+        """Return the line, without its end."""
+        return json.dumps(asdict(self), ensure_ascii=False, allow_nan=False)
+
+    @classmethod
+    def from_line(cls, text: str) -> Entry:
+        """Return the entry in a line. Raises :class:`ValueError` if the line is not one."""
+        parse_json(text)  # refuses duplicate keys and NaN
+        entry = _adapter().validate_json(text)
+        parts = entry.test_set.parts
+        if parts != sorted(set(parts)) or any(len(part) != _HEX for part in parts) or not parts:
+            raise ValueError("test_set.hashes are not sorted hashes of 8 hex digits")
+        if len(parts) != min(entry.test_set.examples, _MOST):
+            raise ValueError(f"test_set has {entry.test_set.examples:,} examples and {len(parts):,} hashes")
+        return entry
+
+
+@cache
+def _adapter() -> TypeAdapter[Entry]:
+    from pydantic import TypeAdapter
+
+    return TypeAdapter(Entry)
+
+
+def read_ledger(path: Path) -> list[Entry] | None:
+    """Return all lines of a ledger; None if the file does not exist.
+
+    Raises:
+        DataError: it cannot be read, or a line is damaged: names the line.
+    """
+    try:
+        content = path.read_bytes()
+    except FileNotFoundError:
+        return None
+    except OSError as error:
+        raise DataError(
+            f"the ledger of attempts cannot be read: {error.strerror}", where=Where(shown_path(path))
+        ) from None
+    return list(_entries(content, path))
+
+
+def _entries(content: bytes, path: Path) -> Iterator[Entry]:
+    lines = content.split(b"\n")
+    for number, line in enumerate(lines, 1):
+        if not line.strip() and number == len(lines):
+            return
+        try:
+            yield Entry.from_line(line.decode("utf-8"))
+        except ValueError as error:
+            raise DataError(
+                "the line is not an attempt: the ledger was damaged or edited",
+                where=Where(shown_path(path), number),
+                evidence=_reason(error),
+                cure=_RESTORE,
+            ) from None
+
+
+def _reason(error: ValueError) -> str:
+    from pydantic import ValidationError
+
+    if isinstance(error, ValidationError):
+        first = error.errors(include_url=False, include_input=False, include_context=False)[0]
+        return f"{'.'.join(map(str, first['loc']))}: {first['msg']}"
+    return str(error)
+
+
+def append(path: Path, decide: Callable[[list[Entry]], Entry | None]) -> Entry | None:
+    """Add the line that ``decide`` makes of the lines that are there, and return it; None: nothing is added.
+
+    Other processes wait meanwhile, so that two of them cannot both take the same attempt.
+
+    Raises:
+        DataError: a line is damaged.
+        OSError: the file cannot be written.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.open("a+b") as file, _locked(file):
+        file.seek(0)
+        content = file.read()
+        entry = decide(list(_entries(content, path)))
+        if entry is not None:
+            start = "\n" if content and not content.endswith(b"\n") else ""
+            file.write(f"{start}{entry.to_line()}\n".encode())
+            file.flush()
+            os.fsync(file.fileno())
+        return entry
+
+
+@contextmanager
+def _locked(file: BinaryIO) -> Iterator[None]:
+    """Hold the file's lock; closing the file releases it, too."""
+    if sys.platform == "win32":
+        import msvcrt
+
+        file.seek(0)
+        msvcrt.locking(file.fileno(), msvcrt.LK_LOCK, 1)
+        try:
+            yield
+        finally:
+            file.seek(0)
+            msvcrt.locking(file.fileno(), msvcrt.LK_UNLCK, 1)
+    else:
+        import fcntl
+
+        fcntl.flock(file, fcntl.LOCK_EX)
+        yield

@@ -1,0 +1,414 @@
+"""``max_attempts``: several candidates on one test set, each judged at half the level of the one before."""
+
+from __future__ import annotations
+
+import json
+import re
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from endpoint_project import EndpointProject
+from gate_project import Project, because, block, check, checks, mentions, read_jsonl, statuses, stopped
+from hypothesis import given
+from hypothesis import strategies as st
+from loopback import LoopbackServer
+
+from pytest_ftgate.checks.attempts import _confidence, may_be_shown
+from pytest_ftgate.checks.ledger import Fingerprint
+from pytest_ftgate.data import Example
+
+BETTER = range(170, 200)
+WORSE = range(110, 190)
+
+
+@pytest.fixture
+def project(tmp_path: Path) -> Project:
+    project = Project(tmp_path)
+    project.test_set(200)
+    project.predictions("base.jsonl", 200, wrong_at=range(120, 200))
+    project.keys["max_attempts"] = 3
+    return project
+
+
+def attempt(project: Project, number: int, wrong_at: Iterable[int] = WORSE, **changes: Any) -> dict[str, Any]:
+    """Judge a candidate of this number, which answers these examples wrong."""
+    project.predictions(f"ft{number}.jsonl", 200, wrong_at=(*wrong_at, 100 + number))
+    return project.judge(candidate=f"recorded:ft{number}.jsonl", **changes)
+
+
+def ledger(project: Project) -> list[dict[str, Any]]:
+    return read_jsonl(project.path / "attempts.jsonl")
+
+
+def shown(project: Project) -> set[str]:
+    rows = read_jsonl(project.path / "test.jsonl")
+    return {row["id"] for row in rows if may_be_shown(Example(row["id"], row["input"], row["expected"]))}
+
+
+# --- levels --------------------------------------------------------------------------------------------------
+
+
+def test_each_attempt_has_half_the_level_and_a_known_candidate_keeps_its_own(project: Project) -> None:
+    for number, confidence in ((1, 0.975), (2, 0.9875)):
+        gate = attempt(project, number)
+        assert (gate["verdict"], gate["confidence"]) == ("fail", confidence)
+        mentions(check(gate, "attempts"), f"attempt {number} of 3")
+    assert attempt(project, 1)["confidence"] == 0.975
+    gate = attempt(project, 3, BETTER)
+    assert gate["verdict"] == "pass"
+    assert gate["attempt"] == {"number": 3, "most": 3, "before": 0.9875, "confidence": 0.99375}
+    assert any("attempt 3 of 3: 98.75 % -> 99.38 %" in line for line in block(gate))
+    found = ledger(project)
+    assert [(one["verdict"], one["level"]) for one in found] == [("fail", 0.025), ("fail", 0.0125), ("pass", 0.00625)]
+    assert set(found[0]) == {"gate", "candidate", "test_set", "gain", "verdict", "level", "at"}
+    assert "ft1.jsonl" in found[0]["candidate"]
+
+
+def test_beyond_the_budget_the_gate_fails_before_any_call(project: Project) -> None:
+    attempt(project, 1, max_attempts=1)
+    found = stopped(attempt(project, 2, BETTER, max_attempts=1), "fail")
+    assert (found["name"], found["observed"], found["required"]) == ("attempts", 2, 1)
+    assert found["threshold"] == {"key": "max_attempts", "value": 1, "weaker": "higher"}
+    mentions(found, "fresh test set", "another approach")
+    assert len(ledger(project)) == 1
+
+
+@pytest.mark.parametrize("most", [0, 6])
+def test_one_to_five_attempts(project: Project, most: int) -> None:
+    mentions(stopped(attempt(project, 1, max_attempts=most)), "max_attempts")
+
+
+@given(confidence=st.floats(0.5, 0.9999), most=st.integers(1, 5), candidates=st.integers(1, 10))
+def test_the_levels_sum_up_to_less_than_that_of_the_gate(confidence: float, most: int, candidates: int) -> None:
+    each = 1 - (1 - confidence) / candidates
+    levels = [1 - _confidence(each, attempt) for attempt in range(1, most + 1)]
+    assert candidates * sum(levels) <= (1 - confidence) * (1 + 1e-9)
+
+
+def test_several_candidates_are_attempts_at_the_level_of_their_share(project: Project) -> None:
+    for number, wrong_at in ((1, WORSE), (2, BETTER)):
+        project.predictions(f"ft{number}.jsonl", 200, wrong_at=wrong_at)
+    several = {"a": "recorded:ft1.jsonl", "b": "recorded:ft2.jsonl"}
+    gate = project.judge(candidate=..., candidates=several)
+    assert gate["verdict"] == "pass"
+    assert [one["level"] for one in ledger(project)] == [0.0125, 0.00625]
+    assert gate["confidence"] == 1 - 0.00625
+    found = stopped(project.judge(candidate="recorded:base.jsonl", max_attempts=2), "fail")
+    assert found["observed"] == 3
+
+
+def test_observed_evidence_has_no_level(project: Project) -> None:
+    gate = attempt(project, 1, BETTER, evidence="observed")
+    assert [one["status"] for one in checks(gate, "attempts")] == ["note", "warning"]
+
+
+def test_before_training_there_is_no_attempt(project: Project) -> None:
+    project.judge(stage="ready", candidate=...)
+    assert not (project.path / "attempts.jsonl").exists()
+
+
+@pytest.mark.parametrize("rows", [60, 80], ids=["the same test set", "a grown one"])
+def test_a_candidate_is_the_same_one_when_asked_again_recorded_or_about_more(
+    pytester: pytest.Pytester, server: LoopbackServer, rows: int
+) -> None:
+    live = EndpointProject(pytester, server)
+    live.gate_test(max_attempts=2)
+    live.run("--ftgate-report=recordings:kept")
+    live.test_set(rows)
+    live.run("--ftgate-cache=refresh", "--ftgate-report=recordings:kept")
+    kept = f"recorded:{next((live.path / 'kept').glob('*candidate.jsonl')).relative_to(live.path)}"
+    assert live.judge(candidate=kept, max_attempts=2)["attempt"]["number"] == 1
+    assert len(ledger(live)) == 1
+    assert live.judge(candidate=live.model("ft", revision="2"), max_attempts=2)["attempt"]["number"] == 2
+
+
+def test_a_callable_without_cache_key_is_its_code(project: Project) -> None:
+    for number, (code, count) in enumerate([("refund", 1), ("refund", 1), ("invoice", 2)]):
+        project.file(f"conftest_{number}.py", f"def answer(text): return {code!r}\n")
+        project.file("own.py", (project.path / f"conftest_{number}.py").read_text(encoding="utf-8"))
+        sys.modules.pop("own", None)
+        gate = project.judge(candidate="python:own:answer")
+        assert gate["attempt"]["number"] == len(ledger(project)) == count
+
+
+# --- test sets -----------------------------------------------------------------------------------------------
+
+
+def examples(start: int, stop: int) -> list[Example]:
+    return [Example(str(number), f"question {number}", "x") for number in range(start, stop)]
+
+
+@pytest.mark.parametrize(
+    ("now", "same"),
+    [((0, 100), True), ((50, 150), True), ((51, 151), False), ((90, 100), True), ((0, 201), False)],
+)
+def test_half_of_the_examples_make_it_the_same_test_set(now: tuple[int, int], same: bool) -> None:
+    assert Fingerprint.of(examples(*now)).is_seen_in(Fingerprint.of(examples(0, 100))) is same
+
+
+@pytest.mark.parametrize(("start", "same"), [(0, True), (2000, True), (3200, False), (5000, False)])
+def test_of_a_large_test_set_a_sample_of_hashes_is_kept(start: int, same: bool) -> None:
+    before = Fingerprint.of(examples(0, 5000))
+    assert (before.examples, len(before.parts)) == (5000, 400)
+    assert Fingerprint.of(examples(start, start + 5000)).is_seen_in(before) is same
+    assert Fingerprint.of(examples(start, start + 50)).is_seen_in(before) is (start < 5000)
+
+
+def test_another_test_set_begins_anew_and_another_gate_does_not(project: Project) -> None:
+    attempt(project, 1)
+    assert attempt(project, 2, name="another gate")["attempt"]["number"] == 2
+    project.test_set(200, input="fresh question {}".format)
+    assert attempt(project, 3)["attempt"]["number"] == 1
+
+
+def test_corrected_labels_are_no_fresh_test_set(project: Project) -> None:
+    attempt(project, 1)
+    project.test_set(200, expected=lambda index: "refund")
+    assert attempt(project, 2)["attempt"]["number"] == 2
+
+
+# --- the ledger ----------------------------------------------------------------------------------------------
+
+DAMAGES = {
+    "cut off": lambda line: line[:-20],
+    "no JSON": lambda line: "attempt 1",
+    "another key": lambda line: line.replace('"gain"', '"gains"'),
+    "another verdict": lambda line: line.replace('"fail"', '"maybe"'),
+    "blank": lambda line: "",
+    "fewer hashes": lambda line: line.replace('"hashes": "', '"hashes": "0000000'),
+    "another count": lambda line: line.replace('"examples": 200', '"examples": 201'),
+    "a key twice": lambda line: line.replace('"gain"', '"verdict": "pass", "gain"'),
+}
+
+
+@pytest.mark.parametrize("damage", DAMAGES.values(), ids=DAMAGES)
+def test_a_damaged_line_is_an_error_that_names_it(project: Project, damage: Any) -> None:
+    attempt(project, 1)
+    attempt(project, 2)
+    path = project.path / "attempts.jsonl"
+    first, second = path.read_text(encoding="utf-8").splitlines()
+    path.write_text(f"{first}\n{damage(second)}\n", encoding="utf-8")
+    mentions(stopped(attempt(project, 3)), "attempts.jsonl:2")
+
+
+def test_a_missing_ledger_is_an_error_once_the_gate_was_green(project: Project) -> None:
+    assert attempt(project, 1, BETTER, stored=True)["verdict"] == "pass"
+    (project.path / "attempts.jsonl").unlink()
+    mentions(stopped(attempt(project, 1, BETTER, stored=True)), "attempts.jsonl")
+    (project.path / "attempts.jsonl").touch()
+    assert attempt(project, 1, BETTER, stored=True)["attempt"]["number"] == 1
+
+
+def test_a_ledger_has_the_lines_that_it_had_when_recordings_were_made(project: Project) -> None:
+    note = {"attempts: attempts.jsonl": "2"}
+    project.file("recordings/g.jobs.json", json.dumps(note))
+    project.ini["ftgate_recordings"] = "recordings"
+    mentions(stopped(attempt(project, 1)), "attempts.jsonl", "0 lines", "2")
+
+
+def test_an_error_is_no_attempt(project: Project) -> None:
+    project.predictions("ft1.jsonl", 199)
+    assert project.judge(candidate="recorded:ft1.jsonl")["verdict"] == "error"
+    assert not (project.path / "attempts.jsonl").exists()
+
+
+def test_a_ledger_that_cannot_be_written_is_a_warning(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(*_: Any) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("pytest_ftgate.checks.attempts.append", full)
+    because({**attempt(project, 1, BETTER), "verdict": "warning"}, "warning", "ledger", "No space left", "Commit")
+
+
+@pytest.mark.skipif(not shutil.which("git"), reason="there is no git")
+@pytest.mark.parametrize(
+    ("change", "verdict"),
+    [
+        (lambda lines: lines[1:], "error"),
+        (lambda lines: lines[::-1], "error"),
+        (lambda lines: [lines[0].replace('"fail"', '"pass"'), lines[1]], "error"),
+        (lambda lines: [], "error"),
+        (lambda lines: [*lines, lines[1]], "fail"),
+    ],
+    ids=["shortened", "reordered", "edited", "emptied", "longer"],
+)
+@pytest.mark.parametrize("named", [["g"], []], ids=["in the gate file", "in a marker"])
+def test_the_lines_at_the_merge_base_are_kept(project: Project, change: Any, verdict: str, named: list[str]) -> None:
+    project.gate_file(
+        "version: 1\ngates:\n  g:\n    test_set: test.jsonl\n    training_set: train.jsonl\n"
+        "    baseline: recorded:base.jsonl\n    candidate: recorded:ft1.jsonl\n    margin: 0.05\n    max_attempts: 3\n"
+    )
+    attempt(project, 1)
+    attempt(project, 2)
+    for args in (
+        ["init", "-q", "-b", "main"],
+        ["add", "-A"],
+        ["-c", "user.name=t", "-c", "user.email=t@example.org", "commit", "-qm", "first"],
+        ["checkout", "-qb", "work"],
+    ):
+        subprocess.run(["git", *args], cwd=project.path, check=True)
+    path = project.path / "attempts.jsonl"
+    lines = path.read_text(encoding="utf-8").splitlines()
+    path.write_text("".join(f"{line}\n" for line in change(lines)), encoding="utf-8")
+    gate = project.judge(*named, candidate="recorded:ft1.jsonl")
+    assert gate["verdict"] == verdict
+    assert statuses(gate).get("ledger") == ("error" if verdict == "error" else None)
+
+
+def test_a_ci_job_prints_the_line_to_commit(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CI", "true")
+    project = Project(pytester)
+    project.gate_test(max_attempts=2)
+    gate = project.gate()
+    assert check(gate, "ledger")["status"] == "warning"
+    (line,) = (project.path / "attempts.jsonl").read_text(encoding="utf-8").splitlines()
+    assert line in project.result.stdout.str()
+
+
+def test_two_workers_take_two_attempts(pytester: pytest.Pytester) -> None:
+    pytest.importorskip("xdist")
+    project = Project(pytester)
+    both = ["import pytest"]
+    for number in range(4):
+        project.predictions(f"ft{number}.jsonl", 60, wrong_at=(*range(40, 56), number))
+        mark = project.mark(candidate=f"recorded:ft{number}.jsonl", max_attempts=4)
+        both.append(f"{mark}\ndef test_{number}(): pass")
+    project.file("test_gate.py", "\n".join(both))
+    report = project.report("-pxdist", "-n2", apart=True)
+    assert sorted(one["attempt"]["number"] for one in report["gates"]) == [1, 2, 3, 4]
+    assert [one["level"] for one in ledger(project)] == [0.025, 0.0125, 0.00625, 0.003125]
+
+
+# --- examples ------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("number", [1, 2])
+def test_only_a_third_is_shown_and_it_counts_in_the_first_attempt_alone(project: Project, number: int) -> None:
+    for before in range(1, number):
+        attempt(project, before)
+    gate, third = attempt(project, number), shown(project)
+    named = {one["id"] for key in ("broken", "wrong") for one in gate[key]}
+    named |= {*gate["diagnosis"]["fixed"], *gate["diagnosis"]["broken"]}
+    assert named
+    assert named <= third
+    assert 50 < len(third) < 80
+    assert gate["n"] == (200 if number == 1 else 200 - len(third))
+
+
+def test_the_self_test_takes_no_attempt(pytester: pytest.Pytester) -> None:
+    project = Project(pytester)
+    project.test_set(200)
+    project.predictions("base.jsonl", 200, wrong_at=range(120, 200))
+    attempt(project, 1, max_attempts=2)
+    project.predictions("ft.jsonl", 200, wrong_at=BETTER)
+    project.gate_test(max_attempts=2)
+    result = project.run("--ftgate-selftest")
+    assert result.ret == pytest.ExitCode.OK, result.stdout.str()
+    assert len(ledger(project)) == 1
+
+
+def test_a_preview_shows_the_same_third(pytester: pytest.Pytester) -> None:
+    project = Project(pytester)
+    project.gate_test(max_attempts=2)
+    result = project.run("--ftgate-preview=5")
+    lines = project.path.joinpath("test.jsonl").read_text(encoding="utf-8").splitlines()
+    third = {f"test.jsonl:{row}" for row, line in enumerate(lines, 1) if json.loads(line)["id"] in shown(project)}
+    named = {line for line in result.outlines if line.startswith("test.jsonl:")}
+    assert len(named) == 5
+    assert named <= third
+
+
+def test_groups_stay_together_and_without_an_example_that_counts_there_is_an_error(project: Project) -> None:
+    names = [f"g{number}" for number in range(60)]
+    assert {may_be_shown(Example("a", "x", "y", group=name)) for name in names} == {True, False}
+    name = next(name for name in names if may_be_shown(Example("a", "x", "y", group=name)))
+    attempt(project, 1)
+    project.test_set(200, group=lambda index: name)
+    mentions(stopped(attempt(project, 2, evidence="observed")), "no test example counts")
+
+
+def test_the_page_and_recordings_hold_what_may_be_shown_and_all_answers(pytester: pytest.Pytester) -> None:
+    project = Project(pytester)
+    project.predictions("old.jsonl", 60, wrong_at=range(30, 60))
+    project.judge(candidate="recorded:old.jsonl", max_attempts=2)
+    project.gate_test(max_attempts=2)
+    project.run("--ftgate-report=recordings:kept", "--ftgate-report=html:page.html")
+    page = (project.path / "page.html").read_text(encoding="utf-8")
+    asked = {row["id"]: row["input"] for row in read_jsonl(project.path / "test.jsonl")}
+    assert {name for name, text in asked.items() if re.search(rf"{text}\b", page)} == shown(project)
+    rows = [len(read_jsonl(path)) for path in sorted((project.path / "kept").glob("*.jsonl"))]
+    assert rows == [60, 60]
+    (notes,) = (project.path / "kept").glob("*.jobs.json")
+    assert json.loads(notes.read_text(encoding="utf-8")) == {"attempts: attempts.jsonl": "2"}
+
+
+def test_label_averages_count_the_labels_of_the_examples_that_count(project: Project) -> None:
+    attempt(project, 1, metric="f1_macro")
+    gate = attempt(project, 2, BETTER, metric="f1_macro")
+    assert (gate["verdict"], gate["attempt"]["number"]) == ("pass", 2)
+    assert gate["candidate"]["n_expected"] == gate["n"]
+
+
+# --- without max_attempts, and other ways to look at a gate -----------------------------------------------------
+
+
+def test_without_max_attempts_the_second_candidate_is_a_warning(project: Project) -> None:
+    first = attempt(project, 1, stored=True, max_attempts=...)
+    assert "attempts" not in statuses(first)
+    found = check(attempt(project, 2, BETTER, stored=True, max_attempts=...), "attempts")
+    assert (found["status"], found["observed"]) == ("warning", 2)
+    again = attempt(project, 1, stored=True, max_attempts=...)
+    mentions(check(again, "attempts"), "max_attempts", "11.5 %", "21.4 %", "51.4 %")
+    assert not (project.path / "attempts.jsonl").exists()
+
+
+def test_without_max_attempts_the_ledger_of_other_gates_counts(project: Project) -> None:
+    attempt(project, 1)
+    assert check(attempt(project, 2, max_attempts=...), "attempts")["observed"] == 2
+
+
+def test_several_candidates_of_one_gate_share_their_level_already(project: Project) -> None:
+    for number in (1, 2):
+        project.predictions(f"ft{number}.jsonl", 200, wrong_at=WORSE[number:])
+    several = {"a": "recorded:ft1.jsonl", "b": "recorded:ft2.jsonl"}
+    for _ in range(2):
+        gate = project.judge(candidate=..., candidates=several, stored=True, max_attempts=...)
+        assert "attempts" not in statuses(gate)
+
+
+def test_the_plan_shows_the_level_of_this_attempt_and_takes_none(pytester: pytest.Pytester) -> None:
+    project = Project(pytester)
+    project.predictions("old.jsonl", 60, wrong_at=range(30, 60))
+    project.judge(candidate="recorded:old.jsonl", max_attempts=2)
+    project.gate_test(max_attempts=2)
+    project.run("--ftgate-plan", "--ftgate-report=json:plan.json")
+    (found,) = json.loads((project.path / "plan.json").read_text(encoding="utf-8"))["plans"]
+    assert (found["attempt"]["number"], found["confidence"]) == (2, 0.9875)
+    assert len(ledger(project)) == 1
+
+
+@pytest.mark.skipif(not shutil.which("git"), reason="there is no git")
+@pytest.mark.parametrize("after", ["max_attempts: 4", "max_attempts: 3\n    attempts: other.jsonl", "evidence: proven"])
+def test_more_attempts_and_another_ledger_are_weaker(project: Project, after: str) -> None:
+    del project.keys["max_attempts"]
+    text = (
+        "version: 1\ngates:\n  g:\n    test_set: test.jsonl\n    training_set: train.jsonl\n"
+        "    baseline: recorded:base.jsonl\n    candidate: recorded:ft.jsonl\n    margin: 0.05\n    LIMIT\n"
+    )
+    project.gate_file(text.replace("LIMIT", "max_attempts: 3"))
+    for args in (
+        ["init", "-q", "-b", "main"],
+        ["add", "-A"],
+        ["-c", "user.name=t", "-c", "user.email=t@example.org", "commit", "-qm", "first"],
+        ["checkout", "-qb", "work"],
+    ):
+        subprocess.run(["git", *args], cwd=project.path, check=True)
+    project.predictions("ft.jsonl", 200, wrong_at=BETTER)
+    project.gate_file(text.replace("LIMIT", after))
+    gate = project.judge("g")
+    because({**gate, "verdict": "warning"}, "warning", "weakened", "attempts")
