@@ -159,10 +159,7 @@ def plain_number(value: float) -> str:
 def settled_by(what: str, needed: int, have: int, noun: str) -> str:
     """Return the advice how many examples would settle a question with a power of 0.8.
 
-    Args:
-        what: ``gain`` or ``difference``, which is assumed to be as measured.
-        needed: examples in all.
-        have: examples of the test set.
+    ``what`` is ``gain`` or ``difference``, ``needed`` the examples in all, ``have`` those of the test set.
     """
     more = max(needed - have, 1)
     return (

@@ -51,9 +51,7 @@ def telling(values: Sequence[Any], expected: Sequence[Any]) -> Telling | None:
 
     Chance is the same field with its values shuffled among the examples: a field with a single value reveals nothing.
 
-    Args:
-        values: the field's value in each example; None where it has none.
-        expected: the expected outputs.
+    ``values`` are the field's in each example; None where it has none.
     """
     from pytest_ftgate.data import expected_text
 

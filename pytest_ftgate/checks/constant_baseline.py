@@ -61,10 +61,6 @@ def best_constant(metric: Metric, expected: Sequence[Any]) -> Constant:
     ones are tried. A perfect one (recall of the positive label) is left out where there is another, because no model
     could beat it.
 
-    Args:
-        metric: the deciding metric.
-        expected: the expected output of each example, at least one.
-
     Raises:
         MetricError: the metric cannot score an output that its own test set expects elsewhere.
     """

@@ -171,9 +171,7 @@ class Context:
     def requirement(self, path: str, **instead: Any) -> dict[str, Any]:
         """Return the fields of a check of a key: the required value, its source, and the threshold.
 
-        Args:
-            path: the path of the key, such as ``guards.refunds.max_drop``.
-            instead: values that replace some of these fields.
+        ``path`` is that of the key, such as ``guards.refunds.max_drop``; ``instead`` replaces some of these fields.
         """
         keys, key = self._at(path)
         value = getattr(keys, key)

@@ -120,14 +120,7 @@ class Costs:
 
 
 def training_cost(declared: float | None, source: str, *, trained_tokens: int | None, price: Price | None) -> Amount:
-    """Return the cost of training: as declared, else the trained tokens of a job times their price.
-
-    Args:
-        declared: the declared cost in US dollars.
-        source: where it is written.
-        trained_tokens: the tokens that the fine-tuning job reports.
-        price: the price of the candidate, if it has one.
-    """
+    """Return the cost of training: as declared, else the trained tokens of a job times their price."""
     if declared is not None:
         return Amount(declared, f"declared ({source})")
     if price is None or price.training_per_1m is None:

@@ -229,14 +229,7 @@ def drop_fields(gate: Context, path: str, drop: Drop | None = None) -> dict[str,
 
 
 def describe(drop: Drop, metric: Metric, tolerance: Tolerance, value: float) -> str:
-    """Return the measured change, its bound and the limit in words.
-
-    Args:
-        drop: the judged drop.
-        metric: its metric.
-        tolerance: the limit.
-        value: the value of the candidate.
-    """
+    """Return the measured change, its bound and the limit in words."""
     share = is_share((metric.low, metric.high))
     before, after = (show_value(one, share=share) for one in (drop.baseline.value, value))
     change = show_difference(drop.compared.gain, share=share)
@@ -271,10 +264,7 @@ def _bound(drop: Drop, tolerance: Tolerance, share: bool) -> list[str]:
 def examples_advice(compared: Comparison, hope: str = "lost less", noun: str = "example") -> str:
     """Return how many examples would prove a drop to be within the limit.
 
-    Args:
-        compared: the comparison of the candidate with the baseline.
-        hope: what must be true of the candidate for more examples to help.
-        noun: what is counted.
+    ``hope`` is what must be true of the candidate for more examples to help.
     """
     if compared.examples_needed is None:
         return f"More examples only help if the candidate {hope} than measured here."

@@ -76,11 +76,7 @@ def prepare_guards(
 ) -> dict[str, Guard]:
     """Read and check the test set of each guard, and build its metric.
 
-    Args:
-        config: the gate.
-        load: reads a data source, given with its origin, into a data set.
-        training: the training set.
-        custom: returns the metrics of hooks by name.
+    ``load`` reads a data source, given with its origin; ``custom`` returns the metrics of hooks by name.
 
     Raises:
         FtgateError: a test set or a metric cannot be used.

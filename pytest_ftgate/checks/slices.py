@@ -93,12 +93,6 @@ BuildMetric = Callable[["MetricSpec", Sequence[str]], "Metric"]
 def prepare_slices(config: GateKeys, test: DataSet, metric: Metric, build: BuildMetric) -> Slices | None:
     """Divide the test set into slices, and find those that are large enough; None where the gate has no slices.
 
-    Args:
-        config: the gate.
-        test: the test set.
-        metric: the deciding metric.
-        build: builds it for the labels of a slice.
-
     Raises:
         ConfigError: no example has one of the fields, or ``max_drop`` is impossible.
     """

@@ -263,9 +263,7 @@ def _words(value: Any) -> list[str]:
 def ini_lines(ini: IniFile | None, gate_file: str = _GATE_FILE) -> list[str]:
     """Return the lines that an ini file lacks to make a gate required, in its language.
 
-    Args:
-        ini: the file; None: a new one in the language of INI files.
-        gate_file: the path of the gate file relative to the ini file.
+    ``ini`` is None for a new file in the language of INI files; ``gate_file`` is a path relative to the ini file.
     """
     there = ini.values if ini is not None else {}
     strict = [] if there.get("strict") in (True, "true") else ["markers", "config"]

@@ -108,11 +108,7 @@ def write_recordings(folder: Path, gate: str, runs: Mapping[str, Run], jobs: Map
 
     To be called with complete answers: see :func:`missing_answers`.
 
-    Args:
-        folder: where to write.
-        gate: the name of the gate.
-        runs: the runs by the role of the model.
-        jobs: notes on fine-tuning jobs and on the last green verdict, by name.
+    ``runs`` are named by role; ``jobs`` are the notes on fine-tuning jobs and on the last green verdict, by name.
     """
     written = [folder / f"{_slug(gate)}.{_slug(role)}.jsonl" for role in runs]
     for path, run in zip(written, runs.values(), strict=True):

@@ -95,13 +95,6 @@ def measure_drift(
     """Compare today's scores with those of the last green verdict; return None if none are stored.
 
     The test is two-sided at ``confidence``. A metric of the whole set is compared by its right answers.
-
-    Args:
-        role: of the model.
-        before: the model at the last green verdict.
-        scored: today's scores of the same metric.
-        confidence: of the gate.
-        groups: the group name of each example; None for an independent one.
     """
     from pytest_ftgate.runs.measure import rightness
 
@@ -149,12 +142,8 @@ def _moved(
 def drift_check(drift: Drift, since: float, metric: Scored, *, asked_alike: bool, asked_anew: bool) -> Check:
     """Return the check of one model's drift: a warning beyond chance, else a note. It never decides a verdict.
 
-    Args:
-        drift: the measured drift.
-        since: when the earlier answers were made, in seconds since the epoch.
-        metric: today's scores, for the unit.
-        asked_alike: endpoint, messages and parameters are the same as then.
-        asked_anew: at least one answer was requested in this run.
+    ``since`` is when the earlier answers were made, in seconds since the epoch. ``asked_alike``: endpoint, messages and
+    parameters are the same as then. ``asked_anew``: at least one answer was requested in this run.
     """
     move = show_difference(drift.change, share=is_share((metric.metric.low, metric.metric.high)))
     message = f"{called(drift.role)} changed by {move} since {day(since)} "

@@ -30,12 +30,6 @@ if TYPE_CHECKING:
 def last_green(config: GateKeys, nodeid: str, committed: Mapping[str, str], stores: Stores) -> LastGreen | None:
     """Return the last green verdict, if one is known.
 
-    Args:
-        config: the gate.
-        nodeid: of the test that judges the gate.
-        committed: notes from recordings.
-        stores: of this machine.
-
     Raises:
         StoreError: the store cannot be read, and ``clock.base_changed`` is ``fail``.
     """

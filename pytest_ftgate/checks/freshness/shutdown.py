@@ -114,12 +114,7 @@ def _listed(listing: Listing | None, last: LastGreen | None, model: str) -> str 
 def shutdown_check(gate: Context, role: str, model: str, listed: str, shutdown: str) -> Check:
     """Return the check of one date: at the level of ``clock.shutdown`` within the horizon, else a note.
 
-    Args:
-        gate: has the keys and the time.
-        role: of the model.
-        model: the name at the endpoint.
-        listed: the model that has the date: itself, or its base model.
-        shutdown: the date, ISO 8601.
+    ``listed`` is the model that has the date (ISO 8601): ``model`` itself, or its base model.
     """
     level = gate.config.clock.shutdown
     required = gate.requirement("clock.shutdown_within_days", source=gate.source("clock.shutdown"))

@@ -89,10 +89,7 @@ class TrainingAudit:
 def audit_training_set(training: DataSet, test: DataSet, *, max_tokens: int | None = None) -> TrainingAudit:
     """Audit a training set against a test set. The time is linear in the characters of both.
 
-    Args:
-        training: the training set.
-        test: the test set.
-        max_tokens: limit of the estimated tokens of a row; None: no limit.
+    ``max_tokens`` limits the estimated tokens of a row; None: no limit.
     """
     outputs, test_outputs = outputs_of(training), outputs_of(test)
     inputs = [example.input for example in training]

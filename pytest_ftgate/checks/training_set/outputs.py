@@ -24,8 +24,7 @@ _USUAL_CHARACTERS = 10
 def unfinished_outputs(outputs: Sequence[str]) -> dict[int, str]:
     """Return the rows whose output is empty or looks cut off, with the reason, in order.
 
-    Args:
-        outputs: stripped texts; JSON values other than text as compact JSON.
+    Outputs are stripped texts; JSON values other than text are compact JSON.
     """
     found = {row: "empty" for row, output in enumerate(outputs) if not output}
     for rule in (_single_characters, _broken_json, _open_fences, _open_sentences):
