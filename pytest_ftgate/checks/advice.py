@@ -100,8 +100,6 @@ class Facts:
     """Hold what advice rests on: a judged gate, why it failed, and whether its answers are informative.
 
     Attributes:
-        result: the facts of the gate.
-        diagnosis: the diagnosis of the answers; empty where there are none.
         candidate: counts of the candidate's answers by kind; empty before training.
         lost: whether the gate failed because of the answers on the test set.
     """

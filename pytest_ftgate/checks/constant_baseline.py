@@ -42,8 +42,6 @@ class Constant:
     """Hold the constant answer that every model must beat.
 
     Attributes:
-        answer: the answer to every example.
-        value: its value by the deciding metric.
         perfect: whether nothing scores better.
         n_expected: the number of different outputs that the test set expects, as the metric reads them.
     """
@@ -129,8 +127,6 @@ class _Standard:
     """Compare the answers of all models with the best constant answer.
 
     Attributes:
-        gate: the gate with its scored models.
-        constant: the best constant answer.
         only: the answer of each model, by role, if it gave the same to every example; else None.
     """
 

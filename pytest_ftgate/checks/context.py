@@ -43,8 +43,6 @@ class Context:
     Attributes:
         config: the keys of the gate.
         result: the facts and checks so far.
-        test: the test set.
-        training: the training set.
         audit: the counts and findings in the training set.
         metrics: the metrics by name, the deciding one first.
         models: the models by role: the baselines' names, then "candidate", which the stage ready leaves out.
@@ -56,16 +54,12 @@ class Context:
         trained_on_content: its bytes, if the training set is not that file.
         shared: the overlap of the test set with the examples on which a checkpoint is chosen.
         checkpoints: the checkpoints before the best is chosen; until then the last one stands for the candidate.
-        guards: the guards, by name.
-        slices: the slices of the test set.
         judging: the judges and the human labels.
-        last_green: the last green verdict of this gate, if one is known.
         runs: the runs over the test set, by role.
         samples: the runs from which latencies are taken, by role, if a model has one.
         guard_runs: the runs over the guards' test sets, by guard and role.
         noise_runs: the baselines asked again about a sample (``noise``), by role.
         checkpoint_runs: the runs over the validation set, by names such as ``validation_step_100``.
-        judge_run: the judges' answers.
         measured: the runs with their facts, by role, and with scores if all could be scored.
     """
 

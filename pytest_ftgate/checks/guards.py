@@ -33,11 +33,7 @@ class Guard:
     """Hold a guard before any model is called.
 
     Attributes:
-        name: its name in the gate.
-        spec: its keys.
-        test: its test set.
         metric: its metric, built for its labels.
-        tolerance: the limit of the drop.
         leaked_rows: examples that are in the training set: row of the guard, row of the training set.
     """
 

@@ -60,7 +60,6 @@ class Reading:
     """Hold another way to read the answers.
 
     Attributes:
-        ignores: what it ignores, in words.
         options: metric options that replace those of the gate.
         changes: what is done to each answer, and to each expected output, before they are compared.
         after: the text after a label.
@@ -92,7 +91,6 @@ class Reread:
     """Hold a gate whose answers are read in another way.
 
     Attributes:
-        reading: the other way.
         gate: the gate with the scores of that reading.
         improved: the examples of the gate that each model then answers better, by role.
     """

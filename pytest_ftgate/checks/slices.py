@@ -74,7 +74,6 @@ class Slices:
 
     Attributes:
         tolerance: the limit of each drop; its confidence is corrected for the number of judged slices.
-        slices: all slices.
     """
 
     tolerance: Tolerance

@@ -32,10 +32,7 @@ class Cleaned:
     """A copy of a data file without some of its rows.
 
     Attributes:
-        path: of the copy.
-        data: what is left.
         removed: how many rows were taken out, by the reason.
-        parts: the text of the copy.
     """
 
     path: Path

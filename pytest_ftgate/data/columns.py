@@ -30,13 +30,11 @@ class Columns:
     """The columns of a row that hold the parts of an example.
 
     Attributes:
-        format: of the rows.
         column: the column of each key of the format, and of ``id`` and ``group``.
         renamed: the columns of further fields that have another name in the row.
         required: the columns that every row must have, by the name of their part or field.
         taken: all columns that are not further fields under their own name.
         mappable: whether the user can map names; otherwise the rows must be changed.
-        labeled: every row must have an expected output.
     """
 
     format: Format

@@ -40,7 +40,6 @@ class Format:
     Attributes:
         name: as ``format:`` takes it.
         title: as reports call it.
-        by: whose format it is.
         keys: that every row has.
         read: returns the parts of a row, or why it is left out. Raises :class:`DataError` without file and line.
         uses: further keys that it reads.

@@ -27,7 +27,6 @@ class Judge:
 
     Attributes:
         metric: the metric that it scores, with it as the only judge.
-        model: the model to call.
         items: the calibration items; empty without calibration.
     """
 

@@ -72,10 +72,7 @@ class Served:
     """A model at an endpoint.
 
     Attributes:
-        role: in the gate.
-        model: the name at the endpoint.
         base_model: the model that was fine-tuned; None: none, or unknown.
-        endpoint: the endpoint.
         ask: whether the endpoint may be asked for dates, because it was asked for answers.
     """
 

@@ -28,7 +28,6 @@ class TrainingAudit:
 
     Attributes:
         path, sha256: of the training set.
-        rows: number of rows.
         filled: number of rows with a non-blank input.
         usable: number of distinct inputs among the rows whose input and output are both non-blank.
         duplicates: number of further rows with the input of an earlier row, conflicts included.
@@ -42,7 +41,6 @@ class TrainingAudit:
         unfinished: rows whose output is empty or looks cut off, with the reason.
         chat_errors: rows with a malformed conversation, with the reason.
         long_rows: rows above the token limit, with their estimated tokens.
-        labels: of both sets.
         doubts: usable rows whose nearest neighbours all have another label.
     """
 
