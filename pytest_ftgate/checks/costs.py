@@ -55,8 +55,8 @@ NO_TRAINING = Lack(
 class Costs:
     """Hold the costs from which saving and break-even are calculated; models by the cost of one call.
 
-    ``calls_per_month`` is None where unknown; the last three, where they are not declared, which counts as 0. Data is paid
-    for once, hosting by the month; a retraining costs as much as ``training``, without the data.
+    ``calls_per_month`` is None where unknown; the last three, where they are not declared, which counts as 0. Data is
+    paid for once, hosting by the month; a retraining costs as much as ``training``, without the data.
     """
 
     calls_per_month: float | None
