@@ -150,7 +150,7 @@ def _rivals(gate: Context) -> Iterator[Check]:
     This rests on measured values without bounds, so it is a warning. A baseline of unknown cost is not considered.
     """
     config, baselines, best = gate.config, gate.result.baselines, gate.best
-    top, sign = baselines[best].value, 1 if gate.deciding.greater_is_better else -1
+    top, sign = baselines[best].value, gate.deciding.sign
     for role, one in baselines.items():
         if role == best or top is None or one.value is None or not _as_cheap(config, one, gate.result.candidate):
             continue

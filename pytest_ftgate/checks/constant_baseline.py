@@ -80,8 +80,7 @@ def _scored(metric: Metric, expected: Sequence[Any], answer: str) -> tuple[float
     except MetricError as error:
         evidence = f"it failed on the constant answer {answer[:60]!r}, which the test set expects elsewhere"
         raise MetricError(error.what, where=error.where, evidence=evidence, cure=error.cure) from error
-    best = metric.high if metric.greater_is_better else metric.low
-    return value, not beats(metric, best, value)
+    return value, not beats(metric, metric.best, value)
 
 
 def beats(metric: Metric, value: float, other: float) -> bool:
@@ -97,7 +96,7 @@ def chance(metric: Metric, answer: str, model: Measured, groups: Sequence[str | 
     """
     from pytest_ftgate.runs.measure import compare_scored
 
-    expected, repeats = [example.expected for example in model.run.test_set], len(model.run.predictions)
+    expected, repeats = model.run.test_set.expected, len(model.run.predictions)
     constant = metric.bare().score(expected, [[answer] * len(expected)] * repeats)
     compared = compare_scored(
         constant,

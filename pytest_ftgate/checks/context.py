@@ -12,7 +12,6 @@ from pytest_ftgate.config import threshold
 from pytest_ftgate.config.source import BUILT_IN
 from pytest_ftgate.judges import JudgeRun, Judging
 from pytest_ftgate.result import Check, GateResult, ModelResult, closed, verdict_of
-from pytest_ftgate.text import is_share
 
 if TYPE_CHECKING:
     from pytest_ftgate.checks.checkpoint import Shared
@@ -136,12 +135,12 @@ class Context:
     @property
     def expected(self) -> list[Any]:
         """Return the expected output of each test example."""
-        return [example.expected for example in self.test.examples]
+        return self.test.expected
 
     @property
     def groups(self) -> list[str | None]:
         """Return the group of each test example."""
-        return [example.group for example in self.test.examples]
+        return self.test.groups
 
     @property
     def grouped(self) -> bool:
@@ -153,7 +152,7 @@ class Context:
     @property
     def share(self) -> bool:
         """Return whether the deciding metric lies in [0, 1], so that differences are shown in points."""
-        return is_share((self.deciding.low, self.deciding.high))
+        return self.deciding.share
 
     # --- thresholds -----------------------------------------------------------------------------------
 
@@ -196,8 +195,7 @@ class Context:
     @cached_property
     def best(self) -> str:
         """Return the role of the best baseline; the first one if none was scored."""
-        sign = 1 if self.deciding.greater_is_better else -1
-        baselines = self.result.baselines
+        sign, baselines = self.deciding.sign, self.result.baselines
         return max(baselines, key=lambda role: sign * (baselines[role].value or 0.0))
 
     @cached_property

@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Any
 from pytest_ftgate.errors import ConfigError
 from pytest_ftgate.result import Status, opponent
 from pytest_ftgate.text import (
-    is_share,
     plural,
     settled_by,
     show_amount,
@@ -149,9 +148,7 @@ def shown_gain(gate: Context, role: str, comparison: Comparison) -> str:
 
 def best_first(baselines: Mapping[str, Scored]) -> list[str]:
     """Return the roles of baselines, that with the best value first."""
-    return sorted(
-        baselines, key=lambda role: baselines[role].value * (-1 if baselines[role].metric.greater_is_better else 1)
-    )
+    return sorted(baselines, key=lambda role: -baselines[role].metric.sign * baselines[role].value)
 
 
 def judge_drop(
@@ -230,7 +227,7 @@ def drop_fields(gate: Context, path: str, drop: Drop | None = None) -> dict[str,
 
 def describe(drop: Drop, metric: Metric, tolerance: Tolerance, value: float) -> str:
     """Return the measured change, its bound and the limit in words."""
-    share = is_share((metric.low, metric.high))
+    share = metric.share
     before, after = (show_value(one, share=share) for one in (drop.baseline.value, value))
     change = show_difference(drop.compared.gain, share=share)
     known = [*_bound(drop, tolerance, share), drop_limit(tolerance.max_drop, share=share)]

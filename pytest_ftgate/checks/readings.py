@@ -107,8 +107,7 @@ class Reread:
     @property
     def worth(self) -> float:
         """Return the sum of all models' values, of which more is better."""
-        sign = 1 if self.gate.deciding.greater_is_better else -1
-        return sign * sum(one.facts.value or 0.0 for one in self.gate.scored.values())
+        return self.gate.deciding.sign * sum(one.facts.value or 0.0 for one in self.gate.scored.values())
 
 
 def can_be_reread(gate: Context) -> bool:
@@ -224,16 +223,13 @@ def _paths(answer: str, expected: str) -> Iterator[str]:
         return
     try:
         value = parse_json(answer)
-    except (ValueError, RecursionError):
+    except ValueError:
         return
     for key, inner in value.items():
-        for path, leaf in ((key, inner), *((f"{key}.{name}", deep) for name, deep in _items(inner))):
+        below = inner.items() if isinstance(inner, dict) else ()
+        for path, leaf in ((key, inner), *((f"{key}.{name}", deep) for name, deep in below)):
             if not isinstance(leaf, dict | list) and expected_text(leaf).strip().casefold() == expected.casefold():
                 yield path
-
-
-def _items(value: Any) -> Iterable[tuple[str, Any]]:
-    return value.items() if isinstance(value, dict) else ()
 
 
 def _frame(answer: str, expected: str) -> tuple[str, str] | None:
@@ -297,9 +293,11 @@ def reread(gate: Context, reading: Reading) -> Reread | None:
     name = "accuracy" if not metric.uses_labels and not {"normalize"} >= reading.options.keys() else spec.name
     spec = MetricSpec(name, {**spec.options, **reading.options}, spec.source)
     try:
-        made, expected = _metric(gate, spec, reading, test), [example.expected for example in test]
+        made = _metric(gate, spec, reading, test)
         scored = {
-            role: score_run(Measured(_only(run, test, rows), gate.scored[role].facts), {name: made}, name, expected)
+            role: score_run(
+                Measured(_only(run, test, rows), gate.scored[role].facts), {name: made}, name, test.expected
+            )
             for role, run in runs.items()
         }
     except FtgateError:  # no example is left, labels become equal, or a pattern takes too long
@@ -373,8 +371,7 @@ def _only(run: Run, test: DataSet, rows: Sequence[int]) -> Run:
 
 def _improved(strict: Scored, other: Scored, rows: Sequence[int]) -> Iterator[int]:
     """Yield the examples that are answered better when read in another way."""
-    change: np.ndarray[Any, Any] = rightness(other) - rightness(strict)[list(rows)]
-    better = change if strict.metric.greater_is_better else -change
+    better: np.ndarray[Any, Any] = strict.metric.sign * (rightness(other) - rightness(strict)[list(rows)])
     yield from (row for row, gain in zip(rows, better.round(12).tolist(), strict=True) if gain > 0)
 
 

@@ -11,7 +11,7 @@ from pytest_ftgate.checks.context import once
 from pytest_ftgate.checks.drop import Size, Tolerance
 from pytest_ftgate.errors import ConfigError
 from pytest_ftgate.result import Check, SliceResult, Status
-from pytest_ftgate.text import is_share, plural, printable, show_amount, show_difference, show_percent
+from pytest_ftgate.text import plural, printable, show_amount, show_difference, show_percent
 
 if TYPE_CHECKING:
     from pytest_ftgate.checks.context import Context
@@ -227,7 +227,7 @@ def _unprovable(gate: Context, slices: Slices) -> Iterator[Check]:
     if sizes:
         needed = max(size.needed for size in sizes.values())
         short = [f"{one} has {size} ({size.needed:,} required)" for one, size in sizes.items()]
-        most = show_amount(slices.tolerance.max_drop, share=_share(next(iter(sizes)).metric))
+        most = show_amount(slices.tolerance.max_drop, share=next(iter(sizes)).metric.share)
         yield Check(
             "slices_size",
             "inconclusive",
@@ -248,10 +248,6 @@ def _named(texts: Iterable[str]) -> str:
     names = list(texts)
     more = len(names) - _NAMED
     return ", ".join(names[:_NAMED]) + (f", and {more:,} more" if more > 0 else "")
-
-
-def _share(metric: Metric) -> bool:
-    return is_share((metric.low, metric.high))
 
 
 def facts(gate: Context) -> dict[str, Any]:
@@ -326,7 +322,7 @@ def check(gate: Context) -> list[Check]:
 def _outcome(
     gate: Context, slices: Slices, rows: Sequence[SliceResult], status: Status, outcome: str, advice: str | None
 ) -> Check:
-    share, holds = _share(slices.slices[0].metric), status == "pass"
+    share, holds = slices.slices[0].metric.share, status == "pass"
     changes = [
         f"{printable(one.field, _SHOWN)}={printable(one.value, _SHOWN)} {show_difference(one.gain, share=share)}"
         f"{drop.of_role(one.against)} ({plural(one.n or 0, 'example')})"

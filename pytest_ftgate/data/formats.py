@@ -102,12 +102,7 @@ def _text(row: Row, key: str, default: str | None = None) -> str:
 def _list(row: Row, key: str) -> Any:
     """Return a list, which may be written as JSON text, as in a cell of a table."""
     value = row.get(key)
-    if isinstance(value, str) and value.lstrip().startswith("["):
-        try:
-            return parse_json(value)
-        except (ValueError, RecursionError):
-            return value
-    return value
+    return _parsed(value) if isinstance(value, str) and value.lstrip().startswith("[") else value
 
 
 def _object(value: Any, key: str) -> Row:
@@ -193,7 +188,7 @@ _BEDROCK = _Words(("role",), ("content",), {})
 
 
 def _is_sharegpt(value: Any) -> bool:
-    return isinstance(value, list) and bool(value) and isinstance(value[0], Mapping) and "from" in value[0]
+    return isinstance(value, list) and isinstance(next(iter(value), None), Mapping) and "from" in value[0]
 
 
 def _turns(value: Any, key: str, words: _Words) -> list[dict[str, Any]]:
@@ -251,7 +246,7 @@ def _said(role: str, content: Any, place: str, before: Sequence[Row]) -> list[di
 def _parsed(value: Any) -> Any:
     try:
         return parse_json(value) if isinstance(value, str) else value
-    except (ValueError, RecursionError):
+    except ValueError:
         return value
 
 
@@ -309,10 +304,6 @@ def _function(spec: Row) -> dict[str, Any]:
 
 
 # --- the formats ---------------------------------------------------------------------------------------------------
-
-
-def _plain(row: Row, column: Names) -> Parts:
-    return Parts(row[column["input"]], row.get(column["expected"]))
 
 
 def _chat(row: Row, column: Names) -> Parts | LeftOut:
@@ -446,21 +437,13 @@ def _openai_preference(row: Row, column: Names) -> Parts | LeftOut:
     return found if isinstance(found, LeftOut) else found._replace(tools=given.get("tools") or None)
 
 
-def _kto_chat(row: Row, column: Names) -> Parts | LeftOut:
-    return _chat(row, column) if row[column["label"]] else LeftOut("label is false")
-
-
-def _is_kto(row: Row) -> bool:
-    return _is_true(row["label"]) is not None
-
-
 _ALL = (
     Format(
         "plain",
         "input/expected",
         "",
         ("input", "expected"),
-        _plain,
+        lambda row, column: Parts(row[column["input"]], row.get(column["expected"])),
         covers=frozenset({"sharegpt", "gemini", "bedrock", "alpaca", "prompt_completion", "kto", "preference"}),
     ),
     Format("chat", "chat", "OpenAI", ("messages",), _chat, when=lambda row: "input" not in row),
@@ -505,14 +488,14 @@ _ALL = (
         ("prompt", "completion", "label"),
         _kto,
         covers=frozenset({"prompt_completion"}),
-        when=_is_kto,
+        when=lambda row: _is_true(row["label"]) is not None,
     ),
     Format(
         "kto_chat",
         "KTO chat",
         "LLaMA-Factory",
         ("messages", "label"),
-        _kto_chat,
+        lambda row, column: _chat(row, column) if row[column["label"]] else LeftOut("label is false"),
         covers=frozenset({"chat"}),
         when=lambda row: isinstance(row["label"], bool),
     ),

@@ -108,9 +108,7 @@ def checked_example(parts: Mapping[str, Any], place: Where, *, labeled: bool) ->
 
 
 def _checked_input(value: Any, key: str) -> Input:
-    if isinstance(value, str):
-        return value
-    if isinstance(value, tuple):  # messages that the format checked
+    if isinstance(value, str | tuple):  # a tuple: messages that the format checked
         return value
     if isinstance(value, list):
         return checked_messages(value, key)

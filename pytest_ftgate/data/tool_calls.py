@@ -65,7 +65,7 @@ def calls_in(answer: str) -> list[dict[str, Any]] | None:
         if tagged:
             return [call for part in tagged for call in canonical_calls(parse_json(part.strip()))]
         return canonical_calls(parse_json(text))
-    except (ValueError, RecursionError):
+    except ValueError:
         return None
 
 
@@ -81,7 +81,7 @@ def names_in(answer: str) -> list[str] | None:
     if calls is None:
         try:
             value = parse_json(answer.strip())
-        except (ValueError, RecursionError):
+        except ValueError:
             return None
         calls = [part for part in _functions(value) if isinstance(part.get("name"), str)]
     return [call["name"] for call in calls] or None

@@ -112,7 +112,7 @@ class ExampleMetric(Metric):
     def _score(self, place: tuple[int, Any], answer: str | None) -> float:
         index, expected = place
         if answer is None:
-            return self.low if self.greater_is_better else self.high
+            return self.worst
         try:
             value = self.declared.score(deepcopy(expected), answer)  # other metrics are given it, too
         except KeyboardInterrupt:

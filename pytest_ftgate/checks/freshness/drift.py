@@ -17,7 +17,7 @@ from pytest_ftgate.checks.freshness.last_green import (
 )
 from pytest_ftgate.checks.freshness.models import asked_anew, check_name, kept_role
 from pytest_ftgate.result import Check, Clock, Drift, called
-from pytest_ftgate.text import day, is_share, plural, show_difference
+from pytest_ftgate.text import day, plural, show_difference
 
 if TYPE_CHECKING:
     import numpy as np
@@ -102,7 +102,7 @@ def measure_drift(
     then = unpack_scores(before.scores, len(today))
     if then is None or before.value is None:
         return None
-    sign = 1 if scored.metric.greater_is_better else -1
+    sign = scored.metric.sign
     better, worse = int((sign * (today - then) > 0).sum()), int((sign * (today - then) < 0).sum())
     moved, note = _moved(then, today, scored, confidence=confidence, groups=groups)
     return Drift(role, before.value, scored.value, scored.value - before.value, worse, better, moved, note)
@@ -145,7 +145,7 @@ def drift_check(drift: Drift, since: float, metric: Scored, *, asked_alike: bool
     ``since`` is when the earlier answers were made, in seconds since the epoch. ``asked_alike``: endpoint, messages and
     parameters are the same as then. ``asked_anew``: at least one answer was requested in this run.
     """
-    move = show_difference(drift.change, share=is_share((metric.metric.low, metric.metric.high)))
+    move = show_difference(drift.change, share=metric.metric.share)
     message = f"{called(drift.role)} changed by {move} since {day(since)} "
     message += f"({plural(drift.worse, 'example')} worse, {drift.better:,} better), "
     if not drift.worse and not drift.better:
