@@ -78,12 +78,8 @@ def _characters(example: Example) -> int:
     from pytest_ftgate.data import expected_text
 
     given = example.input
-    asked = given if isinstance(given, str) else "".join(_content(message.get("content")) for message in given)
+    asked = given if isinstance(given, str) else "".join(str(message.get("content") or "") for message in given)
     return len(asked) + len(expected_text(example.expected))
-
-
-def _content(content: object) -> str:
-    return content if isinstance(content, str) else str(content or "")
 
 
 # --- of the baseline's answers -------------------------------------------------------------------------------

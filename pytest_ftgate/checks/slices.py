@@ -262,11 +262,7 @@ def facts(gate: Context) -> dict[str, Any]:
 @once
 def _results(gate: Context) -> list[SliceResult]:
     results = [_judge(gate, gate.slices, one) for one in gate.slices.slices] if gate.slices is not None else []
-    return sorted(results, key=_worst_first)
-
-
-def _worst_first(one: SliceResult) -> tuple[bool, float]:
-    return one.gain is None, one.gain if one.gain is not None else -(one.n or 0)
+    return sorted(results, key=lambda one: (one.gain is None, -(one.n or 0) if one.gain is None else one.gain))
 
 
 def _judge(gate: Context, slices: Slices, one: Slice) -> SliceResult:

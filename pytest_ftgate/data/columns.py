@@ -51,7 +51,7 @@ class Columns:
         column = {name: fields.get(name, name) for name in (*form.keys, "id", "group")}
         renamed = {name: theirs for name, theirs in fields.items() if name not in column}
         required = {**{name: column[name] for name in form.keys if labeled or name != "expected"}, **fields}
-        taken = form.uses.union(column.values(), renamed.values())
+        taken = frozenset((*form.uses, *column.values(), *renamed.values()))
         return cls(form, column, renamed, required, taken, mappable, labeled)
 
     def further_fields(self, row: Mapping[str, Any]) -> dict[str, Any]:

@@ -52,8 +52,8 @@ class Format:
     by: str
     keys: tuple[str, ...]
     read: Callable[[Row, Names], Parts | LeftOut]
-    uses: frozenset[str] = frozenset()
-    covers: frozenset[str] = frozenset()
+    uses: tuple[str, ...] = ()
+    covers: tuple[str, ...] = ()
     when: Callable[[Row], bool] = field(default=lambda _: True)
 
     def fits(self, row: Row) -> bool:
@@ -76,7 +76,7 @@ def format_of(row: Row) -> Format | None:
     fitting = [one for one in FORMATS.values() if one.fits(row)]
     if len(fitting) < 2:
         return fitting[0] if fitting else None
-    covered = frozenset[str]().union(*(one.covers for one in fitting))
+    covered = {name for one in fitting for name in one.covers}
     left = [one for one in fitting if one.name not in covered]
     if len(left) == 1:
         return left[0]
@@ -437,85 +437,45 @@ def _openai_preference(row: Row, column: Names) -> Parts | LeftOut:
     return found if isinstance(found, LeftOut) else found._replace(tools=given.get("tools") or None)
 
 
+def _plain(row: Row, column: Names) -> Parts:
+    return Parts(row[column["input"]], row.get(column["expected"]))
+
+
+def _is_kto(row: Row) -> bool:
+    return _is_true(row["label"]) is not None
+
+
+def _is_kto_chat(row: Row) -> bool:
+    return isinstance(row["label"], bool)
+
+
+def _is_openai_preference(row: Row) -> bool:
+    return isinstance(row["input"], Mapping)
+
+
+def _kto_chat(row: Row, column: Names) -> Parts | LeftOut:
+    return _chat(row, column) if row[column["label"]] else LeftOut("label is false")
+
+
+_PLAIN_COVERS = ("sharegpt", "gemini", "bedrock", "alpaca", "prompt_completion", "kto", "preference")
+_BEDROCK_KEYS = ("system", "toolConfig")
+_ALPACA_KEYS = ("input", "system", "history", "kto_tag")
+_KTO_KEYS = ("prompt", "completion", "label")
+_PAIR_KEYS = ("input", "preferred_output", "non_preferred_output")
+_GEMINI_KEYS = ("systemInstruction", "system_instruction", "tools", "completions")
+_ASKED_KEYS = ("prompt", "question", "instruction", "input", "system", "history", "conversations", "messages")
 _ALL = (
-    Format(
-        "plain",
-        "input/expected",
-        "",
-        ("input", "expected"),
-        lambda row, column: Parts(row[column["input"]], row.get(column["expected"])),
-        covers=frozenset({"sharegpt", "gemini", "bedrock", "alpaca", "prompt_completion", "kto", "preference"}),
-    ),
+    Format("plain", "input/expected", "", ("input", "expected"), _plain, covers=_PLAIN_COVERS),
     Format("chat", "chat", "OpenAI", ("messages",), _chat, when=lambda row: "input" not in row),
-    Format(
-        "bedrock",
-        "conversation",
-        "Bedrock",
-        ("schemaVersion", "messages"),
-        _bedrock,
-        frozenset({"system", "toolConfig"}),
-        frozenset({"chat"}),
-    ),
-    Format(
-        "sharegpt",
-        "conversations",
-        "ShareGPT",
-        ("conversations",),
-        _sharegpt,
-        frozenset({"system", "tools", "kto_tag"}),
-    ),
-    Format(
-        "gemini",
-        "contents",
-        "Gemini",
-        ("contents",),
-        _gemini,
-        frozenset({"systemInstruction", "system_instruction", "tools", "completions"}),
-    ),
-    Format(
-        "alpaca",
-        "instruction",
-        "Alpaca",
-        ("instruction", "output"),
-        _alpaca,
-        frozenset({"input", "system", "history", "kto_tag"}),
-    ),
+    Format("bedrock", "conversation", "Bedrock", ("schemaVersion", "messages"), _bedrock, _BEDROCK_KEYS, ("chat",)),
+    Format("sharegpt", "conversations", "ShareGPT", ("conversations",), _sharegpt, ("system", "tools", "kto_tag")),
+    Format("gemini", "contents", "Gemini", ("contents",), _gemini, _GEMINI_KEYS),
+    Format("alpaca", "instruction", "Alpaca", ("instruction", "output"), _alpaca, _ALPACA_KEYS),
     Format("prompt_completion", "prompt/completion", "TRL, Bedrock", ("prompt", "completion"), _prompt_completion),
-    Format(
-        "kto",
-        "KTO",
-        "TRL",
-        ("prompt", "completion", "label"),
-        _kto,
-        covers=frozenset({"prompt_completion"}),
-        when=lambda row: _is_true(row["label"]) is not None,
-    ),
-    Format(
-        "kto_chat",
-        "KTO chat",
-        "LLaMA-Factory",
-        ("messages", "label"),
-        lambda row, column: _chat(row, column) if row[column["label"]] else LeftOut("label is false"),
-        covers=frozenset({"chat"}),
-        when=lambda row: isinstance(row["label"], bool),
-    ),
-    Format(
-        "preference",
-        "preference",
-        "TRL",
-        ("chosen", "rejected"),
-        _preference,
-        frozenset({"prompt", "question", "instruction", "input", "system", "history", "conversations", "messages"}),
-        frozenset({"chat", "sharegpt"}),
-    ),
-    Format(
-        "openai_preference",
-        "preference",
-        "OpenAI",
-        ("input", "preferred_output", "non_preferred_output"),
-        _openai_preference,
-        when=lambda row: isinstance(row["input"], Mapping),
-    ),
+    Format("kto", "KTO", "TRL", _KTO_KEYS, _kto, (), ("prompt_completion",), _is_kto),
+    Format("kto_chat", "KTO chat", "LLaMA-Factory", ("messages", "label"), _kto_chat, (), ("chat",), _is_kto_chat),
+    Format("preference", "preference", "TRL", ("chosen", "rejected"), _preference, _ASKED_KEYS, ("chat", "sharegpt")),
+    Format("openai_preference", "preference", "OpenAI", _PAIR_KEYS, _openai_preference, when=_is_openai_preference),
 )
 FORMATS: Mapping[str, Format] = {one.name: one for one in _ALL}
 """All formats by name."""

@@ -233,6 +233,13 @@ def check_lines(check: Check, *, full: bool) -> Iterator[Line]:
         yield Line(f"{_BELOW}{check.advice}")
 
 
+def finding_lines(checks: Iterable[Check]) -> Iterator[Line]:
+    """Yield what is not in order of a gate that is not judged, problems first; all lines are safe to print."""
+    for check in sorted(checks, key=lambda one: one.status not in sentences.RED):
+        if check.status in (*sentences.RED, "warning"):
+            yield from (Line(printable(line.text), line.colour) for line in check_lines(check, full=True))
+
+
 def _wrapped(lines: Iterable[Line], width: int, indent: str) -> list[Line]:
     """Wrap lines between words; continued lines are indented."""
     return [
