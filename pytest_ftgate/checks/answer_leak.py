@@ -12,6 +12,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from pytest_ftgate.text import whole_word
+
 _ENOUGH = 0.9
 _MOST_VALUES = 50
 _FEWEST_OF_CODE = 3
@@ -124,8 +126,7 @@ def _frames(texts: Mapping[str, str], expected: str) -> Iterator[_Frame]:
     """Yield where the expected output stands in the texts as whole words, with little else around it."""
     if not expected:
         return
-    start, end = (r"(?<!\w)" if expected[0].isalnum() else ""), (r"(?!\w)" if expected[-1].isalnum() else "")
-    pattern = re.compile(f"{start}{re.escape(expected)}{end}")
+    pattern = re.compile(whole_word(expected))
     for place, text in texts.items():
         if len(text) <= len(expected) + _LITTLE:
             yield from (_Frame(place, text[: one.start()], text[one.end() :]) for one in pattern.finditer(text))

@@ -25,7 +25,7 @@ from pytest_ftgate.models.reasoning import TAGS, without_reasoning
 from pytest_ftgate.result import called
 from pytest_ftgate.runs.measure import Measured, rightness, score_run
 from pytest_ftgate.runs.mistakes import labels_of
-from pytest_ftgate.text import printable
+from pytest_ftgate.text import printable, whole_word
 
 if TYPE_CHECKING:
     import numpy as np
@@ -234,10 +234,9 @@ def _paths(answer: str, expected: str) -> Iterator[str]:
 
 def _frame(answer: str, expected: str) -> tuple[str, str] | None:
     """Return the text before and after the last whole-word occurrence of the expected output in an answer."""
-    start, end = (r"(?<!\w)" if expected[:1].isalnum() else ""), (r"(?!\w)" if expected[-1:].isalnum() else "")
     if len(answer) > len(expected) + _MOST_TEXT:
         return None
-    places = [one.span() for one in re.finditer(f"{start}{re.escape(expected)}{end}", answer, re.IGNORECASE)]
+    places = [one.span() for one in re.finditer(whole_word(expected), answer, re.IGNORECASE)]
     return (answer[: places[-1][0]], answer[places[-1][1] :]) if places else None
 
 
