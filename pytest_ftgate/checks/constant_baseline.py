@@ -59,8 +59,7 @@ def best_constant(metric: Metric, expected: Sequence[Any]) -> Constant:
     ones are tried. A perfect one (recall of the positive label) is left out where there is another, because no model
     could beat it.
 
-    Raises:
-        MetricError: the metric cannot score an output that its own test set expects elsewhere.
+    Raise :class:`MetricError` if the metric cannot score an output that its own test set expects elsewhere.
     """
     bare = metric.bare()
     texts = [expected_text(value).strip() for value in expected]

@@ -74,7 +74,6 @@ class Size:
 
     @property
     def enough(self) -> bool:
-        """Return whether there are enough."""
         return self.have >= self.needed
 
     def __str__(self) -> str:

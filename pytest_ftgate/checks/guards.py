@@ -64,8 +64,7 @@ def prepare_guards(
 
     ``load`` reads a data source, given with its origin; ``custom`` returns the metrics of hooks by name.
 
-    Raises:
-        FtgateError: a test set or a metric cannot be used.
+    Raise :class:`FtgateError` if a test set or a metric cannot be used.
     """
     from pytest_ftgate.checks.training_set import check_test_set, grouped_by_content, leaked_rows
 
@@ -204,7 +203,6 @@ def guard_jobs(guards: Mapping[str, Guard], models: Mapping[str, Model], repeats
 
 
 def facts(gate: Context) -> dict[str, tuple[GuardResult, ...]]:
-    """Return the facts of each guard."""
     return {"guards": tuple(result for result, _ in _judged(gate))}
 
 

@@ -80,8 +80,7 @@ def _check_improvement(prediction: HypothesisKeys, metric: Metric) -> None:
 def refuse_run_metric(prediction: HypothesisKeys) -> None:
     """Refuse a hypothesis about a latency or a cost, of which one run gives no bound.
 
-    Raises:
-        ConfigError: the hypothesis is about such a value.
+    Raise :class:`ConfigError` if the hypothesis is about such a value.
     """
     name = prediction.metric.name
     if name in RUN_METRICS:

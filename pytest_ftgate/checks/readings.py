@@ -101,7 +101,6 @@ class Reread:
 
     @property
     def spec(self) -> MetricSpec:
-        """Return the metric of this reading."""
         return self.gate.config.metric
 
     @property

@@ -54,7 +54,6 @@ class Slice:
 
     @property
     def judged(self) -> bool:
-        """Return whether the slice is judged."""
         return self.note is None
 
     @property
@@ -81,7 +80,6 @@ class Slices:
 
     @property
     def judged(self) -> list[Slice]:
-        """Return the slices that are judged."""
         return [one for one in self.slices if one.judged]
 
 
@@ -92,8 +90,7 @@ BuildMetric = Callable[["MetricSpec", Sequence[str]], "Metric"]
 def prepare_slices(config: GateKeys, test: DataSet, metric: Metric, build: BuildMetric) -> Slices | None:
     """Divide the test set into slices, and find those that are large enough; None where the gate has no slices.
 
-    Raises:
-        ConfigError: no example has one of the fields, or ``max_drop`` is impossible.
+    Raise :class:`ConfigError` if no example has one of the fields, or ``max_drop`` is impossible.
     """
     spec = config.slices
     if spec is None:
@@ -253,8 +250,7 @@ def _named(texts: Iterable[str]) -> str:
 def facts(gate: Context) -> dict[str, Any]:
     """Return the facts of each slice, the worst change first.
 
-    Raises:
-        MetricError: a metric is undefined for the answers on a slice.
+    Raise :class:`MetricError` if a metric is undefined for the answers on a slice.
     """
     return {"slices": tuple(_results(gate)[:MOST_SLICES])} if gate.accepts else {}
 

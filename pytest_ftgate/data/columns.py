@@ -127,8 +127,7 @@ class Forms:
 def format_with(row: Mapping[str, Any], fields: Mapping[str, str]) -> Format | None:
     """Return the format of a row in which ``fields`` name columns; None if it has the keys of none.
 
-    Raises:
-        DataError: it has the keys of several.
+    Raise :class:`DataError` if it has the keys of several.
     """
     if "input" in fields or "expected" in fields:
         return PLAIN

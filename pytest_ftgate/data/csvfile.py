@@ -34,8 +34,7 @@ def read_cells(
 
     ``check_header`` raises :class:`DataError` if the header lacks a column.
 
-    Raises:
-        DataError: the header is wrong, or the rest of the file cannot be divided into cells.
+    Raise :class:`DataError` if the header is wrong, or the rest of the file cannot be divided into cells.
     """
     header: list[str] | None = None
     for line, cells in _rows(lines, delimiter):

@@ -57,7 +57,6 @@ class Format:
     when: Callable[[Row], bool] = field(default=lambda _: True)
 
     def fits(self, row: Row) -> bool:
-        """Return whether the row has the keys of this format."""
         return all(key in row for key in self.keys) and self.when(row)
 
 
@@ -70,8 +69,7 @@ def recognise(rows: Iterable[Row]) -> Format | None:
 def format_of(row: Row) -> Format | None:
     """Return the format of a row; None if it has the keys of none.
 
-    Raises:
-        DataError: it has the keys of several.
+    Raise :class:`DataError` if it has the keys of several.
     """
     fitting = [one for one in FORMATS.values() if one.fits(row)]
     if len(fitting) < 2:

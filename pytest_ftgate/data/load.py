@@ -71,8 +71,7 @@ def load_examples(
         limit: at least 1; the hash is always that of the whole file.
         labeled: every row must have an expected output; otherwise a missing one is the empty text.
 
-    Raises:
-        DataError: the file cannot be read, or rows are not examples; names file and lines.
+    Raise :class:`DataError` if the file cannot be read, or rows are not examples; names file and lines.
     """
     shown, names, left_out = shown_path(path), fields or {}, Counter[str]()
     check_limit(limit, shown)

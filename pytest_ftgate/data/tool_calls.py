@@ -21,8 +21,7 @@ def canonical_calls(value: Any) -> list[dict[str, Any]]:
             ``{"type": "function", "function": {"name", "arguments"}}``, with arguments as JSON text or as an object.
             Arguments that are absent, null or blank are none.
 
-    Raises:
-        ValueError: this is not a list of tool calls; the text says why.
+    Raise :class:`ValueError` if this is not a list of tool calls; the text says why.
     """
     if isinstance(value, Mapping):
         value = [value]

@@ -46,12 +46,10 @@ class Judging:
     people: Ratings | None = None
 
     def __bool__(self) -> bool:
-        """Return whether there is any judge."""
         return bool(self.judges) or self.people is not None
 
     @property
     def models(self) -> list[Model]:
-        """Return the models that judge."""
         return [judge.model for judge in self.judges.values()]
 
 

@@ -120,8 +120,7 @@ def revealed(path: Path, key: Path | None) -> Iterator[Row]:
 
     ``path`` and ``key`` are as in :func:`~pytest_ftgate.judges.people.read_ratings`.
 
-    Raises:
-        DataError: a file is missing or cannot be read, or a sheet does not belong to the key.
+    Raise :class:`DataError` if a file is missing or cannot be read, or a sheet does not belong to the key.
     """
     folder = path if path.is_dir() else path.parent
     key = key or folder / KEY

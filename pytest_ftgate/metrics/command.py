@@ -108,7 +108,6 @@ class Command(Metric):
 
 
 def build(options: Options) -> Command:
-    """Build ``command``."""
     options.allow("argv", "timeout_s", "score", "concurrency", *_RANGE)
     argv = _argv(options)
     folder = Path(os.path.abspath(options.spec.source.base_dir))

@@ -34,8 +34,7 @@ class CustomMetric:
         description: a sentence for reports.
         right_wrong: the number is either 1 (right) or 0 (wrong).
 
-    Raises:
-        ConfigError: the range, the direction or the function is invalid.
+    Raise :class:`ConfigError` if the range, the direction or the function is invalid.
     """
 
     name: str

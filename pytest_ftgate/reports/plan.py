@@ -53,7 +53,6 @@ def sentences(plan: Plan) -> Iterator[str]:
 
 
 def to_dict(plan: Plan) -> dict[str, Any]:
-    """Return the plan as JSON has it."""
     return asdict(plan)
 
 

@@ -29,8 +29,7 @@ _GREEN = ".green.json"
 def read_recordings(folder: Path) -> dict[str, Recording]:
     """Return what all JSONL files below ``folder`` record, by the keys of the calls; rows without a key are skipped.
 
-    Raises:
-        DataError: the folder is missing, a row is not a prediction, or one key has two different answers.
+    Raise :class:`DataError` if the folder is missing, a row is not a prediction, or one key has two different answers.
     """
     from pytest_ftgate.models.recorded import Recording, read_rows
 
@@ -70,8 +69,7 @@ def differing(recorded: Mapping[str, Recording], runs: Iterable[Run]) -> int:
 def read_job_notes(folder: Path) -> dict[str, str]:
     """Return the notes on fine-tuning jobs and green verdicts below ``folder``, by the names of the notes.
 
-    Raises:
-        DataError: a file is not a JSON object of texts.
+    Raise :class:`DataError` if a file is not a JSON object of texts.
     """
     found: dict[str, str] = {}
     for path in sorted([*folder.rglob(f"*{_JOBS}"), *folder.rglob(f"*{_GREEN}")]):

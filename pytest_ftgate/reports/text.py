@@ -110,7 +110,7 @@ def block(
 
 def title(result: GateResult) -> Line:
     """Return ``ftgate intents: PASS``."""
-    return Line(f"ftgate {_name(result)}: {result.verdict.upper()}", _COLOURS[result.verdict])
+    return Line(f"ftgate {printable(result.name, _NAME_WIDTH)}: {result.verdict.upper()}", _COLOURS[result.verdict])
 
 
 def failure_text(result: GateResult) -> str:
@@ -120,11 +120,6 @@ def failure_text(result: GateResult) -> str:
     for check in others:
         lines += [sentences.source_first(check), *([f"  {check.advice}"] if check.advice else [])]
     return "\n".join(map(printable, lines))
-
-
-def _name(result: GateResult) -> str:
-    """Return the gate's name, cut so that the verdict after it stays visible."""
-    return printable(result.name, _NAME_WIDTH)
 
 
 def _models(result: GateResult, *, full: bool, width: int) -> Iterator[Line]:

@@ -130,8 +130,7 @@ def read_last(
 
     ``older_than`` (seconds since the epoch) leaves out verdicts of other tests of the gate in this session.
 
-    Raises:
-        StoreError: the notes cannot be read.
+    Raise :class:`StoreError` if the notes cannot be read.
     """
     texts = (committed.get(name), kept.get(name), kept.get(_BEFORE + name))
     found = [one for text in texts if text is not None and (one := LastGreen.from_text(text)) is not None]

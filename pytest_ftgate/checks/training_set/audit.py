@@ -144,7 +144,6 @@ def _near(counts: ExactCounts, training: Mapping[int, Wording], test_outputs: li
 
 
 def _first_rows(data: DataSet) -> dict[str, int]:
-    """Return the first row of each group."""
     return {example.group: row for row, example in reversed(list(enumerate(data))) if example.group is not None}
 
 

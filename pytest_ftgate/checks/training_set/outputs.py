@@ -73,12 +73,9 @@ def _open_sentences(outputs: Sequence[str]) -> Iterator[tuple[int, str]]:
     sentences = [
         row
         for row, output in enumerate(outputs)
-        if times[output] == 1 and output[:1] not in ("{", "[") and _FENCE not in output and _is_long(output)
+        if times[output] == 1 and output[:1] not in ("{", "[") and _FENCE not in output
+        if len(output.split(maxsplit=_SENTENCE_WORDS)) >= _SENTENCE_WORDS
     ]
     left_open = [row for row in sentences if not outputs[row].endswith(_CLOSED) and outputs[row][-1].isalnum()]
     if len(sentences) >= _FEWEST_SENTENCES and len(left_open) <= (1 - _HABIT) * len(sentences):
         yield from ((row, "incomplete sentence") for row in left_open)
-
-
-def _is_long(text: str) -> bool:
-    return len(text.split(maxsplit=_SENTENCE_WORDS)) >= _SENTENCE_WORDS
