@@ -16,7 +16,6 @@ day.
 from __future__ import annotations
 
 import argparse
-import asyncio
 import json
 import subprocess
 import sys
@@ -26,38 +25,12 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from throughput import MODELS, project, serving
+from throughput import asked, project, serving
 
 
 def script(url: str, concurrency: int) -> None:
     """Print the number of right answers of both models, and of missing ones."""
-    from openai import AsyncOpenAI, DefaultAioHttpClient
-
-    rows = [json.loads(line) for line in Path("test.jsonl").read_text(encoding="utf-8").splitlines()]
-
-    async def answers(client: AsyncOpenAI, limit: asyncio.Semaphore, model: str) -> list[bool | None]:
-        async def is_right(row: dict[str, str]) -> bool | None:
-            async with limit:
-                try:
-                    answer = await client.chat.completions.create(
-                        model=model, messages=[{"role": "user", "content": row["input"]}]
-                    )
-                    return answer.choices[0].message.content == row["expected"]
-                except Exception:
-                    return None
-
-        return await asyncio.gather(*map(is_right, rows))
-
-    async def both() -> list[list[bool | None]]:
-        try:
-            backend: dict[str, Any] = {"http_client": DefaultAioHttpClient()}
-        except RuntimeError:
-            backend = {}
-        async with AsyncOpenAI(base_url=url, api_key="none", max_retries=5, **backend) as client:
-            limits = [asyncio.Semaphore(concurrency) for _ in MODELS]
-            return await asyncio.gather(*(answers(client, lim, m) for lim, m in zip(limits, MODELS, strict=True)))
-
-    found = asyncio.run(both())
+    found = asked(url, concurrency, max_retries=5)
     print(json.dumps({"right": [one.count(True) for one in found], "missing": sum(one.count(None) for one in found)}))
 
 

@@ -159,10 +159,7 @@ def plain_number(value: float) -> str:
 def settled_by(what: str, needed: int, have: int, noun: str) -> str:
     """Return the advice how many examples would settle a question with a power of 0.8.
 
-    Args:
-        what: ``gain`` or ``difference``, which is assumed to be as measured.
-        needed: examples in all.
-        have: examples of the test set.
+    ``what`` is ``gain`` or ``difference``, ``needed`` the examples in all, ``have`` those of the test set.
     """
     more = max(needed - have, 1)
     return (
@@ -238,6 +235,12 @@ def dotted(path: KeyPath) -> str:
     for part in path:
         text += f"[{part}]" if isinstance(part, int) else f".{cut(part)}" if text else cut(part)
     return text
+
+
+def whole_word(text: str) -> str:
+    """Return a regular expression that finds a text where it is not a part of a longer word."""
+    start, end = (r"(?<!\w)" if text[:1].isalnum() else ""), (r"(?!\w)" if text[-1:].isalnum() else "")
+    return f"{start}{re.escape(text)}{end}"
 
 
 _TYPO = 0.8

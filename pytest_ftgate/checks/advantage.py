@@ -105,13 +105,13 @@ def _faster(gate: Context) -> Check:
         evidence = f"p50 latency {show_seconds(new)} instead of {show_seconds(old)}"
         return _advantage(gate, "faster", old / new, evidence)
     roles = (("baseline", baseline), ("candidate", candidate))
-    untimed = " and ".join(_untimed(role, model) for role, model in roles if not model.latency_p50_s)
-    message = f"the speed cannot be compared: no latency is known of {untimed}"
+    untimed = [
+        called(role, model.name) + (f" ({model.latency_unknown})" if model.latency_unknown else "")
+        for role, model in roles
+        if not model.latency_p50_s
+    ]
+    message = f"the speed cannot be compared: no latency is known of {' and '.join(untimed)}"
     return Check("faster_by", "error", message, **gate.requirement("faster_by"), advice=UNTIMED_CURE)
-
-
-def _untimed(role: str, model: ModelResult) -> str:
-    return called(role, model.name) + (f" ({model.latency_unknown})" if model.latency_unknown else "")
 
 
 def _advantage(gate: Context, word: str, measured: float, evidence: str) -> Check:
@@ -150,7 +150,7 @@ def _rivals(gate: Context) -> Iterator[Check]:
     This rests on measured values without bounds, so it is a warning. A baseline of unknown cost is not considered.
     """
     config, baselines, best = gate.config, gate.result.baselines, gate.best
-    top, sign = baselines[best].value, 1 if gate.deciding.greater_is_better else -1
+    top, sign = baselines[best].value, gate.deciding.sign
     for role, one in baselines.items():
         if role == best or top is None or one.value is None or not _as_cheap(config, one, gate.result.candidate):
             continue

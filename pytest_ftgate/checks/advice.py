@@ -81,14 +81,14 @@ def advice_on_loss(gate: Context, otherwise: str) -> str | None:
     return next((advice.text for advice in _first(Facts(gate, lost=True))), otherwise)
 
 
-def most_to_try(result: GateResult, most: int = 3) -> list[Advice]:
-    """Return the first advice of each action, at most ``most``, without advice that checks show themselves."""
+def most_to_try(result: GateResult) -> list[Advice]:
+    """Return the first advice of each action, at most three, without advice that checks show themselves."""
     shown = {text for check in result.checks if check.advice for text in (check.advice, _fact(check))}
     first: dict[str, Advice] = {}
     for one in result.advice:
         if shown.isdisjoint((one.text, one.fact)):
             first.setdefault(one.action, one)
-    return list(first.values())[:most]
+    return list(first.values())[:3]
 
 
 def _fact(check: Check) -> str:
@@ -100,8 +100,6 @@ class Facts:
     """Hold what advice rests on: a judged gate, why it failed, and whether its answers are informative.
 
     Attributes:
-        result: the facts of the gate.
-        diagnosis: the diagnosis of the answers; empty where there are none.
         candidate: counts of the candidate's answers by kind; empty before training.
         lost: whether the gate failed because of the answers on the test set.
     """

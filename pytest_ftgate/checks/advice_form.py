@@ -78,9 +78,7 @@ def form_first(diagnosis: Diagnosis) -> Advice | None:
 def form_advice(models: Mapping[str, ModelSpec], diagnosis: Diagnosis) -> Iterator[Advice]:
     """Yield the advice on all answers that do not show what a model knows.
 
-    Args:
-        models: the models of the gate, by role; what they have already is not advised.
-        diagnosis: what the answers of the best baseline and of the candidate are like.
+    Keys that ``models`` have already are not advised.
     """
     before, after = diagnosis.baseline, diagnosis.candidate or {}
     if mostly_form(before, ()):  # which an instruction may mend without any training

@@ -27,7 +27,7 @@ def check(gate: Context) -> list[Check]:
 
     Not for ``objective: match``, which requires no gain.
     """
-    config, sign = gate.config, 1 if gate.deciding.greater_is_better else -1
+    config, sign = gate.config, gate.deciding.sign
     if config.objective != "beat" or not gate.accepts:
         return []
     scored = {role: sign * one.facts.value for role, one in gate.scored.items() if one.facts.value is not None}

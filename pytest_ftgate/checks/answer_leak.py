@@ -12,6 +12,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from pytest_ftgate.text import whole_word
+
 _ENOUGH = 0.9
 _MOST_VALUES = 50
 _FEWEST_OF_CODE = 3
@@ -51,9 +53,7 @@ def telling(values: Sequence[Any], expected: Sequence[Any]) -> Telling | None:
 
     Chance is the same field with its values shuffled among the examples: a field with a single value reveals nothing.
 
-    Args:
-        values: the field's value in each example; None where it has none.
-        expected: the expected outputs.
+    ``values`` are the field's in each example; None where it has none.
     """
     from pytest_ftgate.data import expected_text
 
@@ -126,8 +126,7 @@ def _frames(texts: Mapping[str, str], expected: str) -> Iterator[_Frame]:
     """Yield where the expected output stands in the texts as whole words, with little else around it."""
     if not expected:
         return
-    start, end = (r"(?<!\w)" if expected[0].isalnum() else ""), (r"(?!\w)" if expected[-1].isalnum() else "")
-    pattern = re.compile(f"{start}{re.escape(expected)}{end}")
+    pattern = re.compile(whole_word(expected))
     for place, text in texts.items():
         if len(text) <= len(expected) + _LITTLE:
             yield from (_Frame(place, text[: one.start()], text[one.end() :]) for one in pattern.finditer(text))

@@ -58,11 +58,9 @@ class Finding:
 
     Attributes:
         gate: the gate, with this baseline alone.
-        role: the baseline.
         lenient: the gate read without form; None where no comparison is left.
         cut_off: examples to which the baseline's answers are cut off.
         forms: the examples that each form costs the baseline.
-        status: what becomes of the gain.
     """
 
     gate: Context

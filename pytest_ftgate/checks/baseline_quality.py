@@ -49,7 +49,8 @@ def same_model(gate: Context) -> Iterator[Check]:
 
 def _unprompted(gate: Context) -> Iterator[Check]:
     """Warn of a base model without any instruction, which almost any fine-tune beats."""
-    if any(_instructed(example.input) for example in gate.test):
+    chats = (example.input for example in gate.test if not isinstance(example.input, str))
+    if any(message["role"] in INSTRUCTIONS for chat in chats for message in chat):
         return
     for role, spec in gate.config.baselines.items():
         if spec.provider == "openai" and not any(spec.options.get(key) for key in PROMPT_KEYS):
@@ -62,10 +63,6 @@ def _unprompted(gate: Context) -> Iterator[Check]:
                 "has to beat.",
                 action="better_prompt",
             )
-
-
-def _instructed(given: Any) -> bool:
-    return not isinstance(given, str) and any(message["role"] in INSTRUCTIONS for message in given)
 
 
 def _weaker_params(gate: Context) -> Iterator[Check]:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from pytest_ftgate.checks.advice_form import has_format
 from pytest_ftgate.checks.pricing import UNCOUNTED_CURE, UNTIMED_CURE, unpriced_cure, unpriced_models
 from pytest_ftgate.result import Action, Check, ModelResult, Status
-from pytest_ftgate.text import is_share, show_seconds, show_usd, show_value
+from pytest_ftgate.text import show_seconds, show_usd, show_value
 
 if TYPE_CHECKING:
     from pytest_ftgate.checks.context import Context
@@ -46,7 +46,7 @@ def check(gate: Context) -> Iterator[Check]:
     for bound in gate.config.bounds:
         model = gate.result.candidate if bound.of == "candidate" else gate.result.baseline
         metric = gate.metrics.get(bound.metric.name)
-        share = metric is not None and is_share((metric.low, metric.high))
+        share = metric is not None and metric.share
         yield bound_check(bound, model, share=share, constrained=has_format(gate.config.candidate))
 
 

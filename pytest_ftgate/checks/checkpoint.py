@@ -17,10 +17,8 @@ class Shared:
     """Hold what a validation set has in common with the test set.
 
     Attributes:
-        name: the name of the validation set in messages.
         leaked: the number of test examples whose input it contains.
         places: the first of them, as in ``test.jsonl:1 = valid.jsonl:7``; "" where they are not known.
-        source: where the validation set is named.
     """
 
     name: str

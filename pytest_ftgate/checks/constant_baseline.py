@@ -42,8 +42,6 @@ class Constant:
     """Hold the constant answer that every model must beat.
 
     Attributes:
-        answer: the answer to every example.
-        value: its value by the deciding metric.
         perfect: whether nothing scores better.
         n_expected: the number of different outputs that the test set expects, as the metric reads them.
     """
@@ -61,12 +59,7 @@ def best_constant(metric: Metric, expected: Sequence[Any]) -> Constant:
     ones are tried. A perfect one (recall of the positive label) is left out where there is another, because no model
     could beat it.
 
-    Args:
-        metric: the deciding metric.
-        expected: the expected output of each example, at least one.
-
-    Raises:
-        MetricError: the metric cannot score an output that its own test set expects elsewhere.
+    Raise :class:`MetricError` if the metric cannot score an output that its own test set expects elsewhere.
     """
     bare = metric.bare()
     texts = [expected_text(value).strip() for value in expected]
@@ -86,8 +79,7 @@ def _scored(metric: Metric, expected: Sequence[Any], answer: str) -> tuple[float
     except MetricError as error:
         evidence = f"it failed on the constant answer {answer[:60]!r}, which the test set expects elsewhere"
         raise MetricError(error.what, where=error.where, evidence=evidence, cure=error.cure) from error
-    best = metric.high if metric.greater_is_better else metric.low
-    return value, not beats(metric, best, value)
+    return value, not beats(metric, metric.best, value)
 
 
 def beats(metric: Metric, value: float, other: float) -> bool:
@@ -103,7 +95,7 @@ def chance(metric: Metric, answer: str, model: Measured, groups: Sequence[str | 
     """
     from pytest_ftgate.runs.measure import compare_scored
 
-    expected, repeats = [example.expected for example in model.run.test_set], len(model.run.predictions)
+    expected, repeats = model.run.test_set.expected, len(model.run.predictions)
     constant = metric.bare().score(expected, [[answer] * len(expected)] * repeats)
     compared = compare_scored(
         constant,
@@ -133,8 +125,6 @@ class _Standard:
     """Compare the answers of all models with the best constant answer.
 
     Attributes:
-        gate: the gate with its scored models.
-        constant: the best constant answer.
         only: the answer of each model, by role, if it gave the same to every example; else None.
     """
 

@@ -12,7 +12,6 @@ from pytest_ftgate.config import threshold
 from pytest_ftgate.config.source import BUILT_IN
 from pytest_ftgate.judges import JudgeRun, Judging
 from pytest_ftgate.result import Check, GateResult, ModelResult, closed, verdict_of
-from pytest_ftgate.text import is_share
 
 if TYPE_CHECKING:
     from pytest_ftgate.checks.attempts import Attempt
@@ -44,8 +43,6 @@ class Context:
     Attributes:
         config: the keys of the gate.
         result: the facts and checks so far.
-        test: the test set.
-        training: the training set.
         audit: the counts and findings in the training set.
         metrics: the metrics by name, the deciding one first.
         models: the models by role: the baselines' names, then "candidate", which the stage ready leaves out.
@@ -57,10 +54,7 @@ class Context:
         trained_on_content: its bytes, if the training set is not that file.
         shared: the overlap of the test set with the examples on which a checkpoint is chosen.
         checkpoints: the checkpoints before the best is chosen; until then the last one stands for the candidate.
-        guards: the guards, by name.
-        slices: the slices of the test set.
         judging: the judges and the human labels.
-        last_green: the last green verdict of this gate, if one is known.
         attempt: which attempt on its test set the candidate is; None before training.
         runs: the runs over the test set, by role.
         samples: the runs from which latencies are taken, by role, if a model has one.
@@ -68,7 +62,6 @@ class Context:
         shown_runs: the runs over the examples that may be shown, by role, where these do not count.
         noise_runs: the baselines asked again about a sample (``noise``), by role.
         checkpoint_runs: the runs over the validation set, by names such as ``validation_step_100``.
-        judge_run: the judges' answers.
         measured: the runs with their facts, by role, and with scores if all could be scored.
     """
 
@@ -147,12 +140,12 @@ class Context:
     @property
     def expected(self) -> list[Any]:
         """Return the expected output of each test example."""
-        return [example.expected for example in self.test.examples]
+        return self.test.expected
 
     @property
     def groups(self) -> list[str | None]:
         """Return the group of each test example."""
-        return [example.group for example in self.test.examples]
+        return self.test.groups
 
     @property
     def grouped(self) -> bool:
@@ -164,7 +157,7 @@ class Context:
     @property
     def share(self) -> bool:
         """Return whether the deciding metric lies in [0, 1], so that differences are shown in points."""
-        return is_share((self.deciding.low, self.deciding.high))
+        return self.deciding.share
 
     # --- thresholds -----------------------------------------------------------------------------------
 
@@ -176,9 +169,7 @@ class Context:
     def requirement(self, path: str, **instead: Any) -> dict[str, Any]:
         """Return the fields of a check of a key: the required value, its source, and the threshold.
 
-        Args:
-            path: the path of the key, such as ``guards.refunds.max_drop``.
-            instead: values that replace some of these fields.
+        ``path`` is that of the key, such as ``guards.refunds.max_drop``; ``instead`` replaces some of these fields.
         """
         keys, key = self._at(path)
         value = getattr(keys, key)
@@ -209,8 +200,7 @@ class Context:
     @cached_property
     def best(self) -> str:
         """Return the role of the best baseline; the first one if none was scored."""
-        sign = 1 if self.deciding.greater_is_better else -1
-        baselines = self.result.baselines
+        sign, baselines = self.deciding.sign, self.result.baselines
         return max(baselines, key=lambda role: sign * (baselines[role].value or 0.0))
 
     @cached_property

@@ -53,16 +53,10 @@ NO_TRAINING = Lack(
 
 @dataclass(frozen=True, slots=True)
 class Costs:
-    """Hold the costs from which saving and break-even are calculated.
+    """Hold the costs from which saving and break-even are calculated; models by the cost of one call.
 
-    Attributes:
-        calls_per_month: the number of calls; None: unknown.
-        baseline: the cost of one call of the baseline.
-        candidate: the cost of one call of the candidate.
-        training: the cost of one training run.
-        data_usd: the cost of preparing the data, paid once; None: not declared, counted as 0.
-        hosting_usd: the monthly cost of hosting the candidate; None: not declared, counted as 0.
-        retrains_per_year: training runs per year, without data preparation; None: not declared, counted as 0.
+    ``calls_per_month`` is None where unknown; the last three, where they are not declared, which counts as 0. Data is
+    paid for once, hosting by the month; a retraining costs as much as ``training``, without the data.
     """
 
     calls_per_month: float | None
@@ -120,14 +114,7 @@ class Costs:
 
 
 def training_cost(declared: float | None, source: str, *, trained_tokens: int | None, price: Price | None) -> Amount:
-    """Return the cost of training: as declared, else the trained tokens of a job times their price.
-
-    Args:
-        declared: the declared cost in US dollars.
-        source: where it is written.
-        trained_tokens: the tokens that the fine-tuning job reports.
-        price: the price of the candidate, if it has one.
-    """
+    """Return the cost of training: as declared, else the trained tokens of a job times their price."""
     if declared is not None:
         return Amount(declared, f"declared ({source})")
     if price is None or price.training_per_1m is None:

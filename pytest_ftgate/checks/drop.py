@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Any
 from pytest_ftgate.errors import ConfigError
 from pytest_ftgate.result import Status, opponent
 from pytest_ftgate.text import (
-    is_share,
     plural,
     settled_by,
     show_amount,
@@ -75,7 +74,6 @@ class Size:
 
     @property
     def enough(self) -> bool:
-        """Return whether there are enough."""
         return self.have >= self.needed
 
     def __str__(self) -> str:
@@ -149,9 +147,7 @@ def shown_gain(gate: Context, role: str, comparison: Comparison) -> str:
 
 def best_first(baselines: Mapping[str, Scored]) -> list[str]:
     """Return the roles of baselines, that with the best value first."""
-    return sorted(
-        baselines, key=lambda role: baselines[role].value * (-1 if baselines[role].metric.greater_is_better else 1)
-    )
+    return sorted(baselines, key=lambda role: -baselines[role].metric.sign * baselines[role].value)
 
 
 def judge_drop(
@@ -229,15 +225,8 @@ def drop_fields(gate: Context, path: str, drop: Drop | None = None) -> dict[str,
 
 
 def describe(drop: Drop, metric: Metric, tolerance: Tolerance, value: float) -> str:
-    """Return the measured change, its bound and the limit in words.
-
-    Args:
-        drop: the judged drop.
-        metric: its metric.
-        tolerance: the limit.
-        value: the value of the candidate.
-    """
-    share = is_share((metric.low, metric.high))
+    """Return the measured change, its bound and the limit in words."""
+    share = metric.share
     before, after = (show_value(one, share=share) for one in (drop.baseline.value, value))
     change = show_difference(drop.compared.gain, share=share)
     known = [*_bound(drop, tolerance, share), drop_limit(tolerance.max_drop, share=share)]
@@ -271,10 +260,7 @@ def _bound(drop: Drop, tolerance: Tolerance, share: bool) -> list[str]:
 def examples_advice(compared: Comparison, hope: str = "lost less", noun: str = "example") -> str:
     """Return how many examples would prove a drop to be within the limit.
 
-    Args:
-        compared: the comparison of the candidate with the baseline.
-        hope: what must be true of the candidate for more examples to help.
-        noun: what is counted.
+    ``hope`` is what must be true of the candidate for more examples to help.
     """
     if compared.examples_needed is None:
         return f"More examples only help if the candidate {hope} than measured here."

@@ -193,11 +193,7 @@ def _outcome(
 ) -> tuple[float | None, bool, str]:
     """Return the value that a limit bounds, whether it meets the limit, and both in words.
 
-    Args:
-        gate: the gate.
-        limit: the key of the limit under ``economics``.
-        costs: the measured costs, or the best case.
-        best_of: the costs of which ``costs`` is the best case.
+    ``best_of`` are the costs of which ``costs`` is the best case.
     """
     volume, value = at_volume(costs, costs.calls_per_month), getattr(gate.config.economics, limit)
     if limit == SAVING:

@@ -14,7 +14,7 @@ from pytest_ftgate.checks.drop import Tolerance
 from pytest_ftgate.errors import ConfigError, FtgateError
 from pytest_ftgate.metrics.labels import READING_OPTIONS
 from pytest_ftgate.result import Check, GuardResult, Status, TestSetResult, called, error_check
-from pytest_ftgate.text import is_share, plural, printable, show_amount, show_value
+from pytest_ftgate.text import plural, printable, show_amount, show_value
 
 if TYPE_CHECKING:
     from pytest_ftgate.checks.context import Context
@@ -33,11 +33,7 @@ class Guard:
     """Hold a guard before any model is called.
 
     Attributes:
-        name: its name in the gate.
-        spec: its keys.
-        test: its test set.
         metric: its metric, built for its labels.
-        tolerance: the limit of the drop.
         leaked_rows: examples that are in the training set: row of the guard, row of the training set.
     """
 
@@ -49,19 +45,9 @@ class Guard:
     leaked_rows: tuple[tuple[int, int], ...]
 
     @property
-    def groups(self) -> list[str | None]:
-        """Return the group of each example."""
-        return [example.group for example in self.test.examples]
-
-    @property
     def path(self) -> str:
         """Return the path of its keys in the gate, which is also the name of its check."""
         return f"guards.{self.name}"
-
-    @property
-    def share(self) -> bool:
-        """Return whether its metric lies in [0, 1], so that differences are shown in points."""
-        return is_share((self.metric.low, self.metric.high))
 
     def check(self, status: Status, message: str, part: str = "", **fields: Any) -> Check:
         """Return a check of the guard, or of a part of it; its name says which guard."""
@@ -76,14 +62,9 @@ def prepare_guards(
 ) -> dict[str, Guard]:
     """Read and check the test set of each guard, and build its metric.
 
-    Args:
-        config: the gate.
-        load: reads a data source, given with its origin, into a data set.
-        training: the training set.
-        custom: returns the metrics of hooks by name.
+    ``load`` reads a data source, given with its origin; ``custom`` returns the metrics of hooks by name.
 
-    Raises:
-        FtgateError: a test set or a metric cannot be used.
+    Raise :class:`FtgateError` if a test set or a metric cannot be used.
     """
     from pytest_ftgate.checks.training_set import check_test_set, grouped_by_content, leaked_rows
 
@@ -112,7 +93,7 @@ def _metric(spec: GuardKeys, test: DataSet, training: DataSet, custom: Mapping[s
     metric = build_metric(spec.metric, labels=labels, custom=custom, known=known, blank=test.without_output())
     refuse_judged(metric, "the metric of a guard", source=str(spec.sources["metric"]))
     if metric.uses_labels:
-        check_labels(metric.name, [example.expected for example in test.examples], test.where)
+        check_labels(metric.name, test.expected, test.where)
     return metric
 
 
@@ -148,10 +129,10 @@ def _leaked(gate: Context, guard: Guard) -> Iterator[Check]:
 
 
 def _too_small(gate: Context, guard: Guard) -> Iterator[Check]:
-    size, evidence = drop.size_of(guard.metric, guard.groups, guard.tolerance), guard.spec.evidence
+    size, evidence = drop.size_of(guard.metric, guard.test.groups, guard.tolerance), guard.spec.evidence
     if size.enough:
         return
-    what = f"rule out a drop of {show_amount(guard.spec.max_drop, share=guard.share)}"
+    what = f"rule out a drop of {show_amount(guard.spec.max_drop, share=guard.metric.share)}"
     if evidence == "significant":
         what = "show that the candidate got worse"
     equal = " of an equal candidate" if evidence == "proven" else ""
@@ -222,7 +203,6 @@ def guard_jobs(guards: Mapping[str, Guard], models: Mapping[str, Model], repeats
 
 
 def facts(gate: Context) -> dict[str, tuple[GuardResult, ...]]:
-    """Return the facts of each guard."""
     return {"guards": tuple(result for result, _ in _judged(gate))}
 
 
@@ -244,10 +224,11 @@ def _judge(guard: Guard, gate: Context) -> tuple[GuardResult, list[Check]]:
     measured = {role: measure_run(specs[role].name, run) for role, run in runs.items()}
     result, checks = described(guard), _incomplete(guard, measured, gate.config.errors)
     if not any(check.status == "error" for check in checks):
-        expected = [example.expected for example in guard.test.examples]
         metrics = {guard.metric.name: guard.metric}
         try:
-            scored = {role: score_run(one, metrics, guard.metric.name, expected) for role, one in measured.items()}
+            scored = {
+                role: score_run(one, metrics, guard.metric.name, guard.test.expected) for role, one in measured.items()
+            }
             result, more = _compare(gate, guard, result, scored)
             return result, [*checks, *more]
         except FtgateError as error:
@@ -292,7 +273,7 @@ def _compare(
     if candidate is None:
         verdict: Status | None = "fail" if checks else None
         return replace(result, against=best, baseline=scores[best].value, verdict=verdict), [*checks, *weak]
-    outcome = drop.judge_drop(scores, candidate, guard.tolerance, guard.groups)
+    outcome = drop.judge_drop(scores, candidate, guard.tolerance, guard.test.groups)
     return replace(
         result,
         **outcome.compared.facts(),
@@ -306,15 +287,14 @@ def _compare(
 def _nothing_to_lose(gate: Context, guard: Guard, baseline: str, value: float) -> Iterator[Check]:
     """Refuse a baseline so bad that no drop can exceed the limit: such a guard always passes."""
     metric = guard.metric
-    headroom = value - metric.low if metric.greater_is_better else metric.high - value
-    if headroom <= guard.spec.max_drop:
-        shown = show_value(value, share=guard.share)
+    if abs(value - metric.worst) <= guard.spec.max_drop:
+        shown = show_value(value, share=metric.share)
         unused = [key for key in READING_OPTIONS if key not in guard.spec.metric.options]
         reading = f" ({', '.join(unused)})" if unused and metric.uses_labels else ""
         yield guard.check(
             "fail",
             f"baseline {baseline} has {metric.name} {shown}, so no drop can exceed the limit of "
-            f"{show_amount(guard.spec.max_drop, share=guard.share)}",
+            f"{show_amount(guard.spec.max_drop, share=guard.metric.share)}",
             "nothing_to_lose",
             observed=value,
             source=gate.source(f"{guard.path}.max_drop"),
@@ -329,14 +309,14 @@ def _weak(guard: Guard, baseline: Measured) -> Iterator[Check]:
     metric = guard.metric
     if not metric.compares:
         return
-    constant = best_constant(metric, [example.expected for example in guard.test])
-    p = chance(metric, constant.answer, baseline, guard.groups)
+    constant = best_constant(metric, guard.test.expected)
+    p = chance(metric, constant.answer, baseline, guard.test.groups)
     if p is not None and constant.n_expected > 1:
         value = baseline.scores[metric.name].value
         yield guard.check(
             "warning",
-            f"baseline {baseline.facts.name}: {metric.name} {show_value(value, share=guard.share)}; always answering "
-            f"{printable(repr(constant.answer), _SHOWN)} scores {show_value(constant.value, share=guard.share)}, and "
+            f"baseline {baseline.facts.name}: {metric.name} {show_value(value, share=metric.share)}; always answering "
+            f"{printable(repr(constant.answer), _SHOWN)} scores {show_value(constant.value, share=metric.share)}, and "
             f"the difference may be chance (p = {p:.2g}, above 0.05)",
             "weak_baseline",
             observed=value,

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from pytest_ftgate.checks.bounds import RUN_METRICS
 from pytest_ftgate.errors import ConfigError, Where
 from pytest_ftgate.result import Check, Status, opponent
-from pytest_ftgate.text import is_share, show_amount, show_percent, show_value
+from pytest_ftgate.text import show_amount, show_percent, show_value
 
 if TYPE_CHECKING:
     from pytest_ftgate.checks.context import Context
@@ -54,7 +54,7 @@ def _check_drop(config: GateKeys, prediction: HypothesisKeys, metric: Metric) ->
     drop = -expected_gain(prediction, metric)
     if metric.name != config.metric.name or round(drop, 12) <= round(-config.asked_gain, 12):
         return
-    share = is_share((metric.low, metric.high))
+    share = metric.share
     raise ConfigError(
         f"hypothesis: from {prediction.start:g} to {prediction.goal:g} ({prediction.source}) contradicts "
         f"{config.quoted('max_drop')}: it expects {metric.name} to drop by {show_amount(drop, share=share)}, "
@@ -80,8 +80,7 @@ def _check_improvement(prediction: HypothesisKeys, metric: Metric) -> None:
 def refuse_run_metric(prediction: HypothesisKeys) -> None:
     """Refuse a hypothesis about a latency or a cost, of which one run gives no bound.
 
-    Raises:
-        ConfigError: the hypothesis is about such a value.
+    Raise :class:`ConfigError` if the hypothesis is about such a value.
     """
     name = prediction.metric.name
     if name in RUN_METRICS:
@@ -137,7 +136,7 @@ def _from_check(gate: Context, prediction: HypothesisKeys) -> Check:
     """Check that the baseline's confidence interval contains ``from``."""
     metric = gate.metrics[prediction.metric.name]
     scored = gate.scored[gate.best].scores[metric.name]
-    share, start, value = is_share((metric.low, metric.high)), prediction.start, scored.value
+    share, start, value = metric.share, prediction.start, scored.value
     match = gate.config.objective == "match"
     interval = _interval(gate, scored)
     message = f"{metric.name} of {opponent(gate.best)} is {show_value(value, share=share)}"
@@ -164,7 +163,7 @@ def _from_check(gate: Context, prediction: HypothesisKeys) -> Check:
 def _to_check(gate: Context, prediction: HypothesisKeys) -> Check:
     """Note whether the candidate reached ``to``, which does not affect the verdict."""
     metric, goal = gate.metrics[prediction.metric.name], prediction.goal
-    share, value = is_share((metric.low, metric.high)), gate.scored["candidate"].scores[metric.name].value
+    share, value = metric.share, gate.scored["candidate"].scores[metric.name].value
     measured, least = round(value, 12), round(goal, 12)
     reached = measured >= least if metric.greater_is_better else measured <= least
     message = f"{metric.name} of the candidate is {show_value(value, share=share)}; "

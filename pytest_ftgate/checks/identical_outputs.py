@@ -71,7 +71,7 @@ def mistakes_in(scored: Scored) -> int:
     from pytest_ftgate.runs.measure import rightness
 
     metric = scored.metric
-    best = 1.0 if scored.per_example is None else metric.high if metric.greater_is_better else metric.low
+    best = 1.0 if scored.per_example is None else metric.best
     return int((rightness(scored).round(12) != round(best, 12)).sum())
 
 

@@ -27,13 +27,7 @@ _MOST_EXAMPLES = 100_000
 
 
 def max_drop_check(gate: Context, role: str, comparison: Comparison) -> Check:
-    """Check that the candidate is proven to be at most ``max_drop`` worse than a baseline.
-
-    Args:
-        gate: the gate.
-        role: the role of the baseline.
-        comparison: the comparison of the candidate with the baseline, at the margin ``-max_drop``.
-    """
+    """Check that the candidate is proven to be at most ``max_drop`` worse than a baseline."""
     most, share = gate.config.max_drop, gate.share
     status = status_of(comparison, most, "proven")
     measured = shown_gain(gate, role, comparison)
@@ -80,13 +74,7 @@ def check_reach(gate: Context) -> list[Check]:
 
 
 def examples_without_difference(metric: Metric, max_drop: float, confidence: float) -> int | None:
-    """Return the fewest examples that prove two models equal which differ nowhere; None where above 100,000.
-
-    Args:
-        metric: a metric that is right or wrong, or graded within bounds.
-        max_drop: the limit, above 0, in the metric's unit.
-        confidence: the one-sided confidence.
-    """
+    """Return the fewest examples that prove two models equal which differ nowhere; None where above 100,000."""
     from pytest_ftgate.statistics import fewest_examples
 
     exact = metric.kind == "right_wrong"

@@ -87,11 +87,10 @@ def _readings(gate: Context) -> Iterator[Reading]:
 
 def _is_better(gate: Context, other: Reread) -> bool:
     """Return whether a model scores better than by the gate's own reading, and none worse."""
-    sign = 1 if gate.deciding.greater_is_better else -1
     values = {
         role: (one.facts.value or 0.0, other.gate.scored[role].facts.value or 0.0) for role, one in gate.scored.items()
     }
-    gains = [sign * (after - before) for before, after in values.values()]
+    gains = [gate.deciding.sign * (after - before) for before, after in values.values()]
     return min(gains) >= 0 and round(max(gains), 12) > 0
 
 

@@ -25,8 +25,6 @@ class Planned:
 
     Attributes:
         role: of the model; of a judge its name.
-        name: of the model.
-        purpose: such as "test set".
         calls: how many answers are asked for; 0 for recorded predictions.
         job: the questions; None for a judge, whose questions follow from the answers.
         most: ``calls`` is an upper limit, because a judge is not asked the same question twice.

@@ -9,7 +9,7 @@ from pytest_ftgate.config.model_keys import PROMPT_KEYS
 from pytest_ftgate.models import build_model
 from pytest_ftgate.result import Check
 from pytest_ftgate.runs.runner import Job
-from pytest_ftgate.text import is_share, one_line, plural, show_difference, show_value
+from pytest_ftgate.text import one_line, plural, show_difference, show_value
 
 if TYPE_CHECKING:
     from pytest_ftgate.checks.context import Context
@@ -53,8 +53,8 @@ def check(gate: Context) -> list[Check]:
         )
         return [Check("bare", "note", f"the candidate without its prompt could not be scored: {one_line(why)}")]
     metric = gate.deciding
-    share = is_share((metric.low, metric.high))
-    gained = (value - without.facts.value) * (1 if metric.greater_is_better else -1)
+    share = metric.share
+    gained = (value - without.facts.value) * metric.sign
     keys = " and ".join(key for key in PROMPT_KEYS if key in gate.config.candidate.options)
     return [
         Check(

@@ -78,12 +78,8 @@ def _characters(example: Example) -> int:
     from pytest_ftgate.data import expected_text
 
     given = example.input
-    asked = given if isinstance(given, str) else "".join(_content(message.get("content")) for message in given)
+    asked = given if isinstance(given, str) else "".join(str(message.get("content") or "") for message in given)
     return len(asked) + len(expected_text(example.expected))
-
-
-def _content(content: object) -> str:
-    return content if isinstance(content, str) else str(content or "")
 
 
 # --- of the baseline's answers -------------------------------------------------------------------------------
@@ -103,10 +99,9 @@ def check(gate: Context) -> list[Check]:
 def _headroom(gate: Context, best: Scored) -> list[Check]:
     """Check that the baseline leaves room for the margin; nothing where the metric has no best value."""
     metric, margin, share = gate.deciding, gate.config.margin, gate.share
-    top = metric.high if metric.greater_is_better else metric.low
-    if not isfinite(top):
+    if not isfinite(metric.best):
         return []
-    left = _left(best, top)
+    left = _left(best)
     enough = gain_reaches(left, margin)
     advice = "Do not train: the prompt alone is nearly perfect on this test set. "
     advice += "If it is worse in practice, add examples that it gets wrong to the test set."
@@ -125,10 +120,10 @@ def _headroom(gate: Context, best: Scored) -> list[Check]:
     ]
 
 
-def _left(best: Scored, top: float) -> float | Fraction:
+def _left(best: Scored) -> float | Fraction:
     if best.exact is not None:
         return Fraction(1) - best.exact if best.metric.greater_is_better else best.exact
-    return abs(top - best.value)
+    return abs(best.metric.best - best.value)
 
 
 @dataclass(frozen=True)
@@ -206,8 +201,7 @@ def _improved(best: Scored, gain: float) -> Scored | None:
     if best.statistic is not None:
         counts = hypothetical_set(best.statistic, gain)
         return None if counts is None else replace(best, statistic=counts)
-    top = metric.high if metric.greater_is_better else metric.low
-    if not isfinite(top) or best.per_example is None:
+    if not isfinite(metric.best) or best.per_example is None:
         return None
-    scores = hypothetical_scores(best.per_example, gain, best=top)
+    scores = hypothetical_scores(best.per_example, gain, best=metric.best)
     return None if scores is None else replace(best, per_example=scores)

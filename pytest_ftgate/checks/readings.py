@@ -25,7 +25,7 @@ from pytest_ftgate.models.reasoning import TAGS, without_reasoning
 from pytest_ftgate.result import called
 from pytest_ftgate.runs.measure import Measured, rightness, score_run
 from pytest_ftgate.runs.mistakes import labels_of
-from pytest_ftgate.text import printable
+from pytest_ftgate.text import printable, whole_word
 
 if TYPE_CHECKING:
     import numpy as np
@@ -60,7 +60,6 @@ class Reading:
     """Hold another way to read the answers.
 
     Attributes:
-        ignores: what it ignores, in words.
         options: metric options that replace those of the gate.
         changes: what is done to each answer, and to each expected output, before they are compared.
         after: the text after a label.
@@ -92,7 +91,6 @@ class Reread:
     """Hold a gate whose answers are read in another way.
 
     Attributes:
-        reading: the other way.
         gate: the gate with the scores of that reading.
         improved: the examples of the gate that each model then answers better, by role.
     """
@@ -103,14 +101,12 @@ class Reread:
 
     @property
     def spec(self) -> MetricSpec:
-        """Return the metric of this reading."""
         return self.gate.config.metric
 
     @property
     def worth(self) -> float:
         """Return the sum of all models' values, of which more is better."""
-        sign = 1 if self.gate.deciding.greater_is_better else -1
-        return sign * sum(one.facts.value or 0.0 for one in self.gate.scored.values())
+        return self.gate.deciding.sign * sum(one.facts.value or 0.0 for one in self.gate.scored.values())
 
 
 def can_be_reread(gate: Context) -> bool:
@@ -226,24 +222,20 @@ def _paths(answer: str, expected: str) -> Iterator[str]:
         return
     try:
         value = parse_json(answer)
-    except (ValueError, RecursionError):
+    except ValueError:
         return
     for key, inner in value.items():
-        for path, leaf in ((key, inner), *((f"{key}.{name}", deep) for name, deep in _items(inner))):
+        below = inner.items() if isinstance(inner, dict) else ()
+        for path, leaf in ((key, inner), *((f"{key}.{name}", deep) for name, deep in below)):
             if not isinstance(leaf, dict | list) and expected_text(leaf).strip().casefold() == expected.casefold():
                 yield path
 
 
-def _items(value: Any) -> Iterable[tuple[str, Any]]:
-    return value.items() if isinstance(value, dict) else ()
-
-
 def _frame(answer: str, expected: str) -> tuple[str, str] | None:
     """Return the text before and after the last whole-word occurrence of the expected output in an answer."""
-    start, end = (r"(?<!\w)" if expected[:1].isalnum() else ""), (r"(?!\w)" if expected[-1:].isalnum() else "")
     if len(answer) > len(expected) + _MOST_TEXT:
         return None
-    places = [one.span() for one in re.finditer(f"{start}{re.escape(expected)}{end}", answer, re.IGNORECASE)]
+    places = [one.span() for one in re.finditer(whole_word(expected), answer, re.IGNORECASE)]
     return (answer[: places[-1][0]], answer[places[-1][1] :]) if places else None
 
 
@@ -299,9 +291,11 @@ def reread(gate: Context, reading: Reading) -> Reread | None:
     name = "accuracy" if not metric.uses_labels and not {"normalize"} >= reading.options.keys() else spec.name
     spec = MetricSpec(name, {**spec.options, **reading.options}, spec.source)
     try:
-        made, expected = _metric(gate, spec, reading, test), [example.expected for example in test]
+        made = _metric(gate, spec, reading, test)
         scored = {
-            role: score_run(Measured(_only(run, test, rows), gate.scored[role].facts), {name: made}, name, expected)
+            role: score_run(
+                Measured(_only(run, test, rows), gate.scored[role].facts), {name: made}, name, test.expected
+            )
             for role, run in runs.items()
         }
     except FtgateError:  # no example is left, labels become equal, or a pattern takes too long
@@ -375,8 +369,7 @@ def _only(run: Run, test: DataSet, rows: Sequence[int]) -> Run:
 
 def _improved(strict: Scored, other: Scored, rows: Sequence[int]) -> Iterator[int]:
     """Yield the examples that are answered better when read in another way."""
-    change: np.ndarray[Any, Any] = rightness(other) - rightness(strict)[list(rows)]
-    better = change if strict.metric.greater_is_better else -change
+    better: np.ndarray[Any, Any] = strict.metric.sign * (rightness(other) - rightness(strict)[list(rows)])
     yield from (row for row, gain in zip(rows, better.round(12).tolist(), strict=True) if gain > 0)
 
 

@@ -11,7 +11,7 @@ from pytest_ftgate.checks.context import once
 from pytest_ftgate.checks.drop import Size, Tolerance
 from pytest_ftgate.errors import ConfigError
 from pytest_ftgate.result import Check, SliceResult, Status
-from pytest_ftgate.text import is_share, plural, printable, show_amount, show_difference, show_percent
+from pytest_ftgate.text import plural, printable, show_amount, show_difference, show_percent
 
 if TYPE_CHECKING:
     from pytest_ftgate.checks.context import Context
@@ -54,7 +54,6 @@ class Slice:
 
     @property
     def judged(self) -> bool:
-        """Return whether the slice is judged."""
         return self.note is None
 
     @property
@@ -74,7 +73,6 @@ class Slices:
 
     Attributes:
         tolerance: the limit of each drop; its confidence is corrected for the number of judged slices.
-        slices: all slices.
     """
 
     tolerance: Tolerance
@@ -82,7 +80,6 @@ class Slices:
 
     @property
     def judged(self) -> list[Slice]:
-        """Return the slices that are judged."""
         return [one for one in self.slices if one.judged]
 
 
@@ -93,14 +90,7 @@ BuildMetric = Callable[["MetricSpec", Sequence[str]], "Metric"]
 def prepare_slices(config: GateKeys, test: DataSet, metric: Metric, build: BuildMetric) -> Slices | None:
     """Divide the test set into slices, and find those that are large enough; None where the gate has no slices.
 
-    Args:
-        config: the gate.
-        test: the test set.
-        metric: the deciding metric.
-        build: builds it for the labels of a slice.
-
-    Raises:
-        ConfigError: no example has one of the fields, or ``max_drop`` is impossible.
+    Raise :class:`ConfigError` if no example has one of the fields, or ``max_drop`` is impossible.
     """
     spec = config.slices
     if spec is None:
@@ -234,7 +224,7 @@ def _unprovable(gate: Context, slices: Slices) -> Iterator[Check]:
     if sizes:
         needed = max(size.needed for size in sizes.values())
         short = [f"{one} has {size} ({size.needed:,} required)" for one, size in sizes.items()]
-        most = show_amount(slices.tolerance.max_drop, share=_share(next(iter(sizes)).metric))
+        most = show_amount(slices.tolerance.max_drop, share=next(iter(sizes)).metric.share)
         yield Check(
             "slices_size",
             "inconclusive",
@@ -257,15 +247,10 @@ def _named(texts: Iterable[str]) -> str:
     return ", ".join(names[:_NAMED]) + (f", and {more:,} more" if more > 0 else "")
 
 
-def _share(metric: Metric) -> bool:
-    return is_share((metric.low, metric.high))
-
-
 def facts(gate: Context) -> dict[str, Any]:
     """Return the facts of each slice, the worst change first.
 
-    Raises:
-        MetricError: a metric is undefined for the answers on a slice.
+    Raise :class:`MetricError` if a metric is undefined for the answers on a slice.
     """
     return {"slices": tuple(_results(gate)[:MOST_SLICES])} if gate.accepts else {}
 
@@ -273,11 +258,7 @@ def facts(gate: Context) -> dict[str, Any]:
 @once
 def _results(gate: Context) -> list[SliceResult]:
     results = [_judge(gate, gate.slices, one) for one in gate.slices.slices] if gate.slices is not None else []
-    return sorted(results, key=_worst_first)
-
-
-def _worst_first(one: SliceResult) -> tuple[bool, float]:
-    return one.gain is None, one.gain if one.gain is not None else -(one.n or 0)
+    return sorted(results, key=lambda one: (one.gain is None, -(one.n or 0) if one.gain is None else one.gain))
 
 
 def _judge(gate: Context, slices: Slices, one: Slice) -> SliceResult:
@@ -333,7 +314,7 @@ def check(gate: Context) -> list[Check]:
 def _outcome(
     gate: Context, slices: Slices, rows: Sequence[SliceResult], status: Status, outcome: str, advice: str | None
 ) -> Check:
-    share, holds = _share(slices.slices[0].metric), status == "pass"
+    share, holds = slices.slices[0].metric.share, status == "pass"
     changes = [
         f"{printable(one.field, _SHOWN)}={printable(one.value, _SHOWN)} {show_difference(one.gain, share=share)}"
         f"{drop.of_role(one.against)} ({plural(one.n or 0, 'example')})"

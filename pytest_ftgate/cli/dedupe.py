@@ -14,14 +14,14 @@ from typing import Any
 from pytest_ftgate.checks.training_set import TrainingAudit
 from pytest_ftgate.checks.training_set.exact import count_exact, outputs_of
 from pytest_ftgate.data import DataSet, normalized_input
-from pytest_ftgate.data.arrow import is_saved, read_arrow, read_parquet, read_saved
+from pytest_ftgate.data.arrow import is_saved, read_saved
 from pytest_ftgate.data.cells import Table, json_row
 from pytest_ftgate.data.columns import Forms
-from pytest_ftgate.data.csvfile import DELIMITERS, read_cells
+from pytest_ftgate.data.csvfile import DELIMITERS
 from pytest_ftgate.data.faults import without_faults
 from pytest_ftgate.data.formats import LeftOut
-from pytest_ftgate.data.jsonl import read_array, read_objects
 from pytest_ftgate.data.lines import open_lines, suffix_of
+from pytest_ftgate.data.load import TABLES, rows_in
 from pytest_ftgate.data.row import example_from_row
 from pytest_ftgate.errors import ConfigError, Where, shown_path
 from pytest_ftgate.text import plural
@@ -32,10 +32,7 @@ class Cleaned:
     """A copy of a data file without some of its rows.
 
     Attributes:
-        path: of the copy.
-        data: what is left.
         removed: how many rows were taken out, by the reason.
-        parts: the text of the copy.
     """
 
     path: Path
@@ -100,14 +97,11 @@ def _raw_rows(path: Path, suffix: str) -> Iterator[tuple[str, Mapping[str, Any]]
         yield from _of_table(read_saved(path)[0])
         return
     with open_lines(path) as lines:
-        if suffix in (".parquet", ".arrow"):
-            yield from _of_table(read_parquet(lines) if suffix == ".parquet" else read_arrow(lines))
-        elif suffix in DELIMITERS:
-            yield from (("", row) for _, row in without_faults(read_cells(lines, delimiter=DELIMITERS[suffix])))
-        elif suffix == ".json":
-            yield from (("", row) for _, row in without_faults(read_array(lines)))
+        file = suffix.removeprefix(".")
+        if file in TABLES:
+            yield from _of_table(TABLES[file](lines))
         else:
-            yield from ((lines.text, row) for _, row in without_faults(read_objects(lines)))
+            yield from ((lines.text, row) for _, row in without_faults(rows_in(lines, file, DELIMITERS.get(suffix))))
 
 
 def _of_table(table: Table) -> Iterator[tuple[str, Mapping[str, Any]]]:

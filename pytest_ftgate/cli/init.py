@@ -89,8 +89,7 @@ class Wishes:
 def write_project(wishes: Wishes, say: Callable[[str], None]) -> None:
     """Inspect the data, report, and write the files. On an error, nothing is written.
 
-    Raises:
-        FtgateError: the data cannot be read, a file exists or cannot be written, or a model is invalid.
+    Raise :class:`FtgateError` if the data cannot be read, a file exists or cannot be written, or a model is invalid.
     """
     if not wishes.directory.is_dir():
         raise ConfigError("there is no such folder", where=Where(shown_path(wishes.directory)))
@@ -200,7 +199,6 @@ def _model(written: str, wishes: Wishes) -> str:
 
 
 def _relative(path: Path, folder: Path) -> str:
-    """Return a path relative to ``folder``."""
     return Path(os.path.relpath(path, folder)).as_posix()
 
 
@@ -263,9 +261,7 @@ def _words(value: Any) -> list[str]:
 def ini_lines(ini: IniFile | None, gate_file: str = _GATE_FILE) -> list[str]:
     """Return the lines that an ini file lacks to make a gate required, in its language.
 
-    Args:
-        ini: the file; None: a new one in the language of INI files.
-        gate_file: the path of the gate file relative to the ini file.
+    ``ini`` is None for a new file in the language of INI files; ``gate_file`` is a path relative to the ini file.
     """
     there = ini.values if ini is not None else {}
     strict = [] if there.get("strict") in (True, "true") else ["markers", "config"]

@@ -39,8 +39,7 @@ class Wishes:
 def write_sheet(wishes: Wishes, say: Callable[[str], None]) -> None:
     """Write the sheet as CSV and as a page, and the key; existing files are kept.
 
-    Raises:
-        FtgateError: the gate or its answers cannot be read, or the folder has a sheet already.
+    Raise :class:`FtgateError` if the gate or its answers cannot be read, or the folder has a sheet already.
     """
     there = next((wishes.out / name for name in FILES if (wishes.out / name).exists()), None)
     if there is not None:

@@ -25,8 +25,7 @@ _INCOMPARABLE = ("test set", "metric")
 def read_reports(paths: Sequence[Path]) -> list[ReportFile]:
     """Read reports; a folder stands for all in it and below, by name. Its other JSON files are left out.
 
-    Raises:
-        DataError: a file cannot be read or is not a report, or there are fewer than two.
+    Raise :class:`DataError` if a file cannot be read or is not a report, or there are fewer than two.
     """
     found = [one for path in paths for one in (_of_folder(path) if path.is_dir() else [read_report(path)])]
     if len(found) < 2:
@@ -89,8 +88,7 @@ def trend_lines(reports: Sequence[ReportFile], found: Sequence[Trend], last: Seq
 def write_page(path: Path, reports: Sequence[ReportFile], found: Sequence[Trend]) -> None:
     """Write the trend as a page.
 
-    Raises:
-        ConfigError: Jinja2 is not installed, or the file cannot be written.
+    Raise :class:`ConfigError` if Jinja2 is not installed, or the file cannot be written.
     """
     if find_spec("jinja2") is None:
         cure = "pip install 'pytest-ftgate[report]'"

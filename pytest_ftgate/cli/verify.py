@@ -53,8 +53,7 @@ def verify(paths: Sequence[Path], *, gates: Sequence[str] = (), model: str | Non
         gates: the gates to verify instead of those that are required.
         model: the name of a candidate: each of ``gates`` must have judged it, or else at least one required gate.
 
-    Raises:
-        FtgateError: pytest cannot read its configuration.
+    Raise :class:`FtgateError` if pytest cannot read its configuration.
     """
     config = read_configuration()
     files = GateFiles(config)

@@ -50,8 +50,7 @@ def is_saved(path: Path) -> bool:
 def saved_files(path: Path) -> list[Path]:
     """Return the Arrow files of a folder that ``save_to_disk`` wrote, in their order.
 
-    Raises:
-        DataError: the folder holds several splits, or its description cannot be read.
+    Raise :class:`DataError` if the folder holds several splits, or its description cannot be read.
     """
     if not (path / _STATE).is_file():
         splits = _described(path / _SPLITS).get("splits") or []

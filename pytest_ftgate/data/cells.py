@@ -121,8 +121,7 @@ def _shown(value: Any) -> str:
 def table_of(given: Any) -> Table | None:
     """Return the rows of a frame of pandas, polars or Arrow, or of a ``datasets.Dataset``; None for other objects.
 
-    Raises:
-        DataError: two columns have the same name.
+    Raise :class:`DataError` if two columns have the same name.
     """
     if isinstance(given, Mapping):
         return None

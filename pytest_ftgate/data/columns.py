@@ -30,13 +30,11 @@ class Columns:
     """The columns of a row that hold the parts of an example.
 
     Attributes:
-        format: of the rows.
         column: the column of each key of the format, and of ``id`` and ``group``.
         renamed: the columns of further fields that have another name in the row.
         required: the columns that every row must have, by the name of their part or field.
         taken: all columns that are not further fields under their own name.
         mappable: whether the user can map names; otherwise the rows must be changed.
-        labeled: every row must have an expected output.
     """
 
     format: Format
@@ -53,7 +51,7 @@ class Columns:
         column = {name: fields.get(name, name) for name in (*form.keys, "id", "group")}
         renamed = {name: theirs for name, theirs in fields.items() if name not in column}
         required = {**{name: column[name] for name in form.keys if labeled or name != "expected"}, **fields}
-        taken = form.uses.union(column.values(), renamed.values())
+        taken = frozenset((*form.uses, *column.values(), *renamed.values()))
         return cls(form, column, renamed, required, taken, mappable, labeled)
 
     def further_fields(self, row: Mapping[str, Any]) -> dict[str, Any]:
@@ -129,8 +127,7 @@ class Forms:
 def format_with(row: Mapping[str, Any], fields: Mapping[str, str]) -> Format | None:
     """Return the format of a row in which ``fields`` name columns; None if it has the keys of none.
 
-    Raises:
-        DataError: it has the keys of several.
+    Raise :class:`DataError` if it has the keys of several.
     """
     if "input" in fields or "expected" in fields:
         return PLAIN

@@ -32,13 +32,9 @@ def read_cells(
 ) -> Iterator[tuple[int, dict[str, str]] | DataError]:
     """Yield the line number and the cells of each row, by the names in the header, or why it could not be read.
 
-    Args:
-        lines: of the file.
-        delimiter: separates cells.
-        check_header: raises :class:`DataError` if the header lacks a column.
+    ``check_header`` raises :class:`DataError` if the header lacks a column.
 
-    Raises:
-        DataError: the header is wrong, or the rest of the file cannot be divided into cells.
+    Raise :class:`DataError` if the header is wrong, or the rest of the file cannot be divided into cells.
     """
     header: list[str] | None = None
     for line, cells in _rows(lines, delimiter):

@@ -105,6 +105,16 @@ class DataSet:
     def __iter__(self) -> Iterator[Example]:
         return iter(self.examples)
 
+    @property
+    def expected(self) -> list[Any]:
+        """Return the expected output of each example."""
+        return [example.expected for example in self.examples]
+
+    @property
+    def groups(self) -> list[str | None]:
+        """Return the group of each example."""
+        return [example.group for example in self.examples]
+
     def where(self, index: int, key: str | None = None) -> Where:
         """Return the place of the example at ``index``, from 0; lines and items are counted from 1."""
         return replace(self.examples[index].place or item_place(self.origin, index + 1), key=key)

@@ -40,7 +40,6 @@ class Format:
     Attributes:
         name: as ``format:`` takes it.
         title: as reports call it.
-        by: whose format it is.
         keys: that every row has.
         read: returns the parts of a row, or why it is left out. Raises :class:`DataError` without file and line.
         uses: further keys that it reads.
@@ -53,12 +52,11 @@ class Format:
     by: str
     keys: tuple[str, ...]
     read: Callable[[Row, Names], Parts | LeftOut]
-    uses: frozenset[str] = frozenset()
-    covers: frozenset[str] = frozenset()
+    uses: tuple[str, ...] = ()
+    covers: tuple[str, ...] = ()
     when: Callable[[Row], bool] = field(default=lambda _: True)
 
     def fits(self, row: Row) -> bool:
-        """Return whether the row has the keys of this format."""
         return all(key in row for key in self.keys) and self.when(row)
 
 
@@ -71,13 +69,12 @@ def recognise(rows: Iterable[Row]) -> Format | None:
 def format_of(row: Row) -> Format | None:
     """Return the format of a row; None if it has the keys of none.
 
-    Raises:
-        DataError: it has the keys of several.
+    Raise :class:`DataError` if it has the keys of several.
     """
     fitting = [one for one in FORMATS.values() if one.fits(row)]
     if len(fitting) < 2:
         return fitting[0] if fitting else None
-    covered = frozenset[str]().union(*(one.covers for one in fitting))
+    covered = {name for one in fitting for name in one.covers}
     left = [one for one in fitting if one.name not in covered]
     if len(left) == 1:
         return left[0]
@@ -103,12 +100,7 @@ def _text(row: Row, key: str, default: str | None = None) -> str:
 def _list(row: Row, key: str) -> Any:
     """Return a list, which may be written as JSON text, as in a cell of a table."""
     value = row.get(key)
-    if isinstance(value, str) and value.lstrip().startswith("["):
-        try:
-            return parse_json(value)
-        except (ValueError, RecursionError):
-            return value
-    return value
+    return _parsed(value) if isinstance(value, str) and value.lstrip().startswith("[") else value
 
 
 def _object(value: Any, key: str) -> Row:
@@ -194,7 +186,7 @@ _BEDROCK = _Words(("role",), ("content",), {})
 
 
 def _is_sharegpt(value: Any) -> bool:
-    return isinstance(value, list) and bool(value) and isinstance(value[0], Mapping) and "from" in value[0]
+    return isinstance(value, list) and isinstance(next(iter(value), None), Mapping) and "from" in value[0]
 
 
 def _turns(value: Any, key: str, words: _Words) -> list[dict[str, Any]]:
@@ -252,7 +244,7 @@ def _said(role: str, content: Any, place: str, before: Sequence[Row]) -> list[di
 def _parsed(value: Any) -> Any:
     try:
         return parse_json(value) if isinstance(value, str) else value
-    except (ValueError, RecursionError):
+    except ValueError:
         return value
 
 
@@ -310,10 +302,6 @@ def _function(spec: Row) -> dict[str, Any]:
 
 
 # --- the formats ---------------------------------------------------------------------------------------------------
-
-
-def _plain(row: Row, column: Names) -> Parts:
-    return Parts(row[column["input"]], row.get(column["expected"]))
 
 
 def _chat(row: Row, column: Names) -> Parts | LeftOut:
@@ -447,93 +435,45 @@ def _openai_preference(row: Row, column: Names) -> Parts | LeftOut:
     return found if isinstance(found, LeftOut) else found._replace(tools=given.get("tools") or None)
 
 
-def _kto_chat(row: Row, column: Names) -> Parts | LeftOut:
-    return _chat(row, column) if row[column["label"]] else LeftOut("label is false")
+def _plain(row: Row, column: Names) -> Parts:
+    return Parts(row[column["input"]], row.get(column["expected"]))
 
 
 def _is_kto(row: Row) -> bool:
     return _is_true(row["label"]) is not None
 
 
+def _is_kto_chat(row: Row) -> bool:
+    return isinstance(row["label"], bool)
+
+
+def _is_openai_preference(row: Row) -> bool:
+    return isinstance(row["input"], Mapping)
+
+
+def _kto_chat(row: Row, column: Names) -> Parts | LeftOut:
+    return _chat(row, column) if row[column["label"]] else LeftOut("label is false")
+
+
+_PLAIN_COVERS = ("sharegpt", "gemini", "bedrock", "alpaca", "prompt_completion", "kto", "preference")
+_BEDROCK_KEYS = ("system", "toolConfig")
+_ALPACA_KEYS = ("input", "system", "history", "kto_tag")
+_KTO_KEYS = ("prompt", "completion", "label")
+_PAIR_KEYS = ("input", "preferred_output", "non_preferred_output")
+_GEMINI_KEYS = ("systemInstruction", "system_instruction", "tools", "completions")
+_ASKED_KEYS = ("prompt", "question", "instruction", "input", "system", "history", "conversations", "messages")
 _ALL = (
-    Format(
-        "plain",
-        "input/expected",
-        "",
-        ("input", "expected"),
-        _plain,
-        covers=frozenset({"sharegpt", "gemini", "bedrock", "alpaca", "prompt_completion", "kto", "preference"}),
-    ),
+    Format("plain", "input/expected", "", ("input", "expected"), _plain, covers=_PLAIN_COVERS),
     Format("chat", "chat", "OpenAI", ("messages",), _chat, when=lambda row: "input" not in row),
-    Format(
-        "bedrock",
-        "conversation",
-        "Bedrock",
-        ("schemaVersion", "messages"),
-        _bedrock,
-        frozenset({"system", "toolConfig"}),
-        frozenset({"chat"}),
-    ),
-    Format(
-        "sharegpt",
-        "conversations",
-        "ShareGPT",
-        ("conversations",),
-        _sharegpt,
-        frozenset({"system", "tools", "kto_tag"}),
-    ),
-    Format(
-        "gemini",
-        "contents",
-        "Gemini",
-        ("contents",),
-        _gemini,
-        frozenset({"systemInstruction", "system_instruction", "tools", "completions"}),
-    ),
-    Format(
-        "alpaca",
-        "instruction",
-        "Alpaca",
-        ("instruction", "output"),
-        _alpaca,
-        frozenset({"input", "system", "history", "kto_tag"}),
-    ),
+    Format("bedrock", "conversation", "Bedrock", ("schemaVersion", "messages"), _bedrock, _BEDROCK_KEYS, ("chat",)),
+    Format("sharegpt", "conversations", "ShareGPT", ("conversations",), _sharegpt, ("system", "tools", "kto_tag")),
+    Format("gemini", "contents", "Gemini", ("contents",), _gemini, _GEMINI_KEYS),
+    Format("alpaca", "instruction", "Alpaca", ("instruction", "output"), _alpaca, _ALPACA_KEYS),
     Format("prompt_completion", "prompt/completion", "TRL, Bedrock", ("prompt", "completion"), _prompt_completion),
-    Format(
-        "kto",
-        "KTO",
-        "TRL",
-        ("prompt", "completion", "label"),
-        _kto,
-        covers=frozenset({"prompt_completion"}),
-        when=_is_kto,
-    ),
-    Format(
-        "kto_chat",
-        "KTO chat",
-        "LLaMA-Factory",
-        ("messages", "label"),
-        _kto_chat,
-        covers=frozenset({"chat"}),
-        when=lambda row: isinstance(row["label"], bool),
-    ),
-    Format(
-        "preference",
-        "preference",
-        "TRL",
-        ("chosen", "rejected"),
-        _preference,
-        frozenset({"prompt", "question", "instruction", "input", "system", "history", "conversations", "messages"}),
-        frozenset({"chat", "sharegpt"}),
-    ),
-    Format(
-        "openai_preference",
-        "preference",
-        "OpenAI",
-        ("input", "preferred_output", "non_preferred_output"),
-        _openai_preference,
-        when=lambda row: isinstance(row["input"], Mapping),
-    ),
+    Format("kto", "KTO", "TRL", _KTO_KEYS, _kto, (), ("prompt_completion",), _is_kto),
+    Format("kto_chat", "KTO chat", "LLaMA-Factory", ("messages", "label"), _kto_chat, (), ("chat",), _is_kto_chat),
+    Format("preference", "preference", "TRL", ("chosen", "rejected"), _preference, _ASKED_KEYS, ("chat", "sharegpt")),
+    Format("openai_preference", "preference", "OpenAI", _PAIR_KEYS, _openai_preference, when=_is_openai_preference),
 )
 FORMATS: Mapping[str, Format] = {one.name: one for one in _ALL}
 """All formats by name."""

@@ -57,7 +57,7 @@ def examples_from(
             left_out[example.why] += 1
             continue
         examples.append(example)
-        digest.update(_canonical(example).encode() + b"\n")
+        digest.update(canonical_json([*_parts(example).values()]).encode() + b"\n")
         if len(examples) == limit:
             break
     if not examples and left_out:
@@ -91,10 +91,6 @@ def content_of(rows: Iterable[Any]) -> str | None:
 
 
 _state = json.JSONEncoder(default=repr).encode
-
-
-def _canonical(example: Example) -> str:
-    return canonical_json([example.id, example.input, example.expected, example.group, dict(example.fields)])
 
 
 def _table(rows: Any, origin: str) -> Table | None:

@@ -65,9 +65,7 @@ def _objects(path: str, text: str) -> Iterator[tuple[int, dict[str, Any]] | Data
 def parse_object(text: str, *, looks: str = _ROW) -> dict[str, Any]:
     """Return the JSON object that a text consists of; errors lack file and line.
 
-    Args:
-        text: one JSON object.
-        looks: the cure if the text is another JSON value.
+    ``looks`` is the cure if the text is another JSON value.
 
     Raises:
         DataError: the text is not JSON, not an object, or not portable: see

@@ -179,7 +179,8 @@ def is_endless(path: Path) -> bool:
 def _opened(path: Path, shown: str) -> BinaryIO:
     try:
         if path.is_dir():
-            raise UnopenedError("is a folder, not a file", where=Where(path=shown), cure=_contents_cure(path))
+            cure = f"use a file in it: {listed(_file_names(path), at_most=5)}"
+            raise UnopenedError("is a folder, not a file", where=Where(path=shown), cure=cure)
         if is_endless(path):
             raise UnopenedError("is a device or a pipe, not a file", where=Where(path=shown))
         return path.open("rb")
@@ -192,10 +193,6 @@ def _opened(path: Path, shown: str) -> BinaryIO:
 def _unreadable(shown: str, error: Exception) -> UnopenedError:
     reason = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
     return UnopenedError(f"cannot be read: {reason}", where=Where(path=shown))
-
-
-def _contents_cure(folder: Path) -> str:
-    return f"use a file in it: {listed(_file_names(folder), at_most=5)}"
 
 
 def _missing_hint(path: Path) -> dict[str, str]:

@@ -40,6 +40,7 @@ SUFFIXES = (*_PLAIN_SUFFIXES, *(suffix + GZIP for suffix in _PLAIN_SUFFIXES))
 """Suffixes that tell how a file is written."""
 
 
+TABLES = {"parquet": read_parquet, "arrow": read_arrow}
 _FOLDER = "folder"
 _TITLES = {"jsonl": "JSONL", "json": "JSON", "csv": "CSV", "tsv": "TSV", "parquet": "Parquet", "arrow": "Arrow"}
 _TITLES[_FOLDER] = "folder of save_to_disk"
@@ -70,8 +71,7 @@ def load_examples(
         limit: at least 1; the hash is always that of the whole file.
         labeled: every row must have an expected output; otherwise a missing one is the empty text.
 
-    Raises:
-        DataError: the file cannot be read, or rows are not examples; names file and lines.
+    Raise :class:`DataError` if the file cannot be read, or rows are not examples; names file and lines.
     """
     shown, names, left_out = shown_path(path), fields or {}, Counter[str]()
     check_limit(limit, shown)
@@ -84,7 +84,7 @@ def load_examples(
     else:
         with open_lines(path) as lines:
             examples = _kept(examples_in(lines, forms, how.file, delimiter_of(path)), limit, left_out)
-            sha256, is_empty = lines.sha256(), not lines.number and how.file not in ("parquet", "arrow")
+            sha256, is_empty = lines.sha256(), not lines.number and how.file not in TABLES
     if not examples and left_out:
         raise DataError("no row holds an output to learn", where=Where(path=shown), evidence=told_left_out(left_out))
     if not examples:
@@ -98,15 +98,19 @@ def examples_in(
     lines: Lines, forms: Forms, file: str = "jsonl", delimiter: str | None = None
 ) -> Iterator[Example | LeftOut | DataError]:
     """Yield the example, or the error, of each row of a file, or why it is left out; ``delimiter``: of cells."""
-    found: Iterable[tuple[int, Mapping[str, Any]] | DataError]
-    if file in ("parquet", "arrow"):
-        return _of_table(read_parquet(lines) if file == "parquet" else read_arrow(lines), lines.path, forms)
+    if file in TABLES:
+        return _of_table(TABLES[file](lines), lines.path, forms)
+    return examples_of(rows_in(lines, file, delimiter, forms), partial(Where, lines.path), forms)
+
+
+def rows_in(
+    lines: Lines, file: str, delimiter: str | None = None, forms: Forms | None = None
+) -> Iterator[tuple[int, dict[str, Any]] | DataError]:
+    """Yield number and values of each row of a text file, or why it cannot be read; ``forms`` check a header."""
     if file in ("csv", "tsv"):
-        separator = "\t" if file == "tsv" else delimiter or ","
-        found = read_cells(lines, delimiter=separator, check_header=partial(check_header, forms=forms))
-    else:
-        found = read_array(lines) if file == "json" else read_objects(lines)
-    return examples_of(found, partial(Where, lines.path), forms)
+        check = None if forms is None else partial(check_header, forms=forms)
+        return read_cells(lines, delimiter="\t" if file == "tsv" else delimiter or ",", check_header=check)
+    return read_array(lines) if file == "json" else read_objects(lines)
 
 
 def _of_table(table: Table, shown: str, forms: Forms) -> Iterator[Example | LeftOut | DataError]:
@@ -138,11 +142,9 @@ def column_names(path: Path) -> list[str]:
     with open_lines(path) as lines:
         if file in ("csv", "tsv"):
             return csv_header(lines, delimiter=delimiter_of(path) or ",")
-        if file in ("parquet", "arrow"):
-            table = read_parquet(lines) if file == "parquet" else read_arrow(lines)
-            return next((list(row) for row in table.rows), [])
-        found = read_array(lines) if file == "json" else read_objects(lines)
-        return next((list(row) for _, row in without_faults(found)), [])
+        if file in TABLES:
+            return next((list(row) for row in TABLES[file](lines).rows), [])
+        return next((list(row) for _, row in without_faults(rows_in(lines, file))), [])
 
 
 def check_limit(limit: Any, path: str) -> None:

@@ -16,8 +16,7 @@ ROLES = ("system", "developer", "user", "assistant", "tool", "function")
 def checked_messages(value: Any, key: str) -> Messages:
     """Return the messages under a row's ``key``.
 
-    Raises:
-        DataError: not a list of messages with a known role and a content; lacks file and line.
+    Raise :class:`DataError` unless it is a list of messages with a known role and a content; lacks file and line.
     """
     if not isinstance(value, list):
         raise DataError(f"must be a list of messages, got {kind_of(value)}", where=Where(key=key))

@@ -25,11 +25,7 @@ def examples_of(
 ) -> Iterator[Example | LeftOut | DataError]:
     """Yield the example, or the error, of each row, or why it is left out.
 
-    Args:
-        rows: number and values of each row, or why it could not be read.
-        place_of: returns the place of a row by its number.
-        forms: tell the columns of each row.
-        table: that the rows are from, if their values are not JSON values yet.
+    ``table`` holds the rows if their values are not JSON values yet.
     """
     for found in rows:
         if isinstance(found, DataError):
@@ -112,9 +108,7 @@ def checked_example(parts: Mapping[str, Any], place: Where, *, labeled: bool) ->
 
 
 def _checked_input(value: Any, key: str) -> Input:
-    if isinstance(value, str):
-        return value
-    if isinstance(value, tuple):  # messages that the format checked
+    if isinstance(value, str | tuple):  # a tuple: messages that the format checked
         return value
     if isinstance(value, list):
         return checked_messages(value, key)

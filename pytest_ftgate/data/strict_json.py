@@ -16,14 +16,7 @@ MOST_NESTED = 100
 
 
 class JsonError(ValueError):
-    """A text is JSON for some readers only.
-
-    Args:
-        what: what is wrong.
-        key: the duplicate key, if there is one.
-        evidence: what was found.
-        cure: what to do.
-    """
+    """A text is JSON for some readers only."""
 
     def __init__(
         self, what: str, *, key: str | None = None, evidence: str | None = None, cure: str | None = None

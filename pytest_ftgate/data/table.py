@@ -36,11 +36,7 @@ class Row:
     def wrong(self, column: str, wanted: str, *, value: Any = None, cure: str | None = None) -> DataError:
         """Return the error of a cell.
 
-        Args:
-            column: of the cell.
-            wanted: what it must be.
-            value: shown instead of the cell's own value.
-            cure: what to do.
+        ``value`` is shown instead of the cell's own value.
         """
         value = self.values.get(column) if value is None else value
         found = f'"{excerpt(value)}"' if isinstance(value, str) else kind_of(value)

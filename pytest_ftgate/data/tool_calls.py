@@ -21,8 +21,7 @@ def canonical_calls(value: Any) -> list[dict[str, Any]]:
             ``{"type": "function", "function": {"name", "arguments"}}``, with arguments as JSON text or as an object.
             Arguments that are absent, null or blank are none.
 
-    Raises:
-        ValueError: this is not a list of tool calls; the text says why.
+    Raise :class:`ValueError` if this is not a list of tool calls; the text says why.
     """
     if isinstance(value, Mapping):
         value = [value]
@@ -65,7 +64,7 @@ def calls_in(answer: str) -> list[dict[str, Any]] | None:
         if tagged:
             return [call for part in tagged for call in canonical_calls(parse_json(part.strip()))]
         return canonical_calls(parse_json(text))
-    except (ValueError, RecursionError):
+    except ValueError:
         return None
 
 
@@ -81,7 +80,7 @@ def names_in(answer: str) -> list[str] | None:
     if calls is None:
         try:
             value = parse_json(answer.strip())
-        except (ValueError, RecursionError):
+        except ValueError:
             return None
         calls = [part for part in _functions(value) if isinstance(part.get("name"), str)]
     return [call["name"] for call in calls] or None

@@ -27,7 +27,6 @@ class Judge:
 
     Attributes:
         metric: the metric that it scores, with it as the only judge.
-        model: the model to call.
         items: the calibration items; empty without calibration.
     """
 
@@ -47,12 +46,10 @@ class Judging:
     people: Ratings | None = None
 
     def __bool__(self) -> bool:
-        """Return whether there is any judge."""
         return bool(self.judges) or self.people is not None
 
     @property
     def models(self) -> list[Model]:
-        """Return the models that judge."""
         return [judge.model for judge in self.judges.values()]
 
 

@@ -72,12 +72,7 @@ def compared(
 ) -> tuple[list[float], PairResult]:
     """Return the candidate's score against one baseline on each example, and the counts over all pairs.
 
-    Args:
-        metric: what is judged.
-        role: of the baseline.
-        test: the examples.
-        answers: of all models.
-        said: the replies of each judge, by question. The majority of several counts; see :func:`majority`.
+    ``said`` holds the replies of each judge, by question. The majority of several counts; see :func:`majority`.
     """
     means, values, n_asked, disagreements, first_preferred, longer = [], [], 0, 0, 0, []
     for index, example in enumerate(test.examples):

@@ -55,7 +55,6 @@ class Ratings:
 
     @property
     def raters(self) -> list[str]:
-        """Return the names of all raters."""
         return sorted({rating.rater for ratings in self.by_example for rating in ratings})
 
     @property

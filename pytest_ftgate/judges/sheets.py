@@ -118,12 +118,9 @@ def revealed(path: Path, key: Path | None) -> Iterator[Row]:
 
     Rows of a blind sheet without a choice are left out.
 
-    Args:
-        path: a file, or a folder of files, of which each is named after its rater if it does not name one.
-        key: the key; None for ``key.csv`` in the folder of the ratings.
+    ``path`` and ``key`` are as in :func:`~pytest_ftgate.judges.people.read_ratings`.
 
-    Raises:
-        DataError: a file is missing or cannot be read, or a sheet does not belong to the key.
+    Raise :class:`DataError` if a file is missing or cannot be read, or a sheet does not belong to the key.
     """
     folder = path if path.is_dir() else path.parent
     key = key or folder / KEY

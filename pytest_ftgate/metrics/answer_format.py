@@ -113,7 +113,6 @@ def _without_fence(text: str) -> str:
 
 
 def build(options: Options) -> Format:
-    """Build the metric ``format``."""
     options.allow(*RULES, "strip_code_fence")
     if not any(rule in options.spec.options for rule in RULES):
         cure = f"Set one or more of {', '.join(RULES)}."

@@ -50,7 +50,7 @@ class Bleu(TextMetric):
         wanted = [expected_text(value) for value in expected]
         counted = cache(self._counted)
         best = [counted(text, text)[0] for text in wanted]
-        worst = [_nothing(row) for row in best]
+        worst = [[0, row[_EXPECTED], *[0] * _ORDERS, *row[_ALL]] for row in best]
 
         def row(index: int, answer: str | None) -> tuple[list[int], float]:
             if (text := given(answer)) is None or too_long(wanted[index], text):
@@ -86,11 +86,6 @@ class Bleu(TextMetric):
         return min(max(value, 0.0), 1.0)
 
 
-def _nothing(best: Sequence[Any]) -> list[Any]:
-    """Return the row of a missing answer; ``best`` is the row of the expected text."""
-    return [0, best[_EXPECTED], *[0] * _ORDERS, *best[_ALL]]
-
-
 def bleu_of(totals: Floats) -> Floats:
     """Return BLEU in [0, 1] of stacked counts, ``(m, 10) -> (m,)``; 0 if no word matches, or no answer has four words.
 
@@ -113,7 +108,6 @@ def bleu_of(totals: Floats) -> Floats:
 
 
 def build(options: Options) -> Bleu:
-    """Build ``bleu``."""
     options.allow("normalize", "tokenize")
     refuse_unfit(options)
     tokenize = options.choice("tokenize", TOKENIZERS) or TOKENIZERS[0]

@@ -63,9 +63,8 @@ class Command(Metric):
         for (answer, index), ended in zip(places.items(), found, strict=True):
             if ended is not None:  # a command that failed has stopped the others
                 self.known[answer] = self._value(ended, index)
-        worst = self.low if self.greater_is_better else self.high
         return by_example(
-            self, expected, answers, lambda _, answer: self.known[text] if (text := given(answer)) else worst
+            self, expected, answers, lambda _, answer: self.known[text] if (text := given(answer)) else self.worst
         )
 
     def _value(self, ended: Ended | str, index: int) -> float:
@@ -109,7 +108,6 @@ class Command(Metric):
 
 
 def build(options: Options) -> Command:
-    """Build ``command``."""
     options.allow("argv", "timeout_s", "score", "concurrency", *_RANGE)
     argv = _argv(options)
     folder = Path(os.path.abspath(options.spec.source.base_dir))

@@ -34,8 +34,7 @@ class CustomMetric:
         description: a sentence for reports.
         right_wrong: the number is either 1 (right) or 0 (wrong).
 
-    Raises:
-        ConfigError: the range, the direction or the function is invalid.
+    Raise :class:`ConfigError` if the range, the direction or the function is invalid.
     """
 
     name: str
@@ -112,7 +111,7 @@ class ExampleMetric(Metric):
     def _score(self, place: tuple[int, Any], answer: str | None) -> float:
         index, expected = place
         if answer is None:
-            return self.low if self.greater_is_better else self.high
+            return self.worst
         try:
             value = self.declared.score(deepcopy(expected), answer)  # other metrics are given it, too
         except KeyboardInterrupt:

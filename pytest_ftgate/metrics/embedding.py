@@ -97,7 +97,6 @@ class EmbeddingSimilarity(TextMetric):
 
 
 def build(options: Options) -> EmbeddingSimilarity:
-    """Build ``embedding_similarity``."""
     from pytest_ftgate.models.python import resolve_target
 
     options.allow("embed", "normalize")

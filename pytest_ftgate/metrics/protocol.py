@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 from pytest_ftgate.errors import MetricError
 from pytest_ftgate.metrics.normalization import AS_WRITTEN, FULL, Normalization
+from pytest_ftgate.text import is_share
 
 if TYPE_CHECKING:
     import numpy as np
@@ -69,6 +70,26 @@ class Metric(ABC):
     def bare(self) -> Metric:
         """Return the metric for answers that are just the expected output: without a pattern or field to extract it."""
         return self
+
+    @property
+    def share(self) -> bool:
+        """Return whether the value lies in [0, 1], so that differences are shown in points."""
+        return is_share((self.low, self.high))
+
+    @property
+    def sign(self) -> int:
+        """Return 1 where greater values are better, else -1."""
+        return 1 if self.greater_is_better else -1
+
+    @property
+    def best(self) -> float:
+        """Return the end of the range that no answer exceeds."""
+        return self.high if self.greater_is_better else self.low
+
+    @property
+    def worst(self) -> float:
+        """Return the other end, which a missing answer gets."""
+        return self.low if self.greater_is_better else self.high
 
     @property
     def averages_labels(self) -> bool:

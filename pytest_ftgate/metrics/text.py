@@ -55,7 +55,6 @@ NAMES = (ExactMatch.name,)
 
 
 def build(options: Options) -> ExactMatch:
-    """Build ``exact_match``."""
     options.allow("normalize")
     refuse_blank(options)
     return ExactMatch(normalization=options.normalization())

@@ -1,4 +1,4 @@
-"""A plan as text, as JSON, and as tables for the HTML report."""
+"""A plan as text and as JSON."""
 
 from __future__ import annotations
 
@@ -6,9 +6,8 @@ from collections.abc import Iterator
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
-from pytest_ftgate.reports.sentences import RED
 from pytest_ftgate.reports.table import Table, columns
-from pytest_ftgate.reports.text import Line, check_lines
+from pytest_ftgate.reports.text import Line, finding_lines
 from pytest_ftgate.text import plural, printable, show_count, show_difference, show_percent, show_usd
 
 if TYPE_CHECKING:
@@ -25,22 +24,12 @@ def plan_title(plan: Plan) -> Line:
 
 def plan_lines(plan: Plan) -> list[Line]:
     """Return the lines of a plan. All of them are safe to print."""
-    lines = [
-        Line(printable(line.text), line.colour)
-        for check in sorted(plan.checks, key=lambda one: one.status not in RED)
-        if check.status in (*RED, "warning")
-        for line in check_lines(check, full=True)
-    ]
+    lines = [*finding_lines(plan.checks)]
     if plan.metric is None:
         return lines
-    for table in tables(plan):
+    for table in (_calls(plan), _chances(plan)):
         lines += [Line(""), Line(printable(table.title)), *(Line(line) for line in table.lines("  "))]
     return [*lines, *(Line(printable(text)) for text in sentences(plan))]
-
-
-def tables(plan: Plan) -> tuple[Table, ...]:
-    """Return the calls by model, and the chances of each verdict."""
-    return _calls(plan), _chances(plan)
 
 
 def sentences(plan: Plan) -> Iterator[str]:
@@ -65,7 +54,6 @@ def sentences(plan: Plan) -> Iterator[str]:
 
 
 def to_dict(plan: Plan) -> dict[str, Any]:
-    """Return the plan as JSON has it."""
     return asdict(plan)
 
 

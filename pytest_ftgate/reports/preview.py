@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from pytest_ftgate.reports.sentences import FINISHES, RED
 from pytest_ftgate.reports.table import Table, columns
-from pytest_ftgate.reports.text import Line, check_lines
+from pytest_ftgate.reports.text import Line, finding_lines
 from pytest_ftgate.text import one_line, plural, printable, show_count, show_usd, show_value
 
 if TYPE_CHECKING:
@@ -43,9 +43,7 @@ def preview_lines(preview: Preview) -> list[Line]:
 
 
 def _findings(preview: Preview) -> Iterator[Line]:
-    for check in sorted(preview.checks, key=lambda one: one.status not in RED):
-        if check.status in (*RED, "warning"):
-            yield from (Line(printable(line.text), line.colour) for line in check_lines(check, full=True))
+    yield from finding_lines(preview.checks)
     if not preview.models:
         yield Line("no model was asked")
         return
@@ -71,14 +69,17 @@ def _prompt(answer: Answer) -> Iterator[Line]:
 
 
 def _example(preview: Preview, number: int, example: Example) -> Iterator[Line]:
+    from pytest_ftgate.data import expected_text
+    from pytest_ftgate.runs.measure import shown_input
+
     yield Line("")
     yield Line(printable(example.name), "bold")
     shown = [model.answers[number] for model in preview.models if not model.recorded]
     last = dict.fromkeys(answer.prompt[-1][1] for answer in shown if number == 0 or answer.same)
     if len(last) != 1:  # models are sent different texts, or none is known
-        last = dict.fromkeys([_input(example)])
+        last = dict.fromkeys([shown_input(example)])
     yield from _labelled("  ", "input", next(iter(last)))
-    yield from _labelled("  ", "expected", _expected(example))
+    yield from _labelled("  ", "expected", expected_text(example.expected))
     for model in preview.models:
         answer = model.answers[number]
         if number and not answer.same and not model.recorded:
@@ -122,18 +123,6 @@ def _labelled(indent: str, label: str, text: str, colour: str = "") -> Iterator[
     yield from (Line(f"{indent}  {printable(line, _MOST)}") for line in (*lines, *more))
 
 
-def _input(example: Example) -> str:
-    from pytest_ftgate.runs.measure import shown_input
-
-    return shown_input(example)
-
-
-def _expected(example: Example) -> str:
-    from pytest_ftgate.data import expected_text
-
-    return expected_text(example.expected)
-
-
 # --- costs ---------------------------------------------------------------------------------------------------
 
 
@@ -145,7 +134,7 @@ def _costs(preview: Preview) -> Iterator[str]:
     yield from Table("", columns(["model"], ("answers", "stored", "failed", *tokens)), rows).lines("  ")
     yield ""
     yield "the whole gate, projected from these answers:"
-    projected = map(_row, (*preview.projected, preview.whole))
+    projected = map(projected_row, (*preview.projected, preview.whole))
     yield from Table("", columns(["model"], ("calls", *tokens)), tuple(projected)).lines("  ")
     for one in preview.projected:
         if len(one.purposes) > 1:
@@ -163,12 +152,8 @@ def _seen(model: Previewed) -> tuple[str, ...]:
     return (printable(model.name, 60), *map(show_count, counts), show_usd(facts.cost_usd))
 
 
-def _row(one: Cost) -> tuple[str, ...]:
+def projected_row(one: Cost) -> tuple[str, ...]:
+    """Return the calls of a model with their tokens and their cost, for a table."""
     calls = f"{'at most ' if one.most else ''}{one.calls:,}"
-    return (
-        printable(one.name, 60),
-        calls,
-        show_count(one.input_tokens),
-        show_count(one.output_tokens),
-        show_usd(one.usd),
-    )
+    tokens = map(show_count, (one.input_tokens, one.output_tokens))
+    return printable(one.name, 60), calls, *tokens, show_usd(one.usd)

@@ -29,8 +29,7 @@ _GREEN = ".green.json"
 def read_recordings(folder: Path) -> dict[str, Recording]:
     """Return what all JSONL files below ``folder`` record, by the keys of the calls; rows without a key are skipped.
 
-    Raises:
-        DataError: the folder is missing, a row is not a prediction, or one key has two different answers.
+    Raise :class:`DataError` if the folder is missing, a row is not a prediction, or one key has two different answers.
     """
     from pytest_ftgate.models.recorded import Recording, read_rows
 
@@ -70,8 +69,7 @@ def differing(recorded: Mapping[str, Recording], runs: Iterable[Run]) -> int:
 def read_job_notes(folder: Path) -> dict[str, str]:
     """Return the notes on fine-tuning jobs and green verdicts below ``folder``, by the names of the notes.
 
-    Raises:
-        DataError: a file is not a JSON object of texts.
+    Raise :class:`DataError` if a file is not a JSON object of texts.
     """
     found: dict[str, str] = {}
     for path in sorted([*folder.rglob(f"*{_JOBS}"), *folder.rglob(f"*{_GREEN}")]):
@@ -108,11 +106,7 @@ def write_recordings(folder: Path, gate: str, runs: Mapping[str, Run], jobs: Map
 
     To be called with complete answers: see :func:`missing_answers`.
 
-    Args:
-        folder: where to write.
-        gate: the name of the gate.
-        runs: the runs by the role of the model.
-        jobs: notes on fine-tuning jobs and on the last green verdict, by name.
+    ``runs`` are named by role; ``jobs`` are the notes on fine-tuning jobs and on the last green verdict, by name.
     """
     written = [folder / f"{_slug(gate)}.{_slug(role)}.jsonl" for role in runs]
     for path, run in zip(written, runs.values(), strict=True):

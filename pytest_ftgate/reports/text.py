@@ -110,7 +110,7 @@ def block(
 
 def title(result: GateResult) -> Line:
     """Return ``ftgate intents: PASS``."""
-    return Line(f"ftgate {_name(result)}: {result.verdict.upper()}", _COLOURS[result.verdict])
+    return Line(f"ftgate {printable(result.name, _NAME_WIDTH)}: {result.verdict.upper()}", _COLOURS[result.verdict])
 
 
 def failure_text(result: GateResult) -> str:
@@ -120,11 +120,6 @@ def failure_text(result: GateResult) -> str:
     for check in others:
         lines += [sentences.source_first(check), *([f"  {check.advice}"] if check.advice else [])]
     return "\n".join(map(printable, lines))
-
-
-def _name(result: GateResult) -> str:
-    """Return the gate's name, cut so that the verdict after it stays visible."""
-    return printable(result.name, _NAME_WIDTH)
 
 
 def _models(result: GateResult, *, full: bool, width: int) -> Iterator[Line]:
@@ -231,6 +226,13 @@ def check_lines(check: Check, *, full: bool) -> Iterator[Line]:
     yield Line(text, "red" if red else _COLOURS[check.status])
     if check.advice:
         yield Line(f"{_BELOW}{check.advice}")
+
+
+def finding_lines(checks: Iterable[Check]) -> Iterator[Line]:
+    """Yield what is not in order of a gate that is not judged, problems first; all lines are safe to print."""
+    for check in sorted(checks, key=lambda one: one.status not in sentences.RED):
+        if check.status in (*sentences.RED, "warning"):
+            yield from (Line(printable(line.text), line.colour) for line in check_lines(check, full=True))
 
 
 def _wrapped(lines: Iterable[Line], width: int, indent: str) -> list[Line]:

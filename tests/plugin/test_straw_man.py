@@ -104,15 +104,6 @@ def test_one_answer_to_everything_is_weak_however_well_it_scores(project: Projec
     mentions(found, "'maybe'")
 
 
-def test_labels_inside_json_answers_hide_no_weak_baseline(project: Project) -> None:
-    metric = {"name": "accuracy", "json_field": "label"}
-    says(project, "ft.jsonl", lambda i: f'{{"label": "{label(i)}"}}')
-    says(project, "base.jsonl", lambda i: f'{{"label": "{label(i) if i < 40 else "x"}"}}')
-    assert project.judge(metric=metric)["verdict"] == "pass"
-    says(project, "base.jsonl", '{"label": "refund"}')
-    assert statuses(project.judge(metric=metric))["weak_baseline"] == "fail"
-
-
 def test_each_of_several_baselines_must_be_real(project: Project) -> None:
     project.predictions("strong.jsonl", 60, wrong_at=range(45, 60))
     both = {"prompt": "recorded:base.jsonl", "few": "recorded:strong.jsonl"}

@@ -17,7 +17,7 @@ from pytest_ftgate.checks.freshness.last_green import (
 )
 from pytest_ftgate.checks.freshness.models import asked_anew, check_name, kept_role
 from pytest_ftgate.result import Check, Clock, Drift, called
-from pytest_ftgate.text import day, is_share, plural, show_difference
+from pytest_ftgate.text import day, plural, show_difference
 
 if TYPE_CHECKING:
     import numpy as np
@@ -95,13 +95,6 @@ def measure_drift(
     """Compare today's scores with those of the last green verdict; return None if none are stored.
 
     The test is two-sided at ``confidence``. A metric of the whole set is compared by its right answers.
-
-    Args:
-        role: of the model.
-        before: the model at the last green verdict.
-        scored: today's scores of the same metric.
-        confidence: of the gate.
-        groups: the group name of each example; None for an independent one.
     """
     from pytest_ftgate.runs.measure import rightness
 
@@ -109,7 +102,7 @@ def measure_drift(
     then = unpack_scores(before.scores, len(today))
     if then is None or before.value is None:
         return None
-    sign = 1 if scored.metric.greater_is_better else -1
+    sign = scored.metric.sign
     better, worse = int((sign * (today - then) > 0).sum()), int((sign * (today - then) < 0).sum())
     moved, note = _moved(then, today, scored, confidence=confidence, groups=groups)
     return Drift(role, before.value, scored.value, scored.value - before.value, worse, better, moved, note)
@@ -149,14 +142,10 @@ def _moved(
 def drift_check(drift: Drift, since: float, metric: Scored, *, asked_alike: bool, asked_anew: bool) -> Check:
     """Return the check of one model's drift: a warning beyond chance, else a note. It never decides a verdict.
 
-    Args:
-        drift: the measured drift.
-        since: when the earlier answers were made, in seconds since the epoch.
-        metric: today's scores, for the unit.
-        asked_alike: endpoint, messages and parameters are the same as then.
-        asked_anew: at least one answer was requested in this run.
+    ``since`` is when the earlier answers were made, in seconds since the epoch. ``asked_alike``: endpoint, messages and
+    parameters are the same as then. ``asked_anew``: at least one answer was requested in this run.
     """
-    move = show_difference(drift.change, share=is_share((metric.metric.low, metric.metric.high)))
+    move = show_difference(drift.change, share=metric.metric.share)
     message = f"{called(drift.role)} changed by {move} since {day(since)} "
     message += f"({plural(drift.worse, 'example')} worse, {drift.better:,} better), "
     if not drift.worse and not drift.better:

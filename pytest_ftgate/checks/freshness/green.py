@@ -30,14 +30,7 @@ if TYPE_CHECKING:
 def last_green(config: GateKeys, nodeid: str, committed: Mapping[str, str], stores: Stores) -> LastGreen | None:
     """Return the last green verdict, if one is known.
 
-    Args:
-        config: the gate.
-        nodeid: of the test that judges the gate.
-        committed: notes from recordings.
-        stores: of this machine.
-
-    Raises:
-        StoreError: the store cannot be read, and ``clock.base_changed`` is ``fail``.
+    Raise :class:`StoreError` if the store cannot be read, and ``clock.base_changed`` is ``fail``.
     """
     tomorrow = clock.wall() + DAY_S  # a verdict from a wrong clock or an edited file would stay the newest for ever
     until = tomorrow if stores.newer_than is None else stores.newer_than

@@ -128,14 +128,9 @@ def read_last(
 ) -> LastGreen | None:
     """Return the newest green verdict in committed recordings and the notes of this machine.
 
-    Args:
-        name: of the note.
-        committed: notes from recordings.
-        kept: notes of this machine.
-        older_than: seconds since the epoch; leaves out verdicts of other tests of the gate in this session.
+    ``older_than`` (seconds since the epoch) leaves out verdicts of other tests of the gate in this session.
 
-    Raises:
-        StoreError: the notes cannot be read.
+    Raise :class:`StoreError` if the notes cannot be read.
     """
     texts = (committed.get(name), kept.get(name), kept.get(_BEFORE + name))
     found = [one for text in texts if text is not None and (one := LastGreen.from_text(text)) is not None]
@@ -146,11 +141,7 @@ def read_last(
 def keep(name: str, green: LastGreen, notes: Notes, *, before: LastGreen | None = None) -> None:
     """Store a green verdict in place of the last one. Errors are ignored: recordings may still carry it.
 
-    Args:
-        name: of the note.
-        green: the new verdict.
-        notes: of this machine.
-        before: the verdict that other tests of the gate are compared with in this session.
+    ``before`` is the verdict that other tests of the gate are compared with in this session.
     """
     with suppress(StoreError):
         if before is not None:

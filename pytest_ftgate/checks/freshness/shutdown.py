@@ -25,13 +25,10 @@ if TYPE_CHECKING:
     from pytest_ftgate.models.openai_api.endpoint import Endpoint
 
 
-_RETRAIN = "Fine-tune another base model before that date, and judge the new candidate."
-
-_RETRAIN_LATE = "The date has passed: fine-tune another base model, and judge the new candidate."
-
-_SUCCESSOR = "Switch to its successor before that date, and judge the gate again with the new baseline."
-
-_SUCCESSOR_LATE = "The date has passed: switch to its successor, and judge the gate again with the new baseline."
+_CURES = {
+    "candidate": ("Fine-tune another base model", "judge the new candidate"),
+    "baseline": ("Switch to its successor", "judge the gate again with the new baseline"),
+}
 
 
 def facts(gate: Context) -> dict[str, Clock | None]:
@@ -72,10 +69,7 @@ class Served:
     """A model at an endpoint.
 
     Attributes:
-        role: in the gate.
-        model: the name at the endpoint.
         base_model: the model that was fine-tuned; None: none, or unknown.
-        endpoint: the endpoint.
         ask: whether the endpoint may be asked for dates, because it was asked for answers.
     """
 
@@ -114,12 +108,7 @@ def _listed(listing: Listing | None, last: LastGreen | None, model: str) -> str 
 def shutdown_check(gate: Context, role: str, model: str, listed: str, shutdown: str) -> Check:
     """Return the check of one date: at the level of ``clock.shutdown`` within the horizon, else a note.
 
-    Args:
-        gate: has the keys and the time.
-        role: of the model.
-        model: the name at the endpoint.
-        listed: the model that has the date: itself, or its base model.
-        shutdown: the date, ISO 8601.
+    ``listed`` is the model that has the date (ISO 8601): ``model`` itself, or its base model.
     """
     level = gate.config.clock.shutdown
     required = gate.requirement("clock.shutdown_within_days", source=gate.source("clock.shutdown"))
@@ -128,8 +117,9 @@ def shutdown_check(gate: Context, role: str, model: str, listed: str, shutdown: 
     when = f"in {plural(left, 'day')}" if left > 0 else f"{plural(-left, 'day')} ago" if left < 0 else "today"
     what = f"{called(role)} {excerpt(model)}"
     what += "" if listed == model else f" depends on the base model {excerpt(listed)}, which"
-    advice = (_RETRAIN_LATE if left < 0 else _RETRAIN) if role == "candidate" else None
-    advice = advice or (_SUCCESSOR_LATE if left < 0 else _SUCCESSOR)
+    do, then = _CURES["candidate" if role == "candidate" else "baseline"]
+    late = f"The date has passed: {do[0].lower()}{do[1:]}, and {then}."
+    advice = late if left < 0 else f"{do} before that date, and {then}."
     return Check(
         check_name("shutdown", role),
         STATUS_AT[level] if due else "note",

@@ -28,7 +28,6 @@ class TrainingAudit:
 
     Attributes:
         path, sha256: of the training set.
-        rows: number of rows.
         filled: number of rows with a non-blank input.
         usable: number of distinct inputs among the rows whose input and output are both non-blank.
         duplicates: number of further rows with the input of an earlier row, conflicts included.
@@ -42,7 +41,6 @@ class TrainingAudit:
         unfinished: rows whose output is empty or looks cut off, with the reason.
         chat_errors: rows with a malformed conversation, with the reason.
         long_rows: rows above the token limit, with their estimated tokens.
-        labels: of both sets.
         doubts: usable rows whose nearest neighbours all have another label.
     """
 
@@ -89,10 +87,7 @@ class TrainingAudit:
 def audit_training_set(training: DataSet, test: DataSet, *, max_tokens: int | None = None) -> TrainingAudit:
     """Audit a training set against a test set. The time is linear in the characters of both.
 
-    Args:
-        training: the training set.
-        test: the test set.
-        max_tokens: limit of the estimated tokens of a row; None: no limit.
+    ``max_tokens`` limits the estimated tokens of a row; None: no limit.
     """
     outputs, test_outputs = outputs_of(training), outputs_of(test)
     inputs = [example.input for example in training]
@@ -149,7 +144,6 @@ def _near(counts: ExactCounts, training: Mapping[int, Wording], test_outputs: li
 
 
 def _first_rows(data: DataSet) -> dict[str, int]:
-    """Return the first row of each group."""
     return {example.group: row for row, example in reversed(list(enumerate(data))) if example.group is not None}
 
 

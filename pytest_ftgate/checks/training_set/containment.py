@@ -37,8 +37,7 @@ class Contained(NamedTuple):
 def contained(parts: Sequence[str], wholes: Sequence[str]) -> Iterator[Contained]:
     """Yield where a text of ``parts`` stands as whole words within a longer text of ``wholes``.
 
-    Args:
-        parts, wholes: words separated by single spaces.
+    Words are separated by single spaces.
     """
     chosen = [row for row, part in enumerate(parts) if len(part) + 2 >= _RUN]
     for first, last in portions([parts[row] for row in chosen]):

@@ -150,10 +150,7 @@ def leaks_by_content(
     stands whole within the other, in a text that stands around other rows too. A content that the training set answers
     differently is decided by what stands around it, so it is no leak.
 
-    Args:
-        training, test: the sets.
-        said, tested: their contents.
-        outputs: the outputs of the training set as stripped text.
+    ``said`` and ``tested`` are the contents of both sets, ``outputs`` the stripped outputs of the training set.
     """
     answers = [expected_text(example.expected).strip() for example in test]
     forms, tested_forms = ([_VARIABLE.sub("#", content) for content in some] for some in (said, tested))

@@ -42,10 +42,7 @@ def count_exact(training: DataSet, test: DataSet, outputs: Sequence[str]) -> Exa
     another system prompt does not hide a leak. They are compared only for questions that the training set answers
     differently under different instructions, as when these hold the document that the question is about.
 
-    Args:
-        training: the training set.
-        test: the test set.
-        outputs: the outputs of the training set as stripped text.
+    ``outputs`` are those of the training set as stripped text.
     """
     keys = [_InputKey.of(example.input) for example in training]
     instructed = _distinguished_by_instructions(keys, outputs)

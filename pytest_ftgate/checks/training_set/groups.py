@@ -13,7 +13,7 @@ from pytest_ftgate.data import DataSet, expected_text
 
 def grouped(test: DataSet, pairs: Iterable[tuple[int, int]]) -> DataSet:
     """Return a test set in which the examples of each pair, and all of their groups, have the same group."""
-    names = joined_groups([example.group for example in test], pairs)
+    names = joined_groups(test.groups, pairs)
     examples = (replace(example, group=name) for example, name in zip(test, names, strict=True))
     return replace(test, examples=tuple(examples))
 

@@ -22,7 +22,6 @@ class Index(Generic[K]):
         self._found: set[K] = set()
 
     def add(self, key: K, row: int, output: str = "") -> None:
-        """Add a row with its output."""
         if key not in self._wanted:
             return
         known = self._rows.setdefault(key, (output, []))

@@ -46,9 +46,7 @@ def compare_labels(training: Sequence[str], test: Sequence[str]) -> Labels:
     at most two, or ``_ROWS_PER_LABEL`` rows for each on average. A test set with only blank outputs leaves no label
     untested.
 
-    Args:
-        training: outputs of the training set as stripped text.
-        test: outputs of the test set as stripped text.
+    Outputs are stripped texts.
     """
     plain = cache(lambda output: bool(output) and not _is_structured(output))
     filled = sum(map(bool, training)) + sum(map(bool, test))

@@ -88,16 +88,15 @@ def near_copies(training: Sequence[Wording], test: Sequence[Wording]) -> NearCop
     are equal and their outputs are similar.
     """
     first_with: dict[str, int] = {}
-    within = {
-        row: first for row, one in enumerate(training) if one.words and row != (first := _first(first_with, one, row))
-    }
+    firsts = [(row, first_with.setdefault(one.words, row)) for row, one in enumerate(training) if one.words]
+    within = {row: first for row, first in firsts if row != first}
     kept = _alike(training)
     rows, tested = list(kept), [row for row, one in enumerate(test) if len(one.words) >= SHORTEST]
     across = set(sharing(enumerate(one.words for one in training), [one.words for one in test]))
     named_in_test, named = {row for row, _ in across}, {row for _, row in across}
     parts, first_in_test = Components(len(test)), dict[tuple[str, str], int]()
-    firsts = ((row, first_in_test.setdefault((one.words, _answer(one)), row)) for row, one in enumerate(test))
-    in_test = [(row, first) for row, first in firsts if test[row].words and parts.join(row, first)]
+    tested_firsts = ((row, first_in_test.setdefault((one.words, _answer(one)), row)) for row, one in enumerate(test))
+    in_test = [(row, first) for row, first in tested_firsts if test[row].words and parts.join(row, first)]
     texts = [training[row] for row in rows] + [test[row] for row in tested]
     is_near = _nearness(texts)
     for one, other in _candidates(texts):
@@ -126,10 +125,6 @@ def _alike(rows: Sequence[Wording]) -> dict[int, list[int]]:
         if len(one.words) >= SHORTEST:
             alike.setdefault(first_with.setdefault((one.words, one.output), row), []).append(row)
     return alike
-
-
-def _first(first_with: dict[str, int], one: Wording, row: int) -> int:
-    return first_with.setdefault(one.words, row)
 
 
 def _nearness(texts: Sequence[Wording]) -> Callable[[int, int], bool]:

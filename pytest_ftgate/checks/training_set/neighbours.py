@@ -40,9 +40,7 @@ class Doubts:
 def doubtful_rows(words: Sequence[str], labels: Sequence[str]) -> Doubts:
     """Find the rows whose ``NEIGHBOURS`` nearest rows all have the same label, which is not theirs.
 
-    Args:
-        words: the words of each row, separated by single spaces.
-        labels: the label of each row.
+    ``words`` of a row are separated by single spaces.
     """
     import numpy as np
 

@@ -24,8 +24,7 @@ _USUAL_CHARACTERS = 10
 def unfinished_outputs(outputs: Sequence[str]) -> dict[int, str]:
     """Return the rows whose output is empty or looks cut off, with the reason, in order.
 
-    Args:
-        outputs: stripped texts; JSON values other than text as compact JSON.
+    Outputs are stripped texts; JSON values other than text are compact JSON.
     """
     found = {row: "empty" for row, output in enumerate(outputs) if not output}
     for rule in (_single_characters, _broken_json, _open_fences, _open_sentences):
@@ -74,12 +73,9 @@ def _open_sentences(outputs: Sequence[str]) -> Iterator[tuple[int, str]]:
     sentences = [
         row
         for row, output in enumerate(outputs)
-        if times[output] == 1 and output[:1] not in ("{", "[") and _FENCE not in output and _is_long(output)
+        if times[output] == 1 and output[:1] not in ("{", "[") and _FENCE not in output
+        if len(output.split(maxsplit=_SENTENCE_WORDS)) >= _SENTENCE_WORDS
     ]
     left_open = [row for row in sentences if not outputs[row].endswith(_CLOSED) and outputs[row][-1].isalnum()]
     if len(sentences) >= _FEWEST_SENTENCES and len(left_open) <= (1 - _HABIT) * len(sentences):
         yield from ((row, "incomplete sentence") for row in left_open)
-
-
-def _is_long(text: str) -> bool:
-    return len(text.split(maxsplit=_SENTENCE_WORDS)) >= _SENTENCE_WORDS

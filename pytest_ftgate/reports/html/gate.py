@@ -27,8 +27,6 @@ from pytest_ftgate.text import (
     show_value,
 )
 
-"""The order of gates and of checks, by verdict or status."""
-
 _MATCH_CHECKS = ("max_drop", "cheaper_by", "faster_by")
 
 

@@ -11,12 +11,7 @@ from pytest_ftgate.text import is_share, plural
 
 
 def trend_page(trends: Sequence[Trend], labels: Sequence[str]) -> Iterator[str]:
-    """Yield the page piece by piece: one file that loads nothing and has no script.
-
-    Args:
-        trends: of all gates.
-        labels: of the reports, in order.
-    """
+    """Yield the page piece by piece: one file that loads nothing and has no script."""
     style = asset("style.css")
     red = sum(trend.verdict != "pass" for trend in trends)
     pieces: Iterator[str] = (

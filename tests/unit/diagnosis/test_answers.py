@@ -15,7 +15,8 @@ from pytest_ftgate.metrics import build_metric
 from pytest_ftgate.metrics import metric as custom_metric
 from pytest_ftgate.models import Completion, Prediction, protocol
 from pytest_ftgate.models.protocol import Price
-from pytest_ftgate.reports.html.evidence import Evidence, NearPair
+from pytest_ftgate.reports.html.evidence import Evidence
+from pytest_ftgate.result import RowPair
 from pytest_ftgate.runs.answer_rows import Answers, side_by_side
 from pytest_ftgate.runs.measure import Measured, measure_run, score_run
 from pytest_ftgate.runs.runner import Run
@@ -141,5 +142,5 @@ def test_text_is_harmless_and_cut() -> None:
 @pytest.mark.parametrize("candidate", [None, ["refund", Completion("", finish="cut_off")]])
 def test_another_process_reads_the_same(candidate: Sequence[Answer] | None) -> None:
     found = answered([Completion("refund", 1, 2, latency_s=0.5), "\ud83d \u2028"], candidate)
-    evidence = Evidence(found, {"baseline": "[user]\n?"}, (NearPair("a:1", "x", "b:2", "y"),))
+    evidence = Evidence(found, {"baseline": "[user]\n?"}, (RowPair("a:1", "x", "b:2", "y"),))
     assert Evidence.from_json(evidence.to_json()) == evidence

@@ -10,26 +10,28 @@ import pytest
 
 from pytest_ftgate.checks.freshness.drift import drift_check, incomparable, measure_drift
 from pytest_ftgate.checks.freshness.last_green import KeptModel, LastGreen, pack_scores
-from pytest_ftgate.metrics import Scored
+from pytest_ftgate.metrics import Scored, protocol
 from pytest_ftgate.result import Drift
 
 AUGUST = 1_785_542_400.0
 
 
 @dataclass(frozen=True)
-class Metric:
+class Metric(protocol.Metric):
     name: str = "m"
-    kind: str = "right_wrong"
+    kind: Any = "right_wrong"
     low: float = 0.0
     high: float = 1.0
     greater_is_better: bool = True
-    uses_labels: bool = False
+
+    def score(self, *_: Any) -> Any:
+        raise NotImplementedError
 
 
 def drift(then: Any, now: Any, *, confidence: float = 0.95, groups: Any = None, **metric: Any) -> Drift:
     before, after = np.asarray(then, float), np.asarray(now, float)
     kept = KeptModel("m", value=float(before.mean()), scores=pack_scores(before))
-    scored = Scored(Metric(**metric), float(after.mean()), per_example=after)  # type: ignore[arg-type]
+    scored = Scored(Metric(**metric), float(after.mean()), per_example=after)
     found = measure_drift("candidate", kept, scored, confidence=confidence, groups=groups or [None] * len(after))
     assert found is not None
     return found
