@@ -70,9 +70,8 @@ class GateMark:
         """Return how well a marker in the source matches; parameters may have several side by side."""
         given = {"gate": written.gate, **written.keys}
         own = {"gate": self.mark.args[0] if self.mark.args else None, **self.mark.kwargs}
-        return sum(_equal(value, own[key]) for key, value in given.items() if key in own) - len(
-            given.keys() ^ own.keys()
-        )
+        others = {*given, *written.code} ^ own.keys()
+        return sum(_equal(value, own[key]) for key, value in given.items() if key in own) - len(others)
 
 
 def _equal(one: Any, other: Any) -> bool:

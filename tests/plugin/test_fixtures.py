@@ -42,7 +42,7 @@ def test_any_iterable_of_examples_is_a_data_set(project: Project) -> None:
     project.gate_test(test_set=..., training_set=..., min_training_examples=150)
     gate = project.gate()
     assert gate["verdict"] == "pass"
-    assert gate["test_set"] == {"path": None, "sha256": gate["test_set"]["sha256"], "examples": 60}
+    assert gate["test_set"] == {"path": None, "sha256": gate["test_set"]["sha256"], "examples": 60, "near_pairs": []}
     assert gate["training"]["usable"] == 150
 
 

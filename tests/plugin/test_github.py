@@ -175,7 +175,7 @@ PLACES = {
         "def test_gate(x): pass\n", 4),
     "nearest": (
         "import pytest\n{}\nclass TestGate:\n    @pytest.mark.ftgate(margin=0.4)\n    def test_gate(self): pass\n", 4),
-    "other_name": ("import pytest\ngate = {mark}\n\n@pytest.mark.x\n@gate\ndef test_gate(): pass\n", 4),
+    "other_name": ("import pytest\ngate = {mark}\n\n@pytest.mark.x\n@gate\ndef test_gate(): pass\n", 5),
     "made_by_a_call": (
         "import pytest\ndef made():\n    {}\n    def test_gate(): pass\n    return test_gate\ntest_gate = made()\n", 3),
 }  # fmt: skip
