@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -18,49 +18,6 @@ if TYPE_CHECKING:
 
 LEFT_OPEN = "left open then"
 """The source of a key that only today's markers give, and that a fixture must have given at the merge base."""
-
-
-@dataclass(frozen=True)
-class Level:
-    """One place that may have markers of a test: its function, a class, or its module.
-
-    Attributes:
-        file: where it is defined.
-        qualname: its name in the file; empty for a module.
-        keys: the keys that its markers give today.
-        gate: the gate that they name today.
-        parameter: whether the markers are those of a parameter; None for a test without parameters.
-    """
-
-    file: Path
-    qualname: str
-    keys: Mapping[str, Any] = field(default_factory=dict)
-    gate: str | None = None
-    parameter: bool | None = None
-
-    def written(self) -> list[WrittenMark]:
-        """Return the markers that the source of today shows there."""
-        try:
-            return source_of(self.file.read_bytes()).marks(self.qualname) or []
-        except (OSError, ValueError):
-            return []
-
-    def own(self, marks: Sequence[WrittenMark]) -> list[WrittenMark]:
-        """Return those of the markers that were this test's.
-
-        Raises:
-            HistoryError: several parameters had markers, and it is not known which became this one.
-        """
-        shared = [mark for mark in marks if not mark.of_parameter]
-        single = [mark for mark in marks if mark.of_parameter]
-        if self.parameter is False or not single:
-            return shared
-        name = self.gate or self.keys.get("name")
-        alike = [mark for mark in single if mark.named == name] if len(single) > 1 else single
-        unchanged = [mark for mark in alike if mark.keys == self.keys and not mark.code]
-        if len(alike) > 1 and not unchanged:
-            raise HistoryError(f"several parameters of {self.qualname} have markers without the name of a gate")
-        return [*(unchanged or alike)[:1], *(shared if self.parameter is None else [])]
 
 
 @dataclass(frozen=True)

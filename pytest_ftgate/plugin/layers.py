@@ -18,9 +18,10 @@ from pytest_ftgate.checks.weakening.review import review_checks
 from pytest_ftgate.config import GateKeys, Layer, Source, resolve_gate
 from pytest_ftgate.config.files import content_hash, files_of
 from pytest_ftgate.errors import ConfigError, Where, shown_path
-from pytest_ftgate.plugin.earlier import LEFT_OPEN, Level, earlier
+from pytest_ftgate.plugin.earlier import LEFT_OPEN, earlier
 from pytest_ftgate.plugin.gate_files import GateFiles
 from pytest_ftgate.plugin.marks import MARK, gate_levels, gate_marks, gate_name, test_id
+from pytest_ftgate.plugin.written_marks import Level
 from pytest_ftgate.result import Check, InputFile
 
 if TYPE_CHECKING:
@@ -164,7 +165,6 @@ def _both(then: str, now: str) -> str:
 
 def _layers(item: pytest.Item, files: GateFiles, fixtures: Callable[[set[str]], Layer | None]) -> Layers:
     gate, marks = gate_name(item), list(gate_marks(item))
-    levels = [Level(*one) for one in gate_levels(item)]
     named_at = next((mark.where for mark in marks if mark.gate is not None), None)
     overridden = fixtures({key for mark in marks for key in mark.keys})
     sources = [Source("marker", "marker", mark.item.path.parent, place=str(mark.where)) for mark in marks]
@@ -177,7 +177,7 @@ def _layers(item: pytest.Item, files: GateFiles, fixtures: Callable[[set[str]], 
         test_id(item),
         item.config.rootpath,
         named_at,
-        levels=levels,
+        levels=list(gate_levels(item)),
     )
 
 
@@ -187,9 +187,9 @@ def _code_of_fixtures(request: pytest.FixtureRequest, layers: Layers) -> Iterato
     for name, key in _FIXTURES.items():
         if key in used and _override(request, name) is not None:
             for one in chain.from_iterable(_reached(request, name).values()):
-                file = inspect.getsourcefile(inspect.unwrap(getattr(one.func, "__func__", one.func)))
-                if file and Path(file).is_relative_to(layers.root):
-                    yield f"fixture {name}", Path(file)
+                code = _code(one.func)
+                if code is not None and Path(code.co_filename).is_relative_to(layers.root):
+                    yield f"fixture {name}", Path(code.co_filename)
 
 
 def _code_of_hooks(config: pytest.Config) -> Iterator[tuple[str, Path]]:

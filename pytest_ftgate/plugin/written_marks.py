@@ -5,9 +5,12 @@ from __future__ import annotations
 import ast
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import lru_cache
+from pathlib import Path
 from typing import Any
+
+from pytest_ftgate.errors import HistoryError
 
 _MARK = "ftgate"
 _GATE = "gate"
@@ -160,3 +163,46 @@ def _statements(body: Sequence[ast.stmt]) -> Iterator[ast.stmt]:
                 yield from _statements(getattr(node, name, []))
             for handler in getattr(node, "handlers", []):
                 yield from _statements(handler.body)
+
+
+@dataclass(frozen=True)
+class Level:
+    """One place that may have markers of a test: its function, a class, or its module.
+
+    Attributes:
+        file: where it is defined.
+        qualname: its name in the file; empty for a module.
+        keys: the keys that its markers give today.
+        gate: the gate that they name today.
+        parameter: whether the markers are those of a parameter; None for a test without parameters.
+    """
+
+    file: Path
+    qualname: str
+    keys: Mapping[str, Any] = field(default_factory=dict)
+    gate: str | None = None
+    parameter: bool | None = None
+
+    def written(self) -> list[WrittenMark]:
+        """Return the markers that the source of today shows there."""
+        try:
+            return source_of(self.file.read_bytes()).marks(self.qualname) or []
+        except (OSError, ValueError):
+            return []
+
+    def own(self, marks: Sequence[WrittenMark]) -> list[WrittenMark]:
+        """Return those of the markers that were this test's.
+
+        Raises:
+            HistoryError: several parameters had markers, and it is not known which became this one.
+        """
+        shared = [mark for mark in marks if not mark.of_parameter]
+        single = [mark for mark in marks if mark.of_parameter]
+        if self.parameter is False or not single:
+            return shared
+        name = self.gate or self.keys.get("name")
+        alike = [mark for mark in single if mark.named == name] if len(single) > 1 else single
+        unchanged = [mark for mark in alike if mark.keys == self.keys and not mark.code]
+        if len(alike) > 1 and not unchanged:
+            raise HistoryError(f"several parameters of {self.qualname} have markers without the name of a gate")
+        return [*(unchanged or alike)[:1], *(shared if self.parameter is None else [])]

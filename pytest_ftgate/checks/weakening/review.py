@@ -23,6 +23,7 @@ from pytest_ftgate.checks.weakening.comparison import (
 from pytest_ftgate.checks.weakening.history import Base, find_base
 from pytest_ftgate.checks.weakening.ini import NOT_SET, ini_files, ini_keys, ini_weakenings, is_true, keys_then
 from pytest_ftgate.errors import FtgateError, HistoryError, shown_path
+from pytest_ftgate.ini_file import line_of
 from pytest_ftgate.result import Check, Status
 from pytest_ftgate.text import plural
 
@@ -156,15 +157,9 @@ def _ini_changes(base: Base, ini: Ini, inis: list[Path], then: Mapping[str, Any]
         chosen = keys_then(usual.content, inis).get("ftgate_base_ref") if usual is not None else None
         if other and chosen != ini.ref:  # a change cannot choose what it is compared with
             found.append(Weakening("ini ftgate_base_ref", str(chosen or NOT_SET), ini.ref))
-    return tuple(replace(one, where=_line(ini.file, written, one.key.removeprefix("ini "))) for one in found)
-
-
-def _line(file: Path | None, written: bytes, key: str) -> str:
-    if file is None:
-        return ""
-    lines = written.decode("utf-8", "replace").splitlines()
-    line = next((number for number, line in enumerate(lines, 1) if line.lstrip(" \t'\"").startswith(key)), None)
-    return f"{shown_path(file)}:{line}" if line else shown_path(file)
+    if ini.file is None:
+        return tuple(found)
+    return tuple(replace(one, where=str(line_of(ini.file, one.key.removeprefix("ini ")))) for one in found)
 
 
 @dataclass(frozen=True)
