@@ -75,20 +75,13 @@ def earlier(layers: Layers, past: Past, config: GateKeys) -> Earlier:
             continue
         names.add(named)
         gates.append(layers.resolved(then, named, marks))
-        unread |= dict.fromkeys(_no_fixture_now(gates[-1], past.ref))
+        given = (key for key in ("baseline", "test_set") if gates[-1].sources[key].text == LEFT_OPEN)
+        unread |= {f"{key} was given by a fixture at {past.ref}": None for key in given}  # and no fixture gives it now
     if then is not None and layers.gate in then.gate_names and layers.gate not in names:
         gates.append(layers.resolved(then, layers.gate))
     if not chains:
         unread |= dict.fromkeys(_added_by_code(layers))
     return Earlier(tuple(gates), tuple(unread))
-
-
-def _no_fixture_now(before: GateKeys, ref: str) -> Iterator[str]:
-    """Yield the keys that a fixture gave, since neither markers nor the gate file had them, and that no fixture gives
-    now: their value then is not known."""
-    for key in ("baseline", "test_set"):
-        if before.sources[key].text == LEFT_OPEN:
-            yield f"{key} was given by a fixture at {ref}"
 
 
 def _chains(layers: Layers, past: Past, config: GateKeys) -> list[list[_Then]]:

@@ -95,7 +95,6 @@ class Layers:
     code: Sequence[tuple[str, Path]] = ()
 
     def resolve(self) -> GateKeys:
-        """Return the keys of the gate as judged."""
         written = self.file.layers(self.gate, named_at=self.named_at) if self.file is not None else ()
         layers = [*self.marks, *self.fixtures, *written]
         return resolve_gate(layers, file=self.file, gate=self.gate, default_name=self.nodeid, root=self.root)
@@ -119,8 +118,9 @@ class Layers:
         if self.gate is None or promised is None:
             return ()
         before, after = self.resolved(promised, self.gate), self.resolve()
+        places = (before.place_of, after.place_of)
         return tuple(
-            replace(one, where=_both(before.place_of(one.key), after.place_of(one.key)))
+            replace(one, where=" -> ".join(dict.fromkeys(filter(None, (place(one.key) for place in places)))))
             for one in (*weakenings(before, after), *another_training_set(before, after))
         )
 
@@ -157,10 +157,6 @@ class Layers:
         merged = replace(models, models={**now, **models.models}) if models else None
         layers = [*then, *required, _ANY_CANDIDATE]
         return resolve_gate(layers, file=merged, gate=gate, default_name=self.nodeid)
-
-
-def _both(then: str, now: str) -> str:
-    return " -> ".join(dict.fromkeys(filter(None, (then, now))))
 
 
 def _layers(item: pytest.Item, files: GateFiles, fixtures: Callable[[set[str]], Layer | None]) -> Layers:

@@ -13,10 +13,8 @@ from typing import Any
 import pytest
 
 from pytest_ftgate.errors import ConfigError, Where, shown_path
-from pytest_ftgate.plugin.written_marks import Level, WrittenMark, source_of
-
-MARK = "ftgate"
-_GATE = "gate"
+from pytest_ftgate.plugin.written_marks import GATE, Level, WrittenMark, source_of
+from pytest_ftgate.plugin.written_marks import MARK as MARK
 
 
 @dataclass(frozen=True)
@@ -32,7 +30,7 @@ class GateMark:
         """Return the gate in the gate file that the mark names, by position or as ``gate=``."""
         named = [
             *self.mark.args,
-            *(value for key, value in self.mark.kwargs.items() if key == _GATE and value is not None),
+            *(value for key, value in self.mark.kwargs.items() if key == GATE and value is not None),
         ]
         if len(named) > 1 or not all(isinstance(name, str) for name in named):
             raise ConfigError(
@@ -46,7 +44,7 @@ class GateMark:
     @property
     def keys(self) -> Mapping[str, Any]:
         """Return the keys of the gate that the mark sets."""
-        return {key: value for key, value in self.mark.kwargs.items() if key != _GATE}
+        return {key: value for key, value in self.mark.kwargs.items() if key != GATE}
 
     @property
     def where(self) -> Where:

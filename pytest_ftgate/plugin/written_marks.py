@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import ast
-import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
+from pytest_ftgate.checks.weakening.code import parse
 from pytest_ftgate.errors import HistoryError
 
-_MARK = "ftgate"
-_GATE = "gate"
+MARK = "ftgate"
+GATE = "gate"
 _DEEPEST = 20
 _Definition = ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef
 
@@ -48,12 +48,7 @@ class TestSource:
     __test__ = False
 
     def __init__(self, content: bytes) -> None:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # of invalid escapes, which Python showed when it imported the file
-            try:
-                self._tree = ast.parse(content)
-            except (SyntaxError, RecursionError) as error:
-                raise ValueError(str(error)) from None
+        self._tree = parse(content)
         written = [
             (target.id, node.value)
             for node in _statements(self._tree.body)
@@ -110,11 +105,11 @@ class TestSource:
     def _mark(self, expression: ast.expr, *, of_parameter: bool = False) -> WrittenMark | None:
         line, expression = expression.lineno, self._behind(expression)
         function = self._behind(expression.func) if isinstance(expression, ast.Call) else expression
-        if not isinstance(function, ast.Attribute) or function.attr != _MARK:
+        if not isinstance(function, ast.Attribute) or function.attr != MARK:
             return None
         gate, keys, code = None, dict[str, Any](), dict[str, str]()
         if isinstance(expression, ast.Call):
-            named = [(_GATE, one) for one in expression.args] + [(one.arg, one.value) for one in expression.keywords]
+            named = [(GATE, one) for one in expression.args] + [(one.arg, one.value) for one in expression.keywords]
             for key, value in named:
                 try:
                     read = ast.literal_eval(self._resolved(value))
@@ -122,7 +117,7 @@ class TestSource:
                     code[key or "**"] = ast.unparse(value)
                     continue
                 keys |= {key: read} if key is not None else dict(read) if isinstance(read, Mapping) else {}
-            gate = keys.pop(_GATE, None)
+            gate = keys.pop(GATE, None)
         return WrittenMark(gate, keys, code, line, of_parameter)
 
     def _behind(self, expression: ast.expr) -> ast.expr:

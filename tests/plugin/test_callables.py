@@ -144,17 +144,6 @@ def test_both_kinds_run_at_once(project: Project) -> None:
 # --- what a callable is given and gives ----------------------------------------------------------------------
 
 
-def test_a_client_of_another_loop_is_explained(project: Project) -> None:
-    gate = judged(
-        project,
-        "loop = asyncio.new_event_loop()\n"
-        "client = loop.create_future()\n"
-        "loop.close()\n"
-        "async def answer(text): return await client\n",
-    )
-    missing(gate, "RuntimeError", "event loop")
-
-
 def test_a_client_made_in_the_first_call_serves_all_calls(project: Project) -> None:
     gate = judged(
         project,
@@ -166,26 +155,6 @@ def test_a_client_made_in_the_first_call_serves_all_calls(project: Project) -> N
         "        return right(text)\n",
     )
     passes(gate)
-
-
-KINDS = {
-    "lambda": "answer = lambda text: right(text)",
-    "partial": "from functools import partial\ndef both(how, text): return how(text)\nanswer = partial(both, right)",
-    "async partial": (
-        "from functools import partial\nasync def both(how, text): return how(text)\nanswer = partial(both, right)"
-    ),
-    "object": "class Model:\n    def __call__(self, text): return right(text)\nanswer = Model()",
-    "async object": "class Model:\n    async def __call__(self, text): return right(text)\nanswer = Model()",
-    "method": "class Model:\n    def generate(self, text): return right(text)\nanswer = Model().generate",
-    "function around a coroutine": "async def inner(text): return right(text)\ndef answer(text): return inner(text)",
-    "class method": "class Model:\n    @classmethod\n    def ask(cls, text): return right(text)\nanswer = Model.ask",
-    "subclass of str": "class Text(str): pass\ndef answer(text): return Text(right(text))",
-}
-
-
-@pytest.mark.parametrize("code", KINDS.values(), ids=KINDS)
-def test_whatever_can_be_called_is_a_model(project: Project, code: str) -> None:
-    assert passes(judged(project, code))["candidate"]["value"] == 1
 
 
 def test_usage_refusals_and_prices_are_counted(project: Project) -> None:
