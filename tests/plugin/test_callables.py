@@ -8,7 +8,7 @@ import textwrap
 from typing import Any
 
 import pytest
-from gate_project import Project, check, label, mentions, stopped, write_jsonl
+from gate_project import Project, check, label, mentions, stopped
 
 from pytest_ftgate import hookspecs
 
@@ -171,37 +171,6 @@ def test_usage_refusals_and_prices_are_counted(project: Project) -> None:
     assert (model["latency_p50_s"], model["cost_usd"]) == (0.25, None)
     project.keys["candidate"]["price"] = {"input_per_1m": 2.0, "output_per_1m": 10.0}
     assert project.judge()["candidate"]["cost_usd"] == pytest.approx((600 * 2 + 62 * 10) / 1e6)
-
-
-def chat_project(project: Project) -> None:
-    def row(question: str, index: int) -> dict[str, Any]:
-        turns = [("system", "Answer with a label."), ("user", question), ("assistant", label(index))]
-        return {"messages": [{"role": role, "content": content} for role, content in turns]}
-
-    write_jsonl(project.path / "test.jsonl", [row(f"customer question {i}", i) for i in range(60)])
-    write_jsonl(project.path / "train.jsonl", [row(f"training question {i}", i) for i in range(200)])
-
-
-def test_a_conversation_arrives_as_a_list_of_messages(project: Project) -> None:
-    chat_project(project)
-    python(
-        project,
-        "def checked(messages):\n"
-        "    assert type(messages) is list and [type(one) for one in messages] == [dict, dict]\n"
-        "    assert messages[0] == {'role': 'system', 'content': 'Answer with a label.'}\n"
-        "    assert messages[1]['role'] == 'user' and len(messages[1]) == 2\n"
-        "    text = messages[1]['content']\n"
-        "    messages[1]['content'] = 'spoiled'\n"
-        "    messages[0].clear()\n"
-        "    messages.append('spoiled')\n"
-        "    return text\n"
-        "def weak(messages):\n"
-        "    text = checked(messages)\n"
-        "    return right(text) if int(text.split()[-1]) < 40 else 'refund'\n"
-        "async def answer(messages): return right(checked(messages))\n",
-    )
-    gate = passes(project.judge(baseline="python:own:weak", repeats=2))
-    assert gate["candidate"]["n_scored"] == 120
 
 
 # --- which callables are the same ----------------------------------------------------------------------------

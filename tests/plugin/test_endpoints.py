@@ -134,15 +134,6 @@ def test_a_fault_is_one_clear_error(http: EndpointProject, fault: str) -> None:
     assert_one_clear_error(http, http.gate(), *parts)
 
 
-def test_an_error_that_passes_is_tried_again(http: EndpointProject) -> None:
-    http.server.faults.extend([error(429, Retry_After="0"), error(500), None, error(503, Retry_After="0"), HTML])
-    http.gate_test(baseline=http.model("base", retries=2), candidate=http.model("ft", retries=2))
-    gate = http.gate()
-    assert gate["verdict"] == "pass"
-    assert len(http.server.bodies) == 2 * N + 4
-    assert (gate["baseline"]["n_errors"], gate["candidate"]["n_errors"]) == (0, 0)
-
-
 def test_what_failed_is_asked_for_again_and_nothing_else(http: EndpointProject) -> None:
     http.server.answer = lambda body: error(500) if index_of(body) >= 57 else answer(body)
     http.gate_test()
