@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib import import_module
 from importlib.metadata import version
 from pathlib import Path
@@ -17,7 +17,7 @@ from pytest_ftgate.errors import ConfigError, Where, shown_path
 
 _INI, _NATIVE, _OLD, _CFG = "[pytest]", "[tool.pytest]", "[tool.pytest.ini_options]", "[tool:pytest]"
 _ALWAYS = ("pytest.toml", ".pytest.toml", "pytest.ini", ".pytest.ini")
-_NAMES = (*_ALWAYS, "pyproject.toml", "tox.ini", "setup.cfg")
+INI_NAMES = (*_ALWAYS, "pyproject.toml", "tox.ini", "setup.cfg")
 """The files that pytest looks for, in its order; the first ones count even if they are empty."""
 
 
@@ -44,13 +44,18 @@ class IniFile:
 
     def where(self, key: str) -> Where:
         """Return the line of a key."""
-        lines = self.path.read_text(encoding="utf-8", errors="replace").splitlines()
-        found = (number for number, line in enumerate(lines, 1) if line.lstrip(" \t'\"").startswith(key))
-        return Where(shown_path(self.path), line=next(found, None), key=key)
+        return replace(line_of(self.path, key), key=key)
 
 
-def read_ini(path: Path) -> IniFile:
-    """Read a file that pytest takes as its ini file.
+def line_of(path: Path, key: str) -> Where:
+    """Return the file, and the line that begins with a key."""
+    lines = path.read_text(encoding="utf-8", errors="replace").splitlines() if path.is_file() else ()
+    found = (number for number, line in enumerate(lines, 1) if line.lstrip(" \t'\"").startswith(key))
+    return Where(shown_path(path), line=next(found, None))
+
+
+def read_ini(path: Path, content: bytes | None = None) -> IniFile:
+    """Read a file that pytest takes as its ini file; ``content`` replaces what is on disk.
 
     Raises:
         ConfigError: the file cannot be read.
@@ -59,7 +64,7 @@ def read_ini(path: Path) -> IniFile:
 
     tomllib = import_module("tomllib" if sys.version_info >= (3, 11) else "tomli")
     try:
-        text = path.read_text(encoding="utf-8")
+        text = (path.read_bytes() if content is None else content).decode("utf-8-sig")
         if path.suffix == ".toml":
             tables = dict(_tables(tomllib.loads(text), ""))
         else:
@@ -95,6 +100,6 @@ def find_ini(folder: Path) -> IniFile | None:
     Raises:
         ConfigError: a file that pytest reads on the way cannot be read.
     """
-    paths = (place / name for place in (folder, *folder.parents) for name in _NAMES)
+    paths = (place / name for place in (folder, *folder.parents) for name in INI_NAMES)
     found = (read_ini(path) for path in paths if path.is_file())
     return next((one for one in found if one.header is not None and (reads_native() or not one.native)), None)

@@ -259,8 +259,8 @@ def _judge(
     from pytest_ftgate.gate.candidates import judge_gate
     from pytest_ftgate.gate.state import Services
     from pytest_ftgate.plugin.data_sets import DataSets
-    from pytest_ftgate.plugin.earlier import Level
     from pytest_ftgate.plugin.layers import Layers
+    from pytest_ftgate.plugin.written_marks import Level
     from pytest_ftgate.reports.recordings import read_job_notes, read_recordings
     from pytest_ftgate.result import GateResult, failed_result
     from pytest_ftgate.runs.runner import Stores

@@ -85,7 +85,6 @@ class AlternativesKeys(Keys):
 
     @property
     def further(self) -> Mapping[str, ModelSpec]:
-        """Return the further models, by name."""
         return self.model_extra or {}
 
     @model_validator(mode="after")

@@ -40,12 +40,10 @@ class DataKeys(Keys):
 
     @property
     def path(self) -> Path:
-        """Return the absolute path of the file."""
         return self._place.absolute(self.file)
 
     @property
     def source(self) -> Source:
-        """Return the source of the value."""
         return self._place
 
     def __str__(self) -> str:

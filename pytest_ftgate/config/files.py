@@ -70,10 +70,8 @@ def _module_file(module: str) -> Path | None:
 def content_hash(path: Path) -> str | None:
     """Return the SHA-256 of a file, or of all names and files in a folder; None if it cannot be read."""
     try:
-        if path.is_file():  # a named pipe would block
-            return sha256(path.read_bytes()).hexdigest()
-        if not path.is_dir():
-            return None
+        if not path.is_dir():  # a pipe or a device may never end
+            return sha256(path.read_bytes()).hexdigest() if path.is_file() else None
         found = sha256()
         for file in sorted(one for one in path.rglob("*") if one.is_file()):
             found.update(f"{file.relative_to(path).as_posix()} {content_hash(file)}\n".encode())

@@ -77,7 +77,6 @@ class GateFile:
         return [self._layer("file", ("gates", gate), self.root.value["gates"][gate]), defaults]
 
     def where(self, path: KeyPath) -> Where:
-        """Return the place of a key."""
         return _where(self.path, self.root, path)
 
     def _layer(self, kind: _Kind, prefix: KeyPath, values: Mapping[str, Any]) -> Layer:

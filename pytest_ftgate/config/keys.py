@@ -65,7 +65,6 @@ class Keys(Placeable, BaseModel):
 
     @property
     def sources(self) -> Mapping[str, Source]:
-        """Return the source of each key."""
         return self._sources
 
     def written(self) -> dict[str, Any]:

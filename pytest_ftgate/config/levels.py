@@ -65,7 +65,6 @@ class AuditKeys(Keys):
 
     @property
     def levels(self) -> Mapping[str, str]:
-        """Return the level of each finding."""
         return {name: getattr(self, name) for name in type(self).model_fields if name != "max_tokens"}
 
     @property

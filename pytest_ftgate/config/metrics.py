@@ -76,7 +76,6 @@ class CalibrationKeys(Keys):
 
     @property
     def path(self) -> Path:
-        """Return the absolute path of the file."""
         return self._place.absolute(self.file)
 
 

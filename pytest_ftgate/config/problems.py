@@ -31,7 +31,6 @@ class Reading:
 
 
 def reading_of(info: ValidationInfo) -> Reading:
-    """Return the context that was passed to :func:`read_keys`."""
     return cast(Reading, info.context)
 
 

@@ -44,7 +44,6 @@ class BoundKeys(Keys):
 
     @property
     def source(self) -> Source:
-        """Return where it is written."""
         return self._place
 
     @property
@@ -77,7 +76,6 @@ class HypothesisKeys(Keys):
 
     @property
     def source(self) -> Source:
-        """Return where it is written."""
         return self._place
 
     def __str__(self) -> str:

@@ -15,13 +15,11 @@ from pytest_ftgate.models.protocol import (
     Question,
     Surroundings,
     key_of,
-    sample_of,
 )
-from pytest_ftgate.models.registry import Builder, build_model, is_built_in, unknown_provider
+from pytest_ftgate.models.registry import build_model, is_built_in, unknown_provider
 
 __all__ = [
     "FINISHES",
-    "Builder",
     "Completion",
     "LatencySample",
     "Model",
@@ -32,6 +30,5 @@ __all__ = [
     "build_model",
     "is_built_in",
     "key_of",
-    "sample_of",
     "unknown_provider",
 ]

@@ -158,7 +158,6 @@ class Prediction:
 
     @property
     def error(self) -> str | None:
-        """Return the text of the failure."""
         return None if self.failure is None else str(self.failure)
 
 
@@ -184,19 +183,15 @@ def retries_of(options: Mapping[str, Any]) -> int:
     return RETRIES if options.get("retries") is None else int(options["retries"])
 
 
-def sample_of(options: Mapping[str, Any]) -> LatencySample | None:
-    """Return what a model's key ``latency`` asks for."""
-    return LatencySample(**options["latency"]) if options.get("latency") is not None else None
-
-
 def parts_of(spec: ModelSpec) -> dict[str, Any]:
     """Return the arguments of a :class:`BuiltModel` that all providers read from a gate's keys alike."""
+    latency = spec.options.get("latency")
     return {
         "name": spec.name,
         "spelling": spec.spelling,
         "timeout_s": timeout_of(spec.options),
         "retries": retries_of(spec.options),
-        "latency": sample_of(spec.options),
+        "latency": LatencySample(**latency) if latency is not None else None,
         "strip_reasoning": spec.options.get("strip_reasoning", "auto"),
     }
 

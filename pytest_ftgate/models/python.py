@@ -133,7 +133,6 @@ class FunctionModel(BuiltModel):
 
     @property
     def takes_list(self) -> bool:
-        """Return whether the callable takes a list of inputs."""
         return self.batch_size > 1 if self.batched is None else self.batched
 
     def key(self, example: Example, repeat: int = 0) -> str:

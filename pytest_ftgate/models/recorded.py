@@ -107,7 +107,6 @@ class RecordedModel(BuiltModel):
         return hashlib.sha256(text.encode()).hexdigest()
 
     async def complete(self, example: Example, repeat: int = 0) -> Completion:
-        """See :meth:`prediction`."""
         completion = self.prediction(example, repeat).completion
         assert completion is not None
         return completion

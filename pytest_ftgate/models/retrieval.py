@@ -90,5 +90,4 @@ def _texts(content: Any) -> Iterator[str]:
 
 
 def holds_text(example: Example) -> bool:
-    """Return whether there is text to compare."""
     return bool(visible(text_of(example)))

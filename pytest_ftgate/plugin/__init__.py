@@ -50,24 +50,17 @@ def _report(text: str) -> str:
     return text
 
 
-def _usd(text: str) -> float:
-    try:
-        amount = float(text)
-    except ValueError:
-        amount = 0.0
-    if not 0 < amount < float("inf"):
-        raise ArgumentTypeError(f"must be a positive number of US dollars, got {text!r}")
-    return amount
+def _positive(kind: type[int | float], what: str) -> Callable[[str], int | float]:
+    def read(text: str) -> int | float:
+        try:
+            number = kind(text)
+        except ValueError:
+            number = 0
+        if not 0 < number < float("inf"):
+            raise ArgumentTypeError(f"must be {what}, got {text!r}")
+        return number
 
-
-def _examples(text: str) -> int:
-    try:
-        count = int(text)
-    except ValueError:
-        count = 0
-    if count < 1:
-        raise ArgumentTypeError(f"must be a number of examples, at least 1, got {text!r}")
-    return count
+    return read
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -91,11 +84,11 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         help="list the gates that ini ftgate_required requires instead of enforcing them; refused in CI",
     )  # fmt: skip
     group.addoption(
-        "--ftgate-max-cost", metavar="USD", type=_usd,
+        "--ftgate-max-cost", metavar="USD", type=_positive(float, "a positive number of US dollars"),
         help="stop before the estimated cost exceeds this amount in US dollars; all answers so far are stored",
     )  # fmt: skip
     group.addoption(
-        "--ftgate-preview", metavar="N", type=_examples,
+        "--ftgate-preview", metavar="N", type=_positive(int, "a number of examples, at least 1"),
         help="ask each model for the first N test examples only, and show prompts, answers, scores, costs and the "
         "projected total; no verdict, and no report is written",
     )  # fmt: skip

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -18,49 +18,6 @@ if TYPE_CHECKING:
 
 LEFT_OPEN = "left open then"
 """The source of a key that only today's markers give, and that a fixture must have given at the merge base."""
-
-
-@dataclass(frozen=True)
-class Level:
-    """One place that may have markers of a test: its function, a class, or its module.
-
-    Attributes:
-        file: where it is defined.
-        qualname: its name in the file; empty for a module.
-        keys: the keys that its markers give today.
-        gate: the gate that they name today.
-        parameter: whether the markers are those of a parameter; None for a test without parameters.
-    """
-
-    file: Path
-    qualname: str
-    keys: Mapping[str, Any] = field(default_factory=dict)
-    gate: str | None = None
-    parameter: bool | None = None
-
-    def written(self) -> list[WrittenMark]:
-        """Return the markers that the source of today shows there."""
-        try:
-            return source_of(self.file.read_bytes()).marks(self.qualname) or []
-        except (OSError, ValueError):
-            return []
-
-    def own(self, marks: Sequence[WrittenMark]) -> list[WrittenMark]:
-        """Return those of the markers that were this test's.
-
-        Raises:
-            HistoryError: several parameters had markers, and it is not known which became this one.
-        """
-        shared = [mark for mark in marks if not mark.of_parameter]
-        single = [mark for mark in marks if mark.of_parameter]
-        if self.parameter is False or not single:
-            return shared
-        name = self.gate or self.keys.get("name")
-        alike = [mark for mark in single if mark.named == name] if len(single) > 1 else single
-        unchanged = [mark for mark in alike if mark.keys == self.keys and not mark.code]
-        if len(alike) > 1 and not unchanged:
-            raise HistoryError(f"several parameters of {self.qualname} have markers without the name of a gate")
-        return [*(unchanged or alike)[:1], *(shared if self.parameter is None else [])]
 
 
 @dataclass(frozen=True)
@@ -118,20 +75,13 @@ def earlier(layers: Layers, past: Past, config: GateKeys) -> Earlier:
             continue
         names.add(named)
         gates.append(layers.resolved(then, named, marks))
-        unread |= dict.fromkeys(_no_fixture_now(gates[-1], past.ref))
+        given = (key for key in ("baseline", "test_set") if gates[-1].sources[key].text == LEFT_OPEN)
+        unread |= {f"{key} was given by a fixture at {past.ref}": None for key in given}  # and no fixture gives it now
     if then is not None and layers.gate in then.gate_names and layers.gate not in names:
         gates.append(layers.resolved(then, layers.gate))
     if not chains:
         unread |= dict.fromkeys(_added_by_code(layers))
     return Earlier(tuple(gates), tuple(unread))
-
-
-def _no_fixture_now(before: GateKeys, ref: str) -> Iterator[str]:
-    """Yield the keys that a fixture gave, since neither markers nor the gate file had them, and that no fixture gives
-    now: their value then is not known."""
-    for key in ("baseline", "test_set"):
-        if before.sources[key].text == LEFT_OPEN:
-            yield f"{key} was given by a fixture at {ref}"
 
 
 def _chains(layers: Layers, past: Past, config: GateKeys) -> list[list[_Then]]:

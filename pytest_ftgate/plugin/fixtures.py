@@ -114,7 +114,6 @@ def _as_failure() -> Iterator[None]:
 
 
 def evaluator(request: pytest.FixtureRequest, session: GateSession) -> Callable[..., Run]:
-    """Return the function of the fixture ``ftgate_evaluate``."""
 
     def evaluate(model: Any, test_set: Any, metric: Any = "accuracy") -> Run:
         """Run a model on a test set and return the run with the value of the metric.

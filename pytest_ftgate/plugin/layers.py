@@ -19,9 +19,10 @@ from pytest_ftgate.checks.weakening.review import review_checks
 from pytest_ftgate.config import GateKeys, Layer, Source, resolve_gate
 from pytest_ftgate.config.files import content_hash, files_of
 from pytest_ftgate.errors import ConfigError, Where, shown_path
-from pytest_ftgate.plugin.earlier import LEFT_OPEN, Level, earlier
+from pytest_ftgate.plugin.earlier import LEFT_OPEN, earlier
 from pytest_ftgate.plugin.gate_files import GateFiles
 from pytest_ftgate.plugin.marks import MARK, gate_levels, gate_marks, gate_name, test_id
+from pytest_ftgate.plugin.written_marks import Level
 from pytest_ftgate.result import Check, InputFile
 
 if TYPE_CHECKING:
@@ -95,7 +96,6 @@ class Layers:
     code: Sequence[tuple[str, Path]] = ()
 
     def resolve(self) -> GateKeys:
-        """Return the keys of the gate as judged."""
         written = self.file.layers(self.gate, named_at=self.named_at) if self.file is not None else ()
         layers = [*self.marks, *self.fixtures, *written]
         return resolve_gate(layers, file=self.file, gate=self.gate, default_name=self.nodeid, root=self.root)
@@ -119,8 +119,9 @@ class Layers:
         if self.gate is None or promised is None:
             return ()
         before, after = self.resolved(promised, self.gate), self.resolve()
+        places = (before.place_of, after.place_of)
         return tuple(
-            replace(one, where=_both(before.place_of(one.key), after.place_of(one.key)))
+            replace(one, where=" -> ".join(dict.fromkeys(filter(None, (place(one.key) for place in places)))))
             for one in (*weakenings(before, after), *another_training_set(before, after))
         )
 
@@ -159,13 +160,8 @@ class Layers:
         return resolve_gate(layers, file=merged, gate=gate, default_name=self.nodeid)
 
 
-def _both(then: str, now: str) -> str:
-    return " -> ".join(dict.fromkeys(filter(None, (then, now))))
-
-
 def _layers(item: pytest.Item, files: GateFiles, fixtures: Callable[[set[str]], Layer | None]) -> Layers:
     gate, marks = gate_name(item), list(gate_marks(item))
-    levels = [Level(*one) for one in gate_levels(item)]
     named_at = next((mark.where for mark in marks if mark.gate is not None), None)
     overridden = fixtures({key for mark in marks for key in mark.keys})
     sources = [Source("marker", "marker", mark.item.path.parent, place=str(mark.where)) for mark in marks]
@@ -178,7 +174,7 @@ def _layers(item: pytest.Item, files: GateFiles, fixtures: Callable[[set[str]], 
         test_id(item),
         item.config.rootpath,
         named_at,
-        levels=levels,
+        levels=list(gate_levels(item)),
     )
 
 
@@ -188,9 +184,9 @@ def _code_of_fixtures(request: pytest.FixtureRequest, layers: Layers) -> Iterato
     for name, key in _FIXTURES.items():
         if key in used and _override(request, name) is not None:
             for one in chain.from_iterable(_reached(request, name).values()):
-                file = inspect.getsourcefile(inspect.unwrap(getattr(one.func, "__func__", one.func)))
-                if file and Path(file).is_relative_to(layers.root):
-                    yield f"fixture {name}", Path(file)
+                code = _code(one.func)
+                if code is not None and Path(code.co_filename).is_relative_to(layers.root):
+                    yield f"fixture {name}", Path(code.co_filename)
 
 
 def _code_of_hooks(config: pytest.Config) -> Iterator[tuple[str, Path]]:

@@ -49,7 +49,6 @@ class Looks:
 
     @property
     def facts(self) -> list[Mapping[str, Any]]:
-        """Return the facts for the JSON report."""
         return [look.facts for look in self.seen.values() if look.facts is not None]
 
     @property

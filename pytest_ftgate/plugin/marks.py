@@ -13,10 +13,8 @@ from typing import Any
 import pytest
 
 from pytest_ftgate.errors import ConfigError, Where, shown_path
-from pytest_ftgate.plugin.written_marks import WrittenMark, source_of
-
-MARK = "ftgate"
-_GATE = "gate"
+from pytest_ftgate.plugin.written_marks import GATE, Level, WrittenMark, source_of
+from pytest_ftgate.plugin.written_marks import MARK as MARK
 
 
 @dataclass(frozen=True)
@@ -32,7 +30,7 @@ class GateMark:
         """Return the gate in the gate file that the mark names, by position or as ``gate=``."""
         named = [
             *self.mark.args,
-            *(value for key, value in self.mark.kwargs.items() if key == _GATE and value is not None),
+            *(value for key, value in self.mark.kwargs.items() if key == GATE and value is not None),
         ]
         if len(named) > 1 or not all(isinstance(name, str) for name in named):
             raise ConfigError(
@@ -46,7 +44,7 @@ class GateMark:
     @property
     def keys(self) -> Mapping[str, Any]:
         """Return the keys of the gate that the mark sets."""
-        return {key: value for key, value in self.mark.kwargs.items() if key != _GATE}
+        return {key: value for key, value in self.mark.kwargs.items() if key != GATE}
 
     @property
     def where(self) -> Where:
@@ -57,12 +55,12 @@ class GateMark:
     @cached_property
     def place(self) -> tuple[Path, int | None]:
         """Return the file, and the line if the source shows it: not if a hook or a variable added the marker."""
-        owner = inspect.unwrap(self.owner) if callable(self.owner) else self.owner
+        file, name = _source(self.owner) or (None, "")
         try:
-            file = Path(inspect.getsourcefile(owner) or "")
-            name = "" if inspect.ismodule(owner) else owner.__qualname__
-            written = source_of(file.read_bytes()).marks(name) or []
-        except (OSError, TypeError, ValueError, AttributeError):  # no source
+            written = source_of(file.read_bytes()).marks(name) or [] if file is not None else []
+        except (OSError, ValueError):
+            file = None
+        if file is None:
             return Path(self.item.config.rootpath, self.item.location[0]), None
         return file, max(written, key=self._likeness).line if written else None
 
@@ -115,26 +113,26 @@ def _levels(node: pytest.Item | pytest.Collector | Any) -> list[tuple[Any, list[
     return [(owner, of_parameter), (owner, of_function)]
 
 
-def gate_levels(item: pytest.Item) -> Iterator[tuple[Path, str, Mapping[str, Any], str | None, bool | None]]:
-    """Yield the places that may have markers of a test, nearest first.
+def _source(owner: Any) -> tuple[Path, str] | None:
+    """Return the file of a function, class or module, and its qualified name there, "" for a module; None without."""
+    plain = inspect.unwrap(owner) if callable(owner) else owner
+    try:
+        file = Path(inspect.getsourcefile(plain) or "")
+        return (file, "" if inspect.ismodule(plain) else plain.__qualname__) if file.is_absolute() else None
+    except (OSError, TypeError, AttributeError):
+        return None
 
-    Each has a file, a qualified name ("" for a module), the keys and the gate that its markers give, and whether these
-    are those of a parameter (None if the test has no parameters). A place without source is left out.
-    """
+
+def gate_levels(item: pytest.Item) -> Iterator[Level]:
+    """Yield the places that may have markers of a test, nearest first; those without source are left out."""
     for node in reversed(item.listchain()):
         levels = _levels(node)
         for place, (owner, level) in enumerate(levels):
-            parameter = place == 0 if node is item and len(levels) > 1 else None
-            plain = inspect.unwrap(owner) if callable(owner) else owner
-            try:
-                file = Path(inspect.getsourcefile(plain) or "") if plain is not None else Path()
-            except (OSError, TypeError):
-                continue
-            if file.is_absolute():
+            if (source := _source(owner)) is not None:
                 marks = [GateMark(item, owner, mark) for mark in level if mark.name == MARK]
                 keys = {key: value for mark in marks for key, value in mark.keys.items()}
                 named = next((mark.gate for mark in marks if mark.gate is not None), None)
-                yield file, "" if inspect.ismodule(plain) else plain.__qualname__, keys, named, parameter
+                yield Level(*source, keys, named, place == 0 if node is item and len(levels) > 1 else None)
 
 
 def _as_marks(written: Any) -> list[pytest.Mark]:

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from pytest_ftgate.errors import FtgateError, shown_path
+from pytest_ftgate.ini_file import line_of
 from pytest_ftgate.plugin.gate_files import GateFiles
 from pytest_ftgate.plugin.options import look_asked
 from pytest_ftgate.reports.text import Line
@@ -150,18 +151,10 @@ def find_owed(
     owed = [name for name in gone if name not in known and not {"all", name}.isdisjoint(forbidden)]
     unmet += [Unmet(name, f"it {since}") for name in owed]
     removed = [f"the gate {name} {since}" for name in gone if name not in owed]
-    setting = f"ftgate_required = {shortened(' '.join(required))}{_place(config)}"
+    place = f" ({line_of(config.inipath, KEY)})" if config.inipath is not None else ""
+    setting = f"ftgate_required = {shortened(' '.join(required))}{place}"
     waivable = not sign_of_ci(os.environ)
     return Owed(unmet, removed, waived_by(config), setting, waivable, required)
-
-
-def _place(config: pytest.Config) -> str:
-    """Return where the ini file has the key, as `` (pytest.ini:4)``."""
-    if config.inipath is None:
-        return ""
-    lines = config.inipath.read_text(encoding="utf-8", errors="replace").splitlines()
-    line = next((number for number, line in enumerate(lines, 1) if line.lstrip(" \t'\"").startswith(KEY)), None)
-    return f" ({shown_path(config.inipath)}{f':{line}' if line else ''})"
 
 
 def waived_by(config: pytest.Config) -> str | None:

@@ -72,14 +72,12 @@ def refuse_late_marks(item: pytest.Item, session: GateSession) -> None:
 
 
 def judged_gate(request: pytest.FixtureRequest, session: GateSession) -> GateResult:
-    """Return the value of the fixture ``ftgate``."""
     if request.node.get_closest_marker(MARK) is None:
         fail("the fixture ftgate needs the marker @pytest.mark.ftgate(...) on the test")
     return _judge(request, session)
 
 
 def fail(text: str) -> NoReturn:
-    """Fail the test with ``text`` and without a traceback."""
     __tracebackhide__ = False  # pytest warns if a failure has no visible frame
     pytest.fail(text, pytrace=False)
 

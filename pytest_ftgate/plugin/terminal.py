@@ -60,7 +60,6 @@ def annotate(reporter: pytest.TerminalReporter, results: Sequence[GateResult], o
 
 
 def show_gates(reporter: pytest.TerminalReporter, results: Sequence[GateResult], *, verbosity: int) -> None:
-    """Write the blocks of all gates."""
     columns = reporter.config.get_terminal_writer().fullwidth
     if not reporter.isatty:  # a log has no width; pytest assumes 80 columns, its readers have more
         columns = max(columns, _LOG_COLUMNS)
@@ -71,7 +70,6 @@ def show_gates(reporter: pytest.TerminalReporter, results: Sequence[GateResult],
 
 
 def show_block(reporter: pytest.TerminalReporter, heading: Line, lines: Iterable[Line]) -> None:
-    """Write lines under a heading."""
     reporter.write_sep("-", heading.text, bold=True, **_markup(heading.colour))
     for line in lines:
         reporter.write_line(line.text, **_markup(line.colour))

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import ast
-import warnings
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import lru_cache
+from pathlib import Path
 from typing import Any
 
-_MARK = "ftgate"
-_GATE = "gate"
+from pytest_ftgate.checks.weakening.code import parse
+from pytest_ftgate.errors import HistoryError
+
+MARK = "ftgate"
+GATE = "gate"
 _DEEPEST = 20
 _Definition = ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef
 
@@ -45,12 +48,7 @@ class TestSource:
     __test__ = False
 
     def __init__(self, content: bytes) -> None:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # of invalid escapes, which Python showed when it imported the file
-            try:
-                self._tree = ast.parse(content)
-            except (SyntaxError, RecursionError) as error:
-                raise ValueError(str(error)) from None
+        self._tree = parse(content)
         written = [
             (target.id, node.value)
             for node in _statements(self._tree.body)
@@ -107,11 +105,11 @@ class TestSource:
     def _mark(self, expression: ast.expr, *, of_parameter: bool = False) -> WrittenMark | None:
         line, expression = expression.lineno, self._behind(expression)
         function = self._behind(expression.func) if isinstance(expression, ast.Call) else expression
-        if not isinstance(function, ast.Attribute) or function.attr != _MARK:
+        if not isinstance(function, ast.Attribute) or function.attr != MARK:
             return None
         gate, keys, code = None, dict[str, Any](), dict[str, str]()
         if isinstance(expression, ast.Call):
-            named = [(_GATE, one) for one in expression.args] + [(one.arg, one.value) for one in expression.keywords]
+            named = [(GATE, one) for one in expression.args] + [(one.arg, one.value) for one in expression.keywords]
             for key, value in named:
                 try:
                     read = ast.literal_eval(self._resolved(value))
@@ -119,7 +117,7 @@ class TestSource:
                     code[key or "**"] = ast.unparse(value)
                     continue
                 keys |= {key: read} if key is not None else dict(read) if isinstance(read, Mapping) else {}
-            gate = keys.pop(_GATE, None)
+            gate = keys.pop(GATE, None)
         return WrittenMark(gate, keys, code, line, of_parameter)
 
     def _behind(self, expression: ast.expr) -> ast.expr:
@@ -160,3 +158,46 @@ def _statements(body: Sequence[ast.stmt]) -> Iterator[ast.stmt]:
                 yield from _statements(getattr(node, name, []))
             for handler in getattr(node, "handlers", []):
                 yield from _statements(handler.body)
+
+
+@dataclass(frozen=True)
+class Level:
+    """One place that may have markers of a test: its function, a class, or its module.
+
+    Attributes:
+        file: where it is defined.
+        qualname: its name in the file; empty for a module.
+        keys: the keys that its markers give today.
+        gate: the gate that they name today.
+        parameter: whether the markers are those of a parameter; None for a test without parameters.
+    """
+
+    file: Path
+    qualname: str
+    keys: Mapping[str, Any] = field(default_factory=dict)
+    gate: str | None = None
+    parameter: bool | None = None
+
+    def written(self) -> list[WrittenMark]:
+        """Return the markers that the source of today shows there."""
+        try:
+            return source_of(self.file.read_bytes()).marks(self.qualname) or []
+        except (OSError, ValueError):
+            return []
+
+    def own(self, marks: Sequence[WrittenMark]) -> list[WrittenMark]:
+        """Return those of the markers that were this test's.
+
+        Raises:
+            HistoryError: several parameters had markers, and it is not known which became this one.
+        """
+        shared = [mark for mark in marks if not mark.of_parameter]
+        single = [mark for mark in marks if mark.of_parameter]
+        if self.parameter is False or not single:
+            return shared
+        name = self.gate or self.keys.get("name")
+        alike = [mark for mark in single if mark.named == name] if len(single) > 1 else single
+        unchanged = [mark for mark in alike if mark.keys == self.keys and not mark.code]
+        if len(alike) > 1 and not unchanged:
+            raise HistoryError(f"several parameters of {self.qualname} have markers without the name of a gate")
+        return [*(unchanged or alike)[:1], *(shared if self.parameter is None else [])]

@@ -43,7 +43,6 @@ class BusyTime:
         self._unspent_s = 0.0
 
     def begin(self) -> None:
-        """Record that a call begins."""
         if not self._calls:
             self._since = self._clock()
         self._calls += 1

@@ -147,7 +147,6 @@ class Budget:
 
     @property
     def spent_usd(self) -> float:
-        """Return the US dollars that answers have cost."""
         return float(self._spent)
 
     @property

@@ -117,7 +117,6 @@ class RunState:
                 self.progress[job].stored += 1
 
     def answered(self, prediction: Prediction) -> None:
-        """Record the answer to a call."""
         self._predictions[prediction.key] = prediction
         completion = prediction.completion
         assert completion is not None

@@ -33,7 +33,6 @@ class StoreWriter:
         self._written: asyncio.Future[None] | None = None
 
     def get(self, keys: Sequence[str]) -> dict[str, Prediction]:
-        """See :meth:`Store.get`."""
         return self._store.get(keys, newer_than=self._newer_than)
 
     def claim(self, keys: Sequence[str], *, since: float | None = None) -> Claim:
@@ -93,6 +92,5 @@ class StoreWriter:
                     self._store.renew(self._owner, LEASE_S)
 
     def close(self) -> None:
-        """Release all leases."""
         if self._leasing:
             self._store.release(self._owner)

@@ -84,7 +84,6 @@ class Throttle:
 
     @property
     def counts_tokens(self) -> bool:
-        """Return whether tokens are limited."""
         return self._tokens is not None
 
     def answered(self) -> None:

@@ -211,14 +211,6 @@ def test_a_broken_example_is_named_by_file_and_line(project: Project) -> None:
     assert (broken["id"], broken["where"]) == ("t7", "test.jsonl:8")
 
 
-@pytest.mark.parametrize("changed", [{"id": "t5000"}, {"output": None}])
-def test_a_recording_without_an_answer(project: Project, changed: Any) -> None:
-    change_file(project, "ft.jsonl", with_keys(6, **changed))
-    found = stopped(project.judge(), called=True)
-    assert found["name"] == "candidate_predictions"
-    mentions(found, "ft.jsonl", "1 of 60", "t5", *([] if "id" in changed else ["ft.jsonl:6"]))
-
-
 # --- the gate file -------------------------------------------------------------------------------------------
 
 GATE = """version: 1
@@ -243,47 +235,11 @@ def judged_from(project: Project, content: str | bytes) -> dict[str, Any]:
     return project.judge("support")
 
 
-@pytest.mark.parametrize(
-    "content",
-    [
-        GATE,
-        b"\xef\xbb\xbf" + GATE.encode(),
-        GATE.replace("\n", "\r\n"),
-        GATE.rstrip("\n"),
-        instead("0.05", "1e-2"),
-        instead("0.05", "0"),
-        instead("accuracy", "'accuracy'"),
-    ],
-)
-def test_a_gate_file_may_look_different(project: Project, content: str | bytes) -> None:
-    assert judged_from(project, content)["verdict"] == "pass"
-
-
-WHOLE_FILE: list[tuple[str | bytes, str]] = [
+WHOLE_FILE: list[tuple[str | bytes, str]] = [  # what else may be wrong: tests/unit/config
     ("", ""),
-    (" \n# nothing yet\n", ""),
-    ("- support\n", ":1"),
-    ("support\n", ":1"),
-    ("3\n", ":1"),
-    ("version: 1\ngates: [support]\n", ":2: gates"),
-    ("version: 1\ngates:\n  support: [1]\n", ":3: gates.support"),
-    ("version: 1\ngates:\n  support:\n", ":3: gates.support"),
-    ("version: 1\ngates: {}\n", ""),
-    (instead("version: 1\n", ""), ":1: version"),
-    (instead("version: 1", "version: 2"), ":1: version"),
-    (instead("version: 1", "version: true"), ":1: version"),
     (instead("support", "suport"), ""),
-    (GATE + "gate: {}\n", ":10: gate"),
-    (GATE + "defaults: {margn: 1}\n", ":10: defaults.margn"),
     (GATE + "  other: {margn: 1}\n", ":10: gates.other.margn"),
-    (GATE + "  support: {}\n", ":10: gates.support"),
-    (GATE + "---\na: 1\n", ":10"),
-    (GATE + "    show: [f1_macro\n", ":11"),
-    (GATE + "\tshow: []\n", ":10"),
     (GATE[:-8], ":9"),
-    (instead("accuracy", "accu\0racy"), ":8"),
-    (GATE.encode("utf-16"), ":1"),
-    (f"{GATE}    hypothesis: caf\xe9\n".encode("latin-1"), ":10"),
     (gzip.compress(GATE.encode(), mtime=0), ":1"),
 ]
 
@@ -293,55 +249,6 @@ def test_a_gate_file_of_another_shape(project: Project, content: str | bytes, pl
     mentions(stopped(judged_from(project, content)), f"ftgate.yaml{place}")
 
 
-KEYS = {  # by what stands in the tenth line: what is read besides line and key
-    "frobnicate: 1": "margin",  # all keys that are known
-    "Margin: 1": "'margin'",
-    "margin: 0.01": "line 9",
-    "confidence: 95": "0.95",
-    "confidence: 1": "1",
-    "confidence: 0.5": "0.5",
-    "confidence: .nan": "nan",
-    'confidence: "0.95"': "'0.95'",
-    "min_training_examples: -1": "-1",
-    "min_training_examples: 1.5": "1.5",
-    'min_training_examples: "200"': "'200'",
-    "min_test_examples: -1": "-1",
-    "min_test_examples: true": "true",
-    "min_test_examples:": "",
-    "repeats: 0": "0",
-    "repeats: 1001": "1,000",
-    "repeats: 1000000000000000000000": "1,000",
-    "evidence: significent": "'significant'",
-    "errors: ignore": "score_zero",
-    "errors: zero": "'score_zero'",
-    "hypothesis: no": "'no'",
-    "evidence: off": "'off'",
-    "hypothesis: 2024-01-02": "2024-01-02",
-    "name: true": "true",
-    "show: f1_macro": "'f1_macro'",
-    "require: [{metric: accuracy}]": "require[0]",
-    "require: [{metric: accuracy, mn: 0.5}]": "require[0].mn",
-    "require: [{metric: accuracy, min: .nan}]": "require[0].min",
-    "require: [{metric: accuracy, min: 0.9, max: 0.1}]": "require[0]",
-    "show: &a [*a]": "*a",
-    "goal: stile": "'style'",
-}
-
-
-@pytest.mark.parametrize("written", KEYS)
-def test_a_key_that_cannot_be_meant(project: Project, written: str) -> None:
-    found = stopped(judged_from(project, f"{GATE}    {written}\n"))
-    mentions(found, f"ftgate.yaml:10: gates.support.{written.partition(':')[0]}", KEYS[written])
-
-
-MARGINS = ("-0.1", ".nan", ".inf", '"0.05"', "5%", "0,05", "yes", "true", "", "010", "3", "1", "1.0", "!!float 0.05")
-
-
-@pytest.mark.parametrize("written", [*MARGINS, "!!python/object/apply:os.getcwd []"])
-def test_a_margin_that_cannot_be_meant(project: Project, written: str) -> None:
-    mentions(stopped(judged_from(project, instead("margin: 0.05", f"margin: {written}"))), "ftgate.yaml:9", "margin")
-
-
 TEST_SET, MODEL = "test_set: test.jsonl", "baseline: recorded:base.jsonl"
 VALUES = [
     ("metric: accuracy", "metric: acuracy", "8: metric", "'acuracy'"),
@@ -349,10 +256,6 @@ VALUES = [
     ("metric: accuracy", "metric: {name: accuracy, normalise: case}", "8: normalise", "accuracy"),
     ("metric: accuracy", "metric: {name: accuracy, pattern: '('}", "8: pattern", "position 0"),
     ("metric: accuracy", "metric: {name: rouge_l, lang: x}", "8: lang", "rouge_l"),
-    (TEST_SET, "test_set: {path: test.jsonl, limit: 0}", "4: gates.support.test_set.limit", "1"),
-    (TEST_SET, "test_set: {path: test.jsonl, limit: 10000000000000000000}", "4: gates.support.test_set.limit", "1,000"),
-    (TEST_SET, "test_set: 60", "4: gates.support.test_set", ""),
-    (TEST_SET, 'test_set: "a\\0.jsonl"', "4: gates.support.test_set.path", "NUL"),
     (TEST_SET, "test_set: test.txt", "4: test_set: test.txt", ".txt"),
     (MODEL, "baseline: gpt-4.1", "6: gates.support.baseline", "openai:NAME"),
     (MODEL, "baseline: {provider: recrded, path: base.jsonl}", "6: baseline", "'recrded'"),
@@ -363,10 +266,7 @@ VALUES = [
         "6: gates.support.baseline.api_key",
         "api_key_env",
     ),
-    (MODEL, "baselines: {}", "6: gates.support.baselines", ""),
     (MODEL, "baselines: {candidate: 'recorded:base.jsonl'}", "6: gates.support.baselines.candidate", ""),
-    ("margin: 0.05", "margn: 0.05", "9: gates.support.margn", "'margin'"),
-    ("    margin: 0.05\n", "", "3: gates.support", "margin"),
     ("    training_set: train.jsonl\n", "", "3: gates.support", "training_set"),
 ]
 
@@ -398,11 +298,6 @@ def test_a_bound_that_cannot_be_meant(project: Project, bound: str, part: str) -
     ("keys", "parts"),
     [
         ({"margin": 3}, ["margin 3", "accuracy"]),
-        ({"margin": float("nan")}, ["margin", "nan"]),
-        ({"margin": "0.05"}, ["margin", "'0.05'"]),
-        ({"margn": 0.05}, ["margn", "'margin'"]),
-        ({"margin": None}, ["margin"]),
-        ({"test_set": 60}, ["test_set"]),
         ({"test_set": ()}, []),
         ({"test_set": [{"input": "a", "expected": "b"}] * 2}, ["item 2", "item 1"]),
         ({"test_set": [("a", float("nan"))]}, ["item 1", "expected"]),

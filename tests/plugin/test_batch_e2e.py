@@ -107,22 +107,6 @@ def test_without_a_sample_no_latency_is_told(http: EndpointProject) -> None:
     assert (gate["candidate"]["latency_p50_s"], gate["candidate"]["latency_p95_s"]) == (None, None)
 
 
-@pytest.mark.parametrize("n", [20, 25])
-def test_many_questions_are_split(http: EndpointProject, n: int) -> None:
-    quick(http, questions=n)
-    assert http.gate()["verdict"] == "pass"
-    assert sum(sizes(http)) == 2 * N
-    assert max(sizes(http)) <= n
-    assert len(sizes(http)) == 2 * -(-N // n)
-
-
-def test_expired_lines_are_sent_again_and_nothing_else(http: EndpointProject) -> None:
-    served(http).ends.extend(["expired", "expired"])
-    served(http).left_out = lambda batch, index: batch.id in ("batch_0", "batch_1") and index >= 50
-    assert http.gate()["verdict"] == "pass"
-    assert sizes(http) == [10, 10, N, N]
-
-
 def test_failed_lines_are_sent_again_as_often_as_retries_allow(http: EndpointProject) -> None:
     answer = http.server.answer
     http.server.answer = lambda body: (
@@ -134,36 +118,12 @@ def test_failed_lines_are_sent_again_as_often_as_retries_allow(http: EndpointPro
     assert sizes(http) == [1] * 6 + [N, N]
 
 
-def test_a_lost_folder_costs_nothing(http: EndpointProject) -> None:
-    http.gate()
-    shutil.rmtree(http.path / ".ftgate")
-    gate = http.gate()
-    assert (gate["verdict"], gate["candidate"]["n_stored"]) == ("pass", 0)
-    assert sizes(http) == [N, N]
-
-
 def test_refresh_asks_anew(http: EndpointProject) -> None:
     http.gate()
     for batch in served(http).batches.values():
         batch.created_at -= 60  # the endpoint's clock tells whole seconds
     http.gate("--ftgate-cache=refresh")
     assert sizes(http) == [N, N, N, N]
-
-
-def test_offline_no_batch_is_sent(http: EndpointProject) -> None:
-    gate = http.gate("--ftgate-offline")
-    mentions(check(gate, "candidate_predictions"), "--ftgate-offline", "60 of 60")
-    assert http.server.requests == []
-
-
-def test_an_endpoint_without_batches_is_told_apart(http: EndpointProject) -> None:
-    from collections import deque
-
-    served(http).refusals["POST /files"] = deque([error(404, message="no such page")] * 2)
-    gate = http.gate()
-    assert gate["verdict"] == "error"
-    assert "has no files API, which mode: batch needs" in http.result.stdout.str()
-    assert sizes(http) == []
 
 
 def stop_while_under_way(http: EndpointProject, with_signal: int) -> bytes:
@@ -199,14 +159,6 @@ def test_the_next_run_picks_the_same_batches_up(http: EndpointProject, folder: s
     assert http.gate()["verdict"] == "pass"
     assert served(http).tally["POST /batches"] == 2  # one a model, over both runs
     assert "POST /chat/completions" not in served(http).tally
-
-
-@pytest.mark.skipif(os.name != "posix", reason="signals to one process")
-def test_without_labels_the_notes_alone_find_them(http: EndpointProject) -> None:
-    served(http).labels = False
-    stop_while_under_way(http, signal.SIGKILL)
-    assert http.gate()["verdict"] == "pass"
-    assert sizes(http) == [N, N]
 
 
 @pytest.mark.skipif(os.name != "posix", reason="signals to one process")

@@ -8,7 +8,7 @@ import textwrap
 from typing import Any
 
 import pytest
-from gate_project import Project, check, label, mentions, stopped, write_jsonl
+from gate_project import Project, check, label, mentions, stopped
 
 from pytest_ftgate import hookspecs
 
@@ -144,17 +144,6 @@ def test_both_kinds_run_at_once(project: Project) -> None:
 # --- what a callable is given and gives ----------------------------------------------------------------------
 
 
-def test_a_client_of_another_loop_is_explained(project: Project) -> None:
-    gate = judged(
-        project,
-        "loop = asyncio.new_event_loop()\n"
-        "client = loop.create_future()\n"
-        "loop.close()\n"
-        "async def answer(text): return await client\n",
-    )
-    missing(gate, "RuntimeError", "event loop")
-
-
 def test_a_client_made_in_the_first_call_serves_all_calls(project: Project) -> None:
     gate = judged(
         project,
@@ -166,26 +155,6 @@ def test_a_client_made_in_the_first_call_serves_all_calls(project: Project) -> N
         "        return right(text)\n",
     )
     passes(gate)
-
-
-KINDS = {
-    "lambda": "answer = lambda text: right(text)",
-    "partial": "from functools import partial\ndef both(how, text): return how(text)\nanswer = partial(both, right)",
-    "async partial": (
-        "from functools import partial\nasync def both(how, text): return how(text)\nanswer = partial(both, right)"
-    ),
-    "object": "class Model:\n    def __call__(self, text): return right(text)\nanswer = Model()",
-    "async object": "class Model:\n    async def __call__(self, text): return right(text)\nanswer = Model()",
-    "method": "class Model:\n    def generate(self, text): return right(text)\nanswer = Model().generate",
-    "function around a coroutine": "async def inner(text): return right(text)\ndef answer(text): return inner(text)",
-    "class method": "class Model:\n    @classmethod\n    def ask(cls, text): return right(text)\nanswer = Model.ask",
-    "subclass of str": "class Text(str): pass\ndef answer(text): return Text(right(text))",
-}
-
-
-@pytest.mark.parametrize("code", KINDS.values(), ids=KINDS)
-def test_whatever_can_be_called_is_a_model(project: Project, code: str) -> None:
-    assert passes(judged(project, code))["candidate"]["value"] == 1
 
 
 def test_usage_refusals_and_prices_are_counted(project: Project) -> None:
@@ -202,37 +171,6 @@ def test_usage_refusals_and_prices_are_counted(project: Project) -> None:
     assert (model["latency_p50_s"], model["cost_usd"]) == (0.25, None)
     project.keys["candidate"]["price"] = {"input_per_1m": 2.0, "output_per_1m": 10.0}
     assert project.judge()["candidate"]["cost_usd"] == pytest.approx((600 * 2 + 62 * 10) / 1e6)
-
-
-def chat_project(project: Project) -> None:
-    def row(question: str, index: int) -> dict[str, Any]:
-        turns = [("system", "Answer with a label."), ("user", question), ("assistant", label(index))]
-        return {"messages": [{"role": role, "content": content} for role, content in turns]}
-
-    write_jsonl(project.path / "test.jsonl", [row(f"customer question {i}", i) for i in range(60)])
-    write_jsonl(project.path / "train.jsonl", [row(f"training question {i}", i) for i in range(200)])
-
-
-def test_a_conversation_arrives_as_a_list_of_messages(project: Project) -> None:
-    chat_project(project)
-    python(
-        project,
-        "def checked(messages):\n"
-        "    assert type(messages) is list and [type(one) for one in messages] == [dict, dict]\n"
-        "    assert messages[0] == {'role': 'system', 'content': 'Answer with a label.'}\n"
-        "    assert messages[1]['role'] == 'user' and len(messages[1]) == 2\n"
-        "    text = messages[1]['content']\n"
-        "    messages[1]['content'] = 'spoiled'\n"
-        "    messages[0].clear()\n"
-        "    messages.append('spoiled')\n"
-        "    return text\n"
-        "def weak(messages):\n"
-        "    text = checked(messages)\n"
-        "    return right(text) if int(text.split()[-1]) < 40 else 'refund'\n"
-        "async def answer(messages): return right(checked(messages))\n",
-    )
-    gate = passes(project.judge(baseline="python:own:weak", repeats=2))
-    assert gate["candidate"]["n_scored"] == 120
 
 
 # --- which callables are the same ----------------------------------------------------------------------------

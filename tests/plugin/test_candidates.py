@@ -269,10 +269,3 @@ def test_over_xdist_the_facts_arrive_whole(filed: Project) -> None:
     gate = filed.gate("-pxdist", "-n1", apart=True)
     assert verdicts(gate) == {"small": "fail", "ft": "pass"}
     assert gate["gains"]["baseline"]["gain"] == gate["gain"]
-
-
-def test_a_candidate_goes_by_the_name_that_the_gate_gives_it(project: Project) -> None:
-    gate = chosen_from(project, GOOD, GOOD)
-    assert (gate["candidate"]["name"], gate["candidate"]["model"]) == ("small", "recorded:small.jsonl")
-    assert [line for line in block(gate) if line.startswith("candidate  small ")]
-    mentions(check(gate, "candidate_recording"), "small")

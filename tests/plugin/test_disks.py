@@ -9,15 +9,12 @@ import sys
 import time
 from collections import Counter
 from contextlib import closing
-from pathlib import Path
 from typing import Any
 
 import pytest
-from gate_project import Project, mentions, read_jsonl, stopped
+from gate_project import Project, mentions, stopped
 
-from pytest_ftgate.models import Completion, Prediction
 from pytest_ftgate.runs.database import SCHEMA_VERSION
-from pytest_ftgate.runs.store import Store
 
 STORE = ".ftgate/predictions.sqlite3"
 MODEL = """
@@ -79,14 +76,6 @@ def change_store(project: Project, statement: str, *values: Any) -> None:
 # --- the place where predictions are kept --------------------------------------------------------------------
 
 
-def test_no_place_for_a_store(stored: Project) -> None:
-    stored.file(".ftgate", "")
-    refused(stored)
-    (stored.path / ".ftgate").unlink()
-    (stored.path / STORE).mkdir(parents=True)
-    refused(stored)
-
-
 @pytest.mark.skipif(not os.path.exists("/proc/self"), reason="needs a folder in which nobody can write")
 def test_a_folder_in_which_nobody_can_write(stored: Project) -> None:
     stored.file("pytest.ini", "[pytest]\npythonpath = .\nftgate_state = /proc/self\n")
@@ -109,41 +98,6 @@ def test_what_was_stored_can_be_read_where_nobody_can_write(stored: Project, mon
     stored.test_set(61)
     stored.predictions("base.jsonl", 61, wrong_at=range(40, 61))
     mentions(stopped(stored.judge(stored=True), called=True), STORE)
-
-
-@pytest.mark.parametrize(
-    "content", [b"SQLite format 3\x00" + b"\xff" * 5000, os.urandom(5000)], ids=["header", "noise"]
-)
-def test_a_store_of_noise(stored: Project, content: bytes) -> None:
-    """An empty file is a new store; any other that is none is never written to."""
-    path = stored.path / STORE
-    stored.file(STORE, "")
-    green(stored)
-    for beside in path.parent.iterdir():
-        beside.unlink()
-    path.write_bytes(content)
-    refused(stored)
-    assert path.read_bytes() == content
-
-
-def test_a_damaged_store(stored: Project) -> None:
-    """Pages in the middle are gone: no answer is made up, and none is taken for another."""
-    green(stored)
-    with closing(sqlite3.connect(stored.path / STORE)) as connection:
-        connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
-    content = bytearray((stored.path / STORE).read_bytes())
-    content[4096 : len(content)] = b"\xa5" * (len(content) - 4096)
-    for beside in stored.path.glob(STORE + "-*"):
-        beside.unlink()
-    (stored.path / STORE).write_bytes(content)
-    refused(stored)
-
-
-def test_somebody_elses_database(stored: Project) -> None:
-    change_store(stored, "CREATE TABLE customers (name TEXT)")
-    before = (stored.path / STORE).read_bytes()
-    refused(stored)
-    assert (stored.path / STORE).read_bytes() == before
 
 
 def test_a_store_from_a_newer_version_or_tampered_with(stored: Project) -> None:
@@ -227,16 +181,6 @@ def test_answers_from_the_future(stored: Project) -> None:
 # --- many processes ------------------------------------------------------------------------------------------
 
 
-def test_workers_share_what_is_asked(stored: Project) -> None:
-    """Four gates on two workers ask for each answer once, and all are heard."""
-    pytest.importorskip("xdist")
-    stored.gate_test("@pytest.mark.parametrize('x', range(4))\ndef test_gate(x): pass\n")
-    report = stored.report("-n2", apart=True)
-    assert stored.result.ret == 0
-    assert [gate["verdict"] for gate in report["gates"]] == ["pass"] * 4
-    assert asked(stored) == Counter(range(60))
-
-
 def test_a_worker_that_is_killed_loses_nothing(stored: Project) -> None:
     """Another worker goes on where it was, and the crash stays red."""
     pytest.importorskip("xdist")
@@ -246,28 +190,6 @@ def test_a_worker_that_is_killed_loses_nothing(stored: Project) -> None:
     assert stored.result.ret == 1
     assert [gate["verdict"] for gate in report["gates"]] == ["pass"]
     assert asked(stored) == Counter([*range(60), 30])
-
-
-def test_a_lease_that_nobody_will_give_back(stored: Project) -> None:
-    """The process that held it has ended: its questions are asked at once, by the next who wants them."""
-    keys = [one["key"] for one in _recorded(stored)]
-    asked(stored)
-    (stored.path / STORE).unlink()
-    path, ended = stored.path / STORE, 2**22 + 1  # beyond the largest process id of Linux
-    store = Store(path)
-    store.claim(keys, "gone", 3600)
-    store.put([Prediction(keys[0], Completion("refund"), None, 1.0)])
-    store.close()
-    change_store(stored, "UPDATE leases SET pid = ?", ended)
-    assert green(stored)["candidate"]["n_stored"] == 1
-    assert asked(stored) == Counter(range(1, 60))
-
-
-def _recorded(project: Project) -> list[dict[str, Any]]:
-    """Return the candidate's recordings, which carry the keys."""
-    project.run("--ftgate-report=recordings:recordings")
-    (path,) = Path(project.path, "recordings").glob("*candidate.jsonl")
-    return read_jsonl(path)
 
 
 # --- the data changes under us -------------------------------------------------------------------------------

@@ -77,14 +77,6 @@ def test_a_fixture_that_returns_nothing_is_an_error_that_names_it(project: Proje
     assert check(gate, "configuration")["message"] == "the fixture ftgate_candidate, conftest.py:3 returned None"
 
 
-def test_a_fixture_that_raises_is_an_error_even_under_xfail(project: Project) -> None:
-    project.file("conftest.py", "import pytest\n@pytest.fixture\ndef ftgate_candidate(): raise OSError('no weights')\n")
-    project.gate_test("@pytest.mark.xfail\ndef test_gate(): pass\n", candidate=...)
-    result = project.run()
-    assert result.ret == 1
-    result.stdout.fnmatch_lines(["*OSError: no weights*"])
-
-
 def test_the_default_fixtures_give_models_and_examples(project: Project) -> None:
     project.gate_test(
         "def test_gate(ftgate_baseline, ftgate_test_set, ftgate_training_set):\n"

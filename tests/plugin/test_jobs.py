@@ -81,14 +81,6 @@ def test_predictions_are_shared_with_the_model_named_directly(jobs: JobProject) 
     assert jobs.asked == Counter()
 
 
-def test_what_a_job_was_is_asked_once(jobs: JobProject) -> None:
-    jobs.gate_test()
-    assert jobs.gate()["verdict"] == "pass"
-    jobs.forget()
-    assert jobs.gate()["verdict"] == "pass"
-    assert jobs.server.requests == []
-
-
 def test_the_models_other_keys_hold(jobs: JobProject) -> None:
     jobs.gate_test(candidate=jobs.job(system="Name the topic.", params={"temperature": 0}, name="tuned"))
     gate = jobs.gate()
@@ -347,14 +339,6 @@ def ftgate_training_set():
 # --- offline -------------------------------------------------------------------------------------------------
 
 
-def test_offline_with_what_an_earlier_run_noted(jobs: JobProject) -> None:
-    jobs.gate_test()
-    assert jobs.gate()["verdict"] == "pass"
-    jobs.forget()
-    assert jobs.gate("--ftgate-offline")["verdict"] == "pass"
-    assert jobs.server.requests == []
-
-
 def test_offline_without(jobs: JobProject) -> None:
     jobs.pytester.makeini("[pytest]\naddopts = --ftgate-offline\n")
     jobs.gate_test()
@@ -460,12 +444,6 @@ def test_a_validation_file_that_cannot_be_looked_at(jobs: JobProject) -> None:
     with_validation_file(jobs, "validation question 1")
     jobs.server.replies["GET /v1/files/file-valid/content"] = Reply(body='{"prompt": 1}\n')
     assert "validation file" in refused(jobs)
-
-
-def test_a_job_without_losses(jobs: JobProject) -> None:
-    with_checkpoints(jobs, checkpoint(100, "ft"))
-    jobs.gate_test(candidate=jobs.job(checkpoint="best"))
-    assert "the job had no validation file" in refused(jobs)
 
 
 # --- the best checkpoint, by the gate's own validation set ---------------------------------------------------

@@ -70,26 +70,6 @@ def test_what_cannot_be_judged_is_an_error_in_set_up(project: Project) -> None:
     assert "Traceback" not in project.result.stdout.str()
 
 
-def test_a_missing_prediction_is_an_error(project: Project) -> None:
-    project.predictions("ft.jsonl", 59)
-    project.gate_test()
-    gate = project.gate()
-    project.result.assert_outcomes(errors=1)
-    assert check(gate, "candidate_predictions")["status"] == "error"
-    assert "t59" in check(gate, "candidate_predictions")["message"]
-    assert gate["candidate"]["n_scored"] == 59
-    assert gate["candidate"]["value"] is None
-
-
-def test_a_missing_candidate_prediction_may_count_as_wrong_and_one_of_the_baseline_never(project: Project) -> None:
-    project.predictions("ft.jsonl", 59)
-    gate = project.judge(errors="score_zero")
-    assert (gate["verdict"], gate["candidate"]["value"]) == ("pass", pytest.approx(59 / 60))
-    assert check(gate, "candidate_predictions")["status"] == "warning"
-    project.predictions("base.jsonl", 59, wrong_at=range(40, 59))
-    assert project.judge(errors="score_zero")["verdict"] == "error"
-
-
 def test_the_bodys_failure_and_the_gates_are_both_shown(project: Project) -> None:
     project.gate_test("def test_gate(ftgate):\n    assert ftgate.candidate.value > 0.99, 'body says no'\n", margin=0.3)
     result = project.run()

@@ -111,12 +111,6 @@ def test_off_reads_nothing_and_writes_nothing(http: EndpointProject) -> None:
     assert not (http.path / ".ftgate").exists()
 
 
-def test_the_folder_of_the_store_keeps_itself_out_of_version_control(http: EndpointProject) -> None:
-    http.gate_test()
-    http.run()
-    assert (http.path / ".ftgate" / ".gitignore").read_text() == "*\n"
-
-
 # --- offline -------------------------------------------------------------------------------------------------
 
 

@@ -110,15 +110,9 @@ def noted(project: Project) -> dict[str, Any]:
     return check(gate, "weakened")
 
 
-WEAKER = [
+WEAKER = [  # each key: tests/unit/revision
     ("margin: 0.05", "margin: 0.04", "margin: 0.05 0.04"),
-    ("evidence: significant", "evidence: observed", "evidence: significant observed"),
-    ("min_test_examples: 60", "min_test_examples: 59", "min_test_examples: 60 59"),
-    ("margin: 0.05", "margin: 0.05\n    min_training_examples: 199", "min_training_examples: 200 199"),
-    ("min: 0.9", "min: 0.8", "require.candidate.accuracy: 0.9 0.8"),
     ("    require:\n      - {metric: accuracy, min: 0.9}\n", "", "require.candidate.accuracy: 0.9"),
-    ("margin: 0.05", "margin: 0.05\n    allow_weak_baseline: x", "allow_weak_baseline: x"),
-    ("metric: accuracy, min", "metric: f1_macro, min", "require.candidate.accuracy: 0.9"),
 ]
 
 
@@ -131,12 +125,6 @@ def test_a_gate_that_asks_for_less(repo: Project, old: str, new: str, told: str)
     weakened(repo, *told.split())
 
 
-def test_a_gate_that_asks_for_more(repo: Project) -> None:
-    changed(repo, new="margin: 0.1")
-    repo.ini["ftgate_forbid_weakening"] = True
-    unchanged(repo)
-
-
 def test_the_session_looks_back_and_prints_before_and_after_in_red(repo: Project) -> None:
     changed(repo)
     (line,) = [line for line in repo.run("--color=yes").outlines if "weakened" in line]
@@ -147,11 +135,6 @@ def test_the_session_looks_back_and_prints_before_and_after_in_red(repo: Project
     assert repo.result.ret == 1
     repo.gate_file(GATE_FILE)
     assert not [line for line in repo.run("--color=yes").outlines if "weakened" in line]
-
-
-def test_defaults_count_as_the_gate_does(repo: Project) -> None:
-    repo.gate_file(GATE_FILE + "defaults: {confidence: 0.8}\n")
-    weakened(repo, "confidence", "0.95", "0.8")
 
 
 def test_what_main_did_meanwhile_is_not_this_change(repo: Project) -> None:
@@ -339,18 +322,6 @@ def test_a_shallow_clone_of_a_branch_says_that_it_could_not_look(repo: Project, 
     found = check(shallow.judge("support"), "weakened")
     assert found["status"] == "warning"
     mentions(found, "margin", "0.05", "0.04", "origin/")
-
-
-def test_a_shallow_clone_of_the_base_itself_says_so_too(repo: Project, cloned: Clone) -> None:
-    git(repo.path, "checkout", "-q", "main")
-    mentions(could_not_look(cloned("--depth", "1")), "origin/HEAD")
-
-
-def test_a_whole_clone_compares(repo: Project, cloned: Clone) -> None:
-    changed(repo)
-    commit(repo)
-    git(repo.path, "checkout", "-q", "main")
-    mentions(check(cloned("--branch", "work").judge("support"), "weakened"), "origin/HEAD", "0.05", "0.04")
 
 
 def test_a_base_of_ones_own(repo: Project) -> None:

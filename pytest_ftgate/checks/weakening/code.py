@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import inspect
 import sys
+import warnings
 from collections.abc import Iterable, Iterator
 from importlib.util import find_spec, resolve_name
 from pathlib import Path
@@ -19,13 +20,18 @@ def code_files(config: GateKeys, root: Path) -> Iterator[tuple[str, Path]]:
     """Yield the keys and files of the Python code below ``root`` that a gate runs: the functions of its models, of
     deciding metrics and of their judges."""
     for name, spec in config.baselines.items():
-        yield from _of_model(name if name == "baseline" else f"baselines.{name}", spec, root)
+        yield from _of_model(baseline_key(name), spec, root)
     for spec in config.candidates.values() or (config.candidate,):
         yield from _of_model("candidate", spec, root)
     for key, metric in deciding(config):
         yield from _of_function(key, metric.options.get("function"), root)
         for judge in metric.options.get("judge", ()):
             yield from _of_model(f"{key}.judge", judge, root)
+
+
+def baseline_key(name: str) -> str:
+    """Return the key of a baseline by its name; the key ``baseline`` gives it that name, too."""
+    return name if name == "baseline" else f"baselines.{name}"
 
 
 def deciding(config: GateKeys) -> Iterator[tuple[str, MetricSpec]]:
@@ -83,7 +89,11 @@ def with_imports(files: Iterable[tuple[str, Path]], root: Path) -> dict[Path, st
 def _imported(path: Path, module: ModuleType | None, root: Path) -> Iterator[Path]:
     """Yield the files below ``root`` of the modules that a file imports, if they are imported already."""
     package = getattr(module, "__package__", None) or ""
-    for node in ast.walk(_parsed(path.read_bytes()) or ast.Module([], [])):
+    try:
+        nodes = list(ast.walk(parse(path.read_bytes())))
+    except ValueError:
+        return
+    for node in nodes:
         names: list[str] = []
         if isinstance(node, ast.Import):
             names = [alias.name for alias in node.names]
@@ -103,17 +113,20 @@ def _file(module: ModuleType | None) -> str | None:
 
 def same_code(then: bytes, now: bytes) -> bool:
     """Return whether two versions of a file do the same, besides their tests: those are compared by their markers."""
-    if then == now:
-        return True
-    old, new = (_parsed(content) for content in (then, now))
-    return old is not None and new is not None and _shape(old) == _shape(new)
-
-
-def _parsed(content: bytes) -> ast.Module | None:
     try:
-        return ast.parse(content)
-    except (SyntaxError, ValueError):
-        return None
+        return then == now or _shape(parse(then)) == _shape(parse(now))
+    except ValueError:
+        return False
+
+
+def parse(content: bytes) -> ast.Module:
+    """Parse Python code. Raises :class:`ValueError` if it is none."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of invalid escapes, which Python showed when it imported the file
+        try:
+            return ast.parse(content)
+        except (SyntaxError, RecursionError) as error:
+            raise ValueError(str(error)) from None
 
 
 def _shape(tree: ast.Module) -> str:

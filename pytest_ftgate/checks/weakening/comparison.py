@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pytest_ftgate.checks.goal import not_served
+from pytest_ftgate.checks.weakening.code import baseline_key
 from pytest_ftgate.errors import shown_path
 
 if TYPE_CHECKING:
@@ -99,7 +100,7 @@ def _prices(before: GateKeys, after: GateKeys, *, same_model: bool) -> Iterator[
     bounded = any(bound.metric.name == "cost_usd" for bound in before.require)
     if before.cheaper_by is None and not _limited(before) and not bounded:
         return
-    pairs = [(_key(name), before.baselines.get(name), new, 1) for name, new in after.baselines.items()]
+    pairs = [(baseline_key(name), before.baselines.get(name), new, 1) for name, new in after.baselines.items()]
     olds, news = (one.candidates or {"candidate": one.candidate} for one in (before, after))
     for name, new in news.items():
         pairs.append((name if name == "candidate" else f"candidates.{name}", olds.get(name), new, -1))
@@ -119,10 +120,6 @@ def other_prices(before: GateKeys, after: GateKeys) -> Iterator[str]:
     for one in _prices(before, after, same_model=False):
         if one.key.startswith("candidate"):
             yield f"{one}"
-
-
-def _key(name: str) -> str:
-    return name if name == "baseline" else f"baselines.{name}"
 
 
 def _value(value: Any) -> str:
@@ -277,7 +274,7 @@ def _baselines(before: GateKeys, after: GateKeys) -> Iterator[Weakening]:
     for name, old in before.baselines.items():
         if _asked(old) in kept:
             continue
-        key, new = _key(name), after.baselines.get(name)
+        key, new = baseline_key(name), after.baselines.get(name)
         yield Weakening(key, *_distinguished(old, new)) if new else Weakening(key, old.spelling, "removed")
 
 

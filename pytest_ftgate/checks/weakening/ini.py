@@ -3,19 +3,15 @@
 from __future__ import annotations
 
 import shlex
-import sys
 from collections.abc import Callable, Collection, Iterator, Mapping
-from importlib import import_module
 from pathlib import Path
 from typing import Any
 
 from pytest_ftgate.checks.weakening.comparison import Weakening
+from pytest_ftgate.errors import ConfigError
+from pytest_ftgate.ini_file import INI_NAMES, read_ini
 
-_TOML = "tomllib" if sys.version_info >= (3, 11) else "tomli"
 _PREFIX = "ftgate_"
-_INI_FILES = ("pytest.toml", ".pytest.toml", "pytest.ini", ".pytest.ini", "pyproject.toml", "tox.ini", "setup.cfg")
-"""The files that pytest reads, the first that has its section wins."""
-_TABLES = (("tool", "pytest", "ini_options"), ("tool", "pytest"), ("pytest",))
 _NO_PROMISE = ("ftgate_base_ref", "ftgate_config", "ftgate_github_summary", "ftgate_recordings", "ftgate_state")
 """Keys that require nothing. The gate file and the answers in the folder of recordings are compared themselves."""
 NOT_SET = "not set"
@@ -23,33 +19,16 @@ NOT_SET = "not set"
 
 def ini_files(folder: Path, now: Path | None) -> list[Path]:
     """Return the files that may hold the ini keys, that of today first."""
-    return list(dict.fromkeys([*([now] if now else []), *(folder / name for name in _INI_FILES)]))
+    return list(dict.fromkeys([*([now] if now else []), *(folder / name for name in INI_NAMES)]))
 
 
 def ini_keys(path: Path, content: bytes) -> dict[str, Any] | None:
-    """Return the plugin's keys in an ini file; None if the file cannot be read, or has no section of pytest."""
-    import iniconfig
-
+    """Return the plugin's keys in an ini file; None if the file cannot be read, or pytest reads nothing of it."""
     try:
-        text = content.decode("utf-8-sig")
-        if path.suffix == ".toml":
-            section = _table(import_module(_TOML).loads(text))
-        else:
-            sections = iniconfig.IniConfig(str(path), data=text).sections
-            section = sections.get("tool:pytest" if path.suffix == ".cfg" else "pytest")
-    except (ValueError, iniconfig.ParseError):
+        file = read_ini(path, content)
+    except ConfigError:
         return None
-    return None if section is None else {key: value for key, value in section.items() if key.startswith(_PREFIX)}
-
-
-def _table(root: Mapping[str, Any]) -> Mapping[str, Any] | None:
-    for names in _TABLES:
-        table: Any = root
-        for name in names:
-            table = table.get(name) if isinstance(table, Mapping) else None
-        if isinstance(table, Mapping):
-            return table
-    return None
+    return None if file.header is None else {k: value for k, value in file.values.items() if k.startswith(_PREFIX)}
 
 
 def keys_then(content: Callable[[Path], bytes | None], files: list[Path]) -> dict[str, Any]:

@@ -12,7 +12,7 @@ from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from pytest_ftgate.checks.weakening.code import code_files, deciding, same_code, with_imports
+from pytest_ftgate.checks.weakening.code import baseline_key, code_files, deciding, same_code, with_imports
 from pytest_ftgate.checks.weakening.comparison import (
     Weakening,
     other_prices,
@@ -23,6 +23,7 @@ from pytest_ftgate.checks.weakening.comparison import (
 from pytest_ftgate.checks.weakening.history import Base, find_base
 from pytest_ftgate.checks.weakening.ini import NOT_SET, ini_files, ini_keys, ini_weakenings, is_true, keys_then
 from pytest_ftgate.errors import FtgateError, HistoryError, shown_path
+from pytest_ftgate.ini_file import line_of
 from pytest_ftgate.result import Check, Status
 from pytest_ftgate.text import plural
 
@@ -156,15 +157,9 @@ def _ini_changes(base: Base, ini: Ini, inis: list[Path], then: Mapping[str, Any]
         chosen = keys_then(usual.content, inis).get("ftgate_base_ref") if usual is not None else None
         if other and chosen != ini.ref:  # a change cannot choose what it is compared with
             found.append(Weakening("ini ftgate_base_ref", str(chosen or NOT_SET), ini.ref))
-    return tuple(replace(one, where=_line(ini.file, written, one.key.removeprefix("ini "))) for one in found)
-
-
-def _line(file: Path | None, written: bytes, key: str) -> str:
-    if file is None:
-        return ""
-    lines = written.decode("utf-8", "replace").splitlines()
-    line = next((number for number, line in enumerate(lines, 1) if line.lstrip(" \t'\"").startswith(key)), None)
-    return f"{shown_path(file)}:{line}" if line else shown_path(file)
+    if ini.file is None:
+        return tuple(found)
+    return tuple(replace(one, where=str(line_of(ini.file, one.key.removeprefix("ini ")))) for one in found)
 
 
 @dataclass(frozen=True)
@@ -226,7 +221,9 @@ def review_checks(
         remarks += [Remark("unread", f"could not be compared with {past.ref}: {text}") for text in then.unread]
         cure = _LITERAL if then.unread else None
         for old in then.gates:
-            changes += [*_placed(old, after, past.ref), *other_remarks(old, after)]
+            changes += _placed(old, after, past.ref)
+            changes += (Remark("note", text) for text in shared_confidence(old, after))
+            changes += (Remark("changed", text) for text in other_prices(old, after))
             changes += _contents(old, after, past)
         if then.gates:
             changes += [*past.weaker, *_code(after, code, past), *_recordings(past)]
@@ -251,14 +248,7 @@ def _below(loosened: Sequence[Weakening]) -> list[str]:
 
 
 def told(one: Weakening) -> str:
-    """Return a finding as text, with its place."""
     return f"{one} ({one.where})" if one.where else str(one)
-
-
-def other_remarks(before: GateKeys, after: GateKeys) -> Iterator[Remark]:
-    """Yield what is not weaker, and should be seen: slices that share the confidence, and prices of other models."""
-    yield from (Remark("note", text) for text in shared_confidence(before, after))
-    yield from (Remark("changed", text) for text in other_prices(before, after))
 
 
 def _unread(error: FtgateError) -> str:
@@ -375,13 +365,7 @@ def _contents(before: GateKeys, after: GateKeys, past: Past) -> Iterator[Weakeni
         models = (*after.baselines.values(), *(after.candidates.values() or (after.candidate,)))
         data = [file.path for _, new in tests.values() if (file := file_of(new)) is not None]
         read = [path for _, path, _ in metric_files(before, after)]
-        past.base.read(
-            [
-                *data,
-                *read,
-                *(path for spec in models for _, path in _paths(spec)),
-            ]
-        )
+        past.base.read([*data, *read, *(path for spec in models for _, path in _paths(spec))])
     for key, sets in tests.items():
         old, new = map(file_of, sets)
         if old is not None and new is not None and old.path == new.path:
@@ -389,9 +373,8 @@ def _contents(before: GateKeys, after: GateKeys, past: Past) -> Iterator[Weakeni
     for key, path, grows in metric_files(before, after):
         yield from _content(key, path, past, whole=not grows)
     for name, spec in same_baselines(before, after).items():
-        prefix = name if name == "baseline" else f"baselines.{name}"
         for key, path in _paths(spec):
-            yield from _content(f"{prefix}.{key}", path, past, whole=f".{key}".endswith(_PROMPT))
+            yield from _content(f"{baseline_key(name)}.{key}", path, past, whole=f".{key}".endswith(_PROMPT))
     for spec in after.candidates.values() or (after.candidate,):
         if spec.provider == "recorded":
             yield from _rewritten(spec.options["path"], past)
@@ -473,16 +456,10 @@ def _described(content: bytes) -> str:
 def _rewritten(path: Path, past: Past) -> Iterator[Remark]:
     """Name a file of recorded answers in which some changed under their old keys or ids."""
     try:
-        then, now = past.content(path), path.read_bytes()
+        then, now = past.content(path) or b"", path.read_bytes()
     except (HistoryError, OSError):
         return  # reported where the answers are read
-    if then is not None and _POINTER.match(then):
-        if compare_contents(then, now) is not None:
-            yield Remark("changed", shown_path(path))
-        return
-    changed, rows = _changed_rows(_rows(then or b""), _rows(now))
-    if changed:
-        yield Remark("changed", f"{changed} of {plural(rows, 'answer')} in {shown_path(path)}")
+    yield from _other_answers(path, then, _rows(then), _rows(now))
 
 
 def _recordings(past: Past) -> Iterator[Remark]:
@@ -495,14 +472,17 @@ def _recordings(past: Past) -> Iterator[Remark]:
         return
     now = dict(chain.from_iterable(_rows(path.read_bytes()).items() for path in sorted(current.rglob("*.jsonl"))))
     for path, content in sorted(then.items()):
-        if _POINTER.match(content):
-            there = (current / path).is_file()
-            if there and compare_contents(content, (current / path).read_bytes()) is not None:
-                yield Remark("changed", shown_path(current / path))
-            continue
-        changed, rows = _changed_rows({key: row for key, row in _rows(content).items() if key[0] == "key"}, now)
-        if changed:
-            yield Remark("changed", f"{changed} of {plural(rows, 'answer')} in {shown_path(current / path)}")
+        keyed = {key: row for key, row in _rows(content).items() if key[0] == "key"}
+        yield from _other_answers(current / path, content, keyed, now)
+
+
+def _other_answers(path: Path, then: bytes, old: Mapping[Any, Any], new: Mapping[Any, Any]) -> Iterator[Remark]:
+    """Compare the rows of a file that was ``then``; if that was a pointer to its content, compare the content."""
+    changed = sum(key in new and new[key] != row for key, row in old.items())
+    if changed:
+        yield Remark("changed", f"{changed} of {plural(len(old), 'answer')} in {shown_path(path)}")
+    elif _POINTER.match(then) and path.is_file() and compare_contents(then, path.read_bytes()) is not None:
+        yield Remark("changed", shown_path(path))
 
 
 def _rows(content: bytes) -> dict[tuple[Any, ...], dict[str, Any]]:
@@ -519,11 +499,6 @@ def _rows(content: bytes) -> dict[tuple[Any, ...], dict[str, Any]]:
             key = ("key", row["key"]) if row.get("key") else ("id", str(row.get("id")), row.get("repeat"))
             found[key] = {name: value for name, value in row.items() if name not in ("created_at", "id")}
     return found
-
-
-def _changed_rows(then: Mapping[Any, Any], now: Mapping[Any, Any]) -> tuple[int, int]:
-    """Return how many rows changed, and how many there were."""
-    return sum(key in now and now[key] != row for key, row in then.items()), len(then)
 
 
 def _code(after: GateKeys, given: Iterable[tuple[str, Path]], past: Past) -> Iterator[Remark]:

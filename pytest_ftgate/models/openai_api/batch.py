@@ -169,7 +169,7 @@ class BatchedModel(Delegate):
         for batch in recent:
             if batch.label == label and batch.id not in self._found:
                 self._found.add(batch.id)
-                sent = Sent(batch.id, batch.created_at or clock.wall(), "", part.keys)
+                sent = Sent(batch.id, batch.created_at or clock.wall(), part.keys)
                 self._notes.remember(sent)
                 return asyncio.create_task(self._sent_before(opened, sent, batch, set(part.keys)))
         return None
@@ -186,7 +186,7 @@ class BatchedModel(Delegate):
             file_id = await opened.batches.upload(part.path)
             batch = await opened.batches.create(file_id, part.label)
             # Nothing may come between creation and note. After a crash here the batch is found by its label.
-            sent = Sent(batch.id, clock.wall(), file_id, part.keys)
+            sent = Sent(batch.id, clock.wall(), part.keys)
             self._notes.remember(sent)
         except BaseException:
             opened.slots.release()

@@ -18,13 +18,11 @@ _KEPT_S = 30 * 24 * 3600.0  # how long endpoints keep the files at most
 class Sent:
     """Describe a batch that was sent, with the keys of its questions that can still be answered.
 
-    ``created_at`` is in seconds since the epoch, by this computer's clock. ``input_file`` is the id of the file with
-    its questions, empty if the batch was found at the endpoint.
+    ``created_at`` is in seconds since the epoch, by this computer's clock.
     """
 
     id: str
     created_at: float
-    input_file: str
     keys: tuple[str, ...]
 
 
@@ -70,7 +68,6 @@ class BatchNotes:
             self.remember(replace(sent, keys=left))
 
     def forget(self, batch_id: str) -> None:
-        """Delete the note."""
         if self._notes is not None:
             self._notes.drop(_PREFIX + batch_id)
 
@@ -85,4 +82,4 @@ class BatchNotes:
             return None
         if not isinstance(created_at, int | float) or not isinstance(keys, list):
             return None
-        return Sent(name.removeprefix(_PREFIX), float(created_at), str(facts.get("input_file")), tuple(map(str, keys)))
+        return Sent(name.removeprefix(_PREFIX), float(created_at), tuple(map(str, keys)))

@@ -48,7 +48,6 @@ class Connection:
         return self._http.build_request(method, f"{self.endpoint.base_url}{path}", headers=said, **content)
 
     async def aclose(self) -> None:
-        """Close the connections."""
         await self._http.aclose()
 
 

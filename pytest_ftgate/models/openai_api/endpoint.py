@@ -80,12 +80,10 @@ class Endpoint:
 
     @property
     def origin(self) -> str:
-        """Return the scheme, host and port of the URL."""
         return f"{urlsplit(self.base_url).scheme}://{self.where}"
 
     @property
     def base_path(self) -> str:
-        """Return the path of the URL."""
         return urlsplit(self.base_url).path
 
     @property

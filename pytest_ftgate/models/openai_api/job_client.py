@@ -19,7 +19,6 @@ class JobClient(ApiClient):
     """Read jobs, checkpoints and files of one endpoint."""
 
     async def job(self, id_: str) -> object:
-        """Return the job as the endpoint describes it."""
         try:
             return await self.get(f"{_JOBS}/{segment(id_)}")
         except AbsentError as absent:

@@ -93,7 +93,6 @@ class OpenAIModel(BuiltModel):
         return await self._client().ask(self.body(example))
 
     def body(self, example: Example) -> dict[str, Any]:
-        """Return the body of the request for an example."""
         sent = self.sent(example)
         asked = request_body(sent.pop("messages"), sent) if self.api == "responses" else sent
         return {"model": self.model, **asked, **self.params}

@@ -65,11 +65,6 @@ def test_the_hook_is_not_asked_for_what_is_built_in(spec):
     assert build_model(spec(base_url="http://127.0.0.1:9"), Surroundings(), hook(refuse)).spelling == "openai:m"
 
 
-def test_a_hook_that_gives_no_model(spec):
-    with pytest.raises(ConfigError, match="int"):
-        build_model(spec("echo"), Surroundings(), hook(3))
-
-
 def test_nothing_heavy_is_imported_before_a_model_is_called():
     modules = ("pytest_ftgate.models.openai_api.model", "pytest_ftgate.models.python")
     heavy = ("openai", "httpx2", "httpx", "aiohttp", "numpy", "sklearn", "yaml")

@@ -16,8 +16,8 @@ from pytest_ftgate.checks.weakening.review import Past
 from pytest_ftgate.config import GateKeys, Layer, Source, load_gate_file
 from pytest_ftgate.config.weaker import thresholds
 from pytest_ftgate.errors import Where
-from pytest_ftgate.plugin.earlier import Level
 from pytest_ftgate.plugin.layers import Layers
+from pytest_ftgate.plugin.written_marks import Level
 from pytest_ftgate.result import Check
 
 KEYS: dict[str, Any] = {
@@ -140,7 +140,7 @@ def judged(folder: Path, then: tuple[str, str], keys: Mapping[str, Any], place: 
     source = Source("marker", "marker", folder, place="test_gate.py:4")
     marks = [Layer(own, dict.fromkeys(own, source))] if own else []
     levels = [Level(test, "TestGate.test_gate", gate="g"), Level(test, "TestGate"), Level(test, "")]
-    layers = Layers(marks, [], load_gate_file(gates), None, "g", "test_gate.py::t", folder, Where(), levels)
+    layers = Layers(marks, [], load_gate_file(gates), None, "g", "test_gate.py::t", folder, Where(), levels=levels)
     base: Any = SimpleNamespace(root=folder, read=lambda paths: None, declaring=lambda word: [])
     content = {folder / f"{name}.jsonl": b"" for name in ("test", "guard", "base", "ft", "held")} | before
     past = Past("main", load_gate_file(gates, before[gates]), content=content.get, base=base)

@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pytest_ftgate.checks.weakening.comparison import Weakening
-from pytest_ftgate.checks.weakening.review import Earlier, Past, compare_contents, removed_gates, review_checks
+from pytest_ftgate.checks.weakening.review import Earlier, Past, compare_contents, review_checks
 from pytest_ftgate.config import GateFile, load_gate_file, resolve_gate
 from pytest_ftgate.errors import HistoryError
 from pytest_ftgate.result import Check
@@ -82,12 +82,6 @@ def test_each_weakening_is_listed_with_before_and_after(folder: Path) -> None:
     )
 
 
-def test_where_weakening_is_forbidden_it_fails(folder: Path) -> None:
-    (found,) = reviewed(folder, FILE.replace("0.05", "0.01"), forbidden=True)
-    assert (found.status, found.source) == ("fail", "ini ftgate_forbid_weakening")
-    assert reviewed(folder, forbidden=True) == ()
-
-
 def test_what_a_mark_loosens_is_said_once(folder: Path) -> None:
     given = (Weakening("margin", "0.05", "0.01", "ftgate.yaml:4 -> test_gate.py:3"),)
     (alone,) = reviewed(folder, loosened=given)
@@ -106,25 +100,12 @@ def note(folder: Path, *args: Any, **changes: Any) -> str:
     return found.message
 
 
-def test_a_gate_or_a_file_that_is_new_has_no_past(folder: Path) -> None:
-    assert "the gate intents" in note(folder, file=None)
-    assert "the gate intents" in note(folder, then=FILE.replace("intents", "other"))
-
-
 def test_why_the_past_cannot_be_seen(folder: Path) -> None:
     problem = HistoryError("git knows no main", cure="Fetch it.")
     for forbidden, status in ((False, "warning"), (True, "fail")):
         (found,) = reviewed(folder, problem=problem, forbidden=forbidden)
         assert (found.status, found.advice) == (status, "Fetch it.")
         assert found.message.endswith(": git knows no main")
-
-
-def test_where_there_is_no_history(folder: Path) -> None:
-    assert reviewed(folder, absent=True) == ()
-    (warned,) = reviewed(folder, absent=True, owed=True)
-    (failed,) = reviewed(folder, absent=True, forbidden=True)
-    assert (warned.status, failed.status) == ("warning", "fail")
-    assert "fetch-depth: 0" in (failed.advice or "")
 
 
 def test_what_was_forbidden_then_is_forbidden(folder: Path) -> None:
@@ -169,21 +150,11 @@ def test_a_test_set_that_shrank_or_was_edited(folder: Path) -> None:
     assert f"origin/main: {change}" in found.message
 
 
-def test_a_test_set_that_grew_is_a_note(folder: Path) -> None:
-    files = {"test.jsonl": ROWS.split(b"\n")[0], "base.jsonl": ROWS}
-    assert note(folder, files=files) == "test.jsonl: 2 lines added, none changed"
-
-
 def test_the_first_rows_of_a_limited_test_set_must_stay_the_first(folder: Path) -> None:
     limited = FILE.replace("test_set: test.jsonl", "test_set: {path: test.jsonl, limit: 2}")
     turned = b"\n".join(reversed(ROWS.split(b"\n")))
     assert len(reviewed(folder, limited, then=limited, files={"test.jsonl": turned, "base.jsonl": ROWS})) == 1
     assert reviewed(folder, files={"test.jsonl": turned, "base.jsonl": ROWS}) == ()
-
-
-def test_what_a_baseline_reads_counts_too(folder: Path) -> None:
-    (found,) = reviewed(folder, files={"test.jsonl": ROWS, "base.jsonl": b"better\n"})
-    assert "baseline.path: base.jsonl with 1 line (sha256" in found.message
 
 
 def test_a_line_more_in_a_prompt_is_a_change_like_any_other(folder: Path) -> None:
@@ -292,10 +263,3 @@ def test_whatever_goes_missing_is_found(old: list[bytes], new: list[bytes], in_o
     assert not missing or isinstance(found, tuple)
     assert compare_contents(b"\n".join(old), b"\n".join(old), in_order=in_order) is None
     assert not isinstance(compare_contents(b"\n".join(old), b"\n".join(old + new), in_order=in_order), tuple)
-
-
-def test_gates_that_are_gone(folder: Path) -> None:
-    past = Past("main", file_of(folder, FILE))
-    assert removed_gates(past, ["other"]) == ["intents"]
-    assert removed_gates(past, ["intents", "new"]) == []
-    assert removed_gates(Past("main"), []) == []

@@ -399,13 +399,6 @@ def test_a_failure_is_not_stored_and_its_lease_ends_at_once(stores, path):
     assert again.calls == ["model/a/0"]
 
 
-def test_a_failure_is_tried_again_as_often_as_the_model_says(stores):
-    busy = ModelError("busy", retryable=True)
-    model = Model(failing("model/b/0", error=busy), retries=3)
-    assert "4" in errors(run(model, stores))[1]
-    assert model.calls.count("model/b/0") == 4
-
-
 def test_a_call_cancelled_by_the_model_itself_is_a_failure(stores):
     async def cancelled(model, key):
         if key == "model/b/0":
