@@ -11,7 +11,7 @@ from typing import Annotated, Any, Literal
 
 from pytest_ftgate.checks.weakening.history import find_head
 from pytest_ftgate.result import DIALECT, GateResult, Session, about
-from pytest_ftgate.text import timestamp
+from pytest_ftgate.text import shortened, timestamp
 
 REPORT_VERSION = 1
 
@@ -63,7 +63,7 @@ def report(results: Iterable[GateResult], session: Session, *, written_at: float
         "partial": session.partial,
         "config": session.config,
         "required": list(session.required),
-        "tests": {name: sorted(tests) for name, tests in sorted(session.tests.items())},
+        "tests": {shortened(name): sorted(tests) for name, tests in sorted(session.tests.items())},  # as gates have it
         "plans": list(session.plans),
         "environment": environment(),
         "written": None if written_at is None else timestamp(written_at),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import sys
 from importlib.machinery import PathFinder
+from random import Random
 from typing import Any
 
 import pytest
@@ -122,20 +123,23 @@ def test_equal_but_faster_is_held_against_the_drop_that_is_allowed(project: Proj
 
 
 def test_every_near_duplicate_is_there_with_both_texts(project: Project) -> None:
-    text = "my parcel with order {} was left at a neighbour on {} street and is now lost"
-    rows = [{"input": text.format(i, "elm"), "expected": label(i)} for i in range(200)]
-    copies = [{**rows[i], "input": text.format(i, "elms")} for i in range(7)]
+    def text(index: int, last: str) -> str:
+        words = Random(index)
+        return " ".join([*("".join(words.choices("bdfgklmnprst", k=5)) for _ in range(11)), last])
+
+    rows = [{"input": text(i, "elm"), "expected": label(i)} for i in range(200)]
+    copies = [{**rows[i], "input": text(i, "oak")} for i in range(7)]
     write_jsonl(project.path / "train.jsonl", [*rows, *copies])
-    tests = [{"id": f"t{i}", "input": text.format(i, "elmo"), "expected": label(i)} for i in range(60)]
+    tests = [{"id": f"t{i}", "input": text(i, "ash"), "expected": label(i)} for i in range(60)]
     write_jsonl(project.path / "test.jsonl", tests)
     project.gate_test()
     found = page(project)
     assert found.headings[0] == "1 gate: fail"
     for words in (
         "in the training set (60)",
-        f"test.jsonl:60 {text.format(59, 'elmo')} train.jsonl:60 {text.format(59, 'elm')}",
+        f"test.jsonl:60 {text(59, 'ash')} train.jsonl:60 {text(59, 'elm')}",
         "near duplicate (7)",
-        f"train.jsonl:207 {text.format(6, 'elms')} train.jsonl:7 {text.format(6, 'elm')}",
+        f"train.jsonl:207 {text(6, 'oak')} train.jsonl:7 {text(6, 'elm')}",
     ):
         assert words in found.text, words
 
