@@ -343,7 +343,9 @@ def test_a_shallow_clone_of_a_branch_says_that_it_could_not_look(repo: Project, 
 
 def test_a_shallow_clone_of_the_base_itself_says_so_too(repo: Project, cloned: Clone) -> None:
     git(repo.path, "checkout", "-q", "main")
-    mentions(could_not_look(cloned("--depth", "1")), "origin/HEAD")
+    found = could_not_look(cloned("--depth", "1"))
+    mentions(found, "origin/HEAD")
+    assert "fetch-depth: 0" in found["advice"]
 
 
 def test_a_whole_clone_compares(repo: Project, cloned: Clone) -> None:
