@@ -40,7 +40,7 @@ def plan_lines(plan: Plan) -> list[Line]:
 
 def tables(plan: Plan) -> tuple[Table, ...]:
     """Return the calls by model, and the chances of each verdict."""
-    return _calls(plan), _chances(plan)
+    return (_calls(plan), _chances(plan)) if plan.calls else (_chances(plan),)
 
 
 def sentences(plan: Plan) -> Iterator[str]:
@@ -54,6 +54,8 @@ def sentences(plan: Plan) -> Iterator[str]:
         yield f"{plan.metric} is not right or wrong by example: the chances are those of accuracy, and approximate"
     if plan.units != plan.examples:
         yield f"{plural(plan.examples, 'example')} in groups count as {plan.units:,} independent ones"
+    if not plan.calls:
+        yield "all answers are recorded in files: no calls are needed"
     for one in plan.projected:
         if len(one.purposes) > 1:
             yield f"{one.name}: {', '.join(f'{calls:,} {purpose}' for purpose, calls in one.purposes)}"
