@@ -68,7 +68,7 @@ def check(gate: Context) -> Iterator[Check]:
             if count := getattr(one.facts, attribute):
                 message = f"{model}: {plural(count, 'answer')} {what}, scored as wrong"
                 many = role in gate.config.baselines and attribute != "n_unknown"
-                if not many or count < _MANY * one.facts.n_expected:
+                if not many or count < _MANY * (one.facts.n_expected or 0):
                     yield Check(f"{name}_{kind}", "note", message, observed=count)
                     continue
                 cure = (

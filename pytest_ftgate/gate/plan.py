@@ -164,7 +164,7 @@ def _together(by_name: Mapping[str, Plan]) -> Plan:
     left = [plan.left_cost_usd for plan in plans]
     tokens = [plan.left_tokens for plan in plans]
     return replace(
-        plans[0],
+        next((plan for plan in plans if not plan.failed), plans[0]),
         calls=whole.calls,
         stored=sum(plan.stored for plan in plans),
         tokens=_tokens(whole),

@@ -440,7 +440,7 @@ def any_places(draw: st.DrawFn) -> tuple[dict[str, bytes], dict[str, Any], dict[
     return files, {**marked, **named}, fixtures, {**defaults, **gate, **given, **marked, **named}
 
 
-@fuzzed(60)
+@fuzzed(40)
 @given(any_places())
 def test_the_nearest_place_wins_and_none_loosens_silently(
     drawn: tuple[dict[str, bytes], dict[str, Any], dict[str, Any], dict[str, Any]],
