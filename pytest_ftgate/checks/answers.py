@@ -52,17 +52,29 @@ _NO_ANSWERS = (
 )
 
 
+_MANY = 0.05
+"""The share of a baseline's answers without usable text from which the gain may say nothing about its prompt."""
+
+
 def check(gate: Context) -> Iterator[Check]:
     """Note for each model how many answers are unusable, and whether recorded ones are verified.
 
-    Unusable answers are scored as wrong. Recorded predictions without a hash of their input cannot be verified.
+    Unusable answers are scored as wrong; of a baseline, many without usable text are a warning. Recorded predictions
+    without a hash of their input cannot be verified.
     """
     for role, one in gate.scored.items():
         model, name = called(role, one.facts.name), called(role)
         for attribute, kind, what in _NO_ANSWERS:
             if count := getattr(one.facts, attribute):
                 message = f"{model}: {plural(count, 'answer')} {what}, scored as wrong"
-                yield Check(f"{name}_{kind}", "note", message, observed=count)
+                many = role in gate.config.baselines and attribute != "n_unknown"
+                if not many or count < _MANY * (one.facts.n_expected or 0):
+                    yield Check(f"{name}_{kind}", "note", message, observed=count)
+                    continue
+                cure = (
+                    "Correct the baseline's prompt, or raise its max_tokens: a gain over answers without text proves "
+                )
+                yield Check(f"{name}_{kind}", "warning", message, observed=count, advice=f"{cure}little.")
         if one.facts.verified is False:
             message = f"{model}: recorded predictions are attested, not verified (they have no input_sha256)"
             yield Check(f"{name}_recording", "note", message)

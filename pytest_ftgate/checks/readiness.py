@@ -184,8 +184,8 @@ def _chance(gate: Context, p: float, needed: int | None, expected: _Expected) ->
     return Check(
         "power",
         status,
-        f"{plural(n, 'test example')} prove {expected} that breaks nothing with {100 * chance:.0f} % power "
-        f"({show_percent(config.confidence)} lower bound {target})",
+        f"with {plural(n, 'test example')}, {expected} that breaks nothing is proven with "
+        f"{100 * chance:.0f} % power ({show_percent(config.confidence)} lower bound {target})",
         round(chance, 4),
         FEWEST_CHANCES,
         expected.source,

@@ -36,7 +36,8 @@ class Verified:
         """Yield a line for each gate that passed, and for everything that is missing."""
         for result, path in self.passed:
             model = result.candidate.model or result.candidate.name
-            yield printable(f"passed: {result.name}, candidate {model} ({path}, {result.nodeid})")
+            judged = "no candidate (stage: ready)" if result.stage == "ready" else f"candidate {model}"
+            yield printable(f"passed: {result.name}, {judged} ({path}, {result.nodeid})")
         yield from (f"FAILED: {text}" for text in self.unreadable)
         yield from (printable(f"FAILED: {one.name}: {one.reason}") for one in self.owed.unmet)
         yield from (f"FAILED: {text}" for text in self.owed.removed)

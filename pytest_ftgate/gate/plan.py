@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
 DISAGREEMENTS = (0.1, 0.2, 0.3)
 _LOSSES = (0, 4, 8)
+RED = ("fail", "inconclusive", "error")
 _MARGINS = (0.0, 1.0, 1.5, 2.0)
 
 
@@ -92,7 +93,7 @@ class Plan:
     @property
     def failed(self) -> bool:
         """Return whether a free check fails, so that the gate would call no model."""
-        return any(check.status in ("fail", "inconclusive", "error") for check in self.checks)
+        return any(check.status in RED for check in self.checks)
 
 
 def plan_gate(config: GateKeys, services: Services, *, nodeid: str, reviewed: tuple[Check, ...] = ()) -> Plan:
@@ -107,7 +108,7 @@ def plan_gate(config: GateKeys, services: Services, *, nodeid: str, reviewed: tu
             plans.append(_plan(gate, services, name, first=not plans))
         except FtgateError as error:
             return Plan(gate.result.name, nodeid, checks=(*gate.result.checks, error_check(error)))
-    return plans[0] if len(plans) == 1 else _together(plans)
+    return plans[0] if len(plans) == 1 else _together(dict(zip(ways, plans, strict=True)))
 
 
 def _plan(gate: Context, services: Services, candidate: str, *, first: bool) -> Plan:
@@ -147,21 +148,32 @@ def _plan(gate: Context, services: Services, candidate: str, *, first: bool) -> 
     return replace(plan, **_chances(gate, units, _disagreement(gate, services)))
 
 
-def _together(plans: Sequence[Plan]) -> Plan:
-    """Return one plan of several candidates: the calls of all, and the chances of each alone."""
+def _together(by_name: Mapping[str, Plan]) -> Plan:
+    """Return one plan of several candidates: the calls of all, and the chances of each alone.
+
+    A candidate whose free checks fail is passed over, as long as another one is left.
+    """
+    plans = list(by_name.values())
+    checks = [one for plan in plans for one in plan.checks]
+    if not all(plan.failed for plan in plans) and not any(one.status == "error" for one in checks):
+        checks = [
+            replace(one, status="warning", message=f"candidate {name}: {one.message}") if one.status in RED else one
+            for name, plan in by_name.items()
+            for one in plan.checks
+        ]
     costs = tuple(one for plan in plans for one in plan.projected)
     whole = total(costs)
     left = [plan.left_cost_usd for plan in plans]
     tokens = [plan.left_tokens for plan in plans]
     return replace(
-        plans[0],
+        next((plan for plan in plans if not plan.failed), plans[0]),
         calls=whole.calls,
         stored=sum(plan.stored for plan in plans),
         tokens=_tokens(whole),
         cost_usd=whole.usd,
         left_tokens=None if None in tokens else sum(one or 0 for one in tokens),
         left_cost_usd=None if None in left else sum(one or 0.0 for one in left),
-        checks=tuple({(one.name, one.message): one for plan in plans for one in plan.checks}.values()),
+        checks=tuple({(one.name, one.message): one for one in checks}.values()),
         projected=costs,
     )
 

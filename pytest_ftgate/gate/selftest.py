@@ -83,15 +83,14 @@ class Selftest:
 
 
 def selftest_gate(config: GateKeys, services: Services, *, nodeid: str, reviewed: tuple[Check, ...] = ()) -> Selftest:
-    """Test whether a gate can block, without a call. Of several candidates the first is taken."""
-    if config.candidates:
-        config = next(iter(one_by_one(config)))[1]
-    gate = read_gate(config, services, nodeid=nodeid, reviewed=reviewed)
-    if isinstance(gate, Judged):
-        return Selftest(gate.result.name, gate.result.checks)
+    """Test whether a gate can block, without a call. Of several candidates the first that holds so far is taken."""
+    for one in [keys for _, keys in one_by_one(config)] if config.candidates else [config]:
+        gate = read_gate(one, services, nodeid=nodeid, reviewed=reviewed)
+        if isinstance(gate, Judged) or gate.holds:
+            break
     name = gate.result.name
-    if not gate.holds:
-        return Selftest(name, gate.result.checks)
+    if isinstance(gate, Judged) or not gate.holds:
+        return Selftest(name, _red(gate))
     try:
         answered = _with_stored(gate, services)
         problem = _problem(answered)
@@ -126,7 +125,10 @@ def _problem(gate: Context) -> Check | None:
         return Check("selftest", "error", "judges would have to be asked about the sabotaged answers")
     missing = sum(len(run.unanswered) for run in (*gate.runs.values(), *gate.guard_runs.values()))
     if missing:
-        advice = "Run the gate once, so that its answers are stored or recorded, then test it."
+        advice = (
+            "Run the gate once, so that its answers are stored or recorded, then test it. Answers of a callable are "
+            "stored only under a cache_key."
+        )
         return Check("selftest", "error", f"{plural(missing, 'answer')} of the models are not stored", advice=advice)
     return None
 
@@ -161,7 +163,10 @@ def _sabotages(gate: Context, services: Services) -> Iterator[Sabotage]:
 
 
 def _judged(name: str, gate: Context) -> Sabotage:
-    return Sabotage(name, _red(check_answers(gate, None)))
+    try:
+        return Sabotage(name, _red(check_answers(gate, None)))
+    except FtgateError as error:
+        return Sabotage(name, (error_check(error),))
 
 
 def _reread(name: str, gate: Context, services: Services, **data: DataSet) -> Sabotage:
@@ -173,14 +178,16 @@ def _reread(name: str, gate: Context, services: Services, **data: DataSet) -> Sa
         return services.load(source, *args, **asked) if found is None else found
 
     reread = read_gate(gate.config, replace(services, load=load, audit=None), nodeid=gate.result.nodeid)
-    if isinstance(reread, Judged):
-        return Sabotage(name, tuple(one for one in reread.result.checks if one.status in RED))
-    if not reread.holds:
+    if isinstance(reread, Judged) or not reread.holds:
         return Sabotage(name, _red(reread))
-    return _judged(name, _with_stored(reread, services))
+    try:
+        answered = _with_stored(reread, services)
+    except FtgateError as error:  # such as a recording of another input
+        return Sabotage(name, (error_check(error),))
+    return _judged(name, answered)
 
 
-def _red(gate: Context) -> tuple[Check, ...]:
+def _red(gate: Context | Judged) -> tuple[Check, ...]:
     return tuple(check for check in gate.result.checks if check.status in RED)
 
 

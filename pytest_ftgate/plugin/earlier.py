@@ -87,7 +87,8 @@ def earlier(layers: Layers, past: Past, config: GateKeys) -> Earlier:
 def _chains(layers: Layers, past: Past, config: GateKeys) -> list[list[_Then]]:
     """Return the markers of this test at the merge base, nearest first.
 
-    If the test did not exist there, those of tests with the same gate: it may have had another name or place.
+    If the test did not exist there, those of tests with the same gate: it may have had another name or place. A gate
+    without a name is found if its test was renamed within its file, or moved to another one.
     """
     if past.base is None or not layers.levels:
         return []
@@ -111,9 +112,8 @@ def _chains(layers: Layers, past: Past, config: GateKeys) -> list[list[_Then]]:
             now = {key: code for mark in level.written() for key, code in mark.code.items()}
             chain += [_Then(level.file, mark, now) for mark in level.own(written or ())]
         return [chain] if chain else []
-    name = layers.gate or config.name
-    if name == layers.nodeid:
-        return []
+    name = layers.gate or (None if config.name == layers.nodeid else config.name)
+    own, own_file = layers.levels[0].qualname.rpartition(".")[2], layers.levels[0].file
     files = past.base.declaring(MARK)
     past.base.read(files)
     chains: list[tuple[str, list[_Then]]] = []
@@ -122,10 +122,19 @@ def _chains(layers: Layers, past: Past, config: GateKeys) -> list[list[_Then]]:
         source = sources[file]
         for function, names in source.functions() if source is not None else ():
             chain = [_Then(file, mark, {}) for one in names for mark in marks(file, one) or ()]
-            if next((one.mark.named for one in chain if one.mark.named is not None), None) == name:
+            if not chain or next((one.mark.named for one in chain if one.mark.named is not None), None) != name:
+                continue
+            if name is not None or ((function == own or file == own_file) and _is_gone(file, names[0])):
                 chains.append((function, chain))
-    own = layers.levels[0].qualname.rpartition(".")[2]
     return [chain for function, chain in chains if function == own] or [chain for _, chain in chains]
+
+
+def _is_gone(file: Path, qualname: str) -> bool:
+    """Return whether a file does not define this test today."""
+    try:
+        return source_of(file.read_bytes()).marks(qualname) is None
+    except (OSError, ValueError):
+        return True
 
 
 def _added_by_code(layers: Layers) -> Iterator[str]:

@@ -27,7 +27,7 @@ def plan_lines(plan: Plan) -> list[Line]:
     lines = [*finding_lines(plan.checks)]
     if plan.metric is None:
         return lines
-    for table in (_calls(plan), _chances(plan)):
+    for table in (_calls(plan), _chances(plan)) if plan.calls else (_chances(plan),):
         lines += [Line(""), Line(printable(table.title)), *(Line(line) for line in table.lines("  "))]
     return [*lines, *(Line(printable(text)) for text in sentences(plan))]
 
@@ -45,6 +45,8 @@ def sentences(plan: Plan) -> Iterator[str]:
         yield f"{plan.metric} is not right or wrong by example: the chances are those of accuracy, and approximate"
     if plan.units != plan.examples:
         yield f"{plural(plan.examples, 'example')} in groups count as {plan.units:,} independent ones"
+    if not plan.calls:
+        yield "all answers are recorded in files: no calls are needed"
     for one in plan.projected:
         if len(one.purposes) > 1:
             yield f"{one.name}: {', '.join(f'{calls:,} {purpose}' for purpose, calls in one.purposes)}"

@@ -323,6 +323,18 @@ def test_copies_within_the_test_set_count_as_one_group(project: Project) -> None
     assert "test_near_duplicates" not in statuses(project.judge(audit={"test_near_duplicates": "ignore"}))
 
 
+def test_test_examples_that_differ_in_an_id_count_as_one_group(project: Project) -> None:
+    """Fifteen wins on one message under fifteen ticket numbers are one win, as they would be one leak."""
+    messages = [f"the {ITEMS[i % 10]} of {NAMES[i // 10]} {NAMES[i % 7]} never came" for i in range(45)]
+    messages += [f"ticket #{48211 + i}: my card was charged twice for it" for i in range(15)]
+    project.test_set(60, input=messages.__getitem__, expected=lambda i: label(i) if i < 45 else "invoice")
+    for name, said in (("base.jsonl", "refund"), ("ft.jsonl", "invoice")):
+        project.predictions(name, 60, output=lambda i, said=said: label(i) if i < 45 else said)
+    gate = project.judge()
+    assert gate["passed"] is False
+    assert check(gate, "test_near_duplicates")["observed"] == 14
+
+
 def test_a_group_in_both_sets_is_a_warning(project: Project) -> None:
     project.test_set(60, group=lambda i: f"customer {i}")
     project.training_set(200, [{"input": "one more question", "expected": "refund", "group": "customer 7"}])

@@ -8,6 +8,7 @@ import tempfile
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import closing
+from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -17,11 +18,12 @@ import yaml
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from pytest_ftgate.config import DataKeys, load_gate_file, resolve_gate
+from pytest_ftgate.config import DataKeys, Layer, Source, load_gate_file
 from pytest_ftgate.data import DataSet, load_examples
 from pytest_ftgate.errors import FtgateError
 from pytest_ftgate.gate.run import run_gate
 from pytest_ftgate.gate.state import Services
+from pytest_ftgate.plugin.layers import Layers
 from pytest_ftgate.result import GateResult
 from pytest_ftgate.runs.runner import Stores
 from pytest_ftgate.runs.store import Store
@@ -79,14 +81,22 @@ def project(n: int = 12) -> dict[str, bytes]:
     }
 
 
-def judged(files: Mapping[str, bytes]) -> GateResult | FtgateError:
-    """Return the result of the gate ``support``, or our own error; any other exception goes its way."""
+def judged(
+    files: Mapping[str, bytes], marked: Mapping[str, Any] | None = None, fixtures: Mapping[str, str] | None = None
+) -> GateResult | FtgateError:
+    """Return the result of the gate ``support``, or our own error; any other exception goes its way.
+
+    Args:
+        files: the project.
+        marked: keys of the marker.
+        fixtures: by role, the file of recorded answers that a callable from a fixture gives.
+    """
     with tempfile.TemporaryDirectory() as name, closing(Store(None)) as store:
         folder = Path(name)
         for file, content in files.items():
             (folder / file).write_bytes(content)
         try:
-            found = _judged(folder, store)
+            found = _judged(folder, store, marked or {}, fixtures or {})
         except FtgateError as error:
             found = error
     assert not isinstance(found, FtgateError) or str(found).strip()
@@ -94,18 +104,33 @@ def judged(files: Mapping[str, bytes]) -> GateResult | FtgateError:
     return found
 
 
-def _judged(folder: Path, store: Store) -> GateResult:
+def _judged(folder: Path, store: Store, marked: Mapping[str, Any], fixtures: Mapping[str, str]) -> GateResult:
     def load(source: Any, origin: str, **asked: Any) -> DataSet:
         assert isinstance(source, DataKeys)
         return load_examples(source.path, format=source.format, fields=source.fields, limit=source.limit, **asked)
 
-    file = load_gate_file(folder / "ftgate.yaml")
-    config = resolve_gate(file.layers("support"), file=file, gate="support", default_name="fuzz", root=folder)
+    def layer(kind: Any, values: Mapping[str, Any]) -> list[Layer]:
+        source = Source(kind, kind, folder, place="test_gate.py:4")
+        return [Layer(values, dict.fromkeys(values, source))] if values else []
+
+    models = {role: _answering(folder, name) for role, name in fixtures.items()}
+    layers = Layers(
+        layer("marker", marked), layer("fixture", models), load_gate_file(folder / "ftgate.yaml"), None, "support",
+        "fuzz", folder, None,
+    )  # fmt: skip
     services = Services(Stores(None, store), load)
-    result = run_gate(config, services, nodeid="fuzz").result
+    result = run_gate(layers.resolve(), services, nodeid="fuzz").result
+    result = replace(result, loosened=tuple(map(str, layers.loosened())))
     assert result.passed is (result.verdict == "pass")
     json.dumps(result.to_dict(), allow_nan=False)
     return result
+
+
+def _answering(folder: Path, name: str) -> Callable[[str], str]:
+    """Return a callable with the recorded answers of a file."""
+    said = answers((folder / name).read_bytes())
+    by_input = {row["input"]: said[row["id"]] for row in rows((folder / "test.jsonl").read_bytes())}
+    return lambda asked: by_input[asked]
 
 
 # --- the rule in its plainest form ---------------------------------------------------------------------------
@@ -382,6 +407,67 @@ def test_of_sound_files_the_verdict_is_that_of_the_rule(files: dict[str, bytes])
     reference = "pass" if holds else "fail"
     said = found.verdict if found.models_called or found.verdict != "inconclusive" else reference
     assert said == reference, [(check.name, check.message) for check in found.checks if check.status == "fail"]
+
+
+# --- markers, fixtures and the file together -----------------------------------------------------------------
+
+ORDERED: dict[str, tuple[Any, ...]] = {
+    "margin": (0, 0.05, 0.25, 0.5),
+    "evidence": ("observed", "significant", "proven"),
+    "confidence": (0.6, 0.8, 0.95),
+    "min_test_examples": (2, 8, 13),
+    "min_training_examples": (1, 5, 9),
+}
+"""Keys with a direction, and values from the weakest to the strictest."""
+
+THRESHOLDS = st.fixed_dictionaries({}, optional={key: st.sampled_from(values) for key, values in ORDERED.items()})
+MODELS = st.fixed_dictionaries(
+    {}, optional={role: st.sampled_from(["base.jsonl", "ft.jsonl"]) for role in ("baseline", "candidate")}
+)
+
+
+@st.composite
+def any_places(draw: st.DrawFn) -> tuple[dict[str, bytes], dict[str, Any], dict[str, Any], dict[str, Any]]:
+    """Return sound files with their gate in the file, keys of the marker, of fixtures, and all keys, nearest first."""
+    files = draw(sound_project())
+    written = yaml.safe_load(files["ftgate.yaml"])
+    gate = {key: value for key, value in written["gates"]["support"].items() if key not in ORDERED}
+    defaults, marked, fixtures = draw(THRESHOLDS), draw(THRESHOLDS), draw(MODELS)
+    gate |= draw(THRESHOLDS)
+    named = {role: f"recorded:{name}" for role, name in draw(MODELS).items()}
+    given = {role: f"recorded:{name}" for role, name in fixtures.items()}
+    files["ftgate.yaml"] = yaml.safe_dump({"version": 1, "defaults": defaults, "gates": {"support": gate}}).encode()
+    return files, {**marked, **named}, fixtures, {**defaults, **gate, **given, **marked, **named}
+
+
+@fuzzed(40)
+@given(any_places())
+def test_the_nearest_place_wins_and_none_loosens_silently(
+    drawn: tuple[dict[str, bytes], dict[str, Any], dict[str, Any], dict[str, Any]],
+) -> None:
+    files, marked, fixtures, merged = drawn
+    flat = {**files, "ftgate.yaml": yaml.safe_dump({"version": 1, "gates": {"support": merged}}).encode()}
+    alone, found = judged(flat), judged(files, marked, fixtures)
+    if isinstance(alone, FtgateError) or isinstance(found, FtgateError):
+        assert type(alone) is type(found), (alone, found)
+        return
+    assert found.verdict == alone.verdict, [(one.name, one.message) for one in (*found.checks, *alone.checks)]
+    assert [getattr(found, key) for key in ORDERED if hasattr(found, key)] == [
+        getattr(alone, key) for key in ORDERED if hasattr(alone, key)
+    ]
+    written = yaml.safe_load(files["ftgate.yaml"])
+    promised = {**written["defaults"], **written["gates"]["support"]}
+    weaker = {
+        key
+        for key, values in ORDERED.items()
+        if key in promised and key in marked and values.index(marked[key]) < values.index(promised[key])
+    }
+    if "observed" in (promised.get("evidence"), merged.get("evidence")):
+        weaker.discard("confidence")  # it decides nothing there
+    told = " ".join(found.loosened)
+    assert not [key for key in weaker if key not in told], (weaker, told)
+    if not marked and not fixtures:
+        assert found.loosened == ()
 
 
 METRICS = st.sampled_from(

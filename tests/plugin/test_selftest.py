@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import re
 from typing import Any
 
@@ -82,3 +83,22 @@ def test_a_gate_that_fails_its_free_checks_is_not_tested(project: Project) -> No
     project.training_set(150)
     project.gate_test()
     assert "min_training_examples" in selftest(project, status=1)
+
+
+def test_a_recording_of_another_input_refuses_the_sabotaged_test_set(project: Project) -> None:
+    asked = [hashlib.sha256(f"customer question {i}".encode()).hexdigest() for i in range(60)]
+    project.predictions("ft.jsonl", 60, wrong_at=(0, 1, 58, 59), input_sha256=asked.__getitem__)
+    project.gate_test()
+    found = refused(selftest(project))
+    assert len(found) == SABOTAGES
+    assert found["another test set under the same ids"] == "configuration"
+
+
+def test_of_several_candidates_the_first_that_can_be_judged_is_tested(project: Project) -> None:
+    """A candidate that a free check refuses does not keep the others from being tested and planned."""
+    project.gate_test(candidate=..., candidates={"same": "recorded:base.jsonl", "tuned": "recorded:ft.jsonl"})
+    assert project.gate()["verdict"] == "pass"
+    assert len(refused(selftest(project))) == SABOTAGES
+    planned = project.run("--ftgate-plan")
+    assert planned.ret == 0
+    planned.stdout.fnmatch_lines(["*warning same_model: candidate same: *"])

@@ -331,3 +331,15 @@ def test_each_of_several_baselines_goes_by_the_name_that_the_gate_gives_it(proje
     lines = [" ".join(line.split()) for line in block(gate)]
     assert any(line.startswith("one recorded:strong.jsonl ") for line in lines)
     assert any(line.startswith("two mini ") for line in lines)
+
+
+@pytest.mark.parametrize(("blank", "status"), [(20, "warning"), (2, "note")])
+def test_a_baseline_that_often_writes_nothing_is_a_warning(project: Project, blank: int, status: str) -> None:
+    """The candidate wins where the baseline's answers are blank, which says little about its prompt."""
+    project.predictions("base.jsonl", 60, output=lambda i: "" if i >= 60 - blank else wrong_or_right(i, 40))
+    found = check(project.judge(), "baseline_empty")
+    assert (found["status"], found["observed"]) == (status, blank)
+
+
+def wrong_or_right(i: int, right: int) -> str:
+    return label(i) if i < right else label(i + 1)

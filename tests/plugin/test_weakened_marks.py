@@ -114,6 +114,18 @@ def test_a_mark_that_moves(repo: Project) -> None:
     said(repo, "weakened", "margin: 0.1 -> 0.01", "test_other.py:2")
 
 
+@pytest.mark.parametrize(("file", "name"), [("test_other.py", "test_gate"), ("test_gate.py", "test_renamed")])
+def test_a_gate_without_a_name_that_moves(repo: Project, file: str, name: str) -> None:
+    repo.file("test_gate.py", f"{HEAD}{repo.mark(margin=0.1)}\ndef test_gate(): pass\n")
+    on_main(repo)
+    repo.file(file, f"{HEAD}{repo.mark(margin=0.01)}\ndef {name}(): pass\n")
+    if file != "test_gate.py":
+        beside = next(gate for gate in repo.report()["gates"] if file in gate["nodeid"])
+        assert statuses(beside)["weakened"] == "note"  # the test of that time is still there
+        (repo.path / "test_gate.py").unlink()
+    said(repo, "weakened", "margin: 0.1 -> 0.01", f"{file}:")
+
+
 def test_a_mark_that_names_another_gate(repo: Project) -> None:
     two = yaml.safe_load(GATE_FILE)
     two["gates"]["lenient"] = {**two["gates"]["support"], "margin": 0.01}

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
+from pytest_ftgate.checks.training_set.content import copies_but_for_ids
 from pytest_ftgate.checks.training_set.conversations import chat_errors, long_rows
 from pytest_ftgate.checks.training_set.exact import ExactCounts, count_exact, outputs_of
 from pytest_ftgate.checks.training_set.labels import Labels, compare_labels
@@ -139,7 +140,7 @@ def _near(counts: ExactCounts, training: Mapping[int, Wording], test_outputs: li
     return NearCopies(
         tuple((rows[one], rows[first]) for one, first in found.within if rows[one] not in repeated),
         tuple((row, near) for row, near in across if row not in leaked_in_test or near not in leaked),
-        found.in_test,
+        tuple(sorted({*found.in_test, *copies_but_for_ids(counts.compared_in_test, test_outputs)})),
     )
 
 

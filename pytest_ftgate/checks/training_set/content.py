@@ -176,6 +176,15 @@ def leaks_by_content(
     yield from ((row, first) for first, row in _framed(forms, known, tested_forms, answers))
 
 
+def copies_but_for_ids(said: Sequence[str], outputs: Sequence[str]) -> Iterator[tuple[int, int]]:
+    """Yield rows that say the same as an earlier one with an equal output, but for ids, long numbers and dates."""
+    first_with: dict[tuple[str, str], int] = {}
+    for row, (content, output) in enumerate(zip(said, outputs, strict=True)):
+        form = _masked(content, _VARIABLE.sub("#", content))
+        if form and output and row != (first := first_with.setdefault((form, output), row)):
+            yield row, first
+
+
 def _framed(
     parts: Sequence[str], answers: Sequence[str], wholes: Sequence[str], outputs: Sequence[str]
 ) -> Iterator[tuple[int, int]]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
-from pytest_ftgate.checks.training_set.content import contents
+from pytest_ftgate.checks.training_set.content import contents, copies_but_for_ids
 from pytest_ftgate.checks.training_set.near import Components, near_copies
 from pytest_ftgate.checks.training_set.wording import Wording
 from pytest_ftgate.data import DataSet, expected_text
@@ -20,13 +20,9 @@ def grouped(test: DataSet, pairs: Iterable[tuple[int, int]]) -> DataSet:
 
 def grouped_by_content(test: DataSet) -> DataSet:
     """Return a test set in which examples that are near duplicates of each other have the same group."""
-    pairs = near_copies(
-        [],
-        [
-            Wording.of(said, expected_text(one.expected).strip())
-            for (_, said), one in zip(contents(test), test, strict=True)
-        ],
-    ).in_test
+    said = [similar for _, similar in contents(test)]
+    outputs = [expected_text(one.expected).strip() for one in test]
+    pairs = (*near_copies([], list(map(Wording.of, said, outputs))).in_test, *copies_but_for_ids(said, outputs))
     return grouped(test, pairs) if pairs else test
 
 

@@ -175,11 +175,12 @@ class _Rules:
 
     def _test_near_duplicates(self) -> Iterator[Check]:
         pairs = self._audit.test_near_rows
-        what = "is a near duplicate" if len(pairs) == 1 else "are near duplicates"
+        count = len({row for row, _ in pairs})
+        what = "is a near duplicate" if count == 1 else "are near duplicates"
         yield from self._finding(
             "test_near_duplicates",
-            len(pairs),
-            f"{plural(len(pairs), 'test example')} {what} of an earlier one ({_near()}); copies count as one group: "
+            count,
+            f"{plural(count, 'test example')} {what} of an earlier one ({_near()}); copies count as one group: "
             f"{self._pairs(self._test, pairs, '~', self._test)}",
             "Replace them with different examples: copies add no evidence.",
         )
@@ -296,7 +297,7 @@ class _Rules:
     # --- levels -------------------------------------------------------------------------------------------------
 
     def _loosened(self) -> Iterator[Check]:
-        """Yield a warning if the gate lowers the level of findings that fail by default, found or not."""
+        """Yield a warning if the gate lowers the level of findings, found or not."""
         loosened = self._gate.config.audit.loosened
         if loosened:
             levels = ", ".join(f"{name}: {level}" for name, level in loosened.items())
@@ -306,7 +307,7 @@ class _Rules:
                 f"the training audit is loosened: {levels}",
                 observed=len(loosened),
                 source=self._gate.source("audit"),
-                advice="Check that this is intended: by default these findings fail the gate.",
+                advice="Check that this is intended: the defaults are stricter.",
             )
 
     def _finding(

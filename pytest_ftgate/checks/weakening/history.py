@@ -19,7 +19,7 @@ _TIMEOUT_S = 10
 _FOLDER = b"40000"
 _SHA1_DIGITS = 40
 _LINK = "120000"
-_FETCH = "This clone is shallow: fetch its history (git fetch --unshallow, or fetch-depth: 0 for actions/checkout)."
+FETCH = "This clone is shallow: fetch its history (git fetch --unshallow, or fetch-depth: 0 for actions/checkout)."
 _CORRECT = "Correct the name, or fetch the branch (git fetch origin, or fetch-depth: 0 for actions/checkout)."
 _NAME = (
     "Fetch the target branch (git fetch origin, or fetch-depth: 0 for actions/checkout), or set the ini option "
@@ -53,10 +53,7 @@ class Base:
         """Return why a part of the change cannot be seen; None if all of it can."""
         if not (self.is_head and self.shallow):
             return None
-        return (
-            f"this clone is shallow and {self.ref} is HEAD, so only uncommitted changes were compared "
-            "(git fetch --unshallow, or fetch-depth: 0 for actions/checkout)"
-        )
+        return f"this clone is shallow and {self.ref} is HEAD, so only uncommitted changes were compared"
 
     def read(self, paths: Iterable[Path]) -> None:
         """Read files into memory, all with one call of git. Raises :class:`HistoryError` if git fails."""
@@ -198,7 +195,7 @@ def find_base(folder: Path, ref: str | None) -> Base | None:
     named = _named(folder, ref, commits, shallow=shallow)
     commit = _git(folder, "merge-base", head, commits[named]).line
     if not commit:
-        raise HistoryError(f"HEAD and {named} have no common ancestor in git", cure=_FETCH if shallow else _NAME)
+        raise HistoryError(f"HEAD and {named} have no common ancestor in git", cure=FETCH if shallow else _NAME)
     return Base(Path(top), named, commit, commit == head, shallow)
 
 
@@ -222,14 +219,14 @@ def _named(folder: Path, ref: str | None, commits: dict[str, str], *, shallow: b
     not committed."""
     if ref is not None:
         if ref not in commits:
-            raise HistoryError(f"git has no ref {ref} (ini ftgate_base_ref)", cure=_FETCH if shallow else _CORRECT)
+            raise HistoryError(f"git has no ref {ref} (ini ftgate_base_ref)", cure=FETCH if shallow else _CORRECT)
         return ref
     here = _git(folder, "symbolic-ref", "--quiet", "--short", "HEAD").line
     others = [name for name in BASE_REFS if name in commits and name != here]
     if others or here in commits:
         return others[0] if others else here
     raise HistoryError(
-        f"git has no ref to compare with besides HEAD; tried {', '.join(BASE_REFS)}", cure=_FETCH if shallow else _NAME
+        f"git has no ref to compare with besides HEAD; tried {', '.join(BASE_REFS)}", cure=FETCH if shallow else _NAME
     )
 
 
@@ -296,7 +293,7 @@ def _git(folder: Path, *args: str, given: bytes | None = None, literal: bool = T
     options = ["--no-pager", "--no-replace-objects", "-c", "core.fsmonitor=false"]
     options += ["--literal-pathspecs"] if literal else []
     environment = {name: value for name, value in os.environ.items() if not name.startswith("GIT_")}
-    environment |= {"GIT_TERMINAL_PROMPT": "0", "GIT_OPTIONAL_LOCKS": "0", "GIT_NO_LAZY_FETCH": "1", "LC_ALL": "C"}
+    environment |= {"GIT_TERMINAL_PROMPT": "0", "GIT_OPTIONAL_LOCKS": "0", "GIT_NO_LAZYFETCH": "1", "LC_ALL": "C"}
     try:
         done = subprocess.run(  # noqa: S603  # no shell, and no argument can be taken for an option
             ["git", *options, *args],  # noqa: S607  # the user's own git

@@ -20,7 +20,7 @@ from pytest_ftgate.checks.weakening.comparison import (
     shared_confidence,
     weakenings,
 )
-from pytest_ftgate.checks.weakening.history import Base, find_base
+from pytest_ftgate.checks.weakening.history import FETCH, Base, find_base
 from pytest_ftgate.checks.weakening.ini import NOT_SET, ini_files, ini_keys, ini_weakenings, is_true, keys_then
 from pytest_ftgate.errors import FtgateError, HistoryError, shown_path
 from pytest_ftgate.ini_file import line_of
@@ -237,6 +237,7 @@ def review_checks(
     remarks += [one for one in dict.fromkeys(changes) if isinstance(one, Remark)]
     if past.unseen:
         remarks.append(Remark("unread", past.unseen))
+        cure = cure or FETCH
     weaker = [told(one) for one in dict.fromkeys(changes) if isinstance(one, Weakening)]
     below = _below([one for one in loosened if one not in changes])
     return _checks(weaker, below, remarks, past, forbidden=forbidden, cure=None if weaker or below else cure)
