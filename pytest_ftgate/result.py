@@ -473,6 +473,20 @@ class LabelResult:
 
 
 @dataclass(frozen=True, slots=True)
+class EarlyStop:
+    """The look at which early stopping ended. Values are those of the examples that were looked at."""
+
+    look: int
+    looks: Annotated[int, about("planned looks")]
+    examples: Annotated[int, about("examples that were looked at")]
+    of: Annotated[int, about("examples of the test set")]
+    futile: Annotated[bool, about("stopped because the gate was unlikely to pass with the other examples")]
+    level: Annotated[float, about("the one-sided significance level of the test at this look")]
+    calls_saved: Annotated[int, about("answers about the other examples that the gate did not need")]
+    saved_usd: Annotated[float | None, about("their cost, estimated by that of the given answers")] = None
+
+
+@dataclass(frozen=True, slots=True)
 class Gain:
     """The gain over one baseline with its one-sided bounds, in the metric's unit."""
 
@@ -538,6 +552,7 @@ class GateResult(Delta):
         about("the parts of each metric that has parts, the deciding metric first"),
     ] = ()
     clock: Clock | None = None
+    early_stop: Annotated[EarlyStop | None, about("null unless the gate has stop_early")] = None
     location: Annotated[
         str | None, about("the line of the marker, such as tests/test_intents.py:12, relative to pytest's rootdir")
     ] = None

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from copy import copy
 from dataclasses import dataclass, field, replace
-from functools import cached_property, wraps
+from functools import cached_property, partial, wraps
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from pytest_ftgate.config import threshold
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from pytest_ftgate.runs.checkpoints import CheckpointSelection
     from pytest_ftgate.runs.measure import Measured
     from pytest_ftgate.runs.runner import Run
-    from pytest_ftgate.statistics import Comparison
+    from pytest_ftgate.statistics import Comparison, Look
 
 _T = TypeVar("_T")
 
@@ -60,6 +60,7 @@ class Context:
         slices: the slices of the test set.
         judging: the judges and the human labels.
         last_green: the last green verdict of this gate, if one is known.
+        look: the look of early stopping, whose examples ``test`` then holds; None before the first.
         runs: the runs over the test set, by role.
         samples: the runs from which latencies are taken, by role, if a model has one.
         guard_runs: the runs over the guards' test sets, by guard and role.
@@ -88,6 +89,7 @@ class Context:
     slices: Slices | None = None
     judging: Judging = field(default_factory=Judging)
     last_green: LastGreen | None = None
+    look: Look | None = None
     runs: Mapping[str, Run] = field(default_factory=dict)
     samples: Mapping[str, Run] = field(default_factory=dict)
     guard_runs: Mapping[tuple[str, str], Run] = field(default_factory=dict)
@@ -157,6 +159,21 @@ class Context:
         return group_codes(self.groups, len(self.test)) is not None
 
     @property
+    def confidence(self) -> float:
+        """Return the one-sided confidence of a comparison: the gate's, or with early stopping that of the look.
+
+        The bounds at a look hold at the gate's confidence. Before the first look this is that of the last one.
+        """
+        if not (self.config.stop_early and self.accepts and len(self.test)):
+            return self.config.confidence
+        return (self.look or self._last_look(len(self.test))).confidence
+
+    def _last_look(self, total: int) -> Look:
+        from pytest_ftgate.statistics import looks
+
+        return looks(total, self.config.confidence)[-1]
+
+    @property
     def share(self) -> bool:
         """Return whether the deciding metric lies in [0, 1], so that differences are shown in points."""
         return is_share((self.deciding.low, self.deciding.high))
@@ -222,14 +239,20 @@ class Context:
         from pytest_ftgate.runs.measure import compare_scored
 
         config = self.config
-        return compare_scored(
+        compare = partial(
+            compare_scored,
             baseline,
             candidate,
             margin=config.asked_gain,
-            confidence=config.confidence,
             evidence=config.evidence,
             groups=self.groups,
         )
+        found = compare(confidence=self.confidence)
+        if self.look is None or self.look.is_last:
+            return found
+        # More examples are judged at the last look, not at the level of this one.
+        last = compare(confidence=self._last_look(self.look.total).confidence)
+        return replace(found, examples_needed=last.examples_needed)
 
     def all_runs(self) -> Iterator[tuple[str, Run]]:
         """Yield every run that the verdict depends on, with the role of its model or the name of its judge."""

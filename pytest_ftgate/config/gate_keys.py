@@ -53,7 +53,7 @@ class GateKeys(Keys):
             "not": {"anyOf": [{"required": ["baseline", "baselines"]}, {"required": ["candidate", "candidates"]}]}
         }
     )
-    later = frozenset({"max_attempts", "ledger", "stop_early"})
+    later = frozenset({"max_attempts", "ledger"})
     one_at_most = (("baseline", "baselines"), ("candidate", "candidates"))
     _gate: str | None = PrivateAttr(None)
     _alternatives: tuple[str, ...] = PrivateAttr(())
@@ -127,6 +127,12 @@ class GateKeys(Keys):
     )
     repeats: Annotated[int, Field(ge=1, le=1000)] = Field(
         1, description="Answers per example; their scores are averaged."
+    )
+    stop_early: bool = Field(
+        False,
+        description="Look at the answers after each fifth of the test set, in an order fixed by the examples' ids, and "
+        "ask no further where the verdict is clear. Only for metrics of right and wrong answers without groups, "
+        "repeats, slices and judges.",
     )
     noise: Annotated[int | None, Field(ge=2, le=20)] = optional(
         "Ask the baseline so many times about a sample of the test set, and report how much it disagrees with itself; "

@@ -10,9 +10,9 @@ from random import Random
 from typing import TYPE_CHECKING, Any
 
 from pytest_ftgate.checks.context import Context
+from pytest_ftgate.checks.early_stopping import looked
 from pytest_ftgate.checks.gain import gain_checks
 from pytest_ftgate.checks.guards import guard_jobs
-from pytest_ftgate.checks.planned_calls import jobs_over_test_set
 from pytest_ftgate.data import expected_text
 from pytest_ftgate.errors import FtgateError
 from pytest_ftgate.gate.candidates import one_by_one
@@ -107,12 +107,11 @@ def selftest_gate(config: GateKeys, services: Services, *, nodeid: str, reviewed
 def _with_stored(gate: Context, services: Services) -> Context:
     """Return the gate with its stored answers in place of calls."""
     stored = partial(stored_runs, stores=services.stores)
-    jobs, guards = jobs_over_test_set(gate), guard_jobs(gate.guards, gate.models, gate.config.repeats)
+    guards = guard_jobs(gate.guards, gate.models, gate.config.repeats)
     samples = {role: job for role, model in gate.models.items() if (job := sample_job(model, gate.test)) is not None}
-    runs = iter(stored([*jobs.values(), *guards.values(), *samples.values()]))
+    runs = iter(stored([*guards.values(), *samples.values()]))
     return replace(
-        gate,
-        runs={role: next(runs) for role in jobs},
+        looked(gate, stored),
         guard_runs={place: next(runs) for place in guards},
         samples={role: next(runs) for role in samples},
     )
@@ -324,7 +323,7 @@ def _passes(gate: Context, scored: Sequence[Scored], groups: Sequence[str] | Non
     config = gate.config
     asked: Mapping[str, Any] = {
         "margin": config.asked_gain,
-        "confidence": config.confidence,
+        "confidence": gate.confidence,
         "evidence": config.evidence,
         "groups": groups,
     }

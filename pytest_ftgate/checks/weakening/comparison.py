@@ -54,6 +54,7 @@ def weakenings(before: GateKeys, after: GateKeys) -> tuple[Weakening, ...]:
         *_thresholds(before.economics, after.economics, "economics."),
         *_changed("metric", _written_metric(before.metric), _written_metric(after.metric)),
         *_judges(before, after),
+        *_changed("stop_early", _value(before.stop_early), _value(after.stop_early)),
         *_changed("test_set", _shown(before.test_set), _shown(after.test_set)),
         *_reading("test_set", before.test_set, after.test_set),
         *_training_set(before.training_set, after.training_set),
