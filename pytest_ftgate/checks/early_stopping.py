@@ -15,7 +15,7 @@ from pytest_ftgate.runs.measure import answers_of
 if TYPE_CHECKING:
     from pytest_ftgate.checks.context import Context
     from pytest_ftgate.runs.runner import Job, Run
-    from pytest_ftgate.statistics import Comparison
+    from pytest_ftgate.statistics import Comparison, Expected
 
 
 def check_free(gate: Context) -> Iterator[Check]:
@@ -61,10 +61,20 @@ def further_looks(whole: Context, gate: Context, ask: Callable[[Sequence[Job]], 
         ask: runs models; an answer that is known is not asked for again.
     """
     while gate.look is not None and not gate.look.is_last and _undecided(gate):
-        gate = _at(whole, gate, gate.look.number)
+        before, gate = gate.runs, _at(whole, gate, gate.look.number)
         jobs = jobs_over_test_set(gate)
-        gate = replace(gate, runs=dict(zip(jobs, ask(list(jobs.values())), strict=True)))
+        runs = zip(jobs, ask(list(jobs.values())), strict=True)
+        gate = replace(gate, runs={role: _as_fresh(before[role], run) for role, run in runs})
     return gate
+
+
+def _as_fresh(before: Run, run: Run) -> Run:
+    """Return a run in which answers that were asked for at an earlier look are not called stored ones."""
+    asked = {one.key for one in before.all_predictions if one.completion is not None and not one.stored}
+    predictions = tuple(
+        tuple(replace(one, stored=False) if one.key in asked else one for one in repeat) for repeat in run.predictions
+    )
+    return replace(run, predictions=predictions)
 
 
 def looked(gate: Context, ask: Callable[[Sequence[Job]], Sequence[Run]]) -> Context:
@@ -106,16 +116,24 @@ def _is_futile(gate: Context, one: Comparison) -> bool:
     from pytest_ftgate.statistics import is_futile
 
     assert gate.look is not None
+    futile = is_futile(one.wins or 0, one.losses or 0, gate.look, **_asked(gate))
+    return futile and gain_status(gate, one) != "pass"
+
+
+def _asked(gate: Context) -> dict[str, float]:
+    """Return the gain that must be measured, the one that must be shown, and the confidence of all looks together."""
     config = gate.config
     proven = config.evidence == "proven" or config.objective == "match"
-    return gain_status(gate, one) != "pass" and is_futile(
-        one.wins or 0,
-        one.losses or 0,
-        gate.look,
-        margin=config.asked_gain,
-        target=config.asked_gain if proven else 0.0,
-        confidence=config.confidence,
-    )
+    target = config.asked_gain if proven else 0.0
+    return {"margin": config.asked_gain, "target": target, "confidence": config.confidence}
+
+
+def expected_looks(gate: Context, gain: float, disagreement: float) -> Expected:
+    """Return how likely each verdict is at a real gain, and the share of the test set that is expected to be needed."""
+    from pytest_ftgate.statistics import expected
+
+    total = len(gate.test) if gate.look is None else gate.look.total
+    return expected(total, gain=gain, disagreement=disagreement, **_asked(gate))
 
 
 def facts(gate: Context) -> EarlyStop | None:

@@ -9,6 +9,7 @@ from math import ceil
 from typing import TYPE_CHECKING, Any
 
 from pytest_ftgate.checks.context import Context
+from pytest_ftgate.checks.early_stopping import expected_looks, looked
 from pytest_ftgate.checks.planned_calls import Planned, planned_calls
 from pytest_ftgate.errors import FtgateError
 from pytest_ftgate.gate.candidates import one_by_one
@@ -233,8 +234,6 @@ def _units(gate: Context) -> int:
 
 def _disagreement(gate: Context, services: Services) -> float | None:
     """Return on which share of the examples only one model is right, from stored answers; None if any is missing."""
-    from pytest_ftgate.checks.early_stopping import looked
-
     metric = gate.deciding
     if "candidate" not in gate.models or metric.pairwise or metric.judged:
         return None
@@ -292,18 +291,10 @@ def _verdicts(
     gate: Context, units: int, asked: Mapping[str, Any], *, gain: float, disagreement: float
 ) -> tuple[float, float, float, float | None]:
     """Return the probabilities of pass, fail and inconclusive, and with early stopping the expected share of calls."""
-    from pytest_ftgate.statistics import chances, expected
+    from pytest_ftgate.statistics import chances
 
     if not gate.config.stop_early:
         one = chances(units, gain=gain, disagreement=disagreement, **asked)
         return one.passed, one.failed, one.inconclusive, None
-    target = 0.0 if asked["evidence"] == "significant" and gate.config.objective == "beat" else asked["margin"]
-    early = expected(
-        units,
-        gain=gain,
-        disagreement=disagreement,
-        margin=asked["margin"],
-        target=target,
-        confidence=gate.config.confidence,
-    )
+    early = expected_looks(gate, gain, disagreement)
     return early.passed, early.failed, early.inconclusive, early.share

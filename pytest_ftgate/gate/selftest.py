@@ -10,7 +10,7 @@ from random import Random
 from typing import TYPE_CHECKING, Any
 
 from pytest_ftgate.checks.context import Context
-from pytest_ftgate.checks.early_stopping import looked
+from pytest_ftgate.checks.early_stopping import expected_looks, looked
 from pytest_ftgate.checks.gain import gain_checks
 from pytest_ftgate.checks.guards import guard_jobs
 from pytest_ftgate.data import expected_text
@@ -243,10 +243,21 @@ def _rates(gate: Context) -> Iterator[PassRate]:
         return
     before = scored.scored[scored.best].answers[0]
     gains = sorted({0.0, margin, 2 * margin} if margin > 0 else {margin, 0.0, abs(margin)})
+    if gate.look is not None:
+        yield from _rates_of_looks(scored, gains)
+        return
     changed = _changes(scored, metric)
     for gain in gains:
         after = _improved(gate, before, changed, gain)
         yield PassRate(gain, None if after is None else _share_passed(gate, metric, before, after))
+
+
+def _rates_of_looks(gate: Context, gains: Sequence[float]) -> Iterator[PassRate]:
+    """Yield how often all looks together pass, if the models disagree as often as on the examples looked at."""
+    found = gate.comparisons[gate.best]
+    rate = ((found.wins or 0) + (found.losses or 0)) / found.n
+    for gain in gains:
+        yield PassRate(gain, expected_looks(gate, gain, rate).passed if abs(gain) <= rate else None)
 
 
 def _changes(gate: Context, metric: Metric) -> int:

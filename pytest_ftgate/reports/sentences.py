@@ -154,7 +154,7 @@ def early_sentence(result: GateResult) -> str | None:
         return None
     looked = f"look {early.look:,} of {early.looks:,}: {early.examples:,} of {plural(early.of, 'example')}"
     if early.examples == early.of:
-        return f"not stopped early: {looked} needed"
+        return f"all examples were needed, {looked}"
     why = ", passing was unlikely" if early.futile else ""
     saved = f"{plural(early.calls_saved, 'call')} saved" if early.calls_saved else "no calls saved"
     usd = f" (about {show_usd(early.saved_usd)})" if early.saved_usd and early.calls_saved else ""

@@ -52,6 +52,7 @@ def test_models_are_asked_only_as_far_as_needed(
     endpoint.server.answer = answering(**wrong_every)
     gate = endpoint.judge()
     early, asked = gate["early_stop"], calls(endpoint)
+    assert {gate[role]["n_stored"] for role in ("baseline", "candidate")} == {0}
     assert verdict in (None, gate["verdict"]), gate["checks"]
     assert look in (None, early["look"])
     assert (early["futile"], early["of"], early["looks"]) == (futile, N, 5)
@@ -98,14 +99,14 @@ def test_a_missing_answer_ends_the_looks(endpoint: EndpointProject) -> None:
 def test_candidates_baselines_guards_noise_and_bounds(endpoint: EndpointProject) -> None:
     """Everything that is measured on the test set is measured on what was looked at; guards are asked in full."""
     endpoint.test_set(40, "guard.jsonl", prefix="g")
-    endpoint.server.answer = answering(base=3, weak=2, ft=0, poor=3)
+    endpoint.server.answer = answering(base=3, weak=2, ft=0, poor=4)
     gate = endpoint.judge(
         baseline=...,
         candidate=...,
         baselines={name: endpoint.model(name) for name in ("base", "weak")},
         candidates={name: endpoint.model(name) for name in ("poor", "ft")},
-        guards={"old": {"test_set": "guard.jsonl", "max_drop": 0.05}},
-        require=[{"of": "candidate", "metric": "macro_f1", "min": 0.9}],
+        guards={"old": {"test_set": "guard.jsonl", "max_drop": 0.05, "evidence": "observed"}},
+        require=[{"of": "candidate", "metric": "f1_macro", "min": 0.9}],
         show=["exact_match"],
         noise=2,
         ablate_prompt=True,
@@ -120,7 +121,7 @@ def test_candidates_baselines_guards_noise_and_bounds(endpoint: EndpointProject)
 
 
 def test_it_stops_where_equal_quality_is_proven(endpoint: EndpointProject) -> None:
-    endpoint.server.answer = answering(base=10, ft=10)
+    endpoint.server.answer = answering(base=10, ft=11)
     keys = {role: {**endpoint.keys[role], "price": price} for role, price in (
         ("baseline", {"input_per_1m": 10.0, "output_per_1m": 10.0}),
         ("candidate", PRICE),
@@ -132,8 +133,8 @@ def test_it_stops_where_equal_quality_is_proven(endpoint: EndpointProject) -> No
 
 REFUSED = [
     ({"repeats": 3}, "repeats"),
-    ({"metric": "similarity"}, "similarity"),
-    ({"metric": "macro_f1"}, "macro_f1"),
+    ({"metric": "edit_similarity"}, "edit_similarity"),
+    ({"metric": "f1_macro"}, "f1_macro"),
     ({"evidence": "observed"}, "observed"),
     ({"slices": {"fields": ["kind"], "max_drop": 0.1}}, "slices"),
 ]
