@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 from functools import lru_cache
+from operator import mul
 from statistics import NormalDist
 
 import numpy as np
@@ -52,7 +53,7 @@ class Look:
 def looks(total: int, confidence: float) -> tuple[Look, ...]:
     """Return the five looks at ``total`` examples, whose tests together hold a one-sided ``confidence``."""
     return tuple(
-        Look(number, math.ceil(total * number / LOOKS), total, 1 - max(_NORMAL.cdf(-critical), _LEAST_LEVEL))
+        Look(number, math.ceil(total * number / LOOKS), total, 1 - max(_tail(critical), _LEAST_LEVEL))
         for number, critical in enumerate(boundaries(confidence), start=1)
     )
 
@@ -70,16 +71,16 @@ def boundaries(confidence: float) -> tuple[float, ...]:
     """
     times = np.arange(1, LOOKS + 1) / LOOKS
     whole = _NORMAL.inv_cdf(1 - level(confidence) / 2)
-    spent = [2 * _NORMAL.cdf(-whole / math.sqrt(time)) for time in times]
+    spent = [2 * _tail(whole / math.sqrt(time)) for time in times]
     critical = [-_NORMAL.inv_cdf(spent[0])]
     at, width = _grid(times[0], critical[0])
     mass = width * _density(at, math.sqrt(times[0]))
     for number in range(1, LOOKS):
         step, root = math.sqrt(times[number] - times[number - 1]), math.sqrt(times[number])
-        low, high = 0.0, _FARTHEST
+        low, high = 0.0, critical[-1]
         for _ in range(_HALVINGS):
             middle = (low + high) / 2
-            crossing = float((mass * _upper_tail((middle * root - at) / step)).sum())
+            crossing = sum(map(mul, mass, map(_tail, (middle * root - at) / step)))
             low, high = (middle, high) if crossing > spent[number] - spent[number - 1] else (low, middle)
         critical.append(high)
         after, width = _grid(times[number], critical[-1])
@@ -101,8 +102,9 @@ def _density(distance: Floats, deviation: float) -> Floats:
     return density
 
 
-def _upper_tail(standard: Floats) -> Floats:
-    return np.array([math.erfc(one / math.sqrt(2)) / 2 for one in standard])
+def _tail(standard: float) -> float:
+    """Return ``1 - Phi(standard)``, precise where it is near 0."""
+    return math.erfc(standard / math.sqrt(2)) / 2
 
 
 def keeps_margin(wins: int, losses: int, look: Look, margin: float) -> bool:

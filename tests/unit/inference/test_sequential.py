@@ -64,15 +64,17 @@ def false_passes(total: int, target: float, confidence: float, rates=RATES) -> d
 # --- the guarantee: the looks together pass at most as often as the level allows -----------------------------
 
 
-@pytest.mark.parametrize("total", [10, 37, 50, 75, 100, 200])
-@pytest.mark.parametrize("target", [-0.03, 0.0, 0.05])
+SIZES = [*((total, target) for total in (37, 50, 100, 200) for target in (-0.03, 0.0, 0.05)), (500, 0.0)]
+
+
+@pytest.mark.parametrize(("total", "target"), SIZES)
 def test_worst_false_pass_is_at_most_five_percent(total, target):
     worst = max(false_passes(total, target, 0.95).values())
-    assert 0.02 * (total > 30) < worst <= 0.05  # honest, and not by never passing anything
+    assert 0.04 < worst <= 0.05  # honest, and not by never passing anything
 
 
 @pytest.mark.simulation
-@pytest.mark.parametrize("total", [41, 61, 83, 150, 300, 500, 1000])
+@pytest.mark.parametrize("total", [10, 25, 37, 61, 83, 150, 300, 500, 1000])
 @pytest.mark.parametrize("target", [-0.1, -0.03, -0.01, 0.0, 0.02, 0.05, 0.1])
 def test_worst_false_pass_of_larger_sets(total, target):
     assert max(false_passes(total, target, 0.95, (*RATES, 0.4, 0.5, 0.7, 1.0)).values()) <= 0.05
@@ -141,7 +143,7 @@ def test_futility_is_the_conditional_power_at_the_upper_bound():
     hoped = 1.6448536 * math.sqrt(variance / 200)
     needed = max(0.05, boundaries(0.95)[-1] * math.sqrt(variance / 500))
     power = norm.sf((needed * 500 - 300 * hoped) / math.sqrt(300 * variance))
-    assert is_futile(wins, losses, look, **asked) is (power < 0.2)
+    assert is_futile(wins, losses, look, **asked) is bool(power < 0.2)
     assert is_futile(10, 30, look, **asked)
     assert not is_futile(40, 10, look, **asked)
     assert not is_futile(10, 30, Look(5, 500, 500, 0.95), **asked)  # nothing is left to save
