@@ -537,6 +537,7 @@ class GateResult(Delta):
     max_drop: Annotated[float | None, about("the largest drop that the objective match allows")] = None
     economics: Economics | None = None
     gains: Annotated[Mapping[str, Gain], about("the gain over each baseline, by name")] = field(default_factory=dict)
+    early_stop: Annotated[EarlyStop | None, about("null unless the gate has stop_early")] = None
     bare: Annotated[
         ModelResult | None, about("the candidate without its own prompt and examples, if it was measured")
     ] = None
@@ -552,7 +553,6 @@ class GateResult(Delta):
         about("the parts of each metric that has parts, the deciding metric first"),
     ] = ()
     clock: Clock | None = None
-    early_stop: Annotated[EarlyStop | None, about("null unless the gate has stop_early")] = None
     location: Annotated[
         str | None, about("the line of the marker, such as tests/test_intents.py:12, relative to pytest's rootdir")
     ] = None

@@ -60,7 +60,6 @@ class Context:
         slices: the slices of the test set.
         judging: the judges and the human labels.
         last_green: the last green verdict of this gate, if one is known.
-        look: the look of early stopping, whose examples ``test`` then holds; None before the first.
         runs: the runs over the test set, by role.
         samples: the runs from which latencies are taken, by role, if a model has one.
         guard_runs: the runs over the guards' test sets, by guard and role.
@@ -68,6 +67,7 @@ class Context:
         checkpoint_runs: the runs over the validation set, by names such as ``validation_step_100``.
         judge_run: the judges' answers.
         measured: the runs with their facts, by role, and with scores if all could be scored.
+        look: the look of early stopping, whose examples ``test`` then holds; None before the first.
     """
 
     config: GateKeys
@@ -89,7 +89,6 @@ class Context:
     slices: Slices | None = None
     judging: Judging = field(default_factory=Judging)
     last_green: LastGreen | None = None
-    look: Look | None = None
     runs: Mapping[str, Run] = field(default_factory=dict)
     samples: Mapping[str, Run] = field(default_factory=dict)
     guard_runs: Mapping[tuple[str, str], Run] = field(default_factory=dict)
@@ -97,6 +96,7 @@ class Context:
     checkpoint_runs: Mapping[str, Run] = field(default_factory=dict)
     judge_run: JudgeRun = field(default_factory=JudgeRun)
     measured: Mapping[str, Measured] = field(default_factory=dict)
+    look: Look | None = None
 
     # --- copies with more in them ----------------------------------------------------------------------------------
 

@@ -136,7 +136,7 @@ def expected_looks(gate: Context, gain: float, disagreement: float) -> Expected:
     return expected(total, gain=gain, disagreement=disagreement, **_asked(gate))
 
 
-def facts(gate: Context) -> EarlyStop | None:
+def early_stop(gate: Context) -> EarlyStop | None:
     """Return at which look the gate stopped and what that saved; None without early stopping."""
     look = gate.look
     if look is None:

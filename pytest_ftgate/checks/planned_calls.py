@@ -76,7 +76,7 @@ def _of_models(gate: Context) -> Iterator[Planned]:
     jobs = jobs_over_test_set(gate)
     samples = {role: sample_job(model, gate.test) for role, model in gate.models.items()}
     yield from (_planned(gate, role, "latency sample", job) for role, job in samples.items() if job is not None)
-    yield from (_planned(gate, role, "test set", job, most=gate.config.stop_early) for role, job in jobs.items())
+    yield from (_planned(gate, role, "test set", job) for role, job in jobs.items())
     guards = guard_jobs(gate.guards, gate.models, gate.config.repeats)
     yield from (_planned(gate, role, f"guard {guard}", job) for (guard, role), job in guards.items())
     for role, job in noise_jobs(gate).items():  # the gate's own answers are among them
@@ -89,9 +89,11 @@ def _checkpoint_jobs(gate: Context) -> list[Job]:
     return [Job(model, chosen.validation, gate.config.repeats) for model in chosen.models] if chosen else []
 
 
-def _planned(gate: Context, role: str, purpose: str, job: Job, *, most: bool = False) -> Planned:
+def _planned(gate: Context, role: str, purpose: str, job: Job) -> Planned:
     calls = len(job.test_set) * job.repeats if job.model.verified is None else 0
-    return Planned(role, gate.models[role].name, purpose, calls, job, most)
+    return Planned(
+        role, gate.models[role].name, purpose, calls, job, gate.config.stop_early and job.test_set is gate.test
+    )
 
 
 def _judges(gate: Context, *, calibration: bool) -> Iterator[Planned]:

@@ -128,12 +128,6 @@ class GateKeys(Keys):
     repeats: Annotated[int, Field(ge=1, le=1000)] = Field(
         1, description="Answers per example; their scores are averaged."
     )
-    stop_early: bool = Field(
-        False,
-        description="Look at the answers after each fifth of the test set, in an order fixed by the examples' ids, and "
-        "ask no further where the verdict is clear. Only for metrics of right and wrong answers without groups, "
-        "repeats, slices and judges.",
-    )
     noise: Annotated[int | None, Field(ge=2, le=20)] = optional(
         "Ask the baseline so many times about a sample of the test set, and report how much it disagrees with itself; "
         "a disagreement above the margin is a warning. Default: it is not measured."
@@ -141,6 +135,12 @@ class GateKeys(Keys):
     timeout_s: AboveZero = optional(
         "Time limit in seconds for all answers of all models. When it is reached, the gate is an error; the answers "
         "so far are kept. Default: no limit."
+    )
+    stop_early: bool = Field(
+        False,
+        description="Look at the answers after each fifth of the test set, in an order fixed by the examples' ids, and "
+        "ask no further where the verdict is clear. Only for metrics of right and wrong answers without groups, "
+        "repeats, slices and judges.",
     )
     hypothesis: HypothesisValue = optional(
         "The change that the fine-tune is expected to make: a sentence, or a mapping with from and to."

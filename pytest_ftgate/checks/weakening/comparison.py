@@ -54,7 +54,6 @@ def weakenings(before: GateKeys, after: GateKeys) -> tuple[Weakening, ...]:
         *_thresholds(before.economics, after.economics, "economics."),
         *_changed("metric", _written_metric(before.metric), _written_metric(after.metric)),
         *_judges(before, after),
-        *_changed("stop_early", _value(before.stop_early), _value(after.stop_early)),
         *_changed("test_set", _shown(before.test_set), _shown(after.test_set)),
         *_reading("test_set", before.test_set, after.test_set),
         *_training_set(before.training_set, after.training_set),
@@ -62,6 +61,7 @@ def weakenings(before: GateKeys, after: GateKeys) -> tuple[Weakening, ...]:
         *_candidates(before, after),
         *_guards(before.guards, after.guards),
         *_slices(before.slices, after.slices),
+        *_changed("stop_early", _value(before.stop_early), _value(after.stop_early)),
         *_thresholds(before.clock, after.clock, "clock."),
     )
 
