@@ -91,9 +91,8 @@ def _checkpoint_jobs(gate: Context) -> list[Job]:
 
 def _planned(gate: Context, role: str, purpose: str, job: Job) -> Planned:
     calls = len(job.test_set) * job.repeats if job.model.verified is None else 0
-    return Planned(
-        role, gate.models[role].name, purpose, calls, job, gate.config.stop_early and job.test_set is gate.test
-    )
+    most = gate.config.stop_early and job.test_set is gate.test
+    return Planned(role, gate.models[role].name, purpose, calls, job, most)
 
 
 def _judges(gate: Context, *, calibration: bool) -> Iterator[Planned]:

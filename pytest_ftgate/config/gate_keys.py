@@ -128,7 +128,7 @@ class GateKeys(Keys):
     repeats: Annotated[int, Field(ge=1, le=1000)] = Field(
         1, description="Answers per example; their scores are averaged."
     )
-    noise: Annotated[int | None, Field(ge=2, le=20)] = optional(
+    noise: Annotated[int, Field(ge=2, le=20)] = optional(
         "Ask the baseline so many times about a sample of the test set, and report how much it disagrees with itself; "
         "a disagreement above the margin is a warning. Default: it is not measured."
     )
