@@ -120,6 +120,21 @@ def test_candidates_baselines_guards_noise_and_bounds(endpoint: EndpointProject)
     assert gate["guards"][0]["n"] == 40
 
 
+def test_recordings_of_several_candidates_hold_what_each_needed(endpoint: EndpointProject) -> None:
+    """The first candidate needs more answers of the baseline than the last one."""
+    endpoint.server.answer = answering(base=5, ft=0, poor=6)
+    endpoint.keys.pop("candidate")
+    endpoint.gate_test(name="g", candidates={name: endpoint.model(name) for name in ("poor", "ft")})
+    first = endpoint.gate("--ftgate-report=recordings:recordings")
+    asked = calls(endpoint)
+    assert asked["base"] == asked["poor"] > asked["ft"]
+    endpoint.file("pytest.ini", "[pytest]\nftgate_recordings = recordings\n")
+    endpoint.forget()
+    replayed = endpoint.gate("--ftgate-offline", "--ftgate-cache=off")
+    assert (replayed["verdict"], replayed["early_stop"]) == ("pass", first["early_stop"])
+    assert not endpoint.server.bodies
+
+
 def test_it_stops_where_equal_quality_is_proven(endpoint: EndpointProject) -> None:
     endpoint.server.answer = answering(base=10, ft=11)
     keys = {role: {**endpoint.keys[role], "price": price} for role, price in (

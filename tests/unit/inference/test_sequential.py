@@ -159,3 +159,35 @@ def test_calls_and_passes_are_those_of_an_independent_simulation(total, gain, sh
     found = expected(total, gain=gain, disagreement=0.16, margin=0.05, target=0.0, confidence=0.95)
     assert (found.share, found.passed) == (pytest.approx(share, abs=0.02), pytest.approx(passed, abs=0.03))
     assert found.passed + found.failed + found.inconclusive == pytest.approx(1)
+
+
+def calls_and_passes(total, gain, rate, margin):
+    """The expected share of examples and the probability to pass, by enumeration with the gate's exact test."""
+    asked = {"margin": margin, "target": 0.0, "confidence": 0.95}
+    winning, losing = (rate + gain) / 2, (rate - gain) / 2
+    most = tuple(int(total * one + 7 * math.sqrt(total * one) + 10) for one in (winning, losing))
+    going, passed, needed, before = np.ones((1, 1)), 0.0, 0.0, 0
+    for look in looks(total, 0.95):
+        going = fftconvolve(going, trinomial(look.n - before, winning, losing, most))[: most[0] + 1, : most[1] + 1]
+        fewest = fewest_wins_to_show(look, 0.0, min(look.n, most[1]))
+        holds, ends = np.zeros(going.shape, bool), np.full(going.shape, look.is_last)
+        for wins, losses in zip(*np.nonzero(going > 1e-12), strict=True):
+            shown = wins >= fewest[losses] and (wins - losses) / look.n >= margin - 1e-12
+            holds[wins, losses] = shown and keeps_margin(wins, losses, look, margin)
+            ends[wins, losses] |= holds[wins, losses] or (not shown and is_futile(wins, losses, look, **asked))
+        passed, needed = passed + going[holds].sum(), needed + look.n * going[ends].sum()
+        going, before = np.where(ends, 0.0, going), look.n
+    return needed / total, passed
+
+
+@pytest.mark.simulation
+@pytest.mark.parametrize(("total", "gain", "share", "passed"), [
+    (100, 0.0, 0.58, 0.04), (100, 0.05, 0.76, 0.31), (100, 0.1, 0.77, 0.80),
+    (200, 0.0, 0.57, 0.04), (200, 0.05, 0.79, 0.49), (200, 0.1, 0.65, 0.96),
+    (500, 0.0, 0.43, 0.00), (500, 0.05, 0.77, 0.51), (500, 0.1, 0.48, 1.00),
+])  # fmt: skip
+def test_the_table_of_the_docs_is_enumerated(total, gain, share, passed):
+    assert calls_and_passes(total, gain, 0.16, 0.05) == (
+        pytest.approx(share, abs=0.0056),
+        pytest.approx(passed, abs=0.0056),
+    )
