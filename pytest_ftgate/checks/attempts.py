@@ -442,8 +442,9 @@ def _joined(test: DataSet, *runs: Run) -> Run:
         {example.id: one for run in runs for example, one in zip(run.test_set, run.predictions[repeat], strict=True)}
         for repeat in repeats
     ]
-    predictions = tuple(tuple(answers[example.id] for example in test) for answers in found)
-    return replace(runs[0], test_set=test, predictions=predictions)
+    asked = replace(test, examples=tuple(example for example in test if example.id in found[0]))  # stop_early
+    predictions = tuple(tuple(answers[example.id] for example in asked) for answers in found)
+    return replace(runs[0], test_set=asked, predictions=predictions)
 
 
 def shown_answers(gate: Context) -> dict[str, Measured]:
@@ -456,7 +457,6 @@ def shown_answers(gate: Context) -> dict[str, Measured]:
     test, metric = attempt.shown, attempt.metric
     if not len(test) or metric.judged or metric.pairwise or (attempt.spares and not gate.shown_runs):
         return {}
-    expected = [example.expected for example in test]
     found = {}
     for role in (gate.best, "candidate"):
         run = _joined(test, whole_run(gate, role))
@@ -464,7 +464,9 @@ def shown_answers(gate: Context) -> dict[str, Measured]:
             return {}
         try:
             measured = measure_run(gate.config.asked[role].name, run)
-            found[role] = score_run(measured, {metric.name: metric}, metric.name, expected)
+            found[role] = score_run(
+                measured, {metric.name: metric}, metric.name, [one.expected for one in run.test_set]
+            )
         except FtgateError:
             return {}
     return found

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from copy import copy
 from dataclasses import dataclass, field, replace
-from functools import cached_property, wraps
+from functools import cached_property, partial, wraps
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from pytest_ftgate.config import threshold
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from pytest_ftgate.runs.checkpoints import CheckpointSelection
     from pytest_ftgate.runs.measure import Measured
     from pytest_ftgate.runs.runner import Run
-    from pytest_ftgate.statistics import Comparison
+    from pytest_ftgate.statistics import Comparison, Look
 
 _T = TypeVar("_T")
 
@@ -63,6 +63,7 @@ class Context:
         noise_runs: the baselines asked again about a sample (``noise``), by role.
         checkpoint_runs: the runs over the validation set, by names such as ``validation_step_100``.
         measured: the runs with their facts, by role, and with scores if all could be scored.
+        look: the look of early stopping, whose examples ``test`` then holds; None before the first.
     """
 
     config: GateKeys
@@ -93,6 +94,7 @@ class Context:
     checkpoint_runs: Mapping[str, Run] = field(default_factory=dict)
     judge_run: JudgeRun = field(default_factory=JudgeRun)
     measured: Mapping[str, Measured] = field(default_factory=dict)
+    look: Look | None = None
 
     # --- copies with more in them ----------------------------------------------------------------------------------
 
@@ -153,6 +155,21 @@ class Context:
         from pytest_ftgate.statistics import group_codes
 
         return group_codes(self.groups, len(self.test)) is not None
+
+    @property
+    def confidence(self) -> float:
+        """Return the one-sided confidence of a comparison: the gate's, or with early stopping that of the look.
+
+        The bounds at a look hold at the gate's confidence. Before the first look this is that of the last one.
+        """
+        if not (self.config.stop_early and self.accepts and len(self.test)):
+            return self.config.confidence
+        return (self.look or self._last_look(len(self.test))).confidence
+
+    def _last_look(self, total: int) -> Look:
+        from pytest_ftgate.statistics import looks
+
+        return looks(total, self.config.confidence)[-1]
 
     @property
     def share(self) -> bool:
@@ -217,14 +234,20 @@ class Context:
         from pytest_ftgate.runs.measure import compare_scored
 
         config = self.config
-        return compare_scored(
+        compare = partial(
+            compare_scored,
             baseline,
             candidate,
             margin=config.asked_gain,
-            confidence=config.confidence,
             evidence=config.evidence,
             groups=self.groups,
         )
+        found = compare(confidence=self.confidence)
+        if self.look is None or self.look.is_last:
+            return found
+        # More examples are judged at the last look, not at the level of this one.
+        last = compare(confidence=self._last_look(self.look.total).confidence)
+        return replace(found, examples_needed=last.examples_needed)
 
     def all_runs(self) -> Iterator[tuple[str, Run]]:
         """Yield every run that the verdict depends on, with the role of its model or the name of its judge."""

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-from hashlib import sha256
 from itertools import combinations
 from typing import TYPE_CHECKING
 
@@ -16,7 +14,6 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from pytest_ftgate.checks.context import Context
-    from pytest_ftgate.data import DataSet
     from pytest_ftgate.runs.runner import Run
 
 SAMPLE = 50
@@ -32,17 +29,10 @@ def noise_jobs(gate: Context) -> dict[str, Job]:
         return {}
     models = {role: model for role, model in gate.models.items() if role in gate.config.baselines}
     return {
-        role: Job(model, _sample(gate.test), gate.config.noise)
+        role: Job(model, gate.test.sample(SAMPLE), gate.config.noise)
         for role, model in models.items()
         if model.verified is None
     }
-
-
-def _sample(test: DataSet) -> DataSet:
-    """Return up to ``SAMPLE`` examples, chosen by the hash of their ids, in the order of the test set."""
-    chosen = sorted(test.examples, key=lambda example: sha256(example.id.encode()).digest())[:SAMPLE]
-    ids = {example.id for example in chosen}
-    return replace(test, examples=tuple(example for example in test.examples if example.id in ids))
 
 
 def check(gate: Context) -> Iterator[Check]:

@@ -27,7 +27,7 @@ class Planned:
         role: of the model; of a judge its name.
         calls: how many answers are asked for; 0 for recorded predictions.
         job: the questions; None for a judge, whose questions follow from the answers.
-        most: ``calls`` is an upper limit, because a judge is not asked the same question twice.
+        most: ``calls`` is an upper limit: a judge is not asked the same question twice, and early stopping saves calls.
     """
 
     role: str
@@ -91,7 +91,8 @@ def _checkpoint_jobs(gate: Context) -> list[Job]:
 
 def _planned(gate: Context, role: str, purpose: str, job: Job) -> Planned:
     calls = len(job.test_set) * job.repeats if job.model.verified is None else 0
-    return Planned(role, gate.models[role].name, purpose, calls, job)
+    most = gate.config.stop_early and job.test_set is gate.test
+    return Planned(role, gate.models[role].name, purpose, calls, job, most)
 
 
 def _judges(gate: Context, *, calibration: bool) -> Iterator[Planned]:

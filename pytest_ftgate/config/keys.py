@@ -57,7 +57,6 @@ class Keys(Placeable, BaseModel):
     """
 
     model_config = ConfigDict(strict=True, extra="forbid", frozen=True, defer_build=True)
-    later: ClassVar[frozenset[str]] = frozenset()
     one_at_most: ClassVar[tuple[tuple[str, str], ...]] = ()
     exactly_one: ClassVar[tuple[tuple[str, str], ...]] = ()
     _place: Source = PrivateAttr(default_factory=lambda: BUILT_IN)
@@ -112,8 +111,6 @@ class Keys(Placeable, BaseModel):
     def _objection(cls, key: Any, value: Any) -> str | None:
         if not isinstance(key, str):
             return "a key must be text"
-        if key in cls.later:
-            return f"{key} is not supported yet"
         if holds_literal_key(key):
             return _IN_PLAIN_SIGHT
         known = [field.alias or name for name, field in cls.model_fields.items()]

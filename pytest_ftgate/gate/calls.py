@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
+from functools import partial
 from importlib import import_module
 from threading import Thread
 from typing import TYPE_CHECKING, Any
@@ -12,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from pytest_ftgate.checks import baseline_quality, checkpoint
 from pytest_ftgate.checks.attempts import shown_jobs
 from pytest_ftgate.checks.context import ABLATED, Context
+from pytest_ftgate.checks.early_stopping import first_look, further_looks
 from pytest_ftgate.checks.guards import guard_jobs
 from pytest_ftgate.checks.noise import noise_jobs
 from pytest_ftgate.checks.planned_calls import jobs_over_test_set, planned_calls, sentence
@@ -85,15 +87,16 @@ def choose_checkpoint(gate: Context, options: dict[str, Any]) -> Context:
 
 
 def run_all(gate: Context, options: dict[str, Any]) -> Context:
-    """Take the latency samples, then run the models over the test set and over the guards."""
+    """Take the latency samples, then run the models over the test set (or a part of it) and over the guards."""
+    whole, gate = gate, first_look(gate)
     jobs = jobs_over_test_set(gate)
     guards = guard_jobs(gate.guards, gate.models, gate.config.repeats)
-    samples = take_samples(gate.models, gate.test, **options)
+    samples = take_samples(gate.models, whole.test, **options)
     # After the samples, whose latencies it would add to.
     _warm_up([*gate.metrics.values(), *(guard.metric for guard in gate.guards.values())])
     noise, shown = noise_jobs(gate), shown_jobs(gate)
     runs = iter(run_models([*jobs.values(), *guards.values(), *noise.values(), *shown.values()], **options))
-    return replace(
+    gate = replace(
         gate,
         runs={role: next(runs) for role in jobs},
         samples=samples,
@@ -101,6 +104,7 @@ def run_all(gate: Context, options: dict[str, Any]) -> Context:
         noise_runs={role: next(runs) for role in noise},
         shown_runs={role: next(runs) for role in shown},
     )
+    return further_looks(whole, gate, partial(run_models, **options))
 
 
 def run_ablated(gate: Context, options: dict[str, Any]) -> Context:

@@ -14,6 +14,7 @@ from pytest_ftgate.text import show_percent
 if TYPE_CHECKING:
     from pytest_ftgate.checks.context import Context
     from pytest_ftgate.config import GateKeys
+    from pytest_ftgate.runs.runner import Run
 
 _NEAREST_FIRST: tuple[Verdict, ...] = ("error", "pass", "inconclusive", "fail")
 
@@ -34,7 +35,11 @@ def judge_gate(config: GateKeys, services: Services, *, nodeid: str, reviewed: t
     results = {name: one.result for name, one in judged.items()}
     checks = (*results[chosen].checks, _outcome(config, results, chosen))
     result = replace(results[chosen], candidates=tuple(_listed(config, results)), checks=checks)
-    runs = {role: run for name, one in judged.items() if one.gate for role, run in one.gate.recordings(name).items()}
+    runs: dict[str, Run] = {}
+    for name, found in judged.items():
+        for role, run in (found.gate.recordings(name) if found.gate else {}).items():
+            if role not in runs or len(run.test_set) >= len(runs[role].test_set):  # early stopping asks for a part
+                runs[role] = run
     notes = {name: note for one in judged.values() for name, note in one.notes.items()}
     return Judged(result, judged[chosen].gate, runs, notes)
 

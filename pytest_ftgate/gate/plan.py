@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 from math import ceil
 from typing import TYPE_CHECKING, Any
 
 from pytest_ftgate.checks.context import Context
+from pytest_ftgate.checks.early_stopping import expected_looks, looked
 from pytest_ftgate.checks.planned_calls import Planned, planned_calls
 from pytest_ftgate.errors import FtgateError
 from pytest_ftgate.gate.candidates import one_by_one
@@ -34,6 +36,7 @@ class Chance:
     Attributes:
         gain: the real gain, in the metric's unit.
         disagreement: the share of examples on which only one of the models is right.
+        share_of_calls: with early stopping, the share of the test set that is expected to be asked about.
     """
 
     gain: float
@@ -41,6 +44,7 @@ class Chance:
     p_pass: float | None = None
     p_fail: float | None = None
     p_inconclusive: float | None = None
+    share_of_calls: float | None = None
 
 
 @dataclass(frozen=True)
@@ -57,6 +61,7 @@ class Plan:
         disagreement: of the rows ``p_pass``, ``p_fail`` and ``p_inconclusive``, which belong to ``gains``.
         measured: the disagreement is that of stored answers.
         chances: the same for every disagreement.
+        share_of_calls: with early stopping, the share of the test set that is expected to be asked about, by gain.
         fewest_wins: by number of losses: how many examples must be fixed; null if no number is enough.
         checks: the free checks.
         projected: the calls by model.
@@ -86,6 +91,7 @@ class Plan:
     p_fail: tuple[float | None, ...] = ()
     p_inconclusive: tuple[float | None, ...] = ()
     chances: tuple[Chance, ...] = ()
+    share_of_calls: tuple[float | None, ...] = ()
     fewest_wins: Mapping[str, int | None] = field(default_factory=dict)
     checks: tuple[Check, ...] = ()
     projected: tuple[Cost, ...] = ()
@@ -242,12 +248,11 @@ def _units(gate: Context) -> int:
 
 def _disagreement(gate: Context, services: Services) -> float | None:
     """Return on which share of the examples only one model is right, from stored answers; None if any is missing."""
-    from pytest_ftgate.checks.planned_calls import jobs_over_test_set
-
-    jobs, metric = jobs_over_test_set(gate), gate.deciding
-    if "candidate" not in jobs or metric.pairwise or metric.judged:
+    metric = gate.deciding
+    if "candidate" not in gate.models or metric.pairwise or metric.judged:
         return None
-    runs = dict(zip(jobs, stored_runs(list(jobs.values()), services.stores), strict=True))
+    gate = looked(gate, partial(stored_runs, stores=services.stores))
+    runs = gate.runs
     if any(run.unanswered for run in runs.values()):
         return None
     try:
@@ -260,13 +265,13 @@ def _disagreement(gate: Context, services: Services) -> float | None:
 
 def _chances(gate: Context, units: int, measured: float | None) -> dict[str, Any]:
     """Return the fields of a plan on what ``units`` examples can show, on the scale from 0 to 1."""
-    from pytest_ftgate.statistics import chances, fewest_wins
+    from pytest_ftgate.statistics import fewest_wins
 
     config, metric = gate.config, gate.deciding
     widest = metric.high - metric.low
     asked: dict[str, Any] = {
         "margin": config.asked_gain / widest,
-        "confidence": config.confidence,
+        "confidence": gate.confidence,
         "evidence": config.evidence,
     }
     gains = tuple(sorted({factor * config.asked_gain for factor in _MARGINS}))
@@ -280,8 +285,7 @@ def _chances(gate: Context, units: int, measured: float | None) -> dict[str, Any
             if abs(gain) / widest > rate:
                 found.append(Chance(gain, rate))
                 continue
-            one = chances(units, gain=gain / widest, disagreement=rate, **asked)
-            found.append(Chance(gain, rate, one.passed, one.failed, one.inconclusive))
+            found.append(Chance(gain, rate, *_verdicts(gate, units, asked, gain=gain / widest, disagreement=rate)))
     shown = next(rate for rate in rates if rate >= min(most, 1.0))
     rows = [one for one in found if one.disagreement == shown]
     return {
@@ -292,5 +296,19 @@ def _chances(gate: Context, units: int, measured: float | None) -> dict[str, Any
         "p_fail": tuple(one.p_fail for one in rows),
         "p_inconclusive": tuple(one.p_inconclusive for one in rows),
         "chances": tuple(found),
+        "share_of_calls": tuple(one.share_of_calls for one in rows) if gate.config.stop_early else (),
         "fewest_wins": {str(losses): fewest_wins(units, losses=losses, **asked) for losses in _LOSSES},
     }
+
+
+def _verdicts(
+    gate: Context, units: int, asked: Mapping[str, Any], *, gain: float, disagreement: float
+) -> tuple[float, float, float, float | None]:
+    """Return the probabilities of pass, fail and inconclusive, and with early stopping the expected share of calls."""
+    from pytest_ftgate.statistics import chances
+
+    if not gate.config.stop_early:
+        one = chances(units, gain=gain, disagreement=disagreement, **asked)
+        return one.passed, one.failed, one.inconclusive, None
+    early = expected_looks(gate, gain, disagreement)
+    return early.passed, early.failed, early.inconclusive, early.share

@@ -10,9 +10,9 @@ from random import Random
 from typing import TYPE_CHECKING, Any
 
 from pytest_ftgate.checks.context import Context
+from pytest_ftgate.checks.early_stopping import expected_looks, looked
 from pytest_ftgate.checks.gain import gain_checks
 from pytest_ftgate.checks.guards import guard_jobs
-from pytest_ftgate.checks.planned_calls import jobs_over_test_set
 from pytest_ftgate.data import expected_text
 from pytest_ftgate.errors import FtgateError
 from pytest_ftgate.gate.candidates import one_by_one
@@ -106,12 +106,11 @@ def selftest_gate(config: GateKeys, services: Services, *, nodeid: str, reviewed
 def _with_stored(gate: Context, services: Services) -> Context:
     """Return the gate with its stored answers in place of calls."""
     stored = partial(stored_runs, stores=services.stores)
-    jobs, guards = jobs_over_test_set(gate), guard_jobs(gate.guards, gate.models, gate.config.repeats)
+    guards = guard_jobs(gate.guards, gate.models, gate.config.repeats)
     samples = {role: job for role, model in gate.models.items() if (job := sample_job(model, gate.test)) is not None}
-    runs = iter(stored([*jobs.values(), *guards.values(), *samples.values()]))
+    runs = iter(stored([*guards.values(), *samples.values()]))
     return replace(
-        gate,
-        runs={role: next(runs) for role in jobs},
+        looked(gate, stored),
         guard_runs={place: next(runs) for place in guards},
         samples={role: next(runs) for role in samples},
     )
@@ -251,10 +250,21 @@ def _rates(gate: Context) -> Iterator[PassRate]:
         return
     before = scored.scored[scored.best].answers[0]
     gains = sorted({0.0, margin, 2 * margin} if margin > 0 else {margin, 0.0, abs(margin)})
+    if gate.look is not None:
+        yield from _rates_of_looks(scored, gains)
+        return
     changed = _changes(scored, metric)
     for gain in gains:
         after = _improved(gate, before, changed, gain)
         yield PassRate(gain, None if after is None else _share_passed(gate, metric, before, after))
+
+
+def _rates_of_looks(gate: Context, gains: Sequence[float]) -> Iterator[PassRate]:
+    """Yield how often all looks together pass, if the models disagree as often as on the examples looked at."""
+    found = gate.comparisons[gate.best]
+    rate = ((found.wins or 0) + (found.losses or 0)) / found.n
+    for gain in gains:
+        yield PassRate(gain, expected_looks(gate, gain, rate).passed if abs(gain) <= rate else None)
 
 
 def _changes(gate: Context, metric: Metric) -> int:
@@ -331,7 +341,7 @@ def _passes(gate: Context, scored: Sequence[Scored], groups: Sequence[str] | Non
     config = gate.config
     asked: Mapping[str, Any] = {
         "margin": config.asked_gain,
-        "confidence": config.confidence,
+        "confidence": gate.confidence,
         "evidence": config.evidence,
         "groups": groups,
     }

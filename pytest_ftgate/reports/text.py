@@ -176,6 +176,9 @@ def _gain(result: GateResult, *, full: bool) -> Iterator[Line]:
     gain = sentences.gain_sentence(result)
     if gain is not None:
         yield Line(gain, "bold")
+    early = sentences.early_sentence(result)
+    if early is not None:
+        yield Line(early)
     if full:
         yield from (Line(f"  {text}") for text in sentences.method_sentences(result))
 

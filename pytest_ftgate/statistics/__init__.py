@@ -23,16 +23,20 @@ from pytest_ftgate.statistics.planning import (
 )
 from pytest_ftgate.statistics.pooled import PooledCounts
 from pytest_ftgate.statistics.repeats import Remedy, Spread, remedy, spread_of
+from pytest_ftgate.statistics.sequential import LOOKS, Expected, Look, expected, is_futile, keeps_margin, looks
 from pytest_ftgate.statistics.set_level import share_right
 
 __all__ = [
+    "LOOKS",
     "MIN_GROUPS",
     "MOST_EXAMPLES",
     "Chances",
     "Comparison",
     "Evidence",
+    "Expected",
     "Interval",
     "LabelCounts",
+    "Look",
     "PooledCounts",
     "Remedy",
     "SetCounts",
@@ -46,6 +50,7 @@ __all__ = [
     "corrected_confidence",
     "effective_groups",
     "exact_p",
+    "expected",
     "fewest_examples",
     "fewest_wins",
     "group_codes",
@@ -55,6 +60,9 @@ __all__ = [
     "interval_graded",
     "interval_right_wrong",
     "interval_set",
+    "is_futile",
+    "keeps_margin",
+    "looks",
     "remedy",
     "share_right",
     "spread_of",

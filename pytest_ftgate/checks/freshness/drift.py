@@ -77,7 +77,9 @@ def incomparable(last: LastGreen | None, test_set: str | None, examples: int, me
     if last is None:
         return f"this gate has no earlier green verdict: {_UNMEASURED}"
     since = f"since the last green verdict ({day(last.judged_at)})"
-    if (last.test_set, last.examples) != (test_set, examples):
+    if last.test_set == test_set and last.examples != examples:
+        return f"{examples:,} examples were compared in place of {last.examples:,} {since}: {_UNMEASURED}"
+    if last.test_set != test_set:
         return f"the test set has changed {since}: {_UNMEASURED}"
     if last.metric != metric:
         return f"the metric has changed {since}: {_UNMEASURED}"

@@ -171,16 +171,6 @@ def test_what_is_wrong_is_said_with_the_line_of_the_key(refused, old, new, place
     assert error.evidence is None
 
 
-LATER = ["stop_early"]
-
-
-@pytest.mark.parametrize("key", LATER)
-def test_keys_of_later_work_are_refused_by_name(refused, key):
-    error, place = refused(changed("margin: 0}", f"{key}: anything}}"))
-    assert place == f"20: gates.orders.{key}"
-    assert key in error.what
-
-
 def test_several_problems_are_listed_in_the_order_of_their_lines(refused):
     text = WHOLE.replace("confidence: 0.9", "confidance: 0.9").replace("k: 8", "k: 0")
     unknown = ", ".join(f"{letter}{letter}: 1" for letter in "abcdefghi")
