@@ -173,4 +173,4 @@ def test_no_note_is_left_once_all_is_stored(http: EndpointProject) -> None:
     assert http.gate()["verdict"] == "pass"
     with closing(sqlite3.connect(http.path / ".ftgate" / "predictions.sqlite3")) as store:
         kinds = {name.partition(":")[0] for (name,) in store.execute("SELECT name FROM notes")}
-    assert kinds == {"green", "listing", "training", "weights"}
+    assert kinds == {"attempt", "green", "listing", "training", "weights"}
