@@ -168,11 +168,8 @@ def stored(folder: Path) -> dict[str, Any]:
         rows = connection.execute("SELECT key, value FROM predictions ORDER BY key").fetchall()
         notes = connection.execute("SELECT name FROM notes ORDER BY name").fetchall()
     fields = sorted({name for _, value in rows for name in json.loads(value)})
-    return {
-        "predictions": digest([key for key, _ in rows]),
-        "fields": fields,
-        "notes": sorted({_kind(name) for (name,) in notes}),
-    }
+    names = sorted({_kind(name) for (name,) in notes})
+    return {"predictions": digest([key for key, _ in rows]), "fields": fields, "notes": names}
 
 
 def _kind(note: str) -> str:
