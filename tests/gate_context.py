@@ -19,7 +19,9 @@ KEYS: dict[str, Any] = {
     "candidate": "openai:ft",
     "margin": 0.05,
 }
-ACCURACY: Any = SimpleNamespace(name="accuracy", kind="right_wrong", low=0.0, high=1.0, greater_is_better=True)
+ACCURACY: Any = SimpleNamespace(
+    name="accuracy", kind="right_wrong", low=0.0, high=1.0, greater_is_better=True, share=True, sign=1
+)
 
 
 def config(keys: Mapping[str, Any]) -> GateKeys:

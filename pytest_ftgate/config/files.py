@@ -41,7 +41,7 @@ def _below(key: str, value: Any) -> Iterator[tuple[str, Path]]:
     elif isinstance(value, Mapping):
         for name, part in value.items():
             yield from _below(f"{key}.{name}", part)
-    elif isinstance(value, tuple) and all(isinstance(part, Keys | MetricSpec) for part in value):
+    elif isinstance(value, tuple) and all(isinstance(part, Keys | MetricSpec | ModelSpec) for part in value):
         for index, part in enumerate(value):
             yield from _below(f"{key}[{index}]", part)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from hashlib import sha256
 from typing import Any
 
 import pytest
@@ -28,7 +29,8 @@ def call(name: str, id_: str = "c1", **arguments: Any) -> dict[str, Any]:
 
 def conversation(i: int, place: str, id_: str = "c1") -> list[dict[str, Any]]:
     """A call, an alarm, an answer after a tool's result, or a word of thanks."""
-    town = f"{place}-{i * 7919 % 1000}"
+    letters = "".join(chr(97 + byte % 26) for byte in sha256(f"{place}{i}".encode()).digest()[:7])
+    town = f"{place}-{letters}"
     if i % 4 == 0:
         return [{"role": "user", "content": f"thank you {town} very much"}, {"role": "assistant", "content": "Gladly!"}]
     if i % 4 == 1:

@@ -15,8 +15,8 @@ from pytest_ftgate.checks.match import examples_without_difference, max_drop_che
 from pytest_ftgate.result import Threshold
 from pytest_ftgate.statistics import Comparison, compare_right_wrong
 
-RIGHT_WRONG: Any = SimpleNamespace(kind="right_wrong", low=0.0, high=1.0, greater_is_better=True)
-GRADED: Any = SimpleNamespace(kind="graded", low=0.0, high=10.0, greater_is_better=True)
+RIGHT_WRONG: Any = SimpleNamespace(kind="right_wrong", low=0.0, high=1.0, greater_is_better=True, share=True, sign=1)
+GRADED: Any = SimpleNamespace(kind="graded", low=0.0, high=10.0, greater_is_better=True, share=False, sign=1)
 GATE = context({"margin": ..., "objective": "match", "max_drop": 0.02, "cheaper_by": 6})
 
 

@@ -64,6 +64,7 @@ LOOSENED: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
     "goal_override": ({"goal": "knowledge"}, {"goal": "knowledge", "goal_override": "x"}),
     "stage": ({"stage": "accept"}, {"stage": "ready", "candidate": ...}),
     "allow_weak_baseline": ({}, {"allow_weak_baseline": "x"}),
+    "max_attempts": ({"max_attempts": 2}, {"max_attempts": 3}),
     "max_age_days": ({"max_age_days": 10}, {"max_age_days": 100}),
     "require.min": (bound(min=0.9), bound(min=0.8)),
     "require.max": (bound(max=0.1), bound(max=0.2)),
@@ -144,7 +145,7 @@ def judged(folder: Path, then: tuple[str, str], keys: Mapping[str, Any], place: 
     base: Any = SimpleNamespace(root=folder, read=lambda paths: None, declaring=lambda word: [])
     content = {folder / f"{name}.jsonl": b"" for name in ("test", "guard", "base", "ft", "held")} | before
     past = Past("main", load_gate_file(gates, before[gates]), content=content.get, base=base)
-    files: Any = SimpleNamespace(past=lambda: past, owes=False, **{"forbids_weakening": False, **more})
+    files: Any = SimpleNamespace(past=lambda: past, owes=False, base_ref=None, **{"forbids_weakening": False, **more})
     return {one.name: one for one in layers.reviewed(layers.resolve(), files)}
 
 
