@@ -74,8 +74,10 @@ def test_worst_false_pass_is_at_most_five_percent(total, target):
 
 
 @pytest.mark.simulation
-@pytest.mark.parametrize("total", [10, 25, 37, 61, 83, 150, 300, 500, 1000])
-@pytest.mark.parametrize("target", [-0.1, -0.03, -0.01, 0.0, 0.02, 0.05, 0.1])
+@pytest.mark.parametrize(
+    ("total", "target"),
+    [*((total, target) for total in (10, 37, 150, 500) for target in (-0.1, -0.03, 0.0, 0.05)), (1000, 0.0)],
+)
 def test_worst_false_pass_of_larger_sets(total, target):
     assert max(false_passes(total, target, 0.95, (*RATES, 0.4, 0.5, 0.7, 1.0)).values()) <= 0.05
 
