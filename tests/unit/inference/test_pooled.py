@@ -113,14 +113,15 @@ def test_a_gain_is_found_and_none_is_not():
 
 @pytest.mark.simulation
 def test_a_false_pass_is_as_rare_as_it_is_said_to_be():
-    """Two models alike: how often the bound lies above 0. 400 draws; 5 % is allowed, 8 % is 2.7 standard errors off."""
+    """Two models alike: how often the bound lies above 0. 400 draws; 5 % is allowed, and the bound that also holds for
+    answers lost whole is rarer: 1.2 %."""
     passes = 0
     for seed in range(400):
         sizes = np.random.default_rng(seed + 10_000).integers(1, 6, 60)
         base, cand = (arm(seed + start, 0.7, 60, sizes) for start in (0, 5000))
         found = compare_set(base, cand, margin=0.05, confidence=0.95, evidence="significant")
         passes += found.above_zero
-    assert 0.02 <= passes / 400 <= 0.08
+    assert 0 < passes / 400 <= 0.05
 
 
 def long_documents(long, short, seed):
