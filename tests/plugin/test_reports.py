@@ -215,7 +215,7 @@ def recorded_by(project: Project, *args: str, **changes: Any) -> tuple[dict[str,
         for role, name in (("baseline", "weak"), ("candidate", "good"))
     }
     project.gate_test(name="support", **{**models, **changes})
-    gate = project.gate("-o", "pythonpath=.", "--ftgate-report=recordings:recorded", *args, apart=True)
+    gate = project.gate("--ftgate-report=recordings:recorded", *args, apart=True)
     return {path.name: len(read_jsonl(path)) for path in (project.path / "recorded").glob("*.jsonl")}, gate
 
 
