@@ -38,7 +38,8 @@ def look_up(endpoint: Endpoint, path: str) -> tuple[int, object]:
                 with urlopen(request, timeout=LATEST_S) as response:  # noqa: S310
                     found.append((response.status, json.loads(response.read(_MOST_BYTES))))
             except HTTPError as error:
-                found.append((error.code, None))
+                with error:  # it holds the connection
+                    found.append((error.code, None))
 
     thread = Thread(target=ask, name="pytest-ftgate look-up", daemon=True)
     thread.start()
