@@ -167,7 +167,7 @@ def test_a_plugin_that_a_conftest_loads_has_the_last_word_too(
     required: Project, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("PYTEST_DISABLE_PLUGIN_AUTOLOAD", "1")
-    required.file("conftest.py", f"import pytest\npytest_plugins = ['pytest_ftgate']\n{ENDS['configure']}\n")
+    required.file("conftest.py", f"import pytest\npytest_plugins = ['pytest_ftgate.plugin']\n{ENDS['configure']}\n")
     assert required.run_apart("-k", "other").ret == 1
 
 
