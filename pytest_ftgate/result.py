@@ -35,6 +35,8 @@ STATUS_AT: Mapping[str, Status] = {"ignore": "note", "warn": "warning", "fail": 
 """The status of a check that does not hold, by the level that the gate sets for it."""
 
 _SEVERITY: tuple[Verdict, ...] = ("pass", "inconclusive", "fail", "error")
+RED: tuple[Verdict, ...] = ("error", "fail", "inconclusive")
+"""The statuses that end a green verdict, the worst first."""
 
 _END = WithJsonSchema({"type": ["number", "null"]})  # JSON has no infinity
 _LOW = BeforeValidator(lambda end: -math.inf if end is None else end)

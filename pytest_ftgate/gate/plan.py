@@ -16,7 +16,7 @@ from pytest_ftgate.gate.candidates import one_by_one
 from pytest_ftgate.gate.projection import Cost, Habits, projected, total
 from pytest_ftgate.gate.run import read_gate
 from pytest_ftgate.gate.state import Judged, Services
-from pytest_ftgate.result import AttemptResult, Check, called, error_check
+from pytest_ftgate.result import RED, AttemptResult, Check, called, error_check
 from pytest_ftgate.runs.measure import answers_of, measure_run, rightness
 from pytest_ftgate.runs.runner import Run, stored_runs
 
@@ -25,7 +25,6 @@ if TYPE_CHECKING:
 
 DISAGREEMENTS = (0.1, 0.2, 0.3)
 _LOSSES = (0, 4, 8)
-RED = ("fail", "inconclusive", "error")
 _MARGINS = (0.0, 1.0, 1.5, 2.0)
 
 
@@ -125,9 +124,9 @@ def _plan(gate: Context, services: Services, candidate: str, *, first: bool) -> 
         one.role: f"candidate {candidate}" if candidate and one.role == "candidate" else one.role for one in asked
     }
     names = {one.role: called(labels[one.role], one.name) for one in asked}
-    costs = tuple(_costs(gate, planned, _by_role(asked, runs), names))
+    costs = _costs(gate, planned, _by_role(asked, runs), names)
     missing = [min(one.calls, len(run.unanswered)) for one, run in zip(asked, runs, strict=True)]
-    whole, left = total(costs), total(tuple(_left(asked, missing, costs, names)))
+    whole, left = total(tuple(costs.values())), total(tuple(_left(asked, missing, costs)))
     stored = sum(one.calls for one in asked) - sum(missing)
     config, n, units = gate.config, len(gate.test), _units(gate)
     plan = Plan(
@@ -149,7 +148,7 @@ def _plan(gate: Context, services: Services, candidate: str, *, first: bool) -> 
         units,
         gate.deciding.kind != "right_wrong",
         checks=gate.result.checks,
-        projected=costs,
+        projected=tuple(costs.values()),
     )
     return replace(plan, **_chances(gate, units, _disagreement(gate, services)))
 
@@ -206,20 +205,18 @@ def _answered(run: Run) -> Run:
 
 def _costs(
     gate: Context, planned: Sequence[Planned], runs: Mapping[str, Run], names: Mapping[str, str]
-) -> Iterator[Cost]:
+) -> dict[str, Cost]:
     habits = {role: Habits.of(run, measure_run(gate.config.asked[role].name, run).facts) for role, run in runs.items()}
     unknown = "no answer is stored; --ftgate-preview=3 asks for a few and projects the cost"
-    for cost in projected(planned, habits, names, unknown=unknown):
-        role = next((role for role, name in names.items() if name == cost.name), None)
-        yield replace(cost, unknown=cost.unknown if role is not None else "judges are asked about answers")
+    costs = projected(planned, habits, names, unknown=unknown)
+    judges = {role: replace(cost, unknown="judges are asked about answers") for role, cost in costs.items()}
+    return {role: costs[role] if role in names else judge for role, judge in judges.items()}
 
 
-def _left(
-    planned: Sequence[Planned], missing: Sequence[int], costs: Sequence[Cost], names: Mapping[str, str]
-) -> Iterator[Cost]:
+def _left(planned: Sequence[Planned], missing: Sequence[int], costs: Mapping[str, Cost]) -> Iterator[Cost]:
     """Yield what is left of each cost once stored answers are subtracted, in proportion to the calls."""
-    for cost in costs:
-        own = [count for one, count in zip(planned, missing, strict=True) if names[one.role] == cost.name]
+    for role, cost in costs.items():
+        own = [count for one, count in zip(planned, missing, strict=True) if one.role == role]
         share = sum(own) / cost.calls if own and cost.calls else 1.0
 
         def part(value: int | None, share: float = share) -> int | None:

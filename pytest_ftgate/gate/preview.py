@@ -161,7 +161,7 @@ def _preview(gate: Context, services: Services, examples: int, candidate: str, b
         unscored,
         gate.result.checks,
         previewed,
-        tuple(projected(planned, habits, names, unknown="judges are not asked in a preview")),
+        tuple(projected(planned, habits, names, unknown="judges are not asked in a preview").values()),
     )
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from math import ceil
 from typing import TYPE_CHECKING
@@ -84,8 +84,8 @@ class Habits:
 
 def projected(
     planned: Sequence[Planned], habits: Mapping[str, Habits], names: Mapping[str, str], *, unknown: str
-) -> Iterator[Cost]:
-    """Yield the calls of the whole gate by model; answers that are stored already are counted, too.
+) -> dict[str, Cost]:
+    """Return the calls of the whole gate by role; answers that are stored already are counted, too.
 
     Args:
         planned: the calls.
@@ -93,17 +93,19 @@ def projected(
         names: of these models, as they are shown.
         unknown: why the cost of all others is unknown.
     """
+    found: dict[str, Cost] = {}
     for role in dict.fromkeys([*habits, *(one.role for one in planned)]):
         own = [one for one in planned if one.role == role]
         calls, most = sum(one.calls for one in own), any(one.most for one in own)
         purposes = tuple((one.purpose, one.calls) for one in own if one.calls)
         name = names.get(role, f"{role} ({own[0].name})")
         if role not in habits:
-            yield Cost(name, calls, unknown=unknown, most=most, purposes=purposes)
+            found[role] = Cost(name, calls, unknown=unknown, most=most, purposes=purposes)
         elif not calls:
-            yield Cost(name, 0, 0, 0, 0.0)
+            found[role] = Cost(name, 0, 0, 0, 0.0)
         else:
-            yield replace(_cost(own, habits[role], calls), name=name, purposes=purposes)
+            found[role] = replace(_cost(own, habits[role], calls), name=name, purposes=purposes)
+    return found
 
 
 def _cost(planned: Sequence[Planned], seen: Habits, calls: int) -> Cost:

@@ -20,7 +20,7 @@ from pytest_ftgate.gate.run import check_answers, read_gate
 from pytest_ftgate.gate.state import Judged, Services
 from pytest_ftgate.metrics.custom import CustomMetric, ExampleMetric
 from pytest_ftgate.models import Completion
-from pytest_ftgate.result import Check, error_check
+from pytest_ftgate.result import RED, Check, error_check
 from pytest_ftgate.runs.latency import sample_job
 from pytest_ftgate.runs.measure import rightness
 from pytest_ftgate.runs.runner import Run, stored_runs
@@ -32,7 +32,6 @@ if TYPE_CHECKING:
     from pytest_ftgate.metrics import Metric, Scored
     from pytest_ftgate.models import Prediction
 
-RED = ("fail", "inconclusive", "error")
 RESAMPLES = 200
 _SEED = 20260101
 _ALTERED = " (another question)"

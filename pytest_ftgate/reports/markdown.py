@@ -10,7 +10,7 @@ from pytest_ftgate.checks.advice import most_to_try
 from pytest_ftgate.reports import sentences, tables
 from pytest_ftgate.reports.table import Table
 from pytest_ftgate.reports.text import breakdown_lines, economics_lines
-from pytest_ftgate.result import Check, GateResult, Session
+from pytest_ftgate.result import RED, Check, GateResult, Session
 from pytest_ftgate.text import plural, printable
 
 MOST_BYTES = 60_000
@@ -139,8 +139,8 @@ def _open(result: GateResult) -> Iterator[str]:
         yield from (f"- {_item(sentences.candidate_sentence(result, one))}" for one in result.candidates)
         yield ""
     yield from _advice(result)
-    others = [check for check in result.checks if check.status in (*sentences.RED, "warning") and check not in deciding]
-    yield from _checks(sorted(others, key=lambda check: (*sentences.RED, "warning").index(check.status)))
+    others = [check for check in result.checks if check.status in (*RED, "warning") and check not in deciding]
+    yield from _checks(sorted(others, key=lambda check: (*RED, "warning").index(check.status)))
 
 
 def _checks(checks: Sequence[Check]) -> Iterator[str]:

@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
-from pytest_ftgate.reports.sentences import FINISHES, RED
+from pytest_ftgate.reports.sentences import FINISHES
 from pytest_ftgate.reports.table import Table, columns
 from pytest_ftgate.reports.text import Line, finding_lines
+from pytest_ftgate.result import RED
 from pytest_ftgate.text import one_line, plural, printable, show_count, show_usd, show_value
 
 if TYPE_CHECKING:

@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping
 from pytest_ftgate.checks.advice import learned_pair
 from pytest_ftgate.checks.costs import dollars
 from pytest_ftgate.result import (
+    RED,
     CandidateResult,
     Check,
     Diagnosis,
@@ -35,8 +36,7 @@ from pytest_ftgate.text import (
     show_value,
 )
 
-PROBLEMS_FIRST: tuple[str, ...] = ("error", "fail", "inconclusive", "warning", "pass", "note")
-RED = PROBLEMS_FIRST[:3]
+PROBLEMS_FIRST: tuple[str, ...] = (*RED, "warning", "pass", "note")
 FINISHES = {"refusal": "refused", "filtered": "filtered", "cut_off": "cut off", "missing": "no answer"}
 
 _OUTCOMES = {"fail": "failed", "inconclusive": "inconclusive", "error": "could not be judged"}

@@ -11,7 +11,7 @@ from pytest_ftgate.checks.advice import most_to_try
 from pytest_ftgate.checks.training_set.names import AUDIT_CHECKS
 from pytest_ftgate.reports import sentences, tables
 from pytest_ftgate.reports.table import Table
-from pytest_ftgate.result import Check, Economics, GateResult
+from pytest_ftgate.result import RED, Check, Economics, GateResult
 from pytest_ftgate.text import LONGEST, plural, printable, wrapped
 
 _NAME_WIDTH = 300
@@ -27,7 +27,7 @@ _PAIR = 100  # characters of each text
 _BELOW = " " * 10  # as wide as a check's status
 _BELOW_ADVICE = " " * 5  # as wide as its number
 _HIDDEN = ("pass", "note")
-_COLOURS = {**dict.fromkeys(sentences.RED, "red"), "pass": "green", "warning": "yellow", "note": ""}
+_COLOURS: dict[str, str] = {**dict.fromkeys(RED, "red"), "pass": "green", "warning": "yellow", "note": ""}
 
 
 class Line(NamedTuple):
@@ -201,7 +201,7 @@ def part_lines(result: GateResult, *, full: bool) -> list[str]:
     if full:
         parts = [tables.guards(result), tables.slices(result), tables.labels(result)]
     else:
-        red = [one for one in result.slices if one.verdict in (*sentences.RED, "warning")]
+        red = [one for one in result.slices if one.verdict in (*RED, "warning")]
         parts = [tables.slices(result, red[:_SLICES_SHOWN])]
     return [line for table in parts for line in table.lines("  ")]
 
@@ -220,10 +220,10 @@ def breakdown_lines(result: GateResult, *, full: bool) -> Iterator[str]:
 
 def check_lines(check: Check, *, full: bool) -> Iterator[Line]:
     """Yield a check and its advice. Unless ``full``, a long message is cut if it does not decide the verdict."""
-    status = check.status.upper() if check.status in sentences.RED else check.status
+    status = check.status.upper() if check.status in RED else check.status
     # A weakened gate passes by its own weaker threshold: make sure that the warning is seen.
     red = check.name == "weakened" and check.status == "warning"
-    whole = full or red or check.status in sentences.RED
+    whole = full or red or check.status in RED
     shown = sentences.with_source(check, LONGEST if whole else _MESSAGE_CHARACTERS)
     text = f"  {status:<7} {check.name}: {shown}"
     yield Line(text, "red" if red else _COLOURS[check.status])
@@ -233,8 +233,8 @@ def check_lines(check: Check, *, full: bool) -> Iterator[Line]:
 
 def finding_lines(checks: Iterable[Check]) -> Iterator[Line]:
     """Yield what is not in order of a gate that is not judged, problems first; all lines are safe to print."""
-    for check in sorted(checks, key=lambda one: one.status not in sentences.RED):
-        if check.status in (*sentences.RED, "warning"):
+    for check in sorted(checks, key=lambda one: one.status not in RED):
+        if check.status in (*RED, "warning"):
             yield from (Line(printable(line.text), line.colour) for line in check_lines(check, full=True))
 
 
