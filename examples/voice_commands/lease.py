@@ -18,6 +18,9 @@ import server
 
 START_S = 60
 
+# A server outlives its first session while others hold a lease; Python warns of a running process that is forgotten.
+_started: list[subprocess.Popen[bytes]] = []
+
 
 def ask(port: int, train: Path) -> http.client.HTTPConnection | None:
     """Return the connection that is the lease, or None if no server answers yet.
@@ -44,7 +47,8 @@ def ask(port: int, train: Path) -> http.client.HTTPConnection | None:
 
 def start(port: int, train: Path, output: IO[bytes]) -> subprocess.Popen[bytes]:
     command = [sys.executable, server.__file__, f"--port={port}", f"--train={train}", "--while-leased"]
-    return subprocess.Popen(command, stdout=output, stderr=output, start_new_session=True)
+    _started.append(subprocess.Popen(command, stdout=output, stderr=output, start_new_session=True))
+    return _started[-1]
 
 
 def obtain(

@@ -1,6 +1,6 @@
-"""The pipelines that users copy: every step that a shell can run is run, in a repository with a gate on an endpoint.
+"""The pipelines that users copy: every step that is a script is run, in a repository with a gate on an endpoint.
 
-What a shell cannot run here stands on the PATH as a stub: ``pip install``, and ``gh``. ``git push`` goes to a bare
+What cannot run here stands on the PATH as a stub: ``pip install``, and ``gh``. ``git push`` goes to a bare
 repository.
 """
 
@@ -38,16 +38,16 @@ KEY = "sk-of-the-nightly-run"
 PUSH_URL = "https://ftgate:push-token@gitlab.example/group/project.git"
 
 PYTHON = f"""#!/bin/sh
-if [ "$1 $2" = "-m pip" ]; then echo "$@" >> "$STUBS/pip.log"; exit 0; fi
+if [ "$1 $2" = "-m pip" ]; then echo "$(printf '%s|' "$@")" >> "$STUBS/pip.log"; exit 0; fi
 exec "{sys.executable}" "$@"
 """
 GH = """#!/bin/sh
 printf '%s\\n' "$*" >> "$STUBS/gh.log"
 case "$1 $2 $3" in
   "pr list "*) cat "$STUBS/open" 2>/dev/null;;
-  "api --method "*) test ! -e "$STUBS/read-only" && cp reports/comment.md "$STUBS";;
+  "api --method "*) test ! -e "$STUBS/read-only" && for body; do :; done && cp "${body#body=@}" "$STUBS/comment.md";;
   "api "*) cat "$STUBS/comments" 2>/dev/null;;
-esac || test ! -e "$STUBS/read-only"
+esac || { test ! -e "$STUBS/read-only" || { echo "gh: HTTP 403" >&2; exit 1; }; }
 """
 POST_RECEIVE = """#!/bin/sh
 i=0
@@ -141,9 +141,12 @@ class Checkout:
         self.git("pull", "-q", "--ff-only", "origin", "ftgate/recordings", cwd=self.http.path)
         self.push()
 
-    def run(self, script: str, *flags: str, **environment: str) -> subprocess.CompletedProcess[str]:
+    def run(
+        self, script: str, *flags: str, shell: str = "bash", folder: str = ".", **environment: str
+    ) -> subprocess.CompletedProcess[str]:
+        command = [str(self.stubs / "python"), "-c", script] if shell == "python" else ["bash", *flags, "-c", script]
         return subprocess.run(
-            ["bash", *flags, "-c", script], cwd=self.path, env={**self.environment, **environment},
+            command, cwd=self.path / folder, env={**self.environment, **environment},
             capture_output=True, text=True, timeout=120, check=False,
         )  # fmt: skip
 
@@ -155,13 +158,16 @@ class Checkout:
         self.git("checkout", "-q", "--detach")
         self.http.forget()
 
-    def github(self, workflow: Path, secrets: Mapping[str, str]) -> dict[str, Any]:
-        """Run a job as a runner does. Gives what became of each step by its name, and the output of all."""
+    def github(self, workflow: Path, secrets: Mapping[str, str], **given: str) -> dict[str, Any]:
+        """Run a job as a runner does, with these inputs of our action.
+
+        Returns what became of each step by its name, and the output of all.
+        """
         self.checkout()
         (job,) = yaml.safe_load(workflow.read_text(encoding="utf-8"))["jobs"].values()
         outcomes: dict[str, Any] = {"output": ""}
         failed = False
-        for step, inputs in self._steps(job):
+        for step, inputs in self._steps(job, given):
             name = step.get("name", step.get("uses"))
             always = "always()" in str(step.get("if")) or "!cancelled()" in str(step.get("if"))
             if "uses" in step or (failed and not always):
@@ -176,7 +182,8 @@ class Checkout:
                 "GITHUB_REPOSITORY": "us/repo",
             }
             environment["GITHUB_STEP_SUMMARY"] = str(self.stubs / "summary.md")
-            done = self.run(step["run"], "-e", **environment)
+            folder = self._expanded(step.get("working-directory", "."), inputs)
+            done = self.run(step["run"], "-e", shell=step.get("shell", "bash"), folder=folder, **environment)
             outcomes[name] = done.returncode
             outcomes["output"] += done.stdout + done.stderr
             failed = failed or done.returncode != 0
@@ -184,28 +191,29 @@ class Checkout:
         return outcomes
 
     @staticmethod
-    def _steps(job: Mapping[str, Any]) -> Iterator[tuple[Mapping[str, Any], Mapping[str, str]]]:
+    def _steps(
+        job: Mapping[str, Any], given: Mapping[str, str]
+    ) -> Iterator[tuple[Mapping[str, Any], Mapping[str, str]]]:
         """Yield the steps of a job, and those of our action with its inputs, in their order."""
         action = yaml.safe_load(ACTION.read_text(encoding="utf-8"))
         for step in job["steps"]:
             if "/actions/ftgate@" not in step.get("uses", ""):
                 yield step, {}
                 continue
-            inputs = {key: one["default"] for key, one in action["inputs"].items()} | step["with"]
+            inputs = {key: one["default"] for key, one in action["inputs"].items()} | step["with"] | given
             for inner in action["runs"]["steps"]:
                 yield inner, {f"inputs.{key}": value for key, value in inputs.items()}
 
     @staticmethod
     def _expanded(value: str, known: Mapping[str, str]) -> str:
-        found = re.fullmatch(r"\$\{\{ (?:secrets\.)?(.*) \}\}", value)
-        assert found
         others = {
             "FTGATE_TOKEN || github.token": known.get("FTGATE_TOKEN", "github-token"),
+            "github.action_path": str(ACTION.parent),
             "github.token": "github-token",
             "github.event.pull_request.number": "7",
             "OPENAI_API_KEY": "",
         }
-        return {**others, **known}[found[1]]
+        return re.sub(r"\$\{\{ (?:secrets\.)?(.*?) \}\}", lambda found: {**others, **known}[found[1]], value)
 
     def gitlab(self, job: str, **variables: str) -> subprocess.CompletedProcess[str]:
         """Run a job as a runner does: all lines in one shell that stops at the first that fails."""
@@ -228,7 +236,7 @@ class Checkout:
         return self.git("diff", "--name-only", "main", "ftgate/recordings", cwd=self.bare).splitlines()
 
     def report(self) -> dict[str, Any]:
-        (gate,) = json.loads((self.path / "reports" / "ftgate.json").read_text())["gates"]
+        (gate,) = json.loads((self.path / "reports" / "ftgate" / "ftgate.json").read_text())["gates"]
         return gate  # type: ignore[no-any-return]
 
 
@@ -291,7 +299,7 @@ def test_github_from_the_first_recording_to_a_miss(checkout: Checkout) -> None:
     assert green["job"] == "success", green["output"]
     assert checkout.http.server.requests == []
     assert checkout.report()["verdict"] == "pass"
-    assert sorted(path.name for path in (checkout.path / "reports").iterdir()) == [
+    assert sorted(path.name for path in (checkout.path / "reports" / "ftgate").iterdir()) == [
         "comment.log", "comment.md", "ftgate.html", "ftgate.json", "ftgate.md", "junit.xml",
     ]  # fmt: skip
     assert "✅ support: PASS" in (checkout.stubs / "summary.md").read_text()
@@ -306,7 +314,8 @@ def test_github_from_the_first_recording_to_a_miss(checkout: Checkout) -> None:
     assert checkout.report()["verdict"] == "error"
     assert "::error file=test_gate.py,line=4,title=ftgate support%3A ERROR::" in red["output"]
     assert checkout.http.server.requests == []
-    assert all(one.startswith("-m pip install pytest-ftgate[") for one in checkout.asked("pip"))
+    by_action, by_nightly = f"-m|pip|install|{ROOT}[report]|", "-m|pip|install|pytest-ftgate[prices,report]|"
+    assert set(checkout.asked("pip")) == {by_action, by_nightly}
     assert checkout.asked("gh")[-1].startswith("api --method PATCH repos/us/repo/issues/comments/12 ")
     comment = (checkout.stubs / "comment.md").read_text()
     assert comment.startswith("<!-- pytest-ftgate: ftgate -->\n")
@@ -315,7 +324,24 @@ def test_github_from_the_first_recording_to_a_miss(checkout: Checkout) -> None:
     (checkout.stubs / "read-only").touch()
     fork = checkout.github(PULL_REQUEST, {})
     assert fork["Comment on the pull request"] == 0
-    assert "::notice::the comment" in fork["output"]
+    assert "::notice::the comment on the pull request could not be written: gh: HTTP 403" in fork["output"]
+
+
+def test_github_inputs_are_split_as_in_a_shell(checkout: Checkout) -> None:
+    """A second use in one job has reports of its own; what it installs and asks for may have blanks and lines."""
+    for path in [one for one in checkout.http.path.iterdir() if one.name != ".git"]:
+        (checkout.http.path / "a project").mkdir(exist_ok=True)
+        path.rename(checkout.http.path / "a project" / path.name)
+    checkout.commit("a repository of several projects")
+    checkout.push()
+    inputs = {"name": 'a "second"', "working-directory": "a project", "install": "-r 'our tests.txt'\nnumpy"}
+    done = checkout.github(PULL_REQUEST, {}, **inputs, arguments='-k "nothing or else"\n--strict-markers')
+    assert checkout.asked("pip") == [f"-m|pip|install|{ROOT}[report]|-r|our tests.txt|numpy|"]
+    assert done["Judge the recorded answers"] != 0
+    reports = checkout.path / "a project" / "reports" / 'a "second"'
+    assert "1 deselected" in done["output"], done["output"]
+    assert (reports / "comment.md").read_text().startswith('<!-- pytest-ftgate: a "second" -->\n')
+    assert any("startswith(env.MARK)" in one for one in checkout.asked("gh"))
 
 
 def test_github_same_answers_open_no_change(checkout: Checkout) -> None:
@@ -393,18 +419,23 @@ def test_gitlab_from_the_first_recording_to_a_miss(checkout: Checkout) -> None:
 
 
 def test_gitlab_keeps_one_note_on_the_merge_request(checkout: Checkout) -> None:
-    notes: list[dict[str, Any]] = [{"id": 1, "body": "somebody else's"}]
+    strangers = [{"id": 1, "body": "<!-- pytest-ftgate -->\nnot ours", "author": {"id": 5}}]
+    notes: list[dict[str, Any]] = []
     calls: list[tuple[str, str, str | None]] = []
 
     class Api(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
-            calls.append((self.command, self.path.partition("?")[0], self.headers["PRIVATE-TOKEN"]))
+            path, _, query = self.path.partition("?")
+            calls.append((self.command, path, self.headers["PRIVATE-TOKEN"]))
             sent = self.rfile.read(int(self.headers.get("Content-Length") or 0))
             if self.command != "GET":
-                notes[1:] = [{"id": 2, **json.loads(sent)}]
-            body = json.dumps(notes).encode()
+                notes[:] = [{"id": 2, "author": {"id": 4}, **json.loads(sent)}]
+            last = query.endswith("&page=2")
+            found: object = {"id": 4} if path == "/user" else notes if last else strangers
+            body = json.dumps(found).encode()
             self.send_response(200)
             self.send_header("Content-Length", str(len(body)))
+            self.send_header("X-Next-Page", "" if last or path == "/user" else "2")
             self.end_headers()
             self.wfile.write(body)
 
@@ -424,7 +455,7 @@ def test_gitlab_keeps_one_note_on_the_merge_request(checkout: Checkout) -> None:
     written = [(method, where) for method, where, _ in calls if method != "GET"]
     assert written == [("POST", path), ("PUT", f"{path}/2")]
     assert {token for *_, token in calls} == {"note-token"}
-    assert notes[1]["body"].startswith("<!-- pytest-ftgate -->\n")
+    assert notes[0]["body"].startswith("<!-- pytest-ftgate -->\n")
 
 
 def test_gitlab_same_answers_open_no_change(checkout: Checkout) -> None:
