@@ -35,12 +35,10 @@ from pytest_ftgate.statistics import (
     compare_set,
     effective_groups,
 )
-from pytest_ftgate.statistics.exact import exact_lower, exact_p_value
+from pytest_ftgate.statistics.exact import exact_lower, exact_p_value, tango_score
 from pytest_ftgate.statistics.graded import Sample, graded_p_value
 from pytest_ftgate.statistics.groups import sign_flip_p_value
 from pytest_ftgate.statistics.jackknife import degrees_of_freedom, jackknife
-from pytest_ftgate.statistics.score import tango_score
-from pytest_ftgate.statistics.set_level import set_value, values_without
 
 Z95 = NormalDist().inv_cdf(0.95)
 MARGINS = [round(step / 50, 2) for step in range(-5, 6)]
@@ -306,8 +304,8 @@ def real_gain(kinds: np.ndarray, rates: np.ndarray) -> float:
 
 def sure(baseline: LabelCounts, candidate: LabelCounts, margin: float) -> tuple[bool, bool]:
     """Return whether the jackknife alone, and the package's method, are sure that the gain reaches the margin."""
-    gain = set_value(candidate) - set_value(baseline)
-    alone = jackknife(gain, values_without(candidate) - values_without(baseline))
+    gain = candidate.value - baseline.value
+    alone = jackknife(gain, candidate.values_without() - baseline.values_without())
     if alone.standard_error > 0 and alone.p_value(margin) > 0.05:
         return False, False  # the package is at least as cautious
     shipped = compare_set(baseline, candidate, margin=margin, confidence=0.95, evidence="observed")
@@ -670,7 +668,7 @@ def settled(wins: int, losses: int, n: int, margin: float) -> str:
 def adversarial_tables(repetitions: int = 1000) -> None:
     """Print how often designs pass that are made to deceive, and what the guards against them cost."""
     bleu, uneven = translations((0.70, 0.71), 0.01), translations((0.5, 0.9), 0.0)
-    bleu_gain = set_value(bleu[1]) - set_value(bleu[0])
+    bleu_gain = bleu[1].value - bleu[0].value
     one_to_40 = list(range(1, 41))
     false = {
         "micro, 20 fields, 1 % lost whole, n = 50": lost_documents(50, 20, 0.01),

@@ -8,14 +8,12 @@ from typing import TYPE_CHECKING
 from pytest_ftgate.checks.costs import dollars
 from pytest_ftgate.checks.pricing import (
     FREE_CURE,
-    UNCOUNTED_CURE,
     UNTIMED_CURE,
     call_usd,
-    lacks_of,
-    unpriced_cure,
+    cost_cure,
+    no_price,
     why_free,
     why_priced_at_nothing,
-    why_unpriced,
 )
 from pytest_ftgate.result import Check, ModelResult, called
 from pytest_ftgate.text import plural, show_distance, show_seconds, show_usd
@@ -31,11 +29,11 @@ def check_free(gate: Context) -> Iterator[Check]:
     if gate.config.objective != "match":
         return
     if gate.config.cheaper_by is not None:
-        no_price, free_price = why_unpriced(gate.models), why_priced_at_nothing(gate.models)
-        if no_price:
-            yield _cheaper_unknown(gate, no_price, unpriced_cure(*lacks_of(gate.models)))
-        elif free_price:
-            yield _cheaper_unknown(gate, free_price, FREE_CURE)
+        unpriced, free = no_price(gate.models), why_priced_at_nothing(gate.models)
+        if unpriced:
+            yield _cheaper_unknown(gate, *unpriced)
+        elif free:
+            yield _cheaper_unknown(gate, free, FREE_CURE)
     yield from _unlike_samples(gate)
 
 
@@ -136,9 +134,7 @@ def _cost_unknown(gate: Context, models: Mapping[str, ModelResult]) -> Check | N
     if not unknown:
         return None
     why = [f"{called(role, one.name)}: {one.cost_unknown or 'no cost was measured'}" for role, one in unknown.items()]
-    unpriced = [model.price_lack for model in unknown.values() if model.price_unknown is not None]
-    advice = unpriced_cure(*unpriced) if unpriced else UNCOUNTED_CURE
-    return _cheaper_unknown(gate, "; ".join(why), advice)
+    return _cheaper_unknown(gate, "; ".join(why), cost_cure(*unknown.values()))
 
 
 # --- another baseline ----------------------------------------------------------------------------------------
@@ -158,10 +154,12 @@ def _rivals(gate: Context) -> Iterator[Check]:
         if round(drop, 12) > round(config.max_drop, 12):
             continue
         loses = show_distance(drop, share=gate.share)
+        words = [("more expensive", config.cheaper_by), ("slower", config.faster_by)]
+        less = " or ".join(word for word, factor in words if factor is not None)
         yield Check(
             "rival",
             "warning",
-            f"{called(role, one.name)} is only {loses} worse than {called(best)} and not {_less(config)} than the "
+            f"{called(role, one.name)} is only {loses} worse than {called(best)} and not {less} than the "
             "candidate: it may make the fine-tune unnecessary",
             observed=-drop,
             required=-config.max_drop,
@@ -172,17 +170,9 @@ def _rivals(gate: Context) -> Iterator[Check]:
 
 def _as_cheap(config: GateKeys, baseline: ModelResult, candidate: ModelResult) -> bool:
     """Return whether a baseline is as cheap and as fast as the candidate, in whatever the gate requires."""
-    pairs = []
-    if config.cheaper_by is not None:
-        pairs.append((call_usd(baseline), call_usd(candidate)))
-    if config.faster_by is not None:
-        pairs.append((baseline.latency_p50_s, candidate.latency_p50_s))
+    pairs = [] if config.cheaper_by is None else [(call_usd(baseline), call_usd(candidate))]
+    pairs += [] if config.faster_by is None else [(baseline.latency_p50_s, candidate.latency_p50_s)]
     return all(old is not None and new is not None and round(old, 12) <= round(new, 12) for old, new in pairs)
-
-
-def _less(config: GateKeys) -> str:
-    words = [("more expensive", config.cheaper_by), ("slower", config.faster_by)]
-    return " or ".join(word for word, factor in words if factor is not None)
 
 
 # --- before training -----------------------------------------------------------------------------------------

@@ -1,4 +1,4 @@
-"""The rule for the bounds under ``require``."""
+"""The rules for the bounds under ``require``, and for the latencies that they bound."""
 
 from __future__ import annotations
 
@@ -7,13 +7,15 @@ from math import inf
 from typing import TYPE_CHECKING
 
 from pytest_ftgate.checks.advice_form import has_format
-from pytest_ftgate.checks.pricing import UNCOUNTED_CURE, UNTIMED_CURE, unpriced_cure, unpriced_models
-from pytest_ftgate.result import Action, Check, ModelResult, Status
+from pytest_ftgate.checks.pricing import UNTIMED_CURE, cost_cure, unpriced_models
+from pytest_ftgate.result import Action, Check, ModelResult, Status, called
 from pytest_ftgate.text import show_seconds, show_usd, show_value
 
 if TYPE_CHECKING:
     from pytest_ftgate.checks.context import Context
     from pytest_ftgate.config import BoundKeys
+    from pytest_ftgate.models import Model
+    from pytest_ftgate.runs.runner import Run
 
 
 RUN_METRICS = {
@@ -62,7 +64,7 @@ def bound_check(bound: BoundKeys, model: ModelResult, *, share: bool, constraine
     status: Status = "fail"
     shown, why = "unknown", ""
     if value is None:
-        status, advice, reason = "error", _missing_advice(name, model), _why_unknown(name, model)
+        status, (reason, advice) = "error", _unknown(name, model)
         why = f": {reason}" if reason else ""
     else:
         shown = _shown(name, value, share)
@@ -125,17 +127,62 @@ def _within(value: float, bound: BoundKeys) -> bool:
     return above and below
 
 
-def _why_unknown(name: str, model: ModelResult) -> str | None:
+def _unknown(name: str, model: ModelResult) -> tuple[str | None, str]:
+    """Return why a value was not measured, if that is known, and what to do about it."""
     if name in LATENCIES:
-        return model.latency_unknown
-    return model.cost_unknown if name == "cost_usd" else None
-
-
-def _missing_advice(name: str, model: ModelResult) -> str:
-    if name == "cost_usd" and model.price_unknown is not None:
-        return unpriced_cure(model.price_lack)
+        return model.latency_unknown, UNTIMED_CURE
     if name == "cost_usd":
-        return UNCOUNTED_CURE
-    if name in LATENCIES:
-        return UNTIMED_CURE
-    return "The model does not report what is needed to measure it."
+        return model.cost_unknown, cost_cure(model)
+    return None, "The model does not report what is needed to measure it."
+
+
+# --- latencies, which are taken from a sample of the model alone ----------------------------------------------------
+
+
+def check_sampled(gate: Context) -> list[Check]:
+    """Check that models whose latency is bounded or compared have a latency sample.
+
+    Without one, latencies depend on whatever else ran at the same time.
+    """
+    asked = [(one.of, one.metric.name, str(one.source)) for one in gate.config.bounds if one.metric.name in LATENCIES]
+    if gate.accepts and gate.config.faster_by is not None:
+        asked += [(of, "latency_p50_s", gate.source("faster_by")) for of in ("baseline", "candidate")]
+    checks = {}
+    for of, metric, source in asked:
+        for role, model in gate.models.items():
+            if (role == "candidate") == (of == "candidate") and model.latency is None:
+                checks[role] = _unsampled(f"{metric} of {called(role, model.name)}", model, source)
+    return list(checks.values())
+
+
+def check_samples(gate: Context) -> list[Check]:
+    """Return the latencies of each sample; a sample with missing answers is an error."""
+    return [_sample(role, gate.measured[role].facts, run) for role, run in gate.samples.items()]
+
+
+def _sample(role: str, facts: ModelResult, run: Run) -> Check:
+    name, model, predictions = f"{role}_latency", called(role, facts.name), run.predictions[0]
+    missing = [one for one in predictions if one.completion is None]
+    if missing:
+        failure = run.failure
+        counted = f"{len(missing):,} of {len(predictions):,} answers of the latency sample missing"
+        message = f"{model}: {failure.cause if failure else 'no cause is known'}; {counted}"
+        return Check(name, "error", message, advice=failure.advice if failure else None)
+    n, at_once = len(predictions), run.model.concurrency
+    how = "sequential" if at_once == 1 else f"concurrency {at_once:,}"
+    measured = f"p50 {show_seconds(facts.latency_p50_s)}, p95 {show_seconds(facts.latency_p95_s)} (n={n:,}, {how})"
+    return Check(name, "note", f"{model}: {measured}")
+
+
+def _unsampled(what: str, model: Model, source: str) -> Check:
+    status: Status = "warning"
+    advice: str | None = "Set latency: {concurrency: 1, examples: 50} on the model, which takes a separate sample"
+    if model.mode == "batch":
+        status, finding = "error", "is unknown: mode: batch has no latencies"
+        advice = f"{advice} with live calls."
+    elif model.verified is not None:
+        finding, advice = "comes from the recording, made under unknown load", None
+    else:
+        finding = f"is measured with up to {model.concurrency:,} concurrent calls, while the other model runs"
+        advice = f"{advice}."
+    return Check("latency_sample", status, f"{what} {finding}", source=source, advice=advice)

@@ -12,6 +12,7 @@ from pytest_ftgate.config import threshold
 from pytest_ftgate.config.source import BUILT_IN
 from pytest_ftgate.judges import JudgeRun, Judging
 from pytest_ftgate.result import Check, GateResult, ModelResult, closed, verdict_of
+from pytest_ftgate.runs.measure import compare_scored, forgiven_roles
 
 if TYPE_CHECKING:
     from pytest_ftgate.checks.attempts import Attempt
@@ -152,9 +153,9 @@ class Context:
     @property
     def grouped(self) -> bool:
         """Return whether some test examples have the same group."""
-        from pytest_ftgate.statistics import group_codes
+        from pytest_ftgate.statistics import group_counts
 
-        return group_codes(self.groups, len(self.test)) is not None
+        return group_counts(self.groups, len(self.test)) is not None
 
     @property
     def confidence(self) -> float:
@@ -205,8 +206,6 @@ class Context:
     @cached_property
     def forgiven(self) -> tuple[str, ...]:
         """Return the roles whose missing answers count as wrong (``errors: score_zero``)."""
-        from pytest_ftgate.runs.measure import forgiven_roles
-
         return forgiven_roles(self.config.errors, self.runs.values())
 
     @property
@@ -231,8 +230,6 @@ class Context:
 
     def compare(self, baseline: Any, candidate: Any) -> Comparison:
         """Compare two scores of one metric on the test set, with the gate's margin, evidence and confidence."""
-        from pytest_ftgate.runs.measure import compare_scored
-
         config = self.config
         compare = partial(
             compare_scored,

@@ -6,6 +6,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
+from pytest_ftgate.checks.pricing import Lack
 from pytest_ftgate.models.protocol import Price
 from pytest_ftgate.result import Economics, Volume
 from pytest_ftgate.text import plural, show_number, show_usd
@@ -33,14 +34,6 @@ class Amount:
     of: str = ""
     cure: str = ""
     unpriced: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class Lack:
-    """Hold what is missing to calculate a figure, as a clause, and how to supply it, as a sentence."""
-
-    what: str
-    cure: str
 
 
 NO_CALLS = Lack("the number of calls is unknown", "Set economics.calls_per_month.")
@@ -107,11 +100,6 @@ class Costs:
         """Return what is missing to know the monthly saving, which includes retraining."""
         return self.lacking(training=bool(self.retrains_per_year))
 
-    @property
-    def break_even_lacks(self) -> list[Lack]:
-        """Return what is missing to know the break-even."""
-        return self.lacking(training=True)
-
 
 def training_cost(declared: float | None, source: str, *, trained_tokens: int | None, price: Price | None) -> Amount:
     """Return the cost of training: as declared, else the trained tokens of a job times their price."""
@@ -129,6 +117,7 @@ def training_cost(declared: float | None, source: str, *, trained_tokens: int | 
 def economics_of(costs: Costs) -> Economics:
     """Return all figures that follow from the costs."""
     calls = costs.calls_per_month
+    declared = {"data preparation": costs.data_usd, "hosting": costs.hosting_usd, "retraining": costs.retrains_per_year}
     stated = at_volume(costs, calls)
     volumes = () if calls is None else tuple(at_volume(costs, calls * times) for times in (0.5, 1, 2))
     return Economics(
@@ -148,8 +137,8 @@ def economics_of(costs: Costs) -> Economics:
         break_even_calls=stated.break_even_calls,
         volumes=volumes,
         saving_unknown=clause(costs.saving_lacks) or None,
-        break_even_unknown=clause(costs.break_even_lacks) or None,
-        undeclared=_undeclared(costs),
+        break_even_unknown=clause(costs.lacking(training=True)) or None,
+        undeclared=tuple(name for name, value in declared.items() if value is None),
         sentence=_sentence(costs, stated),
     )
 
@@ -207,15 +196,6 @@ def call_unknown(calls: Sequence[Amount]) -> str:
     return f"{names}: {first.said}" if names else first.said
 
 
-def _undeclared(costs: Costs) -> tuple[str, ...]:
-    given = {
-        "data preparation": costs.data_usd,
-        "hosting": costs.hosting_usd,
-        "retraining": costs.retrains_per_year,
-    }
-    return tuple(name for name, value in given.items() if value is None)
-
-
 def dollars(usd: float | None) -> str:
     """Return an amount for people: without cents from $100 on, a loss as ``-$5.00``, or ``unknown``."""
     if usd is None:
@@ -224,28 +204,22 @@ def dollars(usd: float | None) -> str:
     return f"-{shown}" if usd < 0 else shown
 
 
-def whole_days(days: float) -> int:
-    """Return a number of days, rounded up."""
-    return math.ceil(round(days, 6))
+def _whole(number: float) -> int:
+    """Return a number of days or calls, rounded up."""
+    return math.ceil(round(number, 6))
 
 
 def show_days(days: float) -> str:
     """Return ``157 days``, and from 1,000 days on ``47 years``."""
-    whole = whole_days(days)
-    if whole < _DAYS_SHOWN:
-        return plural(whole, "day")
+    if _whole(days) < _DAYS_SHOWN:
+        return plural(_whole(days), "day")
     years = days / 365
     return f"{years:.1f} years" if years < 10 else f"{years:,.0f} years"
 
 
-def whole_calls(calls: float) -> int:
-    """Return a number of calls, rounded up."""
-    return math.ceil(round(calls, 6))
-
-
 def exact_days(days: float) -> str:
     """Return ``90 days``, and from 1,000 days on ``17,267 days (47 years)``."""
-    exact, short = plural(whole_days(days), "day"), show_days(days)
+    exact, short = plural(_whole(days), "day"), show_days(days)
     return exact if short == exact else f"{exact} ({short})"
 
 
@@ -267,10 +241,10 @@ def _sentence(costs: Costs, volume: Volume) -> str:
         return f"The saving is unknown: {clause(costs.saving_lacks)}."
     saves = _saving(costs, volume, "the fine-tune saves")
     if volume.break_even_calls is None:
-        return f"{saves}; the break-even is unknown: {clause(costs.break_even_lacks)}."
+        return f"{saves}; the break-even is unknown: {clause(costs.lacking(training=True))}."
     if not costs.upfront_usd:
         return f"{saves} from the first call on{not_counted(costs)}."
-    return f"{saves} and pays for itself after {_break_even(volume)}{not_counted(costs)}."
+    return f"{saves} and pays for itself after {show_break_even(volume)}{not_counted(costs)}."
 
 
 def _best_sentence(costs: Costs) -> str:
@@ -286,7 +260,7 @@ def _best_sentence(costs: Costs) -> str:
     saves = f"{_saving(best, volume, 'a candidate can save')} at most"
     if not volume.break_even_calls:
         return f"{saves}."
-    return f"{saves}, and pays for itself after {_break_even(volume)} at the earliest{not_counted(costs)}."
+    return f"{saves}, and pays for itself after {show_break_even(volume)} at the earliest{not_counted(costs)}."
 
 
 def _at(volume: Volume) -> str:
@@ -301,8 +275,9 @@ def _saving(costs: Costs, volume: Volume, subject: str) -> str:
     return f"{subject[0].upper()}{subject[1:]} {each} per 1,000 calls"
 
 
-def _break_even(volume: Volume) -> str:
-    calls = plural(whole_calls(volume.break_even_calls or 0.0), "call")
+def show_break_even(volume: Volume) -> str:
+    """Return ``157 days (52,000 calls)``, or the calls alone where their number per month is unknown."""
+    calls = plural(_whole(volume.break_even_calls or 0.0), "call")
     return calls if volume.break_even_days is None else f"{show_days(volume.break_even_days)} ({calls})"
 
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from pytest_ftgate.errors import ConfigError
 from pytest_ftgate.result import Status, opponent
+from pytest_ftgate.runs.measure import compare_scored
 from pytest_ftgate.text import (
     plural,
     settled_by,
@@ -54,6 +55,15 @@ class Drop:
     compared: Comparison
     baseline: Scored
     role: str
+
+    def facts(self, candidate: Scored) -> dict[str, Any]:
+        """Return the values that reports show, by their names there."""
+        return {
+            **self.compared.facts(),
+            "against": self.role,
+            "baseline": self.baseline.value,
+            "candidate": candidate.value,
+        }
 
 
 @dataclass(frozen=True)
@@ -101,29 +111,19 @@ def size_of(metric: Metric, groups: Sequence[str | None], tolerance: Tolerance) 
 
     See :func:`~pytest_ftgate.statistics.fewest_examples`.
     """
-    from pytest_ftgate.statistics import (
-        MIN_GROUPS,
-        MOST_EXAMPLES,
-        effective_groups,
-        fewest_examples,
-        group_codes,
-        group_sizes,
-    )
+    from pytest_ftgate.statistics import MIN_GROUPS, MOST_EXAMPLES, fewest_examples, group_counts
 
-    codes = group_codes(groups, len(groups))
-    have = there = len(groups)
-    if codes is not None:
-        sizes = group_sizes(codes)
-        have, there = effective_groups(sizes), len(sizes)
-    unit = "example" if codes is None else "group"
+    grouped = group_counts(groups, len(groups))
+    there, have = grouped or (len(groups), len(groups))
+    unit = "group" if grouped else "example"
     if tolerance.evidence == "observed":
         return Size(have, 1, unit, there)
-    exact = metric.kind == "right_wrong" and codes is None
+    exact = metric.kind == "right_wrong" and grouped is None
     width = metric.high - metric.low if metric.kind != "set" and isfinite(metric.high - metric.low) else 1.0
     share, confidence = tolerance.max_drop / width, tolerance.confidence
     fewest = fewest_examples(share, confidence=confidence, evidence=tolerance.evidence, exact=exact)
     needed = MOST_EXAMPLES if fewest is None else fewest  # so many at least
-    return Size(have, needed if codes is None else max(needed, MIN_GROUPS), unit, there)
+    return Size(have, max(needed, MIN_GROUPS) if grouped else needed, unit, there)
 
 
 # --- the comparison ------------------------------------------------------------------------------------------
@@ -160,7 +160,6 @@ def judge_drop(
 
     Source: R. L. Berger, Technometrics 24 (1982) 295-300.
     """
-    from pytest_ftgate.runs.measure import compare_scored
 
     def judged(role: str) -> Drop:
         compared = compare_scored(

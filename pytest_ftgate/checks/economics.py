@@ -10,7 +10,6 @@ from pytest_ftgate.checks.costs import (
     NO_TRAINING,
     Amount,
     Costs,
-    Lack,
     at_volume,
     best_case,
     clause,
@@ -24,13 +23,12 @@ from pytest_ftgate.checks.costs import (
 )
 from pytest_ftgate.checks.pricing import (
     FREE_TO_HOST_CURE,
-    UNCOUNTED_CURE,
+    Lack,
     call_usd,
-    lacks_of,
-    unpriced_cure,
+    cost_cure,
+    no_price,
     why_free,
     why_priced_at_nothing,
-    why_unpriced,
 )
 from pytest_ftgate.models.price import price_of
 from pytest_ftgate.result import Check, ModelResult, called
@@ -55,10 +53,10 @@ def check_free(gate: Context) -> Iterator[Check]:
     spec, models = gate.config.economics, gate.models
     if spec is None:
         return
-    no_price, candidate = why_unpriced(models), models.get("candidate")
+    unpriced, candidate = no_price(models), models.get("candidate")
     free = None if spec.hosting_usd_per_month else why_priced_at_nothing(models)
     lacks = [NO_CALLS] if spec.calls_per_month is None else []
-    lacks += [Lack(no_price, unpriced_cure(*lacks_of(models)))] if no_price else []
+    lacks += [unpriced] if unpriced else []
     lacks += [_unbelieved(free)] if free else []
     # Without a candidate the training cost may still be unknown.
     training_unknown = (
@@ -129,8 +127,7 @@ def _per_call(role: str, model: ModelResult) -> Amount:
         return Amount(usd, "measured", name)
     unpriced = model.price_lack in ("price", "table")
     why = "no price" if unpriced else model.cost_unknown or "nothing was measured"
-    cure = UNCOUNTED_CURE if model.price_unknown is None else unpriced_cure(model.price_lack)
-    return Amount(None, why, name, cure, unpriced)
+    return Amount(None, why, name, cost_cure(model), unpriced)
 
 
 def _of_candidate(candidate: ModelResult, *, hosted: bool) -> Amount:
@@ -153,7 +150,7 @@ def _limit_check(gate: Context, limit: str, costs: Costs) -> Check:
     """Check the fine-tune against a limit. An unknown cost is an error, never $0."""
     volume = at_volume(costs, costs.calls_per_month)
     if limit == DAYS and volume.break_even_days is None and volume.breaks_even is not False:
-        return _unknown(gate, limit, costs.break_even_lacks)
+        return _unknown(gate, limit, costs.lacking(training=True))
     if limit == SAVING and volume.monthly_saving_usd is None:
         return _unknown(gate, limit, costs.saving_lacks)
     observed, enough, message = _outcome(gate, limit, costs)

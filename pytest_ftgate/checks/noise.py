@@ -1,4 +1,4 @@
-"""The A/A test (``noise``): how much the baselines disagree with themselves when they are asked again."""
+"""The noise of answers: how much baselines disagree with themselves (``noise``), and what ``repeats`` say of a gain."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from itertools import combinations
 from typing import TYPE_CHECKING
 
 from pytest_ftgate.result import Check, called
-from pytest_ftgate.runs.measure import answers_of, rightness
+from pytest_ftgate.runs.measure import answers_of, rightness, rightness_by_repeat
 from pytest_ftgate.runs.runner import Job
 from pytest_ftgate.text import plural, show_difference, show_percent
 
@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
     from pytest_ftgate.checks.context import Context
     from pytest_ftgate.runs.runner import Run
+    from pytest_ftgate.statistics import Comparison
 
 SAMPLE = 50
 """The most examples that a baseline is asked about again."""
@@ -72,4 +73,38 @@ def _check(gate: Context, name: str, run: Run) -> Check:
         advice="Set temperature: 0 or a seed in params, or average over several answers with repeats."
         if loud
         else None,
+    )
+
+
+# --- several answers per example ----------------------------------------------------------------------------------
+
+
+def check_repeats(gate: Context) -> list[Check]:
+    """Note for each gain whether more repeats or more examples would settle it."""
+    if gate.config.repeats == 1 or len(gate.test) == 1 or gate.deciding.pairwise:
+        return []
+    return [_spread(gate, role, comparison) for role, comparison in gate.comparisons.items()]
+
+
+def _spread(gate: Context, role: str, comparison: Comparison) -> Check:
+    """Return the noise between examples and within them, and how many repeats or examples would settle the gain."""
+    from pytest_ftgate.statistics import remedy, spread_of
+
+    config, metric = gate.config, gate.deciding
+    baseline, candidate = gate.scored[role], gate.scored["candidate"]
+    worse, better = (baseline, candidate) if metric.greater_is_better else (candidate, baseline)
+    spread = spread_of(*(rightness_by_repeat(one, gate.expected, metric) for one in (worse, better)))
+    target = config.asked_gain if config.evidence == "proven" else 0.0
+    asked = {"target": target, "margin": config.asked_gain, "confidence": config.confidence}
+    cure = remedy(spread, gain=comparison.gain, **asked)
+    settled = comparison.reaches_margin or comparison.above_zero
+    more = [f"{plural(cure.more_repeats, 'more repeat')} of each example"] if cure.more_repeats else []
+    more += [plural(cure.more_examples, "more example")] if cure.more_examples else []
+    return Check(
+        "repeats",
+        "note",
+        f"{spread.repeats} answers per example: standard deviation of the difference {spread.between**0.5:.2f} between "
+        f"examples, {spread.within**0.5:.2f} within an example",
+        observed=spread.repeats,
+        advice=None if settled or not more else f"{' or '.join(more)} would settle it with 80 % power.",
     )

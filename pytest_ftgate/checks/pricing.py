@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from typing import TYPE_CHECKING
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, NamedTuple
 
 from pytest_ftgate.models.price import price_cure, price_of
 from pytest_ftgate.models.protocol import Price
@@ -23,14 +23,22 @@ FREE_CURE = f"{_FREE}."
 FREE_TO_HOST_CURE = f"{_FREE}, or economics.hosting_usd_per_month."
 
 
+class Lack(NamedTuple):
+    """Hold what is missing to calculate a figure, as a clause, and how to supply it, as a sentence."""
+
+    what: str
+    cure: str
+
+
 def unpriced_cure(*lacks: PriceLack | None) -> str:
     """Return how to supply the price of a model, by what is missing."""
     return f"Give the model a {price_cure(*lacks)}."
 
 
-def lacks_of(models: Mapping[str, Model]) -> Iterator[PriceLack | None]:
-    """Return what is missing of the prices that :func:`why_unpriced` names."""
-    return (price.lack for price in _blind(models).values())
+def cost_cure(*models: ModelResult) -> str:
+    """Return how to make the unknown costs of these models known."""
+    lacks = [model.price_lack for model in models if model.price_unknown is not None]
+    return unpriced_cure(*lacks) if lacks else UNCOUNTED_CURE
 
 
 def call_usd(model: ModelResult) -> float | None:
@@ -49,15 +57,14 @@ def unpriced_models(models: Mapping[str, Model]) -> dict[str, Price]:
     return {role: price for role, price in unknown.items() if role == "candidate" or role in blind}
 
 
-def why_unpriced(models: Mapping[str, Model]) -> str | None:
+def no_price(models: Mapping[str, Model]) -> Lack | None:
     """Return why the costs of candidate and baseline cannot be compared; None where they may be."""
-    reasons = [f"{called(role, models[role].name)}: {price.unknown}" for role, price in _blind(models).items()]
-    return "; ".join(reasons) or None
-
-
-def _blind(models: Mapping[str, Model]) -> dict[str, Price]:
     unknown = unpriced_models(models)
-    return {"candidate": unknown["candidate"]} if "candidate" in unknown else unknown
+    unknown = {"candidate": unknown["candidate"]} if "candidate" in unknown else unknown
+    if not unknown:
+        return None
+    reasons = (f"{called(role, models[role].name)}: {price.unknown}" for role, price in unknown.items())
+    return Lack("; ".join(reasons), unpriced_cure(*(price.lack for price in unknown.values())))
 
 
 def why_priced_at_nothing(models: Mapping[str, Model]) -> str | None:

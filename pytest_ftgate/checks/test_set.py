@@ -1,10 +1,12 @@
-"""The rules for the size of the test set, and for what it can show."""
+"""The rules for the size and the format of the test set, and for what it can show."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
+from pytest_ftgate.config import file_of
+from pytest_ftgate.data.row import told_left_out
 from pytest_ftgate.result import Check
 from pytest_ftgate.text import plural
 
@@ -14,8 +16,6 @@ if TYPE_CHECKING:
 
 def check_size(gate: Context) -> Iterator[Check]:
     """Check that there are enough test examples, and note where a ``limit`` reads only a part of a file."""
-    from pytest_ftgate.config import file_of
-
     config, needed = gate.config, gate.config.min_test_examples
     examples = len(gate.test if gate.attempt is None else gate.attempt.whole)
     enough = examples >= needed
@@ -36,23 +36,20 @@ def check_size(gate: Context) -> Iterator[Check]:
         yield Check("test_set_limit", "note", message, observed=test, source=gate.source("test_set"))
     if training is not None:
         message = f"only the first {plural(training, 'row')} of {config.training_set} were checked (limit)"
-        source, advice = (
-            gate.source("training_set"),
-            "Remove limit from training_set, so that all rows that the candidate was trained on are checked.",
-        )
+        advice = "Remove limit from training_set, so that all rows that the candidate was trained on are checked."
+        source = gate.source("training_set")
         yield Check("training_set_limit", "warning", message, observed=training, source=source, advice=advice)
 
 
 def check_reach(gate: Context) -> Iterator[Check]:
     """Check that the test set has enough examples, or groups of them, for the evidence."""
-    from pytest_ftgate.statistics import MIN_GROUPS, effective_groups, fewest_wins, group_codes, group_sizes
+    from pytest_ftgate.statistics import MIN_GROUPS, fewest_wins, group_counts
 
     config, n = gate.config, len(gate.test)
-    groups = group_codes(gate.groups, n)
+    groups = group_counts(gate.groups, n)
     if groups is not None and config.evidence != "observed":
-        sizes = group_sizes(groups)
-        if (counted := effective_groups(sizes)) < MIN_GROUPS:
-            yield _few_groups(gate, len(sizes), counted, MIN_GROUPS)
+        if groups[1] < MIN_GROUPS:
+            yield _few_groups(gate, *groups, MIN_GROUPS)
     elif config.objective == "beat" and gate.deciding.kind == "right_wrong" and config.repeats == 1 and n:
         wins = fewest_wins(n, margin=config.asked_gain, confidence=gate.confidence, evidence=config.evidence)
         by_evidence = fewest_wins(n, margin=0.0, confidence=gate.confidence, evidence=config.evidence)
@@ -85,3 +82,17 @@ def _few_groups(gate: Context, groups: int, counted: int, needed: int) -> Check:
         advice=f"Add test examples of new groups{larger}; more of the same groups do not help.",
         action="add_examples",
     )
+
+
+def check_format(gate: Context) -> Iterator[Check]:
+    """Note the format that was recognised by the keys of the rows, and how many rows hold no output."""
+    sets = {"test set": gate.test, "training set": gate.training}
+    sets |= {f"guard {name}": guard.test for name, guard in gate.guards.items()}
+    sets = {name: data for name, data in sets.items() if data.recognised}
+    if sets:
+        told = "; ".join(
+            f"{name}: {data.recognised}, {plural(len(data), 'row')}"
+            f"{f' ({told_left_out(data.left_out)})' if data.left_out else ''}"
+            for name, data in sets.items()
+        )
+        yield Check("recognised", "note", told, sum(sum(data.left_out.values()) for data in sets.values()))

@@ -237,10 +237,10 @@ def _tokens(cost: Cost) -> int | None:
 
 def _units(gate: Context) -> int:
     """Return how many independent examples there are; unequal groups count as fewer."""
-    from pytest_ftgate.statistics import effective_groups, group_codes, group_sizes
+    from pytest_ftgate.statistics import group_counts
 
-    groups = group_codes(gate.groups, len(gate.test))
-    return len(gate.test) if groups is None else effective_groups(group_sizes(groups))
+    counts = group_counts(gate.groups, len(gate.test))
+    return len(gate.test) if counts is None else counts[1]
 
 
 def _disagreement(gate: Context, services: Services) -> float | None:

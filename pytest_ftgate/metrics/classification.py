@@ -96,14 +96,13 @@ class LabelMetric(_OfLabels):
 
     def score(self, expected: Sequence[Any], answers: Answers) -> Scored:
         from pytest_ftgate.statistics import LabelCounts
-        from pytest_ftgate.statistics.set_level import set_value
 
         check_shape(self.name, expected, answers)
         gold = self.labels.gold(self.name, expected)
         predicted, n_unknown = self.labels.predicted(answers)
         counts = LabelCounts(gold, predicted, len(self.labels.texts), self.formula.statistic)
         value = self._value(gold, predicted)
-        check_agreement(self.name, value, set_value(counts), "scikit-learn", "confusion matrix")
+        check_agreement(self.name, value, counts.value, "scikit-learn", "confusion matrix")
         return Scored(self, value, statistic=counts, n_unknown=n_unknown)
 
     def _value(self, gold: Codes, predicted: Codes) -> float:

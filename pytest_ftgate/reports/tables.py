@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import NamedTuple
 
-from pytest_ftgate.checks.costs import dollars, show_days, whole_calls
+from pytest_ftgate.checks.costs import dollars, show_break_even
 from pytest_ftgate.reports import sentences
 from pytest_ftgate.reports.table import Bars, Column, Table, columns
 from pytest_ftgate.result import BreakdownResult, Economics, GateResult, ModelResult, SliceResult, Volume
@@ -257,8 +257,7 @@ def _payback(volume: Volume) -> str:
         return "never"
     if volume.break_even_days is None or volume.break_even_calls is None:
         return "unknown"
-    calls = plural(whole_calls(volume.break_even_calls), "call")
-    return f"{show_days(volume.break_even_days)} ({calls})"
+    return show_break_even(volume)
 
 
 def examples(result: GateResult, most: int | None = None) -> Table:

@@ -213,10 +213,8 @@ def rightness(scored: Scored) -> np.ndarray[Any, Any]:
     """Return how right each answer is, shape ``(examples,)``: the metric's score, or a set-level metric's share."""
     if scored.per_example is not None:
         return scored.per_example
-    from pytest_ftgate.statistics import share_right
-
     assert scored.statistic is not None  # one of the two is always there
-    return share_right(scored.statistic)
+    return scored.statistic.scores
 
 
 def rightness_by_repeat(measured: Measured, expected: Sequence[Any], metric: Metric) -> np.ndarray[Any, Any]:

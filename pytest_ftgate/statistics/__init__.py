@@ -1,13 +1,22 @@
 """Test the paired difference of two models, compute its confidence bounds, and plan sample sizes.
 
+Unless a function says otherwise, its arguments are:
+
+- ``n``: number of examples; ``wins``, ``losses``: examples that only the candidate, or only the baseline, answers
+  correctly; ``disagreement``: their share, at least the size of the gain;
+- ``gain``, ``margin``, ``target``: the real gain, the one that must be measured, and the one that the real gain must be
+  shown to exceed: in the metric's unit, for right and wrong answers a share of the examples in (-1, 1);
+- ``confidence``: one-sided, in (0.5, 1); ``alpha``: the level that is left;
+- ``evidence``: "observed", "significant" or "proven";
+- ``groups``: the group name of each example, None for an independent one; None: no groups.
+
 No method that decides a verdict draws random numbers, so the same answers give the same verdict. See
 ``docs/evidence-appendix.md``.
 """
 
 from pytest_ftgate.statistics.compare import compare_graded, compare_preferences, compare_right_wrong, compare_set
-from pytest_ftgate.statistics.comparison import Comparison, LabelCounts, SetCounts
-from pytest_ftgate.statistics.evidence import Evidence
-from pytest_ftgate.statistics.groups import MIN_GROUPS, effective_groups, group_codes, group_sizes
+from pytest_ftgate.statistics.evidence import Comparison, Evidence
+from pytest_ftgate.statistics.groups import MIN_GROUPS, group_counts
 from pytest_ftgate.statistics.one_value import Interval, interval_graded, interval_right_wrong, interval_set
 from pytest_ftgate.statistics.planning import (
     MOST_EXAMPLES,
@@ -21,10 +30,9 @@ from pytest_ftgate.statistics.planning import (
     hypothetical_scores,
     hypothetical_set,
 )
-from pytest_ftgate.statistics.pooled import PooledCounts
 from pytest_ftgate.statistics.repeats import Remedy, Spread, remedy, spread_of
 from pytest_ftgate.statistics.sequential import LOOKS, Expected, Look, expected, is_futile, keeps_margin, looks
-from pytest_ftgate.statistics.set_level import share_right
+from pytest_ftgate.statistics.set_level import LabelCounts, PooledCounts, SetCounts
 
 __all__ = [
     "LOOKS",
@@ -48,13 +56,11 @@ __all__ = [
     "compare_right_wrong",
     "compare_set",
     "corrected_confidence",
-    "effective_groups",
     "exact_p",
     "expected",
     "fewest_examples",
     "fewest_wins",
-    "group_codes",
-    "group_sizes",
+    "group_counts",
     "hypothetical_scores",
     "hypothetical_set",
     "interval_graded",
@@ -64,6 +70,5 @@ __all__ = [
     "keeps_margin",
     "looks",
     "remedy",
-    "share_right",
     "spread_of",
 ]

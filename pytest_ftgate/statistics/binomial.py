@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from functools import cache, lru_cache
+from functools import lru_cache
 from statistics import NormalDist
 
 import numpy as np
@@ -15,24 +15,14 @@ _TABLE = 256
 _TINY = 1e-300  # in place of a probability of 0 in a logarithm
 _STEPS = 100
 _ROUNDING = 1e-12
+_LOG_FACTORIALS: Floats = np.array([math.lgamma(n + 1) for n in range(_TABLE)])
 
 
-def chance_of(
-    counts: Codes,
-    trials: Codes,
-    rates: Floats,
-    others: Floats,
-) -> Floats:
-    """Return P(Binomial(trials, rate) = count).
+def chance_of(counts: Codes, trials: Codes, rates: Floats, others: Floats) -> Floats:
+    """Return P(Binomial(trials, rate) = count), shape ``(m, k)``, of counts and trials ``(k,)`` and rates ``(m,)``.
 
-    Args:
-        counts: shape ``(k,)``; a count outside 0..trials has the probability 0.
-        trials: shape ``(k,)``.
-        rates: shape ``(m,)``.
-        others: ``1 - rates``, computed by the caller without rounding errors.
-
-    Returns:
-        Probabilities, shape ``(m, k)``.
+    A count outside 0..trials has the probability 0. ``others`` is ``1 - rates``, computed by the caller without
+    rounding errors.
     """
     possible = (counts >= 0) & (counts <= trials)
     k = np.where(possible, counts, 0)
@@ -63,12 +53,7 @@ def chance_of_at_least(count: int, trials: int, rates: Floats, others: Floats) -
 def rate_of_at_least(count: int, trials: int, chance: float) -> float:
     """Return the rate at which P(Binomial(trials, rate) >= count) equals ``chance``.
 
-    The method is Newton's on the logarithm, kept inside a bracket.
-
-    Args:
-        count: from 1 to ``trials``.
-        trials: at least 1.
-        chance: between 0 and 1.
+    The method is Newton's on the logarithm, kept inside a bracket. ``count`` is from 1 to ``trials``.
     """
     low, high, rate = 0.0, 1.0, _wilson(count / trials, trials, NormalDist().inv_cdf(chance))
     for _ in range(_STEPS):
@@ -102,16 +87,10 @@ def reach(trials: int, rate: float, deviations: float) -> float:
 
 def _log_factorial(n: Codes) -> Floats:
     """Return the logarithms of factorials, from a table or, for large numbers, Stirling's series."""
-    table = _log_factorials()
-    small = table[np.minimum(n, _TABLE - 1)]
+    small = _LOG_FACTORIALS[np.minimum(n, _TABLE - 1)]
     if n.max(initial=0) < _TABLE:
         return small
     large = np.maximum(n, _TABLE).astype(np.float64)
     rest = (1 / 12 - (1 / 360 - 1 / 1260 / large**2) / large**2) / large
     series: Floats = large * np.log(large) - large + np.log(2 * math.pi * large) / 2 + rest
     return np.where(n < _TABLE, small, series)
-
-
-@cache
-def _log_factorials() -> Floats:
-    return np.array([math.lgamma(n + 1) for n in range(_TABLE)])

@@ -1,14 +1,8 @@
 """Compare two models on the same examples; the kind of metric and the groups choose the method.
 
-All functions take the scores of baseline and candidate on the same examples (repeats are averaged before), and:
-
-- ``margin``: the required gain, in the metric's unit; in (-1, 1) for right and wrong answers;
-- ``confidence``: one-sided, in (0.5, 1);
-- ``evidence``: "observed", "significant" or "proven"; only affects ``examples_needed``;
-- ``groups``: the group name of each example, None for an independent example.
-
-They raise :class:`ValueError` if the arguments do not fit together, a score is NaN or outside its range, or the metric
-is undefined for all answers together.
+All functions take the scores of baseline and candidate on the same examples (repeats are averaged before).
+``evidence`` only affects ``examples_needed``. They raise :class:`ValueError` if the arguments do not fit together, a
+score is NaN or outside its range, or the metric is undefined for all answers together.
 """
 
 from __future__ import annotations
@@ -23,12 +17,11 @@ import numpy as np
 
 from pytest_ftgate.statistics import methods
 from pytest_ftgate.statistics.arrays import Bools, Floats
-from pytest_ftgate.statistics.comparison import Comparison, Question, SetCounts
-from pytest_ftgate.statistics.evidence import Evidence, weigh
+from pytest_ftgate.statistics.evidence import Comparison, Evidence, Question, weigh
 from pytest_ftgate.statistics.groups import group_codes
 from pytest_ftgate.statistics.methods import Finding, Found
 from pytest_ftgate.statistics.planning import needed_to_reach
-from pytest_ftgate.statistics.set_level import same_examples, set_value, share_right
+from pytest_ftgate.statistics.set_level import SetCounts, same_examples
 
 Groups = Iterable[Hashable] | None
 _ROUNDING = 1e-9
@@ -107,10 +100,10 @@ def compare_set(
     shows. Ratios of counts need examples equivalent to at least ten of equal size to show a gain.
     """
     question = Question(margin, confidence, evidence)
-    before, after = _same_shape(share_right(baseline), share_right(candidate))
+    before, after = _same_shape(baseline.scores, candidate.scores)
     if not same_examples(baseline, candidate):
         raise ValueError("both models must answer the same examples, but their expected labels differ")
-    gain = set_value(candidate) - set_value(baseline)
+    gain = candidate.value - baseline.value
     if not math.isfinite(gain):
         raise ValueError(f"the metric is undefined for these answers: the gain is {gain!r}")
     found = methods.of_set(baseline, candidate, gain, group_codes(groups, len(after)), question)

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from fractions import Fraction
 from statistics import NormalDist
+from typing import Any
 
 _DECIMALS = 12
 _EXTREME = 1e-15
@@ -30,6 +32,40 @@ class Evidence:
     upper: float | None = None
 
 
+@dataclass(frozen=True, kw_only=True)
+class Comparison(Evidence):
+    """Candidate minus baseline on the same examples. If lower is better, the caller swaps the two.
+
+    Attributes:
+        n: number of examples.
+        gain: the measured gain, in the metric's unit.
+        gain_exact: the gain as a fraction, if it is a ratio of counts.
+        wins, losses, ties: examples that the candidate answers better, worse and equally well.
+        method: name and source of the method.
+        examples_needed: total number of examples that would show the required evidence with 80 % power if the real gain
+            is the measured one, and with which the measured gain would reach the margin; None if no number would, or
+            if nothing has to be shown.
+        note: a remark on the bounds, such as the number of groups.
+        with_one_lost: the evidence if one more group were lost whole; None without groups.
+    """
+
+    n: int
+    gain: float
+    gain_exact: Fraction | None
+    wins: int | None
+    losses: int | None
+    ties: int | None
+    method: str
+    examples_needed: int | None
+    note: str | None
+    with_one_lost: Evidence | None = None
+
+    def facts(self) -> dict[str, Any]:
+        """Return the values that reports show, by their names there."""
+        names = ("gain", "lower", "upper", "method", "n", "wins", "losses", "examples_needed", "note")
+        return {{"lower": "lower_bound", "upper": "upper_bound"}.get(name, name): getattr(self, name) for name in names}
+
+
 def level(confidence: float) -> float:
     """Return the significance level of a one-sided confidence: 0.05 for 0.95."""
     if not 0.5 < confidence < 1:
@@ -42,6 +78,30 @@ def is_sure(p: float, alpha: float) -> bool:
     return round(p, _DECIMALS) <= round(alpha, _DECIMALS)
 
 
+@dataclass(frozen=True)
+class Question:
+    """The requirement on a gain; with a negative margin the candidate may be worse by at most this much."""
+
+    margin: float
+    confidence: float
+    evidence: str
+
+    def __post_init__(self) -> None:
+        level(self.confidence)
+        if self.evidence not in ("observed", "significant", "proven"):
+            raise ValueError(f"evidence must be observed, significant or proven, got {self.evidence!r}")
+
+    @property
+    def alpha(self) -> float:
+        """Return the significance level: the highest rate of false passes."""
+        return level(self.confidence)
+
+    @property
+    def target(self) -> float | None:
+        """Return the gain that the lower bound must reach; None for "observed"."""
+        return {"observed": None, "significant": 0.0, "proven": self.margin}[self.evidence]
+
+
 def weigh(p_value: Callable[[float], float], *, lower: float, upper: float, margin: float, alpha: float) -> Evidence:
     """Return decisions by p-values, with bounds that agree with them.
 
@@ -51,8 +111,6 @@ def weigh(p_value: Callable[[float], float], *, lower: float, upper: float, marg
     Args:
         p_value: returns the one-sided p-value of "the real gain is at most this".
         lower, upper: one-sided bounds from inverting ``p_value`` by a search, moved to the side that was decided.
-        margin: the required gain.
-        alpha: significance level.
     """
     p_zero, p_margin = p_value(0.0), p_value(margin)
     worse = max(p_zero, p_margin)
@@ -70,7 +128,6 @@ def bound(
 
     Args:
         p_value: returns the p-value of "the real gain is at most this", which grows with its argument.
-        alpha: significance level.
         guess: where the search begins.
         step: width of the first bracket, about a standard error.
         lowest: the smallest possible gain; the bound is at least this.

@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 import math
+from statistics import NormalDist
+from typing import Any
 
 import numpy as np
 
 from pytest_ftgate.statistics.arrays import Codes, Floats
 from pytest_ftgate.statistics.binomial import chance_of, chance_of_at_least, rate_of_at_least, reach
 from pytest_ftgate.statistics.evidence import bound
-from pytest_ftgate.statistics.score import half_count_lower, half_count_score, wins_to_reach
 
 METHOD = "exact unconditional score test (Hsueh, Liu & Chen 2001; Berger & Boos 1994)"
 GAMMA = 1e-4
 _GRID = 101
 _FINE_GRID = 21
 _WINDOW_SD = 7.0
+_HALVINGS = 60
 
 
 def exact_p_value(wins: int, losses: int, n: int, margin: float, *, gamma: float = GAMMA) -> float:
@@ -24,13 +26,7 @@ def exact_p_value(wins: int, losses: int, n: int, margin: float, *, gamma: float
     Outcomes are ordered by Tango's score with half counts. The rate at which the models disagree is unknown: the
     p-value is the largest one over the Clopper-Pearson interval of that rate at confidence ``1 - gamma``, plus
     ``gamma``. The worst case has a gain of exactly the margin. By theorem the rate of false passes is at most the
-    level.
-
-    Args:
-        wins, losses: examples that only the candidate, or only the baseline, answers correctly.
-        n: number of examples.
-        margin: share of the examples.
-        gamma: the part of the level that is spent on the rate of disagreement.
+    level. ``gamma`` is the part of the level that is spent on the rate of disagreement.
 
     Sources: H.-M. Hsueh, J.-P. Liu & J. J. Chen, Biometrics 57 (2001) 478-483; R. L. Berger & D. D. Boos, JASA 89
     (1994) 1012-1016.
@@ -66,7 +62,7 @@ def exact_lower(wins: int, losses: int, n: int, alpha: float, *, gamma: float = 
     return bound(
         lambda margin: exact_p_value(wins, losses, n, margin, gamma=gamma),
         alpha=alpha,
-        guess=half_count_lower(wins, losses, n, alpha),
+        guess=score_lower(wins + 0.5, losses + 0.5, n + 1, NormalDist().inv_cdf(1 - alpha)),  # by the half-count score
         step=error / 10,
         lowest=-1.0,
         highest=1.0,
@@ -91,18 +87,10 @@ def losses_that_matter(n: int, lowest_rate: float, highest_rate: float) -> Codes
 
 
 def chance_of_enough_wins(rates: Floats, margin: float, n: int, losses: Codes, needed: Codes) -> Floats:
-    """Return the probability of at least ``needed`` wins at each disagreement rate, if the gain is the margin.
+    """Return the probability of at least ``needed`` wins at each disagreement rate ``(m,)``, if the gain is the margin.
 
-    Losses are Binomial(n, p_l); given the losses, wins are Binomial(n - losses, p_w / (1 - p_l)).
-
-    Args:
-        rates: shape ``(m,)``.
-        margin: share of the examples.
-        n: number of examples.
-        losses, needed: shape ``(k,)``.
-
-    Returns:
-        Probabilities, shape ``(m,)``.
+    Losses are Binomial(n, p_l); given the losses, wins are Binomial(n - losses, p_w / (1 - p_l)). ``losses`` and
+    ``needed`` have the shape ``(k,)``.
     """
     losing, winning = (rates - margin) / 2, (rates + margin) / 2
     chance = chance_of(losses, np.full_like(losses, n), losing, 1 - losing)
@@ -125,3 +113,57 @@ def _enough_wins(trials: Codes, needed: Codes, winning: Floats, other: Floats) -
         lost += np.where(before + step < after, chance_of(before + step, fewer, winning, other), 0.0)
     falling: Floats = np.cumsum(np.concatenate([start[:, None], -lost], axis=1), axis=1)
     return np.clip(falling, 0.0, 1.0)
+
+
+# --- Tango's score of the difference of two paired proportions -------------------------------------------------
+
+
+def tango_score(wins: Any, losses: Any, n: float, margin: float) -> Any:
+    """Return the score of "the gain is ``margin``", standard normal if that is true; larger for larger gains.
+
+    ``wins`` and ``losses`` are numbers, or arrays of the same shape.
+
+    Source: T. Tango, Statistics in Medicine 17 (1998) 891-908.
+    """
+    return (wins - losses - n * margin) / np.sqrt(n * null_variance(wins / n, losses / n, margin))
+
+
+def null_variance(win_rate: Any, loss_rate: Any, margin: float) -> Any:
+    """Return the variance of the difference of one pair, at the most likely rates with the gain ``margin``."""
+    b = (2 - win_rate + loss_rate) * margin - win_rate - loss_rate
+    root = np.sqrt(np.maximum(b * b + 8 * loss_rate * margin * (1 - margin), 0))
+    return (root - b) / 2 + margin * (1 - margin)  # twice the restricted loss rate, plus the term of the margin
+
+
+def half_count_score(wins: Any, losses: Any, n: int, margin: float) -> Any:
+    """Return Tango's score with half a win and half a loss added, so that it is defined without disagreements.
+
+    It only orders the outcomes of the exact test. Adding halves is our own choice, not a published method.
+    """
+    return tango_score(wins + 0.5, losses + 0.5, n + 1, margin)
+
+
+def score_lower(wins: float, losses: float, n: float, critical: float) -> float:
+    """Return the lower end of Tango's interval: the largest margin whose score is at least ``critical``."""
+    if losses == n:
+        return -1.0
+    low, high = -1.0, (wins - losses) / n  # the score falls from above `critical` to 0 between these
+    for _ in range(_HALVINGS):
+        middle = (low + high) / 2
+        beyond = float(tango_score(wins, losses, n, middle)) >= critical
+        low, high = (middle, high) if beyond else (low, middle)
+    return low
+
+
+def wins_to_reach(score: float, losses: Codes, n: int, margin: float) -> Codes:
+    """Return the fewest wins whose half-count score is at least ``score``, for each number of losses, shape ``(k,)``.
+
+    The score grows with each win, so bisection finds them. The result is ``n - losses + 1`` if no number is enough.
+    """
+    slack = 1e-9 * max(1.0, abs(score))  # equal scores of other counts are included, whatever their last bits are
+    low, high = np.zeros_like(losses), n - losses + 1
+    for _ in range(math.ceil(math.log2(n + 2))):
+        middle = (low + high) // 2
+        enough = half_count_score(np.minimum(middle, n - losses), losses, n, margin) >= score - slack
+        low, high = np.where(enough, low, np.minimum(middle + 1, high)), np.where(enough, middle, high)
+    return high

@@ -18,12 +18,7 @@ MIN_GROUPS = 10
 
 
 def group_codes(groups: Iterable[Hashable] | None, n: int) -> Codes | None:
-    """Return the group of each example as a code 0..G-1, shape ``(n,)``; None if no two examples share a group.
-
-    Args:
-        groups: the group name of each example, None for an independent one; None: no groups.
-        n: number of examples.
-    """
+    """Return the group of each example as a code 0..G-1, shape ``(n,)``; None if no two examples share a group."""
     if groups is None:
         return None
     codes: dict[Hashable, int] = {}
@@ -33,6 +28,15 @@ def group_codes(groups: Iterable[Hashable] | None, n: int) -> Codes | None:
     if len(of_example) != n:
         raise ValueError(f"{len(of_example)} groups were given for {n} examples")
     return np.asarray(of_example, dtype=np.int64) if len(codes) < n else None
+
+
+def group_counts(groups: Iterable[Hashable], n: int) -> tuple[int, int] | None:
+    """Return the number of groups, and that of equal ones that hold as much information; None without groups."""
+    codes = group_codes(groups, n)
+    if codes is None:
+        return None
+    sizes = group_sizes(codes)
+    return len(sizes), effective_groups(sizes)
 
 
 def group_sizes(codes: Codes) -> Floats:
@@ -65,10 +69,8 @@ def sign_flip_p_value(totals: Floats) -> float:
     """Return the share of all 2^G patterns of signs whose sum of totals is at least the observed one.
 
     It is the exact one-sided p-value of "the real mean is at most 0" if each group's total is as likely to have the
-    opposite sign. Totals that are no whole numbers are rounded to a fine grid.
-
-    Args:
-        totals: the gain of each group, summed over its examples, shape ``(G,)``.
+    opposite sign. ``totals``, ``(G,)``, are the gains of the groups, summed over their examples; those that are no
+    whole numbers are rounded to a fine grid.
 
     Source: R. A. Fisher, The Design of Experiments (1935), section 21.
     """

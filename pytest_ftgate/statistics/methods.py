@@ -10,13 +10,13 @@ from typing import TypeAlias
 
 import numpy as np
 
-from pytest_ftgate.statistics import exact, graded, jackknife, planning, set_level
+from pytest_ftgate.statistics import exact, graded, jackknife, planning
 from pytest_ftgate.statistics.arrays import Codes, Floats
-from pytest_ftgate.statistics.comparison import Question, SetCounts
-from pytest_ftgate.statistics.evidence import bound
+from pytest_ftgate.statistics.evidence import Question, bound
 from pytest_ftgate.statistics.graded import Sample
 from pytest_ftgate.statistics.groups import group_sizes, sign_flip_p_value, too_few
 from pytest_ftgate.statistics.jackknife import Jackknife
+from pytest_ftgate.statistics.set_level import SetCounts
 
 NO_BOUNDS = "the metric has no bounds, so rare large losses cannot be ruled out"
 _FARTHEST = 1_000.0  # standard errors between a gain and its bound: few groups reach no p-value at a high confidence
@@ -56,8 +56,8 @@ class Units:
     @classmethod
     def of_set(cls, baseline: SetCounts, candidate: SetCounts, gain: float, codes: Codes | None) -> Units:
         """Return the examples of a metric of the whole set as units; with ``codes``, ``(n,)``, the groups."""
-        without = [set_level.values_without(arm, codes) for arm in (baseline, candidate)]
-        before, after = (set_level.weights(arm, codes) for arm in (baseline, candidate))
+        without = [arm.values_without(codes) for arm in (baseline, candidate)]
+        before, after = (arm.weights(codes) for arm in (baseline, candidate))
         return cls(gain, without[1] - without[0], before, after, len(baseline), "example" if codes is None else "group")
 
     @property
@@ -106,8 +106,16 @@ def of_right_wrong(wins: int, losses: int, differences: Floats, codes: Codes | N
 
 def of_graded(differences: Floats, unit: float, codes: Codes | None, question: Question) -> Found:
     """Apply Gaffke's bound, with groups also the tests of groups; if the range, ``unit``, is infinite, no Gaffke."""
-    finding, note = _of_mean(differences, unit, question)
-    return (finding, note) if codes is None else _of_grouped_mean(differences, codes, finding, unit, question)
+    n = len(differences)
+    if math.isfinite(unit):
+        sample, opposite = Sample.of(differences / unit, -1.0), Sample.of(-differences / unit, -1.0)
+        found: Found = by_gaffke(sample, opposite, unit, question), None
+    else:
+        left_out, weights = (differences.sum() - differences) / max(n - 1, 1), np.ones(n)
+        examples = Units(float(differences.mean()), left_out, weights, weights, n, "example")
+        finding, note = _by_left_out(examples, question)
+        found = finding, note or NO_BOUNDS
+    return found if codes is None else _of_grouped_mean(differences, codes, found[0], unit, question)
 
 
 def of_set(baseline: SetCounts, candidate: SetCounts, gain: float, codes: Codes | None, question: Question) -> Found:
@@ -126,17 +134,6 @@ def of_set(baseline: SetCounts, candidate: SetCounts, gain: float, codes: Codes 
         return _of_groups(Units.of_set(baseline, candidate, gain, codes), alone, 1.0, question)
     few = None if heaviest else too_few(examples.weights, "example")
     return (None, few) if few is not None else _jackknifed(examples, alone, question)
-
-
-def _of_mean(differences: Floats, unit: float, question: Question) -> Found:
-    if math.isfinite(unit):
-        sample, opposite = Sample.of(differences / unit, -1.0), Sample.of(-differences / unit, -1.0)
-        return by_gaffke(sample, opposite, unit, question), None
-    n = len(differences)
-    left_out, weights = (differences.sum() - differences) / max(n - 1, 1), differences * 0 + 1
-    examples = Units(float(differences.mean()), left_out, weights, weights, n, "example")
-    finding, note = _by_left_out(examples, question)
-    return finding, note or NO_BOUNDS
 
 
 def _of_grouped_mean(
@@ -229,14 +226,9 @@ def by_exact_test(wins: int, losses: int, n: int, question: Question) -> Finding
 
 
 def by_gaffke(sample: Sample, opposite: Sample, unit: float, question: Question, *, size: float = 1.0) -> Finding:
-    """Apply Gaffke's test to bounded differences.
+    """Apply Gaffke's test to bounded differences; ``opposite`` has them with the opposite sign, for the upper bound.
 
-    Args:
-        sample: the differences.
-        opposite: the differences with the opposite sign, for the upper bound.
-        unit: size of a difference of 1 in the metric's unit.
-        question: the requirement.
-        size: examples per difference.
+    ``unit`` is the size of a difference of 1 in the metric's unit, and ``size`` the number of examples per difference.
     """
 
     def needed(target: float) -> int | None:

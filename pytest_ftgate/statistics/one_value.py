@@ -1,4 +1,4 @@
-"""Compute two-sided confidence intervals of the value of one model."""
+"""Compute confidence intervals of the value of one model; their confidence is two-sided."""
 
 from __future__ import annotations
 
@@ -8,12 +8,12 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from pytest_ftgate.statistics import graded, jackknife, set_level
+from pytest_ftgate.statistics import graded, jackknife
 from pytest_ftgate.statistics.arrays import Bools, Codes, Floats
-from pytest_ftgate.statistics.comparison import SetCounts
 from pytest_ftgate.statistics.exact import disagreement_interval
 from pytest_ftgate.statistics.graded import Sample
 from pytest_ftgate.statistics.groups import group_codes, group_sizes, too_few
+from pytest_ftgate.statistics.set_level import SetCounts
 
 Groups = Iterable[Hashable] | None
 
@@ -44,10 +44,7 @@ CLOPPER_PEARSON = "Clopper-Pearson interval (Clopper & Pearson 1934)"
 def interval_right_wrong(right: Bools, *, confidence: float, groups: Groups = None) -> Interval:
     """Return the Clopper-Pearson interval of the share of right answers; with groups the wider of it and the jackknife.
 
-    Args:
-        right: whether each answer is right, shape ``(n,)``.
-        confidence: two-sided.
-        groups: the group name of each example, None for an independent one.
+    ``right`` says whether each answer is right, shape ``(n,)``.
     """
     n = len(right)
     alone = Interval(*disagreement_interval(int(right.sum()), n, 1 - confidence), CLOPPER_PEARSON)
@@ -75,11 +72,11 @@ def interval_graded(scores: Floats, *, low: float, high: float, confidence: floa
 
 def interval_set(counts: SetCounts, *, low: float, high: float, confidence: float, groups: Groups = None) -> Interval:
     """Return the interval of a metric of all answers in [low, high], by the jackknife."""
-    codes, value = group_codes(groups, len(counts)), set_level.set_value(counts)
-    left_out = set_level.values_without(counts, codes)
+    codes, value = group_codes(groups, len(counts)), counts.value
+    left_out = counts.values_without(codes)
     if codes is None:
         return _within(_by_jackknife(value, left_out, None, confidence), low, high)
-    return _within(_by_groups(value, left_out, set_level.weights(counts, codes), confidence), low, high)
+    return _within(_by_groups(value, left_out, counts.weights(codes), confidence), low, high)
 
 
 def _grouped(values: Floats, codes: Codes, alone: Interval, confidence: float) -> Interval:

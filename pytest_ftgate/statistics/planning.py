@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from fractions import Fraction
 from functools import lru_cache
 from statistics import NormalDist
@@ -12,20 +12,17 @@ from typing import Any, TypeVar
 
 import numpy as np
 
-from pytest_ftgate.statistics import pooled
 from pytest_ftgate.statistics.arrays import Codes, Floats, Places
-from pytest_ftgate.statistics.comparison import SetCounts
 from pytest_ftgate.statistics.evidence import is_sure, level
 from pytest_ftgate.statistics.exact import (
     chance_of_enough_wins,
     exact_p_value,
     losses_that_matter,
+    null_variance,
     spent_on_rate,
 )
 from pytest_ftgate.statistics.graded import Sample, graded_p_value
-from pytest_ftgate.statistics.pooled import PooledCounts
-from pytest_ftgate.statistics.score import null_variance
-from pytest_ftgate.statistics.set_level import set_value, share_right
+from pytest_ftgate.statistics.set_level import SetCounts
 
 POWER = 0.8
 _GROWTH = 1.05
@@ -149,13 +146,6 @@ def fewest_wins(n: int, *, margin: float, confidence: float, evidence: str, loss
 
     The measured gain must always reach the margin (be above it if that is 0). The real gain must also be above 0 under
     "significant", and reach the margin under "proven".
-
-    Args:
-        n: number of examples.
-        margin: share of the examples.
-        confidence: one-sided.
-        evidence: "observed", "significant" or "proven".
-        losses: examples that only the baseline answers correctly.
     """
     targets = {"observed": [], "significant": [0.0], "proven": [min(margin, 0.0), margin]}[evidence]
 
@@ -196,12 +186,6 @@ def chances(n: int, *, gain: float, disagreement: float, margin: float, confiden
 
     All outcomes are added up with their probabilities. The fewest wins that pass are calculated for at most about 200
     numbers of losses, and interpolated between these.
-
-    Args:
-        n: number of examples.
-        gain: the real gain, a share of the examples.
-        disagreement: the share of examples that only one of the models answers correctly, at least ``abs(gain)``.
-        margin, confidence, evidence: see :func:`fewest_wins`.
     """
     if not abs(gain) <= disagreement <= 1 or n < 1:
         raise ValueError(f"a gain of {gain} needs a disagreement between {abs(gain)} and 1, got {disagreement}")
@@ -232,8 +216,6 @@ def fewest_examples(
 
     Args:
         max_drop: share of the metric's range; above 0 for "proven".
-        confidence: one-sided.
-        evidence: "observed", "significant" or "proven".
         exact: whether the exact test of right and wrong answers applies; otherwise Gaffke's.
         most: the result is None if more are needed.
     """
@@ -248,7 +230,8 @@ def fewest_examples(
             lost, target = (0, -max_drop) if evidence == "proven" else (n, 0.0)
             return _passes(lost, 0, n, target, confidence)
         difference, target = (0.0, -max_drop) if evidence == "proven" else (1.0, 0.0)
-        return is_sure(graded_p_value(_alike(difference, n), target), alpha)
+        alike = Sample(np.array([difference]), np.array([float(n)]), -1.0)
+        return is_sure(graded_p_value(alike, target), alpha)
 
     short, long = 0, 1
     while not enough(long):
@@ -256,11 +239,6 @@ def fewest_examples(
             return None
         short, long = long, min(2 * long, most)
     return fewest(enough, short, long)
-
-
-def _alike(difference: float, n: int) -> Sample:
-    """Return a sample of ``n`` examples with the same difference."""
-    return Sample(np.array([difference]), np.array([float(n)]), -1.0)
 
 
 _CorrectedT = TypeVar("_CorrectedT")
@@ -286,17 +264,9 @@ def hypothetical_scores(scores: Floats, gain: float, *, best: float) -> Floats |
 
 def hypothetical_set(counts: SetCounts, gain: float) -> SetCounts | None:
     """Return counts with the fewest answers corrected so that the metric gains at least ``gain``; None if none do."""
-    before = set_value(counts)
-
-    def corrected(fixed: Places) -> SetCounts:
-        if isinstance(counts, PooledCounts):
-            return pooled.with_right_answers(counts, fixed)
-        predicted = counts.predicted.copy()
-        predicted[:, fixed] = counts.gold[fixed]
-        return replace(counts, predicted=predicted)
-
-    flawed = np.flatnonzero(share_right(counts) < 1)
-    return _smallest(corrected, flawed, lambda changed: set_value(changed) - before >= gain - _ROUNDING)
+    before, flawed = counts.value, np.flatnonzero(counts.scores < 1)
+    correct: Callable[[Places], SetCounts] = counts.with_right_answers
+    return _smallest(correct, flawed, lambda changed: changed.value - before >= gain - _ROUNDING)
 
 
 def _smallest(

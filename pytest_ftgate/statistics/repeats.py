@@ -46,12 +46,9 @@ class Remedy:
 
 
 def spread_of(baseline: Floats, candidate: Floats) -> Spread:
-    """Return the variance components of the differences of scores, by the method of moments.
+    """Return the variance components of the differences of scores ``(repeats, n)``, by the method of moments.
 
     Given the example, the answers of the two models are independent, so their variances within examples add up.
-
-    Args:
-        baseline, candidate: scores, shape ``(repeats, n)``, at least (2, 2).
 
     Source: E. Miller, Adding Error Bars to Evals, arXiv:2411.00640 (2024).
     """
@@ -70,13 +67,6 @@ def remedy(spread: Spread, *, gain: float, target: float, margin: float, confide
     """Return what would show with 80 % power that the real gain is above a target, if it is the measured one.
 
     The measured gain must reach the margin with 80 % power, too.
-
-    Args:
-        spread: the variance components.
-        gain: the measured gain.
-        target: 0, or the margin.
-        margin: the required gain.
-        confidence: one-sided.
     """
     if gain <= max(target, margin):
         return Remedy(None, None)

@@ -12,7 +12,8 @@ import numpy as np
 
 from pytest_ftgate.statistics.arrays import Floats
 from pytest_ftgate.statistics.evidence import level
-from pytest_ftgate.statistics.score import half_count_score
+from pytest_ftgate.statistics.exact import half_count_score
+from pytest_ftgate.statistics.planning import Chances
 
 LOOKS = 5
 LEAST_POWER = 0.2
@@ -122,14 +123,7 @@ def is_futile(wins: int, losses: int, look: Look, *, margin: float, target: floa
     """Return whether passing is unlikely in the end, even if the real gain is the 95 % upper bound of the measured one.
 
     This is the conditional power at the last look, in the normal approximation. It only ever ends looks, so the level
-    does not depend on it.
-
-    Args:
-        wins, losses: examples that only the candidate, or only the baseline, answers correctly.
-        look: what was looked at.
-        margin: that the measured gain must reach.
-        target: that the real gain must be shown to exceed.
-        confidence: one-sided, of all looks together.
+    does not depend on it. The confidence is that of all looks together.
 
     Source: J. M. Lachin, Statistics in Medicine 24 (2005) 2747-2764.
     """
@@ -148,12 +142,9 @@ def _moments(wins: int, losses: int, n: int) -> tuple[float, float]:
 
 
 @dataclass(frozen=True)
-class Expected:
+class Expected(Chances):
     """Hold the probabilities of the three verdicts, and the expected share of the examples that are looked at."""
 
-    passed: float
-    failed: float
-    inconclusive: float
     share: float
 
 
@@ -164,14 +155,7 @@ def expected(
     """Return what early stopping leads to if the real gain were this one, from 4,000 simulated test sets.
 
     Here Tango's score with half counts stands for the exact p-value; the standard errors are at most 0.8 points. No
-    verdict depends on this.
-
-    Args:
-        total: examples of the test set.
-        gain: the real gain, a share of the examples.
-        disagreement: the share of examples that only one of the models answers correctly, at least ``abs(gain)``.
-        margin, target: see :func:`is_futile`.
-        confidence: one-sided, of all looks together.
+    verdict depends on this. ``total`` is the number of examples; the confidence is that of all looks together.
     """
     random = np.random.default_rng(_SEED)
     rates = [(disagreement + gain) / 2, (disagreement - gain) / 2, 1 - disagreement]

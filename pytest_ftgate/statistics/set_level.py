@@ -2,122 +2,188 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import replace
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+from typing import ClassVar, TypeAlias
 
 import numpy as np
 
-from pytest_ftgate.statistics import pooled
 from pytest_ftgate.statistics.arrays import Codes, Floats, Places
-from pytest_ftgate.statistics.comparison import LabelCounts, SetCounts
-from pytest_ftgate.statistics.pooled import PooledCounts
 
-_BLOCK = 2_000_000  # entries of stacked matrices in one step, 16 MB
+_BLOCK = 2_000_000  # counts, or entries of stacked matrices, in one step, 16 MB
+
+
+@dataclass(frozen=True)
+class LabelCounts:
+    """The labels that a metric of the whole set needs, for one model.
+
+    Attributes:
+        gold: expected labels as codes 0..K-1, shape ``(n,)``.
+        predicted: answered labels as codes 0..K, shape ``(repeats, n)``; K stands for an unknown label.
+        n_labels: K.
+        statistic: the metric as a function of stacked confusion matrices, ``(m, K + 1, K + 1) -> (m,)``; rows are
+            expected labels (the last row is empty), columns are answered labels. Repeats are pooled.
+        of_parts: whether the metric is a mean over labels, so that a rare label has the weight of a frequent one.
+    """
+
+    of_parts: ClassVar[bool] = True
+
+    gold: Codes
+    predicted: Codes
+    n_labels: int
+    statistic: Callable[[Floats], Floats]
+
+    def __len__(self) -> int:
+        return len(self.gold)
+
+    @property
+    def scores(self) -> Floats:
+        """Return the share of right answers to each example, shape ``(n,)``."""
+        share: Floats = (self.predicted == self.gold).mean(axis=0)
+        return share
+
+    @property
+    def value(self) -> float:
+        """Return the metric of all answers, with repeats pooled."""
+        return float(self.statistic(self._confusion[None])[0])
+
+    def values_without(self, units: Codes | None = None) -> Floats:
+        """Return the metric without each unit, shape ``(units,)``; an example is left out with all its repeats.
+
+        ``units`` has the unit of each example as a code 0..U-1, shape ``(n,)``; None: each example is a unit, and equal
+        examples share one evaluation.
+        """
+        some, units, unit = self._units(units)
+        total = self._confusion
+        found = [self.statistic(total - some.confusions(*of_block)) for of_block in self._blocks(units)]
+        return np.concatenate(found)[unit]
+
+    def weights(self, units: Codes | None = None) -> Floats:
+        """Return the fall of the metric from all right to all wrong in each unit, shape ``(units,)``.
+
+        For the share of right answers this is the unit's share of the examples; in macro averages an example of a rare
+        label weighs more. A wrong answer is the rarest other label or an unknown one, whichever is worse. ``units`` are
+        those of :meth:`values_without`.
+        """
+        some, units, unit = self._units(units)
+        gold = np.bincount(self.gold, minlength=self.n_labels)
+        by_size = [*np.argsort(gold, kind="stable")[np.count_nonzero(gold == 0) :], self.n_labels]
+        other = np.where(some.gold == by_size[0], by_size[1], by_size[0])  # the rarest other label that is expected
+        answers = (some.gold, other, np.full_like(other, self.n_labels))
+        changed = [replace(some, predicted=np.broadcast_to(answer, some.predicted.shape)) for answer in answers]
+        total, found = self._confusion, []
+        for of_block in self._blocks(units):
+            rest = total - some.confusions(*of_block)
+            right, *lost = (self.statistic(rest + arm.confusions(*of_block)) for arm in changed)
+            found.append(right - np.minimum(*lost))
+        return np.concatenate(found)[unit]
+
+    def with_right_answers(self, fixed: Places) -> LabelCounts:
+        """Return the counts with all answers to the examples ``fixed`` made right."""
+        predicted = self.predicted.copy()
+        predicted[:, fixed] = self.gold[fixed]
+        return replace(self, predicted=predicted)
+
+    def confusions(self, units: Codes, n_units: int) -> Floats:
+        """Return the confusion matrices of units 0..n_units-1, shape ``(n_units, K + 1, K + 1)``, without others."""
+        size = self.n_labels + 1
+        inside = (units >= 0) & (units < n_units)
+        cells = (units * size + self.gold)[inside] * size + self.predicted[:, inside]
+        return np.bincount(cells.ravel(), minlength=n_units * size**2).reshape(n_units, size, size).astype(np.float64)
+
+    @property
+    def _confusion(self) -> Floats:
+        total: Floats = self.confusions(self.gold * 0, 1)[0]
+        return total
+
+    def _units(self, units: Codes | None) -> tuple[LabelCounts, Codes, Places]:
+        """Return the examples to evaluate, their units, and the evaluated unit of each unit.
+
+        Without units it is one example for each combination of label and answers.
+        """
+        if units is not None:
+            return self, units, np.arange(int(units.max()) + 1)
+        kind = self.gold
+        for answers in self.predicted:
+            kind = np.unique(kind * (self.n_labels + 1) + answers, return_inverse=True)[1].ravel()
+        _, first, of_example = np.unique(kind, return_index=True, return_inverse=True)
+        some = replace(self, gold=self.gold[first], predicted=self.predicted[:, first])
+        return some, np.arange(len(some)), of_example.ravel()
+
+    def _blocks(self, units: Codes) -> Iterator[tuple[Codes, int]]:
+        """Yield blocks whose matrices fit into memory: the units, numbered from its start, and the block's size."""
+        n_units, block = int(units.max()) + 1, max(1, _BLOCK // (self.n_labels + 1) ** 2)
+        for start in range(0, n_units, block):
+            yield units - start, min(block, n_units - start)
+
+
+@dataclass(frozen=True)
+class PooledCounts:
+    """The counts that a metric of counts summed over examples needs, such as micro-F1 or BLEU, for one model.
+
+    Attributes:
+        counts: of each example, summed over its repeats, shape ``(n, K)``.
+        perfect: the counts if all answers to the example were right, shape ``(n, K)``.
+        lost: the counts if all answers to the example were completely wrong, shape ``(n, K)``.
+        scores: the score of the answers to each example, in [0, 1], shape ``(n,)``.
+        statistic: the metric as a function of summed counts, ``(m, K) -> (m,)``.
+        of_parts: whether the metric is a mean over parts such as fields, some of which may be rare.
+    """
+
+    counts: Floats
+    perfect: Floats
+    lost: Floats
+    scores: Floats
+    statistic: Callable[[Floats], Floats]
+    of_parts: bool = False
+
+    def __len__(self) -> int:
+        return len(self.counts)
+
+    @property
+    def value(self) -> float:
+        """Return the metric of all answers."""
+        return float(self.statistic(self.counts.sum(axis=0)[None])[0])
+
+    def values_without(self, units: Codes | None = None) -> Floats:
+        """Return the metric without each unit, shape ``(units,)``: see :meth:`LabelCounts.values_without`."""
+        return self._changed(-_summed(self.counts, units))
+
+    def weights(self, units: Codes | None = None) -> Floats:
+        """Return the fall of the metric from all right to all wrong in each unit, shape ``(units,)``."""
+        own, right, lost = (_summed(counts, units) for counts in (self.counts, self.perfect, self.lost))
+        return self._changed(right - own) - self._changed(lost - own)
+
+    def with_right_answers(self, fixed: Places) -> PooledCounts:
+        """Return the counts with all answers to the examples ``fixed`` made right."""
+        counts, scores = self.counts.copy(), self.scores.copy()
+        counts[fixed], scores[fixed] = self.perfect[fixed], 1.0
+        return replace(self, counts=counts, scores=scores)
+
+    def _changed(self, changes: Floats) -> Floats:
+        """Return the metric with each row of ``changes``, ``(m, K)``, added to the sums, shape ``(m,)``."""
+        total, block = self.counts.sum(axis=0), max(1, _BLOCK // self.counts.shape[1])
+        found = [self.statistic(total + changes[start : start + block]) for start in range(0, len(changes), block)]
+        return np.concatenate(found)
+
+
+SetCounts: TypeAlias = LabelCounts | PooledCounts
+"""The counts of a metric of the whole set."""
 
 
 def same_examples(first: SetCounts, second: SetCounts) -> bool:
     """Return whether both have the same expected outputs, that is, answer the same examples."""
-    if isinstance(first, PooledCounts) or isinstance(second, PooledCounts):
-        one, other = pooled.both(first, second)
-        return np.array_equal(one.perfect, other.perfect)
-    return np.array_equal(first.gold, second.gold)
+    if isinstance(first, LabelCounts) and isinstance(second, LabelCounts):
+        return np.array_equal(first.gold, second.gold)
+    if isinstance(first, PooledCounts) and isinstance(second, PooledCounts):
+        return np.array_equal(first.perfect, second.perfect)
+    raise ValueError("both models must be scored by the same metric, but their counts are of different kinds")
 
 
-def set_value(counts: SetCounts) -> float:
-    """Return the metric of all answers, with repeats pooled."""
-    if isinstance(counts, PooledCounts):
-        return pooled.value(counts)
-    return float(counts.statistic(_confusion(counts)[None])[0])
-
-
-def values_without(counts: SetCounts, units: Codes | None = None) -> Floats:
-    """Return the metric without each unit, shape ``(units,)``; an example is left out with all its repeats.
-
-    ``units`` has the unit of each example as a code 0..U-1, shape ``(n,)``; None: each example is a unit, and equal
-    examples share one evaluation.
-    """
-    if isinstance(counts, PooledCounts):
-        return pooled.values_without(counts, units)
-    if units is not None:
-        return _without(counts, _confusion(counts), units)
-    some, kind = _kinds(counts)
-    return _without(some, _confusion(counts), np.arange(len(some)))[kind]
-
-
-def share_right(counts: SetCounts) -> Floats:
-    """Return the share of right answers, or the score, of each example, in [0, 1], shape ``(n,)``."""
-    if isinstance(counts, PooledCounts):
-        return counts.scores
-    share: Floats = (counts.predicted == counts.gold).mean(axis=0)
-    return share
-
-
-def weights(counts: SetCounts, units: Codes | None = None) -> Floats:
-    """Return the fall of the metric from all right to all wrong in each unit, shape ``(units,)``.
-
-    For the share of right answers this is the unit's share of the examples; in macro averages an example of a rare
-    label weighs more. A wrong answer is the rarest other label or an unknown one, whichever is worse. ``units`` has the
-    unit of each example as a code 0..U-1; None: each example is a unit.
-    """
-    if isinstance(counts, PooledCounts):
-        return pooled.weights(counts, units)
-    if units is not None:
-        return _falls(counts, counts, units)
-    some, kind = _kinds(counts)
-    return _falls(counts, some, np.arange(len(some)))[kind]
-
-
-def _falls(counts: LabelCounts, some: LabelCounts, units: Codes) -> Floats:
-    """Return :func:`weights` of the units of ``some`` examples of ``counts``."""
-    other = _rarest_others(counts)[some.gold]
-    answers = (some.gold, other, np.full_like(other, counts.n_labels))
-    changed = [replace(some, predicted=np.broadcast_to(answer, some.predicted.shape)) for answer in answers]
-    total, found = _confusion(counts), []
-    for of_block in _blocks(counts, units):
-        rest = total - confusions_by_unit(some, *of_block)
-        right, *lost = (counts.statistic(rest + confusions_by_unit(arm, *of_block)) for arm in changed)
-        found.append(right - np.minimum(*lost))
-    return np.concatenate(found)
-
-
-def _rarest_others(counts: LabelCounts) -> Codes:
-    """Return the rarest other expected label of each label, shape ``(K,)``; K, an unknown label, if there is none."""
-    gold = np.bincount(counts.gold, minlength=counts.n_labels)
-    by_size = [*np.argsort(gold, kind="stable")[np.count_nonzero(gold == 0) :], counts.n_labels]
-    others: Codes = np.where(np.arange(counts.n_labels) == by_size[0], by_size[1], by_size[0])
-    return others
-
-
-def _kinds(counts: LabelCounts) -> tuple[LabelCounts, Places]:
-    """Return one example for each combination of label and answers, and the combination of each example, ``(n,)``."""
-    kind = counts.gold
-    for answers in counts.predicted:
-        kind = np.unique(kind * (counts.n_labels + 1) + answers, return_inverse=True)[1].ravel()
-    _, first, of_example = np.unique(kind, return_index=True, return_inverse=True)
-    return replace(counts, gold=counts.gold[first], predicted=counts.predicted[:, first]), of_example.ravel()
-
-
-def confusions_by_unit(counts: LabelCounts, units: Codes, n_units: int) -> Floats:
-    """Return the confusion matrices of units 0..n_units-1, shape ``(n_units, K + 1, K + 1)``; others are left out."""
-    size = counts.n_labels + 1
-    inside = (units >= 0) & (units < n_units)
-    cells = (units * size + counts.gold)[inside] * size + counts.predicted[:, inside]
-    return np.bincount(cells.ravel(), minlength=n_units * size**2).reshape(n_units, size, size).astype(np.float64)
-
-
-def _confusion(counts: LabelCounts) -> Floats:
-    total: Floats = confusions_by_unit(counts, counts.gold * 0, 1)[0]
-    return total
-
-
-def _without(counts: LabelCounts, total: Floats, units: Codes) -> Floats:
-    """Return the metric of ``total`` without each unit of ``counts``, shape ``(units,)``."""
-    found = [counts.statistic(total - confusions_by_unit(counts, *of_block)) for of_block in _blocks(counts, units)]
-    return np.concatenate(found)
-
-
-def _blocks(counts: LabelCounts, units: Codes) -> Iterator[tuple[Codes, int]]:
-    """Yield blocks whose matrices fit into memory: the units, numbered from the block's start, and the block's size."""
-    n_units, block = int(units.max()) + 1, max(1, _BLOCK // (counts.n_labels + 1) ** 2)
-    for start in range(0, n_units, block):
-        yield units - start, min(block, n_units - start)
+def _summed(counts: Floats, units: Codes | None) -> Floats:
+    """Return the counts of each unit, ``(units, K)``; without units those of each example."""
+    if units is None:
+        return counts
+    sums = np.zeros((int(units.max()) + 1, counts.shape[1]))
+    np.add.at(sums, units, counts)
+    return sums

@@ -11,7 +11,7 @@ from gate_context import context
 from pytest_ftgate.checks import economics
 from pytest_ftgate.checks.context import Context
 from pytest_ftgate.checks.costs import economics_of
-from pytest_ftgate.checks.pricing import why_unpriced
+from pytest_ftgate.checks.pricing import no_price
 from pytest_ftgate.models.price import UNPRICED
 from pytest_ftgate.models.protocol import Price
 from pytest_ftgate.result import ModelResult, Threshold
@@ -47,12 +47,12 @@ def test_a_declared_cost_of_training_comes_first() -> None:
 
 def test_one_baseline_with_a_price_may_be_the_best_one() -> None:
     nothing = Price(unknown=UNPRICED)
-    assert why_unpriced(models(baseline=PRICE, candidate=PRICE)) is None
-    assert why_unpriced(models(a=nothing, b=PRICE, candidate=PRICE)) is None
-    assert why_unpriced(models(a=nothing, b=nothing, candidate=PRICE)) == (
+    assert no_price(models(baseline=PRICE, candidate=PRICE)) is None
+    assert no_price(models(a=nothing, b=PRICE, candidate=PRICE)) is None
+    assert no_price(models(a=nothing, b=nothing, candidate=PRICE)).what == (
         "baseline a: no price in the gate; baseline b: no price in the gate"
     )
-    assert why_unpriced(models(baseline=PRICE, candidate=nothing)) == "candidate: no price in the gate"
+    assert no_price(models(baseline=PRICE, candidate=nothing)).what == "candidate: no price in the gate"
 
 
 @pytest.mark.parametrize(

@@ -14,7 +14,6 @@ from pytest_ftgate.statistics import LabelCounts, compare_graded, compare_right_
 from pytest_ftgate.statistics.exact import exact_lower, exact_p_value
 from pytest_ftgate.statistics.graded import Sample, graded_lower, graded_p_value
 from pytest_ftgate.statistics.jackknife import jackknife
-from pytest_ftgate.statistics.set_level import values_without, weights
 
 
 def rights(wins, losses, n):
@@ -221,11 +220,11 @@ def test_scores_outside_of_the_range_are_refused(score, shown):
 def test_macro_f1_by_the_jackknife():
     before, after = arms(11, 300, 4)
     found = of_set(before, after)
-    left_out = values_without(after) - values_without(before)
-    own = jackknife(found.gain, left_out, weights(before) + weights(after))
+    left_out = after.values_without() - before.values_without()
+    own = jackknife(found.gain, left_out, before.weights() + after.weights())
     values = 300 * found.gain - 299 * left_out
     lost, opposite = (
-        Sample.of(sign * values, min(-300 * weights(arm).max(), (sign * values).min()))
+        Sample.of(sign * values, min(-300 * arm.weights().max(), (sign * values).min()))
         for sign, arm in ((1, after), (-1, before))
     )
     assert found.lower == pytest.approx(min(found.gain - own.half_width(0.05), graded_lower(lost, 0.05)), abs=1e-12)
@@ -370,7 +369,7 @@ def test_a_drop_is_not_ruled_out_by_a_set_that_met_few_of_the_losses():
         pair = [LabelCounts(gold, row[None], 3, macro_f1) for row in (before, after)]
         found = of_set(*pair, margin=drop, evidence="observed")
         shipped += found.reaches_margin
-        alone = jackknife(found.gain, values_without(pair[1]) - values_without(pair[0]))
+        alone = jackknife(found.gain, pair[1].values_without() - pair[0].values_without())
         jackknife_alone += alone.standard_error > 0 and alone.p_value(drop) <= 0.05
     assert jackknife_alone > 0.1 * repetitions
     assert shipped <= 0.05 * repetitions

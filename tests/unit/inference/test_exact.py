@@ -4,8 +4,7 @@ from enumeration import exact_p_values, outcomes, worst_false_pass
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pytest_ftgate.statistics.exact import GAMMA, exact_lower, exact_p_value, spent_on_rate
-from pytest_ftgate.statistics.score import tango_score
+from pytest_ftgate.statistics.exact import GAMMA, exact_lower, exact_p_value, spent_on_rate, tango_score
 
 MARGINS = [-0.1, -0.02, 0.0, 0.03, 0.05]
 

@@ -19,11 +19,10 @@ from pytest_ftgate.statistics import (
     fewest_wins,
     remedy,
 )
-from pytest_ftgate.statistics.exact import disagreement_interval, exact_p_value
+from pytest_ftgate.statistics.exact import disagreement_interval, exact_p_value, score_lower
 from pytest_ftgate.statistics.graded import Sample, graded_lower
 from pytest_ftgate.statistics.groups import sign_flip_p_value
 from pytest_ftgate.statistics.jackknife import jackknife, means_without_a_group
-from pytest_ftgate.statistics.score import score_lower
 
 SECOND = json.loads(Path(__file__).with_name("known_answers_2.json").read_text(encoding="utf-8"))
 KNOWN = json.loads(Path(__file__).with_name("known_answers.json").read_text(encoding="utf-8"))

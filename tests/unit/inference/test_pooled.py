@@ -11,7 +11,6 @@ from pytest_ftgate.statistics import (
     compare_set,
     hypothetical_set,
     interval_set,
-    pooled,
     set_level,
 )
 
@@ -42,14 +41,14 @@ def anew(counts):
 
 def test_leaving_out_each_example_and_each_group(monkeypatch):
     one, groups = arm(1), np.arange(N) % 7
-    assert (set_level.set_value(one), len(one)) == (anew(one.counts), N)
+    assert (one.value, len(one)) == (anew(one.counts), N)
     by_example = [anew(np.delete(one.counts, i, axis=0)) for i in range(N)]
     by_group = [anew(one.counts[groups != group]) for group in range(7)]
-    at_once = set_level.values_without(one)
+    at_once = one.values_without()
     assert at_once == pytest.approx(by_example, abs=1e-14)
-    assert set_level.values_without(one, groups) == pytest.approx(by_group, abs=1e-14)
-    monkeypatch.setattr(pooled, "_BLOCK", 1)
-    assert (set_level.values_without(arm(1)) == at_once).all()
+    assert one.values_without(groups) == pytest.approx(by_group, abs=1e-14)
+    monkeypatch.setattr(set_level, "_BLOCK", 1)
+    assert (arm(1).values_without() == at_once).all()
 
 
 def test_an_example_or_a_group_weighs_what_its_loss_takes():
@@ -59,9 +58,9 @@ def test_an_example_or_a_group_weighs_what_its_loss_takes():
         kept = np.delete(one.counts, rows, axis=0)
         return anew(np.vstack([kept, one.perfect[rows]])) - anew(np.vstack([kept, one.lost[rows]]))
 
-    assert set_level.weights(one) == pytest.approx([slow([i]) for i in range(N)], abs=1e-14)
+    assert one.weights() == pytest.approx([slow([i]) for i in range(N)], abs=1e-14)
     by_group = [slow(np.flatnonzero(groups == group)) for group in range(7)]
-    assert set_level.weights(one, groups) == pytest.approx(by_group, abs=1e-14)
+    assert one.weights(groups) == pytest.approx(by_group, abs=1e-14)
 
 
 def test_counts_of_labels_give_the_bounds_of_micro_f1_of_labels():

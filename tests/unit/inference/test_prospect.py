@@ -3,7 +3,6 @@ import pytest
 from set_examples import arms
 
 from pytest_ftgate.statistics import chance_of_proof, compare_right_wrong, hypothetical_scores, hypothetical_set
-from pytest_ftgate.statistics.set_level import set_value
 
 FORTY = (np.arange(60) < 40).astype(float)
 
@@ -33,9 +32,9 @@ def test_mended_answers_are_spread_over_the_test_set():
 
 def test_answers_of_a_set_are_mended_by_the_metric():
     counts = arms(60, 60, 3)[0]
-    before = set_value(counts)
+    before = counts.value
     mended = hypothetical_set(counts, 0.1)
-    assert before + 0.1 <= set_value(mended) < before + 0.2
+    assert before + 0.1 <= mended.value < before + 0.2
     assert ((mended.predicted == counts.predicted) | (mended.predicted == counts.gold)).all()
     assert hypothetical_set(counts, 1.0) is None
 

@@ -15,14 +15,14 @@ def counts(request):
 
 def test_leaving_out_each_example_with_all_its_repeats_and_each_group(counts, monkeypatch):
     groups = np.arange(len(counts.gold)) % 5
-    assert set_level.set_value(counts) == pytest.approx(without(counts, []), abs=1e-15)
+    assert counts.value == pytest.approx(without(counts, []), abs=1e-15)
     slow = [without(counts, [i]) for i in range(len(counts.gold))]
-    assert set_level.values_without(counts) == pytest.approx(slow, abs=1e-14)
+    assert counts.values_without() == pytest.approx(slow, abs=1e-14)
     by_group = [without(counts, np.flatnonzero(groups == g)) for g in range(5)]
-    assert set_level.values_without(counts, groups) == pytest.approx(by_group, abs=1e-14)
-    at_once = set_level.values_without(counts)
+    assert counts.values_without(groups) == pytest.approx(by_group, abs=1e-14)
+    at_once = counts.values_without()
     monkeypatch.setattr(set_level, "_BLOCK", 1)
-    assert (set_level.values_without(counts) == at_once).all()
+    assert (counts.values_without() == at_once).all()
 
 
 def test_examples_of_a_kind_share_one_evaluation():
@@ -33,13 +33,13 @@ def test_examples_of_a_kind_share_one_evaluation():
         return macro_f1(confusions)
 
     counts = replace(arms(1, 500, 3)[0], statistic=counting)
-    assert len(set_level.values_without(counts)) == 500
+    assert len(counts.values_without()) == 500
     assert sum(evaluated) <= 3 * 4
 
 
 def test_share_right_is_averaged_over_repeats():
     counts = LabelCounts(np.array([0, 1]), np.array([[0, 0], [0, 1]]), 2, accuracy)
-    assert list(set_level.share_right(counts)) == [1.0, 0.5]
+    assert list(counts.scores) == [1.0, 0.5]
 
 
 def changed(counts, examples, answers):
@@ -64,19 +64,19 @@ def slow_weight(counts, examples):
 
 def test_an_example_and_a_group_weigh_what_their_loss_takes(counts, monkeypatch):
     slow = [slow_weight(counts, [i]) for i in range(len(counts.gold))]
-    assert set_level.weights(counts) == pytest.approx(slow, abs=1e-14)
+    assert counts.weights() == pytest.approx(slow, abs=1e-14)
     groups = np.unique(np.arange(len(counts.gold)) ** 2 % 5, return_inverse=True)[1]
     slow = [slow_weight(counts, np.flatnonzero(groups == g)) for g in range(groups.max() + 1)]
     for _ in range(2):
-        assert set_level.weights(counts, groups) == pytest.approx(slow, abs=1e-14)
+        assert counts.weights(groups) == pytest.approx(slow, abs=1e-14)
         monkeypatch.setattr(set_level, "_BLOCK", 1)
 
 
 def test_in_accuracy_all_examples_weigh_alike():
     counts = arms(3, 60, 3, statistic=accuracy, repeats=2)[0]
-    assert set_level.weights(counts) == pytest.approx(np.full(60, 1 / 60), abs=1e-12)
+    assert counts.weights() == pytest.approx(np.full(60, 1 / 60), abs=1e-12)
     sizes = np.bincount(np.arange(60) // 7)
-    assert set_level.weights(counts, np.arange(60) // 7) == pytest.approx(sizes / 60, abs=1e-12)
+    assert counts.weights(np.arange(60) // 7) == pytest.approx(sizes / 60, abs=1e-12)
 
 
 def test_in_macro_f1_an_example_of_the_rare_label_weighs_more():
@@ -84,4 +84,4 @@ def test_in_macro_f1_an_example_of_the_rare_label_weighs_more():
     gold = np.array([0, 0, 0, 1])
     counts = LabelCounts(gold, gold[None], 2, macro_f1)
     common = 1 - min((2 * 2 / 5 + 1) / 2, (2 * 2 / 5 + 2 / 3) / 2)  # answered as unknown, or as the other label
-    assert set_level.weights(counts) == pytest.approx([common, common, common, 1 - (6 / 7 + 0) / 2], abs=1e-12)
+    assert counts.weights() == pytest.approx([common, common, common, 1 - (6 / 7 + 0) / 2], abs=1e-12)

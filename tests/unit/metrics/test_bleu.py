@@ -7,9 +7,8 @@ import pytest
 
 from pytest_ftgate.errors import MetricError
 from pytest_ftgate.metrics.bleu import bleu_of
-from pytest_ftgate.statistics import PooledCounts, compare_set, hypothetical_set, interval_set, share_right
+from pytest_ftgate.statistics import PooledCounts, compare_set, hypothetical_set, interval_set
 from pytest_ftgate.statistics.jackknife import jackknife
-from pytest_ftgate.statistics.set_level import set_value, values_without
 
 LONG = ("a text of five words", "another one of six words there")
 ASKED = {"margin": 0.0, "confidence": 0.95, "evidence": "significant"}
@@ -41,7 +40,7 @@ def test_the_value_is_sacrebleus_corpus_bleu(build, keep, n, tokenize):
     theirs = sacrebleu.corpus_bleu(answers, [expected], tokenize=tokenize, force=True).score / 100
     scored = score(build, expected, answers, tokenize=tokenize)
     assert scored.value == pytest.approx(theirs, abs=1e-12)
-    assert set_value(scored.statistic) == pytest.approx(theirs, abs=1e-12)
+    assert scored.statistic.value == pytest.approx(theirs, abs=1e-12)
 
 
 def test_repeats_are_pooled(build):
@@ -93,7 +92,7 @@ def test_a_value_that_sacrebleu_would_not_give_is_an_error(build, monkeypatch):
 def test_leaving_out_is_scoring_without(build):
     expected, answers = corpus(4, 15)
     counts = score(build, expected, answers).statistic
-    without = values_without(counts)
+    without = counts.values_without()
     for index in (0, 7, 14):
         kept = [i for i in range(15) if i != index]
         again = score(build, [expected[i] for i in kept], [answers[i] for i in kept]).value
@@ -101,7 +100,7 @@ def test_leaving_out_is_scoring_without(build):
     groups = np.arange(15) // 5
     kept = [i for i in range(15) if groups[i] != 1]
     again = score(build, [expected[i] for i in kept], [answers[i] for i in kept]).value
-    assert values_without(counts, groups)[1] == pytest.approx(again, abs=1e-12)
+    assert counts.values_without(groups)[1] == pytest.approx(again, abs=1e-12)
 
 
 def test_a_better_model_is_proven_better_and_equal_ones_are_not(build):
@@ -109,7 +108,7 @@ def test_a_better_model_is_proven_better_and_equal_ones_are_not(build):
     _, better = corpus(5, 80, 0.9)
     first, second = (score(build, expected, answers).statistic for answers in (worse, better))
     found = compare_set(first, second, **ASKED)
-    assert found.gain == pytest.approx(set_value(second) - set_value(first))
+    assert found.gain == pytest.approx(second.value - first.value)
     assert found.above_zero
     assert 0 < found.lower < found.gain < found.upper
     assert found.wins > found.losses
@@ -126,7 +125,7 @@ def test_the_standard_error_is_that_of_the_paired_bootstrap(build):
     found = compare_set(first, second, **ASKED)
     draws = np.random.default_rng(0).multinomial(120, np.full(120, 1 / 120), size=4000)
     drawn = bleu_of(draws @ second.counts) - bleu_of(draws @ first.counts)
-    alone = jackknife(found.gain, values_without(second) - values_without(first))
+    alone = jackknife(found.gain, second.values_without() - first.values_without())
     assert alone.standard_error == pytest.approx(drawn.std(), rel=0.08)
     assert found.lower <= found.gain - alone.half_width(0.05)
 
@@ -152,9 +151,9 @@ def test_other_examples_are_not_compared(build):
 def test_an_interval_holds_the_value_and_answers_are_mended_until_the_gain_is_there(build):
     counts = score(build, *corpus(10, 60, 0.4)).statistic
     interval = interval_set(counts, low=0, high=1, confidence=0.95)
-    assert interval.low < set_value(counts) < interval.high
+    assert interval.low < counts.value < interval.high
     mended = hypothetical_set(counts, 0.1)
     assert isinstance(mended, PooledCounts)
-    assert 0.1 <= set_value(mended) - set_value(counts) < 0.15
+    assert 0.1 <= mended.value - counts.value < 0.15
     assert hypothetical_set(counts, 0.99) is None
-    assert (share_right(mended) >= share_right(counts)).all()
+    assert (mended.scores >= counts.scores).all()

@@ -12,7 +12,6 @@ from hypothesis import strategies as st
 
 from pytest_ftgate.metrics.classification import Formula, LabelMetric
 from pytest_ftgate.statistics import LabelCounts
-from pytest_ftgate.statistics.set_level import confusions_by_unit
 
 LABELS = ("a", "b", "c", "d")
 AVERAGED = [f"{s}_{average}" for s in ("f1", "precision", "recall") for average in ("macro", "micro", "weighted")]
@@ -22,7 +21,7 @@ SET_LEVEL = [*AVERAGED, *BINARY, *OTHERS[1:]]
 
 
 def confusion_matrix(gold, predicted, k):
-    return confusions_by_unit(LabelCounts(gold, np.atleast_2d(predicted), k, None), gold * 0, 1)[0]
+    return LabelCounts(gold, np.atleast_2d(predicted), k, None).confusions(gold * 0, 1)[0]
 
 
 def oracle(name, gold, answers, labels=LABELS):
