@@ -11,9 +11,14 @@ from pytest_ftgate.checks.answers import complete_checks
 from pytest_ftgate.checks.constant_baseline import best_constant, chance
 from pytest_ftgate.checks.context import once
 from pytest_ftgate.checks.drop import Tolerance
+from pytest_ftgate.checks.training_set import check_test_set, grouped_by_content, leaked_rows
 from pytest_ftgate.errors import ConfigError, FtgateError
-from pytest_ftgate.metrics.labels import READING_OPTIONS
+from pytest_ftgate.metrics import build_metric, check_labels
+from pytest_ftgate.metrics.judged import refuse_judged
+from pytest_ftgate.metrics.labels import READING_OPTIONS, distinct_outputs
 from pytest_ftgate.result import Check, GuardResult, Status, TestSetResult, called, error_check
+from pytest_ftgate.runs.measure import forgiven_roles, measure_run, score_run
+from pytest_ftgate.runs.runner import Job
 from pytest_ftgate.text import plural, printable, show_amount, show_value
 
 if TYPE_CHECKING:
@@ -21,7 +26,6 @@ if TYPE_CHECKING:
     from pytest_ftgate.config import GateKeys, GuardKeys
     from pytest_ftgate.data import DataSet
     from pytest_ftgate.metrics import Metric
-    from pytest_ftgate.models import Model
     from pytest_ftgate.runs.measure import Measured
     from pytest_ftgate.runs.runner import Job
 
@@ -66,8 +70,6 @@ def prepare_guards(
 
     Raise :class:`FtgateError` if a test set or a metric cannot be used.
     """
-    from pytest_ftgate.checks.training_set import check_test_set, grouped_by_content, leaked_rows
-
     guards, known = {}, custom() if config.guards else {}
     for name, spec in config.guards.items():
         test = load(spec.test_set, f"guard {name}, {spec.sources['test_set'].at}")
@@ -85,10 +87,6 @@ def prepare_guards(
 
 
 def _metric(spec: GuardKeys, test: DataSet, training: DataSet, custom: Mapping[str, Any]) -> Metric:
-    from pytest_ftgate.metrics import build_metric, check_labels
-    from pytest_ftgate.metrics.judged import refuse_judged
-    from pytest_ftgate.metrics.labels import distinct_outputs
-
     labels, known = map(distinct_outputs, (test, training))
     metric = build_metric(spec.metric, labels=labels, custom=custom, known=known, blank=test.without_output())
     refuse_judged(metric, "the metric of a guard", source=str(spec.sources["metric"]))
@@ -191,14 +189,12 @@ def _ids_in_two(gate: Context) -> Iterator[Check]:
 # --- the models over the guards ------------------------------------------------------------------------------
 
 
-def guard_jobs(guards: Mapping[str, Guard], models: Mapping[str, Model], repeats: int) -> dict[tuple[str, str], Job]:
+def guard_jobs(gate: Context) -> dict[tuple[str, str], Job]:
     """Return the jobs of all models over all guards, by guard and role."""
-    from pytest_ftgate.runs.runner import Job
-
     return {
-        (guard.name, role): Job(model, guard.test, repeats)
-        for guard in guards.values()
-        for role, model in models.items()
+        (guard.name, role): Job(model, guard.test, gate.config.repeats)
+        for guard in gate.guards.values()
+        for role, model in gate.models.items()
     }
 
 
@@ -217,8 +213,6 @@ def _judged(gate: Context) -> list[tuple[GuardResult, list[Check]]]:
 
 
 def _judge(guard: Guard, gate: Context) -> tuple[GuardResult, list[Check]]:
-    from pytest_ftgate.runs.measure import measure_run, score_run
-
     specs = gate.config.asked
     runs = {role: run for (name, role), run in gate.guard_runs.items() if name == guard.name}
     measured = {role: measure_run(specs[role].name, run) for role, run in runs.items()}
@@ -252,8 +246,6 @@ def described(guard: Guard) -> GuardResult:
 
 def _incomplete(guard: Guard, measured: Mapping[str, Measured], errors: str) -> list[Check]:
     """Check that no answers are missing: an error, as on the test set itself."""
-    from pytest_ftgate.runs.measure import forgiven_roles
-
     forgiven = forgiven_roles(errors, [one.run for one in measured.values()])
     return [
         replace(check, name=f"{guard.path}.{check.name}")
@@ -274,14 +266,8 @@ def _compare(
         verdict: Status | None = "fail" if checks else None
         return replace(result, against=best, baseline=scores[best].value, verdict=verdict), [*checks, *weak]
     outcome = drop.judge_drop(scores, candidate, guard.tolerance, guard.test.groups)
-    return replace(
-        result,
-        **outcome.compared.facts(),
-        against=outcome.role,
-        baseline=outcome.baseline.value,
-        candidate=candidate.value,
-        verdict="fail" if checks else outcome.status,
-    ), [*checks, *weak, _check(gate, guard, outcome, candidate.value)]
+    result = replace(result, **outcome.facts(candidate), verdict="fail" if checks else outcome.status)
+    return result, [*checks, *weak, _check(gate, guard, outcome, candidate.value)]
 
 
 def _nothing_to_lose(gate: Context, guard: Guard, baseline: str, value: float) -> Iterator[Check]:

@@ -40,9 +40,11 @@ class Planned:
 
 def planned_calls(gate: Context) -> list[Planned]:
     """Return all calls that the gate makes, in the order in which it makes them, without those that are free."""
+    chosen, repeats = gate.checkpoints, gate.config.repeats
+    checkpoints = [Job(model, chosen.validation, repeats) for model in chosen.models] if chosen else []
     return [
         *_judges(gate, calibration=True),
-        *(_planned(gate, "candidate", "validation set", job) for job in _checkpoint_jobs(gate)),
+        *(_planned(gate, "candidate", "validation set", job) for job in checkpoints),
         *_of_models(gate),
         *_judges(gate, calibration=False),
         *(_planned(gate, "candidate", "test set, without its prompt", job) for job in ablated_job(gate)),
@@ -58,7 +60,10 @@ def sentence(gate: Context) -> str:
     """Return which calls the gate makes: ``60 calls: 60 to baseline base (60 test set)``."""
     planned = [one for one in planned_calls(gate) if one.calls]
     by_role = {one.role: [other for other in planned if other.role == one.role] for one in planned}
-    models = [f"{_counted(several)} to {_named(several)} ({_purposes(several)})" for several in by_role.values()]
+    models = [
+        f"{_counted(several)} to {_named(several[0])} ({', '.join(f'{one.calls:,} {one.purpose}' for one in several)})"
+        for several in by_role.values()
+    ]
     if not models:
         return "no calls: all predictions are recorded"
     return f"{_counted(planned, 'call')}: {', '.join(models)}; stored answers are not asked for again"
@@ -77,16 +82,10 @@ def _of_models(gate: Context) -> Iterator[Planned]:
     yield from (_planned(gate, role, "latency sample", job) for role, job in samples.items() if job is not None)
     yield from (_planned(gate, role, "test set", job) for role, job in jobs.items())
     yield from (_planned(gate, role, "examples that may be shown", job) for role, job in shown_jobs(gate).items())
-    guards = guard_jobs(gate.guards, gate.models, gate.config.repeats)
-    yield from (_planned(gate, role, f"guard {guard}", job) for (guard, role), job in guards.items())
+    yield from (_planned(gate, role, f"guard {guard}", job) for (guard, role), job in guard_jobs(gate).items())
     for role, job in noise_jobs(gate).items():  # the gate's own answers are among them
         again = max(0, job.repeats - gate.config.repeats) * len(job.test_set)
         yield Planned(role, gate.models[role].name, "noise", again, job)
-
-
-def _checkpoint_jobs(gate: Context) -> list[Job]:
-    chosen = gate.checkpoints
-    return [Job(model, chosen.validation, gate.config.repeats) for model in chosen.models] if chosen else []
 
 
 def _planned(gate: Context, role: str, purpose: str, job: Job) -> Planned:
@@ -115,10 +114,5 @@ def _counted(planned: Sequence[Planned], noun: str = "") -> str:
     return ("at most " if most else "") + (plural(count, noun) if noun else f"{count:,}")
 
 
-def _named(planned: Sequence[Planned]) -> str:
-    first = planned[0]
+def _named(first: Planned) -> str:
     return f"{first.role} {first.name}" if first.job is None else called(first.role, first.name)
-
-
-def _purposes(planned: Sequence[Planned]) -> str:
-    return ", ".join(f"{one.calls:,} {one.purpose}" for one in planned)

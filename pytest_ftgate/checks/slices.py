@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from pytest_ftgate.checks import drop
 from pytest_ftgate.checks.context import once
 from pytest_ftgate.checks.drop import Size, Tolerance
+from pytest_ftgate.data import expected_text
 from pytest_ftgate.errors import ConfigError
+from pytest_ftgate.metrics import Scored, build_metric
+from pytest_ftgate.metrics.labels import distinct_outputs
 from pytest_ftgate.result import Check, SliceResult, Status
-from pytest_ftgate.text import plural, printable, show_amount, show_difference, show_percent
+from pytest_ftgate.text import listed, nearest, plural, printable, show_amount, show_difference, show_percent
 
 if TYPE_CHECKING:
     from pytest_ftgate.checks.context import Context
@@ -83,30 +87,42 @@ class Slices:
         return [one for one in self.slices if one.judged]
 
 
-BuildMetric = Callable[["MetricSpec", Sequence[str]], "Metric"]
-"""Builds a metric from its keys and the labels it is for."""
-
-
-def prepare_slices(config: GateKeys, test: DataSet, metric: Metric, build: BuildMetric) -> Slices | None:
+def prepare_slices(
+    config: GateKeys, test: DataSet, training: DataSet, metric: Metric, custom: Callable[[], Mapping[str, Any]]
+) -> Slices | None:
     """Divide the test set into slices, and find those that are large enough; None where the gate has no slices.
+
+    ``custom`` returns the metrics of hooks by name.
 
     Raise :class:`ConfigError` if no example has one of the fields, or ``max_drop`` is impossible.
     """
+    from pytest_ftgate.statistics import corrected_confidence
+
     spec = config.slices
     if spec is None:
         return None
     drop.check_max_drop(metric, spec.max_drop, str(spec.sources["max_drop"]))
     _check_fields(spec, test)
+    build = partial(build_metric, custom=custom(), known=distinct_outputs(test, training))
     whole = (Slice(name, value, rows, metric) for name in spec.fields for value, rows in _by_value(name, test).items())
     slices = [_with_metric(one, config, test, build) for one in whole]
-    confidence = _confidence(spec, config, slices)
+    # Under "significant" every slice is compared with every baseline, so the confidence is corrected (Bonferroni) to
+    # keep false alarms rare. Under "proven" every slice must pass, which needs no correction (intersection-union test,
+    # Berger 1982).
+    confidence, compared = config.confidence, sum(one.judged for one in slices) * len(config.baselines)
+    if spec.evidence == "significant" and compared:
+        confidence = corrected_confidence(confidence, compared)
     tolerance = Tolerance(spec.max_drop, spec.evidence, confidence)
-    return Slices(tolerance, tuple(_with_size(one, tolerance, test) if one.judged else one for one in slices))
+
+    def sized(one: Slice) -> Slice:
+        size = drop.size_of(one.metric, [test.examples[row].group for row in one.rows], tolerance)
+        # A slice that could never fail is not judged; one that could never pass is.
+        return replace(one, size=size, few=not size.enough and tolerance.evidence != "proven")
+
+    return Slices(tolerance, tuple(sized(one) if one.judged else one for one in slices))
 
 
 def _check_fields(spec: SliceKeys, test: DataSet) -> None:
-    from pytest_ftgate.text import listed, nearest
-
     known = {name: None for example in test.examples for name in example.fields}
     for name in spec.fields:
         if name not in known:
@@ -120,8 +136,6 @@ def _check_fields(spec: SliceKeys, test: DataSet) -> None:
 
 
 def _by_value(name: str, test: DataSet) -> dict[str, tuple[int, ...]]:
-    from pytest_ftgate.data import expected_text
-
     rows: dict[str, list[int]] = {}
     for row, example in enumerate(test.examples):
         value = example.fields.get(name)
@@ -129,7 +143,7 @@ def _by_value(name: str, test: DataSet) -> dict[str, tuple[int, ...]]:
     return {value: tuple(places) for value, places in rows.items()}
 
 
-def _with_metric(one: Slice, config: GateKeys, test: DataSet, build: BuildMetric) -> Slice:
+def _with_metric(one: Slice, config: GateKeys, test: DataSet, build: Callable[..., Metric]) -> Slice:
     """Return a slice with the metric for its labels, or with the reason why it is not judged."""
     least = config.slices.min_examples
     if len(one.rows) < least:
@@ -140,43 +154,19 @@ def _with_metric(one: Slice, config: GateKeys, test: DataSet, build: BuildMetric
         return replace(one, problem=f"cannot be judged by {one.metric.name}: {error.what}")
 
 
-def _metric_of(one: Slice, spec: MetricSpec, test: DataSet, build: BuildMetric) -> Metric:
+def _metric_of(one: Slice, spec: MetricSpec, test: DataSet, build: Callable[..., Metric]) -> Metric:
     """Return the metric for a slice: an average only over its own labels, since others would score 0."""
-    from pytest_ftgate.data import expected_text
-
     label_set = one.metric.label_set
     if label_set is None or one.metric.kind != "set":
         return one.metric
     labels = sorted({expected_text(test.examples[row].expected) for row in one.rows})
     if "labels" not in spec.options:
-        return build(spec, labels)
+        return build(spec, labels=labels)
     codes = {label_set.code(label) for label in labels}
     kept = [label for label in spec.options["labels"] if label_set.code(expected_text(label)) in codes]
     if not kept:
         raise ConfigError("it has none of the labels that the metric averages over")
-    return build(replace(spec, options={**spec.options, "labels": kept}), labels)
-
-
-def _confidence(spec: SliceKeys, config: GateKeys, slices: Sequence[Slice]) -> float:
-    """Return the confidence per slice: under "significant" corrected, so that false alarms stay rare (Bonferroni).
-
-    There every slice is compared with every baseline. Under "proven" no correction is needed, because every slice must
-    pass (intersection-union test, Berger 1982).
-    """
-    from pytest_ftgate.statistics import corrected_confidence
-
-    compared = sum(one.judged for one in slices) * len(config.baselines)
-    corrected = spec.evidence == "significant" and compared
-    return corrected_confidence(config.confidence, compared) if corrected else config.confidence
-
-
-def _with_size(one: Slice, tolerance: Tolerance, test: DataSet) -> Slice:
-    """Return a slice with the size that the evidence needs.
-
-    A slice that could never fail is not judged; one that could never pass is.
-    """
-    size = drop.size_of(one.metric, [test.examples[row].group for row in one.rows], tolerance)
-    return replace(one, size=size, few=not size.enough and tolerance.evidence != "proven")
+    return build(replace(spec, options={**spec.options, "labels": kept}), labels=labels)
 
 
 def check_sizes(gate: Context) -> list[Check]:
@@ -185,38 +175,22 @@ def check_sizes(gate: Context) -> list[Check]:
 
 
 def _unjudged(gate: Context, slices: Slices) -> Iterator[Check]:
-    few = [one for one in slices.slices if one.few]
-    other = [one for one in slices.slices if one.problem is not None]
+    few, other = ([one for one in slices.slices if one.few], [one for one in slices.slices if one.problem is not None])
     least = gate.config.slices.min_examples
-    if few:
-        yield Check(
-            "slices_too_few",
-            "note",
-            f"{_counted(few)} not judged: {_named(f'{one}: {one.note}' for one in few)}",
-            observed=len(few),
-            source=gate.source("slices.min_examples"),
-            advice=f"Add examples until each has at least {least:,}."
-            if any(len(one.rows) < least for one in few)
-            else None,
-        )
-    if other:
-        yield Check(
-            "slices_unjudged",
-            "warning",
-            f"{_counted(other)} not judged: {_named(f'{one}: {one.note}' for one in other)}",
-            observed=len(other),
-            source=gate.source("slices.fields"),
-            advice="Use a metric that has a value on every slice, such as accuracy.",
-        )
+    more = f"Add examples until each has at least {least:,}." if any(len(one.rows) < least for one in few) else None
+    another = "Use a metric that has a value on every slice, such as accuracy."
+    kinds: tuple[tuple[list[Slice], str, Status, str, str | None], ...] = (
+        (few, "slices_too_few", "note", "min_examples", more),
+        (other, "slices_unjudged", "warning", "fields", another),
+    )
+    for ones, name, status, key, advice in kinds:
+        if ones:
+            counted = f"{plural(len(ones), 'slice')} {'is' if len(ones) == 1 else 'are'}"
+            message = f"{counted} not judged: {_named(f'{one}: {one.note}' for one in ones)}"
+            yield Check(name, status, message, len(ones), source=gate.source(f"slices.{key}"), advice=advice)
     if not slices.judged:
-        yield Check(
-            "slices",
-            "warning",
-            "no slice is judged",
-            observed=0,
-            source=gate.source("slices.fields"),
-            advice="Check that the fields are the right ones, or add examples.",
-        )
+        source, advice = gate.source("slices.fields"), "Check that the fields are the right ones, or add examples."
+        yield Check("slices", "warning", "no slice is judged", observed=0, source=source, advice=advice)
 
 
 def _unprovable(gate: Context, slices: Slices) -> Iterator[Check]:
@@ -235,10 +209,6 @@ def _unprovable(gate: Context, slices: Slices) -> Iterator[Check]:
             advice=f"Add examples until each of these slices has at least {needed:,}.",
             action="add_examples",
         )
-
-
-def _counted(slices: Sequence[Slice]) -> str:
-    return f"{plural(len(slices), 'slice')} {'is' if len(slices) == 1 else 'are'}"
 
 
 def _named(texts: Iterable[str]) -> str:
@@ -268,21 +238,12 @@ def _judge(gate: Context, slices: Slices, one: Slice) -> SliceResult:
     scores = {role: _score(one, measured, gate.deciding.name) for role, measured in gate.scored.items()}
     candidate = scores.pop("candidate")
     outcome = drop.judge_drop(scores, candidate, slices.tolerance, [gate.groups[row] for row in one.rows])
-    return replace(
-        result,
-        **outcome.compared.facts(),
-        against=outcome.role,
-        baseline=outcome.baseline.value,
-        candidate=candidate.value,
-        confidence=slices.tolerance.confidence,
-        verdict=outcome.status,
-    )
+    facts = outcome.facts(candidate)
+    return replace(result, **facts, confidence=slices.tolerance.confidence, verdict=outcome.status)
 
 
 def _score(one: Slice, measured: Measured, deciding: str) -> Scored:
     """Return a model's score on a slice: of its examples' scores, or by the metric if only a set has a value."""
-    from pytest_ftgate.metrics import Scored
-
     whole, rows = measured.scores[deciding], list(one.rows)
     if whole.per_example is None:
         expected = [measured.run.test_set.examples[row].expected for row in rows]

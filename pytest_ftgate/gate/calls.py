@@ -90,7 +90,7 @@ def run_all(gate: Context, options: dict[str, Any]) -> Context:
     """Take the latency samples, then run the models over the test set (or a part of it) and over the guards."""
     whole, gate = gate, first_look(gate)
     jobs = jobs_over_test_set(gate)
-    guards = guard_jobs(gate.guards, gate.models, gate.config.repeats)
+    guards = guard_jobs(gate)
     samples = take_samples(gate.models, whole.test, **options)
     # After the samples, whose latencies it would add to.
     _warm_up([*gate.metrics.values(), *(guard.metric for guard in gate.guards.values())])

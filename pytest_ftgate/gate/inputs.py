@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from pytest_ftgate import clock
 from pytest_ftgate.checks.attempts import find_attempt
 from pytest_ftgate.checks.checkpoint import Shared
 from pytest_ftgate.checks.context import Context
-from pytest_ftgate.checks.freshness.green import last_green
+from pytest_ftgate.checks.freshness.last_green import last_green
 from pytest_ftgate.checks.freshness.max_age import known_clock
 from pytest_ftgate.checks.guards import described as described_guard
 from pytest_ftgate.checks.guards import prepare_guards
@@ -30,17 +31,14 @@ from pytest_ftgate.gate.metrics import build_metrics, custom_metrics, needs_expe
 from pytest_ftgate.gate.possible import check_possible
 from pytest_ftgate.gate.state import Services
 from pytest_ftgate.judges import Judging
-from pytest_ftgate.metrics.labels import distinct_outputs
 from pytest_ftgate.models import Surroundings, build_model
 from pytest_ftgate.models.openai_api.tuning import JobRecords, Tuned, contenders, has_job, settle
 from pytest_ftgate.result import GateResult, ModelResult, TestSetResult, TrainingResult
 from pytest_ftgate.runs.checkpoints import CheckpointSelection
 
 if TYPE_CHECKING:
-    from pytest_ftgate.checks.slices import Slices
-    from pytest_ftgate.config import GateKeys, MetricSpec, ModelSpec
+    from pytest_ftgate.config import GateKeys, ModelSpec
     from pytest_ftgate.data import DataSet
-    from pytest_ftgate.metrics import Metric
     from pytest_ftgate.models import Model
 
 _ROWS_SHOWN = 5
@@ -75,8 +73,9 @@ def _read_inputs(config: GateKeys, services: Services, nodeid: str) -> Context:
         test = grouped(test, audit.test_near_rows)
     notes, stores = services.notes(), services.stores
     surroundings = Surroundings(training, notes, services.offline, stores.newer_than, test, stores.started)
-    guards = prepare_guards(config, services.load, training, lambda: custom_metrics(services.hook))
-    slices = _slices(config, test, training, metrics[config.metric.name], services.hook)
+    custom = partial(custom_metrics, services.hook)
+    guards = prepare_guards(config, services.load, training, custom)
+    slices = prepare_slices(config, test, training, metrics[config.metric.name], custom)
     checkpoints = _checkpoints(config, services, training, surroundings)
     built = build_models(config, checkpoints, surroundings, services.hook)
     judging = Judging()
@@ -281,19 +280,3 @@ def _shared_examples(gate: Context) -> Shared | None:
     name = f"the job's validation file {records.endpoint.quoted(file, 80)}"
     count = records.shared_inputs(file, test, lambda examples, tested: len(leaked_rows(examples, tested)))
     return Shared(name, count, "", str(config.candidate.source))
-
-
-# --- slices --------------------------------------------------------------------------------------------------
-
-
-def _slices(config: GateKeys, test: DataSet, training: DataSet, metric: Metric, hook: Any | None) -> Slices | None:
-    """Return the slices of the test set, each with a metric for its labels."""
-    from pytest_ftgate.metrics import build_metric
-
-    if config.slices is None:
-        return None
-    known, custom = distinct_outputs(test, training), custom_metrics(hook)
-    build: Callable[[MetricSpec, Sequence[str]], Metric] = lambda spec, labels: build_metric(  # noqa: E731
-        spec, labels=labels, custom=custom, known=known
-    )
-    return prepare_slices(config, test, metric, build)

@@ -105,7 +105,7 @@ def selftest_gate(config: GateKeys, services: Services, *, nodeid: str, reviewed
 def _with_stored(gate: Context, services: Services) -> Context:
     """Return the gate with its stored answers in place of calls."""
     stored = partial(stored_runs, stores=services.stores)
-    guards = guard_jobs(gate.guards, gate.models, gate.config.repeats)
+    guards = guard_jobs(gate)
     samples = {role: job for role, model in gate.models.items() if (job := sample_job(model, gate.test)) is not None}
     runs = iter(stored([*guards.values(), *samples.values()]))
     return replace(

@@ -136,7 +136,7 @@ def evaluator(request: pytest.FixtureRequest, session: GateSession) -> Callable[
 
 
 def _evaluate(keys: Mapping[str, Any], request: pytest.FixtureRequest, session: GateSession) -> Run:
-    from pytest_ftgate.checks.freshness.weights import remarks
+    from pytest_ftgate.checks.freshness.weights import weights_checks
     from pytest_ftgate.checks.training_set import check_test_set
     from pytest_ftgate.config import Layer, resolve_gate
     from pytest_ftgate.gate.metrics import build_metrics
@@ -157,8 +157,9 @@ def _evaluate(keys: Mapping[str, Any], request: pytest.FixtureRequest, session: 
     model = build_settled(config.candidate, _surroundings(services), services.hook)
     (run,) = run_models([Job(model, test)], stores=services.stores, offline=services.offline, budget=services.budget)
     if model.weights is not None and services.tell is not None:
-        for message, _, advice in remarks(model.weights, now=clock.wall(), offline=services.offline):
-            services.tell(". ".join(filter(None, (f"ftgate_evaluate, {model.name}: {message}", advice))))
+        who, offline = f"ftgate_evaluate, {model.name}", services.offline
+        for check in weights_checks(model.weights, "weights", who, now=clock.wall(), offline=offline):
+            services.tell(". ".join(filter(None, (check.message, check.advice))))
     missing = run.unanswered
     if run.fatal is not None:
         raise run.fatal

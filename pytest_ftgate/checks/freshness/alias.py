@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
-from pytest_ftgate.checks.freshness.models import base_in_name, check_name, served_as
+from pytest_ftgate.checks.freshness.last_green import base_in_name, check_name, served_as
 from pytest_ftgate.models.openai_api.endpoint import PUBLIC_ENDPOINT, endpoint_of
 from pytest_ftgate.result import STATUS_AT, Check, called
 from pytest_ftgate.text import excerpt

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
-from pytest_ftgate.checks.freshness.models import beneath, check_name, kept_role, today_models
+from pytest_ftgate.checks.freshness.last_green import beneath, check_name, kept_role, today_models
 from pytest_ftgate.result import STATUS_AT, Check, called
 from pytest_ftgate.text import day, excerpt
 
@@ -23,19 +23,9 @@ def check(gate: Context) -> Iterator[Check]:
     last, clock = gate.last_green, gate.config.clock
     if last is None:
         return
-    if clock.base_changed != "ignore":
-        yield from _changed_models(gate)
-    if (last.test_set, last.examples) != (gate.test.sha256, len(gate.test)):
-        message = f"the test set has changed since the last green verdict ({day(last.judged_at)})"
-        yield Check("test_set_changed", "note", message, observed=gate.test.sha256, required=last.test_set)
-
-
-def _changed_models(gate: Context) -> Iterator[Check]:
-    last, clock = gate.last_green, gate.config.clock
-    assert last is not None  # checked by the caller
-    for role, model in today_models(gate).items():
-        then = beneath(role, last.models.get(kept_role(gate.config, role)))
-        now = beneath(role, model)
+    fails = clock.base_changed == "fail"
+    for role, model in today_models(gate).items() if clock.base_changed != "ignore" else ():
+        then, now = beneath(role, last.models.get(kept_role(gate.config, role))), beneath(role, model)
         if then is None or now is None or then == now:
             continue
         what = f"the base model of {called(role)}" if role == "candidate" else called(role)
@@ -46,6 +36,9 @@ def _changed_models(gate: Context) -> Iterator[Check]:
             observed=now,
             required=then,
             source=clock.source("base_changed"),
-            advice=_REBASED if clock.base_changed == "fail" else None,
-            action="measure_again" if clock.base_changed == "fail" else None,
+            advice=_REBASED if fails else None,
+            action="measure_again" if fails else None,
         )
+    if (last.test_set, last.examples) != (gate.test.sha256, len(gate.test)):
+        message = f"the test set has changed since the last green verdict ({day(last.judged_at)})"
+        yield Check("test_set_changed", "note", message, observed=gate.test.sha256, required=last.test_set)

@@ -4,19 +4,22 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from pytest_ftgate.checks.context import once
 from pytest_ftgate.checks.freshness.last_green import (
     KeptModel,
     LastGreen,
     as_kept,
+    asked_anew,
     asked_hash,
+    check_name,
+    kept_role,
     metric_text,
     unpack_scores,
 )
-from pytest_ftgate.checks.freshness.models import asked_anew, check_name, kept_role
 from pytest_ftgate.result import Check, Clock, Drift, called
+from pytest_ftgate.runs.measure import rightness
 from pytest_ftgate.text import day, plural, show_difference
 
 if TYPE_CHECKING:
@@ -24,7 +27,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from pytest_ftgate.checks.context import Context
-    from pytest_ftgate.metrics import Scored
+    from pytest_ftgate.metrics import Metric, Scored
 
 _UNMEASURED = "drift cannot be measured"
 _SAME_REQUESTS = "The requests are the same, so the endpoint serves another model under this name."
@@ -87,55 +90,39 @@ def incomparable(last: LastGreen | None, test_set: str | None, examples: int, me
 
 
 def measure_drift(
-    role: str,
-    before: KeptModel,
-    scored: Scored,
-    *,
-    confidence: float,
-    groups: Sequence[str | None],
+    role: str, before: KeptModel, scored: Scored, *, confidence: float, groups: Sequence[str | None]
 ) -> Drift | None:
     """Compare today's scores with those of the last green verdict; return None if none are stored.
 
     The test is two-sided at ``confidence``. A metric of the whole set is compared by its right answers.
     """
-    from pytest_ftgate.runs.measure import rightness
-
     today = as_kept(rightness(scored))
     then = unpack_scores(before.scores, len(today))
     if then is None or before.value is None:
         return None
     sign = scored.metric.sign
     better, worse = int((sign * (today - then) > 0).sum()), int((sign * (today - then) < 0).sum())
-    moved, note = _moved(then, today, scored, confidence=confidence, groups=groups)
+    asked = {"margin": 0.0, "confidence": 1 - (1 - confidence) / 2, "evidence": "observed", "groups": groups}
+    moved, note = _moved(then, today, scored.metric, asked)
     return Drift(role, before.value, scored.value, scored.value - before.value, worse, better, moved, note)
 
 
 def _moved(
-    then: NDArray[np.float64],
-    today: NDArray[np.float64],
-    scored: Scored,
-    *,
-    confidence: float,
-    groups: Sequence[str | None],
+    then: NDArray[np.float64], today: NDArray[np.float64], metric: Metric, asked: dict[str, Any]
 ) -> tuple[bool | None, str | None]:
     """Return whether the real value has moved, at the confidence; or None and the reason if that is unknown."""
     import numpy as np
 
-    from pytest_ftgate import statistics as inference
+    from pytest_ftgate.statistics import compare_graded, compare_right_wrong
 
     if (then == today).all():
         return False, None
-    metric = scored.metric
     low, high = (0.0, 1.0) if metric.kind == "set" else (metric.low, metric.high)
-    options = {"margin": 0.0, "confidence": 1 - (1 - confidence) / 2, "evidence": "observed", "groups": groups}
-    binary = low == 0 and high == 1 and np.isin(np.concatenate([then, today]), (0.0, 1.0)).all()
-    found = []
-    for before, after in ((then, today), (today, then)):
-        if binary:
-            found.append(inference.compare_right_wrong(before > 0.5, after > 0.5, **options))  # type: ignore[arg-type]
-        else:
-            clipped = (np.clip(before, low, high), np.clip(after, low, high))
-            found.append(inference.compare_graded(*clipped, low=low, high=high, **options))  # type: ignore[arg-type]
+    if low == 0 and high == 1 and np.isin([then, today], (0.0, 1.0)).all():
+        found = [compare_right_wrong(*pair, **asked) for pair in ((then, today), (today, then))]
+    else:
+        then, today = np.clip(then, low, high), np.clip(today, low, high)
+        found = [compare_graded(*pair, low=low, high=high, **asked) for pair in ((then, today), (today, then))]
     if all(one.p_zero is None for one in found):
         return None, found[0].note
     return any(one.above_zero for one in found), None

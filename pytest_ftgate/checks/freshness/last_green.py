@@ -1,4 +1,7 @@
-"""Store the last green verdict of each gate: its time, data, models and scores."""
+"""The last green verdict of each gate: its time, data, models and scores, stored and read again.
+
+It also knows what the names of models stand for, as far as that can be known, so that today's compare with those.
+"""
 
 from __future__ import annotations
 
@@ -6,29 +9,31 @@ import base64
 import binascii
 import json
 import zlib
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import suppress
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from functools import cache
 from hashlib import sha256
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
+from pytest_ftgate import clock
 from pytest_ftgate.errors import StoreError
+from pytest_ftgate.text import DAY_S
 
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
     from pydantic import TypeAdapter
 
-    from pytest_ftgate.config import GateKeys
+    from pytest_ftgate.checks.context import Context
+    from pytest_ftgate.config import GateKeys, ModelSpec
     from pytest_ftgate.models import Notes
-    from pytest_ftgate.runs.runner import Run
+    from pytest_ftgate.runs.runner import Run, Stores
 
 PREFIX = "green: "
 """Prefix of the names of notes on green verdicts."""
 _BEFORE = "before "
 _ANSWERED_BY = ("baseline", "candidate", "test_set", "training_set", "repeats", "guards")
-
 
 _STRICT = {"strict": True, "extra": "forbid", "allow_inf_nan": False}
 _LATEST = 1e11  # seconds since the epoch
@@ -138,17 +143,6 @@ def read_last(
     return max(found, key=lambda one: one.judged_at, default=None)
 
 
-def keep(name: str, green: LastGreen, notes: Notes, *, before: LastGreen | None = None) -> None:
-    """Store a green verdict in place of the last one. Errors are ignored: recordings may still carry it.
-
-    ``before`` is the verdict that other tests of the gate are compared with in this session.
-    """
-    with suppress(StoreError):
-        if before is not None:
-            notes.put(_BEFORE + name, before.to_text())
-        notes.put(name, green.to_text())
-
-
 def metric_text(config: GateKeys) -> str:
     """Return the deciding metric and its options as text; equal texts mean comparable scores."""
     options = json.dumps(dict(config.metric.options), sort_keys=True, default=lambda value: type(value).__name__)
@@ -198,3 +192,125 @@ def as_kept(scores: NDArray[np.float64]) -> NDArray[np.float64]:
     import numpy as np
 
     return scores.astype(np.float32).astype(np.float64)
+
+
+# --- models ------------------------------------------------------------------------------------------------------
+
+
+def check_name(rule: str, role: str) -> str:
+    """Return the name of a check: ``drift_candidate``, ``drift_baseline``, or ``drift_baseline.few_shot``."""
+    return f"{rule}_{role}" if role in ("baseline", "candidate") else f"{rule}_baseline.{role}"
+
+
+def base_in_name(model: str) -> str | None:
+    """Return ``gpt-4.1-mini`` for ``ft:gpt-4.1-mini:acme::abc123``; None if the name has no base model."""
+    parts = model.split(":")
+    return parts[1] if len(parts) > 2 and parts[0] == "ft" and parts[1].strip() else None
+
+
+def today_models(gate: Context) -> dict[str, KeptModel]:
+    """Return the models of the gate by role, with their served names and base models as far as known."""
+    return {role: _today(gate, role) for role in gate.models}
+
+
+def _today(gate: Context, role: str) -> KeptModel:
+    spec = gate.asked(role)
+    model, revision, tuned = served_as(spec), spec.options.get("revision"), gate.tuned.get(role)
+    base = tuned.job.base_model if tuned is not None else None
+    if model is None:
+        return KeptModel(spec.spelling, base_model=base)
+    served = f"{model} (revision {revision})" if revision else model
+    return KeptModel(spec.spelling, served, base or base_in_name(model))
+
+
+def served_as(spec: ModelSpec) -> str | None:
+    """Return the model's name at an endpoint; None if it has none, or if its checkpoint is not chosen yet."""
+    return spec.options.get("model") if spec.provider == "openai" else None
+
+
+def kept_role(config: GateKeys, role: str) -> str:
+    """Return the role under which a model is stored; several candidates have a role each."""
+    if role != "candidate" or not config.candidates:
+        return role
+    return next((f"candidate {name}" for name, spec in config.candidates.items() if spec is config.candidate), role)
+
+
+def beneath(role: str, model: KeptModel | None) -> str | None:
+    """Return the name that must not change: the base model of a candidate, the served model of a baseline."""
+    if model is None:
+        return None
+    return model.base_model if role == "candidate" else model.served_as
+
+
+def asked_anew(gate: Context, role: str) -> bool:
+    """Return whether at least one answer of the model was requested in this run, not stored or recorded."""
+    runs = [run for name, run in gate.all_runs() if name == role and run.model.verified is None]
+    answers = (one for run in runs for repeat in run.predictions for one in repeat)
+    return any(one.completion is not None and not one.stored for one in answers)
+
+
+def oldest_answer(gate: Context) -> float | None:
+    """Return when the oldest answer was made, in seconds since the epoch; None if the time of any is unknown."""
+    times = list(answer_times(gate))
+    known = [at for at in times if at is not None]
+    return min(known) if known and len(known) == len(times) else None
+
+
+def answer_times(gate: Context) -> Iterator[float | None]:
+    """Return when each answer was made, in seconds since the epoch; None where that is unknown."""
+    from pytest_ftgate.runs.measure import made_at
+
+    return (at for _, run in gate.all_runs() for _, at in made_at(run))
+
+
+# --- before and after a gate --------------------------------------------------------------------------------------
+
+
+def last_green(config: GateKeys, nodeid: str, committed: Mapping[str, str], stores: Stores) -> LastGreen | None:
+    """Return the last green verdict, if one is known.
+
+    Raise :class:`StoreError` if the store cannot be read, and ``clock.base_changed`` is ``fail``.
+    """
+    tomorrow = clock.wall() + DAY_S  # a verdict from a wrong clock or an edited file would stay the newest for ever
+    until = tomorrow if stores.newer_than is None else stores.newer_than
+    try:
+        return read_last(note_name(config, nodeid), committed, stores.notes, older_than=until)
+    except StoreError:
+        if config.clock.base_changed == "fail":
+            raise
+        return None
+
+
+def keep_green(gate: Context) -> dict[str, str]:
+    """Store a green verdict; return the note of the last green one, old or new, for recordings."""
+    from pytest_ftgate.runs.measure import rightness
+
+    if not gate.runs:
+        return {}
+    config, last, notes = gate.config, gate.last_green, gate.surroundings.notes
+    name = note_name(config, gate.result.nodeid)
+    if gate.result.passed:
+        models = {}
+        for role, today in today_models(gate).items():
+            measured = gate.scored[role]
+            scored = measured.scores[config.metric.name]
+            asked, scores = asked_hash(measured.run), pack_scores(rightness(scored))
+            models[kept_role(config, role)] = replace(today, asked=asked, value=scored.value, scores=scores)
+        before, last = (
+            last,
+            LastGreen(
+                judged_at=gate.now,
+                measured_at=oldest_answer(gate),
+                test_set=gate.test.sha256,
+                examples=len(gate.test),
+                metric=metric_text(config),
+                models=models,
+                shutdown=dict(gate.result.clock.shutdown_dates) if gate.result.clock is not None else {},
+            ),
+        )
+        assert notes is not None  # of a gate
+        with suppress(StoreError):  # recordings may still carry it
+            if before is not None and gate.surroundings.newer_than is not None:  # other tests are compared with it
+                notes.put(_BEFORE + name, before.to_text())
+            notes.put(name, last.to_text())
+    return {} if last is None else {name: last.to_text()}

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from pytest_ftgate.checks.freshness.models import beneath, kept_role, today_models
+from pytest_ftgate.checks.freshness.last_green import answer_times, beneath, kept_role, oldest_answer, today_models
 from pytest_ftgate.result import Check, Clock, called
 from pytest_ftgate.runs.measure import made_at
 from pytest_ftgate.text import DAY_S, day, plural, timestamp
@@ -51,17 +50,6 @@ def known_clock(gate: Context) -> Clock:
     )
 
 
-def oldest_answer(gate: Context) -> float | None:
-    """Return when the oldest answer was made, in seconds since the epoch; None if the time of any is unknown."""
-    times = list(_times(gate))
-    known = [at for at in times if at is not None]
-    return min(known) if known and len(known) == len(times) else None
-
-
-def _times(gate: Context) -> Iterator[float | None]:
-    return (at for _, run in gate.all_runs() for _, at in made_at(run))
-
-
 def _days(seconds: float) -> float:
     return round(max(seconds, 0.0) / DAY_S, 3)
 
@@ -75,7 +63,7 @@ def _age_check(gate: Context) -> Check:
         roles = ", ".join([*models, *(["the judge"] if undated.intersection(gate.judge_run.runs) else [])])
         message = f"{unknown}those of {roles} have no created_at"
         return Check("max_age_days", "error", message, **required, advice=_UNDATED)
-    if (newest := max(at for at in _times(gate) if at is not None)) > now + DAY_S:
+    if (newest := max(at for at in answer_times(gate) if at is not None)) > now + DAY_S:
         message = f"{unknown}one is dated {day(newest)}, but today is {day(now)}"
         return Check("max_age_days", "error", message, **required, advice=_FUTURE)
     age, most = max(now - oldest, 0.0) / DAY_S, required["required"]

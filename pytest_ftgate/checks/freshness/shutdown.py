@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from contextlib import suppress
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, replace
 from datetime import date
 from hashlib import sha256
 from typing import TYPE_CHECKING
 
 from pytest_ftgate.checks.context import once
-from pytest_ftgate.checks.freshness.last_green import LastGreen
-from pytest_ftgate.checks.freshness.models import asked_anew, check_name, served_as, today_models
+from pytest_ftgate.checks.freshness.last_green import LastGreen, asked_anew, check_name, served_as, today_models
 from pytest_ftgate.errors import StoreError
 from pytest_ftgate.models.openai_api.endpoint import endpoint_of
 from pytest_ftgate.models.openai_api.lifetime import Listing, ask_listings
@@ -50,49 +49,26 @@ def _announced(gate: Context) -> tuple[dict[str, str], list[Check]]:
         return dates, checks
     assert gate.surroundings.notes is not None  # of a gate
     listings = Listings(gate.surroundings.notes, gate.now)
-    for one in _served(gate):
-        listed = (listings.asked if one.ask else listings.known)(one.endpoint, one.names)
-        ends = {name: at for name in one.names if (at := _listed(listed.get(name), gate.last_green, name)) is not None}
-        dates |= ends
-        unknown = [name for name in one.names if name not in ends and not (name in listed and listed[name].known)]
-        if ends and not known.issuperset(one.names):
-            first = min(ends, key=lambda name: ends[name])
-            checks.append(shutdown_check(gate, one.role, one.model, first, ends[first]))
-        elif unknown and level == "fail" and not known.issuperset(one.names):
-            checks.append(unknown_check(one.role, unknown))
-        known.update(one.names)
-    return dates, checks
-
-
-@dataclass(frozen=True)
-class Served:
-    """A model at an endpoint.
-
-    Attributes:
-        base_model: the model that was fine-tuned; None: none, or unknown.
-        ask: whether the endpoint may be asked for dates, because it was asked for answers.
-    """
-
-    role: str
-    model: str
-    base_model: str | None
-    endpoint: Endpoint
-    ask: bool
-
-    @property
-    def names(self) -> list[str]:
-        """Return the models without which it cannot be served: itself and its base model."""
-        return list(dict.fromkeys(name for name in (self.model, self.base_model) if name is not None))
-
-
-def _served(gate: Context) -> Iterator[Served]:
-    """Yield the models at endpoints. Only endpoints that were asked for answers are asked for dates."""
     for role, today in today_models(gate).items():
         spec = gate.asked(role)
         model = served_as(spec)
-        if model is not None:
-            ask = asked_anew(gate, role) and not gate.surroundings.offline
-            yield Served(role, model, today.base_model, endpoint_of(spec, model), ask)
+        if model is None:
+            continue
+        # Only endpoints that were asked for answers are asked for dates.
+        ask = asked_anew(gate, role) and not gate.surroundings.offline
+        # The models without which it cannot be served: itself and its base model.
+        names = list(dict.fromkeys(name for name in (model, today.base_model) if name is not None))
+        listed = (listings.asked if ask else listings.known)(endpoint_of(spec, model), names)
+        ends = {name: at for name in names if (at := _listed(listed.get(name), gate.last_green, name)) is not None}
+        dates |= ends
+        unknown = [name for name in names if name not in ends and not (name in listed and listed[name].known)]
+        if ends and not known.issuperset(names):
+            first = min(ends, key=lambda name: ends[name])
+            checks.append(shutdown_check(gate, role, model, first, ends[first]))
+        elif unknown and level == "fail" and not known.issuperset(names):
+            checks.append(unknown_check(role, unknown))
+        known.update(names)
+    return dates, checks
 
 
 def _listed(listing: Listing | None, last: LastGreen | None, model: str) -> str | None:
@@ -142,12 +118,7 @@ PREFIX = "listing: "
 
 
 class Listings:
-    """What endpoints list about their models, from notes or requested again.
-
-    Args:
-        notes: store the listings for a day.
-        now: seconds since the epoch.
-    """
+    """What endpoints list about their models, from notes or, where those are older than a day, requested again."""
 
     def __init__(self, notes: Notes, now: float) -> None:
         self._notes = notes
@@ -161,7 +132,7 @@ class Listings:
     def asked(self, endpoint: Endpoint, models: Sequence[str]) -> dict[str, Listing]:
         """Return the listings, requesting those older than a day; requests that fail are ignored."""
         known = self.known(endpoint, models)
-        due = [model for model in models if not self._is_fresh(known.get(model))]
+        due = [model for model in models if model not in known or not 0 <= self._now - known[model].asked_at < DAY_S]
         if due:
             for model, listing in ask_listings(endpoint, due, self._now).items():
                 before = known.get(model)
@@ -169,9 +140,6 @@ class Listings:
                 with suppress(StoreError):  # requested again next time
                     self._notes.put(_name(endpoint, model), json.dumps(asdict(known[model])))
         return known
-
-    def _is_fresh(self, listing: Listing | None) -> bool:
-        return listing is not None and 0 <= self._now - listing.asked_at < DAY_S
 
     def _noted(self, endpoint: Endpoint, model: str) -> Listing | None:
         """Return the listing in a note; None if there is none or it cannot be read."""

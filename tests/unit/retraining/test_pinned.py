@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from pytest_ftgate.checks.freshness.alias import is_alias
-from pytest_ftgate.checks.freshness.models import base_in_name
+from pytest_ftgate.checks.freshness.last_green import base_in_name
 
 
 @pytest.mark.parametrize(
