@@ -8,7 +8,7 @@ from itertools import takewhile
 from typing import NamedTuple
 
 from pytest_ftgate.checks.advice import most_to_try
-from pytest_ftgate.checks.training_set.names import AUDIT_CHECKS
+from pytest_ftgate.checks.training_set.rules import AUDIT_CHECKS
 from pytest_ftgate.reports import sentences, tables
 from pytest_ftgate.reports.table import Table
 from pytest_ftgate.result import RED, Check, Economics, GateResult

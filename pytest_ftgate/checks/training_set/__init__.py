@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pytest_ftgate.checks.training_set.audit import TrainingAudit, audit_training_set, row_pairs
 from pytest_ftgate.checks.training_set.exact import check_test_set, leaked_rows
-from pytest_ftgate.checks.training_set.groups import grouped, grouped_by_content
+from pytest_ftgate.checks.training_set.near import grouped, grouped_by_content
 from pytest_ftgate.checks.training_set.rules import check
 
 __all__ = [

@@ -5,9 +5,8 @@ Unknown roles and conversations without a final answer of the assistant are reje
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from itertools import pairwise
-from typing import Any
 
 from pytest_ftgate.data import Example, Input, canonical_json, is_blank
 from pytest_ftgate.data.example import Messages
@@ -35,18 +34,15 @@ def _flaws(messages: Messages) -> Iterator[str]:
     for before, role in zip(turns, [*turns[1:], "assistant"], strict=True):
         if before == role and role in ("user", "assistant"):
             yield f"two {role} messages in a row"
-    called = False
+    called = empty = False
     for message in messages:
         if message["role"] in _RESULTS and not called:
             yield "tool result without a tool call"
         called = called or "tool_calls" in message or "function_call" in message
-    if any(_is_empty(message) for message in messages):
+        calls = message.get("tool_calls") or message.get("function_call")
+        empty = empty or (not calls and message["role"] not in _RESULTS and is_blank((message,)))
+    if empty:
         yield "empty message"
-
-
-def _is_empty(message: Mapping[str, Any]) -> bool:
-    calls = message.get("tool_calls") or message.get("function_call")
-    return not calls and message["role"] not in _RESULTS and is_blank((message,))
 
 
 def long_rows(training: Iterable[Example], outputs: Sequence[str], limit: int) -> dict[int, int]:
@@ -59,8 +55,4 @@ def _tokens(example: Example, output: str) -> int:
     given, keys, tools = example.input, ("content", "tool_calls"), example.fields.get("tools")
     texts = [given] if isinstance(given, str) else [str(message.get(key) or "") for message in given for key in keys]
     texts += [output, canonical_json(tools)] if tools else [output]
-    return sum(map(_bytes, texts)) // _BYTES_PER_TOKEN
-
-
-def _bytes(text: str) -> int:
-    return len(text) if text.isascii() else len(text.encode())
+    return sum(len(text) if text.isascii() else len(text.encode()) for text in texts) // _BYTES_PER_TOKEN

@@ -78,11 +78,7 @@ def outputs_of(data: DataSet) -> list[str]:
 
 
 def check_test_set(test: DataSet) -> None:
-    """Reject a test set with blank or repeated inputs; a repeated one would count twice.
-
-    Raises:
-        DataError: names the rows.
-    """
+    """Raise :class:`DataError` for a test set with blank or repeated inputs; a repeated one would count twice."""
     raise_together(_blank_inputs(test))
     raise_together(_repeated_inputs(test))
 

@@ -10,15 +10,17 @@ neighbors (1998).
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 from zlib import crc32
 
 from pytest_ftgate.checks.training_set.containment import portions
+from pytest_ftgate.checks.training_set.content import contents, copies_but_for_ids
 from pytest_ftgate.checks.training_set.index import sharing
 from pytest_ftgate.checks.training_set.wording import SHINGLE, Wording, resemblance, shingles, words_of
+from pytest_ftgate.data import DataSet, expected_text
 
 if TYPE_CHECKING:
     import numpy as np
@@ -143,15 +145,12 @@ def _nearness(texts: Sequence[Wording]) -> Callable[[int, int], bool]:
         answers = _answer(first), _answer(second)
         if answers[0] != answers[1] and (min(map(len, answers)) < SHORTEST or resemblance(*map(said, answers)) < NEAR):
             return False
-        return resemblance(of(one), of(other)) >= NEAR or _one_word_differs(first.words, second.words)
+        if resemblance(of(one), of(other)) >= NEAR:
+            return True
+        words, others = first.words.split(), second.words.split()
+        return len(words) == len(others) >= WORDS and sum(map(str.__ne__, words, others)) == 1
 
     return is_near
-
-
-def _one_word_differs(one: str, other: str) -> bool:
-    """Return whether texts of at least ``WORDS`` words are equal but for one word."""
-    words, others = one.split(), other.split()
-    return len(words) == len(others) >= WORDS and sum(map(str.__ne__, words, others)) == 1
 
 
 def _answer(one: Wording) -> str:
@@ -186,7 +185,10 @@ def _signatures(texts: Sequence[Wording]) -> tuple[NDArray[np.uint64], NDArray[n
     factors = random.integers(0, 2**31, _BANDS * _ROWS_PER_BAND, dtype=np.uint32) * np.uint32(2) + np.uint32(1)
     offsets = random.integers(0, 2**32, len(factors), dtype=np.uint32)
     keys = np.empty((_BANDS, len(texts)), np.uint64)
-    keys[:] = np.fromiter(map(_must_be_equal, texts), np.uint64, len(texts))
+    # What near duplicates have in common: their numbers, and a short output.
+    both = ((one.numbers, _answer(one)) for one in texts)
+    common = (f"{numbers}\n{answer if len(answer) < SHORTEST else ''}" for numbers, answer in both)
+    keys[:] = np.fromiter((crc32(one.encode("utf-8", "surrogatepass")) for one in common), np.uint64, len(texts))
     hashes = np.empty((len(texts), len(factors)), np.uint8)
     for start, stop in portions([one.words for one in texts]):
         codes, starts = _shingle_codes([texts[index].words for index in range(start, stop)])
@@ -197,12 +199,6 @@ def _signatures(texts: Sequence[Wording]) -> tuple[NDArray[np.uint64], NDArray[n
             band *= np.uint64(0x9E3779B97F4A7C15)
             band ^= least
     return keys, hashes
-
-
-def _must_be_equal(one: Wording) -> int:
-    """Return a hash of what near duplicates have in common: their numbers, and a short output."""
-    answer = _answer(one)
-    return crc32(f"{one.numbers}\n{answer if len(answer) < SHORTEST else ''}".encode("utf-8", "surrogatepass"))
 
 
 def _shingle_codes(texts: Sequence[str]) -> tuple[NDArray[np.uint32], Any]:
@@ -270,3 +266,42 @@ def _likely(pairs: NDArray[np.int64], hashes: NDArray[np.uint8]) -> NDArray[np.i
         agree = np.count_nonzero(hashes[some % n] == hashes[some // n], axis=1)
         kept.append(some[agree >= _LIKELY * size])
     return np.concatenate(kept) if kept else pairs
+
+
+# --- groups of near duplicates, which count as one piece of evidence ----------------------------------------------
+
+
+def grouped(test: DataSet, pairs: Iterable[tuple[int, int]]) -> DataSet:
+    """Return a test set in which the examples of each pair, and all of their groups, have the same group."""
+    names = joined_groups(test.groups, pairs)
+    examples = (replace(example, group=name) for example, name in zip(test, names, strict=True))
+    return replace(test, examples=tuple(examples))
+
+
+def grouped_by_content(test: DataSet) -> DataSet:
+    """Return a test set in which examples that are near duplicates of each other have the same group."""
+    said = [similar for _, similar in contents(test)]
+    outputs = [expected_text(one.expected).strip() for one in test]
+    pairs = (*near_copies([], list(map(Wording.of, said, outputs))).in_test, *copies_but_for_ids(said, outputs))
+    return grouped(test, pairs) if pairs else test
+
+
+def joined_groups(groups: Sequence[str | None], pairs: Iterable[tuple[int, int]]) -> list[str | None]:
+    """Return the group of each example after the groups of the two examples of each pair became one.
+
+    It has the name of the first written group in it, else ``copies of N`` for its first example, counted from 1.
+    """
+    parts, first_of = Components(len(groups)), dict[str, int]()
+    for row, name in enumerate(groups):
+        if name is not None:
+            parts.join(first_of.setdefault(name, row), row)
+    joined = {row for pair in pairs if parts.join(*pair) for row in pair}
+    names: dict[int, str] = {}
+    for name, row in first_of.items():
+        names.setdefault(parts.first(row), name)
+    for row in joined:
+        name = f"copies of {parts.first(row) + 1}"
+        while name in first_of:
+            name += "'"
+        names.setdefault(parts.first(row), name)
+    return [names.get(parts.first(row)) for row in range(len(groups))]

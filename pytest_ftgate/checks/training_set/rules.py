@@ -27,11 +27,32 @@ MOST_CONFLICTS = 100
 MOST_IMBALANCE = 10
 """Highest ratio of the rows of the most frequent label to those of the rarest that is not reported."""
 
+_NEAR = f"at least {100 * NEAR:g} % similar text"
 _NAMED = 3
 """Rows, pairs or labels that a message names; the rest is counted."""
 
 _REMOVED = 5
 """Rows to remove that an advice names."""
+
+
+AUDIT_CHECKS = frozenset(
+    {
+        "min_training_examples",
+        "leaked",
+        "leaked_near",
+        "conflicts",
+        "near_duplicates",
+        "test_near_duplicates",
+        "group_overlap",
+        "labels_missing",
+        "imbalance",
+        "truncated",
+        "chat_format",
+        "too_long",
+        "audit",
+    }
+)
+"""The names of the checks that can be a warning."""
 
 
 def check(gate: Context) -> list[Check]:
@@ -127,7 +148,7 @@ class _Rules:
             "leaked_near",
             count,
             f"{count:,} of {plural(len(self._test), 'test example')} "
-            f"{'has' if count == 1 else 'have'} a near duplicate in the training set ({_near()}): "
+            f"{'has' if count == 1 else 'have'} a near duplicate in the training set ({_NEAR}): "
             f"{self._pairs(self._test, pairs, '~')}",
             self._removal(pairs),
             required=0,
@@ -166,7 +187,7 @@ class _Rules:
             count,
             f"{count:,} of {plural(audit.usable, 'usable row')} "
             f"{'is a near duplicate' if count == 1 else 'are near duplicates'} of an earlier row "
-            f"({_near()}), {audit.distinct:,} {'is' if audit.distinct == 1 else 'are'} distinct"
+            f"({_NEAR}), {audit.distinct:,} {'is' if audit.distinct == 1 else 'are'} distinct"
             f"{f' ({needed:,} required)' if too_few else ''}: {pairs}",
             "Replace them with different examples: a sentence with one word changed adds little.",
             beyond=too_few,
@@ -180,7 +201,7 @@ class _Rules:
         yield from self._finding(
             "test_near_duplicates",
             count,
-            f"{plural(count, 'test example')} {what} of an earlier one ({_near()}); copies count as one group: "
+            f"{plural(count, 'test example')} {what} of an earlier one ({_NEAR}); copies count as one group: "
             f"{self._pairs(self._test, pairs, '~', self._test)}",
             "Replace them with different examples: copies add no evidence.",
         )
@@ -247,9 +268,8 @@ class _Rules:
         doubts = self._audit.doubts
         if not doubts.rows:
             return
-        rows = self._each(
-            {row: f"{_quoted(self._output(row))}, neighbours {_quoted(label)}" for row, label in doubts.rows}
-        )
+        own = {row: expected_text(self._training.examples[row].expected).strip() for row, _ in doubts.rows}
+        rows = self._each({row: f"{_quoted(own[row])}, neighbours {_quoted(label)}" for row, label in doubts.rows})
         count = len(doubts.rows)
         of = "" if doubts.compared == self._audit.usable else f" of {doubts.compared:,} compared"
         yield Check(
@@ -352,9 +372,6 @@ class _Rules:
         )
         return ", ".join(named) + _more(len(remarks))
 
-    def _output(self, row: int) -> str:
-        return expected_text(self._training.examples[row].expected).strip()
-
     def _first_rows(self, data: DataSet, labels: Iterable[str]) -> dict[str, str]:
         """Return the place of the first row with each label."""
         wanted, found = set(labels), dict[str, str]()
@@ -363,11 +380,6 @@ class _Rules:
             if label in wanted and label not in found:
                 found[label] = str(data.where(row))
         return found
-
-
-def _near() -> str:
-    """Return the threshold of near duplicates in words."""
-    return f"at least {100 * NEAR:g} % similar text"
 
 
 def _more(count: int, named: int = _NAMED) -> str:

@@ -9,8 +9,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from pytest_ftgate.checks.training_set import audit_training_set, containment
-from pytest_ftgate.checks.training_set.groups import joined_groups
-from pytest_ftgate.checks.training_set.near import Components
+from pytest_ftgate.checks.training_set.near import Components, joined_groups
 from pytest_ftgate.data import examples_from
 
 RNG = random.Random(1)
