@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING, get_args
 
 from pytest_ftgate.checks import identical_outputs, normalization, prompt_mismatch
 from pytest_ftgate.checks.advice_form import form_advice, form_first, mostly_form
-from pytest_ftgate.result import Action, Advice, Check, Confusion, Diagnosis, GateResult, LabelScore
+from pytest_ftgate.data import expected_text
+from pytest_ftgate.result import Action, Advice, Check, Confusion, Diagnosis, GateResult
 from pytest_ftgate.runs.mistakes import NO_LABEL
 from pytest_ftgate.text import is_share, plural, printable, show_amount, show_difference, show_percent
 
@@ -131,18 +132,6 @@ class Facts:
         """Return whether the answers show what training taught: they are the candidate's own, in the right form."""
         return self.lost and not self.unmeasured and not mostly_form(self.candidate)
 
-    @cached_property
-    def training_labels(self) -> Mapping[str, int]:
-        """Return the number of training rows of each output."""
-        from pytest_ftgate.data import expected_text
-
-        return Counter(expected_text(example.expected).strip() for example in self.gate.training)
-
-    def surely_below(self, target: float) -> bool:
-        """Return whether the real gain is below ``target``, at the gate's confidence."""
-        upper = self.result.upper_bound
-        return upper is not None and upper < target
-
 
 def _bounds_quality(check: Check) -> bool:
     """Return whether a check bounds the quality of the candidate's answers."""
@@ -246,10 +235,14 @@ def _broken_examples(facts: Facts) -> Iterator[Advice]:
 def _thin_labels(facts: Facts) -> Iterator[Advice]:
     """Advise on labels that the candidate gets wrong and that have few training rows."""
     scores = facts.diagnosis.labels
-    counts = [facts.training_labels.get(score.label, 0) for score in scores] if scores else []
-    usual = int(median(counts)) if counts else 0
-    for score, count in zip(scores, counts, strict=True):
-        if count < THIN_LABEL < usual and _mostly_wrong(score):
+    trained = facts.gate.training if scores else ()
+    rows = Counter(expected_text(example.expected).strip() for example in trained)
+    usual = int(median(rows.get(score.label, 0) for score in scores)) if scores else 0
+    for score in scores:
+        count = rows.get(score.label, 0)
+        mistakes = 0 if score.candidate is None else score.answers - score.candidate
+        mostly_wrong = mistakes >= THIN_LABEL_MISTAKES and mistakes > score.answers / 2
+        if count < THIN_LABEL < usual and mostly_wrong:
             yield Advice(
                 "add_examples",
                 f"Write {plural(usual - count, 'more training example')} of {_name(score.label)}.",
@@ -258,17 +251,13 @@ def _thin_labels(facts: Facts) -> Iterator[Advice]:
             )
 
 
-def _mostly_wrong(score: LabelScore) -> bool:
-    mistakes = score.answers - (score.answers if score.candidate is None else score.candidate)
-    return mistakes >= THIN_LABEL_MISTAKES and mistakes > score.answers / 2
-
-
 def _half_way(facts: Facts) -> Iterator[Advice]:
     """Advise to add training data where at least half of the margin was gained and the training set is small."""
     result, usable = facts.result, facts.result.training.usable or 0
     gain, margin = result.gain or 0.0, result.margin or 0.0
     within = 0 < margin / 2 <= gain < margin and 0 < usable < MOST_TRAINING
-    if "margin" in facts.red and within and not facts.surely_below(margin):
+    may_reach = result.upper_bound is None or result.upper_bound >= margin
+    if "margin" in facts.red and within and may_reach:
         share = is_share(result.metric_range)
         yield Advice(
             "add_examples",
@@ -281,10 +270,11 @@ def _half_way(facts: Facts) -> Iterator[Advice]:
 def _too_few_test_examples(facts: Facts) -> Iterator[Advice]:
     """Advise to label more test examples where the gain may be real but is not shown."""
     needed, n = facts.result.examples_needed, facts.result.n
+    if facts.unmeasured or needed is None or n is None:
+        return
     for name in ("evidence", "max_drop"):
         check = facts.red.get(name)
-        thin = check is not None and check.status == "inconclusive" and not facts.unmeasured
-        if check is not None and thin and needed is not None and n is not None:
+        if check is not None and check.status == "inconclusive":
             more = plural(max(needed - n, 1), "more test example")
             yield Advice("add_examples", f"Label {more}, about {needed:,} in all.", _fact(check))
 

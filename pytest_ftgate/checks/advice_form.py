@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING
 
-from pytest_ftgate.result import Advice, Diagnosis
+from pytest_ftgate.result import Action, Advice, Diagnosis
 from pytest_ftgate.runs.mistakes import OF_FORM, RIGHT
 from pytest_ftgate.text import plural
 
@@ -49,12 +49,52 @@ def has_format(model: ModelSpec | None) -> bool:
     return model is not None and "response_format" in (model.options.get("params") or {})
 
 
+_TOOLS = (
+    "Check that the endpoint of the {role} returns tool calls (vLLM: --enable-auto-tool-choice and "
+    "--tool-call-parser), and that the rows of the test set hold tools."
+)
+_ADVICE: Mapping[str, tuple[Action, str, str]] = {
+    "form": (
+        "better_prompt",
+        "Prompt the {role} as in its training rows: with the same system message and template.",
+        "{of_form}",
+    ),
+    "empty": (
+        "measure_again",
+        "Find out why the {role} answers nothing: look at a raw answer of its endpoint (curl), raise "
+        "max_completion_tokens (or max_tokens), which reasoning may use up, and check that strip_reasoning keeps the "
+        "answer.",
+        "{share} of the {role} are empty",
+    ),
+    "cut_off": (
+        "better_prompt",
+        "Raise max_completion_tokens (or max_tokens) of the {role}, or ask for shorter answers.",
+        "{share} of the {role} are cut off",
+    ),
+    "missing": (
+        "measure_again",
+        "Find out why the {role}'s endpoint does not answer: with errors: score_zero a missing answer is wrong.",
+        "{share} of the {role} are missing",
+    ),
+    "no_call": ("better_prompt", _TOOLS, "{share} of the {role} call no tool where one is due"),
+    "refusal": (
+        "better_prompt",
+        "Prompt the {role} as in its training rows, and remove refusals from the outputs of these rows.",
+        "the {role} refuses {share}",
+    ),
+}
+"""The advice on each kind of answer: what to do, and the fact that it rests on."""
+
+
+def _advice(kind: str, counts: Counts, role: str = "candidate") -> Advice:
+    action, text, fact = _ADVICE[kind]
+    shares = {"share": _share_of(counts, kind), "of_form": _of_form(role, counts)}
+    return Advice(action, text.format(role=role), fact.format(role=role, **shares))
+
+
 def tools_advice(role: str) -> str:
     """Return what to check of a model that calls no tool where one is due."""
-    return (
-        f"Check that the endpoint of the {role} returns tool calls (vLLM: --enable-auto-tool-choice and "
-        "--tool-call-parser), and that the rows of the test set hold tools."
-    )
+    return _TOOLS.format(role=role)
 
 
 def form_first(diagnosis: Diagnosis) -> Advice | None:
@@ -62,17 +102,12 @@ def form_first(diagnosis: Diagnosis) -> Advice | None:
     counts = diagnosis.candidate or {}
     if not mostly_form(counts):
         return None
-    fixed = {
-        _ask_as_trained(counts): _form(counts) - counts.get("empty", 0),
-        _allow_answers(counts): counts.get("empty", 0),
-        _raise_limit("candidate", counts): counts.get("cut_off", 0),
-        _ask_again(counts): counts.get("missing", 0),
-        _send_tools("candidate", counts): counts.get("no_call", 0),
-    }
-    if not _many(diagnosis.baseline, "refusal"):  # else it is the base model that refuses
-        fixed[_candidate_refuses(counts)] = counts.get("refusal", 0)
-    best = max(fixed, key=lambda advice: fixed[advice])
-    return best if fixed[best] else None
+    fixed = {kind: counts.get(kind, 0) for kind in _ADVICE}
+    fixed["form"] = _form(counts) - fixed["empty"]
+    if _many(diagnosis.baseline, "refusal"):  # it is the base model that refuses
+        del fixed["refusal"]
+    best = max(fixed, key=lambda kind: fixed[kind])
+    return _advice(best, counts) if fixed[best] else None
 
 
 def form_advice(models: Mapping[str, ModelSpec], diagnosis: Diagnosis) -> Iterator[Advice]:
@@ -87,18 +122,15 @@ def form_advice(models: Mapping[str, ModelSpec], diagnosis: Diagnosis) -> Iterat
         text += "" if has_format(models.get("baseline")) else "; or constrain it with response_format"
         yield Advice("better_prompt", f"{text}.", _of_form("baseline", before))
     if _many(after, "empty"):
-        yield _allow_answers(after)
+        yield _advice("empty", after)
     if mostly_form(after, ()) and _form(after) > after.get("empty", 0):
         # a model that misses the form it was trained on likely gets another prompt
-        yield _ask_as_trained(after)
+        yield _advice("form", after)
     for role, counts in (("baseline", before), ("candidate", after)):
-        if _many(counts, "cut_off"):
-            yield _raise_limit(role, counts)
-        if _many(counts, "no_call"):
-            yield _send_tools(role, counts)
+        yield from (_advice(kind, counts, role) for kind in ("cut_off", "no_call") if _many(counts, kind))
     yield from _refusals(before, after)
     if _many(after, "missing"):
-        yield _ask_again(after)
+        yield _advice("missing", after)
 
 
 def _refusals(before: Counts, after: Counts) -> Iterator[Advice]:
@@ -111,44 +143,7 @@ def _refusals(before: Counts, after: Counts) -> Iterator[Advice]:
         text = "Tell the baseline in its prompt what the task is for, and what to answer in doubtful cases."
         yield Advice("better_prompt", text, f"the baseline refuses {_share_of(before, 'refusal')}")
     elif _many(after, "refusal"):
-        yield _candidate_refuses(after)
-
-
-def _ask_as_trained(counts: Counts) -> Advice:
-    text = "Prompt the candidate as in its training rows: with the same system message and template."
-    return Advice("better_prompt", text, _of_form("candidate", counts))
-
-
-def _allow_answers(counts: Counts) -> Advice:
-    text = (
-        "Find out why the candidate answers nothing: look at a raw answer of its endpoint (curl), raise "
-        "max_completion_tokens (or max_tokens), which reasoning may use up, and check that strip_reasoning keeps the "
-        "answer."
-    )
-    return Advice("measure_again", text, f"{_share_of(counts, 'empty')} of the candidate are empty")
-
-
-def _raise_limit(role: str, counts: Counts) -> Advice:
-    text = f"Raise max_completion_tokens (or max_tokens) of the {role}, or ask for shorter answers."
-    return Advice("better_prompt", text, f"{_share_of(counts, 'cut_off')} of the {role} are cut off")
-
-
-def _send_tools(role: str, counts: Counts) -> Advice:
-    return Advice(
-        "better_prompt",
-        tools_advice(role),
-        f"{_share_of(counts, 'no_call')} of the {role} call no tool where one is due",
-    )
-
-
-def _candidate_refuses(counts: Counts) -> Advice:
-    text = "Prompt the candidate as in its training rows, and remove refusals from the outputs of these rows."
-    return Advice("better_prompt", text, f"the candidate refuses {_share_of(counts, 'refusal')}")
-
-
-def _ask_again(counts: Counts) -> Advice:
-    text = "Find out why the candidate's endpoint does not answer: with errors: score_zero a missing answer is wrong."
-    return Advice("measure_again", text, f"{_share_of(counts, 'missing')} of the candidate are missing")
+        yield _advice("refusal", after)
 
 
 def _share_of(counts: Counts, kind: str) -> str:

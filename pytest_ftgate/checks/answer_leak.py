@@ -12,6 +12,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from pytest_ftgate.data import expected_text, normalized_input
 from pytest_ftgate.text import whole_word
 
 _ENOUGH = 0.9
@@ -55,9 +56,7 @@ def telling(values: Sequence[Any], expected: Sequence[Any]) -> Telling | None:
 
     ``values`` are the field's in each example; None where it has none.
     """
-    from pytest_ftgate.data import expected_text
-
-    asked = [_plain(expected_text(one)) for one in expected]
+    asked = [normalized_input(expected_text(one)) for one in expected]
     fields = [dict(_texts(value)) for value in values]
     return _spelled(fields, asked) or _coded(fields, asked)
 
@@ -100,19 +99,11 @@ def _revealed(revealed: Sequence[str | None], asked: Sequence[str]) -> tuple[int
     return () if beyond <= 0 or beyond < _ENOUGH * (1 - by_chance / pairs) else rows
 
 
-def _plain(text: str) -> str:
-    from pytest_ftgate.data import normalized_input
-
-    return normalized_input(text)
-
-
 def _texts(value: Any, place: str = "") -> Iterator[tuple[str, str]]:
     """Yield the texts in a field, each with its place."""
-    from pytest_ftgate.data import expected_text
-
     if value is None:
         return
-    yield place, _plain(expected_text(value))
+    yield place, normalized_input(expected_text(value))
     members: Iterator[tuple[Any, Any]] = iter(())
     if isinstance(value, Mapping):
         members = iter(list(value.items())[:_MOST_VALUES])

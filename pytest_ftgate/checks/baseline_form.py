@@ -100,18 +100,13 @@ def _finding(gate: Context, role: str) -> Finding | None:
         return None
     forms: dict[Reading, frozenset[int]] = {}
     known = frozenset[int]()
-    for step, reading in zip(steps, _in_turn(steps), strict=True):
-        one = reread(gate, reading)
+    for number, step in enumerate(steps, 1):
+        one = reread(gate, reduce(Reading.also, steps[:number]))
         new = one.improved[role] - known if one is not None else frozenset()
         forms |= {step: new} if new else {}
         known |= new
     found = Finding(gate, role, lenient, cut_off(changed_run(gate.scored[role].run, REASONING)), forms, status)
     return found if _is_mostly_form(found) else None
-
-
-def _in_turn(steps: list[Reading]) -> Iterator[Reading]:
-    """Yield the first reading, the first two together, and so on."""
-    yield from (reduce(Reading.also, steps[: number + 1]) for number in range(len(steps)))
 
 
 def _is_mostly_form(found: Finding) -> bool:
@@ -136,7 +131,9 @@ def _check(found: Finding, level: str) -> Check:
     if gain is not None:
         strict, other = (show_difference(one, share=gate.share) for one in (gate.comparisons[found.role].gain, gain))
         outcome = f"ignoring it, the gain is {other} instead of {strict} ({found.status} instead of pass)"
-    forms = dict(_forms(found))
+    counts = {_WORDS.get(one.ignores, _NAMED): len(rows) for one, rows in found.forms.items()}
+    counts |= {"cut off": len(found.cut_off)} if found.cut_off else {}
+    forms = dict(sorted(counts.items(), key=lambda one: -one[1]))
     share = f"all {wrong:,} mistakes" if len(found.rows) == wrong else f"{len(found.rows):,} of {wrong:,} mistakes"
     kinds = (
         f"of form: {', '.join(f'{n:,} {form}' for form, n in forms.items())}" if len(forms) > 1 else next(iter(forms))
@@ -154,13 +151,6 @@ def _check(found: Finding, level: str) -> Check:
         advice=" ".join(_advice(found)),
         action="better_prompt",
     )
-
-
-def _forms(found: Finding) -> list[tuple[str, int]]:
-    """Return the forms with the number of mistakes that each costs, the most frequent first."""
-    counts = {_WORDS.get(one.ignores, _NAMED): len(rows) for one, rows in found.forms.items()}
-    counts |= {"cut off": len(found.cut_off)} if found.cut_off else {}
-    return sorted(counts.items(), key=lambda one: -one[1])
 
 
 def _advice(found: Finding) -> Iterator[str]:

@@ -83,8 +83,14 @@ def _params(spec: ModelSpec) -> Mapping[str, Any]:
 
 def _weaker(baseline: Mapping[str, Any], candidate: Mapping[str, Any]) -> Iterator[str]:
     """Yield each parameter that is weaker for the baseline, as ``max_tokens: 10 (candidate: 500)``."""
-    yield from _lower_limit(baseline, candidate)
-    yield from _less_constrained(baseline, candidate)
+    (name, few), (_, many) = _limit(baseline), _limit(candidate)
+    if few < many:
+        yield f"{name}: {few:g} (candidate: {'no limit' if many == float('inf') else f'{many:g}'})"
+    if _format(baseline) < _format(candidate):
+        yield _against("response_format", baseline, candidate)
+    for name in _CONSTRAINTS:
+        if candidate.get(name) and not baseline.get(name):
+            yield _against(name, baseline, candidate)
     warm, cool = (_number(params.get("temperature"), _DEFAULT_TEMPERATURE) for params in (baseline, candidate))
     if warm > cool:
         yield _against("temperature", baseline, candidate)
@@ -95,26 +101,10 @@ def _weaker(baseline: Mapping[str, Any], candidate: Mapping[str, Any]) -> Iterat
         yield _against("stop", baseline, candidate)
 
 
-def _lower_limit(baseline: Mapping[str, Any], candidate: Mapping[str, Any]) -> Iterator[str]:
-    """Compare the limits on the length of an answer, which two keys can set."""
-    name, few = _limit(baseline)
-    _, many = _limit(candidate)
-    if few < many:
-        yield f"{name}: {few:g} (candidate: {'no limit' if many == float('inf') else f'{many:g}'})"
-
-
 def _limit(params: Mapping[str, Any]) -> tuple[str, float]:
+    """Return the limit on the length of an answer, which two keys can set."""
     limits = [(name, _number(params[name], float("inf"))) for name in OUTPUT_LIMITS if name in params]
     return min(limits, key=lambda limit: limit[1], default=("", float("inf")))
-
-
-def _less_constrained(baseline: Mapping[str, Any], candidate: Mapping[str, Any]) -> Iterator[str]:
-    """Compare the constraints on the form of an answer."""
-    if _format(baseline) < _format(candidate):
-        yield _against("response_format", baseline, candidate)
-    for name in _CONSTRAINTS:
-        if candidate.get(name) and not baseline.get(name):
-            yield _against(name, baseline, candidate)
 
 
 def _format(params: Mapping[str, Any]) -> int:

@@ -12,11 +12,11 @@ from pytest_ftgate.data import expected_text
 from pytest_ftgate.errors import MetricError
 from pytest_ftgate.metrics.tool_calls import NO_CALL
 from pytest_ftgate.result import Action, Check, Status, called
+from pytest_ftgate.runs.measure import compare_scored
 from pytest_ftgate.text import shortened, show_value
 
 if TYPE_CHECKING:
     from pytest_ftgate.checks.context import Context
-    from pytest_ftgate.config import ModelSpec
     from pytest_ftgate.metrics import Answers, Metric
     from pytest_ftgate.runs.measure import Measured
 
@@ -93,8 +93,6 @@ def chance(metric: Metric, answer: str, model: Measured, groups: Sequence[str | 
 
     The test is that of a gate's gain. None: it shows at 5 % that the model is better, or there is no such test.
     """
-    from pytest_ftgate.runs.measure import compare_scored
-
     expected, repeats = model.run.test_set.expected, len(model.run.predictions)
     constant = metric.bare().score(expected, [[answer] * len(expected)] * repeats)
     compared = compare_scored(
@@ -180,8 +178,10 @@ class _Standard:
         return self._check("weak_baseline", "warning", role, message, advice=self._better_prompt(role))
 
     def _better_prompt(self, role: str) -> str:
-        advice = "Describe the task and every possible answer in the baseline's prompt"
-        return f"{advice}{_examples(self.gate.config.baselines[role])}; {_OTHERWISE}."
+        baseline, examples = self.gate.config.baselines[role], ", with a few examples"
+        if baseline.provider == "openai":
+            examples = "" if "few_shot" in baseline.options else ", and give examples (few_shot: {k: 8})"
+        return f"Describe the task and every possible answer in the baseline's prompt{examples}; {_OTHERWISE}."
 
     def degenerate_candidate(self) -> Iterator[Check]:
         """Yield a failure for a candidate that always gives the same answer, or is no better than that.
@@ -189,21 +189,18 @@ class _Standard:
         The latter is checked where allow_weak_baseline is set, since the margin does not imply it there.
         """
         constant, throughout, message = self.constant, self._throughout("candidate"), ""
+        may_be_weak = self.gate.config.allow_weak_baseline is not None and self.gate.deciding.compares
         if throughout:
             message = f"candidate {self.gate.scored['candidate'].facts.name} {throughout}, "
             message += f"but the test set expects {constant.n_expected:,} different outputs"
             advice = "Check whether most training rows have this output; if not, the training run has collapsed."
             if self.only["candidate"] == NO_CALL and self.gate.deciding.calls_tools:
                 advice = tools_advice("candidate")
-        elif self._may_be_weak and not constant.perfect and not self._beaten("candidate"):
+        elif may_be_weak and not constant.perfect and not self._beaten("candidate"):
             message = f"{self._value('candidate')} is no better than {self}"
             advice = "Check the training data, and that the candidate is prompted as in its training rows."
         if message:
             yield self._check("degenerate_candidate", "fail", "candidate", message, advice=advice)
-
-    @property
-    def _may_be_weak(self) -> bool:
-        return self.gate.config.allow_weak_baseline is not None and self.gate.deciding.compares
 
     def __str__(self) -> str:
         return f"always answering {self._answer}, which scores {self._shown(self.constant.value)}"
@@ -261,13 +258,6 @@ def _throughout(gate: Context, only: Mapping[str, str | None]) -> Iterator[Check
             advice=None if allowed else "Check its prompt, or the rows that it was trained on.",
             action=_ACTIONS[name],
         )
-
-
-def _examples(baseline: ModelSpec) -> str:
-    """Return the advice to show a baseline examples; "" where it is shown some."""
-    if baseline.provider != "openai":
-        return ", with a few examples"
-    return "" if "few_shot" in baseline.options else ", and give examples (few_shot: {k: 8})"
 
 
 def _read_answer(metric: Metric, answer: str | None) -> str:

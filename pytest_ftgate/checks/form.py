@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
+from pytest_ftgate.data import expected_text
 from pytest_ftgate.result import Check
 from pytest_ftgate.text import plural, printable
 
@@ -22,8 +23,6 @@ def check(gate: Context) -> list[Check]:
 
 def _expected_format(gate: Context) -> Iterator[Check]:
     """Warn where expected outputs break the rules of the metric ``format``: no answer can then satisfy both."""
-    from pytest_ftgate.data import expected_text
-
     metric, test = gate.metrics.get("format"), gate.test
     if metric is None:
         return

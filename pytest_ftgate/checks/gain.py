@@ -13,6 +13,7 @@ from pytest_ftgate.checks.early_stopping import early_stop
 from pytest_ftgate.checks.match import max_drop_check
 from pytest_ftgate.data import expected_text
 from pytest_ftgate.result import Check, Gain, opponent
+from pytest_ftgate.runs.measure import flips, wrong_answers
 from pytest_ftgate.text import printable, settled_by, show_amount, show_difference, show_percent
 
 if TYPE_CHECKING:
@@ -30,8 +31,6 @@ def check(gate: Context) -> list[Check]:
 
 def facts(gate: Context) -> dict[str, Any]:
     """Return the gain over the best baseline in full, and in short that over each."""
-    from pytest_ftgate.runs.measure import flips, wrong_answers
-
     if not gate.accepts:
         return {}
     config, decided = gate.config, gate.comparisons[gate.best]

@@ -69,12 +69,6 @@ def check(gate: Context) -> list[Check]:
         checks.append(Check("goal", "pass", message, goal, None, gate.source("goal")))
     if reason is not None:
         why = "no goal is set" if goal is None else f"fine-tuning serves the goal {goal}"
-        checks.append(
-            Check(
-                "goal_override",
-                "note",
-                f"goal_override is not needed, because {why}: {reason}",
-                source=gate.source("goal_override"),
-            )
-        )
+        message = f"goal_override is not needed, because {why}: {reason}"
+        checks.append(Check("goal_override", "note", message, source=gate.source("goal_override")))
     return checks

@@ -28,9 +28,8 @@ _WEAKER = (
 def check_prediction(config: GateKeys, metrics: Mapping[str, Metric]) -> None:
     """Refuse a hypothesis that no model could meet, or with which the gate could not pass.
 
-    Raises:
-        ConfigError: ``from`` or ``to`` is outside of the metric's range; ``to`` is no improvement, or with ``match`` a
-            greater drop than the gate allows.
+    Raise :class:`ConfigError` if ``from`` or ``to`` is outside of the metric's range; if ``to`` is no improvement, or
+    with ``match`` a greater drop than the gate allows.
     """
     prediction = config.prediction
     if prediction is None:
@@ -43,45 +42,28 @@ def check_prediction(config: GateKeys, metrics: Mapping[str, Metric]) -> None:
                 f"{metric.name} lies between {metric.low:g} and {metric.high:g}",
                 cure=f"Did you mean {value / 100:g}?" if metric.high == 1 < value <= 100 else None,
             )
+    gain, allowed = expected_gain(prediction, metric), config.asked_gain
+    change = f"hypothesis: from {prediction.start:g} to {prediction.goal:g} ({prediction.source})"
     if config.objective == "match":
-        _check_drop(config, prediction, metric)
-    else:
-        _check_improvement(prediction, metric)
-
-
-def _check_drop(config: GateKeys, prediction: HypothesisKeys, metric: Metric) -> None:
-    """Refuse a hypothesis that expects a larger drop than the gate allows."""
-    drop = -expected_gain(prediction, metric)
-    if metric.name != config.metric.name or round(drop, 12) <= round(-config.asked_gain, 12):
-        return
-    share = metric.share
-    raise ConfigError(
-        f"hypothesis: from {prediction.start:g} to {prediction.goal:g} ({prediction.source}) contradicts "
-        f"{config.quoted('max_drop')}: it expects {metric.name} to drop by {show_amount(drop, share=share)}, "
-        f"but the gate allows {show_amount(-config.asked_gain, share=share)}",
-        cure="Correct to, or do not train: the gate would fail.",
-    )
-
-
-def _check_improvement(prediction: HypothesisKeys, metric: Metric) -> None:
-    if prediction.start == prediction.goal:
-        raise ConfigError(
-            f"hypothesis: from and to are both {prediction.goal:g} ({prediction.source}), so no change is expected"
-        )
-    if expected_gain(prediction, metric) <= 0:
+        if metric.name == config.metric.name and round(gain, 12) < round(allowed, 12):
+            drop, most = (show_amount(-amount, share=metric.share) for amount in (gain, allowed))
+            raise ConfigError(
+                f"{change} contradicts {config.quoted('max_drop')}: it expects {metric.name} to drop by {drop}, but "
+                f"the gate allows {most}",
+                cure="Correct to, or do not train: the gate would fail.",
+            )
+    elif prediction.start == prediction.goal:
+        both = f"from and to are both {prediction.goal:g} ({prediction.source})"
+        raise ConfigError(f"hypothesis: {both}, so no change is expected")
+    elif gain <= 0:
         better = "higher" if metric.greater_is_better else "lower"
         raise ConfigError(
-            f"hypothesis: from {prediction.start:g} to {prediction.goal:g} ({prediction.source}) is not an "
-            f"improvement: {better} {metric.name} is better",
-            cure="Are from and to swapped?",
+            f"{change} is not an improvement: {better} {metric.name} is better", cure="Are from and to swapped?"
         )
 
 
 def refuse_run_metric(prediction: HypothesisKeys) -> None:
-    """Refuse a hypothesis about a latency or a cost, of which one run gives no bound.
-
-    Raise :class:`ConfigError` if the hypothesis is about such a value.
-    """
+    """Raise :class:`ConfigError` for a hypothesis about a latency or a cost, of which one run gives no bound."""
     name = prediction.metric.name
     if name in RUN_METRICS:
         raise ConfigError(

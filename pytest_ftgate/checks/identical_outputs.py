@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
+from pytest_ftgate.data import expected_text
 from pytest_ftgate.result import Action, Check, Status, called, opponent
-from pytest_ftgate.runs.measure import same_outputs
+from pytest_ftgate.runs.measure import rightness, same_outputs
 from pytest_ftgate.text import plural
 
 if TYPE_CHECKING:
@@ -68,8 +69,6 @@ def _circular(gate: Context, role: str) -> Check:
 
 def mistakes_in(scored: Scored) -> int:
     """Return the number of answers below the metric's best score."""
-    from pytest_ftgate.runs.measure import rightness
-
     metric = scored.metric
     best = 1.0 if scored.per_example is None else metric.best
     return int((rightness(scored).round(12) != round(best, 12)).sum())
@@ -77,8 +76,6 @@ def mistakes_in(scored: Scored) -> int:
 
 def _answers_are_labels(gate: Context, role: str) -> bool:
     """Return whether a model gave the expected output everywhere, word for word or by a metric of labels."""
-    from pytest_ftgate.data import expected_text
-
     if gate.deciding.uses_labels and not mistakes_in(gate.scored[role].scores[gate.deciding.name]):
         return True
     labels = [expected_text(value).strip() for value in gate.expected]

@@ -7,6 +7,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from pytest_ftgate.runs.mistakes import diagnose
+
 if TYPE_CHECKING:
     from pytest_ftgate.checks.context import Context
 
@@ -21,8 +23,6 @@ RAG = "Use RAG: give the model these facts with each question. A model recalls t
 
 def facts(gate: Context) -> dict[str, Diagnosis | None]:
     """Return the diagnosis of the mistakes; None for a pairwise metric, by which no single answer is right or wrong."""
-    from pytest_ftgate.runs.mistakes import diagnose
-
     if gate.deciding.pairwise:
         return {"diagnosis": None}
     test, training, scored = gate.test.examples, gate.training.examples, gate.scored

@@ -123,8 +123,7 @@ def _adapter() -> TypeAdapter[Entry]:
 def read_ledger(path: Path) -> list[Entry] | None:
     """Return all lines of a ledger; None if the file does not exist.
 
-    Raises:
-        DataError: it cannot be read, or a line is damaged: names the line.
+    Raise :class:`DataError` if it cannot be read, or a line is damaged.
     """
     try:
         content = path.read_bytes()
@@ -167,9 +166,7 @@ def append(path: Path, decide: Callable[[list[Entry]], Entry | None]) -> Entry |
 
     Other processes wait meanwhile, so that two of them cannot both take the same attempt.
 
-    Raises:
-        DataError: a line is damaged.
-        OSError: the file cannot be written.
+    Raise :class:`DataError` if a line is damaged, and :class:`OSError` if the file cannot be written.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     with path.open("a+b") as file, _locked(file):

@@ -6,8 +6,7 @@ Such a gate compares how two models write, not what they know.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator
-from typing import TYPE_CHECKING
+from collections.abc import Iterator
 
 from pytest_ftgate.checks import baseline_form, bounds, constant_baseline
 from pytest_ftgate.checks.context import Context, once
@@ -30,9 +29,6 @@ from pytest_ftgate.checks.readings import (
 )
 from pytest_ftgate.result import Check, Status, called, verdict_of
 from pytest_ftgate.text import plural, show_difference
-
-if TYPE_CHECKING:
-    from pytest_ftgate.metrics import Scored
 
 IMPROVED_LEAST, IMPROVED_SHARE = 5, 0.5
 """So many, and such a share, of the candidate's wrong answers show a habit and no accident."""
@@ -67,9 +63,11 @@ def finding(gate: Context) -> Check | None:
     name = gate.deciding.name
     statuses = _statuses(gate, name)
     candidate = gate.scored["candidate"].scores[name]
-    if statuses == _statuses(best.gate, name) and not _is_habit(best.improved["candidate"], candidate):
+    most_mistakes = max(IMPROVED_LEAST, IMPROVED_SHARE * mistakes_in(candidate))
+    if statuses == _statuses(best.gate, name) and len(best.improved["candidate"]) < most_mistakes:
         return None
-    return _check(gate, best, _status_of(statuses))
+    verdict = verdict_of(tuple(Check(name, status, "") for name, status in statuses))
+    return _check(gate, best, "warning" if verdict == "pass" else verdict)
 
 
 def _readings(gate: Context) -> Iterator[Reading]:
@@ -99,16 +97,6 @@ def _statuses(gate: Context, metric: str) -> list[tuple[str, Status]]:
     found: list[tuple[str, Status]] = [(role, gain_status(gate, one)) for role, one in gate.comparisons.items()]
     rest = [*constant_baseline.check(gate), *(one for one in bounds.check(gate) if one.name.endswith(f".{metric}"))]
     return found + [(one.name, one.status) for one in rest]
-
-
-def _status_of(statuses: Iterable[tuple[str, Status]]) -> Status:
-    verdict = verdict_of(tuple(Check(name, status, "") for name, status in statuses))
-    return "warning" if verdict == "pass" else verdict
-
-
-def _is_habit(improved: frozenset[int], strict: Scored) -> bool:
-    """Return whether most of what a model has wrong is right when read in another way."""
-    return len(improved) >= max(IMPROVED_LEAST, IMPROVED_SHARE * mistakes_in(strict))
 
 
 # --- in words ------------------------------------------------------------------------------------------------

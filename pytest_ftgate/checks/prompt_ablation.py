@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from pytest_ftgate.checks.context import ABLATED
 from pytest_ftgate.config.model_keys import PROMPT_KEYS
 from pytest_ftgate.models import build_model
 from pytest_ftgate.result import Check
@@ -13,7 +14,6 @@ from pytest_ftgate.text import one_line, plural, show_difference, show_value
 
 if TYPE_CHECKING:
     from pytest_ftgate.checks.context import Context
-    from pytest_ftgate.config import ModelSpec
 
 _USELESS = "Remove it: the fine-tune is as good without it, and cheaper."
 
@@ -23,23 +23,18 @@ def ablated_job(gate: Context) -> list[Job]:
 
     Not with judged metrics, whose judge would cost money.
     """
-    spec = _without_prompt(gate.asked("candidate")) if gate.config.ablate_prompt and gate.accepts else None
-    if spec is None or gate.judging.judges or gate.judging.people:
+    if not (gate.config.ablate_prompt and gate.accepts) or gate.judging.judges or gate.judging.people:
         return []
-    return [Job(build_model(spec, gate.surroundings), gate.test, gate.config.repeats)]
-
-
-def _without_prompt(candidate: ModelSpec) -> ModelSpec | None:
+    candidate = gate.asked("candidate")
     if candidate.provider != "openai" or candidate.options.keys().isdisjoint(PROMPT_KEYS):
-        return None
+        return []
     options = {key: value for key, value in candidate.options.items() if key not in (*PROMPT_KEYS, "latency")}
-    return replace(candidate, options=options, name=f"{candidate.name} bare")
+    bare = replace(candidate, options=options, name=f"{candidate.name} bare")
+    return [Job(build_model(bare, gate.surroundings), gate.test, gate.config.repeats)]
 
 
 def check(gate: Context) -> list[Check]:
     """Note how much the candidate's own prompt improves its score."""
-    from pytest_ftgate.checks.context import ABLATED
-
     if ABLATED not in gate.measured:
         return []
     without, value = gate.measured[ABLATED], gate.result.candidate.value
@@ -52,8 +47,7 @@ def check(gate: Context) -> list[Check]:
             else "the metric is undefined for these answers"
         )
         return [Check("bare", "note", f"the candidate without its prompt could not be scored: {one_line(why)}")]
-    metric = gate.deciding
-    share = metric.share
+    metric, share = gate.deciding, gate.share
     gained = (value - without.facts.value) * metric.sign
     keys = " and ".join(key for key in PROMPT_KEYS if key in gate.config.candidate.options)
     return [

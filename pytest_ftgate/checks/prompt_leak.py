@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
 from pytest_ftgate.checks.answer_leak import telling
+from pytest_ftgate.data import normalized_input
 from pytest_ftgate.result import Check
 from pytest_ftgate.text import plural, printable
 
@@ -53,10 +54,15 @@ def _answers(gate: Context, prompt: Prompt) -> Iterator[Check]:
 
 def _questions(gate: Context, prompt: Prompt) -> Iterator[Check]:
     """Refuse test inputs in the instructions or the template, after the same normalization as for leakage."""
-    from pytest_ftgate.data import normalized_input
-
     prompt_text = normalized_input(f"{prompt.system or ''} {prompt.template or ''}")
-    rows = [row for row, example in enumerate(gate.test) if _stands_in(_question(example), prompt_text)]
+    questions = {row: _question(example) for row, example in enumerate(gate.test)}
+    # Word for word, and not as the beginning of another question.
+    rows = [
+        row
+        for row, text in questions.items()
+        if len(text) >= _TELLING_CHARACTERS and text in prompt_text
+        if re.search(rf"(?<!\w){re.escape(text)}(?!\w)", prompt_text)
+    ]
     if rows:
         verb = "is" if len(rows) == 1 else "are"
         message = f"{len(rows):,} of {plural(len(gate.test), 'test example')} {verb} in the prompt of the candidate "
@@ -64,17 +70,8 @@ def _questions(gate: Context, prompt: Prompt) -> Iterator[Check]:
         yield _leak(gate, rows, message + gate.models["candidate"].name, advice)
 
 
-def _stands_in(question: str, text: str) -> bool:
-    """Return whether a text contains a question word for word, and not as the beginning of another one."""
-    if len(question) < _TELLING_CHARACTERS or question not in text:
-        return False
-    return re.search(rf"(?<!\w){re.escape(question)}(?!\w)", text) is not None
-
-
 def _question(example: Example) -> str:
     """Return the last message of the user, normalized."""
-    from pytest_ftgate.data import normalized_input
-
     if isinstance(example.input, str):
         return normalized_input(example.input)
     last = [message for message in example.input if message["role"] == "user"][-1:]

@@ -127,12 +127,8 @@ class _Rows:
 def _system_of(messages: Any) -> str | None:
     """Return the instructions at the start of a conversation, with white space collapsed at its ends."""
     leading = takewhile(lambda message: message["role"] in INSTRUCTIONS, messages)
-    return "\n".join(_content(message) for message in leading).strip() or None
-
-
-def _content(message: Mapping[str, Any]) -> str:
-    content = message.get("content")
-    return content if isinstance(content, str) else canonical_json(content)
+    contents = (message.get("content") for message in leading)
+    return "\n".join(one if isinstance(one, str) else canonical_json(one) for one in contents).strip() or None
 
 
 def _quoted(text: str) -> str:

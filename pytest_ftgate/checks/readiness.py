@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from fractions import Fraction
 from math import isfinite
 from typing import TYPE_CHECKING
 
 from pytest_ftgate.checks.drop import gain_reaches
 from pytest_ftgate.checks.hypothesis import expected_gain
+from pytest_ftgate.data import expected_text
 from pytest_ftgate.models.price import price_of
 from pytest_ftgate.result import Check, Status, called
 from pytest_ftgate.text import plural, show_amount, show_difference, show_percent, show_usd, show_value
@@ -18,7 +19,6 @@ if TYPE_CHECKING:
     from pytest_ftgate.checks.context import Context
     from pytest_ftgate.data import Example
     from pytest_ftgate.metrics import Scored
-    from pytest_ftgate.models.protocol import Price
 
 FEWEST_CHANCES = 0.5
 """The least power: below it a good candidate would more often than not stay unproven."""
@@ -58,7 +58,8 @@ def _training_cost(gate: Context) -> Check:
     """Return the estimated cost of one epoch over the training set, or why it is unknown."""
     tokens = round(sum(map(_characters, gate.training)) / _CHARACTERS_PER_TOKEN)
     amount = f"one epoch over {plural(len(gate.training), 'training row')} is about {plural(tokens, 'token')}"
-    price = _training_price(gate)
+    prices = (price_of(gate.models[role]) for role in gate.config.baselines)  # a baseline is likely the base model
+    price = next((price for price in prices if price.training_per_1m is not None), None)
     if price is None or price.training_per_1m is None:
         message = f"{amount}; the cost is unknown without training_per_1m in a price"
         advice = "Set price: {training_per_1m: ...} on the baseline."
@@ -68,15 +69,7 @@ def _training_cost(gate: Context) -> Check:
     return Check("training_cost", "note", message, observed=round(usd, 6), source=price.source)
 
 
-def _training_price(gate: Context) -> Price | None:
-    """Return the price of a baseline, which is likely the base model."""
-    prices = (price_of(gate.models[role]) for role in gate.config.baselines)
-    return next((price for price in prices if price.training_per_1m is not None), None)
-
-
 def _characters(example: Example) -> int:
-    from pytest_ftgate.data import expected_text
-
     given = example.input
     asked = given if isinstance(given, str) else "".join(str(message.get("content") or "") for message in given)
     return len(asked) + len(expected_text(example.expected))
@@ -101,7 +94,9 @@ def _headroom(gate: Context, best: Scored) -> list[Check]:
     metric, margin, share = gate.deciding, gate.config.margin, gate.share
     if not isfinite(metric.best):
         return []
-    left = _left(best)
+    left: float | Fraction = abs(metric.best - best.value)
+    if best.exact is not None:
+        left = 1 - best.exact if metric.greater_is_better else best.exact
     enough = gain_reaches(left, margin)
     advice = "Do not train: the prompt alone is nearly perfect on this test set. "
     advice += "If it is worse in practice, add examples that it gets wrong to the test set."
@@ -120,66 +115,46 @@ def _headroom(gate: Context, best: Scored) -> list[Check]:
     ]
 
 
-def _left(best: Scored) -> float | Fraction:
-    if best.exact is not None:
-        return Fraction(1) - best.exact if best.metric.greater_is_better else best.exact
-    return abs(best.metric.best - best.value)
-
-
-@dataclass(frozen=True)
-class _Expected:
-    """Hold the expected gain: that of the hypothesis, or else the margin."""
-
-    gain: float
-    source: str
-    by_hypothesis: bool
-    share: bool
-
-    def __str__(self) -> str:
-        amount = show_amount(self.gain, share=self.share)
-        return f"a gain of {amount} ({'the hypothesis' if self.by_hypothesis else 'the margin'})"
-
-    def unknown(self, message: str) -> Check:
-        """Return a note that the power is unknown."""
-        advice = None if self.by_hypothesis else "State the expected gain: hypothesis: {from: ..., to: ...}."
-        return Check("power", "note", message, source=self.source, advice=advice)
-
-
 def _power(gate: Context, best: Scored) -> Check:
-    """Return the power: how often the expected gain would be proven if the candidate breaks nothing."""
-    config, metric, prediction = gate.config, gate.deciding, gate.config.prediction
-    if prediction is not None and prediction.metric.name == metric.name:
-        gain = expected_gain(prediction, metric)
-        expected = _Expected(gain, str(prediction.source), by_hypothesis=True, share=gate.share)
-    else:
-        expected = _Expected(config.margin, gate.source("margin"), by_hypothesis=False, share=gate.share)
-        if config.margin == 0 or config.evidence == "proven":  # no gain of just the margin is proven to reach it
-            return expected.unknown("the power of this test set is unknown: no expected gain is stated")
-    candidate = _improved(best, expected.gain)
-    if candidate is None:
-        return expected.unknown(f"{expected} is more than this baseline leaves room for")
-    comparison = gate.compare(best, candidate)
-    p = comparison.p_zero if config.evidence == "significant" else comparison.p_margin
-    if p is None:
-        return expected.unknown(f"the power for {expected} is unknown: {comparison.note}")
-    return _chance(gate, p, comparison.examples_needed, expected)
+    """Check the power: how often the expected gain would be proven if the candidate breaks nothing.
 
-
-def _chance(gate: Context, p: float, needed: int | None, expected: _Expected) -> Check:
-    """Check the power. For the margin, which is not the expected gain but the least one, low power is a warning."""
+    The expected gain is that of the hypothesis, or else the margin. The margin is not expected but the least gain, so
+    low power for it is a warning.
+    """
     from pytest_ftgate.statistics import chance_of_proof
 
-    config, n = gate.config, len(gate.test)
+    config, metric, prediction, n = gate.config, gate.deciding, gate.config.prediction, len(gate.test)
+    gain, source, basis = config.margin, gate.source("margin"), "the margin"
+    stated = prediction is not None and prediction.metric.name == metric.name
+    if prediction is not None and stated:
+        gain, source, basis = expected_gain(prediction, metric), str(prediction.source), "the hypothesis"
+    expected = f"a gain of {show_amount(gain, share=gate.share)} ({basis})"
+
+    def unknown(message: str) -> Check:
+        advice = None if stated else "State the expected gain: hypothesis: {from: ..., to: ...}."
+        return Check("power", "note", message, source=source, advice=advice)
+
+    if not stated and (gain == 0 or config.evidence == "proven"):  # no gain of just the margin is proven to reach it
+        return unknown("the power of this test set is unknown: no expected gain is stated")
+    candidate = _improved(best, gain)
+    if candidate is None:
+        return unknown(f"{expected} is more than this baseline leaves room for")
+    comparison = gate.compare(best, candidate)
+    p, needed = comparison.p_margin, comparison.examples_needed
+    target = "at the margin or above"
+    if config.evidence == "significant":
+        p, target = comparison.p_zero, "above 0"
+    if p is None:
+        return unknown(f"the power for {expected} is unknown: {comparison.note}")
     chance = chance_of_proof(p, config.confidence)
-    target = "above 0" if config.evidence == "significant" else "at the margin or above"
     status: Status = "note"
     if chance < FEWEST_CHANCES:
-        status = "inconclusive" if expected.by_hypothesis else "warning"
+        status = "inconclusive" if stated else "warning"
     more = "A candidate that gains just this passes half of the time at most, with any number of test examples."
     if needed is not None:
         more = f"Label {plural(max(needed - n, 1), 'more test example')}: about {needed:,} in all prove it "
         more += "with 80 % power."
-    if not expected.by_hypothesis:
+    if not stated:
         more += " If you expect more than the margin, state it: hypothesis: {from, to}."
     return Check(
         "power",
@@ -188,7 +163,7 @@ def _chance(gate: Context, p: float, needed: int | None, expected: _Expected) ->
         f"{100 * chance:.0f} % power ({show_percent(config.confidence)} lower bound {target})",
         round(chance, 4),
         FEWEST_CHANCES,
-        expected.source,
+        source,
         more if status != "note" else None,
         "add_examples" if status == "inconclusive" else None,
     )

@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
     from pytest_ftgate.checks.context import Context
     from pytest_ftgate.data import DataSet
-    from pytest_ftgate.metrics import Metric, Scored
+    from pytest_ftgate.metrics import Scored
     from pytest_ftgate.models import Prediction
     from pytest_ftgate.runs.runner import Run
 
@@ -182,8 +182,11 @@ def _normalized(gate: Context, steps: Sequence[str], ignores: str) -> Reading | 
 
 def _around(gate: Context) -> Iterator[Reading]:
     """Yield readings that drop the text around a label: a field of JSON, or a pattern of the most frequent frames."""
-    options = gate.config.metric.options
-    if "pattern" in options or "json_field" in options or not _takes_pattern(gate):
+    options, metric = gate.config.metric.options, gate.deciding
+    plain = all(isinstance(value, str) and value.strip()[:1] not in ("{", "[") for value in gate.expected)
+    # exact_match may be replaced by accuracy, which reads labels out of answers.
+    takes_pattern = metric.uses_labels or (metric.name == "exact_match" and plain)
+    if "pattern" in options or "json_field" in options or not takes_pattern:
         return
     wrong = list(dict.fromkeys(_wrong_answers(gate)))[:_MOST_DIFFERENT]
     paths = Counter(path for answer, expected in wrong for path in _paths(answer, expected))
@@ -197,12 +200,6 @@ def _around(gate: Context) -> Iterator[Reading]:
             if (before.strip() or after.strip()) and (near or not json):  # other fields of JSON need not stay the same
                 pattern = _pattern(before, after, anywhere=near)
                 yield Reading(_JSON if json else _TEXT, {"pattern": pattern}, after=after.strip())
-
-
-def _takes_pattern(gate: Context) -> bool:
-    """Return whether the metric reads labels out of answers, or may be replaced by one that does."""
-    plain = all(isinstance(value, str) and value.strip()[:1] not in ("{", "[") for value in gate.expected)
-    return gate.deciding.uses_labels or (gate.deciding.name == "exact_match" and plain)
 
 
 def _wrong_answers(gate: Context) -> Iterator[tuple[str, str]]:
@@ -291,13 +288,16 @@ def reread(gate: Context, reading: Reading) -> Reread | None:
     name = "accuracy" if not metric.uses_labels and not {"normalize"} >= reading.options.keys() else spec.name
     spec = MetricSpec(name, {**spec.options, **reading.options}, spec.source)
     try:
-        made = _metric(gate, spec, reading, test)
-        scored = {
-            role: score_run(
-                Measured(_only(run, test, rows), gate.scored[role].facts), {name: made}, name, test.expected
-            )
-            for role, run in runs.items()
-        }
+        made = metric
+        if not isinstance(metric, CustomMetric):  # for the labels of the examples that are left
+            labels, known = map(distinct_outputs, (test, gate.training))
+            made = build_metric(spec, labels=labels, custom={}, known=known)
+            made = made.bare() if reading.bare else made
+        scored = {}
+        for role, run in runs.items():
+            left = tuple(tuple(repeat[row] for row in rows) for repeat in run.predictions)
+            measured = Measured(replace(run, test_set=test, predictions=left), gate.scored[role].facts)
+            scored[role] = score_run(measured, {name: made}, name, test.expected)
     except FtgateError:  # no example is left, labels become equal, or a pattern takes too long
         return None
     facts = {role: replace(one.facts, metrics={metric.name: one.facts.value}) for role, one in scored.items()}
@@ -316,28 +316,19 @@ def reread(gate: Context, reading: Reading) -> Reread | None:
     return Reread(reading, other, improved)
 
 
-def _metric(gate: Context, spec: MetricSpec, reading: Reading, test: DataSet) -> Metric:
-    """Return the metric with other options, and for the labels of the examples that are left."""
-    if isinstance(gate.deciding, CustomMetric):
-        return gate.deciding
-    labels, known = map(distinct_outputs, (test, gate.training))
-    made = build_metric(spec, labels=labels, custom={}, known=known)
-    return made.bare() if reading.bare else made
-
-
 def changed_run(run: Run, reading: Reading) -> Run:
     """Return a run with its answers changed by a reading; the same run where no answer is."""
     if not reading.changes:
         return run
-    changed = tuple(tuple(_changed_prediction(one, reading) for one in repeat) for repeat in run.predictions)
+
+    def changed_one(one: Prediction) -> Prediction:
+        completion = one.completion and _changed(one.completion, reading)
+        return one if completion is one.completion else replace(one, completion=completion)
+
+    changed = tuple(tuple(map(changed_one, repeat)) for repeat in run.predictions)
     same = all(new is old for before, after in zip(run.predictions, changed, strict=True)
                for old, new in zip(before, after, strict=True))  # fmt: skip
     return run if same else replace(run, predictions=changed)
-
-
-def _changed_prediction(one: Prediction, reading: Reading) -> Prediction:
-    completion = one.completion and _changed(one.completion, reading)
-    return one if completion is one.completion else replace(one, completion=completion)
 
 
 def _changed(completion: Completion, reading: Reading) -> Completion:
@@ -350,21 +341,13 @@ def _changed_test(test: DataSet, reading: Reading, rows: Sequence[int]) -> DataS
     """Return the examples that are left, with their expected outputs read as the answers are."""
     examples = [test.examples[row] for row in rows]
     if reading.changes:
-        examples = [replace(one, expected=_changed_output(one.expected, reading)) for one in examples]
+        examples = [
+            replace(one, expected=_changed(Completion(one.expected), reading).text or one.expected)
+            if isinstance(one.expected, str)
+            else one
+            for one in examples
+        ]
     return replace(test, examples=tuple(examples))
-
-
-def _changed_output(expected: Any, reading: Reading) -> Any:
-    if not isinstance(expected, str):
-        return expected
-    return _changed(Completion(expected), reading).text or expected
-
-
-def _only(run: Run, test: DataSet, rows: Sequence[int]) -> Run:
-    """Return the run over the examples that are left."""
-    return replace(
-        run, test_set=test, predictions=tuple(tuple(repeat[row] for row in rows) for repeat in run.predictions)
-    )
 
 
 def _improved(strict: Scored, other: Scored, rows: Sequence[int]) -> Iterator[int]:

@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+from pytest_ftgate.config import file_of
 from pytest_ftgate.data import DataSet
 from pytest_ftgate.errors import DataError
 from pytest_ftgate.models.openai_api.tuning import JobFile, _content, content_sha256, read_examples
@@ -28,8 +29,6 @@ def is_the_file(training: DataSet, file: JobFile) -> bool:
 
 def check(gate: Context) -> list[Check]:
     """Check that a candidate named by its job was trained on the whole training set."""
-    from pytest_ftgate.config import file_of
-
     file, training, keys = gate.trained_on, gate.training, file_of(gate.config.training_set)
     limit = None if keys is None else keys.limit
     if not gate.accepts or file is None:
