@@ -57,6 +57,7 @@ class _Json(_Text):
 
 _ALWAYS = [
     (r"^-+ generated xml file: .* -+\n", ""),
+    (r"\b(in) \d\d\.\d+s =", r"\1 <s> =="),  # pytest's last line, one sign shorter from ten seconds on
     (r"\b(in) \d+\.\d+s\b", r"\1 <s>"),  # pytest's last line
     (r">python \d[^<]*pytest \d[^<]*<", "><versions><"),  # how many they are depends on what is installed
     (
