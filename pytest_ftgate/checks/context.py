@@ -158,6 +158,11 @@ class Context:
         return group_counts(self.groups, len(self.test)) is not None
 
     @property
+    def n_whole(self) -> int:
+        """Return the number of examples of the whole test set; ``test`` holds fewer at an early look."""
+        return len(self.test) if self.look is None else self.look.total
+
+    @property
     def confidence(self) -> float:
         """Return the one-sided confidence of a comparison: the gate's, or with early stopping that of the look.
 

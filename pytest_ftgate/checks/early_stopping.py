@@ -132,8 +132,7 @@ def expected_looks(gate: Context, gain: float, disagreement: float) -> Expected:
     """Return how likely each verdict is at a real gain, and the share of the test set that is expected to be needed."""
     from pytest_ftgate.statistics import expected
 
-    total = len(gate.test) if gate.look is None else gate.look.total
-    return expected(total, gain=gain, disagreement=disagreement, **_asked(gate))
+    return expected(gate.n_whole, gain=gain, disagreement=disagreement, **_asked(gate))
 
 
 def early_stop(gate: Context) -> EarlyStop | None:

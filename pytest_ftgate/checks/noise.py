@@ -47,7 +47,10 @@ def check(gate: Context) -> Iterator[Check]:
     for role, run in gate.noise_runs.items():
         name = called(role)
         if run.unanswered:
-            yield Check("noise", "warning", f"the noise of the {name} was not measured: {run.failure}", source=source)
+            failure = run.failure
+            message = f"the noise of the {name} was not measured: {failure.cause if failure else 'no cause is known'}"
+            advice = failure.advice if failure else None
+            yield Check("noise", "warning", message, source=source, advice=advice)
             continue
         yield _check(gate, name, run)
 

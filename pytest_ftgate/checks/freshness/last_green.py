@@ -302,7 +302,7 @@ def keep_green(gate: Context) -> dict[str, str]:
                 judged_at=gate.now,
                 measured_at=oldest_answer(gate),
                 test_set=gate.test.sha256,
-                examples=len(gate.test),
+                examples=gate.n_whole,
                 metric=metric_text(config),
                 models=models,
                 shutdown=dict(gate.result.clock.shutdown_dates) if gate.result.clock is not None else {},
