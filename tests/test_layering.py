@@ -83,13 +83,19 @@ def test_a_gate_on_recorded_answers_loads_the_libraries_that_it_uses(project: Pr
     assert set(line.split()[1:]) == {"numpy", "pydantic", "sqlite3"}
 
 
-def test_the_core_works_without_pytest() -> None:
+def test_the_core_works_without_pytest_and_each_part_loads_only_what_it_needs() -> None:
+    heavy = f"print(*(name for name in {HEAVY!r} if name in sys.modules))\n"
     code = (
         "import sys; sys.modules['pytest'] = sys.modules['_pytest'] = None\n"
-        "import pytest_ftgate.gate.candidates, pytest_ftgate.reports.session, pytest_ftgate.models.openai_api.model\n"
-        "print('fine')"
+        "from types import SimpleNamespace as S; from pytest_ftgate.metrics import build_metric\n"
+        "for name in ('accuracy', 'f1_macro', 'exact_match'):\n"
+        f"    build_metric(S(name=name, options={{}}, source='x'), labels=['a', 'b'], custom={{}})\n{heavy}"
+        f"from pytest_ftgate.statistics.exact import exact_lower; exact_lower(30, 2, 60, 0.05)\n{heavy}"
+        f"import pytest_ftgate.models.openai_api.model, pytest_ftgate.models.python\n{heavy}"
+        f"import pytest_ftgate.gate.candidates, pytest_ftgate.reports.session\n{heavy}"
     )
-    assert output_of(code).strip() == "fine"
+    found = [set(line.split()) for line in output_of(code).split("\n")[:-1]]
+    assert found == [set(), {"numpy"}, {"numpy", "pydantic"}, {"numpy", "pydantic"}]
 
 
 @pytest.mark.parametrize("path", sorted(PACKAGE.rglob("*.py")), ids=lambda path: str(path.relative_to(PACKAGE)))

@@ -57,30 +57,6 @@ def test_a_spelling_or_mapping_becomes_a_model(written, provider, options, spell
     assert spec.source.text == "marker"
 
 
-def test_every_key_of_an_endpoint_is_kept_as_written():
-    written = {
-        "provider": "openai",
-        "model": "m",
-        "base_url": "http://localhost:8000/v1",
-        "api_key_env": "MY_KEY",
-        "system_file": "prompts/a.md",
-        "few_shot": {"k": 8},
-        "template": "Q: {input}",
-        "params": {"temperature": 0, "stop": None, "max_tokens": 5},
-        "concurrency": 2,
-        "timeout_s": 1.5,
-        "retries": 0,
-        "revision": "abc",
-        "price": {"input_per_1m": 1, "output_per_1m": 2.5, "cached_input_per_1m": 0, "training_per_1m": 3},
-        "name": "mine",
-    }
-    spec = candidate(written)
-    expected = {**written, "system_file": Path("/gates/prompts/a.md")}
-    del expected["provider"]
-    assert dict(spec.options) == expected
-    assert list(spec.options) == list(expected)
-
-
 def test_a_path_object_is_a_path_too():
     spec = candidate({"provider": "recorded", "path": Path("ft.jsonl")})
     assert spec.options == {"path": Path("/gates/ft.jsonl")}

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pytest_ftgate.config import DataKeys, Layer, MetricSpec, Source, resolve_gate
+from pytest_ftgate.config import DataKeys, Layer, Source, resolve_gate
 from pytest_ftgate.errors import ConfigError
 
 SELF_CONTAINED = {
@@ -50,32 +50,6 @@ def test_what_is_not_written_is_built_in():
     assert (config.require, config.show, config.hypothesis) == ((), (), None)
     assert {str(config.sources[key]) for key in ("metric", "evidence", "repeats", "hypothesis")} == {"default"}
     assert {str(config.sources[key]) for key in SELF_CONTAINED} == {"marker"}
-
-
-def test_what_is_written_is_taken():
-    config = marked(
-        name="orders",
-        metric={"name": "f1", "pos_label": "yes"},
-        margin=0,
-        evidence="proven",
-        confidence=0.9,
-        min_training_examples=0,
-        min_test_examples=1,
-        require=({"metric": "cost_usd", "max": 2, "of": "baseline"},),
-        show=["f1_macro", {"name": "exact_match", "normalize": True}],
-        errors="score_zero",
-        repeats=3,
-        hypothesis="It gets better.",
-    )
-    assert (config.name, config.margin, config.evidence, config.confidence) == ("orders", 0.0, "proven", 0.9)
-    assert (config.min_training_examples, config.min_test_examples, config.repeats) == (0, 1, 3)
-    assert (config.errors, config.hypothesis) == ("score_zero", "It gets better.")
-    source = config.sources["margin"]
-    assert config.metric == MetricSpec("f1", {"pos_label": "yes"}, source)
-    (bound,) = config.require
-    assert (bound.metric, bound.source) == (MetricSpec("cost_usd", {}, source), source)
-    assert (bound.min, bound.max, bound.of) == (None, 2.0, "baseline")
-    assert config.show == (MetricSpec("f1_macro", {}, source), MetricSpec("exact_match", {"normalize": True}, source))
 
 
 def read_as(data):

@@ -8,7 +8,6 @@ import pydantic
 import pytest
 
 from pytest_ftgate.config import render_json_schema
-from pytest_ftgate.config.gate_keys import GateKeys
 from pytest_ftgate.errors import ConfigError
 
 SHIPPED = files("pytest_ftgate").joinpath("ftgate.schema.json").read_text(encoding="utf-8")
@@ -56,25 +55,6 @@ def test_every_key_is_explained():
         name for name, described in properties(SCHEMA) if not ("description" in described or "$ref" in described)
     ]
     assert unexplained == []
-
-
-def test_defaults_and_enumerations_are_those_of_the_gate():
-    gate = SCHEMA["$defs"]["GateKeys"]["properties"]
-    defaults = {key: part["default"] for key, part in gate.items() if "default" in part}
-    assert (defaults["metric"], defaults["evidence"], defaults["confidence"]) == ("accuracy", "significant", 0.95)
-    assert (defaults["min_training_examples"], defaults["min_test_examples"]) == (200, 50)
-    assert set(defaults) >= {
-        "objective",
-        "require",
-        "show",
-        "errors",
-        "repeats",
-        "require_hypothesis",
-        "stage",
-        "guards",
-    }
-    assert gate["evidence"]["enum"] == ["observed", "significant", "proven"]
-    assert list(gate) == list(GateKeys.model_fields)
 
 
 WAYS = ["prompt", {"few_shot": {"k": 8}}, {"retrieval": {"k": 8}}]

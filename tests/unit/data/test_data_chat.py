@@ -30,11 +30,6 @@ class TestConversations:
         data = chat({"messages": [USER, ANSWER]}, {"messages": [USER, {**ANSWER, "content": "B"}]})
         assert {example.id for example in data} == {content_id((USER,))}
 
-    def test_earlier_answers_belong_to_the_input(self, chat):
-        data = chat({"messages": [USER, ANSWER, USER, {**ANSWER, "content": "last"}]})
-        assert data.examples[0].input == (USER, ANSWER, USER)
-        assert data.examples[0].expected == "last"
-
     def test_further_keys_of_messages_are_kept(self, chat):
         named = {**USER, "name": "Ada"}
         assert chat({"messages": [named, ANSWER]}).examples[0].input == (named,)

@@ -41,14 +41,6 @@ class TestRows:
     def test_blank_lines_are_no_rows(self, load):
         assert [one.place.line for one in table(load, "\n \ninput,expected\n\n \t\na,b\n\n")] == [6]
 
-    def test_names_are_mapped(self, load):
-        data = table(
-            load,
-            "question,label,language\na,b,en\n",
-            fields={"input": "question", "expected": "label", "lang": "language"},
-        )
-        assert data.examples == (Example(content_id("a"), "a", "b", None, {"lang": "en"}),)
-
     def test_cells_beyond_pythons_limit(self, load):
         before = csv.field_size_limit()
         long = "x" * (before + 1)

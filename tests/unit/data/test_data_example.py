@@ -1,9 +1,7 @@
 """Examples, their hashes, and when two inputs are the same."""
 
-import dataclasses
 import hashlib
 import json
-import pickle
 import sys
 import unicodedata
 
@@ -34,18 +32,6 @@ def user(content):
 
 def system(content):
     return {"role": "system", "content": content}
-
-
-class TestExample:
-    def test_examples_travel_between_processes(self):
-        example = Example("1", (user("a"),), {"x": 1})
-        assert pickle.loads(pickle.dumps(example)) == example
-
-    def test_examples_are_frozen_and_have_no_dict(self):
-        example = Example("1", "a", "b")
-        with pytest.raises(dataclasses.FrozenInstanceError):
-            example.expected = "c"
-        assert not hasattr(example, "__dict__")
 
 
 class TestHashes:

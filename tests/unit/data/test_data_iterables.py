@@ -48,9 +48,6 @@ class TestItems:
             Example("2", "a", "b", "2", {"lang": "en"}),
         )
 
-    def test_conversations(self):
-        assert read([{"messages": [USER, ANSWER], "id": "x"}]).examples == (Example("x", (USER,), "A"),)
-
     def test_forms_may_be_mixed(self):
         rows = [("a", "b"), {"messages": [USER, ANSWER]}, {"input": "c", "expected": "d"}, Example("x", "e", "f")]
         assert [example.expected for example in read(rows)] == ["b", "A", "d", "f"]
@@ -63,10 +60,6 @@ class TestItems:
         rows = [{"question": "a", "label": "b"}, ("c", "d"), Example("x", "e", "f")]
         data = read(rows, fields={"input": "question", "expected": "label"})
         assert [example.input for example in data] == ["a", "c", "e"]
-
-    def test_a_data_set_is_an_iterable_of_examples(self):
-        data = read([("a", "b"), ("a", "c")])
-        assert read(data).examples == data.examples
 
     def test_values_are_copied_as_json(self):
         class Label(str, enum.Enum):

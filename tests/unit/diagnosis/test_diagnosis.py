@@ -15,7 +15,7 @@ from pytest_ftgate.data import DataSet, Example
 from pytest_ftgate.metrics import build_metric
 from pytest_ftgate.models import Completion, Prediction
 from pytest_ftgate.models.protocol import Price
-from pytest_ftgate.result import Confusion, Diagnosis, GateResult, LabelScore
+from pytest_ftgate.result import Confusion, Diagnosis, LabelScore
 from pytest_ftgate.runs.measure import Measured, measure_run, score_run
 from pytest_ftgate.runs.mistakes import diagnose, recalled
 from pytest_ftgate.runs.runner import Run
@@ -149,12 +149,6 @@ def test_before_training_there_is_a_baseline_alone() -> None:
     found = diagnosed(LABELS, ["invoice", *LABELS[1:]], None)
     assert (found.candidate, found.fixed, found.wrong_in_both, found.recalled) == (None, (), None, None)
     assert found.confusions == (Confusion("refund", "invoice", 1, 0),)
-
-
-def test_it_survives_json() -> None:
-    found = diagnosed(LABELS, ["invoice", *LABELS[1:]], LABELS)
-    result = GateResult("g", "n", "pass", diagnosis=found)
-    assert GateResult.from_dict(json.loads(json.dumps(result.to_dict()))) == result
 
 
 # --- knowledge -----------------------------------------------------------------------------------------------

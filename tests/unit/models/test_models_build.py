@@ -1,7 +1,5 @@
 """Providers, and the loopback server that the other tests rely on."""
 
-import subprocess
-import sys
 from types import SimpleNamespace
 
 import pytest
@@ -63,11 +61,3 @@ def test_the_hook_is_not_asked_for_what_is_built_in(spec):
         raise AssertionError
 
     assert build_model(spec(base_url="http://127.0.0.1:9"), Surroundings(), hook(refuse)).spelling == "openai:m"
-
-
-def test_nothing_heavy_is_imported_before_a_model_is_called():
-    modules = ("pytest_ftgate.models.openai_api.model", "pytest_ftgate.models.python")
-    heavy = ("openai", "httpx2", "httpx", "aiohttp", "numpy", "sklearn", "yaml")
-    code = f"import sys, {', '.join(modules)}; print([name for name in {heavy} if name in sys.modules])"
-    found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert found.stdout.strip() == "[]"

@@ -196,20 +196,6 @@ def test_training_is_declared_or_tokens_by_price(
 # --- the table -----------------------------------------------------------------------------------------------
 
 
-def test_the_table() -> None:
-    assert economics_lines(economics_of(costs(hosting_usd=120.0, retrains_per_year=6))) == [
-        "economics: 1,000 calls cost $2.40 (baseline), $0.4000 (candidate)",
-        "  once: training $100, data preparation $2,000",
-        "  per month: hosting $120, retraining $50.00",
-        "  calls per month  saved per month  pays for itself after",
-        "          100,000           $30.00  5.8 years (7,000,000 calls)",
-        "          200,000             $230  278 days (1,826,087 calls)",
-        "          400,000             $630  102 days (1,333,334 calls)",
-        "At 200,000 calls per month the fine-tune saves $230 per month and pays for itself after 278 days "
-        "(1,826,087 calls).",
-    ]
-
-
 @pytest.mark.parametrize(
     "changes",
     [

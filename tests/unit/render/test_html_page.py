@@ -1,5 +1,6 @@
 """The page: its facts, its content security policy, and that no text becomes markup."""
 
+import json
 import re
 from base64 import b64encode
 from dataclasses import replace
@@ -15,13 +16,19 @@ from pytest_ftgate.reports.html.gate import view
 from pytest_ftgate.reports.html.page import page
 from pytest_ftgate.result import (
     Advice,
+    BreakdownResult,
     CandidateResult,
     Check,
+    Clock,
+    Confusion,
     Diagnosis,
+    Drift,
+    Flip,
     Gain,
     GateResult,
     GuardResult,
     LabelResult,
+    LabelScore,
     ModelResult,
     RowPair,
     Session,
@@ -89,6 +96,24 @@ def full(text="words"):
         slices=(SliceResult(text, text, n=4, baseline=0.7, candidate=0.8, gain=0.1, lower_bound=0.0, verdict="fail"),),
         labels=(LabelResult(text, 4, 0.5, 0.75, 0.25),),
     )  # fmt: skip
+
+
+def test_all_facts_survive_json():
+    clock = Clock(
+        "2026-08-01T12:00:00Z", 115.2, shutdown_dates={"mini": "2027-01-14"}, drift=(Drift("a", 0.9, 0.8, -0.1, 6, 0),)
+    )
+    rows = (("slots.room", (0.25, None, 3)),)
+    result = replace(
+        full(), clock=clock, broken=(Flip("t1", "in", "out", "a", "b", "why not"),),
+        breakdowns=(BreakdownResult("field_f1", "baseline", "field", ("F1", "recall", "right"), rows, ("F1",)),),
+        diagnosis=Diagnosis({"right": 1}, None, (Confusion("a", "b", 1, 0),), (LabelScore("a", 6, 5, 2),), ("t0",)),
+    )  # fmt: skip
+    assert GateResult.from_dict(json.loads(json.dumps(result.to_dict(), allow_nan=False))) == result
+    undefined = json.loads(json.dumps(replace(result, gain=float("nan")).to_dict(), allow_nan=False))
+    assert GateResult.from_dict(undefined) == replace(result, gain=None)
+    del undefined["clock"], undefined["breakdowns"], undefined["broken"][0]["why"]  # a report of before
+    older = GateResult.from_dict(undefined)
+    assert (older.clock, older.breakdowns, older.broken[0].why) == (None, (), None)
 
 
 def written(*gates, session=None):

@@ -62,52 +62,6 @@ def opened(text):
     return re.sub(r"<details>.*?</details>", "", text, flags=re.DOTALL)
 
 
-def test_a_green_gate_says_its_sentence_and_folds_the_rest():
-    text = document([gate()], Session())
-    seen = opened(text)
-    assert text.startswith("## ✅ ")
-    assert "### ✅ intents: PASS\n" in text
-    assert all(fact in seen for fact in ("+11.0 points", "31 fixed, 9 broken", "200", "95 %"))
-    assert "| candidate | ft:mini | 89.0 % | 200/200 |\n" in text
-    assert "<code>test_gate.py::test_gate</code> at <code>test_gate.py:4</code>" in text
-    assert "asked for +5 points" not in seen
-    assert "| ✅ pass | margin | gain +11.0 points, asked for +5 points (ftgate.yaml:22) |" in text
-
-
-def test_a_red_gate_shows_what_does_not_hold_with_advice_and_warnings():
-    advice = (Advice("add_examples", "Write 200 more.", "it still rises"),)
-    shown = opened(document([red(advice=advice)], Session()))
-    assert shown.startswith("## ❌ ")
-    for fact in (
-        "### ❌ intents: FAIL",
-        "**margin**",
-        "+1.0 points",
-        "(marker)",
-        "  - Drop it.\n",
-        "**slices**",
-        "lang=fr",
-    ):
-        assert fact in shown
-    assert all(fact in shown for fact in ("1. **add examples**", "Write 200 more.", "it still rises"))
-    assert "no test example leaked" not in shown
-
-
-@pytest.mark.parametrize(
-    ("verdict", "word"), [("error", "⛔ intents: ERROR"), ("inconclusive", "❓ intents: INCONCLUSIVE")]
-)
-def test_every_verdict_is_a_word_and_a_symbol(verdict, word):
-    unmeasured = gate(verdict=verdict, checks=(Check("x", verdict, "cannot be said"),), gain=None)
-    text = document([unmeasured], Session())
-    assert f"### {word}\n" in text
-    assert "**x**: cannot be said" in text
-
-
-def test_ready_is_no_win():
-    text = document([gate(stage="ready", gain=None, candidate=ModelResult("candidate"))], Session())
-    assert "READY" in text
-    assert "| candidate |" not in text
-
-
 def test_what_is_beside_the_gates_stands_at_the_top():
     session = Session([("billing", "its test was skipped")], ["the gate old was removed"], ["$1 spent"])
     text = document([gate()], session)

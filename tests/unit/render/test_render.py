@@ -6,8 +6,6 @@ import pytest
 from pytest_ftgate.reports.json import junit_properties, report
 from pytest_ftgate.reports.text import block, failure_text, model_table, title
 from pytest_ftgate.result import (
-    Advice,
-    CandidateResult,
     Check,
     Flip,
     GateResult,
@@ -16,8 +14,6 @@ from pytest_ftgate.result import (
     ModelResult,
     Session,
     SliceResult,
-    TestSetResult,
-    TrainingResult,
     verdict_of,
 )
 from pytest_ftgate.text import (
@@ -67,25 +63,6 @@ def text_of(result, verbosity=0):
     return "\n".join(line.text for line in block(result, verbosity=verbosity))
 
 
-def test_the_block_says_how_sure_we_are_and_verbose_how_that_is_known():
-    training, test = TrainingResult("train.jsonl", "ab12", 210, 200, 10, 0, 0), TestSetResult("test.jsonl", "cd34", 60)
-    usual, verbose = (text_of(gate(training=training, test_set=test), verbosity=v) for v in (0, 1))
-    assert "gain +11.0 points accuracy (95 % lower bound +5.9), 31 fixed, 9 broken, 200 examples" in usual
-    for fact in ("exact", "p = 0.0048", "train.jsonl, 210", "200 usable", "ab12", "test.jsonl, 60", "cd34"):
-        assert fact in verbose, fact
-    assert "p =" not in usual
-    assert (usual.count("where is it"), verbose.count("where is it")) == (0, 9)
-
-
-def test_the_bound_says_what_else_it_depends_on():
-    three = tuple(CandidateResult(name, name) for name in "abc")
-    several = text_of(gate(candidates=three, confidence=1 - 0.05 / 3))
-    assert "(lower bound +5.9, 98.33 % each, 95 % together)" in several
-    assert "not proven" in text_of(gate(margin_proven=False))
-    assert "not proven" not in text_of(gate(margin_proven=True))
-    assert "(95 % lower bound +5.9; 12 groups; max_drop 3 points)" in text_of(gate(max_drop=0.03, note="12 groups"))
-
-
 def test_a_green_block_counts_what_it_does_not_show():
     checks = (
         *(Check(f"passed{i}", "pass", "fine") for i in range(14)),
@@ -99,31 +76,6 @@ def test_a_green_block_counts_what_it_does_not_show():
     assert len(warning) < 350
     assert warning.endswith("... (marker)")
     assert [name for name in ("passed13", "noted", "Do it.", "x" * 500) if name not in str(verbose)] == []
-
-
-def test_a_red_block_begins_with_what_failed_and_wrong_answers():
-    checks = (
-        Check("leaked", "warning", "one leaked"),
-        Check("margin", "fail", "too small", source="ftgate.yaml:14", advice="Do this."),
-        Check("evidence", "inconclusive", "unsure"),
-    )
-    wrong = tuple(Flip(f"w{i}", "where is it", "shipping", "refund", "refund</s>") for i in range(9))
-    advice = (Advice("fix_data", "Do this.", "too small"), Advice("stop", "Stop it.", "far below"))
-    red = gate(verdict="fail", checks=checks, broken=(), wrong=wrong, losses=0, advice=advice)
-    text = text_of(red)
-    begin = ["margin: too small (ftgate.yaml:14)", "Do this.", "w0", "'shipping'", "refund</s>", "w2", "model", "gain",
-             "Stop it.", "evidence", "leaked"]  # fmt: skip
-    places = [text.index(part) for part in begin]
-    assert places == sorted(places)
-    assert [text.count(part) for part in ("too small", "Do this.", "w3")] == [1, 1, 0]
-    assert text_of(red, verbosity=1).count("where is it") == 9
-
-
-def test_the_table_has_a_row_per_model():
-    header, baseline, candidate = model_table(gate())
-    assert header.split() == ["model", "accuracy", "answered"]  # what is not known of any model takes no room
-    assert baseline.split()[:5] == ["baseline", "gpt-4.1-mini", "78.0", "%", "200/200"]
-    assert candidate.split()[:5] == ["candidate", "ft:mini", "89.0", "%", "200/200"]
 
 
 def priced(**models):
@@ -159,13 +111,6 @@ def test_on_a_terminal_a_check_is_broken_between_words():
     assert " ".join(line.text for line in lines).split() == whole.split()
 
 
-def test_what_does_not_hold_is_read_first():
-    checks = (Check("usable", "pass", "fine"), Check("margin", "fail", "small"), Check("guards", "note", "none"))
-    lines = [line.text for line in block(gate(checks=checks, broken=()), verbosity=1)]
-    text = "\n".join(lines)
-    assert text.index("margin: small") < text.index("usable: fine") < text.index("guards: none")
-
-
 def test_a_table_that_has_room_shortens_no_name():
     _, baseline, candidate = model_table(gate(candidate=ModelResult("ft:gpt-4.1-mini:company:intents", n_scored=1)))
     assert "ft:gpt-4.1-mini:company:intents" in candidate
@@ -192,16 +137,6 @@ def test_each_source_of_a_price_is_said_once_where_a_cost_is_shown_or_asked_for(
     )
     assert "price" not in text_of(unknown)
     assert all("baseline, candidate: unknown: no" in text for text in (text_of(unknown, verbosity=1), text_of(asked)))
-
-
-def test_stored_predictions_show_their_age():
-    old = ModelResult("ft:mini", metrics={"accuracy": 0.89}, n_stored=3, oldest_age_s=7_200.0)
-    assert "2 hours" in text_of(gate(candidate=old))
-    assert "oldest" not in text_of(gate())
-
-
-def test_no_table_where_no_model_was_called():
-    assert model_table(gate(models_called=False)) == []
 
 
 def test_the_title_is_coloured_by_verdict():
@@ -341,15 +276,6 @@ def test_names_of_parts_command_no_terminal():
     text = [line.text for line in block(gate(**parts), verbosity=1)]
     assert not any("\x1b" in line or "\n" in line or "\u202e" in line for line in text)
     assert max(map(len, text)) < 200
-
-
-def test_facts_and_parts_survive_json():
-    result = gate(
-        gain=float("nan"), guards=(GUARD,), slices=SLICES, labels=(LabelResult("refund", 20, 0.9, 0.8, -0.1),)
-    )
-    facts = json.loads(json.dumps(result.to_dict(), allow_nan=False))
-    assert facts["gain"] is None
-    assert GateResult.from_dict(facts) == replace(result, gain=None)
 
 
 START = '{"intent": "HassIncreaseTimer", "slots": {"area": "kitchen", "name": "lamp", '

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import replace
 
 import pytest
@@ -24,13 +23,6 @@ CLOCK = Clock(
     shutdown_dates={"mini": "2027-01-14"},
     drift=(Drift("candidate", 0.9, 0.8, -0.1, 6, 0, beyond_noise=True), Drift("baseline", 0.5, 0.5, 0.0, 0, 0)),
 )
-
-
-def test_the_clock_survives_json() -> None:
-    result = GateResult("a", "a", "pass", clock=CLOCK)
-    assert GateResult.from_dict(json.loads(json.dumps(result.to_dict()))) == result
-    older = {name: value for name, value in GateResult("a", "a", "pass").to_dict().items() if name != "clock"}
-    assert GateResult.from_dict(older).clock is None
 
 
 def lines(*checks: Check, verbosity: int = 0, clock: Clock | None = CLOCK) -> list[str]:
