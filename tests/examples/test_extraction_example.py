@@ -2,22 +2,18 @@
 
 from __future__ import annotations
 
-import importlib
 import json
-import os
 import shutil
-import subprocess
-import sys
 from collections import Counter, defaultdict
 from pathlib import Path
-from types import ModuleType, SimpleNamespace
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from example_copies import ROOT, modules_of, ran
 
-FOLDER = Path(__file__).parents[2] / "examples" / "extraction"
+FOLDER = ROOT / "examples" / "extraction"
 HERE = "the room of the speaker"
-MODULES = ("base_model", "fine_tuned", "models", "data")
 
 
 @pytest.fixture(scope="module")
@@ -30,28 +26,15 @@ def copy(tmp_path_factory) -> Path:
 @pytest.fixture(scope="module")
 def example(copy) -> SimpleNamespace:
     """Return the copy's modules, as a run in its folder would import them, and nothing left behind."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.syspath_prepend(str(copy))
-        for name in MODULES:
-            patch.delitem(sys.modules, name, raising=False)
-        loaded: dict[str, ModuleType] = {name: importlib.import_module(name) for name in MODULES}
-        for name in MODULES:
-            del sys.modules[name]
-    assert all(Path(module.__file__ or "").parent == copy for module in loaded.values())
-    loaded["data"].build()
-    return SimpleNamespace(**loaded)
+    loaded = modules_of(copy, "base_model", "fine_tuned", "models", "data")
+    loaded.data.build()
+    return loaded
 
 
 @pytest.fixture(scope="module")
 def rows(example) -> SimpleNamespace:
     train, test = example.data.examples()
     return SimpleNamespace(train=train, test=test)
-
-
-def run(copy: Path, *args: str) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", *args, "--ftgate-offline"]
-    environment = {**os.environ, "COLUMNS": "80", "PYTHONPATH": str(Path(__file__).parents[2])}
-    return subprocess.run(command, cwd=copy, env=environment, capture_output=True, text=True, timeout=300, check=False)
 
 
 # data.py
@@ -208,18 +191,16 @@ def test_gain_is_clear_and_the_baseline_is_no_straw_man(example, rows):
 
 
 def test_green_gate_is_green(copy):
-    done = run(copy, "test_gate.py", "-vv")
-    assert done.returncode == 0, done.stdout + done.stderr
-    assert "ftgate commands: PASS" in done.stdout
-    assert "near_duplicates" not in done.stdout
-    assert "slots.state" in done.stdout
+    printed = ran(copy, "test_gate.py", "-vv", status=0)
+    assert "ftgate commands: PASS" in printed
+    assert "near_duplicates" not in printed
+    assert "slots.state" in printed
 
 
 def test_red_gates_say_why(copy):
-    done = run(copy, "test_refused.py")
-    assert done.returncode == 1, done.stdout + done.stderr
-    assert "2 failed" in done.stdout
-    assert "ftgate invented_slots: FAIL" in done.stdout
-    assert "FAIL    margin: " in done.stdout
-    assert "ftgate every_answer: FAIL" in done.stdout
-    assert "FAIL    require.candidate.format: " in done.stdout
+    printed = ran(copy, "test_refused.py", status=1)
+    for line in (
+        *("2 failed", "ftgate invented_slots: FAIL", "FAIL    margin: ", "ftgate every_answer: FAIL"),
+        "FAIL    require.candidate.format: ",
+    ):
+        assert line in printed

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import csv
 import hashlib
-import importlib
 import json
 import os
 import shutil
@@ -12,13 +11,13 @@ import subprocess
 import sys
 from collections import Counter
 from pathlib import Path
-from types import ModuleType, SimpleNamespace
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from example_copies import ROOT, modules_of, ran
 
-FOLDER = Path(__file__).parents[2] / "examples" / "style_preference"
-MODULES = ("make_train",)
+FOLDER = ROOT / "examples" / "style_preference"
 CANDIDATES = ("terse", "curt")
 RATERS = ("anna", "boris", "chiara")
 
@@ -33,14 +32,7 @@ def copy(tmp_path) -> Path:
 @pytest.fixture(scope="module")
 def example() -> SimpleNamespace:
     """Return the example's modules, and nothing left behind."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.syspath_prepend(str(FOLDER))
-        loaded: dict[str, ModuleType] = {}
-        for name in MODULES:
-            patch.delitem(sys.modules, name, raising=False)
-            loaded[name] = importlib.import_module(name)
-            del sys.modules[name]
-    return SimpleNamespace(**loaded)
+    return modules_of(FOLDER, "make_train")
 
 
 def rows(path: str) -> list[dict[str, Any]]:
@@ -54,14 +46,6 @@ def ratings(name: str) -> list[dict[str, str]]:
 
 def sha256(text: str) -> str:
     return hashlib.sha256(text.encode()).hexdigest()
-
-
-def run(folder: Path, *args: str) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", *args, "--ftgate-offline"]
-    environment = {**os.environ, "COLUMNS": "80", "PYTHONPATH": str(Path(__file__).parents[2])}
-    return subprocess.run(
-        command, cwd=folder, env=environment, capture_output=True, text=True, timeout=300, check=False
-    )
 
 
 # files
@@ -118,7 +102,7 @@ def test_training_set_is_varied(example):
 def test_sheets_hide_the_models_and_come_back_as_preferences(copy):
     """As README says: make, fill in, judge. Whoever prefers the shorter answer prefers the candidate."""
     command = [sys.executable, "-m", "pytest_ftgate", "sheet", "replies", "--out", "ratings"]
-    environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])}
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
     subprocess.run(command, cwd=copy, env=environment, capture_output=True, text=True, check=True, timeout=60)
     with (copy / "ratings" / "sheet.csv").open(encoding="utf-8-sig", newline="") as file:
         sheet = list(csv.DictReader(file))
@@ -131,38 +115,34 @@ def test_sheets_hide_the_models_and_come_back_as_preferences(copy):
             writer.writerows(sheet)
     gates = copy / "ftgate.yaml"
     gates.write_text(gates.read_text(encoding="utf-8").replace("preferences/terse.csv", "ratings", 1), encoding="utf-8")
-    done = run(copy, "test_gate.py", "-vv")
-    assert done.returncode == 0, done.stdout + done.stderr
-    assert "human_preference by 2 raters" in done.stdout
-    assert "60 won, 0 ties, 0 lost of 60 examples; the longer answer won 0 of 60 (0 %)" in done.stdout
-    assert "about the current outputs" in done.stdout
+    printed = ran(copy, "test_gate.py", "-vv", status=0)
+    assert "human_preference by 2 raters" in printed
+    assert "60 won, 0 ties, 0 lost of 60 examples; the longer answer won 0 of 60 (0 %)" in printed
+    assert "about the current outputs" in printed
 
 
 # both runs
 
 
 def test_green_gate_is_green(copy):
-    done = run(copy, "test_gate.py", "-vv")
-    assert done.returncode == 0, done.stdout + done.stderr
+    printed = ran(copy, "test_gate.py", "-vv", status=0)
     for line in ("ftgate replies: PASS", "human_preference by 3 raters", "Fleiss's kappa 0."):
-        assert line in done.stdout
+        assert line in printed
     for finding in ("near_duplicates", "leaked_near", "conflicts", "attested", "WARNING", "warning"):
-        assert finding not in done.stdout
+        assert finding not in printed
 
 
 def test_red_gates_say_why(copy):
-    done = run(copy, "test_refused.py")
-    assert done.returncode == 1, done.stdout + done.stderr
-    assert "1 failed, 1 error" in done.stdout
-    assert "FAIL    margin: " in done.stdout
-    assert "mood=upset" in done.stdout
-    assert "ftgate other_answers: ERROR" in done.stdout
-    assert "180 preferences" in done.stdout
+    printed = ran(copy, "test_refused.py", status=1)
+    assert "1 failed, 1 error" in printed
+    assert "FAIL    margin: " in printed
+    assert "mood=upset" in printed
+    assert "ftgate other_answers: ERROR" in printed
+    assert "180 preferences" in printed
 
 
 def test_a_letter_that_nobody_read_is_an_error(copy):
     answers = copy / "answers" / "terse.jsonl"
     answers.write_text(answers.read_text(encoding="utf-8").replace("Four to six", "Five to six"), encoding="utf-8")
-    done = run(copy, "test_gate.py")
-    assert done.returncode == 1
-    assert "3 preferences in preferences/terse.csv are about other outputs" in done.stdout
+    printed = ran(copy, "test_gate.py", status=1)
+    assert "3 preferences in preferences/terse.csv are about other outputs" in printed

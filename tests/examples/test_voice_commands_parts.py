@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import http.client
-import importlib
 import json
 import re
 import socket
-import sys
 import threading
 from collections import Counter, defaultdict
 from collections.abc import Iterator
@@ -15,28 +13,20 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, closing, contextmanager
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
-from types import ModuleType, SimpleNamespace
+from types import SimpleNamespace
 
 import openai
 import pytest
+from example_copies import ROOT, modules_of
 
-FOLDER = Path(__file__).parents[2] / "examples" / "voice_commands"
-MODULES = ("stand_ins", "server", "lease", "data")  # a module stands behind those that it imports
+FOLDER = ROOT / "examples" / "voice_commands"
 PROMPT = (FOLDER / "prompts" / "intents.md").read_text(encoding="utf-8")
 
 
 @pytest.fixture(scope="module")
-def example() -> Iterator[SimpleNamespace]:
-    """Return the example's modules, as a run in its folder would import them, and nothing left behind."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.syspath_prepend(str(FOLDER))
-        for name in MODULES:
-            patch.delitem(sys.modules, name, raising=False)
-        loaded: dict[str, ModuleType] = {name: importlib.import_module(name) for name in MODULES}
-        for name in MODULES:
-            del sys.modules[name]
-    assert all(Path(module.__file__ or "").parent == FOLDER for module in loaded.values())
-    return SimpleNamespace(**loaded)
+def example() -> SimpleNamespace:
+    """Return the example's modules, as a run in its folder would import them."""
+    return modules_of(FOLDER, "stand_ins", "server", "lease", "data")
 
 
 @pytest.fixture(scope="module")
