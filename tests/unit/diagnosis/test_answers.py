@@ -3,64 +3,34 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import pytest
+from scored_runs import Answer, asked, made
+from scored_runs import scored as scored_of
 
-from pytest_ftgate.config import MetricSpec, Source
-from pytest_ftgate.data import DataSet, Example
-from pytest_ftgate.metrics import build_metric
 from pytest_ftgate.metrics import metric as custom_metric
-from pytest_ftgate.models import Completion, Prediction, protocol
-from pytest_ftgate.models.protocol import Price
+from pytest_ftgate.models import Completion
 from pytest_ftgate.reports.html.evidence import Evidence
 from pytest_ftgate.result import RowPair
 from pytest_ftgate.runs.answer_rows import Answers, side_by_side
-from pytest_ftgate.runs.measure import Measured, measure_run, score_run
+from pytest_ftgate.runs.measure import Measured
 from pytest_ftgate.runs.runner import Run
 from pytest_ftgate.text import LONGEST
 
-Answer = str | Completion
 LABELS = ["refund", "invoice"] * 3
 
 
-@dataclass
-class Recorded(protocol.Model):
-    """A model of which only the facts are asked."""
-
-    name: str = "m"
-    spelling: str = "m"
-    verified: bool | None = True
-    price: Price = Price(unknown="no price")  # noqa: RUF009
-
-
 def metric_of(name: str, custom: Any = None) -> Any:
-    spec = MetricSpec(name, {}, Source("marker", "marker", Path()))
-    return build_metric(spec, labels=sorted(set(LABELS)), custom={name: custom} if custom else {})
-
-
-def latency_of(completion: Completion | None) -> float | None:
-    return None if completion is None else completion.latency_s
+    return made(LABELS, name, custom={name: custom} if custom else {})
 
 
 def run_of(*repeats: Sequence[Answer]) -> Run:
-    examples = tuple(Example(f"t{i}", f"question {i}", LABELS[i]) for i in range(len(repeats[0])))
-    rows = tuple(
-        tuple(
-            Prediction("k", answer := Completion(one) if isinstance(one, str) else one, latency_of(answer), id=f"t{i}")
-            for i, one in enumerate(answers)
-        )
-        for answers in repeats
-    )
-    return Run(Recorded(), DataSet(examples, None, "", "test"), rows, None)  # type: ignore[arg-type]
+    return asked(LABELS[: len(repeats[0])], *repeats)
 
 
 def scored(metric: Any, *repeats: Sequence[Answer]) -> Measured:
-    run = run_of(*repeats)
-    expected = [example.expected for example in run.test_set.examples]
-    return score_run(measure_run("m", run), {metric.name: metric}, metric.name, expected)
+    return scored_of(metric, LABELS[: len(repeats[0])], *repeats)
 
 
 def answered(

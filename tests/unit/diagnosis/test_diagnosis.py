@@ -5,55 +5,24 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 import pytest
+from scored_runs import Answer, made, scored
 
-from pytest_ftgate.config import MetricSpec, Source
-from pytest_ftgate.data import DataSet, Example
-from pytest_ftgate.metrics import build_metric
-from pytest_ftgate.models import Completion, Prediction
-from pytest_ftgate.models.protocol import Price
+from pytest_ftgate.data import Example
+from pytest_ftgate.models import Completion
 from pytest_ftgate.result import Confusion, Diagnosis, LabelScore
-from pytest_ftgate.runs.measure import Measured, measure_run, score_run
 from pytest_ftgate.runs.mistakes import diagnose, recalled
-from pytest_ftgate.runs.runner import Run
-
-Answer = str | Completion | None
-
-
-class Silent:
-    """A model of which only the name is asked."""
-
-    name = spelling = "m"
-    verified = True
-    price = Price(unknown="no price")
-
-
-def metric_of(expected: Sequence[Any], name: str = "accuracy", **options: Any) -> Any:
-    spec = MetricSpec(name, options, Source("marker", "marker", Path()))
-    texts = [one if isinstance(one, str) else json.dumps(one) for one in expected]
-    return build_metric(spec, labels=sorted(set(texts)), custom={})
-
-
-def answered(metric: Any, expected: Sequence[Any], *repeats: Sequence[Answer]) -> Measured:
-    examples = tuple(Example(f"t{i}", f"question {i}", one) for i, one in enumerate(expected))
-    rows = tuple(
-        tuple(Prediction("k", Completion(a) if isinstance(a, str) else a, id=f"t{i}") for i, a in enumerate(answers))
-        for answers in repeats
-    )
-    run = Run(Silent(), DataSet(examples, None, "", "test"), rows, None)  # type: ignore[arg-type]
-    return score_run(measure_run("m", run), {metric.name: metric}, metric.name, list(expected))
 
 
 def diagnosed(
     expected: Sequence[Any], baseline: Sequence[Answer], candidate: Sequence[Answer] | None, **metric: Any
 ) -> Diagnosis:
-    made = metric_of(expected, **metric)
-    models = [answered(made, expected, one) if one is not None else None for one in (baseline, candidate)]
+    deciding = made(expected, **metric)
+    models = [scored(deciding, expected, one) if one is not None else None for one in (baseline, candidate)]
     assert models[0] is not None
-    return diagnose(made, models[0].run.test_set.examples, (), models[0], models[1])
+    return diagnose(deciding, models[0].run.test_set.examples, (), models[0], models[1])
 
 
 LABELS = ["refund", "invoice", "card lost", "card"] * 3
@@ -136,9 +105,9 @@ def test_what_was_fixed_and_broken_and_what_neither_gets() -> None:
 
 def test_repeats_are_all_counted() -> None:
     expected = ["a", "b"] * 3
-    metric = metric_of(expected)
-    before = answered(metric, expected, ["b", *expected[1:]], ["x", *expected[1:]])
-    after = answered(metric, expected, expected, ["b", *expected[1:]])
+    metric = made(expected)
+    before = scored(metric, expected, ["b", *expected[1:]], ["x", *expected[1:]])
+    after = scored(metric, expected, expected, ["b", *expected[1:]])
     found = diagnose(metric, before.run.test_set.examples, (), before, after)
     assert found.baseline == {"right": 10, "unknown_label": 1, "wrong_label": 1}
     assert found.candidate == {"right": 11, "wrong_label": 1}
@@ -232,16 +201,16 @@ CALLS: list[tuple[Any, Answer, str]] = [  # expected, answer, kind
 def test_kinds_of_mistakes_with_tools(expected: Any, answer: Answer, kind: str) -> None:
     metric = "tool_call_exact" if isinstance(expected, str) else "exact_match"  # by which a call is a JSON value
     wanted = [expected, [{"name": "alarm", "arguments": {}}]]
-    made = metric_of(wanted, metric)
-    one = answered(made, wanted, [answer, json.dumps(wanted[1])])
+    deciding = made(wanted, metric)
+    one = scored(deciding, wanted, [answer, json.dumps(wanted[1])])
     examples = [replace(example, fields={"tools": TOOLS}) for example in one.run.test_set.examples]
-    found = diagnose(made, examples, (), one, None).baseline
+    found = diagnose(deciding, examples, (), one, None).baseline
     assert found == ({"right": 2} if kind == "right" else {"right": 1, kind: 1})
 
 
 def test_the_text_beside_tools_is_not_known_by_heart() -> None:
     wanted: list[Any] = [f"Anna Smith number {i}" for i in range(6)] + [[WEATHER]]
-    made = metric_of(wanted, "tool_call_exact")
-    models = [answered(made, wanted, [answer] * 7) for answer in (json.dumps([WEATHER]), "Anna Smith")]
+    deciding = made(wanted, "tool_call_exact")
+    models = [scored(deciding, wanted, [answer] * 7) for answer in (json.dumps([WEATHER]), "Anna Smith")]
     examples = models[0].run.test_set.examples
-    assert diagnose(made, examples, examples, *models).recalled == 0
+    assert diagnose(deciding, examples, examples, *models).recalled == 0
