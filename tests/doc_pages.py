@@ -11,7 +11,9 @@ ROOT = Path(__file__).parents[1]
 DOCS = ROOT / "docs"
 PAGES = sorted(DOCS.rglob("*.md")) + sorted((ROOT / "examples").glob("*/README.md"))
 
-_BLOCK = re.compile(r'^( *)```(\w+)(?: title="([^"\n]*)")?\n(.*?)^\1```$', flags=re.MULTILINE | re.DOTALL)
+_BLOCK = re.compile(
+    r'^( *)```(\w+)(?: title="([^"\n]*)"| file=(\S+))?\n(.*?)^\1```$', flags=re.MULTILINE | re.DOTALL
+)  # GitHub shows the file name of README's blocks nowhere
 
 
 class Block(NamedTuple):
@@ -40,8 +42,8 @@ def blocks(page: Path) -> Iterator[Block]:
     text = page.read_text(encoding="utf-8")
     for found in _BLOCK.finditer(text):
         line = text.count("\n", 0, found.start()) + 1
-        inner = re.sub(f"^{found[1]}", "", found[4], flags=re.MULTILINE)
-        yield Block(page, line, found[2], found[3] or "", inner)
+        inner = re.sub(f"^{found[1]}", "", found[5], flags=re.MULTILINE)
+        yield Block(page, line, found[2], found[3] or found[4] or "", inner)
 
 
 def file_of(page: str, name: str) -> str:

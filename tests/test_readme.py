@@ -8,16 +8,14 @@ import re
 import shutil
 import subprocess
 import sys
-from pathlib import Path
-from typing import NamedTuple
 
 import pytest
 import yaml
+from doc_pages import ROOT, blocks
 from endpoint_project import EndpointProject
 from gate_project import Project
 from loopback import LoopbackServer
 
-ROOT = Path(__file__).parents[1]
 EXECUTED = {"sh", "python", "yaml", "ini", "console", "text"}
 
 
@@ -26,30 +24,21 @@ def endpoint(pytester: pytest.Pytester, server: LoopbackServer) -> EndpointProje
     return EndpointProject(pytester, server)
 
 
-class Block(NamedTuple):
-    language: str
-    file: str | None
-    text: str
-
-
-def blocks() -> list[Block]:
-    readme = (ROOT / "README.md").read_text(encoding="utf-8")
-    found = re.findall(r"^```(\w+)(?: file=(\S+))?\n(.*?)^```$", readme, flags=re.MULTILINE | re.DOTALL)
-    return [Block(language, file or None, text) for language, file, text in found]
+BLOCKS = list(blocks(ROOT / "README.md"))
 
 
 def named(file: str) -> str:
-    (text,) = [block.text for block in blocks() if block.file == file]
+    (text,) = [block.text for block in BLOCKS if block.title == file]
     return text
 
 
 def of(language: str) -> list[str]:
-    return [block.text for block in blocks() if block.language == language and block.file is None]
+    return [block.text for block in BLOCKS if block.language == language and not block.title]
 
 
 def test_every_block_is_of_a_kind_that_is_run_here() -> None:
-    assert {block.language for block in blocks()} == EXECUTED
-    assert sorted(block.file for block in blocks() if block.file) == [
+    assert {block.language for block in BLOCKS} == EXECUTED
+    assert sorted(block.title for block in BLOCKS if block.title) == [
         "ftgate.yaml", "pytest.ini", "test_intents.py", "test_orders.py",
     ]  # fmt: skip
     assert [len(of(language)) for language in ("sh", "text", "console")] == [2, 1, 1]
