@@ -8,7 +8,6 @@ from dataclasses import asdict, dataclass, field
 from typing import Any
 
 import pytest
-from pydantic import ValidationError
 
 from pytest_ftgate.result import GateResult, ModelResult, from_plain, to_plain
 
@@ -47,15 +46,6 @@ def test_what_json_cannot_say_is_null_and_long_text_is_cut() -> None:
     found = to_plain(asdict(tree))
     assert found["leaf"] == {"name": "a" * 1997 + "...", "range": [0.0, None]}
     assert found["seen"] == {"1": None}
-
-
-def test_a_name_that_is_not_there_takes_its_default() -> None:
-    assert from_plain(Tree, {"leaf": {"name": "a"}}) == Tree(Leaf("a"))
-
-
-def test_what_is_no_value_of_a_fact_is_refused() -> None:
-    with pytest.raises(ValidationError, match=r"leaf\.name"):
-        from_plain(Tree, {"leaf": {"name": [1]}})
 
 
 def test_a_range_without_an_end_comes_back_without_one() -> None:

@@ -71,48 +71,30 @@ def test_json_outputs() -> None:
     assert telling([{"number": number, "label": one} for number, one in enumerate(LABELS)], expected) is not None
 
 
-@pytest.mark.parametrize(
-    ("values", "expected"),
-    [
-        (["en", "de"] * 60, LABELS),
-        (list(range(120)), LABELS),
-        ([number // 3 for number in range(120)], ["refund", "refund", "refund", "other", "other", "other"] * 20),
-        (["en" if number % 20 else "fr" for number in range(120)], RARE),
-        (["refund, invoice, shipping"] * 120, LABELS),
-        (["no"] * 120, RARE),
-        (["no"] * 117 + ["yes"] * 3, RARE),
-        (["no"] * 120, ["no"] * 120),
-        ([one if number % 5 else "refund" for number, one in enumerate(LABELS)], LABELS),
-        (
-            [f"{number} {one}s" if number % 2 else f"a lost {one} of {number}" for number, one in enumerate(LABELS)],
-            LABELS,
-        ),
-        ([f"customer {number} says there is no reason to, {one}" for number, one in enumerate(RARE)], RARE),
-        ([f"In {number} she went to {one} by train." for number, one in enumerate(SPANS)], SPANS),
-        ([None] * 120, LABELS),
-        ([None] * 30 + LABELS[30:], LABELS),
-        (LABELS, [""] * 120),
-        ([{"tags": ["a", 1, None]}] * 120, LABELS),
-    ],
-    ids=[
-        "another label",
-        "ids",
-        "documents with one label each",
-        "a rare language beside a rare label",
-        "all labels",
-        "the most frequent one",
-        "half of the rare ones",
-        "only one",
-        "a category that goes with it",
-        "within varied words",
-        "yes and no in texts",
-        "a document with the answer in it",
-        "absent",
-        "absent from a quarter",
-        "no expected output",
-        "lists",
-    ],
-)
+GOES_WITH = {  # values of a field, and expected outputs
+    "another label": (["en", "de"] * 60, LABELS),
+    "ids": (list(range(120)), LABELS),
+    "documents with one label each": ([number // 3 for number in range(120)], (["refund"] * 3 + ["other"] * 3) * 20),
+    "a rare language beside a rare label": (["en" if number % 20 else "fr" for number in range(120)], RARE),
+    "all labels": (["refund, invoice, shipping"] * 120, LABELS),
+    "the most frequent one": (["no"] * 120, RARE),
+    "half of the rare ones": (["no"] * 117 + ["yes"] * 3, RARE),
+    "only one": (["no"] * 120, ["no"] * 120),
+    "a category that goes with it": ([one if number % 5 else "refund" for number, one in enumerate(LABELS)], LABELS),
+    "within varied words": (
+        [f"{number} {one}s" if number % 2 else f"a lost {one} of {number}" for number, one in enumerate(LABELS)],
+        LABELS,
+    ),
+    "yes and no in texts": ([f"customer {n} says there is no reason to, {one}" for n, one in enumerate(RARE)], RARE),
+    "a document with the answer in it": ([f"In {n} she went to {one} by train." for n, one in enumerate(SPANS)], SPANS),
+    "absent": ([None] * 120, LABELS),
+    "absent from a quarter": ([None] * 30 + LABELS[30:], LABELS),
+    "no expected output": (LABELS, [""] * 120),
+    "lists": ([{"tags": ["a", 1, None]}] * 120, LABELS),
+}
+
+
+@pytest.mark.parametrize(("values", "expected"), GOES_WITH.values(), ids=GOES_WITH)
 def test_a_field_that_only_goes_with_the_answer(values: list[Any], expected: list[Any]) -> None:
     assert telling(values, expected) is None
 

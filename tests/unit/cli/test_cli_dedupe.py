@@ -17,12 +17,6 @@ LONG = "where is the parcel that I ordered {} days ago, and when will it arrive 
 LOGIN = "Ann cannot log in to the shop since the update of yesterday evening, says her colleague"
 
 
-@pytest.fixture
-def folder(tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-    return tmp_path
-
-
 def init(**wishes):
     said = []
     write_project(Wishes(Path(), dedupe=True, **wishes), said.append)

@@ -16,12 +16,6 @@ from pytest_ftgate.metrics import BUILT_IN
 
 
 @pytest.fixture
-def folder(tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-    return tmp_path
-
-
-@pytest.fixture
 def init(folder):
     """Runs it, and gives all that it says, every line held to the width of a log."""
 
@@ -42,6 +36,11 @@ def rows(n, prefix="customer question", expected=label, **extra):
 def furnish(folder, test=None, training=None):
     write_jsonl(folder / "test.jsonl", rows(60) if test is None else test)
     write_jsonl(folder / "train.jsonl", rows(220, "training question") if training is None else training)
+
+
+def resolved(folder):
+    file = load_gate_file(folder / "ftgate.yaml")
+    return resolve_gate(file.layers("finetune"), file=file, gate="finetune", default_name="x")
 
 
 def metric_of(folder):
@@ -82,8 +81,7 @@ def test_columns_are_guessed_and_said(folder, init):
     train = "prompt\toutput\n" + "".join(f"teach {i}\t{label(i)}\n" for i in range(220))
     (folder / "train.tsv").write_text(train, encoding="utf-8")
     assert "question" in init(baseline="recorded:b.jsonl", candidate="recorded:c.jsonl")
-    file = load_gate_file(folder / "ftgate.yaml")
-    config = resolve_gate(file.layers("finetune"), file=file, gate="finetune", default_name="x")
+    config = resolved(folder)
     assert config.test_set.fields == {"input": "question", "expected": "label"}
     assert config.training_set.fields == {"input": "prompt", "expected": "output"}
 
@@ -199,9 +197,8 @@ def test_the_file_loads_and_a_gate_without_models_says_what_is_missing(folder, i
     said = init()
     assert "baseline" in said.partition("next: ")[2]
     assert said.endswith("\n    python -m pytest test_finetune.py")
-    file = load_gate_file(folder / "ftgate.yaml")
     with pytest.raises(ConfigError, match="baseline"):
-        resolve_gate(file.layers("finetune"), file=file, gate="finetune", default_name="x")
+        resolved(folder)
 
 
 def test_all_keys_that_stand_in_comments_are_right(folder, init):
@@ -219,8 +216,7 @@ def test_all_keys_that_stand_in_comments_are_right(folder, init):
     (folder / "prompts").mkdir()
     (folder / "prompts/task.md").write_text("Answer with a label.")
     (folder / "ftgate.yaml").write_text(text)
-    file = load_gate_file(folder / "ftgate.yaml")
-    config = resolve_gate(file.layers("finetune"), file=file, gate="finetune", default_name="x")
+    config = resolved(folder)
     assert config.goal == "classification"
     assert config.prediction is not None
     assert (config.margin, config.evidence, config.confidence) == (0.05, "significant", 0.95)
@@ -286,8 +282,7 @@ def test_an_endpoint_and_its_key_are_written_for_its_models(folder, init):
     furnish(folder)
     endpoint = {"base_url": "http://127.0.0.1:8000/v1", "api_key_env": "TEAM_KEY"}
     init(baseline="openai:base", candidate="recorded:c.jsonl", **endpoint)
-    file = load_gate_file(folder / "ftgate.yaml")
-    config = resolve_gate(file.layers("finetune"), file=file, gate="finetune", default_name="x")
+    config = resolved(folder)
     assert config.baselines["baseline"].options == {"model": "base", **endpoint}
     for refused in ({"candidate": "recorded:c.jsonl"}, {"candidate": "openai:ft", "base_url": "host"}):
         with pytest.raises(ConfigError, match=r"base.url"):

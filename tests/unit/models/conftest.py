@@ -3,6 +3,7 @@
 import asyncio
 from pathlib import Path
 
+import openai
 import pytest
 
 from pytest_ftgate.config import ModelSpec, Source
@@ -55,3 +56,16 @@ def training():
     counts = {"refund": 10, "invoice": 5, "shipping": 2}
     rows = [(f"{label} question {i}", label) for label, count in counts.items() for i in range(count)]
     return examples_from(rows, origin="fixture ftgate_training_set")
+
+
+@pytest.fixture(params=["aiohttp", "httpx"])
+def backend(request, monkeypatch):
+    """Use each of the HTTP clients, whatever is installed as default."""
+    if request.param == "aiohttp":
+        pytest.importorskip("aiohttp")
+    else:
+
+        def not_installed(**_):
+            raise RuntimeError("aiohttp is not installed")
+
+        monkeypatch.setattr(openai, "DefaultAioHttpClient", not_installed)

@@ -4,7 +4,6 @@ import asyncio
 import json
 from collections import deque
 
-import openai
 import pytest
 from batch_server import BatchServer
 from loopback import Reply, error
@@ -47,19 +46,6 @@ def batched(spec, server, notes):
         )
 
     return make
-
-
-@pytest.fixture(params=["aiohttp", "httpx"])
-def backend(request, monkeypatch):
-    """Both HTTP clients, whatever is installed as default."""
-    if request.param == "aiohttp":
-        pytest.importorskip("aiohttp")
-    else:
-        monkeypatch.setattr(openai, "DefaultAioHttpClient", not_installed)
-
-
-def not_installed(**_):
-    raise RuntimeError("aiohttp is not installed")
 
 
 def questions(model, n=4, first=0):

@@ -2,7 +2,6 @@ import asyncio
 import sys
 import traceback
 
-import openai
 import pytest
 from loopback import LoopbackServer, Reply, error
 
@@ -12,20 +11,6 @@ from pytest_ftgate.models import Completion
 from pytest_ftgate.models.protocol import Price
 
 KEY = "sk-live-0123456789abcdef"
-
-
-@pytest.fixture(params=["aiohttp", "httpx"])
-def backend(request, monkeypatch):
-    """Return both HTTP clients, whatever is installed as default."""
-    if request.param == "aiohttp":
-        pytest.importorskip("aiohttp")
-    else:
-        monkeypatch.setattr(openai, "DefaultAioHttpClient", not_installed)
-    return request.param
-
-
-def not_installed(**_):
-    raise RuntimeError("aiohttp is not installed")
 
 
 def failing(ask, build, server, *faults, **options):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 from dataclasses import asdict, replace
 from typing import Any
@@ -23,7 +22,6 @@ from pytest_ftgate.checks.costs import (
 )
 from pytest_ftgate.models.protocol import Price
 from pytest_ftgate.reports.text import economics_lines
-from pytest_ftgate.result import Economics, from_plain
 
 UNKNOWN = Amount(None, "nobody knows")
 
@@ -340,12 +338,6 @@ def test_nothing_unknown_turns_into_a_number(some: Costs) -> None:
     if found.break_even_days is None and found.breaks_even is not False:
         assert found.break_even_unknown
     assert found.sentence.endswith(".")
-
-
-@given(any_costs)
-def test_the_facts_survive_json(some: Costs) -> None:
-    found = economics_of(some)
-    assert from_plain(Economics, json.loads(json.dumps(asdict(found)))) == found
 
 
 @given(any_costs, st.floats(0, 1e6))

@@ -37,6 +37,24 @@ def test_a_report_of_before_has_none():
     assert found.broken[0].why is None
 
 
+def test_the_deciding_metrics_first_number_is_shown_for_both_models():
+    assert list(breakdown_lines(gate(*FIELDS, *RULES), full=False)) == [
+        "field_f1: fields (F1)",
+        "              baseline  candidate",
+        "  slots.room    50.0 %     25.0 %",
+        "  other              -      0.0 %",
+        "  intent        95.0 %          -",
+    ]
+    assert list(breakdown_lines(gate(*FIELDS, *RULES, metric="format"), full=False)) == [
+        "format: failing rules (answers)",
+        "             baseline  candidate",
+        "  pattern           0          1",
+        "  type json        12          0",
+        "  max_chars         2          0",
+    ]
+    assert list(breakdown_lines(gate(*FIELDS, *RULES, metric="accuracy"), full=False)) == []
+
+
 def test_only_the_worst_rows_are_shown():
     many = rules("candidate", *((f"json_schema $.field_{i}: type", 100 - i) for i in range(60)))
     lines = list(breakdown_lines(gate(many, metric="format"), full=False))

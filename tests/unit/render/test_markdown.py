@@ -5,9 +5,10 @@ from dataclasses import replace
 
 import pytest
 from markdown_page import Rendered
+from test_render import gate
 
 from pytest_ftgate.reports.markdown import MOST_BYTES, document
-from pytest_ftgate.result import Advice, CandidateResult, Check, Flip, GateResult, GuardResult, ModelResult, Session
+from pytest_ftgate.result import Advice, CandidateResult, Check, Flip, GuardResult, ModelResult, Session
 from pytest_ftgate.text import printable
 
 ELEMENTS = {
@@ -26,28 +27,6 @@ HOSTILE = (
 REFERENCE = re.compile(r"[@#]\w|[!&]\d|[~%][\w\"]|:\w+:|\bGH-\d|://|www\.", re.IGNORECASE)
 
 
-def gate(**changes):
-    facts = {
-        "name": "intents",
-        "nodeid": "test_gate.py::test_gate",
-        "verdict": "pass",
-        "metric": "accuracy",
-        "confidence": 0.95,
-        "baselines": {"baseline": ModelResult("mini", metrics={"accuracy": 0.78}, n_scored=200, n_expected=200)},
-        "candidate": ModelResult("ft:mini", value=0.89, metrics={"accuracy": 0.89}, n_scored=200, n_expected=200),
-        "gain": 0.11,
-        "lower_bound": 0.0592,
-        "n": 200,
-        "wins": 31,
-        "losses": 9,
-        "metric_range": (0.0, 1.0),
-        "models_called": True,
-        "checks": (Check("margin", "pass", "gain +11.0 points, asked for +5 points", source="ftgate.yaml:22"),),
-        "location": "test_gate.py:4",
-    }
-    return GateResult(**{**facts, **changes})
-
-
 def red(**changes):
     checks = (
         Check("leaked", "pass", "no test example leaked"),
@@ -55,11 +34,6 @@ def red(**changes):
         Check("slices", "warning", "lang=fr is worse"),
     )
     return gate(verdict="fail", checks=checks, **changes)
-
-
-def opened(text):
-    """Return what a reader sees before anything is unfolded."""
-    return re.sub(r"<details>.*?</details>", "", text, flags=re.DOTALL)
 
 
 def test_what_is_beside_the_gates_stands_at_the_top():

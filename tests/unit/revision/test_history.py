@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from pytest_ftgate.checks.weakening import history
-from pytest_ftgate.checks.weakening.history import Head, find_base, find_head, tracked
+from pytest_ftgate.checks.weakening.history import Base, Head, find_base, find_head, tracked
 from pytest_ftgate.errors import HistoryError
 
 pytestmark = pytest.mark.skipif(not history.shutil.which("git"), reason="there is no git")
@@ -55,13 +55,18 @@ def test_what_is_checked_out(repo: Path, tmp_path: Path) -> None:
 def test_the_files_below_a_folder_that_changed(repo: Path) -> None:
     commit(repo, "sub/deep/h.txt", "h")
     git(repo, "branch", "-q", "-f", "main", "work")
-    base = find_base(repo, None)
-    assert base is not None
+    base = base_of(repo)
     assert list(base.files(repo / "sub", repo / "sub")) == []
     (repo / "sub/deep/h.txt").write_text("other")
     (repo / "sub/g.txt").unlink()
     assert sorted(base.files(repo / "sub", repo / "sub")) == [(Path("deep/h.txt"), b"h"), (Path("g.txt"), b"g")]
     assert list(base.files(repo / "none", repo / "sub")) == []
+
+
+def base_of(folder: Path, ref: str | None = None) -> Base:
+    base = find_base(folder, ref)
+    assert base is not None
+    return base
 
 
 def problem(folder: Path, ref: str | None = None) -> str:
@@ -85,16 +90,14 @@ def test_the_base_is_where_the_branches_parted(repo: Path) -> None:
     git(repo, "checkout", "-q", "main")
     commit(repo, "f.txt", "meanwhile")
     git(repo, "checkout", "-q", "work")
-    base = find_base(repo, None)
-    assert base is not None
+    base = base_of(repo)
     assert (base.ref, base.commit, base.is_head, base.shallow) == ("main", began, False, False)
     assert base.content(repo / "f.txt") == b"one"
     assert base.unseen is None
 
 
 def test_files_are_found_from_any_folder_of_the_repository(repo: Path) -> None:
-    base = find_base(repo / "sub", None)
-    assert base is not None
+    base = base_of(repo / "sub")
     assert base.content(repo / "sub" / "g.txt") == b"g"
     assert base.content(repo / "f.txt") == b"one"
 
@@ -102,16 +105,14 @@ def test_files_are_found_from_any_folder_of_the_repository(repo: Path) -> None:
 @pytest.mark.parametrize("name", ["absent.txt", "sub", "no/such/folder.txt", "../outside.txt", "[f].txt", "*"])
 def test_what_is_no_file_of_the_base_has_no_content(repo: Path, name: str) -> None:
     (repo.parent / "outside.txt").write_text("x")
-    base = find_base(repo, None)
-    assert base is not None
+    base = base_of(repo)
     assert base.content(repo / name) is None
 
 
 def test_a_name_with_special_characters(repo: Path) -> None:
     commit(repo, "dätä [1] *.txt", "special")
     git(repo, "branch", "-q", "-f", "main", "work")
-    base = find_base(repo, None)
-    assert base is not None
+    base = base_of(repo)
     assert base.content(repo / "dätä [1] *.txt") == b"special"
 
 
@@ -120,8 +121,7 @@ def test_links_are_followed_as_they_were(repo: Path) -> None:
     (repo / "loop.txt").symlink_to("loop.txt")
     commit(repo, "h.txt", "h")
     git(repo, "branch", "-q", "-f", "main", "work")
-    base = find_base(repo, None)
-    assert base is not None
+    base = base_of(repo)
     assert base.content(repo / "link.txt") == b"g"
     assert base.content(repo / "loop.txt") is None
 
@@ -130,15 +130,13 @@ def test_bytes_come_as_they_are(repo: Path) -> None:
     (repo / "raw.bin").write_bytes(b"\xff\x00\r\n")
     (repo / ".gitattributes").write_text("raw.bin -text\n")
     commit(repo, "h.txt", "h")
-    base = find_base(repo, "HEAD")
-    assert base is not None
+    base = base_of(repo, "HEAD")
     assert base.content(repo / "raw.bin") == b"\xff\x00\r\n"
 
 
 def test_a_named_branch_or_commit(repo: Path) -> None:
     first = git(repo, "rev-parse", "HEAD~1")
-    base = find_base(repo, "HEAD~1")
-    assert base is not None
+    base = base_of(repo, "HEAD~1")
     assert (base.ref, base.commit) == ("HEAD~1", first)
 
 
@@ -149,8 +147,7 @@ def test_a_named_branch_that_does_not_exist(repo: Path, ref: str) -> None:
 
 def test_what_is_checked_out_is_a_base_only_where_it_is_a_default_branch(repo: Path) -> None:
     git(repo, "checkout", "-q", "main")
-    base = find_base(repo, None)
-    assert base is not None
+    base = base_of(repo)
     assert (base.ref, base.is_head) == ("main", True)
     git(repo, "branch", "-q", "-m", "trunk")
     git(repo, "branch", "-q", "-D", "work")
@@ -161,8 +158,7 @@ def test_what_is_checked_out_is_a_base_only_where_it_is_a_default_branch(repo: P
 
 def test_the_branch_of_the_origin_comes_first(repo: Path) -> None:
     git(repo, "update-ref", "refs/remotes/origin/main", "HEAD~1")
-    base = find_base(repo, None)
-    assert base is not None
+    base = base_of(repo)
     assert (base.ref, base.is_head) == ("origin/main", False)
 
 
@@ -182,16 +178,14 @@ def test_a_shallow_clone_says_so(repo: Path, tmp_path: Path) -> None:
     git(tmp_path, "clone", "-q", "--depth", "1", "--branch", "work", repo.as_uri(), "clone")
     assert "git fetch --unshallow, or fetch-depth: 0" in problem(tmp_path / "clone")
     git(tmp_path, "clone", "-q", "--depth", "1", repo.as_uri(), "of-main")
-    base = find_base(tmp_path / "of-main", None)
-    assert base is not None
+    base = base_of(tmp_path / "of-main")
     assert (base.is_head, base.shallow) == (True, True)
     assert all(word in (base.unseen or "") for word in ("shallow", "origin/HEAD"))
 
 
 def test_a_whole_clone_at_its_branch_sees_all_there_is(repo: Path, tmp_path: Path) -> None:
     git(tmp_path, "clone", "-q", repo.as_uri(), "clone")
-    base = find_base(tmp_path / "clone", None)
-    assert base is not None
+    base = base_of(tmp_path / "clone")
     assert (base.is_head, base.shallow, base.unseen) == (True, False, None)
 
 
@@ -203,8 +197,7 @@ def test_the_environment_of_a_hook_does_not_lead_elsewhere(
     git(other, "init", "-q", "-b", "main")
     monkeypatch.setenv("GIT_DIR", str(other / ".git"))
     monkeypatch.setenv("GIT_INDEX_FILE", str(other / "index"))
-    base = find_base(repo, None)
-    assert base is not None
+    base = base_of(repo)
     assert base.content(repo / "f.txt") == b"one"
     assert tracked(repo / "f.txt")
 
@@ -213,14 +206,12 @@ def test_a_replaced_object_is_not_believed(repo: Path) -> None:
     (repo / "fake").write_text("fake")
     fake, true = git(repo, "hash-object", "-w", "fake"), git(repo, "rev-parse", "HEAD:f.txt")
     git(repo, "replace", true, fake)
-    base = find_base(repo, None)
-    assert base is not None
+    base = base_of(repo)
     assert base.content(repo / "f.txt") == b"one"
 
 
 def test_a_commit_whose_objects_are_gone_is_an_error(repo: Path) -> None:
-    base = find_base(repo, None)
-    assert base is not None
+    base = base_of(repo)
     blob = git(repo, "rev-parse", "HEAD:f.txt")
     (repo / ".git" / "objects" / blob[:2] / blob[2:]).unlink()
     with pytest.raises(HistoryError, match=r"git cannot read .* f\.txt"):

@@ -12,7 +12,7 @@ from pytest_ftgate.data import Example
 from pytest_ftgate.errors import ModelError, Where
 from pytest_ftgate.models import Completion, Prediction, Question, protocol
 from pytest_ftgate.models.protocol import RetryPolicy
-from pytest_ftgate.runs.asking import Asker
+from pytest_ftgate.runs.asking import Asker, BusyTime
 from pytest_ftgate.runs.throttle import Throttle
 
 EXAMPLE = Example("e", "question", "answer")
@@ -391,3 +391,29 @@ def test_each_attempt_counts_as_a_request():
     asker = Asker(Timed(busy(), busy(), YES, retries=5), Waits(), Throttle(4, requests_per_minute=30))
     virtual_time.run(asker.ask(ONE))
     assert begun == pytest.approx([0, 2, 4])
+
+
+# --- how long a model was busy, spread over its answers --------------------------------------------------------
+
+
+def test_the_shares_add_up_to_the_time_in_which_a_call_was_under_way():
+    now = [0.0]
+    busy = BusyTime(lambda: now[0])
+    busy.begin()
+    busy.begin()
+    now[0] = 3
+    first = busy.share_s()
+    busy.end()
+    now[0] = 4
+    second = busy.share_s()
+    busy.end()
+    now[0] = 100  # idle
+    busy.begin()
+    now[0] = 102
+    busy.end()  # failed: its two seconds were spent all the same
+    now[0] = 200
+    busy.begin()
+    now[0] = 201
+    third = busy.share_s()
+    busy.end()
+    assert (first, second, third) == pytest.approx((3, 1, 3))

@@ -17,10 +17,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pytest_ftgate.data import DataSet, Example
-from pytest_ftgate.errors import Interrupted, ModelError, StoreError, Where
+from pytest_ftgate.errors import Interrupted, ModelError, StoreError
 from pytest_ftgate.models import Completion, Prediction, event_loop
 from pytest_ftgate.models.protocol import RetryPolicy
-from pytest_ftgate.models.recorded import Recording
 from pytest_ftgate.runs import asking, calls, store_writer
 from pytest_ftgate.runs.run_state import Progress
 from pytest_ftgate.runs.runner import Job, Stores, run_models
@@ -239,16 +238,6 @@ def test_without_a_persistent_store_and_for_what_may_not_outlive_it_the_sessions
     model = Model(persistent=persistent)
     assert stored(run(model, volatile)) == [True] * 3
     assert (model.calls, path.exists()) == ([], False)
-
-
-def test_recordings_come_before_all_else(stores, path):
-    predictions = (Prediction(f"model/{text}/0", Completion("recorded"), None, 5.0) for text in "abc")
-    kept = {one.key: Recording(one, Where("r.jsonl", 1), set()) for one in predictions}
-    model = Model()
-    found = run(model, Stores(stores.persistent, stores.session, kept))
-    assert (texts(found), stored(found), model.calls) == (["recorded"] * 3, [True] * 3, [])
-    assert found.predictions[0][0].created_at == 5.0
-    assert not path.exists()
 
 
 def test_what_is_too_old_is_asked_again_once(stores):
