@@ -237,6 +237,19 @@ def example_block(block: Block, project: Project) -> None:
         if "stored" in line or "/226" in line or "/60" in line:
             continue  # what was stored before depends on which test ran first
         assert line == "..." or any(one.startswith(shown) if cut else one == line for one in printed), line
+    for reason in REASONS[block.page.parent.name]:
+        assert any(reason in line for line in printed), reason
+    green = next(index for index, line in enumerate(printed) if ": PASS -" in line)
+    end = next(index for index, line in enumerate(printed) if index > green and line.startswith("---"))
+    assert not [line for line in printed[green:end] if "warning" in line.lower()]
+
+
+REASONS = {
+    "extraction": ["2 failed, 1 passed", "FAIL margin: ", "FAIL require.candidate.format: "],
+    "style_preference": ["1 failed, 1 passed, 1 error", "FAIL margin: ", "mood=upset", "180 preferences",
+                         "human_preference by 3 raters", "Fleiss's kappa 0."],
+}  # fmt: skip
+"""What an example prints although its page does not show it. Its green gate warns of nothing."""
 
 
 def preview_block(block: Block, project: Project) -> None:

@@ -1,4 +1,4 @@
-"""examples/extraction: its data, its models, and both of its runs, in a copy. Offline."""
+"""examples/extraction: its data and models. Its gates are run for its page, in test_docs.py. Offline."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from example_copies import ROOT, modules_of, ran
+from example_copies import ROOT, modules_of
 
 FOLDER = ROOT / "examples" / "extraction"
 HERE = "the room of the speaker"
@@ -169,38 +169,3 @@ def test_fine_tuned_model_knows_what_it_was_trained_on(example):
     ]
     model = example.fine_tuned.FineTuned(rows)
     assert json.loads(model("light up the cellar")) == {"intent": "On", "slots": {"area": "cellar", "domain": "light"}}
-
-
-def test_gain_is_clear_and_the_baseline_is_no_straw_man(example, rows):
-    from pytest_ftgate.config import MetricSpec, Source
-    from pytest_ftgate.metrics import build_metric
-
-    expected = [json.dumps(row["expected"]) for row in rows.test]
-    metric = build_metric(MetricSpec("field_f1", {}, Source("file", "here", Path())), labels=expected, custom={})
-    models = example.models
-    base, tuned, overeager = (
-        metric.score(expected, [[model(row["input"]) for row in rows.test]]).value
-        for model in (models.prompted, models.fine_tuned, models.overeager)
-    )
-    assert 0.5 < base < 0.75
-    assert tuned > 0.88
-    assert overeager < base + 0.1  # the margin
-
-
-# both runs
-
-
-def test_green_gate_is_green(copy):
-    printed = ran(copy, "test_gate.py", "-vv", status=0)
-    assert "ftgate commands: PASS" in printed
-    assert "near_duplicates" not in printed
-    assert "slots.state" in printed
-
-
-def test_red_gates_say_why(copy):
-    printed = ran(copy, "test_refused.py", status=1)
-    for line in (
-        *("2 failed", "ftgate invented_slots: FAIL", "FAIL    margin: ", "ftgate every_answer: FAIL"),
-        "FAIL    require.candidate.format: ",
-    ):
-        assert line in printed

@@ -210,26 +210,6 @@ def test_fine_tuned_model_knows_what_it_was_trained_on(example, tmp_path):
     assert answer(turns("my timer off")) == "Off"
 
 
-def test_gain_is_clear_and_the_baseline_is_no_straw_man(example, rows, train_file):
-    from sklearn.metrics import f1_score
-
-    shots = [
-        row
-        for intent in dict.fromkeys(row["expected"] for row in rows.train)
-        for row in [row for row in rows.train if row["expected"] == intent][:2]
-    ]
-    prompt = (("system", PROMPT), *turns(*(row[key] for row in shots for key in ("input", "expected"))))
-    expected = [row["expected"] for row in rows.test]
-    tuned = example.stand_ins.fine_tuned(train_file)
-    base = [example.stand_ins.base_answer((*prompt, ("user", row["input"]))) for row in rows.test]
-    candidate = [tuned(turns(row["input"])) for row in rows.test]
-    of_base = f1_score(expected, base, average="macro")
-    of_candidate = f1_score(expected, candidate, average="macro")
-    assert 0.5 < of_base < 0.8
-    assert of_candidate > 0.85
-    assert 0.15 < of_candidate - of_base < 0.4  # more than the margin of `intents`, less than that of `small_gain`
-
-
 # server.py
 
 

@@ -91,11 +91,6 @@ GUARD = {"test_set": "g.jsonl", "max_drop": 0.03}
 WRONG = {  # values of a gate's keys
     "margn": [1],
     "margin": [-1, "0.05", None, True],
-    "confidence": [95, 0.5],
-    "evidence": ["sure"],
-    "errors": ["ignore"],
-    "repeats": [0],
-    "min_test_examples": [-1, 1.5],
     "test_set": [500, {"limit": 3}],
     "baselines": [{"a": "openai:x"}],
     "candidates": [{"a": "openai:x"}],
@@ -111,10 +106,7 @@ WRONG = {  # values of a gate's keys
         *({**ECHO, "price": price} for price in ({"gpu_hour_usd": 1, "cached_input_per_1m": 1}, {"gpu_hour_usd": -1})),
     ],
     "require": [[{"metric": "f1"}], [{"metric": "f1", "min": 0, "of": "both"}]],
-    "goal": ["stile"],
     "goal_override": [" "],
-    "stage": ["begin"],
-    "require_hypothesis": ["yes"],
     "hypothesis": [{"from": 0.8, "to": 0.9, "by": 0.1}, {"from": "0.8", "to": 0.9}, True, {"metric": "f1"}],
     "guards": [
         ["general"],

@@ -121,13 +121,6 @@ def test_the_order_of_examples_does_not_matter(order):
     )
 
 
-def test_a_hundred_thousand_examples():
-    found = right_wrong(13_000, 5_000, 100_000, margin=0.078)
-    assert found.gain_exact == Fraction(2, 25)
-    assert not found.reaches_margin
-    assert found.lower == pytest.approx(0.07783, abs=1e-5)
-
-
 # --- examples needed ---------------------------------------------------------------------------------------------
 
 
