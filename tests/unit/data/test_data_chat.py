@@ -22,10 +22,6 @@ def lines(rows):
 
 
 class TestConversations:
-    def test_a_conversation_becomes_an_example(self, chat):
-        data = chat({"messages": [SYSTEM, USER, ANSWER], "id": 5, "group": "g", "tools": [{"type": "function"}]})
-        assert data.examples == (Example("5", (SYSTEM, USER), "A", "g", {"tools": [{"type": "function"}]}),)
-
     def test_the_id_is_made_from_the_messages_before_the_answer(self, chat):
         data = chat({"messages": [USER, ANSWER]}, {"messages": [USER, {**ANSWER, "content": "B"}]})
         assert {example.id for example in data} == {content_id((USER,))}

@@ -42,12 +42,6 @@ class TestHashes:
         messages = (user("é"),)
         assert input_sha256(messages) == hashlib.sha256('[{"content":"é","role":"user"}]'.encode()).hexdigest()
 
-    def test_the_order_of_keys_within_a_message_does_not_matter(self):
-        assert input_sha256(({"role": "user", "content": "a"},)) == input_sha256(({"content": "a", "role": "user"},))
-
-    def test_the_hash_is_of_the_exact_content(self):
-        assert len({input_sha256(text) for text in ("a", "A", "a ", " a")}) == 4
-
     def test_the_content_id_is_the_start_of_the_hash(self):
         assert content_id("a") == input_sha256("a")[:16] == "ca978112ca1bbdca"
 

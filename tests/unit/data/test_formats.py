@@ -6,13 +6,12 @@ import gzip
 import hashlib
 import io
 import json
-from pathlib import Path
 
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from pytest_ftgate.data import examples_from, load_examples, recognise
+from pytest_ftgate.data import examples_from, recognise
 from pytest_ftgate.data.formats import FORMATS
 from pytest_ftgate.errors import DataError
 
@@ -344,9 +343,3 @@ def test_a_json_array_is_read_strictly(refused, content, place, words):
 @pytest.mark.parametrize("damaged", [gzip.compress(b"x" * 999)[:-9], b"plain text\n", gzip.compress(b"x")[:10] + b"zz"])
 def test_a_damaged_archive(refused, damaged):
     refused(damaged, "", "decompressed", name="data.jsonl.gz")
-
-
-def test_a_folder_is_no_file():
-    Path("shards").mkdir()
-    with pytest.raises(DataError, match="is a folder"):
-        load_examples(Path("shards"))

@@ -2,9 +2,10 @@ import math
 
 import numpy as np
 import pytest
-from enumeration import outcomes, trinomial
+from enumeration import trinomial
 from hypothesis import given
 from hypothesis import strategies as st
+from test_exact import accepted_region
 
 from pytest_ftgate.statistics import corrected_confidence, fewest_examples, fewest_wins
 from pytest_ftgate.statistics.exact import exact_p_value
@@ -14,15 +15,8 @@ from pytest_ftgate.statistics.planning import needed_by_error, needed_graded, ne
 
 def power(n, margin, win_rate, loss_rate):
     """Return the chance that the exact test shows a gain above the margin, by enumeration."""
-    fewest, wins = np.full(n + 1, n + 1), 0
-    for losses in range(n + 1):
-        while wins <= n - losses and exact_p_value(wins, losses, n, margin) > 0.05:
-            wins += 1
-        if wins > n - losses:
-            break
-        fewest[losses] = wins
-    won, lost = outcomes(n)
-    return float(trinomial(won, lost, n, np.array([win_rate]), np.array([loss_rate]))[won >= fewest[lost]].sum())
+    won, lost, accepted = accepted_region(n, margin)
+    return float(trinomial(won, lost, n, np.array([win_rate]), np.array([loss_rate]))[accepted].sum())
 
 
 # --- how many examples -------------------------------------------------------------------------------------------

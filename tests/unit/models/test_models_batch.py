@@ -412,6 +412,12 @@ def interrupted(model, asked, server):
     server.done.set()
 
 
+def left(batched, server):
+    model = batched()
+    interrupted(model, questions(model), server)
+    return model
+
+
 @pytest.mark.parametrize("lost", ["nothing", "notes", "notes kept by nobody", "labels"])
 def test_a_batch_that_was_left_is_picked_up(batched, server, notes, lost):
     keep = None if lost == "notes kept by nobody" else notes
@@ -428,8 +434,7 @@ def test_a_batch_that_was_left_is_picked_up(batched, server, notes, lost):
 
 
 def test_without_notes_and_without_a_list_it_is_sent_anew(batched, server, notes):
-    model = batched()
-    interrupted(model, questions(model), server)
+    model = left(batched, server)
     notes.drop("batch batch_0")
     server.refusals["GET /batches"] = deque([error(404)])
     assert texts(answer(batched(), questions(model))) == WORDS
@@ -454,16 +459,14 @@ def test_a_crash_between_download_and_store_loses_nothing_and_the_note_goes_once
 
 
 def test_only_what_no_batch_holds_is_sent(batched, server):
-    model = batched()
-    interrupted(model, questions(model), server)
+    model = left(batched, server)
     assert texts(answer(batched(), questions(model, 6))) == [f"text {i}" for i in range(6)]
     _, second = server.batches.values()
     assert sorted(second.ids) == sorted(question.key for question in questions(model, 2, first=4))
 
 
 def test_a_part_of_a_batch_that_is_wanted_is_read_and_the_rest_stays_noted(batched, server, notes):
-    model = batched()
-    interrupted(model, questions(model), server)
+    model = left(batched, server)
     later = batched()
     assert texts(answer(later, questions(model, 2))) == WORDS[:2]
     later.stored([question.key for question in questions(model, 2)])
@@ -486,8 +489,7 @@ def test_a_batch_of_which_no_note_is_left_and_that_expired_is_read_and_completed
 
 
 def test_a_noted_batch_that_the_endpoint_does_not_know_is_sent_again_and_stays_noted(batched, server, notes):
-    model = batched()
-    interrupted(model, questions(model), server)
+    model = left(batched, server)
     server.refusals["GET /batches/"] = deque([error(404)])
     server.refusals["GET /batches"] = deque([error(404)])
     again = batched()
@@ -498,15 +500,13 @@ def test_a_noted_batch_that_the_endpoint_does_not_know_is_sent_again_and_stays_n
 
 def test_a_noted_batch_that_failed_is_forgotten_and_sent_again(batched, server, notes):
     server.ends.append("failed")
-    model = batched()
-    interrupted(model, questions(model), server)
+    model = left(batched, server)
     assert texts(answer(batched(), questions(model))) == WORDS
     assert list(notes.named("batch ")) == ["batch batch_1"]
 
 
 def test_where_earlier_answers_are_not_wanted_no_batch_is_picked_up(batched, server, notes):
-    model = batched()
-    interrupted(model, questions(model), server)
+    model = left(batched, server)
     tomorrow = server.batches["batch_0"].created_at + 24 * 3600
     assert texts(answer(batched(newer_than=tomorrow), questions(model))) == WORDS
     assert created(server) == 2
@@ -515,8 +515,7 @@ def test_where_earlier_answers_are_not_wanted_no_batch_is_picked_up(batched, ser
 
 
 def test_a_batch_of_long_ago_is_not_picked_up_and_its_note_goes(batched, server, notes):
-    model = batched()
-    interrupted(model, questions(model), server)
+    model = left(batched, server)
     facts = json.loads(notes.get("batch batch_0"))
     notes.put("batch batch_0", json.dumps({**facts, "created_at": facts["created_at"] - 31 * 24 * 3600}))
     server.batches["batch_0"].created_at -= 8 * 24 * 3600

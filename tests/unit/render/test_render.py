@@ -63,6 +63,11 @@ def text_of(result, verbosity=0):
     return "\n".join(line.text for line in block(result, verbosity=verbosity))
 
 
+@pytest.mark.parametrize("proven", [True, False])
+def test_a_green_block_says_where_the_margin_is_not_proven(proven):
+    assert ("not proven" in text_of(gate(margin_proven=proven))) is not proven
+
+
 def test_a_green_block_counts_what_it_does_not_show():
     checks = (
         *(Check(f"passed{i}", "pass", "fine") for i in range(14)),

@@ -96,12 +96,6 @@ def test_the_base_is_where_the_branches_parted(repo: Path) -> None:
     assert base.unseen is None
 
 
-def test_files_are_found_from_any_folder_of_the_repository(repo: Path) -> None:
-    base = base_of(repo / "sub")
-    assert base.content(repo / "sub" / "g.txt") == b"g"
-    assert base.content(repo / "f.txt") == b"one"
-
-
 @pytest.mark.parametrize("name", ["absent.txt", "sub", "no/such/folder.txt", "../outside.txt", "[f].txt", "*"])
 def test_what_is_no_file_of_the_base_has_no_content(repo: Path, name: str) -> None:
     (repo.parent / "outside.txt").write_text("x")
@@ -109,29 +103,23 @@ def test_what_is_no_file_of_the_base_has_no_content(repo: Path, name: str) -> No
     assert base.content(repo / name) is None
 
 
-def test_a_name_with_special_characters(repo: Path) -> None:
-    commit(repo, "dätä [1] *.txt", "special")
-    git(repo, "branch", "-q", "-f", "main", "work")
-    base = base_of(repo)
-    assert base.content(repo / "dätä [1] *.txt") == b"special"
-
-
-def test_links_are_followed_as_they_were(repo: Path) -> None:
+def test_files_come_as_they_were_from_any_folder_of_the_repository(repo: Path) -> None:
     (repo / "link.txt").symlink_to("sub/g.txt")
     (repo / "loop.txt").symlink_to("loop.txt")
-    commit(repo, "h.txt", "h")
-    git(repo, "branch", "-q", "-f", "main", "work")
-    base = base_of(repo)
-    assert base.content(repo / "link.txt") == b"g"
-    assert base.content(repo / "loop.txt") is None
-
-
-def test_bytes_come_as_they_are(repo: Path) -> None:
     (repo / "raw.bin").write_bytes(b"\xff\x00\r\n")
     (repo / ".gitattributes").write_text("raw.bin -text\n")
-    commit(repo, "h.txt", "h")
-    base = base_of(repo, "HEAD")
-    assert base.content(repo / "raw.bin") == b"\xff\x00\r\n"
+    commit(repo, "dätä [1] *.txt", "special")
+    git(repo, "branch", "-q", "-f", "main", "work")
+    base = base_of(repo / "sub")
+    found = {name: base.content(repo / name) for name in ("f.txt", "sub/g.txt", "link.txt", "loop.txt", "raw.bin")}
+    assert found == {
+        "f.txt": b"one",
+        "sub/g.txt": b"g",
+        "link.txt": b"g",  # links are followed as they were
+        "loop.txt": None,
+        "raw.bin": b"\xff\x00\r\n",
+    }
+    assert base.content(repo / "dätä [1] *.txt") == b"special"
 
 
 def test_a_named_branch_or_commit(repo: Path) -> None:
