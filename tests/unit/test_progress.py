@@ -18,6 +18,14 @@ class Clock:
         return self.now
 
 
+def display(*, log: bool = False) -> tuple[ProgressDisplay, list[str], Clock]:
+    """Return a display on a terminal or in a log, what it writes, and its clock."""
+    written: list[str] = []
+    clock = Clock()
+    wipe = () if log else (lambda: None,)
+    return ProgressDisplay(written.append, *wipe, clock=clock), written, clock
+
+
 @pytest.mark.parametrize(
     ("progress", "shown"),
     [
@@ -33,8 +41,7 @@ class Clock:
     ],
 )
 def test_what_a_line_says_of_a_model(progress: Progress, shown: str) -> None:
-    written: list[str] = []
-    line = ProgressDisplay(written.append, lambda: None, clock=Clock())
+    line, written, _ = display()
     line(progress)
     assert written[-1] == f"\rftgate: {shown}"
     line.wipe()
@@ -53,9 +60,7 @@ def test_what_a_line_says_of_a_model(progress: Progress, shown: str) -> None:
     ],
 )
 def test_the_pace_and_what_is_left_of_it(seconds: float, done: int, stored: int, shown: str) -> None:
-    written: list[str] = []
-    clock = Clock()
-    line = ProgressDisplay(written.append, lambda: None, clock=clock)
+    line, written, clock = display()
     line(Progress("tuned", stored, 2000, stored, 0))
     clock.now += seconds
     line(Progress("tuned", done, 2000, stored, 0))
@@ -63,9 +68,7 @@ def test_the_pace_and_what_is_left_of_it(seconds: float, done: int, stored: int,
 
 
 def test_a_log_gets_a_line_a_minute() -> None:
-    written: list[str] = []
-    clock = Clock()
-    log = ProgressDisplay(written.append, clock=clock)
+    log, written, clock = display(log=True)
     for done in range(150):
         log(Progress("base", done, 200, 0, 0))
         log(Progress("tuned", done, 200, 0, 1))
@@ -79,9 +82,7 @@ def test_a_log_gets_a_line_a_minute() -> None:
 @pytest.mark.parametrize("columns", [200, 80, 50])
 def test_both_models_are_on_a_line_that_fits(monkeypatch: pytest.MonkeyPatch, columns: int) -> None:
     monkeypatch.setenv("COLUMNS", str(columns))
-    written: list[str] = []
-    clock = Clock()
-    line = ProgressDisplay(written.append, lambda: None, clock=clock)
+    line, written, clock = display()
     for seconds in (0, 10):
         clock.now += seconds
         line(Progress("gpt-4.1-mini few_shot 8", 400, 2000, 100, 3, None, 61234, 0.125))
@@ -92,17 +93,14 @@ def test_both_models_are_on_a_line_that_fits(monkeypatch: pytest.MonkeyPatch, co
 
 
 def test_the_jobs_of_a_model_are_added_up() -> None:
-    written: list[str] = []
-    line = ProgressDisplay(written.append, lambda: None, clock=Clock())
+    line, written, _ = display()
     line(Progress("tuned", 12, 20, 0, 3))
     line(Progress("tuned", 5, 30, 0, 0))
     assert written[-1].strip() == "ftgate: tuned 14/50 (3 failed)"
 
 
 def test_a_run_in_which_nothing_moves_is_seen_to_live() -> None:
-    written: list[str] = []
-    clock = Clock()
-    log = ProgressDisplay(written.append, clock=clock)
+    log, written, clock = display(log=True)
     log(Progress("base", 3, 200, 0, 0))
     clock.now += EVERY_S
     log(Progress("base", 3, 200, 0, 0))
@@ -110,9 +108,7 @@ def test_a_run_in_which_nothing_moves_is_seen_to_live() -> None:
 
 
 def test_a_short_run_says_nothing_and_the_next_one_begins_anew() -> None:
-    written: list[str] = []
-    clock = Clock()
-    log = ProgressDisplay(written.append, clock=clock)
+    log, written, clock = display(log=True)
     for _ in range(3):
         log(Progress("base", 1, 2, 0, 0))
         clock.now += EVERY_S - 1

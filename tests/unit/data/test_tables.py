@@ -33,28 +33,16 @@ COLUMNS = {
 }
 
 
-def frames():
-    def pandas():
-        table = pytest.importorskip("pandas").DataFrame(COLUMNS)
-        table["object"] = [object(), b"x"]
-        return table
-
-    def polars():
-        return pytest.importorskip("polars").DataFrame(COLUMNS)
-
-    def lazy():
-        return polars().lazy()
-
-    def arrow():
-        return pytest.importorskip("pyarrow").table(COLUMNS)
-
-    def hugging_face():
-        return pytest.importorskip("datasets").Dataset.from_dict(COLUMNS)
-
-    return [pandas, polars, lazy, arrow, hugging_face]
+FRAMES = {
+    "pandas": lambda: pytest.importorskip("pandas").DataFrame({**COLUMNS, "object": [object(), b"x"]}),
+    "polars": lambda: pytest.importorskip("polars").DataFrame(COLUMNS),
+    "lazy": lambda: pytest.importorskip("polars").DataFrame(COLUMNS).lazy(),
+    "arrow": lambda: pytest.importorskip("pyarrow").table(COLUMNS),
+    "hugging_face": lambda: pytest.importorskip("datasets").Dataset.from_dict(COLUMNS),
+}
 
 
-@pytest.mark.parametrize("make", frames())
+@pytest.mark.parametrize("make", FRAMES.values(), ids=FRAMES)
 def test_the_rows_of_a_frame_are_examples(make):
     table = make()
     data = read(table)

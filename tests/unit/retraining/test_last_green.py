@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
+from hashlib import sha256
 from typing import Any
 
 import numpy as np
@@ -67,8 +69,6 @@ def test_what_is_none_is_none(text: str) -> None:
 
 @pytest.mark.parametrize(("committed", "kept"), [(1_000.0, 2_000.0), (2_000.0, 1_000.0)])
 def test_the_newer_one_counts(committed: float, kept: float) -> None:
-    from dataclasses import replace
-
     notes = Store(None).notes
     notes.put("g", replace(GREEN, judged_at=kept).to_text())
     found = read_last("g", {"g": replace(GREEN, judged_at=committed).to_text()}, notes)
@@ -186,13 +186,11 @@ def test_an_endpoint_is_asked_once_a_day(monkeypatch: pytest.MonkeyPatch) -> Non
 )
 def test_a_note_that_is_no_listing_is_as_none(text: str) -> None:
     notes, endpoint = Store(None).notes, Endpoint("http://a", "m")
-    notes.put(next(iter(_kept_name(endpoint))), text)
+    notes.put(_kept_name(endpoint), text)
     assert Listings(notes, 0.0).known(endpoint, ["m"]) == {}
-    notes.put(next(iter(_kept_name(endpoint))), json.dumps({"asked_at": 1, "known": True, "shutdown": None}))
+    notes.put(_kept_name(endpoint), json.dumps({"asked_at": 1, "known": True, "shutdown": None}))
     assert Listings(notes, 0.0).known(endpoint, ["m"]) == {"m": Listing(1.0, known=True)}
 
 
-def _kept_name(endpoint: Endpoint) -> list[str]:
-    from hashlib import sha256
-
-    return [f"listing: {sha256(endpoint.base_url.encode()).hexdigest()[:16]} m"]
+def _kept_name(endpoint: Endpoint) -> str:
+    return f"listing: {sha256(endpoint.base_url.encode()).hexdigest()[:16]} m"
