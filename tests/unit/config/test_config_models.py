@@ -27,6 +27,12 @@ def refusal(value, file=None):
 
 JOB = {"job": "ftjob-1", "checkpoint": 100, "name": "tuned"}
 OWN = {"model": "m", "colour": [1, None], "name": "E", "retries": 2, "price": {}}
+ASKED = {
+    "model": "m",
+    "params": {"temperature": 0, "stop": None},
+    "few_shot": {"k": 8},
+    "price": {"output_per_1m": 2.5},
+}
 TARGET = {"target": "m:C.f", "concurrency": 4, "cache_key": "v1", "timeout_s": 2.0}
 RECORDED = {"name": "tuned", "price": {"input_per_1m": 0.4}}
 
@@ -36,6 +42,7 @@ RECORDED = {"name": "tuned", "price": {"input_per_1m": 0.4}}
     [
         ("openai:gpt-4.1-mini", "openai", {"model": "gpt-4.1-mini"}, "openai:gpt-4.1-mini", "gpt-4.1-mini"),
         ("openai:ft:g:a::1", "openai", {"model": "ft:g:a::1"}, "openai:ft:g:a::1", "ft:g:a::1"),
+        ({"provider": "openai", **ASKED}, "openai", ASKED, "openai:m", "m"),
         ({"provider": "openai", "job": "ftjob-1"}, "openai", {"job": "ftjob-1"}, "openai job ftjob-1", "ftjob-1"),
         ({"provider": "openai", **JOB}, "openai", JOB, "openai job ftjob-1", "tuned"),
         ("python:pkg.mod:fn", "python", {"target": "pkg.mod:fn"}, "python:pkg.mod:fn", "fn"),

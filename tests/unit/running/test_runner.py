@@ -356,9 +356,11 @@ def test_a_single_question_is_answered_anywhere():
 # --- what fails ------------------------------------------------------------------------------------------------
 
 
-def failing(*failures, error=None):
+def failing(*failures, error=None, answered=None):
+    """Fail for these keys, or for all but those in ``answered``."""
+
     async def answer(model, key):
-        if key in failures:
+        if key in failures if answered is None else key not in answered:
             raise error or ValueError("no")
         return key
 
@@ -454,15 +456,6 @@ def test_where_one_model_cannot_be_asked_no_model_is(stores):
     assert texts(run(locked, stores)) == ["ft/a/0", "ft/b/0", "ft/c/0"]  # what need not be asked need not be ready
 
 
-def rejecting(error, *, answered=()):
-    async def answer(model, key):
-        if key in answered:
-            return key
-        raise error
-
-    return answer
-
-
 GONE = ModelError("no connection", retryable=True, kind="unreachable")
 REJECTED = ModelError("unsupported parameter", kind="refused")
 
@@ -471,7 +464,7 @@ REJECTED = ModelError("unsupported parameter", kind="refused")
     ("error", "retries", "n_calls"), [(GONE, 5, 6), (GONE, 1, 6), (GONE, 0, 5), (REJECTED, 5, 5), (REJECTED, 0, 5)]
 )
 def test_a_model_whose_first_calls_are_all_rejected_ends_the_run(stores, error, retries, n_calls):
-    model = Model(rejecting(error), concurrency=1, retries=retries)
+    model = Model(failing(error=error, answered=()), concurrency=1, retries=retries)
     found = run(model, stores, test_set(*range(20)))
     assert len(model.calls) == n_calls
     assert (found.fatal.fatal, found.fatal.kind) == (True, error.kind)
@@ -479,15 +472,15 @@ def test_a_model_whose_first_calls_are_all_rejected_ends_the_run(stores, error, 
 
 @pytest.mark.parametrize("error", [GONE, REJECTED])
 def test_rejected_calls_after_an_answer_fail_alone(stores, error):
-    found = run(Model(rejecting(error, answered=["model/0/0"]), concurrency=1), stores, test_set(*range(20)))
+    found = run(Model(failing(error=error, answered=["model/0/0"]), concurrency=1), stores, test_set(*range(20)))
     assert (found.fatal, kinds(found)) == (None, [None] + [error.kind] * 19)
 
 
 def test_a_stored_answer_proves_that_such_requests_are_accepted(stores):
     run(Model(), stores, test_set("0"))
-    model = Model(rejecting(REJECTED), concurrency=1)
+    model = Model(failing(error=REJECTED, answered=()), concurrency=1)
     assert run(model, stores, test_set(*range(20))).fatal is None
-    assert run(Model(rejecting(GONE), concurrency=1), stores, test_set(*range(20))).fatal is not None
+    assert run(Model(failing(error=GONE, answered=()), concurrency=1), stores, test_set(*range(20))).fatal is not None
 
 
 async def hangs(model, key):
