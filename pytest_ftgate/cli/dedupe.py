@@ -14,14 +14,13 @@ from typing import Any
 from pytest_ftgate.checks.training_set import TrainingAudit
 from pytest_ftgate.checks.training_set.exact import count_exact, outputs_of
 from pytest_ftgate.data import DataSet, normalized_input
-from pytest_ftgate.data.arrow import is_saved, read_saved
-from pytest_ftgate.data.cells import Table, json_row
+from pytest_ftgate.data.cells import json_row
 from pytest_ftgate.data.columns import Forms
 from pytest_ftgate.data.csvfile import DELIMITERS
 from pytest_ftgate.data.faults import without_faults
 from pytest_ftgate.data.formats import LeftOut
-from pytest_ftgate.data.lines import open_lines, suffix_of
-from pytest_ftgate.data.load import TABLES, rows_in
+from pytest_ftgate.data.lines import suffix_of
+from pytest_ftgate.data.load import opened
 from pytest_ftgate.data.row import example_from_row
 from pytest_ftgate.errors import ConfigError, Where, shown_path
 from pytest_ftgate.text import plural
@@ -81,34 +80,20 @@ def _cleaned(
         cure = "Move or delete it, or leave out --dedupe to use the original."
         raise ConfigError("the file exists, and nothing was written", where=Where(shown_path(copy)), cure=cure)
     left, forms, number = [], Forms(fields), 0
-    for text, row in _raw_rows(path, suffix):
-        found = example_from_row(row, forms.columns(row), Where(data.path))
-        number += not isinstance(found, LeftOut)  # a row without an output to learn is no example, and is kept
-        if isinstance(found, LeftOut) or number - 1 not in rows:
-            left.append((text, row))
+    with opened(path) as file:
+        for _, raw in without_faults(file.rows):
+            row = raw if file.table is None else json_row(raw, file.table)[0]
+            found = example_from_row(row, forms.columns(row), Where(data.path))
+            number += not isinstance(found, LeftOut)  # a row without an output to learn is no example, and is kept
+            if isinstance(found, LeftOut) or number - 1 not in rows:
+                left.append((file.lines.text if file.lines else "", row))
     if not left:
         raise ConfigError("no row would be left without its duplicates and leaks", where=Where(shown_path(path)))
     return Cleaned(copy, kept, removed, tuple(_written(left, suffix)))
 
 
-def _raw_rows(path: Path, suffix: str) -> Iterator[tuple[str, Mapping[str, Any]]]:
-    """Yield the text of each row, empty where it has no line of its own, and its values."""
-    if is_saved(path):
-        yield from _of_table(read_saved(path)[0])
-        return
-    with open_lines(path) as lines:
-        file = suffix.removeprefix(".")
-        if file in TABLES:
-            yield from _of_table(TABLES[file](lines))
-        else:
-            yield from ((lines.text, row) for _, row in without_faults(rows_in(lines, file, DELIMITERS.get(suffix))))
-
-
-def _of_table(table: Table) -> Iterator[tuple[str, Mapping[str, Any]]]:
-    yield from (("", json_row(row, table)[0]) for row in table.rows)
-
-
 def _written(rows: Sequence[tuple[str, Mapping[str, Any]]], suffix: str) -> Iterator[str]:
+    """Yield the content of a file with these rows, each with its line, empty where it has none of its own."""
     if suffix in DELIMITERS:
         cells = io.StringIO()
         writer = csv.DictWriter(cells, list(rows[0][1]), delimiter=DELIMITERS[suffix], lineterminator="\n")

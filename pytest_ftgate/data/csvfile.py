@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import csv
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 from pytest_ftgate.data.columns import Forms
@@ -22,49 +22,37 @@ _KNOWN_FAULTS = (
 )
 
 
-def delimiter_of(path: Path) -> str | None:
-    """Return the cell separator for the file's suffix; None if the suffix is not one of CSV."""
-    return DELIMITERS.get(suffix_of(path))
-
-
 def read_cells(
-    lines: Lines, *, delimiter: str = ",", check_header: Callable[[list[str]], None] | None = None
+    lines: Lines, *, tabs: bool = False, forms: Forms | None = None
 ) -> Iterator[tuple[int, dict[str, str]] | DataError]:
     """Yield the line number and the cells of each row, by the names in the header, or why it could not be read.
 
-    ``check_header`` raises :class:`DataError` if the header lacks a column.
-
-    Raise :class:`DataError` if the header is wrong, or the rest of the file cannot be divided into cells.
+    Raise :class:`DataError` if the header is wrong or lacks a column of ``forms``, or the rest of the file cannot be
+    divided into cells. ``tabs``: cells are separated by tabs, whatever the suffix.
     """
     header: list[str] | None = None
-    for line, cells in _rows(lines, delimiter):
-        place = Where(path=lines.path, line=line)
-        if header is None:
-            header = _checked(cells, check_header, place)
-            continue
+    for line, cells in _rows(lines, tabs=tabs):
         try:
-            yield line, _row(header, cells)
+            if header is not None:
+                yield line, _row(header, cells)
+                continue
+            header = cells
+            _check_header(header, forms)
         except DataError as error:
-            yield located(error, place)
+            placed = located(error, Where(path=lines.path, line=line))
+            if cells is header:
+                raise placed from None
+            yield placed
 
 
-def _checked(header: list[str], check: Callable[[list[str]], None] | None, place: Where) -> list[str]:
-    try:
-        _check_distinct(header)
-        if check is not None:
-            check(header)
-    except DataError as error:
-        raise located(error, place) from None
-    return header
-
-
-def csv_header(lines: Lines, *, delimiter: str = ",") -> list[str]:
+def csv_header(lines: Lines) -> list[str]:
     """Return the names in the header; an empty list for a file without rows."""
-    return next((cells for _, cells in _rows(lines, delimiter)), [])
+    return next((cells for _, cells in _rows(lines)), [])
 
 
-def _rows(lines: Lines, delimiter: str) -> Iterator[tuple[int, list[str]]]:
+def _rows(lines: Lines, *, tabs: bool = False) -> Iterator[tuple[int, list[str]]]:
     """Yield the number of the first line and the cells of each row; blank lines are not rows."""
+    delimiter = "\t" if tabs else DELIMITERS.get(suffix_of(Path(lines.path)), ",")
     reader = csv.reader(lines, strict=True, delimiter=delimiter)
     while True:
         line = lines.number + 1
@@ -91,7 +79,7 @@ def _broken(lines: Lines, line: int, error: csv.Error) -> DataError:
     return DataError(what, where=Where(path=lines.path, line=line), evidence=evidence, cure=cure)
 
 
-def _check_distinct(names: list[str]) -> None:
+def _check_header(names: list[str], forms: Forms | None) -> None:
     twice = next((name for name in names if names.count(name) > 1), None)
     if twice is not None:
         raise DataError(
@@ -99,12 +87,9 @@ def _check_distinct(names: list[str]) -> None:
             evidence=f"found: {listed(names)}",
             cure="give each column its own name",
         )
-
-
-def check_header(names: list[str], forms: Forms) -> None:
-    """Raise :class:`DataError` if the header lacks a column."""
     try:
-        forms.check_header(names)
+        if forms is not None:
+            forms.check_header(names)
     except DataError as error:
         between = next((words for sign, words in _SEPARATORS.items() if len(names) == 1 and sign in names[0]), None)
         cure = f"the columns seem to be separated by {between}: use commas" if between else error.cure

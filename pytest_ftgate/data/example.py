@@ -8,7 +8,6 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, TypeAlias
 
-from pytest_ftgate.data.faults import raise_together
 from pytest_ftgate.errors import DataError, Where
 from pytest_ftgate.text import excerpt
 
@@ -140,18 +139,8 @@ def item_place(origin: str, number: int) -> Where:
     return Where(path=f"{origin}, item {number}")
 
 
-def check_ids(data: DataSet) -> None:
-    """Reject duplicate ids.
-
-    Ids made from equal inputs may repeat: the audit counts these rows.
-
-    Raises:
-        DataError: names the rows that repeat an id.
-    """
-    raise_together(_duplicate_ids(data))
-
-
-def _duplicate_ids(data: DataSet) -> Iterator[DataError]:
+def duplicate_ids(data: DataSet) -> Iterator[DataError]:
+    """Yield the errors of rows that repeat an id. Ids made from equal inputs may repeat: the audit counts these."""
     first_with: dict[str, int] = {}
     for index, example in enumerate(data.examples):
         first = first_with.setdefault(example.id, index)

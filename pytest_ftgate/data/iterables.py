@@ -7,14 +7,15 @@ import json
 import os
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import replace
 from typing import Any
 
 from pytest_ftgate.data.cells import Table, json_row, splits_of, table_of
-from pytest_ftgate.data.columns import Forms
-from pytest_ftgate.data.example import DataSet, Example, canonical_json, check_ids, item_place
+from pytest_ftgate.data.columns import Columns, Forms
+from pytest_ftgate.data.example import DataSet, Example, canonical_json, item_place
 from pytest_ftgate.data.formats import PLAIN, LeftOut
-from pytest_ftgate.data.load import check_limit
-from pytest_ftgate.data.row import checked_example, example_from_values, told_left_out
+from pytest_ftgate.data.load import check_limit, data_set
+from pytest_ftgate.data.row import example_from_row, example_from_values
 from pytest_ftgate.errors import DataError, FtgateError, Where, located
 from pytest_ftgate.text import excerpt, kind_of, listed
 
@@ -60,15 +61,11 @@ def examples_from(
         digest.update(canonical_json([*_parts(example).values()]).encode() + b"\n")
         if len(examples) == limit:
             break
-    if not examples and left_out:
-        raise DataError("no item holds an output to learn", where=Where(path=origin), evidence=told_left_out(left_out))
-    if not examples:
-        cure = "give at least one; a generator can be read only once"
-        raise DataError("the iterable is empty", where=Where(path=origin), cure=cure)
-    kind = type(rows).__name__ if table is not None else ""
-    data = DataSet(tuple(examples), None, digest.hexdigest(), origin, forms.described(kind), left_out)
-    check_ids(data)
-    return data
+    recognised = forms.described(type(rows).__name__ if table is not None else "")
+    cure = "give at least one; a generator can be read only once"
+    absent = DataError("the iterable is empty", where=Where(path=origin), cure=cure)
+    data = DataSet(tuple(examples), None, digest.hexdigest(), origin, recognised, left_out)
+    return data_set(data, "item", absent)
 
 
 def content_of(rows: Iterable[Any]) -> str | None:
@@ -145,7 +142,11 @@ def _example(item: Any, forms: Forms, place: Where, table: Table | None, *, labe
         parts, bad = json_row(_parts(item))
         if bad:
             raise next(iter(bad.values()))
-        return checked_example(parts, item.place or place, labeled=labeled)
+        own = parts.pop("fields")
+        found = example_from_row(parts, Columns.of(PLAIN, {}, labeled=labeled), item.place or place)
+        if not isinstance(own, dict):
+            raise DataError(f"must be a mapping, got {kind_of(own)}", where=Where(key="fields"))
+        return found if isinstance(found, LeftOut) else replace(found, fields=own)
     if isinstance(item, Mapping):
         return example_from_values(item, forms, place, table)
     if isinstance(item, tuple | list) and len(item) == 2:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 from pytest_ftgate.data.lines import Lines
@@ -16,20 +16,15 @@ _ROW = 'a row looks like this: {"input": "...", "expected": "..."}'
 
 def read_objects(lines: Lines) -> Iterator[tuple[int, dict[str, Any]] | DataError]:
     """Yield the line number and the object of each row, or why it could not be read; blank lines are not rows."""
-    for text in lines:
-        if not text.strip():
-            continue
-        try:
-            yield lines.number, parse_object(text)
-        except DataError as error:
-            yield located(error, Where(path=lines.path, line=lines.number))
+    return _objects(((lines.number, text) for text in lines), lines.path)
 
 
 def read_array(lines: Lines) -> Iterator[tuple[int, dict[str, Any]] | DataError]:
     """Yield the line and the object of each item of a JSON array; a file that begins with an object is JSON Lines."""
     text = "".join(lines)
     if not text.lstrip().startswith("["):
-        yield from _objects(lines.path, text)
+        cure = "the file must be one JSON array of objects, or have one object per line"
+        yield from _objects(enumerate(text.split("\n"), 1), lines.path, cure)
         return
     number = 1
     try:
@@ -50,26 +45,25 @@ def read_array(lines: Lines) -> Iterator[tuple[int, dict[str, Any]] | DataError]
         ) from None
 
 
-def _objects(path: str, text: str) -> Iterator[tuple[int, dict[str, Any]] | DataError]:
-    found = ((number, line) for number, line in enumerate(text.split("\n"), 1) if line.strip())
-    for first, (number, line) in enumerate(found):
+def _objects(
+    numbered: Iterable[tuple[int, str]], path: str, cure: str | None = None
+) -> Iterator[tuple[int, dict[str, Any]] | DataError]:
+    """Yield the rows of numbered lines; ``cure`` is that of an error in the first row."""
+    for number, line in numbered:
+        if not line.strip():
+            continue
         try:
             yield number, parse_object(line)
         except DataError as error:
-            if not first:
-                cure = "the file must be one JSON array of objects, or have one object per line"
-                error = DataError(error.what, **error.parts(cure=cure))
+            error = DataError(error.what, **error.parts(cure=cure)) if cure else error
             yield located(error, Where(path=path, line=number))
+        cure = None
 
 
 def parse_object(text: str, *, looks: str = _ROW) -> dict[str, Any]:
-    """Return the JSON object that a text consists of; errors lack file and line.
+    """Return the JSON object that a text consists of; ``looks`` is the cure if it is another value.
 
-    ``looks`` is the cure if the text is another JSON value.
-
-    Raises:
-        DataError: the text is not JSON, not an object, or not portable: see
-            :func:`~pytest_ftgate.data.strict_json.parse_json`.
+    Raise :class:`DataError` without file and line if it is not portable JSON.
     """
     try:
         row = parse_json(text, portable=True)

@@ -28,8 +28,8 @@ _OTHER_BEGINNINGS = (
     (b"PK\x03\x04", "the file is a ZIP archive, perhaps a spreadsheet", "save the data as CSV or JSONL"),
 )
 
-
 GZIP = ".gz"
+_CHUNK = 1 << 18
 
 
 def suffix_of(path: Path) -> str:
@@ -69,22 +69,18 @@ class _Hashed(io.RawIOBase):
 
 
 class Lines:
-    """Iterate over the lines of a file, each with its line feed.
+    """Iterate over the lines of a file, each with its line feed; ``number`` (from 1) and ``text`` are of the last one.
 
     Only a line feed ends a line: other Unicode line separators may occur within a JSON string.
-
-    Attributes:
-        number: of the last line, from 1.
-        text: the last line.
     """
 
-    def __init__(self, file: BinaryIO, path: str, packed: _Hashed | None = None) -> None:
+    def __init__(self, file: BinaryIO, path: str, *, packed: bool = False) -> None:
         self.path = path
         self.number = 0
         self.text = ""
-        self._file = file
-        self._packed = packed
-        self._digest = hashlib.sha256() if packed is None else packed.digest
+        self._stored = _Hashed(file)
+        raw: Any = gzip.GzipFile(fileobj=self._stored) if packed else self._stored
+        self._file = io.BufferedReader(raw, _CHUNK)
         self._offset = 0
 
     def __iter__(self) -> Lines:
@@ -94,8 +90,6 @@ class Lines:
         raw = self._file.readline()
         if not raw:
             raise StopIteration
-        if self._packed is None:
-            self._digest.update(raw)
         self.number += 1
         if self.number == 1:
             self._check_beginning(raw)
@@ -111,20 +105,14 @@ class Lines:
         return self.text
 
     def sha256(self) -> str:
-        """Return the hex digest of the whole file, as it is stored, reading the lines that are left."""
-        if self._packed is not None:
-            while self._packed.read(1 << 20):
-                pass
-        else:
-            self.rest()
-        return self._digest.hexdigest()
+        """Return the hex digest of the whole file, as it is stored, reading what is left of it."""
+        while self._stored.read(_CHUNK):
+            pass
+        return self._stored.digest.hexdigest()
 
     def rest(self) -> bytes:
         """Return the bytes behind the lines that were read."""
-        content = self._file.read()
-        if self._packed is None:
-            self._digest.update(content)
-        return content
+        return self._file.read()
 
     def _check_beginning(self, raw: bytes) -> None:
         for beginning, what, cure in _OTHER_BEGINNINGS:
@@ -153,11 +141,7 @@ def open_lines(path: Path) -> Iterator[Lines]:
     shown = shown_path(path)
     with _opened(path, shown) as file:
         try:
-            if path.suffix.lower() == GZIP:
-                packed = _Hashed(file)
-                yield Lines(io.BufferedReader(gzip.GzipFile(fileobj=packed)), shown, packed)
-            else:
-                yield Lines(file, shown)
+            yield Lines(file, shown, packed=path.suffix.lower() == GZIP)
         except (EOFError, zlib.error, gzip.BadGzipFile) as error:
             cure = "compress the file again" if path.suffix.lower() == GZIP else None
             raise DataError(f"cannot be decompressed: {error}", where=Where(path=shown), cure=cure) from error
@@ -200,9 +184,7 @@ def _missing_hint(path: Path) -> dict[str, str]:
     if not folder.is_dir():
         return {"evidence": f"the folder {shown_path(folder)} does not exist either"}
     near = nearest(path.name, _file_names(folder))
-    if near is None:
-        return {"cure": "paths are relative to the file in which they are written"}
-    return {"cure": f'did you mean "{near}"?'}
+    return {"cure": f'did you mean "{near}"?' if near else "paths are relative to the file in which they are written"}
 
 
 def _file_names(folder: Path) -> list[str]:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import io
 import os
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from functools import partial
 from itertools import islice
 from pathlib import Path
@@ -13,14 +15,14 @@ from typing import Any, NamedTuple
 from pytest_ftgate.data.arrow import is_saved, read_arrow, read_parquet, read_saved
 from pytest_ftgate.data.cells import Table
 from pytest_ftgate.data.columns import Forms
-from pytest_ftgate.data.csvfile import check_header, csv_header, delimiter_of, read_cells
-from pytest_ftgate.data.example import DataSet, Example, check_ids
-from pytest_ftgate.data.faults import without_faults
+from pytest_ftgate.data.csvfile import DELIMITERS, csv_header, read_cells
+from pytest_ftgate.data.example import DataSet, Example, duplicate_ids
+from pytest_ftgate.data.faults import raise_together, without_faults
 from pytest_ftgate.data.formats import FORMATS as ROW_FORMATS
 from pytest_ftgate.data.formats import Format, LeftOut
 from pytest_ftgate.data.jsonl import read_array, read_objects
 from pytest_ftgate.data.lines import GZIP, Lines, UnopenedError, open_lines, suffix_of
-from pytest_ftgate.data.row import examples_of, told_left_out, without_left_out
+from pytest_ftgate.data.row import examples_of, told_left_out
 from pytest_ftgate.errors import DataError, Where, shown_path
 from pytest_ftgate.text import kind_of, listed, nearest
 
@@ -40,7 +42,7 @@ SUFFIXES = (*_PLAIN_SUFFIXES, *(suffix + GZIP for suffix in _PLAIN_SUFFIXES))
 """Suffixes that tell how a file is written."""
 
 
-TABLES = {"parquet": read_parquet, "arrow": read_arrow}
+_TABLES = {"parquet": read_parquet, "arrow": read_arrow}
 _FOLDER = "folder"
 _TITLES = {"jsonl": "JSONL", "json": "JSON", "csv": "CSV", "tsv": "TSV", "parquet": "Parquet", "arrow": "Arrow"}
 _TITLES[_FOLDER] = "folder of save_to_disk"
@@ -51,6 +53,47 @@ class _How(NamedTuple):
 
     file: str
     form: Format | None
+
+
+class Opened(NamedTuple):
+    """A file that is being read.
+
+    Attributes:
+        rows: the number and the values of each row, or why it cannot be read.
+        place: of a row with this number.
+        sha256: the hex digest of the whole file, once its rows were read.
+        table: where the values are not JSON values yet.
+        lines: of a text file.
+    """
+
+    rows: Iterable[tuple[int, Mapping[str, Any]] | DataError]
+    place: Callable[[int], Where]
+    sha256: Callable[[], str]
+    table: Table | None = None
+    lines: Lines | None = None
+
+
+@contextmanager
+def opened(path: Path, file: str | None = None, forms: Forms | None = None) -> Iterator[Opened]:
+    """Open a file or folder that is written as ``file`` says, else its suffix; ``forms`` check the header of CSV."""
+    shown, file = shown_path(path), file or _how(path, None).file
+
+    def of_table(table: Table, sha256: Callable[[], str]) -> Opened:
+        return Opened(enumerate(table.rows, 1), lambda row: Where(path=f"{shown}, row {row}"), sha256, table)
+
+    if file == _FOLDER:
+        table, digest = read_saved(path)
+        yield of_table(table, lambda: digest)
+        return
+    with open_lines(path) as lines:
+        if file in _TABLES:
+            yield of_table(_TABLES[file](lines), lines.sha256)
+        elif file in ("csv", "tsv"):
+            rows = read_cells(lines, tabs=file == "tsv", forms=forms)
+            yield Opened(rows, partial(Where, shown), lines.sha256, lines=lines)
+        else:
+            read = read_array if file == "json" else read_objects
+            yield Opened(read(lines), partial(Where, shown), lines.sha256, lines=lines)
 
 
 def load_examples(
@@ -78,55 +121,49 @@ def load_examples(
     how = _how(path, format)
     _check_fields(how, names, shown)
     forms = Forms(names, how.form, labeled=labeled)
-    if how.file == _FOLDER:
-        table, sha256 = read_saved(path)
-        examples, is_empty = _kept(_of_table(table, shown, forms), limit, left_out), False
-    else:
-        with open_lines(path) as lines:
-            examples = _kept(examples_in(lines, forms, how.file, delimiter_of(path)), limit, left_out)
-            sha256, is_empty = lines.sha256(), not lines.number and how.file not in TABLES
-    if not examples and left_out:
-        raise DataError("no row holds an output to learn", where=Where(path=shown), evidence=told_left_out(left_out))
-    if not examples:
-        raise DataError("the file is empty" if is_empty else "the file has no rows", where=Where(path=shown))
-    data = DataSet(examples, shown, sha256, shown, forms.described(_TITLES[how.file]), left_out)
-    check_ids(data)
+    with opened(path, how.file, forms) as found:
+        examples = _kept(examples_of(found.rows, found.place, forms, found.table), limit, left_out)
+        sha256, is_empty = found.sha256(), found.lines is not None and not found.lines.number
+    absent = DataError("the file is empty" if is_empty else "the file has no rows", where=Where(path=shown))
+    recognised = forms.described(_TITLES[how.file])
+    return data_set(DataSet(examples, shown, sha256, shown, recognised, left_out), "row", absent)
+
+
+def examples_of_job(content: bytes, origin: str) -> tuple[Example, ...]:
+    """Return the examples in a JSONL file of an endpoint, which messages call ``origin``."""
+    rows = read_objects(Lines(io.BytesIO(content), origin))
+    return _kept(examples_of(rows, partial(Where, origin), Forms({})), None, Counter())
+
+
+def data_set(data: DataSet, noun: str, absent: DataError) -> DataSet:
+    """Return the data. Raise :class:`DataError` for duplicate ids; if there are no examples, ``absent``."""
+    if not data.examples and data.left_out:
+        evidence = told_left_out(data.left_out)
+        raise DataError(f"no {noun} holds an output to learn", where=Where(path=data.origin), evidence=evidence)
+    if not data.examples:
+        raise absent
+    raise_together(duplicate_ids(data))
     return data
-
-
-def examples_in(
-    lines: Lines, forms: Forms, file: str = "jsonl", delimiter: str | None = None
-) -> Iterator[Example | LeftOut | DataError]:
-    """Yield the example, or the error, of each row of a file, or why it is left out; ``delimiter``: of cells."""
-    if file in TABLES:
-        return _of_table(TABLES[file](lines), lines.path, forms)
-    return examples_of(rows_in(lines, file, delimiter, forms), partial(Where, lines.path), forms)
-
-
-def rows_in(
-    lines: Lines, file: str, delimiter: str | None = None, forms: Forms | None = None
-) -> Iterator[tuple[int, dict[str, Any]] | DataError]:
-    """Yield number and values of each row of a text file, or why it cannot be read; ``forms`` check a header."""
-    if file in ("csv", "tsv"):
-        check = None if forms is None else partial(check_header, forms=forms)
-        return read_cells(lines, delimiter="\t" if file == "tsv" else delimiter or ",", check_header=check)
-    return read_array(lines) if file == "json" else read_objects(lines)
-
-
-def _of_table(table: Table, shown: str, forms: Forms) -> Iterator[Example | LeftOut | DataError]:
-    return examples_of(enumerate(table.rows, 1), lambda number: Where(path=f"{shown}, row {number}"), forms, table)
 
 
 def _kept(
     rows: Iterable[Example | LeftOut | DataError], limit: int | None, left_out: Counter[str]
 ) -> tuple[Example, ...]:
     """Return the examples, after counting why others are left out. Raise the errors together."""
-    return tuple(without_faults(islice(without_left_out(rows, left_out), limit)))
+
+    def not_left_out() -> Iterator[Example | DataError]:
+        for row in rows:
+            if isinstance(row, LeftOut):
+                left_out[row.why] += 1
+            else:
+                yield row
+
+    return tuple(without_faults(islice(not_left_out(), limit)))
 
 
 def _check_fields(how: _How, fields: Mapping[str, str], shown: str) -> None:
     clash = [name for name in ("input", "expected") if name in fields and how.form and name not in how.form.keys]
-    if how.form is not None and clash:
+    if how.form and clash:
         raise DataError(
             f"fields names {listed(clash)}, but in the format {how.form.name} they come from {listed(how.form.keys)}",
             where=Where(path=shown, key="fields"),
@@ -136,15 +173,10 @@ def _check_fields(how: _How, fields: Mapping[str, str], shown: str) -> None:
 
 def column_names(path: Path) -> list[str]:
     """Return the column names of a file: the header of CSV, or the keys of the first row of other files."""
-    file = _how(path, None).file
-    if file == _FOLDER:
-        return next((list(row) for row in read_saved(path)[0].rows), [])
-    with open_lines(path) as lines:
-        if file in ("csv", "tsv"):
-            return csv_header(lines, delimiter=delimiter_of(path) or ",")
-        if file in TABLES:
-            return next((list(row) for row in TABLES[file](lines).rows), [])
-        return next((list(row) for _, row in without_faults(rows_in(lines, file))), [])
+    with opened(path) as found:
+        if found.lines is not None and suffix_of(path) in DELIMITERS:
+            return csv_header(found.lines)
+        return next((list(row) for _, row in without_faults(found.rows)), [])
 
 
 def check_limit(limit: Any, path: str) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
 
@@ -42,17 +41,6 @@ def examples_of(
             yield located(error, place)
 
 
-def without_left_out(
-    rows: Iterable[Example | LeftOut | DataError], left_out: Counter[str]
-) -> Iterator[Example | DataError]:
-    """Yield the rows that are not left out, and count the others by the reason."""
-    for row in rows:
-        if isinstance(row, LeftOut):
-            left_out[row.why] += 1
-        else:
-            yield row
-
-
 def told_left_out(left_out: Mapping[str, int]) -> str:
     """Return how many rows are left out, and why: ``12 rows left out: label is false``."""
     return "; ".join(f"{plural(n, 'row')} left out: {why}" for why, n in left_out.items())
@@ -88,21 +76,6 @@ def example_from_row(row: Mapping[str, Any], columns: Columns, place: Where) -> 
         ),
         group=_checked_group(row.get(column["group"]), column["group"]),
         fields=fields,
-        place=place,
-    )
-
-
-def checked_example(parts: Mapping[str, Any], place: Where, *, labeled: bool) -> Example:
-    """Return the example made of these five attributes, each of any JSON type; errors lack the place."""
-    given = _checked_input(parts["input"], "input")
-    if not isinstance(parts["fields"], dict):
-        raise DataError(f"must be a mapping, got {kind_of(parts['fields'])}", where=Where(key="fields"))
-    return Example(
-        id=_checked_id(parts["id"], "id", given),
-        input=given,
-        expected=_checked_expected(parts["expected"], "expected", labeled=labeled),
-        group=_checked_group(parts["group"], "group"),
-        fields=parts["fields"],
         place=place,
     )
 

@@ -7,10 +7,10 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from pytest_ftgate.data.csvfile import delimiter_of, read_cells
+from pytest_ftgate.data.csvfile import DELIMITERS, read_cells
 from pytest_ftgate.data.faults import raise_together, without_faults
 from pytest_ftgate.data.jsonl import read_objects
-from pytest_ftgate.data.lines import open_lines
+from pytest_ftgate.data.lines import open_lines, suffix_of
 from pytest_ftgate.errors import DataError, Where
 from pytest_ftgate.text import excerpt, kind_of, listed, nearest
 
@@ -34,10 +34,7 @@ class Row:
         return value
 
     def wrong(self, column: str, wanted: str, *, value: Any = None, cure: str | None = None) -> DataError:
-        """Return the error of a cell.
-
-        ``value`` is shown instead of the cell's own value.
-        """
+        """Return the error of a cell; ``value`` is shown instead of the cell's own value."""
         value = self.values.get(column) if value is None else value
         found = f'"{excerpt(value)}"' if isinstance(value, str) else kind_of(value)
         return DataError(f"must be {wanted}, got {found}", where=self.at(column), cure=cure)
@@ -46,12 +43,10 @@ class Row:
 def read_table(path: Path, required: Collection[str]) -> list[Row]:
     """Return all rows of a file: ``.csv`` is CSV, ``.tsv`` is tab-separated, everything else is JSONL.
 
-    Raises:
-        DataError: the file cannot be read or has no rows, or rows lack a ``required`` column; names file and lines.
+    Raise :class:`DataError` if it cannot be read or has no rows, or rows lack a ``required`` column.
     """
     with open_lines(path) as lines:
-        separator = delimiter_of(path)
-        found = read_objects(lines) if separator is None else read_cells(lines, delimiter=separator)
+        found = read_cells(lines) if suffix_of(path) in DELIMITERS else read_objects(lines)
         rows = [Row(values, Where(path=lines.path, line=line)) for line, values in without_faults(found)]
         if not rows:
             raise DataError("the file has no rows", where=Where(path=lines.path))

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import io
 import json
-from collections import Counter
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
@@ -60,14 +58,9 @@ def job_file(id_: str, content: bytes) -> JobFile:
 
 def read_examples(content: bytes, origin: str) -> DataSet:
     """Return the examples of a job's JSONL file, which messages call ``origin``. Raises :class:`DataError`."""
-    from pytest_ftgate.data.columns import Forms
-    from pytest_ftgate.data.faults import without_faults
-    from pytest_ftgate.data.lines import Lines
-    from pytest_ftgate.data.load import examples_in
-    from pytest_ftgate.data.row import without_left_out
+    from pytest_ftgate.data.load import examples_of_job
 
-    rows = examples_in(Lines(io.BytesIO(content), origin), Forms({}))
-    examples = tuple(without_faults(without_left_out(rows, Counter())))
+    examples = examples_of_job(content, origin)
     if not examples:
         raise DataError("has no rows")
     return DataSet(examples, origin, sha256(content).hexdigest(), origin)
