@@ -45,6 +45,23 @@ MARGINS = [round(step / 50, 2) for step in range(-5, 6)]
 RATES = 201  # disagreement rates between the margin and 1
 
 
+def head(title: str, *columns: str) -> None:
+    """Print the title of a table, and the names of its columns."""
+    print(f"\n{title}")
+    row(*columns)
+    row(*["---"] * len(columns))
+
+
+def row(*cells: object) -> None:
+    """Print a row of a table."""
+    print(f"| {' | '.join(map(str, cells))} |", flush=True)
+
+
+def percent(*shares: float, digits: int = 1) -> list[str]:
+    """Return shares as cells of a table."""
+    return [f"{share:.{digits}%}" for share in shares]
+
+
 # --- complete enumeration of wins and losses -----------------------------------------------------------------
 
 
@@ -100,12 +117,9 @@ def accepted(n: int, margin: float, wins: np.ndarray, losses: np.ndarray) -> dic
 def enumerate_false_passes(sizes: Iterable[int]) -> None:
     """Print the worst false-pass rate of three methods for each margin, over sizes and disagreement rates."""
     sizes = list(sizes)
-    print(
-        f"worst false-pass rate at nominal 5 %, n = {sizes[0]}..{sizes[-1]} ({len(sizes)} sizes), "
-        f"{RATES} disagreement rates up to 100 %"
-    )
-    print("| margin | exact | at n | Tango | at n | paired t | at n |")
-    print("| --- | --- | --- | --- | --- | --- | --- |")
+    title = f"worst false-pass rate at nominal 5 %, n = {sizes[0]}..{sizes[-1]} ({len(sizes)} sizes), "
+    title += f"{RATES} disagreement rates up to 100 %"
+    head(title, "margin", "exact", "at n", "Tango", "at n", "paired t", "at n")
     for margin in MARGINS:
         worst: dict[str, tuple[float, int]] = {}
         for n in sizes:
@@ -114,7 +128,7 @@ def enumerate_false_passes(sizes: Iterable[int]) -> None:
             for name, region in accepted(n, margin, wins, losses).items():
                 rate = float((region @ chances).max())
                 worst[name] = max(worst.get(name, (0.0, 0)), (rate, n))
-        print(f"| {margin:+.2f} | " + " | ".join(f"{rate:.4f} | {n}" for rate, n in worst.values()) + " |", flush=True)
+        row(f"{margin:+.2f}", *(cell for rate, n in worst.values() for cell in (f"{rate:.4f}", n)))
 
 
 # --- the plain comparison, and power -------------------------------------------------------------------------
@@ -135,26 +149,24 @@ def rates_of(gain: float, disagreement: float) -> tuple[np.ndarray, np.ndarray]:
 def plain_table() -> None:
     """Print how often "candidate - baseline >= margin" passes."""
     for disagreement in (0.16, 0.30):
-        print(f"\nprobability of a pass by the plain comparison, models disagreeing on {disagreement:.0%} (enumerated)")
-        print("| n | +5: gain 0 | +5: gain 2.5 | +5: gain 5 | +2: gain 0 | +2: gain 1 | +2: gain 2 |")
-        print("| --- | --- | --- | --- | --- | --- | --- |")
+        title = f"probability of a pass by the plain comparison, models disagreeing on {disagreement:.0%} (enumerated)"
+        gains = [(margin, margin * share) for margin in (0.05, 0.02) for share in (0, 0.5, 1)]
+        head(title, "n", *(f"+{100 * margin:g}: gain {100 * gain:g}" for margin, gain in gains))
         for n in (50, 100, 200, 500, 1000):
-            cells = [plain_passes(n, m, m * share, disagreement) for m in (0.05, 0.02) for share in (0, 0.5, 1)]
-            print(f"| {n} | " + " | ".join(f"{cell:.1%}" for cell in cells) + " |")
+            row(n, *percent(*(plain_passes(n, margin, gain, disagreement) for margin, gain in gains)))
 
 
 def power_table() -> None:
     """Print the chance that the exact test shows a gain that is there."""
-    print("\nchance of evidence by the exact test, models disagreeing on 16 % (enumerated)")
-    print("| n | gain 5, above 0 | gain 10, above 0 | gain 10, at least 5 | gain 15, at least 5 | gain 0, drop < 5 |")
-    print("| --- | --- | --- | --- | --- | --- |")
+    columns = ("gain 5, above 0", "gain 10, above 0", "gain 10, at least 5", "gain 15, at least 5", "gain 0, drop < 5")
+    head("chance of evidence by the exact test, models disagreeing on 16 % (enumerated)", "n", *columns)
     for n in (50, 100, 200, 500):
         wins, losses = outcomes(n)
         cells = []
         for margin, gain in ((0.0, 0.05), (0.0, 0.10), (0.05, 0.10), (0.05, 0.15), (-0.05, 0.0)):
             chances = probabilities(wins, losses, n, *rates_of(gain, 0.16))[:, 0]
             cells.append(float(chances[wins >= exact_region(n, margin)[losses]].sum()))
-        print(f"| {n} | " + " | ".join(f"{cell:.0%}" for cell in cells) + " |", flush=True)
+        row(n, *percent(*cells, digits=0))
 
 
 # --- graded metrics ------------------------------------------------------------------------------------------
@@ -230,18 +242,13 @@ SHAPES: dict[str, Callable[[np.random.Generator, int], np.ndarray]] = {
 
 def graded_table(repetitions: int = 4000) -> None:
     """Print the false-pass rate of three tests of a graded metric."""
-    print(
-        "\nworst false-pass rate at nominal 5 % where a few examples lose much, all others gain a little (enumerated)"
-    )
-    print("| n | loss | margin | " + " | ".join(GRADED) + " |\n| --- | --- | --- |" + " --- |" * len(GRADED))
+    title = "worst false-pass rate at nominal 5 % where a few examples lose much, all others gain a little (enumerated)"
+    head(title, "n", "loss", "margin", *GRADED)
     for n in (30, 50, 100, 200):
         for size, margin in ((1.0, 0.0), (1.0, 0.05), (0.5, 0.0), (1.0, -0.02)):
-            rates = rare_losses(n, size, margin)
-            print(
-                f"| {n} | {size:g} | {margin:+g} | " + " | ".join(f"{r:.1%}" for r in rates.values()) + " |", flush=True
-            )
-    print(f"\nfalse-pass rate at nominal 5 %, real gain 0, simulated ({repetitions} repetitions)")
-    print("| shape | n | " + " | ".join(GRADED) + " |\n| --- | --- |" + " --- |" * len(GRADED))
+            row(n, f"{size:g}", f"{margin:+g}", *percent(*rare_losses(n, size, margin).values()))
+    title = f"false-pass rate at nominal 5 %, real gain 0, simulated ({repetitions} repetitions)"
+    head(title, "shape", "n", *GRADED)
     for shape, draw in SHAPES.items():
         real = float(np.mean([draw(np.random.default_rng(s), 1_000_000).mean() for s in range(4)]))
         for n in (50, 200):
@@ -251,21 +258,19 @@ def graded_table(repetitions: int = 4000) -> None:
                 sample = draw(rng, n)
                 for name, passes in GRADED.items():
                     passed[name] += passes(sample, real)
-            print(
-                f"| {shape} | {n} | " + " | ".join(f"{k / repetitions:.1%}" for k in passed.values()) + " |", flush=True
-            )
+            row(shape, n, *percent(*(count / repetitions for count in passed.values())))
 
 
 def graded_power_table(repetitions: int = 1000) -> None:
     """Print the price of honesty: the chance to show a gain of ordinary scores."""
-    print(f"\nchance to show that a graded gain is above 0, normal differences, simulated ({repetitions} repetitions)")
-    print("| gain | sd | n | " + " | ".join(GRADED) + " |\n| --- | --- | --- |" + " --- |" * len(GRADED))
+    title = f"chance to show that a graded gain is above 0, normal differences, simulated ({repetitions} repetitions)"
+    head(title, "gain", "sd", "n", *GRADED)
     for gain, spread in ((0.05, 0.2), (0.10, 0.2), (0.05, 0.1)):
         for n in (50, 100, 200, 500):
             rng = np.random.default_rng(n)
             samples = [np.clip(gain + spread * rng.standard_normal(n), -1, 1) for _ in range(repetitions)]
             shown = [sum(passes(sample, 0.0) for sample in samples) / repetitions for passes in GRADED.values()]
-            print(f"| {gain} | {spread} | {n} | " + " | ".join(f"{share:.0%}" for share in shown) + " |", flush=True)
+            row(gain, spread, n, *percent(*shown, digits=0))
 
 
 # --- metrics of the whole set, and groups --------------------------------------------------------------------
@@ -312,21 +317,20 @@ def sure(baseline: LabelCounts, candidate: LabelCounts, margin: float) -> tuple[
     return alone.standard_error > 0, shipped.reaches_margin
 
 
-def set_passes(kinds: np.ndarray, rates: np.ndarray, n: int, margin: float, repetitions: int) -> tuple[float, float]:
+def set_passes(kinds: np.ndarray, rates: np.ndarray, n: int, margin: float, repetitions: int) -> np.ndarray:
     """Return the rates at which the jackknife alone, and the package's method, pass the margin."""
     rng = np.random.default_rng(n)
     passed = np.zeros(2)
     for _ in range(repetitions):
         label, before, after = kinds[rng.choice(len(kinds), n, p=rates)].T
         passed += sure(*(LabelCounts(label, answers[None], 3, macro_f1) for answers in (before, after)), margin)
-    alone, shipped = passed / repetitions
-    return alone, shipped
+    return passed / repetitions
 
 
 def set_table(repetitions: int = 2000) -> None:
     """Print the false-pass rate of macro-F1."""
-    print(f"\nfalse-pass rate of macro-F1 at nominal 5 %, real gain = margin, simulated ({repetitions} repetitions)")
-    print("| case | real gain | n | jackknife alone | as shipped |\n| --- | --- | --- | --- | --- |")
+    title = f"false-pass rate of macro-F1 at nominal 5 %, real gain = margin, simulated ({repetitions} repetitions)"
+    head(title, "case", "real gain", "n", "jackknife alone", "as shipped")
     cases = {
         "wins 11 %, losses 5 %": cells_of(0.11, 0.05),
         "wins 16 %, losses 14 %": cells_of(0.16, 0.14),
@@ -338,8 +342,7 @@ def set_table(repetitions: int = 2000) -> None:
     for case, (kinds, rates) in cases.items():
         gain = real_gain(kinds, rates)
         for n in (50, 100, 200, 500):
-            alone, shipped = set_passes(kinds, rates, n, gain, repetitions)
-            print(f"| {case} | {gain:+.4f} | {n} | {alone:.1%} | {shipped:.1%} |", flush=True)
+            row(case, f"{gain:+.4f}", n, *percent(*set_passes(kinds, rates, n, gain, repetitions)))
 
 
 def macro_recall(confusions: np.ndarray) -> np.ndarray:
@@ -350,11 +353,9 @@ def macro_recall(confusions: np.ndarray) -> np.ndarray:
 
 def rare_table(repetitions: int = 1000) -> None:
     """Print the false-pass rate of macro recall where what a rare label loses makes up for what a common one gains."""
-    print(
-        "\nfalse-pass rate of recall_macro at nominal 5 %, real gain = margin = 0: the common label gains a share, the "
-        f"rarest loses as much; the worst of four shares from 4 to 20 %, simulated ({repetitions} repetitions)"
-    )
-    print("| examples of each label | jackknife alone | as shipped |\n| --- | --- | --- |")
+    title = "false-pass rate of recall_macro at nominal 5 %, real gain = margin = 0: the common label gains a share, "
+    title += f"the rarest loses as much; the worst of four shares from 4 to 20 %, simulated ({repetitions} repetitions)"
+    head(title, "examples of each label", "jackknife alone", "as shipped")
     for sizes in ((88, 8, 4), (84, 10, 6), (80, 10, 10), (160, 20, 20), (240, 30, 30), (60, 20, 20), (40, 20, 20)):
         worst = np.zeros(2)
         for share in (0.04, 0.08, 0.12, 0.2):
@@ -366,14 +367,13 @@ def rare_table(repetitions: int = 1000) -> None:
                 after = np.where(lost, 0, np.where(fixed, gold, before))
                 passed += sure(*(LabelCounts(gold, arm[None], 3, macro_recall) for arm in (before, after)), 0.0)
             worst = np.maximum(worst, passed / repetitions)
-        print(f"| {', '.join(map(str, sizes))} | {worst[0]:.1%} | {worst[1]:.1%} |", flush=True)
+        row(", ".join(map(str, sizes)), *percent(*worst))
 
 
 def set_power_table(repetitions: int = 400) -> None:
     """Print what it costs to count a loss that nobody met: the chance to show that macro-F1 rose."""
-    print(f"\nchance to show that macro-F1 rose above 0, simulated ({repetitions} repetitions)")
-    print("| labels | examples | of the rarest | wins and losses | jackknife alone | as shipped |")
-    print("| --- | --- | --- | --- | --- | --- |")
+    columns = ("labels", "examples", "of the rarest", "wins and losses", "jackknife alone", "as shipped")
+    head(f"chance to show that macro-F1 rose above 0, simulated ({repetitions} repetitions)", *columns)
     many = np.linspace(12, 5, 26).round().astype(int)
     few = np.maximum(2, np.linspace(15, 2, 26).round().astype(int))
     for sizes in ([20] * 3, [34] * 3, [67] * 3, many, few, [42, 12, 6], [70, 20, 10], [140, 40, 20]):
@@ -387,8 +387,8 @@ def set_power_table(repetitions: int = 400) -> None:
                 after = np.where(lost, other, np.where(fixed, gold, before))
                 arms = (LabelCounts(gold, arm[None], len(sizes), macro_f1) for arm in (before, after))
                 shown += sure(*arms, 0.0)
-            rates = " | ".join(f"{rate:.0%}" for rate in shown / repetitions)
-            print(f"| {len(sizes)} | {len(gold)} | {min(sizes)} | {wins:.0%} and {losses:.0%} | {rates} |", flush=True)
+            change = f"{wins:.0%} and {losses:.0%}"
+            row(len(sizes), len(gold), min(sizes), change, *percent(*(shown / repetitions), digits=0))
 
 
 def zipf(groups: int, examples: int) -> list[int]:
@@ -414,12 +414,10 @@ UNLIKE = {
 
 def unlike_group_table(repetitions: int = 3_000) -> None:
     """Print the false-pass rate of accuracy where groups differ in size, and the power where each gains."""
-    print(
-        "\naccuracy, groups of different sizes: within each group one of the models is better by 20 or 40 points, over "
-        f"all none is (false passes), or each gains 20 points; simulated ({repetitions} repetitions)"
-    )
-    print("| groups | count as | degrees | 20 points: t(G - 1) | shipped | 40 points: t(G - 1) | shipped | gain 20 |")
-    print("| --- | --- | --- | --- | --- | --- | --- | --- |")
+    title = "accuracy, groups of different sizes: within each group one of the models is better by 20 or 40 points, "
+    title += f"over all none is (false passes), or each gains 20 points; simulated ({repetitions} repetitions)"
+    columns = ("20 points: t(G - 1)", "shipped", "40 points: t(G - 1)", "shipped", "gain 20")
+    head(title, "groups", "count as", "degrees", *columns)
     for name, sizes in UNLIKE.items():
         weights = np.array(sizes, dtype=float)
         few, cells = effective_groups(weights) < 10, []
@@ -432,14 +430,14 @@ def unlike_group_table(repetitions: int = 3_000) -> None:
                 shipped = found.p_value(0.0, corrected=True) <= 0.05 and sign_flip_p_value(sums) <= 0.05
                 passed += alone.p_value(0.0) <= 0.05, shipped
             cells += [passed[0], 0 if few else passed[1]]
-        rates = " | ".join(f"{cell / repetitions:.1%}" for cell in (*cells[:4], cells[5]))
-        print(f"| {name} | {effective_groups(weights)} | {degrees_of_freedom(weights)} | {rates} |", flush=True)
+        rates = percent(*(cell / repetitions for cell in (*cells[:4], cells[5])))
+        row(name, effective_groups(weights), degrees_of_freedom(weights), *rates)
 
 
 def micro_table(repetitions: int = 500) -> None:
     """Print the false-pass rate of a micro average whose documents have very different numbers of fields."""
-    print(f"\nfield accuracy, micro, documents of different lengths, simulated ({repetitions} repetitions)")
-    print("| documents | count as | 10 points | 20 points | 40 points |\n| --- | --- | --- | --- | --- |")
+    title = f"field accuracy, micro, documents of different lengths, simulated ({repetitions} repetitions)"
+    head(title, "documents", "count as", "10 points", "20 points", "40 points")
     lengths = {
         "60 of 5 fields": [5] * 60,
         "3 of 80, 57 of 3": [80] * 3 + [3] * 57,
@@ -447,30 +445,29 @@ def micro_table(repetitions: int = 500) -> None:
         "60 by Zipf's law, 300 to 5": [round(300 / place) for place in range(1, 61)],
     }
     for name, sizes in lengths.items():
-        total, zero, cells = np.array(sizes, dtype=float), np.zeros(len(sizes)), []
+        total, cells = np.array(sizes, dtype=float), []
         for spread in (0.1, 0.2, 0.4):
             rng, passed = np.random.default_rng(1), 0
             for _ in range(repetitions):
                 better = rng.choice([-spread, spread], len(sizes)) / 2
-                rights = [rng.binomial(sizes, share).astype(float) for share in (0.7 - better, 0.7 + better)]
-                perfect, lost = np.column_stack([total, total]), np.column_stack([zero, total])
-                arms = (
-                    PooledCounts(np.column_stack([r, total]), perfect, lost, r / total, lambda c: c[:, 0] / c[:, 1])
-                    for r in rights
-                )
+                arms = (pooled(rng.binomial(sizes, share), total) for share in (0.7 - better, 0.7 + better))
                 passed += compare_set(*arms, margin=0.0, confidence=0.95, evidence="observed").above_zero
-            cells.append(f"{passed / repetitions:.1%}")
-        print(f"| {name} | {effective_groups(total)} | {' | '.join(cells)} |", flush=True)
+            cells.append(passed / repetitions)
+        row(name, effective_groups(total), *percent(*cells))
+
+
+def pooled(right: np.ndarray, sizes: np.ndarray) -> PooledCounts:
+    """Return the counts of field accuracy, micro, of documents of these sizes."""
+    right, sizes = right.astype(float), sizes.astype(float)
+    counts, perfect, lost = (np.column_stack([one, sizes]) for one in (right, sizes, 0 * sizes))
+    return PooledCounts(counts, perfect, lost, right / sizes, lambda total: total[:, 0] / total[:, 1])
 
 
 def group_table(repetitions: int = 500) -> None:
     """Print the false-pass rate with groups of examples whose outcomes go together."""
-    print(
-        f"\nfalse-pass rate of accuracy with groups of 10 examples, nominal 5 %, simulated ({repetitions} repetitions)"
-    )
-    print(
-        "| groups | correlation | real gain = margin | groups unsaid | groups said |\n| --- | --- | --- | --- | --- |"
-    )
+    title = "false-pass rate of accuracy with groups of 10 examples, nominal 5 %, simulated"
+    columns = ("groups", "correlation", "real gain = margin", "groups unsaid", "groups said")
+    head(f"{title} ({repetitions} repetitions)", *columns)
     for n_groups, together, winning, losing in (
         (10, 0.3, 0.11, 0.05),
         (20, 0.3, 0.11, 0.05),
@@ -488,8 +485,7 @@ def group_table(repetitions: int = 500) -> None:
             asked = {"margin": winning - losing, "confidence": 0.95, "evidence": "observed"}
             unsaid += compare_right_wrong(lost, won, **asked).reaches_margin
             said += compare_right_wrong(lost, won, **asked, groups=groups).reaches_margin
-        rates = f"{unsaid / repetitions:.1%} | {said / repetitions:.1%}"
-        print(f"| {n_groups} | {together} | {winning - losing:+.2f} | {rates} |", flush=True)
+        row(n_groups, together, f"{winning - losing:+.2f}", *percent(unsaid / repetitions, said / repetitions))
 
 
 # --- designs in which a method that looks calm is wrong --------------------------------------------------------
@@ -506,48 +502,20 @@ def rate(passes: Design, repetitions: int) -> str:
     return f"{100 * share:.1f} ({100 * error:.1f})"
 
 
-def documents(rng: np.random.Generator, sizes: np.ndarray, *, lost: np.ndarray, gain: float) -> list[PooledCounts]:
-    """Return both models' field accuracy, micro: 80 % of the fields right, and some documents lost whole."""
-    before = rng.binomial(sizes, 0.8)
-    fixed = rng.binomial(sizes - before, gain / 0.2)
-    after = np.where(lost, 0, before + fixed)
-    sizes = sizes.astype(float)
-    perfect, none = np.column_stack([sizes, sizes]), np.column_stack([0 * sizes, sizes])
-    rights = (right.astype(float) for right in (before, after))
-    return [
-        PooledCounts(np.column_stack([r, sizes]), perfect, none, r / sizes, lambda c: c[:, 0] / c[:, 1]) for r in rights
-    ]
+def documents(n: int, fields: int, *, lost: float = 0.0, gain: float = 0.0, long: float = 0.0) -> Design:
+    """Field accuracy, micro, of documents of which 80 % of the fields are right: a share of them is lost whole.
 
-
-def lost_documents(n: int, fields: int, share: float) -> Design:
-    """Lose a share of the documents whole; all others gain as much, so that the real gain is 0."""
+    All others gain as much as that, so that the real gain is ``gain``. Of documents of which a share is ``long``, with
+    40 fields, only long ones are lost.
+    """
+    of_all = (40 * long / (40 * long + fields * (1 - long)) if long else 1) * lost  # the share of all fields
 
     def passes(rng: np.random.Generator) -> bool:
-        lost = rng.random(n) < share
-        arms = documents(rng, np.full(n, fields), lost=lost, gain=0.8 * share / (1 - share))
-        return compare_set(*arms, **ASKED).above_zero
-
-    return passes
-
-
-def lost_long_documents(n: int, share: float) -> Design:
-    """Lose only long documents: one in ten has 40 fields, the others 5, and some of the long ones are lost whole."""
-
-    def passes(rng: np.random.Generator) -> bool:
-        sizes = np.where(rng.random(n) < 0.1, 40, 5)
-        lost = (sizes == 40) & (rng.random(n) < share)
-        of_all = 0.8 * 0.1 * 40 * share / (0.1 * 40 + 0.9 * 5)  # lost of all fields
-        kept = 1 - 0.1 * 40 * share / (0.1 * 40 + 0.9 * 5)
-        return compare_set(*documents(rng, sizes, lost=lost, gain=of_all / kept), **ASKED).above_zero
-
-    return passes
-
-
-def better_documents(n: int, fields: int, gain: float) -> Design:
-    """Gain on every document, and lose none."""
-
-    def passes(rng: np.random.Generator) -> bool:
-        arms = documents(rng, np.full(n, fields), lost=np.zeros(n, bool), gain=gain)
+        sizes = np.where(rng.random(n) < long, 40, fields) if long else np.full(n, fields)
+        gone = (rng.random(n) < lost) & (sizes > fields if long else True) if lost else np.zeros(n, bool)
+        before = rng.binomial(sizes, 0.8)
+        fixed = rng.binomial(sizes - before, (gain + 0.8 * of_all / (1 - of_all)) / 0.2)
+        arms = (pooled(right, sizes) for right in (before, np.where(gone, 0, before + fixed)))
         return compare_set(*arms, **ASKED).above_zero
 
     return passes
@@ -671,11 +639,11 @@ def adversarial_tables(repetitions: int = 1000) -> None:
     bleu_gain = bleu[1].value - bleu[0].value
     one_to_40 = list(range(1, 41))
     false = {
-        "micro, 20 fields, 1 % lost whole, n = 50": lost_documents(50, 20, 0.01),
-        "micro, 20 fields, 1 % lost whole, n = 100": lost_documents(100, 20, 0.01),
-        "micro, 6 fields, 1 % lost whole, n = 100": lost_documents(100, 6, 0.01),
-        "micro, 20 fields, 3 % lost whole, n = 100": lost_documents(100, 20, 0.03),
-        "micro, 5 or 40 fields, 5 % of the long lost, n = 200": lost_long_documents(200, 0.05),
+        "micro, 20 fields, 1 % lost whole, n = 50": documents(50, 20, lost=0.01),
+        "micro, 20 fields, 1 % lost whole, n = 100": documents(100, 20, lost=0.01),
+        "micro, 6 fields, 1 % lost whole, n = 100": documents(100, 6, lost=0.01),
+        "micro, 20 fields, 3 % lost whole, n = 100": documents(100, 20, lost=0.03),
+        "micro, 5 or 40 fields, 5 % of the long lost, n = 200": documents(200, 5, lost=0.05, long=0.1),
         f"BLEU, 1 % lost, margin = real gain {bleu_gain:+.4f}, n = 100": sampled(bleu, 100, bleu_gain),
         "BLEU, words kept .5 and .9, by chance from either model, n = 100": sampled(uneven, 100, 0.0, swap=True),
         "20 groups of 10, 3 % lost whole": lost_groups(20, 10, 0.03),
@@ -694,9 +662,9 @@ def adversarial_tables(repetitions: int = 1000) -> None:
         "told to stop, real gain 5, margin 5, n = 100": told_to_stop(100, 0.05, 0.16, by_bound=True),
     }
     power = {
-        "micro, 5 fields, +5, n = 50": better_documents(50, 5, 0.05),
-        "micro, 5 fields, +5, n = 100": better_documents(100, 5, 0.05),
-        "micro, 5 fields, +5, n = 200": better_documents(200, 5, 0.05),
+        "micro, 5 fields, +5, n = 50": documents(50, 5, gain=0.05),
+        "micro, 5 fields, +5, n = 100": documents(100, 5, gain=0.05),
+        "micro, 5 fields, +5, n = 200": documents(200, 5, gain=0.05),
         "BLEU, words kept .70 and .80, n = 100": sampled(translations((0.70, 0.80), 0.0), 100, 0.0),
         "20 groups of 10, +10 in each": skewed_groups([10] * 20, gain=0.1),
         "groups of 1 to 40, +5 in each": skewed_groups(one_to_40, gain=0.05),
@@ -706,10 +674,9 @@ def adversarial_tables(repetitions: int = 1000) -> None:
         "three equal answers, +10, 16 % differ, n = 100": repeated(100, 0.1, 0.16),
     }
     for title, designs in (("false passes", false), ("power", power)):
-        print(f"\n{title} in percent, nominal 5 %, {repetitions:,} simulations (standard error)\n| design | passes |")
-        print("| --- | --- |")
+        head(f"{title} in percent, nominal 5 %, {repetitions:,} simulations (standard error)", "design", "passes")
         for name, design in designs.items():
-            print(f"| {name} | {rate(design, repetitions)} |", flush=True)
+            row(name, rate(design, repetitions))
     print("\nexamples needed, and chance to pass with so many:", settled(11, 5, 100, 0.05), "(11:5 of 100, margin 5)")
 
 
@@ -764,10 +731,10 @@ def speed_rows() -> Iterator[tuple[str, float, float | None]]:
 
 def speed_table() -> None:
     """Print times, side by side."""
-    print("| what | here | the usual way | ratio |\n| --- | --- | --- | --- |")
+    head("median times", "what", "here", "the usual way", "ratio")
     for what, ours, usual in speed_rows():
-        other = f"{usual * 1e3:,.0f} ms | {usual / ours:,.0f}x" if usual else "- | -"
-        print(f"| {what} | {ours * 1e3:.1f} ms | {other} |", flush=True)
+        other = (f"{usual * 1e3:,.0f} ms", f"{usual / ours:,.0f}x") if usual else ("-", "-")
+        row(what, f"{ours * 1e3:.1f} ms", *other)
 
 
 def main() -> None:

@@ -26,6 +26,8 @@ import tempfile
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
+from throughput import cost_of
+
 LABELS = ("refund", "invoice", "shipping")
 EXAMPLES = 240
 TRAINING = 500
@@ -115,14 +117,7 @@ def report(times: list[dict[str, float]]) -> None:
 
 def cpu_seconds(project: Path, arguments: Iterable[str]) -> float:
     """Return the CPU seconds, user and system, of a finished process."""
-    process = subprocess.Popen(
-        [sys.executable, *arguments], cwd=project, env=_environment(project), stdout=subprocess.DEVNULL
-    )
-    _, status, used = os.wait4(process.pid, 0)
-    process.returncode = os.waitstatus_to_exitcode(status)  # nobody else will wait for it
-    if process.returncode:
-        raise SystemExit(f"{' '.join(arguments)} ended with {process.returncode}")
-    return used.ru_utime + used.ru_stime
+    return cost_of([sys.executable, *arguments], project, _environment(project)).cpu_s
 
 
 def loaded(project: Path, arguments: Iterable[str], *, modules: bool) -> list[str]:

@@ -29,19 +29,19 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 LABELS = ("refund", "invoice", "shipping", "other")
 MODELS = ("base", "tuned")
+RIGHT = [0.8, 1.0]
+"""The accuracy of each model."""
 HERE = Path(__file__).resolve().parent
 
 
-@dataclass(frozen=True)
-class Cost:
+class Cost(NamedTuple):
     """What one process took."""
 
     wall_s: float
@@ -52,47 +52,44 @@ class Cost:
 # --- contenders, each in a process of its own ----------------------------------------------------------------
 
 
-def asked(url: str, concurrency: int, **client: Any) -> list[list[bool | None]]:
-    """Ask as a script written by hand would; return by model which answers are right, None where one is missing."""
+def questions() -> list[dict[str, str]]:
+    return [json.loads(line) for line in Path("test.jsonl").read_text(encoding="utf-8").splitlines()]
+
+
+def script(url: str, concurrency: int) -> None:
+    """Ask as a script written by hand would."""
     from openai import AsyncOpenAI, DefaultAioHttpClient
 
-    rows = [json.loads(line) for line in Path("test.jsonl").read_text(encoding="utf-8").splitlines()]
+    rows = questions()
 
-    async def answers(client: AsyncOpenAI, limit: asyncio.Semaphore, model: str) -> list[bool | None]:
-        async def is_right(row: dict[str, str]) -> bool | None:
+    async def accuracy(client: AsyncOpenAI, model: str) -> float:
+        limit = asyncio.Semaphore(concurrency)
+
+        async def is_right(row: dict[str, str]) -> bool:
             async with limit:
-                try:
-                    answer = await client.chat.completions.create(
-                        model=model, messages=[{"role": "user", "content": row["input"]}]
-                    )
-                    return answer.choices[0].message.content == row["expected"]
-                except Exception:
-                    return None
+                answer = await client.chat.completions.create(
+                    model=model, messages=[{"role": "user", "content": row["input"]}]
+                )
+                return answer.choices[0].message.content == row["expected"]
 
-        return await asyncio.gather(*map(is_right, rows))
+        return sum(await asyncio.gather(*map(is_right, rows))) / len(rows)
 
-    async def both() -> list[list[bool | None]]:
+    async def both() -> list[float]:
         try:
             backend: dict[str, Any] = {"http_client": DefaultAioHttpClient()}
         except RuntimeError:
             backend = {}
-        async with AsyncOpenAI(base_url=url, api_key="none", **backend, **client) as opened:
-            limits = [asyncio.Semaphore(concurrency) for _ in MODELS]
-            return await asyncio.gather(*(answers(opened, lim, m) for lim, m in zip(limits, MODELS, strict=True)))
+        async with AsyncOpenAI(base_url=url, api_key="none", **backend) as client:
+            return await asyncio.gather(*(accuracy(client, model) for model in MODELS))
 
-    return asyncio.run(both())
-
-
-def script(url: str, concurrency: int) -> None:
-    base, tuned = (one.count(True) / len(one) for one in asked(url, concurrency))
-    assert (base, tuned) == (0.8, 1.0), (base, tuned)
+    assert asyncio.run(both()) == RIGHT
 
 
 def loop(url: str, concurrency: int) -> None:
     """Ask as a fast loop written by hand would, and do nothing else."""
     import aiohttp
 
-    rows = [json.loads(line) for line in Path("test.jsonl").read_text(encoding="utf-8").splitlines()]
+    rows = questions()
 
     async def accuracy(session: aiohttp.ClientSession, model: str) -> float:
         right, waiting = 0, iter(rows)
@@ -112,8 +109,7 @@ def loop(url: str, concurrency: int) -> None:
         async with aiohttp.ClientSession() as session:
             return await asyncio.gather(*(accuracy(session, model) for model in MODELS))
 
-    base, tuned = asyncio.run(both())
-    assert (base, tuned) == (0.8, 1.0), (base, tuned)
+    assert asyncio.run(both()) == RIGHT
 
 
 def runner(url: str, concurrency: int) -> None:
@@ -137,7 +133,7 @@ def runner(url: str, concurrency: int) -> None:
         )
         for run in runs
     ]
-    assert [count / len(test) for count in right] == [0.8, 1.0], right
+    assert [count / len(test) for count in right] == RIGHT
 
 
 CHILDREN: dict[str, Callable[[str, int], None]] = {"script": script, "loop": loop, "runner": runner}
@@ -146,8 +142,15 @@ CHILDREN: dict[str, Callable[[str, int], None]] = {"script": script, "loop": loo
 # --- measuring -----------------------------------------------------------------------------------------------
 
 
+@contextmanager
+def project(url: str, examples: int, concurrency: int) -> Iterator[Path]:
+    """Yield a new folder with a test set, a training set and a gate."""
+    with tempfile.TemporaryDirectory() as name:
+        write_project(Path(name), url, examples, concurrency)
+        yield Path(name)
+
+
 def write_project(folder: Path, url: str, examples: int, concurrency: int) -> None:
-    """Write a folder with a test set, a training set and a gate."""
     write_rows(folder / "test.jsonl", "question", examples)
     write_rows(folder / "train.jsonl", "training text", 200)
     models = "\n".join(
@@ -172,9 +175,9 @@ def write_rows(path: Path, text: str, n: int) -> None:
 
 
 @contextmanager
-def serving(delay_ms: float, *options: str) -> Iterator[str]:
+def serving(delay_ms: float) -> Iterator[str]:
     """Run the server of answers in its own process, and yield its URL."""
-    command = [sys.executable, str(HERE / "server.py"), f"--delay-ms={delay_ms}", *options]
+    command = [sys.executable, str(HERE / "server.py"), str(delay_ms)]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
         try:
             assert process.stdout is not None
@@ -183,15 +186,14 @@ def serving(delay_ms: float, *options: str) -> Iterator[str]:
             process.terminate()
 
 
-def cost_of(command: Sequence[str], folder: Path) -> Cost:
+def cost_of(command: Sequence[str], folder: Path, environment: Mapping[str, str] | None = None) -> Cost:
     """Run a command that must succeed, and ask the system what it took."""
     log = folder / "log.txt"
     path = os.pathsep.join([str(HERE.parent), *filter(None, [os.environ.get("PYTHONPATH")])])
+    env = environment or {**os.environ, "PYTHONPATH": path}
     with log.open("w") as output:
         start = time.perf_counter()
-        process = subprocess.Popen(
-            command, cwd=folder, stdout=output, stderr=subprocess.STDOUT, env={**os.environ, "PYTHONPATH": path}
-        )
+        process = subprocess.Popen(command, cwd=folder, stdout=output, stderr=subprocess.STDOUT, env=env)
         _, status, usage = os.wait4(process.pid, 0)
         wall_s = time.perf_counter() - start
     process.returncode = os.waitstatus_to_exitcode(status)
@@ -217,28 +219,16 @@ def one_run(url: str, examples: int, concurrency: int, who: Sequence[str]) -> di
     return costs
 
 
-@contextmanager
-def project(url: str, examples: int, concurrency: int) -> Iterator[Path]:
-    with tempfile.TemporaryDirectory() as name:
-        write_project(Path(name), url, examples, concurrency)
-        yield Path(name)
-
-
 def median(costs: Sequence[Cost]) -> Cost:
-    return Cost(
-        statistics.median(c.wall_s for c in costs),
-        statistics.median(c.cpu_s for c in costs),
-        statistics.median(c.peak_mib for c in costs),
-    )
+    return Cost(*map(statistics.median, zip(*costs, strict=True)))
 
 
 def print_table(delay_ms: float, ideal_s: float, costs: dict[str, Cost]) -> None:
     print(f"\n{delay_ms:g} ms a call; ideal {ideal_s:.2f} s")
     print(f"{'':8} {'wall s':>8} {'CPU s':>8} {'MiB':>6} {'wall x':>8} {'CPU x':>8} {'MiB x':>8}")
-    base = costs["script"]
     for name, c in costs.items():
-        ratios = (c.wall_s / base.wall_s, c.cpu_s / base.cpu_s, c.peak_mib / base.peak_mib)
-        print(f"{name:8} {c.wall_s:8.2f} {c.cpu_s:8.2f} {c.peak_mib:6.0f}" + "".join(f" {r:8.2f}" for r in ratios))
+        ratios = "".join(f" {one / other:8.2f}" for one, other in zip(c, costs["script"], strict=True))
+        print(f"{name:8} {c.wall_s:8.2f} {c.cpu_s:8.2f} {c.peak_mib:6.0f}{ratios}")
     if "gate" in costs:
         least_s = ideal_s + costs["again"].wall_s
         print(f"gate against the ideal and its own start and judgement: {costs['gate'].wall_s / least_s:.2f}")
