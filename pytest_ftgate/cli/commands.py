@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
@@ -40,88 +40,60 @@ def _parser() -> argparse.ArgumentParser:
         epilog="Exit status: 0 success, 1 a gate got worse (compare) or did not pass (verify), 2 error.",
     )
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
-    init = commands.add_parser("init", help="inspect your data and write a gate for it")
-    compare = commands.add_parser(
-        "compare",
-        help="show what changed between JSON reports, and their trend; exit status 1 if a gate got worse",
-    )
-    compare.add_argument(
-        "reports",
-        metavar="REPORT.json",
-        type=Path,
-        nargs="+",
-        help="two reports written by --ftgate-report=json:PATH, the earlier one first; more of them, or a folder",
-    )
-    compare.add_argument("--html", metavar="PATH", type=Path, help="write the trend as one HTML page with plots")
-    sheet = commands.add_parser("sheet", help="write blind rating sheets of a gate's stored answers, for people")
-    verify = commands.add_parser(
-        "verify", help="exit with status 1 unless every required gate passed in one of the JSON reports"
-    )
-    verify.add_argument("reports", metavar="REPORT.json", type=Path, nargs="+", help="reports of the same commit")
-    verify.add_argument(
-        "--gate", metavar="NAME", action="append", default=[],
-        help="verify this gate instead of those of ini ftgate_required; repeatable",
-    )  # fmt: skip
-    verify.add_argument("--model", metavar="NAME", help="the gate must have passed with this candidate")
-    schema = commands.add_parser("schema", help="print the JSON Schema of the gate file or of the report")
-    schema.add_argument(
-        "--report", action="store_true", help="print the schema of the JSON report (--ftgate-report=json:PATH)"
-    )
-    parsers = ((init, _init), (compare, _compare), (verify, _verify), (sheet, _sheet), (schema, _schema))
-    for command, run in parsers:
-        command.set_defaults(run=run)
-    add = init.add_argument
-    add(
-        "--test-set",
-        metavar="PATH",
-        type=Path,
-        help="the examples that both models answer (default: a *test* file in the folder)",
-    )
-    add(
-        "--training-set",
-        metavar="PATH",
-        type=Path,
-        help="the examples that the model is trained on (default: a *train* file)",
-    )
-    add("--input", metavar="COLUMN", help="the column with the input, if it is not detected")
-    add("--expected", metavar="COLUMN", help="the column with the expected output, if it is not detected")
-    add("--baseline", metavar="MODEL", help="the current model: openai:NAME, python:pkg.module:function, recorded:PATH")
-    add("--candidate", metavar="MODEL", help="the fine-tuned model")
-    add("--base-url", metavar="URL", help="the endpoint of the models openai:NAME (default: OpenAI's)")
-    add("--api-key-env", metavar="NAME", help="the environment variable that holds the key of that endpoint")
-    add(
-        "--directory",
-        metavar="DIR",
-        type=Path,
-        default=Path(),
-        help="the folder to read from and write to (default: the current folder)",
-    )
-    add(
-        "--dedupe",
-        action="store_true",
-        help="write copies without duplicates and leaks beside the data files (train.deduped.jsonl), and use these",
-    )
-    add("--force", action="store_true", help="overwrite ftgate.yaml and the test file")
-    add = sheet.add_argument
-    add("gate", metavar="GATE", help="a gate of the gate file with one baseline and one candidate")
-    add("--out", metavar="DIR", type=Path, required=True, help="a new folder for the sheet and its key")
-    add("--config", metavar="PATH", type=Path, default=Path("ftgate.yaml"), help="the gate file (default: ftgate.yaml)")
-    add(
-        "--state",
-        metavar="DIR",
-        type=Path,
-        default=Path(".ftgate"),
-        help="the folder of stored answers, as ftgate_state (default: .ftgate)",
-    )
-    add("--recordings", metavar="DIR", type=Path, help="a folder of recorded answers, as ftgate_recordings")
-    add("--ask", action="store_true", help="call the models for answers that are missing, and store these")
-    add("--seed", metavar="TEXT", help="what the order of the answers depends on (default: random)")
-    add(
-        "--question",
-        metavar="TEXT",
-        default="Which answer is better?",
-        help='what the raters are asked (default: "Which answer is better?")',
-    )
+
+    def command(name: str, run: Callable[[argparse.Namespace], int], help: str) -> Callable[..., None]:  # noqa: A002
+        made = commands.add_parser(name, help=help)
+        made.set_defaults(run=run)
+
+        def add(name: str, metavar: str | None, help: str, **settings: Any) -> None:  # noqa: A002
+            """Add an argument; without ``metavar`` a flag."""
+            settings |= {"action": "store_true"} if metavar is None else {"metavar": metavar}
+            made.add_argument(name, help=help, **settings)
+
+        return add
+
+    init = command("init", _init, "inspect your data and write a gate for it")
+    init("--test-set", "PATH", "the examples that both models answer (default: a *test* file in the folder)", type=Path)
+    init("--training-set", "PATH", "the examples that the model is trained on (default: a *train* file)", type=Path)
+    init("--input", "COLUMN", "the column with the input, if it is not detected")
+    init("--expected", "COLUMN", "the column with the expected output, if it is not detected")
+    init("--baseline", "MODEL", "the current model: openai:NAME, python:pkg.module:function, recorded:PATH")
+    init("--candidate", "MODEL", "the fine-tuned model")
+    init("--base-url", "URL", "the endpoint of the models openai:NAME (default: OpenAI's)")
+    init("--api-key-env", "NAME", "the environment variable that holds the key of that endpoint")
+    where = "the folder to read from and write to (default: the current folder)"
+    init("--directory", "DIR", where, type=Path, default=Path())
+    copies = "write copies without duplicates and leaks beside the data files (train.deduped.jsonl), and use these"
+    init("--dedupe", None, copies)
+    init("--force", None, "overwrite ftgate.yaml and the test file")
+
+    what = "show what changed between JSON reports, and their trend; exit status 1 if a gate got worse"
+    compare = command("compare", _compare, what)
+    two = "two reports written by --ftgate-report=json:PATH, the earlier one first; more of them, or a folder"
+    compare("reports", "REPORT.json", two, type=Path, nargs="+")
+    compare("--html", "PATH", "write the trend as one HTML page with plots", type=Path)
+
+    sheet = command("sheet", _sheet, "write blind rating sheets of a gate's stored answers, for people")
+    sheet("gate", "GATE", "a gate of the gate file with one baseline and one candidate")
+    sheet("--out", "DIR", "a new folder for the sheet and its key", type=Path, required=True)
+    sheet("--config", "PATH", "the gate file (default: ftgate.yaml)", type=Path, default=Path("ftgate.yaml"))
+    state = "the folder of stored answers, as ftgate_state (default: .ftgate)"
+    sheet("--state", "DIR", state, type=Path, default=Path(".ftgate"))
+    sheet("--recordings", "DIR", "a folder of recorded answers, as ftgate_recordings", type=Path)
+    sheet("--ask", None, "call the models for answers that are missing, and store these")
+    sheet("--seed", "TEXT", "what the order of the answers depends on (default: random)")
+    question = "Which answer is better?"
+    sheet("--question", "TEXT", f'what the raters are asked (default: "{question}")', default=question)
+
+    what = "exit with status 1 unless every required gate passed in one of the JSON reports"
+    verify = command("verify", _verify, what)
+    verify("reports", "REPORT.json", "reports of the same commit", type=Path, nargs="+")
+    instead = "verify this gate instead of those of ini ftgate_required; repeatable"
+    verify("--gate", "NAME", instead, action="append", default=[])
+    verify("--model", "NAME", "the gate must have passed with this candidate")
+
+    schema = command("schema", _schema, "print the JSON Schema of the gate file or of the report")
+    schema("--report", None, "print the schema of the JSON report (--ftgate-report=json:PATH)")
     return parser
 
 

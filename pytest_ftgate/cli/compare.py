@@ -43,7 +43,7 @@ def compare_reports(before: ReportFile, after: ReportFile) -> tuple[GateMoves, .
     old, new = matched((before, after))
     found = [_moves(key, old.get(key), new.get(key), before, after) for key in dict.fromkeys((*new, *old))]
     known = {name for name, _ in (*old, *new)}
-    owed = [name for name in dict.fromkeys((*after.unjudged, *before.unjudged)) if name not in known]
+    owed = [name for name in dict.fromkeys((*after.reasons, *before.reasons)) if name not in known]
     found += [GateMoves(name, tuple(_obligation(name, before, after))) for name in owed]
     return tuple(found)
 
@@ -67,7 +67,7 @@ def _moves(
 ) -> GateMoves:
     name = full_name(key)
     if new is None:
-        reason = f": {after.unjudged[key[0]]}" if key[0] in after.unjudged else ""
+        reason = f": {after.reasons[key[0]]}" if key[0] in after.reasons else ""
         return GateMoves(name, (Move("gate", f"missing from the later report{reason}", "worse"),))
     moves = [Move("gate", f"new, with the verdict {new.verdict}")] if old is None else compare_gate(old, new)
     return GateMoves(name, (*moves, *_obligation(key[0], before, after)), new.verdict)
@@ -75,10 +75,10 @@ def _moves(
 
 def _obligation(name: str, before: ReportFile, after: ReportFile) -> Iterator[Move]:
     """Yield a change if an obligation of ``ftgate_required`` is no longer met, or is met again."""
-    if name in after.unjudged and name not in before.unjudged:
-        yield Move("required", f"no longer met: {after.unjudged[name]}", "worse")
-    if name in before.unjudged and name not in after.unjudged:
-        yield Move("required", f"met again, or no longer required; before: {before.unjudged[name]}", "better")
+    if name in after.reasons and name not in before.reasons:
+        yield Move("required", f"no longer met: {after.reasons[name]}", "worse")
+    if name in before.reasons and name not in after.reasons:
+        yield Move("required", f"met again, or no longer required; before: {before.reasons[name]}", "better")
 
 
 def compare_gate(old: GateResult, new: GateResult) -> Iterator[Move]:

@@ -28,11 +28,7 @@ from pytest_ftgate.text import plural
 
 @dataclass(frozen=True)
 class Cleaned:
-    """A copy of a data file without some of its rows.
-
-    Attributes:
-        removed: how many rows were taken out, by the reason.
-    """
+    """A copy of a data file without some of its rows; ``removed`` counts these by the reason."""
 
     path: Path
     data: DataSet

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 
 from pytest_ftgate.config.problems import own_words
@@ -12,7 +11,6 @@ from pytest_ftgate.data.lines import UnopenedError, open_lines
 from pytest_ftgate.data.strict_json import parse_json
 from pytest_ftgate.errors import DataError, Where, shown_path
 from pytest_ftgate.reports.json import REPORT_VERSION, Report
-from pytest_ftgate.result import GateResult
 from pytest_ftgate.text import dotted, kind_of
 
 
@@ -23,31 +21,20 @@ class ForeignError(DataError):
 _CURE = "Write one: python -m pytest --ftgate-report=json:PATH"
 
 
-@dataclass(frozen=True)
-class ReportFile:
-    """A report; ``unjudged`` holds reasons and ``tests`` test ids by gate name, ``environment`` versions.
-
-    ``written`` is its time in UTC as ISO 8601, absent in early reports.
-    """
+@dataclass(frozen=True, kw_only=True)
+class ReportFile(Report):
+    """A report and its path as messages show it."""
 
     path: str
-    gates: tuple[GateResult, ...]
-    unjudged: Mapping[str, str]
-    partial: bool
-    environment: Mapping[str, str]
-    written: str | None = None
-    commit: str | None = None
-    required: tuple[str, ...] = ()
-    tests: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+
+    @property
+    def reasons(self) -> dict[str, str]:
+        """Return why required gates did not pass, by their names."""
+        return {one.name: one.reason for one in self.unjudged}
 
 
 def read_report(path: Path) -> ReportFile:
-    """Read a report.
-
-    Raises:
-        ForeignError: the file is no report.
-        DataError: the file cannot be read, or is not a report of this version.
-    """
+    """Read a report. Raise :class:`DataError` if it cannot be read, :class:`ForeignError` if it is no report."""
     from pydantic import TypeAdapter, ValidationError
 
     shown = shown_path(path)
@@ -79,11 +66,4 @@ def read_report(path: Path) -> ReportFile:
     except ValidationError as error:
         at, what = own_words(error)[0]
         raise unusable(f"not a report: {what}", dotted(at), None) from None
-    unjudged = {one.name: one.reason for one in report.unjudged}
-    return ReportFile(
-        *(shown, report.gates, unjudged, report.partial, report.environment),
-        written=report.written,
-        commit=report.commit,
-        required=report.required,
-        tests=report.tests,
-    )
+    return ReportFile(**vars(report), path=shown)

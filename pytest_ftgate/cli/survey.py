@@ -96,12 +96,7 @@ class Survey:
 
 
 def look(directory: Path, test_set: Path | None, training_set: Path | None, columns: Mapping[str, str]) -> Survey:
-    """Find and read both files; ``columns`` are the user's column names for ``input`` and ``expected``.
-
-    Raises:
-        ConfigError: a file was not found.
-        DataError: a file cannot be read as examples.
-    """
+    """Find and read both files; ``columns`` are the user's column names for ``input`` and ``expected``."""
     test = _source(directory, test_set, "test", columns)
     training = _source(directory, training_set, "train", columns)
     _check_columns(columns, test.path, training.path)

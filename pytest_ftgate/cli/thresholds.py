@@ -54,8 +54,7 @@ class Move:
 def shifts(before: GateResult, after: GateResult) -> Iterator[Move]:
     """Yield the thresholds that differ between two results of a gate.
 
-    An absent threshold counts as removed only if the gate was judged to its end, because many thresholds are only
-    reported by their checks.
+    An absent one counts as removed only if the gate was judged to its end: many are only reported by their checks.
     """
     old, new = asked(before), asked(after)
     # These depend on the objective, which is compared separately.

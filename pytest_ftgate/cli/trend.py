@@ -86,10 +86,7 @@ def trend_lines(reports: Sequence[ReportFile], found: Sequence[Trend], last: Seq
 
 
 def write_page(path: Path, reports: Sequence[ReportFile], found: Sequence[Trend]) -> None:
-    """Write the trend as a page.
-
-    Raise :class:`ConfigError` if Jinja2 is not installed, or the file cannot be written.
-    """
+    """Write the trend as a page, which needs Jinja2."""
     if find_spec("jinja2") is None:
         cure = "pip install 'pytest-ftgate[report]'"
         raise ConfigError("an HTML page needs Jinja2", where=Where("--html"), cure=cure)

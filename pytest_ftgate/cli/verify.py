@@ -46,15 +46,9 @@ class Verified:
 def verify(paths: Sequence[Path], *, gates: Sequence[str] = (), model: str | None = None) -> Verified:
     """Return which required gates passed in one of the reports on the files as they are now.
 
-    Required are the gates of ini ``ftgate_required``, here and when the reports were written. Every test of a gate that
-    the reports have must have passed in one of them.
-
-    Args:
-        paths: JSON reports.
-        gates: the gates to verify instead of those that are required.
-        model: the name of a candidate: each of ``gates`` must have judged it, or else at least one required gate.
-
-    Raise :class:`FtgateError` if pytest cannot read its configuration.
+    Required are ``gates``, else those of ini ``ftgate_required``, here and when the reports were written. Every test of
+    a gate that the reports have must have passed in one of them. ``model`` is the name of a candidate that each of
+    ``gates`` must have judged, or else at least one required gate.
     """
     config = read_configuration()
     files = GateFiles(config)

@@ -463,7 +463,7 @@ def test_numbers_beyond_all_floats_break_nothing(tmp_path: Path) -> None:
     sizes = {"examples": 10**400, "path": None, "sha256": None}
     gate = {**WHOLE["gates"][0], "gain": 10**400, "confidence": 10**400, "test_set": sizes}
     path.write_text(json.dumps({**WHOLE, "gates": [gate]}))
-    odd, other = read_report(path), ReportFile("r.json", (GATE,), {}, False, {})
+    odd, other = read_report(path), ReportFile(path="r.json", version=1, gates=(GATE,))
     assert compare_reports(odd, odd) == (GateMoves("a", (), "pass"),)
     assert compare_reports(odd, replace(other, gates=(replace(GATE, name="a"),)))[0].worse
 
