@@ -62,11 +62,7 @@ def saved_files(path: Path) -> list[Path]:
 
 
 def read_saved(path: Path) -> tuple[Table, str]:
-    """Return the rows of such a folder, and the SHA-256 (hex) of its Arrow files one after the other.
-
-    Raises:
-        DataError: see :func:`saved_files`; or a file cannot be read.
-    """
+    """Return the rows of such a folder, and the SHA-256 (hex) of its Arrow files one after the other."""
     tables, digest = [], sha256()
     for file in saved_files(path):
         with open_lines(file) as lines:

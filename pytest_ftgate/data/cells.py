@@ -30,9 +30,7 @@ class Table(NamedTuple):
 def json_row(row: Mapping[Any, Any], table: Table | None = None) -> tuple[dict[str, Any], dict[str, DataError]]:
     """Return a copy of the row as if read from a JSONL file, and the errors of its values that are not JSON values.
 
-    Args:
-        row: values by column. Scalars and arrays of NumPy are values; a NaN in a cell is a missing value.
-        table: that the row is from.
+    Scalars and arrays of NumPy are values; a NaN in a cell is a missing value. ``table`` is what the row is from.
     """
     bad: dict[str, DataError] = {}
     if table is not None:

@@ -55,11 +55,7 @@ _CANONICAL = json.JSONEncoder(sort_keys=True, separators=(",", ":"), ensure_asci
 
 
 def canonical_json(value: Any) -> str:
-    """Return the canonical JSON of a value: sorted keys, no white space, no optional escapes.
-
-    Raises:
-        TypeError, ValueError: the value cannot be written as JSON; NaN and infinity cannot.
-    """
+    """Return the canonical JSON of a value: sorted keys, no white space, no optional escapes, no NaN or infinity."""
     return _CANONICAL.encode(value)
 
 

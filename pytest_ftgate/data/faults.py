@@ -14,11 +14,7 @@ _T = TypeVar("_T")
 
 
 def without_faults(rows: Iterable[_T | DataError]) -> Iterator[_T]:
-    """Yield the rows up to the first error; then read the rest and raise one error for all of them.
-
-    Raises:
-        DataError: see :func:`raise_together`.
-    """
+    """Yield the rows up to the first error; then read the rest and raise one error for all of them."""
     rows = iter(rows)
     for row in rows:
         if isinstance(row, DataError):

@@ -324,10 +324,31 @@ def _chat(row: Row, column: Names) -> Parts | LeftOut:
 _WITH_SYSTEM = {"system", "messages", "id", "group"}
 
 
+Read = Callable[[Row, Names], Parts | LeftOut]
+
+
+def _tagged(read: Read) -> Read:
+    """Leave out rows with a false ``kto_tag``."""
+    return lambda row, column: (
+        LeftOut("kto_tag is false") if _is_true(row.get("kto_tag")) is False else read(row, column)
+    )
+
+
+def _labeled(read: Read) -> Read:
+    """Leave out rows whose label is false."""
+
+    def kept(row: Row, column: Names) -> Parts | LeftOut:
+        good = _is_true(row[column["label"]])
+        if good is None:
+            found = f"must be true or false, got {kind_of(row[column['label']])}"
+            raise DataError(found, where=Where(key=column["label"]))
+        return read(row, column) if good else LeftOut("label is false")
+
+    return kept
+
+
 def _sharegpt(row: Row, column: Names) -> Parts | LeftOut:
     key = column["conversations"]
-    if _is_true(row.get("kto_tag")) is False:
-        return LeftOut("kto_tag is false")
     return _split(
         _instructed(_turns(_list(row, key), key, _SHAREGPT), row.get("system"), "system"), key, _tools(row.get("tools"))
     )
@@ -362,16 +383,12 @@ def _instruction(row: Row, key: str) -> Input:
         return text
     if not isinstance(history, list) or not all(isinstance(pair, list) and len(pair) == 2 for pair in history):
         raise DataError("must be a list of pairs of question and answer", where=Where(key="history"))
-    turns = [{"role": role, "content": one} for pair in history for role, one in zip(_PAIR, pair, strict=True)]
+    roles = ("user", "assistant")
+    turns = [{"role": role, "content": one} for pair in history for role, one in zip(roles, pair, strict=True)]
     return checked_messages(_instructed([*turns, {"role": "user", "content": text}], system, "system"), "history")
 
 
-_PAIR = ("user", "assistant")
-
-
 def _alpaca(row: Row, column: Names) -> Parts | LeftOut:
-    if _is_true(row.get("kto_tag")) is False:
-        return LeftOut("kto_tag is false")
     output = row[column["output"]]
     if isinstance(output, list):
         cure = "write the good answer as output, or both as chosen and rejected"
@@ -381,14 +398,6 @@ def _alpaca(row: Row, column: Names) -> Parts | LeftOut:
 
 def _prompt_completion(row: Row, column: Names) -> Parts | LeftOut:
     return _answered(_asked(row, column["prompt"]), row, column["completion"])
-
-
-def _kto(row: Row, column: Names) -> Parts | LeftOut:
-    good = _is_true(row[column["label"]])
-    if good is None:
-        found = f"must be true or false, got {kind_of(row[column['label']])}"
-        raise DataError(found, where=Where(key=column["label"]))
-    return _prompt_completion(row, column) if good else LeftOut("label is false")
 
 
 def _preference(row: Row, column: Names) -> Parts | LeftOut:
@@ -444,21 +453,16 @@ def _is_kto(row: Row) -> bool:
 
 
 def _is_kto_chat(row: Row) -> bool:
-    return isinstance(row["label"], bool)
-
-
-def _is_openai_preference(row: Row) -> bool:
-    return isinstance(row["input"], Mapping)
-
-
-def _kto_chat(row: Row, column: Names) -> Parts | LeftOut:
-    return _chat(row, column) if row[column["label"]] else LeftOut("label is false")
+    """Return whether the label is true or false; numbers are labels of another kind."""
+    return isinstance(row["label"], bool | str) and _is_kto(row)
 
 
 _PLAIN_COVERS = ("sharegpt", "gemini", "bedrock", "alpaca", "prompt_completion", "kto", "preference")
 _BEDROCK_KEYS = ("system", "toolConfig")
 _ALPACA_KEYS = ("input", "system", "history", "kto_tag")
 _KTO_KEYS = ("prompt", "completion", "label")
+_KTO_CHAT = ("messages", "label")
+_TAGGED = ("system", "tools", "kto_tag")
 _PAIR_KEYS = ("input", "preferred_output", "non_preferred_output")
 _GEMINI_KEYS = ("systemInstruction", "system_instruction", "tools", "completions")
 _ASKED_KEYS = ("prompt", "question", "instruction", "input", "system", "history", "conversations", "messages")
@@ -466,14 +470,17 @@ _ALL = (
     Format("plain", "input/expected", "", ("input", "expected"), _plain, covers=_PLAIN_COVERS),
     Format("chat", "chat", "OpenAI", ("messages",), _chat, when=lambda row: "input" not in row),
     Format("bedrock", "conversation", "Bedrock", ("schemaVersion", "messages"), _bedrock, _BEDROCK_KEYS, ("chat",)),
-    Format("sharegpt", "conversations", "ShareGPT", ("conversations",), _sharegpt, ("system", "tools", "kto_tag")),
+    Format("sharegpt", "conversations", "ShareGPT", ("conversations",), _tagged(_sharegpt), _TAGGED),
     Format("gemini", "contents", "Gemini", ("contents",), _gemini, _GEMINI_KEYS),
-    Format("alpaca", "instruction", "Alpaca", ("instruction", "output"), _alpaca, _ALPACA_KEYS),
+    Format("alpaca", "instruction", "Alpaca", ("instruction", "output"), _tagged(_alpaca), _ALPACA_KEYS),
     Format("prompt_completion", "prompt/completion", "TRL, Bedrock", ("prompt", "completion"), _prompt_completion),
-    Format("kto", "KTO", "TRL", _KTO_KEYS, _kto, (), ("prompt_completion",), _is_kto),
-    Format("kto_chat", "KTO chat", "LLaMA-Factory", ("messages", "label"), _kto_chat, (), ("chat",), _is_kto_chat),
+    Format("kto", "KTO", "TRL", _KTO_KEYS, _labeled(_prompt_completion), (), ("prompt_completion",), _is_kto),
+    Format("kto_chat", "KTO chat", "LLaMA-Factory", _KTO_CHAT, _labeled(_chat), (), ("chat",), _is_kto_chat),
     Format("preference", "preference", "TRL", ("chosen", "rejected"), _preference, _ASKED_KEYS, ("chat", "sharegpt")),
-    Format("openai_preference", "preference", "OpenAI", _PAIR_KEYS, _openai_preference, when=_is_openai_preference),
+    Format(
+        *("openai_preference", "preference", "OpenAI", _PAIR_KEYS, _openai_preference),
+        when=lambda row: isinstance(row["input"], Mapping),
+    ),
 )
 FORMATS: Mapping[str, Format] = {one.name: one for one in _ALL}
 """All formats by name."""

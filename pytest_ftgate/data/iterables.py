@@ -30,18 +30,11 @@ def examples_from(
     limit: int | None = None,
     labeled: bool = True,
 ) -> DataSet:
-    """Return all examples of an iterable, or the first ``limit``; it is iterated once.
+    """Return all examples of an iterable, or the first ``limit``; it is iterated once, and not beyond the limit.
 
-    Args:
-        rows: items are ``Example`` objects, mappings with the keys of a JSONL row (conversations included), or pairs
-            ``(input, expected)``. All values must be JSON values, and are copied.
-        origin: the source of the iterable in messages: ``fixture ftgate_test_set``.
-        fields: what the mappings call ``input``, ``expected`` and so on.
-        limit: at least 1; the iterable is not read beyond it.
-        labeled: every item must have an expected output; otherwise a missing one is the empty text.
-
-    Raises:
-        DataError: ``rows`` is no such iterable or raised an exception, or an item is not an example; names the item.
+    Items are ``Example`` objects, mappings with the keys of a JSONL row (conversations included), or pairs ``(input,
+    expected)``, of JSON values, which are copied. ``origin`` is the source in messages: ``fixture ftgate_test_set``.
+    For ``fields`` and ``labeled`` see :func:`load_examples`. A :class:`DataError` names the item.
     """
     check_limit(limit, origin)
     table = _table(rows, origin)

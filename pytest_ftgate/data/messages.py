@@ -35,15 +35,12 @@ def split_conversation(value: Any, key: str) -> tuple[Messages, Any] | None:
     output, and None is returned if there is none. Weights are removed from the input.
     """
     messages = checked_messages(value, key)
-    for message in messages:
-        if "weight" in message:
-            trained = _last_trained(messages, key)
-            if trained is None:
-                return None
-            messages = tuple(
-                {name: one for name, one in turn.items() if name != "weight"} for turn in messages[: trained + 1]
-            )
-            break
+    if any("weight" in message for message in messages):
+        trained = _last_trained(messages, key)
+        if trained is None:
+            return None
+        turns = messages[: trained + 1]
+        messages = tuple({name: one for name, one in turn.items() if name != "weight"} for turn in turns)
     last = messages[-1]
     place = f"{key}[{len(messages) - 1}]"
     if last["role"] != "assistant":

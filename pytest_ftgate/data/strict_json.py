@@ -31,14 +31,9 @@ class JsonError(ValueError):
 def parse_json(text: str, *, portable: bool = False) -> Any:
     """Return the value of a JSON text (RFC 8259).
 
-    Args:
-        text: one JSON value of any kind.
-        portable: also reject what other programs cannot read: numbers beyond the range of floats, half a surrogate
-            pair, and more than ``MOST_NESTED`` levels.
-
-    Raises:
-        json.JSONDecodeError: the text is not JSON.
-        JsonError: it has NaN, an infinity, a duplicate key, or too many levels or digits for Python.
+    ``portable``: also reject what other programs cannot read: numbers beyond the range of floats, half a surrogate
+    pair, and more than ``MOST_NESTED`` levels. Raise :class:`json.JSONDecodeError` if the text is not JSON,
+    :class:`JsonError` if it has NaN, an infinity, a duplicate key, or too many levels or digits for Python.
     """
     try:
         value = (_PORTABLE if portable else _STRICT).decode(text)
@@ -54,11 +49,7 @@ def parse_json(text: str, *, portable: bool = False) -> Any:
 
 
 def array_items(text: str) -> Iterator[tuple[int, Any]]:
-    """Yield the line and the portable value of each item of the JSON array that a text consists of.
-
-    Raises:
-        json.JSONDecodeError, JsonError: as :func:`parse_json`, once the items before were yielded.
-    """
+    """Yield the line and the portable value of each item of the JSON array that a text consists of."""
     at, line = _SPACE.match(text).end() + 1, 1  # type: ignore[union-attr]
     counted, first = 0, True
     while True:

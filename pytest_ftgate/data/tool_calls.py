@@ -14,14 +14,10 @@ _TAGGED = re.compile(r"<tool_call>(.*?)</tool_call>", re.DOTALL)
 
 
 def canonical_calls(value: Any) -> list[dict[str, Any]]:
-    """Return tool calls as a list of names and arguments, in their order.
+    """Return a list of calls, or one call, as names and arguments. Raise :class:`ValueError`, whose text says why.
 
-    Args:
-        value: a list of calls, or one call: ``{"name", "arguments"}``, or as the OpenAI API has them,
-            ``{"type": "function", "function": {"name", "arguments"}}``, with arguments as JSON text or as an object.
-            Arguments that are absent, null or blank are none.
-
-    Raise :class:`ValueError` if this is not a list of tool calls; the text says why.
+    A call is ``{"name", "arguments"}`` or, as the OpenAI API has it, ``{"type": "function", "function": {"name",
+    "arguments"}}``, with arguments as JSON text or as an object. Arguments that are absent, null or blank are none.
     """
     if isinstance(value, Mapping):
         value = [value]

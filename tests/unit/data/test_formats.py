@@ -199,6 +199,7 @@ KTO = [{"prompt": "q", "completion": "good", "label": True}, {"prompt": "r", "co
     ("rows", "why"),
     [
         (KTO, "label is false"),
+        ([{"messages": [Q, A], "label": "true"}, {"messages": [Q, BAD], "label": "false"}], "label is false"),
         ([ALPACA, {**ALPACA, "output": "BAD", "kto_tag": False}], "kto_tag is false"),
         ([{"messages": [Q, A]}, {"messages": [Q, {**BAD, "weight": 0}]}], "weight"),
     ],
