@@ -244,20 +244,16 @@ def warnings(survey: Survey) -> Iterator[str]:
     ):
         if have < least:
             yield f"{plural(have, noun)}, and a gate needs {least}: {cure} {least - have} more"
-    if audit.leaked:
-        verb = "is" if audit.leaked == 1 else "are"
-        yield f"{plural(audit.leaked, 'test example')} {verb} also in the training set: {_REMOVE}"
-    if audit.leaked_near_rows:
-        count, (row, first) = audit.leaked_near, audit.leaked_near_rows[0]
-        yield (
-            f"{plural(count, 'test example')} {'has' if count == 1 else 'have'} a near duplicate in the training set, "
-            f"with which the gate fails: {_REMOVE}, or, if they really differ, set "
-            f"audit: {{leaked_near: warn}}; the first is {survey.test.data.where(row)} ~ "
-            f"{survey.training.data.where(first)}"
-        )
-    if audit.conflicts:
-        verb = "repeats" if audit.conflicts == 1 else "repeat"
-        yield f"{plural(audit.conflicts, 'training row')} {verb} an earlier input with another output: correct them"
-    if audit.labels.only_in_test and survey.outputs == "labels":
-        count = len(audit.labels.only_in_test)
-        yield f"{plural(count, 'label')} of the test set {'is' if count == 1 else 'are'} not in the training set"
+    near = next(iter(audit.leaked_near_rows), None)
+    first = f"{survey.test.data.where(near[0])} ~ {survey.training.data.where(near[1])}" if near else ""
+    for count, noun, one, many, rest in (
+        (audit.leaked, "test example", "is", "are", f"also in the training set: {_REMOVE}"),
+        (audit.leaked_near if near else 0, "test example", "has", "have",
+         f"a near duplicate in the training set, with which the gate fails: {_REMOVE}, or, if they really differ, set "
+         f"audit: {{leaked_near: warn}}; the first is {first}"),
+        (audit.conflicts, "training row", "repeats", "repeat", "an earlier input with another output: correct them"),
+        (len(audit.labels.only_in_test) if survey.outputs == "labels" else 0, "label",
+         "of the test set is", "of the test set are", "not in the training set"),
+    ):  # fmt: skip
+        if count:
+            yield f"{plural(count, noun)} {one if count == 1 else many} {rest}"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
@@ -57,7 +57,7 @@ def verify(paths: Sequence[Path], *, gates: Sequence[str] = (), model: str | Non
     reader = _Reader(config.rootpath, files.ini_path)
     for report in reports:
         reader.add(report)
-    counted = reader.counted()
+    counted = list(reader.results.values())
     owed = find_owed(config, files, [result for result, _ in counted], reader.seen, required)
     unmet = list(owed.unmet)
     if not required:
@@ -97,15 +97,15 @@ class _Reported(Seen):
         return "; ".join(self.flaws.get(name, ())) or "no report has a result of this gate"
 
 
+@dataclass
 class _Reader:
     """Collects the results that count: complete, of the project's gate file, and of files that have not changed."""
 
-    def __init__(self, root: Path, gate_file: Path) -> None:
-        self.seen = _Reported()
-        self._root = root
-        self._gate_file = gate_file
-        self._hash = cache(content_hash)
-        self._results: dict[str, tuple[GateResult, str]] = {}
+    root: Path
+    gate_file: Path
+    seen: _Reported = field(default_factory=_Reported)
+    results: dict[str, tuple[GateResult, str]] = field(default_factory=dict)
+    hash_of: Callable[[Path], str | None] = field(default_factory=lambda: cache(content_hash))
 
     def add(self, report: ReportFile) -> None:
         """Add the results of a report; one that passed replaces one of the same test that did not."""
@@ -113,16 +113,12 @@ class _Reader:
             self.seen.tests.setdefault(name, set()).update(tests)
         for result in report.gates:
             flaw = next(self._flaws(result, report), None)
-            known = self._results.get(result.nodeid)
+            known = self.results.get(result.nodeid)
             if flaw is not None:
                 for name in {result.name, result.gate or result.name}:
                     self.seen.flaws.setdefault(name, []).append(f"{report.path}: {flaw}")
             elif known is None or not known[0].passed:
-                self._results[result.nodeid] = result, report.path
-
-    def counted(self) -> list[tuple[GateResult, str]]:
-        """Return the results that count, each with its report."""
-        return list(self._results.values())
+                self.results[result.nodeid] = result, report.path
 
     def _flaws(self, result: GateResult, report: ReportFile) -> Iterator[str]:
         """Yield why a result does not count."""
@@ -135,12 +131,11 @@ class _Reader:
                 return  # it could not be judged at all
             yield "it has no hashes of the gate's files; write it with this version of pytest-ftgate"
         if result.gate is not None and not any(
-            one.key == "gate_file" and (self._root / one.path).resolve() == self._gate_file.resolve()
+            one.key == "gate_file" and (self.root / one.path).resolve() == self.gate_file.resolve()
             for one in result.inputs
         ):
-            yield f"it is of another gate file than {self._gate_file.name}"
-        now = [(one, self._hash(self._root / one.path)) for one in result.inputs]
-        changed = [f"{one.path} ({one.key})" for one, digest in now if digest != one.sha256]
+            yield f"it is of another gate file than {self.gate_file.name}"
+        changed = [f"{one.path} ({one.key})" for one in result.inputs if self.hash_of(self.root / one.path) != one.sha256]
         if changed:
             more = f" and {len(changed) - _CHANGES_SHOWN:,} more" if len(changed) > _CHANGES_SHOWN else ""
             yield f"changed or missing since the gate was judged: {', '.join(changed[:_CHANGES_SHOWN])}{more}"

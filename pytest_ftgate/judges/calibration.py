@@ -88,13 +88,12 @@ def agreement(metric: ModelJudged, people: Sequence[Any], judge: Sequence[Any]) 
 def calibration_check(metric: ModelJudged, facts: JudgeResult, who: str) -> Check:
     """Check that the agreement of the judges (``who``) with people reaches the minimum; else the gate is an error."""
     kappa = facts.kappa
-    calibration = metric.calibration
-    assert calibration is not None  # there are items
+    assert metric.calibration is not None  # there are items
     status: Status
-    asked, rounded = calibration.min_kappa, None if kappa is None else round(kappa, 12)
+    asked, rounded = metric.calibration.min_kappa, None if kappa is None else round(kappa, 12)
     held = rounded is not None and rounded >= round(asked, 12)
     found = "kappa is undefined, because all items have one label" if kappa is None else f"kappa {kappa:.2f}"
     items = plural(facts.n_kappa or 0, "human-labelled item")
     message = f"agreement of {who} with people: {found} (min {asked:g}; {items}; {facts.kappa_kind})"
     status, advice = "pass" if held else "error", None if held else _ADVICE
-    return Check(f"calibration.{metric.name}", status, message, rounded, asked, calibration.source, advice)
+    return Check(f"calibration.{metric.name}", status, message, rounded, asked, metric.source, advice)

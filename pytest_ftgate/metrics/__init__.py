@@ -77,25 +77,19 @@ def build_metric(
     others: Collection[str] = (),
     blank: Sequence[Where] = (),
 ) -> Metric:
-    """Build a gate's metric, ready to score answers on its test set.
+    """Build a gate's metric, ready to score answers on its test set, or raise :class:`ConfigError`.
 
     ``labels`` are the distinct expected outputs as texts; averages over labels run over all of them for every model.
-    ``known`` are the labels of the training set: wrong as an answer, but not counted as unknown. ``custom`` holds the
-    metrics of hooks by name, and ``others`` are further valid names, used only for suggestions.
-    ``blank`` holds the places of examples whose expected output is blank.
-
-    Raises:
-        ConfigError: the metric is unknown, an option is invalid, or the test set's labels do not suit the metric.
+    ``known`` and ``blank`` are those of :class:`Options`, ``custom`` the metrics of hooks by name, and ``others``
+    further valid names, for suggestions.
     """
     options, name = Options(spec, tuple(labels), tuple(known), tuple(blank)), spec.name
     function = spec.options.get("function")
     own = callable(function) or name in custom
     build = _builder(name)
     if own and build is not None:
-        raise options.error(
-            f"{name} is the name of a built-in metric, and a custom metric must not have it",
-            cure="Rename your metric.",
-        )
+        what = f"{name} is the name of a built-in metric, and a custom metric must not have it"
+        raise options.error(what, cure="Rename your metric.")
     if own:
         return build_custom(options, function if callable(function) else custom[name])
     if build is None:

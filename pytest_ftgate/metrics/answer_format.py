@@ -121,19 +121,13 @@ def build(options: Options) -> Format:
     if schema is not None and kind is None:
         kind = "json"
     if schema is not None and kind not in _OF_VALUES:
-        raise options.error(
-            f"json_schema cannot be used with type: {kind}",
-            key="type",
-            cure="Use type: json or type: yaml.",
-        )
+        cure = "Use type: json or type: yaml."
+        raise options.error(f"json_schema cannot be used with type: {kind}", key="type", cure=cure)
     allowed = options.labels("allowed", "allowed answers")
     shortest, longest = options.count("min_chars"), options.count("max_chars")
     if shortest is not None and longest is not None and shortest > longest:
-        raise options.error(
-            f"min_chars {shortest} is greater than max_chars {longest}",
-            key="min_chars",
-            cure="Lower min_chars, or raise max_chars.",
-        )
+        what = f"min_chars {shortest} is greater than max_chars {longest}"
+        raise options.error(what, key="min_chars", cure="Lower min_chars, or raise max_chars.")
     texts = None if allowed is None else frozenset(value.strip() for value in allowed)
     fence = options.flag("strip_code_fence")
     return Format(Rules(kind, schema, options.pattern(), texts, shortest, longest, fence))

@@ -41,23 +41,19 @@ MOST_LABELS = 2000
 
 @dataclass(frozen=True)
 class _OfLabels(Metric):
-    labels: LabelSet
+    label_set: LabelSet = field()
     uses_labels = True
 
-    @property
-    def label_set(self) -> LabelSet:
-        return self.labels
-
     def lenient(self) -> Metric | None:
-        labels = self.labels.lenient()
-        return None if labels is None else replace(self, labels=labels)
+        labels = self.label_set.lenient()
+        return None if labels is None else replace(self, label_set=labels)
 
     def bare(self) -> Metric:
-        return replace(self, labels=self.labels.bare())
+        return replace(self, label_set=self.label_set.bare())
 
     def answers_read(self, answers: Iterable[str | None]) -> list[str | None]:
         """Return the label in each answer as it is compared, known or not; None if there is none."""
-        return self.labels.read(answers)
+        return self.label_set.read(answers)
 
 
 @dataclass(frozen=True)
@@ -69,8 +65,8 @@ class Accuracy(_OfLabels):
 
     def score(self, expected: Sequence[Any], answers: Answers) -> Scored:
         check_shape(self.name, expected, answers)
-        predicted, n_unknown = self.labels.predicted(answers)
-        return right_wrong(self, predicted == self.labels.gold(self.name, expected), n_unknown=n_unknown)
+        predicted, n_unknown = self.label_set.predicted(answers)
+        return right_wrong(self, predicted == self.label_set.gold(self.name, expected), n_unknown=n_unknown)
 
 
 @dataclass(frozen=True)
@@ -98,9 +94,9 @@ class LabelMetric(_OfLabels):
         from pytest_ftgate.statistics import LabelCounts
 
         check_shape(self.name, expected, answers)
-        gold = self.labels.gold(self.name, expected)
-        predicted, n_unknown = self.labels.predicted(answers)
-        counts = LabelCounts(gold, predicted, len(self.labels.texts), self.formula.statistic)
+        gold = self.label_set.gold(self.name, expected)
+        predicted, n_unknown = self.label_set.predicted(answers)
+        counts = LabelCounts(gold, predicted, len(self.label_set.texts), self.formula.statistic)
         value = self._value(gold, predicted)
         check_agreement(self.name, value, counts.value, "scikit-learn", "confusion matrix")
         return Scored(self, value, statistic=counts, n_unknown=n_unknown)
@@ -108,13 +104,11 @@ class LabelMetric(_OfLabels):
     def _value(self, gold: Codes, predicted: Codes) -> float:
         import numpy as np
 
-        with (
-            warnings.catch_warnings()
-        ):  # scikit-learn warns of cases that are intended (zero_division=0) or an error below
-            warnings.simplefilter("ignore")
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of cases that are intended (zero_division=0) or an error below
             value = float(self.formula.value(np.tile(gold, len(predicted)), predicted.ravel()))
         if not math.isfinite(value):
-            names = (*self.labels.texts, "no label of the test set")
+            names = (*self.label_set.texts, "no label of the test set")
             found = [listed(names[code] for code in np.unique(codes)) for codes in (gold, predicted)]
             raise MetricError(
                 f"{self.name} is undefined for these answers",
@@ -152,9 +146,8 @@ def _formula(options: Options, labels: LabelSet, over: Sequence[int]) -> Formula
     score, _, average = name.partition("_")
     function = f"{score}_score"
     if not average:
-        positive = positive_code(options, labels)
-        statistic = partial(confusion.averaged, of=score, average="macro", over=[positive])
-        return Formula(partial(_sklearn_binary, function, positive), statistic)
+        positive = positive_code(options, labels)  # the mean over this label alone
+        over, average = [positive], "macro"
     return Formula(
         partial(_sklearn, function, labels=list(over), average=average, zero_division=0),
         partial(confusion.averaged, of=score, average=average, over=list(over)),
@@ -175,7 +168,3 @@ def _sklearn(function: str, gold: Any, predicted: Any, **options: Any) -> float:
     import sklearn.metrics
 
     return float(getattr(sklearn.metrics, function)(gold, predicted, **options))
-
-
-def _sklearn_binary(function: str, positive: int, gold: Any, predicted: Any) -> float:
-    return _sklearn(function, gold == positive, predicted == positive, zero_division=0)

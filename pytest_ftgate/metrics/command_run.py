@@ -37,11 +37,8 @@ _URL_WITH_PASSWORD = re.compile(r"://[^/\s@]*:[^/\s@]*@")
 class Ended:
     """The result of a command.
 
-    Attributes:
-        code: the exit code; if negative, the signal that killed it.
-        output: standard output and standard error together, as text; at most `MOST_OUTPUT` bytes.
-        cut: the output was longer.
-        timed_out: it was killed because it, or a process that holds its output open, did not end in time.
+    ``code`` is the exit code or, if negative, the signal that killed it; ``output`` is standard output and error,
+    ``cut`` at `MOST_OUTPUT` bytes; ``timed_out``: it, or a process that holds its output open, did not end in time.
     """
 
     code: int

@@ -64,9 +64,8 @@ def names_in(value: Any) -> Iterator[str]:
 class Differences:
     """The result of comparing the fields of one answer.
 
-    Attributes:
-        counts: by field, the numbers of right, wrong, missing and spurious values.
-        remarks: descriptions of the first three paths that are not right; ``more`` is the number of others.
+    ``counts`` are the numbers of right, wrong, missing and spurious values by field; ``remarks`` describe the first
+    three paths that are not right, and ``more`` is the number of others.
     """
 
     counts: dict[str, list[int]] = field(default_factory=dict)

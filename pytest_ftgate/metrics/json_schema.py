@@ -68,8 +68,7 @@ def breaks_schema(schema: Any, value: Any) -> bool:
 def read_schema(options: Options) -> Schema | None:
     """Return the schema of the option ``json_schema``, a path or a mapping; None if the option is absent.
 
-    The dialect is that of ``$schema``, by default draft 2020-12. Formats are checked as far as ``jsonschema`` supports
-    them. Raises :class:`ConfigError` if the schema cannot be read, is invalid, or has external references.
+    The dialect is that of ``$schema``, by default draft 2020-12. External references are refused.
     """
     if _KEY not in options.spec.options:
         return None
@@ -113,7 +112,9 @@ def _validator(options: Options, schema: dict[str, Any], place: str) -> Any:
         raise _error(options, what, "Use https://json-schema.org/draft/2020-12/schema.")
     try:
         known.check_schema(schema)
-        outside = next(_unresolved(schema, REGISTRY), None)
+        resource = _resource(schema)
+        resolver = REGISTRY.with_resource("", resource).crawl().resolver_with_root(resource)
+        outside = next(_dangling(resource, resolver, set()), None)
     except SchemaError as error:
         what = f"{place} is not a valid JSON Schema: {shown_place(error.absolute_path)}: {error.message}"
         raise _error(options, what, "Correct the schema.") from None
@@ -127,21 +128,16 @@ def _validator(options: Options, schema: dict[str, Any], place: str) -> Any:
     return checked(schema, registry=REGISTRY, format_checker=known.FORMAT_CHECKER)
 
 
-def _unresolved(schema: dict[str, Any], registry: Any) -> Iterator[str]:
-    """Yield the references that are neither in the schema itself nor in the JSON Schema specifications."""
+def _resource(schema: Any) -> Any:
     from referencing import Resource
     from referencing.jsonschema import DRAFT202012
 
-    resource = Resource.from_contents(schema, default_specification=DRAFT202012)
-    resolver = registry.with_resource("", resource).crawl().resolver_with_root(resource)
-    yield from _dangling(resource, resolver, set())
+    return Resource.from_contents(schema, default_specification=DRAFT202012)
 
 
 def _dangling(resource: Any, resolver: Any, seen: set[int]) -> Iterator[str]:
     """Yield the unresolved references of a schema, its subschemas, and the schemas it refers to."""
-    from referencing import Resource
     from referencing.exceptions import Unresolvable
-    from referencing.jsonschema import DRAFT202012
 
     if id(resource.contents) in seen or not isinstance(resource.contents, Mapping):
         return
@@ -153,8 +149,7 @@ def _dangling(resource: Any, resolver: Any, seen: set[int]) -> Iterator[str]:
             except Unresolvable:
                 yield reference
                 continue
-            target = Resource.from_contents(found.contents, default_specification=DRAFT202012)
-            yield from _dangling(target, found.resolver, seen)
+            yield from _dangling(_resource(found.contents), found.resolver, seen)
     for part in resource.subresources():
         yield from _dangling(part, resolver.in_subresource(part), seen)
 

@@ -13,18 +13,10 @@ from pytest_ftgate.metrics.protocol import Answers, Floats, Metric, Scored, by_e
 
 if TYPE_CHECKING:
     from pytest_ftgate.config import ModelSpec
+    from pytest_ftgate.config.metrics import CalibrationKeys
 
 RUBRIC, PREFERENCE, HUMAN_PREFERENCE = NAMES = ("rubric", "preference", "human_preference")
 _SCALE = (1.0, 5.0)
-
-
-@dataclass(frozen=True)
-class Calibration:
-    """Items that people have judged, and the minimum kappa in (0, 1] of the judge on them."""
-
-    path: Path
-    min_kappa: float
-    source: str
 
 
 @dataclass(frozen=True)
@@ -44,10 +36,11 @@ class _Judged(Metric):
 
 @dataclass(frozen=True)
 class _ByModels(_Judged):
-    """A metric that models judge by a rubric."""
+    """A metric that models judge by a rubric; ``calibration``: items that people have judged."""
 
     judges: tuple[ModelSpec, ...]
     rubric: str
+    calibration: CalibrationKeys | None = field(default=None, kw_only=True)
 
     @property
     def judge(self) -> ModelSpec:
@@ -62,7 +55,6 @@ class Rubric(_ByModels):
     low: float = field()
     high: float = field()
     source: str
-    calibration: Calibration | None = None
     name = RUBRIC
 
 
@@ -71,7 +63,6 @@ class Preference(_ByModels):
     """The share of pairs in which the judge, or most of several, prefers the candidate's answer; a tie counts half."""
 
     source: str
-    calibration: Calibration | None = None
     name = PREFERENCE
     pairwise = True
 
@@ -164,9 +155,8 @@ def build(options: Options) -> Rubric | Preference | HumanPreference:
         from pytest_ftgate.models.prompt import read_text
 
         rubric = read_text(given["rubric_file"], options.spec.source.where("rubric_file"))
-    written = given.get("calibration")
-    calibration = None if written is None else Calibration(written.path, written.min_kappa, source)
+    judge, calibration = given["judge"], given.get("calibration")
     if options.metric == PREFERENCE:
-        return Preference(given["judge"], rubric, source, calibration)
+        return Preference(judge, rubric, source, calibration=calibration)
     low, high = given.get("scale", _SCALE)
-    return Rubric(given["judge"], rubric, float(low), float(high), source, calibration)
+    return Rubric(judge, rubric, float(low), float(high), source, calibration=calibration)

@@ -102,9 +102,6 @@ def iso_date(text: str, *, day_first: bool | None = None) -> str:
 
 def _month(written: str) -> int:
     """Return the number of a month given as a number or an English name (or its first three letters); otherwise 0."""
-    lower = written.lower()
-    return (
-        int(lower)
-        if lower.isdigit()
-        else next((n for n, name in enumerate(_MONTHS, 1) if lower in (name, name[:3])), 0)
-    )
+    if written.isdigit():
+        return int(written)
+    return next((n for n, name in enumerate(_MONTHS, 1) if written.lower() in (name, name[:3])), 0)

@@ -18,13 +18,7 @@ if TYPE_CHECKING:
     from pytest_ftgate.config import MetricSpec
 
 
-_OF_OTHER_METRICS = (
-    "normalize",
-    "pattern",
-    "json_field",
-    "labels",
-    "pos_label",
-)  # other metrics have these: the name is no slip
+_OF_OTHER_METRICS = ("normalize", "pattern", "json_field", "labels", "pos_label")  # such a name is no slip
 
 
 def did_you_mean(word: str, names: Collection[str]) -> str:
@@ -37,10 +31,8 @@ def did_you_mean(word: str, names: Collection[str]) -> str:
 class Options:
     """One metric's written options; every method that reads one raises :class:`ConfigError` with place and key.
 
-    Attributes:
-        expected: the distinct expected outputs of the test set, as texts.
-        known: the labels of the training set: wrong as an answer, but not counted as unknown.
-        blank: the places of examples whose expected output is blank.
+    ``expected`` are the distinct expected outputs of the test set as texts, ``blank`` the places of blank ones;
+    ``known`` are the labels of the training set: wrong as an answer, but not counted as unknown.
     """
 
     spec: MetricSpec

@@ -40,6 +40,7 @@ class Metric(ABC):
         pairwise: the answers of two models are compared, so one model alone has no score.
         judged: a model or people judge the answers.
         means: for pairwise metrics: preferences may be means over repeats or over several people.
+        label_set: the labels that answers are compared with.
     """
 
     name: str
@@ -53,14 +54,13 @@ class Metric(ABC):
     pairwise: bool = False
     judged: bool = False
     means: bool = False
+    label_set: LabelSet | None = None
 
     @abstractmethod
     def score(self, expected: Sequence[Any], answers: Answers) -> Scored:
         """Measure the answers; ``expected`` holds one text or JSON value per example.
 
-        Raises:
-            MetricError: the value is undefined, or a custom metric failed.
-            ConfigError: the metric cannot compare the expected outputs.
+        Raise :class:`MetricError` if the value is undefined, :class:`ConfigError` if the outputs do not suit it.
         """
 
     def lenient(self) -> Metric | None:
@@ -96,11 +96,6 @@ class Metric(ABC):
         """Return whether the value is an average over labels that counts rare and frequent ones alike."""
         return False
 
-    @property
-    def label_set(self) -> LabelSet | None:
-        """Return the labels that answers are compared with; None for metrics without labels."""
-        return None
-
     def answers_read(self, answers: Iterable[str | None]) -> list[str | None]:
         """Return the part of each answer that is compared; None if there is none."""
         return [None if answer is None else answer.strip() for answer in answers]
@@ -127,11 +122,8 @@ class TextMetric(Metric):
 class Breakdown:
     """What a metric's value is made of, as a table.
 
-    Attributes:
-        title: what its rows are: ``failing rule``, ``field``.
-        columns: what the numbers of a row are; the first is the one that a short report shows.
-        rows: a label, which may come from an answer, and a number per column; the worst first.
-        shares: the columns that hold shares, on [0, 1].
+    ``title`` is what its rows are, such as ``field``; a row is a label, which may come from an answer, and a number per
+    column, the worst first. A short report shows the first column. ``shares`` are the columns that lie in [0, 1].
     """
 
     title: str

@@ -34,14 +34,7 @@ Call = Mapping[str, Any]
 
 @dataclass(frozen=True)
 class ToolCallMetric(Metric):
-    """One of :data:`NAMES`.
-
-    Args:
-        order: whether calls must come in the expected order.
-        extra: whether further calls are ``wrong``, or ``ignore``\\ d.
-        ignore_arguments: arguments that are not compared.
-        rules: when two values of an argument are the same.
-    """
+    """One of :data:`NAMES`. ``rules`` say when two values of an argument are the same."""
 
     name: str
     kind: Kind
@@ -107,19 +100,13 @@ def _in_order(same: Sequence[Sequence[bool]]) -> int:
 
 
 def _in_any_order(same: Sequence[Sequence[bool]]) -> int:
-    """Return the size of a maximum matching (augmenting paths; Berge 1957): calls are few."""
-    taken: dict[int, int] = {}
+    """Return the size of a maximum matching."""
+    if not any(map(any, same)):
+        return 0
+    from scipy.sparse import csr_array
+    from scipy.sparse.csgraph import maximum_bipartite_matching
 
-    def place(i: int, seen: set[int]) -> bool:
-        for j, match in enumerate(same[i]):
-            if match and j not in seen:
-                seen.add(j)
-                if j not in taken or place(taken[j], seen):
-                    taken[j] = i
-                    return True
-        return False
-
-    return sum(place(i, set()) for i in range(len(same)))
+    return int((maximum_bipartite_matching(csr_array(same)) >= 0).sum())
 
 
 def _calls_made(answer: str) -> list[dict[str, Any]]:
@@ -157,14 +144,9 @@ def build(options: Options) -> ToolCallMetric:
             key="ignore_arguments",
             cure=did_you_mean(unknown[0], sorted(names)),
         )
-    return ToolCallMetric(
-        options.metric,
-        "graded" if options.metric == "tool_call_f1" else "right_wrong",
-        options.flag("order"),
-        options.choice("extra", EXTRA) or "wrong",
-        ignored,
-        _rules(options, names),
-    )
+    kind: Kind = "graded" if options.metric == "tool_call_f1" else "right_wrong"
+    order, extra = options.flag("order"), options.choice("extra", EXTRA) or "wrong"
+    return ToolCallMetric(options.metric, kind, order, extra, ignored, _rules(options, names))
 
 
 def _calls_of(options: Options, text: str) -> list[dict[str, Any]]:
