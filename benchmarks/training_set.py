@@ -3,7 +3,7 @@
 python benchmarks/training_set.py time --rows 10000 100000 1000000
 python benchmarks/training_set.py time --rows 10000 100000 1000000 --instruction 80    # words that all rows share
 python benchmarks/training_set.py leaks                    # downloads Banking77 and CLINC150
-python benchmarks/training_set.py leaks --folder FOLDER    # has train.csv and test.csv of one, data_full.json of the other
+python benchmarks/training_set.py leaks --folder FOLDER    # with train.csv, test.csv, data_full.json
 python benchmarks/training_set.py copies tweets.txt reviews.txt
 """
 

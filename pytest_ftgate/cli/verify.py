@@ -135,9 +135,8 @@ class _Reader:
             for one in result.inputs
         ):
             yield f"it is of another gate file than {self.gate_file.name}"
-        changed = [
-            f"{one.path} ({one.key})" for one in result.inputs if self.hash_of(self.root / one.path) != one.sha256
-        ]
+        now = [(one, self.hash_of(self.root / one.path)) for one in result.inputs]
+        changed = [f"{one.path} ({one.key})" for one, digest in now if digest != one.sha256]
         if changed:
             more = f" and {len(changed) - _CHANGES_SHOWN:,} more" if len(changed) > _CHANGES_SHOWN else ""
             yield f"changed or missing since the gate was judged: {', '.join(changed[:_CHANGES_SHOWN])}{more}"

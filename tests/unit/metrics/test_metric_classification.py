@@ -139,7 +139,7 @@ def test_an_undefined_value_is_an_error_that_says_what_happened(build, failure):
 def test_a_formula_that_is_not_scikit_learns_is_an_error(build, failure, shift):
     metric = build("f1_macro")
     wrong = Formula(metric.formula.value, lambda confusions: metric.formula.statistic(confusions) + shift)
-    error = failure(LabelMetric(metric.labels, metric.name, wrong, low=0.0), "abc", "abc")
+    error = failure(LabelMetric(metric.label_set, metric.name, wrong, low=0.0), "abc", "abc")
     assert f"{1 + shift:.9f}".rstrip("0") in error.what
 
 
