@@ -103,7 +103,7 @@ def test_what_is_found_is_stripped_and_normalized(build):
 
 def test_labels_that_differ_in_white_space_around_them_are_one(build):
     metric = build("f1_macro", ("no", "yes", "yes "))
-    assert metric.labels.texts == ("no", "yes")
+    assert metric.label_set.texts == ("no", "yes")
 
 
 def test_answers_that_are_no_known_label_are_counted_over_all_repeats(build):
