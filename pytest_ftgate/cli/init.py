@@ -87,10 +87,7 @@ class Wishes:
 
 
 def write_project(wishes: Wishes, say: Callable[[str], None]) -> None:
-    """Inspect the data, report, and write the files. On an error, nothing is written.
-
-    Raise :class:`FtgateError` if the data cannot be read, a file exists or cannot be written, or a model is invalid.
-    """
+    """Inspect the data, report, and write the files. On an error, nothing is written."""
     if not wishes.directory.is_dir():
         raise ConfigError("there is no such folder", where=Where(shown_path(wishes.directory)))
     ini = find_ini(Path(os.path.abspath(wishes.directory)))

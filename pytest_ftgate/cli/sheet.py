@@ -37,19 +37,15 @@ class Wishes:
 
 
 def write_sheet(wishes: Wishes, say: Callable[[str], None]) -> None:
-    """Write the sheet as CSV and as a page, and the key; existing files are kept.
-
-    Raise :class:`FtgateError` if the gate or its answers cannot be read, or the folder has a sheet already.
-    """
+    """Write the sheet as CSV and as a page, and the key; refuse a folder that has a sheet already."""
     there = next((wishes.out / name for name in FILES if (wishes.out / name).exists()), None)
     if there is not None:
         cure = "Name another folder, or delete the sheet if nobody has filled it in."
         raise ConfigError("a sheet is already there", where=Where(shown_path(there)), cure=cure)
     sheet = _sheet(wishes)
     try:
-        write_whole(wishes.out / SHEET, [sheet.rows()])
-        write_whole(wishes.out / PAGE, [sheet_page(sheet, wishes.question)])
-        write_whole(wishes.out / KEY, [sheet.key()])
+        for name, text in ((SHEET, sheet.rows()), (PAGE, sheet_page(sheet, wishes.question)), (KEY, sheet.key())):
+            write_whole(wishes.out / name, [text])
     except OSError as error:
         raise ConfigError(f"cannot be written: {error.strerror}", where=Where(shown_path(wishes.out))) from error
     equal = sum(pair.equal for pair in sheet.pairs)

@@ -118,10 +118,7 @@ def _audited(test: Source, training: Source) -> Survey:
 
 
 def cleaned(survey: Survey) -> tuple[Survey, tuple[Cleaned, Cleaned]]:
-    """Return the survey of copies without duplicates and leaks, and these copies of the test and training set.
-
-    Raise :class:`ConfigError` if a copy exists, or nothing would be left.
-    """
+    """Return the survey of copies without duplicates and leaks, and these copies of the test and training set."""
     test, training = survey.test, survey.training
     tested = clean_test(test.path, test.fields, test.data)
     trained = clean_training(training.path, training.fields, training.data, tested.data, survey.audit)

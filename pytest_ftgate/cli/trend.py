@@ -23,10 +23,7 @@ _INCOMPARABLE = ("test set", "metric")
 
 
 def read_reports(paths: Sequence[Path]) -> list[ReportFile]:
-    """Read reports; a folder stands for all in it and below, by name. Its other JSON files are left out.
-
-    Raise :class:`DataError` if a file cannot be read or is not a report, or there are fewer than two.
-    """
+    """Read two reports or more; a folder stands for all in it and below, by name, without its other JSON files."""
     found = [one for path in paths for one in (_of_folder(path) if path.is_dir() else [read_report(path)])]
     if len(found) < 2:
         cure = "Name two reports or more, or a folder of them."

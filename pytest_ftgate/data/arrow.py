@@ -48,10 +48,7 @@ def is_saved(path: Path) -> bool:
 
 
 def saved_files(path: Path) -> list[Path]:
-    """Return the Arrow files of a folder that ``save_to_disk`` wrote, in their order.
-
-    Raise :class:`DataError` if the folder holds several splits, or its description cannot be read.
-    """
+    """Return the Arrow files of a folder that ``save_to_disk`` wrote, in their order; refuse several splits."""
     if not (path / _STATE).is_file():
         splits = _described(path / _SPLITS).get("splits") or []
         cure = f"name one of them: {', '.join(shown_path(path / str(one)) for one in splits)}"

@@ -117,10 +117,7 @@ def _shown(value: Any) -> str:
 
 
 def table_of(given: Any) -> Table | None:
-    """Return the rows of a frame of pandas, polars or Arrow, or of a ``datasets.Dataset``; None for other objects.
-
-    Raise :class:`DataError` if two columns have the same name.
-    """
+    """Return the rows of a frame of pandas, polars or Arrow, or of a ``datasets.Dataset``; None for other objects."""
     if isinstance(given, Mapping):
         return None
     if (features := getattr(given, "features", None)) is not None and isinstance(features, Mapping):

@@ -64,11 +64,7 @@ class Columns:
 class Forms:
     """Tell the format and the columns of each row: those of the first row, unless the format is given.
 
-    Args:
-        fields: what the rows call the parts of an example.
-        form: the format of all rows; None: recognised by their keys.
-        mappable, labeled: see :class:`Columns`.
-        mixed: each row may have a format of its own.
+    ``fields`` are what the rows call the parts of an example; ``mixed``: each row may have a format of its own.
     """
 
     def __init__(
@@ -125,14 +121,11 @@ class Forms:
 
 
 def format_with(row: Mapping[str, Any], fields: Mapping[str, str]) -> Format | None:
-    """Return the format of a row in which ``fields`` name columns; None if it has the keys of none.
-
-    Raise :class:`DataError` if it has the keys of several.
-    """
+    """Return the format of a row as :func:`format_of` does, where ``fields`` name columns."""
     if "input" in fields or "expected" in fields:
         return PLAIN
     named = {name: row[theirs] for name, theirs in fields.items() if theirs in row}
-    return format_of({**row, **named} if named else row)
+    return format_of({**row, **named})
 
 
 def check_columns(row: Mapping[str, Any], columns: Columns) -> None:

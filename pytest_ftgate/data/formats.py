@@ -67,10 +67,7 @@ def recognise(rows: Iterable[Row]) -> Format | None:
 
 
 def format_of(row: Row) -> Format | None:
-    """Return the format of a row; None if it has the keys of none.
-
-    Raise :class:`DataError` if it has the keys of several.
-    """
+    """Return the format of a row; None if it has the keys of none. Raise :class:`DataError` if it has several's."""
     fitting = [one for one in FORMATS.values() if one.fits(row)]
     if len(fitting) < 2:
         return fitting[0] if fitting else None

@@ -56,14 +56,10 @@ class _How(NamedTuple):
 
 
 class Opened(NamedTuple):
-    """A file that is being read.
+    """A file that is being read: the number and the values of each row, or why it cannot be read.
 
-    Attributes:
-        rows: the number and the values of each row, or why it cannot be read.
-        place: of a row with this number.
-        sha256: the hex digest of the whole file, once its rows were read.
-        table: where the values are not JSON values yet.
-        lines: of a text file.
+    ``sha256`` is the hex digest of the whole file, once its rows were read; ``lines`` are those of a text file, and
+    ``table`` is what holds the rows where their values are not JSON values yet.
     """
 
     rows: Iterable[tuple[int, Mapping[str, Any]] | DataError]
@@ -109,12 +105,9 @@ def load_examples(
     Args:
         path: a file, or a folder that ``datasets.save_to_disk`` wrote.
         format: one of ``FORMATS``; None: the suffix tells how the file is written, and the first row what rows hold.
-        fields: what the file calls ``input``, ``expected``, ``id``, ``group``, other keys of its format or a further
-            field.
+        fields: what the file calls ``input``, ``expected``, ``id``, ``group``, keys of its format or further fields.
         limit: at least 1; the hash is always that of the whole file.
         labeled: every row must have an expected output; otherwise a missing one is the empty text.
-
-    Raise :class:`DataError` if the file cannot be read, or rows are not examples; names file and lines.
     """
     shown, names, left_out = shown_path(path), fields or {}, Counter[str]()
     check_limit(limit, shown)

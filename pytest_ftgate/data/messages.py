@@ -14,10 +14,7 @@ ROLES = ("system", "developer", "user", "assistant", "tool", "function")
 
 
 def checked_messages(value: Any, key: str) -> Messages:
-    """Return the messages under a row's ``key``.
-
-    Raise :class:`DataError` unless it is a list of messages with a known role and a content; lacks file and line.
-    """
+    """Return the messages under a row's ``key``, each with a known role and a content; errors lack file and line."""
     if not isinstance(value, list):
         raise DataError(f"must be a list of messages, got {kind_of(value)}", where=Where(key=key))
     if not value:

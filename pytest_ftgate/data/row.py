@@ -22,10 +22,7 @@ def examples_of(
     forms: Forms,
     table: Table | None = None,
 ) -> Iterator[Example | LeftOut | DataError]:
-    """Yield the example, or the error, of each row, or why it is left out.
-
-    ``table`` holds the rows if their values are not JSON values yet.
-    """
+    """Yield the example, or the error, of each row, or why it is left out; ``table``: values are not JSON yet."""
     for found in rows:
         if isinstance(found, DataError):
             yield found

@@ -11,7 +11,7 @@ import warnings
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
-from typing import Any
+from typing import Any, TypeAlias
 
 from pytest_ftgate.errors import MetricError
 from pytest_ftgate.metrics import confusion
@@ -70,19 +70,15 @@ class Accuracy(_OfLabels):
 
 
 @dataclass(frozen=True)
-class Formula:
-    """A metric in two forms: scikit-learn's on label codes, and ours on stacked confusion matrices."""
-
-    value: Callable[[Codes, Codes], float]
-    statistic: Callable[[Floats], Floats]
-
-
-@dataclass(frozen=True)
 class LabelMetric(_OfLabels):
-    """A metric of all answers together. Repeats are pooled, which averages the confusion matrix."""
+    """A metric of all answers together. Repeats are pooled, which averages the confusion matrix.
+
+    It has two forms: ``sklearn`` on label codes, and ours, ``statistic``, on stacked confusion matrices.
+    """
 
     name: str
-    formula: Formula
+    sklearn: Callable[[Codes, Codes], float]
+    statistic: Callable[[Floats], Floats]
     low: float = field()
     kind = "set"
 
@@ -96,7 +92,7 @@ class LabelMetric(_OfLabels):
         check_shape(self.name, expected, answers)
         gold = self.label_set.gold(self.name, expected)
         predicted, n_unknown = self.label_set.predicted(answers)
-        counts = LabelCounts(gold, predicted, len(self.label_set.texts), self.formula.statistic)
+        counts = LabelCounts(gold, predicted, len(self.label_set.texts), self.statistic)
         value = self._value(gold, predicted)
         check_agreement(self.name, value, counts.value, "scikit-learn", "confusion matrix")
         return Scored(self, value, statistic=counts, n_unknown=n_unknown)
@@ -106,7 +102,7 @@ class LabelMetric(_OfLabels):
 
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # of cases that are intended (zero_division=0) or an error below
-            value = float(self.formula.value(np.tile(gold, len(predicted)), predicted.ravel()))
+            value = float(self.sklearn(np.tile(gold, len(predicted)), predicted.ravel()))
         if not math.isfinite(value):
             names = (*self.label_set.texts, "no label of the test set")
             found = [listed(names[code] for code in np.unique(codes)) for codes in (gold, predicted)]
@@ -134,13 +130,16 @@ def build(options: Options) -> Accuracy | LabelMetric:
         what = f"{name} supports up to {MOST_LABELS:,} labels, and the test set has {len(read.texts):,}"
         raise options.error(what, cure="Use accuracy or exact_match.")
     low = -1.0 if name in _CHANCE_CORRECTED else 0.0
-    return LabelMetric(read, name, _formula(options, read, over), low)
+    return LabelMetric(read, name, *_formula(options, read, over), low)
 
 
-def _formula(options: Options, labels: LabelSet, over: Sequence[int]) -> Formula:
+_Formula: TypeAlias = tuple[Callable[[Codes, Codes], float], Callable[[Floats], Floats]]
+
+
+def _formula(options: Options, labels: LabelSet, over: Sequence[int]) -> _Formula:
     name = options.metric
     if name == "balanced_accuracy":
-        return Formula(partial(_sklearn, "balanced_accuracy_score"), confusion.balanced_accuracy)
+        return partial(_sklearn, "balanced_accuracy_score"), confusion.balanced_accuracy
     if name in _CHANCE_CORRECTED:
         return _chance_corrected(options, labels)
     score, _, average = name.partition("_")
@@ -148,20 +147,18 @@ def _formula(options: Options, labels: LabelSet, over: Sequence[int]) -> Formula
     if not average:
         positive = positive_code(options, labels)  # the mean over this label alone
         over, average = [positive], "macro"
-    return Formula(
-        partial(_sklearn, function, labels=list(over), average=average, zero_division=0),
-        partial(confusion.averaged, of=score, average=average, over=list(over)),
-    )
+    value = partial(_sklearn, function, labels=list(over), average=average, zero_division=0)
+    return value, partial(confusion.averaged, of=score, average=average, over=list(over))
 
 
-def _chance_corrected(options: Options, labels: LabelSet) -> Formula:
+def _chance_corrected(options: Options, labels: LabelSet) -> _Formula:
     if len(labels.texts) < 2:
         what = f"{options.metric} needs at least two labels, and every test example expects {listed(labels.texts)}"
         raise options.error(what, cure="Add examples with other labels, or use accuracy.")
     if options.metric == "cohen_kappa":
         codes = list(range(len(labels.texts) + 1))
-        return Formula(partial(_sklearn, "cohen_kappa_score", labels=codes), confusion.cohen_kappa)
-    return Formula(partial(_sklearn, "matthews_corrcoef"), confusion.matthews_corrcoef)
+        return partial(_sklearn, "cohen_kappa_score", labels=codes), confusion.cohen_kappa
+    return partial(_sklearn, "matthews_corrcoef"), confusion.matthews_corrcoef
 
 
 def _sklearn(function: str, gold: Any, predicted: Any, **options: Any) -> float:

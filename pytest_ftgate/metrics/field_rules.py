@@ -39,10 +39,8 @@ class TextRule:
 class FieldRules:
     """Rules that decide whether two values of a field are equal. Fields are dotted names without list positions.
 
-    Attributes:
-        texts: the rule for text, by field ("*" for all others); without one, texts are compared exactly.
-        tolerance: the maximum difference of two numbers, by field ("*" for all others).
-        lists: "sequence": compare by position; "set": ignore the order; a repeated element counts each time.
+    ``texts`` has the rule for text and ``tolerance`` the maximum difference of two numbers, by field ("*" for all
+    others). ``lists``: "sequence": compare by position; "set": ignore the order; a repeated element counts each time.
     """
 
     texts: Mapping[str, TextRule]

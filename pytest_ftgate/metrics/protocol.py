@@ -141,8 +141,7 @@ class Scored:
         per_example: scores, shape ``(examples,)``, averaged over repeats; None for set-level metrics.
         statistic: of set-level metrics, what a resampling method needs to compute the value again.
         n_unknown: answers, over all repeats, that are no known label. A missing answer is not counted here.
-        notes: for each example of the first repeat why its answer is not right, short and harmless to print; None
-            where it is. Empty of metrics that say nothing of the kind.
+        notes: why the answer to each example of the first repeat is not right, harmless to print; None where it is.
     """
 
     metric: Metric

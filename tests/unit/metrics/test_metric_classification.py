@@ -2,6 +2,7 @@
 
 import random
 import warnings
+from dataclasses import replace
 from fractions import Fraction
 
 import numpy as np
@@ -10,7 +11,6 @@ import sklearn.metrics
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pytest_ftgate.metrics.classification import Formula, LabelMetric
 from pytest_ftgate.statistics import LabelCounts
 
 LABELS = ("a", "b", "c", "d")
@@ -77,7 +77,7 @@ def test_the_statistic_of_any_confusion_matrix_is_scikit_learns_value(build, nam
     pairs = st.lists(st.tuples(st.integers(0, k - 1), st.integers(0, k)), min_size=1, max_size=12)
     samples = data.draw(st.lists(pairs, min_size=1, max_size=3))
     stacked = np.stack([confusion_matrix(*np.array(drawn).T, k) for drawn in samples])
-    found = metric.formula.statistic(stacked)
+    found = metric.statistic(stacked)
     assert found.shape == (len(samples),)
     for value, drawn in zip(found, samples, strict=True):
         gold, answers = ([(*labels, "x")[code] for code in codes] for codes in zip(*drawn, strict=True))
@@ -138,8 +138,8 @@ def test_an_undefined_value_is_an_error_that_says_what_happened(build, failure):
 @pytest.mark.parametrize("shift", [2e-9, np.nan])
 def test_a_formula_that_is_not_scikit_learns_is_an_error(build, failure, shift):
     metric = build("f1_macro")
-    wrong = Formula(metric.formula.value, lambda confusions: metric.formula.statistic(confusions) + shift)
-    error = failure(LabelMetric(metric.label_set, metric.name, wrong, low=0.0), "abc", "abc")
+    wrong = replace(metric, statistic=lambda confusions: metric.statistic(confusions) + shift)
+    error = failure(wrong, "abc", "abc")
     assert f"{1 + shift:.9f}".rstrip("0") in error.what
 
 
@@ -153,6 +153,6 @@ def test_rounding_does_not_make_a_constant_answer_informative(build):
     """Weights of thirds do not add up exactly; the correlation with a constant is 0 all the same, kappa undefined."""
     confusions = np.zeros((1, 3, 3))
     confusions[0, :2, 0] = sum([1 / 3] * 7), sum([1 / 3] * 10)
-    assert build("matthews_corrcoef", ("a", "b")).formula.statistic(confusions).tolist() == [0]
+    assert build("matthews_corrcoef", ("a", "b")).statistic(confusions).tolist() == [0]
     confusions[0, 1, 0] = 0
-    assert np.isnan(build("cohen_kappa", ("a", "b")).formula.statistic(confusions)).all()
+    assert np.isnan(build("cohen_kappa", ("a", "b")).statistic(confusions)).all()
