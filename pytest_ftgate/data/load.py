@@ -48,13 +48,6 @@ _TITLES = {"jsonl": "JSONL", "json": "JSON", "csv": "CSV", "tsv": "TSV", "parque
 _TITLES[_FOLDER] = "folder of save_to_disk"
 
 
-class _How(NamedTuple):
-    """How a file is written, and what its rows hold; None: they tell it by their keys."""
-
-    file: str
-    form: Format | None
-
-
 class Opened(NamedTuple):
     """A file that is being read: the number and the values of each row, or why it cannot be read.
 
@@ -72,7 +65,7 @@ class Opened(NamedTuple):
 @contextmanager
 def opened(path: Path, file: str | None = None, forms: Forms | None = None) -> Iterator[Opened]:
     """Open a file or folder that is written as ``file`` says, else its suffix; ``forms`` check the header of CSV."""
-    shown, file = shown_path(path), file or _how(path, None).file
+    shown, file = shown_path(path), file or _how(path, None)[0]
 
     def of_table(table: Table, sha256: Callable[[], str]) -> Opened:
         return Opened(enumerate(table.rows, 1), lambda row: Where(path=f"{shown}, row {row}"), sha256, table)
@@ -111,14 +104,14 @@ def load_examples(
     """
     shown, names, left_out = shown_path(path), fields or {}, Counter[str]()
     check_limit(limit, shown)
-    how = _how(path, format)
-    _check_fields(how, names, shown)
-    forms = Forms(names, how.form, labeled=labeled)
-    with opened(path, how.file, forms) as found:
+    file, form = _how(path, format)
+    _check_fields(form, names, shown)
+    forms = Forms(names, form, labeled=labeled)
+    with opened(path, file, forms) as found:
         examples = _kept(examples_of(found.rows, found.place, forms, found.table), limit, left_out)
         sha256, is_empty = found.sha256(), found.lines is not None and not found.lines.number
     absent = DataError("the file is empty" if is_empty else "the file has no rows", where=Where(path=shown))
-    recognised = forms.described(_TITLES[how.file])
+    recognised = forms.described(_TITLES[file])
     return data_set(DataSet(examples, shown, sha256, shown, recognised, left_out), "row", absent)
 
 
@@ -154,11 +147,11 @@ def _kept(
     return tuple(without_faults(islice(not_left_out(), limit)))
 
 
-def _check_fields(how: _How, fields: Mapping[str, str], shown: str) -> None:
-    clash = [name for name in ("input", "expected") if name in fields and how.form and name not in how.form.keys]
-    if how.form and clash:
+def _check_fields(form: Format | None, fields: Mapping[str, str], shown: str) -> None:
+    clash = [name for name in ("input", "expected") if name in fields and form and name not in form.keys]
+    if form and clash:
         raise DataError(
-            f"fields names {listed(clash)}, but in the format {how.form.name} they come from {listed(how.form.keys)}",
+            f"fields names {listed(clash)}, but in the format {form.name} they come from {listed(form.keys)}",
             where=Where(path=shown, key="fields"),
             cure="remove format; fields alone says which columns are used, for example fields: {input: messages}",
         )
@@ -180,7 +173,7 @@ def check_limit(limit: Any, path: str) -> None:
     raise DataError(f"must be a whole number of at least 1, got {found}", where=Where(path=path, key="limit"))
 
 
-def _how(path: Path, written: str | None) -> _How:
+def _how(path: Path, written: str | None) -> tuple[str, Format | None]:
     """Return how a file is written, by ``format`` or its suffix, and what ``format`` says of its rows."""
     suffix = suffix_of(path)
     if written is not None and written not in FORMATS:
@@ -193,11 +186,11 @@ def _how(path: Path, written: str | None) -> _How:
         )
     form = ROW_FORMATS.get(written or "")
     if is_saved(path):
-        return _How(_FOLDER, form)
+        return _FOLDER, form
     if written in _FILES:
-        return _How(written, None)
+        return written, None
     if os.path.isdir(path):  # which is said when it is opened
-        return _How("jsonl", form)
+        return "jsonl", form
     file = next((name for name, suffixes in _FILES.items() if suffix in suffixes), None)
     if file is None and form is None:
         raise UnopenedError(
@@ -206,4 +199,4 @@ def _how(path: Path, written: str | None) -> _How:
             evidence=f"known: {', '.join(_PLAIN_SUFFIXES)}, each also with .gz",
             cure=f"say how it is written: format: {', '.join([*_FILES][:-1])} or {[*_FILES][-1]}",
         )
-    return _How(file or "jsonl", form)
+    return file or "jsonl", form

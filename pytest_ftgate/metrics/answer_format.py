@@ -12,7 +12,7 @@ from functools import cache, partial
 from typing import Any, NoReturn
 
 from pytest_ftgate.data.strict_json import parse_json
-from pytest_ftgate.metrics.json_schema import Broken, Schema, read_schema
+from pytest_ftgate.metrics.json_schema import Broken, first_error, read_schema
 from pytest_ftgate.metrics.options import Options
 from pytest_ftgate.metrics.protocol import Answers, Breakdown, Metric, Scored, by_example
 from pytest_ftgate.metrics.time_limit import within_limit
@@ -26,35 +26,52 @@ _NO_ANSWER: Broken = ("no answer", "no answer")
 
 
 @dataclass(frozen=True)
-class Rules:
-    """The rules that an answer, stripped of white space, must satisfy; checked in the order of the fields.
+class Format(Metric):
+    """The share of answers that, stripped of white space, satisfy all rules; they are checked in this order.
 
-    The answer must be valid text of the type ``kind``, its value must match the schema, and ``pattern`` must match the
-    whole answer.
+    The answer must be valid text of the ``type``, its value must match the schema, and ``pattern`` must match the whole
+    answer.
     """
 
-    kind: str | None = None
-    schema: Schema | None = None
+    type: str | None = None
+    schema: Any = None
     pattern: re.Pattern[str] | None = None
     allowed: frozenset[str] | None = None
     min_chars: int | None = None
     max_chars: int | None = None
     strip_code_fence: bool = False
+    name = "format"
+    kind = "right_wrong"
+    compares = False
 
-    def broken(self, answer: str | None) -> Broken | None:
+    def score(self, expected: Sequence[Any], answers: Answers) -> Scored:
+        """Measure the share of valid answers, and count the first rule that each other answer breaks."""
+        broken = cache(self._broken)
+        found = [[broken(answer) for answer in repeat] for repeat in answers]
+        scored = by_example(self, expected, answers, lambda _, answer: broken(answer) is None)
+        notes = tuple(None if one is None else printable(one[1], _NOTE) for one in found[0])
+        counts = Counter(printable(one[0], _LABEL) for repeat in found for one in repeat if one is not None)
+        rows = tuple((label, (count,)) for label, count in sorted(counts.items(), key=lambda x: (-x[1], x[0])))
+        return replace(scored, notes=notes, breakdown=Breakdown("failing rule", ("answers",), rows))
+
+    def broken_form(self, answer: str | None) -> str | None:
+        broken = self._broken(answer)
+        return None if broken is None else broken[1]
+
+    def _broken(self, answer: str | None) -> Broken | None:
         """Return the first rule that an answer breaks, and how; None if it satisfies all."""
         text = "" if answer is None else answer.strip()
         if self.strip_code_fence:
             text = _without_fence(text)
         if not text:
             return _NO_ANSWER
-        if self.kind is not None:
+        if self.type is not None:
             try:
-                value = READERS[self.kind](text)
+                value = READERS[self.type](text)
             except ValueError as error:
-                return f"type {self.kind}", f"not valid {self.kind.upper()}: {error}"
+                return f"type {self.type}", f"not valid {self.type.upper()}: {error}"
             if self.schema is not None:
-                found = within_limit("json_schema", partial(self.schema.broken, value), text)
+                found = within_limit("json_schema", partial(first_error, self.schema, value), text)
                 if found is not None:
                     return f"json_schema {found[0]}", found[1]
         return self._of_text(text)
@@ -72,30 +89,6 @@ class Rules:
         if self.max_chars is not None and len(text) > self.max_chars:
             return "max_chars", f"{len(text):,} characters, more than {self.max_chars:,}"
         return None
-
-
-@dataclass(frozen=True)
-class Format(Metric):
-    """The share of answers that satisfy all rules."""
-
-    rules: Rules
-    name = "format"
-    kind = "right_wrong"
-    compares = False
-
-    def score(self, expected: Sequence[Any], answers: Answers) -> Scored:
-        """Measure the share of valid answers, and count the first rule that each other answer breaks."""
-        broken = cache(self.rules.broken)
-        found = [[broken(answer) for answer in repeat] for repeat in answers]
-        scored = by_example(self, expected, answers, lambda _, answer: broken(answer) is None)
-        notes = tuple(None if one is None else printable(one[1], _NOTE) for one in found[0])
-        counts = Counter(printable(one[0], _LABEL) for repeat in found for one in repeat if one is not None)
-        rows = tuple((label, (count,)) for label, count in sorted(counts.items(), key=lambda x: (-x[1], x[0])))
-        return replace(scored, notes=notes, breakdown=Breakdown("failing rule", ("answers",), rows))
-
-    def broken_form(self, answer: str | None) -> str | None:
-        broken = self.rules.broken(answer)
-        return None if broken is None else broken[1]
 
 
 NAMES = (Format.name,)
@@ -130,7 +123,7 @@ def build(options: Options) -> Format:
         raise options.error(what, key="min_chars", cure="Lower min_chars, or raise max_chars.")
     texts = None if allowed is None else frozenset(value.strip() for value in allowed)
     fence = options.flag("strip_code_fence")
-    return Format(Rules(kind, schema, options.pattern(), texts, shortest, longest, fence))
+    return Format(kind, schema, options.pattern(), texts, shortest, longest, fence)
 
 
 MOST_YAML = 200_000

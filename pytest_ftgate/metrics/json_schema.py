@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias
@@ -25,25 +24,19 @@ _ERRORS_LOOKED_AT = 20
 _REFERENCES = ("$ref", "$dynamicRef", "$recursiveRef")
 
 
-@dataclass(frozen=True)
-class Schema:
-    """A valid JSON Schema without external references; ``validator`` is a validator of ``jsonschema``."""
+def first_error(validator: Any, value: Any) -> Broken | None:
+    """Return the most relevant of the first twenty errors of a value; None if it is valid."""
+    from jsonschema.exceptions import best_match
 
-    validator: Any
-
-    def broken(self, value: Any) -> Broken | None:
-        """Return the most relevant of the first twenty errors; None if the value is valid."""
-        from jsonschema.exceptions import best_match
-
-        try:
-            error = best_match(islice(self.validator.iter_errors(value), _ERRORS_LOOKED_AT))
-        except (RecursionError, ArithmeticError) as failure:  # an integer that is too large for a float is divided
-            what = "nested too deeply" if isinstance(failure, RecursionError) else "a number that is too large"
-            return f"$: {what}", what
-        if error is None:
-            return None
-        place, kind = shown_place(error.absolute_path), shown_place(error.absolute_path, anywhere=True)
-        return f"{kind}: {error.validator}", f"{place}: {error.message}"
+    try:
+        error = best_match(islice(validator.iter_errors(value), _ERRORS_LOOKED_AT))
+    except (RecursionError, ArithmeticError) as failure:  # an integer that is too large for a float is divided
+        what = "nested too deeply" if isinstance(failure, RecursionError) else "a number that is too large"
+        return f"$: {what}", what
+    if error is None:
+        return None
+    place, kind = shown_place(error.absolute_path), shown_place(error.absolute_path, anywhere=True)
+    return f"{kind}: {error.validator}", f"{place}: {error.message}"
 
 
 def breaks_schema(schema: Any, value: Any) -> bool:
@@ -65,8 +58,8 @@ def breaks_schema(schema: Any, value: Any) -> bool:
         return False
 
 
-def read_schema(options: Options) -> Schema | None:
-    """Return the schema of the option ``json_schema``, a path or a mapping; None if the option is absent.
+def read_schema(options: Options) -> Any:
+    """Return jsonschema's validator of the option ``json_schema``, a path or a mapping; None if the option is absent.
 
     The dialect is that of ``$schema``, by default draft 2020-12. External references are refused.
     """
@@ -80,7 +73,7 @@ def read_schema(options: Options) -> Schema | None:
         found = "empty" if schema in ({}, [], "", None) else "not a mapping"
         raise _error(options, f"{place} is {found}", "Write a JSON Schema as a mapping, or the path of its file.")
     needed(options, "jsonschema", extra="format", key=_KEY)
-    return Schema(_validator(options, dict(schema), place))
+    return _validator(options, dict(schema), place)
 
 
 def _error(options: Options, what: str, cure: str, evidence: str | None = None) -> ConfigError:
