@@ -226,7 +226,7 @@ def _said(role: str, content: Any, place: str, before: Sequence[Row]) -> list[di
             calls.append({"name": call.get("name"), "arguments": call.get("args", call.get("input"))})
         elif result := part.get("functionResponse") or part.get("toolResult"):
             result = _object(result, place)
-            results.append(_result(result.get("response", result.get("content")), before))
+            results.append(_result(result.get("response", result.get("content")), [*before, *results]))
         else:
             said.append(part)
     if calls:
@@ -259,9 +259,13 @@ def _calling(calls: Sequence[Row], number: int) -> dict[str, Any]:
 
 
 def _result(content: Any, before: Sequence[Row]) -> dict[str, Any]:
-    called = next((one["tool_calls"] for one in reversed(before) if "tool_calls" in one), None)
+    """Return the message with the result of a tool; several results are those of the last calls in their order."""
     text = content if isinstance(content, str) else canonical_json(content)
-    return {"role": "tool", "content": text, **({"tool_call_id": called[0]["id"]} if called else {})}
+    at = next((at for at in reversed(range(len(before))) if "tool_calls" in before[at]), None)
+    if at is None:
+        return {"role": "tool", "content": text}
+    calls, number = before[at]["tool_calls"], len(before) - at - 1
+    return {"role": "tool", "content": text, "tool_call_id": calls[min(number, len(calls) - 1)]["id"]}
 
 
 def _instructed(messages: list[dict[str, Any]], system: Any, key: str) -> list[dict[str, Any]]:

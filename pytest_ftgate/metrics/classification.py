@@ -53,7 +53,7 @@ class _OfLabels(Metric):
 
     def answers_read(self, answers: Iterable[str | None]) -> list[str | None]:
         """Return the label in each answer as it is compared, known or not; None if there is none."""
-        return self.label_set.read(answers)
+        return [None if answer is None else self.label_set.reading.label(answer) for answer in answers]
 
 
 @dataclass(frozen=True)

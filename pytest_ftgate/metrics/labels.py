@@ -139,10 +139,6 @@ class LabelSet:
         codes = np.array([np.fromiter(map(code, repeat), np.int64, len(repeat)) for repeat in answers])
         return np.minimum(codes, k), int((codes > k).sum())
 
-    def read(self, answers: Iterable[str | None]) -> list[str | None]:
-        """Return the label in each answer as it is compared, known or not; None if there is none."""
-        return [None if answer is None else self.reading.label(answer) for answer in answers]
-
     def bare(self) -> LabelSet:
         """Return the same labels for answers that are just a label, without a pattern or field."""
         return replace(self, reading=replace(self.reading, pattern=None, json_field=()))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import unicodedata
 from collections import Counter
-from collections.abc import Callable, Hashable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from typing import Any, TypeAlias
@@ -43,11 +43,6 @@ def words(text: str) -> list[str]:
         found.append(current)
         current = character if kind in "LN" else ""
     return [word for word in (*found, current) if word] or [composed.strip()]
-
-
-def n_shared(first: Sequence[Hashable], second: Sequence[Hashable]) -> int:
-    """Return the number of tokens that both have, counting repeated ones (multiset intersection)."""
-    return (Counter(first) & Counter(second)).total()
 
 
 def f_measure(n_common: int, n_expected: int, n_answered: int) -> float:
@@ -111,7 +106,7 @@ def token_f1(expected: str, answer: str) -> float:
     Text, EMNLP (2016). SQuAD's further normalization is left to the gate's ``normalize``.
     """
     first, second = expected.split(), answer.split()
-    return f_measure(n_shared(first, second), len(first), len(second))
+    return f_measure((Counter(first) & Counter(second)).total(), len(first), len(second))
 
 
 def _rouge_l(options: Options) -> Compare:

@@ -190,6 +190,21 @@ def test_calls_and_results_of_tools_in_a_conversation(load):
     assert result == {"role": "tool", "content": "7", "tool_call_id": call["tool_calls"][0]["id"]}
 
 
+def test_each_of_several_results_names_its_call(load):
+    calls = [CALL, {"name": "f", "arguments": {"x": 2}}]
+    said = [("human", "q"), ("function_call", json.dumps(calls)), ("observation", "7"), ("observation", "8"),
+            ("gpt", "good")]  # fmt: skip
+    made = turn("model", *({"functionCall": {"name": "f", "args": one["arguments"]}} for one in calls))
+    results = turn("function", *({"functionResponse": {"name": "f", "response": n}} for n in ("7", "8")))
+    for row in (
+        {"conversations": [{"from": who, "value": text} for who, text in said]},
+        {"contents": [turn("user", "q"), made, results, turn("model", "good")]},
+    ):
+        _, call, *answers = load(lines(row)).examples[0].input
+        assert [one["tool_call_id"] for one in answers] == [one["id"] for one in call["tool_calls"]]
+        assert len({one["tool_call_id"] for one in answers}) == 2
+
+
 # --- rows that hold no output to learn -----------------------------------------------------------------------------
 
 KTO = [{"prompt": "q", "completion": "good", "label": True}, {"prompt": "r", "completion": "BAD", "label": False}]
