@@ -218,7 +218,7 @@ def _said(role: str, content: Any, place: str, before: Sequence[Row]) -> list[di
         return [_result(content, before)]
     if not isinstance(content, list):
         return [{"role": role, "content": content}]
-    calls, results, said = [], [], []
+    calls, results, said = list[Row](), list[dict[str, Any]](), list[Row]()
     for part in content:
         part = _object(part, place)
         if call := part.get("functionCall") or part.get("toolUse"):
