@@ -33,6 +33,9 @@ class LeftOut(NamedTuple):
     why: str
 
 
+Read = Callable[[Row, Names], Parts | LeftOut]
+
+
 @dataclass(frozen=True)
 class Format:
     """One format of rows.
@@ -51,7 +54,7 @@ class Format:
     title: str
     by: str
     keys: tuple[str, ...]
-    read: Callable[[Row, Names], Parts | LeftOut]
+    read: Read
     uses: tuple[str, ...] = ()
     covers: tuple[str, ...] = ()
     when: Callable[[Row], bool] = field(default=lambda _: True)
@@ -325,9 +328,6 @@ def _chat(row: Row, column: Names) -> Parts | LeftOut:
 _WITH_SYSTEM = {"system", "messages", "id", "group"}
 
 
-Read = Callable[[Row, Names], Parts | LeftOut]
-
-
 def _tagged(read: Read) -> Read:
     """Leave out rows with a false ``kto_tag``."""
     return lambda row, column: (
@@ -462,8 +462,8 @@ _PLAIN_COVERS = ("sharegpt", "gemini", "bedrock", "alpaca", "prompt_completion",
 _BEDROCK_KEYS = ("system", "toolConfig")
 _ALPACA_KEYS = ("input", "system", "history", "kto_tag")
 _KTO_KEYS = ("prompt", "completion", "label")
-_KTO_CHAT = ("messages", "label")
-_TAGGED = ("system", "tools", "kto_tag")
+_KTO_CHAT_KEYS = ("messages", "label")
+_SHAREGPT_KEYS = ("system", "tools", "kto_tag")
 _PAIR_KEYS = ("input", "preferred_output", "non_preferred_output")
 _GEMINI_KEYS = ("systemInstruction", "system_instruction", "tools", "completions")
 _ASKED_KEYS = ("prompt", "question", "instruction", "input", "system", "history", "conversations", "messages")
@@ -471,12 +471,12 @@ _ALL = (
     Format("plain", "input/expected", "", ("input", "expected"), _plain, covers=_PLAIN_COVERS),
     Format("chat", "chat", "OpenAI", ("messages",), _chat, when=lambda row: "input" not in row),
     Format("bedrock", "conversation", "Bedrock", ("schemaVersion", "messages"), _bedrock, _BEDROCK_KEYS, ("chat",)),
-    Format("sharegpt", "conversations", "ShareGPT", ("conversations",), _tagged(_sharegpt), _TAGGED),
+    Format("sharegpt", "conversations", "ShareGPT", ("conversations",), _tagged(_sharegpt), _SHAREGPT_KEYS),
     Format("gemini", "contents", "Gemini", ("contents",), _gemini, _GEMINI_KEYS),
     Format("alpaca", "instruction", "Alpaca", ("instruction", "output"), _tagged(_alpaca), _ALPACA_KEYS),
     Format("prompt_completion", "prompt/completion", "TRL, Bedrock", ("prompt", "completion"), _prompt_completion),
     Format("kto", "KTO", "TRL", _KTO_KEYS, _labeled(_prompt_completion), (), ("prompt_completion",), _is_kto),
-    Format("kto_chat", "KTO chat", "LLaMA-Factory", _KTO_CHAT, _labeled(_chat), (), ("chat",), _is_kto_chat),
+    Format("kto_chat", "KTO chat", "LLaMA-Factory", _KTO_CHAT_KEYS, _labeled(_chat), (), ("chat",), _is_kto_chat),
     Format("preference", "preference", "TRL", ("chosen", "rejected"), _preference, _ASKED_KEYS, ("chat", "sharegpt")),
     Format(
         *("openai_preference", "preference", "OpenAI", _PAIR_KEYS, _openai_preference),
