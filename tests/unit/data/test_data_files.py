@@ -41,7 +41,7 @@ class TestOpening:
             def __enter__(self):
                 return self
 
-            def readline(self):
+            def read(self, size):
                 raise OSError(5, "Input/output error")
 
         monkeypatch.setattr(Path, "open", lambda self, mode: Broken())

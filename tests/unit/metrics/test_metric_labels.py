@@ -112,11 +112,11 @@ def test_answers_that_are_no_known_label_are_counted_over_all_repeats(build):
     assert scored.n_unknown == 2  # "x" and the empty answer; "d" is a label of the training set, None is no answer
     assert scored.per_example.tolist() == [1, 0, 0, 0, 0, 0]
     assert build("accuracy", known=("Delta",), normalize="case").score(["a"], [["DELTA"]]).n_unknown == 0
-    assert build("f1_macro").labels.predicted([["x", "a"], ["y", "x"]])[1] == 3
+    assert build("f1_macro").label_set.predicted([["x", "a"], ["y", "x"]])[1] == 3
 
 
 def test_codes_are_the_places_of_the_labels_and_k_for_anything_else(build):
-    labels = build("f1_macro", known=("d",)).labels
+    labels = build("f1_macro", known=("d",)).label_set
     assert labels.gold("f1_macro", ["c", "a ", "b"]).tolist() == [2, 0, 1]
     codes, _ = labels.predicted([["c", "d", None], ["x", "a", "b"]])
     assert codes.tolist() == [[2, 3, 3], [3, 0, 1]]
