@@ -26,8 +26,7 @@ from pytest_ftgate.checks.training_set import (
     row_pairs,
 )
 from pytest_ftgate.errors import ModelError
-from pytest_ftgate.gate.metrics import build_metrics, custom_metrics, needs_expected
-from pytest_ftgate.gate.possible import check_possible
+from pytest_ftgate.gate.metrics import build_metrics, check_possible, custom_metrics, needs_expected
 from pytest_ftgate.gate.state import Services
 from pytest_ftgate.judges import Judging
 from pytest_ftgate.metrics.labels import distinct_outputs
