@@ -21,8 +21,7 @@ from pytest_ftgate.checks.prompt_ablation import ablated_job
 from pytest_ftgate.gate.inputs import with_input_facts
 from pytest_ftgate.gate.state import Services
 from pytest_ftgate.judges import JudgeRun
-from pytest_ftgate.runs.latency import take_samples
-from pytest_ftgate.runs.runner import TimeLimit, run_models
+from pytest_ftgate.runs.runner import TimeLimit, run_models, take_samples
 
 if TYPE_CHECKING:
     from pytest_ftgate.metrics import Metric

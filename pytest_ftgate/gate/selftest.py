@@ -21,9 +21,8 @@ from pytest_ftgate.gate.state import Judged, Services
 from pytest_ftgate.metrics.custom import CustomMetric, ExampleMetric
 from pytest_ftgate.models import Completion
 from pytest_ftgate.result import RED, Check, error_check
-from pytest_ftgate.runs.latency import sample_job
 from pytest_ftgate.runs.measure import rightness
-from pytest_ftgate.runs.runner import Run, stored_runs
+from pytest_ftgate.runs.runner import Run, sample_job, stored_runs
 from pytest_ftgate.text import plural
 
 if TYPE_CHECKING:

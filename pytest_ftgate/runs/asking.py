@@ -20,8 +20,7 @@ from pytest_ftgate.runs.throttle import LONGEST_WAIT_S, wait_refused
 if TYPE_CHECKING:
     from pytest_ftgate.models import Model
     from pytest_ftgate.runs.budget import Meter
-    from pytest_ftgate.runs.outage import Outage
-    from pytest_ftgate.runs.throttle import Throttle
+    from pytest_ftgate.runs.throttle import Outage, Throttle
 
 _T = TypeVar("_T")
 

@@ -15,9 +15,8 @@ from pytest_ftgate.models import Question
 from pytest_ftgate.models.protocol import Prediction, RetryPolicy
 from pytest_ftgate.runs.asking import Asker
 from pytest_ftgate.runs.budget import Meter
-from pytest_ftgate.runs.outage import Outage
 from pytest_ftgate.runs.run_state import AbandonedError
-from pytest_ftgate.runs.throttle import LONGEST_WAIT_S, Throttle
+from pytest_ftgate.runs.throttle import LONGEST_WAIT_S, Outage, Throttle
 
 if TYPE_CHECKING:
     from pytest_ftgate.runs.budget import Budget
