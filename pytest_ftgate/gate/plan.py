@@ -13,7 +13,7 @@ from pytest_ftgate.checks.early_stopping import expected_looks, looked
 from pytest_ftgate.checks.planned_calls import Planned, planned_calls
 from pytest_ftgate.errors import FtgateError
 from pytest_ftgate.gate.candidates import one_by_one
-from pytest_ftgate.gate.projection import Cost, Habits, projected, total
+from pytest_ftgate.gate.projection import Cost, Habits, projected, total, total_of
 from pytest_ftgate.gate.run import read_gate
 from pytest_ftgate.gate.state import Judged, Services
 from pytest_ftgate.result import RED, AttemptResult, Check, called, error_check
@@ -134,9 +134,9 @@ def _plan(gate: Context, services: Services, candidate: str, *, first: bool) -> 
         gate.result.nodeid,
         whole.calls,
         stored,
-        _tokens(whole),
+        whole.tokens,
         whole.usd,
-        _tokens(left),
+        left.tokens,
         left.usd,
         gate.deciding.name,
         gate.share,
@@ -168,16 +168,14 @@ def _together(by_name: Mapping[str, Plan]) -> Plan:
         ]
     costs = tuple(one for plan in plans for one in plan.projected)
     whole = total(costs)
-    left = [plan.left_cost_usd for plan in plans]
-    tokens = [plan.left_tokens for plan in plans]
     return replace(
         next((plan for plan in plans if not plan.failed), plans[0]),
         calls=whole.calls,
         stored=sum(plan.stored for plan in plans),
-        tokens=_tokens(whole),
+        tokens=whole.tokens,
         cost_usd=whole.usd,
-        left_tokens=None if None in tokens else sum(one or 0 for one in tokens),
-        left_cost_usd=None if None in left else sum(one or 0.0 for one in left),
+        left_tokens=total_of([plan.left_tokens for plan in plans]),
+        left_cost_usd=total_of([plan.left_cost_usd for plan in plans]),
         checks=tuple({(one.name, one.message): one for one in checks}.values()),
         projected=costs,
     )
@@ -224,12 +222,6 @@ def _left(planned: Sequence[Planned], missing: Sequence[int], costs: Mapping[str
 
         usd = 0.0 if not share else None if cost.usd is None else cost.usd * share
         yield replace(cost, input_tokens=part(cost.input_tokens), output_tokens=part(cost.output_tokens), usd=usd)
-
-
-def _tokens(cost: Cost) -> int | None:
-    if cost.input_tokens is None or cost.output_tokens is None:
-        return None
-    return cost.input_tokens + cost.output_tokens
 
 
 # --- what the test set can show ------------------------------------------------------------------------------

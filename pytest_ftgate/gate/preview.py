@@ -12,7 +12,7 @@ from pytest_ftgate.checks.planned_calls import planned_calls
 from pytest_ftgate.errors import FtgateError
 from pytest_ftgate.gate.calls import calling
 from pytest_ftgate.gate.candidates import one_by_one
-from pytest_ftgate.gate.projection import Cost, Habits, known_usd, projected, total
+from pytest_ftgate.gate.projection import Cost, Habits, projected, total
 from pytest_ftgate.gate.run import read_gate
 from pytest_ftgate.gate.state import Judged, Services
 from pytest_ftgate.result import Check, ModelResult, called, error_check
@@ -107,7 +107,7 @@ class Preview:
     @property
     def known_usd(self) -> float:
         """Return the projected US dollars as far as they are known."""
-        return known_usd(self.projected)
+        return sum(one.usd or 0.0 for one in self.projected)
 
     @property
     def whole(self) -> Cost:
