@@ -15,9 +15,8 @@ from pytest_ftgate.metrics import build_metric
 from pytest_ftgate.metrics import metric as custom_metric
 from pytest_ftgate.models import Completion, Prediction, protocol
 from pytest_ftgate.models.protocol import Price
-from pytest_ftgate.reports.html.evidence import Evidence
+from pytest_ftgate.reports.html.evidence import Answers, Evidence, side_by_side
 from pytest_ftgate.result import RowPair
-from pytest_ftgate.runs.answer_rows import Answers, side_by_side
 from pytest_ftgate.runs.measure import Measured, measure_run, score_run
 from pytest_ftgate.runs.runner import Run
 from pytest_ftgate.text import LONGEST
