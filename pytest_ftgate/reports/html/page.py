@@ -1,24 +1,30 @@
-"""The page: its top, its content security policy, and the templates that render it."""
+"""The pages: of a session, of a trend over many reports, and of a blind rating sheet."""
 
 from __future__ import annotations
 
+import json
 import os
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
+from html import escape
+from string import Template
 from typing import TYPE_CHECKING
 
 from pytest_ftgate.checks.weakening.history import find_head
 from pytest_ftgate.reports import sentences
-from pytest_ftgate.reports.html.assets import asset, policy, templates
+from pytest_ftgate.reports.html.assets import asset, policy, script_data, templates
 from pytest_ftgate.reports.html.evidence import Evidence
 from pytest_ftgate.reports.html.gate import summary, view
-from pytest_ftgate.reports.html.plots import Drawn
+from pytest_ftgate.reports.html.plots import Dot, Drawn, Interval, trend_plot
 from pytest_ftgate.reports.json import environment
+from pytest_ftgate.reports.trend import MISSING, Point, Trend
 from pytest_ftgate.result import GateResult, Session, Verdict
-from pytest_ftgate.text import minute, plural
+from pytest_ftgate.text import is_share, minute, plural
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+    from pytest_ftgate.judges.sheets import Sheet
 
 _SECTIONS = (
     ("checks", "Checks"),
@@ -84,3 +90,63 @@ def _revision(root: Path | None) -> str | None:
     branch = head.branch or next((os.environ[name] for name in _CI_BRANCHES if os.environ.get(name)), "")
     on = f" on {branch}" if branch else ""
     return f"commit {head.commit[:12]}{on}{' with uncommitted changes' if head.changed else ''}"
+
+
+# --- other pages ---------------------------------------------------------------------------------------------
+
+
+def trend_page(trends: Sequence[Trend], labels: Sequence[str]) -> Iterator[str]:
+    """Yield the page piece by piece: one file that loads nothing and has no script."""
+    style = asset("style.css")
+    red = sum(trend.verdict != "pass" for trend in trends)
+    template = templates().get_template("trend.html")
+    pieces: Iterator[str] = template.generate(
+        policy=policy(style, ""),
+        style=Drawn(style),
+        title=f"Trend of {plural(len(trends), 'gate')}, {red:,} not green" if red else "Trend: all gates green",
+        count=plural(len(labels), "report"),
+        first=labels[0],
+        last=labels[-1],
+        gates=[
+            {"trend": one, "drawn": _drawn(one), "table": one.table(), "remarks": list(remarks_of(one))}
+            for one in trends
+        ],
+    )
+    return pieces
+
+
+def remarks_of(trend: Trend) -> Iterator[tuple[str, str]]:
+    """Yield what got worse and what made values incomparable, with the report in which it did."""
+    for point in trend.points:
+        for text in point.remarks:
+            yield point.when, text
+
+
+def _drawn(trend: Trend) -> Drawn:
+    return trend_plot([_dot(point) for point in trend.points], share=is_share(trend.known[-1].metric_range))
+
+
+def _dot(point: Point) -> Dot:
+    result = point.result
+    if result is None:
+        return Dot(point.when, None, None, MISSING, joined=False)
+    gain = None if result.gain is None else Interval("", result.gain, result.lower_bound, result.upper_bound)
+    asked = result.margin if result.max_drop is None else -result.max_drop
+    return Dot(point.when, gain, asked, result.verdict, point.comparable)
+
+
+def sheet_page(sheet: Sheet, question: str) -> str:
+    """Return the page. It does not hold the key, and all texts of models are data that its script shows as text."""
+    style, script = asset("style.css") + asset("sheet.css"), asset("sheet.js")
+    data = {
+        "sheet": sheet.id,
+        "gate": sheet.gate,
+        "pairs": [[one.id, one.input, *one.shown, one.equal] for one in sheet.pairs],
+    }
+    return Template(asset("sheet.html")).substitute(
+        policy=policy(style, script),
+        style=style,
+        script=script,
+        question=escape(question),
+        data=script_data(json.dumps(data, separators=(",", ":"))),
+    )
