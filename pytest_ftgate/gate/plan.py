@@ -120,10 +120,8 @@ def _plan(gate: Context, services: Services, candidate: str, *, first: bool) -> 
     planned = [one for one in planned_calls(gate) if one.calls and (first or one.role == "candidate")]
     asked = [one for one in planned if one.job is not None]
     runs = stored_runs([one.job for one in asked if one.job is not None], services.stores)
-    labels = {
-        one.role: f"candidate {candidate}" if candidate and one.role == "candidate" else one.role for one in asked
-    }
-    names = {one.role: called(labels[one.role], one.name) for one in asked}
+    own = f"candidate {candidate}".rstrip()
+    names = {one.role: called(own if one.role == "candidate" else one.role, one.name) for one in asked}
     costs = _costs(gate, planned, _by_role(asked, runs), names)
     missing = [min(one.calls, len(run.unanswered)) for one, run in zip(asked, runs, strict=True)]
     whole, left = total(tuple(costs.values())), total(tuple(_left(asked, missing, costs)))
@@ -268,13 +266,11 @@ def _chances(gate: Context, units: int, measured: float | None) -> dict[str, Any
     rates = (measured,) if measured is not None else DISAGREEMENTS
     if most > max(rates):  # so large a gain needs more disagreement
         rates = (*rates, min(1.0, round(1.25 * most, 2)))
-    found = []
-    for rate in rates:
-        for gain in gains:
-            if abs(gain) / widest > rate:
-                found.append(Chance(gain, rate))
-                continue
-            found.append(Chance(gain, rate, *_verdicts(gate, units, asked, gain=gain / widest, disagreement=rate)))
+    found = [
+        Chance(gain, rate, *_verdicts(gate, units, asked, gain=gain / widest, disagreement=rate))
+        for rate in rates
+        for gain in gains
+    ]
     shown = next(rate for rate in rates if rate >= min(most, 1.0))
     rows = [one for one in found if one.disagreement == shown]
     return {
@@ -292,12 +288,17 @@ def _chances(gate: Context, units: int, measured: float | None) -> dict[str, Any
 
 def _verdicts(
     gate: Context, units: int, asked: Mapping[str, Any], *, gain: float, disagreement: float
-) -> tuple[float, float, float, float | None]:
-    """Return the probabilities of pass, fail and inconclusive, and with early stopping the expected share of calls."""
+) -> tuple[float, ...]:
+    """Return the probabilities of pass, fail and inconclusive, and with early stopping the expected share of calls.
+
+    Nothing if so large a gain needs more disagreement.
+    """
     from pytest_ftgate.statistics import chances
 
+    if abs(gain) > disagreement:
+        return ()
     if not gate.config.stop_early:
         one = chances(units, gain=gain, disagreement=disagreement, **asked)
-        return one.passed, one.failed, one.inconclusive, None
+        return one.passed, one.failed, one.inconclusive
     early = expected_looks(gate, gain, disagreement)
     return early.passed, early.failed, early.inconclusive, early.share

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from pytest_ftgate.checks.attempts import may_show
 from pytest_ftgate.checks.context import Context
 from pytest_ftgate.checks.planned_calls import planned_calls
+from pytest_ftgate.data import expected_text
 from pytest_ftgate.errors import FtgateError
 from pytest_ftgate.gate.calls import calling
 from pytest_ftgate.gate.candidates import one_by_one
@@ -145,7 +146,9 @@ def _preview(gate: Context, services: Services, examples: int, candidate: str, b
         runs = dict(zip(models, run_models([Job(model, first) for model in models.values()], **options), strict=True))
     labels = {role: f"candidate {candidate}".strip() if role == "candidate" else called(role) for role in models}
     names = {role: _named(labels[role], role, model.name) for role, model in models.items()}
-    unscored = _unscored(gate)
+    unscored = None
+    if gate.deciding.judged or gate.deciding.pairwise:
+        unscored = f"{gate.deciding.name} is not scored in a preview, because its judges are not asked"
     previewed = tuple(
         Previewed(labels[role], names[role], *_previewed(asked, role, run, scored=unscored is None))
         for role, run in runs.items()
@@ -176,13 +179,6 @@ def _together(found: Sequence[Preview]) -> Preview:
 
 
 # --- answers -------------------------------------------------------------------------------------------------
-
-
-def _unscored(gate: Context) -> str | None:
-    """Return why the deciding metric scores no single answer; None if it does."""
-    if gate.deciding.judged or gate.deciding.pairwise:
-        return f"{gate.deciding.name} is not scored in a preview, because its judges are not asked"
-    return None
 
 
 def _previewed(gate: Context, role: str, run: Run, *, scored: bool) -> tuple[ModelResult, bool, tuple[Answer, ...]]:
@@ -224,21 +220,15 @@ def _scored(gate: Context, run: Run, answers: Sequence[Answer]) -> Iterator[Answ
 def _prompt(model: Model, example: Example) -> Prompt:
     parts: dict[str, Any] = dict(model.sent(example))
     messages: Sequence[Mapping[str, Any]] = parts.pop("messages")
-    return (*((name, _text(value)) for name, value in parts.items()), *map(_message, messages))
+    return (*((name, expected_text(value)) for name, value in parts.items()), *map(_message, messages))
 
 
 def _message(message: Mapping[str, Any]) -> tuple[str, str]:
     """Return the role and the text of a message; what else it holds, such as tool calls, as JSON."""
     content = message.get("content")
     others = {key: value for key, value in message.items() if key not in ("role", "content")}
-    texts = [*([_text(content)] if content is not None else []), *([_text(others)] if others else [])]
+    texts = [expected_text(part) for part in (content, others or None) if part is not None]
     return str(message.get("role")), "\n".join(texts)
-
-
-def _text(value: Any) -> str:
-    from pytest_ftgate.data import expected_text
-
-    return expected_text(value)
 
 
 def _is_like(first: Prompt, other: Prompt) -> bool:
