@@ -54,12 +54,8 @@ def read_inputs(config: GateKeys, services: Services, nodeid: str) -> Context:
     gate = _read_inputs(config, services, nodeid)
     attempt = find_attempt(gate, services.jobs)
     if attempt is not None and attempt.most is not None:
-        counted = attempt.counted
-
-        def load(source: Any, *args: Any, **asked: Any) -> DataSet:
-            return counted if source is config.test_set else services.load(source, *args, **asked)
-
-        gate = _read_inputs(attempt.config, replace(services, load=load), nodeid).with_facts(attempt=attempt.facts)
+        counted = services.reading(config.test_set, attempt.counted)
+        gate = _read_inputs(attempt.config, counted, nodeid).with_facts(attempt=attempt.facts)
     return replace(gate, attempt=attempt)
 
 

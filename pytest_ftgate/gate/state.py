@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Protocol
 
 from pytest_ftgate.models.openai_api.tuning import JobNotes
@@ -73,6 +73,14 @@ class Services:
     budget: Budget | None = None
     audit: Callable[..., TrainingAudit] | None = None
     ci: bool = False
+
+    def reading(self, source: Any, data: DataSet) -> Services:
+        """Return these services with other data in place of what a source holds."""
+
+        def load(given: Any, *args: Any, **asked: Any) -> DataSet:
+            return data if given is source else self.load(given, *args, **asked)
+
+        return replace(self, load=load)
 
     def notes(self) -> JobNotes:
         """Return the notes on fine-tuning jobs and last green verdicts."""

@@ -168,18 +168,8 @@ def run_models(
     Raises:
         StoreError: predictions cannot be stored or read.
     """
-    keys = [_keys(job) for job in jobs]
-    state = RunState(keys, [job.model for job in jobs])
-    fatal: dict[int, ModelError] = {}
-    for job, rows in zip(jobs, keys, strict=True):
-        if error := _read_recorded(job, rows, state) or _read_committed(job, rows, state, stores):
-            fatal.setdefault(id(job.model), error)
+    keys, state, fatal, left = _read(jobs, stores)
     tell = _teller(progress, jobs, state)
-    left = [
-        (job, rows)
-        for job, rows in zip(jobs, keys, strict=True)
-        if not isinstance(job.model, RecordedModel) and state.unknown(rows)
-    ]
     if left:
         # Imported late: recorded answers need neither an event loop nor a store.
         from pytest_ftgate.runs.calls import call_models
@@ -198,19 +188,30 @@ def stored_runs(jobs: Sequence[Job], stores: Stores) -> tuple[Run, ...]:
         StoreError: the store cannot be read.
         ModelError: a recording cannot be used.
     """
-    keys = [_keys(job) for job in jobs]
-    state = RunState(keys, [job.model for job in jobs])
-    for job, rows in zip(jobs, keys, strict=True):
-        if error := _read_recorded(job, rows, state) or _read_committed(job, rows, state, stores):
-            raise error
-        if not isinstance(job.model, RecordedModel) and (missing := state.unknown(rows)):
-            state.found(stores.of(job.model).get(missing, newer_than=stores.newer_than))
+    keys, state, fatal, left = _read(jobs, stores)
+    for error in fatal.values():
+        raise error
+    for job, rows in left:
+        state.found(stores.of(job.model).get(state.unknown(rows), newer_than=stores.newer_than))
     return tuple(_run(job, rows, state, {}, jobs) for job, rows in zip(jobs, keys, strict=True))
 
 
-def _keys(job: Job) -> Keys:
-    model, examples = job.model, job.test_set.examples
-    return [[key_of(model, example, repeat) for example in examples] for repeat in range(job.repeats)]
+def _read(
+    jobs: Sequence[Job], stores: Stores
+) -> tuple[list[Keys], RunState, dict[int, ModelError], list[tuple[Job, Keys]]]:
+    """Look up what is recorded; return the keys, the state, failures by the model's id, and what is still missing."""
+    keys: list[Keys] = [
+        [[key_of(job.model, example, repeat) for example in job.test_set.examples] for repeat in range(job.repeats)]
+        for job in jobs
+    ]
+    state = RunState(keys, [job.model for job in jobs])
+    fatal: dict[int, ModelError] = {}
+    for job, rows in zip(jobs, keys, strict=True):
+        if error := _read_recorded(job, rows, state) or _read_committed(job, rows, state, stores):
+            fatal.setdefault(id(job.model), error)
+    pairs = zip(jobs, keys, strict=True)
+    left = [(job, rows) for job, rows in pairs if not isinstance(job.model, RecordedModel) and state.unknown(rows)]
+    return keys, state, fatal, left
 
 
 def _read_recorded(job: Job, keys: Keys, state: RunState) -> ModelError | None:
