@@ -70,7 +70,7 @@ def _row(point: Point) -> tuple[str, ...]:
         return point.when, point.commit, "-", "-", "-", "-", MISSING
     share = is_share(result.metric_range)
     values = (show_value(model.value, share=share) for model in (result.baseline, result.candidate))
-    changes = ("-" if one is None else show_change(one, share=share) for one in (result.gain, result.lower_bound))
+    changes = (show_change(one, share=share) for one in (result.gain, result.lower_bound))
     return point.when, point.commit, *values, *changes, result.verdict
 
 

@@ -21,9 +21,7 @@ if TYPE_CHECKING:
     from pytest_ftgate.data import Example
     from pytest_ftgate.models import Completion, Model
 
-
 CHARACTERS_PER_TOKEN = 3
-
 FIRST_OUTPUT_TOKENS = 1_000
 
 
@@ -219,26 +217,20 @@ class Budget:
             first = self._turns[0] if self._turns else None
             if first is not turn:
                 return None
-            amounts = self._estimates(call)
+            habits = self._habits.setdefault(call.model_id, Habits())
+            lengths = call.prompt_characters
+            known = [estimate(call.price, habits, one, call.max_output_tokens) for one in lengths]
+            amounts = [usd for usd in known if usd is not None]
+            if len(amounts) < len(known):
+                raise self._unpriced(call.model_id, call.price)
             if self._spent + self._unsure + self._in_flight + sum(amounts) > self._limit:
                 if self._open:
                     return None
                 raise self._passed(call, sum(amounts, Fraction()))
-            lengths = zip(amounts, call.prompt_characters, strict=True)
-            made = [Reservation(call, usd, length) for usd, length in lengths]
+            made = [Reservation(call, usd, length) for usd, length in zip(amounts, lengths, strict=True)]
             self._open.update(dict.fromkeys(made))
             self._in_flight += sum(amounts)
             return made
-
-    def _estimates(self, call: Call) -> list[Fraction]:
-        habits = self._habits.setdefault(call.model_id, Habits())
-        found = []
-        for characters in call.prompt_characters:
-            usd = estimate(call.price, habits, characters, call.max_output_tokens)
-            if usd is None:
-                raise self._unpriced(call.model_id, call.price)
-            found.append(usd)
-        return found
 
     def settle(
         self,

@@ -108,7 +108,12 @@ def trend_page(trends: Sequence[Trend], labels: Sequence[str]) -> Iterator[str]:
         first=labels[0],
         last=labels[-1],
         gates=[
-            {"trend": one, "drawn": _drawn(one), "table": one.table(), "remarks": list(remarks_of(one))}
+            {
+                "trend": one,
+                "drawn": trend_plot(list(map(_dot, one.points)), share=is_share(one.known[-1].metric_range)),
+                "table": one.table(),
+                "remarks": list(remarks_of(one)),
+            }
             for one in trends
         ],
     )
@@ -120,10 +125,6 @@ def remarks_of(trend: Trend) -> Iterator[tuple[str, str]]:
     for point in trend.points:
         for text in point.remarks:
             yield point.when, text
-
-
-def _drawn(trend: Trend) -> Drawn:
-    return trend_plot([_dot(point) for point in trend.points], share=is_share(trend.known[-1].metric_range))
 
 
 def _dot(point: Point) -> Dot:
