@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from functools import partial
@@ -24,8 +24,7 @@ from pytest_ftgate.judges import JudgeRun
 from pytest_ftgate.runs.runner import TimeLimit, run_models, take_samples
 
 if TYPE_CHECKING:
-    from pytest_ftgate.metrics import Metric
-    from pytest_ftgate.models import Model
+    pass
 
 
 def announce(gate: Context, services: Services) -> None:
@@ -55,7 +54,9 @@ def calling(gate: Context, services: Services) -> Iterator[dict[str, Any]]:
     finally:
         if services.progress is not None:
             services.progress.wipe()
-        _tell_unfinished([*gate.models.values(), *checkpoints, *gate.judging.models], services)
+        for model in (*gate.models.values(), *checkpoints, *gate.judging.models):
+            if services.tell is not None and model.unfinished is not None:  # after Ctrl-C, a fatal error, a time limit
+                services.tell(model.unfinished)
 
 
 def calibrate_judges(gate: Context, options: dict[str, Any]) -> Context:
@@ -91,8 +92,11 @@ def run_all(gate: Context, options: dict[str, Any]) -> Context:
     jobs = jobs_over_test_set(gate)
     guards = guard_jobs(gate.guards, gate.models, gate.config.repeats)
     samples = take_samples(gate.models, whole.test, **options)
-    # After the samples, whose latencies it would add to.
-    _warm_up([*gate.metrics.values(), *(guard.metric for guard in gate.guards.values())])
+    metrics = [*gate.metrics.values(), *(guard.metric for guard in gate.guards.values())]
+    if any(metric.kind == "set" for metric in metrics):
+        # Import scikit-learn, which takes a second, while the models are called: after the samples, whose latencies
+        # it would add to.
+        Thread(target=import_module, args=["sklearn.metrics"], daemon=True).start()
     noise, shown = noise_jobs(gate), shown_jobs(gate)
     runs = iter(run_models([*jobs.values(), *guards.values(), *noise.values(), *shown.values()], **options))
     gate = replace(
@@ -136,16 +140,3 @@ def run_judges(gate: Context, options: dict[str, Any]) -> Context:
 def _with_judge_run(gate: Context, judge_run: JudgeRun) -> Context:
     gate = replace(gate, judge_run=judge_run).with_facts(judges=tuple(judge_run.results.values()))
     return gate.with_checks(judge_run.checks)
-
-
-def _tell_unfinished(models: Iterable[Model], services: Services) -> None:
-    """Name the work that continues at an endpoint after the run ended by Ctrl-C, a fatal error or a time limit."""
-    for model in models:
-        if services.tell is not None and model.unfinished is not None:
-            services.tell(model.unfinished)
-
-
-def _warm_up(metrics: Iterable[Metric]) -> None:
-    """Import scikit-learn, which takes a second, in a thread while the models are called."""
-    if any(metric.kind == "set" for metric in metrics):
-        Thread(target=import_module, args=["sklearn.metrics"], daemon=True).start()

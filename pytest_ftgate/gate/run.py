@@ -144,7 +144,8 @@ def _scored(gate: Context) -> Context:
     """Measure all runs, and score them if no answer and no judgement is missing."""
     measured = {role: _measure(gate, role) for role in gate.runs}
     gate = _with_models(gate, measured)
-    if not _complete(gate):
+    decisive = [one for role, one in measured.items() if role not in (*gate.forgiven, ABLATED)]
+    if not gate.holds or any(one.facts.n_errors for one in decisive):
         return gate
     try:
         gate = _with_models(gate, {role: _score(gate, role, one) for role, one in measured.items()})
@@ -161,12 +162,6 @@ def _measure(gate: Context, role: str) -> Measured:
     name, sample = gate.config.asked[role].name, gate.samples.get(role)
     one = measure_run(name, gate.runs[role], sample, forgiven=role in gate.forgiven)
     return replace(one, facts=gate.described(role, one.facts))
-
-
-def _complete(gate: Context) -> bool:
-    """Return whether no answer is missing that would make the gate an error."""
-    decisive = [one for role, one in gate.measured.items() if role not in (*gate.forgiven, ABLATED)]
-    return gate.holds and not any(one.facts.n_errors for one in decisive)
 
 
 def _score(gate: Context, role: str, measured: Measured) -> Measured:

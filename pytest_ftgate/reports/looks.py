@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from pytest_ftgate.gate.plan import Chance, Plan
     from pytest_ftgate.gate.preview import Answer, Preview, Previewed
     from pytest_ftgate.gate.projection import Cost
-    from pytest_ftgate.gate.selftest import PassRate, Sabotage, Selftest
+    from pytest_ftgate.gate.selftest import Selftest
 
 _MOST = 20_000
 """The most characters of one prompt or answer."""
@@ -86,7 +86,7 @@ def _first_prompt(preview: Preview, model: Previewed) -> Iterator[Line]:
 
 def _prompt(answer: Answer) -> Iterator[Line]:
     for role, text in answer.prompt:
-        yield from _labelled("  ", role, text)
+        yield from _labelled(role, text)
 
 
 def _example(preview: Preview, number: int, example: Example) -> Iterator[Line]:
@@ -99,8 +99,8 @@ def _example(preview: Preview, number: int, example: Example) -> Iterator[Line]:
     last = dict.fromkeys(answer.prompt[-1][1] for answer in shown if number == 0 or answer.same)
     if len(last) != 1:  # models are sent different texts, or none is known
         last = dict.fromkeys([shown_input(example)])
-    yield from _labelled("  ", "input", next(iter(last)))
-    yield from _labelled("  ", "expected", expected_text(example.expected))
+    yield from _labelled("input", next(iter(last)))
+    yield from _labelled("expected", expected_text(example.expected))
     for model in preview.models:
         answer = model.answers[number]
         if number and not answer.same and not model.recorded:
@@ -120,7 +120,7 @@ def _answer(preview: Preview, model: Previewed, answer: Answer) -> Iterator[Line
     words = (FINISHES.get(answer.completion.finish), _score(preview, answer), thought)
     label = ", ".join([role, *(word for word in words if word)])
     colour = {True: "green", False: "red", None: ""}[answer.right]
-    yield from _labelled("  ", label, answer.completion.text or "(empty)", colour)
+    yield from _labelled(label, answer.completion.text or "(empty)", colour)
     if answer.why:
         yield Line(printable(f"    {one_line(answer.why)}"))
 
@@ -133,15 +133,15 @@ def _score(preview: Preview, answer: Answer) -> str:
     return show_value(answer.score, share=preview.share)
 
 
-def _labelled(indent: str, label: str, text: str, colour: str = "") -> Iterator[Line]:
+def _labelled(label: str, text: str, colour: str = "") -> Iterator[Line]:
     """Yield a text after its label; one of several lines below it."""
     lines = text[:_MOST].strip("\n").splitlines() or [""]
     more = [f"... ({len(text) - _MOST:,} more characters)"] if len(text) > _MOST else []
     if len(lines) == 1 and not more:
-        yield Line(f"{indent}{printable(f'{label}: {lines[0]}', _MOST)}", colour)
+        yield Line(f"  {printable(f'{label}: {lines[0]}', _MOST)}", colour)
         return
-    yield Line(f"{indent}{printable(label)}:", colour)
-    yield from (Line(f"{indent}  {printable(line, _MOST)}") for line in (*lines, *more))
+    yield Line(f"  {printable(label)}:", colour)
+    yield from (Line(f"    {printable(line, _MOST)}") for line in (*lines, *more))
 
 
 def _costs(preview: Preview) -> Iterator[str]:
@@ -256,22 +256,15 @@ def selftest_lines(test: Selftest) -> list[Line]:
     state = "could not be tested" if not test.sabotages else "passes a sabotage" if test.failed else "blocks"
     lines = [_title(test.name, f"SELF-TEST, {state}", "red" if test.failed else "green")]
     lines += [Line(printable(text), colour) for one in test.checks for text, colour in check_lines(one, full=True)]
-    lines += map(_sabotage, test.sabotages)
+    for one in test.sabotages:
+        names = ", ".join(dict.fromkeys(check.name for check in one.checks))
+        refused = Line(printable(f"  refused  {one.name}: {names}"), "green")
+        lines.append(refused if one.refused else Line(f"  GREEN    {one.name}", "red"))
     if test.verdict is not None:
         lines.append(Line(f"the stored answers as they are: {test.verdict}"))
         lines.append(Line("share of test sets, resampled from this one, on which the gain passes:"))
-    return [*lines, *(_rate(test, rate) for rate in test.rates)]
-
-
-def _sabotage(one: Sabotage) -> Line:
-    if not one.refused:
-        return Line(f"  GREEN    {one.name}", "red")
-    names = ", ".join(dict.fromkeys(check.name for check in one.checks))
-    return Line(printable(f"  refused  {one.name}: {names}"), "green")
-
-
-def _rate(test: Selftest, rate: PassRate) -> Line:
-    gain = "no gain" if not rate.gain else show_difference(rate.gain, share=test.share)
-    if rate.passed is None:
-        return Line(f"  {gain}: the baseline leaves no room for it")
-    return Line(f"  {gain}: {show_value(rate.passed, share=True)}")
+    for rate in test.rates:
+        gain = "no gain" if not rate.gain else show_difference(rate.gain, share=test.share)
+        full = "the baseline leaves no room for it"
+        lines.append(Line(f"  {gain}: {full if rate.passed is None else show_value(rate.passed, share=True)}"))
+    return lines

@@ -102,7 +102,12 @@ class Throttle:
 
     def refused(self, window: int, retry_after_s: float | None) -> None:
         """Record that the endpoint was too busy for a call of this window, and how many seconds it asks to wait."""
-        self._shrink(window, retry_after_s)
+        if window == self._window:
+            self._window += 1
+            self._limit = max(1.0, self._limit / 2)
+        if retry_after_s:
+            now = asyncio.get_running_loop().time()
+            self._resume_at = max(self._resume_at, now + retry_after_s)
         self._free()
 
     def failed(self) -> None:
@@ -135,14 +140,6 @@ class Throttle:
         if not asked and not self._resume_at:
             return 0.0
         return max(asked, self._resume_at - asyncio.get_running_loop().time())
-
-    def _shrink(self, window: int, retry_after_s: float | None) -> None:
-        if window == self._window:
-            self._window += 1
-            self._limit = max(1.0, self._limit / 2)
-        if retry_after_s:
-            now = asyncio.get_running_loop().time()
-            self._resume_at = max(self._resume_at, now + retry_after_s)
 
     def _free(self) -> None:
         self._in_flight -= 1
