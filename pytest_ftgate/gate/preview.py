@@ -31,16 +31,11 @@ Prompt = tuple[tuple[str, str], ...]
 
 @dataclass(frozen=True)
 class Answer:
-    """Hold one answer of a model.
+    """Hold one answer of a model, or why the call failed.
 
-    Attributes:
-        prompt: what is sent.
-        same: the prompt is that of the first example apart from its last message.
-        completion: the answer; None if the call failed.
-        failure: why it failed.
-        score: by the deciding metric; None if that does not score single examples.
-        right: whether the answer is right; None for a score that is neither right nor wrong.
-        why: what the metric says of a wrong answer.
+    ``same``: the prompt is that of the first example apart from its last message. ``score`` is None if the deciding
+    metric does not score single examples, ``right`` if the score is neither right nor wrong. ``why`` is what the metric
+    says of a wrong answer.
     """
 
     prompt: Prompt
@@ -54,13 +49,9 @@ class Answer:
 
 @dataclass(frozen=True)
 class Previewed:
-    """Hold the preview of one model.
+    """Hold the preview of one model; ``recorded``: its answers come from a file.
 
-    Attributes:
-        label: its role, such as ``baseline``, or ``candidate small`` where there are several.
-        name: the role and the model's name.
-        facts: its facts as in a report.
-        recorded: its answers come from a file.
+    ``label`` is its role, or ``candidate small`` where there are several; ``name`` adds the model's name.
     """
 
     label: str
@@ -79,15 +70,9 @@ class Previewed:
 class Preview:
     """Hold the preview of one gate.
 
-    Attributes:
-        examples: those that were asked about.
-        total: how many the test set has.
-        metric: the name of the deciding metric.
-        share: its scores are shown in percent.
-        unscored: why there are no scores; None if there are.
-        checks: the free checks; an error among them may be why no model was asked.
-        models: the models, the baselines first.
-        projected: the calls of the whole gate, by model.
+    ``examples`` are those that were asked about, ``total`` counts the test set. ``share``: scores are shown in percent;
+    ``unscored`` says why there are none. An error among the free ``checks`` may be why no model was asked.
+    ``projected`` are the calls of the whole gate.
     """
 
     name: str

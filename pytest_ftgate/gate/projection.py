@@ -89,11 +89,7 @@ def projected(
 ) -> dict[str, Cost]:
     """Return the calls of the whole gate by role; answers that are stored already are counted, too.
 
-    Args:
-        planned: the calls.
-        habits: of the models that have answered, by role.
-        names: of these models, as they are shown.
-        unknown: why the cost of all others is unknown.
+    ``habits`` and shown ``names`` are of models that have answered; ``unknown`` says why others have an unknown cost.
     """
     found: dict[str, Cost] = {}
     for role in dict.fromkeys([*habits, *(one.role for one in planned)]):

@@ -34,13 +34,9 @@ _HOOK = "the hook pytest_ftgate_checks"
 
 
 def run_gate(config: GateKeys, services: Services, *, nodeid: str, reviewed: tuple[Check, ...] = ()) -> Judged:
-    """Judge one gate. Any failure of ours or of a model becomes the verdict ``error``.
+    """Judge one gate, whose keys are merged and checked. Any failure of ours or of a model is the verdict ``error``.
 
-    Args:
-        config: the gate's keys, merged and checked.
-        services: what the session provides.
-        nodeid: the test's node id, for the report.
-        reviewed: the checks of the comparison with the base branch, which come first.
+    ``reviewed`` are the checks of the comparison with the base branch, which come first.
     """
     gate = check_free(config, services, nodeid=nodeid, reviewed=reviewed)
     return gate if isinstance(gate, Judged) else judge_answers(gate, services, reviewed=reviewed)

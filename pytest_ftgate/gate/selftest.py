@@ -58,13 +58,9 @@ class PassRate:
 
 @dataclass(frozen=True)
 class Selftest:
-    """Hold the self-test of one gate.
+    """Hold the self-test of one gate, or the ``checks`` because of which it could not be tested.
 
-    Attributes:
-        checks: why the gate could not be tested; empty if it was.
-        verdict: of the gate on its stored answers as they are.
-        sabotages: in the order in which they were tried.
-        rates: how often the gate passes at no gain, the margin and twice the margin.
+    ``verdict`` is that on the stored answers as they are; ``rates`` are for no gain, the margin and twice the margin.
     """
 
     name: str

@@ -20,13 +20,9 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Judged:
-    """Hold a judged gate.
+    """Hold a judged gate: its facts, and the context they come from, which is None where inputs could not be used.
 
-    Attributes:
-        result: its facts.
-        gate: the context they come from; None where the inputs could not be used.
-        runs: all runs by their names in recordings; empty where no model was called.
-        notes: notes on fine-tuning jobs and the last green verdict, for recordings.
+    For recordings these are all ``runs`` by name, and ``notes`` on fine-tuning jobs and the last green verdict.
     """
 
     result: GateResult

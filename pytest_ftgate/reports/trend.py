@@ -15,14 +15,10 @@ MISSING = "missing"
 
 @dataclass(frozen=True)
 class Point:
-    """A gate in one report.
+    """A gate in one report, which may lack it.
 
-    Attributes:
-        when: the time of the report, ``2026-08-01 14:05``, or its file.
-        commit: the first digits of the commit; empty if it is unknown.
-        result: the facts; None if the report lacks the gate.
-        remarks: what got worse since the report before, and why values cannot be compared with those before.
-        comparable: the values can be compared with those before.
+    ``when`` is the time of the report, or its file; ``commit`` has the first digits of the commit. ``remarks`` say what
+    got worse since the report before, and why values are not ``comparable`` with those before.
     """
 
     when: str

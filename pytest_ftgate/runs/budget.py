@@ -83,13 +83,10 @@ _OPTION = "--ftgate-max-cost"
 
 @dataclass(frozen=True, slots=True)
 class Call:
-    """Describe the next call.
+    """Describe the next call on behalf of an owner (see :meth:`Budget.close`).
 
-    Args:
-        prompt_characters: of all messages, for each of its questions.
-        max_output_tokens: the request's limit, see :func:`most_output_tokens`; ``None``: none.
-        owner: on whose behalf, for :meth:`Budget.close`.
-        limit_key: the parameter that limits its answers.
+    ``prompt_characters`` are those of all messages for each of its questions, ``max_output_tokens`` the request's limit
+    (see :func:`most_output_tokens`) by the parameter ``limit_key``.
     """
 
     model_id: str
@@ -124,9 +121,7 @@ class Budget:
     A call that does not fit beside those in flight waits in order until enough of them have ended: they may cost less
     than estimated, and show how long answers are. No call waits if nothing is in flight.
 
-    Args:
-        limit_usd: US dollars that may be spent.
-        workers: how many processes share the limit evenly, each with its own budget.
+    Each of several workers, which are processes, has an equal part of the limit.
     """
 
     def __init__(self, limit_usd: float, workers: int = 1) -> None:

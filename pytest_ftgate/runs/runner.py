@@ -29,12 +29,9 @@ _STILL_S = 20.0  # after which progress is reported although nothing has changed
 
 @dataclass(frozen=True)
 class Run:
-    """Hold the answers of one model to one test set.
+    """Hold the answers of one model to one test set, ``[repeat][example]``, and metrics by name if it was scored.
 
-    Attributes:
-        predictions: ``[repeat][example]``, in the test set's order.
-        fatal: the failure of this model that ended the run, if one did.
-        metrics: values by name, if the run was scored.
+    ``fatal`` is the failure of this model that ended the run, if one did.
     """
 
     model: Model

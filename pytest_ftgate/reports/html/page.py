@@ -45,11 +45,7 @@ _CI_BRANCHES = ("GITHUB_HEAD_REF", "GITHUB_REF_NAME", "CI_COMMIT_REF_NAME")
 
 
 def page(gates: Sequence[tuple[GateResult, Evidence | None]], session: Session, *, written_at: float) -> Iterator[str]:
-    """Yield the page piece by piece, red gates first: one file that loads nothing.
-
-    Args:
-        written_at: seconds since the epoch.
-    """
+    """Yield the page piece by piece, red gates first: one file that loads nothing."""
     gates = sorted(gates, key=lambda gate: sentences.PROBLEMS_FIRST.index(gate[0].verdict))
     style, script = asset("style.css"), asset("script.js")
     counts = Counter(result.verdict for result, _ in gates)
