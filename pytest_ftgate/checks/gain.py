@@ -30,14 +30,12 @@ def check(gate: Context) -> list[Check]:
 
 def facts(gate: Context) -> dict[str, Any]:
     """Return the gain over the best baseline in full, and in short that over each."""
-    from pytest_ftgate.runs.measure import flips, wrong_answers
+    from pytest_ftgate.runs.measure import flips
 
     if not gate.accepts:
         return {}
     config, decided = gate.config, gate.comparisons[gate.best]
     baseline, candidate = gate.scored[gate.best], gate.scored["candidate"]
-    n_wrong, wrong = wrong_answers(baseline, candidate, gate.deciding.name, _BROKEN_KEPT)
-    wins, losses, broken = flips(baseline, candidate, gate.deciding.name, _BROKEN_KEPT)
     shown = attempts.shown_flips(gate, _BROKEN_KEPT) if attempts.hides(gate) else {}
     return {
         **decided.facts(),
@@ -45,11 +43,7 @@ def facts(gate: Context) -> dict[str, Any]:
         "p_value": decided.p_margin if config.evidence == "proven" else decided.p_zero,
         "early_stop": early_stop(gate),
         "gains": {role: Gain(one.gain, one.lower, one.upper) for role, one in gate.comparisons.items()},
-        "wins": wins,
-        "losses": losses,
-        "broken": broken,
-        "wrong": wrong,
-        "n_wrong": n_wrong,
+        **flips(baseline, candidate, gate.deciding.name, _BROKEN_KEPT),
         **shown,
     }
 

@@ -215,31 +215,23 @@ def rightness_by_repeat(measured: Measured, expected: Sequence[Any], metric: Met
     return np.stack([rightness(metric.score(expected, [answers])) for answers in measured.answers])
 
 
-def flips(baseline: Measured, candidate: Measured, metric: str, most: int) -> tuple[int, int, tuple[Flip, ...]]:
-    """Return wins, losses, and the ``most`` worst examples that the candidate broke."""
-    change = gains(baseline, candidate, metric)
-    worst = _worst_first(change)[:most]
-    broken = tuple(_flip(index, baseline.run, candidate, metric) for index in worst if change[index] < 0)
-    return int((change > 0).sum()), int((change < 0).sum()), broken
+def flips(baseline: Measured, candidate: Measured, metric: str, most: int) -> dict[str, Any]:
+    """Return wins and losses, and which examples the candidate broke or answers wrong: the ``most`` worst of each.
 
-
-def wrong_answers(baseline: Measured, candidate: Measured, metric: str, most: int) -> tuple[int, tuple[Flip, ...]]:
-    """Return how many examples the candidate answers wrong, and up to ``most`` of them, the largest loss first.
-
-    None for a graded metric without bounds, whose answers are neither right nor wrong.
+    With a graded metric without bounds no answer is wrong.
     """
-    scored = candidate.scores[metric]
-    scores = rightness(scored).tolist()
-    worst = _worst_first(gains(baseline, candidate, metric))
-    wrong = [index for index in worst if is_right(scored.metric, scores[index]) is False]
-    return len(wrong), tuple(_flip(index, baseline.run, candidate, metric) for index in wrong[:most])
-
-
-def _worst_first(change: np.ndarray[Any, Any]) -> list[int]:
     import numpy as np
 
-    order: list[int] = np.argsort(change, kind="stable").tolist()
-    return order
+    scored, change = candidate.scores[metric], gains(baseline, candidate, metric)
+    scores, worst = rightness(scored).tolist(), np.argsort(change, kind="stable").tolist()
+    wrong = [index for index in worst if is_right(scored.metric, scores[index]) is False]
+    rows = {"broken": [index for index in worst[:most] if change[index] < 0], "wrong": wrong[:most]}
+    return {
+        "wins": int((change > 0).sum()),
+        "losses": int((change < 0).sum()),
+        "n_wrong": len(wrong),
+        **{name: tuple(_flip(index, baseline.run, candidate, metric) for index in some) for name, some in rows.items()},
+    }
 
 
 def gains(baseline: Measured, candidate: Measured, metric: str) -> np.ndarray[Any, Any]:
