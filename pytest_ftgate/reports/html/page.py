@@ -4,25 +4,29 @@ from __future__ import annotations
 
 import json
 import os
+from base64 import b64encode
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
+from hashlib import sha256
 from html import escape
+from importlib.resources import files
 from string import Template
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from pytest_ftgate.checks.weakening.history import find_head
 from pytest_ftgate.reports import sentences
-from pytest_ftgate.reports.html.assets import asset, policy, script_data, templates
 from pytest_ftgate.reports.html.evidence import Evidence
 from pytest_ftgate.reports.html.gate import summary, view
-from pytest_ftgate.reports.html.plots import Dot, Drawn, Interval, trend_plot
+from pytest_ftgate.reports.html.plots import Dot, Drawn, Interval, pair_bars, script_data, trend_plot
 from pytest_ftgate.reports.json import environment
 from pytest_ftgate.reports.trend import MISSING, Point, Trend
 from pytest_ftgate.result import GateResult, Session, Verdict
-from pytest_ftgate.text import is_share, minute, plural
+from pytest_ftgate.text import is_share, minute, plural, readable
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+    from jinja2 import Environment
 
     from pytest_ftgate.judges.sheets import Sheet
 
@@ -39,6 +43,15 @@ _SECTIONS = (
     ("examples", "Examples"),
 )
 """Sections that are linked at a gate's top, by their names in its view."""
+
+_SYMBOLS = {
+    "pass": "\u2713",
+    "fail": "\u2717",
+    "inconclusive": "?",
+    "error": "!",
+    "warning": "\u25b2",
+    "note": "\u2022",
+}
 
 _CI_BRANCHES = ("GITHUB_HEAD_REF", "GITHUB_REF_NAME", "CI_COMMIT_REF_NAME")
 """Environment variables that name the branch where a CI job checks out a commit alone."""
@@ -147,3 +160,39 @@ def sheet_page(sheet: Sheet, question: str) -> str:
         question=escape(question),
         data=script_data(json.dumps(data, separators=(",", ":"))),
     )
+
+
+# --- what the pages are made of --------------------------------------------------------------------------------
+
+
+def asset(name: str) -> str:
+    """Return the text of a style, a script or a template."""
+    return (files("pytest_ftgate.reports.html") / "templates" / name).read_text(encoding="utf-8")
+
+
+def policy(style: str, script: str) -> str:
+    """Return a content security policy that allows this style and this script, and nothing else."""
+    hashes = (b64encode(sha256(text.encode()).digest()).decode() for text in (style, script))
+    form = "default-src 'none'; style-src 'sha256-{}'; script-src 'sha256-{}'; base-uri 'none'; form-action 'none'"
+    return form.format(*hashes)
+
+
+def templates(**shared: Any) -> Environment:
+    """Return the environment of the templates; ``shared`` values are known to all of them."""
+    from jinja2 import Environment, PackageLoader, StrictUndefined
+
+    found = Environment(
+        loader=PackageLoader("pytest_ftgate.reports.html"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        finalize=_harmless,
+    )
+    found.globals |= {"symbols": _SYMBOLS, "pair_bars": pair_bars, **shared}
+    return found
+
+
+def _harmless(value: Any) -> Any:
+    """Return what a template writes: our own markup as it is, all else as text without invisible characters."""
+    return value if hasattr(value, "__html__") else readable(str(value))

@@ -23,6 +23,11 @@ class Drawn(str):
         return self
 
 
+def script_data(text: str) -> Drawn:
+    """Return JSON for a ``<script>``, which none of its characters can end."""
+    return Drawn(text.replace("<", "\\u003c").replace(">", "\\u003e").replace("&", "\\u0026"))
+
+
 def element(name: str, /, *children: str, **attributes: str | float) -> Drawn:
     """Return ``<name ...>children</name>``; attributes have ``class_`` for ``class``, and ``_`` for ``-``."""
     written = "".join(f' {key.rstrip("_").replace("_", "-")}="{_value(value)}"' for key, value in attributes.items())
