@@ -12,9 +12,8 @@ from pytest_ftgate.checks.context import Context
 from pytest_ftgate.checks.early_stopping import expected_looks, looked
 from pytest_ftgate.checks.planned_calls import Planned, planned_calls
 from pytest_ftgate.errors import FtgateError
-from pytest_ftgate.gate.candidates import one_by_one
+from pytest_ftgate.gate.candidates import read_each
 from pytest_ftgate.gate.projection import Cost, Habits, projected, total, total_of
-from pytest_ftgate.gate.run import read_gate
 from pytest_ftgate.gate.state import Judged, Services
 from pytest_ftgate.result import RED, AttemptResult, Check, called, error_check
 from pytest_ftgate.runs.measure import answers_of, measure_run, rightness
@@ -103,17 +102,15 @@ class Plan:
 
 def plan_gate(config: GateKeys, services: Services, *, nodeid: str, reviewed: tuple[Check, ...] = ()) -> Plan:
     """Plan a gate without a call. Of several candidates, the calls of all are counted."""
-    ways = dict(one_by_one(config)) if config.candidates and config.stage == "accept" else {"": config}
-    plans: list[Plan] = []
-    for name, one in ways.items():
-        gate = read_gate(one, services, nodeid=nodeid, reviewed=reviewed)
+    plans: dict[str, Plan] = {}
+    for name, gate in read_each(config, services, nodeid=nodeid, reviewed=reviewed):
         if isinstance(gate, Judged):
             return Plan(gate.result.name, nodeid, checks=gate.result.checks)
         try:
-            plans.append(_plan(gate, services, name, first=not plans))
+            plans[name] = _plan(gate, services, name, first=not plans)
         except FtgateError as error:
             return Plan(gate.result.name, nodeid, checks=(*gate.result.checks, error_check(error)))
-    return plans[0] if len(plans) == 1 else _together(dict(zip(ways, plans, strict=True)))
+    return next(iter(plans.values())) if len(plans) == 1 else _together(plans)
 
 
 def _plan(gate: Context, services: Services, candidate: str, *, first: bool) -> Plan:

@@ -12,9 +12,8 @@ from pytest_ftgate.checks.planned_calls import planned_calls
 from pytest_ftgate.data import expected_text
 from pytest_ftgate.errors import FtgateError
 from pytest_ftgate.gate.calls import calling
-from pytest_ftgate.gate.candidates import one_by_one
+from pytest_ftgate.gate.candidates import read_each
 from pytest_ftgate.gate.projection import Cost, Habits, projected, total
-from pytest_ftgate.gate.run import read_gate
 from pytest_ftgate.gate.state import Judged, Services
 from pytest_ftgate.result import Check, ModelResult, called, error_check
 from pytest_ftgate.runs.measure import answers_of, is_right, measure_run, rightness
@@ -109,10 +108,8 @@ def preview_gate(
     Failed free checks are in the preview and do not end it: its few calls were asked for. Answers are taken from the
     stores and kept there as in any run. Judges are not asked. If a checkpoint is to be chosen, the last one is used.
     """
-    ways = dict(one_by_one(config)) if config.candidates and config.stage == "accept" else {"": config}
     found: list[Preview] = []
-    for name, one in ways.items():
-        gate = read_gate(one, services, nodeid=nodeid, reviewed=reviewed)
+    for name, gate in read_each(config, services, nodeid=nodeid, reviewed=reviewed):
         if isinstance(gate, Judged):
             return Preview(gate.result.name, checks=gate.result.checks)
         try:

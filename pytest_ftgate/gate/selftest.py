@@ -15,7 +15,7 @@ from pytest_ftgate.checks.gain import gain_checks
 from pytest_ftgate.checks.guards import guard_jobs
 from pytest_ftgate.data import expected_text
 from pytest_ftgate.errors import FtgateError
-from pytest_ftgate.gate.candidates import one_by_one
+from pytest_ftgate.gate.candidates import read_each
 from pytest_ftgate.gate.run import check_answers, read_gate
 from pytest_ftgate.gate.state import Judged, Services
 from pytest_ftgate.metrics.custom import CustomMetric, ExampleMetric
@@ -78,8 +78,7 @@ class Selftest:
 
 def selftest_gate(config: GateKeys, services: Services, *, nodeid: str, reviewed: tuple[Check, ...] = ()) -> Selftest:
     """Test whether a gate can block, without a call. Of several candidates the first that holds so far is taken."""
-    for one in [keys for _, keys in one_by_one(config)] if config.candidates else [config]:
-        gate = read_gate(one, services, nodeid=nodeid, reviewed=reviewed)
+    for _, gate in read_each(config, services, nodeid=nodeid, reviewed=reviewed):
         if isinstance(gate, Judged) or gate.holds:
             break
     name = gate.result.name
