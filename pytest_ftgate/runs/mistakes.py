@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING, Any
 
 from pytest_ftgate.data import Example, expected_text
 from pytest_ftgate.data.tool_calls import calls_in, canonical_calls, declared_tools, names_in, text_beside_calls
-from pytest_ftgate.metrics.json_schema import breaks_schema
 from pytest_ftgate.result import Confusion, Diagnosis, LabelScore
 
 if TYPE_CHECKING:
@@ -195,6 +194,8 @@ def _calls_wanted(metric: Metric, example: Example) -> list[Call] | None:
 
 def _call_kind(completion: Completion, example: Example, wanted: Sequence[Call]) -> str | None:
     """Return what is wrong with the tools that an answer calls; None where it rightly calls none."""
+    from pytest_ftgate.metrics.json_schema import breaks_schema
+
     names = names_in(completion.text)
     if names is None:
         return "no_call" if wanted else None
