@@ -216,11 +216,9 @@ class ModelError(FtgateError):
 
 
 class Interrupted(KeyboardInterrupt):  # not an error
-    """Ctrl-C while models were called.
+    """Ctrl-C while models were called, of which the ``abandoned`` ones had calls that could not be cancelled.
 
-    Args:
-        abandoned: names of the models with calls that could not be cancelled.
-        kept: answers that the next run finds in the store, and how many the run was for.
+    ``kept`` are the answers that the next run finds in the store, and how many the run was for.
     """
 
     def __init__(self, abandoned: tuple[str, ...] = (), *, kept: tuple[int, int] = (0, 0)) -> None:
@@ -230,11 +228,7 @@ class Interrupted(KeyboardInterrupt):  # not an error
 
 
 class MetricError(FtgateError):
-    """A metric has no usable value: it is undefined for these answers, or its function failed.
-
-    Args:
-        example: the index of the example whose score failed, if it is a single one.
-    """
+    """A metric has no usable value: it is undefined for these answers, or its function failed at one ``example``."""
 
     def __init__(self, what: str, *, example: int | None = None, **parts: Any) -> None:
         super().__init__(what, **parts)

@@ -34,7 +34,6 @@ PriceLack = Literal["price", "table", "rate"]
 STATUS_AT: Mapping[str, Status] = {"ignore": "note", "warn": "warning", "fail": "fail"}
 """The status of a check that does not hold, by the level that the gate sets for it."""
 
-_SEVERITY: tuple[Verdict, ...] = ("pass", "inconclusive", "fail", "error")
 RED: tuple[Verdict, ...] = ("error", "fail", "inconclusive")
 """The statuses that end a green verdict, the worst first."""
 
@@ -127,7 +126,7 @@ class Check:
 def verdict_of(checks: tuple[Check, ...]) -> Verdict:
     """Return the worst status: error > fail > inconclusive > pass. Warnings and notes do not count."""
     statuses = {check.status for check in checks}
-    return next(verdict for verdict in reversed(_SEVERITY) if verdict in statuses or verdict == "pass")
+    return next((verdict for verdict in RED if verdict in statuses), "pass")
 
 
 class Metrics(dict[str, float | None]):

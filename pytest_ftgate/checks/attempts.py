@@ -20,7 +20,7 @@ from pytest_ftgate.errors import DataError, FtgateError, HistoryError, StoreErro
 from pytest_ftgate.models import key_of
 from pytest_ftgate.models.recorded import RecordedModel
 from pytest_ftgate.result import AttemptResult, Check, Diagnosis, Flip, Threshold, error_check
-from pytest_ftgate.runs.measure import Measured, flips, gains, measure_run, score_run, wrong_answers
+from pytest_ftgate.runs.measure import Measured, flips, gains, measure_run, score_run
 from pytest_ftgate.runs.runner import Job, Run
 from pytest_ftgate.text import plural, show_percent, timestamp
 
@@ -487,8 +487,8 @@ def shown_flips(gate: Context, most: int) -> dict[str, tuple[Flip, ...]]:
     found = shown_answers(gate)
     if not found:
         return {"broken": (), "wrong": ()}
-    pair, name = (found[gate.best], found["candidate"]), gate.deciding.name
-    return {"broken": flips(*pair, name, most)[2], "wrong": wrong_answers(*pair, name, most)[1]}
+    facts = flips(found[gate.best], found["candidate"], gate.deciding.name, most)
+    return {"broken": facts["broken"], "wrong": facts["wrong"]}
 
 
 def shown_diagnosis(gate: Context, diagnosis: Diagnosis) -> Diagnosis:

@@ -13,7 +13,7 @@ from pytest_ftgate.checks.early_stopping import early_stop
 from pytest_ftgate.checks.match import max_drop_check
 from pytest_ftgate.data import expected_text
 from pytest_ftgate.result import Check, Gain, opponent
-from pytest_ftgate.runs.measure import flips, wrong_answers
+from pytest_ftgate.runs.measure import flips
 from pytest_ftgate.text import printable, settled_by, show_amount, show_difference, show_percent
 
 if TYPE_CHECKING:
@@ -35,8 +35,6 @@ def facts(gate: Context) -> dict[str, Any]:
         return {}
     config, decided = gate.config, gate.comparisons[gate.best]
     baseline, candidate = gate.scored[gate.best], gate.scored["candidate"]
-    n_wrong, wrong = wrong_answers(baseline, candidate, gate.deciding.name, _BROKEN_KEPT)
-    wins, losses, broken = flips(baseline, candidate, gate.deciding.name, _BROKEN_KEPT)
     shown = attempts.shown_flips(gate, _BROKEN_KEPT) if attempts.hides(gate) else {}
     return {
         **decided.facts(),
@@ -44,11 +42,7 @@ def facts(gate: Context) -> dict[str, Any]:
         "p_value": decided.p_margin if config.evidence == "proven" else decided.p_zero,
         "early_stop": early_stop(gate),
         "gains": {role: Gain(one.gain, one.lower, one.upper) for role, one in gate.comparisons.items()},
-        "wins": wins,
-        "losses": losses,
-        "broken": broken,
-        "wrong": wrong,
-        "n_wrong": n_wrong,
+        **flips(baseline, candidate, gate.deciding.name, _BROKEN_KEPT),
         **shown,
     }
 

@@ -11,8 +11,7 @@ from pytest_ftgate.checks.guards import guard_jobs
 from pytest_ftgate.checks.noise import noise_jobs
 from pytest_ftgate.checks.prompt_ablation import ablated_job
 from pytest_ftgate.result import Check, called
-from pytest_ftgate.runs.latency import sample_job
-from pytest_ftgate.runs.runner import Job
+from pytest_ftgate.runs.runner import Job, sample_job
 from pytest_ftgate.text import plural
 
 if TYPE_CHECKING:

@@ -12,10 +12,10 @@ from pytest_ftgate.config import DataKeys, load_gate_file, resolve_gate
 from pytest_ftgate.data import DataSet, Example, load_examples
 from pytest_ftgate.data.lines import written_at
 from pytest_ftgate.errors import ConfigError, Where, shown_path, write_whole
-from pytest_ftgate.gate.answers import answers_to_rate
+from pytest_ftgate.gate.calls import answers_to_rate
 from pytest_ftgate.gate.state import Services
 from pytest_ftgate.judges.sheets import FILES, KEY, PAGE, SHEET, Sheet, blinded
-from pytest_ftgate.reports.html.sheet import sheet_page
+from pytest_ftgate.reports.html.page import sheet_page
 from pytest_ftgate.reports.recordings import read_job_notes, read_recordings
 from pytest_ftgate.runs.runner import Stores
 from pytest_ftgate.runs.store import Store

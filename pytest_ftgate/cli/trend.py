@@ -11,7 +11,7 @@ from pathlib import Path
 from pytest_ftgate.cli.compare import GateMoves, compare_reports, full_name, matched, outcome
 from pytest_ftgate.cli.report_file import ForeignError, ReportFile, read_report
 from pytest_ftgate.errors import ConfigError, DataError, Where, shown_path, write_whole
-from pytest_ftgate.reports.html.trend import remarks_of, trend_page
+from pytest_ftgate.reports.html.page import remarks_of, trend_page
 from pytest_ftgate.reports.trend import Point, Trend
 from pytest_ftgate.text import plural, printable, wrapped
 

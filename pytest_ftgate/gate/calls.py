@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
 from functools import partial
@@ -18,15 +18,19 @@ from pytest_ftgate.checks.guards import guard_jobs
 from pytest_ftgate.checks.noise import noise_jobs
 from pytest_ftgate.checks.planned_calls import jobs_over_test_set, planned_calls, sentence
 from pytest_ftgate.checks.prompt_ablation import ablated_job
-from pytest_ftgate.gate.inputs import with_input_facts
+from pytest_ftgate.checks.training_set import check_test_set
+from pytest_ftgate.errors import ConfigError, ModelError
+from pytest_ftgate.gate.inputs import build_models, with_input_facts
 from pytest_ftgate.gate.state import Services
 from pytest_ftgate.judges import JudgeRun
-from pytest_ftgate.runs.latency import take_samples
-from pytest_ftgate.runs.runner import TimeLimit, run_models
+from pytest_ftgate.models import Surroundings
+from pytest_ftgate.result import called
+from pytest_ftgate.runs.runner import Job, TimeLimit, run_models, take_samples
+from pytest_ftgate.text import plural
 
 if TYPE_CHECKING:
-    from pytest_ftgate.metrics import Metric
-    from pytest_ftgate.models import Model
+    from pytest_ftgate.config import GateKeys
+    from pytest_ftgate.data import DataSet
 
 
 def announce(gate: Context, services: Services) -> None:
@@ -56,7 +60,9 @@ def calling(gate: Context, services: Services) -> Iterator[dict[str, Any]]:
     finally:
         if services.progress is not None:
             services.progress.wipe()
-        _tell_unfinished([*gate.models.values(), *checkpoints, *gate.judging.models], services)
+        for model in (*gate.models.values(), *checkpoints, *gate.judging.models):
+            if services.tell is not None and model.unfinished is not None:  # after Ctrl-C, a fatal error, a time limit
+                services.tell(model.unfinished)
 
 
 def calibrate_judges(gate: Context, options: dict[str, Any]) -> Context:
@@ -92,8 +98,11 @@ def run_all(gate: Context, options: dict[str, Any]) -> Context:
     jobs = jobs_over_test_set(gate)
     guards = guard_jobs(gate)
     samples = take_samples(gate.models, whole.test, **options)
-    # After the samples, whose latencies it would add to.
-    _warm_up([*gate.metrics.values(), *(guard.metric for guard in gate.guards.values())])
+    metrics = [*gate.metrics.values(), *(guard.metric for guard in gate.guards.values())]
+    if any(metric.kind == "set" for metric in metrics):
+        # Import scikit-learn, which takes a second, while the models are called: after the samples, whose latencies
+        # it would add to.
+        Thread(target=import_module, args=["sklearn.metrics"], daemon=True).start()
     noise, shown = noise_jobs(gate), shown_jobs(gate)
     runs = iter(run_models([*jobs.values(), *guards.values(), *noise.values(), *shown.values()], **options))
     gate = replace(
@@ -139,14 +148,34 @@ def _with_judge_run(gate: Context, judge_run: JudgeRun) -> Context:
     return gate.with_checks(judge_run.checks)
 
 
-def _tell_unfinished(models: Iterable[Model], services: Services) -> None:
-    """Name the work that continues at an endpoint after the run ended by Ctrl-C, a fatal error or a time limit."""
-    for model in models:
-        if services.tell is not None and model.unfinished is not None:
-            services.tell(model.unfinished)
+def answers_to_rate(config: GateKeys, services: Services) -> tuple[DataSet, Mapping[str, list[str]]]:
+    """Return the test set, and the first answer of baseline and candidate to each example, by role.
 
+    Offline, no endpoint is called for answers that are neither stored nor recorded.
 
-def _warm_up(metrics: Iterable[Metric]) -> None:
-    """Import scikit-learn, which takes a second, in a thread while the models are called."""
-    if any(metric.kind == "set" for metric in metrics):
-        Thread(target=import_module, args=["sklearn.metrics"], daemon=True).start()
+    Raises:
+        FtgateError: the gate has no single baseline and candidate, an input cannot be read, or an answer is missing.
+    """
+    several = next((key for key in ("baselines", "candidates") if len(getattr(config, key)) > 1), None)
+    if several is not None or not config.has_candidate:
+        key = several or "candidate"
+        what = f"two models are compared, and the gate has {f'several {key}' if several else 'no candidate'}"
+        raise ConfigError(what, where=config.sources[key].where(key), cure="Name one baseline and one candidate.")
+    test = services.load(config.test_set, config.sources["test_set"].at, labeled=False)
+    training = services.load(config.training_set, config.sources["training_set"].at)
+    check_test_set(test)
+    stores = services.stores
+    surroundings = Surroundings(training, services.notes(), services.offline, stores.newer_than, test, stores.started)
+    models = build_models(config, None, surroundings, services.hook).models
+    found: dict[str, list[str]] = {}
+    runs = run_models([Job(model, test) for model in models.values()], stores=stores, offline=services.offline)
+    for role, run in zip(models, runs, strict=True):
+        if run.unanswered:
+            reason = f": {run.failure.cause}" if run.failure else ""
+            raise ModelError(
+                f"{called(role)}: {len(run.unanswered):,} of {plural(len(test), 'answer')} missing{reason}",
+                cure="Call the models with --ask, or name the folder of their answers: --state, --recordings.",
+            )
+        role = "candidate" if role == "candidate" else "baseline"
+        found[role] = [one.completion.text for one in run.predictions[0] if one.completion is not None]
+    return test, found

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from pytest_ftgate.gate.run import check_free, judge_answers, run_gate
+from pytest_ftgate.gate.run import check_free, judge_answers, read_gate, run_gate
 from pytest_ftgate.gate.state import Judged, Services
 from pytest_ftgate.result import CandidateResult, Check, GateResult, Verdict
 from pytest_ftgate.text import show_percent
@@ -51,6 +51,12 @@ def one_by_one(config: GateKeys) -> Iterator[tuple[str, GateKeys]]:
     confidence = corrected_confidence(config.confidence, len(config.candidates))
     for name, spec in config.candidates.items():
         yield name, config.model_copy(update={"candidate": spec, "confidence": confidence})
+
+
+def read_each(config: GateKeys, services: Services, **asked: Any) -> Iterator[tuple[str, Context | Judged]]:
+    """Read the gate with each of several candidates alone, by name; the name is empty if there is only one."""
+    ways = one_by_one(config) if config.candidates and config.stage == "accept" else [("", config)]
+    return ((name, read_gate(one, services, **asked)) for name, one in ways)
 
 
 def _judge_in_turn(

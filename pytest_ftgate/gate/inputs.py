@@ -27,8 +27,7 @@ from pytest_ftgate.checks.training_set import (
     row_pairs,
 )
 from pytest_ftgate.errors import ModelError
-from pytest_ftgate.gate.metrics import build_metrics, custom_metrics, needs_expected
-from pytest_ftgate.gate.possible import check_possible
+from pytest_ftgate.gate.metrics import build_metrics, check_possible, custom_metrics, needs_expected
 from pytest_ftgate.gate.state import Services
 from pytest_ftgate.judges import Judging
 from pytest_ftgate.models import Surroundings, build_model
@@ -53,12 +52,8 @@ def read_inputs(config: GateKeys, services: Services, nodeid: str) -> Context:
     gate = _read_inputs(config, services, nodeid)
     attempt = find_attempt(gate, services.jobs)
     if attempt is not None and attempt.most is not None:
-        counted = attempt.counted
-
-        def load(source: Any, *args: Any, **asked: Any) -> DataSet:
-            return counted if source is config.test_set else services.load(source, *args, **asked)
-
-        gate = _read_inputs(attempt.config, replace(services, load=load), nodeid).with_facts(attempt=attempt.facts)
+        counted = services.reading(config.test_set, attempt.counted)
+        gate = _read_inputs(attempt.config, counted, nodeid).with_facts(attempt=attempt.facts)
     return replace(gate, attempt=attempt)
 
 

@@ -12,9 +12,8 @@ from pytest_ftgate.checks.context import Context
 from pytest_ftgate.checks.early_stopping import expected_looks, looked
 from pytest_ftgate.checks.planned_calls import Planned, planned_calls
 from pytest_ftgate.errors import FtgateError
-from pytest_ftgate.gate.candidates import one_by_one
-from pytest_ftgate.gate.projection import Cost, Habits, projected, total
-from pytest_ftgate.gate.run import read_gate
+from pytest_ftgate.gate.candidates import read_each
+from pytest_ftgate.gate.projection import Cost, Habits, projected, total, total_of
 from pytest_ftgate.gate.state import Judged, Services
 from pytest_ftgate.result import RED, AttemptResult, Check, called, error_check
 from pytest_ftgate.runs.measure import answers_of, measure_run, rightness
@@ -103,27 +102,23 @@ class Plan:
 
 def plan_gate(config: GateKeys, services: Services, *, nodeid: str, reviewed: tuple[Check, ...] = ()) -> Plan:
     """Plan a gate without a call. Of several candidates, the calls of all are counted."""
-    ways = dict(one_by_one(config)) if config.candidates and config.stage == "accept" else {"": config}
-    plans: list[Plan] = []
-    for name, one in ways.items():
-        gate = read_gate(one, services, nodeid=nodeid, reviewed=reviewed)
+    plans: dict[str, Plan] = {}
+    for name, gate in read_each(config, services, nodeid=nodeid, reviewed=reviewed):
         if isinstance(gate, Judged):
             return Plan(gate.result.name, nodeid, checks=gate.result.checks)
         try:
-            plans.append(_plan(gate, services, name, first=not plans))
+            plans[name] = _plan(gate, services, name, first=not plans)
         except FtgateError as error:
             return Plan(gate.result.name, nodeid, checks=(*gate.result.checks, error_check(error)))
-    return plans[0] if len(plans) == 1 else _together(dict(zip(ways, plans, strict=True)))
+    return next(iter(plans.values())) if len(plans) == 1 else _together(plans)
 
 
 def _plan(gate: Context, services: Services, candidate: str, *, first: bool) -> Plan:
     planned = [one for one in planned_calls(gate) if one.calls and (first or one.role == "candidate")]
     asked = [one for one in planned if one.job is not None]
     runs = stored_runs([one.job for one in asked if one.job is not None], services.stores)
-    labels = {
-        one.role: f"candidate {candidate}" if candidate and one.role == "candidate" else one.role for one in asked
-    }
-    names = {one.role: called(labels[one.role], one.name) for one in asked}
+    own = f"candidate {candidate}".rstrip()
+    names = {one.role: called(own if one.role == "candidate" else one.role, one.name) for one in asked}
     costs = _costs(gate, planned, _by_role(asked, runs), names)
     missing = [min(one.calls, len(run.unanswered)) for one, run in zip(asked, runs, strict=True)]
     whole, left = total(tuple(costs.values())), total(tuple(_left(asked, missing, costs)))
@@ -134,9 +129,9 @@ def _plan(gate: Context, services: Services, candidate: str, *, first: bool) -> 
         gate.result.nodeid,
         whole.calls,
         stored,
-        _tokens(whole),
+        whole.tokens,
         whole.usd,
-        _tokens(left),
+        left.tokens,
         left.usd,
         gate.deciding.name,
         gate.share,
@@ -168,16 +163,14 @@ def _together(by_name: Mapping[str, Plan]) -> Plan:
         ]
     costs = tuple(one for plan in plans for one in plan.projected)
     whole = total(costs)
-    left = [plan.left_cost_usd for plan in plans]
-    tokens = [plan.left_tokens for plan in plans]
     return replace(
         next((plan for plan in plans if not plan.failed), plans[0]),
         calls=whole.calls,
         stored=sum(plan.stored for plan in plans),
-        tokens=_tokens(whole),
+        tokens=whole.tokens,
         cost_usd=whole.usd,
-        left_tokens=None if None in tokens else sum(one or 0 for one in tokens),
-        left_cost_usd=None if None in left else sum(one or 0.0 for one in left),
+        left_tokens=total_of([plan.left_tokens for plan in plans]),
+        left_cost_usd=total_of([plan.left_cost_usd for plan in plans]),
         checks=tuple({(one.name, one.message): one for one in checks}.values()),
         projected=costs,
     )
@@ -226,12 +219,6 @@ def _left(planned: Sequence[Planned], missing: Sequence[int], costs: Mapping[str
         yield replace(cost, input_tokens=part(cost.input_tokens), output_tokens=part(cost.output_tokens), usd=usd)
 
 
-def _tokens(cost: Cost) -> int | None:
-    if cost.input_tokens is None or cost.output_tokens is None:
-        return None
-    return cost.input_tokens + cost.output_tokens
-
-
 # --- what the test set can show ------------------------------------------------------------------------------
 
 
@@ -276,13 +263,11 @@ def _chances(gate: Context, units: int, measured: float | None) -> dict[str, Any
     rates = (measured,) if measured is not None else DISAGREEMENTS
     if most > max(rates):  # so large a gain needs more disagreement
         rates = (*rates, min(1.0, round(1.25 * most, 2)))
-    found = []
-    for rate in rates:
-        for gain in gains:
-            if abs(gain) / widest > rate:
-                found.append(Chance(gain, rate))
-                continue
-            found.append(Chance(gain, rate, *_verdicts(gate, units, asked, gain=gain / widest, disagreement=rate)))
+    found = [
+        Chance(gain, rate, *_verdicts(gate, units, asked, gain=gain / widest, disagreement=rate))
+        for rate in rates
+        for gain in gains
+    ]
     shown = next(rate for rate in rates if rate >= min(most, 1.0))
     rows = [one for one in found if one.disagreement == shown]
     return {
@@ -300,12 +285,17 @@ def _chances(gate: Context, units: int, measured: float | None) -> dict[str, Any
 
 def _verdicts(
     gate: Context, units: int, asked: Mapping[str, Any], *, gain: float, disagreement: float
-) -> tuple[float, float, float, float | None]:
-    """Return the probabilities of pass, fail and inconclusive, and with early stopping the expected share of calls."""
+) -> tuple[float, ...]:
+    """Return the probabilities of pass, fail and inconclusive, and with early stopping the expected share of calls.
+
+    Nothing if so large a gain needs more disagreement.
+    """
     from pytest_ftgate.statistics import chances
 
+    if abs(gain) > disagreement:
+        return ()
     if not gate.config.stop_early:
         one = chances(units, gain=gain, disagreement=disagreement, **asked)
-        return one.passed, one.failed, one.inconclusive, None
+        return one.passed, one.failed, one.inconclusive
     early = expected_looks(gate, gain, disagreement)
     return early.passed, early.failed, early.inconclusive, early.share

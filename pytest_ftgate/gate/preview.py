@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING, Any
 from pytest_ftgate.checks.attempts import may_show
 from pytest_ftgate.checks.context import Context
 from pytest_ftgate.checks.planned_calls import planned_calls
+from pytest_ftgate.data import expected_text
 from pytest_ftgate.errors import FtgateError
 from pytest_ftgate.gate.calls import calling
-from pytest_ftgate.gate.candidates import one_by_one
-from pytest_ftgate.gate.projection import Cost, Habits, known_usd, projected, total
-from pytest_ftgate.gate.run import read_gate
+from pytest_ftgate.gate.candidates import read_each
+from pytest_ftgate.gate.projection import Cost, Habits, projected, total
 from pytest_ftgate.gate.state import Judged, Services
 from pytest_ftgate.result import Check, ModelResult, called, error_check
 from pytest_ftgate.runs.measure import answers_of, is_right, measure_run, rightness
@@ -30,16 +30,11 @@ Prompt = tuple[tuple[str, str], ...]
 
 @dataclass(frozen=True)
 class Answer:
-    """Hold one answer of a model.
+    """Hold one answer of a model, or why the call failed.
 
-    Attributes:
-        prompt: what is sent.
-        same: the prompt is that of the first example apart from its last message.
-        completion: the answer; None if the call failed.
-        failure: why it failed.
-        score: by the deciding metric; None if that does not score single examples.
-        right: whether the answer is right; None for a score that is neither right nor wrong.
-        why: what the metric says of a wrong answer.
+    ``same``: the prompt is that of the first example apart from its last message. ``score`` is None if the deciding
+    metric does not score single examples, ``right`` if the score is neither right nor wrong. ``why`` is what the metric
+    says of a wrong answer.
     """
 
     prompt: Prompt
@@ -53,13 +48,9 @@ class Answer:
 
 @dataclass(frozen=True)
 class Previewed:
-    """Hold the preview of one model.
+    """Hold the preview of one model; ``recorded``: its answers come from a file.
 
-    Attributes:
-        label: its role, such as ``baseline``, or ``candidate small`` where there are several.
-        name: the role and the model's name.
-        facts: its facts as in a report.
-        recorded: its answers come from a file.
+    ``label`` is its role, or ``candidate small`` where there are several; ``name`` adds the model's name.
     """
 
     label: str
@@ -78,15 +69,9 @@ class Previewed:
 class Preview:
     """Hold the preview of one gate.
 
-    Attributes:
-        examples: those that were asked about.
-        total: how many the test set has.
-        metric: the name of the deciding metric.
-        share: its scores are shown in percent.
-        unscored: why there are no scores; None if there are.
-        checks: the free checks; an error among them may be why no model was asked.
-        models: the models, the baselines first.
-        projected: the calls of the whole gate, by model.
+    ``examples`` are those that were asked about, ``total`` counts the test set. ``share``: scores are shown in percent;
+    ``unscored`` says why there are none. An error among the free ``checks`` may be why no model was asked.
+    ``projected`` are the calls of the whole gate.
     """
 
     name: str
@@ -107,7 +92,7 @@ class Preview:
     @property
     def known_usd(self) -> float:
         """Return the projected US dollars as far as they are known."""
-        return known_usd(self.projected)
+        return sum(one.usd or 0.0 for one in self.projected)
 
     @property
     def whole(self) -> Cost:
@@ -123,10 +108,8 @@ def preview_gate(
     Failed free checks are in the preview and do not end it: its few calls were asked for. Answers are taken from the
     stores and kept there as in any run. Judges are not asked. If a checkpoint is to be chosen, the last one is used.
     """
-    ways = dict(one_by_one(config)) if config.candidates and config.stage == "accept" else {"": config}
     found: list[Preview] = []
-    for name, one in ways.items():
-        gate = read_gate(one, services, nodeid=nodeid, reviewed=reviewed)
+    for name, gate in read_each(config, services, nodeid=nodeid, reviewed=reviewed):
         if isinstance(gate, Judged):
             return Preview(gate.result.name, checks=gate.result.checks)
         try:
@@ -145,7 +128,9 @@ def _preview(gate: Context, services: Services, examples: int, candidate: str, b
         runs = dict(zip(models, run_models([Job(model, first) for model in models.values()], **options), strict=True))
     labels = {role: f"candidate {candidate}".strip() if role == "candidate" else called(role) for role in models}
     names = {role: _named(labels[role], role, model.name) for role, model in models.items()}
-    unscored = _unscored(gate)
+    unscored = None
+    if gate.deciding.judged or gate.deciding.pairwise:
+        unscored = f"{gate.deciding.name} is not scored in a preview, because its judges are not asked"
     previewed = tuple(
         Previewed(labels[role], names[role], *_previewed(asked, role, run, scored=unscored is None))
         for role, run in runs.items()
@@ -176,13 +161,6 @@ def _together(found: Sequence[Preview]) -> Preview:
 
 
 # --- answers -------------------------------------------------------------------------------------------------
-
-
-def _unscored(gate: Context) -> str | None:
-    """Return why the deciding metric scores no single answer; None if it does."""
-    if gate.deciding.judged or gate.deciding.pairwise:
-        return f"{gate.deciding.name} is not scored in a preview, because its judges are not asked"
-    return None
 
 
 def _previewed(gate: Context, role: str, run: Run, *, scored: bool) -> tuple[ModelResult, bool, tuple[Answer, ...]]:
@@ -224,21 +202,15 @@ def _scored(gate: Context, run: Run, answers: Sequence[Answer]) -> Iterator[Answ
 def _prompt(model: Model, example: Example) -> Prompt:
     parts: dict[str, Any] = dict(model.sent(example))
     messages: Sequence[Mapping[str, Any]] = parts.pop("messages")
-    return (*((name, _text(value)) for name, value in parts.items()), *map(_message, messages))
+    return (*((name, expected_text(value)) for name, value in parts.items()), *map(_message, messages))
 
 
 def _message(message: Mapping[str, Any]) -> tuple[str, str]:
     """Return the role and the text of a message; what else it holds, such as tool calls, as JSON."""
     content = message.get("content")
     others = {key: value for key, value in message.items() if key not in ("role", "content")}
-    texts = [*([_text(content)] if content is not None else []), *([_text(others)] if others else [])]
+    texts = [expected_text(part) for part in (content, others or None) if part is not None]
     return str(message.get("role")), "\n".join(texts)
-
-
-def _text(value: Any) -> str:
-    from pytest_ftgate.data import expected_text
-
-    return expected_text(value)
 
 
 def _is_like(first: Prompt, other: Prompt) -> bool:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from math import ceil
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 from pytest_ftgate.checks.planned_calls import Planned
 from pytest_ftgate.models.price import price_of, tokens_usd
@@ -14,6 +14,8 @@ if TYPE_CHECKING:
     from pytest_ftgate.models import Model
     from pytest_ftgate.result import ModelResult
     from pytest_ftgate.runs.runner import Run
+
+Amount = TypeVar("Amount", int, float)
 
 
 @dataclass(frozen=True)
@@ -34,10 +36,15 @@ class Cost:
     most: bool = False
     purposes: tuple[tuple[str, int], ...] = ()
 
+    @property
+    def tokens(self) -> int | None:
+        """Return the tokens of prompts and answers together."""
+        return total_of([self.input_tokens, self.output_tokens])
 
-def known_usd(costs: Sequence[Cost]) -> float:
-    """Return the projected US dollars as far as they are known."""
-    return sum(one.usd or 0.0 for one in costs)
+
+def total_of(amounts: Sequence[Amount | None]) -> Amount | None:
+    """Return the sum of all; unknown if one of them is."""
+    return None if None in amounts else sum(one for one in amounts if one is not None)
 
 
 def total(costs: Sequence[Cost]) -> Cost:
@@ -45,16 +52,11 @@ def total(costs: Sequence[Cost]) -> Cost:
     return Cost(
         "all",
         sum(one.calls for one in costs),
-        _sum([one.input_tokens for one in costs]),
-        _sum([one.output_tokens for one in costs]),
-        None if any(one.usd is None for one in costs) else known_usd(costs),
+        total_of([one.input_tokens for one in costs]),
+        total_of([one.output_tokens for one in costs]),
+        total_of([one.usd for one in costs]),
         most=any(one.most for one in costs),
     )
-
-
-def _sum(counts: Sequence[int | None]) -> int | None:
-    known = [count for count in counts if count is not None]
-    return sum(known) if len(known) == len(counts) else None
 
 
 @dataclass(frozen=True)
@@ -87,11 +89,7 @@ def projected(
 ) -> dict[str, Cost]:
     """Return the calls of the whole gate by role; answers that are stored already are counted, too.
 
-    Args:
-        planned: the calls.
-        habits: of the models that have answered, by role.
-        names: of these models, as they are shown.
-        unknown: why the cost of all others is unknown.
+    ``habits`` and shown ``names`` are of models that have answered; ``unknown`` says why others have an unknown cost.
     """
     found: dict[str, Cost] = {}
     for role in dict.fromkeys([*habits, *(one.role for one in planned)]):

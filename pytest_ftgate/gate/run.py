@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from dataclasses import asdict, replace
 from typing import TYPE_CHECKING, Any, get_args
 
 from pytest_ftgate import clock
 from pytest_ftgate.checks import advice, attempts, rules
+from pytest_ftgate.checks.context import ABLATED, Context
 from pytest_ftgate.checks.freshness.last_green import keep_green
 from pytest_ftgate.errors import ConfigError, FtgateError, guarded
 from pytest_ftgate.gate.calls import (
@@ -20,25 +22,21 @@ from pytest_ftgate.gate.calls import (
     run_judges,
 )
 from pytest_ftgate.gate.inputs import described, read_inputs
-from pytest_ftgate.gate.score import score
 from pytest_ftgate.gate.state import Judged, Services
-from pytest_ftgate.result import Check, Status, error_check, failed_result
+from pytest_ftgate.result import Check, ModelResult, Status, error_check, failed_result
+from pytest_ftgate.runs.measure import breakdown_results, measure_run, score_run
 
 if TYPE_CHECKING:
-    from pytest_ftgate.checks.context import Context
     from pytest_ftgate.config import GateKeys
+    from pytest_ftgate.runs.measure import Measured
 
 _HOOK = "the hook pytest_ftgate_checks"
 
 
 def run_gate(config: GateKeys, services: Services, *, nodeid: str, reviewed: tuple[Check, ...] = ()) -> Judged:
-    """Judge one gate. Any failure of ours or of a model becomes the verdict ``error``.
+    """Judge one gate, whose keys are merged and checked. Any failure of ours or of a model is the verdict ``error``.
 
-    Args:
-        config: the gate's keys, merged and checked.
-        services: what the session provides.
-        nodeid: the test's node id, for the report.
-        reviewed: the checks of the comparison with the base branch, which come first.
+    ``reviewed`` are the checks of the comparison with the base branch, which come first.
     """
     gate = check_free(config, services, nodeid=nodeid, reviewed=reviewed)
     return gate if isinstance(gate, Judged) else judge_answers(gate, services, reviewed=reviewed)
@@ -101,7 +99,7 @@ def _judge_answers(gate: Context, services: Services) -> Judged:
 
 def check_answers(gate: Context, hook: Any | None) -> Context:
     """Score the answers of a gate, and check all rules; ``hook`` may add checks."""
-    gate = score(replace(gate, now=clock.wall()))
+    gate = _scored(replace(gate, now=clock.wall()))
     stages: tuple[rules.Stage, ...] = ("answered", "scored") if gate.scored else ("answered",)
     gate = rules.with_facts(gate, *stages)
     gate = gate.with_checks(rules.check(gate, *stages))
@@ -133,3 +131,54 @@ def _checks_of_others(gate: Context, hook: Any | None) -> list[Check]:
     except FtgateError as error:
         return [error_check(error)]
     return found
+
+
+# --- scores --------------------------------------------------------------------------------------------------
+
+
+def _scored(gate: Context) -> Context:
+    """Measure all runs, and score them if no answer and no judgement is missing."""
+    measured = {role: _measure(gate, role) for role in gate.runs}
+    gate = _with_models(gate, measured)
+    decisive = [one for role, one in measured.items() if role not in (*gate.forgiven, ABLATED)]
+    if not gate.holds or any(one.facts.n_errors for one in decisive):
+        return gate
+    try:
+        gate = _with_models(gate, {role: _score(gate, role, one) for role, one in measured.items()})
+    except FtgateError as error:
+        return gate.with_checks([error_check(error)])
+    reported = {"baseline": gate.scored[gate.best]}
+    reported |= {"candidate": gate.scored["candidate"]} if gate.accepts else {}
+    return gate.with_facts(breakdowns=breakdown_results(reported))
+
+
+def _measure(gate: Context, role: str) -> Measured:
+    if role == ABLATED:
+        return measure_run(f"{gate.config.candidate.name} bare", gate.runs[role])
+    name, sample = gate.config.asked[role].name, gate.samples.get(role)
+    one = measure_run(name, gate.runs[role], sample, forgiven=role in gate.forgiven)
+    return replace(one, facts=gate.described(role, one.facts))
+
+
+def _score(gate: Context, role: str, measured: Measured) -> Measured:
+    """Score one model; the candidate without its prompt, which decides nothing, only if it can be scored."""
+    if role == ABLATED and measured.facts.n_errors:
+        return measured
+    try:
+        return score_run(measured, gate.metrics_of(role), gate.deciding.name, gate.expected)
+    except FtgateError:
+        if role == ABLATED:
+            return measured
+        raise
+
+
+def _with_models(gate: Context, measured: Mapping[str, Measured]) -> Context:
+    """Add the facts of all models; ``baseline`` in the result is the best one."""
+    facts: dict[str, ModelResult] = {role: one.facts for role, one in measured.items()}
+    gate = replace(gate, measured=measured)
+    gate = gate.with_facts(
+        baselines={role: facts[role] for role in gate.result.baselines},
+        candidate=facts.get("candidate", gate.result.candidate),
+        bare=facts.get(ABLATED),
+    )
+    return gate.with_facts(baseline=gate.result.baselines[gate.best])

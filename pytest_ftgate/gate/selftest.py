@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from random import Random
@@ -15,20 +15,19 @@ from pytest_ftgate.checks.gain import gain_checks
 from pytest_ftgate.checks.guards import guard_jobs
 from pytest_ftgate.data import expected_text
 from pytest_ftgate.errors import FtgateError
-from pytest_ftgate.gate.candidates import one_by_one
+from pytest_ftgate.gate.candidates import read_each
 from pytest_ftgate.gate.run import check_answers, read_gate
 from pytest_ftgate.gate.state import Judged, Services
 from pytest_ftgate.metrics.custom import CustomMetric, ExampleMetric
 from pytest_ftgate.models import Completion
 from pytest_ftgate.result import RED, Check, error_check
-from pytest_ftgate.runs.latency import sample_job
-from pytest_ftgate.runs.measure import rightness
-from pytest_ftgate.runs.runner import Run, stored_runs
+from pytest_ftgate.runs.measure import compare_scored, rightness
+from pytest_ftgate.runs.runner import Run, sample_job, stored_runs
 from pytest_ftgate.text import plural
 
 if TYPE_CHECKING:
     from pytest_ftgate.config import GateKeys
-    from pytest_ftgate.data import DataSet, Example
+    from pytest_ftgate.data import Example
     from pytest_ftgate.metrics import Metric, Scored
     from pytest_ftgate.models import Prediction
 
@@ -59,13 +58,9 @@ class PassRate:
 
 @dataclass(frozen=True)
 class Selftest:
-    """Hold the self-test of one gate.
+    """Hold the self-test of one gate, or the ``checks`` because of which it could not be tested.
 
-    Attributes:
-        checks: why the gate could not be tested; empty if it was.
-        verdict: of the gate on its stored answers as they are.
-        sabotages: in the order in which they were tried.
-        rates: how often the gate passes at no gain, the margin and twice the margin.
+    ``verdict`` is that on the stored answers as they are; ``rates`` are for no gain, the margin and twice the margin.
     """
 
     name: str
@@ -83,8 +78,7 @@ class Selftest:
 
 def selftest_gate(config: GateKeys, services: Services, *, nodeid: str, reviewed: tuple[Check, ...] = ()) -> Selftest:
     """Test whether a gate can block, without a call. Of several candidates the first that holds so far is taken."""
-    for one in [keys for _, keys in one_by_one(config)] if config.candidates else [config]:
-        gate = read_gate(one, services, nodeid=nodeid, reviewed=reviewed)
+    for _, gate in read_each(config, services, nodeid=nodeid, reviewed=reviewed):
         if isinstance(gate, Judged) or gate.holds:
             break
     name = gate.result.name
@@ -137,27 +131,28 @@ def _problem(gate: Context) -> Check | None:
 def _sabotages(gate: Context, services: Services) -> Iterator[Sabotage]:
     """Yield each sabotage with the checks that refuse it."""
     baseline, candidate = gate.runs[next(iter(gate.config.baselines))], gate.runs["candidate"]
+    own = candidate.predictions
     answers = {
-        "a copy of the baseline": _answering(candidate, baseline.predictions),
-        "answers of other examples": _answering(candidate, [_shuffled(repeat) for repeat in candidate.predictions]),
-        "answers that are missing": _answering(candidate, [_dropped(repeat) for repeat in candidate.predictions]),
-        "one answer to everything": _answering(
-            candidate, [_constant(gate, repeat) for repeat in candidate.predictions]
-        ),
+        "a copy of the baseline": baseline.predictions,
+        "answers of other examples": [_shuffled(repeat) for repeat in own],
+        "answers that are missing": [_dropped(repeat) for repeat in own],
+        "one answer to everything": [_constant(gate, repeat) for repeat in own],
     }
-    for name, run in answers.items():
-        yield _judged(name, replace(gate, runs={**gate.runs, "candidate": run}))
+    for name, predictions in answers.items():
+        yield _judged(name, replace(gate, runs={**gate.runs, "candidate": _answering(candidate, predictions)}))
     swapped = {**gate.runs, **dict.fromkeys(gate.config.baselines, candidate), "candidate": baseline}
     yield _judged("baseline and candidate swapped", replace(gate, runs=swapped))
     broken = ExampleMetric(gate.deciding.name, CustomMetric("nan", lambda *_: math.nan, 0, 1, greater_is_better=True))
     yield _judged("scores that are NaN", replace(gate, metrics={**gate.metrics, gate.deciding.name: broken}))
-    other = replace(gate.test, examples=tuple(_other(gate.test.examples)))
-    yield _reread("another test set under the same ids", gate, services, test_set=other)
-    few = max(1, gate.config.min_training_examples // 2)
-    copies = [gate.training.examples[index % few] for index in range(max(len(gate.training), 2 * few))]
-    yield _reread("a training set padded with copies", gate, services, training_set=_holding(gate.training, copies))
-    leaky = [*gate.training.examples, *gate.test.examples]
-    yield _reread("the test set inside the training set", gate, services, training_set=_holding(gate.training, leaky))
+    test, training, config = gate.test, gate.training, gate.config
+    other = services.reading(config.test_set, replace(test, examples=tuple(_other(test.examples))))
+    yield _reread("another test set under the same ids", gate, other)
+    few = max(1, config.min_training_examples // 2)
+    copies = tuple(training.examples[index % few] for index in range(max(len(training), 2 * few)))
+    padded = services.reading(config.training_set, replace(training, examples=copies))
+    yield _reread("a training set padded with copies", gate, padded)
+    leaky = replace(training, examples=(*training.examples, *test.examples))
+    yield _reread("the test set inside the training set", gate, services.reading(config.training_set, leaky))
 
 
 def _judged(name: str, gate: Context) -> Sabotage:
@@ -167,15 +162,9 @@ def _judged(name: str, gate: Context) -> Sabotage:
         return Sabotage(name, (error_check(error),))
 
 
-def _reread(name: str, gate: Context, services: Services, **data: DataSet) -> Sabotage:
-    """Judge the gate anew with other data, with the answers that are stored for these."""
-    given = [(getattr(gate.config, key), one) for key, one in data.items()]
-
-    def load(source: Any, *args: Any, **asked: Any) -> DataSet:
-        found = next((one for known, one in given if known is source), None)
-        return services.load(source, *args, **asked) if found is None else found
-
-    reread = read_gate(gate.config, replace(services, load=load, audit=None), nodeid=gate.result.nodeid)
+def _reread(name: str, gate: Context, services: Services) -> Sabotage:
+    """Judge the gate anew with the data of these services, with the answers that are stored for them."""
+    reread = read_gate(gate.config, replace(services, audit=None), nodeid=gate.result.nodeid)
     if isinstance(reread, Judged) or not reread.holds:
         return Sabotage(name, _red(reread))
     try:
@@ -225,10 +214,6 @@ def _altered(given: Any) -> Any:
         return given + _ALTERED
     *before, last = given
     return (*before, {**last, "content": f"{last.get('content')}{_ALTERED}"})
-
-
-def _holding(data: DataSet, examples: Sequence[Example]) -> DataSet:
-    return replace(data, examples=tuple(examples))
 
 
 # --- how often the gate passes -------------------------------------------------------------------------------
@@ -315,7 +300,8 @@ def _share_passed(gate: Context, metric: Metric, before: Sequence[str | None], a
         drawn = random.choices(members, k=len(members))
         rows = [row for group in drawn for row in group]
         groups = [str(number) for number, group in enumerate(drawn) for _ in group] if gate.grouped else None
-        scored = [_scored(metric, gate, [answers[row] for row in rows], rows) for answers in (before, after)]
+        expected = [gate.expected[row] for row in rows]
+        scored = [metric.score(expected, [[answers[row] for row in rows]]) for answers in (before, after)]
         passed += _passes(gate, scored, groups)
     return passed / RESAMPLES
 
@@ -330,19 +316,9 @@ def _members(gate: Context) -> list[list[int]]:
     return list(found.values())
 
 
-def _scored(metric: Metric, gate: Context, answers: Sequence[str | None], rows: Sequence[int]) -> Scored:
-    return metric.score([gate.expected[row] for row in rows], [list(answers)])
-
-
 def _passes(gate: Context, scored: Sequence[Scored], groups: Sequence[str] | None) -> bool:
-    from pytest_ftgate.runs.measure import compare_scored
-
-    config = gate.config
-    asked: Mapping[str, Any] = {
-        "margin": config.asked_gain,
-        "confidence": gate.confidence,
-        "evidence": config.evidence,
-        "groups": groups,
-    }
-    comparison = compare_scored(*scored, **asked)
+    asked = gate.config
+    comparison = compare_scored(
+        *scored, margin=asked.asked_gain, confidence=gate.confidence, evidence=asked.evidence, groups=groups
+    )
     return not any(check.status in RED for check in gain_checks(gate, gate.best, comparison))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Protocol
 
 from pytest_ftgate.models.openai_api.tuning import JobNotes
@@ -20,13 +20,9 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Judged:
-    """Hold a judged gate.
+    """Hold a judged gate: its facts, and the context they come from, which is None where inputs could not be used.
 
-    Attributes:
-        result: its facts.
-        gate: the context they come from; None where the inputs could not be used.
-        runs: all runs by their names in recordings; empty where no model was called.
-        notes: notes on fine-tuning jobs and the last green verdict, for recordings.
+    For recordings these are all ``runs`` by name, and ``notes`` on fine-tuning jobs and the last green verdict.
     """
 
     result: GateResult
@@ -73,6 +69,14 @@ class Services:
     budget: Budget | None = None
     audit: Callable[..., TrainingAudit] | None = None
     ci: bool = False
+
+    def reading(self, source: Any, data: DataSet) -> Services:
+        """Return these services with other data in place of what a source holds."""
+
+        def load(given: Any, *args: Any, **asked: Any) -> DataSet:
+            return data if given is source else self.load(given, *args, **asked)
+
+        return replace(self, load=load)
 
     def notes(self) -> JobNotes:
         """Return the notes on fine-tuning jobs and last green verdicts."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any, NamedTuple, NoReturn
 
 import pytest
@@ -95,35 +95,35 @@ def _look(request: pytest.FixtureRequest, session: GateSession) -> Look:
 
 def _preview(item: pytest.Item, config: GateKeys | None, services: Services | None, **asked: Any) -> Look:
     from pytest_ftgate.gate.preview import Preview, preview_gate
-    from pytest_ftgate.reports.preview import preview_lines, preview_title
+    from pytest_ftgate.reports.looks import preview_lines
 
     if config is None or services is None:
         preview = Preview(claimed_name(item), checks=asked["reviewed"])
     else:
         preview = preview_gate(config, services, examples=item.config.getoption("--ftgate-preview"), **asked)
-    return Look([preview_title(preview), *preview_lines(preview)], preview.failed)
+    return Look(preview_lines(preview), preview.failed)
 
 
 def _plan(item: pytest.Item, config: GateKeys | None, services: Services | None, **asked: Any) -> Look:
     from pytest_ftgate.gate.plan import Plan, plan_gate
-    from pytest_ftgate.reports.plan import plan_lines, plan_title, to_dict
+    from pytest_ftgate.reports.looks import plan_lines
 
     if config is None or services is None:
         plan = Plan(claimed_name(item), asked["nodeid"], checks=asked["reviewed"])
     else:
         plan = plan_gate(config, services, **asked)
-    return Look([plan_title(plan), *plan_lines(plan)], plan.failed, to_dict(plan))
+    return Look(plan_lines(plan), plan.failed, asdict(plan))
 
 
 def _selftest(item: pytest.Item, config: GateKeys | None, services: Services | None, **asked: Any) -> Look:
     from pytest_ftgate.gate.selftest import Selftest, selftest_gate
-    from pytest_ftgate.reports.selftest import selftest_lines, selftest_title
+    from pytest_ftgate.reports.looks import selftest_lines
 
     if config is None or services is None:
         test = Selftest(claimed_name(item), asked["reviewed"])
     else:
         test = selftest_gate(config, services, **asked)
-    return Look([selftest_title(test), *selftest_lines(test)], test.failed)
+    return Look(selftest_lines(test), test.failed)
 
 
 _LOOKS: dict[str, Judge] = {"--ftgate-preview": _preview, "--ftgate-plan": _plan, "--ftgate-selftest": _selftest}

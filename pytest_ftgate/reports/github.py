@@ -51,10 +51,8 @@ class Step:
     ) -> list[str]:
         """Return a workflow command for each gate that did not pass, and for each required gate without a verdict.
 
-        Args:
-            unjudged: required gates that did not pass, with ``name`` and ``reason``.
-            root: pytest's rootdir, to which the locations of gates are relative.
-            waived: required gates are not enforced.
+        ``unjudged`` has names and reasons of required gates that did not pass, which are not enforced if ``waived``.
+        ``root`` is pytest's rootdir.
         """
         red = [result for result in results if not result.passed]
         explained = {name for result in red for name in (result.name, result.gate)}

@@ -89,12 +89,12 @@ def junit_properties(result: GateResult) -> list[tuple[str, str]]:
     flat = {name: facts[name] for name in _AS_PROPERTIES}
     flat |= {"baseline": facts["baseline"]["value"], "candidate": facts["candidate"]["value"]}
     flat |= {"training_usable": facts["training"]["usable"], "test_examples": facts["test_set"]["examples"]}
-    rows = [(f"ftgate.{name}", _plain(value)) for name, value in flat.items() if value is not None]
+    rows = [
+        (f"ftgate.{name}", json.dumps(value) if isinstance(value, bool) else str(value))
+        for name, value in flat.items()
+        if value is not None
+    ]
     return [*rows, ("ftgate", json.dumps(facts, allow_nan=False))]
-
-
-def _plain(value: Any) -> str:
-    return json.dumps(value) if isinstance(value, bool) else str(value)
 
 
 def render_report_schema() -> str:

@@ -17,7 +17,7 @@ from pytest_ftgate.errors import DataError, Where, shown_path, write_whole
 from pytest_ftgate.models.protocol import COUNTS
 
 if TYPE_CHECKING:
-    from pytest_ftgate.models import Completion, Prediction
+    from pytest_ftgate.models import Completion
     from pytest_ftgate.models.recorded import Recording
     from pytest_ftgate.runs.runner import Run
 
@@ -123,26 +123,24 @@ def write_recordings(folder: Path, gate: str, runs: Mapping[str, Run], jobs: Map
 def _rows(run: Run) -> Iterator[dict[str, Any]]:
     for repeat, predictions in enumerate(run.predictions):
         for example, prediction in zip(run.test_set.examples, predictions, strict=True):
-            if prediction.completion is not None:
-                yield _row(prediction, prediction.completion, input_sha256(example.input), repeat)
-
-
-def _row(prediction: Prediction, completion: Completion, input_hash: str, repeat: int) -> dict[str, Any]:
-    usage = {name: getattr(completion, name) for name in COUNTS}
-    row = {
-        "id": prediction.id,
-        "output": _as_written(completion),
-        "reasoning": completion.reasoning if completion.original is None else None,
-        "finish": completion.finish if completion.finish != "stop" else None,
-        "usage": {name: count for name, count in usage.items() if count is not None} or None,
-        "latency_s": prediction.latency_s,
-        "busy_s": prediction.busy_s,
-        "input_sha256": input_hash,
-        "key": prediction.key,
-        "created_at": prediction.created_at,
-        "repeat": repeat or None,
-    }
-    return {name: value for name, value in row.items() if value is not None}
+            completion = prediction.completion
+            if completion is None:
+                continue
+            usage = {name: getattr(completion, name) for name in COUNTS}
+            row = {
+                "id": prediction.id,
+                "output": _as_written(completion),
+                "reasoning": completion.reasoning if completion.original is None else None,
+                "finish": completion.finish if completion.finish != "stop" else None,
+                "usage": {name: count for name, count in usage.items() if count is not None} or None,
+                "latency_s": prediction.latency_s,
+                "busy_s": prediction.busy_s,
+                "input_sha256": input_sha256(example.input),
+                "key": prediction.key,
+                "created_at": prediction.created_at,
+                "repeat": repeat or None,
+            }
+            yield {name: value for name, value in row.items() if value is not None}
 
 
 def _as_written(completion: Completion) -> str:

@@ -196,11 +196,9 @@ def method_sentences(result: GateResult) -> list[str]:
     share = is_share(result.metric_range)
     p_value = "" if result.p_value is None else f", {show_p_value(result.p_value)}"
     upper = show_difference(result.upper_bound, share=share)
-    looks = (
-        ""
-        if result.early_stop is None
-        else (f"; tested at level {result.early_stop.level:.2g} at this look, with repeated confidence bounds")
-    )
+    early, looks = result.early_stop, ""
+    if early is not None:
+        looks = f"; tested at level {early.level:.2g} at this look, with repeated confidence bounds"
     return [f"{show_percent(result.confidence or 0)} upper bound {upper}", f"method: {result.method}{p_value}{looks}"]
 
 

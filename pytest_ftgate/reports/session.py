@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING
 
 from pytest_ftgate import clock
 from pytest_ftgate.errors import write_whole
-from pytest_ftgate.reports import json, markdown
-from pytest_ftgate.reports.github import Step
+from pytest_ftgate.reports import json
 from pytest_ftgate.result import GateResult, Session
 
 if TYPE_CHECKING:
+    from pytest_ftgate.reports.github import Step
     from pytest_ftgate.reports.html.evidence import Evidence
     from pytest_ftgate.runs.runner import Run
 
@@ -36,7 +36,7 @@ class Outcome:
         if form == "json":
             write_whole(path, [json.report(self._results, self.session, written_at=clock.wall())])
         elif form == "markdown":
-            write_whole(path, [self._markdown(markdown.MOST_BYTES)])
+            write_whole(path, [self._markdown()])
         elif form == "html":
             from pytest_ftgate.reports.html.page import page
 
@@ -53,7 +53,7 @@ class Outcome:
 
     def append_to(self, step: Step) -> bool:
         """Append to the summary of a GitHub Actions step; return whether there was room. Raises :class:`OSError`."""
-        text = self._markdown(step.room())
+        text = self._markdown(most_bytes=step.room())
         step.append(text)
         return bool(text)
 
@@ -61,5 +61,7 @@ class Outcome:
     def _results(self) -> list[GateResult]:
         return [result for result, _ in self.gates]
 
-    def _markdown(self, most_bytes: int) -> str:
-        return markdown.document(self._results, self.session, most_bytes=most_bytes)
+    def _markdown(self, **limit: int) -> str:
+        from pytest_ftgate.reports.markdown import document
+
+        return document(self._results, self.session, **limit)

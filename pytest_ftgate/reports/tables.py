@@ -90,8 +90,8 @@ class _Part(NamedTuple):
     n: int | None
     values: tuple[float | None, float | None]
     changes: tuple[float | None, ...]
-    verdict: str
-    metric_range: tuple[float, float] | None
+    verdict: str = ""
+    metric_range: tuple[float, float] | None = (0.0, 1.0)
 
 
 def guards(result: GateResult) -> Table:
@@ -116,11 +116,8 @@ def slices(result: GateResult, shown: Sequence[SliceResult] | None = None) -> Ta
 
 def labels(result: GateResult) -> Table:
     """Return a row per expected label."""
-    parts = [
-        _Part(one.label, one.n, (one.baseline, one.candidate), (one.change,), "", (0.0, 1.0)) for one in result.labels
-    ]
-    title = "Labels: recall, worst change first"
-    return _parts(title, "label", parts)
+    parts = [_Part(one.label, one.n, (one.baseline, one.candidate), (one.change,)) for one in result.labels]
+    return _parts("Labels: recall, worst change first", "label", parts)
 
 
 def _parts(title: str, what: str, parts: Sequence[_Part]) -> Table:
@@ -230,14 +227,10 @@ def mistakes(result: GateResult) -> Table:
     counts = {kind: (found.baseline.get(kind, 0), after.get(kind, 0)) for kind in words}
     kinds = sorted((kind for kind in words if any(counts[kind])), key=lambda kind: -max(counts[kind]))
     most = float(max((count for kind in kinds for count in counts[kind]), default=0))
-    table = Table(
-        "Kinds of mistakes",
-        columns(["answers"], ("baseline", "candidate", "change")),
-        tuple(
-            (words[kind], f"{old:,}", f"{new:,}", f"{new - old:+,}") for kind in kinds for old, new in [counts[kind]]
-        ),
-        tuple(Bars(*counts[kind], 0.0, most) for kind in kinds),
-    )
+    several = [(words[kind], *counts[kind]) for kind in kinds]
+    rows = tuple((what, f"{old:,}", f"{new:,}", f"{new - old:+,}") for what, old, new in several)
+    bars = tuple(Bars(old, new, 0.0, most) for _, old, new in several)
+    table = Table("Kinds of mistakes", columns(["answers"], ("baseline", "candidate", "change")), rows, bars)
     if found.candidate is not None:
         return table
     return replace(table.only((0, 1)), bars=tuple(one._replace(candidate=None) for one in table.bars))

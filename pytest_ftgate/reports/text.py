@@ -90,7 +90,9 @@ def block(
         *checks(deciding),
         *(answers if deciding else ()),
         *_models(result, full=full, width=width),
-        *_gain(result, full=full),
+        *_lines(sentences.gain_sentence(result), colour="bold"),
+        *_lines(sentences.early_sentence(result)),
+        *(Line(f"  {text}") for text in sentences.method_sentences(result) if full),
         *map(Line, sentences.judge_sentences(result) if details else ()),
         *map(Line, economics_lines(result.economics, full=full) if result.economics is not None else ()),
         *map(Line, sentences.clock_sentences(result, full=full)),
@@ -115,24 +117,18 @@ def title(result: GateResult) -> Line:
 
 def failure_text(result: GateResult) -> str:
     """Return why the gate did not pass: the headline, the cure, and all other checks that decide the verdict."""
-    first, *others = sentences.deciding_checks(result)
-    lines = [sentences.headline(result), *([f"  {first.advice}"] if first.advice else [])]
-    for check in others:
-        lines += [sentences.source_first(check), *([f"  {check.advice}"] if check.advice else [])]
-    return "\n".join(map(printable, lines))
+    checks = sentences.deciding_checks(result)
+    heads = [sentences.headline(result), *map(sentences.source_first, checks[1:])]
+    lines = [(head, f"  {check.advice}" if check.advice else "") for head, check in zip(heads, checks, strict=True)]
+    return "\n".join(printable(line) for both in lines for line in both if line)
 
 
 def _models(result: GateResult, *, full: bool, width: int) -> Iterator[Line]:
-    stage = sentences.stage_sentence(result)
-    if stage is not None:
-        yield Line(stage, "green" if result.passed else "red")
-    if result.hypothesis:
-        yield Line(f"hypothesis: {result.hypothesis}")
+    yield from _lines(sentences.stage_sentence(result), colour="green" if result.passed else "red")
+    yield from _lines(result.hypothesis and f"hypothesis: {result.hypothesis}")
     yield from (Line(check.message) for check in uncalled(result))
     yield from map(Line, model_table(result, full=full, width=width))
-    age = sentences.age_sentence(result)
-    if age is not None:
-        yield Line(age)
+    yield from _lines(sentences.age_sentence(result))
     if result.passed and not full:
         return
     for one in result.candidates:
@@ -140,6 +136,11 @@ def _models(result: GateResult, *, full: bool, width: int) -> Iterator[Line]:
     known = any(model.cost_usd is not None for model in result.models.values())
     if full or known or any(check.name.endswith(".cost_usd") for check in result.checks):
         yield from map(Line, sentences.price_sentences(result))
+
+
+def _lines(text: str | None, colour: str = "") -> list[Line]:
+    """Return the line of a text, none without a text."""
+    return [Line(text, colour)] if text else []
 
 
 def uncalled(result: GateResult) -> list[Check]:
@@ -170,17 +171,6 @@ def _narrowed(table: Table, width: int) -> Table:
     names = [name if len(name) <= most else f"{name[:half]}...{name[-half:]}" for _, name, *_ in table.rows]
     rows = [(row[0], name, *row[2:]) for row, name in zip(table.rows, names, strict=True)]
     return replace(table, rows=tuple(rows))
-
-
-def _gain(result: GateResult, *, full: bool) -> Iterator[Line]:
-    gain = sentences.gain_sentence(result)
-    if gain is not None:
-        yield Line(gain, "bold")
-    early = sentences.early_sentence(result)
-    if early is not None:
-        yield Line(early)
-    if full:
-        yield from (Line(f"  {text}") for text in sentences.method_sentences(result))
 
 
 def economics_lines(economics: Economics, *, full: bool = True) -> list[str]:

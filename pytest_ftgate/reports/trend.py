@@ -15,14 +15,10 @@ MISSING = "missing"
 
 @dataclass(frozen=True)
 class Point:
-    """A gate in one report.
+    """A gate in one report, which may lack it.
 
-    Attributes:
-        when: the time of the report, ``2026-08-01 14:05``, or its file.
-        commit: the first digits of the commit; empty if it is unknown.
-        result: the facts; None if the report lacks the gate.
-        remarks: what got worse since the report before, and why values cannot be compared with those before.
-        comparable: the values can be compared with those before.
+    ``when`` is the time of the report, or its file; ``commit`` has the first digits of the commit. ``remarks`` say what
+    got worse since the report before, and why values are not ``comparable`` with those before.
     """
 
     when: str
@@ -59,23 +55,17 @@ class Trend:
     def table(self) -> Table:
         """Return a row per report: value of both models, gain, lower bound, verdict."""
         headings = columns(("report", "commit"), ("baseline", "candidate", "gain", "lower bound"))
-        rows = tuple(_row(point) for point in self.points)
-        bars = tuple(map(_bars, self.points))
+        rows, bars = tuple(zip(*map(_row, self.points), strict=True))
         return Table(self.title, (*headings, Column("verdict", "status")), rows, bars)
 
 
-def _row(point: Point) -> tuple[str, ...]:
+def _row(point: Point) -> tuple[tuple[str, ...], Bars]:
     result = point.result
     if result is None:
-        return point.when, point.commit, "-", "-", "-", "-", MISSING
+        return (point.when, point.commit, "-", "-", "-", "-", MISSING), Bars(None, None, 0.0, 1.0)
     share = is_share(result.metric_range)
-    values = (show_value(model.value, share=share) for model in (result.baseline, result.candidate))
-    changes = ("-" if one is None else show_change(one, share=share) for one in (result.gain, result.lower_bound))
-    return point.when, point.commit, *values, *changes, result.verdict
-
-
-def _bars(point: Point) -> Bars:
-    if point.result is None:
-        return Bars(None, None, 0.0, 1.0)
-    values = point.result.baseline.value, point.result.candidate.value
-    return Bars(*values, *span(values, point.result.metric_range))
+    values = result.baseline.value, result.candidate.value
+    shown = (show_value(value, share=share) for value in values)
+    changes = (show_change(one, share=share) for one in (result.gain, result.lower_bound))
+    bars = Bars(*values, *span(values, result.metric_range))
+    return (point.when, point.commit, *shown, *changes, result.verdict), bars

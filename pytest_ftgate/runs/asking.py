@@ -20,8 +20,7 @@ from pytest_ftgate.runs.throttle import LONGEST_WAIT_S, wait_refused
 if TYPE_CHECKING:
     from pytest_ftgate.models import Model
     from pytest_ftgate.runs.budget import Meter
-    from pytest_ftgate.runs.outage import Outage
-    from pytest_ftgate.runs.throttle import Throttle
+    from pytest_ftgate.runs.throttle import Outage, Throttle
 
 _T = TypeVar("_T")
 
@@ -62,18 +61,10 @@ class BusyTime:
 
 
 class Asker:
-    """Ask one model, and retry failures that may pass.
+    """Ask one model, with several questions in one call if ``batched``, and retry failures that may pass.
 
-    Args:
-        model: the model.
-        policy: how long to wait between attempts.
-        throttle: when calls may begin; ``None``: at once.
-        batched: several questions go into one call.
-        now: returns the time of an answer, seconds since the epoch.
-
-    Attributes:
-        meter: counts the cost of the calls; ``None``: no one does.
-        outage: ends the run of a model that answers no call; ``None``: no one does.
+    ``policy`` is how long to wait between attempts, ``now`` gives the time of an answer. Optional: ``throttle`` decides
+    when calls may begin, ``meter`` counts their cost, ``outage`` ends the run of a model that answers no call.
     """
 
     def __init__(

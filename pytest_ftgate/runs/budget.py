@@ -21,9 +21,7 @@ if TYPE_CHECKING:
     from pytest_ftgate.data import Example
     from pytest_ftgate.models import Completion, Model
 
-
 CHARACTERS_PER_TOKEN = 3
-
 FIRST_OUTPUT_TOKENS = 1_000
 
 
@@ -85,13 +83,10 @@ _OPTION = "--ftgate-max-cost"
 
 @dataclass(frozen=True, slots=True)
 class Call:
-    """Describe the next call.
+    """Describe the next call on behalf of an owner (see :meth:`Budget.close`).
 
-    Args:
-        prompt_characters: of all messages, for each of its questions.
-        max_output_tokens: the request's limit, see :func:`most_output_tokens`; ``None``: none.
-        owner: on whose behalf, for :meth:`Budget.close`.
-        limit_key: the parameter that limits its answers.
+    ``prompt_characters`` are those of all messages for each of its questions, ``max_output_tokens`` the request's limit
+    (see :func:`most_output_tokens`) by the parameter ``limit_key``.
     """
 
     model_id: str
@@ -126,9 +121,7 @@ class Budget:
     A call that does not fit beside those in flight waits in order until enough of them have ended: they may cost less
     than estimated, and show how long answers are. No call waits if nothing is in flight.
 
-    Args:
-        limit_usd: US dollars that may be spent.
-        workers: how many processes share the limit evenly, each with its own budget.
+    Each of several workers, which are processes, has an equal part of the limit.
     """
 
     def __init__(self, limit_usd: float, workers: int = 1) -> None:
@@ -219,26 +212,20 @@ class Budget:
             first = self._turns[0] if self._turns else None
             if first is not turn:
                 return None
-            amounts = self._estimates(call)
+            habits = self._habits.setdefault(call.model_id, Habits())
+            lengths = call.prompt_characters
+            known = [estimate(call.price, habits, one, call.max_output_tokens) for one in lengths]
+            amounts = [usd for usd in known if usd is not None]
+            if len(amounts) < len(known):
+                raise self._unpriced(call.model_id, call.price)
             if self._spent + self._unsure + self._in_flight + sum(amounts) > self._limit:
                 if self._open:
                     return None
                 raise self._passed(call, sum(amounts, Fraction()))
-            lengths = zip(amounts, call.prompt_characters, strict=True)
-            made = [Reservation(call, usd, length) for usd, length in lengths]
+            made = [Reservation(call, usd, length) for usd, length in zip(amounts, lengths, strict=True)]
             self._open.update(dict.fromkeys(made))
             self._in_flight += sum(amounts)
             return made
-
-    def _estimates(self, call: Call) -> list[Fraction]:
-        habits = self._habits.setdefault(call.model_id, Habits())
-        found = []
-        for characters in call.prompt_characters:
-            usd = estimate(call.price, habits, characters, call.max_output_tokens)
-            if usd is None:
-                raise self._unpriced(call.model_id, call.price)
-            found.append(usd)
-        return found
 
     def settle(
         self,

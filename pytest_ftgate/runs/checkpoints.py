@@ -16,11 +16,8 @@ if TYPE_CHECKING:
     from pytest_ftgate.models.openai_api.tuning import Tuned
     from pytest_ftgate.runs.runner import Run
 
-
 _SHOWN = 8
-
 _IDS_SHOWN = 5
-
 _ID_CHARACTERS = 100
 
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
-from functools import cached_property
+from dataclasses import dataclass, field, replace
+from functools import cached_property, partial
 from os.path import commonprefix
 from typing import TYPE_CHECKING, Any
 
@@ -13,21 +13,21 @@ from pytest_ftgate import clock
 from pytest_ftgate.errors import MetricError
 from pytest_ftgate.models.price import cost_of_run, price_of
 from pytest_ftgate.result import BreakdownResult, Flip, ModelResult
-from pytest_ftgate.text import plural, timestamp
+from pytest_ftgate.text import plural, shortened, timestamp
 
 if TYPE_CHECKING:
     import numpy as np
 
     from pytest_ftgate.data import DataSet, Example
     from pytest_ftgate.metrics import Metric, Scored
-    from pytest_ftgate.models import Completion, Prediction
+    from pytest_ftgate.models import Prediction
     from pytest_ftgate.runs.runner import Run
     from pytest_ftgate.statistics import Comparison
 
 
 _NO_ANSWER = ("refusal", "filtered", "cut_off")
 
-_FLIP_CHARACTERS = 300
+_short = partial(shortened, most=300)
 _SHARED_LEAST = 40
 _FEW = 10  # one in so many inputs may begin otherwise than the rest
 
@@ -51,13 +51,9 @@ def answers_of(run: Run) -> list[list[str | None]]:
 
     A missing prediction, a refusal, a filtered or cut-off answer and an empty text cannot be right.
     """
-    return [[_answer(prediction.completion) for prediction in repeat] for repeat in run.predictions]
-
-
-def _answer(completion: Completion | None) -> str | None:
-    if completion is None or completion.finish in _NO_ANSWER or not completion.text.strip():
-        return None
-    return completion.text
+    answers = [[one.completion for one in repeat] for repeat in run.predictions]
+    return [[one.text if one and one.finish not in _NO_ANSWER and one.text.strip() else None for one in repeat]
+            for repeat in answers]  # fmt: skip
 
 
 def measure_run(name: str, run: Run, sample: Run | None = None, *, forgiven: bool = False) -> Measured:
@@ -134,8 +130,6 @@ def made_at(run: Run) -> Iterator[tuple[Prediction, float | None]]:
 
 def score_run(measured: Measured, metrics: Mapping[str, Metric], deciding: str, expected: Sequence[Any]) -> Measured:
     """Add the value of every metric. Raises :class:`MetricError` if one is undefined."""
-    from dataclasses import replace
-
     answers = measured.answers
     try:
         scores = {name: metric.score(expected, answers) for name, metric in metrics.items()}
@@ -170,7 +164,10 @@ def compare_scored(baseline: Scored, candidate: Scored, **asked: Any) -> Compari
 
     metric = candidate.metric
     if metric.pairwise:
-        return inference.compare_preferences(_preferences(baseline, candidate), means=metric.means, **asked)
+        assert baseline.per_example is not None
+        assert candidate.per_example is not None
+        preferred = (candidate.per_example - baseline.per_example + 0.5).round(12)  # see metrics.judged.Preferred
+        return inference.compare_preferences(preferred, means=metric.means, **asked)
     worse, better = (baseline, candidate) if metric.greater_is_better else (candidate, baseline)
     if metric.kind == "set":
         assert worse.statistic is not None  # one of the two is always there
@@ -181,14 +178,6 @@ def compare_scored(baseline: Scored, candidate: Scored, **asked: Any) -> Compari
     if metric.kind == "right_wrong":
         return inference.compare_right_wrong(worse.per_example, better.per_example, **asked)
     return inference.compare_graded(worse.per_example, better.per_example, low=metric.low, high=metric.high, **asked)
-
-
-def _preferences(baseline: Scored, candidate: Scored) -> np.ndarray[Any, Any]:
-    """Return how far the candidate is preferred: see :class:`pytest_ftgate.metrics.judged.Preferred`."""
-    assert baseline.per_example is not None
-    assert candidate.per_example is not None
-    preferred: np.ndarray[Any, Any] = (candidate.per_example - baseline.per_example + 0.5).round(12)
-    return preferred
 
 
 def same_outputs(a: Run, b: Run) -> bool:
@@ -224,31 +213,23 @@ def rightness_by_repeat(measured: Measured, expected: Sequence[Any], metric: Met
     return np.stack([rightness(metric.score(expected, [answers])) for answers in measured.answers])
 
 
-def flips(baseline: Measured, candidate: Measured, metric: str, most: int) -> tuple[int, int, tuple[Flip, ...]]:
-    """Return wins, losses, and the ``most`` worst examples that the candidate broke."""
-    change = gains(baseline, candidate, metric)
-    worst = _worst_first(change)[:most]
-    broken = tuple(_flip(index, baseline.run, candidate, metric) for index in worst if change[index] < 0)
-    return int((change > 0).sum()), int((change < 0).sum()), broken
+def flips(baseline: Measured, candidate: Measured, metric: str, most: int) -> dict[str, Any]:
+    """Return wins and losses, and which examples the candidate broke or answers wrong: the ``most`` worst of each.
 
-
-def wrong_answers(baseline: Measured, candidate: Measured, metric: str, most: int) -> tuple[int, tuple[Flip, ...]]:
-    """Return how many examples the candidate answers wrong, and up to ``most`` of them, the largest loss first.
-
-    None for a graded metric without bounds, whose answers are neither right nor wrong.
+    With a graded metric without bounds no answer is wrong.
     """
-    scored = candidate.scores[metric]
-    scores = rightness(scored).tolist()
-    worst = _worst_first(gains(baseline, candidate, metric))
-    wrong = [index for index in worst if is_right(scored.metric, scores[index]) is False]
-    return len(wrong), tuple(_flip(index, baseline.run, candidate, metric) for index in wrong[:most])
-
-
-def _worst_first(change: np.ndarray[Any, Any]) -> list[int]:
     import numpy as np
 
-    order: list[int] = np.argsort(change, kind="stable").tolist()
-    return order
+    scored, change = candidate.scores[metric], gains(baseline, candidate, metric)
+    scores, worst = rightness(scored).tolist(), np.argsort(change, kind="stable").tolist()
+    wrong = [index for index in worst if is_right(scored.metric, scores[index]) is False]
+    rows = {"broken": [index for index in worst[:most] if change[index] < 0], "wrong": wrong[:most]}
+    return {
+        "wins": int((change > 0).sum()),
+        "losses": int((change < 0).sum()),
+        "n_wrong": len(wrong),
+        **{name: tuple(_flip(index, baseline.run, candidate, metric) for index in some) for name, some in rows.items()},
+    }
 
 
 def gains(baseline: Measured, candidate: Measured, metric: str) -> np.ndarray[Any, Any]:
@@ -302,10 +283,6 @@ def _shown_answer(run: Run, index: int) -> str:
     return f"{finish}{completion.text.strip() or '(empty)'}"  # else a right answer seems to be called wrong
 
 
-def _short(text: str) -> str:
-    return text if len(text) <= _FLIP_CHARACTERS else text[: _FLIP_CHARACTERS - 3] + "..."
-
-
 def _quantiles(seconds: Sequence[float | None]) -> tuple[float | None, float | None]:
     """Return p50 and p95 of the seconds; unknown if one of them is."""
     known = [one for one in seconds if one is not None]
@@ -325,8 +302,7 @@ def _why_untimed(seconds: Sequence[float | None]) -> str:
 
 
 def _total(counts: Sequence[int | None]) -> int | None:
-    known = [count for count in counts if count is not None]
-    return sum(known) if known and len(known) == len(counts) else None
+    return None if not counts or None in counts else sum(count or 0 for count in counts)
 
 
 MOST_ROWS = 200

@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING, Any
 
 from pytest_ftgate.data import Example, expected_text
 from pytest_ftgate.data.tool_calls import calls_in, canonical_calls, declared_tools, names_in, text_beside_calls
-from pytest_ftgate.metrics.json_schema import breaks_schema
 from pytest_ftgate.result import Confusion, Diagnosis, LabelScore
 
 if TYPE_CHECKING:
@@ -111,19 +110,19 @@ def diagnose(
     models = [baseline] if candidate is None else [baseline, candidate]
     labels = labels_of(metric, examples)
     kinds = [_kinds(metric, examples, one, labels) for one in models]
-    fixed, broken = _changed(metric, baseline, candidate)
-    fixed_examples = [examples[i] for i in fixed]
-    facts = [] if metric.calls_tools else fixed_examples  # calls are behaviour
+    never = [{i for i, answers in enumerate(zip(*one, strict=True)) if RIGHT not in answers} for one in kinds]
+    fixed, broken = ([examples[i] for i in rows] for rows in _changed(metric, baseline, candidate))
+    facts = [] if metric.calls_tools else fixed  # calls are behaviour
     return Diagnosis(
         baseline=_counted(kinds[0]),
         candidate=_counted(kinds[1]) if candidate is not None else None,
         confusions=_confusions(examples, models, labels) if labels else (),
         labels=_label_scores(examples, kinds) if labels else (),
-        fixed=tuple(example.id for example in fixed_examples),
-        broken=tuple(examples[i].id for i in broken),
-        fixed_at=tuple(str(example.place or example.id) for example in fixed_examples),
-        broken_at=tuple(str(examples[i].place or examples[i].id) for i in broken),
-        wrong_in_both=_wrong_in_both(kinds) if candidate is not None else None,
+        fixed=tuple(example.id for example in fixed),
+        broken=tuple(example.id for example in broken),
+        fixed_at=tuple(str(example.place or example.id) for example in fixed),
+        broken_at=tuple(str(example.place or example.id) for example in broken),
+        wrong_in_both=len(set.intersection(*never)) if candidate is not None else None,
         recalled=recalled(facts, examples, list(training)) if candidate is not None else None,
     )
 
@@ -195,6 +194,8 @@ def _calls_wanted(metric: Metric, example: Example) -> list[Call] | None:
 
 def _call_kind(completion: Completion, example: Example, wanted: Sequence[Call]) -> str | None:
     """Return what is wrong with the tools that an answer calls; None where it rightly calls none."""
+    from pytest_ftgate.metrics.json_schema import breaks_schema
+
     names = names_in(completion.text)
     if names is None:
         return "no_call" if wanted else None
@@ -263,15 +264,13 @@ def are_labels(texts: Iterable[str], rows: int) -> bool:
 
 def _confusions(examples: Sequence[Example], models: Sequence[Measured], labels: Labels) -> tuple[Confusion, ...]:
     """Return the pairs of expected and answered labels that either model confuses most."""
-    counts = [_pairs(examples, one, labels) for one in models]
-    after = counts[1] if len(counts) > 1 else Counter[tuple[str, str]]()
-    pairs = sorted({*counts[0], *after}, key=lambda pair: (-max(counts[0][pair], after[pair]), pair))
-    return tuple(Confusion(*pair, counts[0][pair], after[pair]) for pair in pairs[:_CONFUSIONS_KEPT])
-
-
-def _pairs(examples: Sequence[Example], one: Measured, labels: Labels) -> Counter[tuple[str, str]]:
-    answered = ((expected, labels.of(text) or NO_LABEL) for expected, text in _texts(examples, one) if text is not None)
-    return Counter((expected, label) for expected, label in answered if label != expected)
+    before, after = Counter[tuple[str, str]](), Counter[tuple[str, str]]()
+    for counts, one in zip((before, after), models, strict=False):
+        texts = [(expected, text) for expected, text in _texts(examples, one) if text is not None]
+        counts.update((expected, labels.of(text) or NO_LABEL) for expected, text in texts)
+    wrong = [pair for pair in {*before, *after} if pair[0] != pair[1]]
+    pairs = sorted(wrong, key=lambda pair: (-max(before[pair], after[pair]), pair))
+    return tuple(Confusion(*pair, before[pair], after[pair]) for pair in pairs[:_CONFUSIONS_KEPT])
 
 
 def label_pairs(
@@ -323,12 +322,6 @@ def _changed(metric: Metric, baseline: Measured, candidate: Measured | None) -> 
         return [], []
     change = gains(baseline, candidate, metric.name)
     return (change > _ROUNDING).nonzero()[0].tolist(), (change < -_ROUNDING).nonzero()[0].tolist()
-
-
-def _wrong_in_both(kinds: Sequence[Sequence[Sequence[str]]]) -> int:
-    """Return examples that both models always get wrong."""
-    never = [{i for i, answers in enumerate(zip(*one, strict=True)) if RIGHT not in answers} for one in kinds]
-    return len(never[0] & never[1])
 
 
 def recalled(fixed: Sequence[Example], test: Sequence[Example], training: Sequence[Example]) -> int:

@@ -15,9 +15,8 @@ from pytest_ftgate.models import Question
 from pytest_ftgate.models.protocol import Prediction, RetryPolicy
 from pytest_ftgate.runs.asking import Asker
 from pytest_ftgate.runs.budget import Meter
-from pytest_ftgate.runs.outage import Outage
 from pytest_ftgate.runs.run_state import AbandonedError
-from pytest_ftgate.runs.throttle import LONGEST_WAIT_S, Throttle
+from pytest_ftgate.runs.throttle import LONGEST_WAIT_S, Outage, Throttle
 
 if TYPE_CHECKING:
     from pytest_ftgate.runs.budget import Budget
@@ -27,9 +26,7 @@ if TYPE_CHECKING:
 
 _STUCK_AFTER = 5  # abandoned calls in a row: each took its whole time limit and left a thread behind
 
-_FIRST_POLL_S = 0.05
-
-_SLOWEST_POLL_S = 0.25
+_FIRST_POLL_S, _SLOWEST_POLL_S = 0.05, 0.25
 
 
 class ModelQueue:
@@ -90,7 +87,13 @@ class ModelQueue:
         self._state.found(stored)
         missing = self._state.unknown(self._keys)
         if offline and self.model.endpoint:
-            failure = _offline()
+            failure = ModelError(
+                "no recorded or stored answer has these prompts, model and parameters, and --ftgate-offline forbids "
+                "calls",
+                kind="offline",
+                cure="Record the answers with a key: `python -m pytest --ftgate-report=recordings:recordings`, and "
+                "commit the folder",
+            )
             for key in missing:
                 self._state.failed(key, failure)
             return
@@ -209,12 +212,3 @@ class ModelQueue:
         for question in questions:
             self._state.failed(question.key, failure)
         await self.writer.give_up(*(question.key for question in questions))
-
-
-def _offline() -> ModelError:
-    return ModelError(
-        "no recorded or stored answer has these prompts, model and parameters, and --ftgate-offline forbids calls",
-        kind="offline",
-        cure="Record the answers with a key: `python -m pytest --ftgate-report=recordings:recordings`, and commit the "
-        "folder",
-    )

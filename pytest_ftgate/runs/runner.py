@@ -5,20 +5,21 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING
+from hashlib import sha256
+from typing import TYPE_CHECKING, Any, cast
 
 from pytest_ftgate import clock
 from pytest_ftgate.data import expected_text
 from pytest_ftgate.errors import ModelError
 from pytest_ftgate.models import key_of
-from pytest_ftgate.models.protocol import Prediction, RetryPolicy
+from pytest_ftgate.models.protocol import Delegate, Prediction, RetryPolicy
 from pytest_ftgate.models.reasoning import stripping_for, without_reasoning
 from pytest_ftgate.models.recorded import RecordedModel, Recording
 from pytest_ftgate.runs.run_state import EarlyStop, Keys, Progress, RunState
 
 if TYPE_CHECKING:
     from pytest_ftgate.data import DataSet, Example
-    from pytest_ftgate.models import Completion, Model, Notes
+    from pytest_ftgate.models import Completion, LatencySample, Model, Notes
     from pytest_ftgate.runs.budget import Budget
     from pytest_ftgate.runs.store import Store
 
@@ -28,12 +29,9 @@ _STILL_S = 20.0  # after which progress is reported although nothing has changed
 
 @dataclass(frozen=True)
 class Run:
-    """Hold the answers of one model to one test set.
+    """Hold the answers of one model to one test set, ``[repeat][example]``, and metrics by name if it was scored.
 
-    Attributes:
-        predictions: ``[repeat][example]``, in the test set's order.
-        fatal: the failure of this model that ended the run, if one did.
-        metrics: values by name, if the run was scored.
+    ``fatal`` is the failure of this model that ended the run, if one did.
     """
 
     model: Model
@@ -167,18 +165,8 @@ def run_models(
     Raises:
         StoreError: predictions cannot be stored or read.
     """
-    keys = [_keys(job) for job in jobs]
-    state = RunState(keys, [job.model for job in jobs])
-    fatal: dict[int, ModelError] = {}
-    for job, rows in zip(jobs, keys, strict=True):
-        if error := _read_recorded(job, rows, state) or _read_committed(job, rows, state, stores):
-            fatal.setdefault(id(job.model), error)
+    keys, state, fatal, left = _read(jobs, stores)
     tell = _teller(progress, jobs, state)
-    left = [
-        (job, rows)
-        for job, rows in zip(jobs, keys, strict=True)
-        if not isinstance(job.model, RecordedModel) and state.unknown(rows)
-    ]
     if left:
         # Imported late: recorded answers need neither an event loop nor a store.
         from pytest_ftgate.runs.calls import call_models
@@ -197,19 +185,30 @@ def stored_runs(jobs: Sequence[Job], stores: Stores) -> tuple[Run, ...]:
         StoreError: the store cannot be read.
         ModelError: a recording cannot be used.
     """
-    keys = [_keys(job) for job in jobs]
-    state = RunState(keys, [job.model for job in jobs])
-    for job, rows in zip(jobs, keys, strict=True):
-        if error := _read_recorded(job, rows, state) or _read_committed(job, rows, state, stores):
-            raise error
-        if not isinstance(job.model, RecordedModel) and (missing := state.unknown(rows)):
-            state.found(stores.of(job.model).get(missing, newer_than=stores.newer_than))
+    keys, state, fatal, left = _read(jobs, stores)
+    for error in fatal.values():
+        raise error
+    for job, rows in left:
+        state.found(stores.of(job.model).get(state.unknown(rows), newer_than=stores.newer_than))
     return tuple(_run(job, rows, state, {}, jobs) for job, rows in zip(jobs, keys, strict=True))
 
 
-def _keys(job: Job) -> Keys:
-    model, examples = job.model, job.test_set.examples
-    return [[key_of(model, example, repeat) for example in examples] for repeat in range(job.repeats)]
+def _read(
+    jobs: Sequence[Job], stores: Stores
+) -> tuple[list[Keys], RunState, dict[int, ModelError], list[tuple[Job, Keys]]]:
+    """Look up what is recorded; return the keys, the state, failures by the model's id, and what is still missing."""
+    keys: list[Keys] = [
+        [[key_of(job.model, example, repeat) for example in job.test_set.examples] for repeat in range(job.repeats)]
+        for job in jobs
+    ]
+    state = RunState(keys, [job.model for job in jobs])
+    fatal: dict[int, ModelError] = {}
+    for job, rows in zip(jobs, keys, strict=True):
+        if error := _read_recorded(job, rows, state) or _read_committed(job, rows, state, stores):
+            fatal.setdefault(id(job.model), error)
+    pairs = zip(jobs, keys, strict=True)
+    left = [(job, rows) for job, rows in pairs if not isinstance(job.model, RecordedModel) and state.unknown(rows)]
+    return keys, state, fatal, left
 
 
 def _read_recorded(job: Job, keys: Keys, state: RunState) -> ModelError | None:
@@ -283,3 +282,48 @@ def _stopped_by(fatal: Mapping[int, ModelError], jobs: Sequence[Job]) -> ModelEr
     """Return the failure of questions that were not asked because another model ended the run."""
     names = (job.model.name for job in jobs if id(job.model) in fatal)
     return next((ModelError(f"the run was stopped by the failure of {name}", kind="stopped") for name in names), None)
+
+
+# --- latencies, measured apart: with many calls at once they would wait for each other -----------------------------
+
+
+class Sampled(Delegate):
+    """Ask a model for its latency sample: one question per call, fewer calls at a time, and separate keys.
+
+    Stored answers are asked for again, since it is unknown what else ran when they were timed.
+    """
+
+    verified = None
+    batch_size = 1
+
+    def __init__(self, model: Model, sample: LatencySample) -> None:
+        super().__init__(model)
+        self.name = f"{model.name}, latency"
+        self.concurrency = sample.concurrency
+        self._key = model.key
+
+    def key(self, example: Example, repeat: int = 0) -> str:
+        return sha256(f"latency {self.concurrency} {self._key(example, repeat)}".encode()).hexdigest()
+
+
+def sample_job(model: Model, test: DataSet) -> Job | None:
+    """Return the latency sample of a model over the first examples of the test set; None if it needs none."""
+    if model.latency is None:
+        return None
+    first = replace(test, examples=test.examples[: model.latency.examples])
+    return Job(cast("Model", Sampled(model, model.latency)), first)
+
+
+def take_samples(
+    models: Mapping[str, Model], test: DataSet, *, stores: Stores, offline: bool, **options: Any
+) -> dict[str, Run]:
+    """Return the sample of each model that needs one, by role; one after the other, while nothing else runs.
+
+    See :func:`run_models`.
+    """
+    samples = {}
+    for role, model in models.items():
+        job = sample_job(model, test)
+        if job is not None:
+            (samples[role],) = run_models([job], stores=stores, offline=offline, **options)
+    return samples

@@ -25,13 +25,7 @@ _encode = json.JSONEncoder(separators=(",", ":")).encode
 
 @dataclass(frozen=True, slots=True)
 class Claim:
-    """Hold how the keys of one claim divide.
-
-    Attributes:
-        done: stored predictions, by key.
-        mine: keys to be asked by the owner, who holds their leases now.
-        elsewhere: keys that another owner is asking.
-    """
+    """Hold how the keys of one claim divide: stored, leased to the owner now, and being asked by another owner."""
 
     done: dict[str, Prediction]
     mine: tuple[str, ...]

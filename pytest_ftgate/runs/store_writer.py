@@ -16,11 +16,7 @@ RENEW_EVERY_S = 5.0
 
 
 class StoreWriter:
-    """Batch writes: one transaction per event-loop iteration.
-
-    Attributes:
-        persistent: the store outlives the session.
-    """
+    """Batch writes: one transaction per event-loop iteration."""
 
     def __init__(self, store: Store, owner: str, newer_than: float | None) -> None:
         self.persistent = store.persistent

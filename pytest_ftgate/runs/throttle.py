@@ -1,13 +1,17 @@
-"""Decide when the next call to a model may begin: limit calls in flight, requests and tokens per minute."""
+"""Decide when the next call to a model may begin: limit calls in flight, requests and tokens per minute.
+
+A model that answers no call is given up.
+"""
 
 from __future__ import annotations
 
 import asyncio
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Callable
 from math import ceil
 
 from pytest_ftgate.errors import ModelError
+from pytest_ftgate.runs.run_state import ENOUGH
 from pytest_ftgate.text import show_age
 
 LONGEST_WAIT_S = 120.0
@@ -98,7 +102,12 @@ class Throttle:
 
     def refused(self, window: int, retry_after_s: float | None) -> None:
         """Record that the endpoint was too busy for a call of this window, and how many seconds it asks to wait."""
-        self._shrink(window, retry_after_s)
+        if window == self._window:
+            self._window += 1
+            self._limit = max(1.0, self._limit / 2)
+        if retry_after_s:
+            now = asyncio.get_running_loop().time()
+            self._resume_at = max(self._resume_at, now + retry_after_s)
         self._free()
 
     def failed(self) -> None:
@@ -132,14 +141,6 @@ class Throttle:
             return 0.0
         return max(asked, self._resume_at - asyncio.get_running_loop().time())
 
-    def _shrink(self, window: int, retry_after_s: float | None) -> None:
-        if window == self._window:
-            self._window += 1
-            self._limit = max(1.0, self._limit / 2)
-        if retry_after_s:
-            now = asyncio.get_running_loop().time()
-            self._resume_at = max(self._resume_at, now + retry_after_s)
-
     def _free(self) -> None:
         self._in_flight -= 1
         self._wake()
@@ -170,3 +171,62 @@ class RateLimit:
     def correct(self, units: float) -> None:
         """Add units that were taken beyond those reserved; negative gives units back."""
         self._free_at += units * self._seconds
+
+
+_PATIENCE_S = 15.0  # what the retries of one question take, unless the endpoint asks for longer waits
+
+
+class Outage:
+    """Decide from failed calls, until one is answered, that the model will not answer at all.
+
+    A question is given up after its retries, or after its second timeout, since waiting once more takes as long again.
+    The run ends after at least 5 failed calls, once as many questions were given up as calls are made at the same time,
+    at most 5. If the endpoint responds at all, one question more has to fail, since a single one may be at fault; if it
+    can be reached, at least a tenth as many as there are stored answers. It also ends when the endpoint still asks to
+    wait after the time that the retries of one question take: the throttle makes all questions wait in turn.
+
+    Failures of a Python function that may not pass are not counted: the code may reject single questions.
+
+    Args:
+        at_once: how many calls are made at the same time.
+        stored: how many answers were stored before the run. They show that the endpoint accepts such requests, but not
+            that it can be reached now; what is still missing may be the few questions that it cannot answer.
+    """
+
+    def __init__(self, at_once: int, *, stored: int = 0) -> None:
+        self._at_once = at_once
+        self._stored = stored
+        self._answered = False
+        self._since: float | None = None
+        self._calls: Counter[str] = Counter()
+        self._given_up: set[str] = set()
+
+    def over(self) -> None:
+        """Record that a call was answered: later failures never end the run."""
+        self._answered = True
+
+    def failed(self, key: str, error: ModelError, *, last: bool) -> ModelError:
+        """Record a failed call for a question, the last one or not. Return the error, fatal if it ends the run."""
+        rejected = error.kind in ("refused", "unreadable")
+        if self._answered or error.fatal or not (error.retryable or rejected) or (rejected and self._stored):
+            return error
+        self._calls[key] += 1
+        if last or (error.kind == "timeout" and self._calls[key] > 1):
+            self._given_up.add(key)
+        if not self._has_waited(error) and not self._has_given_up(error):
+            return error
+        evidence = "; ".join(filter(None, (error.evidence, "no call of this run was answered")))
+        return ModelError(error.what, **error.parts(fatal=True, evidence=evidence))
+
+    def _has_waited(self, error: ModelError) -> bool:
+        now = asyncio.get_running_loop().time()
+        self._since = now if self._since is None else self._since
+        asked_s = error.retry_after_s
+        return asked_s is not None and now - self._since >= max(_PATIENCE_S, ENOUGH * asked_s)
+
+    def _has_given_up(self, error: ModelError) -> bool:
+        no_answer = error.kind in ("timeout", "unreachable")
+        enough = min(ENOUGH, self._at_once if no_answer else self._at_once + 1)
+        if error.kind != "unreachable":
+            enough = max(enough, self._stored // 10)
+        return len(self._given_up) >= enough and sum(self._calls[key] for key in self._given_up) >= ENOUGH

@@ -14,7 +14,7 @@ from opened import Opened
 from pytest_ftgate.cli.report_file import read_report
 from pytest_ftgate.cli.trend import trends, write_page
 from pytest_ftgate.judges.sheets import blinded
-from pytest_ftgate.reports.html.sheet import sheet_page
+from pytest_ftgate.reports.html.page import sheet_page
 
 sync_api = pytest.importorskip("playwright.sync_api", reason="no playwright: pip install -e . --group browser")
 expect = sync_api.expect

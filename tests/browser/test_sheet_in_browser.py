@@ -10,7 +10,7 @@ from gate_project import Project, write_jsonl
 from opened import Opened
 
 from pytest_ftgate.judges.sheets import Sheet, blinded
-from pytest_ftgate.reports.html.sheet import sheet_page
+from pytest_ftgate.reports.html.page import sheet_page
 
 sync_api = pytest.importorskip("playwright.sync_api", reason="no playwright: pip install -e . --group browser")
 expect = sync_api.expect

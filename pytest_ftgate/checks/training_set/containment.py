@@ -21,7 +21,7 @@ _RUN = 12
 _COMMON = 1_000
 """A text whose rarest run is in more places than this is a phrase, which is not looked for."""
 
-_BASE, _TABLE_BITS = 0x9E3779B97F4A7C15, 22
+_BASE, _MOST_TABLE_BITS, _PLACES_PER_CHARACTER = 0x9E3779B97F4A7C15, 22, 8
 _CHARACTERS_AT_ONCE = 2_000_000
 
 
@@ -102,13 +102,14 @@ def _places(needles: _Hashed, wholes: Sequence[str]) -> Iterator[tuple[int, int,
     """Yield the number of a needle, and the text and place in it where it probably stands."""
     import numpy as np
 
-    shift = np.uint64(64 - _TABLE_BITS)
+    bits = min((_PLACES_PER_CHARACTER * sum(map(len, wholes))).bit_length() + 1, _MOST_TABLE_BITS)
+    shift = np.uint64(64 - bits)
     lengths = np.diff(needles.starts)
     runs = needles.runs()
     inside = np.repeat(needles.starts[1:], lengths)[: len(runs)] - np.arange(len(runs)) >= _RUN
     (places,) = np.nonzero(inside)
     runs = runs[places]
-    counts = np.zeros(2**_TABLE_BITS, np.int64)
+    counts = np.zeros(2**bits, np.int64)
     for first, last in portions(wholes):
         counts += np.bincount((_Hashed.of(wholes[first:last]).runs() >> shift).astype(np.int64), minlength=len(counts))
     numbers = np.searchsorted(needles.starts, places, side="right") - 1

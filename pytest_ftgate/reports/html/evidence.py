@@ -1,24 +1,100 @@
-"""Texts that the page shows beside a result. They are many: neither the JSON report nor JUnit keeps them."""
+"""Texts that the page shows beside a result. They are many: neither the JSON report nor JUnit keeps them.
+
+The answers of both models stand side by side, with times, tokens and confusions.
+"""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
-from typing import TYPE_CHECKING, Any
+from math import isfinite
+from typing import TYPE_CHECKING, Any, Literal
 
 from pytest_ftgate.checks.attempts import hides, shown_answers
 from pytest_ftgate.checks.training_set import row_pairs
-from pytest_ftgate.data import canonical_json
+from pytest_ftgate.data import canonical_json, expected_text
+from pytest_ftgate.models import Completion
 from pytest_ftgate.models.prompt import Prompt
 from pytest_ftgate.result import RowPair, called, from_plain
-from pytest_ftgate.runs.answer_rows import Answers, side_by_side
+from pytest_ftgate.runs.measure import is_right, rightness, shown_input
+from pytest_ftgate.runs.mistakes import label_pairs
 from pytest_ftgate.text import readable
 
 if TYPE_CHECKING:
     from pytest_ftgate.checks.context import Context
+    from pytest_ftgate.metrics import Metric
+    from pytest_ftgate.runs.measure import Measured
+    from pytest_ftgate.runs.runner import Run
 
 _PROMPT_CHARACTERS = 50_000
+_ROUNDING = 1e-9
+_ID_CHARACTERS = 200
+_MISSING = Completion("", finish="missing")
+
+Change = Literal["fixed", "broken", "right", "wrong", "same"]
+"""What the candidate changes; without a change, whether both are right. ``same``: unchanged, rightness unknown."""
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """Hold one model's answer to one example, the first of its repeats, escaped and shortened.
+
+    ``score`` is the mean over the repeats, in the metric's unit; ``right`` is ``None`` if the metric has no midpoint.
+    ``finish`` is one of :data:`pytest_ftgate.models.FINISHES`. ``why`` is the metric's explanation of a wrong answer,
+    ``reasoning`` what the model wrote before its answer, or beside its tool calls.
+    """
+
+    text: str
+    score: float
+    right: bool | None
+    finish: str
+    latency_s: float | None = None
+    input_tokens: int | None = None
+    output_tokens: int | None = None
+    why: str | None = None
+    reasoning: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """Hold one example of the test set; ``candidate`` is ``None`` before training."""
+
+    id: str
+    input: str
+    expected: str
+    change: Change
+    baseline: Reply
+    candidate: Reply | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Spread:
+    """Hold seconds (of the latency sample, if there is one) and tokens of all answers of one model."""
+
+    latencies_s: tuple[float, ...]
+    sampled: bool
+    input_tokens: tuple[int, ...]
+    output_tokens: tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Answers:
+    """Hold all answers of the best baseline and of the candidate.
+
+    ``graded`` is True if an answer may be partly right. ``labels`` are those of the test set, the most frequent first,
+    and empty if its outputs are not labels. ``confusions`` are ``(expected, answered, baseline, candidate)``: indices
+    into ``labels``, with ``len(labels)`` for any other answer, and the counts over all repeats.
+    """
+
+    rows: tuple[Row, ...]
+    repeats: int
+    graded: bool
+    baseline: Spread
+    candidate: Spread | None = None
+    labels: tuple[str, ...] = ()
+    confusions: tuple[tuple[int, int, int, int], ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,3 +142,106 @@ def _prompts(gate: Context) -> dict[str, str]:
 def _message(message: Mapping[str, Any]) -> str:
     content = message.get("content")
     return f"[{message['role']}]\n{content if isinstance(content, str) else canonical_json(dict(message))}"
+
+
+# --- answers side by side ------------------------------------------------------------------------------------
+
+
+def side_by_side(metric: Metric, scored: Mapping[str, Measured], samples: Mapping[str, Run], best: str) -> Answers:
+    """Return the answers of the best baseline and of the candidate, scored by the deciding metric.
+
+    ``samples`` are the latency samples by role, for models that have one.
+    """
+    baseline, candidate = scored[best], scored.get("candidate")
+    labels, confusions = _confusions(metric, [one for one in (baseline, candidate) if one is not None])
+    return Answers(
+        rows=tuple(_rows(metric, baseline, candidate)),
+        repeats=len(baseline.run.predictions),
+        graded=metric.kind == "graded" or (metric.kind == "set" and not metric.uses_labels),
+        baseline=_spread(baseline.run, samples.get(best)),
+        candidate=_spread(candidate.run, samples.get("candidate")) if candidate is not None else None,
+        labels=labels,
+        confusions=confusions,
+    )
+
+
+def _rows(metric: Metric, baseline: Measured, candidate: Measured | None) -> Iterator[Row]:
+    before = _replies(metric, baseline)
+    after = _replies(metric, candidate) if candidate is not None else [None] * len(before)
+    for example, old, new in zip(baseline.run.test_set.examples, before, after, strict=True):
+        yield Row(
+            id=readable(example.name, _ID_CHARACTERS),
+            input=readable(shown_input(example)),
+            expected=readable(expected_text(example.expected)),
+            change=_change(metric, old, new),
+            baseline=old,
+            candidate=new,
+        )
+
+
+def _replies(metric: Metric, one: Measured) -> list[Reply]:
+    scored, answers = one.scores[metric.name], one.run.predictions[0]
+    notes = scored.notes or [None] * len(answers)
+    replies = []
+    for prediction, score, why in zip(answers, rightness(scored).astype(float).tolist(), notes, strict=True):
+        completion = prediction.completion or _MISSING
+        replies.append(
+            Reply(
+                readable(completion.text),
+                round(score, 6) if isfinite(score) else 0.0,
+                is_right(metric, score),
+                completion.finish,
+                _rounded(prediction.latency_s),
+                completion.input_tokens,
+                completion.output_tokens,
+                why=None if why is None else readable(why),
+                reasoning=readable(completion.reasoning) if completion.reasoning else None,
+            )
+        )
+    return replies
+
+
+def _change(metric: Metric, old: Reply, new: Reply | None) -> Change:
+    if new is not None:
+        gain = (new.score - old.score) * (1 if metric.greater_is_better else -1)
+        if abs(gain) > _ROUNDING:
+            return "fixed" if gain > 0 else "broken"
+    if old.right is None:
+        return "same"
+    return "right" if old.right else "wrong"
+
+
+def _rounded(seconds: float | None) -> float | None:
+    return None if seconds is None or not isfinite(seconds) else round(seconds, 4)
+
+
+def _spread(run: Run, sample: Run | None) -> Spread:
+    predictions = run.all_predictions
+    timed = predictions if sample is None else sample.predictions[0]
+    seconds = [_rounded(prediction.latency_s) for prediction in timed]
+    completions = [one.completion for one in predictions if one.completion is not None]
+    return Spread(
+        latencies_s=tuple(one for one in seconds if one is not None),
+        sampled=sample is not None,
+        input_tokens=tuple(one.input_tokens for one in completions if one.input_tokens is not None),
+        output_tokens=tuple(one.output_tokens for one in completions if one.output_tokens is not None),
+    )
+
+
+def _confusions(
+    metric: Metric, models: Sequence[Measured]
+) -> tuple[tuple[str, ...], tuple[tuple[int, int, int, int], ...]]:
+    examples = models[0].run.test_set.examples
+    counts = label_pairs(metric, examples, models)
+    if counts is None:
+        return (), ()
+    asked = Counter(expected_text(example.expected).strip() for example in examples)
+    labels = sorted(asked, key=lambda label: (-asked[label], label))
+    place = {label: number for number, label in enumerate(labels)}
+    after = counts[1] if len(counts) > 1 else Counter[tuple[str, str | None]]()
+    cells = [
+        (place[expected], len(labels) if answered is None else place[answered], counts[0][pair], after[pair])
+        for pair in {*counts[0], *after}
+        for expected, answered in [pair]
+    ]
+    return tuple(readable(label, _ID_CHARACTERS) for label in labels), tuple(sorted(cells))

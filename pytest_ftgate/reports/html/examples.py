@@ -8,11 +8,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
-from pytest_ftgate.reports.html.assets import script_data
-from pytest_ftgate.reports.html.plots import Drawn
+from pytest_ftgate.reports.html.evidence import Answers, Change, Reply, Row
+from pytest_ftgate.reports.html.plots import Drawn, script_data
 from pytest_ftgate.reports.sentences import FINISHES
 from pytest_ftgate.reports.table import Table, columns
-from pytest_ftgate.runs.answer_rows import Answers, Change, Reply, Row
 from pytest_ftgate.runs.mistakes import NO_LABEL
 from pytest_ftgate.text import plural, show_count, show_seconds
 

@@ -7,13 +7,12 @@ from typing import Any
 
 from pytest_ftgate.checks.advice import most_to_try
 from pytest_ftgate.reports import sentences, tables
-from pytest_ftgate.reports.html.evidence import Evidence
+from pytest_ftgate.reports.html.evidence import Answers, Evidence
 from pytest_ftgate.reports.html.examples import Examples, confusions
 from pytest_ftgate.reports.html.plots import Interval, interval_plot, interval_words
 from pytest_ftgate.reports.table import Table, columns
 from pytest_ftgate.reports.text import block
 from pytest_ftgate.result import Check, GateResult, ModelResult, called
-from pytest_ftgate.runs.answer_rows import Answers
 from pytest_ftgate.text import (
     is_share,
     plural,

@@ -1,24 +1,34 @@
-"""The page: its top, its content security policy, and the templates that render it."""
+"""The pages: of a session, of a trend over many reports, and of a blind rating sheet."""
 
 from __future__ import annotations
 
+import json
 import os
+from base64 import b64encode
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING
+from hashlib import sha256
+from html import escape
+from importlib.resources import files
+from string import Template
+from typing import TYPE_CHECKING, Any
 
 from pytest_ftgate.checks.weakening.history import find_head
 from pytest_ftgate.reports import sentences
-from pytest_ftgate.reports.html.assets import asset, policy, templates
 from pytest_ftgate.reports.html.evidence import Evidence
 from pytest_ftgate.reports.html.gate import summary, view
-from pytest_ftgate.reports.html.plots import Drawn
+from pytest_ftgate.reports.html.plots import Dot, Drawn, Interval, pair_bars, script_data, trend_plot
 from pytest_ftgate.reports.json import environment
+from pytest_ftgate.reports.trend import MISSING, Point, Trend
 from pytest_ftgate.result import GateResult, Session, Verdict
-from pytest_ftgate.text import minute, plural
+from pytest_ftgate.text import is_share, minute, plural, readable
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+    from jinja2 import Environment
+
+    from pytest_ftgate.judges.sheets import Sheet
 
 _SECTIONS = (
     ("checks", "Checks"),
@@ -34,16 +44,21 @@ _SECTIONS = (
 )
 """Sections that are linked at a gate's top, by their names in its view."""
 
+_SYMBOLS = {
+    "pass": "\u2713",
+    "fail": "\u2717",
+    "inconclusive": "?",
+    "error": "!",
+    "warning": "\u25b2",
+    "note": "\u2022",
+}
+
 _CI_BRANCHES = ("GITHUB_HEAD_REF", "GITHUB_REF_NAME", "CI_COMMIT_REF_NAME")
 """Environment variables that name the branch where a CI job checks out a commit alone."""
 
 
 def page(gates: Sequence[tuple[GateResult, Evidence | None]], session: Session, *, written_at: float) -> Iterator[str]:
-    """Yield the page piece by piece, red gates first: one file that loads nothing.
-
-    Args:
-        written_at: seconds since the epoch.
-    """
+    """Yield the page piece by piece, red gates first: one file that loads nothing."""
     gates = sorted(gates, key=lambda gate: sentences.PROBLEMS_FIRST.index(gate[0].verdict))
     style, script = asset("style.css"), asset("script.js")
     counts = Counter(result.verdict for result, _ in gates)
@@ -84,3 +99,100 @@ def _revision(root: Path | None) -> str | None:
     branch = head.branch or next((os.environ[name] for name in _CI_BRANCHES if os.environ.get(name)), "")
     on = f" on {branch}" if branch else ""
     return f"commit {head.commit[:12]}{on}{' with uncommitted changes' if head.changed else ''}"
+
+
+# --- other pages ---------------------------------------------------------------------------------------------
+
+
+def trend_page(trends: Sequence[Trend], labels: Sequence[str]) -> Iterator[str]:
+    """Yield the page piece by piece: one file that loads nothing and has no script."""
+    style = asset("style.css")
+    red = sum(trend.verdict != "pass" for trend in trends)
+    template = templates().get_template("trend.html")
+    pieces: Iterator[str] = template.generate(
+        policy=policy(style, ""),
+        style=Drawn(style),
+        title=f"Trend of {plural(len(trends), 'gate')}, {red:,} not green" if red else "Trend: all gates green",
+        count=plural(len(labels), "report"),
+        first=labels[0],
+        last=labels[-1],
+        gates=[
+            {
+                "trend": one,
+                "drawn": trend_plot(list(map(_dot, one.points)), share=is_share(one.known[-1].metric_range)),
+                "table": one.table(),
+                "remarks": list(remarks_of(one)),
+            }
+            for one in trends
+        ],
+    )
+    return pieces
+
+
+def remarks_of(trend: Trend) -> Iterator[tuple[str, str]]:
+    """Yield what got worse and what made values incomparable, with the report in which it did."""
+    for point in trend.points:
+        for text in point.remarks:
+            yield point.when, text
+
+
+def _dot(point: Point) -> Dot:
+    result = point.result
+    if result is None:
+        return Dot(point.when, None, None, MISSING, joined=False)
+    gain = None if result.gain is None else Interval("", result.gain, result.lower_bound, result.upper_bound)
+    asked = result.margin if result.max_drop is None else -result.max_drop
+    return Dot(point.when, gain, asked, result.verdict, point.comparable)
+
+
+def sheet_page(sheet: Sheet, question: str) -> str:
+    """Return the page. It does not hold the key, and all texts of models are data that its script shows as text."""
+    style, script = asset("style.css") + asset("sheet.css"), asset("sheet.js")
+    data = {
+        "sheet": sheet.id,
+        "gate": sheet.gate,
+        "pairs": [[one.id, one.input, *one.shown, one.equal] for one in sheet.pairs],
+    }
+    return Template(asset("sheet.html")).substitute(
+        policy=policy(style, script),
+        style=style,
+        script=script,
+        question=escape(question),
+        data=script_data(json.dumps(data, separators=(",", ":"))),
+    )
+
+
+# --- what the pages are made of --------------------------------------------------------------------------------
+
+
+def asset(name: str) -> str:
+    """Return the text of a style, a script or a template."""
+    return (files("pytest_ftgate.reports.html") / "templates" / name).read_text(encoding="utf-8")
+
+
+def policy(style: str, script: str) -> str:
+    """Return a content security policy that allows this style and this script, and nothing else."""
+    hashes = (b64encode(sha256(text.encode()).digest()).decode() for text in (style, script))
+    form = "default-src 'none'; style-src 'sha256-{}'; script-src 'sha256-{}'; base-uri 'none'; form-action 'none'"
+    return form.format(*hashes)
+
+
+def templates(**shared: Any) -> Environment:
+    """Return the environment of the templates; ``shared`` values are known to all of them."""
+    from jinja2 import Environment, PackageLoader, StrictUndefined
+
+    found = Environment(
+        loader=PackageLoader("pytest_ftgate.reports.html"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        finalize=_harmless,
+    )
+    found.globals |= {"symbols": _SYMBOLS, "pair_bars": pair_bars, **shared}
+    return found
+
+
+def _harmless(value: Any) -> Any:
+    """Return what a template writes: our own markup as it is, all else as text without invisible characters."""
+    return value if hasattr(value, "__html__") else readable(str(value))

@@ -23,6 +23,11 @@ class Drawn(str):
         return self
 
 
+def script_data(text: str) -> Drawn:
+    """Return JSON for a ``<script>``, which none of its characters can end."""
+    return Drawn(text.replace("<", "\\u003c").replace(">", "\\u003e").replace("&", "\\u0026"))
+
+
 def element(name: str, /, *children: str, **attributes: str | float) -> Drawn:
     """Return ``<name ...>children</name>``; attributes have ``class_`` for ``class``, and ``_`` for ``-``."""
     written = "".join(f' {key.rstrip("_").replace("_", "-")}="{_value(value)}"' for key, value in attributes.items())
@@ -80,6 +85,13 @@ class Axis:
     low: float
     high: float
 
+    @classmethod
+    def around(cls, values: Sequence[float]) -> Axis:
+        """Return an axis with some room on both sides of all values."""
+        low, high = min(values), max(values)
+        air = _AIR * ((high - low) or 1.0)
+        return cls(low - air, high + air)
+
     def at(self, value: float) -> float:
         """Return where a value is drawn, in percent; one beyond an end is drawn at that end."""
         share = (value - self.low) / (self.high - self.low)
@@ -106,7 +118,7 @@ class Interval:
 
 def interval_plot(intervals: Sequence[Interval], asked: float, asked_words: str, *, share: bool) -> Drawn:
     """Return a chart with a row per comparison; ``asked`` is the margin, or below zero the allowed drop."""
-    axis = _axis(intervals, asked)
+    axis = Axis.around([0.0, asked, *(x for one in intervals for x in (one.gain, one.low, one.high) if x is not None)])
     bottom = _TOP + _ROW * len(intervals)
     rows = [part for row, one in enumerate(intervals) for part in _row(one, _TOP + _ROW * row, axis, share=share)]
     ticks = [
@@ -135,13 +147,6 @@ def interval_words(one: Interval, *, share: bool) -> str:
         if bound is not None
     ]
     return ", ".join([show_difference(one.gain, share=share), *bounds])
-
-
-def _axis(intervals: Sequence[Interval], asked: float) -> Axis:
-    known = [0.0, asked, *(x for one in intervals for x in (one.gain, one.low, one.high) if x is not None)]
-    low, high = min(known), max(known)
-    air = _AIR * ((high - low) or 1.0)
-    return Axis(low - air, high + air)
 
 
 def _captions(axis: Axis, asked: float, words: str) -> list[Drawn]:
@@ -199,9 +204,7 @@ def trend_plot(dots: Sequence[Dot], *, share: bool) -> Drawn:
     """Return a chart of gains with their bounds from the first report to the last, and of what was required."""
     across = Axis(-0.5, len(dots) - 0.5)
     known = [x for dot in dots if dot.gain for x in (dot.gain.gain, dot.gain.low, dot.gain.high) if x is not None]
-    known += [0.0, *(dot.asked for dot in dots if dot.asked is not None)]
-    air = _AIR * ((max(known) - min(known)) or 1.0)
-    up = Axis(min(known) - air, max(known) + air)
+    up = Axis.around([0.0, *known, *(dot.asked for dot in dots if dot.asked is not None)])
 
     def y(value: float) -> float:
         return _TOP / 2 + _TREND_HEIGHT * (up.high - value) / (up.high - up.low)

@@ -11,9 +11,8 @@ from scored_runs import scored as scored_of
 
 from pytest_ftgate.metrics import metric as custom_metric
 from pytest_ftgate.models import Completion
-from pytest_ftgate.reports.html.evidence import Evidence
+from pytest_ftgate.reports.html.evidence import Answers, Evidence, side_by_side
 from pytest_ftgate.result import RowPair
-from pytest_ftgate.runs.answer_rows import Answers, side_by_side
 from pytest_ftgate.runs.measure import Measured
 from pytest_ftgate.runs.runner import Run
 from pytest_ftgate.text import LONGEST

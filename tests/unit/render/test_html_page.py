@@ -11,7 +11,7 @@ from html_page import Page
 
 from pytest_ftgate.checks.costs import Amount, Costs, economics_of
 from pytest_ftgate.checks.weakening.history import Head
-from pytest_ftgate.reports.html.evidence import Evidence
+from pytest_ftgate.reports.html.evidence import Answers, Evidence, Reply, Row, Spread
 from pytest_ftgate.reports.html.gate import view
 from pytest_ftgate.reports.html.page import page
 from pytest_ftgate.result import (
@@ -37,7 +37,6 @@ from pytest_ftgate.result import (
     TrainingResult,
     verdict_of,
 )
-from pytest_ftgate.runs.answer_rows import Answers, Reply, Row, Spread
 
 HOSTILE = (
     "</script></style><script>alert(1)</script><img src=x onerror=alert(2)> \" ' & <!-- <svg onload=alert(3)> "

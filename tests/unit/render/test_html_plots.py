@@ -6,12 +6,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from pytest_ftgate.reports.html.evidence import Answers, Spread
 from pytest_ftgate.reports.html.examples import MOST_LABELS, confusions
 from pytest_ftgate.reports.html.plots import Axis, Interval, element, interval_plot, pair_bars
 from pytest_ftgate.reports.table import Bars
 from pytest_ftgate.reports.tables import slices
 from pytest_ftgate.result import GateResult, SliceResult
-from pytest_ftgate.runs.answer_rows import Answers, Spread
 from pytest_ftgate.runs.mistakes import NO_LABEL
 
 NOTHING = Spread((), False, (), ())
