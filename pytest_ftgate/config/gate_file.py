@@ -24,8 +24,7 @@ from pytest_ftgate.text import KeyPath, cut, dotted, got, quoted, suggestion
 
 _Kind = Literal["file", "defaults"]
 
-DEEPEST = 50
-"""Maximum nesting: far more than any gate needs, and far below Python's recursion limit."""
+DEEPEST = 50  # maximum nesting: far more than any gate needs, and far below Python's recursion limit
 _TEXTS = {"syntax": "invalid YAML: {}", "document": "{}; a gate file must be one document"}
 
 
@@ -62,11 +61,7 @@ class GateFile:
         return tuple(self.root.value.get("gates", {}))
 
     def layers(self, gate: str | None, *, named_at: Where | None = None) -> list[Layer]:
-        """Return the file's layers for a gate, the nearest first; ``gate`` is None if only a marker defines the gate.
-
-        Raises:
-            ConfigError: the file has no gate with this name.
-        """
+        """Return the file's layers for a gate (None: a marker alone defines it). Raises :class:`ConfigError`."""
         defaults = self._layer("defaults", ("defaults",), self.root.value.get("defaults", {}))
         if gate is None:
             return [defaults]
@@ -84,11 +79,7 @@ class GateFile:
 
 
 def read_yaml(path: Path, content: bytes | None = None) -> Node:
-    """Read a file that must contain one YAML mapping; ``content`` replaces what is on disk.
-
-    Raises:
-        ConfigError: the file cannot be read; with file, line and key.
-    """
+    """Read a file of one YAML mapping; ``content`` replaces what is on disk. Raises :class:`ConfigError`."""
 
     def unusable(what: str, line: int | None = None, key: str | None = None, cure: str | None = None) -> ConfigError:
         return ConfigError(what, where=Where(shown_path(path), line, key), cure=cure)
@@ -119,11 +110,7 @@ def read_yaml(path: Path, content: bytes | None = None) -> Node:
 
 
 def load_gate_file(path: Path, content: bytes | None = None) -> GateFile:
-    """Read and validate all of a gate file; ``content`` replaces what is on disk.
-
-    Raises:
-        ConfigError: the file is invalid; all problems together, with file, line and key.
-    """
+    """Read and validate a gate file; ``content`` replaces what is on disk. Raise all problems as one ConfigError."""
     path = Path(os.path.abspath(path))
     root = read_yaml(path, content)
     _check_version(path, root)

@@ -16,8 +16,7 @@ class Weaker:
 
     direction: Direction | None
     """The direction of weaker values; None if values have no order and setting the key at all is weaker."""
-    order: tuple[str, ...] = ()
-    """The allowed words, the weakest first; empty for numbers."""
+    order: tuple[str, ...] = ()  # the allowed words, the weakest first; empty for numbers
     unwritten: str | None = None
     """The value shown for an unset key whose absence is strictest; None if an unset key requires nothing."""
 
@@ -47,10 +46,7 @@ def thresholds(keys: type[BaseModel]) -> dict[str, Weaker]:
 
 
 def comparison_in(keys: type[BaseModel], path: str) -> Weaker | None:
-    """Return how values of a key (``guards.refunds.max_drop``, ``require[0].min``) compare; None if they do not.
-
-    Names of guards may contain dots, so every part after a dot may be the key.
-    """
+    """Return how values of a key (``guards.refunds.max_drop``, ``require[0].min``) compare; None if they do not."""
     comparable = thresholds(keys)
     if path in comparable:
         return comparable[path]
@@ -59,6 +55,7 @@ def comparison_in(keys: type[BaseModel], path: str) -> Weaker | None:
         inner = _keys_in(info.annotation)
         if inner is None or rest == path:
             continue
+        # Names of guards may contain dots, so every part after a dot may be the key.
         below = (rest[place + 1 :] for place, char in enumerate(rest) if char == ".")
         found = next(filter(None, (comparison_in(inner, part) for part in below)), None)
         if found:

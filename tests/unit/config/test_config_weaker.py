@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from pytest_ftgate.config.gate_keys import GateKeys, comparison_of, threshold
-from pytest_ftgate.config.levels import LEVELS
+from pytest_ftgate.config.requirements import LEVELS
 from pytest_ftgate.config.weaker import Weaker, thresholds, words
 from pytest_ftgate.result import Threshold
 
