@@ -58,8 +58,5 @@ def fleiss_kappa(counts: Sequence[Sequence[int]]) -> float | None:
 
 
 def observed_agreement(counts: Sequence[Sequence[int]]) -> float:
-    """Return the share of agreeing pairs of raters, averaged over the items of ``counts[item][category]``.
-
-    Every item must have at least two ratings.
-    """
+    """Return the share of agreeing pairs of raters, averaged over items with at least two ratings each."""
     return fsum((sum(k * k for k in row) - sum(row)) / (sum(row) * (sum(row) - 1)) for row in counts) / len(counts)

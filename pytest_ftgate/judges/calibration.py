@@ -14,8 +14,7 @@ from pytest_ftgate.metrics.judged import ModelJudged
 from pytest_ftgate.result import Check, JudgeResult, Status
 from pytest_ftgate.text import excerpt, kind_of, plural
 
-FEWEST_ITEMS = 20
-"""Minimum number of items: with fewer, the estimate of kappa is useless."""
+FEWEST_ITEMS = 20  # minimum number of items: with fewer, the estimate of kappa is useless
 
 _COLUMNS = {"rubric": ("input", "output", "score"), "preference": ("input", "a", "b", "preferred")}
 _SIDES = ("a", "b", "tie")
@@ -27,14 +26,11 @@ _ADVICE = (
 
 @dataclass(frozen=True, slots=True)
 class Item:
-    """One item that people have judged: the task, one or two answers, and the label.
+    """One item that people have judged."""
 
-    The label is a score, or ``a``, ``b`` or ``tie``.
-    """
-
-    example: Example
-    outputs: tuple[str, ...]
-    label: float | str
+    example: Example  # the task
+    outputs: tuple[str, ...]  # one or two answers
+    label: float | str  # a score, or a, b or tie
 
 
 def read_items(metric: ModelJudged) -> tuple[Item, ...]:
