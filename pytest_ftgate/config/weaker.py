@@ -39,10 +39,8 @@ def words(*weakest_first: str) -> Weaker:
 
 def thresholds(keys: type[BaseModel]) -> dict[str, Weaker]:
     """Return the comparable keys of a mapping, in the order of declaration."""
-    found = {
-        name: [one for one in info.metadata if isinstance(one, Weaker)] for name, info in keys.model_fields.items()
-    }
-    return {name: weaker[0] for name, weaker in found.items() if weaker}
+    fields = keys.model_fields.items()
+    return {name: one for name, info in fields for one in info.metadata if isinstance(one, Weaker)}
 
 
 def comparison_in(keys: type[BaseModel], path: str) -> Weaker | None:

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from pytest_ftgate.judges.calibration import Item
+    from pytest_ftgate.judges.agreement import Item
     from pytest_ftgate.judges.people import Ratings
     from pytest_ftgate.metrics import Metric
     from pytest_ftgate.metrics.judged import ModelJudged

@@ -10,7 +10,7 @@ from statistics import median
 from typing import TYPE_CHECKING, Any
 
 from pytest_ftgate.judges import JudgeRun
-from pytest_ftgate.judges.calibration import agreement, calibration_check
+from pytest_ftgate.judges.agreement import agreement, calibration_check
 from pytest_ftgate.judges.pairs import (
     Answers,
     agreed_side,

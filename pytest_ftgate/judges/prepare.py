@@ -13,7 +13,7 @@ from pytest_ftgate.config.model_keys import PROMPT_KEYS
 from pytest_ftgate.data.lines import written_at
 from pytest_ftgate.errors import ConfigError, Where
 from pytest_ftgate.judges import Judge, Judging
-from pytest_ftgate.judges.calibration import read_items
+from pytest_ftgate.judges.agreement import read_items
 from pytest_ftgate.judges.people import agreement_check, read_ratings
 from pytest_ftgate.metrics.judged import HumanPreference, by_model, by_people
 from pytest_ftgate.result import Check, called
