@@ -7,14 +7,12 @@ from typing import Any, Literal, get_args
 
 from pydantic import BaseModel
 
-Direction = Literal["lower", "higher"]
-
 
 @dataclass(frozen=True, slots=True)
 class Weaker:
     """How the values of a key compare, declared in its type: ``Annotated[int, Weaker("lower")]``."""
 
-    direction: Direction | None
+    direction: Literal["lower", "higher"] | None
     """The direction of weaker values; None if values have no order and setting the key at all is weaker."""
     order: tuple[str, ...] = ()  # the allowed words, the weakest first; empty for numbers
     unwritten: str | None = None

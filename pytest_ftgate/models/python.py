@@ -287,8 +287,9 @@ def _checked(model: Model, kind: str, spec: ModelSpec) -> Model:
         "retries": not is_count(model.retries),
         "timeout_s": model.timeout_s is not None and not is_seconds(model.timeout_s),
     }
-    for part in (part for part, is_wrong in flaws.items() if is_wrong):
-        raise _unfit(spec, f"the model of type {kind} has the {part} {getattr(model, part)!r}")
+    wrong = next((part for part, is_wrong in flaws.items() if is_wrong), None)
+    if wrong is not None:
+        raise _unfit(spec, f"the model of type {kind} has the {wrong} {getattr(model, wrong)!r}")
     price_of(model)
     return model
 
