@@ -15,4 +15,4 @@ def check(gate: Context) -> list[Check]:
         return []
     from pytest_ftgate.judges.prepare import free_judging_checks
 
-    return free_judging_checks(gate.judging, gate.metrics)
+    return free_judging_checks(gate.judging)

@@ -28,8 +28,7 @@ from pytest_ftgate.errors import ConfigError
 from pytest_ftgate.text import got
 
 PROMPT = "prompt"
-EXAMPLES = ("few_shot", "retrieval")
-"""The keys of a model that add training examples to its prompt."""
+EXAMPLES = ("few_shot", "retrieval")  # the keys of a model that add training examples to its prompt
 _DEFAULT_K = 8
 _WAYS = "prompt, {few_shot: {k: 8}}, {retrieval: {k: 8}}"
 
@@ -124,11 +123,7 @@ BaselinesValue = Annotated[
 
 
 def made_baselines(read: AlternativesKeys, at: At) -> tuple[dict[str, ModelSpec], tuple[str, ...]]:
-    """Return all baselines by name, and the names of those that the gate builds, which come first.
-
-    Raises:
-        ConfigError: the provider of the base model is not openai.
-    """
+    """Return all baselines by name, and the names of those that the gate builds, which come first."""
     base = read.base.placed(partial(at, "base"))
     if base.provider != "openai":
         raise ConfigError(

@@ -9,9 +9,8 @@ from typing import Annotated, Any, cast
 
 from pydantic import Field, PlainValidator, ValidationInfo, model_validator
 
-from pytest_ftgate.config.keys import Keys, PathText, Positive, Text, optional
+from pytest_ftgate.config.keys import PathText, Positive, SourcedKeys, Text, optional
 from pytest_ftgate.config.problems import reading_of, refusal, refusals
-from pytest_ftgate.config.source import Source
 from pytest_ftgate.config.weaker import Weaker
 from pytest_ftgate.data import FORMATS
 from pytest_ftgate.data.cells import splits_of
@@ -21,7 +20,7 @@ from pytest_ftgate.text import got, listed, quoted
 _NOT_SENT = ("expected", "id", "group")
 
 
-class DataKeys(Keys):
+class DataKeys(SourcedKeys):
     """A file of examples and how to read it."""
 
     file: PathText = Field(alias="path", description="The path of the file, relative to this file.")
@@ -41,10 +40,6 @@ class DataKeys(Keys):
     @property
     def path(self) -> Path:
         return self._place.absolute(self.file)
-
-    @property
-    def source(self) -> Source:
-        return self._place
 
     def __str__(self) -> str:
         return shown_path(self.path)

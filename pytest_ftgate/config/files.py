@@ -18,10 +18,7 @@ from pytest_ftgate.config.models import ModelSpec
 
 
 def files_of(config: GateKeys) -> Iterator[tuple[str, Path]]:
-    """Yield the key and the absolute path of each file that the gate reads: data, prompts, answers and metric files.
-
-    Folders and paths that do not exist may be among them. Weights of local models are not.
-    """
+    """Yield the key and the absolute path of each file that the gate reads, except weights; some may not exist."""
     for key in type(config).model_fields:
         yield from _below(key, getattr(config, key))
 

@@ -24,8 +24,7 @@ from pytest_ftgate.text import KeyPath, cut, dotted, got, quoted, suggestion
 
 _Kind = Literal["file", "defaults"]
 
-DEEPEST = 50
-"""Maximum nesting: far more than any gate needs, and far below Python's recursion limit."""
+DEEPEST = 50  # maximum nesting: far more than any gate needs, and far below Python's recursion limit
 _TEXTS = {"syntax": "invalid YAML: {}", "document": "{}; a gate file must be one document"}
 
 
@@ -62,11 +61,7 @@ class GateFile:
         return tuple(self.root.value.get("gates", {}))
 
     def layers(self, gate: str | None, *, named_at: Where | None = None) -> list[Layer]:
-        """Return the file's layers for a gate, the nearest first; ``gate`` is None if only a marker defines the gate.
-
-        Raises:
-            ConfigError: the file has no gate with this name.
-        """
+        """Return the file's layers for a gate (None: a marker alone defines it). Raises :class:`ConfigError`."""
         defaults = self._layer("defaults", ("defaults",), self.root.value.get("defaults", {}))
         if gate is None:
             return [defaults]
@@ -84,11 +79,7 @@ class GateFile:
 
 
 def read_yaml(path: Path, content: bytes | None = None) -> Node:
-    """Read a file that must contain one YAML mapping; ``content`` replaces what is on disk.
-
-    Raises:
-        ConfigError: the file cannot be read; with file, line and key.
-    """
+    """Read a file of one YAML mapping; ``content`` replaces what is on disk. Raises :class:`ConfigError`."""
 
     def unusable(what: str, line: int | None = None, key: str | None = None, cure: str | None = None) -> ConfigError:
         return ConfigError(what, where=Where(shown_path(path), line, key), cure=cure)
@@ -101,11 +92,9 @@ def read_yaml(path: Path, content: bytes | None = None) -> Node:
     except FileNotFoundError:
         raise unusable("there is no such gate file") from None
     except UnicodeDecodeError as error:
-        text, line = (
-            f"not valid UTF-8: byte 0x{error.object[error.start]:02x}",
-            error.object.count(b"\n", 0, error.start),
-        )
-        raise unusable(text, line + 1, cure="Save the file as UTF-8.") from None
+        line = error.object.count(b"\n", 0, error.start) + 1
+        text = f"not valid UTF-8: byte 0x{error.object[error.start]:02x}"
+        raise unusable(text, line, cure="Save the file as UTF-8.") from None
     except (OSError, ValueError) as error:
         raise unusable(f"cannot read the gate file: {getattr(error, 'strerror', None) or error}") from None
     except YamlError as error:
@@ -119,18 +108,12 @@ def read_yaml(path: Path, content: bytes | None = None) -> Node:
 
 
 def load_gate_file(path: Path, content: bytes | None = None) -> GateFile:
-    """Read and validate all of a gate file; ``content`` replaces what is on disk.
-
-    Raises:
-        ConfigError: the file is invalid; all problems together, with file, line and key.
-    """
+    """Read and validate a gate file; ``content`` replaces what is on disk. Raise all problems as one ConfigError."""
     path = Path(os.path.abspath(path))
     root = read_yaml(path, content)
     _check_version(path, root)
     written = root.value.get("models")
-    reading = Reading(
-        models=dict.fromkeys(written) if isinstance(written, dict) else {}
-    )  # only their names are needed here
+    reading = Reading(dict.fromkeys(written) if isinstance(written, dict) else {})  # only their names are needed here
     keys = read_keys(FileKeys, root.value, reading=reading, place=lambda below, text: (_where(path, root, below), text))
     _check_names(path, root)
 
@@ -166,18 +149,15 @@ def _check_names(path: Path, root: Node) -> None:
         name = keys.get("name", default or gate)
         if name in taken:
             place = _where(path, root, ("gates", gate, "name") if "name" in keys else ("gates", gate))
-            raise ConfigError(
-                f"two gates have the name {quoted(name)}: {cut(taken[name])} and {cut(gate)}", where=place
-            )
+            text = f"two gates have the name {quoted(name)}: {cut(taken[name])} and {cut(gate)}"
+            raise ConfigError(text, where=place)
         taken[name] = gate
 
 
 def render_json_schema() -> str:
     """Return the JSON Schema of the gate file, generated from the models that validate it."""
-    head = {
-        "$schema": "https://json-schema.org/draft/2020-12/schema",
-        "title": "Gate file of pytest-ftgate (ftgate.yaml)",
-    }
+    draft, title = "https://json-schema.org/draft/2020-12/schema", "Gate file of pytest-ftgate (ftgate.yaml)"
+    head = {"$schema": draft, "title": title}
     return json.dumps(head | _untitled(FileKeys.model_json_schema()), indent=2, ensure_ascii=False) + "\n"
 
 

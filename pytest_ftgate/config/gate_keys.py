@@ -11,12 +11,13 @@ from pydantic import BeforeValidator, ConfigDict, Field, PrivateAttr
 from pytest_ftgate.config.baselines import BaselinesValue
 from pytest_ftgate.config.data import DataValue
 from pytest_ftgate.config.keys import AboveZero, Amount, Count, Keys, Listed, Named, PathText, Placeable, Text, optional
-from pytest_ftgate.config.levels import AuditKeys, ClockKeys
 from pytest_ftgate.config.metrics import JUDGED, MetricSpec, MetricValue
 from pytest_ftgate.config.models import ModelSpec, ModelValue, refuse_one
 from pytest_ftgate.config.problems import refusal
 from pytest_ftgate.config.requirements import (
+    AuditKeys,
     BoundKeys,
+    ClockKeys,
     EconomicsKeys,
     GuardKeys,
     HypothesisKeys,

@@ -121,6 +121,14 @@ class Keys(Placeable, BaseModel):
         return "unknown key" + suggestion(key, known, f"; the known keys are {', '.join(known)}")
 
 
+class SourcedKeys(Keys):
+    """A mapping whose own source is told in messages."""
+
+    @property
+    def source(self) -> Source:
+        return self._place
+
+
 class OpenKeys(Keys):
     """A mapping whose unknown keys are kept unchanged and validated elsewhere."""
 
@@ -147,8 +155,7 @@ def names(values: dict[str, Any]) -> dict[str, Any]:
 
 Named = AfterValidator(names)
 
-Listed = BeforeValidator(lambda value: tuple(value) if isinstance(value, list) else value)
-"""Converts a list to a tuple."""
+Listed = BeforeValidator(lambda value: tuple(value) if isinstance(value, list) else value)  # converts a list to a tuple
 
 
 def _path_text(value: str) -> str:

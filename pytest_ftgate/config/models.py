@@ -54,7 +54,8 @@ class ModelSpec(Placeable):
                 key: source.absolute(value) if (self.provider, key) in _PATHS else value
                 for key, value in options.items()
             }
-        own = options.get("name") or _own_name(options.get("function"))
+        function = options.get("function")  # a model object has a name, a plain function none of its own
+        own = options.get("name") or (_text(function, "name") if hasattr(function, "complete") else None)
         return replace(self, options=options, source=source, name=own or name or self.name)
 
 
@@ -148,11 +149,6 @@ def _from_object(function: Any) -> ModelSpec:
     module = _text(named, "__module__") or type(function).__module__
     spelling = _text(function, "spelling") or f"{module}.{qualified}"
     return ModelSpec("callable", {"function": function}, spelling, short, BUILT_IN)
-
-
-def _own_name(function: Any) -> str | None:
-    """Return the name of a model object; None for a plain function."""
-    return _text(function, "name") if hasattr(function, "complete") else None
 
 
 def _text(thing: Any, attribute: str) -> str | None:

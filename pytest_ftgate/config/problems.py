@@ -18,7 +18,6 @@ if TYPE_CHECKING:
 
 MISSING = "this required key is missing"
 _OWN = "ftgate"
-
 KeysT = TypeVar("KeysT", bound=BaseModel)
 
 
@@ -48,11 +47,7 @@ def refusals(problems: Iterable[tuple[KeyPath, str]]) -> ValidationError:
 def read_keys(
     keys: type[KeysT], values: Any, *, reading: Reading, place: Callable[[KeyPath, str], tuple[Where, str]]
 ) -> KeysT:
-    """Validate one mapping of keys; ``place`` maps a path and a text to the place and the text of the message.
-
-    Raises:
-        ConfigError: all problems together, ordered by line.
-    """
+    """Validate one mapping of keys. Raise one :class:`ConfigError` with all problems, as ``place`` puts each."""
     try:
         return keys.model_validate(values, context=reading)
     except ValidationError as error:

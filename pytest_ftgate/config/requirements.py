@@ -1,4 +1,4 @@
-"""The requirements of a gate besides its gain: bounds, hypothesis, guards, slices, economics."""
+"""The requirements of a gate besides its gain: bounds, hypothesis, guards, slices, economics, audit and clock."""
 
 from __future__ import annotations
 
@@ -8,10 +8,10 @@ from typing import Annotated, Any, Literal
 from pydantic import ConfigDict, Field, PlainValidator, ValidationInfo, model_validator
 
 from pytest_ftgate.config.data import DataValue
-from pytest_ftgate.config.keys import Amount, Keys, Listed, Number, Text, optional
+from pytest_ftgate.config.keys import Amount, Count, Keys, Listed, Number, Positive, SourcedKeys, Text, optional
 from pytest_ftgate.config.metrics import MetricValue
 from pytest_ftgate.config.problems import refusal, refusals
-from pytest_ftgate.config.source import Source
+from pytest_ftgate.config.source import BUILT_IN
 from pytest_ftgate.config.weaker import Weaker, words
 from pytest_ftgate.result import Threshold
 from pytest_ftgate.text import got, plain_number, quoted
@@ -22,7 +22,7 @@ DropEvidence = Annotated[Literal["observed", "significant", "proven"], words("si
 MaxDrop = Annotated[Amount, Weaker("higher")]
 
 
-class BoundKeys(Keys):
+class BoundKeys(SourcedKeys):
     """A bound on one measured value."""
 
     model_config = ConfigDict(json_schema_extra={"anyOf": [{"required": ["min"]}, {"required": ["max"]}]})
@@ -43,10 +43,6 @@ class BoundKeys(Keys):
         return self
 
     @property
-    def source(self) -> Source:
-        return self._place
-
-    @property
     def threshold(self) -> Threshold:
         """Return the bound: min or max with its direction, or both by name."""
         ends: dict[str, float] = {name: end for name, end in (("min", self.min), ("max", self.max)) if end is not None}
@@ -61,7 +57,7 @@ class BoundKeys(Keys):
         return f"{self.metric} of the {self.of} {asked}"
 
 
-class HypothesisKeys(Keys):
+class HypothesisKeys(SourcedKeys):
     """The expected effect of the fine-tune, in numbers that are compared with the measured ones."""
 
     metric: MetricValue = optional("A quality metric. Default: the deciding metric.")
@@ -73,10 +69,6 @@ class HypothesisKeys(Keys):
         alias="to", description="The expected value of the candidate; it is reported and does not affect the verdict."
     )
     because: Text = optional("The reason for the expectation.")
-
-    @property
-    def source(self) -> Source:
-        return self._place
 
     def __str__(self) -> str:
         because = f", because {self.because}" if self.because else ""
@@ -170,3 +162,98 @@ class EconomicsKeys(Keys):
         "The maximum number of days until the savings have paid for the fine-tune."
     )
     min_monthly_saving_usd: Annotated[Dollars, Weaker("lower")] = optional("The minimum saving per month.")
+
+
+MAX_TOKENS = 65_536  # OpenAI's limit for one training example of its gpt-4o and gpt-4.1 models
+
+LEVELS = ("ignore", "warn", "limit", "fail")
+"""From lenient to strict. ``limit`` is only a default: a warning up to a built-in limit, a failure above it."""
+
+Level = Annotated[Literal["fail", "warn", "ignore"], words(*LEVELS)]
+
+
+class AuditKeys(Keys):
+    """The effect of the findings of the audit on the verdict."""
+
+    usable: Level = optional("Fewer usable training examples than min_training_examples. Default: fail.", "fail")
+    leaked: Level = optional("Test examples that are also in the training set. Default: fail.", "fail")
+    leaked_near: Level = optional("Test examples with a near duplicate in the training set. Default: fail.", "fail")
+    conflicts: Level = optional(
+        "Rows that repeat an input with a different output. Default: warn, and fail above 1 % of the rows.", "limit"
+    )
+    near_duplicates: Level = optional(
+        "Near duplicates within the training set. Default: warn, and fail if fewer than "
+        "min_training_examples remain without them.",
+        "limit",
+    )
+    test_near_duplicates: Level = optional(
+        "Near duplicates within the test set. They count as one group in any case. Default: warn.", "warn"
+    )
+    group_overlap: Level = optional(
+        "Groups of the test set (documents, customers) that are also in the training set. Default: warn.", "warn"
+    )
+    labels_missing: Level = optional(
+        "Labels of the test set with fewer than 5 training examples. Default: warn.", "warn"
+    )
+    imbalance: Level = optional(
+        "The most frequent label has more than 10 times as many rows as the rarest one. Default: warn.", "warn"
+    )
+    truncated: Level = optional("Outputs that are empty, a single character, or truncated. Default: warn.", "warn")
+    chat_format: Level = optional("Conversations whose turns are out of order. Default: warn.", "warn")
+    too_long: Level = optional("Rows with more tokens than max_tokens. Default: warn.", "warn")
+    baseline_form: Level = optional(
+        "A gain that is left only because of the form of the baseline's answers: cut off, behind reasoning, in a code "
+        "fence, or naming the right label among other words. Default: fail.",
+        "fail",
+    )
+    prompt_mismatch: Level = optional(
+        "The candidate is asked with another system message, template, tools or chat template than in the training "
+        "rows. Default: warn.",
+        "warn",
+    )
+    max_tokens: Annotated[Positive, Weaker("higher")] = Field(
+        MAX_TOKENS, description="The maximum number of tokens in a row, estimated as UTF-8 bytes / 4."
+    )
+
+    @property
+    def levels(self) -> Mapping[str, str]:
+        return {name: getattr(self, name) for name in type(self).model_fields if name != "max_tokens"}
+
+    @property
+    def loosened(self) -> dict[str, str]:
+        """Return the findings whose level is more lenient than the default, with that level."""
+        defaults = AuditKeys.model_validate({}).levels
+        return {
+            name: level for name, level in self.levels.items() if LEVELS.index(level) < LEVELS.index(defaults[name])
+        }
+
+    def __str__(self) -> str:
+        defaults = AuditKeys.model_validate({}).levels
+        changed = (f"{name}: {level}" for name, level in self.levels.items() if level != defaults[name])
+        return ", ".join(changed) or "defaults"
+
+
+class ClockKeys(Keys):
+    """The effect of changes to the gate's models on the verdict."""
+
+    alias: Level = optional(
+        "A model is named by an alias, which can move to other weights, and not by a pinned snapshot. Default: warn.",
+        "warn",
+    )
+    base_changed: Level = optional(
+        "The candidate's base model, or a baseline's model or revision, has changed since the last green verdict. "
+        "Default: warn.",
+        "warn",
+    )
+    shutdown: Level = optional(
+        "The endpoint lists a model, or its base model, with a shutdown date that has passed or is within "
+        "shutdown_within_days. Default: warn.",
+        "warn",
+    )
+    shutdown_within_days: Annotated[Count, Weaker("lower")] = Field(
+        90, description="The number of days before a shutdown from which it is reported."
+    )
+
+    def source(self, key: str) -> str:
+        """Return the source of a key, as messages quote it."""
+        return str(self.sources.get(key, BUILT_IN))

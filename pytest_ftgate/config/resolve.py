@@ -40,12 +40,9 @@ class _Value:
 def resolve_gate(
     layers: Sequence[Layer], *, file: GateFile | None, gate: str | None, default_name: str, root: Path | None = None
 ) -> GateKeys:
-    """Merge all places that configure a gate, the nearest first, and validate the result.
+    """Merge all places that configure a gate, the nearest first, and validate the result. Raises :class:`ConfigError`.
 
     If ``root``, the project's folder, is given, relative paths of recordings must not lead out of it.
-
-    Raises:
-        ConfigError: unknown keys, wrong types, impossible values or missing required keys, all of a kind together.
     """
     models = file.models if file else {}
     values = _nearest(layers, models)

@@ -7,17 +7,14 @@ from typing import Any, Literal, get_args
 
 from pydantic import BaseModel
 
-Direction = Literal["lower", "higher"]
-
 
 @dataclass(frozen=True, slots=True)
 class Weaker:
     """How the values of a key compare, declared in its type: ``Annotated[int, Weaker("lower")]``."""
 
-    direction: Direction | None
+    direction: Literal["lower", "higher"] | None
     """The direction of weaker values; None if values have no order and setting the key at all is weaker."""
-    order: tuple[str, ...] = ()
-    """The allowed words, the weakest first; empty for numbers."""
+    order: tuple[str, ...] = ()  # the allowed words, the weakest first; empty for numbers
     unwritten: str | None = None
     """The value shown for an unset key whose absence is strictest; None if an unset key requires nothing."""
 
@@ -40,17 +37,12 @@ def words(*weakest_first: str) -> Weaker:
 
 def thresholds(keys: type[BaseModel]) -> dict[str, Weaker]:
     """Return the comparable keys of a mapping, in the order of declaration."""
-    found = {
-        name: [one for one in info.metadata if isinstance(one, Weaker)] for name, info in keys.model_fields.items()
-    }
-    return {name: weaker[0] for name, weaker in found.items() if weaker}
+    fields = keys.model_fields.items()
+    return {name: one for name, info in fields for one in info.metadata if isinstance(one, Weaker)}
 
 
 def comparison_in(keys: type[BaseModel], path: str) -> Weaker | None:
-    """Return how values of a key (``guards.refunds.max_drop``, ``require[0].min``) compare; None if they do not.
-
-    Names of guards may contain dots, so every part after a dot may be the key.
-    """
+    """Return how values of a key (``guards.refunds.max_drop``, ``require[0].min``) compare; None if they do not."""
     comparable = thresholds(keys)
     if path in comparable:
         return comparable[path]
@@ -59,6 +51,7 @@ def comparison_in(keys: type[BaseModel], path: str) -> Weaker | None:
         inner = _keys_in(info.annotation)
         if inner is None or rest == path:
             continue
+        # Names of guards may contain dots, so every part after a dot may be the key.
         below = (rest[place + 1 :] for place, char in enumerate(rest) if char == ".")
         found = next(filter(None, (comparison_in(inner, part) for part in below)), None)
         if found:

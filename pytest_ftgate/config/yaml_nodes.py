@@ -14,8 +14,7 @@ from typing import Any, Literal, NoReturn
 
 from pytest_ftgate.text import KeyPath, cut, quoted
 
-MOST_VALUES = 100_000
-"""Maximum number of values once aliases are expanded: anchors can double the size with every line."""
+MOST_VALUES = 100_000  # maximum number of values once aliases are expanded: anchors can double the size with every line
 
 Kind = Literal["syntax", "escape", "document", "depth", "alias", "tag", "key", "merge", "twice", "value"]
 
@@ -74,10 +73,8 @@ class _Open:
 def compose(text: str, *, deepest: int, strict: bool, aliases: bool = True) -> Node | None:
     """Return the value of one document with at most ``deepest`` nested levels; None for an empty text.
 
-    With ``strict``, values that YAML 1.1 and 1.2 read differently are refused (``yes``, dates, ``010``).
-
-    Raises:
-        YamlError: the text is invalid, or uses a feature that is refused.
+    With ``strict``, values that YAML 1.1 and 1.2 read differently (``yes``, dates, ``010``) are refused, too. Raise
+    :class:`YamlError` if the text is invalid, or uses a feature that is refused.
     """
     return _Composer(text, deepest, strict=strict, aliases=aliases).document()
 

@@ -10,7 +10,7 @@ from statistics import median
 from typing import TYPE_CHECKING, Any
 
 from pytest_ftgate.judges import JudgeRun
-from pytest_ftgate.judges.calibration import agreement, calibration_check
+from pytest_ftgate.judges.agreement import agreement, calibration_check
 from pytest_ftgate.judges.pairs import (
     Answers,
     agreed_side,
@@ -20,7 +20,7 @@ from pytest_ftgate.judges.pairs import (
     pair_questions,
     paired_metrics,
 )
-from pytest_ftgate.judges.people import Ratings, outputs_of, people_result, settled, stale_check
+from pytest_ftgate.judges.people import judged_by_people
 from pytest_ftgate.judges.questions import (
     PROMPT_VERSION,
     grade_question,
@@ -62,10 +62,7 @@ class _Replies:
 
 
 def calibrate(judging: Judging, options: Mapping[str, Any]) -> JudgeRun:
-    """Ask the judges about the calibration items, before any other call is paid for.
-
-    ``options`` are those of :func:`~pytest_ftgate.runs.runner.run_models`.
-    """
+    """Ask the judges about the calibration items first; ``options`` are those of ``runner.run_models``."""
     questions = {
         name: [
             (f"line {item.example.id}", question)
@@ -150,8 +147,7 @@ def run_judges(
 ) -> JudgeRun:
     """Ask the judges about the models' answers. Equal questions are asked once, and equal answers are a tie.
 
-    ``runs`` are the models' runs by role, without missing answers that make the gate an error; ``calibrated`` holds the
-    results of the calibration, by judge; ``options`` as in :func:`calibrate`.
+    ``runs`` are those of the models by role; ``calibrated`` holds the results of the calibration, by judge.
     """
     from pytest_ftgate.runs.measure import answers_of
 
@@ -180,7 +176,7 @@ def run_judges(
             facts = calibrated.get(_together(metric), _of_several(metric, len(of_metric)))
             results[_together(metric)] = replace(facts, pairs=tuple(pairs))
     if judging.people is not None:
-        scored, found, results[HUMAN_PREFERENCE] = _by_people(judging.people, test, runs)
+        scored, found, results[HUMAN_PREFERENCE] = judged_by_people(judging.people, test, runs)
         for role, one in scored.items():
             metrics[role][HUMAN_PREFERENCE] = one
         checks += found
@@ -217,20 +213,6 @@ def _scored(
         preferred[role], pair = compared(metric, role, test, answers, said)
         pairs.append(pair)
     return paired_metrics(metric.name, preferred, means=len(answers["candidate"]) > 1), pairs
-
-
-def _by_people(
-    ratings: Ratings, test: DataSet, runs: Mapping[str, Run]
-) -> tuple[dict[str, Metric], list[Check], JudgeResult]:
-    (role,) = [role for role in runs if role != "candidate"]
-    both = {"baseline": runs[role], "candidate": runs["candidate"]}
-    outputs = outputs_of(both)
-    stale = stale_check(HUMAN_PREFERENCE, ratings, test, both)
-    stated = people_result(HUMAN_PREFERENCE, ratings, role, outputs)
-    ratings, moved = settled(HUMAN_PREFERENCE, ratings, outputs)
-    result = replace(stated, pairs=people_result(HUMAN_PREFERENCE, ratings, role, outputs).pairs)
-    scored = paired_metrics(HUMAN_PREFERENCE, {role: ratings.values()}, means=len(ratings.raters) > 1)
-    return scored, [stale, *moved], result
 
 
 # --- a judge's run -------------------------------------------------------------------------------------------

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from pytest_ftgate.judges.questions import questions_about
@@ -45,10 +46,7 @@ def _pairs(answers: Answers, role: str, index: int) -> Iterator[tuple[Any, Any]]
 
 
 def value_unasked(candidate: str | None, baseline: str | None) -> float | None:
-    """Return the candidate's score of a pair that needs no judge; None if the pair must be judged.
-
-    Equal answers are a tie, and a missing answer loses.
-    """
+    """Return the candidate's score of a pair: equal answers tie, a missing one loses; None if a judge must decide."""
     if candidate is None or baseline is None:
         return 0.5 + ((candidate is not None) - (baseline is not None)) / 2
     return 0.5 if candidate.strip() == baseline.strip() else None
@@ -70,10 +68,7 @@ def longer_preferred(value: float, candidate: str | None, baseline: str | None) 
 def compared(
     metric: ModelJudged, role: str, test: DataSet, answers: Answers, said: Sequence[Mapping[str, Any]]
 ) -> tuple[list[float], PairResult]:
-    """Return the candidate's score against one baseline on each example, and the counts over all pairs.
-
-    ``said`` holds the replies of each judge, by question. The majority of several counts; see :func:`majority`.
-    """
+    """Return the candidate's score on each example by the judges' replies, and the counts over all pairs."""
     means, values, n_asked, disagreements, first_preferred, longer = [], [], 0, 0, 0, []
     for index, example in enumerate(test.examples):
         of_example = []
@@ -94,24 +89,22 @@ def compared(
             longer.append(longer_preferred(of_example[-1], *both))
         means.append(sum(of_example) / len(of_example))
         values += of_example
+    pair = replace(pair_result(role, values, longer), n_asked=n_asked)
+    if len(said) == 1:  # the order matters to a single judge
+        pair = replace(pair, disagreements=disagreements, first_preferred=first_preferred)
+    return means, pair
+
+
+def pair_result(role: str, values: Sequence[float], longer: Sequence[bool | None]) -> PairResult:
+    """Return the counts of the candidate's scores against one baseline; for ``longer`` see :func:`longer_preferred`."""
     wins, losses = sum(value > 0.5 for value in values), sum(value < 0.5 for value in values)
-    ties = len(values) - wins - losses
-    alone = len(said) == 1  # the order matters to a single judge
-    return means, PairResult(
-        *(role, len(values), wins, ties, losses),
-        disagreements=disagreements if alone else None,
-        first_preferred=first_preferred if alone else None,
-        n_asked=n_asked,
-        n_lengths=len(longer) - longer.count(None),
-        longer_preferred=longer.count(True),
-    )
+    counts = (len(values), wins, len(values) - wins - losses, losses)
+    lengths = {"n_lengths": len(longer) - longer.count(None), "longer_preferred": longer.count(True)}
+    return PairResult(role, *counts, **lengths)
 
 
 def paired_metrics(name: str, preferred: Mapping[str, Sequence[float]], *, means: bool) -> dict[str, Metric]:
-    """Return the scores of all models, by role; see :class:`~pytest_ftgate.metrics.judged.Preferred`.
-
-    ``preferred`` holds the candidate's score on each example, by baseline; ``means``: these scores are means.
-    """
+    """Return the scores of all models by role, from those of the candidate against each baseline on each example."""
     import numpy as np
 
     scores: dict[str, np.ndarray[Any, Any]] = {role: np.array(values) for role, values in preferred.items()}

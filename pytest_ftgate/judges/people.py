@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -12,12 +12,14 @@ from pytest_ftgate.data.table import Row
 from pytest_ftgate.errors import DataError, Where, shown_path
 from pytest_ftgate.judges import sheets
 from pytest_ftgate.judges.agreement import cohen_kappa, fleiss_kappa, observed_agreement
-from pytest_ftgate.judges.pairs import longer_preferred, value_unasked
-from pytest_ftgate.result import Check, JudgeResult, PairResult
+from pytest_ftgate.judges.pairs import longer_preferred, pair_result, paired_metrics, value_unasked
+from pytest_ftgate.metrics.judged import HUMAN_PREFERENCE
+from pytest_ftgate.result import Check, JudgeResult
 from pytest_ftgate.text import excerpt, nearest, plural, printable
 
 if TYPE_CHECKING:
     from pytest_ftgate.data import DataSet
+    from pytest_ftgate.metrics import Metric
     from pytest_ftgate.runs.runner import Run
 
 _WORDS = {"candidate": 1.0, "tie": 0.5, "baseline": 0.0}
@@ -28,21 +30,17 @@ _SLIGHT_ADVICE = (
     "This is little more than chance. Write down what makes an answer better, and let people judge again. If one model "
     "is nearly always preferred, kappa is low even where people agree."
 )
-SLIGHT = 0.2
-"""Maximum kappa of slight agreement (Landis & Koch 1977)."""
+SLIGHT = 0.2  # maximum kappa of slight agreement (Landis & Koch 1977)
 
 
 @dataclass(frozen=True, slots=True)
 class Rating:
-    """One person's preference on one example: 1 for the candidate, 0 for the baseline, 0.5 for a tie.
-
-    ``rater`` is "" if it is not stated; ``sha256`` holds the stated hashes of the judged outputs, by role.
-    """
+    """One person's preference on one example."""
 
     where: Where
-    rater: str
-    value: float
-    sha256: Mapping[str, str]
+    rater: str  # empty if it is not stated
+    value: float  # 1 for the candidate, 0 for the baseline, 0.5 for a tie
+    sha256: Mapping[str, str]  # the stated hashes of the judged outputs, by role
 
 
 @dataclass(frozen=True)
@@ -70,14 +68,8 @@ class Ratings:
 def read_ratings(path: Path, source: str, test: DataSet, *, key: Path | None = None) -> Ratings:
     """Return the ratings of a test set; every example needs at least one, and each rater rates it once.
 
-    Args:
-        path: a file, or a folder of files, of which each is named after its rater if it does not name one.
-        source: where the metric is written.
-        test: the test set.
-        key: the key of blind sheets, None for ``key.csv`` in the folder of the ratings.
-
-    Raises:
-        DataError: with file, line and field.
+    ``path`` is a file, or a folder of files, each named after its rater if it does not name one; ``source`` is where
+    the metric is written; ``key`` is the key of blind sheets, None for ``key.csv`` in the folder of the ratings.
     """
     shown = shown_path(path)
     places = {example.id: index for index, example in enumerate(test.examples)}
@@ -156,18 +148,40 @@ def _hash(row: Row, column: str) -> str | None:
 # --- against the outputs, and among themselves ---------------------------------------------------------------
 
 
-def stale_check(name: str, ratings: Ratings, test: DataSet, runs: Mapping[str, Run]) -> Check:
+def judged_by_people(
+    ratings: Ratings, test: DataSet, runs: Mapping[str, Run]
+) -> tuple[dict[str, Metric], list[Check], JudgeResult]:
+    """Return the scores by role, the checks, and the facts: wins, ties and losses, and the agreement between people."""
+    (role,) = [role for role in runs if role != "candidate"]
+    texts = ([one.completion and one.completion.text for one in runs[r].predictions[0]] for r in ("candidate", role))
+    outputs = list(zip(*texts, strict=True))
+    corrected, moved = _corrected(ratings, outputs)
+    values = corrected.values()
+    longer = [longer_preferred(value, *both) for value, both in zip(values, outputs, strict=True)]
+    kappa, kind, n = agreement(ratings)
+    facts = JudgeResult(HUMAN_PREFERENCE, "people", kappa=kappa, kappa_kind=kind, n_kappa=n, raters=len(ratings.raters))
+    scored = paired_metrics(HUMAN_PREFERENCE, {role: values}, means=len(ratings.raters) > 1)
+    stale = _stale_check(ratings, test, outputs)
+    return scored, [stale, *moved], replace(facts, pairs=(pair_result(role, values, longer),))
+
+
+def _stale_check(ratings: Ratings, test: DataSet, outputs: Outputs) -> Check:
     """Check that people judged the current outputs; without hashes in the file this cannot be verified."""
-    name, path, source = f"{name}.outputs", ratings.path, ratings.source
-    stale = list(_stale(ratings, test, runs))
+    name, path, source = f"{HUMAN_PREFERENCE}.outputs", ratings.path, ratings.source
+    stale = [
+        (rating.where, example.id, role)
+        for example, both, given in zip(test.examples, outputs, ratings.by_example, strict=True)
+        for rating in given
+        for role, stated in rating.sha256.items()
+        if (output := both[_ROLES.index(role)]) is None or sheets.sha256_of(output) != stated
+    ]
     if stale:
         where, id_, role = stale[0]
         message = (
             f"{_preferences(len(stale), path)} about other outputs; the first is in {where}: the {role}'s output "
             f"for {printable(id_, 40)} has changed"
         )
-        advice = "Let people judge the current outputs."
-        return Check(name, "error", message, len(stale), 0, source, advice)
+        return Check(name, "error", message, len(stale), 0, source, "Let people judge the current outputs.")
     if ratings.verified:
         message = f"all preferences in {path} are about the current outputs"
         return Check(name, "pass", message, source=source)
@@ -179,14 +193,8 @@ def _preferences(n: int, path: str) -> str:
     return f"{plural(n, 'preference')} in {path} {'is' if n == 1 else 'are'}"
 
 
-def outputs_of(runs: Mapping[str, Run]) -> Outputs:
-    """Return the outputs of the candidate and the baseline on each example; None for a missing one."""
-    both = ([one.completion and one.completion.text for one in runs[role].predictions[0]] for role in _ROLES)
-    return list(zip(*both, strict=True))
-
-
-def settled(name: str, ratings: Ratings, outputs: Outputs) -> tuple[Ratings, list[Check]]:
-    """Return corrected ratings: equal outputs are a tie and a missing output loses, whatever the file says."""
+def _corrected(ratings: Ratings, outputs: Outputs) -> tuple[Ratings, list[Check]]:
+    """Return the ratings in which equal outputs are a tie and a missing output loses, and a warning if any differ."""
     corrected, moved = [], []
     for both, given in zip(outputs, ratings.by_example, strict=True):
         win = value_unasked(*both)
@@ -198,39 +206,8 @@ def settled(name: str, ratings: Ratings, outputs: Outputs) -> tuple[Ratings, lis
         f"{_preferences(len(moved), ratings.path)} corrected, the first in {moved[0]}: equal outputs are a tie, "
         "and a missing output loses"
     )
-    found = Check(f"{name}.equal", "warning", message, len(moved), 0, ratings.source)
+    found = Check(f"{HUMAN_PREFERENCE}.equal", "warning", message, len(moved), 0, ratings.source)
     return replace(ratings, by_example=tuple(corrected)), [found]
-
-
-def _stale(ratings: Ratings, test: DataSet, runs: Mapping[str, Run]) -> Iterator[tuple[Where, str, str]]:
-    now: dict[str, list[str | None]] = {
-        role: [None if one.completion is None else sheets.sha256_of(one.completion.text) for one in run.predictions[0]]
-        for role, run in runs.items()
-    }
-    for index, example in enumerate(test.examples):
-        for rating in ratings.by_example[index]:
-            for role, stated in rating.sha256.items():
-                if now[role][index] != stated:
-                    yield rating.where, example.id, role
-
-
-def people_result(name: str, ratings: Ratings, baseline: str, outputs: Outputs) -> JudgeResult:
-    """Return the facts: wins, ties and losses by majority, and the agreement between people.
-
-    ``outputs`` are the current ones of the candidate and the baseline on each example.
-    """
-    values = ratings.values()
-    wins, losses = (sum(sign * (value - 0.5) > 0 for value in values) for sign in (1, -1))
-    longer = [longer_preferred(value, *both) for value, both in zip(values, outputs, strict=True)]
-    pair = PairResult(
-        *(baseline, len(values), wins, len(values) - wins - losses, losses),
-        n_lengths=len(longer) - longer.count(None),
-        longer_preferred=longer.count(True),
-    )
-    kappa, kind, n = agreement(ratings)
-    return JudgeResult(
-        name, "people", kappa=kappa, kappa_kind=kind, n_kappa=n, raters=len(ratings.raters), pairs=(pair,)
-    )
 
 
 def agreement(ratings: Ratings) -> tuple[float | None, str | None, int]:
@@ -250,9 +227,9 @@ def _counts(rated: Iterable[Sequence[Rating]]) -> list[list[int]]:
     return [[Counter(one.value for one in ratings)[value] for value in _WORDS.values()] for ratings in rated]
 
 
-def agreement_check(name: str, ratings: Ratings) -> Check:
+def agreement_check(ratings: Ratings) -> Check:
     """Report the agreement between people beyond chance; warn if it is slight."""
-    name, source, n_raters = f"{name}.agreement", ratings.source, len(ratings.raters)
+    name, source, n_raters = f"{HUMAN_PREFERENCE}.agreement", ratings.source, len(ratings.raters)
     kappa, kind, n = agreement(ratings)
     if kind is None:
         who = "one rater" if n_raters == 1 else f"{plural(n_raters, 'rater')}, and no example rated twice"
@@ -264,9 +241,6 @@ def agreement_check(name: str, ratings: Ratings) -> Check:
         return Check(name, "note", message, source=source)
     share = observed_agreement(_counts(one for one in ratings.by_example if len(one) >= 2))
     message = f"{people}: pairwise agreement {100 * share:.0f} %, {kind}'s kappa {kappa:.2f}"
-    rounded = round(kappa, 12)
-    return (
-        Check(name, "warning", message, rounded, SLIGHT, source, _SLIGHT_ADVICE)
-        if kappa <= SLIGHT
-        else Check(name, "note", message, rounded, source=source)
-    )
+    if kappa <= SLIGHT:
+        return Check(name, "warning", message, round(kappa, 12), SLIGHT, source, _SLIGHT_ADVICE)
+    return Check(name, "note", message, round(kappa, 12), source=source)

@@ -13,7 +13,7 @@ from pytest_ftgate.config.model_keys import PROMPT_KEYS
 from pytest_ftgate.data.lines import written_at
 from pytest_ftgate.errors import ConfigError, Where
 from pytest_ftgate.judges import Judge, Judging
-from pytest_ftgate.judges.calibration import read_items
+from pytest_ftgate.judges.agreement import read_items
 from pytest_ftgate.judges.people import agreement_check, read_ratings
 from pytest_ftgate.metrics.judged import HumanPreference, by_model, by_people
 from pytest_ftgate.result import Check, called
@@ -180,12 +180,11 @@ def _one_function(one: Model | None, other: Model | None) -> bool:
     return bool(unwrap(one.function) == unwrap(other.function))
 
 
-def free_judging_checks(judging: Judging, metrics: Mapping[str, Metric]) -> list[Check]:
+def free_judging_checks(judging: Judging) -> list[Check]:
     """Return the checks of the judges that need no model."""
     found: list[Check] = []
     if judging.people is not None:
-        name = next(name for name, metric in metrics.items() if by_people(metric))
-        found.append(agreement_check(name, judging.people))
+        found.append(agreement_check(judging.people))
     advice = "Add at least 20 items judged by people: calibration: {path: ..., min_kappa: 0.6}."
     for metric in (judge.metric for judge in judging.judges.values() if not judge.items):
         message = (

@@ -72,10 +72,7 @@ class Sheet:
 
 
 def blinded(gate: str, examples: Iterable[tuple[str, str, Mapping[str, str]]], seed: str) -> Sheet:
-    """Return a sheet of examples, each an id, its input, and the answers by role.
-
-    Each model is A in half of the pairs, in an order that depends on the seed.
-    """
+    """Return a sheet of examples (id, input, answers by role); each model is A in half of the pairs, by the seed."""
     given = list(examples)
     sides = [ROLES, ROLES[::-1]] * (len(given) // 2 + 1)
     del sides[len(given) :]
@@ -114,13 +111,9 @@ def _text_of(cell: object) -> object:
 
 
 def revealed(path: Path, key: Path | None) -> Iterator[Row]:
-    """Yield the rows of ratings; those of blind sheets with the sides and hashes of their key.
+    """Yield the rows of ratings; those of blind sheets that have a choice, with the sides and hashes of their key.
 
-    Rows of a blind sheet without a choice are left out.
-
-    ``path`` and ``key`` are as in :func:`~pytest_ftgate.judges.people.read_ratings`.
-
-    Raise :class:`DataError` if a file is missing or cannot be read, or a sheet does not belong to the key.
+    ``path`` and ``key`` are as in :func:`~pytest_ftgate.judges.people.read_ratings`. Raises :class:`DataError`.
     """
     folder = path if path.is_dir() else path.parent
     key = key or folder / KEY

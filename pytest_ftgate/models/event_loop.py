@@ -42,18 +42,11 @@ def note_call(caller: str) -> None:
 
 
 def run_in_own_loop(work: Coroutine[Any, Any, _T], tick: Callable[[], None], *, patience_s: float | None = None) -> _T:
-    """Run a coroutine in a new loop in its own thread, and wait for it.
+    """Run a coroutine in a new loop in its own thread, and wait for it; ``tick`` is called meanwhile.
 
     Ctrl-C, or any other exception in the waiting thread, cancels the coroutine. It gets ``PATIENCE_S`` seconds to clean
-    up. Then the exception propagates, and what still hangs is left to a daemon thread.
-
-    Args:
-        work: the coroutine.
-        tick: called in the waiting thread about every ``TICK_S`` seconds.
-        patience_s: how many seconds one call may block the loop; ``None``: any number.
-
-    Raises:
-        ModelError: a call blocked the loop for longer, so that no time limit can work.
+    up. Then the exception propagates, and what still hangs is left to a daemon thread. Raise :class:`ModelError` if a
+    call blocked the loop for longer than ``patience_s``, so that no time limit can work; ``None``: it may.
     """
     loop, pulse, context = _new_loop(), _Pulse(), copy_context()
     context.run(_pulse.set, pulse)
@@ -84,14 +77,10 @@ def run_in_own_loop(work: Coroutine[Any, Any, _T], tick: Callable[[], None], *, 
 
 
 def _new_loop() -> asyncio.AbstractEventLoop:
-    """Return a loop whose clock goes on where the tests have frozen theirs: no limit of a run may wait for ever.
-
-    Raises:
-        ModelError: a plugin forbids the pair of sockets by which threads wake the loop.
-    """
+    """Return a loop whose clock goes on where the tests have frozen theirs: no limit of a run may wait for ever."""
     try:
         loop = asyncio.new_event_loop()
-    except Exception as error:
+    except Exception as error:  # a plugin forbids the pair of sockets by which threads wake the loop
         what = f"models cannot be called: there is no event loop ({told(error)})"
         cure = "with pytest-socket, add --allow-unix-socket; recorded answers need no event loop"
         raise ModelError(what, fatal=True, cure=cure) from error

@@ -1,4 +1,9 @@
-"""Build the messages for a chat model: instructions, few-shot turns, and the input in its template."""
+"""Build the messages for a chat model: instructions, few-shot turns, and the input in its template.
+
+Few-shot examples may be chosen for each input by the cosine of TF-IDF weights of character n-grams within words, which
+needs no model, no network and no language settings. Source of the method: Liu et al. (2022), What Makes Good In-Context
+Examples for GPT-3? (DeeLIO), there with sentence embeddings; the most similar example comes last, next to the question.
+"""
 
 from __future__ import annotations
 
@@ -7,6 +12,7 @@ import re
 from collections import Counter, deque
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from itertools import takewhile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -15,7 +21,7 @@ from pytest_ftgate.data import Example, Messages, canonical_json, expected_text,
 from pytest_ftgate.data.example import content_id
 from pytest_ftgate.data.lines import read_text as read_file
 from pytest_ftgate.data.lines import written_at
-from pytest_ftgate.data.normalize import INSTRUCTIONS
+from pytest_ftgate.data.normalize import INSTRUCTIONS, visible, without_instructions
 from pytest_ftgate.data.tool_calls import calls_in
 from pytest_ftgate.errors import ConfigError, DataError, Where, shown_path
 from pytest_ftgate.text import listed, nearest
@@ -23,31 +29,25 @@ from pytest_ftgate.text import listed, nearest
 if TYPE_CHECKING:
     from pytest_ftgate.config import ModelSpec
     from pytest_ftgate.data import DataSet
-    from pytest_ftgate.models.retrieval import Neighbours
 
 _PLACEHOLDER = re.compile(r"\{([^{}]+)\}")
 _NAME = re.compile(r"\s*[^\W\d][\w .-]*")
 """What reads as the name of a field; other text in braces, such as ``{"label": ...}``, is literal."""
 _SEED = "pytest-ftgate few-shot 1"
+N_GRAMS = (3, 5)
+_DECIMALS = 9  # of a similarity: smaller differences are rounding, which differs between machines
+_AT_ONCE = 4_000_000  # similarities held in memory, 8 bytes each
 
 
 @dataclass(frozen=True)
 class Prompt:
-    """Turn examples into messages.
+    """Turn examples into messages."""
 
-    Args:
-        source: where the model is written.
-        system: replaces the instructions (``system`` and ``developer`` messages) of the data; ``None`` keeps them.
-        template: the user message, with ``{input}`` and ``{FIELD}`` for the example's fields; ``None``: the input.
-        shots: user and assistant turns between the instructions and the input.
-        neighbours: training examples that follow them, chosen for each input; ``None``: none.
-    """
-
-    source: str = ""
-    system: str | None = None
-    template: str | None = None
-    shots: Messages = ()
-    neighbours: Neighbours | None = None
+    source: str = ""  # where the model is written
+    system: str | None = None  # replaces the instructions (system and developer messages) of the data
+    template: str | None = None  # the user message, with {input} and {FIELD}; None: the input
+    shots: Messages = ()  # user and assistant turns between the instructions and the input
+    neighbours: Neighbours | None = None  # training examples that follow them, chosen for each input
 
     @property
     def fields(self) -> tuple[str, ...]:
@@ -55,28 +55,22 @@ class Prompt:
         return tuple(name for name in dict.fromkeys(_PLACEHOLDER.findall(self.template or "")) if name != "input")
 
     def messages(self, example: Example) -> list[Mapping[str, Any]]:
-        """Return the messages for this example. Its expected output is not used.
-
-        Raises:
-            ConfigError: the template names a field that this example does not have, or the content is not text.
-        """
+        """Return the messages for this example, without its output. Raise :class:`ConfigError` about the template."""
         instructions, turns = self._split(example)
         if self.system is not None:
             instructions = ({"role": "system", "content": self.system},)
             turns = tuple(turn for turn in turns if turn["role"] not in INSTRUCTIONS)
-        return [*instructions, *self.shots, *self._retrieved(example), *turns]
+        near = self.neighbours.of(example) if self.neighbours is not None else ()
+        return [*instructions, *self.shots, *(turn for shot in near for turn in self._shot(shot)), *turns]
 
     def with_shots(self, examples: Iterable[Example]) -> Prompt:
         """Return the prompt with these examples as turns before every input. Raises :class:`ConfigError`."""
         return replace(self, shots=tuple(turn for example in examples for turn in self._shot(example)))
 
-    def _retrieved(self, example: Example) -> Messages:
-        near = self.neighbours.of(example) if self.neighbours is not None else ()
-        return tuple(turn for shot in near for turn in self._shot(shot))
-
     def _shot(self, example: Example) -> Iterator[Mapping[str, Any]]:
         yield from (turn for turn in self._split(example)[1] if turn["role"] not in INSTRUCTIONS)
-        calls = calls_in(expected_text(example.expected)) if _offers_tools(example) else None
+        tools = not isinstance(example.input, str) and example.fields.get("tools")
+        calls = calls_in(expected_text(example.expected)) if tools else None
         if not calls:
             yield {"role": "assistant", "content": expected_text(example.expected)}
             return
@@ -130,10 +124,6 @@ class Prompt:
         return ConfigError(what, where=Where(path=self.source, key="template"), evidence=evidence, cure=cure)
 
 
-def _offers_tools(example: Example) -> bool:
-    return not isinstance(example.input, str) and bool(example.fields.get("tools"))
-
-
 def _tool_call(id_: str, call: Mapping[str, Any]) -> dict[str, Any]:
     """Return a call as chat completions have it."""
     function = {"name": call["name"], "arguments": canonical_json(call["arguments"])}
@@ -141,15 +131,7 @@ def _tool_call(id_: str, call: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def build_prompt(spec: ModelSpec, training: DataSet | None, asked: DataSet | None = None) -> Prompt:
-    """Return the prompt of the keys ``system``, ``system_file``, ``template``, ``few_shot`` and ``retrieval``.
-
-    Args:
-        training: the training set, from which examples are taken.
-        asked: the examples that the prompt will be built for, as far as known: neighbours are found for all at once.
-
-    Raises:
-        ConfigError: a file cannot be read, or the training set has too few examples.
-    """
+    """Return the prompt of a model's keys, with examples of the training set. Raises :class:`ConfigError`."""
     options = spec.options
     system = options.get("system")
     if options.get("system_file") is not None:
@@ -157,7 +139,12 @@ def build_prompt(spec: ModelSpec, training: DataSet | None, asked: DataSet | Non
     prompt = Prompt(spec.source.at, system, options.get("template"))
     shots: tuple[Example, ...] = ()
     if options.get("few_shot") is not None:
-        shots = _shots(training, options["few_shot"]["k"], spec.source.where("few_shot"))
+        k, where = options["few_shot"]["k"], spec.source.where("few_shot")
+        if training is None:
+            raise ConfigError("few_shot needs a training set", where=where)
+        shots = choose_shots(training, k)
+        if len(shots) < k:
+            raise _too_few("few_shot", k, len(shots), training, where)
         prompt = prompt.with_shots(shots)
     if options.get("retrieval") is not None:
         where = spec.source.where("retrieval")
@@ -166,11 +153,70 @@ def build_prompt(spec: ModelSpec, training: DataSet | None, asked: DataSet | Non
     return prompt
 
 
-def usable_examples(training: DataSet) -> dict[str, Example]:
-    """Return the examples that may be shown to a model, by normalised input, in the order of rows.
+class Neighbours:
+    """Find the ``k`` examples of a pool of distinct ones, some of which contain text, nearest to a question."""
 
-    An example is usable if neither its input nor its output is blank; of several with the same input the first counts.
-    """
+    def __init__(self, pool: Sequence[Example], k: int, expected: Sequence[Example] = ()) -> None:
+        self._pool = pool
+        self._k = k
+        self._expected = expected  # questions that will be asked: the first lookup finds the neighbours of all
+        self._found: dict[str, tuple[int, ...]] = {}
+
+    def of(self, example: Example) -> tuple[Example, ...]:
+        """Return the neighbours, the most similar last; among equals, the earlier in the pool counts as nearer."""
+        asked = text_of(example)
+        if asked not in self._found:
+            waiting = [] if self._found else [text_of(one) for one in self._expected]
+            self._look_up(list(dict.fromkeys([*waiting, asked])))
+        return tuple(self._pool[row] for row in self._found[asked])
+
+    def _look_up(self, texts: Sequence[str]) -> None:
+        vectorizer, transposed = self._index
+        step = max(1, _AT_ONCE // len(self._pool))
+        for begin in range(0, len(texts), step):
+            part = texts[begin : begin + step]
+            similarities = (vectorizer.transform(part) @ transposed).toarray().round(_DECIMALS)
+            rows = (_nearest_last(line, self._k) for line in similarities)
+            self._found.update(zip(part, rows, strict=True))
+
+    @cached_property
+    def _index(self) -> tuple[Any, Any]:
+        """Return the vectorizer, and the weights of the pool with one column per example."""
+        from sklearn.feature_extraction.text import TfidfVectorizer
+
+        vectorizer = TfidfVectorizer(analyzer="char_wb", ngram_range=N_GRAMS)
+        weights = vectorizer.fit_transform([text_of(example) for example in self._pool])
+        return vectorizer, weights.T.tocsr()
+
+
+def _nearest_last(similarities: Any, k: int) -> tuple[int, ...]:
+    import numpy as np
+
+    least = np.partition(similarities, -k)[-k]
+    (rows,) = np.nonzero(similarities >= least)
+    nearest = rows[np.argsort(-similarities[rows], kind="stable")[:k]]
+    return tuple(nearest[::-1].tolist())
+
+
+def text_of(example: Example) -> str:
+    """Return the text by which inputs are compared: without instructions and non-text parts."""
+    given = without_instructions(example.input)
+    if isinstance(given, str):
+        return given
+    return "\n".join(text for message in given for text in _texts(message.get("content")))
+
+
+def _texts(content: Any) -> Iterator[str]:
+    if isinstance(content, str):
+        yield content
+        return
+    for part in content or ():
+        if isinstance(part, dict) and isinstance(part.get("text"), str):
+            yield part["text"]
+
+
+def usable_examples(training: DataSet) -> dict[str, Example]:
+    """Return the examples without a blank input or output, by normalised input: of equal ones the first."""
     usable: dict[str, Example] = {}
     for example in training:
         if not is_blank(example.input) and expected_text(example.expected).strip():
@@ -203,28 +249,17 @@ def _seeded(text: str) -> str:
     return hashlib.sha256(f"{_SEED}\n{text}".encode()).hexdigest()
 
 
-def _shots(training: DataSet | None, k: int, where: Where) -> tuple[Example, ...]:
-    if training is None:
-        raise ConfigError("few_shot needs a training set", where=where)
-    chosen = choose_shots(training, k)
-    if len(chosen) < k:
-        raise _too_few("few_shot", k, len(chosen), training, where)
-    return chosen
-
-
 def _neighbours(
     training: DataSet | None, k: int, shots: Sequence[Example], asked: DataSet | None, where: Where
 ) -> Neighbours:
     """Return the retrieval over the usable examples that are not few-shot examples already."""
-    from pytest_ftgate.models.retrieval import Neighbours, holds_text
-
     if training is None:
         raise ConfigError("retrieval needs a training set", where=where)
     sent = {id(shot) for shot in shots}
     pool = [one for one in usable_examples(training).values() if id(one) not in sent]
     if len(pool) < k:
         raise _too_few("retrieval", k, len(pool), training, where, besides=len(shots))
-    if not any(map(holds_text, pool)):
+    if not any(visible(text_of(one)) for one in pool):
         what = "retrieval needs text to compare, and no usable training input holds any"
         raise ConfigError(what, where=where, evidence=f"training set: {training.origin}")
     return Neighbours(pool, k, asked.examples if asked is not None else ())
@@ -241,11 +276,7 @@ def _too_few(key: str, k: int, usable: int, training: DataSet, where: Where, *, 
 
 
 def read_text(path: Path, where: Where) -> str:
-    """Return the text of a file named in the gate, with line feeds as line ends.
-
-    Raises:
-        ConfigError: the file cannot be read, or is blank.
-    """
+    """Return the text of a file named in the gate, with line feeds as line ends. Raises :class:`ConfigError`."""
     try:
         with written_at(where):
             text = read_file(path)

@@ -21,29 +21,18 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Price:
-    """Hold US dollars per million tokens, or per hour of the machine that runs the model.
+    """Hold US dollars per million tokens, or per hour of the machine that runs the model."""
 
-    Args:
-        source: where the price comes from, such as ``ftgate.yaml:14``.
-        unknown: why there is no price; ``None`` if there is one.
-        lack: what is missing if there is no price: a price, also the package that knows prices, or one of its rates.
-        cached_input_per_1m: for input tokens that the endpoint had cached; if absent, they cost as much as others.
-        training_per_1m: for a million training tokens.
-        gpu_hour_usd: of the machine; prices of tokens are then ignored.
-        cache_write_per_1m: for input tokens written to the endpoint's cache; if absent, they cost as much as others.
-        most_input_tokens: the price of a call with more input tokens is unknown; ``None``: no limit.
-    """
-
-    source: str = ""
+    source: str = ""  # where the price comes from, such as ftgate.yaml:14
     input_per_1m: float | None = None
     output_per_1m: float | None = None
-    cached_input_per_1m: float | None = None
-    training_per_1m: float | None = None
-    gpu_hour_usd: float | None = None
-    cache_write_per_1m: float | None = None
-    most_input_tokens: int | None = None
-    unknown: str | None = None
-    lack: PriceLack | None = None
+    cached_input_per_1m: float | None = None  # for input that the endpoint had cached; if absent, as for other input
+    training_per_1m: float | None = None  # for training tokens
+    gpu_hour_usd: float | None = None  # of the machine; prices of tokens are then ignored
+    cache_write_per_1m: float | None = None  # for input written to the endpoint's cache; if absent, as for other input
+    most_input_tokens: int | None = None  # the price of a call with more input tokens is unknown; None: no limit
+    unknown: str | None = None  # why there is no price
+    lack: PriceLack | None = None  # what is missing then: a price, also the package with prices, or one of the rates
 
     @property
     def known(self) -> bool:
@@ -64,17 +53,11 @@ class Price:
 
 @dataclass(frozen=True, slots=True)
 class RetryPolicy:
-    """Choose the wait before a retry: exponential back-off with half of it as jitter.
+    """Choose the wait before a retry: exponential back-off with half of it as jitter."""
 
-    Args:
-        base_s: the longest first wait; each further one may be twice as long.
-        cap_s: the longest wait of our own.
-        retry_after_cap_s: the longest wait that an endpoint may ask for.
-    """
-
-    base_s: float = 0.5
-    cap_s: float = 30.0
-    retry_after_cap_s: float = 120.0
+    base_s: float = 0.5  # the longest first wait; each further one may be twice as long
+    cap_s: float = 30.0  # the longest wait of our own
+    retry_after_cap_s: float = 120.0  # the longest wait that an endpoint may ask for
 
     def wait_s(self, failures: int, retry_after_s: float | None) -> float:
         """Return the seconds to wait after this many failed attempts (1 or more), or what the endpoint asks for."""
@@ -100,61 +83,37 @@ Stripping: TypeAlias = Literal["auto", False] | tuple[str, str]
 FINISHES = ("stop", "refusal", "filtered", "cut_off")
 """How an answer can end: complete, refused, withheld by a content filter, or cut off at a token limit."""
 
-
 COUNTS = ("input_tokens", "output_tokens", "cached_input_tokens", "cache_write_tokens")
 """The token counts of a :class:`Completion`."""
 
 
 @dataclass(frozen=True, slots=True)
 class Completion:
-    """Hold one answer of a model.
+    """Hold one answer of a model."""
 
-    Args:
-        text: the answer; empty for a refusal without text.
-        input_tokens: tokens of the whole prompt, cached ones included.
-        output_tokens: tokens of the answer, hidden reasoning included.
-        cached_input_tokens: the part of ``input_tokens`` that the endpoint had cached.
-        cache_write_tokens: the part of ``input_tokens`` written to the cache, if that has its own price.
-        finish: one of :data:`FINISHES`.
-        latency_s: seconds the answer took; ``None`` leaves it to the runner's own measurement.
-        reasoning: what the model wrote before its answer, or beside its tool calls.
-        original: the text as it came, where reasoning was taken off its front.
-    """
-
-    text: str
-    input_tokens: int | None = None
-    output_tokens: int | None = None
-    cached_input_tokens: int | None = None
-    finish: str = "stop"
-    latency_s: float | None = None
-    cache_write_tokens: int | None = None
-    reasoning: str | None = None
-    original: str | None = None
+    text: str  # the answer; empty for a refusal without text
+    input_tokens: int | None = None  # of the whole prompt, cached ones included
+    output_tokens: int | None = None  # of the answer, hidden reasoning included
+    cached_input_tokens: int | None = None  # the part of input_tokens that the endpoint had cached
+    finish: str = "stop"  # one of FINISHES
+    latency_s: float | None = None  # seconds the answer took; None leaves it to the runner's own measurement
+    cache_write_tokens: int | None = None  # the part of input_tokens written to the cache, if that has its own price
+    reasoning: str | None = None  # what the model wrote before its answer, or beside its tool calls
+    original: str | None = None  # the text as it came, where reasoning was taken off its front
 
 
 @dataclass(frozen=True, slots=True)
 class Prediction:
-    """Hold one answer of a model, or why it is missing.
+    """Hold one answer of a model, or why it is missing. Numbers are ``None`` if they are unknown."""
 
-    Attributes:
-        key: SHA-256 (hex) of everything that can change the answer.
-        completion: the answer; ``None`` if it is missing after all retries.
-        latency_s: seconds of the successful attempt, without queueing and waiting; ``None`` if unknown.
-        created_at: when the answer was made, seconds since the epoch; ``None`` if unknown.
-        busy_s: its share of the seconds in which the model was busy; ``None`` if unknown.
-        id: the example's id; empty in the store, where any example with this key may use the answer.
-        failure: why the answer is missing.
-        stored: the answer came from the store or the recordings, and was not asked for in this run.
-    """
-
-    key: str
-    completion: Completion | None = None
-    latency_s: float | None = None
-    created_at: float | None = None
-    busy_s: float | None = None
-    id: str = ""
-    failure: ModelError | None = None
-    stored: bool = False
+    key: str  # SHA-256 (hex) of everything that can change the answer
+    completion: Completion | None = None  # the answer; None if it is missing after all retries
+    latency_s: float | None = None  # seconds of the successful attempt, without queueing and waiting
+    created_at: float | None = None  # when the answer was made, seconds since the epoch
+    busy_s: float | None = None  # its share of the seconds in which the model was busy
+    id: str = ""  # the example's id; empty in the store, where any example with this key may use the answer
+    failure: ModelError | None = None  # why the answer is missing
+    stored: bool = False  # it came from the store or the recordings, and was not asked for in this run
 
     @property
     def error(self) -> str | None:
@@ -169,28 +128,17 @@ class LatencySample(NamedTuple):
 
 
 TIMEOUT_S = 60.0
-
 RETRIES = 5
-
-
-def timeout_of(options: Mapping[str, Any]) -> float:
-    """Return a model's key ``timeout_s``."""
-    return options.get("timeout_s") or TIMEOUT_S
-
-
-def retries_of(options: Mapping[str, Any]) -> int:
-    """Return a model's key ``retries``."""
-    return RETRIES if options.get("retries") is None else int(options["retries"])
 
 
 def parts_of(spec: ModelSpec) -> dict[str, Any]:
     """Return the arguments of a :class:`BuiltModel` that all providers read from a gate's keys alike."""
-    latency = spec.options.get("latency")
+    latency, retries = spec.options.get("latency"), spec.options.get("retries")
     return {
         "name": spec.name,
         "spelling": spec.spelling,
-        "timeout_s": timeout_of(spec.options),
-        "retries": retries_of(spec.options),
+        "timeout_s": spec.options.get("timeout_s") or TIMEOUT_S,
+        "retries": RETRIES if retries is None else int(retries),
         "latency": LatencySample(**latency) if latency is not None else None,
         "strip_reasoning": spec.options.get("strip_reasoning", "auto"),
     }
@@ -205,56 +153,33 @@ class Question(NamedTuple):
 
 
 class Model(Protocol):
-    """Answer examples. Attributes and methods with a value or a body here are optional, and this is their default.
+    """Answer examples. Attributes and methods with a value or a body here are optional, and this is their default."""
 
-    Attributes:
-        name: what tables call it.
-        spelling: the model as written in the gate, for reports.
-        concurrency: how many calls may be in flight.
-        timeout_s: seconds after which the runner gives up a call; ``None``: never.
-        retries: how often a failed call is retried, if that may help.
-        persistent: whether its answers may be stored on disk for later sessions.
-        verified: recordings only: whether every answer states the input it was made for; ``None`` for other models.
-        price: a :class:`Price`, or a mapping with the keys of a gate's ``price``.
-        endpoint: a call leaves the machine or costs money, so that offline runs forbid it.
-        abandons: a call that is given up goes on in the background.
-        batch_size: how many questions :meth:`complete_many` takes; 1: :meth:`complete` is called instead.
-        mode: ``batch`` if answers take hours, so that latencies mean nothing.
-        latency: how latencies are sampled; ``None``: they are taken from all answers.
-        params: sent with each request.
-        prompt: what is sent around the input, if we know it.
-        requests_per_minute, tokens_per_minute: see :class:`pytest_ftgate.runs.throttle.Throttle`.
-        function: the user's code behind it.
-        strip_reasoning: which reasoning is taken off the front of its answers.
-        exclusive: names of what it uses alone: models that have one in common are never called at the same time.
-        weights: decides which stored answers hold; ``None``: all do, because their keys identify the weights.
-        ids: the examples that a recording answers.
-    """
-
-    name: str
-    spelling: str
-    concurrency: int
-    timeout_s: float | None
-    retries: int
-    persistent: bool
-    verified: bool | None = None
-    price: Price | Mapping[str, float] | None = None
-    endpoint: bool = False
-    abandons: bool = False
-    batch_size: int = 1
-    mode: str = "live"
-    latency: LatencySample | None = None
-    params: Mapping[str, Any] = MappingProxyType({})
-    prompt: Prompt | None = None
-    requests_per_minute: float | None = None
+    name: str  # what tables call it
+    spelling: str  # the model as written in the gate, for reports
+    concurrency: int  # how many calls may be in flight
+    timeout_s: float | None  # seconds after which the runner gives up a call; None: never
+    retries: int  # how often a failed call is retried, if that may help
+    persistent: bool  # whether its answers may be stored on disk for later sessions
+    verified: bool | None = None  # recordings only: whether every answer states the input it was made for
+    price: Price | Mapping[str, float] | None = None  # a mapping has the keys of a gate's price
+    endpoint: bool = False  # a call leaves the machine or costs money, so that offline runs forbid it
+    abandons: bool = False  # a call that is given up goes on in the background
+    batch_size: int = 1  # how many questions complete_many() takes; 1: complete() is called instead
+    mode: str = "live"  # "batch" if answers take hours, so that latencies mean nothing
+    latency: LatencySample | None = None  # how latencies are sampled; None: they are taken from all answers
+    params: Mapping[str, Any] = MappingProxyType({})  # sent with each request
+    prompt: Prompt | None = None  # what is sent around the input, if we know it
+    requests_per_minute: float | None = None  # see pytest_ftgate.runs.throttle.Throttle
     tokens_per_minute: float | None = None
-    function: Callable[..., Any] | None = None
-    strip_reasoning: Stripping = "auto"
-    exclusive: frozenset[Any] = frozenset()
-    weights: Weights | None = None
+    function: Callable[..., Any] | None = None  # the user's code behind it
+    strip_reasoning: Stripping = "auto"  # which reasoning is taken off the front of its answers
+    exclusive: frozenset[Any] = frozenset()  # what it uses alone: models with one in common are not called together
+    weights: Weights | None = None  # decides which stored answers hold; None: their keys identify the weights
 
     @property
     def ids(self) -> Collection[str] | None:
+        """Return the examples that a recording answers."""
         return None
 
     @property
@@ -363,10 +288,7 @@ def key_of(model: Model, example: Example, repeat: int = 0) -> str:
 
 
 class Notes(Protocol):
-    """Keep small texts by name for later sessions: what has to be remembered besides predictions.
-
-    Every method raises :class:`~pytest_ftgate.errors.StoreError` if they cannot be kept or read.
-    """
+    """Keep small texts by name for later sessions. Every method raises :class:`~pytest_ftgate.errors.StoreError`."""
 
     def get(self, name: str) -> str | None:
         """Return the text of this name."""
@@ -387,20 +309,11 @@ class Notes(Protocol):
 
 @dataclass(frozen=True)
 class Surroundings:
-    """Hold what a model is built with besides its own keys.
+    """Hold what a model is built with besides its own keys; times are in seconds since the epoch."""
 
-    Attributes:
-        training: the training set, for few-shot examples; ``None`` if there is none.
-        notes: notes of earlier sessions; ``None`` if nothing is kept.
-        offline: no endpoint may be called.
-        newer_than: answers from before this time (seconds since the epoch) are ignored; ``None``: none are.
-        asked: the examples that the model will be asked about, as far as known.
-        started: when this session began, in seconds since the epoch.
-    """
-
-    training: DataSet | None = None
-    notes: Notes | None = None
-    offline: bool = False
-    newer_than: float | None = None
-    asked: DataSet | None = None
-    started: float = field(default_factory=clock.wall)
+    training: DataSet | None = None  # for few-shot examples
+    notes: Notes | None = None  # of earlier sessions; None if nothing is kept
+    offline: bool = False  # no endpoint may be called
+    newer_than: float | None = None  # answers from before this time are ignored
+    asked: DataSet | None = None  # the examples that the model will be asked about, as far as known
+    started: float = field(default_factory=clock.wall)  # when this session began

@@ -13,15 +13,15 @@ from copy import deepcopy
 from dataclasses import dataclass, field, replace
 from functools import partial
 from importlib import import_module
+from operator import attrgetter
 from typing import TYPE_CHECKING, Any, NoReturn, cast
 from weakref import WeakValueDictionary
 
 from pytest_ftgate import clock
+from pytest_ftgate.config.source import token
 from pytest_ftgate.data import canonical_json, without_instructions
 from pytest_ftgate.errors import RAISED_CURE, ConfigError, ModelError, Where, is_cancelled_from_outside, may_pass, told
-from pytest_ftgate.models.fixture_state import state_of, token
 from pytest_ftgate.models.price import price_of, written_price
-from pytest_ftgate.models.processes import CALLS_AT_ONCE, InProcesses
 from pytest_ftgate.models.protocol import (
     Adopted,
     BuiltModel,
@@ -34,7 +34,7 @@ from pytest_ftgate.models.protocol import (
     is_seconds,
     parts_of,
 )
-from pytest_ftgate.models.workers import Workers
+from pytest_ftgate.models.workers import CALLS_AT_ONCE, InProcesses, Workers
 from pytest_ftgate.text import nearest
 
 if TYPE_CHECKING:
@@ -44,11 +44,7 @@ if TYPE_CHECKING:
 
 
 def resolve_target(target: str, where: Where) -> Callable[..., Any]:
-    """Return the callable that a target names.
-
-    Raises:
-        ConfigError: the module or the name in it does not exist, importing it fails, or it cannot be called.
-    """
+    """Return the callable that a target names. Raises :class:`ConfigError`."""
     module, _, path = target.partition(":")
     if not (module and path):
         raise ConfigError(f"{target!r} is not of the form pkg.module:function", where=where)
@@ -81,20 +77,12 @@ def _imported(module: str, where: Where) -> Any:
 
 
 CONCURRENCY_ASYNC = 16
-
 CONCURRENCY_SYNC = 1
-
-PREDICTED_AT_ONCE = 256
-"""Inputs that one call of ``predict`` gets, unless ``batch_size`` says otherwise."""
-
+PREDICTED_AT_ONCE = 256  # inputs that one call of predict gets, unless batch_size says otherwise
 _MODEL_PARTS = ("aclose", "name", "spelling", "concurrency", "timeout_s", "retries", "persistent", "verified", "price")
-
 _CHANGE_NO_ANSWER = frozenset(("cache_key", "concurrency", "timeout_s", "retries", "price", "name", "latency"))
-
 _ANY_MODELS = ("concurrency", "timeout_s", "retries", "price", "strip_reasoning")
-
 _CONSTANTS = (str, bytes, int, float, complex, tuple, frozenset, type(None), re.Pattern)
-
 _OTHER_LOOP = ("different loop", "different event loop", "event loop is closed")
 
 
@@ -102,25 +90,15 @@ _OTHER_LOOP = ("different loop", "different event loop", "event loop is closed")
 class FunctionModel(BuiltModel):
     """Call ``input -> str`` (or :class:`Completion`) with the input as the example has it.
 
-    An exception of the callable is a failed call, which is retried if it is about a connection or a time-out.
-
-    Args:
-        function: takes text, or a list of message dicts; may be a coroutine function. With ``batch_size`` above 1 it
-            takes a list of such inputs, and returns a list of as many answers.
-        identity: stands for the callable in the keys of its answers.
-        persistent: whether ``identity`` means the same in later sessions.
-        given: turns an example into what the callable takes; by default its input.
-        batched: whether the callable takes a list; by default where ``batch_size`` is above 1.
-        prompt: what is sent around the input, where it is ours.
-        params: what decides how answers are made, for reports.
-        exclusive: what no other model may use at the same time.
+    An exception of the callable is a failed call, which is retried if it is about a connection or a time-out. The
+    callable may be a coroutine function; if it takes a list of inputs, it returns a list of as many answers.
     """
 
     function: Callable[[Any], Any]
-    identity: str
+    identity: str  # stands for the callable in the keys of its answers
     batch_size: int = 1
-    given: Callable[[Example], Any] = field(default=lambda example: _input(example))
-    batched: bool | None = None
+    given: Callable[[Example], Any] = attrgetter("input")  # what the callable takes
+    batched: bool | None = None  # whether the callable takes a list; by default where batch_size is above 1
     prompt: Prompt | None = None
     params: Mapping[str, Any] = field(default_factory=dict)
     exclusive: frozenset[Any] = frozenset()
@@ -129,11 +107,8 @@ class FunctionModel(BuiltModel):
 
     def __post_init__(self) -> None:
         self.abandons = not is_async(self.function)
+        self.batched = self.batch_size > 1 if self.batched is None else self.batched
         self._workers = Workers(f"ftgate {self.name}")
-
-    @property
-    def takes_list(self) -> bool:
-        return self.batch_size > 1 if self.batched is None else self.batched
 
     def key(self, example: Example, repeat: int = 0) -> str:
         """Return the SHA-256 (hex) of the callable's identity and the input."""
@@ -144,7 +119,7 @@ class FunctionModel(BuiltModel):
 
     async def complete(self, example: Example, repeat: int = 0) -> Completion:
         """Call the callable once."""
-        if self.takes_list:
+        if self.batched:
             (answer,) = await self.complete_many([Question("", example, repeat)])
         else:
             answer = self._completion(await self._call(self._input(example)))
@@ -237,24 +212,21 @@ class FunctionModel(BuiltModel):
 
 def build_target(spec: ModelSpec, surroundings: Surroundings) -> FunctionModel:  # noqa: ARG001
     """Return the model ``python:pkg.module:function``. Raises :class:`ConfigError`."""
-    target = spec.options["target"]
-    function = resolve_target(target, spec.source.where("target"))
-    workers = spec.options.get("workers")
-    model = _function_model(function, spec, target)
-    return model if workers is None else _in_processes(model, workers, spec.source.where("workers"))
-
-
-def _in_processes(model: FunctionModel, n: int, where: Where) -> FunctionModel:
-    """Return the model with its calls spread over processes; its time limit is that of one process's calls."""
+    target, workers = spec.options["target"], spec.options.get("workers")
+    model = _function_model(resolve_target(target, spec.source.where("target")), spec, target)
+    if workers is None:
+        return model
     if is_async(model.function):
         cure = "remove workers, and set concurrency: coroutines run concurrently in one process"
-        raise ConfigError("a coroutine function cannot be called in processes", where=where, cure=cure)
-    calls = 1 if model.takes_list else CALLS_AT_ONCE
+        what = "a coroutine function cannot be called in processes"
+        raise ConfigError(what, where=spec.source.where("workers"), cure=cure)
+    calls = 1 if model.batched else CALLS_AT_ONCE
     return replace(
         model,
-        function=InProcesses(model.function, n, batched=model.takes_list),
-        batch_size=n * model.batch_size * calls,
-        timeout_s=None if model.timeout_s is None else model.timeout_s * calls,
+        function=InProcesses(model.function, workers, batched=bool(model.batched)),
+        batched=True,
+        batch_size=workers * model.batch_size * calls,
+        timeout_s=None if model.timeout_s is None else model.timeout_s * calls,  # of one process's calls
     )
 
 
@@ -271,7 +243,9 @@ def adopt(given: Any, spec: ModelSpec) -> Model:
         missing = [part for part in _MODEL_PARTS if not hasattr(given, part)]
         if missing:
             raise _unfit(spec, f"the model of type {type(given).__name__} lacks {', '.join(missing)}")
-        return _as_written(_checked_model(given, _adopted(given), spec), spec)
+        # One model per object, so that its limit on concurrency holds wherever it is used.
+        model = given if Model in type(given).__mro__ else _adoptions.setdefault(id(given), Adopted(given))
+        return _as_written(_checked(cast("Model", model), type(given).__name__, spec), spec)
     if not (callable(given) or predicts(given)):
         cure = "pass a callable (str -> str, sync or async), an object with predict(), or one with complete() and key()"
         raise _unfit(spec, f"a value of type {type(given).__name__} is not a model", cure)
@@ -285,13 +259,6 @@ def _unfit(
 
 
 _adoptions: WeakValueDictionary[int, Adopted] = WeakValueDictionary()
-
-
-def _adopted(given: object) -> Model:
-    """Return one model per object, so that its limit on concurrency holds wherever it is used."""
-    if Model in type(given).__mro__:
-        return cast("Model", given)
-    return cast("Model", _adoptions.setdefault(id(given), Adopted(given)))
 
 
 def _as_written(model: Model, spec: ModelSpec) -> Model:
@@ -313,16 +280,16 @@ def _written(spec: ModelSpec) -> str:
         raise ConfigError(what, where=spec.source.where("cache_key"), cure=cure) from error
 
 
-def _checked_model(given: object, model: Model, spec: ModelSpec) -> Model:
+def _checked(model: Model, kind: str, spec: ModelSpec) -> Model:
     """Return the model, after checking its limits and its price."""
     flaws = {
         "concurrency": not is_count(model.concurrency) or model.concurrency < 1,
         "retries": not is_count(model.retries),
         "timeout_s": model.timeout_s is not None and not is_seconds(model.timeout_s),
     }
-    for part, is_wrong in flaws.items():
-        if is_wrong:
-            raise _unfit(spec, f"the model of type {type(given).__name__} has the {part} {getattr(model, part)!r}")
+    wrong = next((part for part, is_wrong in flaws.items() if is_wrong), None)
+    if wrong is not None:
+        raise _unfit(spec, f"the model of type {kind} has the {wrong} {getattr(model, wrong)!r}")
     price_of(model)
     return model
 
@@ -339,10 +306,6 @@ def is_async(function: Callable[..., Any]) -> bool:
 def predicts(given: object) -> bool:
     """Return whether an object is called by its ``predict``, as a scikit-learn pipeline is. A callable is called."""
     return not callable(given) and callable(getattr(given, "predict", None))
-
-
-def _input(example: Example) -> Any:
-    return example.input
 
 
 def _question(example: Example) -> Any:
@@ -371,7 +334,7 @@ def _function_model(given: Any, spec: ModelSpec, target: str) -> FunctionModel:
         exclusive=frozenset() if is_async(function) or "concurrency" in options else _owners(function),
         batch_size=options.get("batch_size") or (PREDICTED_AT_ONCE if by_list else 1),
         batched=True if by_list else None,
-        given=_question if by_list else _input,
+        given=_question if by_list else attrgetter("input"),
         price=written_price(options.get("price"), str(spec.source)),
     )
 
@@ -384,8 +347,7 @@ def _session_identity(function: Callable[..., Any], spec: ModelSpec) -> str:
     """
     if _owners(function):
         return secrets.token_hex(16)
-    state = state_of(spec.source)
-    return f"{token(function)} {state}" if state else token(function)
+    return f"{token(function)} {spec.source.state}".rstrip()
 
 
 def _owners(function: Any) -> frozenset[int]:
@@ -410,11 +372,8 @@ def _cure(error: BaseException) -> str:
 
 
 def _label(answer: object) -> str | None:
-    """Return the text of an answer that is text, or a number or truth value as JSON writes it; else None.
-
-    Scalars of NumPy and its like count as what they hold.
-    """
-    if hasattr(answer, "dtype") and hasattr(answer, "item"):
+    """Return the text of an answer that is text, or a number or truth value as JSON writes it; else None."""
+    if hasattr(answer, "dtype") and hasattr(answer, "item"):  # a scalar of NumPy and its like counts as what it holds
         try:
             answer = answer.item()
         except (ValueError, RuntimeError):  # several values

@@ -8,7 +8,7 @@ import sys
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from pytest_ftgate.data import Example, expected_text, input_sha256
 from pytest_ftgate.data.example import content_id
@@ -61,9 +61,8 @@ def _other_input(name: str, where: Where) -> ModelError:
     )
 
 
-@dataclass(frozen=True, slots=True)
-class RecordedFile:
-    """Hold all rows of one file by id and repeat, with its path for messages and the hash of its bytes."""
+class RecordedFile(NamedTuple):
+    """Hold all rows of one file by id and repeat, with its path for messages and the hash of its bytes, in hex."""
 
     path: str
     sha256: str
@@ -72,19 +71,12 @@ class RecordedFile:
 
 @dataclass(eq=False, kw_only=True)
 class RecordedModel(BuiltModel):
-    """Answer from a file.
-
-    Args:
-        path: the file as messages show it.
-        sha256: of the file's bytes, in hex.
-        rows: by id and repeat.
-        verified: whether every row states the input it was made for, so that each is checked when it is used.
-    """
+    """Answer from a :class:`RecordedFile`."""
 
     path: str
     sha256: str
     rows: Mapping[tuple[str, int], RecordedRow]
-    verified: bool | None
+    verified: bool | None  # whether every row states the input it was made for, which is checked when the row is used
     concurrency: int = 16
     timeout_s: float | None = None
     retries: int = 0
@@ -96,14 +88,11 @@ class RecordedModel(BuiltModel):
         return frozenset(id_ for id_, _ in self.rows)
 
     def key(self, example: Example, repeat: int = 0) -> str:
-        """Return the SHA-256 (hex) of the file's hash, the example's id, the repeat, and the input if the row has one.
-
-        A row that was checked against one input is thus never used for another.
-        """
+        """Return the SHA-256 (hex) of the file's hash, the example's id, the repeat, and the input if it is stated."""
         text = f"recorded\n{self.sha256}\n{repeat}\n{example.id}"
         row = self.rows.get((example.id, repeat))
         if row is not None and row.input_sha256 is not None:
-            text += f"\n{input_sha256(example.input)}"
+            text += f"\n{input_sha256(example.input)}"  # a row checked against one input is never used for another
         return hashlib.sha256(text.encode()).hexdigest()
 
     async def complete(self, example: Example, repeat: int = 0) -> Completion:
@@ -112,11 +101,7 @@ class RecordedModel(BuiltModel):
         return completion
 
     def prediction(self, example: Example, repeat: int = 0) -> Prediction:
-        """Return the row with this id.
-
-        Raises:
-            ModelError: there is none, or it holds no answer; fatal: it was made for another input.
-        """
+        """Return the row with this id. Raise :class:`ModelError`: a fatal one if it was made for another input."""
         row = self.rows.get((example.id, repeat))
         if row is None:
             raise self._not_recorded(example, repeat)
@@ -129,11 +114,7 @@ class RecordedModel(BuiltModel):
         return row.prediction
 
     def answer_to(self, given: Input, examples: Iterable[Example]) -> Completion:
-        """Return the answer to an input, found by the hash that a row states, or by the example that has this input.
-
-        Raises:
-            ModelError: none is recorded.
-        """
+        """Return the answer to an input, found by a row's hash or by the example. Raises :class:`ModelError`."""
         given = given if isinstance(given, str) else tuple(given)
         sha256 = input_sha256(given)
         stated = (id_ for (id_, repeat), row in self.rows.items() if not repeat and row.input_sha256 == sha256)
@@ -166,9 +147,7 @@ def build_recorded(spec: ModelSpec, surroundings: Surroundings) -> RecordedModel
     return RecordedModel(
         name=spec.name,
         spelling=spec.spelling,
-        path=file.path,
-        sha256=file.sha256,
-        rows=file.rows,
+        **file._asdict(),
         verified=all(row.input_sha256 is not None for row in file.rows.values()),
         price=written_price(spec.options.get("price"), str(spec.source)),
         strip_reasoning=spec.options.get("strip_reasoning", "auto"),
@@ -223,13 +202,13 @@ def _row(text: str, line: int) -> tuple[tuple[str, int], RecordedRow]:
         _optional(row, "key", str, "text") or "",
         None if output is None else completion,
         completion.latency_s,
-        _moment(row, "created_at") or None,
+        _seconds(row, "created_at", below=_NO_MOMENT) or None,
         _seconds(row, "busy_s"),
     )
     return identity, RecordedRow(line, prediction, _optional(row, "input_sha256", str, "text"))
 
 
-_NO_MOMENT = 1e11  # the year 5138
+_NO_MOMENT = 1e11  # the year 5138: the number is of milliseconds
 _LOOKS = 'a recorded prediction looks like this: {"id": "...", "output": "..."}'
 
 
@@ -256,19 +235,13 @@ def _finish(row: Mapping[str, Any]) -> str:
     return finish
 
 
-def _seconds(row: Mapping[str, Any], name: str) -> float | None:
+def _seconds(row: Mapping[str, Any], name: str, *, below: float = float("inf")) -> float | None:
     seconds = _optional(row, name, int | float, "a number")
     if seconds is not None and not 0 <= seconds <= sys.maxsize:
         raise DataError(f"must be a number of seconds, is {excerpt(str(seconds))}", where=Where(key=name))
-    return None if seconds is None else float(seconds)
-
-
-def _moment(row: Mapping[str, Any], name: str) -> float | None:
-    """Return seconds since the epoch; reject milliseconds, which would be thousands of years away."""
-    seconds = _seconds(row, name)
-    if seconds is not None and seconds >= _NO_MOMENT:
+    if seconds is not None and seconds >= below:
         raise DataError(f"must be seconds since 1970, is {seconds:g}", where=Where(key=name))
-    return seconds
+    return None if seconds is None else float(seconds)
 
 
 def _count(row: Mapping[str, Any], name: str, key: str) -> int | None:

@@ -43,11 +43,7 @@ def unknown_provider(spec: ModelSpec) -> ConfigError:
 
 
 def build_model(spec: ModelSpec, surroundings: Surroundings, hook: Any | None = None) -> Model:
-    """Return the model of a gate; ``hook`` (pluggy's) is asked for providers that are not built in.
-
-    Raises:
-        ConfigError: the provider is unknown, or the model lacks something that can be seen before a call.
-    """
+    """Return the model of a gate; ``hook`` (pluggy's) is asked for other providers. Raises :class:`ConfigError`."""
     if is_built_in(spec):
         module, _, name = _BUILDERS[spec.provider].partition(":")
         build: Builder = getattr(import_module(module), name)

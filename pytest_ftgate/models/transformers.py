@@ -16,53 +16,38 @@ from typing import TYPE_CHECKING, Any, TypeAlias, cast
 from pytest_ftgate import clock
 from pytest_ftgate.data import canonical_json
 from pytest_ftgate.data.tool_calls import canonical_calls, declared_tools
-from pytest_ftgate.errors import ConfigError, ModelError, Where
+from pytest_ftgate.errors import ConfigError, ModelError
 from pytest_ftgate.models.price import written_price
-from pytest_ftgate.models.processes import InProcesses
 from pytest_ftgate.models.prompt import build_prompt
 from pytest_ftgate.models.protocol import Completion, Model, Surroundings, parts_of
 from pytest_ftgate.models.python import FunctionModel
+from pytest_ftgate.models.workers import InProcesses
 
 if TYPE_CHECKING:
     from pytest_ftgate.config import ModelSpec
     from pytest_ftgate.data import Example
     from pytest_ftgate.models.prompt import Prompt
 
-Conversation: TypeAlias = "Sequence[Mapping[str, Any]] | Mapping[str, Any]"
-"""Messages, or ``{"messages", "tools"}``."""
-
+Conversation: TypeAlias = "Sequence[Mapping[str, Any]] | Mapping[str, Any]"  # messages, or {"messages", "tools"}
 BATCH_SIZE = 8
 MAX_NEW_TOKENS = 256
-
 _FILES = ("*.safetensors", "*.bin", "*.json", "*.jinja", "*.model", "*.txt", "*.py")
 """Weights, configuration, tokenizer and chat template; what a training run leaves beside them changes no answer."""
 _OF_TRAINING = frozenset(("trainer_state.json", "training_args.bin", "optimizer.bin", "scheduler.bin"))
-
 _INSTALL = 'pip install "pytest-ftgate[local]"'
 
 
 @dataclass(frozen=True, kw_only=True)
 class Generator:
-    """Answers lists of messages with a model, greedily unless ``params`` say otherwise.
+    """Answer lists of messages with a model. It can be pickled: each process that calls it loads the model once."""
 
-    It can be pickled: each process that calls it loads the model once.
-
-    Args:
-        model: a folder.
-        adapter: the folder of a peft adapter; ``None``: the model as it is.
-        versions: hashes of the files of both, so that new files under an old name are loaded anew.
-        dtype: ``auto`` takes that of the weights.
-        device: ``None`` takes a GPU where there is one.
-        params: generation parameters of transformers, as ``repetition_penalty``.
-    """
-
-    model: str
-    adapter: str | None = None
-    versions: tuple[str, str] = ("", "")
-    dtype: str = "auto"
-    device: str | None = None
+    model: str  # a folder
+    adapter: str | None = None  # the folder of a peft adapter; None: the model as it is
+    versions: tuple[str, str] = ("", "")  # hashes of the files of both: new files under an old name are loaded anew
+    dtype: str = "auto"  # that of the weights
+    device: str | None = None  # None: a GPU where there is one
     max_new_tokens: int = MAX_NEW_TOKENS
-    params: Mapping[str, Any] = field(default_factory=dict)
+    params: Mapping[str, Any] = field(default_factory=dict)  # generation parameters of transformers; else greedy
 
     def __call__(self, conversations: Sequence[Conversation]) -> list[Completion]:
         """Return an answer for each conversation. Raise :class:`ModelError` where none can be given."""
@@ -86,11 +71,7 @@ class Generator:
         ]
 
     def rendered(self, examples: Sequence[Example]) -> list[tuple[str, str]]:
-        """Return the text that is sent for each conversation, and that of the same conversation with its answer.
-
-        Raises:
-            ModelError: the tokenizer cannot be loaded or has no chat template, or that refuses the messages.
-        """
+        """Return what is sent for each conversation, without and with its answer. Raises :class:`ModelError`."""
         try:
             with _quietly():
                 tokenizer = _load_tokenizer(self.adapter or self.model, self.model)
@@ -286,8 +267,10 @@ def load(model: str, version: str, dtype: str, device: str | None) -> Weights:
 def build_transformers(spec: ModelSpec, surroundings: Surroundings) -> Model:
     """Return the model of a gate's ``transformers`` keys. Raise :class:`ConfigError`."""
     options = spec.options
-    where = spec.source.where
-    _check_installed(where())
+    for module in ("torch", "transformers", "peft"):
+        if find_spec(module) is None:
+            what = f"provider transformers needs the package {module}"
+            raise ConfigError(what, where=spec.source.where(), cure=_INSTALL)
     model = _folder(options["model"], spec, "model", surroundings)
     adapter = _folder(options["adapter"], spec, "adapter", surroundings) if options.get("adapter") else None
     versions = fingerprint(model), fingerprint(adapter) if adapter else ""
@@ -325,12 +308,6 @@ def build_transformers(spec: ModelSpec, surroundings: Surroundings) -> Model:
     )
 
 
-def _check_installed(where: Where) -> None:
-    for module in ("torch", "transformers", "peft"):
-        if find_spec(module) is None:
-            raise ConfigError(f"provider transformers needs the package {module}", where=where, cure=_INSTALL)
-
-
 def _folder(name: str, spec: ModelSpec, key: str, surroundings: Surroundings) -> Path:
     """Return the folder that a key names, else where the Hugging Face hub's files of that name are kept here."""
     written = spec.source.absolute(name)
@@ -338,7 +315,6 @@ def _folder(name: str, spec: ModelSpec, key: str, surroundings: Surroundings) ->
         return Path(written)
     from huggingface_hub import snapshot_download
 
-    where = spec.source.where(key)
     try:
         found = snapshot_download(
             name,
@@ -349,7 +325,7 @@ def _folder(name: str, spec: ModelSpec, key: str, surroundings: Surroundings) ->
     except Exception as error:
         raise ConfigError(
             f"{name!r} is neither a folder nor a model that the Hugging Face hub gives us",
-            where=where,
+            where=spec.source.where(key),
             evidence=f"{type(error).__name__}: {error}",
         ) from error
     return Path(found)

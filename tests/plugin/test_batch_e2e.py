@@ -25,7 +25,7 @@ pytestmark = pytest.mark.usefixtures("no_ambient_settings")
 QUICK = """
 from pytest_ftgate.models.openai_api import batch
 from pytest_ftgate.models.openai_api.batch_lines import Limits
-from pytest_ftgate.models.openai_api.batch_watch import Pace
+from pytest_ftgate.models.openai_api.batch_api import Pace
 
 batch.Pace = lambda: Pace(first_s=0.01, slowest_s=0.02, longest_s=0.02)
 batch.Limits = lambda: Limits(questions={questions})

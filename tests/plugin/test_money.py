@@ -201,7 +201,7 @@ def test_recorded_tokens_have_a_price_too(project: Project) -> None:
 def test_a_known_endpoint_has_its_price_from_the_table(http: EndpointProject, monkeypatch: pytest.MonkeyPatch) -> None:
     """The model is OpenAI's own in all but the connection, which leads to loopback."""
     pytest.importorskip("genai_prices", reason="genai-prices is not installed: pip install .[prices]")
-    monkeypatch.setattr(OpenAIModel, "address", lambda model: Endpoint(http.server.url, model.model, None, None))
+    monkeypatch.setattr(OpenAIModel, "address", lambda model: Endpoint(http.server.url, model.home.model, None, None))
     monkeypatch.setenv("OPENAI_API_KEY", "k")
     http.server.answer = lambda body: Reply(answer({**body, "model": ROLES[body["model"]]}), usage=USAGE)
     http.gate_test(baseline="openai:gpt-4.1-mini", candidate="openai:ft:gpt-4.1-mini:org::1")

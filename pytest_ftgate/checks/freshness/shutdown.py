@@ -14,7 +14,7 @@ from pytest_ftgate.checks.context import once
 from pytest_ftgate.checks.freshness.last_green import LastGreen, asked_anew, check_name, served_as, today_models
 from pytest_ftgate.errors import StoreError
 from pytest_ftgate.models.openai_api.endpoint import endpoint_of
-from pytest_ftgate.models.openai_api.lifetime import Listing, ask_listings
+from pytest_ftgate.models.openai_api.look_up import Listing, ask_listings
 from pytest_ftgate.result import STATUS_AT, Check, Clock, called
 from pytest_ftgate.text import DAY_S, date_of, excerpt, plural
 

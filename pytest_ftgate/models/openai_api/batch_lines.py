@@ -12,11 +12,11 @@ from pathlib import Path
 from typing import Any
 
 from pytest_ftgate.errors import ModelError
-from pytest_ftgate.models.openai_api.batch_api import QUESTIONS_URL
-from pytest_ftgate.models.openai_api.chat_answer import read_answer
+from pytest_ftgate.models.openai_api.answers import read_answer
 from pytest_ftgate.models.openai_api.endpoint import Endpoint, Refusal, error_in, fields, refused
 from pytest_ftgate.models.protocol import Completion
 
+QUESTIONS_URL = "/v1/chat/completions"
 _BREATH = 500  # lines written before the event loop may do other work
 
 
@@ -47,11 +47,7 @@ def question_line(key: str, body: Mapping[str, Any]) -> bytes:
 
 
 async def write_parts(lines: Iterator[tuple[str, bytes]], limits: Limits) -> AsyncGenerator[Part, None]:
-    """Write lines to files within the limits, one file at a time; no single line may exceed them.
-
-    Raises:
-        ModelError: a file cannot be written.
-    """
+    """Write lines, none of which exceeds the limits, to one file at a time. Raises a fatal :class:`ModelError`."""
     try:
         with tempfile.TemporaryDirectory(prefix="pytest-ftgate-") as folder:
             path = Path(folder) / "questions.jsonl"
@@ -85,21 +81,17 @@ def read_line(line: bytes, endpoint: Endpoint) -> tuple[str, Completion | ModelE
 def _outcome(data: Mapping[str, Any], endpoint: Endpoint) -> Completion | ModelError:
     response = fields(data.get("response"))
     status, body = response.get("status_code"), response.get("body")
-    if not isinstance(status, int):
-        return _unanswered(data.get("error"), endpoint)
+    if not isinstance(status, int):  # the batch expired or was cancelled, or failed at it
+        error = data.get("error")
+        message = fields(error).get("message")
+        said = message if isinstance(message, str) else json.dumps(error) if error else "no reason is given"
+        what = "the batch ended without an answer to this question"
+        return endpoint.error(what, retryable=True, evidence=endpoint.quoted(said))
     if status == 200:
         try:
             return read_answer(body, endpoint)
-        except ModelError as error:
-            return error
+        except ModelError as unreadable:
+            return unreadable
     text = fields(body).get("error", body)
     refusal = Refusal(status, error_in(body), text if isinstance(text, str) else "")
     return Completion("", finish="filtered") if refusal.filtered else refused(refusal, endpoint)
-
-
-def _unanswered(error: object, endpoint: Endpoint) -> ModelError:
-    """Return the error of a line without an answer: the batch expired or was cancelled, or failed at it."""
-    message = fields(error).get("message")
-    said = message if isinstance(message, str) else json.dumps(error) if error else "no reason is given"
-    what = "the batch ended without an answer to this question"
-    return endpoint.error(what, retryable=True, evidence=endpoint.quoted(said))

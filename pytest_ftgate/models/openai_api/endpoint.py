@@ -24,49 +24,30 @@ if TYPE_CHECKING:
 
     from pytest_ftgate.config import ModelSpec
 
-
 PUBLIC_ENDPOINT = "https://api.openai.com/v1"
-
 _QUOTA_CODES = frozenset({"insufficient_quota", "billing_hard_limit_reached", "billing_not_active"})
-
 _CONTEXT_CODES = frozenset({"context_length_exceeded", "exceed_context_size_error"})
-
 _CONTEXT_WORDS = re.compile(
     r"maximum context length|context (length|window|size) (is )?exceeded|exceeds the (available |model's )?context",
     re.IGNORECASE,
 )
-
 _FILTER_CODES = frozenset({"content_filter", "content_policy_violation"})
-
 _TRANSPORTS = frozenset({"httpx", "httpx2", "httpcore", "httpcore2", "aiohttp", "anyio", "h11"})
-
 _TRY_AGAIN = frozenset({408, 409, 429})
-
-ABSENT = frozenset({404, 405, 501})
-"""HTTP statuses of an endpoint that has nothing at an address."""
-
+ABSENT = frozenset({404, 405, 501})  # HTTP statuses of an endpoint that has nothing at an address
 _EVIDENCE_CHARACTERS = 120
 
 
 @dataclass(frozen=True)
 class Endpoint:
-    """Name the server, model and key of a model's calls.
+    """Name the server, model and key of a model's calls."""
 
-    Args:
-        base_url: without a trailing slash.
-        model: the model's name there.
-        key_env: the environment variable that holds the key; ``None`` if no key is sent.
-        key: the key itself.
-        served_as: other names by which its answers may call the model.
-        source: where the gate names the model.
-    """
-
-    base_url: str
-    model: str
-    key_env: str | None = None
+    base_url: str  # without a trailing slash
+    model: str  # its name there
+    key_env: str | None = None  # the environment variable that holds the key; None if no key is sent
     key: str | None = field(default=None, repr=False)
-    served_as: tuple[str, ...] = ()
-    source: str = field(default="", compare=False)
+    served_as: tuple[str, ...] = ()  # other names by which its answers may call the model
+    source: str = field(default="", compare=False)  # where the gate names the model
 
     @property
     def where(self) -> Where:
@@ -129,9 +110,11 @@ def count_or_none(value: object) -> int | None:
 
 def endpoint_of(spec: ModelSpec, model: str) -> Endpoint:
     """Return the endpoint of a model in the gate, with the key from the environment variable that the gate names."""
-    base_url = spec.options.get("base_url")
+    base_url, served_as = spec.options.get("base_url"), spec.options.get("served_as") or ()
     key_env = spec.options.get("api_key_env") or ("OPENAI_API_KEY" if base_url is None else None)
-    return Endpoint((base_url or PUBLIC_ENDPOINT).rstrip("/"), model, key_env, secret(key_env), source=spec.source.at)
+    names = (served_as,) if isinstance(served_as, str) else tuple(served_as)
+    base_url = (base_url or PUBLIC_ENDPOINT).rstrip("/")
+    return Endpoint(base_url, model, key_env, secret(key_env), names, spec.source.at)
 
 
 def check_key(endpoint: Endpoint) -> None:
@@ -156,21 +139,13 @@ def secret(key_env: str | None) -> str | None:
 
 @dataclass(frozen=True)
 class Refusal:
-    """Hold an HTTP response that is not an answer.
-
-    Args:
-        status: the HTTP status.
-        error: the ``error`` object of the body; empty if there is none.
-        text: the raw body, for endpoints that do not send an ``error`` object.
-        headers: of the response; names in lower case.
-        path: of the URL that was requested; empty if it is not known.
-    """
+    """Hold an HTTP response that is not an answer."""
 
     status: int
-    error: Mapping[str, Any]
-    text: str = ""
-    headers: Mapping[str, str] = field(default_factory=dict)
-    path: str = ""
+    error: Mapping[str, Any]  # the error object of the body; empty if there is none
+    text: str = ""  # the raw body, for endpoints that do not send an error object
+    headers: Mapping[str, str] = field(default_factory=dict)  # names in lower case
+    path: str = ""  # of the URL that was requested; empty if it is not known
 
     @classmethod
     def of(cls, response: httpx2.Response) -> Refusal:
@@ -217,7 +192,7 @@ def error_in(body: object) -> Mapping[str, Any]:
 
 def failure(error: Exception, endpoint: Endpoint, *, timeout_s: float | None) -> ModelError:
     """Return an exception of the HTTP client as a :class:`ModelError`; ``timeout_s`` was the call's limit."""
-    root = _root(error)
+    root = root_cause(error)
     library = type(error).__module__.partition(".")[0]
     transport = isinstance(error, OSError) or library in _TRANSPORTS
     if transport and _is_timeout(root):
@@ -253,17 +228,10 @@ def _number(text: str | None) -> float | None:
     return number if math.isfinite(number) else None
 
 
-def _root(error: BaseException) -> BaseException:
+def root_cause(error: BaseException) -> BaseException:
     while error.__cause__ is not None:
         error = error.__cause__
     return error
-
-
-def is_cancelled(error: BaseException) -> bool:
-    """Return whether the root cause is the cancellation of the call."""
-    from asyncio import CancelledError
-
-    return isinstance(_root(error), CancelledError)
 
 
 def _is_timeout(root: BaseException) -> bool:
@@ -291,16 +259,18 @@ def refused(refusal: Refusal, endpoint: Endpoint) -> ModelError:
     A refused key, an exhausted quota, an unknown model and a prompt that is too long end the run. Another refusal may
     be about this example alone: the run goes on, unless the model's first requests all end so.
     """
-    status = refusal.status
+    status, key = refusal.status, f"the key in {endpoint.key_env}" if endpoint.key_env else None
+    facts: dict[str, Any] = {"unpaid": True, "fatal": True}
+    cure: str | None
     if refusal.codes & _QUOTA_CODES or status == 402:
-        what = f"the quota of {'the key in ' + endpoint.key_env if endpoint.key_env else 'this endpoint'} is exhausted"
+        what = f"the quota of {key or 'this endpoint'} is exhausted"
         cure = "raise the quota or add credit in the provider's console"
-        cure += ", or name another key with api_key_env" if endpoint.key_env else ""
-    elif status == 401 and endpoint.key_env is None:
+        cure += ", or name another key with api_key_env" if key else ""
+    elif status == 401 and key is None:
         what = "the endpoint needs a key, and the gate names none"
         cure = "name the environment variable that holds it: api_key_env: NAME"
     elif status == 401:
-        what = f"the key in {endpoint.key_env} was refused"
+        what = f"{key} was refused"
         cure = f"set {endpoint.key_env} to a key that may use {endpoint.model!r}"
     elif status == 404:
         url = f"{endpoint.origin}{refusal.path or endpoint.base_path}"
@@ -311,45 +281,25 @@ def refused(refusal: Refusal, endpoint: Endpoint) -> ModelError:
         what = f"a prompt is longer than the context of {endpoint.model!r}"
         cure = "shorten the system message, the few-shot examples or the inputs"
     elif status in _TRY_AGAIN or status >= 500:
-        return _for_now(refusal, endpoint)
+        what = "the endpoint limits the rate of calls" if status == 429 else "the endpoint failed"
+        cure = "lower concurrency, or set requests_per_minute" if status == 429 else None
+        facts = {"retryable": True, "kind": "busy" if status in (429, 503) else "other"}
+        facts |= {"unpaid": status in (409, 429, 503), "retry_after_s": retry_after_s(refusal.headers, clock.wall())}
     else:
-        return _refused_request(refusal, endpoint)
-    return _refusal_error(what, refusal, endpoint, fatal=True, unpaid=True, cure=cure)
-
-
-def _refused_request(refusal: Refusal, endpoint: Endpoint) -> ModelError:
-    if refusal.status == 403:
-        key = f"the key in {endpoint.key_env}" if endpoint.key_env else "a call without a key"
-        what = f"{key} may not make this request"
-        cure = f"use a key that may use {endpoint.model!r}, and read what the endpoint says about the input"
-    elif refusal.param is not None:
-        param = endpoint.quoted(refusal.param, 60)
-        what = f"the parameter {param!r} was refused"
-        cure = f"change or remove {param!r}: params are sent as written, messages are made of the prompt and the input"
-    else:
-        what = "the request was refused"
-        cure = "check params and the prompt, which are sent as written"
-    return _refusal_error(what, refusal, endpoint, kind="refused", unpaid=True, cure=cure)
-
-
-def _for_now(refusal: Refusal, endpoint: Endpoint) -> ModelError:
-    busy = refusal.status == 429
-    return _refusal_error(
-        "the endpoint limits the rate of calls" if busy else "the endpoint failed",
-        refusal,
-        endpoint,
-        retryable=True,
-        kind="busy" if busy or refusal.status == 503 else "other",
-        unpaid=refusal.status in (409, 429, 503),
-        retry_after_s=retry_after_s(refusal.headers, clock.wall()),
-        cure="lower concurrency, or set requests_per_minute" if busy else None,
-    )
-
-
-def _refusal_error(what: str, refusal: Refusal, endpoint: Endpoint, **facts: Any) -> ModelError:
-    """Return the error with the status and the endpoint first, and the endpoint's own message as evidence."""
+        what, cure = _refused_request(refusal, endpoint, key)
+        facts = {"unpaid": True, "kind": "refused"}
     evidence = endpoint.quoted(refusal.message) or None
-    return ModelError(f"{_status(refusal.status)} from {endpoint.origin}: {what}", evidence=evidence, **facts)
+    return ModelError(f"{_status(status)} from {endpoint.origin}: {what}", evidence=evidence, cure=cure, **facts)
+
+
+def _refused_request(refusal: Refusal, endpoint: Endpoint, key: str | None) -> tuple[str, str]:
+    if refusal.status == 403:
+        what = f"{key or 'a call without a key'} may not make this request"
+        return what, f"use a key that may use {endpoint.model!r}, and read what the endpoint says about the input"
+    if refusal.param is not None:
+        param, why = endpoint.quoted(refusal.param, 60), "params are sent as written, messages are made of the prompt"
+        return f"the parameter {param!r} was refused", f"change or remove {param!r}: {why} and the input"
+    return "the request was refused", "check params and the prompt, which are sent as written"
 
 
 def _status(status: int) -> str:
@@ -365,30 +315,22 @@ def said(refusal: Refusal, endpoint: Endpoint) -> str:
     return f"{_status(refusal.status)}: {text}" if text else _status(refusal.status)
 
 
-_KINDS = ("requests", "tokens")
-
 _DURATION = re.compile(r"(\d+(?:\.\d+)?)(ms|h|m|s)")
-
 _SECONDS = {"h": 3600.0, "m": 60.0, "s": 1.0, "ms": 0.001}
 
 
 def pause_s(headers: Mapping[str, str]) -> float:
-    """Return the seconds until the endpoint accepts another request; 0 if it does now, or does not say.
-
-    Reads OpenAI's headers ``x-ratelimit-remaining-requests``, ``x-ratelimit-reset-requests``, and those of ``tokens``.
-    """
-    waits_s = (_reset_s(headers.get(f"x-ratelimit-reset-{kind}")) for kind in _KINDS if _is_used_up(headers, kind))
-    return max(waits_s, default=0.0)
-
-
-def _is_used_up(headers: Mapping[str, str], kind: str) -> bool:
-    remaining = headers.get(f"x-ratelimit-remaining-{kind}", "").strip()
-    return remaining.isdecimal() and int(remaining) == 0
+    """Return the seconds until the endpoint accepts another request, by OpenAI's headers; 0 if they do not say."""
+    waits_s = [0.0]
+    for kind in ("requests", "tokens"):
+        remaining = headers.get(f"x-ratelimit-remaining-{kind}", "").strip()
+        if remaining.isdecimal() and int(remaining) == 0:
+            waits_s.append(_duration_s(headers.get(f"x-ratelimit-reset-{kind}", "")))
+    return max(waits_s)
 
 
-def _reset_s(text: str | None) -> float:
+def _duration_s(text: str) -> float:
     """Return the seconds of a duration written as ``1s``, ``6m0s``, ``88ms``, or a bare number of seconds."""
-    text = text or ""
     parts = _DURATION.findall(text)
     if "".join(number + unit for number, unit in parts) == text.strip():
         return sum(float(number) * _SECONDS[unit] for number, unit in parts)

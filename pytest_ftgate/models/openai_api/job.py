@@ -7,7 +7,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from pytest_ftgate.errors import ModelError
 from pytest_ftgate.models.openai_api.endpoint import Endpoint, count_or_none, fields, text_or_none
 from pytest_ftgate.text import kind_of
 
@@ -30,47 +29,28 @@ NEEDS_VALIDATION_SET = "give the gate a validation_set, on which the checkpoints
 
 @dataclass(frozen=True)
 class TuningJob:
-    """Describe a fine-tuning job that has succeeded. ``None`` if the endpoint does not say.
+    """Describe a fine-tuning job that has succeeded. ``None`` if the endpoint does not say."""
 
-    Attributes:
-        id: at the endpoint.
-        model: the name of the fine-tuned model.
-        base_model: the model that was fine-tuned.
-        trained_tokens: the tokens that were billed.
-        hyperparameters: as the endpoint names them.
-        training_file, validation_file: ids of files at the endpoint.
-    """
-
-    id: str
-    model: str
-    base_model: str | None = None
-    trained_tokens: int | None = None
-    hyperparameters: Mapping[str, Any] = field(default_factory=dict)
-    training_file: str | None = None
+    id: str  # at the endpoint
+    model: str  # the fine-tuned model
+    base_model: str | None = None  # the model that was fine-tuned
+    trained_tokens: int | None = None  # that were billed
+    hyperparameters: Mapping[str, Any] = field(default_factory=dict)  # as the endpoint names them
+    training_file: str | None = None  # its id at the endpoint
     validation_file: str | None = None
 
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """Describe a checkpoint of the training.
-
-    Attributes:
-        step: the training step.
-        model: the checkpoint's name at the endpoint.
-        losses: on the job's validation file, by the endpoint's names; finite ones only.
-    """
+    """Describe a checkpoint of the training."""
 
     step: int
-    model: str
-    losses: Mapping[str, float] = field(default_factory=dict)
+    model: str  # its name at the endpoint
+    losses: Mapping[str, float] = field(default_factory=dict)  # finite ones on the job's validation file
 
 
 def read_job(body: object, id_: str, endpoint: Endpoint) -> TuningJob:
-    """Return the job in the endpoint's answer, if it has succeeded.
-
-    Raises:
-        ModelError: fatal; the job has not succeeded (with its state and the reason), or this is not a job.
-    """
+    """Return the job in the endpoint's answer. Raise a fatal :class:`ModelError` unless it has succeeded."""
     job = fields(body)
     status = job.get("status")
     if not isinstance(status, str) or job.get("id", id_) != id_:
@@ -101,11 +81,7 @@ def read_job(body: object, id_: str, endpoint: Endpoint) -> TuningJob:
 
 
 def read_checkpoints(rows: Sequence[object], id_: str, endpoint: Endpoint) -> tuple[Checkpoint, ...]:
-    """Return the checkpoints of a job, ordered by step.
-
-    Raises:
-        ModelError: fatal; a row is not a checkpoint, or two have the same step.
-    """
+    """Return the checkpoints of a job by step. Raise a fatal :class:`ModelError` if a row is none, or two are equal."""
     found = {}
     for row in rows:
         parts = fields(row)
@@ -126,11 +102,8 @@ def choose_checkpoint(
 ) -> tuple[Checkpoint, str]:
     """Return one of a job's checkpoints, which are ordered by step, and a description of how it was chosen.
 
-    Args:
-        wanted: ``last``, a step, or ``best``: the lowest loss on the job's own validation file; among equals the first.
-
-    Raises:
-        ModelError: fatal; there is no such checkpoint, or no loss to choose the best by.
+    ``wanted`` is ``last``, a step, or ``best``: the lowest loss on the job's own validation file, among equals the
+    first. Raise a fatal :class:`ModelError` if there is no such checkpoint, or no loss to choose the best by.
     """
     if not checkpoints:
         what = f"the endpoint lists no checkpoint of the fine-tuning job {job.id}"
@@ -139,32 +112,22 @@ def choose_checkpoint(
     if wanted == "last":
         return checkpoints[-1], "the last"
     if wanted != "best":
-        return _at_step(checkpoints, int(wanted), job, endpoint), "by its step"
+        found = next((one for one in checkpoints if one.step == int(wanted)), None)
+        if found is None:
+            steps = ", ".join(str(one.step) for one in checkpoints[:_STEPS_SHOWN])
+            more = f" and {len(checkpoints) - _STEPS_SHOWN} more" if len(checkpoints) > _STEPS_SHOWN else ""
+            what = f"the fine-tuning job {job.id} has no checkpoint at step {int(wanted)}"
+            raise endpoint.error(what, fatal=True, evidence=f"its checkpoints are at {steps}{more}")
+        return found, "by its step"
     loss = next((name for name in _LOSSES if all(name in one.losses for one in checkpoints)), None)
-    if loss is None or job.validation_file is None:
-        raise _no_loss(job, endpoint)
+    if loss is None or job.validation_file is None:  # losses without such a file may be those of the test set
+        why = f"the endpoint gives no {' or '.join(_LOSSES)} for every checkpoint"
+        why = "the job had no validation file" if job.validation_file is None else why
+        what = f"the best checkpoint of the fine-tuning job {job.id} is not known: {why}"
+        raise endpoint.error(what, fatal=True, cure=NEEDS_VALIDATION_SET)
     best = min(checkpoints, key=lambda one: one.losses[loss])
     seen = f"the lowest {loss} of the job's validation file, {best.losses[loss]:.6g}, of {len(checkpoints)}"
     return best, f"best: {seen}"
-
-
-def _at_step(checkpoints: Sequence[Checkpoint], step: int, job: TuningJob, endpoint: Endpoint) -> Checkpoint:
-    found = next((one for one in checkpoints if one.step == step), None)
-    if found is None:
-        steps = ", ".join(str(one.step) for one in checkpoints[:_STEPS_SHOWN])
-        more = f" and {len(checkpoints) - _STEPS_SHOWN} more" if len(checkpoints) > _STEPS_SHOWN else ""
-        what = f"the fine-tuning job {job.id} has no checkpoint at step {step}"
-        raise endpoint.error(what, fatal=True, evidence=f"its checkpoints are at {steps}{more}")
-    return found
-
-
-def _no_loss(job: TuningJob, endpoint: Endpoint) -> ModelError:
-    """Return the error for ``best`` without a validation file: the losses may be those of the test set."""
-    why = f"the endpoint gives no {' or '.join(_LOSSES)} for every checkpoint"
-    if job.validation_file is None:
-        why = "the job had no validation file"
-    what = f"the best checkpoint of the fine-tuning job {job.id} is not known: {why}"
-    return endpoint.error(what, fatal=True, cure=NEEDS_VALIDATION_SET)
 
 
 def _hyperparameters(job: Mapping[Any, Any]) -> dict[str, Any]:

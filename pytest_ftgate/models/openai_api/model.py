@@ -5,56 +5,36 @@ from __future__ import annotations
 import asyncio
 import hashlib
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from importlib import import_module
 from typing import TYPE_CHECKING, Any, cast
 
 from pytest_ftgate.data import Example, canonical_json
 from pytest_ftgate.errors import ConfigError
-from pytest_ftgate.models.fixture_state import state_of
-from pytest_ftgate.models.openai_api.chat_answer import read_answer
-from pytest_ftgate.models.openai_api.chat_client import ChatClient
+from pytest_ftgate.models.openai_api.answers import read_answer, read_response, request_body
+from pytest_ftgate.models.openai_api.client import ChatClient
 from pytest_ftgate.models.openai_api.endpoint import PUBLIC_ENDPOINT, Endpoint, check_key, endpoint_of, secret
-from pytest_ftgate.models.openai_api.responses import read_response, request_body
 from pytest_ftgate.models.openai_api.weights import Weights
-from pytest_ftgate.models.price import written_price
+from pytest_ftgate.models.price import table_price, written_price
 from pytest_ftgate.models.prompt import Prompt, build_prompt
 from pytest_ftgate.models.protocol import BuiltModel, Completion, Model, Price, Surroundings, parts_of
 
 if TYPE_CHECKING:
     from pytest_ftgate.config import ModelSpec, Source
 
-
 CONCURRENCY = 16
 
 
 @dataclass(eq=False, kw_only=True)
 class OpenAIModel(BuiltModel):
-    """Ask a chat model at an endpoint. Answers are not streamed, and one request is one attempt: the runner retries.
+    """Ask a chat model at an endpoint. Answers are not streamed, and one request is one attempt: the runner retries."""
 
-    Args:
-        model: its name at the endpoint.
-        base_url: the endpoint, without a trailing slash.
-        key_env: the environment variable that holds the key; ``None``: no key is sent.
-        params: sent as written, beside the model and the messages.
-        revision: stands for the state of the weights; part of the key of every answer.
-        source: where the gate names the model.
-        api: ``chat`` for chat completions, ``responses`` for the Responses API.
-        served_as: other names by which the endpoint may call the model.
-        parameters: of the fixture that gives the model, where its name does not identify its weights.
-        weights: decides which stored answers hold, where its name does not identify its weights.
-    """
-
-    model: str
-    base_url: str
-    key_env: str | None
+    home: Endpoint
     prompt: Prompt
     params: Mapping[str, Any] = field()
-    revision: str | None
-    source: str
-    api: str = "chat"
-    served_as: tuple[str, ...] = ()
-    parameters: str = ""
+    revision: str | None  # stands for the state of the weights; part of the key of every answer
+    api: str = "chat"  # for chat completions, or "responses" for the Responses API
+    parameters: str = ""  # of the fixture that gives the model, where its name does not identify its weights
     weights: Weights | None = None
     requests_per_minute: float | None = None
     tokens_per_minute: float | None = None
@@ -66,8 +46,8 @@ class OpenAIModel(BuiltModel):
         """Return the SHA-256 (hex) of the endpoint, the model, its state, the messages and the parameters."""
         facts: dict[str, Any] = {
             "provider": "openai",
-            "endpoint": self.base_url,
-            "model": self.model,
+            "endpoint": self.home.base_url,
+            "model": self.home.model,
             "revision": self.revision,
             "params": self.params,
             **self.sent(example),
@@ -81,10 +61,7 @@ class OpenAIModel(BuiltModel):
         return hashlib.sha256(canonical_json(facts).encode()).hexdigest()
 
     def ready(self) -> None:
-        """Check that calls can be made, and import the client now, so that the first call is not timed with it.
-
-        Stored and recorded predictions need neither key nor client.
-        """
+        """Check that calls can be made, and import the client now, so that the first call is not timed with it."""
         check_key(self.address())
         import_module("openai")
 
@@ -95,7 +72,7 @@ class OpenAIModel(BuiltModel):
     def body(self, example: Example) -> dict[str, Any]:
         sent = self.sent(example)
         asked = request_body(sent.pop("messages"), sent) if self.api == "responses" else sent
-        return {"model": self.model, **asked, **self.params}
+        return {"model": self.home.model, **asked, **self.params}
 
     def sent(self, example: Example) -> dict[str, Any]:
         """Return the messages for an example, and what its row says of tools."""
@@ -103,7 +80,7 @@ class OpenAIModel(BuiltModel):
 
     def address(self) -> Endpoint:
         """Return the endpoint, with the key in the environment now."""
-        return Endpoint(self.base_url, self.model, self.key_env, secret(self.key_env), self.served_as, self.source)
+        return replace(self.home, key=secret(self.home.key_env))
 
     def characters(self, example: Example) -> int:
         """Return the length of all messages and tools for an example, for estimates of its tokens."""
@@ -164,21 +141,16 @@ def _asked_live(spec: ModelSpec, surroundings: Surroundings) -> OpenAIModel:
     options = spec.options
     endpoint = endpoint_of(spec, options["model"])
     named = endpoint.base_url == PUBLIC_ENDPOINT or options.get("revision") is not None
-    parameters = "" if named else state_of(spec.source)
-    served_as = options.get("served_as") or ()
+    parameters = "" if named else spec.source.state
     return OpenAIModel(
         **parts_of(spec),
-        model=endpoint.model,
-        base_url=endpoint.base_url,
-        key_env=endpoint.key_env,
+        home=endpoint,
         prompt=build_prompt(spec, surroundings.training, surroundings.asked),
         params=_checked_params(options.get("params") or {}, spec.source),
         revision=options.get("revision"),
         concurrency=options.get("concurrency") or CONCURRENCY,
         price=price_at_endpoint(spec),
-        source=spec.source.at,
         api=options.get("api") or "chat",
-        served_as=(served_as,) if isinstance(served_as, str) else tuple(served_as),
         parameters=parameters,
         weights=None if named or surroundings.notes is None else Weights(spec, surroundings, parameters),
         requests_per_minute=options.get("requests_per_minute"),
@@ -191,8 +163,6 @@ def price_at_endpoint(spec: ModelSpec) -> Price:
     options = spec.options
     if options.get("price") is not None:
         return written_price(options["price"], str(spec.source))
-    from pytest_ftgate.models.price_table import table_price
-
     base_url, params = options.get("base_url") or PUBLIC_ENDPOINT, options.get("params") or {}
     return table_price(options["model"], base_url, params, batch=options.get("mode") == "batch")
 

@@ -20,30 +20,23 @@ from pytest_ftgate.models.openai_api.job import (
     read_checkpoints,
     read_job,
 )
-from pytest_ftgate.models.protocol import RetryPolicy, Surroundings, retries_of, timeout_of
+from pytest_ftgate.models.protocol import RetryPolicy, Surroundings, parts_of
 from pytest_ftgate.models.registry import build_model
 
 if TYPE_CHECKING:
     from pytest_ftgate.config import ModelSpec
-    from pytest_ftgate.models.openai_api.job_client import JobClient
+    from pytest_ftgate.models.openai_api.client import JobClient
     from pytest_ftgate.models.protocol import Model, Notes
 
 
 @dataclass(frozen=True)
 class JobFile:
-    """Describe a file of a job.
+    """Describe a file of a job."""
 
-    Attributes:
-        id: at the endpoint.
-        sha256: hex, of its bytes.
-        rows: the number of lines that are not blank.
-        content_sha256: hex, of the inputs and outputs of its rows; ``None`` if they are not examples.
-    """
-
-    id: str
-    sha256: str
-    rows: int
-    content_sha256: str | None
+    id: str  # at the endpoint
+    sha256: str  # hex, of its bytes
+    rows: int  # the number of lines that are not blank
+    content_sha256: str | None  # hex, of the inputs and outputs of its rows; None if they are not examples
 
 
 def job_file(id_: str, content: bytes) -> JobFile:
@@ -82,20 +75,16 @@ def _content(example: Example) -> str:
     return canonical_json([given, example.expected])
 
 
-PREFIX = "tuning: "
-"""The prefix of the names of notes on jobs."""
+PREFIX = "tuning: "  # the prefix of the names of notes on jobs
 
 
 class JobNotes:
-    """Look up notes on jobs in committed recordings first, then in the notes of this machine.
-
-    ``used`` are the notes on jobs that were read or written, for the recordings.
-    """
+    """Look up notes on jobs in committed recordings first, then in the notes of this machine."""
 
     def __init__(self, committed: Mapping[str, str], kept: Notes) -> None:
         self._committed = committed
         self._kept = kept
-        self.used: dict[str, str] = {}
+        self.used: dict[str, str] = {}  # notes on jobs that were read or written, for the recordings
 
     def get(self, name: str) -> str | None:
         text = self._committed.get(name)
@@ -127,19 +116,12 @@ _RETRY = RetryPolicy()
 
 @dataclass(frozen=True)
 class Tuned:
-    """Describe a model made by a job.
+    """Describe a model made by a job."""
 
-    Attributes:
-        spec: the model as written, with its name at the endpoint in place of the job.
-        job: the job.
-        checkpoint: the chosen one; ``None``: the job's fine-tuned model.
-        chosen_by: how the checkpoint was chosen, for reports; "" without one.
-    """
-
-    spec: ModelSpec
+    spec: ModelSpec  # the model as written, with its name at the endpoint in place of the job
     job: TuningJob
-    checkpoint: Checkpoint | None = None
-    chosen_by: str = ""
+    checkpoint: Checkpoint | None = None  # the chosen one; None: the job's fine-tuned model
+    chosen_by: str = ""  # how the checkpoint was chosen, for reports; empty without one
 
     def facts(self) -> dict[str, Any]:
         """Return the fields of a :class:`~pytest_ftgate.result.ModelResult`."""
@@ -158,10 +140,6 @@ class JobRecords:
 
     A job that has succeeded never changes, nor do its checkpoints and files: what was read once is kept in the notes,
     and not requested again. All methods raise :class:`ModelError`.
-
-    Args:
-        spec: a model with the key ``job``.
-        surroundings: its notes, and whether the endpoint may be called.
     """
 
     def __init__(self, spec: ModelSpec, surroundings: Surroundings) -> None:
@@ -174,20 +152,19 @@ class JobRecords:
 
     def job(self) -> TuningJob:
         """Return the job, which has succeeded."""
-
-        def ask() -> TuningJob:
-            return read_job(self._asked(lambda client: client.job(self._id)), self._id, self.endpoint)
-
-        return self._noted(f"job {self._home} {self._id}", ask, lambda facts: TuningJob(**facts))
+        return self._noted(
+            f"job {self._home} {self._id}",
+            lambda: read_job(self._asked(lambda client: client.job(self._id)), self._id, self.endpoint),
+            lambda facts: TuningJob(**facts),
+        )
 
     def checkpoints(self) -> tuple[Checkpoint, ...]:
         """Return the job's checkpoints, ordered by step."""
-
-        def ask() -> tuple[Checkpoint, ...]:
-            return read_checkpoints(self._asked(lambda client: client.checkpoints(self._id)), self._id, self.endpoint)
-
-        name = f"checkpoints {self._home} {self._id}"
-        return self._noted(name, ask, lambda facts: tuple(Checkpoint(**one) for one in facts))
+        return self._noted(
+            f"checkpoints {self._home} {self._id}",
+            lambda: read_checkpoints(self._asked(lambda one: one.checkpoints(self._id)), self._id, self.endpoint),
+            lambda facts: tuple(Checkpoint(**one) for one in facts),
+        )
 
     def file(self, id_: str, purpose: str) -> JobFile:
         """Return what is kept of a file of the job; ``purpose`` is for messages, such as ``training file``."""
@@ -195,10 +172,7 @@ class JobRecords:
         return self._noted(name, lambda: job_file(id_, self.content(id_, purpose)), lambda facts: JobFile(**facts))
 
     def shared_inputs(self, id_: str, test: DataSet, count: Callable[[DataSet, DataSet], int]) -> int:
-        """Return how many test examples are in a validation file of the job.
-
-        ``count`` returns how many examples of the second data set are in the first.
-        """
+        """Return how many test examples are in a validation file of the job; ``count`` compares the two sets."""
 
         def ask() -> int:
             content = self.content(id_, "validation file")
@@ -248,11 +222,13 @@ class JobRecords:
 
     async def _patiently(self, ask: Callable[[JobClient], Awaitable[_T]]) -> _T:
         """Make a call, and retry failures that may pass."""
-        from pytest_ftgate.models.openai_api.job_client import JobClient
 
-        client = JobClient(self.endpoint, timeout_of(self._spec.options))
+        from pytest_ftgate.models.openai_api.client import JobClient
+
+        parts = parts_of(self._spec)
+        client = JobClient(self.endpoint, parts["timeout_s"])
         try:
-            return await client.patiently(lambda: ask(client), retries_of(self._spec.options), _RETRY.wait_s)
+            return await client.patiently(lambda: ask(client), parts["retries"], _RETRY.wait_s)
         finally:
             with suppress(Exception):  # the answer has arrived
                 await client.aclose()
@@ -264,11 +240,7 @@ def has_job(spec: ModelSpec) -> bool:
 
 
 def settle(spec: ModelSpec, surroundings: Surroundings) -> Tuned:
-    """Return the model of a job, with its name at the endpoint.
-
-    Raises:
-        ModelError: the job has not succeeded, or cannot be read.
-    """
+    """Return the model of a job, with its name at the endpoint. Raises :class:`ModelError`."""
     records = JobRecords(spec, surroundings)
     job, wanted = records.job(), spec.options.get("checkpoint")
     if wanted is None:

@@ -9,6 +9,7 @@ import time
 from collections.abc import Collection, Mapping
 from contextlib import suppress
 from dataclasses import asdict, dataclass, field, replace
+from functools import cached_property
 from typing import TYPE_CHECKING, Any, Literal
 
 from pytest_ftgate import clock
@@ -21,103 +22,61 @@ if TYPE_CHECKING:
     from pytest_ftgate.config import ModelSpec
     from pytest_ftgate.models.protocol import Notes, Prediction, Surroundings
 
-Said = Mapping[str, Any]
-"""What an endpoint says of a model, as far as it is about the weights; empty: nothing."""
-
+Said = Mapping[str, Any]  # what an endpoint says of a model, as far as it is about the weights; empty: nothing
 TICK_S = 1.1  # after which a time of the request, in whole seconds, has changed
-
 _IDENTIFY = re.compile(
     r"(^|_)(created|modified|fingerprint|digest|sha|sha256|md5|hash|checksum|revision|version|commit|etag)(_|$)"
 )
-
 # These change with other weights, but need not: a folder may hold new files.
 _RELATE = frozenset({"root", "parent", "size", "n_params"})
-
 # Servers without a time send 0, or a constant of OpenAI's documentation as LiteLLM does.
 _NO_TIMES = (0, 1677610602)
 
 
 @dataclass(frozen=True)
 class Note:
-    """Hold what is remembered of a model.
+    """Hold what is remembered of a model; times are in seconds since the epoch."""
 
-    Attributes:
-        said: what the endpoint said of the model.
-        since: when it changed what it says, in seconds since the epoch; answers from before do not hold.
-        asked_since: when it first said so, for all that is known.
-        before: what it said until then.
-        volatile: the names of facts that differ from request to request.
-    """
-
-    said: Said
-    since: float
-    asked_since: float
-    before: Said = field(default_factory=dict)
-    volatile: tuple[str, ...] = ()
+    said: Said  # what the endpoint said of the model
+    since: float  # when it changed what it says; answers from before do not hold
+    asked_since: float  # when it first said so, for all that is known
+    before: Said = field(default_factory=dict)  # what it said until then
+    volatile: tuple[str, ...] = ()  # the names of facts that differ from request to request
 
 
 @dataclass(frozen=True)
 class Standing:
-    """Say which stored answers of a model hold.
+    """Say which stored answers of a model hold."""
 
-    Attributes:
-        since: answers from before this time (seconds since the epoch) do not.
-        reason: why not: the endpoint describes other ``weights``, or the ``training`` set has changed.
-        proven_since: those from then on hold because the endpoint identifies their weights.
-        note: what is remembered; ``None``: nothing yet.
-    """
-
-    since: float
-    reason: Literal["weights", "training"] = "weights"
-    proven_since: float = float("inf")
-    note: Note | None = None
+    since: float  # answers from before this time (seconds since the epoch) do not
+    reason: Literal["weights", "training"] = "weights"  # why not: other weights are described, or other training data
+    proven_since: float = float("inf")  # those from then on hold because the endpoint identifies their weights
+    note: Note | None = None  # what is remembered; None: nothing yet
 
 
 class Weights:
     """Decide which stored answers of one model hold. The endpoint is asked at most once, and never offline.
 
     Answers from before the endpoint changed its description of the model do not hold. Where the description does not
-    identify the weights, answers of earlier sessions hold if the training set is the same; they are in ``unverified``.
+    identify the weights, answers of earlier sessions hold if the training set is the same.
 
-    Args:
-        spec: the model as written, with its name at the endpoint.
-        surroundings: with notes.
-        parameters: those of the fixture that gave the model.
-
-    Attributes:
-        endpoint: the endpoint.
-        unverified: when stored answers of earlier sessions were made that are used without a proof, by key.
-        outdated: keys of stored answers that do not hold.
+    ``parameters`` are those of the fixture that gave the model.
     """
 
     def __init__(self, spec: ModelSpec, surroundings: Surroundings, parameters: str) -> None:
         assert surroundings.notes is not None
-        self.unverified: dict[str, float] = {}
-        self.outdated: set[str] = set()
+        self.unverified: dict[str, float] = {}  # when answers of earlier sessions were made that hold without a proof
+        self.outdated: set[str] = set()  # keys of stored answers that do not hold
         self.endpoint = endpoint_of(spec, spec.options["model"])
         self._notes: Notes = surroundings.notes
         self._offline = surroundings.offline
         self._started = surroundings.started
         self._training = surroundings.training
         self._parameters = parameters
-        self._standing: Standing | None = None
 
-    @property
+    @cached_property
     def standing(self) -> Standing:
         """Return which stored answers hold. Raises :class:`StoreError` if the notes cannot be read."""
-        if self._standing is None:
-            self._standing = self._decide()
-        return self._standing
-
-    def holding(self, stored: Mapping[str, Prediction]) -> dict[str, Prediction]:
-        """Return the stored answers that hold, and count the others. Raises :class:`StoreError`."""
-        times = {key: one.created_at or 0.0 for key, one in stored.items()}
-        since, proven_since = self.standing.since, self.standing.proven_since
-        self.outdated.update(key for key, at in times.items() if at < since)
-        self.unverified |= {key: at for key, at in times.items() if since <= at < min(proven_since, self._started)}
-        return {key: stored[key] for key, at in times.items() if at >= since}
-
-    def _decide(self) -> Standing:
         known = self._note()
         if self._offline:
             return Standing(float("-inf")) if known is None else self._unverified(known)
@@ -129,9 +88,17 @@ class Weights:
             known = self._changed(Note(said, now, now, known.said, volatile))
         elif volatile != known.volatile:
             known = self._remembered(replace(known, said=said, volatile=volatile))
-        if _identifies(said):
+        if any(_IDENTIFY.search(name.rpartition(".")[2]) for name in said):
             return Standing(known.since, proven_since=known.asked_since, note=known)
         return self._unverified(known)
+
+    def holding(self, stored: Mapping[str, Prediction]) -> dict[str, Prediction]:
+        """Return the stored answers that hold, and count the others. Raises :class:`StoreError`."""
+        times = {key: one.created_at or 0.0 for key, one in stored.items()}
+        since, proven_since = self.standing.since, self.standing.proven_since
+        self.outdated.update(key for key, at in times.items() if at < since)
+        self.unverified |= {key: at for key, at in times.items() if since <= at < min(proven_since, self._started)}
+        return {key: stored[key] for key, at in times.items() if at >= since}
 
     def _unverified(self, known: Note) -> Standing:
         """Return which answers hold where nothing identifies the weights: those made for the same training set."""
@@ -141,13 +108,10 @@ class Weights:
     # --- what the endpoint says ----------------------------------------------------------------------------------
 
     def _asked(self, known: Note | None) -> tuple[Said, tuple[str, ...]]:
-        """Return what the endpoint says, without what differs from request to request, and the names of that.
-
-        Where it says something new it is asked twice: some servers give the time of the request as ``created``.
-        """
+        """Return what the endpoint says, without what differs from request to request, and the names of that."""
         volatile = known.volatile if known is not None else ()
         said = _without(self._said(), volatile)
-        if known is not None and said and (said != known.said or _is_fresh(said)):
+        if known is not None and said and (said != known.said or _is_fresh(said)):  # created may be the request's time
             again = _without(self._said(TICK_S), volatile)
             moving = {name for name in said.keys() | again.keys() if said.get(name) != again.get(name)}
             volatile = tuple(sorted({*volatile, *moving})) if again else volatile
@@ -227,10 +191,6 @@ def _is_about_weights(name: str, value: object) -> bool:
     if not isinstance(value, str | int | float) or value in ("", *_NO_TIMES):
         return False
     return last in _RELATE or _IDENTIFY.search(last) is not None
-
-
-def _identifies(said: Said) -> bool:
-    return any(_IDENTIFY.search(name.rpartition(".")[2]) for name in said)
 
 
 def _is_fresh(said: Said) -> bool:

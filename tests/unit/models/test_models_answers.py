@@ -10,9 +10,8 @@ from loopback import Reply, error
 
 from pytest_ftgate.errors import ModelError
 from pytest_ftgate.models import Completion
-from pytest_ftgate.models.openai_api.chat_answer import read_answer
+from pytest_ftgate.models.openai_api.answers import is_same, read_answer
 from pytest_ftgate.models.openai_api.endpoint import Endpoint, pause_s, retry_after_s
-from pytest_ftgate.models.openai_api.served import is_same
 
 HERE = Endpoint("http://127.0.0.1:8000/v1", "m")
 

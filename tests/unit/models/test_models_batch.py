@@ -12,8 +12,8 @@ from pytest_ftgate.data import Example
 from pytest_ftgate.errors import ModelError
 from pytest_ftgate.models import Completion, Question, Surroundings, build_model
 from pytest_ftgate.models.openai_api.batch import BatchedModel
+from pytest_ftgate.models.openai_api.batch_api import Pace
 from pytest_ftgate.models.openai_api.batch_lines import Limits
-from pytest_ftgate.models.openai_api.batch_watch import Pace
 from pytest_ftgate.runs.store import Store
 
 KEY = "sk-live-0123456789abcdef"

@@ -91,8 +91,8 @@ def test_a_named_key_is_sent_and_wins_over_the_environment(ask, build, server, m
 def test_without_base_url_the_public_endpoint_is_asked_with_its_own_key(build, monkeypatch):
     monkeypatch.setenv("OPENAI_BASE_URL", "http://127.0.0.1:9/v1")
     model = build()
-    assert (model.base_url, model.key_env) == ("https://api.openai.com/v1", "OPENAI_API_KEY")
-    assert build(api_key_env="OTHER").key_env == "OTHER"
+    assert (model.home.base_url, model.home.key_env) == ("https://api.openai.com/v1", "OPENAI_API_KEY")
+    assert build(api_key_env="OTHER").home.key_env == "OTHER"
     monkeypatch.delenv("OPENAI_API_KEY", raising=False)
     with pytest.raises(ModelError, match="OPENAI_BASE_URL is set but ignored: write base_url"):
         model.ready()

@@ -8,9 +8,7 @@ from sklearn.metrics.pairwise import cosine_similarity
 
 from pytest_ftgate.data import Example, examples_from
 from pytest_ftgate.errors import ConfigError
-from pytest_ftgate.models import retrieval
-from pytest_ftgate.models.prompt import build_prompt
-from pytest_ftgate.models.retrieval import Neighbours
+from pytest_ftgate.models.prompt import Neighbours, build_prompt
 
 ROWS = [
     ("my parcel never arrived", "shipping"),
@@ -129,7 +127,7 @@ def test_all_expected_questions_are_looked_up_at_once_and_in_parts(monkeypatch):
     pool = data(*(f"question {i}" for i in range(30))).examples
     asking = data(*(f"customer question {i}" for i in range(25))).examples
     alone = [Neighbours(pool, 3).of(example) for example in asking]
-    monkeypatch.setattr(retrieval, "_AT_ONCE", 70)  # two questions at a time
+    monkeypatch.setattr("pytest_ftgate.models.prompt._AT_ONCE", 70)  # two questions at a time
     calls = []
     transform = TfidfVectorizer.transform
 

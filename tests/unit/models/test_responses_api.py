@@ -6,8 +6,8 @@ from loopback import Reply
 from pytest_ftgate.data import Example
 from pytest_ftgate.errors import ConfigError, ModelError
 from pytest_ftgate.models import Completion
+from pytest_ftgate.models.openai_api.answers import read_response
 from pytest_ftgate.models.openai_api.endpoint import Endpoint
-from pytest_ftgate.models.openai_api.responses import read_response
 
 HERE = Endpoint("http://127.0.0.1:8000/v1", "m")
 

@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from pytest_ftgate.models.price_table import table_price
+from pytest_ftgate.models.price import table_price
 
 OPENAI = "https://api.openai.com/v1"
 
@@ -153,7 +153,7 @@ def stand_in(monkeypatch: pytest.MonkeyPatch) -> Any:
 
         module = SimpleNamespace(Usage=lambda **counts: counts, calc_price=calc_price)
         monkeypatch.setitem(sys.modules, "genai_prices", module)
-        monkeypatch.setattr("pytest_ftgate.models.price_table.version", lambda _: "9.9")
+        monkeypatch.setattr("pytest_ftgate.models.price.version", lambda _: "9.9")
 
     return put
 

@@ -20,7 +20,7 @@ from pytest_ftgate.checks.freshness.last_green import (
 )
 from pytest_ftgate.checks.freshness.shutdown import Listings
 from pytest_ftgate.models.openai_api.endpoint import Endpoint
-from pytest_ftgate.models.openai_api.lifetime import Listing, read_listing
+from pytest_ftgate.models.openai_api.look_up import Listing, read_listing
 from pytest_ftgate.runs.store import Store
 
 HUGE = 10**400  # a whole number that no float holds

@@ -1,0 +1,254 @@
+"""Read the answers of the chat and the Responses API as untrusted data: compatible servers differ."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Any
+
+from pytest_ftgate.data.tool_calls import calls_text
+from pytest_ftgate.errors import ModelError
+from pytest_ftgate.models.openai_api.endpoint import (
+    Endpoint,
+    Refusal,
+    count_or_none,
+    error_in,
+    fields,
+    refused,
+    text_or_none,
+)
+from pytest_ftgate.models.protocol import Completion, is_count
+from pytest_ftgate.text import kind_of
+
+_REASONING = ("reasoning_content", "reasoning")  # as DeepSeek and vLLM name it; as OpenRouter and Together do
+_OF_TEXT = ("text", "output_text")
+_FINISHES = {"length": "cut_off", "content_filter": "filtered"}
+_INCOMPLETE = {"max_output_tokens": "cut_off", "content_filter": "filtered"}
+
+
+def read_answer(body: object, endpoint: Endpoint) -> Completion:
+    """Return the first choice of a chat completion. Raise :class:`ModelError` if it is none, or of another model.
+
+    It is given as JSON data, or as text; only text that is not JSON is worth another try: it may have been truncated.
+    """
+    data = _decoded(body, endpoint)
+    check_served(data, endpoint)
+    message, finish = _first_choice(data, endpoint)
+    content = _text(message.get("content"))
+    if content is None:
+        raise _broken(f"the content is {kind_of(message['content'])}, neither text nor parts of text", data, endpoint)
+    refusal, calls = message.get("refusal"), message.get("tool_calls")
+    reasoning = [message[key] for key in _REASONING if isinstance(message.get(key), str) and message[key]]
+    if isinstance(refusal, str) and refusal:
+        finish, content = "refusal", content or refusal
+    elif isinstance(calls, list) and calls:
+        reasoning += [content] if content else []  # what is said beside the calls
+        content = calls_text(calls)
+    return Completion(
+        content,
+        **token_counts(data.get("usage"), "prompt", "completion"),
+        finish=finish,
+        reasoning="\n".join(reasoning) or None,
+    )
+
+
+def _text(content: object) -> str | None:
+    """Return a message's content, which may come in parts; ``None`` where that holds something else than text."""
+    if content is None or isinstance(content, str):
+        return content or ""
+    if not isinstance(content, list):
+        return None
+    texts = [part.get("text") for part in content if isinstance(part, Mapping) and part.get("type") in _OF_TEXT]
+    found = [text for text in texts if isinstance(text, str)]
+    return "".join(found) if len(found) == len(content) else None
+
+
+def broken_body(found: str, endpoint: Endpoint) -> ModelError:
+    """Return the error for a body that is not JSON."""
+    return endpoint.error(
+        "the endpoint answered with something that is not JSON" if found.strip() else "the endpoint's answer is empty",
+        retryable=True,
+        evidence=endpoint.found(found) if found.strip() else None,
+        cure="check base_url: this is a web page, and an API usually ends in /v1"
+        if found.lstrip().startswith("<")
+        else None,
+    )
+
+
+def _decoded(body: object, endpoint: Endpoint) -> Mapping[str, Any]:
+    if isinstance(body, str):
+        try:
+            body = json.loads(body)
+        except ValueError:
+            raise broken_body(str(body), endpoint) from None
+    if not isinstance(body, Mapping):
+        raise _broken(f"it is {kind_of(body)}, not an object", body, endpoint)
+    return body
+
+
+def _first_choice(data: Mapping[str, Any], endpoint: Endpoint) -> tuple[Mapping[str, Any], str]:
+    choices = data.get("choices")
+    if not isinstance(choices, list) or not choices:
+        error = error_in(data)
+        if is_count(error.get("code")) and error["code"] >= 400:  # routers report a provider's failure so, as HTTP 200
+            raise refused(Refusal(error["code"], error), endpoint)
+        raise _broken("it holds no choice", data, endpoint)
+    message = choices[0].get("message") if isinstance(choices[0], Mapping) else None
+    if not isinstance(message, Mapping):
+        raise _broken("its first choice holds no message", data, endpoint)
+    reason = choices[0].get("finish_reason")
+    return message, _FINISHES.get(reason, "stop") if isinstance(reason, str) else "stop"
+
+
+def token_counts(usage: object, of_input: str, of_output: str) -> dict[str, Any]:
+    """Return the token counts of an answer by an API's names of them; anything that is not a count is left out."""
+    counts = fields(usage)
+    details = fields(counts.get(f"{of_input}_tokens_details"))
+    return {
+        "input_tokens": count_or_none(counts.get(f"{of_input}_tokens")),
+        "output_tokens": count_or_none(counts.get(f"{of_output}_tokens")),
+        "cached_input_tokens": count_or_none(details.get("cached_tokens")),
+        "cache_write_tokens": count_or_none(details.get("cache_write_tokens")),
+    }
+
+
+def _broken(what: str, data: object, endpoint: Endpoint) -> ModelError:
+    cure = "check that base_url is an OpenAI-compatible API, and that the model is a chat model"
+    return endpoint.unreadable(f"a chat completion: {what}", data, cure)
+
+
+# --- the Responses API -----------------------------------------------------------------------------------------
+
+
+def request_body(messages: Sequence[Mapping[str, Any]], tools: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a conversation and its tools, which are in the shape of chat completions, as this API takes them."""
+    body: dict[str, Any] = {"input": [*_items(messages)], **tools}
+    if isinstance(tools.get("tools"), list):
+        body["tools"] = [_flat(tool) for tool in tools["tools"]]
+    choice = tools.get("tool_choice")
+    if isinstance(choice, Mapping):
+        body["tool_choice"] = _flat(choice)
+    return body
+
+
+def _items(messages: Sequence[Mapping[str, Any]]) -> Iterator[Mapping[str, Any]]:
+    """Yield messages, calls and their results; a ``function_call`` of the old API gets the id that it lacks."""
+    n = 0
+    for message in messages:
+        if message["role"] in ("tool", "function"):
+            call_id = message.get("tool_call_id") or f"call_{n}"
+            yield {"type": "function_call_output", "call_id": call_id, "output": message["content"]}
+            continue
+        if message.get("content"):
+            yield {key: value for key, value in message.items() if key in ("role", "content")}
+        for call in message.get("tool_calls") or ():
+            yield {"type": "function_call", "call_id": call.get("id"), **fields(call.get("function"))}
+        if message.get("function_call"):
+            n += 1
+            yield {"type": "function_call", "call_id": f"call_{n}", **fields(message["function_call"])}
+
+
+def _flat(tool: Any) -> Any:
+    """Return a function tool without the level ``function``, which this API does not have."""
+    inner = tool.get("function") if isinstance(tool, Mapping) else None
+    return {"type": "function", **inner} if isinstance(inner, Mapping) else tool
+
+
+def read_response(body: object, endpoint: Endpoint) -> Completion:
+    """Return the answer in a response. Raise :class:`ModelError` if it has none, or comes from another model."""
+    data = fields(body)
+    if data.get("status") == "failed":
+        message = str(fields(data.get("error")).get("message"))
+        raise endpoint.error("the response failed", retryable=True, evidence=endpoint.quoted(message))
+    check_served(data, endpoint)
+    output = data.get("output")
+    if not isinstance(output, list):
+        cure = "check that the endpoint has the Responses API, or remove api: responses"
+        raise endpoint.unreadable(f"a response: its output is {kind_of(output)}, not a list", body, cure)
+    items = [fields(item) for item in output]
+    said = _parts(items, "message", "content")
+    text, refusal = _joined(said, "output_text", "text"), _joined(said, "refusal", "refusal")
+    reasoning = [_joined(_parts(items, "reasoning", "summary"), "summary_text", "text")]
+    calls = [item for item in items if item.get("type") == "function_call"]
+    finish = _INCOMPLETE.get(str(fields(data.get("incomplete_details")).get("reason")), "stop")
+    if refusal:
+        finish, text = "refusal", text or refusal
+    elif calls:
+        reasoning.append(text)
+        text = calls_text([{"name": call.get("name"), "arguments": call.get("arguments")} for call in calls])
+    elif data.get("status") == "incomplete" and finish == "stop":
+        finish = "cut_off"
+    thought = "\n".join(filter(None, reasoning)) or None
+    return Completion(text, **token_counts(data.get("usage"), "input", "output"), finish=finish, reasoning=thought)
+
+
+def _parts(items: Iterable[Mapping[str, Any]], kind: str, key: str) -> list[Mapping[str, Any]]:
+    """Return the objects in the lists under ``key`` of all items of a type."""
+    lists = (item.get(key) for item in items if item.get("type") == kind)
+    return [fields(part) for parts in lists if isinstance(parts, list) for part in parts]
+
+
+def _joined(parts: Iterable[Mapping[str, Any]], kind: str, key: str) -> str:
+    """Return the texts under ``key`` of all parts of a type."""
+    texts = (part.get(key) for part in parts if part.get("type") == kind)
+    return "".join(text for text in texts if isinstance(text, str))
+
+
+# --- the model that an answer names: a router may have sent the call to another --------------------------------
+
+_MONTH, _DAY = r"(?:0[1-9]|1[0-2])", r"(?:0[1-9]|[12]\d|3[01])"
+# gpt-4.1-2025-04-14, claude-sonnet-4-20250514, gpt-4-0613, mistral-large-2407, gemini-2.0-flash-001.
+_DATE = re.compile(rf"[-@](20\d\d-?{_MONTH}(?:-?{_DAY})?|{_MONTH}-?{_DAY}|2\d{_MONTH}|00\d)$|[-@:]latest$")
+_FILE = re.compile(r"[.-](gguf|ggml|bin|safetensors)$")
+_FORMAT = re.compile(r"[-.](i?q\d\w*|f16|bf16|f32|fp8|fp16|awq|gptq|mlx)$")
+# Of OpenRouter: how a call is routed or billed.
+_ROUTING = re.compile(r":(free|nitro|floor|extended|online|exacto|beta)$")
+
+
+def check_served(data: Mapping[str, Any], endpoint: Endpoint) -> None:
+    """Raise :class:`ModelError` if the answer says that another model gave it than the gate names."""
+    served = text_or_none(data.get("model"))
+    if served is None or any(is_same(asked, served) for asked in (endpoint.model, *endpoint.served_as)):
+        return
+    shown = endpoint.quoted(served, 120)
+    raise endpoint.error(
+        f"the answer comes from another model: {endpoint.quoted(endpoint.model, 120)!r} was asked, {shown!r} answered",
+        kind="unreadable",
+        cure=f"find out why the endpoint calls another model (a fallback, a router, an alias); if {shown!r} is the "
+        f"model that you mean, add served_as: {shown!r}",
+    )
+
+
+def is_same(asked: str, served: str) -> bool:
+    """Return whether two names may be of one model.
+
+    The provider or folder before a name does not count. The date of a snapshot and a file's format may be left out on
+    one side. The served name may have a tag that the other lacks. A fine-tune is never its base model.
+    """
+    one, other = _name_parts(asked), _name_parts(served)
+    tuned = "ft" in (one[0], other[0])
+    if len(one) > len(other) or (tuned and len(one) < len(other)):
+        return False
+    return all(_agree(first, second) for first, second in zip(one, other, strict=False))
+
+
+def _name_parts(name: str) -> list[str]:
+    """Return the last part of a path, split at colons."""
+    last = re.split(r"[/\\]", name.strip().rstrip("/\\").casefold())[-1]
+    return _ROUTING.sub("", _FILE.sub("", last)).removesuffix(":latest").split(":")
+
+
+def _agree(one: str, other: str) -> bool:
+    (stem, *details), (other_stem, *others) = _taken_apart(one), _taken_apart(other)
+    same = (a == b or "" in (a, b) for a, b in zip(details, others, strict=True))
+    return stem == other_stem and all(same)
+
+
+def _taken_apart(name: str) -> tuple[str, str, str]:
+    """Return a name without its format and date, and these; ``latest`` is no date."""
+    form = _FORMAT.search(name)
+    name = name[: form.start()] if form else name
+    date = _DATE.search(name)
+    digits = ((date[1] or "") if date else "").replace("-", "")
+    return name[: date.start()] if date else name, form[1] if form else "", digits
