@@ -33,11 +33,10 @@ from pytest_ftgate.statistics import (
     chances,
     compare_right_wrong,
     compare_set,
-    effective_groups,
 )
 from pytest_ftgate.statistics.exact import exact_lower, exact_p_value, tango_score
 from pytest_ftgate.statistics.graded import Sample, graded_p_value
-from pytest_ftgate.statistics.groups import sign_flip_p_value
+from pytest_ftgate.statistics.groups import effective_groups, sign_flip_p_value
 from pytest_ftgate.statistics.jackknife import degrees_of_freedom, jackknife
 
 Z95 = NormalDist().inv_cdf(0.95)

@@ -12,7 +12,6 @@ from pytest_ftgate.checks import economics
 from pytest_ftgate.checks.context import Context
 from pytest_ftgate.checks.costs import economics_of
 from pytest_ftgate.checks.pricing import no_price
-from pytest_ftgate.models.price import UNPRICED
 from pytest_ftgate.models.protocol import Price
 from pytest_ftgate.result import ModelResult, Threshold
 
@@ -46,7 +45,7 @@ def test_a_declared_cost_of_training_comes_first() -> None:
 
 
 def test_one_baseline_with_a_price_may_be_the_best_one() -> None:
-    nothing = Price(unknown=UNPRICED)
+    nothing = Price(unknown="no price in the gate", lack="price")
     assert no_price(models(baseline=PRICE, candidate=PRICE)) is None
     assert no_price(models(a=nothing, b=PRICE, candidate=PRICE)) is None
     assert no_price(models(a=nothing, b=nothing, candidate=PRICE)).what == (
@@ -79,7 +78,7 @@ def test_what_cannot_be_judged_is_known_before_any_call(given: dict[str, float],
 
 
 def test_no_economics_no_checks() -> None:
-    unpriced = Price(unknown=UNPRICED)
+    unpriced = Price(unknown="no price in the gate", lack="price")
     assert list(economics.check_free(context(models=models(baseline=unpriced, candidate=unpriced)))) == []
 
 
