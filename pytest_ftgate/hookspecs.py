@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import pluggy
 
@@ -92,10 +92,13 @@ def pytest_ftgate_checks(gate: Context) -> Iterable[Check] | None:
 
 
 @hookspec
-def pytest_ftgate_gate_finished(result: GateResult) -> None:
-    """Receive the result of a finished gate, for example to send it to a dashboard. It cannot change the verdict::
+def pytest_ftgate_gate_finished(result: GateResult, outcome: Literal["passed", "failed", "skipped"]) -> None:
+    """Receive the result of a gate when its test has ended, for example to send it to a dashboard.
 
-    # conftest.py
-    def pytest_ftgate_gate_finished(result):
-        print(result.name, result.verdict)
+    ``outcome`` is that of the test: it can fail although its gate passed, by an assertion in its body. The hook cannot
+    change the verdict. It is called again if the test is run again::
+
+        # conftest.py
+        def pytest_ftgate_gate_finished(result, outcome):
+            print(result.name, result.verdict, outcome)
     """

@@ -40,6 +40,7 @@ if TYPE_CHECKING:
 __tracebackhide__ = True  # tracebacks of fixtures and test bodies show none of our lines
 
 
+_OUTCOMES = ("passed", "skipped", "failed")  # of a phase, the worst last
 _GREEN = (pytest.ExitCode.OK, pytest.ExitCode.NO_TESTS_COLLECTED)
 
 
@@ -87,6 +88,7 @@ class GateSession:
         self.started: float = self._worker["ftgate_started"] if self._worker else clock.wall()
         self.files = GateFiles(config)
         self.data = DataSets()
+        self._outcomes: dict[str, str] = {}  # the worst of each marked test's phases so far
         self.verdicts = Verdicts()
         self.looks = Looks(look_asked(config))
         self._limit_usd: float | None = config.getoption("--ftgate-max-cost")
@@ -205,9 +207,17 @@ class GateSession:
             from pytest_ftgate.reports.html.evidence import collect
 
             self.verdicts.evidence[item.nodeid] = collect(judged.gate)
+
+    def hear_phase(self, item: pytest.Item, report: pytest.TestReport) -> None:
+        """Note how a phase of a marked test ended; after the last, call the hook ``pytest_ftgate_gate_finished``."""
+        before = "passed" if report.when == "setup" else self._outcomes.get(item.nodeid, "passed")
+        self._outcomes[item.nodeid] = outcome = max(before, report.outcome, key=_OUTCOMES.index)
+        result = self.results.get(item.nodeid)
+        if report.when != "teardown" or result is None:
+            return
         try:
             hook = item.ihook.pytest_ftgate_gate_finished
-            guarded("the hook pytest_ftgate_gate_finished", hook, result=judged.result)
+            guarded("the hook pytest_ftgate_gate_finished", hook, result=result, outcome=outcome)
         except FtgateError as error:  # it changes no verdict, but is reported
             self.note(Line(one_line(str(error)), "red"))
 

@@ -414,6 +414,27 @@ def test_the_documented_observer_hook_works(project: Project) -> None:
     project.run("-s").stdout.fnmatch_lines(["*support pass*"])
 
 
+@pytest.mark.parametrize(
+    ("keys", "test", "heard"),
+    [
+        ({}, "def test_gate(): pass", "pass passed"),
+        ({}, "def test_gate(): assert 0", "pass failed"),
+        ({}, "def test_gate(): pytest.skip('x')", "pass skipped"),
+        ({}, "@pytest.fixture\ndef ends():\n    yield\n    assert 0\n{mark}\ndef test_gate(ends): pass", "pass failed"),
+        ({"margin": 0.3}, "def test_gate(): pass", "fail failed"),
+        ({"candidate": "recorded:none.jsonl"}, "def test_gate(): pass", "error failed"),
+    ],
+)
+def test_an_observer_hears_once_how_the_test_ended(project: Project, keys: Any, test: str, heard: str) -> None:
+    hook = "def pytest_ftgate_gate_finished(result, outcome): print('HEARD', result.verdict, outcome)\n"
+    project.file("conftest.py", hook)
+    mark = project.mark(**keys)
+    marked = test.format(mark=mark) if "{mark}" in test else f"{mark}\n{test}"
+    project.file("test_gate.py", f"import pytest\n\n{marked}\n")
+    lines = [line.partition("HEARD ")[2] for line in project.run("-s").outlines if "HEARD " in line]
+    assert lines == [heard]
+
+
 FAULTS = {
     "1 / 0": "ZeroDivisionError",
     "pytest.skip('x')": "Skipped",
@@ -518,6 +539,5 @@ def test_hooks_of_a_folder_are_seen_by_its_tests_alone(project: Project) -> None
     assert verdicts == {"inside/test_inside.py::test_gate": "pass", "outside/test_outside.py::test_gate": "error"}
     assert report["gates"][0]["candidate"]["metrics"]["brevity"] == 1
     mentions(check(report["gates"][1], "configuration"), "outside/test_outside.py:2: show[0]", "'brevity'")
-    assert [line for line in project.result.outlines if "finished:" in line] == [
-        "inside/test_inside.py finished: inside/test_inside.py::test_gate"
-    ]
+    heard = [line.partition("finished: ")[2] for line in project.result.outlines if "finished:" in line]
+    assert heard == ["inside/test_inside.py::test_gate"]
