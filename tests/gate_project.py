@@ -253,18 +253,21 @@ def _judge(
 ) -> dict[str, Any]:
     """Return what the plugin does with a marked test, without one: layers, resolution, the use case."""
     from pytest_ftgate import hookspecs
-    from pytest_ftgate.checks.weakening.review import Ini, Past, look_back
-    from pytest_ftgate.config import Layer, Source, load_gate_file
+    from pytest_ftgate.checks.weakening.past import NO_REPOSITORY, Past, look_back
+    from pytest_ftgate.config import load_gate_file
     from pytest_ftgate.errors import FtgateError, Where
     from pytest_ftgate.gate.candidates import judge_gate
     from pytest_ftgate.gate.state import Services
     from pytest_ftgate.plugin.data_sets import DataSets
     from pytest_ftgate.plugin.layers import Layers
-    from pytest_ftgate.plugin.written_marks import Level
+    from pytest_ftgate.plugin.marks import Level
     from pytest_ftgate.reports.recordings import read_job_notes, read_recordings
     from pytest_ftgate.result import GateResult, failed_result
     from pytest_ftgate.runs.runner import Stores
     from pytest_ftgate.runs.store import Store
+
+    class Placed(Level):
+        where = Where("test_gate.py", 4)  # type: ignore[assignment]
 
     nodeid, place, root = "test_gate.py::test_gate", "test_gate.py:4", project.path
     plugins = pytest.PytestPluginManager()
@@ -294,15 +297,17 @@ def _judge(
             )
             path = root / project.ini.get("ftgate_config", "ftgate.yaml")
             written = load_gate_file(path) if gate is not None or path.exists() else None
-            mark = Layer(marked, dict.fromkeys(marked, Source("marker", "marker", root, place=place)))
-            told = (("marker", root / "test_gate.py"),) if marked else ()
-            places = [Level(root / "test_gate.py", name, marked) for name in ("test_gate", "")]
-            layers = Layers([mark], [], written, None, gate, nodeid, root, Where("test_gate.py", 4), (), told, places)
+            keys = {**marked, **({} if gate is None else {"gate": gate})}
+            test = root / "test_gate.py"
+            levels = [Placed(test, "test_gate", pytest.mark.ftgate(**keys).mark), Level(test, "")]
+            layers = Layers(levels, root, [], written, nodeid, root)
             config = layers.resolve()
-            ini = Ini(root, root / "pytest.ini", project.ini.get("ftgate_base_ref"), root / kept if kept else None)
-            past = look_back(path, ini) if (root / ".git").exists() else Past(absent=True)
+            ref, past = project.ini.get("ftgate_base_ref"), Past(problem=NO_REPOSITORY)
+            if (root / ".git").exists():
+                folder = root / kept if kept else None
+                past = look_back(path, root=root, ini=root / "pytest.ini", ref=ref, recordings=folder)
             forbids = project.ini.get("ftgate_forbid_weakening", False)
-            files: Any = SimpleNamespace(past=lambda: past, forbids_weakening=forbids, owes=False, base_ref=ini.ref)
+            files: Any = SimpleNamespace(past=lambda: past, forbids_weakening=forbids, owes=False, base_ref=ref)
             reviewed, inputs = layers.reviewed(config, files), layers.inputs(config)
             result = judge_gate(config, services, nodeid=nodeid, reviewed=reviewed).result
             result = replace(result, loosened=tuple(map(str, layers.loosened())), inputs=inputs)

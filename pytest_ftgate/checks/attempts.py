@@ -47,25 +47,29 @@ class Attempt:
 
     Attributes:
         number: from 1.
-        most: ``max_attempts``; None where it is not set.
-        spelling: of the candidate.
         identity: hashes that identify the candidate: two with a common one are the same.
         seen: the fingerprint of the test set.
-        ledger: the path of the ledger.
         asked: the keys of the gate, before the level of the attempt.
         whole: the test set with the examples that do not count.
         metric: the deciding metric, for any part of the test set.
     """
 
     number: int
-    most: int | None
-    spelling: str
     identity: tuple[str, ...]
     seen: Fingerprint
-    ledger: Path
     asked: GateKeys
     whole: DataSet
     metric: Metric
+
+    @property
+    def most(self) -> int | None:
+        """Return ``max_attempts``; None where it is not set."""
+        return self.asked.max_attempts
+
+    @property
+    def ledger(self) -> Path:
+        """Return the path of the ledger."""
+        return ledger_of(self.asked)
 
     @property
     def spares(self) -> bool:
@@ -134,21 +138,20 @@ def find_attempt(gate: Context, committed: Mapping[str, str]) -> Attempt | None:
     """
     if not gate.accepts:
         return None
-    config, seen = gate.config, Fingerprint.of(gate.test)
-    most, ledger = config.max_attempts, ledger_of(config)
-    several = most is None and len(config.candidates) > 1  # their level is shared already
+    config = gate.config
+    several = config.max_attempts is None and len(config.candidates) > 1  # their level is shared already
     try:
         identity = _all_of(config) if several else _identity(gate.models["candidate"], config, gate.test)
     except FtgateError:
-        if most is not None:
+        if config.max_attempts is not None:
             raise
         return None  # what is wrong is reported where the candidate is asked
-    spelling, metric = config.candidate.spelling, gate.metrics[config.metric.name]
-    attempt = Attempt(1, most, spelling, identity, seen, ledger, config, gate.test, metric)
-    if most is None:
+    metric = gate.metrics[config.metric.name]
+    attempt = Attempt(1, identity, Fingerprint.of(gate.test), config, gate.test, metric)
+    if attempt.most is None:
         return replace(attempt, number=_count(attempt, gate.notes))
-    entries = read_ledger(ledger)
-    _check_present(gate, ledger, entries, committed)
+    entries = read_ledger(attempt.ledger)
+    _check_present(gate, attempt.ledger, entries, committed)
     return replace(attempt, number=_number(attempt, entries or []))
 
 
@@ -259,14 +262,13 @@ def check(gate: Context) -> Iterator[Check]:
     if attempt.most is None:
         yield from _inflated(gate, attempt)
         return
-    beyond = attempt.number > attempt.most
     facts: dict[str, Any] = {
         "observed": attempt.number,
         "required": attempt.most,
         "source": gate.source("max_attempts"),
         "threshold": Threshold("max_attempts", attempt.most, "higher"),
     }
-    if beyond:
+    if attempt.number > attempt.most:
         used = plural(attempt.most, "candidate has", "candidates have")
         yield Check(
             "attempts",
@@ -279,7 +281,7 @@ def check(gate: Context) -> Iterator[Check]:
             action="stop",
         )
         return
-    yield Check("attempts", "note", f"{_sentence(attempt)}{_spared(attempt)}", **facts)
+    yield Check("attempts", "note", f"{attempt.facts}{_spared(attempt)}", **facts)
     if attempt.asked.evidence == "observed":
         yield Check(
             "attempts",
@@ -288,11 +290,6 @@ def check(gate: Context) -> Iterator[Check]:
             source=gate.source("evidence"),
             advice="Set evidence: significant.",
         )
-
-
-def _sentence(attempt: Attempt) -> str:
-    facts = attempt.facts
-    return "" if facts is None else str(facts)
 
 
 def _spared(attempt: Attempt) -> str:
@@ -322,8 +319,8 @@ def _inflated(gate: Context, attempt: Attempt) -> Iterator[Check]:
 
 def check_history(config: GateKeys, ref: str | None) -> Iterator[Check]:
     """Check that the ledger begins with its lines at the merge base with ``ref``; nothing without git."""
+    from pytest_ftgate.checks.weakening.contents import compare_contents
     from pytest_ftgate.checks.weakening.history import find_base
-    from pytest_ftgate.checks.weakening.review import compare_contents
 
     if config.max_attempts is None:
         return
@@ -378,7 +375,7 @@ def keep(gate: Context, *, in_ci: bool) -> tuple[Context, str | None]:
         return gate, None
     level = round((1 - gate.config.confidence), 12)
     name = result.gate or result.name
-    candidate = f"{attempt.spelling} {','.join(attempt.identity)}"
+    candidate = f"{attempt.asked.candidate.spelling} {','.join(attempt.identity)}"
     entry = Entry(name, candidate, attempt.seen, result.gain, result.verdict, level, timestamp(gate.now))
     if attempt.most is None:
         with suppress(StoreError):

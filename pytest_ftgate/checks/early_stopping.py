@@ -15,7 +15,7 @@ from pytest_ftgate.runs.measure import answers_of
 if TYPE_CHECKING:
     from pytest_ftgate.checks.context import Context
     from pytest_ftgate.runs.runner import Job, Run
-    from pytest_ftgate.statistics import Comparison, Expected
+    from pytest_ftgate.statistics import Expected
 
 
 def check_free(gate: Context) -> Iterator[Check]:
@@ -94,6 +94,9 @@ def _at(whole: Context, gate: Context, number: int) -> Context:
 
 def _undecided(gate: Context) -> bool:
     """Return whether further answers could change the verdict. A missing answer is an error, which they do not cure."""
+    from pytest_ftgate.statistics import is_futile, keeps_margin
+
+    assert gate.look is not None
     if any(run.unanswered for role, run in gate.runs.items() if role not in gate.forgiven):
         return False
     try:
@@ -101,23 +104,13 @@ def _undecided(gate: Context) -> bool:
         compared = [gate.compare(scores[role], scores["candidate"]) for role in gate.config.baselines]
     except FtgateError:
         return False
-    return not all(_passes(gate, one) for one in compared) and not any(_is_futile(gate, one) for one in compared)
-
-
-def _passes(gate: Context, one: Comparison) -> bool:
-    from pytest_ftgate.statistics import keeps_margin
-
-    assert gate.look is not None
-    holds = keeps_margin(one.wins or 0, one.losses or 0, gate.look, gate.config.asked_gain)
-    return holds and gain_status(gate, one) == "pass"
-
-
-def _is_futile(gate: Context, one: Comparison) -> bool:
-    from pytest_ftgate.statistics import is_futile
-
-    assert gate.look is not None
-    futile = is_futile(one.wins or 0, one.losses or 0, gate.look, **_asked(gate))
-    return futile and gain_status(gate, one) != "pass"
+    passed = []
+    for one in compared:
+        wins, losses, gained = one.wins or 0, one.losses or 0, gain_status(gate, one) == "pass"
+        if not gained and is_futile(wins, losses, gate.look, **_asked(gate)):
+            return False
+        passed.append(gained and keeps_margin(wins, losses, gate.look, gate.config.asked_gain))
+    return not all(passed)
 
 
 def _asked(gate: Context) -> dict[str, float]:

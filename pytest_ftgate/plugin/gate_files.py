@@ -11,7 +11,7 @@ import pytest
 from pytest_ftgate.errors import ConfigError, FtgateError, Where, shown_path
 
 if TYPE_CHECKING:
-    from pytest_ftgate.checks.weakening.review import Past
+    from pytest_ftgate.checks.weakening.past import Past
     from pytest_ftgate.config import GateFile
 
 
@@ -47,6 +47,7 @@ class GateFiles:
     """
 
     def __init__(self, config: pytest.Config) -> None:
+        self._config = config
         named = config.getoption("--ftgate-config")
         self.ini_path = ini_path(config, config.getini("ftgate_config"))
         self.path = option_path(config, named) if named else self.ini_path
@@ -54,13 +55,6 @@ class GateFiles:
         self._named = bool(named)
         self.base_ref: str | None = config.getini("ftgate_base_ref") or None
         self.owes = bool(config.getini("ftgate_required"))
-        recordings = config.getini("ftgate_recordings")
-        self._ini = (
-            config.rootpath,
-            config.inipath,
-            self.base_ref,
-            ini_path(config, recordings) if recordings else None,
-        )
         self._read: dict[Path, GateFile] = {}
         self._pasts: dict[Path, Past] = {}
 
@@ -100,11 +94,15 @@ class GateFiles:
 
     def past(self, path: Path | None = None) -> Past:
         """Return the state of the project and ``path``, by default the session's gate file, at the merge base."""
-        from pytest_ftgate.checks.weakening.review import Ini, look_back
+        from pytest_ftgate.checks.weakening.past import look_back
 
         path = Path(os.path.abspath(path or self.path))
         if path not in self._pasts:
-            self._pasts[path] = look_back(path, Ini(*self._ini))
+            config, recordings = self._config, self._config.getini("ftgate_recordings")
+            answers = ini_path(config, recordings) if recordings else None
+            self._pasts[path] = look_back(
+                path, root=config.rootpath, ini=config.inipath, ref=self.base_ref, recordings=answers
+            )
         return self._pasts[path]
 
     def _load(self, path: Path) -> GateFile:

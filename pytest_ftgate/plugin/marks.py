@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -13,25 +13,31 @@ from typing import Any
 import pytest
 
 from pytest_ftgate.errors import ConfigError, Where, shown_path
-from pytest_ftgate.plugin.written_marks import GATE, Level, WrittenMark, source_of
+from pytest_ftgate.plugin.written_marks import GATE, WrittenMark, source_of
 from pytest_ftgate.plugin.written_marks import MARK as MARK
 
 
 @dataclass(frozen=True)
-class GateMark:
-    """One ftgate marker of a test."""
+class Level:
+    """One place that may have a marker of a test: its parameter, its function, a class, or its module.
 
-    item: pytest.Item
-    owner: Any  # the function, class or module with the marker
-    mark: pytest.Mark
+    Attributes:
+        file: where it is defined; that of the test if the source is not known.
+        qualname: its name in the file, "" for a module; None if the source is not known.
+        mark: its ftgate marker.
+        parameter: whether the marker is that of a parameter; None for a test without parameters.
+    """
+
+    file: Path
+    qualname: str | None
+    mark: pytest.Mark | None = None
+    parameter: bool | None = None
 
     @property
     def gate(self) -> str | None:
-        """Return the gate in the gate file that the mark names, by position or as ``gate=``."""
-        named = [
-            *self.mark.args,
-            *(value for key, value in self.mark.kwargs.items() if key == GATE and value is not None),
-        ]
+        """Return the gate in the gate file that the marker names, by position or as ``gate=``."""
+        args, kwargs = (self.mark.args, self.mark.kwargs) if self.mark else ((), {})
+        named = [*args, *(value for key, value in kwargs.items() if key == GATE and value is not None)]
         if len(named) > 1 or not all(isinstance(name, str) for name in named):
             raise ConfigError(
                 'the ftgate marker takes one gate name, as ftgate("NAME") or ftgate(gate="NAME")',
@@ -43,31 +49,27 @@ class GateMark:
 
     @property
     def keys(self) -> Mapping[str, Any]:
-        """Return the keys of the gate that the mark sets."""
-        return {key: value for key, value in self.mark.kwargs.items() if key != GATE}
+        """Return the keys of the gate that the marker sets."""
+        return {key: value for key, value in self.mark.kwargs.items() if key != GATE} if self.mark else {}
 
-    @property
-    def where(self) -> Where:
-        """Return the place of the marker for errors: its file, and its line if known."""
-        file, line = self.place
-        return Where(shown_path(file), line)
+    def written(self) -> list[WrittenMark]:
+        """Return the markers that the source shows there; none that a hook or a variable added."""
+        try:
+            return [] if self.qualname is None else source_of(self.file.read_bytes()).marks.get(self.qualname, [])
+        except (OSError, ValueError):
+            return []
 
     @cached_property
-    def place(self) -> tuple[Path, int | None]:
-        """Return the file, and the line if the source shows it: not if a hook or a variable added the marker."""
-        file, name = _source(self.owner) or (None, "")
-        try:
-            written = source_of(file.read_bytes()).marks(name) or [] if file is not None else []
-        except (OSError, ValueError):
-            file = None
-        if file is None:
-            return Path(self.item.config.rootpath, self.item.location[0]), None
-        return file, max(written, key=self._likeness).line if written else None
+    def where(self) -> Where:
+        """Return the place of the marker: its file, and its line if the source shows it."""
+        likely = max(self.written(), key=self._likeness, default=None)
+        return Where(shown_path(self.file), likely.line if likely else None)
 
     def _likeness(self, written: WrittenMark) -> int:
         """Return how well a marker in the source matches; parameters may have several side by side."""
-        given = {"gate": written.gate, **written.keys}
-        own = {"gate": self.mark.args[0] if self.mark.args else None, **self.mark.kwargs}
+        assert self.mark is not None
+        given = {GATE: written.gate, **written.keys}
+        own = {GATE: self.mark.args[0] if self.mark.args else None, **self.mark.kwargs}
         others = {*given, *written.code} ^ own.keys()
         return sum(_equal(value, own[key]) for key, value in given.items() if key in own) - len(others)
 
@@ -79,38 +81,46 @@ def _equal(one: Any, other: Any) -> bool:
         return False
 
 
-def gate_marks(item: pytest.Item) -> Iterator[GateMark]:
-    """Yield the markers, nearest first: parameter, function, derived class, base class, module, package.
+def levels_of(item: pytest.Item) -> Iterator[Level]:
+    """Yield the levels of a test, nearest first: parameter, function, derived class, base class, module, package.
 
     Raises:
         ConfigError: one of these has two ftgate markers.
     """
     for node in reversed(item.listchain()):
-        for owner, level in _levels(node):
-            marks = [GateMark(item, owner, mark) for mark in level if mark.name == MARK]
-            if len(marks) > 1:
+        for owner, marks, parameter in _owners(node):
+            file, name = _source(owner) or (Path(item.config.rootpath, item.location[0]), None)
+            marked = [Level(file, name, mark, parameter) for mark in marks if mark.name == MARK]
+            if len(marked) > 1:
                 raise ConfigError(
                     f"two ftgate markers on one {'function' if node is item else type(node).__name__.lower()}: "
                     f"{node.name}",
-                    where=max((mark.where for mark in marks), key=lambda place: place.line or 0),
+                    where=max((level.where for level in marked), key=lambda where: where.line or 0),
                     cure="Keep one. A marker on the class or the module can give shared keys.",
                 )
-            yield from marks
+            yield from marked or [Level(file, name, None, parameter)]
 
 
-def _levels(node: pytest.Item | pytest.Collector | Any) -> list[tuple[Any, list[pytest.Mark]]]:
-    """Return the levels of one node: each with its owner and the markers that were written on it together."""
+def marked_levels(item: pytest.Item) -> Iterator[Level]:
+    """Yield the levels that have an ftgate marker. Raises :class:`ConfigError` if one has two."""
+    return (level for level in levels_of(item) if level.mark is not None)
+
+
+def _owners(node: pytest.Item | pytest.Collector | Any) -> Iterator[tuple[Any, list[pytest.Mark], bool | None]]:
+    """Yield the levels of one node: its owner, the markers written on it together, and whether on a parameter."""
     own, owner = list(node.own_markers), getattr(node, "obj", None)
+    callspec = getattr(node, "callspec", None)
     if isinstance(node, pytest.Class):
         written = [(cls, _as_marks(vars(cls).get("pytestmark", []))) for cls in node.obj.__mro__]
         added = [mark for mark in own if not any(mark is other for _, marks in written for other in marks)]
-        return [(owner, added), *written]  # a hook or a fixture added these to the class
-    callspec = getattr(node, "callspec", None)
-    if callspec is None:
-        return [(owner, own)]
-    of_parameter = [mark for mark in own if any(mark is other for other in callspec.marks)]
-    of_function = [mark for mark in own if not any(mark is other for other in of_parameter)]
-    return [(owner, of_parameter), (owner, of_function)]
+        yield owner, added, None  # a hook or a fixture added these to the class
+        yield from ((cls, marks, None) for cls, marks in written)
+    elif callspec is None:
+        yield owner, own, None
+    else:
+        on_parameter = set(map(id, callspec.marks))
+        yield owner, [mark for mark in own if id(mark) in on_parameter], True
+        yield owner, [mark for mark in own if id(mark) not in on_parameter], False
 
 
 def _source(owner: Any) -> tuple[Path, str] | None:
@@ -123,34 +133,23 @@ def _source(owner: Any) -> tuple[Path, str] | None:
         return None
 
 
-def gate_levels(item: pytest.Item) -> Iterator[Level]:
-    """Yield the places that may have markers of a test, nearest first; those without source are left out."""
-    for node in reversed(item.listchain()):
-        levels = _levels(node)
-        for place, (owner, level) in enumerate(levels):
-            if (source := _source(owner)) is not None:
-                marks = [GateMark(item, owner, mark) for mark in level if mark.name == MARK]
-                keys = {key: value for mark in marks for key, value in mark.keys.items()}
-                named = next((mark.gate for mark in marks if mark.gate is not None), None)
-                yield Level(*source, keys, named, place == 0 if node is item and len(levels) > 1 else None)
-
-
 def _as_marks(written: Any) -> list[pytest.Mark]:
     listed = written if isinstance(written, list | tuple) else [written]
     marks = [mark.mark if isinstance(mark, pytest.MarkDecorator) else mark for mark in listed]
     return [mark for mark in marks if isinstance(mark, pytest.Mark)]
 
 
-def gate_name(item: pytest.Item) -> str | None:
-    """Return the name of the gate that the nearest marker gives."""
-    return next((gate for mark in gate_marks(item) if (gate := mark.gate) is not None), None)
+def naming(levels: Iterable[Level]) -> Level | None:
+    """Return the nearest level whose marker names a gate of the gate file."""
+    return next((level for level in levels if level.gate is not None), None)
 
 
 def claimed_name(item: pytest.Item) -> str:
     """Return the name of a marked test's gate for ``ftgate_required``, without reading any file."""
     try:
-        named = next((mark.keys["name"] for mark in gate_marks(item) if "name" in mark.keys), None)
-        return str(gate_name(item) or named or test_id(item))
+        named = next((level.keys["name"] for level in marked_levels(item) if "name" in level.keys), None)
+        nearest = naming(marked_levels(item))
+        return str((nearest and nearest.gate) or named or test_id(item))
     except ConfigError:
         return test_id(item)
 
@@ -162,12 +161,12 @@ def location(item: pytest.Item) -> str:
     """
     path, first, _ = item.location
     try:
-        file, line = next(gate_marks(item)).place
-    except (ConfigError, StopIteration):
-        line = None
-    if line is None:
+        nearest = next(marked_levels(item), None)
+    except ConfigError:
+        nearest = None
+    if nearest is None or nearest.where.line is None:
         return f"{Path(path).as_posix()}:{(first or 0) + 1}"
-    return f"{Path(os.path.relpath(file, item.config.rootpath)).as_posix()}:{line}"
+    return f"{Path(os.path.relpath(nearest.file, item.config.rootpath)).as_posix()}:{nearest.where.line}"
 
 
 def test_id(item: pytest.Item) -> str:

@@ -188,7 +188,7 @@ def _unmet_of_file(required: Sequence[str], files: GateFiles, results: Sequence[
 
 def _removed(files: GateFiles) -> tuple[str, Sequence[str]]:
     """Return the merge base, and the gates that were removed from the ini's gate file since."""
-    from pytest_ftgate.checks.weakening.review import removed_gates
+    from pytest_ftgate.checks.weakening.past import removed_gates
 
     past = files.past(files.ini_path)
     if past.file is None:

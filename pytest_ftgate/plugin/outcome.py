@@ -15,8 +15,9 @@ from pytest_ftgate.checks.freshness.last_green import filed_as
 from pytest_ftgate.errors import ConfigError, FtgateError, Interrupted
 from pytest_ftgate.gate.candidates import judge_gate
 from pytest_ftgate.gate.state import Judged
-from pytest_ftgate.plugin.layers import UNUSED_FIXTURE, layers_as_judged, unused_fixtures
+from pytest_ftgate.plugin.layers import layers_as_judged
 from pytest_ftgate.plugin.marks import MARK, claimed_name, test_id
+from pytest_ftgate.plugin.overrides import UNUSED_FIXTURE, unused_fixtures
 from pytest_ftgate.reports.sentences import headline
 from pytest_ftgate.reports.text import block, title
 from pytest_ftgate.result import GateResult, closed, error_check, failed_result

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 import sys
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
@@ -302,12 +302,9 @@ class GateSession:
         return bool(unwritten or self._owed.red or failed)
 
     def _write_reports(self) -> None:
-        if self.looks.option is not None:
-            self.note(*write_looks(self._config, self._outcome(), self.looks, worker=self._worker is not None))
-            return
-        outcome = self._outcome()  # before the lines about the reports themselves are added
-        self.note(*write_reports(self._config, outcome, worker=self._worker is not None))
-        if self._worker is None:
+        outcome, looks = self._outcome(), self.looks  # before the lines about the reports themselves are added
+        self.note(*write_reports(self._config, outcome, looks, worker=self._worker is not None))
+        if self._worker is None and looks.option is None:
             self.note(*append_summary(self._config, outcome))
 
     def held(self, status: int | pytest.ExitCode) -> int | pytest.ExitCode:
@@ -390,16 +387,19 @@ def report_paths(config: pytest.Config, form: str) -> list[Path]:
     return [option_path(config, target).resolve() for name, _, target in reports if name == form]
 
 
-def write_reports(
-    config: pytest.Config, outcome: Outcome, *, worker: bool, forms: Collection[str] | None = None
-) -> Iterator[Line]:
-    """Write the reports, or those in these forms, and yield a line for each.
+def write_reports(config: pytest.Config, outcome: Outcome, looks: Looks, *, worker: bool) -> Iterator[Line]:
+    """Write the reports, and yield a line for each.
 
-    Workers write ``recordings``, the controller all others.
+    Workers write ``recordings``, the controller all others. Of looks, only plans have reports: JSON and HTML.
     """
-    for written in config.getoption("--ftgate-report"):
-        form, _, target = written.partition(":")
-        if (forms is None or form in forms) and (form == "recordings" or not worker):
+    reports = [(form, path) for form, _, path in (one.partition(":") for one in config.getoption("--ftgate-report"))]
+    if looks.option is not None:
+        written = ("json", "html") if looks.option == "--ftgate-plan" else ()
+        if unwritten := ", ".join(sorted({form for form, _ in reports} - {*written})):
+            yield Line(f"no report is written ({unwritten}): {looks.no_verdict}", "yellow")
+        reports = [one for one in reports if one[0] in written]
+    for form, target in reports:
+        if form == "recordings" or not worker:
             path = option_path(config, target)
             try:
                 kept = outcome.write(form, path)
@@ -408,15 +408,6 @@ def write_reports(
                     yield Line(f"{form} report: {shown_path(path)}")
             except OSError as error:
                 yield Line(f"the {form} report could not be written: {error}", "red")
-
-
-def write_looks(config: pytest.Config, outcome: Outcome, looks: Looks, *, worker: bool) -> Iterator[Line]:
-    """Write the JSON and HTML reports of a plan; looks of other kinds have no reports."""
-    forms = {written.partition(":")[0] for written in config.getoption("--ftgate-report")}
-    written = {"json", "html"} if looks.option == "--ftgate-plan" else set()
-    if unwritten := ", ".join(sorted(forms - written)):
-        yield Line(f"no report is written ({unwritten}): {looks.no_verdict}", "yellow")
-    yield from write_reports(config, outcome, worker=worker, forms=written)
 
 
 def append_summary(config: pytest.Config, outcome: Outcome) -> Iterator[Line]:

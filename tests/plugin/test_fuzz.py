@@ -24,6 +24,7 @@ from pytest_ftgate.errors import FtgateError
 from pytest_ftgate.gate.run import run_gate
 from pytest_ftgate.gate.state import Services
 from pytest_ftgate.plugin.layers import Layers
+from pytest_ftgate.plugin.marks import Level
 from pytest_ftgate.result import GateResult
 from pytest_ftgate.runs.runner import Stores
 from pytest_ftgate.runs.store import Store
@@ -109,15 +110,11 @@ def _judged(folder: Path, store: Store, marked: Mapping[str, Any], fixtures: Map
         assert isinstance(source, DataKeys)
         return load_examples(source.path, format=source.format, fields=source.fields, limit=source.limit, **asked)
 
-    def layer(kind: Any, values: Mapping[str, Any]) -> list[Layer]:
-        source = Source(kind, kind, folder, place="test_gate.py:4")
-        return [Layer(values, dict.fromkeys(values, source))] if values else []
-
     models = {role: _answering(folder, name) for role, name in fixtures.items()}
-    layers = Layers(
-        layer("marker", marked), layer("fixture", models), load_gate_file(folder / "ftgate.yaml"), None, "support",
-        "fuzz", folder, None,
-    )  # fmt: skip
+    source = Source("fixture", "fixture", folder, place="test_gate.py:4")
+    level = Level(folder / "test_gate.py", None, pytest.mark.ftgate("support", **marked).mark)
+    given = [Layer(models, dict.fromkeys(models, source))] if models else []
+    layers = Layers([level], folder, given, load_gate_file(folder / "ftgate.yaml"), "fuzz", folder)
     services = Services(Stores(None, store), load)
     result = run_gate(layers.resolve(), services, nodeid="fuzz").result
     result = replace(result, loosened=tuple(map(str, layers.loosened())))

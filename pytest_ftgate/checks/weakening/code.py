@@ -51,8 +51,7 @@ def _of_model(key: str, spec: ModelSpec, root: Path) -> Iterator[tuple[str, Path
             found = find_spec(spec.options["target"].partition(":")[0])
         except Exception:  # a parent package raised; the model itself is reported where it is built
             return
-        if found is not None and found.origin is not None:
-            yield from _inside(key, found.origin, root)
+        yield from _inside(key, found.origin if found else None, root)
 
 
 def _of_function(key: str, function: Any, root: Path) -> Iterator[tuple[str, Path]]:
@@ -64,12 +63,12 @@ def _of_function(key: str, function: Any, root: Path) -> Iterator[tuple[str, Pat
             file = inspect.getsourcefile(inspect.unwrap(one)) if one is not None else None
         except (TypeError, OSError):
             file = None
-        if file:
-            yield from _inside(key, file, root)
+        yield from _inside(key, file, root)
 
 
-def _inside(key: str, file: str, root: Path) -> Iterator[tuple[str, Path]]:
-    path = Path(file).absolute()
+def _inside(key: str, file: str | None, root: Path) -> Iterator[tuple[str, Path]]:
+    """Yield the key and the file if it is Python code of the project."""
+    path = Path(file or "").absolute()
     if path.suffix == ".py" and path.is_file() and path.is_relative_to(root) and "site-packages" not in path.parts:
         yield key, path
 
@@ -101,9 +100,7 @@ def _imported(path: Path, module: ModuleType | None, root: Path) -> Iterator[Pat
             origin = resolve_name("." * node.level + (node.module or ""), package) if node.level else node.module or ""
             names = [origin, *(f"{origin}.{alias.name}" for alias in node.names)]
         for name in names:
-            file = _file(sys.modules.get(name))
-            if file:
-                yield from (one for _, one in _inside("", file, root))
+            yield from (one for _, one in _inside("", _file(sys.modules.get(name)), root))
 
 
 def _file(module: ModuleType | None) -> str | None:

@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 from pytest_ftgate.checks.goal import not_served
 from pytest_ftgate.checks.weakening.code import baseline_key
+from pytest_ftgate.config import DataKeys, file_of
+from pytest_ftgate.config.weaker import thresholds
 from pytest_ftgate.errors import shown_path
 
 if TYPE_CHECKING:
@@ -50,19 +52,19 @@ def weakenings(before: GateKeys, after: GateKeys) -> tuple[Weakening, ...]:
     Another candidate or training set is not weaker, because these are judged. Reading less of the same training set is
     weaker, and so are fewer candidates, because each one is then judged at a lower confidence.
     """
+    limited = _limited(before) and _limited(after)
     return (
         *_thresholds(before, after, leave_out=() if before.objective == after.objective else _OF_OBJECTIVE),
         *_goal(before, after),
         *_hypothesis(before, after),
         *_thresholds(before.audit, after.audit, "audit."),
         *_bounds(before.require, after.require),
-        *_economics(before, after),
+        *_thresholds(before.economics, after.economics, "economics.", leave_out=() if limited else _FACTS),
         *_prices(before, after, same_model=True),
         *_changed("metric", _written_metric(before.metric), _written_metric(after.metric)),
         *_judges(before, after),
         *(_changed("attempts", before.attempts, after.attempts) if before.max_attempts is not None else ()),
-        *_changed("test_set", _shown(before.test_set), _shown(after.test_set)),
-        *_reading("test_set", before.test_set, after.test_set),
+        *_test_set("test_set", before.test_set, after.test_set),
         *_training_set(before.training_set, after.training_set),
         *_baselines(before, after),
         *_candidates(before, after),
@@ -75,8 +77,6 @@ def weakenings(before: GateKeys, after: GateKeys) -> tuple[Weakening, ...]:
 
 def _thresholds(before: Any, after: Any, prefix: str = "", leave_out: Collection[str] = ()) -> Iterator[Weakening]:
     """Compare the keys of one mapping, each in its direction (``Weaker``); None stands for an absent mapping."""
-    from pytest_ftgate.config.weaker import thresholds
-
     if before is None:
         return
     for key, comparison in thresholds(type(before)).items():
@@ -84,12 +84,6 @@ def _thresholds(before: Any, after: Any, prefix: str = "", leave_out: Collection
         if key not in leave_out and comparison.asks_less(old, new):
             absent = comparison.unwritten or "removed"
             yield Weakening(prefix + key, *(absent if value is None else _value(value) for value in (old, new)))
-
-
-def _economics(before: GateKeys, after: GateKeys) -> Iterator[Weakening]:
-    """Compare the limits of the economics, and the facts that decide whether they are kept."""
-    limited = _limited(before) and _limited(after)
-    yield from _thresholds(before.economics, after.economics, "economics.", leave_out=() if limited else _FACTS)
 
 
 def _limited(config: GateKeys) -> bool:
@@ -151,42 +145,30 @@ def _hypothesis(before: GateKeys, after: GateKeys) -> Iterator[Weakening]:
         yield Weakening("hypothesis", str(old), str(new))
 
 
-@dataclass(frozen=True, slots=True)
-class _Limits:
-    """The tightest of all bounds on one value."""
-
-    min: float = -math.inf
-    max: float = math.inf
-    options: str = ""
-
-    def within(self, bound: BoundKeys) -> _Limits:
-        """Return these limits tightened by a bound."""
-        low = self.min if bound.min is None else max(self.min, bound.min)
-        high = self.max if bound.max is None else min(self.max, bound.max)
-        return _Limits(low, high, _options(bound.metric) or self.options)
-
-    def __str__(self) -> str:
-        ends = (("min", self.min), ("max", self.max))
-        limits = ", ".join(f"{name} {_value(value)}" for name, value in ends if math.isfinite(value))
-        return f"{limits} ({self.options})" if self.options else limits
-
-
 def _bounds(before: Sequence[BoundKeys], after: Sequence[BoundKeys]) -> Iterator[Weakening]:
-    kept = _tightest(after)
+    now = _tightest(after)
     for key, old in _tightest(before).items():
-        new = kept.get(key)
-        if new is None:
-            yield Weakening(key, str(old), "removed")
-        elif new.min < old.min or new.max > old.max or new.options != old.options:
-            yield Weakening(key, str(old), str(new))
+        new = now.get(key)
+        if new is None or new[0] < old[0] or new[1] > old[1] or new[2] != old[2]:
+            yield Weakening(key, _limits(*old), "removed" if new is None else _limits(*new))
 
 
-def _tightest(bounds: Sequence[BoundKeys]) -> dict[str, _Limits]:
-    found: dict[str, _Limits] = {}
+def _tightest(bounds: Sequence[BoundKeys]) -> dict[str, tuple[float, float, str]]:
+    """Return the highest minimum, the lowest maximum and the metric's options of all bounds on each value."""
+    found: dict[str, tuple[float, float, str]] = {}
     for bound in bounds:
         key = f"require.{bound.of}.{bound.metric.name}"
-        found[key] = found.get(key, _Limits()).within(bound)
+        low, high, options = found.get(key, (-math.inf, math.inf, ""))
+        low = low if bound.min is None else max(low, bound.min)
+        high = high if bound.max is None else min(high, bound.max)
+        found[key] = low, high, _options(bound.metric) or options
     return found
+
+
+def _limits(low: float, high: float, options: str) -> str:
+    ends = (("min", low), ("max", high))
+    limits = ", ".join(f"{name} {_value(value)}" for name, value in ends if math.isfinite(value))
+    return f"{limits} ({options})" if options else limits
 
 
 def _written_metric(metric: MetricSpec) -> str:
@@ -236,13 +218,21 @@ def _changed(key: str, before: str, after: str) -> Iterator[Weakening]:
         yield Weakening(key, before, after)
 
 
+def _test_set(key: str, before: Any, after: Any) -> Iterator[Weakening]:
+    yield from _changed(key, _shown(before), _shown(after))
+    yield from _reading(key, before, after)
+
+
 def _training_set(before: Any, after: Any) -> Iterator[Weakening]:
     """Compare how the same file is read: rows or columns that are left out may contain the test set."""
-    from pytest_ftgate.config import file_of
-
-    old, new = file_of(before), file_of(after)
-    if old is not None and new is not None and old.path == new.path:
+    if same_file(before, after) is not None:
         yield from _reading("training_set", before, after)
+
+
+def same_file(before: Any, after: Any) -> DataKeys | None:
+    """Return the keys of today if both are the same data file, which may be read in another way."""
+    old, new = file_of(before), file_of(after)
+    return new if old is not None and new is not None and old.path == new.path else None
 
 
 def another_training_set(before: GateKeys, after: GateKeys) -> Iterator[Weakening]:
@@ -252,8 +242,6 @@ def another_training_set(before: GateKeys, after: GateKeys) -> Iterator[Weakenin
 
 def _reading(data: str, before: Any, after: Any) -> Iterator[Weakening]:
     """Compare how a file is read: format, columns and limit."""
-    from pytest_ftgate.config import DataKeys
-
     if isinstance(before, DataKeys) and isinstance(after, DataKeys):
         yield from _changed(f"{data}.format", before.format or _NOT_GIVEN, after.format or _NOT_GIVEN)
         yield from _changed(f"{data}.fields", _columns(before.fields), _columns(after.fields))
@@ -302,8 +290,7 @@ def _guards(before: Mapping[str, GuardKeys], after: Mapping[str, GuardKeys]) -> 
             continue
         yield from _thresholds(old, new, f"{key}.")
         yield from _changed(f"{key}.metric", _written_metric(old.metric), _written_metric(new.metric))
-        yield from _changed(f"{key}.test_set", _shown(old.test_set), _shown(new.test_set))
-        yield from _reading(f"{key}.test_set", old.test_set, new.test_set)
+        yield from _test_set(f"{key}.test_set", old.test_set, new.test_set)
 
 
 def _slices(before: SliceKeys | None, after: SliceKeys | None) -> Iterator[Weakening]:

@@ -16,7 +16,6 @@ BASE_REFS = ("origin/HEAD", "origin/main", "origin/master", "main", "master")
 """Branches to compare with by default; the first that exists is used."""
 
 _TIMEOUT_S = 10
-_FOLDER = b"40000"
 _SHA1_DIGITS = 40
 _LINK = "120000"
 FETCH = "This clone is shallow: fetch its history (git fetch --unshallow, or fetch-depth: 0 for actions/checkout)."
@@ -56,25 +55,24 @@ class Base:
         return f"this clone is shallow and {self.ref} is HEAD, so only uncommitted changes were compared"
 
     def read(self, paths: Iterable[Path]) -> None:
-        """Read files into memory, all with one call of git. Raises :class:`HistoryError` if git fails."""
-        names = dict.fromkeys(name for path in paths if (name := self._name(path)) is not None)
-        unread = [name for name in names if name not in self._read]
-        if unread:
-            self._read.update(zip(unread, self._objects(unread), strict=True))
-            self._refuse_lost([name for name in unread if self._read[name] is None])
+        """Read files into memory, all with one call of git.
 
-    def _refuse_lost(self, names: list[str]) -> None:
-        """Raise :class:`HistoryError` if one of these is a file of the commit, so that only its object is missing."""
+        Raises:
+            HistoryError: git fails, or the object of a file of the commit is missing.
+        """
+        names = [name for name in dict.fromkeys(map(self._name, paths)) if name is not None and name not in self._read]
         if not names:
             return
-        listed = os.fsdecode(_git(self.root, "ls-tree", "-z", "--full-tree", self.commit, "--", *names).out)
-        for entry in filter(None, listed.split("\0")):
+        found = dict(zip(names, self._blobs([f"{self.commit}:{name}" for name in names]), strict=True))
+        absent = [name for name, content in found.items() if content is None]
+        listed = _git(self.root, "ls-tree", "-z", "--full-tree", self.commit, "--", *absent).parts if absent else []
+        for entry in listed:
             facts, _, name = entry.partition("\t")
             if " blob " in facts and not facts.startswith(_LINK):
-                self._read.pop(name, None)
                 raise HistoryError(
                     f"git cannot read the earlier version of {name}: its object is missing", cure=_REFETCH
                 )
+        self._read.update(found)
 
     def content(self, path: Path) -> bytes | None:
         """Return the bytes of a file at that commit, behind its links; None if it does not exist there.
@@ -91,28 +89,22 @@ class Base:
     def files(self, folder: Path, now: Path) -> Iterator[tuple[Path, bytes]]:
         """Yield the files below a folder at that commit whose bytes are others in the folder ``now``, or gone."""
         name = self._name(folder)
-        trees = [(Path(), f"{self.commit}:{'' if name == '.' else name}")] if name is not None else []
-        while trees:
-            below, asked = trees.pop()
-            for part, mode, oid in _entries(next(self._typed([asked]), None), len(self.commit) // 2):
-                path = below / part
-                if mode == _FOLDER:
-                    trees.append((path, oid))
-                elif oid != _oid(now / path, len(oid)) and (content := next(self._typed([oid]), None)) is not None:
-                    yield path, content
+        tree = f"{self.commit}:{'' if name == '.' else name}"
+        listed = _git(self.root, "ls-tree", "-r", "-z", tree).parts if name is not None else []
+        oids = {Path(path): facts.split()[-1] for facts, _, path in (entry.partition("\t") for entry in listed)}
+        changed = [(path, oid) for path, oid in oids.items() if oid != _oid(now / path, len(oid))]
+        contents = self._blobs([oid for _, oid in changed])
+        yield from ((path, one) for (path, _), one in zip(changed, contents, strict=True) if one is not None)
 
     def tracks(self, path: Path) -> bool:
         """Return whether the repository has a file in its index: not one of a submodule."""
         name = self._name(path)
-        listed = _git(self.root, "ls-files", "-z", "--", name) if name is not None else None
-        return listed is not None and not listed.code and bool(listed.out)
+        return name is not None and bool(_git(self.root, "ls-files", "-z", "--", name).parts)
 
     def declaring(self, word: str) -> list[Path]:
         """Return the Python files that contain a word at that commit."""
         asked = ("grep", "-l", "-z", "-F", "-e", word, self.commit, "--", ":(glob)**/*.py")
-        found = _git(self.root, *asked, literal=False)
-        names = os.fsdecode(found.out).split("\0") if not found.code else []
-        return [self.root / name.partition(":")[2] for name in names if name]
+        return [self.root / name.partition(":")[2] for name in _git(self.root, *asked, literal=False).parts]
 
     def _name(self, path: Path) -> str | None:
         """Return a path as git names it; None if it is not in the working tree."""
@@ -124,11 +116,8 @@ class Base:
             raise HistoryError(f"git cannot be asked for a file with a line break in its name: {relative!r}")
         return None if relative == ".." or relative.startswith("../") else relative
 
-    def _objects(self, names: Iterable[str]) -> Iterator[bytes | None]:
-        return self._typed([f"{self.commit}:{name}" for name in names], kind=b"blob")
-
-    def _typed(self, specs: list[str], kind: bytes | None = None) -> Iterator[bytes | None]:
-        """Yield the bytes of objects; None for one that is absent, or not of this kind."""
+    def _blobs(self, specs: list[str]) -> Iterator[bytes | None]:
+        """Yield the bytes of files, in memory at once; None for one that is absent, or that is no file."""
         asked = os.fsencode("".join(f"{spec}\n" for spec in specs))
         found = _git(self.root, "cat-file", "--batch", "--follow-symlinks", given=asked)
         if found.code:
@@ -141,22 +130,12 @@ class Base:
                 yield None
                 continue
             size = int(words[-1])
-            yield None if words[0] in _NO_FILE or (kind and words[1] != kind) else rest[:size]
+            yield rest[:size] if words[0] not in _NO_FILE and words[1] == b"blob" else None
             rest = rest[size + 1 :]
 
 
 _NO_FILE = (b"symlink", b"dangling", b"loop", b"notdir")
 """What git says of a link that leads to no file of the commit."""
-
-
-def _entries(tree: bytes | None, size: int) -> Iterator[tuple[str, bytes, str]]:
-    """Yield the name, mode and object of each entry of a tree, as git stores it, with hashes of ``size`` bytes."""
-    rest = tree or b""
-    while rest:
-        head, _, rest = rest.partition(b"\0")
-        mode, _, name = head.partition(b" ")
-        yield os.fsdecode(name), mode, rest[:size].hex()
-        rest = rest[size:]
 
 
 def _oid(path: Path, digits: int) -> str | None:
@@ -258,10 +237,9 @@ def find_head(folder: Path) -> Head | None:
 def tracked(path: Path) -> list[str]:
     """Return the files in git's index at a path or below it; none where git does not say."""
     try:
-        listed = _git(path.parent, "ls-files", "-z", "--", path.name)
+        return _git(path.parent, "ls-files", "-z", "--", path.name).parts
     except HistoryError:
         return []
-    return [name for name in os.fsdecode(listed.out).split("\0") if name] if not listed.code else []
 
 
 @dataclass(frozen=True)
@@ -274,6 +252,11 @@ class _Answer:
     def line(self) -> str:
         """Return the output, which is one line; empty if git failed."""
         return "" if self.code else self.out.decode("utf-8", "replace").strip()
+
+    @property
+    def parts(self) -> list[str]:
+        """Return the output, whose parts end with NUL; none if git failed."""
+        return [] if self.code else os.fsdecode(self.out).split("\0")[:-1]
 
     @property
     def complaint(self) -> str:

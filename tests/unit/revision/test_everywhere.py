@@ -12,12 +12,11 @@ import pytest
 import yaml
 from pydantic import BaseModel
 
-from pytest_ftgate.checks.weakening.review import Past
-from pytest_ftgate.config import GateKeys, Layer, Source, load_gate_file
+from pytest_ftgate.checks.weakening.past import Past
+from pytest_ftgate.config import GateKeys, load_gate_file
 from pytest_ftgate.config.weaker import thresholds
-from pytest_ftgate.errors import Where
 from pytest_ftgate.plugin.layers import Layers
-from pytest_ftgate.plugin.written_marks import Level
+from pytest_ftgate.plugin.marks import Level
 from pytest_ftgate.result import Check
 
 KEYS: dict[str, Any] = {
@@ -138,13 +137,16 @@ def judged(folder: Path, then: tuple[str, str], keys: Mapping[str, Any], place: 
     gates.write_text(now_gates)
     test.write_text(now_test)
     own = {key: value for key, value in keys.items() if value is not ... and place not in ("defaults", "file")}
-    source = Source("marker", "marker", folder, place="test_gate.py:4")
-    marks = [Layer(own, dict.fromkeys(own, source))] if own else []
-    levels = [Level(test, "TestGate.test_gate", gate="g"), Level(test, "TestGate"), Level(test, "")]
-    layers = Layers(marks, [], load_gate_file(gates), None, "g", "test_gate.py::t", folder, Where(), levels=levels)
-    base: Any = SimpleNamespace(root=folder, read=lambda paths: None, declaring=lambda word: [])
+    mark = pytest.mark.ftgate(**own).mark
+    where = {"module": "", "class": "TestGate"}.get(place, "TestGate.test_gate")
+    levels = [Level(test, name, mark if name == where else None) for name in ("TestGate.test_gate", "TestGate", "")]
+    levels.append(Level(test, None, pytest.mark.ftgate("g").mark))
+    layers = Layers(levels, folder, [], load_gate_file(gates), "test_gate.py::t", folder)
     content = {folder / f"{name}.jsonl": b"" for name in ("test", "guard", "base", "ft", "held")} | before
-    past = Past("main", load_gate_file(gates, before[gates]), content=content.get, base=base)
+    base: Any = SimpleNamespace(
+        ref="main", root=folder, unseen=None, read=list, declaring=lambda word: [], content=content.get
+    )
+    past = Past(base, load_gate_file(gates, before[gates]))
     files: Any = SimpleNamespace(past=lambda: past, owes=False, base_ref=None, **{"forbids_weakening": False, **more})
     return {one.name: one for one in layers.reviewed(layers.resolve(), files)}
 

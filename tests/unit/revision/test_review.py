@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from hashlib import md5, sha256
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -13,7 +14,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pytest_ftgate.checks.weakening.comparison import Weakening
-from pytest_ftgate.checks.weakening.review import Earlier, Past, compare_contents, review_checks
+from pytest_ftgate.checks.weakening.contents import compare_contents
+from pytest_ftgate.checks.weakening.past import NO_REPOSITORY, Past
+from pytest_ftgate.checks.weakening.review import review_checks
 from pytest_ftgate.config import GateFile, load_gate_file, resolve_gate
 from pytest_ftgate.errors import HistoryError
 from pytest_ftgate.result import Check
@@ -48,18 +51,27 @@ def reviewed(
     unread: tuple[str, ...] = (),
     forbidden: bool = False,
     owed: bool = False,
+    unseen: str | None = None,
+    content: Any = None,
     **past: Any,
 ) -> tuple[Check, ...]:
-    def earlier(past: Past) -> Earlier:
+    def earlier(past: Past) -> Any:
         known = past.file is not None and "intents" in past.file.gate_names
-        return Earlier((resolved(past.file),) if past.file and known else (), unread)
+        return ([resolved(past.file)] if past.file and known else []), unread
 
     def resolved(file: GateFile) -> Any:
         return resolve_gate(file.layers("intents"), file=file, gate="intents", default_name="x")
 
-    seen = Past("origin/main", file_of(folder, then), content=lambda path: files.get(path.name))
+    base: Any = SimpleNamespace(
+        root=folder,
+        ref="origin/main",
+        unseen=unseen,
+        read=lambda paths: None,
+        content=content or (lambda path: files.get(path.name)),
+        tracks=lambda path: False,
+    )
     return review_checks(
-        replace(seen, **past),
+        replace(Past(base, file_of(folder, then)), **past),
         "intents",
         earlier=earlier,
         after=resolved(file_of(folder, now)),
@@ -90,7 +102,7 @@ def test_what_a_mark_loosens_is_said_once(folder: Path) -> None:
     assert reviewed(folder, loosened=given, forbidden=True)[0].status == "fail"
     (both,) = reviewed(folder, FILE.replace("0.05", "0.01"), loosened=given)
     assert both.observed == 1
-    (apart,) = reviewed(folder, loosened=given, absent=True)  # without any history
+    (apart,) = reviewed(folder, loosened=given, problem=NO_REPOSITORY)  # without any history
     assert (apart.status, apart.message) == ("warning", alone.message)
 
 
