@@ -17,6 +17,7 @@ import scipy.special  # noqa: F401
 import sklearn.feature_extraction.text
 import sklearn.metrics  # noqa: F401
 import yaml  # noqa: F401
+from endpoint_project import EndpointProject
 from gate_project import Project
 from hypothesis import settings
 from loopback import LoopbackServer
@@ -47,6 +48,27 @@ def pytest_make_parametrize_id(val: object, argname: str) -> str | None:
 def project(pytester: pytest.Pytester) -> Project:
     """Return a green gate on recorded predictions."""
     return Project(pytester)
+
+
+@pytest.fixture
+def green(project: Project) -> Project:
+    """Return the gate ``support`` of a gate file on a marked test, beside another test; nothing is required."""
+    project.filed()
+    project.ini_file()
+    project.file("test_other.py", "def test_other(): pass\n")
+    return project
+
+
+@pytest.fixture
+def required(green: Project) -> Project:
+    green.ini_file("ftgate_required = all")
+    return green
+
+
+@pytest.fixture
+def http(pytester: pytest.Pytester, server: LoopbackServer, no_ambient_settings: None) -> EndpointProject:
+    """Return a green gate on the models of a loopback server."""
+    return EndpointProject(pytester, server)
 
 
 @pytest.fixture(autouse=True)

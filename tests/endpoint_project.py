@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import subprocess
 import sys
+import threading
 from collections import Counter
 from pathlib import Path
 from typing import Any
@@ -12,7 +13,7 @@ from typing import Any
 import pytest
 import yaml
 from gate_project import ALONE, Project, label, wrong
-from loopback import LoopbackServer
+from loopback import LoopbackServer, Reply
 
 N = 60
 EVERY_REQUEST = Counter((model, f"customer question {i}") for model in ("base", "ft") for i in range(N))
@@ -41,6 +42,25 @@ def untimed(gate: dict[str, Any]) -> dict[str, Any]:
     baselines = {role: bare(model) for role, model in gate["baselines"].items()}
     models = {role: bare(gate[role]) for role in ("baseline", "candidate", "bare") if gate[role] is not None}
     return {**gate, **models, "baselines": baselines, "clock": None}
+
+
+class Meeting:
+    """Holds all answers back until callers with ``n`` different keys have asked, so that they work at the same time."""
+
+    def __init__(self, server: LoopbackServer, n: int = 2) -> None:
+        self._server = server
+        self._n = n
+        self._complete = threading.Event()
+
+    def __call__(self, body: dict[str, Any]) -> Reply:
+        if len(self.keys) >= self._n:
+            self._complete.set()
+        return Reply(answer({**body, "model": body["model"].replace("told", "ft")}), until=self._complete)
+
+    @property
+    def keys(self) -> Counter[str]:
+        """Return how often each key was shown."""
+        return Counter(headers["authorization"] for headers in self._server.headers)
 
 
 class EndpointProject(Project):

@@ -11,6 +11,7 @@ project, which takes half a second::
         assert statuses(gate)["leaked"] == "pass"
 
     project.judge(gate="support", margin=0.1)         # a gate of ftgate.yaml, changed by the mark
+    passed(project.judge()), ends(project.judge(margin=0.9), "fail")
     stopped(project.judge(margin=3))                  # "error" before any call; returns the check that says why
     stopped(project.judge(), "fail", called=True)     # "fail" after the models were called
     mentions(check(gate, "leaked"), "train.jsonl:7")  # numbers, keys and places that a user must read
@@ -31,6 +32,8 @@ from __future__ import annotations
 
 import json
 import os
+import sqlite3
+import subprocess
 import sys
 import time
 from collections.abc import Iterable, Iterator, Mapping
@@ -46,6 +49,16 @@ import pytest
 OTHERS = ("asyncio", "anyio", "hypothesispytest", "rerunfailures", "randomly", "syrupy")
 ALONE = tuple(f"-pno:{name}" for name in OTHERS)
 LABELS = ("refund", "invoice", "shipping")
+GATE = (
+    "test_set: test.jsonl, training_set: train.jsonl, margin: 0.05, "
+    "baseline: 'recorded:base.jsonl', candidate: 'recorded:ft.jsonl'"
+)
+"""The keys of the green gate, as a gate file has them in one line."""
+OWN = """LABELS = ("refund", "invoice", "shipping")
+def good(text): return LABELS[int(text.split()[-1]) % 3]
+def weak(text): return LABELS[int(text.split()[-1]) % 3] if int(text.split()[-1]) < 40 else "refund"
+"""
+"""Models in Python: one that knows all answers, and one that knows those to the first 40 questions."""
 
 
 def write_jsonl(path: Path, rows: Iterable[Mapping[str, Any]]) -> Path:
@@ -56,6 +69,19 @@ def write_jsonl(path: Path, rows: Iterable[Mapping[str, Any]]) -> Path:
 
 def read_jsonl(path: Path) -> list[dict[str, Any]]:
     return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
+
+
+def git(folder: Path, *args: str) -> None:
+    """Run git as somebody, with nothing of the machine's own."""
+    identity = ("-c", "user.name=t", "-c", "user.email=t@example.org", "-c", "commit.gpgsign=false")
+    command = ["git", *identity, "-c", "protocol.file.allow=always", *args]
+    subprocess.run(command, cwd=folder, capture_output=True, check=True)
+
+
+def on_a_branch(folder: Path) -> None:
+    """Commit what is there to ``main`` of a new repository, and check out a branch from it."""
+    for args in (("init", "-q", "-b", "main"), ("add", "-A"), ("commit", "-q", "-m", "x"), ("checkout", "-qb", "work")):
+        git(folder, *args)
 
 
 def _each(index: int, fields: Mapping[str, Any]) -> dict[str, Any]:
@@ -106,12 +132,22 @@ class Project:
         write_jsonl(self.path / "train.jsonl", [*rows, *more])
 
     def predictions(
-        self, name: str, n: int, wrong_at: Iterable[int] = (), *, prefix: str = "t", add: bool = False, **fields: Any
+        self,
+        name: str,
+        n: int,
+        wrong_at: Iterable[int] = (),
+        *,
+        prefix: str = "t",
+        add: bool = False,
+        repeats: int = 1,
+        **fields: Any,
     ) -> None:
         """What a recorded model answers, with further fields; ``add``: after what stands in the file."""
         missed = set(wrong_at)
         usual = {"output": lambda i: wrong(i) if i in missed else label(i)}
         rows = [{"id": f"{prefix}{i}", **_each(i, {**usual, **fields})} for i in range(n)]
+        if repeats > 1:
+            rows = [{**row, "repeat": repeat} for row in rows for repeat in range(repeats)]
         write_jsonl(self.path / name, [*(read_jsonl(self.path / name) if add else ()), *rows])
 
     def mark(self, **changes: Any) -> str:
@@ -125,6 +161,28 @@ class Project:
 
     def gate_file(self, text: str) -> Path:
         return self.file("ftgate.yaml", text)
+
+    def filed(self, more: str = "") -> None:
+        """The gate ``support`` in ``ftgate.yaml``, with more keys, and a test that marks it."""
+        self.gate_file(f"version: 1\ngates:\n  support: {{{GATE}{more}}}\n")
+        self.marked()
+
+    def marked(self, mark: str = "'support'", body: str = "def test_gate(): pass") -> None:
+        """``test_gate.py`` with this mark on what the body begins with."""
+        self.file("test_gate.py", f"import pytest\n@pytest.mark.ftgate({mark})\n{body}\n")
+
+    def ini_file(self, *lines: str) -> None:
+        self.file("pytest.ini", "\n".join(["[pytest]", *lines, ""]))
+
+    def lose(self) -> None:
+        """Make the candidate worse than the baseline."""
+        self.predictions("ft.jsonl", 60, wrong_at=range(39, 60))
+
+    def own(self, more: str = "") -> None:
+        """``own.py`` with ``good`` and ``weak``, which pytest finds as ``python:own:good``."""
+        self.file("own.py", f"{OWN}{more}")
+        if str(self.path) not in sys.path:
+            self.pytester.syspathinsert()
 
     def file(self, name: str, text: str) -> Path:
         path: Path = self.path / name
@@ -160,6 +218,13 @@ class Project:
                 return _judge(self, gate, marked, offline=offline, stored=stored, refresh=refresh, hook=hook)
             except (pytest.skip.Exception, pytest.xfail.Exception, pytest.exit.Exception, SystemExit) as leaked:
                 raise AssertionError("an excuse has left the gate, and would excuse this test") from leaked
+
+    def store(self, statement: str, *values: Any) -> list[Any]:
+        """Read or change what is kept between runs."""
+        path = self.path / ".ftgate/predictions.sqlite3"
+        path.parent.mkdir(exist_ok=True)
+        with closing(sqlite3.connect(path)) as connection, connection:
+            return connection.execute(statement, values).fetchall()
 
     def run(self, *args: str) -> pytest.RunResult:
         return self.pytester.runpytest_inprocess(*ALONE, *args)
@@ -201,6 +266,16 @@ def statuses(gate: Mapping[str, Any]) -> dict[str, str]:
     return {item["name"]: item["status"] for item in gate["checks"]}
 
 
+def ends(gate: dict[str, Any], verdict: str) -> dict[str, Any]:
+    """See that a gate has this verdict, and give it."""
+    assert gate["verdict"] == verdict, gate["checks"]
+    return gate
+
+
+def passed(gate: dict[str, Any]) -> dict[str, Any]:
+    return ends(gate, "pass")
+
+
 def stopped(gate: Mapping[str, Any], verdict: str = "error", *, called: bool = False) -> dict[str, Any]:
     """See that a gate is red in the way of this verdict, and give the first check that says why."""
     assert gate["verdict"] == verdict, gate["checks"]
@@ -218,6 +293,12 @@ def because(gate: Mapping[str, Any], verdict: str, name: str, *parts: str) -> di
     assert (gate["verdict"], found["status"]) == (verdict, verdict), gate["checks"]
     mentions(found, *parts)
     return found
+
+
+def refusal(project: Project, verdict: str = "error", *, called: bool = False, **changes: Any) -> str:
+    """Judge, see that the gate is red in the way of its verdict, and give the message that says why."""
+    message: str = stopped(project.judge(**changes), verdict, called=called)["message"]
+    return message
 
 
 def refused(project: Project, verdict: str = "error", *, called: bool = False, apart: bool = False) -> str:

@@ -7,7 +7,7 @@ import re
 from typing import Any, ClassVar
 
 from endpoint_project import EndpointProject
-from gate_project import Project, write_jsonl
+from gate_project import Project
 
 RUBRIC = "A good answer greets the customer and names the number."
 N = 60
@@ -66,7 +66,7 @@ def chatty(messages):
 """
 
 
-class Judged:
+class Judged(Project):
     """What both projects have: 60 answers of each model, the candidate's good on 50, the baseline's on 20."""
 
     good_at: ClassVar = {"base": range(20), "ft": range(10, 60)}
@@ -74,21 +74,29 @@ class Judged:
     def answer_of(self, model: str, index: int) -> str:
         return good(index) if index in self.good_at[model] else poor(index)
 
+    def asking(self, judge: Any, name: str, options: dict[str, Any]) -> dict[str, Any]:
+        """Return the keys of a gate whose metric asks this judge."""
+        changes = options.pop("gate", {})
+        metric = {"name": name, "judge": judge, "rubric": RUBRIC, **options}
+        return {"metric": metric, "margin": 0.3 if name == "rubric" else 0.05, **changes}
 
-class PythonJudged(Judged, Project):
+
+class PythonJudged(Judged):
     """Recorded models and Python judges."""
 
     def __init__(self, pytester: Any) -> None:
         super().__init__(pytester)
         for name, model in (("base.jsonl", "base"), ("ft.jsonl", "ft")):
-            write_jsonl(self.path / name, [{"id": f"t{i}", "output": self.answer_of(model, i)} for i in range(N)])
+            self.predictions(name, N, output=lambda i, model=model: self.answer_of(model, i))
         self.file("judges.py", HONEST)
         pytester.makeini("[pytest]\npythonpath = .\n")
 
     def judged_by(self, judge: Any = "python:judges:honest", /, name: str = "rubric", **options: Any) -> None:
-        changes = options.pop("gate", {})
-        metric = {"name": name, "judge": judge, "rubric": RUBRIC, **options}
-        self.gate_test(metric=metric, **{"margin": 0.3 if name == "rubric" else 0.05, **changes})
+        self.gate_test(**self.asking(judge, name, options))
+
+    def by(self, judge: Any = "python:judges:honest", /, name: str = "rubric", **options: Any) -> dict[str, Any]:
+        """Judge without pytest."""
+        return self.judge(**self.asking(judge, name, options))
 
 
 class ServedJudged(Judged, EndpointProject):
@@ -96,21 +104,24 @@ class ServedJudged(Judged, EndpointProject):
 
     def __init__(self, pytester: Any, server: Any) -> None:
         super().__init__(pytester, server)
-        self.judge = honest
+        self.judge_says = honest
         server.answer = self._answer
 
     def _answer(self, body: dict[str, Any]) -> Any:
         if body["model"].startswith("judge"):
-            return self.judge(body)
+            return self.judge_says(body)
         (number,) = re.findall(r"question (\d+)", body["messages"][-1]["content"])
         return self.answer_of(body["model"], int(number))
 
+    def _model(self, judge: Any) -> Any:
+        return self.model(judge) if isinstance(judge, str) and not judge.startswith("recorded:") else judge
+
     def judged_by(self, judge: Any = "judge", /, name: str = "rubric", **options: Any) -> None:
-        changes = options.pop("gate", {})
-        of_file = isinstance(judge, str) and judge.startswith("recorded:")
-        model = self.model(judge) if isinstance(judge, str) and not of_file else judge
-        metric = {"name": name, "judge": model, "rubric": RUBRIC, **options}
-        self.gates(metric=metric, **{"margin": 0.3 if name == "rubric" else 0.05, **changes})
+        self.gates(**self.asking(self._model(judge), name, options))
+
+    def by(self, judge: Any = "judge", /, name: str = "rubric", **options: Any) -> dict[str, Any]:
+        """Judge without pytest; what is said is kept."""
+        return self.judge(**{"stored": True, **self.asking(self._model(judge), name, options)})
 
     def n_asked(self, prefix: str) -> int:
         return sum(body["model"].startswith(prefix) for body in self.server.bodies)

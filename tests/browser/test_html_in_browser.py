@@ -116,8 +116,7 @@ def test_without_javascript_it_is_readable(project: Project, open_page: Open) ->
 
 
 def test_what_models_say_stays_text(project: Project, open_page: Open) -> None:
-    rows = [{"id": f"t{i}", "output": HOSTILE[i % len(HOSTILE)]} for i in range(60)]
-    write_jsonl(project.path / "base.jsonl", rows)
+    project.predictions("base.jsonl", 60, output=lambda i: HOSTILE[i % len(HOSTILE)])
     tests = [{"id": f"t{i}", "input": f"{HOSTILE[i % 4]} {i}", "expected": label(i)} for i in range(60)]
     write_jsonl(project.path / "test.jsonl", tests)
     opened = open_page(report(project, allow_weak_baseline=HOSTILE[0]))
@@ -135,8 +134,7 @@ def test_what_models_say_stays_text(project: Project, open_page: Open) -> None:
 
 
 def test_what_is_long_opens(project: Project, open_page: Open) -> None:
-    rows = [{"id": f"t{i}", "output": "word " * 200} for i in range(60)]
-    write_jsonl(project.path / "base.jsonl", rows)
+    project.predictions("base.jsonl", 60, output=lambda i: "word " * 200)
     opened = open_page(report(project, allow_weak_baseline="it talks"))
     answer = opened.rows.first.locator("details")
     expect(answer.locator(".text")).to_be_hidden()

@@ -10,20 +10,19 @@ import json
 import random
 import shutil
 import sqlite3
-import subprocess
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import closing
 from typing import Any
 
 import pytest
 from endpoint_project import EndpointProject, index_of
-from gate_project import Project, label, write_jsonl, wrong
+from gate_project import Project, label, on_a_branch, write_jsonl, wrong
 from job_project import CHECKPOINTS_ROUTE, JobProject, checkpoint, page
 from judge_project import PythonJudged, ServedJudged
 from loopback import LoopbackServer
 
-Build = Callable[[pytest.Pytester, LoopbackServer], Project]
-PROJECTS: dict[str, Build] = {}
+Build = Callable[[Any], None]
+PROJECTS: dict[str, Callable[[pytest.Pytester, LoopbackServer], Project]] = {}
 LIVE: set[str] = set()
 PAGES = ("guards_and_slices", "extraction", "candidates")  # whose HTML is kept too
 DAY_S = 86_400
@@ -32,11 +31,16 @@ SMALL = {"input_per_1m": 0.3, "output_per_1m": 1.2}
 ROOMS = ("kitchen", "hall", "attic")
 
 
-def golden(*, live: bool = False) -> Callable[[Build], Build]:
-    """Keep the reports of a project; the models of a live one take a time that differs from run to run."""
+def golden(kind: type[Any] = Project, *, live: bool = False) -> Callable[[Build], Build]:
+    """Keep the reports of a project of this kind; the models of a live one take a time that differs from run to run."""
 
     def keep(build: Build) -> Build:
-        PROJECTS[build.__name__] = build
+        def made(pytester: pytest.Pytester, server: LoopbackServer) -> Project:
+            project: Project = kind(pytester, server) if issubclass(kind, EndpointProject) else kind(pytester)
+            build(project)
+            return project
+
+        PROJECTS[build.__name__] = made
         if live:
             LIVE.add(build.__name__)
         return build
@@ -44,38 +48,50 @@ def golden(*, live: bool = False) -> Callable[[Build], Build]:
     return keep
 
 
-def answers(project: Project, name: str, n: int, wrong_at: Any = (), prefix: str = "t", **extra: Any) -> None:
-    """Append recorded answers."""
-    missed = set(wrong_at)
-    with (project.path / name).open("a", encoding="utf-8") as file:
-        for i in range(n):
-            output = wrong(i) if i in missed else label(i)
-            file.write(json.dumps({"id": f"{prefix}{i}", "output": output, **extra}) + "\n")
-
-
-def anew(project: Project, *names: str) -> None:
-    """Remove the files that every project begins with."""
-    for name in names:
-        (project.path / name).unlink()
-
-
 def recorded(path: str, **options: Any) -> dict[str, Any]:
     return {"provider": "recorded", "path": path, **options}
 
 
+def plain(name: str, answers: Mapping[str, Iterable[int]] | None = None, /, **keys: Any) -> None:
+    """A project of which only keys differ, and what its recorded models have wrong."""
+
+    def build(project: Project) -> None:
+        for file, missed in (answers or {}).items():
+            project.predictions(file, 60, missed)
+        project.gate_test(**keys)
+
+    build.__name__ = name
+    golden()(build)
+
+
 # --- what a gate decides -------------------------------------------------------------------------------------
 
+plain("green", name="support", show=["f1_macro"], hypothesis="labels are learned", require_hypothesis=True)
+plain("inconclusive", {"ft.jsonl": (*range(3), *range(47, 60))}, evidence="proven")
+plain("misspelt_key", margn=0.1)
+plain("knowledge", {"base.jsonl": range(10, 60)}, goal="knowledge")
+plain(
+    "baselines",
+    {"weak.jsonl": range(25, 60)},
+    baseline=...,
+    baselines={"prompted": "recorded:base.jsonl", "plain": "recorded:weak.jsonl"},
+)
+plain(
+    "candidates",
+    {"small.jsonl": range(39, 60), "large.jsonl": ()},
+    candidate=...,
+    candidates={"small": "recorded:small.jsonl", "medium": "recorded:ft.jsonl", "large": "recorded:large.jsonl"},
+)
+
 
 @golden()
-def green(pytester: pytest.Pytester, server: LoopbackServer) -> Project:
-    project = Project(pytester)
-    project.gate_test(name="support", show=["f1_macro"], hypothesis="labels are learned", require_hypothesis=True)
-    return project
+def missing_answer(project: Project) -> None:
+    project.predictions("ft.jsonl", 59)
+    project.gate_test()
 
 
 @golden()
-def margin_missed(pytester: pytest.Pytester, server: LoopbackServer) -> Project:
-    project = Project(pytester)
+def margin_missed(project: Project) -> None:
     keys = {key: value for key, value in project.keys.items() if key != "margin"}
     project.gate_file(
         "version: 1\ndefaults: {confidence: 0.9}\ngates:\n  support:\n    margin: 0.3\n"
@@ -83,100 +99,57 @@ def margin_missed(pytester: pytest.Pytester, server: LoopbackServer) -> Project:
         + "".join(f"    {key}: {value}\n" for key, value in keys.items())
     )
     project.file("test_gate.py", "import pytest\n\n\n@pytest.mark.ftgate('support')\ndef test_gate(): pass\n")
-    return project
 
 
 @golden()
-def inconclusive(pytester: pytest.Pytester, server: LoopbackServer) -> Project:
-    project = Project(pytester)
-    project.predictions("ft.jsonl", 60, wrong_at=(*range(3), *range(47, 60)))
-    project.gate_test(evidence="proven")
-    return project
-
-
-@golden()
-def missing_answer(pytester: pytest.Pytester, server: LoopbackServer) -> Project:
-    project = Project(pytester)
-    project.predictions("ft.jsonl", 59)
-    project.gate_test()
-    return project
-
-
-@golden()
-def misspelt_key(pytester: pytest.Pytester, server: LoopbackServer) -> Project:
-    project = Project(pytester)
-    project.gate_test(margn=0.1)
-    return project
-
-
-@golden()
-def unfit_data(pytester: pytest.Pytester, server: LoopbackServer) -> Project:
+def unfit_data(project: Project) -> None:
     """Leaks, contradictions, duplicates, and too few rows, before any model is asked."""
-    project = Project(pytester)
     rows = [{"input": f"training question {i}", "expected": label(i)} for i in range(190)]
     rows += [{"input": f"customer question {i}", "expected": label(i)} for i in range(3)]
     rows += [{"input": f"Training  question {i}", "expected": wrong(i)} for i in range(4)]
     write_jsonl(project.path / "train.jsonl", [*rows, rows[9], {"input": "an unseen label", "expected": "other"}])
     project.gate_test()
-    return project
 
 
 @golden()
-def near_copies(pytester: pytest.Pytester, server: LoopbackServer) -> Project:
+def near_copies(project: Project) -> None:
     """Return rows that resemble test examples more and more, around what counts as a near copy."""
-    project = Project(pytester)
     other = random.Random(7)
 
     def sentence() -> str:
         return " ".join("".join(other.choices("abcdefghijklmnoprstuvw", k=6)) for _ in range(16))
 
     questions = [sentence() for _ in range(60)]
-    test = [{"id": f"t{i}", "input": text, "expected": label(i)} for i, text in enumerate(questions)]
-    write_jsonl(project.path / "test.jsonl", test)
+    project.test_set(60, input=questions.__getitem__)
     near = [text[: 112 - i // 2] + sentence()[112 - i // 2 :] for i, text in enumerate(questions)]
     rows = [{"input": text, "expected": label(i)} for i, text in enumerate([*near, *(sentence() for _ in range(200))])]
     write_jsonl(project.path / "train.jsonl", rows)
     project.gate_test(audit={"leaked_near": "warn", "leaked": "warn"})
-    return project
-
-
-@golden()
-def knowledge(pytester: pytest.Pytester, server: LoopbackServer) -> Project:
-    """Return a goal for which fine-tuning is the wrong means, on a baseline that hardly answers."""
-    project = Project(pytester)
-    project.predictions("base.jsonl", 60, wrong_at=range(10, 60))
-    project.gate_test(goal="knowledge")
-    return project
 
 
 # --- the case for fine-tuning --------------------------------------------------------------------------------
 
 
 @golden()
-def match(pytester: pytest.Pytester, server: LoopbackServer) -> Project:
+def match(project: Project) -> None:
     """Return a small model in place of a large one: as good, cheaper and faster."""
-    project = Project(pytester)
     project.test_set(300)
     usage = {"input_tokens": 1000, "output_tokens": 20}
-    anew(project, "base.jsonl", "ft.jsonl")
-    answers(project, "base.jsonl", 300, range(270, 300), usage=usage, latency_s=1.0)
-    answers(project, "ft.jsonl", 300, (0, 1, *range(270, 299)), usage=usage, latency_s=0.5)
+    project.predictions("base.jsonl", 300, range(270, 300), usage=usage, latency_s=1.0)
+    project.predictions("ft.jsonl", 300, (0, 1, *range(270, 299)), usage=usage, latency_s=0.5)
     project.keys |= {
         "baseline": recorded("base.jsonl", price=LARGE),
         "candidate": recorded("ft.jsonl", price=SMALL),
         "require": [{"metric": "latency_p95_s", "max": 0.4}, {"metric": "cost_usd", "max": 1}],
     }
     project.gate_test(margin=..., objective="match", max_drop=0.02, cheaper_by=6, faster_by=2)
-    return project
 
 
 @golden()
-def economics(pytester: pytest.Pytester, server: LoopbackServer) -> Project:
-    project = Project(pytester)
+def economics(project: Project) -> None:
     usage = {"input_tokens": 1000, "output_tokens": 50}
-    anew(project, "base.jsonl", "ft.jsonl")
-    answers(project, "base.jsonl", 60, range(40, 60), usage=usage)
-    answers(project, "ft.jsonl", 60, (0, 1, 58, 59), usage=usage)
+    project.predictions("base.jsonl", 60, range(40, 60), usage=usage)
+    project.predictions("ft.jsonl", 60, (0, 1, 58, 59), usage=usage)
     project.gate_test(
         baseline=recorded("base.jsonl", price=LARGE, name="large"),
         candidate=recorded("ft.jsonl", price=SMALL, name="small"),
@@ -190,24 +163,17 @@ def economics(pytester: pytest.Pytester, server: LoopbackServer) -> Project:
             "min_monthly_saving_usd": 400,
         },
     )
-    return project
 
 
 @golden()
-def guards_and_slices(pytester: pytest.Pytester, server: LoopbackServer) -> Project:
-    project = Project(pytester)
-    rows = [
-        {"id": f"t{i}", "input": f"customer question {i}", "expected": label(i), "lang": ("en", "de", "fr")[i // 50]}
-        for i in range(120)
-    ]
-    write_jsonl(project.path / "test.jsonl", rows)
+def guards_and_slices(project: Project) -> None:
+    project.test_set(120, lang=lambda i: ("en", "de", "fr")[i // 50])
     project.predictions("base.jsonl", 120, wrong_at=(*range(20), *range(60, 80)))
     project.predictions("ft.jsonl", 120, wrong_at=range(85, 95))
     for name, n, ft in (("general", 110, (7,)), ("safety", 120, range(20))):
-        guard = [{"id": f"{name}{i}", "input": f"{name} item {i}", "expected": label(i)} for i in range(n)]
-        write_jsonl(project.path / f"{name}.jsonl", guard)
-        answers(project, "base.jsonl", n, prefix=name)
-        answers(project, "ft.jsonl", n, ft, prefix=name)
+        project.test_set(n, f"{name}.jsonl", prefix=name, input=f"{name} item {{}}".format)
+        project.predictions("base.jsonl", n, prefix=name, add=True)
+        project.predictions("ft.jsonl", n, ft, prefix=name, add=True)
     project.gate_test(
         slices={"fields": ["lang"], "min_examples": 25},
         guards={
@@ -215,63 +181,32 @@ def guards_and_slices(pytester: pytest.Pytester, server: LoopbackServer) -> Proj
             "safety": {"test_set": "safety.jsonl", "max_drop": 0.03},
         },
     )
-    return project
 
 
 @golden()
-def baselines(pytester: pytest.Pytester, server: LoopbackServer) -> Project:
-    project = Project(pytester)
-    project.predictions("weak.jsonl", 60, wrong_at=range(25, 60))
-    models = {"prompted": "recorded:base.jsonl", "plain": "recorded:weak.jsonl"}
-    project.gate_test(baseline=..., baselines=models)
-    return project
-
-
-@golden()
-def candidates(pytester: pytest.Pytester, server: LoopbackServer) -> Project:
-    project = Project(pytester)
-    project.predictions("small.jsonl", 60, wrong_at=range(39, 60))
-    project.predictions("large.jsonl", 60)
-    models = {"small": "recorded:small.jsonl", "medium": "recorded:ft.jsonl", "large": "recorded:large.jsonl"}
-    project.gate_test(candidate=..., candidates=models)
-    return project
-
-
-@golden()
-def ready(pytester: pytest.Pytester, server: LoopbackServer) -> Project:
-    project = Project(pytester)
-    anew(project, "ft.jsonl")
+def ready(project: Project) -> None:
+    (project.path / "ft.jsonl").unlink()
     hypothesis = {"from": 0.7, "to": 0.85, "because": "labels drift"}
     project.gate_test(candidate=..., stage="ready", hypothesis=hypothesis)
-    return project
 
 
 # --- metrics -------------------------------------------------------------------------------------------------
 
 
 @golden()
-def f1_macro_in_groups(pytester: pytest.Pytester, server: LoopbackServer) -> Project:
-    project = Project(pytester)
-    rows = [
-        {"id": f"t{i}", "input": f"customer question {i}", "expected": label(i), "group": f"g{i // 2}"}
-        for i in range(60)
-    ]
-    write_jsonl(project.path / "test.jsonl", rows)
+def f1_macro_in_groups(project: Project) -> None:
+    project.test_set(60, group=lambda i: f"g{i // 2}")
     hypothesis = {"metric": "f1_macro", "from": 0.4, "to": 0.99}
     project.gate_test(metric={"name": "f1_macro"}, show=["cohen_kappa"], hypothesis=hypothesis)
-    return project
 
 
 def _wanted(i: int) -> dict[str, Any]:
     return {"intent": ("light", "heat")[i % 2], "slots": {"room": ROOMS[i % 3], "level": i}}
 
 
-def _forms(pytester: pytest.Pytester) -> Project:
-    project = Project(pytester)
-    rows = [{"id": f"t{i}", "input": f"say {i}", "expected": _wanted(i)} for i in range(60)]
-    write_jsonl(project.path / "test.jsonl", rows)
-    train = [{"input": f"train {i}", "expected": _wanted(i + 1000)} for i in range(200)]
-    write_jsonl(project.path / "train.jsonl", train)
+def _forms(project: Project) -> None:
+    project.test_set(60, input="say {}".format, expected=_wanted)
+    project.training_set(0, [{"input": f"train {i}", "expected": _wanted(i + 1000)} for i in range(200)])
 
     def typo(i: int) -> str:
         return json.dumps(_wanted(i)).replace('"room": "', '"room": "x')
@@ -282,31 +217,27 @@ def _forms(pytester: pytest.Pytester) -> Project:
         return typo(i) if i < 20 else f"```json\n{json.dumps(_wanted(i))}\n```" if i < 26 else json.dumps(_wanted(i))
 
     for name in ("base.jsonl", "ft.jsonl"):
-        write_jsonl(project.path / name, [{"id": f"t{i}", "output": output(name, i)} for i in range(60)])
-    return project
+        project.predictions(name, 60, output=lambda i, name=name: output(name, i))
 
 
 @golden()
-def extraction(pytester: pytest.Pytester, server: LoopbackServer) -> Project:
-    project = _forms(pytester)
+def extraction(project: Project) -> None:
+    _forms(project)
     project.gate_test(metric="field_f1", require=[{"metric": "field_accuracy", "min": 0.9}], goal="extraction")
-    return project
 
 
 @golden()
-def answer_format(pytester: pytest.Pytester, server: LoopbackServer) -> Project:
-    project = _forms(pytester)
+def answer_format(project: Project) -> None:
+    _forms(project)
     rooms = {"type": "object", "properties": {"room": {"enum": [*ROOMS]}}}
     schema = {"type": "object", "properties": {"slots": rooms}, "required": ["intent"]}
     project.file("intent.json", json.dumps(schema))
     project.gate_test(metric={"name": "format", "json_schema": "intent.json"})
-    return project
 
 
 @golden()
-def texts(pytester: pytest.Pytester, server: LoopbackServer) -> Project:
+def texts(project: Project) -> None:
     """Return a graded metric, and one from a hook of the project."""
-    project = Project(pytester)
     words = ("send", "the", "invoice", "again", "to", "our", "office", "in", "Rome")
 
     def sentence(i: int) -> str:
@@ -315,13 +246,10 @@ def texts(pytester: pytest.Pytester, server: LoopbackServer) -> Project:
     def garbled(i: int) -> str:
         return " ".join(word if j % 2 else "indeed" for j, word in enumerate(sentence(i).split()))
 
-    rows = [{"id": f"t{i}", "input": f"sentence {i}", "expected": sentence(i)} for i in range(80)]
-    write_jsonl(project.path / "test.jsonl", rows)
-    train = [{"input": f"training {i}", "expected": sentence(1000 + i)} for i in range(200)]
-    write_jsonl(project.path / "train.jsonl", train)
+    project.test_set(80, input="sentence {}".format, expected=sentence)
+    project.training_set(0, [{"input": f"training {i}", "expected": sentence(1000 + i)} for i in range(200)])
     for name, bad in (("base.jsonl", range(60)), ("ft.jsonl", range(70, 80))):
-        outputs = [{"id": f"t{i}", "output": garbled(i) if i in bad else sentence(i)} for i in range(80)]
-        write_jsonl(project.path / name, outputs)
+        project.predictions(name, 80, output=lambda i, bad=bad: (garbled if i in bad else sentence)(i))
     project.file(
         "conftest.py",
         "import pytest_ftgate\n\n\n"
@@ -331,42 +259,33 @@ def texts(pytester: pytest.Pytester, server: LoopbackServer) -> Project:
     )
     require = [{"metric": "distance", "max": 0.5}]
     project.gate_test(metric="token_f1", show=["exact_match", "edit_similarity"], require=require)
-    return project
 
 
-@golden(live=True)
-def judged(pytester: pytest.Pytester, server: LoopbackServer) -> Project:
-    project = ServedJudged(pytester, server)
+@golden(ServedJudged, live=True)
+def judged(project: ServedJudged) -> None:
     project.judged_by()
-    return project
 
 
-@golden()
-def preferred(pytester: pytest.Pytester, server: LoopbackServer) -> Project:
+@golden(PythonJudged)
+def preferred(project: PythonJudged) -> None:
     """Compare the answers of both models with a judge that is a Python function."""
-    project = PythonJudged(pytester)
     project.judged_by({"provider": "python", "target": "judges:honest", "cache_key": "1"}, name="preference")
-    return project
 
 
 @golden()
-def repeats(pytester: pytest.Pytester, server: LoopbackServer) -> Project:
-    project = Project(pytester)
-    anew(project, "base.jsonl", "ft.jsonl")
+def repeats(project: Project) -> None:
     for repeat in range(2):
-        answers(project, "base.jsonl", 60, range(20 + 10 * repeat), repeat=repeat)
-        answers(project, "ft.jsonl", 60, range(12 + 7 * repeat), repeat=repeat)
+        project.predictions("base.jsonl", 60, range(20 + 10 * repeat), add=repeat > 0, repeat=repeat)
+        project.predictions("ft.jsonl", 60, range(12 + 7 * repeat), add=repeat > 0, repeat=repeat)
     project.gate_test(repeats=2)
-    return project
 
 
 # --- models --------------------------------------------------------------------------------------------------
 
 
-@golden(live=True)
-def prompted(pytester: pytest.Pytester, server: LoopbackServer) -> Project:
+@golden(EndpointProject, live=True)
+def prompted(project: EndpointProject) -> None:
     """Return all that is part of a question, and so of the key of its answer."""
-    project = EndpointProject(pytester, server)
     project.file("prompt.txt", "Answer with one label.")
     options = {"few_shot": {"k": 2}, "template": "Customer: {input}", "params": {"temperature": 0, "seed": 7}}
     project.gate_test(
@@ -374,13 +293,11 @@ def prompted(pytester: pytest.Pytester, server: LoopbackServer) -> Project:
         candidate=project.model("ft", system="Label.", revision="2", price=SMALL),
         ablate_prompt=True,
     )
-    return project
 
 
 @golden(live=True)
-def python_models(pytester: pytest.Pytester, server: LoopbackServer) -> Project:
-    project = Project(pytester)
-    pytester.makeini("[pytest]\npythonpath = .\n")
+def python_models(project: Project) -> None:
+    project.pytester.makeini("[pytest]\npythonpath = .\n")
     project.file(
         "own.py",
         "from pytest_ftgate import Completion\n"
@@ -395,51 +312,41 @@ def python_models(pytester: pytest.Pytester, server: LoopbackServer) -> Project:
         baseline={"provider": "python", "target": "own:base", "cache_key": "1", "name": "rules"},
         candidate={"provider": "python", "target": "own:ft", "cache_key": "step-500"},
     )
-    return project
 
 
-@golden(live=True)
-def repeated_calls(pytester: pytest.Pytester, server: LoopbackServer) -> Project:
-    project = EndpointProject(pytester, server)
+@golden(EndpointProject, live=True)
+def repeated_calls(project: EndpointProject) -> None:
     project.gates(repeats=2)
-    return project
 
 
-@golden(live=True)
-def alternatives(pytester: pytest.Pytester, server: LoopbackServer) -> Project:
+@golden(EndpointProject, live=True)
+def alternatives(project: EndpointProject) -> None:
     """Baselines made from one model and the training set, and the candidate without its prompt."""
-    project = EndpointProject(pytester, server)
     ways = ["prompt", {"few_shot": {"k": 4}}, {"retrieval": {"k": 4}}]
     made = {"base": project.model("base", system="Answer with one label."), "alternatives": ways}
     project.gate_test(baseline=..., baselines=made, candidate=project.model("ft", system="x"))
-    return project
 
 
-@golden(live=True)
-def job(pytester: pytest.Pytester, server: LoopbackServer) -> Project:
-    project = JobProject(pytester, server)
-    server.replies[CHECKPOINTS_ROUTE] = page(checkpoint(10, "ft:10"), checkpoint(20, "ft:20"))
+@golden(JobProject, live=True)
+def job(project: JobProject) -> None:
+    project.server.replies[CHECKPOINTS_ROUTE] = page(checkpoint(10, "ft:10"), checkpoint(20, "ft:20"))
     project.gate_test()
-    return project
 
 
-@golden(live=True)
-def looked_up(pytester: pytest.Pytester, server: LoopbackServer) -> Project:
+@golden(EndpointProject, live=True)
+def looked_up(project: EndpointProject) -> None:
     """Find answers by their keys in the folder of recordings, and call no endpoint."""
-    project = EndpointProject(pytester, server)
     project.gates()
     project.run("--ftgate-report=recordings:recorded")
     shutil.rmtree(project.path / ".ftgate")
     project.file("pytest.ini", "[pytest]\nftgate_config = gates/ftgate.yaml\nftgate_recordings = recorded\n")
     project.forget()
-    server.answer = None  # type: ignore[assignment]  # so that a call would be an error
-    return project
+    project.server.answer = None  # type: ignore[assignment]  # so that a call would be an error
 
 
-@golden()
-def verified(pytester: pytest.Pytester, server: LoopbackServer) -> Project:
+@golden(EndpointProject)
+def verified(project: EndpointProject) -> None:
     """Return recorded answers that are held to the inputs that they were given to."""
-    project = EndpointProject(pytester, server)
     project.gates()
     project.run("--ftgate-report=recordings:recorded")
     for name, source in (("base.jsonl", "baseline"), ("ft.jsonl", "candidate")):
@@ -448,16 +355,14 @@ def verified(pytester: pytest.Pytester, server: LoopbackServer) -> Project:
         lasting = ("id", "output", "usage", "input_sha256")
         write_jsonl(project.path / name, ({key: row[key] for key in lasting} for row in rows))
     project.gate_test(baseline="recorded:base.jsonl", candidate="recorded:ft.jsonl")
-    return project
 
 
 # --- over time, and in a repository --------------------------------------------------------------------------
 
 
-@golden(live=True)
-def aged(pytester: pytest.Pytester, server: LoopbackServer) -> Project:
+@golden(EndpointProject, live=True)
+def aged(project: EndpointProject) -> None:
     """Return a gate that was green 100 days ago, on answers of that day; some other answers are worse today."""
-    project = EndpointProject(pytester, server)
     project.gate_test(max_age_days=90)
     project.run()
     with closing(sqlite3.connect(project.path / ".ftgate/predictions.sqlite3")) as store, store:
@@ -467,33 +372,27 @@ def aged(pytester: pytest.Pytester, server: LoopbackServer) -> Project:
             kept |= {at: kept[at] - 100 * DAY_S for at in ("judged_at", "measured_at", "asked_since") if at in kept}
             store.execute("UPDATE notes SET text = ? WHERE name = ?", (json.dumps(kept), name))
     project.gate_test(max_age_days=90, candidate=project.model("ft", revision="2"))
-    now = server.answer
-    server.answer = lambda body: wrong(index_of(body)) if index_of(body) in range(20, 24) else now(body)
-    return project
+    now = project.server.answer
+    project.server.answer = lambda body: wrong(index_of(body)) if index_of(body) in range(20, 24) else now(body)
 
 
 @golden()
-def weakened(pytester: pytest.Pytester, server: LoopbackServer) -> Project:
+def weakened(project: Project) -> None:
     """Return a change that asks less of its own gate, which the project forbids."""
     if not shutil.which("git"):
         pytest.skip("there is no git")
-    project = Project(pytester)
     gate = "".join(f"    {key}: {value}\n" for key, value in project.keys.items())
     text = f"version: 1\ngates:\n  support:\n{gate}    min_test_examples: 60\n"
     project.gate_file(text)
     project.file("test_gate.py", "import pytest\n\n\n@pytest.mark.ftgate('support')\ndef test_gate(): pass\n")
     project.file("pytest.ini", "[pytest]\nftgate_forbid_weakening = true\n")
-    for args in (("init", "-q", "-b", "main"), ("add", "-A"), ("commit", "-q", "-m", "x"), ("checkout", "-qb", "work")):
-        identity = ("-c", "user.name=t", "-c", "user.email=t@example.org", "-c", "commit.gpgsign=false")
-        subprocess.run(["git", *identity, *args], cwd=project.path, check=True, capture_output=True)
+    on_a_branch(project.path)
     project.gate_file(text.replace("margin: 0.05", "margin: 0.04").replace("examples: 60", "examples: 55"))
-    return project
 
 
 @golden()
-def obligations(pytester: pytest.Pytester, server: LoopbackServer) -> Project:
+def obligations(project: Project) -> None:
     """One required gate that a mark loosens, one that is skipped, and one that no test has."""
-    project = Project(pytester)
     keys = "".join(f"    {key}: {value}\n" for key, value in project.keys.items())
     project.gate_file("version: 1\ngates:\n" + "".join(f"  {name}:\n{keys}" for name in ("orders", "refunds", "rest")))
     project.file("pytest.ini", "[pytest]\nftgate_required = all\n")
@@ -502,4 +401,3 @@ def obligations(pytester: pytest.Pytester, server: LoopbackServer) -> Project:
         "import pytest\n\n\n@pytest.mark.ftgate('orders', margin=0.01)\ndef test_orders(): pass\n\n\n"
         "@pytest.mark.skip(reason='slow')\n@pytest.mark.ftgate('refunds')\ndef test_refunds(): pass\n",
     )
-    return project

@@ -15,6 +15,7 @@ import subprocess
 import sys
 from contextlib import closing
 from hashlib import sha256
+from importlib.resources import files
 from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree
@@ -22,6 +23,7 @@ from xml.etree import ElementTree
 import pytest
 from gate_project import Project
 from golden_projects import LIVE, PAGES, PROJECTS
+from jsonschema import Draft202012Validator
 from loopback import LoopbackServer
 from syrupy.assertion import SnapshotAssertion
 from syrupy.extensions.single_file import SingleFileSnapshotExtension, WriteMode
@@ -30,6 +32,7 @@ import pytest_ftgate
 
 pytestmark = pytest.mark.usefixtures("no_ambient_settings")
 PORT = 8000  # in the reports, and in the keys of predictions; what listens there is another server
+SCHEMA = json.loads(files("pytest_ftgate").joinpath("report.schema.json").read_text(encoding="utf-8"))
 DIGITS = 10  # the last ones differ between processors
 
 
@@ -200,6 +203,7 @@ def test_reports(
         return steady_text(found, project.path, live=live)
 
     report = json.loads((project.path / "report.json").read_text(encoding="utf-8"))
+    Draft202012Validator(SCHEMA).validate(report)
     names = {
         "exit status": int(result.ret),
         "junit properties": junit_names(project.path / "junit.xml", report),

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from gate_project import ALONE, Project, check, checks, mentions, read_jsonl, stopped, write_jsonl
+from gate_project import ALONE, Project, check, checks, ends, mentions, passed, read_jsonl, stopped, write_jsonl
 
 for name in ("torch", "transformers", "peft"):
     pytest.importorskip(name, reason=f"{name} is not installed: pip install -e '.[test,local]'")
@@ -68,8 +68,7 @@ def loads(monkeypatch: pytest.MonkeyPatch) -> list[str]:
 
 
 def test_an_adapter_beats_its_base_and_shares_its_weights(adapters: Project, loads: list[str]) -> None:
-    gate = adapters.judge()
-    assert gate["verdict"] == "pass", gate["checks"]
+    gate = passed(adapters.judge())
     assert gate["candidate"]["value"] > 0.9
     assert gate["baseline"]["value"] < 0.8
     assert gate["candidate"]["input_tokens"] == gate["baseline"]["input_tokens"] > N
@@ -79,8 +78,7 @@ def test_an_adapter_beats_its_base_and_shares_its_weights(adapters: Project, loa
 
 def test_an_adapter_that_learned_nothing_right_fails(adapters: Project, weights: Path) -> None:
     shutil.copytree(weights / "wrong", adapters.path / "lora", dirs_exist_ok=True)
-    gate = adapters.judge()
-    assert gate["verdict"] == "fail"
+    gate = ends(adapters.judge(), "fail")
     assert gate["candidate"]["value"] < 0.1
 
 
@@ -104,8 +102,7 @@ def test_new_weights_are_never_judged_by_old_answers(adapters: Project, weights:
     again = adapters.judge(stored=True)
     assert (again["candidate"]["n_stored"], again["baseline"]["n_stored"]) == (N, N)
     shutil.copytree(weights / "wrong", adapters.path / "lora", dirs_exist_ok=True)
-    gate = adapters.judge(stored=True)
-    assert gate["verdict"] == "fail"
+    gate = ends(adapters.judge(stored=True), "fail")
     assert (gate["candidate"]["n_stored"], gate["baseline"]["n_stored"]) == (0, N)
 
 
@@ -162,16 +159,14 @@ def test_a_folder_that_does_not_exist(adapters: Project) -> None:
 def test_an_adapter_of_another_model(adapters: Project, tmp_path_factory: pytest.TempPathFactory) -> None:
     path = adapters.path / "lora" / "adapter_config.json"
     path.write_text(json.dumps({**json.loads(path.read_text()), "target_modules": ["no_such_layer"]}))
-    gate = adapters.judge()
-    assert gate["verdict"] == "error"
+    gate = ends(adapters.judge(), "error")
     mentions(check(gate, "candidate_predictions"), "lora", "does not fit", "base model")
 
 
 def test_messages_for_a_model_without_a_chat_template(adapters: Project) -> None:
     (adapters.path / "base" / "chat_template.jinja").unlink()
     candidate = {**adapters.keys["candidate"], "system": "Name the topic."}
-    gate = adapters.judge(candidate=candidate)
-    assert gate["verdict"] == "error"
+    gate = ends(adapters.judge(candidate=candidate), "error")
     mentions(check(gate, "candidate_predictions"), "chat template", "template")
 
 
@@ -184,8 +179,7 @@ def test_tools_of_a_row_reach_the_chat_template(adapters: Project) -> None:
     before = adapters.judge()["candidate"]["input_tokens"]
     asked = [{**row, "input": [{"role": "user", "content": row["input"]}], "tools": TOOLS} for row in rows(N, 5000)]
     write_rows(adapters.path / "test.jsonl", asked)
-    problem = adapters.judge()
-    assert problem["verdict"] == "error"
+    problem = ends(adapters.judge(), "error")
     mentions(check(problem, "baseline_predictions"), "chat template", "weather")
     path = adapters.path / "base" / "chat_template.jinja"
     path.write_text("{% for t in tools %}{{ t['function']['name'] }} {% endfor %}" + path.read_text())

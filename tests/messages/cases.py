@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -27,12 +27,43 @@ def keys(title: str, **changes: Any) -> None:
     CASES[title] = lambda project: project.judge(**changes)
 
 
+def said(title: str, answers: Mapping[str, Any], n: int = 60, **changes: Any) -> None:
+    """A case in which recorded models are wrong elsewhere: by file, at which examples."""
+
+    def judge(project: Project) -> dict[str, Any]:
+        for name, missed in answers.items():
+            project.predictions(name, n, wrong_at=missed)
+        return project.judge(**changes)
+
+    CASES[title] = judge
+
+
+def held(title: str, name: str, *lines: Any, **changes: Any) -> None:
+    """A case in which a file holds these rows."""
+
+    def judge(project: Project) -> dict[str, Any]:
+        write_jsonl(project.path / name, lines)
+        return project.judge(**changes)
+
+    CASES[title] = judge
+
+
+def over(title: str, keys: Mapping[str, Any] | None = None, **fields: Any) -> None:
+    """A case whose test examples have other fields."""
+
+    def judge(project: Project) -> dict[str, Any]:
+        project.test_set(60, **fields)
+        return project.judge(**(keys or {}))
+
+    CASES[title] = judge
+
+
 def recorded(name: str, **options: Any) -> dict[str, Any]:
     return {"provider": "recorded", "path": name, **options}
 
 
-def rows(project: Project, name: str, outputs: list[Any], **fields: Any) -> None:
-    write_jsonl(project.path / name, [{"id": f"t{i}", "output": one, **fields} for i, one in enumerate(outputs)])
+def rows(project: Project, name: str, outputs: Sequence[Any]) -> None:
+    project.predictions(name, len(outputs), output=outputs.__getitem__)
 
 
 def training(project: Project, made: list[tuple[Any, Any]]) -> None:
@@ -61,21 +92,9 @@ keys("a bound on a cost that nobody knows", require=[{"metric": "cost_usd", "max
 keys("a bound on the error rate", require=[{"metric": "error_rate", "max": 0}])
 
 
-@case
-def no_gain(project: Project) -> dict[str, Any]:
-    project.predictions("ft.jsonl", 60, wrong_at=range(20, 60))
-    return project.judge()
-
-
-@case
-def a_gain_that_may_be_luck(project: Project) -> dict[str, Any]:
-    project.predictions("ft.jsonl", 60, wrong_at=(*range(3), *range(44, 60)))
-    return project.judge(margin=0.01)
-
-
-@case
-def one_model_twice(project: Project) -> dict[str, Any]:
-    return project.judge(candidate="recorded:base.jsonl")
+said("no gain", {"ft.jsonl": range(20, 60)})
+said("a gain that may be luck", {"ft.jsonl": (*range(3), *range(44, 60))}, margin=0.01)
+keys("one model twice", candidate="recorded:base.jsonl")
 
 
 @case
@@ -96,10 +115,11 @@ def a_baseline_that_is_a_constant(project: Project) -> dict[str, Any]:
     return project.judge()
 
 
-@case
-def a_weak_baseline_that_is_allowed(project: Project) -> dict[str, Any]:
-    project.predictions("base.jsonl", 60, wrong_at=range(15, 60))
-    return project.judge(allow_weak_baseline="the prompt is what we ship today")
+said(
+    "a weak baseline that is allowed",
+    {"base.jsonl": range(15, 60)},
+    allow_weak_baseline="the prompt is what we ship today",
+)
 
 
 @case
@@ -108,10 +128,7 @@ def answers_that_differ_in_form_alone(project: Project) -> dict[str, Any]:
     return project.judge()
 
 
-@case
-def missing_answers(project: Project) -> dict[str, Any]:
-    project.predictions("ft.jsonl", 57)
-    return project.judge()
+said("missing answers", {"ft.jsonl": ()}, n=57)
 
 
 @case
@@ -120,76 +137,43 @@ def a_test_set_without_ids(project: Project) -> dict[str, Any]:
     return project.judge(test_set="test.csv")
 
 
-@case
-def missing_answers_scored_as_wrong(project: Project) -> dict[str, Any]:
-    project.predictions("ft.jsonl", 57)
-    return project.judge(errors="score_zero")
+said("missing answers scored as wrong", {"ft.jsonl": ()}, n=57, errors="score_zero")
 
 
 @case
 def answers_that_are_none(project: Project) -> dict[str, Any]:
-    made = [{"id": f"t{i}", "output": label(i)} for i in range(60)]
-    for row in made[:8]:
-        row["output"] = ""
-    for row in made[8:16]:
-        row["output"] = "something else"
-    write_jsonl(project.path / "ft.jsonl", made)
+    rows(project, "ft.jsonl", [*[""] * 8, *["something else"] * 8, *map(label, range(16, 60))])
     return project.judge()
 
 
-def written(project: Project, baseline: Any, candidate: Any, **keys: Any) -> dict[str, Any]:
-    """Judge two models that write labels so, of which the candidate is wrong less often."""
-    rows(project, "base.jsonl", [baseline(label(i) if i < 40 else wrong(i)) for i in range(60)])
-    rows(project, "ft.jsonl", [candidate(label(i) if i < 56 else wrong(i)) for i in range(60)])
-    return project.judge(**keys)
+def written(title: str, baseline: Any, candidate: Any, metric: Any = ...) -> None:
+    """A case of two models that write labels so, of which the candidate is wrong less often."""
+
+    def judge(project: Project) -> dict[str, Any]:
+        rows(project, "base.jsonl", [baseline(label(i) if i < 40 else wrong(i)) for i in range(60)])
+        rows(project, "ft.jsonl", [candidate(label(i) if i < 56 else wrong(i)) for i in range(60)])
+        return project.judge(metric=metric)
+
+    CASES[title] = judge
 
 
-@case
-def labels_inside_json(project: Project) -> dict[str, Any]:
-    return written(project, str, lambda label: json.dumps({"label": label, "confidence": 0.9}))
+def to_json(label: str, **more: Any) -> str:
+    return json.dumps({"label": label, **more})
 
 
-@case
-def labels_inside_json_of_both_models(project: Project) -> dict[str, Any]:
-    return written(project, lambda label: json.dumps({"label": label}), lambda label: json.dumps({"label": label}))
+STOP, FENCE = "{}<|im_end|>".format, "```\n{}\n```".format
+NORMAL = {"name": "accuracy", "normalize": ["case", "punctuation"]}
+written("labels inside json", str, lambda label: to_json(label, confidence=0.9))
+written("labels inside json of both models", to_json, to_json)
+written("labels after a word", "Label: {}".format, "Label: {}.".format)
+written("labels with a full stop", str, lambda label: f"{label.capitalize()}.")
+written("a stop token in every answer", STOP, STOP, "exact_match")
+written("a code fence around every answer", FENCE, FENCE)
+written("the form that is ignored already", "{}.".format, "Label: {}".format, NORMAL)
 
 
-@case
-def labels_after_a_word(project: Project) -> dict[str, Any]:
-    return written(project, "Label: {}".format, "Label: {}.".format)
-
-
-@case
-def labels_with_a_full_stop(project: Project) -> dict[str, Any]:
-    return written(project, str, lambda label: f"{label.capitalize()}.")
-
-
-@case
-def a_stop_token_in_every_answer(project: Project) -> dict[str, Any]:
-    return written(project, "{}<|im_end|>".format, "{}<|im_end|>".format, metric="exact_match")
-
-
-@case
-def a_code_fence_around_every_answer(project: Project) -> dict[str, Any]:
-    return written(project, "```\n{}\n```".format, "```\n{}\n```".format)
-
-
-@case
-def the_form_that_is_ignored_already(project: Project) -> dict[str, Any]:
-    metric = {"name": "accuracy", "normalize": ["case", "punctuation"]}
-    return written(project, "{}.".format, lambda label: f"Label: {label}", metric=metric)
-
-
-@case
-def groups_of_examples(project: Project) -> dict[str, Any]:
-    project.test_set(60, group=lambda i: f"g{i // 2}")
-    return project.judge()
-
-
-@case
-def too_few_groups(project: Project) -> dict[str, Any]:
-    project.test_set(60, group=lambda i: f"g{i // 15}")
-    return project.judge()
+over("groups of examples", group=lambda i: f"g{i // 2}")
+over("too few groups", group=lambda i: f"g{i // 15}")
 
 
 @case
@@ -204,9 +188,9 @@ def twelve_examples(project: Project) -> dict[str, Any]:
 def several_answers_an_example(project: Project) -> dict[str, Any]:
     for name, missed in (("base.jsonl", 40), ("ft.jsonl", 58)):
         made = [
-            {"id": f"t{i}", "repeat": r, "output": label(i) if i < missed or r else wrong(i)}
+            {"id": f"t{i}", "repeat": r, "output": label(i + (i >= missed and not r))}
             for i in range(60)
-            for r in range(2)
+            for r in (0, 1)
         ]
         write_jsonl(project.path / name, made)
     return project.judge(repeats=2)
@@ -346,30 +330,20 @@ def slices(project: Project) -> dict[str, Any]:
     return project.judge(slices={"fields": ["lang"], "max_drop": 0.03, "min_examples": 20})
 
 
-@case
-def slices_that_must_be_proven(project: Project) -> dict[str, Any]:
-    project.test_set(60, lang=lambda i: ("en", "de")[i % 2])
-    return project.judge(slices={"fields": ["lang"], "evidence": "proven", "min_examples": 10})
+over(
+    "slices that must be proven",
+    {"slices": {"fields": ["lang"], "evidence": "proven", "min_examples": 10}},
+    lang=lambda i: ("en", "de")[i % 2],
+)
 
 
 # --- several candidates, match, money ----------------------------------------------------------------------------
 
 
-@case
-def several_candidates(project: Project) -> dict[str, Any]:
-    project.predictions("small.jsonl", 60, wrong_at=range(39, 60))
-    models = {"small": "recorded:small.jsonl", "large": "recorded:ft.jsonl", "largest": "recorded:ft.jsonl"}
-    return project.judge(candidate=..., candidates=models)
-
-
-@case
-def several_candidates_of_which_none_passes(project: Project) -> dict[str, Any]:
-    project.predictions("small.jsonl", 60, wrong_at=range(39, 60))
-    return project.judge(
-        candidate=..., candidates={"small": "recorded:small.jsonl", "large": "recorded:ft.jsonl"}, margin=0.4
-    )
-
-
+SMALLER = {"small.jsonl": range(39, 60)}
+MODELS = {"small": "recorded:small.jsonl", "large": "recorded:ft.jsonl"}
+said("several candidates", SMALLER, candidate=..., candidates={**MODELS, "largest": "recorded:ft.jsonl"})
+said("several candidates of which none passes", SMALLER, candidate=..., candidates=MODELS, margin=0.4)
 keys(
     "candidates and evidence observed",
     candidate=...,
@@ -378,44 +352,25 @@ keys(
 )
 
 
-def matching(project: Project, missed: Any, *, n: int = 300, usage: Any = USAGE, **changes: Any) -> dict[str, Any]:
-    project.test_set(n)
-    project.predictions("base.jsonl", n, wrong_at=range(n - 30, n), usage=usage, latency_s=1.0)
-    project.predictions("ft.jsonl", n, wrong_at=missed, usage=usage, latency_s=0.5)
-    asked = {
-        "margin": ...,
-        "objective": "match",
-        "max_drop": 0.02,
-        "cheaper_by": 5,
-        "baseline": recorded("base.jsonl", price=LARGE),
-        "candidate": recorded("ft.jsonl", price=SMALL),
-    }
-    return project.judge(**{**asked, **changes})
+def match(title: str, missed: Any, *, n: int = 300, **changes: Any) -> None:
+    """A case of a small model that is to match a large one."""
+
+    def judge(project: Project) -> dict[str, Any]:
+        project.test_set(n)
+        project.predictions("base.jsonl", n, wrong_at=range(n - 30, n), usage=USAGE, latency_s=1.0)
+        project.predictions("ft.jsonl", n, wrong_at=missed, usage=USAGE, latency_s=0.5)
+        asked = {"margin": ..., "objective": "match", "max_drop": 0.02, "cheaper_by": 5}
+        return project.judge(**{**asked, **PRICED, **changes})
+
+    CASES[title] = judge
 
 
-@case
-def match_that_holds(project: Project) -> dict[str, Any]:
-    return matching(project, (0, *range(271, 300)), faster_by=1.5)
-
-
-@case
-def match_that_is_worse_and_dearer(project: Project) -> dict[str, Any]:
-    return matching(project, (*range(30), *range(270, 300)), cheaper_by=20, faster_by=9)
-
-
-@case
-def match_that_is_not_proven(project: Project) -> dict[str, Any]:
-    return matching(project, (*range(4), *range(271, 300)))
-
-
-@case
-def match_on_too_few_examples(project: Project) -> dict[str, Any]:
-    return matching(project, range(55, 60), n=60)
-
-
-@case
-def match_without_prices(project: Project) -> dict[str, Any]:
-    return matching(project, (0, *range(271, 300)), candidate="recorded:ft.jsonl", faster_by=2)
+PRICED = {"baseline": recorded("base.jsonl", price=LARGE), "candidate": recorded("ft.jsonl", price=SMALL)}
+match("match that holds", (0, *range(271, 300)), faster_by=1.5)
+match("match that is worse and dearer", (*range(30), *range(270, 300)), cheaper_by=20, faster_by=9)
+match("match that is not proven", (*range(4), *range(271, 300)))
+match("match on too few examples", range(55, 60), n=60)
+match("match without prices", (0, *range(271, 300)), candidate="recorded:ft.jsonl", faster_by=2)
 
 
 @case
@@ -423,39 +378,41 @@ def match_of_labels_that_the_baseline_wrote(project: Project) -> dict[str, Any]:
     project.test_set(300)
     project.predictions("base.jsonl", 300, usage=USAGE)
     project.predictions("ft.jsonl", 300, usage=USAGE)
-    models = {"baseline": recorded("base.jsonl", price=LARGE), "candidate": recorded("ft.jsonl", price=SMALL)}
-    return project.judge(margin=..., objective="match", max_drop=0.02, cheaper_by=2, **models)
+    return project.judge(margin=..., objective="match", max_drop=0.02, cheaper_by=2, **PRICED)
 
 
-def priced(project: Project, economics: dict[str, Any], **changes: Any) -> dict[str, Any]:
-    project.predictions("base.jsonl", 60, wrong_at=range(40, 60), usage=USAGE)
-    project.predictions("ft.jsonl", 60, wrong_at=(0, 1, 58, 59), usage=USAGE)
-    models = {"baseline": recorded("base.jsonl", price=LARGE), "candidate": recorded("ft.jsonl", price=SMALL)}
-    return project.judge(**{**models, "economics": economics, **changes})
+def economics(title: str, calls: int | None, training: float | None, limits: Mapping[str, Any], **changes: Any) -> None:
+    """A case of priced models with the economics of the candidate."""
+
+    def judge(project: Project) -> dict[str, Any]:
+        project.predictions("base.jsonl", 60, wrong_at=range(40, 60), usage=USAGE)
+        project.predictions("ft.jsonl", 60, wrong_at=(0, 1, 58, 59), usage=USAGE)
+        facts = {"calls_per_month": calls, "training_cost_usd": training, **limits}
+        known = {name: value for name, value in facts.items() if value is not None}
+        return project.judge(**{**PRICED, "economics": known, **changes})
+
+    CASES[title] = judge
 
 
-@case
-def economics_that_hold(project: Project) -> dict[str, Any]:
-    limits = {"max_break_even_days": 60, "min_monthly_saving_usd": 100}
-    return priced(project, {"calls_per_month": 200_000, "training_cost_usd": 100, "data_cost_usd": 50, **limits})
-
-
-@case
-def economics_that_do_not_hold(project: Project) -> dict[str, Any]:
-    limits = {"max_break_even_days": 1, "min_monthly_saving_usd": 1000}
-    return priced(project, {"calls_per_month": 20_000, "training_cost_usd": 900, "hosting_usd_per_month": 40, **limits})
-
-
-@case
-def economics_that_are_unknown(project: Project) -> dict[str, Any]:
-    return priced(project, {"max_break_even_days": 60}, candidate="recorded:ft.jsonl")
-
-
-@case
-def economics_before_training(project: Project) -> dict[str, Any]:
-    limits = {"max_break_even_days": 1, "min_monthly_saving_usd": 10_000}
-    gate = {"calls_per_month": 20_000, "training_cost_usd": 900, **limits}
-    return priced(project, gate, candidate=..., stage="ready", margin=0.1)
+economics(
+    "economics that hold", 200_000, 100, {"data_cost_usd": 50, "max_break_even_days": 60, "min_monthly_saving_usd": 100}
+)
+economics(
+    "economics that do not hold",
+    20_000,
+    900,
+    {"hosting_usd_per_month": 40, "max_break_even_days": 1, "min_monthly_saving_usd": 1000},
+)
+economics("economics that are unknown", None, None, {"max_break_even_days": 60}, candidate="recorded:ft.jsonl")
+economics(
+    "economics before training",
+    20_000,
+    900,
+    {"max_break_even_days": 1, "min_monthly_saving_usd": 10_000},
+    candidate=...,
+    stage="ready",
+    margin=0.1,
+)
 
 
 # --- metrics -----------------------------------------------------------------------------------------------------
@@ -512,46 +469,15 @@ def several_rows_that_cannot_be_read(project: Project) -> dict[str, Any]:
     return project.judge(test_set="test.csv")
 
 
-@case
-def a_blank_label(project: Project) -> dict[str, Any]:
-    project.test_set(60, expected=lambda i: label(i) if i % 9 else " ")
-    return project.judge()
+over("a blank label", expected=lambda i: label(i) if i % 9 else " ")
 
 
-@case
-def a_row_without_an_input(project: Project) -> dict[str, Any]:
-    write_jsonl(project.path / "test.jsonl", [{"question": "a", "expected": "b"}])
-    return project.judge()
-
-
-@case
-def an_id_that_repeats(project: Project) -> dict[str, Any]:
-    write_jsonl(project.path / "test.jsonl", [{"id": "a", "input": f"q{i}", "expected": "b"} for i in range(2)])
-    return project.judge()
-
-
-@case
-def an_input_that_repeats(project: Project) -> dict[str, Any]:
-    write_jsonl(project.path / "test.jsonl", [{"input": f"Which label? {one}", "expected": "b"} for one in "aBbA"])
-    return project.judge()
-
-
-@case
-def a_blank_input(project: Project) -> dict[str, Any]:
-    write_jsonl(project.path / "test.jsonl", [{"input": " ", "expected": "b"}])
-    return project.judge()
-
-
-@case
-def an_empty_test_set(project: Project) -> dict[str, Any]:
-    project.file("test.jsonl", "")
-    return project.judge()
-
-
-@case
-def a_recording_without_output(project: Project) -> dict[str, Any]:
-    write_jsonl(project.path / "ft.jsonl", [{"id": "t0", "answer": "refund"}])
-    return project.judge()
+held("a row without an input", "test.jsonl", {"question": "a", "expected": "b"})
+held("an id that repeats", "test.jsonl", *({"id": "a", "input": f"q{i}", "expected": "b"} for i in range(2)))
+held("an input that repeats", "test.jsonl", *({"input": f"Which label? {one}", "expected": "b"} for one in "aBbA"))
+held("a blank input", "test.jsonl", {"input": " ", "expected": "b"})
+held("an empty test set", "test.jsonl")
+held("a recording without output", "ft.jsonl", {"id": "t0", "answer": "refund"})
 
 
 @case

@@ -3,25 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import pytest
 from endpoint_project import EndpointProject, index_of
-from gate_project import LABELS, Project, block, check, label, mentions, statuses
-from loopback import LoopbackServer
+from gate_project import LABELS, Project, block, check, ends, label, mentions, passed, statuses
 
 N = 60
 
 
 def answers(project: Project, name: str, answer: Callable[[int], str], **fields: Any) -> None:
     project.predictions(name, N, output=answer, **fields)
-
-
-def judged(project: Project, verdict: str, /, **changes: Any) -> dict[str, Any]:
-    gate = project.judge(**changes)
-    assert gate["verdict"] == verdict, gate["checks"]
-    return gate
 
 
 def actions(gate: dict[str, Any]) -> list[str]:
@@ -41,32 +33,16 @@ def shows(gate: dict[str, Any], part: str, *, verbose: bool = False) -> bool:
 # --- the diagnosis -------------------------------------------------------------------------------------------
 
 
-def test_what_became_of_the_answers_stands_in_the_report(project: Project) -> None:
-    gate = judged(project, "pass")
-    found = gate["diagnosis"]
-    assert found["baseline"] == {"right": 40, "wrong_label": 20}
-    assert found["candidate"] == {"right": 56, "wrong_label": 4}
-    assert found["fixed"] == [f"t{i}" for i in range(40, 58)]
-    assert found["broken"] == ["t0", "t1"]
-    assert sum(pair["baseline"] for pair in found["confusions"]) == 20
-    assert [one["label"] for one in found["labels"]] == sorted(LABELS)
-    assert gate["advice"] == []  # a green gate gets none
+def test_a_green_gate_gets_a_diagnosis_and_no_advice(project: Project) -> None:
+    gate = passed(project.judge())
+    assert gate["diagnosis"]["fixed"] == [f"t{i}" for i in range(40, 58)]
+    assert gate["advice"] == []
     assert not shows(gate, "more advice", verbose=True)
     assert [shows(gate, "4 answers", verbose=verbose) for verbose in (False, True)] == [False, True]
 
 
-def test_a_red_gate_says_which_mistakes_and_under_v_which_examples(project: Project) -> None:
-    project.gate_test(margin=0.5)
-    gate = project.gate()
-    project.result.stdout.fnmatch_lines(["mistakes of the baseline: 20 *", "mistakes of the candidate: 4 *"])
-    assert [shows(gate, "test.jsonl:50", verbose=verbose) for verbose in (False, True)] == [False, True]
-    for part in ("'invoice' -> 'shipping'", "test.jsonl:41, test.jsonl:42", "test.jsonl:1, test.jsonl:2", "and 8 more"):
-        assert shows(gate, part, verbose=True)
-
-
-def test_ends_of_answers_are_told_apart_at_an_endpoint(tmp_path: Path, server: LoopbackServer) -> None:
-    project = EndpointProject(tmp_path, server)
-    usual = server.answer
+def test_ends_of_answers_are_told_apart_at_an_endpoint(http: EndpointProject) -> None:
+    usual = http.server.answer
 
     def answer(body: dict[str, Any]) -> str:
         index = index_of(body)
@@ -74,8 +50,8 @@ def test_ends_of_answers_are_told_apart_at_an_endpoint(tmp_path: Path, server: L
             return "I'm sorry, but I can't help with that."
         return f"Sure! It is {label(index)}." if body["model"] == "base" and index >= 40 else str(usual(body))
 
-    server.answer = answer
-    gate = judged(project, "fail", margin=0.5)
+    http.server.answer = answer
+    gate = ends(http.judge(margin=0.5), "fail")
     assert gate["diagnosis"]["baseline"] == {"right": 40, "refusal": 10, "wrong_format": 10}
     assert "better_prompt" in actions(gate)
 
@@ -99,14 +75,14 @@ def test_a_label_that_was_hardly_trained(project: Project) -> None:
     project.training_set(0, rows)
     project.predictions("base.jsonl", N, wrong_at=range(0, 60, 3))
     answers(project, "ft.jsonl", lambda i: "shipping" if label(i) == "refund" else label(i))
-    mentions(advice(judged(project, "fail"), "add_examples"), "92", "'refund'", "5", "97", "0 of 20")
+    mentions(advice(ends(project.judge(), "fail"), "add_examples"), "92", "'refund'", "5", "97", "0 of 20")
     project.training_set(200)  # as many of each
-    assert "add_examples" not in actions(judged(project, "fail"))
+    assert "add_examples" not in actions(ends(project.judge(), "fail"))
 
 
 def test_free_checks_that_fail_have_advice_without_a_call(project: Project) -> None:
     project.training_set(150)
-    gate = judged(project, "fail", goal="knowledge")
+    gate = ends(project.judge(goal="knowledge"), "fail")
     assert (gate["models_called"], gate["diagnosis"]) == (False, None)
     assert actions(gate) == ["add_examples", "retrieval"]
     mentions(advice(gate, "add_examples"), "50")
@@ -116,7 +92,7 @@ def test_free_checks_that_fail_have_advice_without_a_call(project: Project) -> N
 def test_at_most_three_are_printed_and_all_are_in_the_report(project: Project) -> None:
     project.training_set(0, [{"input": f"customer question {i}", "expected": label(i)} for i in range(3)])
     project.test_set(40)
-    gate = judged(project, "fail", goal="reasoning")
+    gate = ends(project.judge(goal="reasoning"), "fail")
     assert actions(gate) == ["fix_data", "add_examples", "another_model"]
     assert len(gate["advice"]) == 4
     lines = block(gate)
@@ -125,7 +101,7 @@ def test_at_most_three_are_printed_and_all_are_in_the_report(project: Project) -
 
 
 def test_advice_that_a_check_gives_alone_is_printed_once(project: Project) -> None:
-    gate = judged(project, "fail", goal="knowledge")
+    gate = ends(project.judge(goal="knowledge"), "fail")
     assert actions(gate) == ["retrieval"]
     assert sum("RAG" in line for line in block(gate)) == 1
 
@@ -139,21 +115,21 @@ def reasons(gate: dict[str, Any]) -> list[str]:
 
 def test_a_candidate_that_misses_the_form_is_asked_otherwise_and_not_dropped(project: Project) -> None:
     answers(project, "ft.jsonl", lambda i: f"The answer is {label(i)}." if i < 40 else label(i))
-    gate = judged(project, "fail")
+    gate = ends(project.judge(), "fail")
     assert (actions(gate), len(gate["advice"])) == (["measure_again"], 1)
     assert gate["diagnosis"]["candidate"] == {"right": 20, "wrong_format": 40}
     assert reasons(gate) == ["normalization", "margin"]
     mentions(check(gate, "normalization"), "40", "The answer is refund.", "pattern: ")
     assert check(gate, "margin")["advice"] is None
     answers(project, "ft.jsonl", lambda i: label(i + (i < 21)) if not 20 < i < 41 else f"It is {label(i)}.")
-    gate = judged(project, "fail")
+    gate = ends(project.judge(), "fail")
     assert actions(gate)[:2] == ["stop", "fix_data"]
     assert check(gate, "margin")["advice"] == gate["advice"][0]["text"]
 
 
 def test_a_candidate_that_answers_nothing_is_looked_at_first(project: Project) -> None:
     answers(project, "ft.jsonl", lambda _: "")
-    gate = judged(project, "fail")
+    gate = ends(project.judge(), "fail")
     assert actions(gate)[0] == "measure_again"
     mentions(advice(gate, "measure_again"), "60 of 60", "max_tokens", "reasoning", "raw answer")
 
@@ -164,7 +140,7 @@ def test_where_an_average_over_labels_is_not_sure_the_rarest_labels_are_named(pr
     right = lambda i: rare.get(i, "shipping")  # noqa: E731
     answers(project, "base.jsonl", lambda i: "shipping" if i < 2 else "invoice" if i < 5 else right(i))
     answers(project, "ft.jsonl", right)
-    gate = judged(project, "inconclusive", metric="f1_macro", allow_weak_baseline="a test")
+    gate = ends(project.judge(metric="f1_macro", allow_weak_baseline="a test"), "inconclusive")
     mentions(check(gate, "evidence"), "'refund' (1)", "'invoice' (2)")
 
 
@@ -172,26 +148,26 @@ def test_a_smaller_model_that_misses_the_form_is_asked_otherwise_too(project: Pr
     match = {"objective": "match", "max_drop": 0.05, "faster_by": 2, "margin": ...}
     answers(project, "base.jsonl", label, latency_s=0.4)
     answers(project, "ft.jsonl", lambda i: f"It is {label(i)}." if i < 20 else label(i), latency_s=0.1)
-    gate = judged(project, "fail", **match)
+    gate = ends(project.judge(**match), "fail")
     assert actions(gate) == ["measure_again"]
     assert (reasons(gate), check(gate, "max_drop")["advice"]) == (["normalization", "max_drop"], None)
     answers(project, "ft.jsonl", lambda i: label(i + (i < 20)), latency_s=0.1)
-    assert actions(judged(project, "fail", **match)) == ["stop", "fix_data"]
+    assert actions(ends(project.judge(**match), "fail")) == ["stop", "fix_data"]
 
 
 def test_no_broken_examples_are_to_be_looked_at_where_none_is_broken(project: Project) -> None:
     project.predictions("ft.jsonl", N, wrong_at=range(42, 60))  # 2 fixed, and 18 as wrong as before
-    gate = judged(project, "fail")
+    gate = ends(project.judge(), "fail")
     assert "broken" not in check(gate, "margin")["advice"]
     mentions(advice(gate, "another_model"), "18")
     project.predictions("ft.jsonl", N, wrong_at=(0, *range(42, 60)))
-    assert "broken" in check(judged(project, "fail"), "margin")["advice"]
+    assert "broken" in check(ends(project.judge(), "fail"), "margin")["advice"]
 
 
 def test_a_baseline_that_misses_the_form_lost_no_label_to_the_candidate(project: Project) -> None:
     answers(project, "base.jsonl", lambda i: f"It is {label(i)}." if i < 30 else label(i))
     answers(project, "ft.jsonl", lambda i: label(i + 1) if i < 24 else label(i))
-    gate = judged(project, "fail", margin=0.3)
+    gate = ends(project.judge(margin=0.3), "fail")
     assert actions(gate)[:2] == ["stop", "better_prompt"]
     assert "fix_data" not in actions(gate)
 
@@ -200,19 +176,19 @@ def test_a_gate_that_failed_for_another_bound_hears_nothing_of_labels(project: P
     """20 fixed, 10 broken, and all of refunds."""
     answers(project, "ft.jsonl", lambda i: label(i + (i < 30 and i % 3 == 0)), latency_s=0.2)
     slow = [{"metric": "latency_p50_s", "max": 0.001}]
-    gate = judged(project, "fail", require=slow, evidence="observed")
+    gate = ends(project.judge(require=slow, evidence="observed"), "fail")
     assert actions(gate) == ["cut_costs"]
     assert gate["advice"][0]["fact"].startswith("require.candidate.latency_p50_s: ")
-    gate = judged(project, "fail", require=slow, margin=0.2)
+    gate = ends(project.judge(require=slow, margin=0.2), "fail")
     assert actions(gate)[0] == "fix_data"
     assert "cut_costs" in actions(gate)
 
 
 def test_a_bound_on_the_form_says_which_rules_are_broken_and_what_to_do(project: Project) -> None:
     form = {"name": "format", "allowed": ["refund", "invoice"]}
-    gate = judged(project, "fail", require=[{"metric": form, "min": 0.9}])
+    gate = ends(project.judge(require=[{"metric": form, "min": 0.9}]), "fail")
     assert (actions(gate), shows(gate, "allowed ")) == (["better_prompt"], True)
-    gate = judged(project, "fail", require=[{"metric": form, "min": 0.1}], margin=0.5)
+    gate = ends(project.judge(require=[{"metric": form, "min": 0.1}], margin=0.5), "fail")
     assert not shows(gate, "failing rules")
 
 
@@ -225,7 +201,7 @@ def test_the_confusion_that_advice_rests_on_is_shown(project: Project) -> None:
 
     answers(project, "base.jsonl", usual)
     answers(project, "ft.jsonl", lambda i: "e" if labels[i % 5] == "d" and i < 30 else usual(i))
-    gate = judged(project, "fail", allow_weak_baseline="a test")
+    gate = ends(project.judge(allow_weak_baseline="a test"), "fail")
     fact = next(one["fact"] for one in gate["advice"] if one["action"] == "fix_data")
     assert all(part in fact for part in ("'e'", "'d'", "6", "0"))
     assert shows(gate, "'a' -> 'b'", verbose=True)
@@ -257,7 +233,7 @@ def test_answers_that_were_taught_and_are_not_in_the_question_smell_of_knowledge
 ) -> None:
     """Four fixed examples are too few to tell."""
     clinic(project, right=right, told=told)
-    gate = judged(project, "fail", margin=0.3)
+    gate = ends(project.judge(margin=0.3), "fail")
     assert ("retrieval" in actions(gate), "knowledge" in statuses(gate)) == (recalled, recalled)
     if recalled:
         mentions(advice(gate, "retrieval"), "RAG", "10")
@@ -266,14 +242,14 @@ def test_answers_that_were_taught_and_are_not_in_the_question_smell_of_knowledge
 
 def test_a_green_gate_is_warned_of_it_too(project: Project) -> None:
     clinic(project, right=60)
-    gate = judged(project, "pass")
+    gate = passed(project.judge())
     found = check(gate, "knowledge")
     assert (found["status"], found["observed"], gate["advice"]) == ("warning", 40, [])
     mentions(found, "RAG")
 
 
 def test_labels_of_a_small_set_are_no_knowledge(project: Project) -> None:
-    gate = judged(project, "fail", margin=0.5)
+    gate = ends(project.judge(margin=0.5), "fail")
     assert (gate["diagnosis"]["recalled"], len(gate["diagnosis"]["fixed"])) == (0, 18)
     assert "retrieval" not in actions(gate)
 

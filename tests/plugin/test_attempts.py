@@ -5,18 +5,27 @@ from __future__ import annotations
 import json
 import re
 import shutil
-import subprocess
 import sys
 from collections.abc import Iterable
-from pathlib import Path
 from typing import Any
 
 import pytest
 from endpoint_project import EndpointProject
-from gate_project import Project, because, block, check, checks, mentions, read_jsonl, statuses, stopped
+from gate_project import (
+    Project,
+    because,
+    block,
+    check,
+    checks,
+    mentions,
+    on_a_branch,
+    passed,
+    read_jsonl,
+    statuses,
+    stopped,
+)
 from hypothesis import given
 from hypothesis import strategies as st
-from loopback import LoopbackServer
 
 from pytest_ftgate.checks.attempts import _confidence, may_be_shown
 from pytest_ftgate.checks.ledger import Fingerprint
@@ -27,11 +36,19 @@ WORSE = range(110, 190)
 
 
 @pytest.fixture
-def project(tmp_path: Path) -> Project:
-    project = Project(tmp_path)
+def project(project: Project) -> Project:
     project.test_set(200)
     project.predictions("base.jsonl", 200, wrong_at=range(120, 200))
+    project.predictions("ft.jsonl", 200, wrong_at=BETTER)
     project.keys["max_attempts"] = 3
+    return project
+
+
+@pytest.fixture
+def second(project: Project) -> Project:
+    """Return a gate whose candidate is the second of two attempts."""
+    attempt(project, 1, max_attempts=2)
+    project.gate_test(max_attempts=2)
     return project
 
 
@@ -59,8 +76,7 @@ def test_each_attempt_has_half_the_level_and_a_known_candidate_keeps_its_own(pro
         assert (gate["verdict"], gate["confidence"]) == ("fail", confidence)
         mentions(check(gate, "attempts"), f"attempt {number} of 3")
     assert attempt(project, 1)["confidence"] == 0.975
-    gate = attempt(project, 3, BETTER)
-    assert gate["verdict"] == "pass"
+    gate = passed(attempt(project, 3, BETTER))
     assert gate["attempt"] == {"number": 3, "most": 3, "before": 0.9875, "confidence": 0.99375}
     assert any("attempt 3 of 3: 98.75 % -> 99.38 %" in line for line in block(gate))
     found = ledger(project)
@@ -78,11 +94,6 @@ def test_beyond_the_budget_the_gate_fails_before_any_call(project: Project) -> N
     assert len(ledger(project)) == 1
 
 
-@pytest.mark.parametrize("most", [0, 6])
-def test_one_to_five_attempts(project: Project, most: int) -> None:
-    mentions(stopped(attempt(project, 1, max_attempts=most)), "max_attempts")
-
-
 @given(confidence=st.floats(0.5, 0.9999), most=st.integers(1, 5), candidates=st.integers(1, 10))
 def test_the_levels_sum_up_to_less_than_that_of_the_gate(confidence: float, most: int, candidates: int) -> None:
     each = 1 - (1 - confidence) / candidates
@@ -94,8 +105,7 @@ def test_several_candidates_are_attempts_at_the_level_of_their_share(project: Pr
     for number, wrong_at in ((1, WORSE), (2, BETTER)):
         project.predictions(f"ft{number}.jsonl", 200, wrong_at=wrong_at)
     several = {"a": "recorded:ft1.jsonl", "b": "recorded:ft2.jsonl"}
-    gate = project.judge(candidate=..., candidates=several)
-    assert gate["verdict"] == "pass"
+    gate = passed(project.judge(candidate=..., candidates=several))
     assert [one["level"] for one in ledger(project)] == [0.0125, 0.00625]
     assert gate["confidence"] == 1 - 0.00625
     found = stopped(project.judge(candidate="recorded:base.jsonl", max_attempts=2), "fail")
@@ -113,18 +123,15 @@ def test_before_training_there_is_no_attempt(project: Project) -> None:
 
 
 @pytest.mark.parametrize("rows", [60, 80], ids=["the same test set", "a grown one"])
-def test_a_candidate_is_the_same_one_when_asked_again_recorded_or_about_more(
-    pytester: pytest.Pytester, server: LoopbackServer, rows: int
-) -> None:
-    live = EndpointProject(pytester, server)
-    live.gate_test(max_attempts=2)
-    live.run("--ftgate-report=recordings:kept")
-    live.test_set(rows)
-    live.run("--ftgate-cache=refresh", "--ftgate-report=recordings:kept")
-    kept = f"recorded:{next((live.path / 'kept').glob('*candidate.jsonl')).relative_to(live.path)}"
-    assert live.judge(candidate=kept, max_attempts=2)["attempt"]["number"] == 1
-    assert len(ledger(live)) == 1
-    assert live.judge(candidate=live.model("ft", revision="2"), max_attempts=2)["attempt"]["number"] == 2
+def test_a_candidate_is_the_same_one_when_asked_again_recorded_or_about_more(http: EndpointProject, rows: int) -> None:
+    http.gate_test(max_attempts=2)
+    http.run("--ftgate-report=recordings:kept")
+    http.test_set(rows)
+    http.run("--ftgate-cache=refresh", "--ftgate-report=recordings:kept")
+    kept = f"recorded:{next((http.path / 'kept').glob('*candidate.jsonl')).relative_to(http.path)}"
+    assert http.judge(candidate=kept, max_attempts=2)["attempt"]["number"] == 1
+    assert len(ledger(http)) == 1
+    assert http.judge(candidate=http.model("ft", revision="2"), max_attempts=2)["attempt"]["number"] == 2
 
 
 def test_a_callable_without_cache_key_is_its_code(project: Project) -> None:
@@ -237,21 +244,12 @@ def test_a_ledger_that_cannot_be_written_is_a_warning(project: Project, monkeypa
     ],
     ids=["shortened", "reordered", "edited", "emptied", "longer"],
 )
-@pytest.mark.parametrize("named", [["g"], []], ids=["in the gate file", "in a marker"])
+@pytest.mark.parametrize("named", [["support"], []], ids=["in the gate file", "in a marker"])
 def test_the_lines_at_the_merge_base_are_kept(project: Project, change: Any, verdict: str, named: list[str]) -> None:
-    project.gate_file(
-        "version: 1\ngates:\n  g:\n    test_set: test.jsonl\n    training_set: train.jsonl\n"
-        "    baseline: recorded:base.jsonl\n    candidate: recorded:ft1.jsonl\n    margin: 0.05\n    max_attempts: 3\n"
-    )
+    project.filed(", max_attempts: 3")
     attempt(project, 1)
     attempt(project, 2)
-    for args in (
-        ["init", "-q", "-b", "main"],
-        ["add", "-A"],
-        ["-c", "user.name=t", "-c", "user.email=t@example.org", "commit", "-qm", "first"],
-        ["checkout", "-qb", "work"],
-    ):
-        subprocess.run(["git", *args], cwd=project.path, check=True)
+    on_a_branch(project.path)
     path = project.path / "attempts.jsonl"
     lines = path.read_text(encoding="utf-8").splitlines()
     path.write_text("".join(f"{line}\n" for line in change(lines)), encoding="utf-8")
@@ -260,22 +258,18 @@ def test_the_lines_at_the_merge_base_are_kept(project: Project, change: Any, ver
     assert statuses(gate).get("ledger") == ("error" if verdict == "error" else None)
 
 
-def test_a_ci_job_prints_the_line_to_commit(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_ci_job_prints_the_line_to_commit(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("CI", "true")
-    project = Project(pytester)
-    project.gate_test(max_attempts=2)
-    gate = project.gate()
-    assert check(gate, "ledger")["status"] == "warning"
+    project.gate_test()
+    assert check(project.gate(), "ledger")["status"] == "warning"
     (line,) = (project.path / "attempts.jsonl").read_text(encoding="utf-8").splitlines()
     assert line in project.result.stdout.str()
 
 
-def test_two_workers_take_two_attempts(pytester: pytest.Pytester) -> None:
-    pytest.importorskip("xdist")
-    project = Project(pytester)
+def test_two_workers_take_two_attempts(project: Project) -> None:
     both = ["import pytest"]
     for number in range(4):
-        project.predictions(f"ft{number}.jsonl", 60, wrong_at=(*range(40, 56), number))
+        project.predictions(f"ft{number}.jsonl", 200, wrong_at=(*WORSE, number))
         mark = project.mark(candidate=f"recorded:ft{number}.jsonl", max_attempts=4)
         both.append(f"{mark}\ndef test_{number}(): pass")
     project.file("test_gate.py", "\n".join(both))
@@ -300,24 +294,16 @@ def test_only_a_third_is_shown_and_it_counts_in_the_first_attempt_alone(project:
     assert gate["n"] == (200 if number == 1 else 200 - len(third))
 
 
-def test_the_self_test_takes_no_attempt(pytester: pytest.Pytester) -> None:
-    project = Project(pytester)
-    project.test_set(200)
-    project.predictions("base.jsonl", 200, wrong_at=range(120, 200))
-    attempt(project, 1, max_attempts=2)
-    project.predictions("ft.jsonl", 200, wrong_at=BETTER)
-    project.gate_test(max_attempts=2)
-    result = project.run("--ftgate-selftest")
+def test_the_self_test_takes_no_attempt(second: Project) -> None:
+    result = second.run("--ftgate-selftest")
     assert result.ret == pytest.ExitCode.OK, result.stdout.str()
-    assert len(ledger(project)) == 1
+    assert len(ledger(second)) == 1
 
 
-def test_a_preview_shows_the_same_third(pytester: pytest.Pytester) -> None:
-    project = Project(pytester)
-    project.gate_test(max_attempts=2)
-    result = project.run("--ftgate-preview=5")
-    lines = project.path.joinpath("test.jsonl").read_text(encoding="utf-8").splitlines()
-    third = {f"test.jsonl:{row}" for row, line in enumerate(lines, 1) if json.loads(line)["id"] in shown(project)}
+def test_a_preview_shows_the_same_third(second: Project) -> None:
+    result = second.run("--ftgate-preview=5")
+    rows = read_jsonl(second.path / "test.jsonl")
+    third = {f"test.jsonl:{number}" for number, row in enumerate(rows, 1) if row["id"] in shown(second)}
     named = {line for line in result.outlines if line.startswith("test.jsonl:")}
     assert len(named) == 5
     assert named <= third
@@ -332,18 +318,13 @@ def test_groups_stay_together_and_without_an_example_that_counts_there_is_an_err
     mentions(stopped(attempt(project, 2, evidence="observed")), "no test example counts")
 
 
-def test_the_page_and_recordings_hold_what_may_be_shown_and_all_answers(pytester: pytest.Pytester) -> None:
-    project = Project(pytester)
-    project.predictions("old.jsonl", 60, wrong_at=range(30, 60))
-    project.judge(candidate="recorded:old.jsonl", max_attempts=2)
-    project.gate_test(max_attempts=2)
-    project.run("--ftgate-report=recordings:kept", "--ftgate-report=html:page.html")
-    page = (project.path / "page.html").read_text(encoding="utf-8")
-    asked = {row["id"]: row["input"] for row in read_jsonl(project.path / "test.jsonl")}
-    assert {name for name, text in asked.items() if re.search(rf"{text}\b", page)} == shown(project)
-    rows = [len(read_jsonl(path)) for path in sorted((project.path / "kept").glob("*.jsonl"))]
-    assert rows == [60, 60]
-    (notes,) = (project.path / "kept").glob("*.jobs.json")
+def test_the_page_and_recordings_hold_what_may_be_shown_and_all_answers(second: Project) -> None:
+    second.run("--ftgate-report=recordings:kept", "--ftgate-report=html:page.html")
+    page = (second.path / "page.html").read_text(encoding="utf-8")
+    asked = {row["id"]: row["input"] for row in read_jsonl(second.path / "test.jsonl")}
+    assert {name for name, text in asked.items() if re.search(rf"{text}\b", page)} == shown(second)
+    assert [len(read_jsonl(path)) for path in sorted((second.path / "kept").glob("*.jsonl"))] == [200, 200]
+    (notes,) = (second.path / "kept").glob("*.jobs.json")
     assert json.loads(notes.read_text(encoding="utf-8")) == {"attempts: attempts.jsonl": "2"}
 
 
@@ -381,34 +362,18 @@ def test_several_candidates_of_one_gate_share_their_level_already(project: Proje
         assert "attempts" not in statuses(gate)
 
 
-def test_the_plan_shows_the_level_of_this_attempt_and_takes_none(pytester: pytest.Pytester) -> None:
-    project = Project(pytester)
-    project.predictions("old.jsonl", 60, wrong_at=range(30, 60))
-    project.judge(candidate="recorded:old.jsonl", max_attempts=2)
-    project.gate_test(max_attempts=2)
-    project.run("--ftgate-plan", "--ftgate-report=json:plan.json")
-    (found,) = json.loads((project.path / "plan.json").read_text(encoding="utf-8"))["plans"]
+def test_the_plan_shows_the_level_of_this_attempt_and_takes_none(second: Project) -> None:
+    second.run("--ftgate-plan", "--ftgate-report=json:plan.json")
+    (found,) = json.loads((second.path / "plan.json").read_text(encoding="utf-8"))["plans"]
     assert (found["attempt"]["number"], found["confidence"]) == (2, 0.9875)
-    assert len(ledger(project)) == 1
+    assert len(ledger(second)) == 1
 
 
 @pytest.mark.skipif(not shutil.which("git"), reason="there is no git")
-@pytest.mark.parametrize("after", ["max_attempts: 4", "max_attempts: 3\n    attempts: other.jsonl", "evidence: proven"])
+@pytest.mark.parametrize("after", ["max_attempts: 4", "max_attempts: 3, attempts: other.jsonl", "evidence: proven"])
 def test_more_attempts_and_another_ledger_are_weaker(project: Project, after: str) -> None:
     del project.keys["max_attempts"]
-    text = (
-        "version: 1\ngates:\n  g:\n    test_set: test.jsonl\n    training_set: train.jsonl\n"
-        "    baseline: recorded:base.jsonl\n    candidate: recorded:ft.jsonl\n    margin: 0.05\n    LIMIT\n"
-    )
-    project.gate_file(text.replace("LIMIT", "max_attempts: 3"))
-    for args in (
-        ["init", "-q", "-b", "main"],
-        ["add", "-A"],
-        ["-c", "user.name=t", "-c", "user.email=t@example.org", "commit", "-qm", "first"],
-        ["checkout", "-qb", "work"],
-    ):
-        subprocess.run(["git", *args], cwd=project.path, check=True)
-    project.predictions("ft.jsonl", 200, wrong_at=BETTER)
-    project.gate_file(text.replace("LIMIT", after))
-    gate = project.judge("g")
-    because({**gate, "verdict": "warning"}, "warning", "weakened", "attempts")
+    project.filed(", max_attempts: 3")
+    on_a_branch(project.path)
+    project.filed(f", {after}")
+    because({**project.judge("support"), "verdict": "warning"}, "warning", "weakened", "attempts")

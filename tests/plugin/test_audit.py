@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from gate_project import Project, block, check, label, mentions, statuses, stopped, write_jsonl
+from gate_project import Project, block, check, label, mentions, passed, statuses, stopped, write_jsonl
 
 FINDINGS = ("leaked_near", "conflicts", "near_duplicates", "labels_missing", "imbalance", "truncated", "chat_format")
 NAMES = ["Anna", "Boris", "Clara", "Dmitri", "Emine", "Farid", "Greta", "Hector", "Ingrid", "Jamal"]
@@ -14,8 +14,7 @@ LEAK = "where is the parcel that I ordered last week from your shop in the old t
 
 
 def test_a_good_training_set_has_no_finding(project: Project) -> None:
-    gate = project.judge()
-    assert gate["verdict"] == "pass"
+    gate = passed(project.judge())
     assert not {*FINDINGS, "too_long", "label_quality", "training_size", "audit"} & statuses(gate).keys()
     counts = ("near_duplicates", "leaked_near", "truncated", "chat_errors", "too_long", "suspicious")
     assert {key: gate["training"][key] for key in counts} == dict.fromkeys(counts, 0)
@@ -141,8 +140,7 @@ def test_a_set_padded_with_near_copies_is_not_enough_unless_the_gate_takes_them(
 
 def test_near_copies_beside_enough_others_are_a_warning(project: Project) -> None:
     project.training_set(200, [{"input": text, "expected": "refund"} for text in (LEAK, f"{LEAK}?")])
-    gate = project.judge()
-    assert gate["verdict"] == "pass"
+    gate = passed(project.judge())
     found = check(gate, "near_duplicates")
     assert (found["status"], found["observed"], found["required"]) == ("warning", 1, None)
     mentions(found, "201", "train.jsonl:202", "line 201")
@@ -185,8 +183,7 @@ def test_a_label_that_the_training_set_hardly_has(project: Project) -> None:
 @pytest.mark.parametrize(("count", "found"), [(7, False), (6, True)])
 def test_labels_out_of_balance(project: Project, count: int, found: bool) -> None:
     project.training_set(200, [{"input": f"other question {i}", "expected": "other"} for i in range(count)])
-    gate = project.judge()
-    assert gate["verdict"] == "pass"
+    gate = passed(project.judge())
     assert ("imbalance" in statuses(gate)) == found
     if found:
         imbalance = check(gate, "imbalance")
@@ -244,6 +241,7 @@ def test_rows_over_the_token_limit_are_named(project: Project) -> None:
     gate = project.judge(audit={"max_tokens": 120})
     found = check(gate, "too_long")
     assert (found["status"], found["observed"], found["required"]) == ("warning", 1, 120)
+    assert found["threshold"] == {"key": "audit.max_tokens", "value": 120, "weaker": "higher"}
     mentions(found, "train.jsonl:201", "126")
     assert gate["training"]["too_long"] == 1
 
@@ -251,8 +249,7 @@ def test_rows_over_the_token_limit_are_named(project: Project) -> None:
 @pytest.mark.parametrize(("n", "noted"), [(2000, False), (2001, True)])
 def test_more_than_two_thousand_rows_are_noted(project: Project, n: int, noted: bool) -> None:
     project.training_set(n)
-    gate = project.judge()
-    assert gate["verdict"] == "pass"
+    gate = passed(project.judge())
     assert ("training_size" in statuses(gate)) == noted
 
 
@@ -266,36 +263,16 @@ def test_what_is_loosened_is_said_and_still_counts(project: Project, level: str,
     assert (found["status"], found["observed"], found["source"]) == ("warning", 2, "marker")
     mentions(found, *(f"{key}: {level}" for key in audit))
     project.training_set(150, [{"input": "Customer question 7", "expected": "refund"}])
-    gate = project.judge(audit=audit)
-    assert gate["verdict"] == "pass"
+    gate = passed(project.judge(audit=audit))
     assert (check(gate, "leaked")["status"], check(gate, "min_training_examples")["status"]) == (status, status)
     assert (gate["training"]["leaked"], gate["training"]["usable"]) == (1, 151)
 
 
-@pytest.mark.parametrize(
-    ("audit", "parts"),
-    [
-        ({"leaks": "fail"}, ["audit.leaks", "'leaked'"]),
-        ({"leaked": "limit"}, ["audit.leaked", "'limit'"]),
-        ({"max_tokens": 0}, ["audit.max_tokens", "at least 1"]),
-        ("fail", ["audit", "'fail'"]),
-    ],
-)
-def test_what_cannot_be_meant_is_refused(project: Project, audit: Any, parts: list[str]) -> None:
-    mentions(stopped(project.judge(audit=audit)), "test_gate.py:4", *parts)
-
-
-def test_a_mark_that_loosens_the_audit_meets_no_obligation(project: Project) -> None:
-    project.gate_file(
-        "version: 1\ngates:\n  support: {test_set: test.jsonl, training_set: train.jsonl, margin: 0.05, "
-        "baseline: 'recorded:base.jsonl', candidate: 'recorded:ft.jsonl'}\n"
-    )
-    project.file("pytest.ini", "[pytest]\nftgate_required = all\n")
-    gate = "import pytest\n@pytest.mark.ftgate('support', audit={{'conflicts': '{}'}})\ndef test_gate(): pass\n"
-    project.file("test_gate.py", gate.format("fail"))
-    assert project.report()["unjudged"] == []
-    project.file("test_gate.py", gate.format("warn"))
-    (unjudged,) = project.report()["unjudged"]
+def test_a_mark_that_loosens_the_audit_meets_no_obligation(required: Project) -> None:
+    required.marked("'support', audit={'conflicts': 'fail'}")
+    assert required.report()["unjudged"] == []
+    required.marked("'support', audit={'conflicts': 'warn'}")
+    (unjudged,) = required.report()["unjudged"]
     assert "audit.conflicts" in unjudged["reason"]
 
 
@@ -311,8 +288,7 @@ def test_copies_within_the_test_set_count_as_one_group(project: Project) -> None
         project.predictions(
             name, 60, wrong_at=wrong_at, output=lambda i, at=wrong_at: "x" if i in at else label(i // 6)
         )
-    gate = project.judge()
-    assert gate["verdict"] == "pass"
+    gate = passed(project.judge())
     warned = check(gate, "test_near_duplicates")
     assert (warned["status"], warned["observed"]) == ("warning", 50)
     mentions(warned, "test.jsonl:2 ~ line 1")

@@ -9,34 +9,16 @@ import json
 from typing import Any
 
 import pytest
-from gate_project import Project, because, check, label, mentions, statuses, write_jsonl
+from gate_project import Project, because, check, label, mentions, passed, statuses, write_jsonl
 from loopback import LoopbackServer
 
 from pytest_ftgate.result import GateResult
 
-KEYS = (
-    "test_set: test.jsonl, training_set: train.jsonl, margin: 0.05, "
-    "baseline: 'recorded:base.jsonl', candidate: 'recorded:ft.jsonl'"
-)
-
-
-@pytest.fixture
-def green(project: Project) -> Project:
-    """Return the gate ``support`` of the gate file, on a marked test; nothing is required."""
-    project.gate_file(f"version: 1\ngates:\n  support: {{{KEYS}}}\n")
-    project.file("pytest.ini", "[pytest]\n")
-    project.file("test_gate.py", "import pytest\n@pytest.mark.ftgate('support')\ndef test_gate(): pass\n")
-    return project
-
 
 @pytest.fixture
 def red(green: Project) -> Project:
-    green.predictions("ft.jsonl", 60, wrong_at=range(39, 60))
+    green.lose()
     return green
-
-
-def marked(project: Project, mark: str, body: str) -> None:
-    project.file("test_gate.py", f"import pytest\n@pytest.mark.ftgate({mark})\n{body}\n")
 
 
 # --- what a test report says, and what is heard of it --------------------------------------------------------
@@ -45,9 +27,7 @@ def marked(project: Project, mark: str, body: str) -> None:
 @pytest.mark.parametrize("args", [(), ("-n1",)], ids=["one process", "workers"])
 def test_a_forged_verdict_is_not_heard(green: Project, args: tuple[str, ...]) -> None:
     """``record_property`` is open to every test, and the facts of a gate travel in properties."""
-    if args:
-        pytest.importorskip("xdist")
-    green.file("pytest.ini", "[pytest]\nftgate_required = all\n")
+    green.ini_file("ftgate_required = all")
     forged = json.dumps(GateResult("support", "test_forged.py::test_forged", "pass", gate="support").to_dict())
     green.file(
         "test_forged.py",
@@ -55,7 +35,7 @@ def test_a_forged_verdict_is_not_heard(green: Project, args: tuple[str, ...]) ->
         "def test_of_another(record_property): record_property('ftgate', 'of another')\n",
     )
     result = green.run_apart(*args)
-    result.assert_outcomes(passed=3)
+    result.assert_outcomes(passed=4)
     assert result.ret == 0
     report = green.report("-k", "forged", *args, apart=True)
     assert green.result.ret == 1
@@ -74,11 +54,9 @@ def pytest_runtest_makereport(item, call):
 @pytest.mark.parametrize("args", [(), ("-n1", "-pno:pytest_ftgate_reports")], ids=["one process", "workers"])
 def test_a_report_that_was_emptied(red: Project, args: tuple[str, ...]) -> None:
     """A hook may make a report say anything; the verdict comes another way too, which has no name to switch off."""
-    if args:
-        pytest.importorskip("xdist")
     red.file("conftest.py", f"import pytest\n{SILENCED}")
     report = red.report(*args, "--trace-config", apart=True)
-    red.result.assert_outcomes(passed=1)
+    red.result.assert_outcomes(passed=2)
     assert red.result.ret == 1
     assert [gate["verdict"] for gate in report["gates"]] == ["fail"]
     red.result.stdout.no_fnmatch_line("*pytest_ftgate_reports*: <*")
@@ -101,7 +79,7 @@ def test_a_parameter_in_place_of_a_fixture_is_what_is_judged(
 ) -> None:
     """pytest lets a parameter take a fixture's place: the model that the test sees is the one that the gate judges."""
     write_jsonl(green.path / "few.jsonl", [{"input": "a question", "expected": "refund"}])
-    marked(green, "'support'", f"@pytest.mark.parametrize({name!r}, [{value!r}])\ndef test_gate({name}): pass")
+    green.marked("'support'", f"@pytest.mark.parametrize({name!r}, [{value!r}])\ndef test_gate({name}): pass")
     gate = green.gate()
     assert (gate["verdict"], green.result.ret) == (verdict, 1), gate["checks"]
 
@@ -109,9 +87,9 @@ def test_a_parameter_in_place_of_a_fixture_is_what_is_judged(
 def test_a_parameter_for_a_fixture_that_takes_none(green: Project) -> None:
     """Our own fixtures would pass it over without a word."""
     given = "@pytest.mark.parametrize('ftgate_candidate', ['recorded:ft.jsonl'], indirect=True)\n"
-    marked(green, "'support'", f"{given}def test_gate(ftgate_candidate): pass")
+    green.marked("'support'", f"{given}def test_gate(ftgate_candidate): pass")
     result = green.run()
-    result.assert_outcomes(errors=1)
+    result.assert_outcomes(passed=1, errors=1)
     result.stdout.fnmatch_lines(["*fixture ftgate_candidate*"])
 
 
@@ -133,7 +111,7 @@ def test_several_candidates_as_parameters(green: Project) -> None:
 def test_a_parameter_beside_the_same_key_of_a_mark(green: Project) -> None:
     """Which of the two is meant is not said; neither is taken."""
     given = "@pytest.mark.parametrize('ftgate_candidate', ['recorded:base.jsonl'])\n"
-    marked(green, "'support', candidate='recorded:ft.jsonl'", f"{given}def test_gate(ftgate_candidate): pass")
+    green.marked("'support', candidate='recorded:ft.jsonl'", f"{given}def test_gate(ftgate_candidate): pass")
     because(green.gate(), "error", "configuration", "candidate", "ftgate_candidate")
 
 
@@ -209,8 +187,7 @@ def test_a_mark_that_hides_a_part_of_the_training_set(green: Project, keys: dict
 
 def test_a_file_that_is_read_in_part_says_so(project: Project) -> None:
     limits = {"test_set": {"path": "test.jsonl", "limit": 55}, "training_set": {"path": "train.jsonl", "limit": 200}}
-    gate = project.judge(**limits)
-    assert gate["verdict"] == "pass"
+    gate = passed(project.judge(**limits))
     assert (statuses(gate)["test_set_limit"], statuses(gate)["training_set_limit"]) == ("note", "warning")
     mentions(check(gate, "test_set_limit"), "test.jsonl", "55")
     mentions(check(gate, "training_set_limit"), "train.jsonl", "200")

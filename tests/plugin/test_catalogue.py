@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from gate_project import Project, because, block, check, label, statuses, write_jsonl, wrong
+from gate_project import GATE, Project, because, block, check, label, passed, statuses, write_jsonl, wrong
 
 from pytest_ftgate import metric
 from pytest_ftgate.data import input_sha256
@@ -39,29 +39,6 @@ CANNOT_BE_CLOSED = {
 
 NAMES = ("Anna", "Boris", "Clara", "Dmitri", "Emine", "Farid", "Greta", "Hector", "Ingrid", "Jamal")
 TOWNS = ("Aberdeen", "Bologna", "Casablanca", "Dunkirk", "Edinburgh", "Florence", "Gothenburg", "Helsinki")
-GATE = (
-    "test_set: test.jsonl, training_set: train.jsonl, margin: 0.05, "
-    "baseline: 'recorded:base.jsonl', candidate: 'recorded:ft.jsonl'"
-)
-
-
-@pytest.fixture
-def required(project: Project) -> Project:
-    """Return the gate ``support`` in the gate file, required, on a marked test beside another test."""
-    project.gate_file(f"version: 1\ngates:\n  support: {{{GATE}}}\n")
-    project.file("pytest.ini", "[pytest]\nftgate_required = all\n")
-    marked(project)
-    project.file("test_other.py", "def test_other(): pass\n")
-    return project
-
-
-def marked(project: Project, mark: str = "'support'", body: str = "def test_gate(): pass\n") -> None:
-    project.file("test_gate.py", f"import pytest\n@pytest.mark.ftgate({mark})\n{body}")
-
-
-def lose(project: Project) -> None:
-    """Make the candidate worse than the gate asks for."""
-    project.predictions("ft.jsonl", 60, wrong_at=range(39, 60))
 
 
 def add_xfail(project: Project) -> None:
@@ -71,11 +48,6 @@ def add_xfail(project: Project) -> None:
         "import pytest\n\n\ndef pytest_collection_modifyitems(items):\n"
         "    for item in items:\n        item.add_marker(pytest.mark.xfail(strict=False))\n",
     )
-
-
-def accepted(gate: dict[str, Any]) -> dict[str, Any]:
-    assert gate["verdict"] == "pass", gate["checks"]
-    return gate
 
 
 def outputs(project: Project, name: str, *texts: str | None) -> None:
@@ -105,7 +77,7 @@ RED = "the verdict of test_gate.py::test_gate is fail"
 
 def test_the_required_gate_is_green(required: Project) -> None:
     """What the rows of the required gate change."""
-    accepted(required.gate())
+    passed(required.gate())
     assert required.result.ret == 0
 
 
@@ -125,7 +97,7 @@ def test_the_required_gate_is_green(required: Project) -> None:
 def test_row_01_skipped(required: Project, body: str) -> None:
     """A skipped test is green for pytest, whoever skipped it."""
     required.file("conftest.py", "import pytest\n@pytest.fixture\ndef skipping(): pytest.skip('later')\n")
-    marked(required, body=body)
+    required.marked(body=body)
     owed(required, "later")
 
 
@@ -133,10 +105,10 @@ def test_row_01_skipped(required: Project, body: str) -> None:
 def test_row_02_expected_to_fail(required: Project, is_required: bool) -> None:
     """An expected failure is green for pytest; here it stays an expected failure, and the session is red."""
     if not is_required:
-        required.file("pytest.ini", "[pytest]\n")
+        required.ini_file()
     add_xfail(required)
     assert required.run().ret == 0
-    lose(required)
+    required.lose()
     report = required.report("test_gate.py")
     required.result.assert_outcomes(xfailed=1)
     assert (required.result.ret, report["gates"][0]["verdict"]) == (1, "fail")
@@ -183,7 +155,7 @@ def test_row_04_switched_off(required: Project, name: str) -> None:
 
     ``no:ftgate`` is meant for another plugin, and pytest takes it for ``no:pytest_ftgate`` too.
     """
-    required.file("pytest.ini", "[pytest]\nrequired_plugins = pytest-ftgate\n")
+    required.ini_file("required_plugins = pytest-ftgate")
     assert required.run().ret == 0
     result = required.run("-p", f"no:{name}")
     assert result.ret == pytest.ExitCode.USAGE_ERROR
@@ -191,16 +163,16 @@ def test_row_04_switched_off(required: Project, name: str) -> None:
 
 
 def test_row_04_autoload_off(required: Project, monkeypatch: pytest.MonkeyPatch) -> None:
-    required.file("pytest.ini", "[pytest]\nrequired_plugins = pytest-ftgate\n")
+    required.ini_file("required_plugins = pytest-ftgate")
     monkeypatch.setenv("PYTEST_DISABLE_PLUGIN_AUTOLOAD", "1")
     assert required.run().ret == pytest.ExitCode.USAGE_ERROR
-    required.file("pytest.ini", "[pytest]\n")
-    accepted(required.gate("-p", "pytest_ftgate"))
+    required.ini_file()
+    passed(required.gate("-p", "pytest_ftgate"))
 
 
 def test_row_04_a_twin_of_our_name(required: Project, monkeypatch: pytest.MonkeyPatch) -> None:
     """Of two plugins with one entry-point name pytest loads one, without a word."""
-    required.file("pytest.ini", "[pytest]\nrequired_plugins = pytest-ftgate\n")
+    required.ini_file("required_plugins = pytest-ftgate")
     required.file("site/twin.py", "")
     required.file("site/twin-1.0.dist-info/METADATA", "Metadata-Version: 2.1\nName: twin\nVersion: 1.0\n")
     required.file("site/twin-1.0.dist-info/entry_points.txt", "[pytest11]\npytest_ftgate = twin\n")
@@ -221,7 +193,7 @@ def test_row_04_a_twin_of_our_name(required: Project, monkeypatch: pytest.Monkey
 def test_row_04_without_the_plugin_the_test_breaks(required: Project, ini: str, body: str, message: str) -> None:
     """Where ``required_plugins`` is forgotten: strict markers, or the fixture, miss the plugin too."""
     required.file("pytest.ini", f"[pytest]\n{ini}\n")
-    marked(required, body=body)
+    required.marked(body=body)
     result = required.run_apart("-p", "no:pytest_ftgate")
     assert result.ret not in (0, 5)
     result.stdout.fnmatch_lines([f"*{message}*"])
@@ -264,7 +236,7 @@ def equal(expected: str, answer: str) -> float:
 @pytest.mark.parametrize("value", ["nan", "inf", "-inf"])
 def test_row_06_not_a_number_for_the_candidate(project: Project, value: str) -> None:
     """Every comparison with NaN is false, so a gate that asks "is it worse?" lets it pass."""
-    accepted(project.judge(**graded(equal)))
+    passed(project.judge(**graded(equal)))
 
     def score(expected: str, answer: str) -> float:
         return float(value) if answer == "refund" != expected else equal(expected, answer)
@@ -281,14 +253,14 @@ def test_row_07_not_a_number_for_the_baseline(project: Project, value: str) -> N
     def score(expected: str, answer: str) -> float:
         return float(value) if answer == "broken" else equal(expected, answer)
 
-    accepted(project.judge(**graded(score)))
+    passed(project.judge(**graded(score)))
     outputs(project, "base.jsonl", *("broken" if i == 7 else label(i) for i in range(60)))
     because(project.judge(**graded(score)), "error", "configuration", "test.jsonl:8", "score", value)
 
 
 def test_row_07_a_missing_baseline_answer_is_never_a_zero(project: Project) -> None:
     """Scored as wrong, what the baseline failed to say would be the candidate's gain."""
-    accepted(project.judge(errors="score_zero"))
+    passed(project.judge(errors="score_zero"))
     project.predictions("base.jsonl", 59, wrong_at=range(40, 59))
     because(project.judge(errors="score_zero"), "error", "baseline_predictions", "1 of 60", "t59")
 
@@ -299,6 +271,8 @@ def test_row_08_an_empty_test_set(project: Project) -> None:
     because(project.judge(), "error", "configuration", "test.jsonl")
     project.test_set(49)
     because(project.judge(), "fail", "min_test_examples", "49", "50")
+    project.test_set(50)
+    passed(project.judge())
 
 
 FAULTS: dict[str, Any] = {
@@ -319,7 +293,7 @@ def test_row_09_a_lost_answer(project: Project, told: str) -> None:
             raise FAULTS[told]
         return None if number(text) == 7 else right(text)
 
-    accepted(project.judge(candidate=right))
+    passed(project.judge(candidate=right))
     gate = project.judge(candidate=model)
     because(gate, "error", "candidate_predictions", told, "1 of 60", "test.jsonl:8")
     assert [gate["candidate"][key] for key in ("n_expected", "n_scored", "n_errors", "value")] == [60, 59, 1, None]
@@ -358,7 +332,7 @@ def test_row_11_pairs_that_are_none(project: Project) -> None:
         {"id": f"t{i}", "output": label(i), "input_sha256": input_sha256(f"customer question {i}")} for i in range(60)
     ]
     write_jsonl(project.path / "ft.jsonl", reversed(rows))
-    assert accepted(project.judge())["candidate"]["value"] == 1.0
+    assert passed(project.judge())["candidate"]["value"] == 1.0
     write_jsonl(project.path / "ft.jsonl", [{**row, "id": f"other{i}"} for i, row in enumerate(rows)])
     because(project.judge(), "error", "candidate_predictions", "60 of 60")
     swapped = [{**row, "input_sha256": rows[i - 1]["input_sha256"]} for i, row in enumerate(rows)]
@@ -408,12 +382,12 @@ def test_row_13_copies(project: Project) -> None:
 def test_row_14_near_copies(project: Project) -> None:
     """Other case or spacing makes no new example, nor does a word more. A paraphrase does: its words are others."""
     asked = "training question {}".format
-    accepted(trained(project, *map(asked, range(200))))
+    passed(trained(project, *map(asked, range(200))))
     near = [str.upper, str.title, lambda text: f"  {text.replace(' ', '   ')} ", lambda text: text.replace("t", "ｔ")]
     copies = (change(asked(i)) for i in range(50) for change in near)
     too_few(trained(project, *copies, output=lambda i: "refund"), 50)
     said = ("training question {}", "question {} for training", "please: training question {}", "training, no. {}")
-    gate = accepted(trained(project, *(text.format(i) for i in range(50) for text in said)))
+    gate = passed(trained(project, *(text.format(i) for i in range(50) for text in said)))
     assert gate["training"]["usable"] == 200
     said = ("where is the parcel of {}", "please: where is the parcel of {}", "where is the parcel of {}?!")
     people = (f"{name} who lives in {town}" for name in NAMES for town in TOWNS)
@@ -440,7 +414,7 @@ def test_row_16_a_number_for_the_training_set(project: Project) -> None:
 def test_row_17_another_training_set(project: Project) -> None:
     """Which file the candidate was trained on is not seen from outside; which was counted is in the report."""
     digest = sha256((project.path / "train.jsonl").read_bytes()).hexdigest()
-    gate = accepted(project.judge())
+    gate = passed(project.judge())
     assert gate["training"]["sha256"] == digest
     assert [line for line in block(gate, verbose=True) if "train.jsonl" in line and digest in line]
 
@@ -481,7 +455,7 @@ def test_row_19_asking_for_less_than_the_file(required: Project, key: str, value
     """The file's promise stands, and that of the defaults that it relies on; git's history: test_weakened.py."""
     assert required.judge("support", **{key: value})["loosened"] == [reason]
     if key == "margin":
-        marked(required, "'support', margin=0.01")
+        required.marked("'support', margin=0.01")
         owed(required, reason)
 
 
@@ -547,7 +521,7 @@ def test_row_20_a_threshold_that_holds_always_or_never(project: Project, key: st
 
 
 def test_row_20_a_margin_of_zero_asks_for_a_gain(project: Project) -> None:
-    accepted(project.judge(margin=0.0))
+    passed(project.judge(margin=0.0))
     project.predictions("ft.jsonl", 60, wrong_at=range(20))
     found = because(project.judge(margin=0.0), "fail", "margin")
     assert (found["observed"], found["required"]) == (0, 0)
@@ -566,7 +540,7 @@ def test_row_22_the_wrong_direction(project: Project) -> None:
         return float(expected != answer)
 
     less = graded(loss, greater_is_better=False)
-    assert accepted(project.judge(**less))["gain"] == pytest.approx(16 / 60)
+    assert passed(project.judge(**less))["gain"] == pytest.approx(16 / 60)
     swapped = {"baseline": "recorded:ft.jsonl", "candidate": "recorded:base.jsonl"}
     assert because(project.judge(**less, **swapped), "fail", "margin")["observed"] == pytest.approx(-16 / 60)
     because(project.judge(metric=lambda expected, answer: 1.0), "error", "configuration", "metric")
@@ -597,16 +571,16 @@ def test_row_25_stale_answers(project: Project) -> None:
     """A stored answer is one to this very input, and its age is shown; a recorded one is called attested."""
     project.file("tuned.py", "from test_catalogue import right\n")
     project.keys["candidate"] = {"provider": "python", "target": "tuned:right", "cache_key": "1"}
-    gate = accepted(project.judge(stored=True))
+    gate = passed(project.judge(stored=True))
     assert gate["candidate"]["n_stored"] == 0
     assert "input_sha256" in check(gate, "baseline_recording")["message"]
-    gate = accepted(project.judge(stored=True))
+    gate = passed(project.judge(stored=True))
     assert gate["candidate"]["n_stored"] == 60
     assert [line for line in block(gate) if "stored" in line and "old" in line]
     rows = (project.path / "test.jsonl").read_text(encoding="utf-8")
     project.file("test.jsonl", rows.replace("customer question 9", "our customer's question 9"))
-    assert accepted(project.judge(stored=True))["candidate"]["n_stored"] == 59
-    assert accepted(project.judge(refresh=True))["candidate"]["n_stored"] == 0
+    assert passed(project.judge(stored=True))["candidate"]["n_stored"] == 59
+    assert passed(project.judge(refresh=True))["candidate"]["n_stored"] == 0
 
 
 def test_row_26_the_baseline_moves(project: Project) -> None:
@@ -617,7 +591,7 @@ def test_row_26_the_baseline_moves(project: Project) -> None:
         "--ftgate-max-cost", "--ftgate-preview", "--ftgate-plan", "--ftgate-selftest",
     }  # fmt: skip
     project.gate_test()
-    lose(project)
+    project.lose()
     before = {path: path.read_bytes() for path in project.path.glob("*.jsonl")}
     because(project.gate(), "fail", "margin")
     assert {path: path.read_bytes() for path in project.path.glob("*.jsonl")} == before
@@ -625,7 +599,6 @@ def test_row_26_the_baseline_moves(project: Project) -> None:
 
 def test_row_27_until_it_passes(project: Project) -> None:
     """A candidate that is better when it is asked again: the first verdict of a test is its last."""
-    pytest.importorskip("pytest_rerunfailures")
     project.gate_test(candidate=...)
     project.file(
         "conftest.py",
@@ -649,7 +622,7 @@ def test_row_28_the_best_of_several_answers(project: Project) -> None:
 
     repeated("base.jsonl", lambda i, repeat: label(i) if i < 40 else wrong(i))
     repeated("ft.jsonl", lambda i, repeat: label(i))
-    accepted(project.judge(repeats=2))
+    passed(project.judge(repeats=2))
     repeated("ft.jsonl", lambda i, repeat: (label, wrong)[repeat](i))
     gate = project.judge(repeats=2)
     assert because(gate, "fail", "margin")["observed"] == pytest.approx(-1 / 6)
@@ -660,7 +633,7 @@ def test_row_28_the_best_of_several_answers(project: Project) -> None:
 
 def test_row_29_the_best_of_several_metrics(project: Project) -> None:
     """One metric decides, and is named beforehand; what is required besides must hold as well."""
-    accepted(project.judge(show=["f1_macro"], require=[{"metric": "recall_macro", "min": 0.9}]))
+    passed(project.judge(show=["f1_macro"], require=[{"metric": "recall_macro", "min": 0.9}]))
     gate = project.judge(margin=0.3, show=["f1_macro", "matthews_corrcoef"])
     found = because(gate, "fail", "margin")
     assert (found["observed"], found["required"]) == (pytest.approx(16 / 60), 0.3)
@@ -673,21 +646,21 @@ def test_row_29_the_best_of_several_metrics(project: Project) -> None:
 def test_row_30_tuned_to_the_test_set(project: Project) -> None:
     """That it is this test set is in the report, and with max_attempts how many candidates it has judged."""
     digest = sha256((project.path / "test.jsonl").read_bytes()).hexdigest()
-    assert accepted(project.judge())["test_set"] == {
+    assert passed(project.judge())["test_set"] == {
         "path": "test.jsonl",
         "sha256": digest,
         "examples": 60,
         "near_pairs": [],
     }
-    assert accepted(project.judge(max_attempts=3))["attempt"]["number"] == 1
+    assert passed(project.judge(max_attempts=3))["attempt"]["number"] == 1
 
 
 def test_row_31_another_test_set(required: Project) -> None:
     """A test set that lost its hard examples has another hash; one that a mark cut short does not meet the gate."""
     before = required.judge("support")["test_set"]["sha256"]
     required.test_set(55)
-    assert accepted(required.judge("support"))["test_set"]["sha256"] != before
-    marked(required, "'support', test_set={'path': 'test.jsonl', 'limit': 50}")
+    assert passed(required.judge("support"))["test_set"]["sha256"] != before
+    required.marked("'support', test_set={'path': 'test.jsonl', 'limit': 50}")
     owed(required, "test_set.limit: all rows -> 50")
 
 
@@ -704,7 +677,7 @@ def test_row_33_a_class_that_lost(project: Project) -> None:
     project.test_set(60, expected=expected.__getitem__)
     outputs(project, "base.jsonl", *expected[:40], *["rare"] * 20)
     outputs(project, "ft.jsonl", *["label 0"] * 6, *expected[6:])
-    accepted(project.judge())
+    passed(project.judge())
     because(project.judge(metric="recall_macro"), "fail", "margin")
 
 
@@ -778,74 +751,28 @@ def test_row_38_interrupted(required: Project) -> None:
     assert "collected but not judged" in report["unjudged"][0]["reason"]
 
 
-HOOKS = """import pytest
-sessions = []
-
-def pytest_configure(config):
-    config.add_cleanup(rewrite)
-    config.pluginmanager.register(Around())
-
-def pytest_sessionstart(session): sessions.append(session)
-
-def rewrite():
-    for session in sessions: session.exitstatus = 0
-
-@pytest.hookimpl(trylast=True)
-def pytest_sessionfinish(session): rewrite()
-
-@pytest.hookimpl(trylast=True)
-def pytest_unconfigure(): rewrite()
-
-class Around:
-    @pytest.hookimpl(wrapper=True, tryfirst=True)
-    def pytest_sessionfinish(self):
-        yield
-        rewrite()
-
-    @pytest.hookimpl(wrapper=True, tryfirst=True)
-    def pytest_unconfigure(self):
-        yield
-        rewrite()
-"""
-EXITS = "import pytest\ndef pytest_sessionfinish(): pytest.exit('enough', returncode=0)\n"
-ANOTHER = "import pytest\n@pytest.hookimpl(wrapper=True)\ndef pytest_cmdline_main():\n    yield\n    return 0\n"
-
-
-@pytest.mark.parametrize("hooks", [HOOKS, EXITS, ANOTHER], ids=["all", "exit", "main"])
-def test_row_38_the_exit_status_is_rewritten(required: Project, hooks: str) -> None:
-    """Plugins that decide about the exit status come after the gate, and do not have the last word."""
-    required.file("conftest.py", hooks)
-    assert required.run().ret == 0
-    assert required.run("-k", "other").ret == 1
-    lose(required)
-    assert required.run().ret == 1
-
-
 def test_row_38_set_up_is_enough(required: Project) -> None:
     """``--setup-only`` runs no body; the gate is judged all the same."""
     assert required.run("--setup-only").ret == 0
-    lose(required)
+    required.lose()
     assert required.run("--setup-only").ret == 1
 
 
 def test_row_38_in_another_process(required: Project) -> None:
-    """xdist: what a worker finds out, the controller knows; what none has run, it misses: test_bypasses.py."""
-    pytest.importorskip("xdist")
+    """xdist: what a worker finds out, the controller knows; more on the end of a session: test_not_judged.py."""
     add_xfail(required)
-    lose(required)
+    required.lose()
     owed(required, RED, "-n1", "--dist=loadgroup", apart=True)
 
 
 def test_row_38_lost_with_its_worker(required: Project) -> None:
-    pytest.importorskip("xdist")
-    marked(required, body="def test_gate(crash): pass\n")
+    required.marked(body="def test_gate(crash): pass\n")
     required.file("conftest.py", "import os, pytest\n@pytest.fixture\ndef crash(): os._exit(0)\n")
     owed(required, "a worker crashed", "-n2", "--max-worker-restart=0", apart=True)
 
 
 def test_row_38_two_workers_that_disagree(required: Project) -> None:
     """One test on each of two workers: the verdict that is not ``pass`` counts."""
-    pytest.importorskip("xdist")
     required.gate_file(f"version: 1\ngates:\n  support: {{{GATE.partition(', candidate')[0]}}}\n")
     add_xfail(required)
     append(
@@ -860,7 +787,7 @@ def test_row_38_two_workers_that_disagree(required: Project) -> None:
 def test_row_39_reporters(required: Project) -> None:
     """An xfailed test is no failure in JUnit XML; its verdict stands there all the same."""
     add_xfail(required)
-    lose(required)
+    required.lose()
     assert required.run("--junitxml=junit.xml").ret == 1
     text = (required.path / "junit.xml").read_text(encoding="utf-8")
     assert 'failures="0"' in text

@@ -21,7 +21,7 @@ from typing import Any
 import pytest
 import yaml
 from endpoint_project import EndpointProject, answer, index_of
-from gate_project import ALONE, wrong
+from gate_project import ALONE
 from loopback import LoopbackServer
 
 import pytest_ftgate
@@ -265,11 +265,6 @@ def worse(body: dict[str, Any]) -> str:
     return answer({**body, "model": "base"})
 
 
-def better(body: dict[str, Any]) -> str:
-    """Return other answers, and still a clear win."""
-    return wrong(index_of(body)) if body["model"] == "ft" and index_of(body) == 5 else answer(body)
-
-
 ANSWERS = ["recordings/support.baseline.jsonl", "recordings/support.candidate.jsonl"]
 RECORDED = [*ANSWERS, "recordings/support.green.json"]
 
@@ -305,6 +300,13 @@ def test_github_from_the_first_recording_to_a_miss(checkout: Checkout) -> None:
     assert "✅ support: PASS" in (checkout.stubs / "summary.md").read_text()
     assert checkout.asked("gh")[-1].startswith("api --method POST repos/us/repo/issues/7/comments ")
     (checkout.stubs / "comments").write_text("12\n34\n")
+
+    checkout.git("branch", "-D", "ftgate/recordings", cwd=checkout.bare)
+    calls = checkout.asked("gh")
+    again = nightly(checkout)  # the same answers open no change
+    assert (again["job"], "no answer has changed" in again["output"]) == ("success", True)
+    assert len(checkout.http.server.bodies) == 120
+    assert (checkout.branches(), checkout.asked("gh")) == ({"main"}, calls)
 
     checkout.http.file("prompt.md", "Answer with one label, and nothing else.")
     checkout.commit("another prompt")
@@ -344,34 +346,14 @@ def test_github_inputs_are_split_as_in_a_shell(checkout: Checkout) -> None:
     assert any("startswith(env.MARK)" in one for one in checkout.asked("gh"))
 
 
-def test_github_same_answers_open_no_change(checkout: Checkout) -> None:
-    assert nightly(checkout)["job"] == "success"
-    checkout.merge_recordings()
-    checkout.git("branch", "-D", "ftgate/recordings", cwd=checkout.bare)
-    (checkout.stubs / "gh").write_text("#!/bin/sh\nexit 1\n")
-    again = nightly(checkout)
-    assert again["job"] == "success", again["output"]
-    assert "no answer has changed" in again["output"]
-    assert len(checkout.http.server.bodies) == 120
-    assert checkout.branches() == {"main"}
-
-
-def test_github_an_open_change_is_brought_up_to_date(checkout: Checkout) -> None:
-    assert nightly(checkout)["job"] == "success"
-    checkout.merge_recordings()
-    checkout.http.server.answer = better
-    (checkout.stubs / "open").write_text("7\n")
-    assert nightly(checkout)["job"] == "success"
-    assert checkout.proposed() == RECORDED  # all times are new
-    assert checkout.asked("gh")[-1] == "pr edit ftgate/recordings --body-file reports/ftgate.md"
-
-
-def test_github_a_red_verdict_is_proposed_too_and_red_there(checkout: Checkout) -> None:
+def test_github_an_open_change_is_brought_up_to_date_also_by_a_red_verdict(checkout: Checkout) -> None:
     assert nightly(checkout)["job"] == "success"
     checkout.merge_recordings()
     checkout.http.server.answer = worse
+    (checkout.stubs / "open").write_text("7\n")
     night = nightly(checkout)
     assert (night["job"], night["Ask the models again"], night["Open a pull request"]) == ("failure", 1, 0)
+    assert checkout.asked("gh")[-1] == "pr edit ftgate/recordings --body-file reports/ftgate.md"
     assert "⚠️ warning: **drift_candidate**" in (checkout.path / "reports" / "ftgate.md").read_text()
     checkout.merge_recordings()
     assert checkout.github(PULL_REQUEST, {})["job"] == "failure"
@@ -411,6 +393,10 @@ def test_gitlab_from_the_first_recording_to_a_miss(checkout: Checkout) -> None:
     assert green.returncode == 0, green.stdout
     assert checkout.http.server.requests == []
     assert "::error" not in green.stdout
+    (checkout.bare / "options").unlink()
+    again = gitlab_nightly(checkout)
+    assert (again.returncode, "no answer has changed" in again.stdout) == (0, True)
+    assert not (checkout.bare / "options").exists()
     checkout.http.file("prompt.md", "Answer with one label, and nothing else.")
     checkout.commit("another prompt")
     checkout.push()
@@ -458,26 +444,14 @@ def test_gitlab_keeps_one_note_on_the_merge_request(checkout: Checkout) -> None:
     assert notes[0]["body"].startswith("<!-- pytest-ftgate -->\n")
 
 
-def test_gitlab_same_answers_open_no_change(checkout: Checkout) -> None:
-    assert gitlab_nightly(checkout).returncode == 0
-    checkout.merge_recordings()
-    (checkout.bare / "options").unlink()
-    again = gitlab_nightly(checkout)
-    assert (again.returncode, "no answer has changed" in again.stdout) == (0, True)
-    assert not (checkout.bare / "options").exists()
-
-
-def test_gitlab_a_red_verdict_is_proposed_too(checkout: Checkout) -> None:
-    checkout.http.server.answer = worse
-    assert gitlab_nightly(checkout).returncode == 1
-    assert checkout.proposed() == ANSWERS
-
-
-def test_gitlab_what_could_not_be_judged_is_not_recorded(checkout: Checkout) -> None:
+def test_gitlab_a_red_verdict_is_proposed_and_what_could_not_be_judged_is_not(checkout: Checkout) -> None:
     night = gitlab_nightly(checkout, OPENAI_API_KEY="")
     assert night.returncode == 1
     assert "nothing is recorded" in night.stderr
     assert checkout.branches() == {"main"}
+    checkout.http.server.answer = worse
+    assert gitlab_nightly(checkout).returncode == 1
+    assert checkout.proposed() == ANSWERS
 
 
 # --- what is written -----------------------------------------------------------------------------------------

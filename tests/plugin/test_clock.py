@@ -4,20 +4,30 @@ from __future__ import annotations
 
 import json
 import shutil
-import sqlite3
 import time
 from collections.abc import Callable, Iterable
-from contextlib import closing
 from datetime import datetime, timedelta, timezone
 from typing import Any
 
 import pytest
 from endpoint_project import EndpointProject, N, answer, index_of
-from gate_project import Project, block, check, label, mentions, read_jsonl, statuses, stopped, write_jsonl, wrong
+from gate_project import (
+    Project,
+    block,
+    check,
+    ends,
+    label,
+    mentions,
+    passed,
+    read_jsonl,
+    statuses,
+    stopped,
+    write_jsonl,
+    wrong,
+)
 from job_project import JobProject
 from loopback import LoopbackServer, Reply, error
 
-pytestmark = pytest.mark.usefixtures("no_ambient_settings")
 DAY_S = 86_400
 OWN = """import json, pathlib
 MISSED = json.loads((pathlib.Path(__file__).parent / "missed.json").read_text())
@@ -26,11 +36,6 @@ def answer(text, model): return LABELS[(int(text.split()[-1]) + (int(text.split(
 def base(text): return answer(text, "base")
 def ft(text): return answer(text, "ft")
 """
-
-
-@pytest.fixture
-def http(pytester: pytest.Pytester, server: LoopbackServer) -> EndpointProject:
-    return EndpointProject(pytester, server)
 
 
 @pytest.fixture
@@ -55,9 +60,7 @@ def missing(project: Project, base: Iterable[int] = range(40, 60), ft: Iterable[
 
 
 def green(project: Project, **changes: Any) -> dict[str, Any]:
-    gate = project.judge(stored=True, **changes)
-    assert gate["verdict"] == "pass", gate["checks"]
-    return gate
+    return passed(project.judge(stored=True, **changes))
 
 
 def in_days(days: int) -> str:
@@ -72,28 +75,23 @@ def paths(project: EndpointProject) -> list[str]:
     return sorted(request.path for request in project.server.requests if request.method == "GET")
 
 
-def store(project: Project, statement: str, *values: Any) -> list[Any]:
-    with closing(sqlite3.connect(project.path / ".ftgate/predictions.sqlite3")) as connection, connection:
-        return connection.execute(statement, values).fetchall()
-
-
 def age_store(project: Project, days: float) -> None:
     """Make the predictions, and the last green verdict, so much older."""
-    store(project, "UPDATE predictions SET created_at = created_at - ?", days * DAY_S)
+    project.store("UPDATE predictions SET created_at = created_at - ?", days * DAY_S)
     change_green(
         project, lambda green: {**green, **{at: green[at] - days * DAY_S for at in ("judged_at", "measured_at")}}
     )
 
 
 def change_green(project: Project, change: Callable[[dict[str, Any]], dict[str, Any]]) -> None:
-    rows = store(project, "SELECT name, text FROM notes WHERE name LIKE 'green: %'")
+    rows = project.store("SELECT name, text FROM notes WHERE name LIKE 'green: %'")
     assert rows
     for name, text in rows:
-        store(project, "UPDATE notes SET text = ? WHERE name = ?", json.dumps(change(json.loads(text))), name)
+        project.store("UPDATE notes SET text = ? WHERE name = ?", json.dumps(change(json.loads(text))), name)
 
 
 def greens(project: Project) -> list[dict[str, Any]]:
-    return [json.loads(text) for (text,) in store(project, "SELECT text FROM notes WHERE name LIKE 'green: %'")]
+    return [json.loads(text) for (text,) in project.store("SELECT text FROM notes WHERE name LIKE 'green: %'")]
 
 
 # --- what is kept --------------------------------------------------------------------------------------------
@@ -147,7 +145,7 @@ def test_recordings_carry_the_last_green_verdict_and_the_times(http: EndpointPro
 def test_what_is_known_of_green_verdicts_may_be_damaged(moving: Project) -> None:
     """A note in the store is as none, and so is one of tomorrow, which would be the newest for ever."""
     green(moving)
-    store(moving, "UPDATE notes SET text = '{\"form\": 1' WHERE name LIKE 'green: %'")
+    moving.store("UPDATE notes SET text = '{\"form\": 1' WHERE name LIKE 'green: %'")
     assert green(moving)["clock"]["last_green"] is None
     change_green(moving, lambda green: {**green, "judged_at": 4_102_444_800})
     assert green(moving)["clock"]["last_green"] is None
@@ -171,11 +169,10 @@ def test_old_evidence_fails(moving: Project) -> None:
     assert found["observed"] == pytest.approx(115, abs=0.01)
     mentions(found, in_days(-115), "115", "90", "--ftgate-cache=refresh")
     assert [line for line in block(gate) if line.startswith(f"last green {in_days(-26)}") and "26" in line]
-    renewed = moving.judge(refresh=True, max_age_days=90)
-    assert renewed["verdict"] == "pass", renewed["checks"]
+    renewed = passed(moving.judge(refresh=True, max_age_days=90))
     assert renewed["clock"]["evidence_age_days"] == pytest.approx(0, abs=0.01)
     one = "UPDATE predictions SET created_at = created_at - ? WHERE key = (SELECT min(key) FROM predictions)"
-    store(moving, one, 91 * DAY_S)
+    moving.store(one, 91 * DAY_S)
     assert statuses(moving.judge(stored=True, max_age_days=90))["max_age_days"] == "fail"
 
 
@@ -289,7 +286,7 @@ def test_nobody_is_asked_who_was_not_asked_for_answers(http: EndpointProject) ->
     assert paths(http) == []
     green(http)  # all stored
     assert paths(http) == []
-    store(http, "DELETE FROM predictions WHERE key = (SELECT min(key) FROM predictions)")
+    http.store("DELETE FROM predictions WHERE key = (SELECT min(key) FROM predictions)")
     green(http)
     assert len(paths(http)) == 1
     http.judge(refresh=True)
@@ -331,10 +328,10 @@ def test_another_base_model_of_the_candidate(jobs: JobProject) -> None:
     green(jobs)
     jobs.server.answer = lambda body: answer({**body, "model": "ft"})
     jobs.tell(fine_tuned_model="ft-2")
-    store(jobs, "DELETE FROM notes WHERE name LIKE 'tuning: job%'")
+    jobs.store("DELETE FROM notes WHERE name LIKE 'tuning: job%'")
     green(jobs)
     jobs.tell(model="base-2026-01-01")
-    store(jobs, "DELETE FROM notes WHERE name LIKE 'tuning: job%'")
+    jobs.store("DELETE FROM notes WHERE name LIKE 'tuning: job%'")
     gate = jobs.judge(stored=True)
     found = stopped(gate, "fail")
     assert found["name"] == "base_changed_candidate"
@@ -353,8 +350,7 @@ def test_each_of_several_candidates_has_a_base_of_its_own(http: EndpointProject)
     http.keys["baseline"] = "recorded:base.jsonl"
     changes = {"candidate": ..., "candidates": candidates, "clock": {"base_changed": "fail"}}
     green(http, **changes)
-    again = http.judge(refresh=True, **changes)
-    assert again["verdict"] == "pass"
+    again = passed(http.judge(refresh=True, **changes))
     assert statuses(again)["drift_candidate"] == "note"
     assert [one["verdict"] for one in again["candidates"]] == ["fail", "pass"]
 
@@ -362,8 +358,7 @@ def test_each_of_several_candidates_has_a_base_of_its_own(http: EndpointProject)
 def test_an_alias_warns_or_fails_before_any_call(http: EndpointProject) -> None:
     http.server.answer = lambda body: answer({**body, "model": "base"})
     http.keys |= {"baseline": http.model("base-latest"), "candidate": "recorded:ft.jsonl"}
-    gate = http.judge()
-    assert gate["verdict"] == "pass"
+    gate = passed(http.judge())
     assert check(gate, "alias_baseline")["status"] == "warning"
     assert "alias_candidate" not in statuses(gate)
     found = stopped(http.judge(clock={"alias": "fail"}), "fail")
@@ -399,8 +394,7 @@ def test_what_moves_is_more_than_chance_allows_or_not(moving: Project) -> None:
     """And it turns no verdict, in neither direction."""
     green(moving)
     missing(moving, base=(), ft=(*range(2, 6), 0, 1, 58, 59))
-    gate = moving.judge(refresh=True)
-    assert gate["verdict"] == "fail"
+    gate = ends(moving.judge(refresh=True), "fail")
     assert (statuses(gate)["drift_baseline"], statuses(gate)["drift_candidate"]) == ("warning", "note")
     mentions(check(gate, "drift_baseline"), "+33.3")
     mentions(check(gate, "drift_candidate"), "4", "0")

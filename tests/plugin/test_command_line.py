@@ -5,10 +5,9 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-from importlib.resources import files
 
 import pytest
-from gate_project import Project, label, write_jsonl
+from gate_project import Project, ends, label, write_jsonl
 
 
 def command(project: Project, *args: str) -> subprocess.CompletedProcess[str]:
@@ -18,13 +17,6 @@ def command(project: Project, *args: str) -> subprocess.CompletedProcess[str]:
     )  # fmt: skip
     assert "Traceback" not in result.stdout + result.stderr
     return result
-
-
-@pytest.mark.parametrize(("args", "name"), [((), "ftgate"), (("--report",), "report")])
-def test_schemas_are_printed_as_they_are_shipped(project: Project, args: tuple[str, ...], name: str) -> None:
-    result = command(project, "schema", *args)
-    assert result.returncode == 0
-    assert result.stdout == files("pytest_ftgate").joinpath(f"{name}.schema.json").read_text(encoding="utf-8")
 
 
 @pytest.mark.parametrize("args", [(), ("judge",), ("compare",), ("sheet", "gate"), ("schema", "--wrong")])
@@ -100,17 +92,11 @@ def test_a_gate_that_init_wrote_for_csv_judges(project: Project) -> None:
     project.file("data/intents_test.csv", "utterance,intent,template\n" + table)
     taught = "".join(f"taught {i},{label(i)}\n" for i in range(200))
     project.file("data/intents_train.csv", "utterance,intent\n" + taught)
-    project.file(
-        "own.py",
-        "LABELS = ('refund', 'invoice', 'shipping')\n"
-        "def good(text): return LABELS[int(text.split()[-1]) % 3]\n"
-        "def weak(text): return good(text) if int(text.split()[-1]) < 40 else 'refund'\n",
-    )
+    project.own()
     result = command(project, "init", "--baseline", "python:own:weak", "--candidate", "python:own:good")
     assert result.returncode == 0, result.stderr
     assert "utterance as input, intent as expected" in result.stdout
     assert "groups: possibly by template (20 values)" in result.stdout
-    project.pytester.syspathinsert()
     assert project.gate("test_finetune.py")["verdict"] == "pass"
 
 
@@ -137,14 +123,12 @@ def test_data_like_that_of_the_example_gets_a_gate(project: Project) -> None:
 
 def test_a_gate_without_models_is_an_error_and_no_pass(project: Project) -> None:
     assert command(project, "init").returncode == 0
-    gate = project.gate("test_finetune.py", apart=True)
-    assert gate["verdict"] == "error"
+    ends(project.gate("test_finetune.py", apart=True), "error")
     assert project.result.ret == 1
 
 
 def test_a_log_that_takes_only_ascii_gets_one(project: Project) -> None:
-    rows = [{"id": f"t{i}", "input": f"Frage {i}", "expected": ("größer", "kleiner")[i % 2]} for i in range(60)]
-    write_jsonl(project.path / "test.jsonl", rows)
+    project.test_set(60, expected=lambda i: ("größer", "kleiner")[i % 2])
     result = subprocess.run(
         [sys.executable, "-m", "pytest_ftgate", "init"], env={**os.environ, "PYTHONIOENCODING": "ascii"},
         cwd=project.path, capture_output=True, timeout=60, check=False,

@@ -7,7 +7,7 @@ import sys
 from typing import Any
 
 import pytest
-from gate_project import Project, check, label, write_jsonl
+from gate_project import Project, block, check, label, mentions, passed, stopped
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="commands of POSIX")
 
@@ -23,8 +23,7 @@ sys.exit(0 if text in ("refund", "invoice", "shipping") else 1)
 def judged(project: Project) -> Project:
     """Answers are checked by ``tools/lint.py``, which takes the labels for right; the models answer ``?`` elsewhere."""
     for name, wrong in (("base.jsonl", range(40, 60)), ("ft.jsonl", (0, 1, 58, 59))):
-        rows = [{"id": f"t{i}", "output": "?" if i in wrong else label(i)} for i in range(60)]
-        write_jsonl(project.path / name, rows)
+        project.predictions(name, 60, output=lambda i, wrong=wrong: "?" if i in wrong else label(i))
     project.file("tools/lint.py", LINTER)
     return project
 
@@ -37,31 +36,19 @@ def command(*args: str, **options: Any) -> dict[str, Any]:
 
 
 def test_a_command_decides_beside_other_metrics(judged: Project) -> None:
-    judged.gate_test(
-        metric=command("tools/lint.py"),
-        require=[{"metric": "token_f1", "min": 0.9}, {"metric": "command", "min": 0.9}],
-        show=["accuracy"],
-    )
-    gate = judged.gate()
-    assert gate["verdict"] == "pass", gate["checks"]
+    bounds = [{"metric": "token_f1", "min": 0.9}, {"metric": "command", "min": 0.9}]
+    gate = passed(judged.judge(metric=command("tools/lint.py"), require=bounds, show=["accuracy"]))
     assert (gate["metric"], gate["wins"], gate["losses"]) == ("command", 18, 2)
     assert gate["candidate"]["metrics"] == pytest.approx({"command": 56 / 60, "token_f1": 56 / 60, "accuracy": 56 / 60})
     assert "exact" in gate["method"]
-    assert "93.3 %" in judged.result.stdout.str()
+    assert [line for line in block(gate) if "93.3 %" in line]
 
 
 def test_a_gate_file_may_name_a_program_beside_it(judged: Project) -> None:
     script = judged.file("gates/lint", "#!/bin/sh\nread answer\ntest \"$answer\" != '?'\n")
     script.chmod(0o755)
-    judged.gate_file(
-        "version: 1\ngates:\n  lint:\n    test_set: test.jsonl\n    training_set: train.jsonl\n"
-        "    baseline: recorded:base.jsonl\n    candidate: recorded:ft.jsonl\n    margin: 0.05\n"
-        "    metric: {name: command, argv: [gates/lint]}\n"
-    )
-    judged.file("test_gate.py", "import pytest\n\n\n@pytest.mark.ftgate('lint')\ndef test_gate():\n    pass\n")
-    gate = judged.gate()
-    assert gate["verdict"] == "pass", gate["checks"]
-    assert gate["candidate"]["value"] == pytest.approx(56 / 60)
+    judged.filed(", metric: {name: command, argv: [gates/lint]}")
+    assert passed(judged.judge("support"))["candidate"]["value"] == pytest.approx(56 / 60)
 
 
 def test_a_number_that_a_command_prints_decides(judged: Project) -> None:
@@ -69,9 +56,7 @@ def test_a_number_that_a_command_prints_decides(judged: Project) -> None:
         "rate.py", "import sys\nprint('Your answer was rated at', 2.5 if sys.stdin.read() == '?' else 9, '/10')\n"
     )
     number = {"score": r"rated at (\S+) /10", "low": 0, "high": 10, "greater_is_better": True}
-    judged.gate_test(metric=command("rate.py", **number), margin=0.5)
-    gate = judged.gate()
-    assert gate["verdict"] == "pass", gate["checks"]
+    gate = passed(judged.judge(metric=command("rate.py", **number), margin=0.5))
     assert gate["candidate"]["value"] == pytest.approx((56 * 9 + 4 * 2.5) / 60)
     assert "Gaffke" in gate["method"]
 
@@ -79,59 +64,40 @@ def test_a_number_that_a_command_prints_decides(judged: Project) -> None:
 def test_fewer_complaints_are_better_where_the_gate_says_so(judged: Project) -> None:
     judged.file("count.py", "import sys\nprint('complaints:', 7 if sys.stdin.read() == '?' else 0)\n")
     number = {"score": r"complaints: (\d+)", "low": 0, "high": 20, "greater_is_better": False}
-    judged.gate_test(metric=command("count.py", **number), margin=1)
-    gate = judged.gate()
-    assert gate["verdict"] == "pass", gate["checks"]
+    gate = passed(judged.judge(metric=command("count.py", **number), margin=1))
     assert gate["candidate"]["value"] == pytest.approx(4 * 7 / 60)
 
 
 def test_a_command_that_hangs_makes_the_gate_an_error(judged: Project) -> None:
     pids = judged.path / "pids"
     judged.file("hang.py", f"import os, time\nopen({str(pids)!r}, 'a').write(f'{{os.getpid()}} ')\ntime.sleep(600)\n")
-    judged.gate_test(metric=command("hang.py", timeout_s=1, concurrency=2))
-    gate = judged.gate()
-    assert gate["verdict"] == "error"
-    text = judged.result.stdout.str()
-    assert "1 s for test_set" in text
-    assert "test.jsonl:" in text
+    gate = judged.judge(metric=command("hang.py", timeout_s=1, concurrency=2))
+    mentions(stopped(gate, called=True), "1 s for test_set", "test.jsonl:")
     for pid in pids.read_text().split():
         with pytest.raises(ProcessLookupError):
             os.kill(int(pid), 0)
 
 
 def test_a_program_that_is_not_there_is_said_before_any_call(judged: Project) -> None:
-    judged.gate_test(metric={"name": "command", "argv": ["no-such-linter", "-"]})
-    gate = judged.gate()
-    assert (gate["verdict"], gate["models_called"]) == ("error", False)
-    assert "'no-such-linter'" in judged.result.stdout.str()
+    mentions(stopped(judged.judge(metric={"name": "command", "argv": ["no-such-linter", "-"]})), "'no-such-linter'")
 
 
 def test_an_answer_never_becomes_an_argument(judged: Project) -> None:
-    rows = [{"id": f"t{i}", "output": "--version" if i % 2 else "; touch owned; $(touch owned)"} for i in range(60)]
-    write_jsonl(judged.path / "base.jsonl", rows)
-    judged.gate_test(metric=command("tools/lint.py"))
-    gate = judged.gate()
-    assert gate["verdict"] == "pass", gate["checks"]
+    judged.predictions("base.jsonl", 60, output=lambda i: "--version" if i % 2 else "; touch owned; $(touch owned)")
+    gate = passed(judged.judge(metric=command("tools/lint.py")))
     assert gate["baseline"]["value"] == 0
     assert not (judged.path / "owned").exists()
 
 
 def test_a_linter_alone_is_no_measure_of_right_answers(judged: Project) -> None:
-    judged.gate_test(metric=command("tools/lint.py"))
-    gate = judged.gate()
-    assert gate["verdict"] == "pass"
+    gate = passed(judged.judge(metric=command("tools/lint.py")))
     assert check(gate, "form_alone")["status"] == "warning"
 
 
 def test_several_answers_to_one_example_are_each_run(judged: Project) -> None:
     for name in ("base.jsonl", "ft.jsonl"):
-        rows = [
-            {"id": f"t{i}", "repeat": k, "output": label(i) if k or name == "ft.jsonl" else "?"}
-            for i in range(60)
-            for k in range(2)
-        ]
-        write_jsonl(judged.path / name, rows)
-    judged.gate_test(metric=command("tools/lint.py"), repeats=2)
-    gate = judged.gate()
+        judged.predictions(name, 60, output=label if name == "ft.jsonl" else "?", repeat=0)
+        judged.predictions(name, 60, add=True, repeat=1)
+    gate = judged.judge(metric=command("tools/lint.py"), repeats=2)
     assert (gate["baseline"]["value"], gate["candidate"]["value"]) == (0.5, 1)
     assert check(gate, "repeats")["status"] == "note"

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
+from typing import Any
 
 import pytest
 from gate_project import Project, label, write_jsonl
@@ -84,42 +85,56 @@ def judged_in_company(
     plugin: str,
     *args: str,
     body: str = "def test_gate(ftgate): assert ftgate.n == 60\n",
+    before: str = "",
     asked: int | None = 60,
 ) -> None:
-    """The green project is green and the red one red, by the gate's word."""
-    write(project, body, red=False)
-    result = with_plugin(project, plugin, *args)
-    assert result.ret == 0, result.stdout.str() + result.stderr.str()
-    result.stdout.fnmatch_lines(["*ftgate test_gate.py::test_gate: PASS*"])
-    if asked is not None:
-        result.stdout.fnmatch_lines([f"asked {asked}"])
-    write(project, body, red=True)
-    result = with_plugin(project, plugin, *args)
-    assert result.ret == 1
-    result.stdout.fnmatch_lines(["*FAIL    margin: *+33.3 points*"])
-    result.stdout.fnmatch_lines(["*ftgate test_gate.py::test_gate: FAIL*"])
+    """The green project is green and the red one red, by the gate's word; ``before``: further imports."""
+    for red in (False, True):
+        write(project, body, red=red)
+        path = project.path / "test_gate.py"
+        path.write_text(before + path.read_text(encoding="utf-8"), encoding="utf-8")
+        result = with_plugin(project, plugin, *args)
+        assert result.ret == int(red), result.stdout.str() + result.stderr.str()
+        wanted = [f"asked {asked}"] if asked is not None and not red else []
+        wanted += ["*FAIL    margin: *+33.3 points*"] if red else []
+        for line in (*wanted, f"*ftgate test_gate.py::test_gate: {'FAIL' if red else 'PASS'}*"):
+            result.stdout.fnmatch_lines([line])
 
 
-def test_xdist(project: Project) -> None:
-    judged_in_company(project, "xdist", "-n2", asked=None)
+ASYNCIO = "@pytest.mark.asyncio\nasync def test_gate(ftgate):\n    assert ftgate.n == 60\n"
+LOOP = ("-o", "asyncio_default_fixture_loop_scope=function")
+BENCHMARK = "def test_gate(ftgate, benchmark):\n    assert benchmark(lambda: ftgate.n) == 60\n"
+GIVEN = (
+    "@given(x=st.integers())\n@settings(max_examples=20, database=None)\n"
+    "def test_gate(x):\n    assert isinstance(x, int)\n"
+)
+BESIDE: dict[str, tuple[str, tuple[str, ...], dict[str, Any]]] = {
+    "xdist": ("xdist", ("-n2",), {"asked": None}),
+    "randomly, 1": ("pytest_randomly", ("--randomly-seed=1",), {}),
+    "randomly, 2": ("pytest_randomly", ("--randomly-seed=2",), {}),
+    "rerunfailures": ("pytest_rerunfailures", ("--reruns=2",), {}),
+    "asyncio, strict": ("pytest_asyncio", (*LOOP, "-o", "asyncio_mode=strict"), {"body": ASYNCIO}),
+    "asyncio, auto": ("pytest_asyncio", (*LOOP, "-o", "asyncio_mode=auto"), {"body": ASYNCIO}),
+    "cov": ("pytest_cov", ("--cov=.", "--cov-report=term"), {}),
+    "timeout, thread": ("pytest_timeout", ("--timeout=60", "--timeout-method=thread"), {}),
+    "timeout, signal": ("pytest_timeout", ("--timeout=60", "--timeout-method=signal"), {}),
+    "benchmark": ("pytest_benchmark", ("--benchmark-max-time=0.01", "--benchmark-min-rounds=1"), {"body": BENCHMARK}),
+    "hypothesis": (
+        "hypothesis",
+        (),
+        {"body": GIVEN, "before": "from hypothesis import given, settings, strategies as st\n"},
+    ),
+}
 
 
-@pytest.mark.parametrize("seed", [1, 2])
-def test_randomly(project: Project, seed: int) -> None:
-    """It shuffles tests and seeds ``random``: a verdict depends on neither."""
+@pytest.mark.parametrize("beside", BESIDE)
+def test_beside(project: Project, beside: str) -> None:
+    """Shuffled tests, seeds, reruns, loops, timers and examples change no verdict, and no model is asked twice."""
+    if beside == "timeout, signal" and os.name == "nt":
+        pytest.skip("there are no signals")
+    plugin, args, more = BESIDE[beside]
     project.file("test_other.py", "import pytest\n@pytest.mark.parametrize('x', range(5))\ndef test_other(x): pass\n")
-    judged_in_company(project, "pytest_randomly", f"--randomly-seed={seed}")
-
-
-def test_rerunfailures(project: Project) -> None:
-    judged_in_company(project, "pytest_rerunfailures", "--reruns=2")
-
-
-@pytest.mark.parametrize("mode", ["strict", "auto"])
-def test_asyncio(project: Project, mode: str) -> None:
-    body = "@pytest.mark.asyncio\nasync def test_gate(ftgate):\n    assert ftgate.n == 60\n"
-    options = ("-o", "asyncio_default_fixture_loop_scope=function", "-o", f"asyncio_mode={mode}")
-    judged_in_company(project, "pytest_asyncio", *options, body=body)
+    judged_in_company(project, plugin, *args, **more)
 
 
 def test_anyio(project: Project) -> None:
@@ -134,17 +149,6 @@ def test_anyio(project: Project) -> None:
         result = with_plugin(project, "anyio")
         assert result.ret == int(red)
         result.stdout.fnmatch_lines(["asked 60", f"*ftgate test_gate.py::test_gate: {'FAIL' if red else 'PASS'}*"])
-
-
-def test_cov(project: Project) -> None:
-    judged_in_company(project, "pytest_cov", "--cov=.", "--cov-report=term")
-
-
-@pytest.mark.parametrize("method", ["thread", "signal"])
-def test_timeout(project: Project, method: str) -> None:
-    if method == "signal" and os.name == "nt":
-        pytest.skip("there are no signals")
-    judged_in_company(project, "pytest_timeout", "--timeout=60", f"--timeout-method={method}")
 
 
 def test_a_timeout_while_models_answer(project: Project) -> None:
@@ -227,38 +231,10 @@ def test_html(project: Project) -> None:
     assert "FAIL    margin: " in page, "the whole block"
 
 
-def test_benchmark(project: Project) -> None:
-    """What the body times is not what the gate measures."""
-    body = "def test_gate(ftgate, benchmark):\n    assert benchmark(lambda: ftgate.n) == 60\n"
-    judged_in_company(project, "pytest_benchmark", "--benchmark-max-time=0.01", "--benchmark-min-rounds=1", body=body)
-
-
-def test_hypothesis(project: Project) -> None:
-    """The body runs for many examples; the gate is judged once, before them. The mark alone is enough."""
-    body = (
-        "@given(x=st.integers())\n@settings(max_examples=20, database=None)\n"
-        "def test_gate(x):\n    assert isinstance(x, int)\n"
-    )
-    for red in (False, True):
-        write(project, body, red=red)
-        text = (project.path / "test_gate.py").read_text(encoding="utf-8")
-        imports = "from hypothesis import given, settings, strategies as st\n"
-        project.file("test_gate.py", imports + text)
-        result = with_plugin(project, "hypothesis")
-        assert result.ret == int(red), result.stdout.str()
-        result.stdout.fnmatch_lines(["asked 60", f"*ftgate test_gate.py::test_gate: {'FAIL' if red else 'PASS'}*"])
-
-
 def test_the_other_package_called_ftgate(project: Project) -> None:
     """Its options and fixture beside ours, in one run."""
     write_jsonl(project.path / "chat.jsonl", [chat(i) for i in range(20)])
-    judged_in_company(
-        project,
-        "ftgate",
-        "--ftgate-dataset=chat.jsonl",
-        "--ftgate-cache=off",
-        "-pno:terminalprogress",
-    )
+    judged_in_company(project, "ftgate", "--ftgate-dataset=chat.jsonl", "--ftgate-cache=off", "-pno:terminalprogress")
     text = with_plugin(project, "ftgate", "--help").stdout.str()
     assert "--ftgate-dataset" in text
     assert "--ftgate-report" in text
@@ -277,9 +253,9 @@ def chat(index: int) -> dict[str, object]:
 
 
 def test_all_of_them_at_once(project: Project) -> None:
-    installed = [module for module in PLUGINS if module not in ("pytest_benchmark",)]
-    for module in installed:
-        pytest.importorskip(module)
+    for module in PLUGINS:
+        if module != "pytest_benchmark":
+            pytest.importorskip(module)
     for red in (False, True):
         write(project, "def test_gate(ftgate): assert ftgate.n == 60\n", red=red)
         result = project.run_apart(

@@ -1,7 +1,7 @@
 """Gates on data as it comes: what was recognised is said, and objects stand for files."""
 
 import pytest
-from gate_project import LABELS, block, check, label, stopped, write_jsonl, wrong
+from gate_project import LABELS, block, check, label, passed, stopped, write_jsonl, wrong
 
 
 def rows(n, prefix="training"):
@@ -27,8 +27,7 @@ def test_rows_in_our_own_words_need_no_note(project):
 def test_a_rejected_answer_is_never_few_shot_or_an_output(project):
     pairs = [{"prompt": asked, "chosen": answer, "rejected": "BAD"} for asked, answer in rows(200)]
     write_jsonl(project.path / "train.jsonl", pairs)
-    gate = project.judge()
-    assert gate["verdict"] == "pass"
+    gate = passed(project.judge())
     assert "BAD" not in str(gate)
 
 

@@ -8,8 +8,7 @@ from typing import Any
 
 import pytest
 from endpoint_project import EndpointProject, index_of, untimed
-from gate_project import Project, because, block, check, label, mentions, stopped, wrong
-from loopback import LoopbackServer
+from gate_project import Project, because, block, check, label, mentions, passed, stopped, wrong
 
 N = 200
 PRICE = {"input_per_1m": 1.0, "output_per_1m": 2.0}
@@ -26,17 +25,16 @@ def answering(**wrong_every: int) -> Any:
 
 
 @pytest.fixture
-def endpoint(pytester: pytest.Pytester, server: LoopbackServer) -> EndpointProject:
-    project = EndpointProject(pytester, server)
-    project.test_set(N)
-    project.keys |= {"stop_early": True}
+def http(http: EndpointProject) -> EndpointProject:
+    http.test_set(N)
+    http.keys |= {"stop_early": True}
     for role in ("baseline", "candidate"):
-        project.keys[role] = {**project.keys[role], "price": PRICE}
-    return project
+        http.keys[role] = {**http.keys[role], "price": PRICE}
+    return http
 
 
-def calls(endpoint: EndpointProject) -> Counter[str]:
-    return Counter(body["model"] for body in endpoint.server.bodies)
+def calls(http: EndpointProject) -> Counter[str]:
+    return Counter(body["model"] for body in http.server.bodies)
 
 
 @pytest.mark.parametrize(("wrong_every", "verdict", "look", "futile"), [
@@ -47,11 +45,11 @@ def calls(endpoint: EndpointProject) -> Counter[str]:
     ({"base": 12, "ft": 0}, None, 5, False),
 ], ids=["large gain", "gain", "no gain", "loss", "gain near the margin"])  # fmt: skip
 def test_models_are_asked_only_as_far_as_needed(
-    endpoint: EndpointProject, wrong_every: dict[str, int], verdict: str | None, look: int | None, futile: bool
+    http: EndpointProject, wrong_every: dict[str, int], verdict: str | None, look: int | None, futile: bool
 ) -> None:
-    endpoint.server.answer = answering(**wrong_every)
-    gate = endpoint.judge()
-    early, asked = gate["early_stop"], calls(endpoint)
+    http.server.answer = answering(**wrong_every)
+    gate = http.judge()
+    early, asked = gate["early_stop"], calls(http)
     assert {gate[role]["n_stored"] for role in ("baseline", "candidate")} == {0}
     assert verdict in (None, gate["verdict"]), gate["checks"]
     assert look in (None, early["look"])
@@ -67,52 +65,53 @@ def test_models_are_asked_only_as_far_as_needed(
     assert ("stopped early" in text) is (early["look"] < 5)
 
 
-def test_more_stored_answers_and_recordings_give_the_same_verdict(endpoint: EndpointProject) -> None:
-    endpoint.server.answer = answering(base=4, ft=0)
-    endpoint.gate_test(name="g")
-    first = endpoint.gate("--ftgate-report=recordings:recordings")
+def test_more_stored_answers_and_recordings_give_the_same_verdict(http: EndpointProject) -> None:
+    http.server.answer = answering(base=4, ft=0)
+    http.gate_test(name="g")
+    first = http.gate("--ftgate-report=recordings:recordings")
     assert first["early_stop"]["look"] < 5
-    endpoint.forget()
-    endpoint.gate_test(name="g", stop_early=False)
-    assert endpoint.gate()["early_stop"] is None
-    assert calls(endpoint) == dict.fromkeys(("base", "ft"), N - first["early_stop"]["examples"])
-    endpoint.gate_test(name="g")
-    endpoint.forget()
-    assert untimed(endpoint.gate()) == untimed(first)
-    endpoint.file("pytest.ini", "[pytest]\nftgate_recordings = recordings\n")
-    replayed = endpoint.gate("--ftgate-offline", "--ftgate-cache=off")
+    http.forget()
+    http.gate_test(name="g", stop_early=False)
+    assert http.gate()["early_stop"] is None
+    assert calls(http) == dict.fromkeys(("base", "ft"), N - first["early_stop"]["examples"])
+    http.gate_test(name="g")
+    http.forget()
+    assert untimed(http.gate()) == untimed(first)
+    http.file("pytest.ini", "[pytest]\nftgate_recordings = recordings\n")
+    replayed = http.gate("--ftgate-offline", "--ftgate-cache=off")
     assert (replayed["verdict"], replayed["early_stop"]) == (first["verdict"], first["early_stop"])
-    assert not endpoint.server.bodies
+    assert not http.server.bodies
 
 
-def test_a_missing_answer_ends_the_looks(endpoint: EndpointProject) -> None:
+def test_a_missing_answer_ends_the_looks(http: EndpointProject) -> None:
     answer = answering(base=12, ft=0)
-    endpoint.server.answer = lambda body: {}[0] if body["model"] == "ft" and index_of(body) % 8 == 0 else answer(body)
-    gate = endpoint.judge()
+    http.server.answer = lambda body: {}[0] if body["model"] == "ft" and index_of(body) % 8 == 0 else answer(body)
+    gate = http.judge()
     assert (gate["verdict"], gate["early_stop"]) == ("error", None)
-    assert calls(endpoint) == {"base": N // 5, "ft": N // 5}
-    endpoint.forget()
-    scored = endpoint.judge(errors="score_zero")
+    assert calls(http) == {"base": N // 5, "ft": N // 5}
+    http.forget()
+    scored = http.judge(errors="score_zero")
     assert (scored["verdict"], scored["early_stop"]["futile"]) == ("fail", True)
 
 
-def test_candidates_baselines_guards_noise_and_bounds(endpoint: EndpointProject) -> None:
+def test_candidates_baselines_guards_noise_and_bounds(http: EndpointProject) -> None:
     """Everything that is measured on the test set is measured on what was looked at; guards are asked in full."""
-    endpoint.test_set(40, "guard.jsonl", prefix="g")
-    endpoint.server.answer = answering(base=3, weak=2, ft=0, poor=4)
-    gate = endpoint.judge(
-        baseline=...,
-        candidate=...,
-        baselines={name: endpoint.model(name) for name in ("base", "weak")},
-        candidates={name: endpoint.model(name) for name in ("poor", "ft")},
-        guards={"old": {"test_set": "guard.jsonl", "max_drop": 0.05, "evidence": "observed"}},
-        require=[{"of": "candidate", "metric": "f1_macro", "min": 0.9}],
-        show=["exact_match"],
-        noise=2,
-        ablate_prompt=True,
-        evidence="proven",
+    http.test_set(40, "guard.jsonl", prefix="g")
+    http.server.answer = answering(base=3, weak=2, ft=0, poor=4)
+    gate = passed(
+        http.judge(
+            baseline=...,
+            candidate=...,
+            baselines={name: http.model(name) for name in ("base", "weak")},
+            candidates={name: http.model(name) for name in ("poor", "ft")},
+            guards={"old": {"test_set": "guard.jsonl", "max_drop": 0.05, "evidence": "observed"}},
+            require=[{"of": "candidate", "metric": "f1_macro", "min": 0.9}],
+            show=["exact_match"],
+            noise=2,
+            ablate_prompt=True,
+            evidence="proven",
+        )
     )
-    assert gate["verdict"] == "pass", gate["checks"]
     assert gate["confidence"] == 0.975
     assert gate["early_stop"]["look"] < 5
     assert [one["verdict"] for one in gate["candidates"]] == ["fail", "pass"]
@@ -120,29 +119,28 @@ def test_candidates_baselines_guards_noise_and_bounds(endpoint: EndpointProject)
     assert gate["guards"][0]["n"] == 40
 
 
-def test_recordings_of_several_candidates_hold_what_each_needed(endpoint: EndpointProject) -> None:
+def test_recordings_of_several_candidates_hold_what_each_needed(http: EndpointProject) -> None:
     """The first candidate needs more answers of the baseline than the last one."""
-    endpoint.server.answer = answering(base=5, ft=0, poor=6)
-    endpoint.keys.pop("candidate")
-    endpoint.gate_test(name="g", candidates={name: endpoint.model(name) for name in ("poor", "ft")})
-    first = endpoint.gate("--ftgate-report=recordings:recordings")
-    asked = calls(endpoint)
+    http.server.answer = answering(base=5, ft=0, poor=6)
+    http.keys.pop("candidate")
+    http.gate_test(name="g", candidates={name: http.model(name) for name in ("poor", "ft")})
+    first = http.gate("--ftgate-report=recordings:recordings")
+    asked = calls(http)
     assert asked["base"] == asked["poor"] > asked["ft"]
-    endpoint.file("pytest.ini", "[pytest]\nftgate_recordings = recordings\n")
-    endpoint.forget()
-    replayed = endpoint.gate("--ftgate-offline", "--ftgate-cache=off")
+    http.file("pytest.ini", "[pytest]\nftgate_recordings = recordings\n")
+    http.forget()
+    replayed = http.gate("--ftgate-offline", "--ftgate-cache=off")
     assert (replayed["verdict"], replayed["early_stop"]) == ("pass", first["early_stop"])
-    assert not endpoint.server.bodies
+    assert not http.server.bodies
 
 
-def test_it_stops_where_equal_quality_is_proven(endpoint: EndpointProject) -> None:
-    endpoint.server.answer = answering(base=10, ft=11)
-    keys = {role: {**endpoint.keys[role], "price": price} for role, price in (
+def test_it_stops_where_equal_quality_is_proven(http: EndpointProject) -> None:
+    http.server.answer = answering(base=10, ft=11)
+    keys = {role: {**http.keys[role], "price": price} for role, price in (
         ("baseline", {"input_per_1m": 10.0, "output_per_1m": 10.0}),
         ("candidate", PRICE),
     )}  # fmt: skip
-    gate = endpoint.judge(margin=..., objective="match", max_drop=0.1, cheaper_by=2, **keys)
-    assert gate["verdict"] == "pass", gate["checks"]
+    gate = passed(http.judge(margin=..., objective="match", max_drop=0.1, cheaper_by=2, **keys))
     assert 1 < gate["early_stop"]["look"] < 5
 
 
@@ -157,39 +155,39 @@ REFUSED = [
 
 @pytest.mark.parametrize(("keys", "named"), REFUSED, ids=[named for _, named in REFUSED])
 def test_what_the_looks_are_not_valid_for_is_refused_before_any_call(
-    endpoint: EndpointProject, keys: dict[str, Any], named: str
+    http: EndpointProject, keys: dict[str, Any], named: str
 ) -> None:
-    endpoint.test_set(N, kind=lambda i: "ab"[i % 2])
-    gate = endpoint.judge(**keys)
+    http.test_set(N, kind=lambda i: "ab"[i % 2])
+    gate = http.judge(**keys)
     assert stopped(gate)["name"] == "stop_early"
     mentions(because(gate, "error", "stop_early", named), "stop_early")
-    assert not endpoint.server.bodies
+    assert not http.server.bodies
 
 
-def test_groups_are_refused(endpoint: EndpointProject) -> None:
-    endpoint.test_set(N, group=lambda i: f"customer {i // 4}")
-    because(endpoint.judge(), "error", "stop_early", "groups")
-    assert not endpoint.server.bodies
+def test_groups_are_refused(http: EndpointProject) -> None:
+    http.test_set(N, group=lambda i: f"customer {i // 4}")
+    because(http.judge(), "error", "stop_early", "groups")
+    assert not http.server.bodies
 
 
-def test_a_plan_has_the_most_calls_and_the_expected_share(endpoint: EndpointProject) -> None:
-    endpoint.gate_test()
-    result = endpoint.run("--ftgate-plan", "--ftgate-report=json:plan.json")
-    (plan,) = json.loads((endpoint.path / "plan.json").read_text(encoding="utf-8"))["plans"]
+def test_a_plan_has_the_most_calls_and_the_expected_share(http: EndpointProject) -> None:
+    http.gate_test()
+    result = http.run("--ftgate-plan", "--ftgate-report=json:plan.json")
+    (plan,) = json.loads((http.path / "plan.json").read_text(encoding="utf-8"))["plans"]
     assert (plan["calls"], len(plan["share_of_calls"])) == (2 * N, len(plan["gains"]))
     none, margin, _, twice = plan["share_of_calls"]
     assert none < margin > twice
     result.stdout.fnmatch_lines([f"*at most {N}*", "*stop_early: *% at *"])
 
 
-def test_the_selftest_judges_what_was_looked_at(endpoint: EndpointProject) -> None:
-    endpoint.server.answer = answering(base=4, ft=0)
-    endpoint.gate_test()
-    asked = endpoint.gate()["early_stop"]["examples"]
+def test_the_selftest_judges_what_was_looked_at(http: EndpointProject) -> None:
+    http.server.answer = answering(base=4, ft=0)
+    http.gate_test()
+    asked = http.gate()["early_stop"]["examples"]
     assert asked < N
-    endpoint.forget()
-    result = endpoint.run("--ftgate-selftest")
-    assert (result.ret, len(endpoint.server.bodies)) == (0, 0), result.stdout.str()
+    http.forget()
+    result = http.run("--ftgate-selftest")
+    assert (result.ret, len(http.server.bodies)) == (0, 0), result.stdout.str()
 
 
 def test_turning_it_on_or_off_is_a_named_change(project: Project) -> None:

@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-import json
 import re
 from typing import Any
 
 import pytest
-from gate_project import Project, block, check, mentions, statuses, stopped
-
-from pytest_ftgate.result import GateResult
+from gate_project import Project, block, check, mentions, passed, statuses, stopped
 
 # 1,000 tokens in and 50 out: (1000 * 2 + 50 * 8) / 1e6 = $0.0024 a call; the tuned model takes $0.0004.
 LARGE = {"input_per_1m": 2.0, "output_per_1m": 8.0}
@@ -43,33 +40,23 @@ def judged(project: Project, **economics: Any) -> dict[str, Any]:
 
 
 def test_table_sentence_and_facts(priced: Project) -> None:
-    gate = judged(priced)
-    assert gate["verdict"] == "pass"
+    gate = passed(judged(priced))
     found = gate["economics"]
     assert found["monthly_saving_usd"] == pytest.approx(400)
     assert found["break_even_calls"] == pytest.approx(150_000)
     assert found["break_even_days"] == pytest.approx(0.75 * 365 / 12)
-    assert [one["monthly_saving_usd"] for one in found["volumes"]] == pytest.approx([200, 400, 800])
     assert found["training_said"] == "declared (marker)"
-    for part in ("200,000", "$400", "23", "150,000"):
-        assert part in found["sentence"]
-    assert found["sentence"] in block(gate)
     lines = [" ".join(line.split()) for line in block(gate, verbose=True)]
-    start = next(i for i, line in enumerate(lines) if "$2.40" in line and "$0.4000" in line)
-    assert "$100" in lines[start + 1]
-    assert "$200" in lines[start + 1]
-    table = [re.findall(r"\$?[\d,]+", line) for line in lines[start + 4 : start + 7]]
+    table = [re.findall(r"\$?[\d,]+", line) for line in lines if line.startswith(("100,000 ", "200,000 ", "400,000 "))]
     assert table == [
         ["100,000", "$200", "46", "150,000"],
         ["200,000", "$400", "23", "150,000"],
         ["400,000", "$800", "12", "150,000"],
     ]
-    assert lines[start + 7] == found["sentence"]
+    assert found["sentence"] in lines
 
 
-def test_the_result_knows_its_economics_again_and_speaks_of_none_where_there_are_none(priced: Project) -> None:
-    gate = judged(priced, hosting_usd_per_month=10, retrains_per_year=4)
-    assert json.loads(json.dumps(GateResult.from_dict(gate).to_dict())) == gate
+def test_nothing_is_said_of_economics_where_there_are_none(priced: Project) -> None:
     gate = priced.judge()
     assert gate["economics"] is None
     assert not [line for line in block(gate, verbose=True) if line.startswith(("economics", "At "))]
@@ -168,8 +155,7 @@ def test_a_price_of_training_without_a_job_is_an_error_after_the_calls(priced: P
 
 
 def test_what_is_unknown_and_not_asked_for_is_only_said_to_be(priced: Project) -> None:
-    gate = judged(priced, training_cost_usd=...)
-    assert gate["verdict"] == "pass"
+    gate = passed(judged(priced, training_cost_usd=...))
     assert (gate["economics"]["training_cost_usd"], gate["economics"]["break_even_days"]) == (None, None)
     assert "$400" in gate["economics"]["sentence"]
     (row,) = [line for line in block(gate, verbose=True) if line.split()[:1] == ["200,000"]]
@@ -182,18 +168,3 @@ def test_data_preparation_that_nobody_declared_is_said_to_be_left_out(priced: Pr
     assert (gate["verdict"], warning["status"]) == ("pass", "warning")
     assert gate["economics"]["data_cost_usd"] is None
     assert "economics.data_cost_usd" not in statuses(judged(priced, max_break_even_days=30))
-
-
-@pytest.mark.parametrize(
-    ("economics", "part"),
-    [
-        ({"calls_per_month": 0}, "calls_per_month"),
-        ({"training_cost_usd": -1}, "-1"),
-        ({"calls_per_month": "many"}, "'many'"),
-        ({"calls_per_moth": 1}, "'calls_per_month'"),
-        ("free", "economics"),
-    ],
-    ids=str,
-)
-def test_what_cannot_be_meant(priced: Project, economics: Any, part: str) -> None:
-    mentions(stopped(priced.judge(economics=economics)), part)

@@ -12,19 +12,10 @@ from typing import Any
 
 import pytest
 from endpoint_project import EVERY_REQUEST, EndpointProject, N, answer, index_of
-from gate_project import check, label, mentions, write_jsonl
-from loopback import LoopbackServer, Reply, error
+from gate_project import check, ends, label, mentions, write_jsonl
+from loopback import Reply, error
 
 KEY = "correct-horse-battery-staple"
-CONCURRENCY = 16  # of each model, where the gate does not say
-
-
-pytestmark = pytest.mark.usefixtures("no_ambient_settings")
-
-
-@pytest.fixture
-def http(pytester: pytest.Pytester, server: LoopbackServer) -> EndpointProject:
-    return EndpointProject(pytester, server)
 
 
 def bodies(http: EndpointProject, model: str) -> list[dict[str, Any]]:
@@ -47,22 +38,6 @@ def test_a_green_gate_sends_each_input_and_nothing_else(http: EndpointProject) -
         assert body == {"model": body["model"], "messages": [{"role": "user", "content": content}]}
     others = sorted(f"{one.method} {one.path}" for one in http.server.requests if one.path != "/v1/chat/completions")
     assert others == ["GET /v1/models/base", "GET /v1/models/ft"]  # once each: whether they are about to be shut down
-
-
-def test_a_named_key_is_sent_to_the_model_that_names_it(http: EndpointProject, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("FTGATE_TEST_KEY", KEY)
-    http.gate_test(candidate=http.model("ft", api_key_env="FTGATE_TEST_KEY"))
-    assert http.gate()["verdict"] == "pass"
-    sent = {
-        (request.body["model"] if request.body else request.path, request.headers.get("authorization"))
-        for request in http.server.requests
-    }
-    assert sent == {
-        ("base", None),
-        ("ft", f"Bearer {KEY}"),
-        ("/v1/models/base", None),
-        ("/v1/models/ft", f"Bearer {KEY}"),
-    }
 
 
 def test_a_prompt_from_the_gate_file(http: EndpointProject) -> None:
@@ -93,8 +68,7 @@ def test_a_prompt_from_the_gate_file(http: EndpointProject) -> None:
 def test_models_of_the_gate_file_by_name_and_spelling(http: EndpointProject) -> None:
     """Without base_url the public endpoint is meant, whose key is missing here: nobody is asked."""
     http.file("ftgate.yaml", f"version: 1\nmodels:\n  tuned: openai:ft:gpt:acme\n  prompted: {http.model('base')}\n")
-    http.gate_test(baseline="prompted", candidate="tuned")
-    gate = http.gate()
+    gate = http.judge(baseline="prompted", candidate="tuned")
     assert (gate["verdict"], gate["candidate"]["model"]) == ("error", "openai:ft:gpt:acme")
     assert http.server.requests == []
     found = check(gate, "candidate_predictions")
@@ -104,45 +78,14 @@ def test_models_of_the_gate_file_by_name_and_spelling(http: EndpointProject) -> 
 
 # --- faults --------------------------------------------------------------------------------------------------
 
-HTML = Reply(body="<html><body>Welcome</body></html>", headers={"Content-Type": "text/html"})
-FAULTS = {  # what each becomes: tests/unit/models/test_models_answers.py
-    "404": (error(404, message="no such model"), ("404", "'ft'", "/v1/chat/completions", "no such model", "base_url")),
-    "html": (HTML, ("JSON", "<html><body>Welcome</body></html>", "base_url")),
-    "silence": (Reply(hang=True), ("0.2 s",)),
-}
-
-
-def assert_one_clear_error(http: EndpointProject, gate: dict[str, Any], *parts: str) -> None:
-    """The candidate's failure with its cause first, at the head of the output, without a traceback."""
-    http.result.assert_outcomes(errors=1)
-    assert http.result.ret == 1
-    assert gate["verdict"] == "error"
-    found = check(gate, "candidate_predictions")
-    assert found["status"] == "error"
-    mentions(found, "60 of 60", *parts)
-    output = http.result.stdout.str()
-    assert "candidate_predictions: candidate ft: " in output
-    assert "Traceback" not in output
-    assert "pytest_ftgate/" not in output
-
-
-@pytest.mark.parametrize("fault", FAULTS)
-def test_a_fault_is_one_clear_error(http: EndpointProject, fault: str) -> None:
-    reply, parts = FAULTS[fault]
-    http.server.answer = lambda body: reply if body["model"] == "ft" else answer(body)
-    http.gate_test(candidate=http.model("ft", **({"timeout_s": 0.2} if reply.hang else {})))
-    assert_one_clear_error(http, http.gate(), *parts)
-
 
 def test_what_failed_is_asked_for_again_and_nothing_else(http: EndpointProject) -> None:
     http.server.answer = lambda body: error(500) if index_of(body) >= 57 else answer(body)
-    http.gate_test()
-    gate = http.gate()
-    assert gate["verdict"] == "error"
+    gate = ends(http.judge(stored=True), "error")
     assert (gate["candidate"]["n_scored"], gate["candidate"]["n_errors"]) == (57, 3)
     http.forget()
     http.server.answer = answer
-    assert http.gate()["verdict"] == "pass"
+    assert http.judge(stored=True)["verdict"] == "pass"
     assert sorted(http.asked) == [(model, f"customer question {i}") for model in ("base", "ft") for i in (57, 58, 59)]
 
 
@@ -306,10 +249,14 @@ def test_progress_is_shown_on_a_terminal_and_wiped(
     assert "0/60, ft" not in shown
 
 
-@pytest.mark.parametrize("options", [(), ("-q",), ("-n1",)])
-def test_a_log_of_a_long_run_gets_lines_of_their_own(http: EndpointProject, options: tuple[str, ...]) -> None:
+def told_at_once(http: EndpointProject) -> None:
     http.gate_test()
     http.file("conftest.py", "from pytest_ftgate.plugin import progress\n\nprogress.EVERY_S = 0.0\n")
+
+
+@pytest.mark.parametrize("options", [(), ("-q",), ("-n1",)])
+def test_a_log_of_a_long_run_gets_lines_of_their_own(http: EndpointProject, options: tuple[str, ...]) -> None:
+    told_at_once(http)
     result = http.run_apart(*options, alone=False)
     result.assert_outcomes(passed=1)
     lines = [*result.outlines, *result.errlines]
@@ -319,8 +266,7 @@ def test_a_log_of_a_long_run_gets_lines_of_their_own(http: EndpointProject, opti
 
 
 def test_two_q_silence_it(http: EndpointProject) -> None:
-    http.gate_test()
-    http.file("conftest.py", "from pytest_ftgate.plugin import progress\n\nprogress.EVERY_S = 0.0\n")
+    told_at_once(http)
     result = http.run_apart("-qq")
     assert "ftgate, after" not in result.stdout.str() + result.stderr.str()
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import random
 from collections import Counter
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -79,11 +78,9 @@ def short_waits(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture
-def project(pytester: pytest.Pytester) -> Iterator[EndpointProject]:
-    with LoopbackServer() as server:
-        project = EndpointProject(pytester, server)
-        project.keys |= {"baseline": project.model("base", retries=5), "candidate": project.model("ft", retries=5)}
-        yield project
+def http(http: EndpointProject) -> EndpointProject:
+    http.keys |= {"baseline": http.model("base", retries=5), "candidate": http.model("ft", retries=5)}
+    return http
 
 
 def told(gate: dict[str, Any]) -> dict[str, Any]:
@@ -97,13 +94,13 @@ def told(gate: dict[str, Any]) -> dict[str, Any]:
 
 
 @pytest.mark.parametrize("seed", range(3))
-def test_the_result_is_that_of_a_good_day(project: EndpointProject, seed: int) -> None:
-    project.gate_test(require=[{"metric": "error_rate", "max": 0}])
-    good = project.gate("--ftgate-cache=off")
-    project.forget()
-    day = BadDay(project.server, seed, restart_at=50)
-    project.server.answer = day
-    bad = project.gate()
+def test_the_result_is_that_of_a_good_day(http: EndpointProject, seed: int) -> None:
+    http.gate_test(require=[{"metric": "error_rate", "max": 0}])
+    good = http.gate("--ftgate-cache=off")
+    http.forget()
+    day = BadDay(http.server, seed, restart_at=50)
+    http.server.answer = day
+    bad = http.gate()
     assert told(bad) == told(good)
     assert bad["verdict"] == "pass"
     assert {"429", "429 with a wait", "dropped", "restart", "none"} <= day.met.keys()
@@ -111,6 +108,6 @@ def test_the_result_is_that_of_a_good_day(project: EndpointProject, seed: int) -
     twice = sum((day.answered - EVERY_REQUEST).values())
     assert day.answered.keys() == EVERY_REQUEST.keys()
     assert twice <= 32
-    project.forget()
-    assert told(project.gate())["gain"] == good["gain"]
-    assert not project.server.requests
+    http.forget()
+    assert told(http.gate())["gain"] == good["gain"]
+    assert not http.server.requests

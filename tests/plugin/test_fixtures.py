@@ -3,45 +3,33 @@
 from __future__ import annotations
 
 import pytest
-from gate_project import Project, check, mentions
+from gate_project import OWN, Project, check, ends, mentions, passed
+
+EXAMPLES = "({'id': f't{i}', 'input': f'customer question {i}', 'expected': LABELS[i % 3]} for i in range(60))"
 
 
 def test_any_callable_is_a_model(project: Project) -> None:
     project.file(
         "conftest.py",
-        "import pytest\n"
-        "LABELS = ('refund', 'invoice', 'shipping')\n"
-        "@pytest.fixture\n"
-        "def ftgate_baseline():\n"
-        "    return lambda text: LABELS[int(text.split()[-1]) % 3] if int(text.split()[-1]) < 40 else 'refund'\n"
-        "@pytest.fixture(scope='session')\n"
-        "def ftgate_candidate():\n"
-        "    async def model(text): return LABELS[int(text.split()[-1]) % 3]\n"
-        "    return model\n",
+        f"import pytest\n{OWN}"
+        "@pytest.fixture\ndef ftgate_baseline(): return lambda text: weak(text)\n"
+        "@pytest.fixture(scope='session')\ndef ftgate_candidate():\n"
+        "    async def model(text): return good(text)\n    return model\n",
     )
     project.gate_test(baseline=..., candidate=...)
-    gate = project.gate()
-    assert gate["verdict"] == "pass"
-    assert gate["candidate"]["value"] == 1.0
-    assert gate["candidate"]["n_stored"] == 0
+    gate = passed(project.gate())
+    assert (gate["candidate"]["value"], gate["candidate"]["n_stored"]) == (1.0, 0)
 
 
 def test_any_iterable_of_examples_is_a_data_set(project: Project) -> None:
     project.file(
         "conftest.py",
-        "import pytest\n"
-        "LABELS = ('refund', 'invoice', 'shipping')\n"
-        "@pytest.fixture\n"
-        "def ftgate_test_set():\n"
-        "    return ({'id': f't{i}', 'input': f'customer question {i}', 'expected': LABELS[i % 3]}\n"
-        "            for i in range(60))\n"
-        "@pytest.fixture\n"
-        "def ftgate_training_set():\n"
+        f"import pytest\n{OWN}@pytest.fixture\ndef ftgate_test_set():\n    return {EXAMPLES}\n"
+        "@pytest.fixture\ndef ftgate_training_set():\n"
         "    return [(f'training question {i}', LABELS[i % 3]) for i in range(150)]\n",
     )
     project.gate_test(test_set=..., training_set=..., min_training_examples=150)
-    gate = project.gate()
-    assert gate["verdict"] == "pass"
+    gate = passed(project.gate())
     assert gate["test_set"] == {"path": None, "sha256": gate["test_set"]["sha256"], "examples": 60, "near_pairs": []}
     assert gate["training"]["usable"] == 150
 
@@ -55,66 +43,41 @@ def test_a_mark_is_nearer_than_an_overridden_fixture(project: Project) -> None:
     assert project.gate()["verdict"] == "pass"
 
 
-def test_a_fixture_is_nearer_than_the_file_and_is_named(project: Project) -> None:
-    project.gate_file(
-        "version: 1\ngates:\n  support: {test_set: test.jsonl, training_set: absent.jsonl, margin: 0.05, "
-        "baseline: 'recorded:base.jsonl', candidate: 'recorded:ft.jsonl'}\n"
-    )
-    project.file(
-        "conftest.py",
-        "import pytest\n\n@pytest.fixture\ndef ftgate_training_set(): return [('a', 'refund')]\n",
-    )
-    project.file("test_gate.py", "import pytest\n@pytest.mark.ftgate('support')\ndef test_gate(): pass\n")
-    gate = project.gate()
-    assert check(gate, "min_training_examples")["observed"] == 1
+def test_a_fixture_is_nearer_than_the_file_and_is_named(green: Project) -> None:
+    fixture = "import pytest\n\n@pytest.fixture\ndef ftgate_training_set(): return [('a', 'refund')]\n"
+    green.file("conftest.py", fixture)
+    assert check(green.gate(), "min_training_examples")["observed"] == 1
 
 
 def test_a_fixture_that_returns_nothing_is_an_error_that_names_it(project: Project) -> None:
     project.file("conftest.py", "import pytest\n\n@pytest.fixture\ndef ftgate_candidate(): pass\n")
     project.gate_test(candidate=...)
-    gate = project.gate()
-    assert gate["verdict"] == "error"
+    gate = ends(project.gate(), "error")
     assert check(gate, "configuration")["message"] == "the fixture ftgate_candidate, conftest.py:3 returned None"
 
 
 def test_the_default_fixtures_give_models_and_examples(project: Project) -> None:
+    project.own("def shout(text): return text.upper()\n")
     project.gate_test(
         "def test_gate(ftgate_baseline, ftgate_test_set, ftgate_training_set):\n"
         "    assert len(ftgate_test_set) == 60 and len(ftgate_training_set) == 200\n"
         "    assert ftgate_test_set[0].input == 'customer question 0'\n"
         "    assert ftgate_baseline('hello') == 'HELLO'\n",
-        baseline="python:upper:shout",
-        candidate="python:upper:right",
+        baseline="python:own:shout",
+        candidate="python:own:good",
         allow_weak_baseline="it shouts, so that its answer tells it from the candidate",
     )
-    project.file(
-        "upper.py",
-        "LABELS = ('refund', 'invoice', 'shipping')\n"
-        "def shout(text): return text.upper()\n"
-        "def right(text): return LABELS[int(text.split()[-1]) % 3]\n",
-    )
-    project.pytester.syspathinsert()
-    result = project.run()
-    result.assert_outcomes(passed=1)
+    project.run().assert_outcomes(passed=1)
 
 
 def test_an_override_may_wrap_what_the_gate_says(project: Project) -> None:
-    project.gate_file(
-        "version: 1\ngates:\n  support: {test_set: test.jsonl, training_set: train.jsonl, margin: 0.05, "
-        "baseline: 'recorded:base.jsonl', candidate: 'python:upper:quote'}\n"
-    )
-    project.file(
-        "upper.py",
-        "LABELS = ('refund', 'invoice', 'shipping')\n"
-        "def quote(text): return '<' + LABELS[int(text.split()[-1]) % 3] + '>'\n",
-    )
-    project.file(
-        "test_gate.py",
-        "import pytest\n"
+    project.filed()
+    project.gate_file((project.path / "ftgate.yaml").read_text().replace("recorded:ft.jsonl", "python:own:quote"))
+    project.own("def quote(text): return f'<{good(text)}>'\n")
+    wrapped = (
         "@pytest.fixture\ndef ftgate_candidate(ftgate_candidate): return lambda text: ftgate_candidate(text)[1:-1]\n"
-        "@pytest.mark.ftgate('support')\ndef test_gate(): pass\n",
     )
-    project.pytester.syspathinsert()
+    project.file("conftest.py", f"import pytest\n{wrapped}")
     gate = project.gate()
     assert gate["candidate"]["value"] == 1.0, gate["broken"]
 
@@ -155,8 +118,7 @@ def test_overriding_the_result_does_not_override_the_verdict(project: Project) -
 
 
 RELABELLED = (
-    "import json, pytest\n"
-    "LABELS = ('refund', 'invoice', 'shipping')\n"
+    f"import json, pytest\n{OWN}"
     "ROWS = []\n"
     "@pytest.fixture(params=[0, 1], ids=['as it was', 'relabelled'])\n"
     "def data(request):\n"
@@ -197,9 +159,7 @@ def test_data_that_changed_within_the_session_are_read_again(
 def test_an_iterator_is_read_once_for_all_gates_of_a_session(project: Project) -> None:
     project.file(
         "conftest.py",
-        RELABELLED + "@pytest.fixture(scope='session')\ndef ftgate_test_set():\n"
-        "    return ({'id': f't{i}', 'input': f'customer question {i}', 'expected': LABELS[i % 3]}\n"
-        "            for i in range(60))\n",
+        f"{RELABELLED}@pytest.fixture(scope='session')\ndef ftgate_test_set():\n    return {EXAMPLES}\n",
     )
     project.gate_test("def test_gate(data):\n    pass\n", test_set=...)
     project.run().assert_outcomes(passed=2)

@@ -73,13 +73,17 @@ def lines(rows: list[Mapping[str, Any]]) -> bytes:
 def project(n: int = 12) -> dict[str, bytes]:
     """Return files of a green gate: the baseline has the last third wrong, the candidate one example."""
     label = [LABELS[i % 3] for i in range(n)]
-    return {
-        "ftgate.yaml": GATE.encode(),
-        "test.jsonl": lines([{"id": f"t{i}", "input": f"question {i}", "expected": label[i]} for i in range(n)]),
-        "train.jsonl": lines([{"input": f"lesson {i}", "expected": LABELS[i % 3]} for i in range(9)]),
-        "base.jsonl": lines([{"id": f"t{i}", "output": label[i] if 3 * i < 2 * n else "none"} for i in range(n)]),
-        "ft.jsonl": lines([{"id": f"t{i}", "output": label[i] if i else "none"} for i in range(n)]),
-    }
+    base = [label[i] if 3 * i < 2 * n else "none" for i in range(n)]
+    lessons = [{"input": f"lesson {i}", "expected": LABELS[i % 3]} for i in range(9)]
+    files = recorded(label, base=base, ft=["none", *label[1:]])
+    return {"ftgate.yaml": GATE.encode(), **files, "train.jsonl": lines(lessons)}
+
+
+def recorded(gold: list[str], **models: list[str]) -> dict[str, bytes]:
+    """Return a test set with these outputs, and what the models answer."""
+    tests = [{"id": f"t{i}", "input": f"question {i}", "expected": label} for i, label in enumerate(gold)]
+    said = ((name, [{"id": f"t{i}", "output": one} for i, one in enumerate(texts)]) for name, texts in models.items())
+    return {"test.jsonl": lines(tests), **{f"{name}.jsonl": lines(rows) for name, rows in said}}
 
 
 def judged(
@@ -204,46 +208,33 @@ def test_the_unchanged_project_is_green() -> None:
     assert may_pass(project())
 
 
-def is_never_too_green(files: Mapping[str, bytes]) -> None:
-    found = judged(files)
-    if isinstance(found, GateResult) and found.passed:
-        assert may_pass(files)
-
-
 # --- the gate file -------------------------------------------------------------------------------------------
 
 ANY_TEXT = st.text(max_size=60)
 ANY_BYTES = st.binary(max_size=60)
+
+
+def words(text: str) -> list[str]:
+    return text.split()
+
+
 SCRAPS = st.sampled_from(
     [
-        *("0", "1", "-1", "0.05", "1e-2", ".nan", ".inf", "3", "1e400", "010", "0x1", "999999999999999999999", "true"),
-        *("yes", "no", "~", "null", "''", '"0.05"', "[]", "{}", "[a, b]", "{a: 1}", "&a", "*a", "!!str", "!x", "<<"),
-        *("- ", ": ", "# ", "? ", "| ", "> ", "---", "...", "%YAML 1.2", "\t", "\n", "\r", "\0", "\ufeff", "\ud7ff"),
-        *(
-            "observed",
-            "significant",
-            "proven",
-            "accuracy",
-            "f1_macro",
-            "exact_match",
-            "test.jsonl",
-            "recorded:ft.jsonl",
-        ),
-        *(
-            "{name: accuracy, normalize: case}",
-            "{path: test.jsonl, limit: 9}",
-            "python:os:getcwd",
-            "openai:x",
-            "mine:x",
-        ),
+        *words("0 1 -1 0.05 1e-2 .nan .inf 3 1e400 010 0x1 999999999999999999999 true yes no ~ null '' [] {} &a *a !x"),
+        "<<",
+        *('"0.05"', "[a, b]", "{a: 1}", "!!str", "- ", ": ", "# ", "? ", "| ", "> ", "---", "...", "%YAML 1.2"),
+        *("\t", "\n", "\r", "\0", "\ufeff", "\ud7ff", "{name: accuracy, normalize: case}"),
+        *words("observed significant proven accuracy f1_macro exact_match test.jsonl recorded:ft.jsonl"),
+        *words("python:os:getcwd openai:x mine:x"),
+        "{path: test.jsonl, limit: 9}",
     ]
 )
 NAMES = st.sampled_from(
-    [
-        *("version", "defaults", "models", "gates", "support", "test_set", "training_set", "baseline", "baselines"),
-        *("candidate", "metric", "margin", "evidence", "confidence", "min_training_examples", "min_test_examples"),
-        *("require", "show", "errors", "repeats", "hypothesis", "name", "goal", "margn", "api_key", "provider"),
-    ]
+    words(
+        "version defaults models gates support test_set training_set baseline baselines candidate metric margin "
+        "evidence confidence min_training_examples min_test_examples require show errors repeats hypothesis name goal "
+        "margn api_key provider"
+    )
 )
 LITERALS = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | ANY_TEXT | SCRAPS,
@@ -383,15 +374,12 @@ def sound_project(draw: st.DrawFn) -> dict[str, bytes]:
     }
     gate = yaml.safe_load(GATE)
     gate["gates"]["support"] |= keys
-    asked = [f"question {i}" for i in range(n)]
     taught = [{"input": f"lesson {i}", "expected": label} for i, label in lessons]
     taught += [{"input": "Question  0", "expected": "refund"}] if leak else []
     return {
         "ftgate.yaml": yaml.safe_dump(gate).encode(),
-        "test.jsonl": lines([{"id": f"t{i}", "input": asked[i], "expected": gold[i]} for i in range(n)]),
+        **recorded(gold, base=base, ft=ft),
         "train.jsonl": lines(taught),
-        "base.jsonl": lines([{"id": f"t{i}", "output": base[i]} for i in range(n)]),
-        "ft.jsonl": lines([{"id": f"t{i}", "output": ft[i]} for i in range(n)]),
     }
 
 

@@ -269,30 +269,9 @@ def test_hostile_answers_forge_no_command(actions: Project) -> None:
 
 
 def test_under_xdist_it_is_said_once(actions: Project) -> None:
-    pytest.importorskip("xdist")
     actions.gate_test("@pytest.mark.parametrize('x', range(4))\ndef test_gate(x): pass\n", margin=0.3)
     result = actions.run_apart("-n1", "--ftgate-report=markdown:report.md", "-q")
     found = annotations(result)
     assert [one.properties["line"] for one in found] == ["4"] * 4
     assert len(re.findall(r"^## ❌ ftgate: 0 of 4 ", summary(), flags=re.MULTILINE)) == 1
     assert (actions.path / "report.md").read_text(encoding="utf-8").count("FAIL") == 4
-
-
-# --- the report outside of GitHub ----------------------------------------------------------------------------
-
-
-def test_the_report_of_a_gate_in_error(project: Project) -> None:
-    project.gate_test(margn=1)
-    result = project.run("--ftgate-report=markdown:report.md")
-    assert result.ret == 1
-    text = (project.path / "report.md").read_text(encoding="utf-8")
-    assert ": ERROR\n" in text
-    assert "margn" in text
-
-
-def test_a_report_that_cannot_be_written_fails_the_session(project: Project) -> None:
-    project.gate_test()
-    project.file("file", "")
-    result = project.run("--ftgate-report=markdown:file/report.md")
-    assert result.ret == 1
-    result.stdout.fnmatch_lines(["*markdown report*: *"])

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import pytest
-import yaml
 from gate_project import Project, block, check, mentions, statuses, stopped
 
 INSTEAD = {
@@ -42,20 +41,12 @@ def test_without_a_goal_nothing_is_said_but_of_a_reason(project: Project) -> Non
     mentions(found, "why not")
 
 
-def test_an_unknown_goal_names_the_nearest(project: Project) -> None:
-    mentions(stopped(project.judge(goal="knowlege")), "test_gate.py:4", "goal", "'knowledge'")
-
-
-def test_an_override_in_the_mark_is_no_met_obligation(project: Project) -> None:
-    project.gate_file(yaml.safe_dump({"version": 1, "gates": {"support": {**project.keys, "goal": "knowledge"}}}))
-    project.file("pytest.ini", "[pytest]\nftgate_required = support\n")
-    project.file(
-        "test_gate.py",
-        "import pytest\n\n@pytest.mark.ftgate('support', goal_override='because')\ndef test_gate(): pass\n",
-    )
-    report = project.report()
+def test_an_override_in_the_mark_is_no_met_obligation(required: Project) -> None:
+    required.filed(", goal: knowledge")
+    required.marked("'support', goal_override='because'")
+    report = required.report()
     assert report["gates"][0]["verdict"] == "pass"
     (owed,) = report["unjudged"]
     assert "goal_override" in owed["reason"]
-    assert project.result.ret == pytest.ExitCode.TESTS_FAILED
-    project.result.stdout.fnmatch_lines(["*warning goal: *because*"])
+    assert required.result.ret == pytest.ExitCode.TESTS_FAILED
+    required.result.stdout.fnmatch_lines(["*warning goal: *because*"])

@@ -6,8 +6,7 @@ from typing import Any
 
 import pytest
 from endpoint_project import EndpointProject, answer
-from gate_project import Project, block, check, label, mentions, statuses, stopped, write_jsonl, wrong
-from loopback import LoopbackServer
+from gate_project import Project, check, label, mentions, passed, statuses, stopped
 
 LEAST = 99  # examples that rule out a drop of 3 points where nothing differs
 GENERAL = {"test_set": "general.jsonl", "max_drop": 0.03}
@@ -41,38 +40,20 @@ def test_without_guards_the_gate_says_that_forgetting_was_not_measured(project: 
 
 
 def test_a_guard_on_which_nothing_was_lost(project: Project) -> None:
-    gate = guarded(project, LEAST)
-    assert gate["verdict"] == "pass"
+    gate = passed(guarded(project, LEAST))
     (guard,) = gate["guards"]
-    assert guard == guard | {
-        "name": "general",
-        "metric": "accuracy",
-        "max_drop": 0.03,
-        "evidence": "proven",
-        "confidence": 0.95,
-        "against": "baseline",
-        "n": LEAST,
-        "verdict": "pass",
-    }
-    assert [guard[key] for key in ("baseline", "candidate", "gain", "wins", "losses")] == [1, 1, 0, 0, 0]
+    assert [guard[key] for key in ("metric", "evidence", "confidence", "against")] == [
+        "accuracy",
+        "proven",
+        0.95,
+        "baseline",
+    ]
+    assert [guard[key] for key in ("n", "baseline", "candidate", "gain", "wins", "losses")] == [LEAST, 1, 1, 0, 0, 0]
     assert guard["lower_bound"] == pytest.approx(-0.0298, abs=1e-3)
     assert guard["test_set"]["examples"] == LEAST
     assert "guards" not in statuses(gate)
     assert check(gate, "guards.general")["source"] == "marker"
     mentions(check(gate, "guards.general"), "accuracy", "100.0 %", "95 %", "3.0")
-    lines = [" ".join(line.split()) for line in block(gate, verbose=True)]
-    assert "general (accuracy) 99 100.0 % 100.0 % +0.0 -3.0 +3.0 pass" in lines
-
-
-def test_what_was_forgotten_fails_the_test(project: Project) -> None:
-    guard_set(project, LEAST)
-    answers(project, LEAST, ft=range(4))
-    project.gate_test(guards={"general": GENERAL})
-    gate = project.gate()
-    assert (gate["verdict"], statuses(gate)["margin"], statuses(gate)["guards.general"]) == ("fail", "pass", "fail")
-    assert check(gate, "guards.general")["observed"] == pytest.approx(-4 / LEAST)
-    project.result.assert_outcomes(failed=1)
-    project.result.stdout.fnmatch_lines(["*FAIL    guards.general: *100.0 %*96.0 %*-4.0*"])
 
 
 def test_a_small_drop_that_is_not_ruled_out_is_inconclusive(project: Project) -> None:
@@ -177,8 +158,7 @@ def test_several_guards_and_baselines(project: Project) -> None:
         "safety": {"test_set": "safety.jsonl", "max_drop": 0.03},
     }
     baselines = {"a": "recorded:base.jsonl", "b": "recorded:other.jsonl"}
-    gate = project.judge(baseline=..., baselines=baselines, guards=guards)
-    assert gate["verdict"] == "pass"
+    gate = passed(project.judge(baseline=..., baselines=baselines, guards=guards))
     assert [(one["name"], one["metric"], one["against"]) for one in gate["guards"]] == [
         ("general", "f1_macro", "b"),
         ("safety", "accuracy", "a"),
@@ -205,13 +185,8 @@ def test_a_guard_holds_against_every_baseline(project: Project) -> None:
 
 def test_repeats_hold_for_guards_too(project: Project) -> None:
     for file, missed in (("base.jsonl", 40), ("ft.jsonl", 58)):
-        rows = [
-            {"id": f"{p}{i}", "repeat": k, "output": wrong(i) if p == "t" and i >= missed else label(i)}
-            for p, n in (("t", 60), ("g", LEAST))
-            for i in range(n)
-            for k in range(2)
-        ]
-        write_jsonl(project.path / file, rows)
+        project.predictions(file, 60, range(missed, 60), repeats=2)
+        project.predictions(file, LEAST, prefix="g", add=True, repeats=2)
     guard_set(project, LEAST)
     gate = judged(project, repeats=2)
     assert (gate["verdict"], gate["guards"][0]["n"]) == ("pass", LEAST)
@@ -239,22 +214,19 @@ def test_what_cannot_be_judged_is_an_error_before_any_call(project: Project, gua
 
 
 @pytest.fixture
-def http(pytester: pytest.Pytester, server: LoopbackServer, no_ambient_settings: None) -> EndpointProject:
-    project = EndpointProject(pytester, server)
-
+def http(http: EndpointProject) -> EndpointProject:
     def guard_answer(body: dict[str, Any]) -> str:
         text = body["messages"][-1]["content"]
         return label(int(text.split()[-1])) if "general" in text else answer(body)
 
-    server.answer = guard_answer
-    guard_set(project, LEAST)
-    return project
+    http.server.answer = guard_answer
+    guard_set(http, LEAST)
+    return http
 
 
 def test_guards_are_asked_with_the_rest_stored_and_recorded(http: EndpointProject) -> None:
     http.gate_test(guards={"general": GENERAL})
-    first = http.gate("--ftgate-report=recordings:recordings")
-    assert first["verdict"] == "pass"
+    first = passed(http.gate("--ftgate-report=recordings:recordings"))
     assert len(http.server.bodies) == 2 * (60 + LEAST)
     assert set(http.asked.values()) == {1}
     assert len(list((http.path / "recordings").glob("*.jsonl"))) == 4
@@ -281,8 +253,7 @@ def test_of_several_candidates_the_guards_choose_and_all_answers_are_recorded(pr
     project.predictions("small.jsonl", 150, range(40), prefix="g", add=True)
     candidates = {"small": "recorded:small.jsonl", "large": "recorded:ft.jsonl"}
     project.gate_test(candidate=..., candidates=candidates, guards={"general": GENERAL})
-    gate = project.gate("--ftgate-report=recordings:recordings")
-    assert gate["verdict"] == "pass"
+    gate = passed(project.gate("--ftgate-report=recordings:recordings"))
     assert [(one["name"], one["verdict"]) for one in gate["candidates"]] == [("small", "fail"), ("large", "pass")]
     assert gate["guards"][0]["candidate"] == 1.0
     recorded = [path.read_text(encoding="utf-8") for path in (project.path / "recordings").glob("*.jsonl")]
@@ -292,8 +263,7 @@ def test_of_several_candidates_the_guards_choose_and_all_answers_are_recorded(pr
 @pytest.mark.parametrize(("missed", "status"), [(range(38, 99), "warning"), (range(60, 99), None)])
 def test_a_guard_whose_baseline_may_know_nothing(project: Project, missed: Any, status: str | None) -> None:
     """It is right on 38 of 99 examples, and always answering 'refund' on 33; on 60 it is no chance."""
-    gate = guarded(project, LEAST, base=missed, ft=missed)
-    assert gate["verdict"] == "pass"
+    gate = passed(guarded(project, LEAST, base=missed, ft=missed))
     assert statuses(gate).get("guards.general.weak_baseline") == status
     if status:
         mentions(check(gate, "guards.general.weak_baseline"), "base.jsonl", "38.4 %", "'refund'", "33.3 %", "p = ")

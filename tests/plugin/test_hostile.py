@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree
 
 import pytest
 from endpoint_project import EndpointProject, answer, index_of
-from gate_project import Project, check, label, mentions, write_jsonl
+from gate_project import Project, check, label, mentions, passed, write_jsonl
 from html_page import Page
-from loopback import LoopbackServer, Reply, error
+from loopback import Reply, error
 
 from pytest_ftgate.text import LONGEST
 
@@ -70,8 +70,7 @@ def fixture(project: Project, name: str, body: str) -> None:
 
 
 def test_answers_from_a_file(project: Project) -> None:
-    rows = [{"id": f"t{i}", "output": HUGE if i < 3 else label(i)} for i in range(60)]
-    write_jsonl(project.path / "ft.jsonl", rows)
+    project.predictions("ft.jsonl", 60, output=lambda i: HUGE if i < 3 else label(i))
     project.gate_test()
     gate = harmless(project)
     assert [flip["id"] for flip in gate["broken"]] == ["t0", "t1", "t2"]
@@ -107,14 +106,6 @@ def test_stored_and_recorded_answers_can_be_read_again(project: Project) -> None
     again = recorded_again(project)
     assert again["candidate"]["n_stored"] == 60
     assert (again["broken"], again["gain"]) == (first["broken"], first["gain"])
-
-
-@pytest.fixture
-def http(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> Iterator[EndpointProject]:
-    for name in ("HTTP_PROXY", "http_proxy", "ALL_PROXY", "all_proxy"):
-        monkeypatch.delenv(name, raising=False)
-    with LoopbackServer() as server:
-        yield EndpointProject(pytester, server)
 
 
 def for_candidate(http: EndpointProject, reply: Callable[[int], Reply | None]) -> None:
@@ -189,11 +180,9 @@ def test_ids_inputs_and_labels(project: Project) -> None:
 
 def test_two_labels_of_a_hundred_kilobytes(project: Project) -> None:
     tail = HUGE[:100_000]
-    rows = [{"id": f"t{i}", "input": f"customer question {i}", "expected": f"{i % 2} {tail}"} for i in range(60)]
-    write_jsonl(project.path / "test.jsonl", rows)
+    project.test_set(60, expected=lambda i: f"{i % 2} {tail}")
     for name, missed in (("base.jsonl", 20), ("ft.jsonl", 2)):
-        outputs = [f"{(i + (i < missed)) % 2} {tail}" for i in range(60)]
-        write_jsonl(project.path / name, [{"id": f"t{i}", "output": out} for i, out in enumerate(outputs)])
+        project.predictions(name, 60, output=lambda i, missed=missed: f"{(i + (i < missed)) % 2} {tail}")
     project.gate_test()
     assert harmless(project)["wins"] == 18
 
@@ -222,30 +211,23 @@ def test_ids_and_inputs_of_an_iterable(project: Project) -> None:
     mentions(check(gate, "configuration"), "item 1")
 
 
-@pytest.mark.parametrize("text", [HOSTILE, HUGE], ids=["hostile", "huge"])
-def test_what_a_gate_says_of_itself(project: Project, text: str) -> None:
-    keys = dict.fromkeys(("name", "hypothesis", "allow_weak_baseline"), text)
+@pytest.mark.parametrize(
+    "keys",
+    [
+        dict.fromkeys(("name", "hypothesis", "allow_weak_baseline"), HOSTILE),
+        dict.fromkeys(("name", "hypothesis", "allow_weak_baseline"), HUGE),
+        {"baseline": ..., "baselines": {HOSTILE: "recorded:base.jsonl"}},
+        {"candidate": {"provider": "recorded", "path": "ft.jsonl", "name": HUGE}},
+    ],
+    ids=["hostile", "huge", "role", "model"],
+)
+def test_what_a_gate_says_of_itself(project: Project, keys: dict[str, Any]) -> None:
     project.gate_test(**keys)
     harmless(project)
     assert "PASS" in project.result.stdout.str()
     project.gate_test(**keys, margin=0.3)
     harmless(project, verdict="fail")
     assert any(line.startswith("FAILED ") for line in project.result.outlines)
-
-
-@pytest.mark.parametrize(
-    "keys",
-    [
-        {"baseline": ..., "baselines": {HOSTILE: "recorded:base.jsonl"}},
-        {"candidate": {"provider": "recorded", "path": "ft.jsonl", "name": HUGE}},
-    ],
-    ids=["role", "model"],
-)
-def test_names_of_models(project: Project, keys: dict[str, Any]) -> None:
-    project.gate_test(**keys)
-    harmless(project)
-    project.gate_test(**keys, margin=0.3)
-    harmless(project, verdict="fail")
 
 
 @pytest.mark.parametrize(
@@ -325,47 +307,24 @@ def test_a_model_that_the_body_asks(project: Project) -> None:
     assert max(map(len, result.outlines)) < LONGEST_LINE
 
 
-def test_reasons_of_obligations(project: Project) -> None:
-    project.gate_file(
-        "version: 1\ngates:\n  support: {test_set: test.jsonl, training_set: train.jsonl, margin: 0.05, "
-        "baseline: 'recorded:base.jsonl', candidate: 'recorded:ft.jsonl'}\n"
-    )
-    project.file("pytest.ini", "[pytest]\nftgate_required = support\n")
-    project.file("conftest.py", f"import pytest\n@pytest.fixture\ndef late(): pytest.skip({HUGE!r})\n")
-    project.file("test_gate.py", "import pytest\n@pytest.mark.ftgate('support')\ndef test_gate(late): pass\n")
-    (unjudged,) = project.report()["unjudged"]
+def test_reasons_of_obligations(required: Project) -> None:
+    required.file("conftest.py", f"import pytest\n@pytest.fixture\ndef late(): pytest.skip({HUGE!r})\n")
+    required.marked(body="def test_gate(late): pass")
+    (unjudged,) = required.report()["unjudged"]
     assert unjudged["reason"].startswith("its test was skipped: ")
-    line = next(line for line in project.result.outlines if line.startswith("FAILED: ftgate_required"))
+    line = next(line for line in required.result.outlines if line.startswith("FAILED: ftgate_required"))
     assert line.isprintable()
     assert not COMMAND.search(line)
-    assert (project.path / "report.json").stat().st_size < LARGEST_REPORT
+    assert (required.path / "report.json").stat().st_size < LARGEST_REPORT
 
 
 # --- where the text goes -------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("path", ["../../elsewhere.jsonl", "sub/../../elsewhere.jsonl", "../elsewhere.jsonl"])
-def test_a_recording_outside_of_the_project(project: Project, path: str) -> None:
-    """A relative path that leads out of the project is refused before anything is read."""
-    project.gate_test(candidate=f"recorded:{path}")
-    project.file("pytest.ini", "[pytest]\n")
-    gate = harmless(project, verdict="error")
-    found = check(gate, "configuration")
-    mentions(found, f"recorded:{path}", "marker")
-
-
-def test_a_recording_that_is_named_from_a_folder_of_the_project(project: Project, tmp_path_factory: Any) -> None:
-    """Up and down within the project is fine, and so is an absolute path to anywhere."""
-    text = project.gate_test().read_text(encoding="utf-8")
-    (project.path / "test_gate.py").unlink()
-    project.file("pytest.ini", "[pytest]\n")
-    project.file("tests/test_gate.py", re.sub(r"(recorded:|')(\w+\.jsonl)", r"\1../\2", text))
-    assert harmless(project)["verdict"] == "pass"
+def test_an_absolute_path_may_lead_anywhere(project: Project, tmp_path_factory: pytest.TempPathFactory) -> None:
     elsewhere = tmp_path_factory.mktemp("elsewhere") / "ft.jsonl"
     elsewhere.write_bytes((project.path / "ft.jsonl").read_bytes())
-    (project.path / "tests/test_gate.py").unlink()
-    project.gate_test(candidate=f"recorded:{elsewhere}")
-    assert harmless(project)["verdict"] == "pass"
+    passed(project.judge(candidate=f"recorded:{elsewhere}"))
 
 
 def test_recordings_stay_in_their_folder(project: Project) -> None:

@@ -10,9 +10,8 @@ from typing import Any
 
 import pytest
 from endpoint_project import EndpointProject
-from gate_project import Project, label, write_jsonl, wrong
+from gate_project import Project, label, write_jsonl
 from html_page import Page
-from loopback import LoopbackServer
 
 
 def page(project: Project, *args: str, apart: bool = False) -> Page:
@@ -59,7 +58,6 @@ def test_every_example_is_in_it(project: Project) -> None:
 
 @pytest.mark.parametrize("options", [("-n2",), ("-n2", "--dist=each")])
 def test_workers_hand_over_what_they_know(project: Project, options: tuple[str, ...]) -> None:
-    pytest.importorskip("xdist")
     project.gate_test("@pytest.mark.parametrize('x', range(3))\ndef test_gate(x): pass\n", margin=0.3)
     alone, apart = page(project), page(project, *options, apart=True)
     assert [len(rows) for rows in apart.data] == [60] * 3
@@ -109,8 +107,7 @@ def test_the_bound_stands_beside_what_the_evidence_requires_of_it(
 
 def test_equal_but_faster_is_held_against_the_drop_that_is_allowed(project: Project) -> None:
     for name, latency_s in (("base.jsonl", 0.5), ("ft.jsonl", 0.1)):
-        rows = [{"id": f"t{i}", "output": wrong(i) if i > 50 else label(i), "latency_s": latency_s} for i in range(60)]
-        write_jsonl(project.path / name, rows)
+        project.predictions(name, 60, range(51, 60), latency_s=latency_s)
     project.gate_test(objective="match", margin=..., max_drop=0.1, faster_by=2)
     found = page(project)
     for words in (
@@ -130,8 +127,7 @@ def test_every_near_duplicate_is_there_with_both_texts(project: Project) -> None
     rows = [{"input": text(i, "elm"), "expected": label(i)} for i in range(200)]
     copies = [{**rows[i], "input": text(i, "oak")} for i in range(7)]
     write_jsonl(project.path / "train.jsonl", [*rows, *copies])
-    tests = [{"id": f"t{i}", "input": text(i, "ash"), "expected": label(i)} for i in range(60)]
-    write_jsonl(project.path / "test.jsonl", tests)
+    project.test_set(60, input=lambda i: text(i, "ash"))
     project.gate_test()
     found = page(project)
     assert found.headings[0] == "1 gate: fail"
@@ -144,11 +140,10 @@ def test_every_near_duplicate_is_there_with_both_texts(project: Project) -> None
         assert words in found.text, words
 
 
-def test_each_prompt_that_was_sent_is_there_once(pytester: pytest.Pytester, server: LoopbackServer) -> None:
-    project = EndpointProject(pytester, server)
-    base = project.model("base", system="Sort the mail.")
-    project.gate_test(baselines={"one": base, "two": base}, baseline=...)
-    found = page(project)
+def test_each_prompt_that_was_sent_is_there_once(http: EndpointProject) -> None:
+    base = http.model("base", system="Sort the mail.")
+    http.gate_test(baselines={"one": base, "two": base}, baseline=...)
+    found = page(http)
     assert found.markup.count("Sort the mail.") == 1
     assert "baseline one, baseline two [system] Sort the mail. [user] customer question 0" in found.text
     assert "candidate [user] customer question 0" in found.text
@@ -165,16 +160,6 @@ def test_an_obligation_that_was_not_met_is_in_the_title(project: Project) -> Non
 def test_a_session_without_a_gate_has_a_page_too(project: Project) -> None:
     project.file("test_plain.py", "def test_plain(): pass\n")
     assert page(project).headings[0] == "no gate was judged"
-
-
-def test_hostile_answers_stay_text(project: Project) -> None:
-    hostile = "</script><img src=x onerror=alert(1)>\u202e\x00\x1b[31m\u2028"
-    write_jsonl(project.path / "base.jsonl", [{"id": f"t{i}", "output": hostile} for i in range(60)])
-    project.gate_test(allow_weak_baseline="it is hostile")
-    found = page(project)
-    assert "img" not in {tag for tag, _ in found.elements}
-    (rows,) = found.data
-    assert rows[-1][4][0].startswith("</script><img src=x onerror=alert(1)>\\u202e\\x00\\x1b[31m\\u2028")
 
 
 def test_a_page_is_replaced_whole(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -204,14 +189,10 @@ def test_without_jinja_it_is_refused_before_any_call(project: Project, monkeypat
 
 
 def test_why_an_answer_is_wrong_and_what_values_are_made_of(project: Project) -> None:
-    rows = [{"id": f"t{i}", "input": f"order {i}", "expected": {"city": f"c{i}", "day": i}} for i in range(60)]
-    write_jsonl(project.path / "test.jsonl", rows)
-    for name, wrong_at in (("base.jsonl", range(30)), ("ft.jsonl", range(3))):
-        said = [{"city": row["expected"]["city"], "day": -1 if i in wrong_at else i} for i, row in enumerate(rows)]
-        write_jsonl(
-            project.path / name,
-            [{"id": row["id"], "output": json.dumps(one)} for row, one in zip(rows, said, strict=True)],
-        )
+    project.test_set(60, input="order {}".format, expected=lambda i: {"city": f"c{i}", "day": i})
+    for name, missed in (("base.jsonl", 30), ("ft.jsonl", 3)):
+        said = lambda i, missed=missed: json.dumps({"city": f"c{i}", "day": -1 if i < missed else i})  # noqa: E731
+        project.predictions(name, 60, output=said)
     project.gate_test(metric="field_f1")
     found = page(project)
     assert project.result.ret == 0, project.result.stdout.str()

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import pytest
-from gate_project import check, refused, write_jsonl
+from gate_project import block, check, ends, mentions, passed, stopped, write_jsonl
 from judge_project import N, PythonJudged, task
 
 WIN, LOSS, TIE = "candidate", "baseline", "tie"
@@ -37,19 +37,16 @@ def rated(judged: Rated, *raters: Sequence[str], gate: dict[str, Any] | None = N
 
 
 def by_file(judged: Rated, path: str = "prefs.csv", **gate: Any) -> dict[str, Any]:
-    judged.gate_test(metric={"name": "human_preference", "path": path}, **gate)
-    return judged.gate()
+    return judged.judge(metric={"name": "human_preference", "path": path}, **gate)
 
 
 def test_people_may_judge_answers_to_which_none_is_expected(judged: Rated) -> None:
     write_jsonl(judged.path / "test.jsonl", [{"id": f"t{i}", "input": task(i)} for i in range(N)])
-    gate = rated(judged, words(40, 10))
-    assert gate["verdict"] == "pass", gate["checks"]
+    passed(rated(judged, words(40, 10)))
 
 
 def test_one_rater(judged: Rated) -> None:
-    gate = rated(judged, words(40, 10))
-    assert gate["verdict"] == "pass", gate["checks"]
+    gate = passed(rated(judged, words(40, 10)))
     assert (gate["baseline"]["value"], gate["candidate"]["value"], gate["gain"]) == (0.5, 0.75, 0.25)
     (judge,) = gate["judges"]
     assert (judge["judge"], judge["model"], judge["raters"], judge["kappa"]) == ("people", None, 1, None)
@@ -57,17 +54,13 @@ def test_one_rater(judged: Rated) -> None:
     assert (pair["wins"], pair["ties"], pair["losses"], pair["disagreements"]) == (40, 10, 10, None)
     assert check(gate, "human_preference.agreement")["message"].startswith("one rater")
     assert "attested, not verified" in check(gate, "human_preference.outputs")["message"]
-    judged.run("-v").stdout.fnmatch_lines(
-        [
-            "human_preference by 1 rater",
-            "  candidate against baseline: 40 won, 10 ties, 10 lost of 60 examples; the longer*",
-        ]
-    )
+    lines = block(gate, verbose=True)
+    told = lines[lines.index("human_preference by 1 rater") + 1]
+    assert told.startswith("  candidate against baseline: 40 won, 10 ties, 10 lost of 60 examples; the longer")
 
 
 def test_people_who_prefer_the_baseline_make_the_gate_red(judged: Rated) -> None:
-    gate = rated(judged, words(20, 30))
-    assert gate["verdict"] == "fail"
+    gate = ends(rated(judged, words(20, 30)), "fail")
     assert gate["gain"] == pytest.approx(-5 / N)
 
 
@@ -109,17 +102,14 @@ def test_a_and_b_may_stand_for_the_models(judged: Rated) -> None:
     lines = ["id,a,b,preferred"]
     for i, word in enumerate(words(40, 10)):
         sides = (WIN, LOSS) if i % 2 else (LOSS, WIN)
-        preferred = word if word == TIE else "AB"[sides.index(word)]
-        lines.append(f"t{i},{','.join(sides)},{preferred}")
+        lines.append(f"t{i},{','.join(sides)},{word if word == TIE else 'AB'[sides.index(word)]}")
     judged.file("prefs.csv", "\n".join(lines) + "\n")
     assert by_file(judged)["gain"] == 0.25
 
 
 def test_there_is_nothing_to_prefer_between_equal_outputs(judged: Rated) -> None:
-    outputs = [{"id": f"t{i}", "output": judged.answer_of("ft" if i < 5 else "base", i)} for i in range(N)]
-    write_jsonl(judged.path / "ft.jsonl", outputs)
-    gate = rated(judged, words(N, 0))
-    assert gate["verdict"] == "fail"
+    judged.predictions("ft.jsonl", N, output=lambda i: judged.answer_of("ft" if i < 5 else "base", i))
+    gate = ends(rated(judged, words(N, 0)), "fail")
     assert gate["gain"] == pytest.approx(2.5 / N)
     equal = check(gate, "human_preference.equal")
     assert (equal["status"], equal["observed"]) == ("warning", 55)
@@ -127,8 +117,7 @@ def test_there_is_nothing_to_prefer_between_equal_outputs(judged: Rated) -> None
 
 
 def test_a_missing_answer_is_preferred_by_nobody(judged: Rated) -> None:
-    outputs = [{"id": f"t{i}", "output": judged.answer_of("ft", i) if i else None} for i in range(N)]
-    write_jsonl(judged.path / "ft.jsonl", outputs)
+    judged.predictions("ft.jsonl", N, output=lambda i: judged.answer_of("ft", i) if i else None)
     gate = rated(judged, words(N, 0), gate={"errors": "score_zero"})
     assert gate["candidate"]["value"] == pytest.approx((N - 1) / N)
     assert check(gate, "human_preference.equal")["observed"] == 1
@@ -148,12 +137,10 @@ def hashed(judged: Rated, changed: int | None = None) -> None:
 
 def test_preferences_may_name_the_outputs_that_they_are_about(judged: Rated) -> None:
     hashed(judged)
-    gate = by_file(judged)
-    assert gate["verdict"] == "pass"
+    gate = passed(by_file(judged))
     assert check(gate, "human_preference.outputs")["status"] == "pass"
     hashed(judged, changed=7)
-    gate = by_file(judged)
-    assert gate["verdict"] == "error"
+    gate = ends(by_file(judged), "error")
     outputs = check(gate, "human_preference.outputs")
     assert outputs["observed"] == 1
     assert all(text in outputs["message"] for text in ("prefs.csv:9", "candidate", "t7"))
@@ -172,21 +159,19 @@ def test_preferences_may_name_the_outputs_that_they_are_about(judged: Rated) -> 
 def test_rows_that_cannot_be_used(judged: Rated, row: str, text: str) -> None:
     lines = ["id,preferred,rater", *(f"t{i},{word}," for i, word in enumerate(words(40, 10))), row]
     judged.file("prefs.csv", "\n".join(lines) + "\n")
-    judged.gate_test(metric={"name": "human_preference", "path": "prefs.csv"})
-    assert text in refused(judged)
+    mentions(stopped(by_file(judged)), text)
 
 
 def test_one_person_in_two_spellings_agrees_with_nobody(judged: Rated) -> None:
     lines = [f"t{i},{word},{rater}" for i, word in enumerate(words(40, 10)) for rater in ("anna", "Anna ")]
     judged.file("prefs.csv", "\n".join(["id,preferred,rater", *lines]) + "\n")
-    judged.gate_test(metric={"name": "human_preference", "path": "prefs.csv"})
-    assert 'prefs.csv:3: the id "t0" is rated twice by anna, first in prefs.csv:2' in refused(judged)
+    mentions(stopped(by_file(judged)), 'prefs.csv:3: the id "t0" is rated twice by anna, first in prefs.csv:2')
 
 
 def test_an_example_that_nobody_rated_is_an_error(judged: Rated) -> None:
     judged.file("prefs.jsonl", '{"id": "t0", "preferred": "tie"}\n')
-    judged.gate_test(metric={"name": "human_preference", "path": "prefs.jsonl"})
-    assert refused(judged).startswith('prefs.jsonl: 59 of 60 test examples have no preference, the first is "t1"')
+    told = stopped(by_file(judged, "prefs.jsonl"))["message"]
+    assert told.startswith('prefs.jsonl: 59 of 60 test examples have no preference, the first is "t1"')
 
 
 @pytest.mark.parametrize(
@@ -195,5 +180,4 @@ def test_an_example_that_nobody_rated_is_an_error(judged: Rated) -> None:
 )
 def test_a_file_is_about_one_answer_each_of_two_models(judged: Rated, several: dict[str, Any]) -> None:
     judged.file("prefs.csv", "id,preferred\nt0,tie\n")
-    judged.gate_test(metric={"name": "human_preference", "path": "prefs.csv"}, **several)
-    assert "human_preference compares one answer each" in refused(judged)
+    mentions(stopped(by_file(judged, **several)), "human_preference compares one answer each")

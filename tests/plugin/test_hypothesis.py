@@ -51,14 +51,6 @@ def test_what_is_wrong_with_the_hypothesis_is_told_by_its_side(project: Project)
     assert check(better, "hypothesis_from")["advice"] != check(worse, "hypothesis_from")["advice"]
 
 
-def test_a_red_hypothesis_fails_the_test_and_is_printed(project: Project) -> None:
-    project.gate_test(hypothesis={"from": 0.5, "to": 0.9})
-    gate = project.gate()
-    project.result.assert_outcomes(failed=1)
-    assert gate["hypothesis"] == "accuracy goes from 0.5 to 0.9"
-    project.result.stdout.fnmatch_lines(["hypothesis: accuracy goes from 0.5 to 0.9"])
-
-
 @pytest.mark.parametrize(("to", "status"), [(0.93, "pass"), (56 / 60, "pass"), (0.94, "note"), (1, "note")])
 def test_whether_it_came_true_is_reported_and_decides_nothing(project: Project, to: float, status: str) -> None:
     found = check(believed(project, "pass", 0.7, to), "hypothesis_to")
@@ -114,25 +106,6 @@ def test_the_best_of_several_baselines_is_meant(project: Project) -> None:
     found = check(believed(project, "pass", 0.7, 0.9, baseline=..., baselines=both), "hypothesis_from")
     assert found["observed"] == 40 / 60
     mentions(found, "good")
-
-
-@pytest.mark.parametrize(
-    ("hypothesis", "parts"),
-    [
-        ({"from": 85, "to": 95}, ["hypothesis.from 85", "marker", "accuracy", "0 and 1", "0.85"]),
-        ({"from": 0.85, "to": 95}, ["hypothesis.to 95", "0.95"]),
-        ({"from": -0.1, "to": 0.5}, ["hypothesis.from -0.1"]),
-        ({"from": 0.9, "to": 0.8}, ["hypothesis", "0.9", "0.8", "marker", "accuracy"]),
-        ({"from": 0.9, "to": 0.9}, ["hypothesis", "0.9", "marker"]),
-        ({"metric": "acuracy", "from": 0.8, "to": 0.9}, ["'acuracy'"]),
-        ({"metric": "latency_p95_s", "from": 3, "to": 1}, ["latency_p95_s", "marker", "require"]),
-    ],
-    ids=str,
-)
-def test_what_cannot_be_meant_is_an_error_before_any_call(
-    project: Project, hypothesis: dict[str, Any], parts: list[str]
-) -> None:
-    mentions(stopped(project.judge(hypothesis=hypothesis)), *parts)
 
 
 def test_required_and_absent_fails_before_any_call(project: Project) -> None:

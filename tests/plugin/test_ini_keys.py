@@ -32,14 +32,7 @@ def _refused(project: Project, *parts: str) -> None:
 @pytest.mark.parametrize(("name", "text", "quote"), LANGUAGES)
 @pytest.mark.parametrize(
     ("key", "value", "near"),
-    [
-        ("ftgate_requird", "all", "ftgate_required"),
-        ("FTGATE_REQUIRED", "all", "ftgate_required"),
-        ("ftgate-required", "all", "ftgate_required"),
-        ("ftgate_threshold", "all", "ftgate_config"),
-        ("ftgate_forbid_weakening", "tru", "true"),
-        ("ftgate_github_summary", "fasle", "false"),
-    ],
+    [("ftgate_requird", "all", "ftgate_required"), ("ftgate_forbid_weakening", "tru", "true")],
 )
 def test_a_misspelled_key_or_truth_value_is_a_usage_error(
     project: Project, name: str, text: str, quote: str, key: str, value: str, near: str
@@ -47,6 +40,20 @@ def test_a_misspelled_key_or_truth_value_is_a_usage_error(
     project.file(name, text.format(key, f"{quote}{value}{quote}"))
     native = "ini_options" not in text and name.endswith("toml")
     _refused(project, f"{name}:2", key, *([] if native and "weakening" in key else [near]))
+
+
+@pytest.mark.parametrize(
+    ("line", "near"),
+    [
+        ("FTGATE_REQUIRED = all", "ftgate_required"),
+        ("ftgate-required = all", "ftgate_required"),
+        ("ftgate_threshold = all", "ftgate_config"),
+        ("ftgate_github_summary = fasle", "false"),
+    ],
+)
+def test_any_slip_in_a_key_or_truth_value_is_found(project: Project, line: str, near: str) -> None:
+    project.ini_file(line)
+    _refused(project, "pytest.ini:2", line.partition(" ")[0], near)
 
 
 @pytest.mark.parametrize(

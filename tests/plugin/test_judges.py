@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import json
 from typing import Any
 
 import pytest
-from gate_project import check, mentions, refused, statuses, write_jsonl
+from gate_project import check, ends, mentions, passed, refused, statuses, stopped, write_jsonl
 from judge_project import HONEST, RUBRIC, N, PythonJudged, good, poor, task
 
 from pytest_ftgate.result import GateResult
@@ -15,57 +14,6 @@ from pytest_ftgate.result import GateResult
 @pytest.fixture
 def judged(pytester: pytest.Pytester) -> PythonJudged:
     return PythonJudged(pytester)
-
-
-def test_a_rubric_grades_every_answer_in_its_own_unit(judged: PythonJudged) -> None:
-    judged.judged_by()
-    gate = judged.gate()
-    assert gate["verdict"] == "pass", gate["checks"]
-    assert gate["metric_range"] == [1, 5]
-    assert (gate["baseline"]["value"], gate["candidate"]["value"]) == (3.0, 4.5)
-    assert gate["gain"] == 1.5
-    (judge,) = gate["judges"]
-    assert (judge["metric"], judge["judge"], judge["model"]) == ("rubric", "honest", "python:judges:honest")
-    assert judge["n_questions"] == 120 - 10  # on ten examples both models answer alike
-    assert judge["pairs"] == []
-    assert gate["bare"] is None
-    assert GateResult.from_dict(gate).to_dict() == gate
-
-
-def test_preference_asks_both_orders_and_tells_the_win_rate(judged: PythonJudged) -> None:
-    judged.judged_by(name="preference")
-    gate = judged.gate("-v")
-    assert gate["verdict"] == "pass", gate["checks"]
-    assert (gate["baseline"]["value"], gate["candidate"]["value"]) == (0.5, 0.75)
-    assert gate["gain"] == 0.25
-    assert 0 < gate["lower_bound"] < 0.25
-    (judge,) = gate["judges"]
-    assert judge["n_questions"] == 2 * 50
-    assert judge["pairs"] == [
-        {
-            "baseline": "baseline",
-            "n": 60,
-            "wins": 40,
-            "ties": 10,
-            "losses": 10,
-            "disagreements": 0,
-            "first_preferred": 0,
-            "n_asked": 50,
-            "n_lengths": 50,
-            "longer_preferred": 50,
-        }
-    ]
-    assert (gate["wins"], gate["losses"]) == (40, 10)
-    assert gate["diagnosis"] is None
-    assert GateResult.from_dict(gate).to_dict() == gate
-    judged.result.stdout.fnmatch_lines(
-        [
-            "gain +25.0 points preference (*), 40 won, 10 lost, 60 examples",
-            "preference by judge honest: 100 questions, 0 stored, cost unknown: no price in the gate",
-            "  candidate against baseline: 40 won, 10 ties, 10 lost of 60 pairs; the longer answer won 50 of 50 (100 %)"
-            "; *0 of 50 compared pairs (0 %)",
-        ]
-    )
 
 
 # --- a test set that does not say what is expected -----------------------------------------------------------
@@ -158,38 +106,28 @@ def test_a_fixture_may_give_inputs_alone(judged: PythonJudged) -> None:
 
 
 def test_the_margin_is_of_the_win_rate_above_a_half(judged: PythonJudged) -> None:
-    judged.judged_by(name="preference", gate={"margin": 0.25, "evidence": "observed"})
-    assert judged.gate()["verdict"] == "pass"
-    judged.judged_by(name="preference", gate={"margin": 0.26, "evidence": "observed"})
-    assert judged.gate()["verdict"] == "fail"
-    judged.judged_by(name="preference", gate={"margin": 0.5})
-    assert "win rate" in refused(judged)
-
-
-def test_a_judge_that_prefers_the_first_answer_yields_ties_and_a_red_gate(judged: PythonJudged) -> None:
-    judged.judged_by("python:judges:first", name="preference")
-    gate = judged.gate()
-    assert gate["verdict"] == "fail"
-    assert gate["gain"] == 0
-    (pair,) = gate["judges"][0]["pairs"]
-    assert (pair["wins"], pair["ties"], pair["losses"]) == (0, 60, 0)
-    assert (pair["disagreements"], pair["first_preferred"]) == (50, 50)
-    assert check(gate, "position_bias.preference")["status"] == "warning"
-    assert "in 50 of 50 pairs" in check(gate, "position_bias.preference")["message"]
+    assert judged.by(name="preference", gate={"margin": 0.25, "evidence": "observed"})["verdict"] == "pass"
+    assert judged.by(name="preference", gate={"margin": 0.26, "evidence": "observed"})["verdict"] == "fail"
+    assert "win rate" in stopped(judged.by(name="preference", gate={"margin": 0.5}))["message"]
 
 
 def test_a_judge_that_measured_nothing_is_what_is_to_be_changed_and_not_the_candidate(judged: PythonJudged) -> None:
     judged.judged_by("python:judges:first", name="preference")
     gate = judged.gate()
+    assert (gate["verdict"], gate["gain"]) == ("fail", 0)
+    (pair,) = gate["judges"][0]["pairs"]
+    assert (pair["wins"], pair["ties"], pair["losses"]) == (0, 60, 0)
+    assert (pair["disagreements"], pair["first_preferred"]) == (50, 50)
     (advice,) = gate["advice"]
     biased = check(gate, "position_bias.preference")
+    assert biased["status"] == "warning"
+    assert "in 50 of 50 pairs" in biased["message"]
     assert (advice["action"], advice["fact"]) == ("measure_again", f"{biased['name']}: {biased['message']}")
     assert advice["text"] == check(gate, "margin")["advice"]
     assert advice["text"].startswith("Use another judge, ")
     judged.result.stdout.no_fnmatch_line("*Drop *")
     judged.judged_by("python:judges:honest", name="preference", gate={"margin": 0.45})
-    gate = judged.gate()
-    assert gate["verdict"] == "fail"
+    gate = ends(judged.gate(), "fail")
     assert check(gate, "margin")["advice"] is not None
     assert "measure_again" not in {one["action"] for one in gate["advice"]}
 
@@ -210,9 +148,8 @@ def test_equal_answers_do_not_hide_that_a_judge_prefers_the_first(judged: Python
 def test_a_preference_in_one_order_alone_is_a_tie(judged: PythonJudged) -> None:
     """The judge prefers the better answer where it comes first, and sees no difference where it comes second."""
     shy = "\ndef shy(messages):\n    return honest(messages).replace('\"B\"', '\"tie\"')\n"
-    judged.file("judges.py", (judged.path / "judges.py").read_text() + shy)
-    judged.judged_by("python:judges:shy", name="preference")
-    gate = judged.gate()
+    judged.file("judges.py", HONEST + shy)
+    gate = judged.by("python:judges:shy", name="preference")
     assert gate["gain"] == 0
     (pair,) = gate["judges"][0]["pairs"]
     assert (pair["ties"], pair["disagreements"], pair["first_preferred"]) == (60, 50, 0)
@@ -239,9 +176,7 @@ def counting(messages):
 
 def test_a_judge_whose_answers_cannot_be_read_is_an_error(judged: PythonJudged) -> None:
     judged.file("judges.py", HONEST + COUNTING)
-    judged.judged_by("python:judges:counting")
-    gate = judged.gate()
-    assert gate["verdict"] == "error"
+    gate = ends(judged.by("python:judges:counting"), "error")
     seen = check(gate, "judge.rubric")
     mentions(seen, "judge counting", "5 of 110", "test.jsonl:1", "I would say 4 of 5.")
     assert [one["name"] for one in gate["checks"] if one["status"] == "error"] == ["judge.rubric"]
@@ -253,9 +188,7 @@ def test_a_judge_whose_answers_cannot_be_read_is_an_error(judged: PythonJudged) 
 
 def test_a_judge_that_raises_is_an_error(judged: PythonJudged) -> None:
     judged.file("judges.py", "def honest(messages):\n    raise ValueError('no')\n")
-    judged.judged_by()
-    gate = judged.gate()
-    assert gate["verdict"] == "error"
+    gate = ends(judged.by(), "error")
     mentions(check(gate, "judge.rubric"), "honest", "ValueError: no", "110 of 110", "test.jsonl:1")
 
 
@@ -272,18 +205,16 @@ def test_a_judge_and_a_callable_in_a_mark(judged: PythonJudged) -> None:
 def test_judge_and_rubric_may_stand_in_one_mapping(judged: PythonJudged) -> None:
     judge = {"model": "python:judges:honest", "rubric": RUBRIC, "scale": [2, 5]}
     judged.gate_test(metric={"name": "rubric", "judge": judge}, margin=0.3)
-    gate = judged.gate()
-    assert gate["verdict"] == "pass"
+    gate = passed(judged.gate())
     assert gate["metric_range"] == [2, 5]
 
 
 def test_a_rubric_under_require_and_show(judged: PythonJudged) -> None:
     rubric = {"name": "rubric", "judge": "python:judges:honest", "rubric": RUBRIC}
-    judged.judged_by(
+    gate = judged.by(
         name="preference",
         gate={"show": [rubric], "require": [{"metric": "rubric", "min": 4.5}, {"metric": "preference", "min": 0.8}]},
     )
-    gate = judged.gate()
     assert gate["candidate"]["metrics"] == {"preference": 0.75, "rubric": 4.5}
     assert statuses(gate)["require.candidate.rubric"] == "pass"
     assert statuses(gate)["require.candidate.preference"] == "fail"
@@ -291,12 +222,9 @@ def test_a_rubric_under_require_and_show(judged: PythonJudged) -> None:
 
 
 def test_the_candidate_must_be_preferred_to_every_baseline(judged: PythonJudged) -> None:
-    strong = [{"id": f"t{i}", "output": good(i) if i >= 5 else poor(i)} for i in range(60)]
-    write_jsonl(judged.path / "strong.jsonl", strong)
+    judged.predictions("strong.jsonl", 60, output=lambda i: good(i) if i >= 5 else poor(i))
     baselines = {"weak": "recorded:base.jsonl", "strong": "recorded:strong.jsonl"}
-    judged.judged_by(name="preference", gate={"baseline": ..., "baselines": baselines})
-    gate = judged.gate()
-    assert gate["verdict"] == "fail"
+    gate = ends(judged.by(name="preference", gate={"baseline": ..., "baselines": baselines}), "fail")
     assert gate["baseline"]["name"] == "strong"
     assert gate["gains"]["weak"]["gain"] == 0.25
     assert gate["gains"]["strong"]["gain"] == pytest.approx(-5 / 120)
@@ -307,27 +235,20 @@ def test_the_candidate_must_be_preferred_to_every_baseline(judged: PythonJudged)
 
 
 def test_a_missing_answer_is_not_judged_and_loses(judged: PythonJudged) -> None:
-    rows = [{"id": f"t{i}", "output": judged.answer_of("ft", i) if i else "  "} for i in range(60)]
-    write_jsonl(judged.path / "ft.jsonl", rows)
-    judged.judged_by(name="preference")
-    gate = judged.gate()
+    judged.predictions("ft.jsonl", 60, output=lambda i: judged.answer_of("ft", i) if i else "  ")
+    gate = judged.by(name="preference")
     (pair,) = gate["judges"][0]["pairs"]
     assert (pair["wins"], pair["ties"], pair["losses"]) == (40, 10, 10)
     assert gate["judges"][0]["n_questions"] == 2 * 49
-    judged.judged_by()
-    assert judged.gate()["candidate"]["value"] == pytest.approx((50 * 5 + 9 * 2 + 1) / 60)
+    assert judged.by()["candidate"]["value"] == pytest.approx((50 * 5 + 9 * 2 + 1) / 60)
 
 
 def test_repeats_are_paired_one_by_one(judged: PythonJudged) -> None:
-    counter = "\nCALLS = {}\ndef turns(text):\n    i = int(text.split()[-1])\n    CALLS[i] = CALLS.get(i, 0) + 1\n"
-    counter += "    return f'Hello {i}' if CALLS[i] == 1 else f'number {i}'\n"
-    judged.file("judges.py", (judged.path / "judges.py").read_text() + counter)
-    judged.judged_by(
-        name="preference",
-        gate={"repeats": 2, "candidate": "python:judges:turns", "baseline": "python:judges:plain"},
-    )
-    judged.file("judges.py", (judged.path / "judges.py").read_text() + "\ndef plain(text):\n    return 'no ' + text\n")
-    gate = judged.gate()
+    models = "\nCALLS = {}\ndef turns(text):\n    i = int(text.split()[-1])\n    CALLS[i] = CALLS.get(i, 0) + 1\n"
+    models += "    return f'Hello {i}' if CALLS[i] == 1 else f'number {i}'\ndef plain(text):\n    return 'no ' + text\n"
+    judged.file("judges.py", HONEST + models)
+    two = {"repeats": 2, "candidate": "python:judges:turns", "baseline": "python:judges:plain"}
+    gate = judged.by(name="preference", gate=two)
     (pair,) = gate["judges"][0]["pairs"]
     assert (pair["n"], pair["wins"], pair["ties"], pair["losses"]) == (120, 60, 60, 0)
     assert gate["candidate"]["value"] == 0.75
@@ -337,36 +258,39 @@ def test_repeats_are_paired_one_by_one(judged: PythonJudged) -> None:
 def test_slices_are_judged_by_preference_too(judged: PythonJudged) -> None:
     rows = [{"id": f"t{i}", "input": task(i), "expected": str(i), "lang": "de" if i < 10 else "en"} for i in range(60)]
     write_jsonl(judged.path / "test.jsonl", rows)
-    judged.judged_by(name="preference", gate={"slices": {"fields": ["lang"], "min_examples": 5}})
-    gate = judged.gate()
+    gate = judged.by(name="preference", gate={"slices": {"fields": ["lang"], "min_examples": 5}})
     found = {one["value"]: (one["gain"], one["verdict"]) for one in gate["slices"]}
     assert found == {"de": (-0.5, "fail"), "en": (0.4, "pass")}
 
 
 def test_a_model_that_says_one_thing_throughout_is_called_out(judged: PythonJudged) -> None:
-    write_jsonl(judged.path / "ft.jsonl", [{"id": f"t{i}", "output": "Hello to all"} for i in range(60)])
-    judged.judged_by()
-    gate = judged.gate()
-    assert gate["verdict"] == "fail"
+    judged.predictions("ft.jsonl", 60, output="Hello to all")
+    gate = ends(judged.by(), "fail")
     mentions(check(gate, "degenerate_candidate"), "Hello to all", "3")
 
 
 def test_a_baseline_may_say_one_thing_where_a_reason_is_given(judged: PythonJudged) -> None:
-    write_jsonl(judged.path / "base.jsonl", [{"id": f"t{i}", "output": "number"} for i in range(60)])
-    judged.judged_by()
-    gate = judged.gate()
+    judged.predictions("base.jsonl", 60, output="number")
+    gate = judged.by()
     assert (gate["verdict"], check(gate, "weak_baseline")["status"]) == ("fail", "fail")
-    judged.judged_by(gate={"allow_weak_baseline": "it is what we ship"})
-    gate = judged.gate()
+    gate = judged.by(gate={"allow_weak_baseline": "it is what we ship"})
     assert (gate["verdict"], check(gate, "weak_baseline")["status"]) == ("pass", "warning")
     assert "(allowed: it is what we ship)" in check(gate, "weak_baseline")["message"]
 
 
-@pytest.mark.parametrize("role", ["candidate", "baseline"])
-def test_the_judge_is_neither_of_the_two_models(judged: PythonJudged, role: str) -> None:
-    judged.file("judges.py", (judged.path / "judges.py").read_text() + "\nalias = honest\n")
-    judged.judged_by("python:judges:alias", gate={role: "python:judges:honest"})
-    assert f"the judge of rubric is the {role} itself (python:judges:honest)" in refused(judged)
+@pytest.mark.parametrize(
+    ("role", "same"),
+    [
+        ("candidate", "python:judges:honest"),
+        ("baseline", "python:judges:honest"),
+        ("candidate", {"provider": "python", "target": "judges:honest", "workers": 2}),
+    ],
+    ids=str,
+)
+def test_the_judge_is_neither_of_the_two_models(judged: PythonJudged, role: str, same: Any) -> None:
+    judged.file("judges.py", HONEST + "\nalias = honest\n")
+    found = stopped(judged.by("python:judges:alias", gate={role: same}))
+    mentions(found, f"the judge of rubric is the {role} itself (python:judges:honest)")
 
 
 @pytest.mark.parametrize(
@@ -381,32 +305,23 @@ def test_the_judge_is_neither_of_the_two_models(judged: PythonJudged, role: str)
 def test_the_judge_is_no_model_whose_endpoint_is_written_in_another_way(
     judged: PythonJudged, url: str, other: str
 ) -> None:
-    same = {"provider": "openai", "model": "m"}
-    judged.judged_by({**same, "model": "M", "base_url": other}, gate={"candidate": {**same, "base_url": url}})
-    assert "the judge of rubric is the candidate itself (openai:m)" in refused(judged)
-
-
-def test_the_judge_is_no_model_that_runs_in_processes(judged: PythonJudged) -> None:
-    judged.file("judges.py", (judged.path / "judges.py").read_text() + "\nalias = honest\n")
-    candidate = {"provider": "python", "target": "judges:honest", "workers": 2}
-    judged.judged_by("python:judges:alias", gate={"candidate": candidate})
-    assert "the judge of rubric is the candidate itself (python:judges:honest)" in refused(judged)
+    same = {"provider": "openai", "model": "m", "base_url": url}
+    found = stopped(judged.by({**same, "model": "M", "base_url": other}, gate={"candidate": same}))
+    mentions(found, "the judge of rubric is the candidate itself (openai:m)")
 
 
 def test_what_asks_no_judge_refuses_judged_metrics(judged: PythonJudged) -> None:
-    metric = {"name": "rubric", "judge": "python:judges:honest", "rubric": RUBRIC}
-    judged.gate_test(guards={"general": {"test_set": "test.jsonl", "metric": metric, "max_drop": 0.1}})
-    assert "guard general: rubric cannot be the metric of a guard" in refused(judged)
-    judged.judged_by(name="preference", gate={"stage": "ready", "candidate": ...})
-    assert "preference compares two models" in refused(judged)
-    judged.judged_by(name="preference", gate={"objective": "match", "max_drop": 0.05, "cheaper_by": 2.0, "margin": ...})
-    assert "objective: match needs a metric" in refused(judged)
+    metric = judged.asking("python:judges:honest", "rubric", {})["metric"]
+    guards = {"general": {"test_set": "test.jsonl", "metric": metric, "max_drop": 0.1}}
+    mentions(stopped(judged.judge(guards=guards)), "guard general: rubric cannot be the metric of a guard")
+    ready = judged.by(name="preference", gate={"stage": "ready", "candidate": ...})
+    mentions(stopped(ready), "preference compares two models")
+    match = {"objective": "match", "max_drop": 0.05, "cheaper_by": 2.0, "margin": ...}
+    mentions(stopped(judged.by(name="preference", gate=match)), "objective: match needs a metric")
 
 
 def test_before_training_a_rubric_judges_the_baseline(judged: PythonJudged) -> None:
-    judged.judged_by(gate={"stage": "ready", "candidate": ...})
-    gate = judged.gate()
-    assert gate["verdict"] == "pass", gate["checks"]
+    gate = passed(judged.by(gate={"stage": "ready", "candidate": ...}))
     assert gate["baseline"]["value"] == 3.0
     assert gate["judges"][0]["n_questions"] == 60
 
@@ -418,19 +333,11 @@ def items(judged: PythonJudged, n: int = 20, wrong: int = 0, name: str = "rubric
     """Items on which people say what the honest judge says, but for the first ``wrong`` ones."""
     rows: list[dict[str, Any]] = []
     for i in range(n):
-        better, off = i % 2 == 0, i < wrong
+        texts, agreed = (good(i), poor(i)) if i % 2 == 0 else (poor(i), good(i)), (i % 2 == 0) != (i < wrong)
         if name == "rubric":
-            score = 5 if better != off else 2
-            rows.append({"input": task(i), "output": good(i) if better else poor(i), "score": score})
+            rows.append({"input": task(i), "output": texts[0], "score": 5 if agreed else 2})
         else:
-            rows.append(
-                {
-                    "input": task(i),
-                    "a": good(i) if better else poor(i),
-                    "b": poor(i) if better else good(i),
-                    "preferred": "a" if better != off else "b",
-                }
-            )
+            rows.append({"input": task(i), "a": texts[0], "b": texts[1], "preferred": "a" if agreed else "b"})
     write_jsonl(judged.path / "labelled.jsonl", rows)
 
 
@@ -441,8 +348,7 @@ CALIBRATION = {"path": "labelled.jsonl", "min_kappa": 0.6}
 def test_a_judge_that_agrees_with_people_may_judge(judged: PythonJudged, name: str, questions: int) -> None:
     items(judged, name=name)
     judged.judged_by(name=name, calibration=CALIBRATION)
-    gate = judged.gate("-v")
-    assert gate["verdict"] == "pass", gate["checks"]
+    gate = passed(judged.gate("-v"))
     (judge,) = gate["judges"]
     assert (judge["kappa"], judge["n_kappa"], judge["n_questions"]) == (1.0, 20, questions)
     kind = "Cohen, quadratic weights" if name == "rubric" else "Cohen"
@@ -455,9 +361,7 @@ def test_a_judge_that_agrees_with_people_may_judge(judged: PythonJudged, name: s
 @pytest.mark.parametrize("name", ["rubric", "preference"])
 def test_a_judge_that_does_not_is_an_error_before_any_model_is_asked(judged: PythonJudged, name: str) -> None:
     items(judged, wrong=8, name=name)
-    judged.judged_by(name=name, calibration=CALIBRATION)
-    gate = judged.gate()
-    assert gate["verdict"] == "error"
+    gate = ends(judged.by(name=name, calibration=CALIBRATION), "error")
     seen = check(gate, f"calibration.{name}")
     assert (seen["status"], seen["required"]) == ("error", 0.6)
     assert seen["observed"] == pytest.approx(0.2)
@@ -468,9 +372,7 @@ def test_a_judge_that_does_not_is_an_error_before_any_model_is_asked(judged: Pyt
 def test_labels_that_are_all_alike_hold_no_judge(judged: PythonJudged) -> None:
     rows = [{"input": task(i), "output": good(i), "score": 5} for i in range(20)]
     write_jsonl(judged.path / "labelled.jsonl", rows)
-    judged.judged_by(calibration=CALIBRATION)
-    gate = judged.gate()
-    assert gate["verdict"] == "error"
+    gate = ends(judged.by(calibration=CALIBRATION), "error")
     assert "undefined" in check(gate, "calibration.rubric")["message"]
 
 
@@ -497,29 +399,13 @@ def test_labels_that_are_all_alike_hold_no_judge(judged: PythonJudged) -> None:
 )
 def test_items_that_cannot_be_used(judged: PythonJudged, rows: list[dict[str, Any]], text: str) -> None:
     write_jsonl(judged.path / "labelled.jsonl", rows)
-    judged.judged_by(calibration=CALIBRATION)
-    assert text in refused(judged)
+    assert text in stopped(judged.by(calibration=CALIBRATION))["message"]
 
 
 def test_items_may_be_a_table(judged: PythonJudged) -> None:
     lines = [f"{task(i)},{'good' if i % 2 else 'Hello'} {i},{2 if i % 2 else 5}" for i in range(20)]
     judged.file("labelled.csv", "\n".join(["input,output,score", *lines]) + "\n")
-    judged.judged_by(calibration={"path": "labelled.csv", "min_kappa": 0.9})
-    assert judged.gate()["verdict"] == "pass"
-
-
-def test_the_data_of_a_question_is_json(judged: PythonJudged) -> None:
-    """What a Python judge is given: our text and the data, as messages."""
-    judged.file(
-        "judges.py",
-        "import json, pathlib\n\n\ndef honest(messages):\n"
-        "    pathlib.Path('seen.json').write_text(json.dumps(messages))\n    return '3'\n",
-    )
-    judged.judged_by()
-    judged.gate()
-    system, user = json.loads((judged.path / "seen.json").read_text())
-    assert RUBRIC in system["content"]
-    assert json.loads(user["content"])["input"] == task(59)
+    assert judged.by(calibration={"path": "labelled.csv", "min_kappa": 0.9})["verdict"] == "pass"
 
 
 # --- several judges ------------------------------------------------------------------------------------------
@@ -616,6 +502,5 @@ def test_several_judges_are_calibrated_together(
 )
 def test_one_bad_judge_makes_the_gate_an_error(judged: PythonJudged, judges: list[str], parts: tuple[str, ...]) -> None:
     judged.file("judges.py", HONEST + OTHERS)
-    gate = judged.judge(metric={"name": "preference", "judge": judges, "rubric": RUBRIC})
-    assert gate["verdict"] == "error"
+    gate = ends(judged.judge(metric={"name": "preference", "judge": judges, "rubric": RUBRIC}), "error")
     mentions(next(one for one in gate["checks"] if one["status"] == "error"), *parts)

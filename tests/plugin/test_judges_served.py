@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import json
-import sqlite3
-from contextlib import closing
 from pathlib import Path
 from typing import Any
 
 import pytest
-from gate_project import check, mentions, refused
+import yaml
+from gate_project import check, ends, mentions, passed, stopped
 from judge_project import ServedJudged, asked_of
 from loopback import LoopbackServer, Reply, error
 
@@ -23,9 +22,7 @@ def judged(pytester: pytest.Pytester, server: LoopbackServer) -> ServedJudged:
 
 @pytest.mark.parametrize("name", ["rubric", "preference"])
 def test_an_honest_judge_lets_a_better_candidate_pass_and_is_asked_once(judged: ServedJudged, name: str) -> None:
-    judged.judged_by(name=name)
-    gate = judged.gate()
-    assert gate["verdict"] == "pass", gate["checks"]
+    gate = passed(judged.by(name=name))
     asked = {"rubric": 110, "preference": 100}[name]
     assert (judged.n_asked("judge"), judged.n_asked("base"), judged.n_asked("ft")) == (asked, 60, 60)
     (judge,) = gate["judges"]
@@ -33,44 +30,28 @@ def test_an_honest_judge_lets_a_better_candidate_pass_and_is_asked_once(judged: 
     assert (judge["input_tokens"], judge["output_tokens"]) == (10 * asked, 2 * asked)
     assert gate["candidate"]["input_tokens"] == 10 * 60  # the judge's are not the candidate's
     judged.forget()
-    again = judged.gate()
+    again = judged.by(name=name)
     assert judged.server.requests == []
     assert again["judges"][0]["n_stored"] == asked
     assert again["verdict"] == "pass"
 
 
 def test_before_training_the_judge_is_asked_no_more_than_is_said(judged: ServedJudged) -> None:
-    judged.judged_by(gate={"stage": "ready", "candidate": ...})
-    gate = judged.gate()
+    gate = judged.by(gate={"stage": "ready", "candidate": ...})
     assert check(gate, "calls")["observed"] == 60 + 60
     assert (judged.n_asked("base"), judged.n_asked("ft")) == (60, 0)
     assert 0 < judged.n_asked("judge") <= 60
 
 
 def test_what_a_judge_said_ages_too(judged: ServedJudged) -> None:
-    judged.judged_by(gate={"max_age_days": 30})
-    assert check(judged.gate(), "max_age_days")["status"] == "pass"
-    with closing(sqlite3.connect(judged.path / ".ftgate/predictions.sqlite3")) as connection, connection:
-        connection.execute("UPDATE predictions SET created_at = created_at - 100 * 86400")
+    assert check(judged.by(gate={"max_age_days": 30}), "max_age_days")["status"] == "pass"
+    judged.store("UPDATE predictions SET created_at = created_at - 100 * 86400")
     judged.forget()
     asked_anew = {role: judged.model(name, revision="2") for role, name in (("baseline", "base"), ("candidate", "ft"))}
-    judged.judged_by(gate={"max_age_days": 30, **asked_anew})
-    gate = judged.gate()
+    gate = judged.by(gate={"max_age_days": 30, **asked_anew})
     assert (judged.n_asked("judge"), judged.n_asked("base"), judged.n_asked("ft")) == (0, 60, 60)
     assert check(gate, "max_age_days")["observed"] > 99
     assert gate["verdict"] == "fail"
-
-
-def test_a_judge_that_always_prefers_the_first_answer_yields_ties_and_a_red_gate(judged: ServedJudged) -> None:
-    judged.judge = lambda body: '{"better": "A"}'
-    judged.judged_by(name="preference")
-    gate = judged.gate()
-    assert gate["verdict"] == "fail"
-    assert check(gate, "margin")["status"] == "fail"
-    (pair,) = gate["judges"][0]["pairs"]
-    assert (pair["wins"], pair["ties"], pair["losses"]) == (0, 60, 0)
-    assert pair["first_preferred"] == pair["disagreements"] == 50
-    judged.result.assert_outcomes(failed=1)
 
 
 @pytest.mark.parametrize("role", ["candidate", "baseline"])
@@ -79,94 +60,81 @@ def test_the_judge_is_neither_of_the_two_models(judged: ServedJudged, role: str,
     """Under another name, with other parameters, and with a slash at the end of the URL."""
     model = {"candidate": "ft", "baseline": "base"}[role]
     same = judged.model(model, name="impartial", params={"temperature": 0}, revision="2")
-    judged.judged_by({**same, "base_url": judged.server.url + "/"}, name=name)
-    assert f"the judge of {name} is the {role} itself (openai:{model})" in refused(judged)
+    found = stopped(judged.by({**same, "base_url": judged.server.url + "/"}, name=name))
+    mentions(found, f"the judge of {name} is the {role} itself (openai:{model})")
     assert judged.server.requests == []
 
 
 def test_a_judge_is_none_of_several_candidates(judged: ServedJudged) -> None:
-    del judged.keys["candidate"]
-    judged.judged_by(gate={"candidates": {"small": judged.model("ft"), "large": judged.model("judge")}})
-    assert "the judge of rubric is the candidate itself (openai:judge)" in refused(judged)
+    candidates = {"small": judged.model("ft"), "large": judged.model("judge")}
+    found = stopped(judged.by(gate={"candidate": ..., "candidates": candidates}))
+    mentions(found, "the judge of rubric is the candidate itself (openai:judge)")
     assert judged.server.requests == []
 
 
 def test_a_judge_named_under_models(judged: ServedJudged) -> None:
-    import yaml
-
-    judged.judged_by("judge")
-    path = judged.path / "gates" / "ftgate.yaml"
-    document = yaml.safe_load(path.read_text())
-    document["models"] = {"referee": document["gates"]["support"]["metric"]["judge"]}
-    document["gates"]["support"]["metric"]["judge"] = "referee"
-    path.write_text(yaml.safe_dump(document))
-    gate = judged.gate()
-    assert gate["verdict"] == "pass", gate["checks"]
-    assert gate["judges"][0]["judge"] == "referee"
-    document["models"]["referee"]["system"] = "Be kind."
-    path.write_text(yaml.safe_dump(document))
-    assert "the judge referee has its own prompt (system)" in refused(judged)
+    gate = {**judged.keys, **judged.asking("referee", "rubric", {})}
+    for more, passes in (({}, True), ({"system": "Be kind."}, False)):
+        referee = {**judged.model("judge"), **more}
+        judged.gate_file(yaml.safe_dump({"version": 1, "models": {"referee": referee}, "gates": {"support": gate}}))
+        found = judged.judge("support")
+        if passes:
+            assert (found["verdict"], found["judges"][0]["judge"]) == ("pass", "referee"), found["checks"]
+        else:
+            assert "the judge referee has its own prompt (system)" in stopped(found)["message"]
 
 
 def test_garbage_is_an_error_and_is_not_asked_again(judged: ServedJudged) -> None:
-    judged.judge = lambda body: "Both are fine!" if "question 7" in asked_of(body)["input"] else '{"better": "tie"}'
-    judged.judged_by(name="preference")
-    gate = judged.gate()
-    assert gate["verdict"] == "error"
+    judged.judge_says = lambda body: (
+        "Both are fine!" if "question 7" in asked_of(body)["input"] else '{"better": "tie"}'
+    )
+    gate = ends(judged.by(name="preference"), "error")
     mentions(check(gate, "judge.preference"), "judge judge", "2 of 100", "test.jsonl:8", "Both are fine!")
     judged.forget()
-    assert judged.gate()["verdict"] == "error"
+    assert judged.by(name="preference")["verdict"] == "error"
     assert judged.server.requests == []
-    judged.judge = lambda body: '{"better": "tie"}'
-    assert judged.gate("--ftgate-cache=refresh")["verdict"] == "fail"
+    judged.judge_says = lambda body: '{"better": "tie"}'
+    assert judged.by(name="preference", gate={"refresh": True})["verdict"] == "fail"
 
 
 def test_a_judge_that_answers_nothing_but_garbage_is_soon_asked_no_more(judged: ServedJudged) -> None:
-    judged.judge = lambda body: "Both are fine!"
-    judged.judged_by({**judged.model("judge"), "concurrency": 2}, name="preference")
-    assert "(the others were cancelled)" in check(judged.gate(), "judge.preference")["message"]
-    assert 5 <= judged.n_asked("judge") <= 8
-    judged.forget()
-    assert "(the others were cancelled)" in check(judged.gate(), "judge.preference")["message"]
-    assert judged.server.requests == []  # what was said so far is kept, and it is enough
-    judged.judge = lambda body: '{"better": "tie"}'
-    assert judged.gate("--ftgate-cache=refresh")["verdict"] == "fail"
+    judged.judge_says = lambda body: "Both are fine!"
+    slow = {**judged.model("judge"), "concurrency": 2}
+    for asked in (range(5, 9), range(1)):  # what was said so far is kept, and it is enough
+        judged.forget()
+        gate = judged.by(slow, name="preference")
+        assert "(the others were cancelled)" in check(gate, "judge.preference")["message"]
+        assert judged.n_asked("judge") in asked
+    assert judged.server.requests == []
 
 
 def test_a_refusal_of_the_judge_is_no_verdict(judged: ServedJudged) -> None:
-    judged.judge = lambda body: Reply("5", message={"refusal": "I would rather not"})
-    judged.judged_by()
-    gate = judged.gate()
-    assert gate["verdict"] == "error"
+    judged.judge_says = lambda body: Reply("5", message={"refusal": "I would rather not"})
+    gate = ends(judged.by(), "error")
     assert "about test.jsonl:1 (refusal)" in check(gate, "judge.rubric")["message"]
 
 
 def test_a_judge_that_is_down_is_an_error_with_all_answers_kept(judged: ServedJudged) -> None:
-    judged.judge = lambda body: error(500)
-    judged.judged_by()
-    gate = judged.gate()
-    assert gate["verdict"] == "error"
+    judged.judge_says = lambda body: error(500)
+    gate = ends(judged.by(), "error")
     assert "110 of 110 answers missing" in check(gate, "judge.rubric")["message"]
     judged.forget()
-    judged.judge = lambda body: "3" if "Hello" not in str(asked_of(body)) else "5"
-    assert judged.gate()["verdict"] == "pass"
+    judged.judge_says = lambda body: "3" if "Hello" not in str(asked_of(body)) else "5"
+    assert judged.by()["verdict"] == "pass"
     assert judged.n_asked("base") + judged.n_asked("ft") == 0
 
 
 def test_no_judge_is_paid_where_an_answer_is_missing(judged: ServedJudged) -> None:
-    judged.judged_by()
     good = judged.server.answer
     judged.server.answer = lambda body: error(500) if body["model"] == "base" else good(body)
-    assert judged.gate()["verdict"] == "error"
+    assert judged.by()["verdict"] == "error"
     assert judged.n_asked("judge") == 0
 
 
 def test_the_calibration_comes_before_all_other_calls(judged: ServedJudged) -> None:
     rows = [{"input": f"x{i}", "output": f"Hello {i}", "score": 1 + 4 * (i % 2)} for i in range(20)]
     judged.file("gates/labelled.jsonl", "".join(json.dumps(row) + "\n" for row in rows))
-    judged.judged_by(calibration={"path": "labelled.jsonl", "min_kappa": 0.5})
-    gate = judged.gate()
-    assert gate["verdict"] == "error"
+    gate = ends(judged.by(calibration={"path": "gates/labelled.jsonl", "min_kappa": 0.5}), "error")
     assert check(gate, "calibration.rubric")["observed"] == pytest.approx(0)
     assert [body["model"] for body in judged.server.bodies] == ["judge"] * 20
 
@@ -188,15 +156,13 @@ def recorded(judged: ServedJudged, monkeypatch: pytest.MonkeyPatch, name: str) -
 def test_recordings_hold_the_judges_answers_so_that_ci_needs_no_key(
     judged: ServedJudged, monkeypatch: pytest.MonkeyPatch, name: str
 ) -> None:
-    gate = recorded(judged, monkeypatch, name)
-    assert gate["verdict"] == "pass", gate["checks"]
+    gate = passed(recorded(judged, monkeypatch, name))
     names = {path.name for path in Path("kept").iterdir()}
     assert f"support.judge_{name}.jsonl" in names
     assert (f"support.judge_{name}_calibration.jsonl" in names) is (name == "rubric")
     monkeypatch.delenv("THE_KEY")
     judged.forget()
-    again = judged.gate("--ftgate-offline", "--ftgate-cache=off")
-    assert again["verdict"] == "pass", again["checks"]
+    again = passed(judged.gate("--ftgate-offline", "--ftgate-cache=off"))
     assert judged.server.requests == []
     assert again["gain"] == gate["gain"]
     assert again["judges"][0]["n_stored"] == again["judges"][0]["n_questions"]
@@ -206,8 +172,7 @@ def test_a_judge_may_be_a_file_of_its_recorded_answers(judged: ServedJudged, mon
     gate = recorded(judged, monkeypatch, "preference")
     judged.judged_by("recorded:../kept/support.judge_preference.jsonl", name="preference")
     judged.forget()
-    again = judged.gate()
-    assert again["verdict"] == "pass", again["checks"]
+    again = passed(judged.gate())
     assert again["gain"] == gate["gain"]
     assert judged.n_asked("judge") == 0
 
@@ -223,13 +188,9 @@ def test_workers_of_xdist_share_the_judges_answers(judged: ServedJudged) -> None
 
 
 def test_offline_a_judge_that_is_not_recorded_is_an_error(judged: ServedJudged) -> None:
-    judged.judged_by()
-    assert judged.gate()["verdict"] == "pass"
-    judged.judged_by(scale=[1, 7])
-    gate = judged.gate("--ftgate-offline")
-    assert "--ftgate-report=recordings:recordings" in check(gate, "judge.rubric")["advice"]
-    assert gate["verdict"] == "error"
-    assert "110 of 110 answers missing" in check(gate, "judge.rubric")["message"]
+    assert judged.by()["verdict"] == "pass"
+    gate = ends(judged.by(scale=[1, 7], gate={"offline": True}), "error")
+    mentions(check(gate, "judge.rubric"), "--ftgate-report=recordings:recordings", "110 of 110 answers missing")
 
 
 def test_the_judge_is_stopped_by_max_cost_and_paid_for_apart(judged: ServedJudged) -> None:
@@ -237,14 +198,12 @@ def test_the_judge_is_stopped_by_max_cost_and_paid_for_apart(judged: ServedJudge
     free = {"input_per_1m": 0.0, "output_per_1m": 0.0}
     judged.keys |= {"baseline": judged.model("base", price=free), "candidate": judged.model("ft", price=free)}
     judged.judged_by(judged.model("judge", price=price, concurrency=1))
-    gate = judged.gate("--ftgate-max-cost=1.25")
-    assert gate["verdict"] == "error"
+    gate = ends(judged.gate("--ftgate-max-cost=1.25"), "error")
     assert "--ftgate-max-cost" in check(gate, "judge.rubric")["message"]
     assert 0 < judged.n_asked("judge") < 110
     assert gate["judges"][0]["cost_usd"] is None
     assert "answers are missing" in gate["judges"][0]["cost_unknown"]
-    whole = judged.gate("-v")
-    assert whole["verdict"] == "pass"
+    whole = passed(judged.gate("-v"))
     (judge,) = whole["judges"]
     assert judge["cost_usd"] == pytest.approx(110 * 12 / 1000)
     assert whole["candidate"]["cost_usd"] == 0

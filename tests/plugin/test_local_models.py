@@ -7,7 +7,7 @@ import os
 from typing import Any
 
 import pytest
-from gate_project import Project, check, refused
+from gate_project import Project, check, mentions, passed, stopped
 
 MODULE = """
 import os
@@ -53,7 +53,8 @@ def local(project: Project) -> Project:
 
 
 def candidate(project: Project, function: str, **keys: Any) -> None:
-    project.gate_test(candidate={"provider": "python", "target": f"local:{function}", **keys})
+    project.keys["candidate"] = {"provider": "python", "target": f"local:{function}", **keys}
+    project.gate_test()
 
 
 def calls(project: Project) -> list[tuple[int, int]]:
@@ -80,33 +81,29 @@ def test_what_is_stored_is_not_asked_for_again_whatever_the_batch_size(local: Pr
 
 
 @pytest.mark.parametrize(
-    ("function", "reason"),
+    ("function", "keys", "parts"),
     [
-        ("short", "short returned 59 answers for 60 inputs"),
-        ("text", "text returned a value of type str"),
+        ("short", {"batch_size": 100}, ["60 of 60", "short returned 59 answers for 60 inputs"]),
+        ("text", {"batch_size": 100}, ["60 of 60", "text returned a value of type str"]),
+        ("picky", {"batch_size": 30}, ["picky returned None", "2 of 60 answers missing (test.jsonl:1, test.jsonl:31)"]),
+        ("broken", {"workers": 2}, ["60 of 60", "ValueError: no weights (local.py:"]),
+        ("refuses_one", {"workers": 2}, ["ValueError", "1 of 60 answers missing (test.jsonl:8)"]),
+        ("many_async", {"workers": 2}, ["a coroutine function cannot be called in processes"]),
+        ("one", {"workers": 2, "concurrency": 2}, ["concurrency and workers are both set"]),
     ],
+    ids=["length", "type", "None", "raises", "raises once", "coroutine", "both keys"],
 )
-def test_a_list_of_another_length_is_no_answer_to_any(local: Project, function: str, reason: str) -> None:
-    candidate(local, function, batch_size=100)
-    message = refused(local, called=True, apart=True)
-    assert "60 of 60" in message
-    assert reason in message
-
-
-def test_one_broken_answer_is_one_missing_answer(local: Project) -> None:
-    candidate(local, "picky", batch_size=30)
-    message = refused(local, called=True, apart=True)
-    assert message.startswith("candidate picky: picky returned None")
-    assert "2 of 60 answers missing (test.jsonl:1, test.jsonl:31)" in message
+def test_what_a_function_gets_wrong(local: Project, function: str, keys: dict[str, Any], parts: list[str]) -> None:
+    """Of many inputs, or in processes of its own: the answers that are missing are told with the reason."""
+    candidate(local, function, **keys)
+    gate = local.gate(apart=True) if "workers" in keys else local.judge()
+    mentions(stopped(gate, called="answers" in "".join(parts) or "60 of 60" in parts), *parts)
 
 
 def test_the_fixture_gives_such_a_model_one_input(local: Project) -> None:
-    local.file(
-        "test_gate.py",
-        "import pytest\n"
-        + local.mark(candidate={"provider": "python", "target": "local:many", "batch_size": 9})
-        + "\ndef test_gate(ftgate_candidate): assert ftgate_candidate('question 4') == 'invoice'\n",
-    )
+    many = {"provider": "python", "target": "local:many", "batch_size": 9}
+    body = "def test_gate(ftgate_candidate): assert ftgate_candidate('question 4') == 'invoice'\n"
+    local.gate_test(body, candidate=many)
     local.run_apart().assert_outcomes(passed=1)
 
 
@@ -125,30 +122,6 @@ def test_a_function_may_be_called_in_processes(local: Project, function: str, ke
     assert 0 < gate["candidate"]["latency_p50_s"] < 5  # of the function alone, without the start of the processes
 
 
-def test_what_it_raises_in_a_process_is_told_with_its_line(local: Project) -> None:
-    candidate(local, "broken", workers=2)
-    message = refused(local, called=True, apart=True)
-    assert "60 of 60" in message
-    assert "ValueError: no weights (local.py:" in message
-
-
-def test_one_failure_in_a_process_takes_no_other_answer_away(local: Project) -> None:
-    candidate(local, "refuses_one", workers=2)
-    message = refused(local, called=True, apart=True)
-    assert "ValueError" in message
-    assert "1 of 60 answers missing (test.jsonl:8)" in message
-
-
-def test_a_coroutine_function_needs_no_processes(local: Project) -> None:
-    candidate(local, "many_async", workers=2)
-    assert "a coroutine function cannot be called in processes" in refused(local, apart=True)
-
-
-def test_workers_and_concurrency_exclude_each_other(local: Project) -> None:
-    candidate(local, "one", workers=2, concurrency=2)
-    assert "concurrency and workers are both set" in refused(local, apart=True)
-
-
 def test_the_backend_of_joblib_that_the_user_has_set_is_used(local: Project) -> None:
     """A backend that is entered in a fixture belongs to pytest's thread, and models are called in another."""
     local.file(
@@ -161,7 +134,6 @@ def test_the_backend_of_joblib_that_the_user_has_set_is_used(local: Project) -> 
     )
     local.file("local.py", MODULE + "\nimport json\njson.dump(os.getpid(), open('main.txt', 'w'))\n")
     candidate(local, "one", workers=2)
-    gate = local.gate(apart=True)
-    assert gate["verdict"] == "pass"
+    gate = passed(local.gate(apart=True))
     assert {pid for pid, _ in calls(local)} == {json.loads((local.path / "main.txt").read_text())}
     assert check(gate, "candidate_predictions")["status"] == "pass"

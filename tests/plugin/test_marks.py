@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import json
-
 from gate_project import Project, check
 
 
@@ -64,30 +62,11 @@ def test_two_marks_on_one_function_are_an_error(project: Project) -> None:
     result.stdout.fnmatch_lines(["*test_gate.py:3: two ftgate markers on one function: test_gate*"])
 
 
-def test_a_mark_that_conftest_adds_counts(project: Project) -> None:
-    project.file("test_gate.py", "def test_gate(): pass\n")
-    keys = ", ".join(f"{key}={value!r}" for key, value in project.keys.items())
-    project.file(
-        "conftest.py",
-        "import pytest\ndef pytest_collection_modifyitems(items):\n"
-        f"    items[0].add_marker(pytest.mark.ftgate({keys}))\n",
-    )
-    assert project.gate()["verdict"] == "pass"
-
-
 def test_unittest_methods_are_judged(project: Project) -> None:
-    keys = ", ".join(f"{key}={value!r}" for key, value in {**project.keys, "margin": 0.3}.items())
-    project.file(
-        "test_gate.py",
-        "import unittest, pytest\n"
-        "class TestGate(unittest.TestCase):\n"
-        f"    @pytest.mark.ftgate({keys})\n"
-        "    def test_gate(self): pass\n"
-        f"    @pytest.mark.ftgate({keys})\n"
-        "    def test_skip(self): self.skipTest('no')\n"
-        f"    @pytest.mark.ftgate({keys})\n"
-        "    def test_both(self): self.fail('body says no')\n",
-    )
+    mark = project.mark(margin=0.3)
+    bodies = {"gate": "pass", "skip": "self.skipTest('no')", "both": "self.fail('body says no')"}
+    methods = "".join(f"    {mark}\n    def test_{name}(self): {body}\n" for name, body in bodies.items())
+    project.file("test_gate.py", f"import unittest, pytest\nclass TestGate(unittest.TestCase):\n{methods}")
     result = project.run()
     result.assert_outcomes(failed=3)
     result.stdout.fnmatch_lines(["*ftgate test_gate.py::TestGate::test_gate: FAIL*"])
@@ -117,15 +96,12 @@ def test_unknown_keys_and_gates_name_the_nearest(project: Project) -> None:
     assert "'support', 'twice'" in text
 
 
-def test_the_gate_may_be_named_by_keyword(project: Project) -> None:
-    gate = json.dumps(project.keys)
-    project.gate_file(f"version: 1\ngates:\n  support: {gate}\n")
-    mark = "import pytest\n@pytest.mark.ftgate({})\ndef test_gate(): pass\n"
-    project.gate_test().write_text(mark.format("gate='support'"))
-    project.run().assert_outcomes(passed=1)
-    project.gate_test().write_text(mark.format("'support', gate='support'"))
-    result = project.run()
-    result.assert_outcomes(errors=1)
+def test_the_gate_may_be_named_by_keyword(green: Project) -> None:
+    green.marked("gate='support'")
+    green.run().assert_outcomes(passed=2)
+    green.marked("'support', gate='support'")
+    result = green.run()
+    result.assert_outcomes(passed=1, errors=1)
     assert "'support', 'support'" in result.stdout.str()
 
 
@@ -145,7 +121,7 @@ def test_all_slips_of_the_marks_of_a_test_are_told_at_once(project: Project) -> 
 
 
 def test_a_named_gate_needs_a_gate_file(project: Project) -> None:
-    project.gate_test().write_text("import pytest\n@pytest.mark.ftgate('support')\ndef test_gate(): pass\n")
+    project.marked()
     result = project.run()
     result.assert_outcomes(errors=1)
     result.stdout.fnmatch_lines(["*ftgate.yaml: gate file not found*"])

@@ -4,29 +4,16 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable
-from pathlib import Path
 from typing import Any
 
 import pytest
 from endpoint_project import EndpointProject, index_of
-from gate_project import Project, block, check, checks, label, mentions, statuses, stopped, wrong
-from loopback import LoopbackServer, Reply
+from gate_project import Project, block, check, checks, label, mentions, passed, statuses, stopped, wrong
+from loopback import Reply
+from test_match import LARGE, RECORDED_USAGE, SMALL, USAGE, WRONG_LARGE, WRONG_SMALL, N, model
 
-pytestmark = pytest.mark.usefixtures("no_ambient_settings")
-
-N = 300
-LARGE = {"input_per_1m": 1.8, "output_per_1m": 7.2}
-SMALL = {"input_per_1m": 0.3, "output_per_1m": 1.2}
-USAGE = {"prompt_tokens": 1000, "completion_tokens": 20}
-RECORDED_USAGE = {"input_tokens": 1000, "output_tokens": 20}
-WRONG_LARGE = range(270, 300)
-WRONG_SMALL = (0, 1, *range(270, 299))
 MUCH_WORSE = range(240, 300)
 MATCH: dict[str, Any] = {"margin": ..., "objective": "match", "max_drop": 0.03, "cheaper_by": 6}
-
-
-def recording(name: str, price: dict[str, float]) -> dict[str, Any]:
-    return {"provider": "recorded", "path": name, "price": price}
 
 
 @pytest.fixture
@@ -35,16 +22,15 @@ def recorded(project: Project) -> Project:
     project.test_set(N, lang=lambda i: "de" if i < 60 else "en")
     project.predictions("base.jsonl", N, WRONG_LARGE, usage=RECORDED_USAGE)
     project.predictions("ft.jsonl", N, WRONG_SMALL, usage=RECORDED_USAGE)
-    project.keys |= {"baseline": recording("base.jsonl", LARGE), "candidate": recording("ft.jsonl", SMALL), **MATCH}
+    project.keys |= {"baseline": model("base.jsonl", price=LARGE), "candidate": model("ft.jsonl", price=SMALL), **MATCH}
     return project
 
 
 @pytest.fixture
-def http(tmp_path: Path, server: LoopbackServer) -> EndpointProject:
-    project = EndpointProject(tmp_path, server)
-    project.test_set(N)
-    project.keys |= MATCH
-    return project
+def http(http: EndpointProject) -> EndpointProject:
+    http.test_set(N)
+    http.keys |= MATCH
+    return http
 
 
 # --- several candidates --------------------------------------------------------------------------------------
@@ -52,9 +38,8 @@ def http(tmp_path: Path, server: LoopbackServer) -> EndpointProject:
 
 def test_the_smallest_that_matches_is_chosen_at_a_confidence_that_allows_for_it(recorded: Project) -> None:
     recorded.predictions("nano.jsonl", N, MUCH_WORSE, usage=RECORDED_USAGE)
-    nano = recording("nano.jsonl", {"input_per_1m": 0.1, "output_per_1m": 0.4})
-    gate = recorded.judge(candidate=..., candidates={"nano": nano, "mini": recording("ft.jsonl", SMALL)})
-    assert gate["verdict"] == "pass", gate["checks"]
+    nano = model("nano.jsonl", price={"input_per_1m": 0.1, "output_per_1m": 0.4})
+    gate = passed(recorded.judge(candidate=..., candidates={"nano": nano, "mini": model("ft.jsonl", price=SMALL)}))
     assert {one["name"]: one["verdict"] for one in gate["candidates"]} == {"nano": "fail", "mini": "pass"}
     assert (gate["objective"], gate["evidence"], gate["confidence"]) == ("match", "proven", 0.975)
     mentions(check(gate, "max_drop"), "97.5 %")
@@ -63,7 +48,7 @@ def test_the_smallest_that_matches_is_chosen_at_a_confidence_that_allows_for_it(
 
 
 def test_one_that_matches_and_is_not_cheap_enough_is_passed_over(recorded: Project) -> None:
-    dear, cheap = recording("ft.jsonl", LARGE), recording("ft.jsonl", SMALL)
+    dear, cheap = model("ft.jsonl", price=LARGE), model("ft.jsonl", price=SMALL)
     gate = recorded.judge(candidate=..., candidates={"dear": dear, "cheap": cheap})
     assert {one["name"]: one["verdict"] for one in gate["candidates"]} == {"dear": "fail", "cheap": "pass"}
     assert (gate["verdict"], gate["candidate"]["cost_usd"]) == ("pass", pytest.approx(N * 0.000324))
@@ -98,9 +83,7 @@ def made(project: EndpointProject, prompt: Iterable[int], *, price: float = 1.0,
     base = project.model("base", system="Answer with one label.", price={"input_per_1m": 1.0, "output_per_1m": 0.0})
     baselines = {"base": base, "alternatives": ["prompt", {"few_shot": {"k": 4}}]}
     candidate = project.model("ft", price={"input_per_1m": price, "output_per_1m": 0.0})
-    gate = project.judge(baseline=..., baselines=baselines, candidate=candidate, max_drop=0.05, **changes)
-    assert gate["verdict"] == "pass", gate["checks"]
-    return gate
+    return passed(project.judge(baseline=..., baselines=baselines, candidate=candidate, max_drop=0.05, **changes))
 
 
 def test_no_gain_over_alternatives_is_weighed(http: EndpointProject) -> None:
@@ -136,8 +119,9 @@ def test_a_bare_candidate_decides_neither_drop_nor_cost(http: EndpointProject) -
     http.server.answer = answer
     baseline = http.model("base", system="Answer with one label.", price=LARGE)
     candidate = http.model("ft", system="Label.", price=SMALL)
-    gate = http.judge(baseline=baseline, candidate=candidate, economics={"calls_per_month": 1000}, ablate_prompt=True)
-    assert gate["verdict"] == "pass", gate["checks"]
+    gate = passed(
+        http.judge(baseline=baseline, candidate=candidate, economics={"calls_per_month": 1000}, ablate_prompt=True)
+    )
     assert gate["bare"]["value"] == 240 / N
     assert check(gate, "cheaper_by")["observed"] == 6.0
     assert gate["economics"]["candidate_usd_per_1000_calls"] == pytest.approx(0.324)

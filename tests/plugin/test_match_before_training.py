@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from gate_project import Project, block, check, checks, label, mentions, statuses, stopped
+from gate_project import Project, block, check, checks, label, mentions, passed, statuses, stopped
 
 PRICE = {"input_per_1m": 1.0, "output_per_1m": 1.0}
 USAGE = {"input_tokens": 9, "output_tokens": 1}
@@ -22,8 +22,7 @@ def matched(project: Project, n: int, **keys: Any) -> dict[str, Any]:
 
 
 def test_green_means_train_now(project: Project) -> None:
-    gate = matched(project, 240)
-    assert gate["verdict"] == "pass", gate["checks"]
+    gate = passed(matched(project, 240))
     assert gate["candidate"]["value"] is None
     assert not {"room", "power"} & statuses(gate).keys()
 
@@ -64,6 +63,9 @@ def test_what_even_a_free_candidate_could_not_save(
     gate = matched(project, 240, economics=economics, **objective)
     assert gate["verdict"] == verdict, gate["checks"]
     (found,) = (one for one in checks(gate, "room") if one["required"] == required)
+    (key,) = {*limit} & {"min_monthly_saving_usd", "max_break_even_days"}
+    weaker = "lower" if key.startswith("min") else "higher"
+    assert found["threshold"] == {"key": f"economics.{key}", "value": required, "weaker": weaker}
     assert (found["status"], found["observed"], found["source"]) == (
         verdict,
         None if observed is None else pytest.approx(observed),

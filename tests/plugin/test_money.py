@@ -6,13 +6,11 @@ from typing import Any
 
 import pytest
 from endpoint_project import EndpointProject, answer
-from gate_project import Project, block, check, label, mentions, write_jsonl
-from loopback import LoopbackServer, Reply, error
+from gate_project import Project, block, check, ends, label, mentions, passed
+from loopback import Reply, error
 
 from pytest_ftgate.models.openai_api.endpoint import Endpoint
 from pytest_ftgate.models.openai_api.model import OpenAIModel
-
-pytestmark = pytest.mark.usefixtures("no_ambient_settings")
 
 USAGE = {"prompt_tokens": 1000, "completion_tokens": 20, "prompt_tokens_details": {"cached_tokens": 600}}
 PRICE = {"input_per_1m": 2.0, "output_per_1m": 8.0}
@@ -21,10 +19,9 @@ AT_MOST_A_DOLLAR = [{"metric": "cost_usd", "max": 1}]
 
 
 @pytest.fixture
-def http(pytester: pytest.Pytester, server: LoopbackServer) -> EndpointProject:
-    project = EndpointProject(pytester, server)
-    server.answer = lambda body: Reply(answer(body), usage=USAGE)
-    return project
+def http(http: EndpointProject) -> EndpointProject:
+    http.server.answer = lambda body: Reply(answer(body), usage=USAGE)
+    return http
 
 
 def lines(project: Project) -> list[str]:
@@ -40,8 +37,7 @@ def test_cost_and_the_place_of_its_price_in_report_and_terminal(http: EndpointPr
         candidate=http.model("ft", price=PRICE),
         require=AT_MOST_A_DOLLAR,
     )
-    gate = http.gate("-v")
-    assert gate["verdict"] == "pass"
+    gate = passed(http.gate("-v"))
     assert gate["baseline"]["cost_usd"] == pytest.approx(60 * (400 * 2 + 600 * 0.5 + 20 * 8) / 1e6)
     assert gate["candidate"]["cost_usd"] == pytest.approx(60 * (1000 * 2 + 20 * 8) / 1e6)  # no price for cached ones
     for role in ("baseline", "candidate"):
@@ -121,8 +117,7 @@ def test_one_answer_without_usage_leaves_the_cost_unknown(http: EndpointProject)
 
 def test_a_price_that_is_none_is_seen_before_any_call(project: Project) -> None:
     project.file("conftest.py", MODEL.format(price={"input_per_1k": 1}))
-    project.gate_test(candidate={"provider": "mine"})
-    gate = project.gate()
+    gate = project.judge(candidate={"provider": "mine"})
     assert (gate["verdict"], gate["models_called"]) == ("error", False)
     mentions(gate["checks"][-1], "mine", "'input_per_1k'")
 
@@ -188,8 +183,7 @@ def test_reading_a_file_is_not_what_a_machine_took(project: Project) -> None:
 
 def test_recorded_tokens_have_a_price_too(project: Project) -> None:
     usage = {"input_tokens": 100, "output_tokens": 10, "cached_input_tokens": 50}
-    rows = [{"id": f"t{i}", "output": label(i), "usage": usage} for i in range(60)]
-    write_jsonl(project.path / "ft.jsonl", rows)
+    project.predictions("ft.jsonl", 60, output=label, usage=usage)
     assert project.judge(candidate={"provider": "recorded", "path": "ft.jsonl", "price": PRICE})["candidate"][
         "cost_usd"
     ] == pytest.approx(60 * (100 * 2 + 10 * 8) / 1e6)
@@ -205,8 +199,7 @@ def test_a_known_endpoint_has_its_price_from_the_table(http: EndpointProject, mo
     monkeypatch.setenv("OPENAI_API_KEY", "k")
     http.server.answer = lambda body: Reply(answer({**body, "model": ROLES[body["model"]]}), usage=USAGE)
     http.gate_test(baseline="openai:gpt-4.1-mini", candidate="openai:ft:gpt-4.1-mini:org::1")
-    gate = http.gate("-v")
-    assert gate["verdict"] == "pass"
+    gate = passed(http.gate("-v"))
     assert gate["baseline"]["cost_usd"] == pytest.approx(60 * (400 * 0.4 + 600 * 0.1 + 20 * 1.6) / 1e6)
     assert gate["baseline"]["price"].startswith("genai-prices ")
     assert gate["candidate"]["cost_usd"] is None  # what the base model costs says nothing
@@ -234,21 +227,7 @@ def pytest_runtest_teardown(item):
 """
 
 
-@pytest.mark.parametrize(
-    ("args", "shown"),
-    [
-        ((), "None"),
-        (("--ftgate-max-cost=2.5",), "('--ftgate-max-cost 2.5', 2.5)"),
-    ],
-)
-def test_a_session_has_one_budget(project: Project, args: tuple[str, ...], shown: str) -> None:
-    project.file("conftest.py", SHOW_BUDGET)
-    project.gate_test()
-    project.run("-s", *args).stdout.fnmatch_lines([f"*budget: {shown}*"])
-
-
 def test_workers_of_xdist_share_the_limit(project: Project) -> None:
-    pytest.importorskip("xdist")
     project.file("conftest.py", SHOW_BUDGET)
     project.gate_test()
     result = project.run_apart("-n2", "--ftgate-max-cost=3", "-rA")
@@ -261,15 +240,13 @@ PRICED = {"price": {"input_per_1m": 1.0, "output_per_1m": 50.0}, "params": {"max
 
 def test_the_limit_ends_a_gate_before_it_is_passed_and_the_next_run_goes_on(http: EndpointProject) -> None:
     http.gate_test(baseline=http.model("base", **PRICED), candidate=http.model("ft", **PRICED))
-    gate = http.gate("--ftgate-max-cost=0.13")
-    assert gate["verdict"] == "error"
+    gate = ends(http.gate("--ftgate-max-cost=0.13"), "error")
     http.result.stdout.fnmatch_lines(["*--ftgate-max-cost 0.13: $0.1* is spent, the next call is*"])
     answered = gate["baseline"]["n_scored"] + gate["candidate"]["n_scored"]
     assert 0.12 < 0.002 * answered <= 0.002 * len(http.server.requests) <= 0.13
     http.result.stdout.fnmatch_lines(["$0.1* spent of --ftgate-max-cost 0.13"])
     http.forget()
-    gate = http.gate("--ftgate-max-cost=0.13")
-    assert gate["verdict"] == "pass"
+    gate = passed(http.gate("--ftgate-max-cost=0.13"))
     assert len(http.server.bodies) == 120 - answered
     assert gate["candidate"]["cost_usd"] == pytest.approx(0.12)
 
@@ -297,8 +274,7 @@ def test_calls_that_broke_off_are_told_apart_from_what_was_spent(http: EndpointP
 def test_the_limit_is_an_error_also_where_missing_answers_count_as_wrong(http: EndpointProject) -> None:
     """Nobody asked for them: they are not missing after all retries."""
     http.gate_test(baseline="recorded:base.jsonl", candidate=http.model("ft", **PRICED), errors="score_zero")
-    gate = http.gate("--ftgate-max-cost=0.05")
-    assert gate["verdict"] == "error"
+    gate = ends(http.gate("--ftgate-max-cost=0.05"), "error")
     assert "--ftgate-max-cost 0.05" in check(gate, "candidate_predictions")["message"]
 
 

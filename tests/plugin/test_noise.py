@@ -5,27 +5,20 @@ from __future__ import annotations
 from collections import Counter
 from typing import Any
 
-import pytest
 from endpoint_project import EndpointProject, answer, index_of
 from gate_project import Project, check, mentions, wrong
-from loopback import LoopbackServer
 
 from pytest_ftgate.checks.noise import SAMPLE
 
 
-@pytest.fixture
-def endpoint(pytester: pytest.Pytester, server: LoopbackServer) -> EndpointProject:
-    return EndpointProject(pytester, server)
-
-
-def test_a_steady_baseline_is_a_note(endpoint: EndpointProject) -> None:
-    gate = endpoint.judge(noise=3)
+def test_a_steady_baseline_is_a_note(http: EndpointProject) -> None:
+    gate = http.judge(noise=3)
     assert (gate["verdict"], check(gate, "noise")["status"], check(gate, "noise")["observed"]) == ("pass", "note", 0)
-    calls = Counter(body["model"] for body in endpoint.server.bodies)
+    calls = Counter(body["model"] for body in http.server.bodies)
     assert calls == {"base": 60 + 2 * SAMPLE, "ft": 60}
 
 
-def test_a_baseline_that_differs_by_more_than_the_margin_is_a_warning(endpoint: EndpointProject) -> None:
+def test_a_baseline_that_differs_by_more_than_the_margin_is_a_warning(http: EndpointProject) -> None:
     """A right answer in the first of two calls, a wrong one in the second, for every fourth example."""
     seen: Counter[int] = Counter()
 
@@ -36,22 +29,22 @@ def test_a_baseline_that_differs_by_more_than_the_margin_is_a_warning(endpoint: 
         seen[index] += 1
         return answer(body) if seen[index] == 1 else wrong(index)
 
-    endpoint.server.answer = unsteady
-    found = check(endpoint.judge(noise=2), "noise")
+    http.server.answer = unsteady
+    found = check(http.judge(noise=2), "noise")
     assert found["status"] == "warning"
     assert 0.1 < found["observed"] < 0.3
     mentions(found, "temperature", "repeats", "seed")
 
 
-def test_it_is_planned_and_recorded(endpoint: EndpointProject) -> None:
-    endpoint.gate_test(name="g", noise=3)
-    endpoint.run("--ftgate-report=recordings:recordings")
-    assert (endpoint.path / "recordings" / "g.baseline_noise.jsonl").exists()
-    endpoint.forget()
-    endpoint.file("pytest.ini", "[pytest]\nftgate_recordings = recordings\n")
-    asked = len(endpoint.server.requests)
-    assert check(endpoint.gate("--ftgate-offline"), "noise")["status"] == "note"
-    assert len(endpoint.server.requests) == asked
+def test_it_is_planned_and_recorded(http: EndpointProject) -> None:
+    http.gate_test(name="g", noise=3)
+    http.run("--ftgate-report=recordings:recordings")
+    assert (http.path / "recordings" / "g.baseline_noise.jsonl").exists()
+    http.forget()
+    http.file("pytest.ini", "[pytest]\nftgate_recordings = recordings\n")
+    asked = len(http.server.requests)
+    assert check(http.gate("--ftgate-offline"), "noise")["status"] == "note"
+    assert len(http.server.requests) == asked
 
 
 def test_it_cannot_be_measured_with_recorded_answers(project: Project) -> None:

@@ -15,36 +15,6 @@ from gate_project import Project, because, check, checks
 
 from pytest_ftgate.plugin.obligations import SIGNS_OF_CI
 
-GATE = (
-    "test_set: test.jsonl, training_set: train.jsonl, margin: 0.05, "
-    "baseline: 'recorded:base.jsonl', candidate: 'recorded:ft.jsonl'"
-)
-
-
-@pytest.fixture
-def green(project: Project) -> Project:
-    """Return the gate ``support`` of the gate file on a marked test, beside another test; nothing is required."""
-    project.gate_file(f"version: 1\ngates:\n  support: {{{GATE}}}\n")
-    project.file("pytest.ini", "[pytest]\n")
-    marked(project)
-    project.file("test_other.py", "def test_other(): pass\n")
-    return project
-
-
-@pytest.fixture
-def required(green: Project) -> Project:
-    green.file("pytest.ini", "[pytest]\nftgate_required = all\n")
-    return green
-
-
-def marked(project: Project, mark: str = "'support'", body: str = "def test_gate(): pass") -> None:
-    project.file("test_gate.py", f"import pytest\n@pytest.mark.ftgate({mark})\n{body}\n")
-
-
-def lose(project: Project) -> None:
-    project.predictions("ft.jsonl", 60, wrong_at=range(39, 60))
-
-
 # --- marks that are added or taken away while the test runs --------------------------------------------------
 
 ADDING = """import pytest
@@ -65,7 +35,7 @@ def to_module(request): request.node.add_marker(MARK)
 def test_a_mark_that_a_fixture_adds_is_judged(green: Project, fixture: str) -> None:
     green.file("test_gate.py", f"{ADDING}class TestGate:\n    def test_gate(self, {fixture}): pass\n")
     assert (green.gate()["verdict"], green.result.ret) == ("pass", 0)
-    lose(green)
+    green.lose()
     assert (green.gate()["verdict"], green.result.ret) == ("fail", 1)
 
 
@@ -84,8 +54,6 @@ LATE = {
 
 @pytest.mark.parametrize("args", [(), ("-n1",)], ids=["one process", "workers"])
 def test_a_mark_that_comes_after_the_set_up_fails_the_test(green: Project, args: tuple[str, ...]) -> None:
-    if args:
-        pytest.importorskip("xdist")
     (green.path / "test_gate.py").unlink()
     for number, body in enumerate(LATE.values()):
         green.file(f"test_{number}.py", f"import pytest\nMARK = pytest.mark.ftgate('support')\n{body}\n")
@@ -97,7 +65,7 @@ def test_a_mark_that_comes_after_the_set_up_fails_the_test(green: Project, args:
 
 
 def test_a_mark_that_is_taken_away_before_the_set_up(green: Project) -> None:
-    lose(green)
+    green.lose()
     green.file("conftest.py", "def pytest_runtest_setup(item): item.own_markers.clear()\n")
     assert (green.gate()["verdict"], green.result.ret) == ("error", 1)
     green.result.assert_outcomes(passed=1, errors=1)
@@ -132,7 +100,34 @@ ENDS = {
     "main, instead": "def pytest_cmdline_main(): return 0",
     "SystemExit": "def pytest_sessionfinish(): raise SystemExit",
     "SystemExit at import": "raise SystemExit(0)",
+    "sessionfinish, exit": "def pytest_sessionfinish(): pytest.exit('enough', returncode=0)",
     "rewritten": "@pytest.hookimpl(trylast=True)\ndef pytest_sessionfinish(session): session.exitstatus = 0",
+    "rewritten everywhere": """
+sessions = []
+
+def pytest_configure(config):
+    config.add_cleanup(rewrite)
+    config.pluginmanager.register(Around())
+
+def pytest_sessionstart(session): sessions.append(session)
+
+def rewrite():
+    for session in sessions: session.exitstatus = 0
+
+@pytest.hookimpl(trylast=True)
+def pytest_unconfigure(): rewrite()
+
+class Around:
+    @pytest.hookimpl(wrapper=True, tryfirst=True)
+    def pytest_sessionfinish(self):
+        yield
+        rewrite()
+
+    @pytest.hookimpl(wrapper=True, tryfirst=True)
+    def pytest_unconfigure(self):
+        yield
+        rewrite()
+""",
 }
 
 
@@ -142,7 +137,7 @@ def test_an_end_that_says_green(required: Project, end: str) -> None:
     required.file("conftest.py", f"import os, pytest\n{ENDS[end]}\n")
     run = required.run_apart if "_exit" in ENDS[end] or "SystemExit" in end else required.run
     assert run("-k", "other").ret in (1, 4)
-    required.file("pytest.ini", "[pytest]\n")
+    required.ini_file()
     assert run("-k", "other").ret in (0, 5)
 
 
@@ -153,13 +148,13 @@ def test_an_early_end_says_what_is_owed_and_writes_the_report(required: Project)
     required.result.stderr.fnmatch_lines(["FAILED: ftgate_required = all (pytest.ini:2) is not met: support: *"])
 
 
-@pytest.mark.parametrize("end", ["sessionfinish", "unconfigure", "main, last", "rewritten"])
+@pytest.mark.parametrize("end", ["sessionfinish", "unconfigure", "main, last", "rewritten", "rewritten everywhere"])
 def test_a_red_gate_that_is_not_required(green: Project, end: str) -> None:
     green.file("conftest.py", f"import os, pytest\n{ENDS[end]}\n")
     xfail = "@pytest.mark.xfail\ndef test_gate(): pass"
-    marked(green, body=xfail)
+    green.marked(body=xfail)
     assert green.run_apart().ret == 0
-    lose(green)
+    green.lose()
     assert green.run_apart().ret == 1
 
 
@@ -208,14 +203,14 @@ def crashed(item):
 def test_a_verdict_of_a_forked_process_is_heard(required: Project) -> None:
     """pytest-forked runs each test in a child process, and gives the parent its reports."""
     required.file("conftest.py", FORKED)
-    marked(required, body="@pytest.mark.xfail\ndef test_gate(): pass")
+    required.marked(body="@pytest.mark.xfail\ndef test_gate(): pass")
     assert (required.gate(apart=True)["verdict"], required.result.ret) == ("pass", 0)
-    lose(required)
-    required.file("pytest.ini", "[pytest]\n")
+    required.lose()
+    required.ini_file()
     assert (required.gate(apart=True)["verdict"], required.result.ret) == ("fail", 1)
     required.result.assert_outcomes(passed=1, xfailed=1)
     required.file("conftest.py", f"{FORKED}\n\n@pytest.fixture\ndef crash(): os._exit(0)\n{CRASHED}")
-    marked(required, body="@pytest.mark.xfail\ndef test_gate(crash): pass")
+    required.marked(body="@pytest.mark.xfail\ndef test_gate(crash): pass")
     assert (required.gate(apart=True)["verdict"], required.result.ret) == ("error", 1)
     required.result.assert_outcomes(passed=1, xfailed=1)
 
@@ -236,23 +231,24 @@ VALUES = {
 }
 
 
-@pytest.mark.parametrize("how", OVERRIDES)
-@pytest.mark.parametrize("key", VALUES)
+@pytest.mark.parametrize(
+    ("key", "how"), [*((key, "overridden") for key in VALUES), ("candidate", "parametrized"), ("test_set", "extended")]
+)
 def test_a_fixture_and_a_mark_that_give_one_key(green: Project, key: str, how: str) -> None:
     """Where the test requests the fixture it would see another value than the gate judges; else it has no use."""
     name = f"ftgate_{key}"
     green.file("conftest.py", f"import pytest\n{OVERRIDES[how].format(name=name, value=VALUES[key])}")
     mark = f"'support', {key}={VALUES[key]!r}"
-    marked(green, mark, f"@pytest.fixture\ndef through({name}): pass\n")
+    green.marked(mark, f"@pytest.fixture\ndef through({name}): pass\n")
     for body in (f"def test_gate({name}): pass", f"@pytest.mark.usefixtures({name!r})\ndef test_gate(): pass"):
-        marked(green, mark, body)
+        green.marked(mark, body)
         for gate in green.report()["gates"]:
             because(gate, "error", "configuration", "test_gate.py:2", key, name, "conftest.py:")
         assert green.result.ret == 1
-    marked(green, mark, f"def test_gate(request): request.getfixturevalue({name!r})")
+    green.marked(mark, f"def test_gate(request): request.getfixturevalue({name!r})")
     gates = green.report()["gates"]
     assert (gates[0]["verdict"], green.result.ret) == ("error", 1) or how == "parametrized"
-    marked(green, mark)
+    green.marked(mark)
     found = check(green.gate(), "unused_fixture")
     assert (found["status"], found["source"], green.result.ret) == ("warning", "test_gate.py:2", 0)
     assert name in found["message"]
@@ -273,7 +269,7 @@ def test_a_mark_of_the_class_or_module_is_no_way_out(green: Project, place: str)
 
 @pytest.mark.parametrize("key", VALUES)
 def test_the_built_in_fixtures_stay_usable_beside_any_mark(green: Project, key: str) -> None:
-    marked(green, f"'support', {key}={VALUES[key]!r}", f"def test_gate(ftgate_{key}): assert ftgate_{key}")
+    green.marked(f"'support', {key}={VALUES[key]!r}", f"def test_gate(ftgate_{key}): assert ftgate_{key}")
     gate = green.gate()
     assert (gate["verdict"], green.result.ret, checks(gate, "unused_fixture")) == ("pass", 0, [])
 
@@ -281,13 +277,13 @@ def test_the_built_in_fixtures_stay_usable_beside_any_mark(green: Project, key: 
 # --- another gate than the one in the file -------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("how", ["mark", "fixture"])
 @pytest.mark.parametrize(
-    ("key", "value", "told"),
+    ("key", "value", "told", "how"),
     [
-        ("training_set", "other.jsonl", "training_set: train.jsonl -> other.jsonl"),
-        ("test_set", "other_test.jsonl", "test_set: test.jsonl -> other_test.jsonl"),
-        ("metric", "f1_macro", "metric: accuracy -> f1_macro"),
+        ("training_set", "other.jsonl", "training_set: train.jsonl -> other.jsonl", "mark"),
+        ("training_set", "other.jsonl", "training_set: train.jsonl -> other.jsonl", "fixture"),
+        ("test_set", "other_test.jsonl", "test_set: test.jsonl -> other_test.jsonl", "fixture"),
+        ("metric", "f1_macro", "metric: accuracy -> f1_macro", "mark"),
     ],
 )
 def test_another_gate_does_not_meet_the_obligation(
@@ -296,9 +292,7 @@ def test_another_gate_does_not_meet_the_obligation(
     """The files are copies: what is judged passes, and is not what the file requires."""
     for name, copy in (("train.jsonl", "other.jsonl"), ("test.jsonl", "other_test.jsonl")):
         required.file(copy, (required.path / name).read_text(encoding="utf-8"))
-    if how == "fixture" and key == "metric":
-        pytest.skip("no fixture gives a metric")
-    marked(required, f"'support', {key}={value!r}" if how == "mark" else "'support'")
+    required.marked(f"'support', {key}={value!r}" if how == "mark" else "'support'")
     if how == "fixture":
         required.file("conftest.py", f"import pytest\n@pytest.fixture\ndef ftgate_{key}(): return {value!r}\n")
     report = required.report()
@@ -309,13 +303,14 @@ def test_another_gate_does_not_meet_the_obligation(
 # --- where obligations are enforced --------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("name", SIGNS_OF_CI)
-def test_partial_runs_are_refused_on_every_ci(required: Project, name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_partial_runs_are_refused_on_every_ci(required: Project, monkeypatch: pytest.MonkeyPatch) -> None:
     assert required.run("--ftgate-partial", "--co", "-q").ret == 0
-    monkeypatch.setenv(name, "1")
-    result = required.run("--ftgate-partial", "--co", "-q")
-    assert result.ret == pytest.ExitCode.USAGE_ERROR
-    result.stderr.fnmatch_lines([f"*--ftgate-partial*{name}*"])
+    for name in SIGNS_OF_CI:
+        with monkeypatch.context() as ci:
+            ci.setenv(name, "1")
+            result = required.run("--ftgate-partial", "--co", "-q")
+        assert result.ret == pytest.ExitCode.USAGE_ERROR
+        result.stderr.fnmatch_lines([f"*--ftgate-partial*{name}*"])
 
 
 INI: dict[str, Any] = {
@@ -347,5 +342,5 @@ def test_an_obligation_that_is_left_to_verify(green: Project, ini: str) -> None:
 def test_a_red_gate_is_red_wherever_obligations_are_enforced(green: Project) -> None:
     green.file("pytest.ini", INI["pytest.ini"].format(by="verify"))
     assert green.run().ret == 0
-    lose(green)
+    green.lose()
     assert green.run().ret == 1

@@ -5,21 +5,9 @@ from __future__ import annotations
 import os
 
 import pytest
-from gate_project import Project
+from gate_project import GATE, Project
 
-GATE_FILE = (
-    "version: 1\ngates:\n  support: {test_set: test.jsonl, training_set: train.jsonl, margin: 0.05, "
-    "baseline: 'recorded:base.jsonl', candidate: 'recorded:ft.jsonl'}\n"
-)
-
-
-@pytest.fixture
-def required(project: Project) -> Project:
-    project.gate_file(GATE_FILE)
-    project.file("pytest.ini", "[pytest]\nftgate_required = all\n")
-    project.file("test_gate.py", "import pytest\n@pytest.mark.ftgate('support')\ndef test_gate(): pass\n")
-    project.file("test_other.py", "def test_other(): pass\n")
-    return project
+GATE_FILE = f"version: 1\ngates:\n  support: {{{GATE}}}\n"
 
 
 def reason(project: Project, *args: str) -> str:
@@ -36,12 +24,12 @@ def reason(project: Project, *args: str) -> str:
 
 
 def test_a_mark_that_tightens_the_file(required: Project) -> None:
-    required.file("test_gate.py", "import pytest\n@pytest.mark.ftgate('support', margin=0.1)\ndef test_gate(): pass\n")
+    required.marked("'support', margin=0.1")
     assert required.run().ret == 0
 
 
 def test_a_red_gate_is_told_in_its_block_alone(required: Project) -> None:
-    required.file("test_gate.py", "import pytest\n@pytest.mark.ftgate('support', margin=0.9)\ndef test_gate(): pass\n")
+    required.marked("'support', margin=0.9")
     assert reason(required) == "the verdict of test_gate.py::test_gate is fail"
 
 
@@ -52,7 +40,7 @@ def test_a_gate_that_contradicts_itself_is_no_other_gate(required: Project) -> N
 
 def test_another_gate_file_leaves_the_obligations(required: Project) -> None:
     required.file("easy.yaml", GATE_FILE.replace("support", "easy"))
-    required.file("test_gate.py", "import pytest\n@pytest.mark.ftgate('easy')\ndef test_gate(): pass\n")
+    required.marked("'easy'")
     assert reason(required, "--ftgate-config=easy.yaml") == "no collected test has this marker"
     required.result.stdout.fnmatch_lines(["ftgate: gate file easy.yaml (from the command line)"])
 
@@ -81,12 +69,12 @@ def test_partial_prints_what_it_does_not_enforce(required: Project) -> None:
 
 
 def test_partial_does_not_excuse_a_red_gate(required: Project) -> None:
-    required.predictions("ft.jsonl", 60, wrong_at=range(39, 60))
+    required.lose()
     assert required.run("--ftgate-partial").ret == 1
 
 
 def test_a_required_gate_that_the_file_does_not_have(required: Project) -> None:
-    required.file("pytest.ini", "[pytest]\nftgate_required = support billing\n")
+    required.ini_file("ftgate_required = support billing")
     (unjudged,) = required.report()["unjudged"]
     assert unjudged == {"name": "billing", "reason": "no collected test has this marker"}
 
@@ -106,7 +94,7 @@ def test_all_needs_a_gate_file_and_a_name_in_the_marker_does(required: Project) 
     assert unjudged["name"] == "all"
     for words in ("ftgate.yaml", "name=", "ftgate_required = NAME"):
         assert words in unjudged["reason"]
-    required.file("pytest.ini", "[pytest]\nftgate_required = support\n")
+    required.ini_file("ftgate_required = support")
     assert required.run().ret == 0
 
 

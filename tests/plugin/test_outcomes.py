@@ -62,16 +62,6 @@ def test_too_few_training_examples_fail_before_any_model_is_called(project: Proj
     project.result.stdout.fnmatch_lines(["*min_training_examples*199*200*"])
 
 
-def test_what_cannot_be_judged_is_an_error_in_set_up(project: Project) -> None:
-    project.gate_test(baseline="recorded:absent.jsonl")
-    gate = project.gate()
-    project.result.assert_outcomes(errors=1)
-    assert project.result.ret == 1
-    assert gate["verdict"] == "error"
-    assert "absent.jsonl" in check(gate, "configuration")["message"]
-    assert "Traceback" not in project.result.stdout.str()
-
-
 def test_the_bodys_failure_and_the_gates_are_both_shown(project: Project) -> None:
     project.gate_test("def test_gate(ftgate):\n    assert ftgate.candidate.value > 0.99, 'body says no'\n", margin=0.3)
     result = project.run()
@@ -103,12 +93,6 @@ def test_the_short_summary_names_the_finding_and_its_source(project: Project, mo
     assert head == "FAILED test_gate.py::test_gate - margin (marker)"
     assert sum(finding in line for line in lines) == 2  # here and in the block
     assert sum("ftgate test_gate.py::test_gate: FAIL" in line for line in lines) == 2  # in FAILURES and above the block
-
-
-def test_an_error_is_named_in_the_short_summary_too(project: Project) -> None:
-    project.gate_test(margin=None)
-    (line,) = (line for line in project.run().outlines if line.startswith("ERROR "))
-    assert line.startswith("ERROR test_gate.py::test_gate - configuration: ")
 
 
 def test_an_unmarked_suite_hears_nothing_from_us(project: Project) -> None:

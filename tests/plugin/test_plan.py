@@ -8,16 +8,10 @@ from typing import Any
 import pytest
 from endpoint_project import EndpointProject
 from gate_project import Project
-from loopback import LoopbackServer
 
 from pytest_ftgate.statistics import chances, fewest_wins
 
 PRICE = {"input_per_1m": 1.0, "output_per_1m": 2.0}
-
-
-@pytest.fixture
-def endpoint(pytester: pytest.Pytester, server: LoopbackServer) -> EndpointProject:
-    return EndpointProject(pytester, server)
 
 
 def plan(project: Project, *args: str, status: int = 0) -> dict[str, Any]:
@@ -30,22 +24,22 @@ def plan(project: Project, *args: str, status: int = 0) -> dict[str, Any]:
     return found  # type: ignore[no-any-return]
 
 
-def test_calls_tokens_and_money_before_and_after_answers_are_stored(endpoint: EndpointProject) -> None:
+def test_calls_tokens_and_money_before_and_after_answers_are_stored(http: EndpointProject) -> None:
     for role in ("baseline", "candidate"):
-        endpoint.keys[role] = {**endpoint.keys[role], "price": PRICE}
-    endpoint.gate_test()
-    before = plan(endpoint)
+        http.keys[role] = {**http.keys[role], "price": PRICE}
+    http.gate_test()
+    before = plan(http)
     assert (before["calls"], before["stored"], before["tokens"], before["cost_usd"]) == (120, 0, None, None)
-    assert endpoint.server.requests == []
-    endpoint.run("--ftgate-preview=6")
-    asked = len(endpoint.server.bodies)
-    some = plan(endpoint)
+    assert http.server.requests == []
+    http.run("--ftgate-preview=6")
+    asked = len(http.server.bodies)
+    some = plan(http)
     assert (some["calls"], some["stored"]) == (120, 12)
     assert some["left_tokens"] == pytest.approx(some["tokens"] * 108 / 120, rel=0.02)
     assert some["left_cost_usd"] == pytest.approx(some["cost_usd"] * 108 / 120, rel=0.02)
-    assert len(endpoint.server.bodies) == asked
-    gate = endpoint.gate()
-    after = plan(endpoint)
+    assert len(http.server.bodies) == asked
+    gate = http.gate()
+    after = plan(http)
     spent = [gate[role] for role in ("baseline", "candidate")]
     assert after["tokens"] == sum(one["input_tokens"] + one["output_tokens"] for one in spent)
     assert after["cost_usd"] == pytest.approx(sum(one["cost_usd"] for one in spent))
@@ -67,13 +61,13 @@ def test_the_chances_are_those_of_the_exact_test(project: Project) -> None:
     assert found["fewest_wins"] == {str(losses): fewest_wins(60, losses=losses, **asked) for losses in (0, 4, 8)}
 
 
-def test_what_fails_already_is_said_and_exits_with_1(endpoint: EndpointProject) -> None:
-    endpoint.training_set(150)
-    endpoint.gate_test()
-    found = plan(endpoint, status=1)
+def test_what_fails_already_is_said_and_exits_with_1(http: EndpointProject) -> None:
+    http.training_set(150)
+    http.gate_test()
+    found = plan(http, status=1)
     (failed,) = [check for check in found["checks"] if check["status"] == "fail"]
     assert (failed["name"], failed["observed"]) == ("min_training_examples", 150)
-    assert endpoint.server.requests == []
+    assert http.server.requests == []
 
 
 def test_an_unusable_gate_is_planned_as_an_error(project: Project) -> None:

@@ -10,13 +10,7 @@ from gate_project import Project
 from judge_project import ServedJudged
 from loopback import LoopbackServer, Reply, error
 
-pytestmark = pytest.mark.usefixtures("no_ambient_settings")
 PRICE = {"input_per_1m": 1_000, "output_per_1m": 5_000}  # each answer costs 10 x $0.001 + 2 x $0.005
-
-
-@pytest.fixture
-def http(pytester: pytest.Pytester, server: LoopbackServer) -> EndpointProject:
-    return EndpointProject(pytester, server)
 
 
 def shown(project: Project, *args: str, exit_status: int = 0, n: int = 2) -> str:

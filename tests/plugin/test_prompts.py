@@ -2,19 +2,11 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any
 
 import pytest
 from endpoint_project import EndpointProject, N
-from gate_project import because, check, checks, label, mentions, read_jsonl, stopped, write_jsonl
-from loopback import LoopbackServer
-
-
-@pytest.fixture
-def http(tmp_path: Path, server: LoopbackServer) -> EndpointProject:
-    return EndpointProject(tmp_path, server)
-
+from gate_project import because, check, checks, ends, label, mentions, passed, read_jsonl, stopped, write_jsonl
 
 SYSTEM = "You route support messages. Answer with one label."
 TOOLS = [{"type": "function", "function": {"name": "route", "parameters": {"type": "object"}}}]
@@ -51,8 +43,7 @@ def test_a_placeholder_without_a_field_stops_the_gate(
 
 
 def test_braces_that_name_nothing_are_text(http: EndpointProject) -> None:
-    gate = http.judge(candidate=http.model("ft", template='{"label": "..."} {0} {input}'))
-    assert gate["verdict"] == "pass"
+    passed(http.judge(candidate=http.model("ft", template='{"label": "..."} {0} {input}')))
     assert any(
         body["messages"][-1]["content"].startswith('{"label": "..."} {0} customer') for body in http.server.bodies
     )
@@ -142,8 +133,7 @@ def test_rows_of_plain_text_do_not_say_how_they_were_asked(http: EndpointProject
 
 def test_the_mismatch_is_the_first_advice_of_a_red_gate(http: EndpointProject) -> None:
     _train(http, system=SYSTEM)
-    gate = http.judge(margin=0.9)
-    assert gate["verdict"] == "fail"
+    gate = ends(http.judge(margin=0.9), "fail")
     assert gate["advice"][0]["action"] == "measure_again"
     assert f'system: "{SYSTEM}"' in gate["advice"][0]["text"]
     assert not [one for one in gate["advice"] if one["action"] == "stop"]

@@ -8,8 +8,20 @@ from typing import Any
 import pytest
 import yaml
 from endpoint_project import EndpointProject
-from gate_project import LABELS, Project, block, check, checks, label, mentions, statuses, stopped, write_jsonl
-from loopback import LoopbackServer
+from gate_project import (
+    LABELS,
+    Project,
+    block,
+    check,
+    checks,
+    ends,
+    label,
+    mentions,
+    passed,
+    statuses,
+    stopped,
+    write_jsonl,
+)
 
 HYPOTHESIS = {"from": 0.7, "to": 0.85}
 
@@ -23,14 +35,8 @@ def ready(project: Project) -> Project:
     return project
 
 
-def judged(project: Project, verdict: str, /, **changes: Any) -> dict[str, Any]:
-    gate = project.judge(**changes)
-    assert gate["verdict"] == verdict, gate["checks"]
-    return gate
-
-
 def found(project: Project, verdict: str, name: str, /, **changes: Any) -> dict[str, Any]:
-    return check(judged(project, verdict, **changes), name)
+    return check(ends(project.judge(**changes), verdict), name)
 
 
 def test_green_means_train_now(ready: Project) -> None:
@@ -54,7 +60,7 @@ def test_the_same_gate_with_a_candidate_later_is_the_acceptance(project: Project
     mentions(both, "stage", "recorded:ft.jsonl", "test_gate.py:4")
     several = project.judge(stage="ready", candidate=..., candidates={"a": "recorded:ft.jsonl"})
     mentions(stopped(several), "candidates", "recorded:ft.jsonl")
-    after = judged(project, "pass")
+    after = passed(project.judge())
     assert (after["stage"], after["candidate"]["value"]) == ("accept", 56 / 60)
     assert not any(line.startswith("READY") for line in block(after))
 
@@ -63,19 +69,18 @@ def test_at_the_stage_accept_a_candidate_is_required(ready: Project) -> None:
     mentions(stopped(ready.judge(stage="accept")), "candidate")
 
 
-def test_only_the_baseline_is_asked(pytester: pytest.Pytester, server: LoopbackServer) -> None:
-    project = EndpointProject(pytester, server)
-    gate = judged(project, "pass", stage="ready", candidate=..., hypothesis=HYPOTHESIS, stored=True)
-    assert {body["model"] for body in server.bodies} == {"base"}
+def test_only_the_baseline_is_asked(http: EndpointProject) -> None:
+    gate = passed(http.judge(stage="ready", candidate=..., hypothesis=HYPOTHESIS, stored=True))
+    assert {body["model"] for body in http.server.bodies} == {"base"}
     assert gate["candidate"]["n_expected"] is None
-    project.forget()
-    judged(project, "pass", hypothesis=HYPOTHESIS, stored=True)
-    assert {body["model"] for body in server.bodies} == {"ft"}  # the baseline's answers are kept
+    http.forget()
+    passed(http.judge(hypothesis=HYPOTHESIS, stored=True))
+    assert {body["model"] for body in http.server.bodies} == {"ft"}  # the baseline's answers are kept
 
 
 def test_a_missing_answer_of_the_baseline_is_an_error(ready: Project) -> None:
     ready.predictions("base.jsonl", 59)
-    gate = judged(ready, "error")
+    gate = ends(ready.judge(), "error")
     assert check(gate, "baseline_predictions")["status"] == "error"
     assert any(line.startswith("NOT READY") for line in block(gate))
 
@@ -83,7 +88,7 @@ def test_a_missing_answer_of_the_baseline_is_an_error(ready: Project) -> None:
 def test_a_weak_baseline_fails(ready: Project) -> None:
     ready.predictions("base.jsonl", 60, wrong_at=range(20, 60))
     assert found(ready, "fail", "weak_baseline", hypothesis=...)["status"] == "fail"
-    judged(ready, "pass", hypothesis=..., allow_weak_baseline="a stub", margin=0.2)
+    passed(ready.judge(hypothesis=..., allow_weak_baseline="a stub", margin=0.2))
 
 
 @pytest.mark.parametrize("problem", ["min_training_examples", "leaked", "min_test_examples"])
@@ -98,7 +103,7 @@ def test_data_that_is_not_fit_fails_before_any_call(ready: Project, problem: str
 
 
 def test_a_hypothesis_that_the_baseline_belies_fails(ready: Project) -> None:
-    gate = judged(ready, "fail", hypothesis={"from": 0.5, "to": 0.85})
+    gate = ends(ready.judge(hypothesis={"from": 0.5, "to": 0.85}), "fail")
     assert check(gate, "hypothesis_from")["status"] == "fail"
     assert "hypothesis_to" not in statuses(gate)
 
@@ -129,7 +134,7 @@ def test_a_baseline_must_leave_room_for_the_margin(
 ) -> None:
     ready.file("conftest.py", DISTANCE)
     ready.predictions("base.jsonl", 60, wrong_at)
-    gate = judged(ready, status, hypothesis=..., **keys)
+    gate = ends(ready.judge(hypothesis=..., **keys), status)
     seen = check(gate, "room")
     assert (seen["status"], seen["observed"], seen["source"]) == (status, pytest.approx(room), "marker")
     assert seen["required"] == keys.get("margin", 0.05)
@@ -181,7 +186,7 @@ def test_proof_of_the_margin_itself_takes_more(ready: Project) -> None:
     ready.keys["hypothesis"] = {"from": 0.65, "to": 0.85}
     easy, hard = (found(ready, "pass", "power", evidence=one)["observed"] for one in ("significant", "proven"))
     assert 0.5 < hard < easy
-    assert "power" not in statuses(judged(ready, "pass", evidence="observed"))
+    assert "power" not in statuses(passed(ready.judge(evidence="observed")))
 
 
 def test_a_set_level_metric_and_repeats(ready: Project) -> None:
@@ -193,14 +198,14 @@ def test_a_set_level_metric_and_repeats(ready: Project) -> None:
         i = int(text.split()[-1])
         return LABELS[i % 3] if i < 40 else "none"
 
-    gate = judged(ready, "pass", baseline=base, repeats=2)
+    gate = passed(ready.judge(baseline=base, repeats=2))
     assert (gate["baseline"]["n_scored"], check(gate, "power")["observed"] > 0.8) == (120, True)
 
 
 def test_a_hypothesis_that_expects_less_than_the_gate_asks_for_fails_before_any_call(ready: Project) -> None:
     seen = stopped(ready.judge(hypothesis={"from": 0.7, "to": 0.74}), "fail")
     assert (seen["name"], seen["observed"], seen["required"]) == ("hypothesis_gain", 0.04, 0.05)
-    judged(ready, "pass", hypothesis={"from": 0.7, "to": 0.75}, evidence="observed")
+    passed(ready.judge(hypothesis={"from": 0.7, "to": 0.75}, evidence="observed"))
 
 
 # --- what training costs -------------------------------------------------------------------------------------
@@ -243,7 +248,7 @@ def test_costs_of_conversations(ready: Project) -> None:
 
 def test_bounds_on_the_candidate_wait_and_those_on_the_baseline_hold(ready: Project) -> None:
     waiting = [{"metric": "accuracy", "min": 0.9}, {"metric": "latency_p95_s", "max": 1}]
-    assert checks(judged(ready, "pass", require=waiting), "require.candidate.accuracy") == []
+    assert checks(passed(ready.judge(require=waiting)), "require.candidate.accuracy") == []
     held = [{"metric": "accuracy", "max": 0.5, "of": "baseline"}]
     assert found(ready, "fail", "require.baseline.accuracy", require=held)["status"] == "fail"
 

@@ -5,13 +5,12 @@ from __future__ import annotations
 import subprocess
 import threading
 from collections import Counter
-from pathlib import Path
 from typing import Any
 
 import pytest
 from endpoint_project import EndpointProject, answer, index_of
 from gate_project import Project, check, label, mentions, statuses
-from loopback import LoopbackServer, Reply
+from loopback import Reply
 
 GUARDS = {"general": {"test_set": "general.jsonl", "max_drop": 0.03}}
 
@@ -23,27 +22,25 @@ def judged(project: Project, verdict: str, /, **changes: Any) -> dict[str, Any]:
     return gate
 
 
-def test_no_other_calls_are_made_than_are_said(tmp_path: Path, server: LoopbackServer) -> None:
-    project = EndpointProject(tmp_path, server)
-    project.test_set(99, "general.jsonl", prefix="g", input="general question {}".format)
-    server.answer = lambda body: (
+def test_no_other_calls_are_made_than_are_said(http: EndpointProject) -> None:
+    http.test_set(99, "general.jsonl", prefix="g", input="general question {}".format)
+    http.server.answer = lambda body: (
         answer(body) if "customer" in body["messages"][-1]["content"] else label(index_of(body))
     )
-    keys = {"baseline": project.model("base", system="x", latency={"examples": 10})}
-    gate = judged(project, "pass", **keys, guards=GUARDS, ablate_prompt=True)
-    assert Counter(body["model"] for body in server.bodies) == {"base": 60 + 99 + 10}
+    keys = {"baseline": http.model("base", system="x", latency={"examples": 10})}
+    gate = judged(http, "pass", **keys, guards=GUARDS, ablate_prompt=True)
+    assert Counter(body["model"] for body in http.server.bodies) == {"base": 60 + 99 + 10}
     found = check(gate, "calls")
     assert (found["status"], found["observed"]) == ("note", 169)
     mentions(found, "base", "169", "60 test set", "99 guard general", "10 latency sample")
-    assert "calls" not in statuses(project.judge(**keys))
+    assert "calls" not in statuses(http.judge(**keys))
 
 
-def test_the_calls_are_said_before_they_are_made(pytester: pytest.Pytester, server: LoopbackServer) -> None:
-    project = EndpointProject(pytester, server)
+def test_the_calls_are_said_before_they_are_made(http: EndpointProject) -> None:
     said = threading.Event()
-    server.answer = lambda body: Reply(answer(body), until=said)
-    project.gate_test(stage="ready", candidate=...)
-    process = project.start(stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+    http.server.answer = lambda body: Reply(answer(body), until=said)
+    http.gate_test(stage="ready", candidate=...)
+    process = http.start(stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
     stop = threading.Timer(30, process.kill)
     stop.start()
     assert process.stdout is not None

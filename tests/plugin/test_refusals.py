@@ -7,17 +7,10 @@ from typing import Any
 
 import pytest
 from endpoint_project import EndpointProject, N, answer, index_of
-from gate_project import check, mentions, statuses
-from loopback import LoopbackServer, Reply, error
+from gate_project import check, ends, mentions, passed, statuses
+from loopback import Reply, error
 
 CONCURRENCY = 16  # of each model, where the gate does not say
-
-pytestmark = pytest.mark.usefixtures("no_ambient_settings")
-
-
-@pytest.fixture
-def http(pytester: pytest.Pytester, server: LoopbackServer) -> EndpointProject:
-    return EndpointProject(pytester, server)
 
 
 def asked(http: EndpointProject, model: str) -> int:
@@ -55,8 +48,7 @@ def test_a_permanent_refusal_ends_the_run_and_names_its_cure(
     reply, cure = PERMANENT[case]
     candidate_gets(http, reply)
     monkeypatch.setenv("OPENAI_API_KEY", "sk-mine-1234")
-    gate = http.judge(candidate=http.model("ft", api_key_env="OPENAI_API_KEY", retries=5))
-    assert gate["verdict"] == "error"
+    gate = ends(http.judge(candidate=http.model("ft", api_key_env="OPENAI_API_KEY", retries=5)), "error")
     found = check(gate, "candidate_predictions")
     mentions(found, str(reply.status), http.server.url.removesuffix("/v1"), cure, f"{N} of {N}")
     assert cure in found["advice"]
@@ -67,8 +59,7 @@ def test_a_permanent_refusal_ends_the_run_and_names_its_cure(
 def test_an_unknown_model_or_path_names_the_whole_url_and_the_line_of_the_gate_file(http: EndpointProject) -> None:
     candidate_gets(http, error(404))
     http.file("ftgate.yaml", f"version: 1\nmodels:\n  tuned: {http.model('ft')}\n")
-    http.gate_test(candidate="tuned")
-    found = check(http.gate(), "candidate_predictions")
+    found = check(http.judge(candidate="tuned"), "candidate_predictions")
     mentions(found, "ftgate.yaml:3", f"{http.server.url}/chat/completions", "'ft'", f"{N} of {N}")
 
 
@@ -84,8 +75,9 @@ def test_a_model_that_stops_the_run_and_is_forgiven_leaves_the_other_an_error(ht
     http.server.answer = lambda body: Reply(answer(body), delay_s=0.2)
     candidate = {"provider": "python", "target": "hangs:model", "timeout_s": 0.01}
     http.file("hangs.py", "import threading\ndef model(text): threading.Event().wait()\n")
-    gate = http.judge(baseline=http.model("base", concurrency=1), candidate=candidate, errors="score_zero")
-    assert gate["verdict"] == "error"
+    gate = ends(
+        http.judge(baseline=http.model("base", concurrency=1), candidate=candidate, errors="score_zero"), "error"
+    )
     assert statuses(gate)["baseline_predictions"] == "error"
 
 
@@ -114,8 +106,7 @@ def test_one_refused_example_is_its_own_failure(http: EndpointProject, status: i
         return error(status, "flagged") if (body["model"], index_of(body)) == ("ft", 7) else answer(body)
 
     http.server.answer = refuses_one
-    gate = http.judge(errors="score_zero")
-    assert gate["verdict"] == "pass"
+    gate = passed(http.judge(errors="score_zero"))
     assert (gate["candidate"]["n_scored"], gate["candidate"]["n_errors"]) == (N - 1, 1)
     mentions(check(gate, "candidate_predictions"), "test.jsonl:8", str(status))
 
@@ -185,6 +176,5 @@ def test_the_limit_on_costs_holds_during_latency_samples(http: EndpointProject) 
     http.server.answer = lambda body: Reply(answer(body), usage=usage)
     sampled = {**priced, "latency": {"examples": 20}}
     http.gate_test(baseline=http.model("base", **sampled), candidate=http.model("ft", **sampled))
-    gate = http.gate("--ftgate-max-cost=0.03")
-    assert gate["verdict"] == "error"
+    ends(http.gate("--ftgate-max-cost=0.03"), "error")
     assert 0.02 < 0.002 * len(http.server.bodies) <= 0.03

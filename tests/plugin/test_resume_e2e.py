@@ -6,27 +6,17 @@ from __future__ import annotations
 import os
 import shutil
 import signal
-import sqlite3
 import subprocess
 import threading
 import time
-from collections import Counter
-from collections.abc import Iterator
-from contextlib import closing
 from typing import Any
 
 import pytest
-from endpoint_project import EVERY_REQUEST, EndpointProject, N, answer, untimed
-from gate_project import check, mentions
-from loopback import LoopbackServer, Reply
+from endpoint_project import EVERY_REQUEST, EndpointProject, Meeting, N, answer, untimed
+from gate_project import check, ends, mentions, passed
+from loopback import Reply
 
 TWO_TESTS = "def test_gate():\n    pass\n\n\n{mark}\ndef test_again():\n    pass\n"
-
-
-@pytest.fixture
-def http(pytester: pytest.Pytester) -> Iterator[EndpointProject]:
-    with LoopbackServer() as server:
-        yield EndpointProject(pytester, server)
 
 
 def n_stored(gate: dict[str, Any]) -> tuple[int, int]:
@@ -35,8 +25,7 @@ def n_stored(gate: dict[str, Any]) -> tuple[int, int]:
 
 def rows(http: EndpointProject) -> list[tuple[str, str]]:
     """Return what is stored, with the age of each prediction."""
-    with closing(sqlite3.connect(http.path / ".ftgate" / "predictions.sqlite3")) as store:
-        return sorted(store.execute("SELECT key, value, created_at FROM predictions"))
+    return sorted(http.store("SELECT key, value, created_at FROM predictions"))
 
 
 # --- from one run to the next --------------------------------------------------------------------------------
@@ -60,23 +49,22 @@ def test_a_second_run_asks_nothing(http: EndpointProject) -> None:
 
 def test_an_edited_prompt_is_asked_for_again_and_nothing_else_is(http: EndpointProject) -> None:
     prompt = http.file("prompt.md", "Name the topic.")
-    http.gate_test(baseline=http.model("base", system_file="prompt.md"))
-    http.run().assert_outcomes(passed=1)
+    http.keys["baseline"] = http.model("base", system_file="prompt.md")
+    assert http.judge(stored=True)["verdict"] == "pass"
     http.forget()
     prompt.write_text("Name the topic in one word.", encoding="utf-8")
-    assert n_stored(http.gate()) == (0, N)
+    assert n_stored(http.judge(stored=True)) == (0, N)
     assert {body["model"] for body in http.server.bodies} == {"base"}
     assert {body["messages"][0]["content"] for body in http.server.bodies} == {"Name the topic in one word."}
     assert len(http.server.bodies) == N
 
 
 def test_what_cannot_change_an_answer_asks_nothing_again(http: EndpointProject) -> None:
-    http.gate_test()
-    http.run().assert_outcomes(passed=1)
+    http.judge(stored=True)
     http.forget()
     bare = {"concurrency": 3, "timeout_s": 9, "retries": 2, "price": {"input_per_1m": 1, "output_per_1m": 1}}
-    http.gate_test(margin=0.1, candidate=http.model("ft", name="tuned", **bare))
-    assert http.gate()["candidate"]["cost_usd"] > 0
+    gate = http.judge(stored=True, margin=0.1, candidate=http.model("ft", name="tuned", **bare))
+    assert gate["candidate"]["cost_usd"] > 0
     assert http.asked == {}
 
 
@@ -114,35 +102,17 @@ def test_off_reads_nothing_and_writes_nothing(http: EndpointProject) -> None:
 # --- offline -------------------------------------------------------------------------------------------------
 
 
-def test_offline_with_an_empty_store_is_an_error_that_says_so(http: EndpointProject) -> None:
-    http.gate_test()
-    gate = http.gate("--ftgate-offline")
-    http.result.assert_outcomes(errors=1)
+def test_offline_what_is_not_stored_is_an_error_that_says_so(http: EndpointProject) -> None:
+    gate = http.judge(stored=True, offline=True)
     assert http.server.requests == []
     assert gate["verdict"] == "error"
     found = check(gate, "candidate_predictions")
     mentions(found, "60 of 60", "--ftgate-offline", "--ftgate-report=recordings:recordings")
     assert "Run again" not in found["advice"]
-
-
-def test_offline_with_a_full_store_is_green(http: EndpointProject) -> None:
-    http.gate_test()
-    http.run()
+    http.judge(stored=True)
     http.forget()
-    gate = http.gate("--ftgate-offline")
-    assert gate["verdict"] == "pass"
-    assert http.server.n_connections > 0
-    assert http.server.requests == []
-
-
-def test_one_prediction_that_is_not_stored_is_an_error_offline(http: EndpointProject) -> None:
-    http.gate_test()
-    http.run()
-    http.forget()
-    data = (http.path / "test.jsonl").read_text(encoding="utf-8")
-    http.file("test.jsonl", data + '{"id": "new", "input": "customer question 60", "expected": "refund"}\n')
-    gate = http.gate("--ftgate-offline")
-    assert gate["verdict"] == "error"
+    http.test_set(61)
+    gate = ends(http.judge(stored=True, offline=True), "error")
     mentions(check(gate, "baseline_predictions"), "1 of 61", "test.jsonl:61")
     assert http.server.requests == []
 
@@ -163,8 +133,7 @@ def test_recordings_judge_a_fresh_checkout_without_a_key(
     recorded(http, candidate=http.model("ft", api_key_env="FTGATE_TEST_KEY"))
     monkeypatch.delenv("FTGATE_TEST_KEY")
     for option in ("--ftgate-offline", "--ftgate-cache=off", "--ftgate-cache=reuse"):
-        gate = http.gate(option)
-        assert gate["verdict"] == "pass"
+        gate = passed(http.gate(option))
         assert n_stored(gate) == (N, N)
         assert gate["candidate"]["oldest_prediction"].endswith("Z")
         assert gate["candidate"]["input_tokens"] == 10 * N
@@ -175,8 +144,7 @@ def test_an_edited_prompt_is_a_miss_not_a_stale_pass(http: EndpointProject) -> N
     prompt = http.file("prompt.md", "Name the topic.")
     recorded(http, candidate=http.model("ft", system_file="prompt.md"))
     prompt.write_text("Name the topic in one word.", encoding="utf-8")
-    gate = http.gate("--ftgate-offline")
-    assert gate["verdict"] == "error"
+    gate = ends(http.gate("--ftgate-offline"), "error")
     assert n_stored(gate) == (N, 0)
     assert "60 of 60 answers missing" in check(gate, "candidate_predictions")["message"]
     assert http.server.requests == []
@@ -188,8 +156,6 @@ def test_an_edited_prompt_is_a_miss_not_a_stale_pass(http: EndpointProject) -> N
 def test_two_tests_of_one_gate_with_other_models_do_not_overwrite_each_other(
     http: EndpointProject, args: tuple[str, ...]
 ) -> None:
-    if args:
-        pytest.importorskip("xdist")
     http.gates()
     mark = "@pytest.mark.ftgate('support', candidate={})\ndef test_again():\n    pass\n"
     code = (http.path / "test_gate.py").read_text(encoding="utf-8")
@@ -211,17 +177,8 @@ def test_two_tests_of_one_gate_with_other_models_do_not_overwrite_each_other(
 # --- several gates, several processes ------------------------------------------------------------------------
 
 
-def test_two_gates_on_the_same_models_ask_each_model_once(http: EndpointProject) -> None:
-    http.gate_test(TWO_TESTS.format(mark=http.mark(margin=0.1)))
-    one, two = http.report()["gates"]
-    assert (one["verdict"], two["verdict"]) == ("pass", "pass")
-    assert http.asked == EVERY_REQUEST
-    assert n_stored(two) == (N, N)
-
-
 @pytest.mark.parametrize("option", ["--ftgate-cache=reuse", "--ftgate-cache=refresh"])
 def test_two_workers_share_the_work(http: EndpointProject, option: str) -> None:
-    pytest.importorskip("xdist")
     http.gate_test("@pytest.mark.parametrize('x', range(2))\ndef test_gate(x):\n    pass\n", name="support")
     if option.endswith("refresh"):
         http.run("-k", "0")
@@ -232,31 +189,13 @@ def test_two_workers_share_the_work(http: EndpointProject, option: str) -> None:
     assert {line.split()[0] for line in http.result.outlines if "PASSED" in line} == {"[gw0]", "[gw1]"}
 
 
-class Meeting:
-    """Holds all answers back until callers with ``n`` different keys have asked."""
-
-    def __init__(self, server: LoopbackServer, n: int) -> None:
-        self._server = server
-        self._n = n
-        self._complete = threading.Event()
-
-    def __call__(self, body: dict[str, Any]) -> Reply:
-        if len(self.keys) == self._n:
-            self._complete.set()
-        return Reply(answer(body), until=self._complete)
-
-    @property
-    def keys(self) -> Counter[str]:
-        return Counter(headers["authorization"] for headers in self._server.headers)
-
-
 def test_two_processes_at_once_ask_for_each_prediction_once(
     http: EndpointProject, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     models = {"base": "baseline", "ft": "candidate"}
     keyed = {role: http.model(name, api_key_env="FTGATE_TEST_KEY", concurrency=4) for name, role in models.items()}
     http.gate_test(**keyed)
-    http.server.answer = meeting = Meeting(http.server, 2)
+    http.server.answer = meeting = Meeting(http.server)
     processes = []
     for name in ("one", "two"):
         monkeypatch.setenv("FTGATE_TEST_KEY", name)
@@ -337,8 +276,7 @@ def test_ctrl_c_ends_the_run_and_keeps_what_was_answered(narrow: EndpointProject
     before = narrow.asked
     narrow.forget()
     narrow.server.answer = answer
-    gate = narrow.gate()
-    assert gate["verdict"] == "pass"
+    gate = passed(narrow.gate())
     assert sum(n_stored(gate)) == 40
     assert narrow.asked + before == EVERY_REQUEST + (narrow.asked & before)
     assert (narrow.asked & before).total() == 2 * CONCURRENCY

@@ -9,14 +9,8 @@ from typing import Any
 import pytest
 from endpoint_project import EndpointProject
 from gate_project import Project
-from loopback import LoopbackServer
 
 SABOTAGES = 9
-
-
-@pytest.fixture
-def endpoint(pytester: pytest.Pytester, server: LoopbackServer) -> EndpointProject:
-    return EndpointProject(pytester, server)
 
 
 def selftest(project: Project, *args: str, status: int = 0) -> str:
@@ -68,15 +62,15 @@ def test_the_gate_passes_more_often_the_larger_the_gain(project: Project) -> Non
     assert none <= 8 < margin < twice
 
 
-def test_answers_are_stored_before_and_no_model_is_called(endpoint: EndpointProject) -> None:
-    endpoint.gate_test()
-    assert "120 answers" in selftest(endpoint, status=1)
-    assert endpoint.server.requests == []
-    endpoint.run()
-    asked = len(endpoint.server.requests)
-    found = refused(selftest(endpoint))
+def test_answers_are_stored_before_and_no_model_is_called(http: EndpointProject) -> None:
+    http.gate_test()
+    assert "120 answers" in selftest(http, status=1)
+    assert http.server.requests == []
+    http.run()
+    asked = len(http.server.requests)
+    found = refused(selftest(http))
     assert found["another test set under the same ids"].split(", ") == ["baseline_predictions", "candidate_predictions"]
-    assert len(endpoint.server.requests) == asked
+    assert len(http.server.requests) == asked
 
 
 def test_a_gate_that_fails_its_free_checks_is_not_tested(project: Project) -> None:

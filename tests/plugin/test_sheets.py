@@ -31,7 +31,7 @@ gates:
     metric: {name: human_preference, path: ratings}
 """
 SEVERAL = GATE_FILE.replace(
-    "candidate: recorded:ft.jsonl", "candidates: {a: 'recorded:ft.jsonl', b: 'recorded:b.jsonl'}"
+    "candidate: recorded:ft.jsonl", "candidates: {a: 'recorded:ft.jsonl', b: 'recorded:base.jsonl'}"
 )
 
 
@@ -216,13 +216,7 @@ def test_the_key_may_be_elsewhere_and_the_ratings_one_file(rated: Project) -> No
     ("args", "text", "parts"),
     [
         (["--out", "ratings"], GATE_FILE.replace("ft.jsonl", "short.jsonl"), ("candidate", "60 answers missing")),
-        (
-            ["--out", "ratings"],
-            GATE_FILE.replace(
-                "candidate: recorded:ft.jsonl", "candidates: {a: 'recorded:ft.jsonl', b: 'recorded:base.jsonl'}"
-            ),
-            ("ftgate.yaml:8", "candidates"),
-        ),
+        (["--out", "ratings"], SEVERAL, ("ftgate.yaml:8", "candidates")),
         (["--out", "."], GATE_FILE, ("key.csv", "already")),
         (["--out", "test.jsonl/x"], GATE_FILE, ("test.jsonl/x",)),
     ],

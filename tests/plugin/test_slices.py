@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable
 from typing import Any
 
 import pytest
-from gate_project import Project, block, check, label, mentions, statuses, stopped
+from gate_project import Project, block, check, label, mentions, passed, statuses, stopped
 
 LANG = {"fields": ["lang"]}
 
@@ -34,8 +34,7 @@ def by_value(gate: dict[str, Any]) -> dict[str, dict[str, Any]]:
 
 
 def test_every_slice_has_its_own_counts_and_bounds(project: Project) -> None:
-    gate = sliced(project, {"en": 60, "de": 40}, [*range(20), *range(60, 70)], range(5))
-    assert gate["verdict"] == "pass"
+    gate = passed(sliced(project, {"en": 60, "de": 40}, [*range(20), *range(60, 70)], range(5)))
     en, de = by_value(gate)["en"], by_value(gate)["de"]
     assert (en["n"], en["baseline"], en["candidate"], en["wins"], en["losses"]) == (60, 40 / 60, 55 / 60, 15, 0)
     assert (de["n"], de["baseline"], de["candidate"], de["gain"], de["verdict"]) == (40, 0.75, 1.0, 0.25, "pass")
@@ -84,8 +83,7 @@ def test_of_many_slices_one_unlucky_one_is_no_alarm(project: Project, n_slices: 
 
 
 def test_a_slice_that_is_too_small_says_before_any_call_how_many_it_needs(project: Project) -> None:
-    gate = sliced(project, {"en": 60, "de": 12, None: 8}, range(30), [60, 61, 62])
-    assert gate["verdict"] == "pass"
+    gate = passed(sliced(project, {"en": 60, "de": 12, None: 8}, range(30), [60, 61, 62]))
     found = check(gate, "slices_too_few")
     assert (found["status"], found["observed"]) == ("note", 2)
     mentions(found, "lang=de", "12 of 30", "lang=(none)", "8 of 30")
@@ -151,8 +149,7 @@ def test_a_slice_without_the_label_that_the_metric_is_about_is_said(project: Pro
     def expected(i: int) -> str:
         return "yes" if i < 40 and i % 2 else "no"
 
-    gate = by_metric(project, metric, expected, lambda i: "en" if i < 40 else "de", 80, range(1, 10, 2))
-    assert gate["verdict"] == "pass"
+    gate = passed(by_metric(project, metric, expected, lambda i: "en" if i < 40 else "de", 80, range(1, 10, 2)))
     assert check(gate, "slices_unjudged")["status"] == "warning"
     mentions(check(gate, "slices_unjudged"), "lang=de", "f1")
 

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from gate_project import LABELS, Project, block, check, checks, label, mentions, statuses, stopped
+from gate_project import LABELS, Project, block, check, checks, ends, label, mentions, statuses, stopped
 
 HOOKS = """
 from pytest_ftgate import metric
@@ -63,26 +63,13 @@ def test_the_baseline_is_held_against_the_constant_answer(
         assert any(str(reason) in line for line in block(gate))
 
 
-@pytest.mark.parametrize("reason", ["", "  ", True])
-def test_a_reason_must_be_given(project: Project, reason: Any) -> None:
-    mentions(stopped(project.judge(allow_weak_baseline=reason)), "test_gate.py:4", "allow_weak_baseline")
-
-
-def test_a_mark_that_allows_it_against_the_file_meets_no_obligation(project: Project) -> None:
-    project.predictions("base.jsonl", 60, WEAK)
-    project.gate_file(
-        "version: 1\ngates:\n  support: {test_set: test.jsonl, training_set: train.jsonl, margin: 0.05, "
-        "baseline: 'recorded:base.jsonl', candidate: 'recorded:ft.jsonl'}\n"
-    )
-    project.file("pytest.ini", "[pytest]\nftgate_required = all\n")
-    project.file(
-        "test_gate.py",
-        "import pytest\n@pytest.mark.ftgate('support', allow_weak_baseline='why not')\ndef test_gate(): pass\n",
-    )
-    report = project.report()
-    project.result.assert_outcomes(passed=1)
+def test_a_mark_that_allows_it_against_the_file_meets_no_obligation(required: Project) -> None:
+    required.predictions("base.jsonl", 60, WEAK)
+    required.marked("'support', allow_weak_baseline='why not'")
+    report = required.report()
+    required.result.assert_outcomes(passed=2)
     assert "allow_weak_baseline" in report["unjudged"][0]["reason"]
-    assert project.result.ret == 1
+    assert required.result.ret == 1
 
 
 @pytest.mark.parametrize("metric", ["f1_macro", "matthews_corrcoef", "exact_match", "closeness"])
@@ -109,8 +96,7 @@ def test_each_of_several_baselines_must_be_real(project: Project) -> None:
     both = {"prompt": "recorded:base.jsonl", "few": "recorded:strong.jsonl"}
     assert project.judge(baseline=..., baselines=both)["verdict"] == "pass"
     project.predictions("base.jsonl", 60, WEAK)
-    gate = project.judge(baseline=..., baselines=both)
-    assert gate["verdict"] == "fail"
+    gate = ends(project.judge(baseline=..., baselines=both), "fail")
     assert [one["status"] for one in checks(gate, "weak_baseline")] == ["fail", "pass"]
     mentions(checks(gate, "weak_baseline")[0], "prompt", "33.3 %")
 
@@ -315,10 +301,6 @@ def test_one_model_under_two_names_is_never_called(project: Project) -> None:
 def test_swapped_models_are_called_out(project: Project, baseline: Any, candidate: Any, swapped: bool) -> None:
     found = checks(free(project, baseline, candidate), "swapped")
     assert [one["status"] for one in found] == ["warning"] * swapped
-
-
-def test_a_template_that_no_example_can_fill_is_an_error_before_any_call(project: Project) -> None:
-    mentions(stopped(project.judge(baseline={**ENDPOINT, "template": "Label: {inptu}"}, candidate=TUNED)), "{input}")
 
 
 def test_each_of_several_baselines_goes_by_the_name_that_the_gate_gives_it(project: Project) -> None:

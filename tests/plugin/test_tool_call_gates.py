@@ -8,7 +8,7 @@ from hashlib import sha256
 from typing import Any
 
 import pytest
-from gate_project import Project, check, mentions, statuses, write_jsonl
+from gate_project import Project, check, ends, mentions, passed, statuses, write_jsonl
 
 N = 60
 TOOLS = [
@@ -68,8 +68,7 @@ def says(project: Project, file: str, answer: Callable[[int], Any]) -> None:
 
 
 def test_a_better_caller_passes_and_its_training_rows_are_in_order(project: Project) -> None:
-    gate = project.judge()
-    assert gate["verdict"] == "pass", gate["checks"]
+    gate = passed(project.judge())
     assert gate["training"]["usable"] == 300
     audited = {"chat_format", "truncated", "labels_missing", "labels_untested", "imbalance", "conflicts", "leaked_near"}
     assert not audited & {name for name, status in statuses(gate).items() if status != "pass"}
@@ -95,8 +94,7 @@ def test_a_baseline_that_calls_nothing_is_told_to_send_tools(project: Project) -
 
 def test_a_candidate_that_calls_nothing_is_told_to_send_tools(project: Project) -> None:
     says(project, "ft.jsonl", lambda i: f"I would look up number {i}.")
-    gate = project.judge()
-    assert gate["verdict"] == "fail"
+    gate = ends(project.judge(), "fail")
     mentions(check(gate, "degenerate_candidate"), "--tool-call-parser")
 
 

@@ -11,20 +11,15 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from gate_project import ALONE, Project
+from gate_project import ALONE, GATE, Project
 
 import pytest_ftgate
-
-KEYS = (
-    "test_set: test.jsonl, training_set: train.jsonl, margin: 0.05, "
-    "baseline: 'recorded:base.jsonl', candidate: 'recorded:ft.jsonl'"
-)
 
 
 @pytest.fixture
 def split(project: Project) -> Project:
     """Return two required gates, each with a test, in a pipeline that verifies at its end."""
-    project.gate_file(f"version: 1\ngates:\n  support: {{{KEYS}}}\n  orders: {{{KEYS}, evidence: observed}}\n")
+    project.gate_file(f"version: 1\ngates:\n  support: {{{GATE}}}\n  orders: {{{GATE}, evidence: observed}}\n")
     project.file("pytest.ini", "[pytest]\nftgate_required = all\nftgate_required_by = verify\n")
     for name in ("support", "orders"):
         project.file(f"test_{name}.py", f"import pytest\n@pytest.mark.ftgate({name!r})\ndef test_{name}(): pass\n")
@@ -55,10 +50,6 @@ def shard(project: Project, *args: str, to: str = "a.json") -> dict[str, Any]:
     return found
 
 
-def lose(project: Project) -> None:
-    project.predictions("ft.jsonl", 60, wrong_at=range(39, 60))
-
-
 def test_shards_are_verified_together(split: Project, verify: Callable[..., str]) -> None:
     assert [one["name"] for one in shard(split, "-k", "support")["unjudged"]] == ["orders"]
     shard(split, "-k", "orders", to="b.json")
@@ -76,11 +67,11 @@ def test_in_a_process_of_its_own(split: Project) -> None:
     for status in (0, 1):
         done = subprocess.run(command, cwd=split.path, env=environment, capture_output=True, text=True, check=False)
         assert (done.returncode, "FAILED" in done.stdout) == (status, bool(status)), done
-        lose(split)
+        split.lose()
 
 
 CHANGES: dict[str, Callable[[Project], Any]] = {
-    "ftgate.yaml": lambda project: project.file("ftgate.yaml", f"version: 1\ngates: {{support: {{{KEYS}}}}}\n"),
+    "ftgate.yaml": lambda project: project.file("ftgate.yaml", f"version: 1\ngates: {{support: {{{GATE}}}}}\n"),
     "test.jsonl": lambda project: project.test_set(61),
     "train.jsonl": lambda project: project.training_set(201),
     "base.jsonl": lambda project: project.predictions("base.jsonl", 60, wrong_at=range(30, 60)),
@@ -187,7 +178,7 @@ DOCTORED: dict[str, Callable[[dict[str, Any]], dict[str, Any]]] = {
 @pytest.mark.parametrize("how", DOCTORED)
 def test_a_report_that_proves_nothing(split: Project, verify: Callable[..., str], how: str) -> None:
     if how in ("verdict", "statuses", "no checks"):
-        lose(split)
+        split.lose()
     report = DOCTORED[how](shard(split))
     split.file("a.json", json.dumps(report))
     said = verify("a.json", status=1)
@@ -196,7 +187,7 @@ def test_a_report_that_proves_nothing(split: Project, verify: Callable[..., str]
 
 
 def test_a_red_gate_and_one_that_a_mark_loosens(split: Project, verify: Callable[..., str]) -> None:
-    lose(split)
+    split.lose()
     shard(split)
     assert "the verdict of test_support.py::test_support is fail" in verify("a.json", status=1)
     split.predictions("ft.jsonl", 60)
@@ -234,7 +225,7 @@ def test_every_test_of_a_gate_must_have_passed(split: Project, verify: Callable[
 
 
 def test_a_gate_that_only_markers_name_is_owed_by_every_test(split: Project, verify: Callable[..., str]) -> None:
-    split.file("pytest.ini", "[pytest]\nftgate_required = own\nftgate_required_by = verify\n")
+    split.ini_file("ftgate_required = own", "ftgate_required_by = verify")
     for number in (0, 1):
         split.file(f"test_own_{number}.py", f"import pytest\n{split.mark(name='own')}\ndef test_own(): pass\n")
     shard(split, "-k", "own_0")
@@ -286,6 +277,6 @@ def test_a_model_that_a_green_gate_stands_behind(split: Project, verify: Callabl
     verify("a.json", "--gate", "support", "--model", name)
     for args in ((), ("--gate", "support")):
         assert "passed with recorded:ft.jsonl, not with other" in verify("a.json", "--model", "other", *args, status=1)
-    lose(split)
+    split.lose()
     shard(split)
     assert "no gate passed with" in verify("a.json", "--model", name, status=1)

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import os
 import shutil
-import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
-from gate_project import Project, check, mentions, read_jsonl, statuses, stopped, write_jsonl
+from gate_project import Project, check, git, mentions, on_a_branch, passed, read_jsonl, statuses, stopped, write_jsonl
 
 pytestmark = pytest.mark.skipif(not shutil.which("git"), reason="there is no git")
 
@@ -32,11 +31,6 @@ gates:
 """
 
 
-def git(folder: Path, *args: str) -> None:
-    identity = ("-c", "user.name=t", "-c", "user.email=t@example.org", "-c", "protocol.file.allow=always")
-    subprocess.run(["git", *identity, *args], cwd=folder, capture_output=True, check=True)
-
-
 def commit(project: Project) -> None:
     git(project.path, "add", "-A")
     git(project.path, "commit", "-q", "-m", "change")
@@ -55,11 +49,9 @@ def repo(project: Project, monkeypatch: pytest.MonkeyPatch) -> Project:
         monkeypatch.delenv(name)
     project.gate_file(GATE_FILE)
     project.file("test_gate.py", TEST)
-    project.file("pytest.ini", "[pytest]\n")
+    project.ini_file()
     project.file(".gitignore", ".ftgate/\n__pycache__/\nreport.json\n")
-    git(project.path, "init", "-q", "-b", "main")
-    commit(project)
-    git(project.path, "checkout", "-q", "-b", "work")
+    on_a_branch(project.path)
     return project
 
 
@@ -68,15 +60,18 @@ def changed(project: Project, old: str = "margin: 0.05", new: str = "margin: 0.0
     project.gate_file(GATE_FILE.replace(old, new))
 
 
-def ini(project: Project, *lines: str) -> None:
-    project.file("pytest.ini", "\n".join(["[pytest]", *lines, ""]))
-
-
 def unchanged(project: Project) -> None:
     """Without the weakening the same project is green and silent."""
-    gate = project.judge("support")
-    assert gate["verdict"] == "pass"
+    gate = passed(project.judge("support"))
     assert "weakened" not in statuses(gate)
+
+
+def where_forbidden(project: Project, **mark: Any) -> dict[str, Any]:
+    """Judge where weakening is forbidden."""
+    project.ini["ftgate_forbid_weakening"] = True
+    gate = project.judge("support", **mark)
+    del project.ini["ftgate_forbid_weakening"]
+    return gate
 
 
 def weakened(project: Project, *parts: str, **mark: Any) -> None:
@@ -85,9 +80,7 @@ def weakened(project: Project, *parts: str, **mark: Any) -> None:
     found = check(gate, "weakened")
     assert (gate["verdict"], found["status"]) == ("pass", "warning")
     mentions(found, "main", *parts)
-    project.ini["ftgate_forbid_weakening"] = True
-    forbidden = stopped(project.judge("support", **mark), "fail")
-    del project.ini["ftgate_forbid_weakening"]
+    forbidden = stopped(where_forbidden(project, **mark), "fail")
     assert (forbidden["name"], forbidden["message"]) == ("weakened", found["message"])
 
 
@@ -95,17 +88,13 @@ def could_not_look(project: Project, cure: str = "fetch-depth: 0") -> dict[str, 
     """That nothing can be compared is a warning, and a failure where weakening is forbidden, with its cure."""
     gate = project.judge("support")
     assert (gate["verdict"], check(gate, "weakened")["status"]) == ("pass", "warning")
-    project.ini["ftgate_forbid_weakening"] = True
-    mentions(stopped(project.judge("support"), "fail"), cure)
-    del project.ini["ftgate_forbid_weakening"]
+    mentions(stopped(where_forbidden(project), "fail"), cure)
     return check(gate, "weakened")
 
 
 def noted(project: Project) -> dict[str, Any]:
     """Something is said, and it is no problem, even where weakening is forbidden."""
-    project.ini["ftgate_forbid_weakening"] = True
-    gate = project.judge("support")
-    del project.ini["ftgate_forbid_weakening"]
+    gate = where_forbidden(project)
     assert (gate["verdict"], check(gate, "weakened")["status"]) == ("pass", "note")
     return check(gate, "weakened")
 
@@ -130,7 +119,7 @@ def test_the_session_looks_back_and_prints_before_and_after_in_red(repo: Project
     (line,) = [line for line in repo.run("--color=yes").outlines if "weakened" in line]
     assert line.startswith("\x1b[31m")
     assert "margin: 0.05 -> 0.04" in line
-    ini(repo, "ftgate_forbid_weakening = true")
+    repo.ini_file("ftgate_forbid_weakening = true")
     assert stopped(repo.gate(), "fail")["name"] == "weakened"
     assert repo.result.ret == 1
     repo.gate_file(GATE_FILE)
@@ -248,7 +237,7 @@ TWO = GATE_FILE + GATE_FILE.partition("gates:\n")[2].replace("support", "billing
 def two(repo: Project) -> Project:
     repo.gate_file(TWO)
     repo.file("test_gate.py", TEST + TEST.replace("support", "billing").replace("gate()", "other()"))
-    ini(repo, "ftgate_required = all")
+    repo.ini_file("ftgate_required = all")
     on_main(repo)
     return repo
 
@@ -268,14 +257,14 @@ def test_a_gate_that_was_removed_is_reported(two: Project) -> None:
     assert not said(two)
     without_billing(two)
     assert (two.report()["unjudged"], two.result.ret, len(said(two))) == ([], 0, 1)
-    ini(two, "ftgate_required = support", "ftgate_forbid_weakening = true")
+    two.ini_file("ftgate_required = support", "ftgate_forbid_weakening = true")
     report = two.report()
     assert ([one["name"] for one in report["unjudged"]], two.result.ret, len(said(two))) == (["support"], 1, 1)
     mentions(check(report["gates"][0], "weakened"), "ini ftgate_required: all -> support", "pytest.ini:2")
 
 
 def test_where_weakening_is_forbidden_a_removed_gate_is_still_owed(two: Project) -> None:
-    ini(two, "ftgate_required = all", "ftgate_forbid_weakening = true")
+    two.ini_file("ftgate_required = all", "ftgate_forbid_weakening = true")
     assert (two.report()["unjudged"], two.result.ret) == ([], 0)
     without_billing(two)
     assert [one["name"] for one in two.report()["unjudged"]] == ["billing"]
@@ -355,7 +344,7 @@ def test_only_one_branch(repo: Project) -> None:
 def test_a_gate_file_that_was_renamed(repo: Project) -> None:
     git(repo.path, "mv", "ftgate.yaml", "gates.yaml")
     repo.ini["ftgate_config"] = "gates.yaml"
-    ini(repo, "ftgate_config = gates.yaml")
+    repo.ini_file("ftgate_config = gates.yaml")
     unchanged(repo)
     repo.file("gates.yaml", GATE_FILE.replace("0.05", "0.04"))
     weakened(repo, "margin: 0.05 -> 0.04", "gates.yaml:8")
@@ -394,9 +383,9 @@ def test_where_there_is_no_history(repo: Project, *, empty: bool) -> None:
     assert statuses(repo.gate()).get("weakened") is None
     assert not [line for line in repo.result.outlines if "git" in line]
     assert [line for line in repo.run("-v").outlines if "git" in line]
-    ini(repo, "ftgate_required = all")
+    repo.ini_file("ftgate_required = all")
     assert statuses(repo.gate())["weakened"] == "warning"
-    ini(repo, "ftgate_forbid_weakening = true")
+    repo.ini_file("ftgate_forbid_weakening = true")
     mentions(stopped(repo.gate(), "fail"), "fetch-depth: 0")
 
 
@@ -405,8 +394,7 @@ def test_a_gate_file_that_git_does_not_have(repo: Project) -> None:
     git(repo.path, "commit", "-q", "-m", "without")
     git(repo.path, "branch", "-q", "-f", "main", "work")
     assert statuses(repo.judge("support"))["untracked"] == "warning"
-    repo.ini["ftgate_forbid_weakening"] = True
-    mentions(stopped(repo.judge("support"), "fail"), "ftgate.yaml", "main")
+    mentions(stopped(where_forbidden(repo), "fail"), "ftgate.yaml", "main")
 
 
 NO_GIT = (
@@ -435,8 +423,7 @@ def test_git_is_asked_once_in_a_session(two: Project) -> None:
 
 
 def test_under_xdist(two: Project) -> None:
-    pytest.importorskip("xdist")
-    ini(two, "ftgate_required = all", "ftgate_forbid_weakening = true")
+    two.ini_file("ftgate_required = all", "ftgate_forbid_weakening = true")
     without_billing(two)
     changed(two)
     report = two.report("-n1", apart=True)

@@ -2,27 +2,22 @@
 
 from __future__ import annotations
 
-import sqlite3
 import time
 from collections.abc import Iterator
-from contextlib import closing
-from pathlib import Path
 from typing import Any
 
 import pytest
 from endpoint_project import EndpointProject, N, answer
-from gate_project import check, mentions, statuses
+from gate_project import check, ends, mentions, statuses
 from loopback import LoopbackServer, Reply
 
 from pytest_ftgate.models.openai_api import weights
 
-pytestmark = pytest.mark.usefixtures("no_ambient_settings")
-
 
 @pytest.fixture
-def http(tmp_path: Path, server: LoopbackServer, monkeypatch: pytest.MonkeyPatch) -> EndpointProject:
+def http(http: EndpointProject, monkeypatch: pytest.MonkeyPatch) -> EndpointProject:
     monkeypatch.setattr(weights, "TICK_S", 0.01)
-    return EndpointProject(tmp_path, server)
+    return http
 
 
 def again(http: EndpointProject, **keys: Any) -> tuple[dict[str, Any], int]:
@@ -103,8 +98,7 @@ def test_without_a_description_answers_of_earlier_sessions_are_used_with_a_warni
 def test_the_warning_tells_the_age_of_the_oldest_answer(http: EndpointProject) -> None:
     http.server.models = None
     again(http)
-    with closing(sqlite3.connect(http.path / ".ftgate" / "predictions.sqlite3")) as store, store:
-        store.execute("UPDATE predictions SET created_at = created_at - 3 * 86400")
+    http.store("UPDATE predictions SET created_at = created_at - 3 * 86400")
     gate, asked = again(http)
     assert asked == 0
     mentions(check(gate, "weights_candidate"), "3 days", str(N))
@@ -183,20 +177,18 @@ CHECKPOINTS = """
 """
 
 
-def test_each_checkpoint_of_a_parametrized_fixture_is_asked(pytester: pytest.Pytester, server: LoopbackServer) -> None:
-    http = EndpointProject(pytester, server)
-    server.models = None
+def test_each_checkpoint_of_a_parametrized_fixture_is_asked(http: EndpointProject) -> None:
+    http.server.models = None
     http.gates()
-    pytester.makepyfile(test_gate=CHECKPOINTS.replace("{model}", repr(http.model("ft"))))
+    http.pytester.makepyfile(test_gate=CHECKPOINTS.replace("{model}", repr(http.model("ft"))))
     http.run()
-    assert sum(body["model"] == "ft" for body in server.bodies) == 2 * N
-    assert sum(body["model"] == "base" for body in server.bodies) == N
+    assert sum(body["model"] == "ft" for body in http.server.bodies) == 2 * N
+    assert sum(body["model"] == "base" for body in http.server.bodies) == N
 
 
-def test_ftgate_evaluate_tells_it_at_the_end_of_the_session(pytester: pytest.Pytester, server: LoopbackServer) -> None:
-    http = EndpointProject(pytester, server)
-    server.models = None
-    pytester.makepyfile(f"def test(ftgate_evaluate):\n    ftgate_evaluate({http.model('ft')!r}, 'test.jsonl')\n")
+def test_ftgate_evaluate_tells_it_at_the_end_of_the_session(http: EndpointProject) -> None:
+    http.server.models = None
+    http.pytester.makepyfile(f"def test(ftgate_evaluate):\n    ftgate_evaluate({http.model('ft')!r}, 'test.jsonl')\n")
     for told in (False, True):
         lines = http.run().outlines
         assert any("revision" in line and "ft" in line for line in lines) is told
@@ -212,8 +204,7 @@ def served(http: EndpointProject, name: str, **keys: Any) -> dict[str, Any]:
 
 
 def test_an_answer_of_another_model_is_an_error(http: EndpointProject) -> None:
-    gate = served(http, "cheap-model", candidate=http.model("ft", retries=5))
-    assert gate["verdict"] == "error"
+    gate = ends(served(http, "cheap-model", candidate=http.model("ft", retries=5)), "error")
     found = check(gate, "candidate_predictions")
     mentions(found, "cheap-model")
     assert "served_as: 'cheap-model'" in found["advice"]
@@ -248,13 +239,12 @@ def test_the_look_up_carries_the_key_and_no_other_server_gets_it(
     assert [one.headers.get("authorization") for one in other.lookups] == [None, None]
 
 
-def test_stored_answers_load_no_client(pytester: pytest.Pytester, server: LoopbackServer) -> None:
+def test_stored_answers_load_no_client(http: EndpointProject) -> None:
     """The look-up asks without it, since its import takes longer than all else."""
-    project = EndpointProject(pytester, server)
-    project.gate_test()
-    project.file("conftest.py", "import sys\ndef pytest_unconfigure(): print('client:', 'openai' in sys.modules)\n")
+    http.gate_test()
+    http.file("conftest.py", "import sys\ndef pytest_unconfigure(): print('client:', 'openai' in sys.modules)\n")
     for client in ("True", "False"):
-        result = project.run_apart()
+        result = http.run_apart()
         assert result.ret == 0
         result.stdout.fnmatch_lines([f"*client: {client}"])
-    assert server.lookups
+    assert http.server.lookups

@@ -14,7 +14,7 @@ from gate_project import check, refused, statuses
 
 needs.the_extra()
 
-from checkpoints import SYSTEM, Checkpoints, chats  # noqa: E402
+from checkpoints import Checkpoints, chats  # noqa: E402
 from serve import serving  # noqa: E402
 from voice_project import LIMIT, N, VoiceProject  # noqa: E402
 
@@ -138,11 +138,6 @@ def test_swapped_models_are_refused(voice: VoiceProject) -> None:
     assert voice.gate()["gain"] < -0.2
 
 
-def test_a_promise_that_is_not_kept_is_refused(voice: VoiceProject) -> None:
-    voice.gates(margin=0.9)
-    assert "+90 points required" in refused(voice, "fail", called=True)
-
-
 def test_a_baseline_of_random_weights_is_a_straw_man(voice: VoiceProject) -> None:
     voice.gates(baseline=voice.model("random"))
     refused(voice, "fail", called=True)
@@ -158,13 +153,6 @@ def test_two_names_for_one_server_are_found_out(voice: VoiceProject) -> None:
     assert "'tuned' answered" in refused(voice, "error", called=True)
     voice.gates(baseline={**voice.model("tuned"), "model": "base", "served_as": "tuned"})
     assert f"the same {N} answers" in refused(voice, "fail", called=True)
-
-
-def test_too_little_training_data_asks_no_server(voice: VoiceProject, served: Callable[[str], Served]) -> None:
-    voice.gates(training_set={"path": "train.jsonl", "limit": 199})
-    before = made(served, "base", "tuned")
-    assert "199" in refused(voice, "fail", called=False)
-    assert made(served, "base", "tuned") == before
 
 
 # --- stored, recorded, offline -------------------------------------------------------------------------------
@@ -193,31 +181,6 @@ def test_nothing_is_asked_twice(voice: VoiceProject, served: Callable[[str], Ser
     assert facts(again) == facts(first)
 
 
-def test_only_what_a_changed_prompt_changes_is_asked_again(
-    voice: VoiceProject, served: Callable[[str], Served]
-) -> None:
-    voice.gates()
-    voice.gate()
-    before = made(served, "base", "tuned")
-    voice.gates(baseline=voice.model("base", system=f"{SYSTEM} Only the name."))
-    gate = voice.gate()
-    asked = [b - a for a, b in zip(before, made(served, "base", "tuned"), strict=True)]
-    assert asked == [gate["baseline"]["output_tokens"], 0]
-
-
-def test_the_store_judges_when_the_servers_are_gone(
-    voice: VoiceProject, mortal: tuple[dict[str, Served], Callable[[], None]]
-) -> None:
-    servers, end = mortal
-    voice.gates(baseline=voice.at(servers["base"]), candidate=voice.at(servers["tuned"]))
-    first = voice.gate()
-    assert first["verdict"] == "pass"
-    end()
-    offline = voice.gate("--ftgate-offline", apart=True)
-    voice.result.assert_outcomes(passed=1)
-    assert facts(offline) == facts(first)
-
-
 def test_committed_recordings_judge_without_store_and_servers(
     voice: VoiceProject, mortal: tuple[dict[str, Served], Callable[[], None]]
 ) -> None:
@@ -235,12 +198,3 @@ def test_committed_recordings_judge_without_store_and_servers(
         baseline=voice.at(servers["base"]), candidate=voice.at(servers["tuned"], params={"max_tokens": LIMIT + 1})
     )
     assert voice.gate("--ftgate-offline")["verdict"] == "error"  # no recording is for that question
-
-
-def test_servers_that_are_gone_are_an_error_not_a_verdict(
-    voice: VoiceProject, mortal: tuple[dict[str, Served], Callable[[], None]]
-) -> None:
-    servers, end = mortal
-    voice.gates(baseline=voice.at(servers["base"]), candidate=voice.at(servers["tuned"]))
-    end()
-    assert "cannot be reached" in refused(voice, "error", called=True)

@@ -174,15 +174,3 @@ def batches(coded: Sequence[tuple[list[int], list[int]]]) -> Iterator[tuple[Tens
             torch.tensor([ids + [0] * (length - len(ids)) for ids, _ in rows]),
             torch.tensor([labels + [IGNORED] * (length - len(labels)) for _, labels in rows]),
         )
-
-
-@torch.no_grad()
-def answer(model: TinyLlama, tokenizer: Tokenizer, chat: Chat, limit: int) -> str:
-    """Return the likeliest answer, token by token, of ``limit`` tokens at most."""
-    ids = tokenizer.encode(chat.prompt).ids
-    start = len(ids)
-    while len(ids) < start + limit:
-        ids.append(int(model(torch.tensor([ids]))[0, -1].argmax()))
-        if ids[-1] == tokenizer.token_to_id(END):
-            break
-    return str(tokenizer.decode(ids[start:]))

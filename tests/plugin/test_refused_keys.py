@@ -1,0 +1,79 @@
+"""Keys of a marker that cannot be meant: an error before any call, which names the place, the key and what it holds.
+
+Of the gate file: test_bad_input.py. The whole of each message: tests/messages.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from gate_project import Project, mentions, stopped
+
+RECORDED = {"base": "recorded:base.jsonl"}
+
+
+def made(*alternatives: Any, **more: Any) -> dict[str, Any]:
+    """Return the keys of baselines that are made of one model."""
+    return {"baseline": ..., "baselines": {"base": "openai:m", "alternatives": [*alternatives], **more}}
+
+
+REFUSED: list[tuple[dict[str, Any], list[str]]] = [
+    (
+        {"baseline": ..., "baselines": {**RECORDED, "alternatives": ["prompt"]}},
+        ["baselines.base", "openai", "recorded:base.jsonl"],
+    ),
+    ({"baseline": ..., "baselines": RECORDED}, ["baselines.base", "openai"]),
+    (made(), ["baselines.alternatives", "empty"]),
+    ({"baseline": ..., "baselines": {"alternatives": ["prompt"]}}, ["baselines.base", "missing"]),
+    (made("few_shot"), ["{few_shot: {k: 8}}"]),
+    (made("promt"), ["baselines.alternatives[0]", "prompt, {few_shot: {k: 8}}, {retrieval"]),
+    (made({}), ["baselines.alternatives[0]", "{retrieval: {k: 8}}"]),
+    (made({"few_shot": {"k": 1}, "retrieval": {"k": 1}}), ["baselines.alternatives[0]"]),
+    (made({"retrieval": {"k": 0}}), ["retrieval.k", "at least 1"]),
+    (made("prompt", "prompt"), ["baselines.alternatives[1]", "twice"]),
+    (made("prompt", prompt="openai:n"), ["baselines.prompt"]),
+    (made("prompt", candidate="openai:n"), ["baselines", "candidate"]),
+    (made("prompt", x="nonsense"), ["baselines.x", "'nonsense'"]),
+    ({"audit": {"leaks": "fail"}}, ["audit.leaks", "'leaked'"]),
+    ({"audit": {"leaked": "limit"}}, ["audit.leaked", "'limit'"]),
+    ({"audit": {"max_tokens": 0}}, ["audit.max_tokens", "at least 1"]),
+    ({"audit": "fail"}, ["audit", "'fail'"]),
+    ({"margin": 3}, ["margin 3", "accuracy"]),
+    ({"test_set": ()}, []),
+    ({"test_set": [{"input": "a", "expected": "b"}] * 2}, ["item 2", "item 1"]),
+    ({"test_set": [("a", float("nan"))]}, ["item 1", "expected"]),
+    ({"test_set": [("a", "b", "c")]}, ["item 1"]),
+    ({"test_set": {"a"}}, ["set"]),
+    ({"metric": ["accuracy"]}, ["metric"]),
+    ({"candidate": 3}, ["candidate", "got 3"]),
+    ({"candidates": {"a": "recorded:ft.jsonl"}}, ["candidates"]),
+    ({"candidate": ..., "candidates": {}}, ["candidates"]),
+    ({"candidate": ..., "candidates": "recorded:ft.jsonl"}, ["candidates"]),
+    ({"candidate": ..., "candidates": {" ": "recorded:ft.jsonl"}}, ["name"]),
+    ({"candidate": ..., "candidates": {"a": "recorded:../../x.jsonl"}}, ["recorded:../../x.jsonl"]),
+    ({"candidate": "recorded:sub/../../x.jsonl"}, ["recorded:sub/../../x.jsonl", "marker"]),
+    ({"economics": {"calls_per_month": 0}}, ["calls_per_month"]),
+    ({"economics": {"training_cost_usd": -1}}, ["-1"]),
+    ({"economics": {"calls_per_month": "many"}}, ["'many'"]),
+    ({"economics": {"calls_per_moth": 1}}, ["'calls_per_month'"]),
+    ({"economics": "free"}, ["economics"]),
+    ({"hypothesis": {"from": 85, "to": 95}}, ["hypothesis.from 85", "marker", "accuracy", "0 and 1", "0.85"]),
+    ({"hypothesis": {"from": 0.85, "to": 95}}, ["hypothesis.to 95", "0.95"]),
+    ({"hypothesis": {"from": -0.1, "to": 0.5}}, ["hypothesis.from -0.1"]),
+    ({"hypothesis": {"from": 0.9, "to": 0.8}}, ["hypothesis", "0.9", "0.8", "marker", "accuracy"]),
+    ({"hypothesis": {"from": 0.9, "to": 0.9}}, ["hypothesis", "0.9", "marker"]),
+    ({"hypothesis": {"metric": "acuracy", "from": 0.8, "to": 0.9}}, ["'acuracy'"]),
+    ({"hypothesis": {"metric": "latency_p95_s", "from": 3, "to": 1}}, ["latency_p95_s", "marker", "require"]),
+    ({"goal": "knowlege"}, ["goal", "'knowledge'"]),
+    *(({"allow_weak_baseline": reason}, ["allow_weak_baseline"]) for reason in ("", "  ", True)),
+    *(({"timeout_s": value}, ["timeout_s"]) for value in (0, -1, "soon", float("nan"), True)),
+    *(({"max_attempts": most}, ["max_attempts"]) for most in (0, 6)),
+]
+
+
+@pytest.mark.parametrize(("keys", "parts"), REFUSED, ids=str)
+def test_what_cannot_be_meant(project: Project, keys: dict[str, Any], parts: list[str]) -> None:
+    found = stopped(project.judge(**keys))
+    mentions(found, *parts)
+    assert "test_gate.py:4" in str(found) or "marker" in str(found)
