@@ -83,6 +83,13 @@ def test_more_stored_answers_and_recordings_give_the_same_verdict(http: Endpoint
     assert not http.server.bodies
 
 
+def test_a_gate_that_stopped_early_has_the_same_test_set_the_next_time(http: EndpointProject) -> None:
+    http.server.answer = answering(base=2, ft=0)
+    http.gate_test(name="g")
+    assert [http.gate()["verdict"] for _ in range(2)] == ["pass", "pass"]
+    assert not [one for one in http.gate()["checks"] if one["name"] == "test_set_changed"]
+
+
 def test_a_missing_answer_ends_the_looks(http: EndpointProject) -> None:
     answer = answering(base=12, ft=0)
     http.server.answer = lambda body: {}[0] if body["model"] == "ft" and index_of(body) % 8 == 0 else answer(body)

@@ -50,3 +50,14 @@ def test_it_is_planned_and_recorded(http: EndpointProject) -> None:
 def test_it_cannot_be_measured_with_recorded_answers(project: Project) -> None:
     gate = project.judge(noise=3)
     assert (gate["verdict"], check(gate, "noise")["status"]) == ("pass", "note")
+
+
+def test_answers_that_are_not_recorded_have_a_cause_and_a_cure(http: EndpointProject) -> None:
+    http.gate_test(name="g")
+    http.run("--ftgate-report=recordings:recordings")
+    http.forget()
+    http.file("pytest.ini", "[pytest]\nftgate_recordings = recordings\n")
+    http.gate_test(name="g", noise=3)
+    found = check(http.gate("--ftgate-offline"), "noise")
+    assert (found["status"], "\n" in found["message"]) == ("warning", False)
+    mentions(found, "--ftgate-report=recordings")
