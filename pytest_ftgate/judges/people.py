@@ -121,9 +121,10 @@ def _preferred(row: Row) -> str:
     """Return ``candidate``, ``baseline`` or ``tie``; the columns a and b say which model is which."""
     word = row.values["preferred"]
     word = word.strip().lower() if isinstance(word, str) else word
+    sides = [row.values.get("a"), row.values.get("b")]
+    named = sorted(map(str, sides)) == ["baseline", "candidate"]
     if word in ("a", "b"):
-        sides = [row.values.get("a"), row.values.get("b")]
-        if sorted(map(str, sides)) != ["baseline", "candidate"]:
+        if not named:
             raise DataError(
                 f'prefers "{word}", and the columns a and b do not name the two models',
                 where=row.at("preferred"),
@@ -131,6 +132,8 @@ def _preferred(row: Row) -> str:
             )
         word = sides["ab".index(word)]
     if not isinstance(word, str) or word not in _WORDS:
+        if named:
+            raise row.wrong("preferred", "a, b or tie", value=word)
         cure = "Or a or b, if the columns a and b name the two models."
         raise row.wrong("preferred", "candidate, baseline or tie", value=word, cure=cure)
     return word

@@ -15,7 +15,7 @@ from pathlib import Path
 from pytest_ftgate.data.table import Row, read_table
 from pytest_ftgate.errors import DataError, Where, shown_path
 from pytest_ftgate.judges.pairs import value_unasked
-from pytest_ftgate.text import excerpt
+from pytest_ftgate.text import excerpt, printable
 
 SHEET, PAGE, KEY = FILES = ("sheet.csv", "sheet.html", "key.csv")
 ROLES = ("baseline", "candidate")
@@ -152,6 +152,12 @@ def _joined(row: Row, known: Mapping[object, Row], key: Path) -> Row:
     """Return a row of a sheet with its id as written in the test set, and what the key says of it."""
     id_ = _text_of(row.values["id"])
     revealing = known.get(id_)
+    if revealing is None and any(one.values["sheet"] == row.values["sheet"] for one in known.values()):
+        raise DataError(
+            f'there is no id "{printable(str(id_), 60)}" in the key {shown_path(key)}',
+            where=row.at("id"),
+            cure=f"Write the id as in {SHEET}: a spreadsheet may change an id such as 007 or 1e3, or strip its spaces.",
+        )
     if revealing is None or revealing.values["sheet"] != row.values["sheet"]:
         raise DataError(
             f'"{excerpt(str(row.values["sheet"]))}" is not the sheet of the key {shown_path(key)}',

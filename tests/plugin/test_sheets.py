@@ -171,8 +171,23 @@ def of_another(folder: Path) -> None:
     (folder / "key.csv").write_text((Path("other") / "key.csv").read_text(encoding="utf-8"), encoding="utf-8")
 
 
+def renamed(id_: str) -> Callable[[Path], None]:
+    """Return how a spreadsheet that takes an id for a number or strips it saves the sheet."""
+
+    def spoil(folder: Path) -> None:
+        filled(folder)
+        path = folder / "anna.csv"
+        path.write_text(path.read_text(encoding="utf-8").replace(",t1,", f",{id_},"), encoding="utf-8")
+
+    return spoil
+
+
 def knowing(folder: Path) -> None:
     fill(folder, "anna", lambda _: "candidate")
+
+
+def leaning(folder: Path) -> None:
+    fill(folder, "anna", lambda _: "left")
 
 
 def lazy(folder: Path) -> None:
@@ -190,7 +205,11 @@ def twice(folder: Path) -> None:
         (lambda folder: None, ("ratings", "sheet.csv")),
         (unkeyed, ("ratings/anna.csv:2", "ratings/key.csv")),
         (of_another, ("ratings/anna.csv:2", "sheet", "key.csv")),
+        (renamed("1"), ("ratings/anna.csv:3", 'id "1"', "ratings/key.csv", "spreadsheet", "sheet.csv")),
+        (renamed("1.00E+03"), ("ratings/anna.csv:3", 'id "1.00E+03"', "ratings/key.csv", "sheet.csv")),
+        (renamed("t1 "), ("ratings/anna.csv:3", 'id "t1 "', "ratings/key.csv", "sheet.csv")),
         (knowing, ("ratings/anna.csv:2", "preferred", "a, b or tie")),
+        (leaning, ("ratings/anna.csv:2", "preferred", "a, b or tie")),
         (lazy, ("1 of 60", "t1")),
         (twice, ("ratings/copy.csv:2", "ratings/anna.csv:2", "anna")),
     ],
