@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -18,6 +19,7 @@ class ForeignError(DataError):
     """A JSON file is something else than a report."""
 
 
+_OF_REPORT = re.compile(r'"version"\s*:\s*\d|"gates"')
 _CURE = "Write one: python -m pytest --ftgate-report=json:PATH"
 
 
@@ -42,17 +44,23 @@ def read_report(path: Path) -> ReportFile:
     def unusable(what: str, key: str | None = None, cure: str | None = _CURE) -> DataError:
         return DataError(what, where=Where(shown, key=key), cure=cure)
 
+    def foreign(what: str) -> DataError:
+        """Return the error of a text that cannot be read: a report that was cut off, or something else."""
+        return (DataError if _OF_REPORT.search(text) else ForeignError)(what, where=Where(shown), cure=_CURE)
+
     try:
         with open_lines(path) as lines:
-            document = parse_json("".join(lines))
+            text = "".join(lines)
     except UnopenedError as error:
         raise unusable(error.what) from None
+    try:
+        document = parse_json(text)
     except json.JSONDecodeError:
-        raise unusable("not a report: it is not JSON") from None
+        raise foreign("not a report: it is not JSON") from None
     except ValueError as error:
-        raise unusable(f"not a report: {error}") from None
+        raise foreign(f"not a report: {error}") from None
     if not isinstance(document, dict):
-        raise unusable(f"not a report: it is {kind_of(document)}")
+        raise ForeignError(f"not a report: it is {kind_of(document)}", where=Where(shown), cure=_CURE)
     version = document.get("version")
     if type(version) is not int or "gates" not in document:
         raise ForeignError("not a report of pytest-ftgate", where=Where(shown), cure=_CURE)
@@ -61,8 +69,8 @@ def read_report(path: Path) -> ReportFile:
         raise unusable(f"must be {REPORT_VERSION}, the only supported version, got {version}", "version", cure)
     try:
         # As JSON, which has no tuples. A lone surrogate, which an answer may contain, is replaced.
-        text = json.dumps(document, ensure_ascii=False).encode(errors="replace")
-        report = TypeAdapter(Report).validate_json(text, strict=True)
+        written = json.dumps(document, ensure_ascii=False).encode(errors="replace")
+        report = TypeAdapter(Report).validate_json(written, strict=True)
     except ValidationError as error:
         at, what = own_words(error)[0]
         raise unusable(f"not a report: {what}", dotted(at), None) from None

@@ -130,19 +130,36 @@ def test_names_are_text(write: Write, capsys: pytest.CaptureFixture[str]) -> Non
         (["1.json", "mixed/green.json"], "mixed/green.json"),
         (["mixed"], "1 report"),
         (["broken"], "broken/cut.json"),
+        (["old"], "old/v0.json"),
+        (["1.json", "foreign/list.json"], "foreign/list.json"),
     ],
 )
 def test_fewer_than_two_reports_are_an_error(
     write: Write, capsys: pytest.CaptureFixture[str], args: list[str], part: str
 ) -> None:
     write("1.json", 1, gate("pass", 0.2))
-    for name, content in (("mixed/green.json", "{}"), ("broken/cut.json", '{"version": 1, "ga')):
+    for name, content in (
+        ("mixed/green.json", "{}"),
+        ("broken/cut.json", '{"version": 1, "ga'),
+        ("old/v0.json", '{"version": 0, "gates": []}'),
+        ("foreign/list.json", "[]"),
+    ):
         write(f"{Path(name).parent}/1.json", 1, gate("pass", 0.2))
         Path(name).write_text(content, encoding="utf-8")
     Path("empty").mkdir()
     assert main(["compare", *args]) == 2
     (line,) = capsys.readouterr().err.splitlines()
     assert part in line
+
+
+@pytest.mark.parametrize(
+    "content", ["[]", "3", "null", "", " \n", '{"a": 1}', '// of an editor\n{"a": 1}', '{"a": NaN}', '{"a": 1, "a": 2}']
+)
+def test_a_folder_may_have_other_json_files(write: Write, content: str) -> None:
+    for day in (1, 2):
+        write(f"all/{day}.json", day, gate("pass", 0.2))
+    Path("all/other.json").write_text(content, encoding="utf-8")
+    assert main(["compare", "all"]) == 0
 
 
 def test_two_reports_are_compared_and_may_have_a_page(write: Write, capsys: pytest.CaptureFixture[str]) -> None:
