@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -35,12 +35,14 @@ class GateMoves:
         return any(move.mark in ("worse", "loosened") for move in self.moves)
 
 
-def compare_reports(before: ReportFile, after: ReportFile) -> tuple[GateMoves, ...]:
+def compare_reports(
+    before: ReportFile, after: ReportFile, gates: Sequence[Mapping[tuple[str, str], GateResult]] | None = None
+) -> tuple[GateMoves, ...]:
     """Return the changes of every gate in either report, those of ``after`` first, and of unmet obligations.
 
-    Gates are matched by name, and also by test if a name repeats in one of the reports.
+    Gates are matched by name, and also by test if a name repeats in one of the reports, or are given as matched.
     """
-    old, new = matched((before, after))
+    old, new = gates or matched((before, after))
     found = [_moves(key, old.get(key), new.get(key), before, after) for key in dict.fromkeys((*new, *old))]
     known = {name for name, _ in (*old, *new)}
     owed = [name for name in dict.fromkeys((*after.reasons, *before.reasons)) if name not in known]

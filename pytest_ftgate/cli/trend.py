@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
+from dataclasses import replace
 from importlib.util import find_spec
 from itertools import pairwise
 from pathlib import Path
@@ -13,6 +14,7 @@ from pytest_ftgate.cli.report_file import ForeignError, ReportFile, read_report
 from pytest_ftgate.errors import ConfigError, DataError, Where, shown_path, write_whole
 from pytest_ftgate.reports.html.page import remarks_of, trend_page
 from pytest_ftgate.reports.trend import Point, Trend
+from pytest_ftgate.result import GateResult
 from pytest_ftgate.text import plural, printable, wrapped
 
 _COMMIT = 7
@@ -47,12 +49,18 @@ def in_order(reports: Sequence[ReportFile]) -> list[ReportFile]:
 def trends(reports: Sequence[ReportFile]) -> list[Trend]:
     """Return the trend of every gate in any of the reports, those of the last report first."""
     gates = matched(reports)
-    steps = [{gate.name: gate for gate in compare_reports(*both)} for both in pairwise(reports)]
+    steps = []
+    last = gates[0]  # as in the last report that has it, because a gate may be missing for a while
+    for (before, after), now in zip(pairwise(reports), gates[1:], strict=True):
+        steps.append({gate.name: gate for gate in compare_reports(before, after, (last, now))})
+        last = {**last, **{key: _carried(last.get(key), result) for key, result in now.items()}}
     found = []
     for key in dict.fromkeys(key for of_report in reversed(gates) for key in of_report):
         points = []
         for number, (report, of_report) in enumerate(zip(reports, gates, strict=True)):
-            moves = steps[number - 1][full_name(key)].moves if number and full_name(key) in steps[number - 1] else ()
+            gone = number and key not in of_report and key not in gates[number - 1]
+            step = steps[number - 1].get(full_name(key)) if number and not gone else None
+            moves = step.moves if step is not None else ()
             apart = [move for move in moves if move.what in _INCOMPARABLE]
             told = [move for move in moves if move.mark in ("worse", "loosened") or move in apart]
             remarks = tuple(f"{f'{move.mark}: ' if move.mark else ''}{move.what} {move.text}" for move in told)
@@ -60,6 +68,14 @@ def trends(reports: Sequence[ReportFile]) -> list[Trend]:
             points.append(Point(label(report), commit, of_report.get(key), remarks, comparable=not apart))
         found.append(Trend(full_name(key), tuple(points)))
     return found
+
+
+def _carried(old: GateResult | None, new: GateResult) -> GateResult:
+    """Return the result that the next one is compared with; an error may know neither its metric nor its test set."""
+    if old is None:
+        return new
+    test_set = new.test_set if new.test_set.sha256 else old.test_set
+    return replace(new, metric=new.metric or old.metric, test_set=test_set)
 
 
 def label(report: ReportFile) -> str:

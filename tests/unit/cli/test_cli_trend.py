@@ -103,6 +103,52 @@ def test_an_earlier_drop_is_shown_and_does_not_count(write: Write, capsys: pytes
     assert "2026-11-02 08:05 worse: verdict pass -> fail" in capsys.readouterr().out
 
 
+def test_a_name_that_repeats_in_one_report_does_not_hide_what_got_worse(
+    write: Write, capsys: pytest.CaptureFixture[str]
+) -> None:
+    twice = [gate("pass", 0.2), gate("pass", 0.2, nodeid="test_gate.py::test_other")]
+    paths = [write("1.json", 1, *twice)]
+    paths += [write(f"{day}.json", day, gate(verdict, 0.2)) for day, verdict in ((2, "pass"), (3, "fail"), (4, "pass"))]
+    assert main(["compare", *map(str, paths)]) == 0
+    text = capsys.readouterr().out
+    assert text.count("2026-11-03 08:05 worse: verdict pass -> fail") == 1
+    assert text.count("2026-11-02 08:05 worse: gate missing") == text.count("worse: gate missing") == 1
+
+
+ABSENT = gate("pass", 0.2, name="other")
+UNREAD = gate("error", None, metric=None, test_set=TestSetResult("test.jsonl"))
+
+
+@pytest.mark.parametrize("between", [[ABSENT], [ABSENT, ABSENT], [UNREAD], [UNREAD, ABSENT]])
+@pytest.mark.parametrize(
+    ("later", "remark"),
+    [
+        (gate("pass", 0.2, metric="accuracy"), "loosened: metric f1_macro -> accuracy"),
+        (gate("pass", 0.2, test_set=TestSetResult("test.jsonl", "c" * 64, 226)), "test set changed"),
+    ],
+)
+def test_values_on_both_sides_of_a_gap_are_compared(
+    write: Write, capsys: pytest.CaptureFixture[str], between: list[GateResult], later: GateResult, remark: str
+) -> None:
+    results = [gate("pass", 0.2), *between, later]
+    paths = [write(f"{day}.json", day, one) for day, one in enumerate(results, 1)]
+    main(["compare", *map(str, paths)])
+    text = capsys.readouterr().out
+    assert text.count(f"2026-11-{len(results):02} 08:05 {remark}") == text.count(remark) == 1, text
+
+
+@pytest.mark.parametrize(
+    ("later", "remark"),
+    [(gate("fail", 0.2), "worse: verdict pass -> fail"), (gate("pass", 0.2, margin=0.01), "loosened: margin 5 points")],
+)
+def test_what_got_worse_while_a_gate_was_absent_is_told(
+    write: Write, capsys: pytest.CaptureFixture[str], later: GateResult, remark: str
+) -> None:
+    paths = [write(f"{day}.json", day, one) for day, one in enumerate([gate("pass", 0.2), ABSENT, later], 1)]
+    main(["compare", *map(str, paths)])
+    assert f"2026-11-03 08:05 {remark}" in capsys.readouterr().out
+
+
 def test_reports_without_a_time_keep_the_given_order(write: Write, capsys: pytest.CaptureFixture[str]) -> None:
     paths = [write(f"{name}.json", day, gate("pass", 0.2)) for name, day in (("z", None), ("b", 2))]
     paths.append(write("a.json", 1, gate("fail", 0)))
