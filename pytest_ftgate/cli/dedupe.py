@@ -8,6 +8,7 @@ import json
 import os
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -28,12 +29,16 @@ from pytest_ftgate.text import plural
 
 @dataclass(frozen=True)
 class Cleaned:
-    """A copy of a data file without some of its rows; ``removed`` counts these by the reason."""
+    """A copy of a data file without some of its rows; ``removed`` counts these by the reason.
+
+    ``without`` are columns of the original that JSON cannot hold.
+    """
 
     path: Path
     data: DataSet
     removed: Mapping[str, int]
     parts: tuple[str, ...]
+    without: tuple[str, ...] = ()
 
     def __str__(self) -> str:
         return ", ".join(plural(count, reason) for reason, count in self.removed.items() if count)
@@ -76,16 +81,26 @@ def _cleaned(
         cure = "Move or delete it, or leave out --dedupe to use the original."
         raise ConfigError("the file exists, and nothing was written", where=Where(shown_path(copy)), cure=cure)
     left, forms, number = [], Forms(fields), 0
+    without: dict[str, None] = {}
     with opened(path) as file:
         for _, raw in without_faults(file.rows):
-            row = raw if file.table is None else json_row(raw, file.table)[0]
+            row, bad = (raw, ()) if file.table is None else json_row(_dated(raw), file.table)
+            without |= dict.fromkeys(bad)
             found = example_from_row(row, forms.columns(row), Where(data.path))
             number += not isinstance(found, LeftOut)  # a row without an output to learn is no example, and is kept
             if isinstance(found, LeftOut) or number - 1 not in rows:
                 left.append((file.lines.text if file.lines else "", row))
     if not left:
         raise ConfigError("no row would be left without its duplicates and leaks", where=Where(shown_path(path)))
-    return Cleaned(copy, kept, removed, tuple(_written(left, suffix)))
+    return Cleaned(copy, kept, removed, tuple(_written(left, suffix)), tuple(without))
+
+
+def _dated(row: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a row of a table with its dates, times and decimal numbers as text."""
+    return {
+        key: value.isoformat() if hasattr(value, "isoformat") else str(value) if isinstance(value, Decimal) else value
+        for key, value in row.items()
+    }
 
 
 def _written(rows: Sequence[tuple[str, Mapping[str, Any]]], suffix: str) -> Iterator[str]:

@@ -32,7 +32,7 @@ from pytest_ftgate.cli.survey import (
 from pytest_ftgate.data.row import told_left_out
 from pytest_ftgate.errors import ConfigError, Where, shown_path, write_whole
 from pytest_ftgate.ini_file import IniFile, find_ini
-from pytest_ftgate.text import plural, printable, wrapped
+from pytest_ftgate.text import listed, plural, printable, wrapped
 
 _GATE = "finetune"
 _GATE_FILE, _TEST_FILE, _INI = "ftgate.yaml", "test_finetune.py", "pytest.ini"
@@ -310,7 +310,8 @@ def _removed(copies: Sequence[Cleaned]) -> Iterator[str]:
     """Yield what de-duplicated copies leave out."""
     for copy in copies:
         if copy.removed:
-            yield f"removed: {copy}: {shown_path(copy.path)} has the other {plural(len(copy.data), 'row')}"
+            without = f", without {listed(copy.without)}, which JSON cannot hold" if copy.without else ""
+            yield f"removed: {copy}: {shown_path(copy.path)} has the other {plural(len(copy.data), 'row')}{without}"
     if copies and not any(copy.removed for copy in copies):
         yield "removed: nothing, so no copies were written"
 

@@ -3,6 +3,8 @@
 import csv
 import gzip
 import json
+from datetime import date, datetime
+from decimal import Decimal
 from pathlib import Path
 
 import pytest
@@ -90,6 +92,27 @@ def test_rows_without_an_output_to_learn_stay(folder):
     assert "train.deduped.jsonl has the other 220 rows" in init()
     copied = [json.loads(line) for line in (folder / "train.deduped.jsonl").read_text().splitlines()]
     assert copied == [*training, training[1]]
+
+
+def test_columns_of_parquet_stay_as_text_or_are_named(folder):
+    pyarrow = pytest.importorskip("pyarrow")
+    from pyarrow import parquet
+
+    def as_parquet(name, data):
+        more = {"when": datetime(2026, 1, 2, 3, 4), "day": date(2026, 1, 2), "price": Decimal("1.50")}
+        more |= {"blob": b"\xff", "days": [date(2026, 1, 2)], "note": "x"}
+        parquet.write_table(pyarrow.Table.from_pylist([{**one, **more} for one in data]), folder / name)
+
+    test, training = doubled()
+    as_jsonl(folder / "test", test)
+    as_parquet("train.parquet", training)
+    said = init()
+    copied = [json.loads(line) for line in (folder / "train.deduped.jsonl").read_text().splitlines()]
+    assert len(copied) == 222
+    kept = {"when": "2026-01-02T03:04:00", "day": "2026-01-02", "price": "1.50", "note": "x"}
+    assert {**copied[0], **kept} == copied[0]
+    assert {*copied[0]} == {"input", "expected", *kept}
+    assert "train.deduped.jsonl has the other 222 rows, without blob, days" in said
 
 
 def test_a_copy_is_never_written_over(folder):
