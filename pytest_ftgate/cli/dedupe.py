@@ -17,10 +17,11 @@ from pytest_ftgate.checks.training_set.exact import count_exact, outputs_of
 from pytest_ftgate.data import DataSet, normalized_input
 from pytest_ftgate.data.cells import json_row
 from pytest_ftgate.data.columns import Forms
-from pytest_ftgate.data.csvfile import DELIMITERS
+from pytest_ftgate.data.csvfile import DELIMITERS, read_cells
 from pytest_ftgate.data.faults import without_faults
 from pytest_ftgate.data.formats import LeftOut
-from pytest_ftgate.data.lines import suffix_of
+from pytest_ftgate.data.jsonl import read_array, read_objects
+from pytest_ftgate.data.lines import Lines, suffix_of
 from pytest_ftgate.data.load import opened
 from pytest_ftgate.data.row import example_from_row
 from pytest_ftgate.errors import ConfigError, Where, shown_path
@@ -74,13 +75,12 @@ def _cleaned(
     if not rows:
         return Cleaned(path, data, {}, ())
     suffix = suffix_of(path)
-    kept = replace(data, examples=tuple(one for row, one in enumerate(data) if row not in rows))
     stem = path.name[: -len("".join(path.suffixes[-2:] if path.suffix == ".gz" else path.suffixes[-1:])) or None]
     copy = path.with_name(f"{stem}.deduped{suffix if suffix in ('.json', *DELIMITERS) else '.jsonl'}")
     if os.path.lexists(copy):
         cure = "Move or delete it, or leave out --dedupe to use the original."
         raise ConfigError("the file exists, and nothing was written", where=Where(shown_path(copy)), cure=cure)
-    left, forms, number = [], Forms(fields), 0
+    left, kept, forms, number = [], [], Forms(fields), 0
     without: dict[str, None] = {}
     with opened(path) as file:
         for _, raw in without_faults(file.rows):
@@ -89,10 +89,17 @@ def _cleaned(
             found = example_from_row(row, forms.columns(row), Where(data.path))
             number += not isinstance(found, LeftOut)  # a row without an output to learn is no example, and is kept
             if isinstance(found, LeftOut) or number - 1 not in rows:
+                kept.append(None if isinstance(found, LeftOut) else data.examples[number - 1])
                 left.append((file.lines.text if file.lines else "", row))
     if not left:
         raise ConfigError("no row would be left without its duplicates and leaks", where=Where(shown_path(path)))
-    return Cleaned(copy, kept, removed, tuple(_written(left, suffix)), tuple(without))
+    parts, shown = tuple(_written(left, suffix)), shown_path(copy)
+    read = read_cells if suffix in DELIMITERS else read_array if suffix == ".json" else read_objects
+    lines = without_faults(read(Lines(io.BytesIO("".join(parts).encode()), shown)))
+    placed = (one and replace(one, place=Where(shown, line)) for one, (line, _) in zip(kept, lines, strict=True))
+    examples = tuple(one for one in placed if one is not None)
+    copied = replace(data, examples=examples, path=shown, origin=shown)
+    return Cleaned(copy, copied, removed, parts, tuple(without))
 
 
 def _dated(row: Mapping[str, Any]) -> dict[str, Any]:

@@ -3,6 +3,7 @@
 import csv
 import gzip
 import json
+import re
 from datetime import date, datetime
 from decimal import Decimal
 from pathlib import Path
@@ -113,6 +114,21 @@ def test_columns_of_parquet_stay_as_text_or_are_named(folder):
     assert {**copied[0], **kept} == copied[0]
     assert {*copied[0]} == {"input", "expected", *kept}
     assert "train.deduped.jsonl has the other 222 rows, without blob, days" in said
+
+
+@pytest.mark.parametrize("write", [as_jsonl, as_json, as_csv])
+def test_warnings_name_the_copies(folder, write):
+    test, training = doubled()
+    repeat = {**test[5], "expected": "other"}  # which a gate refuses, and nobody but a person can correct
+    path = write(folder / "test", [test[0], *test, repeat])
+    write(folder / "train", training)
+    said = init()
+    copy = path.with_name(f"test.deduped{path.suffix}")
+    (place,) = re.findall(r"cannot use this test set: (\S+):\d+", said)
+    assert place == copy.name
+    assert re.findall(r"cannot use this test set: (.*?) WARNING", said + " WARNING") == [
+        look(folder, copy, folder / f"train{path.suffix}", {}).refused
+    ]
 
 
 def test_a_copy_is_never_written_over(folder):
