@@ -55,6 +55,7 @@ def clean_training(
     exact = count_exact(data, test, outputs_of(data))
     leaks = {row for _, row in (*audit.leaked_rows, *audit.leaked_near_rows)}
     repeats = {row for row, _ in exact.repeats} - {row for row, _ in exact.conflicts} - leaks
+    repeats |= _repeated_ids(data) - leaks
     near = {row for row, _ in audit.near_rows} - leaks - repeats
     removed = {"exact duplicate": len(repeats), "near duplicate": len(near), "leaked row": len(leaks)}
     return _cleaned(path, fields, data, leaks | repeats | near, removed)
@@ -65,8 +66,14 @@ def clean_test(path: Path, fields: Mapping[str, str], data: DataSet) -> Cleaned:
     first: dict[str, int] = {}
     outputs = outputs_of(data)
     pairs = [(row, first.setdefault(normalized_input(one.input), row)) for row, one in enumerate(data)]
-    repeats = {row for row, other in pairs if row != other and outputs[row] == outputs[other]}
+    repeats = {row for row, other in pairs if row != other and outputs[row] == outputs[other]} | _repeated_ids(data)
     return _cleaned(path, fields, data, repeats, {"exact duplicate": len(repeats)})
+
+
+def _repeated_ids(data: DataSet) -> set[int]:
+    """Return the rows with an own id that an earlier row has; the other values are the same, as was checked."""
+    first: dict[str, int] = {}
+    return {row for row, one in enumerate(data) if first.setdefault(one.id, row) != row and one.has_own_id}
 
 
 def _cleaned(

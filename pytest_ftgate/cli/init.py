@@ -94,7 +94,7 @@ def write_project(wishes: Wishes, say: Callable[[str], None]) -> None:
     gate_path, test_path = wishes.directory / _GATE_FILE, test_file(wishes.directory, ini)
     _check_free(wishes, gate_path, test_path)
     columns = {part: column for part, column in (("input", wishes.input), ("expected", wishes.expected)) if column}
-    found = look(wishes.directory, wishes.test_set, wishes.training_set, columns)
+    found = look(wishes.directory, wishes.test_set, wishes.training_set, columns, repeats=wishes.dedupe)
     survey, copies = cleaned(found) if wishes.dedupe else (found, ())
     proposal = propose(survey)
     text = _gate_file(wishes, survey, proposal)

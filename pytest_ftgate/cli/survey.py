@@ -95,10 +95,20 @@ class Survey:
         return None
 
 
-def look(directory: Path, test_set: Path | None, training_set: Path | None, columns: Mapping[str, str]) -> Survey:
-    """Find and read both files; ``columns`` are the user's column names for ``input`` and ``expected``."""
-    test = _source(directory, test_set, "test", columns)
-    training = _source(directory, training_set, "train", columns)
+def look(
+    directory: Path,
+    test_set: Path | None,
+    training_set: Path | None,
+    columns: Mapping[str, str],
+    *,
+    repeats: bool = False,
+) -> Survey:
+    """Find and read both files; ``columns`` are the user's column names for ``input`` and ``expected``.
+
+    ``repeats``: rows may repeat with all their values, the id too.
+    """
+    test = _source(directory, test_set, "test", columns, repeats=repeats)
+    training = _source(directory, training_set, "train", columns, repeats=repeats)
     _check_columns(columns, test.path, training.path)
     if os.path.realpath(test.path) == os.path.realpath(training.path):
         cure = f"Set aside at least {MIN_TEST} examples that are not used for training."
@@ -142,18 +152,18 @@ def _check_columns(columns: Mapping[str, str], *paths: Path) -> None:
             raise DataError(f"{what}{near}", where=Where(shown_path(path), key=f"--{part}"), evidence=evidence)
 
 
-def _source(directory: Path, named: Path | None, word: str, columns: Mapping[str, str]) -> Source:
+def _source(directory: Path, named: Path | None, word: str, columns: Mapping[str, str], *, repeats: bool) -> Source:
     """Read a file: in the columns that the user names, in the format of its keys, or in columns that are guessed."""
     path, *others = [named] if named else _candidates(directory, word)
     names = column_names(path)
     chosen = {part: column for part, column in columns.items() if column in names or part not in names}
     wanted = [part for part in ("input", "expected") if part in chosen or part not in names]
     if not names or not wanted or (not chosen and recognise([dict.fromkeys(names, "")]) is not None):
-        return Source(path, load_examples(path), {}, tuple(others))
+        return Source(path, load_examples(path, repeats=repeats), {}, tuple(others))
     unlikely: set[str] = set()
     while True:
         fields = _fields(path, names, chosen, wanted, unlikely)
-        data = load_examples(path, fields=fields)
+        data = load_examples(path, fields=fields, repeats=repeats)
         answer = fields.get("expected", "")
         if "expected" in chosen or not answer or not all(_is_truth(one.expected) for one in data):
             return Source(path, data, fields, tuple(others))

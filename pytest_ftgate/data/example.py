@@ -135,12 +135,17 @@ def item_place(origin: str, number: int) -> Where:
     return Where(path=f"{origin}, item {number}")
 
 
-def duplicate_ids(data: DataSet) -> Iterator[DataError]:
-    """Yield the errors of rows that repeat an id. Ids made from equal inputs may repeat: the audit counts these."""
+def duplicate_ids(data: DataSet, *, repeats: bool = False) -> Iterator[DataError]:
+    """Yield the errors of rows that repeat an id. Ids made from equal inputs may repeat: the audit counts these.
+
+    ``repeats``: a row that repeats another one with all its values may stay.
+    """
     first_with: dict[str, int] = {}
     for index, example in enumerate(data.examples):
         first = first_with.setdefault(example.id, index)
         if first == index or (data.examples[first].input == example.input and not example.has_own_id):
+            continue
+        if repeats and data.examples[first] == example:
             continue
         yield DataError(
             f'duplicate id "{excerpt(example.id)}", first used on {data.row_name(first)}',

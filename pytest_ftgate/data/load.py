@@ -92,6 +92,7 @@ def load_examples(
     fields: Mapping[str, str] | None = None,
     limit: int | None = None,
     labeled: bool = True,
+    repeats: bool = False,
 ) -> DataSet:
     """Return all examples of a file, or the first ``limit``; no row is skipped but those that hold no output to learn.
 
@@ -101,6 +102,7 @@ def load_examples(
         fields: what the file calls ``input``, ``expected``, ``id``, ``group``, keys of its format or further fields.
         limit: at least 1; the hash is always that of the whole file.
         labeled: every row must have an expected output; otherwise a missing one is the empty text.
+        repeats: rows may repeat with all their values, the id too.
     """
     shown, names, left_out = shown_path(path), fields or {}, Counter[str]()
     check_limit(limit, shown)
@@ -112,7 +114,7 @@ def load_examples(
         sha256, is_empty = found.sha256(), found.lines is not None and not found.lines.number
     absent = DataError("the file is empty" if is_empty else "the file has no rows", where=Where(path=shown))
     recognised = forms.described(_TITLES[file])
-    return data_set(DataSet(examples, shown, sha256, shown, recognised, left_out), "row", absent)
+    return data_set(DataSet(examples, shown, sha256, shown, recognised, left_out), "row", absent, repeats=repeats)
 
 
 def examples_of_job(content: bytes, origin: str) -> tuple[Example, ...]:
@@ -121,14 +123,14 @@ def examples_of_job(content: bytes, origin: str) -> tuple[Example, ...]:
     return _kept(examples_of(rows, partial(Where, origin), Forms({})), None, Counter())
 
 
-def data_set(data: DataSet, noun: str, absent: DataError) -> DataSet:
+def data_set(data: DataSet, noun: str, absent: DataError, *, repeats: bool = False) -> DataSet:
     """Return the data. Raise :class:`DataError` for duplicate ids; if there are no examples, ``absent``."""
     if not data.examples and data.left_out:
         evidence = told_left_out(data.left_out)
         raise DataError(f"no {noun} holds an output to learn", where=Where(path=data.origin), evidence=evidence)
     if not data.examples:
         raise absent
-    raise_together(duplicate_ids(data))
+    raise_together(duplicate_ids(data, repeats=repeats))
     return data
 
 

@@ -14,7 +14,8 @@ from gate_project import label, write_jsonl
 from pytest_ftgate.cli.init import Wishes, write_project
 from pytest_ftgate.cli.survey import look
 from pytest_ftgate.config import load_gate_file
-from pytest_ftgate.errors import ConfigError
+from pytest_ftgate.data import load_examples
+from pytest_ftgate.errors import ConfigError, DataError
 
 LONG = "where is the parcel that I ordered {} days ago, and when will it arrive at my door?"
 LOGIN = "Ann cannot log in to the shop since the update of yesterday evening, says her colleague"
@@ -82,6 +83,36 @@ def test_cleaned_copies_are_written_beside_the_originals(folder, write):
     assert (len(survey.test.data), survey.refused, survey.audit.rows) == (60, None, 222)
     assert (survey.audit.duplicates, survey.audit.conflicts) == (1, 1)  # a contradiction is for a person
     assert survey.audit.near_rows == survey.audit.leaked_rows == survey.audit.leaked_near_rows == ()
+
+
+def identified(data):
+    return [{"id": f"{i:03}", **one} for i, one in enumerate(data)]
+
+
+@pytest.mark.parametrize("role", ["test", "train"])
+def test_a_row_that_repeats_with_its_id_is_a_duplicate(folder, role):
+    test, training = rows(60, "customer"), rows(220, "training")
+    data = {"test": identified(test), "train": identified(training)}
+    other = {**data[role][4], "id": "other", "expected": "other"}  # it contradicts, and a repeat of it is one too
+    more = [other, data[role][0], other] if role == "train" else [data[role][0]]
+    for name, one in data.items():
+        as_jsonl(folder / name, [*one, *(more if name == role else ())])
+    with pytest.raises(DataError, match="duplicate id"):
+        write_project(Wishes(Path()), print)
+    assert f"{len(more) // 2 + 1} exact duplicate" in init()
+    copied = [json.loads(line) for line in (folder / f"{role}.deduped.jsonl").read_text().splitlines()]
+    assert copied == [*data[role], *more[: len(more) // 2]]
+    assert load_examples(folder / f"{role}.deduped.jsonl")
+
+
+@pytest.mark.parametrize("change", [{"input": "other"}, {"expected": "other"}, {"note": "other"}])
+@pytest.mark.parametrize("role", ["test", "train"])
+def test_an_id_of_two_rows_stays_an_error(folder, role, change):
+    for name, prefix, n in (("test", "customer", 60), ("train", "training", 220)):
+        data = identified(rows(n, prefix))
+        as_jsonl(folder / name, [*data, *([data[0], {**data[0], **change}] if name == role else ())])
+    with pytest.raises(DataError, match=rf'{role}.jsonl:\d+: id: duplicate id "000"'):
+        init()
 
 
 def test_rows_without_an_output_to_learn_stay(folder):
