@@ -14,7 +14,7 @@ from pytest_ftgate.text import excerpt, listed
 DELIMITERS = {".csv": ",", ".tsv": "\t"}
 _LARGEST_CELL = 2**31 - 1  # characters; the largest limit that works on every platform
 
-_SEPARATORS = {";": "semicolons", "\t": "tabs (name such a file .tsv)", "|": "vertical bars"}
+SEPARATORS = {";": "semicolons", "\t": "tabs (name such a file .tsv)", "|": "vertical bars"}
 # Part of the message of Python's reader, what it means, and the cure.
 _KNOWN_FAULTS = (
     ("unexpected end of data", "a quoted cell is not closed", 'close it with "; a quote within a cell is written ""'),
@@ -23,15 +23,15 @@ _KNOWN_FAULTS = (
 
 
 def read_cells(
-    lines: Lines, *, tabs: bool = False, forms: Forms | None = None
+    lines: Lines, delimiter: str | None = None, *, forms: Forms | None = None
 ) -> Iterator[tuple[int, dict[str, str]] | DataError]:
     """Yield the line number and the cells of each row, by the names in the header, or why it could not be read.
 
     Raise :class:`DataError` if the header is wrong or lacks a column of ``forms``, or the rest of the file cannot be
-    divided into cells. ``tabs``: cells are separated by tabs, whatever the suffix.
+    divided into cells. ``delimiter`` separates cells, whatever the suffix.
     """
     header: list[str] | None = None
-    for line, cells in _rows(lines, tabs=tabs):
+    for line, cells in _rows(lines, delimiter):
         try:
             if header is not None:
                 yield line, _row(header, cells)
@@ -46,13 +46,20 @@ def read_cells(
 
 
 def csv_header(lines: Lines) -> list[str]:
-    """Return the names in the header; an empty list for a file without rows."""
-    return next((cells for _, cells in _rows(lines)), [])
+    """Return the names in the header; an empty list for a file without rows.
+
+    Raise :class:`DataError` if the columns seem to be separated by something else.
+    """
+    line, names = next(_rows(lines), (None, []))
+    if cure := _other_separator(names):
+        what, evidence = "the header has only one column", f"found: {listed(names)}"
+        raise DataError(what, where=Where(path=lines.path, line=line), evidence=evidence, cure=cure)
+    return names
 
 
-def _rows(lines: Lines, *, tabs: bool = False) -> Iterator[tuple[int, list[str]]]:
+def _rows(lines: Lines, delimiter: str | None = None) -> Iterator[tuple[int, list[str]]]:
     """Yield the number of the first line and the cells of each row; blank lines are not rows."""
-    delimiter = "\t" if tabs else DELIMITERS.get(suffix_of(Path(lines.path)), ",")
+    delimiter = delimiter or DELIMITERS.get(suffix_of(Path(lines.path)), ",")
     reader = csv.reader(lines, strict=True, delimiter=delimiter)
     while True:
         line = lines.number + 1
@@ -91,9 +98,14 @@ def _check_header(names: list[str], forms: Forms | None) -> None:
         if forms is not None:
             forms.check_header(names)
     except DataError as error:
-        between = next((words for sign, words in _SEPARATORS.items() if len(names) == 1 and sign in names[0]), None)
-        cure = f"the columns seem to be separated by {between}: use commas" if between else error.cure
+        cure = _other_separator(names) or error.cure
         raise DataError(f"{error.what} in the header", evidence=error.evidence, cure=cure) from None
+
+
+def _other_separator(names: list[str]) -> str | None:
+    """Return the cure of a header of one name that holds what seems to separate the columns."""
+    between = next((words for sign, words in SEPARATORS.items() if len(names) == 1 and sign in names[0]), None)
+    return f"the columns seem to be separated by {between}: use commas" if between else None
 
 
 def _row(header: list[str], cells: list[str]) -> dict[str, str]:

@@ -78,7 +78,7 @@ def opened(path: Path, file: str | None = None, forms: Forms | None = None) -> I
         if file in _TABLES:
             yield of_table(_TABLES[file](lines), lines.sha256)
         elif file in ("csv", "tsv"):
-            rows = read_cells(lines, tabs=file == "tsv", forms=forms)
+            rows = read_cells(lines, "\t" if file == "tsv" else None, forms=forms)
             yield Opened(rows, partial(Where, shown), lines.sha256, lines=lines)
         else:
             read = read_array if file == "json" else read_objects

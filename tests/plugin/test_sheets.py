@@ -231,6 +231,23 @@ def test_the_key_may_be_elsewhere_and_the_ratings_one_file(rated: Project) -> No
     assert (gate["verdict"], gate["judges"][0]["raters"]) == ("pass", 1), gate["checks"]
 
 
+@pytest.mark.parametrize("quoting", [csv.QUOTE_MINIMAL, csv.QUOTE_ALL])
+@pytest.mark.parametrize("separator", [",", ";", "\t"])
+def test_a_sheet_is_read_as_a_spreadsheet_saves_it(rated: Project, separator: str, quoting: Any) -> None:
+    main(["sheet", "support", "--out", "ratings"])
+    folder = rated.path / "ratings"
+    filled(folder)
+    for name in ("anna", "key"):
+        found = rows(folder / f"{name}.csv")
+        with (folder / f"{name}.csv").open("w", encoding="utf-8-sig", newline="") as file:
+            writer = csv.DictWriter(file, found[0], delimiter=separator, quoting=quoting)
+            writer.writeheader()
+            writer.writerows({**row, **({"input": "a, b; c\td"} if "input" in row else {})} for row in found)
+            writer.writerow(dict.fromkeys(found[0], ""))
+    gate = rated.judge("support")
+    assert (gate["verdict"], gate["judges"][0]["raters"]) == ("pass", 1), gate["checks"]
+
+
 @pytest.mark.parametrize(
     ("args", "text", "parts"),
     [

@@ -131,6 +131,14 @@ def test_a_conversation_has_no_columns_to_guess(folder, init):
     assert "train.jsonl, 220" in init()
 
 
+@pytest.mark.parametrize(("sign", "word"), [(";", "semicolons"), ("\t", "tabs"), ("|", "vertical bars")])
+@pytest.mark.parametrize("names", [("id", "zip", "text", "label"), ("input", "expected"), ("messages", "split")])
+def test_a_table_with_another_separator_says_which(folder, init, names, sign, word):
+    (folder / "test.csv").write_text(f"{sign.join(names)}\n{sign.join('abcd'[: len(names)])}\n", encoding="utf-8")
+    with pytest.raises(DataError, match=rf"(?s)test\.csv:1: .*{word}.*commas"):
+        init()
+
+
 def test_a_corrupt_file_is_an_error_of_the_loader(folder, init):
     furnish(folder)
     (folder / "test.jsonl").write_text('{"input": "a", "expected": "b"}\n{"input": \n')
