@@ -5,6 +5,7 @@ Source: https://docs.pytest.org/en/stable/reference/customize.html (which file w
 
 from __future__ import annotations
 
+import re
 import sys
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
@@ -50,7 +51,8 @@ class IniFile:
 def line_of(path: Path, key: str) -> Where:
     """Return the file, and the line that begins with a key."""
     lines = path.read_text(encoding="utf-8", errors="replace").splitlines() if path.is_file() else ()
-    found = (number for number, line in enumerate(lines, 1) if line.lstrip(" \t'\"").startswith(key))
+    begins = re.compile(rf"""[ \t'"]*{re.escape(key)}(?![\w-])""")  # of ftgate_required, but not ftgate_required_by
+    found = (number for number, line in enumerate(lines, 1) if begins.match(line))
     return Where(shown_path(path), line=next(found, None))
 
 

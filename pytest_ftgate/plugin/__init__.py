@@ -21,7 +21,6 @@ if TYPE_CHECKING:
     from pytest_ftgate.result import GateResult
     from pytest_ftgate.runs.runner import Run
 
-ENFORCED_BY = ("run", "verify")
 
 SESSION: pytest.StashKey[GateSession] = pytest.StashKey()
 REQUEST: pytest.StashKey[pytest.FixtureRequest] = pytest.StashKey()
@@ -176,11 +175,13 @@ def gate_session(config: pytest.Config) -> GateSession:
 def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line("markers", _MARK_HELP)
     config.pluginmanager.register(_ReportsOfOthers(config))  # without a name, so that -p no: cannot disable it
-    enforced = config.getini("ftgate_required_by")
-    if enforced not in ENFORCED_BY:
-        raise pytest.UsageError(f"ini ftgate_required_by must be {' or '.join(ENFORCED_BY)}, got {enforced!r}")
     if any(config.getoption(name) for name in ("override_ini", "--ftgate-report", "--ftgate-partial", *LOOKS)):
         check_options(config)
+    check_ini(config)
+
+
+def check_ini(config: pytest.Config) -> None:
+    """Refuse ini keys that are unknown, have an impossible value, or are where pytest does not read them."""
     paths = [config.inipath] if config.inipath is not None else []
     if pytest.version_tuple < (9,):  # it reads no native TOML
         paths += [config.rootpath / name for name in ("pytest.toml", ".pytest.toml", "pyproject.toml")]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from pytest_ftgate.errors import ConfigError
-from pytest_ftgate.plugin import check_options
+from pytest_ftgate.plugin import check_ini, check_options
 
 
 class _Read(Exception):  # noqa: N818
@@ -22,6 +22,7 @@ class _Reader:
     @pytest.hookimpl(tryfirst=True)
     def pytest_cmdline_main(self, config: pytest.Config) -> int:
         check_options(config)
+        check_ini(config)
         raise _Read(config)
 
 

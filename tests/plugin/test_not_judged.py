@@ -336,7 +336,7 @@ def test_an_obligation_that_is_left_to_verify(green: Project, ini: str) -> None:
     green.file(path, INI[ini].format(by="nobody"))
     result = green.run("-k", "other")
     assert result.ret == pytest.ExitCode.USAGE_ERROR
-    result.stderr.fnmatch_lines(["*ftgate_required_by*run*verify*nobody*"])
+    result.stderr.fnmatch_lines([f"*{path}:3: ftgate_required_by*run*verify*nobody*"])
 
 
 def test_a_red_gate_is_red_wherever_obligations_are_enforced(green: Project) -> None:

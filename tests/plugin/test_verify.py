@@ -270,6 +270,27 @@ def test_the_ini_file_cannot_be_read_or_overridden(
     verify("a.json", status=1)
 
 
+@pytest.mark.parametrize(
+    ("line", "parts"),
+    [
+        ("ftgate_requird = all", ("pytest.ini:4: ftgate_requird", "ftgate_required?")),
+        ("ftgate_forbid_weakening = sure", ("pytest.ini:4: ftgate_forbid_weakening", "sure")),
+        ("ftgate_required_by = verfy", ("pytest.ini:4: ftgate_required_by", "run or verify", "verfy")),
+    ],
+)
+def test_an_ini_file_that_pytest_refuses_is_refused(
+    split: Project, verify: Callable[..., str], line: str, parts: tuple[str, ...]
+) -> None:
+    shard(split)
+    verify("a.json")
+    split.file("pytest.ini", f"[pytest]\n# ftgate_requird\nmarkers =\n{line}\n")
+    said = verify("a.json", status=1)
+    assert not [part for part in parts if part not in said], said
+    result = split.run()
+    assert result.ret == pytest.ExitCode.USAGE_ERROR
+    assert not [part for part in parts if part not in result.stderr.str()]
+
+
 @pytest.mark.parametrize("name", ["ft.jsonl", "recorded:ft.jsonl"])
 def test_a_model_that_a_green_gate_stands_behind(split: Project, verify: Callable[..., str], name: str) -> None:
     shard(split)
