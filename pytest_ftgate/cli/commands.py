@@ -10,7 +10,7 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
-from pytest_ftgate.errors import FtgateError
+from pytest_ftgate.errors import FtgateError, shown_path
 from pytest_ftgate.text import one_line
 
 _UNUSABLE = 2
@@ -115,6 +115,7 @@ def _compare(asked: argparse.Namespace) -> int:
     print("\n".join(lines))
     if asked.html is not None:
         write_page(asked.html, reports, trends(reports))
+        print(f"wrote: {shown_path(asked.html)}")
     return int(any(gate.worse for gate in found))
 
 

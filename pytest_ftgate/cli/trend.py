@@ -20,6 +20,7 @@ from pytest_ftgate.text import plural, printable, wrapped
 _COMMIT = 7
 _NAME_WIDTH = 60
 _PATH_WIDTH = 24
+_NAMED = 10
 _INCOMPARABLE = ("test set", "metric")
 """Changes after which a gain cannot be compared with those before."""
 
@@ -89,6 +90,7 @@ def trend_lines(reports: Sequence[ReportFile], found: Sequence[Trend], last: Seq
     untimed = [report.path for report in reports if report.written is None]
     if untimed:
         yield from wrapped(f"in the order given, because {untimed[0]} does not say when it was written")
+    yield from wrapped(partial_reports(reports))
     for trend in found:
         yield ""
         yield from wrapped(f"{printable(trend.name, _NAME_WIDTH)}: {trend.title}")
@@ -98,12 +100,20 @@ def trend_lines(reports: Sequence[ReportFile], found: Sequence[Trend], last: Seq
     yield from ("", *wrapped(f"last report: {outcome(last)}"))
 
 
+def partial_reports(reports: Sequence[ReportFile]) -> str:
+    """Return which reports are partial; empty if none is."""
+    partial = [label(report) for report in reports if report.partial]
+    more = f" and {len(partial) - _NAMED:,} more" if len(partial) > _NAMED else ""
+    named = f"{', '.join(partial[:_NAMED])}{more}"
+    return f"{plural(len(partial), 'partial report')} (ftgate_required was not enforced): {named}" if partial else ""
+
+
 def write_page(path: Path, reports: Sequence[ReportFile], found: Sequence[Trend]) -> None:
     """Write the trend as a page, which needs Jinja2."""
     if find_spec("jinja2") is None:
         cure = "pip install 'pytest-ftgate[report]'"
         raise ConfigError("an HTML page needs Jinja2", where=Where("--html"), cure=cure)
     try:
-        write_whole(path, trend_page(found, [label(report) for report in reports]))
+        write_whole(path, trend_page(found, [label(report) for report in reports], partial_reports(reports)))
     except OSError as error:
         raise ConfigError(f"cannot be written: {error.strerror}", where=Where(shown_path(path))) from error

@@ -104,8 +104,8 @@ def _revision(root: Path | None) -> str | None:
 # --- other pages ---------------------------------------------------------------------------------------------
 
 
-def trend_page(trends: Sequence[Trend], labels: Sequence[str]) -> Iterator[str]:
-    """Yield the page piece by piece: one file that loads nothing and has no script."""
+def trend_page(trends: Sequence[Trend], labels: Sequence[str], partial: str) -> Iterator[str]:
+    """Yield the page piece by piece: one file that loads nothing and has no script. ``partial`` reports are named."""
     style = asset("style.css")
     red = sum(trend.verdict != "pass" for trend in trends)
     template = templates().get_template("trend.html")
@@ -116,6 +116,7 @@ def trend_page(trends: Sequence[Trend], labels: Sequence[str]) -> Iterator[str]:
         count=plural(len(labels), "report"),
         first=labels[0],
         last=labels[-1],
+        partial=partial,
         gates=[
             {
                 "trend": one,

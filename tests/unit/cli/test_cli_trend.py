@@ -149,6 +149,21 @@ def test_what_got_worse_while_a_gate_was_absent_is_told(
     assert f"2026-11-03 08:05 {remark}" in capsys.readouterr().out
 
 
+@pytest.mark.parametrize("partial", [(), (2,), (1, 3)])
+def test_partial_reports_are_named_in_text_and_page(
+    write: Write, capsys: pytest.CaptureFixture[str], partial: tuple[int, ...]
+) -> None:
+    for day in (1, 2, 3):
+        path = write(f"all/{day}.json", day, gate("pass", 0.2))
+        document = json.loads(path.read_text(encoding="utf-8"))
+        path.write_text(json.dumps({**document, "partial": day in partial}), encoding="utf-8")
+    assert main(["compare", "all", "--html", "page.html"]) == 0
+    for text in (capsys.readouterr().out, Path("page.html").read_text(encoding="utf-8")):
+        found = re.findall(r"ftgate_required was not enforced\): ([-\d:, ]*)", " ".join(text.split()))
+        days = [re.findall(r"2026-11-(\d\d)", one) for one in found]
+        assert days == ([[f"{day:02}" for day in partial]] if partial else [])
+
+
 def test_reports_without_a_time_keep_the_given_order(write: Write, capsys: pytest.CaptureFixture[str]) -> None:
     paths = [write(f"{name}.json", day, gate("pass", 0.2)) for name, day in (("z", None), ("b", 2))]
     paths.append(write("a.json", 1, gate("fail", 0)))
@@ -211,5 +226,7 @@ def test_a_folder_may_have_other_json_files(write: Write, content: str) -> None:
 def test_two_reports_are_compared_and_may_have_a_page(write: Write, capsys: pytest.CaptureFixture[str]) -> None:
     paths = [write("b.json", 9, gate("pass", 0.2)), write("a.json", 1, gate("pass", 0.3))]
     assert main(["compare", *map(str, paths), "--html", "page.html"]) == 0
-    assert capsys.readouterr().out.startswith("before: b.json")
+    out = capsys.readouterr().out
+    assert out.startswith("before: b.json")
+    assert out.endswith("wrote: page.html\n")
     assert Path("page.html").read_text(encoding="utf-8").count("<circle") == 2
