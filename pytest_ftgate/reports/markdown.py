@@ -123,8 +123,9 @@ def _open(result: GateResult) -> Iterator[str]:
     yield from ("", f"### {_SYMBOLS[result.verdict]} {_text(result.name, _NAME_WIDTH)}: {result.verdict.upper()}", "")
     yield from (" at ".join(f"<code>{_text(place)}</code>" for place in places), "")
     deciding = [] if result.passed else sentences.deciding_checks(result)
+    said: set[str] = set()
     if deciding:
-        yield from _checks(deciding)
+        yield from _checks(deciding, said)
         wrong = tables.examples(result, _EXAMPLES_SHOWN)
         yield from (f"{wrong.title}:", "") if wrong else ()
         yield from _table(wrong)
@@ -140,12 +141,12 @@ def _open(result: GateResult) -> Iterator[str]:
         yield ""
     yield from _advice(result)
     others = [check for check in result.checks if check.status in (*RED, "warning") and check not in deciding]
-    yield from _checks(sorted(others, key=lambda check: (*RED, "warning").index(check.status)))
+    yield from _checks(sorted(others, key=lambda check: (*RED, "warning").index(check.status)), said)
 
 
-def _checks(checks: Sequence[Check]) -> Iterator[str]:
-    """Yield a list of checks, each with its advice; nothing without checks."""
-    for check in checks:
+def _checks(checks: Sequence[Check], said: set[str]) -> Iterator[str]:
+    """Yield a list of checks, each with its advice unless it was ``said``; nothing without checks."""
+    for check in sentences.advised_once(checks, said):
         status = f"{_SYMBOLS[check.status]} {check.status}"
         yield f"- {status}: **{_text(check.name)}**: {_text(sentences.with_source(check))}"
         if check.advice:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import replace
 
 from pytest_ftgate.checks.advice import learned_pair
 from pytest_ftgate.checks.costs import dollars
@@ -57,6 +58,13 @@ def deciding_checks(result: GateResult) -> list[Check]:
     return [check for check in result.checks if check.status == result.verdict]
 
 
+def advised_once(checks: Iterable[Check], said: set[str]) -> Iterator[Check]:
+    """Yield checks without advice that was ``said`` before, which is added to: two judges may have the same fault."""
+    for check in checks:
+        yield replace(check, advice=None) if check.advice in said else check
+        said.add(check.advice or "")
+
+
 def headline(result: GateResult) -> str:
     """Return why the gate did not pass for pytest's summary, which is cut at the width of the terminal.
 
@@ -86,7 +94,7 @@ def reason(result: GateResult) -> str:
 
 def more_reasons(result: GateResult) -> Iterator[str]:
     """Yield the advice of the first deciding check, then the other deciding checks, each with its advice indented."""
-    first, *others = deciding_checks(result)
+    first, *others = advised_once(deciding_checks(result), set())
     if first.advice:
         yield f"advice: {first.advice}"
     for check in others:

@@ -80,8 +80,10 @@ def block(
     others = sorted(rest, key=lambda one: sentences.PROBLEMS_FIRST.index(one.status))
     shown = [one for one in others if full or one.status not in _HIDDEN or one.name == "recognised"]
 
+    said: set[str] = set()
+
     def checks(several: Iterable[Check]) -> list[Line]:
-        lines = [line for check in several for line in check_lines(check, full=full)]
+        lines = [line for check in sentences.advised_once(several, said) for line in check_lines(check, full=full)]
         return _wrapped(lines, width, _BELOW) if wrap else lines
 
     advice = [Line(text, "bold") for text in _advice(result)]
@@ -117,7 +119,7 @@ def title(result: GateResult) -> Line:
 
 def failure_text(result: GateResult) -> str:
     """Return why the gate did not pass: the headline, the cure, and all other checks that decide the verdict."""
-    checks = sentences.deciding_checks(result)
+    checks = [*sentences.advised_once(sentences.deciding_checks(result), set())]
     heads = [sentences.headline(result), *map(sentences.source_first, checks[1:])]
     lines = [(head, f"  {check.advice}" if check.advice else "") for head, check in zip(heads, checks, strict=True)]
     return "\n".join(printable(line) for both in lines for line in both if line)

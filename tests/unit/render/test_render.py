@@ -4,6 +4,7 @@ from dataclasses import replace
 import pytest
 
 from pytest_ftgate.reports.json import junit_properties, report
+from pytest_ftgate.reports.markdown import document
 from pytest_ftgate.reports.text import block, failure_text, model_table, title
 from pytest_ftgate.result import (
     Check,
@@ -81,6 +82,19 @@ def test_a_green_block_counts_what_it_does_not_show():
     assert len(warning) < 350
     assert warning.endswith("... (marker)")
     assert [name for name in ("passed13", "noted", "Do it.", "x" * 500) if name not in str(verbose)] == []
+
+
+@pytest.mark.parametrize("statuses", [("warning", "warning"), ("fail", "fail"), ("fail", "warning")])
+@pytest.mark.parametrize("verbosity", [0, 1])
+def test_advice_of_two_checks_is_said_once(statuses, verbosity):
+    checks = tuple(
+        Check(name, status, name, advice="Use another judge.") for name, status in zip("ab", statuses, strict=True)
+    )
+    checks = (Check("margin", "fail", "no gain"), *checks, Check("c", "warning", "c", advice="Something else."))
+    made = gate(checks=tuple(checks), verdict="fail")
+    for text in (text_of(made, verbosity), document([made], Session()).partition("<details>")[0]):
+        assert text.count("Use another judge.") == text.count("Something else.") == 1
+    assert failure_text(made).count("Use another judge.") == ("fail" in statuses)
 
 
 def priced(**models):
