@@ -236,7 +236,8 @@ class Checkout:
         return self.git("diff", "--name-only", "main", "ftgate/recordings", cwd=self.bare).splitlines()
 
     def report(self) -> dict[str, Any]:
-        (gate,) = json.loads((self.path / "reports" / "ftgate" / "ftgate.json").read_text())["gates"]
+        (path,) = (self.path / "reports").rglob("ftgate.json")
+        (gate,) = json.loads(path.read_text())["gates"]
         return gate  # type: ignore[no-any-return]
 
 

@@ -172,8 +172,15 @@ def test_nothing_of_ours_is_loaded_while_a_sample_is_taken(
 ) -> None:
     """Loading what scoring needs takes a second of this process, and would be taken for the model's."""
     asked_when_loading = []
-    monkeypatch.setattr(calls, "_warm_up", lambda metrics: asked_when_loading.append(len(http.server.requests)))
-    http.gate_test(candidate=http.model("ft", latency=SAMPLE))
+
+    class Thread:
+        def __init__(self, **_given: object) -> None: ...
+
+        def start(self) -> None:
+            asked_when_loading.append(len(http.server.requests))
+
+    monkeypatch.setattr(calls, "Thread", Thread)
+    http.gate_test(candidate=http.model("ft", latency=SAMPLE), metric="f1_macro")
     assert http.gate()["verdict"] == "pass"
     assert asked_when_loading == [SAMPLE["examples"]]
 
