@@ -70,9 +70,11 @@ def test_a_suite_without_a_gate_loads_three_modules_of_ours(pytester: pytest.Pyt
 @pytest.mark.parametrize("metric", ["accuracy", "exact_match"])
 def test_a_gate_on_recorded_answers_loads_the_libraries_that_it_uses(project: Project, metric: str) -> None:
     project.gate_test(metric=metric)
+    # On Python 3.14 pytest itself loads asyncio, by pdb.
     project.pytester.makeconftest(
-        "import sys\ndef pytest_unconfigure():\n"
-        f"    print('loaded:', *(name for name in {(*HEAVY, 'asyncio')!r} if name in sys.modules))\n"
+        "import sys\ndef pytest_sessionstart(): pytest_sessionstart.before = set(sys.modules)\n"
+        "def pytest_unconfigure():\n    names = set(sys.modules) - pytest_sessionstart.before\n"
+        f"    print('loaded:', *(name for name in {(*HEAVY, 'asyncio')!r} if name in names))\n"
     )
     result = project.pytester.runpytest_subprocess(*ALONE)
     assert result.ret == 0

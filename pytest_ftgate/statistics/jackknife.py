@@ -107,7 +107,10 @@ def degrees_of_freedom(weights: Floats) -> int:
 
 
 def means_without_a_group(values: Floats, groups: Codes) -> Floats:
-    """Return the mean of the values ``(n,)`` without each group, shape ``(G,)``; ``groups`` are codes ``(n,)``."""
-    sums, sizes = np.bincount(groups, weights=values), np.bincount(groups)
-    left: Floats = (values.sum() - sums) / (len(values) - sizes)
+    """Return the mean of the values ``(n,)`` without each group, shape ``(G,)``; ``groups`` are codes ``(n,)``.
+
+    It is NaN where the group has all values.
+    """
+    sums, others = np.bincount(groups, weights=values), len(values) - np.bincount(groups)
+    left: Floats = np.divide(values.sum() - sums, others, out=np.full(len(sums), np.nan), where=others > 0)
     return left

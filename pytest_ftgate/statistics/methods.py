@@ -145,7 +145,7 @@ def _of_grouped_mean(
 
 def _of_groups(groups: Units, ungrouped: Finding | None, unit: float, question: Question) -> Found:
     """Apply the tests of groups, beside the method without groups or, for negative margins, a lost group."""
-    unknown = groups.undefined or too_few(groups.weights)
+    unknown = too_few(groups.weights) or groups.undefined
     if unknown is not None:
         return None, unknown
     lost = _with_one_lost(groups, unit, question) if math.isfinite(unit) else None
