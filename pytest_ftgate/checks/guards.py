@@ -27,7 +27,6 @@ if TYPE_CHECKING:
     from pytest_ftgate.data import DataSet
     from pytest_ftgate.metrics import Metric
     from pytest_ftgate.runs.measure import Measured
-    from pytest_ftgate.runs.runner import Job
 
 _SHOWN = 40
 

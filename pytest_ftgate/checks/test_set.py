@@ -85,7 +85,7 @@ def _few_groups(gate: Context, groups: int, counted: int, needed: int) -> Check:
 
 
 def check_format(gate: Context) -> Iterator[Check]:
-    """Note the format that was recognised by the keys of the rows, and how many rows hold no output."""
+    """Note the format that was recognised by the keys of the rows, and warn where it leaves test examples out."""
     sets = {"test set": gate.test, "training set": gate.training}
     sets |= {f"guard {name}": guard.test for name, guard in gate.guards.items()}
     sets = {name: data for name, data in sets.items() if data.recognised}
@@ -95,4 +95,9 @@ def check_format(gate: Context) -> Iterator[Check]:
             f"{f' ({told_left_out(data.left_out)})' if data.left_out else ''}"
             for name, data in sets.items()
         )
-        yield Check("recognised", "note", told, sum(sum(data.left_out.values()) for data in sets.values()))
+        left_out = sum(sum(data.left_out.values()) for data in sets.values())
+        if any(data.left_out for name, data in sets.items() if name != "training set"):
+            cure = "If these rows are test examples, name another format: {path: ..., format: chat}."
+            yield Check("recognised", "warning", told, left_out, advice=cure)
+        else:
+            yield Check("recognised", "note", told, left_out)

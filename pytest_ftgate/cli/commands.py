@@ -109,12 +109,15 @@ def _compare(asked: argparse.Namespace) -> int:
 
     two = len(asked.reports) == 2 and not any(map(Path.is_dir, asked.reports))
     reports = read_reports(asked.reports) if two else in_order(read_reports(asked.reports))
-    before, after = reports[-2:]
-    found = compare_reports(before, after)
-    lines = comparison_lines(before, after, found) if two else trend_lines(reports, trends(reports), found)
-    print("\n".join(lines))
+    shown, found = trends(reports)
+    if two:
+        before, after = reports
+        found = list(compare_reports(before, after))
+        print("\n".join(comparison_lines(before, after, found)))
+    else:
+        print("\n".join(trend_lines(reports, shown, found)))
     if asked.html is not None:
-        write_page(asked.html, reports, trends(reports))
+        write_page(asked.html, reports, shown)
         print(f"wrote: {shown_path(asked.html)}")
     return int(any(gate.worse for gate in found))
 

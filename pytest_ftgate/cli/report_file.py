@@ -19,7 +19,7 @@ class ForeignError(DataError):
     """A JSON file is something else than a report."""
 
 
-_OF_REPORT = re.compile(r'"version"\s*:\s*\d|"gates"')
+_OF_REPORT = re.compile(r'"version"\s*:\s*\d|"gates"|\A\s*\Z|\Aversion https://git-lfs')  # the last: a pointer to one
 _CURE = "Write one: python -m pytest --ftgate-report=json:PATH"
 
 
@@ -45,7 +45,7 @@ def read_report(path: Path) -> ReportFile:
         return DataError(what, where=Where(shown, key=key), cure=cure)
 
     def foreign(what: str) -> DataError:
-        """Return the error of a text that cannot be read: a report that was cut off, or something else."""
+        """Return the error of a text that cannot be read: a report that was cut off or not fetched, or another file."""
         return (DataError if _OF_REPORT.search(text) else ForeignError)(what, where=Where(shown), cure=_CURE)
 
     try:

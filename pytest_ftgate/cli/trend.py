@@ -47,10 +47,13 @@ def in_order(reports: Sequence[ReportFile]) -> list[ReportFile]:
     return list(reports) if None in times else sorted(reports, key=lambda report: str(report.written))
 
 
-def trends(reports: Sequence[ReportFile]) -> list[Trend]:
-    """Return the trend of every gate in any of the reports, those of the last report first."""
+def trends(reports: Sequence[ReportFile]) -> tuple[list[Trend], list[GateMoves]]:
+    """Return the trend of every gate in any of the reports, those of the last report first, and how the last one moved.
+
+    Each result is compared with the one before, also where reports without the gate lie between.
+    """
     gates = matched(reports)
-    steps = []
+    steps: list[dict[str, GateMoves]] = []
     last = gates[0]  # as in the last report that has it, because a gate may be missing for a while
     for (before, after), now in zip(pairwise(reports), gates[1:], strict=True):
         steps.append({gate.name: gate for gate in compare_reports(before, after, (last, now))})
@@ -68,7 +71,8 @@ def trends(reports: Sequence[ReportFile]) -> list[Trend]:
             commit = (report.commit or "")[:_COMMIT]
             points.append(Point(label(report), commit, of_report.get(key), remarks, comparable=not apart))
         found.append(Trend(full_name(key), tuple(points)))
-    return found
+    still = {full_name(key) for of_report in gates[-2:] for key in of_report}
+    return found, [gate for name, gate in steps[-1].items() if name in still]
 
 
 def _carried(old: GateResult | None, new: GateResult) -> GateResult:

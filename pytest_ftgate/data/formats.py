@@ -454,8 +454,8 @@ def _is_kto(row: Row) -> bool:
 
 
 def _is_kto_chat(row: Row) -> bool:
-    """Return whether the label is true or false; numbers are labels of another kind."""
-    return isinstance(row["label"], bool | str) and _is_kto(row)
+    """Return whether the label is true or false; a chat's text or number is a field of its own."""
+    return isinstance(row["label"], bool) and "input" not in row
 
 
 _PLAIN_COVERS = ("sharegpt", "gemini", "bedrock", "alpaca", "prompt_completion", "kto", "preference")

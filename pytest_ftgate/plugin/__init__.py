@@ -379,7 +379,6 @@ def pytest_runtest_makereport(
         from pytest_ftgate.plugin.outcome import hold_report
 
         hold_report(item, call, report, gate_session(item.config), late=late)
-        gate_session(item.config).hear_phase(item, report)
     return report
 
 

@@ -140,8 +140,9 @@ def _as_marks(written: Any) -> list[pytest.Mark]:
 
 
 def naming(levels: Iterable[Level]) -> Level | None:
-    """Return the nearest level whose marker names a gate of the gate file."""
-    return next((level for level in levels if level.gate is not None), None)
+    """Return the nearest level whose marker names a gate of the gate file. Raises :class:`ConfigError` for all."""
+    named = [level for level in levels if level.gate is not None]
+    return named[0] if named else None
 
 
 def claimed_name(item: pytest.Item) -> str:

@@ -88,7 +88,8 @@ class GateSession:
         self.started: float = self._worker["ftgate_started"] if self._worker else clock.wall()
         self.files = GateFiles(config)
         self.data = DataSets()
-        self._outcomes: dict[str, str] = {}  # the worst of each marked test's phases so far
+        self._items: dict[str, pytest.Item] = {}  # the tests whose gates were judged in this process
+        self._outcomes: dict[str, str] = {}  # the worst of their phases so far
         self.verdicts = Verdicts()
         self.looks = Looks(look_asked(config))
         self._limit_usd: float | None = config.getoption("--ftgate-max-cost")
@@ -198,6 +199,7 @@ class GateSession:
     def keep(self, judged: Judged, item: pytest.Item) -> None:
         """Keep a verdict, and add it to the test's user properties."""
         judged = replace(judged, result=replace(judged.result, location=location(item)))
+        self._items[item.nodeid] = item
         properties = json_report.junit_properties(judged.result)
         self.verdicts.results[item.nodeid] = judged.result
         self.verdicts.facts[item.nodeid] = dict(properties)["ftgate"]
@@ -207,19 +209,6 @@ class GateSession:
             from pytest_ftgate.reports.html.evidence import collect
 
             self.verdicts.evidence[item.nodeid] = collect(judged.gate)
-
-    def hear_phase(self, item: pytest.Item, report: pytest.TestReport) -> None:
-        """Note how a phase of a marked test ended; after the last, call the hook ``pytest_ftgate_gate_finished``."""
-        before = "passed" if report.when == "setup" else self._outcomes.get(item.nodeid, "passed")
-        self._outcomes[item.nodeid] = outcome = max(before, report.outcome, key=_OUTCOMES.index)
-        result = self.results.get(item.nodeid)
-        if report.when != "teardown" or result is None:
-            return
-        try:
-            hook = item.ihook.pytest_ftgate_gate_finished
-            guarded("the hook pytest_ftgate_gate_finished", hook, result=result, outcome=outcome)
-        except FtgateError as error:  # it changes no verdict, but is reported
-            self.note(Line(one_line(str(error)), "red"))
 
     def record(self, name: str, runs: Mapping[str, Run], jobs: Mapping[str, str]) -> None:
         """Keep the answers of models and the notes on their jobs for the report ``recordings``.
@@ -241,6 +230,22 @@ class GateSession:
         if name is not None and report.when not in ("setup", "teardown") and report.nodeid not in self.results:
             ended = FtgateError("the process that ran the test ended before the gate was judged")
             self.verdicts.results[report.nodeid] = failed_result(GateResult(name, report.nodeid, "error"), ended)
+        if report.nodeid in self._items:
+            self._tell_end(self._items[report.nodeid], report)
+
+    def _tell_end(self, item: pytest.Item, report: pytest.TestReport) -> None:
+        """Note how a phase of a test ended; after the last, call the hook ``pytest_ftgate_gate_finished``."""
+        before = "passed" if report.when == "setup" else self._outcomes.get(item.nodeid, "passed")
+        ended = report.outcome if report.outcome in _OUTCOMES else "failed"  # other plugins have other outcomes
+        self._outcomes[item.nodeid] = outcome = max(before, ended, key=_OUTCOMES.index)
+        result = self.results.get(item.nodeid)
+        if report.when != "teardown" or result is None:
+            return
+        try:
+            hook = item.ihook.pytest_ftgate_gate_finished
+            guarded("the hook pytest_ftgate_gate_finished", hook, result=result, outcome=outcome)
+        except FtgateError as error:  # it changes no verdict, but is reported
+            self.note(Line(one_line(str(error)), "red"))
 
     def see(self, item: pytest.Item, *, deselected: bool = False) -> None:
         """Record a marked test that was collected or deselected."""

@@ -167,7 +167,7 @@ def _same_shape(baseline: Floats, candidate: Floats) -> tuple[Floats, Floats]:
 
 
 def _check_scores(scores: Floats, low: float, high: float) -> None:
-    outside = scores[~((scores >= low - _ROUNDING) & (scores <= high + _ROUNDING))]
+    outside = scores[~((scores >= low - _ROUNDING) & (scores <= high + _ROUNDING) & np.isfinite(scores))]
     if len(outside):
         raise ValueError(f"{len(outside)} scores are outside [{low:g}, {high:g}], the first is {outside[0]:g}")
 

@@ -180,7 +180,7 @@ def test_sheets_and_trends_in_every_window_and_scheme(
     project.gate_test()
     project.report()
     reports = [read_report(project.path / "report.json")] * 3
-    write_page(project.path / "trend.html", reports, trends(reports))
+    write_page(project.path / "trend.html", reports, trends(reports)[0])
     sheet = blinded("support", [("t1", "a question", {"baseline": "one", "candidate": "other"})], "1")
     project.file("sheet.html", sheet_page(sheet, "Which answer is better?"))
     for name, part in (("trend.html", "svg.trend circle"), ("sheet.html", "#answer-a")):

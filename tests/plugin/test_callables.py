@@ -413,6 +413,19 @@ def test_an_observer_hears_once_how_the_test_ended(project: Project, keys: Any, 
     assert lines == [heard]
 
 
+@pytest.mark.parametrize("outcome", ["failed", "flaky"])
+def test_an_observer_hears_the_outcome_that_other_plugins_gave(project: Project, outcome: str) -> None:
+    """No plugin can make a failed test look passed to what promotes a model."""
+    hooks = (
+        "import pytest\n\n\n@pytest.hookimpl(wrapper=True, tryfirst=True)\ndef pytest_runtest_makereport(item, call):\n"
+        f"    report = yield\n    if call.when == 'call':\n        report.outcome = {outcome!r}\n    return report\n"
+        "\n\ndef pytest_ftgate_gate_finished(result, outcome): print('HEARD', outcome)\n"
+    )
+    project.file("conftest.py", hooks)
+    project.gate_test()
+    assert [line for line in project.run("-s").outlines if line.endswith("HEARD failed")]
+
+
 FAULTS = {
     "1 / 0": "ZeroDivisionError",
     "pytest.skip('x')": "Skipped",

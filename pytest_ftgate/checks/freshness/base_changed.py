@@ -39,6 +39,6 @@ def check(gate: Context) -> Iterator[Check]:
             advice=_REBASED if fails else None,
             action="measure_again" if fails else None,
         )
-    if (last.test_set, last.examples) != (gate.test.sha256, gate.n_whole):
+    if (last.test_set, last.whole or last.examples) != (gate.test.sha256, gate.n_whole):
         message = f"the test set has changed since the last green verdict ({day(last.judged_at)})"
         yield Check("test_set_changed", "note", message, observed=gate.test.sha256, required=last.test_set)

@@ -70,10 +70,11 @@ class LastGreen:
         judged_at: seconds since the epoch.
         measured_at: when its oldest prediction was made, in seconds since the epoch; None: unknown.
         test_set: SHA-256 of the bytes, in hex.
-        examples: number of test examples.
+        examples: number of test examples that decided.
         metric: the deciding metric with its options.
         models: by role.
         shutdown: the shutdown dates that endpoints listed (ISO 8601), by model name.
+        whole: number of examples in the whole test set, of which early stopping needs a part.
         form: version of this format.
     """
 
@@ -86,6 +87,7 @@ class LastGreen:
     metric: str
     models: dict[str, KeptModel]
     shutdown: dict[str, str] = field(default_factory=dict)
+    whole: int | None = None
     form: Literal[1] = 1
 
     @property
@@ -302,7 +304,8 @@ def keep_green(gate: Context) -> dict[str, str]:
                 judged_at=gate.now,
                 measured_at=oldest_answer(gate),
                 test_set=gate.test.sha256,
-                examples=gate.n_whole,
+                examples=len(gate.test),
+                whole=gate.n_whole if gate.look is not None else None,
                 metric=metric_text(config),
                 models=models,
                 shutdown=dict(gate.result.clock.shutdown_dates) if gate.result.clock is not None else {},

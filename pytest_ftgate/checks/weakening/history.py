@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import subprocess
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from hashlib import new as new_hash
 from pathlib import Path
@@ -64,15 +65,19 @@ class Base:
         if not names:
             return
         found = dict(zip(names, self._blobs([f"{self.commit}:{name}" for name in names]), strict=True))
-        absent = [name for name, content in found.items() if content is None]
-        listed = _git(self.root, "ls-tree", "-z", "--full-tree", self.commit, "--", *absent).parts if absent else []
-        for entry in listed:
-            facts, _, name = entry.partition("\t")
-            if " blob " in facts and not facts.startswith(_LINK):
-                raise HistoryError(
-                    f"git cannot read the earlier version of {name}: its object is missing", cure=_REFETCH
-                )
+        self._refuse_lost([name for name, content in found.items() if content is None], "blob")
         self._read.update(found)
+
+    def _refuse_lost(self, names: Sequence[str], kind: str) -> None:
+        """Raise :class:`HistoryError` if one of these is in the commit, so that only its object is missing."""
+        if not names:
+            return
+        listed = _git(self.root, "ls-tree", "-z", "--full-tree", self.commit, "--", *names)
+        entries = (entry.partition("\t") for entry in listed.parts)
+        lost = [name for facts, _, name in entries if f" {kind} " in facts and not facts.startswith(_LINK)]
+        if listed.code or lost:
+            what = f"git cannot read the earlier version of {(lost or names)[0]}: its object is missing"
+            raise HistoryError(what, cure=_REFETCH)
 
     def content(self, path: Path) -> bytes | None:
         """Return the bytes of a file at that commit, behind its links; None if it does not exist there.
@@ -89,9 +94,19 @@ class Base:
     def files(self, folder: Path, now: Path) -> Iterator[tuple[Path, bytes]]:
         """Yield the files below a folder at that commit whose bytes are others in the folder ``now``, or gone."""
         name = self._name(folder)
-        tree = f"{self.commit}:{'' if name == '.' else name}"
-        listed = _git(self.root, "ls-tree", "-r", "-z", tree).parts if name is not None else []
-        oids = {Path(path): facts.split()[-1] for facts, _, path in (entry.partition("\t") for entry in listed)}
+        if name is None:
+            return
+        asked = os.fsencode(f"{self.commit}:{'' if name == '.' else name}\n")
+        found = _git(self.root, "cat-file", "--batch-check", "--follow-symlinks", given=asked)
+        tree = re.fullmatch(r"([0-9a-f]+) tree \d+", found.line)
+        if tree is None:
+            self._refuse_lost([name], "tree")
+            return
+        listed = _git(self.root, "ls-tree", "-r", "-z", tree[1])
+        if listed.code:
+            raise HistoryError(f"git cannot read the earlier version of {name}: {listed.complaint}", cure=_REFETCH)
+        entries = (entry.partition("\t") for entry in listed.parts)
+        oids = {Path(path): facts.split()[-1] for facts, _, path in entries}
         changed = [(path, oid) for path, oid in oids.items() if oid != _oid(now / path, len(oid))]
         contents = self._blobs([oid for _, oid in changed])
         yield from ((path, one) for (path, _), one in zip(changed, contents, strict=True) if one is not None)

@@ -145,8 +145,10 @@ def test_what_got_worse_while_a_gate_was_absent_is_told(
     write: Write, capsys: pytest.CaptureFixture[str], later: GateResult, remark: str
 ) -> None:
     paths = [write(f"{day}.json", day, one) for day, one in enumerate([gate("pass", 0.2), ABSENT, later], 1)]
-    main(["compare", *map(str, paths)])
-    assert f"2026-11-03 08:05 {remark}" in capsys.readouterr().out
+    assert main(["compare", *map(str, paths)]) == 1
+    text = capsys.readouterr().out
+    assert f"2026-11-03 08:05 {remark}" in text
+    assert "last report: 2 of 2 gates got worse" in text
 
 
 @pytest.mark.parametrize("partial", [(), (2,), (1, 3)])
@@ -191,6 +193,8 @@ def test_names_are_text(write: Write, capsys: pytest.CaptureFixture[str]) -> Non
         (["1.json", "mixed/green.json"], "mixed/green.json"),
         (["mixed"], "1 report"),
         (["broken"], "broken/cut.json"),
+        (["blank"], "blank/empty.json"),
+        (["unfetched"], "unfetched/pointer.json"),
         (["old"], "old/v0.json"),
         (["1.json", "foreign/list.json"], "foreign/list.json"),
     ],
@@ -202,10 +206,14 @@ def test_fewer_than_two_reports_are_an_error(
     for name, content in (
         ("mixed/green.json", "{}"),
         ("broken/cut.json", '{"version": 1, "ga'),
+        ("blank/empty.json", " \n"),
+        ("unfetched/pointer.json", "version https://git-lfs.github.com/spec/v1\noid sha256:00\nsize 1\n"),
         ("old/v0.json", '{"version": 0, "gates": []}'),
         ("foreign/list.json", "[]"),
     ):
         write(f"{Path(name).parent}/1.json", 1, gate("pass", 0.2))
+        if name not in ("mixed/green.json", "foreign/list.json"):
+            write(f"{Path(name).parent}/2.json", 2, gate("pass", 0.2))
         Path(name).write_text(content, encoding="utf-8")
     Path("empty").mkdir()
     assert main(["compare", *args]) == 2
@@ -214,7 +222,7 @@ def test_fewer_than_two_reports_are_an_error(
 
 
 @pytest.mark.parametrize(
-    "content", ["[]", "3", "null", "", " \n", '{"a": 1}', '// of an editor\n{"a": 1}', '{"a": NaN}', '{"a": 1, "a": 2}']
+    "content", ["[]", "3", "null", '{"a": 1}', '// of an editor\n{"a": 1}', '{"a": NaN}', '{"a": 1, "a": 2}']
 )
 def test_a_folder_may_have_other_json_files(write: Write, content: str) -> None:
     for day in (1, 2):

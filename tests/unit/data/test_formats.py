@@ -214,7 +214,7 @@ KTO = [{"prompt": "q", "completion": "good", "label": True}, {"prompt": "r", "co
     ("rows", "why"),
     [
         (KTO, "label is false"),
-        ([{"messages": [Q, A], "label": "true"}, {"messages": [Q, BAD], "label": "false"}], "label is false"),
+        ([{"messages": [Q, A], "label": True}, {"messages": [Q, BAD], "label": False}], "label is false"),
         ([ALPACA, {**ALPACA, "output": "BAD", "kto_tag": False}], "kto_tag is false"),
         ([{"messages": [Q, A]}, {"messages": [Q, {**BAD, "weight": 0}]}], "weight"),
     ],
@@ -226,6 +226,16 @@ def test_they_are_left_out_and_counted(load, refused, rows, why):
         assert [(why in reason, n) for reason, n in data.left_out.items()] == [(True, 2)]
     assert len(load(lines(bad, good, good), limit=1)) == 1
     refused(lines(bad, bad), "", "2 rows", why)
+
+
+@pytest.mark.parametrize("label", ["true", "false", "1", 0, "refund"])
+def test_a_text_or_a_number_beside_messages_is_a_field(load, label):
+    """Else half of the test examples would be left out where their own label is "false"."""
+    rows = [{"messages": [Q, A], "label": label}, {"messages": [Q, A], "label": "false"}]
+    for data in (load(lines(*rows)), examples_from(rows, origin="list")):
+        assert [example.fields["label"] for example in data] == [label, "false"]
+    beside = {"input": "a", "expected": "b", "messages": [1], "label": label}
+    assert load(lines(beside)).examples[0].fields == {"messages": [1], "label": label}
 
 
 # --- what cannot be told -------------------------------------------------------------------------------------------

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from gate_context import PLACE, context
 
-from pytest_ftgate.checks.drop import status_of
+from pytest_ftgate.checks.drop import gain_reaches, status_of
 from pytest_ftgate.checks.match import examples_without_difference, max_drop_check
 from pytest_ftgate.result import Threshold
 from pytest_ftgate.statistics import Comparison
@@ -17,6 +17,13 @@ from pytest_ftgate.statistics import Comparison
 RIGHT_WRONG: Any = SimpleNamespace(kind="right_wrong", low=0.0, high=1.0, greater_is_better=True, share=True, sign=1)
 GRADED: Any = SimpleNamespace(kind="graded", low=0.0, high=10.0, greater_is_better=True, share=False, sign=1)
 GATE = context({"margin": ..., "objective": "match", "max_drop": 0.02, "cheaper_by": 6})
+
+
+@pytest.mark.parametrize("gain", [Fraction(1, 20), 0.05])
+def test_a_gain_reaches_its_margin_and_not_a_hair_more(gain: Fraction | float) -> None:
+    assert gain_reaches(gain, 0.05)
+    assert not gain_reaches(gain, 0.0500000001)
+    assert [gain_reaches(one, 0.0) for one in (0.0, 1e-9, Fraction(1, 10**9))] == [False, True, True]
 
 
 @pytest.mark.parametrize(
