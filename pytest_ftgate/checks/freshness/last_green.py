@@ -97,7 +97,10 @@ class LastGreen:
 
     def to_text(self) -> str:
         """Return the verdict as the JSON text of a note."""
-        return json.dumps(asdict(self), sort_keys=True)
+        plain = asdict(self)
+        if self.whole is None:  # without early stopping notes are as they always were
+            del plain["whole"]
+        return json.dumps(plain, sort_keys=True)
 
     @classmethod
     def from_text(cls, text: str) -> LastGreen | None:
