@@ -19,7 +19,8 @@ class ForeignError(DataError):
     """A JSON file is something else than a report."""
 
 
-_OF_REPORT = re.compile(r'"version"\s*:\s*\d|"gates"|\A\s*\Z|\Aversion https://git-lfs')  # the last: a pointer to one
+# What tells a report that was cut off; an empty file and a pointer of Git LFS stand for a report that was lost.
+_OF_REPORT = re.compile(r'"version"\s*:\s*\d|"gates"|\A\s*\Z|\Aversion https://git-lfs')
 _CURE = "Write one: python -m pytest --ftgate-report=json:PATH"
 
 

@@ -48,22 +48,22 @@ def in_order(reports: Sequence[ReportFile]) -> list[ReportFile]:
 
 
 def trends(reports: Sequence[ReportFile]) -> tuple[list[Trend], list[GateMoves]]:
-    """Return the trend of every gate in any of the reports, those of the last report first, and how the last one moved.
+    """Return the trend of each gate, those of the last report first, and what changed in the last report.
 
-    Each result is compared with the one before, also where reports without the gate lie between.
+    Each result is compared with the one before it, also where reports without the gate lie between.
     """
     gates = matched(reports)
     steps: list[dict[str, GateMoves]] = []
     last = gates[0]  # as in the last report that has it, because a gate may be missing for a while
-    for (before, after), now in zip(pairwise(reports), gates[1:], strict=True):
-        steps.append({gate.name: gate for gate in compare_reports(before, after, (last, now))})
+    for (before, after), (there, now) in zip(pairwise(reports), pairwise(gates), strict=True):
+        old = {key: result for key, result in last.items() if key in there or key in now}
+        steps.append({gate.name: gate for gate in compare_reports(before, after, (old, now))})
         last = {**last, **{key: _carried(last.get(key), result) for key, result in now.items()}}
     found = []
     for key in dict.fromkeys(key for of_report in reversed(gates) for key in of_report):
         points = []
         for number, (report, of_report) in enumerate(zip(reports, gates, strict=True)):
-            gone = number and key not in of_report and key not in gates[number - 1]
-            step = steps[number - 1].get(full_name(key)) if number and not gone else None
+            step = steps[number - 1].get(full_name(key)) if number else None
             moves = step.moves if step is not None else ()
             apart = [move for move in moves if move.what in _INCOMPARABLE]
             told = [move for move in moves if move.mark in ("worse", "loosened") or move in apart]
@@ -71,8 +71,7 @@ def trends(reports: Sequence[ReportFile]) -> tuple[list[Trend], list[GateMoves]]
             commit = (report.commit or "")[:_COMMIT]
             points.append(Point(label(report), commit, of_report.get(key), remarks, comparable=not apart))
         found.append(Trend(full_name(key), tuple(points)))
-    still = {full_name(key) for of_report in gates[-2:] for key in of_report}
-    return found, [gate for name, gate in steps[-1].items() if name in still]
+    return found, list(steps[-1].values())
 
 
 def _carried(old: GateResult | None, new: GateResult) -> GateResult:

@@ -151,6 +151,19 @@ def test_what_got_worse_while_a_gate_was_absent_is_told(
     assert "last report: 2 of 2 gates got worse" in text
 
 
+@pytest.mark.parametrize("first", [gate("pass", 0.2), gate("pass", 0.2, name="owed")])
+def test_a_required_gate_that_the_last_report_lacks_counts(
+    write: Write, capsys: pytest.CaptureFixture[str], first: GateResult
+) -> None:
+    """It was in no report, or in none of the last two."""
+    paths = [write(f"{day}.json", day, one) for day, one in enumerate([first, ABSENT, ABSENT], 1)]
+    document = json.loads(paths[2].read_text(encoding="utf-8"))
+    document["unjudged"] = [{"name": "owed", "reason": "no collected test has this marker"}]
+    paths[2].write_text(json.dumps(document), encoding="utf-8")
+    assert main(["compare", *map(str, paths)]) == 1
+    assert "1 of 2 gates got worse: owed" in capsys.readouterr().out
+
+
 @pytest.mark.parametrize("partial", [(), (2,), (1, 3)])
 def test_partial_reports_are_named_in_text_and_page(
     write: Write, capsys: pytest.CaptureFixture[str], partial: tuple[int, ...]
