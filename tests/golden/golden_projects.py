@@ -24,6 +24,7 @@ from loopback import LoopbackServer
 Build = Callable[[Any], None]
 PROJECTS: dict[str, Callable[[pytest.Pytester, LoopbackServer], Project]] = {}
 LIVE: set[str] = set()
+FACTS = ("prompted", "economics", "guards_and_slices")  # whose JSON report is kept whole
 PAGES = ("guards_and_slices", "extraction", "candidates")  # whose HTML is kept too
 DAY_S = 86_400
 LARGE = {"input_per_1m": 1.8, "output_per_1m": 7.2}
