@@ -447,7 +447,7 @@ def _joined(test: DataSet, *runs: Run) -> Run:
 def shown_answers(gate: Context) -> dict[str, Measured]:
     """Return the best baseline and the candidate on the examples that may be shown, by role.
 
-    Empty where they cannot be scored by themselves, as by a judge, or were not asked about, as in a self-test.
+    Empty where they cannot be scored by themselves, as by a judge.
     """
     attempt = gate.attempt
     assert attempt is not None

@@ -96,11 +96,6 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         help="show per gate the calls, tokens and cost, and how likely each verdict is; no model is called, and no "
         "verdict is given; exit status 1 where a free check fails",
     )  # fmt: skip
-    group.addoption(
-        "--ftgate-selftest", action="store_true",
-        help="judge sabotaged candidates made from stored answers, and show how often the gate would pass; no model is "
-        "called; exit status 1 where a sabotage is not refused",
-    )  # fmt: skip
     parser.addini("ftgate_config", "gate file (default: ftgate.yaml)", default="ftgate.yaml")
     parser.addini("ftgate_state", "folder of stored predictions (default: .ftgate)", default=".ftgate")
     parser.addini("ftgate_recordings", "folder of committed predictions, which are used before any model is called")

@@ -1,4 +1,4 @@
-"""Look at the gate of a marked test in its set-up without a verdict, and skip the test: preview, plan, self-test."""
+"""Look at the gate of a marked test in its set-up without a verdict, and skip the test: preview, plan."""
 
 from __future__ import annotations
 
@@ -115,15 +115,4 @@ def _plan(item: pytest.Item, config: GateKeys | None, services: Services | None,
     return Look(plan_lines(plan), plan.failed, asdict(plan))
 
 
-def _selftest(item: pytest.Item, config: GateKeys | None, services: Services | None, **asked: Any) -> Look:
-    from pytest_ftgate.gate.selftest import Selftest, selftest_gate
-    from pytest_ftgate.reports.looks import selftest_lines
-
-    if config is None or services is None:
-        test = Selftest(claimed_name(item), asked["reviewed"])
-    else:
-        test = selftest_gate(config, services, **asked)
-    return Look(selftest_lines(test), test.failed)
-
-
-_LOOKS: dict[str, Judge] = {"--ftgate-preview": _preview, "--ftgate-plan": _plan, "--ftgate-selftest": _selftest}
+_LOOKS: dict[str, Judge] = {"--ftgate-preview": _preview, "--ftgate-plan": _plan}

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     import pytest
 
-LOOKS = ("--ftgate-preview", "--ftgate-plan", "--ftgate-selftest")
+LOOKS = ("--ftgate-preview", "--ftgate-plan")
 """Options that look at gates without a verdict."""
 
 

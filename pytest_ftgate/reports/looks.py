@@ -1,4 +1,4 @@
-"""What looks at a gate without a verdict, as text: a preview, a plan and a self-test. All lines are safe to print."""
+"""What looks at a gate without a verdict, as text: a preview and a plan. All lines are safe to print."""
 
 from __future__ import annotations
 
@@ -25,7 +25,6 @@ if TYPE_CHECKING:
     from pytest_ftgate.gate.plan import Chance, Plan
     from pytest_ftgate.gate.preview import Answer, Preview, Previewed
     from pytest_ftgate.gate.projection import Cost
-    from pytest_ftgate.gate.selftest import Selftest
 
 _MOST = 20_000
 """The most characters of one prompt or answer."""
@@ -246,25 +245,3 @@ def _verdicts(chance: Chance) -> str:
     if chance.p_pass is None:
         return "-"
     return " / ".join(f"{100 * (one or 0):.0f}" for one in chances) + " %"
-
-
-# --- self-test -----------------------------------------------------------------------------------------------
-
-
-def selftest_lines(test: Selftest) -> list[Line]:
-    """Return the title and the lines of a self-test."""
-    state = "could not be tested" if not test.sabotages else "passes a sabotage" if test.failed else "blocks"
-    lines = [_title(test.name, f"SELF-TEST, {state}", "red" if test.failed else "green")]
-    lines += [Line(printable(text), colour) for one in test.checks for text, colour in check_lines(one, full=True)]
-    for one in test.sabotages:
-        names = ", ".join(dict.fromkeys(check.name for check in one.checks))
-        refused = Line(printable(f"  refused  {one.name}: {names}"), "green")
-        lines.append(refused if one.refused else Line(f"  GREEN    {one.name}", "red"))
-    if test.verdict is not None:
-        lines.append(Line(f"the stored answers as they are: {test.verdict}"))
-        lines.append(Line("share of test sets, resampled from this one, on which the gain passes:"))
-    for rate in test.rates:
-        gain = "no gain" if not rate.gain else show_difference(rate.gain, share=test.share)
-        full = "the baseline leaves no room for it"
-        lines.append(Line(f"  {gain}: {full if rate.passed is None else show_value(rate.passed, share=True)}"))
-    return lines

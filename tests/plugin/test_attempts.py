@@ -294,12 +294,6 @@ def test_only_a_third_is_shown_and_it_counts_in_the_first_attempt_alone(project:
     assert gate["n"] == (200 if number == 1 else 200 - len(third))
 
 
-def test_the_self_test_takes_no_attempt(second: Project) -> None:
-    result = second.run("--ftgate-selftest")
-    assert result.ret == pytest.ExitCode.OK, result.stdout.str()
-    assert len(ledger(second)) == 1
-
-
 def test_a_preview_shows_the_same_third(second: Project) -> None:
     result = second.run("--ftgate-preview=5")
     rows = read_jsonl(second.path / "test.jsonl")

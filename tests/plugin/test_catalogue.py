@@ -588,7 +588,7 @@ def test_row_26_the_baseline_moves(project: Project) -> None:
     options = re.findall(r"--ftgate-[\w-]+", project.run("--help").stdout.str())
     assert set(options) == {
         "--ftgate-config", "--ftgate-report", "--ftgate-cache", "--ftgate-offline", "--ftgate-partial",
-        "--ftgate-max-cost", "--ftgate-preview", "--ftgate-plan", "--ftgate-selftest",
+        "--ftgate-max-cost", "--ftgate-preview", "--ftgate-plan",
     }  # fmt: skip
     project.gate_test()
     project.lose()

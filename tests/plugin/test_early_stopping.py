@@ -189,16 +189,6 @@ def test_a_plan_has_the_most_calls_and_the_expected_share(http: EndpointProject)
     result.stdout.fnmatch_lines([f"*at most {N}*", "*stop_early: *% at *"])
 
 
-def test_the_selftest_judges_what_was_looked_at(http: EndpointProject) -> None:
-    http.server.answer = answering(base=4, ft=0)
-    http.gate_test()
-    asked = http.gate()["early_stop"]["examples"]
-    assert asked < N
-    http.forget()
-    result = http.run("--ftgate-selftest")
-    assert (result.ret, len(http.server.bodies)) == (0, 0), result.stdout.str()
-
-
 def test_turning_it_on_or_off_is_a_named_change(project: Project) -> None:
     project.gate_file("version: 1\ndefaults: {}\ngates: {}\n")
     for file, mark in ((True, False), (False, True)):
