@@ -250,7 +250,7 @@ _TYPO = 0.8
 def nearest(word: str, known: Iterable[str]) -> str | None:
     """Return the valid word that was probably meant, ignoring case; None if no word is similar.
 
-    A misspelling comes first, then a word that contains the other (``zero``: ``score_zero``), then a similar one.
+    A misspelling comes first, then a word that contains the other (``max``: ``max_drop``), then a similar one.
     """
     word, by_lower = word[:LONGEST_SHOWN].lower(), {name.lower(): name for name in known}
     typo = difflib.get_close_matches(word, by_lower, n=1, cutoff=_TYPO)

@@ -73,7 +73,7 @@ _ADVICE: Mapping[str, tuple[Action, str, str]] = {
     ),
     "missing": (
         "measure_again",
-        "Find out why the {role}'s endpoint does not answer: with errors: score_zero a missing answer is wrong.",
+        "Find out why the {role}'s endpoint does not answer: with missing_answers: wrong a missing answer is wrong.",
         "{share} of the {role} are missing",
     ),
     "no_call": ("better_prompt", _TOOLS, "{share} of the {role} call no tool where one is due"),

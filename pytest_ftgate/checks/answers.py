@@ -114,7 +114,7 @@ def _complete(role: str, measured: Measured, *, forgiven: bool) -> Check:
     cause = shortened(failure.cause, _CAUSE_CHARACTERS) if failure else "no cause is known"
     places = f" ({', '.join(_places(run))})" if missing < n else ""
     counted = f"{missing:,} of {plural(n, 'answer')} missing{places}"
-    counted += ", counted as wrong (errors: score_zero)" if forgiven else ""
+    counted += ", counted as wrong (missing_answers: wrong)" if forgiven else ""
     return Check(
         name,
         "warning" if forgiven else "error",

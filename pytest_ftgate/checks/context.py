@@ -210,8 +210,8 @@ class Context:
 
     @cached_property
     def forgiven(self) -> tuple[str, ...]:
-        """Return the roles whose missing answers count as wrong (``errors: score_zero``)."""
-        return forgiven_roles(self.config.errors, self.runs.values())
+        """Return the roles whose missing answers count as wrong (``missing_answers: wrong``)."""
+        return forgiven_roles(self.config.missing_answers, self.runs.values())
 
     @property
     def scored(self) -> Mapping[str, Measured]:

@@ -148,7 +148,7 @@ def _not_recorded(gate: Context, guard: Guard) -> Iterator[Check]:
     """Check that recorded models have a prediction for every example of the guard."""
     for role, model in gate.models.items():
         ids = model.ids
-        if ids is None or (role == "candidate" and gate.config.errors == "score_zero"):
+        if ids is None or (role == "candidate" and gate.config.missing_answers == "wrong"):
             continue
         missing = [example.name for example in guard.test.examples if example.id not in ids]
         if missing:
@@ -215,7 +215,7 @@ def _judge(guard: Guard, gate: Context) -> tuple[GuardResult, list[Check]]:
     specs = gate.config.asked
     runs = {role: run for (name, role), run in gate.guard_runs.items() if name == guard.name}
     measured = {role: measure_run(specs[role].name, run) for role, run in runs.items()}
-    result, checks = described(guard), _incomplete(guard, measured, gate.config.errors)
+    result, checks = described(guard), _incomplete(guard, measured, gate.config.missing_answers)
     if not any(check.status == "error" for check in checks):
         metrics = {guard.metric.name: guard.metric}
         try:
@@ -243,9 +243,9 @@ def described(guard: Guard) -> GuardResult:
     )
 
 
-def _incomplete(guard: Guard, measured: Mapping[str, Measured], errors: str) -> list[Check]:
+def _incomplete(guard: Guard, measured: Mapping[str, Measured], missing_answers: str) -> list[Check]:
     """Check that no answers are missing: an error, as on the test set itself."""
-    forgiven = forgiven_roles(errors, [one.run for one in measured.values()])
+    forgiven = forgiven_roles(missing_answers, [one.run for one in measured.values()])
     return [
         replace(check, name=f"{guard.path}.{check.name}")
         for check in complete_checks(measured, forgiven)

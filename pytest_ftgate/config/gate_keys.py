@@ -120,10 +120,10 @@ class GateKeys(Keys):
         (), description="Minimum or maximum values of metrics, latency, cost or error rate."
     )
     show: Annotated[tuple[MetricValue, ...], Listed] = Field((), description="Further metrics to report.")
-    errors: Annotated[Literal["error", "score_zero"], words("score_zero", "error")] = Field(
+    missing_answers: Annotated[Literal["error", "wrong"], words("wrong", "error")] = Field(
         "error",
         description="How to treat an answer of the candidate that is missing after all retries. error: the gate "
-        "cannot be judged. score_zero: the answer counts as wrong.",
+        "cannot be judged. wrong: the answer counts as wrong.",
     )
     repeats: Annotated[int, Field(ge=1, le=1000)] = Field(
         1, description="Answers per example; their scores are averaged."

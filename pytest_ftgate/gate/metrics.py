@@ -138,15 +138,15 @@ def _check_bounds(config: GateKeys, metrics: Mapping[str, Metric]) -> None:
 
 
 def _check_errors(config: GateKeys) -> None:
-    """Refuse ``errors: score_zero`` with precision, which rises when answers are missing."""
-    if config.errors != "score_zero":
+    """Refuse ``missing_answers: wrong`` with precision, which rises when answers are missing."""
+    if config.missing_answers != "wrong":
         return
     asked = [config.metric, *(bound.metric for bound in config.require if bound.of == "candidate")]
     asked += [guard.metric for guard in config.guards.values()]
     for spec in asked:
         if spec.name.partition("_")[0] == "precision":
             raise ConfigError(
-                f"errors: score_zero cannot be used with {spec.name}, which ignores missing answers",
-                where=config.sources["errors"].where("errors"),
-                cure="Use f1 or recall, or errors: error.",
+                f"missing_answers: wrong cannot be used with {spec.name}, which ignores missing answers",
+                where=config.sources["missing_answers"].where("missing_answers"),
+                cure="Use f1 or recall, or missing_answers: error.",
             )

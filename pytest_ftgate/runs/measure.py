@@ -105,14 +105,14 @@ def measure_run(name: str, run: Run, sample: Run | None = None, *, forgiven: boo
     )
 
 
-def forgiven_roles(errors: str, runs: Iterable[Run]) -> tuple[str, ...]:
-    """Return the roles whose missing answers count as wrong, by the gate's ``errors``.
+def forgiven_roles(missing_answers: str, runs: Iterable[Run]) -> tuple[str, ...]:
+    """Return the roles whose missing answers count as wrong, by the gate's ``missing_answers``.
 
     There are none if the run was stopped: an answer that was not asked for is not missing after all retries. But a
     model whose calls all hang has stopped the run by not answering.
     """
     stopped = any(run.fatal is not None and run.fatal.kind != "timeout" for run in runs)
-    return ("candidate",) if errors == "score_zero" and not stopped else ()
+    return ("candidate",) if missing_answers == "wrong" and not stopped else ()
 
 
 def made_at(run: Run) -> Iterator[tuple[Prediction, float | None]]:

@@ -137,7 +137,7 @@ def a_test_set_without_ids(project: Project) -> dict[str, Any]:
     return project.judge(test_set="test.csv")
 
 
-said("missing answers scored as wrong", {"ft.jsonl": ()}, n=57, errors="score_zero")
+said("missing answers scored as wrong", {"ft.jsonl": ()}, n=57, missing_answers="wrong")
 
 
 @case
@@ -436,7 +436,7 @@ def knowledge_that_was_memorised(project: Project) -> dict[str, Any]:
 # --- what cannot be judged ---------------------------------------------------------------------------------------
 
 keys("a key that does not exist", margn=0.1)
-keys("several slips in one marker", margn=0.1, confidence=95, errors="zero")
+keys("several slips in one marker", margn=0.1, confidence=95, missing_answers="wrng")
 keys("a margin that is impossible", margin=3)
 keys("a margin that is negative", margin=-0.1)
 keys("a margin that is text", margin="0.05")
@@ -445,14 +445,16 @@ keys("no candidate", candidate=...)
 keys("a file that does not exist", test_set="tests.jsonl")
 keys("a model that is no model", candidate="record:ft.jsonl")
 keys("a provider that does not exist", candidate={"provider": "opnai", "model": "x"})
-keys("a choice that does not exist", errors="zero")
+keys("a choice that does not exist", missing_answers="wrng")
 keys("a bound that is impossible", require=[{"metric": "accuracy", "min": 80}])
 keys("a bound without ends", require=[{"metric": "accuracy"}])
 keys("match with a margin", objective="match", max_drop=0.02, cheaper_by=2)
 keys("a hypothesis that is no improvement", hypothesis={"from": 0.9, "to": 0.8})
 keys("a prompt that is given twice", candidate={"provider": "openai", "model": "x", "system": "a", "system_file": "b"})
 keys("both forms of a baseline", baselines={"a": "recorded:base.jsonl"})
-keys("precision that skips missing answers", metric={"name": "precision", "pos_label": "refund"}, errors="score_zero")
+keys(
+    "precision that skips missing answers", metric={"name": "precision", "pos_label": "refund"}, missing_answers="wrong"
+)
 
 
 @case

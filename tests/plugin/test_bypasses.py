@@ -247,5 +247,5 @@ def test_a_missing_answer_is_wrong_for_precision_too(project: Project, metric: s
     """Precision looks at what was said: an answer that never came would raise it."""
     project.predictions("ft.jsonl", 60, output=lambda i: label(i) if i < 20 else None)
     for keys in ({"metric": metric}, {"metric": "f1_macro", "require": [{"metric": metric, "min": 0.9}]}):
-        because(project.judge(errors="score_zero", **keys), "error", "configuration", "score_zero", metric)
+        because(project.judge(missing_answers="wrong", **keys), "error", "configuration", "missing_answers", metric)
     because(project.judge(metric=metric), "error", "candidate_predictions", "40 of 60")

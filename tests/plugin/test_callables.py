@@ -74,7 +74,7 @@ def test_one_call_that_fails_is_enough(project: Project) -> None:
     missing(
         judged(project, "def answer(text): return right(text) if text[-2:] != '17' else None"), "test.jsonl:18", n=1
     )
-    assert passed(project.judge(errors="score_zero"))["candidate"]["value"] == pytest.approx(59 / 60)
+    assert passed(project.judge(missing_answers="wrong"))["candidate"]["value"] == pytest.approx(59 / 60)
 
 
 @pytest.mark.parametrize("text", ["", " \\n", "\\ud800", "\\x1b[2J", "\\0", "x" * 100_000])

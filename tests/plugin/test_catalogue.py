@@ -260,9 +260,9 @@ def test_row_07_not_a_number_for_the_baseline(project: Project, value: str) -> N
 
 def test_row_07_a_missing_baseline_answer_is_never_a_zero(project: Project) -> None:
     """Scored as wrong, what the baseline failed to say would be the candidate's gain."""
-    passed(project.judge(errors="score_zero"))
+    passed(project.judge(missing_answers="wrong"))
     project.predictions("base.jsonl", 59, wrong_at=range(40, 59))
-    because(project.judge(errors="score_zero"), "error", "baseline_predictions", "1 of 60", "t59")
+    because(project.judge(missing_answers="wrong"), "error", "baseline_predictions", "1 of 60", "t59")
 
 
 def test_row_08_an_empty_test_set(project: Project) -> None:
@@ -447,7 +447,7 @@ def test_row_18_taught_to_the_test(project: Project, text: Any, answer: str) -> 
         ("min_test_examples", 5, "min_test_examples: 50 -> 5"),
         ("min_training_examples", 1, "min_training_examples: 200 -> 1"),
         ("test_set", {"path": "test.jsonl", "limit": 55}, "test_set.limit: all rows -> 55"),
-        ("errors", "score_zero", "errors: error -> score_zero"),
+        ("missing_answers", "wrong", "missing_answers: error -> wrong"),
         ("metric", "f1_macro", "metric: accuracy -> f1_macro"),
     ],
 )
@@ -712,7 +712,7 @@ def test_row_37_a_crash_is_no_verdict(project: Project) -> None:
     def gone(text: str) -> str:
         raise PermissionError("gone")
 
-    gate = project.judge(baseline=gone, errors="score_zero")
+    gate = project.judge(baseline=gone, missing_answers="wrong")
     because(gate, "error", "baseline_predictions", "60 of 60")
     assert gate["baseline"]["value"] is None
     absent = {"provider": "python", "target": "absent:model"}

@@ -99,7 +99,7 @@ def test_a_missing_answer_ends_the_looks(http: EndpointProject) -> None:
     assert (gate["verdict"], gate["early_stop"]) == ("error", None)
     assert calls(http) == {"base": N // 5, "ft": N // 5}
     http.forget()
-    scored = http.judge(errors="score_zero")
+    scored = http.judge(missing_answers="wrong")
     assert (scored["verdict"], scored["early_stop"]["futile"]) == ("fail", True)
 
 

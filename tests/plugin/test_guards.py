@@ -126,7 +126,7 @@ def test_recorded_models_without_the_guards_predictions(project: Project) -> Non
     found = stopped(judged(project))
     assert (found["name"], found["observed"]) == ("guards.general.candidate_predictions", 98)
     mentions(found, "ft.jsonl", "2 of 100", "general.jsonl:99")
-    gate = judged(project, {"evidence": "observed"}, errors="score_zero")
+    gate = judged(project, {"evidence": "observed"}, missing_answers="wrong")
     assert (gate["verdict"], gate["guards"][0]["candidate"]) == ("pass", 0.98)
     assert check(gate, "guards.general.candidate_predictions")["status"] == "warning"
 

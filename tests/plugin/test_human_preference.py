@@ -118,7 +118,7 @@ def test_there_is_nothing_to_prefer_between_equal_outputs(judged: Rated) -> None
 
 def test_a_missing_answer_is_preferred_by_nobody(judged: Rated) -> None:
     judged.predictions("ft.jsonl", N, output=lambda i: judged.answer_of("ft", i) if i else None)
-    gate = rated(judged, words(N, 0), gate={"errors": "score_zero"})
+    gate = rated(judged, words(N, 0), gate={"missing_answers": "wrong"})
     assert gate["candidate"]["value"] == pytest.approx((N - 1) / N)
     assert check(gate, "human_preference.equal")["observed"] == 1
 

@@ -152,7 +152,7 @@ def test_a_bound_on_the_baseline_asks_for_a_sample_of_it(http: EndpointProject) 
 
 def test_a_sample_with_a_gap_is_an_error(http: EndpointProject) -> None:
     http.server.answer = lambda body: error(500) if index_of(body) == 3 else answer(body)
-    gate = ends(http.judge(candidate=http.model("ft", latency=SAMPLE), errors="score_zero"), "error")
+    gate = ends(http.judge(candidate=http.model("ft", latency=SAMPLE), missing_answers="wrong"), "error")
     mentions(check(gate, "candidate_latency"), "1 of 10")
 
 
@@ -194,7 +194,7 @@ def test_an_answer_that_never_came_took_as_long_as_it_was_waited_for(http: Endpo
     recorded = "recorded:base.jsonl"
     late = http.model("ft", timeout_s=5)  # long beside an answer, also on a loaded machine
     bound = [{"metric": "latency_p95_s", "max": 4.9}]
-    gate = http.judge(baseline=recorded, candidate=late, errors="score_zero", require=bound)
+    gate = http.judge(baseline=recorded, candidate=late, missing_answers="wrong", require=bound)
     found = check(gate, "require.candidate.latency_p95_s")
     assert (found["status"], gate["candidate"]["n_errors"]) == ("fail", 4)
     assert gate["candidate"]["latency_p95_s"] >= 5 > gate["candidate"]["latency_p50_s"]
@@ -202,7 +202,7 @@ def test_an_answer_that_never_came_took_as_long_as_it_was_waited_for(http: Endpo
 
 def test_without_a_time_limit_nobody_knows_how_long_a_missing_answer_took(http: EndpointProject) -> None:
     http.predictions("ft.jsonl", 59, output=label, latency_s=0.1)
-    keys = {"baseline": "recorded:base.jsonl", "candidate": "recorded:ft.jsonl", "errors": "score_zero"}
+    keys = {"baseline": "recorded:base.jsonl", "candidate": "recorded:ft.jsonl", "missing_answers": "wrong"}
     gate = http.judge(**keys, require=BOUND)
     assert (gate["verdict"], gate["candidate"]["latency_p95_s"]) == ("error", None)
     assert "1 of 60" in gate["candidate"]["latency_unknown"]
@@ -221,6 +221,6 @@ def test_a_model_that_only_hangs_is_wrong_where_missing_answers_are(http: Endpoi
     """It has stopped the asking by not answering, which is no excuse."""
     http.file("stuck.py", "import threading\n\n\ndef model(text):\n    threading.Event().wait()\n")
     stuck = {"provider": "python", "target": "stuck:model", "timeout_s": 0.1, "retries": 0, "concurrency": 1}
-    gate = http.judge(baseline="recorded:base.jsonl", candidate=stuck, errors="score_zero", require=BOUND)
+    gate = http.judge(baseline="recorded:base.jsonl", candidate=stuck, missing_answers="wrong", require=BOUND)
     assert (gate["verdict"], gate["candidate"]["value"], gate["candidate"]["latency_p50_s"]) == ("fail", 0.0, 0.1)
     assert check(gate, "candidate_predictions")["status"] == "warning"

@@ -113,14 +113,14 @@ def test_all_slips_of_the_marks_of_a_test_are_told_at_once(project: Project) -> 
         "test_gate.py",
         "import pytest\n"
         "@pytest.mark.ftgate(confidence=95, test_set=3)\nclass TestGates:\n"
-        "    @pytest.mark.ftgate(margn=0.1, errors='zero')\n    def test_gate(self): pass\n",
+        "    @pytest.mark.ftgate(margn=0.1, missing_answers='wrng')\n    def test_gate(self): pass\n",
     )
     result = project.run()
     result.assert_outcomes(errors=1)
     text = result.stdout.str()
-    told = ("2: confidence: ", "2: test_set: ", "4: margn: ", "4: errors: ")
+    told = ("2: confidence: ", "2: test_set: ", "4: margn: ", "4: missing_answers: ")
     assert [f"test_gate.py:{place}" in text for place in told] == [True] * 4
-    assert "'score_zero'" in text
+    assert "'wrong'" in text
 
 
 def test_a_named_gate_needs_a_gate_file(project: Project) -> None:

@@ -273,7 +273,7 @@ def test_calls_that_broke_off_are_told_apart_from_what_was_spent(http: EndpointP
 
 def test_the_limit_is_an_error_also_where_missing_answers_count_as_wrong(http: EndpointProject) -> None:
     """Nobody asked for them: they are not missing after all retries."""
-    http.gate_test(baseline="recorded:base.jsonl", candidate=http.model("ft", **PRICED), errors="score_zero")
+    http.gate_test(baseline="recorded:base.jsonl", candidate=http.model("ft", **PRICED), missing_answers="wrong")
     gate = ends(http.gate("--ftgate-max-cost=0.05"), "error")
     assert "--ftgate-max-cost 0.05" in check(gate, "candidate_predictions")["message"]
 

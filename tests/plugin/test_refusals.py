@@ -76,7 +76,7 @@ def test_a_model_that_stops_the_run_and_is_forgiven_leaves_the_other_an_error(ht
     candidate = {"provider": "python", "target": "hangs:model", "timeout_s": 0.01}
     http.file("hangs.py", "import threading\ndef model(text): threading.Event().wait()\n")
     gate = ends(
-        http.judge(baseline=http.model("base", concurrency=1), candidate=candidate, errors="score_zero"), "error"
+        http.judge(baseline=http.model("base", concurrency=1), candidate=candidate, missing_answers="wrong"), "error"
     )
     assert statuses(gate)["baseline_predictions"] == "error"
 
@@ -106,7 +106,7 @@ def test_one_refused_example_is_its_own_failure(http: EndpointProject, status: i
         return error(status, "flagged") if (body["model"], index_of(body)) == ("ft", 7) else answer(body)
 
     http.server.answer = refuses_one
-    gate = passed(http.judge(errors="score_zero"))
+    gate = passed(http.judge(missing_answers="wrong"))
     assert (gate["candidate"]["n_scored"], gate["candidate"]["n_errors"]) == (N - 1, 1)
     mentions(check(gate, "candidate_predictions"), "test.jsonl:8", str(status))
 

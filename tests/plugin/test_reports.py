@@ -97,16 +97,16 @@ def recorded_by(project: Project, *args: str, **changes: Any) -> tuple[dict[str,
     return {path.name: len(read_jsonl(path)) for path in (project.path / "recorded").glob("*.jsonl")}, gate
 
 
-@pytest.mark.parametrize("errors", ["error", "score_zero"])
-def test_recordings_never_lose_answers(project: Project, errors: str) -> None:
+@pytest.mark.parametrize("missing", ["error", "wrong"])
+def test_recordings_never_lose_answers(project: Project, missing: str) -> None:
     """A run whose models fail, or are asked anew while they fail, leaves the files as they are, and says so."""
     project.own()
     full, gate = recorded_by(project)
     assert (gate["verdict"], full) == ("pass", {"support.baseline.jsonl": 60, "support.candidate.jsonl": 60})
     green = (project.path / "recorded" / "support.green.json").read_bytes()
     project.file("own.py", OWN.replace("def good(text): ", "def good(text): assert '17' not in text; "))
-    kept, gate = recorded_by(project, "--ftgate-cache=refresh", errors=errors)
-    assert gate["verdict"] == ("error" if errors == "error" else "pass")
+    kept, gate = recorded_by(project, "--ftgate-cache=refresh", missing_answers=missing)
+    assert gate["verdict"] == ("error" if missing == "error" else "pass")
     assert kept == full
     assert (project.path / "recorded" / "support.green.json").read_bytes() == green
     project.result.stdout.fnmatch_lines(["*no recordings of support*1 of 60 answers of candidate*"])

@@ -58,7 +58,7 @@ def test_a_candidate_that_is_no_better_fails(texts: Project, metric: str) -> Non
 
 def test_a_missing_answer_of_the_candidate_counts_as_the_worst(texts: Project) -> None:
     texts.predictions("ft.jsonl", 78, output=sentence)
-    gate = passed(texts.judge(metric="rouge_l", errors="score_zero", require=[{"metric": "bleu", "min": 0.1}]))
+    gate = passed(texts.judge(metric="rouge_l", missing_answers="wrong", require=[{"metric": "bleu", "min": 0.1}]))
     assert gate["candidate"]["value"] == pytest.approx(78 / 80)
     assert gate["candidate"]["metrics"]["bleu"] < 0.975
 

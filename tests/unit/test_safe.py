@@ -69,7 +69,7 @@ def test_readable_keeps_lines_and_nothing_that_is_not_seen(text: str, most: int)
     ("word", "known", "meant"),
     [
         ("margn", ("margin", "max_drop"), "margin"),
-        ("zero", ("error", "score_zero"), "score_zero"),
+        ("drop", ("margin", "max_drop"), "max_drop"),
         ("f1_makro", ("f1", "f1_macro"), "f1_macro"),
         ("match", ("accuracy", "exact_match"), "exact_match"),
         ("gg", ("g", "other"), "g"),

@@ -109,7 +109,7 @@ WRONG = [  # what stands in place of what, the place that is named, and what a u
     (DEFAULT, "confidence: 95", "3: defaults.confidence", "0.95"),
     *((DEFAULT, f"confidence: {value}", "3: defaults.confidence", value) for value in ("0.5", "1")),
     (DEFAULT, "evidence: significance", "3: defaults.evidence", "'significant'"),
-    (DEFAULT, "errors: score-zero", "3: defaults.errors", "'score_zero'"),
+    (DEFAULT, "missing_answers: wrnog", "3: defaults.missing_answers", "'wrong'"),
     (DEFAULT, "min_test_examples: -1", "3: defaults.min_test_examples", "-1"),
     (DEFAULT, "min_training_examples: 1_000", "3: defaults.min_training_examples", "'1_000'"),
     (DEFAULT, "repeats: 0", "3: defaults.repeats", "1"),

@@ -45,7 +45,12 @@ def test_what_is_not_written_is_built_in():
     config = marked()
     assert (config.name, config.gate) == ("test_a.py::test_it", None)
     assert (config.metric.name, config.metric.options) == ("accuracy", {})
-    assert (config.evidence, config.confidence, config.errors, config.repeats) == ("significant", 0.95, "error", 1)
+    assert (config.evidence, config.confidence, config.missing_answers, config.repeats) == (
+        "significant",
+        0.95,
+        "error",
+        1,
+    )
     assert (config.min_training_examples, config.min_test_examples) == (200, 50)
     assert (config.require, config.show, config.hypothesis) == ((), (), None)
     assert {str(config.sources[key]) for key in ("metric", "evidence", "repeats", "hypothesis")} == {"default"}

@@ -58,7 +58,7 @@ LOOSENED: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
     "confidence": ({"confidence": 0.99}, {"confidence": 0.8}),
     "min_training_examples": ({"min_training_examples": 300}, {"min_training_examples": 10}),
     "min_test_examples": ({"min_test_examples": 60}, {"min_test_examples": 10}),
-    "errors": ({"errors": "error"}, {"errors": "score_zero"}),
+    "missing_answers": ({"missing_answers": "error"}, {"missing_answers": "wrong"}),
     "require_hypothesis": ({"require_hypothesis": True, "hypothesis": "x"}, {"require_hypothesis": False}),
     "goal_override": ({"goal": "knowledge"}, {"goal": "knowledge", "goal_override": "x"}),
     "stage": ({"stage": "accept"}, {"stage": "ready", "candidate": ...}),

@@ -73,7 +73,7 @@ ONE_WAY: list[tuple[dict[str, Any], dict[str, Any], str]] = [
     ({"min_test_examples": 1234567}, {}, "min_test_examples: 1234567 -> 50"),
     ({}, {"evidence": "observed"}, "evidence: significant -> observed"),
     ({"evidence": "proven"}, {}, "evidence: proven -> significant"),
-    ({}, {"errors": "score_zero"}, "errors: error -> score_zero"),
+    ({}, {"missing_answers": "wrong"}, "missing_answers: error -> wrong"),
     ({}, {"allow_weak_baseline": "a stub"}, "allow_weak_baseline: not allowed -> a stub"),
     ({}, {"stage": "ready"}, "stage: accept -> ready"),
     ({"require_hypothesis": True}, {}, "require_hypothesis: true -> false"),
