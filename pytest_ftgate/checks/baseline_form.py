@@ -170,8 +170,7 @@ def _advice(found: Finding) -> Iterator[str]:
 
 def _raise_limit(spec: ModelSpec, who: str) -> str:
     params = spec.options.get("params") or {}
-    usual = OUTPUT_LIMITS[-1] if spec.options.get("api") == "responses" else OUTPUT_LIMITS[0]
-    key = next((one for one in OUTPUT_LIMITS if one in params), usual)
+    key = next((one for one in OUTPUT_LIMITS if one in params), OUTPUT_LIMITS[0])
     limit = params.get(key)
     if spec.provider == "openai":
         raised = _RAISED * limit if isinstance(limit, int) else _LIMIT

@@ -26,8 +26,8 @@ from pytest_ftgate.text import got
 PROMPT_KEYS = ("system", "system_file", "few_shot", "retrieval", "template")
 """The keys of a model that say what it is sent around an input."""
 
-OUTPUT_LIMITS = ("max_completion_tokens", "max_tokens", "max_output_tokens")
-"""The parameters that limit an answer's length: of chat completions, new and old, and of the Responses API."""
+OUTPUT_LIMITS = ("max_completion_tokens", "max_tokens")
+"""The parameters that limit an answer's length, the new name and the old."""
 
 PER_TOKEN = ("input_per_1m", "output_per_1m", "cached_input_per_1m")
 
@@ -201,20 +201,10 @@ class OpenAIKeys(Keys):
     retrieval: Retrieval = _RETRIEVAL
     template: Text = _TEMPLATE
     params: FreeData = optional("Request parameters, sent unchanged, for example temperature: 0.")
-    api: Literal["chat", "responses"] = optional("The API to call: chat completions (default), or the Responses API.")
-    mode: Literal["live", "batch"] = optional(
-        "live (default): one call per answer. batch: the endpoint's files and batches API, at half the price and "
-        "completed within a day."
-    )
-    concurrency: Positive = optional(
-        "The maximum number of concurrent calls. Default: 16. In mode batch, of concurrent batches. Default: 1."
-    )
-    timeout_s: AboveZero = optional("Timeout of one attempt, in seconds. Default: 60. Ignored in mode batch.")
+    concurrency: Positive = optional("The maximum number of concurrent calls. Default: 16.")
+    timeout_s: AboveZero = optional("Timeout of one attempt, in seconds. Default: 60.")
     retries: Count = _RETRIES
     requests_per_minute: AboveZero = optional("The maximum number of calls per minute, in each process.")
-    tokens_per_minute: AboveZero = optional(
-        "The maximum number of tokens per minute, input and output, in each process."
-    )
     latency: Latency = _LATENCY
     revision: Text = optional(
         "The version of the weights, if the model's name does not identify it. Stored answers of another revision are "
@@ -232,12 +222,6 @@ class OpenAIKeys(Keys):
     def _checkpoint_of_a_job(self) -> OpenAIKeys:
         if "checkpoint" in self.model_fields_set and "job" not in self.model_fields_set:
             raise refusals([(("checkpoint",), "only a job has checkpoints: set job instead of model")])
-        return self
-
-    @model_validator(mode="after")
-    def _batches_of_chats(self) -> OpenAIKeys:
-        if self.api == "responses" and self.mode == "batch":
-            raise refusals([(("mode",), "mode batch supports chat completions only: remove api or mode")])
         return self
 
 

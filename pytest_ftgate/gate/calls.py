@@ -41,7 +41,7 @@ def announce(gate: Context, services: Services) -> None:
 
 @contextmanager
 def calling(gate: Context, services: Services) -> Iterator[dict[str, Any]]:
-    """Yield the options of all runs of a gate; at the end wipe the progress and name unfinished work at endpoints.
+    """Yield the options of all runs of a gate; at the end wipe the progress.
 
     The gate's time limit starts here.
     """
@@ -54,15 +54,11 @@ def calling(gate: Context, services: Services) -> Iterator[dict[str, Any]]:
     }
     if config.timeout_s is not None:
         options["limit"] = TimeLimit.from_now(config.timeout_s, gate.source("timeout_s"))
-    checkpoints = gate.checkpoints.models if gate.checkpoints else ()
     try:
         yield options
     finally:
         if services.progress is not None:
             services.progress.wipe()
-        for model in (*gate.models.values(), *checkpoints, *gate.judging.models):
-            if services.tell is not None and model.unfinished is not None:  # after Ctrl-C, a fatal error, a time limit
-                services.tell(model.unfinished)
 
 
 def calibrate_judges(gate: Context, options: dict[str, Any]) -> Context:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import date, datetime, timezone
 from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
@@ -138,7 +138,7 @@ class _UnknownError(Exception):
     """Report that the table does not give the price; the text says why."""
 
 
-def table_price(model: str, base_url: str, params: Mapping[str, Any], *, batch: bool = False) -> Price:
+def table_price(model: str, base_url: str, params: Mapping[str, Any]) -> Price:
     """Return the price of a model that is asked with ``params`` at an endpoint; unknown if the table has none."""
     try:
         from genai_prices import Usage, calc_price
@@ -149,7 +149,7 @@ def table_price(model: str, base_url: str, params: Mapping[str, Any], *, batch: 
     try:
         one = Usage(input_tokens=1, output_tokens=1)
         found = calc_price(one, model, provider_api_url=base_url, genai_request_timestamp=now)
-        return _price(found, model, base_url, params, batch, now)
+        return _price(found, model, base_url, params, now)
     except LookupError:
         why = f"genai-prices does not know {at}"
     except _UnknownError as error:
@@ -159,7 +159,7 @@ def table_price(model: str, base_url: str, params: Mapping[str, Any], *, batch: 
     return Price(unknown=f"{_UNPRICED}, and {why}", lack="price")
 
 
-def _price(found: Any, model: str, base_url: str, params: Mapping[str, Any], batch: bool, now: datetime) -> Price:
+def _price(found: Any, model: str, base_url: str, params: Mapping[str, Any], now: datetime) -> Price:
     if model.startswith("ft:") and not found.model.id.startswith("ft:"):
         raise LookupError  # the base model's price does not apply
     if not _is_host_of(found.provider.api_pattern, base_url):
@@ -168,8 +168,7 @@ def _price(found: Any, model: str, base_url: str, params: Mapping[str, Any], bat
         raise _UnknownError("has another price with params.service_tier")
     if any(hasattr(price.constraint, "start_time") for price in _conditional(found.model.prices)):
         raise _UnknownError("has a price that changes with the time of day")
-    price = Price(f"genai-prices {version('genai-prices')}, {_date(found, now)}", **_rates(found))
-    return _halved(price, found.provider.id) if batch else price
+    return Price(f"genai-prices {version('genai-prices')}, {_date(found, now)}", **_rates(found))
 
 
 def _rates(found: Any) -> dict[str, Any]:
@@ -187,23 +186,6 @@ def _rates(found: Any) -> dict[str, Any]:
     }
     steps = [tier.start for rate in listed.values() for tier in getattr(rate, "tiers", ())]
     return {**rates, "most_input_tokens": min(steps) - 1} if steps else rates
-
-
-def _halved(price: Price, provider: str) -> Price:
-    """Return the price in batch mode: input and output cost half, but cached tokens are not always cheaper."""
-    if provider != "openai":
-        raise _UnknownError("has no price in batch mode")
-    assert price.input_per_1m is not None  # checked in _rates
-    assert price.output_per_1m is not None
-    half, cached, written = price.input_per_1m / 2, price.cached_input_per_1m, price.cache_write_per_1m
-    return replace(
-        price,
-        source=f"{price.source}; half price in batch mode",
-        input_per_1m=half,
-        output_per_1m=price.output_per_1m / 2,
-        cached_input_per_1m=None if cached is None else min(cached, half),
-        cache_write_per_1m=None if written is None else written / 2,
-    )
 
 
 def _is_host_of(pattern: str, base_url: str) -> bool:

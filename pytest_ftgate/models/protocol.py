@@ -166,12 +166,10 @@ class Model(Protocol):
     endpoint: bool = False  # a call leaves the machine or costs money, so that offline runs forbid it
     abandons: bool = False  # a call that is given up goes on in the background
     batch_size: int = 1  # how many questions complete_many() takes; 1: complete() is called instead
-    mode: str = "live"  # "batch" if answers take hours, so that latencies mean nothing
     latency: LatencySample | None = None  # how latencies are sampled; None: they are taken from all answers
     params: Mapping[str, Any] = MappingProxyType({})  # sent with each request
     prompt: Prompt | None = None  # what is sent around the input, if we know it
     requests_per_minute: float | None = None  # see pytest_ftgate.runs.throttle.Throttle
-    tokens_per_minute: float | None = None
     function: Callable[..., Any] | None = None  # the user's code behind it
     strip_reasoning: Stripping = "auto"  # which reasoning is taken off the front of its answers
     exclusive: frozenset[Any] = frozenset()  # what it uses alone: models with one in common are not called together
@@ -180,16 +178,6 @@ class Model(Protocol):
     @property
     def ids(self) -> Collection[str] | None:
         """Return the examples that a recording answers."""
-        return None
-
-    @property
-    def in_batch(self) -> tuple[int, int] | None:
-        """Return how many questions the running batches have answered, and how many they hold."""
-        return None
-
-    @property
-    def unfinished(self) -> str | None:
-        """Return a line on what goes on at the endpoint after a run, if anything does."""
         return None
 
     def key(self, example: Example, repeat: int = 0) -> str:
@@ -215,10 +203,6 @@ class Model(Protocol):
     def ready(self) -> None:
         """Raise a fatal :class:`~pytest_ftgate.errors.ModelError` if no call could succeed."""
         return None  # noqa: RET501  # a bare `...` would make it abstract
-
-    def stored(self, keys: Sequence[str]) -> None:  # noqa: ARG002
-        """Receive the keys of its answers that are on disk now."""
-        return None  # noqa: RET501
 
     def sent(self, example: Example) -> dict[str, Any]:
         """Return what is sent for an example, for people to read: ``messages``, beside them ``tools`` and the like."""
@@ -296,10 +280,6 @@ class Notes(Protocol):
 
     def put(self, name: str, text: str) -> None:
         """Keep a text, replacing an older one; it is on disk when this returns."""
-        ...
-
-    def drop(self, name: str) -> None:
-        """Delete the text."""
         ...
 
     def named(self, prefix: str) -> Mapping[str, str]:

@@ -134,8 +134,6 @@ def _summed(jobs: Sequence[Progress], seconds: float) -> _Model:
     if seconds >= 1 and asked > 0 and left:  # earlier it would be a guess
         rate = asked / seconds
         facts += [f"{_span(left / rate)} left", f"{rate:.0f}/s" if rate >= 1 else f"{rate * _MINUTE_S:.0f}/min"]
-    batches = [job.in_batch for job in jobs if job.in_batch]
-    facts += [f"batch: {done:,}/{size:,}" for done, size in batches[-1:]]
     usd, tokens = sum(job.usd for job in jobs), sum(job.tokens for job in jobs)
     facts += [show_usd(usd)] if usd else []
     facts += [f"{tokens:,} tokens"] if tokens else []

@@ -13,7 +13,6 @@ from pytest_ftgate.errors import RAISED_CURE, FailureKind, ModelError, told
 from pytest_ftgate.models import Completion, Prediction, Question
 from pytest_ftgate.models.event_loop import note_call
 from pytest_ftgate.models.protocol import COUNTS, FINISHES, RetryPolicy, is_count, is_seconds
-from pytest_ftgate.runs.budget import CHARACTERS_PER_TOKEN
 from pytest_ftgate.runs.run_state import AbandonedError
 from pytest_ftgate.runs.throttle import LONGEST_WAIT_S, wait_refused
 
@@ -86,7 +85,6 @@ class Asker:
         self._now = now
         self._busy = BusyTime()
         self._answers = 0
-        self._tokens = 0
 
     async def ask(self, question: Question) -> Prediction:
         """Return the model's answer.
@@ -133,13 +131,11 @@ class Asker:
 
     async def _attempt(self, questions: Sequence[Question]) -> list[Outcome]:
         """Make one call as soon as throttle and budget allow it; if it fails, every question gets its error."""
-        expected = self._expected_tokens(questions) if self._throttle and self._throttle.counts_tokens else 0.0
         try:
-            async with _Admission(self._throttle, expected):
+            async with _Admission(self._throttle):
                 answers, taken_s, busy_s = await self._measured(questions)
         except ModelError as error:
             return [(question, error) for question in questions]
-        self._count_tokens(answers, expected)
         return [
             (question, one if isinstance(one, ModelError) else self._prediction(question, one, taken_s, busy_s))
             for question, one in zip(questions, answers, strict=True)
@@ -188,19 +184,6 @@ class Asker:
             latency_s = taken_s
         return Prediction(question.key, completion, latency_s, self._now(), busy_s)
 
-    def _expected_tokens(self, questions: Sequence[Question]) -> float:
-        """Return the mean tokens of answered questions; before the first answer, an estimate of the prompts alone."""
-        if self._answers:
-            return len(questions) * self._tokens / self._answers
-        return sum(self._model.characters(question.example) for question in questions) / CHARACTERS_PER_TOKEN
-
-    def _count_tokens(self, answers: Sequence[Completion | ModelError], expected: float) -> None:
-        given = [one for one in answers if isinstance(one, Completion)]
-        taken = sum((one.input_tokens or 0) + (one.output_tokens or 0) for one in given)
-        self._tokens += taken
-        if self._throttle is not None:
-            self._throttle.correct(taken - expected)
-
 
 class _Admission:
     """Hold one attempt's place in the throttle.
@@ -208,12 +191,11 @@ class _Admission:
     This is a class, not an async generator: one could not be closed when an abandoned task is garbage collected.
     """
 
-    def __init__(self, throttle: Throttle | None, tokens: float) -> None:
+    def __init__(self, throttle: Throttle | None) -> None:
         self._throttle = throttle
-        self._tokens = tokens
 
     async def __aenter__(self) -> None:
-        self._window = await self._throttle.enter(self._tokens) if self._throttle else None
+        self._window = await self._throttle.enter() if self._throttle else None
 
     async def __aexit__(self, kind: object, error: BaseException | None, trace: object) -> None:
         if self._throttle is None or self._window is None:

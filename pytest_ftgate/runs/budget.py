@@ -86,7 +86,7 @@ class Call:
     """Describe the next call on behalf of an owner (see :meth:`Budget.close`).
 
     ``prompt_characters`` are those of all messages for each of its questions, ``max_output_tokens`` the request's limit
-    (see :func:`most_output_tokens`) by the parameter ``limit_key``.
+    (see :func:`most_output_tokens`).
     """
 
     model_id: str
@@ -94,7 +94,6 @@ class Call:
     prompt_characters: Sequence[int]
     max_output_tokens: int | None
     owner: object = None
-    limit_key: str = "max_tokens"
 
 
 @dataclass(frozen=True, eq=False, slots=True)
@@ -283,7 +282,7 @@ class Budget:
         cure = "raise it and run again: stored answers are reused"
         if guessed and call.price.gpu_hour_usd is None:
             cure += (
-                f"; or limit the answers, for example params: {{{call.limit_key}: 100}}: the first answer of a model "
+                f"; or limit the answers, for example params: {{max_tokens: 100}}: the first answer of a model "
                 f"without a limit is estimated at {FIRST_OUTPUT_TOKENS:,} tokens"
             )
         return ModelError(
@@ -312,13 +311,12 @@ class Meter:
         self._model = model
         self._price = price_of(model)
         self._most_output = most_output_tokens(model.params)
-        self._limit_key = "max_output_tokens" if getattr(model, "api", "chat") == "responses" else "max_tokens"
         self._closed = False
 
     async def reserve(self, examples: Sequence[Example]) -> list[Reservation]:
         """Reserve the estimated cost of answers to these examples: see :meth:`Budget.reserve`."""
         lengths = [self._model.characters(example) for example in examples]
-        call = Call(self._model.name, self._price, lengths, self._most_output, self, self._limit_key)
+        call = Call(self._model.name, self._price, lengths, self._most_output, self)
         return await self._budget.reserve(call)
 
     def settle(

@@ -66,7 +66,6 @@ class ModelQueue:
         throttle = turn or Throttle(
             self.model.concurrency,
             requests_per_minute=self.model.requests_per_minute,
-            tokens_per_minute=self.model.tokens_per_minute,
             pause_s=self.model.pause_s,
             longest_wait_s=lambda: max(LONGEST_WAIT_S, limit.left_s() if limit is not None else 0.0),
         )
@@ -190,7 +189,6 @@ class ModelQueue:
         for prediction in predictions:
             self._state.answered(prediction)
         await self.writer.keep(*predictions)
-        self.model.stored([prediction.key for prediction in predictions])
         useless = self._early_stop.check(predictions)
         if useless is not None:
             self.fatal = self.fatal or useless

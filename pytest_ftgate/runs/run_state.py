@@ -64,7 +64,6 @@ class Progress:
         total: all questions.
         stored: answers that were stored or recorded.
         errors: questions that failed for good.
-        in_batch: questions that the running batches have answered at the endpoint, and how many they hold.
         tokens: of the answers asked for in this run, as far as they are known; likewise ``usd``.
         last_failure: what the last failed question failed with.
     """
@@ -74,7 +73,6 @@ class Progress:
     total: int
     stored: int
     errors: int
-    in_batch: tuple[int, int] | None = None
     tokens: int = 0
     usd: float = 0.0
     last_failure: str | None = None

@@ -166,7 +166,7 @@ def run_models(
         StoreError: predictions cannot be stored or read.
     """
     keys, state, fatal, left = _read(jobs, stores)
-    tell = _teller(progress, jobs, state)
+    tell = _teller(progress, state)
     if left:
         # Imported late: recorded answers need neither an event loop nor a store.
         from pytest_ftgate.runs.calls import call_models
@@ -248,7 +248,7 @@ def _read_committed(job: Job, keys: Keys, state: RunState, stores: Stores) -> Mo
     return None
 
 
-def _teller(progress: Callable[[Progress], None] | None, jobs: Sequence[Job], state: RunState) -> Callable[[], None]:
+def _teller(progress: Callable[[Progress], None] | None, state: RunState) -> Callable[[], None]:
     """Return a function that reports jobs that have progressed, and from time to time those that have not."""
     latest: dict[int, Progress] = {}
     last = clock.monotonic()
@@ -256,8 +256,8 @@ def _teller(progress: Callable[[Progress], None] | None, jobs: Sequence[Job], st
     def tell() -> None:
         nonlocal last
         still = clock.monotonic() - last > _STILL_S
-        for number, (job, counts) in enumerate(zip(jobs, state.progress, strict=True)):
-            now = replace(counts, in_batch=job.model.in_batch)
+        for number, counts in enumerate(state.progress):
+            now = replace(counts)
             if progress is not None and (still or latest.get(number) != now):
                 latest[number], last = now, clock.monotonic()
                 with contextlib.suppress(Exception):  # a broken display must not lose answers

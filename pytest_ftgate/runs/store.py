@@ -154,9 +154,6 @@ class StoreNotes:
     def put(self, name: str, text: str) -> None:
         self._database.write(lambda c: c.execute("INSERT OR REPLACE INTO notes VALUES (?, ?)", (name, text)))
 
-    def drop(self, name: str) -> None:
-        self._database.write(lambda c: c.execute("DELETE FROM notes WHERE name = ?", (name,)))
-
     def named(self, prefix: str) -> dict[str, str]:
         return self._read("SELECT name, text FROM notes WHERE substr(name, 1, length(?)) = ?", prefix, prefix)
 

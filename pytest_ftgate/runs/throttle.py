@@ -1,4 +1,4 @@
-"""Decide when the next call to a model may begin: limit calls in flight, requests and tokens per minute.
+"""Decide when the next call to a model may begin: limit calls in flight and requests per minute.
 
 A model that answers no call is given up.
 """
@@ -42,7 +42,6 @@ class Throttle:
     Args:
         most: the largest number of calls in flight.
         requests_per_minute: calls that may begin within a minute, evenly spread; ``None``: no limit.
-        tokens_per_minute: the same for tokens of prompts and answers together.
         pause_s: returns for how many seconds the endpoint accepts no further call, according to its last answers.
         longest_wait_s: returns how many seconds the endpoint may hold up the run.
     """
@@ -52,7 +51,6 @@ class Throttle:
         most: int,
         *,
         requests_per_minute: float | None = None,
-        tokens_per_minute: float | None = None,
         pause_s: Callable[[], float] | None = None,
         longest_wait_s: Callable[[], float] = lambda: LONGEST_WAIT_S,
     ) -> None:
@@ -64,7 +62,6 @@ class Throttle:
         self._resume_at = 0.0
         self._pause_s = pause_s
         self._requests = RateLimit(requests_per_minute) if requests_per_minute is not None else None
-        self._tokens = RateLimit(tokens_per_minute) if tokens_per_minute is not None else None
         self._waiting: deque[asyncio.Future[None]] = deque()
 
     @property
@@ -72,33 +69,24 @@ class Throttle:
         """Return how many calls may be in flight now."""
         return int(self._limit)
 
-    async def enter(self, tokens: float = 0.0) -> int:
-        """Wait until a call with this many expected tokens may begin, and return its window.
+    async def enter(self) -> int:
+        """Wait until a call may begin, and return its window.
 
         Raises:
             ModelError: the endpoint asks for a longer wait than the run may take.
         """
         await self._slot()
         try:
-            await self._turn(tokens)
+            await self._turn()
         except BaseException:
             self._free()
             raise
         return self._window
 
-    @property
-    def counts_tokens(self) -> bool:
-        return self._tokens is not None
-
     def answered(self) -> None:
         """Record that a call ended with an answer."""
         self._limit = min(self._most, self._limit + 1 / self._limit)
         self._free()
-
-    def correct(self, tokens: float) -> None:
-        """Record that an answer took ``tokens`` more than expected, or fewer if negative."""
-        if self._tokens is not None:
-            self._tokens.correct(tokens)
 
     def refused(self, window: int, retry_after_s: float | None) -> None:
         """Record that the endpoint was too busy for a call of this window, and how many seconds it asks to wait."""
@@ -125,11 +113,9 @@ class Throttle:
                 raise
         self._in_flight += 1
 
-    async def _turn(self, tokens: float) -> None:
+    async def _turn(self) -> None:
         if self._requests is not None:
-            await asyncio.sleep(self._requests.reserve_s(1))
-        if self._tokens is not None:
-            await asyncio.sleep(self._tokens.reserve_s(tokens))
+            await asyncio.sleep(self._requests.reserve_s())
         while (pause_s := self._pause()) > 0:
             if pause_s > self.longest_wait_s():
                 raise wait_refused(pause_s)
@@ -155,22 +141,18 @@ class Throttle:
 
 
 class RateLimit:
-    """Space units evenly, so that no minute has more of them than allowed."""
+    """Space calls evenly, so that no minute has more of them than allowed."""
 
     def __init__(self, per_minute: float) -> None:
         self._seconds = 60.0 / per_minute
         self._free_at = 0.0
 
-    def reserve_s(self, units: float) -> float:
-        """Reserve the next ``units``, and return the seconds until they may begin."""
+    def reserve_s(self) -> float:
+        """Reserve the next call, and return the seconds until it may begin."""
         now = asyncio.get_running_loop().time()
         begins = max(now, self._free_at)
-        self._free_at = begins + units * self._seconds
+        self._free_at = begins + self._seconds
         return begins - now
-
-    def correct(self, units: float) -> None:
-        """Add units that were taken beyond those reserved; negative gives units back."""
-        self._free_at += units * self._seconds
 
 
 _PATIENCE_S = 15.0  # what the retries of one question take, unless the endpoint asks for longer waits

@@ -525,9 +525,3 @@ def test_a_note_that_is_unreadable_is_as_none(jobs: JobProject) -> None:
     jobs.forget()
     assert jobs.judge(stored=True)["verdict"] == "pass"
     assert jobs.read == [JOB_ROUTE, FILE_ROUTE]
-
-
-def test_a_job_is_asked_in_batches_like_any_model(jobs: JobProject) -> None:
-    """The keys of a live model and of a batch go along with job: the endpoint here lacks batches, and says so."""
-    assert JOB in refusal(jobs, called=True, candidate=jobs.job(mode="batch"))
-    assert jobs.read[:2] == [JOB_ROUTE, FILE_ROUTE]

@@ -62,19 +62,17 @@ def test_a_pause_that_the_headers_ask_for_is_kept(http: EndpointProject) -> None
         assert min(waits) >= 0.03
 
 
-def test_requests_and_tokens_per_minute_reach_the_runner(
-    http: EndpointProject, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    paces: list[tuple[Any, Any]] = []
+def test_requests_per_minute_reach_the_runner(http: EndpointProject, monkeypatch: pytest.MonkeyPatch) -> None:
+    paces: list[Any] = []
     throttle = Throttle.__init__
 
     def noted(self: Throttle, *args: Any, **keys: Any) -> None:
-        paces.append((keys.get("requests_per_minute"), keys.get("tokens_per_minute")))
+        paces.append(keys.get("requests_per_minute"))
         throttle(self, *args, **keys)
 
     monkeypatch.setattr(Throttle, "__init__", noted)
-    passed(http.judge(candidate=http.model("ft", requests_per_minute=60_000, tokens_per_minute=10_000_000)))
-    assert sorted(paces, key=str) == [(60_000, 10_000_000), (None, None)]
+    passed(http.judge(candidate=http.model("ft", requests_per_minute=60_000)))
+    assert sorted(paces, key=str) == [60_000, None]
 
 
 # --- the time of a whole gate --------------------------------------------------------------------------------

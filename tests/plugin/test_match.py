@@ -243,12 +243,6 @@ def test_unlike_samples_are_not_compared_and_nothing_is_asked(http: EndpointProj
     assert http.judge(**models)["verdict"] == "pass"  # nothing rests on them
 
 
-def test_a_batch_tells_no_latency_and_is_not_sent(http: EndpointProject) -> None:
-    gate = http.judge(candidate=http.model("ft:mini", price=SMALL, mode="batch"), cheaper_by=..., faster_by=2)
-    mentions(stopped(gate), "mode: batch")
-    assert http.server.requests == []
-
-
 def test_a_latency_sample_is_what_counts(http: EndpointProject) -> None:
     """Of the sample's answers, which are asked for one at a time, and of no other."""
     sampled = {"latency": {"concurrency": 1, "examples": 5}}

@@ -35,8 +35,7 @@ def display(*, log: bool = False) -> tuple[ProgressDisplay, list[str], Clock]:
             Progress("tuned", 12, 20, 0, 3, last_failure="500 Internal Server Error"),
             "tuned 9/20 (3 failed, last failure: 500 Internal Server Error)",
         ),
-        (Progress("tuned", 0, 500, 0, 0, (120, 500)), "tuned 0/500 (batch: 120/500)"),
-        (Progress("tuned", 2, 500, 0, 0, None, 61234, 0.125), "tuned 2/500 ($0.1250, 61,234 tokens)"),
+        (Progress("tuned", 2, 500, 0, 0, 61234, 0.125), "tuned 2/500 ($0.1250, 61,234 tokens)"),
         (Progress("\x1b[2J", 1, 2, 0, 0), "\\x1b[2J 1/2"),
     ],
 )
@@ -85,8 +84,8 @@ def test_both_models_are_on_a_line_that_fits(monkeypatch: pytest.MonkeyPatch, co
     line, written, clock = display()
     for seconds in (0, 10):
         clock.now += seconds
-        line(Progress("gpt-4.1-mini few_shot 8", 400, 2000, 100, 3, None, 61234, 0.125))
-        line(Progress("ft:gpt-4.1-mini:acme::abc123", 900, 2000, 100, 0, None, 61234, 0.125))
+        line(Progress("gpt-4.1-mini few_shot 8", 400, 2000, 100, 3, 61234, 0.125))
+        line(Progress("ft:gpt-4.1-mini:acme::abc123", 900, 2000, 100, 0, 61234, 0.125))
     assert len(written[-1]) <= columns
     assert [part for part in ("gpt-", "397/2,000", "ft:", "900/2,000") if part not in written[-1]] == []
     assert ("left" in written[-1]) == (columns >= 200)

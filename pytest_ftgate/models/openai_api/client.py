@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from pytest_ftgate import clock
 from pytest_ftgate.errors import ModelError, is_cancelled_from_outside
-from pytest_ftgate.models.openai_api.answers import broken_body
+from pytest_ftgate.models.openai_api.answers import broken_body, read_answer
 from pytest_ftgate.models.openai_api.endpoint import (
     ABSENT,
     Endpoint,
@@ -120,15 +120,12 @@ class ApiClient:
 
 
 class ChatClient(ApiClient):
-    """Request chat completions, or responses."""
+    """Request chat completions."""
 
-    def __init__(
-        self, endpoint: Endpoint, timeout_s: float | None, path: str, read: Callable[[object, Endpoint], Completion]
-    ) -> None:
+    def __init__(self, endpoint: Endpoint, timeout_s: float | None) -> None:
         super().__init__(endpoint, timeout_s)
-        self._url = self.request("POST", path).url  # parsed once, not with every call
+        self._url = self.request("POST", "/chat/completions").url  # parsed once, not with every call
         self._headers = {**endpoint.headers, "Content-Type": "application/json"}
-        self._read = read
         self._resume_at = 0.0
 
     async def ask(self, body: Mapping[str, Any]) -> Completion:
@@ -143,7 +140,7 @@ class ChatClient(ApiClient):
             if refusal.filtered:
                 return Completion("", finish="filtered")
             raise refused(refusal, self.endpoint)
-        return self._read(self.json(response), self.endpoint)
+        return read_answer(self.json(response), self.endpoint)
 
     def pause_s(self) -> float:
         """Return for how many seconds the endpoint accepts no further request, according to its last answers."""

@@ -7,17 +7,16 @@ import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from importlib import import_module
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any
 
 from pytest_ftgate.data import Example, canonical_json
 from pytest_ftgate.errors import ConfigError
-from pytest_ftgate.models.openai_api.answers import read_answer, read_response, request_body
 from pytest_ftgate.models.openai_api.client import ChatClient
 from pytest_ftgate.models.openai_api.endpoint import PUBLIC_ENDPOINT, Endpoint, check_key, endpoint_of, secret
 from pytest_ftgate.models.openai_api.weights import Weights
 from pytest_ftgate.models.price import table_price, written_price
 from pytest_ftgate.models.prompt import Prompt, build_prompt
-from pytest_ftgate.models.protocol import BuiltModel, Completion, Model, Price, Surroundings, parts_of
+from pytest_ftgate.models.protocol import BuiltModel, Completion, Price, Surroundings, parts_of
 
 if TYPE_CHECKING:
     from pytest_ftgate.config import ModelSpec, Source
@@ -33,11 +32,9 @@ class OpenAIModel(BuiltModel):
     prompt: Prompt
     params: Mapping[str, Any] = field()
     revision: str | None  # stands for the state of the weights; part of the key of every answer
-    api: str = "chat"  # for chat completions, or "responses" for the Responses API
     parameters: str = ""  # of the fixture that gives the model, where its name does not identify its weights
     weights: Weights | None = None
     requests_per_minute: float | None = None
-    tokens_per_minute: float | None = None
     persistent: bool = True
     endpoint: bool = True
     _clients: dict[asyncio.AbstractEventLoop, ChatClient] = field(default_factory=dict, init=False, repr=False)
@@ -52,8 +49,6 @@ class OpenAIModel(BuiltModel):
             "params": self.params,
             **self.sent(example),
         }
-        if self.api != "chat":
-            facts["api"] = self.api
         if self.parameters:
             facts["fixture"] = self.parameters
         if repeat:
@@ -70,9 +65,7 @@ class OpenAIModel(BuiltModel):
         return await self._client().ask(self.body(example))
 
     def body(self, example: Example) -> dict[str, Any]:
-        sent = self.sent(example)
-        asked = request_body(sent.pop("messages"), sent) if self.api == "responses" else sent
-        return {"model": self.home.model, **asked, **self.params}
+        return {"model": self.home.model, **self.sent(example), **self.params}
 
     def sent(self, example: Example) -> dict[str, Any]:
         """Return the messages for an example, and what its row says of tools."""
@@ -102,8 +95,7 @@ class OpenAIModel(BuiltModel):
         loop = asyncio.get_running_loop()
         if loop not in self._clients:
             self.ready()
-            way = ("/responses", read_response) if self.api == "responses" else ("/chat/completions", read_answer)
-            self._clients[loop] = ChatClient(self.address(), self.timeout_s, *way)
+            self._clients[loop] = ChatClient(self.address(), self.timeout_s)
         return self._clients[loop]
 
 
@@ -119,25 +111,13 @@ _TOOLS = ("tools", "tool_choice", "parallel_tool_calls")
 _OURS = {
     "model": "the model's own key names it",
     "messages": "they are made from the examples",
-    "input": "it is made from the examples",
     "stream": "answers are read whole",
     "n": "one answer per call is read; the gate's key repeats asks for several",
 }
 
 
-def build_openai(spec: ModelSpec, surroundings: Surroundings) -> Model:
-    """Return the model of a gate's ``openai`` keys, live or batched. Raises :class:`ConfigError`."""
-    live = _asked_live(spec, surroundings)
-    if spec.options.get("mode", "live") == "live":
-        return live
-    from pytest_ftgate.models.openai_api.batch import BatchedModel
-
-    concurrency = spec.options.get("concurrency")
-    batched = BatchedModel(live, surroundings.notes, newer_than=surroundings.newer_than, concurrency=concurrency)
-    return cast("Model", batched)
-
-
-def _asked_live(spec: ModelSpec, surroundings: Surroundings) -> OpenAIModel:
+def build_openai(spec: ModelSpec, surroundings: Surroundings) -> OpenAIModel:
+    """Return the model of a gate's ``openai`` keys. Raises :class:`ConfigError`."""
     options = spec.options
     endpoint = endpoint_of(spec, options["model"])
     named = endpoint.base_url == PUBLIC_ENDPOINT or options.get("revision") is not None
@@ -150,11 +130,9 @@ def _asked_live(spec: ModelSpec, surroundings: Surroundings) -> OpenAIModel:
         revision=options.get("revision"),
         concurrency=options.get("concurrency") or CONCURRENCY,
         price=price_at_endpoint(spec),
-        api=options.get("api") or "chat",
         parameters=parameters,
         weights=None if named or surroundings.notes is None else Weights(spec, surroundings, parameters),
         requests_per_minute=options.get("requests_per_minute"),
-        tokens_per_minute=options.get("tokens_per_minute"),
     )
 
 
@@ -164,7 +142,7 @@ def price_at_endpoint(spec: ModelSpec) -> Price:
     if options.get("price") is not None:
         return written_price(options["price"], str(spec.source))
     base_url, params = options.get("base_url") or PUBLIC_ENDPOINT, options.get("params") or {}
-    return table_price(options["model"], base_url, params, batch=options.get("mode") == "batch")
+    return table_price(options["model"], base_url, params)
 
 
 def _checked_params(params: Mapping[str, Any], source: Source) -> Mapping[str, Any]:

@@ -97,9 +97,6 @@ class JobNotes:
         self._use(name, text)
         self._kept.put(name, text)
 
-    def drop(self, name: str) -> None:
-        self._kept.drop(name)
-
     def named(self, prefix: str) -> Mapping[str, str]:
         committed = {name: text for name, text in self._committed.items() if name.startswith(prefix)}
         return {**self._kept.named(prefix), **committed}

@@ -74,7 +74,6 @@ GOOD = [
     whole(max_age_days=0.5, clock={}),
     whole(slices={"fields": ["lang", "channel"], "max_drop": 0, "evidence": "observed", "min_examples": 1}),
     whole(baseline={"provider": "python", "target": "m:f", "cache_key": "1"}),
-    whole(candidate={"provider": "openai", "model": "m", "mode": "batch"}),
     whole(candidate={"provider": "echo", "retries": 2, "more": {"x": None}}),
     whole(candidate={"provider": "echo", "price": {"gpu_hour_usd": 1.5, "training_per_1m": 3}}),
     whole(candidate={"provider": "echo", "price": {"input_per_1m": 1, "output_per_1m": 2}}),

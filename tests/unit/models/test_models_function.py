@@ -499,15 +499,15 @@ def test_what_is_a_model_already_stays_what_it_is_and_one_object_is_one_model(mo
 
 def test_an_object_with_the_parts_of_a_model_gets_the_defaults_of_what_it_leaves_out(model):
     class Known(Whole):
-        unfinished = "it goes on"
+        requests_per_minute = 60
 
         def __init__(self):
-            self.in_batch = (1, 2)
+            self.ids = ["1"]
 
     made = model(Known())
     assert (made.name, made.key(None), asyncio.run(made.complete(None)).text) == ("mine", "k", "x")
-    assert (made.unfinished, made.in_batch) == ("it goes on", (1, 2))
-    assert (made.endpoint, made.batch_size, made.latency, made.ids, dict(made.params)) == (False, 1, None, None, {})
+    assert (made.requests_per_minute, made.ids) == (60, ["1"])
+    assert (made.endpoint, made.batch_size, made.latency, dict(made.params)) == (False, 1, None, {})
     assert (made.ready(), made.pause_s(), made.characters(Example("e", "four", ""))) == (None, 0.0, 4)
     with pytest.raises(AttributeError):
         _ = made.nonsense

@@ -18,8 +18,8 @@ from pytest_ftgate.models.price import table_price
 OPENAI = "https://api.openai.com/v1"
 
 
-def price(model: str = "gpt-4.1-mini", base_url: str = OPENAI, *, batch: bool = False, **params: Any) -> Any:
-    return table_price(model, base_url, params, batch=batch)
+def price(model: str = "gpt-4.1-mini", base_url: str = OPENAI, **params: Any) -> Any:
+    return table_price(model, base_url, params)
 
 
 def reason(found: Any) -> str:
@@ -92,16 +92,6 @@ def test_a_fine_tuned_model_has_the_price_that_is_listed_for_it() -> None:
     tuned, base = price("ft:gpt-4o-mini-2024-07-18:org::abc"), price("gpt-4o-mini")
     assert tuned.known
     assert tuned.input_per_1m > base.input_per_1m
-
-
-@pytest.mark.usefixtures("table")
-def test_batch_mode_halves_openais_price_and_says_so() -> None:
-    plain, batch = price(), price(batch=True)
-    assert (batch.input_per_1m, batch.output_per_1m) == (plain.input_per_1m / 2, plain.output_per_1m / 2)
-    assert batch.source == f"{plain.source}; half price in batch mode"
-    assert batch.cached_input_per_1m <= batch.input_per_1m
-    other = reason(price("llama-3.1-8b-instant", "https://api.groq.com/openai/v1", batch=True))
-    assert other.endswith("at api.groq.com has no price in batch mode")
 
 
 @pytest.mark.usefixtures("table")

@@ -355,29 +355,7 @@ def test_what_cancels_the_question_cancels_the_call():
     assert heard == ["cancelled"]
 
 
-# --- limits on requests and tokens ----------------------------------------------------------------------------
-
-
-def test_tokens_are_estimated_from_the_question_and_then_from_the_answers():
-    """The question has 30 characters: 10 tokens. Answers take 40; 600 a minute are allowed, ten a second."""
-
-    class Counted(Model):
-        def characters(self, example):
-            return 30
-
-        async def complete(self, example, repeat=0):
-            begun.append(asyncio.get_running_loop().time() - 1000.0)
-            return Completion("yes", input_tokens=30, output_tokens=10)
-
-    begun = []
-
-    async def three():
-        asker = Asker(Counted(), Waits(), Throttle(1, tokens_per_minute=600))
-        for _ in range(3):
-            await asker.ask(ONE)
-
-    virtual_time.run(three())
-    assert begun == pytest.approx([0, 4, 8])
+# --- limits on requests ----------------------------------------------------------------------------------------
 
 
 def test_each_attempt_counts_as_a_request():

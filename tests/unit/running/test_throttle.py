@@ -145,22 +145,6 @@ def test_requests_per_minute_are_spread():
     assert endpoint.begun == pytest.approx([i / 2 for i in range(300)])
 
 
-def test_tokens_per_minute_count_what_was_really_taken():
-    """Each call is expected to take 100 tokens and takes 200: with 6,000 a minute one begins every other second."""
-    throttle = Throttle(1, tokens_per_minute=6000)
-
-    async def begun():
-        times = []
-        for _ in range(4):
-            await throttle.enter(100)
-            times.append(asyncio.get_running_loop().time() - 1000.0)
-            throttle.answered()
-            throttle.correct(100)
-        return times
-
-    assert virtual_time.run(begun()) == pytest.approx([0, 2, 4, 6])
-
-
 @pytest.mark.parametrize("end", [Throttle.failed, Throttle.answered])
 def test_whoever_leaves_lets_the_next_in(end):
     throttle = Throttle(1)
