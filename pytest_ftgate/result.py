@@ -583,9 +583,6 @@ class GateResult(Delta):
     economics: Economics | None = None
     gains: Annotated[Mapping[str, Gain], about("the gain over each baseline, by name")] = field(default_factory=dict)
     early_stop: Annotated[EarlyStop | None, about("null unless the gate has stop_early")] = None
-    bare: Annotated[
-        ModelResult | None, about("the candidate without its own prompt and examples, if it was measured")
-    ] = None
     candidates: Annotated[
         tuple[CandidateResult, ...], about("all candidates if there are several, in the order of the gate")
     ] = ()

@@ -40,7 +40,7 @@ def untimed(gate: dict[str, Any]) -> dict[str, Any]:
         return {name: value for name, value in model.items() if name not in TIMED}
 
     baselines = {role: bare(model) for role, model in gate["baselines"].items()}
-    models = {role: bare(gate[role]) for role in ("baseline", "candidate", "bare") if gate[role] is not None}
+    models = {role: bare(gate[role]) for role in ("baseline", "candidate")}
     return {**gate, **models, "baselines": baselines, "clock": None}
 
 

@@ -6,7 +6,6 @@ from collections.abc import Collection, Iterator, Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from pytest_ftgate.checks.context import ABLATED
 from pytest_ftgate.result import Check, LabelResult, called
 from pytest_ftgate.text import plural, printable, shortened
 
@@ -22,7 +21,7 @@ _CAUSE_CHARACTERS = 1000
 
 def check_complete(gate: Context) -> list[Check]:
     """Check that every answer arrived."""
-    return complete_checks({role: one for role, one in gate.measured.items() if role != ABLATED}, gate.forgiven)
+    return complete_checks(gate.measured, gate.forgiven)
 
 
 def complete_checks(measured: Mapping[str, Measured], forgiven: Collection[str]) -> list[Check]:

@@ -33,9 +33,6 @@ if TYPE_CHECKING:
 
 _T = TypeVar("_T")
 
-ABLATED = "candidate_bare"
-"""The role of the candidate without its own prompt."""
-
 
 @dataclass(frozen=True)
 class Context:
@@ -61,7 +58,6 @@ class Context:
         samples: the runs from which latencies are taken, by role, if a model has one.
         guard_runs: the runs over the guards' test sets, by guard and role.
         shown_runs: the runs over the examples that may be shown, by role, where these do not count.
-        noise_runs: the baselines asked again about a sample (``noise``), by role.
         checkpoint_runs: the runs over the validation set, by names such as ``validation_step_100``.
         measured: the runs with their facts, by role, and with scores if all could be scored.
         look: the look of early stopping, whose examples ``test`` then holds; None before the first.
@@ -91,7 +87,6 @@ class Context:
     samples: Mapping[str, Run] = field(default_factory=dict)
     guard_runs: Mapping[tuple[str, str], Run] = field(default_factory=dict)
     shown_runs: Mapping[str, Run] = field(default_factory=dict)
-    noise_runs: Mapping[str, Run] = field(default_factory=dict)
     checkpoint_runs: Mapping[str, Run] = field(default_factory=dict)
     judge_run: JudgeRun = field(default_factory=JudgeRun)
     measured: Mapping[str, Measured] = field(default_factory=dict)
@@ -216,7 +211,7 @@ class Context:
     @property
     def scored(self) -> Mapping[str, Measured]:
         """Return the scored models by role; empty if they could not be scored."""
-        return {role: one for role, one in self.measured.items() if one.scores and role != ABLATED}
+        return {role: one for role, one in self.measured.items() if one.scores}
 
     @cached_property
     def best(self) -> str:
@@ -253,7 +248,7 @@ class Context:
 
     def all_runs(self) -> Iterator[tuple[str, Run]]:
         """Yield every run that the verdict depends on, with the role of its model or the name of its judge."""
-        yield from ((role, run) for role, run in self.runs.items() if role != ABLATED)
+        yield from self.runs.items()
         yield from self.samples.items()
         yield from ((role, run) for (_, role), run in self.guard_runs.items())
         yield from self.judge_run.runs.items()
@@ -263,13 +258,12 @@ class Context:
         from pytest_ftgate.checks.attempts import whole_run
 
         def role(name: str) -> str:
-            return f"{name}_{candidate}" if candidate and name in ("candidate", ABLATED) else name
+            return f"{name}_{candidate}" if candidate and name == "candidate" else name
 
         own = f"_{candidate}" if candidate else ""
         return {
             **{role(name): whole_run(self, name) for name in self.runs},
             **{f"{role(name)}_latency": run for name, run in self.samples.items()},
-            **{f"{role(name)}_noise": run for name, run in self.noise_runs.items()},
             **{f"{name}{own}": run for name, run in self.checkpoint_runs.items()},
             **{f"{role(name)} guard {guard}": run for (guard, name), run in self.guard_runs.items()},
             **{f"{name}{own}": run for name, run in self.judge_run.runs.items()},

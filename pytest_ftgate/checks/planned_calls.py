@@ -8,8 +8,6 @@ from typing import TYPE_CHECKING
 
 from pytest_ftgate.checks.attempts import shown_jobs
 from pytest_ftgate.checks.guards import guard_jobs
-from pytest_ftgate.checks.noise import noise_jobs
-from pytest_ftgate.checks.prompt_ablation import ablated_job
 from pytest_ftgate.result import Check, called
 from pytest_ftgate.runs.runner import Job, sample_job
 from pytest_ftgate.text import plural
@@ -46,7 +44,6 @@ def planned_calls(gate: Context) -> list[Planned]:
         *(_planned(gate, "candidate", "validation set", job) for job in checkpoints),
         *_of_models(gate),
         *_judges(gate, calibration=False),
-        *(_planned(gate, "candidate", "test set, without its prompt", job) for job in ablated_job(gate)),
     ]
 
 
@@ -82,9 +79,6 @@ def _of_models(gate: Context) -> Iterator[Planned]:
     yield from (_planned(gate, role, "test set", job) for role, job in jobs.items())
     yield from (_planned(gate, role, "examples that may be shown", job) for role, job in shown_jobs(gate).items())
     yield from (_planned(gate, role, f"guard {guard}", job) for (guard, role), job in guard_jobs(gate).items())
-    for role, job in noise_jobs(gate).items():  # the gate's own answers are among them
-        again = max(0, job.repeats - gate.config.repeats) * len(job.test_set)
-        yield Planned(role, gate.models[role].name, "noise", again, job)
 
 
 def _planned(gate: Context, role: str, purpose: str, job: Job) -> Planned:

@@ -26,10 +26,8 @@ from pytest_ftgate.checks import (
     judging,
     knowledge,
     match,
-    noise,
     normalization,
     planned_calls,
-    prompt_ablation,
     prompt_leak,
     prompt_mismatch,
     readiness,
@@ -92,8 +90,6 @@ RULES: tuple[Rule, ...] = (
     Rule("scored", hypothesis.check),
     Rule("scored", identical_outputs.check),
     Rule("scored", gain.check, gain.facts),
-    Rule("scored", noise.check_repeats),
-    Rule("scored", noise.check),
     Rule("scored", readiness.check),
     Rule("scored", advantage.check),
     Rule("scored", bounds.check),
@@ -107,7 +103,6 @@ RULES: tuple[Rule, ...] = (
     Rule("answered", max_age.check, max_age.facts),
     Rule("scored", shutdown.check, shutdown.facts),
     Rule("scored", drift.check, drift.facts),
-    Rule("scored", prompt_ablation.check),
 )
 
 

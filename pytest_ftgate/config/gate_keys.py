@@ -128,10 +128,6 @@ class GateKeys(Keys):
     repeats: Annotated[int, Field(ge=1, le=1000)] = Field(
         1, description="Answers per example; their scores are averaged."
     )
-    noise: Annotated[int, Field(ge=2, le=20)] = optional(
-        "Ask the baseline so many times about a sample of the test set, and report how much it disagrees with itself; "
-        "a disagreement above the margin is a warning. Default: it is not measured."
-    )
     timeout_s: AboveZero = optional(
         "Time limit in seconds for all answers of all models. When it is reached, the gate is an error; the answers "
         "so far are kept. Default: no limit."
@@ -188,10 +184,6 @@ class GateKeys(Keys):
     attempts: PathText = Field(
         "attempts.jsonl",
         description="With max_attempts, the ledger of the judged candidates, relative to this file. Commit it.",
-    )
-    ablate_prompt: bool = Field(
-        False,
-        description="Run the candidate once more without its prompt; the result does not affect the verdict.",
     )
 
     def settled(self, sources: Mapping[str, Source], *, gate: str | None, alternatives: tuple[str, ...]) -> GateKeys:

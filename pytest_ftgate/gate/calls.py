@@ -12,12 +12,10 @@ from typing import TYPE_CHECKING, Any
 
 from pytest_ftgate.checks import baseline_quality, checkpoint
 from pytest_ftgate.checks.attempts import shown_jobs
-from pytest_ftgate.checks.context import ABLATED, Context
+from pytest_ftgate.checks.context import Context
 from pytest_ftgate.checks.early_stopping import first_look, further_looks
 from pytest_ftgate.checks.guards import guard_jobs
-from pytest_ftgate.checks.noise import noise_jobs
 from pytest_ftgate.checks.planned_calls import jobs_over_test_set, planned_calls, sentence
-from pytest_ftgate.checks.prompt_ablation import ablated_job
 from pytest_ftgate.checks.training_set import check_test_set
 from pytest_ftgate.errors import ConfigError, ModelError
 from pytest_ftgate.gate.inputs import build_models, with_input_facts
@@ -99,26 +97,16 @@ def run_all(gate: Context, options: dict[str, Any]) -> Context:
         # Import scikit-learn, which takes a second, while the models are called: after the samples, whose latencies
         # it would add to.
         Thread(target=import_module, args=["sklearn.metrics"], daemon=True).start()
-    noise, shown = noise_jobs(gate), shown_jobs(gate)
-    runs = iter(run_models([*jobs.values(), *guards.values(), *noise.values(), *shown.values()], **options))
+    shown = shown_jobs(gate)
+    runs = iter(run_models([*jobs.values(), *guards.values(), *shown.values()], **options))
     gate = replace(
         gate,
         runs={role: next(runs) for role in jobs},
         samples=samples,
         guard_runs={place: next(runs) for place in guards},
-        noise_runs={role: next(runs) for role in noise},
         shown_runs={role: next(runs) for role in shown},
     )
     return further_looks(whole, gate, partial(run_models, **options))
-
-
-def run_ablated(gate: Context, options: dict[str, Any]) -> Context:
-    """Run the candidate without its own prompt, after all other runs, so that a failure does not end these."""
-    asked = (*gate.runs.values(), *gate.guard_runs.values())
-    if any(run.unanswered for run in asked):
-        return gate
-    runs = {ABLATED: run_models([job], **options)[0] for job in ablated_job(gate)}  # noqa: B035
-    return replace(gate, runs={**gate.runs, **runs})
 
 
 def run_judges(gate: Context, options: dict[str, Any]) -> Context:
@@ -128,11 +116,10 @@ def run_judges(gate: Context, options: dict[str, Any]) -> Context:
     from pytest_ftgate.judges import ask
 
     calibrated = gate.judge_run
-    runs = {role: run for role, run in gate.runs.items() if role != ABLATED}
-    needed = [run for role, run in runs.items() if role not in gate.forgiven]
+    needed = [run for role, run in gate.runs.items() if role not in gate.forgiven]
     if any(run.unanswered for run in needed):
         return gate
-    judge_run = ask.run_judges(gate.judging, gate.test, runs, options, calibrated.results)
+    judge_run = ask.run_judges(gate.judging, gate.test, gate.runs, options, calibrated.results)
     judge_run = replace(judge_run, runs={**calibrated.runs, **judge_run.runs})
     # The candidate's judged metrics represent those of all models.
     shown = judge_run.metrics.get("candidate") or next(iter(judge_run.metrics.values()), {})

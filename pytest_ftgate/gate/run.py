@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, get_args
 
 from pytest_ftgate import clock
 from pytest_ftgate.checks import advice, attempts, rules
-from pytest_ftgate.checks.context import ABLATED, Context
+from pytest_ftgate.checks.context import Context
 from pytest_ftgate.checks.freshness.last_green import keep_green
 from pytest_ftgate.errors import ConfigError, FtgateError, guarded
 from pytest_ftgate.gate.calls import (
@@ -17,7 +17,6 @@ from pytest_ftgate.gate.calls import (
     calibrate_judges,
     calling,
     choose_checkpoint,
-    run_ablated,
     run_all,
     run_judges,
 )
@@ -88,7 +87,7 @@ def _judge_answers(gate: Context, services: Services) -> Judged:
                 gate = prepare(gate, options)
                 if not gate.holds:
                     return _close(gate)
-            gate = run_ablated(run_judges(run_all(gate, options), options), options)
+            gate = run_judges(run_all(gate, options), options)
         except FtgateError as error:
             return _close(replace(gate, result=failed_result(gate.result, error)))
     gate, line = attempts.keep(check_answers(gate, services.hook), in_ci=services.ci)
@@ -140,11 +139,15 @@ def _scored(gate: Context) -> Context:
     """Measure all runs, and score them if no answer and no judgement is missing."""
     measured = {role: _measure(gate, role) for role in gate.runs}
     gate = _with_models(gate, measured)
-    decisive = [one for role, one in measured.items() if role not in (*gate.forgiven, ABLATED)]
+    decisive = [one for role, one in measured.items() if role not in gate.forgiven]
     if not gate.holds or any(one.facts.n_errors for one in decisive):
         return gate
     try:
-        gate = _with_models(gate, {role: _score(gate, role, one) for role, one in measured.items()})
+        scored = {
+            role: score_run(one, gate.metrics_of(role), gate.deciding.name, gate.expected)
+            for role, one in measured.items()
+        }
+        gate = _with_models(gate, scored)
     except FtgateError as error:
         return gate.with_checks([error_check(error)])
     reported = {"baseline": gate.scored[gate.best]}
@@ -153,23 +156,9 @@ def _scored(gate: Context) -> Context:
 
 
 def _measure(gate: Context, role: str) -> Measured:
-    if role == ABLATED:
-        return measure_run(f"{gate.config.candidate.name} bare", gate.runs[role])
     name, sample = gate.config.asked[role].name, gate.samples.get(role)
     one = measure_run(name, gate.runs[role], sample, forgiven=role in gate.forgiven)
     return replace(one, facts=gate.described(role, one.facts))
-
-
-def _score(gate: Context, role: str, measured: Measured) -> Measured:
-    """Score one model; the candidate without its prompt, which decides nothing, only if it can be scored."""
-    if role == ABLATED and measured.facts.n_errors:
-        return measured
-    try:
-        return score_run(measured, gate.metrics_of(role), gate.deciding.name, gate.expected)
-    except FtgateError:
-        if role == ABLATED:
-            return measured
-        raise
 
 
 def _with_models(gate: Context, measured: Mapping[str, Measured]) -> Context:
@@ -179,6 +168,5 @@ def _with_models(gate: Context, measured: Mapping[str, Measured]) -> Context:
     gate = gate.with_facts(
         baselines={role: facts[role] for role in gate.result.baselines},
         candidate=facts.get("candidate", gate.result.candidate),
-        bare=facts.get(ABLATED),
     )
     return gate.with_facts(baseline=gate.result.baselines[gate.best])

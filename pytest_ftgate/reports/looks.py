@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from pytest_ftgate.reports.sentences import FINISHES
 from pytest_ftgate.reports.table import Table, columns
-from pytest_ftgate.reports.text import Line, check_lines, finding_lines
+from pytest_ftgate.reports.text import Line, finding_lines
 from pytest_ftgate.result import RED
 from pytest_ftgate.text import (
     one_line,

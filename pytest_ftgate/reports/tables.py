@@ -34,7 +34,6 @@ def models(result: GateResult) -> Table:
     names = list(result.candidate.metrics or result.baseline.metrics) or ([result.metric] if result.metric else [])
     headings = columns(("", "model"), (*map(printable, names), "gain", *RUN_COLUMNS))
     several = dict(result.baselines) if result.stage == "ready" else result.models
-    several |= {"bare": result.bare} if result.bare is not None else {}
     rows = tuple(_model(result, role, model, names) for role, model in several.items()) if result.models_called else ()
     return Table("Models on the test set", headings, rows).compact()
 

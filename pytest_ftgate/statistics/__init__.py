@@ -30,7 +30,6 @@ from pytest_ftgate.statistics.planning import (
     hypothetical_scores,
     hypothetical_set,
 )
-from pytest_ftgate.statistics.repeats import Remedy, Spread, remedy, spread_of
 from pytest_ftgate.statistics.sequential import LOOKS, Expected, Look, expected, is_futile, keeps_margin, looks
 from pytest_ftgate.statistics.set_level import LabelCounts, PooledCounts, SetCounts
 
@@ -46,9 +45,7 @@ __all__ = [
     "LabelCounts",
     "Look",
     "PooledCounts",
-    "Remedy",
     "SetCounts",
-    "Spread",
     "chance_of_proof",
     "chances",
     "compare_graded",
@@ -69,6 +66,4 @@ __all__ = [
     "is_futile",
     "keeps_margin",
     "looks",
-    "remedy",
-    "spread_of",
 ]

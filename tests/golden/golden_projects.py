@@ -292,7 +292,6 @@ def prompted(project: EndpointProject) -> None:
     project.gate_test(
         baseline=project.model("base", system_file="prompt.txt", price=LARGE, **options),
         candidate=project.model("ft", system="Label.", revision="2", price=SMALL),
-        ablate_prompt=True,
     )
 
 

@@ -1,4 +1,4 @@
-"""Prompt, few-shot and retrieval made by the gate from one base model, and a candidate shown without its own prompt."""
+"""Prompt, few-shot and retrieval made by the gate from one base model."""
 
 from __future__ import annotations
 
@@ -8,10 +8,7 @@ from typing import Any
 
 import pytest
 from endpoint_project import EndpointProject, N, index_of
-from gate_project import Project, block, check, checks, label, mentions, passed, statuses, stopped, wrong
-from loopback import Reply, error
-
-from pytest_ftgate import metric
+from gate_project import Project, block, check, checks, label, mentions, passed, stopped, wrong
 
 SYSTEM = "Answer with one label."
 WAYS = [{"few_shot": {"k": 4}}, {"retrieval": {"k": 2}}]
@@ -22,13 +19,13 @@ ALL = {"prompt": range(40, 60), "few_shot": range(45, 60), "retrieval": range(46
 def kind(body: dict[str, Any]) -> str:
     """Return the alternative that a request belongs to, by the number of its messages."""
     if body["model"] == "ft":
-        return "candidate" if any(one["role"] == "system" for one in body["messages"]) else "bare"
+        return "candidate"
     return {count: name for name, count in N_MESSAGES.items()}[len(body["messages"])]
 
 
 def made(project: EndpointProject, missed: dict[str, Iterable[int]]) -> None:
     """A gate on alternatives, each of which is wrong on the examples of ``missed``."""
-    wrong_at = {"candidate": {0, 1, 58, 59}, "bare": set(range(30)), **{name: set(at) for name, at in missed.items()}}
+    wrong_at = {"candidate": {0, 1, 58, 59}, **{name: set(at) for name, at in missed.items()}}
 
     def answer(body: dict[str, Any]) -> str:
         index = index_of(body)
@@ -38,14 +35,13 @@ def made(project: EndpointProject, missed: dict[str, Iterable[int]]) -> None:
     del project.keys["baseline"]
     project.keys["baselines"] = {"base": project.model("base", system=SYSTEM), "alternatives": ["prompt", *WAYS]}
     project.keys["candidate"] = project.model("ft", system="x")
-    project.keys["ablate_prompt"] = True
 
 
 def test_every_alternative_is_sent_what_it_says(http: EndpointProject) -> None:
     made(http, ALL)
     gate = passed(http.judge())
     assert list(gate["baselines"]) == ["prompt", "few_shot", "retrieval"]
-    sent: dict[str, list[Any]] = {name: [] for name in (*ALL, "candidate", "bare")}
+    sent: dict[str, list[Any]] = {name: [] for name in (*ALL, "candidate")}
     for body in http.server.bodies:
         sent[kind(body)].append([(one["role"], one["content"]) for one in body["messages"]])
     assert {name: len(bodies) for name, bodies in sent.items()} == dict.fromkeys(sent, N)
@@ -59,7 +55,6 @@ def test_every_alternative_is_sent_what_it_says(http: EndpointProject) -> None:
         assert one[-3:-1] == [("user", f"training question {number}"), ("assistant", label(number))]
         assert training[one[1][1]] == one[2][1]
         assert one[1] != one[3]
-    assert all(len(one) == 1 for one in sent["bare"])
 
 
 def test_the_gain_over_each_is_told_and_the_best_counts(http: EndpointProject) -> None:
@@ -73,7 +68,7 @@ def test_the_gain_over_each_is_told_and_the_best_counts(http: EndpointProject) -
     }
     assert (gate["gain"], gate["lower_bound"]) == (gains["retrieval"]["gain"], gains["retrieval"]["lower_bound"])
     assert gate["baseline"]["name"] == "base retrieval 2"
-    shares = {"prompt": "66.7 %", "few_shot": "75.0 %", "retrieval": "76.7 %", "candidate": "93.3 %", "bare": "50.0 %"}
+    shares = {"prompt": "66.7 %", "few_shot": "75.0 %", "retrieval": "76.7 %", "candidate": "93.3 %"}
     assert not [
         name for name, share in shares.items() if not any(f"{name} " in line and share in line for line in block(gate))
     ]
@@ -158,82 +153,3 @@ def test_an_alternative_that_was_taken_out_is_a_weakening(http: EndpointProject)
     http.gates(baselines={"base": base, "alternatives": ["prompt", *WAYS]})
     gate = http.judge("support", baselines={"base": base, "alternatives": ["prompt"]})
     assert [one.partition(":")[0] for one in gate["loosened"]] == ["baselines.few_shot", "baselines.retrieval"]
-
-
-# --- the bare candidate --------------------------------------------------------------------------------------
-
-
-def test_a_candidate_with_a_prompt_is_also_shown_bare_and_recorded(http: EndpointProject) -> None:
-    made(http, ALL)
-    http.gate_test()
-    gate = http.gate("--ftgate-report=recordings:kept")
-    assert (gate["bare"]["value"], gate["bare"]["name"], gate["bare"]["n_scored"]) == (0.5, "ft bare", N)
-    found = check(gate, "bare")
-    assert (found["status"], found["observed"], found["required"], found["advice"]) == ("note", 0.5, None, None)
-    mentions(found, "system", "50.0 %", "+43.3")
-    (kept,) = (http.path / "kept").glob("*.candidate_bare.jsonl")
-    assert len(kept.read_text().splitlines()) == N
-    http.forget()
-    assert http.judge(stored=True, offline=True)["bare"]["value"] == 0.5
-    assert http.server.bodies == []
-
-
-def test_all_of_its_dress_is_taken_off(http: EndpointProject) -> None:
-    candidate = http.model("ft", few_shot={"k": 2}, retrieval={"k": 2}, template="Q {input}", params={"seed": 1})
-    gate = passed(http.judge(candidate=candidate, ablate_prompt=True))
-    bodies = [body for body in http.server.bodies if body["model"] == "ft"]
-    assert Counter(len(body["messages"]) for body in bodies) == {9: N, 1: N}
-    assert {body["messages"][-1]["content"][:2] for body in bodies if len(body["messages"]) == 1} == {"cu"}
-    assert all(body["seed"] == 1 for body in bodies)
-    mentions(check(gate, "bare"), "few_shot and retrieval and template", "93.3 %", "+0.0")
-    assert check(gate, "bare")["advice"]
-
-
-@pytest.mark.parametrize(("system", "ablate"), [("x", False), (None, True)], ids=["not asked for", "no prompt"])
-def test_a_candidate_is_asked_once_without_a_prompt_or_unless_more_is_asked_for(
-    http: EndpointProject, system: str | None, ablate: bool
-) -> None:
-    gate = http.judge(candidate=http.model("ft", **({"system": system} if system else {})), ablate_prompt=ablate)
-    assert gate["bare"] is None
-    assert "bare" not in statuses(gate)
-    assert len(http.server.bodies) == 2 * N
-
-
-@pytest.mark.parametrize("fault", [Reply(status=500, body="no"), error(400, "context_length_exceeded"), error(401)])
-def test_a_bare_model_that_fails_is_no_more_than_a_note(http: EndpointProject, fault: Reply) -> None:
-    made(http, ALL)
-    answer = http.server.answer
-    http.server.answer = lambda body: fault if kind(body) == "bare" and index_of(body) > 9 else answer(body)
-    gate = passed(http.judge())
-    assert (check(gate, "bare")["status"], check(gate, "bare")["observed"]) == ("note", None)
-    assert gate["bare"]["value"] is None
-    assert gate["bare"]["n_errors"] >= 1
-    assert any(line.startswith("bare ") for line in block(gate))
-
-
-def test_a_bare_model_that_cannot_be_scored_is_no_more_than_a_note(http: EndpointProject) -> None:
-    @metric(low=0, high=1, greater_is_better=True)
-    def picky(expected: str, answer: str) -> float:
-        return {"?": 1 / 0}[answer] if answer == "?" else float(expected == answer)
-
-    made(http, ALL)
-    answer = http.server.answer
-    http.server.answer = lambda body: "?" if kind(body) == "bare" else answer(body)
-    gate = passed(http.judge(metric=picky))
-    assert (check(gate, "bare")["status"], gate["bare"]["value"]) == ("note", None)
-
-
-@pytest.mark.parametrize("fault", ["retrieval", "guard"])
-def test_nothing_is_shown_bare_where_the_gate_is_in_error(http: EndpointProject, fault: str) -> None:
-    made(http, ALL)
-    http.test_set(1, "guard.jsonl", prefix="g", input="question 999")
-    answer = http.server.answer
-
-    def faulty(body: dict[str, Any]) -> Any:
-        failing = index_of(body) == 999 if fault == "guard" else kind(body) == "retrieval"
-        return error(400) if failing else answer(body)
-
-    http.server.answer = faulty
-    gate = http.judge(guards={"g": {"test_set": "guard.jsonl", "max_drop": 0.5, "evidence": "observed"}})
-    assert (gate["verdict"], gate["bare"], gate["candidate"]["value"] is not None) == ("error", None, fault == "guard")
-    assert not [body for body in http.server.bodies if kind(body) == "bare"]

@@ -120,23 +120,6 @@ def test_a_candidate_that_fails_for_free_is_passed_over(http: EndpointProject) -
     assert gate["candidate"]["name"] == "large"
 
 
-def test_each_that_is_asked_is_also_run_without_its_prompt(http: EndpointProject) -> None:
-    asked_of(http, {"base": range(40, 60), "small": WORSE, "large": GOOD})
-    candidates = {name: http.model(name, system="One label.") for name in ("small", "large")}
-    http.gate_test(candidates=candidates, ablate_prompt=True)
-    gate = http.gate("--ftgate-report=recordings:kept")
-    assert gate["bare"]["name"] == "large bare"
-    assert n_asked(http) == {"base": N, "small": 2 * N, "large": 2 * N}
-    assert [path.name.split(".")[-2] for path in sorted((http.path / "kept").iterdir())] == [
-        "baseline",
-        "candidate_bare_large",
-        "candidate_bare_small",
-        "candidate_large",
-        "candidate_small",
-        "green",
-    ]
-
-
 def test_recordings_hold_all_that_was_asked_of_those_that_fell_short(http: EndpointProject) -> None:
     """One falls short by its guard alone: without its answers there CI could not come to the same choice."""
     http.test_set(100, "general.jsonl", prefix="g", input="general question {}".format)

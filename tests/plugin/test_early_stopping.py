@@ -116,8 +116,6 @@ def test_candidates_baselines_guards_noise_and_bounds(http: EndpointProject) -> 
             guards={"old": {"test_set": "guard.jsonl", "max_drop": 0.05, "evidence": "observed"}},
             require=[{"of": "candidate", "metric": "f1_macro", "min": 0.9}],
             show=["exact_match"],
-            noise=2,
-            ablate_prompt=True,
             evidence="proven",
         )
     )

@@ -410,27 +410,6 @@ def test_the_best_on_the_validation_set(validated: ValidatedProject) -> None:
     assert validated.server.requests == []
 
 
-def test_the_best_checkpoint_of_one_of_several_candidates_is_also_shown_bare(validated: ValidatedProject) -> None:
-    tuned = validated.job(checkpoint="best", system="One label.")
-    validated.gate_test(
-        candidate=..., candidates={"prompted": validated.model("base"), "tuned": tuned}, ablate_prompt=True
-    )
-    gate = passed(validated.gate("--ftgate-report=recordings:kept"))
-    assert [(one["name"], one["model"], one["verdict"]) for one in gate["candidates"]] == [
-        ("prompted", "openai:base", "fail"),
-        ("tuned", "openai:ft", "pass"),
-    ]
-    assert (gate["candidate"]["checkpoint"], gate["bare"]["model"]) == (200, "openai:ft")
-    assert gate["bare"]["value"] == 56 / 60
-    kept = {path.name.split(".")[-2] for path in (validated.path / "kept").glob("*.*.jsonl")}
-    assert kept >= {"baseline", "candidate_tuned", "candidate_bare_tuned", "validation_step_200_tuned"}
-    validated.forget()
-    (validated.path / "pytest.ini").write_text("[pytest]\nftgate_recordings = kept\nftgate_state = other\n")
-    again = validated.gate("--ftgate-offline")
-    assert (again["verdict"], again["bare"]["value"]) == ("pass", 56 / 60)
-    assert validated.server.requests == []
-
-
 def test_of_equals_the_first_is_the_best(validated: ValidatedProject) -> None:
     validated.missed = {"early": 12, "ft": 3, "late": 3}
     assert validated.judge()["candidate"]["checkpoint"] == 200

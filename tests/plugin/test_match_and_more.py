@@ -1,8 +1,7 @@
-"""Equal but cheaper, with all else that a gate may ask: candidates, alternatives, guards, slices, a bare run."""
+"""Equal but cheaper, with all else that a gate may ask: candidates, alternatives, guards and slices."""
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Iterable
 from typing import Any
 
@@ -10,7 +9,7 @@ import pytest
 from endpoint_project import EndpointProject, index_of
 from gate_project import Project, block, check, checks, label, mentions, passed, statuses, stopped, wrong
 from loopback import Reply
-from test_match import LARGE, RECORDED_USAGE, SMALL, USAGE, WRONG_LARGE, WRONG_SMALL, N, model
+from test_match import LARGE, RECORDED_USAGE, SMALL, WRONG_LARGE, WRONG_SMALL, N, model
 
 MUCH_WORSE = range(240, 300)
 MATCH: dict[str, Any] = {"margin": ..., "objective": "match", "max_drop": 0.03, "cheaper_by": 6}
@@ -64,7 +63,7 @@ def test_the_examples_that_a_choice_needs_are_counted_before_any_call(http: Endp
     mentions(found, "97.5 %")
 
 
-# --- alternatives, and a bare candidate ----------------------------------------------------------------------
+# --- alternatives --------------------------------------------------------------------------------------------
 
 PROMPT, FEW_SHOT, TUNED = 2, 10, 0
 
@@ -106,26 +105,6 @@ def test_another_baseline_that_would_do_as_well_is_called_a_rival(
     assert [one["status"] for one in found] == ["warning"] * rival
     for one in found:
         mentions(one, "prompt", "few_shot", "5.0")
-
-
-def test_a_bare_candidate_decides_neither_drop_nor_cost(http: EndpointProject) -> None:
-    def answer(body: dict[str, Any]) -> Reply:
-        bare = body["model"] == "ft" and len(body["messages"]) == 1
-        missed = {"base": WRONG_LARGE, "ft": MUCH_WORSE if bare else WRONG_SMALL}[body["model"]]
-        index = index_of(body)
-        tokens = {"prompt_tokens": 9000, "completion_tokens": 20} if bare else USAGE
-        return Reply(wrong(index) if index in missed else label(index), usage=tokens)
-
-    http.server.answer = answer
-    baseline = http.model("base", system="Answer with one label.", price=LARGE)
-    candidate = http.model("ft", system="Label.", price=SMALL)
-    gate = passed(
-        http.judge(baseline=baseline, candidate=candidate, economics={"calls_per_month": 1000}, ablate_prompt=True)
-    )
-    assert gate["bare"]["value"] == 240 / N
-    assert check(gate, "cheaper_by")["observed"] == 6.0
-    assert gate["economics"]["candidate_usd_per_1000_calls"] == pytest.approx(0.324)
-    assert Counter(body["model"] for body in http.server.bodies) == {"base": N, "ft": 2 * N}
 
 
 # --- guards and slices ---------------------------------------------------------------------------------------

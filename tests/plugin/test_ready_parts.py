@@ -28,7 +28,7 @@ def test_no_other_calls_are_made_than_are_said(http: EndpointProject) -> None:
         answer(body) if "customer" in body["messages"][-1]["content"] else label(index_of(body))
     )
     keys = {"baseline": http.model("base", system="x", latency={"examples": 10})}
-    gate = judged(http, "pass", **keys, guards=GUARDS, ablate_prompt=True)
+    gate = judged(http, "pass", **keys, guards=GUARDS)
     assert Counter(body["model"] for body in http.server.bodies) == {"base": 60 + 99 + 10}
     found = check(gate, "calls")
     assert (found["status"], found["observed"]) == ("note", 169)

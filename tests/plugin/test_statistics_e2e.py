@@ -9,7 +9,7 @@ from itertools import zip_longest
 from typing import Any
 
 import pytest
-from gate_project import Project, check, checks, ends, label, mentions, passed, statuses, stopped, write_jsonl, wrong
+from gate_project import Project, check, checks, label, mentions, passed, statuses, stopped, write_jsonl, wrong
 
 
 def models(project: Project, n: int, *, base: Iterable[int], ft: Iterable[int]) -> None:
@@ -311,7 +311,7 @@ def test_a_gain_is_compared_as_a_fraction(project: Project, fixed: int) -> None:
     assert verdicts == ["pass" if Fraction(fixed, 60) >= Fraction(str(margin)) else "fail" for margin in margins]
 
 
-# --- several answers per example, averaged within it; their noise is split and shown ------------------------------
+# --- several answers per example, averaged within it ------------------------------------------------------
 
 
 def repeated(project: Project, name: str, n: int, wrong_at: set[tuple[int, int]], repeats: int = 2) -> None:
@@ -330,21 +330,9 @@ def test_repeats_are_averaged_within_an_example(project: Project) -> None:
     assert gate["baseline"]["value"] == pytest.approx(70 / 120)
     assert gate["candidate"]["n_expected"] == 120
     assert gate["n"] == 60
-    assert check(gate, "repeats")["message"].startswith("2 answers per example: standard deviation of the difference")
-    assert check(gate, "repeats")["advice"] is None
-
-
-def test_thin_evidence_says_how_many_repeats_or_examples_would_do(project: Project) -> None:
-    noisy = {(i, i % 2) for i in range(36)}
-    repeated(project, "base.jsonl", 60, noisy)
-    repeated(project, "ft.jsonl", 60, {(i, (i + 1) % 2) for i in range(29)})
-    gate = ends(project.judge(repeats=2), "inconclusive")
-    assert "more repeat" in check(gate, "repeats")["advice"]
-    assert "more examples would settle it" in check(gate, "repeats")["advice"]
 
 
 def test_set_level_metrics_take_repeats_too(project: Project) -> None:
     repeated(project, "base.jsonl", 60, {(i, k) for i in range(20) for k in range(2)})
     repeated(project, "ft.jsonl", 60, {(59, 0)})
-    gate = passed(project.judge(repeats=2, metric="f1_macro"))
-    assert check(gate, "repeats")["status"] == "note"
+    passed(project.judge(repeats=2, metric="f1_macro"))

@@ -184,9 +184,6 @@ def _interval(result: GateResult) -> dict[str, Any] | None:
 def _remarks(result: GateResult) -> Iterator[str]:
     """Yield notes to the table of models."""
     models = {called(role): model for role, model in result.models.items()}
-    if result.bare is not None:
-        models["bare"] = result.bare
-        yield "bare: the candidate without its own prompt and examples; it does not change the verdict."
     for name, model in models.items():
         remarks = []
         if model.price_unknown is not None:

@@ -10,14 +10,12 @@ import pytest
 
 from pytest_ftgate.statistics import (
     PooledCounts,
-    Spread,
     chances,
     compare_right_wrong,
     compare_set,
     corrected_confidence,
     exact_p,
     fewest_wins,
-    remedy,
 )
 from pytest_ftgate.statistics.exact import disagreement_interval, exact_p_value, score_lower
 from pytest_ftgate.statistics.graded import Sample, graded_lower
@@ -89,14 +87,6 @@ def test_delete_one_of_a_mean_is_the_usual_error():
     # Student's t, 4 degrees, 95 %: 2.132 in every table
     assert found.half_width(0.05) == pytest.approx(2.132 * found.standard_error, rel=2e-4)
     assert found.p_value(found.estimate - 2.132 * found.standard_error) == pytest.approx(0.05, abs=1e-5)
-
-
-def test_examples_for_a_difference_of_three_points():
-    case = KNOWN["repeats_power"]
-    spread = Spread(examples=100, repeats=1, between=case["between"], within=0.0)
-    found = remedy(spread, gain=case["gain"], target=0.0, margin=0.0, confidence=case["confidence"])
-    assert found.more_examples == case["expected"] - 100
-    assert found.more_repeats is None
 
 
 def test_bonferroni_for_the_best_of_several():

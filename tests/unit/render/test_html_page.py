@@ -80,7 +80,7 @@ def full(text="words"):
     costs = Costs(1000, Amount(0.02, text), Amount(0.01, text), Amount(120, text))
     return GateResult(
         text, text, "fail", "accuracy", 0.05, "significant", 0.95,
-        baseline=model, baselines={"prompted": model, "few_shot": model}, candidate=model, bare=model,
+        baseline=model, baselines={"prompted": model, "few_shot": model}, candidate=model,
         gain=0.1, lower_bound=0.06, upper_bound=0.2, method=text, p_value=0.01,
         n=4, wins=1, losses=1, note=text, examples_needed=120,
         training=TrainingResult(text, text, 400, 390, 1, 2, 3, 4, 5, 6, 7, 8, 2.5, 9, (RowPair(*[text] * 4),)),
