@@ -133,7 +133,7 @@ class Metrics(dict[str, float | None]):
     """The values of a model's metrics; a name that is not there is answered with those that are."""
 
     def __missing__(self, name: str) -> None:
-        raise KeyError(f"{name}: measured are {listed(self)}; list other metrics under show")
+        raise KeyError(f"{name}: measured are {listed(self)}; list other metrics under metric")
 
 
 @dataclass(frozen=True, slots=True)

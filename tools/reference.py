@@ -346,9 +346,9 @@ def _metrics() -> str:
     explained = ((f"`{option}`", _named(takers[option]), meaning) for option, meaning in _OPTION_MEANINGS.items())
     return _page(
         "Metrics",
-        "`metric` is a name, or a mapping with `name` and options. The same holds for the entries of `show`, and for "
-        "`metric` under `require`, `guards` and `hypothesis`. Higher is better for all of them, except for a `command` "
-        "with `greater_is_better: false`.",
+        "`metric` is a name, a mapping with `name` and options, or a list of them: the first decides, and the others "
+        "are reported. Under `require`, `guards` and `hypothesis` it is one metric. Higher is better for all of them, "
+        "except for a `command` with `greater_is_better: false`.",
         "**kind**: each answer is right or wrong, or each answer gets a number, or only the whole set has a value. "
         "The statistical test depends on it: see [evidence](../evidence.md).",
         _table(("name", "measures", "kind", "range", "extra"), rows),

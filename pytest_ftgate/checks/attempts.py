@@ -146,7 +146,7 @@ def find_attempt(gate: Context, committed: Mapping[str, str]) -> Attempt | None:
         if config.max_attempts is not None:
             raise
         return None  # what is wrong is reported where the candidate is asked
-    metric = gate.metrics[config.metric.name]
+    metric = gate.metrics[config.decided_by.name]
     attempt = Attempt(1, identity, Fingerprint.of(gate.test), config, gate.test, metric)
     if attempt.most is None:
         return replace(attempt, number=_count(attempt, gate.notes))

@@ -120,7 +120,7 @@ class Context:
     @property
     def deciding(self) -> Metric:
         """Return the metric that decides."""
-        return self.metrics[self.config.metric.name]
+        return self.metrics[self.config.decided_by.name]
 
     def metrics_of(self, role: str) -> Mapping[str, Metric]:
         """Return the metrics by which a model is scored; judged metrics hold the judges' scores of its answers."""

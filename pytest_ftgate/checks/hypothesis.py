@@ -45,7 +45,7 @@ def check_prediction(config: GateKeys, metrics: Mapping[str, Metric]) -> None:
     gain, allowed = expected_gain(prediction, metric), config.asked_gain
     change = f"hypothesis: from {prediction.start:g} to {prediction.goal:g} ({prediction.source})"
     if config.objective == "match":
-        if metric.name == config.metric.name and round(gain, 12) < round(allowed, 12):
+        if metric.name == config.decided_by.name and round(gain, 12) < round(allowed, 12):
             drop, most = (show_amount(-amount, share=metric.share) for amount in (gain, allowed))
             raise ConfigError(
                 f"{change} contradicts {config.quoted('max_drop')}: it expects {metric.name} to drop by {drop}, but "

@@ -101,7 +101,7 @@ class Reread:
 
     @property
     def spec(self) -> MetricSpec:
-        return self.gate.config.metric
+        return self.gate.config.decided_by
 
     @property
     def worth(self) -> float:
@@ -173,7 +173,7 @@ def _normalized(gate: Context, steps: Sequence[str], ignores: str) -> Reading | 
     """Return the reading with these steps of normalization; None where the metric takes them already, or none."""
     if gate.deciding.lenient() is None:
         return None
-    written = gate.config.metric.options.get("normalize", ())
+    written = gate.config.decided_by.options.get("normalize", ())
     given = (written,) if isinstance(written, str) else tuple(written)
     if set(steps) <= set(given):
         return None
@@ -182,7 +182,7 @@ def _normalized(gate: Context, steps: Sequence[str], ignores: str) -> Reading | 
 
 def _around(gate: Context) -> Iterator[Reading]:
     """Yield readings that drop the text around a label: a field of JSON, or a pattern of the most frequent frames."""
-    options, metric = gate.config.metric.options, gate.deciding
+    options, metric = gate.config.decided_by.options, gate.deciding
     plain = all(isinstance(value, str) and value.strip()[:1] not in ("{", "[") for value in gate.expected)
     # exact_match may be replaced by accuracy, which reads labels out of answers.
     takes_pattern = metric.uses_labels or (metric.name == "exact_match" and plain)
@@ -284,7 +284,7 @@ def reread(gate: Context, reading: Reading) -> Reread | None:
         return None
     rows = [row for row in range(len(gate.test)) if row not in left_out]
     test = _changed_test(gate.test, reading, rows)
-    spec, metric = gate.config.metric, gate.deciding
+    spec, metric = gate.config.decided_by, gate.deciding
     name = "accuracy" if not metric.uses_labels and not {"normalize"} >= reading.options.keys() else spec.name
     spec = MetricSpec(name, {**spec.options, **reading.options}, spec.source)
     try:
@@ -307,7 +307,7 @@ def reread(gate: Context, reading: Reading) -> Reread | None:
         baseline=facts[gate.best],
         candidate=facts["candidate"],
     )
-    config = gate.config.model_copy(update={"metric": spec})
+    config = gate.config.model_copy(update={"metric": (spec, *gate.config.metrics[1:])})
     improved = {
         role: frozenset(_improved(gate.scored[role].scores[metric.name], one.scores[name], rows))
         for role, one in scored.items()

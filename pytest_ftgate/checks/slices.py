@@ -149,7 +149,7 @@ def _with_metric(one: Slice, config: GateKeys, test: DataSet, build: Callable[..
     if len(one.rows) < least:
         return replace(one, size=Size(len(one.rows), least, "example"), few=True)
     try:
-        return replace(one, metric=_metric_of(one, config.metric, test, build))
+        return replace(one, metric=_metric_of(one, config.decided_by, test, build))
     except ConfigError as error:  # known before any call, such as a missing label
         return replace(one, problem=f"cannot be judged by {one.metric.name}: {error.what}")
 

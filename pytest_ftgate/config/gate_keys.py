@@ -11,7 +11,7 @@ from pydantic import BeforeValidator, ConfigDict, Field, PrivateAttr
 from pytest_ftgate.config.baselines import BaselinesValue
 from pytest_ftgate.config.data import DataValue
 from pytest_ftgate.config.keys import AboveZero, Amount, Count, Keys, Listed, Named, PathText, Placeable, Text, optional
-from pytest_ftgate.config.metrics import JUDGED, MetricSpec, MetricValue
+from pytest_ftgate.config.metrics import JUDGED, MetricSpec, MetricsValue
 from pytest_ftgate.config.models import ModelSpec, ModelValue, refuse_one
 from pytest_ftgate.config.problems import refusal
 from pytest_ftgate.config.requirements import (
@@ -82,7 +82,11 @@ class GateKeys(Keys):
         "Several fine-tuned models by name, the smallest or cheapest first. The first that passes is chosen; the "
         "confidence of each is corrected for the number of candidates."
     )
-    metric: MetricValue = Field("accuracy", validate_default=True, description="The metric that decides the verdict.")
+    metric: MetricsValue = Field(
+        "accuracy",
+        validate_default=True,
+        description="The metric that decides the verdict. Of a list the first decides, and the others are reported.",
+    )
     margin: Annotated[Amount, Weaker("lower")] = optional(
         "How much better the candidate must be, in the metric's unit. 0 requires a gain above 0. "
         "Required, except for objective: match."
@@ -119,7 +123,6 @@ class GateKeys(Keys):
     require: Annotated[tuple[BoundKeys, ...], Listed] = Field(
         (), description="Minimum or maximum values of metrics, latency, cost or error rate."
     )
-    show: Annotated[tuple[MetricValue, ...], Listed] = Field((), description="Further metrics to report.")
     missing_answers: Annotated[Literal["error", "wrong"], words("wrong", "error")] = Field(
         "error",
         description="How to treat an answer of the candidate that is missing after all retries. error: the gate "
@@ -234,10 +237,20 @@ class GateKeys(Keys):
         return -self.max_drop if self.objective == "match" else self.margin
 
     @property
+    def metrics(self) -> tuple[MetricSpec, ...]:
+        """Return the metrics of the key ``metric``, the deciding one first."""
+        return self.metric if isinstance(self.metric, tuple) else (self.metric,)
+
+    @property
+    def decided_by(self) -> MetricSpec:
+        """Return the metric that decides."""
+        return self.metrics[0]
+
+    @property
     def judged_metrics(self) -> dict[str, MetricSpec]:
         """Return the metrics that a model or people judge, by name; the deciding one first."""
         found: dict[str, MetricSpec] = {}
-        for metric in (self.metric, *(bound.metric for bound in self.require), *self.show):
+        for metric in (*self.metrics, *(bound.metric for bound in self.require)):
             if metric.name in JUDGED and metric.options:
                 found.setdefault(metric.name, metric)
         return found

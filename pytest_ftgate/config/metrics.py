@@ -176,3 +176,21 @@ def _on_one_level(values: Mapping[str, Any]) -> dict[str, Any]:
 
 
 MetricValue = Annotated[MetricSpec, PlainValidator(_read_metric, json_schema_input_type=str | JudgedKeys | MetricKeys)]
+
+
+def _read_metrics(value: Any, info: ValidationInfo) -> MetricSpec | tuple[MetricSpec, ...]:
+    """Return one metric, or those of a list."""
+    if not isinstance(value, list | tuple):
+        return _read_metric(value, info)
+    if not value:
+        raise refusal("must not be empty")
+    metrics: tuple[MetricSpec, ...] = _adapter(tuple[MetricValue, ...]).validate_python(value, context=info.context)
+    names = [metric.name for metric in metrics]
+    twice = [(index,) for index, name in enumerate(names) if name in names[:index]]
+    if twice:
+        raise refusals((path, "this metric is listed twice") for path in twice)
+    return metrics
+
+
+_OneOrMore = MetricValue | Annotated[list[MetricValue], Field(min_length=1)]
+MetricsValue = Annotated[Any, PlainValidator(_read_metrics, json_schema_input_type=_OneOrMore)]

@@ -151,7 +151,8 @@ def _merged(values: Mapping[str, _Value], gate: str | None, name: str) -> GateKe
     read["candidates"] = candidates if values["candidates"].key == "candidates" else {}
     read["name"] = read["name"] or name
     if isinstance(read["hypothesis"], HypothesisKeys) and read["hypothesis"].metric is None:
-        read["hypothesis"] = read["hypothesis"].model_copy(update={"metric": read["metric"]})
+        first = read["metric"][0] if isinstance(read["metric"], tuple) else read["metric"]
+        read["hypothesis"] = read["hypothesis"].model_copy(update={"metric": first})
     written = {key for key, value in values.items() if value.layer}
     return GateKeys.model_construct(written, **read).settled(
         {key: value.at() for key, value in values.items()}, gate=gate, alternatives=alternatives

@@ -70,7 +70,7 @@ def _read_inputs(config: GateKeys, services: Services, nodeid: str) -> Context:
     surroundings = Surroundings(training, notes, services.offline, stores.newer_than, test, stores.started)
     custom = partial(custom_metrics, services.hook)
     guards = prepare_guards(config, services.load, training, custom)
-    slices = prepare_slices(config, test, training, metrics[config.metric.name], custom)
+    slices = prepare_slices(config, test, training, metrics[config.decided_by.name], custom)
     checkpoints = _checkpoints(config, services, training, surroundings)
     built = build_models(config, checkpoints, surroundings, services.hook)
     judging = Judging()
@@ -113,7 +113,7 @@ def described(config: GateKeys, nodeid: str) -> GateResult:
         name=config.name,
         nodeid=nodeid,
         verdict="error",
-        metric=config.metric.name,
+        metric=config.decided_by.name,
         margin=config.margin,
         objective=config.objective,
         max_drop=config.max_drop,
@@ -230,7 +230,7 @@ def _checkpoints(
 
     validation = services.load(config.validation_set, config.sources["validation_set"].at)
     check_test_set(validation)
-    metric = build_metrics(config, validation, training, services.hook)[config.metric.name]
+    metric = build_metrics(config, validation, training, services.hook)[config.decided_by.name]
     refuse_judged(metric, "the metric for checkpoint: best", source=str(config.sources["metric"]))
     tuned = contenders(spec, surroundings)
     models = tuple(build_model(one.spec, surroundings, services.hook) for one in tuned)

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 def build_metrics(config: GateKeys, test: DataSet, training: DataSet | None, hook: Any | None) -> dict[str, Metric]:
-    """Return the deciding metric, those of ``require`` and ``show``, and accuracy where answers are labels."""
+    """Return the deciding metric, the others of ``metric`` and ``require``, and accuracy where answers are labels."""
     from pytest_ftgate.config import MetricSpec
     from pytest_ftgate.metrics import build_metric, check_labels
 
@@ -30,9 +30,9 @@ def build_metrics(config: GateKeys, test: DataSet, training: DataSet | None, hoo
         return build_metric(spec, labels=labels, custom=custom, known=known, others=others, blank=blank)
 
     metrics = {name: build(spec) for name, spec in _by_name(_asked(config)).items()}
-    if metrics[config.metric.name].uses_labels and "accuracy" not in metrics:
-        options = {key: value for key, value in config.metric.options.items() if key in READING_OPTIONS}
-        metrics["accuracy"] = build(MetricSpec("accuracy", options, config.metric.source))
+    if metrics[config.decided_by.name].uses_labels and "accuracy" not in metrics:
+        options = {key: value for key, value in config.decided_by.options.items() if key in READING_OPTIONS}
+        metrics["accuracy"] = build(MetricSpec("accuracy", options, config.decided_by.source))
     expected = [example.expected for example in test.examples]
     for name, metric in metrics.items():
         if metric.uses_labels:
@@ -50,7 +50,7 @@ def needs_expected(config: GateKeys) -> bool:
 def _asked(config: GateKeys) -> list[MetricSpec]:
     """Return every metric of answers that the gate names, the deciding one first."""
     required = [bound.metric for bound in config.require if bound.metric.name not in bounds.RUN_METRICS]
-    asked = [config.metric, *required, *config.show]
+    asked = [*config.metrics, *required]
     if config.prediction is None:
         return asked
     hypothesis.refuse_run_metric(config.prediction)
@@ -101,7 +101,7 @@ def custom_metrics(hook: Any | None) -> dict[str, Any]:
 
 def check_possible(config: GateKeys, metrics: Mapping[str, Metric]) -> None:
     """Raise :class:`ConfigError` for an impossible margin, bound or hypothesis, or a meaningless ``errors``."""
-    _check_margin(config, metrics[config.metric.name])
+    _check_margin(config, metrics[config.decided_by.name])
     _check_bounds(config, metrics)
     hypothesis.check_prediction(config, metrics)
     _check_errors(config)
@@ -141,7 +141,7 @@ def _check_errors(config: GateKeys) -> None:
     """Refuse ``missing_answers: wrong`` with precision, which rises when answers are missing."""
     if config.missing_answers != "wrong":
         return
-    asked = [config.metric, *(bound.metric for bound in config.require if bound.of == "candidate")]
+    asked = [config.decided_by, *(bound.metric for bound in config.require if bound.of == "candidate")]
     asked += [guard.metric for guard in config.guards.values()]
     for spec in asked:
         if spec.name.partition("_")[0] == "precision":

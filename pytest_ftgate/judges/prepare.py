@@ -82,7 +82,7 @@ def _check_pairwise(config: GateKeys, name: str) -> None:
     if config.stage == "ready":
         cure = "With stage: ready, use a metric that scores a single model, such as rubric."
         raise refused("stage", f"{name} compares two models, and before training there is only one", cure)
-    if config.metric.name != name:
+    if config.decided_by.name != name:
         return
     if config.objective == "match":
         what = f"objective: match needs a metric that scores a single model, and {name} compares two"

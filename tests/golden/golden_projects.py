@@ -67,7 +67,9 @@ def plain(name: str, answers: Mapping[str, Iterable[int]] | None = None, /, **ke
 
 # --- what a gate decides -------------------------------------------------------------------------------------
 
-plain("green", name="support", show=["f1_macro"], hypothesis="labels are learned", require_hypothesis=True)
+plain(
+    "green", name="support", metric=["accuracy", "f1_macro"], hypothesis="labels are learned", require_hypothesis=True
+)
 plain("inconclusive", {"ft.jsonl": (*range(3), *range(47, 60))}, evidence="proven")
 plain("misspelt_key", margn=0.1)
 plain("knowledge", {"base.jsonl": range(10, 60)}, goal="knowledge")
@@ -198,7 +200,7 @@ def ready(project: Project) -> None:
 def f1_macro_in_groups(project: Project) -> None:
     project.test_set(60, group=lambda i: f"g{i // 2}")
     hypothesis = {"metric": "f1_macro", "from": 0.4, "to": 0.99}
-    project.gate_test(metric={"name": "f1_macro"}, show=["cohen_kappa"], hypothesis=hypothesis)
+    project.gate_test(metric=[{"name": "f1_macro"}, "cohen_kappa"], hypothesis=hypothesis)
 
 
 def _wanted(i: int) -> dict[str, Any]:
@@ -259,7 +261,7 @@ def texts(project: Project) -> None:
         "    return {'distance': distance(lambda expected, answer: 0.0 if expected == answer else 5.0)}\n",
     )
     require = [{"metric": "distance", "max": 0.5}]
-    project.gate_test(metric="token_f1", show=["exact_match", "edit_similarity"], require=require)
+    project.gate_test(metric=["token_f1", "exact_match", "edit_similarity"], require=require)
 
 
 @golden(ServedJudged, live=True)

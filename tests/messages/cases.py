@@ -417,7 +417,7 @@ economics(
 
 # --- metrics -----------------------------------------------------------------------------------------------------
 
-keys("macro F1", metric="f1_macro", show=["cohen_kappa", "matthews_corrcoef"])
+keys("macro F1", metric=["f1_macro", "cohen_kappa", "matthews_corrcoef"])
 keys("a metric that looks at form alone", metric={"name": "format", "allowed": list(LABELS)})
 keys("a metric that does not exist", metric="f1_makro")
 keys("an option that does not exist", metric={"name": "accuracy", "normalise": ["case"]})

@@ -519,7 +519,7 @@ def test_hooks_of_a_folder_are_seen_by_its_tests_alone(project: Project) -> None
         "def pytest_ftgate_gate_finished(result): print('finished:', result.nodeid)\n"
     )
     project.file("inside/conftest.py", hooks)
-    mark = project.mark(candidate="mine:x", show=["brevity"])
+    mark = project.mark(candidate="mine:x", metric=["accuracy", "brevity"])
     for name in ("test_set", "training_set"):
         mark = mark.replace(f"{name}='", f"{name}='../")
     mark = mark.replace("recorded:base", "recorded:../base")
@@ -529,6 +529,6 @@ def test_hooks_of_a_folder_are_seen_by_its_tests_alone(project: Project) -> None
     verdicts = {gate["nodeid"]: gate["verdict"] for gate in report["gates"]}
     assert verdicts == {"inside/test_inside.py::test_gate": "pass", "outside/test_outside.py::test_gate": "error"}
     assert report["gates"][0]["candidate"]["metrics"]["brevity"] == 1
-    mentions(check(report["gates"][1], "configuration"), "outside/test_outside.py:2: show[0]", "'brevity'")
+    mentions(check(report["gates"][1], "configuration"), "outside/test_outside.py:2: metric[1]", "'brevity'")
     heard = [line.partition("finished: ")[2] for line in project.result.outlines if "finished:" in line]
     assert heard == ["inside/test_inside.py::test_gate"]

@@ -37,7 +37,7 @@ def command(*args: str, **options: Any) -> dict[str, Any]:
 
 def test_a_command_decides_beside_other_metrics(judged: Project) -> None:
     bounds = [{"metric": "token_f1", "min": 0.9}, {"metric": "command", "min": 0.9}]
-    gate = passed(judged.judge(metric=command("tools/lint.py"), require=bounds, show=["accuracy"]))
+    gate = passed(judged.judge(metric=[command("tools/lint.py"), "accuracy"], require=bounds))
     assert (gate["metric"], gate["wins"], gate["losses"]) == ("command", 18, 2)
     assert gate["candidate"]["metrics"] == pytest.approx({"command": 56 / 60, "token_f1": 56 / 60, "accuracy": 56 / 60})
     assert "exact" in gate["method"]

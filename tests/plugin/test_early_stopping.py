@@ -115,7 +115,7 @@ def test_candidates_baselines_guards_noise_and_bounds(http: EndpointProject) -> 
             candidates={name: http.model(name) for name in ("poor", "ft")},
             guards={"old": {"test_set": "guard.jsonl", "max_drop": 0.05, "evidence": "observed"}},
             require=[{"of": "candidate", "metric": "f1_macro", "min": 0.9}],
-            show=["exact_match"],
+            metric=["accuracy", "exact_match"],
             evidence="proven",
         )
     )

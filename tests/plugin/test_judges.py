@@ -66,10 +66,13 @@ def test_matching_by_a_rubric_needs_no_expected_output(judged: PythonJudged) -> 
     assert judged.gate()["verdict"] == "pass", judged.result.stdout.str()
 
 
+RUBRIC_METRIC = {"name": "rubric", "judge": "python:judges:honest", "rubric": RUBRIC}
+
+
 @pytest.mark.parametrize(
     "more",
     [
-        {"show": ["accuracy"]},
+        {"metric": [RUBRIC_METRIC, "accuracy"]},
         {"require": [{"metric": "token_f1", "min": 0.1}]},
         {"hypothesis": {"metric": "accuracy", "from": 0.1, "to": 0.5}},
         {"metric": "accuracy"},
@@ -77,7 +80,7 @@ def test_matching_by_a_rubric_needs_no_expected_output(judged: PythonJudged) -> 
 )
 def test_a_metric_that_compares_needs_what_is_expected(judged: PythonJudged, more: dict[str, Any]) -> None:
     unlabeled(judged)
-    judged.judged_by(gate=more) if "metric" not in more else judged.gate_test(**more)
+    judged.judged_by(gate=more) if "metric" not in more else judged.gate_test(margin=0.3, **more)
     assert refused(judged).startswith('test.jsonl:1: no field "expected"')
 
 
@@ -209,11 +212,11 @@ def test_judge_and_rubric_may_stand_in_one_mapping(judged: PythonJudged) -> None
     assert gate["metric_range"] == [2, 5]
 
 
-def test_a_rubric_under_require_and_show(judged: PythonJudged) -> None:
-    rubric = {"name": "rubric", "judge": "python:judges:honest", "rubric": RUBRIC}
-    gate = judged.by(
-        name="preference",
-        gate={"show": [rubric], "require": [{"metric": "rubric", "min": 4.5}, {"metric": "preference", "min": 0.8}]},
+def test_a_rubric_beside_the_deciding_metric(judged: PythonJudged) -> None:
+    gate = judged.judge(
+        metric=[{**RUBRIC_METRIC, "name": "preference"}, RUBRIC_METRIC],
+        require=[{"metric": "rubric", "min": 4.5}, {"metric": "preference", "min": 0.8}],
+        margin=0.05,
     )
     assert gate["candidate"]["metrics"] == {"preference": 0.75, "rubric": 4.5}
     assert statuses(gate)["require.candidate.rubric"] == "pass"

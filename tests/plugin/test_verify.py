@@ -103,7 +103,7 @@ def rich(split: Project) -> Project:
     split.gate_file(
         "version: 1\ngates:\n  support:\n    test_set: test.jsonl\n    training_set: train.jsonl\n    margin: 0.05\n"
         "    baselines: {prompt: 'recorded:base.jsonl', rules: 'python:models:model'}\n"
-        "    show: [{name: format, json_schema: rules.json}]\n"
+        "    metric: [accuracy, {name: format, json_schema: rules.json}]\n"
         "    guards: {other: {test_set: guards, max_drop: 0.5}}\n"
     )
     split.file("test_orders.py", "")

@@ -63,7 +63,7 @@ def _drifts(gate: Context) -> tuple[list[Drift], list[Check]]:
             message += f"({day(last.since)}): {_UNMEASURED}"
             checks.append(Check(check_name("drift", role), "note", message))
             continue
-        scored = measured.scores[config.metric.name]
+        scored = measured.scores[config.decided_by.name]
         drift = measure_drift(role, before, scored, confidence=config.confidence, groups=gate.groups)
         if drift is None:
             continue

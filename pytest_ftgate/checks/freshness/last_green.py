@@ -150,8 +150,8 @@ def read_last(
 
 def metric_text(config: GateKeys) -> str:
     """Return the deciding metric and its options as text; equal texts mean comparable scores."""
-    options = json.dumps(dict(config.metric.options), sort_keys=True, default=lambda value: type(value).__name__)
-    return f"{config.metric.name} {options}"
+    options = json.dumps(dict(config.decided_by.options), sort_keys=True, default=lambda value: type(value).__name__)
+    return f"{config.decided_by.name} {options}"
 
 
 def asked_hash(run: Run) -> str:
@@ -298,7 +298,7 @@ def keep_green(gate: Context) -> dict[str, str]:
         models = {}
         for role, today in today_models(gate).items():
             measured = gate.scored[role]
-            scored = measured.scores[config.metric.name]
+            scored = measured.scores[config.decided_by.name]
             asked, scores = asked_hash(measured.run), pack_scores(rightness(scored))
             models[kept_role(config, role)] = replace(today, asked=asked, value=scored.value, scores=scores)
         before, last = (

@@ -36,7 +36,7 @@ def baseline_key(name: str) -> str:
 
 def deciding(config: GateKeys) -> Iterator[tuple[str, MetricSpec]]:
     """Yield the keys and metrics on which the verdict depends."""
-    yield "metric", config.metric
+    yield "metric", config.decided_by
     for bound in config.require:
         yield f"require.{bound.of}.{bound.metric.name}", bound.metric
     for name, guard in config.guards.items():

@@ -61,7 +61,7 @@ def weakenings(before: GateKeys, after: GateKeys) -> tuple[Weakening, ...]:
         *_bounds(before.require, after.require),
         *_thresholds(before.economics, after.economics, "economics.", leave_out=() if limited else _FACTS),
         *_prices(before, after, same_model=True),
-        *_changed("metric", _written_metric(before.metric), _written_metric(after.metric)),
+        *_changed("metric", _written_metric(before.decided_by), _written_metric(after.decided_by)),
         *_judges(before, after),
         *(_changed("attempts", before.attempts, after.attempts) if before.max_attempts is not None else ()),
         *_test_set("test_set", before.test_set, after.test_set),
@@ -189,7 +189,7 @@ def _judges(before: GateKeys, after: GateKeys) -> Iterator[Weakening]:
     for name, old in before.judged_metrics.items():
         if name not in now:
             continue  # reported for the metric or its bound
-        new, key = now[name], "metric" if name == before.metric.name else name
+        new, key = now[name], "metric" if name == before.decided_by.name else name
         for option in ("rubric", "rubric_file", "path", "key"):
             yield from _reworded(f"{key}.{option}", old.options.get(option), new.options.get(option))
         judges, others = old.options.get("judge", ()), new.options.get("judge", ())

@@ -50,25 +50,27 @@ def test_a_judge_is_a_model_like_any_other(tmp_path):
 def test_rubric_and_scale_may_stand_with_the_judge(tmp_path):
     judge = {"model": "referee", "rubric": "Is it kind?", "scale": [0, 10]}
     config = resolved(tmp_path, {"name": "rubric", "judge": judge})
-    assert config.metric.options["scale"] == (0, 10)
-    assert config.metric.options["rubric"] == "Is it kind?"
+    assert config.decided_by.options["scale"] == (0, 10)
+    assert config.decided_by.options["rubric"] == "Is it kind?"
     assert config.judges[0].name == "referee"
 
 
 def test_paths_are_relative_to_the_file(tmp_path):
     config = resolved(
         tmp_path,
-        {
-            "name": "preference",
-            "judge": "referee",
-            "rubric_file": "kind.md",
-            "calibration": {"path": "labels.csv", "min_kappa": 0.6},
-        },
-        show=[{"name": "human_preference", "path": "prefs.csv"}],
+        [
+            {
+                "name": "preference",
+                "judge": "referee",
+                "rubric_file": "kind.md",
+                "calibration": {"path": "labels.csv", "min_kappa": 0.6},
+            },
+            {"name": "human_preference", "path": "prefs.csv"},
+        ],
     )
-    assert config.metric.options["rubric_file"] == tmp_path / "kind.md"
-    assert config.metric.options["calibration"].path == tmp_path / "labels.csv"
-    assert config.show[0].options["path"] == tmp_path / "prefs.csv"
+    assert config.metrics[0].options["rubric_file"] == tmp_path / "kind.md"
+    assert config.metrics[0].options["calibration"].path == tmp_path / "labels.csv"
+    assert config.metrics[1].options["path"] == tmp_path / "prefs.csv"
 
 
 @pytest.mark.parametrize(

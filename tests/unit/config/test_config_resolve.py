@@ -44,7 +44,7 @@ def refused(**changes):
 def test_what_is_not_written_is_built_in():
     config = marked()
     assert (config.name, config.gate) == ("test_a.py::test_it", None)
-    assert (config.metric.name, config.metric.options) == ("accuracy", {})
+    assert (config.decided_by.name, config.decided_by.options) == ("accuracy", {})
     assert (config.evidence, config.confidence, config.missing_answers, config.repeats) == (
         "significant",
         0.95,
@@ -52,7 +52,7 @@ def test_what_is_not_written_is_built_in():
         1,
     )
     assert (config.min_training_examples, config.min_test_examples) == (200, 50)
-    assert (config.require, config.show, config.hypothesis) == ((), (), None)
+    assert (config.require, config.hypothesis) == ((), None)
     assert {str(config.sources[key]) for key in ("metric", "evidence", "repeats", "hypothesis")} == {"default"}
     assert {str(config.sources[key]) for key in SELF_CONTAINED} == {"marker"}
 
@@ -88,7 +88,7 @@ def test_keys_are_replaced_whole():
         }
     )
     config = resolve(near, far)
-    assert (config.metric.options, config.require) == ({}, ())
+    assert (config.decided_by.options, config.require) == ({}, ())
     assert read_as(config.test_set) == (Path("/gates/a"), None, {}, None)
 
 
@@ -171,7 +171,7 @@ QUOTED = {
     "evidence": "significant (default)",
     "min_test_examples": "50 (default)",
     "metric": "accuracy (default)",
-    **dict.fromkeys(("hypothesis", "stage", "show"), "(default)"),
+    **dict.fromkeys(("hypothesis", "stage"), "(default)"),
     "candidate": "recorded:ft.jsonl (ftgate.yaml:11)",
     **dict.fromkeys(("baseline", "baselines"), "openai:m, recorded:ft.jsonl (ftgate.yaml:8)"),
     "test_set": "data/test.jsonl (ftgate.yaml:6)",
@@ -191,7 +191,7 @@ def test_a_key_is_quoted_with_its_value_and_source(load):
 def test_a_hypothesis_in_numbers_is_about_the_deciding_metric_unless_it_names_another():
     config = marked(metric="f1_macro", hypothesis={"from": 0.8, "to": 1, "because": "labels drift"})
     assert config.prediction is not None
-    assert (config.prediction.metric, config.prediction.start, config.prediction.goal) == (config.metric, 0.8, 1.0)
+    assert (config.prediction.metric, config.prediction.start, config.prediction.goal) == (config.decided_by, 0.8, 1.0)
     assert config.quoted("hypothesis") == "hypothesis f1_macro goes from 0.8 to 1, because labels drift (marker)"
     other = marked(hypothesis={"metric": "f1_macro", "from": 0.9, "to": 0.5}).prediction
     assert other is not None
@@ -242,7 +242,9 @@ def test_missing_keys_are_listed_with_the_places_that_may_give_them(load):
         ({"baseline": None}, "baseline", "value"),
         ({"test_set": 500}, "test_set", "number"),
         ({"test_set": b"x"}, "test_set", "bytes"),
-        ({"show": [["f1"]]}, "show[0]", "list"),
+        ({"metric": ["f1", ["f1"]]}, "metric[1]", "list"),
+        ({"metric": ["f1", "accuracy", "f1"]}, "metric[2]", "twice"),
+        ({"metric": []}, "metric", "empty"),
         ({"metric": ""}, "metric.name", "blank"),
         ({"require": [{"metric": "f1", "min": "x"}]}, "require[0].min", "'x'"),
         ({"baseline": {"provider": "openai", "few_shot": {"k": 0}, "model": "m"}}, "baseline.few_shot.k", "1"),
@@ -294,10 +296,13 @@ def test_python_code_may_give_the_metric_itself():
         return 0.0
 
     own = OwnMetric()
-    config = marked(metric=politeness, show=[{"name": politeness, "low": 0}, own])
-    assert (config.metric.name, config.metric.options) == ("politeness", {"function": politeness})
-    assert config.show[0].options == {"low": 0, "function": politeness}
-    assert (config.show[1].name, config.show[1].options) == ("politeness", {"function": own})
+    for written, options in (
+        (politeness, {"function": politeness}),
+        ({"name": politeness, "low": 0}, {"low": 0, "function": politeness}),
+        (own, {"function": own}),
+    ):
+        first, second = marked(metric=["accuracy", written]).metrics
+        assert (first.name, second.name, second.options) == ("accuracy", "politeness", options)
 
 
 def test_objects_stand_only_where_python_code_gives_them():

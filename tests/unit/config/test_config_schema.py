@@ -20,10 +20,9 @@ GATE = {
     "training_set": {"path": "t.csv", "format": "csv", "fields": {"input": "q"}, "limit": 5},
     "baseline": {"provider": "openai", "model": "m", "few_shot": {"k": 8}, "params": {"temperature": 0}},
     "candidate": "tuned",
-    "metric": {"name": "f1", "pos_label": "x"},
+    "metric": [{"name": "f1", "pos_label": "x"}, "f1_macro"],
     "margin": 0.05,
     "require": [{"metric": "accuracy", "min": 0.8}],
-    "show": ["f1_macro"],
 }
 
 

@@ -210,7 +210,7 @@ def test_what_cannot_be_compared_is_found_both_ways(after: dict[str, Any], told:
         {"hypothesis": {"from": 0.8, "to": 0.9}},
         {"goal": "knowledge"},
         {"goal": "style"},
-        {"show": ["f1_macro"]},
+        {"metric": ["accuracy", "f1_macro"]},
         {"name": "another"},
         {"repeats": 3},
         {"require": [{"metric": "accuracy", "min": 0.1}]},
