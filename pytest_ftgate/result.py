@@ -421,39 +421,6 @@ class JudgeResult:
         return self.model is None and self.judge == "people"
 
 
-@dataclass(frozen=True, slots=True)
-class Drift:
-    """A model compared with itself at the last green verdict."""
-
-    role: str
-    then: Annotated[float, about("the metric's value at the last green verdict")]
-    now: Annotated[float, about("the metric's value today")]
-    change: Annotated[float, about("now minus then")]
-    worse: Annotated[int, about("examples answered worse than then")]
-    better: Annotated[int, about("examples answered better than then")]
-    beyond_noise: Annotated[bool | None, about("null if unknown")] = None
-    note: Annotated[str | None, about("why it is unknown")] = None
-
-
-@dataclass(frozen=True, slots=True)
-class Clock:
-    """Facts for the decision whether to train again. Times are in UTC, ages in days when the gate was judged. Base
-    models are listed by role: the model that the candidate was fine-tuned from, the model that serves a baseline."""
-
-    last_green: Annotated[str | None, about("when this gate last passed before this run")] = None
-    last_green_age_days: float | None = None
-    last_measured: Annotated[str | None, about("when the oldest prediction behind that verdict was made")] = None
-    evidence_age_days: Annotated[float | None, about("the age of the oldest prediction behind this verdict")] = None
-    base_models: Annotated[Mapping[str, str], about("base models today")] = field(default_factory=dict)
-    last_base_models: Annotated[Mapping[str, str], about("base models at the last green verdict")] = field(
-        default_factory=dict
-    )
-    shutdown_dates: Annotated[Mapping[str, str], about("shutdown dates listed by endpoints, by model name")] = field(
-        default_factory=dict
-    )
-    drift: tuple[Drift, ...] = ()
-
-
 @dataclass(frozen=True, kw_only=True)
 class Delta:
     """The comparison of the candidate with a baseline, in the metric's unit."""
@@ -596,7 +563,6 @@ class GateResult(Delta):
         tuple[BreakdownResult, ...],
         about("the parts of each metric that has parts, the deciding metric first"),
     ] = ()
-    clock: Clock | None = None
     attempt: Annotated[AttemptResult | None, about("null without max_attempts")] = None
     location: Annotated[
         str | None, about("the line of the marker, such as tests/test_intents.py:12, relative to pytest's rootdir")

@@ -7,7 +7,7 @@ import json
 import re
 import textwrap
 from collections.abc import Iterable, Mapping, Sequence
-from datetime import date, datetime, timezone
+from datetime import datetime, timezone
 from typing import Any
 
 KeyPath = tuple[str | int, ...]
@@ -198,12 +198,7 @@ def minute(seconds: float) -> str:
 
 def day(seconds: float) -> str:
     """Return seconds since the epoch as ``2026-08-01``."""
-    return date_of(seconds).isoformat()
-
-
-def date_of(seconds: float) -> date:
-    """Return the day in UTC. Raises ValueError, OverflowError or OSError if no calendar has it."""
-    return _utc(seconds).date()
+    return _utc(seconds).date().isoformat()
 
 
 def _utc(seconds: float) -> datetime:

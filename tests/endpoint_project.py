@@ -41,7 +41,7 @@ def untimed(gate: dict[str, Any]) -> dict[str, Any]:
 
     baselines = {role: bare(model) for role, model in gate["baselines"].items()}
     models = {role: bare(gate[role]) for role in ("baseline", "candidate")}
-    return {**gate, **models, "baselines": baselines, "clock": None}
+    return {**gate, **models, "baselines": baselines}
 
 
 class Meeting:
@@ -73,7 +73,9 @@ class EndpointProject(Project):
         self.keys |= {"baseline": self.model("base"), "candidate": self.model("ft")}
 
     def model(self, name: str, /, **options: Any) -> dict[str, Any]:
-        return {"provider": "openai", "model": name, "base_url": self.server.url, "retries": 0, **options}
+        """Return a model with a revision, so that its answers are kept; ``...`` leaves a key out."""
+        usual = {"provider": "openai", "model": name, "base_url": self.server.url, "retries": 0, "revision": "1"}
+        return {key: value for key, value in {**usual, **options}.items() if value is not ...}
 
     def gates(self, **changes: Any) -> None:
         """``gates/ftgate.yaml`` with the gate ``support``, named in the ini file, and a marked test."""

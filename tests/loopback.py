@@ -100,8 +100,6 @@ class LoopbackServer:
     Attributes:
         replies: what other requests than chat completions are answered with, by ``GET /v1/files``; a function is given
             the request. The query does not count.
-        models: what ``GET /v1/models`` says of each model; ``None``: there is no such path.
-        lookups: the requests for that, which are not in ``requests``.
     """
 
     def __init__(
@@ -111,8 +109,6 @@ class LoopbackServer:
         self.faults = deque(faults)
         self.replies: dict[str, Reply | Callable[[Request], Reply]] = {}
         self.requests: list[Request] = []
-        self.models: dict[str, dict[str, Any]] | None = {name: {"created": 1} for name in ("base", "ft")}
-        self.lookups: list[Request] = []
         self.n_connections = 0
         self.in_flight = 0
         self.max_in_flight = 0
@@ -171,9 +167,6 @@ class LoopbackServer:
 
     def reply_to(self, request: Request) -> Reply:
         """Record a request, and decide on its reply."""
-        if (request.method, request.path) == ("GET", "/v1/models") and "GET /v1/models" not in self.replies:
-            self.lookups.append(request)
-            return self._listed()
         self.requests.append(request)
         fault = self.faults.popleft() if self.faults else None
         if fault is not None:
@@ -188,11 +181,6 @@ class LoopbackServer:
         except Exception as problem:
             return error(500, message=f"{type(problem).__name__}: {problem}")
         return reply if isinstance(reply, Reply) else Reply(reply)
-
-    def _listed(self) -> Reply:
-        if self.models is None:
-            return error(404, message="no route GET /v1/models")
-        return Reply(body={"object": "list", "data": [{"id": name, **said} for name, said in self.models.items()]})
 
 
 def _read_body(content_type: str, body: bytes) -> Any:

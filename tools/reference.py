@@ -34,7 +34,6 @@ _GATE_DEFS = {
     "SliceKeys": "`slices`",
     "AuditKeys": "`audit`",
     "EconomicsKeys": "`economics`",
-    "ClockKeys": "`clock`",
 }
 _MODEL_DEFS = {
     "OpenAIKeys": "`provider: openai`",

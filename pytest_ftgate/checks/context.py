@@ -17,7 +17,7 @@ from pytest_ftgate.runs.measure import compare_scored, forgiven_roles
 if TYPE_CHECKING:
     from pytest_ftgate.checks.attempts import Attempt
     from pytest_ftgate.checks.checkpoint import Shared
-    from pytest_ftgate.checks.freshness.last_green import LastGreen
+    from pytest_ftgate.checks.freshness import LastGreen
     from pytest_ftgate.checks.guards import Guard
     from pytest_ftgate.checks.slices import Slices
     from pytest_ftgate.checks.training_set import TrainingAudit

@@ -18,6 +18,7 @@ from pytest_ftgate.checks import (
     early_stopping,
     economics,
     form,
+    freshness,
     gain,
     goal,
     guards,
@@ -36,7 +37,6 @@ from pytest_ftgate.checks import (
     training_file,
     training_set,
 )
-from pytest_ftgate.checks.freshness import alias, base_changed, drift, max_age, shutdown, weights
 from pytest_ftgate.errors import FtgateError
 from pytest_ftgate.result import Check, error_check
 
@@ -80,8 +80,7 @@ RULES: tuple[Rule, ...] = (
     Rule("free", slices.check_sizes),
     Rule("free", judging.check),
     Rule("free", guards.check_free),
-    Rule("free", alias.check),
-    Rule("free", base_changed.check),
+    Rule("free", freshness.base_changed),
     Rule("answered", answers.check_complete),
     Rule("answered", bounds.check_samples),
     Rule("scored", normalization.check),  # first: where form decides, all that follows only measures form
@@ -99,10 +98,7 @@ RULES: tuple[Rule, ...] = (
     Rule("scored", alternatives.check),
     Rule("scored", slices.check, slices.facts),
     Rule("answered", guards.check, guards.facts),
-    Rule("answered", weights.check),
-    Rule("answered", max_age.check, max_age.facts),
-    Rule("scored", shutdown.check, shutdown.facts),
-    Rule("scored", drift.check, drift.facts),
+    Rule("answered", freshness.max_age),
 )
 
 

@@ -17,7 +17,6 @@ from pytest_ftgate.config.problems import refusal
 from pytest_ftgate.config.requirements import (
     AuditKeys,
     BoundKeys,
-    ClockKeys,
     EconomicsKeys,
     GuardKeys,
     HypothesisKeys,
@@ -174,11 +173,6 @@ class GateKeys(Keys):
     slices: SliceKeys = optional("Parts of the test set on which the candidate must not get worse.")
     max_age_days: Annotated[AboveZero, Weaker("higher")] = optional(
         "The maximum age of the oldest answer used for the verdict, in days."
-    )
-    clock: ClockKeys = Field(
-        default_factory=lambda: ClockKeys.model_validate({}),
-        description="Whether a model that is an alias, has changed, or will be shut down fails the gate, is a warning, "
-        "or is ignored.",
     )
     max_attempts: Annotated[int, Field(ge=1, le=5), Weaker("higher")] = optional(
         "The number of distinct candidates that may be judged on this test set. Attempt k is judged at the gate's "

@@ -1,4 +1,4 @@
-"""The requirements of a gate besides its gain: bounds, hypothesis, guards, slices, economics, audit and clock."""
+"""The requirements of a gate besides its gain: bounds, hypothesis, guards, slices, economics and audit."""
 
 from __future__ import annotations
 
@@ -8,10 +8,9 @@ from typing import Annotated, Any, Literal
 from pydantic import ConfigDict, Field, PlainValidator, ValidationInfo, model_validator
 
 from pytest_ftgate.config.data import DataValue
-from pytest_ftgate.config.keys import Amount, Count, Keys, Listed, Number, Positive, SourcedKeys, Text, optional
+from pytest_ftgate.config.keys import Amount, Keys, Listed, Number, Positive, SourcedKeys, Text, optional
 from pytest_ftgate.config.metrics import MetricValue
 from pytest_ftgate.config.problems import refusal, refusals
-from pytest_ftgate.config.source import BUILT_IN
 from pytest_ftgate.config.weaker import Weaker, words
 from pytest_ftgate.result import Threshold
 from pytest_ftgate.text import got, plain_number, quoted
@@ -231,29 +230,3 @@ class AuditKeys(Keys):
         defaults = AuditKeys.model_validate({}).levels
         changed = (f"{name}: {level}" for name, level in self.levels.items() if level != defaults[name])
         return ", ".join(changed) or "defaults"
-
-
-class ClockKeys(Keys):
-    """The effect of changes to the gate's models on the verdict."""
-
-    alias: Level = optional(
-        "A model is named by an alias, which can move to other weights, and not by a pinned snapshot. Default: warn.",
-        "warn",
-    )
-    base_changed: Level = optional(
-        "The candidate's base model, or a baseline's model or revision, has changed since the last green verdict. "
-        "Default: warn.",
-        "warn",
-    )
-    shutdown: Level = optional(
-        "The endpoint lists a model, or its base model, with a shutdown date that has passed or is within "
-        "shutdown_within_days. Default: warn.",
-        "warn",
-    )
-    shutdown_within_days: Annotated[Count, Weaker("lower")] = Field(
-        90, description="The number of days before a shutdown from which it is reported."
-    )
-
-    def source(self, key: str) -> str:
-        """Return the source of a key, as messages quote it."""
-        return str(self.sources.get(key, BUILT_IN))

@@ -148,7 +148,7 @@ def answers_to_rate(config: GateKeys, services: Services) -> tuple[DataSet, Mapp
     training = services.load(config.training_set, config.sources["training_set"].at)
     check_test_set(test)
     stores = services.stores
-    surroundings = Surroundings(training, services.notes(), services.offline, stores.newer_than, test, stores.started)
+    surroundings = Surroundings(training, services.notes(), services.offline, stores.newer_than, test)
     models = build_models(config, None, surroundings, services.hook).models
     found: dict[str, list[str]] = {}
     runs = run_models([Job(model, test) for model in models.values()], stores=stores, offline=services.offline)

@@ -12,8 +12,7 @@ from pytest_ftgate import clock
 from pytest_ftgate.checks.attempts import find_attempt
 from pytest_ftgate.checks.checkpoint import Shared
 from pytest_ftgate.checks.context import Context
-from pytest_ftgate.checks.freshness.last_green import last_green
-from pytest_ftgate.checks.freshness.max_age import known_clock
+from pytest_ftgate.checks.freshness import last_green
 from pytest_ftgate.checks.guards import described as described_guard
 from pytest_ftgate.checks.guards import prepare_guards
 from pytest_ftgate.checks.slices import prepare_slices
@@ -67,7 +66,7 @@ def _read_inputs(config: GateKeys, services: Services, nodeid: str) -> Context:
     if audit.test_near_rows:
         test = grouped(test, audit.test_near_rows)
     notes, stores = services.notes(), services.stores
-    surroundings = Surroundings(training, notes, services.offline, stores.newer_than, test, stores.started)
+    surroundings = Surroundings(training, notes, services.offline, stores.newer_than, test)
     custom = partial(custom_metrics, services.hook)
     guards = prepare_guards(config, services.load, training, custom)
     slices = prepare_slices(config, test, training, metrics[config.decided_by.name], custom)
@@ -140,7 +139,6 @@ def with_input_facts(gate: Context) -> Context:
         baselines=baselines,
         baseline=next(iter(baselines.values())),
         candidate=gate.described("candidate", result.candidate),
-        clock=known_clock(gate),
     )
 
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, get_args
 from pytest_ftgate import clock
 from pytest_ftgate.checks import advice, attempts, rules
 from pytest_ftgate.checks.context import Context
-from pytest_ftgate.checks.freshness.last_green import keep_green
+from pytest_ftgate.checks.freshness import keep_green
 from pytest_ftgate.errors import ConfigError, FtgateError, guarded
 from pytest_ftgate.gate.calls import (
     announce,

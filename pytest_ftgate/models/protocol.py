@@ -4,17 +4,15 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple, Protocol, TypeAlias, TypeGuard
 
-from pytest_ftgate import clock
 from pytest_ftgate.errors import ModelError, guarded
 
 if TYPE_CHECKING:
     from pytest_ftgate.config import ModelSpec
     from pytest_ftgate.data import DataSet, Example
-    from pytest_ftgate.models.openai_api.weights import Weights
     from pytest_ftgate.models.prompt import Prompt
     from pytest_ftgate.result import PriceLack
 
@@ -173,7 +171,6 @@ class Model(Protocol):
     function: Callable[..., Any] | None = None  # the user's code behind it
     strip_reasoning: Stripping = "auto"  # which reasoning is taken off the front of its answers
     exclusive: frozenset[Any] = frozenset()  # what it uses alone: models with one in common are not called together
-    weights: Weights | None = None  # decides which stored answers hold; None: their keys identify the weights
 
     @property
     def ids(self) -> Collection[str] | None:
@@ -296,4 +293,3 @@ class Surroundings:
     offline: bool = False  # no endpoint may be called
     newer_than: float | None = None  # answers from before this time are ignored
     asked: DataSet | None = None  # the examples that the model will be asked about, as far as known
-    started: float = field(default_factory=clock.wall)  # when this session began

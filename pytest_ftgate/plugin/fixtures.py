@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from pytest_ftgate import clock
 from pytest_ftgate.config import Source
 from pytest_ftgate.errors import ConfigError, FtgateError, ModelError, Where
 from pytest_ftgate.plugin.layers import layers_as_written
@@ -75,8 +74,7 @@ def configured_model(request: pytest.FixtureRequest, key: str, session: GateSess
 def _surroundings(services: Services, training: DataSet | None = None) -> Surroundings:
     from pytest_ftgate.models import Surroundings
 
-    stores = services.stores
-    return Surroundings(training, services.notes(), services.offline, stores.newer_than, started=stores.started)
+    return Surroundings(training, services.notes(), services.offline, services.stores.newer_than)
 
 
 def _configured_spec(config: GateKeys, key: str) -> ModelSpec:
@@ -136,7 +134,6 @@ def evaluator(request: pytest.FixtureRequest, session: GateSession) -> Callable[
 
 
 def _evaluate(keys: Mapping[str, Any], request: pytest.FixtureRequest, session: GateSession) -> Run:
-    from pytest_ftgate.checks.freshness.weights import weights_checks
     from pytest_ftgate.checks.training_set import check_test_set
     from pytest_ftgate.config import Layer, resolve_gate
     from pytest_ftgate.gate.metrics import build_metrics
@@ -156,10 +153,6 @@ def _evaluate(keys: Mapping[str, Any], request: pytest.FixtureRequest, session: 
         refuse_judged(one, "measured by ftgate_evaluate", source=str(source))
     model = build_settled(config.candidate, _surroundings(services), services.hook)
     (run,) = run_models([Job(model, test)], stores=services.stores, offline=services.offline, budget=services.budget)
-    if model.weights is not None and services.tell is not None:
-        who, offline = f"ftgate_evaluate, {model.name}", services.offline
-        for check in weights_checks(model.weights, "weights", who, now=clock.wall(), offline=offline):
-            services.tell(". ".join(filter(None, (check.message, check.advice))))
     missing = run.unanswered
     if run.fatal is not None:
         raise run.fatal

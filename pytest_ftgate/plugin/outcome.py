@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, NoReturn
 
 import pytest
 
-from pytest_ftgate.checks.freshness.last_green import filed_as
+from pytest_ftgate.checks.freshness import filed_as
 from pytest_ftgate.errors import ConfigError, FtgateError, Interrupted
 from pytest_ftgate.gate.candidates import judge_gate
 from pytest_ftgate.gate.state import Judged

@@ -175,7 +175,6 @@ def _folded(result: GateResult) -> Iterator[str]:
     yield from _preformatted("parts of metrics", breakdown_lines(result, full=True))
     yield from _preformatted("judges", sentences.judge_sentences(result))
     yield from _preformatted("economics", economics_lines(result.economics) if result.economics is not None else ())
-    yield from _preformatted("earlier runs", sentences.clock_sentences(result, full=True))
     examples = tables.examples(result)
     if examples:
         yield from _fold(examples.title, _table(examples))

@@ -10,7 +10,7 @@ from hashlib import sha256
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from pytest_ftgate.checks.freshness.last_green import PREFIX as GREEN
+from pytest_ftgate.checks.freshness import PREFIX as GREEN
 from pytest_ftgate.data import input_sha256
 from pytest_ftgate.data.strict_json import parse_json
 from pytest_ftgate.errors import DataError, Where, shown_path, write_whole

@@ -41,8 +41,6 @@ PROBLEMS_FIRST: tuple[str, ...] = (*RED, "warning", "pass", "note")
 FINISHES = {"refusal": "refused", "filtered": "filtered", "cut_off": "cut off", "missing": "no answer"}
 
 _OUTCOMES = {"fail": "failed", "inconclusive": "inconclusive", "error": "could not be judged"}
-_FRESHNESS = ("max_age_days", "alias_", "base_changed_", "shutdown_", "drift")
-"""Prefixes of the checks that tell whether it is time to train again."""
 
 _HEADLINE_CHARACTERS = 160
 _NAMES_SHOWN = 10
@@ -266,23 +264,7 @@ def data_sentences(result: GateResult) -> Iterator[str]:
     yield f"test set: {test.path or 'iterable'}, {examples}, sha256 {test.sha256}"
 
 
-# --- time and money ------------------------------------------------------------------------------------------
-
-
-def clock_sentences(result: GateResult, *, full: bool) -> list[str]:
-    """Return ``last green 2026-08-01 (115 days ago)`` if a freshness check does not hold, or if ``full``."""
-    clock = result.clock
-    stale = any(check.status != "pass" and check.name.startswith(_FRESHNESS) for check in result.checks)
-    if clock is None or not (full or stale):
-        return []
-    lines, age = [], clock.last_green_age_days
-    if clock.last_green is not None:
-        ago = "" if age is None else f" ({plural(int(age), 'day')} ago)" if age >= 1 else " (today)"
-        lines.append(f"last green {clock.last_green[:10]}{ago}")
-    if full and clock.shutdown_dates:
-        dates = ", ".join(f"{model} {day}" for model, day in sorted(clock.shutdown_dates.items()))
-        lines.append(f"  shutdown dates: {dates}")
-    return lines
+# --- money ------------------------------------------------------------------------------------------
 
 
 def economics_sentences(economics: Economics) -> list[str]:

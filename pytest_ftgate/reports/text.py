@@ -97,7 +97,6 @@ def block(
         *(Line(f"  {text}") for text in sentences.method_sentences(result) if full),
         *map(Line, sentences.judge_sentences(result) if details else ()),
         *map(Line, economics_lines(result.economics, full=full) if result.economics is not None else ()),
-        *map(Line, sentences.clock_sentences(result, full=full)),
         *map(Line, part_lines(result, full=full)),
         *map(Line, breakdown_lines(result, full=full) if details else ()),
         *map(Line, sentences.mistake_sentences(result, full=full)),

@@ -75,15 +75,10 @@ class ModelQueue:
         self._elsewhere: dict[str, Question] = {}
         self._polling = asyncio.Lock()
         self._abandoned_in_a_row = 0
-        self._since: float | None = None
 
     def look_up(self, *, offline: bool) -> None:
         """Take stored answers; ``offline``, the other questions to an endpoint fail."""
-        stored, weights = self.writer.get(self._state.unknown(self._keys)), self.model.weights
-        if weights is not None:
-            self._since = weights.standing.since
-            stored = weights.holding(stored)
-        self._state.found(stored)
+        self._state.found(self.writer.get(self._state.unknown(self._keys)))
         missing = self._state.unknown(self._keys)
         if offline and self.model.endpoint:
             failure = ModelError(
@@ -158,7 +153,7 @@ class ModelQueue:
 
     def _claim(self, questions: Iterable[Question]) -> None:
         by_key = {question.key: question for question in questions}
-        claim = self.writer.claim(list(by_key), since=self._since)
+        claim = self.writer.claim(list(by_key))
         self._state.found(claim.done)
         self._ready.extend(by_key[key] for key in claim.mine)
         self._elsewhere.update((key, by_key[key]) for key in claim.elsewhere)

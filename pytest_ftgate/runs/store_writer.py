@@ -31,10 +31,9 @@ class StoreWriter:
     def get(self, keys: Sequence[str]) -> dict[str, Prediction]:
         return self._store.get(keys, newer_than=self._newer_than)
 
-    def claim(self, keys: Sequence[str], *, since: float | None = None) -> Claim:
-        """See :meth:`Store.claim`; predictions from before ``since`` count as absent, too."""
-        newer_than = max((at for at in (since, self._newer_than) if at is not None), default=None)
-        claim = self._store.claim(keys, self._owner, LEASE_S, newer_than=newer_than)
+    def claim(self, keys: Sequence[str]) -> Claim:
+        """See :meth:`Store.claim`."""
+        claim = self._store.claim(keys, self._owner, LEASE_S, newer_than=self._newer_than)
         self._leasing = self._leasing or bool(claim.mine)
         return claim
 

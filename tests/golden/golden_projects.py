@@ -371,8 +371,9 @@ def aged(project: EndpointProject) -> None:
         store.execute("UPDATE predictions SET created_at = created_at - ?", (100 * DAY_S,))
         for name, text in store.execute("SELECT name, text FROM notes").fetchall():
             kept = json.loads(text)
-            kept |= {at: kept[at] - 100 * DAY_S for at in ("judged_at", "measured_at", "asked_since") if at in kept}
-            store.execute("UPDATE notes SET text = ? WHERE name = ?", (json.dumps(kept), name))
+            if "judged_at" in kept:
+                kept["judged_at"] -= 100 * DAY_S
+                store.execute("UPDATE notes SET text = ? WHERE name = ?", (json.dumps(kept), name))
     project.gate_test(max_age_days=90, candidate=project.model("ft", revision="2"))
     now = project.server.answer
     project.server.answer = lambda body: wrong(index_of(body)) if index_of(body) in range(20, 24) else now(body)

@@ -91,7 +91,6 @@ def many(http: EndpointProject) -> EndpointProject:
         http.file(f"test_{number}.py", MODULE)
     http.file("test_scoped.py", SCOPED.format(mark=http.mark()))
     http.ini_file("ftgate_required = all")
-    http.server.models = {name: {"created": 1} for name in ("base", "ft", "told")}
     http.server.answer = Meeting(http.server)
     return http
 

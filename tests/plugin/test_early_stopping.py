@@ -89,7 +89,6 @@ def test_a_gate_that_stopped_early_has_the_same_test_set_the_next_time(http: End
     again = [http.gate(*args) for args in ((), (), ("--ftgate-cache=refresh",))]
     assert [gate["verdict"] for gate in again] == ["pass"] * 3
     assert not [one for gate in again for one in gate["checks"] if one["name"] == "test_set_changed"]
-    assert [one["role"] for one in again[-1]["clock"]["drift"]] == ["baseline", "candidate"]
 
 
 def test_a_missing_answer_ends_the_looks(http: EndpointProject) -> None:

@@ -13,7 +13,6 @@ from pytest_ftgate.data import Example, canonical_json
 from pytest_ftgate.errors import ConfigError
 from pytest_ftgate.models.openai_api.client import ChatClient
 from pytest_ftgate.models.openai_api.endpoint import PUBLIC_ENDPOINT, Endpoint, check_key, endpoint_of, secret
-from pytest_ftgate.models.openai_api.weights import Weights
 from pytest_ftgate.models.price import table_price, written_price
 from pytest_ftgate.models.prompt import Prompt, build_prompt
 from pytest_ftgate.models.protocol import BuiltModel, Completion, Price, Surroundings, parts_of
@@ -33,9 +32,7 @@ class OpenAIModel(BuiltModel):
     params: Mapping[str, Any] = field()
     revision: str | None  # stands for the state of the weights; part of the key of every answer
     parameters: str = ""  # of the fixture that gives the model, where its name does not identify its weights
-    weights: Weights | None = None
     requests_per_minute: float | None = None
-    persistent: bool = True
     endpoint: bool = True
     _clients: dict[asyncio.AbstractEventLoop, ChatClient] = field(default_factory=dict, init=False, repr=False)
 
@@ -121,7 +118,6 @@ def build_openai(spec: ModelSpec, surroundings: Surroundings) -> OpenAIModel:
     options = spec.options
     endpoint = endpoint_of(spec, options["model"])
     named = endpoint.base_url == PUBLIC_ENDPOINT or options.get("revision") is not None
-    parameters = "" if named else spec.source.state
     return OpenAIModel(
         **parts_of(spec),
         home=endpoint,
@@ -130,8 +126,8 @@ def build_openai(spec: ModelSpec, surroundings: Surroundings) -> OpenAIModel:
         revision=options.get("revision"),
         concurrency=options.get("concurrency") or CONCURRENCY,
         price=price_at_endpoint(spec),
-        parameters=parameters,
-        weights=None if named or surroundings.notes is None else Weights(spec, surroundings, parameters),
+        parameters="" if named else spec.source.state,
+        persistent=named,
         requests_per_minute=options.get("requests_per_minute"),
     )
 

@@ -201,7 +201,6 @@ def _remarks(result: GateResult) -> Iterator[str]:
         if remarks:
             yield f"{name}: {'; '.join(remarks)}"
     yield from (text.strip() for text in sentences.judge_sentences(result))
-    yield from (text.strip() for text in sentences.clock_sentences(result, full=True))
 
 
 def _spreads(result: GateResult, answers: Answers) -> Table:

@@ -69,8 +69,8 @@ GOOD = [
     whole(guards={"general": {"test_set": "g.jsonl", "max_drop": 0.03}}),
     whole(guards={"general": {"test_set": {"path": "g"}, "metric": "f1_macro", "max_drop": 0, "evidence": "observed"}}),
     whole(slices={"fields": ["lang"]}),
-    whole(max_age_days=90, clock={"alias": "fail", "shutdown_within_days": 0}),
-    whole(max_age_days=0.5, clock={}),
+    whole(max_age_days=90),
+    whole(max_age_days=0.5),
     whole(slices={"fields": ["lang", "channel"], "max_drop": 0, "evidence": "observed", "min_examples": 1}),
     whole(baseline={"provider": "python", "target": "m:f", "cache_key": "1"}),
     whole(candidate={"provider": "echo", "retries": 2, "more": {"x": None}}),
@@ -113,7 +113,6 @@ WRONG = {  # values of a gate's keys
     ],
     "slices": [{"max_drop": 0.03}, {"fields": []}, {"fields": "lang"}, {"fields": ["lang"], "min_examples": 0}],
     "max_age_days": [0, "90"],
-    "clock": ["fail", {"alias": "error"}, {"max_age_days": 90}, *({"shutdown_within_days": n} for n in (-1, 1.5))],
     "allow_weak_baseline": ["  ", True],
 }
 BASE = {"base": "openai:y"}

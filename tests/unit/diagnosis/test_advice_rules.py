@@ -52,7 +52,6 @@ ACTIONS = {
     "require.candidate.latency_p50_s": "cut_costs",
     "require.candidate.latency_p95_s": "cut_costs",
     "room": "stop",
-    "shutdown_candidate": "another_model",
     "slices": "add_examples",
     "weak_baseline": "better_prompt",
 }
@@ -271,11 +270,6 @@ SPEAKS: dict[str, tuple[str, Any, Any]] = {  # the action, a gate of which it is
         lost("require.candidate.error_rate"),
         lost("require.candidate.cost_usd"),
     ),
-    "a shutdown": (
-        "another_model",
-        lost("shutdown_candidate"),
-        saw("shutdown_candidate", "warning", advice="Train another."),
-    ),
     "economics": (
         "cut_costs",
         lost("economics.max_break_even_days"),
@@ -427,7 +421,6 @@ def test_a_judge_that_goes_by_the_order_leaves_nothing_to_be_said_of_the_candida
         Check("economics.max_break_even_days", "fail", "m", advice="Wait."),
         Check("faster_by", "fail", "m", advice="Try a smaller model."),
         Check("cheaper_by", "fail", "m", advice="Try a smaller model."),
-        Check("shutdown_candidate", "fail", "m", advice="Train again."),
         Check("max_age_days", "fail", "m", advice="Ask again."),
         Check("guards.general", "fail", "m", advice="Mix examples of it in."),
         Check("require.candidate.latency_p50_s", "fail", "m"),

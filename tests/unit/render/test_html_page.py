@@ -19,10 +19,8 @@ from pytest_ftgate.result import (
     BreakdownResult,
     CandidateResult,
     Check,
-    Clock,
     Confusion,
     Diagnosis,
-    Drift,
     Flip,
     Gain,
     GateResult,
@@ -98,21 +96,18 @@ def full(text="words"):
 
 
 def test_all_facts_survive_json():
-    clock = Clock(
-        "2026-08-01T12:00:00Z", 115.2, shutdown_dates={"mini": "2027-01-14"}, drift=(Drift("a", 0.9, 0.8, -0.1, 6, 0),)
-    )
     rows = (("slots.room", (0.25, None, 3)),)
     result = replace(
-        full(), clock=clock, broken=(Flip("t1", "in", "out", "a", "b", "why not"),),
+        full(), broken=(Flip("t1", "in", "out", "a", "b", "why not"),),
         breakdowns=(BreakdownResult("field_f1", "baseline", "field", ("F1", "recall", "right"), rows, ("F1",)),),
         diagnosis=Diagnosis({"right": 1}, None, (Confusion("a", "b", 1, 0),), (LabelScore("a", 6, 5, 2),), ("t0",)),
     )  # fmt: skip
     assert GateResult.from_dict(json.loads(json.dumps(result.to_dict(), allow_nan=False))) == result
     undefined = json.loads(json.dumps(replace(result, gain=float("nan")).to_dict(), allow_nan=False))
     assert GateResult.from_dict(undefined) == replace(result, gain=None)
-    del undefined["clock"], undefined["breakdowns"], undefined["broken"][0]["why"]  # a report of before
+    del undefined["breakdowns"], undefined["broken"][0]["why"]  # a report of before
     older = GateResult.from_dict(undefined)
-    assert (older.clock, older.breakdowns, older.broken[0].why) == (None, (), None)
+    assert (older.breakdowns, older.broken[0].why) == ((), None)
 
 
 def written(*gates, session=None):

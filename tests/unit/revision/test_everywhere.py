@@ -83,11 +83,9 @@ LOOSENED: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
     "economics.max_break_even_days": (spent(), spent(max_break_even_days=300)),
     "economics.min_monthly_saving_usd": (spent(), spent(min_monthly_saving_usd=1)),
     "audit.max_tokens": ({}, {"audit": {"max_tokens": 10**6}}),
-    "clock.shutdown_within_days": ({}, {"clock": {"shutdown_within_days": 1}}),
     **{
-        f"{part}.{key}": ({part: {key: "fail"}}, {part: {key: "ignore"}})
-        for part in ("audit", "clock")
-        for key, weaker in thresholds(GateKeys.model_fields[part].annotation).items()  # type: ignore[arg-type]
+        f"audit.{key}": ({"audit": {key: "fail"}}, {"audit": {key: "ignore"}})
+        for key, weaker in thresholds(GateKeys.model_fields["audit"].annotation).items()  # type: ignore[arg-type]
         if weaker.order
     },
 }

@@ -106,10 +106,6 @@ ONE_WAY: list[tuple[dict[str, Any], dict[str, Any], str]] = [
     (limits(max_break_even_days=30), {}, "economics.max_break_even_days: 30 -> removed"),
     ({"max_age_days": 90}, {"max_age_days": 90.5}, "max_age_days: 90 -> 90.5"),
     ({"max_age_days": 90}, {}, "max_age_days: 90 -> removed"),
-    ({"clock": {"alias": "fail"}}, {}, "clock.alias: fail -> warn"),
-    ({}, {"clock": {"base_changed": "ignore"}}, "clock.base_changed: warn -> ignore"),
-    ({"clock": {"shutdown": "fail"}}, {"clock": {"shutdown": "ignore"}}, "clock.shutdown: fail -> ignore"),
-    ({}, {"clock": {"shutdown_within_days": 89}}, "clock.shutdown_within_days: 90 -> 89"),
     (limits(max_break_even_days=30), limits(max_break_even_days=31), "economics.max_break_even_days: 30 -> 31"),
     (
         limits(min_monthly_saving_usd=100),

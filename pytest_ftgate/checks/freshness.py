@@ -1,0 +1,177 @@
+"""Check how fresh a verdict is: how old its answers are, and what has changed since the gate last passed."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from contextlib import suppress
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from pytest_ftgate import clock
+from pytest_ftgate.errors import StoreError
+from pytest_ftgate.result import Check, called
+from pytest_ftgate.runs.measure import made_at
+from pytest_ftgate.text import DAY_S, day, excerpt, plural
+
+if TYPE_CHECKING:
+    from pytest_ftgate.checks.context import Context
+    from pytest_ftgate.config import GateKeys
+    from pytest_ftgate.runs.runner import Stores
+
+PREFIX = "green: "
+"""Prefix of the names of notes on green verdicts."""
+
+_ANSWERED_BY = ("baseline", "candidate", "test_set", "training_set", "repeats", "guards")
+_LATEST = 1e11  # seconds since the epoch
+
+_AGAIN = "Ask the models again with --ftgate-cache=refresh, or record them again. If the gate then fails, retrain."
+_UNDATED = (
+    "Record them with --ftgate-report=recordings:FOLDER, which writes created_at, or ask the models instead of using "
+    "recorded predictions."
+)
+_FUTURE = "Correct the clock of this machine, or record the predictions again."
+
+
+# --- the last green verdict --------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class LastGreen:
+    """Hold what is remembered of the last green verdict of a gate.
+
+    Attributes:
+        judged_at: seconds since the epoch.
+        test_set: SHA-256 of its bytes, in hex.
+        examples: number of test examples.
+        models: by role, the name that must not change: see :func:`_model_names`.
+    """
+
+    __pydantic_config__: ClassVar[Any] = {"strict": True, "extra": "forbid"}
+
+    judged_at: float
+    test_set: str
+    examples: int
+    models: dict[str, str]
+
+    def to_text(self) -> str:
+        """Return the verdict as the JSON text of a note."""
+        return json.dumps(asdict(self), sort_keys=True)
+
+    @classmethod
+    def from_text(cls, text: str | None) -> LastGreen | None:
+        """Return the verdict in a note; None if there is none, or its text is something else."""
+        from pydantic import TypeAdapter
+
+        with suppress(ValueError):
+            green = TypeAdapter(cls).validate_json(text or "")
+            return green if 0 <= green.judged_at < _LATEST else None
+        return None
+
+
+def filed_as(config: GateKeys, nodeid: str) -> str:
+    """Return the name under which the facts of a test are stored: its gate, and its node id if it changes the gate.
+
+    The name depends on no other test, so that xdist workers and partial runs agree on it.
+    """
+    own = any(config.sources[key].kind in ("marker", "fixture") for key in _ANSWERED_BY)
+    return f"{config.name} {nodeid}" if own and config.gate is not None else config.name
+
+
+def _note_name(config: GateKeys, nodeid: str) -> str:
+    return f"{PREFIX}{config.stage} {filed_as(config, nodeid)}"
+
+
+def last_green(config: GateKeys, nodeid: str, committed: Mapping[str, str], stores: Stores) -> LastGreen | None:
+    """Return the newest green verdict in committed recordings and the notes of this machine, if one can be read."""
+    name, kept = _note_name(config, nodeid), None
+    with suppress(StoreError):
+        kept = stores.notes.get(name)
+    tomorrow = clock.wall() + DAY_S  # a verdict from a wrong clock or an edited file would stay the newest for ever
+    found = [one for text in (committed.get(name), kept) if (one := LastGreen.from_text(text)) is not None]
+    return max((one for one in found if one.judged_at < tomorrow), key=lambda one: one.judged_at, default=None)
+
+
+def keep_green(gate: Context) -> dict[str, str]:
+    """Store a green verdict; return the note of the last green one, old or new, for recordings."""
+    last, notes = gate.last_green, gate.surroundings.notes
+    name = _note_name(gate.config, gate.result.nodeid)
+    if gate.runs and gate.result.passed:
+        last = LastGreen(gate.now, gate.test.sha256, gate.n_whole, _model_names(gate))
+        assert notes is not None  # of a gate
+        with suppress(StoreError):  # recordings may still carry it
+            notes.put(name, last.to_text())
+    return {name: last.to_text()} if gate.runs and last is not None else {}
+
+
+def _model_names(gate: Context) -> dict[str, str]:
+    """Return the base model of the candidate and the served models of the baselines, by role, as far as known."""
+    found = {}
+    for role in gate.models:
+        spec, tuned = gate.asked(role), gate.tuned.get(role)
+        model, revision = spec.options.get("model") if spec.provider == "openai" else None, spec.options.get("revision")
+        served = f"{model} (revision {revision})" if model and revision else model
+        base = tuned.job.base_model if tuned is not None else None
+        found[role] = base or base_in_name(model or "") if role == "candidate" else served
+    return {role: name for role, name in found.items() if name is not None}
+
+
+def base_in_name(model: str) -> str | None:
+    """Return ``gpt-4.1-mini`` for ``ft:gpt-4.1-mini:acme::abc123``; None if the name has no base model."""
+    parts = model.split(":")
+    return parts[1] if len(parts) > 2 and parts[0] == "ft" and parts[1].strip() else None
+
+
+def base_changed(gate: Context) -> Iterator[Check]:
+    """Check that the base models are those of the last green verdict, and report a changed test set."""
+    last = gate.last_green
+    if last is None:
+        return
+    when = f"at the last green verdict ({day(last.judged_at)})"
+    for role, now in _model_names(gate).items():
+        then = last.models.get(role)
+        if then is None or then == now:
+            continue
+        what = f"the base model of {called(role)}" if role == "candidate" else called(role)
+        yield Check(
+            f"base_changed_{role}" if role in ("baseline", "candidate") else f"base_changed_baseline.{role}",
+            "warning",
+            f"{what} is {excerpt(now)}, but was {excerpt(then)} {when}",
+            observed=now,
+            required=then,
+        )
+    if (last.test_set, last.examples) != (gate.test.sha256, gate.n_whole):
+        message = f"the test set has changed since the last green verdict ({day(last.judged_at)})"
+        yield Check("test_set_changed", "note", message, observed=gate.test.sha256, required=last.test_set)
+
+
+# --- the age of the answers --------------------------------------------------------------------------------------
+
+
+def max_age(gate: Context) -> Iterator[Check]:
+    """Check that no answer is older than ``max_age_days``; an unknown age is an error."""
+    if gate.config.max_age_days is None or not gate.scored:
+        return
+    made = [(role, at) for role, run in gate.all_runs() for _, at in made_at(run)]
+    times, undated = [at for _, at in made if at is not None], {role for role, at in made if at is None}
+    now, required, unknown = gate.now, gate.requirement("max_age_days"), "the age of the predictions is unknown: "
+    if undated or not times:
+        models = [called(role) for role in gate.runs if role in undated]
+        roles = ", ".join([*models, *(["the judge"] if undated.intersection(gate.judge_run.runs) else [])])
+        message = f"{unknown}those of {roles} have no created_at"
+        yield Check("max_age_days", "error", message, **required, advice=_UNDATED)
+    elif max(times) > now + DAY_S:
+        message = f"{unknown}one is dated {day(max(times))}, but today is {day(now)}"
+        yield Check("max_age_days", "error", message, **required, advice=_FUTURE)
+    else:
+        age, most = max(now - min(times), 0.0) / DAY_S, required["required"]
+        fresh = age <= most
+        yield Check(
+            "max_age_days",
+            "pass" if fresh else "fail",
+            f"the oldest prediction is {plural(int(age), 'day')} old ({day(min(times))}; limit {most:g} days)",
+            observed=round(age, 3),
+            **required,
+            advice=None if fresh else _AGAIN,
+            action="measure_again",
+        )

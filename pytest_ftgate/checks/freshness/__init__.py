@@ -1,1 +1,0 @@
-"""Detect that a green verdict is out of date: drift, changed or expiring models, and old answers."""

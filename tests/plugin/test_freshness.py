@@ -1,0 +1,210 @@
+"""How fresh a verdict is: what is kept of a green one, other models since then, and how old answers may be."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import time
+from collections.abc import Callable
+from datetime import datetime, timedelta, timezone
+from typing import Any
+
+import pytest
+from endpoint_project import EndpointProject, answer
+from gate_project import (
+    Project,
+    check,
+    mentions,
+    passed,
+    read_jsonl,
+    statuses,
+    stopped,
+    write_jsonl,
+)
+
+DAY_S = 86_400
+
+
+def green(project: Project, **changes: Any) -> dict[str, Any]:
+    return passed(project.judge(stored=True, **changes))
+
+
+def in_days(days: int) -> str:
+    return (datetime.now(timezone.utc) + timedelta(days=days)).strftime("%Y-%m-%d")
+
+
+def greens(project: Project) -> list[dict[str, Any]]:
+    return [json.loads(text) for (text,) in project.store("SELECT text FROM notes WHERE name LIKE 'green: %'")]
+
+
+def change_green(project: Project, change: Callable[[dict[str, Any]], Any]) -> None:
+    (kept,) = greens(project)
+    project.store("UPDATE notes SET text = ? WHERE name LIKE 'green: %'", json.dumps(change(kept)))
+
+
+# --- the last green verdict ----------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def other(http: EndpointProject) -> dict[str, Any]:
+    """Return changes of a gate that was green, in which another model is the baseline."""
+    http.keys["candidate"] = "recorded:ft.jsonl"
+    green(http)
+    http.server.answer = lambda body: answer({**body, "model": "base"})
+    return {"baseline": http.model("base-2")}
+
+
+def test_another_baseline_than_at_the_last_green_verdict(http: EndpointProject, other: dict[str, Any]) -> None:
+    gate = green(http, **other)
+    found = check(gate, "base_changed_baseline")
+    assert (found["status"], found["observed"]) == ("warning", "base-2 (revision 1)")
+    mentions(found, "base-2", in_days(0), "base (revision 1)")
+    assert "base_changed_baseline" not in statuses(green(http, **other))  # which is the reference from now on
+
+
+def test_a_red_verdict_never_replaces_a_green_one(http: EndpointProject, other: dict[str, Any]) -> None:
+    before = greens(http)
+    assert http.judge(stored=True, margin=0.9, **other)["verdict"] == "fail"
+    assert greens(http) == before
+    assert statuses(green(http, **other))["base_changed_baseline"] == "warning"
+
+
+def test_another_base_model_of_the_candidate(http: EndpointProject) -> None:
+    """A retrained one on the same base is no change."""
+    http.server.answer = lambda body: answer({**body, "model": "ft"})
+    http.keys["baseline"] = "recorded:base.jsonl"
+    for name, status in (("nano:acme::1", None), ("nano:acme::2", None), ("mini:acme::3", "warning")):
+        gate = green(http, candidate=http.model(f"ft:{name}"))
+        assert statuses(gate).get("base_changed_candidate") == status
+    mentions(check(gate, "base_changed_candidate"), "mini", "nano")
+
+
+def test_several_baselines_and_another_test_set(http: EndpointProject) -> None:
+    models = {"a": http.model("base"), "b": http.model("base", system="One word.")}
+    http.keys |= {"baseline": ..., "baselines": models, "candidate": "recorded:ft.jsonl"}
+    green(http)
+    http.test_set(60, lang="en")
+    gate = green(http, baselines={**models, "b": http.model("base", system="One word.", revision="2")})
+    assert statuses(gate)["base_changed_baseline.b"] == "warning"
+    assert "base_changed_baseline.a" not in statuses(gate)
+    assert statuses(gate)["test_set_changed"] == "note"
+
+
+def test_before_and_after_training_are_filed_apart(project: Project) -> None:
+    green(project)
+    green(project, stage="ready", candidate=...)
+    assert len(greens(project)) == 2
+
+
+def test_recordings_carry_the_last_green_verdict_and_the_times(http: EndpointProject) -> None:
+    http.gate_test()
+    assert http.gate()["verdict"] == "pass"
+    (kept,) = greens(http)
+    http.gate_test(margin=0.9)
+    assert http.gate("--ftgate-report=recordings:kept")["verdict"] == "fail"  # which is no reason to forget
+    (path,) = (http.path / "kept").glob("*.green.json")
+    (text,) = json.loads(path.read_text()).values()
+    assert json.loads(text) == kept
+    shutil.rmtree(http.path / ".ftgate")
+    http.ini["ftgate_recordings"] = "kept"
+    assert statuses(http.judge(max_age_days=30, offline=True))["max_age_days"] == "pass"
+    gate = http.judge(baseline=http.model("base", revision="2"))
+    assert check(gate, "base_changed_baseline")["status"] == "warning"
+    for path in (http.path / "kept").glob("*.jsonl"):
+        write_jsonl(path, [{name: row[name] for name in row if name != "created_at"} for row in read_jsonl(path)])
+    gate = http.judge(max_age_days=30, offline=True)
+    assert statuses(gate)["max_age_days"] == "error"
+    assert gate["candidate"]["oldest_prediction"] is None
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda green: [],
+        lambda green: {**green, "judged_at": 4_102_444_800},  # which would be the newest for ever
+        lambda green: {**green, "judged_at": -1},
+        lambda green: {**green, "judged_at": 10**400},
+        lambda green: {**green, "judged_at": "x"},
+        lambda green: {**green, "examples": "60"},
+        lambda green: {**green, "models": {"baseline": ["base"]}},
+        lambda green: {**green, "form": 1},
+        lambda green: {name: green[name] for name in green if name != "test_set"},
+    ],
+)
+def test_a_damaged_note_is_as_none(http: EndpointProject, other: dict[str, Any], change: Callable[..., Any]) -> None:
+    change_green(http, change)
+    assert "base_changed_baseline" not in statuses(green(http, **other))
+    assert "base_changed_baseline" in statuses(green(http))  # the new one is the reference
+
+
+def test_a_damaged_file_of_the_recordings_is_an_error(project: Project) -> None:
+    project.file("recorded/x.green.json", "[]")
+    project.ini["ftgate_recordings"] = "recorded"
+    mentions(stopped(project.judge()), "recorded/x.green.json")
+
+
+# --- age -----------------------------------------------------------------------------------------------------
+
+
+def age_store(project: Project, days: float) -> None:
+    project.store("UPDATE predictions SET created_at = created_at - ?", days * DAY_S)
+
+
+def test_old_evidence_fails(http: EndpointProject) -> None:
+    assert check(green(http, max_age_days=90), "max_age_days")["status"] == "pass"
+    age_store(http, 89)
+    green(http, max_age_days=90)
+    age_store(http, 26)
+    found = stopped(http.judge(stored=True, max_age_days=90), "fail", called=True)
+    assert (found["name"], found["required"], found["source"]) == ("max_age_days", 90, "marker")
+    assert found["observed"] == pytest.approx(115, abs=0.01)
+    mentions(found, in_days(-115), "115", "90", "--ftgate-cache=refresh")
+    renewed = passed(http.judge(refresh=True, max_age_days=90))
+    assert check(renewed, "max_age_days")["observed"] == pytest.approx(0, abs=0.01)
+    one = "UPDATE predictions SET created_at = created_at - ? WHERE key = (SELECT min(key) FROM predictions)"
+    http.store(one, 91 * DAY_S)
+    assert statuses(http.judge(stored=True, max_age_days=90))["max_age_days"] == "fail"
+
+
+def recorded(project: Project, days: float) -> None:
+    """Predictions so many days ago."""
+    for name, missed in (("base.jsonl", range(40, 60)), ("ft.jsonl", (0, 1, 58, 59))):
+        project.predictions(name, 60, missed, created_at=time.time() - days * DAY_S)
+
+
+@pytest.mark.parametrize(("days", "verdict"), [(29, "pass"), (31, "fail")])
+def test_a_recording_is_as_old_as_it_says(project: Project, days: int, verdict: str) -> None:
+    recorded(project, days)
+    assert project.judge(max_age_days=30)["verdict"] == verdict
+    ready = project.judge(stage="ready", candidate=..., max_age_days=30)
+    assert statuses(ready)["max_age_days"] == verdict
+
+
+def test_guards_are_evidence_too(project: Project) -> None:
+    recorded(project, 0)
+    project.test_set(60, "general.jsonl", prefix="g", input="guard {}".format)
+    for name in ("base.jsonl", "ft.jsonl"):
+        project.predictions(name, 60, prefix="g", add=True, created_at=time.time() - 100 * DAY_S)
+    guards = {"general": {"test_set": "general.jsonl", "max_drop": 0.1}}
+    assert statuses(project.judge(max_age_days=30, guards=guards))["max_age_days"] == "fail"
+
+
+def test_an_age_that_cannot_be_told_is_an_error(project: Project) -> None:
+    found = stopped(project.judge(max_age_days=30), called=True)
+    assert found["name"] == "max_age_days"
+    mentions(found, "baseline", "candidate")
+    recorded(project, 0)
+    first, *rest = read_jsonl(project.path / "ft.jsonl")
+    write_jsonl(project.path / "ft.jsonl", [{**first, "created_at": 4_102_444_800}, *rest])
+    mentions(stopped(project.judge(max_age_days=30), called=True), "2100-01-01", in_days(0))
+    write_jsonl(project.path / "ft.jsonl", [{**first, "created_at": round(time.time() * 1000)}, *rest])
+    mentions(stopped(project.judge(max_age_days=30)), "ft.jsonl:1: created_at", "1970")
+
+
+def test_a_recording_is_not_as_old_as_its_last_reading(project: Project) -> None:
+    """The second gate finds the answers where the first one has read them a moment ago."""
+    other = project.mark(name="other")
+    project.gate_test(f"def test_gate():\n    pass\n\n\n{other}\ndef test_other():\n    pass\n", name="one")
+    gates = project.report()["gates"]
+    assert [gate["candidate"]["oldest_prediction"] for gate in gates] == [None, None]
+    assert "oldest stored prediction" not in project.result.stdout.str()
