@@ -16,17 +16,13 @@ from __future__ import annotations
 
 import argparse
 import math
-import random
 import time
 from collections.abc import Callable, Iterable, Iterator
-from pathlib import Path
 from statistics import NormalDist
 
 import numpy as np
 from scipy.special import gammaln, stdtrit
 
-from pytest_ftgate.config import MetricSpec, Source
-from pytest_ftgate.metrics import build_metric
 from pytest_ftgate.statistics import (
     LabelCounts,
     PooledCounts,
@@ -520,43 +516,6 @@ def documents(n: int, fields: int, *, lost: float = 0.0, gain: float = 0.0, long
     return passes
 
 
-def translations(keep: tuple[float, float], lost: float) -> tuple[PooledCounts, PooledCounts]:
-    """Return BLEU counts of a population: models keep words of enough luck, and the second one loses some answers.
-
-    The same words are lucky for both models, so that the better one is a little better on every answer.
-    """
-    draw, vocabulary = random.Random(0), [f"w{i}" for i in range(400)]
-    expected: list[str] = []
-    answers: tuple[list[str], list[str]] = ([], [])
-    for _ in range(5_000):
-        wanted = draw.choices(vocabulary, k=int(min(120, 5 + draw.expovariate(1 / 15))))
-        words = [(word, draw.random(), draw.choice(vocabulary)) for word in wanted]
-        expected.append(" ".join(wanted))
-        for share, given in zip(keep, answers, strict=True):
-            given.append(" ".join(word if luck < share else other for word, luck, other in words))
-        if draw.random() < lost:
-            answers[1][-1] = ""
-    metric = build_metric(MetricSpec("bleu", {}, Source("default", "benchmark", Path())), labels=expected, custom={})
-    first, second = (metric.score(expected, [given]).statistic for given in answers)
-    assert isinstance(first, PooledCounts)
-    assert isinstance(second, PooledCounts)
-    return first, second
-
-
-def sampled(pair: tuple[PooledCounts, PooledCounts], n: int, margin: float, *, swap: bool = False) -> Design:
-    """Draw test sets from a population. With ``swap`` chance says which model gave which answer."""
-
-    def passes(rng: np.random.Generator) -> bool:
-        rows = rng.integers(len(pair[0]), size=n)
-        swapped = (rng.random(n) < 0.5) & swap
-        counts = [np.where(swapped[:, None], pair[1 - i].counts[rows], pair[i].counts[rows]) for i in range(2)]
-        one = pair[0]
-        arms = [PooledCounts(c, one.perfect[rows], one.lost[rows], one.scores[rows], one.statistic) for c in counts]
-        return compare_set(*arms, **{**ASKED, "margin": margin}).reaches_margin
-
-    return passes
-
-
 def lost_groups(groups: int, size: int, share: float, *, warned: bool = False) -> Design:
     """Lose a share of the groups whole; all others gain as much. ``warned``: only passes without warning count."""
     gain = share / (1 - share)
@@ -634,8 +593,6 @@ def settled(wins: int, losses: int, n: int, margin: float) -> str:
 
 def adversarial_tables(repetitions: int = 1000) -> None:
     """Print how often designs pass that are made to deceive, and what the guards against them cost."""
-    bleu, uneven = translations((0.70, 0.71), 0.01), translations((0.5, 0.9), 0.0)
-    bleu_gain = bleu[1].value - bleu[0].value
     one_to_40 = list(range(1, 41))
     false = {
         "micro, 20 fields, 1 % lost whole, n = 50": documents(50, 20, lost=0.01),
@@ -643,8 +600,6 @@ def adversarial_tables(repetitions: int = 1000) -> None:
         "micro, 6 fields, 1 % lost whole, n = 100": documents(100, 6, lost=0.01),
         "micro, 20 fields, 3 % lost whole, n = 100": documents(100, 20, lost=0.03),
         "micro, 5 or 40 fields, 5 % of the long lost, n = 200": documents(200, 5, lost=0.05, long=0.1),
-        f"BLEU, 1 % lost, margin = real gain {bleu_gain:+.4f}, n = 100": sampled(bleu, 100, bleu_gain),
-        "BLEU, words kept .5 and .9, by chance from either model, n = 100": sampled(uneven, 100, 0.0, swap=True),
         "20 groups of 10, 3 % lost whole": lost_groups(20, 10, 0.03),
         "20 groups of 10, 3 % lost whole, without a warning": lost_groups(20, 10, 0.03, warned=True),
         "100 groups of 10, 3 % lost whole": lost_groups(100, 10, 0.03),
@@ -664,7 +619,6 @@ def adversarial_tables(repetitions: int = 1000) -> None:
         "micro, 5 fields, +5, n = 50": documents(50, 5, gain=0.05),
         "micro, 5 fields, +5, n = 100": documents(100, 5, gain=0.05),
         "micro, 5 fields, +5, n = 200": documents(200, 5, gain=0.05),
-        "BLEU, words kept .70 and .80, n = 100": sampled(translations((0.70, 0.80), 0.0), 100, 0.0),
         "20 groups of 10, +10 in each": skewed_groups([10] * 20, gain=0.1),
         "groups of 1 to 40, +5 in each": skewed_groups(one_to_40, gain=0.05),
         "groups of 39, 39, 39 and 100 of 1, +10 in each": skewed_groups(UNLIKE["3 of 39, 100 of 1"], gain=0.1),

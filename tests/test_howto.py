@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import runpy
 import shlex
@@ -14,7 +15,7 @@ import yaml
 from doc_pages import blocks, commands, file_of, page_named
 from endpoint_project import EndpointProject, index_of
 from gate_project import Project, check, label, write_jsonl, wrong
-from loopback import LoopbackServer
+from loopback import LoopbackServer, Reply, Request
 
 from pytest_ftgate.config import load_gate_file
 
@@ -295,6 +296,92 @@ def test_a_metric_and_a_provider(project: Project) -> None:
     assert "Gaffke" in gate["method"]
     assert gate["candidate"]["metrics"]["exact_match"] == pytest.approx(50 / 60)
     assert (gate["candidate"]["n_stored"], project.gate()["candidate"]["n_stored"]) == (0, 60)
+
+
+def _tool_call(name: str) -> list[dict[str, Any]]:
+    return [{"name": name, "arguments": {"city": "Oslo"}}]
+
+
+SENTENCE = "the invoice for customer {} was sent today"
+RECIPES: list[tuple[str, dict[str, str], Any, Any, Any, float]] = [
+    # title, changes of the text; expected, answers of the baseline and of the candidate; score of the baseline's
+    ("conftest.py (ruff)", {}, "print({})\n", "import os\n\nprint({})\n", "print({})\n", 0),
+    ("conftest.py (BLEU)", {}, SENTENCE, "a an", SENTENCE, 0),
+    ("conftest.py (BLEU)", {"BLEU(effective_order=True)": "CHRF()"}, SENTENCE, "zzz", SENTENCE, 0),
+    ("conftest.py (tool names)", {}, _tool_call("weather"), _tool_call("mail"), _tool_call("weather"), 0),
+    ("conftest.py (tool names)", {}, _tool_call("weather"), "It is cold.", _tool_call("weather"), 0),
+    ("conftest.py (fields)", {}, {"a": 1, "b": 2}, {"a": 1, "c": 2}, {"a": 1, "b": 2}, 1 / 3),
+    ("conftest.py (fields)", {}, {"a": 1, "b": 2}, "no", {"a": 1, "b": 2}, 0),
+    ("conftest.py (XML)", {}, "any", "<a>", "<a/>", 0),
+    (
+        "conftest.py (XML)",
+        {
+            "from xml.etree import ElementTree": "import yaml",
+            "ElementTree.fromstring": "yaml.safe_load",
+            "ElementTree.ParseError": "yaml.YAMLError",
+        },
+        *("any", "a: [1", "a: [1]", 0),
+    ),
+]
+
+
+def recipe(project: Project, title: str, changes: dict[str, str]) -> str:
+    """Write a recipe's conftest.py, and return the name of its metric."""
+    text = file_of("howto/custom-metric-and-provider.md", title)
+    assert len(text.splitlines()) <= 15
+    for before, after in changes.items():
+        assert before in text
+        text = text.replace(before, after)
+    project.file("conftest.py", text)
+    return re.findall(r'return {"(\w+)": \w+}', text)[0]
+
+
+@pytest.mark.parametrize(("title", "changes", "expected", "base", "tuned", "score"), RECIPES)
+def test_recipes(
+    project: Project,
+    monkeypatch: pytest.MonkeyPatch,
+    title: str,
+    changes: dict[str, str],
+    expected: Any,
+    base: Any,
+    tuned: Any,
+    score: float,
+) -> None:
+    from ruff import find_ruff_bin
+
+    monkeypatch.setenv("PATH", str(Path(find_ruff_bin()).parent), prepend=os.pathsep)
+    metric = recipe(project, title, changes)
+
+    def each(value: Any) -> Any:
+        return (lambda i: value.format(i)) if isinstance(value, str) else value
+
+    project.test_set(60, expected=each(expected))
+    project.predictions("base.jsonl", 60, output=each(base))
+    project.predictions("ft.jsonl", 60, output=each(tuned))
+    project.gate_test(metric=metric)
+    gate = project.gate()
+    assert gate["baseline"]["value"] == pytest.approx(score, abs=1e-9), gate["checks"]
+    assert gate["candidate"]["value"] == pytest.approx(1)
+
+
+def test_the_recipe_of_embeddings(endpoint: EndpointProject) -> None:
+    metric = recipe(endpoint, "conftest.py (embeddings)", {"http://127.0.0.1:8000/v1": endpoint.server.url})
+
+    def embedded(request: Request) -> Reply:
+        vectors = [
+            [1.0, 0.0] if text in ("refund", "shipping", "money back") else [0.0, 2.0] for text in request.body["input"]
+        ]
+        data = [{"object": "embedding", "index": i, "embedding": vector} for i, vector in enumerate(vectors)]
+        return Reply(body={"object": "list", "data": data, "model": request.body["model"], "usage": {}})
+
+    endpoint.server.replies["POST /v1/embeddings"] = embedded
+    endpoint.test_set(60, expected=lambda i: "refund" if i % 2 else "shipping")
+    endpoint.predictions("base.jsonl", 60, output=lambda i: "money back" if i < 30 else "no idea")
+    endpoint.predictions("ft.jsonl", 60, output=lambda i: "money back" if i else "")
+    endpoint.gate_test(metric=metric, baseline="recorded:base.jsonl", candidate="recorded:ft.jsonl")
+    gate = endpoint.gate()
+    assert gate["baseline"]["value"] == pytest.approx(0.5), gate["checks"]
+    assert gate["candidate"]["value"] == pytest.approx(58 / 60)  # an empty answer gets the worst score
 
 
 def test_a_rule(project: Project) -> None:

@@ -30,7 +30,6 @@ HEAVY = (
     "sqlite3",
     "genai_prices",
     "rapidfuzz",
-    "sacrebleu",
     "jinja2",
     "jsonschema",
 )

@@ -39,6 +39,6 @@ def test_a_metric_without_an_explanation_is_an_error(monkeypatch: pytest.MonkeyP
 
 def test_options_are_those_that_metrics_accept() -> None:
     page = PAGES["reference/metrics.md"]
-    assert "| `tokenize` | `bleu` | " in page
+    assert "| `average` | `field_f1` | " in page
     assert "| `pos_label` | `f1`, `precision`, `recall` | " in page
-    assert re.search(r"^\| `bleu` \| .* \| whole set \| 0 to 1 \| `text` \|$", page, flags=re.MULTILINE)
+    assert re.search(r"^\| `rouge_l` \| .* \| graded \| 0 to 1 \| `text` \|$", page, flags=re.MULTILINE)

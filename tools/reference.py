@@ -232,17 +232,11 @@ _MEASURES = {
     "exact_match": "share of answers that equal the expected text or JSON value",
     "format": "share of answers in the [required format](../format-and-extraction.md)",
     "field_f1": "F1 of the [fields](../format-and-extraction.md) of JSON answers",
-    "field_accuracy": "share of [fields](../format-and-extraction.md) that are right",
-    "tool_name": "share of answers that [call the right tools](../tool-calls.md)",
     "tool_call_exact": "share of answers that make the right [calls](../tool-calls.md), arguments included",
     "tool_call_f1": "F1 of the [calls](../tool-calls.md) of an answer",
     "token_f1": "F1 of the [tokens](../text-metrics.md), regardless of order",
     "rouge_l": "F1 of the longest common subsequence of [words](../text-metrics.md)",
-    "chrf": "F-score of [character n-grams](../text-metrics.md)",
     "edit_similarity": "1 minus the [edit distance](../text-metrics.md) divided by the length of the longer text",
-    "bleu": "[corpus BLEU](../text-metrics.md) divided by 100",
-    "embedding_similarity": "cosine similarity of [vectors](../text-metrics.md) from your own function",
-    "command": "exit code or number from [a command](../command-metric.md)",
     "rubric": "grade from an [LLM judge](../judges.md)",
     "preference": "share of pairs in which an [LLM judge](../judges.md) prefers the candidate",
     "human_preference": "share of pairs in which [people](../judges.md#people) prefer the candidate",
@@ -260,42 +254,28 @@ _OPTION_MEANINGS = {
     "labels": "labels to average over; default: those of the test set",
     "pos_label": "the positive label",
     "json_schema": "a JSON Schema, or the path of one, that the answer must satisfy",
-    "type": "`json`, `yaml`, `xml` or `csv`",
     "allowed": "list of all allowed answers",
-    "min_chars": "minimum number of characters",
     "max_chars": "maximum number of characters",
     "strip_code_fence": "`true`: ignore one Markdown code fence around the whole answer",
     "fields": "dotted names of the fields to score; default: all that the test set expects",
-    "average": "`samples` (default), `micro` or `macro`",
+    "average": "`samples` (default) or `micro`",
     "lists": "`sequence`, or `set` to ignore the order",
     "tolerance": "allowed difference between numbers: one number, or a mapping of field to number",
-    "tokenize": "sacrebleu's tokenizer: `13a`, `intl`, `zh`, `char` or `none`",
-    "embed": "the function that returns vectors, as `python:module:function`",
-    "argv": "the program and its arguments, as a list",
-    "score": "`exit_code`, or a regular expression whose one group finds a number in the output",
-    "low": "lowest possible number",
-    "high": "highest possible number",
-    "greater_is_better": "`false` if lower numbers are better",
-    "timeout_s": "time limit of one run in seconds",
-    "concurrency": "number of parallel runs",
 }
 _NEEDED_OPTIONS: dict[str, dict[str, Any]] = {
     **{name: {"pos_label": "yes"} for name in ("f1", "precision", "recall")},
-    "format": {"type": "json"},
-    "embedding_similarity": {"embed": "python:builtins:len"},
-    "command": {"argv": ["true"]},
+    "format": {"max_chars": 80},
 }
 _EXPECTED = {
-    **dict.fromkeys(("field_f1", "field_accuracy"), ('{"a": 1}', '{"a": 2}')),
-    **dict.fromkeys(("tool_name", "tool_call_exact", "tool_call_f1"), ('[{"name": "f", "arguments": {"a": 1}}]',)),
-    "bleu": ("a text of four words", "another text of five words"),
+    "field_f1": ('{"a": 1}', '{"a": 2}'),
+    **dict.fromkeys(("tool_call_exact", "tool_call_f1"), ('[{"name": "f", "arguments": {"a": 1}}]',)),
 }
 
 
 def _watched(name: str) -> tuple[Any, tuple[str, ...], str]:
     """Build a metric as a gate does; return it with the options that it allows and the extra that it loads."""
     from pytest_ftgate.config import MetricSpec, Source
-    from pytest_ftgate.metrics import bleu, build_metric, similarity
+    from pytest_ftgate.metrics import build_metric, similarity
     from pytest_ftgate.metrics.options import Options, needed
 
     allowed: list[tuple[str, ...]] = []
@@ -312,7 +292,6 @@ def _watched(name: str) -> tuple[Any, tuple[str, ...], str]:
     with (
         mock.patch.object(Options, "allow", allow),
         mock.patch.object(similarity, "needed", load),
-        mock.patch.object(bleu, "needed", load),
     ):
         metric = build_metric(spec, labels=_EXPECTED.get(name, ("no", "yes")), custom={})
     return metric, allowed[0], extras[-1]  # the first options: a mapping within may allow keys of its own
@@ -346,8 +325,7 @@ def _metrics() -> str:
     return _page(
         "Metrics",
         "`metric` is a name, a mapping with `name` and options, or a list of them: the first decides, and the others "
-        "are reported. Under `require`, `guards` and `hypothesis` it is one metric. Higher is better for all of them, "
-        "except for a `command` with `greater_is_better: false`.",
+        "are reported. Under `require`, `guards` and `hypothesis` it is one metric. Higher is better for all of them.",
         "**kind**: each answer is right or wrong, or each answer gets a number, or only the whole set has a value. "
         "The statistical test depends on it: see [evidence](../evidence.md).",
         _table(("name", "measures", "kind", "range", "extra"), rows),
@@ -363,8 +341,6 @@ def _metrics() -> str:
 
 
 def _range(name: str, metric: Any) -> str:
-    if name == "command":
-        return "0 to 1, or `low` to `high`"
     if name == "rubric":
         return "`scale`"
     return f"{metric.low:g} to {metric.high:g}"

@@ -52,7 +52,7 @@ _MOST_DIFFERENT = 2000
 _JSON, _TEXT = "the JSON around the label", "the text around the label"
 _CASE = ("case", "punctuation")
 _FENCE = re.compile(r"```(?:[\w+.-]*[ \t\r]*\n)?(.*?)```", re.DOTALL)
-_FORM_METRICS = ("format", "command")
+_FORM_METRICS = ("format",)
 
 
 @dataclass(frozen=True, eq=False)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from hashlib import sha256
@@ -44,11 +43,7 @@ def _below(key: str, value: Any) -> Iterator[tuple[str, Path]]:
 
 
 def _named(spec: MetricSpec | ModelSpec) -> Iterator[tuple[str, Path]]:
-    """Yield files that are not written as paths: relative arguments of a command, and the module of a function."""
-    argv = spec.options.get("argv")
-    for part in argv if isinstance(argv, list | tuple) else ():
-        if isinstance(part, str) and "\0" not in part and not os.path.isabs(part):
-            yield from (("argv", path) for path in [spec.source.absolute(part)] if path.is_file())
+    """Yield the file of a function's module, which is not written as a path."""
     target = spec.options.get("target")
     if isinstance(spec, ModelSpec) and spec.provider == "python" and isinstance(target, str):
         yield from (("target", path) for path in [_module_file(target.partition(":")[0])] if path is not None)

@@ -25,7 +25,6 @@ from pytest_ftgate.text import KeyPath, cut, dotted, got, quoted, suggestion
 _Kind = Literal["file", "defaults"]
 
 DEEPEST = 50  # maximum nesting: far more than any gate needs, and far below Python's recursion limit
-_TEXTS = {"syntax": "invalid YAML: {}", "document": "{}; a gate file must be one document"}
 
 
 def _without_colon(values: dict[str, Any]) -> dict[str, Any]:
@@ -88,7 +87,7 @@ def read_yaml(path: Path, content: bytes | None = None) -> Node:
         raise unusable("the gate file must be a regular file, not a device or a pipe")
     try:
         content = path.read_bytes() if content is None else content
-        root = compose(content.decode("utf-8-sig"), deepest=DEEPEST, strict=True)
+        root = compose(content.decode("utf-8-sig"), deepest=DEEPEST)
     except FileNotFoundError:
         raise unusable("there is no such gate file") from None
     except UnicodeDecodeError as error:
@@ -98,8 +97,7 @@ def read_yaml(path: Path, content: bytes | None = None) -> Node:
     except (OSError, ValueError) as error:
         raise unusable(f"cannot read the gate file: {getattr(error, 'strerror', None) or error}") from None
     except YamlError as error:
-        text = _TEXTS.get(error.kind, "{}").format(error.what)
-        raise unusable(text, error.line, dotted(error.path) or None) from None
+        raise unusable(error.what, error.line, dotted(error.path) or None) from None
     if root is None or root.value is None:
         raise unusable("the gate file is empty", cure="Begin it with: version: 1")
     if not isinstance(root.value, dict):

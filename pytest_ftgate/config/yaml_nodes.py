@@ -1,7 +1,8 @@
-"""A strict YAML reader for gate files and models' answers; its nodes know their lines.
+"""A strict YAML reader for gate files; its nodes know their lines.
 
 Scalars follow the core schema of YAML 1.2, so ``1e-2`` is a number and ``1:30`` is text. Tags, duplicate keys, keys
-that are not text, and a second document are refused. PyYAML's constructors are never called, and nothing here is
+that are not text, a second document, and values that YAML 1.1 and 1.2 read differently (``yes``, dates, ``010``) are
+refused. PyYAML's constructors are never called, and nothing here is
 recursive, so a deeply nested text cannot exhaust the stack.
 """
 
@@ -10,13 +11,11 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, Literal, NoReturn
+from typing import Any, NoReturn
 
 from pytest_ftgate.text import KeyPath, cut, quoted
 
 MOST_VALUES = 100_000  # maximum number of values once aliases are expanded: anchors can double the size with every line
-
-Kind = Literal["syntax", "escape", "document", "depth", "alias", "tag", "key", "merge", "twice", "value"]
 
 _CONSTANTS: dict[str, Any] = {
     **dict.fromkeys(["", "~", "null", "Null", "NULL"], None),
@@ -34,9 +33,9 @@ _DATE = re.compile(r"[0-9]{4}-[0-9]{1,2}-[0-9]{1,2}(([Tt]|[ \t]+)[0-9]{1,2}:.*)?
 class YamlError(Exception):
     """A text is refused. ``what`` does not quote the text, which may contain secrets; lines start at 1."""
 
-    def __init__(self, kind: Kind, what: str, line: int, path: KeyPath = ()) -> None:
+    def __init__(self, what: str, line: int, path: KeyPath = ()) -> None:
         super().__init__(what)
-        self.kind, self.what, self.line, self.path = kind, what, line, path
+        self.what, self.line, self.path = what, line, path
 
 
 @dataclass(frozen=True)
@@ -70,34 +69,33 @@ class _Open:
     key: tuple[str, int] | None = None
 
 
-def compose(text: str, *, deepest: int, strict: bool, aliases: bool = True) -> Node | None:
+def compose(text: str, *, deepest: int) -> Node | None:
     """Return the value of one document with at most ``deepest`` nested levels; None for an empty text.
 
-    With ``strict``, values that YAML 1.1 and 1.2 read differently (``yes``, dates, ``010``) are refused, too. Raise
-    :class:`YamlError` if the text is invalid, or uses a feature that is refused.
+    Raise :class:`YamlError` if the text is invalid, or uses a feature that is refused.
     """
-    return _Composer(text, deepest, strict=strict, aliases=aliases).document()
+    return _Composer(text, deepest).document()
 
 
 class _Composer:
-    def __init__(self, text: str, deepest: int, *, strict: bool, aliases: bool) -> None:
+    def __init__(self, text: str, deepest: int) -> None:
         import yaml
 
         self._yaml = yaml
-        self._deepest, self._strict, self._aliases = deepest, strict, aliases
+        self._deepest = deepest
         self._anchors: dict[str | None, Node | None] = {}  # None while the anchored value is still being read
         self._open: list[_Open] = []
         try:
             self._loader = yaml.SafeLoader(text)
         except yaml.YAMLError as error:
             line = text.count("\n", 0, getattr(error, "position", 0)) + 1
-            raise YamlError("syntax", "contains a control character, which YAML does not allow", line) from None
+            raise YamlError("invalid YAML: contains a control character, which YAML does not allow", line) from None
 
     def document(self) -> Node | None:
         yaml, root = self._yaml, None
         while not isinstance(event := self._next(), yaml.StreamEndEvent):
             if isinstance(event, yaml.DocumentStartEvent) and root is not None:
-                raise YamlError("document", "a second document begins here", _line(event))
+                raise YamlError("a second document begins here; a gate file must be one document", _line(event))
             node = self._node(event)
             if node is None:
                 continue
@@ -114,11 +112,11 @@ class _Composer:
             # Only the problem and its line: PyYAML's message would quote the lines around it, including secrets.
             mark = getattr(error, "problem_mark", None) or getattr(error, "context_mark", None)
             problem = str(getattr(error, "problem", None) or "not valid here")
-            raise YamlError("syntax", problem[:200], mark.line + 1 if mark else 1) from None
+            raise YamlError(f"invalid YAML: {problem[:200]}", mark.line + 1 if mark else 1) from None
         except (ValueError, OverflowError):
             # PyYAML passes escapes such as "\UFFFFFFFF" to chr() and int().
             line = self._loader.get_mark().line + 1
-            raise YamlError("escape", "not a valid escape or number", line) from None
+            raise YamlError("not a valid escape or number", line) from None
 
     def _node(self, event: Any) -> Node | None:
         """Return the value that an event completes; None if it completes none."""
@@ -132,7 +130,7 @@ class _Composer:
             return None
         path = self._path()
         if len(path) > self._deepest:
-            self._refuse("depth", f"nested more than {self._deepest} levels deep", event, path[:3])
+            self._refuse(f"nested more than {self._deepest} levels deep", event, path[:3])
         if isinstance(event, yaml.AliasEvent):
             return self._aliased(event, path)
         self._refuse_tag(event, path)
@@ -161,9 +159,9 @@ class _Composer:
     def _closed(self, container: _Open) -> Node:
         parts, nodes = container.parts, [node for _, node in container.parts.values()]
         size = 1 + sum(node.size for node in nodes)
-        if size > MOST_VALUES and self._aliases:
+        if size > MOST_VALUES:
             text = f"more than {MOST_VALUES:,} values once aliases are expanded"
-            self._refuse("depth", text, container.start, container.path)
+            self._refuse(text, container.start, container.path)
         value = {key: node.value for key, (_, node) in parts.items()}
         height = 1 + max((node.height for node in nodes), default=0)
         plain = value if container.is_mapping else list(value.values())
@@ -174,52 +172,50 @@ class _Composer:
         return node
 
     def _aliased(self, event: Any, path: KeyPath) -> Node:
-        if not self._aliases:
-            self._refuse("alias", "aliases are refused", event, path)
         if event.anchor not in self._anchors:
-            self._refuse("alias", f"the alias *{cut(event.anchor)} has no earlier anchor", event, path)
+            self._refuse(f"the alias *{cut(event.anchor)} has no earlier anchor", event, path)
         node = self._anchors[event.anchor]
         if node is None:
-            self._refuse("alias", f"the alias *{cut(event.anchor)} is inside its own anchor", event, path)
+            self._refuse(f"the alias *{cut(event.anchor)} is inside its own anchor", event, path)
         if len(path) + node.height > self._deepest:
-            self._refuse("depth", f"aliases nest more than {self._deepest} levels deep", event, path)
+            self._refuse(f"aliases nest more than {self._deepest} levels deep", event, path)
         return node
 
     def _key(self, event: Any) -> str:
         within = self._open[-1]
         if not isinstance(event, self._yaml.ScalarEvent):
-            self._refuse("key", "a key must be text, not a list, a mapping or an alias", event, within.path)
+            self._refuse("a key must be text, not a list, a mapping or an alias", event, within.path)
         self._refuse_tag(event, within.path)
         if event.value == "<<" and event.style is None:
-            self._refuse("merge", "merge keys (<<) are not supported: repeat the keys", event, within.path)
+            self._refuse("merge keys (<<) are not supported: repeat the keys", event, within.path)
         key = self._scalar(event, within.path)
         if not isinstance(key, str):
-            self._refuse("key", f"the key {event.value} is not text: quote it", event, within.path)
+            self._refuse(f"the key {event.value} is not text: quote it", event, within.path)
         if key in within.parts:
             text = f"duplicate key: it is on line {within.parts[key][0]} and on line {_line(event)}"
-            self._refuse("twice", text, event, (*within.path, key))
+            self._refuse(text, event, (*within.path, key))
         return key
 
     def _refuse_tag(self, event: Any, path: KeyPath) -> None:
         if event.tag is not None:
-            self._refuse("tag", f"YAML tags are not supported: remove {quoted(event.tag)}", event, path)
+            self._refuse(f"YAML tags are not supported: remove {quoted(event.tag)}", event, path)
 
     def _scalar(self, event: Any, path: KeyPath) -> Any:
         text: str = event.value
-        if self._strict and not text.isascii() and any("\ud800" <= char <= "\udfff" for char in text):
-            self._refuse("value", "a lone surrogate is not text", event, path)
+        if not text.isascii() and any("\ud800" <= char <= "\udfff" for char in text):
+            self._refuse("a lone surrogate is not text", event, path)
         if event.style is not None:
             return text
-        ambiguity = _ambiguity(text) if self._strict else None
+        ambiguity = _ambiguity(text)
         if ambiguity:
-            self._refuse("value", ambiguity, event, path)
+            self._refuse(ambiguity, event, path)
         try:
             return _plain_value(text)
         except ValueError:  # Python refuses integers with thousands of digits
-            self._refuse("value", "the number has too many digits", event, path)
+            self._refuse("the number has too many digits", event, path)
 
-    def _refuse(self, kind: Kind, what: str, event: Any, path: KeyPath) -> NoReturn:
-        raise YamlError(kind, what, _line(event), path)
+    def _refuse(self, what: str, event: Any, path: KeyPath) -> NoReturn:
+        raise YamlError(what, _line(event), path)
 
 
 def _line(event: Any) -> int:

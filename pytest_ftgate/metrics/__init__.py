@@ -37,9 +37,6 @@ _FAMILIES = (
     "fields",
     "tool_calls",
     "similarity",
-    "bleu",
-    "embedding",
-    "command",
     "judged",
 )
 """Modules of this package. Each has ``NAMES``, the names of its metrics, and ``build(options)``, which builds one of

@@ -2,48 +2,31 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Mapping
-from dataclasses import dataclass, field, replace
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass, replace
 from fractions import Fraction
-from functools import partial
 from math import isfinite
 from typing import Any, Literal
 
-from pytest_ftgate.metrics.normalization import FULL, STEPS, Normalization, iso_date
+from pytest_ftgate.metrics.normalization import AS_WRITTEN, FULL, STEPS, Normalization
 from pytest_ftgate.metrics.options import Options, did_you_mean, json_equal
 from pytest_ftgate.text import kind_of
 
 Lists = Literal["sequence", "set"]
 LISTS: tuple[Lists, ...] = ("sequence", "set")
-DATES: Mapping[str, Callable[[str], str]] = {
-    "date": iso_date,
-    "date_dmy": partial(iso_date, day_first=True),
-    "date_mdy": partial(iso_date, day_first=False),
-}
 ALL_OTHERS = "*"
 """The key for all other fields in a mapping of fields."""
-
-
-@dataclass(frozen=True)
-class TextRule:
-    """Normalization of a text before it is compared: dates to ISO 8601 first, then the other steps."""
-
-    normalization: Normalization = field(default_factory=Normalization)
-    date: str | None = None
-
-    def __call__(self, text: str) -> str:
-        return self.normalization(DATES[self.date](text) if self.date else text)
 
 
 @dataclass(frozen=True)
 class FieldRules:
     """Rules that decide whether two values of a field are equal. Fields are dotted names without list positions.
 
-    ``texts`` has the rule for text and ``tolerance`` the maximum difference of two numbers, by field ("*" for all
+    ``texts`` has the normalization and ``tolerance`` the maximum difference of two numbers, by field ("*" for all
     others). ``lists``: "sequence": compare by position; "set": ignore the order; a repeated element counts each time.
     """
 
-    texts: Mapping[str, TextRule]
+    texts: Mapping[str, Normalization]
     tolerance: Mapping[str, float]
     lists: Lists
 
@@ -111,21 +94,19 @@ class FieldRules:
             return "text", self._text(name)(value)
         return (type(value).__name__, value) if isinstance(value, bool) or value is None else value
 
-    def _text(self, name: str) -> TextRule:
-        return _for_field(self.texts, name) or _AS_WRITTEN
+    def _text(self, name: str) -> Normalization:
+        return _for_field(self.texts, name) or AS_WRITTEN
 
     def _tolerance(self, name: str) -> float:
         return _for_field(self.tolerance, name) or 0.0
 
     def lenient(self) -> FieldRules | None:
         """Return the rules with all texts fully normalized; None if they already are."""
-        if ALL_OTHERS in self.texts and all(one.normalization.full for one in self.texts.values()):
+        if ALL_OTHERS in self.texts and all(one.full for one in self.texts.values()):
             return None
-        texts = {name: replace(one, normalization=FULL) for name, one in self.texts.items()}
-        return replace(self, texts={ALL_OTHERS: TextRule(FULL), **texts})
+        return replace(self, texts={ALL_OTHERS: FULL})
 
 
-_AS_WRITTEN = TextRule()
 _MOST_PAIRED = 1000
 _LONGEST_NAME = 1000
 
@@ -201,21 +182,13 @@ def read_rules(options: Options, names: frozenset[str]) -> FieldRules:
     return FieldRules(_texts(options, names), _tolerances(options, names), lists)
 
 
-def _texts(options: Options, names: frozenset[str]) -> dict[str, TextRule]:
-    by_field = _by_field(options, "normalize", (), names)
-    return {name: _text(options, steps) for name, steps in by_field.items() if steps != ()}
-
-
-def _text(options: Options, value: Any) -> TextRule:
-    names = options.steps(value, (*STEPS, *DATES), ", or a mapping of fields to them")
-    dates = [name for name in names if name in DATES]
-    if len(dates) > 1:
-        raise options.error(
-            f"normalize has two date formats: {', '.join(dates)}",
-            key="normalize",
-            cure="Keep the one that the dates use; plain date skips ambiguous dates such as 3/5/2026.",
-        )
-    return TextRule(Normalization(frozenset(names) & frozenset(STEPS)), dates[0] if dates else None)
+def _texts(options: Options, names: frozenset[str]) -> dict[str, Normalization]:
+    by_field, known = _by_field(options, "normalize", (), names), ", or a mapping of fields to them"
+    return {
+        name: Normalization(frozenset(options.steps(steps, STEPS, known)))
+        for name, steps in by_field.items()
+        if steps != ()
+    }
 
 
 def _tolerances(options: Options, names: frozenset[str]) -> dict[str, float]:

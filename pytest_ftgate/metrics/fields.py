@@ -1,15 +1,12 @@
-"""F1 and accuracy of the fields of JSON answers.
+"""F1 of the fields of JSON answers.
 
 Each expected or answered value is right, wrong (another value is expected), missing, or spurious (nothing is expected;
-reports call it invented). With R, W, M and S of them:
-
-- precision is R / (R + W + S), recall is R / (R + W + M), F1 is their harmonic mean, 2 R / (2 R + 2 W + M + S);
-- accuracy is R / (R + W + M + S).
+reports call it invented). With R, W, M and S of them, precision is R / (R + W + S), recall is R / (R + W + M), and F1
+is their harmonic mean, 2 R / (2 R + 2 W + M + S).
 
 ``average`` is one of ``samples``: for each example, then the mean over examples, so that an answer that is lost whole
-counts as one example; ``micro``: over all values of all examples, as slot F1 is reported; ``macro``: for each field of
-the test set, then the mean over fields. All fields of an answer that is not JSON are missing. Macro averages ignore
-spurious values of fields that no example expects.
+counts as one example; ``micro``: over all values of all examples, as slot F1 is reported. All fields of an answer that
+is not JSON are missing.
 """
 
 from __future__ import annotations
@@ -38,35 +35,30 @@ from pytest_ftgate.metrics.options import Options
 from pytest_ftgate.metrics.protocol import Answers, Breakdown, Floats, Kind, Metric, Scored, check_shape
 from pytest_ftgate.text import excerpt, kind_of, printable
 
-NAMES = ("field_f1", "field_accuracy")
-AVERAGES = ("samples", "micro", "macro")
+NAMES = ("field_f1",)
+AVERAGES = ("samples", "micro")
 """The first is the default."""
 UNEXPECTED = "(invented)"
-MOST_FIELDS = 500
-"""Maximum number of fields for a macro average: more of them are data rather than fields."""
 
 _WHOLE = "(the answer)"
-_NONE = (0, 0, 0, 0)
 _NOTE = 200
 _LABEL = 100
-# Weights of right, wrong, missing and spurious values in the numerator and the denominator.
-_WEIGHTS = {"field_f1": ((2, 0, 0, 0), (2, 2, 1, 1)), "field_accuracy": ((1, 0, 0, 0), (1, 1, 1, 1))}
 
 
 @dataclass(frozen=True)
 class FieldMetric(Metric):
-    """The metric ``field_f1`` or ``field_accuracy``.
+    """The metric ``field_f1``.
 
     ``fields`` are the names under which values are counted. If ``declared``, the gate lists them and all other fields
     are ignored.
     """
 
-    name: str
     average: str
     rules: FieldRules
     fields: tuple[str, ...]
     declared: bool
     kind: Kind
+    name = "field_f1"
 
     def score(self, expected: Sequence[Any], answers: Answers) -> Scored:
         check_shape(self.name, expected, answers)
@@ -130,25 +122,21 @@ class FieldMetric(Metric):
         """Return the score of each example, averaged over repeats; 1 if nothing is expected and nothing is answered."""
         import numpy as np
 
-        totals = np.array([[one.total for one in repeat] for repeat in found], dtype=np.float64)
-        above, below = (totals @ np.array(weights, dtype=np.float64) for weights in _WEIGHTS[self.name])
-        scores: Floats = np.divide(above, below, out=np.ones_like(above), where=below > 0).mean(axis=0)
-        return scores
+        means: Floats = np.array([_f1(_totals(repeat), empty=1.0) for repeat in found]).mean(axis=0)
+        return means
 
     def _pooled(self, wanted: Sequence[dict[LeafPath, Leaf]], found: Sequence[Sequence[Differences]]) -> Scored:
         import numpy as np
 
         from pytest_ftgate.statistics import PooledCounts
 
-        repeats = len(found)
         expected = [self._expected_counts(one) for one in wanted]
-        counts = np.array([self._row(one.counts for one in example) for example in zip(*found, strict=True)])
+        counts = np.array([_totals(repeat) for repeat in found]).sum(axis=0)
         perfect, lost = (
-            repeats * np.array([self._row([_as(kind, sizes)]) for sizes in expected]) for kind in (RIGHT, WRONG)
+            len(found) * _totals(Differences(_as(kind, sizes)) for sizes in expected) for kind in (RIGHT, WRONG)
         )
-        statistic = partial(_mean_of_parts, *_WEIGHTS[self.name])
-        pooled = PooledCounts(counts, perfect, lost, self._scores(found), statistic, self.average == "macro")
-        return Scored(self, float(statistic(counts.sum(axis=0)[None])[0]), statistic=pooled)
+        pooled = PooledCounts(counts, perfect, lost, self._scores(found), _f1)
+        return Scored(self, pooled.value, statistic=pooled)
 
     def _expected_counts(self, wanted: dict[LeafPath, Leaf]) -> dict[str, int]:
         sizes: dict[str, int] = {}
@@ -158,15 +146,6 @@ class FieldMetric(Metric):
                 sizes[name] = sizes.get(name, 0) + leaf.size
         return sizes
 
-    def _row(self, counted: Iterable[dict[str, list[int]]]) -> Floats:
-        """Return the counts to pool: 4 for all fields together, or 4 for each field."""
-        import numpy as np
-
-        names = self.fields if self.average == "macro" else None
-        rows = [[by.get(name, _NONE) for name in names] if names else [Differences(by).total] for by in counted]
-        row: Floats = np.array(rows, dtype=np.float64).sum(axis=0).ravel()
-        return row
-
     def _breakdown(self, found: Iterable[Differences]) -> Breakdown:
         """Return a table with a row per field, the lowest value first."""
         totals = Differences({name: [0, 0, 0, 0] for name in self.fields})
@@ -175,22 +154,17 @@ class FieldMetric(Metric):
                 for kind, count in enumerate(counts):
                     totals.add(name, kind, count)
         rows = [
-            (printable(name or _WHOLE, _LABEL), self._cells(counts))
-            for name, counts in totals.counts.items()
-            if any(counts)
+            (printable(name or _WHOLE, _LABEL), _cells(counts)) for name, counts in totals.counts.items() if any(counts)
         ]
         rows.sort(key=lambda row: (1.0 if row[1][0] is None else row[1][0], row[0]))
-        counted = ("right", "wrong", "missing", "invented")
-        shares = ("F1", "precision", "recall") if self.name == "field_f1" else ("accuracy",)
-        return Breakdown("field", (*shares, *counted), tuple(rows), shares)
+        shares = ("F1", "precision", "recall")
+        return Breakdown("field", (*shares, "right", "wrong", "missing", "invented"), tuple(rows), shares)
 
-    def _cells(self, counts: Sequence[int]) -> tuple[float | None, ...]:
-        right, wrong, missing, spurious = counts
-        above, below = (sum(w * c for w, c in zip(weights, counts, strict=True)) for weights in _WEIGHTS[self.name])
-        parts = [(above, below)]
-        if self.name == "field_f1":
-            parts += [(right, right + wrong + spurious), (right, right + wrong + missing)]
-        return (*(part / whole if whole else None for part, whole in parts), *counts)
+
+def _cells(counts: Sequence[int]) -> tuple[float | None, ...]:
+    right, wrong, missing, spurious = counts
+    wholes = (right + wrong + (missing + spurious) / 2, right + wrong + spurious, right + wrong + missing)
+    return (*(right / whole if whole else None for whole in wholes), *counts)
 
 
 def _as(kind: int, sizes: dict[str, int]) -> dict[str, list[int]]:
@@ -203,15 +177,20 @@ def _as(kind: int, sizes: dict[str, int]) -> dict[str, list[int]]:
     return found.counts
 
 
-def _mean_of_parts(above: Sequence[int], below: Sequence[int], counts: Floats) -> Floats:
-    """Return the mean over parts of their ratios for each row of counts, ``(m, 4 P)``; empty parts are left out."""
+def _totals(found: Iterable[Differences]) -> Floats:
+    """Return the numbers of right, wrong, missing and spurious values of each answer, shape ``(answers, 4)``."""
     import numpy as np
 
-    parts = counts.reshape(len(counts), -1, 4)
-    over, under = parts @ np.array(above, dtype=float), parts @ np.array(below, dtype=float)
-    ratios, there = np.divide(over, under, out=np.zeros_like(over), where=under > 0), (under > 0).sum(axis=1)
-    means: Floats = np.divide(ratios.sum(axis=1), there, out=np.zeros(len(counts)), where=there > 0)
-    return means
+    return np.array([one.total for one in found], dtype=np.float64)
+
+
+def _f1(counts: Floats, *, empty: float = 0.0) -> Floats:
+    """Return the F1 of each row of counts, ``(m, 4) -> (m,)``; ``empty`` is that of a row without any value."""
+    import numpy as np
+
+    above, below = 2 * counts[:, RIGHT], counts @ np.array([2, 2, 1, 1], dtype=np.float64)
+    ratios: Floats = np.divide(above, below, out=np.full(len(counts), empty), where=below > 0)
+    return ratios
 
 
 def _as_container(value: Any) -> dict[str, Any] | list[Any] | None:
@@ -227,7 +206,7 @@ def _as_container(value: Any) -> dict[str, Any] | list[Any] | None:
 
 
 def build(options: Options) -> FieldMetric:
-    """Build ``field_f1`` or ``field_accuracy``."""
+    """Build ``field_f1``."""
     options.allow("fields", "average", "lists", "tolerance", "normalize")
     values = [_expected(options, text) for text in options.expected]
     rules = read_rules(options, frozenset(name for value in values for name in names_in(value)))
@@ -238,12 +217,8 @@ def build(options: Options) -> FieldMetric:
         _check_declared(options, declared, known)
     fields = tuple(known) if declared is None else declared
     average = options.choice("average", AVERAGES) or AVERAGES[0]
-    if average == "macro" and len(fields) > MOST_FIELDS:
-        what = f"average: macro supports up to {MOST_FIELDS} fields, and the test set has {len(fields):,}"
-        cure = "List the relevant fields under fields, or use average: micro."
-        raise options.error(what, key="average", cure=cure)
     kind: Kind = "graded" if average == "samples" else "set"
-    return FieldMetric(options.metric, average, rules, fields, declared is not None, kind)
+    return FieldMetric(average, rules, fields, declared is not None, kind)
 
 
 def _expected(options: Options, text: str) -> dict[str, Any] | list[Any]:

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import re
 import unicodedata
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from datetime import date
 from functools import partial
 
 # Characters that have a meaning at the edge of a text: "C#", "5%", "-1", "@ana".
@@ -65,43 +63,3 @@ class Normalization:
 AS_WRITTEN = Normalization()
 
 FULL = Normalization(frozenset(STEPS))
-
-_MONTHS = ("january", "february", "march", "april", "may", "june", "july", "august", "september", "october", "november",
-           "december")  # fmt: skip
-_LONGEST = 40
-_MIDNIGHT = re.compile(r"[Tt ]00:00(:00(\.0+)?)?(Z|[+-]00:?00)?$")
-_DATES = (
-    re.compile(r"(?P<y>[0-9]{4})[-/. ](?P<m>[0-9]{1,2})[-/. ](?P<d>[0-9]{1,2})"),
-    re.compile(r"(?P<y>[0-9]{4})(?P<m>[0-9]{2})(?P<d>[0-9]{2})"),
-    re.compile(r"(?P<d>[0-9]{1,2})(?:st|nd|rd|th|\.)?\s+(?P<m>[A-Za-z]{3,9})\.?,?\s+(?P<y>[0-9]{4})"),
-    re.compile(r"(?P<m>[A-Za-z]{3,9})\.?\s+(?P<d>[0-9]{1,2})(?:st|nd|rd|th)?,?\s+(?P<y>[0-9]{4})"),
-)
-_YEAR_LAST = {
-    True: re.compile(r"(?P<d>[0-9]{1,2})[-/. ](?P<m>[0-9]{1,2})[-/. ](?P<y>[0-9]{4})"),
-    False: re.compile(r"(?P<m>[0-9]{1,2})[-/. ](?P<d>[0-9]{1,2})[-/. ](?P<y>[0-9]{4})"),
-}
-
-
-def iso_date(text: str, *, day_first: bool | None = None) -> str:
-    """Return a date in ISO 8601 format; text that is not a date is returned unchanged.
-
-    Accepted are ``2026-03-05``, ``2026/3/5``, ``20260305`` (each may be followed by midnight), ``5 March 2026``,
-    ``March 5th, 2026`` and similar forms with English months. ``3/5/2026`` is read only if ``day_first`` is set.
-    """
-    short = text.strip()
-    if len(short) > _LONGEST:
-        return text
-    short = _MIDNIGHT.sub("", short)
-    forms = _DATES if day_first is None else (*_DATES, _YEAR_LAST[day_first])
-    found = next((match for form in forms if (match := form.fullmatch(short))), None)
-    try:
-        return text if found is None else date(int(found["y"]), _month(found["m"]), int(found["d"])).isoformat()
-    except ValueError:
-        return text
-
-
-def _month(written: str) -> int:
-    """Return the number of a month given as a number or an English name (or its first three letters); otherwise 0."""
-    if written.isdigit():
-        return int(written)
-    return next((n for n, name in enumerate(_MONTHS, 1) if written.lower() in (name, name[:3])), 0)

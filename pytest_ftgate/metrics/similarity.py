@@ -78,17 +78,13 @@ class TextSimilarity(TextMetric):
         return by_example(self, [expected_text(value) for value in expected], answers, grade)
 
     def _grade(self, expected: str, answer: str | None) -> float:
-        if (text := given(answer)) is None or too_long(expected, text):
+        text = given(answer)
+        if text is None or (len(text) > LONG and len(text) > _LONGER * len(expected)):
             return 0.0
         return min(max(self.compare(self.clean(expected), self.clean(text)), 0.0), 1.0)
 
 
-def too_long(expected: str, answer: str) -> bool:
-    """Return whether an answer is too long to be compared."""
-    return len(answer) > LONG and len(answer) > _LONGER * len(expected)
-
-
-def refuse_unfit(options: Options) -> None:
+def _refuse_unfit(options: Options) -> None:
     """Raise :class:`ConfigError` if an expected text is blank or too long to be compared."""
     refuse_blank(options)
     longest = max((len(text) for text in options.expected), default=0)
@@ -135,19 +131,9 @@ def _edit_similarity(options: Options) -> Compare:
     return lambda expected, answer: float(levenshtein.normalized_similarity(expected, answer))
 
 
-def _chrf(options: Options) -> Compare:
-    """Return a function for sacrebleu's sentence-level chrF: the F2 score of character n-grams up to length 6.
-
-    Source: M. Popović, chrF: character n-gram F-score for automatic MT evaluation, WMT (2015).
-    """
-    scorer = needed(options, "sacrebleu.metrics", extra=_EXTRA).CHRF()
-    return lambda expected, answer: float(scorer.sentence_score(answer, [expected]).score) / 100
-
-
 _COMPARE: Mapping[str, Callable[[Options], Compare]] = {
     "token_f1": lambda _: token_f1,
     "rouge_l": _rouge_l,
-    "chrf": _chrf,
     "edit_similarity": _edit_similarity,
 }
 
@@ -157,6 +143,6 @@ NAMES = tuple(_COMPARE)
 def build(options: Options) -> TextSimilarity:
     """Build the similarity metric that the options name."""
     options.allow("normalize")
-    refuse_unfit(options)
+    _refuse_unfit(options)
     compare = _COMPARE[options.metric](options)
     return TextSimilarity(options.metric, compare, normalization=options.normalization())

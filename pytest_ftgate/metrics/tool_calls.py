@@ -1,4 +1,4 @@
-"""Tool calls of an answer against those that are expected: their names, the whole calls, and the F1 of calls.
+"""Tool calls of an answer against those that are expected: whether all are the same, and the F1 of calls.
 
 Expected are calls (``[{"name", "arguments"}]``, or the shape of the OpenAI API), or text or ``[]`` where no tool is to
 be called. By default the order of calls does not matter, and a call too many is wrong.
@@ -21,7 +21,7 @@ from pytest_ftgate.metrics.field_rules import FieldRules, read_rules
 from pytest_ftgate.metrics.options import Options, did_you_mean
 from pytest_ftgate.metrics.protocol import Answers, Kind, Metric, Scored, by_example
 
-NAMES = ("tool_name", "tool_call_exact", "tool_call_f1")
+NAMES = ("tool_call_exact", "tool_call_f1")
 NO_CALL = "[]"
 """What is compared of an answer that calls no tool."""
 
@@ -49,7 +49,7 @@ class ToolCallMetric(Metric):
 
     def lenient(self) -> ToolCallMetric | None:
         rules = self.rules.lenient()
-        return None if rules is None or self.name == "tool_name" else replace(self, rules=rules)
+        return None if rules is None else replace(self, rules=rules)
 
     def answers_read(self, answers: Iterable[str | None]) -> list[str | None]:
         """Return the calls of each answer as they are compared: an answer without any is ``[]``."""
@@ -57,11 +57,7 @@ class ToolCallMetric(Metric):
 
     def _read(self, answer: str) -> str:
         calls = _calls_made(answer)
-        if self.name == "tool_name":
-            made: list[Any] = [call["name"] for call in calls]
-        else:
-            made = [{"name": call["name"], "arguments": self._compared(call)} for call in calls]
-        texts = [canonical_json(call) for call in made]
+        texts = [canonical_json({"name": call["name"], "arguments": self._compared(call)}) for call in calls]
         return f"[{','.join(texts if self.order else sorted(texts))}]"
 
     def _score(self, wanted: Sequence[Call], answer: str | None) -> float:
@@ -81,9 +77,7 @@ class ToolCallMetric(Metric):
         return _in_order(same) if self.order else _in_any_order(same)
 
     def _same(self, wanted: Call, made: Call) -> bool:
-        if wanted["name"] != made["name"]:
-            return False
-        return self.name == "tool_name" or self.rules.same("", self._compared(wanted), self._compared(made))
+        return wanted["name"] == made["name"] and self.rules.same("", self._compared(wanted), self._compared(made))
 
     def _compared(self, call: Call) -> dict[str, Any]:
         return {key: value for key, value in call["arguments"].items() if key not in self.ignore_arguments}
@@ -129,7 +123,7 @@ def _expected_calls(value: Any) -> list[dict[str, Any]]:
 
 def build(options: Options) -> ToolCallMetric:
     """Build a metric of tool calls. Raise :class:`ConfigError`."""
-    options.allow("order", "extra", *(() if options.metric == "tool_name" else ("ignore_arguments", "arguments")))
+    options.allow("order", "extra", "ignore_arguments", "arguments")
     expected = [_calls_of(options, text) for text in options.expected]
     if options.expected and not any(expected):
         raise options.error(

@@ -16,7 +16,7 @@ from pytest_ftgate.text import shortened, timestamp
 REPORT_VERSION = 1
 
 _DISTRIBUTIONS = ("pytest-ftgate", "pytest", "openai", "scikit-learn", "scipy", "numpy", "pyyaml", "genai-prices",
-                  "jsonschema", "rapidfuzz", "sacrebleu")  # fmt: skip
+                  "jsonschema", "rapidfuzz")  # fmt: skip
 
 _AS_PROPERTIES = ("verdict", "passed", "metric", "margin", "evidence", "confidence", "gain", "lower_bound",
                   "upper_bound", "margin_proven", "method", "n", "wins", "losses", "objective", "max_drop",

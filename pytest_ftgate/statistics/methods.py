@@ -16,7 +16,7 @@ from pytest_ftgate.statistics.evidence import Question, bound
 from pytest_ftgate.statistics.graded import Sample
 from pytest_ftgate.statistics.groups import group_sizes, sign_flip_p_value, too_few
 from pytest_ftgate.statistics.jackknife import Jackknife
-from pytest_ftgate.statistics.set_level import SetCounts
+from pytest_ftgate.statistics.set_level import LabelCounts, SetCounts
 
 NO_BOUNDS = "the metric has no bounds, so rare large losses cannot be ruled out"
 _FARTHEST = 1_000.0  # standard errors between a gain and its bound: few groups reach no p-value at a high confidence
@@ -128,7 +128,7 @@ def of_set(baseline: SetCounts, candidate: SetCounts, gain: float, codes: Codes 
     examples = Units.of_set(baseline, candidate, gain, None)
     if examples.undefined is not None:
         return None, examples.undefined
-    heaviest = question.margin < 0 or baseline.of_parts
+    heaviest = question.margin < 0 or isinstance(baseline, LabelCounts)  # a rare label weighs as a frequent one
     alone = _with_one_lost(examples, 1.0, question, heaviest=heaviest)
     if codes is not None:
         return _of_groups(Units.of_set(baseline, candidate, gain, codes), alone, 1.0, question)

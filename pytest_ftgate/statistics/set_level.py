@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
-from typing import ClassVar, TypeAlias
+from typing import TypeAlias
 
 import numpy as np
 
@@ -23,10 +23,7 @@ class LabelCounts:
         n_labels: K.
         statistic: the metric as a function of stacked confusion matrices, ``(m, K + 1, K + 1) -> (m,)``; rows are
             expected labels (the last row is empty), columns are answered labels. Repeats are pooled.
-        of_parts: whether the metric is a mean over labels, so that a rare label has the weight of a frequent one.
     """
-
-    of_parts: ClassVar[bool] = True
 
     gold: Codes
     predicted: Codes
@@ -119,7 +116,7 @@ class LabelCounts:
 
 @dataclass(frozen=True)
 class PooledCounts:
-    """The counts that a metric of counts summed over examples needs, such as micro-F1 or BLEU, for one model.
+    """The counts that a metric of counts summed over examples needs, such as the micro-F1 of fields, for one model.
 
     Attributes:
         counts: of each example, summed over its repeats, shape ``(n, K)``.
@@ -127,7 +124,6 @@ class PooledCounts:
         lost: the counts if all answers to the example were completely wrong, shape ``(n, K)``.
         scores: the score of the answers to each example, in [0, 1], shape ``(n,)``.
         statistic: the metric as a function of summed counts, ``(m, K) -> (m,)``.
-        of_parts: whether the metric is a mean over parts such as fields, some of which may be rare.
     """
 
     counts: Floats
@@ -135,7 +131,6 @@ class PooledCounts:
     lost: Floats
     scores: Floats
     statistic: Callable[[Floats], Floats]
-    of_parts: bool = False
 
     def __len__(self) -> int:
         return len(self.counts)

@@ -226,7 +226,7 @@ def _forms(project: Project) -> None:
 @golden()
 def extraction(project: Project) -> None:
     _forms(project)
-    project.gate_test(metric="field_f1", require=[{"metric": "field_accuracy", "min": 0.9}], goal="extraction")
+    project.gate_test(metric="field_f1", require=[{"metric": "exact_match", "min": 0.9}], goal="extraction")
 
 
 @golden()

@@ -201,11 +201,11 @@ def test_a_group_that_may_be_lost_whole_is_a_warning(project: Project, groups: i
         mentions(found, "group", f"{100 * found['observed']:.1f}")
 
 
-@pytest.mark.parametrize("metric", ["accuracy", "f1_macro", "matthews_corrcoef", "field_accuracy"])
+@pytest.mark.parametrize("metric", ["accuracy", "f1_macro", "matthews_corrcoef", "field_f1"])
 def test_bounds_are_gains_that_are_possible(project: Project, metric: str) -> None:
     """Few large groups: Student's t with few degrees of freedom once bounded the gain at -521 points."""
     project.test_set(60, group=lambda i: f"g{i // 6}")
-    if metric == "field_accuracy":
+    if metric == "field_f1":
         project.test_set(60, group=lambda i: f"g{i // 6}", expected=lambda i: {"label": label(i)})
         for file, missed in (("base.jsonl", range(6)), ("ft.jsonl", ())):
             answers = {i: json.dumps({"label": wrong(i) if i in missed else label(i)}) for i in range(60)}

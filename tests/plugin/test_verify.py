@@ -137,19 +137,17 @@ def test_prompts_and_metric_files_are_among_the_files_of_a_gate(project: Project
         "metric": {"name": "rubric", "judge": judge, "rubric_file": "rubric.md", "calibration": calibration},
         "require": [
             {"metric": {"name": "format", "json_schema": "schema.json"}, "min": 0.9},
-            {"metric": {"name": "command", "argv": ["python", "check.py", "."]}, "min": 0.9},
         ],
         "guards": {"g": {"test_set": "guard.jsonl", "max_drop": 0.1, "metric": {"name": "exact_match"}}},
     }
     del keys["baseline"]
-    project.file("check.py", "")
     layer = Layer(keys, dict.fromkeys(keys, Source("marker", "marker", project.path)))
     found = files_of(resolve_gate([layer], file=None, gate=None, default_name="x"))
     names = {path.relative_to(project.path).as_posix() for _, path in found}
     assert "." not in names
     assert names >= {
         "test.jsonl", "train.jsonl", "ft.jsonl", "prompt.md", "judge.md", "rubric.md", "people.jsonl", "schema.json",
-        "check.py", "guard.jsonl",
+        "guard.jsonl",
     }  # fmt: skip
 
 

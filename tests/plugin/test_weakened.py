@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import shutil
-import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -199,20 +198,6 @@ def test_a_worse_baseline_in_its_recording(repo: Project) -> None:
     unchanged(repo)
     repo.predictions("base.jsonl", 60, wrong_at=range(30, 60))
     weakened(repo, "baseline.path", "base.jsonl", "60")
-
-
-LABELS = "#!/bin/sh\ngrep -qxE 'refund|invoice|shipping'\n"
-
-
-@pytest.mark.skipif(sys.platform == "win32", reason="a command of POSIX")
-@pytest.mark.parametrize("argv", ["[./check.sh]", "[sh, check.sh]"])
-def test_a_command_whose_script_was_edited(repo: Project, argv: str) -> None:
-    repo.file("check.sh", LABELS).chmod(0o755)
-    repo.gate_file(GATE_FILE.replace("accuracy, min", f"{{name: command, argv: {argv}}}, min"))
-    on_main(repo)
-    unchanged(repo)
-    repo.file("check.sh", LABELS + "exit 0\n")
-    weakened(repo, "require.candidate.command.argv", "check.sh", "2", "3")
 
 
 def test_a_calibration_whose_items_were_edited(repo: Project) -> None:

@@ -21,8 +21,6 @@ _OF_OBJECTIVE = ("margin", "max_drop", "evidence")
 """Keys that exist only for one objective, or whose meaning depends on it."""
 _OPERATION = ("name", "price", "concurrency", "timeout_s", "retries", "api_key_env")
 """Keys of a model that do not change its answers."""
-_METRIC_OPERATION = ("concurrency", "timeout_s")
-"""Options of a metric that do not change its scores: a command that times out is an error, not a wrong answer."""
 _JUDGED = ("rubric", "preference", "human_preference")
 _OF_JUDGES = ("judge", "rubric", "rubric_file", "calibration", "path", "key")
 """Options of judged metrics that are compared separately."""
@@ -176,7 +174,7 @@ def _written_metric(metric: MetricSpec) -> str:
 
 
 def _options(metric: MetricSpec) -> str:
-    apart = (*_METRIC_OPERATION, *(_OF_JUDGES if metric.name in _JUDGED else ()))
+    apart = _OF_JUDGES if metric.name in _JUDGED else ()
     kept = {key: value for key, value in metric.options.items() if key not in apart}
     values = {key: shown_path(value) if isinstance(value, Path) else value for key, value in kept.items()}
     return ", ".join(f"{key}={value}" for key, value in sorted(values.items()))

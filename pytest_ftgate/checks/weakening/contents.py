@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import re
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
@@ -79,7 +78,7 @@ def _metric_files(before: GateKeys, after: GateKeys) -> Iterator[tuple[str, Path
 
 
 def _files(metric: MetricSpec) -> Iterator[tuple[str, Path, bool]]:
-    """Yield the options and paths of the files of a metric; relative arguments of a command may be files, too."""
+    """Yield the options and paths of the files of a metric."""
     for option, value in metric.options.items():
         if isinstance(value, Path):
             yield option, value, False
@@ -88,11 +87,6 @@ def _files(metric: MetricSpec) -> Iterator[tuple[str, Path, bool]]:
         elif option == "judge":
             for spec in value:
                 yield from ((f"{option}.{key}", path, not key.endswith("system_file")) for key, path in _paths(spec))
-    argv = metric.options.get("argv")
-    for place, part in enumerate(argv if isinstance(argv, list | tuple) else ()):
-        bare_program = place == 0 and not os.path.dirname(str(part))  # found in PATH
-        if isinstance(part, str) and part and "\0" not in part and not os.path.isabs(part) and not bare_program:
-            yield "argv", Path(os.path.abspath(metric.source.base_dir / part)), False
 
 
 def _paths(spec: ModelSpec) -> Iterator[tuple[str, Path]]:

@@ -51,31 +51,23 @@ def why(build):
     return why
 
 
-FENCED = {"type": "json", "strip_code_fence": True}
-DTD = "<!DOCTYPE a [<!ENTITY x 'y'>]><a>&x;</a>"
+ANY = {"minProperties": 0}
+FENCED = {"json_schema": ANY, "strip_code_fence": True}
 RULES = [  # options, answers that hold, answers that do not
-    ({"type": "json"}, [' {"a": 1} ', "5"],
+    ({"json_schema": ANY}, [' {"a": 1} ', "5"],
      ['{"a": NaN}', '{"a": 1, "a": 2}', '{"a": 1} Done!', '```json\n{"a": 1}\n```']),
     (FENCED, ['```json\n{"a": 1}\n```', '```\n{"a": 1}```'],
      ['Here:\n```json\n{"a": 1}\n```', '```json\n{"a": 1}\n```\n```json\n{}\n```', "```", "```json\n```"]),
-    ({"type": "yaml"}, ["a: 1\nb: [x, y]", "- 1\n- 2"],
-     ["just a sentence", "a: !!python/object/apply:os.system [x]", "a: &x 1\nb: *x", "a: 1\na: 2", "a: 1\n---\nb: 1",
-      "a: [1", "? [a]\n: 1", "<<: {a: 1}", '"\\UFFFFFFFF": 1']),
-    ({"type": "xml"}, ["<a><b x='1'/>t</a>", "<?xml version='1.0' encoding='latin-1'?><a>ü</a>"],
-     ["<a><b></a>", "<a/><b/>", "text", "<p:a/>", DTD, "<a>&nbsp;</a>"]),
-    ({"type": "csv"}, ["a,b\n1,2\n", 'a,b\n"1, or so",2', "a,b"],
-     ["a,b\n1", "a,b\n\n1,2", "one column", 'a,b\n"1,2']),
     ({"pattern": "[A-Z]{3}"}, [" ABC\n"], ["ABCD"]),
     ({"pattern": "yes|no"}, ["yes"], ["nothing"]),
     ({"pattern": ".*"}, ["x"], ["  "]),
     ({"allowed": ["a", "b"]}, ["b "], ["B"]),
     ({"allowed": [True, 1]}, ["true", "1"], ["True"]),
     ({"max_chars": 3}, [" abc "], ["abcd", "", None]),
-    ({"min_chars": 2, "max_chars": 2, "pattern": "..?"}, ["ab"], ["a", "abc"]),
+    ({"max_chars": 2, "pattern": "..+"}, ["ab"], ["a", "abc"]),
     ({"json_schema": SCHEMA}, ['{"intent": "light", "slots": {"room": "hall"}}'],
      ['{"intent": "light", "slots": {"room": "hal"}}', '{"intent": "light", "when": "2026-02-30"}',
       '{"intent": "light", "tags": ["a", "a"]}', "intent: light"]),
-    ({"json_schema": SCHEMA, "type": "yaml"}, ["intent: light"], ["intent: lite"]),
     ({"json_schema": {"type": "string"}}, ['"text"'], ["text"]),
 ]  # fmt: skip
 
@@ -100,11 +92,8 @@ def test_each_rule(holds, options, answer, right):
         ({"json_schema": SCHEMA}, "{}", ["$", "'intent'"]),
         ({"json_schema": SCHEMA}, '{"intent": "light", "tags": ["a", 1]}', ["$.tags[1]", "'string'"]),
         ({"json_schema": {"uniqueItems": True}}, "[1, true, 1.0]", ["$", "twice"]),
-        ({"type": "json"}, "{", ["JSON", "line 1 column 2"]),
-        ({"type": "json"}, DEEP, ["JSON", "deep"]),
-        ({"type": "yaml"}, "[" * 2000 + "]" * 2000, ["YAML", "deep"]),
-        ({"type": "csv"}, "a,b\n1", ["CSV", "row 2"]),
-        ({"type": "xml"}, "<!DOCTYPE a><a/>", ["XML", "DTD"]),
+        ({"json_schema": ANY}, "{", ["JSON", "line 1 column 2"]),
+        ({"json_schema": ANY}, DEEP, ["JSON", "deep"]),
         ({"pattern": "a+"}, "b\x1b[2J", ["'b\\x1b[2J'", "pattern"]),
         ({"allowed": ["a"]}, "b", ["'b'", "allowed"]),
         ({"max_chars": 3}, "a" * 1234, ["1,234", "3"]),
@@ -130,7 +119,7 @@ def test_the_first_broken_rule_of_each_answer_is_counted(build):
     assert scored.breakdown.columns == ("answers",)
     assert scored.breakdown.rows == (
         ("json_schema $.tags[*]: type", (2,)),
-        ("type json", (2,)),
+        ("json_schema $: not JSON", (2,)),
         ("max_chars", (1,)),
         ("no answer", (1,)),
     )
@@ -168,38 +157,18 @@ def test_what_is_equal_has_equal_keys(a, b):
     assert (_hashable(a) == _hashable(b)) is json_equal(a, b, str)
 
 
-@given(st.text(max_size=200), st.sampled_from(["json", "yaml", "xml", "csv"]))
-def test_no_text_crashes_a_type(holds, text, kind):
-    assert holds(text, type=kind) in (True, False)
+@given(st.text(max_size=200))
+def test_no_text_crashes(holds, text):
+    assert holds(text, json_schema=ANY) in (True, False)
 
 
-@pytest.mark.parametrize("kind", ["json", "yaml", "xml", "csv"])
 @pytest.mark.parametrize(
     "answer",
-    [
-        "a" * 10_000_000,
-        "[" * 20_000,
-        DEEP,
-        "{" * 20_000,
-        "<a>" * 20_000,
-        "<a>" * 20_000 + "</a>" * 20_000,
-        "- " * 20_000,
-        "a: " * 20_000,
-        "\x00" * 1000,
-        "\ud800",
-        "1" * 1_000_000,
-        '"' * 1_000_000,
-        "&a [" * 10_000,
-        '<!DOCTYPE l [<!ENTITY a "lol">'
-        + "".join(f'<!ENTITY {b} "{f"&{a};" * 10}">' for a, b in zip("abcdefghi", "bcdefghij", strict=True))
-        + "]><l>&j;</l>",
-        "a: &a [x,x,x,x,x,x,x,x,x]\nb\n"
-        + "\n".join(f"{b}: &{b} [{','.join([f'*{a}'] * 9)}]" for a, b in zip("abcdefgh", "bcdefghi", strict=True)),
-    ],
+    ["a" * 10_000_000, "[" * 20_000, DEEP, "{" * 20_000, "\x00" * 1000, "\ud800", "1" * 1_000_000, '"' * 1_000_000],
     ids=lambda text: f"{text[:6]!a}x{len(text)}",
 )
-def test_hostile_answers_neither_hang_nor_crash(holds, kind, answer):
-    assert holds(answer, type=kind) is (kind == "xml" and answer.startswith("<a>") and answer.endswith("</a>"))
+def test_hostile_answers_neither_hang_nor_crash(holds, answer):
+    assert not holds(answer, json_schema=ANY)
 
 
 def test_megabytes_of_json_are_judged(holds):
@@ -254,4 +223,4 @@ def test_without_jsonschema_the_extra_is_named(refusal, build, monkeypatch):
     error = refusal("format", (), json_schema=SCHEMA)
     assert error.where.key == "json_schema"
     assert 'pip install "pytest-ftgate[format]"' in str(error)
-    assert build("format", (), type="json").score(["x"], [["{}"]]).exact == 1
+    assert build("format", (), pattern="{}").score(["x"], [["{}"]]).exact == 1

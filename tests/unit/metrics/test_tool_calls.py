@@ -1,4 +1,4 @@
-"""Metrics of tool calls: names, whole calls, and the F1 of calls."""
+"""Metrics of tool calls: whole calls, and the F1 of calls."""
 
 import json
 
@@ -27,40 +27,40 @@ def openai(call):
     return {"id": "c1", "type": "function", "function": {"name": call["name"], "arguments": arguments}}
 
 
-SCORED = [  # expected, answer, options; tool_name, tool_call_exact, tool_call_f1
-    ([OSLO], [OSLO], {}, (1, 1, 1)),
-    ([OSLO], OSLO, {}, (1, 1, 1)),
-    ([OSLO], [openai(OSLO)], {}, (1, 1, 1)),
-    ([openai(OSLO)], [OSLO], {}, (1, 1, 1)),
-    ([OSLO], f"<tool_call>\n{json.dumps(OSLO)}\n</tool_call>", {}, (1, 1, 1)),
-    ([OSLO], [ROME], {}, (1, 0, 0)),
-    ([OSLO], [MAIL], {}, (0, 0, 0)),
-    ([OSLO], [{"name": "weather", "arguments": {"city": "Oslo"}}], {}, (1, 0, 0)),
-    ([OSLO], "It is cold in Oslo.", {}, (0, 0, 0)),
-    ([OSLO], None, {}, (0, 0, 0)),
-    ([OSLO], "", {}, (0, 0, 0)),
-    ([OSLO], '[{"name": "weather", "arguments": "{broken"}]', {}, (0, 0, 0)),
-    ([OSLO, MAIL], [MAIL, OSLO], {}, (1, 1, 1)),
-    ([OSLO, MAIL], [MAIL, OSLO], {"order": True}, (0, 0, 0.5)),
-    ([OSLO, MAIL], [OSLO], {}, (0, 0, 2 / 3)),
-    ([OSLO], [OSLO, MAIL], {}, (0, 0, 2 / 3)),
-    ([OSLO], [OSLO, MAIL], {"extra": "ignore"}, (1, 1, 1)),
-    ([OSLO], [OSLO, OSLO], {}, (0, 0, 2 / 3)),
-    ([], "Hello!", {}, (1, 1, 1)),
-    ([], [MAIL], {}, (0, 0, 0)),
-    ([], '[{"function": {"name": "mail", "arguments": "{broken"}}]', {}, (0, 0, 0)),
-    ([], "<tool_call>{broken</tool_call>", {}, (0, 0, 0)),
-    ([], "<tool_call>{broken", {"extra": "ignore"}, (1, 1, 1)),
-    ("Hello!", "Good day!", {}, (1, 1, 1)),
-    ("Hello!", [MAIL], {}, (0, 0, 0)),
-    ("42", "It is 42.", {}, (1, 1, 1)),
-    ("true", [MAIL], {}, (0, 0, 0)),
+SCORED = [  # expected, answer, options; tool_call_exact, tool_call_f1
+    ([OSLO], [OSLO], {}, (1, 1)),
+    ([OSLO], OSLO, {}, (1, 1)),
+    ([OSLO], [openai(OSLO)], {}, (1, 1)),
+    ([openai(OSLO)], [OSLO], {}, (1, 1)),
+    ([OSLO], f"<tool_call>\n{json.dumps(OSLO)}\n</tool_call>", {}, (1, 1)),
+    ([OSLO], [ROME], {}, (0, 0)),
+    ([OSLO], [MAIL], {}, (0, 0)),
+    ([OSLO], [{"name": "weather", "arguments": {"city": "Oslo"}}], {}, (0, 0)),
+    ([OSLO], "It is cold in Oslo.", {}, (0, 0)),
+    ([OSLO], None, {}, (0, 0)),
+    ([OSLO], "", {}, (0, 0)),
+    ([OSLO], '[{"name": "weather", "arguments": "{broken"}]', {}, (0, 0)),
+    ([OSLO, MAIL], [MAIL, OSLO], {}, (1, 1)),
+    ([OSLO, MAIL], [MAIL, OSLO], {"order": True}, (0, 0.5)),
+    ([OSLO, MAIL], [OSLO], {}, (0, 2 / 3)),
+    ([OSLO], [OSLO, MAIL], {}, (0, 2 / 3)),
+    ([OSLO], [OSLO, MAIL], {"extra": "ignore"}, (1, 1)),
+    ([OSLO], [OSLO, OSLO], {}, (0, 2 / 3)),
+    ([], "Hello!", {}, (1, 1)),
+    ([], [MAIL], {}, (0, 0)),
+    ([], '[{"function": {"name": "mail", "arguments": "{broken"}}]', {}, (0, 0)),
+    ([], "<tool_call>{broken</tool_call>", {}, (0, 0)),
+    ([], "<tool_call>{broken", {"extra": "ignore"}, (1, 1)),
+    ("Hello!", "Good day!", {}, (1, 1)),
+    ("Hello!", [MAIL], {}, (0, 0)),
+    ("42", "It is 42.", {}, (1, 1)),
+    ("true", [MAIL], {}, (0, 0)),
 ]
 
 
 @pytest.mark.parametrize(("expected", "answer", "options", "scores"), SCORED)
 def test_scores(score, expected, answer, options, scores):
-    names = ("tool_name", "tool_call_exact", "tool_call_f1")
+    names = ("tool_call_exact", "tool_call_f1")
     assert [score(name, expected, answer, **options) for name in names] == pytest.approx(scores)
 
 
@@ -105,5 +105,5 @@ def test_options_that_do_not_fit(refusal, options, key):
 
 
 def test_test_sets_without_calls_are_refused(refusal):
-    assert "tool calls" in str(refusal("tool_name", ["refund", "invoice"]))
-    assert "name" in str(refusal("tool_name", ['{"intent": "light"}']))
+    assert "tool calls" in str(refusal("tool_call_f1", ["refund", "invoice"]))
+    assert "name" in str(refusal("tool_call_f1", ['{"intent": "light"}']))

@@ -189,7 +189,7 @@ def test_the_report_carries_every_gate_and_the_versions_of_what_is_optional_too(
     document = json.loads(report([gate()], Session()))
     assert (document["version"], document["gates"][0]["passed"]) == (1, True)
     assert {"python", "pytest", "openai", "scikit-learn"} <= document["environment"].keys()
-    for name in ("genai-prices", "jsonschema", "rapidfuzz", "sacrebleu"):  # by which answers are scored and priced
+    for name in ("genai-prices", "jsonschema", "rapidfuzz"):  # by which answers are scored and priced
         assert document["environment"][name] == f"version of {name}"
 
 
