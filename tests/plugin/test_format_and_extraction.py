@@ -178,7 +178,7 @@ def test_the_expected_outputs_that_break_the_format_are_one_warning(project):
         ("metric: {name: field_f2}", "'field_f2'"),
         ("metric: {name: field_f1, fields: [slots.rom]}", "'slots.rom'"),
         ("metric: {name: format, json_schema: intent.json}", "json_schema: intent.json: no such file"),
-        ("show: [{name: format, json_shcema: a.json}]", "'json_schema'"),
+        ("metric: [accuracy, {name: format, json_shcema: a.json}]", "'json_schema'"),
     ],
 )
 def test_a_slip_of_the_pen_is_an_error_before_any_call(project, keys, text):
