@@ -485,20 +485,6 @@ class LabelResult:
 
 
 @dataclass(frozen=True, slots=True)
-class EarlyStop:
-    """The look at which early stopping ended. Values are those of the examples that were looked at."""
-
-    look: int
-    looks: Annotated[int, about("planned looks")]
-    examples: Annotated[int, about("examples that were looked at")]
-    of: Annotated[int, about("examples of the test set")]
-    futile: Annotated[bool, about("stopped because the gate was unlikely to pass with the other examples")]
-    level: Annotated[float, about("the one-sided significance level of the test at this look")]
-    calls_saved: Annotated[int, about("answers about the other examples that the gate did not need")]
-    saved_usd: Annotated[float | None, about("their cost, estimated by that of the given answers")] = None
-
-
-@dataclass(frozen=True, slots=True)
 class Gain:
     """The gain over one baseline with its one-sided bounds, in the metric's unit."""
 
@@ -549,7 +535,6 @@ class GateResult(Delta):
     max_drop: Annotated[float | None, about("the largest drop that the objective match allows")] = None
     economics: Economics | None = None
     gains: Annotated[Mapping[str, Gain], about("the gain over each baseline, by name")] = field(default_factory=dict)
-    early_stop: Annotated[EarlyStop | None, about("null unless the gate has stop_early")] = None
     candidates: Annotated[
         tuple[CandidateResult, ...], about("all candidates if there are several, in the order of the gate")
     ] = ()

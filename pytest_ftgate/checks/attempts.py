@@ -439,7 +439,7 @@ def _joined(test: DataSet, *runs: Run) -> Run:
         {example.id: one for run in runs for example, one in zip(run.test_set, run.predictions[repeat], strict=True)}
         for repeat in repeats
     ]
-    asked = replace(test, examples=tuple(example for example in test if example.id in found[0]))  # stop_early
+    asked = replace(test, examples=tuple(example for example in test if example.id in found[0]))
     predictions = tuple(tuple(answers[example.id] for example in asked) for answers in found)
     return replace(runs[0], test_set=asked, predictions=predictions)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from copy import copy
 from dataclasses import dataclass, field, replace
-from functools import cached_property, partial, wraps
+from functools import cached_property, wraps
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from pytest_ftgate.config import threshold
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from pytest_ftgate.runs.checkpoints import CheckpointSelection
     from pytest_ftgate.runs.measure import Measured
     from pytest_ftgate.runs.runner import Run
-    from pytest_ftgate.statistics import Comparison, Look
+    from pytest_ftgate.statistics import Comparison
 
 _T = TypeVar("_T")
 
@@ -60,7 +60,6 @@ class Context:
         shown_runs: the runs over the examples that may be shown, by role, where these do not count.
         checkpoint_runs: the runs over the validation set, by names such as ``validation_step_100``.
         measured: the runs with their facts, by role, and with scores if all could be scored.
-        look: the look of early stopping, whose examples ``test`` then holds; None before the first.
     """
 
     config: GateKeys
@@ -90,7 +89,6 @@ class Context:
     checkpoint_runs: Mapping[str, Run] = field(default_factory=dict)
     judge_run: JudgeRun = field(default_factory=JudgeRun)
     measured: Mapping[str, Measured] = field(default_factory=dict)
-    look: Look | None = None
 
     # --- copies with more in them ----------------------------------------------------------------------------------
 
@@ -153,26 +151,6 @@ class Context:
         return group_counts(self.groups, len(self.test)) is not None
 
     @property
-    def n_whole(self) -> int:
-        """Return the number of examples of the whole test set; ``test`` holds fewer at an early look."""
-        return len(self.test) if self.look is None else self.look.total
-
-    @property
-    def confidence(self) -> float:
-        """Return the one-sided confidence of a comparison: the gate's, or with early stopping that of the look.
-
-        The bounds at a look hold at the gate's confidence. Before the first look this is that of the last one.
-        """
-        if not (self.config.stop_early and self.accepts and len(self.test)):
-            return self.config.confidence
-        return (self.look or self._last_look(len(self.test))).confidence
-
-    def _last_look(self, total: int) -> Look:
-        from pytest_ftgate.statistics import looks
-
-        return looks(total, self.config.confidence)[-1]
-
-    @property
     def share(self) -> bool:
         """Return whether the deciding metric lies in [0, 1], so that differences are shown in points."""
         return self.deciding.share
@@ -230,21 +208,14 @@ class Context:
 
     def compare(self, baseline: Any, candidate: Any) -> Comparison:
         """Compare two scores of one metric on the test set, with the gate's margin, evidence and confidence."""
-        config = self.config
-        compare = partial(
-            compare_scored,
+        return compare_scored(
             baseline,
             candidate,
-            margin=config.asked_gain,
-            evidence=config.evidence,
+            margin=self.config.asked_gain,
+            evidence=self.config.evidence,
+            confidence=self.config.confidence,
             groups=self.groups,
         )
-        found = compare(confidence=self.confidence)
-        if self.look is None or self.look.is_last:
-            return found
-        # More examples are judged at the last look, not at the level of this one.
-        last = compare(confidence=self._last_look(self.look.total).confidence)
-        return replace(found, examples_needed=last.examples_needed)
 
     def all_runs(self) -> Iterator[tuple[str, Run]]:
         """Yield every run that the verdict depends on, with the role of its model or the name of its judge."""

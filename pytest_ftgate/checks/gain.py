@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any
 from pytest_ftgate.checks import attempts
 from pytest_ftgate.checks.advice import loss_advice
 from pytest_ftgate.checks.drop import exact_gain, gain_reaches, is_shown, shown_gain
-from pytest_ftgate.checks.early_stopping import early_stop
 from pytest_ftgate.checks.match import max_drop_check
 from pytest_ftgate.data import expected_text
 from pytest_ftgate.result import Check, Gain, opponent
@@ -40,7 +39,6 @@ def facts(gate: Context) -> dict[str, Any]:
         **decided.facts(),
         "margin_proven": decided.reaches_margin if config.objective == "beat" else None,
         "p_value": decided.p_margin if config.evidence == "proven" else decided.p_zero,
-        "early_stop": early_stop(gate),
         "gains": {role: Gain(one.gain, one.lower, one.upper) for role, one in gate.comparisons.items()},
         **flips(baseline, candidate, gate.deciding.name, _BROKEN_KEPT),
         **shown,

@@ -105,7 +105,7 @@ def _interval(gate: Context, scored: Scored) -> Interval:
 
     metric = scored.metric
     ends: dict[str, Any] = {"low": metric.low, "high": metric.high}
-    how: dict[str, Any] = {"confidence": gate.confidence, "groups": gate.groups}
+    how: dict[str, Any] = {"confidence": gate.config.confidence, "groups": gate.groups}
     if scored.statistic is not None:
         return statistics.interval_set(scored.statistic, **ends, **how)
     assert scored.per_example is not None  # one of the two is always there

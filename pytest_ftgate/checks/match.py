@@ -56,7 +56,7 @@ def check_reach(gate: Context) -> list[Check]:
         return []
     if metric.kind == "set" or metric.high - metric.low == float("inf"):
         return []
-    needed = examples_without_difference(metric, config.max_drop, gate.confidence)
+    needed = examples_without_difference(metric, config.max_drop, config.confidence)
     if needed is None and n > _MOST_EXAMPLES:
         return []
     counted = f"more than {_MOST_EXAMPLES:,} examples" if needed is None else plural(needed, "example")

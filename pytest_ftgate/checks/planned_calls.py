@@ -24,7 +24,7 @@ class Planned:
         role: of the model; of a judge its name.
         calls: how many answers are asked for; 0 for recorded predictions.
         job: the questions; None for a judge, whose questions follow from the answers.
-        most: ``calls`` is an upper limit: a judge is not asked the same question twice, and early stopping saves calls.
+        most: ``calls`` is an upper limit: a judge is not asked the same question twice.
     """
 
     role: str
@@ -83,8 +83,7 @@ def _of_models(gate: Context) -> Iterator[Planned]:
 
 def _planned(gate: Context, role: str, purpose: str, job: Job) -> Planned:
     calls = len(job.test_set) * job.repeats if job.model.verified is None else 0
-    most = gate.config.stop_early and job.test_set is gate.test
-    return Planned(role, gate.models[role].name, purpose, calls, job, most)
+    return Planned(role, gate.models[role].name, purpose, calls, job)
 
 
 def _judges(gate: Context, *, calibration: bool) -> Iterator[Planned]:

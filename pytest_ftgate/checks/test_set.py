@@ -51,8 +51,8 @@ def check_reach(gate: Context) -> Iterator[Check]:
         if groups[1] < MIN_GROUPS:
             yield _few_groups(gate, *groups, MIN_GROUPS)
     elif config.objective == "beat" and gate.deciding.kind == "right_wrong" and config.repeats == 1 and n:
-        wins = fewest_wins(n, margin=config.asked_gain, confidence=gate.confidence, evidence=config.evidence)
-        by_evidence = fewest_wins(n, margin=0.0, confidence=gate.confidence, evidence=config.evidence)
+        wins = fewest_wins(n, margin=config.asked_gain, confidence=config.confidence, evidence=config.evidence)
+        by_evidence = fewest_wins(n, margin=0.0, confidence=config.confidence, evidence=config.evidence)
         yield _reach(n, wins, gate.source("evidence" if wins == by_evidence else "margin"))
 
 

@@ -98,8 +98,6 @@ def asked(gate: GateResult) -> dict[str, Asked]:
     add("max_drop", gate.max_drop, is_share(gate.metric_range))
     add("evidence", gate.evidence)
     add_confidence("confidence", gate.confidence)
-    if _judged_to_its_end(gate):
-        add("stop_early", "false" if gate.early_stop is None else "true")
     for check in gate.checks:
         held_to = check.threshold or Threshold(check.name, check.required)  # an earlier report has no key
         if held_to.key in _CHECKED:

@@ -134,12 +134,6 @@ class GateKeys(Keys):
         "Time limit in seconds for all answers of all models. When it is reached, the gate is an error; the answers "
         "so far are kept. Default: no limit."
     )
-    stop_early: bool = Field(
-        False,
-        description="Look at the answers after each fifth of the test set, in an order fixed by the examples' ids, and "
-        "ask no further where the verdict is clear. Only for metrics of right and wrong answers without groups, "
-        "repeats, slices and judges.",
-    )
     hypothesis: HypothesisValue = optional(
         "The change that the fine-tune is expected to make: a sentence, or a mapping with from and to."
     )

@@ -119,12 +119,6 @@ class DataSet:
         line = self.where(index).line
         return f"item {index + 1}" if line is None else f"line {line}"
 
-    def sample(self, n: int) -> DataSet:
-        """Return up to ``n`` examples in the order of the set, by the hash of their ids; fewer are among more."""
-        by_hash = sorted(range(len(self)), key=lambda row: hashlib.sha256(self.examples[row].id.encode()).digest())
-        rows = sorted(by_hash[:n])
-        return replace(self, examples=tuple(replace(self.examples[row], place=self.where(row)) for row in rows))
-
     def without_output(self) -> list[Where]:
         """Return the places of the examples whose expected output is blank."""
         return [self.where(row) for row, one in enumerate(self.examples) if not expected_text(one.expected).strip()]

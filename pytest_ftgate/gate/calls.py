@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
-from functools import partial
 from importlib import import_module
 from threading import Thread
 from typing import TYPE_CHECKING, Any
@@ -13,7 +12,6 @@ from typing import TYPE_CHECKING, Any
 from pytest_ftgate.checks import baseline_quality, checkpoint
 from pytest_ftgate.checks.attempts import shown_jobs
 from pytest_ftgate.checks.context import Context
-from pytest_ftgate.checks.early_stopping import first_look, further_looks
 from pytest_ftgate.checks.guards import guard_jobs
 from pytest_ftgate.checks.planned_calls import jobs_over_test_set, planned_calls, sentence
 from pytest_ftgate.checks.training_set import check_test_set
@@ -87,11 +85,10 @@ def choose_checkpoint(gate: Context, options: dict[str, Any]) -> Context:
 
 
 def run_all(gate: Context, options: dict[str, Any]) -> Context:
-    """Take the latency samples, then run the models over the test set (or a part of it) and over the guards."""
-    whole, gate = gate, first_look(gate)
+    """Take the latency samples, then run the models over the test set and over the guards."""
     jobs = jobs_over_test_set(gate)
     guards = guard_jobs(gate)
-    samples = take_samples(gate.models, whole.test, **options)
+    samples = take_samples(gate.models, gate.test, **options)
     metrics = [*gate.metrics.values(), *(guard.metric for guard in gate.guards.values())]
     if any(metric.kind == "set" for metric in metrics):
         # Import scikit-learn, which takes a second, while the models are called: after the samples, whose latencies
@@ -99,14 +96,13 @@ def run_all(gate: Context, options: dict[str, Any]) -> Context:
         Thread(target=import_module, args=["sklearn.metrics"], daemon=True).start()
     shown = shown_jobs(gate)
     runs = iter(run_models([*jobs.values(), *guards.values(), *shown.values()], **options))
-    gate = replace(
+    return replace(
         gate,
         runs={role: next(runs) for role in jobs},
         samples=samples,
         guard_runs={place: next(runs) for place in guards},
         shown_runs={role: next(runs) for role in shown},
     )
-    return further_looks(whole, gate, partial(run_models, **options))
 
 
 def run_judges(gate: Context, options: dict[str, Any]) -> Context:

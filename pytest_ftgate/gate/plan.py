@@ -4,13 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from functools import partial
 from math import ceil
 from typing import TYPE_CHECKING, Any
 
 from pytest_ftgate.checks.context import Context
-from pytest_ftgate.checks.early_stopping import expected_looks, looked
-from pytest_ftgate.checks.planned_calls import Planned, planned_calls
+from pytest_ftgate.checks.planned_calls import Planned, jobs_over_test_set, planned_calls
 from pytest_ftgate.errors import FtgateError
 from pytest_ftgate.gate.candidates import read_each
 from pytest_ftgate.gate.projection import Cost, Habits, projected, total, total_of
@@ -34,7 +32,6 @@ class Chance:
     Attributes:
         gain: the real gain, in the metric's unit.
         disagreement: the share of examples on which only one of the models is right.
-        share_of_calls: with early stopping, the share of the test set that is expected to be asked about.
     """
 
     gain: float
@@ -42,7 +39,6 @@ class Chance:
     p_pass: float | None = None
     p_fail: float | None = None
     p_inconclusive: float | None = None
-    share_of_calls: float | None = None
 
 
 @dataclass(frozen=True)
@@ -59,7 +55,6 @@ class Plan:
         disagreement: of the rows ``p_pass``, ``p_fail`` and ``p_inconclusive``, which belong to ``gains``.
         measured: the disagreement is that of stored answers.
         chances: the same for every disagreement.
-        share_of_calls: with early stopping, the share of the test set that is expected to be asked about, by gain.
         fewest_wins: by number of losses: how many examples must be fixed; null if no number is enough.
         checks: the free checks.
         projected: the calls by model.
@@ -89,7 +84,6 @@ class Plan:
     p_fail: tuple[float | None, ...] = ()
     p_inconclusive: tuple[float | None, ...] = ()
     chances: tuple[Chance, ...] = ()
-    share_of_calls: tuple[float | None, ...] = ()
     fewest_wins: Mapping[str, int | None] = field(default_factory=dict)
     checks: tuple[Check, ...] = ()
     projected: tuple[Cost, ...] = ()
@@ -235,8 +229,8 @@ def _disagreement(gate: Context, services: Services) -> float | None:
     metric = gate.deciding
     if "candidate" not in gate.models or metric.pairwise or metric.judged:
         return None
-    gate = looked(gate, partial(stored_runs, stores=services.stores))
-    runs = gate.runs
+    jobs = jobs_over_test_set(gate)
+    runs = dict(zip(jobs, stored_runs(list(jobs.values()), services.stores), strict=True))
     if any(run.unanswered for run in runs.values()):
         return None
     try:
@@ -255,7 +249,7 @@ def _chances(gate: Context, units: int, measured: float | None) -> dict[str, Any
     widest = metric.high - metric.low
     asked: dict[str, Any] = {
         "margin": config.asked_gain / widest,
-        "confidence": gate.confidence,
+        "confidence": config.confidence,
         "evidence": config.evidence,
     }
     gains = tuple(sorted({factor * config.asked_gain for factor in _MARGINS}))
@@ -264,7 +258,7 @@ def _chances(gate: Context, units: int, measured: float | None) -> dict[str, Any
     if most > max(rates):  # so large a gain needs more disagreement
         rates = (*rates, min(1.0, round(1.25 * most, 2)))
     found = [
-        Chance(gain, rate, *_verdicts(gate, units, asked, gain=gain / widest, disagreement=rate))
+        Chance(gain, rate, *_verdicts(units, asked, gain=gain / widest, disagreement=rate))
         for rate in rates
         for gain in gains
     ]
@@ -278,24 +272,15 @@ def _chances(gate: Context, units: int, measured: float | None) -> dict[str, Any
         "p_fail": tuple(one.p_fail for one in rows),
         "p_inconclusive": tuple(one.p_inconclusive for one in rows),
         "chances": tuple(found),
-        "share_of_calls": tuple(one.share_of_calls for one in rows) if gate.config.stop_early else (),
         "fewest_wins": {str(losses): fewest_wins(units, losses=losses, **asked) for losses in _LOSSES},
     }
 
 
-def _verdicts(
-    gate: Context, units: int, asked: Mapping[str, Any], *, gain: float, disagreement: float
-) -> tuple[float, ...]:
-    """Return the probabilities of pass, fail and inconclusive, and with early stopping the expected share of calls.
-
-    Nothing if so large a gain needs more disagreement.
-    """
+def _verdicts(units: int, asked: Mapping[str, Any], *, gain: float, disagreement: float) -> tuple[float, ...]:
+    """Return the probabilities of pass, fail and inconclusive; nothing if so large a gain needs more disagreement."""
     from pytest_ftgate.statistics import chances
 
     if abs(gain) > disagreement:
         return ()
-    if not gate.config.stop_early:
-        one = chances(units, gain=gain, disagreement=disagreement, **asked)
-        return one.passed, one.failed, one.inconclusive
-    early = expected_looks(gate, gain, disagreement)
-    return early.passed, early.failed, early.inconclusive, early.share
+    one = chances(units, gain=gain, disagreement=disagreement, **asked)
+    return one.passed, one.failed, one.inconclusive

@@ -192,13 +192,6 @@ def _plan_sentences(plan: Plan) -> Iterator[str]:
     if plan.attempt is not None:
         yield str(plan.attempt)
     yield f"{needed} (of {plural(plan.units, 'independent example')})"
-    if plan.share_of_calls:
-        shares = [
-            f"{100 * share:.0f} % at {show_difference(gain, share=plan.share)}"
-            for gain, share in zip(plan.gains, plan.share_of_calls, strict=True)
-            if share is not None
-        ]
-        yield f"stop_early: these are the most calls; expected share of the test set: {', '.join(shares)}"
     if plan.margin and plan.margin > 0 and plan.evidence != "proven":
         yield _HALF
     if plan.approximate:

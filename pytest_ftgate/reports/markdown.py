@@ -130,12 +130,10 @@ def _open(result: GateResult) -> Iterator[str]:
         yield from (f"{wrong.title}:", "") if wrong else ()
         yield from _table(wrong)
     stage, gain = sentences.stage_sentence(result), sentences.gain_sentence(result)
-    early = sentences.early_sentence(result)
     yield from (f"**{stage}**", "") if stage is not None else ()
     yield from (f"Hypothesis: {_text(result.hypothesis)}", "") if result.hypothesis else ()
     yield from _table(tables.models(result))
     yield from (f"**{_text(gain)}**", "") if gain is not None else ()
-    yield from (_text(early), "") if early is not None else ()
     if result.candidates:
         yield from (f"- {_item(sentences.candidate_sentence(result, one))}" for one in result.candidates)
         yield ""

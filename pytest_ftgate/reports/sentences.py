@@ -153,24 +153,6 @@ def gain_sentence(result: GateResult) -> str | None:
     return f"{gained}{f' ({bounds})' if bounds else ''}, {changed(result)}{attempt}"
 
 
-def early_sentence(result: GateResult) -> str | None:
-    """Return at which look early stopping ended and what it saved; None without early stopping.
-
-    ``stopped early at look 3 of 5: 120 of 500 examples, 760 calls saved; the measured gain tends to be too large``
-    """
-    early = result.early_stop
-    if early is None:
-        return None
-    looked = f"look {early.look:,} of {early.looks:,}: {early.examples:,} of {plural(early.of, 'example')}"
-    if early.examples == early.of:
-        return f"all examples were needed, {looked}"
-    why = ", passing was unlikely" if early.futile else ""
-    saved = f"{plural(early.calls_saved, 'call')} saved" if early.calls_saved else "no calls saved"
-    usd = f" (about {show_usd(early.saved_usd)})" if early.saved_usd and early.calls_saved else ""
-    bias = f"the measured gain tends to be too {'small' if early.futile else 'large'}"
-    return f"stopped early at {looked}{why}, {saved}{usd}; {bias}"
-
-
 def _bounds(result: GateResult, *, share: bool) -> Iterator[str]:
     if result.lower_bound is not None and result.confidence is not None:
         level, lower = show_percent(result.confidence), show_change(result.lower_bound, share=share)
@@ -202,10 +184,7 @@ def method_sentences(result: GateResult) -> list[str]:
     share = is_share(result.metric_range)
     p_value = "" if result.p_value is None else f", {show_p_value(result.p_value)}"
     upper = show_difference(result.upper_bound, share=share)
-    early, looks = result.early_stop, ""
-    if early is not None:
-        looks = f"; tested at level {early.level:.2g} at this look, with repeated confidence bounds"
-    return [f"{show_percent(result.confidence or 0)} upper bound {upper}", f"method: {result.method}{p_value}{looks}"]
+    return [f"{show_percent(result.confidence or 0)} upper bound {upper}", f"method: {result.method}{p_value}"]
 
 
 def candidate_sentence(result: GateResult, one: CandidateResult) -> str:

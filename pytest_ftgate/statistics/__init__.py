@@ -30,20 +30,16 @@ from pytest_ftgate.statistics.planning import (
     hypothetical_scores,
     hypothetical_set,
 )
-from pytest_ftgate.statistics.sequential import LOOKS, Expected, Look, expected, is_futile, keeps_margin, looks
 from pytest_ftgate.statistics.set_level import LabelCounts, PooledCounts, SetCounts
 
 __all__ = [
-    "LOOKS",
     "MIN_GROUPS",
     "MOST_EXAMPLES",
     "Chances",
     "Comparison",
     "Evidence",
-    "Expected",
     "Interval",
     "LabelCounts",
-    "Look",
     "PooledCounts",
     "SetCounts",
     "chance_of_proof",
@@ -54,7 +50,6 @@ __all__ = [
     "compare_set",
     "corrected_confidence",
     "exact_p",
-    "expected",
     "fewest_examples",
     "fewest_wins",
     "group_counts",
@@ -63,7 +58,4 @@ __all__ = [
     "interval_graded",
     "interval_right_wrong",
     "interval_set",
-    "is_futile",
-    "keeps_margin",
-    "looks",
 ]

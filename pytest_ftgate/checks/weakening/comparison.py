@@ -68,7 +68,6 @@ def weakenings(before: GateKeys, after: GateKeys) -> tuple[Weakening, ...]:
         *_candidates(before, after),
         *_guards(before.guards, after.guards),
         *_slices(before.slices, after.slices),
-        *_changed("stop_early", _value(before.stop_early), _value(after.stop_early)),
     )
 
 

@@ -137,9 +137,7 @@ def _numbers(result: GateResult) -> Iterator[tuple[str, str, str]]:
         if model.value is not None:
             yield f"{role}, {result.metric or ''}", show_value(model.value, share=share), model.name
     if result.gain is not None:
-        early = result.early_stop
-        stopped = ", stopped early" if early is not None and early.examples < early.of else ""
-        yield "Gain", show_difference(result.gain, share=share), f"{sentences.changed(result)}{stopped}"
+        yield "Gain", show_difference(result.gain, share=share), sentences.changed(result)
     if result.lower_bound is not None:
         lower = show_difference(result.lower_bound, share=share)
         yield f"{show_percent(result.confidence or 0)} lower bound", lower, _required_of_bound(result)
@@ -176,8 +174,6 @@ def _interval(result: GateResult) -> dict[str, Any] | None:
     words.append(f"method: {result.method}")
     words += [show_p_value(result.p_value)] if result.p_value is not None else []
     words += [f"based on {result.note}"] if result.note else []
-    early = sentences.early_sentence(result)
-    words += [early] if early is not None else []
     return {"drawn": interval_plot(intervals, limit, _required(result), share=share), "words": "; ".join(words)}
 
 

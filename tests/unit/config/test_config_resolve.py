@@ -238,7 +238,6 @@ def test_missing_keys_are_listed_with_the_places_that_may_give_them(load):
         *(({"margin": value}, "margin", "") for value in ("0.05", True, -0.1, float("nan"))),
         ({"confidence": 95}, "confidence", "0.95"),
         ({"confidence": 100}, "confidence", "100"),
-        ({"stop_early": {}}, "stop_early", "true or false"),
         ({"baseline": None}, "baseline", "value"),
         ({"test_set": 500}, "test_set", "number"),
         ({"test_set": b"x"}, "test_set", "bytes"),

@@ -49,6 +49,6 @@ def test_every_key_of_a_gate_says_how_it_compares_or_is_known_not_to() -> None:
     """A new key is put here only where two of its values cannot be compared, or it is compared by its parts."""
     data = {"name", "test_set", "training_set", "validation_set"}
     models = {"baseline", "baselines", "candidate", "candidates"}
-    by_parts = {"metric", "require", "economics", "audit", "guards", "slices", "stop_early"}
+    by_parts = {"metric", "require", "economics", "audit", "guards", "slices"}
     others = {"repeats", "timeout_s", "hypothesis", "goal", "attempts"}
     assert set(GateKeys.model_fields) - set(thresholds(GateKeys)) == data | models | by_parts | others
