@@ -184,20 +184,6 @@ class ModelResult:
 
 
 @dataclass(frozen=True, slots=True)
-class CandidateResult:
-    """One of several candidates. Gain and lower bound are against the best baseline; the confidence is corrected for
-    the number of candidates."""
-
-    name: Annotated[str, about("the key of the candidate in the gate")]
-    model: str
-    verdict: Annotated[Verdict | None, about("null if not judged")] = None
-    value: float | None = None
-    gain: float | None = None
-    lower_bound: float | None = None
-    cost_usd: float | None = None
-
-
-@dataclass(frozen=True, slots=True)
 class AttemptResult:
     """Which of several attempts on one test set this is (max_attempts)."""
 
@@ -509,9 +495,7 @@ class GateResult(Delta):
         default_factory=lambda: ModelResult("baseline")
     )
     baselines: Mapping[str, ModelResult] = field(default_factory=dict)
-    candidate: Annotated[ModelResult, about("of several candidates the chosen one; if none passed, the closest")] = (
-        field(default_factory=lambda: ModelResult("candidate"))
-    )
+    candidate: ModelResult = field(default_factory=lambda: ModelResult("candidate"))
     tango_interval: Annotated[Range | None, about("always null, no longer computed")] = None
     margin_proven: bool | None = None
     p_value: float | None = None
@@ -535,9 +519,6 @@ class GateResult(Delta):
     max_drop: Annotated[float | None, about("the largest drop that the objective match allows")] = None
     economics: Economics | None = None
     gains: Annotated[Mapping[str, Gain], about("the gain over each baseline, by name")] = field(default_factory=dict)
-    candidates: Annotated[
-        tuple[CandidateResult, ...], about("all candidates if there are several, in the order of the gate")
-    ] = ()
     guards: tuple[GuardResult, ...] = ()
     slices: Annotated[tuple[SliceResult, ...], about("compared with the best baseline, the worst change first")] = ()
     labels: Annotated[tuple[LabelResult, ...], about("compared with the best baseline, the worst change first")] = ()

@@ -88,8 +88,7 @@ def whole(text: str) -> dict[str, Any]:
 
 def completed(gate: dict[str, Any]) -> dict[str, Any]:
     """Add to a gate what the page leaves out."""
-    alternatives = {"baseline": "baselines", "candidate": "candidates"}
-    out = {key for key, other in alternatives.items() if other in gate}
+    out = {"baseline"} if "baselines" in gate else set()
     out |= {"margin"} if gate.get("objective") == "match" else set()
     out |= {"candidate"} if gate.get("stage") == "ready" else set()
     return {key: value for key, value in GATE.items() if key not in out} | gate

@@ -90,7 +90,7 @@ def test_the_core_works_without_pytest_and_each_part_loads_only_what_it_needs() 
         f"    build_metric(S(name=name, options={{}}, source='x'), labels=['a', 'b'], custom={{}})\n{heavy}"
         f"from pytest_ftgate.statistics.exact import exact_lower; exact_lower(30, 2, 60, 0.05)\n{heavy}"
         f"import pytest_ftgate.models.openai_api.model, pytest_ftgate.models.python\n{heavy}"
-        f"import pytest_ftgate.gate.candidates, pytest_ftgate.reports.session\n{heavy}"
+        f"import pytest_ftgate.gate.run, pytest_ftgate.reports.session\n{heavy}"
     )
     found = [set(line.split()) for line in output_of(code).split("\n")[:-1]]
     assert found == [set(), {"numpy"}, {"numpy", "pydantic"}, {"numpy", "pydantic"}]

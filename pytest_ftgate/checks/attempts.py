@@ -139,9 +139,8 @@ def find_attempt(gate: Context, committed: Mapping[str, str]) -> Attempt | None:
     if not gate.accepts:
         return None
     config = gate.config
-    several = config.max_attempts is None and len(config.candidates) > 1  # their level is shared already
     try:
-        identity = _all_of(config) if several else _identity(gate.models["candidate"], config, gate.test)
+        identity = _identity(gate.models["candidate"], config, gate.test)
     except FtgateError:
         if config.max_attempts is not None:
             raise
@@ -228,11 +227,6 @@ def _identity(model: Model, config: GateKeys, test: DataSet) -> tuple[str, ...]:
     else:
         keys = [key_of(model, example) for example in few]
     return tuple(sorted({_digest(key) for key in keys}))
-
-
-def _all_of(config: GateKeys) -> tuple[str, ...]:
-    """Return a hash of several candidates, which count as one attempt where their level is shared."""
-    return (_digest([[spec.spelling, spec.provider, str(spec.options)] for spec in config.candidates.values()]),)
 
 
 def _code(function: object) -> list[str]:

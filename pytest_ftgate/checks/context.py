@@ -224,20 +224,16 @@ class Context:
         yield from ((role, run) for (_, role), run in self.guard_runs.items())
         yield from self.judge_run.runs.items()
 
-    def recordings(self, candidate: str | None = None) -> dict[str, Run]:
-        """Return all runs by their names in recordings; ``candidate`` is the candidate's name if there are several."""
+    def recordings(self) -> dict[str, Run]:
+        """Return all runs by their names in recordings."""
         from pytest_ftgate.checks.attempts import whole_run
 
-        def role(name: str) -> str:
-            return f"{name}_{candidate}" if candidate and name == "candidate" else name
-
-        own = f"_{candidate}" if candidate else ""
         return {
-            **{role(name): whole_run(self, name) for name in self.runs},
-            **{f"{role(name)}_latency": run for name, run in self.samples.items()},
-            **{f"{name}{own}": run for name, run in self.checkpoint_runs.items()},
-            **{f"{role(name)} guard {guard}": run for (guard, name), run in self.guard_runs.items()},
-            **{f"{name}{own}": run for name, run in self.judge_run.runs.items()},
+            **{name: whole_run(self, name) for name in self.runs},
+            **{f"{name}_latency": run for name, run in self.samples.items()},
+            **self.checkpoint_runs,
+            **{f"{name} guard {guard}": run for (guard, name), run in self.guard_runs.items()},
+            **self.judge_run.runs,
         }
 
 

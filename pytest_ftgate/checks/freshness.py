@@ -97,7 +97,7 @@ def keep_green(gate: Context) -> dict[str, str]:
     last, notes = gate.last_green, gate.surroundings.notes
     name = _note_name(gate.config, gate.result.nodeid)
     if gate.runs and gate.result.passed:
-        last = LastGreen(gate.now, gate.test.sha256, gate.n_whole, _model_names(gate))
+        last = LastGreen(gate.now, gate.test.sha256, len(gate.test), _model_names(gate))
         assert notes is not None  # of a gate
         with suppress(StoreError):  # recordings may still carry it
             notes.put(name, last.to_text())
@@ -140,7 +140,7 @@ def base_changed(gate: Context) -> Iterator[Check]:
             observed=now,
             required=then,
         )
-    if (last.test_set, last.examples) != (gate.test.sha256, gate.n_whole):
+    if (last.test_set, last.examples) != (gate.test.sha256, len(gate.test)):
         message = f"the test set has changed since the last green verdict ({day(last.judged_at)})"
         yield Check("test_set_changed", "note", message, observed=gate.test.sha256, required=last.test_set)
 

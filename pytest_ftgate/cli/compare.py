@@ -94,7 +94,6 @@ def compare_gate(old: GateResult, new: GateResult) -> Iterator[Move]:
         ("guard", {one.name: one for one in old.guards}, {one.name: one for one in new.guards}),
         ("slice", {f"{one.field} {one.value}": one for one in old.slices},
          {f"{one.field} {one.value}": one for one in new.slices}),
-        ("candidate", {one.name: one for one in old.candidates}, {one.name: one for one in new.candidates}),
     ):  # fmt: skip
         for name, part in after.items():
             known = (before[name].verdict or "not judged") if name in before else "absent"

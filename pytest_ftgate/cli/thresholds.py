@@ -81,15 +81,10 @@ def _judged_to_its_end(gate: GateResult) -> bool:
 def asked(gate: GateResult) -> dict[str, Asked]:
     """Return all thresholds of a gate that its report contains, by key."""
     found: dict[str, Asked] = {}
-    candidates = max(len(gate.candidates), 1)
 
     def add(name: str, value: Any, share: bool = False, key: str | None = None) -> None:
         if value is not None:
             found[name] = Asked(value, key or name, share)
-
-    def add_confidence(name: str, value: float | None) -> None:
-        """Add the gate's own confidence: that of each of several candidates is corrected for their number."""
-        add(name, None if value is None else round(1 - (1 - value) * candidates, 9), key="confidence")
 
     add("objective", gate.objective or "beat")
     add("stage", gate.stage or "accept")
@@ -97,7 +92,7 @@ def asked(gate: GateResult) -> dict[str, Asked]:
     add("margin", gate.margin, is_share(gate.metric_range))
     add("max_drop", gate.max_drop, is_share(gate.metric_range))
     add("evidence", gate.evidence)
-    add_confidence("confidence", gate.confidence)
+    add("confidence", gate.confidence)
     for check in gate.checks:
         held_to = check.threshold or Threshold(check.name, check.required)  # an earlier report has no key
         if held_to.key in _CHECKED:
@@ -111,7 +106,7 @@ def asked(gate: GateResult) -> dict[str, Asked]:
         name = f"guards.{guard.name}"
         add(f"{name}.max_drop", guard.max_drop, is_share(guard.metric_range))
         add(f"{name}.evidence", guard.evidence)
-        add_confidence(f"{name}.confidence", guard.confidence)
+        add(f"{name}.confidence", guard.confidence, key="confidence")
         add(f"{name}.metric", guard.metric)
     for field in sorted({part.field for part in gate.slices}):
         add(f"slices by {field}", "judged")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from functools import partial
 from typing import Annotated, Any, Literal, cast
 
 from pydantic import BeforeValidator, ConfigDict, Field, PrivateAttr
@@ -12,7 +11,7 @@ from pytest_ftgate.config.baselines import BaselinesValue
 from pytest_ftgate.config.data import DataValue
 from pytest_ftgate.config.keys import AboveZero, Amount, Count, Keys, Listed, Named, PathText, Placeable, Text, optional
 from pytest_ftgate.config.metrics import JUDGED, MetricSpec, MetricsValue
-from pytest_ftgate.config.models import ModelSpec, ModelValue, refuse_one
+from pytest_ftgate.config.models import ModelSpec, ModelValue
 from pytest_ftgate.config.problems import refusal
 from pytest_ftgate.config.requirements import (
     AuditKeys,
@@ -35,7 +34,6 @@ def _read_drop(value: Any) -> Any:
     return value
 
 
-_SeveralCandidates = BeforeValidator(partial(refuse_one, key="candidate"))
 Evidence = Annotated[Literal["observed", "significant", "proven"], words("observed", "significant", "proven")]
 Served = Literal["style", "format", "classification", "extraction", "latency", "cost"]
 Goal = Literal[Served, "knowledge", "reasoning", "one_off", "safety", "new_modality"]
@@ -45,15 +43,10 @@ Factor = Annotated[float, Field(gt=1, allow_inf_nan=False), Weaker("lower")]
 class GateKeys(Keys):
     """One gate: the fine-tuned model, the models it must beat, the data, and the required gain."""
 
-    # Once all places are merged, ``baselines`` also holds a single baseline, under the name "baseline"; ``candidate``
-    # is the first of several, or the one being judged; ``candidates`` is empty unless there are several.
+    # Once all places are merged, ``baselines`` also holds a single baseline, under the name "baseline".
 
-    model_config = ConfigDict(
-        json_schema_extra={
-            "not": {"anyOf": [{"required": ["baseline", "baselines"]}, {"required": ["candidate", "candidates"]}]}
-        }
-    )
-    one_at_most = (("baseline", "baselines"), ("candidate", "candidates"))
+    model_config = ConfigDict(json_schema_extra={"not": {"required": ["baseline", "baselines"]}})
+    one_at_most = (("baseline", "baselines"),)
     _gate: str | None = PrivateAttr(None)
     _alternatives: tuple[str, ...] = PrivateAttr(())
 
@@ -75,11 +68,7 @@ class GateKeys(Keys):
     )
     candidate: ModelValue = optional(
         "The fine-tuned model: a name under models, a string such as openai:NAME, or a mapping. "
-        "Either candidate or candidates is required."
-    )
-    candidates: Annotated[dict[str, ModelValue], Field(min_length=1), _SeveralCandidates, Named] = optional(
-        "Several fine-tuned models by name, the smallest or cheapest first. The first that passes is chosen; the "
-        "confidence of each is corrected for the number of candidates."
+        "Required, except at stage: ready."
     )
     metric: MetricsValue = Field(
         "accuracy",

@@ -32,7 +32,7 @@ _BUILT_IN: dict[str, type[OpenAIKeys | PythonKeys | RecordedKeys | TransformersK
 class ModelSpec(Placeable):
     """One validated model.
 
-    Its name is the key ``name``, else its name under ``baselines`` or ``candidates``, else its name under ``models``,
+    Its name is the key ``name``, else its name under ``baselines``, else its name under ``models``,
     else a short name derived from the model.
     """
 

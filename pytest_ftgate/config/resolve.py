@@ -54,7 +54,7 @@ def resolve_gate(
     config = _of_one_objective(_merged(values, gate, gate or default_name))
     if root is not None:
         _refuse_unjudged(config)
-        for spec in (*config.baselines.values(), config.candidate, *config.candidates.values(), *config.judges):
+        for spec in (*config.baselines.values(), config.candidate, *config.judges):
             _refuse_outside(spec, root)
     return config
 
@@ -62,13 +62,11 @@ def resolve_gate(
 def _refuse_unjudged(config: GateKeys) -> None:
     """Refuse a candidate that a gate names and does not judge."""
     if config.stage == "ready" and config.has_candidate:
-        key = "candidates" if config.candidates else "candidate"
-        source = config.sources[key]
+        source = config.sources["candidate"]
         raise ConfigError(
-            f"{config.quoted('stage')} judges no candidate, and this gate names one: "
-            f"{', '.join(map(str, config.candidates.values())) or config.candidate} ({source})",
-            where=Where(source.place or None, key=key),
-            cure=f"Remove stage to judge the candidate, or remove {key} until it is trained.",
+            f"{config.quoted('stage')} judges no candidate, and this gate names one: {config.candidate} ({source})",
+            where=Where(source.place or None, key="candidate"),
+            cure="Remove stage to judge the candidate, or remove candidate until it is trained.",
         )
 
 
@@ -98,17 +96,17 @@ def _nearest(layers: Sequence[Layer], models: Mapping[str, ModelSpec]) -> dict[s
             problems += error.problems
             continue
         given = {key: _Value(key, getattr(read, key), layer) for key in read.model_fields_set}
-        values |= _one_form(_one_form(given, "baseline", "baselines"), "candidate", "candidates")
+        values |= _one_form(given)
     if problems:
         raise combined(problems)
     return values
 
 
-def _one_form(given: dict[str, _Value], one: str, many: str) -> dict[str, _Value]:
+def _one_form(given: dict[str, _Value]) -> dict[str, _Value]:
     """Treat ``baseline`` and ``baselines`` as two forms of one key: the nearer one replaces the other."""
-    if one in given:
-        return given | {many: given[one]}
-    return given | {one: given[many]} if many in given else given
+    if "baseline" in given:
+        return given | {"baselines": given["baseline"]}
+    return given | {"baseline": given["baselines"]} if "baselines" in given else given
 
 
 def _read(layer: Layer, models: Mapping[str, ModelSpec]) -> GateKeys:
@@ -143,12 +141,10 @@ def _merged(values: Mapping[str, _Value], gate: str | None, name: str) -> GateKe
     alternatives: tuple[str, ...] = ()
     if isinstance(values["baselines"].read, AlternativesKeys):
         read["baselines"], alternatives = made_baselines(values["baselines"].read, values["baselines"].at)
-    for many in ("baselines", "candidates"):
-        if isinstance(read[many], ModelSpec):
-            read[many] = {values[many].key: read[many]}
-    candidates = read["candidates"] or {}
-    read["candidate"] = next(iter(candidates.values()), no_candidate(values["candidate"].at()))
-    read["candidates"] = candidates if values["candidates"].key == "candidates" else {}
+    if isinstance(read["baselines"], ModelSpec):
+        read["baselines"] = {values["baselines"].key: read["baselines"]}
+    if read["candidate"] is None:
+        read["candidate"] = no_candidate(values["candidate"].at())
     read["name"] = read["name"] or name
     if isinstance(read["hypothesis"], HypothesisKeys) and read["hypothesis"].metric is None:
         first = read["metric"][0] if isinstance(read["metric"], tuple) else read["metric"]

@@ -135,10 +135,10 @@ def answers_to_rate(config: GateKeys, services: Services) -> tuple[DataSet, Mapp
     Raises:
         FtgateError: the gate has no single baseline and candidate, an input cannot be read, or an answer is missing.
     """
-    several = next((key for key in ("baselines", "candidates") if len(getattr(config, key)) > 1), None)
-    if several is not None or not config.has_candidate:
-        key = several or "candidate"
-        what = f"two models are compared, and the gate has {f'several {key}' if several else 'no candidate'}"
+    several = len(config.baselines) > 1
+    if several or not config.has_candidate:
+        key = "baselines" if several else "candidate"
+        what = f"two models are compared, and the gate has {'several baselines' if several else 'no candidate'}"
         raise ConfigError(what, where=config.sources[key].where(key), cure="Name one baseline and one candidate.")
     test = services.load(config.test_set, config.sources["test_set"].at, labeled=False)
     training = services.load(config.training_set, config.sources["training_set"].at)

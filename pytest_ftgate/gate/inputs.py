@@ -211,7 +211,7 @@ def _judged_models(
         role: [(built.specs.get(role, config.candidate), model)] for role, model in built.models.items()
     }
     steps = zip(checkpoints.tuned, checkpoints.models, strict=True) if checkpoints else ()
-    others = [(spec, None) for spec in (config.candidate, *config.candidates.values()) if spec.provider]
+    others = [(config.candidate, None)] if config.has_candidate else []
     found["candidate"] = [*found.get("candidate", ()), *others, *((one.spec, model) for one, model in steps)]
     return found
 

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any
 from pytest_ftgate.checks.context import Context
 from pytest_ftgate.checks.planned_calls import Planned, jobs_over_test_set, planned_calls
 from pytest_ftgate.errors import FtgateError
-from pytest_ftgate.gate.candidates import read_each
-from pytest_ftgate.gate.projection import Cost, Habits, projected, total, total_of
+from pytest_ftgate.gate.projection import Cost, Habits, projected, total
+from pytest_ftgate.gate.run import read_gate
 from pytest_ftgate.gate.state import Judged, Services
 from pytest_ftgate.result import RED, AttemptResult, Check, called, error_check
 from pytest_ftgate.runs.measure import answers_of, measure_run, rightness
@@ -95,24 +95,21 @@ class Plan:
 
 
 def plan_gate(config: GateKeys, services: Services, *, nodeid: str, reviewed: tuple[Check, ...] = ()) -> Plan:
-    """Plan a gate without a call. Of several candidates, the calls of all are counted."""
-    plans: dict[str, Plan] = {}
-    for name, gate in read_each(config, services, nodeid=nodeid, reviewed=reviewed):
-        if isinstance(gate, Judged):
-            return Plan(gate.result.name, nodeid, checks=gate.result.checks)
-        try:
-            plans[name] = _plan(gate, services, name, first=not plans)
-        except FtgateError as error:
-            return Plan(gate.result.name, nodeid, checks=(*gate.result.checks, error_check(error)))
-    return next(iter(plans.values())) if len(plans) == 1 else _together(plans)
+    """Plan a gate without a call."""
+    gate = read_gate(config, services, nodeid=nodeid, reviewed=reviewed)
+    if isinstance(gate, Judged):
+        return Plan(gate.result.name, nodeid, checks=gate.result.checks)
+    try:
+        return _plan(gate, services)
+    except FtgateError as error:
+        return Plan(gate.result.name, nodeid, checks=(*gate.result.checks, error_check(error)))
 
 
-def _plan(gate: Context, services: Services, candidate: str, *, first: bool) -> Plan:
-    planned = [one for one in planned_calls(gate) if one.calls and (first or one.role == "candidate")]
+def _plan(gate: Context, services: Services) -> Plan:
+    planned = [one for one in planned_calls(gate) if one.calls]
     asked = [one for one in planned if one.job is not None]
     runs = stored_runs([one.job for one in asked if one.job is not None], services.stores)
-    own = f"candidate {candidate}".rstrip()
-    names = {one.role: called(own if one.role == "candidate" else one.role, one.name) for one in asked}
+    names = {one.role: called(one.role, one.name) for one in asked}
     costs = _costs(gate, planned, _by_role(asked, runs), names)
     missing = [min(one.calls, len(run.unanswered)) for one, run in zip(asked, runs, strict=True)]
     whole, left = total(tuple(costs.values())), total(tuple(_left(asked, missing, costs)))
@@ -140,34 +137,6 @@ def _plan(gate: Context, services: Services, candidate: str, *, first: bool) -> 
         projected=tuple(costs.values()),
     )
     return replace(plan, **_chances(gate, units, _disagreement(gate, services)))
-
-
-def _together(by_name: Mapping[str, Plan]) -> Plan:
-    """Return one plan of several candidates: the calls of all, and the chances of each alone.
-
-    A candidate whose free checks fail is passed over, as long as another one is left.
-    """
-    plans = list(by_name.values())
-    checks = [one for plan in plans for one in plan.checks]
-    if not all(plan.failed for plan in plans) and not any(one.status == "error" for one in checks):
-        checks = [
-            replace(one, status="warning", message=f"candidate {name}: {one.message}") if one.status in RED else one
-            for name, plan in by_name.items()
-            for one in plan.checks
-        ]
-    costs = tuple(one for plan in plans for one in plan.projected)
-    whole = total(costs)
-    return replace(
-        next((plan for plan in plans if not plan.failed), plans[0]),
-        calls=whole.calls,
-        stored=sum(plan.stored for plan in plans),
-        tokens=whole.tokens,
-        cost_usd=whole.usd,
-        left_tokens=total_of([plan.left_tokens for plan in plans]),
-        left_cost_usd=total_of([plan.left_cost_usd for plan in plans]),
-        checks=tuple({(one.name, one.message): one for one in checks}.values()),
-        projected=costs,
-    )
 
 
 # --- costs ---------------------------------------------------------------------------------------------------

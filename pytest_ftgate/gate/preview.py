@@ -12,8 +12,8 @@ from pytest_ftgate.checks.planned_calls import planned_calls
 from pytest_ftgate.data import expected_text
 from pytest_ftgate.errors import FtgateError
 from pytest_ftgate.gate.calls import calling
-from pytest_ftgate.gate.candidates import read_each
 from pytest_ftgate.gate.projection import Cost, Habits, projected, total
+from pytest_ftgate.gate.run import read_gate
 from pytest_ftgate.gate.state import Judged, Services
 from pytest_ftgate.result import Check, ModelResult, called, error_check
 from pytest_ftgate.runs.measure import answers_of, is_right, measure_run, rightness
@@ -108,35 +108,32 @@ def preview_gate(
     Failed free checks are in the preview and do not end it: its few calls were asked for. Answers are taken from the
     stores and kept there as in any run. Judges are not asked. If a checkpoint is to be chosen, the last one is used.
     """
-    found: list[Preview] = []
-    for name, gate in read_each(config, services, nodeid=nodeid, reviewed=reviewed):
-        if isinstance(gate, Judged):
-            return Preview(gate.result.name, checks=gate.result.checks)
-        try:
-            found.append(_preview(gate, services, examples, name, found[0] if found else None))
-        except FtgateError as error:
-            return Preview(gate.result.name, checks=(*gate.result.checks, error_check(error)))
-    return found[0] if len(found) == 1 else _together(found)
+    gate = read_gate(config, services, nodeid=nodeid, reviewed=reviewed)
+    if isinstance(gate, Judged):
+        return Preview(gate.result.name, checks=gate.result.checks)
+    try:
+        return _preview(gate, services, examples)
+    except FtgateError as error:
+        return Preview(gate.result.name, checks=(*gate.result.checks, error_check(error)))
 
 
-def _preview(gate: Context, services: Services, examples: int, candidate: str, before: Preview | None) -> Preview:
-    """Preview one candidate; the baselines only with the first."""
+def _preview(gate: Context, services: Services, examples: int) -> Preview:
     asked = replace(gate, test=may_show(gate))
     first = replace(asked.test, examples=asked.test.examples[:examples])
-    models = {role: model for role, model in gate.models.items() if before is None or role == "candidate"}
     with calling(gate, services) as options:
-        runs = dict(zip(models, run_models([Job(model, first) for model in models.values()], **options), strict=True))
-    labels = {role: f"candidate {candidate}".strip() if role == "candidate" else called(role) for role in models}
-    names = {role: _named(labels[role], role, model.name) for role, model in models.items()}
+        runs = dict(
+            zip(gate.models, run_models([Job(model, first) for model in gate.models.values()], **options), strict=True)
+        )
+    names = {role: called(role, model.name) for role, model in gate.models.items()}
     unscored = None
     if gate.deciding.judged or gate.deciding.pairwise:
         unscored = f"{gate.deciding.name} is not scored in a preview, because its judges are not asked"
     previewed = tuple(
-        Previewed(labels[role], names[role], *_previewed(asked, role, run, scored=unscored is None))
+        Previewed(called(role), names[role], *_previewed(asked, role, run, scored=unscored is None))
         for role, run in runs.items()
     )
     habits = {role: Habits.of(run, one.facts) for (role, run), one in zip(runs.items(), previewed, strict=True)}
-    planned = [one for one in planned_calls(gate) if one.role in habits or (one.job is None and before is None)]
+    planned = [one for one in planned_calls(gate) if one.role in habits or one.job is None]
     return Preview(
         gate.result.name,
         first.examples,
@@ -147,16 +144,6 @@ def _preview(gate: Context, services: Services, examples: int, candidate: str, b
         gate.result.checks,
         previewed,
         tuple(projected(planned, habits, names, unknown="judges are not asked in a preview").values()),
-    )
-
-
-def _together(found: Sequence[Preview]) -> Preview:
-    """Return one preview of several candidates, each check once."""
-    return replace(
-        found[0],
-        checks=tuple({(one.name, one.message): one for each in found for one in each.checks}.values()),
-        models=tuple(one for each in found for one in each.models),
-        projected=tuple(one for each in found for one in each.projected),
     )
 
 
@@ -172,11 +159,6 @@ def _previewed(gate: Context, role: str, run: Run, *, scored: bool) -> tuple[Mod
         for number, (prompt, one) in enumerate(zip(prompts, run.predictions[0], strict=True))
     ]
     return facts, run.model.verified is not None, tuple(_scored(gate, run, answers) if scored else answers)
-
-
-def _named(label: str, role: str, name: str) -> str:
-    """Return the label of a model with the model's name, unless the label says that."""
-    return label if label.endswith(f" {name}") else called(role, name) if label == called(role) else f"{label} ({name})"
 
 
 def _scored(gate: Context, run: Run, answers: Sequence[Answer]) -> Iterator[Answer]:

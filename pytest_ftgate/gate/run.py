@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 _HOOK = "the hook pytest_ftgate_checks"
 
 
-def run_gate(config: GateKeys, services: Services, *, nodeid: str, reviewed: tuple[Check, ...] = ()) -> Judged:
+def judge_gate(config: GateKeys, services: Services, *, nodeid: str, reviewed: tuple[Check, ...] = ()) -> Judged:
     """Judge one gate, whose keys are merged and checked. Any failure of ours or of a model is the verdict ``error``.
 
     ``reviewed`` are the checks of the comparison with the base branch, which come first.
@@ -44,7 +44,7 @@ def run_gate(config: GateKeys, services: Services, *, nodeid: str, reviewed: tup
 def check_free(
     config: GateKeys, services: Services, *, nodeid: str, reviewed: tuple[Check, ...] = ()
 ) -> Context | Judged:
-    """Read the inputs and run the free checks; return a judged gate where one fails. See :func:`run_gate`."""
+    """Read the inputs and run the free checks; return a judged gate where one fails. See :func:`judge_gate`."""
     gate = read_gate(config, services, nodeid=nodeid, reviewed=reviewed)
     if isinstance(gate, Judged) or gate.holds:
         return gate
@@ -75,7 +75,7 @@ def judge_answers(gate: Context, services: Services, *, reviewed: tuple[Check, .
     except FtgateError as error:
         return _close(replace(gate, result=failed_result(gate.result, error)))
     assert gate.attempt is not None
-    return run_gate(gate.attempt.asked, services, nodeid=gate.result.nodeid, reviewed=reviewed)
+    return judge_gate(gate.attempt.asked, services, nodeid=gate.result.nodeid, reviewed=reviewed)
 
 
 def _judge_answers(gate: Context, services: Services) -> Judged:

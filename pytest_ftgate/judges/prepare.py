@@ -96,12 +96,11 @@ def _check_pairwise(config: GateKeys, name: str) -> None:
 
 
 def _check_people(config: GateKeys, metric: HumanPreference) -> None:
-    """Refuse a gate with several candidates, baselines or repeats."""
-    several = next((key for key in ("baselines", "candidates") if len(getattr(config, key)) > 1), None)
-    if several is not None or config.repeats > 1:
-        key = several or "repeats"
+    """Refuse a gate with several baselines or repeats."""
+    if len(config.baselines) > 1 or config.repeats > 1:
+        key = "baselines" if len(config.baselines) > 1 else "repeats"
         raise ConfigError(
-            f"human_preference compares one answer each of two models, and the gate has several {several or 'repeats'}",
+            f"human_preference compares one answer each of two models, and the gate has several {key}",
             where=config.sources[key].where(key),
             evidence=metric.source,
             cure="Use a separate gate with one baseline, one candidate and repeats: 1.",

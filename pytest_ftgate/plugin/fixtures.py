@@ -80,12 +80,6 @@ def _surroundings(services: Services, training: DataSet | None = None) -> Surrou
 def _configured_spec(config: GateKeys, key: str) -> ModelSpec:
     if key == "baseline":
         return next(iter(config.baselines.values()))
-    if config.candidates:
-        raise ConfigError(
-            "the fixture ftgate_candidate cannot be used with several candidates, because none is chosen yet",
-            where=config.sources["candidates"].where("candidates"),
-            cure="Use the fixture ftgate: its candidate is the chosen one.",
-        )
     if not config.candidate.provider:
         raise ConfigError("this gate has no candidate yet, because its stage is ready", where=Where(key="candidate"))
     return config.candidate

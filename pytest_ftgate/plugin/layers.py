@@ -34,7 +34,7 @@ _ANY_CANDIDATE = Layer({"candidate": str}, {"candidate": Source("fixture", "no c
 
 _OBJECTIVE = ("margin", "objective", "max_drop", "cheaper_by", "faster_by")
 
-_REQUIRED = (*FIXTURES.values(), "baselines", "candidates", *_OBJECTIVE)
+_REQUIRED = (*FIXTURES.values(), "baselines", *_OBJECTIVE)
 """The keys without a default, which the file may leave to markers and fixtures."""
 
 

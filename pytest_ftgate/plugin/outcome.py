@@ -13,7 +13,7 @@ import pytest
 
 from pytest_ftgate.checks.freshness import filed_as
 from pytest_ftgate.errors import ConfigError, FtgateError, Interrupted
-from pytest_ftgate.gate.candidates import judge_gate
+from pytest_ftgate.gate.run import judge_gate
 from pytest_ftgate.gate.state import Judged
 from pytest_ftgate.plugin.layers import layers_as_judged
 from pytest_ftgate.plugin.marks import MARK, claimed_name, test_id

@@ -134,9 +134,6 @@ def _open(result: GateResult) -> Iterator[str]:
     yield from (f"Hypothesis: {_text(result.hypothesis)}", "") if result.hypothesis else ()
     yield from _table(tables.models(result))
     yield from (f"**{_text(gain)}**", "") if gain is not None else ()
-    if result.candidates:
-        yield from (f"- {_item(sentences.candidate_sentence(result, one))}" for one in result.candidates)
-        yield ""
     yield from _advice(result)
     others = [check for check in result.checks if check.status in (*RED, "warning") and check not in deciding]
     yield from _checks(sorted(others, key=lambda check: (*RED, "warning").index(check.status)), said)

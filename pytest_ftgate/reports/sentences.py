@@ -9,7 +9,6 @@ from pytest_ftgate.checks.advice import learned_pair
 from pytest_ftgate.checks.costs import dollars
 from pytest_ftgate.result import (
     RED,
-    CandidateResult,
     Check,
     Diagnosis,
     Economics,
@@ -34,7 +33,6 @@ from pytest_ftgate.text import (
     show_p_value,
     show_percent,
     show_usd,
-    show_value,
 )
 
 PROBLEMS_FIRST: tuple[str, ...] = (*RED, "warning", "pass", "note")
@@ -155,13 +153,7 @@ def gain_sentence(result: GateResult) -> str | None:
 
 def _bounds(result: GateResult, *, share: bool) -> Iterator[str]:
     if result.lower_bound is not None and result.confidence is not None:
-        level, lower = show_percent(result.confidence), show_change(result.lower_bound, share=share)
-        count = len(result.candidates)
-        if count > 1 and result.evidence != "observed":  # the confidence is corrected for the choice (Bonferroni)
-            together = show_percent(1 - count * (1 - result.confidence))
-            yield f"lower bound {lower}, {level} each, {together} together"
-        else:
-            yield f"{level} lower bound {lower}"
+        yield f"{show_percent(result.confidence)} lower bound {show_change(result.lower_bound, share=share)}"
     if result.note:
         yield result.note
     if result.max_drop is not None:
@@ -185,19 +177,6 @@ def method_sentences(result: GateResult) -> list[str]:
     p_value = "" if result.p_value is None else f", {show_p_value(result.p_value)}"
     upper = show_difference(result.upper_bound, share=share)
     return [f"{show_percent(result.confidence or 0)} upper bound {upper}", f"method: {result.method}{p_value}"]
-
-
-def candidate_sentence(result: GateResult, one: CandidateResult) -> str:
-    """Return the result of one of several candidates."""
-    if one.verdict is None:
-        return f"candidate {one.name} ({one.model}): not run"
-    share = is_share(result.metric_range)
-    facts = [str(one.verdict)]
-    facts += [f"{result.metric} {show_value(one.value, share=share)}"] if one.value is not None else []
-    facts += [f"gain {show_difference(one.gain, share=share)}"] if one.gain is not None else []
-    facts += [f"lower bound {show_change(one.lower_bound, share=share)}"] if one.lower_bound is not None else []
-    facts += [show_usd(one.cost_usd)] if one.cost_usd is not None else []
-    return f"candidate {one.name} ({one.model}): {', '.join(facts)}"
 
 
 # --- models and data -----------------------------------------------------------------------------------------

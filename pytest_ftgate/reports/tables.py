@@ -16,7 +16,6 @@ from pytest_ftgate.text import (
     printable,
     show_change,
     show_count,
-    show_difference,
     show_number,
     show_seconds,
     show_usd,
@@ -57,26 +56,6 @@ def _model(result: GateResult, role: str, model: ModelResult, names: Sequence[st
         tokens,
         show_usd(model.cost_usd),
     )
-
-
-def candidates(result: GateResult) -> Table:
-    """Return a row for each of several candidates."""
-    share = is_share(result.metric_range)
-    rows = tuple(
-        (
-            one.name,
-            one.model,
-            one.verdict or "not run",
-            show_value(one.value, share=share),
-            "-" if one.gain is None else show_difference(one.gain, share=share),
-            "-" if one.lower_bound is None else show_difference(one.lower_bound, share=share),
-            "-" if one.cost_usd is None else show_usd(one.cost_usd),
-        )
-        for one in result.candidates
-    )
-    numbers = columns((), (result.metric or "value", "gain", "lower bound", "cost"))
-    headings = (*columns(("candidate", "model")), Column("verdict", "status"), *numbers)
-    return Table("Candidates in the order of the gate", headings, rows)
 
 
 # --- parts of the data ---------------------------------------------------------------------------------------

@@ -131,8 +131,6 @@ def _models(result: GateResult, *, full: bool, width: int) -> Iterator[Line]:
     yield from _lines(sentences.age_sentence(result))
     if result.passed and not full:
         return
-    for one in result.candidates:
-        yield Line(sentences.candidate_sentence(result, one), _COLOURS[one.verdict or "note"])
     known = any(model.cost_usd is not None for model in result.models.values())
     if full or known or any(check.name.endswith(".cost_usd") for check in result.checks):
         yield from map(Line, sentences.price_sentences(result))

@@ -37,17 +37,17 @@ def normal_sum(confidence: float) -> float:
     return NormalDist().inv_cdf(confidence) + NormalDist().inv_cdf(POWER)
 
 
-def corrected_confidence(confidence: float, candidates: int) -> float:
-    """Return the confidence for each of several candidates, corrected for choosing one of them (Bonferroni).
+def corrected_confidence(confidence: float, comparisons: int) -> float:
+    """Return the confidence of each of several comparisons, corrected for their number (Bonferroni).
 
-    The best of ten useless candidates looks good by luck. Judging each at ``1 - (1 - confidence) / candidates`` keeps
-    the probability that any of them passes wrongly at ``1 - confidence`` or less.
+    Judging each at ``1 - (1 - confidence) / comparisons`` keeps the probability that any of them is wrong at
+    ``1 - confidence`` or less.
 
     Source: O. J. Dunn, JASA 56 (1961) 52-64.
     """
-    if candidates < 1:
-        raise ValueError(f"candidates must be at least 1, got {candidates}")
-    return 1 - level(confidence) / candidates
+    if comparisons < 1:
+        raise ValueError(f"comparisons must be at least 1, got {comparisons}")
+    return 1 - level(confidence) / comparisons
 
 
 def fewest(enough: Callable[[int], bool], short: int, most: int) -> int:

@@ -25,7 +25,7 @@ Build = Callable[[Any], None]
 PROJECTS: dict[str, Callable[[pytest.Pytester, LoopbackServer], Project]] = {}
 LIVE: set[str] = set()
 FACTS = ("prompted", "economics", "guards_and_slices")  # whose JSON report is kept whole
-PAGES = ("guards_and_slices", "extraction", "candidates")  # whose HTML is kept too
+PAGES = ("guards_and_slices", "extraction")  # whose HTML is kept too
 DAY_S = 86_400
 LARGE = {"input_per_1m": 1.8, "output_per_1m": 7.2}
 SMALL = {"input_per_1m": 0.3, "output_per_1m": 1.2}
@@ -78,12 +78,6 @@ plain(
     {"weak.jsonl": range(25, 60)},
     baseline=...,
     baselines={"prompted": "recorded:base.jsonl", "plain": "recorded:weak.jsonl"},
-)
-plain(
-    "candidates",
-    {"small.jsonl": range(39, 60), "large.jsonl": ()},
-    candidate=...,
-    candidates={"small": "recorded:small.jsonl", "medium": "recorded:ft.jsonl", "large": "recorded:large.jsonl"},
 )
 
 

@@ -337,19 +337,7 @@ over(
 )
 
 
-# --- several candidates, match, money ----------------------------------------------------------------------------
-
-
-SMALLER = {"small.jsonl": range(39, 60)}
-MODELS = {"small": "recorded:small.jsonl", "large": "recorded:ft.jsonl"}
-said("several candidates", SMALLER, candidate=..., candidates={**MODELS, "largest": "recorded:ft.jsonl"})
-said("several candidates of which none passes", SMALLER, candidate=..., candidates=MODELS, margin=0.4)
-keys(
-    "candidates and evidence observed",
-    candidate=...,
-    candidates={"a": "recorded:ft.jsonl", "b": "recorded:base2.jsonl"},
-    evidence="observed",
-)
+# --- match, money --------------------------------------------------------------------------------------------------
 
 
 def match(title: str, missed: Any, *, n: int = 300, **changes: Any) -> None:

@@ -35,11 +35,7 @@ def test_gates_on_one_training_set_have_it_audited_once(project: Project, monkey
     assert len(audited) == 1
     fixture = "import json\n\n\n@pytest.fixture\ndef ftgate_training_set():\n"
     fixture += "    return [json.loads(line) for line in open('train.jsonl')]\n\n\n"
-    both = {
-        "training_set": ...,
-        "candidate": ...,
-        "candidates": {"small": "recorded:ft.jsonl", "large": "recorded:ft.jsonl"},
-    }
+    both = {"training_set": ...}
     other = project.mark(name="other", **both)
     project.gate_test(f"def test_gate():\n    pass\n\n\n{fixture}{other}\ndef test_other():\n    pass\n", **both)
     project.run()

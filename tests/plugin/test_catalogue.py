@@ -28,7 +28,7 @@ CANNOT_BE_CLOSED = {
     17: "`training_set`",
     23: "poor prompt",
     25: "`input_sha256`",
-    28: "`candidates`",
+    28: "The best of ten",
     29: "Precision",
     30: "Reusing a test set",
     31: "A test set that git does not have",

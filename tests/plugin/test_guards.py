@@ -245,21 +245,6 @@ def test_a_guards_missing_answer_is_an_error(http: EndpointProject) -> None:
     mentions(found, "ft", "99 of 99")
 
 
-def test_of_several_candidates_the_guards_choose_and_all_answers_are_recorded(project: Project) -> None:
-    """The small one gains as much, and forgot; CI without a key has to judge it again before the large one."""
-    guard_set(project, 150)
-    project.predictions("small.jsonl", 60, wrong_at=(2, 3))
-    answers(project, 150)
-    project.predictions("small.jsonl", 150, range(40), prefix="g", add=True)
-    candidates = {"small": "recorded:small.jsonl", "large": "recorded:ft.jsonl"}
-    project.gate_test(candidate=..., candidates=candidates, guards={"general": GENERAL})
-    gate = passed(project.gate("--ftgate-report=recordings:recordings"))
-    assert [(one["name"], one["verdict"]) for one in gate["candidates"]] == [("small", "fail"), ("large", "pass")]
-    assert gate["guards"][0]["candidate"] == 1.0
-    recorded = [path.read_text(encoding="utf-8") for path in (project.path / "recordings").glob("*.jsonl")]
-    assert sorted(text.count("\n") for text in recorded) == [60, 60, 60, 150, 150, 150]
-
-
 @pytest.mark.parametrize(("missed", "status"), [(range(38, 99), "warning"), (range(60, 99), None)])
 def test_a_guard_whose_baseline_may_know_nothing(project: Project, missed: Any, status: str | None) -> None:
     """It is right on 38 of 99 examples, and always answering 'refund' on 33; on 60 it is no chance."""

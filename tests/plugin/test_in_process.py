@@ -25,7 +25,6 @@ BOTH = {"small": "recorded:base.jsonl", "large": "recorded:ft.jsonl"}
         {},
         {"margin": 3, "confidence": 7, "margn": 0},
         {"candidate": ..., "stage": "ready"},
-        {"candidate": ..., "candidates": BOTH},
         {"metric": "same"},
         {"baseline": "small", "margin": ...},
     ],

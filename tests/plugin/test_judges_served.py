@@ -65,13 +65,6 @@ def test_the_judge_is_neither_of_the_two_models(judged: ServedJudged, role: str,
     assert judged.server.requests == []
 
 
-def test_a_judge_is_none_of_several_candidates(judged: ServedJudged) -> None:
-    candidates = {"small": judged.model("ft"), "large": judged.model("judge")}
-    found = stopped(judged.by(gate={"candidate": ..., "candidates": candidates}))
-    mentions(found, "the judge of rubric is the candidate itself (openai:judge)")
-    assert judged.server.requests == []
-
-
 def test_a_judge_named_under_models(judged: ServedJudged) -> None:
     gate = {**judged.keys, **judged.asking("referee", "rubric", {})}
     for more, passes in (({}, True), ({"system": "Be kind."}, False)):

@@ -1,4 +1,4 @@
-"""Equal but cheaper, with all else that a gate may ask: candidates, alternatives, guards and slices."""
+"""Equal but cheaper, with all else that a gate may ask: alternatives, guards and slices."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 from endpoint_project import EndpointProject, index_of
-from gate_project import Project, block, check, checks, label, mentions, passed, statuses, stopped, wrong
+from gate_project import Project, check, checks, label, mentions, passed, statuses, stopped, wrong
 from loopback import Reply
 from test_match import LARGE, RECORDED_USAGE, SMALL, WRONG_LARGE, WRONG_SMALL, N, model
 
@@ -30,37 +30,6 @@ def http(http: EndpointProject) -> EndpointProject:
     http.test_set(N)
     http.keys |= MATCH
     return http
-
-
-# --- several candidates --------------------------------------------------------------------------------------
-
-
-def test_the_smallest_that_matches_is_chosen_at_a_confidence_that_allows_for_it(recorded: Project) -> None:
-    recorded.predictions("nano.jsonl", N, MUCH_WORSE, usage=RECORDED_USAGE)
-    nano = model("nano.jsonl", price={"input_per_1m": 0.1, "output_per_1m": 0.4})
-    gate = passed(recorded.judge(candidate=..., candidates={"nano": nano, "mini": model("ft.jsonl", price=SMALL)}))
-    assert {one["name"]: one["verdict"] for one in gate["candidates"]} == {"nano": "fail", "mini": "pass"}
-    assert (gate["objective"], gate["evidence"], gate["confidence"]) == ("match", "proven", 0.975)
-    mentions(check(gate, "max_drop"), "97.5 %")
-    assert check(gate, "cheaper_by")["observed"] == 6.0
-    assert any("97.5 % each, 95 % together" in line for line in block(gate))
-
-
-def test_one_that_matches_and_is_not_cheap_enough_is_passed_over(recorded: Project) -> None:
-    dear, cheap = model("ft.jsonl", price=LARGE), model("ft.jsonl", price=SMALL)
-    gate = recorded.judge(candidate=..., candidates={"dear": dear, "cheap": cheap})
-    assert {one["name"]: one["verdict"] for one in gate["candidates"]} == {"dear": "fail", "cheap": "pass"}
-    assert (gate["verdict"], gate["candidate"]["cost_usd"]) == ("pass", pytest.approx(N * 0.000324))
-
-
-def test_the_examples_that_a_choice_needs_are_counted_before_any_call(http: EndpointProject) -> None:
-    """149 rule out a drop of 2 points at 95 %; two candidates are judged at 97.5 %, which takes 184."""
-    http.test_set(183)
-    candidates = {name: http.model(f"ft:{name}", price=SMALL) for name in ("nano", "mini")}
-    baseline = http.model("gpt-large", system="Answer.", price=LARGE)
-    found = stopped(http.judge(baseline=baseline, candidate=..., candidates=candidates, max_drop=0.02), "inconclusive")
-    assert (found["name"], found["required"], http.server.bodies) == ("reach", 184, [])
-    mentions(found, "97.5 %")
 
 
 # --- alternatives --------------------------------------------------------------------------------------------

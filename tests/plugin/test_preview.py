@@ -125,15 +125,6 @@ def test_at_the_stage_ready_only_the_baseline_is_asked(http: EndpointProject) ->
     assert {body["model"] for body in http.server.bodies} == {"base"}
 
 
-def test_every_candidate_is_asked_and_the_baseline_once(http: EndpointProject) -> None:
-    both = {"small": http.model("ft"), "large": http.model("ft", params={"seed": 1})}
-    text = previewed(http, candidate=..., candidates=both)
-    assert [body["model"] for body in http.server.bodies].count("base") == 2
-    assert len(http.server.bodies) == 6
-    assert "  candidate small, wrong: shipping" in text.splitlines()
-    assert "  candidate large, wrong: shipping" in text.splitlines()
-
-
 def test_an_obligation_is_shown_and_not_met(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
     project.file("pytest.ini", "[pytest]\nftgate_required = support\n")
     text = previewed(project, "--ftgate-report=json:report.json", name="support")

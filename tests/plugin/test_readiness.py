@@ -58,8 +58,6 @@ def test_the_same_gate_with_a_candidate_later_is_the_acceptance(project: Project
     project.keys["hypothesis"] = HYPOTHESIS
     both = stopped(project.judge(stage="ready"))
     mentions(both, "stage", "recorded:ft.jsonl", "test_gate.py:4")
-    several = project.judge(stage="ready", candidate=..., candidates={"a": "recorded:ft.jsonl"})
-    mentions(stopped(several), "candidates", "recorded:ft.jsonl")
     after = passed(project.judge())
     assert (after["stage"], after["candidate"]["value"]) == ("accept", 56 / 60)
     assert not any(line.startswith("READY") for line in block(after))

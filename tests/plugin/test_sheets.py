@@ -30,9 +30,6 @@ gates:
     margin: 0.05
     metric: {name: human_preference, path: ratings}
 """
-SEVERAL = GATE_FILE.replace(
-    "candidate: recorded:ft.jsonl", "candidates: {a: 'recorded:ft.jsonl', b: 'recorded:base.jsonl'}"
-)
 
 
 @pytest.fixture
@@ -252,7 +249,6 @@ def test_a_sheet_is_read_as_a_spreadsheet_saves_it(rated: Project, separator: st
     ("args", "text", "parts"),
     [
         (["--out", "ratings"], GATE_FILE.replace("ft.jsonl", "short.jsonl"), ("candidate", "60 answers missing")),
-        (["--out", "ratings"], SEVERAL, ("ftgate.yaml:8", "candidates")),
         (["--out", "."], GATE_FILE, ("key.csv", "already")),
         (["--out", "test.jsonl/x"], GATE_FILE, ("test.jsonl/x",)),
     ],

@@ -21,8 +21,7 @@ def code_files(config: GateKeys, root: Path) -> Iterator[tuple[str, Path]]:
     deciding metrics and of their judges."""
     for name, spec in config.baselines.items():
         yield from _of_model(baseline_key(name), spec, root)
-    for spec in config.candidates.values() or (config.candidate,):
-        yield from _of_model("candidate", spec, root)
+    yield from _of_model("candidate", config.candidate, root)
     for key, metric in deciding(config):
         yield from _of_function(key, metric.options.get("function"), root)
         for judge in metric.options.get("judge", ()):

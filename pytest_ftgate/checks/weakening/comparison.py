@@ -48,7 +48,7 @@ def weakenings(before: GateKeys, after: GateKeys) -> tuple[Weakening, ...]:
     """Return the keys in which ``after`` is weaker: thresholds, data, metric, models, guards and so on.
 
     Another candidate or training set is not weaker, because these are judged. Reading less of the same training set is
-    weaker, and so are fewer candidates, because each one is then judged at a lower confidence.
+    weaker.
     """
     limited = _limited(before) and _limited(after)
     return (
@@ -65,7 +65,6 @@ def weakenings(before: GateKeys, after: GateKeys) -> tuple[Weakening, ...]:
         *_test_set("test_set", before.test_set, after.test_set),
         *_training_set(before.training_set, after.training_set),
         *_baselines(before, after),
-        *_candidates(before, after),
         *_guards(before.guards, after.guards),
         *_slices(before.slices, after.slices),
     )
@@ -92,9 +91,7 @@ def _prices(before: GateKeys, after: GateKeys, *, same_model: bool) -> Iterator[
     if before.cheaper_by is None and not _limited(before) and not bounded:
         return
     pairs = [(baseline_key(name), before.baselines.get(name), new, 1) for name, new in after.baselines.items()]
-    olds, news = (one.candidates or {"candidate": one.candidate} for one in (before, after))
-    for name, new in news.items():
-        pairs.append((name if name == "candidate" else f"candidates.{name}", olds.get(name), new, -1))
+    pairs.append(("candidate", before.candidate, after.candidate, -1))
     for key, old, new, dearer in pairs:
         if old is None or (_asked(old) == _asked(new)) is not same_model:
             continue
@@ -109,7 +106,7 @@ def _prices(before: GateKeys, after: GateKeys, *, same_model: bool) -> Iterator[
 def other_prices(before: GateKeys, after: GateKeys) -> Iterator[str]:
     """Yield the prices of other candidates than before, where prices decide."""
     for one in _prices(before, after, same_model=False):
-        if one.key.startswith("candidate"):
+        if one.key.startswith("candidate."):
             yield f"{one}"
 
 
@@ -261,21 +258,6 @@ def _baselines(before: GateKeys, after: GateKeys) -> Iterator[Weakening]:
             continue
         key, new = baseline_key(name), after.baselines.get(name)
         yield Weakening(key, *_distinguished(old, new)) if new else Weakening(key, old.spelling, "removed")
-
-
-def _candidates(before: GateKeys, after: GateKeys) -> Iterator[Weakening]:
-    """Compare the number of candidates: with fewer, each is judged at a lower confidence."""
-    old, new = (max(len(one.candidates), 1) for one in (before, after))
-    if new < old and "observed" not in (before.evidence, after.evidence):
-        yield Weakening("candidates", *map(_judged_at, (before, after)))
-
-
-def _judged_at(config: GateKeys) -> str:
-    from pytest_ftgate.statistics import corrected_confidence
-
-    count = max(len(config.candidates), 1)
-    each = " each" if count > 1 else ""
-    return f"{count} at {100 * corrected_confidence(config.confidence, count):.4g} %{each}"
 
 
 def _guards(before: Mapping[str, GuardKeys], after: Mapping[str, GuardKeys]) -> Iterator[Weakening]:

@@ -25,7 +25,7 @@ _DVC = re.compile(rb"^(?:- | +)md5: ([0-9a-f]{32})\s*$", re.MULTILINE)
 
 _HASH_SHOWN = 8
 
-_MAY_CHANGE = ("candidate", "candidates", "training_set", "fixture ftgate_candidate", "fixture ftgate_training_set")
+_MAY_CHANGE = ("candidate", "training_set", "fixture ftgate_candidate", "fixture ftgate_training_set")
 """Keys whose code is named where it changed, and may change: it belongs to what is judged."""
 
 
@@ -44,9 +44,8 @@ def changed_files(before: GateKeys, after: GateKeys, base: Base) -> Iterator[Wea
         if name in before.guards:
             key = f"guards.{name}.test_set"
             tests[key] = same_file(before.guards[name].test_set, after.guards[name].test_set)
-    candidates = (*after.candidates.values(),) or (after.candidate,)
     metrics = list(_metric_files(before, after))
-    models = [path for spec in (*after.baselines.values(), *candidates) for _, path in _paths(spec)]
+    models = [path for spec in (*after.baselines.values(), after.candidate) for _, path in _paths(spec)]
     base.read([*(one.path for one in tests.values() if one), *(path for _, path, _ in metrics), *models])  # all at once
     for key, data in tests.items():
         if data is not None:
@@ -56,9 +55,8 @@ def changed_files(before: GateKeys, after: GateKeys, base: Base) -> Iterator[Wea
     for name, spec in same_baselines(before, after).items():
         for key, path in _paths(spec):  # a line added to a prompt may override all others
             yield from _content(f"{baseline_key(name)}.{key}", path, base, whole=key.endswith("system_file"))
-    for spec in candidates:
-        if spec.provider == "recorded":
-            yield from _rewritten(spec.options["path"], base)
+    if after.candidate.provider == "recorded":
+        yield from _rewritten(after.candidate.options["path"], base)
     if any(spec.options.keys() & {"few_shot", "retrieval"} for spec in after.baselines.values()):
         shots = same_file(before.training_set, after.training_set)
         found = _content("training_set", shots.path, base) if shots is not None else ()

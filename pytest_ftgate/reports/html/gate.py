@@ -48,7 +48,6 @@ def view(result: GateResult, evidence: Evidence, number: int) -> dict[str, Any]:
         "interval": _interval(result),
         "models": tables.models(result),
         "remarks": list(_remarks(result)),
-        "candidates": tables.candidates(result),
         "checks": sorted(result.checks, key=lambda check: sentences.PROBLEMS_FIRST.index(check.status)),
         "parts": [part for part in parts if part],
         "mistakes": tables.mistakes(result),

@@ -16,7 +16,6 @@ from pytest_ftgate.cli.thresholds import Move
 from pytest_ftgate.errors import DataError
 from pytest_ftgate.reports.json import report
 from pytest_ftgate.result import (
-    CandidateResult,
     Check,
     GateResult,
     GuardResult,
@@ -219,13 +218,6 @@ def test_what_was_not_judged_to_its_end_has_removed_nothing(read: Read) -> None:
     assert {move.mark for move in moved(read, GUARDED, new).values()} == {"worse", ""}
 
 
-def test_the_correction_for_several_candidates_is_no_looser_threshold(read: Read) -> None:
-    two = (CandidateResult("a", "m", "fail"), CandidateResult("b", "m", "pass"))
-    several = replace(GATE, candidates=two, confidence=0.975)
-    assert "confidence" not in moved(read, several, GATE)
-    assert moved(read, several, replace(GATE, confidence=0.9))["confidence"].text == "95 % -> 90 %"
-
-
 def test_a_mark_that_asks_for_less_than_the_file(read: Read) -> None:
     found = moved(read, GATE, replace(GATE, loosened=("margin: 0.05 -> 0.01",)))
     assert found["marker weaker than the file"].mark == "loosened"
@@ -306,18 +298,15 @@ def test_baselines_come_and_go(read: Read) -> None:
     assert moved(read, new, old)["baseline few_shot"].text == "is new"
 
 
-def test_guards_slices_and_candidates(read: Read) -> None:
-    one = CandidateResult("small", "m", "pass")
-    old = replace(GUARDED, slices=SLICED.slices, candidates=(one,))
+def test_guards_and_slices(read: Read) -> None:
+    old = replace(GUARDED, slices=SLICED.slices)
     new = replace(
         old,
         guards=(replace(GUARD, verdict="fail", test_set=TestSetResult("g", "1" * 64, 3)),),
         slices=(replace(SLICED.slices[0], verdict=None),),
-        candidates=(replace(one, verdict="fail"),),
     )
     found = moved(read, replace(old, guards=(replace(GUARD, test_set=TestSetResult("g", "0" * 64, 3)),)), new)
     assert found["slice lang de"].text == "pass -> not judged"
-    assert found["candidate small"].text == "pass -> fail"
     assert found["guard general"].text == "pass -> fail"
 
 

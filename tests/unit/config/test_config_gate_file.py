@@ -138,11 +138,10 @@ WRONG = [  # what stands in place of what, the place that is named, and what a u
     ("  orders: {margin: 0}", "  ' ': {}", "20: gates. ", "blank"),
     ("gates:", "  a:b: x:y\ngates:", "6: models.a:b", "colon"),
     (CANDIDATE, "candidate: tuned\n    baselines: {a: tuned}", "16: gates.intents.baselines", "baseline and baselines"),
-    (CANDIDATE, "candidate: tuned\n    candidates: {a: tuned}", "16: gates.intents.candidates", "candidate"),
     (ORDERS, "baselines: tuned}", "20: gates.orders.baselines", "baseline"),
     (ORDERS, "baselines: {}}", "20: gates.orders.baselines", "empty"),
     (ORDERS, TUNED, "20: gates.orders.baselines.alternatives[0]", "'promt'"),
-    (ORDERS, "candidates: tuned}", "20: gates.orders.candidates", "candidate"),
+    (ORDERS, "candidates: {a: tuned}}", "20: gates.orders.candidates", "candidate"),
     (ORDERS, "hypothesis: {metric: f1, from: 0.8}}", "20: gates.orders.hypothesis.to", "missing"),
     *(
         (ORDERS, f"hypothesis: {{{key}: 0.8, to: 0.9}}}}", f"20: gates.orders.hypothesis.{key}", "'from'")

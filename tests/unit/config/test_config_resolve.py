@@ -142,10 +142,9 @@ def test_of_several_models_each_goes_by_the_name_that_the_gate_gives_it(load):
     names = ["one", "big", "three", "own", "f"]
     several = resolve(layer({**SELF_CONTAINED, "baseline": "x:m"}), file=file)
     assert several.baselines["baseline"].name == "m"
-    keys = {key: value for key, value in SELF_CONTAINED.items() if key not in ("baseline", "candidate")}
-    config = resolve(layer({**keys, "baselines": models, "candidates": models}), file=file)
+    keys = {key: value for key, value in SELF_CONTAINED.items() if key != "baseline"}
+    config = resolve(layer({**keys, "baselines": models}), file=file)
     assert [model.name for model in config.baselines.values()] == names
-    assert [model.name for model in config.candidates.values()] == names
     alone = resolve(layer({**SELF_CONTAINED, "baseline": "a", "candidate": len}), file=file)
     assert (alone.baselines["baseline"].name, alone.candidate.name) == ("a", "len")
 

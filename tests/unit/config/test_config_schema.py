@@ -77,7 +77,6 @@ GOOD = [
     whole(candidate={"provider": "echo", "price": {"gpu_hour_usd": 1.5, "training_per_1m": 3}}),
     whole(candidate={"provider": "echo", "price": {"input_per_1m": 1, "output_per_1m": 2}}),
     whole(candidate={"provider": "openai", "model": "m", "retrieval": {"k": 8}, "few_shot": {"k": 2}}),
-    {"version": 1, "gates": {"a": {"candidates": {"small": "openai:y", "large": "openai:z"}}}},
     {"version": 1, "gates": {"a": {"baselines": {"base": "openai:y"}}}},
     {"version": 1, "gates": {"a": {"baselines": {"base": "openai:y", "alternatives": WAYS, "more": "openai:z"}}}},
     {"version": 1, "gates": {"a": {"baselines": {"x": "openai:y", "z": {"provider": "recorded", "path": "p"}}}}},
@@ -119,7 +118,6 @@ BASE = {"base": "openai:y"}
 BAD = [
     *({}, {"version": 2}, {"version": 1, "gate": {}}),
     *(whole(**{key: value}) for key, values in WRONG.items() for value in values),
-    {"version": 1, "gates": {"a": {"candidates": {}}}},
     *(
         {"version": 1, "gates": {"a": {"baselines": baselines}}}
         for baselines in (

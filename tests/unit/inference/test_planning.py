@@ -118,13 +118,13 @@ def test_reaching_the_margin_is_counted_exactly():
     assert fewest_wins(100, margin=0.07, confidence=0.95, evidence="observed") == 7  # 0.07 * 100 is 7.000000000000001
 
 
-# --- several candidates ------------------------------------------------------------------------------------------
+# --- several comparisons -----------------------------------------------------------------------------------------
 
 
 def test_corrected_confidence():
     assert corrected_confidence(0.95, 1) == pytest.approx(0.95)
     assert corrected_confidence(0.95, 5) == pytest.approx(0.99)
-    with pytest.raises(ValueError, match=r"candidates.* 0"):
+    with pytest.raises(ValueError, match=r"comparisons.* 0"):
         corrected_confidence(0.95, 0)
 
 

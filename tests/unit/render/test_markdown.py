@@ -8,7 +8,7 @@ from markdown_page import Rendered
 from test_render import gate
 
 from pytest_ftgate.reports.markdown import MOST_BYTES, document
-from pytest_ftgate.result import Advice, CandidateResult, Check, Flip, GuardResult, ModelResult, Session
+from pytest_ftgate.result import Advice, Check, Flip, GuardResult, ModelResult, Session
 from pytest_ftgate.text import printable
 
 ELEMENTS = {
@@ -56,7 +56,7 @@ def everywhere(text):
     result = red(
         name=text, nodeid=text, location=text, hypothesis=text, metric=text, note=text, baselines={text: model},
         candidate=model, broken=(Flip(text, text, text, text, text),), advice=(Advice("x", text, text),),
-        guards=(GuardResult(text, text, 0.1, "proven", 0.95, note=text),), candidates=(CandidateResult(text, text),),
+        guards=(GuardResult(text, text, 0.1, "proven", 0.95, note=text),),
     )  # fmt: skip
     return [replace(result, checks=checks)], Session([(text, text)], [text], [text])
 

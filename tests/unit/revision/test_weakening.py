@@ -53,10 +53,6 @@ def made(*alternatives: Any) -> dict[str, Any]:
     return {"baseline": ..., "baselines": {"base": BASE, "alternatives": list(alternatives)}}
 
 
-def chosen(*names: str) -> dict[str, Any]:
-    return {"candidate": ..., "candidates": {name: f"recorded:{name}.jsonl" for name in names}}
-
-
 def guard(**changes: Any) -> dict[str, Any]:
     return {"guards": {"general": {"test_set": "general.jsonl", "max_drop": 0.03, **changes}}}
 
@@ -127,12 +123,6 @@ ONE_WAY: list[tuple[dict[str, Any], dict[str, Any], str]] = [
         made("prompt", {"few_shot": {"k": 8}}, {"few_shot": {"k": 32}}),
         made("prompt", {"few_shot": {"k": 8}}),
         "baselines.few_shot_32: openai:mini -> removed",
-    ),
-    (chosen("a", "b"), {}, "candidates: 2 at 97.5 % each -> 1 at 95 %"),
-    (
-        chosen("a", "b", "c", "d", "e"),
-        chosen("b", "a"),
-        "candidates: 5 at 99 % each -> 2 at 97.5 % each",
     ),
     (guard(), {}, "guards.general: max_drop 0.03 -> removed"),
     (guard(), guard(max_drop=0.04), "guards.general.max_drop: 0.03 -> 0.04"),
@@ -215,7 +205,6 @@ def test_what_cannot_be_compared_is_found_both_ways(after: dict[str, Any], told:
         {"baseline": {**BASE, "price": {"input_per_1m": 1}}},
         {"baseline": ..., "baselines": {"prompted": BASE, "more": "recorded:more.jsonl"}},
         {"baseline": ..., "baselines": {"base": BASE}},
-        {"candidate": ..., "candidates": {"small": "recorded:small.jsonl", "large": "recorded:ft.jsonl"}},
     ],
     ids=str,
 )
@@ -326,11 +315,6 @@ def test_examples_given_as_objects_are_no_other_ones() -> None:
 def test_baselines_that_were_asked_before() -> None:
     renamed = gate(baseline=..., baselines={"prompted": {**BASE, "retries": 1}, "new": "recorded:new.jsonl"})
     assert list(same_baselines(gate(), renamed)) == ["prompted"]
-
-
-def test_fewer_candidates_are_as_good_where_nothing_has_to_be_sure() -> None:
-    assert found({"evidence": "observed", **chosen("a", "b")}, {"evidence": "observed"}) == []
-    assert found(chosen("a", "b"), chosen("c", "d")) == []
 
 
 @pytest.mark.parametrize(
