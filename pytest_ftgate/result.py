@@ -138,8 +138,7 @@ class Metrics(dict[str, float | None]):
 
 @dataclass(frozen=True, slots=True)
 class ModelResult:
-    """The results of one model on the test set. Latencies in seconds, cost in US dollars; null if not measured. Job,
-    checkpoint, base model, tokens and hyperparameters come from the endpoint if the model is given by its job."""
+    """The results of one model on the test set. Latencies in seconds, cost in US dollars; null if not measured."""
 
     name: str
     model: str | None = None
@@ -172,11 +171,6 @@ class ModelResult:
         None
     )
     verified: Annotated[bool | None, about("false if recorded predictions have no hash of their input")] = None
-    job: str | None = None
-    checkpoint: Annotated[int | None, about("the step of the checkpoint")] = None
-    base_model: str | None = None
-    trained_tokens: int | None = None
-    hyperparameters: Mapping[str, Any] | None = None
 
     def __post_init__(self) -> None:
         """Let the metrics say which ones there are."""

@@ -342,7 +342,7 @@ def _judge(
     from pytest_ftgate.plugin.data_sets import DataSets
     from pytest_ftgate.plugin.layers import Layers
     from pytest_ftgate.plugin.marks import Level
-    from pytest_ftgate.reports.recordings import read_job_notes, read_recordings
+    from pytest_ftgate.reports.recordings import read_notes, read_recordings
     from pytest_ftgate.result import GateResult, failed_result
     from pytest_ftgate.runs.runner import Stores
     from pytest_ftgate.runs.store import Store
@@ -373,7 +373,7 @@ def _judge(
                 load=lambda source, origin, **asked: data.load(source, origin, plugins.hook, **asked),
                 hook=plugins.hook,
                 offline=offline,
-                jobs=read_job_notes(root / kept) if kept else {},
+                committed=read_notes(root / kept) if kept else {},
                 audit=data.audit,
             )
             path = root / project.ini.get("ftgate_config", "ftgate.yaml")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
@@ -26,11 +25,10 @@ def check(gate: Context) -> list[Check]:
     """Check that the baseline is what would be used without the fine-tune: prompted, and not held back."""
     if not gate.accepts:
         return list(_unprompted(gate))
-    same = same_model(gate) if gate.checkpoints is None else ()
-    return [*same, *_unprompted(gate), *_weaker_params(gate), *_swapped(gate), *_other_base(gate)]
+    return [*_same_model(gate), *_unprompted(gate), *_weaker_params(gate), *_swapped(gate)]
 
 
-def same_model(gate: Context) -> Iterator[Check]:
+def _same_model(gate: Context) -> Iterator[Check]:
     """Check that baseline and candidate are not the same model with the same prompt.
 
     Such models give the first example the same prediction key.
@@ -127,32 +125,6 @@ def _written(value: Any) -> str:
     return str(value["type"]) if isinstance(value, Mapping) and "type" in value else str(value)[:_SHOWN]
 
 
-def _other_base(gate: Context) -> Iterator[Check]:
-    """Note a baseline that is not the base model of the candidate's fine-tuning job.
-
-    Not for ``objective: match``, where the baseline is meant to be a larger model.
-    """
-    tuned, match = gate.tuned, gate.config.objective == "match"
-    base = tuned["candidate"].job.base_model if "candidate" in tuned and not match else None
-    for role, spec in gate.config.baselines.items() if base is not None else ():
-        model = str(gate.asked(role).options["model"]) if spec.provider == "openai" else ""
-        if model and base is not None and _undated(model) != _undated(base):
-            yield Check(
-                "base_model",
-                "note",
-                f"{called(role)} {model} is not {base}, the base model of the candidate; this is fine if you would "
-                "otherwise prompt it",
-                observed=model,
-                required=base,
-                source=str(spec.source),
-            )
-
-
-def _undated(model: str) -> str:
-    """Return a model's name without the date of a snapshot."""
-    return re.sub(r"-\d{4}-\d{2}-\d{2}$", "", model)
-
-
 def _swapped(gate: Context) -> Iterator[Check]:
     """Warn of a fine-tuned baseline whose candidate is not fine-tuned: the two may have been swapped."""
     candidate = gate.config.candidate
@@ -172,6 +144,4 @@ def _swapped(gate: Context) -> Iterator[Check]:
 
 def _sign(spec: ModelSpec) -> str | None:
     """Return the sign by which a model is known to be fine-tuned; None where there is none."""
-    if "job" in spec.options:
-        return "job"
     return "ft:" if str(spec.options.get("model", "")).startswith("ft:") else None

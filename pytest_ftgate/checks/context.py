@@ -11,12 +11,11 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from pytest_ftgate.config import threshold
 from pytest_ftgate.config.source import BUILT_IN
 from pytest_ftgate.judges import JudgeRun, Judging
-from pytest_ftgate.result import Check, GateResult, ModelResult, closed, verdict_of
+from pytest_ftgate.result import Check, GateResult, closed, verdict_of
 from pytest_ftgate.runs.measure import compare_scored, forgiven_roles
 
 if TYPE_CHECKING:
     from pytest_ftgate.checks.attempts import Attempt
-    from pytest_ftgate.checks.checkpoint import Shared
     from pytest_ftgate.checks.freshness import LastGreen
     from pytest_ftgate.checks.guards import Guard
     from pytest_ftgate.checks.slices import Slices
@@ -25,8 +24,6 @@ if TYPE_CHECKING:
     from pytest_ftgate.data import DataSet
     from pytest_ftgate.metrics import Metric
     from pytest_ftgate.models import Model, Surroundings
-    from pytest_ftgate.models.openai_api.tuning import JobFile, JobNotes, Tuned
-    from pytest_ftgate.runs.checkpoints import CheckpointSelection
     from pytest_ftgate.runs.measure import Measured
     from pytest_ftgate.runs.runner import Run
     from pytest_ftgate.statistics import Comparison
@@ -45,20 +42,13 @@ class Context:
         metrics: the metrics by name, the deciding one first.
         models: the models by role: the baselines' names, then "candidate", which the stage ready leaves out.
         surroundings: what models are built with, such as the training set and whether endpoints may be called.
-        notes: notes on fine-tuning jobs, including those that were used.
         now: the time of judgement, in seconds since the epoch.
-        tuned: the models that are named by their fine-tuning job, by role.
-        trained_on: the file that the candidate's job was trained on.
-        trained_on_content: its bytes, if the training set is not that file.
-        shared: the overlap of the test set with the examples on which a checkpoint is chosen.
-        checkpoints: the checkpoints before the best is chosen; until then the last one stands for the candidate.
         judging: the judges and the human labels.
         attempt: which attempt on its test set the candidate is; None before training.
         runs: the runs over the test set, by role.
         samples: the runs from which latencies are taken, by role, if a model has one.
         guard_runs: the runs over the guards' test sets, by guard and role.
         shown_runs: the runs over the examples that may be shown, by role, where these do not count.
-        checkpoint_runs: the runs over the validation set, by names such as ``validation_step_100``.
         measured: the runs with their facts, by role, and with scores if all could be scored.
     """
 
@@ -70,13 +60,7 @@ class Context:
     metrics: Mapping[str, Metric]
     models: Mapping[str, Model]
     surroundings: Surroundings
-    notes: JobNotes
     now: float
-    tuned: Mapping[str, Tuned] = field(default_factory=dict)
-    trained_on: JobFile | None = None
-    trained_on_content: bytes | None = None
-    shared: Shared | None = None
-    checkpoints: CheckpointSelection | None = None
     guards: Mapping[str, Guard] = field(default_factory=dict)
     slices: Slices | None = None
     judging: Judging = field(default_factory=Judging)
@@ -86,7 +70,6 @@ class Context:
     samples: Mapping[str, Run] = field(default_factory=dict)
     guard_runs: Mapping[tuple[str, str], Run] = field(default_factory=dict)
     shown_runs: Mapping[str, Run] = field(default_factory=dict)
-    checkpoint_runs: Mapping[str, Run] = field(default_factory=dict)
     judge_run: JudgeRun = field(default_factory=JudgeRun)
     measured: Mapping[str, Measured] = field(default_factory=dict)
 
@@ -125,13 +108,8 @@ class Context:
         return {**self.metrics, **self.judge_run.metrics.get(role, {})}
 
     def asked(self, role: str) -> ModelSpec:
-        """Return the keys of a model as it is called: a job is replaced by the name of its model."""
-        written = {**self.config.baselines, "candidate": self.config.candidate}[role]
-        return self.tuned[role].spec if role in self.tuned else written
-
-    def described(self, role: str, facts: ModelResult) -> ModelResult:
-        """Return the facts of a model with those of the job that made it."""
-        return replace(facts, **self.tuned[role].facts()) if role in self.tuned else facts
+        """Return the keys of a model."""
+        return {**self.config.baselines, "candidate": self.config.candidate}[role]
 
     @property
     def expected(self) -> list[Any]:
@@ -231,7 +209,6 @@ class Context:
         return {
             **{name: whole_run(self, name) for name in self.runs},
             **{f"{name}_latency": run for name, run in self.samples.items()},
-            **self.checkpoint_runs,
             **{f"{name} guard {guard}": run for (guard, name), run in self.guard_runs.items()},
             **self.judge_run.runs,
         }

@@ -7,7 +7,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from pytest_ftgate.checks.pricing import Lack
-from pytest_ftgate.models.protocol import Price
 from pytest_ftgate.result import Economics, Volume
 from pytest_ftgate.text import plural, show_number, show_usd
 
@@ -40,7 +39,7 @@ NO_CALLS = Lack("the number of calls is unknown", "Set economics.calls_per_month
 
 NO_TRAINING = Lack(
     "the training cost is unknown",
-    "Set economics.training_cost_usd, or for a fine-tuning job price.training_per_1m of the candidate.",
+    "Set economics.training_cost_usd.",
 )
 
 
@@ -101,17 +100,11 @@ class Costs:
         return self.lacking(training=bool(self.retrains_per_year))
 
 
-def training_cost(declared: float | None, source: str, *, trained_tokens: int | None, price: Price | None) -> Amount:
-    """Return the cost of training: as declared, else the trained tokens of a job times their price."""
+def training_cost(declared: float | None, source: str) -> Amount:
+    """Return the declared cost of training."""
     if declared is not None:
         return Amount(declared, f"declared ({source})")
-    if price is None or price.training_per_1m is None:
-        return Amount(None, NO_TRAINING.what, cure=NO_TRAINING.cure)
-    if trained_tokens is None:
-        why = f"{NO_TRAINING.what}: no fine-tuning job reports the trained tokens"
-        return Amount(None, why, cure="Set economics.training_cost_usd.")
-    each = f"{show_usd(price.training_per_1m)} per 1M ({price.source})"
-    return Amount(trained_tokens * price.training_per_1m / 1e6, f"{trained_tokens:,} trained tokens at {each}")
+    return Amount(None, NO_TRAINING.what, cure=NO_TRAINING.cure)
 
 
 def economics_of(costs: Costs) -> Economics:

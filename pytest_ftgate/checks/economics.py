@@ -30,7 +30,6 @@ from pytest_ftgate.checks.pricing import (
     why_free,
     why_priced_at_nothing,
 )
-from pytest_ftgate.models.price import price_of
 from pytest_ftgate.result import Check, ModelResult, called
 from pytest_ftgate.text import show_number, show_usd
 
@@ -53,15 +52,13 @@ def check_free(gate: Context) -> Iterator[Check]:
     spec, models = gate.config.economics, gate.models
     if spec is None:
         return
-    unpriced, candidate = no_price(models), models.get("candidate")
+    unpriced = no_price(models)
     free = None if spec.hosting_usd_per_month else why_priced_at_nothing(models)
     lacks = [NO_CALLS] if spec.calls_per_month is None else []
     lacks += [unpriced] if unpriced else []
     lacks += [_unbelieved(free)] if free else []
     # Without a candidate the training cost may still be unknown.
-    training_unknown = (
-        spec.training_cost_usd is None and candidate is not None and price_of(candidate).training_per_1m is None
-    )
+    training_unknown = spec.training_cost_usd is None and gate.accepts
     for limit in _limits(spec):
         paid = training_unknown and (limit == DAYS or spec.retrains_per_year)
         lacking = [*lacks, NO_TRAINING] if paid else lacks
@@ -107,14 +104,13 @@ def costs_of(gate: Context) -> Costs:
     declared, source = spec.training_cost_usd, gate.source("economics.training_cost_usd")
     if gate.accepts:
         role, called_at = "baseline", _of_candidate(candidate, hosted=bool(spec.hosting_usd_per_month))
-        price, tokens = price_of(gate.models["candidate"]), candidate.trained_tokens
     else:
-        role, called_at, price, tokens = gate.best, Amount(None, "there is no candidate yet"), None, None
+        role, called_at = gate.best, Amount(None, "there is no candidate yet")
     return Costs(
         spec.calls_per_month,
         _per_call(role, baseline),
         called_at,
-        training_cost(declared, source, trained_tokens=tokens, price=price),
+        training_cost(declared, source),
         spec.data_cost_usd,
         spec.hosting_usd_per_month,
         spec.retrains_per_year,

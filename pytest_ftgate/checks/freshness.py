@@ -108,11 +108,10 @@ def _model_names(gate: Context) -> dict[str, str]:
     """Return the base model of the candidate and the served models of the baselines, by role, as far as known."""
     found = {}
     for role in gate.models:
-        spec, tuned = gate.asked(role), gate.tuned.get(role)
+        spec = gate.asked(role)
         model, revision = spec.options.get("model") if spec.provider == "openai" else None, spec.options.get("revision")
         served = f"{model} (revision {revision})" if model and revision else model
-        base = tuned.job.base_model if tuned is not None else None
-        found[role] = base or base_in_name(model or "") if role == "candidate" else served
+        found[role] = base_in_name(model or "") if role == "candidate" else served
     return {role: name for role, name in found.items() if name is not None}
 
 

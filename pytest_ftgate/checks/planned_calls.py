@@ -37,11 +37,8 @@ class Planned:
 
 def planned_calls(gate: Context) -> list[Planned]:
     """Return all calls that the gate makes, in the order in which it makes them, without those that are free."""
-    chosen, repeats = gate.checkpoints, gate.config.repeats
-    checkpoints = [Job(model, chosen.validation, repeats) for model in chosen.models] if chosen else []
     return [
         *_judges(gate, calibration=True),
-        *(_planned(gate, "candidate", "validation set", job) for job in checkpoints),
         *_of_models(gate),
         *_judges(gate, calibration=False),
     ]

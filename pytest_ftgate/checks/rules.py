@@ -13,7 +13,6 @@ from pytest_ftgate.checks import (
     baseline_form,
     baseline_quality,
     bounds,
-    checkpoint,
     constant_baseline,
     economics,
     form,
@@ -33,7 +32,6 @@ from pytest_ftgate.checks import (
     readiness,
     slices,
     test_set,
-    training_file,
     training_set,
 )
 from pytest_ftgate.errors import FtgateError
@@ -64,8 +62,6 @@ RULES: tuple[Rule, ...] = (
     Rule("free", planned_calls.check_ready),
     Rule("free", prompt_leak.check),
     Rule("free", prompt_mismatch.check),
-    Rule("free", training_file.check),
-    Rule("free", checkpoint.check),
     Rule("free", test_set.check_size),
     Rule("free", form.check),
     Rule("free", test_set.check_reach),

@@ -190,9 +190,8 @@ def _models(old: GateResult, new: GateResult) -> Iterator[Move]:
             yield Move(called(role), "is new" if role in after else "was removed")
             continue
         what, was, now = called(role), before[role], after[role]
-        name, other_name = (", ".join(filter(None, (one.model, one.job))) for one in (was, now))
-        if name and other_name:
-            yield from _changed(f"{what} model", name, other_name)
+        if was.model and now.model:
+            yield from _changed(f"{what} model", was.model, now.model)
         times = (("p50", was.latency_p50_s, now.latency_p50_s), ("p95", was.latency_p95_s, now.latency_p95_s))
         for name, one, other in times:
             if one is None or other is None or abs(one - other) > _STEADY * max(one, other):

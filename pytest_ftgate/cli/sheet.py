@@ -16,7 +16,7 @@ from pytest_ftgate.gate.calls import answers_to_rate
 from pytest_ftgate.gate.state import Services
 from pytest_ftgate.judges.sheets import FILES, KEY, PAGE, SHEET, Sheet, blinded
 from pytest_ftgate.reports.html.page import sheet_page
-from pytest_ftgate.reports.recordings import read_job_notes, read_recordings
+from pytest_ftgate.reports.recordings import read_notes, read_recordings
 from pytest_ftgate.runs.runner import Stores
 from pytest_ftgate.runs.store import Store
 from pytest_ftgate.text import plural
@@ -66,9 +66,9 @@ def _sheet(wishes: Wishes) -> Sheet:
     config = resolve_gate(file.layers(wishes.gate), file=file, gate=wishes.gate, default_name=wishes.gate)
     path = wishes.state / "predictions.sqlite3"
     kept = read_recordings(wishes.recordings) if wishes.recordings else {}
-    notes = read_job_notes(wishes.recordings) if wishes.recordings else {}
+    notes = read_notes(wishes.recordings) if wishes.recordings else {}
     stores = Stores(Store(path) if path.exists() or wishes.ask else None, Store(None), kept)
-    test, answers = answers_to_rate(config, Services(stores, _load, offline=not wishes.ask, jobs=notes))
+    test, answers = answers_to_rate(config, Services(stores, _load, offline=not wishes.ask, committed=notes))
     examples = [
         (example.id, conversation(example), {role: texts[index] for role, texts in answers.items()})
         for index, example in enumerate(test.examples)

@@ -55,9 +55,6 @@ class GateKeys(Keys):
     training_set: DataValue = optional(
         "The examples that the candidate was trained on, as a path or a mapping. Required."
     )
-    validation_set: DataValue = optional(
-        "The examples used to choose checkpoint: best, as a path or a mapping. None of them may be in the test set."
-    )
     baseline: ModelValue = optional(
         "The model to beat: a name under models, a string such as openai:NAME, or a mapping. "
         "Either baseline or baselines is required."

@@ -39,7 +39,6 @@ def mixed(keys: Collection[str]) -> str | None:
 
 
 _ENVIRONMENT_VARIABLE = r"^[A-Za-z_][A-Za-z0-9_]*$"
-_JOB = r"^[A-Za-z0-9][A-Za-z0-9_.:-]*$"
 _TARGET = r"^[^\W\d]\w*(\.[^\W\d]\w*)*:[^\W\d]\w*(\.[^\W\d]\w*)*$"
 
 
@@ -59,7 +58,6 @@ _EnvironmentVariable = _matching(
     "the name of an environment variable, such as OPENAI_API_KEY, never the key itself",
     show=False,
 )
-_Job = _matching(_JOB, "the ID of a fine-tuning job, such as ftjob-abc123")
 _Target = _matching(_TARGET, "a function, written as pkg.module:function")
 
 
@@ -69,12 +67,6 @@ def _url(value: str) -> str:
     if "@" in value.split("/")[2]:
         raise refusal("must not contain a user or password: name an environment variable with api_key_env")
     return value
-
-
-def _read_checkpoint(value: Any) -> Any:
-    if value in ("best", "last") or (isinstance(value, int) and not isinstance(value, bool) and value >= 0):
-        return value
-    raise refusal(f"must be best, last or a step number, {got(value, ())}")
 
 
 def _read_stripping(value: Any) -> Any:
@@ -163,30 +155,12 @@ _RETRIES: Any = optional("The maximum number of retries of a failed call. Defaul
 class OpenAIKeys(Keys):
     """A model behind any OpenAI-compatible endpoint."""
 
-    model_config = ConfigDict(
-        json_schema_extra={
-            "not": {"required": ["system", "system_file"]},
-            "oneOf": [{"required": ["model"], "not": {"required": ["checkpoint"]}}, {"required": ["job"]}],
-        }
-    )
+    model_config = ConfigDict(json_schema_extra={"not": {"required": ["system", "system_file"]}})
     short: ClassVar[str] = "model"
     one_at_most = (("system", "system_file"),)
-    exactly_one = (("model", "job"),)
 
     provider: Literal["openai"] = Field(description="An OpenAI-compatible endpoint.")
-    model: Text = optional("The model's name at the endpoint. Either model or job is required.")
-    job: Annotated[Text, _Job] = optional(
-        "The fine-tuning job that created the model. The model's name, base model and training file are read from the "
-        "endpoint.",
-        json_schema_extra={"pattern": _JOB},
-    )
-    checkpoint: Annotated[
-        Any,
-        PlainValidator(_read_checkpoint, json_schema_input_type=Literal["best", "last"] | Annotated[int, Field(ge=0)]),
-    ] = optional(
-        "The job's checkpoint to use: best (on validation_set, or by the job's validation loss), last, or a step "
-        "number. Default: the job's fine_tuned_model."
-    )
+    model: Text = Field(description="The model's name at the endpoint.")
     base_url: Annotated[str, AfterValidator(_url)] = optional(
         "The endpoint's URL. Default: OpenAI's. OPENAI_BASE_URL and similar variables are ignored.",
         json_schema_extra={"pattern": "^https?://[^/]"},
@@ -217,12 +191,6 @@ class OpenAIKeys(Keys):
     price: Price = _PRICE
     strip_reasoning: _Stripping = _STRIPPING
     name: Text = _NAME
-
-    @model_validator(mode="after")
-    def _checkpoint_of_a_job(self) -> OpenAIKeys:
-        if "checkpoint" in self.model_fields_set and "job" not in self.model_fields_set:
-            raise refusals([(("checkpoint",), "only a job has checkpoints: set job instead of model")])
-        return self
 
 
 class PythonKeys(Keys):

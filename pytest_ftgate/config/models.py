@@ -125,7 +125,7 @@ def _meant_as_spelling(values: Mapping[Any, Any]) -> str:
 def _spelling(read: ModelKeys) -> tuple[str, str]:
     """Return the model as reports show it, and its short name."""
     if isinstance(read, OpenAIKeys):
-        return (f"openai:{read.model}", read.model) if read.model else (f"openai job {read.job}", read.job)
+        return f"openai:{read.model}", read.model
     if isinstance(read, PythonKeys):
         return f"python:{read.target}", read.target.rpartition(":")[2]
     if isinstance(read, TransformersKeys):

@@ -150,10 +150,7 @@ class EconomicsKeys(Keys):
     """The costs of fine-tuning besides its answers, and the required savings."""
 
     calls_per_month: Annotated[Rate, Weaker("higher")] = optional("The expected number of calls per month.")
-    training_cost_usd: Spending = optional(
-        "The cost of training. Default: the trained tokens of a fine-tuning job times the candidate's "
-        "price.training_per_1m."
-    )
+    training_cost_usd: Spending = optional("The cost of training.")
     data_cost_usd: Spending = optional("The cost of preparing the training data.")
     hosting_usd_per_month: Spending = optional("The fixed monthly cost of hosting the candidate.")
     retrains_per_year: Spending = optional("Retrainings per year, each at training_cost_usd.")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import os
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -115,12 +114,6 @@ def load_examples(
     absent = DataError("the file is empty" if is_empty else "the file has no rows", where=Where(path=shown))
     recognised = forms.described(_TITLES[file])
     return data_set(DataSet(examples, shown, sha256, shown, recognised, left_out), "row", absent, repeats=repeats)
-
-
-def examples_of_job(content: bytes, origin: str) -> tuple[Example, ...]:
-    """Return the examples in a JSONL file of an endpoint, which messages call ``origin``."""
-    rows = read_objects(Lines(io.BytesIO(content), origin))
-    return _kept(examples_of(rows, partial(Where, origin), Forms({})), None, Counter())
 
 
 def data_set(data: DataSet, noun: str, absent: DataError, *, repeats: bool = False) -> DataSet:

@@ -9,14 +9,13 @@ from importlib import import_module
 from threading import Thread
 from typing import TYPE_CHECKING, Any
 
-from pytest_ftgate.checks import baseline_quality, checkpoint
 from pytest_ftgate.checks.attempts import shown_jobs
 from pytest_ftgate.checks.context import Context
 from pytest_ftgate.checks.guards import guard_jobs
 from pytest_ftgate.checks.planned_calls import jobs_over_test_set, planned_calls, sentence
 from pytest_ftgate.checks.training_set import check_test_set
 from pytest_ftgate.errors import ConfigError, ModelError
-from pytest_ftgate.gate.inputs import build_models, with_input_facts
+from pytest_ftgate.gate.inputs import build_models
 from pytest_ftgate.gate.state import Services
 from pytest_ftgate.judges import JudgeRun
 from pytest_ftgate.models import Surroundings
@@ -64,24 +63,6 @@ def calibrate_judges(gate: Context, options: dict[str, Any]) -> Context:
     from pytest_ftgate.judges.ask import calibrate
 
     return _with_judge_run(gate, calibrate(gate.judging, options))
-
-
-def choose_checkpoint(gate: Context, options: dict[str, Any]) -> Context:
-    """Choose the candidate's best checkpoint on the validation set, and make it the candidate."""
-    selection = gate.checkpoints
-    if selection is None:
-        return gate
-    best, runs, chosen_by = selection.run(gate.config.repeats, **options)
-    names = [f"validation_step_{one.checkpoint.step}" for one in selection.tuned if one.checkpoint]
-    winner = replace(selection.tuned[best], chosen_by=chosen_by)
-    gate = replace(
-        gate,
-        models={**gate.models, "candidate": selection.models[best]},
-        tuned={**gate.tuned, "candidate": winner},
-        checkpoints=None,
-        checkpoint_runs=dict(zip(names, runs, strict=True)),
-    )
-    return with_input_facts(gate).with_checks([*checkpoint.chosen(gate), *baseline_quality.same_model(gate)])
 
 
 def run_all(gate: Context, options: dict[str, Any]) -> Context:
@@ -144,8 +125,8 @@ def answers_to_rate(config: GateKeys, services: Services) -> tuple[DataSet, Mapp
     training = services.load(config.training_set, config.sources["training_set"].at)
     check_test_set(test)
     stores = services.stores
-    surroundings = Surroundings(training, services.notes(), services.offline, stores.newer_than, test)
-    models = build_models(config, None, surroundings, services.hook).models
+    surroundings = Surroundings(training, stores.notes, services.offline, stores.newer_than, test)
+    models = build_models(config, surroundings, services.hook)
     found: dict[str, list[str]] = {}
     runs = run_models([Job(model, test) for model in models.values()], stores=stores, offline=services.offline)
     for role, run in zip(models, runs, strict=True):

@@ -106,7 +106,7 @@ def preview_gate(
     """Ask each model of a gate for the first examples of the test set; nothing is judged.
 
     Failed free checks are in the preview and do not end it: its few calls were asked for. Answers are taken from the
-    stores and kept there as in any run. Judges are not asked. If a checkpoint is to be chosen, the last one is used.
+    stores and kept there as in any run. Judges are not asked.
     """
     gate = read_gate(config, services, nodeid=nodeid, reviewed=reviewed)
     if isinstance(gate, Judged):

@@ -16,7 +16,6 @@ from pytest_ftgate.gate.calls import (
     announce,
     calibrate_judges,
     calling,
-    choose_checkpoint,
     run_all,
     run_judges,
 )
@@ -83,10 +82,9 @@ def _judge_answers(gate: Context, services: Services) -> Judged:
     announce(gate, services)
     with calling(gate, services) as options:
         try:
-            for prepare in (calibrate_judges, choose_checkpoint):
-                gate = prepare(gate, options)
-                if not gate.holds:
-                    return _close(gate)
+            gate = calibrate_judges(gate, options)
+            if not gate.holds:
+                return _close(gate)
             gate = run_judges(run_all(gate, options), options)
         except FtgateError as error:
             return _close(replace(gate, result=failed_result(gate.result, error)))
@@ -108,7 +106,7 @@ def check_answers(gate: Context, hook: Any | None) -> Context:
 def _close(gate: Context) -> Judged:
     """Add the advice, and store a green verdict for later sessions."""
     gate = gate.with_facts(advice=advice.advise(gate))
-    notes = {**gate.notes.used, **attempts.noted(gate), **keep_green(gate)}
+    notes = {**attempts.noted(gate), **keep_green(gate)}
     return Judged(gate.result, gate, gate.recordings(), notes)
 
 
@@ -157,8 +155,7 @@ def _scored(gate: Context) -> Context:
 
 def _measure(gate: Context, role: str) -> Measured:
     name, sample = gate.config.asked[role].name, gate.samples.get(role)
-    one = measure_run(name, gate.runs[role], sample, forgiven=role in gate.forgiven)
-    return replace(one, facts=gate.described(role, one.facts))
+    return measure_run(name, gate.runs[role], sample, forgiven=role in gate.forgiven)
 
 
 def _with_models(gate: Context, measured: Mapping[str, Measured]) -> Context:

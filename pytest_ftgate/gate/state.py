@@ -6,7 +6,6 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Protocol
 
-from pytest_ftgate.models.openai_api.tuning import JobNotes
 from pytest_ftgate.result import GateResult
 
 if TYPE_CHECKING:
@@ -22,7 +21,7 @@ if TYPE_CHECKING:
 class Judged:
     """Hold a judged gate: its facts, and the context they come from, which is None where inputs could not be used.
 
-    For recordings these are all ``runs`` by name, and ``notes`` on fine-tuning jobs and the last green verdict.
+    For recordings these are all ``runs`` by name, and ``notes`` on the last green verdict and the attempts.
     """
 
     result: GateResult
@@ -52,7 +51,7 @@ class Services:
         hook: pluggy's hook callers; None outside pytest.
         offline: whether no endpoint may be called.
         progress: displays the progress of the models.
-        jobs: notes on fine-tuning jobs and last green verdicts from committed recordings.
+        committed: notes on last green verdicts and attempts from committed recordings.
         tell: adds a message to the end of the session that is not about a gate.
         budget: the money that may be spent in this session; None: no limit.
         ci: whether this is a CI job, whose files may be lost.
@@ -64,7 +63,7 @@ class Services:
     hook: Any | None = None
     offline: bool = False
     progress: Display | None = None
-    jobs: Mapping[str, str] = field(default_factory=dict)
+    committed: Mapping[str, str] = field(default_factory=dict)
     tell: Callable[[str], None] | None = None
     budget: Budget | None = None
     audit: Callable[..., TrainingAudit] | None = None
@@ -77,7 +76,3 @@ class Services:
             return data if given is source else self.load(given, *args, **asked)
 
         return replace(self, load=load)
-
-    def notes(self) -> JobNotes:
-        """Return the notes on fine-tuning jobs and last green verdicts."""
-        return JobNotes(self.jobs, self.stores.notes)

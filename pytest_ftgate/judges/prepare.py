@@ -108,18 +108,16 @@ def _check_people(config: GateKeys, metric: HumanPreference) -> None:
 
 
 def _check_judge(metric: ModelJudged) -> None:
-    """Refuse a judge with a prompt of its own, or one that is named by a job."""
+    """Refuse a judge with a prompt of its own."""
     spec = metric.judge
     own = [key for key in PROMPT_KEYS if key in spec.options]
     if spec.provider == "openai" and own:
-        key, cure = own[0], "Remove it, and put what matters into the rubric."
-        what = f"has its own prompt ({', '.join(own)}), and a judge is prompted with the rubric"
-    elif "job" in spec.options:
-        key, what, cure = "job", "is named by a fine-tuning job", "Name the model itself with model."
-    else:
-        return
-    evidence = f"judge of {metric.name} ({metric.source})"
-    raise ConfigError(f"the judge {spec.name} {what}", where=spec.source.where(key), evidence=evidence, cure=cure)
+        raise ConfigError(
+            f"the judge {spec.name} has its own prompt ({', '.join(own)}), and a judge is prompted with the rubric",
+            where=spec.source.where(own[0]),
+            evidence=f"judge of {metric.name} ({metric.source})",
+            cure="Remove it, and put what matters into the rubric.",
+        )
 
 
 def _refuse_same(
@@ -155,7 +153,7 @@ def _identity(spec: ModelSpec) -> tuple[Any, ...]:
 
     options = spec.options
     if spec.provider == "openai":
-        name = str(options.get("model") or options.get("job"))
+        name = str(options["model"])
         return spec.provider, _place(str(options.get("base_url") or PUBLIC_ENDPOINT)), name.strip().lower()
     if spec.provider in ("python", "recorded"):
         return spec.provider, options.get("target") or options.get("path")

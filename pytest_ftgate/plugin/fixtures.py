@@ -53,7 +53,7 @@ class CallableModel:
 def configured_model(request: pytest.FixtureRequest, key: str, session: GateSession) -> CallableModel:
     """Return the model that the gate's markers and file configure, ignoring overridden fixtures."""
     from pytest_ftgate.gate.metrics import needs_expected
-    from pytest_ftgate.models.openai_api.tuning import build_settled
+    from pytest_ftgate.models import build_model
 
     with _as_failure():
         config = layers_as_written(request, key, session.files).resolve()
@@ -62,7 +62,7 @@ def configured_model(request: pytest.FixtureRequest, key: str, session: GateSess
         training = None
         if spec.options.keys() & {"few_shot", "retrieval"}:
             training = services.load(config.training_set, config.sources["training_set"].at)
-        model = build_settled(spec, _surroundings(services, training), services.hook)
+        model = build_model(spec, _surroundings(services, training), services.hook)
 
         def asked() -> Iterable[Example]:
             source = config.test_set or request.getfixturevalue("ftgate_test_set")  # overridden
@@ -74,7 +74,7 @@ def configured_model(request: pytest.FixtureRequest, key: str, session: GateSess
 def _surroundings(services: Services, training: DataSet | None = None) -> Surroundings:
     from pytest_ftgate.models import Surroundings
 
-    return Surroundings(training, services.notes(), services.offline, services.stores.newer_than)
+    return Surroundings(training, services.stores.notes, services.offline, services.stores.newer_than)
 
 
 def _configured_spec(config: GateKeys, key: str) -> ModelSpec:
@@ -132,7 +132,7 @@ def _evaluate(keys: Mapping[str, Any], request: pytest.FixtureRequest, session: 
     from pytest_ftgate.config import Layer, resolve_gate
     from pytest_ftgate.gate.metrics import build_metrics
     from pytest_ftgate.metrics.judged import refuse_judged
-    from pytest_ftgate.models.openai_api.tuning import build_settled
+    from pytest_ftgate.models import build_model
     from pytest_ftgate.runs.measure import answers_of
     from pytest_ftgate.runs.runner import Job, run_models
 
@@ -145,7 +145,7 @@ def _evaluate(keys: Mapping[str, Any], request: pytest.FixtureRequest, session: 
     metrics = build_metrics(config, test, None, services.hook)
     for one in metrics.values():
         refuse_judged(one, "measured by ftgate_evaluate", source=str(source))
-    model = build_settled(config.candidate, _surroundings(services), services.hook)
+    model = build_model(config.candidate, _surroundings(services), services.hook)
     (run,) = run_models([Job(model, test)], stores=services.stores, offline=services.offline, budget=services.budget)
     missing = run.unanswered
     if run.fatal is not None:

@@ -110,7 +110,7 @@ class GateSession:
             hook=hook,
             offline=bool(self._config.getoption("--ftgate-offline")),
             progress=display(self._config),
-            jobs=self._jobs,
+            committed=self._committed,
             tell=lambda text: self.note(Line(text, "yellow")),
             budget=self._budget,
             audit=self.data.audit,
@@ -186,10 +186,10 @@ class GateSession:
             )
 
     @cached_property
-    def _jobs(self) -> dict[str, str]:
-        from pytest_ftgate.reports.recordings import read_job_notes
+    def _committed(self) -> dict[str, str]:
+        from pytest_ftgate.reports.recordings import read_notes
 
-        return read_job_notes(self._recordings) if self._recordings else {}
+        return read_notes(self._recordings) if self._recordings else {}
 
     @property
     def results(self) -> Mapping[str, GateResult]:
@@ -210,13 +210,13 @@ class GateSession:
 
             self.verdicts.evidence[item.nodeid] = collect(judged.gate)
 
-    def record(self, name: str, runs: Mapping[str, Run], jobs: Mapping[str, str]) -> None:
-        """Keep the answers of models and the notes on their jobs for the report ``recordings``.
+    def record(self, name: str, runs: Mapping[str, Run], notes: Mapping[str, str]) -> None:
+        """Keep the answers of models and the notes of a gate for the report ``recordings``.
 
         The last call with answers counts for each name.
         """
         if runs:
-            self._runs[name] = runs, jobs
+            self._runs[name] = runs, notes
             self.note(*self._superseded(runs.values()))
 
     def note(self, *lines: Line) -> None:

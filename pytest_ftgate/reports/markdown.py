@@ -179,7 +179,6 @@ def _folded(result: GateResult) -> Iterator[str]:
         *sentences.method_sentences(result),
         *sentences.price_sentences(result),
         *(() if age is None else (age,)),
-        *sentences.job_sentences(result),
         *sentences.data_sentences(result),
     )
     yield from _preformatted("method and inputs", inputs)

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from pytest_ftgate.runs.runner import Run
 
 _SLUG_CHARACTERS = 80
-_JOBS = ".jobs.json"
+_ATTEMPTS = ".attempts.json"
 _GREEN = ".green.json"
 
 
@@ -66,13 +66,13 @@ def differing(recorded: Mapping[str, Recording], runs: Iterable[Run]) -> int:
     return sum(_as_written(one) != texts.get(key, _as_written(one)) for key, one in found.items())
 
 
-def read_job_notes(folder: Path) -> dict[str, str]:
-    """Return the notes on fine-tuning jobs and green verdicts below ``folder``, by the names of the notes.
+def read_notes(folder: Path) -> dict[str, str]:
+    """Return the notes on green verdicts and attempts below ``folder``, by the names of the notes.
 
     Raise :class:`DataError` if a file is not a JSON object of texts.
     """
     found: dict[str, str] = {}
-    for path in sorted([*folder.rglob(f"*{_JOBS}"), *folder.rglob(f"*{_GREEN}")]):
+    for path in sorted([*folder.rglob(f"*{_ATTEMPTS}"), *folder.rglob(f"*{_GREEN}")]):
         try:
             notes = parse_json(path.read_text(encoding="utf-8"))
         except (OSError, ValueError) as error:
@@ -85,7 +85,7 @@ def read_job_notes(folder: Path) -> dict[str, str]:
 
 def _no_notes(path: Path, found: str) -> DataError:
     return DataError(
-        f"not a file of notes on {'green verdicts' if path.name.endswith(_GREEN) else 'fine-tuning jobs'}",
+        f"not a file of notes on {'green verdicts' if path.name.endswith(_GREEN) else 'attempts'}",
         where=Where(shown_path(path)),
         evidence=found,
         cure="Record it again.",
@@ -101,22 +101,22 @@ def missing_answers(runs: Mapping[str, Run]) -> str | None:
     return "; ".join(said) or None
 
 
-def write_recordings(folder: Path, gate: str, runs: Mapping[str, Run], jobs: Mapping[str, str]) -> list[Path]:
+def write_recordings(folder: Path, gate: str, runs: Mapping[str, Run], notes: Mapping[str, str]) -> list[Path]:
     """Write the recordings of one gate and return the files; each is replaced as a whole. Raises :class:`OSError`.
 
     To be called with complete answers: see :func:`missing_answers`.
 
-    ``runs`` are named by role; ``jobs`` are the notes on fine-tuning jobs and on the last green verdict, by name.
+    ``runs`` are named by role; ``notes`` are on the last green verdict and on attempts, by name.
     """
     written = [folder / f"{_slug(gate)}.{_slug(role)}.jsonl" for role in runs]
     for path, run in zip(written, runs.values(), strict=True):
         write_whole(path, (json.dumps(row, ensure_ascii=False, allow_nan=False) + "\n" for row in _rows(run)))
-    green = {name: text for name, text in jobs.items() if name.startswith(GREEN)}
-    tuning = {name: text for name, text in jobs.items() if name not in green}
-    for notes, ending in ((tuning, _JOBS), (green, _GREEN)):
-        if notes:
+    green = {name: text for name, text in notes.items() if name.startswith(GREEN)}
+    others = {name: text for name, text in notes.items() if name not in green}
+    for kept, ending in ((others, _ATTEMPTS), (green, _GREEN)):
+        if kept:
             written.append(folder / f"{_slug(gate)}{ending}")
-            write_whole(written[-1], [json.dumps(notes, indent=2, sort_keys=True) + "\n"])
+            write_whole(written[-1], [json.dumps(kept, indent=2, sort_keys=True) + "\n"])
     return written
 
 

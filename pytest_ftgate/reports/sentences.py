@@ -15,7 +15,6 @@ from pytest_ftgate.result import (
     Flip,
     GateResult,
     JudgeResult,
-    ModelResult,
     PairResult,
     called,
 )
@@ -193,22 +192,6 @@ def age_sentence(result: GateResult) -> str | None:
     """Return the age of the oldest stored prediction, None if nothing is stored."""
     known = [model.oldest_age_s for model in result.models.values() if model.oldest_age_s is not None]
     return f"oldest stored prediction: {show_age(max(known))} old" if known else None
-
-
-def job_sentences(result: GateResult) -> Iterator[str]:
-    """Yield the fine-tuning job of each model that is given by its job."""
-    for role, model in result.models.items():
-        if model.job is not None:
-            yield f"{called(role)}: {job_words(model)}"
-
-
-def job_words(model: ModelResult) -> str:
-    """Return the facts about the fine-tuning job of a model."""
-    step = "" if model.checkpoint is None else f", step {model.checkpoint}"
-    base = f", from {model.base_model}" if model.base_model else ""
-    tokens = "" if model.trained_tokens is None else f", {model.trained_tokens:,} trained tokens"
-    settings = "".join(f", {name} {value}" for name, value in (model.hyperparameters or {}).items())
-    return f"{model.model}, made by job {model.job}{step}{base}{tokens}{settings}"
 
 
 def data_sentences(result: GateResult) -> Iterator[str]:

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Outcome:
-    """What a session has to report: gates with their evidence, runs with notes on their jobs by name."""
+    """What a session has to report: gates with their evidence, runs with notes by name."""
 
     gates: Sequence[tuple[GateResult, Evidence | None]]
     runs: Mapping[str, tuple[Mapping[str, Run], Mapping[str, str]]]
@@ -44,11 +44,11 @@ class Outcome:
         else:
             from pytest_ftgate.reports.recordings import missing_answers, write_recordings
 
-            for name, (runs, jobs) in self.runs.items():
+            for name, (runs, notes) in self.runs.items():
                 if missing := missing_answers(runs):
                     kept.append(f"no recordings of {name} were written, and older ones are unchanged: {missing}")
                 else:
-                    write_recordings(path, name, runs, jobs)
+                    write_recordings(path, name, runs, notes)
         return kept
 
     def append_to(self, step: Step) -> bool:

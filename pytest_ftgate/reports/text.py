@@ -262,7 +262,7 @@ def _leaks(result: GateResult) -> Iterator[str]:
 
 def _inputs(result: GateResult) -> Iterator[str]:
     """Yield the models, data and marker that the verdict is based on."""
-    facts = [*sentences.job_sentences(result), *sentences.data_sentences(result)]
+    facts = [*sentences.data_sentences(result)]
     facts += [f"marker: {result.location}"] if result.location else []
     if facts:
         yield "inputs:"

@@ -17,7 +17,6 @@ from typing import Any
 import pytest
 from endpoint_project import EndpointProject, index_of
 from gate_project import Project, label, on_a_branch, write_jsonl, wrong
-from job_project import CHECKPOINTS_ROUTE, JobProject, checkpoint, page
 from judge_project import PythonJudged, ServedJudged
 from loopback import LoopbackServer
 
@@ -321,12 +320,6 @@ def alternatives(project: EndpointProject) -> None:
     ways = ["prompt", {"few_shot": {"k": 4}}, {"retrieval": {"k": 4}}]
     made = {"base": project.model("base", system="Answer with one label."), "alternatives": ways}
     project.gate_test(baseline=..., baselines=made, candidate=project.model("ft", system="x"))
-
-
-@golden(JobProject, live=True)
-def job(project: JobProject) -> None:
-    project.server.replies[CHECKPOINTS_ROUTE] = page(checkpoint(10, "ft:10"), checkpoint(20, "ft:20"))
-    project.gate_test()
 
 
 @golden(EndpointProject, live=True)

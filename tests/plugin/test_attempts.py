@@ -201,7 +201,7 @@ def test_a_missing_ledger_is_an_error_once_the_gate_was_green(project: Project) 
 
 def test_a_ledger_has_the_lines_that_it_had_when_recordings_were_made(project: Project) -> None:
     note = {"attempts: attempts.jsonl": "2"}
-    project.file("recordings/g.jobs.json", json.dumps(note))
+    project.file("recordings/g.attempts.json", json.dumps(note))
     project.ini["ftgate_recordings"] = "recordings"
     mentions(stopped(attempt(project, 1)), "attempts.jsonl", "0 lines", "2")
 
@@ -306,7 +306,7 @@ def test_the_page_and_recordings_hold_what_may_be_shown_and_all_answers(second: 
     asked = {row["id"]: row["input"] for row in read_jsonl(second.path / "test.jsonl")}
     assert {name for name, text in asked.items() if re.search(rf"{text}\b", page)} == shown(second)
     assert [len(read_jsonl(path)) for path in sorted((second.path / "kept").glob("*.jsonl"))] == [200, 200]
-    (notes,) = (second.path / "kept").glob("*.jobs.json")
+    (notes,) = (second.path / "kept").glob("*.attempts.json")
     assert json.loads(notes.read_text(encoding="utf-8")) == {"attempts: attempts.jsonl": "2"}
 
 

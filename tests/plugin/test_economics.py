@@ -147,13 +147,6 @@ def test_an_answer_without_usage_is_seen_after_the_calls(priced: Project) -> Non
     mentions(found, "candidate ft.jsonl", "60 of 60")
 
 
-def test_a_price_of_training_without_a_job_is_an_error_after_the_calls(priced: Project) -> None:
-    priced.keys["candidate"] = model("ft.jsonl", {**SMALL, "training_per_1m": 25.0})
-    economics = {"calls_per_month": 200_000, "data_cost_usd": 0, "max_break_even_days": 30}
-    found = stopped(priced.judge(economics=economics), called=True)
-    assert (found["name"], found["observed"]) == ("economics.max_break_even_days", None)
-
-
 def test_what_is_unknown_and_not_asked_for_is_only_said_to_be(priced: Project) -> None:
     gate = passed(judged(priced, training_cost_usd=...))
     assert (gate["economics"]["training_cost_usd"], gate["economics"]["break_even_days"]) == (None, None)

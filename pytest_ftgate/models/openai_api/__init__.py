@@ -1,1 +1,1 @@
-"""Models behind an OpenAI-compatible endpoint: chat, batches, fine-tuning jobs."""
+"""Models behind an OpenAI-compatible endpoint."""

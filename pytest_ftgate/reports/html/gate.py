@@ -191,8 +191,6 @@ def _remarks(result: GateResult) -> Iterator[str]:
             remarks.append(f"the oldest stored prediction is {show_age(model.oldest_age_s)} old")
         if model.verified is False:
             remarks.append("attested, not verified")
-        if model.job is not None:
-            remarks.append(sentences.job_words(model))
         if remarks:
             yield f"{name}: {'; '.join(remarks)}"
     yield from (text.strip() for text in sentences.judge_sentences(result))

@@ -15,7 +15,7 @@ from pytest_ftgate.checks.pricing import no_price
 from pytest_ftgate.models.protocol import Price
 from pytest_ftgate.result import ModelResult, Threshold
 
-PRICE = Price("p", input_per_1m=1.0, output_per_1m=2.0, training_per_1m=8.0)
+PRICE = Price("p", input_per_1m=1.0, output_per_1m=2.0)
 
 
 def models(**prices: Price) -> Any:
@@ -29,19 +29,13 @@ def gate(candidate: Any, baseline: ModelResult, **given: float) -> Context:
 
 
 LARGE = ModelResult("large", cost_usd=0.12, n_expected=60, price="p")
-TUNED = ModelResult("ft", cost_usd=0.06, n_expected=60, price="p", trained_tokens=4_725_000)
+TUNED = ModelResult("ft", cost_usd=0.06, n_expected=60, price="p")
 
 
-def test_the_tokens_that_a_job_trained_are_paid_at_the_candidates_price() -> None:
-    """4.725 million tokens at $8 are $37.80; 60 calls for $0.12 against 60 for $0.06 save $0.001 each."""
-    found = economics_of(economics.costs_of(gate(TUNED, LARGE, calls_per_month=10_000.0, data_cost_usd=0.0)))
-    assert found.training_cost_usd == pytest.approx(37.8)
-    assert found.training_said == "4,725,000 trained tokens at $8.00 per 1M (p)"
-    assert found.break_even_calls == pytest.approx(37_800)
-
-
-def test_a_declared_cost_of_training_comes_first() -> None:
-    assert economics.costs_of(gate(TUNED, LARGE, training_cost_usd=5.0)).training.usd == 5
+def test_the_saving_per_call_pays_for_the_training() -> None:
+    """60 calls for $0.12 against 60 for $0.06 save $0.001 each."""
+    costs = economics.costs_of(gate(TUNED, LARGE, calls_per_month=10_000.0, data_cost_usd=0.0, training_cost_usd=37.8))
+    assert economics_of(costs).break_even_calls == pytest.approx(37_800)
 
 
 def test_one_baseline_with_a_price_may_be_the_best_one() -> None:
@@ -70,8 +64,7 @@ def test_one_baseline_with_a_price_may_be_the_best_one() -> None:
     ids=str,
 )
 def test_what_cannot_be_judged_is_known_before_any_call(given: dict[str, float], unjudged: list[str]) -> None:
-    untrained = Price("p", input_per_1m=1.0, output_per_1m=2.0)
-    both = models(baseline=PRICE, candidate=untrained)
+    both = models(baseline=PRICE, candidate=PRICE)
     found = list(economics.check_free(context({"economics": given}, models=both)))
     assert [check.name for check in found] == unjudged
     assert {check.status for check in found} <= {"error"}

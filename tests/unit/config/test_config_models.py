@@ -25,7 +25,6 @@ def refusal(value, file=None):
     return caught.value
 
 
-JOB = {"job": "ftjob-1", "checkpoint": 100, "name": "tuned"}
 OWN = {"model": "m", "colour": [1, None], "name": "E", "retries": 2, "price": {}}
 ASKED = {
     "model": "m",
@@ -43,8 +42,6 @@ RECORDED = {"name": "tuned", "price": {"input_per_1m": 0.4}}
         ("openai:gpt-4.1-mini", "openai", {"model": "gpt-4.1-mini"}, "openai:gpt-4.1-mini", "gpt-4.1-mini"),
         ("openai:ft:g:a::1", "openai", {"model": "ft:g:a::1"}, "openai:ft:g:a::1", "ft:g:a::1"),
         ({"provider": "openai", **ASKED}, "openai", ASKED, "openai:m", "m"),
-        ({"provider": "openai", "job": "ftjob-1"}, "openai", {"job": "ftjob-1"}, "openai job ftjob-1", "ftjob-1"),
-        ({"provider": "openai", **JOB}, "openai", JOB, "openai job ftjob-1", "tuned"),
         ("python:pkg.mod:fn", "python", {"target": "pkg.mod:fn"}, "python:pkg.mod:fn", "fn"),
         ({"provider": "python", **TARGET, "timeout_s": 2}, "python", TARGET, "python:m:C.f", "C.f"),
         ("recorded:a/ft.jsonl", "recorded", {"path": Path("/gates/a/ft.jsonl")}, "recorded:a/ft.jsonl", "ft.jsonl"),
@@ -150,14 +147,6 @@ FUNCTION = "pkg.module:function"
         ({"provider": "echo", "retries": -1}, "retries", "-1"),
         ({"provider": "echo", "x": {"y": float("nan")}}, "x.y", "nan"),
         ({"provider": "echo", "price": {"gpu_hour_usd": 2, "output_per_1m": 1}}, "price.gpu_hour_usd", "output_per_1m"),
-        # a job takes the place of a model
-        ({"provider": "openai", "model": "m", "job": "j"}, "job", "model and job"),
-        ({"provider": "openai", "model": "m", "checkpoint": "last"}, "checkpoint", "job"),
-        ({"provider": "openai", "job": "../files"}, "job", "'../files'"),
-        *(
-            ({"provider": "openai", "job": "j", "checkpoint": value}, "checkpoint", "best, last")
-            for value in ("worst", True, -1)
-        ),
         # keys of an endpoint
         *(({**ENDPOINT, key: value}, f"{key}{below}", word) for key, value, below, word in KEYS),
     ],

@@ -47,7 +47,7 @@ def test_a_word_that_is_not_known_is_an_error() -> None:
 
 def test_every_key_of_a_gate_says_how_it_compares_or_is_known_not_to() -> None:
     """A new key is put here only where two of its values cannot be compared, or it is compared by its parts."""
-    data = {"name", "test_set", "training_set", "validation_set"}
+    data = {"name", "test_set", "training_set"}
     models = {"baseline", "baselines", "candidate"}
     by_parts = {"metric", "require", "economics", "audit", "guards", "slices"}
     others = {"repeats", "timeout_s", "hypothesis", "goal", "attempts"}

@@ -20,7 +20,6 @@ from pytest_ftgate.checks.costs import (
     show_days,
     training_cost,
 )
-from pytest_ftgate.models.protocol import Price
 from pytest_ftgate.reports.text import economics_lines
 
 UNKNOWN = Amount(None, "nobody knows")
@@ -171,24 +170,12 @@ def test_what_nobody_declared_is_named() -> None:
     assert economics_of(costs(hosting_usd=0.0, retrains_per_year=0)).undeclared == ()
 
 
-@pytest.mark.parametrize(
-    ("declared", "tokens", "price", "usd"),
-    [
-        (90.0, 10**6, 25.0, 90.0),
-        (None, 1_200_000, 25.0, 30.0),  # 1.2 * $25
-        (None, None, 25.0, None),
-        (None, 1_200_000, None, None),
-        (None, 1_200_000, 0.0, 0.0),
-    ],
-)
-def test_training_is_declared_or_tokens_by_price(
-    declared: float | None, tokens: int | None, price: float | None, usd: float | None
-) -> None:
-    found = training_cost(declared, "ftgate.yaml:9", trained_tokens=tokens, price=Price("p", training_per_1m=price))
-    assert found.usd == usd
-    if usd is None:
-        assert found.said.startswith("the training cost is unknown")
-        assert found.cure.startswith("Set economics.training_cost_usd")
+def test_the_cost_of_training_is_declared_or_unknown() -> None:
+    assert training_cost(90.0, "ftgate.yaml:9").usd == 90.0
+    unknown = training_cost(None, "built-in")
+    assert unknown.usd is None
+    assert unknown.said.startswith("the training cost is unknown")
+    assert unknown.cure.startswith("Set economics.training_cost_usd")
 
 
 # --- the table -----------------------------------------------------------------------------------------------

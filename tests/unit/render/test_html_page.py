@@ -72,7 +72,7 @@ def full(text="words"):
     """Return a gate of which everything is known, with ``text`` wherever text can be."""
     model = ModelResult(
         text, text, 0.7, {"accuracy": 0.7}, 4, 4, 0, 0, latency_p50_s=0.2, latency_p95_s=0.9, oldest_age_s=90.0,
-        price=text, job=text, base_model=text, hyperparameters={text: text}, verified=False,
+        price=text, verified=False,
     )  # fmt: skip
     costs = Costs(1000, Amount(0.02, text), Amount(0.01, text), Amount(120, text))
     return GateResult(
@@ -116,7 +116,7 @@ def written(*gates, session=None):
 
 def test_everything_that_is_known_is_said_and_nothing_else():
     found, nothing = written((full(), evidence())), written((bare(), None))
-    for facts in ("+10.0 points", "+6.0", "+5.0 points", "p = 0.01", "1 fixed, 1 broken", "job words", "few_shot",
+    for facts in ("+10.0 points", "+6.0", "+5.0 points", "p = 0.01", "1 fixed, 1 broken", "few_shot",
                   "1 minute", "1,000"):  # fmt: skip
         assert facts in found.text, facts
     assert {"All checks, problems first", "Environment"} <= set(nothing.headings)

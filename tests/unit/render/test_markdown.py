@@ -52,7 +52,7 @@ def test_what_is_beside_the_gates_stands_at_the_top():
 def everywhere(text):
     """One text in every place that is not ours."""
     checks = tuple(Check(text, status, text, source=text, advice=text) for status in ("fail", "warning", "note"))
-    model = ModelResult(text, metrics={text: 0.5}, price=text, job=text, base_model=text)
+    model = ModelResult(text, metrics={text: 0.5}, price=text)
     result = red(
         name=text, nodeid=text, location=text, hypothesis=text, metric=text, note=text, baselines={text: model},
         candidate=model, broken=(Flip(text, text, text, text, text),), advice=(Advice("x", text, text),),
