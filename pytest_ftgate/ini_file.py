@@ -51,7 +51,7 @@ class IniFile:
 def line_of(path: Path, key: str) -> Where:
     """Return the file, and the line that begins with a key."""
     lines = path.read_text(encoding="utf-8", errors="replace").splitlines() if path.is_file() else ()
-    begins = re.compile(rf"""[ \t'"]*{re.escape(key)}(?![\w-])""")  # of ftgate_required, but not ftgate_required_by
+    begins = re.compile(rf"""[ \t'"]*{re.escape(key)}(?![\w-])""")
     found = (number for number, line in enumerate(lines, 1) if begins.match(line))
     return Where(shown_path(path), line=next(found, None))
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from functools import cache
 from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeVar
@@ -259,15 +259,6 @@ class TestSetResult:
     near_pairs: Annotated[
         tuple[RowPair, ...], about("test examples that are near duplicates of an earlier one, each with that one")
     ] = ()
-
-
-@dataclass(frozen=True, slots=True)
-class InputFile:
-    """A file or folder that the gate was judged by."""
-
-    key: Annotated[str, about("the key that names it; gate_file, marker or fixture: where keys are written")]
-    path: Annotated[str, about("relative to pytest's rootdir")]
-    sha256: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -527,10 +518,6 @@ class GateResult(Delta):
     location: Annotated[
         str | None, about("the line of the marker, such as tests/test_intents.py:12, relative to pytest's rootdir")
     ] = None
-    inputs: Annotated[
-        tuple[InputFile, ...],
-        about("the gate file, data, prompts, recordings and metric files, as they were when the gate was judged"),
-    ] = ()
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "passed", self.verdict == "pass")
@@ -612,11 +599,7 @@ class Session:
     unjudged: Sequence[tuple[str, str]] = ()  # required gates that did not pass, as name and reason
     removed: Sequence[str] = ()  # sentences about removed gates
     remarks: Sequence[str] = ()  # further lines at the end of the session
-    partial: bool = False  # --ftgate-partial: required gates are shown, not enforced
-    required: Sequence[str] = ()  # the ini key ftgate_required as written
-    waived_by: str | None = None  # the option or ini key because of which required gates are not enforced
-    tests: Mapping[str, Collection[str]] = field(default_factory=dict)  # ids of the marked tests, by the gate's name
-    config: str | None = None  # the gate file, if named on the command line
+    waived_by: str | None = None  # the option because of which required gates are not enforced
     root: Path | None = None  # pytest's rootdir
     plans: Sequence[Mapping[str, Any]] = ()  # of gates that were not judged (--ftgate-plan)
     looks: Sequence[Sequence[str]] = ()  # the same as lines of text, the title first

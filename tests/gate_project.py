@@ -388,10 +388,10 @@ def _judge(
                 folder = root / kept if kept else None
                 past = look_back(path, root=root, ini=root / "pytest.ini", ref=ref, recordings=folder)
             forbids = project.ini.get("ftgate_forbid_weakening", False)
-            files: Any = SimpleNamespace(past=lambda: past, forbids_weakening=forbids, owes=False, base_ref=ref)
-            reviewed, inputs = layers.reviewed(config, files), layers.inputs(config)
+            files: Any = SimpleNamespace(past=past, forbids_weakening=forbids, owes=False, base_ref=ref)
+            reviewed = layers.reviewed(config, files)
             result = judge_gate(config, services, nodeid=nodeid, reviewed=reviewed).result
-            result = replace(result, loosened=tuple(map(str, layers.loosened())), inputs=inputs)
+            result = replace(result, loosened=tuple(map(str, layers.loosened())))
         except FtgateError as error:
             result = failed_result(result, error)
     facts: dict[str, Any] = json.loads(json.dumps(replace(result, location=place).to_dict(), allow_nan=False))

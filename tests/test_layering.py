@@ -34,8 +34,6 @@ HEAVY = (
     "jsonschema",
 )
 FACE = {"plugin"}
-ASKS_PYTEST = {Path("cli/verify.py")}
-"""What reads the project's ini file as pytest does, through the plugin."""
 
 
 def output_of(code: str) -> str:
@@ -103,7 +101,7 @@ def test_only_the_face_knows_pytest() -> None:
         found |= {node.module or "" for node in ast.walk(tree) if isinstance(node, ast.ImportFrom)}
         if part(path) not in FACE:
             assert not found & {"pytest", "_pytest"}, path
-            assert not imports(path) & FACE or path.relative_to(PACKAGE) in ASKS_PYTEST, path
+            assert not imports(path) & FACE, path
 
 
 LAYERS = (

@@ -36,7 +36,8 @@ INFLATION = {2: 0.077, 3: 0.115, 5: 0.214, 10: 0.514, 20: 0.90}
 """The measured rate at which one of so many useless candidates passes at 95 % confidence (``docs/retraining.md``)."""
 
 _NOTE = "attempt: "
-_LEDGER = "attempts: "
+LEDGER = "ftgate-attempts.jsonl"
+_LINES = "attempts: "
 _PROBES = 3
 _HEX = 16
 
@@ -155,10 +156,10 @@ def find_attempt(gate: Context, committed: Mapping[str, str]) -> Attempt | None:
 
 
 def ledger_of(config: GateKeys) -> Path:
-    """Return the path of the ledger: relative to the place of ``attempts``, or else to that of ``max_attempts``."""
+    """Return the path of the ledger: beside the gate file; for a gate without one, beside its marker."""
     sources = config.sources
-    written = next((one for key in ("attempts", "max_attempts") if (one := sources[key]).kind != "default"), None)
-    return (written or sources["test_set"]).absolute(config.attempts)
+    of_file = (one for one in sources.values() if one.kind in ("file", "defaults"))
+    return next(of_file, sources["max_attempts"]).absolute(LEDGER)
 
 
 def _number(attempt: Attempt, entries: Iterable[Entry]) -> int:
@@ -180,7 +181,7 @@ def _distinct(attempt: Attempt, entries: Iterable[Entry]) -> list[frozenset[str]
 
 def _check_present(gate: Context, ledger: Path, entries: list[Entry] | None, committed: Mapping[str, str]) -> None:
     """Raise if lines of the ledger are missing, according to a green verdict or to recordings."""
-    recorded, where = committed.get(_LEDGER + ledger.name), Where(shown_path(ledger))
+    recorded, where = committed.get(_LINES + ledger.name), Where(shown_path(ledger))
     least = int(recorded) if recorded is not None and recorded.isdecimal() else 0
     if least > len(entries or ()):
         raise DataError(
@@ -410,7 +411,7 @@ def noted(gate: Context) -> dict[str, str]:
     if attempt is None or attempt.most is None or not gate.runs:
         return {}
     with suppress(FtgateError):
-        return {_LEDGER + attempt.ledger.name: str(len(read_ledger(attempt.ledger) or ()))}
+        return {_LINES + attempt.ledger.name: str(len(read_ledger(attempt.ledger) or ()))}
     return {}
 
 

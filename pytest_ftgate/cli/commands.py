@@ -1,4 +1,4 @@
-"""The commands of ``python -m pytest_ftgate``; exit status 0: success, 1: a gate got worse or is not met, 2: error."""
+"""The commands of ``python -m pytest_ftgate``; exit status 0: success, 1: a gate got worse, 2: error."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
-from pytest_ftgate.errors import FtgateError, shown_path
+from pytest_ftgate.errors import FtgateError
 from pytest_ftgate.text import one_line
 
 _UNUSABLE = 2
@@ -36,8 +36,8 @@ def main(args: Sequence[str]) -> int:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="python -m pytest_ftgate",
-        description="Create a gate, compare or verify reports, write rating sheets. Gates run with pytest.",
-        epilog="Exit status: 0 success, 1 a gate got worse (compare) or did not pass (verify), 2 error.",
+        description="Create a gate, compare reports, write rating sheets. Gates run with pytest.",
+        epilog="Exit status: 0 success, 1 a gate got worse (compare), 2 error.",
     )
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
 
@@ -67,11 +67,11 @@ def _parser() -> argparse.ArgumentParser:
     init("--dedupe", None, copies)
     init("--force", None, "overwrite ftgate.yaml and the test file")
 
-    what = "show what changed between JSON reports, and their trend; exit status 1 if a gate got worse"
-    compare = command("compare", _compare, what)
-    two = "two reports written by --ftgate-report=json:PATH, the earlier one first; more of them, or a folder"
-    compare("reports", "REPORT.json", two, type=Path, nargs="+")
-    compare("--html", "PATH", "write the trend as one HTML page with plots", type=Path)
+    compare = command(
+        "compare", _compare, "show what changed between two JSON reports; exit status 1 if a gate got worse"
+    )
+    compare("before", "BEFORE.json", "the earlier report, written by --ftgate-report=json:PATH", type=Path)
+    compare("after", "AFTER.json", "the later report", type=Path)
 
     sheet = command("sheet", _sheet, "write blind rating sheets of a gate's stored answers, for people")
     sheet("gate", "GATE", "a gate of the gate file with one baseline and one candidate")
@@ -84,13 +84,6 @@ def _parser() -> argparse.ArgumentParser:
     sheet("--seed", "TEXT", "what the order of the answers depends on (default: random)")
     question = "Which answer is better?"
     sheet("--question", "TEXT", f'what the raters are asked (default: "{question}")', default=question)
-
-    what = "exit with status 1 unless every required gate passed in one of the JSON reports"
-    verify = command("verify", _verify, what)
-    verify("reports", "REPORT.json", "reports of the same commit", type=Path, nargs="+")
-    instead = "verify this gate instead of those of ini ftgate_required; repeatable"
-    verify("--gate", "NAME", instead, action="append", default=[])
-    verify("--model", "NAME", "the gate must have passed with this candidate")
 
     schema = command("schema", _schema, "print the JSON Schema of the gate file or of the report")
     schema("--report", None, "print the schema of the JSON report (--ftgate-report=json:PATH)")
@@ -105,20 +98,11 @@ def _schema(asked: argparse.Namespace) -> int:
 
 def _compare(asked: argparse.Namespace) -> int:
     from pytest_ftgate.cli.compare import compare_reports, comparison_lines
-    from pytest_ftgate.cli.trend import in_order, read_reports, trend_lines, trends, write_page
+    from pytest_ftgate.cli.report_file import read_report
 
-    two = len(asked.reports) == 2 and not any(map(Path.is_dir, asked.reports))
-    reports = read_reports(asked.reports) if two else in_order(read_reports(asked.reports))
-    shown, found = trends(reports)
-    if two:
-        before, after = reports
-        found = list(compare_reports(before, after))
-        print("\n".join(comparison_lines(before, after, found)))
-    else:
-        print("\n".join(trend_lines(reports, shown, found)))
-    if asked.html is not None:
-        write_page(asked.html, reports, shown)
-        print(f"wrote: {shown_path(asked.html)}")
+    before, after = read_report(asked.before), read_report(asked.after)
+    found = compare_reports(before, after)
+    print("\n".join(comparison_lines(before, after, found)))
     return int(any(gate.worse for gate in found))
 
 
@@ -132,18 +116,6 @@ def _sheet(asked: argparse.Namespace) -> int:
 def _arguments(asked: argparse.Namespace) -> dict[str, Any]:
     """Return the arguments of a command by name."""
     return {name: value for name, value in vars(asked).items() if name not in ("command", "run")}
-
-
-def _verify(asked: argparse.Namespace) -> int:
-    from pytest_ftgate.cli.verify import verify
-
-    try:
-        found = verify(asked.reports, gates=asked.gate, model=asked.model)
-    except FtgateError as error:  # whatever cannot be verified has not passed
-        print(f"pytest_ftgate verify: {one_line(str(error))}", file=sys.stderr)
-        return 1
-    print("\n".join(found.lines()))
-    return int(not found.holds)
 
 
 def _init(asked: argparse.Namespace) -> int:

@@ -202,8 +202,8 @@ def _models(old: GateResult, new: GateResult) -> Iterator[Move]:
 def comparison_lines(before: ReportFile, after: ReportFile, found: Sequence[GateMoves]) -> Iterator[str]:
     """Yield the two reports, the changes of each gate, and the outcome, in lines that fit a CI log."""
     for label, report in (("before:", before), ("after:", after)):
-        partial = ", partial: ftgate_required was not enforced" if report.partial else ""
-        yield from wrapped(f"{label:<8}{report.path} ({plural(len(report.gates), 'gate')}{partial})")
+        allowed = ", written with --ftgate-allow-missing" if report.allowed_missing else ""
+        yield from wrapped(f"{label:<8}{report.path} ({plural(len(report.gates), 'gate')}{allowed})")
     old, new = before.environment, after.environment
     versions = [(name, old.get(name, "absent"), new.get(name, "absent")) for name in {**new, **old}]
     moved = [f"{name} {one} -> {other}" for name, one, other in versions if one != other]

@@ -9,7 +9,7 @@ from pydantic import BeforeValidator, ConfigDict, Field, PrivateAttr
 
 from pytest_ftgate.config.baselines import BaselinesValue
 from pytest_ftgate.config.data import DataValue
-from pytest_ftgate.config.keys import AboveZero, Amount, Count, Keys, Listed, Named, PathText, Placeable, Text, optional
+from pytest_ftgate.config.keys import AboveZero, Amount, Count, Keys, Listed, Named, Placeable, Text, optional
 from pytest_ftgate.config.metrics import JUDGED, MetricSpec, MetricsValue
 from pytest_ftgate.config.models import ModelSpec, ModelValue
 from pytest_ftgate.config.problems import refusal
@@ -157,10 +157,6 @@ class GateKeys(Keys):
     max_attempts: Annotated[int, Field(ge=1, le=5), Weaker("higher")] = optional(
         "The number of distinct candidates that may be judged on this test set. Attempt k is judged at the gate's "
         "level of error times 2^-k. Judging a candidate again is no attempt. Default: there is no limit."
-    )
-    attempts: PathText = Field(
-        "attempts.jsonl",
-        description="With max_attempts, the ledger of the judged candidates, relative to this file. Commit it.",
     )
 
     def settled(self, sources: Mapping[str, Source], *, gate: str | None, alternatives: tuple[str, ...]) -> GateKeys:

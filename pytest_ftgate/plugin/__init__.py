@@ -64,14 +64,13 @@ def _positive(kind: type[int | float], what: str) -> Callable[[str], int | float
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     group = parser.getgroup("pytest-ftgate", "fine-tuning gate (pytest-ftgate)")
-    group.addoption("--ftgate-config", metavar="PATH", help="gate file to use instead of the ini's")
     group.addoption(
         "--ftgate-report", metavar="FORMAT:PATH", action="append", default=[], type=_report,
         help="write a report: html:PATH, json:PATH, markdown:PATH for a pull request, or recordings:FOLDER with one "
         "JSONL file per gate and model; repeatable",
     )  # fmt: skip
     group.addoption(
-        "--ftgate-cache", choices=("reuse", "refresh", "off"), default="reuse",
+        "--ftgate-cache", choices=("reuse", "refresh"), default="reuse",
         help="use of stored predictions (default: reuse); refresh ignores all that are stored or recorded",
     )  # fmt: skip
     group.addoption(
@@ -79,7 +78,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         help="call no endpoint; a prediction that is neither stored nor recorded is an error",
     )  # fmt: skip
     group.addoption(
-        "--ftgate-partial", action="store_true",
+        "--ftgate-allow-missing", action="store_true",
         help="list the gates that ini ftgate_required requires instead of enforcing them; refused in CI",
     )  # fmt: skip
     group.addoption(
@@ -106,15 +105,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         "ftgate_forbid_weakening", "fail a gate that requires less than it did at the merge base",
         type="bool", default=False,
     )  # fmt: skip
-    parser.addini(
-        "ftgate_github_summary", "under GitHub Actions, add the gates to the job summary",
-        type="bool", default=True,
-    )  # fmt: skip
     parser.addini("ftgate_required", "gates that must run and pass: names, or all", type="args", default=[])
-    parser.addini(
-        "ftgate_required_by", "where ftgate_required is enforced: run, or verify (python -m pytest_ftgate verify)",
-        default="run",
-    )  # fmt: skip
 
 
 def check_options(config: pytest.Config) -> None:
@@ -142,9 +133,9 @@ def check_options(config: pytest.Config) -> None:
     if len(looks) > 1:
         raise pytest.UsageError(f"{' and '.join(looks)} cannot be used together")
     required, sign = bool(config.getini("ftgate_required")), sign_of_ci(os.environ)
-    for option, waives in (("--ftgate-partial", True), *((look, required) for look in looks)):
+    local, unmet = ("is for local work only", True), ("meets no gate of ftgate_required", required)
+    for option, (what, waives) in (("--ftgate-allow-missing", local), *((look, unmet) for look in looks)):
         if config.getoption(option) and waives and sign:
-            what = "is for local work only" if option == "--ftgate-partial" else "meets no gate of ftgate_required"
             raise pytest.UsageError(f"{option} {what}; the environment variable {sign} is set")
 
 
@@ -170,7 +161,7 @@ def gate_session(config: pytest.Config) -> GateSession:
 def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line("markers", _MARK_HELP)
     config.pluginmanager.register(_ReportsOfOthers(config))  # without a name, so that -p no: cannot disable it
-    if any(config.getoption(name) for name in ("override_ini", "--ftgate-report", "--ftgate-partial", *LOOKS)):
+    if any(config.getoption(name) for name in ("override_ini", "--ftgate-report", "--ftgate-allow-missing", *LOOKS)):
         check_options(config)
     check_ini(config)
 
@@ -247,11 +238,6 @@ def _obliged(config: pytest.Config) -> bool:
 def _claims(report: pytest.TestReport) -> bool:
     """Return whether a report may hold the facts of a gate."""
     return any(one[0] == "ftgate" for one in report.user_properties)
-
-
-def pytest_report_header(config: pytest.Config) -> str | None:
-    named = config.getoption("--ftgate-config")
-    return f"ftgate: gate file {named} (from the command line)" if named else None
 
 
 @pytest.hookimpl(optionalhook=True)

@@ -1,14 +1,15 @@
-"""Find and load gate files. Paths are relative to the ini file's folder, or on the command line to the invocation."""
+"""Find and load the gate file. Its path is relative to the ini file's folder."""
 
 from __future__ import annotations
 
 import os
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 
-from pytest_ftgate.errors import ConfigError, FtgateError, Where, shown_path
+from pytest_ftgate.errors import ConfigError, Where, shown_path
 
 if TYPE_CHECKING:
     from pytest_ftgate.checks.weakening.past import Past
@@ -41,73 +42,43 @@ def refuse_tracked(state: Path) -> None:
 
 
 class GateFiles:
-    """The gate files of a session. Each is read once, and looked up in git once.
-
-    A gate file on the command line takes precedence over that of the ini file.
-    """
+    """The gate file of a session. It is read once, and looked up in git once."""
 
     def __init__(self, config: pytest.Config) -> None:
         self._config = config
-        named = config.getoption("--ftgate-config")
-        self.ini_path = ini_path(config, config.getini("ftgate_config"))
-        self.path = option_path(config, named) if named else self.ini_path
+        self.path = ini_path(config, config.getini("ftgate_config"))
         self.forbids_weakening = bool(config.getini("ftgate_forbid_weakening"))
-        self._named = bool(named)
         self.base_ref: str | None = config.getini("ftgate_base_ref") or None
         self.owes = bool(config.getini("ftgate_required"))
-        self._read: dict[Path, GateFile] = {}
-        self._pasts: dict[Path, Past] = {}
+        self._file: GateFile | None = None
 
     def gate_file(self, *, required: bool) -> GateFile | None:
         """Return the gate file of this session, or None if there is none.
 
         Raises:
-            ConfigError: the file is missing, and ``required``, named on the command line, or there with another suffix.
+            ConfigError: the file is missing, and ``required`` or there with another suffix; or it cannot be read.
         """
-        path = self.path
-        if path in self._read or os.path.exists(path):  # false for an invalid path, too
-            return self._load(path)
-        renaming = self.renaming(path)
-        if required or self._named or renaming:
+        if self._file is None and os.path.exists(self.path):  # false for an invalid path, too
+            from pytest_ftgate.config import load_gate_file
+
+            self._file = load_gate_file(self.path)
+        if self._file is None and (required or self.renaming):
             cure = "Create it, set another path with ini ftgate_config, or give all keys in the marker."
-            raise ConfigError("gate file not found", where=Where(shown_path(path)), cure=renaming or cure)
-        return None
+            raise ConfigError("gate file not found", where=Where(shown_path(self.path)), cure=self.renaming or cure)
+        return self._file
 
-    def renaming(self, path: Path) -> str | None:
-        """Return the cure if a missing gate file is there with the other suffix of YAML."""
-        other = path.with_suffix(".yml" if path.suffix == ".yaml" else ".yaml")
-        return f"found {other.name}: rename it to {path.name}" if path.suffix and other.is_file() else None
+    @property
+    def renaming(self) -> str | None:
+        """Return the cure if the gate file is missing, and there with the other suffix of YAML."""
+        other = self.path.with_suffix(".yml" if self.path.suffix == ".yaml" else ".yaml")
+        return f"found {other.name}: rename it to {self.path.name}" if self.path.suffix and other.is_file() else None
 
-    def ini_file(self) -> GateFile:
-        """Return the ini's gate file. Raises :class:`FtgateError` if it is missing or cannot be read."""
-        return self._load(self.ini_path)
-
-    def promised(self, gate: str) -> GateFile | None:
-        """Return the ini's gate file if the command line names another and it has this gate: it stays binding."""
-        if not self._named:
-            return None
-        try:
-            file = self.ini_file()
-        except FtgateError:
-            return None  # reported with the required gates
-        return file if gate in file.gate_names else None
-
-    def past(self, path: Path | None = None) -> Past:
-        """Return the state of the project and ``path``, by default the session's gate file, at the merge base."""
+    @cached_property
+    def past(self) -> Past:
+        """Return the state of the project at the merge base."""
         from pytest_ftgate.checks.weakening.past import look_back
 
-        path = Path(os.path.abspath(path or self.path))
-        if path not in self._pasts:
-            config, recordings = self._config, self._config.getini("ftgate_recordings")
-            answers = ini_path(config, recordings) if recordings else None
-            self._pasts[path] = look_back(
-                path, root=config.rootpath, ini=config.inipath, ref=self.base_ref, recordings=answers
-            )
-        return self._pasts[path]
-
-    def _load(self, path: Path) -> GateFile:
-        from pytest_ftgate.config import load_gate_file
-
-        if path not in self._read:
-            self._read[path] = load_gate_file(path)
-        return self._read[path]
+        path, config = Path(os.path.abspath(self.path)), self._config
+        recordings = config.getini("ftgate_recordings")
+        answers = ini_path(config, recordings) if recordings else None
+        return look_back(path, root=config.rootpath, ini=config.inipath, ref=self.base_ref, recordings=answers)

@@ -13,11 +13,9 @@ from pytest_ftgate.ini_file import IniFile, read_ini, reads_native
 from pytest_ftgate.text import excerpt, nearest
 
 KEYS = (
-    *("ftgate_config", "ftgate_state", "ftgate_recordings", "ftgate_base_ref"),
-    *("ftgate_forbid_weakening", "ftgate_github_summary", "ftgate_required", "ftgate_required_by"),
+    *("ftgate_config", "ftgate_state", "ftgate_recordings", "ftgate_required"),
+    *("ftgate_base_ref", "ftgate_forbid_weakening"),
 )
-ENFORCED_BY = ("run", "verify")
-"""Where ``ftgate_required`` is enforced."""
 _PREFIX = "ftgate"
 _TRUTH = ("true", "false", "yes", "no", "on", "off")
 
@@ -53,17 +51,13 @@ def _problems(config: pytest.Config, file: IniFile) -> Iterator[ConfigError]:
 def _problem(config: pytest.Config, file: IniFile, key: str, value: Any) -> ConfigError | None:
     where = file.where(key)
     try:
-        given = config.getini(key)
+        config.getini(key)
     except (ValueError, TypeError, pytest.UsageError) as error:
         if isinstance(error.__cause__, KeyError):  # no plugin has such a key
             near = nearest(_bare(key.lower()), map(_bare, KEYS))
             cure = f"did you mean {_PREFIX}_{near}?" if near else f"known: {', '.join(KEYS)}"
             return ConfigError("unknown ini key", where=where, cure=cure)
         return _bad_value(where, value, error)
-    if key == "ftgate_required_by" and given not in ENFORCED_BY:
-        near = nearest(str(given), ENFORCED_BY)
-        what = f"must be {' or '.join(ENFORCED_BY)}, got {excerpt(repr(given))}"
-        return ConfigError(what, where=where, cure=f"did you mean {near}?" if near else None)
     return None
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property, partial
@@ -15,12 +14,11 @@ from pytest_ftgate.checks.attempts import check_history
 from pytest_ftgate.checks.weakening.comparison import Weakening, another_training_set, weakenings
 from pytest_ftgate.checks.weakening.review import review_checks
 from pytest_ftgate.config import GateKeys, Layer, Source, resolve_gate
-from pytest_ftgate.config.files import content_hash, files_of
 from pytest_ftgate.plugin.earlier import LEFT_OPEN, earlier
 from pytest_ftgate.plugin.gate_files import GateFiles
 from pytest_ftgate.plugin.marks import MARK, Level, levels_of, naming, test_id
 from pytest_ftgate.plugin.overrides import FIXTURES, given_layer, overrides, refuse_indirect, unused_fixtures
-from pytest_ftgate.result import Check, InputFile
+from pytest_ftgate.result import Check
 from pytest_ftgate.text import KeyPath
 
 if TYPE_CHECKING:
@@ -72,8 +70,6 @@ def _layers(
         files.gate_file(required=gate is not None),
         test_id(item),
         root,
-        promised=files.promised(gate) if gate is not None else None,
-        overridden=[Path(one.code.co_filename) for one in used if one.code is not None],
         code=[*(file for one in used for file in one.files(root)), *_code_of_hooks(item.config)],
     )
 
@@ -85,9 +81,7 @@ class Layers:
     Attributes:
         folder: where relative paths in markers start.
         nodeid: the test, whose id is the default name of its gate.
-        promised: the gate file that stays binding if the command line names another.
         remarks: checks of the overridden fixtures.
-        overridden: the files of these fixtures.
         code: the files of fixtures and hooks, by their names.
     """
 
@@ -97,9 +91,7 @@ class Layers:
     file: GateFile | None
     nodeid: str
     root: Path
-    promised: GateFile | None = None
     remarks: tuple[Check, ...] = ()
-    overridden: Sequence[Path] = ()
     code: Sequence[tuple[str, Path]] = ()
 
     @property
@@ -123,27 +115,14 @@ class Layers:
         layers = [*self.marks, *self.fixtures, *written]
         return resolve_gate(layers, file=self.file, gate=self.gate, default_name=self.nodeid, root=self.root)
 
-    def inputs(self, config: GateKeys) -> tuple[InputFile, ...]:
-        """Return the files that the gate is judged by, as they are now; those that do not exist are left out."""
-        named = [("gate_file", self.file.path)] if self.file is not None and self.gate is not None else []
-        named += [("marker", level.file) for level in self.levels if level.keys]
-        named += [("fixture", path) for path in self.overridden]
-        found: dict[str, InputFile] = {}
-        for key, path in (*named, *files_of(config)):
-            relative, digest = _relative(path, self.root), content_hash(path)
-            if digest is not None and not (key.endswith(".target") and relative.startswith("..")):
-                found.setdefault(relative, InputFile(key, relative, digest))
-        return tuple(found.values())
-
     def loosened(self) -> tuple[Weakening, ...]:
         """Return where the test requires less than the gate in the file, including the file's defaults.
 
         Another training set is no weaker gate, but it is not the gate of the file either.
         """
-        promised = self.promised or self.file
-        if self.gate is None or promised is None:
+        if self.gate is None or self.file is None:
             return ()
-        before, after = self.resolved(promised, self.gate), self.resolve()
+        before, after = self.resolved(self.file, self.gate), self.resolve()
         places = (before.place_of, after.place_of)
         return tuple(
             replace(one, where=" -> ".join(dict.fromkeys(filter(None, (place(one.key) for place in places)))))
@@ -153,7 +132,7 @@ class Layers:
     def reviewed(self, config: GateKeys, files: GateFiles) -> tuple[Check, ...]:
         """Return remarks on the layers, and whether ``config`` requires less than at the merge base or in the file."""
         found = review_checks(
-            files.past(),
+            files.past,
             self.gate or config.name,
             earlier=lambda past: earlier(self, past, config),
             after=config,
@@ -195,10 +174,3 @@ def _code_of_hooks(config: pytest.Config) -> Iterator[tuple[str, Path]]:
         for name in vars(plugin) if file.is_absolute() and file.is_relative_to(config.rootpath) else ():
             if name.startswith(f"pytest_{MARK}_") and name != "pytest_ftgate_gate_finished":
                 yield f"hook {name}", file
-
-
-def _relative(path: Path, root: Path) -> str:
-    try:
-        return Path(os.path.relpath(path, root)).as_posix()
-    except ValueError:  # on another drive
-        return path.as_posix()

@@ -18,7 +18,6 @@ from pytest_ftgate.result import GateResult
 from pytest_ftgate.text import shortened, suggestion
 
 KEY = "ftgate_required"
-BY_VERIFY = "ftgate_required_by = verify"
 
 SIGNS_OF_CI = (
     "CI", "BUILD_NUMBER", "JENKINS_URL", "TF_BUILD", "TEAMCITY_VERSION", "CODEBUILD_BUILD_ID", "GITHUB_ACTIONS",
@@ -89,10 +88,9 @@ class Owed:
 
     Args:
         removed: sentences about gates that were removed since the merge base.
-        waived_by: the option or ini key with which required gates are listed, not enforced.
+        waived_by: the option with which required gates are listed, not enforced.
         setting: the ini key as written, and where.
-        waivable: whether ``--ftgate-partial`` is allowed here.
-        required: the ini key ``ftgate_required`` as written.
+        waivable: whether ``--ftgate-allow-missing`` is allowed here.
     """
 
     unmet: Sequence[Unmet] = ()
@@ -100,17 +98,11 @@ class Owed:
     waived_by: str | None = None
     setting: str = ""
     waivable: bool = False
-    required: Sequence[str] = ()
 
     @property
     def red(self) -> bool:
         """Return whether the session fails."""
         return bool(self.unmet) and self.waived_by is None
-
-    @property
-    def partial(self) -> bool:
-        """Return whether an option waives the required gates in this run."""
-        return self.waived_by not in (None, BY_VERIFY)
 
     def lines(self) -> Iterator[Line]:
         """Yield the lines for the terminal that no block has."""
@@ -119,34 +111,24 @@ class Owed:
             if not one.shown:
                 names.setdefault(one.reason, []).append(one.name)
         told = "; ".join(f"{', '.join(those)}: {reason}" for reason, those in names.items())
-        if told and self.waived_by == BY_VERIFY:
-            cure = "python -m pytest_ftgate verify REPORT.json ..."
-            yield Line(f"{self.setting} is not met yet: {told}; left to {cure} ({BY_VERIFY})", "yellow")
-        elif told and self.waived_by:
+        if told and self.waived_by:
             yield Line(f"{self.setting} is not met: {told}; not enforced: {self.waived_by}", "yellow")
         elif told:
-            way_out = "; for local work add --ftgate-partial" if self.waivable else ""
+            way_out = "; for local work add --ftgate-allow-missing" if self.waivable else ""
             yield Line(f"FAILED: {self.setting} is not met: {told}{way_out}", "red")
         yield from (Line(text, "red") for text in self.removed)
 
 
-def find_owed(
-    config: pytest.Config,
-    files: GateFiles,
-    results: Sequence[GateResult],
-    seen: Seen,
-    required: Sequence[str] | None = None,
-) -> Owed:
+def find_owed(config: pytest.Config, files: GateFiles, results: Sequence[GateResult], seen: Seen) -> Owed:
     """Return the required gates that did not pass in this session, and the gates that were removed.
 
-    The names come from the ini's gate file, even if the command line names another. If weakening is forbidden, a
-    required gate that was removed still counts. ``required`` replaces the ini key.
+    If weakening is forbidden, a required gate that was removed still counts.
     """
-    required = config.getini(KEY) if required is None else required
+    required = config.getini(KEY)
     unmet = _unmet_of_file(required, files, results, seen) if required else []
     forbidden = [name_and_stage(one)[0] for one in required] if files.forbids_weakening else []
     ref, gone = _removed(files) if results or forbidden else ("", [])
-    since = f"was removed from {shown_path(files.ini_path)} since {ref}"
+    since = f"was removed from {shown_path(files.path)} since {ref}"
     known = {one.name for one in unmet}
     owed = [name for name in gone if name not in known and not {"all", name}.isdisjoint(forbidden)]
     unmet += [Unmet(name, f"it {since}") for name in owed]
@@ -154,30 +136,31 @@ def find_owed(
     place = f" ({line_of(config.inipath, KEY)})" if config.inipath is not None else ""
     setting = f"ftgate_required = {shortened(' '.join(required))}{place}"
     waivable = not sign_of_ci(os.environ)
-    return Owed(unmet, removed, waived_by(config), setting, waivable, required)
+    return Owed(unmet, removed, waived_by(config), setting, waivable)
 
 
 def waived_by(config: pytest.Config) -> str | None:
-    """Return the option or ini key with which required gates are listed, not enforced; None without one."""
-    by_verify = BY_VERIFY if config.getini("ftgate_required_by") == "verify" else None
-    return "--ftgate-partial" if config.getoption("--ftgate-partial") else look_asked(config) or by_verify
+    """Return the option with which required gates are listed, not enforced; None without one."""
+    return "--ftgate-allow-missing" if config.getoption("--ftgate-allow-missing") else look_asked(config)
 
 
 def _unmet_of_file(required: Sequence[str], files: GateFiles, results: Sequence[GateResult], seen: Seen) -> list[Unmet]:
     bare = [name_and_stage(one)[0] for one in required]
     try:
-        in_file = files.ini_file().gate_names
+        file = files.gate_file(required=False)
     except FtgateError as error:
-        if os.path.exists(files.ini_path):
+        if os.path.exists(files.path):
             return [Unmet(name, error.headline) for name in bare]
+        file = None
+    in_file: Collection[str] = () if file is None else file.gate_names
+    if file is None:
         if "all" in bare:
-            cure = files.renaming(files.ini_path) or (
+            cure = files.renaming or (
                 "create it, or, for gates in markers, give each marker name=NAME and write ftgate_required = NAME"
             )
-            return [Unmet("all", f"it means the gates of {shown_path(files.ini_path)}, which does not exist: {cure}")]
-        in_file = ()  # gates may be defined by markers only
-    if "all" in bare and not in_file:
-        return [Unmet("all", f"{shown_path(files.ini_path)} has no gates")]
+            return [Unmet("all", f"it means the gates of {shown_path(files.path)}, which does not exist: {cure}")]
+    elif "all" in bare and not in_file:
+        return [Unmet("all", f"{shown_path(files.path)} has no gates")]
     names = [
         name + ":ready" * ready
         for one, ready in map(name_and_stage, required)
@@ -190,14 +173,14 @@ def _removed(files: GateFiles) -> tuple[str, Sequence[str]]:
     """Return the merge base, and the gates that were removed from the ini's gate file since."""
     from pytest_ftgate.checks.weakening.past import removed_gates
 
-    past = files.past(files.ini_path)
+    past = files.past
     if past.file is None:
         return "", []
     try:
-        now = files.ini_file().gate_names if files.ini_path.exists() else ()
+        now = files.gate_file(required=False)
     except FtgateError:
         return "", []  # reported by the gates that need the file
-    return past.ref, removed_gates(past, now)
+    return past.ref, removed_gates(past, now.gate_names if now else ())
 
 
 def find_unmet(

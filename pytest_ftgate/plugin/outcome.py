@@ -98,10 +98,10 @@ def _judge(request: pytest.FixtureRequest, session: GateSession) -> GateResult:
             layers = layers_as_judged(request, session.files)
             unnamed = replace(unnamed, gate=layers.gate)
             config = layers.resolve()
-            reviewed, inputs = layers.reviewed(config, session.files), layers.inputs(config)
+            reviewed = layers.reviewed(config, session.files)
             judged = judge_gate(config, session.services(item.ihook), nodeid=nodeid, reviewed=reviewed)
             loosened = tuple(map(str, layers.loosened()))
-            judged = replace(judged, result=replace(judged.result, loosened=loosened, inputs=inputs))
+            judged = replace(judged, result=replace(judged.result, loosened=loosened))
             session.record(filed_as(config, nodeid), judged.runs, judged.notes)
         except FtgateError as error:
             judged = Judged(failed_result(unnamed, error))
@@ -124,7 +124,7 @@ def _judge(request: pytest.FixtureRequest, session: GateSession) -> GateResult:
 def _interruption(error: Interrupted) -> FtgateError:
     kept, total = error.kept
     counted = f": {kept:,} of {plural(total, 'answer')} are stored" if total else ""
-    cure = "Run again to continue: stored answers are reused (unless --ftgate-cache=off)."
+    cure = "Run again to continue: stored answers are reused."
     if error.abandoned:
         cure = f"Calls to {', '.join(error.abandoned)} could not be cancelled and may still be running. {cure}"
     return FtgateError(f"stopped by Ctrl-C{counted}", cure=cure)

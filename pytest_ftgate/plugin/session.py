@@ -22,9 +22,8 @@ from pytest_ftgate.plugin.looks import Looks
 from pytest_ftgate.plugin.marks import MARK, claimed_name, function_id, location
 from pytest_ftgate.plugin.obligations import Owed, Seen, find_owed, sign_of_ci, unmarked, waived_by
 from pytest_ftgate.plugin.options import look_asked
-from pytest_ftgate.plugin.terminal import HIDDEN, annotate, display, show_block, show_gates, show_lines
+from pytest_ftgate.plugin.terminal import HIDDEN, display, show_block, show_gates, show_lines
 from pytest_ftgate.reports import json as json_report
-from pytest_ftgate.reports.github import Step
 from pytest_ftgate.reports.session import Outcome
 from pytest_ftgate.reports.text import Line
 from pytest_ftgate.result import GateResult, Session, failed_result
@@ -147,11 +146,10 @@ class GateSession:
 
         mode = self._config.getoption("--ftgate-cache")
         state = ini_path(self._config, self._config.getini("ftgate_state"))
-        if mode != "off":
-            refuse_tracked(state)
+        refuse_tracked(state)
         recordings = self._recordings if mode != "refresh" else None
         return Stores(
-            persistent=Store(None if mode == "off" else state / "predictions.sqlite3"),
+            persistent=Store(state / "predictions.sqlite3"),
             session=Store(None),
             recordings=read_recordings(recordings) if recordings else {},
             newer_than=self.started if mode == "refresh" else None,
@@ -307,10 +305,8 @@ class GateSession:
         return bool(unwritten or self._owed.red or failed)
 
     def _write_reports(self) -> None:
-        outcome, looks = self._outcome(), self.looks  # before the lines about the reports themselves are added
-        self.note(*write_reports(self._config, outcome, looks, worker=self._worker is not None))
-        if self._worker is None and looks.option is None:
-            self.note(*append_summary(self._config, outcome))
+        outcome = self._outcome()  # before the lines about the reports themselves are added
+        self.note(*write_reports(self._config, outcome, self.looks, worker=self._worker is not None))
 
     def held(self, status: int | pytest.ExitCode) -> int | pytest.ExitCode:
         """Return the exit status: that of a failure if the session is red, even if pytest found none."""
@@ -331,14 +327,12 @@ class GateSession:
         return found
 
     def summarize(self, reporter: pytest.TerminalReporter) -> None:
-        """Write a block per gate after the test results unless ``-qq``, and the annotations for GitHub."""
+        """Write a block per gate after the test results unless ``-qq``."""
         self._summarized = True
-        results, verbosity = list(self.results.values()), self._config.get_verbosity()
-        if self.looks.option is None:
-            annotate(reporter, results, self._owed)
+        verbosity = self._config.get_verbosity()
         if verbosity <= HIDDEN:
             return
-        show_gates(reporter, results, verbosity=verbosity)
+        show_gates(reporter, list(self.results.values()), verbosity=verbosity)
         for (heading, *lines), *_ in self.looks.seen.values():
             show_block(reporter, heading, lines)
         show_lines(reporter, [*self._lines(), *(self._unversioned() if verbosity > 0 else ())])
@@ -363,7 +357,7 @@ class GateSession:
     def _unversioned(self) -> Iterator[Line]:
         """Yield a line if gates were judged where there is no history to compare them with, and that is no problem."""
         told = self.files.owes or self.files.forbids_weakening
-        if self.results and not told and self.files.past().absent:
+        if self.results and not told and self.files.past.absent:
             yield Line(
                 "gates are not compared with an earlier version: this project has no git repository with a commit"
             )
@@ -373,11 +367,7 @@ class GateSession:
             unjudged=[(one.name, one.reason) for one in self._owed.unmet],
             removed=tuple(self._owed.removed),
             remarks=[line.text for line in self._notes],
-            partial=self._owed.partial,
-            required=self._owed.required,
             waived_by=self._owed.waived_by,
-            tests=self._seen.tests,
-            config=self._config.getoption("--ftgate-config"),
             root=self._config.rootpath,
             plans=self.looks.facts,
             looks=[[line.text for line in look.lines] for look in self.looks.seen.values()],
@@ -413,17 +403,3 @@ def write_reports(config: pytest.Config, outcome: Outcome, looks: Looks, *, work
                     yield Line(f"{form} report: {shown_path(path)}")
             except OSError as error:
                 yield Line(f"the {form} report could not be written: {error}", "red")
-
-
-def append_summary(config: pytest.Config, outcome: Outcome) -> Iterator[Line]:
-    """Append to the summary of a GitHub Actions step. A failure is only a warning, because nobody requested it."""
-    step = Step.from_environment(os.environ)
-    wanted = config.getini("ftgate_github_summary") and (outcome.gates or outcome.session.unjudged)
-    if step is None or step.summary is None or not wanted:
-        return
-    try:
-        trouble = "" if outcome.append_to(step) else "it has reached its maximum size"
-    except OSError as error:
-        trouble = str(error)
-    if trouble:
-        yield Line(f"the GitHub step summary could not be written: {trouble}", "yellow")

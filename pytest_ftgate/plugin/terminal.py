@@ -8,9 +8,7 @@ from contextlib import nullcontext
 
 import pytest
 
-from pytest_ftgate.plugin.obligations import Owed
 from pytest_ftgate.plugin.progress import ProgressDisplay
-from pytest_ftgate.reports.github import Step
 from pytest_ftgate.reports.text import AuditsShown, Line, block, title
 from pytest_ftgate.result import GateResult
 from pytest_ftgate.text import printable
@@ -47,16 +45,6 @@ def _line_apart(reporter: pytest.TerminalReporter, line: str) -> None:
         reporter.write("\n")
     reporter.write_line(line)
     reporter.flush()
-
-
-def annotate(reporter: pytest.TerminalReporter, results: Sequence[GateResult], owed: Owed) -> None:
-    """Write GitHub's workflow commands, each on its own line; their text is escaped already."""
-    step = Step.from_environment(os.environ)
-    if step is None:
-        return
-    unjudged = [{"name": one.name, "reason": one.reason} for one in owed.unmet]
-    for command in step.annotations(results, unjudged, root=reporter.config.rootpath, waived=bool(owed.waived_by)):
-        reporter.write_line(command)
 
 
 def show_gates(reporter: pytest.TerminalReporter, results: Sequence[GateResult], *, verbosity: int) -> None:

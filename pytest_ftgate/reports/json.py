@@ -9,9 +9,8 @@ from dataclasses import dataclass, field
 from importlib.metadata import PackageNotFoundError, version
 from typing import Annotated, Any, Literal
 
-from pytest_ftgate.checks.weakening.history import find_head
 from pytest_ftgate.result import DIALECT, GateResult, Session, about
-from pytest_ftgate.text import shortened, timestamp
+from pytest_ftgate.text import timestamp
 
 REPORT_VERSION = 1
 
@@ -38,36 +37,24 @@ class Report:
     version: Literal[1]
     gates: Annotated[tuple[GateResult, ...], about("the judged gates")]
     unjudged: Annotated[tuple[Unjudged, ...], about("required gates (ini ftgate_required) that did not pass")] = ()
-    partial: Annotated[bool, about("required gates were listed, not enforced (--ftgate-partial)")] = False
-    config: Annotated[str | None, about("the gate file, if it was named on the command line")] = None
-    required: Annotated[tuple[str, ...], about("the ini key ftgate_required as written")] = ()
-    tests: Annotated[
-        Mapping[str, tuple[str, ...]],
-        about("the marked tests of the session, collected or deselected, by the gate's name, without parameters"),
-    ] = field(default_factory=dict)
     plans: Annotated[tuple[Mapping[str, Any], ...], about("plans of gates that were not judged (--ftgate-plan)")] = ()
-    environment: Annotated[Mapping[str, str], about("versions of the packages that a verdict depends on")] = field(
-        default_factory=dict
-    )
-    written: Annotated[str | None, about("when the report was written, in UTC")] = None
-    commit: Annotated[str | None, about("the commit that was checked out; null outside a git repository")] = None
+    allowed_missing: Annotated[bool, about("required gates were listed, not enforced (--ftgate-allow-missing)")] = False
+    environment: Annotated[
+        Mapping[str, str],
+        about("when the report was written, in UTC, and the versions of the packages that a verdict depends on"),
+    ] = field(default_factory=dict)
 
 
 def report(results: Iterable[GateResult], session: Session, *, written_at: float | None = None) -> str:
     """Return the JSON report of the judged gates as text; ``written_at`` is in seconds since the epoch."""
-    head = find_head(session.root) if session.root is not None else None
+    written = {} if written_at is None else {"written": timestamp(written_at)}
     document = {
         "version": REPORT_VERSION,
         "gates": [result.to_dict() for result in results],
         "unjudged": [{"name": name, "reason": reason} for name, reason in session.unjudged],
-        "partial": session.partial,
-        "config": session.config,
-        "required": list(session.required),
-        "tests": {shortened(name): sorted(tests) for name, tests in sorted(session.tests.items())},  # as gates have it
         "plans": list(session.plans),
-        "environment": environment(),
-        "written": None if written_at is None else timestamp(written_at),
-        "commit": head.commit if head else None,
+        "allowed_missing": session.waived_by is not None,
+        "environment": {**written, **environment()},
     }
     return json.dumps(document, indent=2, allow_nan=False) + "\n"
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,7 +14,6 @@ from pytest_ftgate.reports import json
 from pytest_ftgate.result import GateResult, Session
 
 if TYPE_CHECKING:
-    from pytest_ftgate.reports.github import Step
     from pytest_ftgate.reports.html.evidence import Evidence
     from pytest_ftgate.runs.runner import Run
 
@@ -36,7 +36,14 @@ class Outcome:
         if form == "json":
             write_whole(path, [json.report(self._results, self.session, written_at=clock.wall())])
         elif form == "markdown":
-            write_whole(path, [self._markdown()])
+            from pytest_ftgate.reports.markdown import document
+
+            text = document(self._results, self.session)
+            if path == Path(os.environ.get("GITHUB_STEP_SUMMARY", "")):  # which all commands of the step share
+                with path.open("a", encoding="utf-8", newline="\n") as file:
+                    file.write(text)
+            else:
+                write_whole(path, [text])
         elif form == "html":
             from pytest_ftgate.reports.html.page import page
 
@@ -51,17 +58,6 @@ class Outcome:
                     write_recordings(path, name, runs, notes)
         return kept
 
-    def append_to(self, step: Step) -> bool:
-        """Append to the summary of a GitHub Actions step; return whether there was room. Raises :class:`OSError`."""
-        text = self._markdown(most_bytes=step.room())
-        step.append(text)
-        return bool(text)
-
     @property
     def _results(self) -> list[GateResult]:
         return [result for result, _ in self.gates]
-
-    def _markdown(self, **limit: int) -> str:
-        from pytest_ftgate.reports.markdown import document
-
-        return document(self._results, self.session, **limit)

@@ -115,14 +115,6 @@ def title(result: GateResult) -> Line:
     return Line(f"ftgate {printable(result.name, _NAME_WIDTH)}: {result.verdict.upper()}", _COLOURS[result.verdict])
 
 
-def failure_text(result: GateResult) -> str:
-    """Return why the gate did not pass: the headline, the cure, and all other checks that decide the verdict."""
-    checks = [*sentences.advised_once(sentences.deciding_checks(result), set())]
-    heads = [sentences.headline(result), *map(sentences.source_first, checks[1:])]
-    lines = [(head, f"  {check.advice}" if check.advice else "") for head, check in zip(heads, checks, strict=True)]
-    return "\n".join(printable(line) for both in lines for line in both if line)
-
-
 def _models(result: GateResult, *, full: bool, width: int) -> Iterator[Line]:
     yield from _lines(sentences.stage_sentence(result), colour="green" if result.passed else "red")
     yield from _lines(result.hypothesis and f"hypothesis: {result.hypothesis}")

@@ -29,18 +29,17 @@ _SCHEMA = (
     "CREATE TABLE IF NOT EXISTS notes (name TEXT PRIMARY KEY, text TEXT NOT NULL)",
 )
 
-_OFF = "run with --ftgate-cache=off"
 # Nobody is told to delete answers that were paid for: a part of them may still be read out of a damaged file.
-_MOVE = f"Move the file away (its predictions are then asked for again), or {_OFF}."
-_ROOM = f"Check the space, the quota and the permissions of its disk (stored predictions are kept), or {_OFF}."
-_WRITABLE = f"Make the folder writable, or {_OFF}."
+_MOVE = "Move the file away (its predictions are then asked for again)."
+_ROOM = "Check the space, the quota and the permissions of its disk (stored predictions are kept)."
+_WRITABLE = "Make the folder writable, or set another one with ini ftgate_state."
 _READ_ONLY = "predictions cannot be stored here"
 _DAMAGED = "this is not a sound file of stored predictions"
 # Matched by SQLite's texts, which have not changed for decades: Python has its error codes only since 3.11.
 _CAUSES = (
     (("readonly", "unable to open"), _READ_ONLY, _WRITABLE),
     (("disk is full", "disk I/O error"), "there is no room to store a prediction, or the disk fails", _ROOM),
-    (("locked",), "another process holds the stored predictions", f"End that process, or {_OFF}."),
+    (("locked",), "another process holds the stored predictions", "End that process."),
     (("not a database", "malformed"), _DAMAGED, _MOVE),
 )
 
@@ -157,7 +156,7 @@ class Database:
             raise self._error(
                 "the stored predictions were written by a newer pytest-ftgate",
                 f"schema {version}; this version knows {SCHEMA_VERSION}",
-                f"Update pytest-ftgate, or {_OFF}.",
+                "Update pytest-ftgate.",
             )
         raise self.damaged(f"schema {version!r}" if version else "it holds tables of something else")
 

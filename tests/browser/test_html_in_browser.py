@@ -11,8 +11,6 @@ import pytest
 from gate_project import Project, label, write_jsonl, wrong
 from opened import Opened
 
-from pytest_ftgate.cli.report_file import read_report
-from pytest_ftgate.cli.trend import trends, write_page
 from pytest_ftgate.judges.sheets import blinded
 from pytest_ftgate.reports.html.page import sheet_page
 
@@ -174,22 +172,15 @@ def test_every_window_and_scheme(project: Project, open_page: Open, width: int, 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 @pytest.mark.parametrize("width", [360, 1280])
-def test_sheets_and_trends_in_every_window_and_scheme(
-    project: Project, open_page: Open, width: int, scheme: str
-) -> None:
-    project.gate_test()
-    project.report()
-    reports = [read_report(project.path / "report.json")] * 3
-    write_page(project.path / "trend.html", reports, trends(reports)[0])
+def test_sheets_in_every_window_and_scheme(project: Project, open_page: Open, width: int, scheme: str) -> None:
     sheet = blinded("support", [("t1", "a question", {"baseline": "one", "candidate": "other"})], "1")
     project.file("sheet.html", sheet_page(sheet, "Which answer is better?"))
-    for name, part in (("trend.html", "svg.trend circle"), ("sheet.html", "#answer-a")):
-        options: Any = {"viewport": {"width": width, "height": 800}, "color_scheme": scheme}
-        opened = open_page(project.path / name, **options)
-        expect(opened.page.locator(part).first).to_be_visible()
-        assert opened.page.evaluate("() => document.documentElement.scrollWidth <= innerWidth")
-        assert contrasts(opened) == []
-        opened.is_quiet()
+    options: Any = {"viewport": {"width": width, "height": 800}, "color_scheme": scheme}
+    opened = open_page(project.path / "sheet.html", **options)
+    expect(opened.page.locator("#answer-a").first).to_be_visible()
+    assert opened.page.evaluate("() => document.documentElement.scrollWidth <= innerWidth")
+    assert contrasts(opened) == []
+    opened.is_quiet()
 
 
 def test_on_a_phone_titles_keep_their_width_and_wide_tables_scroll(project: Project, open_page: Open) -> None:

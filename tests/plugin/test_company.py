@@ -234,7 +234,7 @@ def test_html(project: Project) -> None:
 def test_the_other_package_called_ftgate(project: Project) -> None:
     """Its options and fixture beside ours, in one run."""
     write_jsonl(project.path / "chat.jsonl", [chat(i) for i in range(20)])
-    judged_in_company(project, "ftgate", "--ftgate-dataset=chat.jsonl", "--ftgate-cache=off", "-pno:terminalprogress")
+    judged_in_company(project, "ftgate", "--ftgate-dataset=chat.jsonl", "--ftgate-offline", "-pno:terminalprogress")
     text = with_plugin(project, "ftgate", "--help").stdout.str()
     assert "--ftgate-dataset" in text
     assert "--ftgate-report" in text

@@ -56,7 +56,7 @@ def refused(project: Project, *parts: str) -> None:
     found = stopped(project.judge(stored=True), called=True)
     assert "sqlite3." not in found["message"]
     assert "elete" not in found["advice"], "what was paid for is kept"
-    mentions(found, STORE, "--ftgate-cache=off", *parts)
+    mentions(found, STORE, *parts)
     assert project.judge()["verdict"] == "pass"
 
 
@@ -71,7 +71,7 @@ def green(project: Project) -> dict[str, Any]:
 def test_a_folder_in_which_nobody_can_write(stored: Project) -> None:
     stored.file("pytest.ini", "[pytest]\npythonpath = .\nftgate_state = /proc/self\n")
     gate = stored.gate()
-    mentions(stopped(gate, called=True), "/proc/self/predictions.sqlite3", "--ftgate-cache=off")
+    mentions(stopped(gate, called=True), "/proc/self/predictions.sqlite3", "ftgate_state")
     stored.result.assert_outcomes(errors=1)
     assert "Traceback" not in stored.result.stdout.str() + stored.result.stderr.str()
     assert not asked(stored), "no call is made whose answer cannot be kept"
@@ -116,7 +116,7 @@ def test_a_disk_that_fills_up_while_models_answer(stored: Project) -> None:
     model(stored, "+ ' ' * 50_000")
     stored.file("conftest.py", FULL.format(size=1_000_000))
     found = stopped(stored.gate(apart=True), called=True)
-    mentions(found, STORE, "disk", "quota", "--ftgate-cache=off")
+    mentions(found, STORE, "disk", "quota")
     assert "elete" not in found["advice"]
     first = asked(stored)
     assert 0 < len(first) <= 60

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import shutil
 from collections import Counter
 from typing import Any
 
@@ -96,7 +97,8 @@ def told(gate: dict[str, Any]) -> dict[str, Any]:
 @pytest.mark.parametrize("seed", range(3))
 def test_the_result_is_that_of_a_good_day(http: EndpointProject, seed: int) -> None:
     http.gate_test(require=[{"metric": "error_rate", "max": 0}])
-    good = http.gate("--ftgate-cache=off")
+    good = http.gate()
+    shutil.rmtree(http.path / ".ftgate")
     http.forget()
     day = BadDay(http.server, seed, restart_at=50)
     http.server.answer = day

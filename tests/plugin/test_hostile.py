@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -59,7 +60,8 @@ def harmless(project: Project, *args: str, verdict: str | None = "pass") -> dict
 def recorded_again(project: Project) -> dict[str, Any]:
     """Judge what the last run has recorded: nothing is lost, and no model is asked."""
     project.file("pytest.ini", "[pytest]\nftgate_recordings = recordings\n")
-    return project.gate("--ftgate-cache=off")
+    shutil.rmtree(project.path / ".ftgate")
+    return project.gate()
 
 
 def fixture(project: Project, name: str, body: str) -> None:

@@ -48,7 +48,7 @@ def test_a_misspelled_key_or_truth_value_is_a_usage_error(
         ("FTGATE_REQUIRED = all", "ftgate_required"),
         ("ftgate-required = all", "ftgate_required"),
         ("ftgate_threshold = all", "ftgate_config"),
-        ("ftgate_github_summary = fasle", "false"),
+        ("ftgate_forbid_weakening = fasle", "false"),
     ],
 )
 def test_any_slip_in_a_key_or_truth_value_is_found(project: Project, line: str, near: str) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -155,7 +156,8 @@ def test_recordings_hold_the_judges_answers_so_that_ci_needs_no_key(
     assert (f"support.judge_{name}_calibration.jsonl" in names) is (name == "rubric")
     monkeypatch.delenv("THE_KEY")
     judged.forget()
-    again = passed(judged.gate("--ftgate-offline", "--ftgate-cache=off"))
+    shutil.rmtree(".ftgate")
+    again = passed(judged.gate("--ftgate-offline"))
     assert judged.server.requests == []
     assert again["gain"] == gate["gain"]
     assert again["judges"][0]["n_stored"] == again["judges"][0]["n_questions"]

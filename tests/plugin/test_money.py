@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from typing import Any
 
 import pytest
@@ -170,7 +171,8 @@ def test_the_hour_of_a_machine_is_spread_over_the_calls(http: EndpointProject) -
     assert gate["candidate"]["latency_p95_s"] <= cost + 1e-6
     assert http.gate()["candidate"]["cost_usd"] == cost
     http.pytester.makeini("[pytest]\nftgate_recordings = recordings\n")
-    again = http.gate("--ftgate-cache=off", "--ftgate-offline")
+    shutil.rmtree(http.path / ".ftgate")
+    again = http.gate("--ftgate-offline")
     assert (again["candidate"]["n_stored"], again["candidate"]["cost_usd"]) == (60, cost)
 
 

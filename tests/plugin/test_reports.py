@@ -38,6 +38,19 @@ def test_two_reports_in_one_file_are_refused_at_once(project: Project) -> None:
     assert project.run("--ftgate-report=json:out", "--ftgate-report=json:out").ret == 0
 
 
+def test_the_job_summary_of_github_is_shared_with_other_commands(
+    project: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    summary = project.file("summary.md", "of another command\n")
+    monkeypatch.setenv("GITHUB_STEP_SUMMARY", str(summary))
+    project.gate_test(name="intents")
+    for _ in range(2):
+        assert project.run(f"--ftgate-report=markdown:{summary}").ret == 0
+    text = summary.read_text(encoding="utf-8")
+    assert text.startswith("of another command\n## ")
+    assert text.count("intents: PASS") == 2
+
+
 def test_under_xdist_the_controller_hears_every_gate(project: Project) -> None:
     project.gate_test("@pytest.mark.parametrize('x', range(4))\ndef test_gate(x): pass\n", margin=0.3)
     report = project.report("-n1", "--junitxml=junit.xml", apart=True)
@@ -173,16 +186,8 @@ SCHEMA = json.loads(files("pytest_ftgate").joinpath("report.schema.json").read_t
 def test_a_report_without_a_gate_and_with_an_obligation(project: Project) -> None:
     project.file("pytest.ini", "[pytest]\nftgate_required = support\n")
     project.file("test_plain.py", "def test_plain(): pass\n")
-    report = project.report("--ftgate-partial")
+    report = project.report("--ftgate-allow-missing")
     Draft202012Validator(SCHEMA).validate(report)
-    assert report["partial"] is True
+    assert report["allowed_missing"] is True
     assert [one["name"] for one in report["unjudged"]] == ["support"]
     assert report["gates"] == []
-
-
-def test_a_report_with_a_gate_file_of_the_command_line(project: Project) -> None:
-    project.gate_file("version: 1\ngates: {}\n")
-    project.gate_test()
-    report = project.report("--ftgate-config=ftgate.yaml")
-    Draft202012Validator(SCHEMA).validate(report)
-    assert report["config"] == "ftgate.yaml"

@@ -82,23 +82,6 @@ def test_refresh_asks_for_all_once_more(http: EndpointProject) -> None:
     assert http.asked == {}
 
 
-def test_off_reads_nothing_and_writes_nothing(http: EndpointProject) -> None:
-    http.gate_test()
-    http.run()
-    stored = rows(http)
-    assert len(stored) == 2 * N
-    http.gate_test(TWO_TESTS.format(mark=http.mark()))
-    http.forget()
-    http.server.answer = lambda body: answer({**body, "model": "ft"})
-    one, two = http.report("--ftgate-cache=off")["gates"]
-    assert one["verdict"] == two["verdict"] == "fail"  # both models answer alike now
-    assert http.asked == EVERY_REQUEST  # two gates of one session still share
-    assert rows(http) == stored
-    shutil.rmtree(http.path / ".ftgate")
-    http.run("--ftgate-cache=off")
-    assert not (http.path / ".ftgate").exists()
-
-
 # --- offline -------------------------------------------------------------------------------------------------
 
 
@@ -132,7 +115,7 @@ def test_recordings_judge_a_fresh_checkout_without_a_key(
     monkeypatch.setenv("FTGATE_TEST_KEY", "some-secret")
     recorded(http, candidate=http.model("ft", api_key_env="FTGATE_TEST_KEY"))
     monkeypatch.delenv("FTGATE_TEST_KEY")
-    for option in ("--ftgate-offline", "--ftgate-cache=off", "--ftgate-cache=reuse"):
+    for option in ("--ftgate-offline", "--ftgate-cache=reuse"):
         gate = passed(http.gate(option))
         assert n_stored(gate) == (N, N)
         assert gate["candidate"]["oldest_prediction"].endswith("Z")
@@ -222,7 +205,8 @@ def narrow(http: EndpointProject) -> EndpointProject:
 
 @pytest.mark.skipif(os.name != "posix", reason="SIGKILL")
 def test_after_a_kill_only_what_was_in_flight_is_asked_again(narrow: EndpointProject) -> None:
-    undisturbed = narrow.gate("--ftgate-cache=off")
+    undisturbed = narrow.gate()
+    shutil.rmtree(narrow.path / ".ftgate")
     narrow.forget()
     started = threading.Event()
     victims = []

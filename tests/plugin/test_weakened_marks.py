@@ -295,4 +295,3 @@ def test_a_state_folder_that_git_tracks(repo: Project) -> None:
     silent(repo)
     git(repo.path, "add", "-f", ".ftgate")
     mentions(stopped(repo.gate()), ".ftgate/", "git rm -r --cached .ftgate")
-    assert repo.gate("--ftgate-cache=off")["verdict"] == "pass"

@@ -61,7 +61,6 @@ def weakenings(before: GateKeys, after: GateKeys) -> tuple[Weakening, ...]:
         *_prices(before, after, same_model=True),
         *_changed("metric", _written_metric(before.decided_by), _written_metric(after.decided_by)),
         *_judges(before, after),
-        *(_changed("attempts", before.attempts, after.attempts) if before.max_attempts is not None else ()),
         *_test_set("test_set", before.test_set, after.test_set),
         *_training_set(before.training_set, after.training_set),
         *_baselines(before, after),

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from pytest_ftgate.config import GateFile
 
 _PREFIX = "ftgate_"
-_NO_PROMISE = ("ftgate_base_ref", "ftgate_config", "ftgate_github_summary", "ftgate_recordings", "ftgate_state")
+_NO_PROMISE = ("ftgate_base_ref", "ftgate_config", "ftgate_recordings", "ftgate_state")
 """Keys that require nothing. The gate file and the answers in the folder of recordings are compared themselves."""
 _NOT_SET = "not set"
 

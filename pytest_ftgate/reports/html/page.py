@@ -1,4 +1,4 @@
-"""The pages: of a session, of a trend over many reports, and of a blind rating sheet."""
+"""The pages: of a session, and of a blind rating sheet."""
 
 from __future__ import annotations
 
@@ -17,11 +17,10 @@ from pytest_ftgate.checks.weakening.history import find_head
 from pytest_ftgate.reports import sentences
 from pytest_ftgate.reports.html.evidence import Evidence
 from pytest_ftgate.reports.html.gate import summary, view
-from pytest_ftgate.reports.html.plots import Dot, Drawn, Interval, pair_bars, script_data, trend_plot
+from pytest_ftgate.reports.html.plots import Drawn, pair_bars, script_data
 from pytest_ftgate.reports.json import environment
-from pytest_ftgate.reports.trend import MISSING, Point, Trend
 from pytest_ftgate.result import GateResult, Session, Verdict
-from pytest_ftgate.text import is_share, minute, plural, readable
+from pytest_ftgate.text import minute, plural, readable
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -102,48 +101,6 @@ def _revision(root: Path | None) -> str | None:
 
 
 # --- other pages ---------------------------------------------------------------------------------------------
-
-
-def trend_page(trends: Sequence[Trend], labels: Sequence[str], partial: str) -> Iterator[str]:
-    """Yield the page piece by piece: one file that loads nothing and has no script. ``partial`` reports are named."""
-    style = asset("style.css")
-    red = sum(trend.verdict != "pass" for trend in trends)
-    template = templates().get_template("trend.html")
-    pieces: Iterator[str] = template.generate(
-        policy=policy(style, ""),
-        style=Drawn(style),
-        title=f"Trend of {plural(len(trends), 'gate')}, {red:,} not green" if red else "Trend: all gates green",
-        count=plural(len(labels), "report"),
-        first=labels[0],
-        last=labels[-1],
-        partial=partial,
-        gates=[
-            {
-                "trend": one,
-                "drawn": trend_plot(list(map(_dot, one.points)), share=is_share(one.known[-1].metric_range)),
-                "table": one.table(),
-                "remarks": list(remarks_of(one)),
-            }
-            for one in trends
-        ],
-    )
-    return pieces
-
-
-def remarks_of(trend: Trend) -> Iterator[tuple[str, str]]:
-    """Yield what got worse and what made values incomparable, with the report in which it did."""
-    for point in trend.points:
-        for text in point.remarks:
-            yield point.when, text
-
-
-def _dot(point: Point) -> Dot:
-    result = point.result
-    if result is None:
-        return Dot(point.when, None, None, MISSING, joined=False)
-    gain = None if result.gain is None else Interval("", result.gain, result.lower_bound, result.upper_bound)
-    asked = result.margin if result.max_drop is None else -result.max_drop
-    return Dot(point.when, gain, asked, result.verdict, point.comparable)
 
 
 def sheet_page(sheet: Sheet, question: str) -> str:

@@ -65,9 +65,12 @@ def read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Read:
     monkeypatch.chdir(tmp_path)
 
     def read(
-        *gates: GateResult, unjudged: Mapping[str, str] | None = None, partial: bool = False, name: str = "r.json"
+        *gates: GateResult,
+        unjudged: Mapping[str, str] | None = None,
+        waived_by: str | None = None,
+        name: str = "r.json",
     ) -> ReportFile:
-        session = Session(unjudged=list((unjudged or {}).items()), partial=partial)
+        session = Session(unjudged=list((unjudged or {}).items()), waived_by=waived_by or None)
         path = tmp_path / name
         path.write_text(report(gates, session), encoding="utf-8")
         return read_report(path)
@@ -380,12 +383,12 @@ def test_the_text_fits_a_log_and_commands_nothing(read: Read) -> None:
         candidate=replace(GATE.candidate, model=hostile + " ::error::y" * 20),
         checks=(*GATE.checks, Check(hostile, "warning", "a\n::error::b ##[error]c " * 20)),
     )
-    before, after = read(old), read(new, partial=True, name="after.json")
+    before, after = read(old), read(new, waived_by="--ftgate-allow-missing", name="after.json")
     lines = list(comparison_lines(before, after, compare_reports(before, after)))
     assert max(map(len, lines)) <= 80
     assert not any(line.lstrip().startswith("::") or "##[" in line for line in lines)
     assert all(line.isprintable() for line in lines)
-    assert lines[1] == "after:  after.json (1 gate, partial: ftgate_required was not enforced)"
+    assert lines[1] == "after:  after.json (1 gate, written with --ftgate-allow-missing)"
     assert any(line.startswith("  loosened  margin: 5 points -> 1 point") for line in lines)
     assert lines[-1].startswith("  ") or lines[-1].startswith("1 of 1 gate got worse")
 

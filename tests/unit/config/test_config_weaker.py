@@ -50,5 +50,5 @@ def test_every_key_of_a_gate_says_how_it_compares_or_is_known_not_to() -> None:
     data = {"name", "test_set", "training_set"}
     models = {"baseline", "baselines", "candidate"}
     by_parts = {"metric", "require", "economics", "audit", "guards", "slices"}
-    others = {"repeats", "timeout_s", "hypothesis", "goal", "attempts"}
+    others = {"repeats", "timeout_s", "hypothesis", "goal"}
     assert set(GateKeys.model_fields) - set(thresholds(GateKeys)) == data | models | by_parts | others

@@ -42,10 +42,10 @@ def test_what_is_beside_the_gates_stands_at_the_top():
     assert text.startswith("## ❌ ")
     assert text.index("its test was skipped") < text.index("intents")
     assert Rendered(text).text.index("the gate old was removed") < text.index("intents")
-    assert "--ftgate-partial" not in text
-    waived = document([gate()], replace(session, waived_by="--ftgate-partial"))
+    assert "--ftgate-allow-missing" not in text
+    waived = document([gate()], replace(session, waived_by="--ftgate-allow-missing"))
     assert waived.startswith("## ✅")
-    assert all(fact in waived for fact in ("`--ftgate-partial`", "**billing**"))
+    assert all(fact in waived for fact in ("`--ftgate-allow-missing`", "**billing**"))
     assert document([], Session([("billing", "gone")])).startswith("## ❌ ")
 
 

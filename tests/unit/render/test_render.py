@@ -5,7 +5,7 @@ import pytest
 
 from pytest_ftgate.reports.json import junit_properties, report
 from pytest_ftgate.reports.markdown import document
-from pytest_ftgate.reports.text import block, failure_text, model_table, title
+from pytest_ftgate.reports.text import block, model_table, title
 from pytest_ftgate.result import (
     Check,
     Flip,
@@ -94,7 +94,6 @@ def test_advice_of_two_checks_is_said_once(statuses, verbosity):
     made = gate(checks=tuple(checks), verdict="fail")
     for text in (text_of(made, verbosity), document([made], Session()).partition("<details>")[0]):
         assert text.count("Use another judge.") == text.count("Something else.") == 1
-    assert failure_text(made).count("Use another judge.") == ("fail" in statuses)
 
 
 def priced(**models):
@@ -161,17 +160,6 @@ def test_each_source_of_a_price_is_said_once_where_a_cost_is_shown_or_asked_for(
 def test_the_title_is_coloured_by_verdict():
     assert title(gate()) == ("ftgate intents: PASS", "green")
     assert title(gate(verdict="inconclusive")).colour == "red"
-
-
-def test_the_failures_first_line_stands_alone():
-    checks = (
-        Check("a", "fail", "too few", advice="Add some."),
-        Check("b", "warning", "odd"),
-        Check("c", "fail", "leaked"),
-    )
-    first, *more = failure_text(gate(verdict="fail", checks=checks)).splitlines()
-    assert first == "a: too few"
-    assert ["Add some." in more[0], "c: leaked" in more[1], len(more)] == [True, True, 2]
 
 
 def test_foreign_text_cannot_command_a_terminal_or_a_ci_log():

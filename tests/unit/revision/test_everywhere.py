@@ -145,7 +145,7 @@ def judged(folder: Path, then: tuple[str, str], keys: Mapping[str, Any], place: 
         ref="main", root=folder, unseen=None, read=list, declaring=lambda word: [], content=content.get
     )
     past = Past(base, load_gate_file(gates, before[gates]))
-    files: Any = SimpleNamespace(past=lambda: past, owes=False, base_ref=None, **{"forbids_weakening": False, **more})
+    files: Any = SimpleNamespace(past=past, owes=False, base_ref=None, **{"forbids_weakening": False, **more})
     return {one.name: one for one in layers.reviewed(layers.resolve(), files)}
 
 
