@@ -7,6 +7,7 @@ import subprocess
 import sys
 import threading
 from collections import Counter
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -77,11 +78,12 @@ class EndpointProject(Project):
         usual = {"provider": "openai", "model": name, "base_url": self.server.url, "retries": 0, "revision": "1"}
         return {key: value for key, value in {**usual, **options}.items() if value is not ...}
 
-    def gates(self, **changes: Any) -> None:
-        """``gates/ftgate.yaml`` with the gate ``support``, named in the ini file, and a marked test."""
+    def gates(self, models: Mapping[str, Any] | None = None, **changes: Any) -> None:
+        """``gates/ftgate.yaml`` with the gate ``support`` and models, named in the ini file, and a marked test."""
         gate = {**self.keys, "test_set": "../test.jsonl", "training_set": "../train.jsonl", **changes}
         gate = {key: value for key, value in gate.items() if value is not ...}
-        self.file("gates/ftgate.yaml", yaml.safe_dump({"version": 1, "gates": {"support": gate}}))
+        file = {"version": 1, "models": dict(models or {}), "gates": {"support": gate}}
+        self.file("gates/ftgate.yaml", yaml.safe_dump(file))
         self.file("tox.ini", "[pytest]\nftgate_config = gates/ftgate.yaml\n")
         self.ini["ftgate_config"] = "gates/ftgate.yaml"
         self.file("test_gate.py", "import pytest\n\n\n@pytest.mark.ftgate('support')\ndef test_gate():\n    pass\n")

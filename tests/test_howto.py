@@ -73,7 +73,7 @@ def test_vllm(endpoint: EndpointProject) -> None:
     assert command[2] == models["prompted"]["model"]
     assert command[command.index("--lora-modules") + 1].partition("=")[0] == models["tuned"]["model"]
     asked = [body for body in endpoint.server.bodies if body["model"] == models["prompted"]["model"]]
-    assert {len(body["messages"]) for body in asked} == {1 + 2 * models["prompted"]["few_shot"]["k"] + 1}
+    assert {len(body["messages"]) for body in asked} == {1 + 2 * models["prompted"]["few_shot"] + 1}
 
 
 def test_vllm_new_weights_under_the_old_name(endpoint: EndpointProject) -> None:

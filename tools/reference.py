@@ -25,8 +25,6 @@ _KINDS = {"right_wrong": "right or wrong", "graded": "graded", "set": "whole set
 _GATE_DEFS = {
     "GateKeys": "A gate",
     "DataKeys": "A data set",
-    "AlternativesKeys": "Baselines made from one model",
-    "AlternativeKeys": "An alternative",
     "MetricKeys": "A metric",
     "BoundKeys": "A bound under `require`",
     "HypothesisKeys": "`hypothesis`",
@@ -41,9 +39,7 @@ _MODEL_DEFS = {
     "PythonKeys": "`provider: python`",
     "RecordedKeys": "`provider: recorded`",
     "OtherKeys": "Other providers",
-    "FewShot": "`few_shot`",
-    "Retrieval": "`retrieval`",
-    "Latency": "`latency`",
+    "ExtendsKeys": "`extends`",
     "Price": "`price`",
 }
 _METRIC_DEFS = {
@@ -54,7 +50,7 @@ _METRIC_DEFS = {
 }
 _PAGES = {"gate-keys.md": _GATE_DEFS, "model-keys.md": _MODEL_DEFS, "metrics.md": _METRIC_DEFS}
 _TITLES = _GATE_DEFS | _MODEL_DEFS | _METRIC_DEFS
-_MODELS = frozenset(("OpenAIKeys", "TransformersKeys", "PythonKeys", "RecordedKeys", "OtherKeys"))
+_MODELS = frozenset(("OpenAIKeys", "TransformersKeys", "PythonKeys", "RecordedKeys", "OtherKeys", "ExtendsKeys"))
 _METRICS = frozenset(("RubricKeys", "PreferenceKeys", "HumanPreferenceKeys", "MetricKeys"))
 
 
@@ -205,8 +201,9 @@ def _model_keys() -> str:
     spellings = ", ".join(f"`{one}`" for one in SPELLINGS.split(", "))
     return _page(
         "Keys of models",
-        f"A model is a name under `models` in the gate file, a string ({spellings}), a mapping with a `provider`, "
-        "or, in Python code, a callable (`str -> str`, sync or async), whose answers are not kept between sessions.",
+        f"A model is a name under `models` in the gate file, a string ({spellings}), a mapping with `provider` or "
+        "`extends`, or, in Python code, a callable (`str -> str`, sync or async), whose answers are not kept between "
+        "sessions.",
         *(schema.section(name) for name in _MODEL_DEFS),
     )
 

@@ -21,7 +21,6 @@ from pytest_ftgate.text import plural, show_distance, show_seconds, show_usd
 if TYPE_CHECKING:
     from pytest_ftgate.checks.context import Context
     from pytest_ftgate.config import GateKeys
-    from pytest_ftgate.models import LatencySample
 
 
 def check_free(gate: Context) -> Iterator[Check]:
@@ -58,25 +57,22 @@ def _cheaper_unknown(gate: Context, why: str, advice: str) -> Check:
 
 
 def _unlike_samples(gate: Context) -> Iterator[Check]:
-    """Refuse to compare latencies of models whose samples differ in size or concurrency."""
+    """Refuse to compare latencies of models whose samples differ in size."""
     candidate = gate.models.get("candidate")
-    if gate.config.faster_by is None or candidate is None or candidate.latency is None:
+    if gate.config.faster_by is None or candidate is None or not candidate.latency_sample:
         return
     for role, model in gate.models.items():
-        sample = model.latency
-        if sample is not None and sample != candidate.latency:
-            samples = f"{called(role, model.name)} has {_taken(sample)}, {called('candidate', candidate.name)} has "
+        sample = model.latency_sample
+        if sample and sample != candidate.latency_sample:
+            samples = f"{called(role, model.name)} has {plural(sample, 'example')}, "
+            samples += f"{called('candidate', candidate.name)} has {plural(candidate.latency_sample, 'example')}"
             yield Check(
                 "faster_by",
                 "error",
-                f"the latency samples of the models differ: {samples}{_taken(candidate.latency)}",
+                f"the latency samples of the models differ: {samples}",
                 **gate.requirement("faster_by"),
-                advice="Give both models the same latency: {concurrency: 1, examples: 50}.",
+                advice="Give both models the same latency_sample: 50.",
             )
-
-
-def _taken(sample: LatencySample) -> str:
-    return f"{plural(sample.examples, 'example')} at concurrency {sample.concurrency:,}"
 
 
 # --- the candidate against the baseline ----------------------------------------------------------------------

@@ -1,4 +1,4 @@
-"""Whether one of the gate's alternatives closes most of the gap to the fine-tune."""
+"""Whether a baseline with examples in its prompt closes most of the gap to the fine-tune."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from pytest_ftgate.config import ModelSpec
 
 MOST_OF_THE_GAP = 0.8
-"""The share of the gap between prompt and candidate from which an alternative may be enough."""
+"""The share of the gap between prompt and candidate from which a prompt with examples may be enough."""
 _DECIMALS = 12
 _WAYS = {
     "few_shot": ("few-shot with {}", "with {} in it"),
@@ -23,7 +23,7 @@ _WAYS = {
 
 
 def check(gate: Context) -> list[Check]:
-    """Warn where examples in the prompt bring most of the candidate's gain over the prompt alone.
+    """Warn where examples in the prompt bring most of the candidate's gain over the same model's prompt alone.
 
     Not for ``objective: match``, which requires no gain.
     """
@@ -31,19 +31,26 @@ def check(gate: Context) -> list[Check]:
     if config.objective != "beat" or not gate.accepts:
         return []
     scored = {role: sign * one.facts.value for role, one in gate.scored.items() if one.facts.value is not None}
-    ways = {role: way for role in config.alternatives if (way := _way(config.baselines[role])) and role in scored}
-    prompt = next((role for role in config.alternatives if role in scored and role not in ways), None)
-    if prompt is None or not ways:
+    ways = {role: way for role, spec in config.baselines.items() if role in scored and (way := _way(spec))}
+    if not ways:
         return []
     best = max(ways, key=lambda role: scored[role])
-    gap = scored["candidate"] - scored[prompt]
-    closed = round((scored[best] - scored[prompt]) / gap, _DECIMALS) if gap > 0 else 0.0
+    model = config.baselines[best].spelling
+    prompts = [
+        scored[role]
+        for role, spec in config.baselines.items()
+        if role in scored and role not in ways and spec.spelling == model
+    ]
+    if not prompts:
+        return []
+    gap = scored["candidate"] - max(prompts)
+    closed = round((scored[best] - max(prompts)) / gap, _DECIMALS) if gap > 0 else 0.0
     if closed < MOST_OF_THE_GAP:
         return []
     share = f"{floor(100 * closed)} %" if closed < 1 else "all"
     return [
         Check(
-            "alternative_closes_gap",
+            "alternatives",
             "warning",
             f"{ways[best][0]} closes {share} of the gap between the prompt and the candidate, so it may be enough",
             observed=closed,
@@ -60,6 +67,6 @@ def _way(spec: ModelSpec) -> tuple[str, str] | None:
     """Return the name and the description of how a model is shown examples; None where it is shown none."""
     for key, (name, prompt) in _WAYS.items():
         if key in spec.options:
-            shown = plural(spec.options[key]["k"], "example")
+            shown = plural(spec.options[key], "example")
             return name.format(shown), prompt.format(shown)
     return None

@@ -57,7 +57,7 @@ def _unprompted(gate: Context) -> Iterator[Check]:
                 "warning",
                 f"{called(role, spec.name)} has no prompt: no system message, template or few-shot examples",
                 source=str(spec.source),
-                advice="Give it the best prompt you have (system_file, few_shot: {k: 8}): that is what the candidate "
+                advice="Give it the best prompt you have (system_file, few_shot: 8): that is what the candidate "
                 "has to beat.",
                 action="better_prompt",
             )

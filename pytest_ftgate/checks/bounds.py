@@ -150,7 +150,7 @@ def check_sampled(gate: Context) -> list[Check]:
     checks = {}
     for of, metric, source in asked:
         for role, model in gate.models.items():
-            if (role == "candidate") == (of == "candidate") and model.latency is None:
+            if (role == "candidate") == (of == "candidate") and not model.latency_sample:
                 checks[role] = _unsampled(f"{metric} of {called(role, model.name)}", model, source)
     return list(checks.values())
 
@@ -168,14 +168,13 @@ def _sample(role: str, facts: ModelResult, run: Run) -> Check:
         counted = f"{len(missing):,} of {len(predictions):,} answers of the latency sample missing"
         message = f"{model}: {failure.cause if failure else 'no cause is known'}; {counted}"
         return Check(name, "error", message, advice=failure.advice if failure else None)
-    n, at_once = len(predictions), run.model.concurrency
-    how = "sequential" if at_once == 1 else f"concurrency {at_once:,}"
-    measured = f"p50 {show_seconds(facts.latency_p50_s)}, p95 {show_seconds(facts.latency_p95_s)} (n={n:,}, {how})"
+    times = f"p50 {show_seconds(facts.latency_p50_s)}, p95 {show_seconds(facts.latency_p95_s)}"
+    measured = f"{times} (n={len(predictions):,}, sequential)"
     return Check(name, "note", f"{model}: {measured}")
 
 
 def _unsampled(what: str, model: Model, source: str) -> Check:
-    advice: str | None = "Set latency: {concurrency: 1, examples: 50} on the model, which takes a separate sample."
+    advice = "Set latency_sample: 50 on the model, which takes a separate sample." if model.endpoint else None
     if model.verified is not None:
         finding, advice = "comes from the recording, made under unknown load", None
     else:

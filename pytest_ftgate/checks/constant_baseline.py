@@ -180,7 +180,7 @@ class _Standard:
     def _better_prompt(self, role: str) -> str:
         baseline, examples = self.gate.config.baselines[role], ", with a few examples"
         if baseline.provider == "openai":
-            examples = "" if "few_shot" in baseline.options else ", and give examples (few_shot: {k: 8})"
+            examples = "" if "few_shot" in baseline.options else ", and give examples (few_shot: 8)"
         return f"Describe the task and every possible answer in the baseline's prompt{examples}; {_OTHERWISE}."
 
     def degenerate_candidate(self) -> Iterator[Check]:

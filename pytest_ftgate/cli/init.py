@@ -51,7 +51,7 @@ def test_fine_tune_is_worth_it(ftgate):
 '''
 _ENDPOINT = "provider: openai, base_url: http://localhost:8000/v1, api_key_env: TASK_API_KEY"
 _NO_BASELINE = f"""# Required (without api_key_env no key is sent to a base_url):
-    # baseline: {{{_ENDPOINT}, model: Qwen/Qwen3-8B, system_file: prompts/task.md, few_shot: {{k: 8}}}}"""
+    # baseline: {{{_ENDPOINT}, model: Qwen/Qwen3-8B, system_file: prompts/task.md, few_shot: 8}}"""
 _NO_CANDIDATE = f"""# One of the two is required:
     # candidate: {{{_ENDPOINT}, model: task-v1}}
     # stage: ready"""

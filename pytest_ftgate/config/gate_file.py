@@ -111,7 +111,7 @@ def load_gate_file(path: Path, content: bytes | None = None) -> GateFile:
     root = read_yaml(path, content)
     _check_version(path, root)
     written = root.value.get("models")
-    reading = Reading(dict.fromkeys(written) if isinstance(written, dict) else {})  # only their names are needed here
+    reading = Reading(written if isinstance(written, dict) else {})
     keys = read_keys(FileKeys, root.value, reading=reading, place=lambda below, text: (_where(path, root, below), text))
     _check_names(path, root)
 

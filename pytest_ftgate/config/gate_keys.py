@@ -48,7 +48,6 @@ class GateKeys(Keys):
     model_config = ConfigDict(json_schema_extra={"not": {"required": ["baseline", "baselines"]}})
     one_at_most = (("baseline", "baselines"),)
     _gate: str | None = PrivateAttr(None)
-    _alternatives: tuple[str, ...] = PrivateAttr(())
 
     name: Text = optional("The gate's name in reports and in ftgate_required. Default: its name in this file.")
     test_set: DataValue = optional("The test examples: a path relative to this file, or a mapping. Required.")
@@ -59,10 +58,7 @@ class GateKeys(Keys):
         "The model to beat: a name under models, a string such as openai:NAME, or a mapping. "
         "Either baseline or baselines is required."
     )
-    baselines: BaselinesValue = optional(
-        "Several models by name; the candidate must beat each of them. Or base, one model from which the gate "
-        "builds alternatives: the prompt alone, with few-shot examples, and with retrieval."
-    )
+    baselines: BaselinesValue = optional("Several models by name; the candidate must beat each of them.")
     candidate: ModelValue = optional(
         "The fine-tuned model: a name under models, a string such as openai:NAME, or a mapping. "
         "Required, except at stage: ready."
@@ -159,21 +155,16 @@ class GateKeys(Keys):
         "level of error times 2^-k. Judging a candidate again is no attempt. Default: there is no limit."
     )
 
-    def settled(self, sources: Mapping[str, Source], *, gate: str | None, alternatives: tuple[str, ...]) -> GateKeys:
+    def settled(self, sources: Mapping[str, Source], *, gate: str | None) -> GateKeys:
         """Return a copy with the source of each key and the values that no key holds."""
         copy = self.model_copy()
-        copy._sources, copy._gate, copy._alternatives = sources, gate, alternatives
+        copy._sources, copy._gate = sources, gate
         return copy
 
     @property
     def gate(self) -> str | None:
         """Return the gate's name in the gate file; None if it is not there."""
         return self._gate
-
-    @property
-    def alternatives(self) -> tuple[str, ...]:
-        """Return the names of the baselines that the gate builds from one base model."""
-        return self._alternatives
 
     @property
     def prediction(self) -> HypothesisKeys | None:

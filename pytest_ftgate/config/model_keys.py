@@ -29,6 +29,9 @@ PROMPT_KEYS = ("system", "system_file", "few_shot", "retrieval", "template")
 OUTPUT_LIMITS = ("max_completion_tokens", "max_tokens")
 """The parameters that limit an answer's length, the new name and the old."""
 
+COUNTS = ("few_shot", "retrieval", "latency_sample")
+"""The keys of a model that count examples; 0 is the same as no key."""
+
 PER_TOKEN = ("input_per_1m", "output_per_1m", "cached_input_per_1m")
 
 
@@ -114,39 +117,19 @@ class Price(Keys):
         return self
 
 
-class FewShot(Keys):
-    """Training examples sent before every input, always the same."""
-
-    k: Positive = Field(
-        description="The number of training examples to send as user and assistant turns: stratified by label, chosen "
-        "with a fixed seed, and the same for every input."
-    )
-
-
-class Retrieval(Keys):
-    """Training examples sent before each input, chosen by similarity to it."""
-
-    k: Positive = Field(
-        description="The number of training examples to send as user and assistant turns: those with the most similar "
-        "inputs, the most similar one last."
-    )
-
-
-class Latency(Keys):
-    """A separate sample of calls for measuring latency, which no other calls distort."""
-
-    concurrency: Positive = Field(default=1, description="Concurrent calls while the sample is measured.")
-    examples: Positive = Field(default=50, description="Examples in the sample, from the beginning of the test set.")
-
-
 _SYSTEM: Any = optional("The system message; it replaces any in the data.")
 _SYSTEM_FILE: Any = optional("A file with the system message, relative to this file.")
-_FEW_SHOT: Any = optional("Training examples sent before every input, always the same.")
-_RETRIEVAL: Any = optional("Training examples sent before each input, chosen by similarity to it.")
+_FEW_SHOT: Any = optional(
+    "The number of training examples to send as user and assistant turns: stratified by label, chosen with a fixed "
+    "seed, and the same for every input."
+)
+_RETRIEVAL: Any = optional(
+    "The number of training examples to send as user and assistant turns: those with the inputs most similar to each "
+    "input, the most similar one last."
+)
 _TEMPLATE: Any = optional(
     "The user message. {input} and {FIELD} are replaced literally. A name in braces that is no field is an error."
 )
-_LATENCY: Any = optional("Measure latency on a separate sample of calls instead of the whole run.")
 _PRICE: Any = optional("The model's prices, for cost checks.")
 _NAME: Any = optional("The model's name in reports.")
 _RETRIES: Any = optional("The maximum number of retries of a failed call. Default: 5.")
@@ -171,15 +154,18 @@ class OpenAIKeys(Keys):
     )
     system: Text = _SYSTEM
     system_file: PathText = _SYSTEM_FILE
-    few_shot: FewShot = _FEW_SHOT
-    retrieval: Retrieval = _RETRIEVAL
+    few_shot: Count = _FEW_SHOT
+    retrieval: Count = _RETRIEVAL
     template: Text = _TEMPLATE
     params: FreeData = optional("Request parameters, sent unchanged, for example temperature: 0.")
     concurrency: Positive = optional("The maximum number of concurrent calls. Default: 16.")
     timeout_s: AboveZero = optional("Timeout of one attempt, in seconds. Default: 60.")
     retries: Count = _RETRIES
     requests_per_minute: AboveZero = optional("The maximum number of calls per minute, in each process.")
-    latency: Latency = _LATENCY
+    latency_sample: Count = optional(
+        "Measure latency on the first so many test examples, asked one at a time before the run, instead of on all "
+        "answers."
+    )
     revision: Text = optional(
         "The version of the weights, if the model's name does not identify it. Stored answers of another revision are "
         "not reused."
@@ -209,7 +195,6 @@ class PythonKeys(Keys):
     )
     timeout_s: AboveZero = optional("Timeout of one attempt, in seconds. Default: 60.")
     retries: Count = _RETRIES
-    latency: Latency = _LATENCY
     cache_key: Text = optional(
         "Identifies the version of the function: its answers are stored on disk and reused until this key changes."
     )
@@ -256,12 +241,11 @@ class TransformersKeys(Keys):
     params: FreeData = optional("Generation parameters, such as repetition_penalty. Default: greedy decoding.")
     system: Text = _SYSTEM
     system_file: PathText = _SYSTEM_FILE
-    few_shot: FewShot = _FEW_SHOT
-    retrieval: Retrieval = _RETRIEVAL
+    few_shot: Count = _FEW_SHOT
+    retrieval: Count = _RETRIEVAL
     template: Text = _TEMPLATE
     workers: Positive = optional("The number of processes (with joblib) that each load and run the model.")
     timeout_s: AboveZero = optional("Timeout of one batch, in seconds. Default: none.")
-    latency: Latency = _LATENCY
     price: Price = optional("The price of the machine: gpu_hour_usd.")
     strip_reasoning: _Stripping = _STRIPPING
     name: Text = _NAME
@@ -282,6 +266,17 @@ class OtherKeys(OpenKeys):
     price: Price = _PRICE
     strip_reasoning: _Stripping = _STRIPPING
     name: Text = _NAME
+
+
+class ExtendsKeys(OpenKeys):
+    """A model of the gate file with some of its keys replaced."""
+
+    model_config = ConfigDict(json_schema_extra={"not": {"required": ["provider"]}})
+
+    extends: Text = Field(
+        description="A name under models. Beside it stand the keys to replace; few_shot: 0 and retrieval: 0 turn them "
+        "off."
+    )
 
 
 ModelKeys = OpenAIKeys | PythonKeys | RecordedKeys | TransformersKeys | OtherKeys

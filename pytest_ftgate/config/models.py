@@ -8,13 +8,22 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Annotated, Any
 
-from pydantic import PlainValidator, ValidationInfo
+from pydantic import PlainValidator, ValidationError, ValidationInfo
 
 from pytest_ftgate.config.keys import Keys, Placeable
-from pytest_ftgate.config.model_keys import ModelKeys, OpenAIKeys, OtherKeys, PythonKeys, RecordedKeys, TransformersKeys
-from pytest_ftgate.config.problems import MISSING, Reading, reading_of, refusal, refusals
+from pytest_ftgate.config.model_keys import (
+    COUNTS,
+    ExtendsKeys,
+    ModelKeys,
+    OpenAIKeys,
+    OtherKeys,
+    PythonKeys,
+    RecordedKeys,
+    TransformersKeys,
+)
+from pytest_ftgate.config.problems import MISSING, Reading, own_words, reading_of, refusal, refusals
 from pytest_ftgate.config.source import BUILT_IN, At, Source
-from pytest_ftgate.text import cut, got, quoted, suggestion
+from pytest_ftgate.text import cut, excerpt, got, quoted, suggestion
 
 SPELLINGS = "openai:NAME, python:pkg.module:function, recorded:PATH, transformers:NAME"
 
@@ -66,7 +75,7 @@ def no_candidate(source: Source) -> ModelSpec:
 
 def refuse_one(value: Any, key: str) -> Any:
     """Refuse a single model where a mapping of models is expected; ``key`` takes a single one."""
-    if isinstance(value, str) or (isinstance(value, Mapping) and "provider" in value):
+    if isinstance(value, str) or (isinstance(value, Mapping) and value.keys() & {"provider", "extends"}):
         raise refusal(f"must be a mapping of names to models; for a single model use {key}")
     return value
 
@@ -74,21 +83,24 @@ def refuse_one(value: Any, key: str) -> Any:
 def _read_model(value: Any, info: ValidationInfo) -> ModelSpec:
     reading = reading_of(info)
     if isinstance(value, str):
-        return reading.models[value] if value in reading.models else _from_spelling(value, reading)
+        return reading.models[value] if value in reading.models else _from_mapping(_spelled(value, reading), reading)
     if isinstance(value, Mapping):
-        return _from_mapping(value, reading)
+        return _extended(value, reading) if "extends" in value else _from_mapping(value, reading)
     if reading.objects and value is not None:
         return _from_object(value)
-    raise refusal(f"must be a model: a name under models, a string ({SPELLINGS}), or a mapping with a provider")
+    raise refusal(
+        f"must be a model: a name under models, a string ({SPELLINGS}), or a mapping with provider or extends"
+    )
 
 
 def _read_definition(value: Any, info: ValidationInfo) -> ModelSpec:
     if isinstance(value, str) and value in reading_of(info).models:
-        raise refusal("a named model must not refer to another name: define the model here")
+        raise refusal(f"a named model must not be another name: write {{extends: {cut(value)}}}")
     return _read_model(value, info)
 
 
-def _from_spelling(text: str, reading: Reading) -> ModelSpec:
+def _spelled(text: str, reading: Reading) -> dict[str, Any]:
+    """Return the keys of a model that is written as text."""
     found = _SPELLING.fullmatch(text)
     if not found:
         names = f"; the names under models are {cut(', '.join(sorted(reading.models)))}" if reading.models else ""
@@ -97,7 +109,47 @@ def _from_spelling(text: str, reading: Reading) -> ModelSpec:
     provider, rest = found.groups()
     if not rest.strip():
         raise refusal(f"expected a model after the colon, got {quoted(text)}")
-    return _from_mapping({"provider": provider, _BUILT_IN.get(provider, OtherKeys).short: rest}, reading)
+    return {"provider": provider, _BUILT_IN.get(provider, OtherKeys).short: rest}
+
+
+def _extended(values: Mapping[Any, Any], reading: Reading) -> ModelSpec:
+    """Return a model of the gate file with some of its keys replaced, under a name that says which."""
+    name, own = values["extends"], {key: value for key, value in values.items() if key != "extends"}
+    if not isinstance(name, str) or name not in reading.models:
+        known = f"; the names under models are {cut(', '.join(sorted(reading.models)))}" if reading.models else ""
+        near = suggestion(name, reading.models, known) if isinstance(name, str) else known
+        raise refusals([(("extends",), f"must be the name of a model under models, {got(name, ())}{near}")])
+    if "provider" in own:
+        raise refusals([(("provider",), "the provider is that of the model that is extended: remove this key")])
+    try:
+        model = _from_mapping(_inherited(name, own, reading, ()), reading)
+    except ValidationError as error:
+        found = [(path, text) for path, text in own_words(error) if path and path[0] in (*own, "extends")]
+        raise refusals(found or [(("extends",), f"the model {quoted(name)} is not valid")]) from None
+    changes = (
+        str(key) if isinstance(value, Mapping) else f"{key} {excerpt(str(value), width=24)}"
+        for key, value in own.items()
+    )
+    return replace(model, name=model.options.get("name") or " ".join((name, *changes)))
+
+
+def _inherited(name: str, own: Mapping[Any, Any], reading: Reading, chain: tuple[str, ...]) -> dict[Any, Any]:
+    """Return the keys of a named model, ``own`` in place of some of them; ``chain`` are models that extend it."""
+    if name in chain:
+        raise refusals([(("extends",), f"models extend each other: {cut(' -> '.join((*chain, name)))}")])
+    base, keys = reading.models.get(name), dict[Any, Any]()
+    if isinstance(base, ModelSpec):
+        keys = {"provider": base.provider, **base.options}
+    elif isinstance(base, str) and _SPELLING.fullmatch(base):
+        keys = _spelled(base, reading)
+    elif isinstance(base, Mapping):
+        keys, further = {key: value for key, value in base.items() if key != "extends"}, base.get("extends")
+        if isinstance(further, str):
+            keys = _inherited(further, keys, reading, (*chain, name))
+    provider = keys.get("provider")
+    kind = _BUILT_IN.get(provider, OtherKeys) if isinstance(provider, str) else OtherKeys
+    replaced = {other for pair in (*kind.one_at_most, *kind.exactly_one) if {*pair} & own.keys() for other in pair}
+    return {key: value for key, value in keys.items() if key not in replaced and key != "name"} | dict(own)
 
 
 def _from_mapping(values: Mapping[Any, Any], reading: Reading) -> ModelSpec:
@@ -111,6 +163,7 @@ def _from_mapping(values: Mapping[Any, Any], reading: Reading) -> ModelSpec:
     spelling, short = _spelling(read)
     options = {key: value for key, value in read.written().items() if key != "provider"}
     options = {key: value.written() if isinstance(value, Keys) else value for key, value in options.items()}
+    options = {key: value for key, value in options.items() if value != 0 or key not in COUNTS}
     return ModelSpec(read.provider, options, spelling, read.name or short, BUILT_IN)
 
 
@@ -119,7 +172,7 @@ def _meant_as_spelling(values: Mapping[Any, Any]) -> str:
     (key, rest), *further = values.items() or [(None, None)]
     if not further and key in _BUILT_IN and isinstance(rest, str):
         return f": write {key}:{cut(rest)}, without a space"
-    return f": one of {', '.join(_BUILT_IN)}, or a provider of a hook"
+    return f": one of {', '.join(_BUILT_IN)}, or a provider of a hook; or name a model under models with extends"
 
 
 def _spelling(read: ModelKeys) -> tuple[str, str]:
@@ -156,6 +209,6 @@ def _text(thing: Any, attribute: str) -> str | None:
     return value if isinstance(value, str) and value.strip() else None
 
 
-_Written = str | OpenAIKeys | PythonKeys | RecordedKeys | TransformersKeys | OtherKeys
+_Written = str | OpenAIKeys | PythonKeys | RecordedKeys | TransformersKeys | OtherKeys | ExtendsKeys
 ModelValue = Annotated[ModelSpec, PlainValidator(_read_model, json_schema_input_type=_Written)]
 ModelDefinition = Annotated[ModelSpec, PlainValidator(_read_definition, json_schema_input_type=_Written)]

@@ -25,7 +25,7 @@ KeysT = TypeVar("KeysT", bound=BaseModel)
 class Reading:
     """Context that validators need besides the value."""
 
-    models: Mapping[str, Any] = field(default_factory=dict)  # models of the gate file, by name
+    models: Mapping[str, Any] = field(default_factory=dict)  # models of the gate file; as written while that is read
     objects: bool = False  # whether models, metrics and data may be Python objects
 
 

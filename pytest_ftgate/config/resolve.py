@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from pytest_ftgate.config.baselines import AlternativesKeys, made_baselines
 from pytest_ftgate.config.gate_file import GateFile
 from pytest_ftgate.config.gate_keys import GateKeys
 from pytest_ftgate.config.keys import place
@@ -138,9 +137,6 @@ def _missing(keys: Sequence[str], layers: Sequence[Layer], file: GateFile | None
 def _merged(values: Mapping[str, _Value], gate: str | None, name: str) -> GateKeys:
     """Return one gate made of the merged values; each value keeps its source."""
     read = {key: place(value.read, value.at) for key, value in values.items()}
-    alternatives: tuple[str, ...] = ()
-    if isinstance(values["baselines"].read, AlternativesKeys):
-        read["baselines"], alternatives = made_baselines(values["baselines"].read, values["baselines"].at)
     if isinstance(read["baselines"], ModelSpec):
         read["baselines"] = {values["baselines"].key: read["baselines"]}
     if read["candidate"] is None:
@@ -151,7 +147,7 @@ def _merged(values: Mapping[str, _Value], gate: str | None, name: str) -> GateKe
         read["hypothesis"] = read["hypothesis"].model_copy(update={"metric": first})
     written = {key for key, value in values.items() if value.layer}
     return GateKeys.model_construct(written, **read).settled(
-        {key: value.at() for key, value in values.items()}, gate=gate, alternatives=alternatives
+        {key: value.at() for key, value in values.items()}, gate=gate
     )
 
 

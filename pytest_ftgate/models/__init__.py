@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from pytest_ftgate.models.protocol import FINISHES as FINISHES
 from pytest_ftgate.models.protocol import Completion as Completion
-from pytest_ftgate.models.protocol import LatencySample as LatencySample
 from pytest_ftgate.models.protocol import Model as Model
 from pytest_ftgate.models.protocol import Notes as Notes
 from pytest_ftgate.models.protocol import Prediction as Prediction

@@ -139,7 +139,7 @@ def build_prompt(spec: ModelSpec, training: DataSet | None, asked: DataSet | Non
     prompt = Prompt(spec.source.at, system, options.get("template"))
     shots: tuple[Example, ...] = ()
     if options.get("few_shot") is not None:
-        k, where = options["few_shot"]["k"], spec.source.where("few_shot")
+        k, where = options["few_shot"], spec.source.where("few_shot")
         if training is None:
             raise ConfigError("few_shot needs a training set", where=where)
         shots = choose_shots(training, k)
@@ -148,7 +148,7 @@ def build_prompt(spec: ModelSpec, training: DataSet | None, asked: DataSet | Non
         prompt = prompt.with_shots(shots)
     if options.get("retrieval") is not None:
         where = spec.source.where("retrieval")
-        neighbours = _neighbours(training, options["retrieval"]["k"], shots, asked, where)
+        neighbours = _neighbours(training, options["retrieval"], shots, asked, where)
         prompt = replace(prompt, neighbours=neighbours)
     return prompt
 

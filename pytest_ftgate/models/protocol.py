@@ -118,26 +118,19 @@ class Prediction:
         return None if self.failure is None else str(self.failure)
 
 
-class LatencySample(NamedTuple):
-    """Describe a latency sample: how many calls at a time, and of how many examples."""
-
-    concurrency: int = 1
-    examples: int = 50
-
-
 TIMEOUT_S = 60.0
 RETRIES = 5
 
 
 def parts_of(spec: ModelSpec) -> dict[str, Any]:
     """Return the arguments of a :class:`BuiltModel` that all providers read from a gate's keys alike."""
-    latency, retries = spec.options.get("latency"), spec.options.get("retries")
+    retries = spec.options.get("retries")
     return {
         "name": spec.name,
         "spelling": spec.spelling,
         "timeout_s": spec.options.get("timeout_s") or TIMEOUT_S,
         "retries": RETRIES if retries is None else int(retries),
-        "latency": LatencySample(**latency) if latency is not None else None,
+        "latency_sample": spec.options.get("latency_sample", 0),
         "strip_reasoning": spec.options.get("strip_reasoning", "auto"),
     }
 
@@ -164,7 +157,7 @@ class Model(Protocol):
     endpoint: bool = False  # a call leaves the machine or costs money, so that offline runs forbid it
     abandons: bool = False  # a call that is given up goes on in the background
     batch_size: int = 1  # how many questions complete_many() takes; 1: complete() is called instead
-    latency: LatencySample | None = None  # how latencies are sampled; None: they are taken from all answers
+    latency_sample: int = 0  # the number of examples that latencies are measured on; 0: they are taken from all answers
     params: Mapping[str, Any] = MappingProxyType({})  # sent with each request
     prompt: Prompt | None = None  # what is sent around the input, if we know it
     requests_per_minute: float | None = None  # see pytest_ftgate.runs.throttle.Throttle
@@ -228,7 +221,7 @@ class BuiltModel(Model):
     retries: int
     persistent: bool
     price: Price
-    latency: LatencySample | None = None
+    latency_sample: int = 0
     strip_reasoning: Stripping = "auto"
 
     async def aclose(self) -> None:

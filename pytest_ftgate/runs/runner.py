@@ -19,7 +19,7 @@ from pytest_ftgate.runs.run_state import EarlyStop, Keys, Progress, RunState
 
 if TYPE_CHECKING:
     from pytest_ftgate.data import DataSet, Example
-    from pytest_ftgate.models import Completion, LatencySample, Model, Notes
+    from pytest_ftgate.models import Completion, Model, Notes
     from pytest_ftgate.runs.budget import Budget
     from pytest_ftgate.runs.store import Store
 
@@ -288,30 +288,29 @@ def _stopped_by(fatal: Mapping[int, ModelError], jobs: Sequence[Job]) -> ModelEr
 
 
 class Sampled(Delegate):
-    """Ask a model for its latency sample: one question per call, fewer calls at a time, and separate keys.
+    """Ask a model for its latency sample: one question at a time, with separate keys.
 
     Stored answers are asked for again, since it is unknown what else ran when they were timed.
     """
 
     verified = None
-    batch_size = 1
+    batch_size = concurrency = 1
 
-    def __init__(self, model: Model, sample: LatencySample) -> None:
+    def __init__(self, model: Model) -> None:
         super().__init__(model)
         self.name = f"{model.name}, latency"
-        self.concurrency = sample.concurrency
         self._key = model.key
 
     def key(self, example: Example, repeat: int = 0) -> str:
-        return sha256(f"latency {self.concurrency} {self._key(example, repeat)}".encode()).hexdigest()
+        return sha256(f"latency {self._key(example, repeat)}".encode()).hexdigest()
 
 
 def sample_job(model: Model, test: DataSet) -> Job | None:
     """Return the latency sample of a model over the first examples of the test set; None if it needs none."""
-    if model.latency is None:
+    if not model.latency_sample:
         return None
-    first = replace(test, examples=test.examples[: model.latency.examples])
-    return Job(cast("Model", Sampled(model, model.latency)), first)
+    first = replace(test, examples=test.examples[: model.latency_sample])
+    return Job(cast("Model", Sampled(model)), first)
 
 
 def take_samples(

@@ -283,7 +283,7 @@ def repeats(project: Project) -> None:
 def prompted(project: EndpointProject) -> None:
     """Return all that is part of a question, and so of the key of its answer."""
     project.file("prompt.txt", "Answer with one label.")
-    options = {"few_shot": {"k": 2}, "template": "Customer: {input}", "params": {"temperature": 0, "seed": 7}}
+    options = {"few_shot": 2, "template": "Customer: {input}", "params": {"temperature": 0, "seed": 7}}
     project.gate_test(
         baseline=project.model("base", system_file="prompt.txt", price=LARGE, **options),
         candidate=project.model("ft", system="Label.", revision="2", price=SMALL),
@@ -312,14 +312,6 @@ def python_models(project: Project) -> None:
 @golden(EndpointProject, live=True)
 def repeated_calls(project: EndpointProject) -> None:
     project.gates(repeats=2)
-
-
-@golden(EndpointProject, live=True)
-def alternatives(project: EndpointProject) -> None:
-    """Baselines made from one model and the training set, and the candidate without its prompt."""
-    ways = ["prompt", {"few_shot": {"k": 4}}, {"retrieval": {"k": 4}}]
-    made = {"base": project.model("base", system="Answer with one label."), "alternatives": ways}
-    project.gate_test(baseline=..., baselines=made, candidate=project.model("ft", system="x"))
 
 
 @golden(EndpointProject, live=True)

@@ -136,7 +136,7 @@ def test_a_long_answer_is_cut_off(adapters: Project) -> None:
 
 def test_few_shot_and_system_are_sent(adapters: Project) -> None:
     plain = adapters.judge()["candidate"]["input_tokens"]
-    candidate = {**adapters.keys["candidate"], "system": "the", "few_shot": {"k": 2}}
+    candidate = {**adapters.keys["candidate"], "system": "the", "few_shot": 2}
     assert adapters.judge(candidate=candidate)["candidate"]["input_tokens"] > plain + 2 * N
 
 

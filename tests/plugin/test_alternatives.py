@@ -1,4 +1,4 @@
-"""Prompt, few-shot and retrieval made by the gate from one base model."""
+"""One base model as several baselines: its prompt alone, with few-shot examples, and with retrieval."""
 
 from __future__ import annotations
 
@@ -8,16 +8,16 @@ from typing import Any
 
 import pytest
 from endpoint_project import EndpointProject, N, index_of
-from gate_project import Project, block, check, checks, label, mentions, passed, stopped, wrong
+from gate_project import block, check, checks, label, mentions, passed, stopped, wrong
 
 SYSTEM = "Answer with one label."
-WAYS = [{"few_shot": {"k": 4}}, {"retrieval": {"k": 2}}]
+WAYS = {"prompt": {}, "few_shot": {"few_shot": 4}, "retrieval": {"retrieval": 2}}
 N_MESSAGES = {"prompt": 2, "few_shot": 2 + 2 * 4, "retrieval": 2 + 2 * 2}
 ALL = {"prompt": range(40, 60), "few_shot": range(45, 60), "retrieval": range(46, 60)}
 
 
 def kind(body: dict[str, Any]) -> str:
-    """Return the alternative that a request belongs to, by the number of its messages."""
+    """Return the model that a request belongs to, by the number of its messages."""
     if body["model"] == "ft":
         return "candidate"
     return {count: name for name, count in N_MESSAGES.items()}[len(body["messages"])]
@@ -33,7 +33,8 @@ def made(project: EndpointProject, missed: dict[str, Iterable[int]]) -> None:
 
     project.server.answer = answer
     del project.keys["baseline"]
-    project.keys["baselines"] = {"base": project.model("base", system=SYSTEM), "alternatives": ["prompt", *WAYS]}
+    base = project.model("base", system=SYSTEM)
+    project.keys["baselines"] = {name: {**base, **more} for name, more in WAYS.items()}
     project.keys["candidate"] = project.model("ft", system="x")
 
 
@@ -67,7 +68,7 @@ def test_the_gain_over_each_is_told_and_the_best_counts(http: EndpointProject) -
         "retrieval": 10,
     }
     assert (gate["gain"], gate["lower_bound"]) == (gains["retrieval"]["gain"], gains["retrieval"]["lower_bound"])
-    assert gate["baseline"]["name"] == "base retrieval 2"
+    assert gate["baseline"]["name"] == "retrieval"
     shares = {"prompt": "66.7 %", "few_shot": "75.0 %", "retrieval": "76.7 %", "candidate": "93.3 %"}
     assert not [
         name for name, share in shares.items() if not any(f"{name} " in line and share in line for line in block(gate))
@@ -83,9 +84,9 @@ def test_beating_the_prompt_is_not_enough(http: EndpointProject) -> None:
         ("pass", 11),
         ("fail", -2),
     ]
-    assert check(gate, "alternative_closes_gap")["observed"] >= 1
+    assert check(gate, "alternatives")["observed"] >= 1
     advised = [(one["action"], one["fact"].partition(": ")[0]) for one in gate["advice"]]
-    assert ("better_prompt", "alternative_closes_gap") in advised
+    assert ("better_prompt", "alternatives") in advised
 
 
 # Between the prompt's 40 and the candidate's 56 of 60 lie 16; 80 % of them are 12.8.
@@ -104,7 +105,7 @@ def test_an_alternative_that_closes_most_of_the_gap(
     made(http, {**ALL, **wrong_at})
     gate = http.judge(margin=0.01, evidence="observed")
     assert gate["verdict"] == ("fail" if "prompt" in wrong_at and closed is None else "pass"), gate["checks"]
-    found = checks(gate, "alternative_closes_gap")
+    found = checks(gate, "alternatives")
     assert [(one["status"], one["observed"], one["required"]) for one in found] == [
         ("warning", pytest.approx(closed, abs=1e-12), 0.8)
     ] * (closed is not None)
@@ -112,44 +113,73 @@ def test_an_alternative_that_closes_most_of_the_gap(
         mentions(one, "few-shot", f"{int(100 * (closed or 0))} %")
 
 
-def test_base_alone_stands_for_all_three_with_eight_examples(http: EndpointProject) -> None:
-    base = http.model("base", system=SYSTEM, few_shot={"k": 3})
-    gate = passed(http.judge(baseline=..., baselines={"base": base}))
-    assert list(gate["baselines"]) == ["prompt", "few_shot", "retrieval"]
-    counts = Counter(len(body["messages"]) for body in http.server.bodies if body["model"] == "base")
-    assert counts == {2: N, 18: 2 * N}
-
-
-def test_two_of_one_kind_are_told_apart_and_models_may_stand_beside(http: EndpointProject) -> None:
-    alternatives = [{"few_shot": {"k": 1}}, "prompt", {"few_shot": {"k": 2}}]
-    further = {"large": http.model("base", few_shot={"k": 5})}
-    baselines = {"base": http.model("base", retrieval={"k": 1}), "alternatives": alternatives, **further}
-    gate = passed(http.judge(baseline=..., baselines=baselines))
-    assert list(gate["baselines"]) == ["few_shot_1", "prompt", "few_shot_2", "large"]
-    counts = Counter(len(one["messages"]) for one in http.server.bodies if one["model"] == "base")
-    assert counts == dict.fromkeys((1, 3, 5, 11), N)
-
-
 def test_in_a_gate_file_a_line_is_named(http: EndpointProject) -> None:
     http.training_set(7)
     del http.keys["baseline"]
-    http.gates(baselines={"base": http.model("base"), "alternatives": [{"retrieval": {"k": 8}}]})
+    http.gates(baselines={"base": http.model("base"), "examples": http.model("base", retrieval=8)})
     text = (http.path / "gates/ftgate.yaml").read_text()
-    line = 1 + next(i for i, one in enumerate(text.splitlines()) if "- retrieval:" in one)
+    line = 1 + next(i for i, one in enumerate(text.splitlines()) if "examples:" in one)
     mentions(stopped(http.judge("support")), f"gates/ftgate.yaml:{line}", "retrieval", "8", "7")
 
 
-RECORDED = {"base": "recorded:base.jsonl"}
+# --- extends -------------------------------------------------------------------------------------------------
 
 
-def test_models_by_name_may_still_be_called_base(project: Project) -> None:
-    gate = project.judge(baseline=..., baselines={**RECORDED, "other": "recorded:base.jsonl"})
-    assert (gate["verdict"], list(gate["baselines"])) == ("pass", ["base", "other"])
+def extended(project: EndpointProject, models: dict[str, Any], **changes: Any) -> dict[str, Any]:
+    """Judge a gate of a file with these models beside ``prompted``."""
+    prompted = project.model("base", system=SYSTEM, few_shot=2, name="written")
+    project.file("prompts/other.md", "Other.")
+    project.gates({"prompted": prompted, **models}, baseline="prompted")
+    return project.judge("support", **changes)
 
 
-def test_an_alternative_that_was_taken_out_is_a_weakening(http: EndpointProject) -> None:
-    base = http.model("base")
-    del http.keys["baseline"]
-    http.gates(baselines={"base": base, "alternatives": ["prompt", *WAYS]})
-    gate = http.judge("support", baselines={"base": base, "alternatives": ["prompt"]})
-    assert [one.partition(":")[0] for one in gate["loosened"]] == ["baselines.few_shot", "baselines.retrieval"]
+def test_a_model_extends_another_whose_nearest_keys_win(http: EndpointProject) -> None:
+    models = {
+        "rag": {"extends": "prompted", "few_shot": 0, "retrieval": 1},
+        "other": {"extends": "rag", "system": "Other."},
+    }
+    baselines = {"prompted": "prompted", "rag": "rag", "inline": {"extends": "other", "retrieval": 3}}
+    gate = passed(extended(http, models, baseline=..., baselines=baselines))
+    assert [one["name"] for one in gate["baselines"].values()] == ["written", "rag", "inline"]
+    sent = Counter(
+        (one["messages"][0]["content"], len(one["messages"])) for one in http.server.bodies if one["model"] == "base"
+    )
+    assert sent == {(SYSTEM, 6): N, (SYSTEM, 4): N, ("Other.", 8): N}
+
+
+@pytest.mark.parametrize(
+    ("more", "name"),
+    [
+        ({"few_shot": 0}, "prompted few_shot 0"),
+        ({"system": "Other.", "params": {"seed": 1}}, "prompted system Other. params"),
+        ({"template": "Q: {input}", "name": "mine"}, "mine"),
+    ],
+)
+def test_an_extended_model_has_a_name_of_its_own(http: EndpointProject, more: dict[str, Any], name: str) -> None:
+    gate = passed(extended(http, {}, baseline={"extends": "prompted", **more}))
+    assert gate["baseline"]["name"] == name
+
+
+@pytest.mark.parametrize(
+    "model", [{"extends": "prompted", "system_file": "prompts/other.md"}, {"extends": "filed", "few_shot": 1}]
+)
+def test_a_path_starts_where_it_is_written_and_replaces_the_text(http: EndpointProject, model: dict[str, Any]) -> None:
+    filed = {"extends": "prompted", "system_file": "../prompts/other.md"}
+    passed(extended(http, {"filed": filed}, baseline=model))
+    assert {one["messages"][0]["content"] for one in http.server.bodies if one["model"] == "base"} == {"Other."}
+
+
+@pytest.mark.parametrize(
+    ("model", "told"),
+    [
+        ({"extends": "promted"}, ["baseline.extends", "'promted'", "'prompted'"]),
+        ({"extends": "prompted", "target": "m:f"}, ["baseline.target", "known keys"]),
+        ({"extends": "prompted", "few_shot": -1}, ["baseline.few_shot", "-1"]),
+        ({"extends": "prompted", "provider": "python"}, ["baseline.provider"]),
+        ({"extends": 3}, ["baseline.extends"]),
+    ],
+)
+def test_a_model_that_cannot_be_extended_so_is_refused(
+    http: EndpointProject, model: dict[str, Any], told: list[str]
+) -> None:
+    mentions(stopped(extended(http, {}, baseline=model)), *told)

@@ -45,7 +45,7 @@ def test_a_prompt_from_the_gate_file(http: EndpointProject) -> None:
     rows = [{"input": f"training question {i}", "expected": label(i), "lang": "de"} for i in range(200)]
     write_jsonl(http.path / "train.jsonl", rows)
     http.file("gates/prompts/topic.md", "Name the topic.\n")
-    prompt = {"system_file": "prompts/topic.md", "template": '{lang}: {input} {"json": 1}', "few_shot": {"k": 6}}
+    prompt = {"system_file": "prompts/topic.md", "template": '{lang}: {input} {"json": 1}', "few_shot": 6}
     http.gates(baseline=http.model("base", **prompt))
     assert http.gate()["verdict"] == "pass"
     system, *shots = bodies(http, "base")[0]["messages"][:-1]

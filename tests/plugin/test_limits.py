@@ -94,22 +94,22 @@ def test_a_gate_that_takes_too_long_is_in_error_and_keeps_what_has_arrived(http:
 
 # --- latencies from a sample ---------------------------------------------------------------------------------
 
-SAMPLE = {"concurrency": 2, "examples": 10}
+SAMPLE = 10
 BOUND = [{"metric": "latency_p95_s", "max": 60}]
 
 
 def test_a_sample_is_taken_by_itself_and_kept(http: EndpointProject) -> None:
-    keys = {"candidate": http.model("ft", latency=SAMPLE), "require": BOUND, "stored": True}
+    keys = {"candidate": http.model("ft", latency_sample=SAMPLE), "require": BOUND, "stored": True}
     at_once = []
     http.server.answer = lambda body: (at_once.append(http.server.in_flight), answer(body))[1]
     gate = passed(http.judge(**keys))
     asked = [(body["model"], index_of(body)) for body in http.server.bodies]
     assert sorted(asked[:10]) == [("ft", i) for i in range(10)]  # the sample, before all else
-    assert max(at_once[:10]) <= 2
+    assert max(at_once[:10]) == 1
     assert len(asked) == 10 + 2 * N
     found = check(gate, "candidate_latency")
     assert found["status"] == "note"
-    mentions(found, "ft", "10", "2")
+    mentions(found, "ft", "10", "sequential")
     assert "latency_sample" not in statuses(gate)
     assert gate["candidate"]["n_expected"] == N
     http.forget()
@@ -122,8 +122,7 @@ def test_the_money_of_a_sample_is_limited_too(http: EndpointProject) -> None:
     """Each answer costs $0.02: the limit ends the run within the sample, before the run over the test set."""
     price = {"input_per_1m": 1_000, "output_per_1m": 5_000}
     keys = {"price": price, "params": {"max_tokens": 2}}
-    sample = {"concurrency": 2, "examples": 50}
-    http.gate_test(baseline=http.model("base", **keys), candidate=http.model("ft", **keys, latency=sample))
+    http.gate_test(baseline=http.model("base", **keys), candidate=http.model("ft", **keys, latency_sample=50))
     gate = ends(http.gate("--ftgate-max-cost=0.2"), "error")
     mentions(check(gate, "candidate_latency"), "--ftgate-max-cost")
     assert {body["model"] for body in http.server.bodies} == {"ft"}
@@ -143,20 +142,20 @@ def test_a_bound_without_a_sample_is_warned_about(http: EndpointProject) -> None
 def test_a_bound_on_the_baseline_asks_for_a_sample_of_it(http: EndpointProject) -> None:
     bound = [{"metric": "latency_p50_s", "max": 60, "of": "baseline"}]
     mentions(check(http.judge(require=bound), "latency_sample"), "latency_p50_s", "baseline base")
-    gate = http.judge(require=bound, baseline=http.model("base", latency={}))
+    gate = http.judge(require=bound, baseline=http.model("base", latency_sample=50))
     assert "latency_sample" not in statuses(gate)
-    mentions(check(gate, "baseline_latency"), "base", "50", "1")
+    mentions(check(gate, "baseline_latency"), "base", "50", "sequential")
 
 
 def test_a_sample_with_a_gap_is_an_error(http: EndpointProject) -> None:
     http.server.answer = lambda body: error(500) if index_of(body) == 3 else answer(body)
-    gate = ends(http.judge(candidate=http.model("ft", latency=SAMPLE), missing_answers="wrong"), "error")
+    gate = ends(http.judge(candidate=http.model("ft", latency_sample=SAMPLE), missing_answers="wrong"), "error")
     mentions(check(gate, "candidate_latency"), "1 of 10")
 
 
 def test_recordings_carry_the_sample(http: EndpointProject) -> None:
     """Without a key and without the store: the gate is judged on what was recorded, its latencies too."""
-    http.gates(candidate=http.model("ft", latency=SAMPLE), require=BOUND)
+    http.gates(candidate=http.model("ft", latency_sample=SAMPLE), require=BOUND)
     gate = http.gate("--ftgate-report=recordings:recordings")
     http.ini["ftgate_recordings"] = "recordings"
     http.forget()
@@ -178,9 +177,9 @@ def test_nothing_of_ours_is_loaded_while_a_sample_is_taken(
             asked_when_loading.append(len(http.server.requests))
 
     monkeypatch.setattr(calls, "Thread", Thread)
-    http.gate_test(candidate=http.model("ft", latency=SAMPLE), metric="f1_macro")
+    http.gate_test(candidate=http.model("ft", latency_sample=SAMPLE), metric="f1_macro")
     assert http.gate()["verdict"] == "pass"
-    assert asked_when_loading == [SAMPLE["examples"]]
+    assert asked_when_loading == [SAMPLE]
 
 
 # --- latencies of what is missing ----------------------------------------------------------------------------

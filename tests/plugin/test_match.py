@@ -231,21 +231,20 @@ def test_without_latencies_of_all_answers_how_much_faster_is_an_error(recorded: 
     mentions(found, "ft.jsonl", f"{N - known} of 300")
 
 
-@pytest.mark.parametrize("other", [{"concurrency": 32}, {"examples": 40}])
-def test_unlike_samples_are_not_compared_and_nothing_is_asked(http: EndpointProject, other: dict[str, int]) -> None:
+def test_unlike_samples_are_not_compared_and_nothing_is_asked(http: EndpointProject) -> None:
     models = {
-        "baseline": http.model("gpt-large", price=LARGE, system="Answer.", latency=other),
-        "candidate": http.model("ft:mini", price=SMALL, latency={}),
+        "baseline": http.model("gpt-large", price=LARGE, system="Answer.", latency_sample=40),
+        "candidate": http.model("ft:mini", price=SMALL, latency_sample=50),
     }
     found = stopped(http.judge(**models, faster_by=2))
     assert (found["name"], http.server.requests) == ("faster_by", [])
-    mentions(found, "gpt-large", "ft:mini", *map(str, other.values()))
+    mentions(found, "gpt-large", "ft:mini", "40", "50")
     assert http.judge(**models)["verdict"] == "pass"  # nothing rests on them
 
 
 def test_a_latency_sample_is_what_counts(http: EndpointProject) -> None:
     """Of the sample's answers, which are asked for one at a time, and of no other."""
-    sampled = {"latency": {"concurrency": 1, "examples": 5}}
+    sampled = {"latency_sample": 5}
     gate = http.judge(
         baseline=http.model("gpt-large", price=LARGE, system="Answer.", **sampled),
         candidate=http.model("ft:mini", price=SMALL, **sampled),

@@ -50,8 +50,8 @@ def test_each_model_is_asked_for_the_first_examples_and_the_answers_are_kept(htt
 def test_prompt_answer_expected_score_cost_and_projected_total(http: EndpointProject) -> None:
     text = previewed(
         http,
-        baseline=http.model("base", system="Answer with\none label.", few_shot={"k": 2}, price=PRICE),
-        candidate=http.model("ft", latency={"examples": 10}, price=PRICE),
+        baseline=http.model("base", system="Answer with\none label.", few_shot=2, price=PRICE),
+        candidate=http.model("ft", latency_sample=10, price=PRICE),
     )
     lines = text.splitlines()
     assert lines.count("    one label.") == 1  # the prompt once for each model
@@ -72,7 +72,7 @@ def test_a_cost_that_is_not_known_is_not_projected_as_zero(http: EndpointProject
 
 
 def test_a_prompt_that_depends_on_the_input_is_shown_for_each_example(http: EndpointProject) -> None:
-    text = previewed(http, baseline=http.model("base", retrieval={"k": 1}))
+    text = previewed(http, baseline=http.model("base", retrieval=1))
     assert text.count("assistant:") == 2
 
 

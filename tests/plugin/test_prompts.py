@@ -23,8 +23,8 @@ WRAP = "### Message\n{}\n### Label:"
         ({"template": "{langg} {input}"}, "test.jsonl:1", "{langg}", "{lang}"),
         ({"template": "{topic} {input}"}, "test.jsonl:8", "{topic}", "lang"),  # all but this row have it
         ({"template": "{kind} {input}"}, "guard.jsonl:1", "{kind}", "lang"),
-        ({"template": "{lang} {input}", "few_shot": {"k": 3}}, "train.jsonl:", "{lang}", "input"),
-        ({"template": "{lang} {input}", "retrieval": {"k": 1}}, "train.jsonl:", "{lang}", "input"),
+        ({"template": "{lang} {input}", "few_shot": 3}, "train.jsonl:", "{lang}", "input"),
+        ({"template": "{lang} {input}", "retrieval": 1}, "train.jsonl:", "{lang}", "input"),
     ],
 )
 @pytest.mark.parametrize("role", ["baseline", "candidate"])
@@ -87,8 +87,8 @@ def _test(project: EndpointProject, *, wrap: str = "{}", **more: Any) -> None:
         ({"wrap": "Q: {}"}, {}, 'template: "Q: {input}"', (0, 1)),
         ({}, {"template": "Classify this message: {input}"}, "remove template", (1, 0)),
         ({"tools": TOOLS}, {}, "tools", (0, 1)),
-        ({}, {"few_shot": {"k": 2}}, "remove few_shot", (1, 0)),
-        ({}, {"retrieval": {"k": 2}}, "remove retrieval", (1, 0)),
+        ({}, {"few_shot": 2}, "remove few_shot", (1, 0)),
+        ({}, {"retrieval": 2}, "remove retrieval", (1, 0)),
     ],
 )
 def test_a_candidate_that_is_not_asked_as_in_training(
@@ -113,7 +113,7 @@ def test_a_candidate_that_is_not_asked_as_in_training(
         ({"wrap": WRAP}, {"template": WRAP.replace("{}", "{input}")}, {}),
         ({"wrap": WRAP}, {}, {"wrap": WRAP}),
         ({"tools": TOOLS}, {}, {"tools": lambda _: TOOLS}),
-        ({"shots": 2}, {"few_shot": {"k": 2}}, {}),
+        ({"shots": 2}, {"few_shot": 2}, {}),
         ({}, {}, {}),
     ],
 )
@@ -127,7 +127,7 @@ def test_a_candidate_that_is_asked_as_in_training(
 
 
 def test_rows_of_plain_text_do_not_say_how_they_were_asked(http: EndpointProject) -> None:
-    gate = http.judge(candidate=http.model("ft", system=SYSTEM, template="Q: {input}", few_shot={"k": 1}))
+    gate = http.judge(candidate=http.model("ft", system=SYSTEM, template="Q: {input}", few_shot=1))
     assert checks(gate, "prompt_mismatch") == []
 
 

@@ -27,7 +27,7 @@ def test_no_other_calls_are_made_than_are_said(http: EndpointProject) -> None:
     http.server.answer = lambda body: (
         answer(body) if "customer" in body["messages"][-1]["content"] else label(index_of(body))
     )
-    keys = {"baseline": http.model("base", system="x", latency={"examples": 10})}
+    keys = {"baseline": http.model("base", system="x", latency_sample=10)}
     gate = judged(http, "pass", **keys, guards=GUARDS)
     assert Counter(body["model"] for body in http.server.bodies) == {"base": 60 + 99 + 10}
     found = check(gate, "calls")

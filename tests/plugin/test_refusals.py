@@ -174,7 +174,7 @@ def test_the_limit_on_costs_holds_during_latency_samples(http: EndpointProject) 
     priced = {"price": {"input_per_1m": 1.0, "output_per_1m": 50.0}, "params": {"max_tokens": 20}}
     usage = {"prompt_tokens": 1000, "completion_tokens": 20}
     http.server.answer = lambda body: Reply(answer(body), usage=usage)
-    sampled = {**priced, "latency": {"examples": 20}}
+    sampled = {**priced, "latency_sample": 20}
     http.gate_test(baseline=http.model("base", **sampled), candidate=http.model("ft", **sampled))
     ends(http.gate("--ftgate-max-cost=0.03"), "error")
     assert 0.02 < 0.002 * len(http.server.bodies) <= 0.03

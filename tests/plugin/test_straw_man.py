@@ -183,7 +183,7 @@ def test_a_good_prompt_and_equal_parameters_are_not_called_out(project: Project)
         (ENDPOINT, True),
         ({**ENDPOINT, "system": "Answer."}, False),
         ({**ENDPOINT, "system_file": "p.md"}, False),
-        ({**ENDPOINT, "few_shot": {"k": 2}}, False),
+        ({**ENDPOINT, "few_shot": 2}, False),
         ({**ENDPOINT, "template": "Label: {input}"}, False),
         ("recorded:base.jsonl", False),  # it does not show its prompt
     ],
@@ -266,7 +266,7 @@ def shout(text: str) -> str:
         ({"model": "ft:mini:acme::1"}, False),
         ({"system": "Answer."}, False),
         ({"params": {"temperature": 0}}, False),
-        ({"few_shot": {"k": 1}}, False),
+        ({"few_shot": 1}, False),
         (OTHER_PLACE, False),
         ({"revision": "2"}, False),
     ],

@@ -66,7 +66,7 @@ def test_without_a_temperature_the_server_rolls_dice(voice: VoiceProject) -> Non
 
 
 def test_a_prompt_that_is_too_long_is_named_as_such(voice: VoiceProject) -> None:
-    voice.gates(baseline=voice.model("base", few_shot={"k": 52}))
+    voice.gates(baseline=voice.model("base", few_shot=52))
     message = refused(voice, "error", called=True)
     assert "a prompt is longer than the context of 'base'" in message
     assert "exceeds the available context size (128 tokens)" in message

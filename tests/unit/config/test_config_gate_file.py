@@ -21,7 +21,7 @@ gates:
     baseline:
       provider: openai
       model: gpt-4.1-mini
-      few_shot: {k: 8}
+      few_shot: 8
     candidate: tuned
     metric: f1_macro
     margin: 0.05
@@ -41,8 +41,8 @@ def test_a_file_knows_its_gates_models_and_lines(load, folder):
     assert file.path == folder / "ftgate.yaml"
     assert file.gate_names == ("intents", "orders")
     assert [(m.name, str(m.source)) for m in file.models.values()] == [("tuned", "ftgate.yaml:5")]
-    assert str(file.where(("gates", "intents", "baseline", "few_shot", "k"))) == (
-        "ftgate.yaml:14: gates.intents.baseline.few_shot.k"
+    assert str(file.where(("gates", "intents", "baseline", "few_shot"))) == (
+        "ftgate.yaml:14: gates.intents.baseline.few_shot"
     )
 
 
@@ -90,10 +90,10 @@ def test_a_file_may_hold_nothing_but_its_version(load):
     assert (file.gate_names, file.models, [layer.values for layer in file.layers(None)]) == ((), {}, [{}])
 
 
-VERSION, MARGIN, K, DEFAULT, ORDERS = "version: 1", "margin: 0.05", "k: 8", "confidence: 0.9", "margin: 0}"
+VERSION, MARGIN, K, DEFAULT, ORDERS = "version: 1", "margin: 0.05", "few_shot: 8", "confidence: 0.9", "margin: 0}"
 TEST_SET, CANDIDATE, WANTED = "data/test.jsonl", "candidate: tuned", "min: 0.80"
+EXAMPLES = [("-1", "-1"), ("2.5", "2.5"), ("{k: 8}", "whole number")]
 NUMBERS = ["'0.05'", "5%", "true", ".nan", "1e999", "", "[1]", "-1"]
-TUNED = "baselines: {base: tuned, alternatives: [promt]}}"
 
 WRONG = [  # what stands in place of what, the place that is named, and what a user needs to read
     ("version: 1\n", "", "2: version", "version: 1"),
@@ -104,8 +104,9 @@ WRONG = [  # what stands in place of what, the place that is named, and what a u
     *((MARGIN, f"margin: {value}", "17: gates.intents.margin", "") for value in NUMBERS),
     (MARGIN, "margin: '0.05'", "17: gates.intents.margin", "quotes"),
     (ORDERS, "margin: -1}", "20: gates.orders.margin", "0"),
-    *((K, f"k: {value}", "14: gates.intents.baseline.few_shot.k", value) for value in ("0", "2.5")),
-    ("{k: 8}", "8", "14: gates.intents.baseline.few_shot", "mapping"),
+    *((K, f"few_shot: {value}", "14: gates.intents.baseline.few_shot", got) for value, got in EXAMPLES),
+    ("gates:", "  a: {extends: a}\ngates:", "6: models.a.extends", "a -> a"),
+    ("gates:", "  a: {extends: tuned, few_shoot: 1}\ngates:", "6: models.a.few_shoot", "'few_shot'"),
     (DEFAULT, "confidence: 95", "3: defaults.confidence", "0.95"),
     *((DEFAULT, f"confidence: {value}", "3: defaults.confidence", value) for value in ("0.5", "1")),
     (DEFAULT, "evidence: significance", "3: defaults.evidence", "'significant'"),
@@ -140,7 +141,6 @@ WRONG = [  # what stands in place of what, the place that is named, and what a u
     (CANDIDATE, "candidate: tuned\n    baselines: {a: tuned}", "16: gates.intents.baselines", "baseline and baselines"),
     (ORDERS, "baselines: tuned}", "20: gates.orders.baselines", "baseline"),
     (ORDERS, "baselines: {}}", "20: gates.orders.baselines", "empty"),
-    (ORDERS, TUNED, "20: gates.orders.baselines.alternatives[0]", "'promt'"),
     (ORDERS, "candidates: {a: tuned}}", "20: gates.orders.candidates", "candidate"),
     (ORDERS, "hypothesis: {metric: f1, from: 0.8}}", "20: gates.orders.hypothesis.to", "missing"),
     *(
@@ -171,7 +171,7 @@ def test_what_is_wrong_is_said_with_the_line_of_the_key(refused, old, new, place
 
 
 def test_several_problems_are_listed_in_the_order_of_their_lines(refused):
-    text = WHOLE.replace("confidence: 0.9", "confidance: 0.9").replace("k: 8", "k: 0")
+    text = WHOLE.replace("confidence: 0.9", "confidance: 0.9").replace("few_shot: 8", "few_shot: -1")
     unknown = ", ".join(f"{letter}{letter}: 1" for letter in "abcdefghi")
     text = text.replace("margin: 0.05", "margin: x").replace("orders: {margin: 0}", f"orders: {{{unknown}}}")
     error, place = refused(text)
@@ -179,13 +179,23 @@ def test_several_problems_are_listed_in_the_order_of_their_lines(refused):
     assert len(error.problems) == 11
     *others, rest = error.evidence.splitlines()
     places = [
-        "14: gates.intents.baseline.few_shot.k",
+        "14: gates.intents.baseline.few_shot",
         "17: gates.intents.margin",
         *(f"20: gates.orders.{letter}{letter}" for letter in "abcdefg"),
     ]
     assert [line.startswith(f"ftgate.yaml:{place}: ") for line, place in zip(others, places, strict=True)] == [True] * 9
     assert all(key in others[2] for key in GateKeys.model_fields)
     assert "2" in rest
+
+
+@pytest.mark.parametrize(
+    ("other", "told"), [("{extends: a}", ["b -> a -> b", "a -> b -> a"]), ("{extends: tune}", ["'b'", "'tuned'"])]
+)
+def test_models_that_extend_an_invalid_one_are_named_too(refused, other, told):
+    error, place = refused(changed("gates:", f"  a: {{extends: b}}\n  b: {other}\ngates:"))
+    assert place == "6: models.a.extends"
+    assert "ftgate.yaml:7: models.b.extends: " in error.evidence
+    assert all(word in text for word, text in zip(told, (error.what, error.evidence), strict=True))
 
 
 def test_a_misspelled_key_does_not_hide_wrong_values_beside_it(refused):
@@ -224,12 +234,12 @@ def test_a_secret_in_the_file_is_refused_and_not_shown(refused, line, provider):
 
 @pytest.mark.parametrize("value", ["sk-7-abc", "[sk-7-abc]", "{a: sk-7-abc}"])
 def test_a_key_in_place_of_its_variables_name_is_not_shown(refused, value):
-    error, place = refused(changed("few_shot: {k: 8}", f"api_key_env: {value}"))
+    error, place = refused(changed("few_shot: 8", f"api_key_env: {value}"))
     assert place.endswith("gates.intents.baseline.api_key_env")
     assert "sk-7" not in str(error)
 
 
-@pytest.mark.parametrize("place", ["k: 8", "margin: 0", "min: 0.80", "confidence: 0.9"])
+@pytest.mark.parametrize("place", ["margin: 0", "min: 0.80", "confidence: 0.9"])
 @pytest.mark.parametrize(
     "key", ["api_key", "api_key_env", "cache_key", "apikey", "Authorization", "token", "x-api-key"]
 )

@@ -29,7 +29,7 @@ OWN = {"model": "m", "colour": [1, None], "name": "E", "retries": 2, "price": {}
 ASKED = {
     "model": "m",
     "params": {"temperature": 0, "stop": None},
-    "few_shot": {"k": 8},
+    "few_shot": 8,
     "price": {"output_per_1m": 2.5},
 }
 TARGET = {"target": "m:C.f", "concurrency": 4, "cache_key": "v1", "timeout_s": 2.0}
@@ -116,12 +116,13 @@ KEYS = [
     ("timeout_s", 10**5000, "", "number"),
     ("timeout_s", None, "", "value"),
     ("price", {"input_per_1m": -1}, ".input_per_1m", "-1"),
-    ("few_shot", {}, ".k", "missing"),
+    ("few_shot", {"k": 8}, "", "whole number"),
+    ("retrieval", -1, "", "0"),
     ("revision", 20260501, "", "quote"),
     ("template", object(), "", "object"),
     ("requests_per_minute", 0, "", "0"),
-    ("latency", 1, "", "mapping"),
-    ("latency", {"examples": 0}, ".examples", "1"),
+    ("latency", 50, "", "latency_sample"),
+    ("latency_sample", 1.5, "", "1.5"),
     ("temperature", 0, "", "unknown"),
 ]
 FUNCTION = "pkg.module:function"

@@ -245,7 +245,7 @@ def test_missing_keys_are_listed_with_the_places_that_may_give_them(load):
         ({"metric": []}, "metric", "empty"),
         ({"metric": ""}, "metric.name", "blank"),
         ({"require": [{"metric": "f1", "min": "x"}]}, "require[0].min", "'x'"),
-        ({"baseline": {"provider": "openai", "few_shot": {"k": 0}, "model": "m"}}, "baseline.few_shot.k", "1"),
+        ({"baseline": {"provider": "openai", "few_shot": -1, "model": "m"}}, "baseline.few_shot", "0"),
         ({"baselines": {"a": "x:a"}}, "baselines", "baseline and baselines"),
     ],
 )

@@ -18,7 +18,7 @@ GATE = {
     "hypothesis": "It rises.",
     "test_set": "t.jsonl",
     "training_set": {"path": "t.csv", "format": "csv", "fields": {"input": "q"}, "limit": 5},
-    "baseline": {"provider": "openai", "model": "m", "few_shot": {"k": 8}, "params": {"temperature": 0}},
+    "baseline": {"provider": "openai", "model": "m", "few_shot": 8, "params": {"temperature": 0}},
     "candidate": "tuned",
     "metric": [{"name": "f1", "pos_label": "x"}, "f1_macro"],
     "margin": 0.05,
@@ -56,8 +56,6 @@ def test_every_key_is_explained():
     assert unexplained == []
 
 
-WAYS = ["prompt", {"few_shot": {"k": 8}}, {"retrieval": {"k": 8}}]
-
 GOOD = [
     {"version": 1},
     whole(),
@@ -74,11 +72,11 @@ GOOD = [
     whole(slices={"fields": ["lang", "channel"], "max_drop": 0, "evidence": "observed", "min_examples": 1}),
     whole(baseline={"provider": "python", "target": "m:f", "cache_key": "1"}),
     whole(candidate={"provider": "echo", "retries": 2, "more": {"x": None}}),
-    whole(candidate={"provider": "echo", "price": {"gpu_hour_usd": 1.5, "training_per_1m": 3}}),
+    whole(candidate={"provider": "echo", "price": {"gpu_hour_usd": 1.5}}),
     whole(candidate={"provider": "echo", "price": {"input_per_1m": 1, "output_per_1m": 2}}),
-    whole(candidate={"provider": "openai", "model": "m", "retrieval": {"k": 8}, "few_shot": {"k": 2}}),
+    whole(candidate={"provider": "openai", "model": "m", "retrieval": 8, "few_shot": 2}),
     {"version": 1, "gates": {"a": {"baselines": {"base": "openai:y"}}}},
-    {"version": 1, "gates": {"a": {"baselines": {"base": "openai:y", "alternatives": WAYS, "more": "openai:z"}}}},
+    whole(candidate={"extends": "tuned", "few_shot": 0}),
     {"version": 1, "gates": {"a": {"baselines": {"x": "openai:y", "z": {"provider": "recorded", "path": "p"}}}}},
 ]
 
@@ -98,7 +96,7 @@ WRONG = {  # values of a gate's keys
         {"provider": "recorded", "path": "p", "paht": "q"},
         *({**ENDPOINT, key: value} for key, value in (("retrieval", {}), ("api_key", "k"), ("api_key_env", "sk-1"))),
         *({**ENDPOINT, key: value} for key, value in (("base_url", "localhost"), ("timeout_s", 0), ("mode", "bach"))),
-        *({**ENDPOINT, **more} for more in ({"system": "a", "system_file": "b"}, {"few_shot": {"k": 0}})),
+        *({**ENDPOINT, **more} for more in ({"system": "a", "system_file": "b"}, {"few_shot": {}})),
         {**ECHO, "concurrency": 0},
         *({**ECHO, "price": price} for price in ({"gpu_hour_usd": 1, "cached_input_per_1m": 1}, {"gpu_hour_usd": -1})),
     ],
@@ -114,18 +112,11 @@ WRONG = {  # values of a gate's keys
     "max_age_days": [0, "90"],
     "allow_weak_baseline": ["  ", True],
 }
-BASE = {"base": "openai:y"}
 BAD = [
     *({}, {"version": 2}, {"version": 1, "gate": {}}),
     *(whole(**{key: value}) for key, values in WRONG.items() for value in values),
-    *(
-        {"version": 1, "gates": {"a": {"baselines": baselines}}}
-        for baselines in (
-            {},
-            *({**BASE, "alternatives": ways} for ways in ([], ["few_shot"], [{}])),
-            {"alternatives": WAYS},
-        )
-    ),
+    {"version": 1, "gates": {"a": {"baselines": {}}}},
+    whole(candidate={"extends": "tuned", "provider": "openai"}),
 ]
 
 

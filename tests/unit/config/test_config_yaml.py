@@ -183,7 +183,7 @@ def test_json_reads_as_itself(tmp_path, data):
 
 WHOLE = """version: 1
 defaults: {confidence: 0.9}
-models: {tuned: openai:x, base: {provider: openai, model: y, few_shot: {k: 8}, price: {input_per_1m: 1}}}
+models: {tuned: openai:x, base: {provider: openai, model: y, few_shot: 8, price: {input_per_1m: 1}}}
 gates:
   a: &a
     test_set: t.jsonl

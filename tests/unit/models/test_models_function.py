@@ -507,7 +507,7 @@ def test_an_object_with_the_parts_of_a_model_gets_the_defaults_of_what_it_leaves
     made = model(Known())
     assert (made.name, made.key(None), asyncio.run(made.complete(None)).text) == ("mine", "k", "x")
     assert (made.requests_per_minute, made.ids) == (60, ["1"])
-    assert (made.endpoint, made.batch_size, made.latency, dict(made.params)) == (False, 1, None, {})
+    assert (made.endpoint, made.batch_size, made.latency_sample, dict(made.params)) == (False, 1, 0, {})
     assert (made.ready(), made.pause_s(), made.characters(Example("e", "four", ""))) == (None, 0.0, 4)
     with pytest.raises(AttributeError):
         _ = made.nonsense

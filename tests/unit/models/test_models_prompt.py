@@ -119,7 +119,7 @@ def test_template_that_cannot_be_applied(template, given, words):
 
 
 def test_shots_stand_between_system_and_input_in_the_same_template(training, spec):
-    prompt = build_prompt(spec(system="s", template="Q: {input}", few_shot={"k": 2}), training)
+    prompt = build_prompt(spec(system="s", template="Q: {input}", few_shot=2), training)
     first, *turns, last = prompt.messages(example("hi"))
     assert first == {"role": "system", "content": "s"}
     assert last == {"role": "user", "content": "Q: hi"}
@@ -128,9 +128,9 @@ def test_shots_stand_between_system_and_input_in_the_same_template(training, spe
 
 
 def test_shots_are_the_same_for_every_input_and_stand_after_the_instructions_of_the_data(training, spec):
-    prompt = build_prompt(spec(few_shot={"k": 4}), training)
+    prompt = build_prompt(spec(few_shot=4), training)
     assert prompt.messages(example("one"))[:-1] == prompt.messages(example("two"))[:-1] != []
-    sent = build_prompt(spec(few_shot={"k": 1}), training).messages(example((SYSTEM, USER)))
+    sent = build_prompt(spec(few_shot=1), training).messages(example((SYSTEM, USER)))
     assert [message["role"] for message in sent] == ["system", "user", "assistant", "user"]
 
 
@@ -139,13 +139,13 @@ def test_shots_from_conversations_leave_their_instructions_out(spec, place):
     turns = [USER]
     turns.insert(place, SYSTEM)
     chat = {"messages": [*turns, {"role": "assistant", "content": "answer"}]}
-    sent = build_prompt(spec(few_shot={"k": 1}), examples_from([chat], origin="here")).messages(example("new"))
+    sent = build_prompt(spec(few_shot=1), examples_from([chat], origin="here")).messages(example("new"))
     assert sent == [USER, {"role": "assistant", "content": "answer"}, {"role": "user", "content": "new"}]
 
 
 def test_expected_json_is_sent_as_a_model_would_write_it(spec):
     data = examples_from([("a", {"b": 1, "a": [True]})], origin="here")
-    assert build_prompt(spec(few_shot={"k": 1}), data).shots[1]["content"] == '{"a":[true],"b":1}'
+    assert build_prompt(spec(few_shot=1), data).shots[1]["content"] == '{"a":[true],"b":1}'
 
 
 @pytest.mark.parametrize(
@@ -209,9 +209,9 @@ def test_a_shot_that_calls_tools_is_sent_as_calls(spec):
 @pytest.mark.parametrize(
     ("options", "rows", "words"),
     [
-        ({"few_shot": {"k": 2}}, [("One", "a"), ("one ", "b"), ("two", " "), ("  ", "a")], ["2", "1 usable", "origin"]),
-        ({"few_shot": {"k": 2}}, None, ["training set"]),
-        ({"template": "{question}", "few_shot": {"k": 1}}, [("One", "a")], ["{input}"]),  # before any call
+        ({"few_shot": 2}, [("One", "a"), ("one ", "b"), ("two", " "), ("  ", "a")], ["2", "1 usable", "origin"]),
+        ({"few_shot": 2}, None, ["training set"]),
+        ({"template": "{question}", "few_shot": 1}, [("One", "a")], ["{input}"]),  # before any call
     ],
 )
 def test_shots_that_cannot_be_given(spec, options, rows, words):

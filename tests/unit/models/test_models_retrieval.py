@@ -39,7 +39,7 @@ def test_the_nearest_are_those_a_reader_would_pick_the_most_similar_last():
 
 
 def test_they_are_sent_as_turns_before_the_input(spec):
-    prompt = build_prompt(spec(retrieval={"k": 2}, system="One label."), examples_from(ROWS, origin="t"))
+    prompt = build_prompt(spec(retrieval=2, system="One label."), examples_from(ROWS, origin="t"))
     assert prompt.messages(asked(ASKED)) == [
         {"role": "system", "content": "One label."},
         {"role": "user", "content": "the parcel arrived broken"},
@@ -51,7 +51,7 @@ def test_they_are_sent_as_turns_before_the_input(spec):
 
 
 def test_the_template_applies_to_them_as_to_the_input_and_of_equals_the_earlier_row_is_nearer(spec):
-    prompt = build_prompt(spec(retrieval={"k": 1}, template="Q: {input}"), examples_from(ROWS, origin="t"))
+    prompt = build_prompt(spec(retrieval=1, template="Q: {input}"), examples_from(ROWS, origin="t"))
     assert [one["content"] for one in prompt.messages(asked(ASKED))] == [f"Q: {ROWS[0][0]}", "shipping", f"Q: {ASKED}"]
     equal = data("one one", "two two", "three three").examples
     assert near(Neighbours(equal, 2), "999") == ["two two", "one one"]
@@ -59,8 +59,8 @@ def test_the_template_applies_to_them_as_to_the_input_and_of_equals_the_earlier_
 
 def test_fixed_examples_stand_first_and_are_not_retrieved_again(spec):
     training = examples_from(ROWS, origin="t")
-    fixed = build_prompt(spec(few_shot={"k": 2}), training).messages(asked(ASKED))[:-1]
-    both = build_prompt(spec(few_shot={"k": 2}, retrieval={"k": 3}), training).messages(asked(ASKED))
+    fixed = build_prompt(spec(few_shot=2), training).messages(asked(ASKED))[:-1]
+    both = build_prompt(spec(few_shot=2, retrieval=3), training).messages(asked(ASKED))
     assert both[:4] == fixed
     inputs = [one["content"] for one in both if one["role"] == "user"]
     assert sorted(inputs) == sorted([*(text for text, _ in ROWS), ASKED])
@@ -68,17 +68,17 @@ def test_fixed_examples_stand_first_and_are_not_retrieved_again(spec):
 
 def test_blank_and_repeated_examples_are_not_shown(spec):
     rows = [("a parcel", ""), (" ", "x"), ("A  PARCEL", "first"), ("a parcel", "second"), ("an invoice", "third")]
-    prompt = build_prompt(spec(retrieval={"k": 2}), examples_from(rows, origin="t"))
+    prompt = build_prompt(spec(retrieval=2), examples_from(rows, origin="t"))
     assert [one["content"] for one in prompt.messages(asked("a parcel"))][1::2] == ["third", "first"]
 
 
 @pytest.mark.parametrize(
     ("options", "rows", "words"),
     [
-        ({"retrieval": {"k": 6}}, ROWS, ["6", "5 usable", "train.jsonl"]),
-        ({"few_shot": {"k": 2}, "retrieval": {"k": 4}}, ROWS, ["4", "3 usable", "few_shot"]),
-        ({"retrieval": {"k": 1}}, None, ["training set"]),
-        ({"retrieval": {"k": 1}}, [(({"role": "user", "content": [{"type": "image_url"}]},), "x")], ["text"]),
+        ({"retrieval": 6}, ROWS, ["6", "5 usable", "train.jsonl"]),
+        ({"few_shot": 2, "retrieval": 4}, ROWS, ["4", "3 usable", "few_shot"]),
+        ({"retrieval": 1}, None, ["training set"]),
+        ({"retrieval": 1}, [(({"role": "user", "content": [{"type": "image_url"}]},), "x")], ["text"]),
     ],
 )
 def test_too_few_examples_none_at_all_and_pictures_alone(spec, options, rows, words):
@@ -146,7 +146,7 @@ def test_what_is_retrieved_is_part_of_the_key_and_of_the_size(build):
     changed = examples_from([("my parcel never arrived!", "other"), *ROWS[1:]], origin="t")
     bare, one, other = (
         build(base_url="http://x", training=rows, **options)
-        for rows, options in [(training, {}), (training, {"retrieval": {"k": 2}}), (changed, {"retrieval": {"k": 2}})]
+        for rows, options in [(training, {}), (training, {"retrieval": 2}), (changed, {"retrieval": 2})]
     )
     keys = {model.key(asked(ASKED)) for model in (bare, one, other)}
     assert len(keys) == 3
