@@ -93,7 +93,7 @@ class Economics:
 class Threshold:
     """A value that a gate requires."""
 
-    key: Annotated[str, about("the key of the gate, such as margin or require[0].min")]
+    key: Annotated[str, about("the key of the gate, such as margin or thresholds.accuracy.min")]
     value: Annotated[Any, about("the value as written")]
     weaker: Annotated[
         Literal["lower", "higher"] | None,

@@ -11,7 +11,7 @@ from datetime import datetime, timezone
 from typing import Any
 
 KeyPath = tuple[str | int, ...]
-"""The keys and list positions that lead to a value: ``("require", 0, "metric")``."""
+"""The keys and list positions that lead to a value: ``("metric", 0, "name")``."""
 
 LONGEST = 2000
 """The most characters of one text in a message or a report."""
@@ -225,7 +225,7 @@ def quoted(text: str) -> str:
 
 
 def dotted(path: KeyPath) -> str:
-    """Return a path of keys as messages write it: ``require[0].metric``."""
+    """Return a path of keys as messages write it: ``metric[0].name``."""
     text = ""
     for part in path:
         text += f"[{part}]" if isinstance(part, int) else f".{cut(part)}" if text else cut(part)

@@ -247,7 +247,7 @@ def example_block(block: Block, project: Project) -> None:
 
 
 REASONS = {
-    "extraction": ["2 failed, 1 passed", "FAIL margin: ", "FAIL require.candidate.format: "],
+    "extraction": ["2 failed, 1 passed", "FAIL margin: ", "FAIL thresholds.format: "],
     "style_preference": ["1 failed, 1 passed, 1 error", "FAIL margin: ", "mood=upset", "180 preferences",
                          "human_preference by 3 raters", "Fleiss's kappa 0."],
 }  # fmt: skip

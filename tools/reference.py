@@ -26,7 +26,7 @@ _GATE_DEFS = {
     "GateKeys": "A gate",
     "DataKeys": "A data set",
     "MetricKeys": "A metric",
-    "BoundKeys": "A bound under `require`",
+    "ThresholdKeys": "A threshold",
     "HypothesisKeys": "`hypothesis`",
     "GuardKeys": "A guard",
     "SliceKeys": "`slices`",
@@ -322,14 +322,14 @@ def _metrics() -> str:
     return _page(
         "Metrics",
         "`metric` is a name, a mapping with `name` and options, or a list of them: the first decides, and the others "
-        "are reported. Under `require`, `guards` and `hypothesis` it is one metric. Higher is better for all of them.",
+        "are reported. Under `guards` and `hypothesis` it is one metric. Higher is better for all of them.",
         "**kind**: each answer is right or wrong, or each answer gets a number, or only the whole set has a value. "
         "The statistical test depends on it: see [evidence](../evidence.md).",
         _table(("name", "measures", "kind", "range", "extra"), rows),
         '**extra**: install it with `pip install "pytest-ftgate[EXTRA]"`; `format` needs it for `json_schema` only. '
         "You can add metrics with [a hook](hooks.md): see "
         "[A metric and a provider of your own](../howto/custom-metric-and-provider.md).",
-        "`require` also accepts `latency_p50_s` and `latency_p95_s` in seconds, `cost_usd`, and `error_rate`, the "
+        "`thresholds` also accepts `latency_p50_s` and `latency_p95_s` in seconds, `cost_usd`, and `error_rate`, the "
         "share of answers that are missing.",
         "## Options",
         _table(("option", "of", "meaning"), explained),

@@ -134,8 +134,8 @@ class Facts:
 
 
 def _bounds_quality(check: Check) -> bool:
-    """Return whether a check bounds the quality of the candidate's answers."""
-    return check.name.startswith("require.candidate.") and check.action == "fix_data"
+    """Return whether a check sets a threshold for the quality of the candidate's answers."""
+    return check.name.startswith("thresholds.") and check.action == "fix_data"
 
 
 def _first(facts: Facts) -> Iterator[Advice]:

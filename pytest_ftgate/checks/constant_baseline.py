@@ -156,7 +156,7 @@ class _Standard:
                 advice += f"{_OTHERWISE}."
             elif constant.perfect and compares:
                 advice = f"A constant answer is perfect by {self.gate.deciding.name}: use a metric that compares with "
-                advice += f"the expected output, and move this one to require, {_OTHERWISE}."
+                advice += f"the expected output, and move this one to thresholds, {_OTHERWISE}."
             elif self.only[role] == NO_CALL and self.gate.deciding.calls_tools:
                 advice = f"{tools_advice(called(role))[:-1]}; {_OTHERWISE}."
             else:

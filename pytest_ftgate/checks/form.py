@@ -48,18 +48,18 @@ def _form_alone(gate: Context) -> Iterator[Check]:
             "warning",
             f"{gate.deciding.name} only checks the form of an answer: no metric of this gate checks whether answers "
             "are right",
-            advice="Add a metric that compares with the expected output, such as require: [{metric: exact_match, min: "
-            "...}].",
+            advice="Add a metric that compares with the expected output, such as thresholds: {exact_match: "
+            "{min: ...}}.",
         )
 
 
 def _asked_of_candidate(gate: Context) -> Iterator[Metric]:
     """Yield the metrics on which the candidate must exceed the worst value, which any answers reach."""
-    for bound in gate.config.require:
-        metric = gate.metrics.get(bound.metric.name)
-        if metric is None or bound.of != "candidate":
+    for name, limits in gate.config.thresholds.items():
+        metric = gate.metrics.get(name)
+        if metric is None:
             continue
-        least, most = bound.min, bound.max
+        least, most = limits.min, limits.max
         higher = least is not None and least > metric.low
         if higher if metric.greater_is_better else most is not None and most < metric.high:
             yield metric

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from pytest_ftgate.checks.bounds import RUN_METRICS
+from pytest_ftgate.checks.thresholds import RUN_METRICS
 from pytest_ftgate.errors import ConfigError, Where
 from pytest_ftgate.result import Check, Status, opponent
 from pytest_ftgate.text import show_amount, show_percent, show_value
@@ -69,7 +69,7 @@ def refuse_run_metric(prediction: HypothesisKeys) -> None:
         raise ConfigError(
             f"a hypothesis needs a metric of quality, and {name} is a metric of the run ({prediction.source})",
             where=Where(key="hypothesis"),
-            cure=f"Write it as a sentence, and bound the value: require: [{{metric: {name}, max: ...}}].",
+            cure=f"Write it as a sentence, and limit the value: thresholds: {{{name}: {{max: ...}}}}.",
         )
 
 

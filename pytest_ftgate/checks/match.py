@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 _WORSE = (
     "Keep the baseline, or look at the examples that it broke and correct the training data before another attempt."
 )
-_UNBOUNDED = "Use a metric that scores each answer, such as accuracy, and move the other to a bound under require."
+_UNBOUNDED = "Use a metric that scores each answer, such as accuracy, and move the other to thresholds."
 
 _MOST_EXAMPLES = 100_000
 """The largest number of examples that is calculated exactly."""

@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
-from pytest_ftgate.checks import baseline_form, bounds, constant_baseline
+from pytest_ftgate.checks import baseline_form, constant_baseline, thresholds
 from pytest_ftgate.checks.context import Context, once
 from pytest_ftgate.checks.drop import gain_status
 from pytest_ftgate.checks.identical_outputs import mistakes_in
@@ -93,9 +93,10 @@ def _is_better(gate: Context, other: Reread) -> bool:
 
 
 def _statuses(gate: Context, metric: str) -> list[tuple[str, Status]]:
-    """Return the statuses of all that rests on the deciding metric: gains, constant answers, bounds on it."""
+    """Return the statuses of all that rests on the deciding metric: gains, constant answers, thresholds of it."""
     found: list[tuple[str, Status]] = [(role, gain_status(gate, one)) for role, one in gate.comparisons.items()]
-    rest = [*constant_baseline.check(gate), *(one for one in bounds.check(gate) if one.name.endswith(f".{metric}"))]
+    of_metric = (one for one in thresholds.check(gate) if one.name == f"thresholds.{metric}")
+    rest = [*constant_baseline.check(gate), *of_metric]
     return found + [(one.name, one.status) for one in rest]
 
 

@@ -17,7 +17,7 @@ _CHECKED = (
     *("economics.min_monthly_saving_usd", "economics.max_break_even_days"),
 )
 """Keys that, if set, have a check in every gate that was judged to its end."""
-_ENDS = {"min": "at least", "max": "at most"}
+_ENDS = ("min", "max")
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,11 +97,9 @@ def asked(gate: GateResult) -> dict[str, Asked]:
         held_to = check.threshold or Threshold(check.name, check.required)  # an earlier report has no key
         if held_to.key in _CHECKED:
             add(held_to.key, _number(held_to.value))
-        elif check.name.startswith("require."):
+        elif check.name.startswith("thresholds."):
             for end, value in _ends(check).items():
-                name, one = f"{check.name} {_ENDS[end]}", Asked(value, f"require[0].{end}")
-                if name not in found or found[name].asks_less_than(one):  # the tightest of several limits counts
-                    found[name] = one
+                add(f"{check.name}.{end}", value)
     for guard in gate.guards:
         name = f"guards.{guard.name}"
         add(f"{name}.max_drop", guard.max_drop, is_share(guard.metric_range))

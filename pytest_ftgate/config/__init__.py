@@ -11,11 +11,11 @@ from pytest_ftgate.config.gate_keys import GateKeys as GateKeys
 from pytest_ftgate.config.gate_keys import threshold as threshold
 from pytest_ftgate.config.metrics import MetricSpec as MetricSpec
 from pytest_ftgate.config.models import ModelSpec as ModelSpec
-from pytest_ftgate.config.requirements import BoundKeys as BoundKeys
 from pytest_ftgate.config.requirements import EconomicsKeys as EconomicsKeys
 from pytest_ftgate.config.requirements import GuardKeys as GuardKeys
 from pytest_ftgate.config.requirements import HypothesisKeys as HypothesisKeys
 from pytest_ftgate.config.requirements import SliceKeys as SliceKeys
+from pytest_ftgate.config.requirements import ThresholdKeys as ThresholdKeys
 from pytest_ftgate.config.resolve import resolve_gate as resolve_gate
 from pytest_ftgate.config.source import Layer as Layer
 from pytest_ftgate.config.source import Source as Source

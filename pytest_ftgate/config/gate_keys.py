@@ -9,20 +9,20 @@ from pydantic import BeforeValidator, ConfigDict, Field, PrivateAttr
 
 from pytest_ftgate.config.baselines import BaselinesValue
 from pytest_ftgate.config.data import DataValue
-from pytest_ftgate.config.keys import AboveZero, Amount, Count, Keys, Listed, Named, Placeable, Text, optional
+from pytest_ftgate.config.keys import AboveZero, Amount, Count, Keys, Named, Placeable, Text, optional
 from pytest_ftgate.config.metrics import JUDGED, MetricSpec, MetricsValue
 from pytest_ftgate.config.models import ModelSpec, ModelValue
 from pytest_ftgate.config.problems import refusal
 from pytest_ftgate.config.requirements import (
     AuditKeys,
-    BoundKeys,
     EconomicsKeys,
     GuardKeys,
     HypothesisKeys,
     HypothesisValue,
     SliceKeys,
+    ThresholdKeys,
 )
-from pytest_ftgate.config.source import BUILT_IN, Source
+from pytest_ftgate.config.source import Source
 from pytest_ftgate.config.weaker import Weaker, comparison_in, words
 from pytest_ftgate.result import Threshold
 from pytest_ftgate.text import plain_number
@@ -101,8 +101,11 @@ class GateKeys(Keys):
         200, description="The minimum number of usable training examples: distinct inputs with an output."
     )
     min_test_examples: Annotated[Count, Weaker("lower")] = Field(50, description="The minimum number of test examples.")
-    require: Annotated[tuple[BoundKeys, ...], Listed] = Field(
-        (), description="Minimum or maximum values of metrics, latency, cost or error rate."
+    thresholds: Annotated[dict[str, ThresholdKeys], Named] = Field(
+        {},
+        description="Minimum or maximum values of the candidate, by metric, or by latency_p50_s, latency_p95_s, "
+        "cost_usd or error_rate. A metric with options is written under metric. Merged by name with the thresholds of "
+        "the marker, the gate and defaults.",
     )
     missing_answers: Annotated[Literal["error", "wrong"], words("wrong", "error")] = Field(
         "error",
@@ -183,9 +186,14 @@ class GateKeys(Keys):
         return {**self.baselines, **candidate}
 
     @property
-    def bounds(self) -> tuple[BoundKeys, ...]:
-        """Return the bounds in ``require`` on models that are called."""
-        return tuple(bound for bound in self.require if self.stage == "accept" or bound.of == "baseline")
+    def judged_thresholds(self) -> dict[str, ThresholdKeys]:
+        """Return the thresholds; none before training, when there is no candidate."""
+        return self.thresholds if self.stage == "accept" else {}
+
+    def metric_named(self, name: str) -> MetricSpec:
+        """Return a metric of the key ``metric``, or one of a threshold, which has no options."""
+        written = next((metric for metric in self.metrics if metric.name == name), None)
+        return written or MetricSpec(name, {}, self.thresholds[name].source)
 
     @property
     def asked_by(self) -> Literal["margin", "max_drop"]:
@@ -210,11 +218,7 @@ class GateKeys(Keys):
     @property
     def judged_metrics(self) -> dict[str, MetricSpec]:
         """Return the metrics that a model or people judge, by name; the deciding one first."""
-        found: dict[str, MetricSpec] = {}
-        for metric in (*self.metrics, *(bound.metric for bound in self.require)):
-            if metric.name in JUDGED and metric.options:
-                found.setdefault(metric.name, metric)
-        return found
+        return {metric.name: metric for metric in self.metrics if metric.name in JUDGED}
 
     @property
     def judges(self) -> tuple[ModelSpec, ...]:
@@ -224,7 +228,7 @@ class GateKeys(Keys):
     def place_of(self, path: str) -> str:
         """Return the file and line where a key (``guards.refunds.max_drop``) is written; empty for a default."""
         source, rest, inner = self.sources.get(path.partition(".")[0]), path, cast(Any, self)
-        source = source or self.sources.get("require", BUILT_IN)  # of a judged metric, which goes by its name
+        source = source or self.sources["metric"]  # of a judged metric, which goes by its name
         while rest:
             key, _, rest = _first(inner, rest)
             value = inner.get(key) if isinstance(inner, Mapping) else getattr(inner, key, None)

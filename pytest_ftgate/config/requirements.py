@@ -1,4 +1,4 @@
-"""The requirements of a gate besides its gain: bounds, hypothesis, guards, slices, economics and audit."""
+"""The requirements of a gate besides its gain: thresholds, hypothesis, guards, slices, economics and audit."""
 
 from __future__ import annotations
 
@@ -21,20 +21,16 @@ DropEvidence = Annotated[Literal["observed", "significant", "proven"], words("si
 MaxDrop = Annotated[Amount, Weaker("higher")]
 
 
-class BoundKeys(SourcedKeys):
-    """A bound on one measured value."""
+class ThresholdKeys(SourcedKeys):
+    """The limits of one measured value of the candidate."""
 
     model_config = ConfigDict(json_schema_extra={"anyOf": [{"required": ["min"]}, {"required": ["max"]}]})
 
-    metric: MetricValue = Field(
-        description="A quality metric, or latency_p50_s, latency_p95_s, cost_usd or error_rate."
-    )
     min: Annotated[Number, Weaker("lower")] = optional("The minimum value.")
     max: Annotated[Number, Weaker("higher")] = optional("The maximum value.")
-    of: Literal["candidate", "baseline"] = Field("candidate", description="The model whose value is checked.")
 
     @model_validator(mode="after")
-    def _bounded(self) -> BoundKeys:
+    def _bounded(self) -> ThresholdKeys:
         if not self.model_fields_set & {"min", "max"}:
             raise refusal("needs min, max or both")
         if self.model_fields_set >= {"min", "max"} and self.min > self.max:
@@ -43,17 +39,12 @@ class BoundKeys(SourcedKeys):
 
     @property
     def threshold(self) -> Threshold:
-        """Return the bound: min or max with its direction, or both by name."""
+        """Return the limit: min or max with its direction, or both by name."""
         ends: dict[str, float] = {name: end for name, end in (("min", self.min), ("max", self.max)) if end is not None}
         if len(ends) != 1:
             return Threshold(self.source.key, ends)
         ((name, end),) = ends.items()
         return Threshold(f"{self.source.key}.{name}", end, "lower" if name == "min" else "higher")
-
-    def __str__(self) -> str:
-        ends = [("at least", self.min), ("at most", self.max)]
-        asked = " and ".join(f"{word} {plain_number(end)}" for word, end in ends if end is not None)
-        return f"{self.metric} of the {self.of} {asked}"
 
 
 class HypothesisKeys(SourcedKeys):

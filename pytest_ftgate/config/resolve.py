@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +21,8 @@ from pytest_ftgate.text import KeyPath, cut
 _REQUIRED = ("test_set", "training_set", "baseline", "candidate", "margin")
 _OF_MATCH = ("max_drop", "cheaper_by", "faster_by")
 _FIXTURES = ("test_set", "training_set", "baseline", "candidate")
+_BY_NAME = ("thresholds",)
+"""The mappings of names that are merged: each name is taken from the nearest layer that has it."""
 
 
 @dataclass(frozen=True)
@@ -95,6 +97,9 @@ def _nearest(layers: Sequence[Layer], models: Mapping[str, ModelSpec]) -> dict[s
             problems += error.problems
             continue
         given = {key: _Value(key, getattr(read, key), layer) for key in read.model_fields_set}
+        for key in given.keys() & set(_BY_NAME):
+            mapping = given[key]
+            given[key] = replace(mapping, read={**values[key].read, **place(mapping.read, mapping.at)})
         values |= _one_form(given)
     if problems:
         raise combined(problems)
@@ -136,7 +141,7 @@ def _missing(keys: Sequence[str], layers: Sequence[Layer], file: GateFile | None
 
 def _merged(values: Mapping[str, _Value], gate: str | None, name: str) -> GateKeys:
     """Return one gate made of the merged values; each value keeps its source."""
-    read = {key: place(value.read, value.at) for key, value in values.items()}
+    read = {key: value.read if key in _BY_NAME else place(value.read, value.at) for key, value in values.items()}
     if isinstance(read["baselines"], ModelSpec):
         read["baselines"] = {values["baselines"].key: read["baselines"]}
     if read["candidate"] is None:

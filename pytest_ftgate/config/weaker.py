@@ -35,17 +35,17 @@ def words(*weakest_first: str) -> Weaker:
     return Weaker("lower", weakest_first)
 
 
-def thresholds(keys: type[BaseModel]) -> dict[str, Weaker]:
+def comparable(keys: type[BaseModel]) -> dict[str, Weaker]:
     """Return the comparable keys of a mapping, in the order of declaration."""
     fields = keys.model_fields.items()
     return {name: one for name, info in fields for one in info.metadata if isinstance(one, Weaker)}
 
 
 def comparison_in(keys: type[BaseModel], path: str) -> Weaker | None:
-    """Return how values of a key (``guards.refunds.max_drop``, ``require[0].min``) compare; None if they do not."""
-    comparable = thresholds(keys)
-    if path in comparable:
-        return comparable[path]
+    """Return how values of a key (``guards.refunds.max_drop``, ``thresholds.f1.min``) compare; None if they do not."""
+    found = comparable(keys).get(path)
+    if found is not None:
+        return found
     for name, info in keys.model_fields.items():
         rest = path.removeprefix(name)
         inner = _keys_in(info.annotation)

@@ -6,7 +6,8 @@ from collections.abc import Mapping, Sequence
 from math import inf
 from typing import TYPE_CHECKING, Any
 
-from pytest_ftgate.checks import bounds, hypothesis
+from pytest_ftgate.checks import hypothesis
+from pytest_ftgate.checks.thresholds import RUN_METRICS
 from pytest_ftgate.errors import ConfigError, Where, guarded
 from pytest_ftgate.metrics.labels import READING_OPTIONS, distinct_outputs
 
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
 
 
 def build_metrics(config: GateKeys, test: DataSet, training: DataSet | None, hook: Any | None) -> dict[str, Metric]:
-    """Return the deciding metric, the others of ``metric`` and ``require``, and accuracy where answers are labels."""
+    """Return the metrics of ``metric`` and ``thresholds``, and accuracy where answers are labels."""
     from pytest_ftgate.config import MetricSpec
     from pytest_ftgate.metrics import build_metric, check_labels
 
@@ -26,7 +27,7 @@ def build_metrics(config: GateKeys, test: DataSet, training: DataSet | None, hoo
     custom = custom_metrics(hook)
 
     def build(spec: MetricSpec) -> Metric:
-        others = bounds.RUN_METRICS if any(spec is bound.metric for bound in config.require) else ()
+        others = RUN_METRICS if spec.name in config.thresholds else ()
         return build_metric(spec, labels=labels, custom=custom, known=known, others=others, blank=blank)
 
     metrics = {name: build(spec) for name, spec in _by_name(_asked(config)).items()}
@@ -49,8 +50,8 @@ def needs_expected(config: GateKeys) -> bool:
 
 def _asked(config: GateKeys) -> list[MetricSpec]:
     """Return every metric of answers that the gate names, the deciding one first."""
-    required = [bound.metric for bound in config.require if bound.metric.name not in bounds.RUN_METRICS]
-    asked = [*config.metrics, *required]
+    names = dict.fromkeys((*(one.name for one in config.metrics), *config.thresholds))
+    asked = [config.metric_named(name) for name in names if name not in RUN_METRICS]
     if config.prediction is None:
         return asked
     hypothesis.refuse_run_metric(config.prediction)
@@ -100,9 +101,9 @@ def custom_metrics(hook: Any | None) -> dict[str, Any]:
 
 
 def check_possible(config: GateKeys, metrics: Mapping[str, Metric]) -> None:
-    """Raise :class:`ConfigError` for an impossible margin, bound or hypothesis, or a meaningless ``errors``."""
+    """Raise :class:`ConfigError` for an impossible margin, threshold or hypothesis, or a meaningless ``errors``."""
     _check_margin(config, metrics[config.decided_by.name])
-    _check_bounds(config, metrics)
+    _check_thresholds(config, metrics)
     hypothesis.check_prediction(config, metrics)
     _check_errors(config)
 
@@ -122,17 +123,16 @@ def _check_margin(config: GateKeys, metric: Metric) -> None:
     )
 
 
-def _check_bounds(config: GateKeys, metrics: Mapping[str, Metric]) -> None:
-    """Refuse a bound outside of a metric's range, which always or never holds, such as 5 for an error rate of 5 %."""
-    for bound in config.require:
-        name = bound.metric.name
-        low, high = bounds.RUN_METRICS.get(name) or (metrics[name].low, metrics[name].high)
+def _check_thresholds(config: GateKeys, metrics: Mapping[str, Metric]) -> None:
+    """Refuse a threshold outside of a metric's range, which always or never holds: 5 for an error rate of 5 %."""
+    for name, limits in config.thresholds.items():
+        low, high = RUN_METRICS.get(name) or (metrics[name].low, metrics[name].high)
         lies = f"is between {low:g} and {high:g}" if high < inf else f"is never below {low:g}"
-        for key, value in (("min", bound.min), ("max", bound.max)):
+        for key, value in (("min", limits.min), ("max", limits.max)):
             if value is not None and not low <= value <= high:
                 raise ConfigError(
-                    f"{key} {value:g} ({bound.source}) is impossible: {name} {lies}",
-                    where=Where(bound.source.place or None),
+                    f"{key} {value:g} ({limits.source}) is impossible: {name} {lies}",
+                    where=Where(limits.source.place or None),
                     cure=f"Did you mean {value / 100:g}?" if high == 1 < value <= 100 else None,
                 )
 
@@ -141,7 +141,7 @@ def _check_errors(config: GateKeys) -> None:
     """Refuse ``missing_answers: wrong`` with precision, which rises when answers are missing."""
     if config.missing_answers != "wrong":
         return
-    asked = [config.decided_by, *(bound.metric for bound in config.require if bound.of == "candidate")]
+    asked = [config.decided_by, *map(config.metric_named, config.thresholds)]
     asked += [guard.metric for guard in config.guards.values()]
     for spec in asked:
         if spec.name.partition("_")[0] == "precision":

@@ -31,7 +31,7 @@ class _Judged(Metric):
 
     def unasked(self) -> MetricError:
         what = f"{self.name} has no value, because the answers were not judged"
-        return MetricError(what, cure="Use it as the metric of a gate, or under require.")
+        return MetricError(what, cure="Use it as the metric of a gate, or list it under metric.")
 
 
 @dataclass(frozen=True)

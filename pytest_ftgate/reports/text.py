@@ -188,10 +188,10 @@ def part_lines(result: GateResult, *, full: bool) -> list[str]:
 
 def breakdown_lines(result: GateResult, *, full: bool) -> Iterator[str]:
     """Yield the parts of all metrics; unless ``full`` the worst parts of the deciding metric and of those that miss a
-    bound."""
+    threshold."""
     failed = {check.name for check in result.checks if check.status == "fail"}
     explained = {one.metric for one in result.breakdowns}
-    missed = {name for name in explained if failed & {f"require.candidate.{name}", f"require.baseline.{name}"}}
+    missed = {name for name in explained if f"thresholds.{name}" in failed}
     metrics = None if full else {result.metric or "", *missed}
     for table in tables.worst_rows(result, metrics, _MANY_ROWS if full else _FEW_ROWS):
         yield table.title

@@ -91,7 +91,7 @@ def margin_missed(project: Project) -> None:
     keys = {key: value for key, value in project.keys.items() if key != "margin"}
     project.gate_file(
         "version: 1\ndefaults: {confidence: 0.9}\ngates:\n  support:\n    margin: 0.3\n"
-        "    require: [{metric: accuracy, min: 0.95}, {metric: f1_macro, min: 0.5, of: baseline}]\n"
+        "    thresholds: {accuracy: {min: 0.95}, f1_macro: {min: 0.5}}\n"
         + "".join(f"    {key}: {value}\n" for key, value in keys.items())
     )
     project.file("test_gate.py", "import pytest\n\n\n@pytest.mark.ftgate('support')\ndef test_gate(): pass\n")
@@ -136,7 +136,7 @@ def match(project: Project) -> None:
     project.keys |= {
         "baseline": recorded("base.jsonl", price=LARGE),
         "candidate": recorded("ft.jsonl", price=SMALL),
-        "require": [{"metric": "latency_p95_s", "max": 0.4}, {"metric": "cost_usd", "max": 1}],
+        "thresholds": {"latency_p95_s": {"max": 0.4}, "cost_usd": {"max": 1}},
     }
     project.gate_test(margin=..., objective="match", max_drop=0.02, cheaper_by=6, faster_by=2)
 
@@ -219,7 +219,7 @@ def _forms(project: Project) -> None:
 @golden()
 def extraction(project: Project) -> None:
     _forms(project)
-    project.gate_test(metric="field_f1", require=[{"metric": "exact_match", "min": 0.9}], goal="extraction")
+    project.gate_test(metric="field_f1", thresholds={"exact_match": {"min": 0.9}}, goal="extraction")
 
 
 @golden()
@@ -253,8 +253,8 @@ def texts(project: Project) -> None:
         "    distance = pytest_ftgate.metric(low=0, high=10, greater_is_better=False)\n"
         "    return {'distance': distance(lambda expected, answer: 0.0 if expected == answer else 5.0)}\n",
     )
-    require = [{"metric": "distance", "max": 0.5}]
-    project.gate_test(metric=["token_f1", "exact_match", "edit_similarity"], require=require)
+    thresholds = {"distance": {"max": 0.5}}
+    project.gate_test(metric=["token_f1", "exact_match", "edit_similarity"], thresholds=thresholds)
 
 
 @golden(ServedJudged, live=True)

@@ -175,20 +175,20 @@ def test_a_baseline_that_misses_the_form_lost_no_label_to_the_candidate(project:
 def test_a_gate_that_failed_for_another_bound_hears_nothing_of_labels(project: Project) -> None:
     """20 fixed, 10 broken, and all of refunds."""
     answers(project, "ft.jsonl", lambda i: label(i + (i < 30 and i % 3 == 0)), latency_s=0.2)
-    slow = [{"metric": "latency_p50_s", "max": 0.001}]
-    gate = ends(project.judge(require=slow, evidence="observed"), "fail")
+    slow = {"latency_p50_s": {"max": 0.001}}
+    gate = ends(project.judge(thresholds=slow, evidence="observed"), "fail")
     assert actions(gate) == ["cut_costs"]
-    assert gate["advice"][0]["fact"].startswith("require.candidate.latency_p50_s: ")
-    gate = ends(project.judge(require=slow, margin=0.2), "fail")
+    assert gate["advice"][0]["fact"].startswith("thresholds.latency_p50_s: ")
+    gate = ends(project.judge(thresholds=slow, margin=0.2), "fail")
     assert actions(gate)[0] == "fix_data"
     assert "cut_costs" in actions(gate)
 
 
 def test_a_bound_on_the_form_says_which_rules_are_broken_and_what_to_do(project: Project) -> None:
-    form = {"name": "format", "allowed": ["refund", "invoice"]}
-    gate = ends(project.judge(require=[{"metric": form, "min": 0.9}]), "fail")
+    metric = ["accuracy", {"name": "format", "allowed": ["refund", "invoice"]}]
+    gate = ends(project.judge(metric=metric, thresholds={"format": {"min": 0.9}}), "fail")
     assert (actions(gate), shows(gate, "allowed ")) == (["better_prompt"], True)
-    gate = ends(project.judge(require=[{"metric": form, "min": 0.1}], margin=0.5), "fail")
+    gate = ends(project.judge(metric=metric, thresholds={"format": {"min": 0.1}}, margin=0.5), "fail")
     assert not shows(gate, "failing rules")
 
 

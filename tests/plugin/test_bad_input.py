@@ -234,8 +234,8 @@ VALUES = [
     (MODEL, "baseline: {provider: openai, model: x, api_key: sk-1}", "6: gates.support.baseline.api_k", "api_key_env"),
     (MODEL, "baselines: {candidate: 'recorded:base.jsonl'}", "6: gates.support.baselines.candidate", ""),
     ("    training_set: train.jsonl\n", "", "3: gates.support", "training_set"),
-    ("margin: 0.05", "margin: 0.05\n    require: [{metric: accuracy, min: 93}]", "10", "min 93"),
-    ("margin: 0.05", "margin: 0.05\n    require: [{metric: latency_p95, max: 1}]", "10: require[0].metric", "p95"),
+    ("margin: 0.05", "margin: 0.05\n    thresholds: {accuracy: {min: 93}}", "10", "min 93"),
+    ("margin: 0.05", "margin: 0.05\n    thresholds: {latency_p95: {max: 1}}", "10: thresholds.latency_p95", "p95"),
 ]
 
 

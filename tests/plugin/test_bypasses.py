@@ -246,6 +246,6 @@ def test_a_system_message_that_holds_the_test_set(project: Project, reader: Loop
 def test_a_missing_answer_is_wrong_for_precision_too(project: Project, metric: str) -> None:
     """Precision looks at what was said: an answer that never came would raise it."""
     project.predictions("ft.jsonl", 60, output=lambda i: label(i) if i < 20 else None)
-    for keys in ({"metric": metric}, {"metric": "f1_macro", "require": [{"metric": metric, "min": 0.9}]}):
+    for keys in ({"metric": metric}, {"metric": "f1_macro", "thresholds": {metric: {"min": 0.9}}}):
         because(project.judge(missing_answers="wrong", **keys), "error", "configuration", "missing_answers", metric)
     because(project.judge(metric=metric), "error", "candidate_predictions", "40 of 60")

@@ -496,14 +496,14 @@ def test_row_19_no_threshold_on_the_command_line(required: Project, key: str) ->
         ("confidence", 1.0),
         ("min_test_examples", -1),
         ("min_training_examples", -1),
-        ("require", [{"metric": "error_rate", "max": 5.0}]),
-        ("require", [{"metric": "accuracy", "min": -0.8}]),
-        ("require", [{"metric": "latency_p95_s", "max": -1.0}]),
+        ("thresholds", {"error_rate": {"max": 5.0}}),
+        ("thresholds", {"accuracy": {"min": -0.8}}),
+        ("thresholds", {"latency_p95_s": {"max": -1.0}}),
     ],
 )
 def test_row_20_a_threshold_that_holds_always_or_never(project: Project, key: str, value: Any) -> None:
     """Percent for a fraction, NaN, a negative margin: a gate that is open, or shut, by a slip of the pen."""
-    part = value[0]["metric"] if key == "require" else key
+    part = next(iter(value)) if key == "thresholds" else key
     because(project.judge(**{key: value}), "error", "configuration", part)
 
 
@@ -620,13 +620,13 @@ def test_row_28_the_best_of_several_answers(project: Project) -> None:
 
 def test_row_29_the_best_of_several_metrics(project: Project) -> None:
     """One metric decides, and is named beforehand; what is required besides must hold as well."""
-    passed(project.judge(metric=["accuracy", "f1_macro"], require=[{"metric": "recall_macro", "min": 0.9}]))
+    passed(project.judge(metric=["accuracy", "f1_macro"], thresholds={"recall_macro": {"min": 0.9}}))
     gate = project.judge(margin=0.3, metric=["accuracy", "f1_macro", "matthews_corrcoef"])
     found = because(gate, "fail", "margin")
     assert (found["observed"], found["required"]) == (pytest.approx(16 / 60), 0.3)
     assert gate["candidate"]["metrics"]["matthews_corrcoef"] - gate["baseline"]["metrics"]["matthews_corrcoef"] > 0.3
-    gate = project.judge(require=[{"metric": "recall_macro", "min": 0.95}])
-    because(gate, "fail", "require.candidate.recall_macro", "95.0")
+    gate = project.judge(thresholds={"recall_macro": {"min": 0.95}})
+    because(gate, "fail", "thresholds.recall_macro", "95.0")
 
 
 def test_row_30_tuned_to_the_test_set(project: Project) -> None:

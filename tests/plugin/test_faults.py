@@ -96,7 +96,7 @@ def told(gate: dict[str, Any]) -> dict[str, Any]:
 
 @pytest.mark.parametrize("seed", range(3))
 def test_the_result_is_that_of_a_good_day(http: EndpointProject, seed: int) -> None:
-    http.gate_test(require=[{"metric": "error_rate", "max": 0}])
+    http.gate_test(thresholds={"error_rate": {"max": 0}})
     good = http.gate()
     shutil.rmtree(http.path / ".ftgate")
     http.forget()

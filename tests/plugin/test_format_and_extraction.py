@@ -69,13 +69,13 @@ def test_format_alone_decides_and_says_that_it_looks_at_nothing_else(project):
     gate = passed(project.judge("g"))
     assert "weak_baseline" not in statuses(gate)
     assert check(gate, "form_alone")["status"] == "warning"
-    gate_file(project, FORMAT + "    require: [{metric: exact_match, min: 0.5}]\n")
+    gate_file(project, FORMAT + "    thresholds: {exact_match: {min: 0.5}}\n")
     assert "form_alone" not in statuses(project.judge("g"))
 
 
 @pytest.mark.parametrize("bound", ["min: 0", "max: 1"])
 def test_a_bound_that_any_answer_keeps_does_not_look_at_answers(project, bound):
-    gate_file(project, FORMAT + f"    require: [{{metric: exact_match, {bound}}}]\n")
+    gate_file(project, FORMAT + f"    thresholds: {{exact_match: {{{bound}}}}}\n")
     assert check(project.judge("g"), "form_alone")["status"] == "warning"
 
 
@@ -87,11 +87,11 @@ def test_one_answer_to_everything_is_no_model_whatever_its_form(project, file, n
     assert (gate["verdict"], statuses(gate)[name]) == ("fail", "fail")
 
 
-def test_format_under_require_is_a_bound_and_its_counts_are_there_verbose(project):
-    bound = "    require: [{metric: {name: format, json_schema: schemas/intent.json}, min: 0.98}]\n"
-    gate_file(project, f"    metric: field_f1\n{bound}")
+def test_format_may_have_a_threshold_and_its_counts_are_there_verbose(project):
+    metric = "    metric: [field_f1, {name: format, json_schema: schemas/intent.json}]\n"
+    gate_file(project, f"{metric}    thresholds: {{format: {{min: 0.98}}}}\n")
     gate = project.judge("g")
-    assert check(gate, "require.candidate.format")["status"] == "fail"
+    assert check(gate, "thresholds.format")["status"] == "fail"
     lines = block(gate, verbose=True)
     assert [line.split()[-2:] for line in lines if "json_schema $.slots.room: enum" in line] == [["20", "2"]]
 

@@ -469,7 +469,7 @@ def any_standard(draw: st.DrawFn) -> dict[str, bytes]:
         "metric": draw(METRICS),
         "evidence": draw(st.sampled_from(["observed", "significant", "proven"])),
         "confidence": draw(st.sampled_from([0.51, 0.6, 0.8, 0.95, 0.9999])),
-        "require": draw(st.lists(st.fixed_dictionaries({"metric": METRICS, "min": st.floats(0, 1)}), max_size=2)),
+        "thresholds": draw(st.dictionaries(METRICS, st.fixed_dictionaries({"min": st.floats(0, 1)}), max_size=2)),
         "min_test_examples": 1,
     }
     test = rows(files["test.jsonl"])[: draw(st.integers(1, 14))]
@@ -494,7 +494,8 @@ def test_no_metric_and_no_standard_passes_a_gain_below_the_margin(files: dict[st
         assert found.lower_bound is not None
         assert target <= found.lower_bound <= found.gain
     gate = yaml.safe_load(files["ftgate.yaml"])["gates"]["support"]
-    assert all((found.candidate.metrics[one["metric"]] or 0) >= one["min"] - 1e-12 for one in gate["require"])
+    limits = gate["thresholds"].items()
+    assert all((found.candidate.metrics[name] or 0) >= limit["min"] - 1e-12 for name, limit in limits)
 
 
 def test_the_inputs_were_of_all_kinds() -> None:

@@ -72,7 +72,7 @@ RUBRIC_METRIC = {"name": "rubric", "judge": "python:judges:honest", "rubric": RU
     "more",
     [
         {"metric": [RUBRIC_METRIC, "accuracy"]},
-        {"require": [{"metric": "token_f1", "min": 0.1}]},
+        {"thresholds": {"token_f1": {"min": 0.1}}},
         {"hypothesis": {"metric": "accuracy", "from": 0.1, "to": 0.5}},
         {"metric": "accuracy"},
     ],
@@ -214,12 +214,12 @@ def test_judge_and_rubric_may_stand_in_one_mapping(judged: PythonJudged) -> None
 def test_a_rubric_beside_the_deciding_metric(judged: PythonJudged) -> None:
     gate = judged.judge(
         metric=[{**RUBRIC_METRIC, "name": "preference"}, RUBRIC_METRIC],
-        require=[{"metric": "rubric", "min": 4.5}, {"metric": "preference", "min": 0.8}],
+        thresholds={"rubric": {"min": 4.5}, "preference": {"min": 0.8}},
         margin=0.05,
     )
     assert gate["candidate"]["metrics"] == {"preference": 0.75, "rubric": 4.5}
-    assert statuses(gate)["require.candidate.rubric"] == "pass"
-    assert statuses(gate)["require.candidate.preference"] == "fail"
+    assert statuses(gate)["thresholds.rubric"] == "pass"
+    assert statuses(gate)["thresholds.preference"] == "fail"
     assert [judge["metric"] for judge in gate["judges"]] == ["preference", "rubric"]
 
 

@@ -244,11 +244,9 @@ def test_costs_of_conversations(ready: Project) -> None:
 # --- around it -----------------------------------------------------------------------------------------------
 
 
-def test_bounds_on_the_candidate_wait_and_those_on_the_baseline_hold(ready: Project) -> None:
-    waiting = [{"metric": "accuracy", "min": 0.9}, {"metric": "latency_p95_s", "max": 1}]
-    assert checks(passed(ready.judge(require=waiting)), "require.candidate.accuracy") == []
-    held = [{"metric": "accuracy", "max": 0.5, "of": "baseline"}]
-    assert found(ready, "fail", "require.baseline.accuracy", require=held)["status"] == "fail"
+def test_thresholds_wait_for_the_candidate(ready: Project) -> None:
+    waiting = {"accuracy": {"min": 0.9}, "latency_p95_s": {"max": 1}}
+    assert checks(passed(ready.judge(thresholds=waiting)), "thresholds.accuracy") == []
 
 
 def test_the_body_of_the_test_runs_on_the_baseline_and_has_no_candidate(ready: Project) -> None:

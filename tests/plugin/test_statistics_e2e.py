@@ -281,23 +281,20 @@ def test_the_best_baseline_is_the_one_to_beat(project: Project, few: range, verd
     mentions(best, "few-shot")
 
 
-def test_where_lower_is_better_the_lowest_baseline_is_the_best_and_is_bound(project: Project) -> None:
+def test_where_lower_is_better_the_lowest_baseline_is_the_best(project: Project) -> None:
     project.file("conftest.py", OWN)
     project.predictions("few.jsonl", 60, wrong_at=range(45, 60))
-    between = (mean(distance, range(45, 60)) + mean(distance, range(40, 60))) / 2
     gate = passed(
         project.judge(
             baseline=...,
             baselines={"few-shot": "recorded:few.jsonl", "prompt": "recorded:base.jsonl"},
             metric="distance",
             margin=0.5,
-            require=[{"metric": "distance", "max": between, "of": "baseline"}],
         )
     )
     assert gate["baseline"] == gate["baselines"]["few-shot"]
     best, other = (gate["baselines"][name]["value"] for name in ("few-shot", "prompt"))
-    assert best < between < other
-    assert check(gate, "require.baseline.distance")["observed"] == best
+    assert best < other
 
 
 # --- counts --------------------------------------------------------------------------------------------------

@@ -117,7 +117,7 @@ def test_a_metric_by_which_a_constant_is_perfect_condemns_no_candidate(project: 
     says(project, "base.jsonl", lambda i: label(i) if i < 40 else "something longer")
     gate = project.judge(metric="short")
     assert check(gate, "weak_baseline")["status"] == "fail"
-    mentions(check(gate, "weak_baseline"), "short", "require", "allow_weak_baseline")
+    mentions(check(gate, "weak_baseline"), "short", "thresholds", "allow_weak_baseline")
     says(project, "ft.jsonl", lambda i: label(i) if i else "something longer")
     gate = project.judge(metric="short", allow_weak_baseline="the format is all we want")
     assert (gate["verdict"], "degenerate_candidate" in statuses(gate)) == ("pass", False)

@@ -25,8 +25,8 @@ gates:
     margin: 0.05
     evidence: significant
     min_test_examples: 60
-    require:
-      - {metric: accuracy, min: 0.9}
+    thresholds:
+      accuracy: {min: 0.9}
 """
 
 
@@ -100,7 +100,7 @@ def noted(project: Project) -> dict[str, Any]:
 
 WEAKER = [  # each key: tests/unit/revision
     ("margin: 0.05", "margin: 0.04", "margin: 0.05 0.04"),
-    ("    require:\n      - {metric: accuracy, min: 0.9}\n", "", "require.candidate.accuracy: 0.9"),
+    ("    thresholds:\n      accuracy: {min: 0.9}\n", "", "thresholds.accuracy.min: 0.9"),
 ]
 
 
@@ -205,11 +205,11 @@ def test_a_calibration_whose_items_were_edited(repo: Project) -> None:
     items = [{"input": f"q{i}", "output": "refund" if i % 2 else "no", "score": 5 if i % 2 else 2} for i in range(22)]
     write_jsonl(repo.path / "held.jsonl", items)
     metric = "{name: rubric, judge: python:judges:judge, rubric: x, calibration: {path: held.jsonl, min_kappa: 0.5}}"
-    repo.gate_file(GATE_FILE.replace("accuracy, min: 0.9", f"{metric}, min: 2"))
+    repo.gate_file(f"{GATE_FILE}      rubric: {{min: 2}}\n    metric: [accuracy, {metric}]\n")
     on_main(repo)
     unchanged(repo)
     write_jsonl(repo.path / "held.jsonl", items[1:])
-    weakened(repo, "require.candidate.rubric.calibration.path", "held.jsonl", "22")
+    weakened(repo, "thresholds.rubric.calibration.path", "held.jsonl", "22")
 
 
 # --- gates that are gone -------------------------------------------------------------------------------------

@@ -112,8 +112,8 @@ def test_tokens_are_those_of_the_models_own_tokenizer(voice: VoiceProject, check
 
 def test_time_and_money_are_measured(voice: VoiceProject) -> None:
     price = {"input_per_1m": 1_000_000.0, "cached_input_per_1m": 0.0, "output_per_1m": 0.0}
-    limits = [{"metric": "latency_p95_s", "max": 60}, {"metric": "cost_usd", "max": 1_000_000}]
-    voice.gates(candidate=voice.model("tuned", price=price), require=limits)
+    limits = {"latency_p95_s": {"max": 60}, "cost_usd": {"max": 1_000_000}}
+    voice.gates(candidate=voice.model("tuned", price=price), thresholds=limits)
     candidate = voice.gate()["candidate"]
     assert 0 < candidate["latency_p50_s"] <= candidate["latency_p95_s"]
     # One dollar for each input token that the server did not have in its cache: most begin with the same words.
@@ -129,7 +129,7 @@ def test_a_candidate_trained_on_shuffled_labels_is_refused(voice: VoiceProject) 
     gate = voice.gate()
     assert gate["gain"] < 0
     assert statuses(gate)["margin"] == "fail"
-    assert statuses(gate)["require.candidate.accuracy"] == "fail"
+    assert statuses(gate)["thresholds.accuracy"] == "fail"
 
 
 def test_swapped_models_are_refused(voice: VoiceProject) -> None:

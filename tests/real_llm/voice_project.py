@@ -35,7 +35,7 @@ class VoiceProject(Project):
             "candidate": self.model("tuned"),
             "metric": "f1_macro",
             "margin": 0.2,
-            "require": [{"metric": "accuracy", "min": 0.8}],
+            "thresholds": {"accuracy": {"min": 0.8}},
         }
 
     def model(self, name: str, /, **options: Any) -> dict[str, Any]:

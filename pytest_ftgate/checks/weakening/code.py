@@ -36,8 +36,8 @@ def baseline_key(name: str) -> str:
 def deciding(config: GateKeys) -> Iterator[tuple[str, MetricSpec]]:
     """Yield the keys and metrics on which the verdict depends."""
     yield "metric", config.decided_by
-    for bound in config.require:
-        yield f"require.{bound.of}.{bound.metric.name}", bound.metric
+    for name in config.thresholds:
+        yield f"thresholds.{name}", config.metric_named(name)
     for name, guard in config.guards.items():
         yield f"guards.{name}.metric", guard.metric
 

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import math
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -11,11 +10,11 @@ from typing import TYPE_CHECKING, Any
 from pytest_ftgate.checks.goal import not_served
 from pytest_ftgate.checks.weakening.code import baseline_key
 from pytest_ftgate.config import DataKeys, file_of
-from pytest_ftgate.config.weaker import thresholds
+from pytest_ftgate.config.weaker import comparable
 from pytest_ftgate.errors import shown_path
 
 if TYPE_CHECKING:
-    from pytest_ftgate.config import BoundKeys, GateKeys, GuardKeys, MetricSpec, ModelSpec, SliceKeys
+    from pytest_ftgate.config import GateKeys, GuardKeys, MetricSpec, ModelSpec, SliceKeys
 
 _OF_OBJECTIVE = ("margin", "max_drop", "evidence")
 """Keys that exist only for one objective, or whose meaning depends on it."""
@@ -52,12 +51,12 @@ def weakenings(before: GateKeys, after: GateKeys) -> tuple[Weakening, ...]:
     """
     limited = _limited(before) and _limited(after)
     return (
-        *_thresholds(before, after, leave_out=() if before.objective == after.objective else _OF_OBJECTIVE),
+        *_compared(before, after, leave_out=() if before.objective == after.objective else _OF_OBJECTIVE),
         *_goal(before, after),
         *_hypothesis(before, after),
-        *_thresholds(before.audit, after.audit, "audit."),
-        *_bounds(before.require, after.require),
-        *_thresholds(before.economics, after.economics, "economics.", leave_out=() if limited else _FACTS),
+        *_compared(before.audit, after.audit, "audit."),
+        *_limits(before, after),
+        *_compared(before.economics, after.economics, "economics.", leave_out=() if limited else _FACTS),
         *_prices(before, after, same_model=True),
         *_changed("metric", _written_metric(before.decided_by), _written_metric(after.decided_by)),
         *_judges(before, after),
@@ -69,11 +68,11 @@ def weakenings(before: GateKeys, after: GateKeys) -> tuple[Weakening, ...]:
     )
 
 
-def _thresholds(before: Any, after: Any, prefix: str = "", leave_out: Collection[str] = ()) -> Iterator[Weakening]:
+def _compared(before: Any, after: Any, prefix: str = "", leave_out: Collection[str] = ()) -> Iterator[Weakening]:
     """Compare the keys of one mapping, each in its direction (``Weaker``); None stands for an absent mapping."""
     if before is None:
         return
-    for key, comparison in thresholds(type(before)).items():
+    for key, comparison in comparable(type(before)).items():
         old, new = getattr(before, key, None), getattr(after, key, None)
         if key not in leave_out and comparison.asks_less(old, new):
             absent = comparison.unwritten or "removed"
@@ -86,7 +85,7 @@ def _limited(config: GateKeys) -> bool:
 
 def _prices(before: GateKeys, after: GateKeys, *, same_model: bool) -> Iterator[Weakening]:
     """Compare prices where they decide: a dearer baseline or a cheaper candidate is weaker."""
-    bounded = any(bound.metric.name == "cost_usd" for bound in before.require)
+    bounded = "cost_usd" in before.thresholds
     if before.cheaper_by is None and not _limited(before) and not bounded:
         return
     pairs = [(baseline_key(name), before.baselines.get(name), new, 1) for name, new in after.baselines.items()]
@@ -137,30 +136,13 @@ def _hypothesis(before: GateKeys, after: GateKeys) -> Iterator[Weakening]:
         yield Weakening("hypothesis", str(old), str(new))
 
 
-def _bounds(before: Sequence[BoundKeys], after: Sequence[BoundKeys]) -> Iterator[Weakening]:
-    now = _tightest(after)
-    for key, old in _tightest(before).items():
-        new = now.get(key)
-        if new is None or new[0] < old[0] or new[1] > old[1] or new[2] != old[2]:
-            yield Weakening(key, _limits(*old), "removed" if new is None else _limits(*new))
-
-
-def _tightest(bounds: Sequence[BoundKeys]) -> dict[str, tuple[float, float, str]]:
-    """Return the highest minimum, the lowest maximum and the metric's options of all bounds on each value."""
-    found: dict[str, tuple[float, float, str]] = {}
-    for bound in bounds:
-        key = f"require.{bound.of}.{bound.metric.name}"
-        low, high, options = found.get(key, (-math.inf, math.inf, ""))
-        low = low if bound.min is None else max(low, bound.min)
-        high = high if bound.max is None else min(high, bound.max)
-        found[key] = low, high, _options(bound.metric) or options
-    return found
-
-
-def _limits(low: float, high: float, options: str) -> str:
-    ends = (("min", low), ("max", high))
-    limits = ", ".join(f"{name} {_value(value)}" for name, value in ends if math.isfinite(value))
-    return f"{limits} ({options})" if options else limits
+def _limits(before: GateKeys, after: GateKeys) -> Iterator[Weakening]:
+    """Compare thresholds, and the options of their metrics."""
+    for name, old in before.thresholds.items():
+        new, key = after.thresholds.get(name), f"thresholds.{name}"
+        yield from _compared(old, new, f"{key}.")
+        if new is not None and name != before.decided_by.name:
+            yield from _changed(key, *(_written_metric(one.metric_named(name)) for one in (before, after)))
 
 
 def _written_metric(metric: MetricSpec) -> str:
@@ -192,7 +174,7 @@ def _judges(before: GateKeys, after: GateKeys) -> Iterator[Weakening]:
             yield Weakening(f"{key}.judge", *(_distinguished(judges[0], others[0]) if alone else shown))
         earlier, later = old.options.get("calibration"), new.options.get("calibration")
         if earlier is not None:
-            yield from _thresholds(earlier, later, f"{key}.calibration.")
+            yield from _compared(earlier, later, f"{key}.calibration.")
             yield from _changed(f"{key}.calibration.path", _shown(earlier), _shown(later or earlier))
 
 
@@ -237,7 +219,7 @@ def _reading(data: str, before: Any, after: Any) -> Iterator[Weakening]:
     if isinstance(before, DataKeys) and isinstance(after, DataKeys):
         yield from _changed(f"{data}.format", before.format or _NOT_GIVEN, after.format or _NOT_GIVEN)
         yield from _changed(f"{data}.fields", _columns(before.fields), _columns(after.fields))
-        yield from _thresholds(before, after, f"{data}.")
+        yield from _compared(before, after, f"{data}.")
 
 
 def _columns(fields: Mapping[str, str]) -> str:
@@ -265,7 +247,7 @@ def _guards(before: Mapping[str, GuardKeys], after: Mapping[str, GuardKeys]) -> 
         if new is None:
             yield Weakening(key, f"max_drop {_value(old.max_drop)}", "removed")
             continue
-        yield from _thresholds(old, new, f"{key}.")
+        yield from _compared(old, new, f"{key}.")
         yield from _changed(f"{key}.metric", _written_metric(old.metric), _written_metric(new.metric))
         yield from _test_set(f"{key}.test_set", old.test_set, new.test_set)
 
@@ -278,7 +260,7 @@ def _slices(before: SliceKeys | None, after: SliceKeys | None) -> Iterator[Weake
         return
     if not set(before.fields) <= set(after.fields):
         yield Weakening("slices.fields", ", ".join(before.fields), ", ".join(after.fields))
-    yield from _thresholds(before, after, "slices.")
+    yield from _compared(before, after, "slices.")
 
 
 def shared_confidence(before: GateKeys, after: GateKeys) -> Iterator[str]:

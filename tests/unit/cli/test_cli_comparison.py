@@ -48,9 +48,9 @@ GATE = GateResult(
     checks=(
         Check("min_test_examples", "pass", "226 test examples, 50 needed", 226, 50),
         Check(
-            *("require.candidate.accuracy", "pass", "candidate accuracy 91.6 %, asked for at least 85.0 %"),
+            *("thresholds.accuracy", "pass", "candidate accuracy 91.6 %, asked for at least 85.0 %"),
             *(0.916, 0.85),
-            threshold=Threshold("require[0].min", 0.85, "lower"),
+            threshold=Threshold("thresholds.accuracy.min", 0.85, "lower"),
         ),
     ),
     models_called=True,
@@ -146,22 +146,22 @@ THRESHOLDS: list[tuple[str, GateResult, GateResult, str]] = [
         "50 -> 20",
     ),
     (
-        "require.candidate.accuracy at least",
+        "thresholds.accuracy.min",
         GATE,
-        with_check(GATE, replace(BOUND, threshold=Threshold("require[0].min", 0.8, "lower"))),
+        with_check(GATE, replace(BOUND, threshold=Threshold("thresholds.accuracy.min", 0.8, "lower"))),
         "0.85 -> 0.8",
     ),
-    ("require.candidate.accuracy at least", GATE, replace(GATE, checks=GATE.checks[:1]), "0.85 -> removed"),
+    ("thresholds.accuracy.min", GATE, replace(GATE, checks=GATE.checks[:1]), "0.85 -> removed"),
     (
-        "require.candidate.cost_usd at most",
-        asked("require.candidate.cost_usd", 1, Threshold("require[1].max", 1)),
-        asked("require.candidate.cost_usd", 1.5, Threshold("require[1].max", 1.5)),
+        "thresholds.cost_usd.max",
+        asked("thresholds.cost_usd", 1, Threshold("thresholds.cost_usd.max", 1)),
+        asked("thresholds.cost_usd", 1.5, Threshold("thresholds.cost_usd.max", 1.5)),
         "1 -> 1.5",
     ),
     (
-        "require.candidate.f1 at least",
-        asked("require.candidate.f1", 0.9, Threshold("require[1].min", 0.9)),
-        asked("require.candidate.f1", 0.4, Threshold("require[1].min", 0.4)),
+        "thresholds.f1.min",
+        asked("thresholds.f1", 0.9, Threshold("thresholds.f1.min", 0.9)),
+        asked("thresholds.f1", 0.4, Threshold("thresholds.f1.min", 0.4)),
         "0.9 -> 0.4",
     ),
     ("cheaper_by", asked("cheaper_by", 10), asked("cheaper_by", 5), "10 -> 5"),
@@ -200,19 +200,12 @@ def test_a_threshold_that_asks_for_more_does_not(
     assert not found.worse
 
 
-def test_two_limits_of_one_bound_are_two_thresholds(read: Read) -> None:
-    old = asked("require.candidate.f1", 0.4, Threshold("require[1]", {"min": 0.4, "max": 0.6}))
-    new = asked("require.candidate.f1", 0.4, Threshold("require[1]", {"min": 0.4, "max": 0.7}))
+def test_two_limits_of_one_value_are_two_thresholds(read: Read) -> None:
+    old = asked("thresholds.f1", 0.4, Threshold("thresholds.f1", {"min": 0.4, "max": 0.6}))
+    new = asked("thresholds.f1", 0.4, Threshold("thresholds.f1", {"min": 0.4, "max": 0.7}))
     found = moved(read, old, new)
-    assert found["require.candidate.f1 at most"] == Move("require.candidate.f1 at most", "0.6 -> 0.7", "loosened")
-    assert "require.candidate.f1 at least" not in found
-
-
-def test_of_several_limits_on_one_value_the_tightest_counts(read: Read) -> None:
-    strict = Check("require.candidate.accuracy", "pass", "", 0.916, 0.9, threshold=Threshold("require[1].min", 0.9))
-    old, new = replace(GATE, checks=(*GATE.checks, strict)), replace(GATE, checks=(strict, *GATE.checks))
-    assert "require.candidate.accuracy at least" not in moved(read, old, new)
-    assert moved(read, old, GATE)["require.candidate.accuracy at least"].text == "0.9 -> 0.85"
+    assert found["thresholds.f1.max"] == Move("thresholds.f1.max", "0.6 -> 0.7", "loosened")
+    assert "thresholds.f1.min" not in found
 
 
 def test_what_was_not_judged_to_its_end_has_removed_nothing(read: Read) -> None:

@@ -218,7 +218,7 @@ def test_all_keys_that_stand_in_comments_are_right(folder, init):
         key = line.strip().removeprefix("# ").partition(":")[0]
         if line.startswith("    # ") and key in (
             *("hypothesis", "goal", "baseline", "candidate", "confidence", "min_test_examples"),
-            *("min_training_examples", "require"),
+            *("min_training_examples", "thresholds"),
         ):
             text = text.replace(line, line.replace("# ", "", 1))
     (folder / "prompts").mkdir()
@@ -230,7 +230,7 @@ def test_all_keys_that_stand_in_comments_are_right(folder, init):
     assert (config.margin, config.evidence, config.confidence) == (0.05, "significant", 0.95)
     assert config.baselines["baseline"].spelling == "openai:Qwen/Qwen3-8B"
     assert config.candidate.spelling == "openai:task-v1"
-    assert len(config.require) == 1
+    assert len(config.thresholds) == 1
 
 
 def test_every_goal_is_named(folder, init):

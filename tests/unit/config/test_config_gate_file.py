@@ -25,8 +25,8 @@ gates:
     candidate: tuned
     metric: f1_macro
     margin: 0.05
-    require:
-      - {metric: accuracy, min: 0.80}
+    thresholds:
+      accuracy: {min: 0.80}
   orders: {margin: 0}
 """
 
@@ -66,7 +66,7 @@ def test_a_relative_path_means_the_folder_of_the_moment(folder, monkeypatch):
 def test_layers_of_a_gate_are_the_gate_and_the_defaults(load, folder):
     gate, defaults = load(WHOLE).layers("intents")
     assert (gate.values["margin"], defaults.values) == (0.05, {"confidence": 0.9})
-    of_gate, of_default = gate.source(("require", 0, "min")), defaults.source(("confidence",))
+    of_gate, of_default = gate.source(("thresholds", "accuracy", "min")), defaults.source(("confidence",))
     assert (of_gate.kind, str(of_gate), of_gate.base_dir) == ("file", "ftgate.yaml:19", folder)
     assert (of_default.kind, str(of_default)) == ("defaults", "ftgate.yaml:3")
     assert str(gate.source(("margin",))) == "ftgate.yaml:17"
@@ -122,11 +122,11 @@ WRONG = [  # what stands in place of what, the place that is named, and what a u
     (DEFAULT, "metric: [f1, 2]", "3: defaults.metric[1]", "name"),
     (DEFAULT, "metric: {pos_label: a}", "3: defaults.metric.name", "missing"),
     (DEFAULT, "metric: {name: f1, labels: [a, .nan]}", "3: defaults.metric.labels[1]", "nan"),
-    (WANTED, "mim: 0.80", "19: gates.intents.require[0].mim", "'min'"),
-    (", min: 0.80", "", "19: gates.intents.require[0]", "min"),
-    (WANTED, "min: 0.8, max: 0.5", "19: gates.intents.require[0]", "0.5"),
-    (WANTED, "min: .nan", "19: gates.intents.require[0].min", "nan"),
-    (WANTED, "min: 0.8, of: base", "19: gates.intents.require[0].of", "'baseline'"),
+    (WANTED, "mim: 0.80", "19: gates.intents.thresholds.accuracy.mim", "'min'"),
+    ("min: 0.80", "", "19: gates.intents.thresholds.accuracy", "min"),
+    (WANTED, "min: 0.8, max: 0.5", "19: gates.intents.thresholds.accuracy", "0.5"),
+    (WANTED, "min: .nan", "19: gates.intents.thresholds.accuracy.min", "nan"),
+    (WANTED, "min: 0.8, of: base", "19: gates.intents.thresholds.accuracy.of", "min, max"),
     ("test_set: data/test.jsonl", "test_set: 500", "9: gates.intents.test_set", "number"),
     ("test_set: data/test.jsonl", "test_set: [a, b]", "9: gates.intents.test_set", "path"),
     (TEST_SET, "{limit: 5}", "9: gates.intents.test_set.path", "missing"),

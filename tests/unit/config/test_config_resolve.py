@@ -52,7 +52,7 @@ def test_what_is_not_written_is_built_in():
         1,
     )
     assert (config.min_training_examples, config.min_test_examples) == (200, 50)
-    assert (config.require, config.hypothesis) == ((), None)
+    assert (config.thresholds, config.hypothesis) == ({}, None)
     assert {str(config.sources[key]) for key in ("metric", "evidence", "repeats", "hypothesis")} == {"default"}
     assert {str(config.sources[key]) for key in SELF_CONTAINED} == {"marker"}
 
@@ -78,18 +78,29 @@ def test_key_by_key_the_nearest_place_wins(given_keys):
 
 
 def test_keys_are_replaced_whole():
-    near = layer({"metric": {"name": "f1"}, "test_set": {"path": "a"}, "require": []})
+    near = layer({"metric": {"name": "f1"}, "test_set": {"path": "a"}, "thresholds": {}})
     far = layer(
         {
             **SELF_CONTAINED,
             "metric": {"name": "f1", "pos_label": "x"},
             "test_set": {"path": "b", "limit": 3},
-            "require": [{"metric": "f1", "min": 0}],
+            "thresholds": {"f1": {"min": 0}},
         }
     )
     config = resolve(near, far)
-    assert (config.decided_by.options, config.require) == ({}, ())
+    assert (config.decided_by.options, list(config.thresholds)) == ({}, ["f1"])
     assert read_as(config.test_set) == (Path("/gates/a"), None, {}, None)
+
+
+def test_thresholds_are_merged_by_name():
+    near = layer({"thresholds": {"f1": {"max": 1}, "accuracy": {"min": 0.9}}}, "near")
+    far = layer({**SELF_CONTAINED, "thresholds": {"accuracy": {"min": 0.8, "max": 1}, "error_rate": {"max": 0}}}, "far")
+    limits = resolve(near, far).thresholds
+    assert {name: (one.min, one.max, str(one.source)) for name, one in limits.items()} == {
+        "accuracy": (0.9, None, "near"),
+        "error_rate": (None, 0, "far"),
+        "f1": (None, 1, "near"),
+    }
 
 
 def test_baseline_and_baselines_are_two_forms_of_one_key():
@@ -115,9 +126,9 @@ gates:
     candidate: tuned
     margin: 0.05
     repeats: 3
-    require:
-      - {metric: accuracy, min: 0.8}
-      - {metric: cost_usd, max: 1}
+    thresholds:
+      accuracy: {min: 0.8}
+      cost_usd: {max: 1}
   named: {name: Another, margin: 1}
 """
 
@@ -131,7 +142,7 @@ def test_a_gate_of_the_file_with_its_defaults_and_lines(load, folder):
     assert config.baselines["prompt"].options == {"model": "m", "system_file": folder / "a.md"}
     assert [str(model.source) for model in config.baselines.values()] == ["ftgate.yaml:9", "ftgate.yaml:3"]
     assert (str(config.candidate.source), str(config.sources["candidate"])) == ("ftgate.yaml:3", "ftgate.yaml:11")
-    assert [str(bound.source) for bound in config.require] == ["ftgate.yaml:15", "ftgate.yaml:16"]
+    assert [str(one.source) for one in config.thresholds.values()] == ["ftgate.yaml:15", "ftgate.yaml:16"]
     kinds = {key: config.sources[key].kind for key in ("margin", "confidence", "evidence")}
     assert kinds == {"margin": "file", "confidence": "defaults", "evidence": "default"}
 
@@ -174,7 +185,6 @@ QUOTED = {
     "candidate": "recorded:ft.jsonl (ftgate.yaml:11)",
     **dict.fromkeys(("baseline", "baselines"), "openai:m, recorded:ft.jsonl (ftgate.yaml:8)"),
     "test_set": "data/test.jsonl (ftgate.yaml:6)",
-    "require": "(ftgate.yaml:14)",
 }
 
 
@@ -184,7 +194,6 @@ def test_a_key_is_quoted_with_its_value_and_source(load):
     for key, text in QUOTED.items():
         assert config.quoted(key).startswith(f"{key} ")
         assert config.quoted(key).endswith(text)
-    assert all(fact in config.quoted("require") for fact in ("accuracy", "0.8", "cost_usd", "1"))
 
 
 def test_a_hypothesis_in_numbers_is_about_the_deciding_metric_unless_it_names_another():
@@ -209,10 +218,9 @@ def test_before_training_there_need_not_be_a_candidate():
 
 
 def test_whole_numbers_and_objects_are_quoted_plainly():
-    config = marked(margin=2, test_set=[("a", "b")], require=[{"metric": "f1", "min": 0.5, "max": 1}])
+    config = marked(margin=2, test_set=[("a", "b")])
     assert config.quoted("margin") == "margin 2 (marker)"
     assert config.quoted("test_set") == "test_set a Python object (marker)"
-    assert config.quoted("require") == "require f1 of the candidate at least 0.5 and at most 1 (marker)"
 
 
 def test_missing_keys_are_listed_with_the_places_that_may_give_them(load):
@@ -244,7 +252,7 @@ def test_missing_keys_are_listed_with_the_places_that_may_give_them(load):
         ({"metric": ["f1", "accuracy", "f1"]}, "metric[2]", "twice"),
         ({"metric": []}, "metric", "empty"),
         ({"metric": ""}, "metric.name", "blank"),
-        ({"require": [{"metric": "f1", "min": "x"}]}, "require[0].min", "'x'"),
+        ({"thresholds": {"f1": {"min": "x"}}}, "thresholds.f1.min", "'x'"),
         ({"baseline": {"provider": "openai", "few_shot": -1, "model": "m"}}, "baseline.few_shot", "0"),
         ({"baselines": {"a": "x:a"}}, "baselines", "baseline and baselines"),
     ],

@@ -22,7 +22,7 @@ GATE = {
     "candidate": "tuned",
     "metric": [{"name": "f1", "pos_label": "x"}, "f1_macro"],
     "margin": 0.05,
-    "require": [{"metric": "accuracy", "min": 0.8}],
+    "thresholds": {"accuracy": {"min": 0.8}},
 }
 
 
@@ -100,7 +100,7 @@ WRONG = {  # values of a gate's keys
         {**ECHO, "concurrency": 0},
         *({**ECHO, "price": price} for price in ({"gpu_hour_usd": 1, "cached_input_per_1m": 1}, {"gpu_hour_usd": -1})),
     ],
-    "require": [[{"metric": "f1"}], [{"metric": "f1", "min": 0, "of": "both"}]],
+    "thresholds": [["f1"], {"f1": {}}, {"f1": {"min": 0, "of": "both"}}],
     "goal_override": [" "],
     "hypothesis": [{"from": 0.8, "to": 0.9, "by": 0.1}, {"from": "0.8", "to": 0.9}, True, {"metric": "f1"}],
     "guards": [

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from pytest_ftgate.config.gate_keys import GateKeys, comparison_of, threshold
-from pytest_ftgate.config.weaker import Weaker, thresholds, words
+from pytest_ftgate.config.weaker import Weaker, comparable, words
 from pytest_ftgate.result import Threshold
 
 
@@ -13,12 +13,11 @@ from pytest_ftgate.result import Threshold
     ("key", "direction"),
     [
         ("margin", "lower"),
-        ("require[12].max", "higher"),
+        ("thresholds.a.metric.max", "higher"),
         ("guards.a.guard.with.dots.max_drop", "higher"),
         ("metric", None),
         ("allow_weak_baseline", None),
         ("economics.calls_per_month", "higher"),
-        ("require[0].of", None),
         ("no.such.key", None),
     ],
 )
@@ -49,6 +48,6 @@ def test_every_key_of_a_gate_says_how_it_compares_or_is_known_not_to() -> None:
     """A new key is put here only where two of its values cannot be compared, or it is compared by its parts."""
     data = {"name", "test_set", "training_set"}
     models = {"baseline", "baselines", "candidate"}
-    by_parts = {"metric", "require", "economics", "audit", "guards", "slices"}
+    by_parts = {"metric", "thresholds", "economics", "audit", "guards", "slices"}
     others = {"repeats", "timeout_s", "hypothesis", "goal"}
-    assert set(GateKeys.model_fields) - set(thresholds(GateKeys)) == data | models | by_parts | others
+    assert set(GateKeys.model_fields) - set(comparable(GateKeys)) == data | models | by_parts | others

@@ -191,7 +191,8 @@ gates:
     baselines: {one: base, two: 'python:m:f', three: {provider: echo, x: [1, .5]}}
     candidate: tuned
     margin: 5e-2
-    require: [{metric: accuracy, min: 0.8}, {metric: {name: f1, pos_label: x}, max: 1, of: baseline}]
+    metric: [accuracy, {name: f1, pos_label: x}]
+    thresholds: {accuracy: {min: 0.8}, f1: {max: 1}}
 """
 PIECES = """ |: |- |[|]|{|}|, |? |&a |*a|!t |!!int |'|"|\\|\n|\n  |>-\n|<<: |%YAML 1.1\n|---\n|\t|#|yes|2026-01-01|.nan
 |0x|1e400|null|x: 1|name: |provider: |api_key: |version: 1\n|\ufeff|\u2028|true"""

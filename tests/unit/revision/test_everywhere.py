@@ -14,7 +14,7 @@ from pydantic import BaseModel
 
 from pytest_ftgate.checks.weakening.past import Past
 from pytest_ftgate.config import GateKeys, load_gate_file
-from pytest_ftgate.config.weaker import thresholds
+from pytest_ftgate.config.weaker import comparable
 from pytest_ftgate.plugin.layers import Layers
 from pytest_ftgate.plugin.marks import Level
 from pytest_ftgate.result import Check
@@ -32,7 +32,7 @@ LIMITED = {"max_break_even_days": 30, "min_monthly_saving_usd": 10}
 
 
 def bound(**limits: float) -> dict[str, Any]:
-    return {"require": [{"metric": "accuracy", **limits}]}
+    return {"thresholds": {"accuracy": limits}}
 
 
 def guard(**keys: Any) -> dict[str, Any]:
@@ -41,7 +41,7 @@ def guard(**keys: Any) -> dict[str, Any]:
 
 def calibrated(min_kappa: float) -> dict[str, Any]:
     metric = {**RUBRIC, "calibration": {"path": "held.jsonl", "min_kappa": min_kappa}}
-    return {"require": [{"metric": metric, "min": 2}]}
+    return {"metric": ["accuracy", metric]}
 
 
 def spent(**facts: float) -> dict[str, Any]:
@@ -65,9 +65,9 @@ LOOSENED: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
     "allow_weak_baseline": ({}, {"allow_weak_baseline": "x"}),
     "max_attempts": ({"max_attempts": 2}, {"max_attempts": 3}),
     "max_age_days": ({"max_age_days": 10}, {"max_age_days": 100}),
-    "require.min": (bound(min=0.9), bound(min=0.8)),
-    "require.max": (bound(max=0.1), bound(max=0.2)),
-    "require.metric.calibration.min_kappa": (calibrated(0.8), calibrated(0.2)),
+    "thresholds.min": (bound(min=0.9), bound(min=0.8)),
+    "thresholds.max": (bound(max=0.1), bound(max=0.2)),
+    "metric.calibration.min_kappa": (calibrated(0.8), calibrated(0.2)),
     "test_set.limit": ({}, {"test_set": {"path": "test.jsonl", "limit": 50}}),
     "guards.max_drop": (guard(), guard(max_drop=0.1)),
     "guards.evidence": (guard(), guard(evidence="significant")),
@@ -85,7 +85,7 @@ LOOSENED: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
     "audit.max_tokens": ({}, {"audit": {"max_tokens": 10**6}}),
     **{
         f"audit.{key}": ({"audit": {key: "fail"}}, {"audit": {key: "ignore"}})
-        for key, weaker in thresholds(GateKeys.model_fields["audit"].annotation).items()  # type: ignore[arg-type]
+        for key, weaker in comparable(GateKeys.model_fields["audit"].annotation).items()  # type: ignore[arg-type]
         if weaker.order
     },
 }
@@ -95,7 +95,7 @@ PLACES = ("defaults", "file", "module", "class", "function")
 
 def with_direction(keys: type[BaseModel] = GateKeys, prefix: str = "") -> Iterator[str]:
     """Yield the paths of all keys with a direction, also those inside of others."""
-    yield from (prefix + key for key in thresholds(keys))
+    yield from (prefix + key for key in comparable(keys))
     for name, info in keys.model_fields.items():
         for part in parts(info.annotation):
             yield from with_direction(part, f"{prefix}{name}.")

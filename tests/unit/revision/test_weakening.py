@@ -36,7 +36,7 @@ def found(before: dict[str, Any], after: dict[str, Any]) -> list[str]:
 
 
 def bound(**limits: Any) -> dict[str, Any]:
-    return {"require": [{"metric": "accuracy", **limits}]}
+    return {"thresholds": {"accuracy": limits}}
 
 
 HYPOTHESIS = {"hypothesis": {"from": 0.8, "to": 0.9}}
@@ -85,10 +85,10 @@ ONE_WAY: list[tuple[dict[str, Any], dict[str, Any], str]] = [
     ({}, {"audit": {"near_duplicates": "warn"}}, "audit.near_duplicates: fail above a limit -> warn"),
     ({"audit": {"empty_outputs": "fail"}}, {}, "audit.empty_outputs: fail -> warn"),
     ({}, {"audit": {"max_tokens": 100_000}}, "audit.max_tokens: 65536 -> 100000"),
-    (bound(min=0.8), {}, "require.candidate.accuracy: min 0.8 -> removed"),
-    (bound(min=0.8), bound(min=0.7), "require.candidate.accuracy: min 0.8 -> min 0.7"),
-    (bound(max=0.8), bound(max=0.9), "require.candidate.accuracy: max 0.8 -> max 0.9"),
-    (bound(min=0.2, max=0.8), bound(min=0.2), "require.candidate.accuracy: min 0.2, max 0.8 -> min 0.2"),
+    (bound(min=0.8), {}, "thresholds.accuracy.min: 0.8 -> removed"),
+    (bound(min=0.8), bound(min=0.7), "thresholds.accuracy.min: 0.8 -> 0.7"),
+    (bound(max=0.8), bound(max=0.9), "thresholds.accuracy.max: 0.8 -> 0.9"),
+    (bound(min=0.2, max=0.8), bound(min=0.2), "thresholds.accuracy.max: 0.8 -> removed"),
     ({"test_set": {"path": "test.jsonl"}}, {}, "test_set.limit: all rows -> 100"),
     ({}, {"test_set": {"path": "test.jsonl", "limit": 99}}, "test_set.limit: 100 -> 99"),
     (MATCH, {**MATCH, "max_drop": 0.021}, "max_drop: 0.02 -> 0.021"),
@@ -185,7 +185,7 @@ def test_what_cannot_be_compared_is_found_both_ways(after: dict[str, Any], told:
         {"metric": ["accuracy", "f1_macro"]},
         {"name": "another"},
         {"repeats": 3},
-        {"require": [{"metric": "accuracy", "min": 0.1}]},
+        {"thresholds": {"accuracy": {"min": 0.1}}},
         limits(max_break_even_days=30),
         {"baseline": {**BASE, "concurrency": 1, "timeout_s": 9, "retries": 0, "name": "m", "api_key_env": "KEY"}},
         {"baseline": {**BASE, "price": {"input_per_1m": 1}}},
@@ -219,7 +219,7 @@ def test_prices_where_they_decide() -> None:
     faster = {"cheaper_by": ..., "faster_by": 2}
     assert found(priced(**faster), priced(dearer=5, **faster)) == []
     bounded = {"objective": "beat", "margin": 0, "max_drop": ..., "cheaper_by": ...}
-    bounded["require"] = [{"metric": "cost_usd", "max": 1}]
+    bounded["thresholds"] = {"cost_usd": {"max": 1}}
     assert found(priced(**bounded), priced(cheaper=0.5, **bounded)) == ["candidate.price.input_per_1m: 1 -> 0.5"]
 
 
@@ -256,24 +256,13 @@ def test_a_reason_that_was_reworded_is_no_finding() -> None:
     assert found({"allow_weak_baseline": "a stub"}, {"allow_weak_baseline": "still a stub"}) == []
 
 
-def test_several_bounds_on_one_value_count_by_the_tightest() -> None:
-    both = {"require": [{"metric": "accuracy", "min": 0.8}, {"metric": "accuracy", "max": 0.9}]}
-    assert found(bound(min=0.8, max=0.9), both) == []
-    assert found(both, bound(min=0.8, max=0.9)) == []
-    twice = {"require": [{"metric": "accuracy", "min": 0.8}, {"metric": "accuracy", "min": 0.9}]}
-    assert found(twice, bound(min=0.8)) == ["require.candidate.accuracy: min 0.9 -> min 0.8"]
-
-
-def test_bounds_of_the_baseline_are_others_than_the_candidates() -> None:
-    assert found(bound(min=0.8), bound(min=0.8, of="baseline")) == ["require.candidate.accuracy: min 0.8 -> removed"]
-
-
 def test_a_bound_on_the_metric_read_otherwise() -> None:
     def normalized(*steps: str) -> dict[str, Any]:
-        return {"require": [{"metric": {"name": "f1_macro", "normalize": list(steps)}, "min": 0.8}]}
+        metric = {"name": "f1_macro", "normalize": list(steps)}
+        return {"metric": ["accuracy", metric], "thresholds": {"f1_macro": {"min": 0.8}}}
 
     assert found(normalized("case"), normalized("case", "punctuation")) == [
-        "require.candidate.f1_macro: min 0.8 (normalize=['case']) -> min 0.8 (normalize=['case', 'punctuation'])"
+        "thresholds.f1_macro: f1_macro (normalize=['case']) -> f1_macro (normalize=['case', 'punctuation'])"
     ]
 
 

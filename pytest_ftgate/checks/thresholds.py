@@ -1,4 +1,4 @@
-"""The rules for the bounds under ``require``, and for the latencies that they bound."""
+"""The rules for ``thresholds``, and for the latencies that they limit."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from pytest_ftgate.text import show_seconds, show_usd, show_value
 
 if TYPE_CHECKING:
     from pytest_ftgate.checks.context import Context
-    from pytest_ftgate.config import BoundKeys
+    from pytest_ftgate.config import ThresholdKeys
     from pytest_ftgate.models import Model
     from pytest_ftgate.runs.runner import Run
 
@@ -30,37 +30,36 @@ LATENCIES = ("latency_p50_s", "latency_p95_s")
 
 
 def check_free(gate: Context) -> Iterator[Check]:
-    """Check before any call that the costs which the gate bounds can be known."""
-    unknown = unpriced_models(gate.models)
-    for bound in gate.config.bounds:
-        blind = [role for role in unknown if (role == "candidate") == (bound.of == "candidate")]
-        if bound.metric.name == "cost_usd" and blind:
-            why = "; ".join(dict.fromkeys(unknown[role].unknown or "" for role in blind))
-            first = unknown[blind[0]]
-            unpriced = ModelResult(
-                gate.models[blind[0]].name, price_unknown=first.unknown, price_lack=first.lack, cost_unknown=why
-            )
-            yield bound_check(bound, unpriced, share=False)
+    """Check before any call that a cost with a threshold can be known."""
+    limits = gate.config.judged_thresholds.get("cost_usd")
+    unknown = unpriced_models(gate.models).get("candidate") if limits is not None else None
+    if limits is not None and unknown is not None:
+        unpriced = ModelResult(
+            gate.models["candidate"].name,
+            price_unknown=unknown.unknown,
+            price_lack=unknown.lack,
+            cost_unknown=unknown.unknown or "",
+        )
+        yield _check("cost_usd", limits, unpriced, share=False)
 
 
 def check(gate: Context) -> Iterator[Check]:
-    """Check the measured values of each model against the bounds under ``require``."""
-    for bound in gate.config.bounds:
-        model = gate.result.candidate if bound.of == "candidate" else gate.result.baseline
-        metric = gate.metrics.get(bound.metric.name)
+    """Check the measured values of the candidate against ``thresholds``."""
+    for name, limits in gate.config.judged_thresholds.items():
+        metric = gate.metrics.get(name)
         share = metric is not None and metric.share
-        yield bound_check(bound, model, share=share, constrained=has_format(gate.config.candidate))
+        constrained = has_format(gate.config.candidate)
+        yield _check(name, limits, gate.result.candidate, share=share, constrained=constrained)
 
 
-def bound_check(bound: BoundKeys, model: ModelResult, *, share: bool, constrained: bool = False) -> Check:
-    """Check a measured value against its bound. A value that was not measured is an error, never zero."""
-    name = bound.metric.name
+def _check(name: str, limits: ThresholdKeys, model: ModelResult, *, share: bool, constrained: bool = False) -> Check:
+    """Check a measured value against its limits. A value that was not measured is an error, never zero."""
     value = getattr(model, name) if name in RUN_METRICS else model.metrics.get(name)
-    least, most = (None if end is None else _shown(name, end, share) for end in (bound.min, bound.max))
-    limits = [f"at least {least} required"] if least is not None else []
-    limits += [f"limit {most}"] if most is not None else []
+    least, most = (None if end is None else _shown(name, end, share) for end in (limits.min, limits.max))
+    asked = [f"at least {least} required"] if least is not None else []
+    asked += [f"limit {most}"] if most is not None else []
     advice: str | None
-    advice, action = _what_to_do(bound, constrained=constrained)
+    advice, action = _what_to_do(name, constrained=constrained)
     status: Status = "fail"
     shown, why = "unknown", ""
     if value is None:
@@ -68,32 +67,30 @@ def bound_check(bound: BoundKeys, model: ModelResult, *, share: bool, constraine
         why = f": {reason}" if reason else ""
     else:
         shown = _shown(name, value, share)
-        if _within(value, bound):
+        if _within(value, limits):
             status, advice = "pass", None
         elif shown in (least, most):  # not to be told apart when rounded
             shown = f"{value:.6g}"
     return Check(
-        f"require.{bound.of}.{name}",
+        f"thresholds.{name}",
         status,
-        f"{bound.of} {_NAMES.get(name, name)} {shown} ({', '.join(limits)}){why}",
+        f"candidate {_NAMES.get(name, name)} {shown} ({', '.join(asked)}){why}",
         observed=value,
-        required=bound.min if bound.min is not None else bound.max,
-        source=str(bound.source),
+        required=limits.min if limits.min is not None else limits.max,
+        source=str(limits.source),
         advice=advice,
         action=action,
-        threshold=bound.threshold,
+        threshold=limits.threshold,
     )
 
 
-def _what_to_do(bound: BoundKeys, *, constrained: bool) -> tuple[str, Action]:
-    """Return the advice for a bound that does not hold."""
-    if bound.of == "baseline":
-        return "Improve the baseline's prompt, or use another baseline.", "better_prompt"
-    if bound.metric.name == "error_rate":
+def _what_to_do(name: str, *, constrained: bool) -> tuple[str, Action]:
+    """Return the advice for a threshold that is missed."""
+    if name == "error_rate":
         return "Find out why the candidate's endpoint fails, then run again.", "measure_again"
-    if bound.metric.name in RUN_METRICS:
+    if name in RUN_METRICS:
         return "Use a smaller model, a shorter prompt, or shorter answers.", "cut_costs"
-    if bound.metric.name == "format":
+    if name == "format":
         train = "Train on rows whose outputs follow every rule"
         advice = f"{train}." if constrained else f"{train}, or constrain the answers with response_format."
         return advice, "better_prompt"
@@ -119,11 +116,11 @@ def _shown(name: str, value: float, share: bool) -> str:
     return show_value(value, share=True) if share or name == "error_rate" else f"{value:.6g}"
 
 
-def _within(value: float, bound: BoundKeys) -> bool:
-    """Return whether a value meets its bound; both are rounded to 12 decimals, so 56 of 60 meets 0.9333333333333333."""
+def _within(value: float, limits: ThresholdKeys) -> bool:
+    """Return whether a value meets its limits; all are rounded to 12 decimals, so 56 of 60 meets 0.933333333333333."""
     rounded = round(value, 12)
-    above = bound.min is None or rounded >= round(bound.min, 12)
-    below = bound.max is None or rounded <= round(bound.max, 12)
+    above = limits.min is None or rounded >= round(limits.min, 12)
+    below = limits.max is None or rounded <= round(limits.max, 12)
     return above and below
 
 
@@ -140,18 +137,22 @@ def _unknown(name: str, model: ModelResult) -> tuple[str | None, str]:
 
 
 def check_sampled(gate: Context) -> list[Check]:
-    """Check that models whose latency is bounded or compared have a latency sample.
+    """Check that models whose latency has a threshold or is compared have a latency sample.
 
     Without one, latencies depend on whatever else ran at the same time.
     """
-    asked = [(one.of, one.metric.name, str(one.source)) for one in gate.config.bounds if one.metric.name in LATENCIES]
+    asked = [
+        ("candidate", name, str(limits.source))
+        for name, limits in gate.config.judged_thresholds.items()
+        if name in LATENCIES
+    ]
     if gate.accepts and gate.config.faster_by is not None:
-        asked += [(of, "latency_p50_s", gate.source("faster_by")) for of in ("baseline", "candidate")]
+        asked += [(role, "latency_p50_s", gate.source("faster_by")) for role in gate.models]
     checks = {}
-    for of, metric, source in asked:
-        for role, model in gate.models.items():
-            if (role == "candidate") == (of == "candidate") and not model.latency_sample:
-                checks[role] = _unsampled(f"{metric} of {called(role, model.name)}", model, source)
+    for role, metric, source in asked:
+        model = gate.models[role]
+        if not model.latency_sample:
+            checks[role] = _unsampled(f"{metric} of {called(role, model.name)}", model, source)
     return list(checks.values())
 
 
