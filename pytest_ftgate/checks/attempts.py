@@ -149,7 +149,7 @@ def find_attempt(gate: Context, committed: Mapping[str, str]) -> Attempt | None:
     metric = gate.metrics[config.decided_by.name]
     attempt = Attempt(1, identity, Fingerprint.of(gate.test), config, gate.test, metric)
     if attempt.most is None:
-        return replace(attempt, number=_count(attempt, _notes(gate)))
+        return replace(attempt, number=_count(attempt, gate.notes))
     entries = read_ledger(attempt.ledger)
     _check_present(gate, attempt.ledger, entries, committed)
     return replace(attempt, number=_number(attempt, entries or []))
@@ -209,11 +209,6 @@ def _count(attempt: Attempt, notes: Notes) -> int:
         entries += read_ledger(attempt.ledger) or ()
     known = _distinct(attempt, entries)
     return len(known) + (not any(one.intersection(attempt.identity) for one in known))
-
-
-def _notes(gate: Context) -> Notes:
-    assert gate.surroundings.notes is not None  # of a gate
-    return gate.surroundings.notes
 
 
 def _identity(model: Model, config: GateKeys, test: DataSet) -> tuple[str, ...]:
@@ -379,7 +374,7 @@ def keep(gate: Context, *, in_ci: bool) -> tuple[Context, str | None]:
     entry = Entry(name, candidate, attempt.seen, result.gain, result.verdict, level, timestamp(gate.now))
     if attempt.most is None:
         with suppress(StoreError):
-            _notes(gate).put(_NOTE + attempt.identity[0], entry.to_line())
+            gate.notes.put(_NOTE + attempt.identity[0], entry.to_line())
         return gate, None
 
     def decide(entries: list[Entry]) -> Entry | None:

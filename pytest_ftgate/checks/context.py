@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from pytest_ftgate.config import GateKeys, ModelSpec
     from pytest_ftgate.data import DataSet
     from pytest_ftgate.metrics import Metric
-    from pytest_ftgate.models import Model, Surroundings
+    from pytest_ftgate.models import Model, Notes
     from pytest_ftgate.runs.measure import Measured
     from pytest_ftgate.runs.runner import Run
     from pytest_ftgate.statistics import Comparison
@@ -41,7 +41,7 @@ class Context:
         audit: the counts and findings in the training set.
         metrics: the metrics by name, the deciding one first.
         models: the models by role: the baselines' names, then "candidate", which the stage ready leaves out.
-        surroundings: what models are built with, such as the training set and whether endpoints may be called.
+        notes: notes of earlier sessions, on green verdicts and attempts.
         now: the time of judgement, in seconds since the epoch.
         judging: the judges and the human labels.
         attempt: which attempt on its test set the candidate is; None before training.
@@ -59,7 +59,7 @@ class Context:
     audit: TrainingAudit
     metrics: Mapping[str, Metric]
     models: Mapping[str, Model]
-    surroundings: Surroundings
+    notes: Notes
     now: float
     guards: Mapping[str, Guard] = field(default_factory=dict)
     slices: Slices | None = None

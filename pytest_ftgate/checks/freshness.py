@@ -94,13 +94,12 @@ def last_green(config: GateKeys, nodeid: str, committed: Mapping[str, str], stor
 
 def keep_green(gate: Context) -> dict[str, str]:
     """Store a green verdict; return the note of the last green one, old or new, for recordings."""
-    last, notes = gate.last_green, gate.surroundings.notes
+    last = gate.last_green
     name = _note_name(gate.config, gate.result.nodeid)
     if gate.runs and gate.result.passed:
         last = LastGreen(gate.now, gate.test.sha256, len(gate.test), _model_names(gate))
-        assert notes is not None  # of a gate
         with suppress(StoreError):  # recordings may still carry it
-            notes.put(name, last.to_text())
+            gate.notes.put(name, last.to_text())
     return {name: last.to_text()} if gate.runs and last is not None else {}
 
 

@@ -124,11 +124,9 @@ def answers_to_rate(config: GateKeys, services: Services) -> tuple[DataSet, Mapp
     test = services.load(config.test_set, config.sources["test_set"].at, labeled=False)
     training = services.load(config.training_set, config.sources["training_set"].at)
     check_test_set(test)
-    stores = services.stores
-    surroundings = Surroundings(training, stores.notes, services.offline, stores.newer_than, test)
-    models = build_models(config, surroundings, services.hook)
+    models = build_models(config, Surroundings(training, services.offline, test), services.hook)
     found: dict[str, list[str]] = {}
-    runs = run_models([Job(model, test) for model in models.values()], stores=stores, offline=services.offline)
+    runs = run_models([Job(model, test) for model in models.values()], stores=services.stores, offline=services.offline)
     for role, run in zip(models, runs, strict=True):
         if run.unanswered:
             reason = f": {run.failure.cause}" if run.failure else ""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -28,7 +27,7 @@ from pytest_ftgate.models import Surroundings, build_model
 from pytest_ftgate.result import GateResult, ModelResult, TestSetResult, TrainingResult
 
 if TYPE_CHECKING:
-    from pytest_ftgate.config import GateKeys, ModelSpec
+    from pytest_ftgate.config import GateKeys
     from pytest_ftgate.data import DataSet
     from pytest_ftgate.models import Model
 
@@ -56,8 +55,7 @@ def _read_inputs(config: GateKeys, services: Services, nodeid: str) -> Context:
     audit = (services.audit or audit_training_set)(training, test, max_tokens=config.audit.max_tokens)
     if audit.test_near_rows:
         test = grouped(test, audit.test_near_rows)
-    stores = services.stores
-    surroundings = Surroundings(training, stores.notes, services.offline, stores.newer_than, test)
+    surroundings = Surroundings(training, services.offline, test)
     custom = partial(custom_metrics, services.hook)
     guards = prepare_guards(config, services.load, training, custom)
     slices = prepare_slices(config, test, training, metrics[config.decided_by.name], custom)
@@ -66,7 +64,7 @@ def _read_inputs(config: GateKeys, services: Services, nodeid: str) -> Context:
     if any(metric.judged for metric in metrics.values()):
         from pytest_ftgate.judges.prepare import prepare_judging
 
-        asked = _judged_models(config, models)
+        asked = {role: [(config.asked[role], model)] for role, model in models.items()}
         judging = prepare_judging(config, test, metrics, asked, surroundings, services.hook)
     gate = Context(
         config,
@@ -76,12 +74,12 @@ def _read_inputs(config: GateKeys, services: Services, nodeid: str) -> Context:
         audit,
         metrics,
         models,
-        surroundings,
+        services.stores.notes,
         clock.wall(),
         guards=guards,
         slices=slices,
         judging=judging,
-        last_green=last_green(config, nodeid, services.committed, stores),
+        last_green=last_green(config, nodeid, services.committed, services.stores),
     )
     _check_templates(gate)
     return _with_input_facts(gate)
@@ -156,13 +154,3 @@ def _check_templates(gate: Context) -> None:
         if model.prompt is not None and model.prompt.template is not None:
             for example in (example for data in asked for example in data):
                 model.prompt.messages(example)
-
-
-def _judged_models(config: GateKeys, models: Mapping[str, Model]) -> dict[str, list[tuple[ModelSpec, Model | None]]]:
-    """Return by role all models that may be judged, and so must not be a judge."""
-    found: dict[str, list[tuple[ModelSpec, Model | None]]] = {
-        role: [(config.asked[role], model)] for role, model in models.items()
-    }
-    others = [(config.candidate, None)] if config.has_candidate else []
-    found["candidate"] = [*found.get("candidate", ()), *others]
-    return found

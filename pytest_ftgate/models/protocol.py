@@ -279,10 +279,8 @@ class Notes(Protocol):
 
 @dataclass(frozen=True)
 class Surroundings:
-    """Hold what a model is built with besides its own keys; times are in seconds since the epoch."""
+    """Hold what a model is built with besides its own keys."""
 
     training: DataSet | None = None  # for few-shot examples
-    notes: Notes | None = None  # of earlier sessions; None if nothing is kept
     offline: bool = False  # no endpoint may be called
-    newer_than: float | None = None  # answers from before this time are ignored
     asked: DataSet | None = None  # the examples that the model will be asked about, as far as known

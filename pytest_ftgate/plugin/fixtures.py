@@ -74,7 +74,7 @@ def configured_model(request: pytest.FixtureRequest, key: str, session: GateSess
 def _surroundings(services: Services, training: DataSet | None = None) -> Surroundings:
     from pytest_ftgate.models import Surroundings
 
-    return Surroundings(training, services.stores.notes, services.offline, services.stores.newer_than)
+    return Surroundings(training, services.offline)
 
 
 def _configured_spec(config: GateKeys, key: str) -> ModelSpec:

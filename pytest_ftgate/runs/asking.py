@@ -14,12 +14,12 @@ from pytest_ftgate.models import Completion, Prediction, Question
 from pytest_ftgate.models.event_loop import note_call
 from pytest_ftgate.models.protocol import COUNTS, FINISHES, RetryPolicy, is_count, is_seconds
 from pytest_ftgate.runs.run_state import AbandonedError
-from pytest_ftgate.runs.throttle import LONGEST_WAIT_S, wait_refused
+from pytest_ftgate.runs.throttle import Throttle, wait_refused
 
 if TYPE_CHECKING:
     from pytest_ftgate.models import Model
     from pytest_ftgate.runs.budget import Meter
-    from pytest_ftgate.runs.throttle import Outage, Throttle
+    from pytest_ftgate.runs.throttle import Outage
 
 _T = TypeVar("_T")
 
@@ -62,8 +62,8 @@ class BusyTime:
 class Asker:
     """Ask one model, with several questions in one call if ``batched``, and retry failures that may pass.
 
-    ``policy`` is how long to wait between attempts, ``now`` gives the time of an answer. Optional: ``throttle`` decides
-    when calls may begin, ``meter`` counts their cost, ``outage`` ends the run of a model that answers no call.
+    ``policy`` is how long to wait between attempts, ``now`` gives the time of an answer. ``throttle`` decides when
+    calls may begin. Optional: ``meter`` counts their cost, ``outage`` ends the run of a model that answers no call.
     """
 
     def __init__(
@@ -79,8 +79,7 @@ class Asker:
         self.outage: Outage | None = None
         self._model = model
         self._policy = policy
-        self._throttle = throttle
-        self._longest_wait_s = throttle.longest_wait_s if throttle else lambda: LONGEST_WAIT_S
+        self._throttle = throttle or Throttle(1)
         self._batched = batched
         self._now = now
         self._busy = BusyTime()
@@ -111,12 +110,12 @@ class Asker:
             wait_s = 0.0
             for question, outcome in outcomes:
                 if isinstance(outcome, ModelError):
-                    if (outcome.retry_after_s or 0.0) > self._longest_wait_s():
+                    if (outcome.retry_after_s or 0.0) > self._throttle.longest_wait_s():
                         outcome = wait_refused(outcome.retry_after_s or 0.0)
                     one = attempts[question.key]
                     one.failed(outcome, others_are_answered=self._answers > seen)
                     if self.outage:
-                        outcome = self.outage.failed(question.key, outcome, last=one.over(outcome))
+                        outcome = self.outage.failed(question.key, outcome, given_up=one.hangs or one.over(outcome))
                     if not one.over(outcome):
                         again.append(question)
                         wait_s = max(wait_s, one.wait_s(self._policy, outcome))
@@ -132,8 +131,14 @@ class Asker:
     async def _attempt(self, questions: Sequence[Question]) -> list[Outcome]:
         """Make one call as soon as throttle and budget allow it; if it fails, every question gets its error."""
         try:
-            async with _Admission(self._throttle):
+            window, failure = await self._throttle.enter(), None
+            try:
                 answers, taken_s, busy_s = await self._measured(questions)
+            except ModelError as error:
+                failure = error
+                raise
+            finally:
+                self._throttle.leave(window, failure)
         except ModelError as error:
             return [(question, error) for question in questions]
         return [
@@ -185,29 +190,6 @@ class Asker:
         return Prediction(question.key, completion, latency_s, self._now(), busy_s)
 
 
-class _Admission:
-    """Hold one attempt's place in the throttle.
-
-    This is a class, not an async generator: one could not be closed when an abandoned task is garbage collected.
-    """
-
-    def __init__(self, throttle: Throttle | None) -> None:
-        self._throttle = throttle
-
-    async def __aenter__(self) -> None:
-        self._window = await self._throttle.enter() if self._throttle else None
-
-    async def __aexit__(self, kind: object, error: BaseException | None, trace: object) -> None:
-        if self._throttle is None or self._window is None:
-            return
-        if error is None:
-            self._throttle.answered()
-        elif isinstance(error, ModelError) and error.kind == "busy":
-            self._throttle.refused(self._window, error.retry_after_s)
-        else:
-            self._throttle.failed()
-
-
 class _Attempts:
     """Count the attempts of one question, and decide whether it may be retried.
 
@@ -228,6 +210,11 @@ class _Attempts:
         self._n += 1
         if error.kind != "busy" or not others_are_answered:
             self._met[error.kind] += 1
+
+    @property
+    def hangs(self) -> bool:
+        """Return whether the question has timed out twice: waiting once more would take as long again."""
+        return self._met["timeout"] > 1
 
     def over(self, error: ModelError) -> bool:
         if error.fatal or not error.retryable or not self._retries:

@@ -81,7 +81,7 @@ async def hangs(number, now_s):
     await asyncio.sleep(10_000)
 
 
-@pytest.mark.parametrize(("concurrency", "at_most_s"), [(16, 16), (8, 16), (4, 32), (1, 32)])
+@pytest.mark.parametrize(("concurrency", "at_most_s"), [(16, 16), (8, 16), (4, 32), (1, 80)])
 def test_a_model_that_fails_every_call_is_given_up_after_the_retries_of_a_few_questions(concurrency, at_most_s):
     model, fatal, answered, seconds = run(fails, concurrency)
     assert (fatal.fatal, fatal.what.startswith(BROKEN.what), answered) == (True, True, 0)
@@ -97,9 +97,10 @@ def test_a_model_that_hangs_is_given_up_after_one_retry(concurrency):
     assert model.n_calls == 2 * concurrency
 
 
-def test_a_model_with_few_calls_at_a_time_that_hangs_is_given_up_after_five_of_them():
-    model, fatal, _, _ = run(hangs, 1)
-    assert (fatal.kind, model.n_calls) == ("timeout", 5)
+@pytest.mark.parametrize(("concurrency", "calls"), [(4, 8), (2, 4), (1, 8)])
+def test_a_model_with_few_calls_at_a_time_that_hangs_is_given_up_after_a_few_questions(concurrency, calls):
+    model, fatal, _, _ = run(hangs, concurrency)
+    assert (fatal.kind, model.n_calls) == ("timeout", calls)
 
 
 @pytest.mark.parametrize(("error", "up_after_s"), [(LOADING, 90), (BROKEN, 6)])

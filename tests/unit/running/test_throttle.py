@@ -11,6 +11,10 @@ from pytest_ftgate.errors import ModelError
 from pytest_ftgate.runs.throttle import LONGEST_WAIT_S, Throttle
 
 
+def busy(retry_after_s=None):
+    return ModelError("busy", retryable=True, kind="busy", retry_after_s=retry_after_s)
+
+
 class Endpoint:
     """Takes a second for each call, bears so many at once, and refuses those that are too many."""
 
@@ -36,11 +40,11 @@ class Endpoint:
         if self.in_flight > self.bears:
             self.in_flight -= 1
             self.refused += 1
-            self.throttle.refused(window, self.retry_after_s)
+            self.throttle.leave(window, busy(self.retry_after_s))
             return False
         await asyncio.sleep(1)
         self.in_flight -= 1
-        self.throttle.answered()
+        self.throttle.leave(window, None)
         return True
 
 
@@ -67,9 +71,9 @@ def test_a_refusal_halves_what_may_be_in_flight_once_a_window():
         windows = [await throttle.enter() for _ in range(16)]
         limits = []
         for window in windows:
-            throttle.refused(window, None)
+            throttle.leave(window, busy())
             limits.append(throttle.limit)
-        throttle.refused(await throttle.enter(), None)
+        throttle.leave(await throttle.enter(), busy())
         return [*limits, throttle.limit]
 
     assert virtual_time.run(refused()) == [8] * 16 + [4]
@@ -79,12 +83,11 @@ def test_each_window_of_answers_lets_one_more_in():
     throttle = Throttle(16)
 
     async def grown():
-        throttle.refused(await throttle.enter(), None)
+        throttle.leave(await throttle.enter(), busy())
         limits = []
         for _ in range(3):
             for _ in range(throttle.limit + 1):
-                await throttle.enter()
-                throttle.answered()
+                throttle.leave(await throttle.enter(), None)
             limits.append(throttle.limit)
         return limits
 
@@ -96,7 +99,7 @@ def test_one_call_is_always_allowed():
 
     async def refused_for_long():
         for _ in range(50):
-            throttle.refused(await throttle.enter(), None)
+            throttle.leave(await throttle.enter(), busy())
 
     virtual_time.run(refused_for_long())
     assert throttle.limit == 1
@@ -145,16 +148,16 @@ def test_requests_per_minute_are_spread():
     assert endpoint.begun == pytest.approx([i / 2 for i in range(300)])
 
 
-@pytest.mark.parametrize("end", [Throttle.failed, Throttle.answered])
-def test_whoever_leaves_lets_the_next_in(end):
+@pytest.mark.parametrize("error", [None, ModelError("broken"), busy()])
+def test_whoever_leaves_lets_the_next_in(error):
     throttle = Throttle(1)
 
     async def two():
-        await throttle.enter()
+        window = await throttle.enter()
         second = asyncio.create_task(throttle.enter())
         await asyncio.sleep(1)
         assert not second.done()
-        end(throttle)
+        throttle.leave(window, error)
         await second
         return "in"
 
@@ -166,16 +169,16 @@ def test_who_is_cancelled_while_waiting_keeps_nobody_out(woken):
     throttle = Throttle(1, requests_per_minute=60)
 
     async def third():
-        await throttle.enter()
+        window = await throttle.enter()
         second = asyncio.create_task(throttle.enter())
         last = asyncio.create_task(throttle.enter())
         await asyncio.sleep(0)
         if woken:
-            throttle.answered()
+            throttle.leave(window, None)
         second.cancel()
         await asyncio.gather(second, return_exceptions=True)
         if not woken:
-            throttle.answered()
+            throttle.leave(window, None)
         await last
         return "in"
 
