@@ -463,7 +463,7 @@ class GateResult(Delta):
     verdict: Verdict
     passed: Annotated[bool, about("true only for the verdict pass")] = field(init=False, default=False)
     metric: str | None = None
-    margin: Annotated[float | None, about("null under the objective match")] = None
+    margin: Annotated[float | None, about("null with max_drop")] = None
     evidence: str | None = None
     confidence: float | None = None
     baseline: Annotated[ModelResult, about("the best of the baselines by value")] = field(
@@ -490,8 +490,7 @@ class GateResult(Delta):
     stage: Annotated[str | None, about("accept, or ready if there is no candidate yet")] = None
     diagnosis: Diagnosis | None = None
     advice: tuple[Advice, ...] = ()
-    objective: str | None = None
-    max_drop: Annotated[float | None, about("the largest drop that the objective match allows")] = None
+    max_drop: Annotated[float | None, about("how much worse the candidate may be, in place of margin")] = None
     economics: Economics | None = None
     gains: Annotated[Mapping[str, Gain], about("the gain over each baseline, by name")] = field(default_factory=dict)
     guards: tuple[GuardResult, ...] = ()

@@ -89,7 +89,7 @@ def whole(text: str) -> dict[str, Any]:
 def completed(gate: dict[str, Any]) -> dict[str, Any]:
     """Add to a gate what the page leaves out."""
     out = {"baseline"} if "baselines" in gate else set()
-    out |= {"margin"} if gate.get("objective") == "match" else set()
+    out |= {"margin"} if "max_drop" in gate else set()
     out |= {"candidate"} if gate.get("stage") == "ready" else set()
     return {key: value for key, value in GATE.items() if key not in out} | gate
 

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 def check_free(gate: Context) -> Iterator[Check]:
     """Check before any call that costs and latencies can be compared."""
-    if gate.config.objective != "match":
+    if not gate.config.matches:
         return
     if gate.config.cheaper_by is not None:
         unpriced, free = no_price(gate.models), why_priced_at_nothing(gate.models)
@@ -42,7 +42,7 @@ def check(gate: Context) -> Iterator[Check]:
     if not gate.accepts:
         if config.cheaper_by is not None:
             yield from _foreseen(gate)
-    elif config.objective == "match":
+    elif config.matches:
         if config.cheaper_by is not None:
             yield _cheaper(gate)
         if config.faster_by is not None:

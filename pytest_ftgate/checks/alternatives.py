@@ -25,10 +25,10 @@ _WAYS = {
 def check(gate: Context) -> list[Check]:
     """Warn where examples in the prompt bring most of the candidate's gain over the same model's prompt alone.
 
-    Not for ``objective: match``, which requires no gain.
+    Not with ``max_drop``, which requires no gain.
     """
     config, sign = gate.config, gate.deciding.sign
-    if config.objective != "beat" or not gate.accepts:
+    if config.matches or not gate.accepts:
         return []
     scored = {role: sign * one.facts.value for role, one in gate.scored.items() if one.facts.value is not None}
     ways = {role: way for role, spec in config.baselines.items() if role in scored and (way := _way(spec))}

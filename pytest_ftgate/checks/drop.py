@@ -195,7 +195,7 @@ def is_shown(gate: Context, found: Evidence) -> bool:
 
 def gain_status(gate: Context, comparison: Comparison) -> Status:
     """Return what becomes of the candidate's gain over one baseline."""
-    if gate.config.objective == "match":
+    if gate.config.matches:
         return status_of(comparison, gate.config.max_drop, "proven")
     if not gain_reaches(exact_gain(comparison), gate.config.margin):
         return "fail"

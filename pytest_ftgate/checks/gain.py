@@ -37,7 +37,7 @@ def facts(gate: Context) -> dict[str, Any]:
     shown = attempts.shown_flips(gate, _BROKEN_KEPT) if attempts.hides(gate) else {}
     return {
         **decided.facts(),
-        "margin_proven": decided.reaches_margin if config.objective == "beat" else None,
+        "margin_proven": decided.reaches_margin if not config.matches else None,
         "p_value": decided.p_margin if config.evidence == "proven" else decided.p_zero,
         "gains": {role: Gain(one.gain, one.lower, one.upper) for role, one in gate.comparisons.items()},
         **flips(baseline, candidate, gate.deciding.name, _BROKEN_KEPT),
@@ -46,11 +46,11 @@ def facts(gate: Context) -> dict[str, Any]:
 
 
 def gain_checks(gate: Context, role: str, comparison: Comparison) -> list[Check]:
-    """Check one gain against the margin and the evidence; with ``objective: match`` against ``max_drop``.
+    """Check one gain against the margin and the evidence; with ``max_drop`` against that.
 
     The evidence is only checked where the margin is reached.
     """
-    if gate.config.objective == "match":
+    if gate.config.matches:
         return [max_drop_check(gate, role, comparison)]
     margin = _margin_check(gate, role, comparison)
     if margin.status == "fail":

@@ -44,7 +44,7 @@ def check_prediction(config: GateKeys, metrics: Mapping[str, Metric]) -> None:
             )
     gain, allowed = expected_gain(prediction, metric), config.asked_gain
     change = f"hypothesis: from {prediction.start:g} to {prediction.goal:g} ({prediction.source})"
-    if config.objective == "match":
+    if config.matches:
         if metric.name == config.decided_by.name and round(gain, 12) < round(allowed, 12):
             drop, most = (show_amount(-amount, share=metric.share) for amount in (gain, allowed))
             raise ConfigError(
@@ -119,7 +119,7 @@ def _from_check(gate: Context, prediction: HypothesisKeys) -> Check:
     metric = gate.metrics[prediction.metric.name]
     scored = gate.scored[gate.best].scores[metric.name]
     share, start, value = metric.share, prediction.start, scored.value
-    match = gate.config.objective == "match"
+    match = gate.config.matches
     interval = _interval(gate, scored)
     message = f"{metric.name} of {opponent(gate.best)} is {show_value(value, share=share)}"
     holds, advice = interval.holds(start), None

@@ -25,16 +25,16 @@ def check(gate: Context) -> Iterator[Check]:
     for role in gate.comparisons:
         if same_outputs(gate.scored[role].run, gate.scored["candidate"].run):
             yield _identical(gate, role)
-        if gate.config.objective == "match" and len(gate.test) >= MIN_CIRCULAR and _answers_are_labels(gate, role):
+        if gate.config.matches and len(gate.test) >= MIN_CIRCULAR and _answers_are_labels(gate, role):
             yield _circular(gate, role)
 
 
 def _identical(gate: Context, role: str) -> Check:
     """Refuse two models whose answers are identical: they are one model, or one of them was not called.
 
-    With ``objective: match`` both may be right everywhere, but different models would make different mistakes.
+    With ``max_drop`` both may be right everywhere, but different models would make different mistakes.
     """
-    n, match = len(gate.test), gate.config.objective == "match"
+    n, match = len(gate.test), gate.config.matches
     mistakes = mistakes_in(gate.scored[role].scores[gate.deciding.name]) if match else 0
     message = f"the candidate gave the same {plural(n, 'answer')} as {opponent(role)}"
     status: Status = "fail"

@@ -1,4 +1,4 @@
-"""The rules for ``objective: match``: the candidate is proven to be at most ``max_drop`` worse than the baseline.
+"""The rules for ``max_drop``: the candidate is proven to be at most ``max_drop`` worse than the baseline.
 
 :mod:`pytest_ftgate.checks.advantage` checks that it is cheaper or faster.
 """
@@ -52,7 +52,7 @@ def check_reach(gate: Context) -> list[Check]:
     Not for a test set with groups, where the number needed cannot be calculated in advance.
     """
     config, metric, n = gate.config, gate.deciding, len(gate.test)
-    if config.objective != "match" or gate.grouped or not n:
+    if not config.matches or gate.grouped or not n:
         return []
     if metric.kind == "set" or metric.high - metric.low == float("inf"):
         return []
@@ -68,7 +68,7 @@ def check_reach(gate: Context) -> list[Check]:
     if needed is not None and n >= needed:
         return [Check("reach", "note", message, **numbers)]
     more = plural(needed - n, "more test example") if needed is not None else "more test examples"
-    advice = f"Label {more}. If the candidate should be better than the baseline, use objective: beat."
+    advice = f"Label {more}. If the candidate should be better than the baseline, write margin in place of max_drop."
     message = f"{plural(n, 'test example')}, {message}"
     return [Check("reach", "inconclusive", message, **numbers, advice=advice, action="add_examples")]
 

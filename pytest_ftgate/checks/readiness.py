@@ -39,7 +39,7 @@ def check_plan(gate: Context) -> list[Check]:
 def _expectation(gate: Context) -> Iterator[Check]:
     """Check that the gate would pass if the hypothesis came true."""
     prediction = gate.config.prediction
-    if gate.config.objective == "match" or prediction is None or prediction.metric.name != gate.deciding.name:
+    if gate.config.matches or prediction is None or prediction.metric.name != gate.deciding.name:
         return
     gain, margin = expected_gain(prediction, gate.deciding), gate.config.margin
     enough = gain_reaches(gain, margin)
@@ -80,7 +80,7 @@ def _characters(example: Example) -> int:
 
 def check(gate: Context) -> list[Check]:
     """Check before training that a candidate can pass, and that the test set can show it."""
-    if gate.accepts or gate.config.objective == "match":  # with which no gain is asked for
+    if gate.accepts or gate.config.matches:  # with which no gain is asked for
         return []
     best = gate.scored[gate.best].scores[gate.deciding.name]
     headroom = _headroom(gate, best)

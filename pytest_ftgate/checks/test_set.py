@@ -50,7 +50,7 @@ def check_reach(gate: Context) -> Iterator[Check]:
     if groups is not None and config.evidence != "observed":
         if groups[1] < MIN_GROUPS:
             yield _few_groups(gate, *groups, MIN_GROUPS)
-    elif config.objective == "beat" and gate.deciding.kind == "right_wrong" and config.repeats == 1 and n:
+    elif not config.matches and gate.deciding.kind == "right_wrong" and config.repeats == 1 and n:
         wins = fewest_wins(n, margin=config.asked_gain, confidence=config.confidence, evidence=config.evidence)
         by_evidence = fewest_wins(n, margin=0.0, confidence=config.confidence, evidence=config.evidence)
         yield _reach(n, wins, gate.source("evidence" if wins == by_evidence else "margin"))

@@ -57,8 +57,8 @@ def shifts(before: GateResult, after: GateResult) -> Iterator[Move]:
     An absent one counts as removed only if the gate was judged to its end: many are only reported by their checks.
     """
     old, new = asked(before), asked(after)
-    # These depend on the objective, which is compared separately.
-    other = ("margin", "max_drop") if old["objective"].value != new["objective"].value else ()
+    # Where one replaces the other, the margin says which is stricter.
+    other = ("max_drop",) if (before.max_drop is None) != (after.max_drop is None) else ()
     for key in dict.fromkeys((*old, *new)):
         if key not in new:
             if _judged_to_its_end(after) and key not in other:
@@ -86,7 +86,6 @@ def asked(gate: GateResult) -> dict[str, Asked]:
         if value is not None:
             found[name] = Asked(value, key or name, share)
 
-    add("objective", gate.objective or "beat")
     add("stage", gate.stage or "accept")
     add("metric", gate.metric)
     add("margin", gate.margin, is_share(gate.metric_range))

@@ -70,22 +70,20 @@ class GateKeys(Keys):
     )
     margin: Annotated[Amount, Weaker("lower")] = optional(
         "How much better the candidate must be, in the metric's unit. 0 requires a gain above 0. "
-        "Required, except for objective: match."
-    )
-    objective: Annotated[Literal["beat", "match"], words("match", "beat")] = Field(
-        "beat",
-        description="beat: the candidate must be better than the baseline by the margin. match: it must be cheaper or "
-        "faster, and proven to be worse by at most max_drop.",
+        "Either margin or max_drop is required."
     )
     max_drop: Annotated[float, BeforeValidator(_read_drop), Field(gt=0, allow_inf_nan=False), Weaker("higher")] = (
-        optional("With objective: match, how much worse the candidate may be, in the metric's unit.")
+        optional(
+            "In place of margin, for a candidate that is cheaper or faster: how much worse it may be, in the metric's "
+            "unit. It must be proven to be worse by at most that."
+        )
     )
     cheaper_by: Factor = optional(
-        "With objective: match, the factor by which a call of the candidate must be cheaper than one of the "
+        "With max_drop, the factor by which a call of the candidate must be cheaper than one of the "
         "baseline: 6 means a sixth of the cost."
     )
     faster_by: Factor = optional(
-        "With objective: match, the factor by which the candidate's p50 latency must be lower than the "
+        "With max_drop, the factor by which the candidate's p50 latency must be lower than the "
         "baseline's: 2 means half the time."
     )
     evidence: Evidence = Field(
@@ -196,14 +194,19 @@ class GateKeys(Keys):
         return written or MetricSpec(name, {}, self.thresholds[name].source)
 
     @property
+    def matches(self) -> bool:
+        """Return whether the candidate must be cheaper or faster, and may be worse by ``max_drop``."""
+        return self.max_drop is not None
+
+    @property
     def asked_by(self) -> Literal["margin", "max_drop"]:
         """Return the key that sets the required gain."""
-        return "max_drop" if self.objective == "match" else "margin"
+        return "max_drop" if self.matches else "margin"
 
     @property
     def asked_gain(self) -> float:
         """Return the required gain, in the metric's unit; negative where the candidate may be worse."""
-        return -self.max_drop if self.objective == "match" else self.margin
+        return -self.max_drop if self.matches else self.margin
 
     @property
     def metrics(self) -> tuple[MetricSpec, ...]:

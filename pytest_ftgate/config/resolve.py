@@ -19,7 +19,7 @@ from pytest_ftgate.errors import ConfigError, FtgateError, Where, combined, show
 from pytest_ftgate.text import KeyPath, cut
 
 _REQUIRED = ("test_set", "training_set", "baseline", "candidate", "margin")
-_OF_MATCH = ("max_drop", "cheaper_by", "faster_by")
+_FACTORS = ("cheaper_by", "faster_by")
 _FIXTURES = ("test_set", "training_set", "baseline", "candidate")
 _BY_NAME = ("thresholds",)
 """The mappings of names that are merged: each name is taken from the nearest layer that has it."""
@@ -48,11 +48,11 @@ def resolve_gate(
     models = file.models if file else {}
     values = _nearest(layers, models)
     left_out = {"candidate"} if values["stage"].read == "ready" else set()
-    left_out |= {"margin"} if values["objective"].read == "match" else set()
+    left_out |= {"margin"} if values["max_drop"].read is not None else set()
     missing = [key for key in _REQUIRED if values[key].read is None and key not in left_out]
     if missing:
         raise _missing(missing, layers, file, gate)
-    config = _of_one_objective(_merged(values, gate, gate or default_name))
+    config = _of_one_standard(_merged(values, gate, gate or default_name))
     if root is not None:
         _refuse_unjudged(config)
         for spec in (*config.baselines.values(), config.candidate, *config.judges):
@@ -125,7 +125,8 @@ def _read(layer: Layer, models: Mapping[str, ModelSpec]) -> GateKeys:
 
 def _missing(keys: Sequence[str], layers: Sequence[Layer], file: GateFile | None, gate: str | None) -> ConfigError:
     marks = (layer.source((key,)).place for layer in layers for key in layer.values)
-    named = ["baseline (or baselines)" if key == "baseline" else key for key in keys]
+    others = {"baseline": "baseline (or baselines)", "margin": "margin (or max_drop)"}
+    named = [others.get(key, key) for key in keys]
     fixtures = [f"ftgate_{key}" for key in keys if key in _FIXTURES]
     places = ["in the marker"]
     if fixtures:
@@ -156,34 +157,29 @@ def _merged(values: Mapping[str, _Value], gate: str | None, name: str) -> GateKe
     )
 
 
-def _of_one_objective(config: GateKeys) -> GateKeys:
-    """Refuse keys that contradict the objective, and ``match`` without its required keys, and set its evidence."""
+def _of_one_standard(config: GateKeys) -> GateKeys:
+    """Refuse keys that contradict each other, and ``max_drop`` alone; with it, gains are compared by ``proven``."""
 
     def refused(key: str, text: str, cure: str) -> ConfigError:
-        source = config.sources["objective" if getattr(config, key) is None else key]
+        source = config.sources["max_drop" if getattr(config, key) is None else key]
         return ConfigError(text, where=Where(source.place or None, key=key), cure=cure)
 
-    if config.objective == "beat":
-        for key in _OF_MATCH:
+    if not config.matches:
+        for key in _FACTORS:
             if getattr(config, key) is not None:
-                text = f"{config.quoted(key)} needs objective: match, and this gate's objective is beat"
-                raise refused(key, text, f"Write objective: match (without a margin), or remove {key}.")
+                text = f"{config.quoted(key)} needs max_drop, and this gate has a margin"
+                raise refused(key, text, f"Write max_drop in place of margin, or remove {key}.")
         return config
-    objective = f"objective: match ({config.sources['objective']})"
     if config.margin is not None:
         moved = config.sources["margin"].kind == "defaults"
-        cure = "Move the margin from defaults to the gates with objective: beat" if moved else "Remove the margin"
-        cure += ", and set how much worse the candidate may be, for example max_drop: 0.02."
-        text = f"{config.quoted('margin')} contradicts {objective}, which requires no gain"
-        raise refused("margin", text, cure)
-    if config.max_drop is None:
-        text = f"{objective} needs max_drop, how much worse the candidate may be"
-        raise refused("max_drop", text, "Write max_drop: 0.02 to allow 2 points.")
-    if config.cheaper_by is None and config.faster_by is None:
-        text = f"{objective} needs cheaper_by or faster_by: a candidate that is only as good is no improvement"
+        cure = "Move the margin from defaults to the gates that need it" if moved else "Remove one of them"
+        text = f"{config.quoted('margin')} and {config.quoted('max_drop')} are both set: keep one"
+        raise refused("margin", text, f"{cure}. With max_drop the candidate may be worse, and no gain is required.")
+    if all(getattr(config, key) is None for key in _FACTORS):
+        text = f"{config.quoted('max_drop')} needs cheaper_by or faster_by: a candidate that is only as good is no "
         cure = "Write cheaper_by: 5 for a fifth of the cost per call, faster_by: 2 for half the time, or both."
-        raise refused("cheaper_by", text, cure)
+        raise refused("cheaper_by", f"{text}improvement", cure)
     if config.sources["evidence"].kind != "default" and config.evidence != "proven":
-        text = f"{config.quoted('evidence')} contradicts {objective}, which always needs evidence: proven"
+        text = f"{config.quoted('evidence')} contradicts {config.quoted('max_drop')}, which needs evidence: proven"
         raise refused("evidence", text, "Remove evidence, or write evidence: proven.")
     return config.model_copy(update={"evidence": "proven"})

@@ -97,7 +97,6 @@ def described(config: GateKeys, nodeid: str) -> GateResult:
         verdict="error",
         metric=config.decided_by.name,
         margin=config.margin,
-        objective=config.objective,
         max_drop=config.max_drop,
         evidence=config.evidence,
         confidence=config.confidence,

@@ -84,8 +84,8 @@ def _check_pairwise(config: GateKeys, name: str) -> None:
         raise refused("stage", f"{name} compares two models, and before training there is only one", cure)
     if config.decided_by.name != name:
         return
-    if config.objective == "match":
-        what = f"objective: match needs a metric that scores a single model, and {name} compares two"
+    if config.matches:
+        what = f"max_drop needs a metric that scores a single model, and {name} compares two"
         raise refused("metric", what, "Use a metric that scores each answer, such as rubric.")
     if config.margin is not None and config.margin >= 0.5:
         raise ConfigError(

@@ -30,9 +30,9 @@ __tracebackhide__ = True  # tracebacks of fixtures show none of our lines
 _ANY_CANDIDATE = Layer({"candidate": str}, {"candidate": Source("fixture", "no candidate", Path())})
 """A stand-in for the candidate, which is not a requirement of a gate; at the stage ready there is none."""
 
-_OBJECTIVE = ("margin", "objective", "max_drop", "cheaper_by", "faster_by")
+_STANDARD = ("margin", "max_drop", "cheaper_by", "faster_by")
 
-_REQUIRED = (*FIXTURES.values(), "baselines", *_OBJECTIVE)
+_REQUIRED = (*FIXTURES.values(), "baselines", *_STANDARD)
 """The keys without a default, which the file may leave to markers and fixtures."""
 
 
@@ -149,8 +149,8 @@ class Layers:
         What that state leaves to fixtures is taken from today's, and so are models with names that it does not have.
         """
         then = [*marks, *(file.layers(gate) if file else ())]
-        has_objective = any(key in _OBJECTIVE for layer in then for key in layer.values)
-        left_open = {*_REQUIRED} - {*(_OBJECTIVE if has_objective else ())}
+        has_standard = any(key in _STANDARD for layer in then for key in layer.values)
+        left_open = {*_REQUIRED} - {*(_STANDARD if has_standard else ())}
         today = [*self.fixtures, *(Layer(layer.values, partial(_left_open, layer)) for layer in self.marks)]
         required = [
             Layer({key: value for key, value in layer.values.items() if key in left_open}, layer.sources)

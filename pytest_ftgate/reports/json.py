@@ -18,7 +18,7 @@ _DISTRIBUTIONS = ("pytest-ftgate", "pytest", "openai", "scikit-learn", "scipy", 
                   "jsonschema", "rapidfuzz")  # fmt: skip
 
 _AS_PROPERTIES = ("verdict", "passed", "metric", "margin", "evidence", "confidence", "gain", "lower_bound",
-                  "upper_bound", "margin_proven", "method", "n", "wins", "losses", "objective", "max_drop",
+                  "upper_bound", "margin_proven", "method", "n", "wins", "losses", "max_drop",
                   "location")  # fmt: skip
 
 

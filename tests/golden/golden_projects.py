@@ -138,7 +138,7 @@ def match(project: Project) -> None:
         "candidate": recorded("ft.jsonl", price=SMALL),
         "thresholds": {"latency_p95_s": {"max": 0.4}, "cost_usd": {"max": 1}},
     }
-    project.gate_test(margin=..., objective="match", max_drop=0.02, cheaper_by=6, faster_by=2)
+    project.gate_test(margin=..., max_drop=0.02, cheaper_by=6, faster_by=2)
 
 
 @golden()

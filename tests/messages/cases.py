@@ -345,7 +345,7 @@ def match(title: str, missed: Any, *, n: int = 300, **changes: Any) -> None:
         project.test_set(n)
         project.predictions("base.jsonl", n, wrong_at=range(n - 30, n), usage=USAGE, latency_s=1.0)
         project.predictions("ft.jsonl", n, wrong_at=missed, usage=USAGE, latency_s=0.5)
-        asked = {"margin": ..., "objective": "match", "max_drop": 0.02, "cheaper_by": 5}
+        asked = {"margin": ..., "max_drop": 0.02, "cheaper_by": 5}
         return project.judge(**{**asked, **PRICED, **changes})
 
     CASES[title] = judge
@@ -364,7 +364,7 @@ def match_of_labels_that_the_baseline_wrote(project: Project) -> dict[str, Any]:
     project.test_set(300)
     project.predictions("base.jsonl", 300, usage=USAGE)
     project.predictions("ft.jsonl", 300, usage=USAGE)
-    return project.judge(margin=..., objective="match", max_drop=0.02, cheaper_by=2, **PRICED)
+    return project.judge(margin=..., max_drop=0.02, cheaper_by=2, **PRICED)
 
 
 def economics(title: str, calls: int | None, training: float | None, limits: Mapping[str, Any], **changes: Any) -> None:
@@ -434,7 +434,7 @@ keys("a provider that does not exist", candidate={"provider": "opnai", "model": 
 keys("a choice that does not exist", missing_answers="wrng")
 keys("a threshold that is impossible", thresholds={"accuracy": {"min": 80}})
 keys("a threshold without ends", thresholds={"accuracy": {}})
-keys("match with a margin", objective="match", max_drop=0.02, cheaper_by=2)
+keys("a margin beside max_drop", max_drop=0.02, cheaper_by=2)
 keys("a hypothesis that is no improvement", hypothesis={"from": 0.9, "to": 0.8})
 keys("a prompt that is given twice", candidate={"provider": "openai", "model": "x", "system": "a", "system_file": "b"})
 keys("both forms of a baseline", baselines={"a": "recorded:base.jsonl"})

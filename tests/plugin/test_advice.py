@@ -145,7 +145,7 @@ def test_where_an_average_over_labels_is_not_sure_the_rarest_labels_are_named(pr
 
 
 def test_a_smaller_model_that_misses_the_form_is_asked_otherwise_too(project: Project) -> None:
-    match = {"objective": "match", "max_drop": 0.05, "faster_by": 2, "margin": ...}
+    match = {"max_drop": 0.05, "faster_by": 2, "margin": ...}
     answers(project, "base.jsonl", label, latency_s=0.4)
     answers(project, "ft.jsonl", lambda i: f"It is {label(i)}." if i < 20 else label(i), latency_s=0.1)
     gate = ends(project.judge(**match), "fail")

@@ -126,7 +126,7 @@ def test_an_extraction_gate_is_red_where_nothing_is_gained(project, average):
 
 @pytest.mark.parametrize("average", ["micro", "samples"])
 def test_every_part_of_a_gate_takes_the_metric(project, average):
-    """Guards, slices, groups, a hypothesis, a matching objective, repeats, and the stage before training."""
+    """Guards, slices, groups, a hypothesis, a drop that is allowed, repeats, and the stage before training."""
     metric = f"{{name: field_f1, average: {average}}}"
     grouped = {"group": lambda i: f"g{i % 20}", "lang": lambda i: "ab"[i % 2]}
     project.test_set(60, input="say {}".format, expected=wanted, **grouped)

@@ -108,7 +108,7 @@ def test_the_bound_stands_beside_what_the_evidence_requires_of_it(
 def test_equal_but_faster_is_held_against_the_drop_that_is_allowed(project: Project) -> None:
     for name, latency_s in (("base.jsonl", 0.5), ("ft.jsonl", 0.1)):
         project.predictions(name, 60, range(51, 60), latency_s=latency_s)
-    project.gate_test(objective="match", margin=..., max_drop=0.1, faster_by=2)
+    project.gate_test(margin=..., max_drop=0.1, faster_by=2)
     found = page(project)
     for words in (
         "allowed drop 10 points",

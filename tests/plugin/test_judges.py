@@ -51,7 +51,7 @@ def test_what_is_expected_need_not_be_known(judged: PythonJudged, name: str, gai
 
 def test_matching_by_a_rubric_needs_no_expected_output(judged: PythonJudged) -> None:
     unlabeled(judged)
-    match = {"objective": "match", "max_drop": 0.5, "cheaper_by": 1.5, "margin": ...}
+    match = {"max_drop": 0.5, "cheaper_by": 1.5, "margin": ...}
     prices = {"base": 10.0, "ft": 1.0}
     models = {
         model: {"provider": "recorded", "path": f"{model}.jsonl", "price": {"input_per_1m": usd, "output_per_1m": usd}}
@@ -318,8 +318,8 @@ def test_what_asks_no_judge_refuses_judged_metrics(judged: PythonJudged) -> None
     mentions(stopped(judged.judge(guards=guards)), "guard general: rubric cannot be the metric of a guard")
     ready = judged.by(name="preference", gate={"stage": "ready", "candidate": ...})
     mentions(stopped(ready), "preference compares two models")
-    match = {"objective": "match", "max_drop": 0.05, "cheaper_by": 2.0, "margin": ...}
-    mentions(stopped(judged.by(name="preference", gate=match)), "objective: match needs a metric")
+    match = {"max_drop": 0.05, "cheaper_by": 2.0, "margin": ...}
+    mentions(stopped(judged.by(name="preference", gate=match)), "max_drop needs a metric")
 
 
 def test_before_training_a_rubric_judges_the_baseline(judged: PythonJudged) -> None:

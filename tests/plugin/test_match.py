@@ -23,7 +23,7 @@ WRONG_LARGE = range(270, 300)
 WRONG_SMALL = (0, 1, *range(270, 299))
 # Three better and six worse: measured -1 point, but only sure of at most 3.03.
 UNPROVEN = (*range(6), *range(270, 297))
-MATCH: dict[str, Any] = {"margin": ..., "objective": "match", "max_drop": 0.02, "cheaper_by": 6}
+MATCH: dict[str, Any] = {"margin": ..., "max_drop": 0.02, "cheaper_by": 6}
 
 
 def matched(project: Project) -> None:
@@ -72,7 +72,7 @@ def recorded(project: Project) -> Project:
 
 def test_a_small_tuned_model_replaces_a_large_prompted_one(http: EndpointProject) -> None:
     gate = http.judge()
-    assert (gate["verdict"], gate["objective"], gate["max_drop"]) == ("pass", "match", 0.02)
+    assert (gate["verdict"], gate["margin"], gate["max_drop"]) == ("pass", None, 0.02)
     assert (gate["margin"], gate["margin_proven"], gate["evidence"]) == (None, None, "proven")
     drop = check(gate, "max_drop")
     assert (drop["status"], drop["required"], drop["source"]) == ("pass", -0.02, "marker")
@@ -335,10 +335,10 @@ def test_grouped_examples_are_matched_by_groups(recorded: Project) -> None:
 @pytest.mark.parametrize(
     ("changes", "parts"),
     [
-        ({"margin": 0.05}, ["margin 0.05", "objective: match", "marker"]),
-        ({"max_drop": ...}, ["objective: match", "marker", "max_drop"]),
-        ({"cheaper_by": ...}, ["objective: match", "marker", "cheaper_by", "faster_by"]),
-        ({"evidence": "observed"}, ["evidence observed", "objective: match", "marker"]),
+        ({"margin": 0.05}, ["margin 0.05", "max_drop 0.02", "marker"]),
+        ({"max_drop": ...}, ["margin", "max_drop"]),
+        ({"cheaper_by": ...}, ["max_drop 0.02", "marker", "cheaper_by", "faster_by"]),
+        ({"evidence": "observed"}, ["evidence observed", "max_drop 0.02", "marker"]),
         ({"max_drop": 2}, ["max_drop 2", "marker", "accuracy", "0 and 1"]),
         ({"max_drop": 0}, ["max_drop", "above 0"]),
         ({"cheaper_by": 1}, ["cheaper_by", "above 1"]),
@@ -356,8 +356,8 @@ def in_file(project: Project, **keys: Any) -> None:
 
 def test_a_mark_may_not_turn_a_gate_that_must_win_into_one_that_must_match(project: Project) -> None:
     in_file(project)
-    found = stopped(project.judge("g", objective="match", max_drop=0.5, cheaper_by=2))
-    mentions(found, "margin 0.05", "ftgate.yaml:8", "objective: match", "marker")
+    found = stopped(project.judge("g", max_drop=0.5, cheaper_by=2))
+    mentions(found, "margin 0.05", "ftgate.yaml:8", "max_drop 0.5", "marker")
 
 
 def test_a_mark_that_allows_more_is_said_to_loosen_the_gate(recorded: Project) -> None:

@@ -12,7 +12,7 @@ from loopback import Reply
 from test_match import LARGE, RECORDED_USAGE, SMALL, WRONG_LARGE, WRONG_SMALL, N, model
 
 MUCH_WORSE = range(240, 300)
-MATCH: dict[str, Any] = {"margin": ..., "objective": "match", "max_drop": 0.03, "cheaper_by": 6}
+MATCH: dict[str, Any] = {"margin": ..., "max_drop": 0.03, "cheaper_by": 6}
 
 
 @pytest.fixture

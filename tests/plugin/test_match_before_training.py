@@ -17,7 +17,7 @@ def matched(project: Project, n: int, **keys: Any) -> dict[str, Any]:
     usage = {} if keys.pop("untold", False) else {"usage": USAGE}
     project.predictions("base.jsonl", n, output=lambda i: label(i) if i % 3 else "none", **usage)
     baseline = {"provider": "recorded", "path": "base.jsonl", "price": PRICE}
-    gate = {"candidate": ..., "margin": ..., "stage": "ready", "objective": "match", "cheaper_by": 2}
+    gate = {"candidate": ..., "margin": ..., "stage": "ready", "cheaper_by": 2}
     return project.judge(**{"baseline": baseline, "max_drop": 0.05, **gate, **keys})
 
 
@@ -39,7 +39,7 @@ def test_a_price_that_is_not_known_is_said_before_training(project: Project) -> 
 # --- money: a call of 10 tokens at $1 a million costs $0.00001, and so 100,000 calls a month $1.00 -------------
 
 ECONOMICS = {"calls_per_month": 100_000, "training_cost_usd": 1, "data_cost_usd": 2}
-BEAT = {"objective": "beat", "margin": 0.05, "max_drop": ..., "cheaper_by": ...}
+BEAT = {"margin": 0.05, "max_drop": ..., "cheaper_by": ...}
 
 
 @pytest.mark.parametrize(
@@ -55,12 +55,12 @@ BEAT = {"objective": "beat", "margin": 0.05, "max_drop": ..., "cheaper_by": ...}
     ],
     ids=str,
 )
-@pytest.mark.parametrize("objective", [{}, BEAT], ids=["match", "beat"])
+@pytest.mark.parametrize("standard", [{}, BEAT], ids=["match", "beat"])
 def test_what_even_a_free_candidate_could_not_save(
-    project: Project, limit: dict[str, Any], verdict: str, observed: float, required: float, objective: dict[str, Any]
+    project: Project, limit: dict[str, Any], verdict: str, observed: float, required: float, standard: dict[str, Any]
 ) -> None:
     economics = {key: value for key, value in {**ECONOMICS, **limit}.items() if value is not ...}
-    gate = matched(project, 240, economics=economics, **objective)
+    gate = matched(project, 240, economics=economics, **standard)
     assert gate["verdict"] == verdict, gate["checks"]
     (found,) = (one for one in checks(gate, "room") if one["required"] == required)
     (key,) = {*limit} & {"min_monthly_saving_usd", "max_break_even_days"}

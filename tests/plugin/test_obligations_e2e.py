@@ -34,7 +34,7 @@ def test_a_red_gate_is_told_in_its_block_alone(required: Project) -> None:
 
 
 def test_a_gate_that_contradicts_itself_is_no_other_gate(required: Project) -> None:
-    required.gate_file(GATE_FILE.replace("margin", "objective: match, max_drop: 0.02, faster_by: 2, margin"))
+    required.gate_file(GATE_FILE.replace("margin", "max_drop: 0.02, faster_by: 2, margin"))
     assert reason(required) == "the verdict of test_gate.py::test_gate is error"
 
 

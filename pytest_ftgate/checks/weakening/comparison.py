@@ -16,8 +16,6 @@ from pytest_ftgate.errors import shown_path
 if TYPE_CHECKING:
     from pytest_ftgate.config import GateKeys, GuardKeys, MetricSpec, ModelSpec, SliceKeys
 
-_OF_OBJECTIVE = ("margin", "max_drop", "evidence")
-"""Keys that exist only for one objective, or whose meaning depends on it."""
 _OPERATION = ("name", "price", "concurrency", "timeout_s", "retries", "api_key_env")
 """Keys of a model that do not change its answers."""
 _JUDGED = ("rubric", "preference", "human_preference")
@@ -51,7 +49,7 @@ def weakenings(before: GateKeys, after: GateKeys) -> tuple[Weakening, ...]:
     """
     limited = _limited(before) and _limited(after)
     return (
-        *_compared(before, after, leave_out=() if before.objective == after.objective else _OF_OBJECTIVE),
+        *_compared(before, after, leave_out=("max_drop", "evidence") if before.matches and not after.matches else ()),
         *_goal(before, after),
         *_hypothesis(before, after),
         *_compared(before.audit, after.audit, "audit."),

@@ -93,9 +93,9 @@ def asked(result: GateResult) -> str:
 
 
 def _headline(result: GateResult) -> str:
-    """Return what decided the verdict; with ``objective: match`` both halves, quality and cost or speed."""
+    """Return what decided the verdict; with ``max_drop`` both halves, quality and cost or speed."""
     matched = [check for check in result.checks if check.name in _MATCH_CHECKS]
-    if result.objective == "match" and any(check.status == result.verdict for check in matched):
+    if result.max_drop is not None and any(check.status == result.verdict for check in matched):
         return ", ".join(_matched(result, check) for check in matched)
     if not result.passed:
         return sentences.reason(result)
@@ -111,7 +111,7 @@ def _headline(result: GateResult) -> str:
 
 
 def _matched(result: GateResult, check: Check) -> str:
-    """Return what one check of ``objective: match`` found: ``quality kept (...)``, ``6.3x cheaper (required 2x)``."""
+    """Return what a check of ``max_drop`` found: ``quality kept (...)``, ``6.3x cheaper (required 2x)``."""
     passed = check.status == "pass"
     if check.name == "max_drop":
         outcome = "kept" if passed else "lost" if check.status == "fail" else "not proven"
@@ -259,7 +259,6 @@ def _inputs(result: GateResult) -> Iterator[tuple[str, str]]:
         "marker": result.location,
         "gate in the file": result.gate,
         "stage": result.stage,
-        "objective": result.objective,
         "metric": result.metric,
         "test set": None if examples is None else f"{test.path or 'iterable'}, {examples}",
         "sha256 of the test set": test.sha256,

@@ -118,7 +118,7 @@ def test_verdicts_have_an_order(read: Read, old: Any, new: Any) -> None:
         assert found["verdict"] == Move("verdict", f"{old} -> {new}", mark)
 
 
-MATCH = replace(GATE, objective="match", margin=None, max_drop=0.02)
+MATCH = replace(GATE, margin=None, max_drop=0.02)
 GUARD = GuardResult("general", "accuracy", 0.03, "proven", 0.95, verdict="pass", metric_range=(0.0, 1.0))
 LOOSE = replace(GUARD, max_drop=0.1)
 GUARDED = replace(GATE, guards=(GUARD,))
@@ -137,7 +137,7 @@ THRESHOLDS: list[tuple[str, GateResult, GateResult, str]] = [
     ("confidence", GATE, replace(GATE, confidence=0.9), "95 % -> 90 %"),
     ("metric", GATE, replace(GATE, metric="accuracy"), "f1_macro -> accuracy"),
     ("stage", GATE, replace(GATE, stage="ready"), "accept -> ready"),
-    ("objective", GATE, MATCH, "beat -> match"),
+    ("margin", GATE, MATCH, "5 points -> removed"),
     ("max_drop", MATCH, replace(MATCH, max_drop=0.03), "2 points -> 3 points"),
     (
         "min_test_examples",

@@ -16,7 +16,7 @@ from pytest_ftgate.statistics import Comparison
 
 RIGHT_WRONG: Any = SimpleNamespace(kind="right_wrong", low=0.0, high=1.0, greater_is_better=True, share=True, sign=1)
 GRADED: Any = SimpleNamespace(kind="graded", low=0.0, high=10.0, greater_is_better=True, share=False, sign=1)
-GATE = context({"margin": ..., "objective": "match", "max_drop": 0.02, "cheaper_by": 6})
+GATE = context({"margin": ..., "max_drop": 0.02, "cheaper_by": 6})
 
 
 @pytest.mark.parametrize("gain", [Fraction(1, 20), 0.05])

@@ -85,7 +85,7 @@ def full(text="words"):
         checks=(Check("margin", "pass", text), Check("slices", "fail", text, 1, 2, text, text)),
         hypothesis=text, gate=text, loosened=(text,), metric_range=(0.0, 1.0), models_called=True, stage="accept",
         diagnosis=Diagnosis({"right": 2, "wrong_label": 2}, {"right": 3, "refusal": 1}),
-        advice=(Advice("add_examples", text, f"because {text}"),), objective="beat", economics=economics_of(costs),
+        advice=(Advice("add_examples", text, f"because {text}"),), economics=economics_of(costs),
         gains={"prompted": Gain(0.1, 0.06, 0.2), "few_shot": Gain(0.1, 0.06, 0.2)},
         guards=(GuardResult(text, text, 0.02, "proven", 0.95, gain=0.01, n=3, baseline=0.7, candidate=0.8),),
         slices=(SliceResult(text, text, n=4, baseline=0.7, candidate=0.8, gain=0.1, lower_bound=0.0, verdict="fail"),),
@@ -159,7 +159,7 @@ def test_red_gates_come_first():
 )
 def test_the_headline_of_a_match_names_both_halves(gain, checks, facts):
     several = tuple(Check(name, status, "", *numbers) for name, (status, *numbers) in checks.items())
-    result = replace(bare(verdict_of(several)), objective="match", max_drop=0.05, gain=gain, lower_bound=gain - 0.04,
+    result = replace(bare(verdict_of(several)), max_drop=0.05, gain=gain, lower_bound=gain - 0.04,
                      metric_range=(0.0, 1.0), checks=several)  # fmt: skip
     headline = view(result, Evidence(), 1)["headline"]
     assert all(fact in headline for fact in [*facts, "5 points"]), headline

@@ -26,7 +26,7 @@ KEYS: dict[str, Any] = {
     "candidate": "recorded:ft.jsonl",
     "margin": 0.05,
 }
-MATCH = {"objective": "match", "max_drop": 0.01, "cheaper_by": 6, "faster_by": 4, "margin": ...}
+MATCH = {"max_drop": 0.01, "cheaper_by": 6, "faster_by": 4, "margin": ...}
 RUBRIC = {"name": "rubric", "judge": "python:judges:judge", "rubric": "x"}
 LIMITED = {"max_break_even_days": 30, "min_monthly_saving_usd": 10}
 
@@ -50,7 +50,6 @@ def spent(**facts: float) -> dict[str, Any]:
 
 LOOSENED: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
     "margin": ({"margin": 0.1}, {"margin": 0}),
-    "objective": ({}, MATCH),
     "max_drop": (MATCH, {**MATCH, "max_drop": 0.02}),
     "cheaper_by": (MATCH, {**MATCH, "cheaper_by": 2}),
     "faster_by": (MATCH, {**MATCH, "faster_by": 2}),

@@ -46,7 +46,7 @@ def limits(**given: float) -> dict[str, Any]:
     return {"economics": {"calls_per_month": 1000, **given}}
 
 
-MATCH: dict[str, Any] = {"margin": ..., "objective": "match", "max_drop": 0.02, "cheaper_by": 6}
+MATCH: dict[str, Any] = {"margin": ..., "max_drop": 0.02, "cheaper_by": 6}
 
 
 def guard(**changes: Any) -> dict[str, Any]:
@@ -218,7 +218,7 @@ def test_prices_where_they_decide() -> None:
     assert found(priced(dearer=5), priced()) == found(priced(cheaper=0.5), priced()) == []
     faster = {"cheaper_by": ..., "faster_by": 2}
     assert found(priced(**faster), priced(dearer=5, **faster)) == []
-    bounded = {"objective": "beat", "margin": 0, "max_drop": ..., "cheaper_by": ...}
+    bounded = {"margin": 0, "max_drop": ..., "cheaper_by": ...}
     bounded["thresholds"] = {"cost_usd": {"max": 1}}
     assert found(priced(**bounded), priced(cheaper=0.5, **bounded)) == ["candidate.price.input_per_1m: 1 -> 0.5"]
 
@@ -231,7 +231,7 @@ def test_under_match_guards_and_slices_are_promises_too() -> None:
 
 
 def test_to_match_asks_for_less_than_to_beat_and_to_beat_for_no_lower_cost() -> None:
-    assert found({}, MATCH) == ["objective: beat -> match"]
+    assert found({}, MATCH) == ["margin: 0.05 -> removed"]
     assert found(MATCH, {}) == ["cheaper_by: 6 -> removed"]
 
 
