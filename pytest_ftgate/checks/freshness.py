@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
@@ -12,12 +12,13 @@ from pytest_ftgate import clock
 from pytest_ftgate.errors import StoreError
 from pytest_ftgate.result import Check, called
 from pytest_ftgate.runs.measure import made_at
-from pytest_ftgate.text import DAY_S, day, excerpt, plural
+from pytest_ftgate.text import DAY_S, day, excerpt, plural, show_age
 
 if TYPE_CHECKING:
     from pytest_ftgate.checks.context import Context
     from pytest_ftgate.config import GateKeys
-    from pytest_ftgate.runs.runner import Stores
+    from pytest_ftgate.models.protocol import Prediction
+    from pytest_ftgate.runs.runner import Run, Stores
 
 PREFIX = "green: "
 """Prefix of the names of notes on green verdicts."""
@@ -29,6 +30,10 @@ _AGAIN = "Ask the models again with --ftgate-cache=refresh, or record them again
 _UNDATED = (
     "Record them with --ftgate-report=recordings:FOLDER, which writes created_at, or ask the models instead of using "
     "recorded predictions."
+)
+_UNFINISHED = "If the model has changed since, ask again with --ftgate-cache=refresh."
+_REVISION = (
+    "Set revision on the model: a name for its weights, changed with them. Later sessions then ask only what is new."
 )
 _FUTURE = "Correct the clock of this machine, or record the predictions again."
 
@@ -141,6 +146,31 @@ def base_changed(gate: Context) -> Iterator[Check]:
     if (last.test_set, last.examples) != (gate.test.sha256, len(gate.test)):
         message = f"the test set has changed since the last green verdict ({day(last.judged_at)})"
         yield Check("test_set_changed", "note", message, observed=gate.test.sha256, required=last.test_set)
+
+
+# --- answers that may not outlive their run ----------------------------------------------------------------------
+
+
+def until_judged(gate: Context, started: float) -> Iterator[Check]:
+    """Report answers without a revision: those of earlier runs without a verdict, and all that this verdict ends.
+
+    ``started`` is when the session began, in seconds since the epoch.
+    """
+    runs = [run for _, run in gate.all_runs() if run.model.until_judged]
+    answers = [(run, one) for run in runs for one in run.all_predictions if one.completion and not one.recorded]
+    earlier = [(run, one) for run, one in answers if one.stored and (one.created_at or 0.0) < started]
+    if earlier:
+        age = show_age(max(0.0, gate.now - min(one.created_at or 0.0 for _, one in earlier)))
+        message = f"{_counted(earlier)} are from a run that did not finish, the oldest {age} old"
+        yield Check("models", "warning", message, len(earlier), advice=_UNFINISHED)
+    if answers and gate.result.verdict != "error":
+        message = f"for this session only: {_counted(answers)}; a revision would keep them"
+        yield Check("models", "note", message, len(answers), advice=_REVISION)
+
+
+def _counted(answers: Sequence[tuple[Run, Prediction]]) -> str:
+    names = dict.fromkeys(excerpt(run.model.name) for run, _ in answers)
+    return f"{plural(len(answers), 'answer')} of {', '.join(names)}"
 
 
 # --- the age of the answers --------------------------------------------------------------------------------------

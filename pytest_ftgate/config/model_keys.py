@@ -167,8 +167,8 @@ class OpenAIKeys(Keys):
         "answers."
     )
     revision: Text = optional(
-        "The version of the weights, if the model's name does not identify it. Stored answers of another revision are "
-        "not reused."
+        "The version of the weights, if the model's name does not identify it. Stored answers are reused until it "
+        "changes. Default: at OpenAI they are always reused, elsewhere they are kept for the session."
     )
     served_as: Text | Annotated[list[Text], Field(min_length=1)] = optional(
         "Other names that the endpoint's answers may give as their model, such as the model behind an alias. An answer "
@@ -195,8 +195,9 @@ class PythonKeys(Keys):
     )
     timeout_s: AboveZero = optional("Timeout of one attempt, in seconds. Default: 60.")
     retries: Count = _RETRIES
-    cache_key: Text = optional(
-        "Identifies the version of the function: its answers are stored on disk and reused until this key changes."
+    revision: Text = optional(
+        "The version of the function: its answers are stored on disk and reused until this key changes. Default: they "
+        "are kept for the session."
     )
     batch_size: Positive = optional(
         "The maximum number of inputs per call: the function takes a list of inputs and returns a list of answers."

@@ -124,6 +124,8 @@ def _preview(gate: Context, services: Services, examples: int) -> Preview:
         runs = dict(
             zip(gate.models, run_models([Job(model, first) for model in gate.models.values()], **options), strict=True)
         )
+    if not any(run.unanswered for run in runs.values()):
+        services.stores.finish(runs.values())
     names = {role: called(role, model.name) for role, model in gate.models.items()}
     unscored = None
     if gate.deciding.judged or gate.deciding.pairwise:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, get_args
 from pytest_ftgate import clock
 from pytest_ftgate.checks import advice, attempts, rules
 from pytest_ftgate.checks.context import Context
-from pytest_ftgate.checks.freshness import keep_green
+from pytest_ftgate.checks.freshness import keep_green, until_judged
 from pytest_ftgate.errors import ConfigError, FtgateError, guarded
 from pytest_ftgate.gate.calls import (
     announce,
@@ -91,7 +91,7 @@ def _judge_answers(gate: Context, services: Services) -> Judged:
     gate, line = attempts.keep(check_answers(gate, services.hook), in_ci=services.ci)
     if line is not None and services.tell is not None:
         services.tell(line)
-    return _close(gate)
+    return _close(gate.with_checks(until_judged(gate, services.stores.started)))
 
 
 def check_answers(gate: Context, hook: Any | None) -> Context:

@@ -112,6 +112,7 @@ class Prediction:
     id: str = ""  # the example's id; empty in the store, where any example with this key may use the answer
     failure: ModelError | None = None  # why the answer is missing
     stored: bool = False  # it came from the store or the recordings, and was not asked for in this run
+    recorded: bool = False  # it came from a recording
 
     @property
     def error(self) -> str | None:
@@ -152,6 +153,7 @@ class Model(Protocol):
     timeout_s: float | None  # seconds after which the runner gives up a call; None: never
     retries: int  # how often a failed call is retried, if that may help
     persistent: bool  # whether its answers may be stored on disk for later sessions
+    until_judged: bool = False  # they serve a later session only if no gate was judged by them, and only for a day
     verified: bool | None = None  # recordings only: whether every answer states the input it was made for
     price: Price | Mapping[str, float] | None = None  # a mapping has the keys of a gate's price
     endpoint: bool = False  # a call leaves the machine or costs money, so that offline runs forbid it

@@ -80,7 +80,7 @@ CONCURRENCY_ASYNC = 16
 CONCURRENCY_SYNC = 1
 PREDICTED_AT_ONCE = 256  # inputs that one call of predict gets, unless batch_size says otherwise
 _MODEL_PARTS = ("aclose", "name", "spelling", "concurrency", "timeout_s", "retries", "persistent", "verified", "price")
-_CHANGE_NO_ANSWER = frozenset(("cache_key", "concurrency", "timeout_s", "retries", "price", "name"))
+_CHANGE_NO_ANSWER = frozenset(("revision", "concurrency", "timeout_s", "retries", "price", "name"))
 _ANY_MODELS = ("concurrency", "timeout_s", "retries", "price", "strip_reasoning")
 _CONSTANTS = (str, bytes, int, float, complex, tuple, frozenset, type(None), re.Pattern)
 _OTHER_LOOP = ("different loop", "different event loop", "event loop is closed")
@@ -249,7 +249,7 @@ def adopt(given: Any, spec: ModelSpec) -> Model:
     if not (callable(given) or predicts(given)):
         cure = "pass a callable (str -> str, sync or async), an object with predict(), or one with complete() and key()"
         raise _unfit(spec, f"a value of type {type(given).__name__} is not a model", cure)
-    return _function_model(given, spec, _written(spec) if "cache_key" in spec.options else spec.spelling)
+    return _function_model(given, spec, _written(spec) if "revision" in spec.options else spec.spelling)
 
 
 def _unfit(
@@ -270,14 +270,14 @@ def _as_written(model: Model, spec: ModelSpec) -> Model:
 
 
 def _written(spec: ModelSpec) -> str:
-    """Return all keys of a hook's model that can change an answer: with the cache key they identify the model."""
+    """Return all keys of a hook's model that can change an answer: with the revision they identify the model."""
     own = {key: value for key, value in spec.options.items() if key not in _CHANGE_NO_ANSWER}
     try:
         return canonical_json([spec.provider, own])
     except (TypeError, ValueError) as error:
-        cure = "write its other keys as text, numbers, lists and mappings, or remove cache_key"
-        what = f"answers of {spec.spelling} cannot be kept under a cache_key: {error}"
-        raise ConfigError(what, where=spec.source.where("cache_key"), cure=cure) from error
+        cure = "write its other keys as text, numbers, lists and mappings, or remove revision"
+        what = f"answers of {spec.spelling} cannot be kept under a revision: {error}"
+        raise ConfigError(what, where=spec.source.where("revision"), cure=cure) from error
 
 
 def _checked(model: Model, kind: str, spec: ModelSpec) -> Model:
@@ -323,13 +323,13 @@ def _predicted(model: Any, inputs: list[Any]) -> object:
 def _function_model(given: Any, spec: ModelSpec, target: str) -> FunctionModel:
     options, by_list = spec.options, predicts(given)
     function: Callable[[Any], Any] = partial(_predicted, given) if by_list else given
-    cache_key = options.get("cache_key")
+    revision = options.get("revision")
     concurrency = CONCURRENCY_ASYNC if is_async(function) else CONCURRENCY_SYNC
     return FunctionModel(
         **parts_of(spec),
         function=function,
-        identity=_session_identity(function, spec) if cache_key is None else canonical_json([target, cache_key]),
-        persistent=cache_key is not None,
+        identity=_session_identity(function, spec) if revision is None else canonical_json([target, revision]),
+        persistent=revision is not None,
         concurrency=options.get("concurrency") or concurrency,
         exclusive=frozenset() if is_async(function) or "concurrency" in options else _owners(function),
         batch_size=options.get("batch_size") or (PREDICTED_AT_ONCE if by_list else 1),

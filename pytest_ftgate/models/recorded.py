@@ -204,6 +204,7 @@ def _row(text: str, line: int) -> tuple[tuple[str, int], RecordedRow]:
         completion.latency_s,
         _seconds(row, "created_at", below=_NO_MOMENT) or None,
         _seconds(row, "busy_s"),
+        recorded=True,
     )
     return identity, RecordedRow(line, prediction, _optional(row, "input_sha256", str, "text"))
 

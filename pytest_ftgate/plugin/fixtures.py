@@ -156,5 +156,6 @@ def _evaluate(keys: Mapping[str, Any], request: pytest.FixtureRequest, session: 
         failure = run.failure
         cause, cure = (failure.cause, failure.advice) if failure else ("", None)
         raise ModelError(f"{run.model.name}: {cause}; {counted} ({ids})", cure=cure)
+    services.stores.finish([run])
     answers, expected = answers_of(run), [example.expected for example in test.examples]
     return replace(run, metrics={name: one.score(expected, answers).value for name, one in metrics.items()})

@@ -98,8 +98,10 @@ def _judge(request: pytest.FixtureRequest, session: GateSession) -> GateResult:
             layers = layers_as_judged(request, session.files)
             unnamed = replace(unnamed, gate=layers.gate)
             config = layers.resolve()
-            reviewed = layers.reviewed(config, session.files)
-            judged = judge_gate(config, session.services(item.ihook), nodeid=nodeid, reviewed=reviewed)
+            reviewed, services = layers.reviewed(config, session.files), session.services(item.ihook)
+            judged = judge_gate(config, services, nodeid=nodeid, reviewed=reviewed)
+            if judged.result.verdict != "error":
+                services.stores.finish(judged.runs.values())
             loosened = tuple(map(str, layers.loosened()))
             judged = replace(judged, result=replace(judged.result, loosened=loosened))
             session.record(filed_as(config, nodeid), judged.runs, judged.notes)

@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from pytest_ftgate.reports.html.evidence import Evidence
     from pytest_ftgate.runs.budget import Budget
     from pytest_ftgate.runs.runner import Run, Stores
+    from pytest_ftgate.runs.store import Store
 
 
 __tracebackhide__ = True  # tracebacks of fixtures and test bodies show none of our lines
@@ -93,6 +94,7 @@ class GateSession:
         self.looks = Looks(look_asked(config))
         self._limit_usd: float | None = config.getoption("--ftgate-max-cost")
         self._runs: dict[str, tuple[Mapping[str, Run], Mapping[str, str]]] = {}
+        self._judged: set[str] = set()  # keys of stored answers that no later session may use
         self._seen = Seen()
         self.judged_with: dict[str, tuple[pytest.Mark, ...]] = {}  # the markers of judged tests by node id
         self._marked: dict[str, str] = {}  # the names of gates by node id
@@ -138,6 +140,15 @@ class GateSession:
         return path
 
     @cached_property
+    def _store(self) -> Store:
+        """Return the store that outlives the session."""
+        from pytest_ftgate.runs.store import Store
+
+        state = ini_path(self._config, self._config.getini("ftgate_state"))
+        refuse_tracked(state)
+        return Store(state / "predictions.sqlite3")
+
+    @cached_property
     def _stores(self) -> Stores:
         """Return the stores on disk, in memory and in committed recordings; with ``refresh`` only new answers count."""
         from pytest_ftgate.reports.recordings import read_recordings
@@ -145,15 +156,14 @@ class GateSession:
         from pytest_ftgate.runs.store import Store
 
         mode = self._config.getoption("--ftgate-cache")
-        state = ini_path(self._config, self._config.getini("ftgate_state"))
-        refuse_tracked(state)
         recordings = self._recordings if mode != "refresh" else None
         return Stores(
-            persistent=Store(state / "predictions.sqlite3"),
+            persistent=self._store,
             session=Store(None),
             recordings=read_recordings(recordings) if recordings else {},
-            newer_than=self.started if mode == "refresh" else None,
+            refresh=mode == "refresh",
             started=self.started,
+            judged=self._judged,
         )
 
     @cached_property
@@ -265,6 +275,7 @@ class GateSession:
         self.verdicts.add(plain)
         self.looks.add_plain(plain["looks"])
         self.note(*(Line(text, colour) for text, colour in plain["notes"]))
+        self._judged.update(plain["judged"])
 
     def finish(self) -> bool:
         """Write the reports, once, and return whether the session fails. No test may be judged after that.
@@ -289,11 +300,20 @@ class GateSession:
             plain = {
                 "notes": [tuple(line) for line in self._notes],
                 "seen": self._seen.to_plain(),
+                "judged": sorted(self._judged),
                 "looks": self.looks.to_plain(),
                 **self.verdicts.to_plain(),
             }
             self._config.workeroutput["ftgate"] = plain  # type: ignore[attr-defined]
         return self._red()
+
+    def forget(self) -> None:
+        """Delete the stored answers that may not outlive a session which was not interrupted."""
+        if self._worker is None and self._judged:
+            try:
+                self._store.drop(sorted(self._judged))
+            except FtgateError as error:
+                self.note(Line(one_line(str(error)), "red"))
 
     def _find_owed(self) -> None:
         if self._worker is None:

@@ -75,7 +75,7 @@ def block(
     details = full or not result.passed
     deciding = [] if result.passed else sentences.deciding_checks(result)
     repeated, as_before = (audits or AuditsShown()).repeated(result)
-    apart = [*deciding, *uncalled(result), *repeated]
+    apart = [*deciding, *on_calls(result), *repeated]
     rest = (one for one in result.checks if one not in apart)
     others = sorted(rest, key=lambda one: sentences.PROBLEMS_FIRST.index(one.status))
     shown = [one for one in others if full or one.status not in _HIDDEN or one.name == "recognised"]
@@ -118,7 +118,7 @@ def title(result: GateResult) -> Line:
 def _models(result: GateResult, *, full: bool, width: int) -> Iterator[Line]:
     yield from _lines(sentences.stage_sentence(result), colour="green" if result.passed else "red")
     yield from _lines(result.hypothesis and f"hypothesis: {result.hypothesis}")
-    yield from (Line(check.message) for check in uncalled(result))
+    yield from (Line(check.message) for check in on_calls(result))
     yield from map(Line, model_table(result, full=full, width=width))
     yield from _lines(sentences.age_sentence(result))
     if result.passed and not full:
@@ -133,8 +133,8 @@ def _lines(text: str | None, colour: str = "") -> list[Line]:
     return [Line(text, colour)] if text else []
 
 
-def uncalled(result: GateResult) -> list[Check]:
-    """Return the note that no model was called, if there is one."""
+def on_calls(result: GateResult) -> list[Check]:
+    """Return the notes on calls, which are always shown: no model was called, or answers are not kept."""
     return [check for check in result.checks if check.name == "models" and check.status == "note"]
 
 

@@ -113,11 +113,18 @@ def _queues(
     turns = _turns(models)
     for model in models:
         store = stores.of(model)
-        writer = writers.setdefault(id(store), StoreWriter(store, owner, stores.newer_than))
+        writer = writers.setdefault(id(store), StoreWriter(store, owner, stores.started))
         own = [(job, rows) for job, rows in jobs if job.model is model]
         queues.append(
             ModelQueue(
-                own, writer=writer, state=state, retry=retry, budget=budget, limit=limit, turn=turns.get(id(model))
+                own,
+                writer=writer,
+                since=stores.since(model),
+                state=state,
+                retry=retry,
+                budget=budget,
+                limit=limit,
+                turn=turns.get(id(model)),
             )
         )
     return queues

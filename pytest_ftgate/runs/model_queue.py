@@ -44,6 +44,7 @@ class ModelQueue:
         jobs: Sequence[tuple[Job, Keys]],
         *,
         writer: StoreWriter,
+        since: float = float("-inf"),
         state: RunState,
         retry: RetryPolicy,
         budget: Budget | None = None,
@@ -53,6 +54,7 @@ class ModelQueue:
         first, _ = jobs[0]
         self.model = first.model
         self.writer = writer
+        self._since = since
         self.workers = 0
         self.fatal: ModelError | None = None
         self.stopping = False
@@ -78,7 +80,7 @@ class ModelQueue:
 
     def look_up(self, *, offline: bool) -> None:
         """Take stored answers; ``offline``, the other questions to an endpoint fail."""
-        self._state.found(self.writer.get(self._state.unknown(self._keys)))
+        self._state.found(self.writer.get(self._state.unknown(self._keys), self._since))
         missing = self._state.unknown(self._keys)
         if offline and self.model.endpoint:
             failure = ModelError(
@@ -153,7 +155,7 @@ class ModelQueue:
 
     def _claim(self, questions: Iterable[Question]) -> None:
         by_key = {question.key: question for question in questions}
-        claim = self.writer.claim(list(by_key))
+        claim = self.writer.claim(list(by_key), self._since)
         self._state.found(claim.done)
         self._ready.extend(by_key[key] for key in claim.mine)
         self._elsewhere.update((key, by_key[key]) for key in claim.elsewhere)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from hashlib import sha256
 from typing import TYPE_CHECKING, Any, cast
@@ -16,6 +16,7 @@ from pytest_ftgate.models.protocol import Delegate, Prediction, RetryPolicy
 from pytest_ftgate.models.reasoning import stripping_for, without_reasoning
 from pytest_ftgate.models.recorded import RecordedModel, Recording
 from pytest_ftgate.runs.run_state import EarlyStop, Keys, Progress, RunState
+from pytest_ftgate.text import DAY_S
 
 if TYPE_CHECKING:
     from pytest_ftgate.data import DataSet, Example
@@ -96,19 +97,31 @@ class Stores:
         persistent: the store that outlives the session; ``None``: there is none.
         session: for models whose answers may not outlive it, and in place of ``persistent``.
         recordings: committed answers by key, looked up first.
-        newer_than: stored predictions from before this time (seconds since the epoch) are ignored.
+        refresh: stored answers of earlier sessions are ignored.
         started: when the session began, in seconds since the epoch.
+        judged: keys of the answers that gates were judged by, of models whose answers may not outlive that.
     """
 
     persistent: Store | None
     session: Store
     recordings: Mapping[str, Recording] = field(default_factory=dict)
-    newer_than: float | None = None
+    refresh: bool = False
     started: float = field(default_factory=clock.wall)
+    judged: set[str] = field(default_factory=set)
 
     def of(self, model: Model) -> Store:
         """Return the store that keeps the answers of a model."""
         return self.persistent if model.persistent and self.persistent is not None else self.session
+
+    def since(self, model: Model) -> float:
+        """Return the time from which stored answers of a model count, in seconds since the epoch."""
+        if self.refresh:
+            return self.started
+        return self.started - DAY_S if model.until_judged else float("-inf")
+
+    def finish(self, runs: Iterable[Run]) -> None:
+        """Note that runs have reached their purpose: what may not outlive that is deleted when the session ends."""
+        self.judged.update(one.key for run in runs if run.model.until_judged for one in run.all_predictions)
 
     @property
     def notes(self) -> Notes:
@@ -189,7 +202,7 @@ def stored_runs(jobs: Sequence[Job], stores: Stores) -> tuple[Run, ...]:
     for error in fatal.values():
         raise error
     for job, rows in left:
-        state.found(stores.of(job.model).get(state.unknown(rows), newer_than=stores.newer_than))
+        state.found(stores.of(job.model).get(state.unknown(rows), newer_than=stores.since(job.model)))
     return tuple(_run(job, rows, state, {}, jobs) for job, rows in zip(jobs, keys, strict=True))
 
 

@@ -106,6 +106,12 @@ class Store:
 
         self._database.write(keep)
 
+    def drop(self, keys: Sequence[str]) -> None:
+        """Delete the predictions of these keys."""
+        found = self.get(keys)
+        if found:
+            self._execute("DELETE FROM predictions WHERE key = ?", [(key,) for key in found])
+
     @property
     def notes(self) -> StoreNotes:
         """Return the small texts stored beside the predictions."""

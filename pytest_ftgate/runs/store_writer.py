@@ -18,28 +18,28 @@ RENEW_EVERY_S = 5.0
 class StoreWriter:
     """Batch writes: one transaction per event-loop iteration."""
 
-    def __init__(self, store: Store, owner: str, newer_than: float | None) -> None:
+    def __init__(self, store: Store, owner: str, started: float = 0.0) -> None:
         self.persistent = store.persistent
         self._store = store
         self._owner = owner
-        self._newer_than = newer_than
+        self._started = started
         self._leasing = False
         self._arrived: list[Prediction] = []
         self._given_up: list[str] = []
         self._written: asyncio.Future[None] | None = None
 
-    def get(self, keys: Sequence[str]) -> dict[str, Prediction]:
-        return self._store.get(keys, newer_than=self._newer_than)
+    def get(self, keys: Sequence[str], since: float) -> dict[str, Prediction]:
+        return self._store.get(keys, newer_than=since)
 
-    def claim(self, keys: Sequence[str]) -> Claim:
+    def claim(self, keys: Sequence[str], since: float) -> Claim:
         """See :meth:`Store.claim`."""
-        claim = self._store.claim(keys, self._owner, LEASE_S, newer_than=self._newer_than)
+        claim = self._store.claim(keys, self._owner, LEASE_S, newer_than=since)
         self._leasing = self._leasing or bool(claim.mine)
         return claim
 
     def now(self) -> float:
-        """Return seconds since the epoch, at least ``newer_than``: new answers count even if the clock is set back."""
-        return max(clock.wall(), self._newer_than or 0.0)
+        """Return seconds since the epoch, at least the session's start: new answers count if the clock is set back."""
+        return max(clock.wall(), self._started)
 
     async def keep(self, *predictions: Prediction) -> None:
         """Return once the predictions are stored. Raises :class:`StoreError`."""

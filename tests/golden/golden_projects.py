@@ -265,7 +265,7 @@ def judged(project: ServedJudged) -> None:
 @golden(PythonJudged)
 def preferred(project: PythonJudged) -> None:
     """Compare the answers of both models with a judge that is a Python function."""
-    project.judged_by({"provider": "python", "target": "judges:honest", "cache_key": "1"}, name="preference")
+    project.judged_by({"provider": "python", "target": "judges:honest", "revision": "1"}, name="preference")
 
 
 @golden()
@@ -304,8 +304,8 @@ def python_models(project: Project) -> None:
         "    return Completion(text=LABELS[int(text.split()[-1]) % 3], input_tokens=5, output_tokens=1)\n",
     )
     project.gate_test(
-        baseline={"provider": "python", "target": "own:base", "cache_key": "1", "name": "rules"},
-        candidate={"provider": "python", "target": "own:ft", "cache_key": "step-500"},
+        baseline={"provider": "python", "target": "own:base", "revision": "1", "name": "rules"},
+        candidate={"provider": "python", "target": "own:ft", "revision": "step-500"},
     )
 
 

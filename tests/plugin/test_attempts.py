@@ -122,7 +122,7 @@ def test_a_candidate_is_the_same_one_when_asked_again_recorded_or_about_more(htt
     assert http.judge(candidate=http.model("ft", revision="2"), max_attempts=2)["attempt"]["number"] == 2
 
 
-def test_a_callable_without_cache_key_is_its_code(project: Project) -> None:
+def test_a_callable_without_revision_is_its_code(project: Project) -> None:
     for number, (code, count) in enumerate([("refund", 1), ("refund", 1), ("invoice", 2)]):
         project.file(f"conftest_{number}.py", f"def answer(text): return {code!r}\n")
         project.file("own.py", (project.path / f"conftest_{number}.py").read_text(encoding="utf-8"))

@@ -217,7 +217,7 @@ def test_a_model_in_another_state_is_asked_anew(project: Project, fixtures: str,
         "functools.partial(MODEL.generate)",
         "(lambda model: lambda text: model.generate(text))(MODEL)",
         "{'provider': 'python', 'target': 'conftest:MODEL.generate'}",
-        "{'provider': 'python', 'target': 'conftest:MODEL.generate', 'cache_key': MODEL.checkpoint}",
+        "{'provider': 'python', 'target': 'conftest:MODEL.generate', 'revision': MODEL.checkpoint}",
     ],
 )
 def test_a_state_that_no_parameter_tells(project: Project, given: str) -> None:

@@ -557,7 +557,7 @@ def test_row_24_one_model_twice(project: Project) -> None:
 def test_row_25_stale_answers(project: Project) -> None:
     """A stored answer is one to this very input, and its age is shown; a recorded one is called attested."""
     project.file("tuned.py", "from test_catalogue import right\n")
-    project.keys["candidate"] = {"provider": "python", "target": "tuned:right", "cache_key": "1"}
+    project.keys["candidate"] = {"provider": "python", "target": "tuned:right", "revision": "1"}
     gate = passed(project.judge(stored=True))
     assert gate["candidate"]["n_stored"] == 0
     assert "input_sha256" in check(gate, "baseline_recording")["message"]

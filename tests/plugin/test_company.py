@@ -169,7 +169,7 @@ def test_the_run_after_a_timeout_goes_on(project: Project, method: str) -> None:
     if method == "signal" and os.name == "nt":
         pytest.skip("there are no signals")
     project.file("slow.py", SLOW)
-    project.keys["candidate"] = {"provider": "python", "target": "slow:model", "cache_key": "1"}
+    project.keys["candidate"] = {"provider": "python", "target": "slow:model", "revision": "1"}
     project.gate_test("@pytest.mark.timeout(2)\ndef test_gate(): pass\n")
     options = ("-pno:cacheprovider", f"--timeout-method={method}", "-o", "pythonpath=.")
     result = with_plugin(project, "pytest_timeout", *options)

@@ -34,7 +34,7 @@ def model(text):
 def stored(project: Project) -> Project:
     """Return a gate whose candidate's answers are kept on disk; each call leaves a line in the file ``asked``."""
     model(project)
-    project.keys["candidate"] = {"provider": "python", "target": "tuned:model", "cache_key": "1"}
+    project.keys["candidate"] = {"provider": "python", "target": "tuned:model", "revision": "1"}
     project.gate_test()
     return project
 

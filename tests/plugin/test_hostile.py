@@ -102,7 +102,7 @@ def test_stored_and_recorded_answers_can_be_read_again(project: Project) -> None
         "def model(text):\n    n = int(text.split()[-1])\n    return ODD.get(n, LABELS[n % 3])\n",
     )
     project.pytester.syspathinsert()
-    project.gate_test(candidate={"provider": "python", "target": "tuned:model", "cache_key": "1"})
+    project.gate_test(candidate={"provider": "python", "target": "tuned:model", "revision": "1"})
     first = harmless(project)
     assert harmless(project)["candidate"]["n_stored"] == 60
     again = recorded_again(project)

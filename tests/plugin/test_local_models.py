@@ -73,9 +73,9 @@ def test_a_function_may_take_many_inputs_at_once(local: Project, function: str) 
 
 
 def test_what_is_stored_is_not_asked_for_again_whatever_the_batch_size(local: Project) -> None:
-    candidate(local, "many", batch_size=25, cache_key="v1")
+    candidate(local, "many", batch_size=25, revision="v1")
     local.gate(apart=True)
-    candidate(local, "many", batch_size=7, cache_key="v1")
+    candidate(local, "many", batch_size=7, revision="v1")
     assert local.gate(apart=True)["candidate"]["n_stored"] == 60
     assert len(calls(local)) == 3
 

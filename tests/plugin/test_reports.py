@@ -71,7 +71,7 @@ def test_the_block_is_hidden_by_qq(project: Project, flag: str, shown: bool) -> 
 def kept(project: Project) -> Project:
     """Return the gate ``support`` with a candidate in Python whose answers are kept, and its recordings in the ini."""
     project.own()
-    project.gate_test(name="support", candidate={"provider": "python", "target": "own:good", "cache_key": "1"})
+    project.gate_test(name="support", candidate={"provider": "python", "target": "own:good", "revision": "1"})
     project.ini_file("ftgate_recordings = recorded")
     return project
 
@@ -102,7 +102,7 @@ def test_refresh_says_that_the_recordings_hold_other_answers(kept: Project) -> N
 def recorded_by(project: Project, *args: str, **changes: Any) -> tuple[dict[str, int], dict[str, Any]]:
     """Judge two Python models and write recordings; give the rows of each file, and the gate."""
     models = {
-        role: {"provider": "python", "target": f"own:{name}", "cache_key": "1", "timeout_s": 1, "retries": 0}
+        role: {"provider": "python", "target": f"own:{name}", "revision": "1", "timeout_s": 1, "retries": 0}
         for role, name in (("baseline", "weak"), ("candidate", "good"))
     }
     project.gate_test(name="support", **{**models, **changes})

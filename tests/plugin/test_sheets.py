@@ -102,7 +102,7 @@ def test_the_order_is_that_of_the_seed(rated: Project) -> None:
 def test_stored_answers_are_used_and_no_model_is_called(rated: Project, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.syspath_prepend(str(rated.path))
     models = "".join(
-        f"    {role}: {{provider: python, target: 'mine:{role}', cache_key: one}}\n"
+        f"    {role}: {{provider: python, target: 'mine:{role}', revision: one}}\n"
         for role in ("baseline", "candidate")
     )
     text = GATE_FILE.replace("    baseline: recorded:base.jsonl\n    candidate: recorded:ft.jsonl\n", models)

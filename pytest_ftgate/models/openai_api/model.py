@@ -33,6 +33,8 @@ class OpenAIModel(BuiltModel):
     revision: str | None  # stands for the state of the weights; part of the key of every answer
     parameters: str = ""  # of the fixture that gives the model, where its name does not identify its weights
     requests_per_minute: float | None = None
+    persistent: bool = True
+    until_judged: bool = False
     endpoint: bool = True
     _clients: dict[asyncio.AbstractEventLoop, ChatClient] = field(default_factory=dict, init=False, repr=False)
 
@@ -127,7 +129,7 @@ def build_openai(spec: ModelSpec, surroundings: Surroundings) -> OpenAIModel:
         concurrency=options.get("concurrency") or CONCURRENCY,
         price=price_at_endpoint(spec),
         parameters="" if named else spec.source.state,
-        persistent=named,
+        until_judged=not named,
         requests_per_minute=options.get("requests_per_minute"),
     )
 

@@ -240,9 +240,7 @@ def test_a_key_in_place_of_its_variables_name_is_not_shown(refused, value):
 
 
 @pytest.mark.parametrize("place", ["margin: 0", "min: 0.80", "confidence: 0.9"])
-@pytest.mark.parametrize(
-    "key", ["api_key", "api_key_env", "cache_key", "apikey", "Authorization", "token", "x-api-key"]
-)
+@pytest.mark.parametrize("key", ["api_key", "api_key_env", "apikey", "Authorization", "token", "x-api-key"])
 @pytest.mark.parametrize("value", ["SENTINEL", "[SENTINEL]", "{a: [SENTINEL, .nan]}"])
 def test_no_message_shows_what_a_secret_looking_key_holds(refused, place, key, value):
     message = str(refused(WHOLE.replace(f"{place}}}", f"{place}, {key}: {value}}}"))[0])

@@ -32,7 +32,7 @@ ASKED = {
     "few_shot": 8,
     "price": {"output_per_1m": 2.5},
 }
-TARGET = {"target": "m:C.f", "concurrency": 4, "cache_key": "v1", "timeout_s": 2.0}
+TARGET = {"target": "m:C.f", "concurrency": 4, "revision": "v1", "timeout_s": 2.0}
 RECORDED = {"name": "tuned", "price": {"input_per_1m": 0.4}}
 
 

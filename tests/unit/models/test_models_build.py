@@ -25,13 +25,13 @@ def test_other_providers_come_from_the_hook(spec, ask):
 
 
 def test_keys_that_every_provider_has_hold_for_the_hooks_callables(spec):
-    options = {"concurrency": 4, "timeout_s": 1.5, "retries": 1, "price": {"input_per_1m": 2.0}, "cache_key": "v1"}
+    options = {"concurrency": 4, "timeout_s": 1.5, "retries": 1, "price": {"input_per_1m": 2.0}, "revision": "v1"}
     model = build_model(spec("echo", **options), Surroundings(), hook(lambda spec: str.upper))
     assert (model.concurrency, model.timeout_s, model.retries) == (4, 1.5, 1)
     assert (model.price.input_per_1m, model.persistent) == (2.0, True)
 
 
-def test_a_cache_key_is_one_models_alone(spec):
+def test_a_revision_is_one_models_alone(spec):
     """Two models of a provider that differ in a key of its own share no answers; what changes no answer is no part."""
 
     def key(**options):
@@ -39,14 +39,14 @@ def test_a_cache_key_is_one_models_alone(spec):
             Example("e1", "hello", "x")
         )
 
-    kept = {key(size=size, cache_key=name) for size in (1, 2) for name in ("v1", "v2")}
+    kept = {key(size=size, revision=name) for size in (1, 2) for name in ("v1", "v2")}
     assert len(kept) == 4
-    assert key(size=1, cache_key="v1", concurrency=3, price={"input_per_1m": 1.0}, name="x") in kept
+    assert key(size=1, revision="v1", concurrency=3, price={"input_per_1m": 1.0}, name="x") in kept
 
 
 def test_what_cannot_be_written_cannot_be_kept(spec):
-    with pytest.raises(ConfigError, match=r"echo:m(.|\n)*cache_key"):
-        build_model(spec("echo", size=object(), cache_key="v1"), Surroundings(), hook(lambda spec: str.upper))
+    with pytest.raises(ConfigError, match=r"echo:m(.|\n)*revision"):
+        build_model(spec("echo", size=object(), revision="v1"), Surroundings(), hook(lambda spec: str.upper))
 
 
 @pytest.mark.parametrize("asked", [None, hook(None)])

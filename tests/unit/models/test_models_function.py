@@ -424,19 +424,19 @@ def test_a_target_is_imported_and_called(build, ask, module):
     assert (model.concurrency, model.timeout_s, model.retries, model.price.input_per_1m) == (3, 2, 0, 1.0)
 
 
-def test_a_cache_key_makes_answers_last(build, module):
+def test_a_revision_makes_answers_last(build, module):
     name = module("def answer(text):\n    return text\n\ndef other(text):\n    return text\n")
     keys = {
-        build("python", target=f"{name}:{function}", cache_key=cache_key).key(E1)
+        build("python", target=f"{name}:{function}", revision=revision).key(E1)
         for function in ("answer", "other")
-        for cache_key in ("v1", "v2")
+        for revision in ("v1", "v2")
     }
     assert len(keys) == 4
-    model = build("python", target=f"{name}:answer", cache_key="v1", concurrency=9)
+    model = build("python", target=f"{name}:answer", revision="v1", concurrency=9)
     assert model.persistent
     assert model.key(E1) in keys
     # committed recordings are found by a key that is the same in every version
-    key = build("python", target="os.path:basename", cache_key="v1").key(E1)
+    key = build("python", target="os.path:basename", revision="v1").key(E1)
     assert key == "511049e71fc7f9a43532783c821811dd63ba1a97e1bada19cf11948cd83365fd"
 
 

@@ -81,7 +81,7 @@ def test_what_a_row_tells_is_what_the_run_tells(tmp_path):
     ((found,),) = run_models([Job(model, one)], stores=nothing())[0].predictions
     key = model.key(one.examples[0])
     completion = Completion("answer 0", latency_s=0.25)
-    assert found == Prediction(key, completion, 0.25, 5.0, id="e0", stored=True)
+    assert found == Prediction(key, completion, 0.25, 5.0, id="e0", stored=True, recorded=True)
 
 
 def test_a_missing_row_is_a_missing_answer(tmp_path):

@@ -243,7 +243,7 @@ def test_without_a_persistent_store_and_for_what_may_not_outlive_it_the_sessions
 def test_what_is_too_old_is_asked_again_once(stores):
     assert stores.persistent is not None
     stores.persistent.put([Prediction(f"model/{text}/0", Completion("old"), None, 5.0) for text in "abc"])
-    fresh = Stores(stores.persistent, stores.session, newer_than=100.0)
+    fresh = Stores(stores.persistent, stores.session, refresh=True, started=100.0)
     assert stored(run(Model(), fresh)) == [False] * 3
     again = run(Model(), fresh)
     assert (stored(again), texts(again)) == ([True] * 3, ["model/a/0", "model/b/0", "model/c/0"])
@@ -589,7 +589,7 @@ def test_an_answer_that_comes_when_all_stops_is_kept(stores):
 
 def test_a_worker_cancelled_while_its_answer_is_written_takes_nothing_with_it(stores):
     assert stores.persistent is not None
-    kept = StoreWriter(stores.persistent, "me", None)
+    kept = StoreWriter(stores.persistent, "me")
     complaints = []
 
     async def cancelled():

@@ -1,0 +1,257 @@
+"""Whom stored answers serve where the endpoint may have got other weights: the session, and the next after a kill."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import threading
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from endpoint_project import EVERY_REQUEST, EndpointProject, N, answer, index_of
+from gate_project import ends, mentions, passed
+from loopback import Reply, error
+
+DAY_S = 86_400
+ALL = 2 * N
+POSIX = pytest.mark.skipif(os.name != "posix", reason="signals to one process")
+
+
+@pytest.fixture
+def http(http: EndpointProject) -> EndpointProject:
+    """Return a gate on models without a revision, few of whose calls are in flight."""
+    with_revision(http, ...)
+    return http
+
+
+def with_revision(http: EndpointProject, revision: Any) -> None:
+    models = {"baseline": "base", "candidate": "ft"}
+    http.keys |= {role: http.model(name, revision=revision, concurrency=4) for role, name in models.items()}
+    http.gate_test()
+
+
+def session(http: EndpointProject, *args: str) -> tuple[dict[str, Any], int]:
+    """Run a session, and return its gate and how many answers it asked for."""
+    http.forget()
+    gate = http.gate(*args)
+    return gate, len(http.server.bodies)
+
+
+def kept(http: EndpointProject) -> int:
+    ((n,),) = http.store("SELECT count(*) FROM predictions")
+    return int(n)
+
+
+def notes(gate: dict[str, Any]) -> dict[str, dict[str, Any]]:
+    """Return the checks on stored answers by status."""
+    return {one["status"]: one for one in gate["checks"] if one["name"] == "models"}
+
+
+# --- a run that finished ---------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("margin", [0.05, 0.9])
+def test_after_a_verdict_the_next_session_asks_again(http: EndpointProject, margin: float) -> None:
+    http.gate_test(margin=margin)
+    for _ in range(2):
+        gate, asked = session(http)
+        assert (gate["verdict"], asked, kept(http)) == ("pass" if margin < 0.5 else "fail", ALL, 0)
+        found = notes(gate)
+        assert (found.keys(), found["note"]["observed"]) == ({"note"}, ALL)
+        assert "revision" in found["note"]["advice"]
+        http.result.stdout.fnmatch_lines(["*this session only: 120 answers of base, ft; a revision would keep them"])
+
+
+def test_with_a_revision_they_serve_until_it_changes(http: EndpointProject) -> None:
+    for revision, most in (("1", ALL), ("1", 0), ("2", ALL), ("1", 0)):
+        with_revision(http, revision)
+        gate, asked = session(http)
+        assert (asked, notes(gate)) == (most, {})
+
+
+TWO = "def test_gate():\n    pass\n\n\n{mark}\ndef test_again():\n    pass\n"
+
+
+@pytest.mark.parametrize("args", [(), ("--ftgate-cache=refresh",), ("-n2",), ("-n2", "--dist=each")])
+def test_two_gates_of_one_session_ask_once(http: EndpointProject, args: tuple[str, ...]) -> None:
+    http.gate_test(TWO.format(mark=http.mark(name="again", margin=0.1)))
+    for _ in range(2):
+        http.forget()
+        http.run_apart(*args)
+        assert http.asked == EVERY_REQUEST
+        assert kept(http) == 0
+
+
+def test_recordings_are_looked_up_first(http: EndpointProject) -> None:
+    session(http, "--ftgate-report=recordings:recorded")
+    http.file("pytest.ini", "[pytest]\nftgate_recordings = recorded\n")
+    gate, asked = session(http, "--ftgate-offline")
+    assert (asked, gate["verdict"], notes(gate)) == (0, "pass", {})
+
+
+def test_a_look_at_a_few_answers_is_a_finished_run(http: EndpointProject) -> None:
+    http.run("--ftgate-preview=3")
+    assert (len(http.server.bodies), kept(http)) == (6, 0)
+
+
+def test_ftgate_evaluate_is_a_finished_run(http: EndpointProject) -> None:
+    model = http.model("ft", revision=...)
+    body = f"    for _ in range(2): assert ftgate_evaluate({model!r}, 'test.jsonl').metrics"
+    http.pytester.makepyfile(test_gate=f"def test(ftgate_evaluate):\n{body}\n")
+    http.run().assert_outcomes(passed=1)
+    assert (len(http.server.bodies), kept(http)) == (N, 0)
+
+
+# --- a run that did not finish -----------------------------------------------------------------------------------
+
+
+def lost_at_50(http: EndpointProject) -> None:
+    """Let the answers to the last 10 questions of the candidate fail."""
+
+    def reply(body: dict[str, Any]) -> str | Reply:
+        return error(500) if body["model"] == "ft" and index_of(body) >= 50 else answer(body)
+
+    http.server.answer = reply
+    gate, _ = session(http)
+    ends(gate, "error")
+    assert notes(gate) == {}
+    http.server.answer = answer
+
+
+def killed(http: EndpointProject) -> None:
+    stopped(http, lambda process: process.kill(), -signal.SIGKILL)
+
+
+def interrupted(http: EndpointProject) -> None:
+    stopped(http, lambda process: process.send_signal(signal.SIGINT), pytest.ExitCode.INTERRUPTED)
+
+
+def stopped(http: EndpointProject, stop: Callable[[subprocess.Popen[bytes]], None], status: int) -> None:
+    """Stop a run while it waits for answers, of which at least 90 have arrived."""
+    waiting = threading.Event()
+
+    def reply(body: dict[str, Any]) -> str | Reply:
+        if len(http.server.requests) <= 90:
+            return answer(body)
+        if len(http.server.requests) == 98:  # so that all other answers have been stored
+            waiting.set()
+        return Reply(hang=True)
+
+    http.server.answer = reply
+    process = http.start(stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    assert waiting.wait(60)
+    stop(process)
+    assert process.wait(60) == status
+    http.server.answer = answer
+
+
+UNFINISHED = [lost_at_50, pytest.param(killed, marks=POSIX), pytest.param(interrupted, marks=POSIX)]
+
+
+@pytest.mark.parametrize("unfinished", UNFINISHED)
+def test_the_next_session_uses_what_was_stored_and_says_so(
+    http: EndpointProject, unfinished: Callable[[EndpointProject], None]
+) -> None:
+    unfinished(http)
+    before = kept(http)
+    assert before >= 90
+    gate, asked = session(http)
+    passed(gate)
+    assert asked == ALL - before
+    found = notes(gate)
+    assert (found["warning"]["observed"], found["note"]["observed"]) == (before, ALL)
+    mentions(found["warning"], f"{before} answers", "base", "ft", "second")
+    assert kept(http) == 0
+    assert session(http)[1] == ALL
+
+
+def test_for_a_day_at_most(http: EndpointProject) -> None:
+    lost_at_50(http)
+    http.store("UPDATE predictions SET created_at = created_at - ?", DAY_S - 600)
+    gate, asked = session(http)
+    assert asked == 10
+    mentions(notes(gate)["warning"], "23 hours")
+    lost_at_50(http)
+    http.store("UPDATE predictions SET created_at = created_at - ?", DAY_S)
+    gate, asked = session(http)
+    assert (asked, notes(gate).keys()) == (ALL, {"note"})
+
+
+def test_refresh_asks_again(http: EndpointProject) -> None:
+    lost_at_50(http)
+    gate, asked = session(http, "--ftgate-cache=refresh")
+    assert (asked, notes(gate).keys(), kept(http)) == (ALL, {"note"}, 0)
+
+
+def test_a_kill_loses_no_answer_of_the_gates_before(http: EndpointProject) -> None:
+    body = "import os\n\n\n{}\ndef test_gate():\n    pass\n\n\ndef test_end():\n    os.kill(os.getpid(), 9)\n"
+    http.pytester.makepyfile(test_gate="import pytest\n" + body.format(http.mark()))
+    http.run_apart()
+    assert kept(http) == ALL
+    http.gate_test()
+    gate, asked = session(http)
+    assert (asked, notes(gate)["warning"]["observed"]) == (0, ALL)
+
+
+@pytest.mark.parametrize("args", [(), ("-n2",)])
+def test_a_gate_without_a_verdict_keeps_its_answers_and_not_those_of_others(
+    http: EndpointProject, args: tuple[str, ...]
+) -> None:
+    other = http.mark(name="other", candidate=http.model("told", revision=...))
+    http.gate_test(TWO.format(mark=other), name="one")
+
+    def right(body: dict[str, Any]) -> str:
+        return answer({**body, "model": body["model"].replace("told", "ft")})
+
+    def failing(body: dict[str, Any]) -> str | Reply:
+        return error(500) if body["model"] == "told" and index_of(body) >= 50 else right(body)
+
+    http.server.answer = failing
+    http.run_apart(*args)
+    assert kept(http) == 50  # the baseline's were judged, too
+    http.server.answer = right
+    http.forget()
+    one, two = http.report()["gates"]
+    assert len(http.server.bodies) == 3 * N - 50
+    assert ("warning" in notes(one), "warning" in notes(two)) == (False, True)
+    assert kept(http) == 0
+
+
+def test_each_checkpoint_of_a_parametrized_fixture_is_asked(http: EndpointProject) -> None:
+    http.gates()
+    http.pytester.makepyfile(test_gate=CHECKPOINTS.replace("{model}", repr(http.keys["candidate"])))
+    http.run()
+    assert sum(body["model"] == "ft" for body in http.server.bodies) == 2 * N
+    assert sum(body["model"] == "base" for body in http.server.bodies) == N
+
+
+CHECKPOINTS = """
+    import pytest
+
+    @pytest.fixture(params=["step-500", "step-1000"])
+    def checkpoint(request):
+        return request.param
+
+    @pytest.fixture
+    def ftgate_candidate(checkpoint):
+        return {model}
+
+    @pytest.mark.ftgate("support")
+    def test_gate(ftgate_candidate):
+        pass
+"""
+
+
+def test_a_store_that_cannot_forget_fails_the_session(http: EndpointProject, monkeypatch: pytest.MonkeyPatch) -> None:
+    from pytest_ftgate.errors import StoreError
+    from pytest_ftgate.runs.store import Store
+
+    def refuse(*_: object) -> None:
+        raise StoreError("the disk is full")
+
+    monkeypatch.setattr(Store, "drop", refuse)
+    result = http.run()
+    assert result.ret == pytest.ExitCode.TESTS_FAILED
+    result.stdout.fnmatch_lines(["*the disk is full*"])
