@@ -461,7 +461,7 @@ REJECTED = ModelError("unsupported parameter", kind="refused")
 
 
 @pytest.mark.parametrize(
-    ("error", "retries", "n_calls"), [(GONE, 5, 6), (GONE, 1, 6), (GONE, 0, 5), (REJECTED, 5, 5), (REJECTED, 0, 5)]
+    ("error", "retries", "n_calls"), [(GONE, 5, 30), (GONE, 1, 10), (GONE, 0, 5), (REJECTED, 5, 5), (REJECTED, 0, 5)]
 )
 def test_a_model_whose_first_calls_are_all_rejected_ends_the_run(stores, error, retries, n_calls):
     model = Model(failing(error=error, answered=()), concurrency=1, retries=retries)
