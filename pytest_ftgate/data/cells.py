@@ -14,7 +14,7 @@ from pytest_ftgate.text import excerpt, kind_of, listed
 _SPOKEN = frozenset(
     (
         *("messages", "conversations", "contents", "system", "systemInstruction", "system_instruction", "tools"),
-        *("prompt", "completion", "chosen", "rejected", "input", "preferred_output", "non_preferred_output"),
+        *("prompt", "completion", "chosen", "rejected", "input"),
     )
 )
 """Columns that hold messages. Columnar files fill keys that only some messages have with nulls, which mean nothing."""

@@ -21,9 +21,6 @@ _USUAL_NAMES = {
 NEVER = frozenset(("rejected", "non_preferred_output", "kto_tag", "chosen_score", "score_chosen", "score_rejected"))
 """Columns that are never suggested: they hold what a model must not answer, or only judge it."""
 
-_TELLING = frozenset(("label",))
-"""Keys whose values tell the format, too."""
-
 
 @dataclass(frozen=True)
 class Columns:
@@ -84,12 +81,9 @@ class Forms:
     def columns(self, row: Mapping[str, Any]) -> Columns:
         """Return the columns of a row. Raise :class:`DataError` if it lacks some, or has another format."""
         keys = tuple(row)
-        known = self._known.get(keys)
-        if known is None:
-            known = self._recognised(row)
-            if known.format is PLAIN or self._is_given or _TELLING.isdisjoint(keys):
-                self._known[keys] = known
-        return known
+        if keys not in self._known:
+            self._known[keys] = self._recognised(row)
+        return self._known[keys]
 
     def check_header(self, names: Collection[str]) -> None:
         """Raise :class:`DataError` if the header of a table lacks a column."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import islice
@@ -62,6 +61,15 @@ class Format:
     def fits(self, row: Row) -> bool:
         return all(key in row for key in self.keys) and self.when(row)
 
+    def parts(self, row: Row, column: Names) -> Parts | LeftOut:
+        """Return the parts of a row. Refuse one whose answer is not wanted, as data for KTO marks it."""
+        for key in ("label", "kto_tag") if self is not PLAIN else ():
+            value = row.get(key)  # beside messages a text or a number is a field
+            if value is False or ("messages" not in row and str(value).strip().lower() in ("false", "0")):
+                what = f"the answer of this row is not wanted: {key} is {str(value).lower()}"
+                raise DataError(what, where=Where(key=key), cure="remove such rows, or rename the key")
+        return self.read(row, column)
+
 
 def recognise(rows: Iterable[Row]) -> Format | None:
     """Return the format that all rows have, or None. Up to 100 rows are looked at."""
@@ -109,13 +117,6 @@ def _object(value: Any, key: str) -> Row:
     return value
 
 
-def _is_true(value: Any) -> bool | None:
-    """Return the truth value that a cell holds; None if it holds another value."""
-    if isinstance(value, str):
-        return {"true": True, "false": False}.get(value.strip().lower())
-    return bool(value) if isinstance(value, int) and value in (0, 1) else None
-
-
 def _spoken(row: Row, key: str) -> Any:
     """Return messages, which may be written as JSON text; any other value of the key as it is."""
     value = _list(row, key)
@@ -123,14 +124,12 @@ def _spoken(row: Row, key: str) -> Any:
 
 
 def _is_message(value: Any) -> bool:
-    return isinstance(value, Mapping) and ("role" in value or "from" in value)
+    return isinstance(value, Mapping) and "role" in value
 
 
 def _asked(row: Row, key: str) -> Input:
     prompt = _spoken(row, key)
-    if isinstance(prompt, str):
-        return prompt
-    return checked_messages(_turns(prompt, key, _SHAREGPT) if _is_sharegpt(prompt) else prompt, key)
+    return prompt if isinstance(prompt, str) else checked_messages(prompt, key)
 
 
 _ASKING = ("system", "developer", "user")
@@ -144,11 +143,10 @@ def _answered(asked: Input | None, row: Row, key: str) -> Parts | LeftOut:
         if asked is None:
             raise DataError(f"must be a list of messages, got {kind_of(answer)}", where=Where(key=key))
         return Parts(asked, answer)
-    turns = _turns(answer, key, _SHAREGPT) if _is_sharegpt(answer) else answer
     before = [{"role": "user", "content": asked}] if isinstance(asked, str) else list(asked or ())
-    if turns and isinstance(turns[0], Mapping) and turns[0].get("role") in _ASKING:  # the whole conversation again
+    if answer and isinstance(answer[0], Mapping) and answer[0].get("role") in _ASKING:  # the whole conversation again
         before = []
-    return _split([*before, *turns], key)
+    return _split([*before, *answer], key)
 
 
 def _split(messages: Any, key: str, tools: Any = None) -> Parts | LeftOut:
@@ -183,10 +181,6 @@ _SHAREGPT = _Words(
 )
 _GEMINI = _Words(("role",), ("parts",), {"model": "assistant", "function": "user"})
 _BEDROCK = _Words(("role",), ("content",), {})
-
-
-def _is_sharegpt(value: Any) -> bool:
-    return isinstance(value, list) and isinstance(next(iter(value), None), Mapping) and "from" in value[0]
 
 
 def _turns(value: Any, key: str, words: _Words) -> list[dict[str, Any]]:
@@ -316,10 +310,8 @@ def _chat(row: Row, column: Names) -> Parts | LeftOut:
             evidence=f"found: {listed(row)}",
             cure="remove one of them, or use the messages as input: fields: {input: messages}",
         )
-    messages, tools = _list(row, key), row.get("tools")
-    if _is_sharegpt(messages):
-        messages = _turns(messages, key, _SHAREGPT)
-    found = _split(messages, key, _tools(tools) if isinstance(tools, str) else None)
+    tools = row.get("tools")
+    found = _split(_list(row, key), key, _tools(tools) if isinstance(tools, str) else None)
     if "system" in row and row.keys() <= _WITH_SYSTEM and isinstance(found, Parts):  # Anthropic models on Bedrock
         return found._replace(input=tuple(_instructed(list(found.input), row["system"], "system")))
     return found
@@ -328,52 +320,19 @@ def _chat(row: Row, column: Names) -> Parts | LeftOut:
 _WITH_SYSTEM = {"system", "messages", "id", "group"}
 
 
-def _tagged(read: Read) -> Read:
-    """Leave out rows with a false ``kto_tag``."""
-    return lambda row, column: (
-        LeftOut("kto_tag is false") if _is_true(row.get("kto_tag")) is False else read(row, column)
-    )
+def _conversation(key: str, words: _Words) -> Read:
+    """Return the function that reads conversations in these words, with the instruction and the tools beside them."""
+
+    def read(row: Row, column: Names) -> Parts | LeftOut:
+        name, config = next((name for name in _SYSTEM if name in row), "system"), row.get("toolConfig")
+        tools = _object(config, "toolConfig").get("tools") if config else row.get("tools")
+        turns = _turns(_list(row, column[key]), column[key], words)
+        return _split(_instructed(turns, row.get(name), name), column[key], _tools(tools))
+
+    return read
 
 
-def _labeled(read: Read) -> Read:
-    """Leave out rows whose label is false."""
-
-    def kept(row: Row, column: Names) -> Parts | LeftOut:
-        good = _is_true(row[column["label"]])
-        if good is None:
-            found = f"must be true or false, got {kind_of(row[column['label']])}"
-            raise DataError(found, where=Where(key=column["label"]))
-        return read(row, column) if good else LeftOut("label is false")
-
-    return kept
-
-
-def _sharegpt(row: Row, column: Names) -> Parts | LeftOut:
-    key = column["conversations"]
-    return _split(
-        _instructed(_turns(_list(row, key), key, _SHAREGPT), row.get("system"), "system"), key, _tools(row.get("tools"))
-    )
-
-
-def _gemini(row: Row, column: Names) -> Parts | LeftOut:
-    key = column["contents"]
-    system = row.get("systemInstruction", row.get("system_instruction"))
-    contents, choices = _list(row, key), row.get("completions")
-    turns = [*_turns([contents] if isinstance(contents, Mapping) else contents, key, _GEMINI)]
-    if isinstance(choices, list) and choices:  # preference tuning
-        scored = [(_object(one, "completions").get("score"), one.get("completion")) for one in choices]
-        turns += _turns([max(scored, key=lambda one: one[0] == 1)[1]], "completions", _GEMINI)
-    return _split(_instructed(turns, system, "systemInstruction"), key, _tools(row.get("tools")))
-
-
-def _bedrock(row: Row, column: Names) -> Parts | LeftOut:
-    key, tools = column["messages"], row.get("toolConfig")
-    turns = _turns(_list(row, key), key, _BEDROCK)
-    return _split(
-        _instructed(turns, row.get("system"), "system"),
-        key,
-        _tools(_object(tools, "toolConfig").get("tools") if tools else None),
-    )
+_SYSTEM = ("system", "systemInstruction", "system_instruction")
 
 
 def _instruction(row: Row, key: str) -> Input:
@@ -403,85 +362,37 @@ def _prompt_completion(row: Row, column: Names) -> Parts | LeftOut:
 
 def _preference(row: Row, column: Names) -> Parts | LeftOut:
     key = column["chosen"]
-    before: Input | None = None
-    question = next((name for name in ("prompt", "question") if row.get(name) is not None), None)
-    if question is not None:
-        before = _asked(row, question)
-        if isinstance(before, str) and _text(row, "system", ""):
-            before = tuple(_instructed([{"role": "user", "content": before}], row["system"], "system"))
-    elif "instruction" in row:
-        before = _instruction(row, "instruction")
-    elif (turns := next((name for name in ("conversations", "messages") if name in row), None)) is not None:
-        before = _asked(row, turns)
-    chosen = _spoken(row, key)
-    if before is None and isinstance(chosen, str):
-        if transcript := _transcript(chosen):
-            return _split(transcript, key)
+    if row.get("prompt") is not None:
+        return _answered(_asked(row, "prompt"), row, key)
+    if isinstance(_spoken(row, key), str):
         raise DataError(
             'the row has no "prompt"',
             evidence=f"found: {listed(row)}",
             cure="name its column: fields: {input: NAME, expected: chosen}",
         )
-    return _answered(before, row, key)
-
-
-_SPEAKERS = {"Human": "user", "Assistant": "assistant"}
-_SPEAKS = re.compile(rf"(?:\A|\n\n)({'|'.join(_SPEAKERS)}):")
-
-
-def _transcript(text: str) -> list[dict[str, str]]:
-    """Return the messages of a transcript as Anthropic's hh-rlhf has them; empty if it is none."""
-    before, *turns = _SPEAKS.split(text)
-    said = [
-        {"role": _SPEAKERS[name], "content": one.strip()} for name, one in zip(turns[::2], turns[1::2], strict=True)
-    ]
-    return [] if before.strip() else said
-
-
-def _openai_preference(row: Row, column: Names) -> Parts | LeftOut:
-    given, key = _object(row[column["input"]], column["input"]), column["preferred_output"]
-    asked = checked_messages(given.get("messages"), f"{column['input']}.messages")
-    found = _answered(asked, row, key)
-    return found if isinstance(found, LeftOut) else found._replace(tools=given.get("tools") or None)
+    return _answered(None, row, key)
 
 
 def _plain(row: Row, column: Names) -> Parts:
     return Parts(row[column["input"]], row.get(column["expected"]))
 
 
-def _is_kto(row: Row) -> bool:
-    return _is_true(row["label"]) is not None
-
-
-def _is_kto_chat(row: Row) -> bool:
-    """Return whether the label is true or false; a chat's text or number is a field of its own."""
-    return isinstance(row["label"], bool) and "input" not in row
-
-
-_PLAIN_COVERS = ("sharegpt", "gemini", "bedrock", "alpaca", "prompt_completion", "kto", "preference")
-_BEDROCK_KEYS = ("system", "toolConfig")
-_ALPACA_KEYS = ("input", "system", "history", "kto_tag")
-_KTO_KEYS = ("prompt", "completion", "label")
-_KTO_CHAT_KEYS = ("messages", "label")
-_SHAREGPT_KEYS = ("system", "tools", "kto_tag")
-_PAIR_KEYS = ("input", "preferred_output", "non_preferred_output")
-_GEMINI_KEYS = ("systemInstruction", "system_instruction", "tools", "completions")
-_ASKED_KEYS = ("prompt", "question", "instruction", "input", "system", "history", "conversations", "messages")
+_OTHERS = ("sharegpt", "gemini", "bedrock", "alpaca", "prompt_completion", "preference")
+_SPOKEN = (*_SYSTEM, "tools", "toolConfig")
+_BEDROCK_KEYS = ("schemaVersion", "messages")
 _ALL = (
-    Format("plain", "input/expected", "", ("input", "expected"), _plain, covers=_PLAIN_COVERS),
+    Format("plain", "input/expected", "", ("input", "expected"), _plain, covers=_OTHERS),
     Format("chat", "chat", "OpenAI", ("messages",), _chat, when=lambda row: "input" not in row),
-    Format("bedrock", "conversation", "Bedrock", ("schemaVersion", "messages"), _bedrock, _BEDROCK_KEYS, ("chat",)),
-    Format("sharegpt", "conversations", "ShareGPT", ("conversations",), _tagged(_sharegpt), _SHAREGPT_KEYS),
-    Format("gemini", "contents", "Gemini", ("contents",), _gemini, _GEMINI_KEYS),
-    Format("alpaca", "instruction", "Alpaca", ("instruction", "output"), _tagged(_alpaca), _ALPACA_KEYS),
-    Format("prompt_completion", "prompt/completion", "TRL, Bedrock", ("prompt", "completion"), _prompt_completion),
-    Format("kto", "KTO", "TRL", _KTO_KEYS, _labeled(_prompt_completion), (), ("prompt_completion",), _is_kto),
-    Format("kto_chat", "KTO chat", "LLaMA-Factory", _KTO_CHAT_KEYS, _labeled(_chat), (), ("chat",), _is_kto_chat),
-    Format("preference", "preference", "TRL", ("chosen", "rejected"), _preference, _ASKED_KEYS, ("chat", "sharegpt")),
     Format(
-        *("openai_preference", "preference", "OpenAI", _PAIR_KEYS, _openai_preference),
-        when=lambda row: isinstance(row["input"], Mapping),
+        "bedrock", "conversation", "Bedrock", _BEDROCK_KEYS, _conversation("messages", _BEDROCK), _SPOKEN, ("chat",)
     ),
+    Format(
+        "sharegpt", "conversations", "ShareGPT", ("conversations",), _conversation("conversations", _SHAREGPT), _SPOKEN
+    ),
+    Format("gemini", "contents", "Gemini", ("contents",), _conversation("contents", _GEMINI), _SPOKEN),
+    Format("alpaca", "instruction", "Alpaca", ("instruction", "output"), _alpaca, ("input", "system", "history")),
+    Format("prompt_completion", "prompt/completion", "TRL, Bedrock", ("prompt", "completion"), _prompt_completion),
+    Format("preference", "preference", "TRL", ("chosen", "rejected"), _preference, ("prompt", "messages"), ("chat",)),
 )
 FORMATS: Mapping[str, Format] = {one.name: one for one in _ALL}
 """All formats by name."""

@@ -11,7 +11,6 @@ from itertools import islice
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from pytest_ftgate.data.arrow import is_saved, read_arrow, read_parquet, read_saved
 from pytest_ftgate.data.cells import Table
 from pytest_ftgate.data.columns import Forms
 from pytest_ftgate.data.csvfile import DELIMITERS, csv_header, read_cells
@@ -21,6 +20,7 @@ from pytest_ftgate.data.formats import FORMATS as ROW_FORMATS
 from pytest_ftgate.data.formats import Format, LeftOut
 from pytest_ftgate.data.jsonl import read_array, read_objects
 from pytest_ftgate.data.lines import GZIP, Lines, UnopenedError, open_lines, suffix_of
+from pytest_ftgate.data.parquet import read_parquet
 from pytest_ftgate.data.row import examples_of, told_left_out
 from pytest_ftgate.errors import DataError, Where, shown_path
 from pytest_ftgate.text import kind_of, listed, nearest
@@ -31,7 +31,6 @@ _FILES = {
     "csv": (".csv",),
     "tsv": (".tsv",),
     "parquet": (".parquet",),
-    "arrow": (".arrow",),
 }
 FORMATS = (*_FILES, *ROW_FORMATS)
 """What ``format:`` may be: how a file is written, or what its rows hold."""
@@ -40,11 +39,7 @@ _PLAIN_SUFFIXES = tuple(suffix for suffixes in _FILES.values() for suffix in suf
 SUFFIXES = (*_PLAIN_SUFFIXES, *(suffix + GZIP for suffix in _PLAIN_SUFFIXES))
 """Suffixes that tell how a file is written."""
 
-
-_TABLES = {"parquet": read_parquet, "arrow": read_arrow}
-_FOLDER = "folder"
-_TITLES = {"jsonl": "JSONL", "json": "JSON", "csv": "CSV", "tsv": "TSV", "parquet": "Parquet", "arrow": "Arrow"}
-_TITLES[_FOLDER] = "folder of save_to_disk"
+_TITLES = {"jsonl": "JSONL", "json": "JSON", "csv": "CSV", "tsv": "TSV", "parquet": "Parquet"}
 
 
 class Opened(NamedTuple):
@@ -63,19 +58,14 @@ class Opened(NamedTuple):
 
 @contextmanager
 def opened(path: Path, file: str | None = None, forms: Forms | None = None) -> Iterator[Opened]:
-    """Open a file or folder that is written as ``file`` says, else its suffix; ``forms`` check the header of CSV."""
+    """Open a file that is written as ``file`` says, else its suffix; ``forms`` check the header of CSV."""
     shown, file = shown_path(path), file or _how(path, None)[0]
 
-    def of_table(table: Table, sha256: Callable[[], str]) -> Opened:
-        return Opened(enumerate(table.rows, 1), lambda row: Where(path=f"{shown}, row {row}"), sha256, table)
-
-    if file == _FOLDER:
-        table, digest = read_saved(path)
-        yield of_table(table, lambda: digest)
-        return
     with open_lines(path) as lines:
-        if file in _TABLES:
-            yield of_table(_TABLES[file](lines), lines.sha256)
+        if file == "parquet":
+            table = read_parquet(lines)
+            rows_at = lambda row: Where(path=f"{shown}, row {row}")  # noqa: E731
+            yield Opened(enumerate(table.rows, 1), rows_at, lines.sha256, table)
         elif file in ("csv", "tsv"):
             rows = read_cells(lines, "\t" if file == "tsv" else None, forms=forms)
             yield Opened(rows, partial(Where, shown), lines.sha256, lines=lines)
@@ -96,7 +86,6 @@ def load_examples(
     """Return all examples of a file, or the first ``limit``; no row is skipped but those that hold no output to learn.
 
     Args:
-        path: a file, or a folder that ``datasets.save_to_disk`` wrote.
         format: one of ``FORMATS``; None: the suffix tells how the file is written, and the first row what rows hold.
         fields: what the file calls ``input``, ``expected``, ``id``, ``group``, keys of its format or further fields.
         limit: at least 1; the hash is always that of the whole file.
@@ -180,8 +169,6 @@ def _how(path: Path, written: str | None) -> tuple[str, Format | None]:
             cure=f'did you mean "{near}"?' if near else None,
         )
     form = ROW_FORMATS.get(written or "")
-    if is_saved(path):
-        return _FOLDER, form
     if written in _FILES:
         return written, None
     if os.path.isdir(path):  # which is said when it is opened

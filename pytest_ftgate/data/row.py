@@ -58,7 +58,7 @@ def example_from_values(
 def example_from_row(row: Mapping[str, Any], columns: Columns, place: Where) -> Example | LeftOut:
     """Return the example in a row of JSON values, or why it is left out; errors lack file and line."""
     column = columns.column
-    parts = columns.format.read(row, column)
+    parts = columns.format.parts(row, column)
     if isinstance(parts, LeftOut):
         return parts
     given = _checked_input(parts.input, column.get("input", columns.format.keys[0]))

@@ -9,14 +9,17 @@ def rows(n, prefix="training"):
 
 
 def test_what_was_recognised_is_said_with_what_was_left_out(project):
-    pairs = [{"prompt": asked, "completion": answer, "label": True} for asked, answer in rows(200)]
-    bad = [{"prompt": asked, "completion": "BAD", "label": False} for asked, _ in rows(30)]
-    write_jsonl(project.path / "train.jsonl", [*pairs, *bad])
+    def chat(asked, answer, weight):
+        turns = [{"role": "user", "content": asked}, {"role": "assistant", "content": answer, "weight": weight}]
+        return {"messages": turns}
+
+    good = [chat(asked, answer, 1) for asked, answer in rows(200)]
+    write_jsonl(project.path / "train.jsonl", [*good, *(chat(asked, "BAD", 0) for asked, _ in rows(30))])
     gate = project.judge()
     assert (gate["verdict"], gate["training"]["usable"], gate["training"]["conflicts"]) == ("pass", 200, 0)
     found = check(gate, "recognised")
     assert (found["status"], found["observed"]) == ("note", 30)
-    assert "KTO JSONL (TRL), 200 rows (30 rows left out: label is false)" in found["message"]
+    assert "chat JSONL (OpenAI), 200 rows (30 rows left out: " in found["message"]
     assert [line for line in block(gate) if "recognised" in line]  # also where the gate is green
 
 
@@ -34,8 +37,8 @@ def test_a_rejected_answer_is_never_few_shot_or_an_output(project):
 def test_a_format_may_be_named_and_a_wrong_name_is_an_error(project):
     write_jsonl(project.path / "train.txt", [{"prompt": asked, "completion": answer} for asked, answer in rows(200)])
     assert project.judge(training_set={"path": "train.txt", "format": "prompt_completion"})["verdict"] == "pass"
-    problem = stopped(project.judge(training_set={"path": "train.txt", "format": "dpo"}))
-    assert "openai_preference" in problem["message"] + str(problem["advice"])
+    problem = stopped(project.judge(training_set={"path": "train.txt", "format": "preferenc"}))
+    assert "preference" in problem["message"] + str(problem["advice"])
 
 
 class Frame:

@@ -117,9 +117,12 @@ def test_an_id_of_two_rows_stays_an_error(folder, role, change):
 
 def test_rows_without_an_output_to_learn_stay(folder):
     as_jsonl(folder / "test", rows(60, "customer"))
-    training = [
-        {"prompt": f"training question {i // 2}", "completion": label(i), "label": i % 2 == 0} for i in range(440)
-    ]
+
+    def chat(i):
+        answer = {"role": "assistant", "content": label(i), "weight": (i + 1) % 2}
+        return {"messages": [{"role": "user", "content": f"training question {i // 2}"}, answer]}
+
+    training = [chat(i) for i in range(440)]
     as_jsonl(folder / "train", [*training, training[0], training[1]])
     assert "train.deduped.jsonl has the other 220 rows" in init()
     copied = [json.loads(line) for line in (folder / "train.deduped.jsonl").read_text().splitlines()]

@@ -333,43 +333,22 @@ def test_hostile_columns_and_labels_do_no_harm(folder, init):
 
 
 @pytest.mark.parametrize(
-    ("row", "usable", "expected"),
+    "row",
     [
-        (lambda i: {"prompt": f"teach {i}", "chosen": label(i), "rejected": f"bad {i}"}, 220, label),
-        (lambda i: {"instruction": f"teach {i}", "input": "", "output": label(i)}, 220, label),
-        (lambda i: {"prompt": f"teach {i}", "completion": label(i), "label": i % 2 == 0}, 110, lambda i: label(2 * i)),
-        (
-            lambda i: {"conversations": [{"from": "human", "value": f"teach {i}"}, {"from": "gpt", "value": label(i)}]},
-            220,
-            label,
-        ),
-        (
-            lambda i: {
-                "messages": [{"role": "user", "content": f"teach {i}"}, {"role": "assistant", "content": label(i)}],
-                "label": i % 2 == 0,
-            },
-            110,
-            lambda i: label(2 * i),
-        ),
-        (
-            lambda i: {
-                "chosen": f"\n\nHuman: hi\n\nAssistant: hello\n\nHuman: teach {i}\n\nAssistant: {label(i)}",
-                "rejected": f"\n\nHuman: hi\n\nAssistant: hello\n\nHuman: teach {i}\n\nAssistant: bad",
-            },
-            220,
-            label,
-        ),
+        lambda i: {"prompt": f"teach {i}", "chosen": label(i), "rejected": f"bad {i}"},
+        lambda i: {"instruction": f"teach {i}", "input": "", "output": label(i)},
+        lambda i: {"conversations": [{"from": "human", "value": f"teach {i}"}, {"from": "gpt", "value": label(i)}]},
     ],
-    ids=["preference", "alpaca", "kto", "sharegpt", "kto_chat", "hh-rlhf"],
+    ids=["preference", "alpaca", "sharegpt"],
 )
-def test_a_format_is_recognised_and_no_columns_are_written(folder, init, row, usable, expected):
+def test_a_format_is_recognised_and_no_columns_are_written(folder, init, row):
     furnish(folder, training=[row(i) for i in range(220)])
     said = init()
-    assert f"{usable} usable" in said
+    assert "220 usable" in said
     assert "- format: " in said
     assert 'training_set: "train.jsonl"' in (folder / "ftgate.yaml").read_text()
     survey = look(folder, None, None, {})
-    assert [one.expected for one in survey.training.data] == [expected(i) for i in range(usable)]
+    assert [one.expected for one in survey.training.data] == [label(i) for i in range(220)]
 
 
 @pytest.mark.parametrize("column", ["team", None])

@@ -140,7 +140,7 @@ class TestFormat:
         [
             ("data.xlsx", {}, "", ['".xlsx"', ".ndjson", ".tsv", "jsonl, json, csv", ".gz"]),
             ("data", {}, "", ["suffix"]),
-            ("data.jsonl", {"format": "josnl"}, ": format", ["jsonl, json, csv", "openai_preference", '"jsonl"']),
+            ("data.jsonl", {"format": "josnl"}, ": format", ["jsonl, json, csv", "preference", '"jsonl"']),
         ],
     )
     def test_an_unknown_suffix_or_format(self, refused, name, options, place, words):

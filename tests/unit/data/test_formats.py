@@ -47,8 +47,7 @@ ROWS = [
     ("prompt_completion", {"prompt": "[1, 2]", "completion": "[3]"}, "[1, 2]", "[3]"),
     ("prompt_completion", {"prompt": json.dumps([Q]), "completion": json.dumps([A])}, (Q,), "good"),
     ("prompt_completion", {"prompt": "q", "completion": [CALL]}, "q", [CALL]),
-    ("kto", {"prompt": "q", "completion": "good", "label": True}, "q", "good"),
-    ("kto", {"prompt": [Q], "completion": [A], "label": "True"}, (Q,), "good"),
+    ("prompt_completion", {"prompt": "q", "completion": "good", "label": True}, "q", "good"),
     ("alpaca", ALPACA, "i\nq", "good"),
     ("alpaca", {"instruction": "q", "input": "", "output": "good"}, "q", "good"),
     (
@@ -68,40 +67,10 @@ ROWS = [
     ("preference", {"prompt": [Q], "chosen": [A], "rejected": [BAD]}, (Q,), "good"),
     ("preference", {"chosen": [Q, A], "rejected": [Q, BAD]}, (Q,), "good"),
     ("preference", {"prompt": "q", "chosen": [Q, A], "rejected": [Q, BAD], "messages": [Q, BAD]}, (Q,), "good"),
-    ("preference", {"question": "q", "system": "s", "chosen": "good", "rejected": "BAD"}, (SYSTEM, Q), "good"),
-    ("preference", {"instruction": "i", "input": "q", "chosen": "good", "rejected": "BAD"}, "i\nq", "good"),
-    (
-        "preference",
-        {
-            "conversations": [{"from": "human", "value": "q"}],
-            "chosen": {"from": "gpt", "value": "good"},
-            "rejected": {"from": "gpt", "value": "BAD"},
-        },
-        (Q,),
-        "good",
-    ),
-    (
-        "openai_preference",
-        {"input": {"messages": [Q], "tools": []}, "preferred_output": [A], "non_preferred_output": [BAD]},
-        (Q,),
-        "good",
-    ),
     (
         "gemini",
         {"systemInstruction": turn("system", "s"), "contents": [turn("user", "q"), turn("model", "go", "od")]},
         (SYSTEM, Q),
-        "good",
-    ),
-    (
-        "gemini",
-        {
-            "contents": [turn("user", "q")],
-            "completions": [
-                {"score": 0, "completion": turn("model", "BAD")},
-                {"score": 1, "completion": turn("model", "good")},
-            ],
-        },
-        (Q,),
         "good",
     ),
     (
@@ -118,13 +87,6 @@ ROWS = [
             "messages": [said("user", "q"), said("assistant", "good")],
         },
         (SYSTEM, Q),
-        "good",
-    ),
-    ("kto_chat", {"messages": [Q, A], "label": True}, (Q,), "good"),
-    (
-        "preference",
-        {"chosen": "\n\nHuman: q\n\nAssistant: good", "rejected": "\n\nHuman: q\n\nAssistant: BAD"},
-        (Q,),
         "good",
     ),
 ]
@@ -161,7 +123,6 @@ TOOLS = [{"type": "function", "function": FUNCTION}]
         {"messages": [Q, A], "tools": TOOLS},
         {"messages": [Q, A], "tools": json.dumps(TOOLS)},
         {"conversations": [Q, A], "tools": json.dumps([FUNCTION])},
-        {"input": {"messages": [Q], "tools": TOOLS}, "preferred_output": [A], "non_preferred_output": [BAD]},
         {"contents": [turn("user", "q"), turn("model", "good")], "tools": [{"functionDeclarations": [FUNCTION]}]},
         {
             "schemaVersion": "bedrock-conversation-2024",
@@ -207,25 +168,29 @@ def test_each_of_several_results_names_its_call(load):
 
 # --- rows that hold no output to learn -----------------------------------------------------------------------------
 
-KTO = [{"prompt": "q", "completion": "good", "label": True}, {"prompt": "r", "completion": "BAD", "label": False}]
+
+def test_they_are_left_out_and_counted(load, refused):
+    good, bad = {"messages": [Q, A]}, {"messages": [Q, {**BAD, "weight": 0}]}
+    for data in (load(lines(bad, good, bad)), examples_from([bad, good, bad], origin="list")):
+        assert [example.expected for example in data] == ["good"]
+        assert [("weight" in reason, n) for reason, n in data.left_out.items()] == [(True, 2)]
+    assert len(load(lines(bad, good, good), limit=1)) == 1
+    refused(lines(bad, bad), "", "2 rows", "weight")
 
 
 @pytest.mark.parametrize(
-    ("rows", "why"),
+    "row",
     [
-        (KTO, "label is false"),
-        ([{"messages": [Q, A], "label": True}, {"messages": [Q, BAD], "label": False}], "label is false"),
-        ([ALPACA, {**ALPACA, "output": "BAD", "kto_tag": False}], "kto_tag is false"),
-        ([{"messages": [Q, A]}, {"messages": [Q, {**BAD, "weight": 0}]}], "weight"),
+        {"prompt": "q", "completion": "BAD", "label": False},
+        {"prompt": "q", "completion": "BAD", "label": "False"},
+        {"messages": [Q, BAD], "label": False},
+        {**ALPACA, "output": "BAD", "kto_tag": False},
     ],
 )
-def test_they_are_left_out_and_counted(load, refused, rows, why):
-    good, bad = rows
-    for data in (load(lines(bad, good, bad)), examples_from([bad, good, bad], origin="list")):
-        assert [example.expected for example in data] == ["good"]
-        assert [(why in reason, n) for reason, n in data.left_out.items()] == [(True, 2)]
-    assert len(load(lines(bad, good, good), limit=1)) == 1
-    refused(lines(bad, bad), "", "2 rows", why)
+def test_an_answer_that_is_not_wanted_is_refused(refused, row):
+    good = {**row, **{key: True for key in ("label", "kto_tag") if key in row}}
+    key = "kto_tag" if "kto_tag" in row else "label"
+    refused(lines(good, row), f":2: {key}", "not wanted", "remove such rows")
 
 
 @pytest.mark.parametrize("label", ["true", "false", "1", 0, "refund"])
@@ -246,11 +211,10 @@ def test_a_text_or_a_number_beside_messages_is_a_field(load, label):
     [
         # mixed
         ([{"messages": [Q, A]}, {"prompt": "q", "completion": "good"}], ":2", ['"messages"', "prompt/completion"]),
-        ([{"prompt": "q", "completion": "good"}, KTO[1]], ":2", ["KTO", "format: kto"]),
-        ([KTO[0], {**KTO[0], "label": "spam"}], ":2", ["prompt/completion"]),
         # several at once
         ([{"prompt": "q", "completion": "a", "chosen": "a", "rejected": "b"}], ":1", ["format: prompt_completion"]),
         ([{"messages": [Q, A], "conversations": [Q, A]}], ":1", ["chat, sharegpt"]),
+        ([{"conversations": [Q], "chosen": A, "rejected": BAD}], ":1", ["sharegpt, preference"]),
         # none
         (
             [{"question": "q", "answer": "a"}],
@@ -258,19 +222,17 @@ def test_a_text_or_a_number_beside_messages_is_a_field(load, label):
             ["fields: {input: question, expected: answer}", *(f"{name} (" for name in FORMATS)],
         ),
         ([{"question": "q", "rejected": "a", "kto_tag": True}], ":1", ["fields: {input: question}"]),
+        ([{"input": {"messages": [Q]}, "preferred_output": [A], "non_preferred_output": [BAD]}], ":1", ['"expected"']),
         # recognised, and broken
         ([{"messages": [Q, {**A, "weight": 2}]}], ":1: messages[1].weight", ["0 or 1", "2"]),
         ([{"conversations": [{"from": "human"}, A]}], ":1: conversations[0]", ['"value"']),
         ([{"conversations": [Q, {"from": "Q", "value": "x"}]}], ":1: conversations[1].from", ['"Q"']),
         ([{"contents": "q"}], ":1: contents", ["text"]),
         ([{"chosen": "good", "rejected": "BAD"}], ":1", ['"prompt"', "expected: chosen"]),
+        ([{"instruction": "q", "chosen": "good", "rejected": "BAD"}], ":1", ['"prompt"', "expected: chosen"]),
+        ([{"messages": [{"from": "human", "value": "q"}]}], ":1: messages[0]", ['"role"']),
         ([{"instruction": "q", "output": ["good", "BAD"]}], ":1: output", ["chosen"]),
         ([{"prompt": "q", "completion": None}], ":1: completion", ["null"]),
-        (
-            [{"input": {"messages": "q"}, "preferred_output": [A], "non_preferred_output": [BAD]}],
-            ":1: input.messages",
-            ["text"],
-        ),
     ],
 )
 def test_what_cannot_be_told_is_an_error(refused, rows, place, words):

@@ -1,4 +1,4 @@
-"""Tables with typed columns: frames, data sets of Hugging Face, Parquet and Arrow files."""
+"""Tables with typed columns: frames, data sets of Hugging Face, and Parquet files."""
 
 import datetime
 import gzip
@@ -91,22 +91,13 @@ def write(data, form):
     """Write a data set in one of the ways that keep its types, and return what is loaded."""
     if form == "object":
         return read(data)
-    if form == "folder":
-        data.save_to_disk("data")
-        return load_examples(Path("data"))
-    name = "data.arrow"
-    if form == "arrow":
-        data.save_to_disk("data")
-        Path("data/data-00000-of-00001.arrow").rename(name)
-    else:
-        data.to_parquet("data.parquet")
-        name = form
-        if form.endswith(".gz"):
-            Path(form).write_bytes(gzip.compress(Path("data.parquet").read_bytes()))
-    return load_examples(Path(name))
+    data.to_parquet("data.parquet")
+    if form.endswith(".gz"):
+        Path(form).write_bytes(gzip.compress(Path("data.parquet").read_bytes()))
+    return load_examples(Path(form))
 
 
-@pytest.mark.parametrize("form", ["object", "folder", "arrow", "data.parquet", "data.parquet.gz"])
+@pytest.mark.parametrize("form", ["object", "data.parquet", "data.parquet.gz"])
 class TestDataSets:
     def test_class_labels_are_names(self, labeled, form):
         data = write(labeled, form)
@@ -128,17 +119,13 @@ def test_an_item_of_a_file_without_lines_is_named_by_its_row(labeled):
 def test_several_splits_are_refused_with_their_names(labeled):
     datasets = pytest.importorskip("datasets")
     both = datasets.DatasetDict(train=labeled, test=labeled)
-    both.save_to_disk("both")
-    with pytest.raises(DataError, match=r"splits train, test(?s:.)*both/train, both/test"):
-        load_examples(Path("both"))
     with pytest.raises(DataError, match=r"splits train, test(?s:.)*data\['train'\]"):
         read(both)
 
 
-@pytest.mark.parametrize("name", ["data.parquet", "data.arrow"])
-def test_a_broken_file(refused, name):
+def test_a_broken_file(refused):
     pytest.importorskip("pyarrow")
-    refused(b"junk", "", "PyArrow", name=name)
+    refused(b"junk", "", "PyArrow", name="data.parquet")
 
 
 def test_without_pyarrow_the_cure_names_the_extra(refused, monkeypatch):
