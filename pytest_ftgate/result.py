@@ -340,37 +340,14 @@ class Advice:
 
 
 @dataclass(frozen=True, slots=True)
-class PairResult:
-    """The candidate's answers compared with those of one baseline. A missing answer loses."""
-
-    baseline: str
-    n: Annotated[int, about("pairs: examples times repeats")]
-    wins: int
-    ties: Annotated[int, about("ties, including equal answers")]
-    losses: int
-    disagreements: Annotated[
-        int | None,
-        about("ties where the judge changed its preference with the order of the answers; null for human judges"),
-    ] = None
-    first_preferred: Annotated[
-        int | None, about("disagreements where the judge preferred the first answer both times")
-    ] = None
-    n_asked: Annotated[int | None, about("pairs that the judge compared")] = None
-    n_lengths: Annotated[
-        int | None, about("pairs won or lost of which one answer is longer; null if no answer was compared")
-    ] = None
-    longer_preferred: Annotated[int | None, about("those of them that the longer answer won (length bias)")] = None
-
-
-@dataclass(frozen=True, slots=True)
 class JudgeResult:
     """One metric judged by a model or by people. Cost (US dollars), tokens and questions are those of the judge and are
     not part of any model's cost_usd."""
 
     metric: str
-    judge: Annotated[str, about("the judge's name, or people, or majority (rubric: median) of several judges")]
-    model: str | None = None
-    prompt_version: int | None = None
+    judge: Annotated[str | None, about("the judge's name; null for people")] = None
+    model: Annotated[str | None, about("null for people")] = None
+    pairwise: Annotated[bool, about("answers of two models are compared")] = False
     n_questions: Annotated[int | None, about("distinct questions to the judge, including those of the calibration")] = (
         None
     )
@@ -379,17 +356,9 @@ class JudgeResult:
     output_tokens: int | None = None
     cost_usd: float | None = None
     cost_unknown: Annotated[str | None, about("why cost_usd is unknown")] = None
-    kappa: Annotated[float | None, about("agreement with the human labels of the calibration, or among the raters")] = (
-        None
-    )
-    kappa_kind: Annotated[str | None, about("the kind of kappa")] = None
+    kappa: Annotated[float | None, about("agreement with the human labels of the calibration")] = None
     n_kappa: Annotated[int | None, about("items that kappa was computed on")] = None
-    raters: Annotated[int | None, about("number of human raters, or of the judges of a majority")] = None
-    pairs: tuple[PairResult, ...] = ()
-
-    @property
-    def by_people(self) -> bool:
-        return self.model is None and self.judge == "people"
+    raters: Annotated[int | None, about("number of human raters")] = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -506,9 +475,7 @@ class GateResult(Delta):
     guards: tuple[GuardResult, ...] = ()
     slices: Annotated[tuple[SliceResult, ...], about("compared with the best baseline, the worst change first")] = ()
     labels: Annotated[tuple[LabelResult, ...], about("compared with the best baseline, the worst change first")] = ()
-    judges: Annotated[
-        tuple[JudgeResult, ...], about("one for each judge, and one for several judges of a metric together")
-    ] = ()
+    judges: Annotated[tuple[JudgeResult, ...], about("one for each judged metric")] = ()
     breakdowns: Annotated[
         tuple[BreakdownResult, ...],
         about("the parts of each metric that has parts, the deciding metric first"),

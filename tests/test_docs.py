@@ -58,7 +58,8 @@ def test_every_block_is_of_a_kind_that_is_checked() -> None:
     for block in BLOCKS:
         if block.title:
             assert block.language in FILES, block.place
-            assert block.page.parent.name == "howto", f"{block.place}: no test uses the file {block.title}"
+            done = block.page.parent.name == "howto" or name_of(block.page) == "judges.md"
+            assert done, f"{block.place}: no test uses the file {block.title}"
 
 
 LEARNER = [page for page in PAGES if name_of(page) in {*os.listdir(DOCS)} - {*STEP_BY_STEP, "ci.md", "limits.md"}]
@@ -248,8 +249,7 @@ def example_block(block: Block, project: Project) -> None:
 
 REASONS = {
     "extraction": ["2 failed, 1 passed", "FAIL margin: ", "FAIL thresholds.format: "],
-    "style_preference": ["1 failed, 1 passed, 1 error", "FAIL margin: ", "mood=upset", "180 preferences",
-                         "human_preference by 3 raters", "Fleiss's kappa 0."],
+    "style_preference": ["1 failed, 1 passed", "FAIL margin: ", "mood=upset", "human_preference by 3 raters"],
 }  # fmt: skip
 """What an example prints although its page does not show it. Its green gate warns of nothing."""
 

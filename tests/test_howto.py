@@ -384,6 +384,19 @@ def test_the_recipe_of_embeddings(endpoint: EndpointProject) -> None:
     assert gate["candidate"]["value"] == pytest.approx(58 / 60)  # an empty answer gets the worst score
 
 
+def test_grades_by_several_people(project: Project) -> None:
+    shown(project, "judges.md", "conftest.py")
+    assert len(file_of("judges.md", "conftest.py").splitlines()) <= 15
+    grades = [f"{answer},{grade}" for answer, both in (("refund", (2, 5)), ("invoice", (1, 3))) for grade in both]
+    project.file("grades.csv", "\n".join(["answer,grade", *grades, "shipping,4"]) + "\n")
+    project.predictions("base.jsonl", 60, output=lambda i: "invoice")
+    project.predictions("ft.jsonl", 60, output=lambda i: "refund" if i % 2 else "shipping")
+    gate = project.judge(metric="human_grade", margin=0.5)
+    assert (gate["baseline"]["value"], gate["candidate"]["value"]) == (2.0, 3.75)
+    project.predictions("ft.jsonl", 60, output=lambda i: "nobody graded this")
+    assert project.judge(metric="human_grade", margin=0.5)["verdict"] == "error"
+
+
 def test_a_rule(project: Project) -> None:
     """A rule can fail a gate that all other rules pass, but cannot pass one that another rule fails."""
     shown(project, "howto/custom-rule.md", "conftest.py")

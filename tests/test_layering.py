@@ -112,7 +112,6 @@ LAYERS = (
     "models",
     "metrics",
     "runs",
-    "judges",
     "checks",
     "gate reports",
     "hookspecs",

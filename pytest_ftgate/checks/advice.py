@@ -118,14 +118,12 @@ class Facts:
     def unmeasured(self) -> list[Check]:
         """Return the checks which say that the scores do not measure the candidate.
 
-        They find a candidate that is not asked as in training, a biased judge, one model under two names, or scores
+        They find a candidate that is not asked as in training, one model under two names, or scores
         that rest on the form of answers.
         """
-        biased = f"position_bias.{self.result.metric}"
-        found = [check for check in self.gate.judge_run.checks if check.name == biased and check.status == "warning"]
         form = [check for check in self.result.checks if check.name in _FORM]
         asked = [check for check in self.result.checks if check.name == prompt_mismatch.NAME and check.action]
-        return [*asked, *found, *(check for name, check in self.red.items() if name == "identical_outputs"), *form]
+        return [*asked, *(check for name, check in self.red.items() if name == "identical_outputs"), *form]
 
     @property
     def taught(self) -> bool:

@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from pytest_ftgate.config import threshold
 from pytest_ftgate.config.source import BUILT_IN
-from pytest_ftgate.judges import JudgeRun, Judging
 from pytest_ftgate.result import Check, GateResult, closed, verdict_of
 from pytest_ftgate.runs.measure import compare_scored, forgiven_roles
 
@@ -24,6 +23,7 @@ if TYPE_CHECKING:
     from pytest_ftgate.data import DataSet
     from pytest_ftgate.metrics import Metric
     from pytest_ftgate.models import Model, Notes
+    from pytest_ftgate.runs.judging import Judging
     from pytest_ftgate.runs.measure import Measured
     from pytest_ftgate.runs.runner import Run
     from pytest_ftgate.statistics import Comparison
@@ -63,14 +63,13 @@ class Context:
     now: float
     guards: Mapping[str, Guard] = field(default_factory=dict)
     slices: Slices | None = None
-    judging: Judging = field(default_factory=Judging)
+    judging: Judging | None = None
     last_green: LastGreen | None = None
     attempt: Attempt | None = None
     runs: Mapping[str, Run] = field(default_factory=dict)
     samples: Mapping[str, Run] = field(default_factory=dict)
     guard_runs: Mapping[tuple[str, str], Run] = field(default_factory=dict)
     shown_runs: Mapping[str, Run] = field(default_factory=dict)
-    judge_run: JudgeRun = field(default_factory=JudgeRun)
     measured: Mapping[str, Measured] = field(default_factory=dict)
 
     # --- copies with more in them ----------------------------------------------------------------------------------
@@ -105,7 +104,8 @@ class Context:
 
     def metrics_of(self, role: str) -> Mapping[str, Metric]:
         """Return the metrics by which a model is scored; judged metrics hold the judges' scores of its answers."""
-        return {**self.metrics, **self.judge_run.metrics.get(role, {})}
+        judged = self.judging.metrics if self.judging is not None else {}
+        return {**self.metrics, **judged.get(role, {})}
 
     def asked(self, role: str) -> ModelSpec:
         """Return the keys of a model."""
@@ -200,7 +200,12 @@ class Context:
         yield from self.runs.items()
         yield from self.samples.items()
         yield from ((role, run) for (_, role), run in self.guard_runs.items())
-        yield from self.judge_run.runs.items()
+        yield from self.judge_runs.items()
+
+    @property
+    def judge_runs(self) -> Mapping[str, Run]:
+        """Return the runs of the judges by their names in recordings."""
+        return self.judging.runs if self.judging is not None else {}
 
     def recordings(self) -> dict[str, Run]:
         """Return all runs by their names in recordings."""
@@ -210,7 +215,7 @@ class Context:
             **{name: whole_run(self, name) for name in self.runs},
             **{f"{name}_latency": run for name, run in self.samples.items()},
             **{f"{name} guard {guard}": run for (guard, name), run in self.guard_runs.items()},
-            **self.judge_run.runs,
+            **self.judge_runs,
         }
 
 

@@ -185,7 +185,7 @@ def max_age(gate: Context) -> Iterator[Check]:
     now, required, unknown = gate.now, gate.requirement("max_age_days"), "the age of the predictions is unknown: "
     if undated or not times:
         models = [called(role) for role in gate.runs if role in undated]
-        roles = ", ".join([*models, *(["the judge"] if undated.intersection(gate.judge_run.runs) else [])])
+        roles = ", ".join([*models, *(["the judge"] if undated.intersection(gate.judge_runs) else [])])
         message = f"{unknown}those of {roles} have no created_at"
         yield Check("max_age_days", "error", message, **required, advice=_UNDATED)
     elif max(times) > now + DAY_S:

@@ -1,18 +1,168 @@
-"""The free checks of judges: whether they are calibrated with human labels."""
+"""The free checks of judges: none is also being judged, and each should be calibrated with human labels."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Iterator, Mapping
+from inspect import unwrap
+from posixpath import normpath
+from typing import TYPE_CHECKING, Any
+from urllib.parse import unquote, urlsplit
+
+from pytest_ftgate.config.model_keys import PROMPT_KEYS
+from pytest_ftgate.data.lines import written_at
+from pytest_ftgate.errors import ConfigError, Where
+from pytest_ftgate.metrics.human_preference import read_ratings
+from pytest_ftgate.metrics.judged import HumanPreference, ModelJudged, Preference, Rubric
+from pytest_ftgate.models import Surroundings, build_model
+from pytest_ftgate.models.openai_api.endpoint import PUBLIC_ENDPOINT
+from pytest_ftgate.result import Check, called
+from pytest_ftgate.runs.judging import Judge, Judging, read_items
 
 if TYPE_CHECKING:
     from pytest_ftgate.checks.context import Context
-    from pytest_ftgate.result import Check
+    from pytest_ftgate.config import GateKeys, ModelSpec
+    from pytest_ftgate.data import DataSet
+    from pytest_ftgate.metrics import Metric
+    from pytest_ftgate.models import Model
+
+_OPERATION = ("name", "price", "concurrency", "timeout_s", "retries", "api_key_env", "revision", "served_as", "params")
+_PORTS = {"http": 80, "https": 443}
 
 
-def check(gate: Context) -> list[Check]:
-    """Note which judges are not calibrated with human labels, and how far people agree."""
-    if not gate.judging:
-        return []
-    from pytest_ftgate.judges.prepare import free_judging_checks
+def prepare_judging(
+    config: GateKeys,
+    test: DataSet,
+    metrics: Mapping[str, Metric],
+    models: Mapping[str, Model],
+    hook: Any | None,
+    *,
+    offline: bool,
+) -> Judging | None:
+    """Read the ratings of people and build the judges; None if no metric is judged.
 
-    return free_judging_checks(gate.judging)
+    ``models`` are those of the gate by role, and ``hook`` provides models of other providers.
+
+    Raises:
+        ConfigError: a judge is also being judged, or the gate cannot use a judged metric.
+    """
+    judges: dict[str, Judge] = {}
+    people = None
+    for name, metric in metrics.items():
+        if metric.pairwise:
+            _check_pairwise(config, name)
+        if isinstance(metric, HumanPreference):
+            _check_people(config, metric)
+            with written_at(_where(config, name, "path")):
+                people = read_ratings(metric, test)
+        elif isinstance(metric, Rubric | Preference):
+            _check_judge(metric)
+            _refuse_same(metric, None, config, models)
+            with written_at(_where(config, name, "calibration.path")):
+                items = read_items(metric)
+            judges[name] = Judge(metric, build_model(metric.judge, Surroundings(offline=offline), hook), items)
+            _refuse_same(metric, judges[name].model, config, models)
+    return Judging(judges, people) if judges or people is not None else None
+
+
+def _where(config: GateKeys, metric: str, option: str) -> Where:
+    """Return the place of an option of a judged metric."""
+    source = config.judged_metrics[metric].source
+    return source.where(f"{source.key}.{option}")
+
+
+def _check_pairwise(config: GateKeys, name: str) -> None:
+    def refused(key: str, what: str, cure: str) -> ConfigError:
+        return ConfigError(what, where=config.sources[key].where(key), cure=cure)
+
+    if config.stage == "ready":
+        cure = "With stage: ready, use a metric that scores a single model, such as rubric."
+        raise refused("stage", f"{name} compares two models, and before training there is only one", cure)
+    if config.decided_by.name != name:
+        return
+    if config.matches:
+        what = f"max_drop needs a metric that scores a single model, and {name} compares two"
+        raise refused("metric", what, "Use a metric that scores each answer, such as rubric.")
+    if config.margin is not None and config.margin >= 0.5:
+        raise ConfigError(
+            f"margin {config.margin:g} ({config.sources['margin']}) is impossible: the gain is the win rate minus 0.5, "
+            "so it is at most 0.5",
+            cure="Write 0.05 for a win rate of 55 %.",
+        )
+
+
+def _check_people(config: GateKeys, metric: HumanPreference) -> None:
+    """Refuse a gate with several baselines or repeats."""
+    if len(config.baselines) > 1 or config.repeats > 1:
+        key = "baselines" if len(config.baselines) > 1 else "repeats"
+        raise ConfigError(
+            f"human_preference compares one answer each of two models, and the gate has several {key}",
+            where=config.sources[key].where(key),
+            evidence=metric.source,
+            cure="Use a separate gate with one baseline, one candidate and repeats: 1.",
+        )
+
+
+def _check_judge(metric: ModelJudged) -> None:
+    """Refuse a judge with a prompt of its own."""
+    spec = metric.judge
+    own = [key for key in PROMPT_KEYS if key in spec.options]
+    if spec.provider == "openai" and own:
+        raise ConfigError(
+            f"the judge {spec.name} has its own prompt ({', '.join(own)}), and a judge is prompted with the rubric",
+            where=spec.source.where(own[0]),
+            evidence=f"judge of {metric.name} ({metric.source})",
+            cure="Remove it, and put what matters into the rubric.",
+        )
+
+
+def _refuse_same(metric: ModelJudged, model: Model | None, config: GateKeys, models: Mapping[str, Model]) -> None:
+    """Reject a judge that is also being judged (self-preference bias); ``model`` is None before it is built."""
+    for role, spec in config.asked.items():
+        if _identity(metric.judge) == _identity(spec) or _one_function(model, models[role]):
+            raise ConfigError(
+                f"the judge of {metric.name} is the {called(role)} itself ({spec.spelling})",
+                where=Where(metric.source, key="metric.judge"),
+                evidence=f"{called(role)}: {spec.source}",
+                cure="Use a third model as the judge: models prefer their own answers (self-preference bias).",
+            )
+
+
+def _identity(spec: ModelSpec) -> tuple[Any, ...]:
+    """Return the identity of a model, independent of its name, prompt and parameters."""
+    options = spec.options
+    if spec.provider == "openai":
+        place = _place(str(options.get("base_url") or PUBLIC_ENDPOINT))
+        return spec.provider, place, str(options["model"]).strip().lower()
+    if spec.provider in ("python", "recorded"):
+        return spec.provider, options.get("target") or options.get("path")
+    return spec.provider, *((key, value) for key, value in sorted(options.items()) if key not in _OPERATION)
+
+
+def _place(url: str) -> tuple[Any, ...]:
+    """Return the location of an endpoint, independent of the spelling of its URL."""
+    parts = urlsplit(url.lower())
+    host = (parts.hostname or "").rstrip(".")
+    if host == "localhost" or host.startswith("127.") or host == "::1":
+        host = "localhost"
+    port = parts.port or _PORTS.get(parts.scheme)
+    return parts.scheme, host, port, normpath(f"/{unquote(parts.path).lstrip('/')}")
+
+
+def _one_function(one: Model | None, other: Model) -> bool:
+    """Return whether two models call the same function."""
+    if one is None or one.function is None or other.function is None:
+        return False
+    return bool(unwrap(one.function) == unwrap(other.function))
+
+
+def check(gate: Context) -> Iterator[Check]:
+    """Note which judges are not calibrated with human labels."""
+    if gate.judging is None:
+        return
+    advice = "Add at least 20 items judged by people: calibration: {path: ..., min_kappa: 0.6}."
+    for metric in (judge.metric for judge in gate.judging.judges.values() if not judge.items):
+        message = (
+            f"the judge {metric.judge.name} is not calibrated against human labels; LLM judges are biased and can be "
+            "manipulated"
+        )
+        yield Check(f"calibration.{metric.name}", "note", message, source=metric.source, advice=advice)

@@ -85,7 +85,7 @@ def _planned(gate: Context, role: str, purpose: str, job: Job) -> Planned:
 
 def _judges(gate: Context, *, calibration: bool) -> Iterator[Planned]:
     """Yield the calls to judges: a pair of answers is judged in both orders."""
-    for name, judge in gate.judging.judges.items():
+    for name, judge in gate.judging.judges.items() if gate.judging is not None else ():
         if judge.model.verified is not None:
             continue
         pairwise = judge.metric.pairwise

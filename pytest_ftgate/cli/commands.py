@@ -36,7 +36,7 @@ def main(args: Sequence[str]) -> int:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="python -m pytest_ftgate",
-        description="Create a gate, compare reports, write rating sheets. Gates run with pytest.",
+        description="Create a gate, or compare reports. Gates run with pytest.",
         epilog="Exit status: 0 success, 1 a gate got worse (compare), 2 error.",
     )
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
@@ -73,18 +73,6 @@ def _parser() -> argparse.ArgumentParser:
     compare("before", "BEFORE.json", "the earlier report, written by --ftgate-report=json:PATH", type=Path)
     compare("after", "AFTER.json", "the later report", type=Path)
 
-    sheet = command("sheet", _sheet, "write blind rating sheets of a gate's stored answers, for people")
-    sheet("gate", "GATE", "a gate of the gate file with one baseline and one candidate")
-    sheet("--out", "DIR", "a new folder for the sheet and its key", type=Path, required=True)
-    sheet("--config", "PATH", "the gate file (default: ftgate.yaml)", type=Path, default=Path("ftgate.yaml"))
-    state = "the folder of stored answers, as ftgate_state (default: .ftgate)"
-    sheet("--state", "DIR", state, type=Path, default=Path(".ftgate"))
-    sheet("--recordings", "DIR", "a folder of recorded answers, as ftgate_recordings", type=Path)
-    sheet("--ask", None, "call the models for answers that are missing, and store these")
-    sheet("--seed", "TEXT", "what the order of the answers depends on (default: random)")
-    question = "Which answer is better?"
-    sheet("--question", "TEXT", f'what the raters are asked (default: "{question}")', default=question)
-
     schema = command("schema", _schema, "print the JSON Schema of the gate file or of the report")
     schema("--report", None, "print the schema of the JSON report (--ftgate-report=json:PATH)")
     return parser
@@ -104,13 +92,6 @@ def _compare(asked: argparse.Namespace) -> int:
     found = compare_reports(before, after)
     print("\n".join(comparison_lines(before, after, found)))
     return int(any(gate.worse for gate in found))
-
-
-def _sheet(asked: argparse.Namespace) -> int:
-    from pytest_ftgate.cli.sheet import Wishes, write_sheet
-
-    write_sheet(Wishes(**_arguments(asked)), print)
-    return 0
 
 
 def _arguments(asked: argparse.Namespace) -> dict[str, Any]:

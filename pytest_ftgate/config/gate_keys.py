@@ -226,7 +226,8 @@ class GateKeys(Keys):
     @property
     def judges(self) -> tuple[ModelSpec, ...]:
         """Return the models that judge."""
-        return tuple(judge for metric in self.judged_metrics.values() for judge in metric.options.get("judge", ()))
+        metrics = self.judged_metrics.values()
+        return tuple(metric.options["judge"] for metric in metrics if "judge" in metric.options)
 
     def place_of(self, path: str) -> str:
         """Return the file and line where a key (``guards.refunds.max_drop``) is written; empty for a default."""

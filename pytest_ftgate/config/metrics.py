@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -12,21 +12,17 @@ from typing import Annotated, Any, Literal
 from pydantic import AfterValidator, Field, PlainValidator, TypeAdapter, ValidationInfo
 
 from pytest_ftgate.config.keys import Keys, Listed, Number, OpenKeys, PathText, Placeable, Text, optional, place
-from pytest_ftgate.config.models import ModelSpec, ModelValue
+from pytest_ftgate.config.models import ModelValue
 from pytest_ftgate.config.problems import reading_of, refusal, refusals
 from pytest_ftgate.config.source import BUILT_IN, At, Source
 from pytest_ftgate.config.weaker import Weaker
 from pytest_ftgate.text import FARTHEST, got
 
-_BESIDE_MODEL = ("rubric", "rubric_file", "scale", "calibration")
-_NOT_BESIDE_MODEL = (
-    f"unknown key; beside model, the known keys are {', '.join(_BESIDE_MODEL)}; other keys of a model need a provider"
-)
 _PATHS = {
     "format": ("json_schema",),
     "rubric": ("rubric_file",),
     "preference": ("rubric_file",),
-    "human_preference": ("path", "key"),
+    "human_preference": ("path",),
 }
 
 
@@ -79,30 +75,10 @@ class CalibrationKeys(Keys):
         return self._place.absolute(self.file)
 
 
-def _read_judges(value: Any, info: ValidationInfo) -> tuple[ModelSpec, ...]:
-    """Return the judges; one that is written alone keeps its own place in messages."""
-    if isinstance(value, list | tuple):
-        if not value:
-            raise refusal("must name at least one model")
-        several = _adapter(tuple[ModelValue, ...])
-        models: tuple[ModelSpec, ...] = several.validate_python(tuple(value), context=info.context)
-        return models
-    one: ModelSpec = _adapter(ModelValue).validate_python(value, context=info.context)
-    return (one,)
-
-
-_adapter: Callable[[Any], TypeAdapter[Any]] = cache(TypeAdapter)
-
-
-_Judges = Annotated[
-    tuple[ModelSpec, ...], PlainValidator(_read_judges, json_schema_input_type=ModelValue | list[ModelValue])
-]
-
-
 class _JudgeKeys(Keys):
     exactly_one = (("rubric", "rubric_file"),)
     name: str
-    judge: _Judges = Field(description="The model that judges, or a list of models, whose majority counts.")
+    judge: ModelValue = Field(description="The model that judges.")
     rubric: Text = optional("The criteria for a good answer. Either rubric or rubric_file is required.")
     rubric_file: PathText = optional("A file with the rubric, relative to this file.")
     calibration: CalibrationKeys = optional("Items judged by people, on which the judge must agree with them first.")
@@ -127,10 +103,7 @@ class HumanPreferenceKeys(Keys):
     """Pairs of answers, of which people preferred one."""
 
     name: Literal["human_preference"] = Field(description="The metric.")
-    path: PathText = Field(
-        description="A CSV or JSONL file of {id, preferred, rater}, or a folder of them, relative to this file."
-    )
-    key: PathText = optional("The key of a blind rating sheet. Default: key.csv in the folder of the ratings.")
+    path: PathText = Field(description="A CSV or JSONL file of {id, preferred, rater}, relative to this file.")
 
 
 JudgedKeys = RubricKeys | PreferenceKeys | HumanPreferenceKeys
@@ -149,7 +122,7 @@ def _read_metric(value: Any, info: ValidationInfo) -> MetricSpec:
     if not isinstance(value, Mapping) and not isinstance(values["name"], str):
         raise refusal(f"must be a metric's name, or a mapping with a name, {got(value, ())}")
     if isinstance(value, Mapping) and isinstance(name, str) and name in JUDGED:
-        values = JUDGED[name].model_validate(_on_one_level(values), context=info.context).written()
+        values = JUDGED[name].model_validate(values, context=info.context).written()
     read = MetricKeys.model_validate(values, context=info.context)
     return MetricSpec(read.name, read.model_extra or {}, BUILT_IN)
 
@@ -159,23 +132,12 @@ def _name_of(metric: Any) -> str:
     return next((name for name in names if isinstance(name, str) and name.strip()), type(metric).__name__)
 
 
-def _on_one_level(values: Mapping[str, Any]) -> dict[str, Any]:
-    """Move the rubric out of the judge, where it may be written: ``judge: {model, rubric, scale}``."""
-    judge = values.get("judge")
-    if not isinstance(judge, Mapping) or "provider" in judge or "model" not in judge:
-        return dict(values)
-    problems = [
-        (("judge", str(key)), "is set twice: keep one" if key in values else _NOT_BESIDE_MODEL)
-        for key in judge
-        if key != "model" and (key not in _BESIDE_MODEL or key in values)
-    ]
-    if problems:
-        raise refusals(problems)
-    beside = {key: value for key, value in judge.items() if key != "model"}
-    return {**values, **beside, "judge": judge["model"]}
-
-
 MetricValue = Annotated[MetricSpec, PlainValidator(_read_metric, json_schema_input_type=str | JudgedKeys | MetricKeys)]
+
+
+@cache
+def _several() -> TypeAdapter[tuple[MetricSpec, ...]]:
+    return TypeAdapter(tuple[MetricValue, ...])
 
 
 def _read_metrics(value: Any, info: ValidationInfo) -> MetricSpec | tuple[MetricSpec, ...]:
@@ -184,7 +146,7 @@ def _read_metrics(value: Any, info: ValidationInfo) -> MetricSpec | tuple[Metric
         return _read_metric(value, info)
     if not value:
         raise refusal("must not be empty")
-    metrics: tuple[MetricSpec, ...] = _adapter(tuple[MetricValue, ...]).validate_python(value, context=info.context)
+    metrics = _several().validate_python(value, context=info.context)
     names = [metric.name for metric in metrics]
     twice = [(index,) for index, name in enumerate(names) if name in names[:index]]
     if twice:

@@ -12,6 +12,7 @@ from pytest_ftgate.checks.context import Context
 from pytest_ftgate.checks.freshness import last_green
 from pytest_ftgate.checks.guards import described as described_guard
 from pytest_ftgate.checks.guards import prepare_guards
+from pytest_ftgate.checks.judging import prepare_judging
 from pytest_ftgate.checks.slices import prepare_slices
 from pytest_ftgate.checks.training_set import (
     TrainingAudit,
@@ -22,7 +23,6 @@ from pytest_ftgate.checks.training_set import (
 )
 from pytest_ftgate.gate.metrics import build_metrics, check_possible, custom_metrics, needs_expected
 from pytest_ftgate.gate.state import Services
-from pytest_ftgate.judges import Judging
 from pytest_ftgate.models import Surroundings, build_model
 from pytest_ftgate.result import GateResult, ModelResult, TestSetResult, TrainingResult
 
@@ -60,12 +60,7 @@ def _read_inputs(config: GateKeys, services: Services, nodeid: str) -> Context:
     guards = prepare_guards(config, services.load, training, custom)
     slices = prepare_slices(config, test, training, metrics[config.decided_by.name], custom)
     models = build_models(config, surroundings, services.hook)
-    judging = Judging()
-    if any(metric.judged for metric in metrics.values()):
-        from pytest_ftgate.judges.prepare import prepare_judging
-
-        asked = {role: [(config.asked[role], model)] for role, model in models.items()}
-        judging = prepare_judging(config, test, metrics, asked, surroundings, services.hook)
+    judging = prepare_judging(config, test, metrics, models, services.hook, offline=services.offline)
     gate = Context(
         config,
         described(config, nodeid),

@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeAlias, TypeGuard
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 from pytest_ftgate.errors import ConfigError, MetricError, Where
 from pytest_ftgate.metrics.options import Options
 from pytest_ftgate.metrics.protocol import Answers, Floats, Metric, Scored, by_example, check_shape
+from pytest_ftgate.models.prompt import read_text
 
 if TYPE_CHECKING:
     from pytest_ftgate.config import ModelSpec
@@ -35,36 +36,33 @@ class _Judged(Metric):
 
 
 @dataclass(frozen=True)
-class _ByModels(_Judged):
-    """A metric that models judge by a rubric; ``calibration``: items that people have judged."""
+class _ByModel(_Judged):
+    """A metric that a model judges by a rubric; ``calibration``: items that people have judged."""
 
-    judges: tuple[ModelSpec, ...]
+    judge: ModelSpec
     rubric: str
+    source: str
     calibration: CalibrationKeys | None = field(default=None, kw_only=True)
-
-    @property
-    def judge(self) -> ModelSpec:
-        """Return the first judge, which is the only one of a :class:`~pytest_ftgate.judges.Judge`."""
-        return self.judges[0]
 
 
 @dataclass(frozen=True)
-class Rubric(_ByModels):
-    """The mean grade, between ``low`` and ``high``, that a model gives each answer; of several judges the median."""
+class Rubric(_ByModel):
+    """The mean grade, between ``low`` and ``high``, that a model gives each answer."""
 
     low: float = field()
     high: float = field()
-    source: str
     name = RUBRIC
 
 
 @dataclass(frozen=True)
-class Preference(_ByModels):
-    """The share of pairs in which the judge, or most of several, prefers the candidate's answer; a tie counts half."""
+class Preference(_ByModel):
+    """The share of pairs in which the judge prefers the candidate's answer; a tie counts half."""
 
-    source: str
     name = PREFERENCE
     pairwise = True
+
+
+ModelJudged: TypeAlias = Rubric | Preference
 
 
 @dataclass(frozen=True)
@@ -73,7 +71,6 @@ class HumanPreference(_Judged):
 
     path: Path
     source: str
-    key: Path | None = None
     name = HUMAN_PREFERENCE
     pairwise = True
 
@@ -118,17 +115,21 @@ class Preferred(_Judged):
         return Scored(self, round(float(self.scores.mean()), 12), per_example=self.scores)
 
 
-ModelJudged: TypeAlias = Rubric | Preference
+def paired_metrics(name: str, preferred: Mapping[str, Sequence[float]], *, means: bool) -> dict[str, Metric]:
+    """Return the scores of all models by role, from those of the candidate against each baseline on each example."""
+    import numpy as np
+
+    scores = {role: np.array(values, dtype=float) for role, values in preferred.items()}
+    hardest = scores[min(scores, key=lambda role: round(float(scores[role].mean()), 12))]
+    made: dict[str, Metric] = {role: Preferred(name, 0.5 + (hardest - one), means) for role, one in scores.items()}
+    return {**made, "candidate": Preferred(name, hardest, means)}
 
 
-def by_model(metric: Metric) -> TypeGuard[ModelJudged]:
-    """Return whether a model judges the metric."""
-    return isinstance(metric, Rubric | Preference)
-
-
-def by_people(metric: Metric) -> TypeGuard[HumanPreference]:
-    """Return whether people judge the metric."""
-    return isinstance(metric, HumanPreference)
+def value_unasked(candidate: str | None, baseline: str | None) -> float | None:
+    """Return the candidate's score of a pair: equal answers tie, a missing one loses; None if a judge must decide."""
+    if candidate is None or baseline is None:
+        return 0.5 + ((candidate is not None) - (baseline is not None)) / 2
+    return 0.5 if candidate.strip() == baseline.strip() else None
 
 
 def refuse_judged(metric: Metric, what: str, *, source: str) -> None:
@@ -141,7 +142,7 @@ def refuse_judged(metric: Metric, what: str, *, source: str) -> None:
         )
 
 
-def build(options: Options) -> Rubric | Preference | HumanPreference:
+def build(options: Options) -> ModelJudged | HumanPreference:
     """Build a judged metric."""
     given, source = options.spec.options, str(options.spec.source)
     needs = "path" if options.metric == HUMAN_PREFERENCE else "judge"
@@ -149,14 +150,12 @@ def build(options: Options) -> Rubric | Preference | HumanPreference:
         cure = f"Write metric: {{name: {options.metric}, {needs}: ...}}; see docs/judges.md."
         raise options.error(f"{options.metric} needs the option {needs}", key=needs, cure=cure)
     if options.metric == HUMAN_PREFERENCE:
-        return HumanPreference(given["path"], source, given.get("key"))
+        return HumanPreference(given["path"], source)
     rubric = given.get("rubric")
     if rubric is None:
-        from pytest_ftgate.models.prompt import read_text
-
         rubric = read_text(given["rubric_file"], options.spec.source.where("rubric_file"))
     judge, calibration = given["judge"], given.get("calibration")
     if options.metric == PREFERENCE:
         return Preference(judge, rubric, source, calibration=calibration)
     low, high = given.get("scale", _SCALE)
-    return Rubric(judge, rubric, float(low), float(high), source, calibration=calibration)
+    return Rubric(judge, rubric, source, float(low), float(high), calibration=calibration)

@@ -15,8 +15,6 @@ from pytest_ftgate.result import (
     Flip,
     GateResult,
     JudgeResult,
-    PairResult,
-    called,
 )
 from pytest_ftgate.text import (
     LONGEST,
@@ -54,7 +52,7 @@ def deciding_checks(result: GateResult) -> list[Check]:
 
 
 def advised_once(checks: Iterable[Check], said: set[str]) -> Iterator[Check]:
-    """Yield checks without advice that was ``said`` before, which is added to: two judges may have the same fault."""
+    """Yield checks without advice that was ``said`` before, which is added to: two checks may have the same cure."""
     for check in checks:
         yield replace(check, advice=None) if check.advice in said else check
         said.add(check.advice or "")
@@ -132,7 +130,7 @@ def examples(result: GateResult, most: int | None = None) -> tuple[str, tuple[Fl
 
 def _is_of_pairs(result: GateResult) -> bool:
     """Return whether answers were compared in pairs, each won, lost or a tie."""
-    return any(one.metric == result.metric and one.pairs for one in result.judges)
+    return any(one.metric == result.metric and one.pairwise for one in result.judges)
 
 
 def gain_sentence(result: GateResult) -> str | None:
@@ -229,40 +227,19 @@ def _declared(name: str, usd: float | None, economics: Economics) -> str:
 
 
 def judge_sentences(result: GateResult) -> Iterator[str]:
-    """Yield one sentence per judge, and one per baseline that the answers were compared with."""
-    for one in result.judges:
-        yield _judge(one)
-        for pair in one.pairs:
-            yield f"  {_pair(pair, of_people=one.by_people)}"
+    """Yield one sentence for each judged metric."""
+    return map(_judge, result.judges)
 
 
 def _judge(one: JudgeResult) -> str:
-    if one.by_people:
-        kappa = f", {one.kappa_kind}'s kappa {one.kappa:.2f}" if one.kappa is not None else ""
-        return f"{one.metric} by {plural(one.raters or 0, 'rater')}{kappa}"
-    kappa = f", kappa {one.kappa:.2f} with human labels ({one.kappa_kind})" if one.kappa is not None else ""
-    if one.model is None:
-        return f"{one.metric} by the {one.judge}{kappa}"
+    if one.judge is None:
+        return f"{one.metric} by {plural(one.raters or 0, 'rater')}"
+    kappa = f", kappa {one.kappa:.2f} with human labels" if one.kappa is not None else ""
     asked = f"{plural(one.n_questions or 0, 'question')}, {show_count(one.n_stored)} stored"
     known = one.input_tokens is not None and one.output_tokens is not None
     tokens = f", {show_count(one.input_tokens)}/{show_count(one.output_tokens)} tokens" if known else ""
     cost = f", {show_usd(one.cost_usd)}" if one.cost_usd is not None else f", cost unknown: {one.cost_unknown}"
     return f"{one.metric} by judge {one.judge}{kappa}: {asked}{tokens}{cost}"
-
-
-def _pair(pair: PairResult, *, of_people: bool) -> str:
-    counted = f"{pair.wins:,} won, {plural(pair.ties, 'tie')}, {pair.losses:,} lost"
-    of = plural(pair.n, "example" if of_people else "pair")
-    text = f"candidate against {called(pair.baseline)}: {counted} of {of}"
-    if pair.n_lengths:
-        share = f"{100 * (pair.longer_preferred or 0) / pair.n_lengths:.0f} %"
-        text += f"; the longer answer won {pair.longer_preferred:,} of {pair.n_lengths:,} ({share})"
-    if pair.disagreements is None or not pair.n_asked:
-        return text
-    share = f"{100 * pair.disagreements / pair.n_asked:.0f} %"
-    first = f", {pair.first_preferred or 0:,} times for the first answer" if pair.disagreements else ""
-    disagreed = f"{pair.disagreements:,} of {pair.n_asked:,} compared pairs ({share})"
-    return f"{text}; the judge changed its preference with the order in {disagreed}{first}"
 
 
 # --- mistakes ------------------------------------------------------------------------------------------------

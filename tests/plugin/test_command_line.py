@@ -19,7 +19,7 @@ def command(project: Project, *args: str) -> subprocess.CompletedProcess[str]:
     return result
 
 
-@pytest.mark.parametrize("args", [(), ("judge",), ("compare",), ("sheet", "gate"), ("schema", "--wrong")])
+@pytest.mark.parametrize("args", [(), ("judge",), ("compare",), ("schema", "--wrong")])
 def test_bad_usage_is_said(project: Project, args: tuple[str, ...]) -> None:
     result = command(project, *args)
     assert result.returncode == 2

@@ -8,8 +8,6 @@ import pytest
 from gate_project import check, ends, mentions, passed, refused, statuses, stopped, write_jsonl
 from judge_project import HONEST, RUBRIC, N, PythonJudged, good, poor, task
 
-from pytest_ftgate.result import GateResult
-
 
 @pytest.fixture
 def judged(pytester: pytest.Pytester) -> PythonJudged:
@@ -114,48 +112,18 @@ def test_the_margin_is_of_the_win_rate_above_a_half(judged: PythonJudged) -> Non
     assert "win rate" in stopped(judged.by(name="preference", gate={"margin": 0.5}))["message"]
 
 
-def test_a_judge_that_measured_nothing_is_what_is_to_be_changed_and_not_the_candidate(judged: PythonJudged) -> None:
-    judged.judged_by("python:judges:first", name="preference")
-    gate = judged.gate()
-    assert (gate["verdict"], gate["gain"]) == ("fail", 0)
-    (pair,) = gate["judges"][0]["pairs"]
-    assert (pair["wins"], pair["ties"], pair["losses"]) == (0, 60, 0)
-    assert (pair["disagreements"], pair["first_preferred"]) == (50, 50)
-    (advice,) = gate["advice"]
-    biased = check(gate, "position_bias.preference")
-    assert biased["status"] == "warning"
-    assert "in 50 of 50 pairs" in biased["message"]
-    assert (advice["action"], advice["fact"]) == ("measure_again", f"{biased['name']}: {biased['message']}")
-    assert advice["text"] == check(gate, "margin")["advice"]
-    assert advice["text"].startswith("Use another judge, ")
-    judged.result.stdout.no_fnmatch_line("*Drop *")
-    judged.judged_by("python:judges:honest", name="preference", gate={"margin": 0.45})
-    gate = ends(judged.gate(), "fail")
-    assert check(gate, "margin")["advice"] is not None
-    assert "measure_again" not in {one["action"] for one in gate["advice"]}
+SHY = """
+def shy(messages):
+    return honest(messages).replace('"B"', '"tie"')
+"""
 
 
-def test_equal_answers_do_not_hide_that_a_judge_prefers_the_first(judged: PythonJudged) -> None:
-    rows = [{"id": f"t{i}", "output": judged.answer_of("base", i)} for i in range(N)]
-    rows[20:36] = [{"id": f"t{i}", "output": good(i)} for i in range(20, 36)]
-    write_jsonl(judged.path / "ft.jsonl", rows)
-    judged.judged_by("python:judges:first", name="preference")
-    gate = judged.gate("-v")
-    (pair,) = gate["judges"][0]["pairs"]
-    assert (pair["n"], pair["n_asked"], pair["disagreements"]) == (60, 16, 16)
-    found = check(gate, "position_bias.preference")
-    assert (found["status"], found["observed"]) == ("warning", 1)
-    judged.result.stdout.fnmatch_lines(["*60 pairs; *16 of 16 compared pairs (100 %)*"])
-
-
-def test_a_preference_in_one_order_alone_is_a_tie(judged: PythonJudged) -> None:
-    """The judge prefers the better answer where it comes first, and sees no difference where it comes second."""
-    shy = "\ndef shy(messages):\n    return honest(messages).replace('\"B\"', '\"tie\"')\n"
-    judged.file("judges.py", HONEST + shy)
-    gate = judged.by("python:judges:shy", name="preference")
-    assert gate["gain"] == 0
-    (pair,) = gate["judges"][0]["pairs"]
-    assert (pair["ties"], pair["disagreements"], pair["first_preferred"]) == (60, 50, 0)
+@pytest.mark.parametrize("judge", ["first", "shy"])
+def test_a_preference_in_one_order_alone_is_a_tie(judged: PythonJudged, judge: str) -> None:
+    """The judge always prefers the first answer, or the better one only where it comes first."""
+    judged.file("judges.py", HONEST + SHY)
+    gate = ends(judged.by(f"python:judges:{judge}", name="preference"), "fail")
+    assert (gate["gain"], gate["wins"], gate["losses"]) == (0, 0, 0)
 
 
 def test_ftgate_evaluate_asks_no_judge(judged: PythonJudged) -> None:
@@ -205,13 +173,6 @@ def test_a_judge_and_a_callable_in_a_mark(judged: PythonJudged) -> None:
     assert judged.gate()["verdict"] == "pass"
 
 
-def test_judge_and_rubric_may_stand_in_one_mapping(judged: PythonJudged) -> None:
-    judge = {"model": "python:judges:honest", "rubric": RUBRIC, "scale": [2, 5]}
-    judged.gate_test(metric={"name": "rubric", "judge": judge}, margin=0.3)
-    gate = passed(judged.gate())
-    assert gate["metric_range"] == [2, 5]
-
-
 def test_a_rubric_beside_the_deciding_metric(judged: PythonJudged) -> None:
     gate = judged.judge(
         metric=[{**RUBRIC_METRIC, "name": "preference"}, RUBRIC_METRIC],
@@ -234,15 +195,12 @@ def test_the_candidate_must_be_preferred_to_every_baseline(judged: PythonJudged)
     assert gate["candidate"]["value"] == pytest.approx(0.5 - 5 / 120)
     assert gate["baselines"]["strong"]["value"] == 0.5
     assert gate["candidate"]["value"] - gate["baselines"]["weak"]["value"] == pytest.approx(0.25)
-    assert [pair["baseline"] for pair in gate["judges"][0]["pairs"]] == ["weak", "strong"]
 
 
 def test_a_missing_answer_is_not_judged_and_loses(judged: PythonJudged) -> None:
     judged.predictions("ft.jsonl", 60, output=lambda i: judged.answer_of("ft", i) if i else "  ")
     gate = judged.by(name="preference")
-    (pair,) = gate["judges"][0]["pairs"]
-    assert (pair["wins"], pair["ties"], pair["losses"]) == (40, 10, 10)
-    assert gate["judges"][0]["n_questions"] == 2 * 49
+    assert (gate["wins"], gate["losses"], gate["judges"][0]["n_questions"]) == (40, 10, 2 * 49)
     assert judged.by()["candidate"]["value"] == pytest.approx((50 * 5 + 9 * 2 + 1) / 60)
 
 
@@ -252,8 +210,6 @@ def test_repeats_are_paired_one_by_one(judged: PythonJudged) -> None:
     judged.file("judges.py", HONEST + models)
     two = {"repeats": 2, "candidate": "python:judges:turns", "baseline": "python:judges:plain"}
     gate = judged.by(name="preference", gate=two)
-    (pair,) = gate["judges"][0]["pairs"]
-    assert (pair["n"], pair["wins"], pair["ties"], pair["losses"]) == (120, 60, 60, 0)
     assert gate["candidate"]["value"] == 0.75
     assert gate["method"].startswith("Gaffke")  # the means of two pairs each
 
@@ -281,36 +237,35 @@ def test_a_baseline_may_say_one_thing_where_a_reason_is_given(judged: PythonJudg
     assert "(allowed: it is what we ship)" in check(gate, "weak_baseline")["message"]
 
 
+def at(url: str, model: str = "m") -> dict[str, str]:
+    return {"provider": "openai", "model": model, "base_url": url}
+
+
 @pytest.mark.parametrize(
-    ("role", "same"),
+    ("judge", "role", "same", "spelling"),
     [
-        ("candidate", "python:judges:honest"),
-        ("baseline", "python:judges:honest"),
-        ("candidate", {"provider": "python", "target": "judges:honest", "workers": 2}),
+        ("python:judges:alias", "candidate", "python:judges:honest", "python:judges:honest"),
+        ("python:judges:alias", "baseline", "python:judges:honest", "python:judges:honest"),
+        (
+            "python:judges:alias",
+            "candidate",
+            {"provider": "python", "target": "judges:honest", "workers": 2},
+            "python:judges:honest",
+        ),
+        ("recorded:ft.jsonl", "candidate", "recorded:ft.jsonl", "recorded:ft.jsonl"),
+        (at("http://127.0.0.1:80/v1", "M"), "candidate", at("http://127.0.0.1/v1"), "openai:m"),
+        (at("https://EXAMPLE.com.:443//v1/"), "candidate", at("https://example.com/v1"), "openai:m"),
+        (at("http://localhost:9/./%761"), "candidate", at("http://127.0.0.1:9/v1"), "openai:m"),
+        (at("http://[::1]:9/v1?x=1"), "baseline", at("http://127.0.0.1:9/v1"), "openai:m"),
     ],
     ids=str,
 )
-def test_the_judge_is_neither_of_the_two_models(judged: PythonJudged, role: str, same: Any) -> None:
-    judged.file("judges.py", HONEST + "\nalias = honest\n")
-    found = stopped(judged.by("python:judges:alias", gate={role: same}))
-    mentions(found, f"the judge of rubric is the {role} itself (python:judges:honest)")
-
-
-@pytest.mark.parametrize(
-    ("url", "other"),
-    [
-        ("http://127.0.0.1/v1", "http://127.0.0.1:80/v1"),
-        ("https://example.com/v1", "https://EXAMPLE.com.:443//v1/"),
-        ("http://127.0.0.1:9/v1", "http://localhost:9/./%761"),
-        ("http://127.0.0.1:9/v1", "http://[::1]:9/v1?x=1"),
-    ],
-)
-def test_the_judge_is_no_model_whose_endpoint_is_written_in_another_way(
-    judged: PythonJudged, url: str, other: str
+def test_the_judge_is_neither_of_the_two_models_however_they_are_written(
+    judged: PythonJudged, judge: Any, role: str, same: Any, spelling: str
 ) -> None:
-    same = {"provider": "openai", "model": "m", "base_url": url}
-    found = stopped(judged.by({**same, "model": "M", "base_url": other}, gate={"candidate": same}))
-    mentions(found, "the judge of rubric is the candidate itself (openai:m)")
+    judged.file("judges.py", HONEST + "\nalias = honest\n")
+    found = stopped(judged.by(judge, gate={role: same}))
+    mentions(found, f"the judge of rubric is the {role} itself ({spelling})")
 
 
 def test_what_asks_no_judge_refuses_judged_metrics(judged: PythonJudged) -> None:
@@ -354,8 +309,8 @@ def test_a_judge_that_agrees_with_people_may_judge(judged: PythonJudged, name: s
     gate = passed(judged.gate("-v"))
     (judge,) = gate["judges"]
     assert (judge["kappa"], judge["n_kappa"], judge["n_questions"]) == (1.0, 20, questions)
+    judged.result.stdout.fnmatch_lines([f"{name} by judge honest, kappa 1.00 with human labels: *"])
     kind = "Cohen, quadratic weights" if name == "rubric" else "Cohen"
-    judged.result.stdout.fnmatch_lines([f"{name} by judge honest, kappa 1.00 with human labels ({kind}): *"])
     calibration = check(gate, f"calibration.{name}")
     assert (calibration["status"], calibration["observed"], calibration["required"]) == ("pass", 1.0, 0.6)
     assert all(text in calibration["message"] for text in ("honest", "20 human-labelled items", kind))
@@ -409,101 +364,3 @@ def test_items_may_be_a_table(judged: PythonJudged) -> None:
     lines = [f"{task(i)},{'good' if i % 2 else 'Hello'} {i},{2 if i % 2 else 5}" for i in range(20)]
     judged.file("labelled.csv", "\n".join(["input,output,score", *lines]) + "\n")
     assert judged.by(calibration={"path": "labelled.csv", "min_kappa": 0.9})["verdict"] == "pass"
-
-
-# --- several judges ------------------------------------------------------------------------------------------
-
-OTHERS = """
-def shortest(messages):
-    data = json.loads(messages[-1]["content"])
-    if "answer" in data:
-        return json.dumps({"score": 5 if len(data["answer"]) < 20 else 1})
-    first, second = len(data["answer_A"]), len(data["answer_B"])
-    return json.dumps({"better": "tie" if first == second else "A" if first < second else "B"})
-
-def undecided(messages):
-    return json.dumps({"score": 4} if "answer" in json.loads(messages[-1]["content"]) else {"better": "tie"})
-
-def kind(messages):
-    return honest(messages)
-"""
-HONEST_2, SHORTEST, UNDECIDED = "python:judges:kind", "python:judges:shortest", "python:judges:undecided"
-HONEST_1 = "python:judges:honest"
-
-
-@pytest.mark.parametrize(
-    ("judges", "counts"),
-    [
-        ([HONEST_1, HONEST_2, SHORTEST], (40, 10, 10)),
-        ([HONEST_1, SHORTEST, UNDECIDED], (0, 60, 0)),
-        ([HONEST_1, SHORTEST], (0, 60, 0)),
-        ([HONEST_1, HONEST_2], (40, 10, 10)),
-        ([HONEST_1, UNDECIDED], (0, 60, 0)),
-        ([HONEST_1, HONEST_2, SHORTEST, UNDECIDED], (0, 60, 0)),
-        ([UNDECIDED, SHORTEST, SHORTEST.replace("shortest", "kind"), HONEST_1], (0, 60, 0)),
-    ],
-)
-def test_of_several_judges_more_than_half_decide(
-    judged: PythonJudged, judges: list[str], counts: tuple[int, int, int]
-) -> None:
-    judged.file("judges.py", HONEST + OTHERS)
-    gate = judged.judge(metric={"name": "preference", "judge": judges, "rubric": RUBRIC})
-    assert gate["verdict"] == ("pass" if counts[0] else "fail"), gate["checks"]
-    *single, together = gate["judges"]
-    assert [one["model"] for one in single] == judges
-    assert (together["judge"], together["model"], together["raters"]) == (
-        f"majority of {len(judges)} judges",
-        None,
-        len(judges),
-    )
-    (pair,) = together["pairs"]
-    assert (pair["wins"], pair["ties"], pair["losses"], pair["n_asked"]) == (*counts, 50)
-    assert gate["candidate"]["value"] == pytest.approx(0.5 + (counts[0] - counts[2]) / 120)
-    by_shortest = [one["pairs"][0] for one in single if one["judge"] == "shortest"]
-    assert all((one["n_lengths"], one["longer_preferred"]) == (50, 0) for one in by_shortest)
-    assert GateResult.from_dict(gate).to_dict() == gate
-
-
-def test_of_several_grades_the_median_counts_and_reports_show_every_judge(judged: PythonJudged) -> None:
-    judged.file("judges.py", HONEST + OTHERS)
-    judged.judged_by([HONEST_1, SHORTEST, UNDECIDED])
-    gate = judged.gate("-v", "--ftgate-report=html:r.html", "--ftgate-report=recordings:kept")
-    assert gate["baseline"]["value"] == gate["candidate"]["value"] == 4.0  # of 5, 1, 4 and of 2, 5, 4
-    judged.result.stdout.fnmatch_lines(
-        ["rubric by judge honest: *", "rubric by judge shortest: *", "rubric by the median of 3 judges"]
-    )
-    assert "rubric by the median of 3 judges" in (judged.path / "r.html").read_text(encoding="utf-8")
-    names = {file.name.rpartition(".")[0].rpartition(".")[2] for file in (judged.path / "kept").rglob("*.jsonl")}
-    assert {"judge_rubric", "judge_rubric_2", "judge_rubric_3"} <= names
-
-
-@pytest.mark.parametrize(
-    ("judges", "verdict", "kappas"),
-    [([HONEST_1, HONEST_2, SHORTEST], "pass", [1.0, 1.0, -1.0, 1.0]), ([HONEST_1, SHORTEST], "error", [1.0, -1.0, 0])],
-)
-def test_several_judges_are_calibrated_together(
-    judged: PythonJudged, judges: list[str], verdict: str, kappas: list[float]
-) -> None:
-    judged.file("judges.py", HONEST + OTHERS)
-    items(judged, name="preference")
-    gate = judged.judge(metric={"name": "preference", "judge": judges, "rubric": RUBRIC, "calibration": CALIBRATION})
-    found = check(gate, "calibration.preference")
-    assert (gate["verdict"], found["status"], found["observed"]) == (verdict, verdict, kappas[-1])
-    assert [one["kappa"] for one in gate["judges"]] == kappas
-    mentions(found, "honest", "shortest")
-
-
-@pytest.mark.parametrize(
-    ("judges", "parts"),
-    [
-        ([HONEST_1, "python:judges:chatty"], ("chatty", "cannot read")),
-        ([HONEST_1, "recorded:ft.jsonl"], ("metric.judge", "candidate")),
-        ([HONEST_1, SHORTEST, HONEST_1], ("metric.judge", "honest", "twice")),
-        ([], ("metric.judge", "at least one")),
-        ([HONEST_1, "nobody"], ("metric.judge[1]", "nobody")),
-    ],
-)
-def test_one_bad_judge_makes_the_gate_an_error(judged: PythonJudged, judges: list[str], parts: tuple[str, ...]) -> None:
-    judged.file("judges.py", HONEST + OTHERS)
-    gate = ends(judged.judge(metric={"name": "preference", "judge": judges, "rubric": RUBRIC}), "error")
-    mentions(next(one for one in gate["checks"] if one["status"] == "error"), *parts)

@@ -163,15 +163,6 @@ def test_recordings_hold_the_judges_answers_so_that_ci_needs_no_key(
     assert again["judges"][0]["n_stored"] == again["judges"][0]["n_questions"]
 
 
-def test_a_judge_may_be_a_file_of_its_recorded_answers(judged: ServedJudged, monkeypatch: pytest.MonkeyPatch) -> None:
-    gate = recorded(judged, monkeypatch, "preference")
-    judged.judged_by("recorded:../kept/support.judge_preference.jsonl", name="preference")
-    judged.forget()
-    again = passed(judged.gate())
-    assert again["gain"] == gate["gain"]
-    assert judged.n_asked("judge") == 0
-
-
 def test_workers_of_xdist_share_the_judges_answers(judged: ServedJudged) -> None:
     judged.judged_by(name="preference")
     two = "import pytest\n\n\n@pytest.mark.ftgate('support')\ndef test_{0}():\n    pass\n"
@@ -203,12 +194,3 @@ def test_the_judge_is_stopped_by_max_cost_and_paid_for_apart(judged: ServedJudge
     assert judge["cost_usd"] == pytest.approx(110 * 12 / 1000)
     assert whole["candidate"]["cost_usd"] == 0
     judged.result.stdout.fnmatch_lines(["rubric by judge judge: 110 questions, * stored, 1,100/220 tokens, $1.32"])
-
-
-def test_a_judge_that_costs_less_than_the_limit_is_heard_to_the_end(judged: ServedJudged) -> None:
-    """At first an answer is taken for 1,000 tokens: three such answers fill the limit, all 110 cost half of it."""
-    free = {"input_per_1m": 0.0, "output_per_1m": 0.0}
-    judged.keys |= {"baseline": judged.model("base", price=free), "candidate": judged.model("ft", price=free)}
-    judged.judged_by(judged.model("judge", price={"input_per_1m": 1000.0, "output_per_1m": 1000.0}))
-    assert judged.gate("--ftgate-max-cost=3")["verdict"] == "pass"
-    judged.result.stdout.fnmatch_lines(["$1.32 spent of --ftgate-max-cost 3"])

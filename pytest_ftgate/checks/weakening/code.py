@@ -24,8 +24,8 @@ def code_files(config: GateKeys, root: Path) -> Iterator[tuple[str, Path]]:
     yield from _of_model("candidate", config.candidate, root)
     for key, metric in deciding(config):
         yield from _of_function(key, metric.options.get("function"), root)
-        for judge in metric.options.get("judge", ()):
-            yield from _of_model(f"{key}.judge", judge, root)
+        if "judge" in metric.options:
+            yield from _of_model(f"{key}.judge", metric.options["judge"], root)
 
 
 def baseline_key(name: str) -> str:

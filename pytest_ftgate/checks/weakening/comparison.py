@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 _OPERATION = ("name", "price", "concurrency", "timeout_s", "retries", "api_key_env")
 """Keys of a model that do not change its answers."""
 _JUDGED = ("rubric", "preference", "human_preference")
-_OF_JUDGES = ("judge", "rubric", "rubric_file", "calibration", "path", "key")
+_OF_JUDGES = ("judge", "rubric", "rubric_file", "calibration", "path")
 """Options of judged metrics that are compared separately."""
 _LIMITS = ("max_break_even_days", "min_monthly_saving_usd")
 _FACTS = ("calls_per_month", "training_cost_usd", "data_cost_usd", "hosting_usd_per_month", "retrains_per_year")
@@ -162,14 +162,10 @@ def _judges(before: GateKeys, after: GateKeys) -> Iterator[Weakening]:
         if name not in now:
             continue  # reported for the metric or its bound
         new, key = now[name], "metric" if name == before.decided_by.name else name
-        for option in ("rubric", "rubric_file", "path", "key"):
+        for option in ("rubric", "rubric_file", "path"):
             yield from _reworded(f"{key}.{option}", old.options.get(option), new.options.get(option))
-        judges, others = old.options.get("judge", ()), new.options.get("judge", ())
-        before_, after_ = list(map(_asked, judges)), list(map(_asked, others))
-        if len(before_) != len(after_) or any(one not in after_ for one in before_):
-            alone = len(judges) == len(others) == 1
-            shown = (", ".join(map(str, judges)), ", ".join(map(str, others)))
-            yield Weakening(f"{key}.judge", *(_distinguished(judges[0], others[0]) if alone else shown))
+        if "judge" in old.options and _asked(old.options["judge"]) != _asked(new.options["judge"]):
+            yield Weakening(f"{key}.judge", *_distinguished(old.options["judge"], new.options["judge"]))
         earlier, later = old.options.get("calibration"), new.options.get("calibration")
         if earlier is not None:
             yield from _compared(earlier, later, f"{key}.calibration.")

@@ -83,8 +83,7 @@ def _files(metric: MetricSpec) -> Iterator[tuple[str, Path, bool]]:
         elif option == "calibration" and hasattr(value, "path"):
             yield f"{option}.path", value.path, False
         elif option == "judge":
-            for spec in value:
-                yield from ((f"{option}.{key}", path, not key.endswith("system_file")) for key, path in _paths(spec))
+            yield from ((f"{option}.{key}", path, not key.endswith("system_file")) for key, path in _paths(value))
 
 
 def _paths(spec: ModelSpec) -> Iterator[tuple[str, Path]]:

@@ -1,23 +1,20 @@
-"""The pages: of a session, and of a blind rating sheet."""
+"""The page of a session."""
 
 from __future__ import annotations
 
-import json
 import os
 from base64 import b64encode
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from hashlib import sha256
-from html import escape
 from importlib.resources import files
-from string import Template
 from typing import TYPE_CHECKING, Any
 
 from pytest_ftgate.checks.weakening.history import find_head
 from pytest_ftgate.reports import sentences
 from pytest_ftgate.reports.html.evidence import Evidence
 from pytest_ftgate.reports.html.gate import summary, view
-from pytest_ftgate.reports.html.plots import Drawn, pair_bars, script_data
+from pytest_ftgate.reports.html.plots import Drawn, pair_bars
 from pytest_ftgate.reports.json import environment
 from pytest_ftgate.result import GateResult, Session, Verdict
 from pytest_ftgate.text import minute, plural, readable
@@ -27,7 +24,6 @@ if TYPE_CHECKING:
 
     from jinja2 import Environment
 
-    from pytest_ftgate.judges.sheets import Sheet
 
 _SECTIONS = (
     ("checks", "Checks"),
@@ -98,26 +94,6 @@ def _revision(root: Path | None) -> str | None:
     branch = head.branch or next((os.environ[name] for name in _CI_BRANCHES if os.environ.get(name)), "")
     on = f" on {branch}" if branch else ""
     return f"commit {head.commit[:12]}{on}{' with uncommitted changes' if head.changed else ''}"
-
-
-# --- other pages ---------------------------------------------------------------------------------------------
-
-
-def sheet_page(sheet: Sheet, question: str) -> str:
-    """Return the page. It does not hold the key, and all texts of models are data that its script shows as text."""
-    style, script = asset("style.css") + asset("sheet.css"), asset("sheet.js")
-    data = {
-        "sheet": sheet.id,
-        "gate": sheet.gate,
-        "pairs": [[one.id, one.input, *one.shown, one.equal] for one in sheet.pairs],
-    }
-    return Template(asset("sheet.html")).substitute(
-        policy=policy(style, script),
-        style=style,
-        script=script,
-        question=escape(question),
-        data=script_data(json.dumps(data, separators=(",", ":"))),
-    )
 
 
 # --- what the pages are made of --------------------------------------------------------------------------------

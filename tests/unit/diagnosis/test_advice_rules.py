@@ -93,11 +93,9 @@ def facts(
         training=replace(counted, **(training or {})),
     )
     training_set = [SimpleNamespace(expected=label) for label, count in (labels or {}).items() for _ in range(count)]
-    biased = tuple(check for check in checks if check.name.startswith("position_bias"))
     return SimpleNamespace(
         result=replace(plain, **changes),
         training=training_set,
-        judge_run=SimpleNamespace(checks=biased),
         config=SimpleNamespace(asked={}),
         comparisons={},
         scored={},
@@ -241,11 +239,6 @@ SPEAKS: dict[str, tuple[str, Any, Any]] = {  # the action, a gate of which it is
         "better_prompt",
         saw("alternative_closes_gap", "warning"),
         saw("alternative_closes_gap", "pass"),
-    ),
-    "a judge that goes by the order": (
-        "measure_again",
-        saw("position_bias.accuracy", "warning", advice="Take another judge"),
-        saw("position_bias.another", "warning"),
     ),
     "one model under two names": (
         "measure_again",
@@ -402,10 +395,10 @@ def test_form_comes_before_what_a_check_of_the_data_says() -> None:
     assert actions(found) == ["better_prompt", "fix_data"]
 
 
-def test_a_judge_that_goes_by_the_order_leaves_nothing_to_be_said_of_the_candidate() -> None:
-    biased = Check("position_bias.accuracy", "warning", "60 of 60", advice="Take another judge.")
-    (advice,) = advise(lost_much(biased, HELD, candidate={"right": 30, "wrong_label": 30}, examples_needed=500))
-    assert (advice.action, advice.fact) == ("measure_again", "position_bias.accuracy: 60 of 60")
+def test_one_model_under_two_names_leaves_nothing_to_be_said_of_the_candidate() -> None:
+    same = Check("identical_outputs", "fail", "60 of 60", advice="Check the names.", action="measure_again")
+    (advice,) = advise(lost_much(same, HELD, candidate={"right": 30, "wrong_label": 30}, examples_needed=500))
+    assert (advice.action, advice.fact) == ("measure_again", "identical_outputs: 60 of 60")
 
 
 @pytest.mark.parametrize(
@@ -456,8 +449,8 @@ def test_a_baseline_that_misses_the_form_has_not_shown_what_the_model_cannot_do(
 
 
 def test_what_is_to_be_mended_before_a_candidate_is_dropped() -> None:
-    biased = Check("position_bias.accuracy", "warning", "60 of 60", advice="Take another judge.")
-    assert advice_on_loss(facts(biased), "other") == "Take another judge."
+    same = Check("identical_outputs", "fail", "60 of 60", advice="Check the names.", action="measure_again")
+    assert advice_on_loss(facts(same), "other") == "Check the names."
     cut = facts(diagnosis={"baseline": {"right": 40, "wrong_label": 20}, "candidate": {"cut_off": 60}})
     assert "max_completion_tokens" in (advice_on_loss(cut, "other") or "")
     assert advice_on_loss(facts(diagnosis={"candidate": {"right": 20, "cut_off": 20, "wrong": 21}}), "other") == "other"

@@ -1,0 +1,405 @@
+"""Ask the judges, with the same storage, limits and costs as for any model, and turn their replies into scores."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from functools import partial
+from math import fsum
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from pytest_ftgate.data import DataSet, Example
+from pytest_ftgate.data.table import Row, read_table
+from pytest_ftgate.errors import DataError, Where, shown_path
+from pytest_ftgate.metrics.human_preference import Ratings, judged_by_people
+from pytest_ftgate.metrics.judged import HUMAN_PREFERENCE, Graded, ModelJudged, paired_metrics, value_unasked
+from pytest_ftgate.result import Check, JudgeResult, Status
+from pytest_ftgate.runs.judge_questions import questions_about, read_reply
+from pytest_ftgate.runs.measure import answers_of, measure_run
+from pytest_ftgate.runs.run_state import UselessError
+from pytest_ftgate.runs.runner import Job, run_models
+from pytest_ftgate.text import excerpt, kind_of, plural, printable
+
+if TYPE_CHECKING:
+    from pytest_ftgate.metrics import Metric
+    from pytest_ftgate.models import Completion, Model, Prediction
+    from pytest_ftgate.runs.runner import Run
+
+FEWEST_ITEMS = 20  # minimum number of items: with fewer, the estimate of kappa is useless
+_COLUMNS = {False: ("input", "output", "score"), True: ("input", "a", "b", "preferred")}
+_SIDES = {"a": 1.0, "tie": 0.5, "b": 0.0}
+_TURNED = {"A": "B", "tie": "tie", "B": "A"}
+_SHOWN = 40
+_COUNTED = ("n_questions", "n_stored", "input_tokens", "output_tokens", "cost_usd")
+_ADVICE = (
+    "Make the rubric so specific that two people would agree, or use another judge. If people disagree with each "
+    "other, no judge can agree with them."
+)
+
+
+class Item(NamedTuple):
+    """One item of a calibration, which people have judged."""
+
+    example: Example  # the task
+    outputs: tuple[str, ...]  # one or two answers
+    label: float | str  # a score, or a, b or tie
+
+
+@dataclass(frozen=True)
+class Judge:
+    """A model that judges by one metric, and the items on which it must agree with people."""
+
+    metric: ModelJudged
+    model: Model
+    items: tuple[Item, ...] = ()
+
+
+@dataclass(frozen=True)
+class Judging:
+    """The judges of a gate and the ratings of people; once they were asked, also the runs and scores.
+
+    Attributes:
+        judges: by metric.
+        runs: the judges' runs, by their names in recordings.
+        metrics: the metrics with the scores of the judges, by role and name.
+    """
+
+    judges: Mapping[str, Judge]
+    people: Ratings | None
+    runs: Mapping[str, Run] = field(default_factory=dict)
+    metrics: Mapping[str, Mapping[str, Metric]] = field(default_factory=dict)
+
+
+class Judged(NamedTuple):
+    """What asking the judges has found: errors are among the checks."""
+
+    judging: Judging
+    results: Mapping[str, JudgeResult]  # by metric
+    checks: Sequence[Check]
+
+
+# --- calibration ---------------------------------------------------------------------------------------------
+
+
+def read_items(metric: ModelJudged) -> tuple[Item, ...]:
+    """Return the items of a calibration, at least 20 distinct ones; none without calibration."""
+    if metric.calibration is None:
+        return ()
+    path = metric.calibration.path
+    items = [_item(metric, row) for row in read_table(path, _COLUMNS[metric.pairwise])]
+    distinct = len({(item.example.input, *item.outputs) for item in items})
+    if distinct < FEWEST_ITEMS:
+        copies = f" in {len(items):,} rows" if distinct < len(items) else ""
+        what = f"a calibration needs at least {FEWEST_ITEMS} distinct items, got {distinct:,}{copies}"
+        raise DataError(what, where=Where(path=shown_path(path)), cure="Let people judge more items.")
+    return tuple(items)
+
+
+def _item(metric: ModelJudged, row: Row) -> Item:
+    given, *outputs = (row.text(column) for column in _COLUMNS[metric.pairwise][:-1])
+    expected = row.values.get("expected")
+    example = Example(id=str(row.where.line), input=given, expected="" if expected is None else expected)
+    return Item(example, tuple(outputs), _side(row) if metric.pairwise else _score(row, metric))
+
+
+def _side(row: Row) -> str:
+    value = row.values["preferred"]
+    side = value.strip().lower() if isinstance(value, str) else ""
+    if side not in _SIDES:
+        raise row.wrong("preferred", "a, b or tie")
+    return side
+
+
+def _score(row: Row, metric: ModelJudged) -> float:
+    value = row.values["score"]
+    try:
+        score = float(value) if isinstance(value, str | int | float) and not isinstance(value, bool) else None
+    except (ValueError, OverflowError):  # an integer that is too large for a float
+        score = None
+    if score is None or not metric.low <= score <= metric.high:
+        found = excerpt(str(value)) if isinstance(value, str | int | float) else kind_of(value)
+        raise DataError(f"must be a score from {metric.low:g} to {metric.high:g}, got {found}", where=row.at("score"))
+    return score
+
+
+def calibrate(judging: Judging, options: Mapping[str, Any]) -> Judged:
+    """Ask the judges about their calibration items; ``options`` are those of ``runner.run_models``."""
+    questions = {
+        name: [
+            (f"line {item.example.id}", question)
+            for item in judge.items
+            for question in questions_about(judge.metric, item.example, item.outputs)
+        ]
+        for name, judge in judging.judges.items()
+    }
+    runs: dict[str, Run] = {}
+    results: dict[str, JudgeResult] = {}
+    asked = _ask(judging.judges, questions, options)
+    checks = _errors(asked)
+    for name, replies in asked.items():
+        judge = judging.judges[name]
+        if replies.run is None:
+            continue
+        runs[f"judge_{name}_calibration"] = replies.run
+        results[name] = _facts(judge, replies.run)
+        if not replies.errors:
+            labels = [replies.of(judge.metric, item.example, item.outputs) for item in judge.items]
+            people: list[Any] = [item.label for item in judge.items]
+            kappa = (cohen_kappa if judge.metric.pairwise else weighted_kappa)(people, labels)
+            results[name] = replace(results[name], kappa=kappa, n_kappa=len(labels))
+            checks.append(_calibration_check(judge, kappa))
+    return Judged(replace(judging, runs=runs), results, checks)
+
+
+def cohen_kappa(one: Sequence[str], other: Sequence[str]) -> float | None:
+    """Return Cohen's kappa (1960) of two raters of the same items; None if both give one label to all items."""
+    from sklearn.metrics import cohen_kappa_score
+
+    return float(cohen_kappa_score(one, other)) if len({*one, *other}) > 1 else None
+
+
+def weighted_kappa(one: Sequence[float], other: Sequence[float]) -> float | None:
+    """Return Cohen's kappa with quadratic weights (1968): a difference of two counts four times as much as one of one.
+
+    For integers it equals scikit-learn's ``cohen_kappa_score(weights="quadratic")``; for decimals it is Lin's
+    concordance coefficient (1989). None if it is undefined, because both give one score to all items.
+    """
+    n = len(one)
+    observed = fsum((a - b) ** 2 for a, b in zip(one, other, strict=True)) / n
+    means = [fsum(scores) / n for scores in (one, other)]
+    spread = sum(fsum((s - mean) ** 2 for s in scores) / n for scores, mean in zip((one, other), means, strict=True))
+    by_chance = spread + (means[0] - means[1]) ** 2
+    return None if by_chance == 0 else 1 - observed / by_chance
+
+
+def _calibration_check(judge: Judge, kappa: float | None) -> Check:
+    """Check that the agreement of the judge with people reaches the minimum; else the gate is an error."""
+    metric, kind = judge.metric, "Cohen" if judge.metric.pairwise else "Cohen, quadratic weights"
+    assert metric.calibration is not None  # there are items
+    asked, rounded = metric.calibration.min_kappa, None if kappa is None else round(kappa, 12)
+    held = rounded is not None and rounded >= round(asked, 12)
+    found = "kappa is undefined, because all items have one label" if kappa is None else f"kappa {kappa:.2f}"
+    items = plural(len(judge.items), "human-labelled item")
+    message = f"agreement of the judge {metric.judge.name} with people: {found} (min {asked:g}; {items}; {kind})"
+    status: Status = "pass" if held else "error"
+    return Check(
+        f"calibration.{metric.name}", status, message, rounded, asked, metric.source, None if held else _ADVICE
+    )
+
+
+# --- the answers of the models -------------------------------------------------------------------------------
+
+_Answers = Mapping[str, Sequence[Sequence[str | None]]]
+"""The models' answers by role (the baselines' names, and "candidate"); see ``measure.answers_of``."""
+
+
+def ask_judges(
+    judging: Judging,
+    test: DataSet,
+    runs: Mapping[str, Run],
+    options: Mapping[str, Any],
+    calibrated: Mapping[str, JudgeResult],
+) -> Judged:
+    """Ask the judges about the models' answers. Equal questions are asked once, and equal answers are a tie.
+
+    ``runs`` are those of the models by role; ``calibrated`` holds the results of the calibration, by metric.
+    """
+    answers = {role: answers_of(run) for role, run in runs.items()}
+    questions = {name: _questions(judge.metric, test, answers) for name, judge in judging.judges.items()}
+    metrics: dict[str, dict[str, Metric]] = {role: {} for role in runs}
+    judged = dict(judging.runs)
+    results: dict[str, JudgeResult] = {}
+    asked = _ask(judging.judges, questions, options)
+    checks = _errors(asked)
+    for name, replies in asked.items():
+        judge = judging.judges[name]
+        results[name] = _merged(calibrated.get(name), _facts(judge, replies.run))
+        if replies.run is not None:
+            judged[f"judge_{name}"] = replies.run
+        if not replies.errors:
+            for role, metric in _scored(judge.metric, test, answers, replies).items():
+                metrics[role][name] = metric
+    if judging.people is not None:
+        (baseline,) = (role for role in runs if role != "candidate")
+        texts = [
+            [one.completion and one.completion.text for one in runs[role].predictions[0]]
+            for role in ("candidate", baseline)
+        ]
+        outputs = list(zip(*texts, strict=True))
+        scored, found, results[HUMAN_PREFERENCE] = judged_by_people(judging.people, baseline, outputs)
+        for role, metric in scored.items():
+            metrics[role][HUMAN_PREFERENCE] = metric
+        checks += found
+    return Judged(replace(judging, runs=judged, metrics=metrics), results, checks)
+
+
+def _texts(run: Run) -> list[str | None]:
+    """Return the first output for each example; None where it is missing."""
+    return [None if one.completion is None else one.completion.text for one in run.predictions[0]]
+
+
+def _questions(metric: ModelJudged, test: DataSet, answers: _Answers) -> Iterator[tuple[str, Example]]:
+    """Yield the questions about all answers, with their subjects."""
+    for index, example in enumerate(test.examples):
+        outputs: Iterable[tuple[Any, ...]] = ((answer,) for answer in _distinct(answers, index))
+        if metric.pairwise:
+            pairs = {pair for role in answers if role != "candidate" for pair in _pairs(answers, role, index)}
+            outputs = sorted((pair for pair in pairs if value_unasked(*pair) is None), key=str)
+        yield from ((example.name, one) for some in outputs for one in questions_about(metric, example, some))
+
+
+def _distinct(answers: _Answers, index: int) -> list[str]:
+    """Return the distinct answers of all models to one example."""
+    return sorted({answer for of_role in answers.values() for r in of_role if (answer := r[index]) is not None})
+
+
+def _pairs(answers: _Answers, role: str, index: int) -> list[tuple[Any, Any]]:
+    """Return pairs of the candidate's and a baseline's answers to one example, by repeat."""
+    both = zip(answers["candidate"], answers[role], strict=True)
+    return [(candidate[index], baseline[index]) for candidate, baseline in both]
+
+
+def _scored(metric: ModelJudged, test: DataSet, answers: _Answers, replies: _Replies) -> Mapping[str, Metric]:
+    """Return the metric with its scores, by role."""
+    if not metric.pairwise:
+        grades = {
+            (index, answer): replies.of(metric, example, (answer,))
+            for index, example in enumerate(test.examples)
+            for answer in _distinct(answers, index)
+        }
+        return dict.fromkeys(answers, Graded(metric.low, metric.high, grades))
+
+    def value(example: Example, pair: tuple[Any, Any]) -> float:
+        unasked = value_unasked(*pair)
+        return _SIDES[replies.of(metric, example, pair)] if unasked is None else unasked
+
+    preferred: dict[str, list[float]] = {}
+    for role in (role for role in answers if role != "candidate"):
+        of_examples = [(example, _pairs(answers, role, index)) for index, example in enumerate(test.examples)]
+        preferred[role] = [sum(value(example, pair) for pair in pairs) / len(pairs) for example, pairs in of_examples]
+    return paired_metrics(metric.name, preferred, means=len(answers["candidate"]) > 1)
+
+
+# --- a judge's run -------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class _Replies:
+    """One judge's replies by question id, and errors if some are missing or unreadable."""
+
+    run: Run | None = None
+    values: Mapping[str, Any] = field(default_factory=dict)
+    errors: Sequence[Check] = ()
+
+    def of(self, metric: ModelJudged, example: Example, outputs: tuple[str, ...]) -> Any:
+        """Return the grade of an answer; of two answers ``a`` or ``b`` if preferred in both orders, else ``tie``."""
+        first, *turned = (self.values[question.id] for question in questions_about(metric, example, outputs))
+        if not metric.pairwise:
+            return first
+        return first.lower() if [_TURNED[first]] == turned else "tie"
+
+
+def _ask(
+    judges: Mapping[str, Judge], questions: Mapping[str, Iterable[tuple[str, Example]]], options: Mapping[str, Any]
+) -> dict[str, _Replies]:
+    """Ask every judge its questions, which are given with their subjects; equal questions are asked once."""
+    jobs: dict[str, Job] = {}
+    about: dict[str, dict[str, str]] = {}
+    for name, judge in judges.items():
+        asked = list(questions[name])
+        about[name] = {question.id: what for what, question in asked}
+        distinct = {question.id: question for _, question in asked}
+        if distinct:
+            digest = hashlib.sha256("\n".join(distinct).encode()).hexdigest()
+            made = DataSet(tuple(distinct.values()), None, digest, f"the judge's questions for {name}")
+            jobs[name] = Job(judge.model, made, usable=partial(_is_readable, judge.metric))
+    runs = run_models(list(jobs.values()), **options) if jobs else []
+    replies = {name: _read(judges[name].metric, about[name], run) for name, run in zip(jobs, runs, strict=True)}
+    return {name: replies.get(name, _Replies()) for name in judges}
+
+
+def _errors(replies: Mapping[str, _Replies]) -> list[Check]:
+    """Return the errors of all judges, those of judges that another's failure stopped last."""
+    failures = [(one.run.failure if one.run is not None else None, one.errors) for one in replies.values()]
+    failures.sort(key=lambda one: one[0] is not None and one[0].kind == "stopped")
+    return [error for _, errors in failures for error in errors]
+
+
+def _read(metric: ModelJudged, about: Mapping[str, str], run: Run) -> _Replies:
+    """Parse the judge's replies; a missing or unreadable one makes the gate an error."""
+    values: dict[str, Any] = {}
+    missing, unread = [], []
+    for prediction in run.predictions[0]:
+        if prediction.completion is None:
+            missing.append(prediction)
+        elif (value := _value(metric, prediction.completion)) is None:
+            unread.append(prediction)
+        else:
+            values[prediction.id] = value
+    n = len(run.test_set)
+    if isinstance(run.fatal, UselessError):
+        return _Replies(run, values, [_unread_check(metric, about, unread, n, stopped=len(missing))])
+    errors = []
+    if missing:
+        failure = run.failure
+        first = printable(about[missing[0].id], _SHOWN)
+        counted = f"{len(missing):,} of {plural(n, 'answer')} missing (first about {first})"
+        message = f"judge {metric.judge.name}: {failure.cause if failure else ''}; {counted}"
+        advice = failure.advice if failure else None
+        errors.append(Check(f"judge.{metric.name}", "error", message, n - len(missing), n, metric.source, advice))
+    if unread:
+        errors.append(_unread_check(metric, about, unread, n))
+    return _Replies(run, values, errors)
+
+
+def _value(metric: ModelJudged, completion: Completion) -> Any:
+    """Return the judgement in a reply; None if it is unreadable."""
+    return read_reply(metric, completion.text) if completion.finish == "stop" else None
+
+
+def _is_readable(metric: ModelJudged, completion: Completion) -> bool:
+    return _value(metric, completion) is not None
+
+
+def _unread_check(
+    metric: ModelJudged, about: Mapping[str, str], unread: Sequence[Prediction], n: int, *, stopped: int = 0
+) -> Check:
+    """Return an error about unreadable replies, because of which ``stopped`` calls were cancelled."""
+    first, completion = unread[0], unread[0].completion
+    assert completion is not None  # missing replies are not in ``unread``
+    wanted = '{"better": "A"}' if metric.pairwise else f'{{"score": {metric.high:g}}}'
+    quoted = excerpt(completion.text, width=80) if completion.text.strip() else "nothing"
+    counted = f"cannot read {len(unread):,} of {plural(n, 'reply', 'replies')}"
+    counted += " (the others were cancelled)" if stopped else ""
+    how = "" if completion.finish == "stop" else f" ({completion.finish})"
+    subject = printable(about[first.id], _SHOWN)
+    message = f"judge {metric.judge.name}: {counted}; the first, about {subject}{how}: {quoted}"
+    advice = (
+        f"The judge must reply with {wanted} and nothing else. Use another judge, or, if the endpoint supports it, "
+        "params: {response_format: {type: json_object}}. Unreadable replies are stored too: "
+        "--ftgate-cache=refresh asks again."
+    )
+    read = n - len(unread) - stopped
+    return Check(f"judge.{metric.name}", "error", message, read, n, metric.source, advice)
+
+
+def _facts(judge: Judge, run: Run | None) -> JudgeResult:
+    """Return the judge, its number of calls and their cost; ``run`` is None if no question was left to ask."""
+    metric, shown = judge.metric, judge.metric.judge.name
+    facts = JudgeResult(metric.name, shown, judge.model.spelling, metric.pairwise, 0, 0, 0, 0, 0.0)
+    if run is None:
+        return facts
+    seen = measure_run(shown, run).facts
+    counted: dict[str, Any] = {one: getattr(seen, one) for one in (*_COUNTED[1:], "cost_unknown")}
+    return replace(facts, n_questions=seen.n_expected, **counted)
+
+
+def _merged(calibrated: JudgeResult | None, judged: JudgeResult) -> JudgeResult:
+    """Return the facts of the judgements with the counts of the calibration added."""
+    if calibrated is None:
+        return judged
+    both = {name: (getattr(calibrated, name), getattr(judged, name)) for name in _COUNTED}
+    sums: dict[str, Any] = {name: None if None in pair else round(sum(pair), 12) for name, pair in both.items()}
+    unknown = judged.cost_unknown or calibrated.cost_unknown
+    return replace(judged, **sums, kappa=calibrated.kappa, n_kappa=calibrated.n_kappa, cost_unknown=unknown)
