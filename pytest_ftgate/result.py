@@ -229,16 +229,6 @@ class TrainingResult:
     duplicates: int | None = None
     conflicts: int | None = None
     leaked: Annotated[int | None, about("test examples whose input is in the training set")] = None
-    near_duplicates: int | None = None
-    leaked_near: Annotated[int | None, about("test examples with a near duplicate in the training set")] = None
-    truncated: int | None = None
-    chat_errors: int | None = None
-    too_long: int | None = None
-    imbalance: Annotated[
-        float | None,
-        about("rows of the most frequent label divided by those of the rarest; null without labels"),
-    ] = None
-    suspicious: Annotated[int | None, about("rows whose nearest neighbours have another label")] = None
     leaked_pairs: Annotated[
         tuple[RowPair, ...], about("test examples in the training set, each with the training row")
     ] = ()

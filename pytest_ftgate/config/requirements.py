@@ -185,7 +185,7 @@ class AuditKeys(Keys):
     imbalance: Level = optional(
         "The most frequent label has more than 10 times as many rows as the rarest one. Default: warn.", "warn"
     )
-    truncated: Level = optional("Outputs that are empty, a single character, or truncated. Default: warn.", "warn")
+    empty_outputs: Level = optional("Outputs that are empty. Default: warn.", "warn")
     chat_format: Level = optional("Conversations whose turns are out of order. Default: warn.", "warn")
     too_long: Level = optional("Rows with more tokens than max_tokens. Default: warn.", "warn")
     baseline_form: Level = optional(

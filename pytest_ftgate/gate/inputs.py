@@ -124,13 +124,6 @@ def _training_result(audit: TrainingAudit, test: DataSet, training: DataSet) -> 
         audit.duplicates,
         audit.conflicts,
         audit.leaked,
-        near_duplicates=len(audit.near_rows),
-        leaked_near=audit.leaked_near,
-        truncated=len(audit.unfinished),
-        chat_errors=len(audit.chat_errors),
-        too_long=len(audit.long_rows),
-        imbalance=audit.labels.imbalance,
-        suspicious=len(audit.doubts.rows),
         leaked_pairs=row_pairs(test, training, audit.leaked_rows),
         near_pairs=row_pairs(test, training, audit.leaked_near_rows),
     )

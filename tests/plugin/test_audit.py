@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from gate_project import Project, block, check, label, mentions, passed, statuses, stopped, write_jsonl
 
-FINDINGS = ("leaked_near", "conflicts", "near_duplicates", "labels_missing", "imbalance", "truncated", "chat_format")
+FINDINGS = {"leaked_near", "conflicts", "near_duplicates", "labels_missing", "imbalance", "empty_outputs"}
 NAMES = ["Anna", "Boris", "Clara", "Dmitri", "Emine", "Farid", "Greta", "Hector", "Ingrid", "Jamal"]
 ITEMS = ["lamp", "carpet", "bicycle", "wardrobe", "telescope", "keyboard", "umbrella", "mattress", "saucepan", "violin"]
 LEAK = "where is the parcel that I ordered last week from your shop in the old town"
@@ -15,10 +15,7 @@ LEAK = "where is the parcel that I ordered last week from your shop in the old t
 
 def test_a_good_training_set_has_no_finding(project: Project) -> None:
     gate = passed(project.judge())
-    assert not {*FINDINGS, "too_long", "label_quality", "training_size", "audit"} & statuses(gate).keys()
-    counts = ("near_duplicates", "leaked_near", "truncated", "chat_errors", "too_long", "suspicious")
-    assert {key: gate["training"][key] for key in counts} == dict.fromkeys(counts, 0)
-    assert gate["training"]["imbalance"] == 67 / 66
+    assert not {*FINDINGS, "chat_format", "too_long", "audit"} & statuses(gate).keys()
 
 
 def test_gates_on_one_training_set_have_it_audited_once(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -78,7 +75,7 @@ def test_a_near_copy_of_a_test_example_is_a_leak(project: Project, text: str) ->
     found = stopped(gate, "fail")
     assert (found["name"], found["observed"], found["required"]) == ("leaked_near", 1, 0)
     mentions(found, "test.jsonl:1", "train.jsonl:201", "75 %")
-    assert (gate["training"]["leaked"], gate["training"]["leaked_near"]) == (0, 1)
+    assert gate["training"]["leaked"] == 0
 
 
 @pytest.mark.parametrize(
@@ -97,7 +94,7 @@ def test_what_looks_alike_is_no_leak(project: Project, text: str, expected: str)
 def test_an_exact_leak_is_named_once(project: Project) -> None:
     gate = leak(project, LEAK)
     assert stopped(gate, "fail")["name"] == "leaked"
-    assert gate["training"]["leaked_near"] == 0
+    assert "leaked_near" not in statuses(gate)
 
 
 def test_every_training_row_to_remove_is_named_at_once(project: Project) -> None:
@@ -107,7 +104,7 @@ def test_every_training_row_to_remove_is_named_at_once(project: Project) -> None
     project.training_set(200, [{"input": text, "expected": "refund"} for text in copies])
     gate = project.judge()
     training = gate["training"]
-    assert (training["leaked"], training["leaked_near"]) == (1, 2)
+    assert (training["leaked"], check(gate, "leaked_near")["observed"]) == (1, 2)
     named = {pair["other"] for pair in (*training["leaked_pairs"], *training["near_pairs"])}
     assert named == {f"train.jsonl:{line}" for line in range(201, 208)}
     assert {pair["row"] for pair in training["near_pairs"]} == {"test.jsonl:1", "test.jsonl:2"}
@@ -127,10 +124,9 @@ def test_a_set_padded_with_near_copies_is_not_enough_unless_the_gate_takes_them(
         assert statuses(gate).get("near_duplicates") == status
         assert statuses(gate)["min_training_examples"] == "pass"
         assert ("audit" in statuses(gate)) == (level in ("warn", "ignore"))
-        assert gate["training"]["near_duplicates"] >= 160
         if status == "fail":
             found = check(gate, "near_duplicates")
-            assert (found["observed"], found["required"]) == (gate["training"]["near_duplicates"], 200)
+            assert (found["observed"] >= 160, found["required"]) == (True, 200)
             mentions(found, "train.jsonl:2")
 
 
@@ -187,30 +183,16 @@ def test_labels_out_of_balance(project: Project, count: int, found: bool) -> Non
         mentions(imbalance, "'invoice'", "67", "'other'", "train.jsonl:201")
 
 
-def test_a_label_that_all_neighbours_contradict_is_named(project: Project) -> None:
-    said = ("send my {} back to me", "print a bill for the {}", "how long does a {} travel")
-    more = [{"input": said[i % 3].format(item), "expected": label(i)} for item in ITEMS for i in range(3)]
-    project.training_set(200, more)
-    assert "label_quality" not in statuses(project.judge())
-    more[3]["expected"] = "invoice"
-    project.training_set(200, more)
-    gate = project.judge()
-    found = check(gate, "label_quality")
-    assert (gate["training"]["suspicious"], found["status"], found["observed"]) == (1, "note", 1)
-    mentions(found, "train.jsonl:204", "'invoice'", "'refund'")
-
-
 # --- rows ----------------------------------------------------------------------------------------------------
 
 
-def test_unfinished_outputs_are_named(project: Project) -> None:
-    whole = [{"input": f"training question {i}", "expected": f'{{"intent": "{label(i)}"}}'} for i in range(200)]
-    project.training_set(0, [*whole, {"input": "a", "expected": '{"intent": "ref'}, {"input": "b", "expected": " "}])
+def test_empty_outputs_are_named(project: Project) -> None:
+    project.training_set(200, [{"input": "a", "expected": ""}, {"input": "b", "expected": " "}])
     gate = project.judge()
-    found = check(gate, "truncated")
-    assert (gate["verdict"], gate["training"]["truncated"], found["observed"]) == ("pass", 2, 2)
-    mentions(found, "train.jsonl:201", "JSON", "train.jsonl:202")
-    assert stopped(project.judge(audit={"truncated": "fail"}), "fail")["name"] == "truncated"
+    found = check(gate, "empty_outputs")
+    assert (gate["verdict"], found["status"], found["observed"]) == ("pass", "warning", 2)
+    mentions(found, "train.jsonl:201", "train.jsonl:202")
+    assert stopped(project.judge(audit={"empty_outputs": "fail"}), "fail")["name"] == "empty_outputs"
 
 
 def test_turns_out_of_order_are_named(project: Project) -> None:
@@ -239,14 +221,6 @@ def test_rows_over_the_token_limit_are_named(project: Project) -> None:
     assert (found["status"], found["observed"], found["required"]) == ("warning", 1, 120)
     assert found["threshold"] == {"key": "audit.max_tokens", "value": 120, "weaker": "higher"}
     mentions(found, "train.jsonl:201", "126")
-    assert gate["training"]["too_long"] == 1
-
-
-@pytest.mark.parametrize(("n", "noted"), [(2000, False), (2001, True)])
-def test_more_than_two_thousand_rows_are_noted(project: Project, n: int, noted: bool) -> None:
-    project.training_set(n)
-    gate = passed(project.judge())
-    assert ("training_size" in statuses(gate)) == noted
 
 
 # --- the key audit -------------------------------------------------------------------------------------------

@@ -70,7 +70,7 @@ def says(project: Project, file: str, answer: Callable[[int], Any]) -> None:
 def test_a_better_caller_passes_and_its_training_rows_are_in_order(project: Project) -> None:
     gate = passed(project.judge())
     assert gate["training"]["usable"] == 300
-    audited = {"chat_format", "truncated", "labels_missing", "labels_untested", "imbalance", "conflicts", "leaked_near"}
+    audited = {"chat_format", "empty_outputs", "labels_missing", "imbalance", "conflicts", "leaked_near"}
     assert not audited & {name for name, status in statuses(gate).items() if status != "pass"}
     assert gate["diagnosis"]["baseline"] == {"right": 50, "no_call": 10}
 

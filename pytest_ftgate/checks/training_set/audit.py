@@ -10,8 +10,6 @@ from pytest_ftgate.checks.training_set.conversations import chat_errors, long_ro
 from pytest_ftgate.checks.training_set.exact import ExactCounts, count_exact, outputs_of
 from pytest_ftgate.checks.training_set.labels import Labels, compare_labels
 from pytest_ftgate.checks.training_set.near import NearCopies, near_copies
-from pytest_ftgate.checks.training_set.neighbours import Doubts, doubtful_rows
-from pytest_ftgate.checks.training_set.outputs import unfinished_outputs
 from pytest_ftgate.checks.training_set.wording import Wording
 from pytest_ftgate.data import DataSet, is_blank
 from pytest_ftgate.result import RowPair
@@ -39,10 +37,9 @@ class TrainingAudit:
         test_near_rows: test rows that are near duplicates of an earlier one, as (row, earlier row); they connect all.
         shared_groups: groups of both sets by name, with the first row of each: (test row, training row).
         in_shared_groups: number of test rows of these groups.
-        unfinished: rows whose output is empty or looks cut off, with the reason.
+        empty_outputs: rows whose output is blank.
         chat_errors: rows with a malformed conversation, with the reason.
         long_rows: rows above the token limit, with their estimated tokens.
-        doubts: usable rows whose nearest neighbours all have another label.
     """
 
     path: str | None
@@ -58,11 +55,10 @@ class TrainingAudit:
     test_near_rows: tuple[tuple[int, int], ...]
     shared_groups: Mapping[str, tuple[int, int]]
     in_shared_groups: int
-    unfinished: Mapping[int, str]
+    empty_outputs: tuple[int, ...]
     chat_errors: Mapping[int, str]
     long_rows: Mapping[int, int]
     labels: Labels
-    doubts: Doubts
 
     @property
     def conflicts(self) -> int:
@@ -113,11 +109,10 @@ def audit_training_set(training: DataSet, test: DataSet, *, max_tokens: int | No
         test_near_rows=near.in_test,
         shared_groups=shared,
         in_shared_groups=sum(example.group in shared for example in test),
-        unfinished=unfinished_outputs(outputs),
+        empty_outputs=tuple(row for row, output in enumerate(outputs) if not output),
         chat_errors=chat_errors(inputs),
         long_rows=long_rows(training, outputs, max_tokens) if max_tokens is not None else {},
         labels=labels,
-        doubts=_doubts(counts, [wordings[row] for row in counts.usable_rows], labels),
     )
 
 
@@ -146,10 +141,3 @@ def _near(counts: ExactCounts, training: Mapping[int, Wording], test_outputs: li
 
 def _first_rows(data: DataSet) -> dict[str, int]:
     return {example.group: row for row, example in reversed(list(enumerate(data))) if example.group is not None}
-
-
-def _doubts(counts: ExactCounts, wordings: list[Wording], labels: Labels) -> Doubts:
-    if not labels.counts:
-        return Doubts((), 0)
-    found = doubtful_rows([one.words for one in wordings], [one.output for one in wordings])
-    return Doubts(tuple((counts.usable_rows[row], label) for row, label in found.rows), found.compared)

@@ -20,13 +20,12 @@ class Labels:
     """The labels of both sets; all empty if the outputs do not look like labels.
 
     Attributes:
-        only_in_test, only_in_training: sorted.
+        only_in_test: labels without a training row, sorted.
         rare: labels of the test set with fewer than ``HARDLY`` training rows, with their number; rarest first.
         counts: training rows by label, most frequent first; also empty if few labels repeat.
     """
 
     only_in_test: tuple[str, ...] = ()
-    only_in_training: tuple[str, ...] = ()
     rare: Mapping[str, int] | None = None
     counts: Mapping[str, int] | None = None
 
@@ -43,8 +42,7 @@ def compare_labels(training: Sequence[str], test: Sequence[str]) -> Labels:
     Blank outputs are not labels, and neither are JSON objects and lists, such as tool calls; where these are most of
     the outputs, the others are no labels either. Otherwise they are labels if both sets together have at most two
     distinct ones, or at most half as many as rows: free text rarely repeats. Labels are counted if the training set has
-    at most two, or ``_ROWS_PER_LABEL`` rows for each on average. A test set with only blank outputs leaves no label
-    untested.
+    at most two, or ``_ROWS_PER_LABEL`` rows for each on average.
 
     Outputs are stripped texts.
     """
@@ -56,13 +54,12 @@ def compare_labels(training: Sequence[str], test: Sequence[str]) -> Labels:
         return Labels()
     if len(counts.keys() | in_test) > max(2, (len(test) + len(training)) // 2):
         return Labels()
-    untested = counts.keys() - in_test if in_test else ()
-    only_in_test, only_in_training = tuple(sorted(in_test - counts.keys())), tuple(sorted(untested))
+    only_in_test = tuple(sorted(in_test - counts.keys()))
     if len(counts) > max(2, len(training) // _ROWS_PER_LABEL):
-        return Labels(only_in_test, only_in_training)
+        return Labels(only_in_test)
     rare = sorted((counts[label], label) for label in in_test & counts.keys() if counts[label] < HARDLY)
     ordered = sorted(counts.items(), key=lambda item: (-item[1], item[0]))
-    return Labels(only_in_test, only_in_training, {label: count for count, label in rare}, dict(ordered))
+    return Labels(only_in_test, {label: count for count, label in rare}, dict(ordered))
 
 
 def _is_structured(output: str) -> bool:

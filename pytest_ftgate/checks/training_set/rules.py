@@ -8,7 +8,6 @@ from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 from pytest_ftgate.checks.training_set.near import NEAR
-from pytest_ftgate.checks.training_set.neighbours import NEIGHBOURS
 from pytest_ftgate.checks.training_set.wording import differing
 from pytest_ftgate.data import expected_text
 from pytest_ftgate.result import STATUS_AT, Action, Check
@@ -17,9 +16,6 @@ from pytest_ftgate.text import plural, printable
 if TYPE_CHECKING:
     from pytest_ftgate.checks.context import Context
     from pytest_ftgate.data import DataSet
-
-MOST_USEFUL = 2_000
-"""Training examples; beyond this number better examples help more than further ones."""
 
 MOST_CONFLICTS = 100
 """The gate fails if more than one row in this many contradicts an earlier one."""
@@ -46,7 +42,7 @@ AUDIT_CHECKS = frozenset(
         "group_overlap",
         "labels_missing",
         "imbalance",
-        "truncated",
+        "empty_outputs",
         "chat_format",
         "too_long",
         "audit",
@@ -120,24 +116,10 @@ class _Rules:
         yield from self._test_near_duplicates()
         yield from self._group_overlap()
         yield from self._labels_missing()
-        yield from self._labels_untested()
         yield from self._imbalance()
-        yield from self._rows(
-            "truncated",
-            self._audit.unfinished,
-            ("training output looks cut off", "training outputs look cut off"),
-            "Complete or remove these rows: they teach the model to stop too early.",
-        )
-        yield from self._rows(
-            "chat_format",
-            self._audit.chat_errors,
-            ("malformed training conversation", "malformed training conversations"),
-            "Put instructions first, then alternate user and assistant messages: chat templates reject or rewrite "
-            "other orders.",
-        )
+        yield from self._empty_outputs()
+        yield from self._chat_format()
         yield from self._too_long()
-        yield from self._doubts()
-        yield from self._size()
         yield from self._loosened()
 
     # --- duplicates ---------------------------------------------------------------------------------------------
@@ -237,16 +219,6 @@ class _Rules:
             "Add training examples with these labels.",
         )
 
-    def _labels_untested(self) -> Iterator[Check]:
-        labels = self._audit.labels.only_in_training
-        if labels:
-            yield Check(
-                "labels_untested",
-                "note",
-                f"the test set has no example of {_names(labels)}, which the training set contains",
-                observed=len(labels),
-            )
-
     def _imbalance(self) -> Iterator[Check]:
         ratio = self._audit.labels.imbalance
         if ratio is None or ratio <= MOST_IMBALANCE:
@@ -264,33 +236,31 @@ class _Rules:
             required=MOST_IMBALANCE,
         )
 
-    def _doubts(self) -> Iterator[Check]:
-        doubts = self._audit.doubts
-        if not doubts.rows:
-            return
-        own = {row: expected_text(self._training.examples[row].expected).strip() for row, _ in doubts.rows}
-        rows = self._each({row: f"{_quoted(own[row])}, neighbours {_quoted(label)}" for row, label in doubts.rows})
-        count = len(doubts.rows)
-        of = "" if doubts.compared == self._audit.usable else f" of {doubts.compared:,} compared"
-        yield Check(
-            "label_quality",
-            "note",
-            f"{plural(count, 'training row')}{of} may be mislabelled, as the {NEIGHBOURS} nearest rows all have "
-            f"another label: {rows}",
-            observed=count,
-            advice="Check the labels of these rows first.",
-        )
-
     # --- rows --------------------------------------------------------------------------------------------------
 
-    def _rows(self, name: str, rows: Mapping[int, str], what: tuple[str, str], advice: str) -> Iterator[Check]:
-        """Yield the check of malformed rows; ``what`` they are, as singular and plural."""
+    def _empty_outputs(self) -> Iterator[Check]:
+        rows = self._audit.empty_outputs
+        yield from self._finding(
+            "empty_outputs",
+            len(rows),
+            f"{plural(len(rows), 'training output')} {'is' if len(rows) == 1 else 'are'} empty: "
+            f"{self._each(dict.fromkeys(rows, ''))}",
+            "Complete or remove these rows: they teach the model to say nothing.",
+        )
+
+    def _chat_format(self) -> Iterator[Check]:
+        rows = self._audit.chat_errors
         kinds = Counter(rows.values())
-        counted, alike = plural(len(rows), *what), len(kinds) == 1
+        counted, alike = plural(len(rows), "malformed training conversation"), len(kinds) == 1
         if alike or len(rows) > _NAMED:
             counted += f" ({', '.join(kind if alike else f'{n:,} {kind}' for kind, n in kinds.most_common())})"
-        named = self._each(dict.fromkeys(rows, "") if alike else rows)
-        yield from self._finding(name, len(rows), f"{counted}: {named}", advice)
+        yield from self._finding(
+            "chat_format",
+            len(rows),
+            f"{counted}: {self._each(dict.fromkeys(rows, '') if alike else rows)}",
+            "Put instructions first, then alternate user and assistant messages: chat templates reject or rewrite "
+            "other orders.",
+        )
 
     def _too_long(self) -> Iterator[Check]:
         rows, limit = self._audit.long_rows, self._gate.config.audit.max_tokens
@@ -303,16 +273,6 @@ class _Rules:
             "Shorten them, or set audit.max_tokens to the limit of your trainer: most trainers truncate longer rows.",
             **self._gate.requirement("audit.max_tokens"),
         )
-
-    def _size(self) -> Iterator[Check]:
-        if self._audit.usable > MOST_USEFUL:
-            yield Check(
-                "training_size",
-                "note",
-                f"{self._audit.usable:,} usable training examples: beyond {MOST_USEFUL:,}, better examples help more "
-                "than further ones",
-                observed=self._audit.usable,
-            )
 
     # --- levels -------------------------------------------------------------------------------------------------
 

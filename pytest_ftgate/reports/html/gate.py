@@ -228,18 +228,10 @@ def _training(result: GateResult) -> Iterator[tuple[str, str]]:
         "rows": audit.rows,
         "usable": audit.usable,
         "duplicates": audit.duplicates,
-        "near duplicates": audit.near_duplicates,
         "conflicting outputs": audit.conflicts,
         "test examples in the training set": audit.leaked,
-        "near duplicates of test examples": audit.leaked_near,
-        "truncated outputs": audit.truncated,
-        "malformed conversations": audit.chat_errors,
-        "over the token limit": audit.too_long,
-        "suspicious labels": audit.suspicious,
     }
     yield from ((name, show_count(count)) for name, count in counts.items() if count is not None)
-    if audit.imbalance is not None:
-        yield "label imbalance", f"{audit.imbalance:.3g}x"
     if audit.sha256 is not None:
         yield "sha256", audit.sha256
 

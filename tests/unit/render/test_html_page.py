@@ -80,7 +80,7 @@ def full(text="words"):
         baseline=model, baselines={"prompted": model, "few_shot": model}, candidate=model,
         gain=0.1, lower_bound=0.06, upper_bound=0.2, method=text, p_value=0.01,
         n=4, wins=1, losses=1, note=text, examples_needed=120,
-        training=TrainingResult(text, text, 400, 390, 1, 2, 3, 4, 5, 6, 7, 8, 2.5, 9, (RowPair(*[text] * 4),)),
+        training=TrainingResult(text, text, 400, 390, 1, 2, 3, (RowPair(*[text] * 4),)),
         test_set=TestSetResult(text, text, 4),
         checks=(Check("margin", "pass", text), Check("slices", "fail", text, 1, 2, text, text)),
         hypothesis=text, gate=text, loosened=(text,), metric_range=(0.0, 1.0), models_called=True, stage="accept",

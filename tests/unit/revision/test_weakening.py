@@ -83,7 +83,7 @@ ONE_WAY: list[tuple[dict[str, Any], dict[str, Any], str]] = [
     ({"audit": {"leaked": "warn"}}, {"audit": {"leaked": "ignore"}}, "audit.leaked: warn -> ignore"),
     ({"audit": {"conflicts": "fail"}}, {}, "audit.conflicts: fail -> fail above a limit"),
     ({}, {"audit": {"near_duplicates": "warn"}}, "audit.near_duplicates: fail above a limit -> warn"),
-    ({"audit": {"truncated": "fail"}}, {}, "audit.truncated: fail -> warn"),
+    ({"audit": {"empty_outputs": "fail"}}, {}, "audit.empty_outputs: fail -> warn"),
     ({}, {"audit": {"max_tokens": 100_000}}, "audit.max_tokens: 65536 -> 100000"),
     (bound(min=0.8), {}, "thresholds.accuracy.min: 0.8 -> removed"),
     (bound(min=0.8), bound(min=0.7), "thresholds.accuracy.min: 0.8 -> 0.7"),
