@@ -21,7 +21,7 @@ from hypothesis import strategies as st
 from pytest_ftgate.config import DataKeys, Layer, Source, load_gate_file
 from pytest_ftgate.data import DataSet, load_examples
 from pytest_ftgate.errors import FtgateError
-from pytest_ftgate.gate.run import run_gate
+from pytest_ftgate.gate.run import judge_gate
 from pytest_ftgate.gate.state import Services
 from pytest_ftgate.plugin.layers import Layers
 from pytest_ftgate.plugin.marks import Level
@@ -120,7 +120,7 @@ def _judged(folder: Path, store: Store, marked: Mapping[str, Any], fixtures: Map
     given = [Layer(models, dict.fromkeys(models, source))] if models else []
     layers = Layers([level], folder, given, load_gate_file(folder / "ftgate.yaml"), "fuzz", folder)
     services = Services(Stores(None, store), load)
-    result = run_gate(layers.resolve(), services, nodeid="fuzz").result
+    result = judge_gate(layers.resolve(), services, nodeid="fuzz").result
     result = replace(result, loosened=tuple(map(str, layers.loosened())))
     assert result.passed is (result.verdict == "pass")
     json.dumps(result.to_dict(), allow_nan=False)
