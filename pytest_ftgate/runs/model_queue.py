@@ -14,7 +14,6 @@ from pytest_ftgate.errors import ModelError
 from pytest_ftgate.models import Question
 from pytest_ftgate.models.protocol import Prediction, RetryPolicy
 from pytest_ftgate.runs.asking import Asker
-from pytest_ftgate.runs.budget import Meter
 from pytest_ftgate.runs.run_state import AbandonedError
 from pytest_ftgate.runs.throttle import LONGEST_WAIT_S, Outage, Throttle
 
@@ -104,8 +103,8 @@ class ModelQueue:
         if self.workers:
             try:
                 self.model.ready()
-                if self._budget is not None and self._budget.covers(self.model):
-                    self._asker.meter = Meter(self._budget, self.model)
+                if self._budget is not None:
+                    self._asker.meter = self._budget.meter(self.model)
             except ModelError as error:
                 self.fatal = error
         return self.fatal is None

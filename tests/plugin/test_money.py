@@ -214,7 +214,7 @@ from pytest_ftgate import plugin
 
 def pytest_runtest_teardown(item):
     budget = plugin.gate_session(item.config).services(item.ihook).budget
-    print("budget:", budget and (budget._name, float(budget._limit)))
+    print("budget:", budget and (budget.name, budget.limit_usd))
 """
 
 
