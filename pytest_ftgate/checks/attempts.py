@@ -28,7 +28,8 @@ if TYPE_CHECKING:
     from pytest_ftgate.checks.context import Context
     from pytest_ftgate.config import GateKeys
     from pytest_ftgate.metrics import Metric
-    from pytest_ftgate.models import Model, Notes
+    from pytest_ftgate.models import Model
+    from pytest_ftgate.runs.store import StoreNotes
 
 THIRDS = 3
 """One in so many examples, or groups, may be shown."""
@@ -198,7 +199,7 @@ def _check_present(gate: Context, ledger: Path, entries: list[Entry] | None, com
         )
 
 
-def _count(attempt: Attempt, notes: Notes) -> int:
+def _count(attempt: Attempt, notes: StoreNotes) -> int:
     """Return how many candidates on the same test set are known, with this one, from notes and the ledger."""
     entries: list[Entry] = []
     with suppress(StoreError):

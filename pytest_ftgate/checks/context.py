@@ -22,10 +22,11 @@ if TYPE_CHECKING:
     from pytest_ftgate.config import GateKeys, ModelSpec
     from pytest_ftgate.data import DataSet
     from pytest_ftgate.metrics import Metric
-    from pytest_ftgate.models import Model, Notes
+    from pytest_ftgate.models import Model
     from pytest_ftgate.runs.judging import Judging
     from pytest_ftgate.runs.measure import Measured
     from pytest_ftgate.runs.runner import Run
+    from pytest_ftgate.runs.store import StoreNotes
     from pytest_ftgate.statistics import Comparison
 
 _T = TypeVar("_T")
@@ -59,7 +60,7 @@ class Context:
     audit: TrainingAudit
     metrics: Mapping[str, Metric]
     models: Mapping[str, Model]
-    notes: Notes
+    notes: StoreNotes
     now: float
     guards: Mapping[str, Guard] = field(default_factory=dict)
     slices: Slices | None = None

@@ -5,7 +5,6 @@ from __future__ import annotations
 from pytest_ftgate.models.protocol import FINISHES as FINISHES
 from pytest_ftgate.models.protocol import Completion as Completion
 from pytest_ftgate.models.protocol import Model as Model
-from pytest_ftgate.models.protocol import Notes as Notes
 from pytest_ftgate.models.protocol import Prediction as Prediction
 from pytest_ftgate.models.protocol import Question as Question
 from pytest_ftgate.models.protocol import Surroundings as Surroundings

@@ -263,22 +263,6 @@ def key_of(model: Model, example: Example, repeat: int = 0) -> str:
     return key
 
 
-class Notes(Protocol):
-    """Keep small texts by name for later sessions. Every method raises :class:`~pytest_ftgate.errors.StoreError`."""
-
-    def get(self, name: str) -> str | None:
-        """Return the text of this name."""
-        ...
-
-    def put(self, name: str, text: str) -> None:
-        """Keep a text, replacing an older one; it is on disk when this returns."""
-        ...
-
-    def named(self, prefix: str) -> Mapping[str, str]:
-        """Return all texts whose name begins with the prefix, by name."""
-        ...
-
-
 @dataclass(frozen=True)
 class Surroundings:
     """Hold what a model is built with besides its own keys."""

@@ -302,8 +302,7 @@ def pytest_sessionfinish(session: pytest.Session) -> Generator[None, object, obj
         if _obliged(session.config):
             gates = gate_session(session.config)
             gates.finish()
-            if session.exitstatus not in (pytest.ExitCode.INTERRUPTED, pytest.ExitCode.INTERNAL_ERROR):
-                gates.forget()
+            gates.forget()
             session.exitstatus = gates.held(session.exitstatus)
 
 

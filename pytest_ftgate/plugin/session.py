@@ -308,7 +308,7 @@ class GateSession:
         return self._red()
 
     def forget(self) -> None:
-        """Delete the stored answers that may not outlive a session which was not interrupted."""
+        """Delete the stored answers that may not outlive the verdicts of this session; a kill leaves them."""
         if self._worker is None and self._judged:
             try:
                 self._store.drop(sorted(self._judged))

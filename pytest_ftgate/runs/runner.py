@@ -20,9 +20,9 @@ from pytest_ftgate.text import DAY_S
 
 if TYPE_CHECKING:
     from pytest_ftgate.data import DataSet, Example
-    from pytest_ftgate.models import Completion, Model, Notes
+    from pytest_ftgate.models import Completion, Model
     from pytest_ftgate.runs.budget import Budget
-    from pytest_ftgate.runs.store import Store
+    from pytest_ftgate.runs.store import Store, StoreNotes
 
 _RETRY = RetryPolicy()
 _STILL_S = 20.0  # after which progress is reported although nothing has changed
@@ -124,7 +124,7 @@ class Stores:
         self.judged.update(one.key for run in runs if run.model.until_judged for one in run.all_predictions)
 
     @property
-    def notes(self) -> Notes:
+    def notes(self) -> StoreNotes:
         """Return the notes of the store that outlives the session, or else of the session's."""
         return (self.persistent or self.session).notes
 

@@ -149,18 +149,21 @@ class Store:
 
 
 class StoreNotes:
-    """Keep notes in a store: see :class:`pytest_ftgate.models.Notes`."""
+    """Keep small texts by name for later sessions. Every method raises :class:`~pytest_ftgate.errors.StoreError`."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
 
     def get(self, name: str) -> str | None:
+        """Return the text of this name."""
         return self._read("SELECT name, text FROM notes WHERE name = ?", name).get(name)
 
     def put(self, name: str, text: str) -> None:
+        """Keep a text, replacing an older one; it is on disk when this returns."""
         self._database.write(lambda c: c.execute("INSERT OR REPLACE INTO notes VALUES (?, ?)", (name, text)))
 
     def named(self, prefix: str) -> dict[str, str]:
+        """Return all texts whose name begins with the prefix, by name."""
         return self._read("SELECT name, text FROM notes WHERE substr(name, 1, length(?)) = ?", prefix, prefix)
 
     def _read(self, statement: str, *values: str) -> dict[str, str]:

@@ -12,7 +12,7 @@ from email.utils import parsedate_to_datetime
 from http import HTTPStatus
 from socket import gaierror
 from typing import TYPE_CHECKING, Any
-from urllib.parse import quote, urlsplit
+from urllib.parse import urlsplit
 
 from pytest_ftgate import clock
 from pytest_ftgate.errors import ModelError, Where, redacted
@@ -34,7 +34,6 @@ _CONTEXT_WORDS = re.compile(
 _FILTER_CODES = frozenset({"content_filter", "content_policy_violation"})
 _TRANSPORTS = frozenset({"httpx", "httpx2", "httpcore", "httpcore2", "aiohttp", "anyio", "h11"})
 _TRY_AGAIN = frozenset({408, 409, 429})
-ABSENT = frozenset({404, 405, 501})  # HTTP statuses of an endpoint that has nothing at an address
 _EVIDENCE_CHARACTERS = 120
 
 
@@ -86,11 +85,6 @@ class Endpoint:
     def error(self, what: str, **facts: Any) -> ModelError:
         """Return a :class:`ModelError` that names this endpoint."""
         return ModelError(what, where=self.where, **facts)
-
-
-def segment(name: str, safe: str = "") -> str:
-    """Return a name as one URL path segment; a name of dots alone would lead to another path."""
-    return quote(name, safe=safe).replace(".", "%2E") if set(name) <= {"."} else quote(name, safe=safe)
 
 
 def fields(value: object) -> Mapping[str, Any]:
@@ -307,12 +301,6 @@ def _status(status: int) -> str:
         return f"{status} {HTTPStatus(status).phrase}"
     except ValueError:
         return f"HTTP {status}"
-
-
-def said(refusal: Refusal, endpoint: Endpoint) -> str:
-    """Return the status with the endpoint's own message, safe to print."""
-    text = endpoint.quoted(refusal.message)
-    return f"{_status(refusal.status)}: {text}" if text else _status(refusal.status)
 
 
 _DURATION = re.compile(r"(\d+(?:\.\d+)?)(ms|h|m|s)")
