@@ -557,5 +557,3 @@ class Session:
     remarks: Sequence[str] = ()  # further lines at the end of the session
     waived_by: str | None = None  # the option because of which required gates are not enforced
     root: Path | None = None  # pytest's rootdir
-    plans: Sequence[Mapping[str, Any]] = ()  # of gates that were not judged (--ftgate-plan)
-    looks: Sequence[Sequence[str]] = ()  # the same as lines of text, the title first

@@ -57,10 +57,7 @@ def test_a_suite_without_a_gate_loads_three_modules_of_ours(pytester: pytest.Pyt
     )
     result = pytester.runpytest_subprocess("-p", "no:asyncio", "-p", "no:anyio", "-p", "no:hypothesispytest", *args)
     assert result.ret == 0
-    assert (
-        "ours: pytest_ftgate pytest_ftgate.hookspecs pytest_ftgate.plugin pytest_ftgate.plugin.options"
-        in result.outlines
-    )
+    assert "ours: pytest_ftgate pytest_ftgate.hookspecs pytest_ftgate.plugin" in result.outlines
     assert "heavy:" in [line.rstrip() for line in result.outlines]
 
 

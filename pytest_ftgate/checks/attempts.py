@@ -14,6 +14,7 @@ from hashlib import sha256
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from pytest_ftgate.checks.jobs import RunName
 from pytest_ftgate.checks.ledger import Entry, Fingerprint, append, hash_of, read_ledger
 from pytest_ftgate.data import DataSet, Example, canonical_json, normalized_input
 from pytest_ftgate.errors import DataError, FtgateError, HistoryError, StoreError, Where, shown_path
@@ -21,7 +22,7 @@ from pytest_ftgate.models import key_of
 from pytest_ftgate.models.recorded import RecordedModel
 from pytest_ftgate.result import AttemptResult, Check, Diagnosis, Flip, Threshold, error_check
 from pytest_ftgate.runs.measure import Measured, flips, gains, measure_run, score_run
-from pytest_ftgate.runs.runner import Job, Run
+from pytest_ftgate.runs.runner import Run
 from pytest_ftgate.text import plural, show_percent, timestamp
 
 if TYPE_CHECKING:
@@ -414,17 +415,9 @@ def noted(gate: Context) -> dict[str, str]:
 # --- examples that may be shown ------------------------------------------------------------------------------
 
 
-def shown_jobs(gate: Context) -> dict[str, Job]:
-    """Return the runs over the examples that may be shown, by role, where they do not count in the test set."""
-    attempt = gate.attempt
-    if attempt is None or not attempt.spares or not len(attempt.shown):
-        return {}
-    return {role: Job(model, attempt.shown, gate.config.repeats) for role, model in gate.models.items()}
-
-
 def whole_run(gate: Context, role: str) -> Run:
     """Return a run over the whole test set: also over the examples that do not count."""
-    run, rest = gate.runs[role], gate.shown_runs.get(role)
+    run, rest = gate.runs[RunName("test", role)], gate.runs.get(RunName("shown", role))
     return run if rest is None or gate.attempt is None else _joined(gate.attempt.whole, run, rest)
 
 
@@ -448,7 +441,7 @@ def shown_answers(gate: Context) -> dict[str, Measured]:
     attempt = gate.attempt
     assert attempt is not None
     test, metric = attempt.shown, attempt.metric
-    if not len(test) or metric.judged or metric.pairwise or (attempt.spares and not gate.shown_runs):
+    if not len(test) or metric.judged or metric.pairwise or (attempt.spares and not gate.runs_of("shown")):
         return {}
     found = {}
     for role in (gate.best, "candidate"):

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from pytest_ftgate.checks.attempts import Attempt
     from pytest_ftgate.checks.freshness import LastGreen
     from pytest_ftgate.checks.guards import Guard
+    from pytest_ftgate.checks.jobs import Purpose, RunName
     from pytest_ftgate.checks.slices import Slices
     from pytest_ftgate.checks.training_set import TrainingAudit
     from pytest_ftgate.config import GateKeys, ModelSpec
@@ -46,10 +47,7 @@ class Context:
         now: the time of judgement, in seconds since the epoch.
         judging: the judges and the human labels.
         attempt: which attempt on its test set the candidate is; None before training.
-        runs: the runs over the test set, by role.
-        samples: the runs from which latencies are taken, by role, if a model has one.
-        guard_runs: the runs over the guards' test sets, by guard and role.
-        shown_runs: the runs over the examples that may be shown, by role, where these do not count.
+        runs: the runs of all models by name.
         measured: the runs with their facts, by role, and with scores if all could be scored.
     """
 
@@ -67,10 +65,7 @@ class Context:
     judging: Judging | None = None
     last_green: LastGreen | None = None
     attempt: Attempt | None = None
-    runs: Mapping[str, Run] = field(default_factory=dict)
-    samples: Mapping[str, Run] = field(default_factory=dict)
-    guard_runs: Mapping[tuple[str, str], Run] = field(default_factory=dict)
-    shown_runs: Mapping[str, Run] = field(default_factory=dict)
+    runs: Mapping[RunName, Run] = field(default_factory=dict)
     measured: Mapping[str, Measured] = field(default_factory=dict)
 
     # --- copies with more in them ----------------------------------------------------------------------------------
@@ -163,7 +158,7 @@ class Context:
     @cached_property
     def forgiven(self) -> tuple[str, ...]:
         """Return the roles whose missing answers count as wrong (``missing_answers: wrong``)."""
-        return forgiven_roles(self.config.missing_answers, self.runs.values())
+        return forgiven_roles(self.config.missing_answers, self.runs_of("test").values())
 
     @property
     def scored(self) -> Mapping[str, Measured]:
@@ -196,11 +191,13 @@ class Context:
             groups=self.groups,
         )
 
+    def runs_of(self, purpose: Purpose, part: str = "") -> dict[str, Run]:
+        """Return the runs for one purpose by role; of guards those over one guard's test set, ``part``."""
+        return {name.role: run for name, run in self.runs.items() if (name.purpose, name.part) == (purpose, part)}
+
     def all_runs(self) -> Iterator[tuple[str, Run]]:
         """Yield every run that the verdict depends on, with the role of its model or the name of its judge."""
-        yield from self.runs.items()
-        yield from self.samples.items()
-        yield from ((role, run) for (_, role), run in self.guard_runs.items())
+        yield from ((name.role, run) for name, run in self.runs.items() if name.purpose != "shown")
         yield from self.judge_runs.items()
 
     @property
@@ -212,12 +209,12 @@ class Context:
         """Return all runs by their names in recordings."""
         from pytest_ftgate.checks.attempts import whole_run
 
-        return {
-            **{name: whole_run(self, name) for name in self.runs},
-            **{f"{name}_latency": run for name, run in self.samples.items()},
-            **{f"{name} guard {guard}": run for (guard, name), run in self.guard_runs.items()},
-            **self.judge_runs,
+        runs = {name: run for name, run in self.runs.items() if name.purpose != "shown"}
+        own = {
+            name.recorded_as: whole_run(self, name.role) if name.purpose == "test" else run
+            for name, run in runs.items()
         }
+        return {**own, **self.judge_runs}
 
 
 def once(function: Callable[[Context], _T]) -> Callable[[Context], _T]:

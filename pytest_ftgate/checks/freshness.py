@@ -184,7 +184,7 @@ def max_age(gate: Context) -> Iterator[Check]:
     times, undated = [at for _, at in made if at is not None], {role for role, at in made if at is None}
     now, required, unknown = gate.now, gate.requirement("max_age_days"), "the age of the predictions is unknown: "
     if undated or not times:
-        models = [called(role) for role in gate.runs if role in undated]
+        models = [called(role) for role in gate.models if role in undated]
         roles = ", ".join([*models, *(["the judge"] if undated.intersection(gate.judge_runs) else [])])
         message = f"{unknown}those of {roles} have no created_at"
         yield Check("max_age_days", "error", message, **required, advice=_UNDATED)

@@ -18,7 +18,6 @@ from pytest_ftgate.metrics.judged import refuse_judged
 from pytest_ftgate.metrics.labels import READING_OPTIONS, distinct_outputs
 from pytest_ftgate.result import Check, GuardResult, Status, TestSetResult, called, error_check
 from pytest_ftgate.runs.measure import forgiven_roles, measure_run, score_run
-from pytest_ftgate.runs.runner import Job
 from pytest_ftgate.text import plural, printable, show_amount, show_value
 
 if TYPE_CHECKING:
@@ -188,15 +187,6 @@ def _ids_in_two(gate: Context) -> Iterator[Check]:
 # --- the models over the guards ------------------------------------------------------------------------------
 
 
-def guard_jobs(gate: Context) -> dict[tuple[str, str], Job]:
-    """Return the jobs of all models over all guards, by guard and role."""
-    return {
-        (guard.name, role): Job(model, guard.test, gate.config.repeats)
-        for guard in gate.guards.values()
-        for role, model in gate.models.items()
-    }
-
-
 def facts(gate: Context) -> dict[str, tuple[GuardResult, ...]]:
     return {"guards": tuple(result for result, _ in _judged(gate))}
 
@@ -213,7 +203,7 @@ def _judged(gate: Context) -> list[tuple[GuardResult, list[Check]]]:
 
 def _judge(guard: Guard, gate: Context) -> tuple[GuardResult, list[Check]]:
     specs = gate.config.asked
-    runs = {role: run for (name, role), run in gate.guard_runs.items() if name == guard.name}
+    runs = gate.runs_of("guard", guard.name)
     measured = {role: measure_run(specs[role].name, run) for role, run in runs.items()}
     result, checks = described(guard), _incomplete(guard, measured, gate.config.missing_answers)
     if not any(check.status == "error" for check in checks):

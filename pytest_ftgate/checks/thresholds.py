@@ -158,7 +158,7 @@ def check_sampled(gate: Context) -> list[Check]:
 
 def check_samples(gate: Context) -> list[Check]:
     """Return the latencies of each sample; a sample with missing answers is an error."""
-    return [_sample(role, gate.measured[role].facts, run) for role, run in gate.samples.items()]
+    return [_sample(role, gate.measured[role].facts, run) for role, run in gate.runs_of("latency").items()]
 
 
 def _sample(role: str, facts: ModelResult, run: Run) -> Check:

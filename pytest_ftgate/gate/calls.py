@@ -9,19 +9,11 @@ from importlib import import_module
 from threading import Thread
 from typing import Any
 
-from pytest_ftgate.checks.attempts import shown_jobs
 from pytest_ftgate.checks.context import Context
-from pytest_ftgate.checks.guards import guard_jobs
-from pytest_ftgate.checks.planned_calls import jobs_over_test_set, planned_calls, sentence
+from pytest_ftgate.checks.jobs import RunName, jobs
 from pytest_ftgate.gate.state import Services
 from pytest_ftgate.runs.judging import Judged, ask_judges, calibrate
-from pytest_ftgate.runs.runner import TimeLimit, run_models, take_samples
-
-
-def announce(gate: Context, services: Services) -> None:
-    """Say which calls the stage ready makes, before it makes them."""
-    if services.progress is not None and not gate.accepts and any(one.calls for one in planned_calls(gate)):
-        services.progress.say(f"ftgate {gate.result.name}: stage ready makes {sentence(gate)}")
+from pytest_ftgate.runs.runner import Run, TimeLimit, run_models
 
 
 @contextmanager
@@ -52,35 +44,31 @@ def calibrate_judges(gate: Context, options: dict[str, Any]) -> Context:
 
 
 def run_all(gate: Context, options: dict[str, Any]) -> Context:
-    """Take the latency samples, then run the models over the test set and over the guards."""
-    jobs = jobs_over_test_set(gate)
-    guards = guard_jobs(gate)
-    samples = take_samples(gate.models, gate.test, **options)
+    """Take the latency samples one after the other, while nothing else runs, then run all other jobs."""
+    runs: dict[RunName, Run] = {}
+    wanted = jobs(gate)
+    for name, job in wanted.items():
+        if name.purpose == "latency":
+            (runs[name],) = run_models([job], **options)
     metrics = [*gate.metrics.values(), *(guard.metric for guard in gate.guards.values())]
     if any(metric.kind == "set" for metric in metrics):
         # Import scikit-learn, which takes a second, while the models are called: after the samples, whose latencies
         # it would add to.
         Thread(target=import_module, args=["sklearn.metrics"], daemon=True).start()
-    shown = shown_jobs(gate)
-    runs = iter(run_models([*jobs.values(), *guards.values(), *shown.values()], **options))
-    return replace(
-        gate,
-        runs={role: next(runs) for role in jobs},
-        samples=samples,
-        guard_runs={place: next(runs) for place in guards},
-        shown_runs={role: next(runs) for role in shown},
-    )
+    others = {name: job for name, job in wanted.items() if name not in runs}
+    runs |= zip(others, run_models(list(others.values()), **options), strict=True)
+    return replace(gate, runs=runs)
 
 
 def run_judges(gate: Context, options: dict[str, Any]) -> Context:
     """Ask the judges about the answers; none is called where a missing answer makes the gate an error."""
     if gate.judging is None:
         return gate
-    needed = [run for role, run in gate.runs.items() if role not in gate.forgiven]
+    needed = [run for role, run in gate.runs_of("test").items() if role not in gate.forgiven]
     if any(run.unanswered for run in needed):
         return gate
     calibrated = {one.metric: one for one in gate.result.judges}
-    found = ask_judges(gate.judging, gate.test, gate.runs, options, calibrated)
+    found = ask_judges(gate.judging, gate.test, gate.runs_of("test"), options, calibrated)
     # The candidate's judged metrics represent those of all models.
     judged = found.judging.metrics
     shown = judged.get("candidate") or next(iter(judged.values()), {})

@@ -11,9 +11,9 @@ from pytest_ftgate import clock
 from pytest_ftgate.checks import advice, attempts, rules
 from pytest_ftgate.checks.context import Context
 from pytest_ftgate.checks.freshness import keep_green, until_judged
+from pytest_ftgate.checks.jobs import RunName
 from pytest_ftgate.errors import ConfigError, FtgateError, guarded
 from pytest_ftgate.gate.calls import (
-    announce,
     calibrate_judges,
     calling,
     run_all,
@@ -79,7 +79,6 @@ def judge_answers(gate: Context, services: Services, *, reviewed: tuple[Check, .
 
 def _judge_answers(gate: Context, services: Services) -> Judged:
     gate = gate.with_facts(models_called=True)
-    announce(gate, services)
     with calling(gate, services) as options:
         try:
             gate = calibrate_judges(gate, options)
@@ -135,7 +134,7 @@ def _checks_of_others(gate: Context, hook: Any | None) -> list[Check]:
 
 def _scored(gate: Context) -> Context:
     """Measure all runs, and score them if no answer and no judgement is missing."""
-    measured = {role: _measure(gate, role) for role in gate.runs}
+    measured = {role: _measure(gate, role) for role in gate.runs_of("test")}
     gate = _with_models(gate, measured)
     decisive = [one for role, one in measured.items() if role not in gate.forgiven]
     if not gate.holds or any(one.facts.n_errors for one in decisive):
@@ -154,8 +153,8 @@ def _scored(gate: Context) -> Context:
 
 
 def _measure(gate: Context, role: str) -> Measured:
-    name, sample = gate.config.asked[role].name, gate.samples.get(role)
-    return measure_run(name, gate.runs[role], sample, forgiven=role in gate.forgiven)
+    name, sample = gate.config.asked[role].name, gate.runs.get(RunName("latency", role))
+    return measure_run(name, gate.runs[RunName("test", role)], sample, forgiven=role in gate.forgiven)
 
 
 def _with_models(gate: Context, measured: Mapping[str, Measured]) -> Context:

@@ -31,13 +31,11 @@ class Judged:
 
 
 class Display(Protocol):
-    """Show the progress of the models until it is wiped, and lines that stay."""
+    """Show the progress of the models until it is wiped."""
 
     def __call__(self, progress: Progress) -> None: ...
 
     def wipe(self) -> None: ...
-
-    def say(self, line: str) -> None: ...
 
 
 @dataclass(frozen=True)

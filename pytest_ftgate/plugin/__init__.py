@@ -8,8 +8,6 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from pytest_ftgate.plugin.options import LOOKS
-
 __tracebackhide__ = True  # tracebacks of fixtures and test bodies show none of our lines
 
 if TYPE_CHECKING:
@@ -86,14 +84,14 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         help="stop before the estimated cost exceeds this amount in US dollars; all answers so far are stored",
     )  # fmt: skip
     group.addoption(
-        "--ftgate-preview", metavar="N", type=_positive(int, "a number of examples, at least 1"),
-        help="ask each model for the first N test examples only, and show prompts, answers, scores, costs and the "
-        "projected total; no verdict, and no report is written",
+        "--ftgate-plan", action="store_true",
+        help="in place of a verdict, show per gate the calls, tokens and cost, how likely each verdict is, and the "
+        "first prompt of each model (-v: whole); no model is called; exit status 1 where a free check fails",
     )  # fmt: skip
     group.addoption(
-        "--ftgate-plan", action="store_true",
-        help="show per gate the calls, tokens and cost, and how likely each verdict is; no model is called, and no "
-        "verdict is given; exit status 1 where a free check fails",
+        "--ftgate-preview", metavar="N", type=_positive(int, "a number of examples, at least 1"),
+        help="show the same plan, and ask each model about the first N test examples: answers, expected outputs, right "
+        "or wrong, and the cost projected from them",
     )  # fmt: skip
     parser.addini("ftgate_config", "gate file (default: ftgate.yaml)", default="ftgate.yaml")
     parser.addini("ftgate_state", "folder of stored predictions (default: .ftgate)", default=".ftgate")
@@ -114,6 +112,7 @@ def check_options(config: pytest.Config) -> None:
     from importlib.util import find_spec
 
     from pytest_ftgate.plugin.obligations import sign_of_ci
+    from pytest_ftgate.plugin.planning import planning_option
 
     for name in config.getoption("override_ini") or ():
         if name.startswith("ftgate_"):
@@ -129,13 +128,10 @@ def check_options(config: pytest.Config) -> None:
             raise pytest.UsageError(
                 "--ftgate-report=html needs Jinja2, which is not installed: pip install 'pytest-ftgate[report]'"
             )
-    looks = [option for option in LOOKS if config.getoption(option)]
-    if len(looks) > 1:
-        raise pytest.UsageError(f"{' and '.join(looks)} cannot be used together")
     required, sign = bool(config.getini("ftgate_required")), sign_of_ci(os.environ)
     local, unmet = ("is for local work only", True), ("meets no gate of ftgate_required", required)
-    for option, (what, waives) in (("--ftgate-allow-missing", local), *((look, unmet) for look in looks)):
-        if config.getoption(option) and waives and sign:
+    for option, (what, waives) in (("--ftgate-allow-missing", local), (planning_option(config), unmet)):
+        if option is not None and config.getoption(option) and waives and sign:
             raise pytest.UsageError(f"{option} {what}; the environment variable {sign} is set")
 
 
@@ -161,7 +157,8 @@ def gate_session(config: pytest.Config) -> GateSession:
 def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line("markers", _MARK_HELP)
     config.pluginmanager.register(_ReportsOfOthers(config))  # without a name, so that -p no: cannot disable it
-    if any(config.getoption(name) for name in ("override_ini", "--ftgate-report", "--ftgate-allow-missing", *LOOKS)):
+    checked = ("override_ini", "--ftgate-report", "--ftgate-allow-missing", "--ftgate-plan", "--ftgate-preview")
+    if any(config.getoption(name) for name in checked):
         check_options(config)
     check_ini(config)
 

@@ -12,7 +12,7 @@ import pytest
 from pytest_ftgate.errors import FtgateError, shown_path
 from pytest_ftgate.ini_file import line_of
 from pytest_ftgate.plugin.gate_files import GateFiles
-from pytest_ftgate.plugin.options import look_asked
+from pytest_ftgate.plugin.planning import planning_option
 from pytest_ftgate.reports.text import Line
 from pytest_ftgate.result import GateResult
 from pytest_ftgate.text import shortened, suggestion
@@ -141,7 +141,7 @@ def find_owed(config: pytest.Config, files: GateFiles, results: Sequence[GateRes
 
 def waived_by(config: pytest.Config) -> str | None:
     """Return the option with which required gates are listed, not enforced; None without one."""
-    return "--ftgate-allow-missing" if config.getoption("--ftgate-allow-missing") else look_asked(config)
+    return "--ftgate-allow-missing" if config.getoption("--ftgate-allow-missing") else planning_option(config)
 
 
 def _unmet_of_file(required: Sequence[str], files: GateFiles, results: Sequence[GateResult], seen: Seen) -> list[Unmet]:

@@ -18,6 +18,7 @@ from pytest_ftgate.gate.state import Judged
 from pytest_ftgate.plugin.layers import layers_as_judged
 from pytest_ftgate.plugin.marks import MARK, claimed_name, test_id
 from pytest_ftgate.plugin.overrides import UNUSED_FIXTURE, unused_fixtures
+from pytest_ftgate.plugin.planning import plan_and_leave
 from pytest_ftgate.reports.sentences import headline
 from pytest_ftgate.reports.text import block, title
 from pytest_ftgate.result import GateResult, closed, error_check, failed_result
@@ -86,10 +87,8 @@ def fail(text: str) -> NoReturn:
 def _judge(request: pytest.FixtureRequest, session: GateSession) -> GateResult:
     """Return the verdict of a test. It is computed once: a rerun of the test does not call the models again."""
     item: pytest.Item = request.node
-    if session.looks.option is not None:
-        from pytest_ftgate.plugin.looks import look_and_leave
-
-        look_and_leave(request, session)
+    if session.plans.option is not None:
+        plan_and_leave(request, session)
     nodeid = test_id(item)
     if item.nodeid not in session.results:
         session.judged_with[item.nodeid] = tuple(item.iter_markers(MARK))

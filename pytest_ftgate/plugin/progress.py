@@ -73,15 +73,6 @@ class ProgressDisplay:
                 after = _span(now - min(self._began.values()))
                 self._write(f"ftgate, after {after}: {_fitted(models, _LOG_COLUMNS)}")
 
-    def say(self, line: str) -> None:
-        """Write a line that stays, before the progress of what it announces."""
-        with self._uncaptured():
-            if self._fresh_line is None:
-                self._write(printable(line))
-            else:
-                self._fresh_line()
-                self._write(printable(line) + "\n")
-
     def wipe(self) -> None:
         """Clear the line and forget all progress."""
         if self._width:

@@ -18,10 +18,9 @@ from pytest_ftgate.errors import DataError, FtgateError, guarded, shown_path
 from pytest_ftgate.gate.state import Judged, Services
 from pytest_ftgate.plugin.data_sets import DataSets
 from pytest_ftgate.plugin.gate_files import GateFiles, ini_path, option_path, refuse_tracked
-from pytest_ftgate.plugin.looks import Looks
 from pytest_ftgate.plugin.marks import MARK, claimed_name, function_id, location
 from pytest_ftgate.plugin.obligations import Owed, Seen, find_owed, sign_of_ci, unmarked, waived_by
-from pytest_ftgate.plugin.options import look_asked
+from pytest_ftgate.plugin.planning import Plans, planning_option
 from pytest_ftgate.plugin.terminal import HIDDEN, display, show_block, show_gates, show_lines
 from pytest_ftgate.reports import json as json_report
 from pytest_ftgate.reports.session import Outcome
@@ -91,7 +90,7 @@ class GateSession:
         self._items: dict[str, pytest.Item] = {}  # the tests whose gates were judged in this process
         self._outcomes: dict[str, str] = {}  # the worst of their phases so far
         self.verdicts = Verdicts()
-        self.looks = Looks(look_asked(config))
+        self.plans = Plans(planning_option(config))
         self._limit_usd: float | None = config.getoption("--ftgate-max-cost")
         self._runs: dict[str, tuple[Mapping[str, Run], Mapping[str, str]]] = {}
         self._judged: set[str] = set()  # keys of stored answers that no later session may use
@@ -273,7 +272,7 @@ class GateSession:
         """Add the results that an xdist worker sends at its end."""
         self._seen.add(plain["seen"])
         self.verdicts.add(plain)
-        self.looks.add_plain(plain["looks"])
+        self.plans.add_plain(plain["plans"])
         self.note(*(Line(text, colour) for text, colour in plain["notes"]))
         self._judged.update(plain["judged"])
 
@@ -286,7 +285,7 @@ class GateSession:
         if self._finished:
             return self._red()
         self._finished = True
-        if self._budget is not None and (self.results or self.looks.seen):
+        if self._budget is not None and (self.results or self.plans.seen):
             spent, limit, unsure = self._budget.spent_usd, self._limit_usd, self._budget.unsure_said
             perhaps = f", and perhaps {show_usd(self._budget.unsure_usd)} for {unsure}" if unsure else ""
             self.note(Line(f"{show_usd(spent)} spent of --ftgate-max-cost {limit:g}{perhaps}"))
@@ -301,7 +300,7 @@ class GateSession:
                 "notes": [tuple(line) for line in self._notes],
                 "seen": self._seen.to_plain(),
                 "judged": sorted(self._judged),
-                "looks": self.looks.to_plain(),
+                "plans": self.plans.to_plain(),
                 **self.verdicts.to_plain(),
             }
             self._config.workeroutput["ftgate"] = plain  # type: ignore[attr-defined]
@@ -321,12 +320,12 @@ class GateSession:
 
     def _red(self) -> bool:
         unwritten = any(line.colour == "red" for line in self._notes)
-        failed = self.looks.failed or not all(result.passed for result in self.results.values())
+        failed = self.plans.failed or not all(result.passed for result in self.results.values())
         return bool(unwritten or self._owed.red or failed)
 
     def _write_reports(self) -> None:
         outcome = self._outcome()  # before the lines about the reports themselves are added
-        self.note(*write_reports(self._config, outcome, self.looks, worker=self._worker is not None))
+        self.note(*write_reports(self._config, outcome, self.plans, worker=self._worker is not None))
 
     def held(self, status: int | pytest.ExitCode) -> int | pytest.ExitCode:
         """Return the exit status: that of a failure if the session is red, even if pytest found none."""
@@ -353,7 +352,7 @@ class GateSession:
         if verbosity <= HIDDEN:
             return
         show_gates(reporter, list(self.results.values()), verbosity=verbosity)
-        for (heading, *lines), *_ in self.looks.seen.values():
+        for (heading, *lines), *_ in self.plans.seen.values():
             show_block(reporter, heading, lines)
         show_lines(reporter, [*self._lines(), *(self._unversioned() if verbosity > 0 else ())])
 
@@ -389,8 +388,6 @@ class GateSession:
             remarks=[line.text for line in self._notes],
             waived_by=self._owed.waived_by,
             root=self._config.rootpath,
-            plans=self.looks.facts,
-            looks=[[line.text for line in look.lines] for look in self.looks.seen.values()],
         )
         gates = [(result, self.verdicts.evidence.get(nodeid)) for nodeid, result in self.results.items()]
         return Outcome(gates, self._runs, session)
@@ -402,17 +399,17 @@ def report_paths(config: pytest.Config, form: str) -> list[Path]:
     return [option_path(config, target).resolve() for name, _, target in reports if name == form]
 
 
-def write_reports(config: pytest.Config, outcome: Outcome, looks: Looks, *, worker: bool) -> Iterator[Line]:
+def write_reports(config: pytest.Config, outcome: Outcome, plans: Plans, *, worker: bool) -> Iterator[Line]:
     """Write the reports, and yield a line for each.
 
-    Workers write ``recordings``, the controller all others. Of looks, only plans have reports: JSON and HTML.
+    Workers write ``recordings``, the controller all others. A session of plans has no reports.
     """
     reports = [(form, path) for form, _, path in (one.partition(":") for one in config.getoption("--ftgate-report"))]
-    if looks.option is not None:
-        written = ("json", "html") if looks.option == "--ftgate-plan" else ()
-        if unwritten := ", ".join(sorted({form for form, _ in reports} - {*written})):
-            yield Line(f"no report is written ({unwritten}): {looks.no_verdict}", "yellow")
-        reports = [one for one in reports if one[0] in written]
+    if plans.option is not None:
+        if reports:
+            unwritten = ", ".join(sorted({form for form, _ in reports}))
+            yield Line(f"no report is written ({unwritten}): {plans.no_verdict}", "yellow")
+        return
     for form, target in reports:
         if form == "recordings" or not worker:
             path = option_path(config, target)

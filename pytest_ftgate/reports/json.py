@@ -37,7 +37,6 @@ class Report:
     version: Literal[1]
     gates: Annotated[tuple[GateResult, ...], about("the judged gates")]
     unjudged: Annotated[tuple[Unjudged, ...], about("required gates (ini ftgate_required) that did not pass")] = ()
-    plans: Annotated[tuple[Mapping[str, Any], ...], about("plans of gates that were not judged (--ftgate-plan)")] = ()
     allowed_missing: Annotated[bool, about("required gates were listed, not enforced (--ftgate-allow-missing)")] = False
     environment: Annotated[
         Mapping[str, str],
@@ -52,7 +51,6 @@ def report(results: Iterable[GateResult], session: Session, *, written_at: float
         "version": REPORT_VERSION,
         "gates": [result.to_dict() for result in results],
         "unjudged": [{"name": name, "reason": reason} for name, reason in session.unjudged],
-        "plans": list(session.plans),
         "allowed_missing": session.waived_by is not None,
         "environment": {**written, **environment()},
     }

@@ -6,7 +6,7 @@ import contextlib
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from hashlib import sha256
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, cast
 
 from pytest_ftgate import clock
 from pytest_ftgate.data import expected_text
@@ -324,18 +324,3 @@ def sample_job(model: Model, test: DataSet) -> Job | None:
         return None
     first = replace(test, examples=test.examples[: model.latency_sample])
     return Job(cast("Model", Sampled(model)), first)
-
-
-def take_samples(
-    models: Mapping[str, Model], test: DataSet, *, stores: Stores, offline: bool, **options: Any
-) -> dict[str, Run]:
-    """Return the sample of each model that needs one, by role; one after the other, while nothing else runs.
-
-    See :func:`run_models`.
-    """
-    samples = {}
-    for role, model in models.items():
-        job = sample_job(model, test)
-        if job is not None:
-            (samples[role],) = run_models([job], stores=stores, offline=offline, **options)
-    return samples

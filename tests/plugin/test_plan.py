@@ -1,27 +1,48 @@
-"""``--ftgate-plan``: what a gate costs and can show, without a call."""
+"""``--ftgate-plan`` and ``--ftgate-preview``: what a gate costs and can show; nothing is judged."""
 
 from __future__ import annotations
 
-import json
 from typing import Any
 
 import pytest
-from endpoint_project import EndpointProject
+from endpoint_project import EndpointProject, N, answer, index_of
 from gate_project import Project
+from judge_project import ServedJudged
+from loopback import LoopbackServer, Reply, error
 
 from pytest_ftgate.statistics import chances, fewest_wins
+from pytest_ftgate.text import show_usd
 
-PRICE = {"input_per_1m": 1.0, "output_per_1m": 2.0}
+PRICE = {"input_per_1m": 1_000, "output_per_1m": 5_000}  # each answer costs 10 x $0.001 + 2 x $0.005
 
 
-def plan(project: Project, *args: str, status: int = 0) -> dict[str, Any]:
-    """Plan the project's one gate, and return what the JSON report says of it."""
-    result = project.run("--ftgate-plan", "--ftgate-report=json:plan.json", *args)
+def plan(project: Project, *args: str, status: int = 0) -> list[str]:
+    """Plan the project's one gate, and return what the terminal shows."""
+    result = project.run(*(args or ("--ftgate-plan",)))
     assert result.ret == status, result.stdout.str()
-    report = json.loads((project.path / "plan.json").read_text(encoding="utf-8"))
-    assert report["gates"] == []
-    (found,) = report["plans"]
-    return found  # type: ignore[no-any-return]
+    result.assert_outcomes(**{"errors" if status else "skipped": 1})
+    return result.outlines
+
+
+def previewed(project: Project, *args: str, status: int = 0, n: int = 2, **changes: Any) -> list[str]:
+    """Preview a gate whose test body must not run."""
+    project.gate_test("def test_gate():\n    raise SystemExit('the body ran')\n", **changes)
+    return plan(project, f"--ftgate-preview={n}", *args, status=status)
+
+
+def row(lines: list[str], name: str) -> list[str]:
+    """Return the cells of a model's calls."""
+    (found,) = [line.removeprefix(f"{name} ").split() for line in lines if line.startswith(f"{name}  ")]
+    return found
+
+
+def needed(lines: list[str]) -> str:
+    """Return how many calls the run needs, and what they cost."""
+    (found,) = [line for line in lines if line.startswith("this run needs ")]
+    return found.removeprefix("this run needs ").partition(":")[0]
+
+
+# --- calls, tokens and money -------------------------------------------------------------------------------------
 
 
 def test_calls_tokens_and_money_before_and_after_answers_are_stored(http: EndpointProject) -> None:
@@ -29,70 +50,210 @@ def test_calls_tokens_and_money_before_and_after_answers_are_stored(http: Endpoi
         http.keys[role] = {**http.keys[role], "price": PRICE}
     http.gate_test()
     before = plan(http)
-    assert (before["calls"], before["stored"], before["tokens"], before["cost_usd"]) == (120, 0, None, None)
+    assert (row(before, "all"), needed(before)) == (["120", "-", "-", "unknown"], "120 of 120 calls")
     assert http.server.requests == []
-    http.run("--ftgate-preview=6")
+    plan(http, "--ftgate-preview=6")
     asked = len(http.server.bodies)
     some = plan(http)
-    assert (some["calls"], some["stored"]) == (120, 12)
-    assert some["left_tokens"] == pytest.approx(some["tokens"] * 108 / 120, rel=0.02)
-    assert some["left_cost_usd"] == pytest.approx(some["cost_usd"] * 108 / 120, rel=0.02)
+    assert (row(some, "all")[0], needed(some)) == ("120", "108 of 120 calls ($2.21)")
     assert len(http.server.bodies) == asked
-    gate = http.gate()
+    spent = [http.gate()[role] for role in ("baseline", "candidate")]
+    tokens = [f"{sum(one[key] for one in spent):,}" for key in ("input_tokens", "output_tokens")]
     after = plan(http)
-    spent = [gate[role] for role in ("baseline", "candidate")]
-    assert after["tokens"] == sum(one["input_tokens"] + one["output_tokens"] for one in spent)
-    assert after["cost_usd"] == pytest.approx(sum(one["cost_usd"] for one in spent))
-    assert (after["left_tokens"], after["left_cost_usd"]) == (0, 0)
+    assert row(after, "all") == ["120", *tokens, show_usd(sum(one["cost_usd"] for one in spent))]
+    assert needed(after) == "0 of 120 calls"
+
+
+def test_latency_samples_and_guards_are_part_of_the_calls(http: EndpointProject) -> None:
+    http.test_set(99, "general.jsonl", prefix="g", input="general question {}".format)
+    guards = {"general": {"test_set": "general.jsonl", "max_drop": 0.03}}
+    http.gate_test(candidate=http.model("ft", latency_sample=10), guards=guards)
+    lines = plan(http)
+    assert (row(lines, "baseline base")[0], row(lines, "candidate ft")[0]) == ("159", "169")
+    assert "candidate ft: 10 latency sample, 60 test set, 99 guard general" in lines
+
+
+def test_a_cost_that_is_not_known_is_not_projected_as_zero(http: EndpointProject) -> None:
+    lines = previewed(http, baseline=http.model("base", price=PRICE))
+    assert row(lines, "candidate ft")[-1] == row(lines, "all")[-1] == "unknown"
+    assert "the known part of the cost is $1.23" in lines
+
+
+@pytest.mark.parametrize("name", ["rubric", "preference"])
+def test_a_judge_is_not_asked_and_its_calls_are_counted(
+    pytester: pytest.Pytester, server: LoopbackServer, name: str
+) -> None:
+    judged = ServedJudged(pytester, server)
+    judged.judged_by(name=name)
+    lines = plan(judged, "--ftgate-preview=2")
+    assert (judged.n_asked("judge"), judged.n_asked("base"), judged.n_asked("ft")) == (0, 2, 2)
+    assert row(lines, f"judge {name} (judge)")[:3] == ["at", "most", "120"]
+
+
+# --- chances, and checks that fail already -----------------------------------------------------------------------
 
 
 def test_the_chances_are_those_of_the_exact_test(project: Project) -> None:
     """Recorded answers tell how often the models disagree: 18 fixed and 2 broken of 60."""
     project.gate_test()
-    found = plan(project)
+    lines = plan(project)
     asked: dict[str, Any] = {"margin": 0.05, "confidence": 0.95, "evidence": "significant"}
-    assert found["measured"]
-    assert found["disagreement"] == pytest.approx(20 / 60)
-    assert found["gains"] == pytest.approx([0, 0.05, 0.075, 0.1])
-    for row, gain in enumerate(found["gains"]):
-        expected = chances(60, gain=gain, disagreement=20 / 60, **asked)
-        rows = [found[key][row] for key in ("p_pass", "p_fail", "p_inconclusive")]
-        assert rows == pytest.approx([expected.passed, expected.failed, expected.inconclusive])
-    assert found["fewest_wins"] == {str(losses): fewest_wins(60, losses=losses, **asked) for losses in (0, 4, 8)}
+    assert [line.split() for line in lines if "differ" in line][-1] == ["real", "gain", "33", "%", "differ"]
+    for gain, shown in ((0.0, "+0.0"), (0.05, "+5.0"), (0.075, "+7.5"), (0.1, "+10.0")):
+        found = chances(60, gain=gain, disagreement=20 / 60, **asked)
+        shares = " / ".join(f"{100 * one:.0f}" for one in (found.passed, found.failed, found.inconclusive))
+        assert [line for line in lines if line.startswith(f"{shown} points ") and line.endswith(f" {shares} %")]
+    wins = [f"{fewest_wins(60, losses=losses, **asked)} if {losses} are broken" for losses in (0, 4, 8)]
+    assert f"to pass, fix at least {', '.join(wins)} (of 60 examples)" in lines
 
 
-def test_what_fails_already_is_said_and_exits_with_1(http: EndpointProject) -> None:
-    http.training_set(150)
+@pytest.mark.parametrize(("option", "asked"), [("--ftgate-plan", 0), ("--ftgate-preview=2", 4)])
+def test_a_check_that_fails_already_is_said_and_exits_with_1(http: EndpointProject, option: str, asked: int) -> None:
+    http.training_set(199)
     http.gate_test()
-    found = plan(http, status=1)
-    (failed,) = [check for check in found["checks"] if check["status"] == "fail"]
-    assert (failed["name"], failed["observed"]) == ("min_training_examples", 150)
+    lines = plan(http, option, status=1)
+    assert [line for line in lines if "FAIL    min_training_examples: " in line]
+    assert len(http.server.bodies) == asked
+
+
+@pytest.mark.parametrize("option", ["--ftgate-plan", "--ftgate-preview=2"])
+def test_a_gate_that_cannot_be_read_is_an_error(http: EndpointProject, option: str) -> None:
+    http.gate_test(margin=3)
+    lines = plan(http, option, status=1)
+    assert "no model was called" in lines
+    http.file("test.jsonl", (http.path / "test.jsonl").read_text().replace('"input"', '"inptu"', 1))
+    http.gate_test()
+    assert [line for line in plan(http, option, status=1) if "test.jsonl:1" in line]
     assert http.server.requests == []
 
 
-def test_an_unusable_gate_is_planned_as_an_error(project: Project) -> None:
-    project.gate_test(margin=3)
-    found = plan(project, status=1)
-    assert (found["calls"], found["metric"]) == (0, None)
-    assert "error" in {check["status"] for check in found["checks"]}
+# --- prompts and answers -----------------------------------------------------------------------------------------
 
 
-def test_workers_and_html(project: Project) -> None:
-    project.gate_test()
-    result = project.run_apart(
-        "--ftgate-plan", "-n1", "--ftgate-report=html:plan.html", "--ftgate-report=json:plan.json"
-    )
-    assert result.ret == 0
-    result.stdout.fnmatch_lines(["*PLAN, no verdict*", "*exactly the margin*", "*html report: plan.html*"])
-    assert "PLAN, no verdict" in (project.path / "plan.html").read_text(encoding="utf-8")
-    assert len(json.loads((project.path / "plan.json").read_text(encoding="utf-8"))["plans"]) == 1
+def test_the_first_prompt_of_each_model_is_shown_in_short_and_with_v_whole(http: EndpointProject) -> None:
+    base = http.model("base", system="Answer with\none label. " + "x" * 99, few_shot=4)
+    http.gate_test(baseline=base)
+    lines = plan(http)
+    short = [line for line in lines if line.startswith(("  system: ", "  user: ", "  assistant: ", "  ..."))]
+    assert [line.partition(":")[0].strip() for line in short] == ["system", "user", "...", "user", "user"]
+    assert short[0].startswith("  system: Answer with one label. xxx")
+    assert max(map(len, short)) < 80
+    assert [line for line in lines if line.startswith("first prompt of baseline base (about ") and "-v" in line]
+    whole = plan(http, "--ftgate-plan", "-v")
+    assert f"    one label. {'x' * 99}" in whole
+    assert len([line for line in whole if line.startswith("  user: ")]) == 6
+    assert http.server.requests == []
 
 
-def test_a_plan_meets_no_obligation(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
-    project.gate_test(name="orders")
-    project.file("pytest.ini", "[pytest]\nftgate_required = orders\n")
-    assert project.run("--ftgate-plan").ret == 0
+def test_each_model_is_asked_for_the_first_examples_and_the_answers_are_kept(http: EndpointProject) -> None:
+    lines = previewed(http)
+    assert sorted((body["model"], index_of(body)) for body in http.server.bodies) == [
+        ("base", 0), ("base", 1), ("ft", 0), ("ft", 1),
+    ]  # fmt: skip
+    assert [lines.count(f"  input: customer question {i}") for i in range(3)] == [1, 1, 0]
+    assert [line for line in lines if line.startswith("  expected: ")] == ["  expected: refund", "  expected: invoice"]
+    assert {"  baseline, right: refund", "  candidate, wrong: invoice"} <= set(lines)
+    assert not [line for line in lines if "PASS" in line]
+    http.forget()
+    assert "  baseline, right: refund" in previewed(http, "--ftgate-offline")
+    assert http.server.requests == []
+    http.gate_test()
+    assert http.gate()["verdict"] == "pass"
+    assert len(http.server.bodies) == 2 * N - 4
+
+
+def test_more_examples_than_there_are(http: EndpointProject) -> None:
+    previewed(http, n=1_000)
+    assert len(http.server.bodies) == 2 * N
+
+
+def test_a_prompt_that_depends_on_the_input_is_shown_for_each_example(http: EndpointProject) -> None:
+    lines = previewed(http, "-v", baseline=http.model("base", retrieval=1))
+    assert len([line for line in lines if "assistant:" in line]) == 2
+
+
+def test_tools_of_a_row_are_part_of_what_is_sent(http: EndpointProject) -> None:
+    tool = {"type": "function", "function": {"name": "get_weather", "parameters": {"type": "object"}}}
+    http.test_set(N, input=lambda i: [{"role": "user", "content": f"customer question {i}"}], tools=[tool])
+    assert [line for line in previewed(http, "-v") if "get_weather" in line]
+
+
+@pytest.mark.parametrize("metric", ["f1_macro", "matthews_corrcoef", "exact_match"])
+def test_single_answers_are_right_or_wrong_by_any_metric(project: Project, metric: str) -> None:
+    lines = previewed(project, metric=metric, n=1)
+    assert {"  baseline, right: refund", "  candidate, wrong: invoice"} <= set(lines)
+    assert "no calls are needed: all answers are recorded in files" in lines
+
+
+def test_a_graded_answer_shows_its_score(project: Project) -> None:
+    project.predictions("ft.jsonl", N, output=lambda i: "the refund")
+    assert "  candidate, 66.7 %: the refund" in previewed(project, metric="rouge_l")
+
+
+def test_reasoning_is_counted_and_not_shown_as_the_answer(http: EndpointProject) -> None:
+    http.server.answer = lambda body: f"<think>12345</think>{answer(body)}"
+    assert "  baseline, right, after 5 characters of reasoning: refund" in previewed(http)
+
+
+def test_a_failed_call_fails_the_run_and_shows_the_other_answers(http: EndpointProject) -> None:
+    http.server.answer = lambda body: error(500) if index_of(body) == 1 and body["model"] == "ft" else answer(body)
+    lines = previewed(http, status=1)
+    assert [line for line in lines if line.startswith("  candidate, FAILED: ")]
+    assert "  baseline, right: invoice" in lines
+
+
+def test_at_the_stage_ready_only_the_baseline_is_asked(http: EndpointProject) -> None:
+    previewed(http, stage="ready", candidate=...)
+    assert {body["model"] for body in http.server.bodies} == {"base"}
+
+
+# --- options, obligations, workers -------------------------------------------------------------------------------
+
+
+def test_both_options_are_a_preview(http: EndpointProject) -> None:
+    assert [line for line in previewed(http, "--ftgate-plan") if "PREVIEW" in line]
+    assert len(http.server.bodies) == 4
+
+
+@pytest.mark.parametrize("n", ["0", "-1", "x", "1.5", ""])
+def test_a_number_of_examples_that_is_none_is_refused(project: Project, n: str) -> None:
+    result = project.run(f"--ftgate-preview={n}")
+    assert result.ret == pytest.ExitCode.USAGE_ERROR
+    assert "a number of examples, at least 1" in result.stderr.str()
+
+
+@pytest.mark.parametrize("option", ["--ftgate-plan", "--ftgate-preview=2"])
+def test_an_obligation_is_shown_and_not_met(project: Project, monkeypatch: pytest.MonkeyPatch, option: str) -> None:
+    project.gate_test(name="support")
+    project.file("pytest.ini", "[pytest]\nftgate_required = support\n")
+    lines = plan(project, option, "--ftgate-report=json:report.json")
+    assert [line for line in lines if "is not met: support: " in line]
+    assert not (project.path / "report.json").exists()
+    assert [line for line in lines if line.startswith("no report is written (json)")]
     monkeypatch.setenv("CI", "true")
-    assert project.run("--ftgate-plan").ret == 4
-    monkeypatch.delenv("CI")
-    assert project.run("--ftgate-plan", "--ftgate-preview=1").ret == 4
+    assert project.run(option).ret == pytest.ExitCode.USAGE_ERROR
+
+
+def test_under_xdist_each_gate_is_previewed_once(http: EndpointProject) -> None:
+    http.server.answer = lambda body: Reply(status=500, body="no") if body["model"] == "bad" else answer(body)
+    mark, bad = http.mark(name="one"), http.mark(name="two", candidate=http.model("bad"))
+    http.file("test_gate.py", f"import pytest\n\n\n{mark}\ndef test_one(): 1 / 0\n\n\n{bad}\ndef test_two(): 1 / 0\n")
+    result = http.run_apart("-n2", "--ftgate-preview=2")
+    result.assert_outcomes(skipped=1, errors=1)
+    assert result.ret == pytest.ExitCode.TESTS_FAILED
+    text = result.stdout.str()
+    assert text.count("ftgate one: PREVIEW") == 1
+    assert "candidate, FAILED: " in text
+
+
+def test_what_asks_about_whole_test_sets_is_skipped(http: EndpointProject) -> None:
+    http.file(
+        "conftest.py", "import pytest\n\n\n@pytest.fixture\ndef ftgate_candidate(): return lambda text: 'refund'\n"
+    )
+    http.file(
+        "test_own.py",
+        f"def test_own(ftgate_evaluate): ftgate_evaluate({http.model('base')!r}, 'test.jsonl')\n",
+    )
+    result = http.run("--ftgate-preview=2", "test_own.py")
+    result.assert_outcomes(skipped=1)
+    assert http.server.requests == []

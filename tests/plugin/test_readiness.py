@@ -20,7 +20,6 @@ from gate_project import (
     passed,
     statuses,
     stopped,
-    write_jsonl,
 )
 
 HYPOTHESIS = {"from": 0.7, "to": 0.85}
@@ -211,34 +210,6 @@ def test_a_hypothesis_that_expects_less_than_the_gate_asks_for_fails_before_any_
 
 def priced(name: str = "base.jsonl", **price: float) -> dict[str, Any]:
     return {"provider": "recorded", "path": name, "price": price}
-
-
-@pytest.mark.parametrize(
-    ("keys", "cost"),
-    [
-        ({"baseline": priced(training_per_1m=25)}, 0.5),  # 200 rows of 400 characters, 4 to a token
-        ({}, None),
-        ({"baseline": priced(gpu_hour_usd=2)}, None),  # unknown, and not zero
-    ],
-    ids=["baseline's", "none", "another"],
-)
-def test_what_training_costs_is_estimated_where_the_price_is_known(
-    ready: Project, keys: dict[str, Any], cost: float | None
-) -> None:
-    rows = [{"input": f"{i:0390}", "expected": ("refund", "invoic", "orders")[i % 3] + "abcd"} for i in range(200)]
-    ready.training_set(0, rows)
-    seen = found(ready, "pass", "training_cost", **keys)
-    assert (seen["status"], seen["observed"]) == ("note", cost)
-    mentions(seen, "200", "20,000", *([] if cost else ["training_per_1m"]))
-
-
-def test_costs_of_conversations(ready: Project) -> None:
-    rows = [
-        {"messages": [{"role": "user", "content": f"{i:096}"}, {"role": "assistant", "content": LABELS[i % 2]}]}
-        for i in range(200)
-    ]
-    write_jsonl(ready.path / "train.jsonl", rows)
-    mentions(found(ready, "pass", "training_cost"), " 5,")
 
 
 # --- around it -----------------------------------------------------------------------------------------------

@@ -2,15 +2,10 @@
 
 from __future__ import annotations
 
-import subprocess
-import threading
-from collections import Counter
 from typing import Any
 
 import pytest
-from endpoint_project import EndpointProject, answer, index_of
-from gate_project import Project, check, label, mentions, statuses
-from loopback import Reply
+from gate_project import Project, label, statuses
 
 GUARDS = {"general": {"test_set": "general.jsonl", "max_drop": 0.03}}
 
@@ -20,38 +15,6 @@ def judged(project: Project, verdict: str, /, **changes: Any) -> dict[str, Any]:
     gate = project.judge(**{**keys, **changes})
     assert gate["verdict"] == verdict, gate["checks"]
     return gate
-
-
-def test_no_other_calls_are_made_than_are_said(http: EndpointProject) -> None:
-    http.test_set(99, "general.jsonl", prefix="g", input="general question {}".format)
-    http.server.answer = lambda body: (
-        answer(body) if "customer" in body["messages"][-1]["content"] else label(index_of(body))
-    )
-    keys = {"baseline": http.model("base", system="x", latency_sample=10)}
-    gate = judged(http, "pass", **keys, guards=GUARDS)
-    assert Counter(body["model"] for body in http.server.bodies) == {"base": 60 + 99 + 10}
-    found = check(gate, "calls")
-    assert (found["status"], found["observed"]) == ("note", 169)
-    mentions(found, "base", "169", "60 test set", "99 guard general", "10 latency sample")
-    assert "calls" not in statuses(http.judge(**keys))
-
-
-def test_the_calls_are_said_before_they_are_made(http: EndpointProject) -> None:
-    said = threading.Event()
-    http.server.answer = lambda body: Reply(answer(body), until=said)
-    http.gate_test(stage="ready", candidate=...)
-    process = http.start(stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
-    stop = threading.Timer(30, process.kill)
-    stop.start()
-    assert process.stdout is not None
-    for line in iter(process.stdout.readline, b""):
-        if b"stage ready makes 60 calls" in line:
-            said.set()
-            break
-    assert said.is_set()
-    process.communicate(timeout=60)
-    stop.cancel()
-    assert process.returncode == 0
 
 
 @pytest.mark.parametrize(

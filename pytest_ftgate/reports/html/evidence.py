@@ -124,15 +124,15 @@ def collect(gate: Context) -> Evidence:
     answers = None
     if gate.best in gate.scored:
         shown = shown_answers(gate) if hides(gate) else gate.scored
-        answers = side_by_side(gate.deciding, shown, gate.samples, gate.best) if shown else None
+        answers = side_by_side(gate.deciding, shown, gate.runs_of("latency"), gate.best) if shown else None
     return Evidence(answers, _prompts(gate), row_pairs(gate.training, gate.training, gate.audit.near_rows))
 
 
 def _prompts(gate: Context) -> dict[str, str]:
     """Return each different prompt once, by the models that share it."""
     roles: dict[str, list[str]] = {}
-    for role in (*gate.config.baselines, "candidate"):
-        prompt = getattr(gate.runs[role].model, "prompt", None) if role in gate.runs else None
+    for role, run in gate.runs_of("test").items():
+        prompt = getattr(run.model, "prompt", None)
         if isinstance(prompt, Prompt):
             messages = map(_message, prompt.messages(gate.test.examples[0]))
             roles.setdefault(readable("\n\n".join(messages), _PROMPT_CHARACTERS), []).append(called(role))

@@ -1,4 +1,4 @@
-"""The rules for ``stage: ready``: there is room for the gain, the test set can prove it, and what training costs."""
+"""The rules for ``stage: ready``: there is room for the gain, and the test set can prove it."""
 
 from __future__ import annotations
 
@@ -10,36 +10,23 @@ from typing import TYPE_CHECKING
 
 from pytest_ftgate.checks.drop import gain_reaches
 from pytest_ftgate.checks.hypothesis import expected_gain
-from pytest_ftgate.data import expected_text
-from pytest_ftgate.models.price import price_of
 from pytest_ftgate.result import Check, Status, called
-from pytest_ftgate.text import plural, show_amount, show_difference, show_percent, show_usd, show_value
+from pytest_ftgate.text import plural, show_amount, show_difference, show_percent, show_value
 
 if TYPE_CHECKING:
     from pytest_ftgate.checks.context import Context
-    from pytest_ftgate.data import Example
     from pytest_ftgate.metrics import Scored
 
 FEWEST_CHANCES = 0.5
 """The least power: below it a good candidate would more often than not stay unproven."""
 
-_CHARACTERS_PER_TOKEN = 4
 
-
-# --- before any call -----------------------------------------------------------------------------------------
-
-
-def check_plan(gate: Context) -> list[Check]:
-    """Check the plan at ``stage: ready``, before any call."""
-    if gate.accepts:
-        return []
-    return [*_expectation(gate), _training_cost(gate)]
-
-
-def _expectation(gate: Context) -> Iterator[Check]:
-    """Check that the gate would pass if the hypothesis came true."""
+def check_expectation(gate: Context) -> Iterator[Check]:
+    """Check before any call that the gate would pass if the hypothesis came true."""
     prediction = gate.config.prediction
-    if gate.config.matches or prediction is None or prediction.metric.name != gate.deciding.name:
+    if gate.accepts or gate.config.matches:
+        return
+    if prediction is None or prediction.metric.name != gate.deciding.name:
         return
     gain, margin = expected_gain(prediction, gate.deciding), gate.config.margin
     enough = gain_reaches(gain, margin)
@@ -52,30 +39,6 @@ def _expectation(gate: Context) -> Iterator[Check]:
         **gate.requirement("margin"),
         advice=None if enough else "Do not train: the gate would fail even if the hypothesis came true.",
     )
-
-
-def _training_cost(gate: Context) -> Check:
-    """Return the estimated cost of one epoch over the training set, or why it is unknown."""
-    tokens = round(sum(map(_characters, gate.training)) / _CHARACTERS_PER_TOKEN)
-    amount = f"one epoch over {plural(len(gate.training), 'training row')} is about {plural(tokens, 'token')}"
-    prices = (price_of(gate.models[role]) for role in gate.config.baselines)  # a baseline is likely the base model
-    price = next((price for price in prices if price.training_per_1m is not None), None)
-    if price is None or price.training_per_1m is None:
-        message = f"{amount}; the cost is unknown without training_per_1m in a price"
-        advice = "Set price: {training_per_1m: ...} on the baseline."
-        return Check("training_cost", "note", message, advice=advice)
-    usd = tokens * price.training_per_1m / 1e6
-    message = f"{amount}, which costs about {show_usd(usd)} at {show_usd(price.training_per_1m)} per 1M"
-    return Check("training_cost", "note", message, observed=round(usd, 6), source=price.source)
-
-
-def _characters(example: Example) -> int:
-    given = example.input
-    asked = given if isinstance(given, str) else "".join(str(message.get("content") or "") for message in given)
-    return len(asked) + len(expected_text(example.expected))
-
-
-# --- of the baseline's answers -------------------------------------------------------------------------------
 
 
 def check(gate: Context) -> list[Check]:
