@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import uuid
 from collections.abc import Callable, Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -106,14 +105,13 @@ def _queues(
     limit: TimeLimit | None,
 ) -> list[ModelQueue]:
     """Return one queue per model, so that its limit on concurrency holds over all of its jobs."""
-    owner = uuid.uuid4().hex
     writers: dict[int, StoreWriter] = {}
     queues = []
     models = list({id(job.model): job.model for job, _ in jobs}.values())
     turns = _turns(models)
     for model in models:
         store = stores.of(model)
-        writer = writers.setdefault(id(store), StoreWriter(store, owner, stores.started))
+        writer = writers.setdefault(id(store), StoreWriter(store, stores.started))
         own = [(job, rows) for job, rows in jobs if job.model is model]
         queues.append(
             ModelQueue(
@@ -148,9 +146,7 @@ def _turns(models: Sequence[Model]) -> dict[int, Throttle]:
 
 async def _ask_all(queues: Sequence[ModelQueue], limit: TimeLimit | None) -> None:
     """Run all workers until every question is asked, one fails for good, time is up, or we are cancelled."""
-    writers = {id(queue.writer): queue.writer for queue in queues}.values()
     workers = [asyncio.create_task(queue.work()) for queue in queues for _ in range(queue.workers)]
-    renewals = [asyncio.create_task(writer.keep_leases()) for writer in writers]
     try:
         left_s = limit.left_s() if limit is not None else None
         _, working = await asyncio.wait(workers, timeout=left_s, return_when=asyncio.FIRST_EXCEPTION)
@@ -160,14 +156,10 @@ async def _ask_all(queues: Sequence[ModelQueue], limit: TimeLimit | None) -> Non
     finally:
         for queue in queues:
             queue.stopping = True
-        for task in (*workers, *renewals):
+        for task in workers:
             task.cancel()
-        await asyncio.wait([*workers, *renewals], timeout=_CANCEL_S)
-        try:
-            for writer in writers:
-                writer.close()
-        finally:
-            await asyncio.gather(*(_close(queue.model) for queue in queues))
+        await asyncio.wait(workers, timeout=_CANCEL_S)
+        await asyncio.gather(*(_close(queue.model) for queue in queues))
     ended = [worker.exception() for worker in workers if worker.done() and not worker.cancelled()]
     for error in ended:
         if error is not None and not isinstance(error, ModelError):  # those of models are in queue.fatal

@@ -24,8 +24,6 @@ _PAUSES_S = (0.02, 0.05, 0.1, 0.2, 0.4)
 _SCHEMA = (
     "CREATE TABLE IF NOT EXISTS meta (name TEXT PRIMARY KEY, value TEXT NOT NULL)",
     "CREATE TABLE IF NOT EXISTS predictions (key TEXT PRIMARY KEY, value TEXT NOT NULL, created_at REAL NOT NULL)",
-    "CREATE TABLE IF NOT EXISTS leases (key TEXT PRIMARY KEY, owner TEXT NOT NULL, pid INTEGER NOT NULL,"
-    " host TEXT NOT NULL, expires_at REAL NOT NULL) WITHOUT ROWID",
     "CREATE TABLE IF NOT EXISTS notes (name TEXT PRIMARY KEY, text TEXT NOT NULL)",
 )
 
@@ -78,13 +76,6 @@ class Database:
         # Python 3.13 warns about connections that are garbage collected open, and warnings may be errors.
         if self._connection is not None:
             self._connection.close()
-
-    @property
-    def writable(self) -> bool:
-        """Return whether predictions can be stored. Opens the file."""
-        with self._lock:
-            self._connected()
-            return self._refusal is None
 
     def damaged(self, what: str) -> StoreError:
         """Return the error for content that this version cannot have written."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import aclosing
 from dataclasses import replace
 from itertools import islice
@@ -24,8 +24,6 @@ if TYPE_CHECKING:
     from pytest_ftgate.runs.store_writer import StoreWriter
 
 _STUCK_AFTER = 5  # abandoned calls in a row: each took its whole time limit and left a thread behind
-
-_FIRST_POLL_S, _SLOWEST_POLL_S = 0.05, 0.25
 
 
 class ModelQueue:
@@ -73,8 +71,6 @@ class ModelQueue:
         retry = replace(retry, retry_after_cap_s=throttle.longest_wait_s()) if limit is not None else retry
         self._asker = Asker(self.model, retry, throttle, batched=self.model.batch_size > 1, now=writer.now)
         self._ready: deque[Question] = deque()
-        self._elsewhere: dict[str, Question] = {}
-        self._polling = asyncio.Lock()
         self._abandoned_in_a_row = 0
 
     def look_up(self, *, offline: bool) -> None:
@@ -94,6 +90,7 @@ class ModelQueue:
             return
         self.workers = min(self.model.concurrency, -(-len(missing) // self.model.batch_size))
         if self.workers:
+            self.writer.check()
             known = self._state.known(self._keys)
             self._asker.outage = Outage(self.workers, stored=len(known))
             self.fatal = self._early_stop.check(known)
@@ -130,43 +127,26 @@ class ModelQueue:
 
     async def work(self) -> None:
         """Ask until no question is left. Raises a fatal :class:`ModelError`."""
-        while not self.stopping and (questions := await self._next()):
+        while not self.stopping and (questions := self._next()):
             try:
                 await self._ask(questions)
             except asyncio.CancelledError:
                 if self.stopping:
                     self.abandoned = self.model.abandons
                     raise
-                await self._fail(ModelError("the model cancelled its own call"), *questions)
+                self._fail(ModelError("the model cancelled its own call"), *questions)
 
-    async def _next(self) -> Sequence[Question]:
+    def _next(self) -> Sequence[Question]:
         """Return the questions of the next call; empty when all is done."""
         while not self._ready:
-            # Few, so that other processes get their share.
-            if questions := list(islice(self._questions, 2 * self.model.concurrency * self.model.batch_size)):
-                self._claim(questions)
-                continue
-            async with self._polling:
-                await self._poll()
-            if not self._ready and not self._elsewhere:
+            # Few, so that answers are seen that another process has stored meanwhile.
+            questions = list(islice(self._questions, 2 * self.model.concurrency * self.model.batch_size))
+            if not questions:
                 return ()
+            stored = self.writer.get([question.key for question in questions], self._since)
+            self._state.found(stored)
+            self._ready.extend(question for question in questions if question.key not in stored)
         return [self._ready.popleft() for _ in range(min(self.model.batch_size, len(self._ready)))]
-
-    def _claim(self, questions: Iterable[Question]) -> None:
-        by_key = {question.key: question for question in questions}
-        claim = self.writer.claim(list(by_key), self._since)
-        self._state.found(claim.done)
-        self._ready.extend(by_key[key] for key in claim.mine)
-        self._elsewhere.update((key, by_key[key]) for key in claim.elsewhere)
-
-    async def _poll(self) -> None:
-        """Wait until another process has stored an answer that we need, or has given the question up."""
-        pause_s = 0.0
-        while self._elsewhere and not self._ready:
-            await asyncio.sleep(pause_s)
-            waiting, self._elsewhere = self._elsewhere, {}
-            self._claim(waiting.values())
-            pause_s = min(_SLOWEST_POLL_S, pause_s * 1.5 or _FIRST_POLL_S)
 
     async def _ask(self, questions: Sequence[Question]) -> None:
         async with aclosing(self._asker.ask_many(questions)) as parts:
@@ -175,7 +155,7 @@ class ModelQueue:
                 for question, outcome in outcomes:
                     if isinstance(outcome, ModelError):
                         self._end_if_fatal(outcome)
-                        await self._fail(outcome, question)
+                        self._fail(outcome, question)
 
     async def _answered(self, predictions: Sequence[Prediction]) -> None:
         """Record the answers of one call, and return once they are stored."""
@@ -202,7 +182,6 @@ class ModelQueue:
             self.fatal = self.fatal or stuck
             raise stuck from error
 
-    async def _fail(self, failure: ModelError, *questions: Question) -> None:
+    def _fail(self, failure: ModelError, *questions: Question) -> None:
         for question in questions:
             self._state.failed(question.key, failure)
-        await self.writer.give_up(*(question.key for question in questions))

@@ -164,8 +164,8 @@ def run_models(
 ) -> tuple[Run, ...]:
     """Run all jobs at the same time, and return their runs in the same order.
 
-    Each prediction is taken from the recordings, or else from the store, or else asked for; one that several jobs or
-    processes need is asked for once. Answers are stored as they arrive. A prediction that fails stays missing; a fatal
+    Each prediction is taken from the recordings, or else from the store, or else asked for; one that several jobs need
+    is asked for once. Answers are stored as they arrive. A prediction that fails stays missing; a fatal
     failure of one model ends the run of all, since a gate could not be judged any more.
     Works if an event loop is running. Ctrl-C raises :class:`Interrupted` within about a second.
 

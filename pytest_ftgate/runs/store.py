@@ -1,17 +1,14 @@
-"""Store every paid prediction as it arrives; leases keep two processes from paying for the same one."""
+"""Store every paid prediction as it arrives."""
 
 from __future__ import annotations
 
 import dataclasses
 import json
-import os
 from collections.abc import Sequence
-from dataclasses import dataclass
-from functools import cached_property, lru_cache
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from pytest_ftgate import clock
 from pytest_ftgate.models import Completion, Prediction
 
 if TYPE_CHECKING:
@@ -23,20 +20,11 @@ _CHUNK = 800  # older SQLite builds take at most 999 parameters
 _encode = json.JSONEncoder(separators=(",", ":")).encode
 
 
-@dataclass(frozen=True, slots=True)
-class Claim:
-    """Hold how the keys of one claim divide: stored, leased to the owner now, and being asked by another owner."""
-
-    done: dict[str, Prediction]
-    mine: tuple[str, ...]
-    elsewhere: tuple[str, ...]
-
-
 class Store:
     """Keep predictions by key, in one SQLite file that many processes share, or in memory.
 
     Every method raises :class:`~pytest_ftgate.errors.StoreError` if the file cannot be used. A read-only file can be
-    read, but a claim that would lead to a call is rejected, since the answer could not be stored.
+    read.
 
     Args:
         path: the file, created on first use with its folder. ``None``: in memory.
@@ -63,48 +51,10 @@ class Store:
             return {}
         return self._database.read(lambda connection: self._found(connection, keys, newer_than))
 
-    def claim(self, keys: Sequence[str], owner: str, lease_s: float, *, newer_than: float | None = None) -> Claim:
-        """Divide keys into stored ones, ones to ask now, and ones that another owner is asking.
-
-        Leases that have expired, or whose process on this host has ended, are taken over. The others belong to the
-        owner, whose name must be unique, for ``lease_s`` seconds unless renewed.
-        """
-
-        def divide(connection: sqlite3.Connection) -> Claim:
-            done = self._found(connection, keys, newer_than)
-            missing = [key for key in keys if key not in done]
-            taken = _taken(connection, missing, owner) if missing else set()
-            mine = tuple(key for key in missing if key not in taken)
-            _lease(connection, mine, owner, lease_s)
-            return Claim(done, mine, tuple(key for key in missing if key in taken))
-
-        if not self._database.writable:
-            done = self.get(keys, newer_than=newer_than)
-            if len(done) == len(set(keys)):
-                return Claim(done, (), ())
-        return self._database.write(divide)
-
-    def renew(self, owner: str, lease_s: float) -> None:
-        """Extend every lease of the owner to ``lease_s`` seconds from now."""
-        expires_at = clock.wall() + lease_s
-        self._execute("UPDATE leases SET expires_at = ? WHERE owner = ?", [(expires_at, owner)])
-
-    def release(self, owner: str, keys: Sequence[str] | None = None) -> None:
-        """Release leases of the owner: those of ``keys``, or all."""
-        if keys is None:
-            self._execute("DELETE FROM leases WHERE owner = ?", [(owner,)])
-        else:
-            self._execute("DELETE FROM leases WHERE owner = ? AND key = ?", [(owner, key) for key in keys])
-
     def put(self, predictions: Sequence[Prediction]) -> None:
-        """Keep predictions, all or none, in place of older ones; their leases end."""
+        """Keep predictions, all or none, in place of older ones."""
         rows = [(p.key, _value(p), p.created_at) for p in predictions]
-
-        def keep(connection: sqlite3.Connection) -> None:
-            connection.executemany("INSERT OR REPLACE INTO predictions VALUES (?, ?, ?)", rows)
-            connection.executemany("DELETE FROM leases WHERE key = ?", [(row[0],) for row in rows])
-
-        self._database.write(keep)
+        self._execute("INSERT OR REPLACE INTO predictions VALUES (?, ?, ?)", rows)
 
     def drop(self, keys: Sequence[str]) -> None:
         """Delete the predictions of these keys."""
@@ -197,48 +147,3 @@ def _select(connection: sqlite3.Connection, statement: str, keys: Sequence[str],
         marks = ",".join("?" * len(chunk))
         rows += connection.execute(f"{statement} ({marks})", (*first, *chunk))
     return rows
-
-
-def _lease(connection: sqlite3.Connection, keys: Sequence[str], owner: str, lease_s: float) -> None:
-    pid, expires_at = os.getpid(), clock.wall() + lease_s
-    connection.executemany(
-        "INSERT OR REPLACE INTO leases (key, owner, pid, host, expires_at) VALUES (?, ?, ?, ?, ?)",
-        [(key, owner, pid, _host(), expires_at) for key in keys],
-    )
-
-
-def _taken(connection: sqlite3.Connection, keys: Sequence[str], owner: str) -> set[str]:
-    """Return the keys under a live lease of another owner."""
-    rows = _select(
-        connection,
-        "SELECT key, host, pid FROM leases WHERE owner != ? AND expires_at > ? AND key IN",
-        keys,
-        owner,
-        clock.wall(),
-    )
-    ended = lru_cache(maxsize=None)(_has_ended)
-    return {key for key, host, pid in rows if not ended(host, pid)}
-
-
-def _has_ended(host: str, pid: int) -> bool:
-    """Return whether the process has certainly ended; False on other hosts, and on Windows, where checking kills it."""
-    if os.name != "posix" or host != _host():
-        return False
-    try:
-        os.kill(pid, 0)
-        facts = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8", errors="replace")
-    except OSError as error:
-        return isinstance(error, ProcessLookupError)
-    # A zombie has ended, such as a crashed xdist worker that its parent has not waited for.
-    return facts.rpartition(")")[2].split()[:1] == ["Z"]
-
-
-@lru_cache(maxsize=1)
-def _host() -> str:
-    """Return the scope in which a process id is unique: the host, and on Linux the container."""
-    import socket
-
-    try:
-        return f"{socket.gethostname()}/{os.readlink('/proc/self/ns/pid')}"
-    except OSError:
-        return socket.gethostname()

@@ -179,4 +179,4 @@ def test_a_worker_that_is_killed_loses_nothing(stored: Project) -> None:
     report = stored.report("-n2", apart=True)
     assert stored.result.ret == 1
     assert [gate["verdict"] for gate in report["gates"]] == ["pass"]
-    assert asked(stored) == Counter([*range(60), 30])
+    assert asked(stored).keys() == set(range(60))

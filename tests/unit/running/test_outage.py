@@ -53,7 +53,7 @@ def run(answer, concurrency, n=300, stored=0):
 
 def ask(model, data, keys, state, store):
     job = Job(model, DataSet(data.examples[: len(keys[0])], None, "", "test"))
-    queue = ModelQueue([(job, keys)], writer=StoreWriter(store, "me"), state=state, retry=RetryPolicy())
+    queue = ModelQueue([(job, keys)], writer=StoreWriter(store), state=state, retry=RetryPolicy())
     queue.look_up(offline=False)
 
     async def work():

@@ -20,7 +20,7 @@ from pytest_ftgate.data import DataSet, Example
 from pytest_ftgate.errors import Interrupted, ModelError, StoreError
 from pytest_ftgate.models import Completion, Prediction, event_loop
 from pytest_ftgate.models.protocol import RetryPolicy
-from pytest_ftgate.runs import asking, calls, store_writer
+from pytest_ftgate.runs import asking, calls
 from pytest_ftgate.runs.run_state import Progress
 from pytest_ftgate.runs.runner import Job, Stores, run_models
 from pytest_ftgate.runs.store import Store
@@ -81,11 +81,6 @@ def kinds(found):
 
 def stored(found):
     return [p.stored for row in found.predictions for p in row]
-
-
-def leases(path):
-    with closing(sqlite3.connect(path)) as raw:
-        return raw.execute("SELECT key, owner FROM leases").fetchall()
 
 
 # --- a run -----------------------------------------------------------------------------------------------------
@@ -258,61 +253,17 @@ def test_one_key_is_asked_once_however_often_it_is_wanted(stores):
     assert stored(one) + stored(two) == [False] * 5
 
 
-def test_what_another_process_is_asking_for_is_waited_for(stores, path):
+def test_what_another_process_stores_meanwhile_is_not_asked(stores, path):
     with closing(Store(path)) as other:
-        other.claim(["model/b/0"], "another", 30)
 
         async def other_s_answer(model, key):
-            other.put([Prediction("model/b/0", Completion("the other's"), 1.0, 5.0)])
+            other.put([Prediction("model/c/0", Completion("the other's"), 1.0, 5.0)])
             return key
 
-        model = Model(other_s_answer)
+        model = Model(other_s_answer, concurrency=1)
         found = run(model, stores)
-    assert texts(found) == ["model/a/0", "the other's", "model/c/0"]
-    assert stored(found) == [False, True, False]
-    assert "model/b/0" not in model.calls
-
-
-def test_what_another_process_gives_up_is_taken_over(stores, path):
-    with closing(Store(path)) as other:
-        other.claim(["model/a/0", "model/b/0"], "another", 30)
-
-        async def other_gives_up(model, key):
-            other.release("another")
-            return key
-
-        model = Model(other_gives_up)
-        found = run(model, stores)
-    assert (stored(found), model.calls[0]) == ([False] * 3, "model/c/0")
-    assert sorted(model.calls) == ["model/a/0", "model/b/0", "model/c/0"]
-
-
-def test_keys_are_claimed_a_few_at_a_time(stores, path):
-    held = []
-
-    async def count(model, key):
-        held.append(len(leases(path)))
-        return key
-
-    run(Model(count, concurrency=2), stores, test_set(*range(40)))
-    assert max(held) <= 6
-    assert leases(path) == []
-
-
-def test_leases_are_renewed_as_long_as_the_work_takes(stores, path, monkeypatch):
-    monkeypatch.setattr(store_writer, "RENEW_EVERY_S", 0.0)
-
-    def expires_at():
-        with closing(sqlite3.connect(path)) as raw:
-            return float(raw.execute("SELECT expires_at FROM leases").fetchone()[0])
-
-    async def slow(model, key):
-        before = expires_at()
-        while expires_at() <= before:
-            await asyncio.sleep(0)
-        return key
-
-    assert texts(run(Model(slow), stores, test_set("a"))) == ["model/a/0"]
+    assert texts(found) == ["model/a/0", "model/b/0", "the other's"]
+    assert (stored(found), model.calls) == ([False, False, True], ["model/a/0", "model/b/0"])
 
 
 def test_each_answer_is_stored_before_its_worker_goes_on(stores, path):
@@ -375,16 +326,8 @@ def test_a_failure_is_missing_and_says_why(stores):
     assert found.fatal is None
 
 
-def test_a_failure_is_not_stored_and_its_lease_ends_at_once(stores, path):
-    held = []
-
-    async def answer(model, key):
-        held.append([lease for lease, _ in leases(path)])
-        return await failing("model/a/0")(model, key)
-
-    run(Model(answer, concurrency=1), stores)
-    assert held[0] == ["model/a/0", "model/b/0"]
-    assert held[1] == ["model/b/0"]
+def test_a_failure_is_not_stored(stores):
+    run(Model(failing("model/a/0"), concurrency=1), stores)
     again = Model()
     assert texts(run(again, stores))[0] == "model/a/0"
     assert again.calls == ["model/a/0"]
@@ -435,7 +378,6 @@ def test_a_fatal_error_of_one_model_stops_the_other(stores, path):
     assert (one.fatal, two.fatal, heard) == (None, REVOKED, ["slow/b/0"])
     assert texts(one) == ["slow/a/0", None, None]
     assert kinds(one) == [None, "stopped", "stopped"]
-    assert leases(path) == []
     assert stored(run(Model(name="slow"), stores)) == [True, False, False]
 
 
@@ -589,7 +531,7 @@ def test_an_answer_that_comes_when_all_stops_is_kept(stores):
 
 def test_a_worker_cancelled_while_its_answer_is_written_takes_nothing_with_it(stores):
     assert stores.persistent is not None
-    kept = StoreWriter(stores.persistent, "me")
+    kept = StoreWriter(stores.persistent)
     complaints = []
 
     async def cancelled():
@@ -616,11 +558,11 @@ def test_a_store_that_fails_ends_the_run_and_one_that_only_can_be_read_before_a_
         raise StoreError("read-only")
 
     if read_only:
-        monkeypatch.setattr(Store, "claim", refuse)
+        monkeypatch.setattr(Store, "put", refuse)
     model = Model(sabotage)
     with pytest.raises(StoreError, match="read-only" if read_only else "no such table"):
         run(model, stores)
-    assert (len(model.closed), model.calls == []) == (1, read_only)
+    assert (len(model.closed), model.calls == []) == (not read_only, read_only)
 
 
 # --- offline ---------------------------------------------------------------------------------------------------
@@ -714,7 +656,6 @@ def test_ctrl_c_keeps_what_has_arrived_and_gives_the_rest_back(stores, path):
     assert caught.value.kept == (1, 8)
     assert sorted(heard[:2]) == ["model/b/0", "model/c/0"]
     assert heard[2:] == ["closed"]
-    assert leases(path) == []
     assert threading.active_count() == before
     assert stored(run(Model(), stores)) == [True, False, False]
 
@@ -740,5 +681,4 @@ def test_a_call_that_cannot_be_cancelled_does_not_hold_ctrl_c_up(stores, path, m
 
     with pytest.raises(KeyboardInterrupt):
         run(Model(stubborn), stores, test_set("a"), progress=interrupt)
-    assert leases(path) == []
     gc.collect()  # asyncio complains of the abandoned task when it is collected: here, not in a later test

@@ -1,9 +1,8 @@
-"""The store: what is kept comes back, leases divide the work, and a file that cannot serve says so."""
+"""The store: what is kept comes back, and a file that cannot serve says so."""
 
 import json
 import os
 import sqlite3
-import subprocess
 import sys
 import tempfile
 import threading
@@ -100,8 +99,6 @@ def test_a_later_prediction_takes_the_place_of_an_older_one_and_only_keys_asked_
 def test_older_than_asked_counts_as_absent(store):
     store.put([prediction("old", created_at=99.9), prediction("new", created_at=100.0)])
     assert set(store.get(["old", "new"], newer_than=100.0)) == {"new"}
-    claim = store.claim(["old", "new"], "me", 30, newer_than=100.0)
-    assert (set(claim.done), claim.mine) == ({"new"}, ("old",))
 
 
 def test_more_keys_than_one_statement_takes(store):
@@ -112,9 +109,6 @@ def test_more_keys_than_one_statement_takes(store):
     if sys.version_info >= (3, 11):
         connection.setlimit(sqlite3.SQLITE_LIMIT_VARIABLE_NUMBER, 999)
     assert set(store.get(keys)) == set(keys[:2000])
-    claim = store.claim(keys, "me", 30)
-    assert (len(claim.done), claim.mine) == (2000, tuple(keys[2000:]))
-    assert store.claim(keys, "you", 30).elsewhere == tuple(keys[2000:])
 
 
 def test_all_of_a_batch_or_none_and_any_thread_may_use_it(store):
@@ -125,97 +119,6 @@ def test_all_of_a_batch_or_none_and_any_thread_may_use_it(store):
     thread.start()
     thread.join()
     assert set(store.get(["a", "b", "c", "d"])) == {"a", "b"}
-
-
-# --- leases ----------------------------------------------------------------------------------------------------
-
-
-def test_a_claim_divides_keys_three_ways(store):
-    store.put([prediction("done")])
-    store.claim(["taken"], "somebody", 30)
-    claim = store.claim(["done", "free", "taken"], "me", 30)
-    assert claim.done == {"done": prediction("done")}
-    assert (claim.mine, claim.elsewhere) == (("free",), ("taken",))
-    assert store.claim(["free"], "me", 30).mine == ("free",), "the owner's own lease is no obstacle"
-
-
-def test_a_stored_prediction_ends_the_lease_and_leases_given_back_are_free(store):
-    store.claim(["k", "a", "b", "c"], "somebody", 30)
-    store.claim(["d"], "another", 30)
-    store.put([prediction("k")])
-    assert store.claim(["k"], "me", 30, newer_than=1e12).mine == ("k",)
-    store.release("somebody", ["a", "d"])
-    assert store.claim(["a", "b", "d"], "me", 30).mine == ("a",)
-    store.release("somebody")
-    claim = store.claim(["b", "c", "d"], "me", 30)
-    assert (claim.mine, claim.elsewhere) == (("b", "c"), ("d",))
-
-
-def test_a_lease_runs_out_unless_renewed(store):
-    store.claim(["a"], "sleepy", 0)
-    store.claim(["b"], "awake", 0)
-    store.renew("awake", 30)
-    claim = store.claim(["a", "b"], "me", 30)
-    assert (claim.mine, claim.elsewhere) == (("a",), ("b",))
-
-
-def lease_of(path, *, pid, host=None):
-    """Make the one lease in the file that of another process."""
-    with closing(sqlite3.connect(path, isolation_level=None)) as raw:
-        raw.execute("UPDATE leases SET pid = ?, host = coalesce(?, host)", (pid, host))
-
-
-@pytest.mark.skipif(os.name != "posix", reason="asking whether a process lives would end it")
-@pytest.mark.parametrize("host", [None, "another host"])
-def test_the_lease_of_a_dead_process_is_taken_over_at_once_where_it_can_be_known(path, host):
-    ended = subprocess.Popen([sys.executable, "-c", ""])
-    ended.wait()
-    with closing(Store(path)) as store:
-        store.claim(["k"], "killed", 30)
-        lease_of(path, pid=ended.pid, host=host)
-        claim = store.claim(["k"], "me", 30)
-    assert (claim.mine, claim.elsewhere) == (((), ("k",)) if host else (("k",), ()))
-
-
-@pytest.mark.skipif(os.name != "posix", reason="needs process 1")
-def test_a_process_that_may_not_be_asked_counts_as_alive(path, plain_user):
-    with tempfile.TemporaryDirectory() as folder, closing(Store(Path(folder) / "p.sqlite3")) as store:
-        store.claim(["k"], "init", 30)
-        lease_of(Path(folder) / "p.sqlite3", pid=1)
-        assert store.claim(["k"], "me", 30).elsewhere == ("k",)
-
-
-HAMMER = """
-import os, sys
-from pathlib import Path
-from pytest_ftgate.models import Completion, Prediction
-from pytest_ftgate.runs.store import Store
-
-store, owner = Store(Path(sys.argv[1])), str(os.getpid())
-keys = [str(number) for number in range(400)]
-missing = keys
-while missing:
-    for start in range(0, len(missing), 7):
-        claim = store.claim(missing[start : start + 7], owner, 60)
-        for key in claim.mine:
-            print(key)
-            store.put([Prediction(key, Completion(owner), None, 0.0)])
-    done = store.get(keys)
-    missing = [key for key in keys if key not in done]
-"""
-
-
-def test_of_many_processes_exactly_one_asks_for_each_key(path):
-    command = [sys.executable, "-c", HAMMER, str(path)]
-    environment = {**os.environ, "PYTHONPATH": PACKAGE_HOME}
-    processes = [
-        subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
-        for _ in range(3)
-    ]
-    outputs = [process.communicate(timeout=60) for process in processes]
-    assert [error for _, error in outputs] == [""] * 3
-    asked = [key for output, _ in outputs for key in output.split()]
-    assert sorted(asked) == sorted(str(number) for number in range(400))
 
 
 # --- the file --------------------------------------------------------------------------------------------------
@@ -251,11 +154,11 @@ def test_many_may_read_while_one_writes(path):
 
 
 def refusal(store):
-    """Return the error of writing, which is also that of claiming."""
+    """Return the error of writing, also of nothing: a run finds out before it makes a call."""
     with pytest.raises(StoreError) as caught:
         store.put([prediction("k")])
     with pytest.raises(StoreError) as again:
-        store.claim(["k"], "me", 30)
+        store.put([])
     assert str(again.value) == str(caught.value)
     return of_store(caught.value)
 
@@ -331,7 +234,7 @@ def test_a_full_disk(path):
         with pytest.raises(StoreError) as caught:
             store.put([prediction("k", "long " * 100_000)])
         assert "database or disk is full" in of_store(caught.value).evidence
-        assert store.claim(["k"], "me", 30).mine == ("k",), "the file is as it was before"
+        assert store.get(["k"]) == {}, "the file is as it was before"
 
 
 @pytest.mark.parametrize("for_good", [True, False])
@@ -377,13 +280,11 @@ def checkout(open_folder, monkeypatch):
 def test_a_read_only_folder_is_read_and_not_written(checkout, plain_user):
     with closing(Store(checkout)) as store:
         assert store.get(["k", "other"]) == {"k": prediction("k")}
-        claim = store.claim(["k", "k"], "me", 30)
-        assert (set(claim.done), claim.mine, claim.elsewhere) == ({"k"}, (), ())
         with pytest.raises(StoreError) as caught:
             store.put([prediction("other")])
         assert "attempt to write a readonly database" in of_store(caught.value).evidence
         with pytest.raises(StoreError):
-            store.claim(["k", "other"], "me", 30)
+            store.put([])
 
 
 def test_a_file_of_a_newer_version_is_refused_there_too(checkout, plain_user, monkeypatch):
