@@ -87,7 +87,7 @@ def _differences(gate: Context) -> Iterator[_Difference]:
         yield from _tools(trained, sum(bool(one.get("tools") or model.params.get("tools")) for one in sent) / len(sent))
     yield from _template(trained, asked, model.prompt)
     if gate.asked("candidate").provider == "transformers":
-        yield from _chat_template(trained, getattr(model.function, "__wrapped__", model.function))
+        yield from _chat_template(trained, model.function)
 
 
 def _sample(rows: Sequence[Any]) -> Sequence[Any]:

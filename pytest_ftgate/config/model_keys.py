@@ -225,14 +225,11 @@ class RecordedKeys(Keys):
 class TransformersKeys(Keys):
     """A model and a LoRA adapter in this process, loaded with transformers and peft (extra local)."""
 
-    model_config = ConfigDict(json_schema_extra={"not": {"required": ["system", "system_file"]}})
     short: ClassVar[str] = "model"
-    one_at_most = (("system", "system_file"),)
 
     provider: Literal["transformers"] = Field(description="A model in this process, loaded with transformers.")
     model: Text = Field(description="The folder of the model, or its name on the Hugging Face hub.")
     adapter: Text = optional("The folder of a peft adapter, such as a LoRA adapter, or its name on the hub.")
-    revision: Text = optional("The revision of model and adapter on the hub.")
     batch_size: Positive = optional("The number of examples per batch. Default: 8.")
     dtype: Literal["auto", "float32", "bfloat16", "float16"] = optional(
         "The data type of the weights. Default: auto, that of their files."
@@ -241,14 +238,9 @@ class TransformersKeys(Keys):
     max_new_tokens: Positive = optional("The maximum length of an answer in tokens. Default: 256.")
     params: FreeData = optional("Generation parameters, such as repetition_penalty. Default: greedy decoding.")
     system: Text = _SYSTEM
-    system_file: PathText = _SYSTEM_FILE
     few_shot: Count = _FEW_SHOT
-    retrieval: Count = _RETRIEVAL
     template: Text = _TEMPLATE
-    workers: Positive = optional("The number of processes (with joblib) that each load and run the model.")
-    timeout_s: AboveZero = optional("Timeout of one batch, in seconds. Default: none.")
     price: Price = optional("The price of the machine: gpu_hour_usd.")
-    strip_reasoning: _Stripping = _STRIPPING
     name: Text = _NAME
 
 

@@ -28,7 +28,7 @@ from pytest_ftgate.text import cut, excerpt, got, quoted, suggestion
 SPELLINGS = "openai:NAME, python:pkg.module:function, recorded:PATH, transformers:NAME"
 
 _SPELLING = re.compile(r"([A-Za-z][A-Za-z0-9_.-]*):(.*)", re.DOTALL)
-_PATHS = {("openai", "system_file"), ("transformers", "system_file"), ("recorded", "path")}
+_PATHS = {("openai", "system_file"), ("recorded", "path")}
 _BUILT_IN: dict[str, type[OpenAIKeys | PythonKeys | RecordedKeys | TransformersKeys]] = {
     "openai": OpenAIKeys,
     "python": PythonKeys,

@@ -7,7 +7,7 @@ import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from functools import partial
+from functools import cache, partial
 from importlib.util import find_spec
 from pathlib import Path
 from threading import RLock
@@ -21,7 +21,6 @@ from pytest_ftgate.models.price import written_price
 from pytest_ftgate.models.prompt import build_prompt
 from pytest_ftgate.models.protocol import Completion, Model, Surroundings, parts_of
 from pytest_ftgate.models.python import FunctionModel
-from pytest_ftgate.models.workers import InProcesses
 
 if TYPE_CHECKING:
     from pytest_ftgate.config import ModelSpec
@@ -39,44 +38,39 @@ _INSTALL = 'pip install "pytest-ftgate[local]"'
 
 @dataclass(frozen=True, kw_only=True)
 class Generator:
-    """Answer lists of messages with a model. It can be pickled: each process that calls it loads the model once."""
+    """Answer lists of messages with a model."""
 
     model: str  # a folder
     adapter: str | None = None  # the folder of a peft adapter; None: the model as it is
-    versions: tuple[str, str] = ("", "")  # hashes of the files of both: new files under an old name are loaded anew
+    versions: tuple[str, str]  # hashes of the files of both: new files under an old name are loaded anew
     dtype: str = "auto"  # that of the weights
     device: str | None = None  # None: a GPU where there is one
     max_new_tokens: int = MAX_NEW_TOKENS
     params: Mapping[str, Any] = field(default_factory=dict)  # generation parameters of transformers; else greedy
 
+    @property
+    def tokenizer(self) -> Any:
+        return load_tokenizer(self.adapter or self.model, self.model, "".join(self.versions))
+
     def __call__(self, conversations: Sequence[Conversation]) -> list[Completion]:
         """Return an answer for each conversation. Raise :class:`ModelError` where none can be given."""
         import torch
 
-        weights = load(self.model, self.versions[0], self.dtype, self.device)
-        tokenizer = weights.tokenizer(self.adapter or self.model, self.versions[1])
+        weights, tokenizer = load(self.model, self.versions[0], self.dtype, self.device), self.tokenizer
         encoded = _encode(tokenizer, conversations).to(weights.base.device)
         with weights.using(self.adapter, self.versions[1]) as model, torch.inference_mode():
             start = clock.perf_counter()
             config = self._config(model, tokenizer)
             generated = model.generate(**encoded, generation_config=config)
             latency_s = clock.perf_counter() - start
-        width = encoded["input_ids"].shape[1]
+        answers = generated[:, encoded["input_ids"].shape[1] :].tolist()
+        sizes = encoded["attention_mask"].sum(dim=1).tolist()
         ends = {config.eos_token_id} if isinstance(config.eos_token_id, int) else set(config.eos_token_id or ())
-        return [
-            _completion(tokenizer, prompt, tokens, ends, latency_s)
-            for prompt, tokens in zip(
-                encoded["attention_mask"].sum(dim=1).tolist(), generated[:, width:].tolist(), strict=True
-            )
-        ]
+        return [_completion(tokenizer, *pair, ends, latency_s) for pair in zip(sizes, answers, strict=True)]
 
     def rendered(self, examples: Sequence[Example]) -> list[tuple[str, str]]:
         """Return what is sent for each conversation, without and with its answer. Raises :class:`ModelError`."""
-        try:
-            with _quietly():
-                tokenizer = _load_tokenizer(self.adapter or self.model, self.model)
-        except Exception as error:
-            raise ModelError(f"the tokenizer cannot be loaded: {error}", fatal=True) from error
+        tokenizer = self.tokenizer
         if tokenizer.chat_template is None:
             raise ModelError("the tokenizer has no chat template", fatal=True)
         found = []
@@ -170,8 +164,6 @@ class Weights:
     def __init__(self, base: Any) -> None:
         self.base = base
         self._peft: Any = None
-        self._adapters: dict[tuple[str, str], str] = {}
-        self._tokenizers: dict[tuple[str, str], Any] = {}
         self._lock = RLock()
 
     @contextmanager
@@ -188,32 +180,20 @@ class Weights:
                 yield self.base
 
     def _switch_to(self, adapter: str, version: str) -> None:
+        """Switch an adapter on, which peft knows by the hash of its files."""
         from peft import PeftModel
 
-        name = self._adapters.get((adapter, version))
-        if name is None:
-            name = f"adapter{len(self._adapters)}"
-            try:
-                with _quietly():
-                    if self._peft is None:
-                        self._peft = PeftModel.from_pretrained(self.base, adapter, adapter_name=name)
-                    else:
-                        self._peft.load_adapter(adapter, adapter_name=name)
-            except Exception as error:
-                cure = "name the base model that it was trained on as model"
-                raise ModelError(
-                    f"the adapter {adapter} does not fit the model: {error}", cure=cure, fatal=True
-                ) from error
-            self._adapters[adapter, version] = name
-        self._peft.set_adapter(name)
+        try:
+            with _quietly():
+                if self._peft is None:
+                    self._peft = PeftModel.from_pretrained(self.base, adapter, adapter_name=version)
+                elif version not in self._peft.peft_config:
+                    self._peft.load_adapter(adapter, adapter_name=version)
+        except Exception as error:
+            cure = "name the base model that it was trained on as model"
+            raise ModelError(f"the adapter {adapter} does not fit the model: {error}", cure=cure, fatal=True) from error
+        self._peft.set_adapter(version)
         self._peft.eval()
-
-    def tokenizer(self, folder: str, version: str) -> Any:
-        """Return the tokenizer in this folder, else that of the base model: an adapter may bring its own."""
-        with self._lock:
-            if (folder, version) not in self._tokenizers:
-                self._tokenizers[folder, version] = _load_tokenizer(folder, self.base.name_or_path)
-            return self._tokenizers[folder, version]
 
 
 @contextmanager
@@ -232,36 +212,34 @@ def _quietly() -> Iterator[None]:
             logging.enable_progress_bar()
 
 
-def _load_tokenizer(folder: str, base: str) -> Any:
+@cache
+def load_tokenizer(folder: str, base: str, version: str) -> Any:  # noqa: ARG001  # new files are loaded anew
+    """Return the tokenizer in this folder, else that of the base model: an adapter may bring its own."""
     from transformers import AutoTokenizer
 
     own = (Path(folder) / "tokenizer_config.json").is_file()
-    tokenizer = AutoTokenizer.from_pretrained(folder if own else base, padding_side="left")
+    try:
+        with _quietly():
+            tokenizer = AutoTokenizer.from_pretrained(folder if own else base, padding_side="left")
+    except Exception as error:
+        raise ModelError(f"the tokenizer cannot be loaded: {error}", fatal=True) from error
     if tokenizer.pad_token_id is None:
         tokenizer.pad_token = tokenizer.eos_token
     return tokenizer
 
 
-_loaded: dict[tuple[str, str, str, str | None], Weights] = {}
-_loading = RLock()
-
-
-def load(model: str, version: str, dtype: str, device: str | None) -> Weights:
+@cache
+def load(model: str, version: str, dtype: str, device: str | None) -> Weights:  # noqa: ARG001
     """Return the weights of a folder; this process loads them once. Raise a fatal :class:`ModelError`."""
     import torch
     from transformers import AutoModelForCausalLM
 
-    key = (model, version, dtype, device)
-    with _loading:
-        if key not in _loaded:
-            place = device or ("cuda" if torch.cuda.is_available() else "cpu")
-            try:
-                with _quietly():
-                    base = AutoModelForCausalLM.from_pretrained(model, dtype=dtype).to(place).eval()
-            except Exception as error:
-                raise ModelError(f"the model {model} cannot be loaded: {error}", fatal=True) from error
-            _loaded[key] = Weights(base)
-        return _loaded[key]
+    place = device or ("cuda" if torch.cuda.is_available() else "cpu")
+    try:
+        with _quietly():
+            return Weights(AutoModelForCausalLM.from_pretrained(model, dtype=dtype).to(place).eval())
+    except Exception as error:
+        raise ModelError(f"the model {model} cannot be loaded: {error}", fatal=True) from error
 
 
 def build_transformers(spec: ModelSpec, surroundings: Surroundings) -> Model:
@@ -271,8 +249,8 @@ def build_transformers(spec: ModelSpec, surroundings: Surroundings) -> Model:
         if find_spec(module) is None:
             what = f"provider transformers needs the package {module}"
             raise ConfigError(what, where=spec.source.where(), cure=_INSTALL)
-    model = _folder(options["model"], spec, "model", surroundings)
-    adapter = _folder(options["adapter"], spec, "adapter", surroundings) if options.get("adapter") else None
+    model, adapter = (_folder(spec, key, surroundings) for key in ("model", "adapter"))
+    assert model is not None
     versions = fingerprint(model), fingerprint(adapter) if adapter else ""
     generator = Generator(
         model=str(model),
@@ -290,45 +268,41 @@ def build_transformers(spec: ModelSpec, surroundings: Surroundings) -> Model:
         "max_new_tokens": generator.max_new_tokens,
         "params": generator.params,
     }
-    batch_size, workers = options.get("batch_size", BATCH_SIZE), options.get("workers")
     prompt = build_prompt(spec, surroundings.training, surroundings.asked)
     return FunctionModel(
-        **{**parts_of(spec), "timeout_s": options.get("timeout_s")},  # loading is a part of the first call
-        function=generator if workers is None else InProcesses(generator, workers, batched=True),
+        **{**parts_of(spec), "timeout_s": None},  # loading is a part of the first call
+        function=generator,
         given=partial(_given, prompt),
         prompt=prompt,
         params=generator.params,
         identity=canonical_json(facts),
         persistent=True,
         concurrency=1,
-        batch_size=batch_size * (workers or 1),
+        batch_size=options.get("batch_size", BATCH_SIZE),
         batched=True,
-        exclusive=frozenset() if workers else frozenset([(str(model), versions[0], generator.dtype, generator.device)]),
+        exclusive=frozenset([(str(model), versions[0], generator.dtype, generator.device)]),
         price=written_price(options.get("price"), str(spec.source)),
     )
 
 
-def _folder(name: str, spec: ModelSpec, key: str, surroundings: Surroundings) -> Path:
+def _folder(spec: ModelSpec, key: str, surroundings: Surroundings) -> Path | None:
     """Return the folder that a key names, else where the Hugging Face hub's files of that name are kept here."""
-    written = spec.source.absolute(name)
-    if Path(written).is_dir():
-        return Path(written)
+    name = spec.options.get(key)
+    if name is None:
+        return None
+    written = Path(spec.source.absolute(name))
+    if written.is_dir():
+        return written
     from huggingface_hub import snapshot_download
 
     try:
-        found = snapshot_download(
-            name,
-            revision=spec.options.get("revision"),
-            allow_patterns=list(_FILES),
-            local_files_only=surroundings.offline,
-        )
+        return Path(snapshot_download(name, allow_patterns=list(_FILES), local_files_only=surroundings.offline))
     except Exception as error:
         raise ConfigError(
             f"{name!r} is neither a folder nor a model that the Hugging Face hub gives us",
             where=spec.source.where(key),
             evidence=f"{type(error).__name__}: {error}",
         ) from error
-    return Path(found)
 
 
 def _sha256(path: Path) -> str:

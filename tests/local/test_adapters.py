@@ -55,7 +55,7 @@ def adapters(project: Project, weights: Path) -> Project:
 @pytest.fixture
 def loads(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """Return the models that were loaded into memory, none before this test."""
-    monkeypatch.setattr(provider, "_loaded", {})
+    provider.load.cache_clear()
     seen: list[str] = []
     load = provider.Weights.__init__
 
@@ -83,9 +83,13 @@ def test_an_adapter_that_learned_nothing_right_fails(adapters: Project, weights:
 
 
 def test_the_base_answers_alike_before_and_after_adapters(adapters: Project, weights: Path, loads: list[str]) -> None:
-    base = provider.Generator(model=str(weights / "base"), max_new_tokens=8)
-    right = provider.Generator(model=str(weights / "base"), adapter=str(weights / "right"), max_new_tokens=8)
-    wrong = provider.Generator(model=str(weights / "base"), adapter=str(weights / "wrong"), max_new_tokens=8)
+    def generator(adapter: str | None = None) -> provider.Generator:
+        folder = str(weights / adapter) if adapter else None
+        return provider.Generator(
+            model=str(weights / "base"), adapter=folder, versions=("base", adapter or ""), max_new_tokens=8
+        )
+
+    base, right, wrong = generator(), generator("right"), generator("wrong")
     asked = [[{"role": "user", "content": row["input"]}] for row in rows(12, 5000)]
 
     def texts(model: provider.Generator) -> list[str]:
@@ -120,11 +124,6 @@ def test_a_moved_folder_and_what_training_leaves_change_no_key(adapters: Project
 @pytest.mark.parametrize("batch_size", [1, 7])
 def test_the_size_of_a_batch_changes_no_answer(adapters: Project, batch_size: int) -> None:
     candidate = {**adapters.keys["candidate"], "batch_size": batch_size}
-    assert adapters.judge(candidate=candidate)["candidate"]["value"] == adapters.judge()["candidate"]["value"]
-
-
-def test_processes_of_their_own(adapters: Project) -> None:
-    candidate = {**adapters.keys["candidate"], "workers": 2}
     assert adapters.judge(candidate=candidate)["candidate"]["value"] == adapters.judge()["candidate"]["value"]
 
 

@@ -1,37 +1,43 @@
-"""A gate whose local models run on the workers of a Dask cluster, as docs/howto/local-adapters.md says."""
+"""A gate whose functions run on the workers of a Dask cluster, as docs/howto/large-test-sets.md says."""
 
 from __future__ import annotations
 
-import joblib
+import os
+
 import pytest
-from gate_project import Project
-from test_adapters import adapters, weights  # noqa: F401  # fixtures
+from doc_pages import file_of
+from gate_project import Project, passed
 
 distributed = pytest.importorskip("distributed", reason="distributed is not installed: pip install distributed")
 
 pytestmark = pytest.mark.filterwarnings("ignore")
 
+FUNCTION = """
+import os
 
-def loads() -> tuple[int, int]:
-    """In a worker: its process, and how many models it has loaded."""
-    import os
-
-    from pytest_ftgate.models import transformers as provider
-
-    return os.getpid(), len(provider._loaded)
+LABELS = ("refund", "invoice", "shipping")
 
 
-def test_each_worker_of_a_cluster_loads_the_model_once(adapters: Project) -> None:  # noqa: F811
-    both = {name: {**adapters.keys[name], "workers": 2, "batch_size": 5} for name in ("baseline", "candidate")}
-    here = adapters.judge()
+def answer(text):
+    with open("calls.txt", "a") as log:
+        log.write(f"{os.getpid()}\\n")
+    return LABELS[int(text.split()[-1]) % 3]
+"""
+
+
+def test_a_function_runs_on_the_workers_of_a_cluster(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
+    project.file("on_dask.py", FUNCTION)
+    monkeypatch.chdir(project.path)
+    monkeypatch.syspath_prepend(str(project.path))
+    monkeypatch.setenv("PYTHONPATH", str(project.path))
+    project.gate_test(candidate={"provider": "python", "target": "on_dask:answer", "workers": 2})
     with (
         distributed.LocalCluster(n_workers=2, threads_per_worker=1, dashboard_address=None) as cluster,
         distributed.Client(cluster) as client,
-        joblib.parallel_config(backend="dask"),
     ):
-        there = adapters.judge(**both)
-        loaded = client.run(loads)
-    assert there["verdict"] == here["verdict"] == "pass"
-    assert there["candidate"]["value"] == here["candidate"]["value"]
-    assert len({process for process, _ in loaded.values()}) == 2
-    assert [n for _, n in loaded.values()] == [1, 1]  # base and adapter share one
+        page = file_of("howto/large-test-sets.md", "conftest.py")
+        project.file("conftest.py", page.replace("tcp://scheduler:8786", cluster.scheduler_address))
+        gate = passed(project.gate())
+        workers = {str(pid) for pid in client.run(os.getpid).values()}
+    assert gate["candidate"]["value"] == 1
+    assert set((project.path / "calls.txt").read_text(encoding="utf-8").split()) == workers
