@@ -16,7 +16,8 @@ from typing import Any
 
 from pytest_ftgate.errors import ConfigError, Where, shown_path
 
-_INI, _NATIVE, _OLD, _CFG = "[pytest]", "[tool.pytest]", "[tool.pytest.ini_options]", "[tool:pytest]"
+HEADERS = _INI, _NATIVE, _OLD, _CFG = "[pytest]", "[tool.pytest]", "[tool.pytest.ini_options]", "[tool:pytest]"
+"""The tables that pytest reads, by the language of the file."""
 _ALWAYS = ("pytest.toml", ".pytest.toml", "pytest.ini", ".pytest.ini")
 INI_NAMES = (*_ALWAYS, "pyproject.toml", "tox.ini", "setup.cfg")
 """The files that pytest looks for, in its order; the first ones count even if they are empty."""

@@ -381,13 +381,12 @@ def _judge(
             written = load_gate_file(path) if gate is not None or path.exists() else None
             keys = {**marked, **({} if gate is None else {"gate": gate})}
             test = root / "test_gate.py"
-            levels = [Placed(test, "test_gate", pytest.mark.ftgate(**keys).mark), Level(test, "")]
+            levels = [Placed(test, pytest.mark.ftgate(**keys).mark)]
             layers = Layers(levels, root, [], written, nodeid, root)
             config = layers.resolve()
             ref, past = project.ini.get("ftgate_base_ref"), Past(problem=NO_REPOSITORY)
             if (root / ".git").exists():
-                folder = root / kept if kept else None
-                past = look_back(path, root=root, ini=root / "pytest.ini", ref=ref, recordings=folder)
+                past = look_back(path, root=root, ini=root / "pytest.ini", ref=ref)
             forbids = project.ini.get("ftgate_forbid_weakening", False)
             files: Any = SimpleNamespace(past=past, forbids_weakening=forbids, owes=False, base_ref=ref)
             reviewed = layers.reviewed(config, files)

@@ -316,7 +316,6 @@ def _inflated(gate: Context, attempt: Attempt) -> Iterator[Check]:
 
 def check_history(config: GateKeys, ref: str | None) -> Iterator[Check]:
     """Check that the ledger begins with its lines at the merge base with ``ref``; nothing without git."""
-    from pytest_ftgate.checks.weakening.contents import compare_contents
     from pytest_ftgate.checks.weakening.history import find_base
 
     if config.max_attempts is None:
@@ -329,14 +328,14 @@ def check_history(config: GateKeys, ref: str | None) -> Iterator[Check]:
     except (HistoryError, OSError) as error:
         yield Check("ledger", "note", f"the ledger of attempts could not be compared with its earlier version: {error}")
         return
-    changed = None if then is None else compare_contents(then, now, in_order=True)
-    if isinstance(changed, tuple):
+    old, new = ([line.rstrip() for line in one.split(b"\n") if line.strip()] for one in (then or b"", now))
+    if new[: len(old)] != old:
         yield error_check(
             DataError(
-                f"the ledger of attempts does not begin with its {changed[0]} at the merge base: it was edited, "
-                "shortened or reordered",
+                f"the ledger of attempts does not begin with its {plural(len(old), 'line')} at the merge base: "
+                "it was edited, shortened or reordered",
                 where=Where(shown_path(ledger)),
-                evidence=f"now: {changed[1]}",
+                evidence=f"now: {plural(len(new), 'line')}",
                 cure="Restore these lines from git, and add new ones after them.",
             ),
             "ledger",

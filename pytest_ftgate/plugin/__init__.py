@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from argparse import ArgumentTypeError
 from collections.abc import Generator, Sequence
 from typing import TYPE_CHECKING, Any
@@ -108,7 +109,6 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 def check_options(config: pytest.Config) -> None:
     """Refuse invalid options before any test is collected."""
-    import os
     from importlib.util import find_spec
 
     from pytest_ftgate.plugin.obligations import sign_of_ci
@@ -165,10 +165,10 @@ def pytest_configure(config: pytest.Config) -> None:
 
 def check_ini(config: pytest.Config) -> None:
     """Refuse ini keys that are unknown, have an impossible value, or are where pytest does not read them."""
-    paths = [config.inipath] if config.inipath is not None else []
-    if pytest.version_tuple < (9,):  # it reads no native TOML
-        paths += [config.rootpath / name for name in ("pytest.toml", ".pytest.toml", "pyproject.toml")]
-    named = [path for path in dict.fromkeys(paths) if path.is_file() and b"ftgate" in path.read_bytes().lower()]
+    paths = {path for path in config.rootpath.iterdir() if path.suffix in (".ini", ".toml", ".cfg")}
+    paths |= {config.inipath} if config.inipath is not None else set()
+    readable = (path for path in sorted(paths) if path.is_file() and os.access(path, os.R_OK))
+    named = [path for path in readable if b"ftgate" in path.read_bytes().lower()]
     if named:
         from pytest_ftgate.plugin.ini_keys import check_ini_keys
 

@@ -79,6 +79,4 @@ class GateFiles:
         from pytest_ftgate.checks.weakening.past import look_back
 
         path, config = Path(os.path.abspath(self.path)), self._config
-        recordings = config.getini("ftgate_recordings")
-        answers = ini_path(config, recordings) if recordings else None
-        return look_back(path, root=config.rootpath, ini=config.inipath, ref=self.base_ref, recordings=answers)
+        return look_back(path, root=config.rootpath, ini=config.inipath, ref=self.base_ref)

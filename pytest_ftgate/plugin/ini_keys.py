@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from pytest_ftgate.errors import ConfigError, Where
-from pytest_ftgate.ini_file import IniFile, read_ini, reads_native
+from pytest_ftgate.errors import ConfigError
+from pytest_ftgate.ini_file import HEADERS, INI_NAMES, IniFile, read_ini, reads_native
 from pytest_ftgate.text import excerpt, nearest
 
 KEYS = (
@@ -20,57 +20,50 @@ _PREFIX = "ftgate"
 _TRUTH = ("true", "false", "yes", "no", "on", "off")
 
 
-def check_ini_keys(config: pytest.Config, paths: Sequence[Path]) -> None:
-    """Check all keys that begin with ``ftgate`` in these files: the ini file, and those that this pytest cannot read.
+def check_ini_keys(config: pytest.Config, paths: Iterable[Path]) -> None:
+    """Check all keys that begin with ``ftgate`` in these files of pytest's rootdir, whichever of them pytest reads.
 
     Raises:
         UsageError: a key is unknown, has an impossible value, or is where pytest does not read it.
     """
-    try:
-        error = next((one for path in paths for one in _problems(config, read_ini(path))), None)
-    except ConfigError as unread:
-        error = unread
-    if error is not None:
-        raise pytest.UsageError(str(error))
+    for path in paths:
+        if path == config.inipath or path.name in INI_NAMES:
+            try:
+                error = next(_problems(config, read_ini(path)), None)
+            except ConfigError as unread:
+                error = unread if path == config.inipath else None
+            if error is not None:
+                raise pytest.UsageError(str(error))
 
 
 def _problems(config: pytest.Config, file: IniFile) -> Iterator[ConfigError]:
     unread = file.native and not reads_native()
     for header, values in file.tables.items():
+        is_read = file.path == config.inipath and header == file.header and not unread
         for key, value in values.items():
-            is_read = header == file.header and file.path == config.inipath and not unread
-            if is_read and key.lower().startswith(_PREFIX):
-                problem = _problem(config, file, key, value)
-                yield from () if problem is None else (problem,)
-            elif key in KEYS and (unread or file.path == config.inipath):
+            if key in KEYS and (unread or (file.path == config.inipath and not is_read)):
                 move = f"move the key to {file.header or 'the table of pytest'}"
                 cure = "write the key into pytest.ini, or install pytest 9" if unread else move
                 yield ConfigError(f"this pytest does not read {header}", where=file.where(key), cure=cure)
+            elif key.lower().startswith(_PREFIX) and header in HEADERS:
+                yield from _of_key(config, file, key, value, is_read=is_read)
 
 
-def _problem(config: pytest.Config, file: IniFile, key: str, value: Any) -> ConfigError | None:
-    where = file.where(key)
+def _of_key(config: pytest.Config, file: IniFile, key: str, value: Any, *, is_read: bool) -> Iterator[ConfigError]:
     try:
         config.getini(key)
     except (ValueError, TypeError, pytest.UsageError) as error:
         if isinstance(error.__cause__, KeyError):  # no plugin has such a key
             near = nearest(_bare(key.lower()), map(_bare, KEYS))
             cure = f"did you mean {_PREFIX}_{near}?" if near else f"known: {', '.join(KEYS)}"
-            return ConfigError("unknown ini key", where=where, cure=cure)
-        return _bad_value(where, value, error)
-    return None
+            yield ConfigError("unknown ini key", where=file.where(key), cure=cure)
+        elif is_read:
+            meant = nearest(value, _TRUTH) if isinstance(value, str) else None
+            cure = f"did you mean {meant}?" if meant else "true and false are truth values; names are written as a list"
+            what = f"invalid value: {excerpt(str(value))}"
+            yield ConfigError(what, where=file.where(key), evidence=str(error), cure=cure)
 
 
 def _bare(key: str) -> str:
     """Return a key without the prefix that all keys share, so that the rest decides which one is similar."""
     return key.removeprefix(_PREFIX).strip("_-.")
-
-
-def _bad_value(where: Where, value: Any, error: Exception) -> ConfigError:
-    near = nearest(value, _TRUTH) if isinstance(value, str) else None
-    return ConfigError(
-        f"invalid value: {excerpt(str(value))}",
-        where=where,
-        evidence=str(error),
-        cure=f"did you mean {near}?" if near else "true and false are truth values; names are written as a list",
-    )

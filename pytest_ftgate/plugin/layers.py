@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, replace
-from functools import cached_property, partial
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,12 +14,10 @@ from pytest_ftgate.checks.attempts import check_history
 from pytest_ftgate.checks.weakening.comparison import Weakening, another_training_set, weakenings
 from pytest_ftgate.checks.weakening.review import review_checks
 from pytest_ftgate.config import GateKeys, Layer, Source, resolve_gate
-from pytest_ftgate.plugin.earlier import LEFT_OPEN, earlier
 from pytest_ftgate.plugin.gate_files import GateFiles
-from pytest_ftgate.plugin.marks import MARK, Level, levels_of, naming, test_id
+from pytest_ftgate.plugin.marks import Level, marked_levels, naming, test_id
 from pytest_ftgate.plugin.overrides import FIXTURES, given_layer, overrides, refuse_indirect, unused_fixtures
 from pytest_ftgate.result import Check
-from pytest_ftgate.text import KeyPath
 
 if TYPE_CHECKING:
     from pytest_ftgate.config import GateFile
@@ -56,21 +54,19 @@ def _layers(
 ) -> Layers:
     """Return the layers of a test's gate; ``given`` are keys that no overridden fixture is asked for."""
     item: pytest.Item = request.node
-    levels = list(levels_of(item))
+    levels = list(marked_levels(item))
     nearest = naming(levels)
     gate = nearest.gate if nearest else None
     known = {*given, *(key for level in levels for key in level.keys)}
     used = [one for one in overrides(request) if one.given_by(known) is None]
     fixtures = given_layer(used, value_of)
-    root = item.config.rootpath
     return Layers(
         levels,
         item.path.parent,
         [fixtures] if fixtures else [],
         files.gate_file(required=gate is not None),
         test_id(item),
-        root,
-        code=[*(file for one in used for file in one.files(root)), *_code_of_hooks(item.config)],
+        item.config.rootpath,
     )
 
 
@@ -82,7 +78,6 @@ class Layers:
         folder: where relative paths in markers start.
         nodeid: the test, whose id is the default name of its gate.
         remarks: checks of the overridden fixtures.
-        code: the files of fixtures and hooks, by their names.
     """
 
     levels: Sequence[Level]
@@ -92,7 +87,6 @@ class Layers:
     nodeid: str
     root: Path
     remarks: tuple[Check, ...] = ()
-    code: Sequence[tuple[str, Path]] = ()
 
     @property
     def gate(self) -> str | None:
@@ -103,10 +97,10 @@ class Layers:
     @cached_property
     def marks(self) -> list[Layer]:
         """Return the keys that markers give."""
-        marked = [level for level in self.levels if level.mark is not None]
-        sources = [Source("marker", "marker", self.folder, place=str(level.where)) for level in marked]
+        sources = [Source("marker", "marker", self.folder, place=str(level.where)) for level in self.levels]
         return [
-            Layer(level.keys, dict.fromkeys(level.keys, source)) for level, source in zip(marked, sources, strict=True)
+            Layer(level.keys, dict.fromkeys(level.keys, source))
+            for level, source in zip(self.levels, sources, strict=True)
         ]
 
     def resolve(self) -> GateKeys:
@@ -122,7 +116,7 @@ class Layers:
         """
         if self.gate is None or self.file is None:
             return ()
-        before, after = self.resolved(self.file, self.gate), self.resolve()
+        before, after = self.in_file(self.file), self.resolve()
         places = (before.place_of, after.place_of)
         return tuple(
             replace(one, where=" -> ".join(dict.fromkeys(filter(None, (place(one.key) for place in places)))))
@@ -130,47 +124,30 @@ class Layers:
         )
 
     def reviewed(self, config: GateKeys, files: GateFiles) -> tuple[Check, ...]:
-        """Return remarks on the layers, and whether ``config`` requires less than at the merge base or in the file."""
+        """Return remarks on the layers, and whether the gate requires less than at the merge base or in the file."""
         found = review_checks(
             files.past,
-            self.gate or config.name,
-            earlier=lambda past: earlier(self, past, config),
-            after=config,
+            self.gate,
+            in_file=self.in_file,
+            now=self.file,
             loosened=self.loosened(),
-            code=self.code,
             forbidden=files.forbids_weakening,
             owed=files.owes,
         )
         return (*self.remarks, *check_history(config, files.base_ref), *found)
 
-    def resolved(self, file: GateFile | None, gate: str | None, marks: Sequence[Layer] = ()) -> GateKeys:
-        """Return the gate as another state of the file and the markers defines it.
+    def in_file(self, file: GateFile) -> GateKeys:
+        """Return the gate as a gate file defines it, which may be that of the merge base.
 
-        What that state leaves to fixtures is taken from today's, and so are models with names that it does not have.
+        What that file leaves to markers and fixtures is taken from today's, and so are models that it does not have.
         """
-        then = [*marks, *(file.layers(gate) if file else ())]
+        then = file.layers(self.gate)
         has_standard = any(key in _STANDARD for layer in then for key in layer.values)
         left_open = {*_REQUIRED} - {*(_STANDARD if has_standard else ())}
-        today = [*self.fixtures, *(Layer(layer.values, partial(_left_open, layer)) for layer in self.marks)]
         required = [
             Layer({key: value for key, value in layer.values.items() if key in left_open}, layer.sources)
-            for layer in today
+            for layer in (*self.marks, *self.fixtures)
         ]
-        models = file or self.file
-        now = self.file.models if self.file else {}
-        merged = replace(models, models={**now, **models.models}) if models else None
+        models = {**(self.file.models if self.file else {}), **file.models}
         layers = [*then, *required, _ANY_CANDIDATE]
-        return resolve_gate(layers, file=merged, gate=gate, default_name=self.nodeid)
-
-
-def _left_open(layer: Layer, path: KeyPath) -> Source:
-    return replace(layer.source(path), text=LEFT_OPEN)
-
-
-def _code_of_hooks(config: pytest.Config) -> Iterator[tuple[str, Path]]:
-    """Yield the names and files of the project's hooks that add models, data, metrics or rules."""
-    for plugin in config.pluginmanager.get_plugins():
-        file = Path(getattr(plugin, "__file__", None) or "")
-        for name in vars(plugin) if file.is_absolute() and file.is_relative_to(config.rootpath) else ():
-            if name.startswith(f"pytest_{MARK}_") and name != "pytest_ftgate_gate_finished":
-                yield f"hook {name}", file
+        return resolve_gate(layers, file=replace(file, models=models), gate=self.gate, default_name=self.nodeid)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 import os
+import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
@@ -13,30 +14,29 @@ from typing import Any
 import pytest
 
 from pytest_ftgate.errors import ConfigError, Where, shown_path
-from pytest_ftgate.plugin.written_marks import GATE, WrittenMark, source_of
-from pytest_ftgate.plugin.written_marks import MARK as MARK
+
+MARK = "ftgate"
+GATE = "gate"
+_HEAD_ENDS = re.compile(r"\s*(async\s+def|def|class)\b")
 
 
 @dataclass(frozen=True)
 class Level:
-    """One place that may have a marker of a test: its parameter, its function, a class, or its module.
+    """A marker of a test: on its parameter, its function, a class, or its module.
 
     Attributes:
-        file: where it is defined; that of the test if the source is not known.
-        qualname: its name in the file, "" for a module; None if the source is not known.
-        mark: its ftgate marker.
-        parameter: whether the marker is that of a parameter; None for a test without parameters.
+        file: where it is written; that of the test if the source is not known.
+        owner: the function, class or module; None for an item of another kind.
     """
 
     file: Path
-    qualname: str | None
-    mark: pytest.Mark | None = None
-    parameter: bool | None = None
+    mark: pytest.Mark
+    owner: Any = None
 
     @property
     def gate(self) -> str | None:
         """Return the gate in the gate file that the marker names, by position or as ``gate=``."""
-        args, kwargs = (self.mark.args, self.mark.kwargs) if self.mark else ((), {})
+        args, kwargs = self.mark.args, self.mark.kwargs
         named = [*args, *(value for key, value in kwargs.items() if key == GATE and value is not None)]
         if len(named) > 1 or not all(isinstance(name, str) for name in named):
             raise ConfigError(
@@ -50,47 +50,43 @@ class Level:
     @property
     def keys(self) -> Mapping[str, Any]:
         """Return the keys of the gate that the marker sets."""
-        return {key: value for key, value in self.mark.kwargs.items() if key != GATE} if self.mark else {}
-
-    def written(self) -> list[WrittenMark]:
-        """Return the markers that the source shows there; none that a hook or a variable added."""
-        try:
-            return [] if self.qualname is None else source_of(self.file.read_bytes()).marks.get(self.qualname, [])
-        except (OSError, ValueError):
-            return []
+        return {key: value for key, value in self.mark.kwargs.items() if key != GATE}
 
     @cached_property
     def where(self) -> Where:
         """Return the place of the marker: its file, and its line if the source shows it."""
-        likely = max(self.written(), key=self._likeness, default=None)
-        return Where(shown_path(self.file), likely.line if likely else None)
-
-    def _likeness(self, written: WrittenMark) -> int:
-        """Return how well a marker in the source matches; parameters may have several side by side."""
-        assert self.mark is not None
-        given = {GATE: written.gate, **written.keys}
-        own = {GATE: self.mark.args[0] if self.mark.args else None, **self.mark.kwargs}
-        others = {*given, *written.code} ^ own.keys()
-        return sum(_equal(value, own[key]) for key, value in given.items() if key in own) - len(others)
+        values = [repr(value) for value in (*self.mark.args, *self.mark.kwargs.values())]
+        likely = max(_lines_with_marks(self.owner), key=lambda line: sum(map(line[1].count, values)), default=None)
+        return Where(shown_path(self.file), likely[0] if likely else None)
 
 
-def _equal(one: Any, other: Any) -> bool:
+def _lines_with_marks(owner: Any) -> Iterator[tuple[int, str]]:
+    """Yield the lines with ftgate markers in the decorators of a function or class, or in its ``pytestmark``."""
     try:
-        return bool(one == other)
-    except Exception:  # a comparison of other code
-        return False
+        lines, first = inspect.getsourcelines(inspect.unwrap(owner) if callable(owner) else owner)
+    except (OSError, TypeError, SyntaxError):
+        return
+    inside = not inspect.ismodule(owner)
+    for number, line in enumerate(lines, first or 1):
+        if inside and _HEAD_ENDS.match(line):
+            if not inspect.isclass(owner):
+                return
+            inside = False
+        inside = inside or line.lstrip().startswith("pytestmark")
+        if inside and f".{MARK}" in line:
+            yield number, line
 
 
-def levels_of(item: pytest.Item) -> Iterator[Level]:
-    """Yield the levels of a test, nearest first: parameter, function, derived class, base class, module, package.
+def marked_levels(item: pytest.Item) -> Iterator[Level]:
+    """Yield the markers of a test, nearest first: parameter, function, derived class, base class, module, package.
 
     Raises:
         ConfigError: one of these has two ftgate markers.
     """
     for node in reversed(item.listchain()):
-        for owner, marks, parameter in _owners(node):
-            file, name = _source(owner) or (Path(item.config.rootpath, item.location[0]), None)
-            marked = [Level(file, name, mark, parameter) for mark in marks if mark.name == MARK]
+        for owner, marks in _owners(node):
+            file = _file(owner) or Path(item.config.rootpath, item.location[0])
+            marked = [Level(file, mark, owner) for mark in marks if mark.name == MARK]
             if len(marked) > 1:
                 raise ConfigError(
                     f"two ftgate markers on one {'function' if node is item else type(node).__name__.lower()}: "
@@ -98,37 +94,28 @@ def levels_of(item: pytest.Item) -> Iterator[Level]:
                     where=max((level.where for level in marked), key=lambda where: where.line or 0),
                     cure="Keep one. A marker on the class or the module can give shared keys.",
                 )
-            yield from marked or [Level(file, name, None, parameter)]
+            yield from marked
 
 
-def marked_levels(item: pytest.Item) -> Iterator[Level]:
-    """Yield the levels that have an ftgate marker. Raises :class:`ConfigError` if one has two."""
-    return (level for level in levels_of(item) if level.mark is not None)
-
-
-def _owners(node: pytest.Item | pytest.Collector | Any) -> Iterator[tuple[Any, list[pytest.Mark], bool | None]]:
-    """Yield the levels of one node: its owner, the markers written on it together, and whether on a parameter."""
+def _owners(node: pytest.Item | pytest.Collector | Any) -> Iterator[tuple[Any, list[pytest.Mark]]]:
+    """Yield the owners of one node, each with the markers that are written on it together."""
     own, owner = list(node.own_markers), getattr(node, "obj", None)
     callspec = getattr(node, "callspec", None)
     if isinstance(node, pytest.Class):
         written = [(cls, _as_marks(vars(cls).get("pytestmark", []))) for cls in node.obj.__mro__]
-        added = [mark for mark in own if not any(mark is other for _, marks in written for other in marks)]
-        yield owner, added, None  # a hook or a fixture added these to the class
-        yield from ((cls, marks, None) for cls, marks in written)
-    elif callspec is None:
-        yield owner, own, None
+        yield owner, [mark for mark in own if not any(mark is other for _, marks in written for other in marks)]
+        yield from written  # and before them those that a hook or a fixture added to the class
     else:
-        on_parameter = set(map(id, callspec.marks))
-        yield owner, [mark for mark in own if id(mark) in on_parameter], True
-        yield owner, [mark for mark in own if id(mark) not in on_parameter], False
+        on_parameter = set(map(id, callspec.marks)) if callspec is not None else set()
+        yield owner, [mark for mark in own if id(mark) in on_parameter]
+        yield owner, [mark for mark in own if id(mark) not in on_parameter]
 
 
-def _source(owner: Any) -> tuple[Path, str] | None:
-    """Return the file of a function, class or module, and its qualified name there, "" for a module; None without."""
-    plain = inspect.unwrap(owner) if callable(owner) else owner
+def _file(owner: Any) -> Path | None:
+    """Return the file of a function, class or module; None without."""
     try:
-        file = Path(inspect.getsourcefile(plain) or "")
-        return (file, "" if inspect.ismodule(plain) else plain.__qualname__) if file.is_absolute() else None
+        file = Path(inspect.getsourcefile(inspect.unwrap(owner) if callable(owner) else owner) or "")
+        return file if file.is_absolute() else None
     except (OSError, TypeError, AttributeError):
         return None
 

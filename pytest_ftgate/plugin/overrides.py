@@ -6,7 +6,6 @@ import inspect
 import os
 from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass, replace
-from itertools import chain
 from pathlib import Path
 from types import CodeType
 from typing import Any
@@ -104,13 +103,6 @@ class Override:
                 if one not in definition.argnames:  # otherwise it extends the next definition further out
                     break
         return found
-
-    def files(self, root: Path) -> Iterator[tuple[str, Path]]:
-        """Yield the files below ``root`` of the fixture and of all that it depends on, each with the fixture's name."""
-        for definition in chain.from_iterable(self.reached().values()) if self.function else ():
-            code = _code(definition.func)
-            if code is not None and Path(code.co_filename).is_relative_to(root):
-                yield f"fixture {self.name}", Path(code.co_filename)
 
 
 def overrides(request: pytest.FixtureRequest) -> Iterator[Override]:

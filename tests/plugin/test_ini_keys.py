@@ -42,6 +42,12 @@ def test_a_misspelled_key_or_truth_value_is_a_usage_error(
     _refused(project, f"{name}:2", key, *([] if native and "weakening" in key else [near]))
 
 
+def test_an_unknown_key_is_found_in_a_file_that_another_one_hides(project: Project) -> None:
+    project.file("pyproject.toml", "[tool.pytest.ini_options]\nftgate_requird = 'all'\n")
+    project.ini_file()
+    _refused(project, "pyproject.toml:2", "ftgate_requird", "ftgate_required")
+
+
 @pytest.mark.parametrize(
     ("line", "near"),
     [

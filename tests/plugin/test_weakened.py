@@ -100,7 +100,7 @@ def noted(project: Project) -> dict[str, Any]:
 
 WEAKER = [  # each key: tests/unit/revision
     ("margin: 0.05", "margin: 0.04", "margin: 0.05 0.04"),
-    ("    thresholds:\n      accuracy: {min: 0.9}\n", "", "thresholds.accuracy.min: 0.9"),
+    ("    thresholds:\n      accuracy: {min: 0.9}\n", "", "thresholds.accuracy: 0.9"),
 ]
 
 
@@ -135,46 +135,7 @@ def test_what_main_did_meanwhile_is_not_this_change(repo: Project) -> None:
     unchanged(repo)
 
 
-def test_a_mark_that_hides_behind_a_weaker_file(repo: Project) -> None:
-    """Stricter than the file as it is now, and weaker than the file was; or with a model of a new name."""
-    alone = repo.judge("support", margin=0.03)
-    assert alone["loosened"] == ["margin: 0.05 -> 0.03"]
-    weakened(repo, "margin: 0.05 -> 0.03", "test_gate.py:4", margin=0.03)
-    changed(repo, new="margin: 0.01")
-    weakened(repo, "margin", "0.05", "0.03", margin=0.03)
-    with (repo.path / "ftgate.yaml").open("a") as file:
-        file.write("models: {newer: 'recorded:ft.jsonl'}\n")
-    weakened(repo, "margin", "0.05", "0.01", candidate="newer")
-
-
-# --- files ---------------------------------------------------------------------------------------------------
-
-
-def test_a_test_set_that_shrank_or_grew(repo: Project) -> None:
-    for n in (80, 63, 60):
-        repo.test_set(n)
-        repo.predictions("base.jsonl", n, wrong_at=range(40, 60))
-        repo.predictions("ft.jsonl", n, wrong_at=(0, 1))
-        on_main(repo)
-    repo.test_set(59)
-    repo.gate_file(GATE_FILE.replace("60", "50"))
-    on_main(repo)
-    unchanged(repo)
-    repo.test_set(58)
-    weakened(repo, "test_set", "test.jsonl", "59", "58", "sha256")
-    repo.test_set(62)
-    repo.predictions("base.jsonl", 62, wrong_at=range(40, 60))
-    repo.predictions("ft.jsonl", 62, wrong_at=(0, 1))
-    mentions(noted(repo), "test.jsonl", "3")  # lines were added
-
-
-def test_a_test_set_that_was_edited_or_replaced(repo: Project) -> None:
-    rows = read_jsonl(repo.path / "test.jsonl")
-    write_jsonl(repo.path / "easy.jsonl", rows)
-    write_jsonl(repo.path / "test.jsonl", [{**rows[0], "expected": "shipping"}, *rows[1:]])
-    weakened(repo, "test_set", "test.jsonl", "60", "sha256")
-    changed(repo, "test.jsonl", "easy.jsonl")
-    weakened(repo, "test_set", "test.jsonl", "easy.jsonl")
+# --- test sets ---------------------------------------------------------------------------------------------------
 
 
 def test_a_guard_that_was_loosened_or_whose_test_set_shrank(repo: Project) -> None:
@@ -190,26 +151,24 @@ def test_a_guard_that_was_loosened_or_whose_test_set_shrank(repo: Project) -> No
     guard(60, 0.06)
     weakened(repo, "guards.general.max_drop", "0.05", "0.06")
     guard(59, 0.05)
-    weakened(repo, "guards.general.test_set", "general.jsonl", "60", "59")
+    weakened(repo, "guards.general.test_set", "general.jsonl", "1 removed (g59)")
 
 
-def test_a_worse_baseline_in_its_recording(repo: Project) -> None:
-    repo.predictions("ft.jsonl", 60, wrong_at=range(4))  # a worse candidate weakens nothing
-    unchanged(repo)
-    repo.predictions("base.jsonl", 60, wrong_at=range(30, 60))
-    weakened(repo, "baseline.path", "base.jsonl", "60")
-
-
-def test_a_calibration_whose_items_were_edited(repo: Project) -> None:
-    repo.file("judges.py", "def judge(messages):\n    return '5' if 'refund\"' in messages[-1]['content'] else '2'\n")
-    items = [{"input": f"q{i}", "output": "refund" if i % 2 else "no", "score": 5 if i % 2 else 2} for i in range(22)]
-    write_jsonl(repo.path / "held.jsonl", items)
-    metric = "{name: rubric, judge: python:judges:judge, rubric: x, calibration: {path: held.jsonl, min_kappa: 0.5}}"
-    repo.gate_file(f"{GATE_FILE}      rubric: {{min: 2}}\n    metric: [accuracy, {metric}]\n")
+def test_a_test_set_that_was_edited_shortened_or_replaced(repo: Project) -> None:
+    rows = read_jsonl(repo.path / "test.jsonl")
+    write_jsonl(repo.path / "easy.jsonl", rows)
+    write_jsonl(repo.path / "test.jsonl", [{**rows[0], "expected": "shipping"}, *rows[1:]])
+    weakened(repo, "test_set", "60 examples of test.jsonl", "1 relabelled (t0)")
+    changed(repo, "test.jsonl", "easy.jsonl")
+    weakened(repo, "test_set", "test.jsonl", "easy.jsonl")
+    repo.gate_file(GATE_FILE)
+    repo.test_set(62)
+    for name, missed in (("base.jsonl", range(40, 60)), ("ft.jsonl", (0, 1))):
+        repo.predictions(name, 62, wrong_at=missed)
+    mentions(noted(repo), "test.jsonl", "2 examples added")
     on_main(repo)
-    unchanged(repo)
-    write_jsonl(repo.path / "held.jsonl", items[1:])
-    weakened(repo, "thresholds.rubric.calibration.path", "held.jsonl", "22")
+    repo.test_set(61)
+    weakened(repo, "62 examples of test.jsonl", "1 removed (t61)")
 
 
 # --- gates that are gone -------------------------------------------------------------------------------------
@@ -263,10 +222,8 @@ def test_where_weakening_is_forbidden_a_removed_gate_is_still_owed(two: Project)
 def test_a_renamed_gate_is_a_new_one_and_the_old_is_gone(two: Project) -> None:
     two.gate_file(TWO.replace("billing", "invoices"))
     two.file("test_gate.py", (two.path / "test_gate.py").read_text().replace("billing", "invoices"))
-    assert statuses(two.report()["gates"][1]).get("weakened") is None  # as strict as the gate that its test had
+    assert statuses(two.report()["gates"][1])["weakened"] == "note"
     assert len(said(two)) == 1
-    two.gate_file(TWO.replace("billing", "invoices").replace("0.05", "0.04"))
-    mentions(check(two.report()["gates"][1], "weakened"), "margin: 0.05 -> 0.04")
 
 
 # --- where git cannot tell -----------------------------------------------------------------------------------
@@ -415,3 +372,96 @@ def test_under_xdist(two: Project) -> None:
     assert two.result.ret == 1
     assert statuses(report["gates"][0])["weakened"] == "fail"
     assert {one["name"] for one in report["unjudged"]} == {"support", "billing"}
+
+
+# --- markers and ini files -----------------------------------------------------------------------------------
+
+
+def test_a_marker_that_loosens_its_gate_in_the_file(repo: Project) -> None:
+    alone = repo.judge("support", margin=0.03)
+    assert alone["loosened"] == ["margin: 0.05 -> 0.03"]
+    mentions(check(alone, "weakened"), "margin: 0.05 -> 0.03 (ftgate.yaml:8 -> test_gate.py:4)")
+    assert stopped(where_forbidden(repo, margin=0.03), "fail")["name"] == "weakened"
+    changed(repo, new="margin: 0.01")  # stricter than the file as it is now
+    weakened(repo, "margin: 0.05 -> 0.01", "ftgate.yaml:8", margin=0.03)
+
+
+def test_what_the_file_had_and_leaves_to_a_fixture(repo: Project) -> None:
+    repo.gate_file(GATE_FILE.replace("    baseline: recorded:base.jsonl\n", ""))
+    repo.file("conftest.py", "import pytest\n@pytest.fixture\ndef ftgate_baseline(): return 'recorded:base.jsonl'\n")
+    assert "weakened" not in statuses(repo.gate())
+    repo.predictions("weak.jsonl", 60, wrong_at=range(30, 60))
+    repo.file("conftest.py", "import pytest\n@pytest.fixture\ndef ftgate_baseline(): return 'recorded:weak.jsonl'\n")
+    mentions(check(repo.gate(), "weakened"), "baseline: recorded:base.jsonl -> recorded:weak.jsonl")
+
+
+INI = "[pytest]\nftgate_required = support\nftgate_forbid_weakening = true\n"
+OTHER_INI: dict[str, tuple[dict[str, str], str]] = {
+    "permitted": (
+        {"pytest.ini": "[pytest]\nftgate_required = support\n"},
+        "ini ftgate_forbid_weakening: true -> not set",
+    ),
+    "no obligation": (
+        {"pytest.ini": "[pytest]\nftgate_forbid_weakening = true\n"},
+        "ini ftgate_required: support -> not set",
+    ),
+    "less of one": (
+        {"pytest.ini": INI.replace("support", "support:ready")},
+        "ini ftgate_required: support -> support:ready",
+    ),
+    "another base": ({"pytest.ini": INI + "ftgate_base_ref = HEAD\n"}, "ini ftgate_base_ref: not set -> HEAD"),
+    "an ini file that comes first": ({"pytest.toml": ""}, "ini ftgate_required: support -> not set"),
+    "another gate file": (
+        {
+            "pytest.ini": INI + "ftgate_config = easy.yaml\n",
+            "easy.yaml": GATE_FILE.replace("0.05", "0.01"),
+        },
+        "margin: 0.05 -> 0.01 (easy.yaml:8)",
+    ),
+}
+
+
+@pytest.mark.parametrize(("files", "told"), OTHER_INI.values(), ids=OTHER_INI)
+def test_ini_files(repo: Project, files: dict[str, str], told: str) -> None:
+    """A change cannot permit itself to be weaker: what the ini forbade at the merge base is forbidden."""
+    if "pytest.toml" in files and pytest.version_tuple < (9,):
+        pytest.skip("pytest 9 reads native TOML")
+    repo.file("pytest.ini", INI)
+    repo.file("easy.yaml", GATE_FILE.replace("0.05", "0.01"))
+    on_main(repo)
+    assert "weakened" not in statuses(repo.gate())
+    repo.file("pytest.ini", INI.replace("support", "all"))
+    assert "weakened" not in statuses(repo.gate())
+    repo.file("pytest.ini", INI)
+    for name, text in files.items():
+        repo.file(name, text)
+    commit(repo)
+    mentions(stopped(repo.gate(), "fail"), told)
+
+
+def test_an_ini_file_in_a_folder_that_is_nearer(repo: Project) -> None:
+    repo.file("pytest.ini", INI)
+    repo.file("gates/test_gate.py", TEST)
+    on_main(repo)
+    repo.file("gates/pytest.ini", "[pytest]\nftgate_config = ../ftgate.yaml\n")
+    mentions(stopped(repo.gate("gates"), "fail"), "ini ftgate_required: support -> not set")
+
+
+@pytest.mark.parametrize(("required", "met"), [("support", False), ("support:ready", True), ("all:ready", True)])
+def test_before_training_a_gate_is_met_only_where_the_ini_says_so(repo: Project, required: str, met: bool) -> None:
+    repo.gate_file(GATE_FILE.replace("candidate: recorded:ft.jsonl", "stage: ready"))
+    repo.ini_file(f"ftgate_required = {required}")
+    on_main(repo)
+    report = repo.report()
+    assert report["gates"][0]["verdict"] == "pass"
+    assert ([one["name"] for one in report["unjudged"]], repo.result.ret) == (([], 0) if met else (["support"], 1))
+    repo.gate_file(GATE_FILE)
+    assert repo.report()["unjudged"] == []  # a candidate is more
+
+
+def test_a_state_folder_that_git_tracks(repo: Project) -> None:
+    repo.gate()
+    assert (repo.path / ".ftgate").is_dir()
+    assert "weakened" not in statuses(repo.gate())
+    git(repo.path, "add", "-f", ".ftgate")
+    mentions(stopped(repo.gate()), ".ftgate/", "git rm -r --cached .ftgate")

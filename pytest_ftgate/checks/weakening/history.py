@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import os
-import re
 import shutil
 import subprocess
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
-from hashlib import new as new_hash
 from pathlib import Path
 
 from pytest_ftgate.errors import HistoryError
@@ -17,7 +15,6 @@ BASE_REFS = ("origin/HEAD", "origin/main", "origin/master", "main", "master")
 """Branches to compare with by default; the first that exists is used."""
 
 _TIMEOUT_S = 10
-_SHA1_DIGITS = 40
 _LINK = "120000"
 FETCH = "This clone is shallow: fetch its history (git fetch --unshallow, or fetch-depth: 0 for actions/checkout)."
 _CORRECT = "Correct the name, or fetch the branch (git fetch origin, or fetch-depth: 0 for actions/checkout)."
@@ -65,16 +62,16 @@ class Base:
         if not names:
             return
         found = dict(zip(names, self._blobs([f"{self.commit}:{name}" for name in names]), strict=True))
-        self._refuse_lost([name for name, content in found.items() if content is None], "blob")
+        self._refuse_lost([name for name, content in found.items() if content is None])
         self._read.update(found)
 
-    def _refuse_lost(self, names: Sequence[str], kind: str) -> None:
+    def _refuse_lost(self, names: Sequence[str]) -> None:
         """Raise :class:`HistoryError` if one of these is in the commit, so that only its object is missing."""
         if not names:
             return
         listed = _git(self.root, "ls-tree", "-z", "--full-tree", self.commit, "--", *names)
         entries = (entry.partition("\t") for entry in listed.parts)
-        lost = [name for facts, _, name in entries if f" {kind} " in facts and not facts.startswith(_LINK)]
+        lost = [name for facts, _, name in entries if " blob " in facts and not facts.startswith(_LINK)]
         if listed.code or lost:
             what = f"git cannot read the earlier version of {(lost or names)[0]}: its object is missing"
             raise HistoryError(what, cure=_REFETCH)
@@ -91,35 +88,10 @@ class Base:
         self.read([path])
         return self._read[name]
 
-    def files(self, folder: Path, now: Path) -> Iterator[tuple[Path, bytes]]:
-        """Yield the files below a folder at that commit whose bytes are others in the folder ``now``, or gone."""
-        name = self._name(folder)
-        if name is None:
-            return
-        asked = os.fsencode(f"{self.commit}:{'' if name == '.' else name}\n")
-        found = _git(self.root, "cat-file", "--batch-check", "--follow-symlinks", given=asked)
-        tree = re.fullmatch(r"([0-9a-f]+) tree \d+", found.line)
-        if tree is None:
-            self._refuse_lost([name], "tree")
-            return
-        listed = _git(self.root, "ls-tree", "-r", "-z", tree[1])
-        if listed.code:
-            raise HistoryError(f"git cannot read the earlier version of {name}: {listed.complaint}", cure=_REFETCH)
-        entries = (entry.partition("\t") for entry in listed.parts)
-        oids = {Path(path): facts.split()[-1] for facts, _, path in entries}
-        changed = [(path, oid) for path, oid in oids.items() if oid != _oid(now / path, len(oid))]
-        contents = self._blobs([oid for _, oid in changed])
-        yield from ((path, one) for (path, _), one in zip(changed, contents, strict=True) if one is not None)
-
     def tracks(self, path: Path) -> bool:
         """Return whether the repository has a file in its index: not one of a submodule."""
         name = self._name(path)
         return name is not None and bool(_git(self.root, "ls-files", "-z", "--", name).parts)
-
-    def declaring(self, word: str) -> list[Path]:
-        """Return the Python files that contain a word at that commit."""
-        asked = ("grep", "-l", "-z", "-F", "-e", word, self.commit, "--", ":(glob)**/*.py")
-        return [self.root / name.partition(":")[2] for name in _git(self.root, *asked, literal=False).parts]
 
     def _name(self, path: Path) -> str | None:
         """Return a path as git names it; None if it is not in the working tree."""
@@ -151,16 +123,6 @@ class Base:
 
 _NO_FILE = (b"symlink", b"dangling", b"loop", b"notdir")
 """What git says of a link that leads to no file of the commit."""
-
-
-def _oid(path: Path, digits: int) -> str | None:
-    """Return the hash that git gives to the bytes of a file: SHA-1 or SHA-256; None if it cannot be read."""
-    try:
-        content = path.read_bytes()
-    except OSError:
-        return None
-    kind = "sha1" if digits == _SHA1_DIGITS else "sha256"
-    return new_hash(kind, b"blob %d\0" % len(content) + content, usedforsecurity=False).hexdigest()
 
 
 def find_base(folder: Path, ref: str | None) -> Base | None:
@@ -279,8 +241,8 @@ class _Answer:
         return self.err.decode("utf-8", "replace").strip().partition("\n")[0].removeprefix("fatal: ")
 
 
-def _git(folder: Path, *args: str, given: bytes | None = None, literal: bool = True) -> _Answer:
-    """Run git and return its output; ``given`` is its input, and paths are ``literal`` or patterns.
+def _git(folder: Path, *args: str, given: bytes | None = None) -> _Answer:
+    """Run git and return its output; ``given`` is its input.
 
     Variables such as ``GIT_DIR``, which hooks and rebases set, are removed, since they may name another repository.
     Replaced objects and the file system monitor are disabled.
@@ -288,8 +250,7 @@ def _git(folder: Path, *args: str, given: bytes | None = None, literal: bool = T
     Raises:
         HistoryError: git cannot be run, or takes too long.
     """
-    options = ["--no-pager", "--no-replace-objects", "-c", "core.fsmonitor=false"]
-    options += ["--literal-pathspecs"] if literal else []
+    options = ["--no-pager", "--no-replace-objects", "-c", "core.fsmonitor=false", "--literal-pathspecs"]
     environment = {name: value for name, value in os.environ.items() if not name.startswith("GIT_")}
     environment |= {"GIT_TERMINAL_PROMPT": "0", "GIT_OPTIONAL_LOCKS": "0", "GIT_NO_LAZYFETCH": "1", "LC_ALL": "C"}
     try:

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 _PREFIX = "ftgate_"
 _NO_PROMISE = ("ftgate_base_ref", "ftgate_config", "ftgate_recordings", "ftgate_state")
-"""Keys that require nothing. The gate file and the answers in the folder of recordings are compared themselves."""
+"""Keys that require nothing. The gate file is compared itself."""
 _NOT_SET = "not set"
 
 NO_REPOSITORY = HistoryError(
@@ -38,7 +38,6 @@ class Past:
         problem: why it could not be read, or why there is nothing to compare with.
         weaker: the ini keys that require less than they did.
         forbade: the ini forbade weakening then; a change cannot permit itself to be weaker.
-        recordings: the folders of recorded answers, then and now.
         untracked: the gate file, if git has it neither then nor now.
     """
 
@@ -47,7 +46,6 @@ class Past:
     problem: FtgateError | None = None
     weaker: tuple[Weakening, ...] = ()
     forbade: bool = False
-    recordings: tuple[Path, Path] | None = None
     untracked: Path | None = None
 
     @property
@@ -61,9 +59,7 @@ class Past:
         return self.problem is NO_REPOSITORY
 
 
-def look_back(
-    path: Path, *, root: Path, ini: Path | None = None, ref: str | None = None, recordings: Path | None = None
-) -> Past:
+def look_back(path: Path, *, root: Path, ini: Path | None = None, ref: str | None = None) -> Past:
     """Return the project at the merge base.
 
     Args:
@@ -71,32 +67,24 @@ def look_back(
         root: pytest's rootdir.
         ini: the ini file of today.
         ref: its ``ftgate_base_ref``.
-        recordings: the folder of its ``ftgate_recordings``.
     """
     past = Past()
     try:
         base = find_base(path.parent if path.exists() else root, ref)
         if base is None:
             return Past(problem=NO_REPOSITORY)
-        inis = list(dict.fromkeys([*([ini] if ini else []), *(root / name for name in INI_NAMES)]))
+        inis = _ini_files(ini, root, base.root)
         base.read([*inis, path])
-        then = _keys(base.content, inis)
-        folder = then.get("ftgate_recordings")
+        used, then = _keys(base.content, inis)
         weaker = (*_ini_weakenings(then, ini, path), *_other_base(base, ref, then, inis))
         if ini is not None:
             weaker = tuple(replace(one, where=str(line_of(ini, one.key.removeprefix("ini ")))) for one in weaker)
-        past = Past(
-            base,
-            weaker=weaker,
-            forbade=_is_true(then.get("ftgate_forbid_weakening")),
-            recordings=(root / str(folder), recordings or root) if folder else None,
-        )
-        was = path
-        if base.content(path) is None:  # it may have been renamed together with its ini key
-            was = root / str(then.get("ftgate_config", "ftgate.yaml"))
-        content = base.content(was)
-        if content is not None:
-            return replace(past, file=load_gate_file(was, content))
+        past = Past(base, weaker=weaker, forbade=_is_true(then.get("ftgate_forbid_weakening")))
+        was = (used.parent if used else root) / str(then.get("ftgate_config", "ftgate.yaml"))
+        for file in (was, path):
+            content = base.content(file)
+            if content is not None:
+                return replace(past, file=load_gate_file(file, content))
         return replace(past, untracked=path) if path.exists() and not base.tracks(path) else past
     except FtgateError as error:
         return replace(past, problem=error)
@@ -110,8 +98,21 @@ def removed_gates(past: Past, now: Collection[str]) -> list[str]:
 # --- ini keys ------------------------------------------------------------------------------------------------
 
 
-def _keys(content: Callable[[Path], bytes | None], files: list[Path]) -> dict[str, Any]:
-    """Return the plugin's keys in the first of these files with a section of pytest; ``content`` returns its bytes."""
+def _ini_files(ini: Path | None, root: Path, top: Path) -> list[Path]:
+    """Return the files that pytest would have used, in its order, from its rootdir up to the repository's top folder.
+
+    An ini file with a name of its own was chosen with ``-c``, then as well as now.
+    """
+    named = [ini] if ini is not None and ini.name not in INI_NAMES else []
+    folders = [root, *(folder for folder in root.parents if folder.is_relative_to(top))]
+    return [*named, *(folder / name for folder in folders for name in INI_NAMES)]
+
+
+def _keys(content: Callable[[Path], bytes | None], files: list[Path]) -> tuple[Path | None, dict[str, Any]]:
+    """Return the first of these files with a section of pytest, and the plugin's keys in it.
+
+    ``content`` returns the bytes of a file.
+    """
     for path in files:
         written = content(path)
         try:
@@ -119,13 +120,13 @@ def _keys(content: Callable[[Path], bytes | None], files: list[Path]) -> dict[st
         except ConfigError:
             continue
         if file is not None and file.header is not None:
-            return {key: value for key, value in file.values.items() if key.startswith(_PREFIX)}
-    return {}
+            return path, {key: value for key, value in file.values.items() if key.startswith(_PREFIX)}
+    return None, {}
 
 
 def _ini_weakenings(then: Mapping[str, Any], ini: Path | None, gate_file: Path) -> Iterator[Weakening]:
     """Yield the keys that require less than they did."""
-    now = _keys(lambda file: file.read_bytes() if file.exists() else None, [ini] if ini else [])
+    _, now = _keys(lambda file: file.read_bytes() if file.exists() else None, [ini] if ini else [])
     try:
         gates = load_gate_file(gate_file).gate_names if gate_file.exists() else ()
     except FtgateError:
@@ -144,7 +145,7 @@ def _other_base(base: Base, ref: str | None, then: Mapping[str, Any], inis: list
     except HistoryError:
         return
     if usual is not None and usual.commit != base.commit:
-        chosen = _keys(usual.content, inis).get("ftgate_base_ref")
+        chosen = _keys(usual.content, inis)[1].get("ftgate_base_ref")
         if chosen != ref:
             yield Weakening("ini ftgate_base_ref", str(chosen or _NOT_SET), ref)
 

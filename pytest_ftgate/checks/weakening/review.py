@@ -1,104 +1,82 @@
-"""Check a gate, and everything that it reads, against its version at the merge base."""
+"""Check a gate of the gate file against its version at the merge base, and a test against its gate in the file."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
-from pathlib import Path
 from typing import TYPE_CHECKING
 
-from pytest_ftgate.checks.weakening.comparison import Weakening, other_prices, shared_confidence, weakenings
-from pytest_ftgate.checks.weakening.contents import Remark, changed_code, changed_files, changed_recordings
+from pytest_ftgate.checks.weakening.comparison import Weakening, weakenings
+from pytest_ftgate.checks.weakening.examples import Remark, changed_examples
 from pytest_ftgate.checks.weakening.history import FETCH
 from pytest_ftgate.checks.weakening.past import Past
 from pytest_ftgate.errors import FtgateError, shown_path
 from pytest_ftgate.result import Check, Status
 
 if TYPE_CHECKING:
-    from pytest_ftgate.config import GateKeys
+    from pytest_ftgate.config import GateFile, GateKeys
 
-_FILES_SHOWN = 5
 _FORBIDS = "ini ftgate_forbid_weakening"
-_LITERAL = "Write the values in the marker or the gate file, so that they can be compared."
 _INTENDED = "Check that this is intended: a weaker gate proves less."
 _RESTORE = "Restore it, or merge the change separately, with the approval of someone who may override this gate."
 
 
 def review_checks(
     past: Past,
-    gate: str,
+    gate: str | None,
     *,
-    earlier: Callable[[Past], tuple[Sequence[GateKeys], Collection[str]]],
-    after: GateKeys,
+    in_file: Callable[[GateFile], GateKeys],
+    now: GateFile | None,
     loosened: Sequence[Weakening] = (),
-    code: Sequence[tuple[str, Path]] = (),
     forbidden: bool = False,
     owed: bool = False,
 ) -> tuple[Check, ...]:
-    """Return the checks that the gate is not weaker than at the merge base, nor than the gate file; none if all is
-    as it was.
+    """Return the checks that the gate is not weaker than at the merge base, nor its test weaker than the gate file.
 
     Args:
         past: the project at the merge base.
-        gate: the gate's name.
-        earlier: returns the gate as it was judged then, several where it is not known which test became this one and
-            none for a new gate; and the parts that could not be read, such as markers without literal values.
-        after: the gate that is judged.
-        loosened: the keys in which a marker or fixture is weaker than the gate file of today.
-        code: the files of fixtures and hooks, by their names.
+        gate: the gate's name in the gate file; None for a gate of a marker, which is not compared.
+        in_file: returns the gate as a gate file defines it.
+        now: the gate file of today.
+        loosened: the keys in which a marker or fixture is weaker than that.
         forbidden: whether a weaker gate fails.
         owed: whether the project requires gates.
     """
     forbidden = forbidden or past.forbade
     found: list[Weakening | Remark] = []
     cure = None
-    if past.problem is not None:
-        if forbidden or owed or not past.absent:
-            found.append(_unread(past.problem))
-            cure = past.problem.cure
-        return _checks(found, loosened, past.ref, forbidden=forbidden, cure=cure)
     try:
-        gates, unread = earlier(past)
-        found += [Remark("unread", f"could not be compared with {past.ref}: {text}") for text in unread]
-        cure = _LITERAL if unread else None
-        if not gates and not unread:
-            apart = past.untracked if after.gate is not None else None
-            new = Remark("note", f"the gate {gate} does not exist at {past.ref}: nothing to compare")
-            found.append(new if apart is None else Remark("untracked", shown_path(apart)))
-        for one in _changes(gates, after, code, past):
-            found.append(one)
+        if past.problem is not None:
+            raise past.problem
+        found += past.weaker
+        if gate is not None and now is not None:
+            found += _changes(past, gate, in_file, now)
     except FtgateError as error:
-        found.append(_unread(error))
-        cure = error.cure
+        if forbidden or owed or not past.absent:
+            found.append(Remark("unread", f"the gate could not be compared with its earlier version: {error.headline}"))
+            cure = error.cure
     if past.base is not None and past.base.unseen:
         found.append(Remark("unread", past.base.unseen))
         cure = cure or FETCH
-    below = [one for one in loosened if one not in found]
-    is_weaker = below or any(isinstance(one, Weakening) for one in found)
-    return _checks(found, below, past.ref, forbidden=forbidden, cure=None if is_weaker else cure)
+    if past.problem is None and (loosened or any(isinstance(one, Weakening) for one in found)):
+        cure = None
+    return _checks(found, loosened, past.ref, forbidden=forbidden, cure=cure)
 
 
 def _changes(
-    gates: Sequence[GateKeys], after: GateKeys, code: Iterable[tuple[str, Path]], past: Past
+    past: Past, gate: str, in_file: Callable[[GateFile], GateKeys], now: GateFile
 ) -> Iterator[Weakening | Remark]:
     """Yield what is weaker than at the merge base, and what else has changed."""
-    if past.base is None or not gates:
+    if past.file is None or gate not in past.file.gate_names:
+        new = Remark("note", f"the gate {gate} does not exist at {past.ref}: nothing to compare")
+        yield new if past.untracked is None else Remark("untracked", shown_path(past.untracked))
         return
-    for old in gates:
-        for one in weakenings(old, after):
-            gone = old.place_of(one.key)
-            yield replace(one, where=after.place_of(one.key) or (f"{gone} at {past.ref}" if gone else ""))
-        yield from (Remark("note", text) for text in shared_confidence(old, after))
-        yield from (Remark("changed", text) for text in other_prices(old, after))
-        yield from changed_files(old, after, past.base)
-    yield from past.weaker
-    yield from changed_code(after, code, past.base)
-    if past.recordings is not None:
-        yield from changed_recordings(*past.recordings, past.base)
-
-
-def _unread(error: FtgateError) -> Remark:
-    return Remark("unread", f"the gate could not be compared with its earlier version: {error.headline}")
+    before, after = in_file(past.file), in_file(now)
+    for one in weakenings(before, after):
+        gone = before.place_of(one.key)
+        yield replace(one, where=after.place_of(one.key) or (f"{gone} at {past.ref}" if gone else ""))
+    if past.base is not None:
+        yield from changed_examples(before, after, past.base)
 
 
 def _told(several: Iterable[Weakening | Remark]) -> str:
@@ -128,13 +106,6 @@ def _checks(
         checks.append(Check("weakened", worse, message, count or None, 0 if count else None, source, advice))
     elif message:
         checks.append(Check("weakened", "note", message))
-    changed = [*texts.get("suspect", []), *texts.get("changed", [])]
-    if changed:
-        more = [f"and {len(changed) - _FILES_SHOWN} more"] if len(changed) > _FILES_SHOWN else []
-        message = f"this gate depends on what has changed since {ref}: {'; '.join([*changed[:_FILES_SHOWN], *more])}"
-        advice = "Review these changes: their effect on the gate cannot be compared."
-        status, cause = (worse, source) if "suspect" in texts else ("warning", None)
-        checks.append(Check("changed", status, message, len(changed), None, cause, advice))
     if untracked := texts.get("untracked"):
         verb = "is" if len(untracked) == 1 else "are"
         message = f"{', '.join(untracked)} {verb} not in git at {ref}, so changes cannot be detected"

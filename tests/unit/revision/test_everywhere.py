@@ -88,7 +88,7 @@ LOOSENED: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
         if weaker.order
     },
 }
-PLACES = ("defaults", "file", "module", "class", "function")
+PLACES = ("defaults", "file")
 """Where a key can be written, the farthest first."""
 
 
@@ -113,38 +113,25 @@ def test_no_key_with_a_direction_is_left_out() -> None:
     assert len(declared) > 40
 
 
-def written(keys: Mapping[str, Any], place: str) -> tuple[str, str]:
-    """Return a gate file and a test file with these keys in one place, and all others in the gate of the file."""
+def written(keys: Mapping[str, Any], place: str) -> bytes:
+    """Return a gate file with these keys in one place, and all others in the gate."""
     elsewhere = {key: value for key, value in KEYS.items() if key not in keys}
     own = {key: value for key, value in keys.items() if value is not ...}
     in_file = {**elsewhere, **(own if place == "file" else {})}
     tree = {"version": 1, "defaults": own if place == "defaults" else {}, "gates": {"g": in_file}}
-    mark = "pytest.mark.ftgate(" + ", ".join(f"{key}={value!r}" for key, value in own.items()) + ")"
-    lines = ["import pytest", f"pytestmark = [{mark}]" if place == "module" else ""]
-    lines += [f"@{mark}" if place == "class" else "", "class TestGate:"]
-    named = f"pytest.mark.ftgate('g', {mark.partition('(')[2]}" if place == "function" else "pytest.mark.ftgate('g')"
-    return yaml.safe_dump(tree), "\n".join([*lines, f"    @{named}", "    def test_gate(self): pass\n"])
+    return yaml.safe_dump(tree).encode()
 
 
-def judged(folder: Path, then: tuple[str, str], keys: Mapping[str, Any], place: str, **more: Any) -> dict[str, Check]:
-    """Return the checks of a gate whose keys are in one place now, and whose files were others then."""
-    test, gates = folder / "test_gate.py", folder / "ftgate.yaml"
-    before = {gates: then[0].encode(), test: then[1].encode()}
-    now_gates, now_test = written(keys, place)
-    gates.write_text(now_gates)
-    test.write_text(now_test)
-    own = {key: value for key, value in keys.items() if value is not ... and place not in ("defaults", "file")}
-    mark = pytest.mark.ftgate(**own).mark
-    where = {"module": "", "class": "TestGate"}.get(place, "TestGate.test_gate")
-    levels = [Level(test, name, mark if name == where else None) for name in ("TestGate.test_gate", "TestGate", "")]
-    levels.append(Level(test, None, pytest.mark.ftgate("g").mark))
+def judged(folder: Path, then: bytes, now: bytes, mark: Mapping[str, Any] = {}, **more: Any) -> dict[str, Check]:
+    """Return the checks of a gate whose file was another then, and whose marker has more keys."""
+    gates = folder / "ftgate.yaml"
+    gates.write_bytes(now)
+    own = {key: value for key, value in mark.items() if value is not ...}
+    levels = [Level(folder / "test_gate.py", pytest.mark.ftgate("g", **own).mark)]
     layers = Layers(levels, folder, [], load_gate_file(gates), "test_gate.py::t", folder)
-    content = {folder / f"{name}.jsonl": b"" for name in ("test", "guard", "base", "ft", "held")} | before
-    base: Any = SimpleNamespace(
-        ref="main", root=folder, unseen=None, read=list, declaring=lambda word: [], content=content.get
-    )
-    past = Past(base, load_gate_file(gates, before[gates]))
-    files: Any = SimpleNamespace(past=past, owes=False, base_ref=None, **{"forbids_weakening": False, **more})
+    base: Any = SimpleNamespace(ref="main", root=folder, unseen=None, content=lambda path: None)
+    files: Any = SimpleNamespace(past=Past(base, load_gate_file(gates, then)), owes=False, base_ref=None)
+    files.forbids_weakening = more.get("forbidden", False)
     return {one.name: one for one in layers.reviewed(layers.resolve(), files)}
 
 
@@ -155,15 +142,14 @@ def test_asking_for_less_is_told_wherever_it_is_written(
     monkeypatch.chdir(tmp_path)
     strict, loose = LOOSENED[path]
     changed = {**dict.fromkeys(strict, ...), **loose}
-    for then, now in [*((place, place) for place in PLACES), *((place, "function") for place in PLACES[:-1])]:
-        past = written(strict, then)
-        found = judged(tmp_path, past, changed, now)["weakened"]
-        assert found.status == "warning", (then, now)
-        assert {path.rpartition(".")[2], path.partition(".")[0]} & set(re.split(r"[^\w]+", found.message)), (
-            found.message
-        )
-        place = "ftgate.yaml:" if now in ("file", "defaults") else "test_gate.py:"
-        assert place in found.message or "at main" in found.message, found.message
-        if then == now:
-            assert "weakened" not in judged(tmp_path, past, strict, now), then
-    assert judged(tmp_path, past, changed, now, forbids_weakening=True)["weakened"].status == "fail"
+    words = {path.rpartition(".")[2], path.partition(".")[0]}
+    for place in PLACES:
+        then, now = written(strict, place), written(changed, place)
+        found = judged(tmp_path, then, now)["weakened"]
+        assert found.status == "warning", place
+        assert words & set(re.split(r"[^\w]+", found.message)), found.message
+        assert "ftgate.yaml:" in found.message, found.message
+        assert "weakened" not in judged(tmp_path, then, then), place
+        assert judged(tmp_path, then, now, forbidden=True)["weakened"].status == "fail"
+        if ... not in changed.values():  # a marker cannot take a key away
+            assert judged(tmp_path, then, then, changed)["weakened"].status == "warning"

@@ -52,31 +52,6 @@ def test_what_is_checked_out(repo: Path, tmp_path: Path) -> None:
     assert find_head(tmp_path) is None
 
 
-def test_the_files_below_a_folder_that_changed(repo: Path) -> None:
-    commit(repo, "sub/deep/h.txt", "h")
-    git(repo, "branch", "-q", "-f", "main", "work")
-    base = base_of(repo)
-    assert list(base.files(repo / "sub", repo / "sub")) == []
-    (repo / "sub/deep/h.txt").write_text("other")
-    (repo / "sub/g.txt").unlink()
-    assert sorted(base.files(repo / "sub", repo / "sub")) == [(Path("deep/h.txt"), b"h"), (Path("g.txt"), b"g")]
-    assert list(base.files(repo / "none", repo / "sub")) == []
-
-
-def test_a_folder_behind_a_link_is_compared_and_a_lost_one_refused(repo: Path) -> None:
-    (repo / "a link").symlink_to("sub", target_is_directory=True)
-    git(repo, "add", "-A")
-    git(repo, "commit", "-q", "-m", "link")
-    git(repo, "branch", "-q", "-f", "main", "work")
-    base = base_of(repo)
-    (repo / "sub/g.txt").write_text("other")
-    assert list(base.files(repo / "a link", repo / "a link")) == [(Path("g.txt"), b"g")]
-    tree = git(repo, "rev-parse", "main:sub").strip()
-    (repo / ".git/objects" / tree[:2] / tree[2:]).unlink()
-    with pytest.raises(HistoryError, match="cannot read the earlier version of sub"):
-        list(base.files(repo / "sub", repo / "sub"))
-
-
 def base_of(folder: Path, ref: str | None = None) -> Base:
     base = find_base(folder, ref)
     assert base is not None

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from pytest_ftgate.checks.weakening.comparison import same_baselines, shared_confidence, weakenings
+from pytest_ftgate.checks.weakening.comparison import weakenings
 from pytest_ftgate.config import GateKeys, Layer, Source, resolve_gate
 
 BASE = {"provider": "openai", "model": "mini", "system": "Answer with one label.", "params": {"temperature": 0}}
@@ -37,9 +37,6 @@ def found(before: dict[str, Any], after: dict[str, Any]) -> list[str]:
 
 def bound(**limits: Any) -> dict[str, Any]:
     return {"thresholds": {"accuracy": limits}}
-
-
-HYPOTHESIS = {"hypothesis": {"from": 0.8, "to": 0.9}}
 
 
 def limits(**given: float) -> dict[str, Any]:
@@ -72,20 +69,13 @@ ONE_WAY: list[tuple[dict[str, Any], dict[str, Any], str]] = [
     ({"goal": "knowledge"}, {}, "goal: knowledge -> none"),
     ({"goal": "knowledge"}, {"goal": "style"}, "goal: knowledge -> style"),
     ({}, {"goal_override": "no room for context"}, "goal_override: none -> no room for context"),
-    (HYPOTHESIS, {"hypothesis": "It rises."}, "hypothesis: accuracy goes from 0.8 to 0.9 -> It rises."),
-    (HYPOTHESIS, {}, "hypothesis: accuracy goes from 0.8 to 0.9 -> none"),
-    (
-        HYPOTHESIS,
-        {"hypothesis": {"from": 0.8, "to": 0.85}},
-        "hypothesis: accuracy goes from 0.8 to 0.9 -> accuracy goes from 0.8 to 0.85",
-    ),
     ({}, {"audit": {"leaked": "warn"}}, "audit.leaked: fail -> warn"),
     ({"audit": {"leaked": "warn"}}, {"audit": {"leaked": "ignore"}}, "audit.leaked: warn -> ignore"),
     ({"audit": {"conflicts": "fail"}}, {}, "audit.conflicts: fail -> fail above a limit"),
     ({}, {"audit": {"near_duplicates": "warn"}}, "audit.near_duplicates: fail above a limit -> warn"),
     ({"audit": {"empty_outputs": "fail"}}, {}, "audit.empty_outputs: fail -> warn"),
     ({}, {"audit": {"max_tokens": 100_000}}, "audit.max_tokens: 65536 -> 100000"),
-    (bound(min=0.8), {}, "thresholds.accuracy.min: 0.8 -> removed"),
+    (bound(min=0.8), {}, "thresholds.accuracy: min 0.8 -> removed"),
     (bound(min=0.8), bound(min=0.7), "thresholds.accuracy.min: 0.8 -> 0.7"),
     (bound(max=0.8), bound(max=0.9), "thresholds.accuracy.max: 0.8 -> 0.9"),
     (bound(min=0.2, max=0.8), bound(min=0.2), "thresholds.accuracy.max: 0.8 -> removed"),
@@ -95,7 +85,7 @@ ONE_WAY: list[tuple[dict[str, Any], dict[str, Any], str]] = [
     (MATCH, {**MATCH, "cheaper_by": 5.9}, "cheaper_by: 6 -> 5.9"),
     ({**MATCH, "faster_by": 2}, MATCH, "faster_by: 2 -> removed"),
     ({**MATCH, "faster_by": 2}, {**MATCH, "faster_by": 1.5}, "faster_by: 2 -> 1.5"),
-    (limits(max_break_even_days=30), {}, "economics.max_break_even_days: 30 -> removed"),
+    (limits(max_break_even_days=30), {}, "economics: calls_per_month 1000, max_break_even_days 30 -> removed"),
     ({"max_age_days": 90}, {"max_age_days": 90.5}, "max_age_days: 90 -> 90.5"),
     ({"max_age_days": 90}, {}, "max_age_days: 90 -> removed"),
     (limits(max_break_even_days=30), limits(max_break_even_days=31), "economics.max_break_even_days: 30 -> 31"),
@@ -110,7 +100,7 @@ ONE_WAY: list[tuple[dict[str, Any], dict[str, Any], str]] = [
         {"baseline": ..., "baselines": {"b": BASE}},
         "baselines.a: recorded:a.jsonl -> removed",
     ),
-    (guard(), {}, "guards.general: max_drop 0.03 -> removed"),
+    (guard(), {}, "guards.general: max_drop 0.03, evidence proven -> removed"),
     (guard(), guard(max_drop=0.04), "guards.general.max_drop: 0.03 -> 0.04"),
     (guard(), guard(evidence="observed"), "guards.general.evidence: proven -> observed"),
     (guard(evidence="observed"), guard(evidence="significant"), "guards.general.evidence: observed -> significant"),
@@ -119,7 +109,7 @@ ONE_WAY: list[tuple[dict[str, Any], dict[str, Any], str]] = [
         guard(test_set={"path": "general.jsonl", "limit": 99}),
         "guards.general.test_set.limit: all rows -> 99",
     ),
-    (sliced(), {}, "slices: lang -> removed"),
+    (sliced(), {}, "slices: max_drop 0.03, evidence proven, min_examples 30 -> removed"),
     (sliced(fields=["lang", "area"]), sliced(), "slices.fields: lang, area -> lang"),
     (sliced(), sliced(max_drop=0.05), "slices.max_drop: 0.03 -> 0.05"),
     (sliced(), sliced(evidence="significant"), "slices.evidence: proven -> significant"),
@@ -139,11 +129,11 @@ OTHER: list[tuple[dict[str, Any], str]] = [
     ({"metric": "f1_macro"}, "metric: accuracy -> f1_macro"),
     (
         {"metric": {"name": "format", "allowed": ["a", "b"]}},
-        "metric: accuracy -> format (allowed=['a', 'b'])",
+        "metric: accuracy -> format",
     ),
     (
         {"metric": {"name": "accuracy", "normalize": ["case"]}},
-        "metric: accuracy -> accuracy (normalize=['case'])",
+        "metric.normalize: not given -> ['case']",
     ),
     ({"test_set": {"path": "easy.jsonl", "limit": 100}}, "test_set: test.jsonl -> easy.jsonl"),
     (
@@ -213,14 +203,15 @@ def priced(dearer: float = 4, cheaper: float = 1, **changes: Any) -> dict[str, A
 
 
 def test_prices_where_they_decide() -> None:
-    assert found(priced(), priced(dearer=5)) == ["baseline.price.input_per_1m: 4 -> 5"]
-    assert found(priced(), priced(cheaper=0.5)) == ["candidate.price.input_per_1m: 1 -> 0.5"]
-    assert found(priced(dearer=5), priced()) == found(priced(cheaper=0.5), priced()) == []
+    for change, key in ({"dearer": 5}, "baseline.price"), ({"cheaper": 0.5}, "candidate.price"):
+        for pair in ((priced(), priced(**change)), (priced(**change), priced())):
+            (line,) = found(*pair)
+            assert line.startswith(f"{key}: ")
     faster = {"cheaper_by": ..., "faster_by": 2}
     assert found(priced(**faster), priced(dearer=5, **faster)) == []
     bounded = {"margin": 0, "max_drop": ..., "cheaper_by": ...}
     bounded["thresholds"] = {"cost_usd": {"max": 1}}
-    assert found(priced(**bounded), priced(cheaper=0.5, **bounded)) == ["candidate.price.input_per_1m: 1 -> 0.5"]
+    assert len(found(priced(**bounded), priced(cheaper=0.5, **bounded))) == 1
 
 
 def test_under_match_guards_and_slices_are_promises_too() -> None:
@@ -262,52 +253,16 @@ def test_a_bound_on_the_metric_read_otherwise() -> None:
         return {"metric": ["accuracy", metric], "thresholds": {"f1_macro": {"min": 0.8}}}
 
     assert found(normalized("case"), normalized("case", "punctuation")) == [
-        "thresholds.f1_macro: f1_macro (normalize=['case']) -> f1_macro (normalize=['case', 'punctuation'])"
+        "f1_macro.normalize: ['case'] -> ['case', 'punctuation']"
     ]
-
-
-@pytest.mark.parametrize("after", [{"from": 0.7, "to": 0.9}, {"metric": "f1_macro", "from": 0.8, "to": 0.9}], ids=str)
-def test_another_hypothesis_is_found_both_ways(after: dict[str, Any]) -> None:
-    other = {"hypothesis": after}
-    assert len(found(HYPOTHESIS, other)) == len(found(other, HYPOTHESIS)) == 1
-
-
-def test_the_reason_of_a_hypothesis_may_be_reworded() -> None:
-    assert found(HYPOTHESIS, {"hypothesis": {"from": 0.8, "to": 0.9, "because": "labels drift"}}) == []
 
 
 def test_several_findings_come_in_one_order() -> None:
     after = {"margin": 0, "evidence": "observed", "metric": "f1_macro", "test_set": "easy.jsonl"}
-    assert [line.split(":")[0] for line in found({}, after)] == ["margin", "evidence", "metric", "test_set"]
+    assert [line.split(":")[0] for line in found({}, after)] == ["test_set", "margin", "evidence", "metric"]
 
 
 def test_examples_given_as_objects_are_no_other_ones() -> None:
     rows = [("a", "b")]
     assert found({"test_set": rows}, {"test_set": list(rows)}) == []
     assert found({"test_set": "test.jsonl"}, {"test_set": rows}) == ["test_set: test.jsonl -> an iterable"]
-
-
-def test_baselines_that_were_asked_before() -> None:
-    renamed = gate(baseline=..., baselines={"prompted": {**BASE, "retries": 1}, "new": "recorded:new.jsonl"})
-    assert list(same_baselines(gate(), renamed)) == ["prompted"]
-
-
-@pytest.mark.parametrize(
-    ("before", "after", "told"),
-    [
-        ({}, {"fields": ["lang", "area"]}, "slices.fields: lang -> lang, area"),
-        ({}, {"fields": ["area"]}, "slices.fields: lang -> area"),
-        ({"min_examples": 30}, {"min_examples": 20}, "slices.min_examples: 30 -> 20"),
-    ],
-)
-def test_more_slices_are_no_weakening_but_what_they_cost_each_is_said(
-    before: dict[str, Any], after: dict[str, Any], told: str
-) -> None:
-    old, new = (gate(**sliced(**{"evidence": "significant", **one})) for one in (before, after))
-    (remark,) = shared_confidence(old, new)
-    assert remark.startswith(f"{told}: ")
-    assert not any("lang, area" in str(one) for one in weakenings(old, new))
-    if "area" not in after.get("fields", []) or "lang" in after["fields"]:
-        assert list(shared_confidence(new, old)) == []
-    proven = [gate(**sliced(**one)) for one in (before, after)]
-    assert list(shared_confidence(*proven)) == []
