@@ -95,7 +95,7 @@ def check_format(gate: Context) -> Iterator[Check]:
             f"{f' ({told_left_out(data.left_out)})' if data.left_out else ''}"
             for name, data in sets.items()
         )
-        left_out = sum(sum(data.left_out.values()) for data in sets.values())
+        left_out = sum(data.left_out for data in sets.values())
         if any(data.left_out for name, data in sets.items() if name != "training set"):
             cure = "If these rows are test examples, name another format: {path: ..., format: chat}."
             yield Check("recognised", "warning", told, left_out, advice=cure)

@@ -19,7 +19,6 @@ from pytest_ftgate.data.cells import json_row
 from pytest_ftgate.data.columns import Forms
 from pytest_ftgate.data.csvfile import DELIMITERS, read_cells
 from pytest_ftgate.data.faults import without_faults
-from pytest_ftgate.data.formats import LeftOut
 from pytest_ftgate.data.jsonl import read_array, read_objects
 from pytest_ftgate.data.lines import Lines, suffix_of
 from pytest_ftgate.data.load import opened
@@ -94,9 +93,9 @@ def _cleaned(
             row, bad = (raw, ()) if file.table is None else json_row(_dated(raw), file.table)
             without |= dict.fromkeys(bad)
             found = example_from_row(row, forms.columns(row), Where(data.path))
-            number += not isinstance(found, LeftOut)  # a row without an output to learn is no example, and is kept
-            if isinstance(found, LeftOut) or number - 1 not in rows:
-                kept.append(None if isinstance(found, LeftOut) else data.examples[number - 1])
+            number += found is not None  # a row without an output to learn is no example, and is kept
+            if found is None or number - 1 not in rows:
+                kept.append(found and data.examples[number - 1])
                 left.append((file.lines.text if file.lines else "", row))
     if not left:
         raise ConfigError("no row would be left without its duplicates and leaks", where=Where(shown_path(path)))

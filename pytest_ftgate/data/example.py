@@ -84,7 +84,7 @@ class DataSet:
         sha256: hex digest of the whole file, whatever the limit, or of the canonical JSON of an iterable's examples.
         origin: the path, or the source of the iterable, such as ``fixture ftgate_test_set``.
         recognised: the format of the rows and of the file, ``chat JSONL``; empty for rows in our own words.
-        left_out: how many rows hold no output to learn, by the reason.
+        left_out: how many rows hold no output to learn.
     """
 
     examples: tuple[Example, ...]
@@ -92,7 +92,7 @@ class DataSet:
     sha256: str
     origin: str
     recognised: str = ""
-    left_out: Mapping[str, int] = field(default_factory=dict)
+    left_out: int = 0
 
     def __len__(self) -> int:
         return len(self.examples)

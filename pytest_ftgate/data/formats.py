@@ -26,13 +26,7 @@ class Parts(NamedTuple):
     tools: Any = None
 
 
-class LeftOut(NamedTuple):
-    """Say why a row is no example, although nothing is wrong with it: it holds no output to learn."""
-
-    why: str
-
-
-Read = Callable[[Row, Names], Parts | LeftOut]
+Read = Callable[[Row, Names], Parts | None]
 
 
 @dataclass(frozen=True)
@@ -43,7 +37,8 @@ class Format:
         name: as ``format:`` takes it.
         title: as reports call it.
         keys: that every row has.
-        read: returns the parts of a row, or why it is left out. Raises :class:`DataError` without file and line.
+        read: returns the parts of a row; None if no turn of the assistant has a weight above 0. Raises
+            :class:`DataError` without file and line.
         uses: further keys that it reads.
         covers: formats whose keys such rows may have too.
         when: what the values must be, besides the keys.
@@ -61,7 +56,7 @@ class Format:
     def fits(self, row: Row) -> bool:
         return all(key in row for key in self.keys) and self.when(row)
 
-    def parts(self, row: Row, column: Names) -> Parts | LeftOut:
+    def parts(self, row: Row, column: Names) -> Parts | None:
         """Return the parts of a row. Refuse one whose answer is not wanted, as data for KTO marks it."""
         for key in ("label", "kto_tag") if self is not PLAIN else ():
             value = row.get(key)  # beside messages a text or a number is a field
@@ -135,7 +130,7 @@ def _asked(row: Row, key: str) -> Input:
 _ASKING = ("system", "developer", "user")
 
 
-def _answered(asked: Input | None, row: Row, key: str) -> Parts | LeftOut:
+def _answered(asked: Input | None, row: Row, key: str) -> Parts | None:
     """Return the parts of a prompt and its answer: a value, or messages that go on from the prompt."""
     answer = [row[key]] if _is_message(row[key]) else _spoken(row, key)
     called = isinstance(answer, list) and answer and isinstance(answer[0], Mapping) and "name" in answer[0]
@@ -149,9 +144,9 @@ def _answered(asked: Input | None, row: Row, key: str) -> Parts | LeftOut:
     return _split([*before, *answer], key)
 
 
-def _split(messages: Any, key: str, tools: Any = None) -> Parts | LeftOut:
+def _split(messages: Any, key: str, tools: Any = None) -> Parts | None:
     found = split_conversation(messages, key)
-    return LeftOut("no turn of the assistant has a weight above 0") if found is None else Parts(*found, tools)
+    return None if found is None else Parts(*found, tools)
 
 
 # --- conversations in the words of others --------------------------------------------------------------------------
@@ -302,7 +297,7 @@ def _function(spec: Row) -> dict[str, Any]:
 # --- the formats ---------------------------------------------------------------------------------------------------
 
 
-def _chat(row: Row, column: Names) -> Parts | LeftOut:
+def _chat(row: Row, column: Names) -> Parts | None:
     key = column["messages"]
     if "input" in row or "expected" in row:
         raise DataError(
@@ -323,7 +318,7 @@ _WITH_SYSTEM = {"system", "messages", "id", "group"}
 def _conversation(key: str, words: _Words) -> Read:
     """Return the function that reads conversations in these words, with the instruction and the tools beside them."""
 
-    def read(row: Row, column: Names) -> Parts | LeftOut:
+    def read(row: Row, column: Names) -> Parts | None:
         name, config = next((name for name in _SYSTEM if name in row), "system"), row.get("toolConfig")
         tools = _object(config, "toolConfig").get("tools") if config else row.get("tools")
         turns = _turns(_list(row, column[key]), column[key], words)
@@ -348,7 +343,7 @@ def _instruction(row: Row, key: str) -> Input:
     return checked_messages(_instructed([*turns, {"role": "user", "content": text}], system, "system"), "history")
 
 
-def _alpaca(row: Row, column: Names) -> Parts | LeftOut:
+def _alpaca(row: Row, column: Names) -> Parts | None:
     output = row[column["output"]]
     if isinstance(output, list):
         cure = "write the good answer as output, or both as chosen and rejected"
@@ -356,11 +351,11 @@ def _alpaca(row: Row, column: Names) -> Parts | LeftOut:
     return Parts(_instruction(row, column["instruction"]), output)
 
 
-def _prompt_completion(row: Row, column: Names) -> Parts | LeftOut:
+def _prompt_completion(row: Row, column: Names) -> Parts | None:
     return _answered(_asked(row, column["prompt"]), row, column["completion"])
 
 
-def _preference(row: Row, column: Names) -> Parts | LeftOut:
+def _preference(row: Row, column: Names) -> Parts | None:
     key = column["chosen"]
     if row.get("prompt") is not None:
         return _answered(_asked(row, "prompt"), row, key)

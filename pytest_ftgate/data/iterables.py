@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
 from typing import Any
@@ -13,7 +12,7 @@ from typing import Any
 from pytest_ftgate.data.cells import Table, json_row, splits_of, table_of
 from pytest_ftgate.data.columns import Columns, Forms
 from pytest_ftgate.data.example import DataSet, Example, canonical_json, item_place
-from pytest_ftgate.data.formats import PLAIN, LeftOut
+from pytest_ftgate.data.formats import PLAIN
 from pytest_ftgate.data.load import check_limit, data_set
 from pytest_ftgate.data.row import example_from_row, example_from_values
 from pytest_ftgate.errors import DataError, FtgateError, Where, located
@@ -40,15 +39,15 @@ def examples_from(
     table = _table(rows, origin)
     forms = Forms(fields or {}, mappable=fields is not None, labeled=labeled, mixed=True)
     examples: list[Example] = []
-    left_out, digest = Counter[str](), hashlib.sha256()
+    left_out, digest = 0, hashlib.sha256()
     for number, item in enumerate(_items(rows if table is None else table.rows, origin), 1):
         place = item_place(origin, number)
         try:
             example = _example(item, forms, place, table, labeled=labeled)
         except DataError as error:
             raise located(error, place) from None
-        if isinstance(example, LeftOut):
-            left_out[example.why] += 1
+        if example is None:
+            left_out += 1
             continue
         examples.append(example)
         digest.update(canonical_json([*_parts(example).values()]).encode() + b"\n")
@@ -130,7 +129,7 @@ def _items(rows: Iterable[Any], origin: str) -> Iterator[Any]:
         ) from error
 
 
-def _example(item: Any, forms: Forms, place: Where, table: Table | None, *, labeled: bool) -> Example | LeftOut:
+def _example(item: Any, forms: Forms, place: Where, table: Table | None, *, labeled: bool) -> Example | None:
     if isinstance(item, Example):
         parts, bad = json_row(_parts(item))
         if bad:
@@ -139,7 +138,7 @@ def _example(item: Any, forms: Forms, place: Where, table: Table | None, *, labe
         found = example_from_row(parts, Columns.of(PLAIN, {}, labeled=labeled), item.place or place)
         if not isinstance(own, dict):
             raise DataError(f"must be a mapping, got {kind_of(own)}", where=Where(key="fields"))
-        return found if isinstance(found, LeftOut) else replace(found, fields=own)
+        return found and replace(found, fields=own)
     if isinstance(item, Mapping):
         return example_from_values(item, forms, place, table)
     if isinstance(item, tuple | list) and len(item) == 2:

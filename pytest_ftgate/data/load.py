@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from functools import partial
@@ -17,7 +16,7 @@ from pytest_ftgate.data.csvfile import DELIMITERS, csv_header, read_cells
 from pytest_ftgate.data.example import DataSet, Example, duplicate_ids
 from pytest_ftgate.data.faults import raise_together, without_faults
 from pytest_ftgate.data.formats import FORMATS as ROW_FORMATS
-from pytest_ftgate.data.formats import Format, LeftOut
+from pytest_ftgate.data.formats import Format
 from pytest_ftgate.data.jsonl import read_array, read_objects
 from pytest_ftgate.data.lines import GZIP, Lines, UnopenedError, open_lines, suffix_of
 from pytest_ftgate.data.parquet import read_parquet
@@ -92,13 +91,13 @@ def load_examples(
         labeled: every row must have an expected output; otherwise a missing one is the empty text.
         repeats: rows may repeat with all their values, the id too.
     """
-    shown, names, left_out = shown_path(path), fields or {}, Counter[str]()
+    shown, names = shown_path(path), fields or {}
     check_limit(limit, shown)
     file, form = _how(path, format)
     _check_fields(form, names, shown)
     forms = Forms(names, form, labeled=labeled)
     with opened(path, file, forms) as found:
-        examples = _kept(examples_of(found.rows, found.place, forms, found.table), limit, left_out)
+        examples, left_out = _kept(examples_of(found.rows, found.place, forms, found.table), limit)
         sha256, is_empty = found.sha256(), found.lines is not None and not found.lines.number
     absent = DataError("the file is empty" if is_empty else "the file has no rows", where=Where(path=shown))
     recognised = forms.described(_TITLES[file])
@@ -116,19 +115,19 @@ def data_set(data: DataSet, noun: str, absent: DataError, *, repeats: bool = Fal
     return data
 
 
-def _kept(
-    rows: Iterable[Example | LeftOut | DataError], limit: int | None, left_out: Counter[str]
-) -> tuple[Example, ...]:
-    """Return the examples, after counting why others are left out. Raise the errors together."""
+def _kept(rows: Iterable[Example | DataError | None], limit: int | None) -> tuple[tuple[Example, ...], int]:
+    """Return the examples, and how many rows before the last of them are left out. Raise the errors together."""
+    left_out = 0
 
-    def not_left_out() -> Iterator[Example | DataError]:
+    def examples() -> Iterator[Example | DataError]:
+        nonlocal left_out
         for row in rows:
-            if isinstance(row, LeftOut):
-                left_out[row.why] += 1
+            if row is None:
+                left_out += 1
             else:
                 yield row
 
-    return tuple(without_faults(islice(not_left_out(), limit)))
+    return tuple(without_faults(islice(examples(), limit))), left_out
 
 
 def _check_fields(form: Format | None, fields: Mapping[str, str], shown: str) -> None:

@@ -8,7 +8,6 @@ from typing import Any
 from pytest_ftgate.data.cells import Table, json_row
 from pytest_ftgate.data.columns import Columns, Forms
 from pytest_ftgate.data.example import Example, Input, content_id
-from pytest_ftgate.data.formats import LeftOut
 from pytest_ftgate.data.messages import checked_calls, checked_messages
 from pytest_ftgate.errors import DataError, Where, located
 from pytest_ftgate.text import kind_of, plural
@@ -21,8 +20,8 @@ def examples_of(
     place_of: Callable[[int], Where],
     forms: Forms,
     table: Table | None = None,
-) -> Iterator[Example | LeftOut | DataError]:
-    """Yield the example, or the error, of each row, or why it is left out; ``table``: values are not JSON yet."""
+) -> Iterator[Example | DataError | None]:
+    """Yield the example of each row, None if it is left out, or its error; ``table``: values are not JSON yet."""
     for found in rows:
         if isinstance(found, DataError):
             yield found
@@ -38,14 +37,14 @@ def examples_of(
             yield located(error, place)
 
 
-def told_left_out(left_out: Mapping[str, int]) -> str:
-    """Return how many rows are left out, and why: ``12 rows left out: label is false``."""
-    return "; ".join(f"{plural(n, 'row')} left out: {why}" for why, n in left_out.items())
+def told_left_out(left_out: int) -> str:
+    """Return how many rows are left out, and why."""
+    return f"{plural(left_out, 'row')} left out: no turn of the assistant has a weight above 0"
 
 
 def example_from_values(
     values: Mapping[Any, Any], forms: Forms, place: Where, table: Table | None = None
-) -> Example | LeftOut:
+) -> Example | None:
     """Return the example in a row of Python values, of which those that are not used may be of any type."""
     row, bad = json_row(values, table)
     columns = forms.columns({**row, **bad} if bad else row)
@@ -55,12 +54,12 @@ def example_from_values(
     return example_from_row(row, columns, place)
 
 
-def example_from_row(row: Mapping[str, Any], columns: Columns, place: Where) -> Example | LeftOut:
-    """Return the example in a row of JSON values, or why it is left out; errors lack file and line."""
+def example_from_row(row: Mapping[str, Any], columns: Columns, place: Where) -> Example | None:
+    """Return the example in a row of JSON values, None if it is left out; errors lack file and line."""
     column = columns.column
     parts = columns.format.parts(row, column)
-    if isinstance(parts, LeftOut):
-        return parts
+    if parts is None:
+        return None
     given = _checked_input(parts.input, column.get("input", columns.format.keys[0]))
     fields = columns.further_fields(row)
     if parts.tools is not None:

@@ -163,15 +163,6 @@ def check_shape(name: str, expected: Sequence[Any], answers: Answers) -> None:
             raise MetricError(f"{name} was given {len(repeat)} answers for {len(expected)} examples")
 
 
-def check_agreement(name: str, value: float, ours: float, library: str, counts: str) -> None:
-    """Refuse a library's value that our own formula of counts, from which bounds are computed, does not give."""
-    if not abs(ours - value) <= 1e-9:
-        raise MetricError(
-            f"{name} is {value!r} by {library} and {ours!r} by its {counts}",
-            cure=f"This is a defect of pytest-ftgate or of the installed {library}: please report it.",
-        )
-
-
 def by_example(
     metric: Metric, expected: Sequence[Any], answers: Answers, score: Callable[[Any, Any], float | bool]
 ) -> Scored:
