@@ -173,10 +173,7 @@ def test_the_expected_outputs_that_break_the_format_are_one_warning(project):
 @pytest.mark.parametrize(
     ("keys", "text"),
     [
-        ("metric: {name: format, json_shema: a.json}", "format has no option 'json_shema'"),
-        ("metric: {name: field_f1, averge: micro}", "field_f1 has no option 'averge'"),
         ("metric: {name: field_f2}", "'field_f2'"),
-        ("metric: {name: field_f1, fields: [slots.rom]}", "'slots.rom'"),
         ("metric: {name: format, json_schema: intent.json}", "json_schema: intent.json: no such file"),
         ("metric: [accuracy, {name: format, json_shcema: a.json}]", "'json_schema'"),
     ],
@@ -202,14 +199,11 @@ def schema_mark(project):
     return project.mark(**files, **models, metric=metric)
 
 
-def test_a_schema_that_is_edited_in_the_same_change_is_called_out(project):
+def test_a_rule_that_is_replaced_in_the_same_change_is_called_out(project):
     gate_file(project, FORMAT)
     on_a_branch(project.path)
     assert "weakened" not in statuses(project.judge("g"))
-    (project.path / "schemas" / "intent.json").write_text(json.dumps({"type": "object"}), encoding="utf-8")
-    found = check(project.judge("g"), "weakened")
-    assert found["status"] == "warning"
-    assert "metric.json_schema: schemas/intent.json with 1 line (sha256 " in found["message"]
     gate_file(project, FORMAT.replace("json_schema: schemas/intent.json", "max_chars: 80"))
     found = check(project.judge("g"), "weakened")
+    assert found["status"] == "warning"
     assert "metric: format (json_schema=schemas/intent.json) -> format (max_chars=80)" in found["message"]
