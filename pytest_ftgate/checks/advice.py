@@ -36,8 +36,6 @@ _BY_ANSWERS = {
     "baseline_form",
     "degenerate_candidate",
     "evidence",
-    "hypothesis_from",
-    "hypothesis_gain",
     "margin",
     "max_drop",
     "normalization",

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import replace
 from fractions import Fraction
 from math import isfinite
@@ -19,26 +18,6 @@ if TYPE_CHECKING:
 
 FEWEST_CHANCES = 0.5
 """The least power: below it a good candidate would more often than not stay unproven."""
-
-
-def check_expectation(gate: Context) -> Iterator[Check]:
-    """Check before any call that the gate would pass if the hypothesis came true."""
-    prediction = gate.config.prediction
-    if gate.accepts or gate.config.matches:
-        return
-    if prediction is None or prediction.metric.name != gate.deciding.name:
-        return
-    gain, margin = expected_gain(prediction, gate.deciding), gate.config.margin
-    enough = gain_reaches(gain, margin)
-    yield Check(
-        "hypothesis_gain",
-        "pass" if enough else "fail",
-        f"the hypothesis expects a gain of {show_amount(gain, share=gate.share)} "
-        f"({show_amount(margin, share=gate.share)} required)",
-        gain,
-        **gate.requirement("margin"),
-        advice=None if enough else "Do not train: the gate would fail even if the hypothesis came true.",
-    )
 
 
 def check(gate: Context) -> list[Check]:
@@ -88,8 +67,8 @@ def _power(gate: Context, best: Scored) -> Check:
 
     config, metric, prediction, n = gate.config, gate.deciding, gate.config.prediction, len(gate.test)
     gain, source, basis = config.margin, gate.source("margin"), "the margin"
-    stated = prediction is not None and prediction.metric.name == metric.name
-    if prediction is not None and stated:
+    stated = prediction is not None
+    if prediction is not None:
         gain, source, basis = expected_gain(prediction, metric), str(prediction.source), "the hypothesis"
     expected = f"a gain of {show_amount(gain, share=gate.share)} ({basis})"
 

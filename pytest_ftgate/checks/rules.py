@@ -56,8 +56,6 @@ RULES: tuple[Rule, ...] = (
     Rule("free", training_set.check),
     Rule("free", attempts.check),
     Rule("free", goal.check),
-    Rule("free", hypothesis.check_required),
-    Rule("free", ready.check_expectation),
     Rule("free", prompt_leak.check),
     Rule("free", prompt_mismatch.check),
     Rule("free", test_set.check_size),

@@ -120,9 +120,6 @@ class GateKeys(Keys):
     hypothesis: HypothesisValue = optional(
         "The change that the fine-tune is expected to make: a sentence, or a mapping with from and to."
     )
-    require_hypothesis: Annotated[bool, Weaker("lower")] = Field(
-        False, description="Fail the gate if it has no hypothesis."
-    )
     goal: Goal = optional(
         "The purpose of the fine-tune. Fine-tuning suits style, format, classification, extraction, latency and "
         "cost. The gate fails for knowledge, reasoning, one_off, safety and new_modality, which it does not suit."
@@ -171,6 +168,11 @@ class GateKeys(Keys):
     def prediction(self) -> HypothesisKeys | None:
         """Return the hypothesis if it states numbers, else None."""
         return self.hypothesis if isinstance(self.hypothesis, HypothesisKeys) else None
+
+    @property
+    def expectation(self) -> str | None:
+        """Return the hypothesis in words."""
+        return f"{self.decided_by} {self.prediction}" if self.prediction else self.hypothesis
 
     @property
     def has_candidate(self) -> bool:

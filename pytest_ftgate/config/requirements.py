@@ -48,13 +48,9 @@ class ThresholdKeys(SourcedKeys):
 
 
 class HypothesisKeys(SourcedKeys):
-    """The expected effect of the fine-tune, in numbers that are compared with the measured ones."""
+    """The expected effect of the fine-tune on the deciding metric, in numbers."""
 
-    metric: MetricValue = optional("A quality metric. Default: the deciding metric.")
-    start: Number = Field(
-        alias="from",
-        description="The expected value of the baseline, in the metric's unit; the measured value must agree with it.",
-    )
+    start: Number = Field(alias="from", description="The expected value of the baseline, in the metric's unit.")
     goal: Number = Field(
         alias="to", description="The expected value of the candidate; it is reported and does not affect the verdict."
     )
@@ -64,7 +60,7 @@ class HypothesisKeys(SourcedKeys):
         because = f", because {self.because}" if self.because else ""
         start, goal = plain_number(self.start), plain_number(self.goal)
         change = f"stays at {goal}" if start == goal else f"goes from {start} to {goal}"
-        return f"{self.metric} {change}{because}"
+        return f"{change}{because}"
 
 
 def _read_hypothesis(value: Any, info: ValidationInfo) -> HypothesisKeys | str:

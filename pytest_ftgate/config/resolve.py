@@ -13,7 +13,6 @@ from pytest_ftgate.config.gate_keys import GateKeys
 from pytest_ftgate.config.keys import place
 from pytest_ftgate.config.models import ModelSpec, no_candidate
 from pytest_ftgate.config.problems import Reading, read_keys
-from pytest_ftgate.config.requirements import HypothesisKeys
 from pytest_ftgate.config.source import BUILT_IN, Layer, Source
 from pytest_ftgate.errors import ConfigError, FtgateError, Where, combined, shown_path
 from pytest_ftgate.text import KeyPath, cut
@@ -148,9 +147,6 @@ def _merged(values: Mapping[str, _Value], gate: str | None, name: str) -> GateKe
     if read["candidate"] is None:
         read["candidate"] = no_candidate(values["candidate"].at())
     read["name"] = read["name"] or name
-    if isinstance(read["hypothesis"], HypothesisKeys) and read["hypothesis"].metric is None:
-        first = read["metric"][0] if isinstance(read["metric"], tuple) else read["metric"]
-        read["hypothesis"] = read["hypothesis"].model_copy(update={"metric": first})
     written = {key for key, value in values.items() if value.layer}
     return GateKeys.model_construct(written, **read).settled(
         {key: value.at() for key, value in values.items()}, gate=gate

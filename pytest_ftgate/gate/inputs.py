@@ -98,7 +98,7 @@ def described(config: GateKeys, nodeid: str) -> GateResult:
         baseline=next(iter(baselines.values())),
         baselines=baselines,
         candidate=ModelResult(config.candidate.name, config.candidate.spelling if config.has_candidate else None),
-        hypothesis=None if config.hypothesis is None else str(config.hypothesis),
+        hypothesis=config.expectation,
         gate=config.gate,
         stage=config.stage,
     )

@@ -51,11 +51,7 @@ def needs_expected(config: GateKeys) -> bool:
 def _asked(config: GateKeys) -> list[MetricSpec]:
     """Return every metric of answers that the gate names, the deciding one first."""
     names = dict.fromkeys((*(one.name for one in config.metrics), *config.thresholds))
-    asked = [config.metric_named(name) for name in names if name not in RUN_METRICS]
-    if config.prediction is None:
-        return asked
-    hypothesis.refuse_run_metric(config.prediction)
-    return [*asked, config.prediction.metric]
+    return [config.metric_named(name) for name in names if name not in RUN_METRICS]
 
 
 def _by_name(asked: Sequence[MetricSpec]) -> dict[str, MetricSpec]:
@@ -104,7 +100,7 @@ def check_possible(config: GateKeys, metrics: Mapping[str, Metric]) -> None:
     """Raise :class:`ConfigError` for an impossible margin, threshold or hypothesis, or a meaningless ``errors``."""
     _check_margin(config, metrics[config.decided_by.name])
     _check_thresholds(config, metrics)
-    hypothesis.check_prediction(config, metrics)
+    hypothesis.check_prediction(config, metrics[config.decided_by.name])
     _check_errors(config)
 
 

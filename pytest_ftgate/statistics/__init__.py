@@ -17,7 +17,6 @@ No method that decides a verdict draws random numbers, so the same answers give 
 from pytest_ftgate.statistics.compare import compare_graded, compare_preferences, compare_right_wrong, compare_set
 from pytest_ftgate.statistics.evidence import Comparison, Evidence
 from pytest_ftgate.statistics.groups import MIN_GROUPS, group_counts
-from pytest_ftgate.statistics.one_value import Interval, interval_graded, interval_right_wrong, interval_set
 from pytest_ftgate.statistics.planning import (
     MOST_EXAMPLES,
     Chances,
@@ -38,7 +37,6 @@ __all__ = [
     "Chances",
     "Comparison",
     "Evidence",
-    "Interval",
     "LabelCounts",
     "PooledCounts",
     "SetCounts",
@@ -55,7 +53,4 @@ __all__ = [
     "group_counts",
     "hypothetical_scores",
     "hypothetical_set",
-    "interval_graded",
-    "interval_right_wrong",
-    "interval_set",
 ]

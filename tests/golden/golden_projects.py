@@ -66,9 +66,7 @@ def plain(name: str, answers: Mapping[str, Iterable[int]] | None = None, /, **ke
 
 # --- what a gate decides -------------------------------------------------------------------------------------
 
-plain(
-    "green", name="support", metric=["accuracy", "f1_macro"], hypothesis="labels are learned", require_hypothesis=True
-)
+plain("green", name="support", metric=["accuracy", "f1_macro"], hypothesis="labels are learned")
 plain("inconclusive", {"ft.jsonl": (*range(3), *range(47, 60))}, evidence="proven")
 plain("misspelt_key", margn=0.1)
 plain("knowledge", {"base.jsonl": range(10, 60)}, goal="knowledge")
@@ -192,7 +190,7 @@ def ready(project: Project) -> None:
 @golden()
 def f1_macro_in_groups(project: Project) -> None:
     project.test_set(60, group=lambda i: f"g{i // 2}")
-    hypothesis = {"metric": "f1_macro", "from": 0.4, "to": 0.99}
+    hypothesis = {"from": 0.4, "to": 0.99}
     project.gate_test(metric=[{"name": "f1_macro"}, "cohen_kappa"], hypothesis=hypothesis)
 
 

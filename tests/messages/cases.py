@@ -279,7 +279,6 @@ keys("an override without a goal", goal_override="because")
 keys("a hypothesis that holds", hypothesis={"from": 0.66, "to": 0.9, "because": "labels drift"})
 keys("a hypothesis that is too hopeful", hypothesis={"from": 0.4, "to": 0.99})
 keys("a hypothesis that was too modest", hypothesis={"from": 0.9, "to": 0.97})
-keys("a hypothesis that is missing", require_hypothesis=True)
 keys("ready", candidate=..., stage="ready", hypothesis={"from": 0.66, "to": 0.9})
 keys("ready with little to gain", candidate=..., stage="ready", margin=0.4)
 keys(

@@ -71,7 +71,6 @@ RUBRIC_METRIC = {"name": "rubric", "judge": "python:judges:honest", "rubric": RU
     [
         {"metric": [RUBRIC_METRIC, "accuracy"]},
         {"thresholds": {"token_f1": {"min": 0.1}}},
-        {"hypothesis": {"metric": "accuracy", "from": 0.1, "to": 0.5}},
         {"metric": "accuracy"},
     ],
 )

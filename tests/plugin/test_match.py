@@ -374,8 +374,7 @@ def test_a_mark_that_allows_more_is_said_to_loosen_the_gate(recorded: Project) -
 def test_to_stay_equal_or_nearly_is_what_such_a_gate_expects(recorded: Project, to: float, reached: bool) -> None:
     """The baseline is at 90 %, the candidate at 89.7 %, and two points are allowed."""
     gate = recorded.judge(hypothesis={"from": 0.9, "to": to, "because": "the task is easy"})
-    assert (gate["verdict"], statuses(gate)["hypothesis_from"]) == ("pass", "pass")
-    assert statuses(gate)["hypothesis_to"] == ("pass" if reached else "note")
+    assert (gate["verdict"], statuses(gate)["hypothesis"]) == ("pass", "pass" if reached else "warning")
     if to == 0.9:
         assert gate["hypothesis"] == "accuracy stays at 0.9, because the task is easy"
 
@@ -383,13 +382,6 @@ def test_to_stay_equal_or_nearly_is_what_such_a_gate_expects(recorded: Project, 
 def test_a_drop_beyond_what_the_gate_allows_contradicts_it(recorded: Project) -> None:
     found = stopped(recorded.judge(hypothesis={"from": 0.9, "to": 0.879}))
     mentions(found, "hypothesis", "0.879", "max_drop 0.02", "marker", "2.1")
-    other = {"metric": "f1_macro", "from": 0.9, "to": 0.8}  # of which the drop that is allowed says nothing
-    assert recorded.judge(hypothesis=other)["verdict"] == "pass"
-
-
-def test_a_baseline_that_is_better_than_was_said_is_harder_to_match(recorded: Project) -> None:
-    found = check(recorded.judge(hypothesis={"from": 0.7, "to": 0.7}), "hypothesis_from")
-    assert (found["status"], found["observed"]) == ("fail", 0.9)
 
 
 @pytest.mark.parametrize(("to", "verdict"), [(25, "pass"), (26, "error")])

@@ -38,8 +38,6 @@ REFUSED: list[tuple[dict[str, Any], list[str]]] = [
     ({"hypothesis": {"from": -0.1, "to": 0.5}}, ["hypothesis.from -0.1"]),
     ({"hypothesis": {"from": 0.9, "to": 0.8}}, ["hypothesis", "0.9", "0.8", "marker", "accuracy"]),
     ({"hypothesis": {"from": 0.9, "to": 0.9}}, ["hypothesis", "0.9", "marker"]),
-    ({"hypothesis": {"metric": "acuracy", "from": 0.8, "to": 0.9}}, ["'acuracy'"]),
-    ({"hypothesis": {"metric": "latency_p95_s", "from": 3, "to": 1}}, ["latency_p95_s", "marker", "thresholds"]),
     ({"goal": "knowlege"}, ["goal", "'knowledge'"]),
     *(({"allow_weak_baseline": reason}, ["allow_weak_baseline"]) for reason in ("", "  ", True)),
     *(({"timeout_s": value}, ["timeout_s"]) for value in (0, -1, "soon", float("nan"), True)),

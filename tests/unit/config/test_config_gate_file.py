@@ -142,7 +142,7 @@ WRONG = [  # what stands in place of what, the place that is named, and what a u
     (ORDERS, "baselines: tuned}", "20: gates.orders.baselines", "baseline"),
     (ORDERS, "baselines: {}}", "20: gates.orders.baselines", "empty"),
     (ORDERS, "candidates: {a: tuned}}", "20: gates.orders.candidates", "candidate"),
-    (ORDERS, "hypothesis: {metric: f1, from: 0.8}}", "20: gates.orders.hypothesis.to", "missing"),
+    (ORDERS, "hypothesis: {from: 0.8}}", "20: gates.orders.hypothesis.to", "missing"),
     *(
         (ORDERS, f"hypothesis: {{{key}: 0.8, to: 0.9}}}}", f"20: gates.orders.hypothesis.{key}", "'from'")
         for key in ("fron", "from_")
@@ -151,7 +151,7 @@ WRONG = [  # what stands in place of what, the place that is named, and what a u
     (ORDERS, "hypothesis: {from: 0.8, to: .nan}}", "20: gates.orders.hypothesis.to", "nan"),
     (ORDERS, "hypothesis: 0.9}", "20: gates.orders.hypothesis", "quote"),
     (ORDERS, 'hypothesis: " "}', "20: gates.orders.hypothesis", "blank"),
-    (ORDERS, 'require_hypothesis: "true"}', "20: gates.orders.require_hypothesis", "true or false"),
+    (ORDERS, "hypothesis: {metric: f1, from: 0.8, to: 1}}", "20: gates.orders.hypothesis.metric", "known keys"),
     (ORDERS, "stage: redy}", "20: gates.orders.stage", "'ready'"),
     # two gates cannot go by one name
     ("{margin: 0}", "{name: intents}", "20: gates.orders.name", "'intents'"),

@@ -196,14 +196,11 @@ def test_a_key_is_quoted_with_its_value_and_source(load):
         assert config.quoted(key).endswith(text)
 
 
-def test_a_hypothesis_in_numbers_is_about_the_deciding_metric_unless_it_names_another():
+def test_a_hypothesis_in_numbers_is_about_the_deciding_metric():
     config = marked(metric="f1_macro", hypothesis={"from": 0.8, "to": 1, "because": "labels drift"})
     assert config.prediction is not None
-    assert (config.prediction.metric, config.prediction.start, config.prediction.goal) == (config.decided_by, 0.8, 1.0)
-    assert config.quoted("hypothesis") == "hypothesis f1_macro goes from 0.8 to 1, because labels drift (marker)"
-    other = marked(hypothesis={"metric": "f1_macro", "from": 0.9, "to": 0.5}).prediction
-    assert other is not None
-    assert str(other) == "f1_macro goes from 0.9 to 0.5"
+    assert (config.prediction.start, config.prediction.goal) == (0.8, 1.0)
+    assert config.expectation == "f1_macro goes from 0.8 to 1, because labels drift"
     assert marked(hypothesis="It rises.").prediction is None
 
 

@@ -58,7 +58,6 @@ LOOSENED: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
     "min_training_examples": ({"min_training_examples": 300}, {"min_training_examples": 10}),
     "min_test_examples": ({"min_test_examples": 60}, {"min_test_examples": 10}),
     "missing_answers": ({"missing_answers": "error"}, {"missing_answers": "wrong"}),
-    "require_hypothesis": ({"require_hypothesis": True, "hypothesis": "x"}, {"require_hypothesis": False}),
     "goal_override": ({"goal": "knowledge"}, {"goal": "knowledge", "goal_override": "x"}),
     "stage": ({"stage": "accept"}, {"stage": "ready", "candidate": ...}),
     "allow_weak_baseline": ({}, {"allow_weak_baseline": "x"}),

@@ -65,7 +65,6 @@ ONE_WAY: list[tuple[dict[str, Any], dict[str, Any], str]] = [
     ({}, {"missing_answers": "wrong"}, "missing_answers: error -> wrong"),
     ({}, {"allow_weak_baseline": "a stub"}, "allow_weak_baseline: not allowed -> a stub"),
     ({}, {"stage": "ready"}, "stage: accept -> ready"),
-    ({"require_hypothesis": True}, {}, "require_hypothesis: true -> false"),
     ({"goal": "knowledge"}, {}, "goal: knowledge -> none"),
     ({"goal": "knowledge"}, {"goal": "style"}, "goal: knowledge -> style"),
     ({}, {"goal_override": "no room for context"}, "goal_override: none -> no room for context"),
