@@ -378,7 +378,6 @@ class GuardResult(Delta):
     name: str
     metric: str
     max_drop: float
-    evidence: str
     confidence: float
     against: Annotated[str | None, about("the baseline's role")] = None
     baseline: float | None = None
@@ -440,7 +439,6 @@ class GateResult(Delta):
     )
     baselines: Mapping[str, ModelResult] = field(default_factory=dict)
     candidate: ModelResult = field(default_factory=lambda: ModelResult("candidate"))
-    tango_interval: Annotated[Range | None, about("always null, no longer computed")] = None
     margin_proven: bool | None = None
     p_value: float | None = None
     training: TrainingResult = field(default_factory=TrainingResult)

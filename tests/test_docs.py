@@ -249,7 +249,7 @@ def example_block(block: Block, project: Project) -> None:
 
 REASONS = {
     "extraction": ["2 failed, 1 passed", "FAIL margin: ", "FAIL thresholds.format: "],
-    "style_preference": ["1 failed, 1 passed", "FAIL margin: ", "mood=upset", "human_preference by 3 raters"],
+    "style_preference": ["1 failed, 1 passed", "FAIL margin: ", "human_preference by 3 raters"],
 }  # fmt: skip
 """What an example prints although its page does not show it. Its green gate warns of nothing."""
 

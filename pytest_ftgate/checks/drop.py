@@ -16,8 +16,6 @@ from pytest_ftgate.text import (
     settled_by,
     show_amount,
     show_difference,
-    show_percent,
-    show_value,
 )
 
 if TYPE_CHECKING:
@@ -37,14 +35,14 @@ class Tolerance:
 
     Attributes:
         max_drop: how much worse than the baseline the candidate may be, in the metric's unit.
-        evidence: "observed": the measured drop is within the limit. "proven": so is the lower bound of the gain.
-            "significant": a measured drop beyond the limit fails only where the upper bound is below 0.
         confidence: one-sided, and corrected where several drops are judged at once.
+        proven: the lower bound of the gain must be within the limit. Otherwise a measured drop beyond the limit fails
+            only where the upper bound is below 0.
     """
 
     max_drop: float
-    evidence: str
     confidence: float
+    proven: bool
 
 
 @dataclass(frozen=True)
@@ -116,12 +114,10 @@ def size_of(metric: Metric, groups: Sequence[str | None], tolerance: Tolerance) 
     grouped = group_counts(groups, len(groups))
     there, have = grouped or (len(groups), len(groups))
     unit = "group" if grouped else "example"
-    if tolerance.evidence == "observed":
-        return Size(have, 1, unit, there)
     exact = metric.kind == "right_wrong" and grouped is None
     width = metric.high - metric.low if metric.kind != "set" and isfinite(metric.high - metric.low) else 1.0
     share, confidence = tolerance.max_drop / width, tolerance.confidence
-    fewest = fewest_examples(share, confidence=confidence, evidence=tolerance.evidence, exact=exact)
+    fewest = fewest_examples(share, confidence=confidence, proven=tolerance.proven, exact=exact)
     needed = MOST_EXAMPLES if fewest is None else fewest  # so many at least
     return Size(have, max(needed, MIN_GROUPS) if grouped else needed, unit, there)
 
@@ -167,10 +163,10 @@ def judge_drop(
             candidate,
             margin=-tolerance.max_drop or _NO_MARGIN,
             confidence=tolerance.confidence,
-            evidence="proven" if tolerance.evidence == "proven" else "observed",
+            evidence="proven" if tolerance.proven else "observed",
             groups=groups,
         )
-        return Drop(status_of(compared, tolerance.max_drop, tolerance.evidence), compared, baselines[role], role)
+        return Drop(status_of(compared, tolerance.max_drop, proven=tolerance.proven), compared, baselines[role], role)
 
     drops = [judged(role) for role in best_first(baselines)]
     return max(drops, key=lambda drop: (_WORST_LAST.index(drop.status), -drop.compared.gain))
@@ -196,21 +192,19 @@ def is_shown(gate: Context, found: Evidence) -> bool:
 def gain_status(gate: Context, comparison: Comparison) -> Status:
     """Return what becomes of the candidate's gain over one baseline."""
     if gate.config.matches:
-        return status_of(comparison, gate.config.max_drop, "proven")
+        return status_of(comparison, gate.config.max_drop)
     if not gain_reaches(exact_gain(comparison), gate.config.margin):
         return "fail"
     return "pass" if is_shown(gate, comparison) else "inconclusive"
 
 
-def status_of(compared: Comparison, max_drop: float, evidence: str) -> Status:
-    """Return the status of a comparison whose margin is ``-max_drop``."""
+def status_of(compared: Comparison, max_drop: float, *, proven: bool = True) -> Status:
+    """Return the status of a comparison whose margin is ``-max_drop``: see :class:`Tolerance`."""
     within = is_within(exact_gain(compared), max_drop)
-    if evidence == "significant":
-        worse = compared.upper is not None and compared.upper < 0
-        return "pass" if within else "fail" if worse else "warning"
-    if not within:
-        return "fail"
-    return "pass" if evidence == "observed" or compared.reaches_margin else "inconclusive"
+    if proven:
+        return "fail" if not within else "pass" if compared.reaches_margin else "inconclusive"
+    worse = compared.upper is not None and compared.upper < 0
+    return "pass" if within else "fail" if worse else "warning"
 
 
 # --- in words ------------------------------------------------------------------------------------------------
@@ -223,15 +217,6 @@ def drop_fields(gate: Context, path: str, drop: Drop | None = None) -> dict[str,
     return {**field, **observed, "required": -field["required"] or 0.0}
 
 
-def describe(drop: Drop, metric: Metric, tolerance: Tolerance, value: float) -> str:
-    """Return the measured change, its bound and the limit in words."""
-    share = metric.share
-    before, after = (show_value(one, share=share) for one in (drop.baseline.value, value))
-    change = show_difference(drop.compared.gain, share=share)
-    known = [*_bound(drop, tolerance, share), drop_limit(tolerance.max_drop, share=share)]
-    return f"{metric.name} {before}{of_role(drop.role)} to {after}: {change} ({', '.join(known)})"
-
-
 def of_role(role: str | None) -> str:
     """Return `` (baseline few_shot)`` for one of several baselines."""
     return "" if role in (None, "baseline") else f" ({opponent(role)})"
@@ -240,20 +225,6 @@ def of_role(role: str | None) -> str:
 def drop_limit(max_drop: float, *, share: bool) -> str:
     """Return a limit on the gain in words: ``limit -2 points``."""
     return f"limit {'-' if max_drop else ''}{show_amount(max_drop, share=share)}"
-
-
-def _bound(drop: Drop, tolerance: Tolerance, share: bool) -> list[str]:
-    """Return the bound of the gain on which the status rests; empty where none is needed."""
-    compared, confidence = drop.compared, show_percent(tolerance.confidence)
-    if tolerance.evidence == "observed":
-        return []
-    if compared.lower is None or compared.upper is None:
-        return [f"no bound: {compared.note or 'the method gives none'}"]
-    if tolerance.evidence == "proven":
-        return [f"{confidence} lower bound {show_difference(compared.lower, share=share)}"]
-    if drop.status in ("warning", "fail"):
-        return [f"{confidence} upper bound {show_difference(compared.upper, share=share)}"]
-    return []
 
 
 def examples_advice(compared: Comparison, hope: str = "lost less", noun: str = "example") -> str:

@@ -18,7 +18,7 @@ from pytest_ftgate.metrics.judged import refuse_judged
 from pytest_ftgate.metrics.labels import READING_OPTIONS, distinct_outputs
 from pytest_ftgate.result import Check, GuardResult, Status, TestSetResult, called, error_check
 from pytest_ftgate.runs.measure import forgiven_roles, measure_run, score_run
-from pytest_ftgate.text import plural, printable, show_amount, show_value
+from pytest_ftgate.text import plural, printable, show_amount, show_difference, show_percent, show_value
 
 if TYPE_CHECKING:
     from pytest_ftgate.checks.context import Context
@@ -78,7 +78,7 @@ def prepare_guards(
         except ConfigError as error:
             what = f"guard {printable(name, _SHOWN)}: {error.what}"
             raise ConfigError(what, where=error.where, evidence=error.evidence, cure=error.cure) from error
-        tolerance = Tolerance(spec.max_drop, spec.evidence, config.confidence)
+        tolerance = Tolerance(spec.max_drop, config.confidence, proven=True)
         leaked = leaked_rows(training, test)
         guards[name] = Guard(name, spec, grouped_by_content(test), metric, tolerance, leaked)
     return guards
@@ -125,16 +125,13 @@ def _leaked(gate: Context, guard: Guard) -> Iterator[Check]:
 
 
 def _too_small(gate: Context, guard: Guard) -> Iterator[Check]:
-    size, evidence = drop.size_of(guard.metric, guard.test.groups, guard.tolerance), guard.spec.evidence
+    size = drop.size_of(guard.metric, guard.test.groups, guard.tolerance)
     if size.enough:
         return
-    what = f"rule out a drop of {show_amount(guard.spec.max_drop, share=guard.metric.share)}"
-    if evidence == "significant":
-        what = "show that the candidate got worse"
-    equal = " of an equal candidate" if evidence == "proven" else ""
     yield guard.check(
         "inconclusive",
-        f"{size} cannot {what}{equal} (at least {size.needed:,} required)",
+        f"{size} cannot rule out a drop of {show_amount(guard.spec.max_drop, share=guard.metric.share)} of an equal "
+        f"candidate (at least {size.needed:,} required)",
         observed=size.have,
         required=size.needed,
         source=gate.source(f"{guard.path}.test_set"),
@@ -226,7 +223,6 @@ def described(guard: Guard) -> GuardResult:
         name=guard.name,
         metric=guard.metric.name,
         max_drop=guard.spec.max_drop,
-        evidence=guard.spec.evidence,
         confidence=guard.tolerance.confidence,
         test_set=TestSetResult(guard.test.path, guard.test.sha256, len(guard.test)),
         metric_range=(guard.metric.low, guard.metric.high),
@@ -303,15 +299,22 @@ def _weak(guard: Guard, baseline: Measured) -> Iterator[Check]:
 
 
 def _check(gate: Context, guard: Guard, outcome: drop.Drop, value: float) -> Check:
+    share, compared = guard.metric.share, outcome.compared
+    before, after = (show_value(one, share=share) for one in (outcome.baseline.value, value))
+    bound = f"no bound: {compared.note or 'the method gives none'}"
+    if compared.lower is not None:
+        confidence = show_percent(guard.tolerance.confidence)
+        bound = f"{confidence} lower bound {show_difference(compared.lower, share=share)}"
     advice = {
         "fail": "Mix examples of this task into the training data, or train for fewer steps.",
-        "inconclusive": drop.examples_advice(outcome.compared),
-        "warning": "Add examples to the guard: with these the drop may be chance.",
+        "inconclusive": drop.examples_advice(compared),
     }
     return guard.check(
         outcome.status,
-        drop.describe(outcome, guard.metric, guard.tolerance, value),
+        f"{guard.metric.name} {before}{drop.of_role(outcome.role)} to {after}: "
+        f"{show_difference(compared.gain, share=share)} "
+        f"({bound}, {drop.drop_limit(guard.spec.max_drop, share=share)})",
         **drop.drop_fields(gate, guard.path, outcome),
         advice=advice.get(outcome.status),
-        action=None if outcome.status == "warning" else "add_examples",
+        action="add_examples",
     )

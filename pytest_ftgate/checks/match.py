@@ -29,7 +29,7 @@ _MOST_EXAMPLES = 100_000
 def max_drop_check(gate: Context, role: str, comparison: Comparison) -> Check:
     """Check that the candidate is proven to be at most ``max_drop`` worse than a baseline."""
     most, share = gate.config.max_drop, gate.share
-    status = status_of(comparison, most, "proven")
+    status = status_of(comparison, most)
     measured = shown_gain(gate, role, comparison)
     limit, bound = drop_limit(most, share=share), f"{show_percent(gate.config.confidence)} lower bound"
     message, observed = f"{measured} ({limit})", comparison.lower
@@ -79,4 +79,4 @@ def examples_without_difference(metric: Metric, max_drop: float, confidence: flo
 
     exact = metric.kind == "right_wrong"
     share = max_drop / (metric.high - metric.low)
-    return fewest_examples(share, confidence=confidence, evidence="proven", exact=exact, most=_MOST_EXAMPLES)
+    return fewest_examples(share, confidence=confidence, proven=True, exact=exact, most=_MOST_EXAMPLES)

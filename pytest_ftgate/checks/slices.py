@@ -9,13 +9,13 @@ from typing import TYPE_CHECKING, Any
 
 from pytest_ftgate.checks import drop
 from pytest_ftgate.checks.context import once
-from pytest_ftgate.checks.drop import Size, Tolerance
+from pytest_ftgate.checks.drop import Tolerance
 from pytest_ftgate.data import expected_text
 from pytest_ftgate.errors import ConfigError
 from pytest_ftgate.metrics import Scored, build_metric
 from pytest_ftgate.metrics.labels import distinct_outputs
 from pytest_ftgate.result import Check, SliceResult, Status
-from pytest_ftgate.text import listed, nearest, plural, printable, show_amount, show_difference, show_percent
+from pytest_ftgate.text import listed, nearest, plural, printable, show_difference, show_percent
 
 if TYPE_CHECKING:
     from pytest_ftgate.checks.context import Context
@@ -27,6 +27,9 @@ if TYPE_CHECKING:
 
 NONE = "(none)"
 """The value of a field that is absent."""
+
+MIN_EXAMPLES = 30
+"""The fewest examples of a slice that is judged."""
 
 MOST_SLICES = 200
 """The most slices in a report; the worst are kept."""
@@ -43,29 +46,19 @@ class Slice:
     Attributes:
         rows: their indices in the test set.
         metric: the deciding metric, built for their labels if it is an average over labels.
-        size: how many there are and are needed; None until it is known.
-        few: whether they are too few to be judged.
-        problem: why the metric cannot judge them; None where it can.
+        note: why the slice is not judged; None where it is.
+        few: whether that is because its examples are too few.
     """
 
     field: str
     value: str
     rows: tuple[int, ...]
     metric: Metric
-    size: Size | None = None
+    note: str | None = None
     few: bool = False
-    problem: str | None = None
 
-    @property
-    def judged(self) -> bool:
-        return self.note is None
-
-    @property
-    def note(self) -> str | None:
-        """Return why the slice is not judged; None where it is."""
-        if not self.few or self.size is None:
-            return self.problem
-        return f"too few {self.size.unit}s ({self.size.have:,} of {self.size.needed:,} required)"
+    def too_few(self, have: int, needed: int, unit: str) -> Slice:
+        return replace(self, note=f"too few {unit}s ({have:,} of {needed:,} required)", few=True)
 
     def __str__(self) -> str:
         return f"{printable(self.field, _SHOWN)}={printable(self.value, _SHOWN)}"
@@ -84,7 +77,7 @@ class Slices:
 
     @property
     def judged(self) -> list[Slice]:
-        return [one for one in self.slices if one.judged]
+        return [one for one in self.slices if one.note is None]
 
 
 def prepare_slices(
@@ -106,20 +99,16 @@ def prepare_slices(
     build = partial(build_metric, custom=custom(), known=distinct_outputs(test, training))
     whole = (Slice(name, value, rows, metric) for name in spec.fields for value, rows in _by_value(name, test).items())
     slices = [_with_metric(one, config, test, build) for one in whole]
-    # Under "significant" every slice is compared with every baseline, so the confidence is corrected (Bonferroni) to
-    # keep false alarms rare. Under "proven" every slice must pass, which needs no correction (intersection-union test,
-    # Berger 1982).
-    confidence, compared = config.confidence, sum(one.judged for one in slices) * len(config.baselines)
-    if spec.evidence == "significant" and compared:
-        confidence = corrected_confidence(confidence, compared)
-    tolerance = Tolerance(spec.max_drop, spec.evidence, confidence)
+    # Every slice is compared with every baseline, so the confidence is corrected (Bonferroni): false alarms stay rare.
+    compared = sum(one.note is None for one in slices) * len(config.baselines)
+    confidence = corrected_confidence(config.confidence, compared) if compared else config.confidence
+    tolerance = Tolerance(spec.max_drop, confidence, proven=False)
 
     def sized(one: Slice) -> Slice:
         size = drop.size_of(one.metric, [test.examples[row].group for row in one.rows], tolerance)
-        # A slice that could never fail is not judged; one that could never pass is.
-        return replace(one, size=size, few=not size.enough and tolerance.evidence != "proven")
+        return one if size.enough else one.too_few(size.have, size.needed, size.unit)  # it could never fail
 
-    return Slices(tolerance, tuple(sized(one) if one.judged else one for one in slices))
+    return Slices(tolerance, tuple(sized(one) if one.note is None else one for one in slices))
 
 
 def _check_fields(spec: SliceKeys, test: DataSet) -> None:
@@ -145,13 +134,12 @@ def _by_value(name: str, test: DataSet) -> dict[str, tuple[int, ...]]:
 
 def _with_metric(one: Slice, config: GateKeys, test: DataSet, build: Callable[..., Metric]) -> Slice:
     """Return a slice with the metric for its labels, or with the reason why it is not judged."""
-    least = config.slices.min_examples
-    if len(one.rows) < least:
-        return replace(one, size=Size(len(one.rows), least, "example"), few=True)
+    if len(one.rows) < MIN_EXAMPLES:
+        return one.too_few(len(one.rows), MIN_EXAMPLES, "example")
     try:
         return replace(one, metric=_metric_of(one, config.decided_by, test, build))
     except ConfigError as error:  # known before any call, such as a missing label
-        return replace(one, problem=f"cannot be judged by {one.metric.name}: {error.what}")
+        return replace(one, note=f"cannot be judged by {one.metric.name}: {error.what}")
 
 
 def _metric_of(one: Slice, spec: MetricSpec, test: DataSet, build: Callable[..., Metric]) -> Metric:
@@ -169,46 +157,28 @@ def _metric_of(one: Slice, spec: MetricSpec, test: DataSet, build: Callable[...,
     return build(replace(spec, options={**spec.options, "labels": kept}), labels=labels)
 
 
-def check_sizes(gate: Context) -> list[Check]:
-    """Check before any call which slices will not be judged, and which can never pass."""
-    return [] if gate.slices is None else [*_unjudged(gate, gate.slices), *_unprovable(gate, gate.slices)]
-
-
-def _unjudged(gate: Context, slices: Slices) -> Iterator[Check]:
-    few, other = ([one for one in slices.slices if one.few], [one for one in slices.slices if one.problem is not None])
-    least = gate.config.slices.min_examples
-    more = f"Add examples until each has at least {least:,}." if any(len(one.rows) < least for one in few) else None
+def check_sizes(gate: Context) -> Iterator[Check]:
+    """Check before any call which slices will not be judged."""
+    if gate.slices is None:
+        return
+    few = [one for one in gate.slices.slices if one.few]
+    other = [one for one in gate.slices.slices if one.note is not None and not one.few]
+    short = any(len(one.rows) < MIN_EXAMPLES for one in few)
+    more = f"Add examples until each has at least {MIN_EXAMPLES:,}." if short else None
     another = "Use a metric that has a value on every slice, such as accuracy."
-    kinds: tuple[tuple[list[Slice], str, Status, str, str | None], ...] = (
-        (few, "slices_too_few", "note", "min_examples", more),
-        (other, "slices_unjudged", "warning", "fields", another),
+    source = gate.source("slices.fields")
+    kinds: tuple[tuple[list[Slice], str, Status, str | None], ...] = (
+        (few, "slices_too_few", "note", more),
+        (other, "slices_unjudged", "warning", another),
     )
-    for ones, name, status, key, advice in kinds:
+    for ones, name, status, advice in kinds:
         if ones:
             counted = f"{plural(len(ones), 'slice')} {'is' if len(ones) == 1 else 'are'}"
             message = f"{counted} not judged: {_named(f'{one}: {one.note}' for one in ones)}"
-            yield Check(name, status, message, len(ones), source=gate.source(f"slices.{key}"), advice=advice)
-    if not slices.judged:
-        source, advice = gate.source("slices.fields"), "Check that the fields are the right ones, or add examples."
+            yield Check(name, status, message, len(ones), source=source, advice=advice)
+    if not gate.slices.judged:
+        advice = "Check that the fields are the right ones, or add examples."
         yield Check("slices", "warning", "no slice is judged", observed=0, source=source, advice=advice)
-
-
-def _unprovable(gate: Context, slices: Slices) -> Iterator[Check]:
-    sizes = {one: one.size for one in slices.judged if one.size is not None and not one.size.enough}
-    if sizes:
-        needed = max(size.needed for size in sizes.values())
-        short = [f"{one} has {size} ({size.needed:,} required)" for one, size in sizes.items()]
-        most = show_amount(slices.tolerance.max_drop, share=next(iter(sizes)).metric.share)
-        yield Check(
-            "slices_size",
-            "inconclusive",
-            f"{plural(len(sizes), 'slice')} cannot rule out a drop of {most} of an equal candidate: {_named(short)}",
-            observed=min(size.have for size in sizes.values()),
-            required=needed,
-            source=gate.source("slices.evidence"),
-            advice=f"Add examples until each of these slices has at least {needed:,}.",
-            action="add_examples",
-        )
 
 
 def _named(texts: Iterable[str]) -> str:
@@ -233,7 +203,7 @@ def _results(gate: Context) -> list[SliceResult]:
 
 def _judge(gate: Context, slices: Slices, one: Slice) -> SliceResult:
     result = SliceResult(one.field, one.value, n=len(one.rows), note=one.note)
-    if not one.judged:
+    if one.note is not None:
         return result
     scores = {role: _score(one, measured, gate.deciding.name) for role, measured in gate.scored.items()}
     candidate = scores.pop("candidate")
@@ -254,7 +224,6 @@ def _score(one: Slice, measured: Measured, deciding: str) -> Scored:
 
 _OUTCOMES: tuple[tuple[Status, str, str | None], ...] = (
     ("fail", "dropped beyond the limit", "Add training examples like the broken ones in these slices."),
-    ("inconclusive", "are within the limit, but not proven to be", "Add test examples of these slices."),
     ("warning", "dropped beyond the limit, possibly by chance", "Add test examples of these slices."),
     ("pass", "are within the limit", None),
 )

@@ -102,7 +102,6 @@ def asked(gate: GateResult) -> dict[str, Asked]:
     for guard in gate.guards:
         name = f"guards.{guard.name}"
         add(f"{name}.max_drop", guard.max_drop, is_share(guard.metric_range))
-        add(f"{name}.evidence", guard.evidence)
         add(f"{name}.confidence", guard.confidence, key="confidence")
         add(f"{name}.metric", guard.metric)
     for field in sorted({part.field for part in gate.slices}):

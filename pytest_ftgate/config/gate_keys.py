@@ -5,34 +5,27 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal, cast
 
-from pydantic import BeforeValidator, ConfigDict, Field, PrivateAttr
+from pydantic import ConfigDict, Field, PrivateAttr
 
 from pytest_ftgate.config.baselines import BaselinesValue
 from pytest_ftgate.config.data import DataValue
 from pytest_ftgate.config.keys import AboveZero, Amount, Count, Keys, Named, Placeable, Text, optional
 from pytest_ftgate.config.metrics import JUDGED, MetricSpec, MetricsValue
 from pytest_ftgate.config.models import ModelSpec, ModelValue
-from pytest_ftgate.config.problems import refusal
 from pytest_ftgate.config.requirements import (
     AuditKeys,
     EconomicsKeys,
     GuardKeys,
     HypothesisKeys,
     HypothesisValue,
-    SliceKeys,
+    ProvenDrop,
+    SlicesValue,
     ThresholdKeys,
 )
 from pytest_ftgate.config.source import Source
 from pytest_ftgate.config.weaker import Weaker, comparison_in, words
 from pytest_ftgate.result import Threshold
 from pytest_ftgate.text import plain_number
-
-
-def _read_drop(value: Any) -> Any:
-    if value == 0 and isinstance(value, int | float) and not isinstance(value, bool):
-        raise refusal("must be above 0: no test can prove that two models are exactly equal")
-    return value
-
 
 Evidence = Annotated[Literal["observed", "significant", "proven"], words("observed", "significant", "proven")]
 Served = Literal["style", "format", "classification", "extraction", "latency", "cost"]
@@ -72,11 +65,9 @@ class GateKeys(Keys):
         "How much better the candidate must be, in the metric's unit. 0 requires a gain above 0. "
         "Either margin or max_drop is required."
     )
-    max_drop: Annotated[float, BeforeValidator(_read_drop), Field(gt=0, allow_inf_nan=False), Weaker("higher")] = (
-        optional(
-            "In place of margin, for a candidate that is cheaper or faster: how much worse it may be, in the metric's "
-            "unit. It must be proven to be worse by at most that."
-        )
+    max_drop: ProvenDrop = optional(
+        "In place of margin, for a candidate that is cheaper or faster: how much worse it may be, in the metric's "
+        "unit. It must be proven to be worse by at most that."
     )
     cheaper_by: Factor = optional(
         "With max_drop, the factor by which a call of the candidate must be cheaper than one of the "
@@ -144,7 +135,7 @@ class GateKeys(Keys):
     guards: Annotated[dict[str, GuardKeys], Named] = Field(
         {}, description="Other test sets by name, on which the candidate must not get worse."
     )
-    slices: SliceKeys = optional("Parts of the test set on which the candidate must not get worse.")
+    slices: SlicesValue = optional("Parts of the test set on which the candidate must not get worse.")
     max_age_days: Annotated[AboveZero, Weaker("higher")] = optional(
         "The maximum age of the oldest answer used for the verdict, in days."
     )

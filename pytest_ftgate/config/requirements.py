@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal
 
-from pydantic import ConfigDict, Field, PlainValidator, ValidationInfo, model_validator
+from pydantic import BeforeValidator, ConfigDict, Field, PlainValidator, ValidationInfo, model_validator
 
 from pytest_ftgate.config.data import DataValue
 from pytest_ftgate.config.keys import Amount, Keys, Listed, Number, Positive, SourcedKeys, Text, optional
@@ -14,11 +14,6 @@ from pytest_ftgate.config.problems import refusal, refusals
 from pytest_ftgate.config.weaker import Weaker, words
 from pytest_ftgate.result import Threshold
 from pytest_ftgate.text import got, plain_number, quoted
-
-DropEvidence = Annotated[Literal["observed", "significant", "proven"], words("significant", "observed", "proven")]
-"""Evidence of a drop. "significant" is the weakest: a drop that is too large passes unless it is significant."""
-
-MaxDrop = Annotated[Amount, Weaker("higher")]
 
 
 class ThresholdKeys(SourcedKeys):
@@ -76,54 +71,57 @@ def _read_hypothesis(value: Any, info: ValidationInfo) -> HypothesisKeys | str:
 
 HypothesisValue = Annotated[Any, PlainValidator(_read_hypothesis, json_schema_input_type=Text | HypothesisKeys)]
 
-# A drop of 0 can be measured, but no number of examples proves that there is no drop at all.
-_UNPROVABLE = "max_drop 0 cannot be proven with any number of examples: set it above 0, or use another evidence"
+
+def _read_drop(value: Any) -> Any:
+    if value == 0 and isinstance(value, int | float) and not isinstance(value, bool):
+        raise refusal("must be above 0: no test can prove that two models are exactly equal")
+    return value
+
+
+ProvenDrop = Annotated[float, Field(gt=0, allow_inf_nan=False), BeforeValidator(_read_drop), Weaker("higher")]
 
 
 class GuardKeys(Keys):
-    """Another test set, on which the candidate must not get worse than the baseline."""
+    """Another test set, on which the candidate must be proven not to be worse than the baseline."""
 
     test_set: DataValue = Field(description="The examples: a path relative to this file, or a mapping.")
     metric: MetricValue = Field("accuracy", validate_default=True, description="The metric for this test set.")
-    max_drop: MaxDrop = Field(
-        description="How much worse than the best baseline the candidate may be, in the metric's unit."
+    max_drop: ProvenDrop = Field(
+        description="How much worse than the best baseline the candidate may be, in the metric's unit: the upper bound "
+        "of the drop, at the level of confidence, is at most this."
     )
-    evidence: DropEvidence = Field(
-        "proven",
-        description="proven: the upper bound of the drop, at the level of confidence, is at most max_drop. "
-        "observed: the measured drop is at most max_drop. significant: fails only if the measured drop is above "
-        "max_drop and the candidate is significantly worse.",
-    )
-
-    @model_validator(mode="after")
-    def _provable(self) -> GuardKeys:
-        if self.evidence == "proven" and not self.max_drop:
-            raise refusals([(("max_drop",), _UNPROVABLE)])
-        return self
 
 
 class SliceKeys(Keys):
-    """Parts of the test set, on which the candidate must not get worse than the baseline."""
+    """Parts of the test set, on which the candidate must not get significantly worse than the baseline."""
 
     fields: Annotated[tuple[Text, ...], Field(min_length=1), Listed] = Field(
         description="Fields of the examples; the examples that share a value of a field form a slice."
     )
-    max_drop: MaxDrop = Field(
-        0.03, description="How much worse than the best baseline the candidate may be on a slice, in the metric's unit."
-    )
-    evidence: DropEvidence = Field("significant", description="The evidence for a drop, as for guards.")
-    min_examples: Annotated[int, Field(ge=1), Weaker("higher")] = Field(
-        30, description="Slices with fewer examples are listed but not judged."
+    max_drop: Annotated[Amount, Weaker("higher")] = Field(
+        0.03,
+        description="How much worse than the best baseline the candidate may be on a slice, in the metric's unit. A "
+        "larger drop fails where the candidate is significantly worse, corrected for the number of slices.",
     )
 
     @model_validator(mode="after")
-    def _judgeable(self) -> SliceKeys:
-        if self.evidence == "proven" and not self.max_drop:
-            raise refusals([(("max_drop",), _UNPROVABLE)])
+    def _each_once(self) -> SliceKeys:
         twice = [name for i, name in enumerate(self.fields) if name in self.fields[:i]]
         if twice:
             raise refusals([(("fields",), f"contains {quoted(twice[0])} twice")])
         return self
+
+
+def _read_slices(value: Any) -> Any:
+    if isinstance(value, str):
+        raise refusal(f"must be a list of fields, {got(value, ())}")
+    return {"fields": value} if isinstance(value, list | tuple) else value
+
+
+SlicesValue = Annotated[
+    SliceKeys,
+    BeforeValidator(_read_slices, json_schema_input_type=Annotated[list[Text], Field(min_length=1)] | SliceKeys),
+]
 
 
 _MOST = 1e12  # far beyond any use; sums of several are still finite

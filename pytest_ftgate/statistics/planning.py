@@ -207,29 +207,27 @@ def chances(n: int, *, gain: float, disagreement: float, margin: float, confiden
 
 
 def fewest_examples(
-    max_drop: float, *, confidence: float, evidence: str, exact: bool, most: int = MOST_EXAMPLES
+    max_drop: float, *, confidence: float, proven: bool, exact: bool, most: int = MOST_EXAMPLES
 ) -> int | None:
     """Return the fewest examples, or groups, that can decide whether a model got worse by more than ``max_drop``.
 
-    Under "proven" this number rules out the drop if the two models never differ; fewer examples would require a gain.
-    Under "significant" it shows a loss if all examples are lost; fewer could never fail.
+    If the drop must be proven to be smaller, this number rules it out if the two models never differ; fewer examples
+    would require a gain. Otherwise it shows a loss if all examples are lost; fewer could never fail.
 
     Args:
-        max_drop: share of the metric's range; above 0 for "proven".
+        max_drop: share of the metric's range; above 0 with ``proven``.
         exact: whether the exact test of right and wrong answers applies; otherwise Gaffke's.
         most: the result is None if more are needed.
     """
     alpha = level(confidence)
-    if evidence == "observed":
-        return 1
-    if evidence == "proven" and max_drop <= 0:
-        raise ValueError(f"max_drop must be above 0 for the evidence proven, got {max_drop!r}")
+    if proven and max_drop <= 0:
+        raise ValueError(f"max_drop must be above 0 to be proven, got {max_drop!r}")
 
     def enough(n: int) -> bool:
         if exact:
-            lost, target = (0, -max_drop) if evidence == "proven" else (n, 0.0)
+            lost, target = (0, -max_drop) if proven else (n, 0.0)
             return _passes(lost, 0, n, target, confidence)
-        difference, target = (0.0, -max_drop) if evidence == "proven" else (1.0, 0.0)
+        difference, target = (0.0, -max_drop) if proven else (1.0, 0.0)
         alike = Sample(np.array([difference]), np.array([float(n)]), -1.0)
         return is_sure(graded_p_value(alike, target), alpha)
 

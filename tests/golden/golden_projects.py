@@ -161,7 +161,7 @@ def economics(project: Project) -> None:
 
 @golden()
 def guards_and_slices(project: Project) -> None:
-    project.test_set(120, lang=lambda i: ("en", "de", "fr")[i // 50])
+    project.test_set(120, lang=lambda i: ("en", "de", "fr", "it")[i // 35])
     project.predictions("base.jsonl", 120, wrong_at=(*range(20), *range(60, 80)))
     project.predictions("ft.jsonl", 120, wrong_at=range(85, 95))
     for name, n, ft in (("general", 110, (7,)), ("safety", 120, range(20))):
@@ -169,7 +169,7 @@ def guards_and_slices(project: Project) -> None:
         project.predictions("base.jsonl", n, prefix=name, add=True)
         project.predictions("ft.jsonl", n, ft, prefix=name, add=True)
     project.gate_test(
-        slices={"fields": ["lang"], "min_examples": 25},
+        slices=["lang"],
         guards={
             "general": {"test_set": "general.jsonl", "max_drop": 0.03},
             "safety": {"test_set": "safety.jsonl", "max_drop": 0.03},

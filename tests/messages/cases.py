@@ -294,16 +294,11 @@ keys("ready with a candidate", stage="ready")
 @case
 def guards(project: Project) -> dict[str, Any]:
     found = {}
-    for name, n, missed in (("kept", 120, 1), ("lost", 120, 40), ("small", 12, 0), ("thin", 120, 3)):
+    for name, n, missed in (("kept", 120, 1), ("lost", 120, 40), ("small", 60, 0), ("thin", 120, 3)):
         project.test_set(n, f"{name}.jsonl", prefix=name, input=f"{name} question {{}}".format)
         project.predictions("base.jsonl", n, prefix=name, add=True)
         project.predictions("ft.jsonl", n, wrong_at=range(missed), prefix=name, add=True)
-        found[name] = {
-            "test_set": f"{name}.jsonl",
-            "max_drop": 0.05,
-            "evidence": "proven" if name != "small" else "observed",
-        }
-    found["thin"]["evidence"] = "significant"
+        found[name] = {"test_set": f"{name}.jsonl", "max_drop": 0.05}
     return project.judge(guards=found)
 
 
@@ -321,17 +316,11 @@ def guards_that_show_nothing(project: Project) -> dict[str, Any]:
 
 @case
 def slices(project: Project) -> dict[str, Any]:
-    project.test_set(180, lang=lambda i: ("en", "de", "fr", "it")[min(i // 50, 3)] if i < 175 else "pt")
+    langs = ["en"] * 50 + ["de"] * 50 + ["fr"] * 45 + ["it"] * 30 + ["pt"] * 5
+    project.test_set(180, lang=langs.__getitem__)
     project.predictions("base.jsonl", 180, wrong_at=(*range(30), *range(100, 140)))
     project.predictions("ft.jsonl", 180, wrong_at=(*range(50, 75), *range(150, 153)))
-    return project.judge(slices={"fields": ["lang"], "max_drop": 0.03, "min_examples": 20})
-
-
-over(
-    "slices that must be proven",
-    {"slices": {"fields": ["lang"], "evidence": "proven", "min_examples": 10}},
-    lang=lambda i: ("en", "de")[i % 2],
-)
+    return project.judge(slices={"fields": ["lang"], "max_drop": 0.03})
 
 
 # --- match, money --------------------------------------------------------------------------------------------------

@@ -42,12 +42,7 @@ def test_without_guards_the_gate_says_that_forgetting_was_not_measured(project: 
 def test_a_guard_on_which_nothing_was_lost(project: Project) -> None:
     gate = passed(guarded(project, LEAST))
     (guard,) = gate["guards"]
-    assert [guard[key] for key in ("metric", "evidence", "confidence", "against")] == [
-        "accuracy",
-        "proven",
-        0.95,
-        "baseline",
-    ]
+    assert [guard[key] for key in ("metric", "confidence", "against")] == ["accuracy", 0.95, "baseline"]
     assert [guard[key] for key in ("n", "baseline", "candidate", "gain", "wins", "losses")] == [LEAST, 1, 1, 0, 0, 0]
     assert guard["lower_bound"] == pytest.approx(-0.0298, abs=1e-3)
     assert guard["test_set"]["examples"] == LEAST
@@ -64,31 +59,11 @@ def test_a_small_drop_that_is_not_ruled_out_is_inconclusive(project: Project) ->
     mentions(found, f"{needed:,}", f"{needed - 110:,}")
 
 
-@pytest.mark.parametrize(("lost", "verdict"), [(3, "pass"), (4, "fail")])
-def test_observed_holds_the_measured_drop_to_what_is_allowed(project: Project, lost: int, verdict: str) -> None:
-    gate = guarded(project, 100, ft=range(lost), evidence="observed")
-    assert (gate["verdict"], gate["guards"][0]["verdict"]) == (verdict, verdict)
-
-
-@pytest.mark.parametrize(
-    ("won", "lost", "verdict", "seen"), [(2, 6, "pass", "warning"), (0, 4, "fail", "fail"), (5, 8, "pass", "pass")]
-)
-def test_significant_fails_only_what_is_surely_worse(
-    project: Project, won: int, lost: int, verdict: str, seen: str
-) -> None:
-    gate = guarded(project, 100, base=range(50, 50 + won), ft=range(lost), evidence="significant")
-    assert (gate["verdict"], gate["guards"][0]["verdict"]) == (verdict, seen)
-    assert (gate["guards"][0]["upper_bound"] < 0) is (seen == "fail")
-
-
-@pytest.mark.parametrize(
-    ("evidence", "n", "needed"),
-    [("proven", LEAST - 1, LEAST), ("observed", 1, None), ("significant", 4, 5), ("significant", 5, None)],
-)
+@pytest.mark.parametrize(("n", "needed"), [(LEAST - 1, LEAST), (LEAST, None)])
 def test_a_guard_that_is_too_small_says_how_many_it_needs_before_any_call(
-    project: Project, evidence: str, n: int, needed: int | None
+    project: Project, n: int, needed: int | None
 ) -> None:
-    gate = guarded(project, n, evidence=evidence)
+    gate = guarded(project, n)
     assert (gate["models_called"], gate["verdict"]) == (needed is None, "pass" if needed is None else "inconclusive")
     if needed:
         found = check(gate, "guards.general")
@@ -101,7 +76,6 @@ def test_examples_that_belong_together_are_counted_by_groups(project: Project) -
     answers(project, 200)
     found = stopped(judged(project), "inconclusive")
     assert (found["observed"], found["required"]) == (5, LEAST)
-    assert judged(project, {"evidence": "observed"})["verdict"] == "pass"
 
 
 def test_a_guard_in_the_training_set_fails_before_any_call(project: Project) -> None:
@@ -126,7 +100,7 @@ def test_recorded_models_without_the_guards_predictions(project: Project) -> Non
     found = stopped(judged(project))
     assert (found["name"], found["observed"]) == ("guards.general.candidate_predictions", 98)
     mentions(found, "ft.jsonl", "2 of 100", "general.jsonl:99")
-    gate = judged(project, {"evidence": "observed"}, missing_answers="wrong")
+    gate = judged(project, {"max_drop": 0.1}, missing_answers="wrong")
     assert (gate["verdict"], gate["guards"][0]["candidate"]) == ("pass", 0.98)
     assert check(gate, "guards.general.candidate_predictions")["status"] == "warning"
 
@@ -154,7 +128,7 @@ def test_several_guards_and_baselines(project: Project) -> None:
         answers(project, LEAST, base=base, prefix=prefix)
         project.predictions("other.jsonl", LEAST, other, prefix=prefix, add=True)
     guards = {
-        "general": {**GENERAL, "metric": "f1_macro", "evidence": "observed"},
+        "general": {**GENERAL, "metric": "f1_macro"},
         "safety": {"test_set": "safety.jsonl", "max_drop": 0.03},
     }
     baselines = {"a": "recorded:base.jsonl", "b": "recorded:other.jsonl"}
@@ -197,7 +171,7 @@ def test_repeats_hold_for_guards_too(project: Project) -> None:
     ("guard", "parts"),
     [
         ({"max_drop": 3}, ["guard general", "max_drop 3", "accuracy", "0 and 1"]),
-        ({"max_drop": 0}, ["guards.general.max_drop"]),
+        ({"max_drop": 0}, ["guards.general.max_drop", "above 0"]),
         ({"metric": "acuracy"}, ["guard general", "'acuracy'"]),
         ({"test_set": "absent.jsonl"}, ["absent.jsonl"]),
         ({"maxdrop": 0.1}, ["guards.general.maxdrop", "'max_drop'"]),

@@ -213,11 +213,11 @@ def test_repeats_are_paired_one_by_one(judged: PythonJudged) -> None:
 
 
 def test_slices_are_judged_by_preference_too(judged: PythonJudged) -> None:
-    rows = [{"id": f"t{i}", "input": task(i), "expected": str(i), "lang": "de" if i < 10 else "en"} for i in range(60)]
+    rows = [{"id": f"t{i}", "input": task(i), "expected": str(i), "lang": "de" if i < 30 else "en"} for i in range(60)]
     write_jsonl(judged.path / "test.jsonl", rows)
-    gate = judged.by(name="preference", gate={"slices": {"fields": ["lang"], "min_examples": 5}})
+    gate = judged.by(name="preference", gate={"slices": ["lang"]})
     found = {one["value"]: (one["gain"], one["verdict"]) for one in gate["slices"]}
-    assert found == {"de": (-0.5, "fail"), "en": (0.4, "pass")}
+    assert found == {"de": (0.0, "pass"), "en": (0.5, "pass")}
 
 
 def test_a_model_that_says_one_thing_throughout_is_called_out(judged: PythonJudged) -> None:

@@ -48,5 +48,5 @@ def test_guards_are_asked_of_the_baseline_alone(
 
 def test_slices_and_labels_wait_for_the_candidate(project: Project) -> None:
     project.test_set(60, lang="en")
-    gate = judged(project, "pass", slices={"fields": ["lang"], "min_examples": 10})
+    gate = judged(project, "pass", slices=["lang"])
     assert (gate["slices"], gate["labels"]) == ([], [])

@@ -119,7 +119,7 @@ def test_verdicts_have_an_order(read: Read, old: Any, new: Any) -> None:
 
 
 MATCH = replace(GATE, margin=None, max_drop=0.02)
-GUARD = GuardResult("general", "accuracy", 0.03, "proven", 0.95, verdict="pass", metric_range=(0.0, 1.0))
+GUARD = GuardResult("general", "accuracy", 0.03, 0.95, verdict="pass", metric_range=(0.0, 1.0))
 LOOSE = replace(GUARD, max_drop=0.1)
 GUARDED = replace(GATE, guards=(GUARD,))
 SLICED = replace(GATE, slices=(SliceResult("lang", "de", n=50, verdict="pass"),))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from pytest_ftgate.config.gate_keys import GateKeys, comparison_of, threshold
+from pytest_ftgate.config.gate_keys import GateKeys, threshold
 from pytest_ftgate.config.weaker import Weaker, comparable, words
 from pytest_ftgate.result import Threshold
 
@@ -24,10 +24,6 @@ from pytest_ftgate.result import Threshold
 def test_a_key_says_in_which_direction_it_asks_for_less(key: str, direction: str | None) -> None:
     assert threshold(key, None).weaker == direction
     assert threshold(key, 3) == Threshold(key, 3, direction)  # type: ignore[arg-type]
-
-
-def test_words_have_an_order_of_their_own_in_guards() -> None:
-    assert comparison_of("guards.general.evidence") == words("significant", "observed", "proven")
 
 
 def test_a_key_that_is_not_written_asks_for_nothing_unless_it_says_otherwise() -> None:

@@ -24,7 +24,7 @@ from pytest_ftgate.result import (
     TrainingResult,
 )
 
-GUARD = GuardResult("general", "accuracy", 0.03, "proven", 0.95)
+GUARD = GuardResult("general", "accuracy", 0.03, 0.95)
 MARGIN = Check("margin", "fail", "gain too small")
 DROP = Check("max_drop", "fail", "too much worse")
 ACTIONS = {

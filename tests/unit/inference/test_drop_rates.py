@@ -1,4 +1,4 @@
-"""How often the three standards of a drop are wrong, by enumeration; and their definitions."""
+"""How often the two standards of a drop are wrong, by enumeration; and their definitions."""
 
 from fractions import Fraction
 
@@ -15,13 +15,13 @@ from pytest_ftgate.statistics import corrected_confidence
 MOST_RATE = 0.3  # of disagreement; models that differ more often are looked at by the tests of the exact test
 
 
-def judged(wins, losses, n, *, max_drop=0.03, evidence="proven", confidence=0.95):
+def judged(wins, losses, n, *, max_drop=0.03, proven=True, confidence=0.95):
     rows = np.arange(n)
     before, after = (
         Scored(ExactMatch(), float(right.mean()), per_example=right.astype(float))
         for right in (rows >= wins, (rows < wins) | (rows >= wins + losses))
     )
-    return judge_drop({"baseline": before}, after, Tolerance(max_drop, evidence, confidence), [None] * n)
+    return judge_drop({"baseline": before}, after, Tolerance(max_drop, confidence, proven), [None] * n)
 
 
 def worst_rate(n, margin, counted):
@@ -67,7 +67,7 @@ def test_significant_raises_a_false_alarm_at_most_five_percent_of_the_time_on_al
     for lost in range(22):
 
         def holds(won, lost=lost):
-            asked = {"evidence": "significant", "confidence": confidence}
+            asked = {"proven": False, "confidence": confidence}
             return judged(min(won, n - lost), lost, n, **asked).status != "fail"
 
         first = first_where(holds, first, first + 3)
@@ -75,9 +75,7 @@ def test_significant_raises_a_false_alarm_at_most_five_percent_of_the_time_on_al
     assert 0.01 / slices <= worst_rate(n, 0.0, failing) <= 0.05 / slices
 
 
-def test_an_observed_drop_is_exact():
-    assert judged(0, 3, 100, evidence="observed").status == "pass"
-    assert judged(0, 4, 100, evidence="observed").status == "fail"
+def test_a_drop_is_compared_exactly():
     assert is_within(Fraction(-7, 100), 0.07)
     assert not is_within(Fraction(-71, 1000), 0.07)
     assert is_within(-0.1 - 0.2, 0.3)
@@ -85,27 +83,24 @@ def test_an_observed_drop_is_exact():
 
 
 @pytest.mark.parametrize(
-    ("wins", "losses", "evidence", "status"),
+    ("wins", "losses", "proven", "status"),
     [
-        (0, 0, "proven", "pass"),
-        (0, 1, "proven", "inconclusive"),
-        (0, 4, "proven", "fail"),
-        (2, 6, "proven", "fail"),
-        (2, 6, "observed", "fail"),
-        (2, 6, "significant", "warning"),
-        (0, 6, "significant", "fail"),
-        (0, 3, "significant", "pass"),
+        (0, 0, True, "pass"),
+        (0, 1, True, "inconclusive"),
+        (0, 4, True, "fail"),
+        (2, 6, True, "fail"),
+        (2, 6, False, "warning"),
+        (0, 6, False, "fail"),
+        (0, 3, False, "pass"),
     ],
 )
-def test_the_three_standards(wins, losses, evidence, status):
-    assert judged(wins, losses, 100, evidence=evidence).status == status
+def test_the_two_standards(wins, losses, proven, status):
+    assert judged(wins, losses, 100, proven=proven).status == status
 
 
 def test_any_drop_counts_where_none_is_allowed():
-    assert judged(0, 0, 100, max_drop=0.0, evidence="observed").status == "pass"
-    assert judged(0, 1, 100, max_drop=0.0, evidence="observed").status == "fail"
-    assert judged(0, 1, 100, max_drop=0.0, evidence="significant").status == "warning"
-    assert judged(0, 5, 100, max_drop=0.0, evidence="significant").status == "fail"
+    found = [judged(0, lost, 100, max_drop=0.0, proven=False).status for lost in (0, 1, 5)]
+    assert found == ["pass", "warning", "fail"]
 
 
 def test_where_lower_is_better_more_is_worse():
@@ -113,36 +108,35 @@ def test_where_lower_is_better_more_is_worse():
     length = ExampleMetric("length", declared)
     before, after = (Scored(length, value, per_example=np.full(50, value)) for value in (2.0, 4.0))
     for allowed, status in ((1.0, "fail"), (2.0, "pass")):
-        found = judge_drop({"baseline": before}, after, Tolerance(allowed, "observed", 0.95), [None] * 50)
+        found = judge_drop({"baseline": before}, after, Tolerance(allowed, 0.95, proven=False), [None] * 50)
         assert (found.status, found.compared.gain) == (status, -2.0)
 
 
 @pytest.mark.parametrize(
-    ("max_drop", "evidence", "groups", "told"),
+    ("proven", "groups", "told"),
     [
-        (0.03, "proven", None, (50, 99, "example")),
-        (0.03, "proven", 5, (10, 99, "group")),
-        (0.03, "significant", 5, (10, 10, "group")),
-        (0.03, "significant", None, (50, 5, "example")),
-        (0.03, "observed", 5, (10, 1, "group")),
+        (True, None, (50, 99, "example")),
+        (True, 5, (10, 99, "group")),
+        (False, 5, (10, 10, "group")),
+        (False, None, (50, 5, "example")),
     ],
 )
-def test_how_many_are_needed(max_drop, evidence, groups, told):
+def test_how_many_are_needed(proven, groups, told):
     names = [None if groups is None else f"g{i // groups}" for i in range(50)]
-    found = size_of(ExactMatch(), names, Tolerance(max_drop, evidence, 0.95))
+    found = size_of(ExactMatch(), names, Tolerance(0.03, 0.95, proven))
     assert (found.have, found.needed, found.unit) == told
     assert found.enough is (told[0] >= told[1])
 
 
 def test_a_drop_is_a_share_of_the_metrics_range():
     declared = metric(low=1, high=5, greater_is_better=True)(lambda expected, answer: 1.0)
-    found = size_of(ExampleMetric("grade", declared), [None] * 9, Tolerance(0.12, "proven", 0.95))
+    found = size_of(ExampleMetric("grade", declared), [None] * 9, Tolerance(0.12, 0.95, proven=True))
     assert found.needed == 99
 
 
 def test_groups_of_different_sizes_count_as_fewer():
     names = ["long"] * 20 + ["longer"] * 30 + [f"g{i}" for i in range(12)]
-    found = size_of(ExactMatch(), names, Tolerance(0.1, "significant", 0.95))
+    found = size_of(ExactMatch(), names, Tolerance(0.1, 0.95, proven=False))
     assert (found.have, found.needed, found.enough) == (3, 10, False)
     assert all(number in str(found) for number in ("14", "3"))
 
@@ -153,7 +147,7 @@ def test_every_baseline_must_be_matched_and_not_the_best_measured_alone():
     rows = np.arange(100)
     right = {"few_shot": (rows < 15) | (rows >= 39), "plain": (rows >= 15) & (rows < 29) | (rows >= 39)}
     scores = {name: Scored(ExactMatch(), one.mean(), per_example=one.astype(float)) for name, one in right.items()}
-    tolerance, groups = Tolerance(0.05, "proven", 0.95), [None] * 100
+    tolerance, groups = Tolerance(0.05, 0.95, proven=True), [None] * 100
     best = judge_drop({"few_shot": scores["few_shot"]}, scores["few_shot"], tolerance, groups)
     assert (best.status, best.compared.p_margin) == ("pass", pytest.approx(0.008584, abs=2e-6))
     found = judge_drop(scores, scores["few_shot"], tolerance, groups)

@@ -133,37 +133,30 @@ def test_corrected_confidence():
 
 @pytest.mark.parametrize("exact", [True, False])
 @pytest.mark.parametrize(
-    ("max_drop", "evidence", "needed"),
-    [
-        (0.03, "proven", 99),
-        (0.05, "proven", 59),
-        (0.1, "proven", 29),
-        (0.03, "significant", 5),
-        (0.0, "significant", 5),
-        (0.03, "observed", 1),
-    ],
+    ("max_drop", "proven", "needed"),
+    [(0.03, True, 99), (0.05, True, 59), (0.1, True, 29), (0.03, False, 5), (0.0, False, 5)],
 )
-def test_fewest_examples(max_drop, evidence, needed, exact):
-    assert fewest_examples(max_drop, confidence=0.95, evidence=evidence, exact=exact) == needed
+def test_fewest_examples(max_drop, proven, needed, exact):
+    assert fewest_examples(max_drop, confidence=0.95, proven=proven, exact=exact) == needed
 
 
 @pytest.mark.parametrize(("confidence", "needed"), [(0.9, 45), (0.95, 59), (0.975, 73), (0.99, 97)])
 def test_more_examples_never_say_less(confidence, needed):
     """The search looks for the first number that does; all larger ones must do too."""
-    assert fewest_examples(0.05, confidence=confidence, evidence="proven", exact=True) == needed
+    assert fewest_examples(0.05, confidence=confidence, proven=True, exact=True) == needed
     passing = [exact_p_value(0, 0, n, -0.05) <= 1 - confidence for n in range(1, 150)]
     assert passing == [n >= needed for n in range(1, 150)]
 
 
 def test_no_number_of_examples_proves_that_nothing_was_lost():
     with pytest.raises(ValueError, match=r"max_drop.* 0"):
-        fewest_examples(0, confidence=0.95, evidence="proven", exact=True)
+        fewest_examples(0, confidence=0.95, proven=True, exact=True)
 
 
 @pytest.mark.parametrize("exact", [True, False])
 @pytest.mark.parametrize(("most", "found"), [(58, None), (59, 59), (1000, 59)])
 def test_the_search_for_examples_ends(exact, most, found):
     """0.95 ** 59 is the first power below 0.05."""
-    asked = {"confidence": 0.95, "evidence": "proven", "exact": exact, "most": most}
+    asked = {"confidence": 0.95, "proven": True, "exact": exact, "most": most}
     assert fewest_examples(0.05, **asked) == found
     assert fewest_examples(1e-15, **asked) is None

@@ -81,7 +81,7 @@ def comparison(gain: Fraction, lower: float | None, *, reaches: bool, needed: in
 )
 def test_the_drop(gain: Fraction, lower: float | None, reaches: bool, status: str) -> None:
     compared = comparison(gain, lower, reaches=reaches)
-    assert status_of(compared, 0.02, "proven") == status
+    assert status_of(compared, 0.02) == status
     found = max_drop_check(GATE, "baseline", compared)
     assert (found.name, found.status, found.required, found.source) == ("max_drop", status, -0.02, PLACE)
     assert found.threshold == Threshold("max_drop", 0.02, "higher")

@@ -87,7 +87,7 @@ def full(text="words"):
         diagnosis=Diagnosis({"right": 2, "wrong_label": 2}, {"right": 3, "refusal": 1}),
         advice=(Advice("add_examples", text, f"because {text}"),), economics=economics_of(costs),
         gains={"prompted": Gain(0.1, 0.06, 0.2), "few_shot": Gain(0.1, 0.06, 0.2)},
-        guards=(GuardResult(text, text, 0.02, "proven", 0.95, gain=0.01, n=3, baseline=0.7, candidate=0.8),),
+        guards=(GuardResult(text, text, 0.02, 0.95, gain=0.01, n=3, baseline=0.7, candidate=0.8),),
         slices=(SliceResult(text, text, n=4, baseline=0.7, candidate=0.8, gain=0.1, lower_bound=0.0, verdict="fail"),),
         labels=(LabelResult(text, 4, 0.5, 0.75, 0.25),),
     )  # fmt: skip

@@ -242,7 +242,7 @@ def test_a_share_is_what_lies_between_0_and_1():
 
 # --- guards, slices, labels --------------------------------------------------------------------------------------
 
-GUARD = GuardResult("general", "accuracy", 0.03, "proven", 0.95, baseline=0.9, candidate=0.88, gain=-0.02, n=1200,
+GUARD = GuardResult("general", "accuracy", 0.03, 0.95, baseline=0.9, candidate=0.88, gain=-0.02, n=1200,
                     lower_bound=-0.031, upper_bound=-0.01, verdict="inconclusive", metric_range=(0.0, 1.0))  # fmt: skip
 
 

@@ -68,11 +68,8 @@ LOOSENED: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
     "metric.calibration.min_kappa": (calibrated(0.8), calibrated(0.2)),
     "test_set.limit": ({}, {"test_set": {"path": "test.jsonl", "limit": 50}}),
     "guards.max_drop": (guard(), guard(max_drop=0.1)),
-    "guards.evidence": (guard(), guard(evidence="significant")),
     "guards.test_set.limit": (guard(), guard(test_set={"path": "guard.jsonl", "limit": 5})),
-    "slices.max_drop": ({"slices": {"fields": ["a"]}}, {"slices": {"fields": ["a"], "max_drop": 0.2}}),
-    "slices.evidence": ({"slices": {"fields": ["a"], "evidence": "proven"}}, {"slices": {"fields": ["a"]}}),
-    "slices.min_examples": ({"slices": {"fields": ["a"]}}, {"slices": {"fields": ["a"], "min_examples": 99}}),
+    "slices.max_drop": ({"slices": ["a"]}, {"slices": {"fields": ["a"], "max_drop": 0.2}}),
     "economics.calls_per_month": (spent(), spent(calls_per_month=9000)),
     **{
         f"economics.{key}": (spent(**{key: 100}), spent(**{key: 1}))
@@ -109,7 +106,7 @@ def parts(annotation: Any) -> Iterator[type[BaseModel]]:
 def test_no_key_with_a_direction_is_left_out() -> None:
     declared = {key for key in with_direction() if key != "baselines"}
     assert declared <= set(LOOSENED)
-    assert len(declared) > 40
+    assert len(declared) > 25
 
 
 def written(keys: Mapping[str, Any], place: str) -> bytes:

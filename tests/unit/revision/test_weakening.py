@@ -51,7 +51,7 @@ def guard(**changes: Any) -> dict[str, Any]:
 
 
 def sliced(**changes: Any) -> dict[str, Any]:
-    return {"slices": {"fields": ["lang"], "evidence": "proven", **changes}}
+    return {"slices": {"fields": ["lang"], **changes}}
 
 
 ONE_WAY: list[tuple[dict[str, Any], dict[str, Any], str]] = [
@@ -99,20 +99,16 @@ ONE_WAY: list[tuple[dict[str, Any], dict[str, Any], str]] = [
         {"baseline": ..., "baselines": {"b": BASE}},
         "baselines.a: recorded:a.jsonl -> removed",
     ),
-    (guard(), {}, "guards.general: max_drop 0.03, evidence proven -> removed"),
+    (guard(), {}, "guards.general: max_drop 0.03 -> removed"),
     (guard(), guard(max_drop=0.04), "guards.general.max_drop: 0.03 -> 0.04"),
-    (guard(), guard(evidence="observed"), "guards.general.evidence: proven -> observed"),
-    (guard(evidence="observed"), guard(evidence="significant"), "guards.general.evidence: observed -> significant"),
     (
         guard(),
         guard(test_set={"path": "general.jsonl", "limit": 99}),
         "guards.general.test_set.limit: all rows -> 99",
     ),
-    (sliced(), {}, "slices: max_drop 0.03, evidence proven, min_examples 30 -> removed"),
+    (sliced(), {}, "slices: max_drop 0.03 -> removed"),
     (sliced(fields=["lang", "area"]), sliced(), "slices.fields: lang, area -> lang"),
     (sliced(), sliced(max_drop=0.05), "slices.max_drop: 0.03 -> 0.05"),
-    (sliced(), sliced(evidence="significant"), "slices.evidence: proven -> significant"),
-    (sliced(), sliced(min_examples=31), "slices.min_examples: 30 -> 31"),
 ]
 
 
