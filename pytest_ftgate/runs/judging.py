@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
 from math import fsum
@@ -35,6 +35,11 @@ _COUNTED = ("n_questions", "n_stored", "input_tokens", "output_tokens", "cost_us
 _ADVICE = (
     "Make the rubric so specific that two people would agree, or use another judge. If people disagree with each "
     "other, no judge can agree with them."
+)
+_UNREAD_ADVICE = (
+    "The judge must reply with {} and nothing else. Use another judge, or, if the endpoint supports it, "
+    "params: {{response_format: {{type: json_object}}}}. Unreadable replies are stored too: "
+    "--ftgate-cache=refresh asks again."
 )
 
 
@@ -104,8 +109,7 @@ def _item(metric: ModelJudged, row: Row) -> Item:
 
 
 def _side(row: Row) -> str:
-    value = row.values["preferred"]
-    side = value.strip().lower() if isinstance(value, str) else ""
+    side = str(row.values["preferred"]).strip().lower()
     if side not in _SIDES:
         raise row.wrong("preferred", "a, b or tie")
     return side
@@ -125,17 +129,13 @@ def _score(row: Row, metric: ModelJudged) -> float:
 
 def calibrate(judging: Judging, options: Mapping[str, Any]) -> Judged:
     """Ask the judges about their calibration items; ``options`` are those of ``runner.run_models``."""
-    questions = {
-        name: [
-            (f"line {item.example.id}", question)
-            for item in judge.items
-            for question in questions_about(judge.metric, item.example, item.outputs)
-        ]
+    subjects = {
+        name: [(f"line {item.example.id}", item.example, item.outputs) for item in judge.items]
         for name, judge in judging.judges.items()
     }
     runs: dict[str, Run] = {}
     results: dict[str, JudgeResult] = {}
-    asked = _ask(judging.judges, questions, options)
+    asked = _ask(judging.judges, subjects, options)
     checks = _errors(asked)
     for name, replies in asked.items():
         judge = judging.judges[name]
@@ -192,6 +192,8 @@ def _calibration_check(judge: Judge, kappa: float | None) -> Check:
 
 _Answers = Mapping[str, Sequence[Sequence[str | None]]]
 """The models' answers by role (the baselines' names, and "candidate"); see ``measure.answers_of``."""
+_Subject = tuple[str, Example, tuple[Any, ...]]
+"""What a judge is asked about: its name in messages, the task, and one or two answers to it."""
 
 
 def ask_judges(
@@ -206,11 +208,11 @@ def ask_judges(
     ``runs`` are those of the models by role; ``calibrated`` holds the results of the calibration, by metric.
     """
     answers = {role: answers_of(run) for role, run in runs.items()}
-    questions = {name: _questions(judge.metric, test, answers) for name, judge in judging.judges.items()}
+    subjects = {name: list(_subjects(judge.metric, test, answers)) for name, judge in judging.judges.items()}
     metrics: dict[str, dict[str, Metric]] = {role: {} for role in runs}
     judged = dict(judging.runs)
     results: dict[str, JudgeResult] = {}
-    asked = _ask(judging.judges, questions, options)
+    asked = _ask(judging.judges, subjects, options)
     checks = _errors(asked)
     for name, replies in asked.items():
         judge = judging.judges[name]
@@ -239,34 +241,35 @@ def _texts(run: Run) -> list[str | None]:
     return [None if one.completion is None else one.completion.text for one in run.predictions[0]]
 
 
-def _questions(metric: ModelJudged, test: DataSet, answers: _Answers) -> Iterator[tuple[str, Example]]:
-    """Yield the questions about all answers, with their subjects."""
+def _subjects(metric: ModelJudged, test: DataSet, answers: _Answers) -> Iterator[_Subject]:
+    """Yield the distinct answers, or pairs of answers, that the judge is asked about."""
     for index, example in enumerate(test.examples):
-        outputs: Iterable[tuple[Any, ...]] = ((answer,) for answer in _distinct(answers, index))
+        outputs: set[tuple[Any, ...]] = {(answer,) for of_role in answers.values() for answer in _at(of_role, index)}
         if metric.pairwise:
             pairs = {pair for role in answers if role != "candidate" for pair in _pairs(answers, role, index)}
-            outputs = sorted((pair for pair in pairs if value_unasked(*pair) is None), key=str)
-        yield from ((example.name, one) for some in outputs for one in questions_about(metric, example, some))
+            outputs = {pair for pair in pairs if value_unasked(*pair) is None}
+        yield from ((example.name, example, one) for one in sorted(outputs - {(None,)}, key=str))
 
 
-def _distinct(answers: _Answers, index: int) -> list[str]:
-    """Return the distinct answers of all models to one example."""
-    return sorted({answer for of_role in answers.values() for r in of_role if (answer := r[index]) is not None})
+def _at(answers: Sequence[Sequence[str | None]], index: int) -> list[str | None]:
+    """Return the answers of one model to one example, by repeat."""
+    return [of_repeat[index] for of_repeat in answers]
 
 
 def _pairs(answers: _Answers, role: str, index: int) -> list[tuple[Any, Any]]:
     """Return pairs of the candidate's and a baseline's answers to one example, by repeat."""
-    both = zip(answers["candidate"], answers[role], strict=True)
-    return [(candidate[index], baseline[index]) for candidate, baseline in both]
+    return list(zip(_at(answers["candidate"], index), _at(answers[role], index), strict=True))
 
 
 def _scored(metric: ModelJudged, test: DataSet, answers: _Answers, replies: _Replies) -> Mapping[str, Metric]:
     """Return the metric with its scores, by role."""
     if not metric.pairwise:
+        graded = ((index, example, one) for index, example in enumerate(test.examples) for one in answers.values())
         grades = {
             (index, answer): replies.of(metric, example, (answer,))
-            for index, example in enumerate(test.examples)
-            for answer in _distinct(answers, index)
+            for index, example, of_role in graded
+            for answer in _at(of_role, index)
+            if answer is not None
         }
         return dict.fromkeys(answers, Graded(metric.low, metric.high, grades))
 
@@ -301,18 +304,19 @@ class _Replies:
 
 
 def _ask(
-    judges: Mapping[str, Judge], questions: Mapping[str, Iterable[tuple[str, Example]]], options: Mapping[str, Any]
+    judges: Mapping[str, Judge], subjects: Mapping[str, Sequence[_Subject]], options: Mapping[str, Any]
 ) -> dict[str, _Replies]:
-    """Ask every judge its questions, which are given with their subjects; equal questions are asked once."""
+    """Ask every judge about its subjects; equal questions are asked once."""
     jobs: dict[str, Job] = {}
-    about: dict[str, dict[str, str]] = {}
+    about: dict[str, dict[str, str]] = {name: {} for name in judges}
     for name, judge in judges.items():
-        asked = list(questions[name])
-        about[name] = {question.id: what for what, question in asked}
-        distinct = {question.id: question for _, question in asked}
-        if distinct:
-            digest = hashlib.sha256("\n".join(distinct).encode()).hexdigest()
-            made = DataSet(tuple(distinct.values()), None, digest, f"the judge's questions for {name}")
+        questions: dict[str, Example] = {}
+        for what, example, outputs in subjects[name]:
+            for question in questions_about(judge.metric, example, outputs):
+                questions[question.id], about[name][question.id] = question, what
+        if questions:
+            digest = hashlib.sha256("\n".join(questions).encode()).hexdigest()
+            made = DataSet(tuple(questions.values()), None, digest, f"the judge's questions for {name}")
             jobs[name] = Job(judge.model, made, usable=partial(_is_readable, judge.metric))
     runs = run_models(list(jobs.values()), **options) if jobs else []
     replies = {name: _read(judges[name].metric, about[name], run) for name, run in zip(jobs, runs, strict=True)}
@@ -328,28 +332,31 @@ def _errors(replies: Mapping[str, _Replies]) -> list[Check]:
 
 def _read(metric: ModelJudged, about: Mapping[str, str], run: Run) -> _Replies:
     """Parse the judge's replies; a missing or unreadable one makes the gate an error."""
-    values: dict[str, Any] = {}
-    missing, unread = [], []
-    for prediction in run.predictions[0]:
-        if prediction.completion is None:
-            missing.append(prediction)
-        elif (value := _value(metric, prediction.completion)) is None:
-            unread.append(prediction)
-        else:
-            values[prediction.id] = value
-    n = len(run.test_set)
-    if isinstance(run.fatal, UselessError):
-        return _Replies(run, values, [_unread_check(metric, about, unread, n, stopped=len(missing))])
+    values = {one.id: _value(metric, one.completion) for one in run.predictions[0] if one.completion is not None}
+    missing = [one for one in run.predictions[0] if one.completion is None]
+    unread = [one for one in run.predictions[0] if one.completion is not None and values[one.id] is None]
+    n, cancelled = len(run.test_set), isinstance(run.fatal, UselessError)  # none of the first replies was readable
+
+    def failed(found: str, first: Prediction, n_read: int, advice: str | None, end: str = "") -> Check:
+        message = f"judge {metric.judge.name}: {found} about {printable(about[first.id], _SHOWN)}{end}"
+        return Check(f"judge.{metric.name}", "error", message, n_read, n, metric.source, advice)
+
     errors = []
-    if missing:
-        failure = run.failure
-        first = printable(about[missing[0].id], _SHOWN)
-        counted = f"{len(missing):,} of {plural(n, 'answer')} missing (first about {first})"
-        message = f"judge {metric.judge.name}: {failure.cause if failure else ''}; {counted}"
-        advice = failure.advice if failure else None
-        errors.append(Check(f"judge.{metric.name}", "error", message, n - len(missing), n, metric.source, advice))
+    if missing and not cancelled:
+        cause, advice = (run.failure.cause, run.failure.advice) if run.failure is not None else ("", None)
+        counted = f"{len(missing):,} of {plural(n, 'answer')} missing (first"
+        errors.append(failed(f"{cause}; {counted}", missing[0], n - len(missing), advice, ")"))
     if unread:
-        errors.append(_unread_check(metric, about, unread, n))
+        completion = unread[0].completion
+        assert completion is not None  # missing replies are not in ``unread``
+        counted = f"cannot read {len(unread):,} of {plural(n, 'reply', 'replies')}"
+        counted += " (the others were cancelled)" if cancelled else ""
+        how = "" if completion.finish == "stop" else f" ({completion.finish})"
+        quoted = excerpt(completion.text, width=80) if completion.text.strip() else "nothing"
+        wanted = '{"better": "A"}' if metric.pairwise else f'{{"score": {metric.high:g}}}'
+        read = n - len(unread) - (len(missing) if cancelled else 0)
+        advice = _UNREAD_ADVICE.format(wanted)
+        errors.append(failed(f"{counted}; the first,", unread[0], read, advice, f"{how}: {quoted}"))
     return _Replies(run, values, errors)
 
 
@@ -360,28 +367,6 @@ def _value(metric: ModelJudged, completion: Completion) -> Any:
 
 def _is_readable(metric: ModelJudged, completion: Completion) -> bool:
     return _value(metric, completion) is not None
-
-
-def _unread_check(
-    metric: ModelJudged, about: Mapping[str, str], unread: Sequence[Prediction], n: int, *, stopped: int = 0
-) -> Check:
-    """Return an error about unreadable replies, because of which ``stopped`` calls were cancelled."""
-    first, completion = unread[0], unread[0].completion
-    assert completion is not None  # missing replies are not in ``unread``
-    wanted = '{"better": "A"}' if metric.pairwise else f'{{"score": {metric.high:g}}}'
-    quoted = excerpt(completion.text, width=80) if completion.text.strip() else "nothing"
-    counted = f"cannot read {len(unread):,} of {plural(n, 'reply', 'replies')}"
-    counted += " (the others were cancelled)" if stopped else ""
-    how = "" if completion.finish == "stop" else f" ({completion.finish})"
-    subject = printable(about[first.id], _SHOWN)
-    message = f"judge {metric.judge.name}: {counted}; the first, about {subject}{how}: {quoted}"
-    advice = (
-        f"The judge must reply with {wanted} and nothing else. Use another judge, or, if the endpoint supports it, "
-        "params: {response_format: {type: json_object}}. Unreadable replies are stored too: "
-        "--ftgate-cache=refresh asks again."
-    )
-    read = n - len(unread) - stopped
-    return Check(f"judge.{metric.name}", "error", message, read, n, metric.source, advice)
 
 
 def _facts(judge: Judge, run: Run | None) -> JudgeResult:
@@ -401,5 +386,4 @@ def _merged(calibrated: JudgeResult | None, judged: JudgeResult) -> JudgeResult:
         return judged
     both = {name: (getattr(calibrated, name), getattr(judged, name)) for name in _COUNTED}
     sums: dict[str, Any] = {name: None if None in pair else round(sum(pair), 12) for name, pair in both.items()}
-    unknown = judged.cost_unknown or calibrated.cost_unknown
-    return replace(judged, **sums, kappa=calibrated.kappa, n_kappa=calibrated.n_kappa, cost_unknown=unknown)
+    return replace(calibrated, **sums, cost_unknown=judged.cost_unknown or calibrated.cost_unknown)
