@@ -47,22 +47,6 @@ def test_what_is_expected_need_not_be_known(judged: PythonJudged, name: str, gai
         assert "| expected |" not in shown
 
 
-def test_matching_by_a_rubric_needs_no_expected_output(judged: PythonJudged) -> None:
-    unlabeled(judged)
-    match = {"max_drop": 0.5, "cheaper_by": 1.5, "margin": ...}
-    prices = {"base": 10.0, "ft": 1.0}
-    models = {
-        model: {"provider": "recorded", "path": f"{model}.jsonl", "price": {"input_per_1m": usd, "output_per_1m": usd}}
-        for model, usd in prices.items()
-    }
-    for model in prices:
-        usage = {"input_tokens": 10, "output_tokens": 10}
-        rows = [{"id": f"t{i}", "output": judged.answer_of(model, i), "usage": usage} for i in range(N)]
-        write_jsonl(judged.path / f"{model}.jsonl", rows)
-    judged.judged_by(gate={"baseline": models["base"], "candidate": models["ft"], **match})
-    assert judged.gate()["verdict"] == "pass", judged.result.stdout.str()
-
-
 RUBRIC_METRIC = {"name": "rubric", "judge": "python:judges:honest", "rubric": RUBRIC}
 
 

@@ -54,14 +54,12 @@ def test_what_a_judge_said_ages_too(judged: ServedJudged) -> None:
     assert gate["verdict"] == "fail"
 
 
-@pytest.mark.parametrize("role", ["candidate", "baseline"])
-@pytest.mark.parametrize("name", ["rubric", "preference"])
-def test_the_judge_is_neither_of_the_two_models(judged: ServedJudged, role: str, name: str) -> None:
+@pytest.mark.parametrize(("role", "model"), [("candidate", "ft"), ("baseline", "base")])
+def test_the_judge_is_neither_of_the_two_models(judged: ServedJudged, role: str, model: str) -> None:
     """Under another name, with other parameters, and with a slash at the end of the URL."""
-    model = {"candidate": "ft", "baseline": "base"}[role]
     same = judged.model(model, name="impartial", params={"temperature": 0}, revision="2")
-    found = stopped(judged.by({**same, "base_url": judged.server.url + "/"}, name=name))
-    mentions(found, f"the judge of {name} is the {role} itself (openai:{model})")
+    found = stopped(judged.by({**same, "base_url": judged.server.url + "/"}))
+    mentions(found, f"the judge of rubric is the {role} itself (openai:{model})")
     assert judged.server.requests == []
 
 
@@ -101,20 +99,21 @@ def test_a_judge_that_answers_nothing_but_garbage_is_soon_asked_no_more(judged: 
     assert judged.server.requests == []
 
 
-def test_a_refusal_of_the_judge_is_no_verdict(judged: ServedJudged) -> None:
-    judged.judge_says = lambda body: Reply("5", message={"refusal": "I would rather not"})
-    gate = ends(judged.by(), "error")
-    assert "about test.jsonl:1 (refusal)" in check(gate, "judge.rubric")["message"]
-
-
-def test_a_judge_that_is_down_is_an_error_with_all_answers_kept(judged: ServedJudged) -> None:
-    judged.judge_says = lambda body: error(500)
-    gate = ends(judged.by(), "error")
-    assert "110 of 110 answers missing" in check(gate, "judge.rubric")["message"]
+@pytest.mark.parametrize(
+    ("reply", "told", "stored"),
+    [
+        (Reply("5", message={"refusal": "I would rather not"}), "about test.jsonl:1 (refusal)", True),
+        (error(500), "110 of 110 answers missing", False),
+    ],
+    ids=["refusal", "down"],
+)
+def test_a_judge_that_does_not_answer_is_an_error(judged: ServedJudged, reply: Any, told: str, stored: bool) -> None:
+    judged.judge_says = lambda body: reply
+    assert told in check(ends(judged.by(), "error"), "judge.rubric")["message"]
     judged.forget()
     judged.judge_says = lambda body: "3" if "Hello" not in str(asked_of(body)) else "5"
-    assert judged.by()["verdict"] == "pass"
-    assert judged.n_asked("base") + judged.n_asked("ft") == 0
+    assert judged.by()["verdict"] == ("error" if stored else "pass")
+    assert judged.n_asked("base") + judged.n_asked("ft") == 0  # the models' answers are kept
 
 
 def test_no_judge_is_paid_where_an_answer_is_missing(judged: ServedJudged) -> None:
