@@ -30,7 +30,7 @@ _GATE_DEFS = {
     "HypothesisKeys": "`hypothesis`",
     "GuardKeys": "A guard",
     "SliceKeys": "`slices`",
-    "AuditKeys": "`audit`",
+    "ChecksKeys": "`checks`",
     "EconomicsKeys": "`economics`",
 }
 _MODEL_DEFS = {

@@ -33,12 +33,11 @@ MOST_TRAINING = 2000
 _RED = ("fail", "inconclusive")
 _LABEL_CHARACTERS = 40
 _BY_ANSWERS = {
-    "baseline_form",
     "degenerate_candidate",
     "evidence",
     "margin",
     "max_drop",
-    "normalization",
+    "formatting_gain",
     "power",
     "room",
     "slices",
@@ -46,7 +45,7 @@ _BY_ANSWERS = {
 }
 """The checks that fail because of the answers on the test set, and not because of a guard, a cost or a date."""
 
-_FORM = ("normalization", "baseline_form")
+_FORM = ("formatting_gain",)
 """The checks which say that the form of answers decides."""
 
 

@@ -34,7 +34,7 @@ from pytest_ftgate.checks.readings import (
 )
 from pytest_ftgate.config.model_keys import OUTPUT_LIMITS
 from pytest_ftgate.data import expected_text
-from pytest_ftgate.result import STATUS_AT, Check, Status, opponent
+from pytest_ftgate.result import Check, Status, opponent
 from pytest_ftgate.runs.measure import gains
 from pytest_ftgate.text import show_difference
 
@@ -78,8 +78,7 @@ class Finding:
 
 def check(gate: Context) -> list[Check]:
     """Check that each gain is more than the form of the baseline's answers."""
-    level = gate.config.audit.baseline_form
-    return [] if level == "ignore" else [_check(one, level) for one in findings(gate)]
+    return [_check(one) for one in findings(gate)]
 
 
 @once
@@ -123,7 +122,7 @@ def _is_mostly_form(found: Finding) -> bool:
 # --- in words ------------------------------------------------------------------------------------------------
 
 
-def _check(found: Finding, level: str) -> Check:
+def _check(found: Finding) -> Check:
     gate, lenient = found.gate, found.lenient
     wrong = mistakes_in(gate.scored[found.role].scores[gate.deciding.name])
     gain = None if lenient is None else lenient.gate.comparisons[found.role].gain
@@ -142,12 +141,11 @@ def _check(found: Finding, level: str) -> Check:
     shown = f", such as {example_of(gate, found.role, min(whole))}" if whole else ""
     message = f"the form of {opponent(found.role)}'s answers decides: {outcome}; {share} are {kinds}{shown}"
     return Check(
-        "baseline_form",
-        found.status if level == "fail" else STATUS_AT[level],
+        "formatting_gain",
+        found.status,
         message,
         observed=gain,
         required=gate.config.asked_gain,
-        source=gate.source("audit"),
         advice=" ".join(_advice(found)),
         action="better_prompt",
     )

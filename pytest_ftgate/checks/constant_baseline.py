@@ -136,7 +136,7 @@ class _Standard:
         Where the metric does not compare with the expected output, a constant answer may score best. Then a baseline
         only fails if it gives one answer to everything.
         """
-        config, constant, compares = self.gate.config, self.constant, self.gate.deciding.compares
+        constant, compares = self.constant, self.gate.deciding.compares
         for role in self.only:
             throughout = self._throughout(role)
             if role == "candidate" or not (compares or throughout):
@@ -146,11 +146,6 @@ class _Standard:
                 continue
             message = f"{self._value(role)} is no better than {self}"
             message += f"; it {throughout}" if throughout else ""
-            if config.allow_weak_baseline is not None:
-                message += f" (allowed: {config.allow_weak_baseline})"
-                source = self.gate.source("allow_weak_baseline")
-                yield self._check("weak_baseline", "warning", role, message, source=source)
-                continue
             if constant.n_expected == 1:
                 advice = "The test set expects the same output everywhere: add examples of other outputs, "
                 advice += f"{_OTHERWISE}."
@@ -172,9 +167,6 @@ class _Standard:
         if p is None:
             return self._check("weak_baseline", "pass", role, message)
         message += f", and the difference may be chance (p = {p:.2g}, above 0.05)"
-        reason = self.gate.config.allow_weak_baseline
-        if reason is not None:
-            return self._check("weak_baseline", "warning", role, f"{message} (allowed: {reason})")
         return self._check("weak_baseline", "warning", role, message, advice=self._better_prompt(role))
 
     def _better_prompt(self, role: str) -> str:
@@ -186,10 +178,10 @@ class _Standard:
     def degenerate_candidate(self) -> Iterator[Check]:
         """Yield a failure for a candidate that always gives the same answer, or is no better than that.
 
-        The latter is checked where allow_weak_baseline is set, since the margin does not imply it there.
+        The latter is checked where a weak baseline is accepted, since the margin does not imply it there.
         """
         constant, throughout, message = self.constant, self._throughout("candidate"), ""
-        may_be_weak = self.gate.config.allow_weak_baseline is not None and self.gate.deciding.compares
+        may_be_weak = self.gate.config.accepts("weak_baseline") and self.gate.deciding.compares
         if throughout:
             message = f"candidate {self.gate.scored['candidate'].facts.name} {throughout}, "
             message += f"but the test set expects {constant.n_expected:,} different outputs"
@@ -236,26 +228,22 @@ class _Standard:
         return Check(name, status, message, value, self.constant.value, action=_ACTIONS[name], **fields)
 
 
-_OTHERWISE = 'or state why a weak baseline is right here: allow_weak_baseline: "..."'
+_OTHERWISE = "or accept a weak baseline: checks: {weak_baseline: warn}"
 _ACTIONS: Mapping[str, Action] = {"weak_baseline": "better_prompt", "degenerate_candidate": "fix_data"}
 
 
 def _throughout(gate: Context, only: Mapping[str, str | None]) -> Iterator[Check]:
     """Refuse models that always give the same answer, by a judged metric: scoring a constant would cost money."""
-    reason, n = gate.config.allow_weak_baseline, len({expected_text(value).strip() for value in gate.expected})
+    n = len({expected_text(value).strip() for value in gate.expected})
     for role, answer in only.items():
         if answer is None or n == 1:
             continue
-        name, allowed = "weak_baseline", reason is not None
-        if role == "candidate":
-            name, allowed = "degenerate_candidate", False
+        name = "degenerate_candidate" if role == "candidate" else "weak_baseline"
         yield Check(
             name,
-            "warning" if allowed else "fail",
-            f"{called(role)} always answers {_quoted(answer)}, but the test set expects {n:,} different outputs"
-            f"{f' (allowed: {reason})' if allowed else ''}",
-            source=gate.source("allow_weak_baseline") if allowed else None,
-            advice=None if allowed else "Check its prompt, or the rows that it was trained on.",
+            "fail",
+            f"{called(role)} always answers {_quoted(answer)}, but the test set expects {n:,} different outputs",
+            advice="Check its prompt, or the rows that it was trained on.",
             action=_ACTIONS[name],
         )
 

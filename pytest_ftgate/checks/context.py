@@ -9,8 +9,9 @@ from functools import cached_property, wraps
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from pytest_ftgate.config import threshold
+from pytest_ftgate.config.checks import CHANGEABLE
 from pytest_ftgate.config.source import BUILT_IN
-from pytest_ftgate.result import Check, GateResult, closed, verdict_of
+from pytest_ftgate.result import STATUS_AT, Check, GateResult, closed, verdict_of
 from pytest_ftgate.runs.measure import compare_scored, forgiven_roles
 
 if TYPE_CHECKING:
@@ -78,8 +79,17 @@ class Context:
 
     def with_checks(self, checks: Iterable[Check]) -> Context:
         """Return the context with more checks, and the verdict of all of them."""
-        result = closed(self.result, (*self.result.checks, *checks))
+        result = closed(self.result, (*self.result.checks, *map(self.at_level, checks)))
         return self.with_facts(checks=result.checks, verdict=result.verdict)
+
+    def at_level(self, check: Check) -> Check:
+        """Return a check with the status that the gate sets for its name under ``checks``."""
+        level = self.config.checks.get(check.name)
+        if level is None or level == CHANGEABLE[check.name].default:
+            return check
+        if check.status not in ("fail", "inconclusive", "warning"):
+            return check
+        return replace(check, status=STATUS_AT[level], source=str(self.config.sources[f"checks.{check.name}"]))
 
     @property
     def holds(self) -> bool:

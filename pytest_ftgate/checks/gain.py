@@ -55,10 +55,10 @@ def gain_checks(gate: Context, role: str, comparison: Comparison) -> list[Check]
     margin = _margin_check(gate, role, comparison)
     if margin.status == "fail":
         return [margin]
-    return [margin, _evidence_check(gate, role, comparison), *_lost_group(gate, role, comparison)]
+    return [margin, _evidence_check(gate, role, comparison), *_rare_group_loss(gate, role, comparison)]
 
 
-def _lost_group(gate: Context, role: str, comparison: Comparison) -> Iterator[Check]:
+def _rare_group_loss(gate: Context, role: str, comparison: Comparison) -> Iterator[Check]:
     """Warn where the evidence would be missing if one more group of examples were lost whole.
 
     A candidate that loses few groups whole passes often, because a test set of few groups shows none of them.
@@ -68,7 +68,7 @@ def _lost_group(gate: Context, role: str, comparison: Comparison) -> Iterator[Ch
         return
     bound = f"{show_percent(gate.config.confidence)} lower bound {show_difference(lost.lower, share=gate.share)}"
     yield Check(
-        "lost_group",
+        "rare_group_loss",
         "warning",
         f"the gain over {opponent(role)} would not be proven if the candidate lost one more group of examples entirely "
         f"({bound})",

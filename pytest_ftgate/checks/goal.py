@@ -45,7 +45,7 @@ NOT_SERVED: Mapping[str, tuple[str, str, Action]] = {
         "another_model",
     ),
 }
-_ADVICE = 'To fine-tune all the same, state the reason: goal_override: "..."'
+_ADVICE = "To fine-tune all the same, write checks: {goal: warn}."
 
 
 def not_served(goal: str | None) -> bool:
@@ -55,20 +55,12 @@ def not_served(goal: str | None) -> bool:
 
 def check(gate: Context) -> list[Check]:
     """Check that fine-tuning serves the goal, if one is set."""
-    goal, reason = gate.config.goal, gate.config.goal_override
+    goal = gate.config.goal
+    if goal is None:
+        return []
     if goal in NOT_SERVED:
         why, instead, action = NOT_SERVED[goal]
         message = f"fine-tuning does not serve the goal {goal}: {why}"
-        if reason is None:
-            return [Check("goal", "fail", message, goal, None, gate.source("goal"), f"{instead} {_ADVICE}", action)]
-        source = gate.source("goal_override")
-        return [Check("goal", "warning", f"{message} (allowed: {reason})", goal, None, source, instead)]
-    checks = []
-    if goal is not None:
-        message = f"fine-tuning serves the goal {goal}: {SERVED[goal]}"
-        checks.append(Check("goal", "pass", message, goal, None, gate.source("goal")))
-    if reason is not None:
-        why = "no goal is set" if goal is None else f"fine-tuning serves the goal {goal}"
-        message = f"goal_override is not needed, because {why}: {reason}"
-        checks.append(Check("goal_override", "note", message, source=gate.source("goal_override")))
-    return checks
+        return [Check("goal", "fail", message, goal, None, gate.source("goal"), f"{instead} {_ADVICE}", action)]
+    message = f"fine-tuning serves the goal {goal}: {SERVED[goal]}"
+    return [Check("goal", "pass", message, goal, None, gate.source("goal"))]

@@ -97,7 +97,7 @@ def _statuses(gate: Context, metric: str) -> list[tuple[str, Status]]:
     found: list[tuple[str, Status]] = [(role, gain_status(gate, one)) for role, one in gate.comparisons.items()]
     of_metric = (one for one in thresholds.check(gate) if one.name == f"thresholds.{metric}")
     rest = [*constant_baseline.check(gate), *of_metric]
-    return found + [(one.name, one.status) for one in rest]
+    return found + [(one.name, one.status) for one in map(gate.at_level, rest)]
 
 
 # --- in words ------------------------------------------------------------------------------------------------
@@ -115,7 +115,7 @@ def _check(gate: Context, best: Reread, status: Status) -> Check:
     )
     gain = best.gate.comparisons[gate.best].gain
     advice = " ".join(_advice(gate, best, roles))
-    return Check("normalization", status, message, observed=gain, advice=advice, action="measure_again")
+    return Check("formatting_gain", status, message, observed=gain, advice=advice, action="measure_again")
 
 
 def _advice(gate: Context, best: Reread, roles: list[str]) -> Iterator[str]:

@@ -29,7 +29,7 @@ def check(gate: Context) -> list[Check]:
 
 def _leak(gate: Context, rows: Sequence[int], message: str, advice: str) -> Check:
     first, source = gate.test.where(rows[0]), str(gate.config.candidate.source)
-    return Check("leaked_prompt", "fail", f"{message}, first {first}", len(rows), 0, source, advice)
+    return Check("prompt_leak", "fail", f"{message}, first {first}", len(rows), 0, source, advice)
 
 
 def _answers(gate: Context, prompt: Prompt) -> Iterator[Check]:

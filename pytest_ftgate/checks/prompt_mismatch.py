@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from pytest_ftgate.data import DataSet, canonical_json
 from pytest_ftgate.data.normalize import INSTRUCTIONS
 from pytest_ftgate.errors import ModelError
-from pytest_ftgate.result import STATUS_AT, Check
+from pytest_ftgate.result import Check
 from pytest_ftgate.text import plural, printable
 
 if TYPE_CHECKING:
@@ -48,14 +48,14 @@ def check(gate: Context) -> list[Check]:
     Only rows that are conversations tell whether training used a system message. A model without a prompt of ours (a
     recording, a function) and the baselines, which may be asked in any way, are not compared.
     """
-    level, model = gate.config.audit.prompt_mismatch, gate.models.get("candidate")
-    if level == "ignore" or model is None or model.prompt is None or model.ids is not None:
+    model = gate.models.get("candidate")
+    if model is None or model.prompt is None or model.ids is not None:
         return []
     source = str(gate.config.candidate.source)
     return [
         Check(
             NAME,
-            STATUS_AT[level],
+            "warning",
             f"the candidate {model.name} is not asked as in training: {one.what}",
             observed=one.asked,
             required=one.trained,

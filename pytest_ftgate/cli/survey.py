@@ -257,7 +257,7 @@ def warnings(survey: Survey) -> Iterator[str]:
         (audit.leaked, "test example", "is", "are", f"also in the training set: {_REMOVE}"),
         (audit.leaked_near if near else 0, "test example", "has", "have",
          f"a near duplicate in the training set, with which the gate fails: {_REMOVE}, or, if they really differ, set "
-         f"audit: {{leaked_near: warn}}; the first is {first}"),
+         f"checks: {{leaked_near: warn}}; the first is {first}"),
         (audit.conflicts, "training row", "repeats", "repeat", "an earlier input with another output: correct them"),
         (len(audit.labels.only_in_test) if survey.outputs == "labels" else 0, "label",
          "of the test set is", "of the test set are", "not in the training set"),

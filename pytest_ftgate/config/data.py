@@ -17,6 +17,8 @@ from pytest_ftgate.data.cells import splits_of
 from pytest_ftgate.errors import shown_path
 from pytest_ftgate.text import got, listed, quoted
 
+MAX_TOKENS = 65_536  # OpenAI's limit for one training example of its gpt-4o and gpt-4.1 models
+
 _NOT_SENT = ("expected", "id", "group")
 
 
@@ -35,6 +37,10 @@ class DataKeys(SourcedKeys):
     )
     limit: Annotated[Positive, Weaker("lower", unwritten="all rows")] = optional(
         "Read only this many examples from the beginning of the file."
+    )
+    max_tokens: Annotated[Positive, Weaker("higher")] = Field(
+        MAX_TOKENS,
+        description="Of a training set: the maximum number of tokens in a row, estimated as UTF-8 bytes / 4.",
     )
 
     @property
@@ -58,6 +64,12 @@ class DataKeys(SourcedKeys):
 def file_of(data: Any) -> DataKeys | None:
     """Return the keys of a data file; None for objects, which may have attributes of the same names."""
     return data if isinstance(data, DataKeys) else None
+
+
+def max_tokens(training_set: Any) -> int:
+    """Return the largest number of tokens of a row."""
+    keys = file_of(training_set)
+    return MAX_TOKENS if keys is None else keys.max_tokens
 
 
 def _read_data(value: Any, info: ValidationInfo) -> DataKeys | Iterable[Any]:

@@ -8,12 +8,12 @@ from typing import Annotated, Any, Literal, cast
 from pydantic import ConfigDict, Field, PrivateAttr
 
 from pytest_ftgate.config.baselines import BaselinesValue
+from pytest_ftgate.config.checks import CHANGEABLE, ChecksValue
 from pytest_ftgate.config.data import DataValue
 from pytest_ftgate.config.keys import AboveZero, Amount, Count, Keys, Named, Placeable, Text, optional
 from pytest_ftgate.config.metrics import JUDGED, MetricSpec, MetricsValue
 from pytest_ftgate.config.models import ModelSpec, ModelValue
 from pytest_ftgate.config.requirements import (
-    AuditKeys,
     EconomicsKeys,
     GuardKeys,
     HypothesisKeys,
@@ -115,22 +115,16 @@ class GateKeys(Keys):
         "The purpose of the fine-tune. Fine-tuning suits style, format, classification, extraction, latency and "
         "cost. The gate fails for knowledge, reasoning, one_off, safety and new_modality, which it does not suit."
     )
-    goal_override: Annotated[Text, Weaker(None, unwritten="none")] = optional(
-        "The reason to fine-tune for a goal that fine-tuning does not suit; it is printed, and the goal is accepted."
-    )
     stage: Annotated[Literal["accept", "ready"], words("ready", "accept")] = Field(
         "accept",
         description="accept: judge the candidate. ready: there is no candidate yet; run all checks that are possible "
         "before training, where green means that it is worth training.",
     )
     economics: EconomicsKeys = optional("The costs and savings of the fine-tune, and their limits.")
-    audit: AuditKeys = Field(
-        default_factory=lambda: AuditKeys.model_validate({}),
-        description="Whether each finding of the training audit fails the gate, is a warning, or is ignored.",
-    )
-    allow_weak_baseline: Annotated[Text, Weaker(None, unwritten="not allowed")] = optional(
-        "The reason to accept a baseline that is no better than always giving the same answer; it is printed. "
-        "Without a reason, such a gate fails."
+    checks: ChecksValue = Field(
+        {},
+        description="fail, warn or ignore, by the name that a check is printed under. Merged by name with the levels "
+        "of the marker, the gate and defaults.",
     )
     guards: Annotated[dict[str, GuardKeys], Named] = Field(
         {}, description="Other test sets by name, on which the candidate must not get worse."
@@ -186,6 +180,14 @@ class GateKeys(Keys):
         written = next((metric for metric in self.metrics if metric.name == name), None)
         return written or MetricSpec(name, {}, self.thresholds[name].source)
 
+    def level(self, check: str) -> str:
+        """Return what a check does to the verdict: ``fail``, ``warn``, ``ignore``, or ``limit`` for some defaults."""
+        return self.checks.get(check) or CHANGEABLE[check].default
+
+    def accepts(self, check: str) -> bool:
+        """Return whether the gate is not to fail for what a check finds."""
+        return self.level(check) in ("warn", "ignore")
+
     @property
     def matches(self) -> bool:
         """Return whether the candidate must be cheaper or faster, and may be worse by ``max_drop``."""
@@ -224,7 +226,8 @@ class GateKeys(Keys):
 
     def place_of(self, path: str) -> str:
         """Return the file and line where a key (``guards.refunds.max_drop``) is written; empty for a default."""
-        source, rest, inner = self.sources.get(path.partition(".")[0]), path, cast(Any, self)
+        source = self.sources.get(path) or self.sources.get(path.partition(".")[0])
+        rest, inner = path, cast(Any, self)
         source = source or self.sources["metric"]  # of a judged metric, which goes by its name
         while rest:
             key, _, rest = _first(inner, rest)

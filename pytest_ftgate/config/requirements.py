@@ -1,17 +1,17 @@
-"""The requirements of a gate besides its gain: thresholds, hypothesis, guards, slices, economics and audit."""
+"""The requirements of a gate besides its gain: thresholds, hypothesis, guards, slices and economics."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 
 from pydantic import BeforeValidator, ConfigDict, Field, PlainValidator, ValidationInfo, model_validator
 
 from pytest_ftgate.config.data import DataValue
-from pytest_ftgate.config.keys import Amount, Keys, Listed, Number, Positive, SourcedKeys, Text, optional
+from pytest_ftgate.config.keys import Amount, Keys, Listed, Number, SourcedKeys, Text, optional
 from pytest_ftgate.config.metrics import MetricValue
 from pytest_ftgate.config.problems import refusal, refusals
-from pytest_ftgate.config.weaker import Weaker, words
+from pytest_ftgate.config.weaker import Weaker
 from pytest_ftgate.result import Threshold
 from pytest_ftgate.text import got, plain_number, quoted
 
@@ -143,72 +143,3 @@ class EconomicsKeys(Keys):
         "The maximum number of days until the savings have paid for the fine-tune."
     )
     min_monthly_saving_usd: Annotated[Dollars, Weaker("lower")] = optional("The minimum saving per month.")
-
-
-MAX_TOKENS = 65_536  # OpenAI's limit for one training example of its gpt-4o and gpt-4.1 models
-
-LEVELS = ("ignore", "warn", "limit", "fail")
-"""From lenient to strict. ``limit`` is only a default: a warning up to a built-in limit, a failure above it."""
-
-Level = Annotated[Literal["fail", "warn", "ignore"], words(*LEVELS)]
-
-
-class AuditKeys(Keys):
-    """The effect of the findings of the audit on the verdict."""
-
-    usable: Level = optional("Fewer usable training examples than min_training_examples. Default: fail.", "fail")
-    leaked: Level = optional("Test examples that are also in the training set. Default: fail.", "fail")
-    leaked_near: Level = optional("Test examples with a near duplicate in the training set. Default: fail.", "fail")
-    conflicts: Level = optional(
-        "Rows that repeat an input with a different output. Default: warn, and fail above 1 % of the rows.", "limit"
-    )
-    near_duplicates: Level = optional(
-        "Near duplicates within the training set. Default: warn, and fail if fewer than "
-        "min_training_examples remain without them.",
-        "limit",
-    )
-    test_near_duplicates: Level = optional(
-        "Near duplicates within the test set. They count as one group in any case. Default: warn.", "warn"
-    )
-    group_overlap: Level = optional(
-        "Groups of the test set (documents, customers) that are also in the training set. Default: warn.", "warn"
-    )
-    labels_missing: Level = optional(
-        "Labels of the test set with fewer than 5 training examples. Default: warn.", "warn"
-    )
-    imbalance: Level = optional(
-        "The most frequent label has more than 10 times as many rows as the rarest one. Default: warn.", "warn"
-    )
-    empty_outputs: Level = optional("Outputs that are empty. Default: warn.", "warn")
-    chat_format: Level = optional("Conversations whose turns are out of order. Default: warn.", "warn")
-    too_long: Level = optional("Rows with more tokens than max_tokens. Default: warn.", "warn")
-    baseline_form: Level = optional(
-        "A gain that is left only because of the form of the baseline's answers: cut off, behind reasoning, in a code "
-        "fence, or naming the right label among other words. Default: fail.",
-        "fail",
-    )
-    prompt_mismatch: Level = optional(
-        "The candidate is asked with another system message, template, tools or chat template than in the training "
-        "rows. Default: warn.",
-        "warn",
-    )
-    max_tokens: Annotated[Positive, Weaker("higher")] = Field(
-        MAX_TOKENS, description="The maximum number of tokens in a row, estimated as UTF-8 bytes / 4."
-    )
-
-    @property
-    def levels(self) -> Mapping[str, str]:
-        return {name: getattr(self, name) for name in type(self).model_fields if name != "max_tokens"}
-
-    @property
-    def loosened(self) -> dict[str, str]:
-        """Return the findings whose level is more lenient than the default, with that level."""
-        defaults = AuditKeys.model_validate({}).levels
-        return {
-            name: level for name, level in self.levels.items() if LEVELS.index(level) < LEVELS.index(defaults[name])
-        }
-
-    def __str__(self) -> str:
-        defaults = AuditKeys.model_validate({}).levels
-        changed = (f"{name}: {level}" for name, level in self.levels.items() if level != defaults[name])
-        return ", ".join(changed) or "defaults"

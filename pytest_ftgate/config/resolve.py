@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +20,7 @@ from pytest_ftgate.text import KeyPath, cut
 _REQUIRED = ("test_set", "training_set", "baseline", "candidate", "margin")
 _FACTORS = ("cheaper_by", "faster_by")
 _FIXTURES = ("test_set", "training_set", "baseline", "candidate")
-_BY_NAME = ("thresholds",)
+_BY_NAME = ("thresholds", "checks")
 """The mappings of names that are merged: each name is taken from the nearest layer that has it."""
 
 
@@ -31,6 +31,7 @@ class _Value:
     key: str
     read: Any
     layer: Layer | None
+    names: Mapping[str, Source] = field(default_factory=dict)  # of a mapping that is merged by name
 
     def at(self, *below: str | int) -> Source:
         """Return the source of the value, or of a part of it."""
@@ -97,8 +98,9 @@ def _nearest(layers: Sequence[Layer], models: Mapping[str, ModelSpec]) -> dict[s
             continue
         given = {key: _Value(key, getattr(read, key), layer) for key in read.model_fields_set}
         for key in given.keys() & set(_BY_NAME):
-            mapping = given[key]
-            given[key] = replace(mapping, read={**values[key].read, **place(mapping.read, mapping.at)})
+            far, near = values[key], given[key]
+            names = {**far.names, **{name: near.at(name) for name in near.read}}
+            given[key] = replace(near, read={**far.read, **place(near.read, near.at)}, names=names)
         values |= _one_form(given)
     if problems:
         raise combined(problems)
@@ -148,9 +150,10 @@ def _merged(values: Mapping[str, _Value], gate: str | None, name: str) -> GateKe
         read["candidate"] = no_candidate(values["candidate"].at())
     read["name"] = read["name"] or name
     written = {key for key, value in values.items() if value.layer}
-    return GateKeys.model_construct(written, **read).settled(
-        {key: value.at() for key, value in values.items()}, gate=gate
-    )
+    sources = {key: value.at() for key, value in values.items()}
+    for key in _BY_NAME:
+        sources |= {f"{key}.{name}": source for name, source in values[key].names.items()}
+    return GateKeys.model_construct(written, **read).settled(sources, gate=gate)
 
 
 def _of_one_standard(config: GateKeys) -> GateKeys:

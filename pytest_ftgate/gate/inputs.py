@@ -21,6 +21,7 @@ from pytest_ftgate.checks.training_set import (
     grouped,
     row_pairs,
 )
+from pytest_ftgate.config.data import max_tokens
 from pytest_ftgate.gate.metrics import build_metrics, check_possible, custom_metrics, needs_expected
 from pytest_ftgate.gate.state import Services
 from pytest_ftgate.models import Surroundings, build_model
@@ -52,7 +53,7 @@ def _read_inputs(config: GateKeys, services: Services, nodeid: str) -> Context:
     check_test_set(test)
     metrics = build_metrics(config, test, training, services.hook)
     check_possible(config, metrics)
-    audit = (services.audit or audit_training_set)(training, test, max_tokens=config.audit.max_tokens)
+    audit = (services.audit or audit_training_set)(training, test, max_tokens=max_tokens(config.training_set))
     if audit.test_near_rows:
         test = grouped(test, audit.test_near_rows)
     surroundings = Surroundings(training, services.offline, test)

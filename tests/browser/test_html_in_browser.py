@@ -114,7 +114,7 @@ def test_what_models_say_stays_text(project: Project, open_page: Open) -> None:
     project.predictions("base.jsonl", 60, output=lambda i: HOSTILE[i % len(HOSTILE)])
     tests = [{"id": f"t{i}", "input": f"{HOSTILE[i % 4]} {i}", "expected": label(i)} for i in range(60)]
     write_jsonl(project.path / "test.jsonl", tests)
-    opened = open_page(report(project, allow_weak_baseline=HOSTILE[0]))
+    opened = open_page(report(project, checks={"weak_baseline": "warn"}))
     page = opened.page
     expect(opened.rows).to_have_count(56)
     expect(opened.rows.first).to_contain_text("<a href='javascript:alert(3)'>javascript:alert(3)</a>")
@@ -130,7 +130,7 @@ def test_what_models_say_stays_text(project: Project, open_page: Open) -> None:
 
 def test_what_is_long_opens(project: Project, open_page: Open) -> None:
     project.predictions("base.jsonl", 60, output=lambda i: "word " * 200)
-    opened = open_page(report(project, allow_weak_baseline="it talks"))
+    opened = open_page(report(project, checks={"weak_baseline": "warn"}))
     answer = opened.rows.first.locator("details")
     expect(answer.locator(".text")).to_be_hidden()
     answer.locator("summary").click()
@@ -142,7 +142,7 @@ def test_ten_thousand_examples_are_usable(project: Project, open_page: Open) -> 
     project.test_set(MANY)
     write_jsonl(project.path / "base.jsonl", ({"id": f"t{i}", "output": wrong(i)} for i in range(MANY)))
     project.predictions("ft.jsonl", MANY, wrong_at=range(0, MANY, 2))
-    opened = open_page(report(project, allow_weak_baseline="it is bad"))
+    opened = open_page(report(project, checks={"weak_baseline": "warn"}))
     expect(opened.count).to_have_text("1 to 100 of 5,000 examples")
     expect(opened.rows).to_have_count(100)
     opened.page.get_by_role("button", name="Next").click()

@@ -118,7 +118,7 @@ def near_copies(project: Project) -> None:
     near = [text[: 112 - i // 2] + sentence()[112 - i // 2 :] for i, text in enumerate(questions)]
     rows = [{"input": text, "expected": label(i)} for i, text in enumerate([*near, *(sentence() for _ in range(200))])]
     write_jsonl(project.path / "train.jsonl", rows)
-    project.gate_test(audit={"leaked_near": "warn", "leaked": "warn"})
+    project.gate_test(checks={"leaked_near": "warn", "leaked": "warn"})
 
 
 # --- the case for fine-tuning --------------------------------------------------------------------------------

@@ -117,7 +117,7 @@ def a_baseline_that_is_a_constant(project: Project) -> dict[str, Any]:
 said(
     "a weak baseline that is allowed",
     {"base.jsonl": range(15, 60)},
-    allow_weak_baseline="the prompt is what we ship today",
+    checks={"weak_baseline": "warn"},
 )
 
 
@@ -227,7 +227,7 @@ def rows_that_are_unfit(project: Project) -> dict[str, Any]:
     project.test_set(60, expected=lambda i: f"Answer number {i} is here.")
     for name in ("base.jsonl", "ft.jsonl"):
         rows(project, name, [f"Answer number {i} is here." if i % 3 or name == "ft.jsonl" else "no" for i in range(60)])
-    return project.judge(metric="exact_match", audit={"max_tokens": 4096})
+    return project.judge(metric="exact_match", training_set={"path": "train.jsonl", "max_tokens": 4096})
 
 
 @case
@@ -241,7 +241,7 @@ def conversations_out_of_order(project: Project) -> dict[str, Any]:
         )
 
     write_jsonl(project.path / "train.jsonl", [{"messages": chat(i)} for i in range(220)])
-    return project.judge(audit={"chat_format": "fail"})
+    return project.judge(checks={"chat_format": "fail"})
 
 
 @case
@@ -260,10 +260,10 @@ def many_rows_and_doubtful_labels(project: Project) -> dict[str, Any]:
     ]
     made[0] = (made[0][0], "shipping")
     training(project, made)
-    return project.judge(audit={"near_duplicates": "ignore"})
+    return project.judge(checks={"near_duplicates": "ignore"})
 
 
-keys("a loosened audit", audit={"leaked": "warn", "usable": "warn"}, min_training_examples=300)
+keys("a check that decides the verdict", checks={"margin": "warn", "leaked": "warn"})
 keys(
     "data that are read in part",
     test_set={"path": "test.jsonl", "limit": 60},
@@ -274,8 +274,7 @@ keys(
 
 for goal in ("classification", "knowledge", "reasoning", "one_off", "safety", "new_modality"):
     keys(f"the goal {goal}", goal=goal)
-keys("a goal that is overridden", goal="knowledge", goal_override="the facts never change")
-keys("an override without a goal", goal_override="because")
+keys("a goal that is overridden", goal="knowledge", checks={"goal": "warn"})
 keys("a hypothesis that holds", hypothesis={"from": 0.66, "to": 0.9, "because": "labels drift"})
 keys("a hypothesis that is too hopeful", hypothesis={"from": 0.4, "to": 0.99})
 keys("a hypothesis that was too modest", hypothesis={"from": 0.9, "to": 0.97})

@@ -118,8 +118,8 @@ def test_a_candidate_that_misses_the_form_is_asked_otherwise_and_not_dropped(pro
     gate = ends(project.judge(), "fail")
     assert (actions(gate), len(gate["advice"])) == (["measure_again"], 1)
     assert gate["diagnosis"]["candidate"] == {"right": 20, "wrong_format": 40}
-    assert reasons(gate) == ["normalization", "margin"]
-    mentions(check(gate, "normalization"), "40", "The answer is refund.", "pattern: ")
+    assert reasons(gate) == ["formatting_gain", "margin"]
+    mentions(check(gate, "formatting_gain"), "40", "The answer is refund.", "pattern: ")
     assert check(gate, "margin")["advice"] is None
     answers(project, "ft.jsonl", lambda i: label(i + (i < 21)) if not 20 < i < 41 else f"It is {label(i)}.")
     gate = ends(project.judge(), "fail")
@@ -140,7 +140,7 @@ def test_where_an_average_over_labels_is_not_sure_the_rarest_labels_are_named(pr
     right = lambda i: rare.get(i, "shipping")  # noqa: E731
     answers(project, "base.jsonl", lambda i: "shipping" if i < 2 else "invoice" if i < 5 else right(i))
     answers(project, "ft.jsonl", right)
-    gate = ends(project.judge(metric="f1_macro", allow_weak_baseline="a test"), "inconclusive")
+    gate = ends(project.judge(metric="f1_macro", checks={"weak_baseline": "warn"}), "inconclusive")
     mentions(check(gate, "evidence"), "'refund' (1)", "'invoice' (2)")
 
 
@@ -150,7 +150,7 @@ def test_a_smaller_model_that_misses_the_form_is_asked_otherwise_too(project: Pr
     answers(project, "ft.jsonl", lambda i: f"It is {label(i)}." if i < 20 else label(i), latency_s=0.1)
     gate = ends(project.judge(**match), "fail")
     assert actions(gate) == ["measure_again"]
-    assert (reasons(gate), check(gate, "max_drop")["advice"]) == (["normalization", "max_drop"], None)
+    assert (reasons(gate), check(gate, "max_drop")["advice"]) == (["formatting_gain", "max_drop"], None)
     answers(project, "ft.jsonl", lambda i: label(i + (i < 20)), latency_s=0.1)
     assert actions(ends(project.judge(**match), "fail")) == ["stop", "fix_data"]
 
@@ -201,7 +201,7 @@ def test_the_confusion_that_advice_rests_on_is_shown(project: Project) -> None:
 
     answers(project, "base.jsonl", usual)
     answers(project, "ft.jsonl", lambda i: "e" if labels[i % 5] == "d" and i < 30 else usual(i))
-    gate = ends(project.judge(allow_weak_baseline="a test"), "fail")
+    gate = ends(project.judge(checks={"weak_baseline": "warn"}), "fail")
     fact = next(one["fact"] for one in gate["advice"] if one["action"] == "fix_data")
     assert all(part in fact for part in ("'e'", "'d'", "6", "0"))
     assert shows(gate, "'a' -> 'b'", verbose=True)

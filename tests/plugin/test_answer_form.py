@@ -42,21 +42,25 @@ def formed(form: str, at: Callable[[int], bool] = lambda i: i % 2 == 0) -> Calla
 BASE = {"provider": "recorded", "path": "base.jsonl"}
 
 
+def of_baseline(gate: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """Give the checks of a gain that is left only because of the form of the baseline's answers."""
+    return [one for one in checks(gate, "formatting_gain") if one["required"] is not None]
+
+
 @pytest.mark.parametrize("form", ACCURATE)
 def test_a_gain_of_form_alone_fails(project: Project, form: str) -> None:
     answers(project, "base.jsonl", formed(ACCURATE[form]))
     gate = project.judge(baseline={**BASE, "strip_reasoning": False})
-    found = check(gate, "baseline_form")
+    found = check(gate, "formatting_gain")
     assert (gate["verdict"], found["status"], found["required"]) == ("fail", "fail", 0.05)
     assert found["observed"] < 0.05 < gate["gain"]
     mentions(found, "30 of", "goal: format", "strip_reasoning: auto" if form == "reasoning" else "refund")
-    assert "normalization" not in statuses(gate)
     assert gate["advice"][0]["text"] == found["advice"]
 
 
 def test_cut_off_answers_are_left_out_of_the_gain(project: Project) -> None:
     answers(project, "base.jsonl", formed("The customer"), finish=lambda i: "stop" if i % 2 else "cut_off")
-    found = check(project.judge(), "baseline_form")
+    found = check(project.judge(), "formatting_gain")
     assert found["status"] == "fail"
     assert found["observed"] == pytest.approx(0)
     mentions(found, "30 of 32", "cut off")
@@ -65,28 +69,28 @@ def test_cut_off_answers_are_left_out_of_the_gain(project: Project) -> None:
 def test_nothing_is_left_where_all_answers_are_cut_off(project: Project) -> None:
     answers(project, "base.jsonl", lambda i: label(0), finish=lambda i: "cut_off")
     gate = project.judge()
-    assert check(gate, "baseline_form")["status"] == "fail"
-    assert check(gate, "baseline_form")["observed"] is None
+    assert check(gate, "formatting_gain")["status"] == "fail"
+    assert check(gate, "formatting_gain")["observed"] is None
 
 
 def test_a_better_candidate_passes_whatever_the_form(project: Project) -> None:
     """The baseline loses fifteen answers by form, and fifteen others because they are wrong."""
     answers(project, "base.jsonl", lambda i: f"It is {label(i)}." if i < 15 else label(i) if i < 45 else wrong(i))
     gate = passed(project.judge())
-    assert "baseline_form" not in statuses(gate)
+    assert "formatting_gain" not in statuses(gate)
 
 
 def test_a_baseline_that_is_otherwise_fine_is_left_alone(project: Project) -> None:
     answers(project, "base.jsonl", lambda i: f"It is {label(i)}." if i < 3 else label(i) if i < 40 else wrong(i))
     gate = project.judge()
-    assert (gate["verdict"], checks(gate, "baseline_form")) == ("pass", [])
+    assert (gate["verdict"], checks(gate, "formatting_gain")) == ("pass", [])
 
 
 @pytest.mark.parametrize(
     ("keys", "verdict", "status"),
     [
-        ({"audit": {"baseline_form": "warn"}}, "pass", "warning"),
-        ({"audit": {"baseline_form": "ignore"}}, "pass", None),
+        ({"checks": {"formatting_gain": "warn"}}, "pass", "warning"),
+        ({"checks": {"formatting_gain": "ignore"}}, "pass", "note"),
         ({"goal": "format"}, "pass", None),
         ({"metric": {"name": "format", "allowed": ["refund", "invoice", "shipping"]}}, "pass", None),
     ],
@@ -96,15 +100,16 @@ def test_the_level_and_the_goal_decide(
 ) -> None:
     answers(project, "base.jsonl", formed("The intent is {}."))
     gate = project.judge(**keys)
-    assert (gate["verdict"], statuses(gate).get("baseline_form")) == (verdict, status), gate["checks"]
+    found = [one["status"] for one in of_baseline(gate)]
+    assert (gate["verdict"], found) == (verdict, [status] if status else []), gate["checks"]
 
 
 def test_an_answer_that_names_two_labels_or_says_too_much_is_wrong(project: Project) -> None:
     long = " ".join(["word"] * 30)
     answers(project, "base.jsonl", formed("refund, invoice or shipping: {}", lambda i: i % 2 == 0))
-    assert "baseline_form" not in statuses(project.judge())
+    assert of_baseline(project.judge()) == []
     answers(project, "base.jsonl", formed(long + " {}", lambda i: i % 2 == 0))
-    assert "baseline_form" not in statuses(project.judge())
+    assert of_baseline(project.judge()) == []
 
 
 def test_json_in_a_fence_is_the_same_json(project: Project) -> None:
@@ -117,32 +122,33 @@ def test_json_in_a_fence_is_the_same_json(project: Project) -> None:
         project, "base.jsonl", lambda i: f"```json\n{json.dumps(wanted(i))}\n```" if i % 2 else json.dumps(wanted(i))
     )
     for metric in ("exact_match", "field_f1"):
-        found = check(project.judge(metric=metric), "baseline_form")
+        found = check(project.judge(metric=metric), "formatting_gain")
         assert (found["status"], found["observed"]) == ("fail", 0)
         mentions(found, "all 30 mistakes", "in a code fence")
 
 
 def test_the_metric_that_is_proposed_ends_it(project: Project) -> None:
     answers(project, "base.jsonl", formed("Label: {}"))
-    found = check(project.judge(), "baseline_form")
+    found = check(project.judge(), "formatting_gain")
     line = re.search(r"use metric: (\{.*?\})\. If", found["advice"])
     assert line is not None, found
     again = project.judge(metric=yaml.safe_load(line[1]))
-    assert (again["verdict"], "baseline_form" in statuses(again)) == ("fail", False)
+    assert again["verdict"] == "fail"
+    assert of_baseline(again) == []
 
 
 def test_every_baseline_is_looked_at(project: Project) -> None:
     answers(project, "base.jsonl", formed("It is {}."))
     project.predictions("other.jsonl", N, wrong_at=range(30, 60))
     gate = project.judge(baseline=..., baselines={"chatty": "recorded:base.jsonl", "other": "recorded:other.jsonl"})
-    found = check(gate, "baseline_form")
+    found = check(gate, "formatting_gain")
     mentions(found, "chatty")
 
 
 def test_the_limit_of_an_endpoint_is_raised_under_its_own_key(http: EndpointProject) -> None:
     http.server.answer = lambda body: short(body) if body["model"] == "base" else of(body)
     gate = http.judge(baseline=http.model("base", params={"max_tokens": 500}), evidence="observed")
-    found = check(gate, "baseline_form")
+    found = check(gate, "formatting_gain")
     assert (found["status"], round(found["observed"], 3)) == ("fail", 0)
     mentions(found, "all 30", "cut off", "params: {max_tokens: 2000}")
 
@@ -184,19 +190,19 @@ def test_the_proposed_metric_makes_the_gate_pass(project: Project, form: str) ->
     says(project, "ft.jsonl", candidate, 56)
     gate = project.judge(metric=metric)
     first = next(one for one in gate["checks"] if one["status"] == "fail")
-    assert (gate["verdict"], first["name"], gate["advice"][0]["text"]) == ("fail", "normalization", first["advice"])
+    assert (gate["verdict"], first["name"], gate["advice"][0]["text"]) == ("fail", "formatting_gain", first["advice"])
     found = re.search(r"metric: (\{.*\})\. If", first["advice"])
     assert found is not None
     proposed = yaml.safe_load(found[1])
     again = project.judge(metric=proposed)
     assert (again["verdict"], round(again["gain"], 3)) == ("pass", 0.267)
-    assert not [one for one in again["checks"] if one["name"] == "normalization"]
+    assert not [one for one in again["checks"] if one["name"] == "formatting_gain"]
 
 
 def test_a_form_that_hides_no_right_answer_decides_nothing(project: Project) -> None:
     says(project, "ft.jsonl", "Label: {}".format, 0)
     gate = ends(project.judge(), "fail")
-    assert not [one for one in gate["checks"] if one["name"] == "normalization"]
+    assert not [one for one in gate["checks"] if one["name"] == "formatting_gain"]
 
 
 def test_a_fence_around_json_is_the_headline(project: Project) -> None:
@@ -206,7 +212,7 @@ def test_a_fence_around_json_is_the_headline(project: Project) -> None:
         project.predictions(file, N, output=lambda i, form=form, texts=texts: form.format(texts[i]))
     gate = project.judge(metric="exact_match")
     first = next(one for one in gate["checks"] if one["status"] == "fail")
-    assert (first["name"], round(first["observed"], 3)) == ("normalization", 0.267)
+    assert (first["name"], round(first["observed"], 3)) == ("formatting_gain", 0.267)
 
 
 # --- reasoning ---------------------------------------------------------------------------------------------------
@@ -225,7 +231,7 @@ def test_reasoning_that_is_kept_is_the_headline_of_a_red_gate(project: Project) 
     gate = project.judge(candidate={"provider": "recorded", "path": "ft.jsonl", "strip_reasoning": False})
     assert gate["candidate"]["value"] == 0
     first = next(one for one in gate["checks"] if one["status"] == "fail")
-    assert (first["name"], first["observed"]) == ("normalization", pytest.approx(16 / 60))
+    assert (first["name"], first["observed"]) == ("formatting_gain", pytest.approx(16 / 60))
     mentions(first, "strip_reasoning: auto", "56 answers")
 
 
@@ -233,7 +239,7 @@ def test_an_output_that_begins_with_reasoning_is_named(project: Project) -> None
     """One such row of the test set, and no answer is stripped."""
     project.test_set(N, expected=lambda i: label(i) if i != 3 else THOUGHT.format(label(i)))
     thinks(project, "ft.jsonl", 56)
-    found = check(project.judge(), "normalization")
+    found = check(project.judge(), "formatting_gain")
     assert found["status"] == "fail"
     mentions(found, "test.jsonl:4")
 
@@ -241,14 +247,14 @@ def test_an_output_that_begins_with_reasoning_is_named(project: Project) -> None
 def test_reasoning_does_not_decide_where_it_changes_no_verdict(project: Project) -> None:
     thinks(project, "ft.jsonl", 0)
     gate = project.judge(candidate={"provider": "recorded", "path": "ft.jsonl", "strip_reasoning": False})
-    assert "normalization" not in statuses(gate)
+    assert "formatting_gain" not in statuses(gate)
 
 
 def test_a_model_called_in_a_test_body_gives_its_answer_alone(project: Project) -> None:
     project.file("thinker.py", f"def say(text): return {THOUGHT!r}.format('refund')\n")
     project.pytester.syspathinsert()
     body = "def test_gate(ftgate_baseline):\n    assert ftgate_baseline('hello') == 'refund'\n"
-    project.gate_test(body, baseline="python:thinker:say", allow_weak_baseline="it always says refund")
+    project.gate_test(body, baseline="python:thinker:say", checks={"weak_baseline": "warn"})
     project.run().assert_outcomes(passed=1)
 
 

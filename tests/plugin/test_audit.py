@@ -15,7 +15,7 @@ LEAK = "where is the parcel that I ordered last week from your shop in the old t
 
 def test_a_good_training_set_has_no_finding(project: Project) -> None:
     gate = passed(project.judge())
-    assert not {*FINDINGS, "chat_format", "too_long", "audit"} & statuses(gate).keys()
+    assert not {*FINDINGS, "chat_format", "too_long"} & statuses(gate).keys()
 
 
 def test_gates_on_one_training_set_have_it_audited_once(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -118,12 +118,11 @@ def test_a_set_padded_with_near_copies_is_not_enough_unless_the_gate_takes_them(
     said = ("{}", "please, {}", "{} please", "{}!!", "I ask you: {}")
     base = [f"where is the {item} that {name} ordered from your shop" for name in NAMES for item in ITEMS][:40]
     project.training_set(0, [{"input": form.format(text), "expected": "refund"} for text in base for form in said])
-    for level, status in (("limit", "fail"), ("fail", "fail"), ("warn", "warning"), ("ignore", None)):
-        gate = project.judge(audit={} if level == "limit" else {"near_duplicates": level})
+    for level, status in (("limit", "fail"), ("fail", "fail"), ("warn", "warning"), ("ignore", "note")):
+        gate = project.judge(checks={} if level == "limit" else {"near_duplicates": level})
         assert (gate["verdict"], gate["models_called"]) == (("fail", False) if status == "fail" else ("pass", True))
         assert statuses(gate).get("near_duplicates") == status
         assert statuses(gate)["min_training_examples"] == "pass"
-        assert ("audit" in statuses(gate)) == (level in ("warn", "ignore"))
         if status == "fail":
             found = check(gate, "near_duplicates")
             assert (found["observed"] >= 160, found["required"]) == (True, 200)
@@ -151,7 +150,7 @@ def test_contradictions_above_one_percent_fail(
 ) -> None:
     more = [{"input": f"Training question {3 * i}", "expected": "invoice"} for i in range(conflicts)]
     project.training_set(200, more)
-    gate = project.judge(audit={"conflicts": level} if level else {})
+    gate = project.judge(checks={"conflicts": level} if level else {})
     found = check(gate, "conflicts")
     assert (gate["verdict"], found["status"]) == ("fail" if status == "fail" else "pass", status)
     assert found["observed"] == conflicts
@@ -167,7 +166,7 @@ def test_a_label_that_the_training_set_hardly_has(project: Project) -> None:
     found = check(gate, "labels_missing")
     assert (gate["verdict"], found["status"], found["observed"]) == ("pass", "warning", 2)
     mentions(found, "'absent' (test.jsonl:60)", "'rare' (4 rows)")
-    assert stopped(project.judge(audit={"labels_missing": "fail"}), "fail")["name"] == "labels_missing"
+    assert stopped(project.judge(checks={"labels_missing": "fail"}), "fail")["name"] == "labels_missing"
     project.training_set(200, rare)
     assert check(project.judge(), "labels_missing")["observed"] == 1
 
@@ -192,7 +191,7 @@ def test_empty_outputs_are_named(project: Project) -> None:
     found = check(gate, "empty_outputs")
     assert (gate["verdict"], found["status"], found["observed"]) == ("pass", "warning", 2)
     mentions(found, "train.jsonl:201", "train.jsonl:202")
-    assert stopped(project.judge(audit={"empty_outputs": "fail"}), "fail")["name"] == "empty_outputs"
+    assert stopped(project.judge(checks={"empty_outputs": "fail"}), "fail")["name"] == "empty_outputs"
 
 
 def test_turns_out_of_order_are_named(project: Project) -> None:
@@ -209,41 +208,37 @@ def test_turns_out_of_order_are_named(project: Project) -> None:
     found = check(chats("user", "user", "assistant"), "chat_format")
     assert (found["status"], found["observed"]) == ("warning", 1)
     mentions(found, "train.jsonl:201")
-    assert stopped(project.judge(audit={"chat_format": "fail"}), "fail")["name"] == "chat_format"
+    assert stopped(project.judge(checks={"chat_format": "fail"}), "fail")["name"] == "chat_format"
     mentions(stopped(chats("system", "user")), "train.jsonl:201")
 
 
 def test_rows_over_the_token_limit_are_named(project: Project) -> None:
     project.training_set(200, [{"input": "long " * 100, "expected": "refund"}])
     assert "too_long" not in statuses(project.judge())
-    gate = project.judge(audit={"max_tokens": 120})
+    gate = project.judge(training_set={"path": "train.jsonl", "max_tokens": 120})
     found = check(gate, "too_long")
     assert (found["status"], found["observed"], found["required"]) == ("warning", 1, 120)
-    assert found["threshold"] == {"key": "audit.max_tokens", "value": 120, "weaker": "higher"}
+    assert found["threshold"] == {"key": "training_set.max_tokens", "value": 120, "weaker": "higher"}
     mentions(found, "train.jsonl:201", "126")
 
 
-# --- the key audit -------------------------------------------------------------------------------------------
+# --- the key checks ------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(("level", "status"), [("warn", "warning"), ("ignore", "note")])
-def test_what_is_loosened_is_said_and_still_counts(project: Project, level: str, status: str) -> None:
-    audit = {"leaked": level, "usable": level}
-    found = check(project.judge(audit=audit), "audit")  # whether it is found or not
-    assert (found["status"], found["observed"], found["source"]) == ("warning", 2, "marker")
-    mentions(found, *(f"{key}: {level}" for key in audit))
-    project.training_set(150, [{"input": "Customer question 7", "expected": "refund"}])
-    gate = passed(project.judge(audit=audit))
-    assert (check(gate, "leaked")["status"], check(gate, "min_training_examples")["status"]) == (status, status)
-    assert (gate["training"]["leaked"], gate["training"]["usable"]) == (1, 151)
+def test_a_finding_that_is_accepted_still_counts(project: Project, level: str, status: str) -> None:
+    project.training_set(200, [{"input": "Customer question 7", "expected": "refund"}])
+    gate = passed(project.judge(checks={"leaked": level}))
+    found = check(gate, "leaked")
+    assert (found["status"], found["source"], gate["training"]["leaked"]) == (status, "marker", 1)
 
 
 def test_a_mark_that_loosens_the_audit_meets_no_obligation(required: Project) -> None:
-    required.marked("'support', audit={'conflicts': 'fail'}")
+    required.marked("'support', checks={'conflicts': 'fail'}")
     assert required.report()["unjudged"] == []
-    required.marked("'support', audit={'conflicts': 'warn'}")
+    required.marked("'support', checks={'conflicts': 'warn'}")
     (unjudged,) = required.report()["unjudged"]
-    assert "audit.conflicts" in unjudged["reason"]
+    assert "checks.conflicts" in unjudged["reason"]
 
 
 def test_copies_within_the_test_set_count_as_one_group(project: Project) -> None:
@@ -266,7 +261,7 @@ def test_copies_within_the_test_set_count_as_one_group(project: Project) -> None
     assert "group" in gate["method"]
     project.test_set(60, input=asked, expected=lambda i: label(i // 6), group=lambda i: f"customer {i // 12}")
     assert check(project.judge(), "groups")["observed"] == 5
-    assert "test_near_duplicates" not in statuses(project.judge(audit={"test_near_duplicates": "ignore"}))
+    assert statuses(project.judge(checks={"test_near_duplicates": "ignore"}))["test_near_duplicates"] == "note"
 
 
 def test_test_examples_that_differ_in_an_id_count_as_one_group(project: Project) -> None:
@@ -288,4 +283,4 @@ def test_a_group_in_both_sets_is_a_warning(project: Project) -> None:
     warned = check(gate, "group_overlap")
     assert (gate["verdict"], warned["status"], warned["observed"]) == ("pass", "warning", 1)
     mentions(warned, "customer 7", "test.jsonl:8", "train.jsonl:201")
-    assert stopped(project.judge(audit={"group_overlap": "fail"}), "fail")["name"] == "group_overlap"
+    assert stopped(project.judge(checks={"group_overlap": "fail"}), "fail")["name"] == "group_overlap"

@@ -218,12 +218,12 @@ def test_a_template_that_tells_the_answer(project: Project, reader: LoopbackServ
     )
     model = {"provider": "openai", "model": "m", "base_url": reader.url}
     gate = project.judge(candidate={**model, "template": "{input} {hint}"})
-    because(gate, "fail", "leaked_prompt", "{hint}")
+    because(gate, "fail", "prompt_leak", "{hint}")
     assert (gate["models_called"], reader.requests) == (False, [])
     gate = project.judge(candidate={**model, "template": "{input} {meta}"})
-    because(gate, "fail", "leaked_prompt", "{meta}", "59", "60", "test.jsonl:2")
+    because(gate, "fail", "prompt_leak", "{meta}", "59", "60", "test.jsonl:2")
     gate = project.judge(candidate={**model, "template": "{input} {code}"})
-    because(gate, "fail", "leaked_prompt", "{code}", "23", "refund")
+    because(gate, "fail", "prompt_leak", "{code}", "23", "refund")
     assert project.judge(candidate={**model, "template": "{place} {input}"})["models_called"] is True
 
 
@@ -234,7 +234,7 @@ def test_a_system_message_that_holds_the_test_set(project: Project, reader: Loop
     model = {"provider": "openai", "model": "m", "base_url": reader.url}
     for keys in ({"system": told}, {"system_file": "prompt.md"}):
         gate = project.judge(candidate={**model, **keys})
-        because(gate, "fail", "leaked_prompt", "60 of 60", "test.jsonl:1")
+        because(gate, "fail", "prompt_leak", "60 of 60", "test.jsonl:1")
         assert gate["models_called"] is False
     assert project.judge(candidate={**model, "system": "Name the topic."})["models_called"] is True
 

@@ -381,7 +381,7 @@ def test_a_loader_may_read_a_folder(project: Project) -> None:
 def test_the_documented_metric_hook_works(project: Project) -> None:
     project.file("conftest.py", example_of("pytest_ftgate_metrics"))
     project.predictions("base.jsonl", 60, output=lambda i: "x" * (100 if i % 2 else 20))
-    gate = passed(project.judge(metric="brevity", allow_weak_baseline="one short answer to everything is as short"))
+    gate = passed(project.judge(metric="brevity", checks={"weak_baseline": "warn"}))
     assert (gate["baseline"]["value"], gate["candidate"]["value"]) == (0.5, 1)
     assert (check(gate, "margin")["observed"], check(gate, "margin")["required"]) == (0.5, 0.05)
 

@@ -65,7 +65,7 @@ def test_the_default_fixtures_give_models_and_examples(project: Project) -> None
         "    assert ftgate_baseline('hello') == 'HELLO'\n",
         baseline="python:own:shout",
         candidate="python:own:good",
-        allow_weak_baseline="it shouts, so that its answer tells it from the candidate",
+        checks={"weak_baseline": "warn"},
     )
     project.run().assert_outcomes(passed=1)
 

@@ -45,7 +45,7 @@ gates:
     evidence: observed
     min_test_examples: 8
     min_training_examples: 6
-    allow_weak_baseline: this is about other rules
+    checks: {weak_baseline: warn}
 """
 outcomes: Counter[str] = Counter()
 

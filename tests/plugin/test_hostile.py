@@ -216,8 +216,8 @@ def test_ids_and_inputs_of_an_iterable(project: Project) -> None:
 @pytest.mark.parametrize(
     "keys",
     [
-        dict.fromkeys(("name", "hypothesis", "allow_weak_baseline"), HOSTILE),
-        dict.fromkeys(("name", "hypothesis", "allow_weak_baseline"), HUGE),
+        dict.fromkeys(("name", "hypothesis"), HOSTILE),
+        dict.fromkeys(("name", "hypothesis"), HUGE),
         {"baseline": ..., "baselines": {HOSTILE: "recorded:base.jsonl"}},
         {"candidate": {"provider": "recorded", "path": "ft.jsonl", "name": HUGE}},
     ],

@@ -6,7 +6,19 @@ from typing import Any
 
 import pytest
 from endpoint_project import EndpointProject, N
-from gate_project import because, check, checks, ends, label, mentions, passed, read_jsonl, stopped, write_jsonl
+from gate_project import (
+    because,
+    check,
+    checks,
+    ends,
+    label,
+    mentions,
+    passed,
+    read_jsonl,
+    statuses,
+    stopped,
+    write_jsonl,
+)
 
 SYSTEM = "You route support messages. Answer with one label."
 TOOLS = [{"type": "function", "function": {"name": "route", "parameters": {"type": "object"}}}]
@@ -142,9 +154,9 @@ def test_the_mismatch_is_the_first_advice_of_a_red_gate(http: EndpointProject) -
 @pytest.mark.parametrize("level", ["fail", "ignore"])
 def test_the_gate_decides_what_a_mismatch_means(http: EndpointProject, level: str) -> None:
     _train(http, system=SYSTEM)
-    gate = http.judge(audit={"prompt_mismatch": level})
+    gate = http.judge(checks={"prompt_mismatch": level})
     if level == "ignore":
-        assert (gate["verdict"], checks(gate, "prompt_mismatch")) == ("pass", [])
+        assert (gate["verdict"], statuses(gate)["prompt_mismatch"]) == ("pass", "note")
         return
     because(gate, "fail", "prompt_mismatch", SYSTEM)
     assert not http.server.requests

@@ -85,7 +85,7 @@ def test_a_missing_answer_of_the_baseline_is_an_error(ready: Project) -> None:
 def test_a_weak_baseline_fails(ready: Project) -> None:
     ready.predictions("base.jsonl", 60, wrong_at=range(20, 60))
     assert found(ready, "fail", "weak_baseline", hypothesis=...)["status"] == "fail"
-    passed(ready.judge(hypothesis=..., allow_weak_baseline="a stub", margin=0.2))
+    passed(ready.judge(hypothesis=..., checks={"weak_baseline": "warn"}, margin=0.2))
 
 
 @pytest.mark.parametrize("problem", ["min_training_examples", "leaked", "min_test_examples"])

@@ -14,10 +14,14 @@ REFUSED: list[tuple[dict[str, Any], list[str]]] = [
     ({"baseline": ..., "baselines": {"candidate": "openai:n"}}, ["baselines", "candidate"]),
     ({"baseline": ..., "baselines": {"x": "nonsense"}}, ["baselines.x", "'nonsense'"]),
     ({"baseline": ..., "baselines": {"extends": "x"}}, ["baselines", "baseline"]),
-    ({"audit": {"leaks": "fail"}}, ["audit.leaks", "'leaked'"]),
-    ({"audit": {"leaked": "limit"}}, ["audit.leaked", "'limit'"]),
-    ({"audit": {"max_tokens": 0}}, ["audit.max_tokens", "at least 1"]),
-    ({"audit": "fail"}, ["audit", "'fail'"]),
+    ({"checks": {"leaks": "fail"}}, ["checks.leaks", "'leaked'"]),
+    ({"checks": {"leaked": "limit"}}, ["checks.leaked", "'limit'"]),
+    *(
+        ({"checks": {name: "warn"}}, [f"checks.{name}", "cannot be changed", "weak_baseline"])
+        for name in ("margin", "thresholds.accuracy", "guards.refunds", "weakened")
+    ),
+    ({"training_set": {"path": "train.jsonl", "max_tokens": 0}}, ["training_set.max_tokens", "at least 1"]),
+    ({"checks": "fail"}, ["checks", "'fail'"]),
     ({"margin": 3}, ["margin 3", "accuracy"]),
     ({"test_set": ()}, []),
     ({"test_set": [{"input": "a", "expected": "b"}] * 2}, ["item 2", "item 1"]),
@@ -39,7 +43,6 @@ REFUSED: list[tuple[dict[str, Any], list[str]]] = [
     ({"hypothesis": {"from": 0.9, "to": 0.8}}, ["hypothesis", "0.9", "0.8", "marker", "accuracy"]),
     ({"hypothesis": {"from": 0.9, "to": 0.9}}, ["hypothesis", "0.9", "marker"]),
     ({"goal": "knowlege"}, ["goal", "'knowledge'"]),
-    *(({"allow_weak_baseline": reason}, ["allow_weak_baseline"]) for reason in ("", "  ", True)),
     *(({"timeout_s": value}, ["timeout_s"]) for value in (0, -1, "soon", float("nan"), True)),
     *(({"max_attempts": most}, ["max_attempts"]) for most in (0, 6)),
 ]

@@ -194,9 +194,9 @@ def test_a_group_that_may_be_lost_whole_is_a_warning(project: Project, groups: i
     project.predictions("base.jsonl", n, wrong_at=range(0, n, 10))
     project.predictions("ft.jsonl", n)
     gate = project.judge()
-    assert (gate["verdict"], statuses(gate).get("lost_group")) == ("pass", status)
+    assert (gate["verdict"], statuses(gate).get("rare_group_loss")) == ("pass", status)
     if status is not None:
-        found = check(gate, "lost_group")
+        found = check(gate, "rare_group_loss")
         assert found["observed"] < 0 < gate["lower_bound"]
         mentions(found, "group", f"{100 * found['observed']:.1f}")
 

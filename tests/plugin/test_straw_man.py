@@ -33,42 +33,41 @@ def says(project: Project, name: str, output: str | Callable[[int], str]) -> Non
 
 
 @pytest.mark.parametrize(
-    ("right", "reason", "status"),
+    ("right", "level", "status"),
     [
         (40, None, "pass"),
-        (40, "just in case", "pass"),
+        (40, "warn", "pass"),
         (26, None, "warning"),
-        (26, "no prompt fits in its context", "warning"),
+        (26, "warn", "warning"),
         (20, None, "fail"),
         (0, None, "fail"),
-        (20, "no prompt fits in its context", "warning"),
+        (20, "warn", "warning"),
     ],
 )
 def test_the_baseline_is_held_against_the_constant_answer(
-    project: Project, right: int, reason: str | None, status: str
+    project: Project, right: int, level: str | None, status: str
 ) -> None:
     project.predictions("base.jsonl", 60, wrong_at=range(right, 60))
-    gate = project.judge(allow_weak_baseline=reason or ...)
+    gate = project.judge(checks={"weak_baseline": level} if level else {})
     found = check(gate, "weak_baseline")
     assert (found["status"], found["observed"], found["required"]) == (status, right / 60, 20 / 60)
     assert gate["verdict"] == ("fail" if status == "fail" else "pass")
     assert "degenerate_candidate" not in statuses(gate)
     mentions(found, "base.jsonl", "'refund'", "33.3 %")
-    if reason is None and status != "pass":
-        mentions(found, "allow_weak_baseline")
+    if status == "fail":
+        mentions(found, "checks: {weak_baseline: warn}")
     if right == 26:
         mentions(found, "p = ")
     elif status == "warning":
         assert found["source"] == "marker"
-        assert any(str(reason) in line for line in block(gate))
 
 
 def test_a_mark_that_allows_it_against_the_file_meets_no_obligation(required: Project) -> None:
     required.predictions("base.jsonl", 60, WEAK)
-    required.marked("'support', allow_weak_baseline='why not'")
+    required.marked("'support', checks={'weak_baseline': 'warn'}")
     report = required.report()
     required.result.assert_outcomes(passed=2)
-    assert "allow_weak_baseline" in report["unjudged"][0]["reason"]
+    assert "checks.weak_baseline" in report["unjudged"][0]["reason"]
     assert required.result.ret == 1
 
 
@@ -108,7 +107,7 @@ def test_where_one_output_is_expected_everywhere_nothing_beats_saying_it(project
     says(project, "base.jsonl", "none")
     says(project, "ft.jsonl", candidate)
     assert check(project.judge(), "weak_baseline")["status"] == "fail"
-    gate = project.judge(allow_weak_baseline="all of these must be refused")
+    gate = project.judge(checks={"weak_baseline": "warn"})
     assert (gate["verdict"], statuses(gate)["weak_baseline"]) == ("pass", "warning")
 
 
@@ -117,9 +116,9 @@ def test_a_metric_by_which_a_constant_is_perfect_condemns_no_candidate(project: 
     says(project, "base.jsonl", lambda i: label(i) if i < 40 else "something longer")
     gate = project.judge(metric="short")
     assert check(gate, "weak_baseline")["status"] == "fail"
-    mentions(check(gate, "weak_baseline"), "short", "thresholds", "allow_weak_baseline")
+    mentions(check(gate, "weak_baseline"), "short", "thresholds", "weak_baseline: warn")
     says(project, "ft.jsonl", lambda i: label(i) if i else "something longer")
-    gate = project.judge(metric="short", allow_weak_baseline="the format is all we want")
+    gate = project.judge(metric="short", checks={"weak_baseline": "warn"})
     assert (gate["verdict"], "degenerate_candidate" in statuses(gate)) == ("pass", False)
 
 
@@ -133,14 +132,14 @@ def test_a_long_answer_is_cut(project: Project) -> None:
 
 def test_a_candidate_that_answers_one_label_throughout(project: Project) -> None:
     says(project, "base.jsonl", lambda i: LABELS[(i + 1) % 3])
-    assert project.judge(allow_weak_baseline="a stub")["verdict"] == "pass"
+    assert project.judge(checks={"weak_baseline": "warn"})["verdict"] == "pass"
     says(project, "ft.jsonl", "refund")
-    gate = project.judge(allow_weak_baseline="a stub")
+    gate = project.judge(checks={"weak_baseline": "warn"})
     assert (gate["verdict"], statuses(gate)["margin"]) == ("fail", "pass")
     mentions(check(gate, "degenerate_candidate"), "ft.jsonl", "'refund'", "3")
     project.file("conftest.py", HOOKS)  # however well it scores
     says(project, "ft.jsonl", "maybe")
-    gate = project.judge(metric="hedged", allow_weak_baseline="a stub")
+    gate = project.judge(metric="hedged", checks={"weak_baseline": "warn"})
     found = check(gate, "degenerate_candidate")
     assert (found["status"], found["observed"], found["required"]) == ("fail", 0.5, 20 / 60)
 
@@ -149,7 +148,7 @@ def test_a_candidate_that_answers_one_label_throughout(project: Project) -> None
 def test_a_weak_baseline_does_not_excuse_a_weak_candidate(project: Project, right: int, verdict: str) -> None:
     project.predictions("base.jsonl", 60, wrong_at=range(60))
     project.predictions("ft.jsonl", 60, wrong_at=range(right, 60))
-    gate = project.judge(allow_weak_baseline="a stub")
+    gate = project.judge(checks={"weak_baseline": "warn"})
     assert (gate["verdict"], statuses(gate)["margin"]) == (verdict, "pass")
     found = checks(gate, "degenerate_candidate")
     assert [(one["status"], one["observed"]) for one in found] == [("fail", right / 60)] * (verdict == "fail")

@@ -9,8 +9,10 @@ from typing import TYPE_CHECKING, Any
 
 from pytest_ftgate.checks.training_set.near import NEAR
 from pytest_ftgate.checks.training_set.wording import differing
+from pytest_ftgate.config.checks import CHANGEABLE
+from pytest_ftgate.config.data import max_tokens
 from pytest_ftgate.data import expected_text
-from pytest_ftgate.result import STATUS_AT, Action, Check
+from pytest_ftgate.result import Action, Check, Status, Threshold
 from pytest_ftgate.text import plural, printable
 
 if TYPE_CHECKING:
@@ -45,14 +47,13 @@ AUDIT_CHECKS = frozenset(
         "empty_outputs",
         "chat_format",
         "too_long",
-        "audit",
     }
 )
 """The names of the checks that can be a warning."""
 
 
 def check(gate: Context) -> list[Check]:
-    """Return the checks of the audit: usable examples and leaks always, other findings unless the gate ignores them."""
+    """Return the checks of the audit: usable examples and leaks always, other findings where there are any."""
     rules = _Rules(gate)
     return [rules.usable(), rules.leaked(), *rules.findings()]
 
@@ -62,7 +63,6 @@ class _Rules:
 
     def __init__(self, gate: Context) -> None:
         self._gate, self._audit, self._training, self._test = gate, gate.audit, gate.training, gate.test
-        self._levels = gate.config.audit.levels
 
     def usable(self) -> Check:
         """Check that there are enough usable training examples."""
@@ -76,7 +76,7 @@ class _Rules:
             message += f" ({audit.rows:,} rows minus {' and '.join(left_out)})"
         return Check(
             "min_training_examples",
-            "pass" if enough else STATUS_AT[self._levels["usable"]],
+            "pass" if enough else "fail",
             message,
             observed=audit.usable,
             **self._gate.requirement("min_training_examples"),
@@ -91,13 +91,13 @@ class _Rules:
         """Check that no test example is in the training set."""
         audit = self._audit
         if not audit.leaked:
-            exact_only = audit.leaked_near_rows or self._levels["leaked_near"] == "ignore"
+            exact_only = audit.leaked_near_rows or self._gate.config.level("leaked_near") == "ignore"
             kind = "exact" if exact_only else "exact or near"
             message = f"no {kind} duplicate of a test example in the training set"
             return Check("leaked", "pass", message, observed=0, required=0)
         return Check(
             "leaked",
-            STATUS_AT[self._levels["leaked"]],
+            "fail",
             f"{audit.leaked:,} of {plural(len(self._test), 'test example')} "
             f"{'is' if audit.leaked == 1 else 'are'} also in the training set: "
             f"{self._pairs(self._test, audit.leaked_rows, '=')}",
@@ -120,19 +120,20 @@ class _Rules:
         yield from self._empty_outputs()
         yield from self._chat_format()
         yield from self._too_long()
-        yield from self._loosened()
 
     # --- duplicates ---------------------------------------------------------------------------------------------
 
     def _leaked_near(self) -> Iterator[Check]:
         pairs, count = self._audit.leaked_near_rows, self._audit.leaked_near
+        accepted = self._gate.config.accepts("leaked_near")
+        accept = "" if accepted else " If they are no copies, write checks: {leaked_near: warn}."
         yield from self._finding(
             "leaked_near",
             count,
             f"{count:,} of {plural(len(self._test), 'test example')} "
             f"{'has' if count == 1 else 'have'} a near duplicate in the training set ({_NEAR}): "
             f"{self._pairs(self._test, pairs, '~')}",
-            self._removal(pairs),
+            self._removal(pairs) + accept,
             required=0,
         )
 
@@ -154,7 +155,7 @@ class _Rules:
             "conflicts",
             audit.conflicts,
             f"{plural(audit.conflicts, 'training row')} {'repeats' if audit.conflicts == 1 else 'repeat'} an input "
-            f"with a different output{limit if self._levels['conflicts'] == 'limit' else ''}: {pairs}",
+            f"with a different output{limit if self._gate.config.level('conflicts') == 'limit' else ''}: {pairs}",
             "Keep the correct output of each pair: contradictions teach the model to guess.",
             beyond=too_many,
         )
@@ -263,49 +264,28 @@ class _Rules:
         )
 
     def _too_long(self) -> Iterator[Check]:
-        rows, limit = self._audit.long_rows, self._gate.config.audit.max_tokens
+        rows, limit = self._audit.long_rows, max_tokens(self._gate.config.training_set)
         named = self._each({row: f"about {tokens:,}" for row, tokens in rows.items()})
         yield from self._finding(
             "too_long",
             len(rows),
             f"{plural(len(rows), 'training row')} {'has' if len(rows) == 1 else 'have'} more than {limit:,} tokens "
             f"(estimated as UTF-8 bytes / 4): {named}",
-            "Shorten them, or set audit.max_tokens to the limit of your trainer: most trainers truncate longer rows.",
-            **self._gate.requirement("audit.max_tokens"),
+            "Shorten them, or set training_set.max_tokens to the limit of your trainer: most trainers truncate longer "
+            "rows.",
+            required=limit,
+            threshold=Threshold("training_set.max_tokens", limit, "higher"),
         )
-
-    # --- levels -------------------------------------------------------------------------------------------------
-
-    def _loosened(self) -> Iterator[Check]:
-        """Yield a warning if the gate lowers the level of findings, found or not."""
-        loosened = self._gate.config.audit.loosened
-        if loosened:
-            levels = ", ".join(f"{name}: {level}" for name, level in loosened.items())
-            yield Check(
-                "audit",
-                "warning",
-                f"the training audit is loosened: {levels}",
-                observed=len(loosened),
-                source=self._gate.source("audit"),
-                advice="Check that this is intended: the defaults are stricter.",
-            )
 
     def _finding(
         self, name: str, count: int, message: str, advice: str, *, beyond: bool = False, **fields: Any
     ) -> Iterator[Check]:
-        """Yield the check of a finding unless it is ignored or ``count`` is 0.
-
-        ``beyond``: the finding exceeds its own limit, which fails at the level ``limit``.
-        """
-        level = self._levels[name]
-        if not count or level == "ignore":
+        """Yield the check of a finding unless ``count`` is 0; ``beyond``: it exceeds a built-in limit."""
+        if not count:
             return
-        if level == "limit":
-            level = "fail" if beyond else "warn"
-        fails = level == "fail"
-        fields = {"observed": count, **fields, "source": self._gate.source("audit") if fails else None}
-        action: Action | None = "fix_data" if fails else None
-        yield Check(name, STATUS_AT[level], message, **fields, advice=advice, action=action)
+        status: Status = "fail" if beyond or CHANGEABLE[name].default == "fail" else "warning"
+        action: Action | None = "fix_data" if self._gate.config.level(name) == "fail" or beyond else None
+        yield Check(name, status, message, **{"observed": count, **fields}, advice=advice, action=action)
 
     # --- text ---------------------------------------------------------------------------------------------------
 

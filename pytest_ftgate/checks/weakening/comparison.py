@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from pytest_ftgate.checks.goal import not_served
 from pytest_ftgate.config import DataKeys, MetricSpec, ModelSpec, file_of
+from pytest_ftgate.config.checks import CHANGEABLE, LEVELS
 from pytest_ftgate.config.keys import Keys
 from pytest_ftgate.config.weaker import Weaker, comparable
 from pytest_ftgate.errors import shown_path
@@ -47,6 +48,10 @@ def weakenings(before: GateKeys, after: GateKeys) -> Iterator[Weakening]:
     for one in _keys(before, after):
         if not (to_margin and one.key in ("max_drop", "evidence")):  # a margin asks for more than any drop
             yield one
+    for name in CHANGEABLE:
+        levels = before.level(name), after.level(name)
+        if LEVELS.index(levels[1]) < LEVELS.index(levels[0]):
+            yield Weakening(f"checks.{name}", *map(_value, levels))
     if not_served(before.goal) and not not_served(after.goal):
         yield Weakening("goal", str(before.goal), str(after.goal or "none"))
     yield from _metric("metric", before.decided_by, after.decided_by)

@@ -93,7 +93,7 @@ def test_a_test_example_with_a_near_copy_in_the_training_set_is_named(folder, in
     furnish(folder, test, training)
     said = " ".join(init().split())
     assert "WARNING: 1 test example" in said
-    assert all(words in said for words in ("audit: {leaked_near: warn}", "test.jsonl:61 ~ train.jsonl:221"))
+    assert all(words in said for words in ("checks: {leaked_near: warn}", "test.jsonl:61 ~ train.jsonl:221"))
 
 
 def test_columns_that_nobody_can_guess_are_asked_for(folder, init):

@@ -60,8 +60,8 @@ GOOD = [
     {"version": 1},
     whole(),
     whole(baseline="recorded:b.jsonl", margin=0),
-    whole(allow_weak_baseline="no prompt fits"),
-    whole(goal="knowledge", goal_override="there is no room for context", stage="ready"),
+    whole(checks={"weak_baseline": "warn", "imbalance": "ignore"}),
+    whole(goal="knowledge", checks={"goal": "warn"}, stage="ready"),
     whole(hypothesis={"from": 0.8, "to": 0.9}),
     whole(hypothesis={"from": 0, "to": 1, "because": "labels drift"}),
     whole(guards={"general": {"test_set": "g.jsonl", "max_drop": 0.03}}),
@@ -102,7 +102,7 @@ WRONG = {  # values of a gate's keys
         *({**ECHO, "price": price} for price in ({"gpu_hour_usd": 1, "cached_input_per_1m": 1}, {"gpu_hour_usd": -1})),
     ],
     "thresholds": [["f1"], {"f1": {}}, {"f1": {"min": 0, "of": "both"}}],
-    "goal_override": [" "],
+    "checks": ["fail", {"goal": "error"}, {"margin": "warn"}, {"leak": "warn"}],
     "hypothesis": [{"from": 0.8, "to": 0.9, "metric": "f1"}, {"from": "0.8", "to": 0.9}, True, {"from": 0.8}],
     "guards": [
         ["general"],
@@ -118,7 +118,6 @@ WRONG = {  # values of a gate's keys
         {"fields": ["lang"], "min_examples": 30},
     ],
     "max_age_days": [0, "90"],
-    "allow_weak_baseline": ["  ", True],
 }
 BAD = [
     *({}, {"version": 2}, {"version": 1, "gate": {}}),

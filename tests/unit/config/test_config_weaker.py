@@ -16,7 +16,7 @@ from pytest_ftgate.result import Threshold
         ("thresholds.a.metric.max", "higher"),
         ("guards.a.guard.with.dots.max_drop", "higher"),
         ("metric", None),
-        ("allow_weak_baseline", None),
+        ("checks.goal", None),
         ("economics.calls_per_month", "higher"),
         ("no.such.key", None),
     ],
@@ -44,6 +44,6 @@ def test_every_key_of_a_gate_says_how_it_compares_or_is_known_not_to() -> None:
     """A new key is put here only where two of its values cannot be compared, or it is compared by its parts."""
     data = {"name", "test_set", "training_set"}
     models = {"baseline", "baselines", "candidate"}
-    by_parts = {"metric", "thresholds", "economics", "audit", "guards", "slices"}
+    by_parts = {"metric", "thresholds", "economics", "checks", "guards", "slices"}
     others = {"repeats", "timeout_s", "hypothesis", "goal"}
     assert set(GateKeys.model_fields) - set(comparable(GateKeys)) == data | models | by_parts | others
