@@ -85,12 +85,12 @@ def _schema(asked: argparse.Namespace) -> int:
 
 
 def _compare(asked: argparse.Namespace) -> int:
-    from pytest_ftgate.cli.compare import compare_reports, comparison_lines
-    from pytest_ftgate.cli.report_file import read_report
+    from pytest_ftgate.cli.compare import compare_reports, comparison_lines, read_report
 
-    before, after = read_report(asked.before), read_report(asked.after)
+    paths = (asked.before, asked.after)
+    before, after = map(read_report, paths)
     found = compare_reports(before, after)
-    print("\n".join(comparison_lines(before, after, found)))
+    print("\n".join(comparison_lines(paths, (before, after), found)))
     return int(any(gate.worse for gate in found))
 
 

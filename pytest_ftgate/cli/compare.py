@@ -1,25 +1,91 @@
-"""The command ``compare``: what changed between two reports, gate by gate."""
+"""The command ``compare``: what changed between two JSON reports, gate by gate."""
 
 from __future__ import annotations
 
+import json
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from pathlib import Path
+from typing import Any, Literal
 
-from pytest_ftgate.cli.report_file import ReportFile
-from pytest_ftgate.cli.thresholds import Mark, Move, shifts
+from pytest_ftgate.config.gate_keys import comparison_of
+from pytest_ftgate.config.problems import own_words
+from pytest_ftgate.data.lines import UnopenedError, open_lines
+from pytest_ftgate.data.strict_json import parse_json
+from pytest_ftgate.errors import DataError, Where, shown_path
+from pytest_ftgate.reports.json import REPORT_VERSION, Report
 from pytest_ftgate.result import GateResult, TestSetResult, TrainingResult, called
-from pytest_ftgate.text import is_share, plural, printable, show_difference, show_seconds, show_usd, show_value, wrapped
+from pytest_ftgate.text import (
+    FARTHEST,
+    dotted,
+    is_share,
+    plural,
+    printable,
+    show_amount,
+    show_difference,
+    show_percent,
+    show_seconds,
+    show_usd,
+    show_value,
+    wrapped,
+)  # fmt: skip
 
 _VERDICTS = ("pass", "inconclusive", "fail", "error")
 _STATUSES = ("", "note", "pass", "warning", "inconclusive", "fail", "error")
 _CALLED_OUT = _STATUSES.index("warning")
-_STEADY = 0.1
-"""Relative difference up to which two latencies count as equal."""
+_STEADY = 0.2
+"""Relative difference up to which two latencies or costs count as equal."""
+_CHECKED = (
+    *("min_test_examples", "min_training_examples", "cheaper_by", "faster_by", "max_age_days"),
+    *("economics.min_monthly_saving_usd", "economics.max_break_even_days"),
+)
+"""Keys that, if set, have a check in every gate that was judged to its end."""
 _MARK_WIDTH = 10
 _NAMES_SHOWN = 10
 _NAME_WIDTH = 60
+_CURE = "Write one: python -m pytest --ftgate-report=json:PATH"
+
+
+def read_report(path: Path) -> Report:
+    """Read a report, in which names may be absent. Raise :class:`DataError` if it cannot be read."""
+    from pydantic import TypeAdapter, ValidationError
+
+    def unusable(what: str, key: str | None = None, cure: str | None = _CURE) -> DataError:
+        return DataError(what, where=Where(shown_path(path), key=key), cure=cure)
+
+    try:
+        with open_lines(path) as lines:
+            document = parse_json("".join(lines))
+    except UnopenedError as error:
+        raise unusable(error.what) from None
+    except json.JSONDecodeError:
+        raise unusable("not a report: it is not JSON") from None
+    except ValueError as error:
+        raise unusable(f"not a report: {error}") from None
+    version = document.get("version") if isinstance(document, dict) else None
+    if type(version) is not int or "gates" not in document:
+        raise unusable("not a report of pytest-ftgate")
+    if version != REPORT_VERSION:
+        cure = "Upgrade pytest-ftgate, which is older than this report." if version > REPORT_VERSION else _CURE
+        raise unusable(f"must be {REPORT_VERSION}, the only supported version, got {version}", "version", cure)
+    try:
+        # As JSON, which has no tuples. A lone surrogate, which an answer may contain, is replaced.
+        written = json.dumps(document, ensure_ascii=False).encode(errors="replace")
+        report: Report = TypeAdapter(Report).validate_json(written, strict=True)
+    except ValidationError as error:
+        at, what = own_words(error)[0]
+        raise unusable(f"not a report: {what}", dotted(at), None) from None
+    return report
+
+
+@dataclass(frozen=True, slots=True)
+class Move:
+    """One change; ``worse`` and ``weaker`` make the gate worse."""
+
+    what: str
+    text: str
+    mark: Literal["worse", "weaker", "better", "stricter", ""] = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,80 +98,122 @@ class GateMoves:
 
     @property
     def worse(self) -> bool:
-        return any(move.mark in ("worse", "loosened") for move in self.moves)
+        return any(move.mark in ("worse", "weaker") for move in self.moves)
 
 
-def compare_reports(
-    before: ReportFile, after: ReportFile, gates: Sequence[Mapping[tuple[str, str], GateResult]] | None = None
-) -> tuple[GateMoves, ...]:
+def compare_reports(before: Report, after: Report) -> list[GateMoves]:
     """Return the changes of every gate in either report, those of ``after`` first, and of unmet obligations.
 
-    Gates are matched by name, and also by test if a name repeats in one of the reports, or are given as matched.
+    Gates are matched by name, and also by test if a name repeats in one of the reports.
     """
-    old, new = gates or matched((before, after))
-    found = [_moves(key, old.get(key), new.get(key), before, after) for key in dict.fromkeys((*new, *old))]
-    known = {name for name, _ in (*old, *new)}
-    owed = [name for name in dict.fromkeys((*after.reasons, *before.reasons)) if name not in known]
-    found += [GateMoves(name, tuple(_obligation(name, before, after))) for name in owed]
-    return tuple(found)
-
-
-def matched(reports: Sequence[ReportFile]) -> list[dict[tuple[str, str], GateResult]]:
-    """Return the gates of each report by name, and by test if a name repeats in one of the reports, else by ""."""
-    counts = [Counter(gate.name for gate in report.gates) for report in reports]
+    counts = [Counter(gate.name for gate in report.gates) for report in (before, after)]
     repeated = {name for count in counts for name, n in count.items() if n > 1}
-    return [
-        {(gate.name, gate.nodeid if gate.name in repeated else ""): gate for gate in report.gates} for report in reports
-    ]
+    old, new = (
+        {f"{gate.name} ({gate.nodeid})" if gate.name in repeated else gate.name: gate for gate in report.gates}
+        for report in (before, after)
+    )
+    then, now = ({one.name: one.reason for one in report.unjudged} for report in (before, after))
+    found = []
+    for name in dict.fromkeys((*new, *old, *now, *then)):
+        moves = list(_moves(old.get(name), new.get(name), now.get(name)))
+        if name in now and name not in then and (name in new or name not in old):
+            moves.append(Move("required", f"no longer met: {now[name]}", "worse"))
+        if name in then and name not in now:
+            moves.append(Move("required", f"met again, or no longer required; before: {then[name]}", "better"))
+        found.append(GateMoves(name, tuple(moves), new[name].verdict if name in new else ""))
+    return found
 
 
-def full_name(key: tuple[str, str]) -> str:
-    """Return a gate's name, with its test if the name repeats."""
-    return f"{key[0]} ({key[1]})" if key[1] else key[0]
-
-
-def _moves(
-    key: tuple[str, str], old: GateResult | None, new: GateResult | None, before: ReportFile, after: ReportFile
-) -> GateMoves:
-    name = full_name(key)
-    if new is None:
-        reason = f": {after.reasons[key[0]]}" if key[0] in after.reasons else ""
-        return GateMoves(name, (Move("gate", f"missing from the later report{reason}", "worse"),))
-    moves = [Move("gate", f"new, with the verdict {new.verdict}")] if old is None else compare_gate(old, new)
-    return GateMoves(name, (*moves, *_obligation(key[0], before, after)), new.verdict)
-
-
-def _obligation(name: str, before: ReportFile, after: ReportFile) -> Iterator[Move]:
-    """Yield a change if an obligation of ``ftgate_required`` is no longer met, or is met again."""
-    if name in after.reasons and name not in before.reasons:
-        yield Move("required", f"no longer met: {after.reasons[name]}", "worse")
-    if name in before.reasons and name not in after.reasons:
-        yield Move("required", f"met again, or no longer required; before: {before.reasons[name]}", "better")
-
-
-def compare_gate(old: GateResult, new: GateResult) -> Iterator[Move]:
-    """Yield the changes of a gate that both reports have."""
-    worse = _VERDICTS.index(new.verdict) > _VERDICTS.index(old.verdict)
-    yield from _changed("verdict", old.verdict, new.verdict, mark="worse" if worse else "better")
-    yield from shifts(old, new)
+def _moves(old: GateResult | None, new: GateResult | None, why: str | None) -> Iterator[Move]:
+    if old is None or new is None:
+        if old is not None:
+            yield Move("gate", f"missing from the later report{f': {why}' if why else ''}", "worse")
+        if new is not None:
+            yield Move("gate", f"new, with the verdict {new.verdict}")
+        return
+    if old.verdict != new.verdict:
+        worse = _VERDICTS.index(new.verdict) > _VERDICTS.index(old.verdict)
+        yield Move("verdict", f"{old.verdict} -> {new.verdict}", "worse" if worse else "better")
+    yield from _thresholds(old, new)
     yield from _data(old, new)
     yield from _values(old, new)
-    for what, before, after in (
-        ("guard", {one.name: one for one in old.guards}, {one.name: one for one in new.guards}),
-        ("slice", {f"{one.field} {one.value}": one for one in old.slices},
-         {f"{one.field} {one.value}": one for one in new.slices}),
-    ):  # fmt: skip
-        for name, part in after.items():
-            known = (before[name].verdict or "not judged") if name in before else "absent"
-            yield from _changed(f"{what} {name}", known, part.verdict or "not judged")
-    yield from _checks(old, new)
     yield from _models(old, new)
+    for parts, others in ((_parts(old), _parts(new)), (_called_out(old), _called_out(new))):
+        for name in dict.fromkeys((*others, *parts)):
+            was, now = parts.get(name, ("absent", "")), others.get(name, ("absent", ""))
+            yield from _changed(name, was[0], now[0], f": {now[1]}" if now[1] else "")
 
 
-def _changed(what: str, before: str, after: str, more: str = "", mark: Mark = "") -> Iterator[Move]:
+def _changed(what: str, before: str, after: str, more: str = "") -> Iterator[Move]:
     """Yield a change unless both texts are the same."""
     if before != after:
-        yield Move(what, f"{before} -> {after}{more}", mark)
+        yield Move(what, f"{before} -> {after}{more}")
+
+
+# --- thresholds ----------------------------------------------------------------------------------------------
+
+
+def _thresholds(before: GateResult, after: GateResult) -> Iterator[Move]:
+    """Yield the thresholds that differ, by their directions (``Weaker``); another metric counts as weaker.
+
+    An absent one counts as removed only if the gate was judged to its end: many are only reported by their checks.
+    """
+    old, new = _asked(before), _asked(after)
+    # Where one replaces the other, the margin says which is stricter.
+    replaced = ("max_drop", "evidence") if (before.max_drop is None) != (after.max_drop is None) else ()
+    for key in dict.fromkeys((*old, *new)):
+        was, now = old.get(key), new.get(key)
+        judged = _judged_to_its_end(after if now is None else before)
+        if was == now or key in replaced or (None in (was, now) and not judged):
+            continue
+        comparison, last = comparison_of(key), key.rpartition(".")[2]
+        try:
+            weaker = now is None or (was is not None and (comparison is None or comparison.asks_less(was, now)))
+        except ValueError:  # an unknown word
+            weaker = True
+        of = next((one for one in before.guards if key.startswith(f"guards.{one.name}.")), after)
+        drops = last in ("margin", "max_drop") and is_share(of.metric_range)
+        words = (
+            "none" if was is None else _shown(was, last, share=drops),
+            "removed" if now is None else _shown(now, last, share=drops),
+        )
+        yield Move(key, " -> ".join(words), "weaker" if weaker else "stricter")
+    for text in set(after.loosened) - set(before.loosened):
+        yield Move("marker weaker than the file", f"no -> {text}", "weaker")
+
+
+def _shown(value: Any, key: str, *, share: bool) -> str:
+    if isinstance(value, str):
+        return value
+    return show_percent(value) if key == "confidence" else show_amount(value, share=share)
+
+
+def _judged_to_its_end(gate: GateResult) -> bool:
+    """Return whether the models were compared, so that all checks of the gate were made."""
+    return (gate.baseline.value if gate.stage == "ready" else gate.gain) is not None and gate.verdict != "error"
+
+
+def _asked(gate: GateResult) -> dict[str, Any]:
+    """Return all thresholds of a gate that its report contains, by key."""
+    found: dict[str, Any] = {"stage": gate.stage or "accept"}
+    found |= {key: getattr(gate, key) for key in ("metric", "margin", "max_drop", "evidence", "confidence")}
+    for check in gate.checks:
+        if check.name.startswith("thresholds.") and check.threshold is not None:
+            end = check.threshold.key.rpartition(".")[2]
+            value = check.threshold.value
+            limits = value if isinstance(value, Mapping) else {end: value}
+            found |= {f"{check.name}.{end}": one for end, one in limits.items()}
+        elif (key := check.threshold.key if check.threshold else check.name) in _CHECKED:
+            found[key] = check.threshold.value if check.threshold else check.required
+    for guard in gate.guards:
+        found |= {f"guards.{guard.name}.{key}": getattr(guard, key) for key in ("max_drop", "metric")}
+    found |= {f"slices by {part.field}": "judged" for part in gate.slices}
+    return {
+        key: one for key, one in found.items() if isinstance(one, str) or (one is not None and abs(one) <= FARTHEST)
+    }
+
+
+# --- data, values, models ------------------------------------------------------------------------------------
 
 
 def _data(old: GateResult, new: GateResult) -> Iterator[Move]:
@@ -136,18 +244,12 @@ def _counts(name: str, *sets: TestSetResult | TrainingResult) -> str:
 
 def _values(old: GateResult, new: GateResult) -> Iterator[Move]:
     share = is_share(new.metric_range or old.metric_range)
-
-    def bounds(gate: GateResult) -> str:
-        lower, upper = (show_difference(bound, share=share) for bound in (gate.lower_bound, gate.upper_bound))
-        return "unknown" if lower == upper == "unknown" else f"{lower} to {upper}"
-
+    was, now = (show_difference(gate.gain, share=share) for gate in (old, new))
+    yield from _changed("gain", was, now, _noise(old, new))
     for role, model in new.models.items():
         if role in old.models:
             was, now = (show_value(one.value, share=share) for one in (old.models[role], model))
             yield from _changed(called(role), was, now, f" {new.metric}" if new.metric else "")
-    was, now = (show_difference(gate.gain, share=share) for gate in (old, new))
-    yield from _changed("gain", was, now, _noise(old, new))
-    yield from _changed("bounds of the gain", bounds(old), bounds(new))
 
 
 def _noise(old: GateResult, new: GateResult) -> str:
@@ -162,27 +264,6 @@ def _noise(old: GateResult, new: GateResult) -> str:
     return " (within noise)" if all(inside) else " (more than noise)"
 
 
-def _checks(old: GateResult, new: GateResult) -> Iterator[Move]:
-    """Yield changes of checks that are, or were, at least a warning."""
-    before, after = _worst(old), _worst(new)
-    for name in dict.fromkeys((*after, *before)):
-        rank, message = after.get(name, (0, ""))
-        ranks = before.get(name, (0, ""))[0], rank
-        if max(ranks) >= _CALLED_OUT:
-            was, now = (_STATUSES[one] or "absent" for one in ranks)
-            yield from _changed(f"check {name}", was, now, f": {message}" if rank >= _CALLED_OUT else "")
-
-
-def _worst(gate: GateResult) -> dict[str, tuple[int, str]]:
-    """Return the worst rank of each check, which may be repeated for each baseline, with its message."""
-    found: dict[str, tuple[int, str]] = {}
-    for check in gate.checks:
-        rank = _STATUSES.index(check.status)
-        if rank > found.get(check.name, (0, ""))[0]:
-            found[check.name] = rank, check.message
-    return found
-
-
 def _models(old: GateResult, new: GateResult) -> Iterator[Move]:
     before, after = old.models, new.models
     for role in dict.fromkeys((*after, *before)):
@@ -192,42 +273,52 @@ def _models(old: GateResult, new: GateResult) -> Iterator[Move]:
         what, was, now = called(role), before[role], after[role]
         if was.model and now.model:
             yield from _changed(f"{what} model", was.model, now.model)
-        times = (("p50", was.latency_p50_s, now.latency_p50_s), ("p95", was.latency_p95_s, now.latency_p95_s))
-        for name, one, other in times:
+        for name, show in (("latency_p50_s", show_seconds), ("latency_p95_s", show_seconds), ("cost_usd", show_usd)):
+            one, other = getattr(was, name), getattr(now, name)
             if one is None or other is None or abs(one - other) > _STEADY * max(one, other):
-                yield from _changed(f"{what} {name}", show_seconds(one), show_seconds(other))
-        yield from _changed(f"{what} cost", show_usd(was.cost_usd), show_usd(now.cost_usd))
+                yield from _changed(f"{what} {name}", show(one), show(other))
 
 
-def comparison_lines(before: ReportFile, after: ReportFile, found: Sequence[GateMoves]) -> Iterator[str]:
+def _parts(gate: GateResult) -> dict[str, tuple[str, str]]:
+    """Return the verdict on each guard and slice."""
+    named = [(f"guard {one.name}", one.verdict) for one in gate.guards]
+    named += [(f"slice {one.field} {one.value}", one.verdict) for one in gate.slices]
+    return {name: (verdict or "not judged", "") for name, verdict in named}
+
+
+def _called_out(gate: GateResult) -> dict[str, tuple[str, str]]:
+    """Return the worst status of each check that is at least a warning, with its message."""
+    worst = sorted(gate.checks, key=lambda check: _STATUSES.index(check.status))
+    found = {f"check {check.name}": (check.status, check.message) for check in worst}
+    return {name: one for name, one in found.items() if _STATUSES.index(one[0]) >= _CALLED_OUT}
+
+
+# --- text ----------------------------------------------------------------------------------------------------
+
+
+def comparison_lines(paths: Sequence[Path], reports: Sequence[Report], found: Sequence[GateMoves]) -> Iterator[str]:
     """Yield the two reports, the changes of each gate, and the outcome, in lines that fit a CI log."""
-    for label, report in (("before:", before), ("after:", after)):
-        allowed = ", written with --ftgate-allow-missing" if report.allowed_missing else ""
-        yield from wrapped(f"{label:<8}{report.path} ({plural(len(report.gates), 'gate')}{allowed})")
-    old, new = before.environment, after.environment
-    versions = [(name, old.get(name, "absent"), new.get(name, "absent")) for name in {**new, **old}]
-    moved = [f"{name} {one} -> {other}" for name, one, other in versions if one != other]
+    for label, path, report in zip(("before:", "after:"), paths, reports, strict=True):
+        written = report.environment.get("written", "")[:16].replace("T", " ")
+        allowed = "written with --ftgate-allow-missing" if report.allowed_missing else ""
+        facts = ", ".join(filter(None, (plural(len(report.gates), "gate"), written, allowed)))
+        yield from wrapped(f"{label:<8}{shown_path(path)} ({facts})")
+    old, new = ({**report.environment, "written": ""} for report in reports)
+    moved = [f"{name} {old.get(name, 'absent')} -> {new.get(name, 'absent')}" for name in {**new, **old}
+             if old.get(name) != new.get(name)]  # fmt: skip
     if moved:
         yield from wrapped(f"versions: {', '.join(moved)}")
     for gate in found:
         yield ""
-        yield from wrapped(": ".join(filter(None, (printable(gate.name, _NAME_WIDTH), _heading(gate)))))
+        heading = "WORSE" if gate.worse else ""
+        if not gate.moves:
+            heading = "no change" if gate.verdict in ("", "pass") else f"no change, still {gate.verdict}"
+        yield from wrapped(": ".join(filter(None, (printable(gate.name, _NAME_WIDTH), heading))))
         for move in gate.moves:
             first = f"  {move.mark:<{_MARK_WIDTH}}"
             yield from wrapped(f"{move.what}: {move.text}", first, " " * len(first))
-    yield from ("", *wrapped(outcome(found)))
-
-
-def outcome(found: Sequence[GateMoves]) -> str:
-    """Return how many gates got worse, and which."""
     worse = [printable(gate.name, _NAME_WIDTH) for gate in found if gate.worse]
-    if not worse:
-        return f"no gate got worse ({plural(len(found), 'gate')} compared)"
     names = ", ".join(worse[:_NAMES_SHOWN]) + (", ..." if len(worse) > _NAMES_SHOWN else "")
-    return f"{len(worse):,} of {plural(len(found), 'gate')} got worse: {names}"
-
-
-def _heading(gate: GateMoves) -> str:
-    if gate.moves:
-        return "WORSE" if gate.worse else ""
-    return "no change" if gate.verdict in ("", "pass") else f"no change, still {gate.verdict}"
+    compared = plural(len(found), "gate")
+    told = f"{len(worse):,} of {compared} got worse: {names}" if worse else f"no gate got worse ({compared} compared)"
+    yield from ("", *wrapped(told))

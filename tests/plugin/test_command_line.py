@@ -38,10 +38,10 @@ def test_reports_of_two_runs_are_compared(project: Project) -> None:
     result = command(project, "compare", "before.json", "after.json")
     assert result.returncode == 1
     lines = result.stdout.splitlines()
-    assert lines[0] == "before: before.json (1 gate)"
+    assert lines[0].startswith("before: before.json (1 gate, 20")
     assert "support: WORSE" in lines
     assert "  worse     verdict: pass -> fail" in lines
-    assert "  loosened  margin: 5 points -> 1 point" in lines
+    assert "  weaker    margin: 5 points -> 1 point" in lines
     assert "            candidate: 93.3 % -> 50.0 % accuracy" in lines
     assert lines[-1] == "1 of 1 gate got worse: support"
     assert max(map(len, lines)) <= 80
