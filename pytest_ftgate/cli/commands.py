@@ -59,8 +59,6 @@ def _parser() -> argparse.ArgumentParser:
     init("--expected", "COLUMN", "the column with the expected output, if it is not detected")
     init("--baseline", "MODEL", "the current model: openai:NAME, python:pkg.module:function, recorded:PATH")
     init("--candidate", "MODEL", "the fine-tuned model")
-    init("--base-url", "URL", "the endpoint of the models openai:NAME (default: OpenAI's)")
-    init("--api-key-env", "NAME", "the environment variable that holds the key of that endpoint")
     where = "the folder to read from and write to (default: the current folder)"
     init("--directory", "DIR", where, type=Path, default=Path())
     copies = "write copies without duplicates and leaks beside the data files (train.deduped.jsonl), and use these"

@@ -5,13 +5,9 @@ from __future__ import annotations
 import json
 import os
 import shlex
-import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from fnmatch import fnmatch
-from importlib.machinery import PathFinder
 from importlib.resources import files
-from importlib.util import find_spec
 from pathlib import Path
 from string import Template
 from typing import Any
@@ -38,7 +34,7 @@ _GATE = "finetune"
 _GATE_FILE, _TEST_FILE, _INI = "ftgate.yaml", "test_finetune.py", "pytest.ini"
 _LABELS_SHOWN = 12
 _LABEL_WIDTH = 40
-_RECORDED, _PYTHON, _OPENAI = "recorded:", "python:", "openai:"
+_RECORDED = "recorded:"
 
 _TEST = f'''"""Fail unless the fine-tuned model is better: the requirements are in ftgate.yaml."""
 
@@ -68,22 +64,14 @@ class Wishes:
     expected: str | None = None
     baseline: str | None = None
     candidate: str | None = None
-    base_url: str | None = None
-    api_key_env: str | None = None
     dedupe: bool = False
     force: bool = False
-
-    @property
-    def endpoint(self) -> Mapping[str, str]:
-        """Return the keys of the endpoint that were given."""
-        keys = {"base_url": self.base_url, "api_key_env": self.api_key_env}
-        return {key: value for key, value in keys.items() if value}
 
     @property
     def models(self) -> Mapping[str, str]:
         """Return the models that were given, as they are written in the gate file."""
         given = {"baseline": self.baseline, "candidate": self.candidate}
-        return {role: _model(model, self) for role, model in given.items() if model is not None}
+        return {role: _model(model, self.directory) for role, model in given.items() if model is not None}
 
 
 def write_project(wishes: Wishes, say: Callable[[str], None]) -> None:
@@ -92,18 +80,25 @@ def write_project(wishes: Wishes, say: Callable[[str], None]) -> None:
         raise ConfigError("there is no such folder", where=Where(shown_path(wishes.directory)))
     ini = find_ini(Path(os.path.abspath(wishes.directory)))
     gate_path, test_path = wishes.directory / _GATE_FILE, test_file(wishes.directory, ini)
-    _check_free(wishes, gate_path, test_path)
+    new_ini = {wishes.directory / _INI: ["\n".join(["[pytest]", *ini_lines(None), ""])]} if ini is None else {}
+    for path in (gate_path, test_path, *new_ini):
+        if os.path.lexists(path) and not wishes.force:
+            what, place = "the file exists, and nothing was written", Where(shown_path(path))
+            raise ConfigError(what, where=place, cure="Use --force to overwrite it.")
     columns = {part: column for part, column in (("input", wishes.input), ("expected", wishes.expected)) if column}
     found = look(wishes.directory, wishes.test_set, wishes.training_set, columns, repeats=wishes.dedupe)
     survey, copies = cleaned(found) if wishes.dedupe else (found, ())
     proposal = propose(survey)
     text = _gate_file(wishes, survey, proposal)
     _check_gate(wishes, text)
-    written: dict[Path, Sequence[str]] = {gate_path: [text], test_path: [_TEST]}
-    if ini is None:
-        written[wishes.directory / _INI] = ["\n".join(["[pytest]", *ini_lines(None), ""])]
+    written: dict[Path, Sequence[str]] = {gate_path: [text], test_path: [_TEST], **new_ini}
     written |= {copy.path: copy.parts for copy in copies if copy.removed}
-    for line in (*_findings(found), *_removed(copies), *_proposed(survey, proposal), *_warnings(wishes, survey)):
+    for line in (
+        *_findings(found),
+        *_removed(copies),
+        *_proposed(survey, proposal),
+        *(f"WARNING: {one}" for one in warnings(survey)),
+    ):
         _print(say, line)
     for path, content in written.items():
         try:
@@ -122,16 +117,6 @@ def _print(say: Callable[[str], None], line: str) -> None:
         say(part)
 
 
-def _check_free(wishes: Wishes, *paths: Path) -> None:
-    """Refuse to overwrite a file without ``--force``; an ini file that leads nowhere would be written elsewhere."""
-    ini = wishes.directory / _INI
-    dangling = [ini] if ini.is_symlink() and not ini.exists() else []
-    for path in (*paths, *dangling):
-        if os.path.lexists(path) and not wishes.force:
-            what, place = "the file exists, and nothing was written", Where(shown_path(path))
-            raise ConfigError(what, where=place, cure="Use --force to overwrite it.")
-
-
 # --- the gate file -------------------------------------------------------------------------------------------
 
 
@@ -146,7 +131,6 @@ def _gate_file(wishes: Wishes, survey: Survey, proposal: Proposal) -> str:
         bad_reasons="\n    #   ".join(f"{goal}: {instead}" for goal, (_, instead, _) in NOT_SERVED.items()),
         goal=proposal.goal,
         test_seen=plural(len(survey.test.data), "example") + labels,
-        groups=_groups(survey, wishes.directory),
         test_set=_data(survey.test.path, survey.test.fields, wishes.directory),
         training_seen=f"{plural(survey.audit.rows, 'row')}, {survey.audit.usable:,} usable",
         training_set=_data(survey.training.path, survey.training.fields, wishes.directory),
@@ -156,17 +140,6 @@ def _gate_file(wishes: Wishes, survey: Survey, proposal: Proposal) -> str:
         metric=proposal.metric,
         min_test=MIN_TEST,
         min_training=MIN_TRAINING,
-    )
-
-
-def _groups(survey: Survey, folder: Path) -> str:
-    if survey.group_column is None:
-        return ""
-    column, count = survey.group_column
-    test_set = _data(survey.test.path, {**survey.test.fields, "group": column}, folder)
-    return (
-        f"\n    # If rows with the same {column} ({count:,} values) belong together, declare the groups:"
-        f"\n    # test_set: {printable(test_set)}"
     )
 
 
@@ -185,13 +158,10 @@ def quoted(text: str) -> str:
     return dumped.strip()
 
 
-def _model(written: str, wishes: Wishes) -> str:
+def _model(written: str, folder: Path) -> str:
     """Return a model as YAML, where paths of recordings are relative to the gate file."""
     if written.startswith(_RECORDED):
-        return quoted(_RECORDED + _relative(Path(written.removeprefix(_RECORDED)), wishes.directory))
-    if written.startswith(_OPENAI) and wishes.endpoint:
-        keys = {**wishes.endpoint, "model": written.removeprefix(_OPENAI)}
-        return f"{{provider: openai, {', '.join(f'{key}: {quoted(value)}' for key, value in keys.items())}}}"
+        return quoted(_RECORDED + _relative(Path(written.removeprefix(_RECORDED)), folder))
     return quoted(written)
 
 
@@ -204,9 +174,6 @@ def _check_gate(wishes: Wishes, text: str) -> None:
     from pytest_ftgate.config import load_gate_file, resolve_gate
     from pytest_ftgate.models import is_built_in, unknown_provider
 
-    if wishes.endpoint and not any(str(model).startswith(_OPENAI) for model in (wishes.baseline, wishes.candidate)):
-        what = f"no model openai:NAME was given, and only these have a {' and an '.join(wishes.endpoint)}"
-        raise ConfigError(what, cure="Add --baseline openai:NAME or --candidate openai:NAME.")
     path, models = wishes.directory / _GATE_FILE, wishes.models
     alone = "".join(f"  {role}: {model}\n" for role, model in models.items())
     try:
@@ -227,27 +194,13 @@ def _check_gate(wishes: Wishes, text: str) -> None:
 
 
 def test_file(folder: Path, ini: IniFile | None) -> Path:
-    """Return where pytest collects a new test: in this folder, or in the first folder of ini ``testpaths``.
-
-    Its name matches ini ``python_files``.
-    """
-    values = ini.values if ini is not None else {}
-    patterns = _words(values.get("python_files")) or [_TEST_FILE]
-    names = (_TEST_FILE, *(one.replace("*", "finetune") for one in patterns if "*" in one))
-    name = next((one for one in names if any(fnmatch(one, pattern) for pattern in patterns)), _TEST_FILE)
+    """Return where pytest collects a new test: in this folder, or in the first folder of ini ``testpaths``."""
     here = Path(os.path.abspath(folder))
-    found = [place for word in _words(values.get("testpaths")) for place in _places(ini, word)]
-    if ini is None or not found or any(place in (here, *here.parents) for place in found):
-        return folder / name
-    place = next(filter(Path.is_dir, found), found[0])
-    return Path(os.path.relpath(place / name)) if place.is_relative_to(Path.cwd()) else place / name
-
-
-def _places(ini: IniFile | None, word: str) -> list[Path]:
-    """Return the folders that a word of ``testpaths`` means, which may be a pattern; none where it names a file."""
-    root = ini.path.parent if ini is not None else Path()
-    paths = sorted(root.glob(word)) if any(sign in word for sign in "*?[") else [root / word]
-    return [Path(os.path.abspath(path)) for path in paths if not path.is_file()]
+    named = _words(ini.values.get("testpaths")) if ini is not None else []
+    found = [ini.path.parent / word for word in named if ini is not None and (ini.path.parent / word).is_dir()]
+    if not found or any(Path(os.path.abspath(path)) in (here, *here.parents) for path in found):
+        return folder / _TEST_FILE
+    return Path(os.path.relpath(found[0] / _TEST_FILE))
 
 
 def _words(value: Any) -> list[str]:
@@ -256,37 +209,17 @@ def _words(value: Any) -> list[str]:
 
 
 def ini_lines(ini: IniFile | None, gate_file: str = _GATE_FILE) -> list[str]:
-    """Return the lines that an ini file lacks to make a gate required, in its language.
-
-    ``ini`` is None for a new file in the language of INI files; ``gate_file`` is a path relative to the ini file.
-    """
+    """Return the lines that an ini file needs to make a gate required; ``gate_file`` is relative to the ini file."""
     there = ini.values if ini is not None else {}
-    strict = [] if there.get("strict") in (True, "true") else ["markers", "config"]
-    native = ini is not None and ini.native
-    lines = _list_line(ini, "required_plugins", ["pytest-ftgate"])
-    if native:
-        options = _words(there.get("addopts"))
-        on = (f"strict_{one}" for one in strict if f"--strict-{one}" not in options)
-        lines += [f"{key} = true" for key in on if there.get(key) is not True]
-    else:
-        lines += _list_line(ini, "addopts", [f"--strict-{one}" for one in strict])
-    lines += _list_line(ini, "ftgate_required", [] if there.get("ftgate_required") else ["all"])
-    if there.get("ftgate_config", _GATE_FILE) != gate_file:
-        lines.append(f"ftgate_config = {json.dumps(gate_file) if ini and ini.path.suffix == '.toml' else gate_file}")
-    return lines
-
-
-def _list_line(ini: IniFile | None, key: str, wanted: Sequence[str]) -> list[str]:
-    """Return the line of a list with what it lacks added to what it has; none where it lacks nothing."""
-    value = ini.values.get(key) if ini is not None else None
-    there = _words(value)
-    lacking = [word for word in wanted if not any(one.startswith(word) for one in there)]
-    if not lacking:
-        return []
-    if ini is not None and (ini.native or isinstance(value, list)):
-        return [f"{key} = {json.dumps([*there, *lacking])}"]
-    text = " ".join(filter(None, (*str(value or "").split("\n"), *lacking)))
-    return [f"{key} = {json.dumps(text) if ini is not None and ini.path.suffix == '.toml' else text}"]
+    keys: dict[str, list[str] | str] = {"required_plugins": ["pytest-ftgate"], "ftgate_required": ["all"]}
+    keys |= {"addopts": ["--strict-markers", "--strict-config"]} if ini is None else {}
+    keys |= {"ftgate_config": gate_file} if gate_file != _GATE_FILE else {}
+    is_toml = ini is not None and ini.path.suffix == ".toml"
+    return [
+        f"{key} = {json.dumps(value) if is_toml else ' '.join([value] if isinstance(value, str) else value)}"
+        for key, value in keys.items()
+        if key not in there
+    ]
 
 
 # --- output --------------------------------------------------------------------------------------------------
@@ -318,9 +251,6 @@ def _removed(copies: Sequence[Cleaned]) -> Iterator[str]:
 
 def _proposed(survey: Survey, proposal: Proposal) -> Iterator[str]:
     yield _outputs(survey)
-    if survey.group_column:
-        column, count = survey.group_column
-        yield f"groups: possibly by {column} ({count:,} values); see the comment in {_GATE_FILE}"
     yield f"proposed: metric {proposal.metric} ({proposal.why}), margin 0.05, evidence significant"
 
 
@@ -345,29 +275,6 @@ def _outputs(survey: Survey) -> str:
     return f"labels: {len(survey.labels):,} in the test set: {shown}" + (f" and {more:,} more" if more else "")
 
 
-def _warnings(wishes: Wishes, survey: Survey) -> Iterator[str]:
-    yield from (f"WARNING: {warning}" for warning in warnings(survey))
-    for model in filter(None, (wishes.baseline, wishes.candidate)):
-        path, module = model.removeprefix(_RECORDED), model.removeprefix(_PYTHON).partition(":")[0]
-        if path != model and not os.path.exists(path):
-            yield f"WARNING: {shown_path(path)} does not exist yet: record it before running the gate"
-        if model.startswith(_PYTHON) and not _is_there(module, wishes.directory):
-            yield f"WARNING: there is no module {module}: write or install it, or add its folder to ini pythonpath"
-
-
-def _is_there(module: str, folder: Path) -> bool:
-    """Return whether a module can be found from this folder. Nothing of it is executed."""
-    first, *rest = module.split(".")
-    try:
-        found = PathFinder.find_spec(first, [os.path.abspath(folder), *sys.path]) or find_spec(first)
-    except ValueError:  # a name that is no module's
-        return False
-    for name in rest:
-        inside = found.submodule_search_locations if found is not None else None
-        found = PathFinder.find_spec(name, list(inside)) if inside else None
-    return found is not None
-
-
 def _written(wishes: Wishes, ini: IniFile | None, paths: Sequence[Path], cleaned: Sequence[Cleaned]) -> Iterator[str]:
     """Yield what was written and the next steps; an existing ini file is left to the user."""
     folder = wishes.directory
@@ -375,7 +282,10 @@ def _written(wishes: Wishes, ini: IniFile | None, paths: Sequence[Path], cleaned
     lacking = ini_lines(ini, _relative(folder / _GATE_FILE, ini.path.parent)) if ini is not None else []
     if ini is not None and lacking:
         table = f" in {ini.header}" if ini.path.suffix == ".toml" else ""
-        yield f"{shown_path(ini.path)} exists. Set these lines{table}, so that a skipped or missing gate fails the run:"
+        yield (
+            f"{shown_path(ini.path)} exists. Set these lines{table}, and add --strict-markers and --strict-config to "
+            "addopts, so that a skipped or missing gate fails the run:"
+        )
         yield from (f" {line}" for line in lacking)
     if cleaned and cleaned[-1].removed:
         yield f"train on {shown_path(cleaned[-1].path)}, not on the original"

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import os
 from collections import Counter
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 from pytest_ftgate.checks.training_set import TrainingAudit, audit_training_set, check_test_set
 from pytest_ftgate.cli.dedupe import Cleaned, clean_test, clean_training
@@ -37,11 +37,6 @@ _OURS = ("id", "group", "input", "expected")
 _ROWS_PER_LABEL = 3
 _MANY_LABELS = 10
 _OUT_OF_BALANCE = 2.0
-_GROUP_COLUMNS = (
-    *("conversation_id", "conversation", "session_id", "session", "thread_id", "thread", "dialog_id"),
-    *("document_id", "document", "doc_id", "source_id", "template", "family"),
-    *("user_id", "user", "speaker_id", "speaker", "author", "customer_id", "customer", "patient_id"),
-)
 
 
 @dataclass(frozen=True)
@@ -81,18 +76,6 @@ class Survey:
     def groups(self) -> int:
         """Return the number of groups in the test set."""
         return len({example.group for example in self.test.data if example.group is not None})
-
-    @cached_property
-    def group_column(self) -> tuple[str, int] | None:
-        """Return a column that may hold groups, with its number of values; None if there is none, or groups are set."""
-        if self.groups:
-            return None
-        rows = self.test.data.examples
-        for name in _GROUP_COLUMNS:
-            values = {str(row.fields[name]) for row in rows if name in row.fields}
-            if all(name in row.fields for row in rows) and 1 < len(values) < len(rows):
-                return name, len(values)
-        return None
 
 
 def look(
@@ -160,19 +143,8 @@ def _source(directory: Path, named: Path | None, word: str, columns: Mapping[str
     wanted = [part for part in ("input", "expected") if part in chosen or part not in names]
     if not names or not wanted or (not chosen and recognise([dict.fromkeys(names, "")]) is not None):
         return Source(path, load_examples(path, repeats=repeats), {}, tuple(others))
-    unlikely: set[str] = set()
-    while True:
-        fields = _fields(path, names, chosen, wanted, unlikely)
-        data = load_examples(path, fields=fields, repeats=repeats)
-        answer = fields.get("expected", "")
-        if "expected" in chosen or not answer or not all(_is_truth(one.expected) for one in data):
-            return Source(path, data, fields, tuple(others))
-        unlikely.add(answer)
-
-
-def _is_truth(value: Any) -> bool:
-    """Return whether an output is true or false: a verdict on another column rather than an answer."""
-    return isinstance(value, bool) or (isinstance(value, str) and value.strip().lower() in ("true", "false"))
+    fields = _fields(path, names, chosen, wanted)
+    return Source(path, load_examples(path, fields=fields, repeats=repeats), fields, tuple(others))
 
 
 def _candidates(directory: Path, word: str) -> list[Path]:
@@ -193,12 +165,10 @@ def _candidates(directory: Path, word: str) -> list[Path]:
     raise ConfigError(what, cure=f"Name the file with {option} PATH.")
 
 
-def _fields(
-    path: Path, names: Sequence[str], chosen: Mapping[str, str], wanted: Sequence[str], unlikely: Collection[str]
-) -> dict[str, str]:
+def _fields(path: Path, names: Sequence[str], chosen: Mapping[str, str], wanted: Sequence[str]) -> dict[str, str]:
     """Return the columns for ``input`` and ``expected``: those that are chosen, else the likely ones."""
     unknown = {part: part for part in wanted if part not in chosen}
-    free = [name for name in names if name not in (*chosen.values(), *unlikely)]
+    free = [name for name in names if name not in chosen.values()]
     found = {**chosen, **likely_columns(unknown, free)}
     lacking = [part for part in wanted if part not in found]
     left = [name for name in free if name not in (*found.values(), *_OURS) and name.lower() not in NEVER]

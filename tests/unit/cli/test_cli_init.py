@@ -147,12 +147,9 @@ def test_a_corrupt_file_is_an_error_of_the_loader(folder, init):
     assert not (folder / "ftgate.yaml").exists()
 
 
-def test_groups_are_counted_or_proposed(folder, init):
+def test_groups_are_counted(folder, init):
     furnish(folder, [{**row, "group": f"g{i // 3}"} for i, row in enumerate(rows(60))])
     assert "20 groups" in init()
-    furnish(folder, [{**row, "user_id": i // 6} for i, row in enumerate(rows(60))])
-    assert "user_id (10" in init(force=True)
-    assert '# test_set: {path: "test.jsonl", fields: {group: "user_id"}}' in (folder / "ftgate.yaml").read_text()
 
 
 def test_what_speaks_against_the_data_is_said_first(folder, init):
@@ -277,26 +274,6 @@ def test_one_model_alone_of_an_unknown_provider_is_refused(folder, init, written
     assert not (folder / "ftgate.yaml").exists()
 
 
-def test_a_module_that_cannot_be_found_is_a_warning(folder, init):
-    furnish(folder)
-    (folder / "package").mkdir()
-    (folder / "package/models.py").write_text("raise SystemExit")
-    assert "WARNING: there is no module nomod" in init(baseline="python:nomod:fn", candidate="python:package.models:f")
-    assert "WARNING: there is no module package.absent" in init(baseline="python:package.absent:f", force=True)
-    assert "WARNING: there is no module" not in init(baseline="python:package.models:f", force=True)
-
-
-def test_an_endpoint_and_its_key_are_written_for_its_models(folder, init):
-    furnish(folder)
-    endpoint = {"base_url": "http://127.0.0.1:8000/v1", "api_key_env": "TEAM_KEY"}
-    init(baseline="openai:base", candidate="recorded:c.jsonl", **endpoint)
-    config = resolved(folder)
-    assert config.baselines["baseline"].options == {"model": "base", **endpoint}
-    for refused in ({"candidate": "recorded:c.jsonl"}, {"candidate": "openai:ft", "base_url": "host"}):
-        with pytest.raises(ConfigError, match=r"base.url"):
-            init(force=True, **{**endpoint, **refused})
-
-
 def test_paths_are_relative_to_the_gate_file(folder, init):
     furnish(folder)
     (folder / "sub").mkdir()
@@ -305,7 +282,6 @@ def test_paths_are_relative_to_the_gate_file(folder, init):
     text = (folder / "sub/ftgate.yaml").read_text()
     assert 'test_set: "../test.jsonl"' in text
     assert 'baseline: "recorded:base.jsonl"' in text
-    assert "sub/base.jsonl" in said
     assert said.endswith("python -m pytest sub/test_finetune.py")
     with pytest.raises(FtgateError, match="folder"):
         init(directory=Path("absent"))
@@ -351,21 +327,10 @@ def test_a_format_is_recognised_and_no_columns_are_written(folder, init, row):
     assert [one.expected for one in survey.training.data] == [label(i) for i in range(220)]
 
 
-@pytest.mark.parametrize("column", ["team", None])
-def test_an_answer_is_never_a_rejected_or_boolean_column(folder, init, column):
-    extra = {} if column is None else {column: label}
-    training = [
-        {"text": f"teach {i}", "label": i % 2 == 0, "rejected": f"bad {i}", **{key: of(i) for key, of in extra.items()}}
-        for i in range(220)
-    ]
-    furnish(folder, training=training)
-    if column is None:
-        with pytest.raises(DataError, match=r"(?s)expected.*--expected COLUMN"):
-            init()
-        init(input="text", expected="label")
-    else:
-        init()
-    assert f'fields: {{input: "text", expected: "{column or "label"}"}}' in (folder / "ftgate.yaml").read_text()
+def test_an_answer_is_never_a_rejected_column(folder, init):
+    furnish(folder, training=[{"text": f"teach {i}", "rejected": f"bad {i}", "team": label(i)} for i in range(220)])
+    init()
+    assert 'fields: {input: "text", expected: "team"}' in (folder / "ftgate.yaml").read_text()
 
 
 # --- the test and the ini file -------------------------------------------------------------------------------
@@ -412,37 +377,24 @@ def test_lines_that_the_ini_file_has_are_not_asked_for_again(folder, init):
 @pytest.mark.parametrize(
     ("name", "header", "has", "lines"),
     [
-        ("tox.ini", "[pytest]", "addopts = -ra", ["addopts = -ra --strict-markers --strict-config"]),
+        ("tox.ini", "[pytest]", "addopts = -ra", ["required_plugins = pytest-ftgate", "ftgate_required = all"]),
         (
             "pyproject.toml",
             "[tool.pytest.ini_options]",
-            'addopts = ["-ra", "--strict-markers"]\nrequired_plugins = "pytest>=8"',
-            [
-                'required_plugins = "pytest>=8 pytest-ftgate"',
-                'addopts = ["-ra", "--strict-markers", "--strict-config"]',
-                'ftgate_required = "all"',
-            ],
+            "ftgate_required = ['finetune']",
+            ['required_plugins = ["pytest-ftgate"]'],
         ),
-        pytest.param(
-            "pyproject.toml",
-            "[tool.pytest]",
-            'addopts = ["--strict-config"]',
-            ['required_plugins = ["pytest-ftgate"]', "strict_markers = true", 'ftgate_required = ["all"]'],
-            marks=NATIVE,
-        ),
-        pytest.param("pytest.toml", "[pytest]", 'strict = true\nftgate_required = ["finetune"]', [], marks=NATIVE),
+        pytest.param("pytest.toml", "[pytest]", "", ['ftgate_required = ["all"]'], marks=NATIVE),
     ],
 )
 def test_lines_are_in_the_language_of_the_file(folder, init, name, header, has, lines):
-    """Put in place of what is there, they are what the file lacked."""
+    """Added to what is there, they are what the file lacked."""
     (folder / name).write_text(f"{header}\n{has}\n")
     furnish(folder)
     said = init(baseline="recorded:b.jsonl", candidate="recorded:c.jsonl")
     printed = [line.strip() for line in said.partition("exists. Set these lines")[2].splitlines() if " = " in line]
     assert [line for line in lines if line not in printed] == []
-    changed = {line.partition(" = ")[0] for line in printed}
-    kept = [line for line in has.splitlines() if line.partition(" = ")[0] not in changed]
-    (folder / name).write_text("\n".join([header, *kept, *printed, ""]))
+    (folder / name).write_text("\n".join([header, has, *printed, ""]))
     assert ini_lines(find_ini(folder)) == []
 
 
@@ -467,14 +419,9 @@ def test_an_ini_file_that_cannot_be_read_is_an_error(folder, init):
     ("lines", "there", "path"),
     [
         ("testpaths = tests", "tests", "tests/test_finetune.py"),
-        ("testpaths = tests", None, "tests/test_finetune.py"),
         ("testpaths = absent suite", "suite", "suite/test_finetune.py"),
-        ("testpaths = src/*/tests", "src/pkg/tests", "src/pkg/tests/test_finetune.py"),
         ("testpaths = .", None, "test_finetune.py"),
         ("testpaths = test_one.py", None, "test_finetune.py"),
-        ("python_files = check_*.py", None, "check_finetune.py"),
-        ("python_files = tests.py", None, "test_finetune.py"),
-        ("python_files = *_test.py\ntestpaths =\n    unit\n    tests", "tests", "tests/finetune_test.py"),
     ],
 )
 def test_the_test_is_written_where_pytest_collects_it(folder, init, lines, there, path):
