@@ -29,7 +29,6 @@ Action = Literal[
 ]
 """The kinds of advice."""
 
-PriceLack = Literal["price", "table", "rate"]
 
 STATUS_AT: Mapping[str, Status] = {"ignore": "note", "warn": "warning", "fail": "fail"}
 """The status of a check that does not hold, by the level that the gate sets for it."""
@@ -52,18 +51,6 @@ def about(description: str) -> Any:
 # The docstrings of these classes are descriptions in the JSON Schema of the report: plain text without mark-up.
 
 
-@dataclass(frozen=True, slots=True)
-class Volume:
-    """Saving and break-even at one number of calls per month. If that number is unknown and nothing is paid per month,
-    break_even_calls is still set."""
-
-    calls_per_month: float | None
-    monthly_saving_usd: float | None = None
-    breaks_even: Annotated[bool | None, about("false if the fine-tune never pays for itself, null if unknown")] = None
-    break_even_days: float | None = None
-    break_even_calls: float | None = None
-
-
 @dataclass(frozen=True)
 class Economics:
     """The economics of a fine-tune, in US dollars; null if unknown or not declared."""
@@ -72,20 +59,15 @@ class Economics:
     baseline_usd_per_1000_calls: float | None
     candidate_usd_per_1000_calls: float | None
     training_cost_usd: float | None
-    training_said: Annotated[str, about("how the training cost was calculated")]
     data_cost_usd: float | None
     hosting_usd_per_month: float | None
     retrains_per_year: float | None
     retraining_usd_per_month: float | None
-    upfront_usd: float | None
     monthly_saving_usd: float | None
     breaks_even: Annotated[bool | None, about("false if the fine-tune never pays for itself, null if unknown")]
     break_even_days: float | None
     break_even_calls: float | None
-    volumes: Annotated[tuple[Volume, ...], about("at half, the full and twice the number of calls per month")]
-    saving_unknown: Annotated[str | None, about("why the saving is unknown")]
-    break_even_unknown: Annotated[str | None, about("why the break-even is unknown")]
-    undeclared: Annotated[tuple[str, ...], about("costs that were not declared and count as 0")]
+    unknown: Annotated[str | None, about("why saving or break-even are unknown")]
     sentence: Annotated[str, about("the result in one sentence")]
 
 
@@ -161,10 +143,6 @@ class ModelResult:
     cost_unknown: Annotated[str | None, about("why cost_usd is unknown")] = None
     price: Annotated[str | None, about("the source of the price, or 'unknown: ' and the reason")] = None
     price_unknown: Annotated[str | None, about("why the price is unknown")] = None
-    price_lack: Annotated[
-        PriceLack | None,
-        about("what is missing if the price is unknown: a price, the package with prices (table), or a rate"),
-    ] = None
     error_rate: float | None = None
     oldest_prediction: Annotated[str | None, about("when the oldest stored prediction was made, in UTC")] = None
     oldest_age_s: Annotated[float | None, about("the age of the oldest stored prediction when the gate was judged")] = (

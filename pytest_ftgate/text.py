@@ -141,6 +141,14 @@ def show_usd(value: float | None) -> str:
     return "$0" if not value else "<$0.0001" if 0 < value < 0.00005 else f"${value:.4f}"
 
 
+def show_dollars(usd: float | None) -> str:
+    """Return an amount of a budget: without cents from $100 on, a loss as ``-$5.00``, or ``unknown``."""
+    if usd is None:
+        return "unknown"
+    shown = f"${abs(usd):,.0f}" if abs(usd) >= 100 else show_usd(abs(usd))
+    return f"-{shown}" if usd < 0 else shown
+
+
 def show_count(value: int | None) -> str:
     """Return 12345 as ``12,345``."""
     return "-" if value is None else f"{value:,}"

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING
 
-from pytest_ftgate.checks.costs import dollars
 from pytest_ftgate.checks.pricing import (
     FREE_CURE,
     UNTIMED_CURE,
@@ -16,7 +15,7 @@ from pytest_ftgate.checks.pricing import (
     why_priced_at_nothing,
 )
 from pytest_ftgate.result import Check, ModelResult, called
-from pytest_ftgate.text import plural, show_distance, show_seconds, show_usd
+from pytest_ftgate.text import plural, show_distance, show_dollars, show_seconds, show_usd
 
 if TYPE_CHECKING:
     from pytest_ftgate.checks.context import Context
@@ -87,7 +86,7 @@ def _cheaper(gate: Context) -> Check:
         return _cheaper_unknown(gate, free, FREE_CURE)
     old, new = call_usd(baseline) or 0.0, call_usd(candidate) or 0.0  # each is known
     hosting = gate.config.economics.hosting_usd_per_month if gate.config.economics else None
-    hosting_note = f", without hosting at {dollars(hosting)} per month" if hosting else ""
+    hosting_note = f", without hosting at {show_dollars(hosting)} per month" if hosting else ""
     evidence = f"1,000 calls cost {show_usd(1000 * new)} instead of {show_usd(1000 * old)}{hosting_note}"
     return _advantage(gate, "cheaper", old / new, evidence)
 

@@ -5,13 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, NamedTuple
 
-from pytest_ftgate.models.price import price_cure, price_of
+from pytest_ftgate.models.price import PRICE_CURE, price_of
 from pytest_ftgate.models.protocol import Price
 from pytest_ftgate.result import ModelResult, called
 
 if TYPE_CHECKING:
     from pytest_ftgate.models import Model
-    from pytest_ftgate.result import PriceLack
 
 
 UNTIMED_CURE = "Call the model live, or record latency_s with each answer."
@@ -20,6 +19,7 @@ UNCOUNTED_CURE = "Ask again with --ftgate-cache=refresh, or use an endpoint that
 
 _FREE = "Your own hardware is not free: set price: {gpu_hour_usd}"
 FREE_CURE = f"{_FREE}."
+UNPRICED_CURE = f"Give the model a {PRICE_CURE}."
 FREE_TO_HOST_CURE = f"{_FREE}, or economics.hosting_usd_per_month."
 
 
@@ -30,15 +30,9 @@ class Lack(NamedTuple):
     cure: str
 
 
-def unpriced_cure(*lacks: PriceLack | None) -> str:
-    """Return how to supply the price of a model, by what is missing."""
-    return f"Give the model a {price_cure(*lacks)}."
-
-
 def cost_cure(*models: ModelResult) -> str:
     """Return how to make the unknown costs of these models known."""
-    lacks = [model.price_lack for model in models if model.price_unknown is not None]
-    return unpriced_cure(*lacks) if lacks else UNCOUNTED_CURE
+    return UNPRICED_CURE if any(model.price_unknown is not None for model in models) else UNCOUNTED_CURE
 
 
 def call_usd(model: ModelResult) -> float | None:
@@ -64,7 +58,7 @@ def no_price(models: Mapping[str, Model]) -> Lack | None:
     if not unknown:
         return None
     reasons = (f"{called(role, models[role].name)}: {price.unknown}" for role, price in unknown.items())
-    return Lack("; ".join(reasons), unpriced_cure(*(price.lack for price in unknown.values())))
+    return Lack("; ".join(reasons), UNPRICED_CURE)
 
 
 def why_priced_at_nothing(models: Mapping[str, Model]) -> str | None:

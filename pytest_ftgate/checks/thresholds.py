@@ -37,7 +37,6 @@ def check_free(gate: Context) -> Iterator[Check]:
         unpriced = ModelResult(
             gate.models["candidate"].name,
             price_unknown=unknown.unknown,
-            price_lack=unknown.lack,
             cost_unknown=unknown.unknown or "",
         )
         yield _check("cost_usd", limits, unpriced, share=False)

@@ -38,7 +38,7 @@ _STEADY = 0.2
 """Relative difference up to which two latencies or costs count as equal."""
 _CHECKED = (
     *("min_test_examples", "min_training_examples", "cheaper_by", "faster_by", "max_age_days"),
-    *("economics.min_monthly_saving_usd", "economics.max_break_even_days"),
+    "economics.max_break_even_days",
 )
 """Keys that, if set, have a check in every gate that was judged to its end."""
 _MARK_WIDTH = 10

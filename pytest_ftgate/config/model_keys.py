@@ -105,7 +105,6 @@ class Price(Keys):
     input_per_1m: Amount = optional("US dollars per million input tokens.")
     output_per_1m: Amount = optional("US dollars per million output tokens.")
     cached_input_per_1m: Amount = optional("US dollars per million cached input tokens.")
-    training_per_1m: Amount = optional("US dollars per million training tokens.")
     gpu_hour_usd: Amount = optional(
         "US dollars per hour for the machine that serves a model of your own; the cost is spread over its calls."
     )

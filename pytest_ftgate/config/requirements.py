@@ -142,4 +142,3 @@ class EconomicsKeys(Keys):
     max_break_even_days: Annotated[Dollars, Weaker("higher")] = optional(
         "The maximum number of days until the savings have paid for the fine-tune."
     )
-    min_monthly_saving_usd: Annotated[Dollars, Weaker("lower")] = optional("The minimum saving per month.")

@@ -19,10 +19,12 @@ from pytest_ftgate.text import excerpt
 
 if TYPE_CHECKING:
     from pytest_ftgate.models.protocol import Completion, Model
-    from pytest_ftgate.result import PriceLack
 
 _UNPRICED = "no price in the gate"
-_KEYS = (*PER_TOKEN, "training_per_1m", "gpu_hour_usd")
+_KEYS = (*PER_TOKEN, "gpu_hour_usd")
+
+PRICE_CURE = "price: {input_per_1m, output_per_1m}, or {gpu_hour_usd} for your own machine"
+"""How to set the price of a model."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,28 +35,22 @@ class Cost:
     unknown: str | None = None
 
 
-def price_cure(*lacks: PriceLack | None) -> str:
-    """Return how to set the prices of models, depending on what is missing."""
-    cure = "price: {input_per_1m, output_per_1m}, or {gpu_hour_usd} for your own machine"
-    return f"{cure}; pip install pytest-ftgate[prices] knows the prices of many endpoints" if "table" in lacks else cure
-
-
 def written_price(keys: Mapping[str, Any] | None, source: str) -> Price:
     """Return the price from the key ``price`` of a gate, which has been checked, and where it is written."""
     if keys is None:
-        return Price(unknown=_UNPRICED, lack="price")
+        return Price(unknown=_UNPRICED)
     price = Price(source, **keys)
     if price.known:
         return price
     missing = " and ".join(key for key in ("input_per_1m", "output_per_1m") if keys.get(key) is None)
-    return Price(unknown=f"the price at {source} has no {missing}", lack="rate", **keys)
+    return Price(unknown=f"the price at {source} has no {missing}", **keys)
 
 
 def price_of(model: Model) -> Price:
     """Return a model's price: a :class:`Price`, or a mapping of its keys; else raise :class:`ConfigError`."""
     given: object = model.price
     if given is None or isinstance(given, Price):
-        return given or Price(unknown=_UNPRICED, lack="price")
+        return given or Price(unknown=_UNPRICED)
     flaw = _flaw(given)
     if flaw is not None:
         cure = f"a price is a mapping of {', '.join(_KEYS)} to US dollars"
@@ -143,7 +139,7 @@ def table_price(model: str, base_url: str, params: Mapping[str, Any]) -> Price:
     try:
         from genai_prices import Usage, calc_price
     except ImportError:
-        return Price(unknown=f"{_UNPRICED}, and genai-prices is not installed", lack="table")
+        return Price(unknown=f"{_UNPRICED}, and genai-prices is not installed (pip install pytest-ftgate[prices])")
     now = datetime.fromtimestamp(clock.wall(), timezone.utc)
     at = f"{excerpt(model)!r} at {urlsplit(base_url).netloc.rpartition('@')[2]}"
     try:
@@ -156,7 +152,7 @@ def table_price(model: str, base_url: str, params: Mapping[str, Any]) -> Price:
         why = f"by genai-prices {at} {error}"
     except Exception as error:  # a failure of third-party code must not end the run
         why = f"genai-prices failed: {excerpt(f'{type(error).__name__}: {error}')}"
-    return Price(unknown=f"{_UNPRICED}, and {why}", lack="price")
+    return Price(unknown=f"{_UNPRICED}, and {why}")
 
 
 def _price(found: Any, model: str, base_url: str, params: Mapping[str, Any], now: datetime) -> Price:

@@ -14,7 +14,6 @@ if TYPE_CHECKING:
     from pytest_ftgate.config import ModelSpec
     from pytest_ftgate.data import DataSet, Example
     from pytest_ftgate.models.prompt import Prompt
-    from pytest_ftgate.result import PriceLack
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,12 +24,10 @@ class Price:
     input_per_1m: float | None = None
     output_per_1m: float | None = None
     cached_input_per_1m: float | None = None  # for input that the endpoint had cached; if absent, as for other input
-    training_per_1m: float | None = None  # for training tokens
     gpu_hour_usd: float | None = None  # of the machine; prices of tokens are then ignored
     cache_write_per_1m: float | None = None  # for input written to the endpoint's cache; if absent, as for other input
     most_input_tokens: int | None = None  # the price of a call with more input tokens is unknown; None: no limit
     unknown: str | None = None  # why there is no price
-    lack: PriceLack | None = None  # what is missing then: a price, also the package with prices, or one of the rates
 
     @property
     def known(self) -> bool:

@@ -6,7 +6,6 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
 
 from pytest_ftgate.checks.advice import learned_pair
-from pytest_ftgate.checks.costs import dollars
 from pytest_ftgate.result import (
     RED,
     Check,
@@ -27,6 +26,7 @@ from pytest_ftgate.text import (
     show_change,
     show_count,
     show_difference,
+    show_dollars,
     show_p_value,
     show_percent,
     show_usd,
@@ -209,18 +209,18 @@ def data_sentences(result: GateResult) -> Iterator[str]:
 def economics_sentences(economics: Economics) -> list[str]:
     """Return three lines: the cost of calls, the one-time cost, and the monthly cost."""
     each = [show_usd(cost) for cost in (economics.baseline_usd_per_1000_calls, economics.candidate_usd_per_1000_calls)]
-    data = _declared("data preparation", economics.data_cost_usd, economics)
-    hosting = _declared("hosting", economics.hosting_usd_per_month, economics)
-    retraining = _declared("retraining", economics.retraining_usd_per_month, economics)
+    data = _declared("data preparation", economics.data_cost_usd, economics.data_cost_usd)
+    hosting = _declared("hosting", economics.hosting_usd_per_month, economics.hosting_usd_per_month)
+    retraining = _declared("retraining", economics.retrains_per_year, economics.retraining_usd_per_month)
     return [
         f"1,000 calls cost {each[0]} (baseline), {each[1]} (candidate)",
-        f"once: training {dollars(economics.training_cost_usd)}, {data}",
+        f"once: training {show_dollars(economics.training_cost_usd)}, {data}",
         f"per month: {hosting}, {retraining}",
     ]
 
 
-def _declared(name: str, usd: float | None, economics: Economics) -> str:
-    return f"{name} not declared" if name in economics.undeclared else f"{name} {dollars(usd)}"
+def _declared(name: str, declared: float | None, usd: float | None) -> str:
+    return f"{name} not declared" if declared is None else f"{name} {show_dollars(usd)}"
 
 
 # --- judges --------------------------------------------------------------------------------------------------

@@ -6,17 +6,15 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import NamedTuple
 
-from pytest_ftgate.checks.costs import dollars, show_break_even
 from pytest_ftgate.reports import sentences
 from pytest_ftgate.reports.table import Bars, Column, Table, columns
-from pytest_ftgate.result import BreakdownResult, Economics, GateResult, ModelResult, SliceResult, Volume
+from pytest_ftgate.result import BreakdownResult, GateResult, ModelResult, SliceResult
 from pytest_ftgate.text import (
     is_share,
     plural,
     printable,
     show_change,
     show_count,
-    show_number,
     show_seconds,
     show_usd,
     show_value,
@@ -212,23 +210,6 @@ def mistakes(result: GateResult) -> Table:
     if found.candidate is not None:
         return table
     return replace(table.only((0, 1)), bars=tuple(one._replace(candidate=None) for one in table.bars))
-
-
-def volumes(economics: Economics) -> Table:
-    """Return a row per number of calls per month; no rows if saving and break-even are unknown."""
-    several = economics.volumes
-    known = any(one.monthly_saving_usd is not None or one.breaks_even is not None for one in several)
-    rows = [(show_number(one.calls_per_month or 0), dollars(one.monthly_saving_usd), _payback(one)) for one in several]
-    headings = (*columns((), ("calls per month", "saved per month")), *columns(["pays for itself after"]))
-    return Table("Saving by calls per month", headings, tuple(rows) if known else ())
-
-
-def _payback(volume: Volume) -> str:
-    if volume.breaks_even is False:
-        return "never"
-    if volume.break_even_days is None or volume.break_even_calls is None:
-        return "unknown"
-    return show_break_even(volume)
 
 
 def examples(result: GateResult, most: int | None = None) -> Table:

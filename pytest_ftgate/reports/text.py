@@ -164,14 +164,13 @@ def _narrowed(table: Table, width: int) -> Table:
 
 
 def economics_lines(economics: Economics, *, full: bool = True) -> list[str]:
-    """Return the sentence on the economics; with ``full`` after the costs and the table that it is based on."""
+    """Return the sentence on the economics; with ``full`` after the costs that it is based on."""
     if not full:
         return [economics.sentence]
     first, *others = sentences.economics_sentences(economics)
     return [
         f"economics: {first}",
         *(f"  {text}" for text in others),
-        *tables.volumes(economics).lines("  "),
         economics.sentence,
     ]
 

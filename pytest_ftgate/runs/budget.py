@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from pytest_ftgate.config.model_keys import OUTPUT_LIMITS
 from pytest_ftgate.errors import ModelError, Where
-from pytest_ftgate.models.price import cost_of, price_cure, price_of, tokens_usd
+from pytest_ftgate.models.price import PRICE_CURE, cost_of, price_of, tokens_usd
 from pytest_ftgate.text import plural, show_usd
 
 if TYPE_CHECKING:
@@ -214,5 +214,5 @@ def _unpriced(name: str, price: Price) -> ModelError:
         fatal=True,
         where=Where(key="price"),
         evidence=why,
-        cure=f"set {price_cure(price.lack)}",
+        cure=f"set {PRICE_CURE}",
     )

@@ -95,7 +95,6 @@ def measure_run(name: str, run: Run, sample: Run | None = None, *, forgiven: boo
             cost_usd=cost.usd,
             price=price.text,
             price_unknown=price.unknown,
-            price_lack=price.lack,
             cost_unknown=cost.unknown,
             error_rate=n_errors / len(predictions) if predictions else None,
             oldest_prediction=timestamp(min(stored)) if stored else None,

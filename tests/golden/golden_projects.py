@@ -153,8 +153,7 @@ def economics(project: Project) -> None:
             "data_cost_usd": 200,
             "hosting_usd_per_month": 10,
             "retrains_per_year": 4,
-            "max_break_even_days": 60,
-            "min_monthly_saving_usd": 400,
+            "max_break_even_days": 20,
         },
     )
 

@@ -367,21 +367,19 @@ def economics(title: str, calls: int | None, training: float | None, limits: Map
     CASES[title] = judge
 
 
-economics(
-    "economics that hold", 200_000, 100, {"data_cost_usd": 50, "max_break_even_days": 60, "min_monthly_saving_usd": 100}
-)
+economics("economics that hold", 200_000, 100, {"data_cost_usd": 50, "max_break_even_days": 60})
 economics(
     "economics that do not hold",
     20_000,
     900,
-    {"hosting_usd_per_month": 40, "max_break_even_days": 1, "min_monthly_saving_usd": 1000},
+    {"hosting_usd_per_month": 40, "max_break_even_days": 1},
 )
 economics("economics that are unknown", None, None, {"max_break_even_days": 60}, candidate="recorded:ft.jsonl")
 economics(
     "economics before training",
     20_000,
     900,
-    {"max_break_even_days": 1, "min_monthly_saving_usd": 10_000},
+    {"max_break_even_days": 1},
     candidate=...,
     stage="ready",
     margin=0.1,

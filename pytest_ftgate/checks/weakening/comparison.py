@@ -182,8 +182,7 @@ def _costs_decide(config: GateKeys) -> bool:
 
 
 def _is_limited(economics: Any) -> bool:
-    limits = ("max_break_even_days", "min_monthly_saving_usd")
-    return any(getattr(economics, limit, None) is not None for limit in limits)
+    return getattr(economics, "max_break_even_days", None) is not None
 
 
 def _prices(before: GateKeys, after: GateKeys) -> Iterator[Weakening]:

@@ -54,7 +54,6 @@ def view(result: GateResult, evidence: Evidence, number: int) -> dict[str, Any]:
         "confusions": confusions(answers) if answers is not None else None,
         "spreads": _spreads(result, answers) if answers is not None else None,
         "economics": [] if economics is None else [economics.sentence, *sentences.economics_sentences(economics)],
-        "volumes": None if economics is None else tables.volumes(economics),
         "training": list(_training(result)),
         "near": [table for table in _row_pairs(result, evidence) if table],
         "prompts": evidence.prompts,

@@ -109,7 +109,7 @@ PEOPLE = {"name": "human_preference", "path": "prefs.csv"}
         ({**RUBRIC, "rubric": "x" * 100 + "y"}, {**RUBRIC, "rubric": "x" * 100 + "z"}, ["metric.rubric", "101"]),
         (RUBRIC, {**RUBRIC, "judge": "openai:other"}, ["metric.judge", "openai:judge", "openai:other"]),
         ({**RUBRIC, "judge": "referee"}, RUBRIC, ["metric.judge", "{'temperature': 0}"]),
-        (with_labels(), RUBRIC, ["metric.calibration.min_kappa", "0.6"]),
+        (with_labels(), RUBRIC, ["metric.calibration", "min_kappa 0.6"]),
         (with_labels(), with_labels(kappa=0.4), ["metric.calibration.min_kappa", "0.6", "0.4"]),
         (with_labels(), with_labels(kappa=0.8), None),
         (with_labels(), with_labels("easy.csv"), ["metric.calibration.path"]),

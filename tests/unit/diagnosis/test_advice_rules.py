@@ -28,11 +28,11 @@ GUARD = GuardResult("general", "accuracy", 0.03, 0.95)
 MARGIN = Check("margin", "fail", "gain too small")
 DROP = Check("max_drop", "fail", "too much worse")
 ACTIONS = {
-    "alternative_closes_gap": "better_prompt",
+    "alternatives": "better_prompt",
     "baseline_prompt": "better_prompt",
     "cheaper_by": "cut_costs",
     "degenerate_candidate": "fix_data",
-    "economics.max_break_even_days": "cut_costs",
+    "economics": "cut_costs",
     "faster_by": "cut_costs",
     "guards.general": "add_examples",
     "guards.general.leaked": "fix_data",
@@ -58,7 +58,7 @@ ACTIONS = {
 
 def as_made(check: Check) -> Check:
     """Return the check with the action that its rule gives it, and an advice."""
-    warns = check.status == "warning" and check.name not in ("alternative_closes_gap", "baseline_prompt")
+    warns = check.status == "warning" and check.name not in ("alternatives", "baseline_prompt")
     action = None if warns else ACTIONS.get(check.name, check.action)
     return replace(check, action=action, advice=check.advice or ("do it" if action else None))
 
@@ -237,8 +237,8 @@ SPEAKS: dict[str, tuple[str, Any, Any]] = {  # the action, a gate of which it is
     "a bound on the form": ("better_prompt", lost("thresholds.format"), lost("thresholds.accuracy")),
     "few-shot that is enough": (
         "better_prompt",
-        saw("alternative_closes_gap", "warning"),
-        saw("alternative_closes_gap", "pass"),
+        saw("alternatives", "warning"),
+        saw("alternatives", "pass"),
     ),
     "one model under two names": (
         "measure_again",
@@ -258,8 +258,8 @@ SPEAKS: dict[str, tuple[str, Any, Any]] = {  # the action, a gate of which it is
     ),
     "economics": (
         "cut_costs",
-        lost("economics.max_break_even_days"),
-        saw("economics.data_cost_usd", "warning", advice="Give it."),
+        lost("economics"),
+        saw("economics", "warning", advice="Give it."),
     ),
     "not faster": ("cut_costs", lost("faster_by"), saw("faster_by", "pass")),
     "too slow": ("cut_costs", lost("thresholds.latency_p95_s"), saw("thresholds.latency_p95_s", "pass")),
@@ -404,7 +404,7 @@ def test_one_model_under_two_names_leaves_nothing_to_be_said_of_the_candidate() 
 @pytest.mark.parametrize(
     "failed",
     [
-        Check("economics.max_break_even_days", "fail", "m", advice="Wait."),
+        Check("economics", "fail", "m", advice="Wait."),
         Check("faster_by", "fail", "m", advice="Try a smaller model."),
         Check("cheaper_by", "fail", "m", advice="Try a smaller model."),
         Check("max_age_days", "fail", "m", advice="Ask again."),

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from pytest_ftgate.errors import ConfigError
 from pytest_ftgate.models import Completion
-from pytest_ftgate.models.price import Cost, cost_of, cost_of_run, price_cure, price_of, written_price
+from pytest_ftgate.models.price import Cost, cost_of, cost_of_run, price_of, written_price
 from pytest_ftgate.models.protocol import Price
 
 TOKENS = Price("gate", input_per_1m=2.0, output_per_1m=8.0, cached_input_per_1m=0.5)
@@ -58,7 +58,6 @@ def test_an_answers_cost(completion: Completion, price: Price, usd: float) -> No
         (answer(), Price(unknown="no")),
         (answer(), Price("", input_per_1m=2.0)),
         (answer(), Price("", output_per_1m=2.0)),
-        (answer(), Price("", training_per_1m=2.0)),
         (answer(10, cached_input_tokens=11), TOKENS),
         (answer(10, cached_input_tokens=6, cache_write_tokens=5), TOKENS),
         (answer(1001), Price("", 2.0, 8.0, most_input_tokens=1000)),
@@ -125,7 +124,6 @@ def test_a_run_costs_what_its_tokens_cost(rows: list[tuple[int, int, float]], in
         ({"output_per_1m": 0}, False, "unknown: the price at ftgate.yaml:14 has no input_per_1m"),
         ({"input_per_1m": 0, "output_per_1m": 0}, True, "ftgate.yaml:14"),
         ({"gpu_hour_usd": 0}, True, "ftgate.yaml:14"),
-        ({"gpu_hour_usd": 2.5, "training_per_1m": 3}, True, "ftgate.yaml:14"),
     ],
 )
 def test_a_price_as_written(keys: Any, known: bool, source: str) -> None:
@@ -136,7 +134,7 @@ def test_a_price_as_written(keys: Any, known: bool, source: str) -> None:
 
 def test_a_model_says_its_price_as_it_likes() -> None:
     assert costing(TOKENS) is TOKENS
-    assert costing(None) == Price(unknown="no price in the gate", lack="price")
+    assert costing(None) == Price(unknown="no price in the gate")
     assert costing({"gpu_hour_usd": 2}) == Price("the model mine", gpu_hour_usd=2)
     assert costing({"input_per_1m": 2}).unknown == "the price at the model mine has no output_per_1m"
 
@@ -163,8 +161,3 @@ def test_what_is_no_price_is_an_error(given: Any, flaw: str) -> None:
     with pytest.raises(ConfigError) as caught:
         costing(given)
     assert str(caught.value).splitlines()[0] == f"price: the price of the model mine {flaw}"
-
-
-@pytest.mark.parametrize(("lack", "named"), [("price", False), ("rate", False), ("table", True), (None, False)])
-def test_the_package_of_prices_is_named_where_it_would_help(lack: Any, named: bool) -> None:
-    assert ("pytest-ftgate[prices]" in price_cure(lack)) is named

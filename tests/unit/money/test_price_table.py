@@ -150,7 +150,7 @@ def stand_in(monkeypatch: pytest.MonkeyPatch) -> Any:
 
 def test_not_installed(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "genai_prices", None)
-    assert reason(price()) == "genai-prices is not installed"
+    assert reason(price()) == "genai-prices is not installed (pip install pytest-ftgate[prices])"
 
 
 def test_what_the_package_raises_ends_nothing(stand_in: Any) -> None:

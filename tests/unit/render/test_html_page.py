@@ -9,7 +9,6 @@ from hashlib import sha256
 import pytest
 from html_page import Page
 
-from pytest_ftgate.checks.costs import Amount, Costs, economics_of
 from pytest_ftgate.checks.weakening.history import Head
 from pytest_ftgate.reports.html.evidence import Answers, Evidence, Reply, Row, Spread
 from pytest_ftgate.reports.html.gate import view
@@ -20,6 +19,7 @@ from pytest_ftgate.result import (
     Check,
     Confusion,
     Diagnosis,
+    Economics,
     Flip,
     Gain,
     GateResult,
@@ -74,7 +74,7 @@ def full(text="words"):
         text, text, 0.7, {"accuracy": 0.7}, 4, 4, 0, 0, latency_p50_s=0.2, latency_p95_s=0.9, oldest_age_s=90.0,
         price=text, verified=False,
     )  # fmt: skip
-    costs = Costs(1000, Amount(0.02, text), Amount(0.01, text), Amount(120, text))
+    economics = Economics(1000, 20, 10, 120, None, None, None, 0, 10, True, 365, 12_000, None, text)
     return GateResult(
         text, text, "fail", "accuracy", 0.05, "significant", 0.95,
         baseline=model, baselines={"prompted": model, "few_shot": model}, candidate=model,
@@ -85,7 +85,7 @@ def full(text="words"):
         checks=(Check("margin", "pass", text), Check("slices", "fail", text, 1, 2, text, text)),
         hypothesis=text, gate=text, loosened=(text,), metric_range=(0.0, 1.0), models_called=True, stage="accept",
         diagnosis=Diagnosis({"right": 2, "wrong_label": 2}, {"right": 3, "refusal": 1}),
-        advice=(Advice("add_examples", text, f"because {text}"),), economics=economics_of(costs),
+        advice=(Advice("add_examples", text, f"because {text}"),), economics=economics,
         gains={"prompted": Gain(0.1, 0.06, 0.2), "few_shot": Gain(0.1, 0.06, 0.2)},
         guards=(GuardResult(text, text, 0.02, 0.95, gain=0.01, n=3, baseline=0.7, candidate=0.8),),
         slices=(SliceResult(text, text, n=4, baseline=0.7, candidate=0.8, gain=0.1, lower_bound=0.0, verdict="fail"),),

@@ -29,7 +29,7 @@ KEYS: dict[str, Any] = {
 }
 MATCH = {"max_drop": 0.01, "cheaper_by": 6, "faster_by": 4, "margin": ...}
 RUBRIC = {"name": "rubric", "judge": "python:judges:judge", "rubric": "x"}
-LIMITED = {"max_break_even_days": 30, "min_monthly_saving_usd": 10}
+LIMITED = {"max_break_even_days": 30}
 
 
 def bound(**limits: float) -> dict[str, Any]:
@@ -75,7 +75,6 @@ LOOSENED: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
         for key in ("training_cost_usd", "data_cost_usd", "hosting_usd_per_month", "retrains_per_year")
     },
     "economics.max_break_even_days": (spent(), spent(max_break_even_days=300)),
-    "economics.min_monthly_saving_usd": (spent(), spent(min_monthly_saving_usd=1)),
     "training_set.max_tokens": ({}, {"training_set": {"path": "train.jsonl", "max_tokens": 10**6}}),
     **{f"checks.{name}": ({"checks": {name: "fail"}}, {"checks": {name: "ignore"}}) for name in CHANGEABLE},
 }

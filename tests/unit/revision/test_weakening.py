@@ -92,12 +92,7 @@ ONE_WAY: list[tuple[dict[str, Any], dict[str, Any], str]] = [
     ({"max_age_days": 90}, {"max_age_days": 90.5}, "max_age_days: 90 -> 90.5"),
     ({"max_age_days": 90}, {}, "max_age_days: 90 -> removed"),
     (limits(max_break_even_days=30), limits(max_break_even_days=31), "economics.max_break_even_days: 30 -> 31"),
-    (
-        limits(min_monthly_saving_usd=100),
-        limits(min_monthly_saving_usd=99.5),
-        "economics.min_monthly_saving_usd: 100 -> 99.5",
-    ),
-    (limits(min_monthly_saving_usd=100), limits(), "economics.min_monthly_saving_usd: 100 -> removed"),
+    (limits(max_break_even_days=99.5), limits(max_break_even_days=100), "economics.max_break_even_days: 99.5 -> 100"),
     (
         {"baseline": ..., "baselines": {"a": "recorded:a.jsonl", "b": BASE}},
         {"baseline": ..., "baselines": {"b": BASE}},

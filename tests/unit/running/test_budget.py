@@ -16,7 +16,7 @@ from pytest_ftgate.runs.budget import Budget
 
 PRICE = Price("gate", input_per_1m=1.0, output_per_1m=1.0)  # a token costs a millionth of a dollar
 MACHINE = Price("gate", gpu_hour_usd=3600.0)  # a second costs a dollar
-UNKNOWN = Price(unknown="no price in the gate, and genai-prices is not installed", lack="table")
+UNKNOWN = Price(unknown="no price in the gate, and genai-prices is not installed")
 
 
 def model(price=None, **facts):
