@@ -19,6 +19,11 @@ def audit(training, test=(("unseen", "x"),)):
     return audit_training_set(data(training), data(test))
 
 
+def told(*rows):
+    """Return rows of (instructions, input, output)."""
+    return [(chat(question, instructions), output) for instructions, question, output in rows]
+
+
 def chat(question, instructions=None, role="system"):
     before = [] if instructions is None else [{"role": role, "content": instructions}]
     return [*before, {"role": "user", "content": question}]
@@ -31,11 +36,32 @@ CHAT_INPUTS = st.builds(chat, st.sampled_from(["a", "A ", "b", ""]), st.sampled_
 MIXED_ROWS = st.lists(st.tuples(INPUTS | CHAT_INPUTS, OUTPUTS), min_size=1, max_size=20)
 
 
+ANSWERS = [*(("x", " x\n", 0), ("x", "X", 1), (1, "1", 0), (1, True, 1)), ({"a": 1, "b": 2}, {"b": 2, "a": 1}, 0)]
+VARIANTS = ["Turn on", "turn  on", "\tTURN ON\n", "ｔｕｒｎ　ｏｎ", "turn\u00a0on"]
+SUM_UP = told(("document 1", "sum up", "x"), ("document 2", "sum up", "y"), ("Document 2", "sum up", "y"))
+
+
 class TestCounts:
-    def test_each_row_is_counted_once(self):
-        found = audit([("a", "x"), ("A ", "x"), ("ａ", "y"), ("b", "x"), ("", "x"), ("c", " "), (" ", "")])
-        assert (found.rows, found.usable, found.duplicates, found.conflicts) == (7, 2, 2, 1)
-        assert found.conflict_rows == ((2, 0),)
+    @pytest.mark.parametrize(
+        ("rows", "usable", "duplicates", "conflicts"),
+        [
+            ([("a", "x"), ("A ", "x"), ("ａ", "y"), ("b", "x"), ("", "x"), ("c", " "), (" ", "")], 2, 2, ((2, 0),)),
+            *(([("turn on", "x"), (variant, "x")], 1, 1, ()) for variant in VARIANTS),
+            ([("a", ""), ("a", "x"), ("a", "y")], 1, 1, ((2, 1),)),  # a blank output hides no usable row
+            *(([("a", one), ("a", other)], 1, 1, ((1, 0),) * differ) for one, other, differ in ANSWERS),
+            ([("a", 0), ("b", False), ("c", [])], 3, 0, ()),  # what is no text is never blank
+            (told(("s", " ", "x"), ("", "a", "x")), 1, 0, ()),  # the last question counts
+            # Other instructions make no other example, unless they decide the answer.
+            *(([(chat("a", i, role), "x") for i in "st"], 1, 1, ()) for role in ("system", "developer")),
+            ([*told(("s", "a", "x"), ("t", "a", "x")), ("A", "x")], 1, 2, ()),
+            (SUM_UP, 2, 1, ()),
+            *(([(first, "x"), (chat("a", "s"), "y")], 1, 1, ((1, 0),)) for first in ("a", chat("a", "s"))),
+        ],
+    )
+    def test_each_row_is_counted_once(self, rows, usable, duplicates, conflicts):
+        found = audit(rows)
+        assert (found.rows, found.usable, found.duplicates) == (len(rows), usable, duplicates)
+        assert (found.conflict_rows, found.conflicts) == (conflicts, len(conflicts))
 
     def test_path_and_hash_are_the_training_sets(self, tmp_path, monkeypatch):
         monkeypatch.chdir(tmp_path)
@@ -43,34 +69,6 @@ class TestCounts:
         training = load_examples(Path("train.csv"))
         found = audit_training_set(training, data([("c", "d")]))
         assert (found.path, found.sha256, found.rows) == ("train.csv", training.sha256, 1)
-
-    @pytest.mark.parametrize("variant", ["Turn on", "turn  on", "\tTURN ON\n", "ｔｕｒｎ　ｏｎ", "turn\u00a0on"])
-    def test_variants_of_case_width_and_space_are_duplicates(self, variant):
-        found = audit([("turn on", "x"), (variant, "x")])
-        assert (found.usable, found.duplicates, found.conflicts) == (1, 1, 0)
-
-    def test_a_row_with_a_blank_output_does_not_hide_a_usable_one(self):
-        found = audit([("a", ""), ("a", "x"), ("a", "y")])
-        assert (found.usable, found.duplicates, found.conflict_rows) == (1, 1, ((2, 1),))
-
-    @pytest.mark.parametrize(
-        ("one", "other", "differ"),
-        [
-            ("x", " x\n", False),
-            ("x", "X", True),
-            (1, "1", False),
-            ({"a": 1, "b": 2}, {"b": 2, "a": 1}, False),
-            (1, True, True),
-        ],
-    )
-    def test_when_outputs_differ(self, one, other, differ):
-        assert audit([("a", one), ("a", other)]).conflicts == differ
-
-    def test_outputs_that_are_no_text_are_never_blank(self):
-        assert audit([("a", 0), ("b", False), ("c", [])]).usable == 3
-
-    def test_a_conversation_is_blank_where_its_last_question_is(self):
-        assert audit([(chat(" ", "s"), "x"), (chat("a", ""), "x")]).usable == 1
 
     @given(MIXED_ROWS, st.randoms(use_true_random=False))
     def test_the_order_of_rows_does_not_change_the_counts(self, rows, shuffler):
@@ -102,64 +100,37 @@ class TestCounts:
         assert all(first < row for row, first in found.conflict_rows)
 
 
-class TestInstructions:
-    @pytest.mark.parametrize("role", ["system", "developer"])
-    def test_other_instructions_do_not_make_another_example(self, role):
-        found = audit([(chat("a", "s", role), "x"), (chat("a", "t", role), "x"), ("A", "x")])
-        assert (found.usable, found.duplicates, found.conflicts) == (1, 2, 0)
-
-    def test_instructions_count_where_they_decide_the_answer(self):
-        found = audit(
-            [
-                (chat("sum up", "document 1"), "x"),
-                (chat("sum up", "document 2"), "y"),
-                (chat("sum up", "Document 2"), "y"),
-            ]
-        )
-        assert (found.usable, found.duplicates, found.conflicts) == (2, 1, 0)
-
-    @pytest.mark.parametrize("first", ["a", chat("a", "s")])
-    def test_two_answers_under_the_same_instructions_or_one_without_are_a_conflict(self, first):
-        found = audit([(first, "x"), (chat("a", "s"), "y")])
-        assert (found.usable, found.conflict_rows) == (1, ((1, 0),))
+LONG = [*chat("hello"), {"role": "assistant", "content": "yes?"}, *chat("a")]
+POEM, JOKE = ([{"role": "system", "content": text}] for text in ("write a poem", "write a joke"))
+DISGUISES = ["a", chat("A"), chat("a", "s"), chat("a", "t"), chat("a", "d", "developer")]
 
 
 class TestLeakage:
     @pytest.mark.parametrize(
-        "variant", ["turn on", "TURN  ON", "ｔｕｒｎ on", [{"role": "user", "content": "Turn on"}]]
+        ("training", "test", "pairs"),
+        [
+            *(
+                ([("other", "x"), (variant, "y"), ("turn on", "x")], [("new", "x"), ("turn on", "x")], ((1, 1), (1, 2)))
+                for variant in ("turn on", "TURN  ON", "ｔｕｒｎ on", [{"role": "user", "content": "Turn on"}])
+            ),
+            ([("a", "")], [("a", "x")], ((0, 0),)),  # rows that are not usable leak too, and blank inputs do not
+            ([("", "x")], [(" ", "x")], ()),
+            *(
+                ([(trained, "x")], [(tested, "x")], ((0, 0),))
+                for trained in DISGUISES
+                for tested in ("a", chat("a"), chat("a ", "s"))
+            ),
+            (SUM_UP[:2], told(("document 3", "sum up", "z"), ("Document 2", "Sum up", "y")), ((1, 1),)),
+            (told(("s", "a", "x"), ("s", "a", "y")), [("a", "x")], ((0, 0), (0, 1))),
+            (told(("s", "a", "x"), ("s", "a", "y")), told(("t", "a", "x")), ((0, 0), (0, 1))),
+            ([(LONG, "x")], [("a", "x"), (LONG, "x")], ((1, 0),)),  # conversations leak as a whole
+            ([("a", "x")], [(LONG, "x")], ()),
+            ([(POEM, "x")], [(JOKE, "x")], ()),  # instructions alone are an input of their own
+        ],
     )
-    def test_a_test_input_in_the_training_set(self, variant):
-        found = audit([("other", "x"), (variant, "y"), ("turn on", "x")], [("new", "x"), ("turn on", "x")])
-        assert (found.leaked, found.leaked_rows) == (1, ((1, 1), (1, 2)))
-
-    def test_rows_that_are_not_usable_leak_too_and_blank_inputs_do_not(self):
-        assert audit([("a", "")], [("a", "x")]).leaked == 1
-        assert audit([("", "x")], [(" ", "x")]).leaked == 0
-
-    @pytest.mark.parametrize(
-        "in_training", ["a", chat("A"), chat("a", "s"), chat("a", "t"), chat("a", "d", "developer")]
-    )
-    @pytest.mark.parametrize("in_test", ["a", chat("a"), chat("a ", "s")])
-    def test_a_system_prompt_is_no_disguise(self, in_training, in_test):
-        assert audit([(in_training, "x")], [(in_test, "x")]).leaked == 1
-
-    def test_instructions_count_where_they_decide_the_answer(self):
-        training = [(chat("sum up", "document 1"), "x"), (chat("sum up", "document 2"), "y")]
-        test = [(chat("sum up", "document 3"), "z"), (chat("Sum up", "Document 2"), "y")]
-        assert audit(training, test).leaked_rows == ((1, 1),)
-
-    def test_contradictory_answers_under_the_same_instructions_hide_nothing(self):
-        assert audit([(chat("a", "s"), "x"), (chat("a", "s"), "y")], [("a", "x"), (chat("a", "t"), "x")]).leaked == 2
-
-    def test_conversations_leak_as_a_whole(self):
-        answer = [{"role": "assistant", "content": "yes?"}]
-        long = [*chat("hello"), *answer, *chat("a")]
-        assert audit([(long, "x")], [("a", "x"), (long, "x")]).leaked_rows == ((1, 0),)
-        assert audit([("a", "x")], [(long, "x")]).leaked == 0
-
-    def test_instructions_alone_are_an_input_of_their_own(self):
-        alone = [[{"role": "system", "content": text}] for text in ("write a poem", "write a joke")]
-        assert audit([(alone[0], "x")], [(alone[1], "x")]).leaked == 0
+    def test_a_test_input_in_the_training_set(self, training, test, pairs):
+        found = audit(training, test)
+        assert (found.leaked_rows, found.leaked) == (pairs, len({row for row, _ in pairs}))
 
     @given(ROWS)
     def test_every_non_blank_input_leaks_from_its_own_set(self, rows):
