@@ -5,17 +5,72 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from gate_project import Project, block, check, label, mentions, passed, statuses, stopped, write_jsonl
+from gate_project import Project, block, check, checks, ends, label, mentions, passed, statuses, stopped, write_jsonl
 
-FINDINGS = {"leaked_near", "conflicts", "near_duplicates", "labels_missing", "imbalance", "empty_outputs"}
 NAMES = ["Anna", "Boris", "Clara", "Dmitri", "Emine", "Farid", "Greta", "Hector", "Ingrid", "Jamal"]
 ITEMS = ["lamp", "carpet", "bicycle", "wardrobe", "telescope", "keyboard", "umbrella", "mattress", "saucepan", "violin"]
 LEAK = "where is the parcel that I ordered last week from your shop in the old town"
 
 
+FOUND = {  # observed, required, and the status where the gate says nothing
+    "leaked": (1, 0, "fail"),
+    "leaked_near": (1, 0, "fail"),
+    "conflicts": (1, None, "warning"),
+    "near_duplicates": (1, None, "warning"),
+    "group_overlap": (1, None, "warning"),
+    "labels_missing": (2, None, "warning"),
+    "imbalance": (18, 10, "warning"),
+    "empty_outputs": (2, None, "warning"),
+    "too_long": (1, 120, "warning"),
+}
+ROWS = [
+    *({"input": f"a new question {i}", "expected": label(i)} for i in range(200)),
+    {"input": "Customer question 7", "expected": label(7)},
+    {"input": LEAK.replace("week", "month"), "expected": "refund"},
+    {"input": "A new question 0", "expected": "invoice"},
+    *({"input": f"my {thing} is not what I had expected it to be", "expected": "refund"} for thing in ("hat", "hats")),
+    {"input": "one more question", "expected": "refund", "group": "customer 3"},
+    *({"input": f"rare question {i}", "expected": "rare"} for i in range(4)),
+    *({"input": text, "expected": " "} for text in ("a", "b")),
+    {"input": "long " * 100, "expected": "refund"},
+]
+STATUS = {"fail": "fail", "warn": "warning", "ignore": "note"}
+
+
 def test_a_good_training_set_has_no_finding(project: Project) -> None:
     gate = passed(project.judge())
-    assert not {*FINDINGS, "chat_format", "too_long"} & statuses(gate).keys()
+    assert not {*FOUND, "chat_format"} - {"leaked"} & statuses(gate).keys()
+    assert statuses(gate)["leaked"] == "pass"
+
+
+@pytest.mark.parametrize("level", [None, *STATUS])
+def test_each_finding_is_judged_as_the_gate_says(project: Project, level: str | None) -> None:
+    """What is accepted still counts."""
+    answers = {0: "refund", 58: "rare", 59: "absent"}
+    project.test_set(
+        60,
+        input=lambda i: f"customer question {i}" if i else LEAK,
+        group=lambda i: f"customer {i}",
+        expected=lambda i: answers.get(i, label(i)),
+    )
+    write_jsonl(project.path / "train.jsonl", ROWS)
+    keys = {"checks": dict.fromkeys(FOUND, level)} if level else {}
+    gate = project.judge(training_set={"path": "train.jsonl", "max_tokens": 120}, **keys)
+    ends(gate, "fail" if level in (None, "fail") else "pass")
+    for name, (observed, required, usual) in FOUND.items():
+        found = check(gate, name)
+        status = STATUS[level] if level else usual
+        assert (found["name"], found["status"], found["observed"]) == (name, status, observed)
+        assert (found["required"], gate["training"]["leaked"]) == (required, 1)
+    assert check(gate, "leaked")["source"] == "marker"
+    assert check(gate, "too_long")["threshold"] == {"key": "training_set.max_tokens", "value": 120, "weaker": "higher"}
+    mentions(check(gate, "labels_missing"), "'absent' (test.jsonl:60)", "'rare' (4 rows)")
+    mentions(check(gate, "group_overlap"), "customer 3", "test.jsonl:4", "train.jsonl:206")
+
+
+def two_gates(project: Project, between: str = "", **keys: Any) -> None:
+    other = project.mark(name="other", **keys)
+    project.gate_test(f"def test_gate():\n    pass\n\n\n{between}{other}\ndef test_other(): pass\n", name="one", **keys)
 
 
 def test_gates_on_one_training_set_have_it_audited_once(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -26,75 +81,59 @@ def test_gates_on_one_training_set_have_it_audited_once(project: Project, monkey
     monkeypatch.setattr(
         training, "audit_training_set", lambda *sets, **keys: audited.append(sets) or audit(*sets, **keys)
     )
-    other = project.mark(name="other")
-    project.gate_test(f"def test_gate():\n    pass\n\n\n{other}\ndef test_other():\n    pass\n", name="one")
+    two_gates(project)
     project.run().assert_outcomes(passed=2)
     assert len(audited) == 1
     fixture = "import json\n\n\n@pytest.fixture\ndef ftgate_training_set():\n"
     fixture += "    return [json.loads(line) for line in open('train.jsonl')]\n\n\n"
-    both = {"training_set": ...}
-    other = project.mark(name="other", **both)
-    project.gate_test(f"def test_gate():\n    pass\n\n\n{fixture}{other}\ndef test_other():\n    pass\n", **both)
+    two_gates(project, fixture, training_set=...)
     project.run()
     assert len(audited) == 2
 
 
 def test_the_warnings_about_one_training_set_are_shown_once(project: Project) -> None:
     project.training_set(200, [{"input": f"{LEAK}{'?' * i}", "expected": "r"} for i in range(3)])
-    other = project.mark(name="other")
-    project.gate_test(f"def test_gate():\n    pass\n\n\n{other}\ndef test_other():\n    pass\n", name="one")
+    two_gates(project)
     result = project.run()
     warnings = [line for line in result.outlines if line.startswith("  warning ")]
-    assert len(warnings) > 1
-    assert len(warnings) == len(set(warnings))
+    assert len(warnings) == len(set(warnings)) > 1
     result.stdout.fnmatch_lines(["training set: * warnings, as for gate one"])
 
 
 # --- near copies ---------------------------------------------------------------------------------------------
 
 
-def leak(project: Project, text: str, expected: str = "refund") -> dict[str, Any]:
-    """Make the first test example a sentence, and the last training row nearly the same."""
+@pytest.mark.parametrize(
+    ("text", "expected", "name"),
+    [
+        (LEAK.replace("week", "month"), "refund", "leaked_near"),
+        (LEAK.replace("parcel", "pacrel"), "refund", "leaked_near"),
+        (
+            f"from your shop in the old town {LEAK.removesuffix(' from your shop in the old town')}",
+            "refund",
+            "leaked_near",
+        ),
+        (LEAK, "refund", "leaked"),
+        ("where is the lamp that I bought last year from your shop in the new mall", "refund", None),
+        (LEAK.replace("week", "month"), "shipping", None),  # another answer
+        (LEAK + " 17", "refund", None),  # another number
+    ],
+)
+def test_a_copy_of_a_test_example_is_a_leak(project: Project, text: str, expected: str, name: str | None) -> None:
+    """The first test example is a sentence, and the last training row nearly the same; it is named once."""
     project.test_set(60, input=lambda i: f"customer question {i}" if i else LEAK)
     project.training_set(200, [{"input": text, "expected": expected}])
-    return project.judge()
-
-
-@pytest.mark.parametrize(
-    "text",
-    [
-        LEAK.replace("week", "month"),
-        f"Please: {LEAK}?",
-        LEAK.replace("parcel", "pacrel"),
-        LEAK.upper() + "!!",
-        f"from your shop in the old town {LEAK.removesuffix(' from your shop in the old town')}",
-    ],
-)
-def test_a_near_copy_of_a_test_example_is_a_leak(project: Project, text: str) -> None:
-    gate = leak(project, text)
+    gate = project.judge()
+    assert gate["training"]["leaked"] == (name == "leaked")
+    if name is None:
+        passed(gate)
+        return
     found = stopped(gate, "fail")
-    assert (found["name"], found["observed"], found["required"]) == ("leaked_near", 1, 0)
-    mentions(found, "test.jsonl:1", "train.jsonl:201", "75 %")
-    assert gate["training"]["leaked"] == 0
-
-
-@pytest.mark.parametrize(
-    ("text", "expected"),
-    [
-        ("where is the lamp that I bought last year from your shop in the new mall", "refund"),
-        (LEAK.replace("week", "month"), "shipping"),
-        (LEAK + " 17", "refund"),
-    ],
-    ids=["another sentence", "another answer", "another number"],
-)
-def test_what_looks_alike_is_no_leak(project: Project, text: str, expected: str) -> None:
-    assert leak(project, text, expected)["verdict"] == "pass"
-
-
-def test_an_exact_leak_is_named_once(project: Project) -> None:
-    gate = leak(project, LEAK)
-    assert stopped(gate, "fail")["name"] == "leaked"
-    assert "leaked_near" not in statuses(gate)
+    assert (found["name"], found["observed"], found["required"]) == (name, 1, 0)
+    mentions(found, "test.jsonl:1", "train.jsonl:201", *(["75 %"] * (name == "leaked_near")))
+    assert [one["name"] for one in gate["checks"] if one["name"].startswith("leaked") and one["status"] == "fail"] == [
+        name
+    ]
 
 
 def test_every_training_row_to_remove_is_named_at_once(project: Project) -> None:
@@ -129,69 +168,27 @@ def test_a_set_padded_with_near_copies_is_not_enough_unless_the_gate_takes_them(
             mentions(found, "train.jsonl:2")
 
 
-def test_near_copies_beside_enough_others_are_a_warning(project: Project) -> None:
-    project.training_set(200, [{"input": text, "expected": "refund"} for text in (LEAK, f"{LEAK}?")])
-    gate = passed(project.judge())
-    found = check(gate, "near_duplicates")
-    assert (found["status"], found["observed"], found["required"]) == ("warning", 1, None)
-    mentions(found, "201", "train.jsonl:202", "line 201")
-    assert any("near_duplicates" in line for line in block(gate))
-
-
 # --- contradictions and labels -------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize(
-    ("conflicts", "level", "status"),
-    [(2, None, "warning"), (3, None, "fail"), (1, "fail", "fail"), (3, "warn", "warning")],
-)
-def test_contradictions_above_one_percent_fail(
-    project: Project, conflicts: int, level: str | None, status: str
-) -> None:
+@pytest.mark.parametrize(("conflicts", "verdict"), [(2, "pass"), (3, "fail")])
+def test_contradictions_above_one_percent_fail(project: Project, conflicts: int, verdict: str) -> None:
     more = [{"input": f"Training question {3 * i}", "expected": "invoice"} for i in range(conflicts)]
     project.training_set(200, more)
-    gate = project.judge(checks={"conflicts": level} if level else {})
-    found = check(gate, "conflicts")
-    assert (gate["verdict"], found["status"]) == ("fail" if status == "fail" else "pass", status)
-    assert found["observed"] == conflicts
-    mentions(found, "train.jsonl:201")
-    assert ("1 %" in found["message"]) is (level is None)
-
-
-def test_a_label_that_the_training_set_hardly_has(project: Project) -> None:
-    project.test_set(60, expected=lambda i: {58: "rare", 59: "absent"}.get(i, label(i)))
-    rare = [{"input": f"rare question {i}", "expected": "rare"} for i in range(5)]
-    project.training_set(200, rare[:4])
-    gate = project.judge()
-    found = check(gate, "labels_missing")
-    assert (gate["verdict"], found["status"], found["observed"]) == ("pass", "warning", 2)
-    mentions(found, "'absent' (test.jsonl:60)", "'rare' (4 rows)")
-    assert stopped(project.judge(checks={"labels_missing": "fail"}), "fail")["name"] == "labels_missing"
-    project.training_set(200, rare)
-    assert check(project.judge(), "labels_missing")["observed"] == 1
+    found = check(ends(project.judge(), verdict), "conflicts")
+    assert (found["status"], found["observed"]) == ("fail" if verdict == "fail" else "warning", conflicts)
+    mentions(found, "train.jsonl:201", "1 %")
+    assert "1 %" not in check(project.judge(checks={"conflicts": "warn"}), "conflicts")["message"]
 
 
 @pytest.mark.parametrize(("count", "found"), [(7, False), (6, True)])
 def test_labels_out_of_balance(project: Project, count: int, found: bool) -> None:
     project.training_set(200, [{"input": f"other question {i}", "expected": "other"} for i in range(count)])
     gate = passed(project.judge())
-    assert ("imbalance" in statuses(gate)) == found
-    if found:
-        imbalance = check(gate, "imbalance")
-        assert (imbalance["observed"], imbalance["required"]) == (67 / 6, 10)
-        mentions(imbalance, "'invoice'", "67", "'other'", "train.jsonl:201")
+    assert [one["observed"] for one in checks(gate, "imbalance")] == [67 / count] * found
 
 
 # --- rows ----------------------------------------------------------------------------------------------------
-
-
-def test_empty_outputs_are_named(project: Project) -> None:
-    project.training_set(200, [{"input": "a", "expected": ""}, {"input": "b", "expected": " "}])
-    gate = project.judge()
-    found = check(gate, "empty_outputs")
-    assert (gate["verdict"], found["status"], found["observed"]) == ("pass", "warning", 2)
-    mentions(found, "train.jsonl:201", "train.jsonl:202")
-    assert stopped(project.judge(checks={"empty_outputs": "fail"}), "fail")["name"] == "empty_outputs"
 
 
 def test_turns_out_of_order_are_named(project: Project) -> None:
@@ -212,25 +209,7 @@ def test_turns_out_of_order_are_named(project: Project) -> None:
     mentions(stopped(chats("system", "user")), "train.jsonl:201")
 
 
-def test_rows_over_the_token_limit_are_named(project: Project) -> None:
-    project.training_set(200, [{"input": "long " * 100, "expected": "refund"}])
-    assert "too_long" not in statuses(project.judge())
-    gate = project.judge(training_set={"path": "train.jsonl", "max_tokens": 120})
-    found = check(gate, "too_long")
-    assert (found["status"], found["observed"], found["required"]) == ("warning", 1, 120)
-    assert found["threshold"] == {"key": "training_set.max_tokens", "value": 120, "weaker": "higher"}
-    mentions(found, "train.jsonl:201", "126")
-
-
 # --- the key checks ------------------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize(("level", "status"), [("warn", "warning"), ("ignore", "note")])
-def test_a_finding_that_is_accepted_still_counts(project: Project, level: str, status: str) -> None:
-    project.training_set(200, [{"input": "Customer question 7", "expected": "refund"}])
-    gate = passed(project.judge(checks={"leaked": level}))
-    found = check(gate, "leaked")
-    assert (found["status"], found["source"], gate["training"]["leaked"]) == (status, "marker", 1)
 
 
 def test_a_mark_that_loosens_the_audit_meets_no_obligation(required: Project) -> None:
@@ -274,13 +253,3 @@ def test_test_examples_that_differ_in_an_id_count_as_one_group(project: Project)
     gate = project.judge()
     assert gate["passed"] is False
     assert check(gate, "test_near_duplicates")["observed"] == 14
-
-
-def test_a_group_in_both_sets_is_a_warning(project: Project) -> None:
-    project.test_set(60, group=lambda i: f"customer {i}")
-    project.training_set(200, [{"input": "one more question", "expected": "refund", "group": "customer 7"}])
-    gate = project.judge()
-    warned = check(gate, "group_overlap")
-    assert (gate["verdict"], warned["status"], warned["observed"]) == ("pass", "warning", 1)
-    mentions(warned, "customer 7", "test.jsonl:8", "train.jsonl:201")
-    assert stopped(project.judge(checks={"group_overlap": "fail"}), "fail")["name"] == "group_overlap"
