@@ -6,7 +6,6 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from endpoint_project import EndpointProject, index_of
 from gate_project import LABELS, Project, block, check, ends, label, mentions, passed, statuses
 
 N = 60
@@ -36,24 +35,9 @@ def shows(gate: dict[str, Any], part: str, *, verbose: bool = False) -> bool:
 def test_a_green_gate_gets_a_diagnosis_and_no_advice(project: Project) -> None:
     gate = passed(project.judge())
     assert gate["diagnosis"]["fixed"] == [f"t{i}" for i in range(40, 58)]
-    assert gate["advice"] == []
+    assert (gate["advice"], gate["diagnosis"]["recalled"]) == ([], 0)
     assert not shows(gate, "more advice", verbose=True)
     assert [shows(gate, "4 answers", verbose=verbose) for verbose in (False, True)] == [False, True]
-
-
-def test_ends_of_answers_are_told_apart_at_an_endpoint(http: EndpointProject) -> None:
-    usual = http.server.answer
-
-    def answer(body: dict[str, Any]) -> str:
-        index = index_of(body)
-        if body["model"] == "base" and index >= 50:
-            return "I'm sorry, but I can't help with that."
-        return f"Sure! It is {label(index)}." if body["model"] == "base" and index >= 40 else str(usual(body))
-
-    http.server.answer = answer
-    gate = ends(http.judge(margin=0.5), "fail")
-    assert gate["diagnosis"]["baseline"] == {"right": 40, "refusal": 10, "wrong_format": 10}
-    assert "better_prompt" in actions(gate)
 
 
 # --- the advice ----------------------------------------------------------------------------------------------
@@ -80,37 +64,27 @@ def test_a_label_that_was_hardly_trained(project: Project) -> None:
     assert "add_examples" not in actions(ends(project.judge(), "fail"))
 
 
-def test_free_checks_that_fail_have_advice_without_a_call(project: Project) -> None:
-    project.training_set(150)
-    gate = ends(project.judge(goal="knowledge"), "fail")
+@pytest.mark.parametrize(
+    ("asked", "rows", "tests", "goal", "said"),
+    [
+        ("training", 150, N, "knowledge", ["add_examples", "retrieval"]),
+        ("customer", 3, 40, "reasoning", ["fix_data", "add_examples", "add_examples", "another_model"]),
+    ],
+)
+def test_advice_of_free_checks_needs_no_call_and_is_printed_once(
+    project: Project, asked: str, rows: int, tests: int, goal: str, said: list[str]
+) -> None:
+    project.training_set(0, [{"input": f"{asked} question {i}", "expected": label(i)} for i in range(rows)])
+    project.test_set(tests)
+    gate = ends(project.judge(goal=goal), "fail")
     assert (gate["models_called"], gate["diagnosis"]) == (False, None)
-    assert actions(gate) == ["add_examples", "retrieval"]
-    mentions(advice(gate, "add_examples"), "50")
-    mentions(advice(gate, "retrieval"), check(gate, "goal")["message"])
-
-
-def test_at_most_three_are_printed_and_all_are_in_the_report(project: Project) -> None:
-    project.training_set(0, [{"input": f"customer question {i}", "expected": label(i)} for i in range(3)])
-    project.test_set(40)
-    gate = ends(project.judge(goal="reasoning"), "fail")
-    assert actions(gate) == ["fix_data", "add_examples", "another_model"]
-    assert len(gate["advice"]) == 4
+    assert [one["action"] for one in gate["advice"]] == said
     lines = block(gate)
     assert len([line for line in lines if line.startswith(("  1. ", "  2. ", "  3. ", "  4. "))]) <= 3
     assert all(sum(one["text"] in line for line in lines) == 1 for one in gate["advice"] if one["action"] != "fix_data")
 
 
-def test_advice_that_a_check_gives_alone_is_printed_once(project: Project) -> None:
-    gate = ends(project.judge(goal="knowledge"), "fail")
-    assert actions(gate) == ["retrieval"]
-    assert sum("RAG" in line for line in block(gate)) == 1
-
-
 # --- answers that say nothing, and gates that failed for something else ---------------------------------------
-
-
-def reasons(gate: dict[str, Any]) -> list[str]:
-    return [one["name"] for one in gate["checks"] if one["status"] == gate["verdict"]]
 
 
 def test_a_candidate_that_misses_the_form_is_asked_otherwise_and_not_dropped(project: Project) -> None:
@@ -118,7 +92,7 @@ def test_a_candidate_that_misses_the_form_is_asked_otherwise_and_not_dropped(pro
     gate = ends(project.judge(), "fail")
     assert (actions(gate), len(gate["advice"])) == (["measure_again"], 1)
     assert gate["diagnosis"]["candidate"] == {"right": 20, "wrong_format": 40}
-    assert reasons(gate) == ["formatting_gain", "margin"]
+    assert [one["name"] for one in gate["checks"] if one["status"] == "fail"] == ["formatting_gain", "margin"]
     mentions(check(gate, "formatting_gain"), "40", "The answer is refund.", "pattern: ")
     assert check(gate, "margin")["advice"] is None
     answers(project, "ft.jsonl", lambda i: label(i + (i < 21)) if not 20 < i < 41 else f"It is {label(i)}.")
@@ -127,11 +101,20 @@ def test_a_candidate_that_misses_the_form_is_asked_otherwise_and_not_dropped(pro
     assert check(gate, "margin")["advice"] == gate["advice"][0]["text"]
 
 
-def test_a_candidate_that_answers_nothing_is_looked_at_first(project: Project) -> None:
-    answers(project, "ft.jsonl", lambda _: "")
-    gate = ends(project.judge(), "fail")
-    assert actions(gate)[0] == "measure_again"
-    mentions(advice(gate, "measure_again"), "60 of 60", "max_tokens", "reasoning", "raw answer")
+@pytest.mark.parametrize(
+    ("said", "actions_told"),
+    [("It is {}.", ["measure_again"]), ("", ["measure_again"]), (None, ["stop", "fix_data"])],
+)
+def test_a_smaller_model_that_misses_the_form_or_says_nothing_is_asked_otherwise_too(
+    project: Project, said: str | None, actions_told: list[str]
+) -> None:
+    answers(project, "base.jsonl", label, latency_s=0.4)
+    missed: Callable[[int], str] = lambda i: label(i + 1) if said is None else said.format(label(i))  # noqa: E731
+    answers(project, "ft.jsonl", lambda i: missed(i) if i < 20 else label(i), latency_s=0.1)
+    gate = ends(project.judge(max_drop=0.05, faster_by=2, margin=...), "fail")
+    assert actions(gate) == actions_told
+    first = gate["advice"][0]["text"] if said != "It is {}." else None  # which the check of the form says
+    assert check(gate, "max_drop")["advice"] == first
 
 
 def test_where_an_average_over_labels_is_not_sure_the_rarest_labels_are_named(project: Project) -> None:
@@ -144,17 +127,6 @@ def test_where_an_average_over_labels_is_not_sure_the_rarest_labels_are_named(pr
     mentions(check(gate, "evidence"), "'refund' (1)", "'invoice' (2)")
 
 
-def test_a_smaller_model_that_misses_the_form_is_asked_otherwise_too(project: Project) -> None:
-    match = {"max_drop": 0.05, "faster_by": 2, "margin": ...}
-    answers(project, "base.jsonl", label, latency_s=0.4)
-    answers(project, "ft.jsonl", lambda i: f"It is {label(i)}." if i < 20 else label(i), latency_s=0.1)
-    gate = ends(project.judge(**match), "fail")
-    assert actions(gate) == ["measure_again"]
-    assert (reasons(gate), check(gate, "max_drop")["advice"]) == (["formatting_gain", "max_drop"], None)
-    answers(project, "ft.jsonl", lambda i: label(i + (i < 20)), latency_s=0.1)
-    assert actions(ends(project.judge(**match), "fail")) == ["stop", "fix_data"]
-
-
 def test_no_broken_examples_are_to_be_looked_at_where_none_is_broken(project: Project) -> None:
     project.predictions("ft.jsonl", N, wrong_at=range(42, 60))  # 2 fixed, and 18 as wrong as before
     gate = ends(project.judge(), "fail")
@@ -162,14 +134,6 @@ def test_no_broken_examples_are_to_be_looked_at_where_none_is_broken(project: Pr
     mentions(advice(gate, "another_model"), "18")
     project.predictions("ft.jsonl", N, wrong_at=(0, *range(42, 60)))
     assert "broken" in check(ends(project.judge(), "fail"), "margin")["advice"]
-
-
-def test_a_baseline_that_misses_the_form_lost_no_label_to_the_candidate(project: Project) -> None:
-    answers(project, "base.jsonl", lambda i: f"It is {label(i)}." if i < 30 else label(i))
-    answers(project, "ft.jsonl", lambda i: label(i + 1) if i < 24 else label(i))
-    gate = ends(project.judge(margin=0.3), "fail")
-    assert actions(gate)[:2] == ["stop", "better_prompt"]
-    assert "fix_data" not in actions(gate)
 
 
 def test_a_gate_that_failed_for_another_bound_hears_nothing_of_labels(project: Project) -> None:
@@ -246,12 +210,6 @@ def test_a_green_gate_is_warned_of_it_too(project: Project) -> None:
     found = check(gate, "knowledge")
     assert (found["status"], found["observed"], gate["advice"]) == ("warning", 40, [])
     mentions(found, "RAG")
-
-
-def test_labels_of_a_small_set_are_no_knowledge(project: Project) -> None:
-    gate = ends(project.judge(margin=0.5), "fail")
-    assert (gate["diagnosis"]["recalled"], len(gate["diagnosis"]["fixed"])) == (0, 18)
-    assert "retrieval" not in actions(gate)
 
 
 def test_labels_of_any_text_do_no_harm(project: Project) -> None:
