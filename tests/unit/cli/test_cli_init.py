@@ -123,28 +123,12 @@ def test_of_two_columns_one_of_which_is_known_the_other_is_taken(folder, init):
         init(force=True)
 
 
-def test_a_conversation_has_no_columns_to_guess(folder, init):
-    def turns(i):
-        return {"messages": [{"role": "user", "content": f"q {i}"}, {"role": "assistant", "content": label(i)}]}
-
-    furnish(folder, training=[turns(i) for i in range(220)])
-    assert "train.jsonl, 220" in init()
-
-
 @pytest.mark.parametrize(("sign", "word"), [(";", "semicolons"), ("\t", "tabs"), ("|", "vertical bars")])
 @pytest.mark.parametrize("names", [("id", "zip", "text", "label"), ("input", "expected"), ("messages", "split")])
 def test_a_table_with_another_separator_says_which(folder, init, names, sign, word):
     (folder / "test.csv").write_text(f"{sign.join(names)}\n{sign.join('abcd'[: len(names)])}\n", encoding="utf-8")
     with pytest.raises(DataError, match=rf"(?s)test\.csv:1: .*{word}.*commas"):
         init()
-
-
-def test_a_corrupt_file_is_an_error_of_the_loader(folder, init):
-    furnish(folder)
-    (folder / "test.jsonl").write_text('{"input": "a", "expected": "b"}\n{"input": \n')
-    with pytest.raises(DataError, match=r"test\.jsonl:2: "):
-        init()
-    assert not (folder / "ftgate.yaml").exists()
 
 
 def test_groups_are_counted(folder, init):
@@ -211,6 +195,7 @@ def test_all_keys_that_stand_in_comments_are_right(folder, init):
     furnish(folder)
     init()
     text = (folder / "ftgate.yaml").read_text()
+    assert all(goal in text for goal in ("style", "format", "classification, extraction", "knowledge: Use retrieval"))
     for line in text.splitlines():
         key = line.strip().removeprefix("# ").partition(":")[0]
         if line.startswith("    # ") and key in (
@@ -228,13 +213,6 @@ def test_all_keys_that_stand_in_comments_are_right(folder, init):
     assert config.baselines["baseline"].spelling == "openai:Qwen/Qwen3-8B"
     assert config.candidate.spelling == "openai:task-v1"
     assert len(config.thresholds) == 1
-
-
-def test_every_goal_is_named(folder, init):
-    furnish(folder)
-    init()
-    text = (folder / "ftgate.yaml").read_text()
-    assert all(goal in text for goal in ("style", "format", "classification, extraction", "knowledge: Use retrieval"))
 
 
 def test_nothing_is_written_through_a_link_that_leads_nowhere(folder, init, tmp_path):
@@ -259,18 +237,12 @@ def test_nothing_is_written_over_without_force(folder, init):
     assert "version: 1" in (folder / "ftgate.yaml").read_text()
 
 
-def test_a_misspelled_model_is_refused_before_anything_is_written(folder, init):
-    furnish(folder)
-    with pytest.raises(ConfigError, match="candidate"):
-        init(baseline="recorded:b.jsonl", candidate="gpt-4.1")
-    assert not (folder / "ftgate.yaml").exists()
-
-
 @pytest.mark.parametrize("written", ["gpt-4.1", "opnai:gpt-4.1", "https://host/v1"])
-def test_one_model_alone_of_an_unknown_provider_is_refused(folder, init, written):
+@pytest.mark.parametrize(("role", "others"), [("baseline", {}), ("candidate", {"baseline": "recorded:b.jsonl"})])
+def test_a_model_of_an_unknown_provider_is_refused_before_anything_is_written(folder, init, written, role, others):
     furnish(folder)
-    with pytest.raises(ConfigError, match=r"(?s)baseline.*openai"):
-        init(baseline=written)
+    with pytest.raises(ConfigError, match=rf"(?s){role}.*openai"):
+        init(**others, **{role: written})
     assert not (folder / "ftgate.yaml").exists()
 
 
@@ -312,10 +284,11 @@ def test_hostile_columns_and_labels_do_no_harm(folder, init):
     "row",
     [
         lambda i: {"prompt": f"teach {i}", "chosen": label(i), "rejected": f"bad {i}"},
+        lambda i: {"messages": [{"role": "user", "content": f"q {i}"}, {"role": "assistant", "content": label(i)}]},
         lambda i: {"instruction": f"teach {i}", "input": "", "output": label(i)},
         lambda i: {"conversations": [{"from": "human", "value": f"teach {i}"}, {"from": "gpt", "value": label(i)}]},
     ],
-    ids=["preference", "alpaca", "sharegpt"],
+    ids=["preference", "chat", "alpaca", "sharegpt"],
 )
 def test_a_format_is_recognised_and_no_columns_are_written(folder, init, row):
     furnish(folder, training=[row(i) for i in range(220)])
