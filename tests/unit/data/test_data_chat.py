@@ -54,16 +54,11 @@ class TestConversations:
         calls = [{"type": "function", "function": {"name": "f", "arguments": ""}}]
         assert chat({"input": "a", "expected": calls}).examples[0].expected == [{"name": "f", "arguments": {}}]
 
-    def test_text_in_parts(self, chat):
+    def test_messages_may_be_in_parts_or_mapped_to_the_input(self, chat):
         parts = [{"type": "text", "text": "A"}, {"type": "text", "text": "B"}]
-        data = chat({"messages": [{**USER, "content": parts}, {**ANSWER, "content": parts}]})
-        assert data.examples[0].input == ({**USER, "content": parts},)
-        assert data.examples[0].expected == "AB"
-
-    def test_messages_can_be_the_input_of_a_plain_row(self, chat):
-        assert chat({"input": [SYSTEM, USER], "expected": {"x": 1}}).examples[0].input == (SYSTEM, USER)
-
-    def test_messages_can_be_mapped_to_the_input(self, chat):
+        in_parts = {**USER, "content": parts}
+        (example,) = chat({"messages": [in_parts, {**ANSWER, "content": parts}]})
+        assert (example.input, example.expected) == ((in_parts,), "AB")
         data = chat({"messages": [SYSTEM, USER], "label": "b"}, fields={"input": "messages", "expected": "label"})
         assert data.examples == (Example(content_id((SYSTEM, USER)), (SYSTEM, USER), "b"),)
 

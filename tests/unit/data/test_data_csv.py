@@ -19,15 +19,12 @@ class TestRows:
         data = table(load, "id,input,expected,group,lang\nx,a,b,g,en\n")
         assert data.examples == (Example("x", "a", "b", "g", {"lang": "en"}),)
 
-    def test_all_cells_are_text(self, load):
-        data = table(load, "input,expected,n\n1,true,null\n")
-        assert data.examples == (Example(content_id("1"), "1", "true", None, {"n": "null"}),)
-
-    def test_an_empty_group_cell_is_no_group(self, load):
-        assert [example.group for example in table(load, "input,expected,group\na,b,\nc,d,g\n")] == [None, "g"]
-
-    def test_an_empty_expected_cell_is_empty_text(self, load):
-        assert table(load, "input,expected\na,\n").examples[0].expected == ""
+    def test_all_cells_are_text_and_an_empty_group_is_none(self, load):
+        data = table(load, "input,expected,n,group\n1,true,null,\n2,,,g\n")
+        assert data.examples == (
+            Example(content_id("1"), "1", "true", None, {"n": "null"}),
+            Example(content_id("2"), "2", "", "g", {"n": ""}),
+        )
 
     def test_lines_are_those_on_which_rows_start(self, load):
         data = table(load, 'input,expected\r\n"two\r\nlines, and ""quotes""",b\r\n\r\nc,"d\n\n"\r\ne,f')

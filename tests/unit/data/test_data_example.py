@@ -35,15 +35,13 @@ def system(content):
 
 
 class TestHashes:
-    def test_a_text_is_hashed_as_its_utf8(self):
-        assert input_sha256("Grüße") == hashlib.sha256("Grüße".encode()).hexdigest()
-
     def test_messages_are_hashed_as_their_canonical_json(self):
         messages = (user("é"),)
         assert input_sha256(messages) == hashlib.sha256('[{"content":"é","role":"user"}]'.encode()).hexdigest()
 
     def test_the_content_id_is_the_start_of_the_hash(self):
         assert content_id("a") == input_sha256("a")[:16] == "ca978112ca1bbdca"
+        assert input_sha256("Grüße") == hashlib.sha256("Grüße".encode()).hexdigest()
 
     @pytest.mark.parametrize("value", [float("nan"), float("inf"), object(), {1, 2}])
     def test_canonical_json_takes_json_values_only(self, value):
@@ -78,10 +76,6 @@ class TestNormalizedInput:
     def test_folding_is_unicodes(self, one, other):
         assert normalized_input(one) == normalized_input(other)
 
-    @pytest.mark.parametrize(("one", "other"), [("turn on", "turnon"), ("turn on", "turn on."), ("resume", "résumé")])
-    def test_other_differences_count(self, one, other):
-        assert normalized_input(one) != normalized_input(other)
-
     @given(TEXT)
     def test_normalising_twice_changes_nothing(self, text):
         once = normalized_input(text)
@@ -106,14 +100,9 @@ class TestNormalizedInput:
         assert normalized_input(f"user\t{first}\nassistant\t{second}") != normalized_input(messages)
 
     def test_roles_and_the_borders_of_messages_count(self):
-        variants = [
-            (user("a"), user("b")),
-            (user("a b"),),
-            (user("a"), {"role": "assistant", "content": "b"}),
-            (system("a"), user("b")),
-            (system("a b"),),
-        ]
-        assert len({normalized_input(variant) for variant in variants}) == 5
+        pair, reply = (user("a"), user("b")), (user("a"), {"role": "assistant", "content": "b"})
+        variants = [pair, reply, (user("a b"),), (system("a"), user("b")), (system("a b"),), "ab", "a b.", "á b"]
+        assert len({normalized_input(variant) for variant in variants}) == 8
 
     def test_text_parts_are_text_and_other_parts_still_tell_inputs_apart(self):
         text_part = {"type": "text", "text": "What is THIS"}
@@ -173,11 +162,6 @@ class TestDataSet:
         names = [Example(id_, "a", "b", place=place).name for id_ in ("q1", content_id("a"))]
         assert names == ["data/a.csv:7"] * 2
         assert Example("q1", "a", "b").name == "q1"
-
-    def test_it_is_a_sized_iterable_of_examples(self):
-        examples = (Example("1", "a", "b"), Example("2", "c", "d"))
-        data = DataSet(examples, None, "00", "here")
-        assert (len(data), tuple(data)) == (2, examples)
 
 
 def test_an_excerpt_is_short_printable_and_around_the_place():

@@ -110,11 +110,6 @@ def test_the_counts_give_the_value_again(build, name):
     assert scored.n_unknown == sum(repeat.count("x") for repeat in repeats)
 
 
-def test_a_confusion_matrix_counts_pairs_over_all_repeats():
-    gold, predicted = np.array([0, 1, 1]), np.array([[0, 1, 2], [0, 0, 2]])
-    assert confusion_matrix(gold, predicted, 2).tolist() == [[2, 0, 0], [1, 1, 2], [0, 0, 0]]
-
-
 def test_accuracy_is_an_exact_fraction_and_averages_repeats_within_the_example(build):
     scored = build("accuracy").score(["a", "b", "c"], [["a", "x", None]])
     assert (scored.value, scored.exact, scored.statistic, scored.n_unknown) == (1 / 3, Fraction(1, 3), None, 1)

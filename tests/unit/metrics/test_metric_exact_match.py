@@ -114,11 +114,3 @@ def test_repeats_are_averaged_within_the_example(build):
     assert scored.value == 4 / 6
     assert scored.per_example.tolist() == [1, 1 / 3]
     assert (scored.n_unknown, scored.statistic) == (0, None)
-
-
-def test_lenient_forgives_case_and_punctuation(build):
-    metric = build("exact_match")
-    answers = [["A.", "B", "c"]]
-    assert metric.score(["a", "b", "c"], answers).exact == Fraction(1, 3)
-    assert metric.lenient().score(["a", "b", "c"], answers).exact == 1
-    assert metric.lenient().lenient() is None

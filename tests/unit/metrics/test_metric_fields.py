@@ -301,14 +301,6 @@ def test_a_name_of_many_parts_is_not_taken_apart(score, options):
     assert score("field_f1", [(E, {**E, long: 1, "tags": ["b", "a", {long: "x"}]})], **options).value > 0.7
 
 
-def test_lenient_forgives_case_and_punctuation(build):
-    metric = build("field_f1", texts([E]), normalize={"intent": "case"})
-    answer = json.dumps({**E, "intent": "Light."})
-    assert metric.score([E], [[answer]]).value < 1
-    assert metric.lenient().score([E], [[answer]]).value == 1
-    assert metric.lenient().lenient() is None
-
-
 def test_an_expected_number_has_no_fields(build, failure):
     assert failure(build("field_f1", ('{"a": 1}',)), [3], ["{}"]).what.startswith("field_f1")
 

@@ -156,3 +156,20 @@ def test_free_text_is_a_label_of_accuracy(build):
 def test_nothing_and_unequal_lists_are_errors(build, failure, name, expected, answers):
     """An empty test set is a finding of its own: the metric can be built, and measures nothing."""
     assert name in failure(build(name, expected), expected, *answers).what
+
+
+@pytest.mark.parametrize(
+    ("name", "expected", "answer", "options"),
+    [
+        *((name, "Yes", "“YES”.", {}) for name in ("exact_match", "token_f1", "edit_similarity")),
+        *((name, "Yes", "Label:  “YES”. ", {"pattern": "Label:(.*)"}) for name in ("accuracy", "f1_macro")),
+        ("field_f1", {"intent": "light"}, '{"intent": "Light."}', {"normalize": {"intent": "case"}}),
+    ],
+)
+def test_lenient_forgives_case_and_punctuation_and_keeps_the_rest(build, name, expected, answer, options):
+    texts = (expected, "no") if isinstance(expected, str) else (json.dumps(expected),)
+    metric = build(name, texts, **options)
+    lenient = metric.lenient()
+    assert (metric.name, metric.kind, lenient.lenient()) == (lenient.name, lenient.kind, None)
+    assert metric.score([expected], [[answer]]).value < lenient.score([expected], [[answer]]).value
+    assert lenient.score([expected], [[answer]]).value == (0.5 if name == "f1_macro" else 1)  # "no" has no answer
