@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from gate_project import LABELS, Project, block, check, checks, ends, label, mentions, statuses, stopped
+from gate_project import LABELS, Project, check, checks, ends, label, mentions, passed, statuses, stopped
 
 HOOKS = """
 from pytest_ftgate import metric
@@ -51,7 +51,7 @@ def test_the_baseline_is_held_against_the_constant_answer(
     gate = project.judge(checks={"weak_baseline": level} if level else {})
     found = check(gate, "weak_baseline")
     assert (found["status"], found["observed"], found["required"]) == (status, right / 60, 20 / 60)
-    assert gate["verdict"] == ("fail" if status == "fail" else "pass")
+    ends(gate, "fail" if status == "fail" else "pass")
     assert "degenerate_candidate" not in statuses(gate)
     mentions(found, "base.jsonl", "'refund'", "33.3 %")
     if status == "fail":
@@ -71,23 +71,20 @@ def test_a_mark_that_allows_it_against_the_file_meets_no_obligation(required: Pr
     assert required.result.ret == 1
 
 
-@pytest.mark.parametrize("metric", ["f1_macro", "matthews_corrcoef", "exact_match", "closeness"])
-def test_whatever_metric_decides(project: Project, metric: str) -> None:
+@pytest.mark.parametrize(
+    ("metric", "said"),
+    [
+        *((metric, "refund") for metric in ("f1_macro", "matthews_corrcoef", "exact_match", "closeness")),
+        ("hedged", "maybe"),  # one answer to everything is weak however well it scores
+    ],
+)
+def test_whatever_metric_decides(project: Project, metric: str, said: str) -> None:
     project.file("conftest.py", HOOKS)
     assert project.judge(metric=metric)["verdict"] == "pass"
-    says(project, "base.jsonl", "refund")
-    gate = project.judge(metric=metric)
-    found = check(gate, "weak_baseline")
-    assert (gate["verdict"], found["status"]) == ("fail", "fail")
-    assert found["observed"] == found["required"]
-
-
-def test_one_answer_to_everything_is_weak_however_well_it_scores(project: Project) -> None:
-    project.file("conftest.py", HOOKS)
-    says(project, "base.jsonl", "maybe")
-    found = check(project.judge(metric="hedged"), "weak_baseline")
-    assert (found["status"], found["observed"], found["required"]) == ("fail", 0.5, 20 / 60)
-    mentions(found, "'maybe'")
+    says(project, "base.jsonl", said)
+    found = check(ends(project.judge(metric=metric), "fail"), "weak_baseline")
+    assert (found["status"], found["observed"] - found["required"]) == ("fail", 0.5 - 20 / 60 if said == "maybe" else 0)
+    mentions(found, f"'{said}'")
 
 
 def test_each_of_several_baselines_must_be_real(project: Project) -> None:
@@ -106,20 +103,20 @@ def test_where_one_output_is_expected_everywhere_nothing_beats_saying_it(project
     project.test_set(60, expected="no")
     says(project, "base.jsonl", "none")
     says(project, "ft.jsonl", candidate)
-    assert check(project.judge(), "weak_baseline")["status"] == "fail"
-    gate = project.judge(checks={"weak_baseline": "warn"})
-    assert (gate["verdict"], statuses(gate)["weak_baseline"]) == ("pass", "warning")
+    assert statuses(project.judge())["weak_baseline"] == "fail"
+    assert statuses(passed(project.judge(checks={"weak_baseline": "warn"})))["weak_baseline"] == "warning"
 
 
 def test_a_metric_by_which_a_constant_is_perfect_condemns_no_candidate(project: Project) -> None:
     project.file("conftest.py", HOOKS)
     says(project, "base.jsonl", lambda i: label(i) if i < 40 else "something longer")
-    gate = project.judge(metric="short")
-    assert check(gate, "weak_baseline")["status"] == "fail"
-    mentions(check(gate, "weak_baseline"), "short", "thresholds", "weak_baseline: warn")
+    found = check(project.judge(metric="short"), "weak_baseline")
+    assert found["status"] == "fail"
+    mentions(found, "short", "thresholds", "weak_baseline: warn")
     says(project, "ft.jsonl", lambda i: label(i) if i else "something longer")
-    gate = project.judge(metric="short", checks={"weak_baseline": "warn"})
-    assert (gate["verdict"], "degenerate_candidate" in statuses(gate)) == ("pass", False)
+    assert "degenerate_candidate" not in statuses(
+        passed(project.judge(metric="short", checks={"weak_baseline": "warn"}))
+    )
 
 
 def test_a_long_answer_is_cut(project: Project) -> None:
@@ -130,18 +127,19 @@ def test_a_long_answer_is_cut(project: Project) -> None:
 # --- the candidate -------------------------------------------------------------------------------------------
 
 
-def test_a_candidate_that_answers_one_label_throughout(project: Project) -> None:
+@pytest.mark.parametrize(("metric", "said", "value"), [("accuracy", "refund", 20 / 60), ("hedged", "maybe", 0.5)])
+def test_a_candidate_that_answers_one_label_throughout(project: Project, metric: str, said: str, value: float) -> None:
+    """It is refused however well it scores, and though it beats a baseline that is always wrong."""
+    project.file("conftest.py", HOOKS)
+    keys = {"metric": metric, "checks": {"weak_baseline": "warn"}}
     says(project, "base.jsonl", lambda i: LABELS[(i + 1) % 3])
-    assert project.judge(checks={"weak_baseline": "warn"})["verdict"] == "pass"
-    says(project, "ft.jsonl", "refund")
-    gate = project.judge(checks={"weak_baseline": "warn"})
-    assert (gate["verdict"], statuses(gate)["margin"]) == ("fail", "pass")
-    mentions(check(gate, "degenerate_candidate"), "ft.jsonl", "'refund'", "3")
-    project.file("conftest.py", HOOKS)  # however well it scores
-    says(project, "ft.jsonl", "maybe")
-    gate = project.judge(metric="hedged", checks={"weak_baseline": "warn"})
+    passed(project.judge(**keys))
+    says(project, "ft.jsonl", said)
+    gate = ends(project.judge(**keys), "fail")
     found = check(gate, "degenerate_candidate")
-    assert (found["status"], found["observed"], found["required"]) == ("fail", 0.5, 20 / 60)
+    assert (found["status"], found["observed"], found["required"]) == ("fail", value, 20 / 60)
+    assert statuses(gate)["margin"] == "pass"
+    mentions(found, "ft.jsonl", f"'{said}'")
 
 
 @pytest.mark.parametrize(("right", "verdict"), [(19, "fail"), (20, "fail"), (21, "pass")])
@@ -203,9 +201,8 @@ def test_a_prompt_may_stand_in_the_data(project: Project, role: str, called_out:
 def test_each_of_several_baselines_is_looked_at(project: Project) -> None:
     several = {"bare": ENDPOINT, "good": PROMPTED, "nano": {**ENDPOINT, "model": "nano"}}
     found = checks(free(project, ..., baselines=several), "baseline_prompt")
-    assert len(found) == 2
-    mentions(found[0], "bare")
-    mentions(found[1], "nano")
+    for one, name in zip(found, ("bare", "nano"), strict=True):
+        mentions(one, name)
 
 
 JSON = {"type": "json_object"}
@@ -302,25 +299,9 @@ def test_swapped_models_are_called_out(project: Project, baseline: Any, candidat
     assert [one["status"] for one in found] == ["warning"] * swapped
 
 
-def test_each_of_several_baselines_goes_by_the_name_that_the_gate_gives_it(project: Project) -> None:
-    """Which is its role, too: nothing is called twice."""
-    project.predictions("strong.jsonl", 60, wrong_at=range(45, 60))
-    called = {"provider": "recorded", "path": "base.jsonl", "name": "mini"}
-    gate = project.judge(baseline=..., baselines={"one": "recorded:strong.jsonl", "two": called})
-    names = {role: model["name"] for role, model in gate["baselines"].items()}
-    assert (gate["baseline"]["name"], names) == ("one", {"one": "one", "two": "mini"})
-    lines = [" ".join(line.split()) for line in block(gate)]
-    assert any(line.startswith("one recorded:strong.jsonl ") for line in lines)
-    assert any(line.startswith("two mini ") for line in lines)
-
-
 @pytest.mark.parametrize(("blank", "status"), [(20, "warning"), (2, "note")])
 def test_a_baseline_that_often_writes_nothing_is_a_warning(project: Project, blank: int, status: str) -> None:
     """The candidate wins where the baseline's answers are blank, which says little about its prompt."""
-    project.predictions("base.jsonl", 60, output=lambda i: "" if i >= 60 - blank else wrong_or_right(i, 40))
+    says(project, "base.jsonl", lambda i: "" if i >= 60 - blank else label(i) if i < 40 else label(i + 1))
     found = check(project.judge(), "baseline_empty")
     assert (found["status"], found["observed"]) == (status, blank)
-
-
-def wrong_or_right(i: int, right: int) -> str:
-    return label(i) if i < right else label(i + 1)

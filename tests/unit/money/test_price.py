@@ -43,29 +43,21 @@ def costing(price: Any) -> Any:
         (answer(0, 0), TOKENS, 0.0),
         (answer(), Price("", 0.0, 0.0), 0.0),
         (answer(1000), Price("", 2.0, 8.0, most_input_tokens=1000), (1000 * 2 + 20 * 8) / 1e6),
+        # What is not known is never zero.
+        (answer(None), TOKENS, None),
+        (answer(outputs=None), TOKENS, None),
+        (answer(0, None), TOKENS, None),
+        (answer(), Price(unknown="no"), None),
+        (answer(), Price("", input_per_1m=2.0), None),
+        (answer(), Price("", output_per_1m=2.0), None),
+        (answer(10, cached_input_tokens=11), TOKENS, None),
+        (answer(10, cached_input_tokens=6, cache_write_tokens=5), TOKENS, None),
+        (answer(1001), Price("", 2.0, 8.0, most_input_tokens=1000), None),
+        (answer(), MACHINE, None),
     ],
 )
-def test_an_answers_cost(completion: Completion, price: Price, usd: float) -> None:
-    assert cost_of(completion, price) == pytest.approx(usd, rel=1e-12, abs=0)
-
-
-@pytest.mark.parametrize(
-    ("completion", "price"),
-    [
-        (answer(None), TOKENS),
-        (answer(outputs=None), TOKENS),
-        (answer(0, None), TOKENS),
-        (answer(), Price(unknown="no")),
-        (answer(), Price("", input_per_1m=2.0)),
-        (answer(), Price("", output_per_1m=2.0)),
-        (answer(10, cached_input_tokens=11), TOKENS),
-        (answer(10, cached_input_tokens=6, cache_write_tokens=5), TOKENS),
-        (answer(1001), Price("", 2.0, 8.0, most_input_tokens=1000)),
-        (answer(), MACHINE),
-    ],
-)
-def test_what_is_not_known_is_never_zero(completion: Completion, price: Price) -> None:
-    assert cost_of(completion, price) is None
+def test_an_answers_cost(completion: Completion, price: Price, usd: float | None) -> None:
+    assert cost_of(completion, price) == (None if usd is None else pytest.approx(usd, rel=1e-12, abs=0))
 
 
 def test_an_hour_of_a_machine_is_spread_over_its_answers() -> None:

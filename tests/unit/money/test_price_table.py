@@ -153,35 +153,30 @@ def test_not_installed(monkeypatch: pytest.MonkeyPatch) -> None:
     assert reason(price()) == "genai-prices is not installed (pip install pytest-ftgate[prices])"
 
 
-def test_what_the_package_raises_ends_nothing(stand_in: Any) -> None:
-    stand_in(ValueError("odd\ndata"))
-    assert reason(price()) == "genai-prices failed: ValueError: odd data"
+NO_TOKENS = "has no price of input and output tokens"
+FREE = {"input_mtok": Decimal(0), "output_mtok": Decimal(0)}
+EXTRAS = {"web_searches_kcount": Decimal(10), "input_audio_mtok": Decimal(32), "requests_kcount": None}
 
 
-def test_data_of_another_shape_ends_nothing(stand_in: Any) -> None:
-    stand_in(SimpleNamespace(price=1))
-    assert reason(price()).startswith("genai-prices failed: AttributeError: ")
+@pytest.mark.parametrize(
+    ("answer", "model", "why"),
+    [
+        (ValueError("odd\ndata"), "gpt-4.1-mini", "genai-prices failed: ValueError: odd data"),
+        (SimpleNamespace(price=1), "gpt-4.1-mini", "genai-prices failed: AttributeError: "),
+        (listed(**FREE), "m", None),
+        (listed(output_mtok=None), "m", NO_TOKENS),
+        (listed(**EXTRAS), "m", None),  # of tools and of sound, which are left out
+        (listed(output_reasoning_mtok=Decimal(9)), "m", "is not paid by tokens alone (output_reasoning_mtok)"),
+        (listed(), "ft:m:org::1", "genai-prices does not know 'ft:m:org::1' at api.openai.com"),
+    ],
+    ids=["raises", "another shape", "free", "not listed", "extras", "reasoning", "a tuned one's base"],
+)
+def test_what_the_package_says_or_raises(stand_in: Any, answer: Any, model: str, why: str | None) -> None:
+    stand_in(answer)
+    found = price(model)
+    assert found.known if why is None else why in reason(found)
 
 
 def test_a_table_that_was_updated_tells_when(stand_in: Any) -> None:
     stand_in(listed())
     assert price("m").source == "genai-prices 9.9, updated 2026-11-20"
-
-
-def test_what_is_free_is_known_and_what_is_not_listed_is_not(stand_in: Any) -> None:
-    stand_in(listed(input_mtok=Decimal(0), output_mtok=Decimal(0)))
-    assert price("m").known
-    stand_in(listed(output_mtok=None))
-    assert reason(price("m")).endswith("has no price of input and output tokens")
-
-
-def test_extras_of_tools_and_of_sound_are_left_out(stand_in: Any) -> None:
-    stand_in(listed(web_searches_kcount=Decimal(10), input_audio_mtok=Decimal(32), requests_kcount=None))
-    assert price("m").known
-    stand_in(listed(output_reasoning_mtok=Decimal(9)))
-    assert reason(price("m")).endswith("is not paid by tokens alone (output_reasoning_mtok)")
-
-
-def test_a_base_models_price_is_not_taken_for_a_tuned_ones(stand_in: Any) -> None:
-    stand_in(listed())
-    assert reason(price("ft:m:org::1")) == "genai-prices does not know 'ft:m:org::1' at api.openai.com"
