@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import shutil
 import time
-from collections.abc import Callable
 from datetime import datetime, timedelta, timezone
 from typing import Any
 
@@ -35,11 +34,6 @@ def in_days(days: int) -> str:
 
 def greens(project: Project) -> list[dict[str, Any]]:
     return [json.loads(text) for (text,) in project.store("SELECT text FROM notes WHERE name LIKE 'green: %'")]
-
-
-def change_green(project: Project, change: Callable[[dict[str, Any]], Any]) -> None:
-    (kept,) = greens(project)
-    project.store("UPDATE notes SET text = ? WHERE name LIKE 'green: %'", json.dumps(change(kept)))
 
 
 # --- the last green verdict ----------------------------------------------------------------------------------
@@ -117,22 +111,22 @@ def test_recordings_carry_the_last_green_verdict_and_the_times(http: EndpointPro
     assert gate["candidate"]["oldest_prediction"] is None
 
 
+MISSING = object()
+
+
 @pytest.mark.parametrize(
-    "change",
+    ("key", "value"),
     [
-        lambda green: [],
-        lambda green: {**green, "judged_at": 4_102_444_800},  # which would be the newest for ever
-        lambda green: {**green, "judged_at": -1},
-        lambda green: {**green, "judged_at": 10**400},
-        lambda green: {**green, "judged_at": "x"},
-        lambda green: {**green, "examples": "60"},
-        lambda green: {**green, "models": {"baseline": ["base"]}},
-        lambda green: {**green, "form": 1},
-        lambda green: {name: green[name] for name in green if name != "test_set"},
+        ("judged_at", 4_102_444_800),  # which would be the newest for ever
+        *(("judged_at", value) for value in (-1, 10**400, "x")),
+        *(("examples", "60"), ("models", {"baseline": ["base"]}), ("form", 1), ("test_set", MISSING), (None, [])),
     ],
 )
-def test_a_damaged_note_is_as_none(http: EndpointProject, other: dict[str, Any], change: Callable[..., Any]) -> None:
-    change_green(http, change)
+def test_a_damaged_note_is_as_none(http: EndpointProject, other: dict[str, Any], key: str | None, value: Any) -> None:
+    (kept,) = greens(http)
+    changed = value if key is None else {**kept, key: value}
+    note = json.dumps(changed if value is not MISSING else {name: kept[name] for name in kept if name != key})
+    http.store("UPDATE notes SET text = ? WHERE name LIKE 'green: %'", note)
     assert "base_changed_baseline" not in statuses(green(http, **other))
     assert "base_changed_baseline" in statuses(green(http))  # the new one is the reference
 

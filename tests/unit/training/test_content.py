@@ -35,6 +35,11 @@ def audit(training, test):
     return audit_training_set(*(examples_from(rows, origin="fixture") for rows in sets))
 
 
+def labelled(texts, *more):
+    """Return rows of text with the label of each, and more text behind it that does not change the label."""
+    return [(" ".join((text, *more[i : i + 1])), label(text)) for i, text in enumerate(texts)]
+
+
 def behind(frame, texts):
     return [(frame.format(text), label(text)) for text in texts]
 
@@ -68,12 +73,6 @@ def test_a_frame_around_the_leaked_rows_only(frame):
     assert audit(training + behind(frame, SAID[360:420]), planted).leaked == 0
 
 
-def test_a_language_without_spaces():
-    things, states = ("银行卡", "手机", "订单", "包裹"), ("丢失", "迟到", "损坏", "被盗")
-    texts = [f"{who}的{thing}{state}了" for who in "我你他她" for thing in things for state in states]
-    assert audit(SAID[:200] + behind("请阅读客户的留言并给出类别：{}", texts), texts).leaked == len(texts)
-
-
 @pytest.mark.parametrize("run", [2, 4])
 @given(
     st.lists(st.text("ab \U0001f600", max_size=9), max_size=6),
@@ -96,18 +95,9 @@ def test_texts_within_others_are_those_that_a_comparison_of_all_finds(monkeypatc
 
 
 def test_a_test_set_without_outputs():
-    training = examples_from(
-        behind("Note to Jo: {} (signed)", SAID[:60]) + [(text, "a") for text in SAID[60:200]], origin=""
-    )
+    training = examples_from(behind("Note to Jo: {} (signed)", SAID[:60]) + labelled(SAID[60:200]), origin="")
     test = examples_from([{"input": text} for text in SHORT[:5] + SAID[:50]], origin="fixture", labeled=False)
     assert audit_training_set(training, test).leaked == 50
-
-
-def test_a_row_within_an_unrelated_one_is_no_leak():
-    training = [(f"{text} {more}", label(text)) for text, more in zip(SAID[:200], SAID[200:400], strict=True)]
-    assert audit(training, [(text, label(text)) for text in SAID[:100]]).leaked == 0
-    other = [(f"please {text}", "other") for text in SAID[:200]]
-    assert audit(other, [(text, label(text)) for text in SAID[:100]]).leaked == 0
 
 
 @pytest.mark.parametrize("frame", FRAMES)
@@ -118,45 +108,55 @@ def test_different_messages_behind_shared_text_are_not_alike(frame):
     assert (framed.near_rows, framed.leaked_near_rows) == (plain.near_rows, plain.leaked_near_rows)
 
 
+def numbered(text, seed):
+    rng = random.Random(f"{text}{seed}")
+    day = f"2026-{rng.randint(1, 12):02}-{rng.randint(1, 28):02}"
+    said = f"Ticket #{rng.randint(10_000, 99_999)} of {day}: {text} (order AB-{rng.randint(1000, 9999)})"
+    return said, label(text)
+
+
+def conversation(text):
+    turns = ("user", text), ("assistant", label(text)), ("user", f"and what about {text[::-1]}")
+    return [{"role": role, "content": content} for role, content in turns], "a"
+
+
+def sums(start, stop):
+    return [(f"what is the sum of {1000 + i} and {2000 + i}", str(3000 + 2 * i)) for i in range(start, stop)]
+
+
+TOPICS = ("loans", "cards", "savings", "insurance", "mortgages")
+STARTS = [f"Answer the question of the customer from our document on {topic}. Question: " for topic in TOPICS]
+BY_TOPIC = [
+    *((f"{start}what is the price of it", topic) for start, topic in zip(STARTS, TOPICS, strict=True)),
+    *((f"{STARTS[i % 5]}{text}", label(text)) for i, text in enumerate(SAID[:200])),
+]
+THINGS, STATES = ("银行卡", "手机", "订单", "包裹"), ("丢失", "迟到", "损坏", "被盗")
+CHINESE = [f"{who}的{thing}{state}了" for who in "我你他她" for thing in THINGS for state in STATES]
+
+
 @pytest.mark.parametrize(
-    "written",
+    ("training", "test", "leaked"),
     [
-        lambda text: html.escape(text).replace("e", "&#101;", 1),
-        quote,
-        quote_plus,
-        "{}&nbsp;".format,
+        (SAID[:200] + behind("请阅读客户的留言并给出类别：{}", CHINESE), CHINESE, 64),  # without spaces
+        (SAID[:200] + [html.escape(text).replace("e", "&#101;", 1) for text in SAID[200:300]], SAID[200:360], 100),
+        *(
+            (SAID[:200] + [quoted(text) for text in SAID[200:300]], SAID[200:360], 100)
+            for quoted in (quote, quote_plus)
+        ),
+        (SAID[:200] + [f"{text}&nbsp;" for text in SAID[200:300]], SAID[200:360], 100),
+        # Another ticket number, id or date of the same message, but not numbers that decide the output.
+        ([numbered(text, 1) for text in SAID[:300]], [numbered(text, 2) for text in SAID[200:360]], 100),
+        (sums(0, 200), sums(500, 560), 0),
+        ([*SAID[:200], *map(conversation, SAID[200:300])], SAID[200:360], 100),  # an earlier turn with its answer
+        # A row within an unrelated one.
+        (labelled(SAID[:200], *SAID[200:400]), labelled(SAID[:100]), 0),
+        ([(f"please {text}", "other") for text in SAID[:200]], labelled(SAID[:100]), 0),
+        (BY_TOPIC, [("what is the price of it", "new")], 0),  # the instruction decides the answer
     ],
-    ids=["html", "url", "form", "space"],
+    ids=["Chinese", "HTML", "URL", "form", "space", "ids", "sums", "turns", "within", "other answer", "instruction"],
 )
-def test_an_escaped_row_is_a_leak(written):
-    assert audit(SAID[:200] + [written(text) for text in SAID[200:300]], SAID[200:360]).leaked == 100
-
-
-def test_another_ticket_number_id_or_date_of_the_same_message_is_a_leak():
-    def numbered(text, seed):
-        rng = random.Random(f"{text}{seed}")
-        day = f"2026-{rng.randint(1, 12):02}-{rng.randint(1, 28):02}"
-        return f"Ticket #{rng.randint(10_000, 99_999)} of {day}: {text} (order AB-{rng.randint(1000, 9999)})", label(
-            text
-        )
-
-    training = [numbered(text, 1) for text in SAID[:300]]
-    assert audit(training, [numbered(text, 2) for text in SAID[200:360]]).leaked == 100
-
-
-def test_numbers_that_decide_the_output_are_no_ids():
-    training = [(f"what is the sum of {1000 + i} and {2000 + i}", str(3000 + 2 * i)) for i in range(200)]
-    test = [(f"what is the sum of {1500 + i} and {2500 + i}", str(4000 + 2 * i)) for i in range(60)]
-    assert audit(training, test).leaked == 0
-
-
-def test_an_earlier_turn_with_its_answer_is_a_leak():
-    def conversation(text):
-        turns = ("user", text), ("assistant", label(text)), ("user", f"and what about {text[::-1]}")
-        return [{"role": role, "content": content} for role, content in turns], "a"
-
-    training = [*SAID[:200], *map(conversation, SAID[200:300])]
-    assert audit(training, SAID[200:360]).leaked == 100
+def test_what_says_the_same(training, test, leaked):
+    assert audit(training, test).leaked == leaked
 
 
 @pytest.mark.parametrize(
@@ -169,26 +169,15 @@ def test_an_earlier_turn_with_its_answer_is_a_leak():
     ],
 )
 def test_a_small_number_may_be_all_that_tells_rows_apart(trained, tested):
-    found = audit(
-        [(trained.format(i), "abc"[i % 3]) for i in range(200)], [(tested.format(i), "x") for i in range(60, 99)]
-    )
-    assert found.leaked == 0
-    assert found.leaked_near_rows == ()
+    training = [(trained.format(i), "abc"[i % 3]) for i in range(200)]
+    found = audit(training, [(tested.format(i), "x") for i in range(60, 99)])
+    assert (found.leaked, found.leaked_near_rows) == (0, ())
 
 
 def test_one_word_changed_in_a_sentence_of_ten_is_a_near_duplicate():
     long = [f"{text} and nobody could help me" for text in SAID[:300]]
     changed = [(text.replace("nobody", "none"), label(text)) for text in long[:100]]
-    found = audit([(text, label(text)) for text in long], changed)
-    assert found.leaked_near == 100
-
-
-def test_the_instruction_counts_where_it_decides_the_answer():
-    topics = ("loans", "cards", "savings", "insurance", "mortgages")
-    starts = [f"Answer the question of the customer from our document on {topic}. Question: " for topic in topics]
-    training = [(f"{start}what is the price of it", topic) for start, topic in zip(starts, topics, strict=True)]
-    more = [(f"{starts[i % 5]}{text}", label(text)) for i, text in enumerate(SAID[:200])]
-    assert audit([*training, *more], [("what is the price of it", "new")]).leaked == 0
+    assert audit(labelled(long), changed).leaked_near == 100
 
 
 SPELLINGS = ("{}", "please: {}", "{}!!", "{} please", "hello, {}")
