@@ -31,6 +31,7 @@ from pytest_ftgate.checks.attempts import _confidence, may_be_shown
 from pytest_ftgate.checks.ledger import Fingerprint
 from pytest_ftgate.data import Example
 
+LEDGER = "ftgate-attempts.jsonl"
 BETTER = range(170, 200)
 WORSE = range(110, 190)
 
@@ -59,7 +60,7 @@ def attempt(project: Project, number: int, wrong_at: Iterable[int] = WORSE, **ch
 
 
 def ledger(project: Project) -> list[dict[str, Any]]:
-    return read_jsonl(project.path / "ftgate-attempts.jsonl")
+    return read_jsonl(project.path / LEDGER)
 
 
 def shown(project: Project) -> set[str]:
@@ -100,14 +101,11 @@ def test_the_levels_sum_up_to_less_than_that_of_the_gate(confidence: float, most
     assert sum(levels) <= (1 - confidence) * (1 + 1e-9)
 
 
-def test_observed_evidence_has_no_level(project: Project) -> None:
+def test_observed_evidence_has_no_level_and_before_training_there_is_no_attempt(project: Project) -> None:
+    project.judge(stage="ready", candidate=...)
+    assert not (project.path / LEDGER).exists()
     gate = attempt(project, 1, BETTER, evidence="observed")
     assert [one["status"] for one in checks(gate, "attempts")] == ["note", "warning"]
-
-
-def test_before_training_there_is_no_attempt(project: Project) -> None:
-    project.judge(stage="ready", candidate=...)
-    assert not (project.path / "ftgate-attempts.jsonl").exists()
 
 
 @pytest.mark.parametrize("rows", [60, 80], ids=["the same test set", "a grown one"])
@@ -123,9 +121,8 @@ def test_a_candidate_is_the_same_one_when_asked_again_recorded_or_about_more(htt
 
 
 def test_a_callable_without_revision_is_its_code(project: Project) -> None:
-    for number, (code, count) in enumerate([("refund", 1), ("refund", 1), ("invoice", 2)]):
-        project.file(f"conftest_{number}.py", f"def answer(text): return {code!r}\n")
-        project.file("own.py", (project.path / f"conftest_{number}.py").read_text(encoding="utf-8"))
+    for code, count in (("refund", 1), ("refund", 1), ("invoice", 2)):
+        project.file("own.py", f"def answer(text): return {code!r}\n")
         sys.modules.pop("own", None)
         gate = project.judge(candidate="python:own:answer")
         assert gate["attempt"]["number"] == len(ledger(project)) == count
@@ -154,17 +151,15 @@ def test_of_a_large_test_set_a_sample_of_hashes_is_kept(start: int, same: bool) 
     assert Fingerprint.of(examples(start, start + 50)).is_seen_in(before) is (start < 5000)
 
 
-def test_another_test_set_begins_anew_and_another_gate_does_not(project: Project) -> None:
+@pytest.mark.parametrize(
+    ("fields", "number"),
+    [({"input": "fresh question {}".format}, 1), ({"expected": "refund"}, 2)],
+    ids=["another test set", "corrected labels"],
+)
+def test_another_test_set_begins_anew_and_another_gate_does_not(project: Project, fields: Any, number: int) -> None:
     attempt(project, 1)
-    assert attempt(project, 2, name="another gate")["attempt"]["number"] == 2
-    project.test_set(200, input="fresh question {}".format)
-    assert attempt(project, 3)["attempt"]["number"] == 1
-
-
-def test_corrected_labels_are_no_fresh_test_set(project: Project) -> None:
-    attempt(project, 1)
-    project.test_set(200, expected=lambda index: "refund")
-    assert attempt(project, 2)["attempt"]["number"] == 2
+    project.test_set(200, **fields)
+    assert attempt(project, 2, name="another gate")["attempt"]["number"] == number
 
 
 # --- the ledger ----------------------------------------------------------------------------------------------
@@ -185,7 +180,7 @@ DAMAGES = {
 def test_a_damaged_line_is_an_error_that_names_it(project: Project, damage: Any) -> None:
     attempt(project, 1)
     attempt(project, 2)
-    path = project.path / "ftgate-attempts.jsonl"
+    path = project.path / LEDGER
     first, second = path.read_text(encoding="utf-8").splitlines()
     path.write_text(f"{first}\n{damage(second)}\n", encoding="utf-8")
     mentions(stopped(attempt(project, 3)), "ftgate-attempts.jsonl:2")
@@ -193,9 +188,9 @@ def test_a_damaged_line_is_an_error_that_names_it(project: Project, damage: Any)
 
 def test_a_missing_ledger_is_an_error_once_the_gate_was_green(project: Project) -> None:
     assert attempt(project, 1, BETTER, stored=True)["verdict"] == "pass"
-    (project.path / "ftgate-attempts.jsonl").unlink()
+    (project.path / LEDGER).unlink()
     mentions(stopped(attempt(project, 1, BETTER, stored=True)), "ftgate-attempts.jsonl")
-    (project.path / "ftgate-attempts.jsonl").touch()
+    (project.path / LEDGER).touch()
     assert attempt(project, 1, BETTER, stored=True)["attempt"]["number"] == 1
 
 
@@ -203,13 +198,13 @@ def test_a_ledger_has_the_lines_that_it_had_when_recordings_were_made(project: P
     note = {"attempts: ftgate-attempts.jsonl": "2"}
     project.file("recordings/g.attempts.json", json.dumps(note))
     project.ini["ftgate_recordings"] = "recordings"
-    mentions(stopped(attempt(project, 1)), "ftgate-attempts.jsonl", "0 lines", "2")
+    mentions(stopped(attempt(project, 1)), LEDGER, "0 lines", "2")
 
 
 def test_an_error_is_no_attempt(project: Project) -> None:
     project.predictions("ft1.jsonl", 199)
     assert project.judge(candidate="recorded:ft1.jsonl")["verdict"] == "error"
-    assert not (project.path / "ftgate-attempts.jsonl").exists()
+    assert not (project.path / LEDGER).exists()
 
 
 def test_a_ledger_that_cannot_be_written_is_a_warning(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -238,7 +233,7 @@ def test_the_lines_at_the_merge_base_are_kept(project: Project, change: Any, ver
     attempt(project, 1)
     attempt(project, 2)
     on_a_branch(project.path)
-    path = project.path / "ftgate-attempts.jsonl"
+    path = project.path / LEDGER
     lines = path.read_text(encoding="utf-8").splitlines()
     path.write_text("".join(f"{line}\n" for line in change(lines)), encoding="utf-8")
     gate = project.judge(*named, candidate="recorded:ft1.jsonl")
@@ -250,7 +245,7 @@ def test_a_ci_job_prints_the_line_to_commit(project: Project, monkeypatch: pytes
     monkeypatch.setenv("CI", "true")
     project.gate_test()
     assert check(project.gate(), "ledger")["status"] == "warning"
-    (line,) = (project.path / "ftgate-attempts.jsonl").read_text(encoding="utf-8").splitlines()
+    (line,) = (project.path / LEDGER).read_text(encoding="utf-8").splitlines()
     assert line in project.result.stdout.str()
 
 
@@ -327,7 +322,7 @@ def test_without_max_attempts_the_second_candidate_is_a_warning(project: Project
     assert (found["status"], found["observed"]) == ("warning", 2)
     again = attempt(project, 1, stored=True, max_attempts=...)
     mentions(check(again, "attempts"), "max_attempts", "11.5 %", "21.4 %", "51.4 %")
-    assert not (project.path / "ftgate-attempts.jsonl").exists()
+    assert not (project.path / LEDGER).exists()
 
 
 def test_without_max_attempts_the_ledger_of_other_gates_counts(project: Project) -> None:

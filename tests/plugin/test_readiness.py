@@ -55,15 +55,11 @@ def test_green_means_train_now(ready: Project) -> None:
 
 def test_the_same_gate_with_a_candidate_later_is_the_acceptance(project: Project) -> None:
     project.keys["hypothesis"] = HYPOTHESIS
-    both = stopped(project.judge(stage="ready"))
-    mentions(both, "stage", "recorded:ft.jsonl", "test_gate.py:4")
+    mentions(stopped(project.judge(stage="ready")), "stage", "recorded:ft.jsonl", "test_gate.py:4")
+    mentions(stopped(project.judge(candidate=...)), "candidate")
     after = passed(project.judge())
     assert (after["stage"], after["candidate"]["value"]) == ("accept", 56 / 60)
     assert not any(line.startswith("READY") for line in block(after))
-
-
-def test_at_the_stage_accept_a_candidate_is_required(ready: Project) -> None:
-    mentions(stopped(ready.judge(stage="accept")), "candidate")
 
 
 def test_only_the_baseline_is_asked(http: EndpointProject) -> None:
@@ -90,12 +86,9 @@ def test_a_weak_baseline_fails(ready: Project) -> None:
 
 @pytest.mark.parametrize("problem", ["min_training_examples", "leaked", "min_test_examples"])
 def test_data_that_is_not_fit_fails_before_any_call(ready: Project, problem: str) -> None:
-    if problem == "min_training_examples":
-        ready.training_set(199)
-    elif problem == "leaked":
-        ready.training_set(200, [{"input": "customer question 7", "expected": label(7)}])
-    else:
-        ready.test_set(49)
+    leaks = [{"input": "customer question 7", "expected": label(7)}] * (problem == "leaked")
+    ready.training_set(199 if problem == "min_training_examples" else 200, leaks)
+    ready.test_set(49 if problem == "min_test_examples" else 60)
     assert stopped(ready.judge(), "fail")["name"] == problem
 
 
@@ -197,13 +190,6 @@ def test_a_set_level_metric_and_repeats(ready: Project) -> None:
     assert (gate["baseline"]["n_scored"], check(gate, "power")["observed"] > 0.8) == (120, True)
 
 
-# --- what training costs -------------------------------------------------------------------------------------
-
-
-def priced(name: str = "base.jsonl", **price: float) -> dict[str, Any]:
-    return {"provider": "recorded", "path": name, "price": price}
-
-
 # --- around it -----------------------------------------------------------------------------------------------
 
 
@@ -223,8 +209,8 @@ def test_the_body_of_the_test_runs_on_the_baseline_and_has_no_candidate(ready: P
 
 def required(project: Project, marker: str = "", required: str = "all") -> dict[str, Any]:
     project.gate_file(yaml.safe_dump({"version": 1, "gates": {"support": project.keys}}))
-    project.file("pytest.ini", f"[pytest]\nftgate_required = {required}\n")
-    project.file("test_gate.py", f"import pytest\n\n@pytest.mark.ftgate('support'{marker})\ndef test_gate(): pass\n")
+    project.ini_file(f"ftgate_required = {required}")
+    project.marked(f"'support'{marker}")
     return project.report()
 
 
@@ -243,3 +229,38 @@ def test_a_mark_that_makes_it_ready_loosens_the_gate_in_the_file(project: Projec
     assert report["gates"][0]["verdict"] == "pass"
     assert "stage: accept -> ready" in report["unjudged"][0]["reason"]
     assert project.result.ret == pytest.ExitCode.TESTS_FAILED
+
+
+# --- guards and slices ---------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("n", "wrong_at", "leak", "verdict", "stopped_by", "called"),
+    [
+        (99, (), False, "pass", None, True),
+        (99, range(99), False, "fail", "guards.general.nothing_to_lose", True),
+        (99, (), True, "fail", "guards.general.leaked", False),
+        (30, (), False, "inconclusive", "guards.general", False),
+    ],
+)
+def test_guards_are_asked_of_the_baseline_alone(
+    ready: Project, n: int, wrong_at: Any, leak: bool, verdict: str, stopped_by: str | None, called: bool
+) -> None:
+    ready.test_set(n, "general.jsonl", prefix="g", input="general item {}".format)
+    ready.predictions("base.jsonl", n, wrong_at, prefix="g", add=True)
+    ready.training_set(200, [{"input": "general item 3", "expected": label(3)}] * leak)
+    gate = ends(ready.judge(guards={"general": {"test_set": "general.jsonl", "max_drop": 0.03}}), verdict)
+    (guard,) = gate["guards"]
+    assert (guard["candidate"], guard["gain"], gate["models_called"]) == (None, None, called)
+    red = [name for name, status in statuses(gate).items() if status == verdict != "pass"]
+    assert red == ([] if stopped_by is None else [stopped_by])
+    if called:
+        outcome = ("baseline", 1, None) if stopped_by is None else ("baseline", 0, "fail")
+        assert (guard["against"], guard["baseline"], guard["verdict"]) == outcome
+        assert "guards.general" not in statuses(gate)
+
+
+def test_slices_and_labels_wait_for_the_candidate(ready: Project) -> None:
+    ready.test_set(60, lang="en")
+    gate = passed(ready.judge(slices=["lang"]))
+    assert (gate["slices"], gate["labels"]) == ([], [])
