@@ -211,8 +211,9 @@ def _words(value: Any) -> list[str]:
 def ini_lines(ini: IniFile | None, gate_file: str = _GATE_FILE) -> list[str]:
     """Return the lines that an ini file needs to make a gate required; ``gate_file`` is relative to the ini file."""
     there = ini.values if ini is not None else {}
-    keys: dict[str, list[str] | str] = {"required_plugins": ["pytest-ftgate"], "ftgate_required": ["all"]}
+    keys: dict[str, list[str] | str] = {"required_plugins": ["pytest-ftgate"]}
     keys |= {"addopts": ["--strict-markers", "--strict-config"]} if ini is None else {}
+    keys["ftgate_required"] = ["all"]
     keys |= {"ftgate_config": gate_file} if gate_file != _GATE_FILE else {}
     is_toml = ini is not None and ini.path.suffix == ".toml"
     return [

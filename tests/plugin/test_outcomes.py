@@ -1,13 +1,23 @@
-"""What a verdict does to its test: passed, FAILED in the call phase, ERROR in set-up; and what the body may do."""
+"""What a verdict does to its test: passed, FAILED in the call phase, ERROR in set-up; and what bodies, hooks, fixtures
+and parameters can do to it."""
 
 from __future__ import annotations
 
+import json
 import re
+from typing import Any
 
 import pytest
-from gate_project import Project, check, statuses
+from gate_project import Project, because, check, checks, statuses, write_jsonl
 
 from pytest_ftgate.errors import Interrupted
+from pytest_ftgate.result import GateResult
+
+
+@pytest.fixture
+def red(green: Project) -> Project:
+    green.lose()
+    return green
 
 
 def test_the_mark_alone_is_enough(project: Project) -> None:
@@ -113,3 +123,245 @@ def test_ctrl_c_says_how_many_answers_are_kept(project: Project, monkeypatch: py
     assert result.ret == pytest.ExitCode.INTERRUPTED
     result.stdout.fnmatch_lines(["*ERROR   interrupted: *1,200 of 4,000 answers*", "*slow*"])
     result.stdout.no_fnmatch_line("*configuration*")
+
+
+BODIES = (
+    "@MARK\ndef test_gate(request):\n    try:\n        request.getfixturevalue('ftgate')\n"
+    "    except BaseException:\n        pass\n",
+    "@MARK\ndef test_gate(ftgate):\n    if ftgate.passed:\n        assert ftgate.gain > 0\n",
+    "@MARK\ndef test_gate():\n    return\n    assert False\n",
+    "@pytest.fixture\ndef swallowing(request):\n    try:\n        return request.getfixturevalue('ftgate')\n"
+    "    except BaseException:\n        return None\n\n\n@MARK\ndef test_gate(swallowing): pass\n",
+)
+
+
+def test_the_verdict_is_not_looked_at(project: Project) -> None:
+    """Whatever the body does with the verdict, or forgets to: the mark fails the test."""
+    changes: dict[str, Any] = {"pass": {}, "fail": {"margin": 0.3}, "error": {"baseline": "recorded:x.jsonl"}}
+    for i, body in enumerate(BODIES):
+        for verdict, change in changes.items():
+            text = body.replace("@MARK", project.mark(**change))
+            project.file(f"test_{i}_{verdict}.py", f"import pytest\n{text}")
+    gates = project.report()["gates"]
+    assert [gate["verdict"] for gate in gates] == [re.split(r"[_.]", gate["nodeid"])[2] for gate in gates]
+    project.result.assert_outcomes(passed=4, failed=4, errors=4)
+
+
+# --- what a test report says, and what is heard of it --------------------------------------------------------
+
+
+@pytest.mark.parametrize("args", [(), ("-n1",)], ids=["one process", "workers"])
+def test_a_forged_verdict_is_not_heard(green: Project, args: tuple[str, ...]) -> None:
+    """``record_property`` is open to every test, and the facts of a gate travel in properties."""
+    green.ini_file("ftgate_required = all")
+    forged = json.dumps(GateResult("support", "test_forged.py::test_forged", "pass", gate="support").to_dict())
+    green.file(
+        "test_forged.py",
+        f"def test_forged(record_property): record_property('ftgate', {forged!r})\n"
+        "def test_of_another(record_property): record_property('ftgate', 'of another')\n",
+    )
+    result = green.run_apart(*args)
+    result.assert_outcomes(passed=4)
+    assert result.ret == 0
+    report = green.report("-k", "forged", *args, apart=True)
+    assert green.result.ret == 1
+    assert (report["gates"], [one["name"] for one in report["unjudged"]]) == ([], ["support"])
+
+
+SILENCED = """
+@pytest.hookimpl(wrapper=True, tryfirst=True)
+def pytest_runtest_makereport(item, call):
+    report = yield
+    report.outcome, report.longrepr, report.user_properties = "passed", None, []
+    return report
+"""
+
+
+@pytest.mark.parametrize("args", [(), ("-n1", "-pno:pytest_ftgate_reports")], ids=["one process", "workers"])
+def test_a_report_that_was_emptied(red: Project, args: tuple[str, ...]) -> None:
+    """A hook may make a report say anything; the verdict comes another way too, which has no name to switch off."""
+    red.file("conftest.py", f"import pytest\n{SILENCED}")
+    report = red.report(*args, "--trace-config", apart=True)
+    red.result.assert_outcomes(passed=2)
+    assert red.result.ret == 1
+    assert [gate["verdict"] for gate in report["gates"]] == ["fail"]
+    red.result.stdout.no_fnmatch_line("*pytest_ftgate_reports*: <*")
+
+
+# --- parameters ----------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "verdict"),
+    [
+        ("ftgate_candidate", "recorded:base.jsonl", "fail"),
+        ("ftgate_baseline", "recorded:ft.jsonl", "fail"),
+        ("ftgate_test_set", "absent.jsonl", "error"),
+        ("ftgate_training_set", "few.jsonl", "fail"),
+    ],
+)
+def test_a_parameter_in_place_of_a_fixture_is_what_is_judged(
+    green: Project, name: str, value: str, verdict: str
+) -> None:
+    """pytest lets a parameter take a fixture's place: the model that the test sees is the one that the gate judges."""
+    write_jsonl(green.path / "few.jsonl", [{"input": "a question", "expected": "refund"}])
+    green.marked("'support'", f"@pytest.mark.parametrize({name!r}, [{value!r}])\ndef test_gate({name}): pass")
+    gate = green.gate()
+    assert (gate["verdict"], green.result.ret) == (verdict, 1), gate["checks"]
+
+
+def test_a_parameter_for_a_fixture_that_takes_none(green: Project) -> None:
+    """Our own fixtures would pass it over without a word."""
+    given = "@pytest.mark.parametrize('ftgate_candidate', ['recorded:ft.jsonl'], indirect=True)\n"
+    green.marked("'support'", f"{given}def test_gate(ftgate_candidate): pass")
+    result = green.run()
+    result.assert_outcomes(passed=1, errors=1)
+    result.stdout.fnmatch_lines(["*fixture ftgate_candidate*"])
+
+
+def test_several_candidates_as_parameters(green: Project) -> None:
+    """Each is judged, also a callable; one that is as good as the file's passes."""
+    green.file(
+        "test_gate.py",
+        "import pytest\nLABELS = ('refund', 'invoice', 'shipping')\n\n\n"
+        "def model(text): return LABELS[int(text.split()[-1]) % 3]\n\n\n"
+        "@pytest.mark.ftgate('support')\n"
+        "@pytest.mark.parametrize('ftgate_candidate', ['recorded:ft.jsonl', model, lambda text: 'refund'])\n"
+        "def test_gate(ftgate_candidate, ftgate):\n    assert ftgate.n == 60\n",
+    )
+    gates = green.report()["gates"]
+    assert [gate["verdict"] for gate in gates] == ["pass", "pass", "fail"]
+    assert [gate["candidate"]["name"] for gate in gates] == ["ft.jsonl", "model", "<lambda>"]
+
+
+def test_a_parameter_beside_the_same_key_of_a_mark(green: Project) -> None:
+    """Which of the two is meant is not said; neither is taken."""
+    given = "@pytest.mark.parametrize('ftgate_candidate', ['recorded:base.jsonl'])\n"
+    green.marked("'support', candidate='recorded:ft.jsonl'", f"{given}def test_gate(ftgate_candidate): pass")
+    because(green.gate(), "error", "configuration", "candidate", "ftgate_candidate")
+
+
+# --- marks that are added or taken away while the test runs --------------------------------------------------
+
+ADDING = """import pytest
+MARK = pytest.mark.ftgate('support')
+
+@pytest.fixture
+def to_test(request): request.node.add_marker(MARK)
+
+@pytest.fixture(scope='class')
+def to_class(request): request.node.add_marker(MARK)
+
+@pytest.fixture(scope='module')
+def to_module(request): request.node.add_marker(MARK)
+"""
+
+
+@pytest.mark.parametrize("fixture", ["to_test", "to_class", "to_module"])
+def test_a_mark_that_a_fixture_adds_is_judged(green: Project, fixture: str) -> None:
+    green.file("test_gate.py", f"{ADDING}class TestGate:\n    def test_gate(self, {fixture}): pass\n")
+    assert (green.gate()["verdict"], green.result.ret) == ("pass", 0)
+    green.lose()
+    assert (green.gate()["verdict"], green.result.ret) == ("fail", 1)
+
+
+LATE = {
+    "by the body": "def test_gate(request): request.node.add_marker(MARK)",
+    "by the body, skipped": "def test_gate(request):\n    request.node.add_marker(MARK)\n    pytest.skip('later')",
+    "by the body, xfail": "@pytest.mark.xfail\n"
+    "def test_gate(request):\n    request.node.add_marker(MARK)\n    assert 0",
+    "in tear-down": "@pytest.fixture\ndef late(request):\n    yield\n    request.node.add_marker(MARK)\n\n"
+    "def test_gate(late): pass",
+    "after it was judged": "@MARK\ndef test_gate(request, ftgate):\n"
+    "    request.node.parent.add_marker(pytest.mark.ftgate(margin=0.5))",
+    "taken away by the body": "@MARK\ndef test_gate(request): request.node.own_markers.clear()",
+}
+
+
+@pytest.mark.parametrize("args", [(), ("-n1",)], ids=["one process", "workers"])
+def test_a_mark_that_comes_after_the_set_up_fails_the_test(green: Project, args: tuple[str, ...]) -> None:
+    (green.path / "test_gate.py").unlink()
+    for number, body in enumerate(LATE.values()):
+        green.file(f"test_{number}.py", f"import pytest\nMARK = pytest.mark.ftgate('support')\n{body}\n")
+    report = green.report(*args, apart=bool(args))
+    assert [gate["verdict"] for gate in report["gates"]] == ["error"] * len(LATE)
+    assert ["changed" in gate["checks"][-1]["message"] for gate in report["gates"]] == [True] * len(LATE)
+    assert green.result.ret == 1
+    green.result.assert_outcomes(failed=4, passed=2, errors=1, xfailed=1)
+
+
+def test_a_mark_that_is_taken_away_before_the_set_up(green: Project) -> None:
+    green.lose()
+    green.file("conftest.py", "def pytest_runtest_setup(item): item.own_markers.clear()\n")
+    assert (green.gate()["verdict"], green.result.ret) == ("error", 1)
+    green.result.assert_outcomes(passed=1, errors=1)
+
+
+@pytest.mark.parametrize(
+    "broken", ["@pytest.fixture\ndef broken(): 1 / 0\n", "@pytest.fixture(autouse=True)\ndef _ftgate_request(): pass\n"]
+)
+def test_xfail_does_not_hide_that_the_gate_could_not_be_judged(green: Project, broken: str) -> None:
+    given = "broken" if "broken" in broken else ""
+    text = f"import pytest\n{broken}@pytest.mark.xfail\n@pytest.mark.ftgate('support')\ndef test_gate({given}): pass\n"
+    green.file("test_gate.py", text)
+    assert (green.gate()["verdict"], green.result.ret) == ("error", 1)
+    green.result.assert_outcomes(passed=1, xfailed=1)
+
+
+# --- a fixture and a mark that give the same key -------------------------------------------------------------
+
+OVERRIDES = {
+    "overridden": "@pytest.fixture\ndef {name}(): return {value!r}\n",
+    "parametrized": "@pytest.fixture(params=[{value!r}, 'recorded:x.jsonl'])\n"
+    "def {name}(request): return request.param\n",
+    "extended": "@pytest.fixture\ndef {name}({name}): return {name}\n",
+}
+VALUES = {
+    "baseline": "recorded:base.jsonl",
+    "candidate": "recorded:ft.jsonl",
+    "test_set": "test.jsonl",
+    "training_set": "train.jsonl",
+}
+
+
+@pytest.mark.parametrize(
+    ("key", "how"), [*((key, "overridden") for key in VALUES), ("candidate", "parametrized"), ("test_set", "extended")]
+)
+def test_a_fixture_and_a_mark_that_give_one_key(green: Project, key: str, how: str) -> None:
+    """Where the test requests the fixture it would see another value than the gate judges; else it has no use."""
+    name = f"ftgate_{key}"
+    green.file("conftest.py", f"import pytest\n{OVERRIDES[how].format(name=name, value=VALUES[key])}")
+    mark = f"'support', {key}={VALUES[key]!r}"
+    green.marked(mark, f"@pytest.fixture\ndef through({name}): pass\n")
+    for body in (f"def test_gate({name}): pass", f"@pytest.mark.usefixtures({name!r})\ndef test_gate(): pass"):
+        green.marked(mark, body)
+        for gate in green.report()["gates"]:
+            because(gate, "error", "configuration", "test_gate.py:2", key, name, "conftest.py:")
+        assert green.result.ret == 1
+    green.marked(mark, f"def test_gate(request): request.getfixturevalue({name!r})")
+    gates = green.report()["gates"]
+    assert (gates[0]["verdict"], green.result.ret) == ("error", 1) or how == "parametrized"
+    green.marked(mark)
+    found = check(green.gate(), "unused_fixture")
+    assert (found["status"], found["source"], green.result.ret) == ("warning", "test_gate.py:2", 0)
+    assert name in found["message"]
+    assert "conftest.py:" in found["message"]
+
+
+@pytest.mark.parametrize("place", ["class", "module"])
+def test_a_mark_of_the_class_or_module_is_no_way_out(green: Project, place: str) -> None:
+    override = OVERRIDES["parametrized"].format(name="ftgate_candidate", value="recorded:ft.jsonl")
+    green.file("conftest.py", f"import pytest\n{override}")
+    mark = "pytest.mark.ftgate('support', candidate='recorded:ft.jsonl')"
+    head = f"@{mark}\n" if place == "class" else f"pytestmark = {mark}\n"
+    green.file(
+        "test_gate.py", f"import pytest\n{head}class TestGate:\n    def test_gate(self, ftgate_candidate): pass\n"
+    )
+    assert [gate["verdict"] for gate in green.report()["gates"]] == ["error", "error"]
+
+
+@pytest.mark.parametrize("key", VALUES)
+def test_the_built_in_fixtures_stay_usable_beside_any_mark(green: Project, key: str) -> None:
+    green.marked(f"'support', {key}={VALUES[key]!r}", f"def test_gate(ftgate_{key}): assert ftgate_{key}")
+    gate = green.gate()
+    assert (gate["verdict"], green.result.ret, checks(gate, "unused_fixture")) == ("pass", 0, [])

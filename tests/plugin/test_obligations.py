@@ -1,0 +1,465 @@
+"""What meets a required gate: a row for each way to be green without it, and the ends that say 0 for a red one.
+
+Each test shows the same project green without the bypass, or another way to see that only the bypass is refused.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from gate_project import GATE, Project, passed
+
+from pytest_ftgate.plugin.obligations import SIGNS_OF_CI
+
+GATE_FILE = f"version: 1\ngates:\n  support: {{{GATE}}}\n"
+HEAD = "import pytest\n"
+MARK = "@pytest.mark.ftgate('support')\n"
+NOT_COLLECTED = "no collected test has this marker"
+EASY = (
+    f"{HEAD}LABELS = ('refund', 'invoice', 'shipping')\n"
+    "EASY = [{'id': f't{i}', 'input': f'easy {i}', 'expected': LABELS[i % 3]} for i in range(60)]\n@pytest.fixture\n"
+)
+SKIPPED = f"{HEAD}@pytest.fixture\ndef skipping(): pytest.skip('later')\n"
+BROKEN = f"{HEAD}@pytest.fixture\ndef broken(): 1 / 0\n"
+CONTRADICTED = GATE_FILE.replace("margin", "max_drop: 0.02, faster_by: 2, margin")
+LEFT_OUT = {
+    ("-k", "other"): "deselected",
+    ("-k", "nothing"): "deselected",
+    ("-m", "not ftgate"): "deselected",
+    ("--deselect", "test_gate.py::test_gate"): "deselected",
+    ("--ignore=test_gate.py",): NOT_COLLECTED,
+    ("test_other.py",): NOT_COLLECTED,
+    ("-o", "python_files=test_other.py"): NOT_COLLECTED,
+    ("--collect-only",): "collected but not judged",
+    ("--setup-plan",): "collected but not judged",
+}
+
+
+def marked(mark: str = "'support'", body: str = "def test_gate(): pass") -> dict[str, str]:
+    """Return ``test_gate.py`` with this mark on what the body begins with."""
+    return {"test_gate.py": f"{HEAD}@pytest.mark.ftgate({mark})\n{body}\n"}
+
+
+def fixture(key: str, value: str) -> dict[str, str]:
+    return {"conftest.py": f"{EASY}def ftgate_{key}(): return {value}\n"}
+
+
+Row = tuple[dict[str, str | None], tuple[str, ...], str]
+LATER = "@pytest.mark.skip(reason='later')\n"
+TEST = "def test_gate(): pass"
+PART = {"path": "test.jsonl", "limit": 55}
+OWED: dict[str, Row] = {
+    # skipped: green for pytest, whoever skipped it
+    "skip": (marked(body=LATER + TEST), (), "was skipped: later"),
+    "skipif": (marked(body="@pytest.mark.skipif(True, reason='later')\n" + TEST), (), "was skipped: later"),
+    "skip by a fixture": (marked(body="def test_gate(skipping): pass") | {"conftest.py": SKIPPED}, (), "later"),
+    "skip of the class": (marked(body=LATER + "class TestGate:\n    def test_gate(self): pass"), (), "skipped: later"),
+    "xfail, not run": (marked(body="@pytest.mark.xfail(run=False)\n" + TEST), (), "skipped: xfail(run=False)"),
+    "a reason": (marked(body="@pytest.mark.xfail(run=False, reason='slow')\n" + TEST), (), "xfail(run=False): slow"),
+    "a broken set-up": (marked(body="def test_gate(broken): pass") | {"conftest.py": BROKEN}, (), "set-up of its test"),
+    # left out: not among the tests of the run
+    **{" ".join(args): ({}, args, reason) for args, reason in LEFT_OUT.items()},
+    # another gate than the one in the file; what each key asks for: tests/unit/revision
+    "a smaller margin": (marked("'support', margin=0.01"), (), "margin: 0.05 -> 0.01"),
+    "a part of it": (marked(f"'support', test_set={PART}"), (), "test_set.limit: all rows -> 55"),
+    "another metric": (marked("'support', metric='f1_macro'"), (), "metric: accuracy -> f1_macro"),
+    "another training set": (marked("'support', training_set='other.jsonl'"), (), "train.jsonl -> other.jsonl"),
+    "a fixture with another one": (fixture("training_set", "'other.jsonl'"), (), "train.jsonl -> other.jsonl"),
+    "a fixture with another test set": (fixture("test_set", "EASY"), (), "test_set: "),
+    "a fixture with a weaker baseline": (fixture("baseline", "'recorded:weak.jsonl'"), (), "-> recorded:weak.jsonl"),
+    # red
+    "red": (marked("'support', margin=0.9"), (), "the verdict of test_gate.py::test_gate is fail"),
+    "an error": ({"ftgate.yaml": CONTRADICTED}, (), "the verdict of test_gate.py::test_gate is error"),
+    # the names
+    "a name that the file lacks": (
+        {"pytest.ini": "[pytest]\nftgate_required = support billing\n"}, (), f"billing: {NOT_COLLECTED}",
+    ),
+    "no gate file and no test": ({"ftgate.yaml": None, "test_gate.py": None}, (), "all: name="),
+    "another suffix": ({"ftgate.yaml": None, "ftgate.yml": GATE_FILE}, (), "all: rename it to ftgate.yaml"),
+    "no gates in the file": ({"ftgate.yaml": "version: 1\n"}, (), "all: ftgate.yaml has no gates"),
+}  # fmt: skip
+
+
+def change(project: Project, files: dict[str, str | None]) -> None:
+    for name, text in files.items():
+        if text is None:
+            (project.path / name).unlink()
+        else:
+            project.file(name, text)
+
+
+def owed(project: Project, *args: str, apart: bool = False) -> dict[str, Any]:
+    """The session is red, and the report says which gate was not met."""
+    report = project.report(*args, apart=apart)
+    (unjudged,) = report["unjudged"]
+    assert project.result.ret == 1
+    if unjudged["reason"].startswith("the verdict of "):  # its block tells it
+        project.result.stdout.fnmatch_lines([f"*ftgate support: {unjudged['reason'].split()[-1].upper()}*"])
+        project.result.stdout.no_fnmatch_line("FAILED: *")
+    else:
+        told = f"FAILED: ftgate_required = * (pytest.ini:2) is not met: {unjudged['name']}: {unjudged['reason'][:40]}*"
+        project.result.stdout.fnmatch_lines([told])
+    return report
+
+
+@pytest.mark.parametrize(("files", "args", "told"), OWED.values(), ids=OWED)
+def test_what_does_not_meet_it(
+    required: Project, files: dict[str, str | None], args: tuple[str, ...], told: str
+) -> None:
+    required.predictions("weak.jsonl", 60, wrong_at=range(1, 60, 2))
+    required.file("other.jsonl", (required.path / "train.jsonl").read_text(encoding="utf-8"))
+    change(required, files)
+    (unjudged,) = owed(required, *args)["unjudged"]
+    name, reason = told.split(": ", 1) if told.startswith(("all: ", "billing: ")) else ("support", told)
+    assert unjudged["name"] == name
+    assert reason in unjudged["reason"]
+
+
+MET: dict[str, dict[str, str]] = {
+    "as it is": {},
+    "a stricter mark": marked("'support', margin=0.1"),
+    "a body that skips": marked(body="def test_gate(): pytest.skip('later')"),
+    "an expected failure": marked(body="@pytest.mark.xfail\ndef test_gate(): pass"),
+    "a gate of a mark that is named": {"pytest.ini": "[pytest]\nftgate_required = orders\n"},
+}
+
+
+@pytest.mark.parametrize("files", MET.values(), ids=MET)
+def test_what_meets_it(required: Project, files: dict[str, str]) -> None:
+    change(required, dict(files))
+    if "pytest.ini" in files:
+        required.gate_test(name="orders")
+    passed(required.gate())
+    assert required.result.ret == 0
+
+
+def test_what_failed_before_is_run_again_and_the_green_gate_is_not(required: Project) -> None:
+    required.file("test_a.py", "def test_a(): assert False\n")
+    assert required.report()["unjudged"] == []
+    owed(required, "--lf")
+
+
+def test_gates_and_other_tests_in_different_jobs(required: Project) -> None:
+    """A folder with an ini file of its own holds the gates, and owes their verdicts alone."""
+    for name in ("pytest.ini", "ftgate.yaml", "test_gate.py", "test.jsonl", "train.jsonl", "base.jsonl", "ft.jsonl"):
+        (required.path / "gates").mkdir(exist_ok=True)
+        (required.path / name).rename(required.path / "gates" / name)
+    required.file("pytest.ini", "[pytest]\n")
+    assert required.run("test_other.py").ret == 0
+    passed(required.gate("gates"))
+    assert required.report("gates", "-k", "nothing")["unjudged"][0]["name"] == "support"
+
+
+def test_another_ini_file_is_another_contract(required: Project) -> None:
+    """What ``-c`` names holds instead of the project's ini file; no plugin can know what should have been named."""
+    required.file("easy.ini", "[pytest]\n")
+    assert required.run("-c", "easy.ini", "-k", "other").ret == 0
+
+
+@pytest.mark.parametrize("how", ["skipped", "deselected"])
+def test_an_easier_gate_of_that_name_in_another_file(required: Project, how: str) -> None:
+    """A required name that stands in marks alone is owed by every test that carries it."""
+    required.lose()
+    required.ini_file("ftgate_required = orders")
+    required.gate_file("version: 1\n")
+    required.predictions("good.jsonl", 60)
+    skip = "@pytest.mark.skip(reason='later')\n" if how == "skipped" else ""
+    required.file("test_gate.py", f"{HEAD}{required.mark(name='orders')}\n{skip}def test_gate(): pass\n")
+    easy = required.mark(name="orders", candidate="recorded:good.jsonl")
+    body = "@pytest.mark.parametrize('x', [0, pytest.param(1, marks=pytest.mark.skip)])\ndef test_easy(x): pass\n"
+    required.file("test_easy.py", f"{HEAD}{easy}\n{body}")
+    (unjudged,) = required.report(*(["-k", "easy"] if how == "deselected" else []))["unjudged"]
+    assert (unjudged["name"], required.result.ret) == ("orders", 1)
+    assert "test_gate.py::test_gate" in unjudged["reason"]
+    (required.path / "test_gate.py").unlink()
+    assert required.run().ret == 0
+
+
+# --- said, and allowed ---------------------------------------------------------------------------------------
+
+
+def test_the_end_says_once_what_fails_the_run_and_the_local_way_out(
+    required: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    required.gate_file(GATE_FILE + GATE_FILE.partition("gates:\n")[2].replace("support", "billing"))
+    result = required.run("-k", "other")
+    (line,) = [line for line in result.outlines if "ftgate_required" in line]
+    assert line.startswith("FAILED: ftgate_required = all (pytest.ini:2) is not met: support: its test was deselected")
+    assert f"billing: {NOT_COLLECTED}" in line
+    assert line.endswith("; for local work add --ftgate-allow-missing")
+    monkeypatch.setenv("CI", "true")
+    required.run("-k", "other").stdout.no_fnmatch_line("*--ftgate-allow-missing*")
+
+
+def test_missing_gates_may_be_allowed_and_no_red_one(required: Project) -> None:
+    report = required.report("--ftgate-allow-missing", "-k", "other")
+    assert (required.result.ret, report["allowed_missing"]) == (0, True)
+    required.result.stdout.fnmatch_lines(
+        ["ftgate_required = all (pytest.ini:2) is not met: support: *; not enforced: --ftgate-allow-missing"]
+    )
+    required.lose()
+    assert required.run("--ftgate-allow-missing").ret == 1
+
+
+def test_gates_may_be_missing_on_no_ci(required: Project, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert required.run("--ftgate-allow-missing", "--co", "-q").ret == 0
+    for name in SIGNS_OF_CI:
+        with monkeypatch.context() as ci:
+            ci.setenv(name, "1")
+            result = required.run("--ftgate-allow-missing", "--co", "-q")
+        assert result.ret == pytest.ExitCode.USAGE_ERROR
+        result.stderr.fnmatch_lines([f"*--ftgate-allow-missing*{name}*"])
+
+
+@pytest.mark.parametrize("key", ["ftgate_required=", "ftgate_config=easy.yaml"])
+def test_no_threshold_on_the_command_line(required: Project, key: str) -> None:
+    result = required.run("-o", key)
+    assert result.ret == pytest.ExitCode.USAGE_ERROR
+    result.stderr.fnmatch_lines([f"*-o {key.partition('=')[0]}*files under review*"])
+
+
+@pytest.mark.parametrize("option", ["--help", "--version", "--markers"])
+def test_a_run_that_only_informs_owes_nothing(required: Project, option: str) -> None:
+    assert required.run(option, "-q").ret == 0
+
+
+# --- the plugin is switched off ------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("how", ["-pno:pytest_ftgate", "-pno:ftgate", "autoload off", "a twin of our name"])
+def test_switched_off(required: Project, monkeypatch: pytest.MonkeyPatch, how: str) -> None:
+    """pytest can be told that the plugin must be there. ``no:ftgate`` is meant for another one, and takes ours along;
+    of two plugins with one entry-point name pytest loads one, without a word."""
+    required.ini_file("required_plugins = pytest-ftgate")
+    assert required.run().ret == 0
+    if how == "autoload off":
+        monkeypatch.setenv("PYTEST_DISABLE_PLUGIN_AUTOLOAD", "1")
+    if how == "a twin of our name":
+        required.file("site/twin.py", "")
+        required.file("site/twin-1.0.dist-info/METADATA", "Metadata-Version: 2.1\nName: twin\nVersion: 1.0\n")
+        required.file("site/twin-1.0.dist-info/entry_points.txt", "[pytest11]\npytest_ftgate = twin\n")
+        monkeypatch.setenv("PYTHONPATH", str(required.path / "site"))
+    result = required.run_apart(*([how] if how.startswith("-p") else []))
+    assert result.ret == pytest.ExitCode.USAGE_ERROR
+    result.stderr.fnmatch_lines(["*Missing required plugins: pytest-ftgate*"])
+    if how == "autoload off":
+        required.ini_file()
+        passed(required.gate("-p", "pytest_ftgate"))
+
+
+@pytest.mark.parametrize(
+    ("ini", "body", "message"),
+    [
+        ("addopts = --strict-markers", "def test_gate(): pass\n", "'ftgate' not found in `markers`"),
+        ("", "def test_gate(ftgate): pass\n", "fixture 'ftgate' not found"),
+    ],
+    ids=["strict markers", "fixture"],
+)
+def test_without_the_plugin_the_test_breaks(required: Project, ini: str, body: str, message: str) -> None:
+    """Where ``required_plugins`` is forgotten: strict markers, or the fixture, miss the plugin too."""
+    required.ini_file(ini)
+    required.marked(body=body)
+    result = required.run_apart("-p", "no:pytest_ftgate")
+    assert result.ret not in (0, 5)
+    result.stdout.fnmatch_lines([f"*{message}*"])
+
+
+# --- the session ends early, or with another status ----------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("statement", "args", "ret"),
+    [
+        ("assert False", ["-x"], 1),
+        ("assert False", ["--maxfail=1"], 1),
+        ("pytest.exit('enough')", [], 2),
+        ("pytest.exit('enough', returncode=0)", [], 1),
+        ("raise KeyboardInterrupt", [], 2),
+    ],
+    ids=["-x", "--maxfail", "exit", "exit 0", "Ctrl-C"],
+)
+def test_stopped_early(required: Project, statement: str, args: list[str], ret: int) -> None:
+    """What comes after the gate's absence must not make up for it."""
+    required.file("test_a.py", f"{HEAD}def test_a():\n    {statement}\n")
+    report = required.report(*args, apart="Keyboard" in statement)
+    assert required.result.ret == ret
+    assert "collected but not judged" in report["unjudged"][0]["reason"]
+
+
+@pytest.mark.parametrize("how", ["red", "crashed", "disagreeing"])
+def test_in_other_processes(required: Project, how: str) -> None:
+    """What a worker of xdist finds out, the controller knows; of two verdicts the one that is not ``pass`` counts."""
+    add_xfail(required)
+    if how == "red":
+        required.lose()
+        owed(required, "-n1", "--dist=loadgroup", apart=True)
+    elif how == "crashed":
+        required.marked(body="def test_gate(crash): pass\n")
+        required.file("conftest.py", "import os, pytest\n@pytest.fixture\ndef crash(): os._exit(0)\n")
+        report = owed(required, "-n2", "--max-worker-restart=0", apart=True)
+        assert "a worker crashed" in report["unjudged"][0]["reason"]
+    else:
+        required.gate_file(f"version: 1\ngates:\n  support: {{{GATE.partition(', candidate')[0]}}}\n")
+        conftest = (required.path / "conftest.py").read_text(encoding="utf-8")
+        own = "return f\"recorded:{'base' if os.environ['PYTEST_XDIST_WORKER'] == 'gw1' else 'ft'}.jsonl\""
+        required.file("conftest.py", f"import os\n{conftest}@pytest.fixture\ndef ftgate_candidate():\n    {own}\n")
+        assert required.run_apart("--dist=each", "--tx=2*popen").ret == 1
+
+
+def add_xfail(project: Project) -> None:
+    """Let every test be expected to fail."""
+    project.file(
+        "conftest.py",
+        "import pytest\n\n\ndef pytest_collection_modifyitems(items):\n"
+        "    for item in items:\n        item.add_marker(pytest.mark.xfail(strict=False))\n",
+    )
+
+
+@pytest.mark.parametrize("is_required", [True, False], ids=["required", "not required"])
+def test_expected_to_fail(required: Project, is_required: bool) -> None:
+    """It stays an expected failure, also in JUnit XML, where the verdict is; and the session is red."""
+    if not is_required:
+        required.ini_file()
+    add_xfail(required)
+    assert required.run().ret == 0
+    required.lose()
+    report = required.report("test_gate.py", "--junitxml=junit.xml")
+    required.result.assert_outcomes(xfailed=1)
+    assert (required.result.ret, report["gates"][0]["verdict"]) == (1, "fail")
+    assert [one["name"] for one in report["unjudged"]] == (["support"] if is_required else [])
+    text = (required.path / "junit.xml").read_text(encoding="utf-8")
+    assert 'failures="0"' in text
+    assert '<property name="ftgate.verdict" value="fail"' in text
+
+
+def test_set_up_is_enough(required: Project) -> None:
+    """``--setup-only`` runs no body; the gate is judged all the same."""
+    assert required.run("--setup-only").ret == 0
+    required.lose()
+    assert required.run("--setup-only").ret == 1
+
+
+ENDS = {
+    "configure": "def pytest_configure(): pytest.exit('enough', returncode=0)",
+    "sessionstart": "def pytest_sessionstart(): pytest.exit('enough', returncode=0)",
+    "collection": "def pytest_collection(): pytest.exit('enough', returncode=0)",
+    "modifyitems": "def pytest_collection_modifyitems(): pytest.exit('enough', returncode=5)",
+    "loop": "def pytest_runtestloop(): return True",
+    "runtest": "def pytest_runtest_setup(): pytest.exit('enough', returncode=0)",
+    "sessionfinish": "def pytest_sessionfinish(exitstatus): os._exit(exitstatus)",
+    "sessionfinish, first": "@pytest.hookimpl(tryfirst=True, wrapper=True)\n"
+    "def pytest_sessionfinish(exitstatus):\n    os._exit(exitstatus)\n    yield",
+    "unconfigure": "SESSIONS = []\ndef pytest_sessionstart(session): SESSIONS.append(session)\n"
+    "def pytest_unconfigure(): os._exit(SESSIONS[0].exitstatus)",
+    "main, last": "@pytest.hookimpl(wrapper=True, tryfirst=True)\ndef pytest_cmdline_main():\n    yield\n    return 0",
+    "main, instead": "def pytest_cmdline_main(): return 0",
+    "SystemExit": "def pytest_sessionfinish(): raise SystemExit",
+    "SystemExit at import": "raise SystemExit(0)",
+    "sessionfinish, exit": "def pytest_sessionfinish(): pytest.exit('enough', returncode=0)",
+    "rewritten": "@pytest.hookimpl(trylast=True)\ndef pytest_sessionfinish(session): session.exitstatus = 0",
+    "rewritten everywhere": """
+sessions = []
+
+def pytest_configure(config):
+    config.add_cleanup(rewrite)
+    config.pluginmanager.register(Around())
+
+def pytest_sessionstart(session): sessions.append(session)
+
+def rewrite():
+    for session in sessions: session.exitstatus = 0
+
+@pytest.hookimpl(trylast=True)
+def pytest_unconfigure(): rewrite()
+
+class Around:
+    @pytest.hookimpl(wrapper=True, tryfirst=True)
+    def pytest_sessionfinish(self):
+        yield
+        rewrite()
+
+    @pytest.hookimpl(wrapper=True, tryfirst=True)
+    def pytest_unconfigure(self):
+        yield
+        rewrite()
+""",
+}
+
+
+@pytest.mark.parametrize("end", ENDS)
+def test_an_end_that_says_green(required: Project, end: str) -> None:
+    """The obligation is part of the status that later hooks see, and of the last one where no hook sees any."""
+    required.file("conftest.py", f"import os, pytest\n{ENDS[end]}\n")
+    run = required.run_apart if "_exit" in ENDS[end] or "SystemExit" in end else required.run
+    assert run("-k", "other").ret in (1, 4)
+    required.ini_file()
+    assert run("-k", "other").ret in (0, 5)
+
+
+def test_an_early_end_says_what_is_owed_and_writes_the_report(required: Project) -> None:
+    required.file("conftest.py", f"import pytest\n{ENDS['configure']}\n")
+    (unjudged,) = required.report(apart=True)["unjudged"]
+    assert (unjudged["name"], required.result.ret) == ("support", 1)
+    required.result.stderr.fnmatch_lines(["FAILED: ftgate_required = all (pytest.ini:2) is not met: support: *"])
+
+
+@pytest.mark.parametrize("end", ["sessionfinish", "unconfigure", "main, last", "rewritten", "rewritten everywhere"])
+def test_a_red_gate_that_is_not_required(green: Project, end: str) -> None:
+    green.file("conftest.py", f"import os, pytest\n{ENDS[end]}\n")
+    green.marked(body="@pytest.mark.xfail\ndef test_gate(): pass")
+    assert green.run_apart().ret == 0
+    green.lose()
+    assert green.run_apart().ret == 1
+
+
+def test_a_plugin_that_a_conftest_loads_has_the_last_word_too(
+    required: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PYTEST_DISABLE_PLUGIN_AUTOLOAD", "1")
+    required.file("conftest.py", f"import pytest\npytest_plugins = ['pytest_ftgate.plugin']\n{ENDS['configure']}\n")
+    assert required.run_apart("-k", "other").ret == 1
+
+
+FORKED = """import os, pickle, pytest
+from _pytest.runner import runtestprotocol
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtest_protocol(item):
+    item.config.hook.pytest_runtest_logstart(nodeid=item.nodeid, location=item.location)
+    here, there = os.pipe()
+    if os.fork() == 0:
+        reports = [report._to_json() for report in runtestprotocol(item, log=False)]
+        os.write(there, pickle.dumps(reports))
+        os._exit(0)
+    os.close(there)
+    with open(here, "rb") as pipe:
+        data = pipe.read()
+    reports = [pytest.TestReport._from_json(one) for one in pickle.loads(data)] if data else [crashed(item)]
+    for report in reports:
+        item.config.hook.pytest_runtest_logreport(report=report)
+    os.wait()
+    return True
+"""
+CRASHED = """
+def crashed(item):
+    report = pytest.TestReport.from_item_and_call(item, pytest.CallInfo.from_call(lambda: 0 / 0, "???"))
+    report.outcome, report.wasxfail = "skipped", "reason: it crashes"
+    return report
+"""
+
+
+@pytest.mark.skipif("not hasattr(__import__('os'), 'fork')")
+def test_a_verdict_of_a_forked_process_is_heard(required: Project) -> None:
+    """pytest-forked runs each test in a child process, and gives the parent its reports."""
+    required.file("conftest.py", FORKED)
+    required.marked(body="@pytest.mark.xfail\ndef test_gate(): pass")
+    assert (required.gate(apart=True)["verdict"], required.result.ret) == ("pass", 0)
+    required.lose()
+    required.ini_file()
+    assert (required.gate(apart=True)["verdict"], required.result.ret) == ("fail", 1)
+    required.result.assert_outcomes(passed=1, xfailed=1)
+    required.file("conftest.py", f"{FORKED}\n\n@pytest.fixture\ndef crash(): os._exit(0)\n{CRASHED}")
+    required.marked(body="@pytest.mark.xfail\ndef test_gate(crash): pass")
+    assert (required.gate(apart=True)["verdict"], required.result.ret) == ("error", 1)
+    required.result.assert_outcomes(passed=1, xfailed=1)
