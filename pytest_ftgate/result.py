@@ -29,6 +29,25 @@ Action = Literal[
 ]
 """The kinds of advice."""
 
+Kind = Literal["data", "models", "gain", "form", "cost", "freshness", "review"]
+"""What a check is about."""
+
+CHECKS: Mapping[str, Kind] = {
+    **dict.fromkeys(("min_training_examples", "min_test_examples", "min_wins", "leaked", "leaked_near"), "data"),
+    **dict.fromkeys(("conflicts", "near_duplicates", "test_near_duplicates", "group_overlap"), "data"),
+    **dict.fromkeys(("labels_missing", "imbalance", "empty_outputs", "chat_format", "too_long", "prompt_leak"), "data"),
+    **dict.fromkeys(("models", "baseline_answers", "candidate_answers", "identical_outputs"), "models"),
+    **dict.fromkeys(("baseline_prompt", "baseline_params", "prompt_mismatch", "unusable_answers"), "models"),
+    **dict.fromkeys(("margin", "evidence", "max_drop", "thresholds", "guards", "slices", "hypothesis"), "gain"),
+    **dict.fromkeys(("weak_baseline", "degenerate_candidate", "rare_group_loss", "circular", "knowledge"), "gain"),
+    **dict.fromkeys(("alternatives", "headroom", "power"), "gain"),
+    "formatting_gain": "form",
+    **dict.fromkeys(("cheaper_by", "faster_by", "economics"), "cost"),
+    **dict.fromkeys(("max_age_days", "base_changed", "test_set_changed"), "freshness"),
+    **dict.fromkeys(("goal", "max_attempts", "attempts", "weakened", "untracked", "configuration"), "review"),
+}
+"""The names of all checks but those of hooks, with their kind; ``thresholds`` and ``guards`` end in ``.NAME``."""
+
 
 STATUS_AT: Mapping[str, Status] = {"ignore": "note", "warn": "warning", "fail": "fail"}
 """The status of a check that does not hold, by the level that the gate sets for it."""
@@ -87,7 +106,7 @@ class Threshold:
 class Check:
     """One check: what was observed, what is required, and what to do."""
 
-    name: Annotated[str, about("the key of the gate that is checked, or the name of a finding")]
+    name: Annotated[str, about("the name of the check; of a threshold or a guard thresholds.NAME or guards.NAME")]
     status: Annotated[Status, about("one of the four verdicts, or warning or note, which do not affect the verdict")]
     message: Annotated[str, about("the finding in one sentence")]
     observed: Annotated[Any, about("the measured value, null if it could not be measured")] = None
@@ -98,9 +117,12 @@ class Check:
     threshold: Annotated[
         Threshold | None, about("the required value with its key and direction, if a single value is required")
     ] = None
+    kind: Annotated[Kind | None, about("what the check is about, null for a check of a hook")] = None
 
     def __post_init__(self) -> None:
-        """Drop the action of a check that holds."""
+        """Drop the action of a check that holds, and set its kind."""
+        if self.kind is None:
+            object.__setattr__(self, "kind", CHECKS.get(self.name.partition(".")[0]))
         if self.status in ("pass", "note"):
             object.__setattr__(self, "action", None)
 

@@ -246,9 +246,12 @@ class Project:
         return found  # type: ignore[no-any-return]
 
 
+WORST_FIRST = ("error", "fail", "inconclusive", "warning", "note", "pass")
+
+
 def check(gate: Mapping[str, Any], name: str) -> dict[str, Any]:
-    (found,) = checks(gate, name)
-    return found
+    """Return the check of a name; of several the worst."""
+    return min(checks(gate, name), key=lambda one: WORST_FIRST.index(one["status"]))
 
 
 def checks(gate: Mapping[str, Any], name: str) -> list[dict[str, Any]]:
@@ -263,7 +266,9 @@ def mentions(check: Mapping[str, Any], *parts: str) -> None:
 
 
 def statuses(gate: Mapping[str, Any]) -> dict[str, str]:
-    return {item["name"]: item["status"] for item in gate["checks"]}
+    """Return the status of each check by its name; of several the worst."""
+    worst_last = sorted(gate["checks"], key=lambda one: -WORST_FIRST.index(one["status"]))
+    return {item["name"]: item["status"] for item in worst_last}
 
 
 def ends(gate: dict[str, Any], verdict: str) -> dict[str, Any]:

@@ -152,7 +152,7 @@ def _rivals(gate: Context) -> Iterator[Check]:
         words = [("more expensive", config.cheaper_by), ("slower", config.faster_by)]
         less = " or ".join(word for word, factor in words if factor is not None)
         yield Check(
-            "rival",
+            "alternatives",
             "warning",
             f"{called(role, one.name)} is only {loses} worse than {called(best)} and not {less} than the "
             "candidate: it may make the fine-tune unnecessary",
@@ -181,4 +181,4 @@ def _foreseen(gate: Context) -> Iterator[Check]:
         name = called(gate.best, baseline.name)
         message = f"by its price a call of {name} costs nothing, so no candidate can be cheaper"
         advice = "Do not train to save money: there is nothing to save."
-        yield unknown or Check("room", "fail", message, 0.0, **required, advice=advice, action="stop")
+        yield unknown or Check("headroom", "fail", message, 0.0, **required, advice=advice, action="stop")

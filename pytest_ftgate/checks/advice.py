@@ -39,7 +39,7 @@ _BY_ANSWERS = {
     "max_drop",
     "formatting_gain",
     "power",
-    "room",
+    "headroom",
     "slices",
     "weak_baseline",
 }

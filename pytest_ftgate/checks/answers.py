@@ -19,6 +19,11 @@ _ID_CHARACTERS = 40
 _CAUSE_CHARACTERS = 1000
 
 
+def answers_of(role: str) -> str:
+    """Return the name of the checks of a model's answers: one for all baselines, which their messages name."""
+    return "candidate_answers" if role == "candidate" else "baseline_answers"
+
+
 def check_complete(gate: Context) -> list[Check]:
     """Check that every answer arrived."""
     return complete_checks(gate.measured, gate.forgiven)
@@ -44,10 +49,10 @@ def _was_stopped(run: Run) -> bool:
 
 
 _NO_ANSWERS = (
-    ("n_unknown", "unknown_labels", "without a known label"),
-    ("n_refused", "refusals", "refused or filtered"),
-    ("n_cut_off", "cut_off", "cut off at the length limit"),
-    ("n_empty", "empty", "empty"),
+    ("n_unknown", "without a known label"),
+    ("n_refused", "refused or filtered"),
+    ("n_cut_off", "cut off at the length limit"),
+    ("n_empty", "empty"),
 )
 
 
@@ -62,21 +67,21 @@ def check(gate: Context) -> Iterator[Check]:
     without a hash of their input cannot be verified.
     """
     for role, one in gate.scored.items():
-        model, name = called(role, one.facts.name), called(role)
-        for attribute, kind, what in _NO_ANSWERS:
+        model = called(role, one.facts.name)
+        for attribute, what in _NO_ANSWERS:
             if count := getattr(one.facts, attribute):
                 message = f"{model}: {plural(count, 'answer')} {what}, scored as wrong"
                 many = role in gate.config.baselines and attribute != "n_unknown"
                 if not many or count < _MANY * (one.facts.n_expected or 0):
-                    yield Check(f"{name}_{kind}", "note", message, observed=count)
+                    yield Check("unusable_answers", "note", message, observed=count)
                     continue
                 cure = (
                     "Correct the baseline's prompt, or raise its max_tokens: a gain over answers without text proves "
                 )
-                yield Check(f"{name}_{kind}", "warning", message, observed=count, advice=f"{cure}little.")
+                yield Check("unusable_answers", "warning", message, observed=count, advice=f"{cure}little.")
         if one.facts.verified is False:
             message = f"{model}: recorded predictions are attested, not verified (they have no input_sha256)"
-            yield Check(f"{name}_recording", "note", message)
+            yield Check(answers_of(role), "note", message)
 
 
 MOST_LABELS = 200
@@ -106,7 +111,7 @@ def _complete(role: str, measured: Measured, *, forgiven: bool) -> Check:
     """Check one model. A missing answer is an error, unless the gate scores it as wrong."""
     model, run = measured.facts, measured.run
     n, missing = model.n_expected or 0, model.n_errors or 0
-    name = f"{role}_predictions"
+    name = answers_of(role)
     if not missing:
         return Check(name, "pass", f"{called(role)}: all {plural(n, 'answer')} arrived", observed=n, required=n)
     failure = run.failure

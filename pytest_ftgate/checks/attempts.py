@@ -268,7 +268,7 @@ def check(gate: Context) -> Iterator[Check]:
     if attempt.number > attempt.most:
         used = plural(attempt.most, "candidate has", "candidates have")
         yield Check(
-            "attempts",
+            "max_attempts",
             "fail",
             f"{used} been judged on this test set ({shown_path(attempt.ledger)}); this would be attempt "
             f"{attempt.number:,} of {attempt.most:,}",
@@ -326,7 +326,9 @@ def check_history(config: GateKeys, ref: str | None) -> Iterator[Check]:
         then = base.content(ledger) if base is not None else None
         now = ledger.read_bytes() if ledger.exists() else b""
     except (HistoryError, OSError) as error:
-        yield Check("ledger", "note", f"the ledger of attempts could not be compared with its earlier version: {error}")
+        yield Check(
+            "attempts", "note", f"the ledger of attempts could not be compared with its earlier version: {error}"
+        )
         return
     old, new = ([line.rstrip() for line in one.split(b"\n") if line.strip()] for one in (then or b"", now))
     if new[: len(old)] != old:
@@ -338,7 +340,7 @@ def check_history(config: GateKeys, ref: str | None) -> Iterator[Check]:
                 evidence=f"now: {plural(len(new), 'line')}",
                 cure="Restore these lines from git, and add new ones after them.",
             ),
-            "ledger",
+            "attempts",
         )
 
 
@@ -391,7 +393,7 @@ def keep(gate: Context, *, in_ci: bool) -> tuple[Context, str | None]:
         return gate, None
     lasting = not (in_ci or problem)
     check = Check(
-        "ledger",
+        "attempts",
         "note" if lasting else "warning",
         problem or f"the attempt was added to {shown}",
         advice=f"Commit {shown}."

@@ -37,7 +37,7 @@ def _same_model(gate: Context) -> Iterator[Check]:
     for role in gate.config.baselines:
         if key_of(gate.models[role], gate.test.examples[0]) == key:
             yield Check(
-                "same_model",
+                "identical_outputs",
                 "fail",
                 f"{called(role)} and candidate are the same model with the same prompt",
                 source=str(gate.config.candidate.source),
@@ -134,7 +134,7 @@ def _swapped(gate: Context) -> Iterator[Check]:
         if (sign := _sign(spec)) is not None:
             message = f"{called(role, spec.name)} is a fine-tuned model ({sign}) and candidate {candidate.name} is not"
             yield Check(
-                "swapped",
+                "models",
                 "warning",
                 message,
                 source=str(spec.source),

@@ -202,7 +202,7 @@ def check(gate: Context) -> Iterator[Check]:
     )
     message = f"{after} (limit {show_number(most)} {'day' if most == 1 else 'days'})"
     if not gate.accepts:
-        yield _headroom(gate, costs, Check("room", "pass" if enough else "fail", message, found.days, **required))
+        yield _headroom(gate, costs, Check("headroom", "pass" if enough else "fail", message, found.days, **required))
         return
     advice = None if enough else "Keep the prompted model until there are more calls, or reduce the cost of training."
     status: Status = "pass" if enough else "fail"

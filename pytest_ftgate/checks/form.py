@@ -31,7 +31,7 @@ def _expected_format(gate: Context) -> Iterator[Check]:
     if broken:
         row, flaw = next(iter(broken.items()))
         yield Check(
-            "expected_format",
+            "formatting_gain",
             "warning",
             f"{len(broken):,} of {plural(len(test), 'expected output')} {'breaks' if len(broken) == 1 else 'break'} "
             f"the required format, first {test.where(row)}: {printable(flaw, _SHOWN)}",
@@ -44,7 +44,7 @@ def _form_alone(gate: Context) -> Iterator[Check]:
     """Warn where no metric of the gate compares answers with the expected output."""
     if not any(metric.compares for metric in (gate.deciding, *_asked_of_candidate(gate))):
         yield Check(
-            "form_alone",
+            "formatting_gain",
             "warning",
             f"{gate.deciding.name} only checks the form of an answer: no metric of this gate checks whether answers "
             "are right",

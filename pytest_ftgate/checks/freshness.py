@@ -137,7 +137,7 @@ def base_changed(gate: Context) -> Iterator[Check]:
             continue
         what = f"the base model of {called(role)}" if role == "candidate" else called(role)
         yield Check(
-            f"base_changed_{role}" if role in ("baseline", "candidate") else f"base_changed_baseline.{role}",
+            "base_changed",
             "warning",
             f"{what} is {excerpt(now)}, but was {excerpt(then)} {when}",
             observed=now,
@@ -145,7 +145,7 @@ def base_changed(gate: Context) -> Iterator[Check]:
         )
     if (last.test_set, last.examples) != (gate.test.sha256, len(gate.test)):
         message = f"the test set has changed since the last green verdict ({day(last.judged_at)})"
-        yield Check("test_set_changed", "note", message, observed=gate.test.sha256, required=last.test_set)
+        yield Check("test_set_changed", "warning", message, observed=gate.test.sha256, required=last.test_set)
 
 
 # --- answers that may not outlive their run ----------------------------------------------------------------------

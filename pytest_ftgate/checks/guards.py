@@ -51,9 +51,9 @@ class Guard:
         """Return the path of its keys in the gate, which is also the name of its check."""
         return f"guards.{self.name}"
 
-    def check(self, status: Status, message: str, part: str = "", **fields: Any) -> Check:
-        """Return a check of the guard, or of a part of it; its name says which guard."""
-        return Check(f"{self.path}.{part}" if part else self.path, status, message, **fields)
+    def check(self, status: Status, message: str, **fields: Any) -> Check:
+        """Return a check of the guard; its name says which guard."""
+        return Check(self.path, status, message, **fields)
 
 
 def prepare_guards(
@@ -115,7 +115,6 @@ def _leaked(gate: Context, guard: Guard) -> Iterator[Check]:
             "fail",
             f"{len(rows):,} of {plural(len(guard.test), 'example')} {verb} in the training set, "
             f"first {guard.test.where(rows[0][0])}",
-            "leaked",
             observed=len(rows),
             required=0,
             source=gate.source(f"{guard.path}.test_set"),
@@ -152,7 +151,6 @@ def _not_recorded(gate: Context, guard: Guard) -> Iterator[Check]:
                 "error",
                 f"{called(role, model.name)} has no recorded prediction for {len(missing):,} of "
                 f"{plural(len(guard.test), 'example')}, first {printable(missing[0], _SHOWN)}",
-                f"{role}_predictions",
                 observed=len(guard.test) - len(missing),
                 required=len(guard.test),
                 source=gate.source(f"{guard.path}.test_set"),
@@ -174,7 +172,6 @@ def _ids_in_two(gate: Context) -> Iterator[Check]:
                     "error",
                     f"the id {printable(example.id, _SHOWN)} belongs to another example in {place}, but "
                     f"recorded predictions ({printable(recorded[0], _SHOWN)}) are joined by id",
-                    "ids",
                     source=str(guard.test.where(row)),
                     advice="Give the guard's examples unique ids, and record their answers under these.",
                 )
@@ -266,7 +263,6 @@ def _nothing_to_lose(gate: Context, guard: Guard, baseline: str, value: float) -
             "fail",
             f"baseline {baseline} has {metric.name} {shown}, so no drop can exceed the limit of "
             f"{show_amount(guard.spec.max_drop, share=guard.metric.share)}",
-            "nothing_to_lose",
             observed=value,
             source=gate.source(f"{guard.path}.max_drop"),
             advice=f"Check that the metric reads the answers correctly{reading}. A guard needs a task that the "
@@ -289,7 +285,6 @@ def _weak(guard: Guard, baseline: Measured) -> Iterator[Check]:
             f"baseline {baseline.facts.name}: {metric.name} {show_value(value, share=metric.share)}; always answering "
             f"{printable(repr(constant.answer), _SHOWN)} scores {show_value(constant.value, share=metric.share)}, and "
             f"the difference may be chance (p = {p:.2g}, above 0.05)",
-            "weak_baseline",
             observed=value,
             required=constant.value,
             source=str(guard.spec.sources["test_set"]),

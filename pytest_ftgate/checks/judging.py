@@ -165,4 +165,4 @@ def check(gate: Context) -> Iterator[Check]:
             f"the judge {metric.judge.name} is not calibrated against human labels; LLM judges are biased and can be "
             "manipulated"
         )
-        yield Check(f"calibration.{metric.name}", "note", message, source=metric.source, advice=advice)
+        yield Check("evidence", "note", message, source=metric.source, advice=advice)

@@ -66,11 +66,11 @@ def check_reach(gate: Context) -> list[Check]:
     )
     numbers: dict[str, Any] = {"observed": n, "required": needed, "source": gate.source("max_drop")}
     if needed is not None and n >= needed:
-        return [Check("reach", "note", message, **numbers)]
+        return [Check("min_wins", "note", message, **numbers)]
     more = plural(needed - n, "more test example") if needed is not None else "more test examples"
     advice = f"Label {more}. If the candidate should be better than the baseline, write margin in place of max_drop."
     message = f"{plural(n, 'test example')}, {message}"
-    return [Check("reach", "inconclusive", message, **numbers, advice=advice, action="add_examples")]
+    return [Check("min_wins", "inconclusive", message, **numbers, advice=advice, action="add_examples")]
 
 
 def examples_without_difference(metric: Metric, max_drop: float, confidence: float) -> int | None:

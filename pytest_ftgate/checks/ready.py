@@ -44,7 +44,7 @@ def _headroom(gate: Context, best: Scored) -> list[Check]:
     advice += "If it is worse in practice, add examples that it gets wrong to the test set."
     return [
         Check(
-            "room",
+            "headroom",
             "pass" if enough else "fail",
             f"{called(gate.best)} is at {show_value(best.value, share=share)}, "
             f"so a candidate can gain at most {show_difference(float(left), share=share)} "

@@ -167,15 +167,15 @@ def check_sizes(gate: Context) -> Iterator[Check]:
     more = f"Add examples until each has at least {MIN_EXAMPLES:,}." if short else None
     another = "Use a metric that has a value on every slice, such as accuracy."
     source = gate.source("slices.fields")
-    kinds: tuple[tuple[list[Slice], str, Status, str | None], ...] = (
-        (few, "slices_too_few", "note", more),
-        (other, "slices_unjudged", "warning", another),
+    kinds: tuple[tuple[list[Slice], Status, str | None], ...] = (
+        (few, "note", more),
+        (other, "warning", another),
     )
-    for ones, name, status, advice in kinds:
+    for ones, status, advice in kinds:
         if ones:
             counted = f"{plural(len(ones), 'slice')} {'is' if len(ones) == 1 else 'are'}"
             message = f"{counted} not judged: {_named(f'{one}: {one.note}' for one in ones)}"
-            yield Check(name, status, message, len(ones), source=source, advice=advice)
+            yield Check("slices", status, message, len(ones), source=source, advice=advice)
     if not gate.slices.judged:
         advice = "Check that the fields are the right ones, or add examples."
         yield Check("slices", "warning", "no slice is judged", observed=0, source=source, advice=advice)

@@ -33,12 +33,12 @@ def check_size(gate: Context) -> Iterator[Check]:
     )
     if test is not None:
         message = f"only the first {plural(test, 'row')} of {config.test_set} are used (limit)"
-        yield Check("test_set_limit", "note", message, observed=test, source=gate.source("test_set"))
+        yield Check("min_test_examples", "note", message, observed=test, source=gate.source("test_set"))
     if training is not None:
         message = f"only the first {plural(training, 'row')} of {config.training_set} were checked (limit)"
         advice = "Remove limit from training_set, so that all rows that the candidate was trained on are checked."
         source = gate.source("training_set")
-        yield Check("training_set_limit", "warning", message, observed=training, source=source, advice=advice)
+        yield Check("min_training_examples", "warning", message, observed=training, source=source, advice=advice)
 
 
 def check_reach(gate: Context) -> Iterator[Check]:
@@ -61,10 +61,10 @@ def _reach(examples: int, wins: int | None, source: str | None) -> Check:
     counted = plural(examples, "example")
     if wins is not None:
         message = f"to pass with {counted}, fix at least {wins:,} and break none"
-        return Check("reach", "note", message, observed=examples, required=wins, source=source)
+        return Check("min_wins", "note", message, observed=examples, required=wins, source=source)
     message = f"{counted} are too few: even a perfect candidate could not pass"
     advice = "Label more test examples."
-    return Check("reach", "inconclusive", message, examples, None, source, advice, "add_examples")
+    return Check("min_wins", "inconclusive", message, examples, None, source, advice, "add_examples")
 
 
 def _few_groups(gate: Context, groups: int, counted: int, needed: int) -> Check:
@@ -73,7 +73,7 @@ def _few_groups(gate: Context, groups: int, counted: int, needed: int) -> Check:
     worth = "" if alike else f" of unequal sizes, which count as {counted}"
     larger = "" if alike else ", or remove some from the largest group"
     return Check(
-        "groups",
+        "min_wins",
         "inconclusive",
         f"{plural(groups, 'group')} of test examples{worth} ({needed} required)",
         observed=counted,
@@ -98,6 +98,6 @@ def check_format(gate: Context) -> Iterator[Check]:
         left_out = sum(data.left_out for data in sets.values())
         if any(data.left_out for name, data in sets.items() if name != "training set"):
             cure = "If these rows are test examples, name another format: {path: ..., format: chat}."
-            yield Check("recognised", "warning", told, left_out, advice=cure)
+            yield Check("chat_format", "warning", told, left_out, advice=cure)
         else:
-            yield Check("recognised", "note", told, left_out)
+            yield Check("chat_format", "note", told, left_out)

@@ -7,6 +7,7 @@ from math import inf
 from typing import TYPE_CHECKING
 
 from pytest_ftgate.checks.advice_form import has_format
+from pytest_ftgate.checks.answers import answers_of
 from pytest_ftgate.checks.pricing import UNTIMED_CURE, cost_cure, unpriced_models
 from pytest_ftgate.result import Action, Check, ModelResult, Status, called
 from pytest_ftgate.text import show_seconds, show_usd, show_value
@@ -141,17 +142,17 @@ def check_sampled(gate: Context) -> list[Check]:
     Without one, latencies depend on whatever else ran at the same time.
     """
     asked = [
-        ("candidate", name, str(limits.source))
+        (f"thresholds.{name}", "candidate", name, str(limits.source))
         for name, limits in gate.config.judged_thresholds.items()
         if name in LATENCIES
     ]
     if gate.accepts and gate.config.faster_by is not None:
-        asked += [(role, "latency_p50_s", gate.source("faster_by")) for role in gate.models]
+        asked += [("faster_by", role, "latency_p50_s", gate.source("faster_by")) for role in gate.models]
     checks = {}
-    for role, metric, source in asked:
+    for check, role, metric, source in asked:
         model = gate.models[role]
         if not model.latency_sample:
-            checks[role] = _unsampled(f"{metric} of {called(role, model.name)}", model, source)
+            checks[role] = _unsampled(check, f"{metric} of {called(role, model.name)}", model, source)
     return list(checks.values())
 
 
@@ -161,7 +162,7 @@ def check_samples(gate: Context) -> list[Check]:
 
 
 def _sample(role: str, facts: ModelResult, run: Run) -> Check:
-    name, model, predictions = f"{role}_latency", called(role, facts.name), run.predictions[0]
+    name, model, predictions = answers_of(role), called(role, facts.name), run.predictions[0]
     missing = [one for one in predictions if one.completion is None]
     if missing:
         failure = run.failure
@@ -173,10 +174,10 @@ def _sample(role: str, facts: ModelResult, run: Run) -> Check:
     return Check(name, "note", f"{model}: {measured}")
 
 
-def _unsampled(what: str, model: Model, source: str) -> Check:
+def _unsampled(check: str, what: str, model: Model, source: str) -> Check:
     advice = "Set latency_sample: 50 on the model, which takes a separate sample." if model.endpoint else None
     if model.verified is not None:
         finding, advice = "comes from the recording, made under unknown load", None
     else:
         finding = f"is measured with up to {model.concurrency:,} concurrent calls, while the other model runs"
-    return Check("latency_sample", "warning", f"{what} {finding}", source=source, advice=advice)
+    return Check(check, "warning", f"{what} {finding}", source=source, advice=advice)

@@ -9,6 +9,7 @@ from typing import Annotated, Any, Literal
 from pydantic import PlainValidator, ValidationInfo, create_model
 
 from pytest_ftgate.config.keys import Keys, optional
+from pytest_ftgate.result import CHECKS
 
 LEVELS = ("ignore", "warn", "limit", "fail")
 """From lenient to strict. ``limit`` is only a default: a warning up to a built-in limit, a failure above it."""
@@ -80,11 +81,7 @@ CHANGEABLE: Mapping[str, Changeable] = {
 }
 """By the name that the check is printed under."""
 
-DECISIVE = (
-    *("models", "margin", "evidence", "max_drop", "cheaper_by", "faster_by", "thresholds", "min_training_examples"),
-    *("min_test_examples", "baseline_answers", "candidate_answers", "identical_outputs", "degenerate_candidate"),
-    *("guards", "slices", "economics", "max_attempts", "max_age_days", "min_wins", "headroom", "power", "weakened"),
-)
+DECISIVE = tuple(name for name in CHECKS if name not in CHANGEABLE)
 """Checks that decide the verdict, and cannot be changed. Those of a threshold or a guard go by ``thresholds.NAME``."""
 
 _DECIDES = "this check decides the verdict and cannot be changed; those that can are: " + ", ".join(CHANGEABLE)

@@ -106,13 +106,13 @@ def judged_by_people(
         corrected.append(tuple(one if value is None else replace(one, value=value) for one in given))
         moved += [one.where for one in given if value not in (None, one.value)]
     name, path, source = HUMAN_PREFERENCE, ratings.path, ratings.source
-    checks = [Check(f"{name}.outputs", "note", f"the preferences in {path} are attested, not verified", source=source)]
+    checks = [Check("evidence", "note", f"the preferences in {path} are attested, not verified", source=source)]
     if moved:
         message = (
             f"{plural(len(moved), 'preference')} in {path} {'is' if len(moved) == 1 else 'are'} corrected, the first "
             f"in {moved[0]}: equal outputs are a tie, and a missing output loses"
         )
-        checks.append(Check(f"{name}.equal", "warning", message, len(moved), 0, source))
+        checks.append(Check("evidence", "warning", message, len(moved), 0, source))
     ratings = replace(ratings, by_example=tuple(corrected))
     facts = JudgeResult(name, pairwise=True, raters=ratings.raters)
     return paired_metrics(name, {baseline: ratings.values()}, means=ratings.raters > 1), checks, facts

@@ -17,7 +17,7 @@ from pytest_ftgate.gate.run import judge_gate
 from pytest_ftgate.gate.state import Judged
 from pytest_ftgate.plugin.layers import layers_as_judged
 from pytest_ftgate.plugin.marks import MARK, claimed_name, test_id
-from pytest_ftgate.plugin.overrides import UNUSED_FIXTURE, unused_fixtures
+from pytest_ftgate.plugin.overrides import unused_fixtures
 from pytest_ftgate.plugin.planning import plan_and_leave
 from pytest_ftgate.reports.sentences import headline
 from pytest_ftgate.reports.text import block, title
@@ -145,7 +145,7 @@ def verdict_after_body(
             yield
         except _SKIPPED as error:
             skipped = error
-        if request is not None and any(check.name == UNUSED_FIXTURE for check in result.checks):
+        if request is not None:
             try:
                 list(unused_fixtures(request))
             except ConfigError as error:

@@ -25,7 +25,6 @@ FIXTURES = {
     "ftgate_test_set": "test_set",
     "ftgate_training_set": "training_set",
 }
-UNUSED_FIXTURE = "unused_fixture"
 
 
 @dataclass(frozen=True)
@@ -138,7 +137,7 @@ def unused_fixtures(request: pytest.FixtureRequest) -> Iterator[Check]:
             what = f"{one.key} is given twice: by the marker, and by {called}, which the test requests"
             raise ConfigError(what, where=replace(marker, key=one.key), cure=cure)
         message = f"{called} is not used, because the marker ({marker}) gives {one.key}"
-        yield Check(UNUSED_FIXTURE, "warning", message, source=str(marker), advice=cure)
+        yield Check("configuration", "warning", message, source=str(marker), advice=cure)
 
 
 def refuse_indirect(request: pytest.FixtureRequest, name: str) -> None:

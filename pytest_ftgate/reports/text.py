@@ -8,7 +8,6 @@ from itertools import takewhile
 from typing import NamedTuple
 
 from pytest_ftgate.checks.advice import most_to_try
-from pytest_ftgate.checks.training_set.rules import AUDIT_CHECKS
 from pytest_ftgate.reports import sentences, tables
 from pytest_ftgate.reports.table import Table
 from pytest_ftgate.result import RED, Check, Economics, GateResult
@@ -45,7 +44,7 @@ class AuditsShown:
 
     def repeated(self, result: GateResult) -> tuple[list[Check], list[Line]]:
         """Return the warnings that the block of an earlier gate has shown, and the line that replaces them."""
-        found = [check for check in result.checks if check.status == "warning" and check.name in AUDIT_CHECKS]
+        found = [check for check in result.checks if check.status == "warning" and check.kind == "data"]
         gate = self._gates.setdefault(tuple(replace(check, source=None) for check in found), result.name)
         if gate == result.name or len(found) < _FEW_WARNINGS:
             return [], []
@@ -78,7 +77,7 @@ def block(
     apart = [*deciding, *on_calls(result), *repeated]
     rest = (one for one in result.checks if one not in apart)
     others = sorted(rest, key=lambda one: sentences.PROBLEMS_FIRST.index(one.status))
-    shown = [one for one in others if full or one.status not in _HIDDEN or one.name == "recognised"]
+    shown = [one for one in others if full or one.status not in _HIDDEN or one.name == "chat_format"]
 
     said: set[str] = set()
 

@@ -183,9 +183,7 @@ def _calibration_check(judge: Judge, kappa: float | None) -> Check:
     items = plural(len(judge.items), "human-labelled item")
     message = f"agreement of the judge {metric.judge.name} with people: {found} (min {asked:g}; {items}; {kind})"
     status: Status = "pass" if held else "error"
-    return Check(
-        f"calibration.{metric.name}", status, message, rounded, asked, metric.source, None if held else _ADVICE
-    )
+    return Check("models", status, message, rounded, asked, metric.source, None if held else _ADVICE)
 
 
 # --- the answers of the models -------------------------------------------------------------------------------
@@ -339,7 +337,7 @@ def _read(metric: ModelJudged, about: Mapping[str, str], run: Run) -> _Replies:
 
     def failed(found: str, first: Prediction, n_read: int, advice: str | None, end: str = "") -> Check:
         message = f"judge {metric.judge.name}: {found} about {printable(about[first.id], _SHOWN)}{end}"
-        return Check(f"judge.{metric.name}", "error", message, n_read, n, metric.source, advice)
+        return Check("models", "error", message, n_read, n, metric.source, advice)
 
     errors = []
     if missing and not cancelled:

@@ -130,7 +130,7 @@ def test_the_size_of_a_batch_changes_no_answer(adapters: Project, batch_size: in
 def test_a_long_answer_is_cut_off(adapters: Project) -> None:
     candidate = {**adapters.keys["candidate"], "max_new_tokens": 1}
     gate = adapters.judge(candidate=candidate)
-    assert check(gate, "candidate_cut_off")["status"] != "pass"
+    assert check(gate, "unusable_answers")["status"] != "pass"
 
 
 def test_few_shot_and_system_are_sent(adapters: Project) -> None:
@@ -159,14 +159,14 @@ def test_an_adapter_of_another_model(adapters: Project, tmp_path_factory: pytest
     path = adapters.path / "lora" / "adapter_config.json"
     path.write_text(json.dumps({**json.loads(path.read_text()), "target_modules": ["no_such_layer"]}))
     gate = ends(adapters.judge(), "error")
-    mentions(check(gate, "candidate_predictions"), "lora", "does not fit", "base model")
+    mentions(check(gate, "candidate_answers"), "lora", "does not fit", "base model")
 
 
 def test_messages_for_a_model_without_a_chat_template(adapters: Project) -> None:
     (adapters.path / "base" / "chat_template.jinja").unlink()
     candidate = {**adapters.keys["candidate"], "system": "Name the topic."}
     gate = ends(adapters.judge(candidate=candidate), "error")
-    mentions(check(gate, "candidate_predictions"), "chat template", "template")
+    mentions(check(gate, "candidate_answers"), "chat template", "template")
 
 
 # --- tools ------------------------------------------------------------------------------------------------------
@@ -179,7 +179,7 @@ def test_tools_of_a_row_reach_the_chat_template(adapters: Project) -> None:
     asked = [{**row, "input": [{"role": "user", "content": row["input"]}], "tools": TOOLS} for row in rows(N, 5000)]
     write_rows(adapters.path / "test.jsonl", asked)
     problem = ends(adapters.judge(), "error")
-    mentions(check(problem, "baseline_predictions"), "chat template", "weather")
+    mentions(check(problem, "baseline_answers"), "chat template", "weather")
     path = adapters.path / "base" / "chat_template.jinja"
     path.write_text("{% for t in tools %}{{ t['function']['name'] }} {% endfor %}" + path.read_text())
     assert adapters.judge()["candidate"]["input_tokens"] == before + N

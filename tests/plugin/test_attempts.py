@@ -212,7 +212,7 @@ def test_a_ledger_that_cannot_be_written_is_a_warning(project: Project, monkeypa
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr("pytest_ftgate.checks.attempts.append", full)
-    because({**attempt(project, 1, BETTER), "verdict": "warning"}, "warning", "ledger", "No space left", "Commit")
+    because({**attempt(project, 1, BETTER), "verdict": "warning"}, "warning", "attempts", "No space left", "Commit")
 
 
 @pytest.mark.skipif(not shutil.which("git"), reason="there is no git")
@@ -238,13 +238,13 @@ def test_the_lines_at_the_merge_base_are_kept(project: Project, change: Any, ver
     path.write_text("".join(f"{line}\n" for line in change(lines)), encoding="utf-8")
     gate = project.judge(*named, candidate="recorded:ft1.jsonl")
     assert gate["verdict"] == verdict
-    assert statuses(gate).get("ledger") == ("error" if verdict == "error" else None)
+    assert statuses(gate).get("attempts") == ("error" if verdict == "error" else None)
 
 
 def test_a_ci_job_prints_the_line_to_commit(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("CI", "true")
     project.gate_test()
-    assert check(project.gate(), "ledger")["status"] == "warning"
+    assert check(project.gate(), "attempts")["status"] == "warning"
     (line,) = (project.path / LEDGER).read_text(encoding="utf-8").splitlines()
     assert line in project.result.stdout.str()
 

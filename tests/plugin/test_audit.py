@@ -239,7 +239,7 @@ def test_copies_within_the_test_set_count_as_one_group(project: Project) -> None
     assert len(gate["test_set"]["near_pairs"]) == 50
     assert "group" in gate["method"]
     project.test_set(60, input=asked, expected=lambda i: label(i // 6), group=lambda i: f"customer {i // 12}")
-    assert check(project.judge(), "groups")["observed"] == 5
+    assert check(project.judge(), "min_wins")["observed"] == 5
     assert statuses(project.judge(checks={"test_near_duplicates": "ignore"}))["test_near_duplicates"] == "note"
 
 

@@ -33,8 +33,8 @@ def judged(project: Project, body: str, **changes: Any) -> dict[str, Any]:
 
 
 def missing(gate: dict[str, Any], *parts: str, n: int = 60) -> None:
-    assert stopped(gate, called=True)["name"] == "candidate_predictions"
-    mentions(check(gate, "candidate_predictions"), "answer", f"{n} of 60", *parts)
+    assert stopped(gate, called=True)["name"] == "candidate_answers"
+    mentions(check(gate, "candidate_answers"), "answer", f"{n} of 60", *parts)
 
 
 # --- calls that fail -----------------------------------------------------------------------------------------

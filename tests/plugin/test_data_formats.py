@@ -17,14 +17,14 @@ def test_what_was_recognised_is_said_with_what_was_left_out(project):
     write_jsonl(project.path / "train.jsonl", [*good, *(chat(asked, "BAD", 0) for asked, _ in rows(30))])
     gate = project.judge()
     assert (gate["verdict"], gate["training"]["usable"], gate["training"]["conflicts"]) == ("pass", 200, 0)
-    found = check(gate, "recognised")
+    found = check(gate, "chat_format")
     assert (found["status"], found["observed"]) == ("note", 30)
     assert "chat JSONL (OpenAI), 200 rows (30 rows left out: " in found["message"]
-    assert [line for line in block(gate) if "recognised" in line]  # also where the gate is green
+    assert [line for line in block(gate) if "chat_format" in line]  # also where the gate is green
 
 
 def test_rows_in_our_own_words_need_no_note(project):
-    assert [one["name"] for one in project.judge()["checks"] if one["name"] == "recognised"] == []
+    assert [one["name"] for one in project.judge()["checks"] if one["name"] == "chat_format"] == []
 
 
 def test_a_rejected_answer_is_never_few_shot_or_an_output(project):
@@ -83,4 +83,4 @@ def test_frames_and_an_object_with_predict(project, as_label):
     gate = project.judge(test_set=frame, training_set=training, baseline=lambda asked: other[asked], candidate=good)
     assert (gate["verdict"], gate["candidate"]["value"], gate["n"]) == ("pass", 1, 90)
     assert good.calls == 1
-    assert "prompt/completion Frame" in check(gate, "recognised")["message"]
+    assert "prompt/completion Frame" in check(gate, "chat_format")["message"]

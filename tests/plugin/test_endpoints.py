@@ -70,9 +70,9 @@ def test_models_of_the_gate_file_by_name_and_spelling(http: EndpointProject) -> 
     gate = http.judge(baseline="prompted", candidate="tuned")
     assert (gate["verdict"], gate["candidate"]["model"]) == ("error", "openai:ft:gpt:acme")
     assert http.server.requests == []
-    found = check(gate, "candidate_predictions")
+    found = check(gate, "candidate_answers")
     mentions(found, "ftgate.yaml:3", "api_key_env", "OPENAI_API_KEY", "api.openai.com", "60 of 60")
-    assert check(gate, "baseline_predictions")["status"] == "note"
+    assert check(gate, "baseline_answers")["status"] == "note"
 
 
 # --- faults --------------------------------------------------------------------------------------------------

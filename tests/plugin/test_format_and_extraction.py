@@ -68,15 +68,15 @@ def test_format_alone_decides_and_says_that_it_looks_at_nothing_else(project):
     gate_file(project, FORMAT)
     gate = passed(project.judge("g"))
     assert "weak_baseline" not in statuses(gate)
-    assert check(gate, "form_alone")["status"] == "warning"
+    assert check(gate, "formatting_gain")["status"] == "warning"
     gate_file(project, FORMAT + "    thresholds: {exact_match: {min: 0.5}}\n")
-    assert "form_alone" not in statuses(project.judge("g"))
+    assert "formatting_gain" not in statuses(project.judge("g"))
 
 
 @pytest.mark.parametrize("bound", ["min: 0", "max: 1"])
 def test_a_bound_that_any_answer_keeps_does_not_look_at_answers(project, bound):
     gate_file(project, FORMAT + f"    thresholds: {{exact_match: {{{bound}}}}}\n")
-    assert check(project.judge("g"), "form_alone")["status"] == "warning"
+    assert check(project.judge("g"), "formatting_gain")["status"] == "warning"
 
 
 @pytest.mark.parametrize(("file", "name"), [("ft.jsonl", "degenerate_candidate"), ("base.jsonl", "weak_baseline")])
@@ -140,7 +140,7 @@ def test_every_part_of_a_gate_takes_the_metric(project, average):
     project.gate_file(text.replace("    candidate: recorded:ft.jsonl\n", ""))
     ready = project.judge("g")
     assert [one["role"] for one in ready["breakdowns"]] == ["baseline"]
-    assert statuses(ready)["room"] == "pass"
+    assert statuses(ready)["headroom"] == "pass"
     assert "power" in statuses(ready)
 
 
@@ -164,7 +164,7 @@ def test_a_guard_by_fields_rules_a_drop_out(project, average):
 def test_the_expected_outputs_that_break_the_format_are_one_warning(project):
     project.test_set(60, input="say {}".format, expected=lambda i: typo(i) if i < 3 else right(i))
     gate_file(project, FORMAT)
-    found = check(project.judge("g"), "expected_format")
+    found = check(project.judge("g"), "formatting_gain")
     assert found["status"] == "warning"
     assert found["observed"] == 3
     mentions(found, "3 of 60", "test.jsonl:1", "$.slots.room: 'xkitchen' is not one of ['kitchen', 'hall', 'attic']")

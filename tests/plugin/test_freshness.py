@@ -50,17 +50,17 @@ def other(http: EndpointProject) -> dict[str, Any]:
 
 def test_another_baseline_than_at_the_last_green_verdict(http: EndpointProject, other: dict[str, Any]) -> None:
     gate = green(http, **other)
-    found = check(gate, "base_changed_baseline")
+    found = check(gate, "base_changed")
     assert (found["status"], found["observed"]) == ("warning", "base-2 (revision 1)")
     mentions(found, "base-2", in_days(0), "base (revision 1)")
-    assert "base_changed_baseline" not in statuses(green(http, **other))  # which is the reference from now on
+    assert "base_changed" not in statuses(green(http, **other))  # which is the reference from now on
 
 
 def test_a_red_verdict_never_replaces_a_green_one(http: EndpointProject, other: dict[str, Any]) -> None:
     before = greens(http)
     assert http.judge(stored=True, margin=0.9, **other)["verdict"] == "fail"
     assert greens(http) == before
-    assert statuses(green(http, **other))["base_changed_baseline"] == "warning"
+    assert statuses(green(http, **other))["base_changed"] == "warning"
 
 
 def test_another_base_model_of_the_candidate(http: EndpointProject) -> None:
@@ -69,8 +69,8 @@ def test_another_base_model_of_the_candidate(http: EndpointProject) -> None:
     http.keys["baseline"] = "recorded:base.jsonl"
     for name, status in (("nano:acme::1", None), ("nano:acme::2", None), ("mini:acme::3", "warning")):
         gate = green(http, candidate=http.model(f"ft:{name}"))
-        assert statuses(gate).get("base_changed_candidate") == status
-    mentions(check(gate, "base_changed_candidate"), "mini", "nano")
+        assert statuses(gate).get("base_changed") == status
+    mentions(check(gate, "base_changed"), "mini", "nano")
 
 
 def test_several_baselines_and_another_test_set(http: EndpointProject) -> None:
@@ -103,7 +103,7 @@ def test_recordings_carry_the_last_green_verdict_and_the_times(http: EndpointPro
     http.ini["ftgate_recordings"] = "kept"
     assert statuses(http.judge(max_age_days=30, offline=True))["max_age_days"] == "pass"
     gate = http.judge(baseline=http.model("base", revision="2"))
-    assert check(gate, "base_changed_baseline")["status"] == "warning"
+    assert check(gate, "base_changed")["status"] == "warning"
     for path in (http.path / "kept").glob("*.jsonl"):
         write_jsonl(path, [{name: row[name] for name in row if name != "created_at"} for row in read_jsonl(path)])
     gate = http.judge(max_age_days=30, offline=True)
@@ -127,8 +127,8 @@ def test_a_damaged_note_is_as_none(http: EndpointProject, other: dict[str, Any],
     changed = value if key is None else {**kept, key: value}
     note = json.dumps(changed if value is not MISSING else {name: kept[name] for name in kept if name != key})
     http.store("UPDATE notes SET text = ? WHERE name LIKE 'green: %'", note)
-    assert "base_changed_baseline" not in statuses(green(http, **other))
-    assert "base_changed_baseline" in statuses(green(http))  # the new one is the reference
+    assert "base_changed" not in statuses(green(http, **other))
+    assert "base_changed" in statuses(green(http))  # the new one is the reference
 
 
 def test_a_damaged_file_of_the_recordings_is_an_error(project: Project) -> None:

@@ -81,15 +81,15 @@ def test_examples_that_belong_together_are_counted_by_groups(project: Project) -
 def test_a_guard_in_the_training_set_fails_before_any_call(project: Project) -> None:
     project.training_set(200, [{"input": "GENERAL.jsonl  item 7", "expected": "refund"}])
     found = stopped(guarded(project, LEAST), "fail")
-    assert (found["name"], found["observed"], found["required"]) == ("guards.general.leaked", 1, 0)
+    assert (found["name"], found["observed"], found["required"]) == ("guards.general", 1, 0)
     mentions(found, "general.jsonl:8")
 
 
 def test_a_guard_that_the_baseline_cannot_do_at_all_is_none(project: Project) -> None:
     gate = guarded(project, LEAST, base=range(LEAST), ft=range(LEAST))
     assert (gate["verdict"], gate["guards"][0]["verdict"]) == ("fail", "fail")
-    assert check(gate, "guards.general.nothing_to_lose")["status"] == "fail"
-    mentions(check(gate, "guards.general.nothing_to_lose"), "base.jsonl", "0.0 %")
+    assert check(gate, "guards.general")["status"] == "fail"
+    mentions(check(gate, "guards.general"), "base.jsonl", "0.0 %")
 
 
 def test_recorded_models_without_the_guards_predictions(project: Project) -> None:
@@ -98,17 +98,17 @@ def test_recorded_models_without_the_guards_predictions(project: Project) -> Non
     project.predictions("base.jsonl", 100, prefix="g", add=True)
     project.predictions("ft.jsonl", 98, prefix="g", add=True)
     found = stopped(judged(project))
-    assert (found["name"], found["observed"]) == ("guards.general.candidate_predictions", 98)
+    assert (found["name"], found["observed"]) == ("guards.general", 98)
     mentions(found, "ft.jsonl", "2 of 100", "general.jsonl:99")
     gate = judged(project, {"max_drop": 0.1}, missing_answers="wrong")
     assert (gate["verdict"], gate["guards"][0]["candidate"]) == ("pass", 0.98)
-    assert check(gate, "guards.general.candidate_predictions")["status"] == "warning"
+    assert check(gate, "guards.general")["status"] == "warning"
 
 
 def test_one_id_for_two_examples_is_an_error_with_recorded_models(project: Project) -> None:
     guard_set(project, 60, prefix="t")
     found = stopped(judged(project, {"max_drop": 0.3}))
-    assert found["name"] == "guards.general.ids"
+    assert found["name"] == "guards.general"
     mentions(found, "t0", "base.jsonl")
 
 
@@ -117,7 +117,7 @@ def test_one_id_in_two_guards_is_an_error_with_recorded_models(project: Project)
     project.test_set(LEAST, "safety.jsonl", prefix="g", input="is {} safe?".format)
     answers(project, LEAST, prefix="g")
     found = stopped(project.judge(guards={"general": GENERAL, "safety": {**GENERAL, "test_set": "safety.jsonl"}}))
-    assert found["name"] == "guards.safety.ids"
+    assert found["name"] == "guards.safety"
     mentions(found, "g0", "guard general")
 
 
@@ -215,7 +215,7 @@ def test_a_guards_missing_answer_is_an_error(http: EndpointProject) -> None:
     assert http.judge(stored=True)["verdict"] == "pass"
     gate = judged(http, stored=True, offline=True)
     assert (gate["verdict"], gate["guards"][0]["verdict"], gate["candidate"]["value"]) == ("error", "error", 56 / 60)
-    found = check(gate, "guards.general.candidate_predictions")
+    found = check(gate, "guards.general")
     mentions(found, "ft", "99 of 99")
 
 
@@ -223,6 +223,6 @@ def test_a_guards_missing_answer_is_an_error(http: EndpointProject) -> None:
 def test_a_guard_whose_baseline_may_know_nothing(project: Project, missed: Any, status: str | None) -> None:
     """It is right on 38 of 99 examples, and always answering 'refund' on 33; on 60 it is no chance."""
     gate = passed(guarded(project, LEAST, base=missed, ft=missed))
-    assert statuses(gate).get("guards.general.weak_baseline") == status
+    assert statuses(gate).get("guards.general") == status
     if status:
-        mentions(check(gate, "guards.general.weak_baseline"), "base.jsonl", "38.4 %", "'refund'", "33.3 %", "p = ")
+        mentions(check(gate, "guards.general"), "base.jsonl", "38.4 %", "'refund'", "33.3 %", "p = ")

@@ -156,7 +156,7 @@ def test_errors_of_a_callable(project: Project, raised: str) -> None:
     )
     project.gate_test(candidate=...)
     gate = harmless(project, verdict="error")
-    mentions(check(gate, "candidate_predictions"), "candidate model", "60 of 60")
+    mentions(check(gate, "candidate_answers"), "candidate model", "60 of 60")
 
 
 # --- what files and gates say --------------------------------------------------------------------------------
@@ -177,7 +177,7 @@ def test_ids_inputs_and_labels(project: Project) -> None:
     gate = harmless(project)
     assert check(gate, "labels_missing")["observed"] == 3
     project.predictions("ft.jsonl", 60)
-    mentions(check(harmless(project, verdict="error"), "candidate_predictions"), "60 of 60")
+    mentions(check(harmless(project, verdict="error"), "candidate_answers"), "60 of 60")
 
 
 def test_two_labels_of_a_hundred_kilobytes(project: Project) -> None:

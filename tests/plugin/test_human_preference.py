@@ -68,7 +68,7 @@ def test_the_value_is_the_mean_over_raters_and_examples(
     assert gate["method"].startswith(method)
     (judge,) = gate["judges"]
     assert (judge["judge"], judge["model"], judge["raters"]) == (None, None, len(said))
-    assert check(gate, "human_preference.outputs")["status"] == "note"
+    assert check(gate, "evidence")["status"] == "note"
     assert f"human_preference by {len(said)} rater{'s' * (len(said) > 1)}" in block(gate, verbose=True)
 
 
@@ -76,7 +76,7 @@ def test_there_is_nothing_to_prefer_between_equal_outputs(judged: Rated) -> None
     judged.predictions("ft.jsonl", N, output=lambda i: judged.answer_of("ft" if i < 5 else "base", i))
     gate = ends(rated(judged, words(N, 0)), "fail")
     assert gate["gain"] == pytest.approx(2.5 / N)
-    equal = check(gate, "human_preference.equal")
+    equal = check(gate, "evidence")
     assert (equal["status"], equal["observed"]) == ("warning", 55)
     assert "prefs.csv:7" in equal["message"]
 
@@ -85,7 +85,7 @@ def test_a_missing_answer_is_preferred_by_nobody(judged: Rated) -> None:
     judged.predictions("ft.jsonl", N, output=lambda i: judged.answer_of("ft", i) if i else None)
     gate = rated(judged, words(N, 0), gate={"missing_answers": "wrong"})
     assert gate["candidate"]["value"] == pytest.approx((N - 1) / N)
-    assert check(gate, "human_preference.equal")["observed"] == 1
+    assert check(gate, "evidence")["observed"] == 1
 
 
 @pytest.mark.parametrize(

@@ -130,9 +130,9 @@ def counting(messages):
 def test_a_judge_whose_answers_cannot_be_read_is_an_error(judged: PythonJudged) -> None:
     judged.file("judges.py", HONEST + COUNTING)
     gate = ends(judged.by("python:judges:counting"), "error")
-    seen = check(gate, "judge.rubric")
+    seen = check(gate, "models")
     mentions(seen, "judge counting", "5 of 110", "test.jsonl:1", "I would say 4 of 5.")
-    assert [one["name"] for one in gate["checks"] if one["status"] == "error"] == ["judge.rubric"]
+    assert [one["name"] for one in gate["checks"] if one["status"] == "error"] == ["models"]
     assert (judged.path / "asked.txt").read_text(encoding="utf-8") == "?????"
     assert "--ftgate-cache=refresh" in seen["advice"]
     assert gate["candidate"]["value"] is None
@@ -142,7 +142,7 @@ def test_a_judge_whose_answers_cannot_be_read_is_an_error(judged: PythonJudged) 
 def test_a_judge_that_raises_is_an_error(judged: PythonJudged) -> None:
     judged.file("judges.py", "def honest(messages):\n    raise ValueError('no')\n")
     gate = ends(judged.by(), "error")
-    mentions(check(gate, "judge.rubric"), "honest", "ValueError: no", "110 of 110", "test.jsonl:1")
+    mentions(check(gate, "models"), "honest", "ValueError: no", "110 of 110", "test.jsonl:1")
 
 
 def test_a_judge_and_a_callable_in_a_mark(judged: PythonJudged) -> None:
@@ -293,7 +293,7 @@ def test_a_judge_that_agrees_with_people_may_judge(judged: PythonJudged, name: s
     assert (judge["kappa"], judge["n_kappa"], judge["n_questions"]) == (1.0, 20, questions)
     judged.result.stdout.fnmatch_lines([f"{name} by judge honest, kappa 1.00 with human labels: *"])
     kind = "Cohen, quadratic weights" if name == "rubric" else "Cohen"
-    calibration = check(gate, f"calibration.{name}")
+    calibration = check(gate, "models")
     assert (calibration["status"], calibration["observed"], calibration["required"]) == ("pass", 1.0, 0.6)
     assert all(text in calibration["message"] for text in ("honest", "20 human-labelled items", kind))
 
@@ -302,7 +302,7 @@ def test_a_judge_that_agrees_with_people_may_judge(judged: PythonJudged, name: s
 def test_a_judge_that_does_not_is_an_error_before_any_model_is_asked(judged: PythonJudged, name: str) -> None:
     items(judged, wrong=8, name=name)
     gate = ends(judged.by(name=name, calibration=CALIBRATION), "error")
-    seen = check(gate, f"calibration.{name}")
+    seen = check(gate, "models")
     assert (seen["status"], seen["required"]) == ("error", 0.6)
     assert seen["observed"] == pytest.approx(0.2)
     assert gate["judges"][0]["kappa"] == pytest.approx(0.2)
@@ -313,7 +313,7 @@ def test_labels_that_are_all_alike_hold_no_judge(judged: PythonJudged) -> None:
     rows = [{"input": task(i), "output": good(i), "score": 5} for i in range(20)]
     write_jsonl(judged.path / "labelled.jsonl", rows)
     gate = ends(judged.by(calibration=CALIBRATION), "error")
-    assert "undefined" in check(gate, "calibration.rubric")["message"]
+    assert "undefined" in check(gate, "models")["message"]
 
 
 @pytest.mark.parametrize(

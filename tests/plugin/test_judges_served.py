@@ -80,7 +80,7 @@ def test_garbage_is_an_error_and_is_not_asked_again(judged: ServedJudged) -> Non
         "Both are fine!" if "question 7" in asked_of(body)["input"] else '{"better": "tie"}'
     )
     gate = ends(judged.by(name="preference"), "error")
-    mentions(check(gate, "judge.preference"), "judge judge", "2 of 100", "test.jsonl:8", "Both are fine!")
+    mentions(check(gate, "models"), "judge judge", "2 of 100", "test.jsonl:8", "Both are fine!")
     judged.forget()
     assert judged.by(name="preference")["verdict"] == "error"
     assert judged.server.requests == []
@@ -94,7 +94,7 @@ def test_a_judge_that_answers_nothing_but_garbage_is_soon_asked_no_more(judged: 
     for asked in (range(5, 9), range(1)):  # what was said so far is kept, and it is enough
         judged.forget()
         gate = judged.by(slow, name="preference")
-        assert "(the others were cancelled)" in check(gate, "judge.preference")["message"]
+        assert "(the others were cancelled)" in check(gate, "models")["message"]
         assert judged.n_asked("judge") in asked
     assert judged.server.requests == []
 
@@ -109,7 +109,7 @@ def test_a_judge_that_answers_nothing_but_garbage_is_soon_asked_no_more(judged: 
 )
 def test_a_judge_that_does_not_answer_is_an_error(judged: ServedJudged, reply: Any, told: str, stored: bool) -> None:
     judged.judge_says = lambda body: reply
-    assert told in check(ends(judged.by(), "error"), "judge.rubric")["message"]
+    assert told in check(ends(judged.by(), "error"), "models")["message"]
     judged.forget()
     judged.judge_says = lambda body: "3" if "Hello" not in str(asked_of(body)) else "5"
     assert judged.by()["verdict"] == ("error" if stored else "pass")
@@ -127,7 +127,7 @@ def test_the_calibration_comes_before_all_other_calls(judged: ServedJudged) -> N
     rows = [{"input": f"x{i}", "output": f"Hello {i}", "score": 1 + 4 * (i % 2)} for i in range(20)]
     judged.file("gates/labelled.jsonl", "".join(json.dumps(row) + "\n" for row in rows))
     gate = ends(judged.by(calibration={"path": "gates/labelled.jsonl", "min_kappa": 0.5}), "error")
-    assert check(gate, "calibration.rubric")["observed"] == pytest.approx(0)
+    assert check(gate, "models")["observed"] == pytest.approx(0)
     assert [body["model"] for body in judged.server.bodies] == ["judge"] * 20
 
 
@@ -174,7 +174,7 @@ def test_workers_of_xdist_share_the_judges_answers(judged: ServedJudged) -> None
 def test_offline_a_judge_that_is_not_recorded_is_an_error(judged: ServedJudged) -> None:
     assert judged.by()["verdict"] == "pass"
     gate = ends(judged.by(scale=[1, 7], gate={"offline": True}), "error")
-    mentions(check(gate, "judge.rubric"), "--ftgate-report=recordings:recordings", "110 of 110 answers missing")
+    mentions(check(gate, "models"), "--ftgate-report=recordings:recordings", "110 of 110 answers missing")
 
 
 def test_the_judge_is_stopped_by_max_cost_and_paid_for_apart(judged: ServedJudged) -> None:
@@ -183,7 +183,7 @@ def test_the_judge_is_stopped_by_max_cost_and_paid_for_apart(judged: ServedJudge
     judged.keys |= {"baseline": judged.model("base", price=free), "candidate": judged.model("ft", price=free)}
     judged.judged_by(judged.model("judge", price=price, concurrency=1))
     gate = ends(judged.gate("--ftgate-max-cost=1.25"), "error")
-    assert "--ftgate-max-cost" in check(gate, "judge.rubric")["message"]
+    assert "--ftgate-max-cost" in check(gate, "models")["message"]
     assert 0 < judged.n_asked("judge") < 110
     assert gate["judges"][0]["cost_usd"] is None
     assert "answers are missing" in gate["judges"][0]["cost_unknown"]

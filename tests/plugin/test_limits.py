@@ -107,7 +107,7 @@ def test_a_sample_is_taken_by_itself_and_kept(http: EndpointProject) -> None:
     assert sorted(asked[:10]) == [("ft", i) for i in range(10)]  # the sample, before all else
     assert max(at_once[:10]) == 1
     assert len(asked) == 10 + 2 * N
-    found = check(gate, "candidate_latency")
+    found = check(gate, "candidate_answers")
     assert found["status"] == "note"
     mentions(found, "ft", "10", "sequential")
     assert "latency_sample" not in statuses(gate)
@@ -124,7 +124,7 @@ def test_the_money_of_a_sample_is_limited_too(http: EndpointProject) -> None:
     keys = {"price": price, "params": {"max_tokens": 2}}
     http.gate_test(baseline=http.model("base", **keys), candidate=http.model("ft", **keys, latency_sample=50))
     gate = ends(http.gate("--ftgate-max-cost=0.2"), "error")
-    mentions(check(gate, "candidate_latency"), "--ftgate-max-cost")
+    mentions(check(gate, "candidate_answers"), "--ftgate-max-cost")
     assert {body["model"] for body in http.server.bodies} == {"ft"}
     assert len(http.server.bodies) <= 10
     http.forget()
@@ -142,7 +142,7 @@ def test_a_bound_without_a_sample_is_warned_about(http: EndpointProject) -> None
 def test_a_sample_with_a_gap_is_an_error(http: EndpointProject) -> None:
     http.server.answer = lambda body: error(500) if index_of(body) == 3 else answer(body)
     gate = ends(http.judge(candidate=http.model("ft", latency_sample=SAMPLE), missing_answers="wrong"), "error")
-    mentions(check(gate, "candidate_latency"), "1 of 10")
+    mentions(check(gate, "candidate_answers"), "1 of 10")
 
 
 def test_recordings_carry_the_sample(http: EndpointProject) -> None:
@@ -212,4 +212,4 @@ def test_a_model_that_only_hangs_is_wrong_where_missing_answers_are(http: Endpoi
     stuck = {"provider": "python", "target": "stuck:model", "timeout_s": 0.1, "retries": 0, "concurrency": 1}
     gate = http.judge(baseline="recorded:base.jsonl", candidate=stuck, missing_answers="wrong", thresholds=BOUND)
     assert (gate["verdict"], gate["candidate"]["value"], gate["candidate"]["latency_p50_s"]) == ("fail", 0.0, 0.1)
-    assert check(gate, "candidate_predictions")["status"] == "warning"
+    assert check(gate, "candidate_answers")["status"] == "warning"

@@ -136,4 +136,4 @@ def test_the_backend_of_joblib_that_the_user_has_set_is_used(local: Project) -> 
     candidate(local, "one", workers=2)
     gate = passed(local.gate(apart=True))
     assert {pid for pid, _ in calls(local)} == {json.loads((local.path / "main.txt").read_text())}
-    assert check(gate, "candidate_predictions")["status"] == "pass"
+    assert check(gate, "candidate_answers")["status"] == "pass"

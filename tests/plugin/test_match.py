@@ -71,7 +71,7 @@ def test_five_point_nine_times_is_not_six(project: Project) -> None:
     assert (found["name"], found["observed"], found["required"]) == ("cheaper_by", pytest.approx(5.9), 6)
     mentions(found, "5.9", "$1.94")
     dear = ends(project.judge(candidate=model("ft.jsonl", price=LARGE)), "fail")
-    assert "rival" not in statuses(dear)  # the baseline is no rival of itself
+    assert "alternatives" not in statuses(dear)  # the baseline is no rival of itself
 
 
 @pytest.mark.parametrize(
@@ -111,7 +111,7 @@ def test_what_is_foreseen_is_what_decides_in_the_end(
     for n, verdict in ((needed, "pass"), (needed - 1, "inconclusive")):
         project.test_set(n)
         gate = project.judge(max_drop=max_drop, confidence=confidence, min_test_examples=1)
-        found = check(ends(gate, verdict), "reach")
+        found = check(ends(gate, verdict), "min_wins")
         assert (gate["models_called"], found["observed"], found["required"]) == (n == needed, n, needed)
     mentions(found, f"{100 * confidence:g} %", str(needed), str(needed - 1), "max_drop")
 
@@ -123,7 +123,7 @@ def test_of_repeats_as_many_are_needed(project: Project) -> None:
 
 def test_a_drop_too_small_to_be_proven_is_said(project: Project) -> None:
     found = stopped(project.judge(max_drop=1e-9), "inconclusive")
-    assert (found["name"], found["required"]) == ("reach", None)
+    assert (found["name"], found["required"]) == ("min_wins", None)
     mentions(found, "100,000")
 
 
@@ -147,7 +147,7 @@ def test_a_candidate_must_match_every_baseline(project: Project) -> None:
 
 
 @pytest.mark.parametrize(
-    ("price", "missed", "rival"),
+    ("price", "missed", "alternatives"),
     [(0.36, range(255, 300), True), (0.35, range(255, 300), False), (0.36, range(254, 300), False)],
 )
 def test_another_baseline_that_would_do_as_well_is_called_a_rival(
@@ -161,7 +161,7 @@ def test_another_baseline_that_would_do_as_well_is_called_a_rival(
     gate = passed(project.judge(baseline=..., candidate=candidate, **keys))
     assert (gate["baseline"]["name"], len(checks(gate, "max_drop"))) == ("few_shot", 2)
     assert not {"alternatives", "margin"} & statuses(gate).keys()
-    found = checks(gate, "rival")
+    found = checks(gate, "alternatives")
     assert [one["status"] for one in found] == ["warning"] * rival
     for one in found:
         mentions(one, "prompt", "few_shot", "5.0")
@@ -230,7 +230,7 @@ def test_latency_samples_are_what_counts_where_they_are_alike(http: EndpointProj
     alike = {"baseline": {**large, "latency_sample": 5}, "candidate": unlike["candidate"]}
     gate = http.judge(**keys, **alike, faster_by=1.0001)
     assert "latency_sample" not in statuses(gate)
-    assert {"baseline_latency", "candidate_latency", "faster_by"} <= statuses(gate).keys()
+    assert {"baseline_answers", "candidate_answers", "faster_by"} <= statuses(gate).keys()
     ratio = gate["baseline"]["latency_p50_s"] / gate["candidate"]["latency_p50_s"]
     assert check(gate, "faster_by")["observed"] == pytest.approx(ratio)
 
@@ -269,7 +269,7 @@ def test_how_many_mistakes_two_models_may_share(project: Project, mistakes: int,
 
 def test_macro_f1_is_matched(project: Project) -> None:
     gate = passed(project.judge(metric="f1_macro", max_drop=0.05))
-    assert "reach" not in statuses(gate)  # how many examples do is not foreseen for a metric of the whole set
+    assert "min_wins" not in statuses(gate)  # how many examples do is not foreseen for a metric of the whole set
     for name in ("base.jsonl", "ft.jsonl"):
         answers(project, name)  # where no answer differs
     gate = passed(project.judge(metric="f1_macro"))
@@ -301,7 +301,7 @@ def test_where_lower_is_better_worse_is_higher(project: Project, missed: tuple[i
 def test_grouped_examples_are_matched_by_groups(project: Project) -> None:
     project.test_set(N, group=lambda i: f"g{i // 2}")
     gate = passed(project.judge(max_drop=0.05))
-    assert (gate["note"], "reach" in statuses(gate)) == ("150 groups", False)
+    assert (gate["note"], "min_wins" in statuses(gate)) == ("150 groups", False)
 
 
 @pytest.mark.parametrize(("missed", "verdict"), [((), "pass"), (range(50), "fail")])

@@ -24,12 +24,12 @@ def matched(project: Project, n: int, **keys: Any) -> dict[str, Any]:
 def test_green_means_train_now(project: Project) -> None:
     gate = passed(matched(project, 240))
     assert gate["candidate"]["value"] is None
-    assert not {"room", "power"} & statuses(gate).keys()
+    assert not {"headroom", "power"} & statuses(gate).keys()
 
 
 def test_too_few_examples_to_rule_a_drop_out_are_said_before_training(project: Project) -> None:
     found = stopped(matched(project, 50), "inconclusive")
-    assert (found["name"], found["observed"], found["required"]) == ("reach", 50, 59)
+    assert (found["name"], found["observed"], found["required"]) == ("min_wins", 50, 59)
 
 
 def test_a_price_that_is_not_known_is_said_before_training(project: Project) -> None:
@@ -59,7 +59,7 @@ def test_what_even_a_free_candidate_could_not_save(
     economics = {key: value for key, value in {**ECONOMICS, **limit}.items() if value is not ...}
     gate = matched(project, 240, economics=economics, **standard)
     assert gate["verdict"] == verdict, gate["checks"]
-    (found,) = (one for one in checks(gate, "room") if one["required"] == required)
+    (found,) = (one for one in checks(gate, "headroom") if one["required"] == required)
     assert found["threshold"] == {"key": "economics.max_break_even_days", "value": required, "weaker": "higher"}
     assert (found["status"], found["observed"], found["source"]) == (
         verdict,

@@ -266,7 +266,7 @@ def test_the_limit_is_an_error_also_where_missing_answers_count_as_wrong(http: E
     """Nobody asked for them: they are not missing after all retries."""
     http.gate_test(baseline="recorded:base.jsonl", candidate=http.model("ft", **PRICED), missing_answers="wrong")
     gate = ends(http.gate("--ftgate-max-cost=0.05"), "error")
-    assert "--ftgate-max-cost 0.05" in check(gate, "candidate_predictions")["message"]
+    assert "--ftgate-max-cost 0.05" in check(gate, "candidate_answers")["message"]
 
 
 def test_a_function_without_a_price_is_not_counted_and_that_is_said(http: EndpointProject) -> None:

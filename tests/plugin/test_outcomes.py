@@ -342,7 +342,7 @@ def test_a_fixture_and_a_mark_that_give_one_key(green: Project, key: str, how: s
     gates = green.report()["gates"]
     assert (gates[0]["verdict"], green.result.ret) == ("error", 1) or how == "parametrized"
     green.marked(mark)
-    found = check(green.gate(), "unused_fixture")
+    found = check(green.gate(), "configuration")
     assert (found["status"], found["source"], green.result.ret) == ("warning", "test_gate.py:2", 0)
     assert name in found["message"]
     assert "conftest.py:" in found["message"]
@@ -364,4 +364,4 @@ def test_a_mark_of_the_class_or_module_is_no_way_out(green: Project, place: str)
 def test_the_built_in_fixtures_stay_usable_beside_any_mark(green: Project, key: str) -> None:
     green.marked(f"'support', {key}={VALUES[key]!r}", f"def test_gate(ftgate_{key}): assert ftgate_{key}")
     gate = green.gate()
-    assert (gate["verdict"], green.result.ret, checks(gate, "unused_fixture")) == ("pass", 0, [])
+    assert (gate["verdict"], green.result.ret, checks(gate, "configuration")) == ("pass", 0, [])

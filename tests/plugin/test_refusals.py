@@ -49,7 +49,7 @@ def test_a_permanent_refusal_ends_the_run_and_names_its_cure(
     candidate_gets(http, reply)
     monkeypatch.setenv("OPENAI_API_KEY", "sk-mine-1234")
     gate = ends(http.judge(candidate=http.model("ft", api_key_env="OPENAI_API_KEY", retries=5)), "error")
-    found = check(gate, "candidate_predictions")
+    found = check(gate, "candidate_answers")
     mentions(found, str(reply.status), http.server.url.removesuffix("/v1"), cure, f"{N} of {N}")
     assert cure in found["advice"]
     assert "Run again" not in str(gate)
@@ -59,7 +59,7 @@ def test_a_permanent_refusal_ends_the_run_and_names_its_cure(
 def test_an_unknown_model_or_path_names_the_whole_url_and_the_line_of_the_gate_file(http: EndpointProject) -> None:
     candidate_gets(http, error(404))
     http.file("ftgate.yaml", f"version: 1\nmodels:\n  tuned: {http.model('ft')}\n")
-    found = check(http.judge(candidate="tuned"), "candidate_predictions")
+    found = check(http.judge(candidate="tuned"), "candidate_answers")
     mentions(found, "ftgate.yaml:3", f"{http.server.url}/chat/completions", "'ft'", f"{N} of {N}")
 
 
@@ -67,8 +67,8 @@ def test_the_model_that_was_stopped_is_no_second_error(http: EndpointProject) ->
     candidate_gets(http, error(401))
     gate = http.judge()
     assert gate["baseline"]["n_errors"] > 0
-    assert statuses(gate)["candidate_predictions"] == "error"
-    assert statuses(gate)["baseline_predictions"] == "note"
+    assert statuses(gate)["candidate_answers"] == "error"
+    assert statuses(gate)["baseline_answers"] == "note"
 
 
 def test_a_model_that_stops_the_run_and_is_forgiven_leaves_the_other_an_error(http: EndpointProject) -> None:
@@ -78,12 +78,12 @@ def test_a_model_that_stops_the_run_and_is_forgiven_leaves_the_other_an_error(ht
     gate = ends(
         http.judge(baseline=http.model("base", concurrency=1), candidate=candidate, missing_answers="wrong"), "error"
     )
-    assert statuses(gate)["baseline_predictions"] == "error"
+    assert statuses(gate)["baseline_answers"] == "error"
 
 
 def test_a_failure_that_may_pass_is_asked_for_again(http: EndpointProject) -> None:
     candidate_gets(http, error(500))
-    assert "Run again" in check(http.judge(), "candidate_predictions")["advice"]
+    assert "Run again" in check(http.judge(), "candidate_answers")["advice"]
 
 
 @pytest.mark.parametrize(
@@ -91,7 +91,7 @@ def test_a_failure_that_may_pass_is_asked_for_again(http: EndpointProject) -> No
 )
 def test_a_function_that_is_broken_is_to_be_fixed(http: EndpointProject, body: str, parts: tuple[str, ...]) -> None:
     http.file("broken.py", f"def model(text):\n    {body}\n")
-    found = check(http.judge(candidate="python:broken:model"), "candidate_predictions")
+    found = check(http.judge(candidate="python:broken:model"), "candidate_answers")
     mentions(found, *parts)
     assert found["advice"]
     assert "Run again" not in found["advice"]
@@ -108,7 +108,7 @@ def test_one_refused_example_is_its_own_failure(http: EndpointProject, status: i
     http.server.answer = refuses_one
     gate = passed(http.judge(missing_answers="wrong"))
     assert (gate["candidate"]["n_scored"], gate["candidate"]["n_errors"]) == (N - 1, 1)
-    mentions(check(gate, "candidate_predictions"), "test.jsonl:8", str(status))
+    mentions(check(gate, "candidate_answers"), "test.jsonl:8", str(status))
 
 
 @pytest.mark.parametrize("content", [{"text": "refund"}, [{"type": "image_url"}], None])
@@ -116,7 +116,7 @@ def test_answers_that_cannot_be_read_end_the_run_unrepeated(http: EndpointProjec
     body = {"choices": []} if content is None else {"choices": [{"message": {"content": content}}]}
     candidate_gets(http, Reply(body=body))
     gate = http.judge(candidate=http.model("ft", retries=5, concurrency=1))
-    found = check(gate, "candidate_predictions")
+    found = check(gate, "candidate_answers")
     mentions(found, "not a chat completion", f"{N} of {N}")
     assert "Run again" not in found["advice"]
     assert asked(http, "ft") == 5
@@ -140,9 +140,9 @@ def test_a_refused_connection_ends_the_run_after_the_first_questions(http: Endpo
         port = closed.getsockname()[1]
     gone = {**http.model("ft", retries=1, concurrency=1), "base_url": f"http://127.0.0.1:{port}/v1"}
     gate = http.judge(baseline="recorded:base.jsonl", candidate=gone)
-    found = check(gate, "candidate_predictions")
+    found = check(gate, "candidate_answers")
     mentions(found, str(port), "base_url", f"{N} of {N}")
-    assert statuses(gate)["candidate_predictions"] == "error"
+    assert statuses(gate)["candidate_answers"] == "error"
 
 
 @pytest.mark.parametrize(
@@ -159,7 +159,7 @@ def test_a_rate_limit_of_an_hour_stops_the_run_with_everything_stored(http: Endp
     http.server.answer = limited
     one_by_one = http.model("ft", concurrency=1, retries=5)
     gate = http.judge(stored=True, candidate=one_by_one)
-    found = check(gate, "candidate_predictions")
+    found = check(gate, "candidate_answers")
     mentions(found, "1 hour", "timeout_s: ", "stored")
     n = gate["candidate"]["n_scored"]
     assert n >= 20

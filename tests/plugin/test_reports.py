@@ -137,7 +137,7 @@ def test_the_input_that_a_committed_recording_states_is_checked(project: Project
     write_jsonl(path, rows)
     _, gate = recorded_by(project)
     assert gate["verdict"] == "error"
-    mentions(check(gate, "candidate_predictions"), "recorded/support.candidate.jsonl:17", "input_sha256")
+    mentions(check(gate, "candidate_answers"), "recorded/support.candidate.jsonl:17", "input_sha256")
 
 
 @pytest.mark.parametrize("kind", ["ids", "hashes", "no ids"])
@@ -175,7 +175,7 @@ def test_a_recording_is_held_to_the_inputs_of_every_gate(project: Project, names
     project.file("test_gate.py", "import pytest\n" + "\n\n".join(tests))
     gates = {gate["name"].rpartition("::")[2]: gate for gate in project.report()["gates"]}
     assert {name: gate["verdict"] for name, gate in gates.items()} == {"test_old": "pass", "test_new": "error"}
-    assert check(gates["test_new"], "candidate_predictions")["status"] == "error"
+    assert check(gates["test_new"], "candidate_answers")["status"] == "error"
 
 
 # --- the published JSON Schema; of all kinds of gates: tests/golden -----------------------------------------------

@@ -89,14 +89,14 @@ def test_offline_what_is_not_stored_is_an_error_that_says_so(http: EndpointProje
     gate = http.judge(stored=True, offline=True)
     assert http.server.requests == []
     assert gate["verdict"] == "error"
-    found = check(gate, "candidate_predictions")
+    found = check(gate, "candidate_answers")
     mentions(found, "60 of 60", "--ftgate-offline", "--ftgate-report=recordings:recordings")
     assert "Run again" not in found["advice"]
     http.judge(stored=True)
     http.forget()
     http.test_set(61)
     gate = ends(http.judge(stored=True, offline=True), "error")
-    mentions(check(gate, "baseline_predictions"), "1 of 61", "test.jsonl:61")
+    mentions(check(gate, "baseline_answers"), "1 of 61", "test.jsonl:61")
     assert http.server.requests == []
 
 
@@ -129,7 +129,7 @@ def test_an_edited_prompt_is_a_miss_not_a_stale_pass(http: EndpointProject) -> N
     prompt.write_text("Name the topic in one word.", encoding="utf-8")
     gate = ends(http.gate("--ftgate-offline"), "error")
     assert n_stored(gate) == (N, 0)
-    assert "60 of 60 answers missing" in check(gate, "candidate_predictions")["message"]
+    assert "60 of 60 answers missing" in check(gate, "candidate_answers")["message"]
     assert http.server.requests == []
     assert n_stored(http.gate()) == (N, 0)
     assert len(http.server.bodies) == N

@@ -78,7 +78,7 @@ def test_of_many_slices_one_unlucky_one_is_no_alarm(project: Project, n_slices: 
 
 def test_a_slice_that_is_too_small_says_before_any_call_how_many_it_needs(project: Project) -> None:
     gate = passed(sliced(project, {"en": 60, "de": 12, None: 8}, range(30), [60, 61, 62]))
-    found = check(gate, "slices_too_few")
+    found = check(gate, "slices")
     assert (found["status"], found["observed"]) == ("note", 2)
     mentions(found, "lang=de", "12 of 30", "lang=(none)", "8 of 30")
     de = by_value(gate)["de"]
@@ -86,7 +86,7 @@ def test_a_slice_that_is_too_small_says_before_any_call_how_many_it_needs(projec
     assert by_value(gate)["en"]["confidence"] == 0.95
     project.training_set(3)
     gate = project.judge(slices=LANG)
-    assert ("slices_too_few" in statuses(gate), gate["models_called"]) == (True, False)
+    assert ("slices" in statuses(gate), gate["models_called"]) == (True, False)
 
 
 # --- metrics of the set --------------------------------------------------------------------------------------
@@ -129,8 +129,8 @@ def test_a_slice_without_the_label_that_the_metric_is_about_is_said(project: Pro
         return "yes" if i < 40 and i % 2 else "no"
 
     gate = passed(by_metric(project, metric, expected, lambda i: "en" if i < 40 else "de", 80, range(1, 10, 2)))
-    assert check(gate, "slices_unjudged")["status"] == "warning"
-    mentions(check(gate, "slices_unjudged"), "lang=de", "f1")
+    assert check(gate, "slices")["status"] == "warning"
+    mentions(check(gate, "slices"), "lang=de", "f1")
 
 
 # --- what cannot be judged -----------------------------------------------------------------------------------

@@ -171,7 +171,7 @@ def free(project: Project, baseline: Any, candidate: Any = TUNED, **changes: Any
 
 def test_a_good_prompt_and_equal_parameters_are_not_called_out(project: Project) -> None:
     gate = free(project, PROMPTED, {**TUNED, "params": PROMPTED["params"]})
-    assert not {"baseline_prompt", "baseline_params", "same_model", "swapped"} & statuses(gate).keys()
+    assert not {"baseline_prompt", "baseline_params", "identical_outputs", "models"} & statuses(gate).keys()
 
 
 @pytest.mark.parametrize(
@@ -272,17 +272,17 @@ def test_whatever_can_change_an_answer_makes_another_model(
     project: Project, candidate: dict[str, Any], same: bool
 ) -> None:
     gate = free(project, ENDPOINT, {**ENDPOINT, **candidate})
-    assert [one["status"] for one in checks(gate, "same_model")] == ["fail"] * same
+    assert [one["status"] for one in checks(gate, "identical_outputs")] == ["fail"] * same
 
 
 def test_one_model_under_two_names_is_never_called(project: Project) -> None:
     project.file("one.py", "def model(text): raise SystemExit('the model must not be called')\n")
     named = {"provider": "python", "target": "one:model", "name": "tuned"}
-    assert stopped(project.judge(baseline="python:one:model", candidate=named), "fail")["name"] == "same_model"
-    assert stopped(project.judge(baseline=shout, candidate=shout), "fail")["name"] == "same_model"
-    assert "same_model" not in statuses(free(project, shout, lambda text: shout(text)))
+    assert stopped(project.judge(baseline="python:one:model", candidate=named), "fail")["name"] == "identical_outputs"
+    assert stopped(project.judge(baseline=shout, candidate=shout), "fail")["name"] == "identical_outputs"
+    assert "identical_outputs" not in statuses(free(project, shout, lambda text: shout(text)))
     gate = free(project, ..., {**ENDPOINT, "name": "tuned"}, baselines={"a": TUNED, "b": ENDPOINT})
-    mentions(check(gate, "same_model"), "baseline b")
+    mentions(check(gate, "identical_outputs"), "baseline b")
 
 
 @pytest.mark.parametrize(
@@ -295,7 +295,7 @@ def test_one_model_under_two_names_is_never_called(project: Project) -> None:
     ],
 )
 def test_swapped_models_are_called_out(project: Project, baseline: Any, candidate: Any, swapped: bool) -> None:
-    found = checks(free(project, baseline, candidate), "swapped")
+    found = checks(free(project, baseline, candidate), "models")
     assert [one["status"] for one in found] == ["warning"] * swapped
 
 
@@ -303,5 +303,5 @@ def test_swapped_models_are_called_out(project: Project, baseline: Any, candidat
 def test_a_baseline_that_often_writes_nothing_is_a_warning(project: Project, blank: int, status: str) -> None:
     """The candidate wins where the baseline's answers are blank, which says little about its prompt."""
     says(project, "base.jsonl", lambda i: "" if i >= 60 - blank else label(i) if i < 40 else label(i + 1))
-    found = check(project.judge(), "baseline_empty")
+    found = check(project.judge(), "unusable_answers")
     assert (found["status"], found["observed"]) == (status, blank)

@@ -129,7 +129,7 @@ IMPOSSIBLE = (
     )),
 )  # fmt: skip
 Row = tuple[Callable[[Project], None], dict[str, Any], str, str, tuple[str, ...]]
-CONFIG, BASE, CAND = "configuration", "baseline_predictions", "candidate_predictions"
+CONFIG, BASE, CAND = "configuration", "baseline_answers", "candidate_answers"
 RED: dict[str, Row] = {
     # what was measured is no measure
     "NaN for the candidate": (always, scored("nan", of="refund"), "error", CONFIG, ("test.jsonl:2", "nan")),
@@ -174,7 +174,7 @@ RED: dict[str, Row] = {
     # the comparison is none; more on straw men: test_straw_man.py
     "a straw man": (predicted("base.jsonl", 60, wrong_at=range(60)), {}, "fail", "weak_baseline", ("0.0 %",)),
     "the baseline under another name": (
-        nothing, {"candidate": {"provider": "recorded", "path": "base.jsonl", "name": "t"}}, "fail", "same_model", (),
+        nothing, {"candidate": {"provider": "recorded", "path": "base.jsonl", "name": "t"}}, "fail", "identical_outputs", (),
     ),
     "the two swapped": (nothing, SWAPPED, "fail", "margin", ()),
     "one answer to everything": (one_answer, {}, "fail", "degenerate_candidate", ("ft.jsonl",)),
@@ -236,7 +236,7 @@ def test_a_lost_answer(project: Project, told: str) -> None:
 
     passed(project.judge(candidate=right))
     gate = project.judge(candidate=model)
-    because(gate, "error", "candidate_predictions", told, "1 of 60", "test.jsonl:8")
+    because(gate, "error", "candidate_answers", told, "1 of 60", "test.jsonl:8")
     assert [gate["candidate"][key] for key in ("n_expected", "n_scored", "n_errors", "value")] == [60, 59, 1, None]
 
 
@@ -245,7 +245,7 @@ def test_an_answer_that_comes_too_late(project: Project) -> None:
     text = "import threading\nfrom test_ways_past import number, right\n\ndef model(text):\n"
     project.file("slow.py", text + "    number(text) == 7 and threading.Event().wait()\n    return right(text)\n")
     slow = {"provider": "python", "target": "slow:model", "timeout_s": 0.2, "retries": 0}
-    because(project.judge(candidate=slow), "error", "candidate_predictions", "1 of 60", "test.jsonl:8", "0.2 s")
+    because(project.judge(candidate=slow), "error", "candidate_answers", "1 of 60", "test.jsonl:8", "0.2 s")
 
 
 @pytest.mark.parametrize("line", ['{"id": "t3", "inp', "# a remark", "[]", '{"id": "x", "output": NaN}'])
@@ -358,9 +358,9 @@ def test_a_mark_that_hides_a_part_of_the_training_set(green: Project, keys: dict
 def test_a_file_that_is_read_in_part_says_so(project: Project) -> None:
     limits = {"test_set": {"path": "test.jsonl", "limit": 55}, "training_set": {"path": "train.jsonl", "limit": 200}}
     gate = passed(project.judge(**limits))
-    assert (statuses(gate)["test_set_limit"], statuses(gate)["training_set_limit"]) == ("note", "warning")
-    mentions(check(gate, "test_set_limit"), "test.jsonl", "55")
-    mentions(check(gate, "training_set_limit"), "train.jsonl", "200")
+    assert (statuses(gate)["min_test_examples"], statuses(gate)["min_training_examples"]) == ("note", "warning")
+    mentions(check(gate, "min_test_examples"), "test.jsonl", "55")
+    mentions(check(gate, "min_training_examples"), "train.jsonl", "200")
 
 
 @pytest.mark.parametrize("name", ["input", "hint"])
@@ -380,7 +380,7 @@ def test_a_copy_of_the_baseline(project: Project) -> None:
     because(gate, "fail", "identical_outputs", "60")
     assert statuses(gate)["margin"] == "fail"
     renamed = {"provider": "recorded", "path": "base.jsonl", "name": "tuned"}
-    because(project.judge(candidate=renamed), "fail", "same_model")
+    because(project.judge(candidate=renamed), "fail", "identical_outputs")
     gate = project.judge(baseline="recorded:ft.jsonl", candidate="recorded:base.jsonl")
     assert because(gate, "fail", "margin")["observed"] == pytest.approx(-16 / 60)
 
@@ -391,7 +391,7 @@ def test_stale_answers(project: Project) -> None:
     project.keys["candidate"] = {"provider": "python", "target": "tuned:right", "revision": "1"}
     gate = passed(project.judge(stored=True))
     assert gate["candidate"]["n_stored"] == 0
-    assert "input_sha256" in check(gate, "baseline_recording")["message"]
+    assert "input_sha256" in check(gate, "baseline_answers")["message"]
     gate = passed(project.judge(stored=True))
     assert gate["candidate"]["n_stored"] == 60
     assert [line for line in block(gate) if "stored" in line and "old" in line]
@@ -446,7 +446,7 @@ def test_all_repeats_of_an_example_count(project: Project) -> None:
     assert because(gate, "fail", "margin")["observed"] == pytest.approx(-1 / 6)
     assert gate["candidate"]["value"] == 0.5
     project.predictions("ft.jsonl", 60)
-    because(project.judge(repeats=2), "error", "candidate_predictions", "60 of 120")
+    because(project.judge(repeats=2), "error", "candidate_answers", "60 of 120")
 
 
 def test_one_metric_decides(project: Project) -> None:
@@ -546,7 +546,7 @@ def test_a_missing_answer_is_wrong_for_precision_too(project: Project, metric: s
     project.predictions("ft.jsonl", 60, output=lambda i: label(i) if i < 20 else None)
     for keys in ({"metric": metric}, {"metric": "f1_macro", "thresholds": {metric: {"min": 0.9}}}):
         because(project.judge(missing_answers="wrong", **keys), "error", "configuration", "missing_answers", metric)
-    because(project.judge(metric=metric), "error", "candidate_predictions", "40 of 60")
+    because(project.judge(metric=metric), "error", "candidate_answers", "40 of 60")
 
 
 # --- what stays open is said ---------------------------------------------------------------------------------

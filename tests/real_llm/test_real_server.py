@@ -97,4 +97,4 @@ def test_a_server_that_asks_for_a_key(
         monkeypatch.setenv("FTGATE_TEST_KEY", KEY)
         gate = voice.gate()
     assert gate["verdict"] == "pass"
-    assert check(gate, "candidate_predictions")["observed"] == N
+    assert check(gate, "candidate_answers")["observed"] == N

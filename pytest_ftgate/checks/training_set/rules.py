@@ -33,25 +33,6 @@ _REMOVED = 5
 """Rows to remove that an advice names."""
 
 
-AUDIT_CHECKS = frozenset(
-    {
-        "min_training_examples",
-        "leaked",
-        "leaked_near",
-        "conflicts",
-        "near_duplicates",
-        "test_near_duplicates",
-        "group_overlap",
-        "labels_missing",
-        "imbalance",
-        "empty_outputs",
-        "chat_format",
-        "too_long",
-    }
-)
-"""The names of the checks that can be a warning."""
-
-
 def check(gate: Context) -> list[Check]:
     """Return the checks of the audit: usable examples and leaks always, other findings where there are any."""
     rules = _Rules(gate)
