@@ -99,5 +99,5 @@ def test_answers_without_token_counts_are_an_error_after_the_calls(project: Proj
 def test_a_baseline_that_costs_nothing_leaves_nothing_to_save(project: Project) -> None:
     free = {"provider": "recorded", "path": "base.jsonl", "price": {"input_per_1m": 0, "output_per_1m": 0}}
     found = stopped(matched(project, 240, baseline=free), "fail", called=True)
-    assert found["name"] == "room"
+    assert found["name"] == "headroom"
     mentions(found, "base.jsonl")

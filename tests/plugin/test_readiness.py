@@ -107,7 +107,7 @@ DISTANCE = (
 
 
 @pytest.mark.parametrize(
-    ("wrong_at", "keys", "status", "room"),
+    ("wrong_at", "keys", "status", "headroom"),
     [
         ((58, 59), {}, "fail", 2 / 60),
         ((57, 58, 59), {"evidence": "observed"}, "pass", 0.05),
