@@ -174,7 +174,9 @@ RED: dict[str, Row] = {
     # the comparison is none; more on straw men: test_straw_man.py
     "a straw man": (predicted("base.jsonl", 60, wrong_at=range(60)), {}, "fail", "weak_baseline", ("0.0 %",)),
     "the baseline under another name": (
-        nothing, {"candidate": {"provider": "recorded", "path": "base.jsonl", "name": "t"}}, "fail", "identical_outputs", (),
+        nothing,
+        {"candidate": {"provider": "recorded", "path": "base.jsonl", "name": "t"}},
+        *("fail", "identical_outputs", ()),
     ),
     "the two swapped": (nothing, SWAPPED, "fail", "margin", ()),
     "one answer to everything": (one_answer, {}, "fail", "degenerate_candidate", ("ft.jsonl",)),
@@ -196,7 +198,11 @@ def test_what_is_red(
     change(project)
     gate = project.judge(**keys)
     because(gate, verdict, name, *parts)
-    if name in ("configuration", "leaked", "min_test_examples") and parts[0] not in ("test.jsonl:2", "test.jsonl:8", "80.0"):
+    if name in ("configuration", "leaked", "min_test_examples") and parts[0] not in (
+        "test.jsonl:2",
+        "test.jsonl:8",
+        "80.0",
+    ):
         assert gate["models_called"] is False
 
 
