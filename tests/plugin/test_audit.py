@@ -166,6 +166,7 @@ def test_a_set_padded_with_near_copies_is_not_enough_unless_the_gate_takes_them(
             found = check(gate, "near_duplicates")
             assert (found["observed"] >= 160, found["required"]) == (True, 200)
             mentions(found, "train.jsonl:2")
+    assert statuses(project.judge(min_training_examples=201))["near_duplicates"] == "warning"  # all are too few
 
 
 # --- contradictions and labels -------------------------------------------------------------------------------

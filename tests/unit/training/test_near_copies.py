@@ -58,7 +58,10 @@ OTHERS = [
     ("set a timer for two minutes", "set a timer for ten minutes"),
     *(("great :)", "great :("), ("2 + 2", "2 - 2"), ("?!", "..."), ("", "")),
     (ORDER.format(7), ORDER.format(8)),  # numbers are content
-    ((LOUDER, "up"), (QUIETER, "down")),
+    *(
+        ((LOUDER, "up"), (QUIETER, "down")),
+        ((LOUDER, ANSWER), (QUIETER, "We cannot find it anywhere, sorry for that.")),
+    ),
 ]
 
 
