@@ -230,7 +230,7 @@ def _incomplete(guard: Guard, measured: Mapping[str, Measured], missing_answers:
     """Check that no answers are missing: an error, as on the test set itself."""
     forgiven = forgiven_roles(missing_answers, [one.run for one in measured.values()])
     return [
-        replace(check, name=f"{guard.path}.{check.name}")
+        replace(check, name=guard.path)
         for check in complete_checks(measured, forgiven)
         if check.status != "pass"
     ]

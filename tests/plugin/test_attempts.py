@@ -16,7 +16,6 @@ from gate_project import (
     because,
     block,
     check,
-    checks,
     mentions,
     on_a_branch,
     passed,
@@ -89,7 +88,7 @@ def test_each_attempt_has_half_the_level_and_a_known_candidate_keeps_its_own(pro
 def test_beyond_the_budget_the_gate_fails_before_any_call(project: Project) -> None:
     attempt(project, 1, max_attempts=1)
     found = stopped(attempt(project, 2, BETTER, max_attempts=1), "fail")
-    assert (found["name"], found["observed"], found["required"]) == ("attempts", 2, 1)
+    assert (found["name"], found["observed"], found["required"]) == ("max_attempts", 2, 1)
     assert found["threshold"] == {"key": "max_attempts", "value": 1, "weaker": "higher"}
     mentions(found, "fresh test set", "another approach")
     assert len(ledger(project)) == 1
@@ -105,7 +104,7 @@ def test_observed_evidence_has_no_level_and_before_training_there_is_no_attempt(
     project.judge(stage="ready", candidate=...)
     assert not (project.path / LEDGER).exists()
     gate = attempt(project, 1, BETTER, evidence="observed")
-    assert [one["status"] for one in checks(gate, "attempts")] == ["note", "warning"]
+    assert statuses(gate)["attempts"] == "warning"
 
 
 @pytest.mark.parametrize("rows", [60, 80], ids=["the same test set", "a grown one"])
@@ -238,7 +237,7 @@ def test_the_lines_at_the_merge_base_are_kept(project: Project, change: Any, ver
     path.write_text("".join(f"{line}\n" for line in change(lines)), encoding="utf-8")
     gate = project.judge(*named, candidate="recorded:ft1.jsonl")
     assert gate["verdict"] == verdict
-    assert statuses(gate).get("attempts") == ("error" if verdict == "error" else None)
+    assert (statuses(gate)["attempts"] == "error") == (verdict == "error")
 
 
 def test_a_ci_job_prints_the_line_to_commit(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -116,9 +116,9 @@ def test_refusals_and_answers_that_are_cut_off_are_wrong_and_counted(http: Endpo
     }
     http.result.stdout.fnmatch_lines(
         [
-            "*note*candidate_refusals: candidate ft: 3 answers *",
-            "*note*candidate_cut_off: candidate ft: 1 answer *",
-            "*note*candidate_empty: candidate ft: 1 answer *",
+            "*note*unusable_answers: candidate ft: 3 answers *",
+            "*note*unusable_answers: candidate ft: 1 answer *",
+            "*note*unusable_answers: candidate ft: 1 answer *",
         ]
     )
     http.forget()

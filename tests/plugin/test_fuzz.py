@@ -116,7 +116,7 @@ def _judged(folder: Path, store: Store, marked: Mapping[str, Any], fixtures: Map
 
     models = {role: _answering(folder, name) for role, name in fixtures.items()}
     source = Source("fixture", "fixture", folder, place="test_gate.py:4")
-    level = Level(folder / "test_gate.py", None, pytest.mark.ftgate("support", **marked).mark)
+    level = Level(folder / "test_gate.py", pytest.mark.ftgate("support", **marked).mark)
     given = [Layer(models, dict.fromkeys(models, source))] if models else []
     layers = Layers([level], folder, given, load_gate_file(folder / "ftgate.yaml"), "fuzz", folder)
     services = Services(Stores(None, store), load)

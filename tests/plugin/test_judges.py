@@ -216,7 +216,6 @@ def test_a_baseline_may_say_one_thing_where_a_reason_is_given(judged: PythonJudg
     assert (gate["verdict"], check(gate, "weak_baseline")["status"]) == ("fail", "fail")
     gate = judged.by(gate={"checks": {"weak_baseline": "warn"}})
     assert (gate["verdict"], check(gate, "weak_baseline")["status"]) == ("pass", "warning")
-    assert "(allowed: it is what we ship)" in check(gate, "weak_baseline")["message"]
 
 
 def at(url: str, model: str = "m") -> dict[str, str]:

@@ -134,7 +134,7 @@ def test_the_money_of_a_sample_is_limited_too(http: EndpointProject) -> None:
 
 def test_a_bound_without_a_sample_is_warned_about(http: EndpointProject) -> None:
     gate = passed(http.judge(thresholds=BOUND))
-    found = check(gate, "latency_sample")
+    found = check(gate, "thresholds.latency_p95_s")
     assert found["status"] == "warning"
     mentions(found, "latency_p95_s", "candidate ft", "16")
 

@@ -92,7 +92,7 @@ def test_too_few_groups_are_inconclusive_before_any_call(
 ) -> None:
     project.test_set(60, group=group_of)
     found = stopped(project.judge(), "inconclusive")
-    assert (found["name"], int(found["observed"]), found["required"]) == ("groups", effective, 10)
+    assert (found["name"], int(found["observed"]), found["required"]) == ("min_wins", effective, 10)
     mentions(found, "10", *parts)
     gate = passed(project.judge(evidence="observed"))
     assert (gate["lower_bound"], gate["margin_proven"]) == (None, False)
