@@ -171,7 +171,8 @@ def free(project: Project, baseline: Any, candidate: Any = TUNED, **changes: Any
 
 def test_a_good_prompt_and_equal_parameters_are_not_called_out(project: Project) -> None:
     gate = free(project, PROMPTED, {**TUNED, "params": PROMPTED["params"]})
-    assert not {"baseline_prompt", "baseline_params", "identical_outputs", "models"} & statuses(gate).keys()
+    found = {name for name, status in statuses(gate).items() if status != "note"}
+    assert not {"baseline_prompt", "baseline_params", "identical_outputs", "models"} & found
 
 
 @pytest.mark.parametrize(
@@ -296,7 +297,7 @@ def test_one_model_under_two_names_is_never_called(project: Project) -> None:
 )
 def test_swapped_models_are_called_out(project: Project, baseline: Any, candidate: Any, swapped: bool) -> None:
     found = checks(free(project, baseline, candidate), "models")
-    assert [one["status"] for one in found] == ["warning"] * swapped
+    assert ("warning" in [one["status"] for one in found]) is swapped
 
 
 @pytest.mark.parametrize(("blank", "status"), [(20, "warning"), (2, "note")])

@@ -63,7 +63,7 @@ def test_a_missing_answer_of_the_candidate_counts_as_the_worst(texts: Project) -
 
 def test_case_that_decides_is_called_out(texts: Project) -> None:
     answers(texts, "base.jsonl", lambda i: sentence(i).upper())
-    assert "case and punctuation" in check(texts.judge(metric="token_f1"), "normalization")["message"]
+    assert "case and punctuation" in check(texts.judge(metric="token_f1"), "formatting_gain")["message"]
 
 
 def test_an_extra_that_is_absent_is_named_before_any_call(texts: Project, monkeypatch: pytest.MonkeyPatch) -> None:

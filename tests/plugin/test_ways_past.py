@@ -180,7 +180,7 @@ RED: dict[str, Row] = {
     ),
     "the two swapped": (nothing, SWAPPED, "fail", "margin", ()),
     "one answer to everything": (one_answer, {}, "fail", "degenerate_candidate", ("ft.jsonl",)),
-    "one document": (with_examples(60, group="one document"), {}, "inconclusive", "groups", ("1",)),
+    "one document": (with_examples(60, group="one document"), {}, "inconclusive", "min_wins", ("1",)),
     **{f"{role} as judge": (nothing, judged_by(path), "error", CONFIG, (role,)) for role, path in ROLES.items()},
 }  # fmt: skip
 

@@ -193,7 +193,7 @@ def test_what_cannot_be_judged_is_known_before_any_call(given: dict[str, Any], n
 def test_a_candidate_that_costs_more_never_pays_whatever_training_cost() -> None:
     (check,) = economics.check(gate(1.0, 2.0, max_break_even_days=9.0, training_cost_usd=None))
     assert (check.status, check.observed, check.required) == ("fail", None, 9.0)
-    assert check.threshold == Threshold("economics", 9.0, "higher")
+    assert check.threshold == Threshold("economics.max_break_even_days", 9.0, "higher")
 
 
 @pytest.mark.parametrize(
