@@ -30,7 +30,7 @@ DISAGREEMENTS = (0.1, 0.2, 0.3)
 _LOSSES = (0, 4, 8)
 _MARGINS = (0.0, 1.0, 1.5, 2.0)
 _CHARACTERS_PER_TOKEN = 4
-_UNKNOWN = "no answer is stored yet (--ftgate-preview=3 asks for three)"
+_UNKNOWN = "no answer is stored (--ftgate-preview=3)"
 _OF_JUDGES = "a judge is asked about the answers, which are not known yet"
 
 Prompt = tuple[tuple[str, str], ...]

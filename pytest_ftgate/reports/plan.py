@@ -99,22 +99,17 @@ def _chances(plan: Plan) -> Iterator[str]:
         shares = [by_place[gain, rate] for rate in rates]
         rows.append((show_difference(gain, share=plan.share), *map(_verdicts, shares)))
     margin = show_difference(plan.margin, share=plan.share)
-    yield (
-        f"probability of pass / fail / inconclusive on {plural(plan.examples, 'example')} "
-        f"({plan.metric}, margin {margin},"
-    )
-    yield (
-        f"evidence {plan.evidence}, {show_percent(plan.confidence)} confidence; "
-        f"by how often the models differ, {'as measured' if plan.measured else 'which is assumed'}):"
-    )
+    facts = f"{plan.metric}, {plural(plan.examples, 'example')}, margin {margin}"
+    yield f"pass / fail / inconclusive by the real gain ({facts},"
+    differ = "as measured" if plan.measured else "which is assumed"
+    yield f"{plan.evidence} at {show_percent(plan.confidence)}; by how often the models differ, {differ}):"
     yield from Table("", columns(["real gain"], [f"{100 * rate:.0f} % differ" for rate in rates]), tuple(rows)).lines()
     if plan.attempt is not None:
         yield str(plan.attempt)
     if plan.margin > 0 and plan.evidence != "proven":
         yield "A candidate that gains exactly the margin passes at most half of the time."
-    wins = [f"{count} if {losses} are broken" for losses, count in plan.fewest_wins.items() if count is not None]
-    needed = f"to pass, fix at least {', '.join(wins)}" if wins else "no number of wins would pass"
-    yield f"{needed} (of {plural(plan.units, 'example')})"
+    wins = [f"{count} ({losses} broken)" for losses, count in plan.fewest_wins.items() if count is not None]
+    yield f"to pass, fix at least {', '.join(wins)} of {plan.units:,}" if wins else "no number of wins would pass"
     if plan.units != plan.examples:
         yield f"{plural(plan.examples, 'example')} in groups count as {plan.units:,} independent ones"
     if plan.approximate:

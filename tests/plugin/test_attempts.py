@@ -332,7 +332,7 @@ def test_without_max_attempts_the_ledger_of_other_gates_counts(project: Project)
 def test_the_plan_shows_the_level_of_this_attempt_and_takes_none(second: Project) -> None:
     lines = second.run("--ftgate-plan").outlines
     assert "attempt 2 of 2: 97.5 % -> 98.75 %" in lines
-    assert [line for line in lines if "98.75 % confidence" in line]
+    assert [line for line in lines if "significant at 98.75 %" in line]
     assert len(ledger(second)) == 1
 
 
