@@ -1,0 +1,61 @@
+"""The names of checks are what gates, reports and people use: each is on this list, or it is not printed."""
+
+from __future__ import annotations
+
+import ast
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest_ftgate
+from pytest_ftgate.config.checks import CHANGEABLE, DECISIVE
+from pytest_ftgate.result import CHECKS, Check
+
+DECIDED = """
+    models margin evidence max_drop cheaper_by faster_by thresholds min_training_examples min_test_examples
+    baseline_answers candidate_answers identical_outputs degenerate_candidate guards slices economics max_attempts
+    max_age_days min_wins headroom power weakened configuration
+"""
+CHANGED = """
+    goal weak_baseline baseline_prompt formatting_gain prompt_leak rare_group_loss circular baseline_params
+    prompt_mismatch knowledge alternatives unusable_answers attempts base_changed untracked test_set_changed hypothesis
+    leaked leaked_near conflicts near_duplicates test_near_duplicates group_overlap labels_missing imbalance
+    empty_outputs chat_format too_long
+"""
+MESSAGES = Path(__file__).parents[2] / "messages/__snapshots__/test_messages/test_messages.md"
+
+
+def test_the_names_are_those_of_the_list() -> None:
+    assert set(DECISIVE) == set(DECIDED.split())
+    assert set(CHANGEABLE) == set(CHANGED.split())
+    assert set(CHECKS) == {*DECISIVE, *CHANGEABLE}
+    assert len(CHECKS) <= 60
+
+
+def written(tree: ast.AST) -> Iterator[str]:
+    """Yield the names of checks that the code spells out; those in variables are seen where they are printed."""
+    for call in ast.walk(tree):
+        if isinstance(call, ast.Call) and isinstance(call.func, ast.Name) and call.func.id == "Check" and call.args:
+            name = call.args[0]
+            if isinstance(name, ast.Constant):
+                yield str(name.value)
+
+
+def test_the_code_writes_no_other_name() -> None:
+    package = Path(pytest_ftgate.__file__).parent
+    found = {name for file in package.rglob("*.py") for name in written(ast.parse(file.read_text(encoding="utf-8")))}
+    assert found <= set(CHECKS)
+    assert len(found) > 30
+
+
+def test_no_other_name_is_printed() -> None:
+    lines = re.findall(
+        r"^(?:error|fail|inconclusive|warning|note|pass) (\w+)[.\w]*: ", MESSAGES.read_text("utf-8"), re.M
+    )
+    assert set(lines) <= set(CHECKS)
+    assert len(set(lines)) > 30
+
+
+def test_a_check_has_the_kind_of_its_name_and_one_of_a_hook_has_none() -> None:
+    kinds = [Check(name, "pass", "").kind for name in ("thresholds.a.b", "guards.refunds", "leaked", "own.budget")]
+    assert kinds == ["gain", "gain", "data", None]
