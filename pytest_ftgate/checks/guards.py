@@ -229,11 +229,7 @@ def described(guard: Guard) -> GuardResult:
 def _incomplete(guard: Guard, measured: Mapping[str, Measured], missing_answers: str) -> list[Check]:
     """Check that no answers are missing: an error, as on the test set itself."""
     forgiven = forgiven_roles(missing_answers, [one.run for one in measured.values()])
-    return [
-        replace(check, name=guard.path)
-        for check in complete_checks(measured, forgiven)
-        if check.status != "pass"
-    ]
+    return [replace(check, name=guard.path) for check in complete_checks(measured, forgiven) if check.status != "pass"]
 
 
 def _compare(
