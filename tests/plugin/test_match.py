@@ -147,7 +147,7 @@ def test_a_candidate_must_match_every_baseline(project: Project) -> None:
 
 
 @pytest.mark.parametrize(
-    ("price", "missed", "alternatives"),
+    ("price", "missed", "rival"),
     [(0.36, range(255, 300), True), (0.35, range(255, 300), False), (0.36, range(254, 300), False)],
 )
 def test_another_baseline_that_would_do_as_well_is_called_a_rival(
@@ -160,7 +160,7 @@ def test_another_baseline_that_would_do_as_well_is_called_a_rival(
     candidate = model("ft.jsonl", price={"input_per_1m": price, "output_per_1m": 0})
     gate = passed(project.judge(baseline=..., candidate=candidate, **keys))
     assert (gate["baseline"]["name"], len(checks(gate, "max_drop"))) == ("few_shot", 2)
-    assert not {"alternatives", "margin"} & statuses(gate).keys()
+    assert "margin" not in statuses(gate)
     found = checks(gate, "alternatives")
     assert [one["status"] for one in found] == ["warning"] * rival
     for one in found:
@@ -196,11 +196,12 @@ def test_hosting_by_the_month_is_said_to_come_on_top(project: Project) -> None:
 
 def test_faster_is_as_good_as_cheaper_and_latencies_of_recordings_are_warned_of(project: Project) -> None:
     gate = passed(project.judge(cheaper_by=..., faster_by=2, candidate="recorded:ft.jsonl"))
-    found = check(gate, "faster_by")
+    *warned, found = checks(gate, "faster_by")
     assert (found["status"], found["observed"]) == ("pass", 2)
     mentions(found, "1.0 s", "500 ms")
-    for sample, file in zip(checks(gate, "latency_sample"), ("base.jsonl", "ft.jsonl"), strict=True):
-        mentions(sample, file)
+    for one, file in zip(warned, ("base.jsonl", "ft.jsonl"), strict=True):
+        assert one["status"] == "warning"
+        mentions(one, file)
     assert stopped(project.judge(cheaper_by=..., faster_by=2.001), "fail", called=True)["name"] == "faster_by"
     gate = ends(project.judge(cheaper_by=5, faster_by=3), "fail")  # both are held
     assert (statuses(gate)["cheaper_by"], statuses(gate)["faster_by"]) == ("pass", "fail")
@@ -229,10 +230,9 @@ def test_latency_samples_are_what_counts_where_they_are_alike(http: EndpointProj
     passed(http.judge(**keys, **unlike))  # nothing rests on them
     alike = {"baseline": {**large, "latency_sample": 5}, "candidate": unlike["candidate"]}
     gate = http.judge(**keys, **alike, faster_by=1.0001)
-    assert "latency_sample" not in statuses(gate)
-    assert {"baseline_answers", "candidate_answers", "faster_by"} <= statuses(gate).keys()
-    ratio = gate["baseline"]["latency_p50_s"] / gate["candidate"]["latency_p50_s"]
-    assert check(gate, "faster_by")["observed"] == pytest.approx(ratio)
+    (found,) = checks(gate, "faster_by")
+    assert {"baseline_answers", "candidate_answers"} <= statuses(gate).keys()
+    assert found["observed"] == pytest.approx(gate["baseline"]["latency_p50_s"] / gate["candidate"]["latency_p50_s"])
 
 
 # --- circular labels and identical answers -------------------------------------------------------------------
