@@ -169,7 +169,7 @@ ROLES = ("baseline", "candidate")
 
 
 def test_nothing_is_asked_twice(voice: VoiceProject, served: Callable[[str], Served]) -> None:
-    voice.gates()
+    voice.gates(baseline=voice.model("base", revision="1"), candidate=voice.model("tuned", revision="1"))
     start = made(served, "base", "tuned")
     first = voice.gate(apart=True)
     after = made(served, "base", "tuned")
