@@ -81,7 +81,7 @@ def check(gate: Context) -> Iterator[Check]:
                 yield Check("unusable_answers", "warning", message, observed=count, advice=f"{cure}little.")
         if one.facts.verified is False:
             message = f"{model}: recorded predictions are attested, not verified (they have no input_sha256)"
-            yield Check("models", "note", message)
+            yield Check(answers_of(role), "note", message)
 
 
 MOST_LABELS = 200

@@ -397,7 +397,7 @@ def test_stale_answers(project: Project) -> None:
     project.keys["candidate"] = {"provider": "python", "target": "tuned:right", "revision": "1"}
     gate = passed(project.judge(stored=True))
     assert gate["candidate"]["n_stored"] == 0
-    assert "input_sha256" in check(gate, "models")["message"]
+    assert "input_sha256" in check(gate, "baseline_answers")["message"]
     gate = passed(project.judge(stored=True))
     assert gate["candidate"]["n_stored"] == 60
     assert [line for line in block(gate) if "stored" in line and "old" in line]
