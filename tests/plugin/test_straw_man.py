@@ -89,8 +89,10 @@ def test_whatever_metric_decides(project: Project, metric: str, said: str) -> No
 
 def test_each_of_several_baselines_must_be_real(project: Project) -> None:
     project.predictions("strong.jsonl", 60, wrong_at=range(45, 60))
-    both = {"prompt": "recorded:base.jsonl", "few": "recorded:strong.jsonl"}
-    assert project.judge(baseline=..., baselines=both)["verdict"] == "pass"
+    named = {"provider": "recorded", "path": "base.jsonl", "name": "mini"}
+    both = {"prompt": named, "few": "recorded:strong.jsonl"}
+    gate = passed(project.judge(baseline=..., baselines=both))
+    assert {role: model["name"] for role, model in gate["baselines"].items()} == {"prompt": "mini", "few": "few"}
     project.predictions("base.jsonl", 60, WEAK)
     gate = ends(project.judge(baseline=..., baselines=both), "fail")
     assert [one["status"] for one in checks(gate, "weak_baseline")] == ["fail", "pass"]
