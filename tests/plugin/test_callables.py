@@ -32,11 +32,6 @@ def judged(project: Project, body: str, **changes: Any) -> dict[str, Any]:
     return project.judge(**changes)
 
 
-def missing(gate: dict[str, Any], *parts: str, n: int = 60) -> None:
-    assert stopped(gate, called=True)["name"] == "candidate_answers"
-    mentions(check(gate, "candidate_answers"), "answer", f"{n} of 60", *parts)
-
-
 # --- calls that fail -----------------------------------------------------------------------------------------
 
 FAILURES = {
@@ -65,90 +60,30 @@ FAILURES = {
 @pytest.mark.parametrize("define", ["def", "async def"])
 @pytest.mark.parametrize(("body", "part"), FAILURES.items(), ids=FAILURES)
 def test_a_call_that_fails_is_a_missing_answer(project: Project, define: str, body: str, part: str) -> None:
-    gate = judged(project, f"{define} answer(text): {body}")
-    missing(gate, part or ("RecursionError" if define == "def" else "coroutine"))
-
-
-def test_one_call_that_fails_is_enough(project: Project) -> None:
-    """And may count as wrong."""
-    missing(
-        judged(project, "def answer(text): return right(text) if text[-2:] != '17' else None"), "test.jsonl:18", n=1
-    )
-    assert passed(project.judge(missing_answers="wrong"))["candidate"]["value"] == pytest.approx(59 / 60)
-
-
-@pytest.mark.parametrize("text", ["", " \\n", "\\ud800", "\\x1b[2J", "\\0", "x" * 100_000])
-def test_an_answer_of_any_text_is_wrong(project: Project, text: str) -> None:
-    """How it is reported: test_hostile.py."""
-    gate = judged(project, f"def answer(text): return '{text}'")
-    assert (gate["verdict"], gate["candidate"]["value"]) == ("fail", 0)
+    found = stopped(judged(project, f"{define} answer(text): {body}"), called=True)
+    assert found["name"] == "candidate_answers"
+    mentions(found, "answer", "60 of 60", part or ("RecursionError" if define == "def" else "coroutine"))
 
 
 # --- calls that take their time ------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("define", ["def", "async def"])
-def test_a_function_that_blocks_for_ever_is_abandoned(project: Project, define: str) -> None:
-    """A coroutine is cancelled; the process ends all the same."""
-    wait = "threading" if define == "def" else "await asyncio"
-    python(project, f"{define} answer(text): {wait}.Event().wait()", timeout_s=0.05, retries=0)
-    missing(project.gate(apart=True), "0.05 s")
+QUICK = "import pytest_ftgate.models.event_loop as loop\nloop.OWN_WORK_S = 0.2\n"
 
 
-def test_a_coroutine_that_blocks_for_ever_ends_the_run(project: Project) -> None:
-    sooner = "import pytest_ftgate.models.event_loop\npytest_ftgate.models.event_loop.OWN_WORK_S = 0.2\n"
-    body = f"{sooner}async def answer(text): threading.Event().wait()"
+@pytest.mark.parametrize(
+    ("body", "told"),
+    [
+        ("def answer(text): threading.Event().wait()", ["60 of 60", "0.05 s"]),
+        ("async def answer(text): await asyncio.Event().wait()", ["60 of 60", "0.05 s"]),
+        (f"{QUICK}async def answer(text): threading.Event().wait()", ["0.25 s"]),  # nothing else can run meanwhile
+    ],
+)
+def test_a_call_that_blocks_for_ever_is_abandoned_and_the_process_ends(
+    project: Project, body: str, told: list[str]
+) -> None:
     python(project, body, timeout_s=0.05, retries=0)
-    mentions(stopped(project.gate(apart=True), called=True), "answer", "0.25 s")
-
-
-def test_both_kinds_run_at_once(project: Project) -> None:
-    """Neither model can answer unless the other one is being asked at the same time."""
-    python(
-        project,
-        "plain, awaited = threading.Event(), threading.Event()\n"
-        "def weak(text):\n"
-        "    plain.set()\n"
-        "    assert awaited.wait(20)\n"
-        "    return right(text) if int(text.split()[-1]) < 40 else 'refund'\n"
-        "async def answer(text):\n"
-        "    awaited.set()\n"
-        "    while not plain.is_set(): await asyncio.sleep(0.001)\n"
-        "    return right(text)\n",
-    )
-    passed(project.judge(baseline="python:own:weak"))
-
-
-# --- what a callable is given and gives ----------------------------------------------------------------------
-
-
-def test_a_client_made_in_the_first_call_serves_all_calls(project: Project) -> None:
-    gate = judged(
-        project,
-        "clients = []\n"
-        "async def answer(text):\n"
-        "    if not clients: clients.append(asyncio.Semaphore(2))\n"
-        "    async with clients[0]:\n"
-        "        await asyncio.sleep(0)\n"
-        "        return right(text)\n",
-    )
-    passed(gate)
-
-
-def test_usage_refusals_and_prices_are_counted(project: Project) -> None:
-    python(
-        project,
-        "def answer(text):\n"
-        "    if text.endswith(' 7'):\n"
-        "        return Completion('I cannot say', finish='refusal', input_tokens=10, output_tokens=3)\n"
-        "    return Completion(right(text), input_tokens=10, output_tokens=1, latency_s=0.25)\n",
-    )
-    model = project.judge()["candidate"]
-    assert (model["input_tokens"], model["output_tokens"], model["n_refused"]) == (600, 62, 1)
-    assert model["value"] == pytest.approx(59 / 60)
-    assert (model["latency_p50_s"], model["cost_usd"]) == (0.25, None)
-    project.keys["candidate"]["price"] = {"input_per_1m": 2.0, "output_per_1m": 10.0}
-    assert project.judge()["candidate"]["cost_usd"] == pytest.approx((600 * 2 + 62 * 10) / 1e6)
+    mentions(stopped(project.gate(apart=True), called=True), "answer", *told)
 
 
 # --- which callables are the same ----------------------------------------------------------------------------
@@ -163,36 +98,32 @@ class Model:
         self.asked += 1
         return right(text) if self.checkpoint != 'bad' else 'refund'
 MODEL = Model()
+def generate(text): return MODEL.generate(text)
 def pytest_terminal_summary(terminalreporter): terminalreporter.write_line(f"asked {{MODEL.asked}} times")
 """
 CHANGED = {
-    "by its own parameter": (
-        "@pytest.fixture(params=['good', 'bad'])\n"
-        "def ftgate_candidate(request): MODEL.load(request.param); return MODEL.generate\n",
-        "",
-    ),
     "by the parameter of a fixture further out": (
         "@pytest.fixture(scope='session', params=['good', 'bad'])\n"
         "def checkpoint(request): return request.param\n"
         "@pytest.fixture(scope='session')\n"
         "def model(checkpoint): MODEL.load(checkpoint); return MODEL\n"
         "@pytest.fixture\n"
-        "def ftgate_candidate(model): return model.generate\n",
+        "def ftgate_candidate(model): return generate\n",
         "",
     ),
     "by a parameter of the test": (
-        "@pytest.fixture\ndef ftgate_candidate(checkpoint): MODEL.load(checkpoint); return MODEL.generate\n",
+        "@pytest.fixture\ndef ftgate_candidate(checkpoint): MODEL.load(checkpoint); return generate\n",
         "@pytest.mark.parametrize('checkpoint', ['good', 'bad'])\n",
     ),
     "indirectly": (
-        "@pytest.fixture\ndef ftgate_candidate(request): MODEL.load(request.param); return MODEL.generate\n",
+        "@pytest.fixture\ndef ftgate_candidate(request): MODEL.load(request.param); return generate\n",
         "@pytest.mark.parametrize('ftgate_candidate', ['good', 'bad'], indirect=True)\n",
     ),
     "in a fixture that extends another": (
         "@pytest.fixture(params=['good', 'bad'])\n"
         "def checkpoint(request): return request.param\n"
         "@pytest.fixture\n"
-        "def ftgate_candidate(checkpoint): MODEL.load(checkpoint); return MODEL.generate\n",
+        "def ftgate_candidate(checkpoint): MODEL.load(checkpoint); return generate\n",
         "@pytest.fixture\ndef ftgate_candidate(ftgate_candidate): return ftgate_candidate\n",
     ),
 }
@@ -210,42 +141,14 @@ def test_a_model_in_another_state_is_asked_anew(project: Project, fixtures: str,
     project.result.stdout.fnmatch_lines(["asked 120 times"])
 
 
-@pytest.mark.parametrize(
-    "given",
-    [
-        "MODEL.generate",
-        "functools.partial(MODEL.generate)",
-        "(lambda model: lambda text: model.generate(text))(MODEL)",
-        "{'provider': 'python', 'target': 'conftest:MODEL.generate'}",
-        "{'provider': 'python', 'target': 'conftest:MODEL.generate', 'revision': MODEL.checkpoint}",
-    ],
-)
-def test_a_state_that_no_parameter_tells(project: Project, given: str) -> None:
-    """What holds an object is asked anew by each test: the object may have changed."""
-    project.file(
-        "conftest.py", f"import functools\n{STATEFUL}@pytest.fixture\ndef ftgate_candidate(): return {given}\n"
-    )
-    mark = project.mark(candidate=...)
-    project.file(
-        "test_gate.py",
-        "import pytest\nfrom conftest import MODEL\n@pytest.fixture\ndef good(): MODEL.load('good')\n"
-        "@pytest.fixture\ndef bad(): MODEL.load('bad')\n"
-        f"{mark}\ndef test_good(good, ftgate_candidate): pass\n{mark}\ndef test_bad(bad, ftgate_candidate): pass\n",
-    )
-    verdicts = [gate["verdict"] for gate in project.report()["gates"]]
-    assert verdicts == ["pass", "fail"]
-    project.result.stdout.fnmatch_lines(["asked 120 times"])
-
-
 @pytest.mark.parametrize("scope", ["function", "session"])
 @pytest.mark.parametrize(("given", "asked"), [("generate", 60), ("MODEL.generate", 180)])
 def test_a_function_is_asked_once_by_all_gates_and_a_method_by_each(
     project: Project, scope: str, given: str, asked: int
 ) -> None:
-    function = "def generate(text): return MODEL.generate(text)\n"
     project.file(
         "conftest.py",
-        f"{STATEFUL}{function}@pytest.fixture(scope={scope!r})\ndef ftgate_candidate(): return {given}\n",
+        f"{STATEFUL}@pytest.fixture(scope={scope!r})\ndef ftgate_candidate(): return {given}\n",
     )
     mark = project.mark(candidate=...)
     project.file(

@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 from endpoint_project import EVERY_REQUEST, EndpointProject, N, answer, index_of
-from gate_project import check, ends, label, mentions, write_jsonl
+from gate_project import check, ends, label, mentions
 from loopback import Reply, error
 
 KEY = "correct-horse-battery-staple"
@@ -39,53 +39,29 @@ def test_a_green_gate_sends_each_input_and_nothing_else(http: EndpointProject) -
     assert {one.path for one in http.server.requests} == {"/v1/chat/completions"}
 
 
-def test_a_prompt_from_the_gate_file(http: EndpointProject) -> None:
-    """system_file is relative to the gate file, template takes fields, few_shot is the same for every input."""
-    http.test_set(N, lang="en")
-    rows = [{"input": f"training question {i}", "expected": label(i), "lang": "de"} for i in range(200)]
-    write_jsonl(http.path / "train.jsonl", rows)
-    http.file("gates/prompts/topic.md", "Name the topic.\n")
-    prompt = {"system_file": "prompts/topic.md", "template": '{lang}: {input} {"json": 1}', "few_shot": 6}
-    http.gates(baseline=http.model("base", **prompt))
+def test_few_shot_examples_are_the_same_for_every_input_and_in_every_process(http: EndpointProject) -> None:
+    http.gates(baseline=http.model("base", template='{input} {"json": 1}', few_shot=6))
     assert http.gate()["verdict"] == "pass"
-    system, *shots = bodies(http, "base")[0]["messages"][:-1]
-    assert system == {"role": "system", "content": "Name the topic.\n"}
-    for body in bodies(http, "base"):
-        *before, question = body["messages"]
-        assert before == [system, *shots]
-        assert re.fullmatch(r'en: customer question \d+ \{"json": 1\}', question["content"])
-    taught = {f'de: {row["input"]} {{"json": 1}}': row["expected"] for row in rows}
+    shots = bodies(http, "base")[0]["messages"][:-1]
+    assert [body["messages"][:-1] for body in bodies(http, "base")] == [shots] * N
+    taught = {f'training question {i} {{"json": 1}}': label(i) for i in range(200)}
     answers = [turn["content"] for turn in shots[1::2]]
-    assert [turn["role"] for turn in shots] == ["user", "assistant"] * 6
     assert [taught[turn["content"]] for turn in shots[::2]] == answers
     assert Counter(answers) == {"refund": 2, "invoice": 2, "shipping": 2}
     http.forget()
-    http.run_apart().assert_outcomes(passed=1)  # another process chooses the same
+    http.run_apart().assert_outcomes(passed=1)
     assert http.server.requests == []
 
 
-def test_models_of_the_gate_file_by_name_and_spelling(http: EndpointProject) -> None:
-    """Without base_url the public endpoint is meant, whose key is missing here: nobody is asked."""
+def test_without_base_url_the_public_endpoint_is_meant_and_without_its_key_nobody_is_asked(
+    http: EndpointProject,
+) -> None:
     http.file("ftgate.yaml", f"version: 1\nmodels:\n  tuned: openai:ft:gpt:acme\n  prompted: {http.model('base')}\n")
-    gate = http.judge(baseline="prompted", candidate="tuned")
-    assert (gate["verdict"], gate["candidate"]["model"]) == ("error", "openai:ft:gpt:acme")
+    gate = ends(http.judge(baseline="prompted", candidate="tuned"), "error")
     assert http.server.requests == []
     found = check(gate, "candidate_answers")
     mentions(found, "ftgate.yaml:3", "api_key_env", "OPENAI_API_KEY", "api.openai.com", "60 of 60")
     assert check(gate, "baseline_answers")["status"] == "note"
-
-
-# --- faults --------------------------------------------------------------------------------------------------
-
-
-def test_what_failed_is_asked_for_again_and_nothing_else(http: EndpointProject) -> None:
-    http.server.answer = lambda body: error(500) if index_of(body) >= 57 else answer(body)
-    gate = ends(http.judge(stored=True), "error")
-    assert (gate["candidate"]["n_scored"], gate["candidate"]["n_errors"]) == (57, 3)
-    http.forget()
-    http.server.answer = answer
-    assert http.judge(stored=True)["verdict"] == "pass"
-    assert sorted(http.asked) == [(model, f"customer question {i}") for model in ("base", "ft") for i in (57, 58, 59)]
 
 
 # --- answers that are no answer, and what they cost ----------------------------------------------------------
@@ -102,29 +78,16 @@ def test_refusals_and_answers_that_are_cut_off_are_wrong_and_counted(http: Endpo
     http.server.answer = lambda body: odd.get(index_of(body)) or answer(body) if body["model"] == "ft" else answer(body)
     http.gate_test()
     gate = http.gate("-v")
-    candidate = gate["candidate"]
-    assert gate["verdict"] == "pass"
-    assert candidate["value"] == 51 / 60
     shown = {one["id"]: one["candidate"] for one in gate["broken"]}
     assert (shown["t12"], shown["t13"]) == (f"(filtered) {label(12)}", f"(cut off) {label(13)}")
-    assert {name: candidate[f"n_{name}"] for name in ("refused", "cut_off", "empty", "errors", "scored")} == {
-        "refused": 3,
-        "cut_off": 1,
-        "empty": 1,
-        "errors": 0,
-        "scored": 60,
-    }
-    http.result.stdout.fnmatch_lines(
-        [
-            "*note*unusable_answers: candidate ft: 3 answers *",
-            "*note*unusable_answers: candidate ft: 1 answer *",
-            "*note*unusable_answers: candidate ft: 1 answer *",
-        ]
-    )
+    noted = [f"*note*unusable_answers: candidate ft: {n} answer*" for n in (3, 1, 1)]
+    http.result.stdout.fnmatch_lines(noted)
     http.forget()
-    again = http.gate()
-    assert http.server.requests == []  # an answer is an answer
-    assert (again["candidate"]["n_refused"], again["candidate"]["n_cut_off"]) == (3, 1)
+    for one in (gate, http.gate()):  # an answer is an answer
+        facts = {name: one["candidate"][f"n_{name}"] for name in ("refused", "cut_off", "empty", "errors", "scored")}
+        assert facts == {"refused": 3, "cut_off": 1, "empty": 1, "errors": 0, "scored": 60}
+        assert (one["verdict"], one["candidate"]["value"]) == ("pass", 51 / 60)
+    assert http.server.requests == []
 
 
 # --- secrets -------------------------------------------------------------------------------------------------

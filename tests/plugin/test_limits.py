@@ -10,39 +10,12 @@ from typing import Any
 import pytest
 from endpoint_project import EndpointProject, N, answer, index_of
 from gate_project import check, ends, label, mentions, passed, statuses, stopped
-from loopback import LoopbackServer, Reply, error
+from loopback import Reply, error
 
 from pytest_ftgate.gate import calls
 from pytest_ftgate.runs.throttle import Throttle
 
-# --- concurrency that adapts ---------------------------------------------------------------------------------
-
-
-class Bears:
-    """An endpoint that refuses what is more than so many calls at once."""
-
-    def __init__(self, server: LoopbackServer, most: int, status: int) -> None:
-        self.server, self.most, self.status = server, most, status
-        self.refused = 0
-
-    def __call__(self, body: dict[str, Any]) -> str | Reply:
-        if self.server.in_flight > self.most:
-            self.refused += 1
-            return error(self.status, message="one too many")
-        return Reply(answer(body), delay_s=0.002)
-
-
-@pytest.mark.parametrize("status", [429, 503])
-def test_an_endpoint_that_bears_few_calls_is_not_overrun(http: EndpointProject, status: int) -> None:
-    """Sixteen calls at once each, of which it takes four: every answer arrives all the same, with few retries."""
-    http.server.answer = Bears(http.server, 4, status)
-    gate = passed(
-        http.judge(
-            baseline=http.model("base", concurrency=16, retries=3),
-            candidate=http.model("ft", concurrency=16, retries=3),
-        )
-    )
-    assert [gate[role]["n_scored"] for role in ("baseline", "candidate")] == [N, N]
+# --- the pace ---------------------------------------------------------------------------------
 
 
 def test_a_pause_that_the_headers_ask_for_is_kept(http: EndpointProject) -> None:

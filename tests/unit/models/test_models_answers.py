@@ -248,6 +248,7 @@ def test_a_refusal_that_may_pass(ask, build, server, status):
     assert (str(status) in found.what, found.evidence) == (True, "no")
     assert (found.fatal, found.retryable, found.retry_after_s) == (False, True, 7.0)
     assert found.unpaid == (status in (409, 429, 503))
+    assert found.kind == ("busy" if status in (429, 503) else "other")
 
 
 @pytest.mark.parametrize(

@@ -12,7 +12,6 @@ import pytest
 from pytest_ftgate.data import Example
 from pytest_ftgate.errors import ConfigError, ModelError
 from pytest_ftgate.models import Completion, Surroundings, build_model, protocol
-from pytest_ftgate.models.price import price_of
 from pytest_ftgate.models.protocol import Question
 from pytest_ftgate.models.python import is_async
 
@@ -520,15 +519,6 @@ def test_an_object_with_the_parts_of_a_model_gets_the_defaults_of_what_it_leaves
 def test_what_is_no_model_or_not_a_whole_one(model, given, missing):
     with pytest.raises(ConfigError, match=f"^ftgate.yaml:7: .*{missing}"):
         model(given)
-
-
-def test_a_model_may_give_the_keys_of_a_price(model):
-    made = Whole()
-    made.price = {"input_per_1m": 1, "output_per_1m": 2}
-    assert price_of(model(made)).input_per_1m == 1
-    made.price = {"input_per_1k": 1}
-    with pytest.raises(ConfigError, match="input_per_1k"):
-        model(made)
 
 
 # --- labels and objects with predict --------------------------------------------------------------------------

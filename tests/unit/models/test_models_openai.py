@@ -116,19 +116,6 @@ def test_connections_are_kept_within_a_loop_and_opened_anew_in_another(build, se
     assert server.n_connections == 2
 
 
-def test_many_calls_at_once(build, server):
-    model = build(base_url=server.url)
-    server.answer = lambda body: Reply(body["messages"][-1]["content"], delay_s=0.05)
-
-    async def all_at_once():
-        found = await asyncio.gather(*(model.complete(Example("e", f"text {i}", "x")) for i in range(16)))
-        await model.aclose()
-        return found
-
-    assert [c.text for c in asyncio.run(all_at_once())] == [f"text {i}" for i in range(16)]
-    assert server.max_in_flight == 16
-
-
 # --- the key of the endpoint ---------------------------------------------------------------------------------
 
 
@@ -211,20 +198,6 @@ def test_no_answer_in_time(ask, build, server, backend):
     found = failing(ask, build, server, Reply(hang=True), timeout_s=0.05)
     assert (str(found.where), "0.05 s" in found.what) == (f"127.0.0.1:{server.port}", True)
     assert found.retryable
-
-
-def test_a_failure_leaves_the_model_usable(ask, build, server):
-    model = build(base_url=server.url)
-    server.faults.append(Reply(drop=True))
-
-    async def twice():
-        with pytest.raises(ModelError):
-            await model.complete(Example("e", "hello", "x"))
-        answer = await model.complete(Example("e", "hello", "x"))
-        await model.aclose()
-        return answer
-
-    assert asyncio.run(twice()).text == "hello"
 
 
 def test_a_content_filter_that_refuses_the_request_gives_a_filtered_answer(ask, build, server):

@@ -38,18 +38,6 @@ def test_the_nearest_are_those_a_reader_would_pick_the_most_similar_last():
     assert near(Neighbours(pool, 1), "the invoices!") == [ROWS[3][0]]
 
 
-def test_they_are_sent_as_turns_before_the_input(spec):
-    prompt = build_prompt(spec(retrieval=2, system="One label."), examples_from(ROWS, origin="t"))
-    assert prompt.messages(asked(ASKED)) == [
-        {"role": "system", "content": "One label."},
-        {"role": "user", "content": "the parcel arrived broken"},
-        {"role": "assistant", "content": "shipping"},
-        {"role": "user", "content": "my parcel never arrived"},
-        {"role": "assistant", "content": "shipping"},
-        {"role": "user", "content": ASKED},
-    ]
-
-
 def test_the_template_applies_to_them_as_to_the_input_and_of_equals_the_earlier_row_is_nearer(spec):
     prompt = build_prompt(spec(retrieval=1, template="Q: {input}"), examples_from(ROWS, origin="t"))
     assert [one["content"] for one in prompt.messages(asked(ASKED))] == [f"Q: {ROWS[0][0]}", "shipping", f"Q: {ASKED}"]

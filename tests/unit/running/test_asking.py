@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from pytest_ftgate.data import Example
 from pytest_ftgate.errors import ModelError, Where
-from pytest_ftgate.models import Completion, Prediction, Question, protocol
+from pytest_ftgate.models import Completion, Question, protocol
 from pytest_ftgate.models.protocol import RetryPolicy
 from pytest_ftgate.runs.asking import Asker, BusyTime
 from pytest_ftgate.runs.throttle import Throttle
@@ -131,78 +131,6 @@ def test_each_kind_of_trouble_is_counted_apart():
     gone = ModelError("gone", retryable=True, kind="unreachable")
     model = Model(too_many(), busy(), gone, too_many(), busy(), gone, YES, retries=2)
     assert answer(model).completion is YES
-
-
-# --- several questions in one call ----------------------------------------------------------------------------
-
-
-class Many(Model):
-    """Answers every question in one call as ``found(number of the call, its input)`` says."""
-
-    def __init__(self, found, retries=1):
-        super().__init__(retries=retries)
-        self.found = found
-        self.asked = []
-
-    async def complete_many(self, questions):
-        self.asked.append([str(question.example.input) for question in questions])
-        found = [self.found(len(self.asked), text) for text in self.asked[-1]]
-        return found[0] if found[0] is None or isinstance(found[0], str) else found
-
-
-def outcomes(model, *inputs):
-    """Return what was told, in the order in which it was told: input to answer or error."""
-    questions = [Question(text, Example(text, text, "x"), 0) for text in inputs]
-
-    async def ask_them():
-        asker = Asker(model, Waits(), batched=True)
-        return [
-            {q.key: found.completion.text if isinstance(found, Prediction) else str(found) for q, found in told}
-            async for told in asker.ask_many(questions)
-        ]
-
-    return asyncio.run(ask_them())
-
-
-@pytest.mark.parametrize(
-    ("answers", "told", "asked"),
-    [
-        (lambda _, text: Completion(text.upper()), [{"a": "A", "b": "B", "c": "C"}], ["abc"]),
-        # only those without an answer are asked again, and the others are told at once
-        (
-            lambda call, text: Completion(text) if call == 2 or text != "b" else busy(),
-            [{"a": "a", "c": "c"}, {"b": "b"}],
-            ["abc", "b"],
-        ),
-        # one that cannot succeed is told beside the others
-        (
-            lambda _, text: Completion(text) if text == "a" else ModelError("never"),
-            [{"a": "a", "b": "never", "c": "never"}],
-            ["abc"],
-        ),
-    ],
-)
-def test_several_questions_are_answered_in_one_call(answers, told, asked):
-    model = Many(answers)
-    assert outcomes(model, "a", "b", "c") == told
-    assert ["".join(inputs) for inputs in model.asked] == asked
-
-
-def test_a_call_that_fails_as_a_whole_counts_for_all_its_questions():
-    class Broken(Many):
-        async def complete_many(self, questions):
-            await super().complete_many(questions)
-            raise busy()
-
-    tried = error(Model(busy(), retries=1))
-    model = Broken(lambda *_: 1, retries=1)
-    assert outcomes(model, "a", "b") == [{"a": str(tried), "b": str(tried)}]
-
-
-@pytest.mark.parametrize(("returned", "kind"), [(None, "NoneType"), (3, "int")])
-def test_what_is_no_list_of_answers_is_an_error_for_each(returned, kind):
-    (found,) = outcomes(Many(lambda *_: returned), "a", "b")
-    assert [kind in text for text in found.values()] == [True, True]
 
 
 # --- waits -----------------------------------------------------------------------------------------------------

@@ -2,6 +2,7 @@
 
 import asyncio
 
+import pytest
 from fakes import Fake
 
 from pytest_ftgate.data import DataSet, Example
@@ -16,10 +17,11 @@ class Many(Fake):
 
     name = "many"
 
-    def __init__(self, batch_size, concurrency, found=lambda text: Completion(text.upper())):
+    def __init__(self, batch_size, concurrency, found=lambda text: Completion(text.upper()), given=list):
         self.batch_size = batch_size
         self.concurrency = concurrency
         self.found = found
+        self.given = given
         self.calls = []
         self.in_flight = 0
         self.most = 0
@@ -35,7 +37,7 @@ class Many(Fake):
         self.most = max(self.most, self.in_flight)
         await asyncio.sleep(0)
         self.in_flight -= 1
-        return [self.found(text) for text in inputs]
+        return self.given([self.found(text) for text in inputs])
 
 
 def run(model, stores, n=8, repeats=1):
@@ -43,6 +45,10 @@ def run(model, stores, n=8, repeats=1):
     job = Job(model, DataSet(examples, None, "", "test"), repeats)
     (found,) = run_models([job], stores=stores, retry=RetryPolicy(base_s=0.0))
     return found
+
+
+def broken(text):
+    raise ModelError("broken as a whole", retryable=True)
 
 
 def texts(found):
@@ -68,6 +74,32 @@ def test_what_is_stored_is_not_asked_again_and_what_failed_is(stores):
     again = Many(8, 1)
     assert texts(run(again, stores))[2:5] == ["q2", "Q3", "q4"]
     assert again.calls == [["q3"]]
+
+
+def test_only_those_without_an_answer_are_asked_again_and_the_others_kept_before_that(stores):
+    kept = []
+
+    def busy_at_first(text):
+        kept.append(len(stores.persistent.get([f"many/q{i}/0" for i in range(4)])))
+        return ModelError("busy", retryable=True) if text in "q1 q2" and len(kept) <= 4 else Completion(text)
+
+    model = Many(4, 1, busy_at_first)
+    assert texts(run(model, stores, n=4)) == ["q0", "q1", "q2", "q3"]
+    assert model.calls == [["q0", "q1", "q2", "q3"], ["q1", "q2"]]
+    assert kept == [0] * 4 + [2] * 2
+
+
+@pytest.mark.parametrize(
+    ("found", "given", "said"),
+    [
+        (broken, list, "broken as a whole (tried 2 times)"),
+        (Completion, lambda answers: None, "NoneType for 3 questions"),
+        (Completion, lambda answers: answers[1:], "2 answers for 3 questions"),
+    ],
+)
+def test_a_call_that_fails_as_a_whole_fails_for_all_its_questions(stores, found, given, said):
+    (row,) = run(Many(3, 1, found, given), stores, n=3).predictions
+    assert [said in p.error for p in row] == [True] * 3
 
 
 def test_the_answers_of_a_call_are_kept_where_another_question_of_it_ends_the_run(stores):

@@ -8,7 +8,6 @@ import pytest
 from fakes import Fake
 
 from pytest_ftgate.data import DataSet, Example
-from pytest_ftgate.errors import ModelError
 from pytest_ftgate.models import Completion
 from pytest_ftgate.models.protocol import Price, RetryPolicy
 from pytest_ftgate.runs.budget import Budget
@@ -24,18 +23,14 @@ class Model(Fake):
     endpoint = True
     params = {"max_tokens": 1}  # noqa: RUF012
 
-    def __init__(self, price=PRICE, concurrency=1, *found):
+    def __init__(self, price=PRICE, concurrency=1):
         self.price = price
         self.concurrency = concurrency
-        self.found = list(found)
         self.calls = 0
 
     async def complete(self, example, repeat=0):
         self.calls += 1
         await asyncio.sleep(0)
-        found = self.found.pop(0) if self.found else None
-        if isinstance(found, BaseException):
-            raise found
         return Completion("yes", input_tokens=1, output_tokens=1)
 
 
@@ -79,17 +74,6 @@ def test_a_run_that_costs_less_than_the_limit_is_never_ended_by_it(stores, concu
     assert budget.spent_usd == pytest.approx(2.0)
 
 
-def test_two_models_share_one_budget_without_waiting_for_each_other_in_vain(stores):
-    dear, cheap, budget = Model(PRICE, 8), Model(PRICE, 8), Budget(10.0)
-    dear.name, dear.params, cheap.params = "dear", {"max_tokens": 60}, {"max_tokens": 20}
-    dear.key = lambda example, repeat=0: f"dear/{example.id}"
-    examples = tuple(Example(str(i), f"q{i:02}", "x") for i in range(10))
-    jobs = [Job(model, DataSet(examples, None, "", "test")) for model in (dear, cheap)]
-    runs = run_models(jobs, stores=stores, budget=budget)
-    assert [n_answered(one) for one in runs] == [10, 10]
-    assert budget.spent_usd == pytest.approx(4.0)
-
-
 # Python 3.12.1 says more than asyncio does of a task that is collected in the middle of a call.
 @pytest.mark.filterwarnings(
     "ignore:Exception ignored in. <coroutine object ModelQueue.work:pytest.PytestUnraisableExceptionWarning"
@@ -112,53 +96,12 @@ def test_calls_that_hang_when_their_run_has_ended_are_booked(stores):
     gc.collect()  # asyncio complains of the abandoned task when it is collected: here, not in a later test
 
 
-def test_what_is_stored_costs_nothing(stores):
-    runs = [run(Model(), stores, Budget(1.1)) for _ in range(2)]
-    assert [n_answered(found) for found in runs] == [5, 10]
-    assert runs[1].fatal is None
-
-
-def test_a_call_that_failed_counts_with_its_estimate(stores):
-    model = Model(PRICE, 1, ModelError("gone", retryable=True))
-    budget = Budget(100)
-    run(model, stores, budget, n=2)
-    assert model.calls == 3
-    assert (budget.spent_usd, budget.unsure_usd) == (pytest.approx(0.4), pytest.approx(0.2))
-
-
-@pytest.mark.parametrize("made", [Model, Many])
-def test_a_call_that_was_turned_away_costs_nothing(stores, made):
-    model = made(PRICE, 1)
-    turned_away = ModelError("slow down", retryable=True, kind="busy", unpaid=True)
-    model.found = [turned_away]
-    if isinstance(model, Many):
-        asked = model.complete_many
-
-        async def complete_many(questions):
-            if model.found:
-                raise model.found.pop()
-            return await asked(questions)
-
-        model.complete_many = complete_many
-    budget = Budget(100)
-    found = run(model, stores, budget, n=2)
-    assert n_answered(found) == 2
-    assert (budget.spent_usd, budget.unsure_usd) == (pytest.approx(0.4), 0.0)
-
-
 def test_several_questions_in_one_call_are_paid_for_before_it_is_made_or_not_at_all(stores):
     model, budget = Many(), Budget(1.1)
     found = run(model, stores, budget)
     assert n_answered(found) == 4
     assert budget.spent_usd == pytest.approx(0.8)
     assert str(found.fatal).count("$0.8000") == 2
-
-
-def test_an_endpoint_without_a_price_is_not_asked(stores):
-    model = Model(None)
-    found = run(model, stores, Budget(5))
-    assert model.calls == 0
-    assert (str(found.fatal.where), "priced" in found.fatal.what) == ("price", True)
 
 
 def test_a_machine_by_the_hour_is_paid_for_as_long_as_it_was_busy(stores):

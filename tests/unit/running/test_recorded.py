@@ -6,6 +6,7 @@ import sys
 from contextlib import closing
 from pathlib import Path
 
+import pytest
 from test_runner import Model, texts
 
 from pytest_ftgate.data import DataSet, Example, input_sha256
@@ -102,10 +103,14 @@ def test_a_row_for_another_input_ends_the_run_before_anybody_is_paid(tmp_path):
     assert "tuned" in other.predictions[0][0].error
 
 
-def test_useless_rows_end_it_early(tmp_path):
-    (run,) = run_models([Job(recorded(tmp_path), EXAMPLES, usable=lambda _: False)], stores=nothing())
-    assert isinstance(run.fatal, UselessError)
-    assert texts(run) == [*(f"answer {i}" for i in range(5)), None]
+@pytest.mark.parametrize(("usable", "answered"), [((), 5), ((0,), 6), ((4,), 6)])
+def test_five_useless_rows_before_any_of_use_end_it_early(tmp_path, usable, answered):
+    texts_of_use = [f"answer {i}" for i in usable]
+    job = Job(recorded(tmp_path), EXAMPLES, usable=lambda completion: completion.text in texts_of_use)
+    (run,) = run_models([job], stores=nothing())
+    assert texts(run) == [f"answer {i}" if i < answered else None for i in range(6)]
+    assert isinstance(run.fatal, UselessError if answered == 5 else type(None))
+    assert ("5 answers" in str(run.fatal)) == (answered == 5)
 
 
 def nothing():

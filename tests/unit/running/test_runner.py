@@ -13,11 +13,9 @@ from dataclasses import replace
 
 import pytest
 from fakes import Fake
-from hypothesis import given
-from hypothesis import strategies as st
 
 from pytest_ftgate.data import DataSet, Example
-from pytest_ftgate.errors import Interrupted, ModelError, StoreError
+from pytest_ftgate.errors import Interrupted, ModelError
 from pytest_ftgate.models import Completion, Prediction, event_loop
 from pytest_ftgate.models.protocol import RetryPolicy
 from pytest_ftgate.runs import asking, calls
@@ -109,35 +107,32 @@ def test_repeats_are_rows_and_nothing_to_do_is_nothing_done(stores):
     assert run(Model(), stores, test_set()).predictions == ((),)
 
 
-@given(order=st.permutations(range(6)), concurrency=st.integers(1, 8))
-def test_results_keep_the_order_of_the_test_set(order, concurrency):
-    """Whoever waits is let through in a drawn order: that of completion, whatever the order of the calls."""
-    gates = {f"model/{number}/0": asyncio.Event() for number in order}
+def test_results_keep_the_order_of_the_test_set_whatever_that_of_the_answers(stores):
+    others = asyncio.Event()
 
-    async def in_turn(model, key):
-        if len(model.calls) == min(concurrency, len(order)):
-            for number in order:
-                gates[f"model/{number}/0"].set()
-                await asyncio.sleep(0)
-        await gates[key].wait()
+    async def last_first(model, key):
+        if key != "model/c/0":
+            await others.wait()
+        others.set()
         return key
 
-    data = test_set(*range(6))
-    with closing(Store(None)) as session:
-        (found,) = run_models([Job(Model(in_turn, concurrency=concurrency), data)], stores=Stores(None, session))
-    assert texts(found) == [f"model/{number}/0" for number in range(6)]
-    assert [p.id for p in found.predictions[0]] == [example.id for example in data]
+    found = run(Model(last_first), stores)
+    assert texts(found) == ["model/a/0", "model/b/0", "model/c/0"]
+    assert [p.id for p in found.predictions[0]] == ["id0", "id1", "id2"]
 
 
-def test_it_works_where_a_loop_is_running(stores):
-    model = Model()
+def test_runs_and_single_questions_work_where_a_loop_is_running(stores):
+    model, alone = Model(), Model()
 
     async def within():
-        return run(model, stores), asyncio.get_running_loop()
+        return run(model, stores), calls.ask(alone, "a"), asyncio.get_running_loop()
 
-    found, outer = asyncio.run(within())
-    assert texts(found) == ["model/a/0", "model/b/0", "model/c/0"]
-    assert outer not in model.loops
+    found, answer, outer = asyncio.run(within())
+    assert (texts(found), answer) == (["model/a/0", "model/b/0", "model/c/0"], Completion("model/a/0"))
+    assert outer not in model.loops | alone.loops
+    assert alone.closed == list(alone.loops)
+    with pytest.raises(ModelError, match="ValueError"):
+        calls.ask(Model(failing("model/a/0")), "a")
 
 
 def test_models_are_closed_once_in_the_loop_that_they_answered_in(stores):
@@ -210,20 +205,14 @@ def test_all_models_work_at_the_same_time(stores):
 # --- each once -------------------------------------------------------------------------------------------------
 
 
-def test_what_is_stored_is_not_asked_again(stores):
-    first = run(Model(), stores)
-    model = Model()
-    second = run(model, stores)
-    assert (model.calls, stored(first), stored(second)) == ([], [False] * 3, [True] * 3)
-    facts = [[(p.completion, p.latency_s, p.created_at) for p in found.predictions[0]] for found in (first, second)]
-    assert facts[0] == facts[1]
-
-
 def test_only_what_is_missing_is_asked(stores):
-    run(Model(), stores, test_set("b"))
+    before = run(Model(), stores, test_set("b"))
     model = Model()
-    assert stored(run(model, stores)) == [False, True, False]
+    found = run(model, stores)
+    assert stored(found) == [False, True, False]
     assert sorted(model.calls) == ["model/a/0", "model/c/0"]
+    facts = [(p.completion, p.latency_s, p.created_at) for p in (before.predictions[0][0], found.predictions[0][1])]
+    assert facts[0] == facts[1]
 
 
 @pytest.mark.parametrize("persistent", [True, False])
@@ -292,18 +281,6 @@ def test_answers_that_come_together_are_written_together(stores, monkeypatch):
     assert len(batches) <= 12
 
 
-def test_a_single_question_is_answered_anywhere():
-    model = Model()
-
-    async def within():
-        return calls.ask(model, "a")
-
-    assert asyncio.run(within()) == Completion("model/a/0")
-    assert model.closed == list(model.loops)
-    with pytest.raises(ModelError, match="ValueError"):
-        calls.ask(Model(failing("model/a/0")), "a")
-
-
 # --- what fails ------------------------------------------------------------------------------------------------
 
 
@@ -324,13 +301,6 @@ def test_a_failure_is_missing_and_says_why(stores):
     assert found.predictions[0][1] == Prediction("model/b/0", id="id1", failure=found.predictions[0][1].failure)
     assert "ValueError: no" in errors(found)[1]
     assert found.fatal is None
-
-
-def test_a_failure_is_not_stored(stores):
-    run(Model(failing("model/a/0"), concurrency=1), stores)
-    again = Model()
-    assert texts(run(again, stores))[0] == "model/a/0"
-    assert again.calls == ["model/a/0"]
 
 
 def test_a_call_cancelled_by_the_model_itself_is_a_failure(stores):
@@ -543,26 +513,6 @@ def test_a_worker_cancelled_while_its_answer_is_written_takes_nothing_with_it(st
     asyncio.run(cancelled())
     assert complaints == []
     assert set(stores.persistent.get(["k"])) == {"k"}
-
-
-@pytest.mark.parametrize("read_only", [True, False])
-def test_a_store_that_fails_ends_the_run_and_one_that_only_can_be_read_before_a_call(
-    stores, path, monkeypatch, read_only
-):
-    async def sabotage(model, key):
-        with closing(sqlite3.connect(path)) as raw:
-            raw.execute("DROP TABLE IF EXISTS predictions")
-        return key
-
-    def refuse(*_, **__):
-        raise StoreError("read-only")
-
-    if read_only:
-        monkeypatch.setattr(Store, "put", refuse)
-    model = Model(sabotage)
-    with pytest.raises(StoreError, match="read-only" if read_only else "no such table"):
-        run(model, stores)
-    assert (len(model.closed), model.calls == []) == (not read_only, read_only)
 
 
 # --- offline ---------------------------------------------------------------------------------------------------
