@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from pytest_ftgate.config import GateKeys
     from pytest_ftgate.metrics import Metric
     from pytest_ftgate.models import Model
-    from pytest_ftgate.runs.store import StoreNotes
+    from pytest_ftgate.runs.store import Store
 
 THIRDS = 3
 """One in so many examples, or groups, may be shown."""
@@ -200,11 +200,11 @@ def _check_present(gate: Context, ledger: Path, entries: list[Entry] | None, com
         )
 
 
-def _count(attempt: Attempt, notes: StoreNotes) -> int:
+def _count(attempt: Attempt, notes: Store) -> int:
     """Return how many candidates on the same test set are known, with this one, from notes and the ledger."""
     entries: list[Entry] = []
     with suppress(StoreError):
-        for text in notes.named(_NOTE).values():
+        for text in notes.notes(_NOTE).values():
             with suppress(ValueError):
                 entries.append(Entry.from_line(text))
     with suppress(DataError):
@@ -377,7 +377,7 @@ def keep(gate: Context, *, in_ci: bool) -> tuple[Context, str | None]:
     entry = Entry(name, candidate, attempt.seen, result.gain, result.verdict, level, timestamp(gate.now))
     if attempt.most is None:
         with suppress(StoreError):
-            gate.notes.put(_NOTE + attempt.identity[0], entry.to_line())
+            gate.notes.keep_note(_NOTE + attempt.identity[0], entry.to_line())
         return gate, None
 
     def decide(entries: list[Entry]) -> Entry | None:

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from pytest_ftgate.runs.judging import Judging
     from pytest_ftgate.runs.measure import Measured
     from pytest_ftgate.runs.runner import Run
-    from pytest_ftgate.runs.store import StoreNotes
+    from pytest_ftgate.runs.store import Store
     from pytest_ftgate.statistics import Comparison
 
 _T = TypeVar("_T")
@@ -59,7 +59,7 @@ class Context:
     audit: TrainingAudit
     metrics: Mapping[str, Metric]
     models: Mapping[str, Model]
-    notes: StoreNotes
+    notes: Store
     now: float
     guards: Mapping[str, Guard] = field(default_factory=dict)
     slices: Slices | None = None

@@ -91,7 +91,7 @@ def last_green(config: GateKeys, nodeid: str, committed: Mapping[str, str], stor
     """Return the newest green verdict in committed recordings and the notes of this machine, if one can be read."""
     name, kept = _note_name(config, nodeid), None
     with suppress(StoreError):
-        kept = stores.notes.get(name)
+        kept = stores.notes.note(name)
     tomorrow = clock.wall() + DAY_S  # a verdict from a wrong clock or an edited file would stay the newest for ever
     found = [one for text in (committed.get(name), kept) if (one := LastGreen.from_text(text)) is not None]
     return max((one for one in found if one.judged_at < tomorrow), key=lambda one: one.judged_at, default=None)
@@ -104,7 +104,7 @@ def keep_green(gate: Context) -> dict[str, str]:
     if gate.runs and gate.result.passed:
         last = LastGreen(gate.now, gate.test.sha256, len(gate.test), _model_names(gate))
         with suppress(StoreError):  # recordings may still carry it
-            gate.notes.put(name, last.to_text())
+            gate.notes.keep_note(name, last.to_text())
     return {name: last.to_text()} if gate.runs and last is not None else {}
 
 

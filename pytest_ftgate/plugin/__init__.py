@@ -299,7 +299,7 @@ def pytest_sessionfinish(session: pytest.Session) -> Generator[None, object, obj
         if _obliged(session.config):
             gates = gate_session(session.config)
             gates.finish()
-            gates.forget()
+            gates.close_store()
             session.exitstatus = gates.held(session.exitstatus)
 
 

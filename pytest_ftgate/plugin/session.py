@@ -306,13 +306,16 @@ class GateSession:
             self._config.workeroutput["ftgate"] = plain  # type: ignore[attr-defined]
         return self._red()
 
-    def forget(self) -> None:
-        """Delete the stored answers that may not outlive the verdicts of this session; a kill leaves them."""
-        if self._worker is None and self._judged:
-            try:
+    def close_store(self) -> None:
+        """Delete the stored answers that may not outlive the verdicts of this session (a kill leaves them); close."""
+        if not self._judged and "_store" not in self.__dict__:
+            return
+        try:
+            if self._worker is None:
                 self._store.drop(sorted(self._judged))
-            except FtgateError as error:
-                self.note(Line(one_line(str(error)), "red"))
+            self._store.close()
+        except FtgateError as error:
+            self.note(Line(one_line(str(error)), "red"))
 
     def _find_owed(self) -> None:
         if self._worker is None:

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from pytest_ftgate.runs.budget import Budget
     from pytest_ftgate.runs.run_state import Keys, RunState
     from pytest_ftgate.runs.runner import Job, TimeLimit
-    from pytest_ftgate.runs.store_writer import StoreWriter
+    from pytest_ftgate.runs.store import StoreWriter
 
 _STUCK_AFTER = 5  # abandoned calls in a row: each took its whole time limit and left a thread behind
 
@@ -75,7 +75,7 @@ class ModelQueue:
 
     def look_up(self, *, offline: bool) -> None:
         """Take stored answers; ``offline``, the other questions to an endpoint fail."""
-        self._state.found(self.writer.get(self._state.unknown(self._keys), self._since))
+        self._state.found(self.writer.store.get(self._state.unknown(self._keys), newer_than=self._since))
         missing = self._state.unknown(self._keys)
         if offline and self.model.endpoint:
             failure = ModelError(
@@ -90,7 +90,7 @@ class ModelQueue:
             return
         self.workers = min(self.model.concurrency, -(-len(missing) // self.model.batch_size))
         if self.workers:
-            self.writer.check()
+            self.writer.store.put([])  # raises StoreError if answers could not be stored
             known = self._state.known(self._keys)
             self._asker.outage = Outage(self.workers, stored=len(known))
             self.fatal = self._early_stop.check(known)
@@ -115,7 +115,7 @@ class ModelQueue:
     def kept(self) -> tuple[int, int]:
         """Return how many answers the next session finds, and how many this run is for."""
         answers = [one for one in self._state.known(self._keys) if one.completion is not None]
-        return len(answers) if self.writer.persistent else 0, sum(map(len, self._keys))
+        return len(answers) if self.writer.store.persistent else 0, sum(map(len, self._keys))
 
     def _unasked(self) -> Iterator[Question]:
         """Yield the questions that are still to be asked; no list is made, since there may be many."""
@@ -143,7 +143,7 @@ class ModelQueue:
             questions = list(islice(self._questions, 2 * self.model.concurrency * self.model.batch_size))
             if not questions:
                 return ()
-            stored = self.writer.get([question.key for question in questions], self._since)
+            stored = self.writer.store.get([question.key for question in questions], newer_than=self._since)
             self._state.found(stored)
             self._ready.extend(question for question in questions if question.key not in stored)
         return [self._ready.popleft() for _ in range(min(self.model.batch_size, len(self._ready)))]

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from pytest_ftgate.data import DataSet, Example
     from pytest_ftgate.models import Completion, Model
     from pytest_ftgate.runs.budget import Budget
-    from pytest_ftgate.runs.store import Store, StoreNotes
+    from pytest_ftgate.runs.store import Store
 
 _RETRY = RetryPolicy()
 _STILL_S = 20.0  # after which progress is reported although nothing has changed
@@ -124,9 +124,9 @@ class Stores:
         self.judged.update(one.key for run in runs if run.model.until_judged for one in run.all_predictions)
 
     @property
-    def notes(self) -> StoreNotes:
-        """Return the notes of the store that outlives the session, or else of the session's."""
-        return (self.persistent or self.session).notes
+    def notes(self) -> Store:
+        """Return the store for notes: the one that outlives the session, or else the session's."""
+        return self.persistent or self.session
 
 
 @dataclass(frozen=True)

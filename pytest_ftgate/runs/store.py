@@ -1,90 +1,213 @@
-"""Store every paid prediction as it arrives."""
+"""Store every paid prediction as it arrives, in one SQLite file that many processes share, or in memory."""
 
 from __future__ import annotations
 
+import asyncio
 import dataclasses
 import json
-from collections.abc import Sequence
-from functools import cached_property
+import sqlite3
+import threading
+import time
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any, TypeVar
 
+from pytest_ftgate import clock
+from pytest_ftgate.errors import StoreError, Where, shown_path
 from pytest_ftgate.models import Completion, Prediction
 
-if TYPE_CHECKING:
-    import sqlite3
+SCHEMA_VERSION = 1
 
-    from pytest_ftgate.runs.database import Database
+_T = TypeVar("_T")
+_Work = Callable[[sqlite3.Connection], _T]
 
 _CHUNK = 800  # older SQLite builds take at most 999 parameters
+# SQLite itself waits this long for another process. Some "busy" errors (a switch of the journal mode, a recovery)
+# come without any wait, so the whole step is retried after a pause.
+_BUSY_S = 5.0
+_PAUSES_S = (0.02, 0.05, 0.1, 0.2, 0.4)
+
+_SCHEMA = (
+    "CREATE TABLE IF NOT EXISTS meta (name TEXT PRIMARY KEY, value TEXT NOT NULL)",
+    "CREATE TABLE IF NOT EXISTS predictions (key TEXT PRIMARY KEY, value TEXT NOT NULL, created_at REAL NOT NULL)",
+    "CREATE TABLE IF NOT EXISTS notes (name TEXT PRIMARY KEY, text TEXT NOT NULL)",
+    # Write even if nothing changes: this detects a file that only looks writable before a call is paid.
+    f"INSERT OR IGNORE INTO meta VALUES ('schema', '{SCHEMA_VERSION}')",  # noqa: S608
+)
+_META = ["name", "value"]  # the columns of its table
+
+# Nobody is told to delete answers that were paid for: a part of them may still be read out of a damaged file.
+_MOVE = "Move the file away (its predictions are then asked for again)."
+_ROOM = "Check the space, the quota and the permissions of its disk (stored predictions are kept)."
+_WRITABLE = "Make the folder writable, or set another one with ini ftgate_state."
+_READ_ONLY = "predictions cannot be stored here"
+_DAMAGED = "this is not a sound file of stored predictions"
+# Matched by SQLite's texts, which have not changed for decades: Python has its error codes only since 3.11.
+_CAUSES = (
+    (("readonly", "unable to open"), _READ_ONLY, _WRITABLE),
+    (("disk is full", "disk I/O error"), "there is no room to store a prediction, or the disk fails", _ROOM),
+    (("locked",), "another process holds the stored predictions", "End that process."),
+    (("not a database", "malformed"), _DAMAGED, _MOVE),
+    (("",), "predictions cannot be stored or read", _ROOM),
+)
 _encode = json.JSONEncoder(separators=(",", ":")).encode
 
 
 class Store:
-    """Keep predictions by key, in one SQLite file that many processes share, or in memory.
+    """Keep predictions by key, and small texts by name for later sessions.
 
-    Every method raises :class:`~pytest_ftgate.errors.StoreError` if the file cannot be used. A read-only file can be
-    read.
+    The file is opened, checked and made on first use; threads take turns. Every method raises
+    :class:`~pytest_ftgate.errors.StoreError` if it cannot be used. A read-only file can be read.
 
     Args:
-        path: the file, created on first use with its folder. ``None``: in memory.
+        path: the file, created with its folder. ``None``: in memory.
     """
 
     def __init__(self, path: Path | None) -> None:
+        self.persistent = path is not None
         self._path = path
+        self._lock = threading.Lock()
+        self._connection: sqlite3.Connection | None = None
+        self._refusal: str | None = None
 
-    @property
-    def persistent(self) -> bool:
-        """Return whether the predictions outlive the process."""
-        return self._path is not None
-
-    @cached_property
-    def _database(self) -> Database:
-        """Return the database; SQLite is imported on first use."""
-        from pytest_ftgate.runs.database import Database
-
-        return Database(self._path)
-
-    def get(self, keys: Sequence[str], *, newer_than: float | None = None) -> dict[str, Prediction]:
+    def get(self, keys: Sequence[str], *, newer_than: float = float("-inf")) -> dict[str, Prediction]:
         """Return the predictions that are stored, by key; those made before ``newer_than`` count as absent."""
-        if not keys:
-            return {}
-        return self._database.read(lambda connection: self._found(connection, keys, newer_than))
+
+        def found(connection: sqlite3.Connection) -> dict[str, Prediction]:
+            rows: list[tuple[str, str, float]] = []
+            for start in range(0, len(keys), _CHUNK):
+                chunk = keys[start : start + _CHUNK]
+                select = "SELECT key, value, created_at FROM predictions WHERE created_at >= ? AND key IN"
+                rows += connection.execute(f"{select} ({','.join('?' * len(chunk))})", (newer_than, *chunk))
+            return {row[0]: self._prediction(*row) for row in rows}
+
+        return self._read(found) if keys else {}
 
     def put(self, predictions: Sequence[Prediction]) -> None:
-        """Keep predictions, all or none, in place of older ones."""
+        """Keep predictions, all or none, in place of older ones; with none, check that some could be kept."""
         rows = [(p.key, _value(p), p.created_at) for p in predictions]
-        self._execute("INSERT OR REPLACE INTO predictions VALUES (?, ?, ?)", rows)
+        self._write("INSERT OR REPLACE INTO predictions VALUES (?, ?, ?)", rows)
 
     def drop(self, keys: Sequence[str]) -> None:
         """Delete the predictions of these keys."""
         found = self.get(keys)
         if found:
-            self._execute("DELETE FROM predictions WHERE key = ?", [(key,) for key in found])
+            self._write("DELETE FROM predictions WHERE key = ?", [(key,) for key in found])
 
-    @property
-    def notes(self) -> StoreNotes:
-        """Return the small texts stored beside the predictions."""
-        return StoreNotes(self._database)
+    def note(self, name: str) -> str | None:
+        """Return the text of this name."""
+        return self.notes(name).get(name)
+
+    def notes(self, prefix: str) -> dict[str, str]:
+        """Return all texts whose name begins with the prefix, by name."""
+
+        def found(connection: sqlite3.Connection) -> dict[str, str]:
+            if not _columns(connection, "notes"):  # a file of an earlier version that cannot be written
+                return {}
+            select = "SELECT name, text FROM notes WHERE substr(name, 1, length(?)) = ?"
+            return dict(connection.execute(select, (prefix, prefix)))
+
+        return self._read(found)
+
+    def keep_note(self, name: str, text: str) -> None:
+        """Keep a text, replacing an older one; it is on disk when this returns."""
+        self._write("INSERT OR REPLACE INTO notes VALUES (?, ?)", [(name, text)])
 
     def close(self) -> None:
-        """Close the file; the next use opens it again. A store in memory is emptied."""
-        if "_database" in self.__dict__:
-            self._database.close()
+        """Close the file; the next use opens it again. A store in memory is emptied.
 
-    def _execute(self, statement: str, rows: Sequence[tuple[Any, ...]]) -> None:
-        self._database.write(lambda connection: connection.executemany(statement, rows))
+        The last process that closes the file writes all of it into the one file.
+        """
+        with self._lock:
+            if self._connection is not None:
+                self._connection.close()
+                self._connection = None
 
-    def _found(
-        self, connection: sqlite3.Connection, keys: Sequence[str], newer_than: float | None
-    ) -> dict[str, Prediction]:
-        rows = _select(
-            connection,
-            "SELECT key, value, created_at FROM predictions WHERE created_at >= ? AND key IN",
-            keys,
-            float("-inf") if newer_than is None else newer_than,
-        )
-        return {key: self._prediction(key, value, created_at) for key, value, created_at in rows}
+    def __del__(self) -> None:
+        # Python 3.13 warns about connections that are garbage collected open, and warnings may be errors.
+        if self._connection is not None:
+            self._connection.close()
+
+    def _read(self, work: _Work[_T]) -> _T:
+        with self._lock:
+            connection = self._connected()
+            return self._guarded(lambda: _patiently(lambda: work(connection)))
+
+    def _write(self, statement: str, rows: Sequence[tuple[Any, ...]]) -> None:
+        """Execute a statement for all rows, in one exclusive transaction."""
+        with self._lock:
+            connection = self._connected()
+            if self._refusal is not None:
+                raise self._error(_READ_ONLY, self._refusal, _WRITABLE)
+            step = lambda: _in_transaction(connection, lambda: connection.executemany(statement, rows))  # noqa: E731
+            self._guarded(lambda: _patiently(step))
+
+    def _guarded(self, step: Callable[[], _T]) -> _T:
+        try:
+            return step()
+        except sqlite3.Error as error:
+            what, cure = next((what, cure) for parts, what, cure in _CAUSES if _says(error, parts))
+            raise self._error(what, f"SQLite says: {error}", cure) from error
+
+    def _connected(self) -> sqlite3.Connection:
+        if self._connection is None:
+            self._connection = self._guarded(self._open)
+        return self._connection
+
+    def _open(self) -> sqlite3.Connection:
+        if self._path is None:
+            return self._prepared(":memory:")
+        try:
+            _make_folder(self._path.parent)
+            return self._prepared(f"{self._path.absolute().as_uri()}?mode=rwc")
+        except OSError as error:
+            self._refusal = str(error)
+        except sqlite3.OperationalError as error:
+            if not _says(error, _CAUSES[0][0]):
+                raise
+            self._refusal = f"SQLite says: {error}"
+        return self._open_read_only(self._path, self._refusal)
+
+    def _open_read_only(self, path: Path, refusal: str) -> sqlite3.Connection:
+        if not path.exists():
+            return self._prepared(":memory:")  # the file does not exist and cannot be created
+        if not path.is_file():
+            raise self._error(_READ_ONLY, refusal, _WRITABLE)
+        uri = path.absolute().as_uri()
+        try:
+            return self._checked(f"{uri}?mode=ro")
+        except sqlite3.OperationalError:
+            # No journal can be created beside the file; reading a file that no one can write needs none.
+            return self._checked(f"{uri}?mode=ro&immutable=1")
+
+    def _prepared(self, uri: str) -> sqlite3.Connection:
+        connection = self._checked(uri)
+        try:
+            _patiently(lambda: connection.execute("PRAGMA journal_mode = WAL"))
+            connection.execute("PRAGMA synchronous = NORMAL")
+            _patiently(lambda: _in_transaction(connection, lambda: [connection.execute(one) for one in _SCHEMA]))
+        except BaseException:
+            connection.close()
+            raise
+        return connection
+
+    def _checked(self, uri: str) -> sqlite3.Connection:
+        """Connect to a file, and reject one of another program before anything in it is changed."""
+        connection = sqlite3.connect(uri, uri=True, timeout=_BUSY_S, isolation_level=None, check_same_thread=False)
+        try:
+            version = _patiently(lambda: _schema_version(connection))
+            if version in (None, str(SCHEMA_VERSION)):
+                return connection
+            if version.isdecimal() and int(version) > SCHEMA_VERSION:
+                raise self._error(
+                    "the stored predictions were written by a newer pytest-ftgate",
+                    f"schema {version}; this version knows {SCHEMA_VERSION}",
+                    "Update pytest-ftgate.",
+                )
+            raise self._damaged(f"schema {version!r}" if version else "it holds tables of something else")
+        except BaseException:
+            connection.close()
+            raise
 
     def _prediction(self, key: str, value: str, created_at: float) -> Prediction:
         try:
@@ -95,39 +218,52 @@ class Store:
                 raise TypeError("its text is not a string")
             return Prediction(key, completion, latency_s, created_at, busy_s)
         except (ValueError, TypeError, AttributeError) as error:
-            raise self._database.damaged(f"prediction {key}: {error}") from error
+            raise self._damaged(f"prediction {key}: {error}") from error
+
+    def _damaged(self, what: str) -> StoreError:
+        """Return the error for content that this version cannot have written."""
+        return self._error(_DAMAGED, what, _MOVE)
+
+    def _error(self, what: str, evidence: str, cure: str) -> StoreError:
+        place = "predictions in memory" if self._path is None else shown_path(self._path)
+        return StoreError(what, where=Where(place), evidence=evidence, cure=cure)
 
 
-class StoreNotes:
-    """Keep small texts by name for later sessions. Every method raises :class:`~pytest_ftgate.errors.StoreError`."""
+class StoreWriter:
+    """Batch the writes of one run: one transaction per event-loop iteration.
 
-    def __init__(self, database: Database) -> None:
-        self._database = database
+    Answers are dated at ``started``, the session's start, at least: new ones count if the clock is set back.
+    """
 
-    def get(self, name: str) -> str | None:
-        """Return the text of this name."""
-        return self._read("SELECT name, text FROM notes WHERE name = ?", name).get(name)
+    def __init__(self, store: Store, started: float = 0.0) -> None:
+        self.store = store
+        self._started = started
+        self._arrived: list[Prediction] = []
+        self._written: asyncio.Future[None] | None = None
 
-    def put(self, name: str, text: str) -> None:
-        """Keep a text, replacing an older one; it is on disk when this returns."""
-        self._database.write(lambda c: c.execute("INSERT OR REPLACE INTO notes VALUES (?, ?)", (name, text)))
+    def now(self) -> float:
+        """Return the date of an answer that arrives now, in seconds since the epoch."""
+        return max(clock.wall(), self._started)
 
-    def named(self, prefix: str) -> dict[str, str]:
-        """Return all texts whose name begins with the prefix, by name."""
-        return self._read("SELECT name, text FROM notes WHERE substr(name, 1, length(?)) = ?", prefix, prefix)
+    async def keep(self, *predictions: Prediction) -> None:
+        """Return once the predictions are stored. Raises :class:`StoreError`."""
+        self._arrived += predictions
+        if self._written is None:
+            loop = asyncio.get_running_loop()
+            self._written = loop.create_future()
+            loop.call_soon(self._write, self._written)
+        await self._written
 
-    def _read(self, statement: str, *values: str) -> dict[str, str]:
-        from sqlite3 import OperationalError
-
-        def found(connection: sqlite3.Connection) -> dict[str, str]:
-            try:
-                return dict(connection.execute(statement, values))
-            except OperationalError as error:
-                if "no such table" in str(error):  # a file of an earlier version that cannot be written
-                    return {}
-                raise
-
-        return self._database.read(found)
+    def _write(self, written: asyncio.Future[None]) -> None:
+        self._written = None
+        arrived, self._arrived = self._arrived, []
+        error: StoreError | None = None
+        try:
+            self.store.put(arrived)
+        except StoreError as caught:
+            error = caught
+        if not written.done():  # cancelling a waiter cancels the future
+            written.set_exception(error) if error is not None else written.set_result(None)
 
 
 def _value(prediction: Prediction) -> str:
@@ -140,10 +276,52 @@ def _value(prediction: Prediction) -> str:
     return _encode({name: value for name, value in facts.items() if value is not None})
 
 
-def _select(connection: sqlite3.Connection, statement: str, keys: Sequence[str], *first: Any) -> list[tuple[Any, ...]]:
-    rows: list[tuple[Any, ...]] = []
-    for start in range(0, len(keys), _CHUNK):
-        chunk = keys[start : start + _CHUNK]
-        marks = ",".join("?" * len(chunk))
-        rows += connection.execute(f"{statement} ({marks})", (*first, *chunk))
-    return rows
+def _make_folder(folder: Path) -> None:
+    """Create the folder and keep it out of version control; an existing folder is left alone."""
+    try:
+        folder.mkdir(parents=True)
+    except FileExistsError:
+        return
+    (folder / ".gitignore").write_text("*\n", encoding="utf-8")
+
+
+def _columns(connection: sqlite3.Connection, table: str) -> list[str]:
+    """Return the names of a table's columns; none if there is no such table."""
+    return [row[1] for row in connection.execute(f"PRAGMA table_info({table})")]
+
+
+def _schema_version(connection: sqlite3.Connection) -> str | None:
+    """Return the version as written, "" for another program's file, ``None`` for an empty one."""
+    if not connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'").fetchall():
+        return None
+    if _columns(connection, "meta") != _META:
+        return ""
+    row = connection.execute("SELECT value FROM meta WHERE name = 'schema'").fetchone()
+    return str(row[0]) if row else ""
+
+
+def _in_transaction(connection: sqlite3.Connection, work: Callable[[], object]) -> None:
+    connection.execute("BEGIN IMMEDIATE")
+    try:
+        work()
+        connection.execute("COMMIT")
+    except BaseException:
+        # SQLite has already rolled back after a full disk.
+        if connection.in_transaction:
+            connection.execute("ROLLBACK")
+        raise
+
+
+def _patiently(step: Callable[[], _T]) -> _T:
+    for pause in _PAUSES_S:
+        try:
+            return step()
+        except sqlite3.OperationalError as error:
+            if not _says(error, ("locked",)):
+                raise
+            time.sleep(pause)
+    return step()
+
+
+def _says(error: Exception, parts: tuple[str, ...]) -> bool:
+    return any(part in str(error) for part in parts)

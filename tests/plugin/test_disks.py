@@ -8,12 +8,13 @@ import sqlite3
 import sys
 import time
 from collections import Counter
+from contextlib import closing
 from typing import Any
 
 import pytest
 from gate_project import Project, mentions, passed, stopped
 
-from pytest_ftgate.runs.database import SCHEMA_VERSION
+from pytest_ftgate.runs.store import SCHEMA_VERSION
 
 STORE = ".ftgate/predictions.sqlite3"
 MODEL = """
@@ -98,6 +99,15 @@ def test_a_store_from_a_newer_version_or_tampered_with(stored: Project) -> None:
     refused(stored)
     stored.store("UPDATE meta SET value = ? WHERE name = 'schema'", str(SCHEMA_VERSION + 1))
     refused(stored, "pytest-ftgate")
+
+
+@pytest.mark.parametrize("args", [(), ("-n2",)])
+def test_at_a_normal_end_the_store_is_one_complete_file(stored: Project, args: tuple[str, ...]) -> None:
+    assert stored.run(*args).ret == 0
+    store = stored.path / STORE
+    assert [path.name for path in store.parent.glob("*.sqlite3*")] == [store.name]
+    with closing(sqlite3.connect(f"{store.as_uri()}?mode=ro&immutable=1", uri=True)) as raw:
+        assert raw.execute("SELECT count(*) FROM predictions").fetchone() == (60,)
 
 
 # --- a disk that is full -------------------------------------------------------------------------------------

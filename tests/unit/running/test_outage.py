@@ -14,8 +14,7 @@ from pytest_ftgate.models.protocol import RetryPolicy
 from pytest_ftgate.runs.model_queue import ModelQueue
 from pytest_ftgate.runs.run_state import RunState
 from pytest_ftgate.runs.runner import Job
-from pytest_ftgate.runs.store import Store
-from pytest_ftgate.runs.store_writer import StoreWriter
+from pytest_ftgate.runs.store import Store, StoreWriter
 
 BROKEN = ModelError("500 Internal Server Error", retryable=True)
 LOADING = ModelError("503 Service Unavailable", retryable=True, kind="busy", retry_after_s=20.0)

@@ -21,8 +21,7 @@ from pytest_ftgate.models.protocol import RetryPolicy
 from pytest_ftgate.runs import asking, calls
 from pytest_ftgate.runs.run_state import Progress
 from pytest_ftgate.runs.runner import Job, Stores, run_models
-from pytest_ftgate.runs.store import Store
-from pytest_ftgate.runs.store_writer import StoreWriter
+from pytest_ftgate.runs.store import Store, StoreWriter
 
 AT_ONCE = RetryPolicy(base_s=0.0)
 

@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 import pytest_ftgate
 from pytest_ftgate.errors import StoreError
 from pytest_ftgate.models import Completion, Prediction
-from pytest_ftgate.runs import database
+from pytest_ftgate.runs import store as module
 from pytest_ftgate.runs.store import Store
 
 PACKAGE_HOME = str(Path(pytest_ftgate.__file__).parents[1])
@@ -104,7 +104,7 @@ def test_older_than_asked_counts_as_absent(store):
 def test_more_keys_than_one_statement_takes(store):
     keys = [f"k{number}" for number in range(2500)]
     store.put([prediction(key) for key in keys[:2000]])
-    connection = store._database._connection
+    connection = store._connection
     assert connection is not None
     if sys.version_info >= (3, 11):
         connection.setlimit(sqlite3.SQLITE_LIMIT_VARIABLE_NUMBER, 999)
@@ -228,7 +228,7 @@ def test_a_damaged_page(path):
 def test_a_full_disk(path):
     with closing(Store(path)) as store:
         store.get(["k"])
-        connection = store._database._connection
+        connection = store._connection
         assert connection is not None
         connection.execute("PRAGMA max_page_count = 10")
         with pytest.raises(StoreError) as caught:
@@ -242,7 +242,7 @@ def test_a_full_disk(path):
 
 @pytest.mark.parametrize("for_good", [True, False])
 def test_somebody_who_holds_the_file(path, monkeypatch, for_good):
-    monkeypatch.setattr(database, "_BUSY_S", 0.0)
+    monkeypatch.setattr(module, "_BUSY_S", 0.0)
     pauses = []
     stored_file(path)
     with closing(sqlite3.connect(path, isolation_level=None)) as other, closing(Store(path)) as store:
@@ -256,7 +256,7 @@ def test_somebody_who_holds_the_file(path, monkeypatch, for_good):
         with pytest.raises(StoreError) as caught:
             store.put([prediction("k")])
         assert "database is locked" in of_store(caught.value).evidence
-        assert len(pauses) == len(database._PAUSES_S)
+        assert len(pauses) == len(module._PAUSES_S)
 
 
 # --- where nothing may be written ------------------------------------------------------------------------------
@@ -291,7 +291,7 @@ def test_a_read_only_folder_is_read_and_not_written(checkout, plain_user):
 
 
 def test_a_file_of_a_newer_version_is_refused_there_too(checkout, plain_user, monkeypatch):
-    monkeypatch.setattr(database, "SCHEMA_VERSION", 0)
+    monkeypatch.setattr(module, "SCHEMA_VERSION", 0)
     with pytest.raises(StoreError, match="schema 1"):
         Store(checkout).get(["k"])
 
@@ -314,13 +314,11 @@ def test_a_folder_in_place_of_the_file_and_a_file_in_place_of_the_folder(path, n
 
 def test_notes_outlive_the_session(tmp_path):
     path = tmp_path / "predictions.sqlite3"
-    notes = Store(path).notes
-    assert notes.get("batch 1") is None
-    notes.put("batch 1", "sent")
-    notes.put("batch 1", "done")
-    notes.put("batch%2", "sent")
-    notes.put("job", "ready")
-    again = Store(path).notes
-    assert again.get("batch 1") == "done"
-    assert again.named("batch") == {"batch 1": "done", "batch%2": "sent"}
-    assert again.named("") == {"batch 1": "done", "batch%2": "sent", "job": "ready"}
+    with closing(Store(path)) as store:
+        assert store.note("batch 1") is None
+        for name, text in (("batch 1", "sent"), ("batch 1", "done"), ("batch%2", "sent"), ("job", "ready")):
+            store.keep_note(name, text)
+    with closing(Store(path)) as again:
+        assert again.note("batch 1") == "done"
+        assert again.notes("batch") == {"batch 1": "done", "batch%2": "sent"}
+        assert again.notes("") == {"batch 1": "done", "batch%2": "sent", "job": "ready"}
