@@ -15,8 +15,7 @@ from pytest_ftgate.models.protocol import RetryPolicy
 from pytest_ftgate.models.reasoning import without_reasoning
 from pytest_ftgate.models.recorded import RecordedModel
 from pytest_ftgate.runs.asking import Asker
-from pytest_ftgate.runs.model_queue import ModelQueue
-from pytest_ftgate.runs.store import StoreWriter
+from pytest_ftgate.runs.model_queue import ModelQueue, StoreWriter
 from pytest_ftgate.runs.throttle import Throttle
 
 if TYPE_CHECKING:

@@ -10,7 +10,8 @@ from dataclasses import replace
 from itertools import islice
 from typing import TYPE_CHECKING
 
-from pytest_ftgate.errors import ModelError
+from pytest_ftgate import clock
+from pytest_ftgate.errors import ModelError, StoreError
 from pytest_ftgate.models import Question
 from pytest_ftgate.models.protocol import Prediction, RetryPolicy
 from pytest_ftgate.runs.asking import Asker
@@ -21,9 +22,46 @@ if TYPE_CHECKING:
     from pytest_ftgate.runs.budget import Budget
     from pytest_ftgate.runs.run_state import Keys, RunState
     from pytest_ftgate.runs.runner import Job, TimeLimit
-    from pytest_ftgate.runs.store import StoreWriter
+    from pytest_ftgate.runs.store import Store
 
 _STUCK_AFTER = 5  # abandoned calls in a row: each took its whole time limit and left a thread behind
+
+
+class StoreWriter:
+    """Batch the writes of one run: one transaction per event-loop iteration.
+
+    Answers are dated at ``started``, the session's start, at least: new ones count if the clock is set back.
+    """
+
+    def __init__(self, store: Store, started: float = 0.0) -> None:
+        self.store = store
+        self._started = started
+        self._arrived: list[Prediction] = []
+        self._written: asyncio.Future[None] | None = None
+
+    def now(self) -> float:
+        """Return the date of an answer that arrives now, in seconds since the epoch."""
+        return max(clock.wall(), self._started)
+
+    async def keep(self, *predictions: Prediction) -> None:
+        """Return once the predictions are stored. Raises :class:`StoreError`."""
+        self._arrived += predictions
+        if self._written is None:
+            loop = asyncio.get_running_loop()
+            self._written = loop.create_future()
+            loop.call_soon(self._write, self._written)
+        await self._written
+
+    def _write(self, written: asyncio.Future[None]) -> None:
+        self._written = None
+        arrived, self._arrived = self._arrived, []
+        error: StoreError | None = None
+        try:
+            self.store.put(arrived)
+        except StoreError as caught:
+            error = caught
+        if not written.done():  # cancelling a waiter cancels the future
+            written.set_exception(error) if error is not None else written.set_result(None)
 
 
 class ModelQueue:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import dataclasses
 import json
 import sqlite3
@@ -12,7 +11,6 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
-from pytest_ftgate import clock
 from pytest_ftgate.errors import StoreError, Where, shown_path
 from pytest_ftgate.models import Completion, Prediction
 
@@ -227,43 +225,6 @@ class Store:
     def _error(self, what: str, evidence: str, cure: str) -> StoreError:
         place = "predictions in memory" if self._path is None else shown_path(self._path)
         return StoreError(what, where=Where(place), evidence=evidence, cure=cure)
-
-
-class StoreWriter:
-    """Batch the writes of one run: one transaction per event-loop iteration.
-
-    Answers are dated at ``started``, the session's start, at least: new ones count if the clock is set back.
-    """
-
-    def __init__(self, store: Store, started: float = 0.0) -> None:
-        self.store = store
-        self._started = started
-        self._arrived: list[Prediction] = []
-        self._written: asyncio.Future[None] | None = None
-
-    def now(self) -> float:
-        """Return the date of an answer that arrives now, in seconds since the epoch."""
-        return max(clock.wall(), self._started)
-
-    async def keep(self, *predictions: Prediction) -> None:
-        """Return once the predictions are stored. Raises :class:`StoreError`."""
-        self._arrived += predictions
-        if self._written is None:
-            loop = asyncio.get_running_loop()
-            self._written = loop.create_future()
-            loop.call_soon(self._write, self._written)
-        await self._written
-
-    def _write(self, written: asyncio.Future[None]) -> None:
-        self._written = None
-        arrived, self._arrived = self._arrived, []
-        error: StoreError | None = None
-        try:
-            self.store.put(arrived)
-        except StoreError as caught:
-            error = caught
-        if not written.done():  # cancelling a waiter cancels the future
-            written.set_exception(error) if error is not None else written.set_result(None)
 
 
 def _value(prediction: Prediction) -> str:
