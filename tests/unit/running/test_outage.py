@@ -11,10 +11,10 @@ from pytest_ftgate.data import DataSet, Example
 from pytest_ftgate.errors import ModelError
 from pytest_ftgate.models import Completion
 from pytest_ftgate.models.protocol import RetryPolicy
-from pytest_ftgate.runs.model_queue import ModelQueue
+from pytest_ftgate.runs.model_queue import ModelQueue, StoreWriter
 from pytest_ftgate.runs.run_state import RunState
 from pytest_ftgate.runs.runner import Job
-from pytest_ftgate.runs.store import Store, StoreWriter
+from pytest_ftgate.runs.store import Store
 
 BROKEN = ModelError("500 Internal Server Error", retryable=True)
 LOADING = ModelError("503 Service Unavailable", retryable=True, kind="busy", retry_after_s=20.0)

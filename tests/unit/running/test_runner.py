@@ -19,9 +19,10 @@ from pytest_ftgate.errors import Interrupted, ModelError
 from pytest_ftgate.models import Completion, Prediction, event_loop
 from pytest_ftgate.models.protocol import RetryPolicy
 from pytest_ftgate.runs import asking, calls
+from pytest_ftgate.runs.model_queue import StoreWriter
 from pytest_ftgate.runs.run_state import Progress
 from pytest_ftgate.runs.runner import Job, Stores, run_models
-from pytest_ftgate.runs.store import Store, StoreWriter
+from pytest_ftgate.runs.store import Store
 
 AT_ONCE = RetryPolicy(base_s=0.0)
 
