@@ -2,8 +2,7 @@
 
 Scalars follow the core schema of YAML 1.2, so ``1e-2`` is a number and ``1:30`` is text. Tags, duplicate keys, keys
 that are not text, a second document, and values that YAML 1.1 and 1.2 read differently (``yes``, dates, ``010``) are
-refused. PyYAML's constructors are never called, and nothing here is
-recursive, so a deeply nested text cannot exhaust the stack.
+refused. PyYAML's constructors are never called, and a deeply nested text is refused before it exhausts the stack.
 """
 
 from __future__ import annotations
@@ -58,33 +57,21 @@ class Node:
         return line
 
 
-@dataclass
-class _Open:
-    """A mapping or list that is being read; in a mapping, keys and values alternate."""
-
-    start: Any
-    path: KeyPath
-    is_mapping: bool
-    parts: dict[str | int, tuple[int, Node]] = field(default_factory=dict)
-    key: tuple[str, int] | None = None
-
-
 def compose(text: str, *, deepest: int) -> Node | None:
     """Return the value of one document with at most ``deepest`` nested levels; None for an empty text.
 
     Raise :class:`YamlError` if the text is invalid, or uses a feature that is refused.
     """
-    return _Composer(text, deepest).document()
+    return _Reader(text, deepest).document()
 
 
-class _Composer:
+class _Reader:
     def __init__(self, text: str, deepest: int) -> None:
         import yaml
 
         self._yaml = yaml
         self._deepest = deepest
-        self._anchors: dict[str | None, Node | None] = {}  # None while the anchored value is still being read
-        self._open: list[_Open] = []
+        self._anchors: dict[str, Node | None] = {}  # None while the anchored value is still being read
         try:
             self._loader = yaml.SafeLoader(text)
         except yaml.YAMLError as error:
@@ -92,17 +79,15 @@ class _Composer:
             raise YamlError("invalid YAML: contains a control character, which YAML does not allow", line) from None
 
     def document(self) -> Node | None:
-        yaml, root = self._yaml, None
-        while not isinstance(event := self._next(), yaml.StreamEndEvent):
-            if isinstance(event, yaml.DocumentStartEvent) and root is not None:
-                raise YamlError("a second document begins here; a gate file must be one document", _line(event))
-            node = self._node(event)
-            if node is None:
-                continue
-            if self._open:
-                self._add(node, event)
-            else:
-                root = node
+        yaml = self._yaml
+        self._next()  # the stream starts
+        if isinstance(self._next(), yaml.StreamEndEvent):
+            return None
+        root = self._value(self._next(), ())
+        self._next()  # the document ends
+        after = self._next()
+        if not isinstance(after, yaml.StreamEndEvent):
+            raise YamlError("a second document begins here; a gate file must be one document", _line(after))
         return root
 
     def _next(self) -> Any:
@@ -118,104 +103,83 @@ class _Composer:
             line = self._loader.get_mark().line + 1
             raise YamlError("not a valid escape or number", line) from None
 
-    def _node(self, event: Any) -> Node | None:
-        """Return the value that an event completes; None if it completes none."""
+    def _value(self, event: Any, path: KeyPath) -> Node:
+        """Return the value that begins with an event, and read up to its end."""
         yaml = self._yaml
-        if isinstance(event, yaml.CollectionEndEvent):
-            return self._closed(self._open.pop())
-        if not isinstance(event, yaml.NodeEvent):
-            return None
-        if self._open and self._open[-1].is_mapping and self._open[-1].key is None:
-            self._open[-1].key = self._key(event), _line(event)
-            return None
-        path = self._path()
         if len(path) > self._deepest:
-            self._refuse(f"nested more than {self._deepest} levels deep", event, path[:3])
+            _refuse(f"nested more than {self._deepest} levels deep", event, path[:3])
         if isinstance(event, yaml.AliasEvent):
             return self._aliased(event, path)
-        self._refuse_tag(event, path)
-        if isinstance(event, yaml.CollectionStartEvent):
-            self._anchors[event.anchor] = None
-            self._open.append(_Open(event, path, isinstance(event, yaml.MappingStartEvent)))
-            return None
-        return self._anchored(event, Node(self._scalar(event, path), _line(event)))
+        _refuse_tag(event, path)
+        self._anchors[event.anchor] = None
+        scalar = isinstance(event, yaml.ScalarEvent)
+        node = Node(_scalar(event, path), _line(event)) if scalar else self._container(event, path)
+        self._anchors[event.anchor] = node
+        return node
 
-    def _path(self) -> KeyPath:
-        """Return the path of the value that begins now."""
-        if not self._open:
-            return ()
-        within = self._open[-1]
-        return (*within.path, within.key[0] if within.key else len(within.parts))
-
-    def _add(self, node: Node, event: Any) -> None:
-        within = self._open[-1]
-        if within.key is None:
-            ended = isinstance(event, self._yaml.CollectionEndEvent)
-            within.parts[len(within.parts)] = node.line if ended else _line(event), node
-        else:
-            key, line = within.key
-            within.parts[key], within.key = (line, node), None
-
-    def _closed(self, container: _Open) -> Node:
-        parts, nodes = container.parts, [node for _, node in container.parts.values()]
+    def _container(self, start: Any, path: KeyPath) -> Node:
+        yaml = self._yaml
+        is_mapping = isinstance(start, yaml.MappingStartEvent)
+        parts: dict[str | int, tuple[int, Node]] = {}
+        while not isinstance(event := self._next(), yaml.CollectionEndEvent):
+            key = self._key(event, path, parts) if is_mapping else len(parts)
+            parts[key] = _line(event), self._value(self._next() if is_mapping else event, (*path, key))
+        nodes = [node for _, node in parts.values()]
         size = 1 + sum(node.size for node in nodes)
         if size > MOST_VALUES:
-            text = f"more than {MOST_VALUES:,} values once aliases are expanded"
-            self._refuse(text, container.start, container.path)
+            _refuse(f"more than {MOST_VALUES:,} values once aliases are expanded", start, path)
         value = {key: node.value for key, (_, node) in parts.items()}
         height = 1 + max((node.height for node in nodes), default=0)
-        plain = value if container.is_mapping else list(value.values())
-        return self._anchored(container.start, Node(plain, _line(container.start), parts, size, height))
-
-    def _anchored(self, event: Any, node: Node) -> Node:
-        self._anchors[event.anchor] = node  # values without an anchor share the name None
-        return node
+        return Node(value if is_mapping else list(value.values()), _line(start), parts, size, height)
 
     def _aliased(self, event: Any, path: KeyPath) -> Node:
         if event.anchor not in self._anchors:
-            self._refuse(f"the alias *{cut(event.anchor)} has no earlier anchor", event, path)
+            _refuse(f"the alias *{cut(event.anchor)} has no earlier anchor", event, path)
         node = self._anchors[event.anchor]
         if node is None:
-            self._refuse(f"the alias *{cut(event.anchor)} is inside its own anchor", event, path)
+            _refuse(f"the alias *{cut(event.anchor)} is inside its own anchor", event, path)
         if len(path) + node.height > self._deepest:
-            self._refuse(f"aliases nest more than {self._deepest} levels deep", event, path)
+            _refuse(f"aliases nest more than {self._deepest} levels deep", event, path)
         return node
 
-    def _key(self, event: Any) -> str:
-        within = self._open[-1]
+    def _key(self, event: Any, path: KeyPath, parts: Mapping[str | int, tuple[int, Node]]) -> str:
         if not isinstance(event, self._yaml.ScalarEvent):
-            self._refuse("a key must be text, not a list, a mapping or an alias", event, within.path)
-        self._refuse_tag(event, within.path)
+            _refuse("a key must be text, not a list, a mapping or an alias", event, path)
+        _refuse_tag(event, path)
         if event.value == "<<" and event.style is None:
-            self._refuse("merge keys (<<) are not supported: repeat the keys", event, within.path)
-        key = self._scalar(event, within.path)
+            _refuse("merge keys (<<) are not supported: repeat the keys", event, path)
+        key = _scalar(event, path)
         if not isinstance(key, str):
-            self._refuse(f"the key {event.value} is not text: quote it", event, within.path)
-        if key in within.parts:
-            text = f"duplicate key: it is on line {within.parts[key][0]} and on line {_line(event)}"
-            self._refuse(text, event, (*within.path, key))
+            _refuse(f"the key {event.value} is not text: quote it", event, path)
+        if key in parts:
+            text = f"duplicate key: it is on line {parts[key][0]} and on line {_line(event)}"
+            _refuse(text, event, (*path, key))
         return key
 
-    def _refuse_tag(self, event: Any, path: KeyPath) -> None:
-        if event.tag is not None:
-            self._refuse(f"YAML tags are not supported: remove {quoted(event.tag)}", event, path)
 
-    def _scalar(self, event: Any, path: KeyPath) -> Any:
-        text: str = event.value
-        if not text.isascii() and any("\ud800" <= char <= "\udfff" for char in text):
-            self._refuse("a lone surrogate is not text", event, path)
-        if event.style is not None:
-            return text
-        ambiguity = _ambiguity(text)
-        if ambiguity:
-            self._refuse(ambiguity, event, path)
-        try:
-            return _plain_value(text)
-        except ValueError:  # Python refuses integers with thousands of digits
-            self._refuse("the number has too many digits", event, path)
+def _refuse(what: str, event: Any, path: KeyPath) -> NoReturn:
+    raise YamlError(what, _line(event), path)
 
-    def _refuse(self, what: str, event: Any, path: KeyPath) -> NoReturn:
-        raise YamlError(what, _line(event), path)
+
+def _refuse_tag(event: Any, path: KeyPath) -> None:
+    if event.tag is not None:
+        _refuse(f"YAML tags are not supported: remove {quoted(event.tag)}", event, path)
+
+
+def _scalar(event: Any, path: KeyPath) -> Any:
+    """Return the value of a scalar: text where it is quoted."""
+    text: str = event.value
+    if not text.isascii() and any("\ud800" <= char <= "\udfff" for char in text):
+        _refuse("a lone surrogate is not text", event, path)
+    if event.style is not None:
+        return text
+    ambiguity = _ambiguity(text)
+    if ambiguity:
+        _refuse(ambiguity, event, path)
+    try:
+        return _plain_value(text)
+    except ValueError:  # Python refuses integers with thousands of digits
+        _refuse("the number has too many digits", event, path)
 
 
 def _line(event: Any) -> int:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from functools import lru_cache
-from statistics import NormalDist
 
 import numpy as np
 
@@ -55,7 +54,7 @@ def rate_of_at_least(count: int, trials: int, chance: float) -> float:
 
     The method is Newton's on the logarithm, kept inside a bracket. ``count`` is from 1 to ``trials``.
     """
-    low, high, rate = 0.0, 1.0, _wilson(count / trials, trials, NormalDist().inv_cdf(chance))
+    low, high, rate = 0.0, 1.0, count / (trials + 1)
     for _ in range(_STEPS):
         rates, others = np.array([rate]), np.array([1 - rate])
         tail = float(chance_of_at_least(count, trials, rates, others)[0])
@@ -68,16 +67,6 @@ def rate_of_at_least(count: int, trials: int, chance: float) -> float:
         if abs(rate - before) <= _ROUNDING * rate:
             break
     return rate
-
-
-def _wilson(share: float, trials: int, normal: float) -> float:
-    """Return the end of Wilson's interval of a share, ``normal`` standard errors away, as a starting point.
-
-    Source: E. B. Wilson, JASA 22 (1927) 209-212.
-    """
-    square = normal**2 / trials
-    root = math.sqrt(square * (share * (1 - share) + square / 4))
-    return (share + square / 2 + math.copysign(root, normal)) / (1 + square)
 
 
 def reach(trials: int, rate: float, deviations: float) -> float:
