@@ -271,10 +271,10 @@ def graded_power_table(repetitions: int = 1000) -> None:
 # --- metrics of the whole set, and groups --------------------------------------------------------------------
 
 
-def macro_f1(confusions: np.ndarray) -> np.ndarray:
-    """Return the macro-F1 of stacked confusion matrices."""
-    right = np.diagonal(confusions, axis1=1, axis2=2)[:, :-1]
-    both = confusions.sum(axis=2)[:, :-1] + confusions.sum(axis=1)[:, :-1]
+def macro_f1(tallies: np.ndarray) -> np.ndarray:
+    """Return the macro-F1 of tallies of labels: right, expected and answered."""
+    right, expected, answered = tallies[:, :, :-1].swapaxes(0, 1)
+    both = expected + answered
     return np.divide(2 * right, both, out=np.zeros_like(right), where=both > 0).mean(axis=1)
 
 
@@ -294,11 +294,11 @@ def cells_of(wins: float, losses: float, losing_labels: tuple[int, ...] = (0, 1,
 
 def real_gain(kinds: np.ndarray, rates: np.ndarray) -> float:
     """Return the gain of the population."""
-    confusions = np.zeros((2, 4, 4))
-    for (label, before, after), rate in zip(kinds, rates, strict=True):
-        confusions[0, label, before] += rate
-        confusions[1, label, after] += rate
-    before, after = macro_f1(confusions)
+    tallies = np.zeros((2, 3, 4))
+    for (label, *answers), rate in zip(kinds, rates, strict=True):
+        for model, answer in enumerate(answers):
+            tallies[model, [0, 1, 2], [label, label, answer]] += np.array([label == answer, 1, 1]) * rate
+    before, after = macro_f1(tallies)
     return float(after - before)
 
 
@@ -340,9 +340,9 @@ def set_table(repetitions: int = 2000) -> None:
             row(case, f"{gain:+.4f}", n, *percent(*set_passes(kinds, rates, n, gain, repetitions)))
 
 
-def macro_recall(confusions: np.ndarray) -> np.ndarray:
+def macro_recall(tallies: np.ndarray) -> np.ndarray:
     """Return the mean of the labels' shares of right answers."""
-    right, expected = np.diagonal(confusions, axis1=1, axis2=2)[:, :-1], confusions.sum(axis=2)[:, :-1]
+    right, expected, _ = tallies[:, :, :-1].swapaxes(0, 1)
     return np.divide(right, expected, out=np.zeros_like(right), where=expected > 0).mean(axis=1)
 
 

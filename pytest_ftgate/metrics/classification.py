@@ -1,7 +1,7 @@
 """Scikit-learn's classification metrics, with scikit-learn's names.
 
 ``accuracy`` scores each example; all others have a value only for a whole test set. The value is scikit-learn's; the
-same metric as a function of confusion matrices is used for the confidence bound.
+same metric as a function of tallies is used for the confidence bound.
 """
 
 from __future__ import annotations
@@ -72,7 +72,7 @@ class Accuracy(_OfLabels):
 class LabelMetric(_OfLabels):
     """A metric of all answers together. Repeats are pooled, which averages the confusion matrix.
 
-    It has two forms: ``sklearn`` on label codes, and ours, ``statistic``, on stacked confusion matrices.
+    It has two forms: ``sklearn`` on label codes, and ours, ``statistic``, on tallies of labels.
     """
 
     name: str

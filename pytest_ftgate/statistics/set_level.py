@@ -10,7 +10,7 @@ import numpy as np
 
 from pytest_ftgate.statistics.arrays import Codes, Floats, Places
 
-_BLOCK = 2_000_000  # counts, or entries of stacked matrices, in one step, 16 MB
+_BLOCK = 200_000  # counts in one step: few enough for the processor's cache
 
 
 @dataclass(frozen=True)
@@ -21,8 +21,8 @@ class LabelCounts:
         gold: expected labels as codes 0..K-1, shape ``(n,)``.
         predicted: answered labels as codes 0..K, shape ``(repeats, n)``; K stands for an unknown label.
         n_labels: K.
-        statistic: the metric as a function of stacked confusion matrices, ``(m, K + 1, K + 1) -> (m,)``; rows are
-            expected labels (the last row is empty), columns are answered labels. Repeats are pooled.
+        statistic: the metric as a function of tallies, ``(m, 3, K + 1) -> (m,)``. These are, for each label, how often
+            it is a right answer, expected, and answered; the unknown label comes last. Repeats are pooled.
     """
 
     gold: Codes
@@ -42,7 +42,7 @@ class LabelCounts:
     @property
     def value(self) -> float:
         """Return the metric of all answers, with repeats pooled."""
-        return float(self.statistic(self._confusion[None])[0])
+        return float(self.statistic(self._total[None])[0])
 
     def values_without(self, units: Codes | None = None) -> Floats:
         """Return the metric without each unit, shape ``(units,)``; an example is left out with all its repeats.
@@ -51,8 +51,8 @@ class LabelCounts:
         examples share one evaluation.
         """
         some, units, unit = self._units(units)
-        total = self._confusion
-        found = [self.statistic(total - some.confusions(*of_block)) for of_block in self._blocks(units)]
+        total = self._total
+        found = [self.statistic(total - some.tallies(*of_block)) for of_block in self._blocks(units)]
         return np.concatenate(found)[unit]
 
     def weights(self, units: Codes | None = None) -> Floats:
@@ -68,10 +68,10 @@ class LabelCounts:
         other = np.where(some.gold == by_size[0], by_size[1], by_size[0])  # the rarest other label that is expected
         answers = (some.gold, other, np.full_like(other, self.n_labels))
         changed = [replace(some, predicted=np.broadcast_to(answer, some.predicted.shape)) for answer in answers]
-        total, found = self._confusion, []
+        total, found = self._total, []
         for of_block in self._blocks(units):
-            rest = total - some.confusions(*of_block)
-            right, *lost = (self.statistic(rest + arm.confusions(*of_block)) for arm in changed)
+            rest = total - some.tallies(*of_block)
+            right, *lost = (self.statistic(rest + arm.tallies(*of_block)) for arm in changed)
             found.append(right - np.minimum(*lost))
         return np.concatenate(found)[unit]
 
@@ -81,16 +81,19 @@ class LabelCounts:
         predicted[:, fixed] = self.gold[fixed]
         return replace(self, predicted=predicted)
 
-    def confusions(self, units: Codes, n_units: int) -> Floats:
-        """Return the confusion matrices of units 0..n_units-1, shape ``(n_units, K + 1, K + 1)``, without others."""
-        size = self.n_labels + 1
+    def tallies(self, units: Codes, n_units: int) -> Floats:
+        """Return the tallies of units 0..n_units-1, shape ``(n_units, 3, K + 1)``, without those of other units."""
         inside = (units >= 0) & (units < n_units)
-        cells = (units * size + self.gold)[inside] * size + self.predicted[:, inside]
-        return np.bincount(cells.ravel(), minlength=n_units * size**2).reshape(n_units, size, size).astype(np.float64)
+        gold, predicted = self.gold[inside], self.predicted[:, inside]
+        found: Floats = np.zeros((n_units, 3, self.n_labels + 1))
+        for answers in predicted:
+            for row, labels, counted in ((0, gold, answers == gold), (1, gold, 1), (2, answers, 1)):
+                np.add.at(found, (units[inside], row, labels), counted)
+        return found
 
     @property
-    def _confusion(self) -> Floats:
-        total: Floats = self.confusions(self.gold * 0, 1)[0]
+    def _total(self) -> Floats:
+        total: Floats = self.tallies(self.gold * 0, 1)[0]
         return total
 
     def _units(self, units: Codes | None) -> tuple[LabelCounts, Codes, Places]:
@@ -108,8 +111,8 @@ class LabelCounts:
         return some, np.arange(len(some)), of_example.ravel()
 
     def _blocks(self, units: Codes) -> Iterator[tuple[Codes, int]]:
-        """Yield blocks whose matrices fit into memory: the units, numbered from its start, and the block's size."""
-        n_units, block = int(units.max()) + 1, max(1, _BLOCK // (self.n_labels + 1) ** 2)
+        """Yield blocks of units: the units, numbered from the start of the block, and the size of the block."""
+        n_units, block = int(units.max()) + 1, max(1, _BLOCK // (3 * (self.n_labels + 1)))
         for start in range(0, n_units, block):
             yield units - start, min(block, n_units - start)
 

@@ -269,8 +269,8 @@ def test_identical_answers_of_enough_examples_rule_out_a_drop():
         assert ("Gaffke" in found.method, found.note) == (True, None)
 
 
-def recall_macro(confusions):
-    right, gold = np.diagonal(confusions, axis1=1, axis2=2)[:, :-1], confusions.sum(axis=2)[:, :-1]
+def recall_macro(tallies):
+    right, gold, _ = tallies[:, :, :-1].swapaxes(0, 1)
     return np.divide(right, gold, out=np.zeros_like(right), where=gold > 0).mean(axis=1)
 
 
@@ -302,8 +302,8 @@ def test_one_example_is_never_undefined_or_sure():
 
 @pytest.mark.filterwarnings("ignore:invalid value:RuntimeWarning")
 def test_a_metric_that_is_undefined_without_some_example():
-    def share_of_one_label(confusions):
-        return confusions[:, 0, 0] / confusions[:, 0].sum(axis=1)
+    def share_of_one_label(tallies):
+        return tallies[:, 0, 0] / tallies[:, 1, 0]
 
     gold = np.array([0, 1, 1, 1])
     before, after = (LabelCounts(gold, np.array([row]), 2, share_of_one_label) for row in ([1, 1, 1, 1], [0, 1, 1, 1]))
@@ -313,8 +313,8 @@ def test_a_metric_that_is_undefined_without_some_example():
 
 
 def test_a_metric_that_is_undefined_with_one_more_wrong_answer():
-    def only_known_labels(confusions):
-        return np.where(confusions[:, :, -1].any(axis=1), np.nan, accuracy(confusions))
+    def only_known_labels(tallies):
+        return np.where(tallies[:, 2, -1] > 0, np.nan, accuracy(tallies))
 
     gold = np.arange(40) % 3
     before = LabelCounts(gold, np.where(np.arange(40) < 10, (gold + 1) % 3, gold)[None], 3, only_known_labels)
@@ -326,7 +326,7 @@ def test_a_metric_that_is_undefined_with_one_more_wrong_answer():
 
 
 def test_a_metric_that_is_undefined_for_all_answers_is_refused():
-    nothing = LabelCounts(np.array([0, 1]), np.array([[0, 1]]), 2, lambda confusions: np.full(len(confusions), np.nan))
+    nothing = LabelCounts(np.array([0, 1]), np.array([[0, 1]]), 2, lambda tallies: np.full(len(tallies), np.nan))
     with pytest.raises(ValueError, match="nan"):
         of_set(nothing, nothing)
 
@@ -557,8 +557,8 @@ def test_arguments_that_mean_nothing_are_refused(pair, changes, words):
 
 
 def test_a_label_of_one_example_shows_nothing():
-    def recall_of_the_last(confusions):
-        right, expected = confusions[:, 1, 1], confusions[:, 1].sum(axis=1)
+    def recall_of_the_last(tallies):
+        right, expected = tallies[:, 0, 1], tallies[:, 1, 1]
         return np.divide(right, expected, out=np.zeros_like(right), where=expected > 0)
 
     gold = np.append(np.zeros(60, dtype=int), 1)

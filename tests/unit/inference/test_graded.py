@@ -8,6 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy.special import stdtrit
 
+from pytest_ftgate.statistics import graded
 from pytest_ftgate.statistics.graded import Sample, graded_lower, graded_p_value
 
 small_differences = st.lists(st.integers(-20, 20).map(lambda k: k / 20), min_size=1, max_size=30)
@@ -50,6 +51,19 @@ def test_many_ordinary_differences_come_close_to_the_normal_distribution():
     error = differences.std() / math.sqrt(len(differences))
     found = p_of(differences, differences.mean() - 1.6449 * error)
     assert found == pytest.approx(0.05, abs=0.005)
+
+
+def test_many_distinct_differences_are_pooled_on_the_safe_side(monkeypatch):
+    differences = np.append(np.random.default_rng(2).beta(2, 3, 4_000) - 0.35, [-0.9, 0.9])
+    monkeypatch.setattr(graded, "_MOST_VALUES", 300)
+    pooled = Sample.of(differences, -1.0)
+    monkeypatch.undo()
+    whole = Sample.of(differences, -1.0)
+    assert len(pooled.values) <= 300 < len(whole.values)
+    assert (pooled.counts.sum(), pooled.mean) == pytest.approx((len(differences), whole.mean), abs=1e-9)
+    lower = graded_lower(whole, 0.05)
+    assert lower - 1e-5 <= graded_lower(pooled, 0.05) <= lower
+    assert graded_p_value(pooled, 0.045) >= graded_p_value(whole, 0.045)
 
 
 def test_both_sides_of_the_pole_agree():

@@ -4,6 +4,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from set_examples import accuracy
 
 from pytest_ftgate.statistics import (
     LabelCounts,
@@ -73,7 +74,7 @@ def test_counts_of_labels_give_the_bounds_of_micro_f1_of_labels():
         right = (predicted == gold).sum(axis=0).astype(float)
         zero, one = np.zeros(N), np.ones(N)
         columns = [np.column_stack(pair) for pair in ((right, 1 - right), (one, zero), (zero, one))]
-        labels = LabelCounts(gold, predicted, 3, lambda c: np.trace(c, axis1=1, axis2=2) / c.sum(axis=(1, 2)))
+        labels = LabelCounts(gold, predicted, 3, accuracy)
         return labels, PooledCounts(*columns, right, lambda c: c[:, 0] / c.sum(axis=1))
 
     base, cand = both(0.5), both(0.8)

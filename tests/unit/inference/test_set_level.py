@@ -28,9 +28,9 @@ def test_leaving_out_each_example_with_all_its_repeats_and_each_group(counts, mo
 def test_examples_of_a_kind_share_one_evaluation():
     evaluated = []
 
-    def counting(confusions):
-        evaluated.append(len(confusions))
-        return macro_f1(confusions)
+    def counting(tallies):
+        evaluated.append(len(tallies))
+        return macro_f1(tallies)
 
     counts = replace(arms(1, 500, 3)[0], statistic=counting)
     assert len(counts.values_without()) == 500

@@ -20,8 +20,8 @@ OTHERS = ["accuracy", "balanced_accuracy", "matthews_corrcoef", "cohen_kappa"]
 SET_LEVEL = [*AVERAGED, *BINARY, *OTHERS[1:]]
 
 
-def confusion_matrix(gold, predicted, k):
-    return LabelCounts(gold, np.atleast_2d(predicted), k, None).confusions(gold * 0, 1)[0]
+def tallies(gold, predicted, k):
+    return LabelCounts(gold, np.atleast_2d(predicted), k, None).tallies(gold * 0, 1)[0]
 
 
 def oracle(name, gold, answers, labels=LABELS):
@@ -70,13 +70,13 @@ def test_an_average_over_some_labels_is_that_of_scikit_learn(build, name, drawn,
 
 @pytest.mark.parametrize("name", SET_LEVEL)
 @given(st.data())
-def test_the_statistic_of_any_confusion_matrix_is_scikit_learns_value(build, name, data):
+def test_the_statistic_of_any_answers_is_scikit_learns_value(build, name, data):
     """Also of samples that lack a label, as a resampling method makes them."""
     labels = ("a", "b") if name in BINARY else LABELS
     metric, k = made(build, name, labels), len(labels)
     pairs = st.lists(st.tuples(st.integers(0, k - 1), st.integers(0, k)), min_size=1, max_size=12)
     samples = data.draw(st.lists(pairs, min_size=1, max_size=3))
-    stacked = np.stack([confusion_matrix(*np.array(drawn).T, k) for drawn in samples])
+    stacked = np.stack([tallies(*np.array(drawn).T, k) for drawn in samples])
     found = metric.statistic(stacked)
     assert found.shape == (len(samples),)
     for value, drawn in zip(found, samples, strict=True):
@@ -89,8 +89,8 @@ def test_the_statistic_of_any_confusion_matrix_is_scikit_learns_value(build, nam
 def test_the_statistic_does_not_depend_on_the_weight_of_an_example(build, name, drawn, weight):
     metric = made(build, name, ("a", "b"))
     counts = metric.score(drawn[0], [drawn[1]]).statistic
-    confusion = confusion_matrix(counts.gold, counts.predicted, 2)[None]
-    assert counts.statistic(weight * confusion) == pytest.approx(counts.statistic(confusion), abs=1e-9)
+    tallied = tallies(counts.gold, counts.predicted, 2)[None]
+    assert counts.statistic(weight * tallied) == pytest.approx(counts.statistic(tallied), abs=1e-9)
 
 
 @pytest.mark.parametrize("name", SET_LEVEL)
@@ -103,8 +103,8 @@ def test_the_counts_give_the_value_again(build, name):
     counts = scored.statistic
     assert (counts.gold.shape, counts.predicted.shape) == ((len(gold),), (3, len(gold)))
     assert counts.n_labels == len(labels)
-    confusion = confusion_matrix(counts.gold, counts.predicted, counts.n_labels)
-    assert counts.statistic(confusion[None])[0] == pytest.approx(scored.value, abs=1e-12)
+    tallied = tallies(counts.gold, counts.predicted, counts.n_labels)
+    assert counts.statistic(tallied[None])[0] == pytest.approx(scored.value, abs=1e-12)
     assert scored.value == pytest.approx(oracle(name, gold * 3, [a for r in repeats for a in r]), abs=1e-12)
     assert (scored.exact, scored.per_example) == (None, None)
     assert scored.n_unknown == sum(repeat.count("x") for repeat in repeats)
@@ -133,7 +133,7 @@ def test_an_undefined_value_is_an_error_that_says_what_happened(build, failure):
 @pytest.mark.parametrize("shift", [2e-9, np.nan])
 def test_a_formula_that_is_not_scikit_learns_is_an_error(build, failure, shift):
     metric = build("f1_macro")
-    wrong = replace(metric, statistic=lambda confusions: metric.statistic(confusions) + shift)
+    wrong = replace(metric, statistic=lambda tallies: metric.statistic(tallies) + shift)
     error = failure(wrong, "abc", "abc")
     assert f"{1 + shift:.9f}".rstrip("0") in error.what
 
@@ -146,8 +146,8 @@ def test_a_positive_label_is_read_as_labels_are_and_may_be_a_json_value(build):
 
 def test_rounding_does_not_make_a_constant_answer_informative(build):
     """Weights of thirds do not add up exactly; the correlation with a constant is 0 all the same, kappa undefined."""
-    confusions = np.zeros((1, 3, 3))
-    confusions[0, :2, 0] = sum([1 / 3] * 7), sum([1 / 3] * 10)
-    assert build("matthews_corrcoef", ("a", "b")).statistic(confusions).tolist() == [0]
-    confusions[0, 1, 0] = 0
-    assert np.isnan(build("cohen_kappa", ("a", "b")).statistic(confusions)).all()
+    few, more = sum([1 / 3] * 7), sum([1 / 3] * 10)
+    constant = np.array([[[few, 0, 0], [few, more, 0], [sum([few, more]), 0, 0]]])
+    assert build("matthews_corrcoef", ("a", "b")).statistic(constant).tolist() == [0]
+    alone = np.array([[[few, 0, 0]] * 3])
+    assert np.isnan(build("cohen_kappa", ("a", "b")).statistic(alone)).all()
