@@ -1,17 +1,19 @@
-"""What pytest's start costs with this plugin: whole processes in turn, CPU seconds of the operating system, as ratios.
+"""What pytest's start costs with this plugin: whole processes in turn, as ratios of CPU and wall seconds.
 
     python benchmarks/startup.py --rounds 20
 
 ``pytest``     one empty test, without this plugin
 ``nothing``    the same, with a plugin that does nothing
 ``unused``     the same, with this plugin installed and unused
-``accuracy``   one gate on the recorded answers of two models, 240 examples, that decides by accuracy
+``first``      the gate of ``accuracy`` as in CI, where pytest has compiled none of our modules yet
+``accuracy``   one gate on the recorded answers of two models, 1,000 examples, that decides by accuracy
 ``f1_macro``   the same gate, decided by macro-F1, which is scikit-learn's
 ``sklearn``    no plugin and no test: ``import pytest, sklearn.metrics``
 
 Printed are medians over the rounds, each taken round by round: CPU seconds, user and system, and their ratio to
-``pytest``; then the share that a gate has of its own, ``accuracy`` less ``pytest``, beside what importing scikit-learn
-takes. Last come the modules that loaded for ``unused``, and the libraries for each gate.
+``pytest``; wall seconds and their ratio to ``sklearn``; then the share that a gate has of its own, ``accuracy`` less
+``pytest``, beside what importing scikit-learn takes. Last come the modules that loaded for ``unused``, and the
+libraries for each gate.
 """
 
 from __future__ import annotations
@@ -26,11 +28,13 @@ import tempfile
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
-from throughput import cost_of
+from throughput import Cost, cost_of
+
+import pytest_ftgate
 
 LABELS = ("refund", "invoice", "shipping")
-EXAMPLES = 240
-TRAINING = 500
+EXAMPLES = 1000
+TRAINING = 1000
 HEAVY = ["numpy", "scipy", "sklearn", "pydantic", "yaml", "openai", "httpx", "httpx2", "jinja2", "asyncio", "sqlite3"]
 
 _GATE = """
@@ -53,6 +57,7 @@ WAYS: Mapping[str, tuple[str, ...]] = {
     "pytest": (*PYTEST, "test_empty.py"),
     "nothing": (*PYTEST, "-p", "does_nothing", "test_empty.py"),
     "unused": (*PYTEST, *_PLUGIN, "test_empty.py"),
+    "first": (*PYTEST, *_PLUGIN, "test_accuracy.py"),
     "accuracy": (*PYTEST, *_PLUGIN, "test_accuracy.py"),
     "f1_macro": (*PYTEST, *_PLUGIN, "test_f1_macro.py"),
     "sklearn": ("-c", "import pytest, sklearn.metrics"),
@@ -66,10 +71,9 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         project = Path(folder)
         write(project)
-        for arguments in WAYS.values():
-            cpu_seconds(project, arguments)  # byte code and disk caches
-        times = [{name: cpu_seconds(project, arguments) for name, arguments in WAYS.items()} for _ in range(rounds)]
-        report(times)
+        for name in WAYS:
+            cost(project, name)  # byte code and disk caches
+        report([{name: cost(project, name) for name in WAYS} for _ in range(rounds)])
         for name in ("unused", "accuracy", "f1_macro"):
             print(f"\n{name}", *loaded(project, WAYS[name], modules=name == "unused"), sep="\n")
 
@@ -88,8 +92,8 @@ def write(project: Path) -> None:
     rows = [{"id": f"t{i}", "input": f"customer question {i}", "expected": expected[i]} for i in range(EXAMPLES)]
     write_jsonl("test.jsonl", rows)
     write_jsonl("train.jsonl", ({"input": f"training question {i}", "expected": one} for i, one in enumerate(expected)))
-    write_jsonl("base.jsonl", answers(range(160, EXAMPLES)))
-    write_jsonl("tuned.jsonl", answers((0, 1, 238, 239)))
+    write_jsonl("base.jsonl", answers(range(800, EXAMPLES)))
+    write_jsonl("tuned.jsonl", answers((0, 1, 998, 999)))
     for metric in ("accuracy", "f1_macro"):
         (project / f"test_{metric}.py").write_text(_GATE.format(metric=metric), encoding="utf-8")
     (project / "test_empty.py").write_text("def test_empty(): pass\n", encoding="utf-8")
@@ -98,26 +102,31 @@ def write(project: Path) -> None:
     (project / "pytest.ini").write_text("[pytest]\n", encoding="utf-8")
 
 
-def report(times: list[dict[str, float]]) -> None:
-    def own(one: Mapping[str, float], name: str) -> float:
-        return one[name] - one["pytest"]
+def report(costs: list[dict[str, Cost]]) -> None:
+    def own(one: Mapping[str, Cost], name: str) -> float:
+        return one[name].cpu_s - one["pytest"].cpu_s
 
-    print(f"{len(times)} rounds        CPU seconds   beside pytest")
+    print(f"{len(costs)} rounds        CPU seconds   beside pytest   wall seconds   beside sklearn")
     for name in WAYS:
-        ratio = statistics.median(one[name] / one["pytest"] for one in times)
-        print(f"  {name:<16} {statistics.median(one[name] for one in times):>9.3f} {ratio:>14.2f}x")
-    unused = statistics.median(one["unused"] / one["nothing"] for one in times)
-    accuracy, sklearn = (statistics.median(own(one, name) for one in times) for name in ("accuracy", "sklearn"))
-    ratio = statistics.median(own(one, "accuracy") / own(one, "sklearn") for one in times)
-    both = statistics.median(own(one, "f1_macro") / (own(one, "accuracy") + own(one, "sklearn")) for one in times)
+        cpu, wall = (statistics.median(getattr(one[name], kind) for one in costs) for kind in ("cpu_s", "wall_s"))
+        cpu_ratio = statistics.median(one[name].cpu_s / one["pytest"].cpu_s for one in costs)
+        wall_ratio = statistics.median(one[name].wall_s / one["sklearn"].wall_s for one in costs)
+        print(f"  {name:<16} {cpu:>9.3f} {cpu_ratio:>14.2f}x {wall:>14.3f} {wall_ratio:>15.2f}x")
+    unused = statistics.median(one["unused"].cpu_s / one["nothing"].cpu_s for one in costs)
+    accuracy, sklearn = (statistics.median(own(one, name) for one in costs) for name in ("accuracy", "sklearn"))
+    ratio = statistics.median(own(one, "accuracy") / own(one, "sklearn") for one in costs)
+    both = statistics.median(own(one, "f1_macro") / (own(one, "accuracy") + own(one, "sklearn")) for one in costs)
     print(f"  unused beside nothing: {unused:.3f}x")
     print(f"  own share of accuracy {accuracy:.3f} s, of importing scikit-learn {sklearn:.3f} s: {ratio:.2f}x")
     print(f"  own share of f1_macro beside these two together: {both:.2f}x")
 
 
-def cpu_seconds(project: Path, arguments: Iterable[str]) -> float:
-    """Return the CPU seconds, user and system, of a finished process."""
-    return cost_of([sys.executable, *arguments], project, _environment(project)).cpu_s
+def cost(project: Path, name: str) -> Cost:
+    """Run one of the ways in a process of its own; before ``first``, pytest's byte code of our modules is deleted."""
+    if name == "first":
+        for compiled in Path(pytest_ftgate.__file__).parent.rglob("*pytest-*.pyc"):
+            compiled.unlink()
+    return cost_of([sys.executable, *WAYS[name]], project, _environment(project))
 
 
 def loaded(project: Path, arguments: Iterable[str], *, modules: bool) -> list[str]:

@@ -66,14 +66,17 @@ def test_a_gate_on_recorded_answers_loads_the_libraries_that_it_uses(project: Pr
     project.gate_test(metric=metric)
     # On Python 3.14 pytest itself loads asyncio, by pdb.
     project.pytester.makeconftest(
-        "import sys\ndef pytest_sessionstart(): pytest_sessionstart.before = set(sys.modules)\n"
+        "import sys, pytest\npytest.register_assert_rewrite('pytest_ftgate.result')\n"  # as for an installed plugin
+        "def pytest_sessionstart(): pytest_sessionstart.before = set(sys.modules)\n"
         "def pytest_unconfigure():\n    names = set(sys.modules) - pytest_sessionstart.before\n"
         f"    print('loaded:', *(name for name in {(*HEAVY, 'asyncio')!r} if name in names))\n"
+        "    print('loaded by', type(sys.modules['pytest_ftgate.result'].__loader__).__name__)\n"
     )
     result = project.pytester.runpytest_subprocess(*ALONE)
     assert result.ret == 0
     (line,) = (line for line in result.outlines if line.startswith("loaded:"))
     assert set(line.split()[1:]) == {"numpy", "pydantic", "sqlite3"}
+    assert "loaded by SourceFileLoader" in result.outlines  # from the byte code of the installer, on a first run, too
 
 
 def test_the_core_works_without_pytest_and_each_part_loads_only_what_it_needs() -> None:

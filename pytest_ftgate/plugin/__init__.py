@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import os
+import sys
 from argparse import ArgumentTypeError
 from collections.abc import Generator, Sequence
+from importlib.machinery import ModuleSpec, PathFinder
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -31,6 +33,17 @@ _MARK_HELP = (
     "ftgate(gate=None, *, test_set, training_set, baseline, candidate, metric='accuracy', margin, ...): "
     "fail the run unless the candidate beats the baseline by the margin; `gate` is the name of a gate in ftgate.yaml."
 )
+
+
+class _InstalledByteCode:
+    """Find our modules before pytest's finder does, which would compile each of them again to rewrite its asserts."""
+
+    @staticmethod
+    def find_spec(name: str, path: Sequence[str] | None, _target: Any = None) -> ModuleSpec | None:
+        return PathFinder.find_spec(name, path) if name.startswith("pytest_ftgate.") else None
+
+
+sys.meta_path.insert(0, _InstalledByteCode)
 
 
 # --- options -------------------------------------------------------------------------------------------------
