@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 from messages.cases import CASES, prepared
+from messages.refusals import refused
 from syrupy.assertion import SnapshotAssertion
 from syrupy.extensions.single_file import SingleFileSnapshotExtension, WriteMode
 
@@ -46,3 +47,9 @@ def test_messages(tmp_path: Path, snapshot: SnapshotAssertion) -> None:
         text = "\n".join([f"## {title}: {gate['verdict']}", "", *told(gate, known)])
         parts.append(re.sub(r"\d{4}-\d\d-\d\d", "<date>", text.replace(str(folder), "<folder>")))
     assert "\n\n".join(parts) + "\n" == snapshot(extension_class=_Text)
+
+
+@pytest.mark.usefixtures("no_ambient_settings")
+def test_refusals(tmp_path: Path, snapshot: SnapshotAssertion) -> None:
+    text = "\n".join(refused(prepared(tmp_path))).replace(str(tmp_path), "<folder>").strip()
+    assert f"{text}\n" == snapshot(extension_class=_Text)

@@ -197,7 +197,7 @@ def judged_from(project: Project, content: str | bytes) -> dict[str, Any]:
     return project.judge("support")
 
 
-WHOLE_FILE: list[tuple[str | bytes, str]] = [  # what else may be wrong: tests/unit/config
+WHOLE_FILE: list[tuple[str | bytes, str]] = [  # what else may be wrong: tests/messages, tests/unit/config
     ("", ""),
     (instead("support", "suport"), ""),
     (GATE + "  other: {margn: 1}\n", ":10: gates.other.margn"),
@@ -211,31 +211,6 @@ def test_a_gate_file_of_another_shape(project: Project, content: str | bytes, pl
     mentions(stopped(judged_from(project, content)), f"ftgate.yaml{place}")
 
 
-TEST_SET, MODEL = "test_set: test.jsonl", "baseline: recorded:base.jsonl"
-VALUES = [
-    ("metric: accuracy", "metric: acuracy", "8: metric", "'acuracy'"),
-    ("metric: accuracy", "metric: {name: accuracy, normalise: case}", "8: normalise", "accuracy"),
-    ("metric: accuracy", "metric: {name: accuracy, pattern: '('}", "8: pattern", "position 0"),
-    ("metric: accuracy", "metric: {name: rouge_l, lang: x}", "8: lang", "rouge_l"),
-    (TEST_SET, "test_set: test.txt", "4: test_set: test.txt", ".txt"),
-    (MODEL, "baseline: gpt-4.1", "6: gates.support.baseline", "openai:NAME"),
-    (MODEL, "baseline: {provider: recrded, path: base.jsonl}", "6: baseline", "'recrded'"),
-    (MODEL, "baseline: python:os:nosuch", "6: target", "'nosuch'"),
-    (MODEL, "baseline: {provider: openai, model: x, api_key: sk-1}", "6: gates.support.baseline.api_k", "api_key_env"),
-    (MODEL, "baselines: {candidate: 'recorded:base.jsonl'}", "6: gates.support.baselines.candidate", ""),
-    ("    training_set: train.jsonl\n", "", "3: gates.support", "training_set"),
-    ("margin: 0.05", "margin: 0.05\n    thresholds: {accuracy: {min: 93}}", "10", "min 93"),
-    ("margin: 0.05", "margin: 0.05\n    thresholds: {latency_p95: {max: 1}}", "10: thresholds.latency_p95", "p95"),
-]
-
-
-@pytest.mark.parametrize(("old", "new", "place", "part"), VALUES)
-def test_a_value_that_cannot_be_used(project: Project, old: str, new: str, place: str, part: str) -> None:
-    found = stopped(judged_from(project, instead(old, new)))
-    mentions(found, f"ftgate.yaml:{place}", part)
-    assert "sk-1" not in str(found)
-
-
 def test_the_terminal_says_what_is_wrong_without_a_traceback(project: Project) -> None:
     """Of a data file, the gate file, and the mark, each at its own step."""
     change_file(project, "ft.jsonl", with_line(5, "hello"))
@@ -245,53 +220,6 @@ def test_the_terminal_says_what_is_wrong_without_a_traceback(project: Project) -
     assert "margin 3" in refused(project)
     project.gate_file(GATE[:-8])
     assert refused(project).startswith("ftgate.yaml:9")
-
-
-# --- keys of a marker; the whole of each message: tests/messages ----------------------------------------------
-
-REFUSED: list[tuple[dict[str, Any], list[str]]] = [
-    ({"baseline": ..., "baselines": {"candidate": "openai:n"}}, ["baselines", "candidate"]),
-    ({"baseline": ..., "baselines": {"x": "nonsense"}}, ["baselines.x", "'nonsense'"]),
-    ({"baseline": ..., "baselines": {"extends": "x"}}, ["baselines", "baseline"]),
-    ({"checks": {"leaks": "fail"}}, ["checks.leaks", "'leaked'"]),
-    ({"checks": {"leaked": "limit"}}, ["checks.leaked", "'limit'"]),
-    *(
-        ({"checks": {name: "warn"}}, [f"checks.{name}", "cannot be changed", "weak_baseline"])
-        for name in ("margin", "thresholds.accuracy", "guards.refunds", "weakened")
-    ),
-    ({"training_set": {"path": "train.jsonl", "max_tokens": 0}}, ["training_set.max_tokens", "at least 1"]),
-    ({"checks": "fail"}, ["checks", "'fail'"]),
-    ({"margin": 3}, ["margin 3", "accuracy"]),
-    ({"test_set": ()}, []),
-    ({"test_set": [{"input": "a", "expected": "b"}] * 2}, ["item 2", "item 1"]),
-    ({"test_set": [("a", float("nan"))]}, ["item 1", "expected"]),
-    ({"test_set": [("a", "b", "c")]}, ["item 1"]),
-    ({"test_set": {"a"}}, ["set"]),
-    ({"metric": ["accuracy", "accuracy"]}, ["metric", "twice"]),
-    ({"candidate": 3}, ["candidate", "got 3"]),
-    ({"candidates": {"a": "recorded:ft.jsonl"}}, ["candidate"]),
-    ({"candidate": "recorded:sub/../../x.jsonl"}, ["recorded:sub/../../x.jsonl", "marker"]),
-    ({"economics": {"calls_per_month": 0}}, ["calls_per_month"]),
-    ({"economics": {"training_cost_usd": -1}}, ["-1"]),
-    ({"economics": {"calls_per_month": "many"}}, ["'many'"]),
-    ({"economics": {"calls_per_moth": 1}}, ["'calls_per_month'"]),
-    ({"economics": "free"}, ["economics"]),
-    ({"hypothesis": {"from": 85, "to": 95}}, ["hypothesis.from 85", "marker", "accuracy", "0 and 1", "0.85"]),
-    ({"hypothesis": {"from": 0.85, "to": 95}}, ["hypothesis.to 95", "0.95"]),
-    ({"hypothesis": {"from": -0.1, "to": 0.5}}, ["hypothesis.from -0.1"]),
-    ({"hypothesis": {"from": 0.9, "to": 0.8}}, ["hypothesis", "0.9", "0.8", "marker", "accuracy"]),
-    ({"hypothesis": {"from": 0.9, "to": 0.9}}, ["hypothesis", "0.9", "marker"]),
-    ({"goal": "knowlege"}, ["goal", "'knowledge'"]),
-    *(({"timeout_s": value}, ["timeout_s"]) for value in (0, -1, "soon", float("nan"), True)),
-    *(({"max_attempts": most}, ["max_attempts"]) for most in (0, 6)),
-]
-
-
-@pytest.mark.parametrize(("keys", "parts"), REFUSED, ids=str)
-def test_what_cannot_be_meant(project: Project, keys: dict[str, Any], parts: list[str]) -> None:
-    found = stopped(project.judge(**keys))
-    mentions(found, *parts)
-    assert "test_gate.py:4" in str(found) or "marker" in str(found)
 
 
 # --- metrics of one's own ------------------------------------------------------------------------------------

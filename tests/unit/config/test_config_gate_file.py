@@ -1,4 +1,4 @@
-"""The gate file is checked as a whole when it is loaded; each message names the line of the exact key."""
+"""The gate file is checked as a whole when it is loaded. What is said of each wrong value: tests/messages."""
 
 from pathlib import Path
 
@@ -90,86 +90,6 @@ def test_a_file_may_hold_nothing_but_its_version(load):
     assert (file.gate_names, file.models, [layer.values for layer in file.layers(None)]) == ((), {}, [{}])
 
 
-VERSION, MARGIN, K, DEFAULT, ORDERS = "version: 1", "margin: 0.05", "few_shot: 8", "confidence: 0.9", "margin: 0}"
-TEST_SET, CANDIDATE, WANTED = "data/test.jsonl", "candidate: tuned", "min: 0.80"
-EXAMPLES = [("-1", "-1"), ("2.5", "2.5"), ("{k: 8}", "whole number")]
-NUMBERS = ["'0.05'", "5%", "true", ".nan", "1e999", "", "[1]", "-1"]
-
-WRONG = [  # what stands in place of what, the place that is named, and what a user needs to read
-    ("version: 1\n", "", "2: version", "version: 1"),
-    *((VERSION, f"version: {value}", "2: version", value.strip("'")) for value in ("2", "true", "'1'")),
-    ("gates:", "gate:", "6: gate", "'gates'"),
-    (VERSION, "version: 1\nfoo: 2", "3: foo", "version, defaults, models, gates"),
-    *((MARGIN, f"{key}: 0.05", f"17: gates.intents.{key}", "'margin'") for key in ("margn", "MARGIN")),
-    *((MARGIN, f"margin: {value}", "17: gates.intents.margin", "") for value in NUMBERS),
-    (MARGIN, "margin: '0.05'", "17: gates.intents.margin", "quotes"),
-    (ORDERS, "margin: -1}", "20: gates.orders.margin", "0"),
-    *((K, f"few_shot: {value}", "14: gates.intents.baseline.few_shot", got) for value, got in EXAMPLES),
-    ("gates:", "  a: {extends: a}\ngates:", "6: models.a.extends", "a -> a"),
-    ("gates:", "  a: {extends: tuned, few_shoot: 1}\ngates:", "6: models.a.few_shoot", "'few_shot'"),
-    (DEFAULT, "confidence: 95", "3: defaults.confidence", "0.95"),
-    *((DEFAULT, f"confidence: {value}", "3: defaults.confidence", value) for value in ("0.5", "1")),
-    (DEFAULT, "evidence: significance", "3: defaults.evidence", "'significant'"),
-    (DEFAULT, "missing_answers: wrnog", "3: defaults.missing_answers", "'wrong'"),
-    (DEFAULT, "min_test_examples: -1", "3: defaults.min_test_examples", "-1"),
-    (DEFAULT, "min_training_examples: 1_000", "3: defaults.min_training_examples", "'1_000'"),
-    (DEFAULT, "repeats: 0", "3: defaults.repeats", "1"),
-    (DEFAULT, "repeats: 1001", "3: defaults.repeats", "1,000"),
-    (DEFAULT, "goal: stile", "3: defaults.goal", "'style'"),
-    (DEFAULT, "name: 5", "3: defaults.name", "quote"),
-    (DEFAULT, "name: ' '", "3: defaults.name", "blank"),
-    (DEFAULT, "metric: []", "3: defaults.metric", "empty"),
-    (DEFAULT, "metric: [f1, 2]", "3: defaults.metric[1]", "name"),
-    (DEFAULT, "metric: {pos_label: a}", "3: defaults.metric.name", "missing"),
-    (DEFAULT, "metric: {name: f1, labels: [a, .nan]}", "3: defaults.metric.labels[1]", "nan"),
-    (WANTED, "mim: 0.80", "19: gates.intents.thresholds.accuracy.mim", "'min'"),
-    ("min: 0.80", "", "19: gates.intents.thresholds.accuracy", "min"),
-    (WANTED, "min: 0.8, max: 0.5", "19: gates.intents.thresholds.accuracy", "0.5"),
-    (WANTED, "min: .nan", "19: gates.intents.thresholds.accuracy.min", "nan"),
-    (WANTED, "min: 0.8, of: base", "19: gates.intents.thresholds.accuracy.of", "min, max"),
-    ("test_set: data/test.jsonl", "test_set: 500", "9: gates.intents.test_set", "number"),
-    ("test_set: data/test.jsonl", "test_set: [a, b]", "9: gates.intents.test_set", "path"),
-    (TEST_SET, "{limit: 5}", "9: gates.intents.test_set.path", "missing"),
-    (TEST_SET, "{path: a, limit: 0}", "9: gates.intents.test_set.limit", "1"),
-    (TEST_SET, "{path: a, limit: 10000000000}", "9: gates.intents.test_set.limit", "1,000"),
-    (TEST_SET, "{path: a, fields: {input: 3}}", "9: gates.intents.test_set.fields.input", "quote"),
-    (TEST_SET, "''", "9: gates.intents.test_set.path", "blank"),
-    (TEST_SET, '"a\\0b"', "9: gates.intents.test_set.path", "NUL"),
-    ("  orders: {margin: 0}", "  orders:", "20: gates.orders", "mapping"),
-    ("  orders: {margin: 0}", "  ' ': {}", "20: gates. ", "blank"),
-    ("gates:", "  a:b: x:y\ngates:", "6: models.a:b", "colon"),
-    (CANDIDATE, "candidate: tuned\n    baselines: {a: tuned}", "16: gates.intents.baselines", "baseline and baselines"),
-    (ORDERS, "baselines: tuned}", "20: gates.orders.baselines", "baseline"),
-    (ORDERS, "baselines: {}}", "20: gates.orders.baselines", "empty"),
-    (ORDERS, "candidates: {a: tuned}}", "20: gates.orders.candidates", "candidate"),
-    (ORDERS, "hypothesis: {from: 0.8}}", "20: gates.orders.hypothesis.to", "missing"),
-    *(
-        (ORDERS, f"hypothesis: {{{key}: 0.8, to: 0.9}}}}", f"20: gates.orders.hypothesis.{key}", "'from'")
-        for key in ("fron", "from_")
-    ),
-    (ORDERS, "hypothesis: {from: 85 %, to: 0.9}}", "20: gates.orders.hypothesis.from", "'85 %'"),
-    (ORDERS, "hypothesis: {from: 0.8, to: .nan}}", "20: gates.orders.hypothesis.to", "nan"),
-    (ORDERS, "hypothesis: 0.9}", "20: gates.orders.hypothesis", "quote"),
-    (ORDERS, 'hypothesis: " "}', "20: gates.orders.hypothesis", "blank"),
-    (ORDERS, "hypothesis: {metric: f1, from: 0.8, to: 1}}", "20: gates.orders.hypothesis.metric", "known keys"),
-    (ORDERS, "stage: redy}", "20: gates.orders.stage", "'ready'"),
-    # two gates cannot go by one name
-    ("{margin: 0}", "{name: intents}", "20: gates.orders.name", "'intents'"),
-    ("{margin: 0}", "{}\n  again: {name: orders}", "21: gates.again.name", "'orders'"),
-    (DEFAULT, "name: all", "20: gates.orders", "'all'"),
-    # a misspelled key is not called missing too
-    ("model: gpt-4.1-mini", "modl: gpt-4.1-mini", "13: gates.intents.baseline.modl", "'model'"),
-]
-
-
-@pytest.mark.parametrize(("old", "new", "place", "word"), WRONG, ids=[f"{row[1][:30]!a}" for row in WRONG])
-def test_what_is_wrong_is_said_with_the_line_of_the_key(refused, old, new, place, word):
-    error, found = refused(changed(old, new))
-    assert found == place
-    assert word in error.what
-    assert error.evidence is None
-
-
 def test_several_problems_are_listed_in_the_order_of_their_lines(refused):
     text = WHOLE.replace("confidence: 0.9", "confidance: 0.9").replace("few_shot: 8", "few_shot: -1")
     unknown = ", ".join(f"{letter}{letter}: 1" for letter in "abcdefghi")
@@ -186,22 +106,6 @@ def test_several_problems_are_listed_in_the_order_of_their_lines(refused):
     assert [line.startswith(f"ftgate.yaml:{place}: ") for line, place in zip(others, places, strict=True)] == [True] * 9
     assert all(key in others[2] for key in GateKeys.model_fields)
     assert "2" in rest
-
-
-@pytest.mark.parametrize(
-    ("other", "told"), [("{extends: a}", ["b -> a -> b", "a -> b -> a"]), ("{extends: tune}", ["'b'", "'tuned'"])]
-)
-def test_models_that_extend_an_invalid_one_are_named_too(refused, other, told):
-    error, place = refused(changed("gates:", f"  a: {{extends: b}}\n  b: {other}\ngates:"))
-    assert place == "6: models.a.extends"
-    assert "ftgate.yaml:7: models.b.extends: " in error.evidence
-    assert all(word in text for word, text in zip(told, (error.what, error.evidence), strict=True))
-
-
-def test_a_misspelled_key_does_not_hide_wrong_values_beside_it(refused):
-    error, place = refused(changed("margin: 0}", "margn: 1, repeats: 0}"))
-    assert place == "20: gates.orders.margn"
-    assert error.evidence.startswith("ftgate.yaml:20: gates.orders.repeats: ")
 
 
 def test_a_long_value_is_cut_and_odd_characters_are_escaped(refused):

@@ -235,42 +235,6 @@ def test_missing_keys_are_listed_with_the_places_that_may_give_them(load):
     assert ("margin" in error.what, "fixture" in error.cure) == (True, False)
 
 
-@pytest.mark.parametrize(
-    ("changes", "key", "word"),
-    [
-        ({"margn": 1}, "margn", "'margin'"),
-        *(({"margin": value}, "margin", "") for value in ("0.05", True, -0.1, float("nan"))),
-        ({"confidence": 95}, "confidence", "0.95"),
-        ({"confidence": 100}, "confidence", "100"),
-        ({"baseline": None}, "baseline", "value"),
-        ({"test_set": 500}, "test_set", "number"),
-        ({"test_set": b"x"}, "test_set", "bytes"),
-        ({"metric": ["f1", ["f1"]]}, "metric[1]", "list"),
-        ({"metric": ["f1", "accuracy", "f1"]}, "metric[2]", "twice"),
-        ({"metric": []}, "metric", "empty"),
-        ({"metric": ""}, "metric.name", "blank"),
-        ({"thresholds": {"f1": {"min": "x"}}}, "thresholds.f1.min", "'x'"),
-        ({"baseline": {"provider": "openai", "few_shot": -1, "model": "m"}}, "baseline.few_shot", "0"),
-        ({"baselines": {"a": "x:a"}}, "baselines", "baseline and baselines"),
-    ],
-)
-def test_what_a_marker_gets_wrong_is_said_with_its_key(changes, key, word):
-    error = refused(**changes)
-    assert (error.where.path, error.where.key) == (None, key)
-    assert word in error.what
-    assert "(marker)" in error.what
-
-
-def test_a_baseline_must_have_a_name_that_is_text():
-    rest = layer({key: value for key, value in SELF_CONTAINED.items() if key != "baseline"})
-    assert refusal(layer({"baselines": {1: "x:y"}}), rest).where.key == "baselines[1]"
-
-
-def test_several_problems_of_a_marker_are_listed():
-    error = refused(margn=1, confidence=2)
-    assert (error.where.key, error.evidence.partition(":")[0]) == ("margn", "confidence")
-
-
 def examples():
     yield "question", "answer"
 
