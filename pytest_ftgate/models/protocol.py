@@ -78,6 +78,9 @@ Stripping: TypeAlias = Literal["auto", False] | tuple[str, str]
 FINISHES = ("stop", "refusal", "filtered", "cut_off")
 """How an answer can end: complete, refused, withheld by a content filter, or cut off at a token limit."""
 
+MOST_BYTES = 20_000_000
+"""The size of an answer above which it is broken."""
+
 COUNTS = ("input_tokens", "output_tokens", "cached_input_tokens", "cache_write_tokens")
 """The token counts of a :class:`Completion`."""
 

@@ -12,7 +12,7 @@ from pytest_ftgate import clock
 from pytest_ftgate.errors import RAISED_CURE, FailureKind, ModelError, told
 from pytest_ftgate.models import Completion, Prediction, Question
 from pytest_ftgate.models.event_loop import note_call
-from pytest_ftgate.models.protocol import COUNTS, FINISHES, RetryPolicy, is_count, is_seconds
+from pytest_ftgate.models.protocol import COUNTS, FINISHES, MOST_BYTES, RetryPolicy, is_count, is_seconds
 from pytest_ftgate.runs.run_state import AbandonedError
 from pytest_ftgate.runs.throttle import Throttle, wait_refused
 
@@ -278,6 +278,8 @@ def _checked(found: object) -> Completion | ModelError:
 def _flaw(answer: Completion) -> str | None:
     if not isinstance(answer.text, str):
         return f"text is of type {type(answer.text).__name__}, not str"
+    if len(answer.text) > MOST_BYTES:
+        return f"text has more than {MOST_BYTES // 1_000_000} MB"
     if answer.finish not in FINISHES:
         return f"finish is {answer.finish!r}, not one of {', '.join(FINISHES)}"
     for name in COUNTS:

@@ -34,11 +34,12 @@ def read_answer(body: object, endpoint: Endpoint) -> Completion:
     data = _decoded(body, endpoint)
     check_served(data, endpoint)
     message, finish = _first_choice(data, endpoint)
-    content = _text(message.get("content"))
+    content, thought = _texts(message.get("content"), thinking=False), _texts(message.get("content"), thinking=True)
     if content is None:
         raise _broken(f"the content is {kind_of(message['content'])}, neither text nor parts of text", data, endpoint)
     refusal, calls = message.get("refusal"), message.get("tool_calls")
-    reasoning = [message[key] for key in _REASONING if isinstance(message.get(key), str) and message[key]]
+    reasoning = [thought] if thought else []
+    reasoning += [message[key] for key in _REASONING if isinstance(message.get(key), str) and message[key]]
     if isinstance(refusal, str) and refusal:
         finish, content = "refusal", content or refusal
     elif isinstance(calls, list) and calls:
@@ -52,15 +53,24 @@ def read_answer(body: object, endpoint: Endpoint) -> Completion:
     )
 
 
-def _text(content: object) -> str | None:
-    """Return a message's content, which may come in parts; ``None`` where that holds something else than text."""
+def _texts(content: object, *, thinking: bool) -> str | None:
+    """Return the answer or the reasoning in a message's content, which may come in parts; ``None`` for other parts.
+
+    Reasoning parts are those of Mistral: ``{"type": "thinking", "thinking": [parts of text]}``.
+    """
     if content is None or isinstance(content, str):
-        return content or ""
+        return "" if thinking else content or ""
     if not isinstance(content, list):
         return None
-    texts = [part.get("text") for part in content if isinstance(part, Mapping) and part.get("type") in _OF_TEXT]
-    found = [text for text in texts if isinstance(text, str)]
-    return "".join(found) if len(found) == len(content) else None
+    found = list[str | None]()
+    for part in map(fields, content):
+        if part.get("type") == "thinking":
+            found += [_texts(part.get("thinking"), thinking=False)] if thinking else []
+        elif part.get("type") not in _OF_TEXT or not isinstance(part.get("text"), str):
+            return None
+        elif not thinking:
+            found.append(part["text"])
+    return "".join(text or "" for text in found)
 
 
 def broken_body(found: str, endpoint: Endpoint) -> ModelError:
@@ -89,9 +99,10 @@ def _decoded(body: object, endpoint: Endpoint) -> Mapping[str, Any]:
 def _first_choice(data: Mapping[str, Any], endpoint: Endpoint) -> tuple[Mapping[str, Any], str]:
     choices = data.get("choices")
     if not isinstance(choices, list) or not choices:
-        error = error_in(data)
-        if is_count(error.get("code")) and error["code"] >= 400:  # routers report a provider's failure so, as HTTP 200
-            raise refused(Refusal(error["code"], error), endpoint)
+        if data.get("error"):  # routers report a provider's failure so, as HTTP 200
+            error = error_in(data)
+            code = error.get("code")
+            raise refused(Refusal(code if is_count(code) and code >= 400 else 200, error, str(data["error"])), endpoint)
         raise _broken("it holds no choice", data, endpoint)
     message = choices[0].get("message") if isinstance(choices[0], Mapping) else None
     if not isinstance(message, Mapping):

@@ -9,10 +9,10 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 from pytest_ftgate import clock
-from pytest_ftgate.errors import is_cancelled_from_outside
+from pytest_ftgate.errors import ModelError, is_cancelled_from_outside
 from pytest_ftgate.models.openai_api.answers import broken_body, read_answer
 from pytest_ftgate.models.openai_api.endpoint import Endpoint, Refusal, failure, pause_s, refused, root_cause
-from pytest_ftgate.models.protocol import Completion
+from pytest_ftgate.models.protocol import MOST_BYTES, Completion
 
 if TYPE_CHECKING:
     import httpx2
@@ -39,25 +39,41 @@ class ChatClient:
 
     async def ask(self, body: Mapping[str, Any]) -> Completion:
         """Send one request, and read its answer. Raises :class:`ModelError`, which never quotes the key."""
-        content = _encode(body).encode()
-        request = self._http.build_request("POST", self._url, content=content, headers=self._headers)
+        sent = _encode(body).encode()
+        request = self._http.build_request("POST", self._url, content=sent, headers=self._headers)
         try:
-            response = await self._http.send(request)
+            response = await self._http.send(request, stream=True)
+            content = await self._read(response)
+        except ModelError:
+            raise
         except Exception as error:
             raise self._failed(error) from None
         wait_s = pause_s(response.headers)
         if wait_s:
             self._resume_at = max(self._resume_at, clock.monotonic() + wait_s)
         if response.is_error:
-            refusal = Refusal.of(response)
+            refusal = Refusal.of(response, content.decode(errors="replace"))
             if refusal.filtered:
                 return Completion("", finish="filtered")
             raise refused(refusal, self._endpoint)
         try:
-            found = json.loads(response.content)
+            found = json.loads(content)
         except ValueError:
-            raise broken_body(response.content.decode(errors="replace"), self._endpoint) from None
+            raise broken_body(content.decode(errors="replace"), self._endpoint) from None
         return read_answer(found, self._endpoint)
+
+    async def _read(self, response: httpx2.Response) -> bytes:
+        """Return the body of a response. Raise :class:`ModelError` if it is too large to be an answer."""
+        parts, size = list[bytes](), 0
+        try:
+            async for part in response.aiter_bytes():
+                size += len(part)
+                if size > MOST_BYTES:
+                    raise self._endpoint.too_large(MOST_BYTES)
+                parts.append(part)
+        finally:
+            await response.aclose()
+        return b"".join(parts)
 
     def pause_s(self) -> float:
         """Return for how many seconds the endpoint accepts no further request, according to its last answers."""

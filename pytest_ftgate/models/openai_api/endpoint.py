@@ -33,7 +33,7 @@ _CONTEXT_WORDS = re.compile(
 )
 _FILTER_CODES = frozenset({"content_filter", "content_policy_violation"})
 _TRANSPORTS = frozenset({"httpx", "httpx2", "httpcore", "httpcore2", "aiohttp", "anyio", "h11"})
-_TRY_AGAIN = frozenset({408, 409, 429})
+_TRY_AGAIN = frozenset({408, 409, 425, 429})
 _EVIDENCE_CHARACTERS = 120
 
 
@@ -52,6 +52,11 @@ class Endpoint:
     def where(self) -> Where:
         """Return the host and port. The rest of the URL may contain a secret."""
         return Where(path=urlsplit(self.base_url).netloc.rpartition("@")[2])
+
+    def too_large(self, limit: int) -> ModelError:
+        """Return the error for an answer of more bytes than any real one has: the rest of it is not read."""
+        what, cure = f"the endpoint's answer is broken: it is larger than {limit // 1_000_000} MB", "limit max_tokens"
+        return self.error(what, kind="unreadable", cure=cure)
 
     def unreadable(self, what: str, data: object, cure: str) -> ModelError:
         """Return the error for JSON that is not an answer: the same call would bring the same again."""
@@ -142,13 +147,13 @@ class Refusal:
     path: str = ""  # of the URL that was requested; empty if it is not known
 
     @classmethod
-    def of(cls, response: httpx2.Response) -> Refusal:
-        """Return the refusal in a response that was read."""
+    def of(cls, response: httpx2.Response, text: str) -> Refusal:
+        """Return the refusal in a response with this body."""
         try:
-            error = error_in(json.loads(response.content))
+            error = error_in(json.loads(text))
         except ValueError:
             error = {}
-        return cls(response.status_code, error, response.text, response.headers, response.request.url.path)
+        return cls(response.status_code, error, text, response.headers, response.request.url.path)
 
     @property
     def codes(self) -> set[str]:
@@ -274,11 +279,14 @@ def refused(refusal: Refusal, endpoint: Endpoint) -> ModelError:
     elif refusal.too_long:
         what = f"a prompt is longer than the context of {endpoint.model!r}"
         cure = "shorten the system message, the few-shot examples or the inputs"
-    elif status in _TRY_AGAIN or status >= 500:
+    elif status in _TRY_AGAIN or status >= 500 or status < 400:
         what = "the endpoint limits the rate of calls" if status == 429 else "the endpoint failed"
         cure = "lower concurrency, or set requests_per_minute" if status == 429 else None
         facts = {"retryable": True, "kind": "busy" if status in (429, 503) else "other"}
-        facts |= {"unpaid": status in (409, 429, 503), "retry_after_s": retry_after_s(refusal.headers, clock.wall())}
+        facts |= {
+            "unpaid": status in (409, 425, 429, 503),
+            "retry_after_s": retry_after_s(refusal.headers, clock.wall()),
+        }
     else:
         what, cure = _refused_request(refusal, endpoint, key)
         facts = {"unpaid": True, "kind": "refused"}

@@ -12,6 +12,7 @@ from pytest_ftgate.errors import ModelError
 from pytest_ftgate.models import Completion
 from pytest_ftgate.models.openai_api.answers import is_same, read_answer
 from pytest_ftgate.models.openai_api.endpoint import Endpoint, pause_s, retry_after_s
+from pytest_ftgate.runs.asking import _checked
 
 HERE = Endpoint("http://127.0.0.1:8000/v1", "m")
 
@@ -22,6 +23,9 @@ def body(content="hi", finish="stop", usage=None, **message):
 
 
 CALL = {"id": "1", "type": "function", "function": {"name": "f", "arguments": '{"x": 1}'}}
+
+
+THOUGHT = {"type": "thinking", "thinking": [{"type": "text", "text": "hm "}, {"type": "text", "text": "so"}]}
 
 
 # --- answers -------------------------------------------------------------------------------------------------
@@ -45,6 +49,8 @@ CALL = {"id": "1", "type": "function", "function": {"name": "f", "arguments": '{
         (body(None, "length", refusal="I cannot"), Completion("I cannot", finish="refusal")),
         (body([{"type": "text", "text": "h"}, {"type": "text", "text": "i"}]), Completion("hi")),
         (body([]), Completion("")),
+        (body([THOUGHT, {"type": "text", "text": "hi"}]), Completion("hi", reasoning="hm so")),
+        (body([THOUGHT], reasoning_content="and"), Completion("", reasoning="hm so\nand")),
         (body(None, "tool_calls", tool_calls=[CALL]), Completion('[{"arguments":{"x":1},"name":"f"}]')),
         (body("see", tool_calls=[CALL]), Completion('[{"arguments":{"x":1},"name":"f"}]', reasoning="see")),
         (body(None, tool_calls=[{"function": {"name": "f"}}]), Completion('[{"arguments":{},"name":"f"}]')),
@@ -108,11 +114,28 @@ def test_a_body_that_is_no_chat_completion(data, word):
     assert (caught.value.retryable, caught.value.fatal, caught.value.kind) == (False, False, "unreadable")
 
 
-@pytest.mark.parametrize(("code", "retryable"), [(502, True), (429, True), (400, False)])
-def test_an_error_in_an_answer_of_http_200_is_that_error(code, retryable):
-    with pytest.raises(ModelError) as caught:
-        read_answer({"error": {"code": code, "message": "Provider returned error"}}, HERE)
-    assert (caught.value.retryable, str(code) in caught.value.what) == (retryable, True)
+@pytest.mark.parametrize(
+    ("told", "shown", "retryable"),
+    [
+        *(({"code": code, "message": "overloaded"}, str(code), code != 400) for code in (502, 429, 400)),
+        *((told, "200 OK", True) for told in ({"message": "overloaded"}, "overloaded", {"code": "overloaded"})),
+        ({"code": "insufficient_quota", "message": "overloaded"}, "quota", False),
+    ],
+)
+def test_an_error_in_an_answer_of_http_200_is_that_error(told, shown, retryable):
+    with pytest.raises(ModelError, match="overloaded") as caught:
+        read_answer({"error": told}, HERE)
+    assert (caught.value.retryable, shown in caught.value.what) == (retryable, True)
+
+
+def test_an_answer_above_20_mb_is_broken(ask, build, server, monkeypatch):
+    for module in ("models.openai_api.client", "runs.asking"):
+        monkeypatch.setattr(f"pytest_ftgate.{module}.MOST_BYTES", 1_000)
+    for reply in (Reply("x" * 1_000), Reply(body="x" * 1_001, status=500)):
+        found = failing(ask, build, server, reply)
+        assert ("broken" in found.what, found.kind, found.retryable) == (True, "unreadable", False)
+    assert ask(build(base_url=server.url)).text == "hello"
+    assert "MB" in _checked(Completion("x" * 1_001)).what
 
 
 SAME = [
@@ -242,12 +265,12 @@ def test_an_endpoint_that_asks_for_a_key_where_none_is_named(ask, build, server)
     assert found.fatal
 
 
-@pytest.mark.parametrize("status", [408, 409, 429, 500, 502, 503, 529])
+@pytest.mark.parametrize("status", [408, 409, 425, 429, 500, 502, 503, 529])
 def test_a_refusal_that_may_pass(ask, build, server, status):
     found = failing(ask, build, server, error(status, retry_after="7"))
     assert (str(status) in found.what, found.evidence) == (True, "no")
     assert (found.fatal, found.retryable, found.retry_after_s) == (False, True, 7.0)
-    assert found.unpaid == (status in (409, 429, 503))
+    assert found.unpaid == (status in (409, 425, 429, 503))
     assert found.kind == ("busy" if status in (429, 503) else "other")
 
 
