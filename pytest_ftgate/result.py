@@ -38,6 +38,7 @@ CHECKS: Mapping[str, Kind] = {
     **dict.fromkeys(("labels_missing", "imbalance", "empty_outputs", "chat_format", "too_long", "prompt_leak"), "data"),
     **dict.fromkeys(("models", "baseline_answers", "candidate_answers", "identical_outputs"), "models"),
     **dict.fromkeys(("baseline_prompt", "baseline_params", "prompt_mismatch", "unusable_answers"), "models"),
+    "retries": "models",
     **dict.fromkeys(("margin", "evidence", "max_drop", "thresholds", "guards", "slices", "hypothesis"), "gain"),
     **dict.fromkeys(("weak_baseline", "degenerate_candidate", "rare_group_loss", "circular", "knowledge"), "gain"),
     **dict.fromkeys(("alternatives", "headroom", "power"), "gain"),
@@ -152,6 +153,7 @@ class ModelResult:
     n_scored: Annotated[int | None, about("scored answers")] = None
     n_errors: Annotated[int | None, about("answers that are missing after all retries")] = None
     n_stored: Annotated[int | None, about("answers from the store or a recording")] = None
+    n_retries: Annotated[int | None, about("failed calls that were made again")] = None
     n_refused: Annotated[int | None, about("refused and filtered answers")] = None
     n_empty: Annotated[int | None, about("empty answers")] = None
     n_cut_off: Annotated[int | None, about("answers that reached a length limit")] = None

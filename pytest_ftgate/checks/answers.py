@@ -84,6 +84,20 @@ def check(gate: Context) -> Iterator[Check]:
             yield Check(answers_of(role), "note", message)
 
 
+_MANY_RETRIES = 0.05
+
+
+def check_retries(gate: Context) -> Iterator[Check]:
+    """Warn of each model more than 5 % of whose calls failed and were made again."""
+    for role, one in gate.measured.items():
+        retries = one.facts.n_retries or 0
+        calls = retries + (one.facts.n_expected or 0) - (one.facts.n_stored or 0)
+        if retries > _MANY_RETRIES * calls:
+            message = f"{called(role, one.facts.name)}: {retries:,} of {plural(calls, 'call')} failed and were retried"
+            cure = "Lower concurrency, or set requests_per_minute, so that latencies and costs are those of normal use."
+            yield Check("retries", "warning", message, observed=retries, advice=cure)
+
+
 MOST_LABELS = 200
 """The most labels in a report; the worst are kept."""
 

@@ -72,6 +72,7 @@ RULES: tuple[Rule, ...] = (
     Rule("free", guards.check_free),
     Rule("free", freshness.base_changed),
     Rule("answered", answers.check_complete),
+    Rule("answered", answers.check_retries),
     Rule("answered", thresholds.check_samples),
     Rule("scored", normalization.check),  # first: where form decides, all that follows only measures form
     Rule("scored", baseline_form.check),

@@ -113,6 +113,7 @@ class Prediction:
     failure: ModelError | None = None  # why the answer is missing
     stored: bool = False  # it came from the store or the recordings, and was not asked for in this run
     recorded: bool = False  # it came from a recording
+    retries: int = 0  # failed calls of this run that were made again
 
     @property
     def error(self) -> str | None:

@@ -17,8 +17,8 @@ if TYPE_CHECKING:
 EVERY_S = 60.0
 _HOUR_S, _MINUTE_S = 3600, 60
 _NAME_WIDTH, _SHORTEST_NAME = 30, 4
-_MOST_FACTS = 7  # about one model
-_FAILURE_WIDTH = 40
+_MOST_FACTS = 8  # about one model
+_FAILURE_WIDTH = 60
 _LOG_COLUMNS = 1000
 _PREFIX = "ftgate: "
 
@@ -122,6 +122,8 @@ def _summed(jobs: Sequence[Progress], seconds: float) -> _Model:
     ended = sum(job.done for job in jobs)
     asked, left, facts = ended - stored, total - ended, []
     facts += [f"{failed:,} failed"] if failed else []
+    waits = [job.retrying for job in jobs if job.retrying]
+    facts += [f"{excerpt(failure, width=_FAILURE_WIDTH)}, retrying" for failure in waits[-1:]]
     if seconds >= 1 and asked > 0 and left:  # earlier it would be a guess
         rate = asked / seconds
         facts += [f"{_span(left / rate)} left", f"{rate:.0f}/s" if rate >= 1 else f"{rate * _MINUTE_S:.0f}/min"]

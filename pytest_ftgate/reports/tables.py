@@ -22,7 +22,7 @@ from pytest_ftgate.text import (
 
 _NAME_WIDTH = 40
 _ANSWER_WIDTH = 100
-RUN_COLUMNS = ("answered", "stored", "p50", "p95", "tokens in/out", "cost")
+RUN_COLUMNS = ("answered", "stored", "retries", "p50", "p95", "tokens in/out", "cost")
 """Headings of the columns about a model's run, next to its scores."""
 
 
@@ -49,6 +49,7 @@ def _model(result: GateResult, role: str, model: ModelResult, names: Sequence[st
         gain,
         f"{show_count(model.n_scored)}/{show_count(model.n_expected)}",
         show_count(model.n_stored),
+        show_count(model.n_retries or None),
         show_seconds(model.latency_p50_s),
         show_seconds(model.latency_p95_s),
         tokens,

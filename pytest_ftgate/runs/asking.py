@@ -63,7 +63,8 @@ class Asker:
     """Ask one model, with several questions in one call if ``batched``, and retry failures that may pass.
 
     ``policy`` is how long to wait between attempts, ``now`` gives the time of an answer. ``throttle`` decides when
-    calls may begin. Optional: ``meter`` counts their cost, ``outage`` ends the run of a model that answers no call.
+    calls may begin. Optional: ``meter`` counts their cost, ``outage`` ends the run of a model that answers no call, and
+    ``retrying`` hears of each failure that leads to another attempt.
     """
 
     def __init__(
@@ -77,6 +78,7 @@ class Asker:
     ) -> None:
         self.meter: Meter | None = None
         self.outage: Outage | None = None
+        self.retrying: Callable[[Question, ModelError], None] = lambda *_: None
         self._model = model
         self._policy = policy
         self._throttle = throttle or Throttle(1)
@@ -117,10 +119,13 @@ class Asker:
                     if self.outage:
                         outcome = self.outage.failed(question.key, outcome, given_up=one.hangs or one.over(outcome))
                     if not one.over(outcome):
+                        self.retrying(question, outcome)
                         again.append(question)
                         wait_s = max(wait_s, one.wait_s(self._policy, outcome))
                         continue
                     outcome = one.last(outcome)
+                elif failed := attempts[question.key].n:
+                    outcome = replace(outcome, retries=failed)
                 certain.append((question, outcome))
             if certain:
                 yield certain
@@ -204,10 +209,10 @@ class _Attempts:
     def __init__(self, retries: int) -> None:
         self._retries = retries
         self._met: Counter[FailureKind] = Counter()
-        self._n = 0
+        self.n = 0
 
     def failed(self, error: ModelError, *, others_are_answered: bool) -> None:
-        self._n += 1
+        self.n += 1
         if error.kind != "busy" or not others_are_answered:
             self._met[error.kind] += 1
 
@@ -227,9 +232,9 @@ class _Attempts:
 
     def last(self, error: ModelError) -> ModelError:
         """Return the final error, with the number of attempts."""
-        if self._n == 1:
+        if self.n == 1:
             return error
-        return ModelError(f"{error.what} (tried {self._n} times)", **error.parts(attempts=self._n))
+        return ModelError(f"{error.what} (tried {self.n} times)", **error.parts(attempts=self.n))
 
 
 async def _in_time(model: Model, call: Callable[[], Awaitable[_T]]) -> _T:

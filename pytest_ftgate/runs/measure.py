@@ -84,6 +84,7 @@ def measure_run(name: str, run: Run, sample: Run | None = None, *, forgiven: boo
             n_scored=len(completions),
             n_errors=n_errors,
             n_stored=len(completions) if recorded else sum(p.stored for p in predictions),
+            n_retries=sum({p.key: p.retries for p in predictions}.values()),
             n_refused=sum(c.finish in ("refusal", "filtered") for c in completions),
             n_cut_off=sum(c.finish == "cut_off" for c in completions),
             n_empty=sum(c.finish == "stop" and not c.text.strip() for c in completions),

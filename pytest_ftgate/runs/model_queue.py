@@ -108,6 +108,7 @@ class ModelQueue:
         )
         retry = replace(retry, retry_after_cap_s=throttle.longest_wait_s()) if limit is not None else retry
         self._asker = Asker(self.model, retry, throttle, batched=self.model.batch_size > 1, now=writer.now)
+        self._asker.retrying = state.retrying
         self._ready: deque[Question] = deque()
         self._abandoned_in_a_row = 0
 

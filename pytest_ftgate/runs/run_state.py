@@ -12,7 +12,7 @@ from pytest_ftgate.models.price import cost_of, price_of
 from pytest_ftgate.models.protocol import Prediction
 
 if TYPE_CHECKING:
-    from pytest_ftgate.models import Completion, Model
+    from pytest_ftgate.models import Completion, Model, Question
 
 Keys = Sequence[Sequence[str]]
 """The keys of one job's answers: ``[repeat][example]``."""
@@ -66,6 +66,7 @@ class Progress:
         errors: questions that failed for good.
         tokens: of the answers asked for in this run, as far as they are known; likewise ``usd``.
         last_failure: what the last failed question failed with.
+        retrying: what the last call failed with that is made again; ``None`` once a call is answered.
     """
 
     model: str
@@ -76,6 +77,7 @@ class Progress:
     tokens: int = 0
     usd: float = 0.0
     last_failure: str | None = None
+    retrying: str | None = None
 
 
 class RunState:
@@ -122,12 +124,18 @@ class RunState:
         for job in self._jobs[prediction.key]:
             progress = self.progress[job]
             progress.done += 1
+            progress.retrying = None
             progress.tokens += tokens
             progress.usd += cost_of(completion, self._prices[job], prediction.busy_s) or 0.0
 
+    def retrying(self, question: Question, failure: ModelError) -> None:
+        """Record that a call has failed and is made again."""
+        for job in self._jobs[question.key]:
+            self.progress[job].retrying = failure.what
+
     def failed(self, key: str, failure: ModelError) -> None:
         """Record that there will be no answer, and why."""
-        self._predictions[key] = Prediction(key, failure=failure)
+        self._predictions[key] = Prediction(key, failure=failure, retries=failure.attempts - 1)
         for job in self._jobs[key]:
             self.progress[job].done += 1
             self.progress[job].errors += 1

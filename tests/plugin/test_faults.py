@@ -8,7 +8,7 @@ from collections import Counter
 from typing import Any
 
 import pytest
-from endpoint_project import EVERY_REQUEST, EndpointProject, answer, untimed
+from endpoint_project import EVERY_REQUEST, EndpointProject, answer, index_of, untimed
 from loopback import LoopbackServer, Reply, error
 
 from pytest_ftgate.models.protocol import RetryPolicy
@@ -77,6 +77,9 @@ def test_the_result_is_that_of_a_good_day(http: EndpointProject, seed: int) -> N
     day = BadDay(http.server, seed, restart_at=50)
     http.server.answer = day
     bad = http.gate()
+    spoiled = {check["observed"] for check in bad["checks"] if check["name"] == "retries"}
+    assert spoiled == {bad[role]["n_retries"] for role in ("baseline", "candidate")}
+    bad["checks"] = [check for check in bad["checks"] if check["name"] != "retries"]
     assert untimed(bad) == untimed(good)
     assert bad["verdict"] == "pass"
     assert {"429", "429 with a wait", "dropped", "restart", "none"} <= day.met.keys()
@@ -87,3 +90,28 @@ def test_the_result_is_that_of_a_good_day(http: EndpointProject, seed: int) -> N
     http.forget()
     assert http.gate()["gain"] == good["gain"]
     assert not http.server.requests
+
+
+@pytest.mark.parametrize(("n", "statuses"), [(3, set()), (4, {"warning"})])
+def test_retries_are_in_every_report(http: EndpointProject, n: int, statuses: set[str]) -> None:
+    """Of 60 calls and their retries, more than 5 % are a warning."""
+    failed: set[int] = set()
+
+    def reply(body: dict[str, Any]) -> str | Reply:
+        index = index_of(body)
+        if body["model"] == "base" or index >= n or index in failed:
+            return answer(body)
+        failed.add(index)
+        return error(500)
+
+    http.server.answer = reply
+    http.gate_test()
+    forms = [f"--ftgate-report={form}:out/{form}" for form in ("markdown", "html")]
+    gate = http.gate("-v", *forms)
+    assert (gate["baseline"]["n_retries"], gate["candidate"]["n_retries"], gate["verdict"]) == (0, n, "pass")
+    assert {check["status"] for check in gate["checks"] if check["name"] == "retries"} == statuses
+    texts = [http.result.stdout.str(), *(path.read_text(encoding="utf-8") for path in (http.path / "out").iterdir())]
+    assert len(texts) == 3
+    assert all("retries" in text for text in texts)
+    (row,) = (line for line in texts[0].splitlines() if line.startswith("candidate") and "60/60" in line)
+    assert str(n) in row.split()

@@ -35,6 +35,7 @@ def display(*, log: bool = False) -> tuple[ProgressDisplay, list[str], Clock]:
             Progress("tuned", 12, 20, 0, 3, last_failure="500 Internal Server Error"),
             "tuned 9/20 (3 failed, last failure: 500 Internal Server Error)",
         ),
+        (Progress("tuned", 0, 20, 0, 0, retrying="connection refused"), "tuned 0/20 (connection refused, retrying)"),
         (Progress("tuned", 2, 500, 0, 0, 61234, 0.125), "tuned 2/500 ($0.1250, 61,234 tokens)"),
         (Progress("\x1b[2J", 1, 2, 0, 0), "\\x1b[2J 1/2"),
     ],

@@ -242,11 +242,13 @@ def _is_timeout(root: BaseException) -> bool:
 
 def _unreachable(cause: BaseException, endpoint: Endpoint) -> ModelError:
     text = str(cause) or "the connection was closed"
+    causes = getattr(cause, "exceptions", (cause,))  # of several addresses of one host
+    is_refused = all(isinstance(one, ConnectionRefusedError) for one in causes)
     return endpoint.error(
-        "the endpoint cannot be reached, or dropped the connection",
+        "connection refused" if is_refused else "the endpoint cannot be reached, or dropped the connection",
         retryable=True,
         kind="unreachable",
-        unpaid=isinstance(cause, ConnectionRefusedError | gaierror) or type(cause).__name__ == "ConnectError",
+        unpaid=is_refused or isinstance(cause, gaierror) or type(cause).__name__ == "ConnectError",
         evidence=endpoint.quoted(f"{type(cause).__name__}: {text}"),
         cure="check base_url, and that the server is running",
     )

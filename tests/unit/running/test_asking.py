@@ -2,6 +2,7 @@
 
 import asyncio
 import itertools
+from unittest.mock import ANY
 
 import pytest
 import virtual_time
@@ -10,7 +11,7 @@ from hypothesis import strategies as st
 
 from pytest_ftgate.data import Example
 from pytest_ftgate.errors import ModelError, Where
-from pytest_ftgate.models import Completion, Question, protocol
+from pytest_ftgate.models import Completion, Prediction, Question, protocol
 from pytest_ftgate.models.protocol import RetryPolicy
 from pytest_ftgate.runs.asking import Asker, BusyTime
 from pytest_ftgate.runs.throttle import Throttle
@@ -79,7 +80,7 @@ async def for_ever():
 
 def test_what_may_succeed_later_is_tried_again():
     model, waits = Model(busy(), busy(7.0), YES, retries=2), Waits()
-    assert answer(model, waits).completion is YES
+    assert answer(model, waits) == Prediction("k", YES, ANY, ANY, ANY, retries=2)
     assert waits.asked == [(1, None), (2, 7.0)]
 
 
