@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from functools import cache
 from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeVar
@@ -55,6 +55,9 @@ STATUS_AT: Mapping[str, Status] = {"ignore": "note", "warn": "warning", "fail": 
 
 RED: tuple[Verdict, ...] = ("error", "fail", "inconclusive")
 """The statuses that end a green verdict, the worst first."""
+
+PROBLEMS_FIRST: tuple[Status, ...] = (*RED, "warning", "pass", "note")
+"""All statuses, the worst first."""
 
 _END = WithJsonSchema({"type": ["number", "null"]})  # JSON has no infinity
 _LOW = BeforeValidator(lambda end: -math.inf if end is None else end)
@@ -132,6 +135,26 @@ def verdict_of(checks: tuple[Check, ...]) -> Verdict:
     """Return the worst status: error > fail > inconclusive > pass. Warnings and notes do not count."""
     statuses = {check.status for check in checks}
     return next((verdict for verdict in RED if verdict in statuses), "pass")
+
+
+def one_a_name(checks: Iterable[Check]) -> tuple[Check, ...]:
+    """Return one check for each name: of several the worst, which also says what the others found."""
+    found: dict[str, Check] = {}
+    for check in checks:
+        found[check.name] = _with(found[check.name], check) if check.name in found else check
+    return tuple(found.values())
+
+
+def _with(one: Check, other: Check) -> Check:
+    """Return one check for two, such as those of a gain over two baselines."""
+    worse, better = sorted((one, other), key=lambda check: PROBLEMS_FIRST.index(check.status))
+    advice = [text for text in (worse.advice, better.advice) if text]
+    if len(advice) == 2 and advice[1] in advice[0]:
+        advice.pop()
+    left = ("observed", "required", "source", "action", "threshold")
+    filled = {name: getattr(better, name) for name in left if getattr(worse, name) is None}
+    message = worse.message if better.message in worse.message else f"{worse.message}; {better.message}"
+    return replace(worse, message=message, advice=" ".join(advice) or None, **filled)
 
 
 class Metrics(dict[str, float | None]):
@@ -533,9 +556,10 @@ def from_plain(kind: type[T], facts: Mapping[str, Any]) -> T:
 _adapter: Callable[[Any], TypeAdapter[Any]] = cache(TypeAdapter)
 
 
-def closed(result: GateResult, checks: tuple[Check, ...]) -> GateResult:
+def closed(result: GateResult, checks: Iterable[Check]) -> GateResult:
     """Return the result with these checks and their verdict."""
-    return replace(result, checks=checks, verdict=verdict_of(checks))
+    merged = one_a_name(checks)
+    return replace(result, checks=merged, verdict=verdict_of(merged))
 
 
 def error_check(error: FtgateError, name: str = "configuration") -> Check:

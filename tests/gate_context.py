@@ -9,7 +9,6 @@ from typing import Any
 
 from pytest_ftgate.checks.context import Context
 from pytest_ftgate.config import GateKeys, Layer, Source, resolve_gate
-from pytest_ftgate.result import GateResult
 
 PLACE = "ftgate.yaml:9"
 KEYS: dict[str, Any] = {
@@ -37,4 +36,7 @@ def context(keys: Mapping[str, Any] | None = None, *, result: Mapping[str, Any] 
     usual = {"test": (), "training": (), "audit": None, "models": {}, "notes": None, "now": 0.0}
     usual["metrics"] = {settled.metric.name: ACCURACY}
     made: Any = {**usual, **parts}
-    return Context(settled, GateResult("x", "x", "error", **(result or {})), **made)
+    facts = {"nodeid": "x", **(result or {})}
+    known = {**facts.get("baselines", {}), **({"candidate": facts["candidate"]} if "candidate" in facts else {})}
+    made.setdefault("measured", {role: SimpleNamespace(facts=one, scores={}) for role, one in known.items()})
+    return Context(settled, facts=facts, **made)

@@ -24,8 +24,6 @@ if TYPE_CHECKING:
 
 def check_free(gate: Context) -> Iterator[Check]:
     """Check before any call that costs and latencies can be compared."""
-    if not gate.config.matches:
-        return
     if gate.config.cheaper_by is not None:
         unpriced, free = no_price(gate.models), why_priced_at_nothing(gate.models)
         if unpriced:
@@ -36,17 +34,12 @@ def check_free(gate: Context) -> Iterator[Check]:
 
 
 def check(gate: Context) -> Iterator[Check]:
-    """Check how many times cheaper and faster the candidate is; before training, whether it can be cheaper."""
-    config = gate.config
-    if not gate.accepts:
-        if config.cheaper_by is not None:
-            yield from _foreseen(gate)
-    elif config.matches:
-        if config.cheaper_by is not None:
-            yield _cheaper(gate)
-        if config.faster_by is not None:
-            yield _faster(gate)
-        yield from _rivals(gate)
+    """Check how many times cheaper and faster the candidate is, and whether another baseline would do."""
+    if gate.config.cheaper_by is not None:
+        yield _cheaper(gate)
+    if gate.config.faster_by is not None:
+        yield _faster(gate)
+    yield from _rivals(gate)
 
 
 def _cheaper_unknown(gate: Context, why: str, advice: str) -> Check:
@@ -78,7 +71,7 @@ def _unlike_samples(gate: Context) -> Iterator[Check]:
 
 
 def _cheaper(gate: Context) -> Check:
-    baseline, candidate = gate.result.baseline, gate.result.candidate
+    baseline, candidate = gate.facts_of(gate.best), gate.facts_of("candidate")
     unknown, free = _cost_unknown(gate, {"baseline": baseline, "candidate": candidate}), why_free(candidate)
     if unknown is not None:
         return unknown
@@ -92,7 +85,7 @@ def _cheaper(gate: Context) -> Check:
 
 
 def _faster(gate: Context) -> Check:
-    baseline, candidate = gate.result.baseline, gate.result.candidate
+    baseline, candidate = gate.facts_of(gate.best), gate.facts_of("candidate")
     old, new = baseline.latency_p50_s, candidate.latency_p50_s
     if old is not None and new:
         evidence = f"p50 latency {show_seconds(new)} instead of {show_seconds(old)}"
@@ -140,10 +133,10 @@ def _rivals(gate: Context) -> Iterator[Check]:
 
     This rests on measured values without bounds, so it is a warning. A baseline of unknown cost is not considered.
     """
-    config, baselines, best = gate.config, gate.result.baselines, gate.best
-    top, sign = baselines[best].value, gate.deciding.sign
-    for role, one in baselines.items():
-        if role == best or top is None or one.value is None or not _as_cheap(config, one, gate.result.candidate):
+    config, best, sign, candidate = gate.config, gate.best, gate.deciding.sign, gate.facts_of("candidate")
+    top = gate.facts_of(best).value
+    for role, one in {role: gate.facts_of(role) for role in config.baselines}.items():
+        if role == best or top is None or one.value is None or not _as_cheap(config, one, candidate):
             continue
         drop = sign * (top - one.value)
         if round(drop, 12) > round(config.max_drop, 12):
@@ -173,9 +166,11 @@ def _as_cheap(config: GateKeys, baseline: ModelResult, candidate: ModelResult) -
 # --- before training -----------------------------------------------------------------------------------------
 
 
-def _foreseen(gate: Context) -> Iterator[Check]:
+def check_headroom(gate: Context) -> Iterator[Check]:
     """Check before training that a call can be cheaper."""
-    baseline, required = gate.result.baseline, gate.requirement("cheaper_by")
+    if gate.config.cheaper_by is None:
+        return
+    baseline, required = gate.facts_of(gate.best), gate.requirement("cheaper_by")
     unknown = _cost_unknown(gate, {gate.best: baseline})
     if unknown is not None or not baseline.cost_usd:
         name = called(gate.best, baseline.name)

@@ -7,13 +7,12 @@ A failed check brings its own advice (``Check.action``); this module adds what o
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Mapping
-from functools import cached_property
+from collections.abc import Iterable, Iterator, Mapping
 from statistics import median
 from typing import TYPE_CHECKING, get_args
 
-from pytest_ftgate.checks import identical_outputs, normalization, prompt_mismatch
 from pytest_ftgate.checks.advice_form import form_advice, form_first, mostly_form
+from pytest_ftgate.checks.drop import gain_reaches
 from pytest_ftgate.data import expected_text
 from pytest_ftgate.result import Action, Advice, Check, Confusion, Diagnosis, GateResult
 from pytest_ftgate.runs.mistakes import NO_LABEL
@@ -23,7 +22,6 @@ if TYPE_CHECKING:
     from pytest_ftgate.checks.context import Context
     from pytest_ftgate.statistics import Comparison
 
-CONFLICTS_SHARE = 0.01
 NEW_CONFUSIONS = 3
 BROKEN_LEAST, BROKEN_SHARE = 5, 0.5
 BOTH_WRONG_LEAST, BOTH_WRONG_SHARE = 10, 0.8
@@ -32,26 +30,11 @@ MOST_TRAINING = 2000
 
 _RED = ("fail", "inconclusive")
 _LABEL_CHARACTERS = 40
-_BY_ANSWERS = {
-    "degenerate_candidate",
-    "evidence",
-    "margin",
-    "max_drop",
-    "formatting_gain",
-    "power",
-    "headroom",
-    "slices",
-    "weak_baseline",
-}
-"""The checks that fail because of the answers on the test set, and not because of a guard, a cost or a date."""
-
-_FORM = ("formatting_gain",)
-"""The checks which say that the form of answers decides."""
 
 
 def advise(gate: Context) -> tuple[Advice, ...]:
     """Return the advice for a gate, the first to try first; none for the verdicts ``pass`` and ``error``."""
-    if gate.result.verdict in ("pass", "error"):
+    if gate.verdict in ("pass", "error"):
         return ()
     facts = Facts(gate)
     order = list(get_args(Action))
@@ -72,8 +55,7 @@ def advice_on_loss(gate: Context, otherwise: str) -> str | None:
 
     None where another failed check says why they do not, and what to do about that.
     """
-    identical = [check for check in identical_outputs.check(gate) if check.status == "fail"]
-    if identical or normalization.finding(gate) is not None:
+    if any(check.kind == "form" or check.status == "fail" for check in _unmeasured(gate.checks)):
         return None
     return next((advice.text for advice in _first(Facts(gate, lost=True))), otherwise)
 
@@ -98,6 +80,7 @@ class Facts:
 
     Attributes:
         candidate: counts of the candidate's answers by kind; empty before training.
+        unmeasured: the checks which say that the scores do not measure the candidate.
         lost: whether the gate failed because of the answers on the test set.
     """
 
@@ -106,20 +89,8 @@ class Facts:
         self.result = gate.result
         self.diagnosis = gate.result.diagnosis or Diagnosis({})
         self.candidate: Mapping[str, int] = self.diagnosis.candidate or {}
-        self.red = {check.name: check for check in self.result.checks if check.status in _RED}
-        self.lost = bool(_BY_ANSWERS & self.red.keys()) or any(map(_bounds_quality, self.red.values()))
-        self.lost = self.lost if lost is None else lost
-
-    @cached_property
-    def unmeasured(self) -> list[Check]:
-        """Return the checks which say that the scores do not measure the candidate.
-
-        They find a candidate that is not asked as in training, one model under two names, or scores
-        that rest on the form of answers.
-        """
-        form = [check for check in self.result.checks if check.name in _FORM]
-        asked = [check for check in self.result.checks if check.name == prompt_mismatch.NAME and check.action]
-        return [*asked, *(check for name, check in self.red.items() if name == "identical_outputs"), *form]
+        self.unmeasured = _unmeasured(self.result.checks)
+        self.lost = any(map(_on_answers, self.result.checks)) if lost is None else lost
 
     @property
     def taught(self) -> bool:
@@ -127,15 +98,28 @@ class Facts:
         return self.lost and not self.unmeasured and not mostly_form(self.candidate)
 
 
-def _bounds_quality(check: Check) -> bool:
-    """Return whether a check sets a threshold for the quality of the candidate's answers."""
-    return check.name.startswith("thresholds.") and check.action == "fix_data"
+def _unmeasured(checks: Iterable[Check]) -> list[Check]:
+    """Return the checks which say that the scores do not measure the candidate.
+
+    They find a candidate that is not asked as in training, one model under two names, or scores that rest on the form
+    of answers; the latter come last.
+    """
+    models = [check for check in checks if check.kind == "models" and check.action == "measure_again"]
+    return [*models, *(check for check in checks if check.kind == "form" and check.action)]
+
+
+def _on_answers(check: Check) -> bool:
+    """Return whether a check fails because of the answers on the test set, and not of a guard, a cost or a date."""
+    if check.status not in _RED or check.kind not in ("gain", "form"):
+        return False
+    key = "" if check.threshold is None else check.threshold.key.partition(".")[0]
+    return key != "guards" and (key != "thresholds" or check.action == "fix_data")
 
 
 def _first(facts: Facts) -> Iterator[Advice]:
     """Yield what comes before all else: the right prompt, a fair measurement, and answers in a usable form."""
     for check in facts.unmeasured:
-        if facts.lost or check.name == prompt_mismatch.NAME:
+        if facts.lost or check.kind == "models":
             yield Advice("measure_again", check.advice or "", _fact(check))
     form = form_first(facts.diagnosis)
     if form is not None and facts.lost and not facts.unmeasured:
@@ -149,38 +133,27 @@ def _of_checks(facts: Facts) -> Iterator[Advice]:
         counts = check.status in _RED or (check.status == "warning" and to_blame)
         if not counts or check.action is None or check.advice is None or check in facts.unmeasured:
             continue
-        if check.name == "weak_baseline" and facts.unmeasured:
+        answered = facts.result.models_called and check.kind == "gain"
+        if answered and check.action == "better_prompt" and facts.unmeasured:
             continue
-        if (check.name == "degenerate_candidate" or _bounds_quality(check)) and not facts.taught:
+        if answered and check.action == "fix_data" and not facts.taught:
             continue
         yield Advice(check.action, check.advice, _fact(check))
 
 
 def _of_answers(facts: Facts) -> Iterator[Advice]:
     """Yield the advice that follows from all answers and the training set together."""
-    if facts.lost or not facts.result.models_called:
-        yield from _contradictions(facts)
     if facts.taught:
         yield from _learned_confusion(facts)
         yield from _broken_examples(facts)
         yield from _thin_labels(facts)
         yield from _half_way(facts)
         yield from _both_wrong(facts)
-    if facts.lost:
-        yield from _too_few_test_examples(facts)
-    if facts.lost and not any(check.name in _FORM for check in facts.unmeasured):
+    if facts.lost and not any(check.kind == "form" for check in facts.unmeasured):
         yield from form_advice(facts.gate.config.asked, facts.diagnosis)
 
 
 # --- what was taught ---------------------------------------------------------------------------------------------
-
-
-def _contradictions(facts: Facts) -> Iterator[Advice]:
-    """Advise on training rows that contradict each other, where they are frequent enough to be learned."""
-    usable, conflicts = facts.result.training.usable or 0, facts.result.training.conflicts or 0
-    if conflicts and conflicts >= CONFLICTS_SHARE * usable and "conflicts" not in facts.red:
-        fact = f"{plural(conflicts, 'training row')} of {usable + conflicts:,} contradict another one"
-        yield Advice("fix_data", "Decide which output is right for each input that has two.", fact)
 
 
 def _learned_confusion(facts: Facts) -> Iterator[Advice]:
@@ -220,7 +193,7 @@ def _name(label: str) -> str:
 
 def _broken_examples(facts: Facts) -> Iterator[Advice]:
     """Advise on a candidate that breaks at least half as much as it fixes: it was taught something wrong, too."""
-    broken, fixed = facts.gate.result.losses or 0, facts.gate.result.wins or 0
+    broken, fixed = facts.result.losses or 0, facts.result.wins or 0
     if broken >= BROKEN_LEAST and broken >= BROKEN_SHARE * fixed:
         text = "Compare the broken examples with similar training rows: some of those rows teach the wrong answer."
         yield Advice("fix_data", text, f"the candidate fixes {plural(fixed, 'example')} and breaks {broken:,}")
@@ -251,7 +224,7 @@ def _half_way(facts: Facts) -> Iterator[Advice]:
     gain, margin = result.gain or 0.0, result.margin or 0.0
     within = 0 < margin / 2 <= gain < margin and 0 < usable < MOST_TRAINING
     may_reach = result.upper_bound is None or result.upper_bound >= margin
-    if "margin" in facts.red and within and may_reach:
+    if within and may_reach:
         share = is_share(result.metric_range)
         yield Advice(
             "add_examples",
@@ -259,18 +232,6 @@ def _half_way(facts: Facts) -> Iterator[Advice]:
             f"{plural(usable, 'usable training example')} gained {show_difference(gain, share=share)} of the margin of "
             f"{show_amount(margin, share=share)}",
         )
-
-
-def _too_few_test_examples(facts: Facts) -> Iterator[Advice]:
-    """Advise to label more test examples where the gain may be real but is not shown."""
-    needed, n = facts.result.examples_needed, facts.result.n
-    if facts.unmeasured or needed is None or n is None:
-        return
-    for name in ("evidence", "max_drop"):
-        check = facts.red.get(name)
-        if check is not None and check.status == "inconclusive":
-            more = plural(max(needed - n, 1), "more test example")
-            yield Advice("add_examples", f"Label {more}, about {needed:,} in all.", _fact(check))
 
 
 # --- another model, or none --------------------------------------------------------------------------------------
@@ -281,8 +242,8 @@ def _both_wrong(facts: Facts) -> Iterator[Advice]:
 
     A baseline whose mistakes are mostly of form has not shown that prompting does not help.
     """
-    both, broken = facts.diagnosis.wrong_in_both or 0, facts.gate.result.losses or 0
-    if "margin" not in facts.red or mostly_form(facts.diagnosis.baseline):
+    both, broken, margin = facts.diagnosis.wrong_in_both or 0, facts.result.losses or 0, facts.result.margin
+    if margin is None or gain_reaches(facts.result.gain or 0.0, margin) or mostly_form(facts.diagnosis.baseline):
         return
     if both >= BOTH_WRONG_LEAST and both >= BOTH_WRONG_SHARE * (both + broken):
         of = f"all {both:,}" if not broken else f"{both:,} of {both + broken:,}"
@@ -294,11 +255,10 @@ def _out_of_reach(facts: Facts) -> Iterator[Advice]:
     """Advise to stop where the real gain is surely too small: another run cannot be expected to pass."""
     result = facts.result
     bounds, share = (result.lower_bound, result.upper_bound), is_share(result.metric_range)
-    targets = {"margin": result.margin, "max_drop": None if result.max_drop is None else -result.max_drop}
-    for name, target in targets.items():
-        if facts.taught and name in facts.red and target is not None:
-            stop = _stop(bounds, target, result.confidence or 0, share=share)
-            yield from () if stop is None else (stop,)
+    target = result.margin if result.max_drop is None else -result.max_drop
+    if facts.taught and target is not None:
+        stop = _stop(bounds, target, result.confidence or 0, share=share)
+        yield from () if stop is None else (stop,)
 
 
 def _stop(bounds: tuple[float | None, float | None], target: float, confidence: float, *, share: bool) -> Advice | None:

@@ -23,13 +23,8 @@ _WAYS = {
 
 
 def check(gate: Context) -> list[Check]:
-    """Warn where examples in the prompt bring most of the candidate's gain over the same model's prompt alone.
-
-    Not with ``max_drop``, which requires no gain.
-    """
+    """Warn where examples in the prompt bring most of the candidate's gain over the same model's prompt alone."""
     config, sign = gate.config, gate.deciding.sign
-    if config.matches or not gate.accepts:
-        return []
     scored = {role: sign * one.facts.value for role, one in gate.scored.items() if one.facts.value is not None}
     ways = {role: way for role, spec in config.baselines.items() if role in scored and (way := _way(spec))}
     if not ways:

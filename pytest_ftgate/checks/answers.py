@@ -6,6 +6,7 @@ from collections.abc import Collection, Iterator, Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from pytest_ftgate.checks.context import Found
 from pytest_ftgate.result import Check, LabelResult, called
 from pytest_ftgate.text import plural, printable, shortened
 
@@ -61,11 +62,7 @@ _MANY = 0.05
 
 
 def check(gate: Context) -> Iterator[Check]:
-    """Note for each model how many answers are unusable, and whether recorded ones are verified.
-
-    Unusable answers are scored as wrong; of a baseline, many without usable text are a warning. Recorded predictions
-    without a hash of their input cannot be verified.
-    """
+    """Note how many answers are unusable, and so wrong; many of a baseline that have no text are a warning."""
     for role, one in gate.scored.items():
         model = called(role, one.facts.name)
         for attribute, what in _NO_ANSWERS:
@@ -79,9 +76,6 @@ def check(gate: Context) -> Iterator[Check]:
                     "Correct the baseline's prompt, or raise its max_tokens: a gain over answers without text proves "
                 )
                 yield Check("unusable_answers", "warning", message, observed=count, advice=f"{cure}little.")
-        if one.facts.verified is False:
-            message = f"{model}: recorded predictions are attested, not verified (they have no input_sha256)"
-            yield Check(answers_of(role), "note", message)
 
 
 _MANY_RETRIES = 0.05
@@ -102,23 +96,23 @@ MOST_LABELS = 200
 """The most labels in a report; the worst are kept."""
 
 
-def facts(gate: Context) -> dict[str, tuple[LabelResult, ...]]:
-    """Return the share of right answers for each expected label, the worst change first; empty without labels."""
+def labels(gate: Context) -> Found:
+    """Find the share of right answers for each expected label, the worst change first; nothing without labels."""
     import numpy as np
 
-    labels = gate.deciding.label_set
-    if labels is None or not gate.accepts:
-        return {}
-    gold = labels.gold(gate.deciding.name, gate.expected)
+    known = gate.deciding.label_set
+    if known is None:
+        return Found({})
+    gold = known.gold(gate.deciding.name, gate.expected)
     models = gate.scored[gate.best], gate.scored["candidate"]
-    right = [(labels.predicted(one.answers)[0] == gold).mean(axis=0) for one in models]
+    right = [(known.predicted(one.answers)[0] == gold).mean(axis=0) for one in models]
     results = []
-    for code, text in enumerate(labels.texts):
+    for code, text in enumerate(known.texts):
         rows = np.flatnonzero(gold == code)
         before, after = (float(one[rows].mean()) for one in right)
         results.append(LabelResult(text, len(rows), before, after, round(after - before, 12)))
     results.sort(key=lambda one: one.change)
-    return {"labels": tuple(results[:MOST_LABELS])}
+    return Found({"labels": tuple(results[:MOST_LABELS])})
 
 
 def _complete(role: str, measured: Measured, *, forgiven: bool) -> Check:
@@ -127,7 +121,9 @@ def _complete(role: str, measured: Measured, *, forgiven: bool) -> Check:
     n, missing = model.n_expected or 0, model.n_errors or 0
     name = answers_of(role)
     if not missing:
-        return Check(name, "pass", f"{called(role)}: all {plural(n, 'answer')} arrived", observed=n, required=n)
+        message = f"{called(role)}: all {plural(n, 'answer')} arrived"
+        message += "; attested, not verified (they have no input_sha256)" if model.verified is False else ""
+        return Check(name, "pass", message, observed=n, required=n)
     failure = run.failure
     cause = shortened(failure.cause, _CAUSE_CHARACTERS) if failure else "no cause is known"
     places = f" ({', '.join(_places(run))})" if missing < n else ""

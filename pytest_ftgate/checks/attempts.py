@@ -139,7 +139,7 @@ def find_attempt(gate: Context, committed: Mapping[str, str]) -> Attempt | None:
     Raises:
         FtgateError: with ``max_attempts``, the ledger is damaged or missing.
     """
-    if not gate.accepts:
+    if "candidate" not in gate.models:
         return None
     config = gate.config
     try:
@@ -368,13 +368,13 @@ def keep(gate: Context, *, in_ci: bool) -> tuple[Context, str | None]:
     Raises:
         DataError: the ledger is damaged.
     """
-    attempt, result = gate.attempt, gate.result
-    if attempt is None or result.verdict == "error" or not result.models_called or result.gain is None:
+    attempt, gain = gate.attempt, gate.facts.get("gain")
+    if attempt is None or gate.verdict == "error" or gain is None:
         return gate, None
     level = round((1 - gate.config.confidence), 12)
-    name = result.gate or result.name
+    name = gate.config.gate or gate.config.name
     candidate = f"{attempt.asked.candidate.spelling} {','.join(attempt.identity)}"
-    entry = Entry(name, candidate, attempt.seen, result.gain, result.verdict, level, timestamp(gate.now))
+    entry = Entry(name, candidate, attempt.seen, gain, gate.verdict, level, timestamp(gate.now))
     if attempt.most is None:
         with suppress(StoreError):
             gate.notes.keep_note(_NOTE + attempt.identity[0], entry.to_line())

@@ -12,7 +12,6 @@ from dataclasses import dataclass
 from functools import reduce
 from typing import TYPE_CHECKING
 
-from pytest_ftgate.checks.context import Context, once
 from pytest_ftgate.checks.drop import gain_status
 from pytest_ftgate.checks.identical_outputs import mistakes_in
 from pytest_ftgate.checks.readings import (
@@ -39,6 +38,7 @@ from pytest_ftgate.runs.measure import gains
 from pytest_ftgate.text import show_difference
 
 if TYPE_CHECKING:
+    from pytest_ftgate.checks.context import Context
     from pytest_ftgate.config import ModelSpec
 
 MOSTLY = 0.5
@@ -78,11 +78,10 @@ class Finding:
 
 def check(gate: Context) -> list[Check]:
     """Check that each gain is more than the form of the baseline's answers."""
-    return [_check(one) for one in findings(gate)]
+    return [_check(one) for one in _findings(gate)]
 
 
-@once
-def findings(gate: Context) -> tuple[Finding, ...]:
+def _findings(gate: Context) -> tuple[Finding, ...]:
     """Return the gains that the gate accepts, and that are gone without the form of the baseline's answers."""
     if not can_be_reread(gate) or form_is_the_skill(gate):
         return ()

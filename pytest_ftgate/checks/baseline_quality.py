@@ -21,11 +21,9 @@ _DEFAULT_TEMPERATURE = 1.0
 _SHOWN = 60
 
 
-def check(gate: Context) -> list[Check]:
-    """Check that the baseline is what would be used without the fine-tune: prompted, and not held back."""
-    if not gate.accepts:
-        return list(_unprompted(gate))
-    return [*_same_model(gate), *_unprompted(gate), *_weaker_params(gate), *_swapped(gate)]
+def check_pairs(gate: Context) -> list[Check]:
+    """Check that the baseline is another model than the candidate, is not held back, and is not swapped with it."""
+    return [*_same_model(gate), *_weaker_params(gate), *_swapped(gate)]
 
 
 def _same_model(gate: Context) -> Iterator[Check]:
@@ -45,7 +43,7 @@ def _same_model(gate: Context) -> Iterator[Check]:
             )
 
 
-def _unprompted(gate: Context) -> Iterator[Check]:
+def check_prompts(gate: Context) -> Iterator[Check]:
     """Warn of a base model without any instruction, which almost any fine-tune beats."""
     chats = (example.input for example in gate.test if not isinstance(example.input, str))
     if any(message["role"] in INSTRUCTIONS for chat in chats for message in chat):

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from copy import copy
 from dataclasses import dataclass, field, replace
-from functools import cached_property, wraps
-from typing import TYPE_CHECKING, Any, TypeVar
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from pytest_ftgate.config import threshold
 from pytest_ftgate.config.checks import CHANGEABLE
 from pytest_ftgate.config.source import BUILT_IN
-from pytest_ftgate.result import STATUS_AT, Check, GateResult, closed, verdict_of
+from pytest_ftgate.result import STATUS_AT, Check, GateResult, ModelResult, closed, one_a_name, verdict_of
 from pytest_ftgate.runs.measure import compare_scored, forgiven_roles
 
 if TYPE_CHECKING:
@@ -25,13 +25,19 @@ if TYPE_CHECKING:
     from pytest_ftgate.data import DataSet
     from pytest_ftgate.metrics import Metric
     from pytest_ftgate.models import Model
+    from pytest_ftgate.result import Verdict
     from pytest_ftgate.runs.judging import Judging
     from pytest_ftgate.runs.measure import Measured
     from pytest_ftgate.runs.runner import Run
     from pytest_ftgate.runs.store import Store
     from pytest_ftgate.statistics import Comparison
 
-_T = TypeVar("_T")
+
+class Found(NamedTuple):
+    """Hold what a rule finds: facts of the result, by their names there, and checks."""
+
+    facts: Mapping[str, Any]
+    checks: Iterable[Check] = ()
 
 
 @dataclass(frozen=True)
@@ -40,7 +46,6 @@ class Context:
 
     Attributes:
         config: the keys of the gate.
-        result: the facts and checks so far.
         audit: the counts and findings in the training set.
         metrics: the metrics by name, the deciding one first.
         models: the models by role: the baselines' names, then "candidate", which the stage ready leaves out.
@@ -50,10 +55,11 @@ class Context:
         attempt: which attempt on its test set the candidate is; None before training.
         runs: the runs of all models by name.
         measured: the runs with their facts, by role, and with scores if all could be scored.
+        facts: fields of the result that are known so far, by name.
+        checks: the checks so far.
     """
 
     config: GateKeys
-    result: GateResult
     test: DataSet
     training: DataSet
     audit: TrainingAudit
@@ -68,19 +74,25 @@ class Context:
     attempt: Attempt | None = None
     runs: Mapping[RunName, Run] = field(default_factory=dict)
     measured: Mapping[str, Measured] = field(default_factory=dict)
+    facts: Mapping[str, Any] = field(default_factory=dict)
+    checks: tuple[Check, ...] = ()
 
     # --- copies with more in them ----------------------------------------------------------------------------------
 
     def with_facts(self, **facts: Any) -> Context:
-        """Return the context with more facts in its result. Cached values of runs and scores are kept."""
-        changed = copy(self)
-        object.__setattr__(changed, "result", replace(self.result, **facts))
-        return changed
+        """Return the context with more facts of the result."""
+        return self.with_found(Found(facts))
 
     def with_checks(self, checks: Iterable[Check]) -> Context:
-        """Return the context with more checks, and the verdict of all of them."""
-        result = closed(self.result, (*self.result.checks, *map(self.at_level, checks)))
-        return self.with_facts(checks=result.checks, verdict=result.verdict)
+        """Return the context with more checks."""
+        return self.with_found(Found({}, checks))
+
+    def with_found(self, found: Found) -> Context:
+        """Return the context with what a rule found. Cached values of runs and scores are kept."""
+        changed = copy(self)
+        object.__setattr__(changed, "facts", {**self.facts, **found.facts})
+        object.__setattr__(changed, "checks", one_a_name((*self.checks, *map(self.at_level, found.checks))))
+        return changed
 
     def at_level(self, check: Check) -> Check:
         """Return a check with the status that the gate sets for its name under ``checks``."""
@@ -94,7 +106,17 @@ class Context:
     @property
     def holds(self) -> bool:
         """Return whether all checks so far allow a green verdict."""
-        return verdict_of(self.result.checks) == "pass"
+        return self.verdict == "pass"
+
+    @property
+    def verdict(self) -> Verdict:
+        """Return the verdict of all checks so far."""
+        return verdict_of(self.checks)
+
+    @property
+    def result(self) -> GateResult:
+        """Return the result of all facts and checks so far."""
+        return result_of(self.config, self.facts, self.checks)
 
     # --- inputs ----------------------------------------------------------------------------------------------
 
@@ -178,8 +200,12 @@ class Context:
     @cached_property
     def best(self) -> str:
         """Return the role of the best baseline; the first one if none was scored."""
-        sign, baselines = self.deciding.sign, self.result.baselines
-        return max(baselines, key=lambda role: sign * (baselines[role].value or 0.0))
+        sign = self.deciding.sign
+        return max(self.config.baselines, key=lambda role: sign * (self.facts_of(role).value or 0.0))
+
+    def facts_of(self, role: str) -> ModelResult:
+        """Return what is known of a model."""
+        return self.measured[role].facts if role in self.measured else _described(self.config, role)
 
     @cached_property
     def comparisons(self) -> Mapping[str, Comparison]:
@@ -227,18 +253,27 @@ class Context:
         return {**own, **self.judge_runs}
 
 
-def once(function: Callable[[Context], _T]) -> Callable[[Context], _T]:
-    """Cache a function of runs and scores for each gate.
+def result_of(config: GateKeys, facts: Mapping[str, Any], checks: Iterable[Check]) -> GateResult:
+    """Return the result of a gate from its keys, the facts that were found, and its checks."""
+    baselines = {role: _described(config, role) for role in config.baselines}
+    known: dict[str, Any] = {
+        "metric": config.decided_by.name,
+        "margin": config.margin,
+        "max_drop": config.max_drop,
+        "evidence": config.evidence,
+        "confidence": config.confidence,
+        "baseline": next(iter(baselines.values())),
+        "baselines": baselines,
+        "candidate": _described(config, "candidate"),
+        "hypothesis": config.expectation,
+        "gate": config.gate,
+        "stage": config.stage,
+        **facts,
+    }
+    return closed(GateResult(config.name, verdict="error", **known), checks)
 
-    Its value must not depend on ``gate.result``, which changes while the value is kept.
-    """
 
-    @wraps(function)
-    def ask(gate: Context) -> _T:
-        known: dict[Any, Any] = gate.__dict__.setdefault("_computed", {})
-        if function not in known:
-            known[function] = function(gate)
-        found: _T = known[function]
-        return found
-
-    return ask
+def _described(config: GateKeys, role: str) -> ModelResult:
+    """Return what is known of a model before it is asked."""
+    spec = {**config.baselines, "candidate": config.candidate}[role]
+    return ModelResult(spec.name, spec.spelling if role != "candidate" or config.has_candidate else None)

@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, NamedTuple
 
+from pytest_ftgate.checks.context import Found
 from pytest_ftgate.checks.pricing import (
     FREE_TO_HOST_CURE,
     Lack,
@@ -122,37 +123,36 @@ def check_free(gate: Context) -> Iterator[Check]:
         yield _unknown(gate, lacks)
 
 
-def facts(gate: Context) -> dict[str, Economics | None]:
-    """Return the costs and savings of the fine-tune, as far as they are known."""
+def check(gate: Context) -> Found:
+    """Find what the fine-tune costs and saves, as far as that is known, and check the break-even against its limit."""
     spec = gate.config.economics
     if spec is None:
-        return {"economics": None}
+        return Found({})
     costs, lacks = _costs_of(gate, spec)
     found = payback(costs) if gate.accepts else Payback()
     unknown, not_counted = _clause(lacks), "" if gate.accepts else _not_counted(spec)
-    return {
-        "economics": Economics(
-            calls_per_month=spec.calls_per_month,
-            baseline_usd_per_1000_calls=_per_1000(costs.baseline),
-            candidate_usd_per_1000_calls=_per_1000(costs.candidate) if gate.accepts else None,
-            training_cost_usd=spec.training_cost_usd,
-            data_cost_usd=spec.data_cost_usd,
-            hosting_usd_per_month=spec.hosting_usd_per_month,
-            retrains_per_year=spec.retrains_per_year,
-            retraining_usd_per_month=None if spec.training_cost_usd is None else costs.retraining,
-            monthly_saving_usd=found.monthly_saving,
-            breaks_even=found.breaks_even,
-            break_even_days=found.days,
-            break_even_calls=found.calls,
-            unknown=unknown or None,
-            sentence=_sentence(costs, unknown, not_counted, best=not gate.accepts),
-        )
-    }
+    economics = Economics(
+        calls_per_month=spec.calls_per_month,
+        baseline_usd_per_1000_calls=_per_1000(costs.baseline),
+        candidate_usd_per_1000_calls=_per_1000(costs.candidate) if gate.accepts else None,
+        training_cost_usd=spec.training_cost_usd,
+        data_cost_usd=spec.data_cost_usd,
+        hosting_usd_per_month=spec.hosting_usd_per_month,
+        retrains_per_year=spec.retrains_per_year,
+        retraining_usd_per_month=None if spec.training_cost_usd is None else costs.retraining,
+        monthly_saving_usd=found.monthly_saving,
+        breaks_even=found.breaks_even,
+        break_even_days=found.days,
+        break_even_calls=found.calls,
+        unknown=unknown or None,
+        sentence=_sentence(costs, unknown, not_counted, best=not gate.accepts),
+    )
+    return Found({"economics": economics}, _within_limit(gate, spec, costs, lacks))
 
 
 def _costs_of(gate: Context, spec: EconomicsKeys) -> tuple[Costs, list[Lack]]:
     """Return the costs, and what is unknown. Before training they are those of the best possible candidate."""
-    baseline, candidate = gate.result.baseline, gate.result.candidate
+    baseline, candidate = gate.facts_of(gate.best), gate.facts_of("candidate")
     lacks = [_NO_CALLS] if spec.calls_per_month is None else []
     lacks += _lack("baseline" if gate.accepts else gate.best, baseline)
     per_call, training = call_usd(candidate), spec.training_cost_usd
@@ -185,12 +185,10 @@ def _per_1000(usd: float | None) -> float | None:
 # --- the limit -----------------------------------------------------------------------------------------------
 
 
-def check(gate: Context) -> Iterator[Check]:
+def _within_limit(gate: Context, spec: EconomicsKeys, costs: Costs, lacks: Sequence[Lack]) -> Iterator[Check]:
     """Check the break-even against its limit; before training, whether any candidate could meet it."""
-    spec = gate.config.economics
-    if spec is None or spec.max_break_even_days is None:
+    if spec.max_break_even_days is None:
         return
-    costs, lacks = _costs_of(gate, spec)
     found, most, required = payback(costs), spec.max_break_even_days, gate.requirement(_LIMIT)
     if found.days is None and found.breaks_even is not False:
         yield _unknown(gate, lacks)
@@ -219,7 +217,7 @@ def check(gate: Context) -> Iterator[Check]:
 
 def _headroom(gate: Context, costs: Costs, outcome: Check) -> Check:
     """Return the check that the best possible candidate, whose calls are free, would meet the limit."""
-    calls, baseline = costs.calls_per_month or 0.0, gate.result.baseline
+    calls, baseline = costs.calls_per_month or 0.0, gate.facts_of(gate.best)
     monthly = costs.hosting + (costs.retraining or 0.0)
     fixed = f", hosting and retraining cost {show_dollars(monthly)}" if monthly else ""
     cost = f"{show_usd(calls * (costs.baseline or 0.0))} with {called(gate.best)} {baseline.name}{fixed}"

@@ -100,8 +100,8 @@ def last_green(config: GateKeys, nodeid: str, committed: Mapping[str, str], stor
 def keep_green(gate: Context) -> dict[str, str]:
     """Store a green verdict; return the note of the last green one, old or new, for recordings."""
     last = gate.last_green
-    name = _note_name(gate.config, gate.result.nodeid)
-    if gate.runs and gate.result.passed:
+    name = _note_name(gate.config, gate.facts["nodeid"])
+    if gate.runs and gate.holds:
         last = LastGreen(gate.now, gate.test.sha256, len(gate.test), _model_names(gate))
         with suppress(StoreError):  # recordings may still carry it
             gate.notes.keep_note(name, last.to_text())
@@ -163,7 +163,7 @@ def until_judged(gate: Context, started: float) -> Iterator[Check]:
         age = show_age(max(0.0, gate.now - min(one.created_at or 0.0 for _, one in earlier)))
         message = f"{_counted(earlier)} are from a run that did not finish, the oldest {age} old"
         yield Check("models", "warning", message, len(earlier), advice=_UNFINISHED)
-    if answers and gate.result.verdict != "error":
+    if answers and gate.verdict != "error":
         message = f"for this session only: {_counted(answers)}; a revision would keep them"
         yield Check("models", "note", message, len(answers), advice=_REVISION)
 

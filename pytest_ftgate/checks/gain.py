@@ -4,14 +4,15 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from pytest_ftgate.checks import attempts
 from pytest_ftgate.checks.advice import loss_advice
+from pytest_ftgate.checks.context import Found
 from pytest_ftgate.checks.drop import exact_gain, gain_reaches, is_shown, shown_gain
 from pytest_ftgate.checks.match import max_drop_check
 from pytest_ftgate.data import expected_text
-from pytest_ftgate.result import Check, Gain, opponent
+from pytest_ftgate.result import Action, Check, Gain, opponent
 from pytest_ftgate.runs.measure import flips
 from pytest_ftgate.text import printable, settled_by, show_amount, show_difference, show_percent
 
@@ -23,19 +24,12 @@ _BROKEN_KEPT = 10
 _LABEL_CHARACTERS = 40
 
 
-def check(gate: Context) -> list[Check]:
-    """Check the candidate's gain over each baseline."""
-    return [one for role, comparison in gate.comparisons.items() for one in gain_checks(gate, role, comparison)]
-
-
-def facts(gate: Context) -> dict[str, Any]:
-    """Return the gain over the best baseline in full, and in short that over each."""
-    if not gate.accepts:
-        return {}
+def check(gate: Context) -> Found:
+    """Find the gain over the best baseline in full and over each in short, and check each."""
     config, decided = gate.config, gate.comparisons[gate.best]
     baseline, candidate = gate.scored[gate.best], gate.scored["candidate"]
     shown = attempts.shown_flips(gate, _BROKEN_KEPT) if attempts.hides(gate) else {}
-    return {
+    facts = {
         **decided.facts(),
         "margin_proven": decided.reaches_margin if not config.matches else None,
         "p_value": decided.p_margin if config.evidence == "proven" else decided.p_zero,
@@ -43,6 +37,8 @@ def facts(gate: Context) -> dict[str, Any]:
         **flips(baseline, candidate, gate.deciding.name, _BROKEN_KEPT),
         **shown,
     }
+    checks = [one for role, comparison in gate.comparisons.items() for one in gain_checks(gate, role, comparison)]
+    return Found(facts, checks)
 
 
 def gain_checks(gate: Context, role: str, comparison: Comparison) -> list[Check]:
@@ -107,9 +103,10 @@ def _evidence_check(gate: Context, role: str, comparison: Comparison) -> Check:
     holds = is_shown(gate, comparison)
     target = {"observed": None, "significant": 0.0, "proven": gate.config.margin}[gate.config.evidence]
     needed = comparison.examples_needed
+    action: Action | None = None
     advice = "More test examples only help if the candidate is better than measured here."
     if needed is not None:
-        advice = settled_by("gain", needed, comparison.n, "test example")
+        advice, action = settled_by("gain", needed, comparison.n, "test example"), "add_examples"
     if gate.deciding.averages_labels:
         advice += _rarest_labels(gate)
     return Check(
@@ -119,6 +116,7 @@ def _evidence_check(gate: Context, role: str, comparison: Comparison) -> Check:
         observed=comparison.lower,
         **gate.requirement("evidence", required=target),
         advice=None if holds else advice,
+        action=action,
     )
 
 
@@ -138,7 +136,7 @@ def _evidence(gate: Context, role: str, comparison: Comparison) -> str:
         return f"the gain over {opponent(role)} has no lower bound: {comparison.note or 'the method gives none'}"
     bound = f"{show_percent(config.confidence)} lower bound {show_difference(comparison.lower, share=share)}"
     if not config.margin or comparison.reaches_margin:
-        return bound
+        return bound if role == "baseline" else f"{bound} over {opponent(role)}"
     measured = f"{shown_gain(gate, role, comparison)}, {bound}"
     if config.evidence == "significant" and not comparison.above_zero:
         return f"{measured}: the real gain may be zero or negative"

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from pytest_ftgate.checks import drop
 from pytest_ftgate.checks.answers import complete_checks
 from pytest_ftgate.checks.constant_baseline import best_constant, chance
-from pytest_ftgate.checks.context import once
+from pytest_ftgate.checks.context import Found
 from pytest_ftgate.checks.drop import Tolerance
 from pytest_ftgate.checks.training_set import check_test_set, grouped_by_content, leaked_rows
 from pytest_ftgate.errors import ConfigError, FtgateError
@@ -181,18 +181,11 @@ def _ids_in_two(gate: Context) -> Iterator[Check]:
 # --- the models over the guards ------------------------------------------------------------------------------
 
 
-def facts(gate: Context) -> dict[str, tuple[GuardResult, ...]]:
-    return {"guards": tuple(result for result, _ in _judged(gate))}
-
-
-def check(gate: Context) -> list[Check]:
+def check(gate: Context) -> Found:
     """Check each guard's drop against its limit. A guard that cannot be judged is an error."""
-    return [check for _, checks in _judged(gate) for check in checks]
-
-
-@once
-def _judged(gate: Context) -> list[tuple[GuardResult, list[Check]]]:
-    return [_judge(guard, gate) for guard in gate.guards.values()]
+    judged = [_judge(guard, gate) for guard in gate.guards.values()]
+    results, checks = tuple(result for result, _ in judged), [one for _, several in judged for one in several]
+    return Found({"guards": results}, checks)
 
 
 def _judge(guard: Guard, gate: Context) -> tuple[GuardResult, list[Check]]:
@@ -260,7 +253,7 @@ def _nothing_to_lose(gate: Context, guard: Guard, baseline: str, value: float) -
             f"baseline {baseline} has {metric.name} {shown}, so no drop can exceed the limit of "
             f"{show_amount(guard.spec.max_drop, share=guard.metric.share)}",
             observed=value,
-            source=gate.source(f"{guard.path}.max_drop"),
+            **gate.requirement(f"{guard.path}.max_drop"),
             advice=f"Check that the metric reads the answers correctly{reading}. A guard needs a task that the "
             "baseline can do.",
             action="measure_again",

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from pytest_ftgate.checks.advice import loss_advice
 from pytest_ftgate.checks.drop import drop_limit, examples_advice, shown_gain, status_of
-from pytest_ftgate.result import Check
+from pytest_ftgate.result import Action, Check
 from pytest_ftgate.text import plural, show_amount, show_difference, show_percent
 
 if TYPE_CHECKING:
@@ -43,7 +43,8 @@ def max_drop_check(gate: Context, role: str, comparison: Comparison) -> Check:
         message = f"{measured}, {bound} {show_difference(comparison.lower, share=share)} ({limit})"
         advice = examples_advice(comparison, "is better", "test example") if status != "pass" else None
     required = gate.requirement("max_drop", required=-most)
-    return Check("max_drop", status, message, observed=observed, **required, advice=advice)
+    action: Action | None = "add_examples" if status == "inconclusive" and comparison.examples_needed else None
+    return Check("max_drop", status, message, observed=observed, **required, advice=advice, action=action)
 
 
 def check_reach(gate: Context) -> list[Check]:
@@ -52,7 +53,7 @@ def check_reach(gate: Context) -> list[Check]:
     Not for a test set with groups, where the number needed cannot be calculated in advance.
     """
     config, metric, n = gate.config, gate.deciding, len(gate.test)
-    if not config.matches or gate.grouped or not n:
+    if gate.grouped or not n:
         return []
     if metric.kind == "set" or metric.high - metric.low == float("inf"):
         return []

@@ -7,9 +7,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from typing import TYPE_CHECKING
 
 from pytest_ftgate.checks import baseline_form, constant_baseline, thresholds
-from pytest_ftgate.checks.context import Context, once
 from pytest_ftgate.checks.drop import gain_status
 from pytest_ftgate.checks.identical_outputs import mistakes_in
 from pytest_ftgate.checks.readings import (
@@ -30,6 +30,9 @@ from pytest_ftgate.checks.readings import (
 from pytest_ftgate.result import Check, Status, called, verdict_of
 from pytest_ftgate.text import plural, show_difference
 
+if TYPE_CHECKING:
+    from pytest_ftgate.checks.context import Context
+
 IMPROVED_LEAST, IMPROVED_SHARE = 5, 0.5
 """So many, and such a share, of the candidate's wrong answers show a habit and no accident."""
 
@@ -39,21 +42,21 @@ _STOP_TOKEN = re.compile(r"<\|?/?[\w ]+\|?>")
 def check(gate: Context) -> list[Check]:
     """Check that no form of the answers decides which another reading would ignore.
 
-    Of a gate that is red for its answers this is the cause, and has its status; else it is a warning.
+    Of a gate that is red for its answers this is the cause, and has its status; else it is a warning. Of one that form
+    made green, see :mod:`~pytest_ftgate.checks.baseline_form`.
     """
-    found = finding(gate)
-    return [] if found is None else [found]
+    if not can_be_reread(gate):
+        return []
+    found = _finding(gate) if not (of_baseline := baseline_form.check(gate)) else None
+    return of_baseline if found is None else [found]
 
 
-@once
-def finding(gate: Context) -> Check | None:
-    """Return the check of :func:`check`; None where form decides nothing, or made the gate green.
+def _finding(gate: Context) -> Check | None:
+    """Return the check of a gate that a form of the answers decides; None where none does.
 
     Every reading that is proposed was tried: the answers were scored with it, no model scores worse, and what becomes
     of the gate changes, or at least half of the candidate's mistakes are gone.
     """
-    if not can_be_reread(gate) or baseline_form.findings(gate):
-        return None
     rereads = [
         one for reading in _readings(gate) if (one := reread(gate, reading)) is not None and _is_better(gate, one)
     ]

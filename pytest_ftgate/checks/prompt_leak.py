@@ -23,7 +23,7 @@ _NAME_CHARACTERS = 60
 
 def check(gate: Context) -> list[Check]:
     """Check that the candidate's own prompt does not contain the test set. Few-shot turns are training rows."""
-    prompt = gate.models["candidate"].prompt if gate.accepts else None
+    prompt = gate.models["candidate"].prompt
     return [] if prompt is None else [*_answers(gate, prompt), *_questions(gate, prompt)]
 
 

@@ -24,7 +24,6 @@ if TYPE_CHECKING:
     from pytest_ftgate.data import Example
     from pytest_ftgate.models.prompt import Prompt
 
-NAME = "prompt_mismatch"
 
 _RARE, _USUAL = 0.05, 0.95
 """The shares of rows up to which something is an exception, and from which it is the rule."""
@@ -48,22 +47,22 @@ def check(gate: Context) -> list[Check]:
     Only rows that are conversations tell whether training used a system message. A model without a prompt of ours (a
     recording, a function) and the baselines, which may be asked in any way, are not compared.
     """
-    model = gate.models.get("candidate")
-    if model is None or model.prompt is None or model.ids is not None:
+    model = gate.models["candidate"]
+    if model.prompt is None or model.ids is not None:
         return []
-    source = str(gate.config.candidate.source)
+    found, source = list(_differences(gate)), str(gate.config.candidate.source)
     return [
         Check(
-            NAME,
+            "prompt_mismatch",
             "warning",
-            f"the candidate {model.name} is not asked as in training: {one.what}",
+            f"the candidate {model.name} is not asked as in training: {'; '.join(one.what for one in found)}",
             observed=one.asked,
             required=one.trained,
             source=source,
-            advice=f"Ask the candidate as in training ({source}): {one.cure}",
+            advice=f"Ask the candidate as in training ({source}): {' '.join(one.cure for one in found)}",
             action="measure_again",
         )
-        for one in _differences(gate)
+        for one in found[:1]
     ]
 
 

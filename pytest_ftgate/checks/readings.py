@@ -111,7 +111,7 @@ class Reread:
 
 def can_be_reread(gate: Context) -> bool:
     """Return whether the gate compares answers of a candidate by a metric that can score them in another way."""
-    return gate.accepts and "candidate" in gate.scored and not (gate.deciding.pairwise or gate.deciding.judged)
+    return not (gate.deciding.pairwise or gate.deciding.judged)
 
 
 def form_is_the_skill(gate: Context) -> bool:
@@ -256,8 +256,7 @@ def against(gate: Context, role: str) -> Context:
     """Return the gate with this baseline alone."""
     config = gate.config.model_copy(update={"baselines": {role: gate.config.baselines[role]}})
     measured = {one: gate.measured[one] for one in (role, "candidate")}
-    result = replace(gate.result, baselines={role: gate.result.baselines[role]})
-    return replace(gate, config=config, measured=measured, result=result)
+    return replace(gate, config=config, measured=measured)
 
 
 def touches(gate: Context, reading: Reading) -> bool:
@@ -300,19 +299,16 @@ def reread(gate: Context, reading: Reading) -> Reread | None:
             scored[role] = score_run(measured, {name: made}, name, test.expected)
     except FtgateError:  # no example is left, labels become equal, or a pattern takes too long
         return None
-    facts = {role: replace(one.facts, metrics={metric.name: one.facts.value}) for role, one in scored.items()}
-    result = replace(
-        gate.result,
-        baselines={role: facts[role] for role in gate.result.baselines},
-        baseline=facts[gate.best],
-        candidate=facts["candidate"],
-    )
+    named = {
+        role: replace(one, facts=replace(one.facts, metrics={metric.name: one.facts.value}))
+        for role, one in scored.items()
+    }
     config = gate.config.model_copy(update={"metric": (spec, *gate.config.metrics[1:])})
     improved = {
         role: frozenset(_improved(gate.scored[role].scores[metric.name], one.scores[name], rows))
         for role, one in scored.items()
     }
-    other = replace(gate, config=config, test=test, metrics={name: made}, measured=scored, result=result)
+    other = replace(gate, config=config, test=test, metrics={name: made}, measured=named)
     return Reread(reading, other, improved)
 
 

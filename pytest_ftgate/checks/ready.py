@@ -22,8 +22,6 @@ FEWEST_CHANCES = 0.5
 
 def check(gate: Context) -> list[Check]:
     """Check before training that a candidate can pass, and that the test set can show it."""
-    if gate.accepts or gate.config.matches:  # with which no gain is asked for
-        return []
     best = gate.scored[gate.best].scores[gate.deciding.name]
     headroom = _headroom(gate, best)
     if gate.config.evidence == "observed" or any(check.status == "fail" for check in headroom):

@@ -1,16 +1,15 @@
-"""The list of all rules, in the order in which a report shows their checks."""
+"""The table of all rules: when each is checked, and of which gates, in the order in which reports show the checks."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
-from typing import TYPE_CHECKING, Any, Literal, NamedTuple
+from collections.abc import Callable, Iterable
+from typing import Literal, NamedTuple
 
 from pytest_ftgate.checks import (
     advantage,
     alternatives,
     answers,
     attempts,
-    baseline_form,
     baseline_quality,
     constant_baseline,
     economics,
@@ -33,84 +32,85 @@ from pytest_ftgate.checks import (
     thresholds,
     training_set,
 )
+from pytest_ftgate.checks.context import Context, Found
 from pytest_ftgate.errors import FtgateError
 from pytest_ftgate.result import Check, error_check
-
-if TYPE_CHECKING:
-    from pytest_ftgate.checks.context import Context
 
 Stage = Literal["free", "answered", "scored"]
 """When a rule is checked: before any model is called, after all models answered, or after all answers are scored."""
 
+Need = Literal["accept", "ready", "margin", "max_drop"]
+"""What a rule needs of a gate: that its candidate is judged or not yet trained, or the key that asks for the gain."""
+
 
 class Rule(NamedTuple):
-    """Hold one rule: its stage, its checks, and the facts that it adds to the result before its stage is checked."""
+    """Hold one rule: when it is checked, and what it needs of a gate; it is left out for all others.
+
+    It sees the facts and checks of the rules before it.
+    """
 
     stage: Stage
-    check: Callable[[Context], Iterable[Check]]
-    facts: Callable[[Context], Mapping[str, Any]] | None = None
+    check: Callable[[Context], Found | Iterable[Check]]
+    needs: frozenset[Need] = frozenset()
+
+
+def _rule(stage: Stage, check: Callable[[Context], Found | Iterable[Check]], *needs: Need) -> Rule:
+    return Rule(stage, check, frozenset(needs))
 
 
 RULES: tuple[Rule, ...] = (
-    Rule("free", test_set.check_format),
-    Rule("free", training_set.check),
-    Rule("free", attempts.check),
-    Rule("free", goal.check),
-    Rule("free", prompt_leak.check),
-    Rule("free", prompt_mismatch.check),
-    Rule("free", test_set.check_size),
-    Rule("free", form.check),
-    Rule("free", test_set.check_reach),
-    Rule("free", match.check_reach),
-    Rule("free", advantage.check_free),
-    Rule("free", economics.check_free),
-    Rule("free", thresholds.check_free),
-    Rule("free", baseline_quality.check),
-    Rule("free", thresholds.check_sampled),
-    Rule("free", slices.check_sizes),
-    Rule("free", judging.check),
-    Rule("free", guards.check_free),
-    Rule("free", freshness.base_changed),
-    Rule("answered", answers.check_complete),
-    Rule("answered", answers.check_retries),
-    Rule("answered", thresholds.check_samples),
-    Rule("scored", normalization.check),  # first: where form decides, all that follows only measures form
-    Rule("scored", baseline_form.check),
-    Rule("scored", constant_baseline.check),
-    Rule("scored", hypothesis.check),
-    Rule("scored", identical_outputs.check),
-    Rule("scored", gain.check, gain.facts),
-    Rule("scored", ready.check),
-    Rule("scored", advantage.check),
-    Rule("scored", thresholds.check),
-    Rule("scored", economics.check, economics.facts),
-    Rule("scored", answers.check, answers.facts),
-    Rule("scored", knowledge.check, knowledge.facts),
-    Rule("scored", alternatives.check),
-    Rule("scored", slices.check, slices.facts),
-    Rule("answered", guards.check, guards.facts),
-    Rule("answered", freshness.max_age),
+    _rule("free", test_set.check_format),
+    _rule("free", training_set.check),
+    _rule("free", attempts.check, "accept"),
+    _rule("free", goal.check),
+    _rule("free", prompt_leak.check, "accept"),
+    _rule("free", prompt_mismatch.check, "accept"),
+    _rule("free", test_set.check_size),
+    _rule("free", form.check),
+    _rule("free", test_set.check_reach),
+    _rule("free", match.check_reach, "max_drop"),
+    _rule("free", advantage.check_free, "max_drop"),
+    _rule("free", economics.check_free),
+    _rule("free", thresholds.check_free, "accept"),
+    _rule("free", baseline_quality.check_prompts),
+    _rule("free", baseline_quality.check_pairs, "accept"),
+    _rule("free", thresholds.check_sampled, "accept"),
+    _rule("free", slices.check_sizes),
+    _rule("free", judging.check),
+    _rule("free", guards.check_free),
+    _rule("free", freshness.base_changed),
+    _rule("answered", answers.check_complete),
+    _rule("answered", answers.check_retries),
+    _rule("answered", thresholds.check_samples),
+    _rule("scored", knowledge.diagnosis),  # the advice of others rests on it
+    _rule("scored", normalization.check, "accept"),  # where form decides, all that follows only measures form
+    _rule("scored", constant_baseline.check),
+    _rule("scored", hypothesis.check),
+    _rule("scored", identical_outputs.check, "accept"),
+    _rule("scored", gain.check, "accept"),
+    _rule("scored", ready.check, "ready", "margin"),
+    _rule("scored", advantage.check, "accept", "max_drop"),
+    _rule("scored", advantage.check_headroom, "ready", "max_drop"),
+    _rule("scored", thresholds.check, "accept"),
+    _rule("scored", economics.check),
+    _rule("scored", answers.check),
+    _rule("scored", answers.labels, "accept"),
+    _rule("scored", knowledge.check, "accept"),
+    _rule("scored", alternatives.check, "accept", "margin"),
+    _rule("scored", slices.check, "accept"),
+    _rule("answered", guards.check),
+    _rule("answered", freshness.max_age),
 )
 
 
-def check(gate: Context, *stages: Stage) -> list[Check]:
-    """Return the checks of all rules of these stages. A rule that raises becomes an error."""
-    checks: list[Check] = []
+def check(gate: Context, *stages: Stage) -> Context:
+    """Return the gate with what all rules of these stages find. A rule that raises becomes an error."""
+    given = {gate.config.stage, gate.config.asked_by}
     for rule in RULES:
-        if rule.stage in stages:
+        if rule.stage in stages and rule.needs <= given:
             try:
-                checks += list(rule.check(gate))
-            except FtgateError as error:
-                checks.append(error_check(error))
-    return checks
-
-
-def with_facts(gate: Context, *stages: Stage) -> Context:
-    """Add the facts of all rules of these stages to the result. A rule that raises becomes an error."""
-    for rule in RULES:
-        if rule.stage in stages and rule.facts is not None:
-            try:
-                gate = gate.with_facts(**rule.facts(gate))
+                found = rule.check(gate)
+                gate = gate.with_found(found if isinstance(found, Found) else Found({}, found))
             except FtgateError as error:
                 gate = gate.with_checks([error_check(error)])
     return gate

@@ -8,7 +8,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from pytest_ftgate.checks import drop
-from pytest_ftgate.checks.context import once
+from pytest_ftgate.checks.context import Found
 from pytest_ftgate.checks.drop import Tolerance
 from pytest_ftgate.data import expected_text
 from pytest_ftgate.errors import ConfigError
@@ -187,18 +187,21 @@ def _named(texts: Iterable[str]) -> str:
     return ", ".join(names[:_NAMED]) + (f", and {more:,} more" if more > 0 else "")
 
 
-def facts(gate: Context) -> dict[str, Any]:
-    """Return the facts of each slice, the worst change first.
+def check(gate: Context) -> Found:
+    """Judge each slice, the worst change first, and check the drops against the limit; one check for each status.
 
     Raise :class:`MetricError` if a metric is undefined for the answers on a slice.
     """
-    return {"slices": tuple(_results(gate)[:MOST_SLICES])} if gate.accepts else {}
-
-
-@once
-def _results(gate: Context) -> list[SliceResult]:
-    results = [_judge(gate, gate.slices, one) for one in gate.slices.slices] if gate.slices is not None else []
-    return sorted(results, key=lambda one: (one.gain is None, -(one.n or 0) if one.gain is None else one.gain))
+    if gate.slices is None:
+        return Found({})
+    results = [_judge(gate, gate.slices, one) for one in gate.slices.slices]
+    results.sort(key=lambda one: (one.gain is None, -(one.n or 0) if one.gain is None else one.gain))
+    checks: list[Check] = []
+    for status, outcome, advice in _OUTCOMES:
+        rows = [one for one in results if one.verdict == status]
+        if rows and (status != "pass" or not checks):
+            checks.append(_outcome(gate, gate.slices, rows, status, outcome, advice))
+    return Found({"slices": tuple(results[:MOST_SLICES])}, checks)
 
 
 def _judge(gate: Context, slices: Slices, one: Slice) -> SliceResult:
@@ -227,18 +230,6 @@ _OUTCOMES: tuple[tuple[Status, str, str | None], ...] = (
     ("warning", "dropped beyond the limit, possibly by chance", "Add test examples of these slices."),
     ("pass", "are within the limit", None),
 )
-
-
-def check(gate: Context) -> list[Check]:
-    """Check each slice's drop against the limit; one check for each status."""
-    if gate.slices is None or not gate.accepts:
-        return []
-    checks: list[Check] = []
-    for status, outcome, advice in _OUTCOMES:
-        rows = [one for one in _results(gate) if one.verdict == status]
-        if rows and (status != "pass" or not checks):
-            checks.append(_outcome(gate, gate.slices, rows, status, outcome, advice))
-    return checks
 
 
 def _outcome(

@@ -32,7 +32,7 @@ LATENCIES = ("latency_p50_s", "latency_p95_s")
 
 def check_free(gate: Context) -> Iterator[Check]:
     """Check before any call that a cost with a threshold can be known."""
-    limits = gate.config.judged_thresholds.get("cost_usd")
+    limits = gate.config.thresholds.get("cost_usd")
     unknown = unpriced_models(gate.models).get("candidate") if limits is not None else None
     if limits is not None and unknown is not None:
         unpriced = ModelResult(
@@ -45,11 +45,11 @@ def check_free(gate: Context) -> Iterator[Check]:
 
 def check(gate: Context) -> Iterator[Check]:
     """Check the measured values of the candidate against ``thresholds``."""
-    for name, limits in gate.config.judged_thresholds.items():
+    for name, limits in gate.config.thresholds.items():
         metric = gate.metrics.get(name)
         share = metric is not None and metric.share
         constrained = has_format(gate.config.candidate)
-        yield _check(name, limits, gate.result.candidate, share=share, constrained=constrained)
+        yield _check(name, limits, gate.facts_of("candidate"), share=share, constrained=constrained)
 
 
 def _check(name: str, limits: ThresholdKeys, model: ModelResult, *, share: bool, constrained: bool = False) -> Check:
@@ -143,10 +143,10 @@ def check_sampled(gate: Context) -> list[Check]:
     """
     asked = [
         (f"thresholds.{name}", "candidate", name, str(limits.source))
-        for name, limits in gate.config.judged_thresholds.items()
+        for name, limits in gate.config.thresholds.items()
         if name in LATENCIES
     ]
-    if gate.accepts and gate.config.faster_by is not None:
+    if gate.config.faster_by is not None:
         asked += [("faster_by", role, "latency_p50_s", gate.source("faster_by")) for role in gate.models]
     checks = {}
     for check, role, metric, source in asked:

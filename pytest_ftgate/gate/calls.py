@@ -67,7 +67,7 @@ def run_judges(gate: Context, options: dict[str, Any]) -> Context:
     needed = [run for role, run in gate.runs_of("test").items() if role not in gate.forgiven]
     if any(run.unanswered for run in needed):
         return gate
-    calibrated = {one.metric: one for one in gate.result.judges}
+    calibrated = {one.metric: one for one in gate.facts.get("judges", ())}
     found = ask_judges(gate.judging, gate.test, gate.runs_of("test"), options, calibrated)
     # The candidate's judged metrics represent those of all models.
     judged = found.judging.metrics

@@ -25,7 +25,7 @@ from pytest_ftgate.config.data import max_tokens
 from pytest_ftgate.gate.metrics import build_metrics, check_possible, custom_metrics, needs_expected
 from pytest_ftgate.gate.state import Services
 from pytest_ftgate.models import Surroundings, build_model
-from pytest_ftgate.result import GateResult, ModelResult, TestSetResult, TrainingResult
+from pytest_ftgate.result import TestSetResult, TrainingResult
 
 if TYPE_CHECKING:
     from pytest_ftgate.config import GateKeys
@@ -64,7 +64,6 @@ def _read_inputs(config: GateKeys, services: Services, nodeid: str) -> Context:
     judging = prepare_judging(config, test, metrics, models, services.hook, offline=services.offline)
     gate = Context(
         config,
-        described(config, nodeid),
         test,
         training,
         audit,
@@ -76,33 +75,13 @@ def _read_inputs(config: GateKeys, services: Services, nodeid: str) -> Context:
         slices=slices,
         judging=judging,
         last_green=last_green(config, nodeid, services.committed, services.stores),
+        facts={"nodeid": nodeid},
     )
     _check_templates(gate)
     return _with_input_facts(gate)
 
 
 # --- facts of the result -----------------------------------------------------------------------------------------
-
-
-def described(config: GateKeys, nodeid: str) -> GateResult:
-    """Return the result of a gate before it is judged, with the verdict ``error``."""
-    baselines = {role: ModelResult(spec.name, spec.spelling) for role, spec in config.baselines.items()}
-    return GateResult(
-        name=config.name,
-        nodeid=nodeid,
-        verdict="error",
-        metric=config.decided_by.name,
-        margin=config.margin,
-        max_drop=config.max_drop,
-        evidence=config.evidence,
-        confidence=config.confidence,
-        baseline=next(iter(baselines.values())),
-        baselines=baselines,
-        candidate=ModelResult(config.candidate.name, config.candidate.spelling if config.has_candidate else None),
-        hypothesis=config.expectation,
-        gate=config.gate,
-        stage=config.stage,
-    )
 
 
 def _with_input_facts(gate: Context) -> Context:

@@ -166,7 +166,7 @@ def plan_gate(
     try:
         return _plan(gate, services, preview)
     except FtgateError as error:
-        return Plan(gate.result.name, (*gate.result.checks, error_check(error)))
+        return Plan(gate.config.name, (*gate.checks, error_check(error)))
 
 
 def _plan(gate: Context, services: Services, preview: int) -> Plan:
@@ -186,14 +186,14 @@ def _plan(gate: Context, services: Services, preview: int) -> Plan:
     stored = dict(zip(wanted, stored_runs(list(wanted.values()), services.stores), strict=True))
     config, units = gate.config, _units(gate)
     plan = Plan(
-        gate.result.name,
-        gate.result.checks,
+        gate.config.name,
+        gate.checks,
         gate.deciding.name,
         gate.share,
         config.asked_gain,
         config.evidence,
         config.confidence,
-        gate.result.attempt,
+        gate.facts.get("attempt"),
         len(gate.test),
         units,
         gate.deciding.kind != "right_wrong",
@@ -261,7 +261,7 @@ def _calls_of_judges(gate: Context) -> Iterator[Calls]:
         pairwise, answers = judge.metric.pairwise, len(gate.test) * gate.config.repeats
         answers *= 2 * len(gate.config.baselines) if pairwise else len(gate.models)
         purposes = {"calibration": len(judge.items) * (2 if pairwise else 1), "answers to the test set": answers}
-        if pairwise and not gate.accepts:
+        if pairwise and "candidate" not in gate.models:
             del purposes["answers to the test set"]
         counted = tuple((purpose, count) for purpose, count in purposes.items() if count)
         if counted:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, get_args
 
 from pytest_ftgate import clock
 from pytest_ftgate.checks import advice, attempts, rules
-from pytest_ftgate.checks.context import Context
+from pytest_ftgate.checks.context import Context, result_of
 from pytest_ftgate.checks.freshness import keep_green, until_judged
 from pytest_ftgate.checks.jobs import RunName
 from pytest_ftgate.errors import ConfigError, FtgateError, guarded
@@ -19,9 +19,9 @@ from pytest_ftgate.gate.calls import (
     run_all,
     run_judges,
 )
-from pytest_ftgate.gate.inputs import described, read_inputs
+from pytest_ftgate.gate.inputs import read_inputs
 from pytest_ftgate.gate.state import Judged, Services
-from pytest_ftgate.result import Check, ModelResult, Status, error_check, failed_result
+from pytest_ftgate.result import Check, Status, error_check
 from pytest_ftgate.runs.measure import breakdown_results, measure_run, score_run
 
 if TYPE_CHECKING:
@@ -56,9 +56,9 @@ def read_gate(
     """Read the inputs and run the free checks, also where one fails; return a judged gate if inputs are unusable."""
     try:
         gate = read_inputs(config, services, nodeid)
-        return gate.with_checks([*reviewed, *rules.check(gate, "free")])
+        return rules.check(gate.with_checks(reviewed), "free")
     except FtgateError as error:
-        return Judged(failed_result(replace(described(config, nodeid), checks=reviewed), error))
+        return Judged(result_of(config, {"nodeid": nodeid}, (*reviewed, *map(error_check, error.problems))))
 
 
 def judge_answers(gate: Context, services: Services, *, reviewed: tuple[Check, ...] = ()) -> Judged:
@@ -72,9 +72,9 @@ def judge_answers(gate: Context, services: Services, *, reviewed: tuple[Check, .
             if not attempts.has_moved(gate):
                 return judged
     except FtgateError as error:
-        return _close(replace(gate, result=failed_result(gate.result, error)))
+        return _close(gate.with_checks(map(error_check, error.problems)))
     assert gate.attempt is not None
-    return judge_gate(gate.attempt.asked, services, nodeid=gate.result.nodeid, reviewed=reviewed)
+    return judge_gate(gate.attempt.asked, services, nodeid=gate.facts["nodeid"], reviewed=reviewed)
 
 
 def _judge_answers(gate: Context, services: Services) -> Judged:
@@ -86,7 +86,7 @@ def _judge_answers(gate: Context, services: Services) -> Judged:
                 return _close(gate)
             gate = run_judges(run_all(gate, options), options)
         except FtgateError as error:
-            return _close(replace(gate, result=failed_result(gate.result, error)))
+            return _close(gate.with_checks(map(error_check, error.problems)))
     gate, line = attempts.keep(check_answers(gate, services.hook), in_ci=services.ci)
     if line is not None and services.tell is not None:
         services.tell(line)
@@ -97,8 +97,7 @@ def check_answers(gate: Context, hook: Any | None) -> Context:
     """Score the answers of a gate, and check all rules; ``hook`` may add checks."""
     gate = _scored(replace(gate, now=clock.wall()))
     stages: tuple[rules.Stage, ...] = ("answered", "scored") if gate.scored else ("answered",)
-    gate = rules.with_facts(gate, *stages)
-    gate = gate.with_checks(rules.check(gate, *stages))
+    gate = rules.check(gate, *stages)
     return gate.with_checks(_checks_of_others(gate, hook))
 
 
@@ -147,9 +146,9 @@ def _scored(gate: Context) -> Context:
         gate = _with_models(gate, scored)
     except FtgateError as error:
         return gate.with_checks([error_check(error)])
-    reported = {"baseline": gate.scored[gate.best]}
-    reported |= {"candidate": gate.scored["candidate"]} if gate.accepts else {}
-    return gate.with_facts(breakdowns=breakdown_results(reported))
+    reported = {"baseline": gate.best, "candidate": "candidate"}
+    models = {name: gate.scored[role] for name, role in reported.items() if role in gate.scored}
+    return gate.with_facts(breakdowns=breakdown_results(models))
 
 
 def _measure(gate: Context, role: str) -> Measured:
@@ -159,10 +158,6 @@ def _measure(gate: Context, role: str) -> Measured:
 
 def _with_models(gate: Context, measured: Mapping[str, Measured]) -> Context:
     """Add the facts of all models; ``baseline`` in the result is the best one."""
-    facts: dict[str, ModelResult] = {role: one.facts for role, one in measured.items()}
     gate = replace(gate, measured=measured)
-    gate = gate.with_facts(
-        baselines={role: facts[role] for role in gate.result.baselines},
-        candidate=facts.get("candidate", gate.result.candidate),
-    )
-    return gate.with_facts(baseline=gate.result.baselines[gate.best])
+    baselines = {role: gate.facts_of(role) for role in gate.config.baselines}
+    return gate.with_facts(baselines=baselines, baseline=baselines[gate.best], candidate=gate.facts_of("candidate"))

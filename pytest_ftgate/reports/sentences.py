@@ -7,7 +7,6 @@ from dataclasses import replace
 
 from pytest_ftgate.checks.advice import learned_pair
 from pytest_ftgate.result import (
-    RED,
     Check,
     Diagnosis,
     Economics,
@@ -32,7 +31,6 @@ from pytest_ftgate.text import (
     show_usd,
 )
 
-PROBLEMS_FIRST: tuple[str, ...] = (*RED, "warning", "pass", "note")
 FINISHES = {"refusal": "refused", "filtered": "filtered", "cut_off": "cut off", "missing": "no answer"}
 
 _OUTCOMES = {"fail": "failed", "inconclusive": "inconclusive", "error": "could not be judged"}

@@ -10,7 +10,7 @@ from typing import NamedTuple
 from pytest_ftgate.checks.advice import most_to_try
 from pytest_ftgate.reports import sentences, tables
 from pytest_ftgate.reports.table import Table
-from pytest_ftgate.result import RED, Check, Economics, GateResult
+from pytest_ftgate.result import PROBLEMS_FIRST, RED, Check, Economics, GateResult
 from pytest_ftgate.text import LONGEST, plural, printable, wrapped
 
 _NAME_WIDTH = 300
@@ -76,7 +76,7 @@ def block(
     repeated, as_before = (audits or AuditsShown()).repeated(result)
     apart = [*deciding, *on_calls(result), *repeated]
     rest = (one for one in result.checks if one not in apart)
-    others = sorted(rest, key=lambda one: sentences.PROBLEMS_FIRST.index(one.status))
+    others = sorted(rest, key=lambda one: PROBLEMS_FIRST.index(one.status))
     shown = [one for one in others if full or one.status not in _HIDDEN or one.name == "chat_format"]
 
     said: set[str] = set()
@@ -134,7 +134,7 @@ def _lines(text: str | None, colour: str = "") -> list[Line]:
 
 def on_calls(result: GateResult) -> list[Check]:
     """Return the notes on calls, which are always shown: no model was called, or answers are not kept."""
-    return [check for check in result.checks if check.name == "models" and check.status == "note"]
+    return [check for check in result.checks if check.name == "models" and check.status in ("pass", "note")]
 
 
 def model_table(result: GateResult, *, full: bool = False, width: int = _TABLE_WIDTH) -> list[str]:

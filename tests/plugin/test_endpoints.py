@@ -80,8 +80,8 @@ def test_refusals_and_answers_that_are_cut_off_are_wrong_and_counted(http: Endpo
     gate = http.gate("-v")
     shown = {one["id"]: one["candidate"] for one in gate["broken"]}
     assert (shown["t12"], shown["t13"]) == (f"(filtered) {label(12)}", f"(cut off) {label(13)}")
-    noted = [f"*note*unusable_answers: candidate ft: {n} answer*" for n in (3, 1, 1)]
-    http.result.stdout.fnmatch_lines(noted)
+    noted = "; ".join(f"candidate ft: {n} answer*" for n in (3, 1, 1))
+    http.result.stdout.fnmatch_lines([f"*note*unusable_answers: {noted}"])
     http.forget()
     for one in (gate, http.gate()):  # an answer is an answer
         facts = {name: one["candidate"][f"n_{name}"] for name in ("refused", "cut_off", "empty", "errors", "scored")}

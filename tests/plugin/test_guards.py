@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 from endpoint_project import EndpointProject, answer
-from gate_project import Project, check, checks, label, mentions, passed, statuses, stopped
+from gate_project import Project, check, label, mentions, passed, statuses, stopped
 
 LEAST = 99  # examples that rule out a drop of 3 points where nothing differs
 GENERAL = {"test_set": "general.jsonl", "max_drop": 0.03}
@@ -224,6 +224,6 @@ def test_a_guards_missing_answer_is_an_error(http: EndpointProject) -> None:
 def test_a_guard_whose_baseline_may_know_nothing(project: Project, missed: Any, status: str | None) -> None:
     """It is right on 38 of 99 examples, and always answering 'refund' on 33; on 60 it is no chance."""
     gate = passed(guarded(project, LEAST, base=missed, ft=missed))
-    assert [one["status"] for one in checks(gate, "guards.general")] == ([status, "pass"] if status else ["pass"])
+    assert check(gate, "guards.general")["status"] == (status or "pass")
     if status:
         mentions(check(gate, "guards.general"), "base.jsonl", "38.4 %", "'refund'", "33.3 %", "p = ")

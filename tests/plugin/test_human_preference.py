@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import pytest
-from gate_project import block, check, checks, ends, mentions, passed, stopped, write_jsonl
+from gate_project import block, check, ends, mentions, passed, stopped, write_jsonl
 from judge_project import N, PythonJudged, task
 
 WIN, LOSS, TIE = "candidate", "baseline", "tie"
@@ -68,7 +68,7 @@ def test_the_value_is_the_mean_over_raters_and_examples(
     assert gate["method"].startswith(method)
     (judge,) = gate["judges"]
     assert (judge["judge"], judge["model"], judge["raters"]) == (None, None, len(said))
-    assert "note" in [one["status"] for one in checks(gate, "evidence")]
+    mentions(check(gate, "evidence"), "attested, not verified")
     assert f"human_preference by {len(said)} rater{'s' * (len(said) > 1)}" in block(gate, verbose=True)
 
 

@@ -134,7 +134,7 @@ def test_of_several_baselines_one_with_a_price_may_be_the_best(project: Project)
     both = {"baseline": ..., "baselines": {"large": project.keys["baseline"], "free": model("weak.jsonl")}}
     answers(project, "weak.jsonl", range(100))
     gate = passed(project.judge(**both))
-    assert [one["status"] for one in checks(gate, "max_drop")] == ["pass", "pass"]
+    mentions(check(gate, "max_drop"), "baseline large", "baseline free")
     answers(project, "weak.jsonl", range(280, 300))  # now the one without a price is the best
     mentions(check(ends(project.judge(**both), "error"), "cheaper_by"), "free")
 
@@ -143,7 +143,7 @@ def test_a_candidate_must_match_every_baseline(project: Project) -> None:
     answers(project, "better.jsonl", range(290, 300))
     baselines = {"large": project.keys["baseline"], "better": model("better.jsonl", price=LARGE)}
     gate = ends(project.judge(baseline=..., baselines=baselines), "fail")
-    assert sorted(one["status"] for one in checks(gate, "max_drop")) == ["fail", "pass"]
+    mentions(check(gate, "max_drop"), "baseline large", "baseline better")
 
 
 @pytest.mark.parametrize(
@@ -159,7 +159,7 @@ def test_another_baseline_that_would_do_as_well_is_called_a_rival(
     keys = {"baselines": {"prompt": prompt, "few_shot": project.keys["baseline"]}, "max_drop": 0.05, "cheaper_by": 5}
     candidate = model("ft.jsonl", price={"input_per_1m": price, "output_per_1m": 0})
     gate = passed(project.judge(baseline=..., candidate=candidate, **keys))
-    assert (gate["baseline"]["name"], len(checks(gate, "max_drop"))) == ("few_shot", 2)
+    assert gate["baseline"]["name"] == "few_shot"
     assert "margin" not in statuses(gate)
     found = checks(gate, "alternatives")
     assert [one["status"] for one in found] == ["warning"] * rival
@@ -196,12 +196,9 @@ def test_hosting_by_the_month_is_said_to_come_on_top(project: Project) -> None:
 
 def test_faster_is_as_good_as_cheaper_and_latencies_of_recordings_are_warned_of(project: Project) -> None:
     gate = passed(project.judge(cheaper_by=..., faster_by=2, candidate="recorded:ft.jsonl"))
-    *warned, found = checks(gate, "faster_by")
-    assert (found["status"], found["observed"]) == ("pass", 2)
-    mentions(found, "1.0 s", "500 ms")
-    for one, file in zip(warned, ("base.jsonl", "ft.jsonl"), strict=True):
-        assert one["status"] == "warning"
-        mentions(one, file)
+    found = check(gate, "faster_by")
+    assert (found["status"], found["observed"]) == ("warning", 2)
+    mentions(found, "1.0 s", "500 ms", "base.jsonl", "ft.jsonl")
     assert stopped(project.judge(cheaper_by=..., faster_by=2.001), "fail", called=True)["name"] == "faster_by"
     gate = ends(project.judge(cheaper_by=5, faster_by=3), "fail")  # both are held
     assert (statuses(gate)["cheaper_by"], statuses(gate)["faster_by"]) == ("pass", "fail")

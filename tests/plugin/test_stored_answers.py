@@ -163,8 +163,8 @@ def test_the_next_session_uses_what_was_stored_and_says_so(
     passed(gate)
     assert asked == ALL - before
     found = notes(gate)
-    assert (found["warning"]["observed"], found["note"]["observed"]) == (before, ALL)
-    mentions(found["warning"], f"{before} answers", "base", "ft", "second")
+    assert (found.keys(), found["warning"]["observed"]) == ({"warning"}, before)
+    mentions(found["warning"], f"{before} answers", "base", "ft", "second", f"{ALL} answers")
     assert kept(http) == 0
     assert session(http)[1] == ALL
 

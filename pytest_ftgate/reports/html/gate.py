@@ -12,7 +12,7 @@ from pytest_ftgate.reports.html.examples import Examples, confusions
 from pytest_ftgate.reports.html.plots import Interval, interval_plot, interval_words
 from pytest_ftgate.reports.table import Table, columns
 from pytest_ftgate.reports.text import block
-from pytest_ftgate.result import Check, GateResult, ModelResult, called
+from pytest_ftgate.result import PROBLEMS_FIRST, Check, GateResult, ModelResult, called
 from pytest_ftgate.text import (
     is_share,
     plural,
@@ -48,7 +48,7 @@ def view(result: GateResult, evidence: Evidence, number: int) -> dict[str, Any]:
         "interval": _interval(result),
         "models": tables.models(result),
         "remarks": list(_remarks(result)),
-        "checks": sorted(result.checks, key=lambda check: sentences.PROBLEMS_FIRST.index(check.status)),
+        "checks": sorted(result.checks, key=lambda check: PROBLEMS_FIRST.index(check.status)),
         "parts": [part for part in parts if part],
         "mistakes": tables.mistakes(result),
         "confusions": confusions(answers) if answers is not None else None,

@@ -11,12 +11,11 @@ from importlib.resources import files
 from typing import TYPE_CHECKING, Any
 
 from pytest_ftgate.checks.weakening.history import find_head
-from pytest_ftgate.reports import sentences
 from pytest_ftgate.reports.html.evidence import Evidence
 from pytest_ftgate.reports.html.gate import summary, view
 from pytest_ftgate.reports.html.plots import Drawn, pair_bars
 from pytest_ftgate.reports.json import environment
-from pytest_ftgate.result import GateResult, Session, Verdict
+from pytest_ftgate.result import PROBLEMS_FIRST, GateResult, Session, Verdict
 from pytest_ftgate.text import minute, plural, readable
 
 if TYPE_CHECKING:
@@ -54,7 +53,7 @@ _CI_BRANCHES = ("GITHUB_HEAD_REF", "GITHUB_REF_NAME", "CI_COMMIT_REF_NAME")
 
 def page(gates: Sequence[tuple[GateResult, Evidence | None]], session: Session, *, written_at: float) -> Iterator[str]:
     """Yield the page piece by piece, red gates first: one file that loads nothing."""
-    gates = sorted(gates, key=lambda gate: sentences.PROBLEMS_FIRST.index(gate[0].verdict))
+    gates = sorted(gates, key=lambda gate: PROBLEMS_FIRST.index(gate[0].verdict))
     style, script = asset("style.css"), asset("script.js")
     counts = Counter(result.verdict for result, _ in gates)
     template = templates(sections=_SECTIONS).get_template("page.html")

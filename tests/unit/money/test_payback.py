@@ -50,8 +50,7 @@ def gate(
 
 
 def found(*args: Any, **given: Any) -> Economics:
-    economy = economics.facts(gate(*args, **given))["economics"]
-    assert economy is not None
+    economy: Economics = economics.check(gate(*args, **given)).facts["economics"]
     return economy
 
 
@@ -191,7 +190,7 @@ def test_what_cannot_be_judged_is_known_before_any_call(given: dict[str, Any], n
 
 
 def test_a_candidate_that_costs_more_never_pays_whatever_training_cost() -> None:
-    (check,) = economics.check(gate(1.0, 2.0, max_break_even_days=9.0, training_cost_usd=None))
+    (check,) = economics.check(gate(1.0, 2.0, max_break_even_days=9.0, training_cost_usd=None)).checks
     assert (check.status, check.observed, check.required) == ("fail", None, 9.0)
     assert check.threshold == Threshold("economics.max_break_even_days", 9.0, "higher")
 
@@ -201,7 +200,7 @@ def test_a_candidate_that_costs_more_never_pays_whatever_training_cost() -> None
     [(2000.0, "160 days"), (20_000.0, "1,529 days (4.2 years)"), (200_000.0, "15,216 days (42 years)")],
 )
 def test_days_and_years(data: float, shown: str) -> None:
-    (check,) = economics.check(gate(max_break_even_days=1.0, data_cost_usd=data))
+    (check,) = economics.check(gate(max_break_even_days=1.0, data_cost_usd=data)).checks
     assert check.message == f"pays for itself after {shown} (limit 1 day)"
 
 
