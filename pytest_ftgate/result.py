@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import dataclasses
 import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import dataclass, field, fields, is_dataclass, replace
 from functools import cache
 from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeVar
 
@@ -71,6 +72,10 @@ def about(description: str) -> Any:
     return Field(description=description)
 
 
+INNER = {"inner": True}
+"""Marks fields that people's reports and advice need, and that the JSON report and its schema leave out."""
+
+
 # The docstrings of these classes are descriptions in the JSON Schema of the report: plain text without mark-up.
 
 
@@ -78,20 +83,19 @@ def about(description: str) -> Any:
 class Economics:
     """The economics of a fine-tune, in US dollars; null if unknown or not declared."""
 
-    calls_per_month: float | None
     baseline_usd_per_1000_calls: float | None
     candidate_usd_per_1000_calls: float | None
     training_cost_usd: float | None
-    data_cost_usd: float | None
-    hosting_usd_per_month: float | None
-    retrains_per_year: float | None
-    retraining_usd_per_month: float | None
     monthly_saving_usd: float | None
     breaks_even: Annotated[bool | None, about("false if the fine-tune never pays for itself, null if unknown")]
     break_even_days: float | None
     break_even_calls: float | None
-    unknown: Annotated[str | None, about("why saving or break-even are unknown")]
-    sentence: Annotated[str, about("the result in one sentence")]
+    sentence: Annotated[str, about("the result in one sentence, or why it is unknown")]
+    calls_per_month: float | None = field(default=None, metadata=INNER)
+    data_cost_usd: float | None = field(default=None, metadata=INNER)
+    hosting_usd_per_month: float | None = field(default=None, metadata=INNER)
+    retrains_per_year: float | None = field(default=None, metadata=INNER)
+    retraining_usd_per_month: float | None = field(default=None, metadata=INNER)
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,10 +104,6 @@ class Threshold:
 
     key: Annotated[str, about("the key of the gate, such as margin or thresholds.accuracy.min")]
     value: Annotated[Any, about("the value as written")]
-    weaker: Annotated[
-        Literal["lower", "higher"] | None,
-        about("the direction that makes the gate easier to pass; null if values have no order"),
-    ] = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,7 +117,7 @@ class Check:
     required: Annotated[Any, about("the required value, null if nothing is required")] = None
     source: Annotated[str | None, about("where the required value was written, such as ftgate.yaml:14")] = None
     advice: Annotated[str | None, about("what to do, null if nothing is to be done")] = None
-    action: Annotated[Action | None, about("the kind of advice, null if it does not lead to a better result")] = None
+    action: Action | None = field(default=None, metadata=INNER)  # None if the advice does not lead to a better result
     threshold: Annotated[
         Threshold | None, about("the required value with its key and direction, if a single value is required")
     ] = None
@@ -183,23 +183,24 @@ class ModelResult:
     n_unknown: Annotated[int | None, about("answers that are not a known label")] = None
     latency_p50_s: float | None = None
     latency_p95_s: float | None = None
-    latency_unknown: Annotated[str | None, about("why latencies are unknown")] = None
     input_tokens: int | None = None
     output_tokens: int | None = None
     cost_usd: float | None = None
-    cost_unknown: Annotated[str | None, about("why cost_usd is unknown")] = None
-    price: Annotated[str | None, about("the source of the price, or 'unknown: ' and the reason")] = None
-    price_unknown: Annotated[str | None, about("why the price is unknown")] = None
-    error_rate: float | None = None
-    oldest_prediction: Annotated[str | None, about("when the oldest stored prediction was made, in UTC")] = None
-    oldest_age_s: Annotated[float | None, about("the age of the oldest stored prediction when the gate was judged")] = (
-        None
-    )
-    verified: Annotated[bool | None, about("false if recorded predictions have no hash of their input")] = None
+    latency_unknown: str | None = field(default=None, metadata=INNER)  # why latencies are unknown
+    cost_unknown: str | None = field(default=None, metadata=INNER)
+    price: str | None = field(default=None, metadata=INNER)  # its source, or "unknown: " and the reason
+    price_unknown: str | None = field(default=None, metadata=INNER)
+    oldest_age_s: float | None = field(default=None, metadata=INNER)  # of the oldest stored prediction
+    verified: bool | None = field(default=None, metadata=INNER)  # False: recorded without hashes of inputs
 
     def __post_init__(self) -> None:
         """Let the metrics say which ones there are."""
         object.__setattr__(self, "metrics", Metrics(self.metrics))
+
+    @property
+    def error_rate(self) -> float | None:
+        """Return the share of expected answers that are missing."""
+        return (self.n_errors or 0) / self.n_expected if self.n_expected else None
 
 
 @dataclass(frozen=True, slots=True)
@@ -244,8 +245,7 @@ class RowPair:
 
 @dataclass(frozen=True, slots=True)
 class TrainingResult:
-    """The training set. Fields without a description are numbers of rows. The pairs name every test example and every
-    training row concerned, but not every combination of them."""
+    """The training set. Fields without a description are numbers of rows."""
 
     path: Annotated[str | None, about("the file, null for an iterable")] = None
     sha256: Annotated[str | None, about("the SHA-256 of the file")] = None
@@ -254,26 +254,21 @@ class TrainingResult:
     duplicates: int | None = None
     conflicts: int | None = None
     leaked: Annotated[int | None, about("test examples whose input is in the training set")] = None
-    leaked_pairs: Annotated[
-        tuple[RowPair, ...], about("test examples in the training set, each with the training row")
-    ] = ()
-    near_pairs: Annotated[
-        tuple[RowPair, ...], about("test examples with a near duplicate in the training set, each with that row")
-    ] = ()
+    # Every test example and every training row concerned, but not every combination of them.
+    leaked_pairs: tuple[RowPair, ...] = field(default=(), metadata=INNER)
+    near_pairs: tuple[RowPair, ...] = field(default=(), metadata=INNER)
 
 
 @dataclass(frozen=True, slots=True)
 class TestSetResult:
-    """The test set: its file, the SHA-256 of the file, the number of examples, its near duplicates."""
+    """The test set: its file, the SHA-256 of the file, the number of examples."""
 
     __test__ = False  # pytest collects classes by their name
 
     path: str | None = None
     sha256: str | None = None
     examples: int | None = None
-    near_pairs: Annotated[
-        tuple[RowPair, ...], about("test examples that are near duplicates of an earlier one, each with that one")
-    ] = ()
+    near_pairs: tuple[RowPair, ...] = field(default=(), metadata=INNER)  # near duplicates, each with the earlier one
 
 
 @dataclass(frozen=True, slots=True)
@@ -331,14 +326,8 @@ class Diagnosis:
     candidate: Mapping[str, int] | None = None
     confusions: Annotated[tuple[Confusion, ...], about("empty if outputs are not labels")] = ()
     labels: Annotated[tuple[LabelScore, ...], about("empty if outputs are not labels")] = ()
-    fixed: Annotated[
-        tuple[str, ...], about("ids of all examples that the candidate answers better than the baseline")
-    ] = ()
-    broken: Annotated[tuple[str, ...], about("ids of all examples that the candidate answers worse")] = ()
-    fixed_at: Annotated[tuple[str, ...], about("file and line of the fixed examples; the id where there is none")] = ()
-    broken_at: Annotated[
-        tuple[str, ...], about("file and line of the broken examples; the id where there is none")
-    ] = ()
+    fixed: tuple[str, ...] = ()  # file and line of all examples that the candidate answers better; the id without one
+    broken: tuple[str, ...] = ()  # of those that it answers worse
     wrong_in_both: Annotated[int | None, about("examples that neither model gets right in any repeat")] = None
     recalled: Annotated[
         int | None, about("fixed examples whose output is in the training set but does not follow from their input")
@@ -370,10 +359,9 @@ class JudgeResult:
     input_tokens: int | None = None
     output_tokens: int | None = None
     cost_usd: float | None = None
-    cost_unknown: Annotated[str | None, about("why cost_usd is unknown")] = None
+    cost_unknown: str | None = field(default=None, metadata=INNER)
     kappa: Annotated[float | None, about("agreement with the human labels of the calibration")] = None
-    n_kappa: Annotated[int | None, about("items that kappa was computed on")] = None
-    raters: Annotated[int | None, about("number of human raters")] = None
+    raters: int | None = field(default=None, metadata=INNER)  # of people
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -389,7 +377,7 @@ class Delta:
     n: int | None = None
     wins: int | None = None
     losses: int | None = None
-    examples_needed: int | None = None
+    examples_needed: int | None = field(default=None, metadata=INNER)
     note: Annotated[
         str | None,
         about("the basis of the bounds, such as the number of groups; for a slice why it was not judged"),
@@ -404,12 +392,12 @@ class GuardResult(Delta):
     metric: str
     max_drop: float
     confidence: float
-    against: Annotated[str | None, about("the baseline's role")] = None
     baseline: float | None = None
     candidate: float | None = None
     verdict: Annotated[Status | None, about("null if not judged")] = None
     test_set: TestSetResult = field(default_factory=TestSetResult)
     metric_range: Range | None = None
+    against: str | None = field(default=None, metadata=INNER)  # the baseline's role
 
 
 @dataclass(frozen=True)
@@ -424,18 +412,7 @@ class SliceResult(Delta):
         None
     )
     verdict: Annotated[Status | None, about("null if not judged")] = None
-    against: Annotated[str | None, about("the baseline's role")] = None
-
-
-@dataclass(frozen=True, slots=True)
-class LabelResult:
-    """The recall of one label for both models, and the change."""
-
-    label: str
-    n: int
-    baseline: float
-    candidate: float
-    change: float
+    against: str | None = dataclasses.field(default=None, metadata=INNER)  # the baseline's role
 
 
 @dataclass(frozen=True, slots=True)
@@ -474,25 +451,21 @@ class GateResult(Delta):
     loosened: Annotated[tuple[str, ...], about("where the marker requires less than the gate file")] = ()
     metric_range: Range | None = None
     models_called: bool = False
-    broken: Annotated[tuple[Flip, ...], about("some examples that the candidate answers worse than the baseline")] = ()
+    broken: tuple[Flip, ...] = field(default=(), metadata=INNER)  # some that the candidate answers worse
     wrong: Annotated[
         tuple[Flip, ...], about("some examples that the candidate answers wrong, the broken ones first")
     ] = ()
     n_wrong: Annotated[int | None, about("examples that the candidate answers wrong")] = None
     stage: Annotated[str | None, about("accept, or ready if there is no candidate yet")] = None
-    diagnosis: Diagnosis | None = None
-    advice: tuple[Advice, ...] = ()
+    diagnosis: Diagnosis | None = field(default=None, metadata=INNER)
+    advice: tuple[Advice, ...] = field(default=(), metadata=INNER)
     max_drop: Annotated[float | None, about("how much worse the candidate may be, in place of margin")] = None
     economics: Economics | None = None
     gains: Annotated[Mapping[str, Gain], about("the gain over each baseline, by name")] = field(default_factory=dict)
     guards: tuple[GuardResult, ...] = ()
     slices: Annotated[tuple[SliceResult, ...], about("compared with the best baseline, the worst change first")] = ()
-    labels: Annotated[tuple[LabelResult, ...], about("compared with the best baseline, the worst change first")] = ()
     judges: Annotated[tuple[JudgeResult, ...], about("one for each judged metric")] = ()
-    breakdowns: Annotated[
-        tuple[BreakdownResult, ...],
-        about("the parts of each metric that has parts, the deciding metric first"),
-    ] = ()
+    breakdowns: tuple[BreakdownResult, ...] = field(default=(), metadata=INNER)  # the deciding metric first
     attempt: Annotated[AttemptResult | None, about("null without max_attempts")] = None
     location: Annotated[
         str | None, about("the line of the marker, such as tests/test_intents.py:12, relative to pytest's rootdir")
@@ -515,10 +488,13 @@ class GateResult(Delta):
     def __repr__(self) -> str:
         return f"<GateResult {printable(self.name)}: {self.verdict}>"
 
-    def to_dict(self) -> dict[str, Any]:
-        """Return the facts as JSON values; NaN and infinity become ``None``, and long text is cut."""
-        facts = asdict(self)
-        return to_plain({**{name: facts[name] for name in ("name", "nodeid", "verdict", "passed")}, **facts})
+    def to_dict(self, *, whole: bool = False) -> dict[str, Any]:
+        """Return the facts as JSON values; NaN and infinity become ``None``, and long text is cut.
+
+        ``whole`` adds what only people's reports and advice need, which the JSON report leaves out.
+        """
+        facts: dict[str, Any] = to_plain(self, whole=whole)
+        return {**{name: facts[name] for name in ("name", "nodeid", "verdict", "passed")}, **facts}
 
     @classmethod
     def from_dict(cls, facts: Mapping[str, Any]) -> GateResult:
@@ -526,20 +502,22 @@ class GateResult(Delta):
         return from_plain(cls, facts)
 
 
-def to_plain(facts: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the output of ``asdict`` as JSON values; NaN and infinity become ``None``, and long text is cut."""
-    return {str(key): _plain(value) for key, value in facts.items()}
+def to_plain(value: Any, *, whole: bool = True) -> Any:
+    """Return dataclasses and collections as JSON values; NaN and infinity become ``None``, and long text is cut.
 
-
-def _plain(value: Any) -> Any:
+    Without ``whole`` fields marked :data:`INNER` are left out.
+    """
     if isinstance(value, float):
         return value if math.isfinite(value) else None
     if isinstance(value, str):
         return shortened(value)
+    if is_dataclass(value):
+        shown = [one.name for one in fields(value) if whole or one.metadata != INNER]
+        return {name: to_plain(getattr(value, name), whole=whole) for name in shown}
     if isinstance(value, Mapping):
-        return to_plain(value)
+        return {str(key): to_plain(item, whole=whole) for key, item in value.items()}
     if isinstance(value, list | tuple):
-        return [_plain(item) for item in value]
+        return [to_plain(item, whole=whole) for item in value]
     return value
 
 

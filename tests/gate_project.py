@@ -42,6 +42,7 @@ from dataclasses import replace
 from pathlib import Path
 from types import ModuleType, SimpleNamespace
 from typing import Any
+from xml.etree import ElementTree
 
 import pytest
 
@@ -245,6 +246,16 @@ class Project:
         (found,) = self.report(*args, apart=apart)["gates"]
         return found  # type: ignore[no-any-return]
 
+    def whole(self, *args: str, apart: bool = False) -> dict[str, Any]:
+        """Run, and give all facts of the one gate, those that the JSON report leaves out, too."""
+        from pytest_ftgate.result import GateResult
+
+        gate = self.gate("--junitxml=junit.xml", *args, apart=apart)
+        properties = ElementTree.parse(self.path / "junit.xml").findall(".//property[@name='ftgate']")
+        (facts,) = (json.loads(one.get("value", "")) for one in properties)
+        assert GateResult.from_dict(facts).to_dict() == gate
+        return facts  # type: ignore[no-any-return]
+
 
 WORST_FIRST = ("error", "fail", "inconclusive", "warning", "note", "pass")
 
@@ -399,8 +410,8 @@ def _judge(
             result = replace(result, loosened=tuple(map(str, layers.loosened())))
         except FtgateError as error:
             result = failed_result(result, error)
-    facts: dict[str, Any] = json.loads(json.dumps(replace(result, location=place).to_dict(), allow_nan=False))
-    assert GateResult.from_dict(facts).to_dict() == facts
+    facts: dict[str, Any] = json.loads(json.dumps(replace(result, location=place).to_dict(whole=True), allow_nan=False))
+    assert GateResult.from_dict(facts).to_dict(whole=True) == facts
     return facts
 
 

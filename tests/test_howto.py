@@ -233,7 +233,7 @@ def test_recorded_by_oneself(project: Project, monkeypatch: pytest.MonkeyPatch) 
     monkeypatch.chdir(project.path)
     runpy.run_path("record.py")
     project.file("test_gate.py", "import pytest\n@pytest.mark.ftgate('support')\ndef test_gate(): pass\n")
-    gate = project.gate()
+    gate = project.whole()
     assert (gate["verdict"], gate["baseline"]["verified"], gate["candidate"]["verified"]) == ("pass", True, False)
     rows[0]["input"] = "another question"
     write_jsonl(project.path / "test.jsonl", rows)

@@ -6,8 +6,7 @@ from collections.abc import Collection, Iterator, Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from pytest_ftgate.checks.context import Found
-from pytest_ftgate.result import Check, LabelResult, called
+from pytest_ftgate.result import Check, called
 from pytest_ftgate.text import plural, printable, shortened
 
 if TYPE_CHECKING:
@@ -90,29 +89,6 @@ def check_retries(gate: Context) -> Iterator[Check]:
             message = f"{called(role, one.facts.name)}: {retries:,} of {plural(calls, 'call')} failed and were retried"
             cure = "Lower concurrency, or set requests_per_minute, so that latencies and costs are those of normal use."
             yield Check("retries", "warning", message, observed=retries, advice=cure)
-
-
-MOST_LABELS = 200
-"""The most labels in a report; the worst are kept."""
-
-
-def labels(gate: Context) -> Found:
-    """Find the share of right answers for each expected label, the worst change first; nothing without labels."""
-    import numpy as np
-
-    known = gate.deciding.label_set
-    if known is None:
-        return Found({})
-    gold = known.gold(gate.deciding.name, gate.expected)
-    models = gate.scored[gate.best], gate.scored["candidate"]
-    right = [(known.predicted(one.answers)[0] == gold).mean(axis=0) for one in models]
-    results = []
-    for code, text in enumerate(known.texts):
-        rows = np.flatnonzero(gold == code)
-        before, after = (float(one[rows].mean()) for one in right)
-        results.append(LabelResult(text, len(rows), before, after, round(after - before, 12)))
-    results.sort(key=lambda one: one.change)
-    return Found({"labels": tuple(results[:MOST_LABELS])})
 
 
 def _complete(role: str, measured: Measured, *, forgiven: bool) -> Check:

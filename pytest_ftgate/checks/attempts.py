@@ -263,7 +263,7 @@ def check(gate: Context) -> Iterator[Check]:
         "observed": attempt.number,
         "required": attempt.most,
         "source": gate.source("max_attempts"),
-        "threshold": Threshold("max_attempts", attempt.most, "higher"),
+        "threshold": Threshold("max_attempts", attempt.most),
     }
     if attempt.number > attempt.most:
         used = plural(attempt.most, "candidate has", "candidates have")
@@ -489,8 +489,6 @@ def shown_diagnosis(gate: Context, diagnosis: Diagnosis) -> Diagnosis:
             (fixed if gain > 0 else broken if gain < 0 else []).append(example)
     return replace(
         diagnosis,
-        fixed=tuple(example.id for example in fixed),
-        broken=tuple(example.id for example in broken),
-        fixed_at=tuple(example.name for example in fixed),
-        broken_at=tuple(example.name for example in broken),
+        fixed=tuple(example.name for example in fixed),
+        broken=tuple(example.name for example in broken),
     )

@@ -8,10 +8,9 @@ from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from pytest_ftgate.config import threshold
 from pytest_ftgate.config.checks import CHANGEABLE
 from pytest_ftgate.config.source import BUILT_IN
-from pytest_ftgate.result import STATUS_AT, Check, GateResult, ModelResult, closed, one_a_name, verdict_of
+from pytest_ftgate.result import STATUS_AT, Check, GateResult, ModelResult, Threshold, closed, one_a_name, verdict_of
 from pytest_ftgate.runs.measure import compare_scored, forgiven_roles
 
 if TYPE_CHECKING:
@@ -175,7 +174,7 @@ class Context:
         """
         keys, key = self._at(path)
         value = getattr(keys, key)
-        return {"required": value, "source": self.source(path), "threshold": threshold(path, value), **instead}
+        return {"required": value, "source": self.source(path), "threshold": Threshold(path, value), **instead}
 
     def _at(self, path: str) -> tuple[Any, str]:
         """Return the mapping that holds a key, and the key. Names of guards may contain dots."""

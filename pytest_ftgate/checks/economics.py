@@ -144,7 +144,6 @@ def check(gate: Context) -> Found:
         breaks_even=found.breaks_even,
         break_even_days=found.days,
         break_even_calls=found.calls,
-        unknown=unknown or None,
         sentence=_sentence(costs, unknown, not_counted, best=not gate.accepts),
     )
     return Found({"economics": economics}, _within_limit(gate, spec, costs, lacks))

@@ -94,7 +94,6 @@ RULES: tuple[Rule, ...] = (
     _rule("scored", thresholds.check, "accept"),
     _rule("scored", economics.check),
     _rule("scored", answers.check),
-    _rule("scored", answers.labels, "accept"),
     _rule("scored", knowledge.check, "accept"),
     _rule("scored", alternatives.check, "accept", "margin"),
     _rule("scored", slices.check, "accept"),

@@ -8,7 +8,6 @@ from pytest_ftgate.config.gate_file import GateFile as GateFile
 from pytest_ftgate.config.gate_file import load_gate_file as load_gate_file
 from pytest_ftgate.config.gate_file import render_json_schema as render_json_schema
 from pytest_ftgate.config.gate_keys import GateKeys as GateKeys
-from pytest_ftgate.config.gate_keys import threshold as threshold
 from pytest_ftgate.config.metrics import MetricSpec as MetricSpec
 from pytest_ftgate.config.models import ModelSpec as ModelSpec
 from pytest_ftgate.config.requirements import EconomicsKeys as EconomicsKeys

@@ -24,7 +24,6 @@ from pytest_ftgate.config.requirements import (
 )
 from pytest_ftgate.config.source import Source
 from pytest_ftgate.config.weaker import Weaker, comparison_in, words
-from pytest_ftgate.result import Threshold
 from pytest_ftgate.text import plain_number
 
 Evidence = Annotated[Literal["observed", "significant", "proven"], words("observed", "significant", "proven")]
@@ -268,9 +267,3 @@ def _first(keys: Any, path: str) -> tuple[str, str, str]:
 def comparison_of(key: str) -> Weaker | None:
     """Return how values of a gate's key compare (``guards.refunds.max_drop``); None if they have no order."""
     return comparison_in(GateKeys, key)
-
-
-def threshold(key: str, value: Any) -> Threshold:
-    """Return the threshold of a check: a value of a gate's key, and the direction in which it would be weaker."""
-    found = comparison_of(key)
-    return Threshold(key, value, found.direction if found else None)

@@ -39,7 +39,7 @@ class ThresholdKeys(SourcedKeys):
         if len(ends) != 1:
             return Threshold(self.source.key, ends)
         ((name, end),) = ends.items()
-        return Threshold(f"{self.source.key}.{name}", end, "lower" if name == "min" else "higher")
+        return Threshold(f"{self.source.key}.{name}", end)
 
 
 class HypothesisKeys(SourcedKeys):

@@ -5,11 +5,11 @@ from __future__ import annotations
 import json
 import platform
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from importlib.metadata import PackageNotFoundError, version
 from typing import Annotated, Any, Literal
 
-from pytest_ftgate.result import DIALECT, GateResult, Session, about
+from pytest_ftgate.result import DIALECT, INNER, GateResult, Session, about
 from pytest_ftgate.text import timestamp
 
 REPORT_VERSION = 1
@@ -70,7 +70,7 @@ def environment() -> dict[str, str]:
 
 def junit_properties(result: GateResult) -> list[tuple[str, str]]:
     """Return the properties of the test case: the main facts, and all facts as JSON under ``ftgate``."""
-    facts = result.to_dict()
+    facts = result.to_dict(whole=True)
     flat = {name: facts[name] for name in _AS_PROPERTIES}
     flat |= {"baseline": facts["baseline"]["value"], "candidate": facts["candidate"]["value"]}
     flat |= {"training_usable": facts["training"]["usable"], "test_examples": facts["test_set"]["examples"]}
@@ -99,6 +99,9 @@ def render_report_schema() -> str:
         def dataclass_schema(self, schema: Any) -> dict[str, Any]:
             whole = super().dataclass_schema(schema)
             del whole["title"]
+            for one in fields(schema["cls"]):
+                if one.metadata == INNER:
+                    del whole["properties"][one.name]
             description = " ".join(schema["cls"].__doc__.split())
             exact = {"additionalProperties": False, "required": list(whole["properties"])}
             return {**whole, "description": description, **exact}

@@ -285,7 +285,7 @@ def mistake_sentences(result: GateResult, *, full: bool) -> Iterator[str]:
             yield f"mistakes of the {role}: {', '.join(f'{counts[kind]:,} {words}' for kind, words in kinds.items())}"
     if full:
         yield from _confused(found)
-        for what, names in (("fixed", found.fixed_at or found.fixed), ("broken", found.broken_at or found.broken)):
+        for what, names in (("fixed", found.fixed), ("broken", found.broken)):
             shown = ", ".join(printable(name, _NAME_WIDTH) for name in names[:_NAMES_SHOWN])
             more = f" and {len(names) - _NAMES_SHOWN:,} more" if len(names) > _NAMES_SHOWN else ""
             if names:

@@ -22,6 +22,7 @@ from pytest_ftgate.text import (
 
 _NAME_WIDTH = 40
 _ANSWER_WIDTH = 100
+_LABELS_SHOWN = 200
 RUN_COLUMNS = ("answered", "stored", "retries", "p50", "p95", "tokens in/out", "cost")
 """Headings of the columns about a model's run, next to its scores."""
 
@@ -92,13 +93,17 @@ def slices(result: GateResult, shown: Sequence[SliceResult] | None = None) -> Ta
 
 
 def labels(result: GateResult) -> Table:
-    """Return a row per expected label."""
-    parts = [_Part(one.label, one.n, (one.baseline, one.candidate), (one.change,)) for one in result.labels]
-    return _parts("Labels: recall, worst change first", "label", parts)
+    """Return a row per expected label, if both models answered and outputs are labels."""
+    found = result.diagnosis.labels if result.diagnosis is not None else ()
+    shares = [(one, one.baseline / one.answers, one.candidate / one.answers) for one in found
+              if one.candidate is not None]  # fmt: skip
+    worst = sorted(shares, key=lambda of: round(of[2] - of[1], 12))[:_LABELS_SHOWN]
+    parts = [_Part(one.label, one.answers, (old, new), (new - old,)) for one, old, new in worst]
+    return _parts("Labels: recall, worst change first", "label", parts, n="answers")
 
 
-def _parts(title: str, what: str, parts: Sequence[_Part]) -> Table:
-    headings = ("n", "baseline", "candidate", "change", "lower bound", "upper bound")
+def _parts(title: str, what: str, parts: Sequence[_Part], *, n: str = "n") -> Table:
+    headings = (n, "baseline", "candidate", "change", "lower bound", "upper bound")
     rows = []
     for one in parts:
         share = is_share(one.metric_range)

@@ -147,7 +147,7 @@ def calibrate(judging: Judging, options: Mapping[str, Any]) -> Judged:
             labels = [replies.of(judge.metric, item.example, item.outputs) for item in judge.items]
             people: list[Any] = [item.label for item in judge.items]
             kappa = (cohen_kappa if judge.metric.pairwise else weighted_kappa)(people, labels)
-            results[name] = replace(results[name], kappa=kappa, n_kappa=len(labels))
+            results[name] = replace(results[name], kappa=kappa)
             checks.append(_calibration_check(judge, kappa))
     return Judged(replace(judging, runs=runs), results, checks)
 

@@ -13,7 +13,7 @@ from pytest_ftgate import clock
 from pytest_ftgate.errors import MetricError
 from pytest_ftgate.models.price import cost_of_run, price_of
 from pytest_ftgate.result import BreakdownResult, Flip, ModelResult
-from pytest_ftgate.text import plural, shortened, timestamp
+from pytest_ftgate.text import plural, shortened
 
 if TYPE_CHECKING:
     import numpy as np
@@ -97,8 +97,6 @@ def measure_run(name: str, run: Run, sample: Run | None = None, *, forgiven: boo
             price=price.text,
             price_unknown=price.unknown,
             cost_unknown=cost.unknown,
-            error_rate=n_errors / len(predictions) if predictions else None,
-            oldest_prediction=timestamp(min(stored)) if stored else None,
             oldest_age_s=round(max(clock.wall() - min(stored), 0.0), 3) if stored else None,
             verified=run.model.verified,
         ),

@@ -118,10 +118,8 @@ def diagnose(
         candidate=_counted(kinds[1]) if candidate is not None else None,
         confusions=_confusions(examples, models, labels) if labels else (),
         labels=_label_scores(examples, kinds) if labels else (),
-        fixed=tuple(example.id for example in fixed),
-        broken=tuple(example.id for example in broken),
-        fixed_at=tuple(str(example.place or example.id) for example in fixed),
-        broken_at=tuple(str(example.place or example.id) for example in broken),
+        fixed=tuple(str(example.place or example.id) for example in fixed),
+        broken=tuple(str(example.place or example.id) for example in broken),
         wrong_in_both=len(set.intersection(*never)) if candidate is not None else None,
         recalled=recalled(facts, examples, list(training)) if candidate is not None else None,
     )

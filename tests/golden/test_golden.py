@@ -27,6 +27,7 @@ from syrupy.assertion import SnapshotAssertion
 from syrupy.extensions.single_file import SingleFileSnapshotExtension, WriteMode
 
 import pytest_ftgate
+from pytest_ftgate.result import GateResult
 
 pytestmark = pytest.mark.usefixtures("no_ambient_settings")
 PORT = 8000  # in the reports, and in the keys of predictions; what listens there is another server
@@ -119,14 +120,15 @@ def shown(result: pytest.RunResult) -> str:
 
 
 def junit_names(path: Path, report: dict[str, Any]) -> dict[str, list[str]]:
-    """Return the names of each test's properties; the one that holds all facts is the gate of the JSON report."""
+    """Return the names of each test's properties; the one with all facts has those of the JSON report."""
     gates = {gate["nodeid"].rpartition("::")[2]: gate for gate in report["gates"]}
     names = {}
     for case in ElementTree.parse(path).iter("testcase"):
         properties = {one.get("name", ""): one.get("value", "") for one in case.iter("property")}
         names[case.get("name", "")] = list(properties)
         if "ftgate" in properties:
-            assert json.loads(properties["ftgate"]) == gates[case.get("name", "")]
+            whole = GateResult.from_dict(json.loads(properties["ftgate"]))
+            assert whole.to_dict() == gates[case.get("name", "")]
     return names
 
 

@@ -34,7 +34,7 @@ def shows(gate: dict[str, Any], part: str, *, verbose: bool = False) -> bool:
 
 def test_a_green_gate_gets_a_diagnosis_and_no_advice(project: Project) -> None:
     gate = passed(project.judge())
-    assert gate["diagnosis"]["fixed"] == [f"t{i}" for i in range(40, 58)]
+    assert gate["diagnosis"]["fixed"] == [f"test.jsonl:{i + 1}" for i in range(40, 58)]
     assert (gate["advice"], gate["diagnosis"]["recalled"]) == ([], 0)
     assert not shows(gate, "more advice", verbose=True)
     assert [shows(gate, "4 answers", verbose=verbose) for verbose in (False, True)] == [False, True]
@@ -46,7 +46,7 @@ def test_a_green_gate_gets_a_diagnosis_and_no_advice(project: Project) -> None:
 def test_a_candidate_that_breaks_as_much_as_it_fixes(project: Project) -> None:
     project.predictions("ft.jsonl", N, wrong_at=range(20))
     project.gate_test()
-    gate = project.gate()
+    gate = project.whole()
     assert (gate["verdict"], actions(gate)[0]) == ("fail", "fix_data")
     assert any("20" in one["fact"] and "broken" in one["text"] for one in gate["advice"])
     project.result.stdout.fnmatch_lines(["more advice*", "  1. fix data: *", f"*{gate['advice'][0]['fact']}*"])
@@ -222,7 +222,7 @@ def test_labels_of_any_text_do_no_harm(project: Project) -> None:
     answers(project, "base.jsonl", lambda i: hostile_label(i if i < 40 else i + 1))
     answers(project, "ft.jsonl", lambda i: hostile_label(i if i % 3 else i + 1))
     project.gate_test()
-    gate = project.gate("-v")
+    gate = project.whole("-v")
     assert (gate["verdict"], gate["advice"][0]["action"]) == ("fail", "fix_data")
     text = project.result.stdout.str()
     assert "\x1b" not in text

@@ -63,7 +63,7 @@ def test_each_finding_is_judged_as_the_gate_says(project: Project, level: str | 
         assert (found["name"], found["status"], found["observed"]) == (name, status, observed)
         assert (found["required"], gate["training"]["leaked"]) == (required, 1)
     assert check(gate, "leaked")["source"] == "marker"
-    assert check(gate, "too_long")["threshold"] == {"key": "training_set.max_tokens", "value": 120, "weaker": "higher"}
+    assert check(gate, "too_long")["threshold"] == {"key": "training_set.max_tokens", "value": 120}
     mentions(check(gate, "labels_missing"), "'absent' (test.jsonl:60)", "'rare' (4 rows)")
     mentions(check(gate, "group_overlap"), "customer 3", "test.jsonl:4", "train.jsonl:206")
 

@@ -77,7 +77,7 @@ def test_refusals_and_answers_that_are_cut_off_are_wrong_and_counted(http: Endpo
     }
     http.server.answer = lambda body: odd.get(index_of(body)) or answer(body) if body["model"] == "ft" else answer(body)
     http.gate_test()
-    gate = http.gate("-v")
+    gate = http.whole("-v")
     shown = {one["id"]: one["candidate"] for one in gate["broken"]}
     assert (shown["t12"], shown["t13"]) == (f"(filtered) {label(12)}", f"(cut off) {label(13)}")
     noted = "; ".join(f"candidate ft: {n} answer*" for n in (3, 1, 1))

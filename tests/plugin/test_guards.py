@@ -200,7 +200,7 @@ def http(http: EndpointProject) -> EndpointProject:
 
 def test_guards_are_asked_with_the_rest_stored_and_recorded(http: EndpointProject) -> None:
     http.gate_test(guards={"general": GENERAL})
-    first = passed(http.gate("--ftgate-report=recordings:recordings"))
+    first = passed(http.whole("--ftgate-report=recordings:recordings"))
     assert len(http.server.bodies) == 2 * (60 + LEAST)
     assert set(http.asked.values()) == {1}
     assert len(list((http.path / "recordings").glob("*.jsonl"))) == 4

@@ -16,6 +16,7 @@ from gate_project import Project, check, label, mentions, passed, write_jsonl
 from html_page import Page
 from loopback import Reply, error
 
+from pytest_ftgate.result import GateResult
 from pytest_ftgate.text import LONGEST
 
 HOSTILE = (
@@ -53,15 +54,16 @@ def harmless(project: Project, *args: str, verdict: str | None = "pass") -> dict
     case = ElementTree.parse(project.path / "junit.xml").find(".//testcase")
     assert case is not None
     properties = {item.get("name"): item.get("value") for item in case.iter("property")}
-    assert json.loads(properties["ftgate"] or "") == gate
-    return gate
+    whole: dict[str, Any] = json.loads(properties["ftgate"] or "")
+    assert GateResult.from_dict(whole).to_dict() == gate
+    return whole
 
 
 def recorded_again(project: Project) -> dict[str, Any]:
     """Judge what the last run has recorded: nothing is lost, and no model is asked."""
     project.file("pytest.ini", "[pytest]\nftgate_recordings = recordings\n")
     shutil.rmtree(project.path / ".ftgate")
-    return project.gate()
+    return project.whole()
 
 
 def fixture(project: Project, name: str, body: str) -> None:

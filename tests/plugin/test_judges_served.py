@@ -186,7 +186,6 @@ def test_the_judge_is_stopped_by_max_cost_and_paid_for_apart(judged: ServedJudge
     assert "--ftgate-max-cost" in check(gate, "models")["message"]
     assert 0 < judged.n_asked("judge") < 110
     assert gate["judges"][0]["cost_usd"] is None
-    assert "answers are missing" in gate["judges"][0]["cost_unknown"]
     whole = passed(judged.gate("-v"))
     (judge,) = whole["judges"]
     assert judge["cost_usd"] == pytest.approx(110 * 12 / 1000)

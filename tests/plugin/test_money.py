@@ -38,7 +38,7 @@ def test_cost_and_the_place_of_its_price_in_report_and_terminal(http: EndpointPr
         candidate=http.model("ft", price=PRICE),
         thresholds=AT_MOST_A_DOLLAR,
     )
-    gate = passed(http.gate("-v"))
+    gate = passed(http.whole("-v"))
     assert gate["baseline"]["cost_usd"] == pytest.approx(60 * (400 * 2 + 600 * 0.5 + 20 * 8) / 1e6)
     assert gate["candidate"]["cost_usd"] == pytest.approx(60 * (1000 * 2 + 20 * 8) / 1e6)  # no price for cached ones
     for role in ("baseline", "candidate"):
@@ -174,7 +174,7 @@ def test_a_known_endpoint_has_its_price_from_the_table(http: EndpointProject, mo
     monkeypatch.setenv("OPENAI_API_KEY", "k")
     http.server.answer = lambda body: Reply(answer({**body, "model": ROLES[body["model"]]}), usage=USAGE)
     http.gate_test(baseline="openai:gpt-4.1-mini", candidate="openai:ft:gpt-4.1-mini:org::1")
-    gate = passed(http.gate("-v"))
+    gate = passed(http.whole("-v"))
     assert gate["baseline"]["cost_usd"] == pytest.approx(60 * (400 * 0.4 + 600 * 0.1 + 20 * 1.6) / 1e6)
     assert gate["baseline"]["price"].startswith("genai-prices ")
     assert gate["candidate"]["cost_usd"] is None  # what the base model costs says nothing

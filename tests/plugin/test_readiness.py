@@ -264,4 +264,4 @@ def test_guards_are_asked_of_the_baseline_alone(
 def test_slices_and_labels_wait_for_the_candidate(ready: Project) -> None:
     ready.test_set(60, lang="en")
     gate = passed(ready.judge(slices=["lang"]))
-    assert (gate["slices"], gate["labels"]) == ([], [])
+    assert (gate["slices"], [one["candidate"] for one in gate["diagnosis"]["labels"]]) == ([], [None] * 3)

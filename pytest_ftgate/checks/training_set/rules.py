@@ -255,7 +255,7 @@ class _Rules:
             "Shorten them, or set training_set.max_tokens to the limit of your trainer: most trainers truncate longer "
             "rows.",
             required=limit,
-            threshold=Threshold("training_set.max_tokens", limit, "higher"),
+            threshold=Threshold("training_set.max_tokens", limit),
         )
 
     def _finding(

@@ -48,7 +48,7 @@ GATE = GateResult(
         Check(
             *("thresholds.accuracy", "pass", "candidate accuracy 91.6 %, asked for at least 85.0 %"),
             *(0.916, 0.85),
-            threshold=Threshold("thresholds.accuracy.min", 0.85, "lower"),
+            threshold=Threshold("thresholds.accuracy.min", 0.85),
         ),
     ),
     models_called=True,
@@ -123,7 +123,7 @@ THRESHOLDS: list[tuple[str, GateResult, GateResult, str]] = [
     (
         "thresholds.accuracy.min",
         GATE,
-        with_check(GATE, replace(BOUND, threshold=Threshold("thresholds.accuracy.min", 0.8, "lower"))),
+        with_check(GATE, replace(BOUND, threshold=Threshold("thresholds.accuracy.min", 0.8))),
         "0.85 -> 0.8",
     ),
     ("thresholds.accuracy.min", GATE, replace(GATE, checks=GATE.checks[:1]), "0.85 -> removed"),

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from pytest_ftgate.config.gate_keys import GateKeys, threshold
+from pytest_ftgate.config.gate_keys import GateKeys, comparison_of
 from pytest_ftgate.config.weaker import Weaker, comparable, words
-from pytest_ftgate.result import Threshold
 
 
 @pytest.mark.parametrize(
@@ -22,8 +21,8 @@ from pytest_ftgate.result import Threshold
     ],
 )
 def test_a_key_says_in_which_direction_it_asks_for_less(key: str, direction: str | None) -> None:
-    assert threshold(key, None).weaker == direction
-    assert threshold(key, 3) == Threshold(key, 3, direction)  # type: ignore[arg-type]
+    found = comparison_of(key)
+    assert (found and found.direction) == direction
 
 
 def test_a_key_that_is_not_written_asks_for_nothing_unless_it_says_otherwise() -> None:

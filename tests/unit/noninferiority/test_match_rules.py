@@ -33,7 +33,7 @@ def judged(gain: Fraction, status: str, **facts: Any) -> Check:
     assert status_of(compared, 0.02) == status
     found = max_drop_check(GATE, "baseline", compared)
     assert (found.name, found.status, found.required, found.source) == ("max_drop", status, -0.02, PLACE)
-    assert found.threshold == Threshold("max_drop", 0.02, "higher")
+    assert found.threshold == Threshold("max_drop", 0.02)
     assert found.observed == (float(gain) if status == "fail" else compared.lower)
     assert (found.advice is None) == (status == "pass")
     return found

@@ -28,15 +28,6 @@ def gate(*breakdowns, metric="field_f1"):
     return replace(result, models_called=True, breakdowns=breakdowns)
 
 
-def test_a_report_of_before_has_none():
-    facts = gate().to_dict()
-    del facts["breakdowns"]
-    facts["broken"] = [{"id": "t", "input": "i", "expected": "e", "baseline": "b", "candidate": "c"}]
-    found = GateResult.from_dict(facts)
-    assert found.breakdowns == ()
-    assert found.broken[0].why is None
-
-
 def test_the_deciding_metrics_first_number_is_shown_for_both_models():
     assert list(breakdown_lines(gate(*FIELDS, *RULES), full=False)) == [
         "field_f1: fields (F1)",

@@ -24,7 +24,6 @@ from pytest_ftgate.result import (
     Gain,
     GateResult,
     GuardResult,
-    LabelResult,
     LabelScore,
     ModelResult,
     RowPair,
@@ -74,7 +73,7 @@ def full(text="words"):
         text, text, 0.7, {"accuracy": 0.7}, 4, 4, 0, 0, latency_p50_s=0.2, latency_p95_s=0.9, oldest_age_s=90.0,
         price=text, verified=False,
     )  # fmt: skip
-    economics = Economics(1000, 20, 10, 120, None, None, None, 0, 10, True, 365, 12_000, None, text)
+    economics = Economics(20, 10, 120, 10, True, 365, 12_000, text, 1000)
     return GateResult(
         text, text, "fail", "accuracy", 0.05, "significant", 0.95,
         baseline=model, baselines={"prompted": model, "few_shot": model}, candidate=model,
@@ -84,12 +83,11 @@ def full(text="words"):
         test_set=TestSetResult(text, text, 4),
         checks=(Check("margin", "pass", text), Check("slices", "fail", text, 1, 2, text, text)),
         hypothesis=text, gate=text, loosened=(text,), metric_range=(0.0, 1.0), models_called=True, stage="accept",
-        diagnosis=Diagnosis({"right": 2, "wrong_label": 2}, {"right": 3, "refusal": 1}),
+        diagnosis=Diagnosis({"right": 2, "wrong": 2}, {"right": 3, "refusal": 1}, (), (LabelScore(text, 4, 2, 3),)),
         advice=(Advice("add_examples", text, f"because {text}"),), economics=economics,
         gains={"prompted": Gain(0.1, 0.06, 0.2), "few_shot": Gain(0.1, 0.06, 0.2)},
         guards=(GuardResult(text, text, 0.02, 0.95, gain=0.01, n=3, baseline=0.7, candidate=0.8),),
         slices=(SliceResult(text, text, n=4, baseline=0.7, candidate=0.8, gain=0.1, lower_bound=0.0, verdict="fail"),),
-        labels=(LabelResult(text, 4, 0.5, 0.75, 0.25),),
     )  # fmt: skip
 
 
@@ -100,8 +98,8 @@ def test_all_facts_survive_json():
         breakdowns=(BreakdownResult("field_f1", "baseline", "field", ("F1", "recall", "right"), rows, ("F1",)),),
         diagnosis=Diagnosis({"right": 1}, None, (Confusion("a", "b", 1, 0),), (LabelScore("a", 6, 5, 2),), ("t0",)),
     )  # fmt: skip
-    assert GateResult.from_dict(json.loads(json.dumps(result.to_dict(), allow_nan=False))) == result
-    undefined = json.loads(json.dumps(replace(result, gain=float("nan")).to_dict(), allow_nan=False))
+    assert GateResult.from_dict(json.loads(json.dumps(result.to_dict(whole=True), allow_nan=False))) == result
+    undefined = json.loads(json.dumps(replace(result, gain=float("nan")).to_dict(whole=True), allow_nan=False))
     assert GateResult.from_dict(undefined) == replace(result, gain=None)
     del undefined["breakdowns"], undefined["broken"][0]["why"]  # a report of before
     older = GateResult.from_dict(undefined)

@@ -8,10 +8,11 @@ from pytest_ftgate.reports.markdown import document
 from pytest_ftgate.reports.text import block, model_table, title
 from pytest_ftgate.result import (
     Check,
+    Diagnosis,
     Flip,
     GateResult,
     GuardResult,
-    LabelResult,
+    LabelScore,
     ModelResult,
     Session,
     SliceResult,
@@ -258,12 +259,16 @@ SLICES = (
 )
 
 
+def scored(label, answers, baseline, candidate):
+    return Diagnosis({}, {}, labels=(LabelScore(label, answers, baseline, candidate),))
+
+
 def rows(text, begin):
     return [" ".join(line.split()) for line in text if line.strip().startswith(begin)]
 
 
 def test_of_the_parts_only_slices_that_do_not_hold_are_shown_at_most_five_and_in_full_all():
-    result = gate(guards=(GUARD,), slices=SLICES, labels=(LabelResult("refund", 20, 0.9, 0.8, -0.1),))
+    result = gate(guards=(GUARD,), slices=SLICES, diagnosis=scored("refund", 20, 18, 16))
     usual, full = ([line.text for line in block(result, verbosity=v)] for v in (0, 1))
     assert rows(usual, "lang=") == [f"lang=l{i} 40 90.0 % 80.0 % -10.0 -20.0 +0.0 fail" for i in range(5)]
     assert not rows(usual, "general") + rows(usual, "refund")
@@ -278,7 +283,7 @@ def test_names_of_parts_command_no_terminal():
     parts = {
         "guards": (replace(GUARD, name=hostile),),
         "slices": (replace(SLICES[0], value=hostile),),
-        "labels": (LabelResult(hostile, 1, 0.0, 0.0, 0.0),),
+        "diagnosis": scored(hostile, 1, 0, 0),
     }
     text = [line.text for line in block(gate(**parts), verbosity=1)]
     assert not any("\x1b" in line or "\n" in line or "\u202e" in line for line in text)
