@@ -8,6 +8,7 @@ from __future__ import annotations
 from typing import Any
 
 from gate_project import Project
+from messages.cases import PRICED
 
 NAN = float("nan")
 ENDPOINT = {"provider": "openai", "model": "m", "system": "s"}
@@ -40,6 +41,10 @@ MODELS = [
     "recorded:sub/../../x.jsonl",
 ]
 NOT_OPEN = ("margin", "thresholds.accuracy", "guards.refunds", "weakened")
+MATCH: list[dict[str, Any]] = [  # beside max_drop and cheaper_by
+    *({"margin": 0.05}, {"max_drop": ...}, {"cheaper_by": ...}, {"evidence": "observed"}, {"max_drop": 2}),
+    *({"max_drop": 0}, {"cheaper_by": 1}, {"hypothesis": {"from": 0.9, "to": 0.879}}),
+]
 MARKER: dict[str, list[Any]] = {
     "margn": [1],
     "margin": ["0.05", True, -0.1, NAN, 3],
@@ -113,7 +118,7 @@ KEYS = {  # what stands in place of a line's key or value
         "candidate: {provider: recrded, path: base.jsonl}",
     ],
     "metric: accuracy": [
-        *("metric: acuracy", "metric: {name: rouge_l, lang: x}"),
+        *("metric: acuracy", "metric: {name: rouge_l, lang: x}", "metric: {name: format, json_schema: x.json}"),
         *(f"metric: {{name: accuracy, {option}}}" for option in ("normalise: case", "pattern: '('")),
         *(f"metric: {{name: rubric, {rest}}}" for rest in (
             *("rubric: a", "judge: tuned", "judge: tuned, rubric: a, rubric_file: x", "judge: tund, rubric: a"),
@@ -154,6 +159,10 @@ def refused(project: Project) -> list[str]:
         for value in values:
             changes = {"baseline": ..., key: value} if key == "baselines" else {key: value}
             lines.append(f"- `{value!r}`"[:100] + said(project.judge(**changes)))
+    lines.append("\n## marker: max_drop\n")
+    for more in MATCH:
+        changes = {"margin": ..., "max_drop": 0.02, "cheaper_by": 6, **PRICED, **more}
+        lines.append(f"- `{more!r}`{said(project.judge(**changes))}")
     for old, several in KEYS.items():
         lines.append(f"\n## in place of {old.strip()!r}\n")
         for new in several:

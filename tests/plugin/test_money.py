@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import shutil
-from typing import Any
 
 import pytest
 from endpoint_project import EndpointProject, answer
-from gate_project import Project, block, check, ends, label, mentions, passed
+from gate_project import Project, check, ends, mentions, passed
 from loopback import Reply, error
 
 from pytest_ftgate.models.openai_api.endpoint import Endpoint
@@ -32,24 +31,6 @@ def lines(project: Project) -> list[str]:
 # --- by tokens -----------------------------------------------------------------------------------------------
 
 
-def test_cost_and_the_place_of_its_price_in_report_and_terminal(http: EndpointProject) -> None:
-    http.gates(
-        baseline=http.model("base", price={**PRICE, "cached_input_per_1m": 0.5}),
-        candidate=http.model("ft", price=PRICE),
-        thresholds=AT_MOST_A_DOLLAR,
-    )
-    gate = passed(http.whole("-v"))
-    assert gate["baseline"]["cost_usd"] == pytest.approx(60 * (400 * 2 + 600 * 0.5 + 20 * 8) / 1e6)
-    assert gate["candidate"]["cost_usd"] == pytest.approx(60 * (1000 * 2 + 20 * 8) / 1e6)  # no price for cached ones
-    for role in ("baseline", "candidate"):
-        assert gate[role]["cost_unknown"] is None
-        path, number = gate[role]["price"].rsplit(":", 1)
-        written = (http.path / path).read_text(encoding="utf-8").splitlines()
-        assert written[int(number) - 1].strip().startswith(f"{role}:")
-    http.result.stdout.fnmatch_lines(["baseline * $0.0756", "candidate * $0.1296"])
-    assert sorted(lines(http)) == [f"price of {role}: {gate[role]['price']}" for role in ("baseline", "candidate")]
-
-
 def test_tokens_written_to_the_cache_are_kept_with_the_answer(http: EndpointProject) -> None:
     usage = {"prompt_tokens": 10, "completion_tokens": 2, "prompt_tokens_details": {"cache_write_tokens": 4}}
     http.server.answer = lambda body: Reply(answer(body), usage=usage)
@@ -60,33 +41,6 @@ def test_tokens_written_to_the_cache_are_kept_with_the_answer(http: EndpointProj
 
 
 # --- what is not known ---------------------------------------------------------------------------------------
-
-
-def test_nobody_speaks_of_prices_where_there_is_none(http: EndpointProject) -> None:
-    gate = http.judge()
-    assert (gate["candidate"]["cost_usd"], gate["verdict"]) == (None, "pass")
-    assert gate["candidate"]["cost_unknown"].startswith("no price in the gate, and genai-prices ")
-    assert "price" not in "".join(block(gate))
-    assert "price" in "".join(block(gate, verbose=True))
-
-
-@pytest.mark.parametrize(
-    ("price", "said"),
-    [
-        ({}, ["input_per_1m", "output_per_1m", "gpu_hour_usd"]),
-        ({"price": {"input_per_1m": 2.0}}, ["gates/ftgate.yaml:", "output_per_1m"]),
-    ],
-)
-def test_a_bound_on_a_cost_without_a_whole_price_is_an_error_that_says_why(
-    http: EndpointProject, price: dict[str, Any], said: list[str]
-) -> None:
-    http.gates(candidate=http.model("ft", **price), thresholds=AT_MOST_A_DOLLAR)
-    gate = http.judge("support")
-    found = check(gate, "thresholds.cost_usd")
-    assert (gate["verdict"], found["status"], found["observed"]) == ("error", "error", None)
-    mentions(found, *said)
-    if not price:
-        assert (gate["models_called"], http.server.requests) == (False, [])
 
 
 def test_a_price_that_is_none_is_seen_before_any_call(project: Project) -> None:
@@ -154,14 +108,6 @@ def test_reading_a_file_is_not_what_a_machine_took(project: Project) -> None:
     gate = project.judge(candidate=recorded, thresholds=AT_MOST_A_DOLLAR)
     assert (gate["verdict"], gate["candidate"]["cost_usd"]) == ("error", None)
     mentions(check(gate, "thresholds.cost_usd"), "60 of 60")
-
-
-def test_recorded_tokens_have_a_price_too(project: Project) -> None:
-    usage = {"input_tokens": 100, "output_tokens": 10, "cached_input_tokens": 50}
-    project.predictions("ft.jsonl", 60, output=label, usage=usage)
-    assert project.judge(candidate={"provider": "recorded", "path": "ft.jsonl", "price": PRICE})["candidate"][
-        "cost_usd"
-    ] == pytest.approx(60 * (100 * 2 + 10 * 8) / 1e6)
 
 
 # --- the table -----------------------------------------------------------------------------------------------

@@ -38,22 +38,6 @@ def found(project: Project, verdict: str, name: str, /, **changes: Any) -> dict[
     return check(ends(project.judge(**changes), verdict), name)
 
 
-def test_green_means_train_now(ready: Project) -> None:
-    ready.gate_test()
-    gate = ready.gate()
-    assert (gate["verdict"], gate["stage"], gate["passed"], gate["models_called"]) == ("pass", "ready", True, True)
-    ready.result.assert_outcomes(passed=1)
-    ready.result.stdout.fnmatch_lines(["*ftgate test_gate.py::test_gate: PASS*", "READY: *"])
-    assert "candidate" not in "".join(line for line in ready.result.outlines if "base.jsonl" in line)
-    assert gate["baseline"]["value"] == 40 / 60
-    names = ("min_training_examples", "leaked", "min_test_examples", "weak_baseline", "headroom")
-    assert [statuses(gate)[name] for name in names] == ["pass"] * 5
-    assert checks(gate, "baseline_answers")[0]["status"] == "pass"
-    empty = {"name": "candidate", "metrics": {}}
-    assert {key: value for key, value in gate["candidate"].items() if value is not None} == empty
-    assert [gate[key] for key in ("gain", "lower_bound", "margin_proven", "wins", "n")] == [None] * 5
-
-
 def test_the_same_gate_with_a_candidate_later_is_the_acceptance(project: Project) -> None:
     project.keys["hypothesis"] = HYPOTHESIS
     mentions(stopped(project.judge(stage="ready")), "stage", "recorded:ft.jsonl", "test_gate.py:4")
@@ -91,11 +75,6 @@ def test_data_that_is_not_fit_fails_before_any_call(ready: Project, problem: str
     ready.training_set(199 if problem == "min_training_examples" else 200, leaks)
     ready.test_set(49 if problem == "min_test_examples" else 60)
     assert stopped(ready.judge(), "fail")["name"] == problem
-
-
-def test_where_the_baseline_is_is_told_beside_the_hypothesis(ready: Project) -> None:
-    seen = found(ready, "pass", "hypothesis", hypothesis={"from": 0.5, "to": 0.85})
-    assert (seen["status"], seen["observed"], seen["required"]) == ("note", 40 / 60, 0.5)
 
 
 # --- room ----------------------------------------------------------------------------------------------------

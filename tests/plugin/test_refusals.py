@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import socket
 from collections.abc import Sequence
 from typing import Any
 
 import pytest
-from endpoint_project import EndpointProject, N, answer, index_of
-from gate_project import check, ends, mentions, passed, statuses
+from endpoint_project import EndpointProject, N, answer
+from gate_project import check, ends, mentions, statuses
 from loopback import Reply, error
 
 FEW = range(1, 16 + 5)  # calls of a model, of which 16 are made at once where the gate does not say
@@ -88,33 +87,6 @@ def test_a_function_that_is_broken_is_to_be_fixed(http: EndpointProject, body: s
 
 
 # --- when a run ends early -----------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize("status", [400, 403, 422])
-def test_one_refused_example_is_its_own_failure(http: EndpointProject, status: int) -> None:
-    def refuses_one(body: dict[str, Any]) -> str | Reply:
-        return error(status, "flagged") if (body["model"], index_of(body)) == ("ft", 7) else answer(body)
-
-    http.server.answer = refuses_one
-    gate = passed(http.judge(missing_answers="wrong"))
-    assert (gate["candidate"]["n_scored"], gate["candidate"]["n_errors"]) == (N - 1, 1)
-    mentions(check(gate, "candidate_answers"), "test.jsonl:8", str(status))
-
-
-def test_one_answer_that_cannot_be_read_is_its_own_failure(http: EndpointProject) -> None:
-    odd = Reply(body={"choices": []})
-    http.server.answer = lambda body: odd if (body["model"], index_of(body)) == ("ft", 0) else answer(body)
-    gate = http.judge(candidate=http.model("ft", retries=5))
-    assert (gate["candidate"]["n_scored"], asked(http, "ft")) == (N - 1, N)
-
-
-def test_a_refused_connection_ends_the_run_after_the_first_questions(http: EndpointProject) -> None:
-    with socket.create_server(("127.0.0.1", 0)) as closed:
-        port = closed.getsockname()[1]
-    gone = {**http.model("ft", retries=1, concurrency=1), "base_url": f"http://127.0.0.1:{port}/v1"}
-    found = check(http.judge(baseline="recorded:base.jsonl", candidate=gone), "candidate_answers")
-    mentions(found, str(port), "base_url", f"{N} of {N}", "Run again")
-    assert found["status"] == "error"
 
 
 @pytest.mark.parametrize(
