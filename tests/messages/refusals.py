@@ -63,13 +63,24 @@ MARKER: dict[str, list[Any]] = {
         {"training_cost_usd": -1},
     ],
     "hypothesis": [
-        *({"from": start, "to": end} for start, end in ((85, 95), (0.85, 95), (-0.1, 0.5), (0.9, 0.8), (0.9, 0.9))),
+        *({"from": start, "to": end} for start, end in ((85, 95), (0.85, 95), (-0.1, 0.5))),
+        *({"from": start, "to": end} for start, end in ((0.9, 0.8), (0.9, 0.9), (0.7, 0.7499))),
+    ],
+    "guards": [
+        *({"a": {"test_set": "guard.jsonl", **guard}} for guard in (
+            *({"max_drop": 3}, {"max_drop": 0}, {"max_drop": 0.1, "metric": "acuracy"}, {"maxdrop": 0.1}),
+            *({"max_drop": 0.1, "test_set": "absent.jsonl"}, {"max_drop": 0.1, "test_set": "same.jsonl"}),
+        )),
+    ],
+    "slices": [
+        *({"fields": fields} for fields in (["langs"], ["group"], ["lang", "lang"])),
+        *({"fields": ["lang"], "max_drop": 3}, ["langs"], "lang", {"field": ["lang"]}),
     ],
     "goal": ["knowlege"],
     "timeout_s": [0, -1, "soon", NAN, True],
     "max_attempts": [0, 6],
     "missing_answers": ["wrng"],
-}
+}  # fmt: skip
 
 FILE = """# yaml-language-server: $schema=ftgate.schema.json
 version: 1
@@ -115,7 +126,10 @@ KEYS = {  # what stands in place of a line's key or value
     "few_shot: 8": ["few_shot: -1", "few_shot: 2.5", "few_shot: {k: 8}", "api_key: sk-1"],
     "candidate: tuned": [
         *("candidate: tuned\n    baselines: {a: tuned}", "candidate: python:os:nosuch"),
-        "candidate: {provider: recrded, path: base.jsonl}",
+        *(f"candidate: {{{keys}}}" for keys in (
+            *("provider: recrded, path: base.jsonl", "extends: tund", "extends: 3", "extends: tuned, target: 'm:f'"),
+            *("extends: tuned, price: -1", "extends: tuned, provider: python"),
+        )),
     ],
     "metric: accuracy": [
         *("metric: acuracy", "metric: {name: rouge_l, lang: x}", "metric: {name: format, json_schema: x.json}"),
@@ -154,6 +168,9 @@ KEYS = {  # what stands in place of a line's key or value
 def refused(project: Project) -> list[str]:
     """Return every refused value with what is said of it."""
     lines = []
+    project.test_set(60, lang="en")
+    project.test_set(2, "same.jsonl", input="one and the same")
+    project.test_set(60, "guard.jsonl", prefix="g", input="guard {}".format)
     for key, values in MARKER.items():
         lines.append(f"\n## marker: {key}\n")
         for value in values:

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 from endpoint_project import EndpointProject, N, index_of
-from gate_project import block, check, checks, label, mentions, passed, stopped, wrong
+from gate_project import check, checks, label, mentions, passed, stopped, wrong
 
 SYSTEM = "Answer with one label."
 WAYS = {"prompt": {}, "few_shot": {"few_shot": 4}, "retrieval": {"retrieval": 2}}
@@ -56,23 +56,6 @@ def test_every_alternative_is_sent_what_it_says(http: EndpointProject) -> None:
         assert one[-3:-1] == [("user", f"training question {number}"), ("assistant", label(number))]
         assert training[one[1][1]] == one[2][1]
         assert one[1] != one[3]
-
-
-def test_the_gain_over_each_is_told_and_the_best_counts(http: EndpointProject) -> None:
-    made(http, ALL)
-    gate = http.judge()
-    gains = gate["gains"]
-    assert {name: round(60 * one["gain"]) for name, one in gains.items()} == {
-        "prompt": 16,
-        "few_shot": 11,
-        "retrieval": 10,
-    }
-    assert (gate["gain"], gate["lower_bound"]) == (gains["retrieval"]["gain"], gains["retrieval"]["lower_bound"])
-    assert gate["baseline"]["name"] == "retrieval"
-    shares = {"prompt": "66.7 %", "few_shot": "75.0 %", "retrieval": "76.7 %", "candidate": "93.3 %"}
-    assert not [
-        name for name, share in shares.items() if not any(f"{name} " in line and share in line for line in block(gate))
-    ]
 
 
 def test_beating_the_prompt_is_not_enough(http: EndpointProject) -> None:
@@ -164,19 +147,3 @@ def test_a_path_starts_where_it_is_written_and_replaces_the_text(http: EndpointP
     filed = {"extends": "prompted", "system_file": "../prompts/other.md"}
     passed(extended(http, {"filed": filed}, baseline=model))
     assert {one["messages"][0]["content"] for one in http.server.bodies if one["model"] == "base"} == {"Other."}
-
-
-@pytest.mark.parametrize(
-    ("model", "told"),
-    [
-        ({"extends": "promted"}, ["baseline.extends", "'promted'", "'prompted'"]),
-        ({"extends": "prompted", "target": "m:f"}, ["baseline.target", "known keys"]),
-        ({"extends": "prompted", "few_shot": -1}, ["baseline.few_shot", "-1"]),
-        ({"extends": "prompted", "provider": "python"}, ["baseline.provider"]),
-        ({"extends": 3}, ["baseline.extends"]),
-    ],
-)
-def test_a_model_that_cannot_be_extended_so_is_refused(
-    http: EndpointProject, model: dict[str, Any], told: list[str]
-) -> None:
-    mentions(stopped(extended(http, {}, baseline=model)), *told)

@@ -38,21 +38,6 @@ def with_keys(number: int, **keys: Any) -> Change:
     return change
 
 
-def with_value(text: str) -> Change:
-    """This as what is expected or answered in line 5."""
-    return with_line(5, f'{{"id": "t4", "input": "x", "expected": {text}, "output": {text}}}')
-
-
-def in_latin_1(raw: bytes) -> bytes:
-    """Return the fourth row with an e acute in one byte."""
-    line = raw.splitlines()[3]
-    return raw.replace(line, line.replace(b"e", b"\xe9", 1))
-
-
-def as_array(raw: bytes) -> bytes:
-    return json.dumps([json.loads(line) for line in raw.splitlines()], indent=1).encode()
-
-
 def change_file(project: Project, name: str, change: Change) -> None:
     path = project.path / name
     after = change(path.read_bytes())
@@ -63,35 +48,15 @@ def change_file(project: Project, name: str, change: Change) -> None:
 
 EVERY = ("test.jsonl", "train.jsonl", "ft.jsonl")
 DATA, RECORDED = EVERY[:2], EVERY[2:]
-BROKEN: list[tuple[tuple[str, ...], str, Change, str]] = [
+BROKEN: list[tuple[tuple[str, ...], str, Change, str]] = [  # what else may be broken: tests/unit/data and models
     (EVERY, "missing", lambda raw: None, ""),
-    (EVERY, "UTF-16", lambda raw: raw.decode().encode("utf-16"), ":1"),
     (EVERY, "gzip", lambda raw: gzip.compress(raw, mtime=0), ":1"),
-    (EVERY, "one JSON array", as_array, ":1"),
-    (EVERY, "cut off", lambda raw: raw[:-12], ":{last}"),
     (EVERY, "no JSON", with_line(5, "hello"), ":5"),
-    (EVERY, "a number", with_line(5, "17"), ":5"),
-    (EVERY, "NaN", with_value("NaN"), ":5"),
-    (EVERY, "a number beyond all floats", with_value("1e999"), ":5"),
-    (EVERY, "nested too deeply", with_value("[" * 150 + "]" * 150), ":5"),
-    (EVERY, "a key twice", with_value('"a", "id": "t5"'), ":5: id"),
-    (EVERY, "half a character", with_value(r'"\ud83d"'), ":5"),
     (EVERY, "an id that is no text", with_keys(6, id=1.5), ":6: id"),
-    (EVERY, "empty", lambda raw: b"", ""),
-    (EVERY, "Latin-1", in_latin_1, ":4"),
-    (DATA, "a NUL byte", lambda raw: raw.replace(b'question 3"', b'question \0"'), ":4"),
-    (DATA, "no input", with_keys(6, input=...), ':6: no field "input"'),
-    (DATA, "no expected", with_keys(6, expected=...), ':6: no field "expected"'),
-    (DATA, "expected null", with_keys(6, expected=None), ":6: expected"),
-    (DATA, "an input that is no text", with_keys(6, input=3), ":6: input"),
     (DATA, "an id twice", lambda raw: with_keys(7, id="t5")(with_keys(6, id="t5")(raw)), ":7: id"),
-    (RECORDED, "no id", with_keys(6, id=...), ':6: no field "id"'),
     (RECORDED, "no output", with_keys(6, output=...), ':6: no field "output"'),
-    (RECORDED, "an id twice", with_keys(6, id="t4"), ":6: id"),
-    (RECORDED, "a negative latency", with_keys(6, latency_s=-1), ":6: latency_s"),
     (RECORDED, "usage that is no object", with_keys(6, usage=3), ":6: usage"),
-    (RECORDED, "tokens that are no count", with_keys(6, usage={"input_tokens": 1.5}), ":6: usage.input_tokens"),
-]  # fmt: skip
+]
 
 
 @pytest.mark.parametrize(("names", "case", "change", "place"), BROKEN)
@@ -102,26 +67,9 @@ def test_a_broken_file_is_an_error_that_names_the_line(
         before = (project.path / name).read_bytes()
         change_file(project, name, change)
         found = stopped(project.judge())
-        mentions(found, name + place.format(last=before.count(b"\n")))
+        mentions(found, name + place)
         assert found["message"].startswith(name) is (case != "missing")  # which only the mark can tell
         (project.path / name).write_bytes(before)
-
-
-LOOKS: dict[str, Callable[[bytes], bytes]] = {
-    "byte order mark": lambda raw: b"\xef\xbb\xbf" + raw,
-    "CRLF": lambda raw: raw.replace(b"\n", b"\r\n"),
-    "both": lambda raw: b"\xef\xbb\xbf" + raw.replace(b"\n", b"\r\n"),
-    "no last line feed": lambda raw: raw.rstrip(b"\n"),
-    "blank lines": lambda raw: raw.replace(b"\n", b"\n\n"),
-}
-
-
-@pytest.mark.parametrize("change", LOOKS.values(), ids=LOOKS)
-def test_what_editors_do_to_a_file_changes_nothing(project: Project, change: Change) -> None:
-    for name in EVERY:
-        change_file(project, name, change)
-    gate = project.judge()
-    assert (gate["verdict"], gate["wins"], gate["losses"]) == ("pass", 18, 2)
 
 
 def test_what_is_no_file_is_not_read(project: Project) -> None:

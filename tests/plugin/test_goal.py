@@ -3,26 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from gate_project import Project, check, mentions, statuses, stopped
-
-INSTEAD = {
-    "knowledge": "RAG",
-    "reasoning": "better model",
-    "one_off": "few-shot",
-    "safety": "guardrails",
-    "new_modality": "multimodal",
-}
-
-
-@pytest.mark.parametrize(("goal", "instead"), INSTEAD.items())
-def test_what_training_does_not_serve_fails_with_what_to_do_instead(project: Project, goal: str, instead: str) -> None:
-    found = stopped(project.judge(goal=goal), "fail")
-    assert (found["name"], found["observed"], found["source"]) == ("goal", goal, "marker")
-    assert instead in found["advice"]
-    mentions(found, goal, "checks: {goal: warn}")
-    gate = project.judge(goal=goal, checks={"goal": "warn"})
-    assert (gate["verdict"], statuses(gate)["goal"]) == ("pass", "warning")
-    assert instead in check(gate, "goal")["advice"]
+from gate_project import Project, statuses
 
 
 @pytest.mark.parametrize("goal", ["style", "format", "classification", "extraction", "latency", "cost"])

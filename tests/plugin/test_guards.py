@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 from endpoint_project import EndpointProject, answer
-from gate_project import Project, check, label, mentions, passed, statuses, stopped
+from gate_project import Project, check, label, mentions, passed, stopped
 
 LEAST = 99  # examples that rule out a drop of 3 points where nothing differs
 GENERAL = {"test_set": "general.jsonl", "max_drop": 0.03}
@@ -33,63 +33,11 @@ def guarded(project: Project, n: int, *, base: Any = (), ft: Any = (), **guard: 
     return judged(project, guard)
 
 
-def test_without_guards_the_gate_says_that_forgetting_was_not_measured(project: Project) -> None:
-    gate = project.judge()
-    assert (gate["verdict"], gate["guards"], statuses(gate)["guards"]) == ("pass", [], "note")
-    mentions(check(gate, "guards"), "guards")
-
-
-def test_a_guard_on_which_nothing_was_lost(project: Project) -> None:
-    gate = passed(guarded(project, LEAST))
-    (guard,) = gate["guards"]
-    assert [guard[key] for key in ("metric", "confidence", "against")] == ["accuracy", 0.95, "baseline"]
-    assert [guard[key] for key in ("n", "baseline", "candidate", "gain", "wins", "losses")] == [LEAST, 1, 1, 0, 0, 0]
-    assert guard["lower_bound"] == pytest.approx(-0.0298, abs=1e-3)
-    assert guard["test_set"]["examples"] == LEAST
-    assert "guards" not in statuses(gate)
-    assert check(gate, "guards.general")["source"] == "marker"
-    mentions(check(gate, "guards.general"), "accuracy", "100.0 %", "95 %", "3.0")
-
-
-def test_a_small_drop_that_is_not_ruled_out_is_inconclusive(project: Project) -> None:
-    gate = guarded(project, 110, ft=range(1))
-    found = stopped(gate, "inconclusive", called=True)
-    needed = gate["guards"][0]["examples_needed"]
-    assert (found["name"], needed > 110) == ("guards.general", True)
-    mentions(found, f"{needed:,}", f"{needed - 110:,}")
-
-
-@pytest.mark.parametrize(("n", "needed"), [(LEAST - 1, LEAST), (LEAST, None)])
-def test_a_guard_that_is_too_small_says_how_many_it_needs_before_any_call(
-    project: Project, n: int, needed: int | None
-) -> None:
-    gate = guarded(project, n)
-    assert (gate["models_called"], gate["verdict"]) == (needed is None, "pass" if needed is None else "inconclusive")
-    if needed:
-        found = check(gate, "guards.general")
-        assert (found["status"], found["observed"], found["required"]) == ("inconclusive", n, needed)
-        assert (gate["guards"][0]["verdict"], gate["guards"][0]["max_drop"]) == (None, 0.03)
-
-
 def test_examples_that_belong_together_are_counted_by_groups(project: Project) -> None:
     guard_set(project, 200, group=lambda i: f"c{i // 40}")
     answers(project, 200)
     found = stopped(judged(project), "inconclusive")
     assert (found["observed"], found["required"]) == (5, LEAST)
-
-
-def test_a_guard_in_the_training_set_fails_before_any_call(project: Project) -> None:
-    project.training_set(200, [{"input": "GENERAL.jsonl  item 7", "expected": "refund"}])
-    found = stopped(guarded(project, LEAST), "fail")
-    assert (found["name"], found["observed"], found["required"]) == ("guards.general", 1, 0)
-    mentions(found, "general.jsonl:8")
-
-
-def test_a_guard_that_the_baseline_cannot_do_at_all_is_none(project: Project) -> None:
-    gate = guarded(project, LEAST, base=range(LEAST), ft=range(LEAST))
-    assert (gate["verdict"], gate["guards"][0]["verdict"]) == ("fail", "fail")
-    assert check(gate, "guards.general")["status"] == "fail"
-    mentions(check(gate, "guards.general"), "base.jsonl", "0.0 %")
 
 
 def test_recorded_models_without_the_guards_predictions(project: Project) -> None:
@@ -165,23 +113,6 @@ def test_repeats_hold_for_guards_too(project: Project) -> None:
     gate = judged(project, repeats=2)
     assert (gate["verdict"], gate["guards"][0]["n"]) == ("pass", LEAST)
     assert "exact" in gate["guards"][0]["method"]  # no example has answers of both kinds
-
-
-@pytest.mark.parametrize(
-    ("guard", "parts"),
-    [
-        ({"max_drop": 3}, ["guard general", "max_drop 3", "accuracy", "0 and 1"]),
-        ({"max_drop": 0}, ["guards.general.max_drop", "above 0"]),
-        ({"metric": "acuracy"}, ["guard general", "'acuracy'"]),
-        ({"test_set": "absent.jsonl"}, ["absent.jsonl"]),
-        ({"maxdrop": 0.1}, ["guards.general.maxdrop", "'max_drop'"]),
-        ({"test_set": "repeated.jsonl"}, ["repeated.jsonl:2", "line 1"]),
-    ],
-)
-def test_what_cannot_be_judged_is_an_error_before_any_call(project: Project, guard: Any, parts: list[str]) -> None:
-    guard_set(project, LEAST)
-    guard_set(project, 2, "repeated.jsonl", input="one and the same")
-    mentions(stopped(judged(project, guard)), *parts)
 
 
 # --- asked, stored and recorded ------------------------------------------------------------------------------

@@ -32,6 +32,13 @@ def test_the_fixture_carries_the_facts(project: Project) -> None:
     project.run().assert_outcomes(passed=1)
 
 
+def test_the_body_does_not_run_before_a_model_was_called(project: Project) -> None:
+    project.training_set(199)
+    project.gate_test("def test_gate():\n    raise SystemExit('the body must not run')\n")
+    because(project.gate(), "fail", "min_training_examples")
+    project.result.assert_outcomes(failed=1)
+
+
 def test_the_bodys_failure_and_the_gates_are_both_shown(project: Project) -> None:
     project.gate_test("def test_gate(ftgate):\n    assert ftgate.candidate.value > 0.99, 'body says no'\n", margin=0.3)
     result = project.run()

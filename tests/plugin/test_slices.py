@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable
 from typing import Any
 
 import pytest
-from gate_project import Project, block, check, label, mentions, passed, statuses, stopped
+from gate_project import Project, check, label, mentions, passed
 
 LANG = ["lang"]
 
@@ -32,41 +32,6 @@ def by_value(gate: dict[str, Any]) -> dict[str, dict[str, Any]]:
     return {one["value"]: one for one in gate["slices"]}
 
 
-def test_every_slice_has_its_own_counts_and_bounds(project: Project) -> None:
-    gate = passed(sliced(project, {"en": 60, "de": 40}, [*range(20), *range(60, 70)], range(5)))
-    en, de = by_value(gate)["en"], by_value(gate)["de"]
-    assert (en["n"], en["baseline"], en["candidate"], en["wins"], en["losses"]) == (60, 40 / 60, 55 / 60, 15, 0)
-    assert (de["n"], de["baseline"], de["candidate"], de["gain"], de["verdict"]) == (40, 0.75, 1.0, 0.25, "pass")
-    assert en["lower_bound"] < en["gain"] < en["upper_bound"]
-    assert en["confidence"] == pytest.approx(0.975)
-    assert check(gate, "slices")["status"] == "pass"
-    mentions(check(gate, "slices"), "2 of 2", "lang=en", "+25.0", "60")
-
-
-def test_a_loss_on_one_slice_fails_a_gate_that_gains_on_the_whole(project: Project) -> None:
-    gate = sliced(project, {"en": 160, "de": 40}, range(60), range(160, 172))
-    assert (gate["verdict"], gate["gain"] > 0.2) == ("fail", True)
-    seen = check(gate, "slices")
-    assert (seen["status"], seen["required"], seen["source"]) == ("fail", -0.03, "default")
-    assert seen["observed"] == pytest.approx(-0.3)
-    mentions(seen, "1 of 2", "97.5 %", "lang=de", "-30.0", "40")
-    assert [one["value"] for one in gate["slices"]] == ["de", "en"]
-    short, full = ([" ".join(one.split()) for one in block(gate, verbose=verbose)] for verbose in (False, True))
-    (row,) = [line for line in short if line.startswith("lang=de 40 100.0 % 70.0 % -30.0")]
-    assert row.endswith("fail")
-    assert not [line for line in short if line.startswith("lang=en 160")]
-    assert [line for line in full if line.startswith("lang=en 160")]
-
-
-@pytest.mark.parametrize(
-    ("lost", "verdict", "status"), [(3, "pass", "pass"), (4, "pass", "warning"), (6, "fail", "fail")]
-)
-def test_how_large_a_loss_may_be(project: Project, lost: int, verdict: str, status: str) -> None:
-    gate = sliced(project, {"en": 100, "de": 100}, range(60), range(100, 100 + lost))
-    assert (gate["verdict"] == "fail", check(gate, "slices")["status"]) == (status == "fail", status)
-    assert by_value(gate)["de"]["verdict"] == status
-
-
 @pytest.mark.parametrize(("n_slices", "seen"), [(1, "fail"), (20, "warning")])
 def test_of_many_slices_one_unlucky_one_is_no_alarm(project: Project, n_slices: int, seen: str) -> None:
     """Five losses of 40 count where there is one slice; among twenty, one such is to be expected (Bonferroni)."""
@@ -74,19 +39,6 @@ def test_of_many_slices_one_unlucky_one_is_no_alarm(project: Project, n_slices: 
     keys = {"min_test_examples": 40, "evidence": "observed"}
     first = sliced(project, parts, range(40, 40 * n_slices), range(5), keys=keys)["slices"][0]
     assert (first["n"], first["wins"], first["losses"], first["verdict"]) == (40, 0, 5, seen)
-
-
-def test_a_slice_that_is_too_small_says_before_any_call_how_many_it_needs(project: Project) -> None:
-    gate = passed(sliced(project, {"en": 60, "de": 12, None: 8}, range(30), [60, 61, 62]))
-    found = check(gate, "slices")
-    assert (found["status"], found["observed"]) == ("pass", by_value(gate)["en"]["gain"])
-    mentions(found, "2 slices are not judged", "lang=de", "12 of 30", "lang=(none)", "8 of 30")
-    de = by_value(gate)["de"]
-    assert (de["n"], de["gain"], de["verdict"], "12 of 30" in de["note"]) == (12, None, None, True)
-    assert by_value(gate)["en"]["confidence"] == 0.95
-    project.training_set(3)
-    gate = project.judge(slices=LANG)
-    assert ("slices" in statuses(gate), gate["models_called"]) == (True, False)
 
 
 # --- metrics of the set --------------------------------------------------------------------------------------
@@ -136,23 +88,6 @@ def test_a_slice_without_the_label_that_the_metric_is_about_is_said(project: Pro
 # --- what cannot be judged -----------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize(
-    ("slices", "parts"),
-    [
-        ({"fields": ["langs"]}, ["'langs'", "'lang'"]),
-        ({"fields": ["group"]}, ["'group'"]),
-        ({"fields": ["lang"], "max_drop": 3}, ["max_drop 3", "marker"]),
-        (["langs"], ["slices.fields", "'langs'", "'lang'"]),
-        ("lang", ["slices", "list", "'lang'"]),
-        ({"fields": ["lang", "lang"]}, ["slices.fields", "'lang'"]),
-        ({"field": ["lang"]}, ["slices.field", "'fields'"]),
-    ],
-)
-def test_what_cannot_be_judged_is_an_error_before_any_call(project: Project, slices: Any, parts: list[str]) -> None:
-    project.test_set(60, lang="en")
-    mentions(stopped(project.judge(slices=slices)), *parts)
-
-
 def test_where_no_slice_is_judged_that_is_a_warning(project: Project) -> None:
     gate = sliced(project, dict.fromkeys(("a", "b", "c", "d"), 15))
     assert (gate["verdict"], check(gate, "slices")["status"], check(gate, "slices")["observed"]) == (
@@ -170,15 +105,6 @@ def test_values_of_a_field_need_be_no_text(project: Project) -> None:
         ("vip", "false"),
         ("tier", "(none)"),
     }
-
-
-def test_labels_are_told_one_by_one_the_worst_first(project: Project) -> None:
-    project.predictions("ft.jsonl", 60, wrong_at=(1, 4, 7))
-    gate = project.judge()
-    lines = [line.split() for line in block(gate, verbose=True)]
-    first, *others = [line for line in lines if line[0] in ("refund", "invoice", "shipping")]
-    assert (first[:2], first[4:6], len(others)) == (["invoice", "20"], ["85.0", "%"], 2)
-    assert sum(one["answers"] for one in gate["diagnosis"]["labels"]) == 60
 
 
 def test_a_slice_holds_against_every_baseline(project: Project) -> None:
