@@ -228,6 +228,10 @@ _MEASURES = {
     "cohen_kappa": "Cohen's kappa: agreement with the expected labels beyond chance",
     "exact_match": "share of answers that equal the expected text or JSON value",
     "format": "share of answers in the [required format](../format-and-extraction.md)",
+    "labels_f1": "F1 of several labels of an example, averaged over examples; lists of labels, in any order",
+    "labels_exact": "share of answers whose labels are exactly the expected ones",
+    "within": "share of numbers within `tolerance` or `relative` of the expected one",
+    "absolute_error": "mean distance of numbers from the expected one; lower is better",
     "field_f1": "F1 of the [fields](../format-and-extraction.md) of JSON answers",
     "tool_call_exact": "share of answers that make the right [calls](../tool-calls.md), arguments included",
     "tool_call_f1": "F1 of the [calls](../tool-calls.md) of an answer",
@@ -241,9 +245,9 @@ _MEASURES = {
 _OPTION_MEANINGS = {
     "normalize": "differences to ignore: `unicode`, `case`, `whitespace`, `punctuation`, or a list of them; for fields "
     "see [Format and extraction](../format-and-extraction.md)",
-    "pattern": "for labels: a regular expression that finds the label in an answer (its first group if it has one); "
+    "pattern": "for labels and numbers: a regular expression that finds it in an answer (its first group if any); "
     "for `format`: one that the whole answer must match",
-    "json_field": "dotted path of the label in a JSON answer, such as `result.label`",
+    "json_field": "dotted path of the label or number in a JSON answer, such as `result.label`",
     "order": "`true`: tool calls must come in the expected order",
     "extra": "further tool calls: `wrong` (default) or `ignore`",
     "ignore_arguments": "arguments of tool calls that are not compared",
@@ -256,15 +260,22 @@ _OPTION_MEANINGS = {
     "strip_code_fence": "`true`: ignore one Markdown code fence around the whole answer",
     "fields": "dotted names of the fields to score; default: all that the test set expects",
     "average": "`samples` (default) or `micro`",
-    "lists": "`sequence`, or `set` to ignore the order",
-    "tolerance": "allowed difference between numbers: one number, or a mapping of field to number",
+    "lists": "of `field_f1`: `match` (default) pairs the items of two lists so that most fields agree; of all: "
+    "`sequence` compares by position, `set` whole items in any order",
+    "tolerance": "allowed difference between numbers: one number, or for fields a mapping of field to number",
+    "relative": "allowed difference as a share of the expected number",
+    "low": "least number that may be expected or answered; with `high` it bounds the error",
+    "high": "greatest number that may be expected or answered",
+    "separator": "between labels that are not a JSON list; default `,`",
 }
 _NEEDED_OPTIONS: dict[str, dict[str, Any]] = {
     **{name: {"pos_label": "yes"} for name in ("f1", "precision", "recall")},
     "format": {"max_chars": 80},
+    "within": {"tolerance": 1},
 }
 _EXPECTED = {
     "field_f1": ('{"a": 1}', '{"a": 2}'),
+    **dict.fromkeys(("within", "absolute_error"), ("1", "2")),
     **dict.fromkeys(("tool_call_exact", "tool_call_f1"), ('[{"name": "f", "arguments": {"a": 1}}]',)),
 }
 
@@ -322,7 +333,8 @@ def _metrics() -> str:
     return _page(
         "Metrics",
         "`metric` is a name, a mapping with `name` and options, or a list of them: the first decides, and the others "
-        "are reported. Under `guards` and `hypothesis` it is one metric. Higher is better for all of them.",
+        "are reported. Under `guards` and `hypothesis` it is one metric. Higher is better, but for "
+        "`absolute_error`.",
         "**kind**: each answer is right or wrong, or each answer gets a number, or only the whole set has a value. "
         "The statistical test depends on it: see [evidence](../evidence.md).",
         _table(("name", "measures", "kind", "range", "extra"), rows),

@@ -56,8 +56,8 @@ def best_constant(metric: Metric, expected: Sequence[Any]) -> Constant:
     """Return the best constant answer: the most frequent expected output, as the metric reads it.
 
     By metrics over all labels another label may score better (F1 of a rare positive label), so the 20 most frequent
-    ones are tried. A perfect one (recall of the positive label) is left out where there is another, because no model
-    could beat it.
+    ones are tried; a metric may name others, such as the median of numbers. A perfect one (recall of the positive
+    label) is left out where there is another, because no model could beat it.
 
     Raise :class:`MetricError` if the metric cannot score an output that its own test set expects elsewhere.
     """
@@ -67,6 +67,7 @@ def best_constant(metric: Metric, expected: Sequence[Any]) -> Constant:
     counted, written = Counter(read).most_common(), dict(zip(reversed(read), reversed(texts), strict=True))
     over_labels = metric.kind == "set" and metric.uses_labels
     tried = [written[answer] for answer, _ in (counted[:_TRIED] if over_labels else counted[:1])]
+    tried += metric.constants(expected)
     constants = [Constant(answer, *_scored(bare, expected, answer), len(counted)) for answer in tried]
     beatable = [one for one in constants if not one.perfect] or constants
     return max(beatable, key=lambda one: one.value if metric.greater_is_better else -one.value)

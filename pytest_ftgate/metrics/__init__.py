@@ -37,6 +37,8 @@ _FAMILIES = (
     "fields",
     "tool_calls",
     "similarity",
+    "several_labels",
+    "numbers",
     "judged",
 )
 """Modules of this package. Each has ``NAMES``, the names of its metrics, and ``build(options)``, which builds one of

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from fractions import Fraction
 from math import isfinite
@@ -12,8 +12,9 @@ from pytest_ftgate.metrics.normalization import AS_WRITTEN, FULL, STEPS, Normali
 from pytest_ftgate.metrics.options import Options, did_you_mean, json_equal
 from pytest_ftgate.text import kind_of
 
-Lists = Literal["sequence", "set"]
+Lists = Literal["match", "sequence", "set"]
 LISTS: tuple[Lists, ...] = ("sequence", "set")
+"""How lists are compared as a whole; ``match`` compares their items one by one, so it has no such rule."""
 ALL_OTHERS = "*"
 """The key for all other fields in a mapping of fields."""
 
@@ -23,7 +24,8 @@ class FieldRules:
     """Rules that decide whether two values of a field are equal. Fields are dotted names without list positions.
 
     ``texts`` has the normalization and ``tolerance`` the maximum difference of two numbers, by field ("*" for all
-    others). ``lists``: "sequence": compare by position; "set": ignore the order; a repeated element counts each time.
+    others). ``lists``: "match": compare items in pairs, see :mod:`~pytest_ftgate.metrics.line_items`; "sequence":
+    compare by position; "set": ignore the order; a repeated element counts each time.
     """
 
     texts: Mapping[str, Normalization]
@@ -32,8 +34,8 @@ class FieldRules:
 
     def same(self, name: str, expected: Any, answered: Any) -> bool:
         """Return whether two values are equal: 1 equals 1.0, true does not equal 1; lists follow ``lists``."""
-        if _is_number(expected) and _is_number(answered):
-            allowed = self._tolerance(name)
+        if is_number(expected) and is_number(answered):
+            allowed = self.allowed(name)
             return json_equal(expected, answered, str) or _within_tolerance(expected, answered, allowed)
         if isinstance(expected, dict) and isinstance(answered, dict):
             return expected.keys() == answered.keys() and all(
@@ -53,7 +55,7 @@ class FieldRules:
         With a tolerance, numbers are matched in order of size, which finds the most pairs. Objects and lists that
         contain numbers are matched with an identical one, else with the first that is equal within the tolerance.
         """
-        allowed = self._tolerance(name)
+        allowed = self.allowed(name)
         if allowed:
             (numbers, expected), (others, answered) = _numbers_apart(expected), _numbers_apart(answered)
             paired = _count_near_pairs(numbers, others, allowed)
@@ -73,22 +75,22 @@ class FieldRules:
         """Return the number of elements that match without a tolerance, and the unmatched ones of both lists."""
         waiting: dict[Any, list[int]] = {}
         for place, value in enumerate(answered):
-            waiting.setdefault(self._key(name, value), []).append(place)
+            waiting.setdefault(self.key(name, value), []).append(place)
         left, used = [], set()
         for value in expected:
-            places = waiting.get(self._key(name, value))
+            places = waiting.get(self.key(name, value))
             if places:
                 used.add(places.pop())
             else:
                 left.append(value)
         return len(used), left, [value for place, value in enumerate(answered) if place not in used]
 
-    def _key(self, name: str, value: Any) -> Any:
+    def key(self, name: str, value: Any) -> Any:
         """Return a key that is equal for values that are equal without a tolerance."""
         if isinstance(value, dict):
-            return "object", frozenset((key, self._key(child_name(name, key), part)) for key, part in value.items())
+            return "object", frozenset((key, self.key(child_name(name, key), part)) for key, part in value.items())
         if isinstance(value, list):
-            parts = [self._key(name, part) for part in value]
+            parts = [self.key(name, part) for part in value]
             return "list", tuple(sorted(parts, key=repr) if self.lists == "set" else parts)
         if isinstance(value, str):
             return "text", self._text(name)(value)
@@ -97,7 +99,8 @@ class FieldRules:
     def _text(self, name: str) -> Normalization:
         return _for_field(self.texts, name) or AS_WRITTEN
 
-    def _tolerance(self, name: str) -> float:
+    def allowed(self, name: str) -> float:
+        """Return the largest difference of two equal numbers of a field."""
         return _for_field(self.tolerance, name) or 0.0
 
     def lenient(self) -> FieldRules | None:
@@ -135,7 +138,7 @@ def innermost_field(fields: Iterable[str], name: str) -> str | None:
     return max((field for field in fields if name == field or name.startswith(f"{field}.")), key=len, default=None)
 
 
-def _is_number(value: Any) -> bool:
+def is_number(value: Any) -> bool:
     return isinstance(value, int | float) and not isinstance(value, bool)
 
 
@@ -153,8 +156,8 @@ def _is_finite(value: float) -> bool:
 
 def _numbers_apart(values: list[Any]) -> tuple[list[Any], list[Any]]:
     """Return the sorted numbers and all other elements."""
-    numbers = sorted(value for value in values if _is_number(value) and _is_finite(value))
-    return numbers, [value for value in values if not (_is_number(value) and _is_finite(value))]
+    numbers = sorted(value for value in values if is_number(value) and _is_finite(value))
+    return numbers, [value for value in values if not (is_number(value) and _is_finite(value))]
 
 
 def _count_near_pairs(expected: list[Any], answered: list[Any], allowed: float) -> int:
@@ -173,13 +176,13 @@ def _count_near_pairs(expected: list[Any], answered: list[Any], allowed: float) 
 # --- options -------------------------------------------------------------------------------------------------
 
 
-def read_rules(options: Options, names: frozenset[str]) -> FieldRules:
+def read_rules(options: Options, names: frozenset[str], lists: Sequence[Lists] = LISTS) -> FieldRules:
     """Return the rules in a gate's options; raise :class:`ConfigError` if an option is invalid.
 
-    ``names`` are all fields in the test set and the objects that contain them.
+    ``names`` are all fields in the test set and the objects that contain them; the first of ``lists`` is the default.
     """
-    lists: Lists = "set" if options.choice("lists", LISTS) == "set" else "sequence"
-    return FieldRules(_texts(options, names), _tolerances(options, names), lists)
+    asked: Any = options.choice("lists", lists) or lists[0]
+    return FieldRules(_texts(options, names), _tolerances(options, names), asked)
 
 
 def _texts(options: Options, names: frozenset[str]) -> dict[str, Normalization]:
@@ -194,8 +197,8 @@ def _texts(options: Options, names: frozenset[str]) -> dict[str, Normalization]:
 def _tolerances(options: Options, names: frozenset[str]) -> dict[str, float]:
     by_field = _by_field(options, "tolerance", {}, names)
     for amount in by_field.values():
-        if not _is_number(amount) or not _is_finite(amount) or amount < 0:
-            found = f"{amount!r}" if _is_number(amount) else kind_of(amount)
+        if not is_number(amount) or not _is_finite(amount) or amount < 0:
+            found = f"{amount!r}" if is_number(amount) else kind_of(amount)
             cure = "Write a number of at least 0, or a mapping of fields to numbers."
             raise options.error(f"tolerance is {found}", key="tolerance", cure=cure)
     return {name: amount for name, amount in by_field.items() if amount}

@@ -18,7 +18,7 @@ from typing import Any
 
 from pytest_ftgate.data.strict_json import parse_json
 from pytest_ftgate.errors import MetricError
-from pytest_ftgate.metrics.field_rules import FieldRules, innermost_field, read_rules, refuse_unknown
+from pytest_ftgate.metrics.field_rules import FieldRules, Lists, innermost_field, read_rules, refuse_unknown
 from pytest_ftgate.metrics.json_diff import (
     MISSING,
     RIGHT,
@@ -31,13 +31,15 @@ from pytest_ftgate.metrics.json_diff import (
     leaves_by_path,
     names_in,
 )
+from pytest_ftgate.metrics.line_items import paired
 from pytest_ftgate.metrics.options import Options
 from pytest_ftgate.metrics.protocol import Answers, Breakdown, Floats, Kind, Metric, Scored, check_shape
 from pytest_ftgate.text import excerpt, kind_of, printable
 
 NAMES = ("field_f1",)
 AVERAGES = ("samples", "micro")
-"""The first is the default."""
+LISTS: tuple[Lists, ...] = ("match", "sequence", "set")
+"""The first is the default of both."""
 UNEXPECTED = "(invented)"
 
 _WHOLE = "(the answer)"
@@ -62,12 +64,9 @@ class FieldMetric(Metric):
 
     def score(self, expected: Sequence[Any], answers: Answers) -> Scored:
         check_shape(self.name, expected, answers)
-        wanted = [self._leaves(self._container(value, i)) for i, value in enumerate(expected)]
-        read = lru_cache(maxsize=16)(self._read)
-        found = [
-            [self._differences(leaf, read(answer)) for leaf, answer in zip(wanted, repeat, strict=True)]
-            for repeat in answers
-        ]
+        values = [self._container(value, i) for i, value in enumerate(expected)]
+        wanted = [self._leaves(value) for value in values]
+        found = [list(map(self._differences, values, wanted, repeat)) for repeat in answers]
         notes = tuple(None if one.note is None else printable(one.note, _NOTE) for one in found[0])
         if self.average == "samples":
             per_example = self._scores(found)
@@ -89,24 +88,22 @@ class FieldMetric(Metric):
     def _leaves(self, value: Any) -> dict[LeafPath, Leaf]:
         return leaves_by_path(value, unordered=self.rules.lists == "set")
 
-    def _read(self, answer: str | None) -> dict[LeafPath, Leaf] | str:
-        """Return the leaves of an answer, or the reason why it has none."""
-        if answer is None:
-            return "no answer"
-        try:
-            return self._leaves(parse_json(answer))
-        except ValueError as error:
-            return f"not JSON: {error}"
-
-    def _differences(self, wanted: dict[LeafPath, Leaf], read: dict[LeafPath, Leaf] | str) -> Differences:
-        if not isinstance(read, str):
+    def _differences(self, expected: Any, wanted: dict[LeafPath, Leaf], answer: str | None) -> Differences:
+        """Compare an answer with an expected value, whose leaves are ``wanted``."""
+        remark = "no answer"
+        if answer is not None:
             try:
-                return differences(wanted, read, self.rules, self._field_of)
+                value = parse_json(answer)
+                if self.rules.lists == "match":
+                    value = paired(expected, value, self.rules, lambda name: self._field_of(name) is not None)
+                return differences(wanted, self._leaves(value), self.rules, self._field_of)
+            except ValueError as error:
+                remark = f"not JSON: {error}"
             except RecursionError:
-                read = "nested too deeply"
+                remark = "nested too deeply"
         # If no value is expected, an unreadable answer counts as one spurious value.
         sizes = self._expected_counts(wanted)
-        return Differences(_as(MISSING if sizes else WRONG, sizes), [read])
+        return Differences(_as(MISSING if sizes else WRONG, sizes), [remark])
 
     @cached_property
     def _field_of(self) -> Callable[[str], str | None]:
@@ -209,7 +206,7 @@ def build(options: Options) -> FieldMetric:
     """Build ``field_f1``."""
     options.allow("fields", "average", "lists", "tolerance", "normalize")
     values = [_expected(options, text) for text in options.expected]
-    rules = read_rules(options, frozenset(name for value in values for name in names_in(value)))
+    rules = read_rules(options, frozenset(name for value in values for name in names_in(value)), LISTS)
     unordered = rules.lists == "set"
     known = {leaf.name: None for value in values for leaf in leaves_by_path(value, unordered=unordered).values()}
     declared = options.labels("fields", "fields")

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any, TypeAlias
 
 from pytest_ftgate.metrics.field_rules import FieldRules, child_name
+from pytest_ftgate.metrics.line_items import ABSENT
 from pytest_ftgate.text import shortened
 
 LeafPath: TypeAlias = tuple[str | int, ...]
@@ -42,7 +43,7 @@ def leaves_by_path(value: Any, *, unordered: bool) -> dict[LeafPath, Leaf]:
             waiting += (((*path, key), child_name(name, key), inner) for key, inner in reversed(part.items()))
         elif isinstance(part, list) and part and not unordered:
             waiting += (((*path, i), name, part[i]) for i in reversed(range(len(part))))
-        else:
+        elif part is not ABSENT:
             found[path] = Leaf(name, part, unordered and isinstance(part, list))
     return found
 

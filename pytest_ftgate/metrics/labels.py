@@ -151,12 +151,18 @@ class LabelSet:
         return None if lenient.confused() else lenient
 
 
+def read_part(options: Options) -> Reading:
+    """Return how the compared part of an answer is extracted: the whole of it, a ``pattern`` or a ``json_field``."""
+    reading = Reading(pattern=options.pattern(), json_field=options.json_field())
+    if reading.pattern is not None and reading.json_field:
+        cure = f"Keep the one that extracts what {options.metric} compares."
+        raise options.error("pattern and json_field are both set", key="json_field", cure=cure)
+    return reading
+
+
 def label_set(options: Options) -> LabelSet:
     """Return the labels of the test set with the gate's reading options; refuse labels that these make equal."""
-    reading = Reading(options.normalization(), options.pattern(), options.json_field())
-    if reading.pattern is not None and reading.json_field:
-        cure = "Keep the one that extracts the label."
-        raise options.error("pattern and json_field are both set", key="json_field", cure=cure)
+    reading = replace(read_part(options), normalization=options.normalization())
     refuse_blank(options)
     made = LabelSet(reading, tuple(dict.fromkeys(label.strip() for label in options.expected)), options.known)
     if (pair := made.confused()) is not None:

@@ -119,6 +119,15 @@ class Options:
             raise self.error(f"unknown value {value!r} of {key}", key=key, cure=did_you_mean(value, known))
         return value
 
+    def number(self, key: str, default: float = math.nan) -> float:
+        """Return a finite number; ``default`` if the option is absent."""
+        value = self.spec.options.get(key, default)
+        if isinstance(value, bool) or not isinstance(value, int | float):
+            raise self.wrong_type(key, value, "a number")
+        if key in self.spec.options and not math.isfinite(value):
+            raise self.error(f"{key} is {value}", key=key, cure="Write a finite number.")
+        return value
+
     def count(self, key: str) -> int | None:
         """Return a whole number above 0."""
         value = self.spec.options.get(key)

@@ -71,6 +71,10 @@ class Metric(ABC):
         """Return the metric for answers that are just the expected output: without a pattern or field to extract it."""
         return self
 
+    def constants(self, expected: Sequence[Any]) -> list[str]:  # noqa: ARG002
+        """Return constant answers that may beat the most frequent output, such as the median of numbers."""
+        return []
+
     @property
     def share(self) -> bool:
         """Return whether the value lies in [0, 1], so that differences are shown in points."""

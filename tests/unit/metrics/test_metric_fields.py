@@ -44,7 +44,8 @@ def counts(scored):
 
 SETS = {"lists": "set"}
 E = {"intent": "light", "slots": {"room": "hall", "level": 3}, "tags": ["a", "b"]}
-
+ITEMS = [{"sku": f"s{i}", "qty": i, "price": 2.5 * i} for i in range(4)]
+ORDER = {"items": ITEMS}
 
 COUNTED = [  # expected, answer, options; right, wrong, missing, invented
     (E, E, {}, (5, 0, 0, 0)),
@@ -55,8 +56,20 @@ COUNTED = [  # expected, answer, options; right, wrong, missing, invented
     (E, {**E, "slots": {"room": "hall", "level": 3, "x": 1}}, {}, (5, 0, 0, 1)),
     *((E, {**E, "slots": value}, {}, (3, 0, 2, 1)) for value in ("hall", {})),
     *((E, {**E, "slots": {"room": "hall", "level": value}}, {}, (4, 1, 0, 0)) for value in ("3", True, None)),
-    (E, {**E, "tags": ["b", "a"]}, {}, (3, 2, 0, 0)),
+    (E, {**E, "tags": ["b", "a"]}, {"lists": "sequence"}, (3, 2, 0, 0)),
+    (E, {**E, "tags": ["b", "a"]}, {}, (5, 0, 0, 0)),
     (E, {**E, "tags": ["a"]}, {}, (4, 0, 1, 0)),
+    (ORDER, {"items": ITEMS[::-1]}, {}, (12, 0, 0, 0)),
+    *((ORDER, {"items": ITEMS[:i] + ITEMS[i + 1 :]}, {}, (9, 0, 3, 0)) for i in range(4)),
+    (ORDER, {"items": [{**item, "qty": 9} for item in ITEMS[::-1]]}, {}, (8, 4, 0, 0)),
+    (ORDER, {"items": [*ITEMS[1:], {"sku": "z"}]}, {}, (9, 1, 2, 0)),
+    (ORDER, {"items": [{"sku": "z"}, *ITEMS]}, {}, (12, 0, 0, 1)),
+    (ORDER, {"items": []}, {}, (0, 0, 12, 0)),
+    ({"t": [{"n": 1.0}, {"n": 5.0}]}, {"t": [{"n": 5.05}, {"n": 1.05}]}, {"tolerance": 0.1}, (2, 0, 0, 0)),
+    ({"o": [{"l": [{"a": 1, "b": 2}, {"a": 3, "b": 4}]}, {"l": [{"a": 5}]}]},
+     {"o": [{"l": [{"a": 5}]}, {"l": [{"a": 3, "b": 4}, {"a": 1, "b": 0}]}]}, {}, (4, 1, 0, 0)),
+    ({"t": [{"n": 1, "x": 1}, {"n": 2, "x": 2}]}, {"t": [{"n": 2, "x": 1}, {"n": 1, "x": 2}]}, {"fields": ["t.n"]},
+     (2, 0, 0, 0)),
     (E, {**E, "tags": ["a", "b", "b"]}, {}, (5, 0, 0, 1)),
     *((E, text, {}, (0, 0, 5, 1)) for text in ("{}", "[]", '{"intent": ' + "[" * 900 + "]" * 900 + "}")),
     *((E, text, {}, (0, 0, 5, 0)) for text in (
@@ -215,7 +228,7 @@ def test_f1_is_scikit_learns_of_pairs_of_field_and_value(score, pairs):
         assert [0.0 if x is None else x for x in rows[key][:3]] == pytest.approx(theirs, abs=1e-12)
 
 
-@given(st.lists(st.tuples(OBJECTS, OBJECTS), min_size=1, max_size=5), st.sampled_from(["sequence", "set"]))
+@given(st.lists(st.tuples(OBJECTS, OBJECTS), min_size=1, max_size=5), st.sampled_from(["match", "sequence", "set"]))
 def test_scores_lie_between_0_and_1_and_pooled_counts_add_up(score, pairs, lists):
     per_example = score("field_f1", pairs, lists=lists).per_example
     scored = score("field_f1", pairs, average="micro", lists=lists)
@@ -230,9 +243,9 @@ def test_scores_lie_between_0_and_1_and_pooled_counts_add_up(score, pairs, lists
 @given(OBJECTS, OBJECTS)
 def test_f1_is_1_where_all_is_equal_and_nowhere_else(score, expected, answer):
     for options, read in (
-        ({"average": "micro"}, str),
-        ({"average": "samples"}, str),
-        ({"normalize": ["case", "whitespace"]}, lambda text: " ".join(text.casefold().split())),
+        ({"average": "micro", "lists": "sequence"}, str),
+        ({"average": "samples", "lists": "sequence"}, str),
+        ({"normalize": ["case", "whitespace"], "lists": "sequence"}, lambda text: " ".join(text.casefold().split())),
     ):
         value = score("field_f1", [(expected, answer)], **options).value
         assert (value == 1) is json_equal(expected, answer, read)
@@ -246,11 +259,17 @@ def reordered(value, lists):
     return value
 
 
-@given(OBJECTS, OBJECTS, st.booleans())
+@given(OBJECTS, OBJECTS, st.sampled_from(["set", "sequence"]))
 def test_the_order_of_keys_does_not_count_nor_that_of_sets(score, expected, answer, lists):
-    options = {"lists": "set" if lists else "sequence"}
-    ours = score("field_f1", [(expected, answer)], **options).value
-    assert score("field_f1", [(expected, reordered(answer, lists))], **options).value == ours
+    ours = score("field_f1", [(expected, answer)], lists=lists).value
+    assert score("field_f1", [(expected, reordered(answer, lists == "set"))], lists=lists).value == ours
+
+
+@given(OBJECTS, OBJECTS)
+def test_paired_items_score_1_in_any_order_and_never_less_than_by_position(score, expected, answer):
+    assert score("field_f1", [(expected, reordered(expected, True))]).value == 1
+    by_position = score("field_f1", [(expected, answer)], lists="sequence").value
+    assert score("field_f1", [(expected, answer)]).value >= by_position - 1e-12
 
 
 @given(OBJECTS, st.text(max_size=40))

@@ -15,24 +15,26 @@ SET = [
     "cohen_kappa",
 ]
 TEXT = ["token_f1", "rouge_l", "edit_similarity"]
-GRADED = [*TEXT, "tool_call_f1", "field_f1"]
+GRADED = [*TEXT, "tool_call_f1", "field_f1", "labels_f1", "absolute_error"]
 AB = ("a", "b")
+NUMBERS = ("within", "absolute_error")
 CALLS = (json.dumps([{"name": "weather", "arguments": {"city": "Oslo"}}]), "Hello!")
 FIELDS = (json.dumps({"intent": "light", "slots": {"room": "hall", "level": 3}, "tags": ["a", "b"]}), "[1]")
 
 
 def options_for(name):
-    return {"pos_label": "a"} if name in ("f1", "precision", "recall") else {"format": {"max_chars": 9}}.get(name, {})
+    needed = {"format": {"max_chars": 9}, "within": {"tolerance": 1}, "absolute_error": {"low": 0, "high": 1}}
+    return {"pos_label": "a"} if name in ("f1", "precision", "recall") else needed.get(name, {})
 
 
 def expected_for(name):
     if name.startswith("tool_"):
         return CALLS
-    return FIELDS if name == "field_f1" else AB
+    return {"field_f1": FIELDS, "within": ("1", "2"), "absolute_error": ("0", "1")}.get(name, AB)
 
 
 def test_every_name_of_the_contract_is_there():
-    others = ["accuracy", "exact_match", "format", "tool_call_exact"]
+    others = ["accuracy", "exact_match", "format", "tool_call_exact", "labels_exact", "within"]
     assert sorted(BUILT_IN) == sorted([*SET, *GRADED, *others, *judged.NAMES])
 
 
@@ -43,7 +45,7 @@ def test_a_metric_declares_its_kind_range_and_direction(build, name):
     assert metric.kind == ("set" if name in SET else "graded" if name in GRADED else "right_wrong")
     assert metric.low == (-1 if name in ("matthews_corrcoef", "cohen_kappa") else 0)
     assert metric.high == 1
-    assert metric.greater_is_better is True
+    assert metric.greater_is_better is (name != "absolute_error")
     assert metric.uses_labels is (name in (*SET, "accuracy"))
 
 
@@ -75,6 +77,15 @@ ELSEWHERE = {"$ref": "https://example.org/a.json"}
         ("format", (), {"json_shema": "a"}, "json_shema", "'json_schema'"),
         ("field_f1", FIELDS, {"field": ["a"]}, "field", "'fields'"),
         ("brevity", AB, {"custom": {"brevity": own()}, "normalize": "case"}, "normalize", "brevity"),
+        ("within", ("1",), {}, None, "tolerance"),
+        ("within", ("1",), {"tolerance": 1, "relative": 1}, "relative", "only one"),
+        ("within", ("1",), {"tolerance": -1}, "tolerance", "-1"),
+        ("within", ("1",), {"tolerance": "1"}, "tolerance", "number"),
+        *((name, ("one",), {"tolerance": 1} if name == "within" else {}, None, "'one'") for name in NUMBERS),
+        ("absolute_error", ("1",), {"low": 2, "high": 1}, "low", "not below"),
+        ("absolute_error", ("7",), {"low": 0, "high": 5}, None, "7, outside of low: 0 and high: 5"),
+        *((name, ('{"a": 1}',), {}, None, "lists of labels") for name in ("labels_f1", "labels_exact")),
+        ("labels_f1", AB, {"seperator": ";"}, "seperator", "'separator'"),
         # how a label is read
         *(("f1_macro", AB, {"normalize": value}, "normalize", "punctuation") for value in (True, [1], None)),
         ("f1_macro", AB, {"normalize": "cases"}, "normalize", "'case'"),

@@ -1,0 +1,95 @@
+"""Several labels for one example, and numbers: which answers are right, and how near the others are."""
+
+import json
+import math
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from sklearn.metrics import f1_score
+from sklearn.preprocessing import MultiLabelBinarizer
+
+from pytest_ftgate.checks.constant_baseline import best_constant
+
+SETS = st.lists(st.sampled_from("abcd"), max_size=4, unique=True)
+
+
+@pytest.mark.parametrize(
+    ("expected", "answer", "options", "value"),
+    [
+        (["billing", "refund"], '["refund", "billing"]', {}, 1),
+        (["billing", "refund"], "Refund, billing.", {}, 1),
+        ("billing, refund", '["refund"]', {}, 2 / 3),
+        ("billing; refund", "refund;billing", {"separator": ";"}, 1),
+        (["billing", "refund"], "billing\nrefund", {"separator": "\n"}, 1),
+        (["a", "b"], "a, b, c", {}, 0.8),
+        (["a"], "a, a", {}, 1),
+        (["a"], "A", {"normalize": []}, 0),
+        ([1, True], "1, true", {}, 1),
+        ([], "[]", {}, 1),
+        ([], "a", {}, 0),
+        (["a"], "[]", {}, 0),
+        *((["a"], answer, {}, 0) for answer in (None, "", " ", '{"a": 1}', '[["a"]]')),
+    ],
+)
+def test_labels_are_compared_as_sets(build, expected, answer, options, value):
+    text = expected if isinstance(expected, str) else json.dumps(expected)
+    for name, score in (("labels_f1", value), ("labels_exact", float(value == 1))):
+        assert build(name, (text,), **options).score([expected], [[answer]]).value == pytest.approx(score)
+
+
+@given(st.lists(st.tuples(SETS, SETS), min_size=1, max_size=9))
+def test_labels_f1_is_that_of_scikit_learn(build, pairs):
+    expected, answers = [wanted for wanted, _ in pairs], [json.dumps(answer) for _, answer in pairs]
+    coded = MultiLabelBinarizer(classes=list("abcd")).fit(["abcd"])
+    gold, found = coded.transform(expected), coded.transform([answer for _, answer in pairs])
+    theirs = f1_score(gold, found, average="samples", zero_division=1.0)
+    scored = build("labels_f1", tuple(map(json.dumps, expected))).score(expected, [answers])
+    assert scored.value == pytest.approx(theirs)
+
+
+@pytest.mark.parametrize(
+    ("expected", "answer", "options", "right"),
+    [
+        *((3, answer, {"tolerance": 0}, True) for answer in ("3", "3.0", " 3 ", "$3", "€ 3.00", "3 %", "3e0", "3.")),
+        *((3, answer, {"tolerance": 0}, False) for answer in ("three", "3 apples", "2 3", "", None, "nan", "inf", "-")),
+        (1200, "1,200", {"tolerance": 0}, True),
+        (1200, "1,20", {"tolerance": 0}, False),
+        (1.0, "1.1", {"tolerance": 0.1}, True),
+        (1.0, "1.11", {"tolerance": 0.1}, False),
+        (-200, "-198", {"relative": 0.01}, True),
+        (-200, "-197.9", {"relative": 0.01}, False),
+        ("18", "It is 18 in all. #### 18", {"tolerance": 0, "pattern": r"(\d+)$"}, True),
+        ("18", '{"total": 18}', {"tolerance": 0, "json_field": "total"}, True),
+        ("18", "18", {"tolerance": 0, "json_field": "total"}, False),
+        ('{"total": 18}', '{"total": 18.0}', {"tolerance": 0, "json_field": "total"}, True),
+        (1, "1" * 100_000, {"tolerance": 1}, False),
+        (1, "1e999999999", {"tolerance": 1}, False),
+    ],
+)
+def test_a_number_is_right_within_its_tolerance(build, expected, answer, options, right):
+    assert build("within", (str(expected),), **options).score([expected], [[answer]]).value == right
+
+
+def test_the_absolute_error_is_bounded_and_a_missing_number_has_the_largest(build, failure):
+    metric = build("absolute_error", ("1", "4"), low=0, high=5)
+    assert metric.score([1, 4], [["1.5", "no idea"]]).per_example.tolist() == [0.5, 5]
+    assert (metric.low, metric.high, metric.worst) == (0, 5, 5)
+    assert "7, outside of low: 0 and high: 5" in failure(metric, [1, 4], ["7", "4"]).what
+    unbounded = build("absolute_error", ("1", "4"))
+    assert unbounded.score([1, 4], [["900", "4"]]).value == 899 / 2
+    assert math.isinf(unbounded.high)
+    assert "Set low and high" in failure(unbounded, [1, 4], ["no idea", "4"]).cure
+
+
+@pytest.mark.parametrize(
+    ("name", "expected", "options", "answer", "value"),
+    [
+        ("absolute_error", [1, 1, 2, 8, 9], {"low": 0, "high": 9}, "2.0", 3.0),
+        ("within", [1, 2, 3, 4, 4.5], {"tolerance": 1}, "3.0", 0.6),
+        ("labels_exact", ["a, b", "b, a", "a", "c"], {}, "a, b", 0.5),
+    ],
+)
+def test_the_constant_to_beat_is_the_median_or_the_most_frequent_set(build, name, expected, options, answer, value):
+    constant = best_constant(build(name, tuple(map(str, expected)), **options), expected)
+    assert (constant.answer, constant.value) == (answer, pytest.approx(value))
