@@ -56,9 +56,11 @@ class ModelSpec(Placeable):
 
     def placed(self, at: At, name: str | None = None) -> ModelSpec:
         """Return the model with its source; a named model keeps the source of its definition."""
-        options, source = self.options, self.source
-        if source is BUILT_IN:
-            source = at()
+        options, source, given = self.options, self.source, at()
+        if source is not BUILT_IN:
+            source = replace(source, parameters=given.parameters) if given.parameters else source
+        else:
+            source = given
             options = {
                 key: source.absolute(value) if (self.provider, key) in _PATHS else value
                 for key, value in options.items()

@@ -22,7 +22,7 @@ class Source:
     kind: Literal["marker", "fixture", "file", "defaults", "default"]  # "defaults" is in the file, "default" built in
     text: str  # as quoted in messages: ``marker``, ``ftgate.yaml:14``, ``default``
     base_dir: Path  # the folder that relative paths in the value start from
-    # The test's parameters that reach a fixture, directly or through the fixtures it depends on.
+    # Parameters of the test that may decide what a fixture gives: those it requests, and of all parametrized fixtures.
     parameters: Mapping[str, Any] = field(default_factory=dict, compare=False)
     place: str = field(default="", compare=False)  # of a marker, whose text is only "marker": ``test_intents.py:12``
     key: str = field(default="", compare=False)  # the value's key in messages: ``baselines.prompt``

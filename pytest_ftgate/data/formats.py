@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 from pytest_ftgate.data.example import Input, canonical_json
 from pytest_ftgate.data.messages import check_role, checked_calls, checked_messages, split_conversation
 from pytest_ftgate.data.strict_json import parse_json
+from pytest_ftgate.data.tool_calls import declared_tools
 from pytest_ftgate.errors import DataError, Where
 from pytest_ftgate.text import kind_of, listed
 
@@ -369,7 +370,8 @@ def _preference(row: Row, column: Names) -> Parts | None:
 
 
 def _plain(row: Row, column: Names) -> Parts:
-    return Parts(row[column["input"]], row.get(column["expected"]))
+    tools = _tools(row.get("tools"))
+    return Parts(row[column["input"]], row.get(column["expected"]), tools if declared_tools(tools) else None)
 
 
 _OTHERS = ("sharegpt", "gemini", "bedrock", "alpaca", "prompt_completion", "preference")

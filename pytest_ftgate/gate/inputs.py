@@ -25,6 +25,7 @@ from pytest_ftgate.config.data import max_tokens
 from pytest_ftgate.gate.metrics import build_metrics, check_possible, custom_metrics, needs_expected
 from pytest_ftgate.gate.state import Services
 from pytest_ftgate.models import Surroundings, build_model
+from pytest_ftgate.models.prompt import refuse_unsent_media
 from pytest_ftgate.result import TestSetResult, TrainingResult
 
 if TYPE_CHECKING:
@@ -77,7 +78,7 @@ def _read_inputs(config: GateKeys, services: Services, nodeid: str) -> Context:
         last_green=last_green(config, nodeid, services.committed, services.stores),
         facts={"nodeid": nodeid},
     )
-    _check_templates(gate)
+    _check_prompts(gate)
     return _with_input_facts(gate)
 
 
@@ -117,14 +118,19 @@ def build_models(config: GateKeys, surroundings: Surroundings, hook: Any | None)
     return {role: build_model(spec, surroundings, hook) for role, spec in config.asked.items()}
 
 
-def _check_templates(gate: Context) -> None:
-    """Render each template for each row that it is used for.
+def _check_prompts(gate: Context) -> None:
+    """Render each template for each row that it is used for, and look for what a model would not be sent.
 
     Raises:
         ConfigError: a placeholder names no field of a row, which would be sent with the placeholder in it.
+        DataError: a row has images, audio or video that are not sent.
     """
     asked = [gate.test, *(guard.test for guard in gate.guards.values())]
     for model in gate.models.values():
-        if model.prompt is not None and model.prompt.template is not None:
-            for example in (example for data in asked for example in data):
-                model.prompt.messages(example)
+        prompt = model.prompt
+        if prompt is None and model.function is None:  # it is a recording, or gets the whole example
+            continue
+        for example in (example for data in asked for example in data):
+            refuse_unsent_media(example, prompt.fields if prompt is not None else ())
+            if prompt is not None and prompt.template is not None:
+                prompt.messages(example)

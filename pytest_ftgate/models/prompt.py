@@ -10,7 +10,7 @@ from __future__ import annotations
 import hashlib
 import re
 from collections import Counter, deque
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from itertools import takewhile
@@ -22,7 +22,7 @@ from pytest_ftgate.data.example import content_id
 from pytest_ftgate.data.lines import read_text as read_file
 from pytest_ftgate.data.lines import written_at
 from pytest_ftgate.data.normalize import INSTRUCTIONS, visible, without_instructions
-from pytest_ftgate.data.tool_calls import calls_in
+from pytest_ftgate.data.tool_calls import calls_in, declared_tools
 from pytest_ftgate.errors import ConfigError, DataError, Where, shown_path
 from pytest_ftgate.text import listed, nearest
 
@@ -69,8 +69,8 @@ class Prompt:
 
     def _shot(self, example: Example) -> Iterator[Mapping[str, Any]]:
         yield from (turn for turn in self._split(example)[1] if turn["role"] not in INSTRUCTIONS)
-        tools = not isinstance(example.input, str) and example.fields.get("tools")
-        calls = calls_in(expected_text(example.expected)) if tools else None
+        declared = declared_tools(example.fields.get("tools"))
+        calls = calls_in(expected_text(example.expected)) if declared else None
         if not calls:
             yield {"role": "assistant", "content": expected_text(example.expected)}
             return
@@ -122,6 +122,43 @@ class Prompt:
 
     def _template_error(self, what: str, evidence: str, cure: str | None = None) -> ConfigError:
         return ConfigError(what, where=Where(path=self.source, key="template"), evidence=evidence, cure=cure)
+
+
+_MEDIA = ("image", "images", "audio", "audios", "video", "videos")
+_STANDS_FOR_MEDIA = re.compile(r"<(\|?)(image|audio|video)(?:_\d+|_pad|_placeholder|_soft_token)?\1>")
+
+
+def refuse_unsent_media(example: Example, sent: Collection[str] = ()) -> None:
+    """Raise :class:`DataError` if a row has images, audio or video that the model would not get.
+
+    They get there as parts of a message. ``sent`` are the fields that the template sends.
+    """
+    texts, parts = [example.input] if isinstance(example.input, str) else [], list[Mapping[str, Any]]()
+    for content in () if isinstance(example.input, str) else (message.get("content") for message in example.input):
+        texts += [content] if isinstance(content, str) else []
+        parts += [part for part in content if isinstance(part, Mapping)] if isinstance(content, list) else []
+    media = [part for part in parts if part.get("type") not in TEXT_PARTS]
+    found = next((f"a part of type {part.get('type')} without content" for part in media if not _holds(part)), None)
+    if found is None and not media:
+        found = next((f"the field {name}" for name in _MEDIA if example.fields.get(name) and name not in sent), None)
+        texts += [part["text"] for part in parts if isinstance(part.get("text"), str)]
+        tags = (tag for text in texts for tag in _STANDS_FOR_MEDIA.finditer(text) if f"</{tag[2]}>" not in text)
+        found = found or next((f"the placeholder {tag[0]}" for tag in tags), None)
+    if found is not None:
+        raise DataError(
+            f"the row has images, audio or video that would not be sent: {found}",
+            where=example.place,
+            cure='write them as parts of a message: {"type": "image_url", "image_url": {"url": ...}}, or record the '
+            "answers where the model sees them",
+        )
+
+
+TEXT_PARTS = ("text", "input_text", "output_text")
+
+
+def _holds(part: Mapping[str, Any]) -> bool:
+    """Return whether a part of a message holds more than its type."""
+    return any(value for key, value in part.items() if key != "type")
 
 
 def _tool_call(id_: str, call: Mapping[str, Any]) -> dict[str, Any]:

@@ -264,9 +264,17 @@ _adoptions: WeakValueDictionary[int, Adopted] = WeakValueDictionary()
 def _as_written(model: Model, spec: ModelSpec) -> Model:
     """Return a hook's model with what the gate says of it: the hook may have left that out."""
     changed = {key: spec.options[key] for key in _ANY_MODELS if key in spec.options}
+    if spec.source.state:
+        changed["key"] = partial(_key_in_state, model.key, spec.source.state)
     if "price" in changed:
         changed["price"] = written_price(changed["price"], str(spec.source))
     return cast("Model", Delegate(model, **changed)) if changed else model
+
+
+def _key_in_state(key: Callable[..., Any], state: str, example: Example, repeat: int = 0) -> Any:
+    """Return a model's own key with the parameters of the fixture that gave the model; anything but text as it is."""
+    own = key(example, repeat)
+    return hashlib.sha256(f"{state}\n{own}".encode()).hexdigest() if isinstance(own, str) else own
 
 
 def _written(spec: ModelSpec) -> str:
@@ -323,12 +331,12 @@ def _predicted(model: Any, inputs: list[Any]) -> object:
 def _function_model(given: Any, spec: ModelSpec, target: str) -> FunctionModel:
     options, by_list = spec.options, predicts(given)
     function: Callable[[Any], Any] = partial(_predicted, given) if by_list else given
-    revision = options.get("revision")
+    revision, state = options.get("revision"), [spec.source.state] if spec.source.state else []
     concurrency = CONCURRENCY_ASYNC if is_async(function) else CONCURRENCY_SYNC
     return FunctionModel(
         **parts_of(spec),
         function=function,
-        identity=_session_identity(function, spec) if revision is None else canonical_json([target, revision]),
+        identity=_session_identity(function, spec) if revision is None else canonical_json([target, revision, *state]),
         persistent=revision is not None,
         concurrency=options.get("concurrency") or concurrency,
         exclusive=frozenset() if is_async(function) or "concurrency" in options else _owners(function),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -18,9 +19,10 @@ from pytest_ftgate.data import canonical_json
 from pytest_ftgate.data.tool_calls import canonical_calls, declared_tools
 from pytest_ftgate.errors import ConfigError, ModelError
 from pytest_ftgate.models.price import written_price
-from pytest_ftgate.models.prompt import build_prompt
+from pytest_ftgate.models.prompt import TEXT_PARTS, build_prompt
 from pytest_ftgate.models.protocol import Completion, Model, Surroundings, parts_of
 from pytest_ftgate.models.python import FunctionModel
+from pytest_ftgate.text import listed
 
 if TYPE_CHECKING:
     from pytest_ftgate.config import ModelSpec
@@ -143,7 +145,12 @@ def _as_templates_take_it(message: Mapping[str, Any]) -> dict[str, Any]:
 def _given(prompt: Prompt, example: Example) -> Conversation:
     """Return the messages for an example, with the tools of its row if there are any."""
     messages, tools = prompt.messages(example), example.fields.get("tools")
-    return {"messages": messages, "tools": tools} if tools and not isinstance(example.input, str) else messages
+    contents = (message.get("content") for message in messages)
+    others = (part.get("type") for content in contents if isinstance(content, list) for part in content)
+    if other := next((one for one in others if one not in TEXT_PARTS), None):
+        what, cure = f"provider transformers sends text, not parts of type {other}", "serve the model at an endpoint"
+        raise ModelError(what, where=example.place, cure=cure, fatal=True)
+    return {"messages": messages, "tools": tools} if declared_tools(tools) else messages
 
 
 def _completion(tokenizer: Any, n_input: int, tokens: Sequence[int], ends: set[int], latency_s: float) -> Completion:
@@ -189,11 +196,26 @@ class Weights:
                     self._peft = PeftModel.from_pretrained(self.base, adapter, adapter_name=version)
                 elif version not in self._peft.peft_config:
                     self._peft.load_adapter(adapter, adapter_name=version)
+                misfits = _misfits(self._peft, adapter, version)
+            if misfits:
+                raise ValueError(f"it has, or lacks, weights that the model lacks or has: {listed(misfits)}")
         except Exception as error:
             cure = "name the base model that it was trained on as model"
             raise ModelError(f"the adapter {adapter} does not fit the model: {error}", cure=cure, fatal=True) from error
         self._peft.set_adapter(version)
         self._peft.eval()
+
+
+def _misfits(model: Any, adapter: str, version: str) -> list[str]:
+    """Return the weights of an adapter's file that fit no layer of the model, and those that the file lacks."""
+    from peft import get_peft_model_state_dict, load_peft_weights
+
+    needed, taken = (
+        get_peft_model_state_dict(model, adapter_name=version, save_embedding_layers=also).keys()
+        for also in (False, True)
+    )
+    written = load_peft_weights(adapter, device="cpu").keys()
+    return sorted((written - taken) | (needed - written))
 
 
 @contextmanager
@@ -237,7 +259,11 @@ def load(model: str, version: str, dtype: str, device: str | None) -> Weights:  
     place = device or ("cuda" if torch.cuda.is_available() else "cpu")
     try:
         with _quietly():
-            return Weights(AutoModelForCausalLM.from_pretrained(model, dtype=dtype).to(place).eval())
+            loaded, info = AutoModelForCausalLM.from_pretrained(model, dtype=dtype, output_loading_info=True)
+        absent = {*info["missing_keys"], *(name for name, *_ in info["mismatched_keys"])}
+        if absent:
+            raise ValueError(f"its files do not have the weights {listed(sorted(absent))}")
+        return Weights(loaded.to(place).eval())
     except Exception as error:
         raise ModelError(f"the model {model} cannot be loaded: {error}", fatal=True) from error
 
@@ -251,6 +277,7 @@ def build_transformers(spec: ModelSpec, surroundings: Surroundings) -> Model:
             raise ConfigError(what, where=spec.source.where(), cure=_INSTALL)
     model, adapter = (_folder(spec, key, surroundings) for key in ("model", "adapter"))
     assert model is not None
+    _refuse_classifier(model, spec)
     versions = fingerprint(model), fingerprint(adapter) if adapter else ""
     generator = Generator(
         model=str(model),
@@ -283,6 +310,20 @@ def build_transformers(spec: ModelSpec, surroundings: Surroundings) -> Model:
         exclusive=frozenset([(str(model), versions[0], generator.dtype, generator.device)]),
         price=written_price(options.get("price"), str(spec.source)),
     )
+
+
+def _refuse_classifier(folder: Path, spec: ModelSpec) -> None:
+    """Raise :class:`ConfigError` if the model in this folder gives labels and not text."""
+    try:
+        made_for = json.loads((folder / "config.json").read_text(encoding="utf-8")).get("architectures") or ()
+    except (OSError, ValueError, AttributeError):
+        return  # transformers says what is wrong with it
+    if any("ForSequenceClassification" in str(one) for one in made_for):
+        raise ConfigError(
+            f"{spec.options['model']} is a sequence classifier ({listed(map(str, made_for))}), which writes no text",
+            where=spec.source.where("model"),
+            cure="write task: text-classification",
+        )
 
 
 def _folder(spec: ModelSpec, key: str, surroundings: Surroundings) -> Path | None:

@@ -71,7 +71,10 @@ class Override:
             reached = self.reached()
             self._refuse_parametrized(reached, parameters)
             folder = Path(self.code.co_filename).parent if self.code else Path.cwd()
-            reaching = {one: value for one, value in parameters.items() if one in reached}
+            # Any other parametrized fixture of the test may have changed the state of what this one gives, too.
+            reaching = {
+                one: value for one, value in parameters.items() if one in reached or _definitions(self.request, one)
+            }
             value, source = value_of(self.name), Source("fixture", str(self), folder, parameters=reaching)
         if value is None:
             raise ConfigError(f"the {self} returned None", cure="Return a model, or examples.")

@@ -15,6 +15,7 @@ for name in ("torch", "transformers", "peft"):
     pytest.importorskip(name, reason=f"{name} is not installed: pip install -e '.[test,local]'")
 
 import torch  # noqa: E402
+from safetensors.torch import load_file, save_file  # noqa: E402
 from small_model import LABELS, make_adapter, make_base, rows, write_rows  # noqa: E402
 
 from pytest_ftgate.models import transformers as provider  # noqa: E402
@@ -160,6 +161,36 @@ def test_an_adapter_of_another_model(adapters: Project, tmp_path_factory: pytest
     path.write_text(json.dumps({**json.loads(path.read_text()), "target_modules": ["no_such_layer"]}))
     gate = ends(adapters.judge(), "error")
     mentions(check(gate, "candidate_answers"), "lora", "does not fit", "base model")
+
+
+@pytest.mark.parametrize(
+    ("file", "old", "new", "role"),
+    [
+        ("base/model.safetensors", "model.norm.weight", None, "baseline"),
+        ("base/model.safetensors", "layers.0.mlp.up_proj.weight", "layers.0.mlp.gate_up.weight", "baseline"),
+        ("lora/adapter_model.safetensors", "layers.0", "layers.7", "candidate"),
+        ("lora/adapter_model.safetensors", "q_proj", None, "candidate"),
+    ],
+)
+def test_weights_that_are_missing_or_fit_nothing_are_named(
+    adapters: Project, loads: list[str], file: str, old: str, new: str | None, role: str
+) -> None:
+    path = adapters.path / file
+    tensors = load_file(path)
+    assert any(old in name for name in tensors)
+    if new is None:
+        save_file({name: one for name, one in tensors.items() if old not in name}, path, metadata={"format": "pt"})
+    else:
+        save_file({name.replace(old, new): one for name, one in tensors.items()}, path, metadata={"format": "pt"})
+    found = check(ends(adapters.judge(), "error"), f"{role}_answers")
+    mentions(found, old)
+    assert found["observed"] == 0
+
+
+def test_a_classifier_is_not_asked_for_text(adapters: Project) -> None:
+    path = adapters.path / "base" / "config.json"
+    path.write_text(json.dumps({**json.loads(path.read_text()), "architectures": ["BertForSequenceClassification"]}))
+    mentions(stopped(adapters.judge()), "BertForSequenceClassification", "task: text-classification")
 
 
 def test_messages_for_a_model_without_a_chat_template(adapters: Project) -> None:

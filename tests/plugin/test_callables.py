@@ -119,6 +119,50 @@ CHANGED = {
         "@pytest.fixture\ndef ftgate_candidate(request): MODEL.load(request.param); return generate\n",
         "@pytest.mark.parametrize('ftgate_candidate', ['good', 'bad'], indirect=True)\n",
     ),
+    "by a fixture that is asked for in the body": (
+        "@pytest.fixture(params=['good', 'bad'])\n"
+        "def checkpoint(request): return request.param\n"
+        "@pytest.fixture\n"
+        "def ftgate_candidate(request): MODEL.load(request.getfixturevalue('checkpoint')); return generate\n",
+        "@pytest.mark.usefixtures('checkpoint')\n",
+    ),
+    "by an autouse fixture": (
+        "@pytest.fixture(params=['good', 'bad'], autouse=True)\n"
+        "def checkpoint(request): MODEL.load(request.param)\n"
+        "@pytest.fixture\n"
+        "def ftgate_candidate(): return generate\n",
+        "",
+    ),
+    "of a function with a revision": (
+        "import sys\nsys.modules['tuned'] = sys.modules[__name__]\n"
+        "@pytest.fixture(params=['good', 'bad'])\n"
+        "def ftgate_candidate(request):\n"
+        "    MODEL.load(request.param)\n"
+        "    return {'provider': 'python', 'target': 'tuned:generate', 'revision': '1'}\n",
+        "",
+    ),
+    "of a model of the file": (
+        "import sys\nsys.modules['tuned'] = sys.modules[__name__]\n"
+        "text = 'version: 1\\nmodels: {tuned: {provider: python, target: tuned:generate}}'\n"
+        "__import__('pathlib').Path('ftgate.yaml').write_text(text)\n"
+        "@pytest.fixture(params=['good', 'bad'])\n"
+        "def ftgate_candidate(request): MODEL.load(request.param); return 'tuned'\n",
+        "",
+    ),
+    "of an object with a key": (
+        "class Tuned:\n"
+        "    name = spelling = 'mine'\n"
+        "    concurrency, timeout_s, retries, persistent, verified, price = 1, None, 0, False, None, None\n"
+        "    def key(self, example, repeat=0): return example.id\n"
+        "    async def complete(self, example, repeat=0):\n"
+        "        from pytest_ftgate import Completion\n"
+        "        return Completion(generate(example.input))\n"
+        "    async def aclose(self): pass\n"
+        "TUNED = Tuned()\n"
+        "@pytest.fixture(params=['good', 'bad'])\n"
+        "def ftgate_candidate(request): MODEL.load(request.param); return TUNED\n",
+        "",
+    ),
     "in a fixture that extends another": (
         "@pytest.fixture(params=['good', 'bad'])\n"
         "def checkpoint(request): return request.param\n"

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from endpoint_project import EndpointProject, N
+from endpoint_project import EndpointProject, N, answer
 from gate_project import (
     because,
     check,
@@ -59,6 +59,58 @@ def test_braces_that_name_nothing_are_text(http: EndpointProject) -> None:
     assert any(
         body["messages"][-1]["content"].startswith('{"label": "..."} {0} customer') for body in http.server.bodies
     )
+
+
+# --- images, audio, video --------------------------------------------------------------------------------------
+
+URL = {"type": "image_url", "image_url": {"url": "data:image/png;base64,iVBOR"}}
+
+
+def _row_7(project: EndpointProject, content: Any = None, **fields: Any) -> None:
+    rows = read_jsonl(project.path / "test.jsonl")
+    asked = rows[7]["input"] if content is None else content
+    rows[7] |= {"input": asked if isinstance(asked, str) else [{"role": "user", "content": asked}], **fields}
+    write_jsonl(project.path / "test.jsonl", rows)
+
+
+@pytest.mark.parametrize(
+    ("content", "fields", "found"),
+    [
+        (None, {"images": ["a.png"]}, "the field images"),
+        (None, {"audio": "a.wav"}, "the field audio"),
+        ("<image>\ncustomer question 7", {}, "the placeholder <image>"),
+        ([{"type": "text", "text": "<|image_1|> customer question 7"}], {}, "the placeholder <|image_1|>"),
+        ([{"type": "image"}, {"type": "text", "text": "customer question 7"}], {}, "type image without content"),
+    ],
+)
+def test_media_that_would_not_be_sent_stop_the_gate(
+    http: EndpointProject, content: Any, fields: dict[str, Any], found: str
+) -> None:
+    _row_7(http, content, **fields)
+    mentions(stopped(http.judge()), "test.jsonl:8", found, "image_url")
+    assert not http.server.requests
+    mentions(stopped(http.judge(baseline="recorded:base.jsonl", candidate=lambda text: "refund")), found)
+    passed(http.judge(baseline="recorded:base.jsonl", candidate="recorded:ft.jsonl"))
+
+
+@pytest.mark.parametrize(
+    ("content", "fields"),
+    [
+        ([URL, {"type": "text", "text": "customer question 7"}], {"images": ["a.png"]}),
+        ("<video src='a'>no video</video> <Image> customer question 7", {"images": []}),
+        (None, {"image": "https://example.com/a.png"}),
+    ],
+    ids=["parts", "markup", "by the template"],
+)
+def test_media_that_are_sent_are_not_refused(http: EndpointProject, content: Any, fields: dict[str, Any]) -> None:
+    _row_7(http, content, **fields)
+    keys = {"template": "{image} {input}"} if "image" in fields else {}
+    rows = [{"image": "none", **row} for row in read_jsonl(http.path / "test.jsonl")]
+    write_jsonl(http.path / "test.jsonl", rows if keys else read_jsonl(http.path / "test.jsonl"))
+    http.server.answer = lambda body: label(7) if "image_url" in str(body) else answer(body)
+    passed(http.judge(baseline=http.model("base", **keys), candidate=http.model("ft", **keys)))
+    sent = str(http.server.bodies)
+    assert str(content or "https://example.com/a.png") in sent
 
 
 # --- asked as in training ------------------------------------------------------------------------------------

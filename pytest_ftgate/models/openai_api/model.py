@@ -10,6 +10,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from pytest_ftgate.data import Example, canonical_json
+from pytest_ftgate.data.tool_calls import declared_tools
 from pytest_ftgate.errors import ConfigError
 from pytest_ftgate.models.openai_api.client import ChatClient
 from pytest_ftgate.models.openai_api.endpoint import PUBLIC_ENDPOINT, Endpoint, check_key, endpoint_of, secret
@@ -99,8 +100,8 @@ class OpenAIModel(BuiltModel):
 
 
 def _tools(example: Example) -> dict[str, Any]:
-    """Return what a conversation says of tools, as the OpenAI API takes it."""
-    if isinstance(example.input, str):
+    """Return what a row says of tools, as the OpenAI API takes it; a plain row may have another field of that name."""
+    if isinstance(example.input, str) and not declared_tools(example.fields.get("tools")):
         return {}
     return {key: example.fields[key] for key in _TOOLS if example.fields.get(key) is not None}
 

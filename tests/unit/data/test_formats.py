@@ -121,6 +121,8 @@ TOOLS = [{"type": "function", "function": FUNCTION}]
     "row",
     [
         {"messages": [Q, A], "tools": TOOLS},
+        {"input": "q", "expected": "good", "tools": TOOLS},
+        {"input": "q", "expected": "good", "tools": json.dumps([FUNCTION])},
         {"messages": [Q, A], "tools": json.dumps(TOOLS)},
         {"conversations": [Q, A], "tools": json.dumps([FUNCTION])},
         {"contents": [turn("user", "q"), turn("model", "good")], "tools": [{"functionDeclarations": [FUNCTION]}]},

@@ -36,15 +36,16 @@ def test_the_body_holds_the_model_the_messages_and_the_params_and_nothing_else(a
     assert server.requests[0].path == "/v1/chat/completions"
 
 
-def test_tools_of_a_conversation_are_sent_and_change_the_key(ask, build, server):
+@pytest.mark.parametrize("asked", [({"role": "user", "content": "hello"},), "hello"])
+def test_tools_of_a_row_are_sent_and_change_the_key(ask, build, server, asked):
     tools = {"tools": [{"type": "function", "function": {"name": "f"}}], "tool_choice": "auto"}
-    asked = ({"role": "user", "content": "hello"},)
+    messages = [{"role": "user", "content": "hello"}]
     model = build(base_url=server.url)
     ask(model, asked, **tools, lang="en", parallel_tool_calls=None)
-    assert server.bodies == [{"model": "m", "messages": [*asked], **tools}]
+    assert server.bodies == [{"model": "m", "messages": messages, **tools}]
     keys = {model.key(Example("1", asked, [], fields=fields)) for fields in ({}, {"lang": "en"}, tools)}
     assert len(keys) == 2
-    assert model.key(Example("1", "hello", [], fields=tools)) in keys
+    assert model.sent(Example("1", "hello", [], fields={"tools": "hammer, saw"})) == {"messages": messages}
 
 
 AMBIENT = {
