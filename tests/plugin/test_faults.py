@@ -78,7 +78,7 @@ def test_the_result_is_that_of_a_good_day(http: EndpointProject, seed: int) -> N
     http.server.answer = day
     bad = http.gate()
     spoiled = {check["observed"] for check in bad["checks"] if check["name"] == "retries"}
-    assert spoiled == {max(bad[role]["n_retries"] for role in ("baseline", "candidate"))}
+    assert spoiled < {bad[role]["n_retries"] for role in ("baseline", "candidate")}  # one check of both models
     bad["checks"] = [check for check in bad["checks"] if check["name"] != "retries"]
     assert untimed(bad) == untimed(good)
     assert bad["verdict"] == "pass"
