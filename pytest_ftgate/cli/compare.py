@@ -36,11 +36,6 @@ _STATUSES = ("", "note", "pass", "warning", "inconclusive", "fail", "error")
 _CALLED_OUT = _STATUSES.index("warning")
 _STEADY = 0.2
 """Relative difference up to which two latencies or costs count as equal."""
-_CHECKED = (
-    *("min_test_examples", "min_training_examples", "cheaper_by", "faster_by", "max_age_days"),
-    "economics.max_break_even_days",
-)
-"""Keys that, if set, have a check in every gate that was judged to its end."""
 _MARK_WIDTH = 10
 _NAMES_SHOWN = 10
 _NAME_WIDTH = 60
@@ -198,13 +193,10 @@ def _asked(gate: GateResult) -> dict[str, Any]:
     found: dict[str, Any] = {"stage": gate.stage or "accept"}
     found |= {key: getattr(gate, key) for key in ("metric", "margin", "max_drop", "evidence", "confidence")}
     for check in gate.checks:
-        if check.name.startswith("thresholds.") and check.threshold is not None:
-            end = check.threshold.key.rpartition(".")[2]
-            value = check.threshold.value
-            limits = value if isinstance(value, Mapping) else {end: value}
-            found |= {f"{check.name}.{end}": one for end, one in limits.items()}
-        elif (key := check.threshold.key if check.threshold else check.name) in _CHECKED:
-            found[key] = check.threshold.value if check.threshold else check.required
+        # A check of the data that finds nothing may be absent.
+        if check.threshold is not None and (check.kind != "data" or check.status == "pass"):
+            key, value = check.threshold.key, check.threshold.value
+            found |= {f"{key}.{end}": one for end, one in value.items()} if isinstance(value, Mapping) else {key: value}
     for guard in gate.guards:
         found |= {f"guards.{guard.name}.{key}": getattr(guard, key) for key in ("max_drop", "metric")}
     found |= {f"slices by {part.field}": "judged" for part in gate.slices}

@@ -74,10 +74,10 @@ def block(
     details = full or not result.passed
     deciding = [] if result.passed else sentences.deciding_checks(result)
     repeated, as_before = (audits or AuditsShown()).repeated(result)
-    apart = [*deciding, *on_calls(result), *repeated]
+    apart = [*deciding, *_on_calls(result), *repeated]
     rest = (one for one in result.checks if one not in apart)
     others = sorted(rest, key=lambda one: PROBLEMS_FIRST.index(one.status))
-    shown = [one for one in others if full or one.status not in _HIDDEN or one.name == "chat_format"]
+    shown = [one for one in others if full or one.status not in _HIDDEN]
 
     said: set[str] = set()
 
@@ -117,13 +117,13 @@ def title(result: GateResult) -> Line:
 def _models(result: GateResult, *, full: bool, width: int) -> Iterator[Line]:
     yield from _lines(sentences.stage_sentence(result), colour="green" if result.passed else "red")
     yield from _lines(result.hypothesis and f"hypothesis: {result.hypothesis}")
-    yield from (Line(check.message) for check in on_calls(result))
+    yield from _lines("no model was called" if result.verdict == "fail" and not result.models_called else None)
+    yield from (Line(check.message) for check in _on_calls(result))
     yield from map(Line, model_table(result, full=full, width=width))
     yield from _lines(sentences.age_sentence(result))
     if result.passed and not full:
         return
-    known = any(model.cost_usd is not None for model in result.models.values())
-    if full or known or any(check.name.endswith(".cost_usd") for check in result.checks):
+    if full or any(model.cost_usd is not None for model in result.models.values()):
         yield from map(Line, sentences.price_sentences(result))
 
 
@@ -132,9 +132,9 @@ def _lines(text: str | None, colour: str = "") -> list[Line]:
     return [Line(text, colour)] if text else []
 
 
-def on_calls(result: GateResult) -> list[Check]:
-    """Return the notes on calls, which are always shown: no model was called, or answers are not kept."""
-    return [check for check in result.checks if check.name == "models" and check.status in ("pass", "note")]
+def _on_calls(result: GateResult) -> list[Check]:
+    """Return the notes on calls that say what to do, which are always shown: answers are not kept."""
+    return [check for check in result.checks if (check.kind, check.status) == ("models", "note") and check.advice]
 
 
 def model_table(result: GateResult, *, full: bool = False, width: int = _TABLE_WIDTH) -> list[str]:
@@ -187,9 +187,9 @@ def part_lines(result: GateResult, *, full: bool) -> list[str]:
 def breakdown_lines(result: GateResult, *, full: bool) -> Iterator[str]:
     """Yield the parts of all metrics; unless ``full`` the worst parts of the deciding metric and of those that miss a
     threshold."""
-    failed = {check.name for check in result.checks if check.status == "fail"}
+    failed = [check.threshold.key for check in result.checks if check.status == "fail" and check.threshold is not None]
     explained = {one.metric for one in result.breakdowns}
-    missed = {name for name in explained if f"thresholds.{name}" in failed}
+    missed = {name for name in explained if any(key.startswith(f"thresholds.{name}") for key in failed)}
     metrics = None if full else {result.metric or "", *missed}
     for table in tables.worst_rows(result, metrics, _MANY_ROWS if full else _FEW_ROWS):
         yield table.title
@@ -199,8 +199,8 @@ def breakdown_lines(result: GateResult, *, full: bool) -> Iterator[str]:
 def check_lines(check: Check, *, full: bool) -> Iterator[Line]:
     """Yield a check and its advice. Unless ``full``, a long message is cut if it does not decide the verdict."""
     status = check.status.upper() if check.status in RED else check.status
-    # A weakened gate passes by its own weaker threshold: make sure that the warning is seen.
-    red = check.name == "weakened" and check.status == "warning"
+    # A weakened gate passes by its own weaker threshold: make sure that warnings of the review are seen.
+    red = (check.kind, check.status) == ("review", "warning")
     whole = full or red or check.status in RED
     shown = sentences.with_source(check, LONGEST if whole else _MESSAGE_CHARACTERS)
     text = f"  {status:<7} {check.name}: {shown}"

@@ -42,7 +42,7 @@ def test_it_is_drawn_and_loads_nothing(opened: Opened) -> None:
     page = opened.page
     expect(page.locator("h1")).to_have_text("1 gate: pass")
     expect(page.locator("svg.interval")).to_be_visible()
-    expect(page.locator("table.matrix")).to_have_count(3)
+    expect(page.locator("table.matrix")).to_have_count(2)
     assert page.locator("body").evaluate("node => getComputedStyle(node).fontFamily").startswith("system-ui")
     opened.is_quiet()
 

@@ -119,22 +119,31 @@ def shown(result: pytest.RunResult) -> str:
     return text[found.start() :] + "\n"
 
 
-def junit_names(path: Path, report: dict[str, Any]) -> dict[str, list[str]]:
-    """Return the names of each test's properties; the one with all facts has those of the JSON report."""
+MAIN_FACTS = ("verdict", "passed", "metric", "margin", "evidence", "confidence", "gain", "lower_bound", "upper_bound",
+              "margin_proven", "method", "n", "wins", "losses", "max_drop", "location")  # fmt: skip
+
+
+def check_properties(path: Path, report: dict[str, Any]) -> None:
+    """Check that JUnit has the main facts of each gate, as far as they are known, and all facts under ``ftgate``."""
     gates = {gate["nodeid"].rpartition("::")[2]: gate for gate in report["gates"]}
-    names = {}
     for case in ElementTree.parse(path).iter("testcase"):
-        properties = {one.get("name", ""): one.get("value", "") for one in case.iter("property")}
-        names[case.get("name", "")] = list(properties)
-        if "ftgate" in properties:
-            whole = GateResult.from_dict(json.loads(properties["ftgate"]))
-            assert whole.to_dict() == gates[case.get("name", "")]
-    return names
+        gate = gates.pop(case.get("name", ""), None)
+        found = {one.get("name", ""): one.get("value", "") for one in case.iter("property")}
+        assert (gate is None) == (found == {})
+        if gate is not None:
+            facts = {name: gate[name] for name in MAIN_FACTS}
+            facts |= {role: gate[role]["value"] for role in ("baseline", "candidate")}
+            facts |= {"training_usable": gate["training"]["usable"], "test_examples": gate["test_set"]["examples"]}
+            known = {f"ftgate.{name}" for name, value in facts.items() if value is not None}
+            assert found.keys() == {*known, "ftgate"}
+            assert GateResult.from_dict(json.loads(found["ftgate"])).to_dict() == gate
+    assert not gates
 
 
-def digest(keys: list[str]) -> dict[str, Any]:
-    """Return how many keys there are, a few of them, and a hash of all."""
-    return {"n": len(keys), "first": keys[:3], "sha256": sha256("\n".join(keys).encode()).hexdigest()}
+def digest(keys: list[str]) -> str:
+    """Return how many keys there are, and a hash of all."""
+    whole = "\n".join(keys)
+    return f"{len(keys)}, sha256 {sha256(whole.encode()).hexdigest()}"
 
 
 def recordings(folder: Path) -> dict[str, Any]:
@@ -144,7 +153,10 @@ def recordings(folder: Path) -> dict[str, Any]:
         if path.suffix == ".jsonl":
             rows = [json.loads(line) for line in text.splitlines()]
             fields = list(dict.fromkeys(name for row in rows for name in row))
-            found[path.name] = {"fields": fields, "keys": digest([row["key"] for row in rows if "key" in row])}
+            found[path.name] = {
+                "fields": ", ".join(fields),
+                "keys": digest([row["key"] for row in rows if "key" in row]),
+            }
         else:
             found[path.name] = {
                 name: lasting(json.loads(note) if isinstance(note, str) else note)
@@ -173,7 +185,7 @@ def stored(folder: Path) -> dict[str, Any]:
         notes = connection.execute("SELECT name FROM notes ORDER BY name").fetchall()
     fields = sorted({name for _, value in rows for name in json.loads(value)})
     names = sorted({_kind(name) for (name,) in notes})
-    return {"predictions": digest([key for key, _ in rows]), "fields": fields, "notes": names}
+    return {"predictions": digest([key for key, _ in rows]), "fields": ", ".join(fields), "notes": names}
 
 
 def _kind(note: str) -> str:
@@ -204,9 +216,9 @@ def test_reports(
 
     report = json.loads((project.path / "report.json").read_text(encoding="utf-8"))
     Draft202012Validator(SCHEMA).validate(report)
+    check_properties(project.path / "junit.xml", report)
     names = {
         "exit status": int(result.ret),
-        "junit properties": junit_names(project.path / "junit.xml", report),
         "recordings": recordings(project.path / "kept"),
         "stored": stored(project.path),
     }

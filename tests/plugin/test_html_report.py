@@ -31,7 +31,7 @@ def test_a_page_says_what_the_block_says(project: Project) -> None:
         "93.3 %",
         "+26.7 points",
         "18 fixed, 2 broken, 60 examples",
-        "usable 200",
+        "200 usable",
     ):
         assert words in found.text, words
     block = [line for line in project.run("-v").outlines if line.startswith(("  pass", "  note", "gain"))]
@@ -113,8 +113,6 @@ def test_equal_but_faster_is_held_against_the_drop_that_is_allowed(project: Proj
     for words in (
         "allowed drop 10 points",
         "-10.0 points or better",
-        "latency baseline 60 500 ms 500 ms 500 ms 500 ms",
-        "latency candidate 60 100 ms",
     ):
         assert words in found.text, words
 

@@ -1,6 +1,6 @@
 """Texts that the page shows beside a result. They are many: neither the JSON report nor JUnit keeps them.
 
-The answers of both models stand side by side, with times, tokens and confusions.
+The answers of both models stand side by side, with their confusions.
 """
 
 from __future__ import annotations
@@ -26,7 +26,6 @@ if TYPE_CHECKING:
     from pytest_ftgate.checks.context import Context
     from pytest_ftgate.metrics import Metric
     from pytest_ftgate.runs.measure import Measured
-    from pytest_ftgate.runs.runner import Run
 
 _PROMPT_CHARACTERS = 50_000
 _ROUNDING = 1e-9
@@ -51,7 +50,6 @@ class Reply:
     right: bool | None
     finish: str
     latency_s: float | None = None
-    input_tokens: int | None = None
     output_tokens: int | None = None
     why: str | None = None
     reasoning: str | None = None
@@ -70,20 +68,11 @@ class Row:
 
 
 @dataclass(frozen=True, slots=True)
-class Spread:
-    """Hold seconds (of the latency sample, if there is one) and tokens of all answers of one model."""
-
-    latencies_s: tuple[float, ...]
-    sampled: bool
-    input_tokens: tuple[int, ...]
-    output_tokens: tuple[int, ...]
-
-
-@dataclass(frozen=True, slots=True)
 class Answers:
     """Hold all answers of the best baseline and of the candidate.
 
-    ``graded`` is True if an answer may be partly right. ``labels`` are those of the test set, the most frequent first,
+    ``graded`` is True if an answer may be partly right, ``alone`` if there is no candidate.
+    ``labels`` are those of the test set, the most frequent first,
     and empty if its outputs are not labels. ``confusions`` are ``(expected, answered, baseline, candidate)``: indices
     into ``labels``, with ``len(labels)`` for any other answer, and the counts over all repeats.
     """
@@ -91,8 +80,7 @@ class Answers:
     rows: tuple[Row, ...]
     repeats: int
     graded: bool
-    baseline: Spread
-    candidate: Spread | None = None
+    alone: bool = False
     labels: tuple[str, ...] = ()
     confusions: tuple[tuple[int, int, int, int], ...] = ()
 
@@ -124,7 +112,7 @@ def collect(gate: Context) -> Evidence:
     answers = None
     if gate.best in gate.scored:
         shown = shown_answers(gate) if hides(gate) else gate.scored
-        answers = side_by_side(gate.deciding, shown, gate.runs_of("latency"), gate.best) if shown else None
+        answers = side_by_side(gate.deciding, shown, gate.best) if shown else None
     return Evidence(answers, _prompts(gate), row_pairs(gate.training, gate.training, gate.audit.near_rows))
 
 
@@ -147,19 +135,15 @@ def _message(message: Mapping[str, Any]) -> str:
 # --- answers side by side ------------------------------------------------------------------------------------
 
 
-def side_by_side(metric: Metric, scored: Mapping[str, Measured], samples: Mapping[str, Run], best: str) -> Answers:
-    """Return the answers of the best baseline and of the candidate, scored by the deciding metric.
-
-    ``samples`` are the latency samples by role, for models that have one.
-    """
+def side_by_side(metric: Metric, scored: Mapping[str, Measured], best: str) -> Answers:
+    """Return the answers of the best baseline and of the candidate, scored by the deciding metric."""
     baseline, candidate = scored[best], scored.get("candidate")
     labels, confusions = _confusions(metric, [one for one in (baseline, candidate) if one is not None])
     return Answers(
         rows=tuple(_rows(metric, baseline, candidate)),
         repeats=len(baseline.run.predictions),
         graded=metric.kind == "graded" or (metric.kind == "set" and not metric.uses_labels),
-        baseline=_spread(baseline.run, samples.get(best)),
-        candidate=_spread(candidate.run, samples.get("candidate")) if candidate is not None else None,
+        alone=candidate is None,
         labels=labels,
         confusions=confusions,
     )
@@ -191,8 +175,7 @@ def _replies(metric: Metric, one: Measured) -> list[Reply]:
                 round(score, 6) if isfinite(score) else 0.0,
                 is_right(metric, score),
                 completion.finish,
-                _rounded(prediction.latency_s),
-                completion.input_tokens,
+                None if prediction.latency_s is None else round(prediction.latency_s, 4),
                 completion.output_tokens,
                 why=None if why is None else readable(why),
                 reasoning=readable(completion.reasoning) if completion.reasoning else None,
@@ -209,23 +192,6 @@ def _change(metric: Metric, old: Reply, new: Reply | None) -> Change:
     if old.right is None:
         return "same"
     return "right" if old.right else "wrong"
-
-
-def _rounded(seconds: float | None) -> float | None:
-    return None if seconds is None or not isfinite(seconds) else round(seconds, 4)
-
-
-def _spread(run: Run, sample: Run | None) -> Spread:
-    predictions = run.all_predictions
-    timed = predictions if sample is None else sample.predictions[0]
-    seconds = [_rounded(prediction.latency_s) for prediction in timed]
-    completions = [one.completion for one in predictions if one.completion is not None]
-    return Spread(
-        latencies_s=tuple(one for one in seconds if one is not None),
-        sampled=sample is not None,
-        input_tokens=tuple(one.input_tokens for one in completions if one.input_tokens is not None),
-        output_tokens=tuple(one.output_tokens for one in completions if one.output_tokens is not None),
-    )
 
 
 def _confusions(

@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+import json
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 from pytest_ftgate.checks.advice import most_to_try
 from pytest_ftgate.reports import sentences, tables
-from pytest_ftgate.reports.html.evidence import Answers, Evidence
-from pytest_ftgate.reports.html.examples import Examples, confusions
-from pytest_ftgate.reports.html.plots import Interval, interval_plot, interval_words
+from pytest_ftgate.reports.html.evidence import Answers, Change, Evidence, Reply, Row
+from pytest_ftgate.reports.html.plots import Drawn, Interval, interval_plot, interval_words, script_data
+from pytest_ftgate.reports.sentences import FINISHES
 from pytest_ftgate.reports.table import Table, columns
 from pytest_ftgate.reports.text import block
-from pytest_ftgate.result import PROBLEMS_FIRST, Check, GateResult, ModelResult, called
+from pytest_ftgate.result import PROBLEMS_FIRST, GateResult, called
+from pytest_ftgate.runs.mistakes import NO_LABEL
 from pytest_ftgate.text import (
     is_share,
     plural,
@@ -25,8 +30,6 @@ from pytest_ftgate.text import (
     show_seconds,
     show_value,
 )
-
-_MATCH_CHECKS = ("max_drop", "cheaper_by", "faster_by")
 
 
 def view(result: GateResult, evidence: Evidence, number: int) -> dict[str, Any]:
@@ -52,9 +55,7 @@ def view(result: GateResult, evidence: Evidence, number: int) -> dict[str, Any]:
         "parts": [part for part in parts if part],
         "mistakes": tables.mistakes(result),
         "confusions": confusions(answers) if answers is not None else None,
-        "spreads": _spreads(result, answers) if answers is not None else None,
         "economics": [] if economics is None else [economics.sentence, *sentences.economics_sentences(economics)],
-        "training": list(_training(result)),
         "near": [table for table in _row_pairs(result, evidence) if table],
         "prompts": evidence.prompts,
         "inputs": list(_inputs(result)),
@@ -76,11 +77,14 @@ def summary(result: GateResult) -> Mapping[str, str]:
         "candidate": show_value(result.candidate.value, share=share),
         "gain": gain,
         "lower": lower,
-        "asked": asked(result),
+        "asked": _asked(result),
     }
 
 
-def asked(result: GateResult) -> str:
+# --- the gain ------------------------------------------------------------------------------------------------
+
+
+def _asked(result: GateResult) -> str:
     """Return the required gain, ``-`` where there is none."""
     share = is_share(result.metric_range)
     if result.max_drop is not None:
@@ -91,11 +95,14 @@ def asked(result: GateResult) -> str:
     return show_difference(result.margin, share=share) if unit_is_known else f"{result.margin:+g}"
 
 
+def _required(result: GateResult) -> str:
+    if result.max_drop is None:
+        return f"required {_asked(result)}"
+    return f"allowed drop {show_amount(result.max_drop, share=is_share(result.metric_range))}"
+
+
 def _headline(result: GateResult) -> str:
-    """Return what decided the verdict; with ``max_drop`` both halves, quality and cost or speed."""
-    matched = [check for check in result.checks if check.name in _MATCH_CHECKS]
-    if result.max_drop is not None and any(check.status == result.verdict for check in matched):
-        return ", ".join(_matched(result, check) for check in matched)
+    """Return what decided the verdict; of a gate that passed the gain, and what else had to be reached."""
     if not result.passed:
         return sentences.reason(result)
     if result.stage == "ready":
@@ -103,29 +110,10 @@ def _headline(result: GateResult) -> str:
     if result.gain is None or result.lower_bound is None:
         return "passed"
     share = is_share(result.metric_range)
-    text = f"gain {show_difference(result.gain, share=share)}, {_lower_bound(result)}"
-    if result.margin_proven or not result.margin:
-        return text
-    return f"{text}; a gain of {show_amount(result.margin, share=share)} is not proven"
-
-
-def _matched(result: GateResult, check: Check) -> str:
-    """Return what a check of ``max_drop`` found: ``quality kept (...)``, ``6.3x cheaper (required 2x)``."""
-    passed = check.status == "pass"
-    if check.name == "max_drop":
-        outcome = "kept" if passed else "lost" if check.status == "fail" else "not proven"
-        bound = "" if result.lower_bound is None else f", {_lower_bound(result)}"
-        gain = show_difference(result.gain, share=is_share(result.metric_range))
-        return f"quality {outcome} ({gain}{bound}; {_required(result)})"
-    word = check.name.removesuffix("_by")
-    if check.observed is None:
-        return f"how much {word} is unknown"
-    return f"{'' if passed else 'only '}{check.observed:.3g}x {word} (required {check.required:g}x)"
-
-
-def _lower_bound(result: GateResult) -> str:
-    bound = show_difference(result.lower_bound, share=is_share(result.metric_range))
-    return f"{show_percent(result.confidence or 0)} lower bound {bound}"
+    gain, lower = (show_difference(one, share=share) for one in (result.gain, result.lower_bound))
+    facts = [f"gain {gain}", f"{show_percent(result.confidence or 0)} lower bound {lower}", _required(result)]
+    facts += [check.message for check in result.checks if check.kind == "cost" and check.status == "pass"]
+    return "; ".join([*facts, *sentences.unproven(result)])
 
 
 def _numbers(result: GateResult) -> Iterator[tuple[str, str, str]]:
@@ -145,17 +133,9 @@ def _required_of_bound(result: GateResult) -> str:
     """Return what the evidence requires of the lower bound; the margin may be required of the gain alone."""
     if result.max_drop is not None:
         return _required(result)
-    bound = {"observed": "not required", "significant": "required above 0"}.get(
-        result.evidence or "", _required(result)
-    )
-    reached = ", ".join(sentences.unproven(result))
-    return f"{bound} ({result.evidence}){f', {reached}' if reached else ''}"
-
-
-def _required(result: GateResult) -> str:
-    if result.max_drop is None:
-        return f"required {asked(result)}"
-    return f"allowed drop {show_amount(result.max_drop, share=is_share(result.metric_range))}"
+    bounds = {"observed": "not required", "significant": "required above 0"}
+    bound = bounds.get(result.evidence or "", _required(result))
+    return ", ".join([f"{bound} ({result.evidence})", *sentences.unproven(result)])
 
 
 def _interval(result: GateResult) -> dict[str, Any] | None:
@@ -169,16 +149,19 @@ def _interval(result: GateResult) -> dict[str, Any] | None:
     limit = (result.margin or 0.0) if result.max_drop is None else -result.max_drop
     words = [f"{one.name} {interval_words(one, share=share)}".strip() for one in intervals]
     words.append(f"each bound one-sided at {show_percent(result.confidence or 0)}")
-    words.append(f"method: {result.method}")
-    words += [show_p_value(result.p_value)] if result.p_value is not None else []
-    words += [f"based on {result.note}"] if result.note else []
-    return {"drawn": interval_plot(intervals, limit, _required(result), share=share), "words": "; ".join(words)}
+    method = [f"method: {result.method}"]
+    method += [show_p_value(result.p_value)] if result.p_value is not None else []
+    method += [f"based on {result.note}"] if result.note else []
+    drawn = interval_plot(intervals, limit, _required(result), share=share)
+    return {"drawn": drawn, "words": "; ".join(words), "method": "; ".join(method)}
+
+
+# --- models and data -----------------------------------------------------------------------------------------
 
 
 def _remarks(result: GateResult) -> Iterator[str]:
     """Yield notes to the table of models."""
-    models = {called(role): model for role, model in result.models.items()}
-    for name, model in models.items():
+    for role, model in result.models.items():
         remarks = []
         if model.price_unknown is not None:
             remarks.append(f"price unknown: {model.price_unknown}")
@@ -191,48 +174,8 @@ def _remarks(result: GateResult) -> Iterator[str]:
         if model.verified is False:
             remarks.append("attested, not verified")
         if remarks:
-            yield f"{name}: {'; '.join(remarks)}"
+            yield f"{called(role)}: {'; '.join(remarks)}"
     yield from (text.strip() for text in sentences.judge_sentences(result))
-
-
-def _spreads(result: GateResult, answers: Answers) -> Table:
-    """Return the latencies and tokens of single answers."""
-    models = [("baseline", result.baseline, answers.baseline)]
-    models += [("candidate", result.candidate, answers.candidate)] if answers.candidate is not None else []
-    sampled = " (of the latency sample)" if any(spread.sampled for *_, spread in models) else ""
-    rows = [_spread(f"latency{sampled}", role, one.latencies_s, facts) for role, facts, one in models]
-    rows += [_spread("input tokens", role, one.input_tokens) for role, _, one in models]
-    rows += [_spread("output tokens", role, one.output_tokens) for role, _, one in models]
-    headings = columns(("measure", "model"), ("answers", "min", "p50", "p95", "max"))
-    return Table("Latency and tokens per answer", headings, tuple(row for row in rows if row[2] != "0"))
-
-
-def _spread(what: str, role: str, values: Sequence[float], timed: ModelResult | None = None) -> tuple[str, ...]:
-    """Return a row; p50 and p95 of latencies are those of the table of models, ``timed``."""
-    ordered = sorted(values) or [0.0]
-    middle, late = (ordered[min(int(share * len(ordered)), len(ordered) - 1)] for share in (0.5, 0.95))
-    if timed is None:
-        shown = [f"{value:,.0f}" for value in (ordered[0], middle, late, ordered[-1])]
-    else:
-        shown = [show_seconds(value) for value in (ordered[0], timed.latency_p50_s, timed.latency_p95_s, ordered[-1])]
-    return (what, role, show_count(len(values)), *shown)
-
-
-def _training(result: GateResult) -> Iterator[tuple[str, str]]:
-    audit = result.training
-    if audit.rows is None:
-        return
-    yield "file", audit.path or "iterable"
-    counts = {
-        "rows": audit.rows,
-        "usable": audit.usable,
-        "duplicates": audit.duplicates,
-        "conflicting outputs": audit.conflicts,
-        "test examples in the training set": audit.leaked,
-    }
-    yield from ((name, show_count(count)) for name, count in counts.items() if count is not None)
-    if audit.sha256 is not None:
-        yield "sha256", audit.sha256
 
 
 def _row_pairs(result: GateResult, evidence: Evidence) -> Iterator[Table]:
@@ -250,18 +193,151 @@ def _row_pairs(result: GateResult, evidence: Evidence) -> Iterator[Table]:
 
 def _inputs(result: GateResult) -> Iterator[tuple[str, str]]:
     """Yield what identifies this run, to compare it with another."""
-    test = result.test_set
-    examples = None if test.examples is None else plural(test.examples, "example")
-    needed = result.examples_needed if result.verdict == "inconclusive" else None
     facts = {
         "test": result.nodeid,
         "marker": result.location,
         "gate in the file": result.gate,
         "stage": result.stage,
         "metric": result.metric,
-        "test set": None if examples is None else f"{test.path or 'iterable'}, {examples}",
-        "sha256 of the test set": test.sha256,
-        "examples needed": None if needed is None else show_count(needed),
     }
     yield from ((name, value) for name, value in facts.items() if value is not None)
+    for sentence in sentences.data_sentences(result):
+        name, _, value = sentence.partition(": ")
+        yield name, value
     yield from (("looser than the gate file", where) for where in result.loosened)
+
+
+# --- examples ------------------------------------------------------------------------------------------------
+
+_PLAIN_ROWS = 200
+_PLAIN_OTHERS = 20
+_ORDER: tuple[Change, ...] = ("broken", "fixed", "wrong", "right", "same")
+_WORDS = ("broken", "fixed", "both wrong", "both right", "the same")
+_GRADED = ("worse", "better", "both poor", "both good", "the same")
+_ALONE = ("broken", "fixed", "wrong", "right", "the same")
+_LEGEND = " Fixed: only the candidate got it right. Broken: only the baseline got it right."
+_GRADED_LEGEND = " Better and worse: the candidate scores higher or lower than the baseline."
+
+
+@dataclass(frozen=True)
+class Examples:
+    """The examples of one gate, those that changed first."""
+
+    answers: Answers
+
+    @cached_property
+    def rows(self) -> Sequence[Row]:
+        """Return the broken examples, then the fixed ones, then the others."""
+        return sorted(self.answers.rows, key=lambda row: _ORDER.index(row.change))
+
+    @cached_property
+    def expected(self) -> bool:
+        """Return whether any example has an expected output, and so the table its column."""
+        return any(row.expected for row in self.answers.rows)
+
+    @cached_property
+    def words(self) -> Mapping[Change, str]:
+        """Return the name of each change."""
+        words = _ALONE if self.answers.alone else _GRADED if self.answers.graded else _WORDS
+        return dict(zip(_ORDER, words, strict=True))
+
+    @property
+    def legend(self) -> str:
+        """Return what the names of changes mean; empty without a candidate."""
+        return "" if self.answers.alone else _GRADED_LEGEND if self.answers.graded else _LEGEND
+
+    @cached_property
+    def counts(self) -> Mapping[Change, int]:
+        """Return the number of examples of each change that occurs."""
+        found = Counter(row.change for row in self.answers.rows)
+        return {change: found[change] for change in _ORDER if found[change]}
+
+    @property
+    def plain(self) -> Sequence[Row]:
+        """Return the rows that are shown without a script: broken and fixed ones, up to a limit."""
+        changed = self.counts.get("broken", 0) + self.counts.get("fixed", 0)
+        return self.rows[: min(changed, _PLAIN_ROWS) or _PLAIN_OTHERS]
+
+    @property
+    def data(self) -> Drawn:
+        """Return all rows as JSON for a ``<script>``: as short lists, since there may be many, and without ``<``."""
+        rows = []
+        for row in self.rows:
+            candidate = None if row.candidate is None else self.reply(row.candidate)
+            expected = row.expected if self.expected else None
+            rows.append([row.id, row.input, expected, row.change, self.reply(row.baseline), candidate])
+        return script_data(json.dumps(rows, separators=(",", ":"), allow_nan=False))
+
+    def reply(self, reply: Reply) -> tuple[str, str, str, str]:
+        """Return an answer, ``right``, ``wrong`` or ``open``, remarks on it, and its reasoning."""
+        mark = "open" if reply.right is None else "right" if reply.right else "wrong"
+        remarks = [] if mark == "open" else [mark]
+        remarks += [f"score {reply.score:.3g}"] if self.answers.graded or self.answers.repeats > 1 else []
+        remarks += [FINISHES[reply.finish]] if reply.finish in FINISHES else []
+        remarks += [show_seconds(reply.latency_s)] if reply.latency_s is not None else []
+        remarks += [plural(reply.output_tokens, "token")] if reply.output_tokens is not None else []
+        remarks += [reply.why] if reply.why is not None and mark != "right" else []
+        return reply.text.strip() or "(empty)", mark, " · ".join(remarks), reply.reasoning or ""
+
+
+# --- confusions ----------------------------------------------------------------------------------------------
+
+MOST_LABELS = 30
+"""The most labels of which a matrix is drawn."""
+
+_PAIRS_SHOWN = 30
+_STEPS = 5
+
+
+@dataclass(frozen=True)
+class Matrix:
+    """Counts by expected label (rows) and answered label (columns), each with its class."""
+
+    title: str
+    columns: tuple[str, ...]
+    rows: tuple[tuple[str, tuple[tuple[str, str], ...]], ...]
+
+
+def confusions(answers: Answers) -> tuple[list[Matrix], Table] | None:
+    """Return a matrix for each model, none beyond :data:`MOST_LABELS`, and the pairs of labels confused most often.
+
+    ``None`` where the outputs are not labels.
+    """
+    if not answers.labels:
+        return None
+    names = (*answers.labels, NO_LABEL)
+    titles = ["Baseline"] if answers.alone else ["Baseline", "Candidate"]
+    matrices = [_matrix(answers, title, model) for model, title in enumerate(titles)]
+    wrong = sorted((one for one in answers.confusions if one[0] != one[1]), key=lambda one: (-max(one[2:]), one))
+    rows = [
+        (names[expected], names[answered], show_count(old), show_count(new), f"{new - old:+,}")
+        for expected, answered, old, new in wrong[:_PAIRS_SHOWN]
+    ]
+    headings = columns(("expected", "answered"), ("baseline", "candidate", "change"))
+    pairs = Table(f"Most frequent confusions ({len(rows)} of {len(wrong):,} pairs)", headings, tuple(rows))
+    return matrices if len(answers.labels) <= MOST_LABELS else [], pairs.only((0, 1, 2)) if answers.alone else pairs
+
+
+def _matrix(answers: Answers, title: str, model: int) -> Matrix:
+    """Return the counts of one model, with a column for answers that are no label where there are any.
+
+    A cell's colour shows its share of the answers in its row.
+    """
+    size = len(answers.labels)
+    width = size + any(answered == size for _, answered, *_ in answers.confusions)
+    counts = [[0] * width for _ in range(size)]
+    for row, column, *found in answers.confusions:
+        counts[row][column] = found[model]
+    rows = tuple(
+        (label, tuple(_cell(count, sum(counts[row]), right=row == column) for column, count in enumerate(counts[row])))
+        for row, label in enumerate(answers.labels)
+    )
+    return Matrix(title, (*answers.labels, NO_LABEL)[:width], rows)
+
+
+def _cell(count: int, total: int, *, right: bool) -> tuple[str, str]:
+    """Return the text and the class of a cell; the smallest count is coloured, too."""
+    if not count:
+        return "", "diagonal" if right else ""
+    step = min(_STEPS, 1 + int(count / total * _STEPS))
+    return f"{count:,}", f"good{step} diagonal" if right else f"bad{step}"

@@ -5,8 +5,7 @@ Places across are percentages of the chart's width, so that it fills the page wh
 
 from __future__ import annotations
 
-import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from html import escape
 
@@ -73,37 +72,7 @@ def pair_bars(pair: Bars) -> Drawn:
 _SIDE = 8.0
 _TOP = 36.0
 _ROW = 46.0
-_AXIS = 24.0
 _AIR = 0.12
-_MOST_TICKS = 6
-
-
-@dataclass(frozen=True)
-class Axis:
-    """The values from ``low`` to ``high``, drawn across the chart."""
-
-    low: float
-    high: float
-
-    @classmethod
-    def around(cls, values: Sequence[float]) -> Axis:
-        """Return an axis with some room on both sides of all values."""
-        low, high = min(values), max(values)
-        air = _AIR * ((high - low) or 1.0)
-        return cls(low - air, high + air)
-
-    def at(self, value: float) -> float:
-        """Return where a value is drawn, in percent; one beyond an end is drawn at that end."""
-        share = (value - self.low) / (self.high - self.low)
-        return _SIDE + (100 - 2 * _SIDE) * min(max(share, 0.0), 1.0)
-
-    def ticks(self) -> list[float]:
-        """Return round values on it, about six at most."""
-        rough = (self.high - self.low) / (_MOST_TICKS - 1)
-        size = 10.0 ** math.floor(math.log10(rough))
-        step = next(size * factor for factor in (1, 2, 5, 10) if size * factor >= rough)
-        first, last = math.ceil(self.low / step - 1e-9), math.floor(self.high / step + 1e-9)
-        return [number * step for number in range(first, last + 1)]
 
 
 @dataclass(frozen=True)
@@ -118,65 +87,43 @@ class Interval:
 
 def interval_plot(intervals: Sequence[Interval], asked: float, asked_words: str, *, share: bool) -> Drawn:
     """Return a chart with a row per comparison; ``asked`` is the margin, or below zero the allowed drop."""
-    axis = Axis.around([0.0, asked, *(x for one in intervals for x in (one.gain, one.low, one.high) if x is not None)])
+    values = [0.0, asked, *(x for one in intervals for x in (one.gain, one.low, one.high) if x is not None)]
+    least, width = min(values), (max(values) - min(values)) or 1.0
+
+    def at(value: float) -> float:
+        """Return where a value is drawn, in percent: with some room on both sides of all values."""
+        return _SIDE + (100 - 2 * _SIDE) * ((value - least) / width + _AIR) / (1 + 2 * _AIR)
+
     bottom = _TOP + _ROW * len(intervals)
-    rows = [part for row, one in enumerate(intervals) for part in _row(one, _TOP + _ROW * row, axis, share=share)]
-    ticks = [
-        part
-        for tick in axis.ticks()
-        for part in (
-            line(axis.at(tick), _TOP, axis.at(tick), bottom, "grid"),
-            text(axis.at(tick), bottom + 15, _round(tick, share=share)),
-        )
-    ]
+    zero, wanted = at(0.0), at(asked)
     marks = [
-        line(axis.at(0.0), _TOP - 4, axis.at(0.0), bottom, "zero"),
-        line(axis.at(asked), _TOP - 4, axis.at(asked), bottom, "asked"),
-        *_captions(axis, asked, asked_words),
+        line(zero, _TOP - 4, zero, bottom, "zero"),
+        line(wanted, _TOP - 4, wanted, bottom, "asked"),
+        text(wanted, 12, asked_words, kind="mark", anchor="start" if wanted < 50 else "end"),
     ]
+    if asked:  # each caption is on the side away from the other line
+        marks.append(text(zero, 28, "no gain", anchor="end" if wanted >= zero >= 20 else "start"))
+    rows = [part for row, one in enumerate(intervals) for part in _row(one, _TOP + _ROW * row, at, share=share)]
     described = "; ".join(f"{one.name} {interval_words(one, share=share)}".strip() for one in intervals)
     words = (element("title", "Gain with its bounds"), element("desc", f"{described}; {asked_words}"))
-    return element("svg", *words, *ticks, *marks, *rows, class_="plot interval", role="img", height=bottom + _AXIS)
+    return element("svg", *words, *marks, *rows, class_="plot", role="img", height=bottom + 4)
 
 
 def interval_words(one: Interval, *, share: bool) -> str:
     """Return ``+23.6 points, lower bound +16.4, upper bound +30.8``."""
-    bounds = [
-        f"{words} {show_change(bound, share=share)}"
-        for words, bound in (("lower bound", one.low), ("upper bound", one.high))
-        if bound is not None
-    ]
-    return ", ".join([show_difference(one.gain, share=share), *bounds])
+    bounds = (("lower bound", one.low), ("upper bound", one.high))
+    known = [f"{words} {show_change(bound, share=share)}" for words, bound in bounds if bound is not None]
+    return ", ".join([show_difference(one.gain, share=share), *known])
 
 
-def _captions(axis: Axis, asked: float, words: str) -> list[Drawn]:
-    """Return the captions of both lines, each on the side away from the other."""
-    zero, wanted = axis.at(0.0), axis.at(asked)
-    right = wanted >= zero
-    found = [text(wanted, 12, words, kind="mark", anchor="start" if wanted < 50 else "end")]
-    if asked:
-        anchor = "end" if right else "start"
-        anchor = "start" if anchor == "end" and zero < 20 else anchor
-        found.append(text(zero, 28, "no gain", kind="tick", anchor=anchor))
-    return found
-
-
-def _row(one: Interval, top: float, axis: Axis, *, share: bool) -> list[Drawn]:
+def _row(one: Interval, top: float, at: Callable[[float], float], *, share: bool) -> list[Drawn]:
     middle = top + 30
-    low = axis.at(one.gain if one.low is None else one.low)
-    high = axis.at(one.gain if one.high is None else one.high)
-    caps = [line(x, middle - 6, x, middle + 6, "whisker")
-            for x, bound in ((low, one.low), (high, one.high)) if bound is not None]  # fmt: skip
+    ends = [at(bound) for bound in (one.low, one.high) if bound is not None]
+    low, high = (at(one.gain if bound is None else bound) for bound in (one.low, one.high))
     return [
-        text(axis.at(one.gain), top + 17, show_change(one.gain, share=share), kind="value"),
+        text(at(one.gain), top + 17, show_change(one.gain, share=share), kind="value"),
         line(low, middle, high, middle, "whisker"),
-        *caps,
-        element("circle", cx=percent(axis.at(one.gain)), cy=middle, r=5, class_="dot"),
+        *(line(x, middle - 6, x, middle + 6, "whisker") for x in ends),
+        element("circle", cx=percent(at(one.gain)), cy=middle, r=5, class_="dot"),
         *([] if not one.name else [text(0, top + 44, one.name, anchor="start")]),
     ]
-
-
-def _round(tick: float, *, share: bool) -> str:
-    """Return the label of a tick: ``+10``, ``0``."""
-    value = round(100 * tick if share else tick, 9) or 0.0
-    return f"{value:+g}" if value else "0"

@@ -44,7 +44,7 @@ GATE = GateResult(
     training=TrainingResult("train.jsonl", "a" * 64, 832, 832),
     test_set=TestSetResult("test.jsonl", "b" * 64, 226),
     checks=(
-        Check("min_test_examples", "pass", "226 test examples, 50 needed", 226, 50),
+        Check("min_test_examples", "pass", "", 226, 50, threshold=Threshold("min_test_examples", 50)),
         Check(
             *("thresholds.accuracy", "pass", "candidate accuracy 91.6 %, asked for at least 85.0 %"),
             *(0.916, 0.85),
@@ -101,7 +101,7 @@ SLICED = replace(GATE, slices=(SliceResult("lang", "de", n=50, verdict="pass"),)
 
 
 def asked(name: str, required: float, threshold: Threshold | None = None, observed: float = 1.0) -> GateResult:
-    check = Check(name, "pass", "", observed, required, threshold=threshold)
+    check = Check(name, "pass", "", observed, required, threshold=threshold or Threshold(name, required))
     return replace(GATE, checks=(*GATE.checks, check))
 
 
@@ -117,7 +117,7 @@ THRESHOLDS: list[tuple[str, GateResult, GateResult, str]] = [
     (
         "min_test_examples",
         GATE,
-        with_check(GATE, replace(GATE.checks[0], required=20)),
+        with_check(GATE, replace(GATE.checks[0], threshold=Threshold("min_test_examples", 20))),
         "50 -> 20",
     ),
     (

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import pytest
-from scored_runs import Answer, asked, made
+from scored_runs import Answer, made
 from scored_runs import scored as scored_of
 
 from pytest_ftgate.metrics import metric as custom_metric
@@ -14,7 +14,6 @@ from pytest_ftgate.models import Completion
 from pytest_ftgate.reports.html.evidence import Answers, Evidence, side_by_side
 from pytest_ftgate.result import RowPair
 from pytest_ftgate.runs.measure import Measured
-from pytest_ftgate.runs.runner import Run
 from pytest_ftgate.text import LONGEST
 
 LABELS = ["refund", "invoice"] * 3
@@ -24,22 +23,16 @@ def metric_of(name: str, custom: Any = None) -> Any:
     return made(LABELS, name, custom={name: custom} if custom else {})
 
 
-def run_of(*repeats: Sequence[Answer]) -> Run:
-    return asked(LABELS[: len(repeats[0])], *repeats)
-
-
 def scored(metric: Any, *repeats: Sequence[Answer]) -> Measured:
     return scored_of(metric, LABELS[: len(repeats[0])], *repeats)
 
 
-def answered(
-    baseline: Sequence[Answer], candidate: Sequence[Answer] | None, metric: Any = None, **samples: Run
-) -> Answers:
+def answered(baseline: Sequence[Answer], candidate: Sequence[Answer] | None, metric: Any = None) -> Answers:
     metric = metric or metric_of("accuracy")
     models = {"prompted": scored(metric, baseline)}
     if candidate is not None:
         models["candidate"] = scored(metric, candidate)
-    return side_by_side(metric, models, samples, "prompted")
+    return side_by_side(metric, models, "prompted")
 
 
 @pytest.mark.parametrize("name", ["accuracy", "f1_macro", "exact_match"])
@@ -65,7 +58,7 @@ def test_grades_are_better_or_worse() -> None:
 def test_of_repeats_the_first_is_shown_and_all_are_counted() -> None:
     metric = metric_of("accuracy")
     models = {"prompted": scored(metric, ["refund"] * 2, ["x"] * 2), "candidate": scored(metric, ["refund"] * 2)}
-    found = side_by_side(metric, models, {}, "prompted")
+    found = side_by_side(metric, models, "prompted")
     assert (found.repeats, found.rows[0].baseline.score, found.rows[0].change) == (2, 0.5, "fixed")
     assert found.rows[0].baseline.text == "refund"
     assert sum(one[2] for one in found.confusions) == 4
@@ -80,24 +73,13 @@ def test_confusions_are_counted_with_what_is_right_and_what_is_no_label() -> Non
 
 def test_times_and_tokens_are_those_that_are_known() -> None:
     timed = [Completion("refund", 100, 1, latency_s=0.5), Completion("invoice", latency_s=1.5), Completion("refund")]
-    found = answered(timed, ["refund"] * 3)
-    assert (found.baseline.latencies_s, found.baseline.input_tokens) == ((0.5, 1.5), (100,))
-    assert found.candidate is not None
-    assert found.candidate.latencies_s == ()
-    assert (found.rows[0].baseline.latency_s, found.rows[0].baseline.output_tokens) == (0.5, 1)
-
-
-def test_latencies_are_those_of_the_sample() -> None:
-    sample = run_of([Completion("refund", latency_s=0.25)])
-    found = answered(["refund"] * 2, ["refund"] * 2, prompted=sample)
-    assert (found.baseline.latencies_s, found.baseline.sampled) == ((0.25,), True)
-    assert found.candidate is not None
-    assert not found.candidate.sampled
+    known = [(row.baseline.latency_s, row.baseline.output_tokens) for row in answered(timed, ["refund"] * 3).rows]
+    assert known == [(0.5, 1), (1.5, None), (None, None)]
 
 
 def test_before_training_there_is_a_baseline_alone() -> None:
     found = answered(["refund", "x"], None)
-    assert found.candidate is None
+    assert found.alone
     assert [(row.candidate, row.change) for row in found.rows] == [(None, "right"), (None, "wrong")]
 
 

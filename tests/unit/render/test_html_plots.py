@@ -6,15 +6,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pytest_ftgate.reports.html.evidence import Answers, Spread
-from pytest_ftgate.reports.html.examples import MOST_LABELS, confusions
-from pytest_ftgate.reports.html.plots import Axis, Interval, element, interval_plot, pair_bars
+from pytest_ftgate.reports.html.evidence import Answers
+from pytest_ftgate.reports.html.gate import MOST_LABELS, confusions
+from pytest_ftgate.reports.html.plots import Interval, element, interval_plot, pair_bars
 from pytest_ftgate.reports.table import Bars
 from pytest_ftgate.reports.tables import slices
 from pytest_ftgate.result import GateResult, SliceResult
 from pytest_ftgate.runs.mistakes import NO_LABEL
-
-NOTHING = Spread((), False, (), ())
 
 
 def parsed(drawn):
@@ -79,21 +77,6 @@ def test_a_bound_that_is_not_known_has_no_end_and_each_of_several_baselines_its_
     assert line_at(nothing, "zero") == line_at(nothing, "asked")
 
 
-# --- axes ----------------------------------------------------------------------------------------------------
-
-
-@given(st.floats(-1e9, 1e9), st.floats(1e-6, 1e9))
-def test_ticks_are_few_and_lie_on_the_axis(low, width):
-    axis = Axis(low, low + width)
-    if axis.high <= axis.low:
-        return
-    ticks = axis.ticks()
-    assert len(ticks) <= 7
-    start, end = axis.at(axis.low), axis.at(axis.high)
-    assert start < end
-    assert all(start - 0.01 <= axis.at(tick) <= end + 0.01 for tick in ticks)
-
-
 # --- bars ----------------------------------------------------------------------------------------------------
 
 
@@ -123,30 +106,27 @@ def test_a_metric_without_an_end_is_drawn_as_far_as_it_goes(values, metric_range
 
 
 def answers(labels, cells, *, alone=False):
-    return Answers((), 1, False, NOTHING, None if alone else NOTHING, labels, tuple(cells))
+    return Answers((), 1, False, alone, labels, tuple(cells))
 
 
-def test_matrices_count_and_the_difference_says_what_is_better():
-    found = confusions(answers(("refund", "invoice"), [(0, 0, 6, 9), (0, 1, 4, 1), (1, 1, 10, 8), (1, 2, 0, 2)]))
-    before, after, difference = found.matrices
-    assert before.columns == ("refund", "invoice", NO_LABEL)
+def test_a_matrix_counts_the_answers_of_each_model_by_label():
+    labels = ("refund", "invoice")
+    (before, after), pairs = confusions(answers(labels, [(0, 0, 6, 9), (0, 1, 4, 1), (1, 1, 10, 8), (1, 2, 0, 2)]))
+    assert before.columns == (*labels, NO_LABEL)
     assert [[said for said, _ in cells] for _, cells in before.rows] == [["6", "4", ""], ["", "10", ""]]
     assert [[said for said, _ in cells] for _, cells in after.rows] == [["9", "1", ""], ["", "8", "2"]]
-    assert [[said for said, _ in cells] for _, cells in difference.rows] == [["+3", "-3", ""], ["", "-2", "+2"]]
-    kinds = [[kind.split()[0][:-1] for _, kind in cells if kind[:1] in "gb" and kind] for _, cells in difference.rows]
-    assert kinds == [["good", "good"], ["bad", "bad"]]
-    assert [row[:2] for row in found.pairs.rows] == [("refund", "invoice"), ("invoice", NO_LABEL)]
-
-
-def test_without_a_candidate_there_is_one_matrix_and_no_empty_column():
-    found = confusions(answers(("refund", "invoice"), [(0, 0, 6, 0), (1, 0, 4, 0)], alone=True))
-    (matrix,) = found.matrices
-    assert matrix.columns == ("refund", "invoice")
+    assert [[kind for _, kind in cells] for _, cells in after.rows] == [
+        ["good5 diagonal", "bad1", ""],
+        ["", "good5 diagonal", "bad2"],
+    ]
+    assert [row[:2] for row in pairs.rows] == [("refund", "invoice"), ("invoice", NO_LABEL)]
+    ((alone,), _) = confusions(answers(labels, [(0, 0, 6, 0), (1, 0, 4, 0)], alone=True))
+    assert alone.columns == labels
 
 
 def test_many_labels_are_shown_as_pairs_and_outputs_that_are_no_labels_not_at_all():
     labels = tuple(f"label {i}" for i in range(MOST_LABELS + 1))
-    found = confusions(answers(labels, [(0, 0, 9, 9), (3, 1, 2, 7), (2, 1, 5, 0)]))
-    assert not found.matrices
-    assert found.pairs.rows == (("label 3", "label 1", "2", "7", "+5"), ("label 2", "label 1", "5", "0", "-5"))
+    matrices, pairs = confusions(answers(labels, [(0, 0, 9, 9), (3, 1, 2, 7), (2, 1, 5, 0)]))
+    assert not matrices
+    assert pairs.rows == (("label 3", "label 1", "2", "7", "+5"), ("label 2", "label 1", "5", "0", "-5"))
     assert confusions(answers((), [])) is None

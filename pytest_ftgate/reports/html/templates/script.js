@@ -14,28 +14,25 @@
     return node;
   }
 
-  function long(text) {
-    var whole = made("div", "text");
-    whole.appendChild(made("bdi", "", text));
-    if (text.length <= LONG) { return whole; }
+  function opened(content, more, text) {
     var details = made("details");
-    var summary = made("summary");
-    summary.appendChild(made("bdi", "", text.slice(0, CUT)));
-    summary.appendChild(document.createTextNode("\u2026 "));
-    summary.appendChild(made("span", "more", "all " + text.length.toLocaleString("en") + " characters"));
+    var summary = made("summary", "", content);
+    summary.appendChild(made("span", "more", more));
     details.appendChild(summary);
-    details.appendChild(whole);
+    details.appendChild(whole(text));
     return details;
   }
 
-  function folded(reasoning) {
-    var details = made("details");
-    var summary = made("summary");
-    summary.appendChild(made("span", "more", "reasoning"));
-    details.appendChild(summary);
-    var whole = made("div", "text");
-    whole.appendChild(made("bdi", "", reasoning));
-    details.appendChild(whole);
+  function whole(text) {
+    var node = made("div", "text");
+    node.appendChild(made("bdi", "", text));
+    return node;
+  }
+
+  function long(text) {
+    if (text.length <= LONG) { return whole(text); }
+    var details = opened("\u2026 ", "all " + text.length.toLocaleString("en") + " characters", text);
+    details.firstChild.insertBefore(made("bdi", "", text.slice(0, CUT)), details.firstChild.firstChild);
     return details;
   }
 
@@ -49,7 +46,7 @@
 
   function reply(answer, label) {
     var td = cell(long(answer[0]), label, "reply " + answer[1]);
-    if (answer[3]) { td.appendChild(folded(answer[3])); }
+    if (answer[3]) { td.appendChild(opened("", "reasoning", answer[3])); }
     td.appendChild(made("p", "said", answer[2]));
     return td;
   }
