@@ -249,10 +249,3 @@ def test_a_folder_of_recordings_that_is_broken_or_not_there(project: Project) ->
     assert refusal(project).startswith("recorded:")
     project.file("recorded/a.jsonl", '{"id": "t0"}\n')
     assert refusal(project).startswith('recorded/a.jsonl:1: no field "output"')
-
-
-def test_a_file_of_predictions_that_is_none(project: Project) -> None:
-    project.file(".ftgate/predictions.sqlite3", "no database at all, but text of some length\n" * 50)
-    project.file("own.py", "def answer(text): return text\n")
-    candidate = {"provider": "python", "target": "own:answer", "revision": "1"}
-    mentions(stopped(project.judge(candidate=candidate, stored=True), called=True), ".ftgate/predictions.sqlite3")

@@ -182,15 +182,6 @@ def test_ids_inputs_and_labels(project: Project) -> None:
     mentions(check(harmless(project, verdict="error"), "candidate_answers"), "60 of 60")
 
 
-def test_two_labels_of_a_hundred_kilobytes(project: Project) -> None:
-    tail = HUGE[:100_000]
-    project.test_set(60, expected=lambda i: f"{i % 2} {tail}")
-    for name, missed in (("base.jsonl", 20), ("ft.jsonl", 2)):
-        project.predictions(name, 60, output=lambda i, missed=missed: f"{(i + (i < missed)) % 2} {tail}")
-    project.gate_test()
-    assert harmless(project)["wins"] == 18
-
-
 @pytest.mark.parametrize(
     ("name", "key"),
     [
@@ -206,13 +197,6 @@ def test_a_row_that_cannot_be_read(project: Project, name: str, key: str) -> Non
     project.gate_test()
     project.file(name, json.dumps({key: [HUGE], HOSTILE: 1}) + "\n")
     harmless(project, verdict="error")
-
-
-def test_ids_and_inputs_of_an_iterable(project: Project) -> None:
-    fixture(project, "ftgate_test_set", f"    return [{{'id': '\\ud800', 'input': {HUGE!r}, 'expected': 'x'}}]\n")
-    project.gate_test(test_set=...)
-    gate = harmless(project, verdict="error")
-    mentions(check(gate, "configuration"), "item 1")
 
 
 @pytest.mark.parametrize(

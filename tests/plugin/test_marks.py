@@ -79,26 +79,6 @@ def test_async_tests_are_judged(project: Project) -> None:
     result.stdout.fnmatch_lines(["*FAIL    margin: *"])
 
 
-def test_unknown_keys_and_gates_name_the_nearest(project: Project) -> None:
-    project.gate_file("version: 1\ngates:\n  support: {margin: 0.1}\n")
-    project.file(
-        "test_gate.py",
-        "import pytest\n"
-        "@pytest.mark.ftgate('suport')\ndef test_gate(): pass\n"
-        "@pytest.mark.ftgate('support', margn=0.2)\ndef test_key(): pass\n"
-        "@pytest.mark.ftgate('support', 'twice')\ndef test_args(): pass\n"
-        "@pytest.mark.ftgate('outer', 'thrice')\nclass TestOuter:\n"
-        "    @pytest.mark.ftgate('support')\n    def test_inner(self): pass\n",
-    )
-    result = project.run()
-    result.assert_outcomes(errors=4)
-    text = result.stdout.str()
-    assert "'support'" in text or "support" in text
-    assert "margin" in text
-    assert "'support', 'twice'" in text
-    assert "'outer', 'thrice'" in text
-
-
 def test_the_gate_may_be_named_by_keyword(green: Project) -> None:
     green.marked("gate='support'")
     green.run().assert_outcomes(passed=2)

@@ -12,7 +12,7 @@ import time
 from typing import Any
 
 import pytest
-from endpoint_project import EVERY_REQUEST, EndpointProject, N, answer, untimed
+from endpoint_project import EVERY_REQUEST, EndpointProject, answer, untimed
 from gate_project import check, ends, mentions, passed
 from loopback import Reply
 
@@ -27,20 +27,6 @@ def rows(http: EndpointProject) -> list[tuple[str, str]]:
 
 
 # --- from one run to the next --------------------------------------------------------------------------------
-
-
-def test_a_second_run_asks_nothing(http: EndpointProject) -> None:
-    http.gate_test()
-    first = http.gate()
-    assert http.asked == EVERY_REQUEST
-    assert n_stored(first) == (0, 0)
-    http.forget()
-    second = http.gate()
-    assert http.asked == {}
-    assert n_stored(second) == (N, N)
-    assert untimed(second) == untimed(first)
-    assert second["candidate"]["latency_p50_s"] == first["candidate"]["latency_p50_s"] > 0
-    http.run("-v").stdout.fnmatch_lines(["oldest stored prediction: * old"])
 
 
 # --- offline -------------------------------------------------------------------------------------------------
@@ -68,32 +54,6 @@ def recorded(http: EndpointProject, **changes: Any) -> None:
     shutil.rmtree(http.path / ".ftgate")
     http.pytester.makeini("[pytest]\nftgate_recordings = recorded\n")
     http.forget()
-
-
-def test_recordings_judge_a_fresh_checkout_without_a_key(
-    http: EndpointProject, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv("FTGATE_TEST_KEY", "some-secret")
-    recorded(http, candidate=http.model("ft", api_key_env="FTGATE_TEST_KEY"))
-    monkeypatch.delenv("FTGATE_TEST_KEY")
-    for option in ("--ftgate-offline", "--ftgate-cache=reuse"):
-        gate = passed(http.whole(option))
-        assert n_stored(gate) == (N, N)
-        assert gate["candidate"]["oldest_age_s"] >= 0
-        assert gate["candidate"]["input_tokens"] == 10 * N
-    assert http.server.requests == []
-
-
-def test_an_edited_prompt_is_a_miss_not_a_stale_pass(http: EndpointProject) -> None:
-    prompt = http.file("prompt.md", "Name the topic.")
-    recorded(http, candidate=http.model("ft", system_file="prompt.md"))
-    prompt.write_text("Name the topic in one word.", encoding="utf-8")
-    gate = ends(http.gate("--ftgate-offline"), "error")
-    assert n_stored(gate) == (N, 0)
-    assert "60 of 60 answers missing" in check(gate, "candidate_answers")["message"]
-    assert http.server.requests == []
-    assert n_stored(http.gate()) == (N, 0)
-    assert len(http.server.bodies) == N
 
 
 @pytest.mark.parametrize("args", [(), ("-n2",)])
