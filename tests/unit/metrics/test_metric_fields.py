@@ -240,6 +240,14 @@ def test_f1_is_1_where_all_is_equal_and_nowhere_else(score, expected, answer):
         assert (value == 1) is json_equal(expected, answer, read)
 
 
+def reordered(value, lists):
+    if isinstance(value, dict):
+        return {key: reordered(value[key], lists) for key in reversed(value)}
+    if isinstance(value, list):
+        return [reordered(part, lists) for part in (reversed(value) if lists else value)]
+    return value
+
+
 @given(OBJECTS, OBJECTS)
 def test_paired_items_score_1_in_any_order_and_never_less_than_by_position(score, expected, answer):
     assert score("field_f1", [(expected, reordered(expected, True))]).value == 1
