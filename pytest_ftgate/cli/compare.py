@@ -15,7 +15,7 @@ from pytest_ftgate.data.lines import UnopenedError, open_lines
 from pytest_ftgate.data.strict_json import parse_json
 from pytest_ftgate.errors import DataError, Where, shown_path
 from pytest_ftgate.reports.json import REPORT_VERSION, Report
-from pytest_ftgate.result import GateResult, TestSetResult, TrainingResult, called
+from pytest_ftgate.result import PROBLEMS_FIRST, RED, GateResult, TestSetResult, TrainingResult, called
 from pytest_ftgate.text import (
     FARTHEST,
     dotted,
@@ -32,13 +32,11 @@ from pytest_ftgate.text import (
 )  # fmt: skip
 
 _VERDICTS = ("pass", "inconclusive", "fail", "error")
-_STATUSES = ("", "note", "pass", "warning", "inconclusive", "fail", "error")
-_CALLED_OUT = _STATUSES.index("warning")
 _STEADY = 0.2
 """Relative difference up to which two latencies or costs count as equal."""
-_MARK_WIDTH = 10
+_WHAT_WIDTH = 24
 _NAMES_SHOWN = 10
-_NAME_WIDTH = 60
+_NAME_WIDTH = 50
 _CURE = "Write one: python -m pytest --ftgate-report=json:PATH"
 
 
@@ -129,14 +127,13 @@ def _moves(old: GateResult | None, new: GateResult | None, why: str | None) -> I
     if old.verdict != new.verdict:
         worse = _VERDICTS.index(new.verdict) > _VERDICTS.index(old.verdict)
         yield Move("verdict", f"{old.verdict} -> {new.verdict}", "worse" if worse else "better")
+    yield from _values(old, new)
     yield from _thresholds(old, new)
     yield from _data(old, new)
-    yield from _values(old, new)
-    yield from _models(old, new)
-    for parts, others in ((_parts(old), _parts(new)), (_called_out(old), _called_out(new))):
-        for name in dict.fromkeys((*others, *parts)):
-            was, now = parts.get(name, ("absent", "")), others.get(name, ("absent", ""))
-            yield from _changed(name, was[0], now[0], f": {now[1]}" if now[1] else "")
+    was, now = _judged(old), _judged(new)
+    for name in dict.fromkeys((*now, *was)):
+        (before, _), (after, message) = (one.get(name, ("absent", "")) for one in (was, now))
+        yield from _changed(name, before, after, f": {message}" if message else "")
 
 
 def _changed(what: str, before: str, after: str, more: str = "") -> Iterator[Move]:
@@ -238,51 +235,43 @@ def _values(old: GateResult, new: GateResult) -> Iterator[Move]:
     share = is_share(new.metric_range or old.metric_range)
     was, now = (show_difference(gate.gain, share=share) for gate in (old, new))
     yield from _changed("gain", was, now, _noise(old, new))
-    for role, model in new.models.items():
-        if role in old.models:
-            was, now = (show_value(one.value, share=share) for one in (old.models[role], model))
-            yield from _changed(called(role), was, now, f" {new.metric}" if new.metric else "")
+    before, after = old.models, new.models
+    for role in dict.fromkeys((*after, *before)):
+        what = called(role)
+        if not (role in before and role in after):
+            yield Move(what, "is new" if role in after else "was removed")
+            continue
+        first, last = before[role], after[role]
+        was, now = (show_value(one.value, share=share) for one in (first, last))
+        yield from _changed(what, was, now, f" {new.metric}" if new.metric else "")
+        if first.model and last.model:
+            yield from _changed(f"{what} model", first.model, last.model)
+        for name, show in (("latency_p50_s", show_seconds), ("latency_p95_s", show_seconds), ("cost_usd", show_usd)):
+            one, other = getattr(first, name), getattr(last, name)
+            if one is None or other is None or abs(one - other) > _STEADY * max(one, other):
+                yield from _changed(f"{what} {name}", show(one), show(other))
 
 
 def _noise(old: GateResult, new: GateResult) -> str:
     """Return whether each gain is between the bounds of the other, as text; empty if that is unknown."""
-    if _another_test_set(old.test_set, new.test_set):
-        return ""
     inside = []
     for one, other in ((old, new), (new, old)):
         if one.gain is None or other.lower_bound is None or other.upper_bound is None:
             return ""
         inside.append(other.lower_bound <= one.gain <= other.upper_bound)
+    if _another_test_set(old.test_set, new.test_set):
+        return ""
     return " (within noise)" if all(inside) else " (more than noise)"
 
 
-def _models(old: GateResult, new: GateResult) -> Iterator[Move]:
-    before, after = old.models, new.models
-    for role in dict.fromkeys((*after, *before)):
-        if not (role in before and role in after):
-            yield Move(called(role), "is new" if role in after else "was removed")
-            continue
-        what, was, now = called(role), before[role], after[role]
-        if was.model and now.model:
-            yield from _changed(f"{what} model", was.model, now.model)
-        for name, show in (("latency_p50_s", show_seconds), ("latency_p95_s", show_seconds), ("cost_usd", show_usd)):
-            one, other = getattr(was, name), getattr(now, name)
-            if one is None or other is None or abs(one - other) > _STEADY * max(one, other):
-                yield from _changed(f"{what} {name}", show(one), show(other))
-
-
-def _parts(gate: GateResult) -> dict[str, tuple[str, str]]:
-    """Return the verdict on each guard and slice."""
-    named = [(f"guard {one.name}", one.verdict) for one in gate.guards]
-    named += [(f"slice {one.field} {one.value}", one.verdict) for one in gate.slices]
-    return {name: (verdict or "not judged", "") for name, verdict in named}
-
-
-def _called_out(gate: GateResult) -> dict[str, tuple[str, str]]:
-    """Return the worst status of each check that is at least a warning, with its message."""
-    worst = sorted(gate.checks, key=lambda check: _STATUSES.index(check.status))
-    found = {f"check {check.name}": (check.status, check.message) for check in worst}
-    return {name: one for name, one in found.items() if _STATUSES.index(one[0]) >= _CALLED_OUT}
+def _judged(gate: GateResult) -> dict[str, tuple[str, str]]:
+    """Return the verdict on each guard and slice, and of each check the worst status and message, from a warning on."""
+    found: dict[str, tuple[str, str]] = {f"guard {one.name}": (one.verdict or "not judged", "") for one in gate.guards}
+    found |= {f"slice {one.field} {one.value}": (one.verdict or "not judged", "") for one in gate.slices}
+    worst = sorted(gate.checks, key=lambda check: -PROBLEMS_FIRST.index(check.status))
+    checks = {check.name: check for check in worst}
+    called_out = {name: one for name, one in checks.items() if one.status in (*RED, "warning")}
+    return found | {f"check {name}": (one.status, one.message) for name, one in called_out.items()}
 
 
 # --- text ----------------------------------------------------------------------------------------------------
@@ -290,27 +279,28 @@ def _called_out(gate: GateResult) -> dict[str, tuple[str, str]]:
 
 def comparison_lines(paths: Sequence[Path], reports: Sequence[Report], found: Sequence[GateMoves]) -> Iterator[str]:
     """Yield the two reports, the changes of each gate, and the outcome, in lines that fit a CI log."""
-    for label, path, report in zip(("before:", "after:"), paths, reports, strict=True):
+    told = []
+    for path, report in zip(paths, reports, strict=True):
         written = report.environment.get("written", "")[:16].replace("T", " ")
-        allowed = "written with --ftgate-allow-missing" if report.allowed_missing else ""
-        facts = ", ".join(filter(None, (plural(len(report.gates), "gate"), written, allowed)))
-        yield from wrapped(f"{label:<8}{shown_path(path)} ({facts})")
+        facts = [written, "written with --ftgate-allow-missing" if report.allowed_missing else ""]
+        told.append(f"{shown_path(path)} ({', '.join(filter(None, facts)) or 'undated'})")
+    yield from wrapped(" -> ".join(told))
     old, new = ({**report.environment, "written": ""} for report in reports)
     moved = [f"{name} {old.get(name, 'absent')} -> {new.get(name, 'absent')}" for name in {**new, **old}
              if old.get(name) != new.get(name)]  # fmt: skip
-    if moved:
-        yield from wrapped(f"versions: {', '.join(moved)}")
+    yield from wrapped(f"versions: {', '.join(moved)}") if moved else ()
     for gate in found:
-        yield ""
         heading = "WORSE" if gate.worse else ""
         if not gate.moves:
             heading = "no change" if gate.verdict in ("", "pass") else f"no change, still {gate.verdict}"
-        yield from wrapped(": ".join(filter(None, (printable(gate.name, _NAME_WIDTH), heading))))
+        yield from ("", *wrapped(f"{printable(gate.name, _NAME_WIDTH)}  {heading}".rstrip()))
+        width = min(max((len(printable(move.what)) for move in gate.moves), default=0), _WHAT_WIDTH)
         for move in gate.moves:
-            first = f"  {move.mark:<{_MARK_WIDTH}}"
-            yield from wrapped(f"{move.what}: {move.text}", first, " " * len(first))
+            mark = move.mark.upper() if move.mark in ("worse", "weaker") else move.mark
+            first = f"  {printable(move.what, _NAME_WIDTH):<{width}}  "
+            yield from wrapped(f"{move.text}  {mark}".rstrip(), first, " " * (width + 4))
     worse = [printable(gate.name, _NAME_WIDTH) for gate in found if gate.worse]
     names = ", ".join(worse[:_NAMES_SHOWN]) + (", ..." if len(worse) > _NAMES_SHOWN else "")
     compared = plural(len(found), "gate")
-    told = f"{len(worse):,} of {compared} got worse: {names}" if worse else f"no gate got worse ({compared} compared)"
-    yield from ("", *wrapped(told))
+    told_worse = f"{len(worse):,} of {compared} got worse: {names}"
+    yield from ("", *wrapped(told_worse if worse else f"no gate got worse ({compared} compared)"))

@@ -41,7 +41,7 @@ def opened(project: Project, open_page: Open) -> Opened:
 def test_it_is_drawn_and_loads_nothing(opened: Opened) -> None:
     page = opened.page
     expect(page.locator("h1")).to_have_text("1 gate: pass")
-    expect(page.locator("svg.interval")).to_be_visible()
+    expect(page.locator("svg.plot")).to_be_visible()
     expect(page.locator("table.matrix")).to_have_count(2)
     assert page.locator("body").evaluate("node => getComputedStyle(node).fontFamily").startswith("system-ui")
     opened.is_quiet()
@@ -184,7 +184,7 @@ def test_on_a_phone_titles_keep_their_width_and_wide_tables_scroll(project: Proj
 def test_charts_fill_the_page_and_their_text_keeps_its_size(project: Project, open_page: Open) -> None:
     path = report(project)
     for width, least in ((390, 300), (1280, 1100)):
-        chart = open_page(path, viewport={"width": width, "height": 800}).page.locator("svg.interval")
+        chart = open_page(path, viewport={"width": width, "height": 800}).page.locator("svg.plot")
         box = chart.bounding_box()
         assert box is not None
         assert box["width"] > least

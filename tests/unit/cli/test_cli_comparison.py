@@ -75,10 +75,10 @@ def lines_of(before: Report, after: Report) -> list[str]:
 
 def test_the_same_report_has_no_moves() -> None:
     assert compare_reports(of(GATE), of(GATE)) == [GateMoves("intents", (), "pass")]
-    last = ["intents: no change", "", "no gate got worse (1 gate compared)"]
+    last = ["intents  no change", "", "no gate got worse (1 gate compared)"]
     assert lines_of(of(GATE), of(GATE))[-3:] == last
     red = of(replace(GATE, verdict="error"))
-    assert "intents: no change, still error" in lines_of(red, red)
+    assert "intents  no change, still error" in lines_of(red, red)
 
 
 VERDICTS = ["pass", "inconclusive", "fail", "error"]
@@ -311,14 +311,14 @@ def test_the_text_fits_a_log_and_commands_nothing() -> None:
     assert not any(line.lstrip().startswith("::") or "##[" in line for line in lines)
     assert all(line.isprintable() for line in lines)
     text = " ".join(line.strip() for line in lines)
-    assert "after:  after.json (1 gate, 2026-11-28 16:01, written with --ftgate-allow-missing)" in text
-    assert any(line.startswith("  weaker    margin: 5 points -> 1 point") for line in lines)
+    assert "before.json (undated) -> after.json (2026-11-28 16:01, written with --ftgate-allow-missing)" in text
+    assert any(line.split() == ["margin", "5", "points", "->", "1", "point", "WEAKER"] for line in lines)
     assert lines[-1].startswith("  ") or lines[-1].startswith("1 of 1 gate got worse")
 
 
 def test_other_versions_are_told() -> None:
     before, after = ({"scipy": version, "python": "3.11", "written": version} for version in ("1.11", "1.14"))
-    assert lines_of(of(environment=before), of(environment=after))[2] == "versions: scipy 1.11 -> 1.14"
+    assert lines_of(of(environment=before), of(environment=after))[1] == "versions: scipy 1.11 -> 1.14"
 
 
 # --- files ---------------------------------------------------------------------------------------------------
