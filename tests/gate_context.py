@@ -33,7 +33,7 @@ def config(keys: Mapping[str, Any]) -> GateKeys:
 def context(keys: Mapping[str, Any] | None = None, *, result: Mapping[str, Any] | None = None, **parts: Any) -> Context:
     """Return a gate with these keys, these facts in its result, and these parts; what is not given is nothing."""
     settled = config(keys or {})
-    usual = {"test": (), "training": (), "audit": None, "models": {}, "notes": None, "now": 0.0}
+    usual = {"test": (), "training": (), "audit": None, "models": {}, "now": 0.0}
     usual["metrics"] = {settled.metric.name: ACCURACY}
     made: Any = {**usual, **parts}
     facts = {"nodeid": "x", **(result or {})}

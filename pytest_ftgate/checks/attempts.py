@@ -27,6 +27,7 @@ from pytest_ftgate.text import plural, show_percent, timestamp
 
 if TYPE_CHECKING:
     from pytest_ftgate.checks.context import Context
+    from pytest_ftgate.checks.freshness import LastGreen
     from pytest_ftgate.config import GateKeys
     from pytest_ftgate.metrics import Metric
     from pytest_ftgate.models import Model
@@ -129,31 +130,39 @@ def may_be_shown(example: Example) -> bool:
 # --- which attempt it is -------------------------------------------------------------------------------------
 
 
-def find_attempt(gate: Context, committed: Mapping[str, str]) -> Attempt | None:
-    """Return which attempt the candidate is; None before training.
+def find_attempt(
+    config: GateKeys,
+    candidate: Model,
+    metric: Metric,
+    test: DataSet,
+    notes: Store,
+    committed: Mapping[str, str],
+    green: LastGreen | None,
+) -> Attempt | None:
+    """Return which attempt the candidate is; None where the candidate cannot be told from others.
 
     Args:
-        gate: the gate as written, with its whole test set.
+        config: the keys of the gate as written.
+        metric: the deciding metric.
+        test: the whole test set.
+        notes: notes of this machine.
         committed: notes from recordings.
+        green: the last green verdict.
 
     Raises:
         FtgateError: with ``max_attempts``, the ledger is damaged or missing.
     """
-    if "candidate" not in gate.models:
-        return None
-    config = gate.config
     try:
-        identity = _identity(gate.models["candidate"], config, gate.test)
+        identity = _identity(candidate, config, test)
     except FtgateError:
         if config.max_attempts is not None:
             raise
         return None  # what is wrong is reported where the candidate is asked
-    metric = gate.metrics[config.decided_by.name]
-    attempt = Attempt(1, identity, Fingerprint.of(gate.test), config, gate.test, metric)
+    attempt = Attempt(1, identity, Fingerprint.of(test), config, test, metric)
     if attempt.most is None:
-        return replace(attempt, number=_count(attempt, gate.notes))
+        return replace(attempt, number=_count(attempt, notes))
     entries = read_ledger(attempt.ledger)
-    _check_present(gate, attempt.ledger, entries, committed)
+    _check_present(green, attempt.ledger, entries, committed)
     return replace(attempt, number=_number(attempt, entries or []))
 
 
@@ -181,7 +190,9 @@ def _distinct(attempt: Attempt, entries: Iterable[Entry]) -> list[frozenset[str]
     return found
 
 
-def _check_present(gate: Context, ledger: Path, entries: list[Entry] | None, committed: Mapping[str, str]) -> None:
+def _check_present(
+    green: LastGreen | None, ledger: Path, entries: list[Entry] | None, committed: Mapping[str, str]
+) -> None:
     """Raise if lines of the ledger are missing, according to a green verdict or to recordings."""
     recorded, where = committed.get(_LINES + ledger.name), Where(shown_path(ledger))
     least = int(recorded) if recorded is not None and recorded.isdecimal() else 0
@@ -192,9 +203,9 @@ def _check_present(gate: Context, ledger: Path, entries: list[Entry] | None, com
             where=where,
             cure="Restore it from git, or commit the lines that were printed when the recordings were made.",
         )
-    if entries is None and gate.last_green is not None:
+    if entries is None and green is not None:
         raise DataError(
-            f"the ledger of attempts is missing, but this gate was green on {timestamp(gate.last_green.judged_at)}",
+            f"the ledger of attempts is missing, but this gate was green on {timestamp(green.judged_at)}",
             where=where,
             cure="Restore it from git. If max_attempts is new in this gate, create an empty file and commit it.",
         )
@@ -359,7 +370,7 @@ def has_moved(gate: Context) -> bool:
     return _number(attempt, read_ledger(attempt.ledger) or []) != attempt.number
 
 
-def keep(gate: Context, *, in_ci: bool) -> tuple[Context, str | None]:
+def keep(gate: Context, notes: Store, *, in_ci: bool) -> tuple[Context, str | None]:
     """Add a complete judgement to the ledger; return the gate, and the line that is yet to be committed.
 
     Without ``max_attempts`` it is only noted on this machine. Where another candidate has taken the attempt meanwhile,
@@ -377,7 +388,7 @@ def keep(gate: Context, *, in_ci: bool) -> tuple[Context, str | None]:
     entry = Entry(name, candidate, attempt.seen, gain, gate.verdict, level, timestamp(gate.now))
     if attempt.most is None:
         with suppress(StoreError):
-            gate.notes.keep_note(_NOTE + attempt.identity[0], entry.to_line())
+            notes.keep_note(_NOTE + attempt.identity[0], entry.to_line())
         return gate, None
 
     def decide(entries: list[Entry]) -> Entry | None:

@@ -28,7 +28,6 @@ if TYPE_CHECKING:
     from pytest_ftgate.runs.judging import Judging
     from pytest_ftgate.runs.measure import Measured
     from pytest_ftgate.runs.runner import Run
-    from pytest_ftgate.runs.store import Store
     from pytest_ftgate.statistics import Comparison
 
 
@@ -48,7 +47,6 @@ class Context:
         audit: the counts and findings in the training set.
         metrics: the metrics by name, the deciding one first.
         models: the models by role: the baselines' names, then "candidate", which the stage ready leaves out.
-        notes: notes of earlier sessions, on green verdicts and attempts.
         now: the time of judgement, in seconds since the epoch.
         judging: the judges and the human labels.
         attempt: which attempt on its test set the candidate is; None before training.
@@ -64,7 +62,6 @@ class Context:
     audit: TrainingAudit
     metrics: Mapping[str, Metric]
     models: Mapping[str, Model]
-    notes: Store
     now: float
     guards: Mapping[str, Guard] = field(default_factory=dict)
     slices: Slices | None = None

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from pytest_ftgate.config import GateKeys
     from pytest_ftgate.models.protocol import Prediction
     from pytest_ftgate.runs.runner import Run, Stores
+    from pytest_ftgate.runs.store import Store
 
 PREFIX = "green: "
 """Prefix of the names of notes on green verdicts."""
@@ -97,14 +98,14 @@ def last_green(config: GateKeys, nodeid: str, committed: Mapping[str, str], stor
     return max((one for one in found if one.judged_at < tomorrow), key=lambda one: one.judged_at, default=None)
 
 
-def keep_green(gate: Context) -> dict[str, str]:
+def keep_green(gate: Context, notes: Store) -> dict[str, str]:
     """Store a green verdict; return the note of the last green one, old or new, for recordings."""
     last = gate.last_green
     name = _note_name(gate.config, gate.facts["nodeid"])
     if gate.runs and gate.holds:
         last = LastGreen(gate.now, gate.test.sha256, len(gate.test), _model_names(gate))
         with suppress(StoreError):  # recordings may still carry it
-            gate.notes.keep_note(name, last.to_text())
+            notes.keep_note(name, last.to_text())
     return {name: last.to_text()} if gate.runs and last is not None else {}
 
 

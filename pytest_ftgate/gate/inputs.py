@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -40,29 +39,25 @@ def read_inputs(config: GateKeys, services: Services, nodeid: str) -> Context:
     Raises:
         FtgateError: an input cannot be read or used.
     """
-    gate = _read_inputs(config, services, nodeid)
-    attempt = find_attempt(gate, services.committed)
-    if attempt is not None and attempt.most is not None:
-        counted = services.reading(config.test_set, attempt.counted)
-        gate = _read_inputs(attempt.config, counted, nodeid).with_facts(attempt=attempt.facts)
-    return replace(gate, attempt=attempt)
-
-
-def _read_inputs(config: GateKeys, services: Services, nodeid: str) -> Context:
     test = services.load(config.test_set, config.sources["test_set"].at, labeled=needs_expected(config))
     training = services.load(config.training_set, config.sources["training_set"].at)
     check_test_set(test)
     metrics = build_metrics(config, test, training, services.hook)
     check_possible(config, metrics)
-    audit = (services.audit or audit_training_set)(training, test, max_tokens=max_tokens(config.training_set))
-    if audit.test_near_rows:
-        test = grouped(test, audit.test_near_rows)
-    surroundings = Surroundings(training, services.offline, test)
+    test, audit = _audited(training, test, services, config)
+    models = build_models(config, Surroundings(training, services.offline, test), services.hook)
+    green, attempt = last_green(config, nodeid, services.committed, services.stores), None
+    if "candidate" in models:
+        asked = models["candidate"], metrics[config.decided_by.name]
+        attempt = find_attempt(config, *asked, test, services.stores.notes, services.committed, green)
+    if attempt is not None:
+        config = attempt.config
+        if (counted := attempt.counted) is not test:
+            test, audit = _audited(training, counted, services, config)
+            metrics = build_metrics(config, test, training, services.hook)
+            models = build_models(config, Surroundings(training, services.offline, test), services.hook)
     custom = partial(custom_metrics, services.hook)
     guards = prepare_guards(config, services.load, training, custom)
-    slices = prepare_slices(config, test, training, metrics[config.decided_by.name], custom)
-    models = build_models(config, surroundings, services.hook)
-    judging = prepare_judging(config, test, metrics, models, services.hook, offline=services.offline)
     gate = Context(
         config,
         test,
@@ -70,16 +65,22 @@ def _read_inputs(config: GateKeys, services: Services, nodeid: str) -> Context:
         audit,
         metrics,
         models,
-        services.stores.notes,
         clock.wall(),
         guards=guards,
-        slices=slices,
-        judging=judging,
-        last_green=last_green(config, nodeid, services.committed, services.stores),
-        facts={"nodeid": nodeid},
+        slices=prepare_slices(config, test, training, metrics[config.decided_by.name], custom),
+        judging=prepare_judging(config, test, metrics, models, services.hook, offline=services.offline),
+        last_green=green,
+        attempt=attempt,
+        facts={"nodeid": nodeid, "attempt": None if attempt is None else attempt.facts},
     )
     _check_prompts(gate)
     return _with_input_facts(gate)
+
+
+def _audited(training: DataSet, test: DataSet, services: Services, config: GateKeys) -> tuple[DataSet, TrainingAudit]:
+    """Return the test set, whose near copies count as one group, and the audit of the training set for it."""
+    audit = (services.audit or audit_training_set)(training, test, max_tokens=max_tokens(config.training_set))
+    return grouped(test, audit.test_near_rows) if audit.test_near_rows else test, audit
 
 
 # --- facts of the result -----------------------------------------------------------------------------------------

@@ -47,7 +47,8 @@ def check_free(
     gate = read_gate(config, services, nodeid=nodeid, reviewed=reviewed)
     if isinstance(gate, Judged) or gate.holds:
         return gate
-    return _close(gate.with_checks([Check("models", "note", "no model was called, because a data check failed")]))
+    note = Check("models", "note", "no model was called, because a data check failed")
+    return _close(gate.with_checks([note]), services)
 
 
 def read_gate(
@@ -72,7 +73,7 @@ def judge_answers(gate: Context, services: Services, *, reviewed: tuple[Check, .
             if not attempts.has_moved(gate):
                 return judged
     except FtgateError as error:
-        return _close(gate.with_checks(map(error_check, error.problems)))
+        return _close(gate.with_checks(map(error_check, error.problems)), services)
     assert gate.attempt is not None
     return judge_gate(gate.attempt.asked, services, nodeid=gate.facts["nodeid"], reviewed=reviewed)
 
@@ -83,14 +84,14 @@ def _judge_answers(gate: Context, services: Services) -> Judged:
         try:
             gate = calibrate_judges(gate, options)
             if not gate.holds:
-                return _close(gate)
+                return _close(gate, services)
             gate = run_judges(run_all(gate, options), options)
         except FtgateError as error:
-            return _close(gate.with_checks(map(error_check, error.problems)))
-    gate, line = attempts.keep(check_answers(gate, services.hook), in_ci=services.ci)
+            return _close(gate.with_checks(map(error_check, error.problems)), services)
+    gate, line = attempts.keep(check_answers(gate, services.hook), services.stores.notes, in_ci=services.ci)
     if line is not None and services.tell is not None:
         services.tell(line)
-    return _close(gate.with_checks(until_judged(gate, services.stores.started)))
+    return _close(gate.with_checks(until_judged(gate, services.stores.started)), services)
 
 
 def check_answers(gate: Context, hook: Any | None) -> Context:
@@ -101,10 +102,10 @@ def check_answers(gate: Context, hook: Any | None) -> Context:
     return gate.with_checks(_checks_of_others(gate, hook))
 
 
-def _close(gate: Context) -> Judged:
+def _close(gate: Context, services: Services) -> Judged:
     """Add the advice, and store a green verdict for later sessions."""
     gate = gate.with_facts(advice=advice.advise(gate))
-    notes = {**attempts.noted(gate), **keep_green(gate)}
+    notes = {**attempts.noted(gate), **keep_green(gate, services.stores.notes)}
     return Judged(gate.result, gate, gate.recordings(), notes)
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Protocol
 
 from pytest_ftgate.result import GateResult
@@ -66,11 +66,3 @@ class Services:
     budget: Budget | None = None
     audit: Callable[..., TrainingAudit] | None = None
     ci: bool = False
-
-    def reading(self, source: Any, data: DataSet) -> Services:
-        """Return these services with other data in place of what a source holds."""
-
-        def load(given: Any, *args: Any, **asked: Any) -> DataSet:
-            return data if given is source else self.load(given, *args, **asked)
-
-        return replace(self, load=load)
