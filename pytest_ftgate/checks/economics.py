@@ -1,28 +1,22 @@
-"""What a fine-tune costs and saves, and the limit on its break-even. An unknown cost is an error, never zero."""
+"""What calls and a fine-tune cost, and the limit on its break-even. An unknown cost is an error, never zero."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple
 
 from pytest_ftgate.checks.context import Found
-from pytest_ftgate.checks.pricing import (
-    FREE_TO_HOST_CURE,
-    Lack,
-    call_usd,
-    cost_cure,
-    no_price,
-    why_free,
-    why_priced_at_nothing,
-)
-from pytest_ftgate.result import Check, Economics, ModelResult, Status, called
+from pytest_ftgate.models.price import PRICE_CURE, price_of
+from pytest_ftgate.result import Check, Economics, ModelResult, called
 from pytest_ftgate.text import plural, show_dollars, show_number, show_usd
+from pytest_ftgate.unknown import Unknown, together
 
 if TYPE_CHECKING:
     from pytest_ftgate.checks.context import Context
     from pytest_ftgate.config import EconomicsKeys
+    from pytest_ftgate.models import Model
 
 DAYS_PER_MONTH = 365 / 12
 
@@ -30,8 +24,73 @@ _LIMIT = "economics.max_break_even_days"
 _MOST_DAYS = 1000
 """From so many days on, a time is shown in years."""
 
-_NO_CALLS = Lack("the number of calls is unknown", "Set economics.calls_per_month.")
-_NO_TRAINING = Lack("the training cost is unknown", "Set economics.training_cost_usd.")
+_FREE = "Your own hardware is not free: set price: {gpu_hour_usd}"
+_UNPRICED = f"Give the model a {PRICE_CURE}."
+_UNCOUNTED = "Ask again with --ftgate-cache=refresh, or use an endpoint that reports token usage."
+_NO_CALLS = Unknown("the number of calls is unknown", "Set economics.calls_per_month.")
+_NO_TRAINING = Unknown("the training cost is unknown", "Set economics.training_cost_usd.")
+
+
+# --- the cost of a call --------------------------------------------------------------------------------------
+
+
+def call_usd(model: ModelResult) -> float | None:
+    """Return the mean cost of a call on the test set in US dollars; None where it is unknown."""
+    return None if model.cost_usd is None or not model.n_expected else model.cost_usd / model.n_expected
+
+
+def unknown_cost(role: str, model: ModelResult) -> Unknown | None:
+    """Return why the cost of a call of a model is unknown after it answered; None where it is known."""
+    if call_usd(model) is not None:
+        return None
+    cure = _UNCOUNTED if model.price_unknown is None else _UNPRICED
+    return Unknown(f"{called(role, model.name)}: {model.cost_unknown or 'no cost was measured'}", cure)
+
+
+def unpriced(models: Mapping[str, Model]) -> dict[str, Unknown]:
+    """Return by role the models whose cost will be unknown, known before any call.
+
+    Baselines only if all of them have no price, because the best one is not known yet.
+    """
+    prices = {role: price_of(model) for role, model in models.items()}
+    found = {
+        role: Unknown(f"{called(role, models[role].name)}: {price.unknown}", _UNPRICED)
+        for role, price in prices.items()
+        if not price.known
+    }
+    if any(role not in found for role in models if role != "candidate"):
+        return {role: one for role, one in found.items() if role == "candidate"}
+    return found
+
+
+def no_price(models: Mapping[str, Model]) -> Unknown | None:
+    """Return why the costs of candidate and baseline cannot be compared; None where they may be."""
+    unknown = unpriced(models)
+    several = [unknown["candidate"]] if "candidate" in unknown else list(unknown.values())
+    return together(*several) if several else None
+
+
+def free(candidate: Model | ModelResult | None, *, hosting: bool = False) -> Unknown | None:
+    """Return why costs cannot be compared where a call of the candidate costs $0; None where it does not.
+
+    ``hosting``: the cost of hosting can be declared in place of a price.
+    """
+    if candidate is None:
+        return None
+    if isinstance(candidate, ModelResult):
+        costs_nothing, source = candidate.cost_usd == 0, candidate.price
+    else:
+        price = price_of(candidate)
+        costs_nothing, source = price.is_free, price.source
+    if not costs_nothing:
+        return None
+    why = f"a call of candidate {candidate.name} costs nothing by its price ({source})"
+    if hosting:
+        return Unknown(f"the cost of a call is unknown: {why}", f"{_FREE}, or economics.hosting_usd_per_month.")
+    return Unknown(why, f"{_FREE}.")
+
+
+# --- saving and break-even -----------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,27 +144,23 @@ class Payback(NamedTuple):
 def payback(costs: Costs) -> Payback:
     """Return saving and break-even. Without a number of calls the break-even in calls may be known."""
     per_call, calls, upfront, retraining = costs.saved_per_call, costs.calls_per_month, costs.upfront, costs.retraining
-    fixed = None if retraining is None else costs.hosting + retraining
-    saving = None if None in (per_call, calls, fixed) else (calls or 0.0) * (per_call or 0.0) - (fixed or 0.0)
-    if per_call is None or fixed is None:
-        never = per_call is not None and not _above_zero(per_call)
+    never = per_call is not None and round(per_call, 12) <= 0
+    if per_call is None or retraining is None:
         return Payback(breaks_even=False if never else None)
-    if not _above_zero(per_call) or (saving is not None and not _above_zero(saving)):
-        return Payback(saving, breaks_even=False)
-    if saving is None or calls is None:
-        if fixed:
-            return Payback()
+    fixed = costs.hosting + retraining
+    if calls is None:
+        if never or fixed:
+            return Payback(breaks_even=False if never else None)
         return Payback(None, True, None, None if upfront is None else upfront / per_call)
+    saving = calls * per_call - fixed
+    if never or round(saving, 12) <= 0:
+        return Payback(saving, breaks_even=False)
     if upfront is None:
         return Payback(saving, breaks_even=True)
     return Payback(saving, True, upfront / saving * DAYS_PER_MONTH, upfront / saving * calls)
 
 
-def _above_zero(usd: float) -> bool:
-    return round(usd, 12) > 0
-
-
-# --- the costs of a gate -------------------------------------------------------------------------------------
+# --- the rule ------------------------------------------------------------------------------------------------
 
 
 def check_free(gate: Context) -> Iterator[Check]:
@@ -113,28 +168,32 @@ def check_free(gate: Context) -> Iterator[Check]:
     spec, models = gate.config.economics, gate.models
     if spec is None or spec.max_break_even_days is None:
         return
-    unpriced = no_price(models)
-    free = None if spec.hosting_usd_per_month else why_priced_at_nothing(models)
-    lacks = [_NO_CALLS] if spec.calls_per_month is None else []
-    lacks += [unpriced] if unpriced else []
-    lacks += [_unbelieved(free)] if free else []
-    lacks += [_NO_TRAINING] if spec.training_cost_usd is None and "candidate" in models else []
-    if lacks:
-        yield _unknown(gate, lacks)
+    candidate = None if spec.hosting_usd_per_month else models.get("candidate")
+    unknown = together(
+        _NO_CALLS if spec.calls_per_month is None else None,
+        no_price(models),
+        free(candidate, hosting=True),
+        _NO_TRAINING if spec.training_cost_usd is None and "candidate" in models else None,
+    )
+    if unknown.why:
+        yield _cannot_be_judged(gate, unknown)
 
 
 def check(gate: Context) -> Found:
-    """Find what the fine-tune costs and saves, as far as that is known, and check the break-even against its limit."""
+    """Find what the fine-tune costs and saves, as far as that is known, and check the break-even against its limit.
+
+    Before training they are those of the best possible candidate, whose calls are free.
+    """
     spec = gate.config.economics
     if spec is None:
         return Found({})
-    costs, lacks = _costs_of(gate, spec)
-    found = payback(costs) if gate.accepts else Payback()
-    unknown, not_counted = _clause(lacks), "" if gate.accepts else _not_counted(spec)
+    costs, unknown = _costs(gate, spec)
+    trained = "candidate" in gate.models
+    found = payback(costs) if trained else Payback()
     economics = Economics(
         calls_per_month=spec.calls_per_month,
         baseline_usd_per_1000_calls=_per_1000(costs.baseline),
-        candidate_usd_per_1000_calls=_per_1000(costs.candidate) if gate.accepts else None,
+        candidate_usd_per_1000_calls=_per_1000(costs.candidate) if trained else None,
         training_cost_usd=spec.training_cost_usd,
         data_cost_usd=spec.data_cost_usd,
         hosting_usd_per_month=spec.hosting_usd_per_month,
@@ -144,108 +203,87 @@ def check(gate: Context) -> Found:
         breaks_even=found.breaks_even,
         break_even_days=found.days,
         break_even_calls=found.calls,
-        sentence=_sentence(costs, unknown, not_counted, best=not gate.accepts),
+        sentence=_sentence(costs, unknown.why, None if trained else _not_counted(spec)),
     )
-    return Found({"economics": economics}, _within_limit(gate, spec, costs, lacks))
+    return Found({"economics": economics}, _within_limit(gate, spec, costs, unknown))
 
 
-def _costs_of(gate: Context, spec: EconomicsKeys) -> tuple[Costs, list[Lack]]:
-    """Return the costs, and what is unknown. Before training they are those of the best possible candidate."""
-    baseline, candidate = gate.facts_of(gate.best), gate.facts_of("candidate")
-    lacks = [_NO_CALLS] if spec.calls_per_month is None else []
-    lacks += _lack("baseline" if gate.accepts else gate.best, baseline)
-    per_call, training = call_usd(candidate), spec.training_cost_usd
-    if not gate.accepts:
+def _costs(gate: Context, spec: EconomicsKeys) -> tuple[Costs, Unknown]:
+    """Return the costs, and what is unknown of them."""
+    baseline, candidate, trained = gate.facts_of(gate.best), gate.facts_of("candidate"), "candidate" in gate.models
+    per_call, training, of_candidate = call_usd(candidate), spec.training_cost_usd, None
+    if not trained:
         per_call, training = 0.0, training or 0.0
-    elif (free := why_free(candidate)) and not spec.hosting_usd_per_month:
-        per_call, lacks = None, [*lacks, _unbelieved(free)]
+    elif not spec.hosting_usd_per_month and (of_candidate := free(candidate, hosting=True)) is not None:
+        per_call = None
     else:
-        lacks += _lack("candidate", candidate)
-    lacks += [_NO_TRAINING] if training is None else []
-    once_and_monthly = (spec.data_cost_usd, spec.hosting_usd_per_month, spec.retrains_per_year)
-    declared = (amount or 0.0 for amount in once_and_monthly)
-    return Costs(spec.calls_per_month, call_usd(baseline), per_call, training, *declared), lacks
-
-
-def _lack(role: str, model: ModelResult) -> list[Lack]:
-    if call_usd(model) is not None:
-        return []
-    return [Lack(f"{called(role)} {model.name}: {model.cost_unknown or 'nothing was measured'}", cost_cure(model))]
-
-
-def _unbelieved(free: str) -> Lack:
-    return Lack(f"the cost of a call is unknown: {free}", FREE_TO_HOST_CURE)
+        of_candidate = unknown_cost("candidate", candidate)
+    unknown = together(
+        _NO_CALLS if spec.calls_per_month is None else None,
+        unknown_cost("baseline" if trained else gate.best, baseline),
+        of_candidate,
+        _NO_TRAINING if training is None else None,
+    )
+    declared = (spec.data_cost_usd or 0.0, spec.hosting_usd_per_month or 0.0, spec.retrains_per_year or 0.0)
+    return Costs(spec.calls_per_month, call_usd(baseline), per_call, training, *declared), unknown
 
 
 def _per_1000(usd: float | None) -> float | None:
     return None if usd is None else round(1000 * usd, 12)
 
 
-# --- the limit -----------------------------------------------------------------------------------------------
-
-
-def _within_limit(gate: Context, spec: EconomicsKeys, costs: Costs, lacks: Sequence[Lack]) -> Iterator[Check]:
+def _within_limit(gate: Context, spec: EconomicsKeys, costs: Costs, unknown: Unknown) -> Iterator[Check]:
     """Check the break-even against its limit; before training, whether any candidate could meet it."""
     if spec.max_break_even_days is None:
         return
     found, most, required = payback(costs), spec.max_break_even_days, gate.requirement(_LIMIT)
     if found.days is None and found.breaks_even is not False:
-        yield _unknown(gate, lacks)
+        yield _cannot_be_judged(gate, unknown)
         return
-    enough = found.days is not None and round(found.days, 12) <= round(most, 12)
-    earliest = "" if gate.accepts else f" at the earliest{_not_counted(spec)}"
-    after = (
-        "never pays for itself" if found.days is None else f"pays for itself after {_exact_days(found.days)}{earliest}"
+    enough, trained = found.days is not None and round(found.days, 12) <= round(most, 12), "candidate" in gate.models
+    name, advice = "economics", "Keep the prompted model until there are more calls, or reduce the cost of training."
+    after = "never pays for itself" if found.days is None else f"pays for itself after {_exact_days(found.days)}"
+    if not trained:
+        name, advice = "headroom", "Do not train: even a free candidate would save too little at this number of calls."
+        after += "" if found.days is None else f" at the earliest{_not_counted(spec)}"
+        after = f"{_spent(gate, costs)}; a candidate {after}"
+    yield Check(
+        name,
+        "pass" if enough else "fail",
+        f"{after} (limit {show_number(most)} {'day' if most == 1 else 'days'})",
+        found.days,
+        **required,
+        advice=None if enough else advice,
+        action="cut_costs" if trained else "stop",
     )
-    message = f"{after} (limit {show_number(most)} {'day' if most == 1 else 'days'})"
-    if not gate.accepts:
-        yield _headroom(gate, costs, Check("headroom", "pass" if enough else "fail", message, found.days, **required))
-        return
-    advice = None if enough else "Keep the prompted model until there are more calls, or reduce the cost of training."
-    status: Status = "pass" if enough else "fail"
-    yield Check("economics", status, message, found.days, **required, advice=advice, action="cut_costs")
-    if spec.data_cost_usd is None:
-        yield Check(
-            "economics",
-            "warning",
-            "the cost of preparing the data is not declared and counts as $0",
-            source=gate.source(_LIMIT),
-            advice="Set economics.data_cost_usd, to 0 if it cost nothing.",
-        )
+    if trained and spec.data_cost_usd is None:
+        message = "the cost of preparing the data is not declared and counts as $0"
+        advice = "Set economics.data_cost_usd, to 0 if it cost nothing."
+        yield Check("economics", "warning", message, source=gate.source(_LIMIT), advice=advice)
 
 
-def _headroom(gate: Context, costs: Costs, outcome: Check) -> Check:
-    """Return the check that the best possible candidate, whose calls are free, would meet the limit."""
-    calls, baseline = costs.calls_per_month or 0.0, gate.facts_of(gate.best)
-    monthly = costs.hosting + (costs.retraining or 0.0)
+def _spent(gate: Context, costs: Costs) -> str:
+    """Return what the calls of a month cost with the best baseline, and what a candidate costs besides its calls."""
+    calls, monthly = costs.calls_per_month or 0.0, costs.hosting + (costs.retraining or 0.0)
+    cost = f"{show_usd(calls * (costs.baseline or 0.0))} with {called(gate.best)} {gate.facts_of(gate.best).name}"
     fixed = f", hosting and retraining cost {show_dollars(monthly)}" if monthly else ""
-    cost = f"{show_usd(calls * (costs.baseline or 0.0))} with {called(gate.best)} {baseline.name}{fixed}"
-    failed = outcome.status == "fail"
-    return replace(
-        outcome,
-        message=f"{show_number(calls)} calls per month cost {cost}; a candidate {outcome.message}",
-        advice="Do not train: even a free candidate would save too little at this number of calls." if failed else None,
-        action="stop" if failed else None,
-    )
+    return f"{show_number(calls)} calls per month cost {cost}{fixed}"
 
 
-def _unknown(gate: Context, lacks: Sequence[Lack]) -> Check:
-    """Return the error of a limit that depends on an unknown cost."""
-    message = f"the break-even cannot be calculated: {_clause(lacks)}"
-    cure = " ".join(dict.fromkeys(lack.cure for lack in lacks))
-    return Check("economics", "error", message, **gate.requirement(_LIMIT), advice=cure or None)
+def _cannot_be_judged(gate: Context, unknown: Unknown) -> Check:
+    message = f"the break-even cannot be calculated: {unknown.why}"
+    return Check("economics", "error", message, **gate.requirement(_LIMIT), advice=unknown.cure or None)
 
 
 # --- in words ------------------------------------------------------------------------------------------------
 
 
-def _clause(lacks: Sequence[Lack]) -> str:
-    return "; ".join(lack.what for lack in lacks)
+def _sentence(costs: Costs, unknown: str, not_counted: str | None) -> str:
+    """Return the economics in one sentence: of a measured fine-tune, or of the best possible candidate.
 
-
-def _sentence(costs: Costs, unknown: str, not_counted: str, *, best: bool) -> str:
-    """Return the economics in one sentence: of a measured fine-tune, or of the ``best`` possible candidate."""
-    found, calls = payback(costs), costs.calls_per_month
+    ``not_counted`` names what is not declared of the latter's costs; None: the fine-tune was measured.
+    """
+    found, calls, best = payback(costs), costs.calls_per_month, not_counted is not None
     at = "" if calls is None else f"At {show_number(calls)} calls per month "
     if costs.saved_per_call is None or (found.breaks_even is None and not best):
         return f"The saving is unknown: {unknown}."
@@ -253,16 +291,13 @@ def _sentence(costs: Costs, unknown: str, not_counted: str, *, best: bool) -> st
         subject = "even a candidate whose calls cost nothing" if best else "the fine-tune"
         lost = found.monthly_saving
         if lost is None:
-            return f"{subject[0].upper()}{subject[1:]} never pays for itself: a call saves nothing."
-        costs_more = (
-            f"costs {show_dollars(-lost)} per month more than the baseline" if round(lost, 9) else "saves nothing"
-        )
-        return f"{at}{subject} {costs_more}: it never pays for itself."
+            return _begun(f"{subject} never pays for itself: a call saves nothing.")
+        more = f"costs {show_dollars(-lost)} per month more than the baseline" if round(lost, 9) else "saves nothing"
+        return f"{at}{subject} {more}: it never pays for itself."
     amount = f"{show_dollars(1000 * costs.saved_per_call)} per 1,000 calls"
     if found.monthly_saving is not None:
         amount = f"{show_dollars(found.monthly_saving)} per month"
-    saves = f"a candidate can save {amount} at most" if best else f"the fine-tune saves {amount}"
-    saves = f"{at}{saves}" if at else f"{saves[0].upper()}{saves[1:]}"
+    saves = _begun(f"{at}{f'a candidate can save {amount} at most' if best else f'the fine-tune saves {amount}'}")
     if found.calls is None:
         return f"{saves}." if best else f"{saves}; the break-even is unknown: {unknown}."
     if not costs.upfront:
@@ -270,9 +305,12 @@ def _sentence(costs: Costs, unknown: str, not_counted: str, *, best: bool) -> st
     after = plural(_whole(found.calls), "call")
     if found.days is not None:
         after = f"{_days(found.days)} ({after})"
-    if best:
-        return f"{saves}, and pays for itself after {after} at the earliest{not_counted}."
-    return f"{saves} and pays for itself after {after}."
+    comma, earliest = (",", f" at the earliest{not_counted}") if best else ("", "")
+    return f"{saves}{comma} and pays for itself after {after}{earliest}."
+
+
+def _begun(text: str) -> str:
+    return text[0].upper() + text[1:]
 
 
 def _not_counted(spec: EconomicsKeys) -> str:

@@ -6,7 +6,6 @@ from collections.abc import Callable, Iterable
 from typing import Literal, NamedTuple
 
 from pytest_ftgate.checks import (
-    advantage,
     alternatives,
     answers,
     attempts,
@@ -69,7 +68,7 @@ RULES: tuple[Rule, ...] = (
     _rule("free", form.check),
     _rule("free", test_set.check_reach),
     _rule("free", match.check_reach, "max_drop"),
-    _rule("free", advantage.check_free, "max_drop"),
+    _rule("free", match.check_free, "max_drop"),
     _rule("free", economics.check_free),
     _rule("free", thresholds.check_free, "accept"),
     _rule("free", baseline_quality.check_prompts),
@@ -89,8 +88,8 @@ RULES: tuple[Rule, ...] = (
     _rule("scored", identical_outputs.check, "accept"),
     _rule("scored", gain.check, "accept"),
     _rule("scored", ready.check, "ready", "margin"),
-    _rule("scored", advantage.check, "accept", "max_drop"),
-    _rule("scored", advantage.check_headroom, "ready", "max_drop"),
+    _rule("scored", match.check, "accept", "max_drop"),
+    _rule("scored", match.check_headroom, "ready", "max_drop"),
     _rule("scored", thresholds.check, "accept"),
     _rule("scored", economics.check),
     _rule("scored", answers.check),

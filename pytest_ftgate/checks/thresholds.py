@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 
 from pytest_ftgate.checks.advice_form import has_format
 from pytest_ftgate.checks.answers import answers_of
-from pytest_ftgate.checks.pricing import UNTIMED_CURE, cost_cure, unpriced_models
+from pytest_ftgate.checks.economics import unknown_cost
+from pytest_ftgate.models.price import price_of
 from pytest_ftgate.result import Action, Check, ModelResult, Status, called
 from pytest_ftgate.text import show_seconds, show_usd, show_value
 
@@ -29,17 +30,15 @@ RUN_METRICS = {
 
 LATENCIES = ("latency_p50_s", "latency_p95_s")
 
+UNTIMED = "Call the model live, or record latency_s with each answer."
+"""How to make a latency known."""
+
 
 def check_free(gate: Context) -> Iterator[Check]:
     """Check before any call that a cost with a threshold can be known."""
-    limits = gate.config.thresholds.get("cost_usd")
-    unknown = unpriced_models(gate.models).get("candidate") if limits is not None else None
-    if limits is not None and unknown is not None:
-        unpriced = ModelResult(
-            gate.models["candidate"].name,
-            price_unknown=unknown.unknown,
-            cost_unknown=unknown.unknown or "",
-        )
+    limits, model = gate.config.thresholds.get("cost_usd"), gate.models["candidate"]
+    if limits is not None and not (price := price_of(model)).known:
+        unpriced = ModelResult(model.name, price_unknown=price.unknown, cost_unknown=price.unknown)
         yield _check("cost_usd", limits, unpriced, share=False)
 
 
@@ -127,9 +126,9 @@ def _within(value: float, limits: ThresholdKeys) -> bool:
 def _unknown(name: str, model: ModelResult) -> tuple[str | None, str]:
     """Return why a value was not measured, if that is known, and what to do about it."""
     if name in LATENCIES:
-        return model.latency_unknown, UNTIMED_CURE
-    if name == "cost_usd":
-        return model.cost_unknown, cost_cure(model)
+        return model.latency_unknown, UNTIMED
+    if name == "cost_usd" and (unknown := unknown_cost("candidate", model)) is not None:
+        return model.cost_unknown, unknown.cure
     return None, "The model does not report what is needed to measure it."
 
 

@@ -14,8 +14,7 @@ from hypothesis import strategies as st
 
 from pytest_ftgate.checks import economics
 from pytest_ftgate.checks.context import Context
-from pytest_ftgate.checks.economics import DAYS_PER_MONTH, Costs, payback
-from pytest_ftgate.checks.pricing import no_price
+from pytest_ftgate.checks.economics import DAYS_PER_MONTH, Costs, no_price, payback
 from pytest_ftgate.models.protocol import Price
 from pytest_ftgate.reports.text import economics_lines
 from pytest_ftgate.result import Economics, ModelResult, Threshold
@@ -167,9 +166,9 @@ def test_one_baseline_with_a_price_may_be_the_best_one() -> None:
         {"a": NOTHING, "b": NOTHING, "candidate": PRICE}, {"baseline": PRICE, "candidate": NOTHING},
     ))  # fmt: skip
     assert both is not None
-    assert both.what == "baseline a: no price in the gate; baseline b: no price in the gate"
+    assert both.why == "baseline a: no price in the gate; baseline b: no price in the gate"
     assert one is not None
-    assert one.what == "candidate: no price in the gate"
+    assert one.why == "candidate: no price in the gate"
 
 
 @pytest.mark.parametrize(
