@@ -117,11 +117,6 @@ class Context:
     # --- inputs ----------------------------------------------------------------------------------------------
 
     @property
-    def accepts(self) -> bool:
-        """Return whether a candidate is judged, which the stage ready does not do."""
-        return self.config.stage == "accept"
-
-    @property
     def deciding(self) -> Metric:
         """Return the metric that decides."""
         return self.metrics[self.config.decided_by.name]
@@ -134,6 +129,16 @@ class Context:
     def asked(self, role: str) -> ModelSpec:
         """Return the keys of a model."""
         return {**self.config.baselines, "candidate": self.config.candidate}[role]
+
+    @property
+    def all_metrics(self) -> list[Metric]:
+        """Return the metrics of the gate and of its guards."""
+        return [*self.metrics.values(), *(guard.metric for guard in self.guards.values())]
+
+    @property
+    def test_sets(self) -> dict[str, DataSet]:
+        """Return the test set and those of the guards, by what messages call them."""
+        return {"test set": self.test, **{f"guard {name}": guard.test for name, guard in self.guards.items()}}
 
     @property
     def expected(self) -> list[Any]:

@@ -86,8 +86,7 @@ def _few_groups(gate: Context, groups: int, counted: int, needed: int) -> Check:
 
 def check_format(gate: Context) -> Iterator[Check]:
     """Note the format that was recognised by the keys of the rows, and warn where it leaves test examples out."""
-    sets = {"test set": gate.test, "training set": gate.training}
-    sets |= {f"guard {name}": guard.test for name, guard in gate.guards.items()}
+    sets = {"test set": gate.test, "training set": gate.training, **gate.test_sets}
     sets = {name: data for name, data in sets.items() if data.recognised}
     if sets:
         told = "; ".join(

@@ -170,9 +170,10 @@ class GateKeys(Keys):
         return {**self.baselines, **candidate}
 
     @property
-    def judged_thresholds(self) -> dict[str, ThresholdKeys]:
-        """Return the thresholds; none before training, when there is no candidate."""
-        return self.thresholds if self.stage == "accept" else {}
+    def judged_by(self) -> list[MetricSpec]:
+        """Return the metrics that can fail the gate: the deciding one, those of thresholds and of guards."""
+        named = [self.metric_named(name) for name in self.thresholds]
+        return [self.decided_by, *named, *(guard.metric for guard in self.guards.values())]
 
     def metric_named(self, name: str) -> MetricSpec:
         """Return a metric of the key ``metric``, or one of a threshold, which has no options."""

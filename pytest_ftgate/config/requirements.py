@@ -1,4 +1,4 @@
-"""The requirements of a gate besides its gain: thresholds, hypothesis, guards, slices and economics."""
+"""The requirements of a gate besides its gain."""
 
 from __future__ import annotations
 

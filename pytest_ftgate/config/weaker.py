@@ -42,7 +42,7 @@ def comparable(keys: type[BaseModel]) -> dict[str, Weaker]:
 
 
 def comparison_in(keys: type[BaseModel], path: str) -> Weaker | None:
-    """Return how values of a key (``guards.refunds.max_drop``, ``thresholds.f1.min``) compare; None if they do not."""
+    """Return how values of a key (``thresholds.f1.min``) compare; None if they do not."""
     found = comparable(keys).get(path)
     if found is not None:
         return found
@@ -51,7 +51,7 @@ def comparison_in(keys: type[BaseModel], path: str) -> Weaker | None:
         inner = _keys_in(info.annotation)
         if inner is None or rest == path:
             continue
-        # Names of guards may contain dots, so every part after a dot may be the key.
+        # Names may contain dots, so every part after a dot may be the key.
         below = (rest[place + 1 :] for place, char in enumerate(rest) if char == ".")
         found = next(filter(None, (comparison_in(inner, part) for part in below)), None)
         if found:

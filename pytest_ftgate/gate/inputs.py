@@ -126,12 +126,11 @@ def _check_prompts(gate: Context) -> None:
         ConfigError: a placeholder names no field of a row, which would be sent with the placeholder in it.
         DataError: a row has images, audio or video that are not sent.
     """
-    asked = [gate.test, *(guard.test for guard in gate.guards.values())]
     for model in gate.models.values():
         prompt = model.prompt
         if prompt is None and model.function is None:  # it is a recording, or gets the whole example
             continue
-        for example in (example for data in asked for example in data):
+        for example in (example for data in gate.test_sets.values() for example in data):
             refuse_unsent_media(example, prompt.fields if prompt is not None else ())
             if prompt is not None and prompt.template is not None:
                 prompt.messages(example)

@@ -137,9 +137,7 @@ def _check_errors(config: GateKeys) -> None:
     """Refuse ``missing_answers: wrong`` with precision, which rises when answers are missing."""
     if config.missing_answers != "wrong":
         return
-    asked = [config.decided_by, *map(config.metric_named, config.thresholds)]
-    asked += [guard.metric for guard in config.guards.values()]
-    for spec in asked:
+    for spec in config.judged_by:
         if spec.name.partition("_")[0] == "precision":
             raise ConfigError(
                 f"missing_answers: wrong cannot be used with {spec.name}, which ignores missing answers",

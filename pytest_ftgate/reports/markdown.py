@@ -163,8 +163,7 @@ def _advice(result: GateResult) -> Iterator[str]:
 def _folded(result: GateResult) -> Iterator[str]:
     checks = tables.checks(result, _SYMBOLS)
     yield from _fold(checks.title, _table(checks))
-    for what in (tables.guards, tables.slices, tables.labels):
-        part = what(result)
+    for part in tables.parts(result):
         if part:
             yield from _fold(plural(len(part.rows), part.columns[0].heading), _table(part))
     yield from _preformatted("parts of metrics", breakdown_lines(result, full=True))

@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 from pytest_ftgate.reports import sentences
 from pytest_ftgate.reports.table import Bars, Column, Table, columns
-from pytest_ftgate.result import BreakdownResult, GateResult, ModelResult, SliceResult
+from pytest_ftgate.result import RED, BreakdownResult, GateResult, ModelResult, SliceResult
 from pytest_ftgate.text import (
     is_share,
     plural,
@@ -72,7 +72,12 @@ class _Part(NamedTuple):
     metric_range: tuple[float, float] | None = (0.0, 1.0)
 
 
-def guards(result: GateResult) -> Table:
+def parts(result: GateResult) -> tuple[Table, ...]:
+    """Return the guards, the slices and the labels."""
+    return _guards(result), _slices(result, result.slices), _labels(result)
+
+
+def _guards(result: GateResult) -> Table:
     """Return a row per guard."""
     parts = [
         _Part(f"{one.name} ({one.metric})", one.n, (one.baseline, one.candidate),
@@ -82,17 +87,22 @@ def guards(result: GateResult) -> Table:
     return _parts("Guards: other test sets that must not get worse", "guard", parts)
 
 
-def slices(result: GateResult, shown: Sequence[SliceResult] | None = None) -> Table:
-    """Return a row per slice of the result, or per slice in ``shown``."""
+def red_slices(result: GateResult, most: int) -> Table:
+    """Return at most so many slices that do not hold."""
+    return _slices(result, [one for one in result.slices if one.verdict in (*RED, "warning")][:most])
+
+
+def _slices(result: GateResult, shown: Sequence[SliceResult]) -> Table:
+    """Return a row per slice."""
     parts = [
         _Part(f"{one.field}={one.value}", one.n, (one.baseline, one.candidate),
               (one.gain, one.lower_bound, one.upper_bound), one.verdict or one.note or "", result.metric_range)
-        for one in (result.slices if shown is None else shown)
+        for one in shown
     ]  # fmt: skip
     return _parts("Slices of the test set, worst change first", "slice", parts)
 
 
-def labels(result: GateResult) -> Table:
+def _labels(result: GateResult) -> Table:
     """Return a row per expected label, if both models answered and outputs are labels."""
     found = result.diagnosis.labels if result.diagnosis is not None else ()
     shares = [(one, one.baseline / one.answers, one.candidate / one.answers) for one in found

@@ -175,12 +175,8 @@ def economics_lines(economics: Economics, *, full: bool = True) -> list[str]:
 
 
 def part_lines(result: GateResult, *, full: bool) -> list[str]:
-    """Return guards, slices and labels; unless ``full`` only slices that do not hold, at most five."""
-    if full:
-        parts = [tables.guards(result), tables.slices(result), tables.labels(result)]
-    else:
-        red = [one for one in result.slices if one.verdict in (*RED, "warning")]
-        parts = [tables.slices(result, red[:_SLICES_SHOWN])]
+    """Return guards, slices of the test set and labels; unless ``full`` only slices that do not hold, at most five."""
+    parts = tables.parts(result) if full else (tables.red_slices(result, _SLICES_SHOWN),)
     return [line for table in parts for line in table.lines("  ")]
 
 

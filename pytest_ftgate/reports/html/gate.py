@@ -38,7 +38,7 @@ def view(result: GateResult, evidence: Evidence, number: int) -> dict[str, Any]:
     ``number`` is the gate's place on the page, from 1.
     """
     answers = evidence.answers
-    parts = (tables.guards(result), tables.slices(result), tables.labels(result), *tables.breakdowns(result))
+    parts = (*tables.parts(result), *tables.breakdowns(result))
     economics = result.economics
     return {
         "anchor": f"gate-{number}",
