@@ -3,25 +3,18 @@
 from __future__ import annotations
 
 import dataclasses
-import math
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, fields, is_dataclass, replace
-from functools import cache
-from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeVar
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
-from pydantic import BeforeValidator, Field, TypeAdapter, WithJsonSchema
-
-from pytest_ftgate.text import listed, one_line, printable, shortened, show_percent
+from pytest_ftgate.diagnosis import BreakdownResult, Diagnosis, Flip
+from pytest_ftgate.plain import INNER, Range, about, from_plain, to_plain
+from pytest_ftgate.text import listed, one_line, printable, show_percent
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from pytest_ftgate.errors import FtgateError
-
-DIALECT = "https://json-schema.org/draft/2020-12/schema"
-"""The dialect of the JSON Schemas that this package ships."""
-
-T = TypeVar("T")
 
 Verdict = Literal["pass", "fail", "inconclusive", "error"]
 Status = Literal["pass", "fail", "inconclusive", "error", "warning", "note"]
@@ -59,22 +52,6 @@ RED: tuple[Verdict, ...] = ("error", "fail", "inconclusive")
 
 PROBLEMS_FIRST: tuple[Status, ...] = (*RED, "warning", "pass", "note")
 """All statuses, the worst first."""
-
-_END = WithJsonSchema({"type": ["number", "null"]})  # JSON has no infinity
-_LOW = BeforeValidator(lambda end: -math.inf if end is None else end)
-_HIGH = BeforeValidator(lambda end: math.inf if end is None else end)
-Range = tuple[Annotated[float, _LOW, _END], Annotated[float, _HIGH, _END]]
-"""The lower and upper end of a range; an infinite end is null in JSON."""
-
-
-def about(description: str) -> Any:
-    """Return the description of a field in the JSON Schema of the report."""
-    return Field(description=description)
-
-
-INNER = {"inner": True}
-"""Marks fields that people's reports and advice need, and that the JSON report and its schema leave out."""
-
 
 # The docstrings of these classes are descriptions in the JSON Schema of the report: plain text without mark-up.
 
@@ -272,69 +249,6 @@ class TestSetResult:
 
 
 @dataclass(frozen=True, slots=True)
-class Flip:
-    """An example with the answers of both models."""
-
-    id: str
-    input: str
-    expected: str
-    baseline: str
-    candidate: str
-    why: Annotated[str | None, about("what the metric says of the candidate's answer")] = None
-    where: Annotated[str | None, about("file and line of the example, or the item of an iterable")] = None
-
-
-@dataclass(frozen=True, slots=True)
-class BreakdownResult:
-    """The parts that make up the value of one metric of one model."""
-
-    metric: str
-    role: Annotated[str, about("baseline (the best one) or candidate")]
-    title: Annotated[str, about("what a row stands for")]
-    columns: tuple[str, ...]
-    rows: tuple[tuple[str, tuple[int | float | None, ...]], ...]
-    shares: Annotated[tuple[str, ...], about("the columns with numbers between 0 and 1")] = ()
-
-
-@dataclass(frozen=True, slots=True)
-class Confusion:
-    """How often each model answers one label where another is expected."""
-
-    expected: str
-    answered: str
-    baseline: int
-    candidate: int
-
-
-@dataclass(frozen=True, slots=True)
-class LabelScore:
-    """The answers to examples of one label, and how many of them each model gets right."""
-
-    label: str
-    answers: int
-    baseline: int
-    candidate: Annotated[int | None, about("null if there is no candidate")]
-
-
-@dataclass(frozen=True, slots=True)
-class Diagnosis:
-    """Kinds of mistakes in the answers of both models."""
-
-    baseline: Annotated[
-        Mapping[str, int], about("answers of the best baseline by kind: right, and each kind of mistake")
-    ]
-    candidate: Mapping[str, int] | None = None
-    confusions: Annotated[tuple[Confusion, ...], about("empty if outputs are not labels")] = ()
-    labels: Annotated[tuple[LabelScore, ...], about("empty if outputs are not labels")] = ()
-    fixed: tuple[str, ...] = ()  # file and line of all examples that the candidate answers better; the id without one
-    broken: tuple[str, ...] = ()  # of those that it answers worse
-    wrong_in_both: Annotated[int | None, about("examples that neither model gets right in any repeat")] = None
-    recalled: Annotated[
-        int | None, about("fixed examples whose output is in the training set but does not follow from their input")
-    ] = None
-
-
-@dataclass(frozen=True, slots=True)
 class Advice:
     """Advice for a gate that did not pass."""
 
@@ -500,38 +414,6 @@ class GateResult(Delta):
     def from_dict(cls, facts: Mapping[str, Any]) -> GateResult:
         """Return the result that :meth:`to_dict` was made from."""
         return from_plain(cls, facts)
-
-
-def to_plain(value: Any, *, whole: bool = True) -> Any:
-    """Return dataclasses and collections as JSON values; NaN and infinity become ``None``, and long text is cut.
-
-    Without ``whole`` fields marked :data:`INNER` are left out.
-    """
-    if isinstance(value, float):
-        return value if math.isfinite(value) else None
-    if isinstance(value, str):
-        return shortened(value)
-    if is_dataclass(value):
-        shown = [one.name for one in fields(value) if whole or one.metadata != INNER]
-        return {name: to_plain(getattr(value, name), whole=whole) for name in shown}
-    if isinstance(value, Mapping):
-        return {str(key): to_plain(item, whole=whole) for key, item in value.items()}
-    if isinstance(value, list | tuple):
-        return [to_plain(item, whole=whole) for item in value]
-    return value
-
-
-def from_plain(kind: type[T], facts: Mapping[str, Any]) -> T:
-    """Return the dataclass that these values were made from; absent values take their defaults.
-
-    Raises:
-        pydantic.ValidationError: the values do not fit the dataclass.
-    """
-    found: T = _adapter(kind).validate_python(facts)
-    return found
-
-
-_adapter: Callable[[Any], TypeAdapter[Any]] = cache(TypeAdapter)
 
 
 def closed(result: GateResult, checks: Iterable[Check]) -> GateResult:

@@ -105,9 +105,10 @@ def test_only_the_face_knows_pytest() -> None:
 
 
 LAYERS = (
-    "clock text statistics",
+    "clock text statistics unknown plain",
     "errors",
-    "data result ini_file",
+    "data diagnosis",
+    "result ini_file",
     "config",
     "models",
     "metrics",

@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING, get_args
 from pytest_ftgate.checks.advice_form import form_advice, form_first, mostly_form
 from pytest_ftgate.checks.drop import gain_reaches
 from pytest_ftgate.data import expected_text
-from pytest_ftgate.result import Action, Advice, Check, Confusion, Diagnosis, GateResult
+from pytest_ftgate.diagnosis import Confusion, Diagnosis
+from pytest_ftgate.result import Action, Advice, Check, GateResult
 from pytest_ftgate.runs.mistakes import NO_LABEL
 from pytest_ftgate.text import is_share, plural, printable, show_amount, show_difference, show_percent
 

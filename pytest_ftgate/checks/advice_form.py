@@ -8,7 +8,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING
 
-from pytest_ftgate.result import Action, Advice, Diagnosis
+from pytest_ftgate.diagnosis import Diagnosis
+from pytest_ftgate.result import Action, Advice
 from pytest_ftgate.runs.mistakes import OF_FORM, RIGHT
 from pytest_ftgate.text import plural
 

@@ -17,10 +17,11 @@ from typing import TYPE_CHECKING, Any
 from pytest_ftgate.checks.jobs import RunName
 from pytest_ftgate.checks.ledger import Entry, Fingerprint, append, hash_of, read_ledger
 from pytest_ftgate.data import DataSet, Example, canonical_json, normalized_input
+from pytest_ftgate.diagnosis import Diagnosis, Flip
 from pytest_ftgate.errors import DataError, FtgateError, HistoryError, StoreError, Where, shown_path
 from pytest_ftgate.models import key_of
 from pytest_ftgate.models.recorded import RecordedModel
-from pytest_ftgate.result import AttemptResult, Check, Diagnosis, Flip, Threshold, error_check
+from pytest_ftgate.result import AttemptResult, Check, Threshold, error_check
 from pytest_ftgate.runs.measure import Measured, flips, gains, measure_run, score_run
 from pytest_ftgate.runs.runner import Run
 from pytest_ftgate.text import plural, show_percent, timestamp

@@ -9,7 +9,8 @@ from dataclasses import dataclass, field, fields
 from importlib.metadata import PackageNotFoundError, version
 from typing import Annotated, Any, Literal
 
-from pytest_ftgate.result import DIALECT, INNER, GateResult, Session, about
+from pytest_ftgate.plain import DIALECT, INNER, about
+from pytest_ftgate.result import GateResult, Session
 from pytest_ftgate.text import timestamp
 
 REPORT_VERSION = 1

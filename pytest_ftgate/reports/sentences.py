@@ -6,14 +6,8 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
 
 from pytest_ftgate.checks.advice import learned_pair
-from pytest_ftgate.result import (
-    Check,
-    Diagnosis,
-    Economics,
-    Flip,
-    GateResult,
-    JudgeResult,
-)
+from pytest_ftgate.diagnosis import Diagnosis, Flip
+from pytest_ftgate.result import Check, Economics, GateResult, JudgeResult
 from pytest_ftgate.text import (
     LONGEST,
     is_share,

@@ -6,9 +6,10 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import NamedTuple
 
+from pytest_ftgate.diagnosis import BreakdownResult
 from pytest_ftgate.reports import sentences
 from pytest_ftgate.reports.table import Bars, Column, Table, columns
-from pytest_ftgate.result import RED, BreakdownResult, GateResult, ModelResult, SliceResult
+from pytest_ftgate.result import RED, GateResult, ModelResult, SliceResult
 from pytest_ftgate.text import (
     is_share,
     plural,

@@ -10,9 +10,10 @@ from os.path import commonprefix
 from typing import TYPE_CHECKING, Any
 
 from pytest_ftgate import clock
+from pytest_ftgate.diagnosis import BreakdownResult, Flip
 from pytest_ftgate.errors import MetricError
 from pytest_ftgate.models.price import cost_of_run, price_of
-from pytest_ftgate.result import BreakdownResult, Flip, ModelResult
+from pytest_ftgate.result import ModelResult
 from pytest_ftgate.text import plural, shortened
 
 if TYPE_CHECKING:

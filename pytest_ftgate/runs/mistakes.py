@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from pytest_ftgate.data import Example, expected_text
 from pytest_ftgate.data.tool_calls import calls_in, canonical_calls, declared_tools, names_in, text_beside_calls
-from pytest_ftgate.result import Confusion, Diagnosis, LabelScore
+from pytest_ftgate.diagnosis import Confusion, Diagnosis, LabelScore
 
 if TYPE_CHECKING:
     from pytest_ftgate.metrics import Metric

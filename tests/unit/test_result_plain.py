@@ -9,7 +9,8 @@ from typing import Any
 
 import pytest
 
-from pytest_ftgate.result import GateResult, ModelResult, from_plain, to_plain
+from pytest_ftgate.plain import from_plain, to_plain
+from pytest_ftgate.result import GateResult, ModelResult
 
 
 @dataclass(frozen=True, slots=True)

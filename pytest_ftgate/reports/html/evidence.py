@@ -17,7 +17,8 @@ from pytest_ftgate.checks.training_set import row_pairs
 from pytest_ftgate.data import canonical_json, expected_text
 from pytest_ftgate.models import Completion
 from pytest_ftgate.models.prompt import Prompt
-from pytest_ftgate.result import RowPair, called, from_plain
+from pytest_ftgate.plain import from_plain
+from pytest_ftgate.result import RowPair, called
 from pytest_ftgate.runs.measure import is_right, rightness, shown_input
 from pytest_ftgate.runs.mistakes import label_pairs
 from pytest_ftgate.text import readable

@@ -13,16 +13,8 @@ from gate_context import context
 from pytest_ftgate.checks import knowledge
 from pytest_ftgate.checks.advice import advice_on_loss, advise, most_to_try
 from pytest_ftgate.checks.goal import NOT_SERVED
-from pytest_ftgate.result import (
-    Advice,
-    Check,
-    Confusion,
-    Diagnosis,
-    GateResult,
-    LabelScore,
-    Threshold,
-    TrainingResult,
-)
+from pytest_ftgate.diagnosis import Confusion, Diagnosis, LabelScore
+from pytest_ftgate.result import Advice, Check, GateResult, Threshold, TrainingResult
 
 MARGIN = Check("margin", "fail", "gain too small")
 DROP = Check("max_drop", "fail", "too much worse")

@@ -2,8 +2,9 @@
 
 from dataclasses import replace
 
+from pytest_ftgate.diagnosis import BreakdownResult
 from pytest_ftgate.reports.text import block, breakdown_lines
-from pytest_ftgate.result import BreakdownResult, GateResult
+from pytest_ftgate.result import GateResult
 
 COLUMNS = ("F1", "precision", "recall", "right", "wrong", "missing", "invented")
 

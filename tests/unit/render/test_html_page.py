@@ -10,21 +10,17 @@ import pytest
 from html_page import Page
 
 from pytest_ftgate.checks.weakening.history import Head
+from pytest_ftgate.diagnosis import BreakdownResult, Confusion, Diagnosis, Flip, LabelScore
 from pytest_ftgate.reports.html.evidence import Answers, Evidence, Reply, Row
 from pytest_ftgate.reports.html.gate import view
 from pytest_ftgate.reports.html.page import page
 from pytest_ftgate.result import (
     Advice,
-    BreakdownResult,
     Check,
-    Confusion,
-    Diagnosis,
     Economics,
-    Flip,
     Gain,
     GateResult,
     GuardResult,
-    LabelScore,
     ModelResult,
     RowPair,
     Session,

@@ -10,7 +10,7 @@ from pytest_ftgate.reports.html.evidence import Answers
 from pytest_ftgate.reports.html.gate import MOST_LABELS, confusions
 from pytest_ftgate.reports.html.plots import Interval, element, interval_plot, pair_bars
 from pytest_ftgate.reports.table import Bars
-from pytest_ftgate.reports.tables import slices
+from pytest_ftgate.reports.tables import parts
 from pytest_ftgate.result import GateResult, SliceResult
 from pytest_ftgate.runs.mistakes import NO_LABEL
 
@@ -98,7 +98,7 @@ def test_bars_are_as_long_as_their_values():
 )
 def test_a_metric_without_an_end_is_drawn_as_far_as_it_goes(values, metric_range, span):
     one = SliceResult("lang", "en", *values, n=4)
-    (bars,) = slices(GateResult("a", "b", "pass", metric_range=metric_range, slices=(one,))).bars
+    (bars,) = parts(GateResult("a", "b", "pass", metric_range=metric_range, slices=(one,)))[1].bars
     assert bars == (*values, *span)
 
 

@@ -3,21 +3,11 @@ from dataclasses import replace
 
 import pytest
 
+from pytest_ftgate.diagnosis import Diagnosis, Flip, LabelScore
 from pytest_ftgate.reports.json import junit_properties, report
 from pytest_ftgate.reports.markdown import document
 from pytest_ftgate.reports.text import block, model_table, title
-from pytest_ftgate.result import (
-    Check,
-    Diagnosis,
-    Flip,
-    GateResult,
-    GuardResult,
-    LabelScore,
-    ModelResult,
-    Session,
-    SliceResult,
-    verdict_of,
-)
+from pytest_ftgate.result import Check, GateResult, GuardResult, ModelResult, Session, SliceResult, verdict_of
 from pytest_ftgate.text import (
     is_share,
     plural,
