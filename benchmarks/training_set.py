@@ -26,8 +26,8 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote, quote_plus
 
-from pytest_ftgate.checks.training_set import TrainingAudit, audit_training_set
-from pytest_ftgate.checks.training_set.wording import Wording, resemblance
+from pytest_ftgate.checks.audit import TrainingAudit, audit_training_set
+from pytest_ftgate.checks.audit.wording import Wording, resemblance
 from pytest_ftgate.data import examples_from, load_examples
 
 

@@ -15,11 +15,11 @@ from pytest_ftgate.runs.measure import compare_scored, forgiven_roles
 
 if TYPE_CHECKING:
     from pytest_ftgate.checks.attempts import Attempt
+    from pytest_ftgate.checks.audit import TrainingAudit
     from pytest_ftgate.checks.freshness import LastGreen
     from pytest_ftgate.checks.guards import Guard
     from pytest_ftgate.checks.jobs import Purpose, RunName
     from pytest_ftgate.checks.slices import Slices
-    from pytest_ftgate.checks.training_set import TrainingAudit
     from pytest_ftgate.config import GateKeys, ModelSpec
     from pytest_ftgate.data import DataSet
     from pytest_ftgate.metrics import Metric

@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Any
 
 from pytest_ftgate.checks import drop
 from pytest_ftgate.checks.answers import complete_checks
+from pytest_ftgate.checks.audit import check_test_set, grouped_by_content, leaked_rows
 from pytest_ftgate.checks.constant_baseline import best_constant, chance
 from pytest_ftgate.checks.context import Found
 from pytest_ftgate.checks.drop import Tolerance
-from pytest_ftgate.checks.training_set import check_test_set, grouped_by_content, leaked_rows
 from pytest_ftgate.errors import ConfigError, FtgateError
 from pytest_ftgate.metrics import build_metric, check_labels
 from pytest_ftgate.metrics.judged import refuse_judged

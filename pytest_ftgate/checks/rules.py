@@ -9,6 +9,7 @@ from pytest_ftgate.checks import (
     alternatives,
     answers,
     attempts,
+    audit,
     baseline_quality,
     constant_baseline,
     economics,
@@ -29,7 +30,6 @@ from pytest_ftgate.checks import (
     slices,
     test_set,
     thresholds,
-    training_set,
 )
 from pytest_ftgate.checks.context import Context, Found
 from pytest_ftgate.errors import FtgateError
@@ -59,7 +59,7 @@ def _rule(stage: Stage, check: Callable[[Context], Found | Iterable[Check]], *ne
 
 RULES: tuple[Rule, ...] = (
     _rule("free", test_set.check_format),
-    _rule("free", training_set.check),
+    _rule("free", audit.check),
     _rule("free", attempts.check, "accept"),
     _rule("free", goal.check),
     _rule("free", prompt_leak.check, "accept"),

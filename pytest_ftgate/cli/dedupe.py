@@ -12,8 +12,8 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
-from pytest_ftgate.checks.training_set import TrainingAudit
-from pytest_ftgate.checks.training_set.exact import count_exact, outputs_of
+from pytest_ftgate.checks.audit import TrainingAudit
+from pytest_ftgate.checks.audit.exact import count_exact, outputs_of
 from pytest_ftgate.data import DataSet, normalized_input
 from pytest_ftgate.data.cells import json_row
 from pytest_ftgate.data.columns import Forms

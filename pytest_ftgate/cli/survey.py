@@ -10,7 +10,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Literal
 
-from pytest_ftgate.checks.training_set import TrainingAudit, audit_training_set, check_test_set
+from pytest_ftgate.checks.audit import TrainingAudit, audit_training_set, check_test_set
 from pytest_ftgate.cli.dedupe import Cleaned, clean_test, clean_training
 from pytest_ftgate.config.gate_keys import GateKeys
 from pytest_ftgate.data import (

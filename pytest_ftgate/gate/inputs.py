@@ -7,19 +7,19 @@ from typing import TYPE_CHECKING, Any
 
 from pytest_ftgate import clock
 from pytest_ftgate.checks.attempts import find_attempt
-from pytest_ftgate.checks.context import Context
-from pytest_ftgate.checks.freshness import last_green
-from pytest_ftgate.checks.guards import described as described_guard
-from pytest_ftgate.checks.guards import prepare_guards
-from pytest_ftgate.checks.judging import prepare_judging
-from pytest_ftgate.checks.slices import prepare_slices
-from pytest_ftgate.checks.training_set import (
+from pytest_ftgate.checks.audit import (
     TrainingAudit,
     audit_training_set,
     check_test_set,
     grouped,
     row_pairs,
 )
+from pytest_ftgate.checks.context import Context
+from pytest_ftgate.checks.freshness import last_green
+from pytest_ftgate.checks.guards import described as described_guard
+from pytest_ftgate.checks.guards import prepare_guards
+from pytest_ftgate.checks.judging import prepare_judging
+from pytest_ftgate.checks.slices import prepare_slices
 from pytest_ftgate.config.data import max_tokens
 from pytest_ftgate.gate.metrics import build_metrics, check_possible, custom_metrics, needs_expected
 from pytest_ftgate.gate.state import Services

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any, Protocol
 from pytest_ftgate.result import GateResult
 
 if TYPE_CHECKING:
+    from pytest_ftgate.checks.audit import TrainingAudit
     from pytest_ftgate.checks.context import Context
-    from pytest_ftgate.checks.training_set import TrainingAudit
     from pytest_ftgate.data import DataSet
     from pytest_ftgate.runs.budget import Budget
     from pytest_ftgate.runs.run_state import Progress

@@ -13,7 +13,7 @@ __tracebackhide__ = True  # tracebacks of a user's iterable show none of our lin
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from pytest_ftgate.checks.training_set import TrainingAudit
+    from pytest_ftgate.checks.audit import TrainingAudit
     from pytest_ftgate.config import DataKeys
     from pytest_ftgate.data import DataSet
 
@@ -64,7 +64,7 @@ class DataSets:
 
     def audit(self, training: DataSet, test: DataSet, *, max_tokens: int | None = None) -> TrainingAudit:
         """Return the audit of a training set and a test set, computed once for equal ones of several gates."""
-        from pytest_ftgate.checks.training_set import audit_training_set
+        from pytest_ftgate.checks.audit import audit_training_set
 
         key = (training.sha256, training.origin, test.sha256, max_tokens)
         known = self._audits.get(key)

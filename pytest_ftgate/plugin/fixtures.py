@@ -128,7 +128,7 @@ def evaluator(request: pytest.FixtureRequest, session: GateSession) -> Callable[
 
 
 def _evaluate(keys: Mapping[str, Any], request: pytest.FixtureRequest, session: GateSession) -> Run:
-    from pytest_ftgate.checks.training_set import check_test_set
+    from pytest_ftgate.checks.audit import check_test_set
     from pytest_ftgate.config import Layer, resolve_gate
     from pytest_ftgate.gate.metrics import build_metrics
     from pytest_ftgate.metrics.judged import refuse_judged

@@ -74,7 +74,7 @@ def two_gates(project: Project, between: str = "", **keys: Any) -> None:
 
 
 def test_gates_on_one_training_set_have_it_audited_once(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
-    from pytest_ftgate.checks import training_set as training
+    from pytest_ftgate.checks import audit as training
 
     audited = []
     audit = training.audit_training_set
@@ -143,11 +143,10 @@ def test_every_training_row_to_remove_is_named_at_once(project: Project) -> None
     project.training_set(200, [{"input": text, "expected": "refund"} for text in copies])
     gate = project.judge()
     training = gate["training"]
-    assert (training["leaked"], check(gate, "leaked_near")["observed"]) == (1, 2)
+    assert (training["leaked"], check(gate, "leaked_near")["observed"]) == (1, 1)
     named = {pair["other"] for pair in (*training["leaked_pairs"], *training["near_pairs"])}
     assert named == {f"train.jsonl:{line}" for line in range(201, 208)}
-    assert {pair["row"] for pair in training["near_pairs"]} == {"test.jsonl:1", "test.jsonl:2"}
-    mentions(check(gate, "leaked"), "these 3", "train.jsonl:201", "train.jsonl:202", "train.jsonl:203")
+    mentions(check(gate, "leaked"), "these 5", "train.jsonl:201", "train.jsonl:202", "train.jsonl:203")
     shown = "\n".join(block(gate, verbose=True))
     for pair in training["near_pairs"]:
         assert f"{pair['row']} ~ {pair['other']}: {pair['text']!r} and {pair['other_text']!r}" in shown

@@ -13,7 +13,7 @@ from math import isfinite
 from typing import TYPE_CHECKING, Any, Literal
 
 from pytest_ftgate.checks.attempts import hides, shown_answers
-from pytest_ftgate.checks.training_set import row_pairs
+from pytest_ftgate.checks.audit import row_pairs
 from pytest_ftgate.data import canonical_json, expected_text
 from pytest_ftgate.models import Completion
 from pytest_ftgate.models.prompt import Prompt

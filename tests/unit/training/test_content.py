@@ -2,14 +2,16 @@
 
 import html
 import random
+from collections import Counter
 from urllib.parse import quote, quote_plus
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
-from pytest_ftgate.checks.training_set import audit_training_set, containment
-from pytest_ftgate.checks.training_set.near import Components, joined_groups
+from pytest_ftgate.checks.audit import audit_training_set
+from pytest_ftgate.checks.audit.leaks import Index
+from pytest_ftgate.checks.audit.near import Components, joined_groups
 from pytest_ftgate.data import examples_from
 
 RNG = random.Random(1)
@@ -73,25 +75,17 @@ def test_a_frame_around_the_leaked_rows_only(frame):
     assert audit(training + behind(frame, SAID[360:420]), planted).leaked == 0
 
 
-@pytest.mark.parametrize("run", [2, 4])
-@given(
-    st.lists(st.text("ab \U0001f600", max_size=9), max_size=6),
-    st.lists(st.text("ab \U0001f600", max_size=20), max_size=6),
-)
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
-def test_texts_within_others_are_those_that_a_comparison_of_all_finds(monkeypatch, run, parts, wholes):
-    monkeypatch.setattr(containment, "_RUN", run)
-    monkeypatch.setattr(containment, "_CHARACTERS_AT_ONCE", 8)
-    parts, wholes = ([" ".join(text.split()) for text in texts] for texts in (parts, wholes))
-    found = {(one.part, one.whole, len(one.before)) for one in containment.contained(parts, wholes)}
-    for part, whole, before in found:
-        assert f" {wholes[whole]} ".startswith(f" {parts[part]} ", before + bool(before))
-    assert {one[:2] for one in found} == {
-        (part, whole)
-        for part, one in enumerate(parts)
-        for whole, other in enumerate(wholes)
-        if len(one) + 2 >= run and one and len(other) > len(one) and f" {one} " in f" {other} "
-    }
+WORDS = st.lists(st.sampled_from("ab"), min_size=1, max_size=20).map(" ".join)
+
+
+@given(st.sets(WORDS, max_size=6), st.lists(WORDS, max_size=6))
+def test_texts_within_others_are_those_that_a_comparison_of_all_finds(parts, wholes):
+    index = Index(parts, Counter(" ".join(wholes).split()))
+    for whole in wholes:
+        found = list(index.find(whole))
+        assert len(found) == len(set(found))
+        assert all(f"{' '.join(whole.split()[at:])} ".startswith(f"{part} ") for part, at in found)
+        assert {part for part, _ in found} == {part for part in parts if f" {part} " in f" {whole} "}
 
 
 def test_a_test_set_without_outputs():

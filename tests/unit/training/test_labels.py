@@ -2,7 +2,7 @@
 
 import pytest
 
-from pytest_ftgate.checks.training_set.labels import HARDLY, Labels, compare_labels
+from pytest_ftgate.checks.audit.labels import HARDLY, Labels, compare_labels
 
 
 def test_labels_that_the_test_set_has_are_counted_in_the_training_set():

@@ -6,16 +6,21 @@ import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
-from pytest_ftgate.checks.training_set.near import NEAR, SHORTEST, near_copies
-from pytest_ftgate.checks.training_set.near import WORDS as LEAST_WORDS
-from pytest_ftgate.checks.training_set.wording import Wording, differing, resemblance, shingles, words_of
+from pytest_ftgate.checks.audit.near import NEAR, SHORTEST, near_copies
+from pytest_ftgate.checks.audit.near import WORDS as LEAST_WORDS
+from pytest_ftgate.checks.audit.wording import Wording, differing, resemblance, shingles, words_of
+from pytest_ftgate.data import normalized_input
 
 PARCEL = "Where is the parcel that I ordered last week?"
 
 
 def wordings(rows):
     pairs = [(row, "label") if isinstance(row, str) else row for row in rows]
-    return [Wording.of(text, output) for text, output in pairs]
+    return [Wording.of(normalized_input(text), output) for text, output in pairs]
+
+
+def words(text):
+    return words_of(normalized_input(text))
 
 
 def within(*rows):
@@ -132,11 +137,11 @@ def test_the_search_finds_what_comparing_all_pairs_finds(training, test):
 
 
 def brute_force_near(one, other):
-    if words_of(one) == words_of(other):
+    if words(one) == words(other):
         return True
     numbers = [sorted(word for word in text.split() if word.isdigit()) for text in (one, other)]
-    long = min(len(words_of(one)), len(words_of(other))) >= SHORTEST
-    return long and numbers[0] == numbers[1] and resemblance(shingles(words_of(one)), shingles(words_of(other))) >= NEAR
+    long = min(len(words(one)), len(words(other))) >= SHORTEST
+    return long and numbers[0] == numbers[1] and resemblance(shingles(words(one)), shingles(words(other))) >= NEAR
 
 
 def test_of_many_pairs_at_the_threshold_none_is_missed():

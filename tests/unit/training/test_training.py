@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pytest_ftgate.checks.training_set import audit_training_set, check_test_set
+from pytest_ftgate.checks.audit import audit_training_set, check_test_set
 from pytest_ftgate.data import examples_from, load_examples
 from pytest_ftgate.errors import DataError
 

@@ -16,11 +16,10 @@ from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 from zlib import crc32
 
-from pytest_ftgate.checks.training_set.containment import portions
-from pytest_ftgate.checks.training_set.content import contents, copies_but_for_ids
-from pytest_ftgate.checks.training_set.index import sharing
-from pytest_ftgate.checks.training_set.wording import SHINGLE, Wording, resemblance, shingles, words_of
-from pytest_ftgate.data import DataSet, expected_text
+from pytest_ftgate.checks.audit.content import contents, plain_text
+from pytest_ftgate.checks.audit.leaks import copies_but_for_ids, sharing
+from pytest_ftgate.checks.audit.wording import SHINGLE, Wording, resemblance, shingles, words_of
+from pytest_ftgate.data import DataSet, expected_text, normalized_input
 
 if TYPE_CHECKING:
     import numpy as np
@@ -39,6 +38,7 @@ _BANDS, _ROWS_PER_BAND = 24, 4
 _LIKELY = 0.45  # share of equal hashes; 3 standard errors of 96 hashes below the resemblance where one word differs
 _PAIRS_PER_TEXT = 8  # and band; of texts with thousands of candidates only some are compared
 _AT_ONCE = 100_000
+_CHARACTERS_AT_ONCE = 2_000_000
 _SEED = 20_261_124
 
 
@@ -157,7 +157,9 @@ def _answer(one: Wording) -> str:
     return _words_of(one.output)
 
 
-_words_of = lru_cache(maxsize=10_000)(words_of)
+@lru_cache(maxsize=10_000)
+def _words_of(output: str) -> str:
+    return words_of(normalized_input(output))
 
 
 def _candidates(texts: Sequence[Wording]) -> Iterator[tuple[int, int]]:
@@ -190,7 +192,7 @@ def _signatures(texts: Sequence[Wording]) -> tuple[NDArray[np.uint64], NDArray[n
     common = (f"{numbers}\n{answer if len(answer) < SHORTEST else ''}" for numbers, answer in both)
     keys[:] = np.fromiter((crc32(one.encode("utf-8", "surrogatepass")) for one in common), np.uint64, len(texts))
     hashes = np.empty((len(texts), len(factors)), np.uint8)
-    for start, stop in portions([one.words for one in texts]):
+    for start, stop in _portions([one.words for one in texts]):
         codes, starts = _shingle_codes([texts[index].words for index in range(start, stop)])
         for number, (factor, offset) in enumerate(zip(factors, offsets, strict=True)):
             least = np.minimum.reduceat(_mixed(codes * factor + offset), starts)
@@ -199,6 +201,17 @@ def _signatures(texts: Sequence[Wording]) -> tuple[NDArray[np.uint64], NDArray[n
             band *= np.uint64(0x9E3779B97F4A7C15)
             band ^= least
     return keys, hashes
+
+
+def _portions(texts: Sequence[str]) -> Iterator[tuple[int, int]]:
+    """Yield the first and last position of runs of texts that fit into memory."""
+    start, count = 0, 0
+    for stop, text in enumerate(texts):
+        if count > _CHARACTERS_AT_ONCE:
+            yield start, stop
+            start, count = stop, 0
+        count += len(text)
+    yield start, len(texts)
 
 
 def _shingle_codes(texts: Sequence[str]) -> tuple[NDArray[np.uint32], Any]:
@@ -280,7 +293,7 @@ def grouped(test: DataSet, pairs: Iterable[tuple[int, int]]) -> DataSet:
 
 def grouped_by_content(test: DataSet) -> DataSet:
     """Return a test set in which examples that are near duplicates of each other have the same group."""
-    said = [similar for _, similar in contents(test)]
+    said = [similar for _, similar in contents([plain_text(one.input) for one in test])]
     outputs = [expected_text(one.expected).strip() for one in test]
     pairs = (*near_copies([], list(map(Wording.of, said, outputs))).in_test, *copies_but_for_ids(said, outputs))
     return grouped(test, pairs) if pairs else test

@@ -7,8 +7,8 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import islice
 from typing import TYPE_CHECKING, Any
 
-from pytest_ftgate.checks.training_set.near import NEAR
-from pytest_ftgate.checks.training_set.wording import differing
+from pytest_ftgate.checks.audit.near import NEAR
+from pytest_ftgate.checks.audit.wording import differing
 from pytest_ftgate.config.checks import CHANGEABLE
 from pytest_ftgate.config.data import max_tokens
 from pytest_ftgate.data import expected_text

@@ -16,8 +16,8 @@ SHINGLE = 4
 SIGNS = (
     "\u3040-\u30ff\u3400-\u9fff\uf900-\ufaff\U00020000-\U0003ffff"  # Chinese and Japanese: each sign is about a word
 )
-_MARKS = ".,;:!?'\"…“”‘’„«»¿¡。、，！？；：؟،।"
-_TOKEN = re.compile(rf"[^\W{SIGNS}]+|[^\s{_MARKS}]")
+_MARKS = ".,;:!?'\"…“”‘’„«»¿¡。、，！？；：؟،।_*`~"  # punctuation, and emphasis of Markdown
+TOKEN = re.compile(rf"[^\W_{SIGNS}]+|[^\s{_MARKS}]")
 _DIGIT = re.compile(r"\d")
 _EXCERPT = 40  # characters
 _CONTEXT = 2  # words before the difference
@@ -32,16 +32,16 @@ class Wording:
     output: str
 
     @classmethod
-    def of(cls, given: Input, output: str) -> Wording:
-        """Return the form of a row with this input and output."""
-        tokens = _TOKEN.findall(normalized_input(given))
-        numbers = sorted(token for token in tokens if not token.isalpha() and _DIGIT.search(token))
-        return cls(" ".join(tokens), " ".join(numbers), output)
+    def of(cls, content: str, output: str) -> Wording:
+        """Return the form of a row with this normalised input and this output."""
+        words = words_of(content)
+        numbers = sorted(word for word in words.split() if not word.isalpha() and _DIGIT.search(word))
+        return cls(words, " ".join(numbers), output)
 
 
 def words_of(text: str) -> str:
-    """Return the normalised words of a text, separated by single spaces, without punctuation."""
-    return " ".join(_TOKEN.findall(normalized_input(text)))
+    """Return the words and signs of a normalised text, separated by single spaces, without punctuation."""
+    return " ".join(TOKEN.findall(text))
 
 
 def shingles(words: str) -> frozenset[str]:

@@ -6,9 +6,9 @@ import hashlib
 from collections.abc import Iterable, Iterator, Sequence, Set
 from dataclasses import dataclass
 
-from pytest_ftgate.checks.training_set.content import contents, leaks_by_content
-from pytest_ftgate.checks.training_set.index import sharing
-from pytest_ftgate.checks.training_set.wording import excerpt_from, shared_start
+from pytest_ftgate.checks.audit.content import contents, plain_text
+from pytest_ftgate.checks.audit.leaks import leaks, sharing
+from pytest_ftgate.checks.audit.wording import excerpt_from, shared_start
 from pytest_ftgate.data import DataSet, Input, expected_text, is_blank, normalized_input, visible, without_instructions
 from pytest_ftgate.data.faults import raise_together
 from pytest_ftgate.errors import DataError
@@ -53,7 +53,7 @@ def count_exact(training: DataSet, test: DataSet, outputs: Sequence[str]) -> Exa
     repeated = {row for row, _ in repeats}
     test_keys = [_InputKey.of(example.input) for example in test]
     said, tested = (_compared(data, kind, instructed) for data, kind in ((training, keys), (test, test_keys)))
-    leaked = set(leaks_by_content(training, test, [one for one, _ in said], outputs, [one for one, _ in tested]))
+    leaked = set(leaks(training, test, [one for one, _ in said], outputs, [one for one, _ in tested]))
     asked = ((row, digest) for row, digest in enumerate(digests) if not blank[row])
     leaked.update(sharing(asked, [key.compared(instructed) for key in test_keys]))
     return ExactCounts(
@@ -153,7 +153,8 @@ def _distinguished_by_instructions(keys: Sequence[_InputKey], outputs: Sequence[
 
 def _compared(data: DataSet, keys: Sequence[_InputKey], instructed: Set[bytes]) -> list[tuple[str, str]]:
     """Return what each row says, for equal and for similar rows; with its instructions if these count."""
+    texts = [plain_text(example.input) for example in data]
     return [
         (normalized_input(example.input),) * 2 if key.turns in instructed else content
-        for example, key, content in zip(data, keys, contents(data), strict=True)
+        for example, key, content in zip(data, keys, contents(texts), strict=True)
     ]

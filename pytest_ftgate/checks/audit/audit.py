@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
-from pytest_ftgate.checks.training_set.content import copies_but_for_ids
-from pytest_ftgate.checks.training_set.conversations import chat_errors, long_rows
-from pytest_ftgate.checks.training_set.exact import ExactCounts, count_exact, outputs_of
-from pytest_ftgate.checks.training_set.labels import Labels, compare_labels
-from pytest_ftgate.checks.training_set.near import NearCopies, near_copies
-from pytest_ftgate.checks.training_set.wording import Wording
+from pytest_ftgate.checks.audit.exact import ExactCounts, count_exact, outputs_of
+from pytest_ftgate.checks.audit.labels import Labels, compare_labels
+from pytest_ftgate.checks.audit.leaks import copies_but_for_ids
+from pytest_ftgate.checks.audit.near import NearCopies, near_copies
+from pytest_ftgate.checks.audit.rows import chat_errors, long_rows
+from pytest_ftgate.checks.audit.wording import Wording
 from pytest_ftgate.data import DataSet, is_blank
 from pytest_ftgate.result import RowPair
 from pytest_ftgate.runs.measure import shown_input

@@ -1,0 +1,187 @@
+"""Find what a row says behind the text that many rows share: an instruction, a template, a header, a signature.
+
+Shared text makes different rows look alike and hides equal ones. The longest common starts and ends are removed before
+rows are compared, as data-juicer and text-dedup do with headers and boilerplate. A start is shared if it is a common
+prefix of ``need`` consecutive texts in sorted order, which finds all of them in one pass; ends likewise, reversed.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from html import unescape
+from urllib.parse import unquote_plus
+
+from pytest_ftgate.checks.audit.wording import SIGNS
+from pytest_ftgate.data import Input, normalized_input, without_instructions
+
+_SAMPLE = 2_000
+_LEAST = 10
+"""The fewest rows that must contain a text before it counts as shared."""
+
+_INSTRUCTION_WORDS = 15
+"""Words of shared text that is certainly an instruction, so that a single word behind it may be all that a row says."""
+
+_LONG_CHARACTERS, _LONG_WORDS = 30, 5
+
+SUBSTANTIAL, SUBSTANTIAL_MASKED = 3, 4
+"""Words that say enough to be compared by themselves, and those without ids, long numbers and dates."""
+
+MASK = "¤"
+"""What stands for an id, a long number or a date."""
+
+MARKS = (":", ".", "?", "!", ">", "]", "}", "-", "=", "#", '"', "|", "(", ")")
+_WORD = re.compile(rf"[{SIGNS}] ?[{SIGNS}]|[^\W\d_{SIGNS}]{{2,}}")
+_ESCAPE = re.compile(
+    r"\\+(?:u[0-9a-f]{4}(?:\\+u[0-9a-f]{4})*|[nrt])?"  # JSON, however deep
+    r"|&(?:#\d+|#x[0-9a-f]+|[a-z]+);"  # HTML
+    r"|(?<=[^\W\d])\+(?=\w)|(?<=\w)\+(?=[^\W\d])"  # forms
+)
+_QUOTED = re.compile(r"%[0-9a-f]{2}")
+_DEPTH = 3
+"""How often escapes are undone: in HTML within HTML twice."""
+
+_CODE = re.compile(r"u([0-9a-f]{4})")
+_NUMBERED = re.compile(r"(?<!\S)[^\s\d#]*[\d#]\S*")
+_DATED = re.compile(r"\b\d{4}-\d{2}-\d{2} \d{2}:\d{2}(?::\d{2})?\b")
+_VARIABLE = re.compile(
+    r"\b\d{4}-\d{2}-\d{2}(?:t\d{2}:\d{2}(?::\d{2})?)?\b|\b\d{1,2}[./]\d{1,2}[./]\d{2,4}\b"  # dates
+    r"|\b[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f-]{22}\b"  # UUIDs
+    r"|#\w+"  # ticket numbers
+    r"|\b(?=(?:[\w-]*\d){3})(?![\w-]*[^\W\d_]{5})[\w-]{4,}\b"  # other ids: at least three digits, and no whole word
+)
+
+
+@dataclass(frozen=True)
+class Shared:
+    """The starts and ends that many texts share, longest first, without their ids; see :func:`masked`."""
+
+    starts: tuple[str, ...] = ()
+    ends: tuple[str, ...] = ()
+
+    @classmethod
+    def of(cls, texts: Sequence[str]) -> Shared:
+        """Return what these texts share, by an even sample of them."""
+        sample = [masked(text) for text in texts[:: -(-len(texts) // _SAMPLE) or 1]]
+        ends = _common_starts([text[::-1] for text in sample], reverse=True)
+        return cls(_distinct(_common_starts(sample)), tuple(end[::-1] for end in _distinct(ends)))
+
+    def content(self, text: str) -> tuple[str, str]:
+        """Return the text without its shared start and end, as it is compared for equal rows, and for similar ones.
+
+        The whole text if what is left says too little: no word; for similar rows, fewer than three words, unless they
+        stand behind an instruction or a mark such as ``question:``.
+        """
+        form = masked(text) if self.starts or self.ends else text
+        start = next((one for one in self.starts if form.startswith(one)), "")
+        end = next((one for one in self.ends if form.endswith(one) and len(one) <= len(form) - len(start)), "")
+        if not start and not end:
+            return text, text
+        if form == text:
+            content = text[len(start) : len(text) - len(end)].strip()
+        else:  # a mask replaces whole words
+            words = text.split(" ")
+            content = " ".join(words[len(start.split()) : len(words) - len(end.split())])
+        if not says(content, 1):
+            return text, text
+        framed = all(not one or _is_marked(one) for one in (start, end))
+        framed = framed or len(start.split()) + len(end.split()) >= _INSTRUCTION_WORDS
+        return content, content if framed or says(content, SUBSTANTIAL) else text
+
+
+def _distinct(starts: Iterable[str]) -> tuple[str, ...]:
+    """Return starts, longest first, without those that only add a few words of content to a shorter one."""
+    kept: list[str] = []
+    for start in sorted(starts, key=len):
+        if all(is_long(start[len(one) :]) for one in kept if start.startswith(one)):
+            kept.append(start)
+    return tuple(reversed(kept))
+
+
+def _common_starts(texts: Sequence[str], *, reverse: bool = False) -> set[str]:
+    """Return the starts that enough of the texts share; ``reverse``: the texts are written backwards."""
+    ordered = sorted(texts)
+    found: set[str] = set()
+    for share, is_shared in ((0.1, _is_instruction), (0.3, is_long), (0.5, _is_marked)):
+        need = max(_LEAST, int(share * len(ordered)))
+        for first, last in zip(ordered, ordered[need - 1 :], strict=False):
+            start = _whole_words(os.path.commonprefix([first, last]), first)  # noqa: RUF071  # of texts: no paths
+            if start not in found and is_shared(start[::-1] if reverse else start):
+                found.add(start)
+    return found
+
+
+def _whole_words(start: str, text: str) -> str:
+    """Return the start without a word that is cut."""
+    if len(start) == len(text) or text[len(start)] == " " or start.endswith(" "):
+        return start
+    return start[: start.rfind(" ") + 1]
+
+
+def _is_instruction(text: str) -> bool:
+    return len(text.split()) >= _INSTRUCTION_WORDS
+
+
+def is_long(text: str) -> bool:
+    """Return whether a text is a frame even where no mark separates it from what it stands around."""
+    return len(text) >= _LONG_CHARACTERS and len(text.split()) >= _LONG_WORDS
+
+
+def _is_marked(text: str) -> bool:
+    """Return whether a text has a word and a mark, such as ``question:``; the full stop of a sentence has none."""
+    marked = text.rstrip().endswith(MARKS) or text.lstrip().startswith(MARKS)
+    return marked and any(map(str.isalnum, text))
+
+
+def says(text: str, least: int) -> bool:
+    """Return whether a text has at least so many words with letters."""
+    words = (word for word in _WORD.finditer(text))
+    return sum(1 for _, _ in zip(range(least), words, strict=False)) >= least
+
+
+def masked(text: str) -> str:
+    """Return a normalised text with ``MASK`` in place of each id, long number and date; it has as many words."""
+    if not _NUMBERED.search(text):
+        return text
+    return _NUMBERED.sub(lambda word: _VARIABLE.sub(MASK, word[0]), _DATED.sub(f"{MASK} {MASK}", text))
+
+
+def plain_text(given: Input) -> str:
+    """Return an input as it is compared: normalised, without instructions, and without JSON, HTML and URL escapes."""
+    return unescaped(normalized_input(without_instructions(given)))
+
+
+def unescaped(text: str) -> str:
+    """Return a normalised text without JSON, HTML and URL escapes."""
+    for _ in range(_DEPTH):
+        if not any(sign in text for sign in "\\&%+"):
+            break
+        words = (unquote_plus(word) if _QUOTED.search(word) else word for word in text.split(" "))
+        meant = _ESCAPE.sub(_meant, " ".join(words) if "%" in text else text)
+        if meant == text:
+            break
+        lines = (line.split("\t") for line in meant.split("\n"))  # which end and begin the messages of a conversation
+        text = "\n".join("\t".join(map(normalized_input, parts)) for parts in lines)
+    return text
+
+
+def _meant(escape: re.Match[str]) -> str:
+    """Return what an escape stands for, without tabs and line feeds."""
+    written = escape[0]
+    if written[0] == "&":
+        meant = unescape(written)
+    elif written == "+":
+        meant = " "
+    elif codes := _CODE.findall(written):
+        meant = bytes.fromhex("".join(codes)).decode("utf-16-be", "replace")
+    else:
+        meant = " " if written[-1] in "nrt" else ""
+    return meant.replace("\n", " ").replace("\t", " ")
+
+
+def contents(texts: Sequence[str]) -> list[tuple[str, str]]:
+    """Return what each plain text says, as it is compared for equal rows, and for similar ones."""
+    shared = Shared.of(texts)
+    return [shared.content(text) for text in texts]

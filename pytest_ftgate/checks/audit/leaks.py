@@ -1,0 +1,270 @@
+"""Find test inputs that stand within texts of the training set: inputs, earlier turns, instructions and outputs.
+
+Each test input is looked for by the run of words around its rarest word, in time linear in the words of both sets.
+
+Source: A. Broder, On the resemblance and containment of documents (1997).
+"""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Hashable, Iterable, Iterator, Mapping, Sequence, Set
+from itertools import islice
+from typing import Literal, NamedTuple, TypeVar
+
+from pytest_ftgate.checks.audit.content import (
+    MARKS,
+    MASK,
+    SUBSTANTIAL,
+    SUBSTANTIAL_MASKED,
+    is_long,
+    masked,
+    says,
+    unescaped,
+)
+from pytest_ftgate.checks.audit.wording import SIGNS, TOKEN, words_of
+from pytest_ftgate.data import DataSet, expected_text, normalized_input
+from pytest_ftgate.data.normalize import INSTRUCTIONS
+
+K = TypeVar("K", bound=Hashable)
+
+_RUN = 8
+"""Words by which a text is looked for; a text of so many is not the same by chance."""
+
+_RUN_OF_SIGNS = 20
+"""As many signs of a script without spaces are as certain."""
+
+_HALF = 0.4
+"""How certain must be what stands in an output where a delimiter or a frame is on one side of it only."""
+
+_ASIDE, _TWO = 6, 10
+"""Words around a sentence, and of a content behind another, that make it unlikely that somebody wrote it so again."""
+
+
+_SHARED = 10
+"""The fewest different texts that must stand before or after a text before it counts as a frame."""
+
+_NEXT = 6
+"""Words next to a text by which a frame is known."""
+
+_DELIMITERS, _STOPS = frozenset(':>)]}([{<"|=#-\n\t'), frozenset(".?!")
+_SIGN = re.compile(rf"[{SIGNS}]")
+_SPEAKER = re.compile(rf"^(\W*)[^\W\d_]+(?=[ {MASK}:,.]*[\]:>|)-])")
+_DIGITS = re.compile(r"\d+")
+_ANSWER = re.compile(r"[^\w\n]*\nassistant\t([^\n]*)")
+
+
+class Index:
+    """Find which of some texts stand as whole words within others. Words are separated by single spaces."""
+
+    def __init__(self, parts: Iterable[str], counts: Counter[str]) -> None:
+        """Index these parts. ``counts`` says how frequent words are in the texts that will be searched."""
+        self._runs: dict[str, list[tuple[int, list[str], str]]] = {}
+        self._anchors: dict[str, set[tuple[int, int]]] = {}
+        for part in parts:
+            words = part.split(" ")
+            rarest = min(range(len(words)), key=lambda at: counts[words[at]])
+            first = max(0, min(rarest - _RUN // 2, len(words) - _RUN))
+            run = words[first : first + _RUN]
+            self._anchors.setdefault(words[rarest], set()).add((rarest - first, len(run)))
+            self._runs.setdefault(" ".join(run), []).append((first, words, part))
+
+    def find(self, text: str) -> Iterator[tuple[str, int]]:
+        """Yield each part that stands within the text, and the number of words before it."""
+        words, anchors = text.split(" "), self._anchors
+        for at, word in enumerate(words):
+            for before, size in anchors.get(word, ()):
+                start = at - before
+                run = words[start : start + size] if start >= 0 else []
+                for first, part, said in self._runs.get(" ".join(run), ()) if len(run) == size else ():
+                    if start >= first and words[start - first : start - first + len(part)] == part:
+                        yield said, start - first
+
+
+class _Side(NamedTuple):
+    """What is next to a content on one side of it.
+
+    Attributes:
+        words: the next words, empty if there are none, or a delimiter is between.
+        stop: the mark between them that ends a sentence, if any.
+        content: whether all of the text on this side is another content.
+    """
+
+    words: str = ""
+    stop: str = ""
+    content: bool = False
+
+
+class _Hit(NamedTuple):
+    """A text of a training row with a test content, and its answer, which is None outside of inputs."""
+
+    row: int
+    text: str
+    answer: str | None
+    sides: tuple[_Side, _Side] = (_Side(), _Side())
+    size: int = 0
+
+    def stands_alone(self, part: str, content: str, frames: Set[tuple[int, str]]) -> bool:
+        """Return whether the content, whose words are the part, does not continue in the text around it."""
+        words = part.count(" ") + 1
+        sentence = words >= _RUN and self.size - words >= _ASIDE
+        for number, side in enumerate(self.sides):
+            ends = sentence and side.stop and (number == 0 or side.stop == content[-1])
+            ends = ends or not side.words or (side.content and self.size >= _TWO) or (number, side.words) in frames
+            if not ends:
+                return False
+        return True
+
+    def says(self, part: str, content: str, answer: str) -> bool:
+        """Return whether the text says the content with the same ids; with other ones if its answer is the same."""
+        if MASK in part and f" {words_of(content)} " not in f" {words_of(self.text)} ":
+            return self.answer == answer != "" and says(part, SUBSTANTIAL_MASKED)
+        return True
+
+
+def leaks(
+    training: DataSet, test: DataSet, said: Sequence[str], outputs: Sequence[str], tested: Sequence[str]
+) -> Iterator[tuple[int, int]]:
+    """Yield test rows with the training rows that hold what they say. All such rows of both sets are named.
+
+    A content has leaked where it stands by itself in a text of a training row: it is the whole text, or what is next to
+    it is a delimiter, a number, a speaker, another content, or text that stands next to others too; whole sentences
+    also where much other text is around them. Outside of the inputs it must have eight words, within them it must have
+    so many or an equal output. Ids, long numbers and dates may differ if the outputs are equal. What the training set
+    answers differently is decided by the text around it, so it is a leak only with an equal output.
+
+    ``said`` and ``tested`` are the contents of both sets, ``outputs`` the stripped outputs of the training set.
+    """
+    wholes = [words_of(masked(content)) for content in said]
+    counts = Counter[str]()
+    for whole in wholes:
+        counts.update(whole.split(" "))
+    parts: dict[str, list[int]] = {}
+    for row, content in enumerate(tested):
+        if says(content, 1):
+            parts.setdefault(words_of(masked(content)), []).append(row)
+    index = Index(parts, counts)
+    answers = [normalized_input(expected_text(example.expected)) for example in test]
+    expects = {part: {answers[row] for row in rows} for part, rows in parts.items()}
+    certain = {part for part in parts if _weight(part) >= 1}
+    contents = {*wholes, *parts}
+    hits: dict[str, list[_Hit]] = {}
+    for row, (text, whole) in enumerate(zip(said, wholes, strict=True)):
+        for part, at in index.find(whole):
+            output = normalized_input(outputs[row])
+            equal = output in expects[part] or "" in expects[part]
+            if part == whole:
+                hits.setdefault(part, []).append(_Hit(row, text, output))
+            elif equal or part in certain or "\t" in text:
+                before, after = _around(masked(text), at, part)
+                turn, answered = before.endswith("\nuser\t"), _ANSWER.match(after)
+                if turn and answered:
+                    output = answered[1]
+                elif part not in certain and (turn or not equal):
+                    continue
+                sides = _side(before, contents, -1), _side(after, contents, 0)
+                hits.setdefault(part, []).append(_Hit(row, text, output, sides, whole.count(" ") + 1))
+    for row, text in _beside(training, outputs):
+        whole = words_of(masked(text))
+        for part, at in index.find(whole):
+            if part in certain:
+                hits.setdefault(part, []).append(_Hit(row, text, None))
+            elif says(part, SUBSTANTIAL):
+                before, after = _around(masked(text), at, part)
+                sides = _side(before, contents, -1), _side(after, contents, 0)
+                if _weight(part) >= _HALF and not all(side.words for side in sides):
+                    sides = _Side(), _Side()
+                hits.setdefault(part, []).append(_Hit(row, text, None, sides, whole.count(" ") + 1))
+    frames = _frames(hits)
+    for part, rows in parts.items():
+        found = [hit for hit in hits.get(part, ()) if hit.stands_alone(part, tested[rows[0]], frames)]
+        decided = says(part, SUBSTANTIAL) and len({hit.answer for hit in found} - {None}) == 1
+        named: set[int] = set()
+        for asked in rows:
+            content, answer = tested[asked], answers[asked]
+            leaked = [
+                hit.row
+                for hit in found
+                if (decided or not answer or hit.answer in (None, answer)) and hit.says(part, content, answer)
+            ]
+            yield from ((asked, row) for row in leaked if row not in named or row == leaked[0])
+            named.update(leaked)
+
+
+def _side(text: str, contents: Set[str], next_to: Literal[0, -1]) -> _Side:
+    """Return what is next to a content in the text on one side of it, whose end ``next_to`` is next to the content."""
+    near = text.strip(" *_`~'…")
+    if not any(map(str.isalpha, near)) and not near[next_to:][:1].isdigit():
+        return _Side()
+    near = _SPEAKER.sub(rf"\1{MASK}", _DIGITS.sub(MASK, near))
+    beyond = near.lstrip(".?! ") if next_to == 0 else near.rstrip(".?! ")
+    if beyond[next_to:][:1] in _DELIMITERS:
+        return _Side()
+    words = beyond.split(" ")
+    stop = near[next_to] if near[next_to] in _STOPS else ""
+    return _Side(" ".join(words[:_NEXT] if next_to == 0 else words[-_NEXT:]), stop, words_of(text) in contents)
+
+
+def _frames(hits: Mapping[str, Sequence[_Hit]]) -> set[tuple[int, str]]:
+    """Return the sides of contents, 0 or 1, with what many of them have there: a text with a mark, or a long one."""
+    around: dict[tuple[int, str], set[str]] = {}
+    for part, found in hits.items():
+        for hit in found:
+            for number, side in enumerate(hit.sides):
+                if side.stop or side.words.startswith(MARKS) or side.words.endswith(MARKS) or is_long(side.words):
+                    around.setdefault((number, side.words), set()).add(part)
+    return {side for side, some in around.items() if len(some) >= _SHARED}
+
+
+def _beside(training: DataSet, outputs: Sequence[str]) -> Iterator[tuple[int, str]]:
+    """Yield the normalised texts beside the inputs of rows: instructions, outputs and other fields."""
+    seen = set[str]()
+    for row, (example, output) in enumerate(zip(training, outputs, strict=True)):
+        texts = [output, *(one for one in example.fields.values() if isinstance(one, str))]
+        if not isinstance(example.input, str):
+            texts += [str(one["content"]) for one in example.input if one["role"] in INSTRUCTIONS]
+        for text in texts:
+            if ("_" not in text or " " in text) and text not in seen:
+                seen.add(text)
+                yield row, unescaped("\n".join(map(normalized_input, text.splitlines())))
+
+
+def _weight(part: str) -> float:
+    """Return how certain it is that a text with these words is the same, from 1 on."""
+    words = [word for word in part.split(" ") if word[0].isalnum()]
+    signs = sum(map(bool, map(_SIGN.match, words)))
+    return (len(words) - signs) / _RUN + signs / _RUN_OF_SIGNS
+
+
+def _around(text: str, first: int, part: str) -> tuple[str, str]:
+    """Return the text before and after a part of it, which begins with its word of this number."""
+    spans = [match.span() for match in islice(TOKEN.finditer(text), first, first + part.count(" ") + 1)]
+    return text[: spans[0][0]], text[spans[-1][1] :]
+
+
+def copies_but_for_ids(said: Sequence[str], outputs: Sequence[str]) -> Iterator[tuple[int, int]]:
+    """Yield rows that say the same as an earlier one with an equal output, but for ids, long numbers and dates."""
+    first_with: dict[tuple[str, str], int] = {}
+    for row, (content, output) in enumerate(zip(said, outputs, strict=True)):
+        form = masked(content)
+        if form != content and output and says(form, SUBSTANTIAL_MASKED):
+            first = first_with.setdefault((form, output), row)
+            if first != row:
+                yield row, first
+
+
+def sharing(training: Iterable[tuple[int, K]], test: Sequence[K]) -> Iterator[tuple[int, int]]:
+    """Yield the test rows whose key a training row has, given as (row, key), with that row; an empty key is none.
+
+    All rows of a key are named once, then only the first of them. So the pairs of test and training rows name every row
+    of both sets, but there are no more of them than rows.
+    """
+    rows: dict[K, list[int]] = {key: [] for key in test if key}
+    for row, key in training:
+        if key in rows:
+            rows[key].append(row)
+    for row, key in enumerate(test):
+        named = rows.get(key, [])
+        yield from ((row, same) for same in named)
+        del named[1:]
