@@ -28,7 +28,7 @@ from urllib.parse import quote, quote_plus
 
 from pytest_ftgate.checks.audit import TrainingAudit, audit_training_set
 from pytest_ftgate.checks.audit.wording import Wording, resemblance
-from pytest_ftgate.data import examples_from, load_examples
+from pytest_ftgate.data import examples_from, load_examples, normalized_input
 
 
 def main() -> None:
@@ -278,7 +278,7 @@ def print_planted(title: str, texts: Sequence[str]) -> None:
 
 
 def alike(one: str, other: str, shingles: Shingles) -> float:
-    first, second = Wording.of(one, ""), Wording.of(other, "")
+    first, second = (Wording.of(normalized_input(text), "") for text in (one, other))
     return resemblance(shingles(first.words), shingles(second.words)) if first.numbers == second.numbers else 0
 
 

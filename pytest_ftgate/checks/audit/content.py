@@ -44,6 +44,7 @@ _DEPTH = 3
 """How often escapes are undone: in HTML within HTML twice."""
 
 _CODE = re.compile(r"u([0-9a-f]{4})")
+_DIGIT = re.compile(r"[\d#]")
 _NUMBERED = re.compile(r"(?<!\S)[^\s\d#]*[\d#]\S*")
 _DATED = re.compile(r"\b\d{4}-\d{2}-\d{2} \d{2}:\d{2}(?::\d{2})?\b")
 _VARIABLE = re.compile(
@@ -143,7 +144,7 @@ def says(text: str, least: int) -> bool:
 
 def masked(text: str) -> str:
     """Return a normalised text with ``MASK`` in place of each id, long number and date; it has as many words."""
-    if not _NUMBERED.search(text):
+    if not _DIGIT.search(text):
         return text
     return _NUMBERED.sub(lambda word: _VARIABLE.sub(MASK, word[0]), _DATED.sub(f"{MASK} {MASK}", text))
 

@@ -13,6 +13,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
+from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 from zlib import crc32
 
@@ -36,6 +37,8 @@ WORDS = 10
 
 _BANDS, _ROWS_PER_BAND = 24, 4
 _LIKELY = 0.45  # share of equal hashes; 3 standard errors of 96 hashes below the resemblance where one word differs
+_LONG, _LIKELY_LONG = 2_000, 0.62  # characters of texts that one word hardly changes: 3 standard errors below NEAR
+_KEPT = 4_000_000  # characters of texts whose shingles are kept
 _PAIRS_PER_TEXT = 8  # and band; of texts with thousands of candidates only some are compared
 _AT_ONCE = 100_000
 _CHARACTERS_AT_ONCE = 2_000_000
@@ -130,7 +133,9 @@ def _alike(rows: Sequence[Wording]) -> dict[int, list[int]]:
 
 
 def _nearness(texts: Sequence[Wording]) -> Callable[[int, int], bool]:
-    @lru_cache(maxsize=10_000)
+    kept = max(8, min(10_000, _KEPT // max((len(one.words) for one in texts), default=1)))
+
+    @lru_cache(maxsize=kept)
     def of(index: int) -> frozenset[str]:
         return shingles(texts[index].words)
 
@@ -170,7 +175,8 @@ def _candidates(texts: Sequence[Wording]) -> Iterator[tuple[int, int]]:
         return
     keys, hashes = _signatures(texts)
     random = np.random.default_rng(_SEED)
-    found = [_likely(pairs, hashes) for band in range(_BANDS) for pairs in _sharing(keys[band], random)]
+    likely = np.where([len(one.words) > _LONG for one in texts], _LIKELY_LONG, _LIKELY) * hashes.shape[1]
+    found = [_likely(pairs, hashes, likely) for band in range(_BANDS) for pairs in _sharing(keys[band], random)]
     if found:
         pairs = np.sort(np.concatenate(found))  # np.unique would import numpy.ma, which takes 15 ms
         pairs = pairs[np.diff(pairs, prepend=-1) > 0]
@@ -227,7 +233,11 @@ def _shingle_codes(texts: Sequence[str]) -> tuple[NDArray[np.uint32], Any]:
     inside = np.ones(len(codes), bool)
     for last in range(1, SHINGLE):
         inside[ends[:-1] - last] = False  # these would include characters of the next text
-    return _mixed(codes[inside]), np.concatenate([[0], np.cumsum(counts - SHINGLE + 1)[:-1]])
+    codes, starts = _mixed(codes[inside]), np.concatenate([[0], np.cumsum(counts - SHINGLE + 1)[:-1]])
+    if len(codes) < _LONG * len(texts):
+        return codes, starts
+    distinct = [np.unique(codes[start:stop]) for start, stop in pairwise([*starts, len(codes)])]
+    return np.concatenate(distinct), np.concatenate([[0], np.cumsum(list(map(len, distinct)))[:-1]])
 
 
 def _mixed(codes: NDArray[np.uint32]) -> NDArray[np.uint32]:
@@ -268,16 +278,15 @@ def _sharing(keys: NDArray[np.uint64], random: np.random.Generator) -> Iterator[
             return
 
 
-def _likely(pairs: NDArray[np.int64], hashes: NDArray[np.uint8]) -> NDArray[np.int64]:
-    """Return the pairs with enough equal hashes to compute their exact resemblance."""
+def _likely(pairs: NDArray[np.int64], hashes: NDArray[np.uint8], least: NDArray[np.float64]) -> NDArray[np.int64]:
+    """Return the pairs with enough equal hashes, the ``least`` of either text, to compute their exact resemblance."""
     import numpy as np
 
-    n, size = len(hashes), hashes.shape[1]
-    kept = []
+    n, kept = len(hashes), []
     for start in range(0, len(pairs), _AT_ONCE):
         some = pairs[start : start + _AT_ONCE]
         agree = np.count_nonzero(hashes[some % n] == hashes[some // n], axis=1)
-        kept.append(some[agree >= _LIKELY * size])
+        kept.append(some[agree >= np.minimum(least[some % n], least[some // n])])
     return np.concatenate(kept) if kept else pairs
 
 
