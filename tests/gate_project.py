@@ -239,6 +239,9 @@ class Project:
         run = self.run_apart if apart else self.run
         self.result = run("--ftgate-report=json:report.json", *args)
         found: dict[str, Any] = json.loads((self.path / "report.json").read_text(encoding="utf-8"))
+        for gate in found["gates"]:
+            names = [one["name"] for one in gate["checks"]]
+            assert len(names) == len({*names}), names
         return found
 
     def gate(self, *args: str, apart: bool = False) -> dict[str, Any]:
@@ -257,16 +260,14 @@ class Project:
         return facts  # type: ignore[no-any-return]
 
 
-WORST_FIRST = ("error", "fail", "inconclusive", "warning", "note", "pass")
-
-
 def check(gate: Mapping[str, Any], name: str) -> dict[str, Any]:
-    """Return the check of a name; of several the worst."""
-    return min(checks(gate, name), key=lambda one: WORST_FIRST.index(one["status"]))
+    """Return the check of a name, which stands once in a gate."""
+    (found,) = checks(gate, name)
+    return found
 
 
 def checks(gate: Mapping[str, Any], name: str) -> list[dict[str, Any]]:
-    """Return all checks of one name, as each baseline may have one."""
+    """Return the check of a name, if there is one."""
     return [item for item in gate["checks"] if item["name"] == name]
 
 
@@ -277,9 +278,8 @@ def mentions(check: Mapping[str, Any], *parts: str) -> None:
 
 
 def statuses(gate: Mapping[str, Any]) -> dict[str, str]:
-    """Return the status of each check by its name; of several the worst."""
-    worst_last = sorted(gate["checks"], key=lambda one: -WORST_FIRST.index(one["status"]))
-    return {item["name"]: item["status"] for item in worst_last}
+    """Return the status of each check by its name."""
+    return {item["name"]: item["status"] for item in gate["checks"]}
 
 
 def ends(gate: dict[str, Any], verdict: str) -> dict[str, Any]:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest_ftgate
 from pytest_ftgate.config.checks import CHANGEABLE, DECISIVE
-from pytest_ftgate.result import CHECKS, Check
+from pytest_ftgate.result import CHECKS, Check, Threshold, one_a_name, verdict_of
 
 DECIDED = """
     models margin evidence max_drop cheaper_by faster_by thresholds min_training_examples min_test_examples
@@ -59,3 +59,15 @@ def test_no_other_name_is_printed() -> None:
 def test_a_check_has_the_kind_of_its_name_and_one_of_a_hook_has_none() -> None:
     kinds = [Check(name, "pass", "").kind for name in ("thresholds.a.b", "guards.refunds", "leaked", "own.budget")]
     assert kinds == ["gain", "gain", "data", None]
+
+
+def test_of_several_checks_of_one_name_the_worst_remains_and_says_what_the_others_found() -> None:
+    bound = Threshold("margin", 0.05)
+    first = Check("margin", "pass", "a", 0.2, 0.05, "f.yaml:1", threshold=bound)
+    second = Check("margin", "fail", "b", 0.01, advice="Do more.", action="fix_data")
+    third = Check("margin", "warning", "c", advice="Do.")
+    (one,) = one_a_name([first, second, third])
+    assert (one.status, one.message, one.advice, one.action) == ("fail", "b; a; c", "Do more. Do.", "fix_data")
+    assert (one.observed, one.required, one.source, one.threshold) == (0.01, 0.05, "f.yaml:1", bound)
+    assert [check.name for check in one_a_name([first, Check("power", "note", ""), second])] == ["margin", "power"]
+    assert verdict_of(one_a_name([first, second])) == verdict_of((first, second)) == "fail"
