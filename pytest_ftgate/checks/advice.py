@@ -45,20 +45,15 @@ def advise(gate: Context) -> tuple[Advice, ...]:
 
 
 def loss_advice(gate: Context, comparison: Comparison, target: float, otherwise: str) -> str | None:
-    """Return the advice for a gain below ``target``: another attempt only where the real gain may reach it."""
+    """Return the advice for a gain below ``target``: another attempt only where the real gain may reach it.
+
+    None where another check says why the answers do not show what the candidate can do, and what to do about that.
+    """
     bounds = comparison.lower, comparison.upper
     stop = _stop(bounds, target, gate.config.confidence, share=gate.share)
-    return advice_on_loss(gate, otherwise if stop is None else stop.text)
-
-
-def advice_on_loss(gate: Context, otherwise: str) -> str | None:
-    """Return the advice for a gain that is too small; ``otherwise`` if the answers do show what the candidate can do.
-
-    None where another failed check says why they do not, and what to do about that.
-    """
     if any(check.kind == "form" or check.status == "fail" for check in _unmeasured(gate.checks)):
         return None
-    return next((advice.text for advice in _first(Facts(gate, lost=True))), otherwise)
+    return next((one.text for one in (*_first(Facts(gate, lost=True)), stop) if one is not None), otherwise)
 
 
 def most_to_try(result: GateResult) -> list[Advice]:

@@ -159,26 +159,23 @@ def _metric_of(one: Slice, spec: MetricSpec, test: DataSet, build: Callable[...,
 
 def check_sizes(gate: Context) -> Iterator[Check]:
     """Check before any call which slices will not be judged."""
-    if gate.slices is None:
+    slices = gate.slices
+    left_out = [one for one in slices.slices if one.note is not None] if slices is not None else []
+    if slices is None or not left_out:
         return
-    few = [one for one in gate.slices.slices if one.few]
-    other = [one for one in gate.slices.slices if one.note is not None and not one.few]
-    short = any(len(one.rows) < MIN_EXAMPLES for one in few)
-    more = f"Add examples until each has at least {MIN_EXAMPLES:,}." if short else None
-    another = "Use a metric that has a value on every slice, such as accuracy."
+    counted = f"{plural(len(left_out), 'slice')} {'is' if len(left_out) == 1 else 'are'}"
+    message = f"{counted} not judged: {_named(f'{one}: {one.note}' for one in left_out)}"
+    advice = []
+    if any(len(one.rows) < MIN_EXAMPLES for one in left_out):
+        advice.append(f"Add examples until each has at least {MIN_EXAMPLES:,}.")
+    if not all(one.few for one in left_out):
+        advice.append("Use a metric that has a value on every slice, such as accuracy.")
+    if not slices.judged:
+        message = f"no slice is judged; {message}"
+        advice.append("Check that the fields are the right ones.")
+    status: Status = "note" if slices.judged and all(one.few for one in left_out) else "warning"
     source = gate.source("slices.fields")
-    kinds: tuple[tuple[list[Slice], Status, str | None], ...] = (
-        (few, "note", more),
-        (other, "warning", another),
-    )
-    for ones, status, advice in kinds:
-        if ones:
-            counted = f"{plural(len(ones), 'slice')} {'is' if len(ones) == 1 else 'are'}"
-            message = f"{counted} not judged: {_named(f'{one}: {one.note}' for one in ones)}"
-            yield Check("slices", status, message, len(ones), source=source, advice=advice)
-    if not gate.slices.judged:
-        advice = "Check that the fields are the right ones, or add examples."
-        yield Check("slices", "warning", "no slice is judged", observed=0, source=source, advice=advice)
+    yield Check("slices", status, message, len(left_out), source=source, advice=" ".join(advice) or None)
 
 
 def _named(texts: Iterable[str]) -> str:

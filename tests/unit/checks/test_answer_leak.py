@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from pytest_ftgate.checks.answer_leak import telling
+from pytest_ftgate.checks.prompt_leak import telling
 
 LABELS = [("refund", "invoice", "shipping")[number % 3] for number in range(120)]
 RARE = ["no"] * 114 + ["yes"] * 6

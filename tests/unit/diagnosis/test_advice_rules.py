@@ -11,7 +11,7 @@ import pytest
 from gate_context import context
 
 from pytest_ftgate.checks import knowledge
-from pytest_ftgate.checks.advice import advice_on_loss, advise, most_to_try
+from pytest_ftgate.checks.advice import advise, loss_advice, most_to_try
 from pytest_ftgate.checks.goal import NOT_SERVED
 from pytest_ftgate.diagnosis import Confusion, Diagnosis, LabelScore
 from pytest_ftgate.result import Advice, Check, GateResult, Threshold, TrainingResult
@@ -41,7 +41,12 @@ def facts(
     plain = replace(plain, diagnosis=made, wins=len(made.fixed), losses=len(made.broken), training=counted)
     taught = [SimpleNamespace(expected=label) for label, count in (labels or {}).items() for _ in range(count)]
     result = replace(plain, **changes)
-    judged = {"training": taught, "config": SimpleNamespace(asked={}), "verdict": result.verdict}
+    judged = {
+        "training": taught,
+        "config": SimpleNamespace(asked={}, confidence=0.95),
+        "share": True,
+        "verdict": result.verdict,
+    }
     return SimpleNamespace(result=result, checks=result.checks, **judged)
 
 
@@ -305,11 +310,16 @@ def test_a_baseline_that_misses_the_form_has_not_shown_what_the_model_cannot_do(
 
 
 def test_what_is_to_be_mended_before_a_candidate_is_dropped() -> None:
+    def of(gate: Any, upper: float | None = None) -> str | None:
+        return loss_advice(gate, SimpleNamespace(lower=None, upper=upper), 0.05, "other")  # type: ignore[arg-type]
+
     same = Check("identical_outputs", "fail", "60 of 60", advice="Check the names.", action="measure_again")
-    assert advice_on_loss(facts(same), "other") is None
+    assert of(facts(same)) is None
     cut = facts(diagnosis={"baseline": {"right": 40, "wrong_label": 20}, "candidate": {"cut_off": 60}})
-    assert "max_completion_tokens" in (advice_on_loss(cut, "other") or "")
-    assert advice_on_loss(facts(diagnosis={"candidate": {"right": 20, "cut_off": 20, "wrong": 21}}), "other") == "other"
+    assert "max_completion_tokens" in (of(cut, 0.04) or "")
+    less = facts(diagnosis={"candidate": {"right": 20, "cut_off": 20, "wrong": 21}})
+    assert (of(less), of(less, 0.05)) == ("other", "other")
+    assert "upper bound" in (of(less, 0.04) or "")
 
 
 @pytest.mark.parametrize(("fixed", "recalled", "said"), [(6, 3, True), (7, 3, False), (4, 4, False), (0, None, False)])
