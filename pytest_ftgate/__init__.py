@@ -14,11 +14,14 @@ if TYPE_CHECKING:
     from pytest_ftgate.errors import DataError as DataError
     from pytest_ftgate.errors import FtgateError as FtgateError
     from pytest_ftgate.errors import ModelError as ModelError
+    from pytest_ftgate.gate.outside import judge as judge
+    from pytest_ftgate.gate.outside import read_report as read_report
     from pytest_ftgate.hookspecs import hookimpl as hookimpl
     from pytest_ftgate.metrics import metric as metric
     from pytest_ftgate.models import Completion as Completion
     from pytest_ftgate.result import Check as Check
     from pytest_ftgate.result import GateResult as GateResult
+    from pytest_ftgate.runs.runner import Run as Run
 
 _HOMES = {
     "Check": "pytest_ftgate.result",
@@ -29,8 +32,11 @@ _HOMES = {
     "FtgateError": "pytest_ftgate.errors",
     "GateResult": "pytest_ftgate.result",
     "ModelError": "pytest_ftgate.errors",
+    "Run": "pytest_ftgate.runs.runner",
     "hookimpl": "pytest_ftgate.hookspecs",
+    "judge": "pytest_ftgate.gate.outside",
     "metric": "pytest_ftgate.metrics",
+    "read_report": "pytest_ftgate.gate.outside",
 }
 __all__ = ["__version__", *_HOMES]
 
@@ -43,3 +49,7 @@ def __getattr__(name: str) -> Any:
     if name in _HOMES:
         return getattr(import_module(_HOMES[name]), name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return list(__all__)

@@ -134,13 +134,6 @@ def _with(one: Check, other: Check) -> Check:
     return replace(worse, message=message, advice=" ".join(advice) or None, **filled)
 
 
-class Metrics(dict[str, float | None]):
-    """The values of a model's metrics; a name that is not there is answered with those that are."""
-
-    def __missing__(self, name: str) -> None:
-        raise KeyError(f"{name}: measured are {listed(self)}; list other metrics under metric")
-
-
 @dataclass(frozen=True, slots=True)
 class ModelResult:
     """The results of one model on the test set. Latencies in seconds, cost in US dollars; null if not measured."""
@@ -170,14 +163,17 @@ class ModelResult:
     oldest_age_s: float | None = field(default=None, metadata=INNER)  # of the oldest stored prediction
     verified: bool | None = field(default=None, metadata=INNER)  # False: recorded without hashes of inputs
 
-    def __post_init__(self) -> None:
-        """Let the metrics say which ones there are."""
-        object.__setattr__(self, "metrics", Metrics(self.metrics))
-
     @property
     def error_rate(self) -> float | None:
         """Return the share of expected answers that are missing."""
         return (self.n_errors or 0) / self.n_expected if self.n_expected else None
+
+    def score(self, name: str) -> float:
+        """Return the value of a metric; raise :class:`KeyError`, which lists the measured ones, if there is none."""
+        value = self.metrics.get(name)
+        if value is None:
+            raise KeyError(f"{name}: measured are {listed(self.metrics)}; list other metrics under metric")
+        return value
 
 
 @dataclass(frozen=True, slots=True)

@@ -353,9 +353,9 @@ def _judge(
     from pytest_ftgate.checks.weakening.past import NO_REPOSITORY, Past, look_back
     from pytest_ftgate.config import load_gate_file
     from pytest_ftgate.errors import FtgateError, Where
+    from pytest_ftgate.gate.data_sets import DataSets
     from pytest_ftgate.gate.run import judge_gate
     from pytest_ftgate.gate.state import Services
-    from pytest_ftgate.plugin.data_sets import DataSets
     from pytest_ftgate.plugin.layers import Layers
     from pytest_ftgate.plugin.marks import Level
     from pytest_ftgate.reports.recordings import read_notes, read_recordings

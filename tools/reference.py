@@ -435,6 +435,15 @@ def test_a_larger_model(ftgate_evaluate):
     assert run.metrics["f1_macro"] > 0.8
     assert run.predictions[0][0].completion.text != ""  # the first answer to the first example
 ```"""
+_JUDGE = """```python
+from pytest_ftgate import judge, read_report
+
+result = judge("intents", candidate="recorded:ft.jsonl", margin=0.08)
+if result.passed:
+    print(result.gain, result.lower_bound, result.candidate.score("accuracy"))
+else:
+    print(result.verdict, [check.message for check in result.checks if check.status == result.verdict])
+```"""
 _RUN = {
     "metrics": "values by name: the requested metric, and `accuracy` for label metrics",
     "predictions": "`predictions[repeat][example]`, in the order of the test set; each has `id` and `completion`, "
@@ -477,6 +486,10 @@ def _fixtures() -> str:
         _EVALUATE,
         "It returns a `Run`. A missing answer, or a model, data or metric that cannot be used, raises `FtgateError`.",
         _table(("attribute", "meaning"), ((f"`{name}`", meaning) for name, meaning in _RUN.items())),
+        "## Outside pytest",
+        "`judge` gives the verdict of a test with the marker in a notebook or a training script, from the same gate "
+        "file and the same stored answers; `read_report` reads a JSON report. Both return a `GateResult`.",
+        _JUDGE,
     )
 
 

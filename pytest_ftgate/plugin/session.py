@@ -15,8 +15,8 @@ import pytest
 
 from pytest_ftgate import clock
 from pytest_ftgate.errors import DataError, FtgateError, guarded, shown_path
+from pytest_ftgate.gate.data_sets import DataSets
 from pytest_ftgate.gate.state import Judged, Services
-from pytest_ftgate.plugin.data_sets import DataSets
 from pytest_ftgate.plugin.gate_files import GateFiles, ini_path, option_path, refuse_tracked
 from pytest_ftgate.plugin.marks import MARK, claimed_name, function_id, location
 from pytest_ftgate.plugin.obligations import Owed, Seen, find_owed, sign_of_ci, unmarked, waived_by

@@ -8,9 +8,9 @@ from contextlib import nullcontext
 
 import pytest
 
-from pytest_ftgate.plugin.progress import ProgressDisplay
 from pytest_ftgate.reports.text import AuditsShown, Line, block, title
 from pytest_ftgate.result import GateResult
+from pytest_ftgate.runs.progress import ProgressDisplay
 from pytest_ftgate.text import printable
 
 HIDDEN = -2

@@ -194,7 +194,7 @@ def test_progress_is_shown_on_a_terminal_and_wiped(
 
 def told_at_once(http: EndpointProject) -> None:
     http.gate_test()
-    http.file("conftest.py", "from pytest_ftgate.plugin import progress\n\nprogress.EVERY_S = 0.0\n")
+    http.file("conftest.py", "from pytest_ftgate.runs import progress\n\nprogress.EVERY_S = 0.0\n")
 
 
 @pytest.mark.parametrize("options", [(), ("-q",), ("-n1",)])

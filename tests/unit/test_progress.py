@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from pytest_ftgate.plugin.progress import EVERY_S, ProgressDisplay
+from pytest_ftgate.runs.progress import EVERY_S, ProgressDisplay
 from pytest_ftgate.runs.run_state import Progress
 
 

@@ -1,0 +1,104 @@
+"""Judge a gate outside pytest, in a notebook or at the end of a training script, and read JSON reports."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from pytest_ftgate.config import Layer, Source, load_gate_file, resolve_gate
+from pytest_ftgate.errors import ConfigError, DataError, FtgateError, Where, shown_path
+from pytest_ftgate.gate.data_sets import DataSets
+from pytest_ftgate.gate.run import judge_gate
+from pytest_ftgate.gate.state import Services
+from pytest_ftgate.ini_file import find_ini
+from pytest_ftgate.reports.recordings import read_notes, read_recordings
+from pytest_ftgate.result import GateResult, failed_result
+from pytest_ftgate.runs.progress import ProgressDisplay
+from pytest_ftgate.runs.runner import Stores
+from pytest_ftgate.runs.store import Store
+
+if TYPE_CHECKING:
+    from pytest_ftgate.config import GateFile, GateKeys
+
+
+def judge(gate: str | None = None, config: str | os.PathLike[str] = "ftgate.yaml", **keys: Any) -> GateResult:
+    """Judge a gate as a test with the marker would, with the same verdict and the same stored answers.
+
+    Args:
+        gate: the gate's name in the gate file; ``None``: all keys are given here.
+        config: the gate file, relative to the working directory.
+        keys: keys of the gate, such as ``candidate=my_model.generate`` or ``margin=0.08``; they replace the file's.
+
+    Returns:
+        the facts and checks; what could not be judged has the verdict ``error``, and is not raised.
+    """
+    path = Path(config)
+    name = gate or "judge"
+    try:
+        file = load_gate_file(path) if path.is_file() else None
+        if file is None and gate is not None:
+            raise ConfigError("gate file not found", where=Where(shown_path(path)), cure="Set config to its path.")
+        return _judged(_resolved(gate, file, keys, name), path.absolute().parent, name)
+    except FtgateError as error:
+        return failed_result(GateResult(name, name, "error", gate=gate), error)
+
+
+def _resolved(gate: str | None, file: GateFile | None, keys: dict[str, Any], name: str) -> GateKeys:
+    source = Source("marker", "judge()", Path.cwd(), place="judge()")
+    written = file.layers(gate) if file is not None else ()
+    return resolve_gate([Layer(keys, dict.fromkeys(keys, source)), *written], file=file, gate=gate, default_name=name)
+
+
+def _judged(config: GateKeys, folder: Path, name: str) -> GateResult:
+    ini = find_ini(folder)
+    home, values = (ini.path.parent, ini.values) if ini is not None else (folder, {})
+    store, recordings = Store(home / str(values.get("ftgate_state") or ".ftgate") / "predictions.sqlite3"), None
+    if values.get("ftgate_recordings"):
+        recordings = home / str(values["ftgate_recordings"])
+    data = DataSets()
+    stores = Stores(store, Store(None), read_recordings(recordings) if recordings is not None else {})
+    services = Services(
+        stores=stores,
+        load=data.load,
+        audit=data.audit,
+        progress=ProgressDisplay(_write, lambda: None) if sys.stderr.isatty() else ProgressDisplay(_write_line),
+        committed=read_notes(recordings) if recordings is not None else {},
+    )
+    try:
+        judged = judge_gate(config, services, nodeid=name)
+        if judged.result.verdict != "error":
+            stores.finish(judged.runs.values())
+            store.drop(sorted(stores.judged))
+        return judged.result
+    finally:
+        store.close()
+
+
+def _write(text: str) -> None:
+    sys.stderr.write(text)
+    sys.stderr.flush()
+
+
+def _write_line(text: str) -> None:
+    _write(f"{text}\n")
+
+
+def read_report(path: str | os.PathLike[str]) -> tuple[GateResult, ...]:
+    """Return the gates of a JSON report, which ``--ftgate-report=json:PATH`` wrote.
+
+    Raises:
+        DataError: the file cannot be read, or is no such report.
+    """
+    where = Where(shown_path(Path(path)))
+    try:
+        document = json.loads(Path(path).read_text(encoding="utf-8"))
+        return tuple(GateResult.from_dict(gate) for gate in document["gates"])
+    except OSError as error:
+        raise DataError(f"cannot be read: {error.strerror or error}", where=where) from error
+    except (ValueError, TypeError, KeyError) as error:
+        evidence = f"{type(error).__name__}: {error}".partition("\n")[0]
+        cure = "Write one with --ftgate-report=json:PATH."
+        raise DataError("is not a JSON report of pytest-ftgate", where=where, evidence=evidence, cure=cure) from error

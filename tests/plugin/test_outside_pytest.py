@@ -1,0 +1,88 @@
+"""``judge`` and ``read_report``, in a notebook or a script: the verdict, facts and stored answers of a test."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+import pytest
+from gate_project import Project, label
+
+import pytest_ftgate
+from pytest_ftgate import DataError, GateResult, judge, read_report
+
+
+@pytest.fixture
+def here(project: Project, monkeypatch: pytest.MonkeyPatch) -> Project:
+    project.filed()
+    monkeypatch.chdir(project.path)
+    return project
+
+
+def facts(result: GateResult) -> dict[str, Any]:
+    """Return the facts without those that name the test."""
+    own = ("nodeid", "location", "name", "gate")
+    return {name: value for name, value in result.to_dict().items() if name not in own}
+
+
+def test_a_gate_is_judged_as_its_test_is(here: Project) -> None:
+    here.marked()
+    here.report()
+    (reported,) = read_report(here.path / "report.json")
+    judged = judge("support")
+    assert judged.passed
+    assert facts(judged) == facts(reported)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "keys", "verdict", "named"),
+    [
+        (("support",), {"margin": 0.9}, "fail", "margin"),
+        (("support",), {"candidate": lambda text: label(int(text.split()[-1]))}, "pass", None),
+        (("support", "ftgate.yaml"), {"metric": "f1_macro"}, "pass", None),
+        (("suport",), {}, "error", "'support'"),
+        (("support", "gates.yaml"), {}, "error", "gates.yaml"),
+        (("support",), {"marginn": 0.9}, "error", "'margin'"),
+        ((), {"margin": 0.05}, "error", "test_set"),
+    ],
+)
+def test_keys_replace_those_of_the_file(
+    here: Project, arguments: tuple[str, ...], keys: dict[str, Any], verdict: str, named: str | None
+) -> None:
+    result = judge(*arguments, **keys)
+    assert result.verdict == verdict
+    assert named is None or any(named in f"{one.name} {one.message} {one.advice}" for one in result.checks)
+
+
+def test_a_loop_may_run_and_answers_are_stored_for_tests(here: Project) -> None:
+    here.own("asked = []\ndef tuned(text):\n    asked.append(text)\n    return good(text)\n")
+    model = {"provider": "python", "target": "own:tuned", "revision": "1"}
+
+    async def cell() -> GateResult:
+        return judge("support", candidate=model)
+
+    first, again = asyncio.run(cell()), judge("support", candidate=model)
+    assert first.passed
+    assert (first.candidate.n_stored, again.candidate.n_stored) == (0, first.n)
+
+
+def test_a_score_is_a_number_or_says_which_there_are(here: Project) -> None:
+    candidate = judge("support").candidate
+    assert candidate is not None
+    assert candidate.score("accuracy") == 56 / 60
+    with pytest.raises(KeyError, match="measured are accuracy"):
+        candidate.score("f1_macro")
+
+
+@pytest.mark.parametrize("text", [None, "", "{}", "[]", '{"gates": [1]}', '{"gates": [{"name": 1}]}'])
+def test_what_is_no_report_is_named(here: Project, text: str | None) -> None:
+    if text is not None:
+        here.file("other.json", text)
+    with pytest.raises(DataError, match=r"other\.json"):
+        read_report("other.json")
+
+
+def test_public_names_are_listed() -> None:
+    assert {"judge", "read_report", "GateResult", "Run", "Example", "Completion", "Check", "metric"} <= set(
+        dir(pytest_ftgate)
+    )
