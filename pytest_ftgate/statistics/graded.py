@@ -50,7 +50,8 @@ class Sample:
         place = (values - grid[0]) / (grid[-1] - grid[0]) * (_MOST_VALUES - 1)
         lower = np.minimum(place.astype(np.int64), _MOST_VALUES - 2)
         shares = np.concatenate([lower + 1 - place, place - lower]) * np.tile(counts, 2)
-        split = np.bincount(np.concatenate([lower, lower + 1]), weights=shares, minlength=_MOST_VALUES)
+        split: Floats = np.zeros(_MOST_VALUES)
+        np.add.at(split, np.concatenate([lower, lower + 1]), shares)
         return cls(grid[split > 0], split[split > 0], worst)
 
     @property

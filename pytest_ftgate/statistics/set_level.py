@@ -88,7 +88,7 @@ class LabelCounts:
         found: Floats = np.zeros((n_units, 3, self.n_labels + 1))
         for answers in predicted:
             for row, labels, counted in ((0, gold, answers == gold), (1, gold, 1), (2, answers, 1)):
-                np.add.at(found, (units[inside], row, labels), counted)
+                np.add.at(found[:, row], (units[inside], labels), counted)
         return found
 
     @property
