@@ -93,15 +93,6 @@ def test_an_alternative_that_closes_most_of_the_gap(
         mentions(one, "few-shot", f"{int(100 * (closed or 0))} %")
 
 
-def test_in_a_gate_file_a_line_is_named(http: EndpointProject) -> None:
-    http.training_set(7)
-    del http.keys["baseline"]
-    http.gates(baselines={"base": http.model("base"), "examples": http.model("base", retrieval=8)})
-    text = (http.path / "gates/ftgate.yaml").read_text()
-    line = 1 + next(i for i, one in enumerate(text.splitlines()) if "examples:" in one)
-    mentions(stopped(http.judge("support")), f"gates/ftgate.yaml:{line}", "retrieval", "8", "7")
-
-
 # --- extends -------------------------------------------------------------------------------------------------
 
 

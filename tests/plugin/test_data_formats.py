@@ -1,7 +1,7 @@
 """Gates on data as it comes: what was recognised is said, and objects stand for files."""
 
 import pytest
-from gate_project import LABELS, block, check, label, passed, stopped, write_jsonl, wrong
+from gate_project import LABELS, block, check, label, write_jsonl, wrong
 
 
 def rows(n, prefix="training"):
@@ -20,25 +20,7 @@ def test_what_was_recognised_is_said_with_what_was_left_out(project):
     found = check(gate, "chat_format")
     assert (found["status"], found["observed"]) == ("note", 30)
     assert "chat JSONL (OpenAI), 200 rows (30 rows left out: " in found["message"]
-    assert [line for line in block(gate) if "chat_format" in line]  # also where the gate is green
-
-
-def test_rows_in_our_own_words_need_no_note(project):
-    assert [one["name"] for one in project.judge()["checks"] if one["name"] == "chat_format"] == []
-
-
-def test_a_rejected_answer_is_never_few_shot_or_an_output(project):
-    pairs = [{"prompt": asked, "chosen": answer, "rejected": "BAD"} for asked, answer in rows(200)]
-    write_jsonl(project.path / "train.jsonl", pairs)
-    gate = passed(project.judge())
-    assert "BAD" not in str(gate)
-
-
-def test_a_format_may_be_named_and_a_wrong_name_is_an_error(project):
-    write_jsonl(project.path / "train.txt", [{"prompt": asked, "completion": answer} for asked, answer in rows(200)])
-    assert project.judge(training_set={"path": "train.txt", "format": "prompt_completion"})["verdict"] == "pass"
-    problem = stopped(project.judge(training_set={"path": "train.txt", "format": "preferenc"}))
-    assert "preference" in problem["message"] + str(problem["advice"])
+    assert [line for line in block(gate, verbose=True) if "chat_format" in line]
 
 
 class Frame:

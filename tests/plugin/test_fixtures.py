@@ -94,16 +94,6 @@ def test_evaluate_runs_any_model(project: Project) -> None:
     project.run().assert_outcomes(passed=1)
 
 
-def test_evaluate_works_where_a_loop_is_running(project: Project) -> None:
-    pytest.importorskip("pytest_asyncio")
-    project.file(
-        "test_run.py",
-        "import pytest\n@pytest.mark.asyncio\nasync def test_run(ftgate_evaluate):\n"
-        "    assert ftgate_evaluate('recorded:ft.jsonl', 'test.jsonl').metrics['accuracy'] == 56 / 60\n",
-    )
-    project.run_apart("-o", "asyncio_default_fixture_loop_scope=function", alone=False).assert_outcomes(passed=1)
-
-
 def test_the_fixture_needs_the_mark(project: Project) -> None:
     project.file("test_run.py", "def test_run(ftgate): pass\n")
     result = project.run()

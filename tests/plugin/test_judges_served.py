@@ -37,12 +37,6 @@ def test_an_honest_judge_lets_a_better_candidate_pass_and_is_asked_once(judged: 
     assert again["verdict"] == "pass"
 
 
-def test_before_training_the_judge_is_asked_about_the_baseline(judged: ServedJudged) -> None:
-    judged.by(gate={"stage": "ready", "candidate": ...})
-    assert (judged.n_asked("base"), judged.n_asked("ft")) == (60, 0)
-    assert 0 < judged.n_asked("judge") <= 60
-
-
 def test_what_a_judge_said_ages_too(judged: ServedJudged) -> None:
     assert check(judged.by(gate={"max_age_days": 30}), "max_age_days")["status"] == "pass"
     judged.store("UPDATE predictions SET created_at = created_at - 100 * 86400")

@@ -38,15 +38,6 @@ def found(project: Project, verdict: str, name: str, /, **changes: Any) -> dict[
     return check(ends(project.judge(**changes), verdict), name)
 
 
-def test_the_same_gate_with_a_candidate_later_is_the_acceptance(project: Project) -> None:
-    project.keys["hypothesis"] = HYPOTHESIS
-    mentions(stopped(project.judge(stage="ready")), "stage", "recorded:ft.jsonl", "test_gate.py:4")
-    mentions(stopped(project.judge(candidate=...)), "candidate")
-    after = passed(project.judge())
-    assert (after["stage"], after["candidate"]["value"]) == ("accept", 56 / 60)
-    assert not any(line.startswith("READY") for line in block(after))
-
-
 def test_only_the_baseline_is_asked(http: EndpointProject) -> None:
     gate = passed(http.judge(stage="ready", candidate=..., hypothesis=HYPOTHESIS, stored=True))
     assert {body["model"] for body in http.server.bodies} == {"base"}

@@ -50,17 +50,6 @@ def test_a_gate_decides_by_it(texts: Project, metric: str) -> None:
     assert "Gaffke" in gate["method"]
 
 
-def test_a_candidate_that_is_no_better_fails(texts: Project) -> None:
-    answers(texts, "ft.jsonl", lambda i: garbled(i) if i < 58 else sentence(i))
-    assert texts.judge(metric="rouge_l")["verdict"] == "fail"
-
-
-def test_a_missing_answer_of_the_candidate_counts_as_the_worst(texts: Project) -> None:
-    texts.predictions("ft.jsonl", 78, output=sentence)
-    gate = passed(texts.judge(metric="rouge_l", missing_answers="wrong"))
-    assert gate["candidate"]["value"] == pytest.approx(78 / 80)
-
-
 def test_case_that_decides_is_called_out(texts: Project) -> None:
     answers(texts, "base.jsonl", lambda i: sentence(i).upper())
     assert "case and punctuation" in check(texts.judge(metric="token_f1"), "formatting_gain")["message"]

@@ -307,7 +307,6 @@ def test_a_template_that_tells_the_answer(project: Project, reader: LoopbackServ
         hint=lambda i: f" {label(i)}",
         place="x",
         meta=lambda i: {"label": label(i) if i else "another", "id": i},
-        code=lambda i: 17 + len(label(i)),
     )
     model = {"provider": "openai", "model": "m", "base_url": reader.url}
     gate = project.judge(candidate={**model, "template": "{input} {hint}"})
@@ -315,8 +314,6 @@ def test_a_template_that_tells_the_answer(project: Project, reader: LoopbackServ
     assert (gate["models_called"], reader.requests) == (False, [])
     gate = project.judge(candidate={**model, "template": "{input} {meta}"})
     because(gate, "fail", "prompt_leak", "{meta}", "59", "60", "test.jsonl:2")
-    gate = project.judge(candidate={**model, "template": "{input} {code}"})
-    because(gate, "fail", "prompt_leak", "{code}", "23", "refund")
     assert project.judge(candidate={**model, "template": "{place} {input}"})["models_called"] is True
 
 

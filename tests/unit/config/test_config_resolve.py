@@ -166,15 +166,6 @@ def test_a_gate_may_be_named_otherwise_than_in_the_file(load):
     assert (config.name, config.gate, str(config.sources["name"])) == ("Another", "named", "ftgate.yaml:17")
 
 
-def test_the_marker_is_nearer_than_a_fixture_than_the_file(load):
-    file = load(FILE)
-    fixture = layer({"candidate": str.upper, "margin": 0.2}, "fixture ftgate_candidate, conftest.py:9", "fixture")
-    config = resolve(layer({"margin": 0.03}), fixture, *file.layers("intents"), file=file, gate="intents")
-    assert config.quoted("margin") == "margin 0.03 (marker)"
-    assert config.quoted("candidate") == "candidate builtins.str.upper (fixture ftgate_candidate, conftest.py:9)"
-    assert config.quoted("confidence") == "confidence 0.9 (ftgate.yaml:2)"
-
-
 QUOTED = {
     "margin": "0.05 (ftgate.yaml:12)",
     "confidence": "0.9 (ftgate.yaml:2)",

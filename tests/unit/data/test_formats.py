@@ -139,20 +139,6 @@ def test_tools_in_the_shape_of_the_openai_api(load, row):
     assert load(lines(row)).examples[0].fields == {"tools": TOOLS}
 
 
-def test_calls_and_results_of_tools_in_a_conversation(load):
-    row = {
-        "conversations": [
-            {"from": "human", "value": "q"},
-            {"from": "function_call", "value": json.dumps(CALL)},
-            {"from": "observation", "value": "7"},
-            {"from": "gpt", "value": "good"},
-        ]
-    }
-    asked, call, result = load(lines(row)).examples[0].input
-    assert (asked, call["tool_calls"][0]["function"]) == (Q, {"name": "f", "arguments": '{"x":1}'})
-    assert result == {"role": "tool", "content": "7", "tool_call_id": call["tool_calls"][0]["id"]}
-
-
 def test_each_of_several_results_names_its_call(load):
     calls = [CALL, {"name": "f", "arguments": {"x": 2}}]
     said = [("human", "q"), ("function_call", json.dumps(calls)), ("observation", "7"), ("observation", "8"),
@@ -163,7 +149,11 @@ def test_each_of_several_results_names_its_call(load):
         {"conversations": [{"from": who, "value": text} for who, text in said]},
         {"contents": [turn("user", "q"), made, results, turn("model", "good")]},
     ):
-        _, call, *answers = load(lines(row)).examples[0].input
+        asked, call, *answers = load(lines(row)).examples[0].input
+        assert (asked, [one["content"] for one in answers][-1:]) == (Q, ["8"])
+        assert [one["function"] for one in call["tool_calls"]] == [
+            {"name": "f", "arguments": f'{{"x":{x}}}'} for x in (1, 2)
+        ]
         assert [one["tool_call_id"] for one in answers] == [one["id"] for one in call["tool_calls"]]
         assert len({one["tool_call_id"] for one in answers}) == 2
 
