@@ -89,6 +89,8 @@ keys("a threshold that is missed", thresholds={"accuracy": {"min": 0.95}})
 keys("a threshold on a latency that nobody knows", thresholds={"latency_p95_s": {"max": 3}})
 keys("a threshold on a cost that nobody knows", thresholds={"cost_usd": {"max": 3}})
 keys("a threshold on the error rate", thresholds={"error_rate": {"max": 0}})
+FORMED = ["accuracy", {"name": "format", "allowed": ["refund", "invoice"]}]
+keys("a threshold on the form that is missed", metric=FORMED, thresholds={"format": {"min": 0.9}})
 
 
 said("no gain", {"ft.jsonl": range(20, 60)})
@@ -279,6 +281,7 @@ keys("a hypothesis that holds", hypothesis={"from": 0.66, "to": 0.9, "because": 
 keys("a hypothesis that is too hopeful", hypothesis={"from": 0.4, "to": 0.99})
 keys("a hypothesis that was too modest", hypothesis={"from": 0.9, "to": 0.97})
 keys("ready", candidate=..., stage="ready", hypothesis={"from": 0.66, "to": 0.9})
+keys("ready with more hoped for than can be gained", candidate=..., stage="ready", hypothesis={"from": 0.5, "to": 0.9})
 keys("ready with little to gain", candidate=..., stage="ready", margin=0.4)
 keys(
     "ready with an expectation that is too low",

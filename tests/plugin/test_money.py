@@ -7,7 +7,7 @@ import shutil
 import pytest
 from endpoint_project import EndpointProject, answer
 from gate_project import Project, check, ends, mentions, passed
-from loopback import Reply
+from loopback import Reply, error
 
 from pytest_ftgate.models.openai_api.endpoint import Endpoint
 from pytest_ftgate.models.openai_api.model import OpenAIModel
@@ -170,6 +170,16 @@ def test_the_limit_ends_a_gate_before_it_is_passed_and_the_next_run_goes_on(http
     gate = passed(http.gate("--ftgate-max-cost=0.13"))
     assert len(http.server.bodies) == 120 - answered
     assert gate["candidate"]["cost_usd"] == pytest.approx(0.12)
+
+
+def test_calls_that_broke_off_are_told_apart_from_what_was_spent(http: EndpointProject) -> None:
+    """A refusal to be busy is free, a connection that was dropped in the middle perhaps not."""
+    http.gate_test(baseline=http.model("base", **PRICED, retries=2), candidate=http.model("ft", **PRICED, retries=2))
+    http.server.faults.extend([error(429, retry_after="0"), Reply(drop=True)])
+    assert http.gate("--ftgate-max-cost=1")["verdict"] == "pass"
+    http.result.stdout.fnmatch_lines(
+        ["$0.2400 spent of --ftgate-max-cost 1, and perhaps $0.001* for 1 call whose cost is unknown"]
+    )
 
 
 def test_the_limit_is_an_error_also_where_missing_answers_count_as_wrong(http: EndpointProject) -> None:
