@@ -111,8 +111,10 @@ class Context:
 
     @property
     def result(self) -> GateResult:
-        """Return the result of all facts and checks so far."""
-        return result_of(self.config, self.facts, self.checks)
+        """Return the result of all facts and checks so far; its ``baseline`` is the best one."""
+        baselines = {role: self.facts_of(role) for role in self.config.baselines}
+        models = {"baselines": baselines, "baseline": baselines[self.best], "candidate": self.facts_of("candidate")}
+        return result_of(self.config, {**models, **self.facts}, self.checks)
 
     # --- inputs ----------------------------------------------------------------------------------------------
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
 from dataclasses import asdict, replace
 from typing import TYPE_CHECKING, Any, get_args
 
@@ -135,7 +134,7 @@ def _checks_of_others(gate: Context, hook: Any | None) -> list[Check]:
 def _scored(gate: Context) -> Context:
     """Measure all runs, and score them if no answer and no judgement is missing."""
     measured = {role: _measure(gate, role) for role in gate.runs_of("test")}
-    gate = _with_models(gate, measured)
+    gate = replace(gate, measured=measured)
     decisive = [one for role, one in measured.items() if role not in gate.forgiven]
     if not gate.holds or any(one.facts.n_errors for one in decisive):
         return gate
@@ -144,7 +143,7 @@ def _scored(gate: Context) -> Context:
             role: score_run(one, gate.metrics_of(role), gate.deciding.name, gate.expected)
             for role, one in measured.items()
         }
-        gate = _with_models(gate, scored)
+        gate = replace(gate, measured=scored)
     except FtgateError as error:
         return gate.with_checks([error_check(error)])
     reported = {"baseline": gate.best, "candidate": "candidate"}
@@ -155,10 +154,3 @@ def _scored(gate: Context) -> Context:
 def _measure(gate: Context, role: str) -> Measured:
     name, sample = gate.config.asked[role].name, gate.runs.get(RunName("latency", role))
     return measure_run(name, gate.runs[RunName("test", role)], sample, forgiven=role in gate.forgiven)
-
-
-def _with_models(gate: Context, measured: Mapping[str, Measured]) -> Context:
-    """Add the facts of all models; ``baseline`` in the result is the best one."""
-    gate = replace(gate, measured=measured)
-    baselines = {role: gate.facts_of(role) for role in gate.config.baselines}
-    return gate.with_facts(baselines=baselines, baseline=baselines[gate.best], candidate=gate.facts_of("candidate"))

@@ -14,6 +14,7 @@ from pytest_ftgate.checks.attempts import check_history
 from pytest_ftgate.checks.weakening.comparison import Weakening, another_training_set, weakenings
 from pytest_ftgate.checks.weakening.review import review_checks
 from pytest_ftgate.config import GateKeys, Layer, Source, resolve_gate
+from pytest_ftgate.config.resolve import STANDARDS
 from pytest_ftgate.plugin.gate_files import GateFiles
 from pytest_ftgate.plugin.marks import Level, marked_levels, naming, test_id
 from pytest_ftgate.plugin.overrides import FIXTURES, given_layer, overrides, refuse_indirect, unused_fixtures
@@ -28,9 +29,8 @@ __tracebackhide__ = True  # tracebacks of fixtures show none of our lines
 _ANY_CANDIDATE = Layer({"candidate": str}, {"candidate": Source("fixture", "no candidate", Path())})
 """A stand-in for the candidate, which is not a requirement of a gate; at the stage ready there is none."""
 
-_STANDARD = ("margin", "max_drop", "cheaper_by", "faster_by")
 
-_REQUIRED = (*FIXTURES.values(), "baselines", *_STANDARD)
+_REQUIRED = (*FIXTURES.values(), "baselines", *STANDARDS)
 """The keys without a default, which the file may leave to markers and fixtures."""
 
 
@@ -142,8 +142,8 @@ class Layers:
         What that file leaves to markers and fixtures is taken from today's, and so are models that it does not have.
         """
         then = file.layers(self.gate)
-        has_standard = any(key in _STANDARD for layer in then for key in layer.values)
-        left_open = {*_REQUIRED} - {*(_STANDARD if has_standard else ())}
+        has_standard = any(key in STANDARDS for layer in then for key in layer.values)
+        left_open = {*_REQUIRED} - {*(STANDARDS if has_standard else ())}
         required = [
             Layer({key: value for key, value in layer.values.items() if key in left_open}, layer.sources)
             for layer in (*self.marks, *self.fixtures)
