@@ -243,10 +243,11 @@ _MEASURES = {
     "human_preference": "share of pairs in which [people](../judges.md#people) prefer the candidate",
 }
 _OPTION_MEANINGS = {
-    "normalize": "differences to ignore: `unicode`, `case`, `whitespace`, `punctuation`, or a list of them; for fields "
-    "see [Format and extraction](../format-and-extraction.md)",
-    "pattern": "for labels and numbers: a regular expression that finds it in an answer (its first group if any); "
-    "for `format`: one that the whole answer must match",
+    "normalize": "differences to ignore: `unicode`, `case`, `whitespace`, `punctuation`, or a list of them; default "
+    "for labels: the last three, where labels stay distinct; for fields see "
+    "[Format and extraction](../format-and-extraction.md)",
+    "pattern": "for labels and numbers: a regular expression that finds it in an answer, and in expected outputs that "
+    "hold more (its first group if any); for `format`: one that the whole answer must match",
     "json_field": "dotted path of the label or number in a JSON answer, such as `result.label`",
     "order": "`true`: tool calls must come in the expected order",
     "extra": "further tool calls: `wrong` (default) or `ignore`",

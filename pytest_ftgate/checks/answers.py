@@ -75,6 +75,15 @@ def check(gate: Context) -> Iterator[Check]:
                     "Correct the baseline's prompt, or raise its max_tokens: a gain over answers without text proves "
                 )
                 yield Check("unusable_answers", "warning", message, observed=count, advice=f"{cure}little.")
+        labels = gate.deciding.label_set
+        if labels is not None and (several := labels.reading.count_ambiguous(one.answers)):
+            yield Check(
+                "unusable_answers",
+                "warning",
+                f"{model}: pattern finds different labels in {plural(several, 'answer')}, and the first one counts",
+                observed=several,
+                advice="Write a pattern that only the final answer matches, such as 'Label: (.*)$'.",
+            )
 
 
 _MANY_RETRIES = 0.05

@@ -62,7 +62,7 @@ def best_constant(metric: Metric, expected: Sequence[Any]) -> Constant:
     Raise :class:`MetricError` if the metric cannot score an output that its own test set expects elsewhere.
     """
     bare = metric.bare()
-    texts = [expected_text(value).strip() for value in expected]
+    texts = [metric.right_answer(value) for value in expected]
     read = bare.answers_read(texts)
     counted, written = Counter(read).most_common(), dict(zip(reversed(read), reversed(texts), strict=True))
     over_labels = metric.kind == "set" and metric.uses_labels

@@ -1,22 +1,264 @@
-"""Rules for metrics that check the form of an answer and do not compare it with the expected output."""
+"""The rules for the form of answers: a gain must hold as the answers are written, and as they are read leniently.
+
+A baseline that answers "The intent is refund." or runs into its own length limit loses by its form. A fine-tune that
+only answers shorter then looks better, although a line in the prompt would do.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from typing import TYPE_CHECKING
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cache, reduce
+from typing import TYPE_CHECKING, Any
 
+from pytest_ftgate.checks.drop import gain_status
+from pytest_ftgate.config.model_keys import OUTPUT_LIMITS
 from pytest_ftgate.data import expected_text
-from pytest_ftgate.result import Check
-from pytest_ftgate.text import plural, printable
+from pytest_ftgate.data.tool_calls import calls_in, declared_tools
+from pytest_ftgate.metrics.custom import ExampleMetric
+from pytest_ftgate.metrics.reading import Kind, expected_loosely, read_leniently
+from pytest_ftgate.metrics.similarity import TextSimilarity
+from pytest_ftgate.models.reasoning import begins_with_reasoning, without_reasoning
+from pytest_ftgate.result import Check, Status, called, opponent
+from pytest_ftgate.runs.measure import rightness
+from pytest_ftgate.runs.mistakes import labels_of
+from pytest_ftgate.text import plural, printable, show_difference
 
 if TYPE_CHECKING:
     from pytest_ftgate.checks.context import Context
-    from pytest_ftgate.metrics import Metric
+    from pytest_ftgate.config import ModelSpec
+    from pytest_ftgate.metrics import Metric, Scored
+    from pytest_ftgate.metrics.labels import LabelSet
+    from pytest_ftgate.models import Completion
+    from pytest_ftgate.models.protocol import Stripping
+    from pytest_ftgate.statistics import Comparison
 
-_SHOWN = 150
+_SHOWN = 60
+_FLAW_SHOWN = 150
+_LIMIT, _RAISED = 1_000, 4
+_MOST_LABELS = 20
+_ORDER: tuple[Status, ...] = ("pass", "inconclusive", "fail")
+
+Texts = list[list[str | None]]
+"""The answers of a model, ``[repeat][example]``; None where there is none."""
+
+
+@dataclass(frozen=True)
+class Reread:
+    """Hold the gain over one baseline by answers that are read leniently.
+
+    Attributes:
+        scores: the scores of the baseline and of the candidate, by role.
+        cut_off: the number of the baseline's answers that are cut off. They count as ties.
+    """
+
+    role: str
+    compared: Comparison
+    scores: Mapping[str, Scored]
+    cut_off: int
+    before: Status
+    after: Status
+
+    @property
+    def status(self) -> Status:
+        """Return the worse of the two statuses, which decides."""
+        return max(self.before, self.after, key=_ORDER.index)
 
 
 def check(gate: Context) -> list[Check]:
+    """Check that each gain is the same as written and as read leniently; where they differ the worse one decides."""
+    return [_check(gate, one) for one in _rereads(gate)]
+
+
+def _rereads(gate: Context) -> Iterator[Reread]:
+    """Yield the gains that have another status when answers are read leniently."""
+    if gate.config.goal == "format" or gate.deciding.judged or not gate.deciding.compares:
+        return
+    read = _Reader(gate)
+    texts = {role: read.texts(role) for role in gate.scored}
+    for role in gate.comparisons:
+        found = _reread(gate, read, texts, role)
+        if found is not None and found.before != found.after:
+            yield found
+
+
+def _reread(gate: Context, read: _Reader, texts: Mapping[str, Texts], role: str) -> Reread | None:
+    """Return a gain by answers that are read leniently; None where no score changes."""
+    name, cut_off = gate.deciding.name, read.cut_off(role)
+    tied = [
+        [other if lost else one for one, other, lost in zip(*rows, strict=True)]
+        for rows in zip(texts[role], texts["candidate"], cut_off, strict=True)
+    ]
+    answers = {role: tied, "candidate": texts["candidate"]}
+    written = {one: gate.scored[one].scores[name] for one in answers}
+    scores = {one: read.metric.score(read.expected, texts) for one, texts in answers.items()}
+    if all((rightness(scores[one]) == rightness(written[one])).all() for one in answers):
+        return None
+    compared = gate.compare(scores[role], scores["candidate"])
+    before, after = (gain_status(gate, one) for one in (gate.comparisons[role], compared))
+    return Reread(role, compared, scores, sum(map(sum, cut_off)), before, after)
+
+
+class _Reader:
+    """Read the answers of a gate's models leniently, all of them alike."""
+
+    def __init__(self, gate: Context) -> None:
+        self._gate = gate
+        self._kind, self._labels = _kind_of(gate)
+        self._tools = _tools(gate) if self._kind == "calls" else frozenset()
+        self._pairs: list[Stripping] = [
+            one.strip_reasoning for one in gate.models.values() if isinstance(one.strip_reasoning, tuple)
+        ]
+        self._read = cache(self._once) if self._labels else self._once
+        metric = gate.deciding
+        self.metric = metric if self._kind == "reasoning" else metric.bare() if self._labels else metric.lenient()
+        self.expected = [expected_loosely(value, self._kind) for value in gate.expected]
+
+    def _once(self, answer: str, expected: Any = "") -> str:
+        return read_leniently(answer, self._kind, expected, labels=self._labels, tools=self._tools)
+
+    def texts(self, role: str) -> Texts:
+        """Return what each answer of a model says."""
+        expected = [()] * len(self._gate.test) if self._labels else [(value,) for value in self._gate.expected]
+        return [
+            [
+                self._read(one.text, *wanted) if one and one.finish == "stop" and one.text.strip() else None
+                for one, wanted in zip(repeat, expected, strict=True)
+            ]
+            for repeat in self._whole(role)
+        ]
+
+    def cut_off(self, role: str) -> list[list[bool]]:
+        """Return which answers of a model are cut off, or never came."""
+        return [[one is not None and one.finish == "cut_off" for one in repeat] for repeat in self._whole(role)]
+
+    def _whole(self, role: str) -> Iterator[list[Completion | None]]:
+        """Yield the answers of a model without reasoning, whatever its own ``strip_reasoning``."""
+        run = self._gate.scored[role].run
+        stripped = run.model.strip_reasoning == "auto" and not _first_reasoning(self._gate)
+        strippings: list[Stripping] = self._pairs if stripped else ["auto", *self._pairs]
+        for repeat in run.predictions:
+            yield [one.completion and reduce(without_reasoning, strippings, one.completion) for one in repeat]
+
+
+def _kind_of(gate: Context) -> tuple[Kind, LabelSet | None]:
+    """Return what the deciding metric compares, and the labels where it is labels."""
+    metric = gate.deciding
+    labels = metric.label_set or (labels_of(metric, gate.test.examples) if metric.name == "exact_match" else None)
+    if labels is not None:
+        return "label", labels
+    if metric.calls_tools:
+        return "calls", None
+    if isinstance(metric, ExampleMetric):
+        return "reasoning", None
+    return ("text" if isinstance(metric, TextSimilarity) else "whole"), None
+
+
+def _tools(gate: Context) -> frozenset[str]:
+    """Return the names of all tools that the test set declares or expects."""
+    declared = {name for one in gate.test.examples for name in declared_tools(one.fields.get("tools"))}
+    calls = (call for value in gate.expected for call in calls_in(expected_text(value)) or ())
+    return frozenset(declared | {call["name"] for call in calls})
+
+
+def _first_reasoning(gate: Context) -> str | None:
+    """Return the place of the first expected output that begins with reasoning: none is then stripped of answers."""
+    begins = (row for row, value in enumerate(gate.expected) if begins_with_reasoning(expected_text(value)))
+    return next((str(gate.test.where(row)) for row in begins), None)
+
+
+# --- in words ------------------------------------------------------------------------------------------------
+
+
+def _check(gate: Context, found: Reread) -> Check:
+    written = gate.comparisons[found.role]
+    after, before = (show_difference(one.gain, share=gate.share) for one in (found.compared, written))
+    message = (
+        f"the form of answers decides: read leniently, the gain over {opponent(found.role)} is {after} instead of "
+        f"{before} ({found.after} instead of {found.before})"
+    )
+    improved = {role: _improved(gate, found, role) for role in (found.role, "candidate")}
+    counts = [
+        f"{plural(len(rows), 'answer')} of {called(role, gate.scored[role].facts.name)}"
+        for role, rows in improved.items()
+        if rows
+    ]
+    if counts:
+        shown = next(_example(gate, role, rows[0]) for role, rows in improved.items() if rows)
+        message += f"; then also right: {' and '.join(counts)}, such as {shown}"
+    if found.cut_off:
+        message += f"; {plural(found.cut_off, 'answer')} of {opponent(found.role)} cut off, counted as ties"
+    return Check(
+        "formatting_gain",
+        found.status,
+        message,
+        observed=found.compared.gain,
+        required=gate.config.asked_gain,
+        advice=" ".join(_advice(gate, found, improved)),
+        action="measure_again" if found.after == "pass" else "better_prompt",
+    )
+
+
+def _improved(gate: Context, found: Reread, role: str) -> list[int]:
+    """Return the examples that a model answers better when read leniently; a tie is no answer of its own."""
+    written = gate.scored[role].scores[gate.deciding.name]
+    better = written.metric.sign * (rightness(found.scores[role]) - rightness(written))
+    rows: list[int] = (better.round(12) > 0).nonzero()[0].tolist()
+    answers = gate.scored[role].answers
+    return [row for row in rows if role == "candidate" or any(repeat[row] is not None for repeat in answers)]
+
+
+def _example(gate: Context, role: str, row: int) -> str:
+    """Return an answer of a model with what is expected: ``'Refund.' for 'refund' (test.jsonl:1)``."""
+    answer = next((repeat[row] for repeat in gate.scored[role].answers if repeat[row] is not None), "")
+    texts = (str(answer), expected_text(gate.expected[row]))
+    given, expected = (f"'{printable(text.strip(), _SHOWN)}'" for text in texts)
+    return f"{given} for {expected} ({gate.test.where(row)})"
+
+
+def _advice(gate: Context, found: Reread, improved: Mapping[str, Sequence[int]]) -> Iterator[str]:
+    """Yield lines to paste: for a gain of form alone both ways out, and how to let a candidate show what it knows."""
+    if found.cut_off:
+        yield _raise_limit(gate.asked(found.role), opponent(found.role))
+    roles = [role for role, rows in improved.items() if rows]
+    kept = [role for role in roles if gate.models[role].strip_reasoning != "auto"]
+    if kept:
+        where = " and ".join(f"{called(role)} ({gate.asked(role).source})" for role in kept)
+        yield f"Write strip_reasoning: auto in {where}."
+    if (place := _first_reasoning(gate)) is not None:
+        yield f"Remove the reasoning from the expected outputs, first {place}: while one has it, no answer is stripped."
+    if found.after == "pass":
+        models = " and ".join(f"the {role}" if role in ("baseline", "candidate") else called(role) for role in roles)
+        yield (
+            f"Make {models} answer with the expected text alone, prompted as in the training rows; or let the metric "
+            "read such answers: pattern, json_field or normalize."
+        )
+        return
+    if improved[found.role]:
+        yield f"Ask {opponent(found.role)} for the bare answer; add to its prompt: {_instruction(gate)}"
+    yield "If the form itself is what you train, write goal: format."
+
+
+def _raise_limit(spec: ModelSpec, who: str) -> str:
+    params = spec.options.get("params") or {}
+    key = next((one for one in OUTPUT_LIMITS if one in params), OUTPUT_LIMITS[0])
+    raised = _RAISED * params[key] if isinstance(params.get(key), int) else _LIMIT
+    how = {"openai": f": params: {{{key}: {max(raised, _LIMIT)}}}", "transformers": f": max_new_tokens: {_LIMIT}"}
+    return f"Raise the length limit of {who} ({spec.source}){how.get(spec.provider, ', and ask it again')}."
+
+
+def _instruction(gate: Context) -> str:
+    labels = _kind_of(gate)[1]
+    if labels is None:
+        return '"Answer with the result alone, without a code fence or any other text."'
+    listed = f" of these labels: {', '.join(sorted(labels.texts))}" if len(labels.texts) <= _MOST_LABELS else " label"
+    return f'"Answer with exactly one{listed}. Write nothing else."'
+
+
+# --- before any call -----------------------------------------------------------------------------------------
+
+
+def check_free(gate: Context) -> list[Check]:
     """Check before any call what the gate's metrics of form can show."""
     return [*_expected_format(gate), *_form_alone(gate)]
 
@@ -34,7 +276,7 @@ def _expected_format(gate: Context) -> Iterator[Check]:
             "formatting_gain",
             "warning",
             f"{len(broken):,} of {plural(len(test), 'expected output')} {'breaks' if len(broken) == 1 else 'break'} "
-            f"the required format, first {test.where(row)}: {printable(flaw, _SHOWN)}",
+            f"the required format, first {test.where(row)}: {printable(flaw, _FLAW_SHOWN)}",
             observed=len(broken),
             advice="Correct these rows, or the rules of the metric format if they do not describe the task.",
         )

@@ -13,7 +13,7 @@ from pytest_ftgate.checks.constant_baseline import best_constant, chance
 from pytest_ftgate.checks.context import Found
 from pytest_ftgate.checks.drop import Tolerance
 from pytest_ftgate.errors import ConfigError, FtgateError
-from pytest_ftgate.metrics import build_metric, check_labels
+from pytest_ftgate.metrics import build_metric
 from pytest_ftgate.metrics.judged import refuse_judged
 from pytest_ftgate.metrics.labels import READING_OPTIONS, distinct_outputs
 from pytest_ftgate.result import Check, GuardResult, Status, TestSetResult, called, error_check
@@ -88,8 +88,8 @@ def _metric(spec: GuardKeys, test: DataSet, training: DataSet, custom: Mapping[s
     labels, known = map(distinct_outputs, (test, training))
     metric = build_metric(spec.metric, labels=labels, custom=custom, known=known, blank=test.without_output())
     refuse_judged(metric, "the metric of a guard", source=str(spec.sources["metric"]))
-    if metric.uses_labels:
-        check_labels(metric.name, test.expected, test.where)
+    if metric.label_set is not None:
+        metric.label_set.check(metric.name, test.expected, test.where)
     return metric
 
 

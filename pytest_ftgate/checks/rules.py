@@ -23,7 +23,6 @@ from pytest_ftgate.checks import (
     judging,
     knowledge,
     match,
-    normalization,
     prompt_leak,
     prompt_mismatch,
     ready,
@@ -65,7 +64,7 @@ RULES: tuple[Rule, ...] = (
     _rule("free", prompt_leak.check, "accept"),
     _rule("free", prompt_mismatch.check, "accept"),
     _rule("free", test_set.check_size),
-    _rule("free", form.check),
+    _rule("free", form.check_free),
     _rule("free", test_set.check_reach),
     _rule("free", match.check_reach, "max_drop"),
     _rule("free", match.check_free, "max_drop"),
@@ -82,7 +81,7 @@ RULES: tuple[Rule, ...] = (
     _rule("answered", answers.check_retries),
     _rule("answered", thresholds.check_samples),
     _rule("scored", knowledge.diagnosis),  # the advice of others rests on it
-    _rule("scored", normalization.check, "accept"),  # where form decides, all that follows only measures form
+    _rule("scored", form.check, "accept"),  # where form decides, all that follows only measures form
     _rule("scored", constant_baseline.check),
     _rule("scored", hypothesis.check),
     _rule("scored", identical_outputs.check, "accept"),

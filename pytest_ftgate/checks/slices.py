@@ -150,7 +150,7 @@ def _metric_of(one: Slice, spec: MetricSpec, test: DataSet, build: Callable[...,
     labels = sorted({expected_text(test.examples[row].expected) for row in one.rows})
     if "labels" not in spec.options:
         return build(spec, labels=labels)
-    codes = {label_set.code(label) for label in labels}
+    codes = {label_set.code(label_set.label_of(label)) for label in labels}
     kept = [label for label in spec.options["labels"] if label_set.code(expected_text(label)) in codes]
     if not kept:
         raise ConfigError("it has none of the labels that the metric averages over")

@@ -35,8 +35,7 @@ CHANGEABLE: Mapping[str, Changeable] = {
     "baseline_prompt": Changeable("warn", "A baseline without any prompt."),
     "formatting_gain": Changeable(
         "fail",
-        "A gain that is left only because of the form of the answers: cut off, behind reasoning, in a code fence, or "
-        "naming the right label among other words.",
+        "A gain that does not hold where answers are read leniently, whatever their form.",
     ),
     "prompt_leak": Changeable("fail", "Test examples in a prompt."),
     "rare_group_loss": Changeable(

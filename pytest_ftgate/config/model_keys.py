@@ -90,8 +90,8 @@ _Stripping = Annotated[
 
 
 _STRIPPING: Any = optional(
-    "The reasoning to remove from the start of an answer. auto (default): <think>, <thinking> and <reasoning> "
-    "tags, and Harmony channels. A pair of tags: those. false: nothing."
+    "The reasoning to remove from the start of an answer. auto (default): that in tags such as <think>, "
+    "<thought> or [THINK], and Harmony channels. A pair of tags: those. false: nothing."
 )
 
 

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import ast
 import re
-from collections.abc import Mapping
+from collections.abc import Collection, Iterator, Mapping
+from itertools import islice
 from typing import Any
 
 from pytest_ftgate.data.example import canonical_json
-from pytest_ftgate.data.strict_json import parse_json
+from pytest_ftgate.data.strict_json import json_within, parse_json
 from pytest_ftgate.text import kind_of
 
 _TAGGED = re.compile(r"<tool_call>(.*?)</tool_call>", re.DOTALL)
@@ -62,6 +64,114 @@ def calls_in(answer: str) -> list[dict[str, Any]] | None:
         return canonical_calls(parse_json(text))
     except ValueError:
         return None
+
+
+def calls_written(text: str, tools: Collection[str]) -> list[dict[str, Any]]:
+    """Return the calls of known tools that a text writes in whatever form: Python, JSON, or parameters in tags."""
+    in_json = _in_json(text, tools)
+    return in_json or _in_python(text, tools) or _in_tags(text, tools) or _behind_names(text, tools)
+
+
+_NAME = re.compile(r"[\w.-]+")
+_PARAMETER = re.compile(
+    r"<(?:\w+:)?(?:parameter|param|arg)(?:=|\s+name=)[\"']?([\w.-]+)[\"']?\s*>([^<]*)</"
+    r"|<arg_key>\s*([\w.-]+)\s*</arg_key>\s*<arg_value>([^<]*)</arg_value>"
+)
+_CONSTANTS = {"true": True, "false": False, "null": None}
+
+
+def tool_named(name: Any, tools: Collection[str]) -> str | None:
+    """Return the tool of a name, which may be qualified: ``functions.f``; None if it is no known one."""
+    if not isinstance(name, str) or len(name) > _LONGEST_NAME:
+        return None
+    return next((one for one in (name.strip(), re.split(r"[.:]", name.strip())[-1]) if one in tools), None)
+
+
+_LONGEST_NAME = 200
+
+
+def _in_json(text: str, tools: Collection[str]) -> list[dict[str, Any]]:
+    return [call for _, _, value in json_within(text) for call in _calls_of(value, tools)]
+
+
+def _behind_names(text: str, tools: Collection[str]) -> list[dict[str, Any]]:
+    """Return the calls whose arguments are a JSON object behind the name of a tool."""
+    found, last = [], 0
+    for start, end, value in json_within(text):
+        names = [tool for name in _NAME.findall(text[last:start]) if (tool := tool_named(name, tools))]
+        found += [{"name": names[-1], "arguments": value}] if names and isinstance(value, dict) else []
+        last = end
+    return found
+
+
+def _calls_of(value: Any, tools: Collection[str]) -> Iterator[dict[str, Any]]:
+    """Yield the calls in a JSON value: objects with the name of a tool, and one object, or its text, beside it."""
+    if isinstance(value, list):
+        for one in value:
+            yield from _calls_of(one, tools)
+    elif isinstance(value, dict):
+        names = [tool for one in value.values() if (tool := tool_named(one, tools))]
+        inner = [one for one in map(_object, value.values()) if one is not None]
+        if names:
+            yield {"name": names[0], "arguments": inner[0] if inner else {}}
+        elif len(value) == len(inner) and all(tool_named(key, tools) for key in value):
+            yield from ({"name": tool_named(key, tools), "arguments": _object(one)} for key, one in value.items())
+        else:
+            for one in value.values():
+                yield from _calls_of(one, tools)
+
+
+def _object(value: Any) -> dict[str, Any] | None:
+    if isinstance(value, str) and value.lstrip().startswith("{"):
+        try:
+            value = parse_json(value)
+        except ValueError:
+            return None
+    return value if isinstance(value, dict) else None
+
+
+def _in_python(text: str, tools: Collection[str]) -> list[dict[str, Any]]:
+    """Return the calls that are written as in Python, with arguments by name: ``get_weather(city="Oslo")``."""
+    found = []
+    for start in islice(re.finditer(r"([\w.-]+)\(", text), _MOST_CALLS):
+        tool, ends = tool_named(start[1], tools), re.finditer(r"\)", text[start.end() :])
+        for end in islice(ends, _MOST_BRACKETS) if tool else ():
+            try:
+                call = ast.parse(f"f({text[start.end() : start.end() + end.end()]}", mode="eval").body
+                arguments = {one.arg: _literal(one.value) for one in getattr(call, "keywords", ())}
+            except (SyntaxError, ValueError, RecursionError, MemoryError):
+                continue
+            if isinstance(call, ast.Call) and not call.args:
+                found.append({"name": tool, "arguments": arguments})
+            break
+    return found
+
+
+_MOST_BRACKETS = 20
+_MOST_CALLS = 50
+
+
+def _literal(node: ast.expr) -> Any:
+    return _CONSTANTS[node.id] if isinstance(node, ast.Name) and node.id in _CONSTANTS else ast.literal_eval(node)
+
+
+def _in_tags(text: str, tools: Collection[str]) -> list[dict[str, Any]]:
+    """Return the calls whose parameters are in tags behind the name of a tool."""
+    found, parameters = [], list(_PARAMETER.finditer(text))
+    names = [(one.end(), tool) for one in _NAME.finditer(text) if (tool := tool_named(one[0], tools))][:_MOST_CALLS]
+    for (start, tool), end in zip(names, [*(one for one, _ in names[1:]), len(text)], strict=False):
+        arguments = {
+            one[1] or one[3]: _value(one[2] or one[4] or "") for one in parameters if start <= one.start() < end
+        }
+        found += [{"name": tool, "arguments": arguments}] if arguments else []
+    return found
+
+
+def _value(text: str) -> Any:
+    try:
+        return parse_json(text.strip())
+    except ValueError:
+        return text.strip()
 
 
 def readable_calls(answer: str) -> str:

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 def build_metrics(config: GateKeys, test: DataSet, training: DataSet | None, hook: Any | None) -> dict[str, Metric]:
     """Return the metrics of ``metric`` and ``thresholds``, and accuracy where answers are labels."""
     from pytest_ftgate.config import MetricSpec
-    from pytest_ftgate.metrics import build_metric, check_labels
+    from pytest_ftgate.metrics import build_metric
 
     labels, known = distinct_outputs(test), distinct_outputs(*([training] if training else []))
     blank = test.without_output()
@@ -36,8 +36,8 @@ def build_metrics(config: GateKeys, test: DataSet, training: DataSet | None, hoo
         metrics["accuracy"] = build(MetricSpec("accuracy", options, config.decided_by.source))
     expected = [example.expected for example in test.examples]
     for name, metric in metrics.items():
-        if metric.uses_labels:
-            check_labels(name, expected, test.where)
+        if metric.label_set is not None:
+            metric.label_set.check(name, expected, test.where)
     return metrics
 
 

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any
 
 from pytest_ftgate.metrics.custom import CustomMetric, metric
 from pytest_ftgate.metrics.custom import build as build_custom
-from pytest_ftgate.metrics.labels import check_labels
 from pytest_ftgate.metrics.options import Options, did_you_mean
 from pytest_ftgate.metrics.protocol import Answers, Breakdown, Metric, Scored
 
@@ -26,7 +25,6 @@ __all__ = [
     "Metric",
     "Scored",
     "build_metric",
-    "check_labels",
     "metric",
 ]
 

@@ -43,12 +43,11 @@ class _OfLabels(Metric):
     label_set: LabelSet = field()
     uses_labels = True
 
-    def lenient(self) -> Metric | None:
-        labels = self.label_set.lenient()
-        return None if labels is None else replace(self, label_set=labels)
-
     def bare(self) -> Metric:
         return replace(self, label_set=self.label_set.bare())
+
+    def right_answer(self, expected: Any) -> str:
+        return self.label_set.label_of(expected)
 
     def answers_read(self, answers: Iterable[str | None]) -> list[str | None]:
         """Return the label in each answer as it is compared, known or not; None if there is none."""

@@ -103,10 +103,8 @@ class FieldRules:
         """Return the largest difference of two equal numbers of a field."""
         return _for_field(self.tolerance, name) or 0.0
 
-    def lenient(self) -> FieldRules | None:
-        """Return the rules with all texts fully normalized; None if they already are."""
-        if ALL_OTHERS in self.texts and all(one.full for one in self.texts.values()):
-            return None
+    def lenient(self) -> FieldRules:
+        """Return the rules with all texts fully normalized."""
         return replace(self, texts={ALL_OTHERS: FULL})
 
 

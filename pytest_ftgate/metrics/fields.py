@@ -75,9 +75,8 @@ class FieldMetric(Metric):
             scored = self._pooled(wanted, found)
         return replace(scored, notes=notes, breakdown=self._breakdown(one for repeat in found for one in repeat))
 
-    def lenient(self) -> FieldMetric | None:
-        rules = self.rules.lenient()
-        return None if rules is None else replace(self, rules=rules)
+    def lenient(self) -> FieldMetric:
+        return replace(self, rules=self.rules.lenient())
 
     def _container(self, value: Any, index: int) -> Any:
         found = _as_container(value)

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Sequence
+import unicodedata
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import cache, cached_property, partial
+from functools import cache, cached_property
+from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 from pytest_ftgate.data import expected_text
-from pytest_ftgate.data.strict_json import parse_json
+from pytest_ftgate.data.strict_json import json_within, parse_json
 from pytest_ftgate.errors import ConfigError, MetricError, Where
-from pytest_ftgate.metrics.normalization import AS_WRITTEN, FULL, Normalization
+from pytest_ftgate.metrics.normalization import AS_WRITTEN, OF_LABELS, Normalization
 from pytest_ftgate.metrics.options import Options, did_you_mean
 from pytest_ftgate.metrics.protocol import Codes
 from pytest_ftgate.metrics.time_limit import within_limit
@@ -26,6 +28,19 @@ _ROWS_NAMED = 5
 READING_OPTIONS = ("normalize", "pattern", "json_field")
 """The options that define how a label is read from an answer."""
 
+MOST_WORDS = 20
+"""Words around the only label that an answer names; with more it may be named by chance."""
+
+_LEAD = re.compile(r"\W{0,9}(?:\w+[ \t*]+){0,3}\w+[ \t*]*[:=\uff1a][\s*_]*")  # **Final answer:**
+_IDEOGRAPH = r"\u3040-\u30ff\u3400-\u9fff"
+_TOKEN = re.compile(
+    r"(?<![\w.])[-+\u2212]?\d[\d,]*(?:\.\d+)?(?!\w)"  # a number
+    rf"|[{_IDEOGRAPH}]|[^\W_{_IDEOGRAPH}]+(?:['\u2019][^\W_]+)*"  # a word
+    r"|[#%&@+]+"  # a symbol with a meaning: C++, 5 %
+)
+_LONGEST_LEAD = 100
+NUMBER = re.compile(r"[-+]?\d+(?:\.\d+)?")
+
 
 def distinct_outputs(*data: DataSet) -> list[str]:
     """Return the distinct expected outputs of the data as text, sorted."""
@@ -37,12 +52,14 @@ class Reading:
     """How the label is extracted from an answer, and which differences are ignored.
 
     The label is the match of ``pattern`` (its first group, if it has one), or the value of ``json_field``, or the
-    whole answer. It is then stripped of surrounding white space and normalized.
+    whole answer, ``or_whole`` also where there is no such part. It is then stripped of surrounding white space and
+    normalized.
     """
 
     normalization: Normalization = AS_WRITTEN
     pattern: re.Pattern[str] | None = None
     json_field: tuple[str, ...] = ()
+    or_whole: bool = False
 
     def clean(self, text: str) -> str:
         return self.normalization(text.strip())
@@ -50,16 +67,26 @@ class Reading:
     def label(self, answer: str) -> str | None:
         """Return the label in an answer; None if there is none."""
         part = self._part(answer)
+        part = answer if part is None and self.or_whole else part
         return None if part is None else self.clean(part) or None
+
+    def count_ambiguous(self, answers: Answers) -> int:
+        """Return the number of answers in which ``pattern`` finds different labels."""
+        if self.pattern is None:
+            return 0
+        several = cache(lambda answer: len(set(map(self.clean, self._found(answer.strip())))) > 1)
+        return sum(several(answer) for repeat in answers for answer in repeat if answer is not None)
 
     def _part(self, answer: str) -> str | None:
         if self.json_field:
             return _field_text(answer, self.json_field)
-        if self.pattern is None:
-            return answer
-        text = answer.strip()
-        found = within_limit(f"pattern {self.pattern.pattern!r}", partial(self.pattern.search, text), text)
-        return None if found is None else found[min(self.pattern.groups, 1)]
+        return answer if self.pattern is None else next(iter(self._found(answer.strip(), most=1)), None)
+
+    def _found(self, text: str, most: int | None = None) -> list[str]:
+        assert self.pattern is not None
+        group, places = min(self.pattern.groups, 1), self.pattern.finditer(text)
+        found = within_limit(f"pattern {self.pattern.pattern!r}", lambda: [*islice(places, most)], text)
+        return [one[group] or "" for one in found]
 
 
 def _field_text(answer: str, path: Iterable[str]) -> str | None:
@@ -73,32 +100,28 @@ def _field_text(answer: str, path: Iterable[str]) -> str | None:
         return None
 
 
-def check_labels(metric: str, expected: Sequence[Any], place: Callable[[int], Where] | None = None) -> None:
-    """Refuse expected outputs that are objects or lists, which cannot be labels."""
-    for index, value in enumerate(expected):
-        if isinstance(value, dict | list):
-            raise ConfigError(
-                f"{metric} compares labels, but the expected output is {kind_of(value)}",
-                where=Where(key=f"test_set[{index}]") if place is None else place(index),
-                cure="Use exact_match, which compares JSON values.",
-            )
-
-
 @dataclass(frozen=True)
 class LabelSet:
     """The labels of a test set: stripped, distinct and not blank. A label's code is its index in ``texts``.
 
-    ``known`` are labels that no example expects: wrong as an answer, but not counted as unknown.
+    ``known`` are labels that no example expects: wrong as an answer, but not counted as unknown. ``inside`` reads the
+    label of an expected output that holds more than it; None where the outputs are the labels.
     """
 
     reading: Reading
     texts: tuple[str, ...]
     known: tuple[str, ...] = ()
+    inside: Reading | None = None
 
     @cached_property
     def codes(self) -> dict[str, int]:
         """Return the code of each label, by its normalized text."""
         return {self.reading.clean(text): code for code, text in enumerate(self.texts)}
+
+    @cached_property
+    def codes_known(self) -> dict[Any, int]:
+        """Return the code of each label, with that of the labels that no example expects, which is K."""
+        return {**{self.reading.clean(text): len(self.texts) for text in self.known}, **self.codes}
 
     def confused(self) -> tuple[str, str] | None:
         """Return the first two labels that normalization makes equal; None if there are none."""
@@ -113,12 +136,32 @@ class LabelSet:
         """Return the code of a label in the configuration; None if the test set does not contain it."""
         return self.codes.get(self.reading.clean(label))
 
+    def label_of(self, expected: Any) -> str:
+        """Return the label in an expected output."""
+        text = expected_text(expected)
+        return (text if self.inside is None else self.inside.label(text) or text).strip()
+
+    def of(self, answer: str) -> str | None:
+        """Return the label of an answer, as written in the test set; None if it is not one of those."""
+        code = self.codes.get(self.reading.label(answer) or "")
+        return None if code is None else self.texts[code]
+
+    def check(self, metric: str, expected: Sequence[Any], place: Callable[[int], Where] | None = None) -> None:
+        """Refuse expected outputs that are objects or lists, which cannot be labels, unless one is read from them."""
+        for index, value in enumerate(expected if self.inside is None else ()):
+            if isinstance(value, dict | list):
+                raise ConfigError(
+                    f"{metric} compares labels, but the expected output is {kind_of(value)}",
+                    where=Where(key=f"test_set[{index}]") if place is None else place(index),
+                    cure="Use exact_match, which compares JSON values, or json_field, which reads a label in each.",
+                )
+
     def gold(self, metric: str, expected: Sequence[Any]) -> Codes:
         """Return the code of each expected label, shape ``(examples,)``."""
         import numpy as np
 
-        check_labels(metric, expected)
-        code = cache(lambda text: self.codes.get(self.reading.clean(text), -1))
+        self.check(metric, expected)
+        code = cache(lambda text: self.codes.get(self.reading.clean(self.label_of(text)), -1))
         gold = np.fromiter((code(expected_text(value)) for value in expected), np.int64, len(expected))
         if gold.min() < 0:
             index = int(gold.argmin())
@@ -133,22 +176,118 @@ class LabelSet:
         """
         import numpy as np
 
-        k = len(self.texts)
-        known: dict[Any, int] = {**{self.reading.clean(text): k for text in self.known}, **self.codes}
+        k, known = len(self.texts), self.codes_known
         code = cache(lambda answer: k if answer is None else known.get(self.reading.label(answer), k + 1))
         codes = np.array([np.fromiter(map(code, repeat), np.int64, len(repeat)) for repeat in answers])
         return np.minimum(codes, k), int((codes > k).sum())
+
+    @cached_property
+    def _by_words(self) -> Mapping[str, str | None]:
+        """Return each label by its joined words; None by those that several labels have."""
+        found: dict[str, str | None] = {}
+        for text in dict.fromkeys((*self.texts, *self.known)):
+            words = _joined(tokens_of(text))
+            same = self.reading.clean(found.get(words) or text) == self.reading.clean(text)
+            found[words] = found.get(words, text) if same and found.get(words, text) else None
+        return {words: text for words, text in found.items() if words}
+
+    @cached_property
+    def _longest(self) -> int:
+        return max((len(tokens_of(text)) for text in self._by_words.values() if text), default=0) + 2
+
+    def named_by(self, answer: str, text: str | None = None) -> str | None:
+        """Return the label of an answer; if it is no known one, the only one that the answer, or its ``text``, names.
+
+        In this order: the whole text, the only label in its JSON, its first or last line, one in a short text. Case,
+        punctuation and the joints of labels do not count: ``CardArrival`` is ``card_arrival``.
+        """
+        text = answer if text is None else text
+        label = self.reading.label(answer)
+        if label is not None and label in self.codes_known:
+            return self.of(answer) or label
+        return self._only([text]) or self._only(self._in_json(text)) or self._only(_ends(text)) or self._alone(text)
+
+    def _only(self, texts: Iterable[str]) -> str | None:
+        """Return the only label that is one of the texts."""
+        found = {label for text in texts if (label := self._by_words.get(_joined(tokens_of(text)))) is not None}
+        return found.pop() if len(found) == 1 else None
+
+    def _in_json(self, text: str) -> list[str]:
+        return [leaf for _, _, value in json_within(text) for leaf in leaves_of(value)]
+
+    def _alone(self, text: str) -> str | None:
+        """Return the only label in a short text; of one within another (a partial refund) the longer one counts."""
+        tokens = tokens_of(text)
+        if len(tokens) > MOST_WORDS + self._longest:
+            return None
+        places: list[tuple[int, int, str | None]] = []
+        for start in range(len(tokens)):
+            for end in range(min(start + self._longest, len(tokens)), start, -1):
+                words = _joined(tokens[start:end])
+                label = self._by_words.get(words)
+                letter = len(words) == 1 and words.isalpha() and label != tokens[start]  # "a" is no label A
+                if words in self._by_words and not letter:
+                    places.append((start, end, label))
+                    break
+        outer = [one for one in places if not any(o != one and o[0] <= one[0] and one[1] <= o[1] for o in places)]
+        named = {label for _, _, label in outer}
+        others = len(tokens) - max((end - start for start, end, _ in outer), default=0)
+        return named.pop() if len(named) == 1 and others <= MOST_WORDS else None
 
     def bare(self) -> LabelSet:
         """Return the same labels for answers that are just a label, without a pattern or field."""
         return replace(self, reading=replace(self.reading, pattern=None, json_field=()))
 
-    def lenient(self) -> LabelSet | None:
-        """Return the same labels under full normalization; None if that is no change or makes labels equal."""
-        if self.reading.normalization.full:
-            return None
-        lenient = replace(self, reading=replace(self.reading, normalization=FULL))
-        return None if lenient.confused() else lenient
+
+# --- words of labels -----------------------------------------------------------------------------------------
+
+
+def tokens_of(text: str) -> list[str]:
+    """Return the words, numbers and symbols of a text; equal numbers are equal tokens."""
+    return [
+        _number(token) if token[-1].isdigit() else token
+        for token in _TOKEN.findall(unicodedata.normalize("NFKC", text))
+    ]
+
+
+def _number(token: str) -> str:
+    digits = token.replace(",", "").replace("\u2212", "-").removeprefix("+")
+    if not NUMBER.fullmatch(digits):
+        return token
+    digits = re.sub(r"^(-?)0+(?=\d)", r"\1", digits)
+    digits = digits.rstrip("0").rstrip(".") if "." in digits else digits
+    return "0" if digits == "-0" else digits
+
+
+def _joined(tokens: Sequence[str]) -> str:
+    """Return tokens in one word, so that the joints of labels do not count; numbers stay apart."""
+    return re.sub(r"(?<!\d) | (?!\d)", "", " ".join(tokens).casefold())
+
+
+def leaves_of(value: Any) -> Iterator[str]:
+    """Yield the texts of all plain values in a JSON value."""
+    inner = value.values() if isinstance(value, dict) else value if isinstance(value, list) else None
+    if inner is None:
+        yield expected_text(value)
+        return
+    for one in inner:
+        yield from leaves_of(one)
+
+
+def _ends(text: str) -> Iterator[str]:
+    """Yield the first and the last line of a text, also without words and a colon before them."""
+    lines = [line for line in text.splitlines() if line.strip()]
+    for line in dict.fromkeys((*lines[:1], *lines[-1:])):
+        yield from dict.fromkeys((line, without_lead(line)))
+
+
+def without_lead(line: str) -> str:
+    """Return a line without words and a colon before what it says: ``**Final answer:** refund``."""
+    lead = _LEAD.match(line, 0, _LONGEST_LEAD)
+    return line if lead is None else line[lead.end() :]
+
+
+# --- the labels of a gate ------------------------------------------------------------------------------------
 
 
 def read_part(options: Options) -> Reading:
@@ -161,10 +300,19 @@ def read_part(options: Options) -> Reading:
 
 
 def label_set(options: Options) -> LabelSet:
-    """Return the labels of the test set with the gate's reading options; refuse labels that these make equal."""
-    reading = replace(read_part(options), normalization=options.normalization())
+    """Return the labels of the test set with the gate's reading options; refuse labels that these make equal.
+
+    Where the gate does not write ``normalize``, steps that would make labels equal are left out.
+    """
+    reading = replace(read_part(options), normalization=options.normalization(OF_LABELS))
     refuse_blank(options)
-    made = LabelSet(reading, tuple(dict.fromkeys(label.strip() for label in options.expected)), options.known)
+    made = LabelSet(reading, (), (), _inside(options, reading))
+    texts, known = (tuple(dict.fromkeys(map(made.label_of, one))) for one in (options.expected, options.known))
+    made = replace(made, texts=texts, known=known)
+    if "normalize" not in options.spec.options:
+        fewer = (OF_LABELS, OF_LABELS - {"punctuation"}, OF_LABELS - {"case"}, ())
+        sets = (replace(made, reading=replace(reading, normalization=Normalization(frozenset(one)))) for one in fewer)
+        return next(one for one in sets if one.confused() is None)
     if (pair := made.confused()) is not None:
         raise options.error(
             f"normalize makes the labels {listed(pair[:1])} and {listed(pair[1:])} equal",
@@ -172,6 +320,27 @@ def label_set(options: Options) -> LabelSet:
             cure="Remove the step that makes them equal, or use one spelling of the label in the test set.",
         )
     return made
+
+
+def _inside(options: Options, reading: Reading) -> Reading | None:
+    """Return what reads the labels of expected outputs: as answers are read, where these hold more than a label.
+
+    Raise :class:`ConfigError` where only some of them do.
+    """
+    if reading.pattern is None and not reading.json_field:
+        return None
+    labels = {text: reading.label(text) for text in options.expected}
+    longer = [text for text, label in labels.items() if label not in (None, reading.clean(text))]
+    if not longer:
+        return None
+    other = next((text for text, label in labels.items() if label in (None, reading.clean(text))), None)
+    if other is not None:
+        key = "pattern" if reading.pattern is not None else "json_field"
+        what = f"{key} reads {listed([labels[longer[0]] or ''])} in the expected output {listed(longer[:1])}"
+        what += f", but {'nothing' if labels[other] is None else 'the whole text'} in {listed([other])}"
+        cure = f"Write outputs that all hold just the label, or more that {key} reads in each; or correct {key}."
+        raise options.error(what, key=key, cure=cure)
+    return reading
 
 
 def refuse_blank(options: Options) -> None:

@@ -55,11 +55,8 @@ class Normalization:
                 text = step(text)
         return text
 
-    @property
-    def full(self) -> bool:
-        return self.steps.issuperset(STEPS)
-
 
 AS_WRITTEN = Normalization()
-
 FULL = Normalization(frozenset(STEPS))
+OF_LABELS = FULL.steps - {"unicode"}
+"""The steps of metrics of labels where the gate names none."""

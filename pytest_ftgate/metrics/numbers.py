@@ -31,6 +31,9 @@ class _OfNumbers(Metric):
     def bare(self) -> Metric:
         return replace(self, reading=Reading())
 
+    def lenient(self) -> Metric:
+        return replace(self, reading=replace(self.reading, or_whole=True))
+
     def answers_read(self, answers: Iterable[str | None]) -> list[str | None]:
         """Return the number in each answer as text, so that 1.0 is 1; None if there is none."""
         found = (None if answer is None else self.number(answer) for answer in answers)

@@ -58,8 +58,9 @@ class Options:
         cure = f"Did you mean {near!r}?" if near is not None else f"Its options are: {listed(keys)}."
         return self.error(f"{self.metric} has no option {key!r}", key=key, cure=cure)
 
-    def normalization(self) -> Normalization:
-        return Normalization(frozenset(self.steps(self.spec.options.get("normalize", ()), STEPS)))
+    def normalization(self, otherwise: Collection[str] = ()) -> Normalization:
+        """Return the steps of ``normalize``; where it is absent, those of ``otherwise``."""
+        return Normalization(frozenset(self.steps(self.spec.options.get("normalize", tuple(otherwise)), STEPS)))
 
     def steps(self, value: Any, known: Sequence[str], otherwise: str = "") -> tuple[str, ...]:
         """Return the names in ``normalize``, one or a list; ``otherwise`` describes what else it may be."""

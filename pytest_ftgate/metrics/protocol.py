@@ -8,6 +8,7 @@ from dataclasses import dataclass, field, replace
 from fractions import Fraction
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
+from pytest_ftgate.data import expected_text
 from pytest_ftgate.errors import MetricError
 from pytest_ftgate.metrics.normalization import AS_WRITTEN, FULL, Normalization
 from pytest_ftgate.text import is_share
@@ -63,9 +64,9 @@ class Metric(ABC):
         Raise :class:`MetricError` if the value is undefined, :class:`ConfigError` if the outputs do not suit it.
         """
 
-    def lenient(self) -> Metric | None:
-        """Return the metric ignoring case, punctuation and white space; None if that is the same metric."""
-        return None
+    def lenient(self) -> Metric:
+        """Return the metric for answers that were read leniently: texts are compared under full normalization."""
+        return self.bare()
 
     def bare(self) -> Metric:
         """Return the metric for answers that are just the expected output: without a pattern or field to extract it."""
@@ -74,6 +75,10 @@ class Metric(ABC):
     def constants(self, expected: Sequence[Any]) -> list[str]:  # noqa: ARG002
         """Return constant answers that may beat the most frequent output, such as the median of numbers."""
         return []
+
+    def right_answer(self, expected: Any) -> str:
+        """Return the text that :meth:`bare` compares with answers."""
+        return expected_text(expected).strip()
 
     @property
     def share(self) -> bool:
@@ -118,8 +123,8 @@ class TextMetric(Metric):
     def clean(self, text: str) -> str:
         return self.normalization(text.strip())
 
-    def lenient(self) -> Metric | None:
-        return None if self.normalization.full else replace(self, normalization=FULL)
+    def lenient(self) -> Metric:
+        return replace(self, normalization=FULL)
 
 
 @dataclass(frozen=True, slots=True)

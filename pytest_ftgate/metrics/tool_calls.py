@@ -47,9 +47,8 @@ class ToolCallMetric(Metric):
     def score(self, expected: Sequence[Any], answers: Answers) -> Scored:
         return by_example(self, [_expected_calls(value) for value in expected], answers, self._score)
 
-    def lenient(self) -> ToolCallMetric | None:
-        rules = self.rules.lenient()
-        return None if rules is None else replace(self, rules=rules)
+    def lenient(self) -> ToolCallMetric:
+        return replace(self, rules=self.rules.lenient())
 
     def answers_read(self, answers: Iterable[str | None]) -> list[str | None]:
         """Return the calls of each answer as they are compared: an answer without any is ``[]``."""

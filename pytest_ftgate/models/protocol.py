@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import random
+import re
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple, Protocol, TypeAlias, TypeGuard
 
+from pytest_ftgate.config.model_keys import OUTPUT_LIMITS
 from pytest_ftgate.errors import ModelError, guarded
 
 if TYPE_CHECKING:
@@ -81,6 +83,11 @@ FINISHES = ("stop", "refusal", "filtered", "cut_off")
 MOST_BYTES = 20_000_000
 """The size of an answer above which it is broken."""
 
+_ENDINGS = (
+    ("cut_off", re.compile("length|max_?(?:output_?|new_?)?tokens|token_?limit", re.IGNORECASE)),
+    ("filtered", re.compile("filter|safety|blocked|prohibited", re.IGNORECASE)),
+)
+
 COUNTS = ("input_tokens", "output_tokens", "cached_input_tokens", "cache_write_tokens")
 """The token counts of a :class:`Completion`."""
 
@@ -98,6 +105,11 @@ class Completion:
     cache_write_tokens: int | None = None  # the part of input_tokens written to the cache, if that has its own price
     reasoning: str | None = None  # what the model wrote before its answer, or beside its tool calls
     original: str | None = None  # the text as it came, where reasoning was taken off its front
+
+
+def finish_of(reason: object) -> str:
+    """Return how an answer ended, one of :data:`FINISHES`, by a provider's word for it: ``length``, ``MAX_TOKENS``."""
+    return next((finish for finish, words in _ENDINGS if isinstance(reason, str) and words.search(reason)), "stop")
 
 
 @dataclass(frozen=True, slots=True)
@@ -253,6 +265,12 @@ class Adopted(Delegate):
                 raise
             default = vars(Model)[name]
             return default.__get__(self) if hasattr(default, "__get__") else default
+
+
+def output_limit(model: Model) -> int | None:
+    """Return the limit of output tokens that is sent with each request; None where none is."""
+    given = [model.params.get(name) for name in OUTPUT_LIMITS]
+    return max((limit for limit in given if is_count(limit)), default=None)
 
 
 def key_of(model: Model, example: Example, repeat: int = 0) -> str:

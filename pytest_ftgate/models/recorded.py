@@ -16,7 +16,16 @@ from pytest_ftgate.data.jsonl import parse_object
 from pytest_ftgate.data.lines import Lines, open_lines, written_at
 from pytest_ftgate.errors import DataError, ModelError, Where, located
 from pytest_ftgate.models.price import written_price
-from pytest_ftgate.models.protocol import COUNTS, FINISHES, BuiltModel, Completion, Prediction, Surroundings, is_count
+from pytest_ftgate.models.protocol import (
+    COUNTS,
+    FINISHES,
+    BuiltModel,
+    Completion,
+    Prediction,
+    Surroundings,
+    finish_of,
+    is_count,
+)
 from pytest_ftgate.text import excerpt, kind_of, listed, nearest
 
 if TYPE_CHECKING:
@@ -224,7 +233,7 @@ def _id(value: object) -> str:
 
 
 def _finish(row: Mapping[str, Any]) -> str:
-    finish: str = _optional(row, "finish", str, "text") or "stop"
+    finish: str = _optional(row, "finish", str, "text") or finish_of(row.get("finish_reason"))
     if finish not in FINISHES:
         near = nearest(finish, FINISHES)
         raise DataError(

@@ -9,9 +9,9 @@ from math import ceil
 from threading import Lock
 from typing import TYPE_CHECKING, NamedTuple
 
-from pytest_ftgate.config.model_keys import OUTPUT_LIMITS
 from pytest_ftgate.errors import ModelError, Where
 from pytest_ftgate.models.price import PRICE_CURE, cost_of, price_of, tokens_usd
+from pytest_ftgate.models.protocol import output_limit
 from pytest_ftgate.text import plural, show_usd
 
 if TYPE_CHECKING:
@@ -121,9 +121,7 @@ class Meter:
         self._model = model
         self._price = price
         self._habits = budget.habits.setdefault(model.name, _Habits())
-        limits = [model.params.get(name) for name in OUTPUT_LIMITS]
-        given = [limit for limit in limits if isinstance(limit, int) and not isinstance(limit, bool) and limit >= 0]
-        self._most_output = max(given, default=None)
+        self._most_output = output_limit(model)
         self._open: dict[int, Reservation] = {}
 
     async def reserve(self, examples: Sequence[Example]) -> list[Reservation]:

@@ -12,7 +12,7 @@ from pytest_ftgate.errors import Interrupted, ModelError
 from pytest_ftgate.models import Question
 from pytest_ftgate.models.event_loop import run_in_own_loop
 from pytest_ftgate.models.protocol import RetryPolicy
-from pytest_ftgate.models.reasoning import without_reasoning
+from pytest_ftgate.models.reasoning import answer_of
 from pytest_ftgate.models.recorded import RecordedModel
 from pytest_ftgate.runs.asking import Asker
 from pytest_ftgate.runs.model_queue import ModelQueue, StoreWriter
@@ -92,7 +92,7 @@ def ask(model: Model, given: Input, recorded_for: Callable[[], Iterable[Example]
         completion = model.answer_to(given, recorded_for())
     else:
         completion = run_in_own_loop(once(), lambda: None, patience_s=model.timeout_s)
-    return without_reasoning(completion, model.strip_reasoning)
+    return answer_of(completion, model, model.strip_reasoning)
 
 
 def _queues(

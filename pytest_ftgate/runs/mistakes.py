@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import math
 import re
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
-from functools import cache, cached_property, partial
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from functools import cache, partial
 from typing import TYPE_CHECKING, Any
 
 from pytest_ftgate.data import Example, expected_text
 from pytest_ftgate.data.tool_calls import calls_in, canonical_calls, declared_tools, names_in, text_beside_calls
 from pytest_ftgate.diagnosis import Confusion, Diagnosis, LabelScore
+from pytest_ftgate.metrics.labels import LabelSet, Reading
 
 if TYPE_CHECKING:
     from pytest_ftgate.metrics import Metric
@@ -62,38 +61,6 @@ _REFUSAL = re.compile(
 _WORD = re.compile(r"\w+")
 
 
-@dataclass(frozen=True)
-class Labels:
-    """Hold the labels that a task allows, in the form in which the metric compares them."""
-
-    known: Mapping[str, str]  # the compared form, and the label as it is written
-    read: Callable[[str], str | None]  # gives the label in an answer as it is compared
-
-    def of(self, answer: str) -> str | None:
-        """Return the label of an answer, as written in the test set; None if it is not a known one."""
-        return self.known.get(self.read(answer) or "")
-
-    @cached_property
-    def _in_words(self) -> Mapping[str, str]:
-        return {words: label for label in self.known.values() if (words := _words(label)).strip()}
-
-    def named(self, answer: str, most_words: float = math.inf) -> str | None:
-        """Return the only label whose words occur in an answer, among at most so many others; None if there is none.
-
-        Of labels within each other, such as ``refund`` and ``partial refund``, the longest one counts.
-        """
-        words = _words(answer)
-        found = [label for label in self._in_words if label in words]
-        longest = [one for one in found if not any(one in other and one != other for other in found)]
-        if len(longest) != 1 or len(words.split()) - len(longest[0].split()) > most_words:
-            return None
-        return self._in_words[longest[0]]
-
-    def is_wrapped(self, answer: str) -> bool:
-        """Return whether an answer holds one label and other text, or is empty where a label is extracted."""
-        return self.read(answer) is None or self.named(answer) is not None
-
-
 def _words(text: str) -> str:
     """Return the words of a text, each surrounded by blanks, so that texts can be searched for whole words."""
     return f" {' '.join(_WORD.findall(text.casefold()))} "
@@ -117,7 +84,7 @@ def diagnose(
         baseline=_counted(kinds[0]),
         candidate=_counted(kinds[1]) if candidate is not None else None,
         confusions=_confusions(examples, models, labels) if labels else (),
-        labels=_label_scores(examples, kinds) if labels else (),
+        labels=_label_scores(examples, kinds, labels) if labels else (),
         fixed=tuple(str(example.place or example.id) for example in fixed),
         broken=tuple(str(example.place or example.id) for example in broken),
         wrong_in_both=len(set.intersection(*never)) if candidate is not None else None,
@@ -128,7 +95,7 @@ def diagnose(
 # --- kinds of mistakes ---------------------------------------------------------------------------------------
 
 
-def _kinds(metric: Metric, examples: Sequence[Example], one: Measured, labels: Labels | None) -> list[list[str]]:
+def _kinds(metric: Metric, examples: Sequence[Example], one: Measured, labels: LabelSet | None) -> list[list[str]]:
     """Return the kind of each answer, ``[repeat][example]``."""
     right = _right(metric, examples, one)
     label_kind = cache(partial(_label_kind, labels=labels)) if labels else None
@@ -207,10 +174,11 @@ def _call_kind(completion: Completion, example: Example, wanted: Sequence[Call])
     return "wrong_arguments" if Counter(names) == Counter(call["name"] for call in wanted) else "wrong_tool"
 
 
-def _label_kind(answer: str, labels: Labels) -> str:
+def _label_kind(answer: str, labels: LabelSet) -> str:
     if labels.of(answer) is not None:
         return "wrong_label"
-    return "wrong_format" if labels.is_wrapped(answer) else "unknown_label"
+    wrapped = labels.reading.label(answer) is None or labels.named_by(answer) is not None
+    return "wrong_format" if wrapped else "unknown_label"
 
 
 def _is_container(expected: Any) -> bool:
@@ -238,21 +206,21 @@ def _counted(kinds: Sequence[Sequence[str]]) -> dict[str, int]:
 # --- labels --------------------------------------------------------------------------------------------------
 
 
-def labels_of(metric: Metric, examples: Sequence[Example]) -> Labels | None:
+def labels_of(metric: Metric, examples: Sequence[Example]) -> LabelSet | None:
     """Return the labels of the test set; None if its outputs are not labels.
 
     They are not labels if most of them differ, some are not plain values, or all are blank.
     """
-    expected = [example.expected for example in examples]
-    if any(isinstance(value, dict | list) for value in expected) or any(map(_is_container, expected)):
-        return None
-    texts = list(dict.fromkeys(expected_text(value).strip() for value in expected))
-    if not any(texts) or not are_labels(texts, len(examples)):
-        return None
-    if metric.label_set is None:
-        return Labels({text: text for text in texts}, lambda answer: answer.strip() or None)
-    known = {metric.label_set.reading.clean(text): text for text in texts}
-    return Labels(known, cache(lambda answer: metric.answers_read([answer])[0]))
+    made = metric.label_set
+    if made is None or made.inside is None:
+        expected = [example.expected for example in examples]
+        if any(isinstance(value, dict | list) for value in expected) or any(map(_is_container, expected)):
+            return None
+        texts = tuple(dict.fromkeys(expected_text(value).strip() for value in expected))
+        if not any(texts):
+            return None
+        made = made or LabelSet(Reading(), texts)
+    return made if are_labels(made.texts, len(examples)) else None
 
 
 def are_labels(texts: Iterable[str], rows: int) -> bool:
@@ -260,12 +228,12 @@ def are_labels(texts: Iterable[str], rows: int) -> bool:
     return len(set(texts)) <= max(2, rows // 2)
 
 
-def _confusions(examples: Sequence[Example], models: Sequence[Measured], labels: Labels) -> tuple[Confusion, ...]:
+def _confusions(examples: Sequence[Example], models: Sequence[Measured], labels: LabelSet) -> tuple[Confusion, ...]:
     """Return the pairs of expected and answered labels that either model confuses most."""
     before, after = Counter[tuple[str, str]](), Counter[tuple[str, str]]()
     for counts, one in zip((before, after), models, strict=False):
-        texts = [(expected, text) for expected, text in _texts(examples, one) if text is not None]
-        counts.update((expected, labels.of(text) or NO_LABEL) for expected, text in texts)
+        texts = [(expected, text) for expected, text in _texts(examples, one, labels) if text is not None]
+        counts.update((expected, text or NO_LABEL) for expected, text in texts)
     wrong = [pair for pair in {*before, *after} if pair[0] != pair[1]]
     pairs = sorted(wrong, key=lambda pair: (-max(before[pair], after[pair]), pair))
     return tuple(Confusion(*pair, before[pair], after[pair]) for pair in pairs[:_CONFUSIONS_KEPT])
@@ -281,24 +249,24 @@ def label_pairs(
     labels = labels_of(metric, examples)
     if labels is None:
         return None
-    return [
-        Counter((expected, None if text is None else labels.of(text)) for expected, text in _texts(examples, one))
-        for one in models
-    ]
+    return [Counter((expected, text or None) for expected, text in _texts(examples, one, labels)) for one in models]
 
 
-def _texts(examples: Sequence[Example], one: Measured) -> Iterator[tuple[str, str | None]]:
-    """Yield the expected label and the text of each answer; None for one that is missing or incomplete."""
+def _texts(examples: Sequence[Example], one: Measured, labels: LabelSet) -> Iterator[tuple[str, str | None]]:
+    """Yield the expected and the answered label: empty for an unknown one, None where no whole answer is there."""
+    said = cache(lambda text: labels.of(text) or "")
     for repeat in one.run.predictions:
         for example, prediction in zip(examples, repeat, strict=True):
             completion = prediction.completion
             whole = completion is not None and completion.finish == "stop"
-            yield expected_text(example.expected).strip(), completion.text if completion and whole else None
+            yield labels.label_of(example.expected), said(completion.text) if completion and whole else None
 
 
-def _label_scores(examples: Sequence[Example], kinds: Sequence[Sequence[Sequence[str]]]) -> tuple[LabelScore, ...]:
+def _label_scores(
+    examples: Sequence[Example], kinds: Sequence[Sequence[Sequence[str]]], labels: LabelSet
+) -> tuple[LabelScore, ...]:
     """Return how many answers to examples of each label are right, the rarest label first."""
-    expected = [expected_text(example.expected).strip() for example in examples]
+    expected = [labels.label_of(example.expected) for example in examples]
     asked = Counter(expected)
     right = [Counter(label for repeat in one for label, kind in zip(expected, repeat, strict=True) if kind == RIGHT)
              for one in kinds]  # fmt: skip

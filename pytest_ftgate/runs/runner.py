@@ -13,7 +13,7 @@ from pytest_ftgate.data import expected_text
 from pytest_ftgate.errors import ModelError
 from pytest_ftgate.models import key_of
 from pytest_ftgate.models.protocol import Delegate, Prediction, RetryPolicy
-from pytest_ftgate.models.reasoning import stripping_for, without_reasoning
+from pytest_ftgate.models.reasoning import answer_of, stripping_for
 from pytest_ftgate.models.recorded import RecordedModel, Recording
 from pytest_ftgate.runs.run_state import EarlyStop, Keys, Progress, RunState
 from pytest_ftgate.text import DAY_S
@@ -79,7 +79,7 @@ class Job:
 
         def read(prediction: Prediction) -> Prediction:
             completion = prediction.completion
-            found = completion and without_reasoning(completion, stripping)
+            found = completion and answer_of(completion, self.model, stripping)
             return prediction if found is completion else replace(prediction, completion=found)
 
         return read

@@ -125,7 +125,7 @@ said(
 
 @case
 def answers_that_differ_in_form_alone(project: Project) -> dict[str, Any]:
-    rows(project, "base.jsonl", [f"{label(i).title()}." for i in range(40)] + [label(i) for i in range(40, 60)])
+    rows(project, "base.jsonl", [f"It is {label(i).title()}." for i in range(40)] + [label(i) for i in range(40, 60)])
     return project.judge()
 
 
@@ -162,15 +162,11 @@ def to_json(label: str, **more: Any) -> str:
     return json.dumps({"label": label, **more})
 
 
-STOP, FENCE = "{}<|im_end|>".format, "```\n{}\n```".format
-NORMAL = {"name": "accuracy", "normalize": ["case", "punctuation"]}
+STOP = "{}<|im_end|>".format
 written("labels inside json", str, lambda label: to_json(label, confidence=0.9))
 written("labels inside json of both models", to_json, to_json)
 written("labels after a word", "Label: {}".format, "Label: {}.".format)
-written("labels with a full stop", str, lambda label: f"{label.capitalize()}.")
 written("a stop token in every answer", STOP, STOP, "exact_match")
-written("a code fence around every answer", FENCE, FENCE)
-written("the form that is ignored already", "{}.".format, "Label: {}".format, NORMAL)
 
 
 over("groups of examples", group=lambda i: f"g{i // 2}")

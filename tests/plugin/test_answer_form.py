@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Callable, Mapping
 from typing import Any
 
 import pytest
-import yaml
 from endpoint_project import EndpointProject
 from gate_project import Project, check, checks, ends, label, mentions, passed, statuses, wrong
 from html_page import Page
@@ -16,16 +14,86 @@ from judge_project import HONEST, PythonJudged
 from loopback import Reply
 
 N = 60
-ACCURATE = {
-    "a fence": "```\n{}\n```",
-    "a fence with words before it": "Here it is:\n```json\n{}\n```",
-    "the one label": "The customer wants a {}, I think.",
-    "reasoning": "<think>Not invoice, nor shipping.</think>{}",
+THOUGHT = "<think>\nWhat is it about?\n</think>\n{}"
+LONG = " ".join(["word"] * 30)
+
+
+def order(i: int) -> dict[str, Any]:
+    return {"intent": label(i), "number": i}
+
+
+def call(i: int) -> dict[str, Any]:
+    return {"name": "get_weather", "arguments": {"city": label(i).title(), "days": i}}
+
+
+def python(i: int) -> str:
+    return f'get_weather(city="{label(i).title()}", days={i})'
+
+
+def parameters(i: int, sep: str = ", ") -> str:
+    return json.dumps({"name": "get_weather", "parameters": call(i)["arguments"]}, separators=(sep, ": "))
+
+
+WANTED: dict[str, Callable[[int], Any]] = {
+    "accuracy": label,
+    "exact_match": order,
+    "field_f1": order,
+    "tool_call_exact": lambda i: [call(i)],
+    "token_f1": lambda i: f"{label(i)} of box{i}",
+}
+# The right answers in another form: each must be read as what it says.
+FORMS: dict[str, dict[str, Callable[[int], str]]] = {
+    "accuracy": {
+        "in a fence with words before it": lambda i: f"Here it is:\n```json\n{label(i)}\n```",
+        "among words": lambda i: f"The customer wants a {label(i)}, I think.",
+        "behind reasoning": lambda i: f"<Analysis>Not invoice, nor refund.</analysis>{label(i)}",
+        "in two tags": lambda i: f"<thought>Hm.</thought><answer>{label(i)}</answer>",
+        "in JSON": lambda i: json.dumps({"label": label(i), "sure": 0.9}),
+        "in broken JSON": lambda i: f"Sure: [{{'label': '{label(i)}',}}]",
+        "before more text": lambda i: f"{label(i)}\nIt is no refund, and no invoice. {LONG}",
+        "on the last line": lambda i: f"{LONG}\n**Final answer:** {label(i)}",
+        "before a stop token": lambda i: f"{label(i)}<|im_end|>",
+    },
+    "exact_match": {
+        "in a fence": lambda i: f"```json\n{json.dumps(order(i))}\n```",
+        "among words": lambda i: f"Here is the JSON: {json.dumps(order(i))}. Anything else?",
+        "in a list": lambda i: json.dumps([order(i)]),
+        "with a comma too many": lambda i: json.dumps(order(i))[:-1] + ",}",
+        "behind reasoning": lambda i: f"[THINK]{{}}[/THINK]{json.dumps(order(i))}",
+        "with a number as text": lambda i: json.dumps({**order(i), "number": str(i)}),
+    },
+    "field_f1": {"among words": lambda i: f"Here is the JSON: {json.dumps(order(i))} That is all."},
+    "tool_call_exact": {
+        "with parameters": parameters,
+        "behind a tag of Llama": lambda i: f"<|python_tag|>{parameters(i)}",
+        "behind a tag of Mistral": lambda i: f"[TOOL_CALLS] [{json.dumps(call(i))}]",
+        "behind its name": lambda i: f"[TOOL_CALLS]get_weather[ARGS]{json.dumps(call(i)['arguments'])}",
+        "behind words": lambda i: f"Let me look.\n{json.dumps(call(i))}",
+        "in Python": lambda i: f"[{python(i)}]",
+        "in Python in a fence": lambda i: f"I call it:\n```tool_code\n{python(i)}\n```",
+        "under a qualified name": lambda i: json.dumps([{**call(i), "name": "functions.get_weather"}]),
+        "with a number as text": lambda i: json.dumps(
+            [{**call(i), "arguments": {**call(i)["arguments"], "days": str(i)}}]
+        ),
+        "in tags": lambda i: (
+            f"<function=get_weather><parameter=city>{label(i).title()}</parameter>"
+            f"<parameter=days>\n{i}\n</parameter></function>"
+        ),
+    },
+    "token_f1": {"behind reasoning": lambda i: f"<analysis>{LONG}</analysis>{label(i)} of box{i}"},
 }
 
 
-def answers(project: Project, file: str, answer: Callable[[int], str], **fields: Callable[[int], Any]) -> None:
+def answers(project: Project, file: str, answer: Callable[[int], Any], **fields: Callable[[int], Any]) -> None:
     project.predictions(file, N, output=answer, **fields)
+
+
+def text_of(value: Any) -> str:
+    return value if isinstance(value, str) else json.dumps(value)
+
+
+def form_checks(gate: Mapping[str, Any]) -> list[dict[str, Any]]:
+    return [one for one in checks(gate, "formatting_gain") if one["required"] is not None]
 
 
 @pytest.fixture
@@ -35,55 +103,56 @@ def project(project: Project) -> Project:
     return project
 
 
-def formed(form: str, at: Callable[[int], bool] = lambda i: i % 2 == 0) -> Callable[[int], str]:
-    return lambda i: form.format(label(i)) if at(i) else label(i) if i < 57 else wrong(i)
+def formed(form: str) -> Callable[[int], str]:
+    return lambda i: form.format(label(i)) if i % 2 == 0 else label(i) if i < 57 else wrong(i)
 
 
-BASE = {"provider": "recorded", "path": "base.jsonl"}
+BASE = {"provider": "recorded", "path": "base.jsonl", "strip_reasoning": False}
 
 
-def of_baseline(gate: Mapping[str, Any]) -> list[dict[str, Any]]:
-    """Give the checks of a gain that is left only because of the form of the baseline's answers."""
-    return [one for one in checks(gate, "formatting_gain") if one["required"] is not None]
-
-
-@pytest.mark.parametrize("form", ACCURATE)
-def test_a_gain_of_form_alone_fails(project: Project, form: str) -> None:
-    answers(project, "base.jsonl", formed(ACCURATE[form]))
-    gate = project.judge(baseline={**BASE, "strip_reasoning": False})
-    found = check(gate, "formatting_gain")
-    assert (gate["verdict"], found["status"], found["required"]) == ("fail", "fail", 0.05)
+@pytest.mark.parametrize(("metric", "form"), [(metric, form) for metric, forms in FORMS.items() for form in forms])
+def test_a_gain_counts_by_what_answers_say(project: Project, metric: str, form: str) -> None:
+    """One baseline knows as much as the candidate, and one a good deal less: only there is a gain."""
+    wanted, other = WANTED[metric], FORMS[metric][form]
+    project.test_set(N, expected=wanted)
+    say = {True: lambda i: text_of(wanted(i)), False: lambda i: text_of(wanted(i + 1))}
+    answers(project, "ft.jsonl", lambda i: say[i < 57](i))
+    answers(project, "base.jsonl", lambda i: other(i) if i % 2 == 0 else say[i < 57](i))
+    keys = {"metric": metric, "baseline": BASE, "checks": {"weak_baseline": "warn"}}
+    gate = ends(project.judge(**keys), "fail")
+    (found,) = form_checks(gate)
+    assert (found["status"], found["required"]) == ("fail", 0.05)
     assert found["observed"] < 0.05 < gate["gain"]
-    mentions(found, "30 of", "goal: format", "strip_reasoning: auto" if form == "reasoning" else "refund")
+    mentions(found, "fail instead of pass", "strip_reasoning: auto", "goal: format", "bare answer", "test.jsonl:1")
     assert gate["advice"][0]["text"] == found["advice"]
+    answers(project, "base.jsonl", lambda i: other(i) if i % 4 == 0 else say[i % 2 == 1](i))
+    assert form_checks(passed(project.judge(**keys))) == []
 
 
-def test_cut_off_answers_are_left_out_of_the_gain(project: Project) -> None:
-    answers(project, "base.jsonl", formed("The customer"), finish=lambda i: "stop" if i % 2 else "cut_off")
+@pytest.mark.parametrize("said", ["refund, invoice or shipping: {}", f"{LONG} {{}}"])
+def test_what_names_no_label_is_wrong_however_it_is_read(project: Project, said: str) -> None:
+    answers(project, "base.jsonl", formed(said))
+    assert form_checks(passed(project.judge())) == []
+
+
+@pytest.mark.parametrize("words", ["length", "MAX_TOKENS", "max_tokens", "model_length"])
+def test_an_answer_that_is_cut_off_shows_no_gain(project: Project, words: str) -> None:
+    answers(project, "base.jsonl", formed("The customer"), finish_reason=lambda i: "stop" if i % 2 else words)
     found = check(project.judge(), "formatting_gain")
-    assert found["status"] == "fail"
-    assert found["observed"] == pytest.approx(0)
-    mentions(found, "30 of 32", "cut off")
+    assert (found["status"], found["observed"]) == ("fail", 0)
+    mentions(found, "30 answers of the baseline cut off", "length limit")
 
 
-def test_nothing_is_left_where_all_answers_are_cut_off(project: Project) -> None:
+def test_reasoning_without_an_answer_shows_no_gain(project: Project) -> None:
+    answers(project, "base.jsonl", lambda i: label(i) if i % 2 else "", reasoning=label)
+    gate = project.judge()
+    assert gate["baseline"]["n_cut_off"] == 30
+    assert check(gate, "formatting_gain")["observed"] < 0
+
+
+def test_nothing_is_gained_where_all_answers_are_cut_off(project: Project) -> None:
     answers(project, "base.jsonl", lambda i: label(0), finish=lambda i: "cut_off")
-    gate = project.judge()
-    assert check(gate, "formatting_gain")["status"] == "fail"
-    assert check(gate, "formatting_gain")["observed"] is None
-
-
-def test_a_better_candidate_passes_whatever_the_form(project: Project) -> None:
-    """The baseline loses fifteen answers by form, and fifteen others because they are wrong."""
-    answers(project, "base.jsonl", lambda i: f"It is {label(i)}." if i < 15 else label(i) if i < 45 else wrong(i))
-    gate = passed(project.judge())
-    assert "formatting_gain" not in statuses(gate)
-
-
-def test_a_baseline_that_is_otherwise_fine_is_left_alone(project: Project) -> None:
-    answers(project, "base.jsonl", lambda i: f"It is {label(i)}." if i < 3 else label(i) if i < 40 else wrong(i))
-    gate = project.judge()
-    assert (gate["verdict"], checks(gate, "formatting_gain")) == ("pass", [])
+    assert check(project.judge(), "formatting_gain")["observed"] == 0
 
 
 @pytest.mark.parametrize(
@@ -99,126 +168,87 @@ def test_the_level_and_the_goal_decide(
     project: Project, keys: Mapping[str, Any], verdict: str, status: str | None
 ) -> None:
     answers(project, "base.jsonl", formed("The intent is {}."))
+    project.predictions("ft.jsonl", N, wrong_at=range(50, 60))
     gate = project.judge(**keys)
-    found = [one["status"] for one in of_baseline(gate)]
-    assert (gate["verdict"], found) == (verdict, [status] if status else []), gate["checks"]
+    assert (gate["verdict"], [one["status"] for one in form_checks(gate)]) == (verdict, [status] if status else [])
 
 
-def test_an_answer_that_names_two_labels_or_says_too_much_is_wrong(project: Project) -> None:
-    long = " ".join(["word"] * 30)
-    answers(project, "base.jsonl", formed("refund, invoice or shipping: {}", lambda i: i % 2 == 0))
-    assert of_baseline(project.judge()) == []
-    answers(project, "base.jsonl", formed(long + " {}", lambda i: i % 2 == 0))
-    assert of_baseline(project.judge()) == []
+def test_a_metric_of_ones_own_is_read_without_reasoning_alone(project: Project) -> None:
+    project.file("conftest.py", HOOK)
+    answers(project, "base.jsonl", formed("<analysis>Hm.</analysis>{}"))
+    found = check(project.judge(metric="same"), "formatting_gain")
+    assert (found["status"], found["observed"]) == ("fail", -1 / 60)
+    answers(project, "base.jsonl", formed("It is {}."))
+    assert form_checks(passed(project.judge(metric="same"))) == []
 
 
-def test_json_in_a_fence_is_the_same_json(project: Project) -> None:
-    def wanted(i: int) -> dict[str, Any]:
-        return {"intent": label(i), "number": i}
+HOOK = """
+from pytest_ftgate import metric
 
-    project.test_set(N, expected=wanted)
-    answers(project, "ft.jsonl", lambda i: json.dumps(wanted(i)))
-    answers(
-        project, "base.jsonl", lambda i: f"```json\n{json.dumps(wanted(i))}\n```" if i % 2 else json.dumps(wanted(i))
-    )
-    for metric in ("exact_match", "field_f1"):
-        found = check(project.judge(metric=metric), "formatting_gain")
-        assert (found["status"], found["observed"]) == ("fail", 0)
-        mentions(found, "all 30 mistakes", "in a code fence")
+@metric(low=0, high=1, greater_is_better=True)
+def same(expected, answer): return float(expected == answer)
+
+def pytest_ftgate_metrics(): return {"same": same}
+"""
 
 
-def test_the_metric_that_is_proposed_ends_it(project: Project) -> None:
-    answers(project, "base.jsonl", formed("Label: {}"))
-    found = check(project.judge(), "formatting_gain")
-    line = re.search(r"use metric: (\{.*?\})\. If", found["advice"])
-    assert line is not None, found
-    again = project.judge(metric=yaml.safe_load(line[1]))
-    assert again["verdict"] == "fail"
-    assert of_baseline(again) == []
+def test_the_tags_of_one_model_are_stripped_of_all(project: Project) -> None:
+    answers(project, "base.jsonl", formed("## Plan: shipping, or invoice? ## End {}"))
+    tags = {"provider": "recorded", "path": "ft.jsonl", "strip_reasoning": ["## Plan", "## End"]}
+    assert form_checks(passed(project.judge())) == []
+    assert [one["status"] for one in form_checks(project.judge(candidate=tags))] == ["fail"]
+
+
+def test_a_pattern_that_finds_several_labels_is_a_warning(project: Project) -> None:
+    answers(project, "base.jsonl", lambda i: f"{label(i)}, not {wrong(i)}" if i < 40 else wrong(i))
+    gate = passed(project.judge(metric={"name": "accuracy", "pattern": "refund|invoice|shipping"}))
+    (found,) = [one for one in checks(gate, "unusable_answers") if "pattern" in one["message"]]
+    assert (found["status"], found["observed"]) == ("warning", 40)
 
 
 def test_every_baseline_is_looked_at(project: Project) -> None:
     answers(project, "base.jsonl", formed("It is {}."))
     project.predictions("other.jsonl", N, wrong_at=range(30, 60))
     gate = project.judge(baseline=..., baselines={"chatty": "recorded:base.jsonl", "other": "recorded:other.jsonl"})
-    found = check(gate, "formatting_gain")
-    mentions(found, "chatty")
+    mentions(check(gate, "formatting_gain"), "chatty")
 
 
-def test_the_limit_of_an_endpoint_is_raised_under_its_own_key(http: EndpointProject) -> None:
+@pytest.mark.parametrize(("reason", "tokens"), [("length", None), ("MAX_TOKENS", None), (None, 500), ("stop", 500)])
+def test_the_limit_of_an_endpoint_is_raised_under_its_own_key(
+    http: EndpointProject, reason: str | None, tokens: int | None
+) -> None:
+    def short(body: dict[str, Any]) -> str | Reply:
+        usage = {"prompt_tokens": 1, "completion_tokens": tokens} if tokens else None
+        long = Reply("The customer asks about", finish_reason=reason, usage=usage)
+        return long if int(body["messages"][-1]["content"].split()[-1]) % 2 else of(body)
+
     http.server.answer = lambda body: short(body) if body["model"] == "base" else of(body)
     gate = http.judge(baseline=http.model("base", params={"max_tokens": 500}), evidence="observed")
     found = check(gate, "formatting_gain")
     assert (found["status"], round(found["observed"], 3)) == ("fail", 0)
-    mentions(found, "all 30", "cut off", "params: {max_tokens: 2000}")
+    mentions(found, "30 answers", "cut off", "params: {max_tokens: 2000}")
 
 
 def of(body: dict[str, Any]) -> str:
     return label(int(body["messages"][-1]["content"].split()[-1]))
 
 
-def short(body: dict[str, Any]) -> str | Reply:
-    number = int(body["messages"][-1]["content"].split()[-1])
-    return Reply("The customer asks about", finish_reason="length") if number % 2 else of(body)
-
-
-# --- the candidate's form, and the metric that is proposed --------------------------------------------------------
-
-
-TO_JSON: Callable[[str], str] = lambda text: json.dumps({"label": text, "confidence": len(text) / 10})  # noqa: E731
-FORMS: dict[str, tuple[Callable[[str], str], Callable[[str], str], Any]] = {
-    "a full stop": (str, "{}.".format, "accuracy"),
-    "JSON of one model": (str, TO_JSON, "accuracy"),
-    "JSON of both models": (TO_JSON, TO_JSON, "f1_macro"),
-    "JSON in a code fence": (str, lambda text: f"```json\n{TO_JSON(text)}\n```", "accuracy"),
-    "a word": (str, "Label: {}".format, "accuracy"),
-    "a last line": (str, lambda text: f"It has {len(text)} letters.\nLabel: {text}", "accuracy"),
-    "a word and another case": (str, lambda text: f"LABEL: {text.upper()}", "accuracy"),
-    "a stop token": ("{}<|im_end|>".format, "{}<|im_end|>".format, "exact_match"),
-    "what is ignored already": ("{}.".format, "Label: {}".format, {"name": "accuracy", "normalize": ["punctuation"]}),
-}
-
-
-def says(project: Project, file: str, form: Callable[[str], str], right: int) -> None:
-    project.predictions(file, N, output=lambda i: form(label(i) if i < right else wrong(i)))
-
-
-@pytest.mark.parametrize("form", FORMS)
-def test_the_proposed_metric_makes_the_gate_pass(project: Project, form: str) -> None:
-    baseline, candidate, metric = FORMS[form]
-    says(project, "base.jsonl", baseline, 40)
-    says(project, "ft.jsonl", candidate, 56)
-    gate = project.judge(metric=metric)
-    first = next(one for one in gate["checks"] if one["status"] == "fail")
-    assert (gate["verdict"], first["name"], gate["advice"][0]["text"]) == ("fail", "formatting_gain", first["advice"])
-    found = re.search(r"metric: (\{.*\})\. If", first["advice"])
-    assert found is not None
-    proposed = yaml.safe_load(found[1])
-    again = project.judge(metric=proposed)
-    assert (again["verdict"], round(again["gain"], 3)) == ("pass", 0.267)
-    assert not [one for one in again["checks"] if one["name"] == "formatting_gain"]
-
-
-def test_a_form_that_hides_no_right_answer_decides_nothing(project: Project) -> None:
-    says(project, "ft.jsonl", "Label: {}".format, 0)
+@pytest.mark.parametrize("both", [False, True])
+def test_form_that_hides_what_a_candidate_knows_is_the_headline(project: Project, both: bool) -> None:
+    for file, right in (("base.jsonl", 40), ("ft.jsonl", 56)):
+        form = "Label: {}" if both or file == "ft.jsonl" else "{}"
+        answers(project, file, lambda i, form=form, right=right: form.format(label(i) if i < right else wrong(i)))
     gate = ends(project.judge(), "fail")
-    assert not [one for one in gate["checks"] if one["name"] == "formatting_gain"]
-
-
-def test_a_fence_around_json_is_the_headline(project: Project) -> None:
-    project.test_set(N, expected=lambda i: {"intent": label(i), "number": i})
-    for file, form, right in (("base.jsonl", "{}", 40), ("ft.jsonl", "```json\n{}\n```", 56)):
-        texts = [json.dumps({"intent": label(i) if i < right else wrong(i), "number": i}) for i in range(N)]
-        project.predictions(file, N, output=lambda i, form=form, texts=texts: form.format(texts[i]))
-    gate = project.judge(metric="exact_match")
     first = next(one for one in gate["checks"] if one["status"] == "fail")
     assert (first["name"], round(first["observed"], 3)) == ("formatting_gain", 0.267)
+    mentions(first, "pass instead of fail", "56 answers", "pattern")
+    assert gate["advice"][0]["text"] == first["advice"]
+    assert "Drop this" not in str(gate["advice"])
+    answers(project, "ft.jsonl", lambda i: f"Label: {wrong(i)}")
+    assert form_checks(ends(project.judge(), "fail")) == []
 
 
 # --- reasoning ---------------------------------------------------------------------------------------------------
-
-
-THOUGHT = "<think>\nWhat is it about?\n</think>\n{}"
 
 
 def thinks(project: Project, file: str, right: int) -> None:

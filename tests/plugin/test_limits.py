@@ -94,7 +94,7 @@ def test_a_sample_is_taken_by_itself_and_kept(http: EndpointProject) -> None:
 def test_the_money_of_a_sample_is_limited_too(http: EndpointProject) -> None:
     """Each answer costs $0.02: the limit ends the run within the sample, before the run over the test set."""
     price = {"input_per_1m": 1_000, "output_per_1m": 5_000}
-    keys = {"price": price, "params": {"max_tokens": 2}}
+    keys = {"price": price, "params": {"max_tokens": 3}}
     http.gate_test(baseline=http.model("base", **keys), candidate=http.model("ft", **keys, latency_sample=50))
     gate = ends(http.gate("--ftgate-max-cost=0.2"), "error")
     mentions(check(gate, "candidate_answers"), "--ftgate-max-cost")

@@ -18,12 +18,11 @@ from pytest_ftgate.models.openai_api.endpoint import (
     refused,
     text_or_none,
 )
-from pytest_ftgate.models.protocol import Completion, is_count
+from pytest_ftgate.models.protocol import Completion, finish_of, is_count
 from pytest_ftgate.text import kind_of
 
-_REASONING = ("reasoning_content", "reasoning")  # as DeepSeek and vLLM name it; as OpenRouter and Together do
+_REASONING = re.compile("reason|think|thought")  # DeepSeek's reasoning_content, OpenRouter's reasoning, and others
 _OF_TEXT = ("text", "output_text")
-_FINISHES = {"length": "cut_off", "content_filter": "filtered"}
 
 
 def read_answer(body: object, endpoint: Endpoint) -> Completion:
@@ -38,8 +37,8 @@ def read_answer(body: object, endpoint: Endpoint) -> Completion:
     if content is None:
         raise _broken(f"the content is {kind_of(message['content'])}, neither text nor parts of text", data, endpoint)
     refusal, calls = message.get("refusal"), message.get("tool_calls")
-    reasoning = [thought] if thought else []
-    reasoning += [message[key] for key in _REASONING if isinstance(message.get(key), str) and message[key]]
+    named = (text for key, text in message.items() if isinstance(text, str) and _REASONING.search(key))
+    reasoning = [text for text in dict.fromkeys((thought, *named)) if text]  # vLLM gives one text under two names
     if isinstance(refusal, str) and refusal:
         finish, content = "refusal", content or refusal
     elif isinstance(calls, list) and calls:
@@ -107,8 +106,7 @@ def _first_choice(data: Mapping[str, Any], endpoint: Endpoint) -> tuple[Mapping[
     message = choices[0].get("message") if isinstance(choices[0], Mapping) else None
     if not isinstance(message, Mapping):
         raise _broken("its first choice holds no message", data, endpoint)
-    reason = choices[0].get("finish_reason")
-    return message, _FINISHES.get(reason, "stop") if isinstance(reason, str) else "stop"
+    return message, finish_of(choices[0].get("finish_reason"))
 
 
 def _token_counts(usage: object) -> dict[str, Any]:

@@ -29,7 +29,7 @@ LABELS = ["refund", "invoice", "card lost", "card"] * 3
 KINDS: list[tuple[Answer, str]] = [
     ("invoice", "wrong_label"),
     ("greeting", "unknown_label"),
-    ("Refund.", "wrong_format"),
+    ("Refund.", "right"),
     ("The label is: card lost", "wrong_format"),
     ("refund or invoice", "unknown_label"),
     ("I'm sorry, but I can't help with a refund.", "refusal"),

@@ -36,7 +36,7 @@ def test_the_decorator_declares_a_metric_that_can_still_be_called():
 def test_a_custom_metric_scores_each_example_under_the_name_of_the_mapping(build):
     built = build("off_by", custom={"off_by": distance})
     assert (built.name, built.kind, built.low, built.high) == ("off_by", "graded", 0, 10)
-    assert (built.greater_is_better, built.uses_labels, built.lenient()) == (False, False, None)
+    assert (built.greater_is_better, built.uses_labels) == (False, False)
     scored = built.score(["aaa", "b"], [["a", "b"], ["aa", "bbbb"]])
     assert scored.per_example.tolist() == [1.5, 1.5]
     assert (scored.value, scored.exact, scored.statistic, scored.n_unknown) == (1.5, None, None, 0)

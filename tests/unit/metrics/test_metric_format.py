@@ -125,7 +125,6 @@ def test_the_first_broken_rule_of_each_answer_is_counted(build):
     )
     assert len(scored.notes) == 6
     assert scored.notes[5] is None
-    assert metric.lenient() is None
     assert metric.kind == "right_wrong"
 
 

@@ -1,11 +1,14 @@
 """The answer without the reasoning before it."""
 
+import re
+from types import SimpleNamespace
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from pytest_ftgate.models import Completion
-from pytest_ftgate.models.reasoning import TAGS, stripping_for, without_reasoning
+from pytest_ftgate.models.reasoning import answer_of, leading_block, stripping_for, without_reasoning
 
 HARMONY = "<|channel|>analysis<|message|>They want money.<|end|><|start|>assistant<|channel|>final<|message|>refund"
 
@@ -18,6 +21,22 @@ READ = [  # text, stripping; the answer, the reasoning, how it ended
     ("money</think>refund", "auto", ("refund", "money", "stop")),
     ("<think></think>refund", "auto", ("refund", "", "stop")),
     ("<think>money, or", "auto", ("", "money, or", "cut_off")),
+    ("<think>money, or</think> ", "auto", ("", "money, or", "cut_off")),
+    *(
+        (f"{start}money{end}\nrefund", "auto", ("refund", "money", "stop"))
+        for start, end in (
+            ("[THINK]", "[/THINK]"),
+            ("<thought>", "</thought>"),
+            ("<seed:think>", "</seed:think>"),
+            ("<Think>", "</THINK>"),
+            ("<|START_THINKING|>", "<|END_THINKING|>"),
+            ("<|begin_of_thought|>", "<|end_of_thought|>"),
+            ("\u25c1think\u25b7", "\u25c1/think\u25b7"),
+            ('<think budget="9">', "</think>"),
+            ("", "[/THINK]"),
+        )
+    ),
+    ("<b>money</b> refund", "auto", ("<b>money</b> refund", None, "stop")),
     ("use <think> for this", "auto", ("use <think> for this", None, "stop")),
     (HARMONY, "auto", ("refund", "They want money.", "stop")),
     (f"{HARMONY}<|return|>", "auto", ("refund", "They want money.", "stop")),
@@ -40,15 +59,50 @@ def test_reasoning_that_came_apart_is_kept():
     assert (one.text, one.reasoning) == ("c", "a\nb")
 
 
+@pytest.mark.parametrize(
+    ("answer", "finish"),
+    [
+        (Completion("", reasoning="money"), "cut_off"),
+        (Completion("refund", reasoning="money"), "stop"),
+        (Completion(""), "stop"),
+        (Completion("refund", output_tokens=9), "cut_off"),
+        (Completion("refund", output_tokens=8), "stop"),
+        (Completion("refund", output_tokens=9, finish="refusal"), "refusal"),
+    ],
+)
+def test_an_answer_that_never_came_or_is_as_long_as_the_limit_is_cut_off(answer, finish):
+    model = SimpleNamespace(params={"max_tokens": 9})
+    assert answer_of(answer, model, False).finish == finish
+
+
+@pytest.mark.parametrize(
+    ("text", "block"),
+    [
+        ("<Analysis>money</analysis> refund", ("money", "refund")),
+        ("<answer>refund</answer>", ("refund", "")),
+        ("<|start_response|>refund<|end_response|>", ("refund", "")),
+        ("[x] refund", None),
+        ("refund <b>x</b>", None),
+        ("<b>refund", None),
+    ],
+)
+def test_the_block_that_a_text_begins_with(text, block):
+    assert leading_block(text) == block
+
+
 def test_outputs_that_begin_with_a_tag_are_no_reasoning():
     assert stripping_for("auto", ["<reasoning>because</reasoning><label>x</label>"]) is False
     assert stripping_for("auto", ["refund"]) == "auto"
     assert stripping_for(("<think>", "</think>"), ["<think>"]) == ("<think>", "</think>")
 
 
-@given(st.sampled_from(TAGS), st.text(), st.text().filter(lambda text: "<" not in text))
+@given(
+    st.sampled_from([("<think>", "</think>"), ("[THINK]", "[/THINK]")]),
+    st.text(),
+    st.text().filter(lambda text: not {*"<[\u25c1"} & {*text}),
+)
 def test_an_answer_after_tags_is_found_whatever_the_reasoning_says(tags, reasoning, answer):
     opening, closing = tags
-    one = without_reasoning(Completion(f"{opening}{reasoning.replace('<', '')}{closing}{answer}"), "auto")
+    one = without_reasoning(Completion(f"{opening}{re.sub('[<[]', '', reasoning)}{closing}{answer}"), "auto")
     assert one.text == answer.strip()
     assert without_reasoning(one, "auto").text == one.text
