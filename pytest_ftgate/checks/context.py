@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from pytest_ftgate.config.checks import CHANGEABLE
 from pytest_ftgate.config.source import BUILT_IN
+from pytest_ftgate.metrics.judged import HUMAN_PREFERENCE
 from pytest_ftgate.result import STATUS_AT, Check, GateResult, ModelResult, Threshold, closed, one_a_name, verdict_of
 from pytest_ftgate.runs.measure import compare_scored, forgiven_roles
 
@@ -149,8 +150,9 @@ class Context:
 
     @property
     def groups(self) -> list[str | None]:
-        """Return the group of each test example."""
-        return self.test.groups
+        """Return the group of each test example; where people decided, perhaps the rater."""
+        people = self.judging.people if self.judging and self.deciding.name == HUMAN_PREFERENCE else None
+        return self.test.groups if people is None else list(people.groups(self.test.groups))
 
     @property
     def grouped(self) -> bool:

@@ -55,7 +55,7 @@ def gain_checks(gate: Context, role: str, comparison: Comparison) -> list[Check]
 
 
 def _rare_group_loss(gate: Context, role: str, comparison: Comparison) -> Iterator[Check]:
-    """Warn where the evidence would be missing if one more group of examples were lost whole.
+    """Check that the evidence would hold if one more group of examples were lost whole.
 
     A candidate that loses few groups whole passes often, because a test set of few groups shows none of them.
     """
@@ -65,12 +65,13 @@ def _rare_group_loss(gate: Context, role: str, comparison: Comparison) -> Iterat
     bound = f"{show_percent(gate.config.confidence)} lower bound {show_difference(lost.lower, share=gate.share)}"
     yield Check(
         "rare_group_loss",
-        "warning",
+        "inconclusive",
         f"the gain over {opponent(role)} would not be proven if the candidate lost one more group of examples entirely "
         f"({bound})",
         observed=lost.lower,
         source=gate.source("test_set"),
-        advice="Add test examples of new groups if the candidate could fail on a whole group.",
+        advice="Add test examples of new groups. If no whole group can be lost, accept this with "
+        "checks: {rare_group_loss: warn}.",
     )
 
 

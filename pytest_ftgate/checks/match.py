@@ -6,6 +6,7 @@ They warn where another baseline is as good and as cheap.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from pytest_ftgate.checks.advice import loss_advice
@@ -163,7 +164,7 @@ def _faster(gate: Context) -> Check:
     old, new = baseline.latency_p50_s, candidate.latency_p50_s
     if old is not None and new:
         evidence = f"p50 latency {show_seconds(new)} instead of {show_seconds(old)}"
-        return _advantage(gate, "faster", old / new, evidence)
+        return _shown_faster(gate, _advantage(gate, "faster", old / new, evidence))
     roles = (("baseline", baseline), ("candidate", candidate))
     untimed = [
         called(role, model.name) + (f" ({model.latency_unknown})" if model.latency_unknown else "")
@@ -172,6 +173,26 @@ def _faster(gate: Context) -> Check:
     ]
     message = f"the speed cannot be compared: no latency is known of {' and '.join(untimed)}"
     return Check("faster_by", "error", message, **gate.requirement("faster_by"), advice=UNTIMED)
+
+
+def _shown_faster(gate: Context, check: Check) -> Check:
+    """Return the check with the verdict of the sign test of the ratios of latencies, example by example."""
+    from pytest_ftgate.statistics import is_sure, level, share_p_value
+
+    factor = gate.config.faster_by or 1.0
+    pairs = zip(gate.measured[gate.best].seconds, gate.measured["candidate"].seconds, strict=False)
+    reached = [round(old - factor * new, 12) >= 0 for old, new in pairs if old is not None and new is not None]
+    faster, n = sum(reached), len(reached)
+    if check.status != "pass" or is_sure(share_p_value(faster, n, 0.5), level(gate.config.confidence)):
+        return check
+    return replace(
+        check,
+        status="inconclusive",
+        message=f"{check.message}; only {faster:,} of {plural(n, 'answer')} came {factor:g} times faster, which could "
+        f"be chance (paired sign test at {show_percent(gate.config.confidence)} confidence)",
+        advice="Measure more examples: give both models a larger latency_sample.",
+        action="add_examples",
+    )
 
 
 def _advantage(gate: Context, word: str, measured: float, evidence: str) -> Check:

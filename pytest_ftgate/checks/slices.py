@@ -102,7 +102,7 @@ def prepare_slices(
     # Every slice is compared with every baseline, so the confidence is corrected (Bonferroni): false alarms stay rare.
     compared = sum(one.note is None for one in slices) * len(config.baselines)
     confidence = corrected_confidence(config.confidence, compared) if compared else config.confidence
-    tolerance = Tolerance(spec.max_drop, confidence, proven=False)
+    tolerance = Tolerance(spec.max_drop, confidence, proven=False, alone=config.confidence)
 
     def sized(one: Slice) -> Slice:
         size = drop.size_of(one.metric, [test.examples[row].group for row in one.rows], tolerance)
@@ -224,8 +224,12 @@ def _score(one: Slice, measured: Measured, deciding: str) -> Scored:
 
 _OUTCOMES: tuple[tuple[Status, str, str | None], ...] = (
     ("fail", "dropped beyond the limit", "Add training examples like the broken ones in these slices."),
-    ("warning", "dropped beyond the limit, possibly by chance", "Add test examples of these slices."),
-    ("pass", "are within the limit", None),
+    (
+        "warning",
+        "dropped beyond the limit, perhaps by chance among many slices",
+        "Add test examples of these slices.",
+    ),
+    ("pass", "show no significant drop beyond the limit", None),
 )
 
 

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from math import inf
+from dataclasses import replace
+from math import ceil, inf, log
 from typing import TYPE_CHECKING
 
 from pytest_ftgate.checks.advice_form import has_format
@@ -11,7 +12,7 @@ from pytest_ftgate.checks.answers import answers_of
 from pytest_ftgate.checks.economics import unknown_cost
 from pytest_ftgate.models.price import price_of
 from pytest_ftgate.result import Action, Check, ModelResult, Status, called
-from pytest_ftgate.text import show_seconds, show_usd, show_value
+from pytest_ftgate.text import show_percent, show_seconds, show_usd, show_value
 
 if TYPE_CHECKING:
     from pytest_ftgate.checks.context import Context
@@ -29,6 +30,7 @@ RUN_METRICS = {
 """The range of each metric of a run, as opposed to metrics of quality."""
 
 LATENCIES = ("latency_p50_s", "latency_p95_s")
+_P95, _SHARE = "latency_p95_s", 0.95
 
 UNTIMED = "Call the model live, or record latency_s with each answer."
 """How to make a latency known."""
@@ -40,6 +42,8 @@ def check_free(gate: Context) -> Iterator[Check]:
     if limits is not None and not (price := price_of(model)).known:
         unpriced = ModelResult(model.name, price_unknown=price.unknown, cost_unknown=price.unknown)
         yield _check("cost_usd", limits, unpriced, share=False)
+    if found := _few_latencies(gate, min(model.latency_sample, len(gate.test)) or len(gate.test) * gate.config.repeats):
+        yield found
 
 
 def check(gate: Context) -> Iterator[Check]:
@@ -48,7 +52,49 @@ def check(gate: Context) -> Iterator[Check]:
         metric = gate.metrics.get(name)
         share = metric is not None and metric.share
         constrained = has_format(gate.config.candidate)
-        yield _check(name, limits, gate.facts_of("candidate"), share=share, constrained=constrained)
+        found = _check(name, limits, gate.facts_of("candidate"), share=share, constrained=constrained)
+        yield found if name != _P95 or found.status != "pass" else _shown_within(gate, found)
+
+
+def _few_latencies(gate: Context, n: int) -> Check | None:
+    """Return the objection to fewer latencies than can show that p95 is within its limit, even if all are."""
+    from pytest_ftgate.statistics import level
+
+    limits, needed = gate.config.thresholds.get(_P95), ceil(log(level(gate.config.confidence)) / log(_SHARE))
+    if limits is None or limits.max is None or n >= needed:
+        return None
+    counted = "1 latency shows" if n == 1 else f"{n:,} latencies show"
+    return Check(
+        f"thresholds.{_P95}",
+        "inconclusive",
+        f"{counted} no p95 at {show_percent(gate.config.confidence)} confidence: {needed:,} are needed, all of them "
+        "within the limit",
+        observed=n,
+        required=needed,
+        source=str(limits.source),
+        advice=f"Set latency_sample: {needed} or more, with as many test examples; or limit latency_p50_s.",
+        action="add_examples",
+    )
+
+
+def _shown_within(gate: Context, check: Check) -> Check:
+    """Return the check of a p95 within its limit, by the order statistic: enough latencies must be within it."""
+    from pytest_ftgate.statistics import is_sure, level, share_p_value
+
+    limit, seconds = gate.config.thresholds[_P95].max, gate.measured["candidate"].seconds
+    if limit is None:
+        return check
+    within, n = sum(one is not None and one <= limit for one in seconds), len(seconds)
+    if (few := _few_latencies(gate, n)) or is_sure(share_p_value(within, n, _SHARE), level(gate.config.confidence)):
+        return few or check
+    return replace(
+        check,
+        status="inconclusive",
+        message=f"{check.message}; {within:,} of {n:,} within the limit could be chance (order statistic at "
+        f"{show_percent(gate.config.confidence)} confidence)",
+        advice="Measure more examples with a larger latency_sample.",
+        action="add_examples",
+    )
 
 
 def _check(name: str, limits: ThresholdKeys, model: ModelResult, *, share: bool, constrained: bool = False) -> Check:

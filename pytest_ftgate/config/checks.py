@@ -11,8 +11,9 @@ from pydantic import PlainValidator, ValidationInfo, create_model
 from pytest_ftgate.config.keys import Keys, optional
 from pytest_ftgate.result import CHECKS
 
-LEVELS = ("ignore", "warn", "limit", "fail")
-"""From lenient to strict. ``limit`` is only a default: a warning up to a built-in limit, a failure above it."""
+LEVELS = ("ignore", "warn", "limit", "inconclusive", "fail")
+"""From lenient to strict. Two are only defaults: ``limit``, a warning up to a built-in limit and a failure above it,
+and ``inconclusive``."""
 
 Level = Literal["fail", "warn", "ignore"]
 
@@ -21,7 +22,7 @@ Level = Literal["fail", "warn", "ignore"]
 class Changeable:
     """A check that a gate may change: its level where the gate is silent, and what it finds."""
 
-    default: Literal["fail", "limit", "warn"]
+    default: Literal["fail", "inconclusive", "limit", "warn"]
     finds: str
 
     @property
@@ -39,7 +40,7 @@ CHANGEABLE: Mapping[str, Changeable] = {
     ),
     "prompt_leak": Changeable("fail", "Test examples in a prompt."),
     "rare_group_loss": Changeable(
-        "warn", "A gain that would not be proven if the candidate lost one more group of examples entirely."
+        "inconclusive", "A gain that would not be proven if the candidate lost one more group of examples entirely."
     ),
     "leaked": Changeable("fail", "Test examples that are also in the training set."),
     "leaked_near": Changeable("fail", "Test examples with a near duplicate in the training set."),

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from pytest_ftgate.data import DataSet
     from pytest_ftgate.metrics import Metric
 
+_FEW_RATERS = 10
 _WORDS = {"candidate": 1.0, "tie": 0.5, "baseline": 0.0}
 
 
@@ -39,6 +40,24 @@ class Ratings:
     @property
     def raters(self) -> int:
         return len({one.rater for ratings in self.by_example for one in ratings})
+
+    @property
+    def mostly_single(self) -> bool:
+        """Return whether most pairs have the rating of one person."""
+        return 2 * sum(len(ratings) == 1 for ratings in self.by_example) > len(self.by_example)
+
+    def groups(self, of_test: Sequence[str | None]) -> Sequence[str | None]:
+        """Return what a preference belongs to: its rater where most pairs have one rating, by enough raters.
+
+        A rater who likes the style of one model votes for it again and again. ``of_test`` are the groups of the test
+        set, which stay where it has some.
+        """
+        from pytest_ftgate.statistics import MIN_GROUPS, group_counts
+
+        raters = [ratings[0].rater for ratings in self.by_example]
+        counted = group_counts(raters, len(raters))
+        few = counted is not None and counted[1] < MIN_GROUPS
+        return of_test if few or not self.mostly_single or group_counts(of_test, len(raters)) else raters
 
     def values(self) -> list[float]:
         """Return the candidate's score on each example: the mean over its raters."""
@@ -113,6 +132,13 @@ def judged_by_people(
             f"in {moved[0]}: equal outputs are a tie, and a missing output loses"
         )
         checks.append(Check("evidence", "warning", message, len(moved), 0, source))
+    if ratings.mostly_single and ratings.raters < _FEW_RATERS:
+        message = (
+            f"{plural(ratings.raters, 'rater')} in {path}: the bound assumes that no rater prefers one model's style, "
+            "because so few cannot show otherwise"
+        )
+        advice = f"Let at least {_FEW_RATERS} people rate about as many pairs each, and name them in the column rater."
+        checks.append(Check("evidence", "warning", message, ratings.raters, _FEW_RATERS, source, advice))
     ratings = replace(ratings, by_example=tuple(corrected))
     facts = JudgeResult(name, pairwise=True, raters=ratings.raters)
     return paired_metrics(name, {baseline: ratings.values()}, means=ratings.raters > 1), checks, facts

@@ -35,11 +35,12 @@ _FEW = 10  # one in so many inputs may begin otherwise than the rest
 
 @dataclass(frozen=True)
 class Measured:
-    """Hold a run with its facts and its scores by metric name."""
+    """Hold a run with its facts, its scores by metric name, and the latencies that the facts sum up, in seconds."""
 
     run: Run
     facts: ModelResult
     scores: Mapping[str, Scored] = field(default_factory=dict)
+    seconds: tuple[float | None, ...] = ()
 
     @cached_property
     def answers(self) -> list[list[str | None]]:
@@ -101,6 +102,7 @@ def measure_run(name: str, run: Run, sample: Run | None = None, *, forgiven: boo
             oldest_age_s=round(max(clock.wall() - min(stored), 0.0), 3) if stored else None,
             verified=run.model.verified,
         ),
+        seconds=tuple(seconds),
     )
 
 
@@ -140,7 +142,7 @@ def score_run(measured: Measured, metrics: Mapping[str, Metric], deciding: str, 
         metrics={name: scored.value for name, scored in scores.items()},
         n_unknown=scores[deciding].n_unknown,
     )
-    return Measured(measured.run, facts, scores)
+    return replace(measured, facts=facts, scores=scores)
 
 
 def _located(error: MetricError, measured: Measured) -> MetricError:
@@ -223,11 +225,15 @@ def flips(baseline: Measured, candidate: Measured, metric: str, most: int) -> di
     scores, worst = rightness(scored).tolist(), np.argsort(change, kind="stable").tolist()
     wrong = [index for index in worst if is_right(scored.metric, scores[index]) is False]
     rows = {"broken": [index for index in worst[:most] if change[index] < 0], "wrong": wrong[:most]}
+    shared = shared_instruction(candidate.run.test_set)
     return {
         "wins": int((change > 0).sum()),
         "losses": int((change < 0).sum()),
         "n_wrong": len(wrong),
-        **{name: tuple(_flip(index, baseline.run, candidate, metric) for index in some) for name, some in rows.items()},
+        **{
+            name: tuple(_flip(index, baseline.run, candidate, metric, shared) for index in some)
+            for name, some in rows.items()
+        },
     }
 
 
@@ -238,7 +244,7 @@ def gains(baseline: Measured, candidate: Measured, metric: str) -> np.ndarray[An
     return better
 
 
-def _flip(index: int, baseline: Run, candidate: Measured, metric: str) -> Flip:
+def _flip(index: int, baseline: Run, candidate: Measured, metric: str, shared: str) -> Flip:
     from pytest_ftgate.data import expected_text
     from pytest_ftgate.data.tool_calls import readable_calls
 
@@ -247,7 +253,7 @@ def _flip(index: int, baseline: Run, candidate: Measured, metric: str) -> Flip:
     return Flip(
         id=_short(example.id),
         where=None if example.place is None else str(example.place),
-        input=_short(question(candidate.run.test_set, index)),
+        input=_short(question(example, shared)),
         expected=_short(readable(expected_text(example.expected))),
         baseline=_short(readable(_shown_answer(baseline, index))),
         candidate=_short(readable(_shown_answer(candidate.run, index))),
@@ -255,15 +261,19 @@ def _flip(index: int, baseline: Run, candidate: Measured, metric: str) -> Flip:
     )
 
 
-def question(test_set: DataSet, index: int) -> str:
-    """Return what an example asks, from where it differs from most others: without an instruction that they share."""
-    texts = sorted(shown_input(example) for example in test_set.examples)
+def shared_instruction(test_set: DataSet) -> str:
+    """Return the beginning that most inputs share, up to a blank; empty where it is short."""
+    texts = sorted(map(shown_input, test_set.examples))
     few = len(texts) // _FEW
     shared = commonprefix([texts[few], texts[-1 - few]])  # noqa: RUF071  # of all texts between, as they are sorted
     start = max(shared.rfind(" "), shared.rfind("\n")) + 1
-    text = shown_input(test_set.examples[index])
-    cuts = len(texts) > 1 and start > _SHARED_LEAST and text.startswith(shared[:start])
-    return f"...{text[start:]}" if cuts else text
+    return shared[:start] if len(texts) > 1 and start > _SHARED_LEAST else ""
+
+
+def question(example: Example, shared: str) -> str:
+    """Return what an example asks, from where it differs from most others: without an instruction that they share."""
+    text = shown_input(example)
+    return f"...{text[len(shared) :]}" if shared and text.startswith(shared) else text
 
 
 def shown_input(example: Example) -> str:

@@ -15,7 +15,8 @@ No method that decides a verdict draws random numbers, so the same answers give 
 """
 
 from pytest_ftgate.statistics.compare import compare_graded, compare_preferences, compare_right_wrong, compare_set
-from pytest_ftgate.statistics.evidence import Comparison, Evidence
+from pytest_ftgate.statistics.evidence import Comparison, Evidence, is_sure, level
+from pytest_ftgate.statistics.exact import share_p_value
 from pytest_ftgate.statistics.groups import MIN_GROUPS, group_counts
 from pytest_ftgate.statistics.planning import (
     MOST_EXAMPLES,
@@ -53,4 +54,7 @@ __all__ = [
     "group_counts",
     "hypothetical_scores",
     "hypothetical_set",
+    "is_sure",
+    "level",
+    "share_p_value",
 ]

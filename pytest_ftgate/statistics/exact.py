@@ -79,6 +79,16 @@ def disagreement_interval(disagreements: int, n: int, gamma: float) -> tuple[flo
     return low, high
 
 
+def share_p_value(count: int, n: int, share: float) -> float:
+    """Return the exact one-sided p-value of "the real share is at most ``share``" where ``count`` of ``n`` were seen.
+
+    With a share of 0.5 this is the sign test (Dixon & Mood, JASA 41 (1946) 557-566). With 0.95, and the values within
+    a limit counted, it rejects that the 95 % quantile is above the limit as its order statistic does (W. J. Conover,
+    Practical Nonparametric Statistics (1999), section 3.2).
+    """
+    return float(chance_of_at_least(count, n, np.array([share]), np.array([1 - share]))[0])
+
+
 def losses_that_matter(n: int, lowest_rate: float, highest_rate: float) -> Codes:
     """Return the numbers of losses with a notable probability; all others count as passing, to be on the safe side."""
     first = max(0, math.floor(n * lowest_rate - reach(n, lowest_rate, _WINDOW_SD)))

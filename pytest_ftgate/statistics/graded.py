@@ -46,7 +46,7 @@ class Sample:
         values, counts = np.unique(differences, return_counts=True)
         if len(values) <= _MOST_VALUES or not np.isfinite(values).all():
             return cls(values, counts.astype(np.float64), worst)
-        grid = np.linspace(values[0], values[-1], _MOST_VALUES)
+        grid: Floats = np.linspace(values[0], values[-1], _MOST_VALUES)
         place = (values - grid[0]) / (grid[-1] - grid[0]) * (_MOST_VALUES - 1)
         lower = np.minimum(place.astype(np.int64), _MOST_VALUES - 2)
         shares = np.concatenate([lower + 1 - place, place - lower]) * np.tile(counts, 2)

@@ -16,7 +16,7 @@ from pytest_ftgate.statistics.evidence import Question, bound
 from pytest_ftgate.statistics.graded import Sample
 from pytest_ftgate.statistics.groups import group_sizes, sign_flip_p_value, too_few
 from pytest_ftgate.statistics.jackknife import Jackknife
-from pytest_ftgate.statistics.set_level import LabelCounts, SetCounts
+from pytest_ftgate.statistics.set_level import PooledCounts, SetCounts
 
 NO_BOUNDS = "the metric has no bounds, so rare large losses cannot be ruled out"
 _FARTHEST = 1_000.0  # standard errors between a gain and its bound: few groups reach no p-value at a high confidence
@@ -36,6 +36,8 @@ class Units:
         after: the same of the candidate's score.
         examples: number of examples in all units.
         name: "example" or "group".
+        owned: what the answers of the baseline, and those of the candidate, contribute in each unit, ``(units,)``; None
+            if the loss of a whole unit is to be ruled out.
     """
 
     gain: float
@@ -44,6 +46,7 @@ class Units:
     after: Floats
     examples: int
     name: str
+    owned: tuple[Floats, Floats] | None = None
 
     @classmethod
     def of_mean(cls, differences: Floats, codes: Codes, scale: float) -> Units:
@@ -69,7 +72,9 @@ class Units:
     @property
     def opposite(self) -> Units:
         """Return the units with both models swapped, for upper bounds."""
-        return replace(self, gain=-self.gain, left_out=-self.left_out, before=self.after, after=self.before)
+        owned = self.owned and self.owned[::-1]
+        swapped = replace(self, before=self.after, after=self.before, owned=owned)
+        return replace(swapped, gain=-self.gain, left_out=-self.left_out)
 
     def totals(self, target: float) -> Floats:
         """Return by how much each unit exceeds ``target``, summed over its examples, shape ``(units,)``.
@@ -128,11 +133,12 @@ def of_set(baseline: SetCounts, candidate: SetCounts, gain: float, codes: Codes 
     examples = Units.of_set(baseline, candidate, gain, None)
     if examples.undefined is not None:
         return None, examples.undefined
-    heaviest = question.margin < 0 or isinstance(baseline, LabelCounts)  # a rare label weighs as a frequent one
-    alone = _with_one_lost(examples, 1.0, question, heaviest=heaviest)
+    if isinstance(baseline, PooledCounts) and isinstance(candidate, PooledCounts) and question.margin >= 0:
+        examples = replace(examples, owned=(baseline.contributions(), candidate.contributions()))
+    alone = _with_one_lost(examples, 1.0, question)
     if codes is not None:
         return _of_groups(Units.of_set(baseline, candidate, gain, codes), alone, 1.0, question)
-    few = None if heaviest else too_few(examples.weights, "example")
+    few = None if examples.owned is None else too_few(examples.weights, "example")
     return (None, few) if few is not None else _jackknifed(examples, alone, question)
 
 
@@ -169,20 +175,20 @@ def _by_left_out(units: Units, question: Question) -> Found:
     return (by_jackknife if units.name == "example" else by_groups)(found, units, question), None
 
 
-def _with_one_lost(units: Units, unit: float, question: Question, *, heaviest: bool = True) -> Finding:
+def _with_one_lost(units: Units, unit: float, question: Question) -> Finding:
     """Apply Gaffke's bound to pseudo-values, with the loss of a whole unit as the worst value.
 
     That unit is the heaviest, such as an example of a rare label in macro averages or the largest group, since all
-    losses that were not seen may be of its kind. If not ``heaviest``, it has the mean weight of the unit to which a
-    random count belongs: long documents are lost more often than short ones, but not only these. ``unit`` is the size
-    of a difference of 1 in the metric's unit. The combination of pseudo-values with Gaffke's bound is our own.
+    losses that were not seen may be of its kind. In ratios of pooled counts it is what the baseline has in the unit to
+    which a random one of its right counts belongs: the candidate can lose no more, and long documents are lost more
+    often than short ones, but not only these. ``unit`` is the size of a difference of 1 in the metric's unit. The
+    combination of pseudo-values with Gaffke's bound is our own.
     """
 
     def sample(units: Units) -> Sample:
-        values = units.pseudo_values() / unit
-        weights = units.after
-        total = float(weights.sum())
-        lost = float(weights.max()) if heaviest or total <= 0 else float(weights @ weights) / total
+        values, lost = units.pseudo_values() / unit, float(units.after.max())
+        if units.owned is not None and units.owned[0].any():
+            lost = float(units.owned[0] @ units.owned[0] / units.owned[0].sum())
         return Sample.of(values, min(-len(values) * lost / unit, float(values.min())))
 
     size = units.examples / len(units.left_out)

@@ -152,6 +152,11 @@ class PooledCounts:
         own, right, lost = (_summed(counts, units) for counts in (self.counts, self.perfect, self.lost))
         return self._changed(right - own) - self._changed(lost - own)
 
+    def contributions(self) -> Floats:
+        """Return the fall of the metric if all answers to an example became wrong, of each example, shape ``(n,)``."""
+        fall: Floats = np.maximum(self.value - self._changed(self.lost - self.counts), 0.0)
+        return fall
+
     def with_right_answers(self, fixed: Places) -> PooledCounts:
         """Return the counts with all answers to the examples ``fixed`` made right."""
         counts, scores = self.counts.copy(), self.scores.copy()

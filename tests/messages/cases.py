@@ -317,7 +317,7 @@ def slices(project: Project) -> dict[str, Any]:
     langs = ["en"] * 50 + ["de"] * 50 + ["fr"] * 45 + ["it"] * 30 + ["pt"] * 5
     project.test_set(180, lang=langs.__getitem__)
     project.predictions("base.jsonl", 180, wrong_at=(*range(30), *range(100, 140)))
-    project.predictions("ft.jsonl", 180, wrong_at=(*range(50, 75), *range(150, 153)))
+    project.predictions("ft.jsonl", 180, wrong_at=(*range(50, 75), *range(150, 154)))
     return project.judge(slices={"fields": ["lang"], "max_drop": 0.03})
 
 

@@ -81,6 +81,19 @@ def test_there_is_nothing_to_prefer_between_equal_outputs(judged: Rated) -> None
     assert "prefs.csv:7" in equal["message"]
 
 
+@pytest.mark.parametrize(("raters", "note", "warns"), [(3, None, True), (12, "12 groups", False)])
+def test_with_one_rating_a_pair_the_rater_is_the_group(
+    judged: Rated, raters: int, note: str | None, warns: bool
+) -> None:
+    """Who likes the style of one model votes for it again and again; of few raters this is only said."""
+    rows = [f"t{i},{WIN if i < 50 else LOSS},r{i % raters}" for i in range(N)]
+    judged.file("prefs.csv", "\n".join(["id,preferred,rater", *rows]) + "\n")
+    gate = ends(by_file(judged), "pass")
+    assert gate["note"] == note
+    told = [one["message"] for one in checks(gate, "evidence") if "rater" in one["message"]]
+    assert [("3 raters" in one) for one in told] == [True] * warns
+
+
 def test_a_missing_answer_is_preferred_by_nobody(judged: Rated) -> None:
     judged.predictions("ft.jsonl", N, output=lambda i: judged.answer_of("ft", i) if i else None)
     gate = rated(judged, words(N, 0), gate={"missing_answers": "wrong"})

@@ -68,7 +68,7 @@ def test_a_gate_that_takes_too_long_is_in_error_and_keeps_what_has_arrived(http:
 # --- latencies from a sample ---------------------------------------------------------------------------------
 
 SAMPLE = 10
-BOUND = {"latency_p95_s": {"max": 60}}
+BOUND = {"latency_p50_s": {"max": 60}}
 
 
 def test_a_sample_is_taken_by_itself_and_kept(http: EndpointProject) -> None:
@@ -87,7 +87,7 @@ def test_a_sample_is_taken_by_itself_and_kept(http: EndpointProject) -> None:
     assert gate["candidate"]["n_expected"] == N
     http.forget()
     again = passed(http.judge(**keys, offline=True))
-    assert again["candidate"]["latency_p95_s"] == gate["candidate"]["latency_p95_s"]
+    assert again["candidate"]["latency_p50_s"] == gate["candidate"]["latency_p50_s"]
     assert not http.server.requests
 
 
@@ -107,9 +107,9 @@ def test_the_money_of_a_sample_is_limited_too(http: EndpointProject) -> None:
 
 def test_a_bound_without_a_sample_is_warned_about(http: EndpointProject) -> None:
     gate = passed(http.judge(thresholds=BOUND))
-    found = check(gate, "thresholds.latency_p95_s")
+    found = check(gate, "thresholds.latency_p50_s")
     assert found["status"] == "warning"
-    mentions(found, "latency_p95_s", "candidate ft", "16")
+    mentions(found, "latency_p50_s", "candidate ft", "16")
 
 
 def test_a_sample_with_a_gap_is_an_error(http: EndpointProject) -> None:
@@ -125,7 +125,7 @@ def test_recordings_carry_the_sample(http: EndpointProject) -> None:
     http.ini["ftgate_recordings"] = "recordings"
     http.forget()
     again = passed(http.judge("support", offline=True))
-    assert again["candidate"]["latency_p95_s"] == gate["candidate"]["latency_p95_s"]
+    assert again["candidate"]["latency_p50_s"] == gate["candidate"]["latency_p50_s"]
     assert not http.server.requests
 
 
@@ -168,7 +168,7 @@ def test_without_a_time_limit_nobody_knows_how_long_a_missing_answer_took(http: 
     gate = http.judge(**keys, thresholds=BOUND)
     assert (gate["verdict"], gate["candidate"]["latency_p95_s"]) == ("error", None)
     assert "1 of 60" in gate["candidate"]["latency_unknown"]
-    found = check(gate, "thresholds.latency_p95_s")
+    found = check(gate, "thresholds.latency_p50_s")
     assert (found["observed"], found["required"]) == (None, 60)
     mentions(found, "1 of 60", "latency_s")
 
@@ -176,7 +176,28 @@ def test_without_a_time_limit_nobody_knows_how_long_a_missing_answer_took(http: 
 def test_a_bound_does_not_rest_on_the_latency_of_a_few_rows(http: EndpointProject) -> None:
     http.predictions("ft.jsonl", 60, output=label, latency_s=lambda i: None if i else 0.1)
     gate = ends(http.judge(baseline="recorded:base.jsonl", candidate="recorded:ft.jsonl", thresholds=BOUND), "error")
-    mentions(check(gate, "thresholds.latency_p95_s"), "59 of 60")
+    mentions(check(gate, "thresholds.latency_p50_s"), "59 of 60")
+
+
+@pytest.mark.parametrize(
+    ("n", "slow", "verdict", "words"),
+    [
+        (80, 0, "pass", []),
+        (58, 0, "inconclusive", ["58 latencies", "59 are needed"]),
+        (80, 3, "inconclusive", ["77 of 80", "order statistic"]),
+        (80, 8, "fail", ["limit 1 s"]),
+    ],
+)
+def test_enough_latencies_must_be_within_the_limit_of_p95(
+    http: EndpointProject, n: int, slow: int, verdict: str, words: list[str]
+) -> None:
+    http.test_set(n)
+    for name in ("base", "ft"):
+        wrong = range(n // 2) if name == "base" else ()
+        http.predictions(f"{name}.jsonl", n, wrong_at=wrong, latency_s=lambda i: 2.0 if i < slow else 0.5)
+    recorded = {"baseline": "recorded:base.jsonl", "candidate": "recorded:ft.jsonl"}
+    gate = ends(http.judge(**recorded, thresholds={"latency_p95_s": {"max": 1}}), verdict)
+    mentions(check(gate, "thresholds.latency_p95_s"), *words)
 
 
 def test_a_model_that_only_hangs_is_wrong_where_missing_answers_are(http: EndpointProject) -> None:

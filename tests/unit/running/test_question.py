@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from pytest_ftgate.data import DataSet, Example
-from pytest_ftgate.runs.measure import question
+from pytest_ftgate.runs.measure import question, shared_instruction
 
 RULE = "You sort questions of customers into refund, invoice or shipping. Answer with one word. Question: "
 
@@ -22,4 +22,4 @@ RULE = "You sort questions of customers into refund, invoice or shipping. Answer
 )
 def test_an_instruction_that_rows_share_is_left_out(inputs: list[str], index: int, shown: str) -> None:
     test = DataSet(tuple(Example(text, text, "refund") for text in inputs), None, "", "test")
-    assert question(test, index) == shown
+    assert question(test.examples[index], shared_instruction(test)) == shown
