@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import date, datetime, timezone
+from datetime import datetime, timezone
 from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
@@ -145,7 +145,7 @@ def table_price(model: str, base_url: str, params: Mapping[str, Any]) -> Price:
     try:
         one = Usage(input_tokens=1, output_tokens=1)
         found = calc_price(one, model, provider_api_url=base_url, genai_request_timestamp=now)
-        return _price(found, model, base_url, params, now)
+        return _price(found, model, base_url, params)
     except LookupError:
         why = f"genai-prices does not know {at}"
     except _UnknownError as error:
@@ -155,16 +155,18 @@ def table_price(model: str, base_url: str, params: Mapping[str, Any]) -> Price:
     return Price(unknown=f"{_UNPRICED}, and {why}")
 
 
-def _price(found: Any, model: str, base_url: str, params: Mapping[str, Any], now: datetime) -> Price:
+def _price(found: Any, model: str, base_url: str, params: Mapping[str, Any]) -> Price:
     if model.startswith("ft:") and not found.model.id.startswith("ft:"):
         raise LookupError  # the base model's price does not apply
     if not _is_host_of(found.provider.api_pattern, base_url):
         raise LookupError
     if params.get("service_tier") not in (None, "auto", "default"):
         raise _UnknownError("has another price with params.service_tier")
-    if any(hasattr(price.constraint, "start_time") for price in _conditional(found.model.prices)):
+    conditional = found.model.prices if isinstance(found.model.prices, list) else []
+    if any(hasattr(price.constraint, "start_time") for price in conditional):
         raise _UnknownError("has a price that changes with the time of day")
-    return Price(f"genai-prices {version('genai-prices')}, {_date(found, now)}", **_rates(found))
+    updated = f", updated {found.auto_update_timestamp:%Y-%m-%d}" if found.auto_update_timestamp is not None else ""
+    return Price(f"genai-prices {version('genai-prices')}{updated}", **_rates(found))
 
 
 def _rates(found: Any) -> dict[str, Any]:
@@ -191,25 +193,3 @@ def _is_host_of(pattern: str, base_url: str) -> bool:
         return False
     rest = base_url[match.end() :]
     return not rest or rest[0] in "/:?#" or match[0][-1:] in "./"  # a dot leaves the end of the host open
-
-
-def _date(found: Any, now: datetime) -> str:
-    """Return the age of the table: when it was updated, or else its latest date from which a price holds."""
-    if found.auto_update_timestamp is not None:
-        return f"updated {found.auto_update_timestamp:%Y-%m-%d}"
-    return f"newest price of {max(_dates(now.date()), default='unknown date')}"
-
-
-def _dates(today: date) -> Iterator[date]:
-    from genai_prices.data_snapshot import get_snapshot
-
-    for provider in get_snapshot().providers:
-        for model in provider.models:
-            for price in (*_conditional(model.prices), *(getattr(model, "price_variants", None) or ())):
-                start: date | None = getattr(price.constraint, "start_date", None)
-                if start is not None and start <= today:
-                    yield start
-
-
-def _conditional(prices: Any) -> list[Any]:
-    return prices if isinstance(prices, list) else []

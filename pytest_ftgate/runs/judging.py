@@ -234,11 +234,6 @@ def ask_judges(
     return Judged(replace(judging, runs=judged, metrics=metrics), results, checks)
 
 
-def _texts(run: Run) -> list[str | None]:
-    """Return the first output for each example; None where it is missing."""
-    return [None if one.completion is None else one.completion.text for one in run.predictions[0]]
-
-
 def _subjects(metric: ModelJudged, test: DataSet, answers: _Answers) -> Iterator[_Subject]:
     """Yield the distinct answers, or pairs of answers, that the judge is asked about."""
     for index, example in enumerate(test.examples):

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import re
 import socket
 import sys
-from datetime import date, datetime, timezone
+from datetime import datetime, timezone
 from decimal import Decimal
 from importlib.metadata import version
 from types import SimpleNamespace
@@ -42,10 +41,7 @@ def table() -> Any:
 def test_openais_own_models_are_known() -> None:
     found = price()
     assert (found.input_per_1m, found.output_per_1m, found.cached_input_per_1m) == (0.4, 1.6, 0.1)
-    named = re.fullmatch(r"genai-prices (\S+), newest price of (\d{4}-\d\d-\d\d)", found.source)
-    assert named is not None
-    assert named[1] == version("genai-prices")
-    assert date(2026, 1, 1) < date.fromisoformat(named[2]) <= datetime.now(timezone.utc).date()
+    assert found.source == f"genai-prices {version('genai-prices')}"
 
 
 def test_it_agrees_with_the_package_itself(table: Any) -> None:
