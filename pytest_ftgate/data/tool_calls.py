@@ -84,7 +84,7 @@ def tool_named(name: Any, tools: Collection[str]) -> str | None:
     """Return the tool of a name, which may be qualified: ``functions.f``; None if it is no known one."""
     if not isinstance(name, str) or len(name) > _LONGEST_NAME:
         return None
-    return next((one for one in (name.strip(), re.split(r"[.:]", name.strip())[-1]) if one in tools), None)
+    return next((one for one in (name.strip(), *re.split(r"[.:]", name.strip())[::-1]) if one in tools), None)
 
 
 _LONGEST_NAME = 200

@@ -85,7 +85,9 @@ def _calls(answer: str, tools: Collection[str]) -> str:
     """Return the tool calls that an answer makes, or writes as text behind its reasoning."""
     text = answer
     while (block := leading_block(text)) is not None and not calls_written(block[0], tools):
-        text = block[1] or block[0]
+        if not calls_written(block[1], tools):
+            break
+        text = block[1]
     made, written = calls_in(answer) or [], calls_written(text, tools)
     calls = written if len(written) >= len(made) else made
     named = [{**call, "name": tool_named(call["name"], tools) or call["name"]} for call in calls]

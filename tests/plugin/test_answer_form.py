@@ -69,6 +69,11 @@ FORMS: dict[str, dict[str, Callable[[int], str]]] = {
         "behind a tag of Mistral": lambda i: f"[TOOL_CALLS] [{json.dumps(call(i))}]",
         "behind its name": lambda i: f"[TOOL_CALLS]get_weather[ARGS]{json.dumps(call(i)['arguments'])}",
         "behind words": lambda i: f"Let me look.\n{json.dumps(call(i))}",
+        "as an attribute": lambda i: f"<|python_tag|>{python(i).replace('(', '.call(')}",
+        "in a tag": lambda i: (
+            f'<invoke name="get_weather"><parameter name="city">{label(i).title()}</parameter>'
+            f'<parameter name="days">{i}</parameter></invoke>'
+        ),
         "in Python": lambda i: f"[{python(i)}]",
         "in Python in a fence": lambda i: f"I call it:\n```tool_code\n{python(i)}\n```",
         "under a qualified name": lambda i: json.dumps([{**call(i), "name": "functions.get_weather"}]),
