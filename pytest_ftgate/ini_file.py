@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from importlib import import_module
 from importlib.metadata import version
@@ -98,11 +98,21 @@ def reads_native() -> bool:
 
 
 def find_ini(folder: Path) -> IniFile | None:
-    """Return the ini file that pytest will use: the nearest in this folder or above.
+    """Return the ini file that pytest will use: the nearest in this folder or above. Raises :class:`ConfigError`."""
+    return used_ini(ini_paths(folder), lambda path: path.read_bytes() if path.is_file() else None)
+
+
+def ini_paths(folder: Path) -> Iterator[Path]:
+    """Yield where pytest looks for its ini file, in its order."""
+    return (place / name for place in (folder, *folder.parents) for name in INI_NAMES)
+
+
+def used_ini(paths: Iterable[Path], content: Callable[[Path], bytes | None]) -> IniFile | None:
+    """Return the first file with a table that pytest reads; ``content`` returns the bytes of a file that exists.
 
     Raises:
-        ConfigError: a file that pytest reads on the way cannot be read.
+        ConfigError: a file before it cannot be read.
     """
-    paths = (place / name for place in (folder, *folder.parents) for name in INI_NAMES)
-    found = (read_ini(path) for path in paths if path.is_file())
+    written = ((path, content(path)) for path in paths)
+    found = (read_ini(path, text) for path, text in written if text is not None)
     return next((one for one in found if one.header is not None and (reads_native() or not one.native)), None)

@@ -350,12 +350,13 @@ def _judge(
 ) -> dict[str, Any]:
     """Return what the plugin does with a marked test, without one: layers, resolution, the use case."""
     from pytest_ftgate import hookspecs
-    from pytest_ftgate.checks.weakening.past import NO_REPOSITORY, Past, look_back
+    from pytest_ftgate.checks.weaker.project import Compared, Past
     from pytest_ftgate.config import load_gate_file
     from pytest_ftgate.errors import FtgateError, Where
     from pytest_ftgate.gate.data_sets import DataSets
     from pytest_ftgate.gate.run import judge_gate
     from pytest_ftgate.gate.state import Services
+    from pytest_ftgate.ini_file import ini_paths
     from pytest_ftgate.plugin.layers import Layers
     from pytest_ftgate.plugin.marks import Level
     from pytest_ftgate.reports.recordings import read_notes, read_recordings
@@ -400,11 +401,15 @@ def _judge(
             levels = [Placed(test, pytest.mark.ftgate(**keys).mark)]
             layers = Layers(levels, root, [], written, nodeid, root)
             config = layers.resolve()
-            ref, past = project.ini.get("ftgate_base_ref"), Past(problem=NO_REPOSITORY)
+            past, compared = SimpleNamespace(absent=True), Compared()
+            ini = root / "pytest.ini" if (root / "pytest.ini").exists() else None
+            ref = project.ini.get("ftgate_base_ref")
             if (root / ".git").exists():
-                past = look_back(path, root=root, ini=root / "pytest.ini", ref=ref)
+                past = Past(root, list(ini_paths(root)), ini, ref)
+                compared = past.compare(path, root)
             forbids = project.ini.get("ftgate_forbid_weakening", False)
-            files: Any = SimpleNamespace(past=past, forbids_weakening=forbids, owes=False, base_ref=ref)
+            files: Any = SimpleNamespace(past=past, forbids_weakening=forbids, required=[], base_ref=ref)
+            files.compared, files.requires = lambda folder: compared, lambda name, in_file: False
             reviewed = layers.reviewed(config, files)
             result = judge_gate(config, services, nodeid=nodeid, reviewed=reviewed).result
             result = replace(result, loosened=tuple(map(str, layers.loosened())))

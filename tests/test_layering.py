@@ -108,7 +108,7 @@ LAYERS = (
     "clock text statistics unknown plain",
     "errors",
     "data diagnosis",
-    "result ini_file",
+    "result ini_file git",
     "config",
     "models",
     "metrics",

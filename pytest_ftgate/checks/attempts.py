@@ -328,7 +328,7 @@ def _inflated(gate: Context, attempt: Attempt) -> Iterator[Check]:
 
 def check_history(config: GateKeys, ref: str | None) -> Iterator[Check]:
     """Check that the ledger begins with its lines at the merge base with ``ref``; nothing without git."""
-    from pytest_ftgate.checks.weakening.history import find_base
+    from pytest_ftgate.checks.weaker.base import find_base
 
     if config.max_attempts is None:
         return

@@ -6,6 +6,7 @@ from pytest_ftgate.config.data import DataKeys as DataKeys
 from pytest_ftgate.config.data import file_of as file_of
 from pytest_ftgate.config.gate_file import GateFile as GateFile
 from pytest_ftgate.config.gate_file import load_gate_file as load_gate_file
+from pytest_ftgate.config.gate_file import places_of as places_of
 from pytest_ftgate.config.gate_file import render_json_schema as render_json_schema
 from pytest_ftgate.config.gate_keys import GateKeys as GateKeys
 from pytest_ftgate.config.metrics import MetricSpec as MetricSpec

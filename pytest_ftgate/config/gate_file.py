@@ -46,6 +46,16 @@ class FileKeys(Keys):
     gates: Annotated[dict[str, GateKeys], Named] = optional("Gates by name.")
 
 
+def places_of(name: str, folder: Path, home: Path) -> list[Path]:
+    """Return where a gate file may be, nearest first: in a test's ``folder`` or above, up to ``home``.
+
+    ``name`` is that of the ini file in ``home``. A path with a folder is one place.
+    """
+    if os.path.basename(name) != name or not folder.is_relative_to(home):
+        return [Path(os.path.abspath(home / name))]
+    return [place / name for place in (folder, *folder.parents) if place.is_relative_to(home)]
+
+
 @dataclass(frozen=True)
 class GateFile:
     """A gate file whose keys and types are valid; its path is absolute."""

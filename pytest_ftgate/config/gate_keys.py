@@ -100,7 +100,7 @@ class GateKeys(Keys):
         description="How to treat an answer of the candidate that is missing after all retries. error: the gate "
         "cannot be judged. wrong: the answer counts as wrong.",
     )
-    repeats: Annotated[int, Field(ge=1, le=1000)] = Field(
+    repeats: Annotated[int, Field(ge=1, le=1000), Weaker("lower")] = Field(
         1, description="Answers per example; their scores are averaged."
     )
     timeout_s: AboveZero = optional(

@@ -124,9 +124,12 @@ def check_options(config: pytest.Config) -> None:
     """Refuse invalid options before any test is collected."""
     from importlib.util import find_spec
 
-    from pytest_ftgate.plugin.obligations import sign_of_ci
+    from pytest_ftgate.plugin.obligations import refused_in_ini, sign_of_ci
     from pytest_ftgate.plugin.planning import planning_option
 
+    written = refused_in_ini(config)
+    if written is not None:
+        raise pytest.UsageError(f"{written} is refused in addopts of the ini file: no required gate would be judged")
     for name in config.getoption("override_ini") or ():
         if name.startswith("ftgate_"):
             raise pytest.UsageError(
@@ -170,10 +173,10 @@ def gate_session(config: pytest.Config) -> GateSession:
 def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line("markers", _MARK_HELP)
     config.pluginmanager.register(_ReportsOfOthers(config))  # without a name, so that -p no: cannot disable it
-    checked = ("override_ini", "--ftgate-report", "--ftgate-allow-missing", "--ftgate-plan", "--ftgate-preview")
-    if any(config.getoption(name) for name in checked):
-        check_options(config)
     check_ini(config)
+    checked = ("override_ini", "--ftgate-report", "--ftgate-allow-missing", "--ftgate-plan", "--ftgate-preview")
+    if any(config.getoption(name) for name in checked) or config.getini("ftgate_required"):
+        check_options(config)
 
 
 def check_ini(config: pytest.Config) -> None:
@@ -216,8 +219,7 @@ class _LastWord:
         return self._held(config, status)
 
     def _held(self, config: pytest.Config, status: Any) -> Any:
-        informs = any(config.getoption(name, False) for name in ("help", "version", "markers"))
-        if not _obliged(config) or (informs and not config.pluginmanager.hasplugin("session")):
+        if not _obliged(config):
             return status
         return gate_session(config).last_status(status)
 
@@ -241,8 +243,13 @@ def pytest_load_initial_conftests(early_config: pytest.Config) -> Generator[None
 
 
 def _obliged(config: pytest.Config) -> bool:
-    """Return whether there are gates, obligations to enforce, or reports to write."""
-    return bool(SESSION in config.stash or config.getoption("--ftgate-report") or config.getini("ftgate_required"))
+    """Return whether tests are run, and there are gates, obligations to enforce, or reports to write."""
+    inis = ("ftgate_required", "ftgate_forbid_weakening")
+    if not (SESSION in config.stash or config.getoption("--ftgate-report") or any(map(config.getini, inis))):
+        return False
+    from pytest_ftgate.plugin.obligations import runs_no_test
+
+    return not runs_no_test(config)
 
 
 def _claims(report: pytest.TestReport) -> bool:
@@ -262,6 +269,19 @@ def pytest_testnodedown(node: Any) -> None:
     output = getattr(node, "workeroutput", {}).get("ftgate")
     if output:
         gate_session(node.config).hear_worker(output)
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Refuse a marker that is nearly named ``ftgate``: pytest would run its test and judge no gate."""
+    names = {mark.name for item in items for mark in item.iter_markers()}
+    if not any(len(name) < 10 and len({*name.lower()} & {*"ftgate"}) > 3 for name in names - {"ftgate"}):
+        return
+    from pytest_ftgate.plugin.marks import misspelt
+
+    found = misspelt(items, config.getini("markers"))
+    if found is not None:
+        raise pytest.UsageError(f"unknown marker {found[0]} on {found[1]}; did you mean 'ftgate'?")
 
 
 def pytest_deselected(items: Sequence[pytest.Item]) -> None:

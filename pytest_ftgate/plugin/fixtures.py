@@ -137,7 +137,7 @@ def _evaluate(keys: Mapping[str, Any], request: pytest.FixtureRequest, session: 
     from pytest_ftgate.runs.runner import Job, run_models
 
     source, services = Source("marker", "ftgate_evaluate", request.path.parent), session.services(request.node.ihook)
-    file, root = session.files.gate_file(required=False), request.config.rootpath
+    file, root = session.files.gate_file(request.path.parent), request.config.rootpath
     layers = [Layer(keys, dict.fromkeys(keys, source))]
     config = resolve_gate(layers, file=file, gate=None, default_name="ftgate_evaluate", root=root)
     test = services.load(config.test_set, str(source))

@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterable, Iterator
+from fnmatch import fnmatch
 from functools import cached_property
+from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 
 from pytest_ftgate.errors import ConfigError, Where, shown_path
+from pytest_ftgate.git import in_repository, tracked
+from pytest_ftgate.ini_file import ini_paths
 
 if TYPE_CHECKING:
-    from pytest_ftgate.checks.weakening.past import Past
+    from pytest_ftgate.checks.weaker.project import Compared, Past
     from pytest_ftgate.config import GateFile
 
 
@@ -29,9 +34,7 @@ def option_path(config: pytest.Config, text: str) -> Path:
 
 def refuse_tracked(state: Path) -> None:
     """Raise :class:`ConfigError` if git tracks the folder of stored predictions: answers would arrive unseen."""
-    from pytest_ftgate.checks.weakening.history import tracked
-
-    known = tracked(state) if any((parent / ".git").exists() for parent in state.parents) else []
+    known = tracked(state) if in_repository(state.parent) else []
     if known:
         raise ConfigError(
             f"git tracks {known[0]}, in the folder of stored predictions",
@@ -42,41 +45,124 @@ def refuse_tracked(state: Path) -> None:
 
 
 class GateFiles:
-    """The gate file of a session. It is read once, and looked up in git once."""
+    """The gate files of a session, each read once, and compared with the base branch once.
+
+    A test's gate file is the nearest in its folder or above, up to the folder of the ini file.
+    """
 
     def __init__(self, config: pytest.Config) -> None:
         self._config = config
-        self.path = ini_path(config, config.getini("ftgate_config"))
+        self._name: str = config.getini("ftgate_config")
+        self._home = config.inipath.parent if config.inipath else config.rootpath
         self.forbids_weakening = bool(config.getini("ftgate_forbid_weakening"))
         self.base_ref: str | None = config.getini("ftgate_base_ref") or None
-        self.owes = bool(config.getini("ftgate_required"))
-        self._file: GateFile | None = None
+        self.required: list[str] = config.getini("ftgate_required")
+        self._files: dict[Path, GateFile] = {}
+        self._compared: dict[Path, Compared] = {}  # by folder
 
-    def gate_file(self, *, required: bool) -> GateFile | None:
-        """Return the gate file of this session, or None if there is none.
+    def requires(self, name: str, *, in_file: bool) -> bool:
+        """Return whether a gate is required: by its name, or as one of the gate file's."""
+        names = {one.removesuffix(":ready") for one in self.required}
+        return name in names or (in_file and "all" in names)
+
+    def path(self, folder: Path | None = None) -> Path:
+        """Return the gate file of the tests in a folder, of those at the ini file without one; it may not exist."""
+        places = self._places(folder)
+        return next((place for place in places if os.path.exists(place)), places[-1])
+
+    def _places(self, folder: Path | None) -> list[Path]:
+        from pytest_ftgate.config import places_of
+
+        return places_of(self._name, folder or self._home, self._home)
+
+    def folder(self, test: str) -> Path:
+        """Return the folder of a test by its id."""
+        return Path(self._config.rootpath, test.partition("::")[0]).parent
+
+    def path_of(self, test: str) -> Path:
+        """Return the gate file of a test by its id."""
+        return self.path(self.folder(test))
+
+    def paths(self, tests: Iterable[str], *, below: bool = False) -> list[Path]:
+        """Return the gate files of the tests and of the ini file's folder, and all in the folders collected from."""
+        found = [self.path(), *map(self.path_of, tests), *(self._below() if below else ())]
+        return list(dict.fromkeys(found))
+
+    def collects(self, folder: Path) -> bool:
+        """Return whether pytest was asked to collect all tests of a folder."""
+        return any(folder.is_relative_to(start) for start in self._starts if start.is_dir())
+
+    @cached_property
+    def _starts(self) -> list[Path]:
+        """Return the files and folders that pytest collects from."""
+        return [Path(os.path.abspath(option_path(self._config, one.partition("::")[0]))) for one in self._config.args]
+
+    def _below(self) -> Iterator[Path]:
+        """Yield the gate files in the folders that pytest collects from."""
+        ignored = self._config.getini("norecursedirs")
+        for start in self._starts if os.path.basename(self._name) == self._name else ():
+            for place, folders, names in os.walk(start):
+                folders[:] = [one for one in folders if not any(fnmatch(one, pattern) for pattern in ignored)]
+                if self._name in names:
+                    yield Path(place, self._name)
+
+    def gate_file(self, folder: Path, *, required: bool = False) -> GateFile | None:
+        """Return the gate file of the tests in a folder, or None if there is none.
 
         Raises:
             ConfigError: the file is missing, and ``required`` or there with another suffix; or it cannot be read.
         """
-        if self._file is None and os.path.exists(self.path):  # false for an invalid path, too
+        file = self.load(self.path(folder))
+        if file is None and (required or self.renaming(folder)):
+            raise self._missing(folder)
+        return file
+
+    def load(self, path: Path) -> GateFile | None:
+        """Return a gate file, which is read once; None if it does not exist. Raises :class:`ConfigError`."""
+        if path not in self._files and os.path.exists(path):  # false for an invalid path, too
             from pytest_ftgate.config import load_gate_file
 
-            self._file = load_gate_file(self.path)
-        if self._file is None and (required or self.renaming):
-            cure = "Create it, set another path with ini ftgate_config, or give all keys in the marker."
-            raise ConfigError("gate file not found", where=Where(shown_path(self.path)), cure=self.renaming or cure)
-        return self._file
+            self._files[path] = load_gate_file(path)
+        return self._files.get(path)
 
-    @property
-    def renaming(self) -> str | None:
+    def _missing(self, folder: Path) -> ConfigError:
+        """Return the error of a missing gate file: the folders searched, and one above or below that has it."""
+        places, name = self._places(folder), os.path.basename(self._name)
+        above = (place / name for place in self._home.parents if (place / name).is_file())
+        elsewhere = next(chain(above, self._below()), None)
+        cure = "Create it, set another path with ini ftgate_config, or give all keys in the marker."
+        if elsewhere is not None:
+            cure = f"Found {shown_path(elsewhere)}: move it, or the tests into its folder, or set ini ftgate_config."
+        searched = ", ".join(shown_path(place.parent) for place in places)
+        what = f"gate file not found: searched for {name} in {searched}"
+        return ConfigError(what, where=Where(shown_path(places[0])), cure=self.renaming(folder) or cure)
+
+    def renaming(self, folder: Path | None = None) -> str | None:
         """Return the cure if the gate file is missing, and there with the other suffix of YAML."""
-        other = self.path.with_suffix(".yml" if self.path.suffix == ".yaml" else ".yaml")
-        return f"found {other.name}: rename it to {self.path.name}" if self.path.suffix and other.is_file() else None
+        path = self.path(folder)
+        other = path.with_suffix(".yml" if path.suffix == ".yaml" else ".yaml")
+        missing = path.suffix and not os.path.exists(path)
+        return f"found {other.name}: rename it to {path.name}" if missing and other.is_file() else None
 
     @cached_property
     def past(self) -> Past:
-        """Return the state of the project at the merge base."""
-        from pytest_ftgate.checks.weakening.past import look_back
+        """Return the project at the merge base."""
+        from pytest_ftgate.checks.weaker.project import Past
 
-        path, config = Path(os.path.abspath(self.path)), self._config
-        return look_back(path, root=config.rootpath, ini=config.inipath, ref=self.base_ref)
+        return Past(self._home, self._inis(), self._config.inipath, self.base_ref)
+
+    def compared(self, folder: Path | None = None) -> Compared:
+        """Return what is weaker than at the merge base for the tests in a folder, those at the ini file without one."""
+        folder = folder or self._home
+        if folder not in self._compared:
+            self._compared[folder] = self.past.compare(Path(os.path.abspath(self.path(folder))), folder)
+        return self._compared[folder]
+
+    def _inis(self) -> list[Path]:
+        """Return where pytest looks for its ini file, in its order: from the arguments' common folder upwards."""
+        if self._config.getoption("inifilename", None):
+            return [self._config.inipath] if self._config.inipath else []
+        paths = [option_path(self._config, one.partition("::")[0]) for one in self._config.getoption("file_or_dir", ())]
+        folders = [path if path.is_dir() else path.parent for path in paths if path.exists()]
+        start = os.path.commonpath(folders) if folders else self._config.invocation_params.dir
+        return list(ini_paths(Path(os.path.abspath(start))))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
@@ -11,13 +11,12 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from pytest_ftgate.checks.attempts import check_history
-from pytest_ftgate.checks.weakening.comparison import Weakening, another_training_set, weakenings
-from pytest_ftgate.checks.weakening.review import review_checks
+from pytest_ftgate.checks.weaker.gates import Weakening
+from pytest_ftgate.checks.weaker.project import Finding, as_written, loosened
 from pytest_ftgate.config import GateKeys, Layer, Source, resolve_gate
-from pytest_ftgate.config.resolve import STANDARDS
 from pytest_ftgate.plugin.gate_files import GateFiles
 from pytest_ftgate.plugin.marks import Level, marked_levels, naming, test_id
-from pytest_ftgate.plugin.overrides import FIXTURES, given_layer, overrides, refuse_indirect, unused_fixtures
+from pytest_ftgate.plugin.overrides import given_layer, overrides, refuse_indirect, unused_fixtures
 from pytest_ftgate.result import Check
 
 if TYPE_CHECKING:
@@ -26,12 +25,7 @@ if TYPE_CHECKING:
 
 __tracebackhide__ = True  # tracebacks of fixtures show none of our lines
 
-_ANY_CANDIDATE = Layer({"candidate": str}, {"candidate": Source("fixture", "no candidate", Path())})
-"""A stand-in for the candidate, which is not a requirement of a gate; at the stage ready there is none."""
-
-
-_REQUIRED = (*FIXTURES.values(), "baselines", *STANDARDS)
-"""The keys without a default, which the file may leave to markers and fixtures."""
+_MOVE = "Write it into the gate file: ini ftgate_forbid_weakening compares what stands there."
 
 
 def layers_as_judged(request: pytest.FixtureRequest, files: GateFiles) -> Layers:
@@ -64,7 +58,7 @@ def _layers(
         levels,
         item.path.parent,
         [fixtures] if fixtures else [],
-        files.gate_file(required=gate is not None),
+        files.gate_file(item.path.parent, required=gate is not None),
         test_id(item),
         item.config.rootpath,
     )
@@ -116,38 +110,35 @@ class Layers:
         """
         if self.gate is None or self.file is None:
             return ()
-        before, after = self.in_file(self.file), self.resolve()
+        before, after = as_written(self.file, self.gate), self.resolve()
         places = (before.place_of, after.place_of)
         return tuple(
             replace(one, where=" -> ".join(dict.fromkeys(filter(None, (place(one.key) for place in places)))))
-            for one in (*weakenings(before, after), *another_training_set(before, after))
+            for one in loosened(before, after, of_marker=True)
         )
 
     def reviewed(self, config: GateKeys, files: GateFiles) -> tuple[Check, ...]:
         """Return remarks on the layers, and whether the gate requires less than at the merge base or in the file."""
-        found = review_checks(
-            files.past,
-            self.gate,
-            in_file=self.in_file,
-            now=self.file,
-            loosened=self.loosened(),
-            forbidden=files.forbids_weakening,
-            owed=files.owes,
-        )
-        return (*self.remarks, *check_history(config, files.base_ref), *found)
+        compared = files.compared(self.folder)
+        forbidden = files.forbids_weakening or compared.forbade
+        found = [*compared.of(self.gate), *self._outside(config, files, forbidden=forbidden)]
+        if files.past.absent and not (forbidden or files.required):
+            found = [one for one in found if one.kind != "unread"]
+        checks = (one.check(forbidden=forbidden) for one in found)
+        return (*self.remarks, *check_history(config, files.base_ref), *checks)
 
-    def in_file(self, file: GateFile) -> GateKeys:
-        """Return the gate as a gate file defines it, which may be that of the merge base.
+    def _outside(self, config: GateKeys, files: GateFiles, *, forbidden: bool) -> Iterator[Finding]:
+        """Yield what markers and fixtures require less than the gate file; where it must not be weaker, all they give.
 
-        What that file leaves to markers and fixtures is taken from today's, and so are models that it does not have.
+        A required gate must then stand in the gate file, where it can be compared. Its candidate may be a fixture's.
         """
-        then = file.layers(self.gate)
-        has_standard = any(key in STANDARDS for layer in then for key in layer.values)
-        left_open = {*_REQUIRED} - {*(STANDARDS if has_standard else ())}
-        required = [
-            Layer({key: value for key, value in layer.values.items() if key in left_open}, layer.sources)
-            for layer in (*self.marks, *self.fixtures)
-        ]
-        models = {**(self.file.models if self.file else {}), **file.models}
-        layers = [*then, *required, _ANY_CANDIDATE]
-        return resolve_gate(layers, file=replace(file, models=models), gate=self.gate, default_name=self.nodeid)
+        for one in self.loosened():
+            yield Finding("weaker", f"weaker than the gate file: {one}{f' ({one.where})' if one.where else ''}")
+        if not forbidden or not files.requires(self.gate or config.name, in_file=self.gate is not None):
+            return
+        if self.gate is None:
+            yield Finding("weaker", f"the required gate {config.name} is not in the gate file", cure=_MOVE)
+        given = {key: layer.source((key,)) for layer in (*self.fixtures, *self.marks) for key in layer.values}
+        for key, source in given.items() if self.gate is not None else ():
+            if key != "candidate":
+                yield Finding("weaker", f"the {source.kind} gives {key} of a required gate ({source.at})", cure=_MOVE)

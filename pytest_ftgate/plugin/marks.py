@@ -7,6 +7,7 @@ import os
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from difflib import get_close_matches
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -162,16 +163,15 @@ def test_id(item: pytest.Item) -> str:
 
     It is not ``item.nodeid``, because xdist appends the group to that under ``--dist=loadgroup``.
     """
-    return _called(item, item.name)
-
-
-def function_id(item: pytest.Item) -> str:
-    """Return the node id without the test's parameters."""
-    return _called(item, getattr(item, "originalname", None) or item.name)
-
-
-def _called(item: pytest.Item, name: str) -> str:
-    return f"{item.parent.nodeid}::{name}" if item.parent is not None else item.nodeid
+    return f"{item.parent.nodeid}::{item.name}" if item.parent is not None else item.nodeid
 
 
 test_id.__test__ = False  # type: ignore[attr-defined]  # pytest collects functions by their name
+
+
+def misspelt(items: Iterable[pytest.Item], registered: Iterable[str]) -> tuple[str, str] | None:
+    """Return a marker that is named nearly as ours and is not registered, and a test that has it; None without one."""
+    known = {MARK, *(re.split(r"[(:]", line, maxsplit=1)[0].strip() for line in registered)}
+    named = {mark.name: item.nodeid for item in items for mark in item.iter_markers()}
+    close = get_close_matches(MARK, [name.lower() for name in named if name not in known], n=1, cutoff=0.81)
+    return next(((name, test) for name, test in named.items() if close and name.lower() == close[0]), None)

@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
+from itertools import chain
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -31,33 +33,36 @@ def sign_of_ci(environment: Mapping[str, str]) -> str | None:
     return next((name for name in SIGNS_OF_CI if environment.get(name)), None)
 
 
+_NO_TEST = {
+    "collectonly": ("--collect-only", "--collectonly", "--co"),
+    "showfixtures": ("--fixtures", "--funcargs"),
+    "show_fixtures_per_test": ("--fixtures-per-test",),
+    "setupplan": ("--setup-plan", "--setupplan"),
+    "cacheshow": ("--cache-show",),
+    "markers": ("--markers",),
+    "help": ("-h", "--help"),
+    "version": ("-V", "--version"),
+}
+"""The options that ask pytest for information in place of a test run, by their names in ``config.option``."""
+
+
+def runs_no_test(config: pytest.Config) -> bool:
+    """Return whether an option asks pytest for information in place of a test run."""
+    return any(config.getoption(name, None) for name in _NO_TEST)
+
+
+def refused_in_ini(config: pytest.Config) -> str | None:
+    """Return an option in ``addopts`` of the ini file with which no run would judge a required gate."""
+    refused = ("--ftgate-allow-missing", *(chain(*_NO_TEST.values()) if config.getini(KEY) else ()))
+    return next((one for one in config.getini("addopts") if one.partition("=")[0] in refused), None)
+
+
 @dataclass
 class Seen:
-    """The tests with an ftgate marker that this session collected, deselected or skipped, by the gate's name."""
+    """The tests with an ftgate marker that this session collected, by their ids, and why some were not judged."""
 
-    collected: set[str] = field(default_factory=set)
-    deselected: set[str] = field(default_factory=set)
-    skipped: dict[str, str] = field(default_factory=dict)  # by name, with the reason
-    tests: dict[str, set[str]] = field(default_factory=dict)  # ids of all tests, without parameters
-    broken: set[str] = field(default_factory=set)  # the set-up failed before the gate was judged
-
-    def see(self, test: str, name: str, *, deselected: bool = False) -> None:
-        """Record a test with a gate by its id without parameters."""
-        (self.deselected if deselected else self.collected).add(name)
-        self.tests.setdefault(name, set()).add(test)
-
-    def absence(self, name: str, in_file: Collection[str]) -> str:
-        """Return why a gate was not judged; ``in_file`` are the gates of the gate file."""
-        if name in self.skipped:
-            return f"its test was skipped: {self.skipped[name]}"
-        if name in self.broken:
-            return "the set-up of its test failed before the gate was judged: its error is above"
-        if name in self.deselected:
-            return "its test was deselected (-k, -m, --deselect, --lf or the like)"
-        if name in self.collected:
-            return "its test was collected but not judged: the run stopped early, or a worker crashed"
-        near = "" if name in in_file else suggestion(name, (*in_file, *self.tests))
-        return f"no collected test has this marker{near}"
+    names: dict[str, str] = field(default_factory=dict)  # of their gates
+    absent: dict[str, str] = field(default_factory=dict)
 
     def to_plain(self) -> dict[str, Any]:
         """Return the data that an xdist worker sends."""
@@ -65,36 +70,43 @@ class Seen:
 
     def add(self, plain: Mapping[str, Any]) -> None:
         """Add the data of an xdist worker."""
-        self.collected |= plain["collected"]
-        self.deselected |= plain["deselected"]
-        self.skipped |= plain["skipped"]
-        self.broken |= plain["broken"]
-        for name, tests in plain["tests"].items():
-            self.tests.setdefault(name, set()).update(tests)
+        self.names |= plain["names"]
+        self.absent |= plain["absent"]
+
+    def why(self, test: str) -> str:
+        """Return why a test was not judged."""
+        reason = "was collected but not judged: the run stopped early, or a worker crashed"
+        return f"{test} {self.absent.get(test, reason)}"
+
+
+DESELECTED = "was deselected (-k, -m, --deselect, --lf or the like)"
+BROKEN = "was not judged, because its set-up failed"
 
 
 @dataclass(frozen=True, slots=True)
 class Unmet:
-    """A required gate that did not pass, and why."""
+    """A required gate that did not pass, and why; ``test`` is the one that failed for that."""
 
     name: str
     reason: str
-    shown: bool = False  # by the gate's block
+    test: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Owed:
-    """Required gates that did not pass, and removed gates.
+    """What the session owes: required gates that did not pass, and what is weaker in no gate of the gate file.
 
     Args:
-        removed: sentences about gates that were removed since the merge base.
+        weaker: findings of the comparison with the base branch, one a line.
+        forbidden: they make the session fail.
         waived_by: the option with which required gates are listed, not enforced.
         setting: the ini key as written, and where.
         waivable: whether ``--ftgate-allow-missing`` is allowed here.
     """
 
     unmet: Sequence[Unmet] = ()
-    removed: Sequence[str] = ()
+    weaker: Sequence[str] = ()
+    forbidden: bool = False
     waived_by: str | None = None
     setting: str = ""
     waivable: bool = False
@@ -102,41 +114,53 @@ class Owed:
     @property
     def red(self) -> bool:
         """Return whether the session fails."""
-        return bool(self.unmet) and self.waived_by is None
+        return bool(self.unmet and self.waived_by is None) or bool(self.weaker and self.forbidden)
 
     def lines(self) -> Iterator[Line]:
-        """Yield the lines for the terminal that no block has."""
+        """Yield the lines for the terminal that are no errors."""
+        if self.waived_by and (told := self._told(())):
+            yield Line(f"{self.setting} is not met: {told}; not enforced: {self.waived_by}", "yellow")
+        if not self.forbidden:
+            yield from (Line(text, "red") for text in self.weaker)
+
+    def errors(self, counted: Collection[str] = ()) -> Iterator[tuple[str, str, str]]:
+        """Yield what fails the session: the ini key, the reasons, and the whole text.
+
+        What the tests in ``counted`` failed for pytest has told.
+        """
+        if not self.waived_by and (told := self._told(counted)):
+            way_out = "; for local work add --ftgate-allow-missing" if self.waivable else ""
+            yield KEY, told, f"{self.setting} is not met: {told}{way_out}"
+        if self.forbidden and self.weaker:
+            yield "ftgate_forbid_weakening", "; ".join(self.weaker), "\n".join(self.weaker)
+
+    def _told(self, counted: Collection[str]) -> str:
         names: dict[str, list[str]] = {}
         for one in self.unmet:
-            if not one.shown:
+            if one.test is None or one.test not in counted:
                 names.setdefault(one.reason, []).append(one.name)
-        told = "; ".join(f"{', '.join(those)}: {reason}" for reason, those in names.items())
-        if told and self.waived_by:
-            yield Line(f"{self.setting} is not met: {told}; not enforced: {self.waived_by}", "yellow")
-        elif told:
-            way_out = "; for local work add --ftgate-allow-missing" if self.waivable else ""
-            yield Line(f"FAILED: {self.setting} is not met: {told}{way_out}", "red")
-        yield from (Line(text, "red") for text in self.removed)
+        return "; ".join(f"{', '.join(those)}: {reason}" for reason, those in names.items())
 
 
 def find_owed(config: pytest.Config, files: GateFiles, results: Sequence[GateResult], seen: Seen) -> Owed:
-    """Return the required gates that did not pass in this session, and the gates that were removed.
-
-    If weakening is forbidden, a required gate that was removed still counts.
-    """
-    required = config.getini(KEY)
-    unmet = _unmet_of_file(required, files, results, seen) if required else []
-    forbidden = [name_and_stage(one)[0] for one in required] if files.forbids_weakening else []
-    ref, gone = _removed(files) if results or forbidden else ("", [])
-    since = f"was removed from {shown_path(files.path)} since {ref}"
-    known = {one.name for one in unmet}
-    owed = [name for name in gone if name not in known and not {"all", name}.isdisjoint(forbidden)]
-    unmet += [Unmet(name, f"it {since}") for name in owed]
-    removed = [f"the gate {name} {since}" for name in gone if name not in owed]
+    """Return the required gates that did not pass in this session, and what is weaker than at the merge base."""
+    unmet = _find_unmet(files, results, seen) if files.required else []
+    weaker, forbidden = [], files.forbids_weakening
+    if results or files.required or forbidden:
+        compared = [files.compared(folder) for folder in dict.fromkeys((None, *map(files.folder, seen.names)))]
+        forbidden = forbidden or any(one.forbade for one in compared)
+        now = {name for path in files.paths(seen.names) for name in _gates_of(files, path)}
+        told = bool(results) or (files.past.absent and not forbidden)
+        for finding in dict.fromkeys(finding for one in compared for finding in one.findings):
+            removed = finding.gate is not None and finding.gate not in now
+            owed = any(finding.gate in one.required for one in compared)
+            if removed and forbidden and finding.gate and (owed or files.requires(finding.gate, in_file=True)):
+                unmet = [*(one for one in unmet if one.name != finding.gate), Unmet(finding.gate, finding.text)]
+            elif removed or (finding.gate is None and not told):
+                weaker.append(finding.text)
     place = f" ({line_of(config.inipath, KEY)})" if config.inipath is not None else ""
-    setting = f"ftgate_required = {shortened(' '.join(required))}{place}"
-    waivable = not sign_of_ci(os.environ)
-    return Owed(unmet, removed, waived_by(config), setting, waivable)
+    setting = f"{KEY} = {shortened(' '.join(files.required))}{place}" if files.required else f"{KEY} of the base branch"
+    return Owed(unmet, weaker, forbidden, waived_by(config), setting, not sign_of_ci(os.environ))
 
 
 def waived_by(config: pytest.Config) -> str | None:
@@ -144,88 +168,92 @@ def waived_by(config: pytest.Config) -> str | None:
     return "--ftgate-allow-missing" if config.getoption("--ftgate-allow-missing") else planning_option(config)
 
 
-def _unmet_of_file(required: Sequence[str], files: GateFiles, results: Sequence[GateResult], seen: Seen) -> list[Unmet]:
-    bare = [name_and_stage(one)[0] for one in required]
+def _gates_of(files: GateFiles, path: Path) -> Sequence[str]:
+    """Return the gates of a file; none where it cannot be read, which the gates that need it tell."""
     try:
-        file = files.gate_file(required=False)
-    except FtgateError as error:
-        if os.path.exists(files.path):
-            return [Unmet(name, error.headline) for name in bare]
-        file = None
-    in_file: Collection[str] = () if file is None else file.gate_names
-    if file is None:
-        if "all" in bare:
-            cure = files.renaming or (
-                "create it, or, for gates in markers, give each marker name=NAME and write ftgate_required = NAME"
-            )
-            return [Unmet("all", f"it means the gates of {shown_path(files.path)}, which does not exist: {cure}")]
-    elif "all" in bare and not in_file:
-        return [Unmet("all", f"{shown_path(files.path)} has no gates")]
-    names = [
-        name + ":ready" * ready
-        for one, ready in map(name_and_stage, required)
-        for name in (in_file if one == "all" else (one,))
-    ]
-    return find_unmet(names, results, seen, in_file=in_file)
-
-
-def _removed(files: GateFiles) -> tuple[str, Sequence[str]]:
-    """Return the merge base, and the gates that were removed from the ini's gate file since."""
-    from pytest_ftgate.checks.weakening.past import removed_gates
-
-    past = files.past
-    if past.file is None:
-        return "", []
-    try:
-        now = files.gate_file(required=False)
+        file = files.load(path)
     except FtgateError:
-        return "", []  # reported by the gates that need the file
-    return past.ref, removed_gates(past, now.gate_names if now else ())
+        return ()
+    return file.gate_names if file is not None else ()
 
 
-def find_unmet(
-    required: Sequence[str], results: Sequence[GateResult], seen: Seen, *, in_file: Collection[str]
-) -> list[Unmet]:
+def _find_unmet(files: GateFiles, results: Sequence[GateResult], seen: Seen) -> list[Unmet]:
     """Return the required gates that did not pass, each with its first reason.
 
-    A gate passes if it was judged at least once, every time with ``pass``, and no marker or fixture required less than
-    the file. A gate of the file is not replaced by one that only has the same name in a marker. If only markers give a
-    name, every test with it must have been judged, because each may be a different gate.
+    A gate passes if each of its tests was judged and passed, and no marker or fixture required less than the file. A
+    gate of a file is not replaced by one that only has the same name in a marker.
     """
-    firsts = (next(_unmet(name, results, seen, in_file), None) for name in dict.fromkeys(required))
-    return [one for one in firsts if one is not None]
+    every = "all" in map(_bare, files.required)
+    known: dict[Path, Sequence[str]] = {}
+    unmet: dict[str, Unmet] = {}
+    for path in files.paths(seen.names, below=every):
+        try:
+            file = files.load(path)
+        except FtgateError as error:
+            unmet |= {name: Unmet(name, error.headline) for name in map(_bare, files.required)}
+            continue
+        if file is not None:
+            known[path] = file.gate_names
+    if every and not unmet and not any(known.values()):
+        cure = "create it, or, for gates in markers, give each marker name=NAME and write ftgate_required = NAME"
+        shown, cure = shown_path(files.path()), files.renaming() or cure
+        absent = f"it means the gates of {shown}, which does not exist: {cure}"
+        unmet["all"] = Unmet("all", f"{shown} has no gates" if known else absent)
+    judged = {result.nodeid: result for result in results}
+    in_files = [name for names in known.values() for name in names]
+    for one in files.required:
+        name, ready = _bare(one), one != _bare(one)
+        owed: list[tuple[str, Path | None]] = []
+        owed += ((gate, path) for path, names in known.items() for gate in names if name in ("all", gate))
+        for gate, holder in owed or ([(name, None)] if name != "all" else []):
+            near = suggestion(gate, (*in_files, *seen.names.values())) if holder is None else ""
+            found = next(_unmet(gate, holder, files, judged, seen, ready=ready, near=near), None)
+            if found is not None:
+                unmet.setdefault(gate, found)
+    return list(unmet.values())
 
 
-def name_and_stage(required: str) -> tuple[str, bool]:
-    """Return the name of a required gate, and whether it is met before training (``intents:ready``)."""
-    name = required.removesuffix(":ready")
-    return name, name != required
+def _bare(required: str) -> str:
+    """Return the name of a required gate, without that it is met before training (``intents:ready``)."""
+    return required.removesuffix(":ready")
 
 
-def unmarked(in_file: Collection[str], results: Sequence[GateResult], seen: Seen) -> list[str]:
-    """Return the gates of the file that no test marks, if another gate of the file was judged."""
-    judged = any(result.gate in in_file for result in results)
-    return [name for name in in_file if judged and name not in seen.tests]
-
-
-def _unmet(required: str, results: Sequence[GateResult], seen: Seen, in_file: Collection[str]) -> Iterator[Unmet]:
-    name, may_be_ready = name_and_stage(required)
-    judged = [result for result in results if (result.gate if name in in_file else result.name) == name]
-    if not judged:
-        namesake = next((result for result in results if result.name == name), None)
-        yield Unmet(
-            name,
-            f"{namesake.nodeid} is a different gate with that name" if namesake else seen.absence(name, in_file),
-        )
-    for result in judged:
+def _unmet(
+    name: str,
+    path: Path | None,
+    files: GateFiles,
+    judged: Mapping[str, GateResult],
+    seen: Seen,
+    *,
+    ready: bool,
+    near: str,
+) -> Iterator[Unmet]:
+    """Yield why a gate is not met: one of a gate file, or one of markers without."""
+    claims = {**{test: result.name for test, result in judged.items()}, **seen.names}
+    claims |= {test: result.gate for test, result in judged.items() if result.gate is not None}
+    tests = [test for test, claimed in claims.items() if claimed == name and path in (None, files.path_of(test))]
+    own = [test for test in tests if path is None or (test in judged and judged[test].gate == name)]
+    for test, result in ((test, judged[test]) for test in tests if test in judged):
         if not result.passed:
-            yield Unmet(name, f"the verdict of {result.nodeid} is {result.verdict}", shown=True)
-        elif result.loosened:
-            yield Unmet(name, f"{result.nodeid} requires less than the gate file: {'; '.join(result.loosened)}")
-        elif result.stage == "ready" and not may_be_ready:
-            yield Unmet(name, f"{result.nodeid} judged no candidate (stage: ready), which counts only as {name}:ready")
-    if name not in in_file:
-        tests = {result.nodeid for result in judged}
-        for test in sorted(seen.tests.get(name, ())):
-            if not any(nodeid == test or nodeid.startswith(f"{test}[") for nodeid in tests):
-                yield Unmet(name, f"{test} has this gate too and was not judged")
+            yield Unmet(name, f"the verdict of {test} is {result.verdict}", test)
+        elif not own:
+            yield Unmet(name, f"{test} is a different gate with that name")
+        elif test in own and result.loosened:
+            yield Unmet(name, f"{test} requires less than the gate file: {'; '.join(result.loosened)}")
+        elif test in own and result.stage == "ready" and not ready:
+            yield Unmet(name, f"{test} judged no candidate (stage: ready), which counts only as {name}:ready")
+    for test in (test for test in tests if test not in judged):
+        yield Unmet(name, seen.why(test), test if seen.absent.get(test) == BROKEN else None)
+    if not tests:
+        yield Unmet(name, f"no collected test has this marker{near}")
+
+
+def unmarked(files: GateFiles, results: Sequence[GateResult], seen: Seen, known: Collection[str]) -> Iterator[str]:
+    """Yield a sentence for each gate file of a judged gate that has gates without a test, but those that are known.
+
+    Nothing is said of a file unless its whole folder was collected.
+    """
+    for path in dict.fromkeys(files.path_of(result.nodeid) for result in results if result.gate is not None):
+        left = [name for name in _gates_of(files, path) if name not in (*seen.names.values(), *known)]
+        if left and files.collects(path.parent):
+            yield f"no collected test marks {', '.join(left)} of {shown_path(path)}"

@@ -17,6 +17,7 @@ from pytest_ftgate.gate.run import judge_gate
 from pytest_ftgate.gate.state import Judged
 from pytest_ftgate.plugin.layers import layers_as_judged
 from pytest_ftgate.plugin.marks import MARK, claimed_name, test_id
+from pytest_ftgate.plugin.obligations import BROKEN
 from pytest_ftgate.plugin.overrides import unused_fixtures
 from pytest_ftgate.plugin.planning import plan_and_leave
 from pytest_ftgate.reports.sentences import headline
@@ -177,9 +178,9 @@ def hold_report(
             hidden = f"xfail hides that the set-up failed before the gate was judged: {cause}"
             _refuse(item, session, FtgateError(hidden))
         elif report.skipped:
-            session.see_skipped(item, _why_skipped(report))
+            session.see_absent(item, f"was skipped: {_why_skipped(report)}")
         elif report.failed:
-            session.see_broken(item)
+            session.see_absent(item, BROKEN)
     if result is None or result.passed or (report.when == "teardown" and not late):
         return
     text, why = title(result).text, printable(headline(result))

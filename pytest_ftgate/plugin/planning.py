@@ -63,7 +63,7 @@ def plan_and_leave(request: pytest.FixtureRequest, session: GateSession) -> NoRe
     __tracebackhide__ = False  # pytest warns if a failure has no visible frame
     item: pytest.Item = request.node
     plans = session.plans
-    session.see_skipped(item, plans.no_verdict)
+    session.see_absent(item, f"was not judged: {plans.no_verdict}")
     if item.nodeid not in plans.seen:
         plans.seen[item.nodeid] = _planned(request, session)
     plan = plans.seen[item.nodeid]

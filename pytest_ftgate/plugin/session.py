@@ -18,10 +18,10 @@ from pytest_ftgate.errors import DataError, FtgateError, guarded, shown_path
 from pytest_ftgate.gate.data_sets import DataSets
 from pytest_ftgate.gate.state import Judged, Services
 from pytest_ftgate.plugin.gate_files import GateFiles, ini_path, option_path, refuse_tracked
-from pytest_ftgate.plugin.marks import MARK, claimed_name, function_id, location
-from pytest_ftgate.plugin.obligations import Owed, Seen, find_owed, sign_of_ci, unmarked, waived_by
+from pytest_ftgate.plugin.marks import MARK, claimed_name, location, test_id
+from pytest_ftgate.plugin.obligations import DESELECTED, Owed, Seen, find_owed, sign_of_ci, unmarked, waived_by
 from pytest_ftgate.plugin.planning import Plans, planning_option
-from pytest_ftgate.plugin.terminal import HIDDEN, display, show_block, show_gates, show_lines
+from pytest_ftgate.plugin.terminal import HIDDEN, add_error, display, failed_tests, show_block, show_gates, show_lines
 from pytest_ftgate.reports import json as json_report
 from pytest_ftgate.reports.session import Outcome
 from pytest_ftgate.reports.text import Line
@@ -258,15 +258,13 @@ class GateSession:
         """Record a marked test that was collected or deselected."""
         if not deselected:
             self._marked[item.nodeid] = claimed_name(item)
-        self._seen.see(function_id(item), claimed_name(item), deselected=deselected)
+        self._seen.names[test_id(item)] = claimed_name(item)
+        if deselected:
+            self._seen.absent[test_id(item)] = DESELECTED
 
-    def see_skipped(self, item: pytest.Item, reason: str) -> None:
-        """Record a marked test that was skipped before its gate was judged."""
-        self._seen.skipped[claimed_name(item)] = shortened(reason)
-
-    def see_broken(self, item: pytest.Item) -> None:
-        """Record a marked test whose set-up failed before its gate was judged."""
-        self._seen.broken.add(claimed_name(item))
+    def see_absent(self, item: pytest.Item, why: str) -> None:
+        """Record why a marked test was not judged."""
+        self._seen.absent[test_id(item)] = shortened(why)
 
     def hear_worker(self, plain: Mapping[str, Any]) -> None:
         """Add the results that an xdist worker sends at its end."""
@@ -293,7 +291,10 @@ class GateSession:
                 names = ", ".join(self._budget.uncounted)
                 self.note(Line(f"not counted by --ftgate-max-cost, because no price is known: {names}", "yellow"))
         self._find_owed()
-        self.note(*self._unmarked())
+        reporter = self._config.pluginmanager.getplugin("terminalreporter")
+        if reporter is not None and self._worker is None:
+            for error in self._owed.errors(failed_tests(reporter)):
+                add_error(reporter, *error)
         self._write_reports()
         if self._worker is not None:
             plain = {
@@ -319,7 +320,10 @@ class GateSession:
 
     def _find_owed(self) -> None:
         if self._worker is None:
-            self._owed = find_owed(self._config, self.files, list(self.results.values()), self._seen)
+            results = list(self.results.values())
+            self._owed = find_owed(self._config, self.files, results, self._seen)
+            owed = [one.name for one in self._owed.unmet]
+            self.note(*(Line(text, "yellow") for text in unmarked(self.files, results, self._seen, owed)))
 
     def _red(self) -> bool:
         unwritten = any(line.colour == "red" for line in self._notes)
@@ -344,7 +348,8 @@ class GateSession:
         self.finish()
         found = self.held(status)
         if found != status and not self._summarized and self._worker is None:
-            for line in self._lines():
+            failed = (Line(f"FAILED: {text}") for *_, text in self._owed.errors())
+            for line in (*failed, *self._lines()):
                 print(printable(line.text), file=sys.stderr)
         return found
 
@@ -362,23 +367,9 @@ class GateSession:
     def _lines(self) -> list[Line]:
         return [*self._owed.lines(), *self._notes]
 
-    def _unmarked(self) -> Iterator[Line]:
-        """Yield a line on the gates of the file that no test marks, besides those that are required."""
-        if self._worker is not None:
-            return
-        try:
-            file = self.files.gate_file(required=False)
-        except FtgateError:
-            return  # reported by the gates that need the file
-        required = {one.name for one in self._owed.unmet}
-        names = unmarked(file.gate_names, list(self.results.values()), self._seen) if file is not None else []
-        left = [name for name in names if name not in required]
-        if left and file is not None:
-            yield Line(f"no collected test marks {', '.join(left)} of {shown_path(file.path)}", "yellow")
-
     def _unversioned(self) -> Iterator[Line]:
         """Yield a line if gates were judged where there is no history to compare them with, and that is no problem."""
-        told = self.files.owes or self.files.forbids_weakening
+        told = self.files.required or self.files.forbids_weakening
         if self.results and not told and self.files.past.absent:
             yield Line(
                 "gates are not compared with an earlier version: this project has no git repository with a commit"
@@ -387,7 +378,7 @@ class GateSession:
     def _outcome(self) -> Outcome:
         session = Session(
             unjudged=[(one.name, one.reason) for one in self._owed.unmet],
-            removed=tuple(self._owed.removed),
+            removed=tuple(self._owed.weaker),
             remarks=[line.text for line in self._notes],
             waived_by=self._owed.waived_by,
             root=self._config.rootpath,

@@ -5,13 +5,15 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable, Sequence
 from contextlib import nullcontext
+from types import SimpleNamespace
+from typing import Any, cast
 
 import pytest
 
 from pytest_ftgate.reports.text import AuditsShown, Line, block, title
 from pytest_ftgate.result import GateResult
 from pytest_ftgate.runs.progress import ProgressDisplay
-from pytest_ftgate.text import printable
+from pytest_ftgate.text import one_line, printable
 
 HIDDEN = -2
 """The verbosity of ``-qq``, which hides everything."""
@@ -61,6 +63,33 @@ def show_block(reporter: pytest.TerminalReporter, heading: Line, lines: Iterable
     reporter.write_sep("-", heading.text, bold=True, **_markup(heading.colour))
     for line in lines:
         reporter.write_line(line.text, **_markup(line.colour))
+
+
+def failed_tests(reporter: pytest.TerminalReporter) -> set[str]:
+    """Return the ids of the tests that pytest counts as failed or as an error."""
+    reports = (one for outcome in ("failed", "error") for one in reporter.stats.get(outcome, ()))
+    return {one.nodeid.partition("@")[0] for one in reports}  # xdist appends the name of a group
+
+
+class _Told:
+    """Stands for a traceback: a text, and its message in pytest's short summary."""
+
+    def __init__(self, message: str, text: str) -> None:
+        self._text = printable(text)
+        self.reprcrash = SimpleNamespace(message=one_line(message))
+
+    def toterminal(self, writer: Any) -> None:
+        for line in self._text.splitlines():
+            writer.line(line, red=True)
+
+
+def add_error(reporter: pytest.TerminalReporter, key: str, message: str, text: str) -> None:
+    """Add what fails the session, and no test, to the errors in pytest's summary and count, by its ini key."""
+    ini = reporter.config.inipath
+    node = f"{ini.name}::{key}" if ini is not None and ini.parent == reporter.config.rootpath else key
+    location = ("", None, "the session")
+    report = pytest.TestReport(node, location, {}, "failed", cast(Any, _Told(message, text)), "teardown")
+    reporter._add_stats("error", [report])
 
 
 def show_lines(reporter: pytest.TerminalReporter, lines: Iterable[Line]) -> None:

@@ -23,6 +23,10 @@ EASY = (
 SKIPPED = f"{HEAD}@pytest.fixture\ndef skipping(): pytest.skip('later')\n"
 BROKEN = f"{HEAD}@pytest.fixture\ndef broken(): 1 / 0\n"
 CONTRADICTED = GATE_FILE.replace("margin", "max_drop: 0.02, faster_by: 2, margin")
+INFORMS = (
+    "--help", "--version", "--markers", "--collect-only", "--fixtures", "--fixtures-per-test", "--setup-plan",
+    "--cache-show",
+)  # fmt: skip
 LEFT_OUT = {
     ("-k", "other"): "deselected",
     ("-k", "nothing"): "deselected",
@@ -31,8 +35,6 @@ LEFT_OUT = {
     ("--ignore=test_gate.py",): NOT_COLLECTED,
     ("test_other.py",): NOT_COLLECTED,
     ("-o", "python_files=test_other.py"): NOT_COLLECTED,
-    ("--collect-only",): "collected but not judged",
-    ("--setup-plan",): "collected but not judged",
 }
 
 
@@ -45,6 +47,9 @@ def fixture(key: str, value: str) -> dict[str, str]:
     return {"conftest.py": f"{EASY}def ftgate_{key}(): return {value}\n"}
 
 
+KEYS = "test_set='test.jsonl', training_set='train.jsonl', margin=0, " + ", ".join(
+    f"{role}='recorded:{name}.jsonl'" for role, name in (("baseline", "base"), ("candidate", "ft"))
+)
 Row = tuple[dict[str, str | None], tuple[str, ...], str]
 LATER = "@pytest.mark.skip(reason='later')\n"
 TEST = "def test_gate(): pass"
@@ -57,10 +62,10 @@ OWED: dict[str, Row] = {
     "skip of the class": (marked(body=LATER + "class TestGate:\n    def test_gate(self): pass"), (), "skipped: later"),
     "xfail, not run": (marked(body="@pytest.mark.xfail(run=False)\n" + TEST), (), "skipped: xfail(run=False)"),
     "a reason": (marked(body="@pytest.mark.xfail(run=False, reason='slow')\n" + TEST), (), "xfail(run=False): slow"),
-    "a broken set-up": (marked(body="def test_gate(broken): pass") | {"conftest.py": BROKEN}, (), "set-up of its test"),
+    "a broken set-up": (marked(body="def test_gate(broken): pass") | {"conftest.py": BROKEN}, (), "set-up failed"),
     # left out: not among the tests of the run
     **{" ".join(args): ({}, args, reason) for args, reason in LEFT_OUT.items()},
-    # another gate than the one in the file; what each key asks for: tests/unit/revision
+    # another gate than the one in the file; what each key asks for: tests/unit/weaker/test_gates.py
     "a smaller margin": (marked("'support', margin=0.01"), (), "margin: 0.05 -> 0.01"),
     "a part of it": (marked(f"'support', test_set={PART}"), (), "test_set.limit: all rows -> 55"),
     "another metric": (marked("'support', metric='f1_macro'"), (), "metric: accuracy -> f1_macro"),
@@ -75,6 +80,10 @@ OWED: dict[str, Row] = {
     "a name that the file lacks": (
         {"pytest.ini": "[pytest]\nftgate_required = support billing\n"}, (), f"billing: {NOT_COLLECTED}",
     ),
+    "a name nearly in the file": (
+        {"pytest.ini": "[pytest]\nftgate_required = supprt\n"}, (), f"supprt: {NOT_COLLECTED}; did you mean 'support'?",
+    ),
+    "another gate of that name": (marked(f"name='support', {KEYS}"), (), "is a different gate with that name"),
     "no gate file and no test": ({"ftgate.yaml": None, "test_gate.py": None}, (), "all: name="),
     "another suffix": ({"ftgate.yaml": None, "ftgate.yml": GATE_FILE}, (), "all: rename it to ftgate.yaml"),
     "no gates in the file": ({"ftgate.yaml": "version: 1\n"}, (), "all: ftgate.yaml has no gates"),
@@ -94,12 +103,13 @@ def owed(project: Project, *args: str, apart: bool = False) -> dict[str, Any]:
     report = project.report(*args, apart=apart)
     (unjudged,) = report["unjudged"]
     assert project.result.ret == 1
+    told = f"ftgate_required = * (pytest.ini:2) is not met: {unjudged['name']}: {unjudged['reason'][:40]}*"
     if unjudged["reason"].startswith("the verdict of "):  # its block tells it
         project.result.stdout.fnmatch_lines([f"*ftgate support: {unjudged['reason'].split()[-1].upper()}*"])
-        project.result.stdout.no_fnmatch_line("FAILED: *")
-    else:
-        told = f"FAILED: ftgate_required = * (pytest.ini:2) is not met: {unjudged['name']}: {unjudged['reason'][:40]}*"
-        project.result.stdout.fnmatch_lines([told])
+    elif "set-up failed" not in unjudged["reason"]:
+        project.result.stdout.fnmatch_lines([told, f"ERROR pytest.ini::ftgate_required - {unjudged['name']}: *"])
+    outcomes = project.result.parseoutcomes()
+    assert outcomes.get("errors", 0) + outcomes.get("failed", 0) >= 1, outcomes
     return report
 
 
@@ -111,7 +121,7 @@ def test_what_does_not_meet_it(
     required.file("other.jsonl", (required.path / "train.jsonl").read_text(encoding="utf-8"))
     change(required, files)
     (unjudged,) = owed(required, *args)["unjudged"]
-    name, reason = told.split(": ", 1) if told.startswith(("all: ", "billing: ")) else ("support", told)
+    name, reason = told.split(": ", 1) if told.startswith(("all: ", "billing: ", "supprt: ")) else ("support", told)
     assert unjudged["name"] == name
     assert reason in unjudged["reason"]
 
@@ -167,13 +177,67 @@ def test_an_easier_gate_of_that_name_in_another_file(required: Project, how: str
     skip = "@pytest.mark.skip(reason='later')\n" if how == "skipped" else ""
     required.file("test_gate.py", f"{HEAD}{required.mark(name='orders')}\n{skip}def test_gate(): pass\n")
     easy = required.mark(name="orders", candidate="recorded:good.jsonl")
-    body = "@pytest.mark.parametrize('x', [0, pytest.param(1, marks=pytest.mark.skip)])\ndef test_easy(x): pass\n"
+    body = "def test_easy(): pass\n"
     required.file("test_easy.py", f"{HEAD}{easy}\n{body}")
     (unjudged,) = required.report(*(["-k", "easy"] if how == "deselected" else []))["unjudged"]
     assert (unjudged["name"], required.result.ret) == ("orders", 1)
     assert "test_gate.py::test_gate" in unjudged["reason"]
     (required.path / "test_gate.py").unlink()
     assert required.run().ret == 0
+
+
+@pytest.mark.parametrize("left_out", ["skip", "-k"])
+def test_every_case_of_a_required_gate_counts(required: Project, left_out: str) -> None:
+    skip = ", marks=pytest.mark.skip(reason='later')" if left_out == "skip" else ""
+    cases = f"[pytest.param('ft'), pytest.param('bad'{skip})]"
+    body = f"@pytest.mark.parametrize('name', {cases})\ndef test_gate(name, ftgate_candidate): pass"
+    fixture = "@pytest.fixture\ndef ftgate_candidate(name): return f'recorded:{name}.jsonl'\n"
+    required.gate_file(f"version: 1\ngates:\n  support: {{{GATE.partition(', candidate')[0]}}}\n")
+    required.file("test_gate.py", f"{HEAD}{fixture}{MARK}{body}\n")
+    required.predictions("bad.jsonl", 60, wrong_at=range(30, 60))
+    (unjudged,) = required.report(*(["-k", "not bad"] if left_out == "-k" else []))["unjudged"]
+    assert unjudged["reason"].startswith("test_gate.py::test_gate[bad] was ")
+    assert required.result.ret == 1
+    required.predictions("bad.jsonl", 60)
+    (required.path / "test_gate.py").write_text((required.path / "test_gate.py").read_text().replace(skip, ""))
+    assert required.run().ret == 0
+
+
+def test_two_projects_under_one_root(required: Project) -> None:
+    """Each test has the nearest gate file in its folder or above, and ``all`` means the gates of each."""
+    for name in ("test_gate.py", "test.jsonl", "train.jsonl", "base.jsonl", "ft.jsonl", "ftgate.yaml"):
+        (required.path / "b/tests").mkdir(exist_ok=True, parents=True)
+        text = (required.path / name).read_text()
+        required.file(f"b/{'tests/test_b.py' if name == 'test_gate.py' else name}", text)
+    required.file("b/ftgate.yaml", GATE_FILE.replace("margin: 0.05", "margin: 0.9"))
+    assert [one["verdict"] for one in required.report()["gates"]] == ["fail", "pass"]
+    required.file("b/ftgate.yaml", GATE_FILE)
+    assert ([one["passed"] for one in required.report()["gates"]], required.result.ret) == ([True, True], 0)
+    (required.path / "b/tests/test_b.py").unlink()
+    assert [one["reason"] for one in required.report()["unjudged"]] == [NOT_COLLECTED]
+    (required.path / "ftgate.yaml").rename(required.path / "b/ftgate.yaml")
+    (check,) = required.gate()["checks"]
+    assert "searched for ftgate.yaml in ." in check["message"]
+    assert "Found b/ftgate.yaml" in check["advice"]
+
+
+@pytest.mark.parametrize("option", ["--ftgate-allow-missing", "--collect-only", "--setup-plan"])
+def test_no_ini_file_leaves_gates_out(required: Project, option: str) -> None:
+    required.ini_file("ftgate_required = all", f"addopts = -q {option}")
+    result = required.run()
+    assert result.ret == pytest.ExitCode.USAGE_ERROR
+    result.stderr.fnmatch_lines([f"*{option} is refused in addopts*"])
+
+
+@pytest.mark.parametrize("name", ["ftgte", "FTGate", "ft_gate", "ftgates"])
+def test_a_misspelt_marker_is_an_error(required: Project, name: str) -> None:
+    required.ini_file()
+    required.file("test_gate.py", f"{HEAD}@pytest.mark.{name}('support')\n{TEST}\n")
+    result = required.run_apart()
+    assert result.ret == pytest.ExitCode.USAGE_ERROR
+    result.stderr.fnmatch_lines([f"*unknown marker {name} on test_gate.py::test_gate; did you mean 'ftgate'?*"])
+    required.ini_file(f"markers = {name}: another one, which is registered")
+    assert required.run_apart().ret == 0
 
 
 # --- said, and allowed ---------------------------------------------------------------------------------------
@@ -184,8 +248,11 @@ def test_the_end_says_once_what_fails_the_run_and_the_local_way_out(
 ) -> None:
     required.gate_file(GATE_FILE + GATE_FILE.partition("gates:\n")[2].replace("support", "billing"))
     result = required.run("-k", "other")
-    (line,) = [line for line in result.outlines if "ftgate_required" in line]
-    assert line.startswith("FAILED: ftgate_required = all (pytest.ini:2) is not met: support: its test was deselected")
+    line, short = [line for line in result.outlines if "ftgate_required" in line]
+    assert line.startswith("ftgate_required = all (pytest.ini:2) is not met: support: test_gate.py::test_gate was des")
+    assert short.startswith("ERROR pytest.ini::ftgate_required - support: test_gate.py::test_gate was des")
+    quiet = required.run("-k", "other", "-q").outlines
+    assert quiet[-1].startswith("1 passed, 1 deselected, 1 error")
     assert f"billing: {NOT_COLLECTED}" in line
     assert line.endswith("; for local work add --ftgate-allow-missing")
     monkeypatch.setenv("CI", "true")
@@ -219,9 +286,15 @@ def test_no_threshold_on_the_command_line(required: Project, key: str) -> None:
     result.stderr.fnmatch_lines([f"*-o {key.partition('=')[0]}*files under review*"])
 
 
-@pytest.mark.parametrize("option", ["--help", "--version", "--markers"])
-def test_a_run_that_only_informs_owes_nothing(required: Project, option: str) -> None:
-    assert required.run(option, "-q").ret == 0
+@pytest.mark.parametrize("option", INFORMS)
+@pytest.mark.parametrize("args", [[], ["-k", "nothing"]], ids=["all", "none"])
+def test_a_run_that_only_informs_owes_nothing(required: Project, option: str, args: list[str]) -> None:
+    """It exits as pytest does, for editors that collect tests."""
+    with_us = required.run(option, "-q", *args)
+    required.ini_file()
+    required.file("test_gate.py", TEST)
+    assert with_us.ret == required.run(option, "-q", *args).ret
+    assert "ftgate_required =" not in with_us.stdout.str()
 
 
 # --- the plugin is switched off ------------------------------------------------------------------------------
@@ -325,7 +398,7 @@ def test_expected_to_fail(required: Project, is_required: bool) -> None:
     assert required.run().ret == 0
     required.lose()
     report = required.report("test_gate.py", "--junitxml=junit.xml")
-    required.result.assert_outcomes(xfailed=1)
+    required.result.assert_outcomes(xfailed=1, errors=int(is_required))
     assert (required.result.ret, report["gates"][0]["verdict"]) == (1, "fail")
     assert [one["name"] for one in report["unjudged"]] == (["support"] if is_required else [])
     text = (required.path / "junit.xml").read_text(encoding="utf-8")

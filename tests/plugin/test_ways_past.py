@@ -232,7 +232,7 @@ def test_invisible_characters_make_no_new_example(project: Project, mark: str) -
     ("keys", "told"),
     [
         ({"limit": 200}, "training_set.limit: all rows -> 200"),
-        ({"fields": {"input": "key"}}, "training_set.fields: not given -> input: key"),
+        ({"fields": {"input": "key"}}, "training_set.fields: not given -> {'input': 'key'}"),
     ],
     ids=["limit", "fields"],
 )

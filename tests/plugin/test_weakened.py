@@ -11,9 +11,13 @@ from typing import Any
 import pytest
 from gate_project import Project, check, git, mentions, on_a_branch, passed, read_jsonl, statuses, stopped, write_jsonl
 
+from pytest_ftgate.checks.weaker.base import REQUESTS
+
 pytestmark = pytest.mark.skipif(not shutil.which("git"), reason="there is no git")
 
 Clone = Callable[..., Project]
+INI = "[pytest]\nftgate_required = support\nftgate_forbid_weakening = true\n"
+INI_OF_MARKER = INI.replace("support", "own")
 TEST = "import pytest\n@pytest.mark.ftgate('support')\ndef test_gate(): pass\n"
 GATE_FILE = """version: 1
 gates:
@@ -44,7 +48,7 @@ def on_main(project: Project) -> None:
 @pytest.fixture
 def repo(project: Project, monkeypatch: pytest.MonkeyPatch) -> Project:
     """Return a gate on ``main``; checked out is a branch from it, on which nothing has changed yet."""
-    for name in [name for name in os.environ if name.startswith("GIT_")]:
+    for name in [name for name in os.environ if name.startswith("GIT_") or name in REQUESTS]:
         monkeypatch.delenv(name)
     project.gate_file(GATE_FILE)
     project.file("test_gate.py", TEST)
@@ -98,7 +102,13 @@ def noted(project: Project) -> dict[str, Any]:
     return check(gate, "weakened")
 
 
-WEAKER = [  # each key: tests/unit/revision
+def told(gate: dict[str, Any], status: str = "fail") -> str:
+    """Return all findings with this status, one a line."""
+    names = ("weakened", "untracked")
+    return "\n".join(one["message"] for one in gate["checks"] if one["name"] in names and one["status"] == status)
+
+
+WEAKER = [  # each key: tests/unit/weaker/test_gates.py
     ("margin: 0.05", "margin: 0.04", "margin: 0.05 0.04"),
     ("    thresholds:\n      accuracy: {min: 0.9}\n", "", "thresholds.accuracy: 0.9"),
 ]
@@ -203,7 +213,7 @@ def test_a_gate_that_was_removed_is_reported(two: Project) -> None:
     assert (two.report()["unjudged"], two.result.ret, len(said(two))) == ([], 0, 1)
     two.ini_file("ftgate_required = support", "ftgate_forbid_weakening = true")
     report = two.report()
-    assert ([one["name"] for one in report["unjudged"]], two.result.ret, len(said(two))) == (["support"], 1, 1)
+    assert ({one["name"] for one in report["unjudged"]}, two.result.ret) == ({"support", "billing"}, 1)
     mentions(check(report["gates"][0], "weakened"), "ini ftgate_required: all -> support", "pytest.ini:2")
 
 
@@ -211,19 +221,24 @@ def test_where_weakening_is_forbidden_a_removed_gate_is_still_owed(two: Project)
     two.ini_file("ftgate_required = all", "ftgate_forbid_weakening = true")
     assert (two.report()["unjudged"], two.result.ret) == ([], 0)
     without_billing(two)
-    assert [one["name"] for one in two.report()["unjudged"]] == ["billing"]
-    assert two.result.ret == 1
+    (unjudged,) = two.report()["unjudged"]
+    assert unjudged == {"name": "billing", "reason": "the gate billing was removed (ftgate.yaml:13 at main)"}
+    two.result.assert_outcomes(passed=1, errors=1)
     two.gate_file("version: 1\n")
     two.file("test_gate.py", "def test_nothing(): pass\n")
     assert [one["name"] for one in two.report()["unjudged"]] == ["all", "support", "billing"]
+    two.ini_file("ftgate_forbid_weakening = true")
+    two.result = two.run()
     assert two.result.ret == 1
+    two.result.stdout.fnmatch_lines(["*the gate billing was removed*", "*ini ftgate_required: all -> not set*"])
 
 
 def test_a_renamed_gate_is_a_new_one_and_the_old_is_gone(two: Project) -> None:
     two.gate_file(TWO.replace("billing", "invoices"))
     two.file("test_gate.py", (two.path / "test_gate.py").read_text().replace("billing", "invoices"))
-    assert statuses(two.report()["gates"][1])["weakened"] == "note"
-    assert len(said(two)) == 1
+    found = check(two.report()["gates"][1], "weakened")
+    assert (found["status"], len(said(two))) == ("note", 1)
+    mentions(found, "the gate invoices is new", "gone are the required gates billing")
 
 
 # --- where git cannot tell -----------------------------------------------------------------------------------
@@ -243,28 +258,34 @@ def cloned(repo: Project, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Cl
     return clone
 
 
-def test_a_shallow_clone_of_a_branch_says_that_it_could_not_look(repo: Project, cloned: Clone) -> None:
+def test_a_shallow_clone_says_that_it_could_not_look(repo: Project, cloned: Clone) -> None:
     changed(repo)
     commit(repo)
     git(repo.path, "checkout", "-q", "main")
-    shallow = cloned("--depth", "1", "--branch", "work")
-    could_not_look(shallow)
+    shallow = cloned("--depth", "1", "--no-single-branch", "--branch", "work")
+    mentions(could_not_look(shallow), "this clone is shallow")
     git(shallow.path, "fetch", "-q", "--unshallow", "origin", "+refs/heads/*:refs/remotes/origin/*")
     found = check(shallow.judge("support"), "weakened")
     assert found["status"] == "warning"
     mentions(found, "margin", "0.05", "0.04", "origin/")
 
 
-def test_a_base_of_ones_own(repo: Project) -> None:
-    repo.ini["ftgate_base_ref"] = "develop"
-    mentions(could_not_look(repo), "develop")
-    git(repo.path, "branch", "-q", "develop", "main")
-    unchanged(repo)
+def test_a_base_of_ones_own_counts_once_the_usual_base_names_it(repo: Project, monkeypatch: pytest.MonkeyPatch) -> None:
     changed(repo)
-    on_main(repo)
-    mentions(check(repo.judge("support"), "weakened"), "develop", "0.05", "0.04")
-    repo.ini["ftgate_base_ref"] = "main"
-    unchanged(repo)
+    commit(repo)
+    git(repo.path, "branch", "-q", "develop")
+    repo.ini_file("ftgate_base_ref = develop", "ftgate_forbid_weakening = true")
+    mentions(stopped(repo.gate(), "fail"), "ini ftgate_base_ref: not set -> develop")
+    git(repo.path, "stash", "-q")
+    git(repo.path, "checkout", "-q", "main")
+    repo.ini_file("ftgate_base_ref = develop")
+    commit(repo)
+    git(repo.path, "checkout", "-q", "work")
+    git(repo.path, "rebase", "-q", "main")
+    git(repo.path, "branch", "-q", "-f", "develop")
+    assert "weakened" not in statuses(repo.gate())
+    monkeypatch.setenv("GITHUB_BASE_REF", "main")  # a request is compared with its own base
+    mentions(check(repo.gate(), "weakened"), "main", "margin: 0.05 -> 0.04")
 
 
 def test_the_command_line_does_not_choose_the_base(repo: Project) -> None:
@@ -280,16 +301,17 @@ def test_only_one_branch(repo: Project) -> None:
     weakened(repo, "margin: 0.05 -> 0.04", "ftgate.yaml:8")
     git(repo.path, "checkout", "-q", "--detach")
     git(repo.path, "branch", "-q", "-D", "main")
-    mentions(could_not_look(repo), "origin/HEAD")
+    mentions(could_not_look(repo), "refs/remotes/origin/HEAD")
 
 
 def test_a_gate_file_that_was_renamed(repo: Project) -> None:
     git(repo.path, "mv", "ftgate.yaml", "gates.yaml")
     repo.ini["ftgate_config"] = "gates.yaml"
     repo.ini_file("ftgate_config = gates.yaml")
-    unchanged(repo)
+    commit(repo)
+    weakened(repo, "the gate file ftgate.yaml is no longer used, but gates.yaml")
     repo.file("gates.yaml", GATE_FILE.replace("0.05", "0.04"))
-    weakened(repo, "margin: 0.05 -> 0.04", "gates.yaml:8")
+    assert "margin: 0.05 -> 0.04 (gates.yaml:8)" in told(where_forbidden(repo))
 
 
 def test_a_gate_that_is_new(repo: Project) -> None:
@@ -303,7 +325,9 @@ def test_a_gate_that_is_new(repo: Project) -> None:
 def test_a_gate_file_that_was_taken_out_of_git_is_compared_all_the_same(repo: Project) -> None:
     git(repo.path, "rm", "-q", "--cached", "ftgate.yaml")
     changed(repo)
-    weakened(repo, "margin", "0.05", "0.04")
+    found = told(where_forbidden(repo))
+    assert "margin: 0.05 -> 0.04" in found
+    assert "ftgate.yaml is not in git" in found
 
 
 # --- where there is nothing to look at -------------------------------------------------------------------------
@@ -336,7 +360,18 @@ def test_a_gate_file_that_git_does_not_have(repo: Project) -> None:
     git(repo.path, "commit", "-q", "-m", "without")
     git(repo.path, "branch", "-q", "-f", "main", "work")
     assert statuses(repo.judge("support"))["untracked"] == "warning"
-    mentions(stopped(where_forbidden(repo), "fail"), "ftgate.yaml", "main")
+    mentions(stopped(where_forbidden(repo), "fail"), "ftgate.yaml is not in git")
+
+
+@pytest.mark.parametrize("name", ["test.jsonl", "ftgate.yaml"])
+def test_a_link_to_what_git_does_not_have(repo: Project, name: str) -> None:
+    outside = repo.path.parent / f"outside-{name}"
+    (repo.path / name).rename(outside)
+    (repo.path / name).symlink_to(outside)
+    commit(repo)
+    assert f"{name} is not in git" in told(where_forbidden(repo))
+    git(repo.path, "branch", "-q", "-f", "main")
+    assert f"{name} was a link to a file that git does not have" in told(where_forbidden(repo))
 
 
 NO_GIT = (
@@ -389,13 +424,31 @@ def test_a_marker_that_loosens_its_gate_in_the_file(repo: Project) -> None:
 def test_what_the_file_had_and_leaves_to_a_fixture(repo: Project) -> None:
     repo.gate_file(GATE_FILE.replace("    baseline: recorded:base.jsonl\n", ""))
     repo.file("conftest.py", "import pytest\n@pytest.fixture\ndef ftgate_baseline(): return 'recorded:base.jsonl'\n")
-    assert "weakened" not in statuses(repo.gate())
-    repo.predictions("weak.jsonl", 60, wrong_at=range(30, 60))
-    repo.file("conftest.py", "import pytest\n@pytest.fixture\ndef ftgate_baseline(): return 'recorded:weak.jsonl'\n")
-    mentions(check(repo.gate(), "weakened"), "baseline: recorded:base.jsonl -> recorded:weak.jsonl")
+    mentions(check(repo.gate(), "weakened"), "baseline: recorded:base.jsonl -> not in the gate file")
 
 
-INI = "[pytest]\nftgate_required = support\nftgate_forbid_weakening = true\n"
+OWN = "import pytest\n@pytest.fixture\ndef ftgate_{}(): return {!r}\n"
+ELSEWHERE: dict[str, tuple[dict[str, str], str]] = {
+    "a marker": ({"test_gate.py": TEST.replace("'support'", "'support', margin=0.1")}, "marker gives margin of"),
+    "a fixture": ({"conftest.py": OWN.format("test_set", "test.jsonl")}, "fixture gives test_set of"),
+    "the candidate": ({"conftest.py": OWN.format("candidate", "recorded:ft.jsonl")}, ""),
+    "a gate of a marker": ({"test_gate.py": "", "pytest.ini": INI_OF_MARKER}, "gate own is not in the gate file"),
+}
+
+
+@pytest.mark.parametrize(("files", "text"), ELSEWHERE.values(), ids=ELSEWHERE)
+def test_where_weakening_is_forbidden_a_required_gate_is_in_the_gate_file(
+    repo: Project, files: dict[str, str], text: str
+) -> None:
+    own = f"import pytest\n{repo.mark(name='own')}\ndef test_gate(): pass\n"
+    for name, written in {"pytest.ini": INI, **files}.items():
+        repo.file(name, written or own)
+    on_main(repo)
+    gate = repo.gate()
+    assert gate["passed"] == (not text), told(gate)
+    assert text in told(gate)
+
+
 OTHER_INI: dict[str, tuple[dict[str, str], str]] = {
     "permitted": (
         {"pytest.ini": "[pytest]\nftgate_required = support\n"},
@@ -421,8 +474,8 @@ OTHER_INI: dict[str, tuple[dict[str, str], str]] = {
 }
 
 
-@pytest.mark.parametrize(("files", "told"), OTHER_INI.values(), ids=OTHER_INI)
-def test_ini_files(repo: Project, files: dict[str, str], told: str) -> None:
+@pytest.mark.parametrize(("files", "text"), OTHER_INI.values(), ids=OTHER_INI)
+def test_ini_files(repo: Project, files: dict[str, str], text: str) -> None:
     """A change cannot permit itself to be weaker: what the ini forbade at the merge base is forbidden."""
     if "pytest.toml" in files and pytest.version_tuple < (9,):
         pytest.skip("pytest 9 reads native TOML")
@@ -433,10 +486,12 @@ def test_ini_files(repo: Project, files: dict[str, str], told: str) -> None:
     repo.file("pytest.ini", INI.replace("support", "all"))
     assert "weakened" not in statuses(repo.gate())
     repo.file("pytest.ini", INI)
-    for name, text in files.items():
-        repo.file(name, text)
+    for name, written in files.items():
+        repo.file(name, written)
     commit(repo)
-    mentions(stopped(repo.gate(), "fail"), told)
+    gate = repo.gate()
+    assert gate["verdict"] == "fail"
+    assert text in told(gate)
 
 
 def test_an_ini_file_in_a_folder_that_is_nearer(repo: Project) -> None:
@@ -444,7 +499,47 @@ def test_an_ini_file_in_a_folder_that_is_nearer(repo: Project) -> None:
     repo.file("gates/test_gate.py", TEST)
     on_main(repo)
     repo.file("gates/pytest.ini", "[pytest]\nftgate_config = ../ftgate.yaml\n")
-    mentions(stopped(repo.gate("gates"), "fail"), "ini ftgate_required: support -> not set")
+    assert "ini ftgate_required: support -> not set" in told(repo.gate("gates"))
+
+
+def test_an_ini_file_in_a_nearer_folder_that_was_removed(repo: Project) -> None:
+    repo.file("pytest.ini", "[pytest]\n")
+    repo.file("gates/pytest.ini", f"{INI}ftgate_config = ../ftgate.yaml\n")
+    repo.file("gates/test_gate.py", TEST)
+    (repo.path / "test_gate.py").unlink()
+    on_main(repo)
+    assert "weakened" not in statuses(repo.gate("gates"))
+    (repo.path / "gates/pytest.ini").unlink()
+    assert "the ini file gates/pytest.ini is no longer used, but pytest.ini" in told(repo.gate("gates"))
+    git(repo.path, "checkout", "-q", "--", "gates")
+    changed(repo)
+    git(repo.path / "gates", "init", "-q", "-b", "main")  # a repository of its own, which has no past
+    repo.file("gates/pytest.ini", "[pytest]\nftgate_config = ../ftgate.yaml\n")
+    commit_in = ("add", "-A"), ("commit", "-q", "-m", "x")
+    for args in commit_in:
+        git(repo.path / "gates", *args)
+    mentions(stopped(repo.gate("gates"), "fail"), "gates is a repository of its own")
+
+
+@pytest.mark.parametrize("nearer", ["now", "then"])
+def test_a_nearer_gate_file(repo: Project, nearer: str) -> None:
+    repo.file("pytest.ini", INI)
+    repo.file("gates/test_gate.py", TEST)
+    (repo.path / "test_gate.py").unlink()
+    for name in ("test.jsonl", "train.jsonl", "base.jsonl", "ft.jsonl"):
+        repo.file(f"gates/{name}", (repo.path / name).read_text())
+    strict, easy = ("ftgate.yaml", "gates/ftgate.yaml") if nearer == "now" else ("gates/ftgate.yaml", "ftgate.yaml")
+    (repo.path / "ftgate.yaml").unlink()
+    repo.file(strict, GATE_FILE)
+    on_main(repo)
+    assert "weakened" not in statuses(repo.gate())
+    if nearer == "then":
+        (repo.path / strict).unlink()
+    repo.file(easy, GATE_FILE.replace("0.05", "0.01"))
+    commit(repo)
+    found = told(repo.gate())
+    assert f"the gate file {strict} is no longer used, but {easy}" in found
+    assert f"margin: 0.05 -> 0.01 ({easy}:8)" in found
 
 
 @pytest.mark.parametrize(("required", "met"), [("support", False), ("support:ready", True), ("all:ready", True)])

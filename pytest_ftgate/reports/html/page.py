@@ -10,7 +10,7 @@ from hashlib import sha256
 from importlib.resources import files
 from typing import TYPE_CHECKING, Any
 
-from pytest_ftgate.checks.weakening.history import find_head
+from pytest_ftgate.git import find_head
 from pytest_ftgate.reports.html.evidence import Evidence
 from pytest_ftgate.reports.html.gate import summary, view
 from pytest_ftgate.reports.html.plots import Drawn, pair_bars

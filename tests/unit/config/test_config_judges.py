@@ -3,7 +3,7 @@
 import pytest
 import yaml
 
-from pytest_ftgate.checks.weakening.comparison import weakenings
+from pytest_ftgate.checks.weaker.gates import weakenings
 from pytest_ftgate.config import load_gate_file, resolve_gate
 from pytest_ftgate.errors import ConfigError
 

@@ -9,8 +9,8 @@ from hashlib import sha256
 import pytest
 from html_page import Page
 
-from pytest_ftgate.checks.weakening.history import Head
 from pytest_ftgate.diagnosis import BreakdownResult, Confusion, Diagnosis, Flip, LabelScore
+from pytest_ftgate.git import Head
 from pytest_ftgate.reports.html.evidence import Answers, Evidence, Reply, Row
 from pytest_ftgate.reports.html.gate import view
 from pytest_ftgate.reports.html.page import page

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
 from pathlib import Path
 
 import pytest
 
-from pytest_ftgate.checks.weakening import history
-from pytest_ftgate.checks.weakening.history import Base, Head, find_base, find_head, tracked
+from pytest_ftgate.checks.weaker.base import REQUESTS, Base, find_base
 from pytest_ftgate.errors import HistoryError
+from pytest_ftgate.git import Head, find_head, tracked
 
-pytestmark = pytest.mark.skipif(not history.shutil.which("git"), reason="there is no git")
+pytestmark = pytest.mark.skipif(not shutil.which("git"), reason="there is no git")
 
 
 def git(folder: Path, *args: str) -> str:
@@ -32,7 +33,7 @@ def commit(folder: Path, name: str, text: str) -> str:
 @pytest.fixture
 def repo(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """``main`` with two commits, and ``work`` checked out at the second."""
-    for name in [name for name in os.environ if name.startswith("GIT_")]:
+    for name in [name for name in os.environ if name.startswith("GIT_") or name in REQUESTS]:
         monkeypatch.delenv(name)
     folder = tmp_path / "repo"
     folder.mkdir()
@@ -70,7 +71,7 @@ def test_without_a_repository_there_is_no_base(tmp_path: Path) -> None:
 
 def test_without_git_a_repository_cannot_be_read(repo: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PATH", "")
-    assert "git is not installed" in problem(repo)
+    assert "Install git" in problem(repo)
 
 
 def test_the_base_is_where_the_branches_parted(repo: Path) -> None:
@@ -80,9 +81,9 @@ def test_the_base_is_where_the_branches_parted(repo: Path) -> None:
     commit(repo, "f.txt", "meanwhile")
     git(repo, "checkout", "-q", "work")
     base = base_of(repo)
-    assert (base.ref, base.commit, base.is_head, base.shallow) == ("main", began, False, False)
+    assert (base.ref, base.name, base.commit) == ("refs/heads/main", "main", began)
     assert base.content(repo / "f.txt") == b"one"
-    assert base.unseen is None
+    assert base.existing([repo / "f.txt", repo / "g.txt", repo / "sub/g.txt"]) == [repo / "f.txt", repo / "sub/g.txt"]
 
 
 @pytest.mark.parametrize("name", ["absent.txt", "sub", "no/such/folder.txt", "../outside.txt", "[f].txt", "*"])
@@ -94,49 +95,88 @@ def test_what_is_no_file_of_the_base_has_no_content(repo: Path, name: str) -> No
 
 def test_files_come_as_they_were_from_any_folder_of_the_repository(repo: Path) -> None:
     (repo / "link.txt").symlink_to("sub/g.txt")
-    (repo / "loop.txt").symlink_to("loop.txt")
     (repo / "raw.bin").write_bytes(b"\xff\x00\r\n")
     (repo / ".gitattributes").write_text("raw.bin -text\n")
     commit(repo, "dätä [1] *.txt", "special")
     git(repo, "branch", "-q", "-f", "main", "work")
     base = base_of(repo / "sub")
-    found = {name: base.content(repo / name) for name in ("f.txt", "sub/g.txt", "link.txt", "loop.txt", "raw.bin")}
+    found = {name: base.content(repo / name) for name in ("f.txt", "sub/g.txt", "link.txt", "raw.bin")}
     assert found == {
         "f.txt": b"one",
         "sub/g.txt": b"g",
         "link.txt": b"g",  # links are followed as they were
-        "loop.txt": None,
         "raw.bin": b"\xff\x00\r\n",
     }
     assert base.content(repo / "dätä [1] *.txt") == b"special"
 
 
-def test_a_named_branch_or_commit(repo: Path) -> None:
-    first = git(repo, "rev-parse", "HEAD~1")
-    base = base_of(repo, "HEAD~1")
-    assert (base.ref, base.commit) == ("HEAD~1", first)
+@pytest.mark.parametrize("target", ["loop.txt", "../outside.txt", "absent.txt"])
+def test_a_link_to_what_git_does_not_have_cannot_be_compared(repo: Path, target: str) -> None:
+    (repo.parent / "outside.txt").write_text("x")
+    (repo / "loop.txt").symlink_to(target)
+    git(repo, "add", "-A")
+    git(repo, "commit", "-q", "-m", "link")
+    git(repo, "branch", "-q", "-f", "main", "work")
+    base = base_of(repo)
+    assert not base.tracks(repo / "loop.txt") or target == "loop.txt"
+    with pytest.raises(HistoryError, match=r"loop\.txt was a link to a file that git does not have"):
+        base.content(repo / "loop.txt")
 
 
-@pytest.mark.parametrize("ref", ["no-such-branch", "--upload-pack=touch x", "-h", "main..work"])
+NAMED = ("develop", "refs/heads/develop", "origin/develop", "refs/remotes/origin/develop")
+
+
+def test_a_named_branch_goes_by_its_full_name_that_of_the_origin_first(repo: Path) -> None:
+    first, second = git(repo, "rev-parse", "HEAD~1"), git(repo, "rev-parse", "HEAD")
+    git(repo, "branch", "-q", "develop", "HEAD")
+    for place in ("develop", "origin/develop", "origin/main", "main"):  # each is a tag, too
+        git(repo, "tag", place, "HEAD")
+    assert base_of(repo, "develop").ref == "refs/heads/develop"
+    for name in ("develop", "main"):
+        git(repo, "update-ref", f"refs/remotes/origin/{name}", first)
+    assert {(base_of(repo, name).ref, base_of(repo, name).commit) for name in NAMED} == {
+        ("refs/remotes/origin/develop", first)
+    }
+    assert (base_of(repo).ref, base_of(repo).commit) == ("refs/remotes/origin/main", first)
+    assert base_of(repo, second).commit == second
+
+
+@pytest.mark.parametrize("ref", ["no-such-branch", "--upload-pack=touch x", "-h", "main..work", "HEAD", "HEAD~1", "v1"])
 def test_a_named_branch_that_does_not_exist(repo: Path, ref: str) -> None:
-    assert f"{ref} (ini ftgate_base_ref)" in problem(repo, ref)
+    git(repo, "tag", "v1")
+    assert f"git has no branch {ref}" in problem(repo, ref)
 
 
 def test_what_is_checked_out_is_a_base_only_where_it_is_a_default_branch(repo: Path) -> None:
     git(repo, "checkout", "-q", "main")
-    base = base_of(repo)
-    assert (base.ref, base.is_head) == ("main", True)
+    assert (base_of(repo).name, base_of(repo).commit) == ("main", git(repo, "rev-parse", "HEAD"))
     git(repo, "branch", "-q", "-m", "trunk")
     git(repo, "branch", "-q", "-D", "work")
     text = problem(repo)
-    assert "origin/HEAD, origin/main, origin/master, main, master" in text
-    assert "ftgate_base_ref" in text
+    assert all(name in text for name in ("refs/remotes/origin/HEAD", "refs/heads/master", "ftgate_base_ref"))
 
 
-def test_the_branch_of_the_origin_comes_first(repo: Path) -> None:
-    git(repo, "update-ref", "refs/remotes/origin/main", "HEAD~1")
-    base = base_of(repo)
-    assert (base.ref, base.is_head) == ("origin/main", False)
+@pytest.mark.parametrize("variable", REQUESTS)
+def test_the_base_of_a_request_is_that_of_its_ci(repo: Path, monkeypatch: pytest.MonkeyPatch, variable: str) -> None:
+    git(repo, "update-ref", "refs/remotes/origin/release", "HEAD~1")
+    monkeypatch.setenv(variable, "release" if variable != "SYSTEM_PULLREQUEST_TARGETBRANCH" else "refs/heads/release")
+    assert base_of(repo).name == "origin/release"
+    assert base_of(repo, "main").name == "origin/release"  # whatever the ini file says
+    git(repo, "update-ref", "refs/remotes/origin/release", "HEAD")
+    assert "the merge base with origin/release is HEAD" in problem(repo)
+
+
+def test_a_folder_that_became_a_repository_of_its_own_cannot_be_compared(repo: Path) -> None:
+    git(repo / "sub", "init", "-q", "-b", "main")
+    commit(repo / "sub", "g.txt", "weaker")
+    assert "sub is a repository of its own, and was a folder of repo at main" in problem(repo / "sub")
+    git(repo, "rm", "-rq", "--cached", "sub")
+    git(repo, "add", "sub")
+    git(repo, "commit", "-q", "-m", "submodule")
+    assert "sub is a repository of its own" in problem(repo / "sub")
+    assert not base_of(repo).tracks(repo / "sub/g.txt")
+    git(repo, "branch", "-q", "-f", "main", "work")
+    assert base_of(repo / "sub").content(repo / "sub/g.txt") == b"weaker"  # it was one before
 
 
 def test_branches_without_a_common_commit(repo: Path) -> None:
@@ -152,18 +192,13 @@ def test_a_repository_without_a_commit(tmp_path: Path) -> None:
 
 def test_a_shallow_clone_says_so(repo: Path, tmp_path: Path) -> None:
     git(repo, "checkout", "-q", "main")
-    git(tmp_path, "clone", "-q", "--depth", "1", "--branch", "work", repo.as_uri(), "clone")
-    assert "git fetch --unshallow, or fetch-depth: 0" in problem(tmp_path / "clone")
-    git(tmp_path, "clone", "-q", "--depth", "1", repo.as_uri(), "of-main")
-    base = base_of(tmp_path / "of-main")
-    assert (base.is_head, base.shallow) == (True, True)
-    assert all(word in (base.unseen or "") for word in ("shallow", "origin/HEAD"))
-
-
-def test_a_whole_clone_at_its_branch_sees_all_there_is(repo: Path, tmp_path: Path) -> None:
-    git(tmp_path, "clone", "-q", repo.as_uri(), "clone")
-    base = base_of(tmp_path / "clone")
-    assert (base.is_head, base.shallow, base.unseen) == (True, False, None)
+    commit(repo, "f.txt", "three")
+    for name, options in {"work": ("--branch", "work"), "main": (), "both": ("--no-single-branch",)}.items():
+        git(tmp_path, "clone", "-q", "--depth", "1", *options, repo.as_uri(), name)
+        assert "this clone is shallow" in problem(tmp_path / name)
+        assert "fetch-depth: 0" in problem(tmp_path / name)
+    git(tmp_path, "clone", "-q", repo.as_uri(), "whole")
+    assert base_of(tmp_path / "whole").name == "origin/HEAD"
 
 
 def test_the_environment_of_a_hook_does_not_lead_elsewhere(
@@ -210,7 +245,7 @@ def test_git_is_not_waited_for_without_end(repo: Path, monkeypatch: pytest.Monke
         seen.update(options)
         raise subprocess.TimeoutExpired("git", 10)
 
-    monkeypatch.setattr(history.subprocess, "run", late)
+    monkeypatch.setattr(subprocess, "run", late)
     assert problem(repo) == "git did not answer within 10 s"
     assert (seen["timeout"], seen["stdin"]) == (10, subprocess.DEVNULL)
     environment = seen["env"]

@@ -1,14 +1,22 @@
-"""Every key of a gate that can ask for less, and its opposite direction, which is no finding."""
+"""Every key of a gate that can ask for less, wherever it is written, and its opposite, which is no finding."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import pytest
+import yaml
+from pydantic import BaseModel
 
-from pytest_ftgate.checks.weakening.comparison import weakenings
-from pytest_ftgate.config import GateKeys, Layer, Source, resolve_gate
+from pytest_ftgate.checks.weaker.gates import weakenings
+from pytest_ftgate.checks.weaker.project import as_written, loosened
+from pytest_ftgate.config import GateFile, GateKeys, Layer, Source, load_gate_file, resolve_gate
+from pytest_ftgate.config.checks import CHANGEABLE
+from pytest_ftgate.config.weaker import comparable
+from pytest_ftgate.plugin.layers import Layers
+from pytest_ftgate.plugin.marks import Level
 
 BASE = {"provider": "openai", "model": "mini", "system": "Answer with one label.", "params": {"temperature": 0}}
 GATE: dict[str, Any] = {
@@ -35,6 +43,15 @@ def found(before: dict[str, Any], after: dict[str, Any]) -> list[str]:
     return [str(one) for one in weakenings(gate(**before), gate(**after))]
 
 
+def file(keys: dict[str, Any], place: str = "gates") -> GateFile:
+    """Return a gate file with these keys in the gate or in ``defaults``, and all others in the gate."""
+    own = {key: value for key, value in keys.items() if value is not ...}
+    elsewhere = {key: value for key, value in GATE.items() if key not in keys}
+    tree = {"version": 1, "defaults": own if place == "defaults" else {}}
+    written = {**tree, "gates": {"g": {**elsewhere, **(own if place == "gates" else {})}}}
+    return load_gate_file(Path("ftgate.yaml"), yaml.safe_dump(written).encode())
+
+
 def bound(**limits: Any) -> dict[str, Any]:
     return {"thresholds": {"accuracy": limits}}
 
@@ -43,11 +60,33 @@ def limits(**given: float) -> dict[str, Any]:
     return {"economics": {"calls_per_month": 1000, **given}}
 
 
+def judged(**keys: Any) -> dict[str, Any]:
+    metric = {"name": "rubric", "judge": "python:judges:judge", "rubric": "x"}
+    return {"metric": ["accuracy", {**metric, **keys}]}
+
+
+def calibrated(min_kappa: float) -> dict[str, Any]:
+    return judged(calibration={"path": "held.jsonl", "min_kappa": min_kappa})
+
+
+def spent(**facts: float) -> dict[str, Any]:
+    return limits(max_break_even_days=30, **facts)
+
+
+def levels(name: str) -> tuple[dict[str, Any], dict[str, Any], str]:
+    default = CHANGEABLE[name].default
+    told, less = ("fail above a limit" if default == "limit" else default), "ignore" if default == "warn" else "warn"
+    return {}, {"checks": {name: less}}, f"checks.{name}: {told} -> {less}"
+
+
 MATCH: dict[str, Any] = {"margin": ..., "max_drop": 0.02, "cheaper_by": 6}
 
 
 def guard(**changes: Any) -> dict[str, Any]:
     return {"guards": {"general": {"test_set": "general.jsonl", "max_drop": 0.03, **changes}}}
+
+
+SPENT = ("training_cost_usd", "data_cost_usd", "hosting_usd_per_month", "retrains_per_year")
 
 
 def sliced(**changes: Any) -> dict[str, Any]:
@@ -63,15 +102,16 @@ ONE_WAY: list[tuple[dict[str, Any], dict[str, Any], str]] = [
     ({}, {"evidence": "observed"}, "evidence: significant -> observed"),
     ({"evidence": "proven"}, {}, "evidence: proven -> significant"),
     ({}, {"missing_answers": "wrong"}, "missing_answers: error -> wrong"),
-    ({}, {"checks": {"weak_baseline": "warn"}}, "checks.weak_baseline: fail -> warn"),
     ({}, {"stage": "ready"}, "stage: accept -> ready"),
     ({"goal": "knowledge"}, {}, "goal: knowledge -> none"),
     ({"goal": "knowledge"}, {"goal": "style"}, "goal: knowledge -> style"),
-    ({}, {"checks": {"goal": "warn"}}, "checks.goal: fail -> warn"),
-    ({}, {"checks": {"leaked": "warn"}}, "checks.leaked: fail -> warn"),
+    ({"repeats": 3}, {"repeats": 2}, "repeats: 3 -> 2"),
+    ({"max_attempts": 2}, {"max_attempts": 3}, "max_attempts: 2 -> 3"),
+    (calibrated(0.8), calibrated(0.2), "rubric.calibration.min_kappa: 0.8 -> 0.2"),
+    (spent(), spent(calls_per_month=9000), "economics.calls_per_month: 1000 -> 9000"),
+    *((spent(**{key: 100}), spent(**{key: 1}), f"economics.{key}: 100 -> 1") for key in SPENT),
     ({"checks": {"leaked": "warn"}}, {"checks": {"leaked": "ignore"}}, "checks.leaked: warn -> ignore"),
     ({"checks": {"conflicts": "fail"}}, {}, "checks.conflicts: fail -> fail above a limit"),
-    ({}, {"checks": {"near_duplicates": "warn"}}, "checks.near_duplicates: fail above a limit -> warn"),
     ({"checks": {"empty_outputs": "fail"}}, {}, "checks.empty_outputs: fail -> warn"),
     (
         {},
@@ -108,6 +148,7 @@ ONE_WAY: list[tuple[dict[str, Any], dict[str, Any], str]] = [
     (sliced(), {}, "slices: max_drop 0.03 -> removed"),
     (sliced(fields=["lang", "area"]), sliced(), "slices.fields: lang, area -> lang"),
     (sliced(), sliced(max_drop=0.05), "slices.max_drop: 0.03 -> 0.05"),
+    *map(levels, CHANGEABLE),
 ]
 
 
@@ -117,6 +158,36 @@ def test_asking_for_less_is_found_and_asking_for_more_is_not(
 ) -> None:
     assert found(before, after) == [told]
     assert found(after, before) == []
+    for place in ("gates", "defaults"):
+        pair = ({key: one.get(key, GATE.get(key, ...)) for key in {**before, **after}} for one in (before, after))
+        old, new = (as_written(file(keys, place), "g") for keys in pair)
+        (one,) = loosened(old, new)
+        assert str(one) == told
+        assert (new.place_of(one.key) or old.place_of(one.key)).startswith("ftgate.yaml:")
+
+
+def with_direction(keys: type[BaseModel] = GateKeys, prefix: str = "") -> Iterator[str]:
+    """Yield the paths of all keys with a direction, also those inside of others."""
+    yield from (prefix + key for key in comparable(keys))
+    for name, info in keys.model_fields.items():
+        for part in parts(info.annotation):
+            yield from with_direction(part, f"{prefix}{name}.")
+
+
+def parts(annotation: Any) -> Iterator[type[BaseModel]]:
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        yield annotation
+    for inner in get_args(annotation):
+        yield from parts(inner)
+
+
+def test_no_key_with_a_direction_is_left_out() -> None:
+    declared = list(with_direction())
+    assert len(declared) > 20
+    told = [one.partition(":")[0].split(".") for *_, one in ONE_WAY]
+    for key in declared:
+        first, last = key.split(".")[0], key.split(".")[-1]
+        assert any((one[0], one[-1]) == (first, last) for one in told), key
 
 
 OTHER: list[tuple[dict[str, Any], str]] = [
@@ -132,7 +203,7 @@ OTHER: list[tuple[dict[str, Any], str]] = [
     ({"test_set": {"path": "easy.jsonl", "limit": 100}}, "test_set: test.jsonl -> easy.jsonl"),
     (
         {"test_set": {"path": "test.jsonl", "limit": 100, "fields": {"expected": "guess"}}},
-        "test_set.fields: not given -> expected: guess",
+        "test_set.fields: not given -> {'expected': 'guess'}",
     ),
     (
         {"test_set": {"path": "test.jsonl", "limit": 100, "format": "csv"}},
@@ -141,11 +212,11 @@ OTHER: list[tuple[dict[str, Any], str]] = [
     ({"baseline": "recorded:weak.jsonl"}, "baseline: openai:mini -> recorded:weak.jsonl"),
     (
         {"baseline": {**BASE, "system": "?"}},
-        "baseline: openai:mini (system Answer with one label.) -> openai:mini (system ?)",
+        "baseline.system: Answer with one label. -> ?",
     ),
     (
         {"baseline": {key: value for key, value in BASE.items() if key != "params"}},
-        "baseline: openai:mini (params {'temperature': 0}) -> openai:mini (params not given)",
+        "baseline.params: {'temperature': 0} -> not given",
     ),
 ]
 
@@ -221,8 +292,28 @@ def test_to_match_asks_for_less_than_to_beat_and_to_beat_for_no_lower_cost() -> 
 
 
 def test_fewer_examples_in_the_prompt_are_found() -> None:
-    (line,) = found(*({"baseline": {**BASE, "few_shot": k}} for k in (8, 2)))
-    assert line.startswith("baseline: openai:mini (few_shot 8) -> ")
+    assert found(*({"baseline": {**BASE, "few_shot": k}} for k in (8, 2))) == ["baseline.few_shot: 8 -> 2"]
+
+
+def test_what_the_file_leaves_to_the_test_is_no_finding_until_it_does() -> None:
+    whole, part = as_written(file({}), "g"), as_written(file({"baseline": ..., "margin": ..., "test_set": ...}), "g")
+    assert list(loosened(part, whole)) == list(loosened(part, part)) == []
+    assert {str(one) for one in loosened(whole, part)} == {
+        "baseline: openai:mini -> not in the gate file",
+        "margin: 0.05 -> not in the gate file",
+        "test_set: test.jsonl -> not in the gate file",
+    }
+
+
+def test_a_marker_is_compared_with_the_file() -> None:
+    def told(**keys: Any) -> list[str]:
+        levels = [Level(Path("test_gate.py"), pytest.mark.ftgate("g", **keys).mark)]
+        return [str(one) for one in Layers(levels, Path(), [], file({}), "test_gate.py::t", Path()).loosened()]
+
+    assert told() == told(margin=0.1) == told(candidate="recorded:other.jsonl") == []
+    assert told(margin=0.01, training_set="other.jsonl") == [
+        "margin: 0.05 -> 0.01", "training_set: train.jsonl -> other.jsonl",
+    ]  # fmt: skip
 
 
 @pytest.mark.parametrize(
