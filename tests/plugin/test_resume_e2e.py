@@ -37,15 +37,6 @@ def test_offline_what_is_not_stored_is_an_error_that_says_so(http: EndpointProje
     assert http.server.requests == []
 
 
-def recorded(http: EndpointProject, **changes: Any) -> None:
-    """Record a gate, then leave what a fresh checkout has: no store, no key, and the recordings named in the ini."""
-    http.gate_test(name="support", **changes)
-    http.run("--ftgate-report=recordings:recorded").assert_outcomes(passed=1)
-    shutil.rmtree(http.path / ".ftgate")
-    http.pytester.makeini("[pytest]\nftgate_recordings = recorded\n")
-    http.forget()
-
-
 @pytest.mark.parametrize("args", [(), ("-n2",)])
 def test_two_tests_of_one_gate_with_other_models_do_not_overwrite_each_other(
     http: EndpointProject, args: tuple[str, ...]
