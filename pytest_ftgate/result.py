@@ -156,6 +156,7 @@ class ModelResult:
     input_tokens: int | None = None
     output_tokens: int | None = None
     cost_usd: float | None = None
+    revision: Annotated[str | None, about("the state of its weights, where the gate names it")] = None
     latency_unknown: str | None = field(default=None, metadata=INNER)  # why latencies are unknown
     cost_unknown: str | None = field(default=None, metadata=INNER)
     price: str | None = field(default=None, metadata=INNER)  # its source, or "unknown: " and the reason

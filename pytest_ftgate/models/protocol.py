@@ -146,6 +146,7 @@ def parts_of(spec: ModelSpec) -> dict[str, Any]:
         "retries": RETRIES if retries is None else int(retries),
         "latency_sample": spec.options.get("latency_sample", 0),
         "strip_reasoning": spec.options.get("strip_reasoning", "auto"),
+        "revision": spec.options.get("revision"),
     }
 
 
@@ -171,6 +172,7 @@ class Model(Protocol):
     price: Price | Mapping[str, float] | None = None  # a mapping has the keys of a gate's price
     endpoint: bool = False  # a call leaves the machine or costs money, so that offline runs forbid it
     abandons: bool = False  # a call that is given up goes on in the background
+    revision: str | None = None  # stands for the state of the weights; part of the key of every answer
     batch_size: int = 1  # how many questions complete_many() takes; 1: complete() is called instead
     latency_sample: int = 0  # the number of examples that latencies are measured on; 0: they are taken from all answers
     params: Mapping[str, Any] = MappingProxyType({})  # sent with each request
@@ -238,6 +240,7 @@ class BuiltModel(Model):
     price: Price
     latency_sample: int = 0
     strip_reasoning: Stripping = "auto"
+    revision: str | None = None
 
     async def aclose(self) -> None:
         """Do nothing: no connection or thread is held."""

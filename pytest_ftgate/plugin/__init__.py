@@ -28,7 +28,7 @@ REQUEST: pytest.StashKey[pytest.FixtureRequest] = pytest.StashKey()
 COLLECTED: pytest.StashKey[bool] = pytest.StashKey()  # the test had the marker when it was collected
 SET_UP: pytest.StashKey[bool] = pytest.StashKey()  # the set-up of the test has ended
 
-_FORMATS = ("html", "json", "markdown", "recordings")
+_FORMATS = ("card", "html", "json", "markdown", "recordings")
 _MARK_HELP = (
     "ftgate(gate=None, *, test_set, training_set, baseline, candidate, metric='accuracy', margin, ...): "
     "fail the run unless the candidate beats the baseline by the margin; `gate` is the name of a gate in ftgate.yaml."
@@ -78,8 +78,8 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     group = parser.getgroup("pytest-ftgate", "fine-tuning gate (pytest-ftgate)")
     group.addoption(
         "--ftgate-report", metavar="FORMAT:PATH", action="append", default=[], type=_report,
-        help="write a report: html:PATH, json:PATH, markdown:PATH for a pull request, or recordings:FOLDER with one "
-        "JSONL file per gate and model; repeatable",
+        help="write a report: html:PATH, json:PATH, markdown:PATH for a pull request, card:PATH for a model card, or "
+        "recordings:FOLDER with one JSONL file per gate and model; repeatable",
     )  # fmt: skip
     group.addoption(
         "--ftgate-cache", choices=("reuse", "refresh"), default="reuse",

@@ -110,30 +110,30 @@ def _head(results: Sequence[GateResult], session: Session) -> Iterator[str]:
         yield f"- {_SYMBOLS['warning']} `{session.waived_by}`: required gates are listed here but not enforced"
     symbol = _SYMBOLS["warning" if session.waived_by else "fail"]
     for name, reason in session.unjudged[:_OBLIGATIONS_SHOWN]:
-        yield f"- {symbol} required gate **{_text(name, _NAME_WIDTH)}** did not pass: {_text(reason)}"
+        yield f"- {symbol} required gate **{inline(name, _NAME_WIDTH)}** did not pass: {inline(reason)}"
     if len(session.unjudged) > _OBLIGATIONS_SHOWN:
         yield f"- {symbol} and {len(session.unjudged) - _OBLIGATIONS_SHOWN:,} more required gates"
-    yield from (f"- {_SYMBOLS['warning']} {_item(sentence)}" for sentence in session.removed[:_OBLIGATIONS_SHOWN])
-    yield from (f"- {_item(remark)}" for remark in session.remarks[:_OBLIGATIONS_SHOWN])
+    yield from (f"- {_SYMBOLS['warning']} {item(sentence)}" for sentence in session.removed[:_OBLIGATIONS_SHOWN])
+    yield from (f"- {item(remark)}" for remark in session.remarks[:_OBLIGATIONS_SHOWN])
 
 
 def _open(result: GateResult) -> Iterator[str]:
     """Yield the visible part in the order of the text block."""
     places = [place for place in (result.nodeid, result.location) if place and place != result.name]
-    yield from ("", f"### {_SYMBOLS[result.verdict]} {_text(result.name, _NAME_WIDTH)}: {result.verdict.upper()}", "")
-    yield from (" at ".join(f"<code>{_text(place)}</code>" for place in places), "")
+    yield from ("", f"### {_SYMBOLS[result.verdict]} {inline(result.name, _NAME_WIDTH)}: {result.verdict.upper()}", "")
+    yield from (" at ".join(f"<code>{inline(place)}</code>" for place in places), "")
     deciding = [] if result.passed else sentences.deciding_checks(result)
     said: set[str] = set()
     if deciding:
         yield from _checks(deciding, said)
         wrong = tables.examples(result, _EXAMPLES_SHOWN)
         yield from (f"{wrong.title}:", "") if wrong else ()
-        yield from _table(wrong)
+        yield from table(wrong)
     stage, gain = sentences.stage_sentence(result), sentences.gain_sentence(result)
     yield from (f"**{stage}**", "") if stage is not None else ()
-    yield from (f"Hypothesis: {_text(result.hypothesis)}", "") if result.hypothesis else ()
-    yield from _table(tables.models(result))
-    yield from (f"**{_text(gain)}**", "") if gain is not None else ()
+    yield from (f"Hypothesis: {inline(result.hypothesis)}", "") if result.hypothesis else ()
+    yield from table(tables.models(result))
+    yield from (f"**{inline(gain)}**", "") if gain is not None else ()
     yield from _advice(result)
     others = [check for check in result.checks if check.status in (*RED, "warning") and check not in deciding]
     yield from _checks(sorted(others, key=lambda check: (*RED, "warning").index(check.status)), said)
@@ -143,9 +143,9 @@ def _checks(checks: Sequence[Check], said: set[str]) -> Iterator[str]:
     """Yield a list of checks, each with its advice unless it was ``said``; nothing without checks."""
     for check in sentences.advised_once(checks, said):
         status = f"{_SYMBOLS[check.status]} {check.status}"
-        yield f"- {status}: **{_text(check.name)}**: {_text(sentences.with_source(check))}"
+        yield f"- {status}: **{inline(check.name)}**: {inline(sentences.with_source(check))}"
         if check.advice:
-            yield f"  - {_item(check.advice)}"
+            yield f"  - {item(check.advice)}"
     if checks:
         yield ""
 
@@ -155,23 +155,23 @@ def _advice(result: GateResult) -> Iterator[str]:
     if shown:
         yield from ("More advice:", "")
         for number, one in enumerate(shown, start=1):
-            action = _text(one.action.replace("_", " "))
-            yield f"{number}. **{action}**: {_text(one.text)}<br>because {_text(one.fact)}"
+            action = inline(one.action.replace("_", " "))
+            yield f"{number}. **{action}**: {inline(one.text)}<br>because {inline(one.fact)}"
         yield ""
 
 
 def _folded(result: GateResult) -> Iterator[str]:
     checks = tables.checks(result, _SYMBOLS)
-    yield from _fold(checks.title, _table(checks))
+    yield from _fold(checks.title, table(checks))
     for part in tables.parts(result):
         if part:
-            yield from _fold(plural(len(part.rows), part.columns[0].heading), _table(part))
+            yield from _fold(plural(len(part.rows), part.columns[0].heading), table(part))
     yield from _preformatted("parts of metrics", breakdown_lines(result, full=True))
     yield from _preformatted("judges", sentences.judge_sentences(result))
     yield from _preformatted("economics", economics_lines(result.economics) if result.economics is not None else ())
     examples = tables.examples(result)
     if examples:
-        yield from _fold(examples.title, _table(examples))
+        yield from _fold(examples.title, table(examples))
     yield from _preformatted("mistakes", sentences.mistake_sentences(result, full=True))
     age = sentences.age_sentence(result)
     inputs = (
@@ -191,12 +191,12 @@ def _preformatted(title: str, lines: Iterable[str]) -> Iterator[str]:
 
 
 def _fold(title: str, lines: Iterable[str]) -> Iterator[str]:
-    yield from ("<details>", f"<summary>{_text(title)}</summary>", "")
+    yield from ("<details>", f"<summary>{inline(title)}</summary>", "")
     yield from lines
     yield from ("</details>", "")
 
 
-def _table(table: Table) -> Iterator[str]:
+def table(table: Table) -> Iterator[str]:
     """Yield the first rows of a table; nothing without rows."""
     if not table:
         return
@@ -210,18 +210,18 @@ def _table(table: Table) -> Iterator[str]:
 
 
 def _row(cells: Sequence[str]) -> str:
-    return "| " + " | ".join(_text(cell, _CELL_WIDTH) for cell in cells) + " |"
+    return "| " + " | ".join(inline(cell, _CELL_WIDTH) for cell in cells) + " |"
 
 
-def _text(text: str, most: int = 2000) -> str:
+def inline(text: str, most: int = 2000) -> str:
     """Return one line without markup: Markdown and HTML render no link, mention, emoji or formatting in it."""
     text = printable(text.strip(), most)
     return _LONE_UNDERSCORE.sub("&#95;", _entities(_REFERENCE.sub(rf"\g<0>{_BREAK}", text)))
 
 
-def _item(text: str) -> str:
+def item(text: str) -> str:
     """Return the text for the beginning of a line, where a dash or "1." would begin a list."""
-    return _BEGINS_A_BLOCK.sub(r"\1&#8203;\2", _text(text))
+    return _BEGINS_A_BLOCK.sub(r"\1&#8203;\2", inline(text))
 
 
 def _entities(text: str) -> str:

@@ -27,7 +27,7 @@ class Outcome:
     session: Session
 
     def write(self, form: str, path: Path) -> list[str]:
-        """Write one report: ``json``, ``markdown``, ``html`` or ``recordings``. Raises :class:`OSError`.
+        """Write one report: ``json``, ``markdown``, ``card``, ``html`` or ``recordings``. Raises :class:`OSError`.
 
         Returns:
             Sentences about gates whose recordings are not written, so that the files keep the answers that they have.
@@ -44,6 +44,10 @@ class Outcome:
                     file.write(text)
             else:
                 write_whole(path, [text])
+        elif form == "card":
+            from pytest_ftgate.reports.card import card
+
+            write_whole(path, [card(self._results, written_at=clock.wall())])
         elif form == "html":
             from pytest_ftgate.reports.html.page import page
 

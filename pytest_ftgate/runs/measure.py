@@ -82,6 +82,7 @@ def measure_run(name: str, run: Run, sample: Run | None = None, *, forgiven: boo
         ModelResult(
             name=name,
             model=run.model.spelling,
+            revision=run.model.revision,
             n_expected=len(predictions),
             n_scored=len(completions),
             n_errors=n_errors,

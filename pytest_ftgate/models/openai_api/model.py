@@ -31,7 +31,6 @@ class OpenAIModel(BuiltModel):
     home: Endpoint
     prompt: Prompt
     params: Mapping[str, Any] = field()
-    revision: str | None  # stands for the state of the weights; part of the key of every answer
     parameters: str = ""  # of the fixture that gives the model, where its name does not identify its weights
     requests_per_minute: float | None = None
     persistent: bool = True
@@ -126,7 +125,6 @@ def build_openai(spec: ModelSpec, surroundings: Surroundings) -> OpenAIModel:
         home=endpoint,
         prompt=build_prompt(spec, surroundings.training, surroundings.asked),
         params=_checked_params(options.get("params") or {}, spec.source),
-        revision=options.get("revision"),
         concurrency=options.get("concurrency") or CONCURRENCY,
         price=price_at_endpoint(spec),
         parameters="" if named else spec.source.state,

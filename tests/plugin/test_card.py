@@ -1,0 +1,26 @@
+"""``--ftgate-report=card:PATH``: the Hub reads the header, and the text says what was asked, found and not found."""
+
+from __future__ import annotations
+
+import pytest
+from gate_project import Project
+
+
+def test_the_hub_reads_the_card_of_a_judged_gate(project: Project) -> None:
+    hub = pytest.importorskip("huggingface_hub")
+    project.gate_test(metric=["accuracy", "f1_macro"], hypothesis="accuracy *rises*")
+    gate = project.gate("--ftgate-report=card:card.md")
+    card = hub.ModelCard.load(project.path / "card.md")
+    found = {one.metric_type: one for one in card.data.eval_results}
+    assert card.data.model_name == gate["candidate"]["name"]
+    assert {name: one.metric_value for name, one in found.items()} == gate["candidate"]["metrics"]
+    assert {one.dataset_revision for one in found.values()} == {gate["test_set"]["sha256"]}
+    parts = ("Hypothesis: accuracy &#42;rises&#42;", gate["training"]["sha256"], "+26.7 points", "recorded:ft.jsonl")
+    for part in (*parts, "revision not named", "no guards", "Latency of the candidate"):
+        assert part in card.text
+
+
+def test_a_gate_that_was_not_measured_has_no_results(project: Project) -> None:
+    project.gate_test(candidate="recorded:nothing.jsonl")
+    project.run("--ftgate-report=card:card.md")
+    assert (project.path / "card.md").read_text().startswith("No candidate was scored.")
