@@ -221,14 +221,15 @@ class LabelSet:
         if len(tokens) > MOST_WORDS + self._longest:
             return None
         places: list[tuple[int, int, str | None]] = []
-        for start in range(len(tokens)):
-            for end in range(min(start + self._longest, len(tokens)), start, -1):
-                words = _joined(tokens[start:end])
+        for start, first in enumerate(tokens):
+            words, longest = "", None
+            for end in range(start + 1, min(start + self._longest, len(tokens)) + 1):
+                words = _joined([words, tokens[end - 1]])
                 label = self._by_words.get(words)
-                letter = len(words) == 1 and words.isalpha() and label != tokens[start]  # "a" is no label A
+                letter = len(words) == 1 and words.isalpha() and label != first  # "a" is no label A
                 if words in self._by_words and not letter:
-                    places.append((start, end, label))
-                    break
+                    longest = (start, end, label)
+            places += [] if longest is None else [longest]
         outer = [one for one in places if not any(o != one and o[0] <= one[0] and one[1] <= o[1] for o in places)]
         named = {label for _, _, label in outer}
         others = len(tokens) - max((end - start for start, end, _ in outer), default=0)
@@ -259,9 +260,12 @@ def _number(token: str) -> str:
     return "0" if digits == "-0" else digits
 
 
-def _joined(tokens: Sequence[str]) -> str:
+def _joined(tokens: Iterable[str]) -> str:
     """Return tokens in one word, so that the joints of labels do not count; numbers stay apart."""
-    return re.sub(r"(?<!\d) | (?!\d)", "", " ".join(tokens).casefold())
+    joined = ""
+    for token in tokens:
+        joined += (" " if joined[-1:].isdigit() and token[:1].isdigit() else "") + token.casefold()
+    return joined
 
 
 def leaves_of(value: Any) -> Iterator[str]:
