@@ -356,7 +356,7 @@ class GateResult(Delta):
     p_value: float | None = None
     training: TrainingResult = field(default_factory=TrainingResult)
     test_set: TestSetResult = field(default_factory=TestSetResult)
-    checks: tuple[Check, ...] = ()
+    checks: Annotated[tuple[Check, ...], about("one for each name")] = ()
     hypothesis: str | None = None
     gate: Annotated[str | None, about("the gate's name in the file")] = None
     loosened: Annotated[tuple[str, ...], about("where the marker requires less than the gate file")] = ()
