@@ -268,10 +268,13 @@ def test_form_comes_before_what_a_check_of_the_data_says() -> None:
     assert actions(found) == ["better_prompt", "fix_data"]
 
 
-def test_one_model_under_two_names_leaves_nothing_to_be_said_of_the_candidate() -> None:
-    same = Check("identical_outputs", "fail", "60 of 60", advice="Check the names.", action="measure_again")
-    (advice,) = advise(lost_much(same, HELD, candidate={"right": 30, "wrong_label": 30}))
-    assert (advice.action, advice.fact) == ("measure_again", "identical_outputs: 60 of 60")
+@pytest.mark.parametrize("name", ["identical_outputs", "formatting_gain"])
+def test_where_scores_do_not_measure_the_candidate_nothing_else_is_said_of_it(name: str) -> None:
+    found = Check(name, "fail", "60 of 60", advice="Check the names.", action="measure_again")
+    weak = Check("weak_baseline", "fail", "m", action="better_prompt")
+    degenerate = Check("degenerate_candidate", "fail", "m", action="fix_data")
+    (advice,) = advise(lost_much(found, weak, degenerate, HELD, candidate={"right": 30, "wrong_label": 30}))
+    assert (advice.action, advice.text, advice.fact) == ("measure_again", "Check the names.", f"{name}: 60 of 60")
 
 
 @pytest.mark.parametrize(("name", "action"), [("guards.general", "add_examples"), ("faster_by", "cut_costs"), *BOUNDS])
