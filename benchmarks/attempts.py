@@ -19,7 +19,7 @@ import numpy as np
 from evidence import exact_region
 
 N = 200
-THIRD = N // 3
+TENTH = N // 10
 SHOWN = 10
 REDRAWN = 0.3
 BASELINE_RIGHT = 0.6
@@ -55,9 +55,9 @@ class Scheme:
 SCHEMES = (
     Scheme("5 % each, all examples shown", halved=False, shown=N),
     Scheme("5 % * 2^-k, all examples shown", halved=True, shown=N),
-    Scheme("5 % * 2^-k, a third shown", halved=True, shown=THIRD),
-    Scheme("5 % * 2^-k, a third shown, which does not count from attempt 2 on", halved=True, shown=THIRD, spared=True),
-    Scheme("the same, which never counts", halved=True, shown=THIRD, spared=True, always=True),
+    Scheme("5 % * 2^-k, a tenth shown", halved=True, shown=TENTH),
+    Scheme("5 % * 2^-k, a tenth shown, which does not count from attempt 2 on", halved=True, shown=TENTH, spared=True),
+    Scheme("the same, which never counts", halved=True, shown=TENTH, spared=True, always=True),
 )
 
 

@@ -1,6 +1,6 @@
 """The rule for several attempts on one test set: each further candidate is judged at half the level of the one before.
 
-``benchmarks/attempts.py`` measures what this prevents. Of the examples, a third chosen by hash may be shown; it does
+``benchmarks/attempts.py`` measures what this prevents. Of the examples, a tenth chosen by hash may be shown; it does
 not count in the verdict from the second attempt on, because what is shown can be mended without any gain elsewhere.
 """
 
@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from pytest_ftgate.models import Model
     from pytest_ftgate.runs.store import Store
 
-THIRDS = 3
+SHOWN_ONE_IN = 10
 """One in so many examples, or groups, may be shown."""
 INFLATION = {2: 0.077, 3: 0.115, 5: 0.214, 10: 0.514, 20: 0.90}
 """The measured rate at which one of so many useless candidates passes at 95 % confidence (``docs/retraining.md``)."""
@@ -123,9 +123,9 @@ def _confidence(asked: float, attempt: int) -> float:
 
 
 def may_be_shown(example: Example) -> bool:
-    """Return whether an example is in the third that may be shown. Examples of one group stay together."""
+    """Return whether an example is in the tenth that may be shown. Examples of one group stay together."""
     text = normalized_input(example.input) if example.group is None else f"group {example.group}"
-    return int(hash_of(text), 16) % THIRDS == 0
+    return int(hash_of(text), 16) % SHOWN_ONE_IN == 0
 
 
 # --- which attempt it is -------------------------------------------------------------------------------------
@@ -398,19 +398,19 @@ def keep(gate: Context, notes: Store, *, in_ci: bool) -> tuple[Context, str | No
 
     shown, problem = shown_path(attempt.ledger), ""
     try:
-        written = append(attempt.ledger, decide)
+        written = decide(read_ledger(attempt.ledger) or []) if in_ci else append(attempt.ledger, decide)
     except OSError as error:
         written, problem = entry, f"the attempt could not be written to {shown}: {error.strerror}"
     if written is None:
         return gate, None
     lasting = not (in_ci or problem)
+    missing = f"this verdict is not in the committed {shown}, so that later attempts would not count it"
+    place = "the line that is printed at the end of the session to "
     check = Check(
         "attempts",
-        "note" if lasting else "warning",
-        problem or f"the attempt was added to {shown}",
-        advice=f"Commit {shown}."
-        if lasting
-        else f"Commit the line that is printed at the end of the session to {shown}: this job may not keep it.",
+        "error" if in_ci else "note" if lasting else "warning",
+        problem or (missing if in_ci else f"the attempt was added to {shown}"),
+        advice=f"Commit {'' if lasting else place}{shown}.",
     )
     return gate.with_checks([check]), None if lasting else f"commit this line to {shown}: {written.to_line()}"
 

@@ -13,7 +13,7 @@ from hashlib import sha256
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO, ClassVar, Literal
 
-from pytest_ftgate.data import normalized_input
+from pytest_ftgate.data import expected_text, normalized_input
 from pytest_ftgate.data.strict_json import parse_json
 from pytest_ftgate.errors import DataError, Where, shown_path
 
@@ -34,8 +34,9 @@ class Fingerprint:
     """Identify a test set, so that its overlap with another one can be measured.
 
     Attributes:
-        examples: how many different inputs it has.
-        hashes: the first 8 hex digits of the hash of each input, sorted and joined; the smallest 400 of more.
+        examples: how many different examples it has.
+        hashes: the first 8 hex digits of the hash of each input with its expected output, sorted and joined; the
+            smallest 400 of more.
     """
 
     __pydantic_config__: ClassVar[object] = _STRICT
@@ -45,8 +46,8 @@ class Fingerprint:
 
     @classmethod
     def of(cls, examples: Iterable[Example]) -> Fingerprint:
-        """Return the fingerprint of examples. Their expected outputs may be corrected without a change."""
-        hashes = sorted({hash_of(normalized_input(example.input)) for example in examples})
+        """Return the fingerprint of examples. Other expected outputs on the same inputs are another test set."""
+        hashes = sorted({hash_of(_asked_and_expected(example)) for example in examples})
         return cls(len(hashes), "".join(hashes[:_MOST]))
 
     @property
@@ -55,11 +56,15 @@ class Fingerprint:
         return [self.hashes[at : at + _HEX] for at in range(0, len(self.hashes), _HEX)]
 
     def is_seen_in(self, other: Fingerprint) -> bool:
-        """Return whether at least half of the inputs are in the other test set, as far as both kept their hashes."""
+        """Return whether at least half of the examples are in the other test set, as far as both kept their hashes."""
         own, known = self.parts, other.parts
         if len(known) < other.examples:
             own = [one for one in own if one <= known[-1]]
         return bool(own) and 2 * len(set(own) & set(known)) >= len(own)
+
+
+def _asked_and_expected(example: Example) -> str:
+    return f"{normalized_input(example.input)}\n{expected_text(example.expected)}"
 
 
 def hash_of(text: str) -> str:
