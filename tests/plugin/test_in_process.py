@@ -34,7 +34,7 @@ def test_a_mark(project: Project, changes: dict[str, Any]) -> None:
     project.file("conftest.py", HOOKS)
     project.gate_file(f"version: 1\nmodels: {BOTH}\ndefaults: {{margin: 0.1}}\n")
     project.gate_test(**changes)
-    gate = project.gate()
+    gate = project.whole()
     assert project.judge(**changes) == gate
     assert set(block(gate)[1:]) <= set(project.result.outlines)
 
@@ -45,7 +45,7 @@ def test_a_gate_of_the_file_that_a_mark_loosens(project: Project, name: str) -> 
     project.file(
         "test_gate.py", f"import pytest\n\n\n@pytest.mark.ftgate({name!r}, margin=0.01)\ndef test_gate(): pass\n"
     )
-    gate = project.gate()
+    gate = project.whole()
     assert bool(gate["loosened"]) is (name == "support")
     assert project.judge(name, margin=0.01) == gate
 
@@ -57,7 +57,7 @@ def test_models_that_are_called(tmp_path: Path, pytester: pytest.Pytester, serve
     apart = elsewhere.judge()
     project = EndpointProject(pytester, server)
     project.gate_test()
-    assert untimed(apart) == untimed(project.gate())
+    assert untimed(apart) == untimed(project.whole())
     project.forget()
     assert project.judge(stored=True, offline=True)["verdict"] == "pass"
     assert not server.requests
