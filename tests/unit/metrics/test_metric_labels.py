@@ -197,6 +197,7 @@ def test_the_label_that_an_answer_names(build, label, answer):
 
 
 def test_a_label_of_the_training_set_is_named_too(build):
+    assert build("accuracy", ("a-b", "ab"), normalize=[]).label_set.named_by("A B") is None
     labels = build("accuracy", ("refund", "invoice"), known=("chargeback",)).label_set
     assert [labels.named_by(text) for text in ("a chargeback", "a refund or a chargeback")] == ["chargeback", None]
 
