@@ -12,7 +12,7 @@ from xml.etree import ElementTree
 
 import pytest
 from endpoint_project import EndpointProject, answer, index_of
-from gate_project import Project, check, label, mentions, write_jsonl
+from gate_project import Project, check, label, mentions, passed, write_jsonl
 from html_page import Page
 from loopback import Reply, error
 
@@ -307,6 +307,12 @@ def test_reasons_of_obligations(required: Project) -> None:
 
 
 # --- where the text goes -------------------------------------------------------------------------------------
+
+
+def test_an_absolute_path_may_lead_anywhere(project: Project, tmp_path_factory: pytest.TempPathFactory) -> None:
+    elsewhere = tmp_path_factory.mktemp("elsewhere") / "ft.jsonl"
+    elsewhere.write_bytes((project.path / "ft.jsonl").read_bytes())
+    passed(project.judge(candidate=f"recorded:{elsewhere}"))
 
 
 def test_recordings_stay_in_their_folder(project: Project) -> None:
