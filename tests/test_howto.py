@@ -14,7 +14,7 @@ import pytest
 import yaml
 from doc_pages import blocks, commands, file_of, page_named
 from endpoint_project import EndpointProject, index_of
-from gate_project import Project, check, label, write_jsonl, wrong
+from gate_project import Project, check, label, passed, refused, write_jsonl, wrong
 from loopback import LoopbackServer, Reply, Request
 
 from pytest_ftgate.config import load_gate_file
@@ -362,6 +362,21 @@ def test_recipes(
     gate = project.gate()
     assert gate["baseline"]["value"] == pytest.approx(score, abs=1e-9), gate["checks"]
     assert gate["candidate"]["value"] == pytest.approx(1)
+
+
+def test_metrics_that_need_no_label(project: Project) -> None:
+    """A recipe of the whole example, and ``format``, judge a test set whose rows have no expected output."""
+    metric = recipe(project, "conftest.py (terms)", {})
+    fields = {"must_use": ["please"], "must_avoid": ["refund"]}
+    write_jsonl(project.path / "test.jsonl", ({"id": f"t{i}", "input": f"question {i}", **fields} for i in range(60)))
+    project.predictions("base.jsonl", 60, output=lambda i: f"please {i}" if i % 2 else f"please refund {i}")
+    project.predictions("ft.jsonl", 60, output=lambda i: f"please {i}")
+    for asked in (metric, {"name": "format", "pattern": r"please \d+"}):
+        project.gate_test(metric=asked, checks={"formatting_gain": "warn"})
+        gate = passed(project.gate())
+        assert (gate["baseline"]["value"], gate["candidate"]["value"]) == (0.5, 1)
+    project.gate_test(metric=[metric, "accuracy"])
+    refused(project)
 
 
 def test_the_recipe_of_embeddings(endpoint: EndpointProject) -> None:

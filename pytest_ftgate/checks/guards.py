@@ -86,7 +86,9 @@ def prepare_guards(
 
 def _metric(spec: GuardKeys, test: DataSet, training: DataSet, custom: Mapping[str, Any]) -> Metric:
     labels, known = map(distinct_outputs, (test, training))
-    metric = build_metric(spec.metric, labels=labels, custom=custom, known=known, blank=test.without_output())
+    metric = build_metric(
+        spec.metric, labels=labels, custom=custom, known=known, blank=test.without_output(), examples=test.examples
+    )
     refuse_judged(metric, "the metric of a guard", source=str(spec.sources["metric"]))
     if metric.label_set is not None:
         metric.label_set.check(metric.name, test.expected, test.where)

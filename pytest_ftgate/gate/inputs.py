@@ -39,7 +39,7 @@ def read_inputs(config: GateKeys, services: Services, nodeid: str) -> Context:
     Raises:
         FtgateError: an input cannot be read or used.
     """
-    test = services.load(config.test_set, config.sources["test_set"].at, labeled=needs_expected(config))
+    test = services.load(config.test_set, config.sources["test_set"].at, labeled=needs_expected(config, services.hook))
     training = services.load(config.training_set, config.sources["training_set"].at)
     check_test_set(test)
     metrics = build_metrics(config, test, training, services.hook)

@@ -28,7 +28,9 @@ def build_metrics(config: GateKeys, test: DataSet, training: DataSet | None, hoo
 
     def build(spec: MetricSpec) -> Metric:
         others = RUN_METRICS if spec.name in config.thresholds else ()
-        return build_metric(spec, labels=labels, custom=custom, known=known, others=others, blank=blank)
+        return build_metric(
+            spec, labels=labels, custom=custom, known=known, others=others, blank=blank, examples=test.examples
+        )
 
     metrics = {name: build(spec) for name, spec in _by_name(_asked(config)).items()}
     if metrics[config.decided_by.name].uses_labels and "accuracy" not in metrics:
@@ -41,11 +43,13 @@ def build_metrics(config: GateKeys, test: DataSet, training: DataSet | None, hoo
     return metrics
 
 
-def needs_expected(config: GateKeys) -> bool:
-    """Return whether any metric needs expected outputs; judges do without."""
+def needs_expected(config: GateKeys, hook: Any | None) -> bool:
+    """Return whether any metric needs expected outputs; judges, ``format`` and metrics of whole examples do without."""
     from pytest_ftgate.config.metrics import JUDGED
 
-    return any(spec.name not in JUDGED for spec in _asked(config))
+    custom = custom_metrics(hook)
+    asked = ((spec.name, spec.options.get("function", custom.get(spec.name))) for spec in _asked(config))
+    return any(name not in (*JUDGED, "format") and not getattr(own, "whole_example", False) for name, own in asked)
 
 
 def _asked(config: GateKeys) -> list[MetricSpec]:

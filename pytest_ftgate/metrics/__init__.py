@@ -13,6 +13,7 @@ from pytest_ftgate.metrics.protocol import Answers, Breakdown, Metric, Scored
 
 if TYPE_CHECKING:
     from pytest_ftgate.config import MetricSpec
+    from pytest_ftgate.data import Example
     from pytest_ftgate.errors import Where
 
     BUILT_IN: tuple[str, ...]
@@ -73,14 +74,15 @@ def build_metric(
     known: Sequence[str] = (),
     others: Collection[str] = (),
     blank: Sequence[Where] = (),
+    examples: Sequence[Example] = (),
 ) -> Metric:
     """Build a gate's metric, ready to score answers on its test set, or raise :class:`ConfigError`.
 
     ``labels`` are the distinct expected outputs as texts; averages over labels run over all of them for every model.
-    ``known`` and ``blank`` are those of :class:`Options`, ``custom`` the metrics of hooks by name, and ``others``
-    further valid names, for suggestions.
+    ``known``, ``blank`` and ``examples`` are those of :class:`Options`, ``custom`` the metrics of hooks by name, and
+    ``others`` further valid names, for suggestions.
     """
-    options, name = Options(spec, tuple(labels), tuple(known), tuple(blank)), spec.name
+    options, name = Options(spec, tuple(labels), tuple(known), tuple(blank), examples), spec.name
     function = spec.options.get("function")
     own = callable(function) or name in custom
     build = _builder(name)

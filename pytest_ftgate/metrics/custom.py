@@ -8,12 +8,15 @@ from collections.abc import Callable, Sequence
 from copy import deepcopy
 from dataclasses import dataclass
 from numbers import Real
-from typing import Any, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 from pytest_ftgate.errors import ConfigError, MetricError, told
 from pytest_ftgate.metrics.options import Options
 from pytest_ftgate.metrics.protocol import Answers, Metric, Scored, by_example
 from pytest_ftgate.text import FARTHEST, kind_of
+
+if TYPE_CHECKING:
+    from pytest_ftgate.data import Example
 
 ScoreExample: TypeAlias = Callable[[Any, str], float]
 
@@ -33,6 +36,8 @@ class CustomMetric:
         low, high: the range of the number. A missing answer gets the worst end.
         description: a sentence for reports.
         right_wrong: the number is either 1 (right) or 0 (wrong).
+        whole_example: ``score`` is called with the whole :class:`~pytest_ftgate.Example` in place of its expected
+            output, which the test set need not have.
 
     Raise :class:`ConfigError` if the range, the direction or the function is invalid.
     """
@@ -44,6 +49,7 @@ class CustomMetric:
     greater_is_better: bool
     description: str = ""
     right_wrong: bool = False
+    whole_example: bool = False
 
     def __post_init__(self) -> None:
         problem = _problem(self)
@@ -77,7 +83,13 @@ def _is_number(value: Any) -> bool:
 
 
 def metric(
-    *, low: float, high: float, greater_is_better: bool, right_wrong: bool = False, name: str | None = None
+    *,
+    low: float,
+    high: float,
+    greater_is_better: bool,
+    right_wrong: bool = False,
+    whole_example: bool = False,
+    name: str | None = None,
 ) -> Callable[[ScoreExample], CustomMetric]:
     """Turn a function ``(expected, answer) -> float`` into a metric; see :class:`CustomMetric` for the arguments.
 
@@ -91,7 +103,7 @@ def metric(
     def declare(function: ScoreExample) -> CustomMetric:
         called = name if name is not None else str(getattr(function, "__name__", type(function).__name__))
         description = (inspect.getdoc(function) or "").partition("\n")[0]
-        return CustomMetric(called, function, low, high, greater_is_better, description, right_wrong)
+        return CustomMetric(called, function, low, high, greater_is_better, description, right_wrong, whole_example)
 
     return declare
 
@@ -99,21 +111,23 @@ def metric(
 class ExampleMetric(Metric):
     """A custom metric with the name that the gate uses."""
 
-    def __init__(self, name: str, declared: CustomMetric) -> None:
-        self.name, self.declared = name, declared
+    def __init__(self, name: str, declared: CustomMetric, examples: Sequence[Example] = ()) -> None:
+        self.name, self.declared, self._examples = name, declared, examples
+        self.compares = not declared.whole_example
         self.kind = "right_wrong" if declared.right_wrong else "graded"
         self.low, self.high = float(declared.low), float(declared.high)
         self.greater_is_better = declared.greater_is_better
 
     def score(self, expected: Sequence[Any], answers: Answers) -> Scored:
-        return by_example(self, list(enumerate(expected)), answers, self._score)
+        given = self._examples if self.declared.whole_example else expected
+        return by_example(self, list(enumerate(given)), answers, self._score)
 
     def _score(self, place: tuple[int, Any], answer: str | None) -> float:
-        index, expected = place
+        index, given = place
         if answer is None:
             return self.worst
         try:
-            value = self.declared.score(deepcopy(expected), answer)  # other metrics are given it, too
+            value = self.declared.score(deepcopy(given), answer)  # other metrics are given it, too
         except KeyboardInterrupt:
             raise
         except BaseException as error:  # pytest.skip() and sys.exit() too: they must not take the gate out of the run
@@ -155,4 +169,4 @@ def build(options: Options, declared: Any) -> ExampleMetric:
     if not isinstance(declared, CustomMetric):
         what = "does not declare its range and direction" if callable(declared) else f"is {kind_of(declared)}"
         raise options.error(f"the metric {options.metric} {what}", cure=_DECLARE)
-    return ExampleMetric(options.metric, declared)
+    return ExampleMetric(options.metric, declared, options.examples)

@@ -16,6 +16,7 @@ from pytest_ftgate.text import kind_of, listed, nearest
 
 if TYPE_CHECKING:
     from pytest_ftgate.config import MetricSpec
+    from pytest_ftgate.data import Example
 
 
 _OF_OTHER_METRICS = ("normalize", "pattern", "json_field", "labels", "pos_label")  # such a name is no slip
@@ -32,13 +33,15 @@ class Options:
     """One metric's written options; every method that reads one raises :class:`ConfigError` with place and key.
 
     ``expected`` are the distinct expected outputs of the test set as texts, ``blank`` the places of blank ones;
-    ``known`` are the labels of the training set: wrong as an answer, but not counted as unknown.
+    ``known`` are the labels of the training set: wrong as an answer, but not counted as unknown. ``examples`` are those
+    of the test set, for custom metrics of whole examples.
     """
 
     spec: MetricSpec
     expected: tuple[str, ...] = ()
     known: tuple[str, ...] = ()
     blank: tuple[Where, ...] = ()
+    examples: Sequence[Example] = ()
 
     @property
     def metric(self) -> str:

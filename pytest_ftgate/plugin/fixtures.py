@@ -66,7 +66,7 @@ def configured_model(request: pytest.FixtureRequest, key: str, session: GateSess
 
         def asked() -> Iterable[Example]:
             source = config.test_set or request.getfixturevalue("ftgate_test_set")  # overridden
-            return services.load(source, config.sources["test_set"].at, labeled=needs_expected(config))
+            return services.load(source, config.sources["test_set"].at, labeled=needs_expected(config, services.hook))
 
         return CallableModel(model, asked, offline=services.offline)
 
@@ -91,7 +91,7 @@ def configured_data(request: pytest.FixtureRequest, key: str, session: GateSessi
 
     with _as_failure():
         config = layers_as_written(request, key, session.files).resolve()
-        labeled = key != "test_set" or needs_expected(config)
+        labeled = key != "test_set" or needs_expected(config, request.node.ihook)
         source = config.sources[key].at
         return session.data.load(getattr(config, key), source, request.node.ihook, labeled=labeled).examples
 
