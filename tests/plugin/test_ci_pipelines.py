@@ -209,6 +209,7 @@ class Checkout:
         others = {
             "FTGATE_TOKEN || github.token": known.get("FTGATE_TOKEN", "github-token"),
             "github.action_path": str(ACTION.parent),
+            "github.base_ref": "main",
             "github.token": "github-token",
             "github.event.pull_request.number": "7",
             "OPENAI_API_KEY": "",
@@ -219,6 +220,7 @@ class Checkout:
         """Run a job as a runner does: all lines in one shell that stops at the first that fails."""
         self.checkout()
         keys = yaml.safe_load(GITLAB.read_text(encoding="utf-8"))[job]
+        variables = {"CI_MERGE_REQUEST_DIFF_BASE_SHA": "origin/main", **variables}
         done = self.run("\n".join(keys["script"]), "-eo", "pipefail", **variables)
         for line in keys.get("after_script", ()):
             self.after = self.run(line, "-eo", "pipefail", **variables)

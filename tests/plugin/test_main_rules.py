@@ -1,0 +1,117 @@
+"""Judge by main's rules: the git command of docs/ci.md, in a repository with each way to change the rules."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+from gate_project import Project, git, label, on_a_branch, wrong
+
+from pytest_ftgate.checks.weaker.base import REQUESTS
+
+pytestmark = pytest.mark.skipif(not shutil.which("git") or not shutil.which("bash"), reason="there is no git or bash")
+
+DOCS = Path(__file__).parents[2] / "docs" / "ci.md"
+INI = "[pytest]\nftgate_required = all\nftgate_forbid_weakening = true\n"
+GATE = """version: 1
+gates:
+  support:
+    test_set: test.jsonl
+    training_set: data/train.jsonl
+    baseline: recorded:base.jsonl
+    candidate: recorded:recordings/support.candidate.jsonl
+    metric: same
+    margin: 0.05
+    evidence: observed
+    repeats: 2
+"""
+EASY = GATE.replace("margin: 0.05", "margin: 0.01")
+TEST = "import pytest\n@pytest.mark.ftgate('support')\ndef test_gate(): pass\n"
+CONFTEST = """from pytest_ftgate import Check, metric
+
+@metric(low=0, high=1, greater_is_better=True)
+def same(expected, answer): return float(expected == answer)
+
+def pytest_ftgate_metrics(): return {"same": same}
+
+def pytest_ftgate_checks(gate):
+    right = gate.result.candidate.value
+    return [Check("own", "pass" if right is None or right > 0.98 or right < 0.9 else "fail", "at least 98 %")]
+"""
+ANSWERS = "recordings/support.candidate.jsonl"
+FIXTURE = "import pytest\n@pytest.fixture\ndef ftgate_baseline(): return 'recorded:weak.jsonl'\n"
+
+
+def rows(right: int, second: int | None = None) -> str:
+    """Return recorded answers that are right for so many examples, perhaps for others the second time."""
+    counts = (right, right if second is None else second)
+    made = ((i, k, label(i) if i < counts[k] else wrong(i)) for i in range(60) for k in (0, 1))
+    return "".join(f'{{"id": "t{i}", "repeat": {k}, "output": "{text}"}}\n' for i, k, text in made)
+
+
+def examples(right: int) -> str:
+    made = ((i, label(i) if i < right else wrong(i)) for i in range(60))
+    return "".join(f'{{"id": "t{i}", "input": "customer question {i}", "expected": "{text}"}}\n' for i, text in made)
+
+
+POOR, GOOD, BEST = {ANSWERS: rows(42)}, {ANSWERS: rows(56)}, {ANSWERS: rows(60)}
+ATTACKS: dict[str, dict[str, str]] = {
+    "a weakened threshold": {
+        **POOR, "ftgate.yaml": EASY, "gates/test_gate.py": TEST.replace("t')", "t', margin=0.01)"),
+    },
+    "a renamed gate": {
+        **POOR, "ftgate.yaml": EASY.replace("support:", "easy:"), "gates/test_gate.py": TEST.replace("support", "easy"),
+    },
+    "a deleted hook": {**GOOD, "conftest.py": CONFTEST.partition("def pytest_ftgate_checks")[0]},
+    "a changed metric": {**POOR, "conftest.py": CONFTEST.replace("expected == answer", "answer != 'refund'")},
+    "relabelled examples": {ANSWERS: rows(0), "test.jsonl": examples(0)},
+    "rewritten answers of the baseline": {**POOR, "base.jsonl": rows(20)},
+    "a nearer ini file": {**POOR, "gates/pytest.ini": "[pytest]\nftgate_config = ../easy.yaml\n", "easy.yaml": EASY},
+    "another ini file": {**POOR, "pytest.ini": "[pytest]\nftgate_config = easy.yaml\n", "easy.yaml": EASY},
+    "lowered repeats": {ANSWERS: rows(56, 28), "ftgate.yaml": GATE.replace("repeats: 2", "repeats: 1")},
+    "a new conftest": {**POOR, "gates/conftest.py": FIXTURE, "weak.jsonl": rows(20)},
+}  # fmt: skip
+MORE = "".join(f'{{"input": "new question {i}", "expected": "{label(i)}"}}\n' for i in range(250))
+BETTER = {**BEST, "data/train.jsonl": MORE}
+
+
+@pytest.fixture
+def repo(project: Project, monkeypatch: pytest.MonkeyPatch) -> Project:
+    """Return a project whose ``origin/main`` has a strict gate; checked out is a branch from it."""
+    for name in [name for name in os.environ if name.startswith("GIT_") or name in REQUESTS]:
+        monkeypatch.delenv(name)
+    (project.path / "data").mkdir()
+    (project.path / "train.jsonl").rename(project.path / "data/train.jsonl")
+    files = {"ftgate.yaml": GATE, "pytest.ini": INI, "conftest.py": CONFTEST, "gates/test_gate.py": TEST}
+    for name, text in {**files, "base.jsonl": rows(40), **BEST, ".gitignore": ".ftgate/\n__pycache__/\n"}.items():
+        project.file(name, text)
+    (project.path / "ft.jsonl").unlink()
+    on_a_branch(project.path)
+    git(project.path, "update-ref", "refs/remotes/origin/main", "main")
+    return project
+
+
+def propose(project: Project, files: dict[str, str]) -> None:
+    """Commit a change, and bring back main's rules as the documentation says."""
+    for name, text in files.items():
+        project.file(name, text)
+    git(project.path, "add", "-A")
+    git(project.path, "commit", "-q", "-m", "change")
+    (command,) = re.findall(r"^git restore .*?[^\\]\n", DOCS.read_text(encoding="utf-8"), re.MULTILINE | re.DOTALL)
+    subprocess.run(["bash", "-ec", command], cwd=project.path, check=True, capture_output=True)
+
+
+def test_an_honest_better_candidate_with_new_training_rows_is_green(repo: Project) -> None:
+    assert repo.run_apart("gates").ret == 0
+    propose(repo, BETTER)
+    repo.run_apart("gates").assert_outcomes(passed=1)
+
+
+@pytest.mark.parametrize("files", ATTACKS.values(), ids=ATTACKS)
+def test_no_change_of_the_rules_helps_a_poor_candidate(repo: Project, files: dict[str, str]) -> None:
+    propose(repo, files)
+    assert repo.run_apart("gates").ret == pytest.ExitCode.TESTS_FAILED
