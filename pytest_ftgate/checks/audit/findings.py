@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+import difflib
+import re
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from itertools import islice
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 from pytest_ftgate.checks.audit.near import NEAR
 from pytest_ftgate.checks.audit.wording import differing
-from pytest_ftgate.config.checks import CHANGEABLE
 from pytest_ftgate.config.data import max_tokens
 from pytest_ftgate.data import expected_text
 from pytest_ftgate.result import Action, Check, Status, Threshold
@@ -19,35 +20,73 @@ if TYPE_CHECKING:
     from pytest_ftgate.checks.context import Context
     from pytest_ftgate.data import DataSet
 
-MOST_CONFLICTS = 100
+_MOST_CONFLICTS = 100
 """The gate fails if more than one row in this many contradicts an earlier one."""
 
-MOST_IMBALANCE = 10
+_MOST_IMBALANCE = 10
 """Highest ratio of the rows of the most frequent label to those of the rarest that is not reported."""
+
+_MISSPELT = 0.85
+"""Least similarity, from 0 to 1, of a label to the one that was probably meant."""
 
 _NEAR = f"at least {100 * NEAR:g} % similar text"
 _NAMED = 3
 """Rows, pairs or labels that a message names; the rest is counted."""
 
+_ACCEPT_NEAR = " If they are no copies, write checks: {leaked_near: warn}."
+_DIGITS = re.compile(r"\d+")
 _REMOVED = 5
 """Rows to remove that an advice names."""
 
 
-def check(gate: Context) -> list[Check]:
-    """Return the checks of the audit: usable examples and leaks always, other findings where there are any."""
-    rules = _Rules(gate)
-    return [rules.usable(), rules.leaked(), *rules.findings()]
+class Finding(NamedTuple):
+    """What the audit may find: a row of the table of findings.
+
+    Attributes:
+        default: its level where the gate says nothing; ``limit``: a warning up to a built-in limit.
+        count: how many rows, pairs or labels it is about; 0 if nothing was found.
+        words: the message about them.
+        beyond: whether its built-in limit is exceeded.
+        fields: further fields of its check.
+    """
+
+    name: str
+    default: Literal["fail", "limit", "warn"]
+    count: Callable[[_Audited], int]
+    words: Callable[[_Audited, int], str]
+    advice: str | Callable[[_Audited], str]
+    beyond: Callable[[_Audited], bool] = lambda _: False
+    fields: Callable[[_Audited], Mapping[str, Any]] = lambda _: {}
 
 
-class _Rules:
-    """The checks of one audit."""
+def check(gate: Context) -> Iterator[Check]:
+    """Yield the checks of the audit: usable examples and leaks always, other findings where there are any."""
+    audited = _Audited(gate)
+    yield audited.usable()
+    for one in FINDINGS:
+        if count := one.count(audited):
+            beyond = one.beyond(audited)
+            status: Status = "fail" if beyond or one.default == "fail" else "warning"
+            action: Action | None = "fix_data" if beyond or gate.config.level(one.name) == "fail" else None
+            advice = one.advice if isinstance(one.advice, str) else one.advice(audited)
+            fields = {"observed": count, **one.fields(audited)}
+            yield Check(one.name, status, one.words(audited, count), **fields, advice=advice, action=action)
+        elif one.name == "leaked":
+            exact_only = gate.audit.leaked_near_rows or gate.config.level("leaked_near") == "ignore"
+            message = f"no {'exact' if exact_only else 'exact or near'} duplicate of a test example in the training set"
+            yield Check(one.name, "pass", message, observed=0, required=0)
+
+
+class _Audited:
+    """The audit of a gate, and how its rows are told."""
 
     def __init__(self, gate: Context) -> None:
-        self._gate, self._audit, self._training, self._test = gate, gate.audit, gate.training, gate.test
+        self.gate, self.audit, self.training, self.test = gate, gate.audit, gate.training, gate.test
+        self.needed, self.max_tokens = gate.config.min_training_examples, max_tokens(gate.config.training_set)
 
     def usable(self) -> Check:
         """Check that there are enough usable training examples."""
-        audit, needed = self._audit, self._gate.config.min_training_examples
+        audit, needed = self.audit, self.needed
         enough = audit.usable >= needed
         message = f"{plural(audit.usable, 'usable training example')}, {needed:,} required"
         if audit.rows != audit.usable:
@@ -60,7 +99,7 @@ class _Rules:
             "pass" if enough else "fail",
             message,
             observed=audit.usable,
-            **self._gate.requirement("min_training_examples"),
+            **self.gate.requirement("min_training_examples"),
             advice=None
             if enough
             else f"Add {plural(needed - audit.usable, 'distinct example')}; "
@@ -68,214 +107,39 @@ class _Rules:
             action="add_examples",
         )
 
-    def leaked(self) -> Check:
-        """Check that no test example is in the training set."""
-        audit = self._audit
-        if not audit.leaked:
-            exact_only = audit.leaked_near_rows or self._gate.config.level("leaked_near") == "ignore"
-            kind = "exact" if exact_only else "exact or near"
-            message = f"no {kind} duplicate of a test example in the training set"
-            return Check("leaked", "pass", message, observed=0, required=0)
-        return Check(
-            "leaked",
-            "fail",
-            f"{audit.leaked:,} of {plural(len(self._test), 'test example')} "
-            f"{'is' if audit.leaked == 1 else 'are'} also in the training set: "
-            f"{self._pairs(self._test, audit.leaked_rows, '=')}",
-            observed=audit.leaked,
-            required=0,
-            source=self._gate.source("training_set"),
-            advice=self._removal(audit.leaked_rows),
-            action="fix_data",
-        )
+    @property
+    def too_few_distinct(self) -> bool:
+        """Return whether there are enough usable rows only with their near duplicates."""
+        return self.audit.distinct < self.needed <= self.audit.usable
 
-    def findings(self) -> Iterator[Check]:
-        """Yield a check for each kind of finding."""
-        yield from self._leaked_near()
-        yield from self._conflicts()
-        yield from self._near_duplicates()
-        yield from self._test_near_duplicates()
-        yield from self._group_overlap()
-        yield from self._labels_missing()
-        yield from self._imbalance()
-        yield from self._empty_outputs()
-        yield from self._chat_format()
-        yield from self._too_long()
+    @property
+    def misspelt(self) -> dict[str, str]:
+        """Return the labels of the test set that look like a misspelt one, each with the label that was meant."""
+        counts, found = self.audit.labels.counts or {}, dict[str, str]()
+        for label in self.audit.labels.only_in_test:
+            for meant in difflib.get_close_matches(label, counts, 1, _MISSPELT):
+                if _DIGITS.findall(label) == _DIGITS.findall(meant):
+                    found[label] = meant
+        return found
 
-    # --- duplicates ---------------------------------------------------------------------------------------------
+    def share(self, count: int, singular: str, several: str) -> str:
+        """Return how many test examples, with the verb."""
+        return f"{count:,} of {plural(len(self.test), 'test example')} {singular if count == 1 else several}"
 
-    def _leaked_near(self) -> Iterator[Check]:
-        pairs, count = self._audit.leaked_near_rows, self._audit.leaked_near
-        accepted = self._gate.config.accepts("leaked_near")
-        accept = "" if accepted else " If they are no copies, write checks: {leaked_near: warn}."
-        yield from self._finding(
-            "leaked_near",
-            count,
-            f"{count:,} of {plural(len(self._test), 'test example')} "
-            f"{'has' if count == 1 else 'have'} a near duplicate in the training set ({_NEAR}): "
-            f"{self._pairs(self._test, pairs, '~')}",
-            self._removal(pairs) + accept,
-            required=0,
-        )
-
-    def _removal(self, pairs: Sequence[tuple[int, int]]) -> str:
+    def removal(self, pairs: Sequence[tuple[int, int]]) -> str:
         """Return the advice to remove all training rows of these pairs."""
         rows = sorted({row for _, row in pairs})
-        named = ", ".join(str(self._training.where(row)) for row in rows[:_REMOVED])
+        named = ", ".join(str(self.training.where(row)) for row in rows[:_REMOVED])
         more = f" and {len(rows) - _REMOVED:,} more; -v lists them" if len(rows) > _REMOVED else ""
         these = "this training row" if len(rows) == 1 else f"these {len(rows):,} training rows"
         return f"Remove {these} and train again: {named}{more}."
 
-    def _conflicts(self) -> Iterator[Check]:
-        audit = self._audit
-        too_many = audit.conflicts * MOST_CONFLICTS > audit.filled
-        share = 100 * audit.conflicts / max(audit.filled, 1)
-        pairs = self._pairs(self._training, audit.conflict_rows, "vs")
-        limit = f" ({share:.1f} % of {plural(audit.filled, 'row')}, limit {100 / MOST_CONFLICTS:g} %)"
-        yield from self._finding(
-            "conflicts",
-            audit.conflicts,
-            f"{plural(audit.conflicts, 'training row')} {'repeats' if audit.conflicts == 1 else 'repeat'} an input "
-            f"with a different output{limit if self._gate.config.level('conflicts') == 'limit' else ''}: {pairs}",
-            "Keep the correct output of each pair: contradictions teach the model to guess.",
-            beyond=too_many,
-        )
-
-    def _near_duplicates(self) -> Iterator[Check]:
-        audit, needed = self._audit, self._gate.config.min_training_examples
-        count = len(audit.near_rows)
-        too_few = audit.distinct < needed <= audit.usable
-        pairs = self._pairs(self._training, audit.near_rows, "~")
-        yield from self._finding(
-            "near_duplicates",
-            count,
-            f"{count:,} of {plural(audit.usable, 'usable row')} "
-            f"{'is a near duplicate' if count == 1 else 'are near duplicates'} of an earlier row "
-            f"({_NEAR}), {audit.distinct:,} {'is' if audit.distinct == 1 else 'are'} distinct"
-            f"{f' ({needed:,} required)' if too_few else ''}: {pairs}",
-            "Replace them with different examples: a sentence with one word changed adds little.",
-            beyond=too_few,
-            **(self._gate.requirement("min_training_examples") if too_few else {}),
-        )
-
-    def _test_near_duplicates(self) -> Iterator[Check]:
-        pairs = self._audit.test_near_rows
-        count = len({row for row, _ in pairs})
-        what = "is a near duplicate" if count == 1 else "are near duplicates"
-        yield from self._finding(
-            "test_near_duplicates",
-            count,
-            f"{plural(count, 'test example')} {what} of an earlier one ({_NEAR}); copies count as one group: "
-            f"{self._pairs(self._test, pairs, '~', self._test)}",
-            "Replace them with different examples: copies add no evidence.",
-        )
-
-    def _group_overlap(self) -> Iterator[Check]:
-        shared, count = self._audit.shared_groups, self._audit.in_shared_groups
-        places = {
-            name: f"{self._test.where(row)}, {self._training.where(other)}" for name, (row, other) in shared.items()
-        }
-        yield from self._finding(
-            "group_overlap",
-            count,
-            f"{count:,} of {plural(len(self._test), 'test example')} {'belongs' if count == 1 else 'belong'} to "
-            f"{plural(len(shared), 'group')} that the training set has too: {_names(list(shared), places)}",
-            "Split the data by group, so that all rows of a group are in one set.",
-        )
-
-    # --- labels ------------------------------------------------------------------------------------------------
-
-    def _labels_missing(self) -> Iterator[Check]:
-        labels = self._audit.labels
-        rare = labels.rare or {}
-        parts = []
-        if labels.only_in_test:
-            places = self._first_rows(self._test, labels.only_in_test)
-            parts.append(f"no example of {_names(labels.only_in_test, places)}, which the test set expects")
-        if rare:
-            parts.append(f"few examples of {_names(list(rare), {k: plural(n, 'row') for k, n in rare.items()})}")
-        yield from self._finding(
-            "labels_missing",
-            len(labels.only_in_test) + len(rare),
-            f"the training set has {', and '.join(parts)}",
-            "Add training examples with these labels.",
-        )
-
-    def _imbalance(self) -> Iterator[Check]:
-        ratio = self._audit.labels.imbalance
-        if ratio is None or ratio <= MOST_IMBALANCE:
-            return
-        counts = self._audit.labels.counts or {}
-        most, rarest = next(iter(counts)), next(reversed(list(counts)))
-        where = self._first_rows(self._training, [rarest])[rarest]
-        yield from self._finding(
-            "imbalance",
-            1,
-            f"label imbalance {ratio:.3g}x (limit {MOST_IMBALANCE}x): {_quoted(most)} has "
-            f"{plural(counts[most], 'training row')}, {_quoted(rarest)} has {counts[rarest]:,} (first {where})",
-            "Add examples of the rare labels, or remove some of the frequent ones.",
-            observed=ratio,
-            required=MOST_IMBALANCE,
-        )
-
-    # --- rows --------------------------------------------------------------------------------------------------
-
-    def _empty_outputs(self) -> Iterator[Check]:
-        rows = self._audit.empty_outputs
-        yield from self._finding(
-            "empty_outputs",
-            len(rows),
-            f"{plural(len(rows), 'training output')} {'is' if len(rows) == 1 else 'are'} empty: "
-            f"{self._each(dict.fromkeys(rows, ''))}",
-            "Complete or remove these rows: they teach the model to say nothing.",
-        )
-
-    def _chat_format(self) -> Iterator[Check]:
-        rows = self._audit.chat_errors
-        kinds = Counter(rows.values())
-        counted, alike = plural(len(rows), "malformed training conversation"), len(kinds) == 1
-        if alike or len(rows) > _NAMED:
-            counted += f" ({', '.join(kind if alike else f'{n:,} {kind}' for kind, n in kinds.most_common())})"
-        yield from self._finding(
-            "chat_format",
-            len(rows),
-            f"{counted}: {self._each(dict.fromkeys(rows, '') if alike else rows)}",
-            "Put instructions first, then alternate user and assistant messages: chat templates reject or rewrite "
-            "other orders.",
-        )
-
-    def _too_long(self) -> Iterator[Check]:
-        rows, limit = self._audit.long_rows, max_tokens(self._gate.config.training_set)
-        named = self._each({row: f"about {tokens:,}" for row, tokens in rows.items()})
-        yield from self._finding(
-            "too_long",
-            len(rows),
-            f"{plural(len(rows), 'training row')} {'has' if len(rows) == 1 else 'have'} more than {limit:,} tokens "
-            f"(estimated as UTF-8 bytes / 4): {named}",
-            "Shorten them, or set training_set.max_tokens to the limit of your trainer: most trainers truncate longer "
-            "rows.",
-            required=limit,
-            threshold=Threshold("training_set.max_tokens", limit),
-        )
-
-    def _finding(
-        self, name: str, count: int, message: str, advice: str, *, beyond: bool = False, **fields: Any
-    ) -> Iterator[Check]:
-        """Yield the check of a finding unless ``count`` is 0; ``beyond``: it exceeds a built-in limit."""
-        if not count:
-            return
-        status: Status = "fail" if beyond or CHANGEABLE[name].default == "fail" else "warning"
-        action: Action | None = "fix_data" if self._gate.config.level(name) == "fail" or beyond else None
-        yield Check(name, status, message, **{"observed": count, **fields}, advice=advice, action=action)
-
-    # --- text ---------------------------------------------------------------------------------------------------
-
-    def _pairs(self, data: DataSet, pairs: Sequence[tuple[int, int]], sign: str, others: DataSet | None = None) -> str:
+    def pairs(self, data: DataSet, pairs: Sequence[tuple[int, int]], sign: str, others: DataSet | None = None) -> str:
         """Return the first rows of a set with their counterparts in the ``others``, by default the training set.
 
         Of near pairs it is one, with its texts.
         """
-        others = others or self._training
+        others = others or self.training
         place = others.row_name if data is others else others.where
         count = 1 if sign == "~" else _NAMED
         named = [f"{data.where(row)} {sign} {place(first)}" for row, first in pairs[:count]]
@@ -285,15 +149,14 @@ class _Rules:
             named[0] += f" ({_quoted(texts[0])} and {_quoted(texts[1])})"
         return ", ".join(named) + _more(len(pairs), count)
 
-    def _each(self, remarks: Mapping[int, str]) -> str:
+    def each(self, remarks: Mapping[int, str]) -> str:
         """Return the first rows of the training set, each with its remark unless that is empty."""
         named = (
-            f"{self._training.where(row)}{f' ({text})' if text else ''}"
-            for row, text in islice(remarks.items(), _NAMED)
+            f"{self.training.where(row)}{f' ({text})' if text else ''}" for row, text in islice(remarks.items(), _NAMED)
         )
         return ", ".join(named) + _more(len(remarks))
 
-    def _first_rows(self, data: DataSet, labels: Iterable[str]) -> dict[str, str]:
+    def first_rows(self, data: DataSet, labels: Iterable[str]) -> dict[str, str]:
         """Return the place of the first row with each label."""
         wanted, found = set(labels), dict[str, str]()
         for row, example in enumerate(data):
@@ -317,3 +180,169 @@ def _names(labels: Sequence[str], remarks: Mapping[str, str] | None = None) -> s
         _quoted(label) + (f" ({remarks[label]})" if remarks and label in remarks else "") for label in labels[:_NAMED]
     )
     return ", ".join(named) + _more(len(labels))
+
+
+def _conflicts(a: _Audited, count: int) -> str:
+    share = 100 * count / max(a.audit.filled, 1)
+    limit = f" ({share:.1f} % of {plural(a.audit.filled, 'row')}, limit {100 / _MOST_CONFLICTS:g} %)"
+    return (
+        f"{plural(count, 'training row')} {'repeats' if count == 1 else 'repeat'} an input with a different output"
+        f"{limit if a.gate.config.level('conflicts') == 'limit' else ''}: "
+        f"{a.pairs(a.training, a.audit.conflict_rows, 'vs')}"
+    )
+
+
+def _near_duplicates(a: _Audited, count: int) -> str:
+    return (
+        f"{count:,} of {plural(a.audit.usable, 'usable row')} "
+        f"{'is a near duplicate' if count == 1 else 'are near duplicates'} of an earlier row "
+        f"({_NEAR}), {a.audit.distinct:,} {'is' if a.audit.distinct == 1 else 'are'} distinct"
+        f"{f' ({a.needed:,} required)' if a.too_few_distinct else ''}: {a.pairs(a.training, a.audit.near_rows, '~')}"
+    )
+
+
+def _group_overlap(a: _Audited, count: int) -> str:
+    shared = a.audit.shared_groups
+    places = {name: f"{a.test.where(row)}, {a.training.where(other)}" for name, (row, other) in shared.items()}
+    groups = f"{plural(len(shared), 'group')} that the training set has too: {_names(list(shared), places)}"
+    return f"{a.share(count, 'belongs', 'belong')} to {groups}"
+
+
+def _labels_missing(a: _Audited, _count: int) -> str:
+    missing, rare = a.audit.labels.only_in_test, a.audit.labels.rare or {}
+    parts = []
+    if missing:
+        places = a.first_rows(a.test, missing)
+        for label, meant in a.misspelt.items():
+            places[label] += f"; did you mean {_quoted(meant)}?"
+        parts.append(f"no example of {_names(sorted(missing, key=lambda one: one not in a.misspelt), places)}")
+        parts[0] += ", which the test set expects"
+    if rare:
+        parts.append(f"few examples of {_names(list(rare), {k: plural(n, 'row') for k, n in rare.items()})}")
+    return f"the training set has {', and '.join(parts)}"
+
+
+def _imbalance(a: _Audited, _count: int) -> str:
+    counts = a.audit.labels.counts or {}
+    most, rarest = next(iter(counts)), next(reversed(list(counts)))
+    return (
+        f"label imbalance {a.audit.labels.imbalance:.3g}x (limit {_MOST_IMBALANCE}x): {_quoted(most)} has "
+        f"{plural(counts[most], 'training row')}, {_quoted(rarest)} has {counts[rarest]:,} "
+        f"(first {a.first_rows(a.training, [rarest])[rarest]})"
+    )
+
+
+def _chat_format(a: _Audited, count: int) -> str:
+    rows = a.audit.chat_errors
+    kinds = Counter(rows.values())
+    counted, alike = plural(count, "malformed training conversation"), len(kinds) == 1
+    if alike or count > _NAMED:
+        counted += f" ({', '.join(kind if alike else f'{n:,} {kind}' for kind, n in kinds.most_common())})"
+    return f"{counted}: {a.each(dict.fromkeys(rows, '') if alike else rows)}"
+
+
+FINDINGS: tuple[Finding, ...] = (
+    Finding(
+        "leaked",
+        "fail",
+        lambda a: a.audit.leaked,
+        lambda a, n: f"{a.share(n, 'is', 'are')} also in the training set: {a.pairs(a.test, a.audit.leaked_rows, '=')}",
+        lambda a: a.removal(a.audit.leaked_rows),
+        fields=lambda a: {"required": 0, "source": a.gate.source("training_set")},
+    ),
+    Finding(
+        "leaked_near",
+        "fail",
+        lambda a: a.audit.leaked_near,
+        lambda a, n: (
+            f"{a.share(n, 'has', 'have')} a near duplicate in the training set ({_NEAR}): "
+            f"{a.pairs(a.test, a.audit.leaked_near_rows, '~')}"
+        ),
+        lambda a: a.removal(a.audit.leaked_near_rows) + ("" if a.gate.config.accepts("leaked_near") else _ACCEPT_NEAR),
+        fields=lambda _: {"required": 0},
+    ),
+    Finding(
+        "conflicts",
+        "limit",
+        lambda a: a.audit.conflicts,
+        _conflicts,
+        "Keep the correct output of each pair: contradictions teach the model to guess.",
+        beyond=lambda a: a.audit.conflicts * _MOST_CONFLICTS > a.audit.filled,
+    ),
+    Finding(
+        "near_duplicates",
+        "limit",
+        lambda a: len(a.audit.near_rows),
+        _near_duplicates,
+        "Replace them with different examples: a sentence with one word changed adds little.",
+        beyond=lambda a: a.too_few_distinct,
+        fields=lambda a: a.gate.requirement("min_training_examples") if a.too_few_distinct else {},
+    ),
+    Finding(
+        "test_near_duplicates",
+        "warn",
+        lambda a: len({row for row, _ in a.audit.test_near_rows}),
+        lambda a, n: (
+            f"{plural(n, 'test example')} {'is a near duplicate' if n == 1 else 'are near duplicates'} of an earlier "
+            f"one ({_NEAR}); copies count as one group: {a.pairs(a.test, a.audit.test_near_rows, '~', a.test)}"
+        ),
+        "Replace them with different examples: copies add no evidence.",
+    ),
+    Finding(
+        "group_overlap",
+        "warn",
+        lambda a: a.audit.in_shared_groups,
+        _group_overlap,
+        "Split the data by group, so that all rows of a group are in one set.",
+    ),
+    Finding(
+        "labels_missing",
+        "warn",
+        lambda a: len(a.audit.labels.only_in_test) + len(a.audit.labels.rare or {}),
+        _labels_missing,
+        lambda a: "Correct the labels that are misspelt." if a.misspelt else "Add training examples with these labels.",
+    ),
+    Finding(
+        "imbalance",
+        "warn",
+        lambda a: (a.audit.labels.imbalance or 0) > _MOST_IMBALANCE,
+        _imbalance,
+        "Add examples of the rare labels, or remove some of the frequent ones.",
+        fields=lambda a: {"observed": a.audit.labels.imbalance, "required": _MOST_IMBALANCE},
+    ),
+    Finding(
+        "empty_outputs",
+        "warn",
+        lambda a: len(a.audit.empty_outputs),
+        lambda a, n: (
+            f"{plural(n, 'training output')} {'is' if n == 1 else 'are'} empty: "
+            f"{a.each(dict.fromkeys(a.audit.empty_outputs, ''))}"
+        ),
+        "Complete or remove these rows: they teach the model to say nothing.",
+    ),
+    Finding(
+        "chat_format",
+        "warn",
+        lambda a: len(a.audit.chat_errors),
+        _chat_format,
+        "Put instructions first, then alternate user and assistant messages: chat templates reject or rewrite "
+        "other orders.",
+    ),
+    Finding(
+        "too_long",
+        "warn",
+        lambda a: len(a.audit.long_rows),
+        lambda a, n: (
+            f"{plural(n, 'training row')} {'has' if n == 1 else 'have'} more than {a.max_tokens:,} tokens "
+            f"(estimated as UTF-8 bytes / 4): "
+            f"{a.each({row: f'about {tokens:,}' for row, tokens in a.audit.long_rows.items()})}"
+        ),
+        "Shorten them, or set training_set.max_tokens to the limit of your trainer: most trainers truncate longer "
+        "rows.",
+        fields=lambda a: {
+            "required": a.max_tokens,
+            "threshold": Threshold("training_set.max_tokens", a.max_tokens),
+        },
+    ),
+)
+"""All findings, in the order in which reports show them; their levels and keys are those of ``config/checks.py``."""
