@@ -118,6 +118,7 @@ INSTRUCTION = (
 )
 
 Row = tuple[str, str]
+SPEAKERS = ["Anna", "Boris", "Clara", "Dmitri", "Emine", "Farid", "Greta", "Hector", "Ingrid", "Jamal"]
 Write = Callable[[str, random.Random], Any]
 
 
@@ -149,7 +150,26 @@ PLANTS: dict[str, Write] = {
     "URL": lambda text, _: quote(text),
     "form": lambda text, _: quote_plus(text),
     "other ticket, date and order": numbered,
+    "number": lambda text, rng: f"{rng.randint(1, 99)}. {text}",
+    "Q and number": lambda text, rng: f"Q{rng.randint(1, 99)}: {text}",
+    "date": lambda text, rng: f"2026-{rng.randint(1, 12):02}-{rng.randint(1, 28):02} {text}",
+    "time": lambda text, rng: f"[{rng.randint(10, 23)}:{rng.randint(10, 59)}] {text}",
+    "speaker and time": lambda text, rng: f"[{rng.choice(SPEAKERS)} 14:{rng.randint(10, 59)}] {text}",
+    "JSON": lambda text, _: json.dumps({"text": text}),
+    "Markdown": behind("**Question:** _{}_"),
+    "thanks": behind("{} Thanks!"),
+    "varied text": lambda text, rng: f"{' '.join(rng.choices(SPEAKERS, k=8))} met and wrote: {text}",
+    "reasoning": lambda text, rng: (f"input {rng.random()}", f"<think>They ask: {text}\nIt is clear.</think> done"),
+    "reverse task": lambda text, rng: (f"write message {rng.random()}", text),
+    "system message": lambda text, rng: [
+        {"role": "system", "content": f"Example: {text} -> done"},
+        {"role": "user", "content": f"input {rng.random()}"},
+    ],
+    "upper case": lambda text, _: text.upper(),
 }
+
+
+BESIDE = ("reasoning", "reverse task", "system message")
 
 
 def banking(folder: Path | None) -> Iterator[Row]:
@@ -189,7 +209,7 @@ def measure_leaks(name: str, rows: list[Row]) -> None:
             copies = [(test[row] if where == "test set" else written(write, test[row], rng)) for row in sorted(planted)]
             others = [written(write, row, rng) for row in training] if where == "all" else training
             asked = [written(write, row, rng) for row in test] if where == "test set" else test
-            if where == "test set" and form.startswith("earlier"):
+            if where == "test set" and form in ("earlier turn with its answer", *BESIDE):
                 continue
             found = audit([*others, *copies], asked)
             leaked, near = {row for row, _ in found.leaked_rows}, reported(found)
@@ -203,9 +223,9 @@ def measure_leaks(name: str, rows: list[Row]) -> None:
 def written(write: Write, row: Row, rng: random.Random) -> tuple[Any, str]:
     text, label = row
     form = write(text, rng)
-    if isinstance(form, list):
+    if isinstance(form, list) and form[1]["role"] == "assistant":
         form[1]["content"] = label
-    return form, label
+    return form if isinstance(form, tuple) else (form, label)
 
 
 def audit(training: Sequence[tuple[Any, str]], test: Sequence[tuple[Any, str]]) -> TrainingAudit:

@@ -18,7 +18,7 @@ FOUND = {  # observed, required, and the status where the gate says nothing
     "conflicts": (1, None, "warning"),
     "near_duplicates": (1, None, "warning"),
     "group_overlap": (1, None, "warning"),
-    "labels_missing": (2, None, "warning"),
+    "labels_missing": (3, None, "warning"),
     "imbalance": (18, 10, "warning"),
     "empty_outputs": (2, None, "warning"),
     "too_long": (1, 120, "warning"),
@@ -46,7 +46,7 @@ def test_a_good_training_set_has_no_finding(project: Project) -> None:
 @pytest.mark.parametrize("level", [None, *STATUS])
 def test_each_finding_is_judged_as_the_gate_says(project: Project, level: str | None) -> None:
     """What is accepted still counts."""
-    answers = {0: "refund", 58: "rare", 59: "absent"}
+    answers = {0: "refund", 57: "rare", 58: "absent", 59: "refnud"}
     project.test_set(
         60,
         input=lambda i: f"customer question {i}" if i else LEAK,
@@ -64,7 +64,8 @@ def test_each_finding_is_judged_as_the_gate_says(project: Project, level: str | 
         assert (found["required"], gate["training"]["leaked"]) == (required, 1)
     assert check(gate, "leaked")["source"] == "marker"
     assert check(gate, "too_long")["threshold"] == {"key": "training_set.max_tokens", "value": 120}
-    mentions(check(gate, "labels_missing"), "'absent' (test.jsonl:60)", "'rare' (4 rows)")
+    mentions(check(gate, "labels_missing"), "'absent' (test.jsonl:59)", "'rare' (4 rows)")
+    mentions(check(gate, "labels_missing"), "'refnud' (test.jsonl:60; did you mean 'refund'?)")
     mentions(check(gate, "group_overlap"), "customer 3", "test.jsonl:4", "train.jsonl:206")
 
 

@@ -26,8 +26,8 @@ _MOST_CONFLICTS = 100
 _MOST_IMBALANCE = 10
 """Highest ratio of the rows of the most frequent label to those of the rarest that is not reported."""
 
-_MISSPELT = 0.85
-"""Least similarity, from 0 to 1, of a label to the one that was probably meant."""
+_MISSPELT = 0.8
+"""Least similarity, from 0 to 1, of a label to the one that was meant; their first and last letters are the same."""
 
 _NEAR = f"at least {100 * NEAR:g} % similar text"
 _NAMED = 3
@@ -118,7 +118,7 @@ class _Audited:
         counts, found = self.audit.labels.counts or {}, dict[str, str]()
         for label in self.audit.labels.only_in_test:
             for meant in difflib.get_close_matches(label, counts, 1, _MISSPELT):
-                if _DIGITS.findall(label) == _DIGITS.findall(meant):
+                if (label[0], label[-1], *_DIGITS.findall(label)) == (meant[0], meant[-1], *_DIGITS.findall(meant)):
                     found[label] = meant
         return found
 

@@ -60,7 +60,7 @@ class Index:
 
     def __init__(self, parts: Iterable[str], counts: Counter[str]) -> None:
         """Index these parts. ``counts`` says how frequent words are in the texts that will be searched."""
-        self._runs: dict[str, list[tuple[int, list[str], str]]] = {}
+        self._runs: dict[tuple[int | str, ...], list[tuple[int, list[str], str]]] = {}
         self._anchors: dict[str, set[tuple[int, int]]] = {}
         for part in parts:
             words = part.split(" ")
@@ -68,7 +68,7 @@ class Index:
             first = max(0, min(rarest - _RUN // 2, len(words) - _RUN))
             run = words[first : first + _RUN]
             self._anchors.setdefault(words[rarest], set()).add((rarest - first, len(run)))
-            self._runs.setdefault(" ".join(run), []).append((first, words, part))
+            self._runs.setdefault((rarest - first, len(run), *run), []).append((first, words, part))
 
     def find(self, text: str) -> Iterator[tuple[str, int]]:
         """Yield each part that stands within the text, and the number of words before it."""
@@ -77,7 +77,7 @@ class Index:
             for before, size in anchors.get(word, ()):
                 start = at - before
                 run = words[start : start + size] if start >= 0 else []
-                for first, part, said in self._runs.get(" ".join(run), ()) if len(run) == size else ():
+                for first, part, said in self._runs.get((before, size, *run), ()):
                     if start >= first and words[start - first : start - first + len(part)] == part:
                         yield said, start - first
 

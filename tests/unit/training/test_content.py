@@ -1,6 +1,7 @@
 """What rows say behind an instruction, a template or an escape: leaks that text hides, and rows that it makes alike."""
 
 import html
+import json
 import random
 from collections import Counter
 from urllib.parse import quote, quote_plus
@@ -33,7 +34,7 @@ def label(text):
 
 def audit(training, test):
     """Audit rows of text, or of (input, output)."""
-    sets = ([row if isinstance(row, tuple) else (row, label(row)) for row in rows] for rows in (training, test))
+    sets = ([(row, label(row)) if isinstance(row, str) else row for row in rows] for rows in (training, test))
     return audit_training_set(*(examples_from(rows, origin="fixture") for rows in sets))
 
 
@@ -142,15 +143,77 @@ CHINESE = [f"{who}的{thing}{state}了" for who in "我你他她" for thing in T
         ([numbered(text, 1) for text in SAID[:300]], [numbered(text, 2) for text in SAID[200:360]], 100),
         (sums(0, 200), sums(500, 560), 0),
         ([*SAID[:200], *map(conversation, SAID[200:300])], SAID[200:360], 100),  # an earlier turn with its answer
-        # A row within an unrelated one.
+        # A row within another one: a new text continues it, or another content stands beside it.
+        ([*SAID[600:800], (f"{SAID[0]} {SAID[600]}", label(SAID[0]))], SAID[:60], 1),
         (labelled(SAID[:200], *SAID[200:400]), labelled(SAID[:100]), 0),
         ([(f"please {text}", "other") for text in SAID[:200]], labelled(SAID[:100]), 0),
         (BY_TOPIC, [("what is the price of it", "new")], 0),  # the instruction decides the answer
     ],
-    ids=["Chinese", "HTML", "URL", "form", "space", "ids", "sums", "turns", "within", "other answer", "instruction"],
+    ids=[
+        "Chinese",
+        "HTML",
+        "URL",
+        "form",
+        "space",
+        "ids",
+        "sums",
+        "turns",
+        "two",
+        "within",
+        "other answer",
+        "instruction",
+    ],
 )
 def test_what_says_the_same(training, test, leaked):
     assert audit(training, test).leaked == leaked
+
+
+PLANTED = SHORT[:30] + SAID[200:300]
+FORMS = {  # of a text and its number: an input, or an input and an output
+    "enumerated": lambda text, i: f"{i}. {text}",
+    "numbered": lambda text, i: f"Q{i}: {text}",
+    "dated": lambda text, i: f"2026-03-{i % 28 + 1:02} {text}",
+    "timed": lambda text, i: f"[14:{i % 60:02}] {text}",
+    "speaker and time": lambda text, i: f"[{('Anna', 'Boris')[i % 2]} 14:{i % 60:02}] {text}",
+    "speaker": lambda text, i: f"{('Anna', 'Boris', 'Clara')[i % 3]}: {text}",
+    "JSON": lambda text, _: json.dumps({"text": f"\n{text}"}),
+    "JSON in JSON": lambda text, _: json.dumps({"body": json.dumps({"text": f'"{text}" é'})}),
+    "HTML in HTML": lambda text, _: html.escape(html.escape(f'"{text}"')),
+    "marked": lambda text, _: f"**Question:** _{text}_",
+    "partly marked": lambda text, _: text.replace(" ", " **", 1).replace(" ", "** ", 2),
+    "thanks": lambda text, _: f"{text} Thanks!",
+    "varied": lambda text, i: f"{SAID[i + 700]} and then {SAID[i + 900]} before: {text}",
+}
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_a_row_in_another_form_is_a_leak_and_its_neighbour_is_none(form):
+    training = [f"{text} {number}" for number, text in enumerate(SAID[300:400] * 3)]
+    planted, others = (
+        [(FORMS[form](text, i), label(text)) for i, text in enumerate(texts)]
+        for texts in (PLANTED, SHORT[30:] + SAID[400:500])
+    )
+    assert audit(training + planted, PLANTED).leaked == len(PLANTED)
+    assert audit(training + others, PLANTED).leaked == 0
+
+
+@pytest.mark.parametrize(
+    "row",
+    [
+        lambda text: ("what is it", f"<think>The customer wrote: {text}\nThat is it.</think> it"),
+        lambda text: ("write a message", text),
+        lambda text: (
+            [{"role": "system", "content": f"Example: {text} -> it"}, {"role": "user", "content": "hm"}],
+            "it",
+        ),
+        lambda text: {"input": f"number {len(text)}", "expected": "it", "context": f"On Monday: {text}"},
+    ],
+    ids=["reasoning", "reverse task", "system message", "field"],
+)
+def test_a_leak_beside_the_inputs(row):
+    texts = [f"{text} and nobody could help me" for text in SAID[200:260]]
+    training, test = [*SAID[:200], *map(row, texts)], [f"{text} and nobody could help me" for text in SAID[200:300]]
+    assert audit(training, test).leaked == 60
 
 
 @pytest.mark.parametrize(

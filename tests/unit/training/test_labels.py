@@ -2,7 +2,9 @@
 
 import pytest
 
+from pytest_ftgate.checks.audit.findings import FINDINGS
 from pytest_ftgate.checks.audit.labels import HARDLY, Labels, compare_labels
+from pytest_ftgate.config.checks import CHANGEABLE
 
 
 def test_labels_that_the_test_set_has_are_counted_in_the_training_set():
@@ -36,3 +38,7 @@ def test_what_is_said_beside_tool_calls_is_no_label():
 def test_balanced_labels_have_a_ratio_of_one():
     assert compare_labels(["a", "b"] * 20, ["a"]).imbalance == 1
     assert compare_labels(["", ""], [""]).imbalance is None
+
+
+def test_the_levels_of_findings_are_those_that_the_gate_shows():
+    assert {one.name: one.default for one in FINDINGS} == {one.name: CHANGEABLE[one.name].default for one in FINDINGS}
