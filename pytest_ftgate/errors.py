@@ -53,14 +53,16 @@ _SHORTEST_SECRET = 8
 
 
 def redacted(text: str) -> str:
-    """Return the text with ``***`` in place of secrets: in URLs and headers, by their form, or from the environment.
+    """Return the text with ``***`` in place of secrets: in URLs and headers, by their form, or from the environment."""
+    return _SECRETS.sub(lambda found: f"{found['name'] or found['field'] or ''}***", masked(text))
 
-    Of the environment these are the values of variables that are named like a secret, such as ``GEMINI_API_KEY``.
-    """
+
+def masked(text: str) -> str:
+    """Return the text with ``***`` in place of keys of ours: variables named like a secret, as ``GEMINI_API_KEY``."""
     for name, value in os.environ.items():
         if len(value) >= _SHORTEST_SECRET and value in text and _SECRET_NAME.search(name):
             text = text.replace(value, "***")
-    return _SECRETS.sub(lambda found: f"{found['name'] or found['field'] or ''}***", text)
+    return text
 
 
 @dataclass(frozen=True, slots=True)

@@ -100,6 +100,7 @@ ECHOES = {
     "html": Reply(body=f"<p>Authorization: Bearer {KEY}</p>", headers={"Content-Type": "text/html"}),
     "json": Reply(body={"choices": [], "key": KEY}),
     "answer": None,
+    "in an answer": f"Your key is {KEY}.",
 }
 
 
@@ -112,20 +113,21 @@ def files_with(folder: Path, secret: str) -> list[str]:
 @pytest.mark.parametrize("echo", ECHOES)
 def test_a_key_is_written_nowhere(http: EndpointProject, monkeypatch: pytest.MonkeyPatch, echo: str) -> None:
     monkeypatch.setenv("FTGATE_TEST_KEY", KEY)
-    reply = ECHOES[echo]
-    http.server.answer = lambda body: answer(body) if reply is None or index_of(body) < 3 else reply
+    reply, answered = ECHOES[echo], echo in ("answer", "in an answer")
+    first = 58 if answered else 3
+    http.server.answer = lambda body: answer(body) if reply is None or index_of(body) < first else reply
     http.gate_test(
         baseline=http.model("base", api_key_env="FTGATE_TEST_KEY"),
         candidate=http.model("ft", api_key_env="FTGATE_TEST_KEY"),
     )
-    reports = ("--junitxml=junit.xml", "--ftgate-report=recordings:recorded")
+    reports = ("--junitxml=junit.xml", "--ftgate-report=recordings:recorded", "--ftgate-report=html:report.html")
     gate = http.gate(*TELLING, *reports, apart=True)
     assert http.server.headers[0]["authorization"] == f"Bearer {KEY}"
-    assert gate["verdict"] == ("pass" if reply is None else "error")
+    assert gate["verdict"] == ("pass" if answered else "error")
     assert files_with(http.path, KEY) == []
     assert (http.path / ".ftgate" / "predictions.sqlite3").exists()
-    assert bool(list((http.path / "recorded").glob("*.jsonl"))) is (reply is None)
-    if reply is not None:
+    assert bool(list((http.path / "recorded").glob("*.jsonl"))) is answered
+    if not answered:
         assert "***" in http.result.stdout.str()
 
 
