@@ -69,11 +69,11 @@ ATTACKS: dict[str, dict[str, str]] = {
     "a deleted hook": {**GOOD, "conftest.py": CONFTEST.partition("def pytest_ftgate_checks")[0]},
     "a changed metric": {**POOR, "conftest.py": CONFTEST.replace("expected == answer", "answer != 'refund'")},
     "relabelled examples": {ANSWERS: rows(0), "test.jsonl": examples(0)},
-    "rewritten answers of the baseline": {**POOR, "base.jsonl": rows(20)},
+    "rewritten answers of the baseline": {**POOR, "base.jsonl": rows(30)},
     "a nearer ini file": {**POOR, "gates/pytest.ini": "[pytest]\nftgate_config = ../easy.yaml\n", "easy.yaml": EASY},
     "another ini file": {**POOR, "pytest.ini": "[pytest]\nftgate_config = easy.yaml\n", "easy.yaml": EASY},
     "lowered repeats": {ANSWERS: rows(56, 28), "ftgate.yaml": GATE.replace("repeats: 2", "repeats: 1")},
-    "a new conftest": {**POOR, "gates/conftest.py": FIXTURE, "weak.jsonl": rows(20)},
+    "a new conftest": {**POOR, "gates/conftest.py": FIXTURE, "weak.jsonl": rows(30)},
 }  # fmt: skip
 MORE = "".join(f'{{"input": "new question {i}", "expected": "{label(i)}"}}\n' for i in range(250))
 BETTER = {**BEST, "data/train.jsonl": MORE}
