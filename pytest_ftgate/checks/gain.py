@@ -37,8 +37,8 @@ def check(gate: Context) -> Found:
         **flips(baseline, candidate, gate.deciding.name, _BROKEN_KEPT),
         **shown,
     }
-    checks = [one for role, comparison in gate.comparisons.items() for one in gain_checks(gate, role, comparison)]
-    return Found(facts, checks)
+    best_first = ({gate.best: decided} | gate.comparisons).items()
+    return Found(facts, [one for role, comparison in best_first for one in gain_checks(gate, role, comparison)])
 
 
 def gain_checks(gate: Context, role: str, comparison: Comparison) -> list[Check]:
