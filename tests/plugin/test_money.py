@@ -155,7 +155,7 @@ def test_workers_of_xdist_share_the_limit(project: Project) -> None:
     result.stdout.fnmatch_lines(["budget: ('--ftgate-max-cost 3, of which each of 2 workers may spend $1.50', 1.5)"])
 
 
-PRICED = {"price": {"input_per_1m": 1.0, "output_per_1m": 50.0}, "params": {"max_tokens": 20}, "concurrency": 1}
+PRICED = {"price": {"input_per_1m": 1.0, "output_per_1m": 50.0}, "params": {"max_tokens": 21}, "concurrency": 1}
 """A thousand tokens in and twenty out: $0.002 for each of 120 answers."""
 
 
