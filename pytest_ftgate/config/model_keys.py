@@ -229,6 +229,7 @@ class TransformersKeys(Keys):
     provider: Literal["transformers"] = Field(description="A model in this process, loaded with transformers.")
     model: Text = Field(description="The folder of the model, or its name on the Hugging Face hub.")
     adapter: Text = optional("The folder of a peft adapter, such as a LoRA adapter, or its name on the hub.")
+    task: Literal["text-classification"] = optional("Of a fine-tuned classifier, whose id2label names the labels.")
     batch_size: Positive = optional("The number of examples per batch. Default: 8.")
     dtype: Literal["auto", "float32", "bfloat16", "float16"] = optional(
         "The data type of the weights. Default: auto, that of their files."

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import inspect
-import math
 import re
 import secrets
 from collections.abc import Callable, Mapping, Sequence
@@ -13,13 +12,14 @@ from copy import deepcopy
 from dataclasses import dataclass, field, replace
 from functools import partial
 from importlib import import_module
+from numbers import Number
 from operator import attrgetter
 from typing import TYPE_CHECKING, Any, NoReturn, cast
 from weakref import WeakValueDictionary
 
 from pytest_ftgate import clock
 from pytest_ftgate.config.source import token
-from pytest_ftgate.data import canonical_json, without_instructions
+from pytest_ftgate.data import canonical_json, expected_text, without_instructions
 from pytest_ftgate.errors import RAISED_CURE, ConfigError, ModelError, Where, is_cancelled_from_outside, may_pass, told
 from pytest_ftgate.models.price import price_of, written_price
 from pytest_ftgate.models.protocol import (
@@ -34,6 +34,7 @@ from pytest_ftgate.models.protocol import (
     is_seconds,
     parts_of,
 )
+from pytest_ftgate.models.returned import encoded, label_of, predicted, unreadable
 from pytest_ftgate.models.workers import CALLS_AT_ONCE, InProcesses, Workers
 from pytest_ftgate.text import nearest
 
@@ -102,6 +103,7 @@ class FunctionModel(BuiltModel):
     prompt: Prompt | None = None
     params: Mapping[str, Any] = field(default_factory=dict)
     exclusive: frozenset[Any] = frozenset()
+    numbers: bool = True  # whether a number may be an answer, which it is not where all expected outputs are words
     abandons: bool = field(init=False)
     _workers: Workers = field(init=False, repr=False)
 
@@ -193,8 +195,10 @@ class FunctionModel(BuiltModel):
         ) from error
 
     def _completion(self, answer: object, latency_s: float | None = None) -> Completion | ModelError:
-        label = _label(answer)
+        label = label_of(answer)
         if label is not None:
+            if not self.numbers and isinstance(answer, Number) and not isinstance(answer, bool):
+                return encoded(self.name, label)
             return Completion(label, latency_s=latency_s)
         if isinstance(answer, Completion):
             return replace(answer, latency_s=latency_s) if answer.latency_s is None else answer
@@ -202,18 +206,14 @@ class FunctionModel(BuiltModel):
             return answer
         if inspect.iscoroutine(answer):
             answer.close()  # or Python warns that it was never awaited
-        found = "None" if answer is None else f"a value of type {type(answer).__name__}"
-        cure = (
-            "return text (str), a label (int, float, bool) or a Completion for every input; an empty string is "
-            "scored as a wrong answer"
-        )
-        return ModelError(f"{self.name} returned {found}", cure=cure)
+        return unreadable(self.name, answer)
 
 
-def build_target(spec: ModelSpec, surroundings: Surroundings) -> FunctionModel:  # noqa: ARG001
+def build_target(spec: ModelSpec, surroundings: Surroundings) -> FunctionModel:
     """Return the model ``python:pkg.module:function``. Raises :class:`ConfigError`."""
     target, workers = spec.options["target"], spec.options.get("workers")
     model = _function_model(resolve_target(target, spec.source.where("target")), spec, target)
+    model.numbers = _expects_numbers(surroundings)
     if workers is None:
         return model
     if is_async(model.function):
@@ -230,9 +230,18 @@ def build_target(spec: ModelSpec, surroundings: Surroundings) -> FunctionModel: 
     )
 
 
-def build_callable(spec: ModelSpec, surroundings: Surroundings) -> Model:  # noqa: ARG001
+def build_callable(spec: ModelSpec, surroundings: Surroundings) -> Model:
     """Return the model that a fixture or a marker gives as an object. Raises :class:`ConfigError`."""
-    return adopt(spec.options["function"], spec)
+    model = adopt(spec.options["function"], spec)
+    if isinstance(model, FunctionModel):
+        model.numbers = _expects_numbers(surroundings)
+    return model
+
+
+def _expects_numbers(surroundings: Surroundings) -> bool:
+    """Return whether any example that the model will be asked expects a number, or none expects anything."""
+    expected = [] if surroundings.asked is None else [one for one in surroundings.asked.expected if one is not None]
+    return not expected or any(re.search(r"\d", expected_text(one)) for one in expected)
 
 
 def adopt(given: Any, spec: ModelSpec) -> Model:
@@ -316,21 +325,15 @@ def predicts(given: object) -> bool:
     return not callable(given) and callable(getattr(given, "predict", None))
 
 
-def _question(example: Example) -> Any:
+def question(example: Example) -> Any:
     """Return the input; of a conversation that is one question, its text."""
     turns = without_instructions(example.input)
     return turns if isinstance(turns, str) or len(turns) > 1 else turns[0]["content"]
 
 
-def _predicted(model: Any, inputs: list[Any]) -> object:
-    """Return the predictions for a list of inputs as a list."""
-    found = model.predict(inputs)
-    return found.tolist() if hasattr(found, "tolist") else found
-
-
 def _function_model(given: Any, spec: ModelSpec, target: str) -> FunctionModel:
     options, by_list = spec.options, predicts(given)
-    function: Callable[[Any], Any] = partial(_predicted, given) if by_list else given
+    function: Callable[[Any], Any] = partial(predicted, given) if by_list else given
     revision, state = options.get("revision"), [spec.source.state] if spec.source.state else []
     concurrency = CONCURRENCY_ASYNC if is_async(function) else CONCURRENCY_SYNC
     return FunctionModel(
@@ -342,7 +345,7 @@ def _function_model(given: Any, spec: ModelSpec, target: str) -> FunctionModel:
         exclusive=frozenset() if is_async(function) or "concurrency" in options else _owners(function),
         batch_size=options.get("batch_size") or (PREDICTED_AT_ONCE if by_list else 1),
         batched=True if by_list else None,
-        given=_question if by_list else attrgetter("input"),
+        given=question if by_list else attrgetter("input"),
         price=written_price(options.get("price"), str(spec.source)),
     )
 
@@ -377,17 +380,3 @@ def _cure(error: BaseException) -> str:
     if isinstance(error, RuntimeError) and any(words in said for words in _OTHER_LOOP):
         return "create the client inside the call: one made in another event loop cannot be used in this one"
     return RAISED_CURE
-
-
-def _label(answer: object) -> str | None:
-    """Return the text of an answer that is text, or a number or truth value as JSON writes it; else None."""
-    if hasattr(answer, "dtype") and hasattr(answer, "item"):  # a scalar of NumPy and its like counts as what it holds
-        try:
-            answer = answer.item()
-        except (ValueError, RuntimeError):  # several values
-            return None
-    if isinstance(answer, str):
-        return str(answer)
-    if isinstance(answer, int | float) and math.isfinite(answer):
-        return canonical_json(answer)
-    return None

@@ -22,6 +22,8 @@ _BUILDERS = {
     "recorded": "pytest_ftgate.models.recorded:build_recorded",
     "transformers": "pytest_ftgate.models.transformers:build_transformers",
 }
+_CLASSIFIER = "pytest_ftgate.models.classifier:build_classifier"
+"""The builder of ``provider: transformers`` with a ``task``."""
 
 
 def is_built_in(spec: ModelSpec) -> bool:
@@ -45,7 +47,8 @@ def unknown_provider(spec: ModelSpec) -> ConfigError:
 def build_model(spec: ModelSpec, surroundings: Surroundings, hook: Any | None = None) -> Model:
     """Return the model of a gate; ``hook`` (pluggy's) is asked for other providers. Raises :class:`ConfigError`."""
     if is_built_in(spec):
-        module, _, name = _BUILDERS[spec.provider].partition(":")
+        home = _CLASSIFIER if "task" in spec.options else _BUILDERS[spec.provider]
+        module, _, name = home.partition(":")
         build: Builder = getattr(import_module(module), name)
         return build(spec, surroundings)
     made = guarded("the hook pytest_ftgate_model", hook.pytest_ftgate_model, spec=spec) if hook is not None else None

@@ -251,15 +251,19 @@ def load_tokenizer(folder: str, base: str, version: str) -> Any:  # noqa: ARG001
 
 
 @cache
-def load(model: str, version: str, dtype: str, device: str | None) -> Weights:  # noqa: ARG001
-    """Return the weights of a folder; this process loads them once. Raise a fatal :class:`ModelError`."""
+def load(model: str, version: str, dtype: str, device: str | None, head: str = "CausalLM") -> Weights:  # noqa: ARG001
+    """Return the weights of a folder; this process loads them once. Raise a fatal :class:`ModelError`.
+
+    ``head`` names the class of transformers by what follows ``AutoModelFor``.
+    """
     import torch
-    from transformers import AutoModelForCausalLM
+    import transformers
 
     place = device or ("cuda" if torch.cuda.is_available() else "cpu")
     try:
         with _quietly():
-            loaded, info = AutoModelForCausalLM.from_pretrained(model, dtype=dtype, output_loading_info=True)
+            kind = getattr(transformers, f"AutoModelFor{head}")
+            loaded, info = kind.from_pretrained(model, dtype=dtype, output_loading_info=True)
         absent = {*info["missing_keys"], *(name for name, *_ in info["mismatched_keys"])}
         if absent:
             raise ValueError(f"its files do not have the weights {listed(sorted(absent))}")
@@ -271,11 +275,8 @@ def load(model: str, version: str, dtype: str, device: str | None) -> Weights:  
 def build_transformers(spec: ModelSpec, surroundings: Surroundings) -> Model:
     """Return the model of a gate's ``transformers`` keys. Raise :class:`ConfigError`."""
     options = spec.options
-    for module in ("torch", "transformers", "peft"):
-        if find_spec(module) is None:
-            what = f"provider transformers needs the package {module}"
-            raise ConfigError(what, where=spec.source.where(), cure=_INSTALL)
-    model, adapter = (_folder(spec, key, surroundings) for key in ("model", "adapter"))
+    check_packages(spec)
+    model, adapter = (find_folder(spec, key, surroundings) for key in ("model", "adapter"))
     assert model is not None
     _refuse_classifier(model, spec)
     versions = fingerprint(model), fingerprint(adapter) if adapter else ""
@@ -312,6 +313,14 @@ def build_transformers(spec: ModelSpec, surroundings: Surroundings) -> Model:
     )
 
 
+def check_packages(spec: ModelSpec) -> None:
+    """Raise :class:`ConfigError` unless the packages of the extra ``local`` are installed."""
+    for module in ("torch", "transformers", "peft"):
+        if find_spec(module) is None:
+            what = f"provider transformers needs the package {module}"
+            raise ConfigError(what, where=spec.source.where(), cure=_INSTALL)
+
+
 def _refuse_classifier(folder: Path, spec: ModelSpec) -> None:
     """Raise :class:`ConfigError` if the model in this folder gives labels and not text."""
     try:
@@ -326,7 +335,7 @@ def _refuse_classifier(folder: Path, spec: ModelSpec) -> None:
         )
 
 
-def _folder(spec: ModelSpec, key: str, surroundings: Surroundings) -> Path | None:
+def find_folder(spec: ModelSpec, key: str, surroundings: Surroundings) -> Path | None:
     """Return the folder that a key names, else where the Hugging Face hub's files of that name are kept here."""
     name = spec.options.get(key)
     if name is None:

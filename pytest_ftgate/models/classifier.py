@@ -1,0 +1,109 @@
+"""Fine-tuned classifiers in this process: ``provider: transformers`` with ``task: text-classification``."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from pytest_ftgate import clock
+from pytest_ftgate.data import canonical_json, expected_text
+from pytest_ftgate.errors import ConfigError
+from pytest_ftgate.models import transformers
+from pytest_ftgate.models.price import written_price
+from pytest_ftgate.models.protocol import Completion, parts_of
+from pytest_ftgate.models.python import FunctionModel, question
+from pytest_ftgate.text import listed
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from pytest_ftgate.config import ModelSpec
+    from pytest_ftgate.models.protocol import Surroundings
+
+TASK = "text-classification"
+_OF_TEXT = ("adapter", "max_new_tokens", "params", "system", "few_shot", "template")
+_NUMBERED = re.compile(r"LABEL_\d+")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Classifier:
+    """Answer texts with the label of the largest score, as ``id2label`` of the model names it."""
+
+    model: str  # a folder
+    version: str  # a hash of its files
+    dtype: str
+    device: str | None
+
+    def __call__(self, texts: Sequence[str]) -> list[Completion]:
+        """Return the label of each text; of models for several labels, a JSON list of those above 0.5."""
+        import torch
+
+        weights = transformers.load(self.model, self.version, self.dtype, self.device, "SequenceClassification")
+        tokenizer = transformers.load_tokenizer(self.model, self.model, self.version)
+        start = clock.perf_counter()
+        encoded = tokenizer(list(texts), return_tensors="pt", padding=True, padding_side="right", truncation=True)
+        with weights.using(None, "") as model, torch.inference_mode():
+            scores = model(**encoded.to(model.device)).logits
+        names = model.config.id2label
+        if model.config.problem_type == "multi_label_classification":
+            labels = [canonical_json([names[i] for i, score in enumerate(row) if score > 0]) for row in scores.tolist()]
+        else:
+            labels = [names[i] for i in scores.argmax(dim=-1).tolist()]
+        latency_s = clock.perf_counter() - start
+        sizes = encoded["attention_mask"].sum(dim=1).tolist()
+        return [
+            Completion(label, input_tokens=size, output_tokens=0, latency_s=latency_s)
+            for label, size in zip(labels, sizes, strict=True)
+        ]
+
+
+def build_classifier(spec: ModelSpec, surroundings: Surroundings) -> FunctionModel:
+    """Return a classifier. Raise :class:`ConfigError` for keys and labels that do not suit it."""
+    options = spec.options
+    transformers.check_packages(spec)
+    unfit = [key for key in _OF_TEXT if key in options]
+    if unfit:
+        cure = "Remove it; merge an adapter into the model before saving it." if "adapter" in unfit else "Remove it."
+        what = f"{listed(unfit)} has no meaning with task: {TASK}"
+        raise ConfigError(what, where=spec.source.where(unfit[0]), cure=cure)
+    folder = transformers.find_folder(spec, "model", surroundings)
+    assert folder is not None
+    _check_names(folder, spec, surroundings)
+    classifier = Classifier(
+        model=str(folder),
+        version=transformers.fingerprint(folder),
+        dtype=options.get("dtype", "auto"),
+        device=options.get("device"),
+    )
+    facts = {"provider": "transformers", "task": TASK, "files": classifier.version, "dtype": classifier.dtype}
+    return FunctionModel(
+        **{**parts_of(spec), "timeout_s": None},  # loading is a part of the first call
+        function=classifier,
+        given=question,
+        identity=canonical_json(facts),
+        persistent=True,
+        concurrency=1,
+        batch_size=options.get("batch_size", transformers.BATCH_SIZE),
+        batched=True,
+        exclusive=frozenset([classifier]),
+        price=written_price(options.get("price"), str(spec.source)),
+    )
+
+
+def _check_names(folder: Path, spec: ModelSpec, surroundings: Surroundings) -> None:
+    """Refuse a model whose labels have no names (LABEL_0): they are the codes of an encoder."""
+    try:
+        config: Any = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+        names = [str(name) for name in (config.get("id2label") or {"0": "LABEL_0"}).values()]
+    except (OSError, ValueError, AttributeError):
+        return  # transformers says what is wrong with it
+    asked = () if surroundings.asked is None else surroundings.asked.expected
+    if all(map(_NUMBERED.fullmatch, names)) and not {expected_text(one) for one in asked} & {*names}:
+        raise ConfigError(
+            f"the labels of {spec.options['model']} have no names: id2label of its config.json has {listed(names[:3])}",
+            where=spec.source.where("model"),
+            cure="Save them with the model: model.config.id2label = dict(enumerate(encoder.classes_)).",
+        )

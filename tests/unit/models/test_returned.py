@@ -1,0 +1,90 @@
+"""What classifiers of common libraries return: a label, or an error with the value and the way to unpack it."""
+
+from __future__ import annotations
+
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+import pytest
+from gate_project import Project, passed, stopped
+
+from pytest_ftgate.models.returned import label_of, predicted, unreadable
+
+PAIR = [{"label": "spam", "score": 0.2}, {"label": "ham", "score": 0.8}]
+
+
+@pytest.mark.parametrize(
+    ("answer", "label"),
+    [
+        ("ham", "ham"),
+        (np.str_("ham"), "ham"),
+        ("__label__ham", "ham"),
+        *((value, "3") for value in (3, np.int64(3), np.array(3))),
+        (True, "true"),
+        (PAIR[1], "ham"),
+        (PAIR, "ham"),
+        (PAIR[:1], "spam"),
+        ([PAIR], "ham"),
+        (SimpleNamespace(cats={"spam": 0.1, "ham": 0.9}), "ham"),
+        *((value, None) for value in (None, [], {}, {"label": "ham"}, [0.1, 0.9], np.array([0.1, 0.9]), float("nan"))),
+        *((value, None) for value in (SimpleNamespace(cats={}), [*PAIR, 1], [{"label": 1, "score": 1}], object())),
+    ],
+)
+def test_a_label_is_read_where_there_is_one(answer: Any, label: str | None) -> None:
+    assert label_of(answer) == label
+
+
+@pytest.mark.parametrize(
+    ("answer", "named"),
+    [
+        (None, ["None"]),
+        *((value, ["2 numbers", "0.25", "argmax"]) for value in ([0.25, 0.75], np.array([0.25, 0.75]))),
+        ({"logits": [1]}, ["dict", "{'logits': [1]}"]),
+    ],
+)
+def test_what_holds_no_label_is_shown_with_the_way_to_unpack_it(answer: Any, named: list[str]) -> None:
+    text = str(unreadable("mine", answer))
+    assert all(part in text for part in ("mine", *named))
+
+
+@pytest.mark.parametrize(
+    ("found", "answers"),
+    [
+        (np.array(["a", "b"]), ["a", "b"]),
+        (np.array([[0.25, 0.75], [1.0, 0.0]]), [[0.25, 0.75], [1.0, 0.0]]),
+        (([["__label__a"], []], [np.array([0.9]), np.array([])]), ["__label__a", None]),
+    ],
+)
+def test_predictions_are_one_for_each_input(found: Any, answers: list[Any]) -> None:
+    assert predicted(SimpleNamespace(predict=lambda _: found), ["x", "y"]) == answers
+
+
+LIBRARIES = """
+class FastText:
+    def predict(self, texts): return [["__label__" + good(text)] for text in texts], [[0.9] for text in texts]
+class SetFit:
+    def predict(self, texts): return [good(text) for text in texts]
+class Encoded:
+    def predict(self, texts): return [LABELS.index(good(text)) for text in texts]
+class Keras:
+    def predict(self, texts): return [[0.1, 0.9, 0.0] for text in texts]
+def pipeline(text): return [{"label": good(text), "score": 0.9}]
+fasttext, setfit, encoded, keras = FastText(), SetFit(), Encoded(), Keras()
+"""
+
+
+@pytest.mark.parametrize("name", ["fasttext", "setfit", "pipeline"])
+def test_a_gate_reads_them(project: Project, name: str) -> None:
+    project.own(LIBRARIES)
+    project.gate_test(candidate=f"python:own:{name}")
+    passed(project.gate())
+
+
+@pytest.mark.parametrize(("name", "named"), [("encoded", "inverse_transform"), ("keras", "argmax")])
+def test_a_gate_refuses_numbers_in_place_of_labels(project: Project, name: str, named: str) -> None:
+    project.own(LIBRARIES)
+    project.gate_test(candidate=f"python:own:{name}")
+    gate = project.gate()
+    stopped(gate, called=True)
+    assert any(named in f"{one['message']} {one['advice']}" for one in gate["checks"])
