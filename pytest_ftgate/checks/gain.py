@@ -37,7 +37,7 @@ def check(gate: Context) -> Found:
         **flips(baseline, candidate, gate.deciding.name, _BROKEN_KEPT),
         **shown,
     }
-    best_first = ({gate.best: decided} | gate.comparisons).items()
+    best_first = {gate.best: decided, **gate.comparisons}.items()
     return Found(facts, [one for role, comparison in best_first for one in gain_checks(gate, role, comparison)])
 
 
