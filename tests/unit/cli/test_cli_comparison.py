@@ -64,10 +64,6 @@ def moved(old: GateResult, new: GateResult) -> dict[str, Move]:
     return {move.what: move for move in found.moves}
 
 
-def with_check(gate: GateResult, check: Check) -> GateResult:
-    return replace(gate, checks=tuple(check if one.name == check.name else one for one in gate.checks))
-
-
 def lines_of(before: Report, after: Report) -> list[str]:
     paths = (Path("before.json"), Path("after.json"))
     return list(comparison_lines(paths, (before, after), compare_reports(before, after)))
@@ -100,56 +96,44 @@ GUARDED = replace(GATE, guards=(GUARD,))
 SLICED = replace(GATE, slices=(SliceResult("lang", "de", n=50, verdict="pass"),))
 
 
-def asked(name: str, required: float, threshold: Threshold | None = None, observed: float = 1.0) -> GateResult:
-    check = Check(name, "pass", "", observed, required, threshold=threshold or Threshold(name, required))
-    return replace(GATE, checks=(*GATE.checks, check))
+def holding(name: str, required: Any) -> GateResult:
+    """Return a gate that was held to one more threshold."""
+    return replace(GATE, checks=(*GATE.checks, Check(name, "pass", "", 1.0, threshold=Threshold(name, required))))
 
 
-BOUND = GATE.checks[1]
+def changed(**facts: Any) -> tuple[GateResult, GateResult]:
+    return GATE, replace(GATE, **facts)
+
+
+def candidate(**facts: Any) -> tuple[GateResult, GateResult]:
+    return changed(candidate=replace(GATE.candidate, **facts))
+
+
+SIZE, BOUND = GATE.checks
+FEWER = (replace(SIZE, threshold=Threshold("min_test_examples", 20)), BOUND)
+LOWER = (SIZE, replace(BOUND, threshold=Threshold("thresholds.accuracy.min", 0.8)))
+LIMITS: list[tuple[str, float, float]] = [
+    ("thresholds.cost_usd.max", 1, 1.5),
+    ("thresholds.f1.min", 0.9, 0.4),
+    ("cheaper_by", 10, 5),
+    ("economics.max_break_even_days", 90, 120),
+]
 THRESHOLDS: list[tuple[str, GateResult, GateResult, str]] = [
-    ("margin", GATE, replace(GATE, margin=0.03), "5 points -> 3 points"),
-    ("evidence", GATE, replace(GATE, evidence="observed"), "significant -> observed"),
-    ("confidence", GATE, replace(GATE, confidence=0.9), "95 % -> 90 %"),
-    ("metric", GATE, replace(GATE, metric="accuracy"), "f1_macro -> accuracy"),
-    ("stage", GATE, replace(GATE, stage="ready"), "accept -> ready"),
+    ("margin", *changed(margin=0.03), "5 points -> 3 points"),
+    ("evidence", *changed(evidence="observed"), "significant -> observed"),
+    ("confidence", *changed(confidence=0.9), "95 % -> 90 %"),
+    ("metric", *changed(metric="accuracy"), "f1_macro -> accuracy"),
+    ("stage", *changed(stage="ready"), "accept -> ready"),
     ("margin", GATE, MATCH, "5 points -> removed"),
     ("max_drop", MATCH, replace(MATCH, max_drop=0.03), "2 points -> 3 points"),
-    (
-        "min_test_examples",
-        GATE,
-        with_check(GATE, replace(GATE.checks[0], threshold=Threshold("min_test_examples", 20))),
-        "50 -> 20",
-    ),
-    (
-        "thresholds.accuracy.min",
-        GATE,
-        with_check(GATE, replace(BOUND, threshold=Threshold("thresholds.accuracy.min", 0.8))),
-        "0.85 -> 0.8",
-    ),
-    ("thresholds.accuracy.min", GATE, replace(GATE, checks=GATE.checks[:1]), "0.85 -> removed"),
-    (
-        "thresholds.cost_usd.max",
-        asked("thresholds.cost_usd", 1, Threshold("thresholds.cost_usd.max", 1)),
-        asked("thresholds.cost_usd", 1.5, Threshold("thresholds.cost_usd.max", 1.5)),
-        "1 -> 1.5",
-    ),
-    (
-        "thresholds.f1.min",
-        asked("thresholds.f1", 0.9, Threshold("thresholds.f1.min", 0.9)),
-        asked("thresholds.f1", 0.4, Threshold("thresholds.f1.min", 0.4)),
-        "0.9 -> 0.4",
-    ),
-    ("cheaper_by", asked("cheaper_by", 10), asked("cheaper_by", 5), "10 -> 5"),
-    (
-        "economics.max_break_even_days",
-        asked("economics.max_break_even_days", 90),
-        asked("economics.max_break_even_days", 120),
-        "90 -> 120",
-    ),
+    ("min_test_examples", *changed(checks=FEWER), "50 -> 20"),
+    ("thresholds.accuracy.min", *changed(checks=LOWER), "0.85 -> 0.8"),
+    ("thresholds.accuracy.min", *changed(checks=GATE.checks[:1]), "0.85 -> removed"),
+    *((name, holding(name, one), holding(name, other), f"{one} -> {other}") for name, one, other in LIMITS),
     ("guards.general.max_drop", GUARDED, replace(GATE, guards=(LOOSE,)), "3 points -> 10 points"),
     ("guards.general.max_drop", GUARDED, GATE, "3 points -> removed"),
     ("slices by lang", SLICED, GATE, "judged -> removed"),
-]  # fmt: skip
+]
 
 
 @pytest.mark.parametrize(("key", "old", "new", "said"), THRESHOLDS, ids=[f"{one[0]}: {one[3]}" for one in THRESHOLDS])
@@ -164,8 +148,7 @@ def test_a_weaker_threshold_counts_and_a_stricter_one_does_not(
 
 
 def test_two_limits_of_one_threshold_are_two() -> None:
-    old = asked("thresholds.f1", 0.4, Threshold("thresholds.f1", {"min": 0.4, "max": 0.6}))
-    new = asked("thresholds.f1", 0.4, Threshold("thresholds.f1", {"min": 0.4, "max": 0.7}))
+    old, new = (holding("thresholds.f1", {"min": 0.4, "max": most}) for most in (0.6, 0.7))
     assert moved(old, new) == {"thresholds.f1.max": Move("thresholds.f1.max", "0.6 -> 0.7", "weaker")}
 
 
@@ -179,67 +162,36 @@ def test_what_was_not_judged_to_its_end_has_removed_nothing() -> None:
 
 
 TWO = {"prompt": ModelResult("p", "m", 0.5), "few_shot": ModelResult("f", "m", 0.6)}
-OF_GUARD = [replace(GUARD, test_set=TestSetResult("g", sha * 64, 3)) for sha in "01"]
+ONE = {"prompt": TWO["prompt"]}
+OF_GUARD, OTHER_GUARD = (replace(GUARD, test_set=TestSetResult("g", sha * 64, 3)) for sha in "01")
+RED_GUARD = replace(OF_GUARD, verdict="fail")
 WEAK = replace(GATE, checks=(*GATE.checks, Check("weak", "warning", "the prompt is bare"), Check("x", "note", "y")))
 UNKNOWN = replace(GATE, verdict="error", metric_range=None, gain=None, candidate=replace(GATE.candidate, value=None))
+OTHER_TESTS = "examples): values cannot be compared"
 CHANGES: list[tuple[GateResult, GateResult, str, str]] = [
-    (GATE, replace(GATE, loosened=("margin: 0.05 -> 0.01",)), "marker weaker than the file", "margin: 0.05 -> 0.01"),
-    (GATE, replace(GATE, evidence="guessed"), "evidence", "significant -> guessed"),
-    (GATE, replace(GATE, candidate=replace(GATE.candidate, value=0.88)), "candidate", "91.2 % -> 88.0 % f1_macro"),
+    (*changed(loosened=("margin: 0.05 -> 0.01",)), "marker weaker than the file", "margin: 0.05 -> 0.01"),
+    (*changed(evidence="guessed"), "evidence", "significant -> guessed"),
+    (*candidate(value=0.88), "candidate", "91.2 % -> 88.0 % f1_macro"),
     (GATE, UNKNOWN, "candidate", "91.2 % -> "),
     (GATE, UNKNOWN, "gain", "+23.6 points -> "),
-    (
-        GATE,
-        replace(GATE, gain=0.204, lower_bound=0.13, upper_bound=0.27),
-        "gain",
-        "+23.6 points -> +20.4 points (within noise)",
+    (*changed(gain=0.204, lower_bound=0.13, upper_bound=0.27), "gain", "+23.6 points -> +20.4 points (within noise)"),
+    (*changed(gain=0.10, lower_bound=0.05, upper_bound=0.25), "gain", "(more than noise)"),
+    (*changed(gain=0.17, lower_bound=0.12, upper_bound=0.23), "gain", "(more than noise)"),  # half of it
+    (*changed(gain=0.10, lower_bound=None), "gain", "+10.0 points"),
+    *(
+        (*changed(test_set=TestSetResult("test.jsonl", sha * 64, n)), "test set", f"changed (226 -> {n} {OTHER_TESTS}")
+        for sha, n in (("c", 230), ("b", 200))  # less of the same file
     ),
-    (GATE, replace(GATE, gain=0.10, lower_bound=0.05, upper_bound=0.25), "gain", "(more than noise)"),
-    (GATE, replace(GATE, gain=0.17, lower_bound=0.12, upper_bound=0.23), "gain", "(more than noise)"),  # half of it
-    (GATE, replace(GATE, gain=0.10, lower_bound=None), "gain", "+10.0 points"),
-    (
-        GATE,
-        replace(GATE, test_set=TestSetResult("test.jsonl", "c" * 64, 230)),
-        "test set",
-        "changed (226 -> 230 examples): values cannot be compared",
-    ),
-    (
-        GATE,
-        replace(GATE, test_set=TestSetResult("test.jsonl", "b" * 64, 200)),  # less of the same file
-        "test set",
-        "changed (226 -> 200 examples): values cannot be compared",
-    ),
-    (
-        GATE,
-        replace(GATE, training=TrainingResult("train.jsonl", "c" * 64, 900, 890)),
-        "training set",
-        "changed (832 -> 890 usable)",
-    ),
-    (GATE, replace(GATE, candidate=replace(GATE.candidate, model="ft:2")), "candidate model", "openai:ft:1 -> ft:2"),
-    (
-        GATE,
-        replace(GATE, candidate=replace(GATE.candidate, latency_p50_s=0.05)),
-        "candidate latency_p50_s",
-        "23 ms -> 50 ms",
-    ),
-    (GATE, replace(GATE, candidate=replace(GATE.candidate, latency_p50_s=0.025)), "", ""),
-    (
-        replace(GATE, baselines=TWO),
-        replace(GATE, baselines={"prompt": TWO["prompt"]}),
-        "baseline few_shot",
-        "was removed",
-    ),
-    (replace(GATE, baselines={"prompt": TWO["prompt"]}), replace(GATE, baselines=TWO), "baseline few_shot", "is new"),
+    (*changed(training=TrainingResult("t", "c" * 64, 900, 890)), "training set", "changed (832 -> 890 usable)"),
+    (*candidate(model="ft:2"), "candidate model", "openai:ft:1 -> ft:2"),
+    (*candidate(latency_p50_s=0.05), "candidate latency_p50_s", "23 ms -> 50 ms"),
+    (*candidate(latency_p50_s=0.025), "", ""),
+    (replace(GATE, baselines=TWO), replace(GATE, baselines=ONE), "baseline few_shot", "was removed"),
+    (replace(GATE, baselines=ONE), replace(GATE, baselines=TWO), "baseline few_shot", "is new"),
     (SLICED, replace(SLICED, slices=(replace(SLICED.slices[0], verdict=None),)), "slice lang de", "pass -> not judged"),
+    (*(replace(GATE, guards=(one,)) for one in (OF_GUARD, RED_GUARD)), "guard general", "pass -> fail"),
     (
-        replace(GATE, guards=(OF_GUARD[0],)),
-        replace(GATE, guards=(replace(OF_GUARD[0], verdict="fail"),)),
-        "guard general",
-        "pass -> fail",
-    ),
-    (
-        replace(GATE, guards=(OF_GUARD[0],)),
-        replace(GATE, guards=(OF_GUARD[1],)),
+        *(replace(GATE, guards=(one,)) for one in (OF_GUARD, OTHER_GUARD)),
         "guard general",
         "its test set changed: values cannot be compared",
     ),
@@ -326,23 +278,31 @@ def test_other_versions_are_told() -> None:
 WHOLE: dict[str, Any] = {"version": 1, "gates": [{"name": "a", "nodeid": "b", "verdict": "pass"}]}
 
 
+PLACES = {"margin": "x", "checks": 3, "candidate": [], "baselines": {"a": 1}, "evidence": 1, "gain": True}
+
+
+def gates_of(value: str) -> str:
+    return f'{{"version": 1, "gates": {value}}}'
+
+
 @pytest.mark.parametrize(
     ("content", "message"),
     [
         ("", "not a report: it is not JSON"),
         ("{", "not a report"),
-        ("[]", "not a report of pytest-ftgate"),
-        ("{}", "not a report of pytest-ftgate"),
-        ('{"version": true, "gates": []}', "not a report of pytest-ftgate"),
-        ('{"version": 2, "gates": []}', "version: must be 1"),
-        ('{"version": 0, "gates": []}', "version: must be 1"),
-        ('{"version": 1, "gates": {}}', "gates: not a report: must be a list, got a mapping"),
-        ('{"version": 1, "gates": [1]}', "gates[0]: not a report: must be a mapping, got 1"),
-        ('{"version": 1, "gates": [{"name": "a"}]}', "gates[0].nodeid: not a report: this required key is missing"),
-        ('{"version": 1, "gates": [], "unjudged": [3]}', "unjudged[0]: not a report"),
-        ('{"version": 1, "gates": [NaN]}', "NaN is not a JSON value"),
+        *((text, "not a report of pytest-ftgate") for text in ("[]", "{}", '{"version": true, "gates": []}')),
+        *((f'{{"version": {version}, "gates": []}}', "version: must be 1") for version in (0, 2)),
+        (gates_of("{}"), "gates: not a report: must be a list, got a mapping"),
+        (gates_of("[1]"), "gates[0]: not a report: must be a mapping, got 1"),
+        (gates_of('[{"name": "a"}]'), "gates[0].nodeid: not a report: this required key is missing"),
+        (gates_of('[], "unjudged": [3]'), "unjudged[0]: not a report"),
+        (gates_of("[NaN]"), "NaN is not a JSON value"),
         ("[" * 100_000, "nested too deep"),
         (b"\xff\xfe", "is UTF-16"),
+        *(
+            (json.dumps({**WHOLE, "gates": [{**WHOLE["gates"][0], name: value}]}), f"gates[0].{name}")
+            for name, value in (*PLACES.items(), ("metric_range", [0, 10**400]))
+        ),
     ],
 )
 def test_what_is_no_report_is_refused(tmp_path: Path, content: str | bytes, message: str) -> None:
@@ -351,25 +311,6 @@ def test_what_is_no_report_is_refused(tmp_path: Path, content: str | bytes, mess
     with pytest.raises(DataError) as caught:
         read_report(path)
     assert message in str(caught.value)
-
-
-@pytest.mark.parametrize(
-    ("name", "value"),
-    [
-        ("margin", "x"),
-        ("checks", 3),
-        ("candidate", []),
-        ("baselines", {"a": 1}),
-        ("evidence", 1),
-        ("gain", True),
-        ("metric_range", [0, 10**400]),
-    ],
-)
-def test_a_wrong_type_is_said_with_its_place(tmp_path: Path, name: str, value: Any) -> None:
-    path = tmp_path / "r.json"
-    path.write_text(json.dumps({**WHOLE, "gates": [{**WHOLE["gates"][0], name: value}]}))
-    with pytest.raises(DataError, match=rf"gates\[0\]\.{name}"):
-        read_report(path)
 
 
 def test_numbers_beyond_all_floats_break_nothing(tmp_path: Path) -> None:
