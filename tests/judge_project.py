@@ -60,9 +60,6 @@ def honest(messages):
 
 def first(messages):
     return '{"better": "A"}'
-
-def chatty(messages):
-    return "I would say 4 of 5."
 """
 
 

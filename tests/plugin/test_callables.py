@@ -49,11 +49,7 @@ FAILURES = {
     "pytest.fail('no')": "Failed: no (own.py:4)",
     "pytest.exit('bye', returncode=0)": "Exit: bye (own.py:4)",
     "raise StopAsyncIteration": "StopAsyncIteration (own.py:4)",
-    "return Completion(text=3)": "text",
     "return Completion(text='a', finish='done')": "'done'",
-    "return Completion(text='a', input_tokens=-1)": "input_tokens",
-    "return Completion(text='a', output_tokens=1.5)": "output_tokens",
-    "return Completion(text='a', latency_s=float('nan'))": "latency_s",
 }
 
 
@@ -101,11 +97,20 @@ MODEL = Model()
 def generate(text): return MODEL.generate(text)
 def pytest_terminal_summary(terminalreporter): terminalreporter.write_line(f"asked {{MODEL.asked}} times")
 """
+MODEL = """class Model:
+    name = spelling = "mine"
+    concurrency, timeout_s, retries, persistent, verified, price = 1, None, 0, False, None, None
+    def key(self, example, repeat=0): return example.id
+    async def complete(self, example, repeat=0):
+        from pytest_ftgate import Completion
+        return Completion(right(example.input))
+    async def aclose(self): pass
+"""
+CHECKPOINT = "@pytest.fixture(scope='session', params=['good', 'bad'])\ndef checkpoint(request): return request.param\n"
+LOADED = "@pytest.fixture(params=['good', 'bad'])\ndef ftgate_candidate(request): MODEL.load(request.param); return "
 CHANGED = {
     "by the parameter of a fixture further out": (
-        "@pytest.fixture(scope='session', params=['good', 'bad'])\n"
-        "def checkpoint(request): return request.param\n"
-        "@pytest.fixture(scope='session')\n"
+        f"{CHECKPOINT}@pytest.fixture(scope='session')\n"
         "def model(checkpoint): MODEL.load(checkpoint); return MODEL\n"
         "@pytest.fixture\n"
         "def ftgate_candidate(model): return generate\n",
@@ -120,9 +125,7 @@ CHANGED = {
         "@pytest.mark.parametrize('ftgate_candidate', ['good', 'bad'], indirect=True)\n",
     ),
     "by a fixture that is asked for in the body": (
-        "@pytest.fixture(params=['good', 'bad'])\n"
-        "def checkpoint(request): return request.param\n"
-        "@pytest.fixture\n"
+        f"{CHECKPOINT}@pytest.fixture\n"
         "def ftgate_candidate(request): MODEL.load(request.getfixturevalue('checkpoint')); return generate\n",
         "@pytest.mark.usefixtures('checkpoint')\n",
     ),
@@ -135,39 +138,19 @@ CHANGED = {
     ),
     "of a function with a revision": (
         "import sys\nsys.modules['tuned'] = sys.modules[__name__]\n"
-        "@pytest.fixture(params=['good', 'bad'])\n"
-        "def ftgate_candidate(request):\n"
-        "    MODEL.load(request.param)\n"
-        "    return {'provider': 'python', 'target': 'tuned:generate', 'revision': '1'}\n",
+        f"{LOADED}{{'provider': 'python', 'target': 'tuned:generate', 'revision': '1'}}\n",
         "",
     ),
     "of a model of the file": (
         "import sys\nsys.modules['tuned'] = sys.modules[__name__]\n"
         "text = 'version: 1\\nmodels: {tuned: {provider: python, target: tuned:generate}}'\n"
         "__import__('pathlib').Path('ftgate.yaml').write_text(text)\n"
-        "@pytest.fixture(params=['good', 'bad'])\n"
-        "def ftgate_candidate(request): MODEL.load(request.param); return 'tuned'\n",
+        f"{LOADED}'tuned'\n",
         "",
     ),
-    "of an object with a key": (
-        "class Tuned:\n"
-        "    name = spelling = 'mine'\n"
-        "    concurrency, timeout_s, retries, persistent, verified, price = 1, None, 0, False, None, None\n"
-        "    def key(self, example, repeat=0): return example.id\n"
-        "    async def complete(self, example, repeat=0):\n"
-        "        from pytest_ftgate import Completion\n"
-        "        return Completion(generate(example.input))\n"
-        "    async def aclose(self): pass\n"
-        "TUNED = Tuned()\n"
-        "@pytest.fixture(params=['good', 'bad'])\n"
-        "def ftgate_candidate(request): MODEL.load(request.param); return TUNED\n",
-        "",
-    ),
+    "of an object with a key": (f"{MODEL.replace('right', 'generate')}TUNED = Model()\n{LOADED}TUNED\n", ""),
     "in a fixture that extends another": (
-        "@pytest.fixture(params=['good', 'bad'])\n"
-        "def checkpoint(request): return request.param\n"
-        "@pytest.fixture\n"
-        "def ftgate_candidate(checkpoint): MODEL.load(checkpoint); return generate\n",
+        f"{CHECKPOINT}@pytest.fixture\ndef ftgate_candidate(checkpoint): MODEL.load(checkpoint); return generate\n",
         "@pytest.fixture\ndef ftgate_candidate(ftgate_candidate): return ftgate_candidate\n",
     ),
 }
@@ -407,15 +390,6 @@ def test_a_hook_that_fails_is_an_error_and_no_excuse(project: Project, hook: str
     mentions(stopped(project.judge(**keys)), hook.partition("(")[0], FAULTS[fault], "(conftest.py:3)")
 
 
-MODEL = """class Model:
-    name = spelling = "mine"
-    concurrency, timeout_s, retries, persistent, verified, price = 1, None, 0, False, None, None
-    def key(self, example, repeat=0): return example.id
-    async def complete(self, example, repeat=0):
-        from pytest_ftgate import Completion
-        return Completion(right(example.input))
-    async def aclose(self): pass
-"""
 MODELS = {
     "return None": "'mine'",
     "return 3": "int",

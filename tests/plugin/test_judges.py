@@ -119,26 +119,6 @@ def test_ftgate_evaluate_asks_no_judge(judged: PythonJudged) -> None:
     result.stdout.fnmatch_lines(["*rubric cannot be measured by ftgate_evaluate*"])
 
 
-COUNTING = """
-def counting(messages):
-    with open("asked.txt", "a") as file:
-        file.write("?")
-    return chatty(messages)
-"""
-
-
-def test_a_judge_whose_answers_cannot_be_read_is_an_error(judged: PythonJudged) -> None:
-    judged.file("judges.py", HONEST + COUNTING)
-    gate = ends(judged.by("python:judges:counting"), "error")
-    seen = check(gate, "models")
-    mentions(seen, "judge counting", "5 of 110", "test.jsonl:1", "I would say 4 of 5.")
-    assert [one["name"] for one in gate["checks"] if one["status"] == "error"] == ["models"]
-    assert (judged.path / "asked.txt").read_text(encoding="utf-8") == "?????"
-    assert "--ftgate-cache=refresh" in seen["advice"]
-    assert gate["candidate"]["value"] is None
-    assert gate["candidate"]["n_scored"] == 60
-
-
 def test_a_judge_that_raises_is_an_error(judged: PythonJudged) -> None:
     judged.file("judges.py", "def honest(messages):\n    raise ValueError('no')\n")
     gate = ends(judged.by(), "error")
@@ -235,12 +215,14 @@ def at(url: str, model: str = "m") -> dict[str, str]:
         ),
         ("recorded:ft.jsonl", "candidate", "recorded:ft.jsonl", "recorded:ft.jsonl"),
         (at("http://127.0.0.1:80/v1", "M"), "candidate", at("http://127.0.0.1/v1"), "openai:m"),
+        ({**at("http://h/v1/"), "params": {"temperature": 0}, "revision": "2", "name": "impartial"}, "baseline",
+         at("http://h/v1"), "openai:m"),
         (at("https://EXAMPLE.com.:443//v1/"), "candidate", at("https://example.com/v1"), "openai:m"),
         (at("http://localhost:9/./%761"), "candidate", at("http://127.0.0.1:9/v1"), "openai:m"),
         (at("http://[::1]:9/v1?x=1"), "baseline", at("http://127.0.0.1:9/v1"), "openai:m"),
     ],
     ids=str,
-)
+)  # fmt: skip
 def test_the_judge_is_neither_of_the_two_models_however_they_are_written(
     judged: PythonJudged, judge: Any, role: str, same: Any, spelling: str
 ) -> None:

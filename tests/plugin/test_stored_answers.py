@@ -221,31 +221,6 @@ def test_a_gate_without_a_verdict_keeps_its_answers_and_not_those_of_others(
     assert kept(http) == 0
 
 
-def test_each_checkpoint_of_a_parametrized_fixture_is_asked(http: EndpointProject) -> None:
-    http.gates()
-    http.pytester.makepyfile(test_gate=CHECKPOINTS.replace("{model}", repr(http.keys["candidate"])))
-    http.run()
-    assert sum(body["model"] == "ft" for body in http.server.bodies) == 2 * N
-    assert sum(body["model"] == "base" for body in http.server.bodies) == N
-
-
-CHECKPOINTS = """
-    import pytest
-
-    @pytest.fixture(params=["step-500", "step-1000"])
-    def checkpoint(request):
-        return request.param
-
-    @pytest.fixture
-    def ftgate_candidate(checkpoint):
-        return {model}
-
-    @pytest.mark.ftgate("support")
-    def test_gate(ftgate_candidate):
-        pass
-"""
-
-
 def test_a_store_that_cannot_forget_fails_the_session(http: EndpointProject, monkeypatch: pytest.MonkeyPatch) -> None:
     from pytest_ftgate.errors import StoreError
     from pytest_ftgate.runs.store import Store

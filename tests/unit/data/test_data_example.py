@@ -76,11 +76,6 @@ class TestNormalizedInput:
     def test_folding_is_unicodes(self, one, other):
         assert normalized_input(one) == normalized_input(other)
 
-    @given(TEXT)
-    def test_normalising_twice_changes_nothing(self, text):
-        once = normalized_input(text)
-        assert normalized_input(once) == once
-
     def test_normalising_is_idempotent_for_every_character_that_folds(self):
         for character in map(chr, range(sys.maxunicode + 1)):
             folded = unicodedata.normalize("NFKC", character.casefold())

@@ -80,12 +80,6 @@ def test_an_answer_cannot_break_out_of_its_place() -> None:
     assert system == graded("Hi")[0]
 
 
-def test_what_is_not_expected_is_not_told() -> None:
-    system, data = graded("Hi", Example("t1", "Say hello", ""))
-    assert "expected" not in system
-    assert data == {"input": "Say hello", "answer": "Hi"}
-
-
 def test_a_pair_is_asked_about_in_both_orders_and_a_conversation_is_shown_as_it_is() -> None:
     turns = ({"role": "system", "content": "Be kind"}, {"role": "user", "content": "Hello"})
     straight, turned = questions_about(PREFERENCE, Example("t1", turns, {"a": 1}), ("one", "two"))

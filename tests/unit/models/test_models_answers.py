@@ -251,13 +251,6 @@ def test_a_refusal_that_may_be_about_one_example_fails_that_example(ask, build, 
     assert (found.kind, found.fatal, found.retryable, found.unpaid) == ("refused", False, False, True)
 
 
-def test_a_refused_parameter_is_named(ask, build, server):
-    told = {"message": "Unsupported value", "type": "invalid_request_error", "param": "temperature", "code": None}
-    found = failing(ask, build, server, Reply(status=400, body={"error": told}))
-    assert "'temperature'" in found.what
-    assert "'temperature'" in found.cure
-
-
 def test_an_endpoint_that_asks_for_a_key_where_none_is_named(ask, build, server):
     found = failing(ask, build, server, error(401, message="who are you?"))
     assert "who are you?" in found.evidence

@@ -1,6 +1,9 @@
-"""A model for tests of runs: what every one of them has, to be overridden."""
+"""Models for tests of runs, with what every one of them has, test sets, and what a run came to."""
 
+from pytest_ftgate.data import DataSet, Example
 from pytest_ftgate.models import protocol
+from pytest_ftgate.models.protocol import RetryPolicy
+from pytest_ftgate.runs.runner import Job, run_models
 
 
 class Fake(protocol.Model):
@@ -19,3 +22,20 @@ class Fake(protocol.Model):
 
     async def aclose(self):
         """Nothing to close."""
+
+
+def questions(*inputs):
+    examples = tuple(Example(f"id{number}", str(text), "yes") for number, text in enumerate(inputs))
+    return DataSet(examples, None, "", "test")
+
+
+THREE = questions("a", "b", "c")
+
+
+def run(model, stores, data=THREE, repeats=1, **options):
+    (found,) = run_models([Job(model, data, repeats)], stores=stores, retry=RetryPolicy(base_s=0.0), **options)
+    return found
+
+
+def texts(found):
+    return [p.completion and p.completion.text for row in found.predictions for p in row]

@@ -248,30 +248,6 @@ def test_a_model_that_knows_its_time_better_is_believed(clock):
     assert answer(Model(Completion("yes", latency_s=0.125))).latency_s == 0.125
 
 
-def test_what_cancels_the_question_cancels_the_call():
-    heard = []
-
-    async def cancelled():
-        begun = asyncio.Event()
-
-        async def patient():
-            begun.set()
-            try:
-                await for_ever()
-            except asyncio.CancelledError:
-                heard.append("cancelled")
-                raise
-
-        task = asyncio.create_task(Asker(Model(patient), RetryPolicy()).ask(ONE))
-        await begun.wait()
-        task.cancel()
-        with pytest.raises(asyncio.CancelledError):
-            await task
-
-    asyncio.run(cancelled())
-    assert heard == ["cancelled"]
-
-
 # --- limits on requests ----------------------------------------------------------------------------------------
 
 

@@ -3,13 +3,10 @@
 import asyncio
 
 import pytest
-from fakes import Fake
+from fakes import Fake, questions, run, texts
 
-from pytest_ftgate.data import DataSet, Example
 from pytest_ftgate.errors import ModelError
 from pytest_ftgate.models import Completion
-from pytest_ftgate.models.protocol import RetryPolicy
-from pytest_ftgate.runs.runner import Job, run_models
 
 
 class Many(Fake):
@@ -40,39 +37,32 @@ class Many(Fake):
         return self.given([self.found(text) for text in inputs])
 
 
-def run(model, stores, n=8, repeats=1):
-    examples = tuple(Example(str(i), f"q{i}", "x") for i in range(n))
-    job = Job(model, DataSet(examples, None, "", "test"), repeats)
-    (found,) = run_models([job], stores=stores, retry=RetryPolicy(base_s=0.0))
-    return found
+EIGHT = questions(*(f"q{i}" for i in range(8)))
+THREE = questions("q0", "q1", "q2")
 
 
 def broken(text):
     raise ModelError("broken as a whole", retryable=True)
 
 
-def texts(found):
-    return [p.completion and p.completion.text for row in found.predictions for p in row]
-
-
 def test_full_calls_as_many_at_once_as_it_may(stores):
     model = Many(3, 2)
-    assert texts(run(model, stores)) == [f"Q{i}" for i in range(8)]
+    assert texts(run(model, stores, EIGHT)) == [f"Q{i}" for i in range(8)]
     assert sorted(map(len, model.calls)) == [2, 3, 3]
     assert model.most == 2
 
 
 def test_repeats_are_questions_of_their_own(stores):
     model = Many(50, 1)
-    run(model, stores, n=3, repeats=2)
+    run(model, stores, THREE, repeats=2)
     assert model.calls == [["q0", "q1", "q2"] * 2]
 
 
 def test_what_is_stored_is_not_asked_again_and_what_failed_is(stores):
-    first = run(Many(8, 1, lambda text: ModelError("no") if text == "q3" else Completion(text)), stores)
+    first = run(Many(8, 1, lambda text: ModelError("no") if text == "q3" else Completion(text)), stores, EIGHT)
     assert [p.error for p in first.predictions[0] if p.completion is None] == ["no"]
     again = Many(8, 1)
-    assert texts(run(again, stores))[2:5] == ["q2", "Q3", "q4"]
+    assert texts(run(again, stores, EIGHT))[2:5] == ["q2", "Q3", "q4"]
     assert again.calls == [["q3"]]
 
 
@@ -84,7 +74,7 @@ def test_only_those_without_an_answer_are_asked_again_and_the_others_kept_before
         return ModelError("busy", retryable=True) if text in "q1 q2" and len(kept) <= 4 else Completion(text)
 
     model = Many(4, 1, busy_at_first)
-    assert texts(run(model, stores, n=4)) == ["q0", "q1", "q2", "q3"]
+    assert texts(run(model, stores, questions("q0", "q1", "q2", "q3"))) == ["q0", "q1", "q2", "q3"]
     assert model.calls == [["q0", "q1", "q2", "q3"], ["q1", "q2"]]
     assert kept == [0] * 4 + [2] * 2
 
@@ -98,23 +88,22 @@ def test_only_those_without_an_answer_are_asked_again_and_the_others_kept_before
     ],
 )
 def test_a_call_that_fails_as_a_whole_fails_for_all_its_questions(stores, found, given, said):
-    (row,) = run(Many(3, 1, found, given), stores, n=3).predictions
+    (row,) = run(Many(3, 1, found, given), stores, THREE).predictions
     assert [said in p.error for p in row] == [True] * 3
 
 
 def test_the_answers_of_a_call_are_kept_where_another_question_of_it_ends_the_run(stores):
-    found = run(
-        Many(8, 1, lambda text: ModelError("no quota", fatal=True) if text == "q3" else Completion(text)), stores
-    )
+    quota = ModelError("no quota", fatal=True)
+    found = run(Many(8, 1, lambda text: quota if text == "q3" else Completion(text)), stores, EIGHT)
     assert str(found.fatal) == "no quota"
     assert texts(found).count(None) == 1
     again = Many(8, 1)
-    run(again, stores)
+    run(again, stores, EIGHT)
     assert again.calls == [["q3"]]
 
 
 def test_the_latency_is_what_the_model_says_and_busy_time_is_shared(stores):
-    found = run(Many(4, 1, lambda text: Completion(text, latency_s=0.25 if text == "q0" else None)), stores)
+    found = run(Many(4, 1, lambda text: Completion(text, latency_s=0.25 if text == "q0" else None)), stores, EIGHT)
     (row,) = found.predictions
     assert [p.latency_s for p in row][:2] == [0.25, None]
     shares = [p.busy_s for p in row]

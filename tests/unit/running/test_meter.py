@@ -5,13 +5,12 @@ import gc
 from contextlib import suppress
 
 import pytest
-from fakes import Fake
+from fakes import Fake, questions, run
 
-from pytest_ftgate.data import DataSet, Example
 from pytest_ftgate.models import Completion
-from pytest_ftgate.models.protocol import Price, RetryPolicy
+from pytest_ftgate.models.protocol import Price
 from pytest_ftgate.runs.budget import Budget
-from pytest_ftgate.runs.runner import Job, TimeLimit, run_models
+from pytest_ftgate.runs.runner import TimeLimit
 
 PRICE = Price("here", input_per_1m=100_000.0, output_per_1m=100_000.0)  # a tenth of a dollar for a token
 
@@ -42,11 +41,7 @@ class Many(Model):
         return [await self.complete(q.example) for q in questions]
 
 
-def run(model, stores, budget, n=10):
-    examples = tuple(Example(str(i), f"q{i:02}", "x") for i in range(n))
-    job = Job(model, DataSet(examples, None, "", "test"))
-    (found,) = run_models([job], stores=stores, retry=RetryPolicy(base_s=0.0), budget=budget)
-    return found
+TEN = questions(*(f"q{i:02}" for i in range(10)))
 
 
 def n_answered(found):
@@ -56,7 +51,7 @@ def n_answered(found):
 @pytest.mark.parametrize("concurrency", [1, 8])
 def test_the_call_that_would_pass_the_limit_is_not_made(stores, concurrency):
     model, budget = Model(PRICE, concurrency), Budget(1.1)  # five calls at 0.2
-    found = run(model, stores, budget)
+    found = run(model, stores, TEN, budget=budget)
     assert "--ftgate-max-cost 1.1" in str(found.fatal)
     assert model.calls == 5
     assert budget.spent_usd <= 1.0
@@ -68,7 +63,7 @@ def test_a_run_that_costs_less_than_the_limit_is_never_ended_by_it(stores, concu
     """By their estimate only two calls fit side by side; all ten together cost a tenth of the limit."""
     model, budget = Model(PRICE, concurrency), Budget(20.0)
     model.params = {"max_tokens": 80}
-    found = run(model, stores, budget)
+    found = run(model, stores, TEN, budget=budget)
     assert found.fatal is None
     assert n_answered(found) == 10
     assert budget.spent_usd == pytest.approx(2.0)
@@ -86,11 +81,8 @@ def test_calls_that_hang_when_their_run_has_ended_are_booked(stores):
                 with suppress(asyncio.CancelledError):
                     await asyncio.sleep(3600)
 
-    model = Stubborn()
-    job = Job(model, DataSet((Example("1", "q01", "x"),), None, "", "test"))
-    budget = Budget(1.1)
-    limit = TimeLimit(0.0, "here", 0.0)
-    run_models([job], stores=stores, budget=budget, limit=limit)
+    model, budget = Stubborn(), Budget(1.1)
+    run(model, stores, questions("q01"), budget=budget, limit=TimeLimit(0.0, "here", 0.0))
     assert model.calls == 1
     assert (budget.in_flight, budget.unsure_usd) == (0, pytest.approx(0.2))
     gc.collect()  # asyncio complains of the abandoned task when it is collected: here, not in a later test
@@ -98,7 +90,7 @@ def test_calls_that_hang_when_their_run_has_ended_are_booked(stores):
 
 def test_several_questions_in_one_call_are_paid_for_before_it_is_made_or_not_at_all(stores):
     model, budget = Many(), Budget(1.1)
-    found = run(model, stores, budget)
+    found = run(model, stores, TEN, budget=budget)
     assert n_answered(found) == 4
     assert budget.spent_usd == pytest.approx(0.8)
     assert str(found.fatal).count("$0.8000") == 2
@@ -106,7 +98,7 @@ def test_several_questions_in_one_call_are_paid_for_before_it_is_made_or_not_at_
 
 def test_a_machine_by_the_hour_is_paid_for_as_long_as_it_was_busy(stores):
     budget = Budget(1000)
-    found = run(Model(Price("here", gpu_hour_usd=3600.0), 2), stores, budget)
+    found = run(Model(Price("here", gpu_hour_usd=3600.0), 2), stores, TEN, budget=budget)
     busy = [p.busy_s for p in found.predictions[0]]
     assert all(share is not None for share in busy)
     assert budget.spent_usd == pytest.approx(sum(share or 0 for share in busy))

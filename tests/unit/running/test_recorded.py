@@ -7,7 +7,8 @@ from contextlib import closing
 from pathlib import Path
 
 import pytest
-from test_runner import Model, texts
+from fakes import run, texts
+from test_runner import Model
 
 from pytest_ftgate.data import DataSet, Example, input_sha256
 from pytest_ftgate.errors import Where
@@ -70,16 +71,16 @@ def test_committed_recordings_need_them_neither(tmp_path):
     predictions = (Prediction(model.key(one), Completion("kept"), 0.5, 5.0) for one in EXAMPLES)
     kept = {one.key: Recording(one, Where("r.jsonl", 1), set()) for one in predictions}
     with closing(Store(tmp_path / "x")) as store:
-        (run,) = run_models([Job(model, EXAMPLES)], stores=Stores(store, store, kept))
-    assert texts(run) == ["kept"] * 6
+        found = run(model, Stores(store, store, kept), EXAMPLES)
+    assert texts(found) == ["kept"] * 6
     assert (model.calls, model.closed, (tmp_path / "x").exists()) == ([], [], False)
-    assert all((one.stored, one.latency_s, one.created_at) == (True, 0.5, 5.0) for one in run.predictions[0])
+    assert all((one.stored, one.latency_s, one.created_at) == (True, 0.5, 5.0) for one in found.predictions[0])
 
 
 def test_what_a_row_tells_is_what_the_run_tells(tmp_path):
     model = recorded(tmp_path, row(0, latency_s=0.25, created_at=5, key="of another model"))
     one = DataSet(EXAMPLES.examples[:1], None, "", "test")
-    ((found,),) = run_models([Job(model, one)], stores=nothing())[0].predictions
+    ((found,),) = run(model, nothing(), one).predictions
     key = model.key(one.examples[0])
     completion = Completion("answer 0", latency_s=0.25)
     assert found == Prediction(key, completion, 0.25, 5.0, id="e0", stored=True, recorded=True)
@@ -87,18 +88,18 @@ def test_what_a_row_tells_is_what_the_run_tells(tmp_path):
 
 def test_a_missing_row_is_a_missing_answer(tmp_path):
     model = recorded(tmp_path, row(0), {"id": "e1", "output": None}, *map(row, range(3, 6)))
-    (run,) = run_models([Job(model, EXAMPLES)], stores=nothing())
-    assert texts(run) == ["answer 0", None, None, "answer 3", "answer 4", "answer 5"]
-    assert run.fatal is None
-    assert ['"e1"' in run.predictions[0][1].error, '"e2"' in run.predictions[0][2].error] == [True, True]
+    found = run(model, nothing(), EXAMPLES)
+    assert texts(found) == ["answer 0", None, None, "answer 3", "answer 4", "answer 5"]
+    assert found.fatal is None
+    assert ['"e1"' in found.predictions[0][1].error, '"e2"' in found.predictions[0][2].error] == [True, True]
 
 
 def test_a_row_for_another_input_ends_the_run_before_anybody_is_paid(tmp_path):
     model = recorded(tmp_path, row(0), row(1, input_sha256=input_sha256("another")), *map(row, range(2, 6)))
     asked = Model(name="asked")
-    run, other = run_models([Job(model, EXAMPLES), Job(asked, EXAMPLES)], stores=nothing())
-    assert texts(run) == ["answer 0"] + [None] * 5
-    assert '"e1"' in run.fatal.what
+    found, other = run_models([Job(model, EXAMPLES), Job(asked, EXAMPLES)], stores=nothing())
+    assert texts(found) == ["answer 0"] + [None] * 5
+    assert '"e1"' in found.fatal.what
     assert (other.fatal, asked.calls) == (None, [])
     assert "tuned" in other.predictions[0][0].error
 
@@ -107,10 +108,10 @@ def test_a_row_for_another_input_ends_the_run_before_anybody_is_paid(tmp_path):
 def test_five_useless_rows_before_any_of_use_end_it_early(tmp_path, usable, answered):
     texts_of_use = [f"answer {i}" for i in usable]
     job = Job(recorded(tmp_path), EXAMPLES, usable=lambda completion: completion.text in texts_of_use)
-    (run,) = run_models([job], stores=nothing())
-    assert texts(run) == [f"answer {i}" if i < answered else None for i in range(6)]
-    assert isinstance(run.fatal, UselessError if answered == 5 else type(None))
-    assert ("5 answers" in str(run.fatal)) == (answered == 5)
+    (found,) = run_models([job], stores=nothing())
+    assert texts(found) == [f"answer {i}" if i < answered else None for i in range(6)]
+    assert isinstance(found.fatal, UselessError if answered == 5 else type(None))
+    assert ("5 answers" in str(found.fatal)) == (answered == 5)
 
 
 def nothing():

@@ -12,19 +12,15 @@ from contextlib import closing
 from dataclasses import replace
 
 import pytest
-from fakes import Fake
+from fakes import THREE, Fake, questions, run, texts
 
-from pytest_ftgate.data import DataSet, Example
 from pytest_ftgate.errors import Interrupted, ModelError
 from pytest_ftgate.models import Completion, Prediction, event_loop
-from pytest_ftgate.models.protocol import RetryPolicy
 from pytest_ftgate.runs import asking, calls
 from pytest_ftgate.runs.model_queue import StoreWriter
 from pytest_ftgate.runs.run_state import Progress
 from pytest_ftgate.runs.runner import Job, Stores, run_models
 from pytest_ftgate.runs.store import Store
-
-AT_ONCE = RetryPolicy(base_s=0.0)
 
 
 class Model(Fake):
@@ -49,24 +45,6 @@ class Model(Fake):
 
     async def aclose(self):
         self.closed.append(asyncio.get_running_loop())
-
-
-def test_set(*inputs):
-    examples = tuple(Example(f"id{number}", str(text), "yes") for number, text in enumerate(inputs))
-    return DataSet(examples, None, "", "test")
-
-
-test_set.__test__ = False
-THREE = test_set("a", "b", "c")
-
-
-def run(model, stores, data=THREE, **options):
-    (found,) = run_models([Job(model, data)], stores=stores, retry=AT_ONCE, **options)
-    return found
-
-
-def texts(found):
-    return [p.completion and p.completion.text for row in found.predictions for p in row]
 
 
 def errors(found):
@@ -99,12 +77,12 @@ def test_every_example_is_asked_and_told_in_full(stores):
 
 
 def test_repeats_are_rows_and_nothing_to_do_is_nothing_done(stores):
-    (found,) = run_models([Job(Model(), THREE, repeats=2)], stores=stores)
+    found = run(Model(), stores, repeats=2)
     keys = [[f"model/{text}/{repeat}" for text in "abc"] for repeat in (0, 1)]
     assert [[p.key for p in row] for row in found.predictions] == keys
     assert texts(found) == [*keys[0], *keys[1]]
     assert run_models([], stores=stores) == ()
-    assert run(Model(), stores, test_set()).predictions == ((),)
+    assert run(Model(), stores, questions()).predictions == ((),)
 
 
 def test_results_keep_the_order_of_the_test_set_whatever_that_of_the_answers(stores):
@@ -137,7 +115,7 @@ def test_runs_and_single_questions_work_where_a_loop_is_running(stores):
 
 def test_models_are_closed_once_in_the_loop_that_they_answered_in(stores):
     one, two = Model(name="one"), Model(name="two")
-    run_models([Job(one, THREE), Job(two, THREE), Job(one, test_set("d"))], stores=stores)
+    run_models([Job(one, THREE), Job(two, THREE), Job(one, questions("d"))], stores=stores)
     assert one.closed == list(one.loops) == two.closed == list(two.loops)
 
 
@@ -176,14 +154,14 @@ class Busy(Model):
 @pytest.mark.parametrize("split", [30, 20])
 def test_as_many_calls_as_allowed_and_no_more_also_of_two_jobs_of_one_model(stores, split):
     model = Busy(30, concurrency=5)
-    jobs = [Job(model, test_set(*range(split))), Job(model, test_set(*range(split, 30)))]
+    jobs = [Job(model, questions(*range(split))), Job(model, questions(*range(split, 30)))]
     run_models(jobs, stores=stores)
     assert (model.most, len(model.calls)) == (5, 30)
 
 
 def test_an_example_is_never_a_task(stores):
     model = Busy(300, concurrency=3)
-    run(model, stores, test_set(*range(300)))
+    run(model, stores, questions(*range(300)))
     assert model.tasks <= 12
 
 
@@ -206,7 +184,7 @@ def test_all_models_work_at_the_same_time(stores):
 
 
 def test_only_what_is_missing_is_asked(stores):
-    before = run(Model(), stores, test_set("b"))
+    before = run(Model(), stores, questions("b"))
     model = Model()
     found = run(model, stores)
     assert stored(found) == [False, True, False]
@@ -224,18 +202,9 @@ def test_without_a_persistent_store_and_for_what_may_not_outlive_it_the_sessions
     assert (model.calls, path.exists()) == ([], False)
 
 
-def test_what_is_too_old_is_asked_again_once(stores):
-    assert stores.persistent is not None
-    stores.persistent.put([Prediction(f"model/{text}/0", Completion("old"), None, 5.0) for text in "abc"])
-    fresh = Stores(stores.persistent, stores.session, refresh=True, started=100.0)
-    assert stored(run(Model(), fresh)) == [False] * 3
-    again = run(Model(), fresh)
-    assert (stored(again), texts(again)) == ([True] * 3, ["model/a/0", "model/b/0", "model/c/0"])
-
-
 def test_one_key_is_asked_once_however_often_it_is_wanted(stores):
     model, same = Model(), Model()
-    one, two = run_models([Job(model, test_set("a", "a", "b")), Job(same, test_set("b", "a"))], stores=stores)
+    one, two = run_models([Job(model, questions("a", "a", "b")), Job(same, questions("b", "a"))], stores=stores)
     assert sorted(model.calls + same.calls) == ["model/a/0", "model/b/0"]
     assert texts(one) == ["model/a/0", "model/a/0", "model/b/0"]
     assert texts(two) == ["model/b/0", "model/a/0"]
@@ -263,7 +232,7 @@ def test_each_answer_is_stored_before_its_worker_goes_on(stores, path):
             seen.extend(raw.execute("SELECT count(*) FROM predictions").fetchone())
         return key
 
-    run(Model(look, concurrency=1), stores, test_set(*range(4)))
+    run(Model(look, concurrency=1), stores, questions(*range(4)))
     assert seen == [0, 1, 2, 3]
 
 
@@ -276,7 +245,7 @@ def test_answers_that_come_together_are_written_together(stores, monkeypatch):
         put(self, predictions)
 
     monkeypatch.setattr(Store, "put", counted)
-    run(Model(concurrency=8), stores, test_set(*range(80)))
+    run(Model(concurrency=8), stores, questions(*range(80)))
     assert sum(batches) == 80
     assert len(batches) <= 12
 
@@ -317,7 +286,7 @@ REVOKED = ModelError("the key is not valid", fatal=True, cure="set OPENAI_API_KE
 
 def test_a_fatal_error_ends_all_asking(stores):
     model = Model(failing("model/b/0", error=REVOKED), concurrency=1)
-    found = run(model, stores, test_set(*"abcdefgh"))
+    found = run(model, stores, questions(*"abcdefgh"))
     assert (found.fatal, texts(found)) == (REVOKED, ["model/a/0"] + [None] * 7)
     assert model.calls == ["model/a/0", "model/b/0"]
     assert errors(found)[1:] == [str(REVOKED)] * 7
@@ -377,22 +346,22 @@ REJECTED = ModelError("unsupported parameter", kind="refused")
 )
 def test_a_model_whose_first_calls_are_all_rejected_ends_the_run(stores, error, retries, n_calls):
     model = Model(failing(error=error, answered=()), concurrency=1, retries=retries)
-    found = run(model, stores, test_set(*range(20)))
+    found = run(model, stores, questions(*range(20)))
     assert len(model.calls) == n_calls
     assert (found.fatal.fatal, found.fatal.kind) == (True, error.kind)
 
 
 @pytest.mark.parametrize("error", [GONE, REJECTED])
 def test_rejected_calls_after_an_answer_fail_alone(stores, error):
-    found = run(Model(failing(error=error, answered=["model/0/0"]), concurrency=1), stores, test_set(*range(20)))
+    found = run(Model(failing(error=error, answered=["model/0/0"]), concurrency=1), stores, questions(*range(20)))
     assert (found.fatal, kinds(found)) == (None, [None] + [error.kind] * 19)
 
 
 def test_a_stored_answer_proves_that_such_requests_are_accepted(stores):
-    run(Model(), stores, test_set("0"))
+    run(Model(), stores, questions("0"))
     model = Model(failing(error=REJECTED, answered=()), concurrency=1)
-    assert run(model, stores, test_set(*range(20))).fatal is None
-    assert run(Model(failing(error=GONE, answered=()), concurrency=1), stores, test_set(*range(20))).fatal is not None
+    assert run(model, stores, questions(*range(20))).fatal is None
+    assert run(Model(failing(error=GONE, answered=()), concurrency=1), stores, questions(*range(20))).fatal is not None
 
 
 async def hangs(model, key):
@@ -410,7 +379,7 @@ def hanging(answer):
 
 def test_a_model_that_hangs_call_after_call_is_given_up(stores):
     model = hanging(hangs)
-    found = run(model, stores, test_set(*range(20)))
+    found = run(model, stores, questions(*range(20)))
     assert len(model.calls) == 5
     assert "4" in str(found.fatal)
     assert all("0.001 s" in error for error in errors(found)[:4])
@@ -426,7 +395,7 @@ def test_a_model_that_answers_or_fails_otherwise_now_and_then_is_asked_on(stores
             return key
         return await hangs(model, key)
 
-    found = run(hanging(each_fifth), stores, test_set(*range(20)))
+    found = run(hanging(each_fifth), stores, questions(*range(20)))
     assert (found.fatal, len(found.model.calls)) == (None, 20)
     assert [text is not None for text in texts(found)] == [False, False, False, False, not fails] * 4
 
@@ -519,7 +488,7 @@ def test_a_worker_cancelled_while_its_answer_is_written_takes_nothing_with_it(st
 
 
 def test_offline_an_endpoint_is_not_asked_and_everything_else_is(stores):
-    run(Model(), stores, test_set("b"))
+    run(Model(), stores, questions("b"))
     model = Model(endpoint=True)
     found = run(model, stores, offline=True)
     assert kinds(found) == ["offline", None, "offline"]
@@ -531,9 +500,9 @@ def test_offline_an_endpoint_is_not_asked_and_everything_else_is(stores):
 
 
 def test_the_last_word_on_progress_is_complete(stores):
-    run(Model(), stores, test_set("a"))
+    run(Model(), stores, questions("a"))
     told = []
-    jobs = [Job(Model(failing("model/b/0")), THREE, repeats=2), Job(Model(name="two"), test_set("a", "a"))]
+    jobs = [Job(Model(failing("model/b/0")), THREE, repeats=2), Job(Model(name="two"), questions("a", "a"))]
     run_models(jobs, stores=stores, progress=told.append)
     last = [p for p in told if p.model == "model"][-1]
     assert replace(last, last_failure=None) == Progress("model", 6, 6, stored=1, errors=1)
@@ -601,7 +570,7 @@ def test_ctrl_c_keeps_what_has_arrived_and_gives_the_rest_back(stores, path):
 
     before = threading.active_count()
     with pytest.raises(Interrupted) as caught:
-        run(Closing(interrupted, concurrency=2), stores, test_set(*"abcdefgh"))
+        run(Closing(interrupted, concurrency=2), stores, questions(*"abcdefgh"))
     assert time.monotonic() - signalled[0] < 1
     assert caught.value.kept == (1, 8)
     assert sorted(heard[:2]) == ["model/b/0", "model/c/0"]
@@ -630,5 +599,5 @@ def test_a_call_that_cannot_be_cancelled_does_not_hold_ctrl_c_up(stores, path, m
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        run(Model(stubborn), stores, test_set("a"), progress=interrupt)
+        run(Model(stubborn), stores, questions("a"), progress=interrupt)
     gc.collect()  # asyncio complains of the abandoned task when it is collected: here, not in a later test
