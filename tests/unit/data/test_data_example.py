@@ -1,7 +1,6 @@
 """Examples, their hashes, and when two inputs are the same."""
 
 import hashlib
-import json
 import sys
 import unicodedata
 
@@ -179,12 +178,3 @@ def test_names_that_could_be_misread_are_quoted():
     assert "2" in listed("abcd", at_most=2)
     assert nearest("lable", ["label", "input"]) == "label"
     assert nearest("lable", ["input"]) is None
-
-
-@given(
-    st.recursive(
-        st.none() | st.booleans() | st.integers() | TEXT, lambda value: st.lists(value) | st.dictionaries(TEXT, value)
-    )
-)
-def test_canonical_json_keeps_the_value(value):
-    assert json.loads(canonical_json(value)) == value

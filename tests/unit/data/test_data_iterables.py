@@ -1,6 +1,5 @@
 """Examples from fixtures and markers: three forms of items, and what everything else is told."""
 
-import contextlib
 import datetime
 import enum
 import hashlib
@@ -9,8 +8,6 @@ from types import MappingProxyType
 
 import numpy as np
 import pytest
-from hypothesis import HealthCheck, given, settings
-from hypothesis import strategies as st
 
 from pytest_ftgate.data import Example, content_id, examples_from, load_examples
 from pytest_ftgate.errors import ConfigError, DataError
@@ -78,19 +75,6 @@ class TestItems:
 
         assert len(read(endless(), limit=3)) == 3
         assert len(asked) == 3
-
-    @settings(suppress_health_check=[HealthCheck.too_slow])
-    @given(
-        st.lists(
-            st.dictionaries(
-                st.sampled_from(["input", "expected", "id", "group", "messages", "x"]),
-                st.none() | st.integers() | st.text() | st.floats() | st.lists(st.text()) | st.binary(),
-            )
-        )
-    )
-    def test_any_rows_give_examples_or_a_data_error(self, rows):
-        with contextlib.suppress(DataError):
-            assert len(read(rows)) == len(rows)
 
 
 class TestDataSet:

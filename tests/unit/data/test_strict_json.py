@@ -1,6 +1,5 @@
 """The one reader of JSON: what readers disagree about is refused, and more where others must read it again."""
 
-
 import pytest
 
 from pytest_ftgate.data.strict_json import MOST_NESTED, JsonError, parse_json

@@ -8,6 +8,7 @@ import pytest
 
 from pytest_ftgate.config import ModelSpec, Source
 from pytest_ftgate.data import Example, examples_from
+from pytest_ftgate.errors import ModelError
 from pytest_ftgate.models import Surroundings, build_model
 
 
@@ -48,6 +49,19 @@ def ask():
         return asyncio.run(call())
 
     return once
+
+
+@pytest.fixture
+def failing(ask, build, server):
+    """Return the error of a model's only call, to which the server gives these replies."""
+
+    def failing(*faults, **options):
+        server.faults.extend(faults)
+        with pytest.raises(ModelError) as caught:
+            ask(build(base_url=server.url, **options))
+        return caught.value
+
+    return failing
 
 
 @pytest.fixture

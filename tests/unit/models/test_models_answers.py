@@ -90,13 +90,6 @@ def test_json_that_is_not_called_json_is_an_answer(ask, build, server):
     assert ask(build(base_url=server.url)).text == "hi"
 
 
-def failing(ask, build, server, reply, **options):
-    server.faults.append(reply)
-    with pytest.raises(ModelError) as caught:
-        ask(build(base_url=server.url, **options))
-    return caught.value
-
-
 @pytest.mark.parametrize(
     ("data", "word"),
     [
@@ -128,11 +121,11 @@ def test_an_error_in_an_answer_of_http_200_is_that_error(told, shown, retryable)
     assert (caught.value.retryable, shown in caught.value.what) == (retryable, True)
 
 
-def test_an_answer_above_20_mb_is_broken(ask, build, server, monkeypatch):
+def test_an_answer_above_20_mb_is_broken(failing, ask, build, server, monkeypatch):
     for module in ("models.openai_api.client", "runs.asking"):
         monkeypatch.setattr(f"pytest_ftgate.{module}.MOST_BYTES", 1_000)
     for reply in (Reply("x" * 1_000), Reply(body="x" * 1_001, status=500)):
-        found = failing(ask, build, server, reply)
+        found = failing(reply)
         assert ("broken" in found.what, found.kind, found.retryable) == (True, "unreadable", False)
     assert ask(build(base_url=server.url)).text == "hello"
     assert "MB" in _checked(Completion("x" * 1_001)).what
@@ -212,8 +205,8 @@ def test_evidence_is_the_beginning_of_the_body_on_one_line():
         (Reply(body="", headers={"Content-Type": "text/html"}), None),
     ],
 )
-def test_a_body_that_is_no_json(ask, build, server, reply, evidence):
-    found = failing(ask, build, server, reply)
+def test_a_body_that_is_no_json(failing, reply, evidence):
+    found = failing(reply)
     assert found.retryable
     assert ("JSON" in found.what and evidence in found.evidence) if evidence else "empty" in found.what
 
@@ -234,9 +227,9 @@ LLAMA_TOO_LONG = {"error": {"code": 400, "message": "too big", "type": "exceed_c
         *((Reply(status=400, body=told), "context", "shorten") for told in (VLLM_TOO_LONG, LLAMA_TOO_LONG)),
     ],
 )
-def test_a_refusal_that_every_call_would_meet_ends_the_run(ask, build, server, monkeypatch, reply, what, cure):
+def test_a_refusal_that_every_call_would_meet_ends_the_run(failing, server, monkeypatch, reply, what, cure):
     monkeypatch.setenv("MY_KEY", "sk-mine-1234")
-    found = failing(ask, build, server, reply, api_key_env="MY_KEY")
+    found = failing(reply, api_key_env="MY_KEY")
     assert found.what.startswith(f"{reply.status} ")
     assert f"http://127.0.0.1:{server.port}" in found.what
     assert what in found.what
@@ -246,21 +239,21 @@ def test_a_refusal_that_every_call_would_meet_ends_the_run(ask, build, server, m
 
 
 @pytest.mark.parametrize("reply", [error(400, "invalid_value"), error(403), error(413), error(422)])
-def test_a_refusal_that_may_be_about_one_example_fails_that_example(ask, build, server, reply):
-    found = failing(ask, build, server, reply)
+def test_a_refusal_that_may_be_about_one_example_fails_that_example(failing, reply):
+    found = failing(reply)
     assert (found.kind, found.fatal, found.retryable, found.unpaid) == ("refused", False, False, True)
 
 
-def test_an_endpoint_that_asks_for_a_key_where_none_is_named(ask, build, server):
-    found = failing(ask, build, server, error(401, message="who are you?"))
+def test_an_endpoint_that_asks_for_a_key_where_none_is_named(failing):
+    found = failing(error(401, message="who are you?"))
     assert "who are you?" in found.evidence
     assert "api_key_env" in found.cure
     assert found.fatal
 
 
 @pytest.mark.parametrize("status", [408, 409, 425, 429, 500, 502, 503, 529])
-def test_a_refusal_that_may_pass(ask, build, server, status):
-    found = failing(ask, build, server, error(status, retry_after="7"))
+def test_a_refusal_that_may_pass(failing, status):
+    found = failing(error(status, retry_after="7"))
     assert (str(status) in found.what, found.evidence) == (True, "no")
     assert (found.fatal, found.retryable, found.retry_after_s) == (False, True, 7.0)
     assert found.unpaid == (status in (409, 425, 429, 503))
@@ -277,8 +270,8 @@ def test_a_refusal_that_may_pass(ask, build, server, status):
         ),
     ],
 )
-def test_a_refusal_without_words_or_as_a_web_page(ask, build, server, reply, evidence):
-    assert failing(ask, build, server, reply).evidence == evidence
+def test_a_refusal_without_words_or_as_a_web_page(failing, reply, evidence):
+    assert failing(reply).evidence == evidence
 
 
 # --- Retry-After ---------------------------------------------------------------------------------------------

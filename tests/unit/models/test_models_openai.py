@@ -13,13 +13,6 @@ from pytest_ftgate.models.protocol import Price
 KEY = "sk-live-0123456789abcdef"
 
 
-def failing(ask, build, server, *faults, **options):
-    server.faults.extend(faults)
-    with pytest.raises(ModelError) as caught:
-        ask(build(base_url=server.url, **options))
-    return caught.value
-
-
 # --- what is sent --------------------------------------------------------------------------------------------
 
 
@@ -152,19 +145,17 @@ def test_a_key_is_needed_only_where_one_is_named_and_never_for_stored_prediction
     ],
 )
 @pytest.mark.parametrize("key", [KEY, "plain-secret-value"])
-def test_no_error_tells_the_key(ask, build, server, monkeypatch, fault, key):
+def test_no_error_tells_the_key(failing, monkeypatch, fault, key):
     monkeypatch.setenv("MY_KEY", key)
     body = fault.payload("m").decode().replace(KEY, key)
-    found = failing(
-        ask, build, server, Reply(status=fault.status, body=body, headers=fault.headers), api_key_env="MY_KEY"
-    )
+    found = failing(Reply(status=fault.status, body=body, headers=fault.headers), api_key_env="MY_KEY")
     shown = "".join(traceback.format_exception(type(found), found, found.__traceback__))
     assert found.what in shown
     assert key[:9] not in shown
 
 
-def test_keys_of_others_are_not_told_either(ask, build, server):
-    found = failing(ask, build, server, error(401, None, "no such key: sk-proj-abc_123*** (Bearer tok.en)"))
+def test_keys_of_others_are_not_told_either(failing):
+    found = failing(error(401, None, "no such key: sk-proj-abc_123*** (Bearer tok.en)"))
     assert "***" in found.evidence
     assert not any(secret in str(found) for secret in ("abc", "tok.en"))
 
@@ -173,8 +164,8 @@ def test_keys_of_others_are_not_told_either(ask, build, server):
 
 
 @pytest.mark.parametrize("reply", [Reply(drop=True), Reply("hello", cut_at=20)])
-def test_a_dropped_connection_and_an_answer_that_breaks_off(ask, build, server, backend, reply):
-    found = failing(ask, build, server, reply)
+def test_a_dropped_connection_and_an_answer_that_breaks_off(failing, server, backend, reply):
+    found = failing(reply)
     assert len(server.requests) == 1
     assert (found.retryable, found.fatal, found.kind) == (True, False, "unreachable")
     assert str(found.where) == f"127.0.0.1:{server.port}"
@@ -192,8 +183,8 @@ def test_a_refused_connection(ask, build, backend):
     assert (caught.value.retryable, caught.value.unpaid) == (True, True)
 
 
-def test_no_answer_in_time(ask, build, server, backend):
-    found = failing(ask, build, server, Reply(hang=True), timeout_s=0.05)
+def test_no_answer_in_time(failing, server, backend):
+    found = failing(Reply(hang=True), timeout_s=0.05)
     assert (str(found.where), "0.05 s" in found.what) == (f"127.0.0.1:{server.port}", True)
     assert found.retryable
 

@@ -80,19 +80,6 @@ def test_repeats_are_rows_of_their_own(record, ask):
     assert model.ids == {"e1"}
 
 
-# --- missing answers -----------------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize(
-    ("row", "where"), [({"id": "z", "output": "x"}, "r.jsonl"), ({**ROW, "output": None}, "r.jsonl:2")]
-)
-def test_an_absent_id_and_null_are_missing_predictions(record, ask, row, where):
-    missing = failing(ask, record({"id": "e0", "output": "x"}, row))
-    assert str(missing.where) == where
-    assert '"e1"' in missing.what
-    assert (missing.retryable, missing.fatal) == (False, False)
-
-
 # --- verified ------------------------------------------------------------------------------------------------
 
 

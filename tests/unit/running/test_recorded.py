@@ -86,12 +86,17 @@ def test_what_a_row_tells_is_what_the_run_tells(tmp_path):
     assert found == Prediction(key, completion, 0.25, 5.0, id="e0", stored=True, recorded=True)
 
 
-def test_a_missing_row_is_a_missing_answer(tmp_path):
+def test_a_missing_row_is_a_missing_answer(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
     model = recorded(tmp_path, row(0), {"id": "e1", "output": None}, *map(row, range(3, 6)))
     found = run(model, nothing(), EXAMPLES)
     assert texts(found) == ["answer 0", None, None, "answer 3", "answer 4", "answer 5"]
     assert found.fatal is None
-    assert ['"e1"' in found.predictions[0][1].error, '"e2"' in found.predictions[0][2].error] == [True, True]
+    failures = [found.predictions[0][row].failure for row in (1, 2)]
+    assert ['"e1"' in failures[0].what, '"e2"' in failures[1].what] == [True, True]
+    assert [(str(one.where), one.retryable, one.fatal) for one in failures] == [
+        (f"r.jsonl{line}", False, False) for line in (":2", "")
+    ]
 
 
 def test_a_row_for_another_input_ends_the_run_before_anybody_is_paid(tmp_path):

@@ -48,14 +48,6 @@ def plain_user():
         os.seteuid(0)
 
 
-@pytest.fixture
-def open_folder():
-    """Yield a folder that every user may enter, unlike those of ``tmp_path``."""
-    with tempfile.TemporaryDirectory() as name:
-        Path(name).chmod(0o755)
-        yield Path(name)
-
-
 # --- what is kept comes back -----------------------------------------------------------------------------------
 
 counts = st.none() | st.integers(min_value=0, max_value=2**40)
@@ -262,22 +254,17 @@ def test_somebody_who_holds_the_file(path, monkeypatch, for_good):
 # --- where nothing may be written ------------------------------------------------------------------------------
 
 
-def read_only(folder):
-    path = folder / ".ftgate" / "predictions.sqlite3"
-    stored_file(path)
-    for entry in path.parent.iterdir():
-        entry.chmod(0o444)
-    path.parent.chmod(0o555)
-    return path
-
-
 @pytest.fixture
-def checkout(open_folder, monkeypatch):
-    """Yield a stored file in a folder that cannot be written."""
-    monkeypatch.chdir(open_folder)
-    path = read_only(open_folder)
-    yield path
-    path.parent.chmod(0o755)
+def checkout(monkeypatch):
+    """Yield a stored file in folders that every user may enter, unlike those of ``tmp_path``, and none may write."""
+    with tempfile.TemporaryDirectory() as name:
+        monkeypatch.chdir(name)
+        path = Path(name) / ".ftgate" / "predictions.sqlite3"
+        stored_file(path)
+        for entry, mode in ((path, 0o444), (path.parent, 0o555), (Path(name), 0o755)):
+            entry.chmod(mode)
+        yield path
+        path.parent.chmod(0o755)
 
 
 def test_a_read_only_folder_is_read_and_not_written(checkout, plain_user):
@@ -296,8 +283,8 @@ def test_a_file_of_a_newer_version_is_refused_there_too(checkout, plain_user, mo
         Store(checkout).get(["k"])
 
 
-def test_a_folder_that_cannot_be_made_holds_nothing(open_folder, plain_user):
-    with closing(Store(open_folder / ".ftgate" / "p.sqlite3")) as store:
+def test_a_folder_that_cannot_be_made_holds_nothing(checkout, plain_user):
+    with closing(Store(checkout.parent / "sub" / "p.sqlite3")) as store:
         assert store.get(["k"]) == {}
         with pytest.raises(StoreError, match="Permission denied"):
             store.put([prediction("k")])
