@@ -9,6 +9,12 @@ def nested(levels):
     return "[" * levels + "]" * levels
 
 
+@pytest.mark.parametrize("text", ["[-Infinity]", '{"a": {"b": 1, "b": 1}}', "9" * 5000, nested(100_000)])
+def test_what_readers_disagree_about_is_refused_in_an_answer_too(text):
+    with pytest.raises(JsonError):
+        parse_json(text)
+
+
 @pytest.mark.parametrize(
     ("text", "value"),
     [
