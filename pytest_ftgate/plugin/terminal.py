@@ -76,7 +76,7 @@ class _Told:
 
     def __init__(self, message: str, text: str) -> None:
         self._text = printable(text)
-        self.reprcrash = SimpleNamespace(message=one_line(message))
+        self.reprcrash = SimpleNamespace(message=printable(one_line(message)))
 
     def toterminal(self, writer: Any) -> None:
         for line in self._text.splitlines():

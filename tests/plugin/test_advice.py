@@ -29,9 +29,6 @@ def shows(gate: dict[str, Any], part: str, *, verbose: bool = False) -> bool:
     return any(part in line for line in block(gate, verbose=verbose))
 
 
-# --- the diagnosis -------------------------------------------------------------------------------------------
-
-
 # --- the advice ----------------------------------------------------------------------------------------------
 
 
@@ -96,6 +93,3 @@ def test_the_confusion_that_advice_rests_on_is_shown(project: Project) -> None:
     assert all(part in fact for part in ("'e'", "'d'", "6", "0"))
     assert shows(gate, "'a' -> 'b'", verbose=True)
     assert shows(gate, "'d' -> 'e': baseline 0, candidate 6", verbose=True)
-
-
-# --- a gain that is knowledge --------------------------------------------------------------------------------

@@ -22,6 +22,7 @@ FOUND = {  # observed, required, and the status where the gate says nothing
     "imbalance": (18, 10, "warning"),
     "empty_outputs": (2, None, "warning"),
     "too_long": (1, 120, "warning"),
+    "chat_format": (1, None, "warning"),
 }
 ROWS = [
     *({"input": f"a new question {i}", "expected": label(i)} for i in range(200)),
@@ -33,13 +34,17 @@ ROWS = [
     *({"input": f"rare question {i}", "expected": "rare"} for i in range(4)),
     *({"input": text, "expected": " "} for text in ("a", "b")),
     {"input": "long " * 100, "expected": "refund"},
+    {
+        "input": [{"role": "user", "content": f"what I {said}"} for said in ("say", "add")],
+        "expected": "invoice",
+    },
 ]
 STATUS = {"fail": "fail", "warn": "warning", "ignore": "note"}
 
 
 def test_a_good_training_set_has_no_finding(project: Project) -> None:
     gate = passed(project.judge())
-    assert not {*FOUND, "chat_format"} - {"leaked"} & statuses(gate).keys()
+    assert not {*FOUND} - {"leaked"} & statuses(gate).keys()
     assert statuses(gate)["leaked"] == "pass"
 
 
@@ -67,6 +72,7 @@ def test_each_finding_is_judged_as_the_gate_says(project: Project, level: str | 
     mentions(check(gate, "labels_missing"), "'absent' (test.jsonl:59)", "'rare' (4 rows)")
     mentions(check(gate, "labels_missing"), "'refnud' (test.jsonl:60; did you mean 'refund'?)")
     mentions(check(gate, "group_overlap"), "customer 3", "test.jsonl:4", "train.jsonl:206")
+    mentions(check(gate, "chat_format"), "train.jsonl:214")
 
 
 def two_gates(project: Project, between: str = "", **keys: Any) -> None:
@@ -108,12 +114,6 @@ def test_the_warnings_about_one_training_set_are_shown_once(project: Project) ->
     ("text", "expected", "name"),
     [
         (LEAK.replace("week", "month"), "refund", "leaked_near"),
-        (LEAK.replace("parcel", "pacrel"), "refund", "leaked_near"),
-        (
-            f"from your shop in the old town {LEAK.removesuffix(' from your shop in the old town')}",
-            "refund",
-            "leaked_near",
-        ),
         (LEAK, "refund", "leaked"),
         ("where is the lamp that I bought last year from your shop in the new mall", "refund", None),
         (LEAK.replace("week", "month"), "shipping", None),  # another answer
@@ -187,27 +187,6 @@ def test_labels_out_of_balance(project: Project, count: int, found: bool) -> Non
     project.training_set(200, [{"input": f"other question {i}", "expected": "other"} for i in range(count)])
     gate = passed(project.judge())
     assert [one["observed"] for one in checks(gate, "imbalance")] == [67 / count] * found
-
-
-# --- rows ----------------------------------------------------------------------------------------------------
-
-
-def test_turns_out_of_order_are_named(project: Project) -> None:
-    def chats(*roles: str) -> dict[str, Any]:
-        """200 rows in order, and one of these roles."""
-        rows = [
-            {"messages": [{"role": role, "content": f"{role} {i}" if role == "user" else "refund"} for role in turns]}
-            for i, turns in enumerate([("system", "user", "assistant")] * 200 + [roles])  # type: ignore[list-item]
-        ]
-        write_jsonl(project.path / "train.jsonl", rows)
-        return project.judge()
-
-    assert statuses(chats("user", "assistant", "user", "assistant")).get("chat_format") != "warning"
-    found = check(chats("user", "user", "assistant"), "chat_format")
-    assert (found["status"], found["observed"]) == ("warning", 1)
-    mentions(found, "train.jsonl:201")
-    assert stopped(project.judge(checks={"chat_format": "fail"}), "fail")["name"] == "chat_format"
-    mentions(stopped(chats("system", "user")), "train.jsonl:201")
 
 
 # --- the key checks ------------------------------------------------------------------------------------------

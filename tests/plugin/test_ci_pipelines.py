@@ -13,16 +13,14 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Iterator, Mapping
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from threading import Thread
 from typing import Any
 
 import pytest
 import yaml
 from endpoint_project import EndpointProject, answer, index_of
 from gate_project import ALONE
-from loopback import LoopbackServer
+from loopback import LoopbackServer, Reply, Request
 
 import pytest_ftgate
 
@@ -100,14 +98,9 @@ class Checkout:
     def _write_project(self) -> None:
         model = {"provider": "openai", "base_url": self.http.server.url, "api_key_env": "OPENAI_API_KEY", "retries": 0}
         model["price"] = {"input_per_1m": 1.0, "output_per_1m": 1.0}
-        models = {
-            "prompted": {**model, "model": "base", "system_file": "prompt.md"},
-            "tuned": {**model, "model": "ft"},
-        }
-        gate = {
-            "test_set": "test.jsonl", "training_set": "train.jsonl", "baseline": "prompted", "candidate": "tuned",
-            "margin": 0.05,
-        }  # fmt: skip
+        prompted = {**model, "model": "base", "system_file": "prompt.md"}
+        models = {"prompted": prompted, "tuned": {**model, "model": "ft"}}
+        gate = {**self.http.keys, "baseline": "prompted", "candidate": "tuned"}
         self.http.file("ftgate.yaml", yaml.safe_dump({"version": 1, "models": models, "gates": {"support": gate}}))
         self.http.file("prompt.md", "Answer with one label.")
         self.http.file("pytest.ini", "[pytest]\nftgate_recordings = recordings\nftgate_required = all\n")
@@ -118,16 +111,8 @@ class Checkout:
 
     def git(self, *args: str, cwd: Path | None = None) -> str:
         environment = {**self.environment, "PATH": os.environ["PATH"]}
-        done = subprocess.run(
-            ["git", *args],
-            cwd=cwd or self.path,
-            env=environment,
-            capture_output=True,
-            text=True,
-            check=True,
-            timeout=60,
-        )
-        return done.stdout.strip()
+        found = subprocess.check_output(["git", *args], cwd=cwd or self.path, env=environment, text=True, timeout=60)
+        return found.strip()
 
     def commit(self, message: str) -> None:
         self.git("add", "-A", cwd=self.http.path)
@@ -176,12 +161,8 @@ class Checkout:
             environment = {
                 key: self._expanded(value, {**secrets, **inputs}) for key, value in step.get("env", {}).items()
             }
-            environment |= {
-                "GITHUB_ACTIONS": "true",
-                "GITHUB_WORKSPACE": str(self.path),
-                "GITHUB_REPOSITORY": "us/repo",
-            }
-            environment["GITHUB_STEP_SUMMARY"] = str(self.stubs / "summary.md")
+            environment |= {"GITHUB_ACTIONS": "true", "GITHUB_REPOSITORY": "us/repo"}
+            environment |= {"GITHUB_WORKSPACE": str(self.path), "GITHUB_STEP_SUMMARY": str(self.stubs / "summary.md")}
             folder = self._expanded(step.get("working-directory", "."), inputs)
             done = self.run(step["run"], "-e", shell=step.get("shell", "bash"), folder=folder, **environment)
             outcomes[name] = done.returncode
@@ -191,9 +172,7 @@ class Checkout:
         return outcomes
 
     @staticmethod
-    def _steps(
-        job: Mapping[str, Any], given: Mapping[str, str]
-    ) -> Iterator[tuple[Mapping[str, Any], Mapping[str, str]]]:
+    def _steps(job: Any, given: Mapping[str, str]) -> Iterator[tuple[Mapping[str, Any], Mapping[str, str]]]:
         """Yield the steps of a job, and those of our action with its inputs, in their order."""
         action = yaml.safe_load(ACTION.read_text(encoding="utf-8"))
         for step in job["steps"]:
@@ -409,37 +388,26 @@ def test_gitlab_from_the_first_recording_to_a_miss(checkout: Checkout) -> None:
 def test_gitlab_keeps_one_note_on_the_merge_request(checkout: Checkout) -> None:
     strangers = [{"id": 1, "body": "<!-- pytest-ftgate -->\nnot ours", "author": {"id": 5}}]
     notes: list[dict[str, Any]] = []
-    calls: list[tuple[str, str, str | None]] = []
-
-    class Api(BaseHTTPRequestHandler):
-        def do_GET(self) -> None:
-            path, _, query = self.path.partition("?")
-            calls.append((self.command, path, self.headers["PRIVATE-TOKEN"]))
-            sent = self.rfile.read(int(self.headers.get("Content-Length") or 0))
-            if self.command != "GET":
-                notes[:] = [{"id": 2, "author": {"id": 4}, **json.loads(sent)}]
-            last = query.endswith("&page=2")
-            found: object = {"id": 4} if path == "/user" else notes if last else strangers
-            body = json.dumps(found).encode()
-            self.send_response(200)
-            self.send_header("Content-Length", str(len(body)))
-            self.send_header("X-Next-Page", "" if last or path == "/user" else "2")
-            self.end_headers()
-            self.wfile.write(body)
-
-        do_POST = do_PUT = do_GET  # noqa: N815
-        log_message = lambda *_: None  # noqa: E731
-
-    with ThreadingHTTPServer(("127.0.0.1", 0), Api) as api:
-        Thread(target=api.serve_forever, daemon=True).start()
-        url = f"http://127.0.0.1:{api.server_port}"
-        known = {"CI_API_V4_URL": url, "CI_PROJECT_ID": "3", "CI_MERGE_REQUEST_IID": "7"}
-        for _ in range(2):
-            checkout.gitlab("ftgate", FTGATE_COMMENT_TOKEN="note-token", **known)
-            assert checkout.after.returncode == 0, checkout.after.stderr
-        checkout.gitlab("ftgate", **known)
-        api.shutdown()
+    calls: list[tuple[str, str, str]] = []
     path = "/projects/3/merge_requests/7/notes"
+
+    def api(request: Request) -> Reply:
+        where, _, query = request.path.partition("?")
+        calls.append((request.method, where, request.headers["private-token"]))
+        if request.method != "GET":
+            notes[:] = [{"id": 2, "author": {"id": 4}, **request.body}]
+        last = query.endswith("&page=2")
+        found: object = {"id": 4} if where == "/user" else notes if last else strangers
+        return Reply(body=found, headers={"X-Next-Page": "" if last or where == "/user" else "2"})
+
+    server = checkout.http.server
+    server.replies |= dict.fromkeys(("GET /user", f"GET {path}", f"POST {path}", f"PUT {path}/2"), api)
+    url = server.url.removesuffix("/v1")
+    known = {"CI_API_V4_URL": url, "CI_PROJECT_ID": "3", "CI_MERGE_REQUEST_IID": "7"}
+    for _ in range(2):
+        checkout.gitlab("ftgate", FTGATE_COMMENT_TOKEN="note-token", **known)
+        assert checkout.after.returncode == 0, checkout.after.stderr
+    checkout.gitlab("ftgate", **known)
     written = [(method, where) for method, where, _ in calls if method != "GET"]
     assert written == [("POST", path), ("PUT", f"{path}/2")]
     assert {token for *_, token in calls} == {"note-token"}

@@ -101,7 +101,9 @@ def judged_in_company(
             result.stdout.fnmatch_lines([line])
 
 
-ASYNCIO = "@pytest.mark.asyncio\nasync def test_gate(ftgate):\n    assert ftgate.n == 60\n"
+ASYNC = "async def test_gate(ftgate):\n    assert ftgate.n == 60\n"
+ASYNCIO = f"@pytest.mark.asyncio\n{ASYNC}"
+BACKEND = "import pytest\n\n\n@pytest.fixture\ndef anyio_backend(): return 'asyncio'\n\n\n"
 LOOP = ("-o", "asyncio_default_fixture_loop_scope=function")
 BENCHMARK = "def test_gate(ftgate, benchmark):\n    assert benchmark(lambda: ftgate.n) == 60\n"
 GIVEN = (
@@ -119,6 +121,7 @@ BESIDE: dict[str, tuple[str, tuple[str, ...], dict[str, Any]]] = {
     "timeout, thread": ("pytest_timeout", ("--timeout=60", "--timeout-method=thread"), {}),
     "timeout, signal": ("pytest_timeout", ("--timeout=60", "--timeout-method=signal"), {}),
     "benchmark": ("pytest_benchmark", ("--benchmark-max-time=0.01", "--benchmark-min-rounds=1"), {"body": BENCHMARK}),
+    "anyio": ("anyio", (), {"body": f"@pytest.mark.anyio\n{ASYNC}", "before": BACKEND}),
     "hypothesis": (
         "hypothesis",
         (),
@@ -135,20 +138,6 @@ def test_beside(project: Project, beside: str) -> None:
     plugin, args, more = BESIDE[beside]
     project.file("test_other.py", "import pytest\n@pytest.mark.parametrize('x', range(5))\ndef test_other(x): pass\n")
     judged_in_company(project, plugin, *args, **more)
-
-
-def test_anyio(project: Project) -> None:
-    body = (
-        "@pytest.fixture\ndef anyio_backend(): return 'asyncio'\n\n\n"
-        "@MARK\n@pytest.mark.anyio\nasync def test_gate(ftgate):\n    assert ftgate.n == 60\n"
-    )
-    for red in (False, True):
-        write(project, "", red=red)
-        mark = project.mark(candidate=..., **({"margin": 0.4} if red else {}))
-        project.file("test_gate.py", "import pytest\n\n\n" + body.replace("@MARK", mark))
-        result = with_plugin(project, "anyio")
-        assert result.ret == int(red)
-        result.stdout.fnmatch_lines(["asked 60", f"*ftgate test_gate.py::test_gate: {'FAIL' if red else 'PASS'}*"])
 
 
 def test_a_timeout_while_models_answer(project: Project) -> None:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
+import random
 import re
+import shutil
 import struct
 import threading
 from collections import Counter
@@ -11,9 +13,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from endpoint_project import EVERY_REQUEST, EndpointProject, N, answer, index_of
+from endpoint_project import EVERY_REQUEST, EndpointProject, N, answer, index_of, untimed
 from gate_project import check, ends, label, mentions
-from loopback import Reply, error
+from loopback import LoopbackServer, Reply, error
+
+from pytest_ftgate.models.protocol import RetryPolicy
 
 KEY = "correct-horse-battery-staple"
 
@@ -64,9 +68,6 @@ def test_without_base_url_the_public_endpoint_is_meant_and_without_its_key_nobod
     assert check(gate, "baseline_answers")["status"] == "note"
 
 
-# --- answers that are no answer, and what they cost ----------------------------------------------------------
-
-
 def test_refusals_and_answers_that_are_cut_off_are_wrong_and_counted(http: EndpointProject) -> None:
     odd = {
         10: Reply(label(10), message={"refusal": "I will not say."}),
@@ -90,7 +91,109 @@ def test_refusals_and_answers_that_are_cut_off_are_wrong_and_counted(http: Endpo
     assert http.server.requests == []
 
 
-# --- secrets -------------------------------------------------------------------------------------------------
+# --- a bad day: verdict, values and answers are those of a good one -----------------------------------------
+
+BAD = {  # of all requests, the share that goes wrong, and how
+    "429": (0.20, error(429, "rate_limit_exceeded")),
+    "429 with a wait": (0.10, error(429, "rate_limit_exceeded", retry_after_ms="10")),
+    "dropped": (0.05, Reply(drop=True)),
+    "500": (0.03, error(500)),
+    "cut off": (0.02, Reply("refund", cut_at=40)),
+    "cut off in its JSON": (0.01, Reply(body='{"choices": [{"mess')),
+    "HTML": (0.01, Reply(body="<html>we are back soon</html>", headers={"Content-Type": "text/html"})),
+    "slow": (0.05, None),
+    "none": (0.53, None),
+}
+
+
+class BadDay:
+    """Spoils requests at random, and restarts the server once in mid-run.
+
+    Args:
+        server: whose answers are spoiled.
+        seed: of the dice.
+        restart_at: the number of the request that is met by the restart.
+    """
+
+    def __init__(self, server: LoopbackServer, seed: int, restart_at: int) -> None:
+        self._server = server
+        self._dice = random.Random(seed)
+        self._restart_at = restart_at
+        self.met: Counter[str] = Counter()
+        self.answered: Counter[tuple[str, str]] = Counter()
+
+    def __call__(self, body: dict[str, Any]) -> Reply:
+        if len(self._server.requests) == self._restart_at:
+            self.met["restart"] += 1
+            self._server.restart(0.02)
+            return Reply(drop=True)
+        (fault,) = self._dice.choices([*BAD], [share for share, _ in BAD.values()])
+        _, reply = BAD[fault]
+        self.met[fault] += 1
+        if reply is None:
+            self.answered[body["model"], body["messages"][-1]["content"]] += 1
+        return reply or Reply(answer(body), delay_s=0.05 if fault == "slow" else 0.0)
+
+
+@pytest.fixture
+def patient(http: EndpointProject, monkeypatch: pytest.MonkeyPatch) -> EndpointProject:
+    """Return a gate that tries again; a twentieth of each wait: what is waited for here comes sooner than in life."""
+    http.keys |= {"baseline": http.model("base", retries=5), "candidate": http.model("ft", retries=5)}
+    wait_s = RetryPolicy.wait_s
+    monkeypatch.setattr(RetryPolicy, "wait_s", lambda *args: wait_s(*args) / 20)
+    return http
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_the_result_is_that_of_a_good_day(patient: EndpointProject, seed: int) -> None:
+    http = patient
+    http.gate_test(thresholds={"error_rate": {"max": 0}})
+    good = http.gate()
+    shutil.rmtree(http.path / ".ftgate")
+    http.forget()
+    day = BadDay(http.server, seed, restart_at=50)
+    http.server.answer = day
+    bad = http.gate()
+    spoiled = {check["observed"] for check in bad["checks"] if check["name"] == "retries"}
+    assert spoiled < {bad[role]["n_retries"] for role in ("baseline", "candidate")}  # one check of both models
+    bad["checks"] = [check for check in bad["checks"] if check["name"] != "retries"]
+    assert untimed(bad) == untimed(good)
+    assert bad["verdict"] == "pass"
+    assert {"429", "429 with a wait", "dropped", "restart", "none"} <= day.met.keys()
+    # What was in flight at the restart had been answered by the server, and arrived nowhere.
+    twice = sum((day.answered - EVERY_REQUEST).values())
+    assert day.answered.keys() == EVERY_REQUEST.keys()
+    assert twice <= 32
+    http.forget()
+    assert http.gate()["gain"] == good["gain"]
+    assert not http.server.requests
+
+
+@pytest.mark.parametrize(("n", "statuses"), [(3, set()), (4, {"warning"})])
+def test_retries_are_in_every_report(patient: EndpointProject, n: int, statuses: set[str]) -> None:
+    """Of 60 calls and their retries, more than 5 % are a warning."""
+    http = patient
+    failed: set[int] = set()
+
+    def reply(body: dict[str, Any]) -> str | Reply:
+        index = index_of(body)
+        if body["model"] == "base" or index >= n or index in failed:
+            return answer(body)
+        failed.add(index)
+        return error(500)
+
+    http.server.answer = reply
+    http.gate_test()
+    forms = [f"--ftgate-report={form}:out/{form}" for form in ("markdown", "html")]
+    gate = http.gate("-v", *forms)
+    assert (gate["baseline"]["n_retries"], gate["candidate"]["n_retries"], gate["verdict"]) == (0, n, "pass")
+    assert {check["status"] for check in gate["checks"] if check["name"] == "retries"} == statuses
+    texts = [http.result.stdout.str(), *(path.read_text(encoding="utf-8") for path in (http.path / "out").iterdir())]
+    assert len(texts) == 3
+    assert all("retries" in text for text in texts)
+    (row,) = (line for line in texts[0].splitlines() if line.startswith("candidate") and "60/60" in line)
+    assert str(n) in row.split()
+
 
 TELLING = ("-vv", "-rA", "--showlocals", "--full-trace", "--log-level=DEBUG", "-olog_cli=true", "-ojunit_logging=all")
 ECHOES = {
@@ -194,26 +297,15 @@ def test_progress_is_shown_on_a_terminal_and_wiped(
     assert "PASS" in "".join(shown[lines[-1] :])
 
 
-def told_at_once(http: EndpointProject) -> None:
+@pytest.mark.parametrize(("options", "said"), [((), True), (("-q",), True), (("-n1",), True), (("-qq",), False)])
+def test_a_log_of_a_long_run_gets_lines_of_their_own(http: EndpointProject, options: Any, said: bool) -> None:
     http.gate_test()
     http.file("conftest.py", "from pytest_ftgate.runs import progress\n\nprogress.EVERY_S = 0.0\n")
-
-
-@pytest.mark.parametrize("options", [(), ("-q",), ("-n1",)])
-def test_a_log_of_a_long_run_gets_lines_of_their_own(http: EndpointProject, options: tuple[str, ...]) -> None:
-    told_at_once(http)
     result = http.run_apart(*options, alone=False)
-    result.assert_outcomes(passed=1)
-    lines = [*result.outlines, *result.errlines]
-    told = [line for line in lines if "ftgate, after" in line]
-    assert told, lines
+    assert result.ret == 0
+    told = [line for line in (*result.outlines, *result.errlines) if "ftgate, after" in line]
+    assert bool(told) is said
     assert all(re.match(r"ftgate, after \d+ (s|min): (base|ft) \d+/60", line) for line in told), told
-
-
-def test_two_q_silence_it(http: EndpointProject) -> None:
-    told_at_once(http)
-    result = http.run_apart("-qq")
-    assert "ftgate, after" not in result.stdout.str() + result.stderr.str()
 
 
 def test_a_short_run_tells_a_log_nothing_of_its_progress(http: EndpointProject, half: threading.Event) -> None:

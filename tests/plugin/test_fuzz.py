@@ -6,7 +6,7 @@ import json
 import os
 import tempfile
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from contextlib import closing
 from dataclasses import replace
 from fractions import Fraction
@@ -48,14 +48,6 @@ gates:
     checks: {weak_baseline: warn}
 """
 outcomes: Counter[str] = Counter()
-
-
-@pytest.fixture(scope="module", autouse=True)
-def tally() -> Iterator[None]:
-    """Print how often each outcome occurred, so that readers see what was tried."""
-    outcomes.clear()
-    yield
-    print(f"inputs by outcome: {dict(outcomes)}")
 
 
 def fuzzed(examples: int) -> Callable[[Any], Any]:
@@ -214,9 +206,7 @@ ANY_TEXT = st.text(max_size=60)
 ANY_BYTES = st.binary(max_size=60)
 
 
-def words(text: str) -> list[str]:
-    return text.split()
-
+words = str.split
 
 SCRAPS = st.sampled_from(
     [
@@ -244,13 +234,13 @@ LITERALS = st.recursive(
 
 
 @st.composite
-def changed_text(draw: st.DrawFn, text: str) -> str:
-    """Return the text with up to three places replaced by something else."""
+def changed(draw: st.DrawFn, content: Any, pieces: Callable[[Any], st.SearchStrategy[Any]], longest: int) -> Any:
+    """Return the content with up to three places replaced by pieces, which are given what stood there."""
     for _ in range(draw(st.integers(1, 3))):
-        start = draw(st.integers(0, len(text)))
-        end = draw(st.integers(start, min(len(text), start + 20)))
-        text = text[:start] + draw(SCRAPS | ANY_TEXT | NAMES) + text[end:]
-    return text
+        start = draw(st.integers(0, len(content)))
+        end = draw(st.integers(start, min(len(content), start + longest)))
+        content = content[:start] + draw(pieces(content[start:end])) + content[end:]
+    return content
 
 
 @st.composite
@@ -284,7 +274,7 @@ def test_any_bytes_as_gate_file(content: bytes) -> None:
 
 
 @fuzzed(300)
-@given(changed_text(GATE) | changed_gate() | changed_line())
+@given(changed(GATE, lambda _: SCRAPS | ANY_TEXT | NAMES, 20) | changed_gate() | changed_line())
 def test_any_change_of_the_gate_file(text: str) -> None:
     files = {**project(), "ftgate.yaml": encoded(text)}
     found = judged(files)
@@ -304,16 +294,6 @@ FILES = st.sampled_from(["test.jsonl", "train.jsonl", "base.jsonl", "ft.jsonl"])
 
 
 @st.composite
-def changed_bytes(draw: st.DrawFn, content: bytes) -> bytes:
-    """Return the file with up to three places replaced, doubled or removed."""
-    for _ in range(draw(st.integers(1, 3))):
-        start = draw(st.integers(0, len(content)))
-        end = draw(st.integers(start, min(len(content), start + 60)))
-        content = content[:start] + draw(ANY_BYTES | st.just(content[start:end] * 2) | st.just(b"")) + content[end:]
-    return content
-
-
-@st.composite
 def changed_rows(draw: st.DrawFn, content: bytes) -> bytes:
     """Return the file with other values in some rows, rows doubled, left out, or moved."""
     kept = rows(content)
@@ -326,7 +306,8 @@ def changed_rows(draw: st.DrawFn, content: bytes) -> bytes:
 
 
 def change(content: bytes) -> st.SearchStrategy[bytes]:
-    return changed_bytes(content) | changed_rows(content)
+    """Return the file with places replaced, doubled or removed, or with other rows."""
+    return changed(content, lambda part: ANY_BYTES | st.just(part * 2) | st.just(b""), 60) | changed_rows(content)
 
 
 @fuzzed(150)
@@ -500,6 +481,7 @@ def test_no_metric_and_no_standard_passes_a_gain_below_the_margin(files: dict[st
 
 def test_the_inputs_were_of_all_kinds() -> None:
     """What was tried was refused, in error, red and green: otherwise the above shows nothing."""
+    print(f"inputs by outcome: {dict(outcomes)}")
     if outcomes.total() > 1000:
         assert {"refused", "error", "fail", "pass"} <= outcomes.keys()
         assert outcomes["pass"] > 20

@@ -73,14 +73,6 @@ def fixture(project: Project, name: str, body: str) -> None:
 # --- what models say -----------------------------------------------------------------------------------------
 
 
-def test_answers_from_a_file(project: Project) -> None:
-    project.predictions("ft.jsonl", 60, output=lambda i: HUGE if i < 3 else label(i))
-    project.gate_test()
-    gate = harmless(project)
-    assert [flip["id"] for flip in gate["broken"]] == ["t0", "t1", "t2"]
-    assert all(len(flip["candidate"]) <= 300 for flip in gate["broken"])
-
-
 def test_answers_of_a_callable_with_half_characters(project: Project) -> None:
     """A lone surrogate is no character: no file can hold it. It becomes U+FFFD, and the answer is wrong."""
     fixture(
@@ -145,22 +137,6 @@ def test_errors_of_an_endpoint(http: EndpointProject, reply: Reply) -> None:
     harmless(http, verdict=None)
 
 
-@pytest.mark.parametrize(
-    "raised",
-    [f"ValueError({HUGE!r})", f"ModelError({HUGE!r})", f"ModelError('no', evidence={HUGE!r})", "ValueError('\\ud800')"],
-    ids=["exception", "model error", "evidence", "half a character"],
-)
-def test_errors_of_a_callable(project: Project, raised: str) -> None:
-    fixture(
-        project,
-        "ftgate_candidate",
-        f"    from pytest_ftgate.errors import ModelError\n    def model(text): raise {raised}\n    return model\n",
-    )
-    project.gate_test(candidate=...)
-    gate = harmless(project, verdict="error")
-    mentions(check(gate, "candidate_answers"), "candidate model", "60 of 60")
-
-
 # --- what files and gates say --------------------------------------------------------------------------------
 
 
@@ -182,21 +158,53 @@ def test_ids_inputs_and_labels(project: Project) -> None:
     mentions(check(harmless(project, verdict="error"), "candidate_answers"), "60 of 60")
 
 
-@pytest.mark.parametrize(
-    ("name", "key"),
-    [
-        ("test.jsonl", "id"),
-        ("test.jsonl", "expected"),
-        ("train.jsonl", "input"),
-        ("train.jsonl", "unknown"),
-        ("ft.jsonl", "id"),
-        ("ft.jsonl", "unknown"),
-    ],
+ERRORS = "    from pytest_ftgate.errors import ModelError\n    def model(text): raise {}\n    return model\n"
+OWN_METRIC = (
+    "from pytest_ftgate import metric\n\ndef raise_(text): raise ValueError(text)\n\n"
+    "@metric(low=0, high=1, greater_is_better=True)\n"
+    "def own(expected, answer): return float(expected == answer) if answer == 'refund' else {}\n"
+    f"def pytest_ftgate_metrics(): return {{{{{HOSTILE!r}: own}}}}\n"
 )
-def test_a_row_that_cannot_be_read(project: Project, name: str, key: str) -> None:
-    project.gate_test()
-    project.file(name, json.dumps({key: [HUGE], HOSTILE: 1}) + "\n")
-    harmless(project, verdict="error")
+HOOK = f"def pytest_ftgate_{{}}: raise ValueError({HUGE!r})\n"
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "keys", "verdict"),
+    [
+        *(
+            (name, json.dumps({key: [HUGE], HOSTILE: 1}) + "\n", {}, "error")  # a row that cannot be read
+            for name, keys in {
+                "test": ("id", "expected"),
+                "train": ("input", "unknown"),
+                "ft": ("id", "unknown"),
+            }.items()
+            for key in keys
+        ),
+        *(
+            ("conftest", OWN_METRIC.format(returned), {"metric": HOSTILE}, verdict)
+            for returned, verdict in (("1.0", "pass"), (f"raise_({HUGE!r})", "error"), (f"{HUGE!r}", "error"))
+        ),
+        ("conftest", HOOK.format("model(spec)"), {"candidate": "own:model"}, "error"),
+        ("conftest", HOOK.format("gate_finished(result)"), {}, "pass"),
+    ],
+    ids=range(11),  # the texts are long
+)
+def test_files_and_hooks(project: Project, name: str, text: str, keys: dict[str, Any], verdict: str) -> None:
+    project.gate_test(**keys)
+    project.file(f"{name}.py" if name == "conftest" else f"{name}.jsonl", text)
+    harmless(project, verdict=verdict)
+    assert project.result.ret == int(verdict == "error" or "gate_finished" in text)
+
+
+@pytest.mark.parametrize(
+    "raised",
+    [f"ValueError({HUGE!r})", f"ModelError({HUGE!r})", f"ModelError('no', evidence={HUGE!r})", "ValueError('\\ud800')"],
+    ids=["exception", "model error", "evidence", "half a character"],
+)
+def test_errors_of_a_callable(project: Project, raised: str) -> None:
+    fixture(project, "ftgate_candidate", ERRORS.format(raised))
+    project.gate_test(candidate=...)
+    mentions(check(harmless(project, verdict="error"), "candidate_answers"), "candidate model", "60 of 60")
 
 
 @pytest.mark.parametrize(
@@ -239,35 +247,6 @@ def test_keys_that_are_refused(project: Project, keys: dict[str, Any]) -> None:
     harmless(project, verdict="error")
 
 
-@pytest.mark.parametrize("returned", ["1.0", f"raise_({HUGE!r})", f"{HUGE!r}"], ids=["value", "raises", "text"])
-def test_a_metric_of_ones_own(project: Project, returned: str) -> None:
-    project.file(
-        "conftest.py",
-        "from pytest_ftgate import metric\n\ndef raise_(text): raise ValueError(text)\n\n"
-        "@metric(low=0, high=1, greater_is_better=True)\n"
-        f"def own(expected, answer): return float(expected == answer) if answer == 'refund' else {returned}\n"
-        f"def pytest_ftgate_metrics(): return {{{HOSTILE!r}: own}}\n",
-    )
-    project.gate_test(metric=HOSTILE)
-    harmless(project, verdict="pass" if returned == "1.0" else "error")
-
-
-@pytest.mark.parametrize(
-    "hook",
-    [
-        f"def pytest_ftgate_model(spec): raise ValueError({HUGE!r})",
-        f"def pytest_ftgate_gate_finished(result): raise ValueError({HUGE!r})",
-    ],
-    ids=["model", "observer"],
-)
-def test_hooks(project: Project, hook: str) -> None:
-    project.file("conftest.py", hook + "\n")
-    own = "model" in hook.partition("(")[0]
-    project.gate_test(**({"candidate": "own:model"} if own else {}))
-    harmless(project, verdict="error" if own else "pass")
-    assert project.result.ret == 1
-
-
 def test_the_result_in_an_assertion_of_the_body(project: Project) -> None:
     keys = {**project.keys, "name": HOSTILE}
     project.file(
@@ -299,8 +278,8 @@ def test_reasons_of_obligations(required: Project) -> None:
     required.file("conftest.py", f"import pytest\n@pytest.fixture\ndef late(): pytest.skip({HUGE!r})\n")
     required.marked(body="def test_gate(late): pass")
     (unjudged,) = required.report()["unjudged"]
-    assert unjudged["reason"].startswith("its test was skipped: ")
-    line = next(line for line in required.result.outlines if line.startswith("FAILED: ftgate_required"))
+    assert unjudged["reason"].startswith("test_gate.py::test_gate was skipped: ")
+    line = next(line for line in required.result.outlines if line.startswith("ERROR pytest.ini::ftgate_required"))
     assert line.isprintable()
     assert not COMMAND.search(line)
     assert (required.path / "report.json").stat().st_size < LARGEST_REPORT

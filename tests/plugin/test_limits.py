@@ -48,9 +48,6 @@ def test_requests_per_minute_reach_the_runner(http: EndpointProject, monkeypatch
     assert sorted(paces, key=str) == [60_000, None]
 
 
-# --- the time of a whole gate --------------------------------------------------------------------------------
-
-
 def test_a_gate_that_takes_too_long_is_in_error_and_keeps_what_has_arrived(http: EndpointProject) -> None:
     never = threading.Event()
     http.server.answer = lambda body: Reply(answer(body), until=never if index_of(body) >= 40 else None)
@@ -171,28 +168,22 @@ def test_without_a_time_limit_nobody_knows_how_long_a_missing_answer_took(http: 
     mentions(found, "1 of 60", "latency_s")
 
 
-def test_a_bound_does_not_rest_on_the_latency_of_a_few_rows(http: EndpointProject) -> None:
-    http.predictions("ft.jsonl", 60, output=label, latency_s=lambda i: None if i else 0.1)
-    gate = ends(http.judge(baseline="recorded:base.jsonl", candidate="recorded:ft.jsonl", thresholds=BOUND), "error")
-    mentions(check(gate, "thresholds.latency_p50_s"), "59 of 60")
-
-
 @pytest.mark.parametrize(
-    ("n", "slow", "verdict", "words"),
+    ("n", "latency_s", "verdict", "words"),
     [
-        (80, 0, "pass", []),
-        (58, 0, "inconclusive", ["58 latencies", "59 are needed"]),
-        (80, 3, "inconclusive", ["77 of 80", "order statistic"]),
-        (80, 8, "fail", ["limit 1 s"]),
+        (80, lambda i: 0.5, "pass", []),
+        (58, lambda i: 0.5, "inconclusive", ["58 latencies", "59 are needed"]),
+        (80, lambda i: 2.0 if i < 3 else 0.5, "inconclusive", ["77 of 80", "order statistic"]),
+        (80, lambda i: 2.0 if i < 8 else 0.5, "fail", ["limit 1 s"]),
+        (60, lambda i: None if i else 0.1, "error", ["59 of 60"]),  # a bound does not rest on a few rows
     ],
 )
 def test_enough_latencies_must_be_within_the_limit_of_p95(
-    http: EndpointProject, n: int, slow: int, verdict: str, words: list[str]
+    http: EndpointProject, n: int, latency_s: Any, verdict: str, words: list[str]
 ) -> None:
     http.test_set(n)
-    for name in ("base", "ft"):
-        wrong = range(n // 2) if name == "base" else ()
-        http.predictions(f"{name}.jsonl", n, wrong_at=wrong, latency_s=lambda i: 2.0 if i < slow else 0.5)
+    http.predictions("base.jsonl", n, wrong_at=range(n // 2), latency_s=0.5)
+    http.predictions("ft.jsonl", n, latency_s=latency_s)
     recorded = {"baseline": "recorded:base.jsonl", "candidate": "recorded:ft.jsonl"}
     gate = ends(http.judge(**recorded, thresholds={"latency_p95_s": {"max": 1}}), verdict)
     mentions(check(gate, "thresholds.latency_p95_s"), *words)

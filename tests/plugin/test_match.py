@@ -48,9 +48,6 @@ def project(project: Project) -> Project:
     return project
 
 
-# --- the classic win -----------------------------------------------------------------------------------------
-
-
 # --- before any call -----------------------------------------------------------------------------------------
 
 
@@ -100,7 +97,9 @@ def test_a_candidate_must_match_every_baseline(project: Project) -> None:
     answers(project, "better.jsonl", range(290, 300))
     baselines = {"large": project.keys["baseline"], "better": model("better.jsonl", price=LARGE)}
     gate = ends(project.judge(baseline=..., baselines=baselines), "fail")
-    mentions(check(gate, "max_drop"), "baseline large", "baseline better")
+    found = check(gate, "max_drop")
+    assert found["observed"] == gate["gain"] == pytest.approx(-21 / 300)
+    mentions(found, "baseline large", "baseline better")
 
 
 @pytest.mark.parametrize(
@@ -237,7 +236,8 @@ def test_where_lower_is_better_worse_is_higher(project: Project, missed: tuple[i
     answers(project, "ft.jsonl", missed)
     keys = {"metric": "mistakes", "max_drop": 2.5, "hook": Own}
     gate = ends(project.judge(**keys), verdict)
-    assert (check(gate, "max_drop")["required"], gate["gain"] < 0) == (-2.5, True)
+    found = check(gate, "max_drop")
+    assert (found["required"], found["observed"], gate["gain"] < 0) == (-2.5, gate["lower_bound"], True)
     project.test_set(118)  # 2.5 of 100 are as many examples as 2.5 points
     assert stopped(project.judge(**keys), "inconclusive")["required"] == 119
 

@@ -16,9 +16,6 @@ def n_stored(gate: dict[str, Any]) -> tuple[int, int]:
     return gate["baseline"]["n_stored"], gate["candidate"]["n_stored"]
 
 
-# --- from one run to the next --------------------------------------------------------------------------------
-
-
 # --- offline -------------------------------------------------------------------------------------------------
 
 

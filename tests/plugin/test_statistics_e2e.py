@@ -35,16 +35,6 @@ def test_the_same_gain_meets_one_standard_after_the_other(project: Project, fixe
         assert (found["name"], found["observed"], found["required"]) == ("margin", pytest.approx(fixed / 60), 0.34)
 
 
-def test_inconclusive_says_how_many_examples_would_do(project: Project) -> None:
-    models(project, 60, base=range(25), ft=[*range(20), 40])
-    gate = project.judge()
-    found = stopped(gate, "inconclusive", called=True)
-    needed, lower = gate["examples_needed"], gate["lower_bound"]
-    assert (found["name"], found["observed"], found["required"]) == ("evidence", lower, 0)
-    assert lower < 0 < needed - 60
-    mentions(found, "+6.7", "95 %", f"{100 * lower:.1f}", f"{needed} test", f"{needed - 60} more")
-
-
 @pytest.mark.parametrize("margin", [0, 0.01, 0.1, 0.15, 0.16, 0.17, 0.18, 0.2, 0.26])
 def test_a_margin_that_is_not_proven_is_said_to_be_just_then(project: Project, margin: float) -> None:
     gate = project.judge(margin=margin)
@@ -69,9 +59,11 @@ def test_more_confidence_asks_for_more(project: Project) -> None:
 @pytest.mark.parametrize("fixed", [5, 6, 7, 8, 9])
 def test_a_gain_is_compared_as_a_fraction(project: Project, fixed: int) -> None:
     models(project, 60, base=range(20), ft=range(20 - fixed))
-    for margin in (0.1, 0.15, 0.1166, 0.1167):
+    for margin in (0.1, 0.1000000001, 0.15, 0.1166, 0.1167):
         verdict = "pass" if Fraction(fixed, 60) >= Fraction(str(margin)) else "fail"
         assert project.judge(margin=margin, evidence="observed")["verdict"] == verdict
+    project.predictions("ft.jsonl", 60, wrong_at=range(20, 40))  # margin 0 asks for more than 0
+    assert project.judge(margin=0, evidence="observed")["verdict"] == "fail"
 
 
 # --- groups --------------------------------------------------------------------------------------------------
@@ -109,14 +101,6 @@ def test_enough_groups_are_judged_as_groups(project: Project, metric: str) -> No
     project.test_set(60, group=None)  # examples of no group stand alone
     gate = project.judge(metric=metric)
     assert (gate["method"], gate["lower_bound"]) == (alone["method"], alone["lower_bound"])
-
-
-def test_a_win_in_one_group_alone_is_no_win(project: Project) -> None:
-    """All 18 fixed answers belong to 2 of 20 customers: there is no telling what the next customer gets."""
-    project.test_set(60, group=lambda i: f"customer {i // 10 if i >= 40 else 100 + i % 18}")
-    gate = project.judge()
-    assert stopped(gate, "inconclusive", called=True)["name"] == "evidence"
-    assert gate["lower_bound"] < 0
 
 
 @pytest.mark.parametrize(("groups", "status"), [(20, "inconclusive"), (120, None)])
@@ -182,9 +166,6 @@ def test_a_margin_is_held_against_the_range(project: Project) -> None:
     mentions(stopped(project.judge(**asked, margin=8)), "test_gate.py:4", "margin 8", "marker", "distance", "0 and 8")
 
 
-# --- what is said about a gain that is too small -------------------------------------------------------------
-
-
 @pytest.mark.parametrize(
     ("base", "ft", "stop", "parts"),
     [
@@ -203,9 +184,6 @@ def test_a_fine_tune_is_only_dropped_where_the_margin_is_out_of_reach(
     assert [one["action"] for one in gate["advice"] if one["action"] == "stop"] == ["stop"] * stop
     upper = [f"{100 * gate['upper_bound']:+.1f} points"] * (not stop)
     mentions(check(gate, "margin"), *parts, *upper)
-
-
-# --- several baselines ---------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(

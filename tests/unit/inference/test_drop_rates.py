@@ -1,16 +1,19 @@
 """How often the two standards of a drop are wrong, by enumeration; and their definitions."""
 
+from dataclasses import replace
 from fractions import Fraction
 
 import numpy as np
 import pytest
 from enumeration import outcomes, rates_at, trinomial
+from gate_context import context
 
 from pytest_ftgate.checks.drop import Tolerance, is_within, judge_drop, size_of
+from pytest_ftgate.checks.match import max_drop_check
 from pytest_ftgate.metrics import Scored, metric
 from pytest_ftgate.metrics.custom import ExampleMetric
 from pytest_ftgate.metrics.text import ExactMatch
-from pytest_ftgate.statistics import corrected_confidence
+from pytest_ftgate.statistics import compare_right_wrong, corrected_confidence
 
 MOST_RATE = 0.3  # of disagreement; models that differ more often are looked at by the tests of the exact test
 
@@ -153,3 +156,12 @@ def test_every_baseline_must_be_matched_and_not_the_best_measured_alone():
     found = judge_drop(scores, scores["few_shot"], tolerance, groups)
     assert (found.status, found.role) == ("inconclusive", "plain")
     assert found.compared.p_margin == pytest.approx(0.139351, abs=2e-6)
+
+
+def test_a_drop_without_a_bound_is_not_proven():
+    gate, right = context({"margin": ..., "max_drop": 0.02, "cheaper_by": 6}), np.ones(300, dtype=bool)
+    equal = compare_right_wrong(right, right, margin=-0.02, confidence=0.95, evidence="proven")
+    unbounded = replace(equal, lower=None, reaches_margin=False, examples_needed=None)
+    found = max_drop_check(gate, "baseline", unbounded)
+    assert (found.status, found.observed, found.action) == ("inconclusive", None, None)
+    assert ("no 95 % lower bound" in found.message, "such as accuracy" in found.advice) == (True, True)

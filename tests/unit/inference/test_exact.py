@@ -75,12 +75,6 @@ def test_no_disagreement_at_all_leaves_the_chance_of_having_seen_no_loss(n, marg
     assert exact_p_value(0, 0, n, margin) == pytest.approx(min(1.0, (1 + margin) ** n + GAMMA), rel=1e-9)
 
 
-def test_nothing_is_proved_by_one_example():
-    assert exact_p_value(1, 0, 1, 0.0) == pytest.approx(0.5 + GAMMA, abs=1e-9)
-    assert exact_p_value(0, 0, 1, 0.0) == 1.0
-    assert exact_p_value(0, 1, 1, 0.0) == 1.0
-
-
 def test_full_disagreement_has_a_probability():
     # The rates then add up to exactly 1, where rounding must not make a probability of more.
     for n in (10, 30):

@@ -1,6 +1,12 @@
+from statistics import NormalDist
+
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
+from pytest_ftgate.statistics.evidence import bound, is_sure, level, weigh
+from pytest_ftgate.statistics.groups import effective_groups, group_codes, group_sizes, too_few
 from pytest_ftgate.statistics.jackknife import degrees_of_freedom, jackknife
 
 
@@ -55,3 +61,108 @@ def test_groups_of_different_sizes_pass_falsely_about_five_percent(sizes, allowe
         left_out = (sums.sum() - sums) / (sizes.sum() - sizes)
         passed += jackknife(sums.sum() / sizes.sum(), left_out, sizes).p_value(0.0) <= 0.05
     assert passed <= allowed * 4000
+
+
+# --- groups ----------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("names", "codes"),
+    [
+        (["b", "a", "b", "c"], [0, 1, 0, 2]),
+        (["a", None, "a", None], [0, 1, 0, 2]),  # without a group an example is on its own
+        ([1, None, 1, 1], [0, 1, 0, 0]),  # a number is a name and no place
+        (np.array([3, 3, 0]), [0, 0, 1]),
+    ],
+)
+def test_names_become_codes(names, codes):
+    assert list(group_codes(names, len(names))) == codes
+
+
+@pytest.mark.parametrize("groups", [None, [None, None, None], ["a", "b", "c"], np.arange(3)])
+def test_nothing_shared_is_no_grouping(groups):
+    assert group_codes(groups, 3) is None
+
+
+def test_another_number_of_names_is_refused():
+    with pytest.raises(ValueError, match=r"2 groups .*3"):
+        group_codes(["a", "b"], 3)
+
+
+def test_groups_of_one_size_count_as_many_as_there_are():
+    sizes = group_sizes(np.arange(60) % 12)
+    assert (list(sizes), effective_groups(sizes), too_few(sizes)) == ([5.0] * 12, 12, None)
+    assert all(number in too_few(np.full(7, 3.0)) for number in ("7", "10"))
+
+
+# --- from p-values to decisions and bounds ---------------------------------------------------------------------------
+
+
+def normal_p(estimate, error):
+    return lambda target: NormalDist(estimate, error).cdf(target)
+
+
+def weighed(p_value, *, lower=0.0, upper=1.0, margin=0.03):
+    return weigh(p_value, lower=lower, upper=upper, margin=margin, alpha=0.05)
+
+
+@pytest.mark.parametrize("confidence", [0.5, 1.0, 0.0, 95.0, float("nan")])
+def test_level_of_a_confidence_and_one_that_means_nothing(confidence):
+    assert level(0.95) == pytest.approx(0.05)
+    with pytest.raises(ValueError, match="confidence"):
+        level(confidence)
+
+
+def test_a_p_value_exactly_at_the_level_is_enough():
+    assert is_sure(0.05, 1 - 0.95)
+    assert is_sure(0.1, 1 - 0.9)
+    assert not is_sure(0.05 + 1e-11, 1 - 0.95)
+    assert not is_sure(float("nan"), 0.05)
+
+
+@pytest.mark.parametrize(
+    ("estimate", "searched", "shown"),
+    [(0.1, 0.0299, 0.03), (0.06, 0.0301, 0.03), (0.06, -0.0001, 0.0), (0.03, 0.0001, 0.0), (0.1, 0.05, 0.05)],
+)
+def test_the_bound_shown_never_contradicts_a_decision(estimate, searched, shown):
+    assert weighed(normal_p(estimate, 0.03), lower=searched).lower == shown
+    assert weighed(normal_p(estimate, 0.03), lower=searched, upper=-1.0).upper == shown
+
+
+def test_a_larger_gain_is_never_easier_to_prove():
+    uneven = {0.0: 0.06, 0.03: 0.04}
+    found = weighed(uneven.get)
+    assert (found.p_zero, found.p_margin) == (0.06, 0.06)
+    assert not found.reaches_margin
+    uneven = {0.0: 0.04, -0.03: 0.06}
+    found = weighed(uneven.get, margin=-0.03)
+    assert (found.p_zero, found.p_margin) == (0.06, 0.06)
+    assert not found.above_zero
+
+
+@given(st.floats(-0.9, 0.9), st.floats(0.001, 0.3), st.floats(-1, 1), st.sampled_from([0.05, 0.01, 0.2]))
+def test_bound_inverts_a_smooth_p_value(estimate, error, guess, alpha):
+    found = bound(normal_p(estimate, error), alpha=alpha, guess=guess, step=error / 4, lowest=-10.0, highest=10.0)
+    exact = estimate + NormalDist().inv_cdf(alpha) * error
+    assert exact - 0.01 * error <= found <= exact + 1e-9
+
+
+ENDS = {"alpha": 0.05, "guess": -0.5, "step": 0.01, "lowest": -1.0, "highest": 1.0}
+
+
+def test_bound_stays_on_the_safe_side_of_a_jump_and_at_the_ends_where_nothing_or_all_meets_the_level():
+    assert 0.1 - 1e-4 < bound(lambda target: 0.02 if target < 0.1 else 0.3, **ENDS) < 0.1
+    assert bound(lambda _: 0.9, **ENDS) == -1.0
+    assert bound(lambda _: 0.01, **ENDS) == pytest.approx(1.0, abs=1e-4)
+
+
+def test_bound_asks_few_p_values_and_none_outside_the_ends():
+    asked = []
+
+    def p_value(target):
+        asked.append(target)
+        return NormalDist(0.2, 0.05).cdf(target)
+
+    bound(p_value, alpha=0.05, guess=0.11, step=0.01, lowest=0.0, highest=1.0)
+    assert len(asked) <= 6
+    assert 0 < min(asked) <= max(asked) < 1

@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 from set_examples import accuracy, arms, macro_f1, without
 
-from pytest_ftgate.statistics import LabelCounts, set_level
+from pytest_ftgate.statistics import LabelCounts, PooledCounts, compare_set, hypothetical_set, set_level
+from pytest_ftgate.statistics.jackknife import jackknife
 
 
 @pytest.fixture(params=[(40, 3, 1), (25, 4, 3), (12, 1, 2)], ids="n={0[0]} labels={0[1]} repeats={0[2]}".format)
@@ -85,3 +86,162 @@ def test_in_macro_f1_an_example_of_the_rare_label_weighs_more():
     counts = LabelCounts(gold, gold[None], 2, macro_f1)
     common = 1 - min((2 * 2 / 5 + 1) / 2, (2 * 2 / 5 + 2 / 3) / 2)  # answered as unknown, or as the other label
     assert counts.weights() == pytest.approx([common, common, common, 1 - (6 / 7 + 0) / 2], abs=1e-12)
+
+
+# --- ratios of pooled counts: each value against the ratio computed anew ---------------------------------------------
+
+
+N = 40
+
+
+def ratio(counts):
+    """Micro-F1 of (right, wrong, missing)."""
+    right, wrong, missing = counts.T
+    return 2 * right / (2 * right + 2 * wrong + missing)
+
+
+def arm(seed, share=0.7, n=N, sizes=None):
+    """Return answers of which each field is right with a probability, else wrong or missing."""
+    rng = np.random.default_rng(seed)
+    sizes = np.random.default_rng(0).integers(1, 6, n) if sizes is None else sizes
+    right = rng.binomial(sizes, share)
+    wrong = rng.binomial(sizes - right, 0.5)
+    counts = np.column_stack([right, wrong, sizes - right - wrong]).astype(float)
+    nothing = np.zeros(n)
+    perfect, lost = (np.column_stack(columns) for columns in ((sizes, nothing, nothing), (nothing, sizes, nothing)))
+    return PooledCounts(counts, perfect.astype(float), lost.astype(float), ratio(counts), ratio)
+
+
+def anew(counts):
+    return float(ratio(counts.sum(axis=0)[None])[0])
+
+
+def test_leaving_out_each_example_and_each_group(monkeypatch):
+    one, groups = arm(1), np.arange(N) % 7
+    assert (one.value, len(one)) == (anew(one.counts), N)
+    by_example = [anew(np.delete(one.counts, i, axis=0)) for i in range(N)]
+    by_group = [anew(one.counts[groups != group]) for group in range(7)]
+    at_once = one.values_without()
+    assert at_once == pytest.approx(by_example, abs=1e-14)
+    assert one.values_without(groups) == pytest.approx(by_group, abs=1e-14)
+    monkeypatch.setattr(set_level, "_BLOCK", 1)
+    assert (arm(1).values_without() == at_once).all()
+
+
+def test_an_example_or_a_group_weighs_what_its_loss_takes():
+    one, groups = arm(1), np.arange(N) % 7
+
+    def slow(rows):
+        kept = np.delete(one.counts, rows, axis=0)
+        return anew(np.vstack([kept, one.perfect[rows]])) - anew(np.vstack([kept, one.lost[rows]]))
+
+    assert one.weights() == pytest.approx([slow([i]) for i in range(N)], abs=1e-14)
+    by_group = [slow(np.flatnonzero(groups == group)) for group in range(7)]
+    assert one.weights(groups) == pytest.approx(by_group, abs=1e-14)
+
+
+def test_counts_of_labels_give_the_bounds_of_micro_f1_of_labels():
+    """Accuracy is both a metric of labels and a ratio of pooled counts."""
+    rng = np.random.default_rng(5)
+    gold = rng.integers(0, 3, N)
+
+    def both(share):
+        predicted = np.where(rng.random(N) < share, gold, (gold + 1) % 3)[None]
+        right = (predicted == gold).sum(axis=0).astype(float)
+        zero, one = np.zeros(N), np.ones(N)
+        columns = [np.column_stack(pair) for pair in ((right, 1 - right), (one, zero), (zero, one))]
+        labels = LabelCounts(gold, predicted, 3, accuracy)
+        return labels, PooledCounts(*columns, right, lambda c: c[:, 0] / c.sum(axis=1))
+
+    base, cand = both(0.5), both(0.8)
+    for margin, groups in ((0.05, None), (-0.3, None), (0.05, np.arange(N) % 12), (-0.3, np.arange(N) % 12)):
+        asked = {"margin": margin, "confidence": 0.95, "evidence": "proven", "groups": groups}
+        ours, theirs = (compare_set(base[i], cand[i], **asked) for i in (1, 0))
+        assert (ours.wins, ours.losses, ours.method) == (theirs.wins, theirs.losses, theirs.method)
+        assert (ours.lower, ours.p_margin) == pytest.approx((theirs.lower, theirs.p_margin), abs=1e-9)
+
+
+def test_the_jackknife_is_the_delta_methods_standard_error_of_a_ratio():
+    """Source: W. G. Cochran, Sampling Techniques (1977), 6.4: the linearised variance of a ratio estimate."""
+    sizes = np.random.default_rng(0).integers(1, 6, 4000)
+    one = arm(3, 0.7, 4000, sizes)
+    above, below = 2 * one.counts[:, 0], one.counts @ [2, 2, 1]
+    value = above.sum() / below.sum()
+    delta = np.sqrt((((above - value * below) / below.mean()) ** 2).sum() / 3999 / 4000)
+    found = jackknife(one.value, one.values_without(None))
+    assert found.standard_error == pytest.approx(delta, rel=2e-3)
+
+
+def test_a_gain_is_found_and_none_is_not():
+    asked = {"margin": 0.05, "confidence": 0.95, "evidence": "significant"}
+    sizes = np.random.default_rng(0).integers(1, 6, 300)
+    base, better, same = (arm(seed, share, 300, sizes) for seed, share in ((1, 0.6), (2, 0.9), (3, 0.6)))
+    found = compare_set(base, better, **asked)
+    assert found.above_zero
+    assert found.reaches_margin
+    assert found.gain == pytest.approx(anew(better.counts) - anew(base.counts))
+    assert not compare_set(base, same, **asked).reaches_margin
+
+
+@pytest.mark.simulation
+def test_a_false_pass_is_as_rare_as_it_is_said_to_be():
+    """Two models alike: how often the bound lies above 0. 400 draws; 5 % is allowed, and the bound that also holds for
+    answers lost whole is rarer: 1.2 %."""
+    passes = 0
+    for seed in range(400):
+        sizes = np.random.default_rng(seed + 10_000).integers(1, 6, 60)
+        base, cand = (arm(seed + start, 0.7, 60, sizes) for start in (0, 5000))
+        found = compare_set(base, cand, margin=0.05, confidence=0.95, evidence="significant")
+        passes += found.above_zero
+    assert 0 < passes / 400 <= 0.05
+
+
+def long_documents(long, short, seed):
+    """Return two models alike over all documents; of each single one, one of them reads more fields rightly."""
+    rng = np.random.default_rng(seed)
+    sizes = np.array(long + short)
+    better = rng.choice([-0.2, 0.2], len(sizes))
+    zero = np.zeros(len(sizes))
+    pair = []
+    for share in (0.7 - better, 0.7 + better):
+        right = rng.binomial(sizes, share)
+        columns = [np.column_stack(two).astype(float) for two in ((right, sizes - right), (sizes, zero), (zero, sizes))]
+        pair.append(PooledCounts(*columns, right / sizes, lambda c: c[:, 0] / c.sum(axis=1)))
+    return pair
+
+
+def test_a_few_long_documents_show_nothing_of_others():
+    asked = {"margin": 0.0, "confidence": 0.95, "evidence": "significant"}
+    for seed in range(5):
+        found = compare_set(*long_documents([100, 100], [2] * 58, seed), **asked)
+        assert not found.above_zero
+        assert all(word in found.note for word in ("examples", "60", "5", "10"))
+
+
+@pytest.mark.simulation
+def test_documents_of_very_different_lengths_pass_falsely_at_most_five_percent():
+    asked, passes = {"margin": 0.0, "confidence": 0.95, "evidence": "significant"}, 0
+    lengths = [round(300 / place) for place in range(1, 61)]  # count as 13
+    for seed in range(400):
+        passes += compare_set(*long_documents(lengths[:1], lengths[1:], seed), **asked).above_zero
+    assert passes <= 0.05 * 400
+
+
+def test_models_of_different_examples_or_metrics_are_not_compared():
+    labels = LabelCounts(np.zeros(N, dtype=int), np.zeros((1, N), dtype=int), 1, lambda c: np.ones(len(c)))
+    asked = {"margin": 0.05, "confidence": 0.95, "evidence": "significant"}
+    with pytest.raises(ValueError, match="kinds"):
+        compare_set(labels, arm(1), **asked)
+    with pytest.raises(ValueError, match="differ"):
+        compare_set(arm(1), replace(arm(2), perfect=arm(2).perfect + 1), **asked)
+
+
+def test_mending_makes_the_fewest_answers_right():
+    one = arm(1)
+    mended = hypothetical_set(one, 0.1)
+    changed = (mended.counts != one.counts).any(axis=1)
+    assert anew(mended.counts) >= anew(one.counts) + 0.1 - 1e-12
+    assert (mended.counts[changed] == one.perfect[changed]).all()
+    assert (mended.scores[changed] == 1).all()
+    assert 0 < changed.sum() < N
+    assert hypothetical_set(one, 0.9) is None
