@@ -51,7 +51,8 @@ def of(*languages: str) -> list[Any]:
 
 
 def test_every_block_is_of_a_kind_that_is_checked() -> None:
-    assert {block.language for block in BLOCKS} == {"python", "yaml", "ini", "json", "console", "text", "dockerfile", "sh"}
+    kinds = {"python", "yaml", "ini", "json", "console", "text", "dockerfile", "sh"}
+    assert {block.language for block in BLOCKS} == kinds
     for page in PAGES:
         fences = re.findall(r"^ *```", page.read_text(encoding="utf-8"), flags=re.MULTILINE)
         assert len(fences) == 2 * len(list(blocks(page))), f"{page}: a fence that is no block, or has an unknown title"

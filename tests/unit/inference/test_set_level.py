@@ -92,6 +92,7 @@ def test_in_macro_f1_an_example_of_the_rare_label_weighs_more():
 
 
 N = 40
+ASKED = {"margin": 0.05, "confidence": 0.95, "evidence": "significant"}
 
 
 def ratio(counts):
@@ -173,14 +174,13 @@ def test_the_jackknife_is_the_delta_methods_standard_error_of_a_ratio():
 
 
 def test_a_gain_is_found_and_none_is_not():
-    asked = {"margin": 0.05, "confidence": 0.95, "evidence": "significant"}
     sizes = np.random.default_rng(0).integers(1, 6, 300)
     base, better, same = (arm(seed, share, 300, sizes) for seed, share in ((1, 0.6), (2, 0.9), (3, 0.6)))
-    found = compare_set(base, better, **asked)
+    found = compare_set(base, better, **ASKED)
     assert found.above_zero
     assert found.reaches_margin
     assert found.gain == pytest.approx(anew(better.counts) - anew(base.counts))
-    assert not compare_set(base, same, **asked).reaches_margin
+    assert not compare_set(base, same, **ASKED).reaches_margin
 
 
 @pytest.mark.simulation
@@ -191,7 +191,7 @@ def test_a_false_pass_is_as_rare_as_it_is_said_to_be():
     for seed in range(400):
         sizes = np.random.default_rng(seed + 10_000).integers(1, 6, 60)
         base, cand = (arm(seed + start, 0.7, 60, sizes) for start in (0, 5000))
-        found = compare_set(base, cand, margin=0.05, confidence=0.95, evidence="significant")
+        found = compare_set(base, cand, **ASKED)
         passes += found.above_zero
     assert 0 < passes / 400 <= 0.05
 
@@ -211,29 +211,26 @@ def long_documents(long, short, seed):
 
 
 def test_a_few_long_documents_show_nothing_of_others():
-    asked = {"margin": 0.0, "confidence": 0.95, "evidence": "significant"}
     for seed in range(5):
-        found = compare_set(*long_documents([100, 100], [2] * 58, seed), **asked)
+        found = compare_set(*long_documents([100, 100], [2] * 58, seed), **ASKED)
         assert not found.above_zero
         assert all(word in found.note for word in ("examples", "60", "5", "10"))
 
 
 @pytest.mark.simulation
 def test_documents_of_very_different_lengths_pass_falsely_at_most_five_percent():
-    asked, passes = {"margin": 0.0, "confidence": 0.95, "evidence": "significant"}, 0
-    lengths = [round(300 / place) for place in range(1, 61)]  # count as 13
+    passes, lengths = 0, [round(300 / place) for place in range(1, 61)]  # count as 13
     for seed in range(400):
-        passes += compare_set(*long_documents(lengths[:1], lengths[1:], seed), **asked).above_zero
+        passes += compare_set(*long_documents(lengths[:1], lengths[1:], seed), **ASKED).above_zero
     assert passes <= 0.05 * 400
 
 
 def test_models_of_different_examples_or_metrics_are_not_compared():
     labels = LabelCounts(np.zeros(N, dtype=int), np.zeros((1, N), dtype=int), 1, lambda c: np.ones(len(c)))
-    asked = {"margin": 0.05, "confidence": 0.95, "evidence": "significant"}
     with pytest.raises(ValueError, match="kinds"):
-        compare_set(labels, arm(1), **asked)
+        compare_set(labels, arm(1), **ASKED)
     with pytest.raises(ValueError, match="differ"):
-        compare_set(arm(1), replace(arm(2), perfect=arm(2).perfect + 1), **asked)
+        compare_set(arm(1), replace(arm(2), perfect=arm(2).perfect + 1), **ASKED)
 
 
 def test_mending_makes_the_fewest_answers_right():
