@@ -66,7 +66,7 @@ def test_a_metric_that_compares_needs_what_is_expected(judged: PythonJudged, mor
 
 def test_gates_of_one_session_each_hold_the_test_set_to_their_own_metric(judged: PythonJudged) -> None:
     unlabeled(judged)
-    rubric = judged.mark(metric={"name": "rubric", "judge": "python:judges:honest", "rubric": RUBRIC}, margin=0.3)
+    rubric = judged.mark(metric=RUBRIC_METRIC, margin=0.3)
     body = "(ftgate_test_set): assert {one.expected for one in ftgate_test_set} == {''}\n"
     judged.file(
         "test_gate.py", f"import pytest\n{rubric}\ndef test_rubric{body}\n{judged.mark()}\ndef test_same(): pass\n"
@@ -109,11 +109,8 @@ def test_a_preference_in_one_order_alone_is_a_tie(judged: PythonJudged, judge: s
 
 
 def test_ftgate_evaluate_asks_no_judge(judged: PythonJudged) -> None:
-    metric = {"name": "rubric", "judge": "python:judges:honest", "rubric": RUBRIC}
-    judged.file(
-        "test_evaluate.py",
-        f"def test_it(ftgate_evaluate):\n    ftgate_evaluate('recorded:ft.jsonl', 'test.jsonl', metric={metric!r})\n",
-    )
+    body = f"ftgate_evaluate('recorded:ft.jsonl', 'test.jsonl', metric={RUBRIC_METRIC!r})"
+    judged.file("test_evaluate.py", f"def test_it(ftgate_evaluate):\n    {body}\n")
     result = judged.run("test_evaluate.py")
     result.assert_outcomes(failed=1)
     result.stdout.fnmatch_lines(["*rubric cannot be measured by ftgate_evaluate*"])
@@ -297,25 +294,20 @@ def test_labels_that_are_all_alike_hold_no_judge(judged: PythonJudged) -> None:
     assert "undefined" in check(gate, "models")["message"]
 
 
+ITEM = {"input": "x", "output": "y", "score": 3}
+
+
 @pytest.mark.parametrize(
     ("rows", "text"),
     [
-        (
-            [{"input": f"x{i}", "output": "y", "score": 3} for i in range(19)],
-            "at least 20 distinct items, got 19",
+        ([{**ITEM, "input": f"x{i}"} for i in range(19)], "at least 20 distinct items, got 19"),
+        ([{**ITEM, "output": f"y{i % 2}", "score": 3 + i % 2} for i in range(40)], "got 2 in 40 rows"),
+        *(
+            ([{**ITEM, "score": score}], f"labelled.jsonl:1: score: must be a score from 1 to 5, got {said}")
+            for score, said in ((10**400, 1), (6, 6), ("good", "good"))
         ),
-        (
-            [{"input": "x", "output": f"y{i % 2}", "score": 3 + i % 2} for i in range(40)],
-            "got 2 in 40 rows",
-        ),
-        (
-            [{"input": "x", "output": "y", "score": 10**400}],
-            "labelled.jsonl:1: score: must be a score from 1 to 5, got 1",
-        ),
-        ([{"input": "x", "output": "y", "score": 6}], "labelled.jsonl:1: score: must be a score from 1 to 5, got 6"),
-        ([{"input": "x", "output": "y", "score": "good"}], "must be a score from 1 to 5, got good"),
         ([{"input": "x", "output": "y"}], 'labelled.jsonl:1: no field "score"'),
-        ([{"input": "x", "output": 5, "score": 5}], "labelled.jsonl:1: output: must be text, got a number"),
+        ([{**ITEM, "output": 5}], "labelled.jsonl:1: output: must be text, got a number"),
     ],
 )
 def test_items_that_cannot_be_used(judged: PythonJudged, rows: list[dict[str, Any]], text: str) -> None:

@@ -177,9 +177,11 @@ def test_the_metric_suits_the_outputs(folder, expected, metric):
 
 
 def test_all_keys_that_stand_in_comments_are_right(folder, init):
-    """What is proposed works once the comment sign is taken away."""
+    """What is proposed works once the comment sign is taken away; before that, the gate asks for its models."""
     furnish(folder)
-    init()
+    assert "baseline" in init().partition("next: ")[2]
+    with pytest.raises(ConfigError, match="baseline"):
+        resolved(folder)
     text = (folder / "ftgate.yaml").read_text()
     assert all(goal in text for goal in ("style", "format", "classification, extraction", "knowledge: Use retrieval"))
     for line in text.splitlines():

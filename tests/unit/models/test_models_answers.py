@@ -65,6 +65,9 @@ def test_an_answer(data, answer):
     assert read_answer(data, HERE) == answer
 
 
+NO_COUNTS = {"prompt_tokens": "7", "completion_tokens": -1, "prompt_tokens_details": {"cached_tokens": True}}
+
+
 @pytest.mark.parametrize(
     ("usage", "counts"),
     [
@@ -72,12 +75,7 @@ def test_an_answer(data, answer):
         ({"prompt_tokens": 7, "completion_tokens": 0, "prompt_tokens_details": {"cached_tokens": 4}}, (7, 0, 4, None)),
         ({"prompt_tokens": 7, "prompt_tokens_details": None}, (7, None, None, None)),
         ({"prompt_tokens": 7, "prompt_tokens_details": {"cache_write_tokens": 5}}, (7, None, None, 5)),
-        (
-            {"prompt_tokens": "7", "completion_tokens": -1, "prompt_tokens_details": {"cached_tokens": True}},
-            (None,) * 4,
-        ),
-        ([1], (None,) * 4),
-        ({}, (None,) * 4),
+        *((usage, (None,) * 4) for usage in (NO_COUNTS, [1], {})),
     ],
 )
 def test_tokens(usage, counts):
@@ -260,16 +258,10 @@ def test_a_refusal_that_may_pass(failing, status):
     assert found.kind == ("busy" if status in (429, 503) else "other")
 
 
-@pytest.mark.parametrize(
-    ("reply", "evidence"),
-    [
-        (Reply(status=500, body=""), None),
-        (
-            Reply(status=502, body="<html>\nBad gateway", headers={"Content-Type": "text/html"}),
-            "<html> Bad gateway",
-        ),
-    ],
-)
+WEB_PAGE = Reply(status=502, body="<html>\nBad gateway", headers={"Content-Type": "text/html"})
+
+
+@pytest.mark.parametrize(("reply", "evidence"), [(Reply(status=500, body=""), None), (WEB_PAGE, "<html> Bad gateway")])
 def test_a_refusal_without_words_or_as_a_web_page(failing, reply, evidence):
     assert failing(reply).evidence == evidence
 

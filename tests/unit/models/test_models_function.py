@@ -280,25 +280,18 @@ def test_whatever_a_callable_raises_is_a_failed_call(failure, wrap, error, retry
     assert (found.retryable, found.fatal, found.__cause__) == (retryable, False, error)
 
 
-def test_stop_iteration_does_not_break_the_loop(failure):
+def test_what_has_no_lines_of_its_own_and_stop_iteration_are_quoted(failure):
+    assert "invalid literal" in failure(int).what
     assert "StopIteration" in failure(raising(StopIteration("done"))).what
     assert "RuntimeError" in failure(raising_later(StopIteration("done"))).what
 
 
-def test_what_has_no_lines_of_its_own_is_quoted_without_them(failure):
-    assert "invalid literal" in failure(int).what
-
-
-def test_ctrl_c_passes(model, ask):
-    for wrap in (raising, raising_later):
-        with pytest.raises(KeyboardInterrupt):
-            ask(model(wrap(KeyboardInterrupt())))
-
-
 @pytest.mark.parametrize("wrap", [raising, raising_later])
-def test_a_model_error_of_the_callable_counts_as_it_is(failure, wrap):
+def test_a_model_error_of_the_callable_and_ctrl_c_pass_as_they_are(model, failure, ask, wrap):
     error = ModelError("no credit", fatal=True)
     assert failure(wrap(error)) is error
+    with pytest.raises(KeyboardInterrupt):
+        ask(model(wrap(KeyboardInterrupt())))
 
 
 OTHER_LOOP = [

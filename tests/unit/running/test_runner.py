@@ -421,18 +421,30 @@ def test_a_call_that_holds_up_the_loop_ends_the_run(stores, monkeypatch):
     thread.join()
 
 
-def test_calls_that_hold_up_the_loop_one_after_the_other_are_no_standstill(stores, monkeypatch):
+@pytest.fixture
+def ticks(monkeypatch):
+    """Return the threads of all ticks beside the loop of a run, a millisecond apart."""
     monkeypatch.setattr(event_loop, "TICK_S", 0.001)
+    threads = []
+
+    def counted(work, tick, **options):
+        def ticking():
+            tick()
+            threads.append(threading.get_ident())
+
+        event_loop.run_in_own_loop(work, ticking, **options)
+
+    monkeypatch.setattr(calls, "run_in_own_loop", counted)
+    return threads
+
+
+def test_calls_that_hold_up_the_loop_one_after_the_other_are_no_standstill(stores, ticks, monkeypatch):
     monkeypatch.setattr(event_loop, "OWN_WORK_S", 0.0)
-    ticks = []
     beaten = []
 
     def noted(caller):
         beaten.append(len(ticks))
         event_loop.note_call(caller)
-
-    def counted(work, tick, **options):
-        event_loop.run_in_own_loop(work, lambda: ticks.append(0), **options)
 
     async def blocks(model, key):
         until = len(ticks) + 30
@@ -441,7 +453,6 @@ def test_calls_that_hold_up_the_loop_one_after_the_other_are_no_standstill(store
         return key
 
     monkeypatch.setattr(asking, "note_call", noted)
-    monkeypatch.setattr(calls, "run_in_own_loop", counted)
     model = Model(blocks)
     model.timeout_s = 0.05
     assert texts(run(model, stores)) == [f"model/{letter}/0" for letter in "abc"]
@@ -511,18 +522,7 @@ def test_the_last_word_on_progress_is_complete(stores):
     assert len(told) == len(set(map(str, told)))
 
 
-def test_progress_is_told_while_models_are_called_and_in_the_caller_s_thread(stores, monkeypatch):
-    monkeypatch.setattr(event_loop, "TICK_S", 0.001)
-    ticks = []
-
-    def counted(work, tick, **options):
-        def ticking():
-            tick()
-            ticks.append(threading.get_ident())
-
-        event_loop.run_in_own_loop(work, ticking, **options)
-
-    monkeypatch.setattr(calls, "run_in_own_loop", counted)
+def test_progress_is_told_while_models_are_called_and_in_the_caller_s_thread(stores, ticks):
     told = []
 
     async def wait(model, key):
