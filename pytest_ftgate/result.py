@@ -333,6 +333,7 @@ class Gain:
     gain: float
     lower_bound: float | None = None
     upper_bound: float | None = None
+    required: Annotated[float | None, about("the margin, or minus max_drop")] = None
 
 
 @dataclass(frozen=True)

@@ -27,6 +27,7 @@ _GATE_DEFS = {
     "DataKeys": "A data set",
     "MetricKeys": "A metric",
     "ThresholdKeys": "A threshold",
+    "BaselineKeys": "A baseline with its own standard",
     "HypothesisKeys": "`hypothesis`",
     "GuardKeys": "A guard",
     "SliceKeys": "`slices`",
@@ -124,7 +125,13 @@ class _Schema:
         if part.get("type") == "object":
             values = part.get("additionalProperties")
             return f"mapping of names to {self.kind(values)}" if isinstance(values, Mapping) and values else "mapping"
-        words = {"string": "text", "integer": "whole number", "number": "number", "boolean": "`true`, `false`"}
+        words = {
+            "string": "text",
+            "integer": "whole number",
+            "number": "number",
+            "boolean": "`true`, `false`",
+            "null": "`null`",
+        }
         return words[part["type"]] + _limits_of(part) if "type" in part else "anything"
 
     def _any_of(self, parts: Sequence[Mapping[str, Any]]) -> str:

@@ -26,16 +26,13 @@ def check(gate: Context) -> list[Check]:
     """Warn where examples in the prompt bring most of the candidate's gain over the same model's prompt alone."""
     config, sign = gate.config, gate.deciding.sign
     scored = {role: sign * one.facts.value for role, one in gate.scored.items() if one.facts.value is not None}
-    ways = {role: way for role, spec in config.baselines.items() if role in scored and (way := _way(spec))}
+    prompted = {role: config.baselines[role] for role in config.decisive if role in scored}
+    ways = {role: way for role, spec in prompted.items() if (way := _way(spec))}
     if not ways:
         return []
     best = max(ways, key=lambda role: scored[role])
     model = config.baselines[best].spelling
-    prompts = [
-        scored[role]
-        for role, spec in config.baselines.items()
-        if role in scored and role not in ways and spec.spelling == model
-    ]
+    prompts = [scored[role] for role, spec in prompted.items() if role not in ways and spec.spelling == model]
     if not prompts:
         return []
     gap = scored["candidate"] - max(prompts)

@@ -140,7 +140,7 @@ class _Standard:
         constant, compares = self.constant, self.gate.deciding.compares
         for role in self.only:
             throughout = self._throughout(role)
-            if role == "candidate" or not (compares or throughout):
+            if role not in self.gate.config.decisive or not (compares or throughout):
                 continue
             if self._beaten(role) and not throughout:
                 yield self._above(role)

@@ -187,7 +187,7 @@ class Context:
         head, _, rest = path.partition(".")
         if not rest:
             return self.config, path
-        keys, (name, _, key) = getattr(self.config, head), rest.rpartition(".")
+        keys, (name, _, key) = getattr(self.config, "standards" if head == "baselines" else head), rest.rpartition(".")
         return (keys[name] if name else keys), key
 
     # --- answers ---------------------------------------------------------------------------------------------
@@ -204,9 +204,9 @@ class Context:
 
     @cached_property
     def best(self) -> str:
-        """Return the role of the best baseline; the first one if none was scored."""
+        """Return the role of the best baseline of those that decide; the first one if none was scored."""
         sign = self.deciding.sign
-        return max(self.config.baselines, key=lambda role: sign * (self.facts_of(role).value or 0.0))
+        return max(self.config.decisive, key=lambda role: sign * (self.facts_of(role).value or 0.0))
 
     def facts_of(self, role: str) -> ModelResult:
         """Return what is known of a model."""
@@ -219,15 +219,16 @@ class Context:
         if "candidate" not in scored:
             return {}
         candidate = scored["candidate"].scores[name]
-        return {role: self.compare(scored[role].scores[name], candidate) for role in self.config.baselines}
+        return {role: self.compare(scored[role].scores[name], candidate, role) for role in self.config.baselines}
 
-    def compare(self, baseline: Any, candidate: Any) -> Comparison:
-        """Compare two scores of one metric on the test set, with the gate's margin, evidence and confidence."""
+    def compare(self, baseline: Any, candidate: Any, role: str) -> Comparison:
+        """Compare two scores of one metric on the test set, by the standard of a baseline and the gate's confidence."""
+        standard = self.config.standard_of(role)
         return compare_scored(
             baseline,
             candidate,
-            margin=self.config.asked_gain,
-            evidence=self.config.evidence,
+            margin=standard.gain,
+            evidence="proven" if standard.drops else self.config.evidence,
             confidence=self.config.confidence,
             groups=self.groups,
         )
@@ -264,7 +265,7 @@ def result_of(config: GateKeys, facts: Mapping[str, Any], checks: Iterable[Check
     known: dict[str, Any] = {
         "metric": config.decided_by.name,
         "margin": config.margin,
-        "max_drop": config.max_drop,
+        "max_drop": config.max_drop if config.matches else None,
         "evidence": config.evidence,
         "confidence": config.confidence,
         "baseline": next(iter(baselines.values())),

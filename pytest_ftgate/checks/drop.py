@@ -197,11 +197,12 @@ def is_shown(gate: Context, found: Evidence) -> bool:
     return bool(shown[gate.config.evidence])
 
 
-def gain_status(gate: Context, comparison: Comparison) -> Status:
+def gain_status(gate: Context, role: str, comparison: Comparison) -> Status:
     """Return what becomes of the candidate's gain over one baseline."""
-    if gate.config.matches:
-        return status_of(comparison, gate.config.max_drop)
-    if not gain_reaches(exact_gain(comparison), gate.config.margin):
+    standard = gate.config.standard_of(role)
+    if standard.drops:
+        return status_of(comparison, -standard.gain)
+    if not gain_reaches(exact_gain(comparison), standard.gain):
         return "fail"
     return "pass" if is_shown(gate, comparison) else "inconclusive"
 

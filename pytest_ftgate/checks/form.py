@@ -94,8 +94,8 @@ def _reread(gate: Context, read: _Reader, texts: Mapping[str, Texts], role: str)
     scores = {one: read.metric.score(read.expected, texts) for one, texts in answers.items()}
     if all((rightness(scores[one]) == rightness(written[one])).all() for one in answers):
         return None
-    compared = gate.compare(scores[role], scores["candidate"])
-    before, after = (gain_status(gate, one) for one in (gate.comparisons[role], compared))
+    compared = gate.compare(scores[role], scores["candidate"], role)
+    before, after = (gain_status(gate, role, one) for one in (gate.comparisons[role], compared))
     return Reread(role, compared, scores, sum(map(sum, cut_off)), before, after)
 
 
@@ -193,7 +193,7 @@ def _check(gate: Context, found: Reread) -> Check:
         found.status,
         message,
         observed=found.compared.gain,
-        required=gate.config.asked_gain,
+        required=gate.config.standard_of(found.role).gain,
         advice=" ".join(_advice(gate, found, improved)),
         action="measure_again" if found.after == "pass" else "better_prompt",
     )

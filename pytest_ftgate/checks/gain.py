@@ -31,9 +31,13 @@ def check(gate: Context) -> Found:
     shown = attempts.shown_flips(gate, _BROKEN_KEPT) if attempts.hides(gate) else {}
     facts = {
         **decided.facts(),
+        "margin": None if config.matches else config.standard_of(gate.best).gain,
         "margin_proven": decided.reaches_margin if not config.matches else None,
         "p_value": decided.p_margin if config.evidence == "proven" else decided.p_zero,
-        "gains": {role: Gain(one.gain, one.lower, one.upper) for role, one in gate.comparisons.items()},
+        "gains": {
+            role: Gain(one.gain, one.lower, one.upper, config.standard_of(role).gain)
+            for role, one in gate.comparisons.items()
+        },
         **flips(baseline, candidate, gate.deciding.name, _BROKEN_KEPT),
         **shown,
     }
@@ -42,11 +46,11 @@ def check(gate: Context) -> Found:
 
 
 def gain_checks(gate: Context, role: str, comparison: Comparison) -> list[Check]:
-    """Check one gain against the margin and the evidence; with ``max_drop`` against that.
+    """Check one gain against the margin and the evidence; where the baseline has ``max_drop`` against that.
 
     The evidence is only checked where the margin is reached.
     """
-    if gate.config.matches:
+    if gate.config.standard_of(role).drops:
         return [max_drop_check(gate, role, comparison)]
     margin = _margin_check(gate, role, comparison)
     if margin.status == "fail":
@@ -76,7 +80,7 @@ def _rare_group_loss(gate: Context, role: str, comparison: Comparison) -> Iterat
 
 
 def _margin_check(gate: Context, role: str, comparison: Comparison) -> Check:
-    margin, share = gate.config.margin, gate.share
+    (path, margin), share = gate.config.standard_of(role), gate.share
     reached = gain_reaches(exact_gain(comparison), margin)
     least = f"+{show_amount(margin, share=share)}" if margin else "more than 0"
     return Check(
@@ -84,16 +88,16 @@ def _margin_check(gate: Context, role: str, comparison: Comparison) -> Check:
         "pass" if reached else "fail",
         f"{shown_gain(gate, role, comparison)} ({least} required)",
         observed=comparison.gain,
-        **gate.requirement("margin"),
-        advice=None if reached else loss_advice(gate, comparison, margin, _advice_below(gate, comparison)),
+        **gate.requirement(path),
+        advice=None if reached else loss_advice(gate, comparison, margin, _advice_below(gate, comparison, margin)),
     )
 
 
-def _advice_below(gate: Context, comparison: Comparison) -> str:
+def _advice_below(gate: Context, comparison: Comparison, margin: float) -> str:
     """Return the advice for a measured gain below the margin where the real gain may still reach it."""
     look = "the broken examples" if comparison.losses else "what it still gets wrong"
     advice = f"Look at {look} and correct the training data before another attempt, with the same margin."
-    if comparison.upper is None or comparison.upper < gate.config.margin:
+    if comparison.upper is None or comparison.upper < margin:
         return advice
     seen = "No gain was seen" if comparison.gain <= 0 else "The gain is too small"
     upper, confidence = show_difference(comparison.upper, share=gate.share), show_percent(gate.config.confidence)
@@ -102,7 +106,7 @@ def _advice_below(gate: Context, comparison: Comparison) -> str:
 
 def _evidence_check(gate: Context, role: str, comparison: Comparison) -> Check:
     holds = is_shown(gate, comparison)
-    target = {"observed": None, "significant": 0.0, "proven": gate.config.margin}[gate.config.evidence]
+    target = {"observed": None, "significant": 0.0, "proven": gate.config.standard_of(role).gain}[gate.config.evidence]
     needed = comparison.examples_needed
     action: Action | None = None
     advice = "More test examples only help if the candidate is better than measured here."
@@ -132,13 +136,13 @@ def _rarest_labels(gate: Context) -> str:
 
 def _evidence(gate: Context, role: str, comparison: Comparison) -> str:
     """Return the lower bound in words, and what it leaves open: no gain at all, or a gain below the margin."""
-    config, share = gate.config, gate.share
+    config, share, margin = gate.config, gate.share, gate.config.standard_of(role).gain
     if comparison.lower is None:
         return f"the gain over {opponent(role)} has no lower bound: {comparison.note or 'the method gives none'}"
     bound = f"{show_percent(config.confidence)} lower bound {show_difference(comparison.lower, share=share)}"
-    if not config.margin or comparison.reaches_margin:
+    if not margin or comparison.reaches_margin:
         return bound if role == "baseline" else f"{bound} over {opponent(role)}"
     measured = f"{shown_gain(gate, role, comparison)}, {bound}"
     if config.evidence == "significant" and not comparison.above_zero:
         return f"{measured}: the real gain may be zero or negative"
-    return f"{measured}: the margin of {show_amount(config.margin, share=share)} is not proven"
+    return f"{measured}: the margin of {show_amount(margin, share=share)} is not proven"

@@ -25,7 +25,7 @@ def check(gate: Context) -> Iterator[Check]:
     for role in gate.comparisons:
         if same_outputs(gate.scored[role].run, gate.scored["candidate"].run):
             yield _identical(gate, role)
-        if gate.config.matches and len(gate.test) >= MIN_CIRCULAR and _answers_are_labels(gate, role):
+        if gate.config.standard_of(role).drops and len(gate.test) >= MIN_CIRCULAR and _answers_are_labels(gate, role):
             yield _circular(gate, role)
 
 
@@ -34,7 +34,7 @@ def _identical(gate: Context, role: str) -> Check:
 
     With ``max_drop`` both may be right everywhere, but different models would make different mistakes.
     """
-    n, match = len(gate.test), gate.config.matches
+    n, match = len(gate.test), gate.config.standard_of(role).drops
     mistakes = mistakes_in(gate.scored[role].scores[gate.deciding.name]) if match else 0
     message = f"the candidate gave the same {plural(n, 'answer')} as {opponent(role)}"
     status: Status = "fail"

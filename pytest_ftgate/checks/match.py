@@ -43,7 +43,8 @@ _MOST_EXAMPLES = 100_000
 
 def max_drop_check(gate: Context, role: str, comparison: Comparison) -> Check:
     """Check that the candidate is proven to be at most ``max_drop`` worse than a baseline."""
-    most, share = gate.config.max_drop, gate.share
+    standard, share = gate.config.standard_of(role), gate.share
+    most = -standard.gain
     status = status_of(comparison, most)
     measured = shown_gain(gate, role, comparison)
     limit, bound = drop_limit(most, share=share), f"{show_percent(gate.config.confidence)} lower bound"
@@ -57,9 +58,17 @@ def max_drop_check(gate: Context, role: str, comparison: Comparison) -> Check:
     else:
         message = f"{measured}, {bound} {show_difference(comparison.lower, share=share)} ({limit})"
         advice = examples_advice(comparison, "is better", "test example") if status != "pass" else None
-    required = gate.requirement("max_drop", required=-most)
+    required = gate.requirement(standard.path, required=-most)
     action: Action | None = "add_examples" if status == "inconclusive" and comparison.examples_needed else None
     return Check("max_drop", status, message, observed=observed, **required, advice=advice, action=action)
+
+
+def check_absent(gate: Context) -> Iterator[Check]:
+    """Note the baselines that have no model yet: the others alone count."""
+    for role, entry in gate.config.standards.items():
+        if entry.model is None:
+            message = f"{called(role)} has no model yet, so the candidate is not compared with it"
+            yield Check("max_drop", "note", message, source=gate.source(entry.standard(role).path))
 
 
 def check_reach(gate: Context) -> list[Check]:
@@ -68,19 +77,21 @@ def check_reach(gate: Context) -> list[Check]:
     Not for a test set with groups, where the number needed cannot be calculated in advance.
     """
     config, metric, n = gate.config, gate.deciding, len(gate.test)
-    if gate.grouped or not n:
+    drops = [one for one in map(config.standard_of, config.baselines) if one.drops]
+    if gate.grouped or not n or not drops:
         return []
+    strictest = max(drops, key=lambda one: one.gain)
     if metric.kind == "set" or metric.high - metric.low == float("inf"):
         return []
-    needed = examples_without_difference(metric, config.max_drop, config.confidence)
+    needed = examples_without_difference(metric, -strictest.gain, config.confidence)
     if needed is None and n > _MOST_EXAMPLES:
         return []
     counted = f"more than {_MOST_EXAMPLES:,} examples" if needed is None else plural(needed, "example")
     message = (
         f"{counted} required to prove at {show_percent(config.confidence)} confidence that an equal candidate is "
-        f"at most {show_amount(config.max_drop, share=gate.share)} worse (max_drop)"
+        f"at most {show_amount(-strictest.gain, share=gate.share)} worse (max_drop)"
     )
-    numbers: dict[str, Any] = {"observed": n, "required": needed, "source": gate.source("max_drop")}
+    numbers: dict[str, Any] = {"observed": n, "required": needed, "source": gate.source(strictest.path)}
     if needed is not None and n >= needed:
         return [Check("min_wins", "note", message, **numbers)]
     more = plural(needed - n, "more test example") if needed is not None else "more test examples"
@@ -221,7 +232,7 @@ def _rivals(gate: Context) -> Iterator[Check]:
     """
     config, best, sign, candidate = gate.config, gate.best, gate.deciding.sign, gate.facts_of("candidate")
     top = gate.facts_of(best).value
-    for role, one in {role: gate.facts_of(role) for role in config.baselines}.items():
+    for role, one in {role: gate.facts_of(role) for role in config.decisive}.items():
         if role == best or top is None or one.value is None or not _as_cheap(config, one, candidate):
             continue
         drop = sign * (top - one.value)

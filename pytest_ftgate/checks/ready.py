@@ -31,13 +31,13 @@ def check(gate: Context) -> list[Check]:
 
 def _headroom(gate: Context, best: Scored) -> list[Check]:
     """Check that the baseline leaves room for the margin; nothing where the metric has no best value."""
-    metric, margin, share = gate.deciding, gate.config.margin, gate.share
+    metric, standard, share = gate.deciding, gate.config.standard_of(gate.best), gate.share
     if not isfinite(metric.best):
         return []
     left: float | Fraction = abs(metric.best - best.value)
     if best.exact is not None:
         left = 1 - best.exact if metric.greater_is_better else best.exact
-    enough = gain_reaches(left, margin)
+    enough = gain_reaches(left, standard.gain)
     advice = "Do not train: the prompt alone is nearly perfect on this test set. "
     advice += "If it is worse in practice, add examples that it gets wrong to the test set."
     return [
@@ -46,9 +46,9 @@ def _headroom(gate: Context, best: Scored) -> list[Check]:
             "pass" if enough else "fail",
             f"{called(gate.best)} is at {show_value(best.value, share=share)}, "
             f"so a candidate can gain at most {show_difference(float(left), share=share)} "
-            f"({show_amount(margin, share=share)} required)",
+            f"({show_amount(standard.gain, share=share)} required)",
             float(left),
-            **gate.requirement("margin"),
+            **gate.requirement(standard.path),
             advice=None if enough else advice,
             action="stop",
         )
@@ -64,7 +64,8 @@ def _power(gate: Context, best: Scored) -> Check:
     from pytest_ftgate.statistics import chance_of_proof
 
     config, metric, prediction, n = gate.config, gate.deciding, gate.config.prediction, len(gate.test)
-    gain, source, basis = config.margin, gate.source("margin"), "the margin"
+    standard = config.standard_of(gate.best)
+    gain, source, basis = standard.gain, gate.source(standard.path), "the margin"
     stated = prediction is not None
     if prediction is not None:
         gain, source, basis = expected_gain(prediction, metric), str(prediction.source), "the hypothesis"
@@ -79,7 +80,7 @@ def _power(gate: Context, best: Scored) -> Check:
     candidate = _improved(best, gain)
     if candidate is None:
         return unknown(f"{expected} is more than this baseline leaves room for")
-    comparison = gate.compare(best, candidate)
+    comparison = gate.compare(best, candidate, gate.best)
     p, needed = comparison.p_margin, comparison.examples_needed
     target = "at the margin or above"
     if config.evidence == "significant":

@@ -51,9 +51,10 @@ def check_reach(gate: Context) -> Iterator[Check]:
         if groups[1] < MIN_GROUPS:
             yield _few_groups(gate, *groups, MIN_GROUPS)
     elif not config.matches and gate.deciding.kind == "right_wrong" and config.repeats == 1 and n:
-        wins = fewest_wins(n, margin=config.asked_gain, confidence=config.confidence, evidence=config.evidence)
+        standard = max((config.standard_of(role) for role in config.decisive), key=lambda one: one.gain)
+        wins = fewest_wins(n, margin=standard.gain, confidence=config.confidence, evidence=config.evidence)
         by_evidence = fewest_wins(n, margin=0.0, confidence=config.confidence, evidence=config.evidence)
-        yield _reach(n, wins, gate.source("evidence" if wins == by_evidence else "margin"))
+        yield _reach(n, wins, gate.source("evidence" if wins == by_evidence else standard.path))
 
 
 def _reach(examples: int, wins: int | None, source: str | None) -> Check:

@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal, cast
 
 from pydantic import ConfigDict, Field, PrivateAttr
 
-from pytest_ftgate.config.baselines import BaselinesValue
+from pytest_ftgate.config.baselines import BaselineKeys, BaselinesValue, Standard
 from pytest_ftgate.config.checks import CHANGEABLE, ChecksValue
 from pytest_ftgate.config.data import DataValue
 from pytest_ftgate.config.keys import AboveZero, Amount, Count, Keys, Named, Placeable, Text, optional
@@ -35,11 +35,12 @@ Factor = Annotated[float, Field(gt=1, allow_inf_nan=False), Weaker("lower")]
 class GateKeys(Keys):
     """One gate: the fine-tuned model, the models it must beat, the data, and the required gain."""
 
-    # Once all places are merged, ``baselines`` also holds a single baseline, under the name "baseline".
+    # Once all places are merged, ``baselines`` holds models only, also a single baseline, under the name "baseline".
 
     model_config = ConfigDict(json_schema_extra={"not": {"required": ["baseline", "baselines"]}})
     one_at_most = (("baseline", "baselines"),)
     _gate: str | None = PrivateAttr(None)
+    _standards: Mapping[str, BaselineKeys] = PrivateAttr(default_factory=dict)
 
     name: Text = optional("The gate's name in reports and in ftgate_required. Default: its name in this file.")
     test_set: DataValue = optional("The test examples: a path relative to this file, or a mapping. Required.")
@@ -50,7 +51,10 @@ class GateKeys(Keys):
         "The model to beat: a name under models, a string such as openai:NAME, or a mapping. "
         "Either baseline or baselines is required."
     )
-    baselines: BaselinesValue = optional("Several models by name; the candidate must beat each of them.")
+    baselines: BaselinesValue = optional(
+        "Several models by name; the candidate must beat each of them. {model, margin} or {model, max_drop} gives one "
+        "its own standard: with max_drop, a champion need not be beaten."
+    )
     candidate: ModelValue = optional(
         "The fine-tuned model: a name under models, a string such as openai:NAME, or a mapping. "
         "Required, except at stage: ready."
@@ -137,11 +141,31 @@ class GateKeys(Keys):
         "level of error times 2^-k. Judging a candidate again is no attempt. Default: there is no limit."
     )
 
-    def settled(self, sources: Mapping[str, Source], *, gate: str | None) -> GateKeys:
+    def settled(
+        self, sources: Mapping[str, Source], *, gate: str | None, standards: Mapping[str, BaselineKeys]
+    ) -> GateKeys:
         """Return a copy with the source of each key and the values that no key holds."""
         copy = self.model_copy()
-        copy._sources, copy._gate = sources, gate
+        copy._sources, copy._gate, copy._standards = sources, gate, standards
         return copy
+
+    @property
+    def standards(self) -> Mapping[str, BaselineKeys]:
+        """Return the baselines that have a standard of their own, by role; some may have no model yet."""
+        return self._standards
+
+    def standard_of(self, role: str) -> Standard:
+        """Return what the candidate must reach against a baseline: its own standard, or the gate's."""
+        if role in self.standards:
+            return self.standards[role].standard(role)
+        if self.max_drop is not None:
+            return Standard("max_drop", -self.max_drop)
+        return Standard("margin", self.margin)
+
+    @property
+    def decisive(self) -> list[str]:
+        """Return the baselines of which the best one decides: not those with max_drop where others have a margin."""
+        return [role for role in self.baselines if self.standard_of(role).drops == self.matches]
 
     @property
     def gate(self) -> str | None:
@@ -190,8 +214,8 @@ class GateKeys(Keys):
 
     @property
     def matches(self) -> bool:
-        """Return whether the candidate must be cheaper or faster, and may be worse by ``max_drop``."""
-        return self.max_drop is not None
+        """Return whether the candidate must be cheaper or faster, and may be worse than every baseline."""
+        return self.margin is None
 
     @property
     def asked_by(self) -> Literal["margin", "max_drop"]:

@@ -82,7 +82,7 @@ def refuse_one(value: Any, key: str) -> Any:
     return value
 
 
-def _read_model(value: Any, info: ValidationInfo) -> ModelSpec:
+def read_model(value: Any, info: ValidationInfo) -> ModelSpec:
     reading = reading_of(info)
     if isinstance(value, str):
         return reading.models[value] if value in reading.models else _from_mapping(_spelled(value, reading), reading)
@@ -98,7 +98,7 @@ def _read_model(value: Any, info: ValidationInfo) -> ModelSpec:
 def _read_definition(value: Any, info: ValidationInfo) -> ModelSpec:
     if isinstance(value, str) and value in reading_of(info).models:
         raise refusal(f"a named model must not be another name: write {{extends: {cut(value)}}}")
-    return _read_model(value, info)
+    return read_model(value, info)
 
 
 def _spelled(text: str, reading: Reading) -> dict[str, Any]:
@@ -211,6 +211,6 @@ def _text(thing: Any, attribute: str) -> str | None:
     return value if isinstance(value, str) and value.strip() else None
 
 
-_Written = str | OpenAIKeys | PythonKeys | RecordedKeys | TransformersKeys | OtherKeys | ExtendsKeys
-ModelValue = Annotated[ModelSpec, PlainValidator(_read_model, json_schema_input_type=_Written)]
-ModelDefinition = Annotated[ModelSpec, PlainValidator(_read_definition, json_schema_input_type=_Written)]
+Written = str | OpenAIKeys | PythonKeys | RecordedKeys | TransformersKeys | OtherKeys | ExtendsKeys
+ModelValue = Annotated[ModelSpec, PlainValidator(read_model, json_schema_input_type=Written)]
+ModelDefinition = Annotated[ModelSpec, PlainValidator(_read_definition, json_schema_input_type=Written)]

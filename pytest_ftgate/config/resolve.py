@@ -8,6 +8,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+from pytest_ftgate.config.baselines import BaselineKeys
 from pytest_ftgate.config.gate_file import GateFile
 from pytest_ftgate.config.gate_keys import GateKeys
 from pytest_ftgate.config.keys import place
@@ -50,7 +51,9 @@ def resolve_gate(
     models = file.models if file else {}
     values = _nearest(layers, models)
     left_out = {"candidate"} if values["stage"].read == "ready" else set()
-    left_out |= {"margin"} if values["max_drop"].read is not None else set()
+    entries = values["baselines"].read
+    own = isinstance(entries, dict) and all(isinstance(one, BaselineKeys) for one in entries.values())
+    left_out |= {"margin"} if own or values["max_drop"].read is not None else set()
     missing = [key for key in _REQUIRED if values[key].read is None and key not in left_out]
     if missing:
         raise _missing(missing, layers, file, gate)
@@ -148,6 +151,9 @@ def _merged(values: Mapping[str, _Value], gate: str | None, name: str) -> GateKe
     read = {key: value.read if key in _BY_NAME else place(value.read, value.at) for key, value in values.items()}
     if isinstance(read["baselines"], ModelSpec):
         read["baselines"] = {values["baselines"].key: read["baselines"]}
+    standards = {role: one for role, one in read["baselines"].items() if isinstance(one, BaselineKeys)}
+    models = {role: standards[role].model if role in standards else one for role, one in read["baselines"].items()}
+    read["baselines"] = {role: model for role, model in models.items() if model is not None}
     if read["candidate"] is None:
         read["candidate"] = no_candidate(values["candidate"].at())
     read["name"] = read["name"] or name
@@ -155,32 +161,59 @@ def _merged(values: Mapping[str, _Value], gate: str | None, name: str) -> GateKe
     sources = {key: value.at() for key, value in values.items()}
     for key in _BY_NAME:
         sources |= {f"{key}.{name}": source for name, source in values[key].names.items()}
-    return GateKeys.model_construct(written, **read).settled(sources, gate=gate)
+    for role, one in standards.items():
+        sources |= {f"baselines.{role}.{key}": source for key, source in one.sources.items()}
+    return GateKeys.model_construct(written, **read).settled(sources, gate=gate, standards=standards)
 
 
 def _of_one_standard(config: GateKeys) -> GateKeys:
-    """Refuse keys that contradict each other, and ``max_drop`` alone; with it, gains are compared by ``proven``."""
+    """Refuse keys that contradict each other, and ``max_drop`` alone; with it, gains are compared by ``proven``.
+
+    A gate whose baselines all have standards of their own takes over the weakest margin, or else the weakest max_drop.
+    """
 
     def refused(key: str, text: str, cure: str) -> ConfigError:
         source = config.sources["max_drop" if getattr(config, key) is None else key]
         return ConfigError(text, where=Where(source.place or None, key=key), cure=cure)
 
+    if not config.baselines:
+        text = f"no baseline has a model yet ({config.sources['baselines']}), so there is nothing to compare with"
+        raise refused("baselines", text, "Add the prompt that the candidate must beat: baselines: {prompt: NAME, ...}.")
+    if config.margin is not None and config.max_drop is not None:
+        moved = config.sources["margin"].kind == "defaults"
+        cure = "Move the margin from defaults to the gates that need it" if moved else "Remove one of them"
+        text = f"{config.quoted('margin')} and {config.quoted('max_drop')} are both set: keep one"
+        raise refused("margin", text, f"{cure}. With max_drop the candidate may be worse, and no gain is required.")
+    config = _adopted(config)
+    if not config.decisive:
+        text = f"{config.quoted('margin')} applies to no baseline, because each has max_drop"
+        cure = "Add the prompt that the candidate must beat to baselines, or write cheaper_by or faster_by in place of"
+        raise refused("margin", text, f"{cure} margin.")
     if not config.matches:
         for key in _FACTORS:
             if getattr(config, key) is not None:
                 text = f"{config.quoted(key)} needs max_drop, and this gate has a margin"
                 raise refused(key, text, f"Write max_drop in place of margin, or remove {key}.")
         return config
-    if config.margin is not None:
-        moved = config.sources["margin"].kind == "defaults"
-        cure = "Move the margin from defaults to the gates that need it" if moved else "Remove one of them"
-        text = f"{config.quoted('margin')} and {config.quoted('max_drop')} are both set: keep one"
-        raise refused("margin", text, f"{cure}. With max_drop the candidate may be worse, and no gain is required.")
     if all(getattr(config, key) is None for key in _FACTORS):
         text = f"{config.quoted('max_drop')} needs cheaper_by or faster_by: a candidate that is only as good is no "
-        cure = "Write cheaper_by: 5 for a fifth of the cost per call, faster_by: 2 for half the time, or both."
+        cure = "Write cheaper_by: 5 for a fifth of the cost per call, faster_by: 2 for half the time, or both"
+        cure += "; or add the prompt to baselines, with a margin." if config.standards else "."
         raise refused("cheaper_by", f"{text}improvement", cure)
     if config.sources["evidence"].kind != "default" and config.evidence != "proven":
         text = f"{config.quoted('evidence')} contradicts {config.quoted('max_drop')}, which needs evidence: proven"
         raise refused("evidence", text, "Remove evidence, or write evidence: proven.")
     return config.model_copy(update={"evidence": "proven"})
+
+
+def _adopted(config: GateKeys) -> GateKeys:
+    """Return a gate with the margin, or else the max_drop, of its baselines' own standards if it has none itself."""
+    own = [config.standard_of(role) for role in config.baselines if role in config.standards]
+    margins = [one for one in own if not one.drops]
+    if config.margin is not None or not own or (config.max_drop is not None and not margins):
+        return config
+    weakest = min(margins or own, key=lambda one: one.gain)
+    key = "margin" if margins else "max_drop"
+    sources = {**config.sources, key: config.sources[weakest.path]}
+    adopted = config.model_copy(update={key: abs(weakest.gain)})
+    return adopted.settled(sources, gate=config.gate, standards=config.standards)

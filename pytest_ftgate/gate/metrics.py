@@ -111,7 +111,8 @@ def check_possible(config: GateKeys, metrics: Mapping[str, Metric]) -> None:
 def _check_margin(config: GateKeys, metric: Metric) -> None:
     """Refuse a margin that no model can reach, such as 3 for 3 points."""
     widest = metric.high - metric.low
-    key, asked = config.asked_by, abs(config.asked_gain)
+    most = max(map(config.standard_of, config.baselines), key=lambda one: abs(one.gain))
+    key, asked = most.path, abs(most.gain)
     if asked < widest:
         return
     percent = asked / 100

@@ -58,7 +58,8 @@ def _section(result: GateResult) -> Iterator[str]:
     yield from _facts("Models", (_model(role, one) for role, one in result.models.items()))
     yield from ("### Results", "", *table(tables.models(result)))
     gain = sentences.gain_sentence(result)
-    yield from _facts("", (*(() if gain is None else (gain,)), *sentences.method_sentences(result)))
+    gains = (*(() if gain is None else (gain,)), *sentences.champion_sentences(result))
+    yield from _facts("", (*gains, *sentences.method_sentences(result)))
     for part in tables.parts(result):
         if part:
             yield from (f"### {part.title}", "", *table(part))

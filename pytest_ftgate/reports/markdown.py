@@ -134,6 +134,8 @@ def _open(result: GateResult) -> Iterator[str]:
     yield from (f"Hypothesis: {inline(result.hypothesis)}", "") if result.hypothesis else ()
     yield from table(tables.models(result))
     yield from (f"**{inline(gain)}**", "") if gain is not None else ()
+    for champion in sentences.champion_sentences(result):
+        yield from (inline(champion), "")
     yield from _advice(result)
     others = [check for check in result.checks if check.status in (*RED, "warning") and check not in deciding]
     yield from _checks(sorted(others, key=lambda check: (*RED, "warning").index(check.status)), said)

@@ -92,6 +92,7 @@ def block(
         *(answers if deciding else ()),
         *_models(result, full=full, width=width),
         *_lines(sentences.gain_sentence(result), colour="bold"),
+        *map(Line, sentences.champion_sentences(result)),
         *(Line(f"  {text}") for text in sentences.method_sentences(result) if full),
         *map(Line, sentences.judge_sentences(result) if details else ()),
         *map(Line, economics_lines(result.economics, full=full) if result.economics is not None else ()),

@@ -45,7 +45,8 @@ def weakenings(before: GateKeys, after: GateKeys) -> Iterator[Weakening]:
     """
     to_margin = before.matches and not after.matches
     for one in _keys(before, after):
-        if not (to_margin and one.key in ("max_drop", "evidence")):  # a margin asks for more than any drop
+        own = one.key in ("margin", "max_drop") and (before.standards or after.standards)  # compared by baseline
+        if not own and not (to_margin and one.key in ("max_drop", "evidence")):  # a margin asks for more than any drop
             yield one
     for name in CHANGEABLE:
         levels = before.level(name), after.level(name)
@@ -149,16 +150,18 @@ def _described(value: Any) -> tuple[Any, Mapping[str, Any]]:
 
 
 def _baselines(before: GateKeys, after: GateKeys) -> Iterator[Weakening]:
-    """Compare baselines; a renamed one must still be beaten and is not a finding."""
-    kept = [_described(new) for new in after.baselines.values()]
+    """Compare baselines and their own standards; a renamed one must still be beaten and is not a finding."""
+    found: list[Weakening] = []
     for name, old in before.baselines.items():
-        if _described(old) in kept:
-            continue
-        new = after.baselines.get(name)
-        if new is None:
-            yield Weakening(_baseline_key(name), old.spelling, "removed")
-        else:
-            yield from _otherwise(_baseline_key(name), old, new)
+        kept = [after.standard_of(role) for role, new in after.baselines.items() if _described(new) == _described(old)]
+        was, now = before.standard_of(name), max(kept, key=lambda one: one.gain, default=None)
+        if now is None:
+            new = after.baselines.get(name)
+            removed = Weakening(_baseline_key(name), old.spelling, "removed")
+            found += [removed] if new is None else _otherwise(_baseline_key(name), old, new)
+        elif now.gain < was.gain and (before.standards or after.standards):
+            found.append(Weakening(now.path, *(f"{one.key} {_shown(abs(one.gain))}" for one in (was, now))))
+    yield from dict.fromkeys(found)
 
 
 def _baseline_key(name: str) -> str:

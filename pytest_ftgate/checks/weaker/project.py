@@ -12,6 +12,7 @@ from pytest_ftgate.checks.weaker.base import Base, HiddenHistoryError, find_base
 from pytest_ftgate.checks.weaker.examples import Kind, compared_examples, test_sets
 from pytest_ftgate.checks.weaker.gates import Weakening, another_training_set, weakenings
 from pytest_ftgate.config import GateFile, GateKeys, Layer, Source, file_of, load_gate_file, places_of, resolve_gate
+from pytest_ftgate.config.baselines import has_own_standards
 from pytest_ftgate.errors import FtgateError, HistoryError, shown_path
 from pytest_ftgate.ini_file import IniFile, line_of, used_ini
 from pytest_ftgate.result import Check, Status
@@ -235,6 +236,8 @@ def as_written(file: GateFile, gate: str) -> GateKeys:
     layers = file.layers(gate)
     given = {key for layer in layers for key in layer.values}
     missing = {key: one for key, one in _STAND_INS.items() if given.isdisjoint({key, *_OTHERS.get(key, ())})}
+    if any(has_own_standards(layer.values.get("baselines")) for layer in layers):
+        missing.pop("margin", None)
     stand_ins = Layer(missing, dict.fromkeys(missing, _LEFT_OPEN))
     return resolve_gate([*layers, stand_ins], file=file, gate=gate, default_name=gate)
 
