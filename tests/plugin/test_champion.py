@@ -1,0 +1,127 @@
+"""A retrained candidate: it beats the prompt by the margin, and is proven not to be worse than what runs today."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import numpy as np
+import pytest
+from gate_project import Project, block, check, ends, mentions, passed, statuses, stopped
+
+from pytest_ftgate.config.baselines import has_own_standards
+from pytest_ftgate.statistics import compare_right_wrong
+
+LIVE = "recorded:live.jsonl"
+CHAMPION = {"model": LIVE, "max_drop": 0.03}
+
+
+def judged(project: Project, champion: Any = None, prompt: Any = "recorded:base.jsonl", **keys: Any) -> dict[str, Any]:
+    baselines = {"prompt": prompt, "champion": CHAMPION if champion is None else champion}
+    return project.judge(baseline=..., **{"baselines": baselines, **keys})
+
+
+def answers(project: Project, n: int, candidate: int) -> None:
+    """Record n answers: 81.2 % right by the prompt, 96.5 % by the champion, and ``candidate`` right ones."""
+    project.test_set(n)
+    for name, right in (("base.jsonl", 13 * n // 16), ("live.jsonl", round(0.9653 * n)), ("ft.jsonl", candidate)):
+        project.predictions(name, n, range(right, n))
+
+
+@pytest.fixture
+def project(project: Project) -> Project:
+    answers(project, 288, 276)
+    return project
+
+
+@pytest.mark.parametrize(
+    ("n", "right", "verdict", "words"),
+    [
+        (288, 276, "pass", ("-0.7 points", "-2.2 points", "limit -3 points")),
+        (144, 138, "inconclusive", ("-0.7 points", "-3.3 points", "ftgate.yaml:9")),
+        (288, 255, "fail", ("-8.0 points", "limit -3 points")),
+    ],
+)
+def test_the_champion_decides_by_max_drop(
+    project: Project, n: int, right: int, verdict: str, words: tuple[str, ...]
+) -> None:
+    answers(project, n, right)
+    gate = ends(judged(project), verdict)
+    found = check(gate, "max_drop")
+    assert (found["status"], found["threshold"]) == (verdict, {"key": "baselines.champion.max_drop", "value": 0.03})
+    mentions(found, "champion", *[word for word in words if "yaml" not in word])
+    if verdict == "inconclusive":
+        mentions(found, "232 test examples", "88 more")
+    assert statuses(gate)["margin"] == statuses(gate)["evidence"] == "pass"
+    assert (gate["baseline"]["value"], gate["margin"], gate["max_drop"]) == (pytest.approx(0.8125), 0.05, None)
+    assert {role: one["required"] for role, one in gate["gains"].items()} == {"prompt": 0.05, "champion": -0.03}
+    assert "champion" not in check(gate, "weak_baseline")["message"]
+    assert any("champion" in line and "max_drop 3 points" in line for line in block(gate))
+
+
+def test_the_prompt_must_be_beaten_whatever_the_champion_allows(project: Project) -> None:
+    gate = ends(judged(project, margin=0.2), "fail")
+    assert (statuses(gate)["margin"], statuses(gate)["max_drop"]) == ("fail", "pass")
+
+
+def test_too_few_examples_for_max_drop_end_the_gate_before_any_call(project: Project) -> None:
+    answers(project, 96, 96)
+    assert stopped(judged(project), "inconclusive")["required"] == 99
+
+
+def test_without_a_champion_the_prompt_alone_counts(project: Project) -> None:
+    gate = passed(judged(project, {"model": None, "max_drop": 0.03}))
+    assert (list(gate["gains"]), check(gate, "max_drop")["status"]) == (["prompt"], "note")
+
+
+@pytest.mark.parametrize(
+    "keys",
+    [
+        {"margin": ..., "prompt": {"model": "recorded:base.jsonl", "margin": 0.05}},
+        {"margin": ..., "prompt": {"model": "recorded:base.jsonl", "margin": 0.05}, "max_drop": 0.03, "champion": LIVE},
+        {"margin": 0.3, "prompt": {"model": "recorded:base.jsonl", "margin": 0.05}},
+    ],
+)
+def test_standards_may_stand_at_the_gate_or_at_the_baseline(project: Project, keys: dict[str, Any]) -> None:
+    gate = passed(judged(project, **keys))
+    assert (gate["margin"], {role: one["required"] for role, one in gate["gains"].items()}) == (
+        0.05,
+        {"prompt": 0.05, "champion": -0.03},
+    )
+
+
+@pytest.mark.parametrize(
+    ("champion", "words"),
+    [
+        ({"model": LIVE}, "baselines.champion: must have margin or max_drop"),
+        ({"model": LIVE, "margin": 0.1, "max_drop": 0.1}, "margin and max_drop are both set: keep one"),
+        ({"model": None, "margin": 0.1}, "baselines.champion.margin: a baseline without a model cannot be beaten"),
+        ({"model": LIVE, "max_dropp": 0.1}, "max_dropp: unknown key; did you mean 'max_drop'?"),
+        ({"model": LIVE, "max_drop": 0}, "baselines.champion.max_drop: must be above 0"),
+        ({"model": LIVE, "max_drop": 3}, "Did you mean 0.03?"),
+        ({"max_drop": 0.1}, "baselines.champion.model: this required key is missing"),
+        ({"provider": "recorded", "path": "live.jsonl", "max_drop": 0.1}, "{model: {...}, max_drop: ...}"),
+    ],
+)
+def test_an_entry_that_says_no_standard_is_refused(project: Project, champion: Any, words: str) -> None:
+    mentions(stopped(judged(project, champion)), words)
+
+
+def test_at_least_one_baseline_must_be_beaten(project: Project) -> None:
+    for champion, words in ((CHAMPION, "applies to no baseline"), ({**CHAMPION, "model": None}, "no baseline has a")):
+        mentions(stopped(judged(project, baselines={"champion": champion})), words)
+    mentions(stopped(judged(project, baselines={"champion": CHAMPION}, margin=...)), "needs cheaper_by or faster_by")
+    assert has_own_standards({"champion": CHAMPION})
+    assert not has_own_standards({"champion": CHAMPION, "prompt": LIVE})
+
+
+def test_two_standards_need_no_correction() -> None:
+    """A candidate as good as the prompt, and one 3 points below the champion, pass in at most 5 % of cases."""
+    draw, n, asked = np.random.default_rng(1).random, 150, {"confidence": 0.95, "evidence": "proven"}
+    passes = {"prompt": 0, "champion": 0}
+    for _ in range(150):
+        for at_limit, (prompt, champion) in {"prompt": (0.9, 0.85), "champion": (0.6, 0.93)}.items():
+            candidate, base, live = draw(n) < 0.9, draw(n) < prompt, draw(n) < champion
+            beats = compare_right_wrong(base, candidate, margin=0.0, **asked).above_zero
+            passes[at_limit] += beats and compare_right_wrong(live, candidate, margin=-0.03, **asked).reaches_margin
+    assert all(count <= 0.05 * 150 + 8 for count in passes.values()), json.dumps(passes)
