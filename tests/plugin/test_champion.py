@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from typing import Any
 
 import numpy as np
@@ -38,7 +37,7 @@ def project(project: Project) -> Project:
     ("n", "right", "verdict", "words"),
     [
         (288, 276, "pass", ("-0.7 points", "-2.2 points", "limit -3 points")),
-        (144, 138, "inconclusive", ("-0.7 points", "-3.3 points", "ftgate.yaml:9")),
+        (144, 138, "inconclusive", ("-0.7 points", "-3.3 points", "232 test examples", "88 more")),
         (288, 255, "fail", ("-8.0 points", "limit -3 points")),
     ],
 )
@@ -49,9 +48,7 @@ def test_the_champion_decides_by_max_drop(
     gate = ends(judged(project), verdict)
     found = check(gate, "max_drop")
     assert (found["status"], found["threshold"]) == (verdict, {"key": "baselines.champion.max_drop", "value": 0.03})
-    mentions(found, "champion", *[word for word in words if "yaml" not in word])
-    if verdict == "inconclusive":
-        mentions(found, "232 test examples", "88 more")
+    mentions(found, "champion", *words)
     assert statuses(gate)["margin"] == statuses(gate)["evidence"] == "pass"
     assert (gate["baseline"]["value"], gate["margin"], gate["max_drop"]) == (pytest.approx(0.8125), 0.05, None)
     assert {role: one["required"] for role, one in gate["gains"].items()} == {"prompt": 0.05, "champion": -0.03}
@@ -84,10 +81,8 @@ def test_without_a_champion_the_prompt_alone_counts(project: Project) -> None:
 )
 def test_standards_may_stand_at_the_gate_or_at_the_baseline(project: Project, keys: dict[str, Any]) -> None:
     gate = passed(judged(project, **keys))
-    assert (gate["margin"], {role: one["required"] for role, one in gate["gains"].items()}) == (
-        0.05,
-        {"prompt": 0.05, "champion": -0.03},
-    )
+    required = {role: one["required"] for role, one in gate["gains"].items()}
+    assert (gate["margin"], required) == (0.05, {"prompt": 0.05, "champion": -0.03})
 
 
 @pytest.mark.parametrize(
@@ -117,11 +112,11 @@ def test_at_least_one_baseline_must_be_beaten(project: Project) -> None:
 
 def test_two_standards_need_no_correction() -> None:
     """A candidate as good as the prompt, and one 3 points below the champion, pass in at most 5 % of cases."""
-    draw, n, asked = np.random.default_rng(1).random, 150, {"confidence": 0.95, "evidence": "proven"}
+    draw, n, asked = np.random.default_rng(1).random, 100, {"confidence": 0.95, "evidence": "proven"}
     passes = {"prompt": 0, "champion": 0}
-    for _ in range(150):
+    for _ in range(60):
         for at_limit, (prompt, champion) in {"prompt": (0.9, 0.85), "champion": (0.6, 0.93)}.items():
             candidate, base, live = draw(n) < 0.9, draw(n) < prompt, draw(n) < champion
             beats = compare_right_wrong(base, candidate, margin=0.0, **asked).above_zero
             passes[at_limit] += beats and compare_right_wrong(live, candidate, margin=-0.03, **asked).reaches_margin
-    assert all(count <= 0.05 * 150 + 8 for count in passes.values()), json.dumps(passes)
+    assert all(count <= 0.05 * 60 + 5 for count in passes.values()), passes

@@ -160,7 +160,8 @@ def _baselines(before: GateKeys, after: GateKeys) -> Iterator[Weakening]:
             removed = Weakening(_baseline_key(name), old.spelling, "removed")
             found += [removed] if new is None else _otherwise(_baseline_key(name), old, new)
         elif now.gain < was.gain and (before.standards or after.standards):
-            found.append(Weakening(now.path, *(f"{one.key} {_shown(abs(one.gain))}" for one in (was, now))))
+            key = "" if was.key == now.key else "{0.key} "
+            found.append(Weakening(now.path, *(f"{key.format(one)}{_shown(abs(one.gain))}" for one in (was, now))))
     yield from dict.fromkeys(found)
 
 

@@ -93,6 +93,14 @@ def sliced(**changes: Any) -> dict[str, Any]:
     return {"slices": {"fields": ["lang"], **changes}}
 
 
+def standard(**own: float) -> dict[str, Any]:
+    """Return the keys of a gate with a baseline that has a standard of its own, beside the prompt."""
+    return {
+        "baseline": ...,
+        "baselines": {"prompt": "recorded:prompt.jsonl", "live": {"model": BASE, **own} if own else BASE},
+    }
+
+
 ONE_WAY: list[tuple[dict[str, Any], dict[str, Any], str]] = [
     ({"margin": 0.05}, {"margin": 0.049999999}, "margin: 0.05 -> 0.049999999"),
     ({"margin": 1}, {"margin": 0}, "margin: 1 -> 0"),
@@ -149,6 +157,10 @@ ONE_WAY: list[tuple[dict[str, Any], dict[str, Any], str]] = [
     (sliced(fields=["lang", "area"]), sliced(), "slices.fields: lang, area -> lang"),
     (sliced(), sliced(max_drop=0.05), "slices.max_drop: 0.03 -> 0.05"),
     *map(levels, CHANGEABLE),
+    (standard(margin=0.08), standard(margin=0.06), "baselines.live.margin: 0.08 -> 0.06"),
+    (standard(margin=0.08), standard(), "margin: 0.08 -> 0.05"),
+    (standard(max_drop=0.02), standard(max_drop=0.04), "baselines.live.max_drop: 0.02 -> 0.04"),
+    (standard(margin=0.02), standard(max_drop=0.02), "baselines.live.max_drop: margin 0.02 -> max_drop 0.02"),
 ]
 
 
