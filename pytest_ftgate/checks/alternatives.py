@@ -26,7 +26,7 @@ def check(gate: Context) -> list[Check]:
     """Warn where examples in the prompt bring most of the candidate's gain over the same model's prompt alone."""
     config, sign = gate.config, gate.deciding.sign
     scored = {role: sign * one.facts.value for role, one in gate.scored.items() if one.facts.value is not None}
-    prompted = {role: config.baselines[role] for role in config.decisive if role in scored}
+    prompted = {role: spec for role, spec in config.decisive.items() if role in scored}
     ways = {role: way for role, spec in prompted.items() if (way := _way(spec))}
     if not ways:
         return []

@@ -43,17 +43,12 @@ def _same_model(gate: Context) -> Iterator[Check]:
             )
 
 
-def _to_beat(gate: Context) -> Iterator[tuple[str, ModelSpec]]:
-    """Yield the baselines that decide by role; a champion may be a fine-tune, which needs no prompt."""
-    return ((role, gate.config.baselines[role]) for role in gate.config.decisive)
-
-
 def check_prompts(gate: Context) -> Iterator[Check]:
-    """Warn of a base model without any instruction, which almost any fine-tune beats."""
+    """Warn of a base model without any instruction, which almost any fine-tune beats; a champion needs none."""
     chats = (example.input for example in gate.test if not isinstance(example.input, str))
     if any(message["role"] in INSTRUCTIONS for chat in chats for message in chat):
         return
-    for role, spec in _to_beat(gate):
+    for role, spec in gate.config.decisive.items():
         if spec.provider == "openai" and not any(spec.options.get(key) for key in PROMPT_KEYS):
             yield Check(
                 "baseline_prompt",
@@ -133,7 +128,7 @@ def _swapped(gate: Context) -> Iterator[Check]:
     candidate = gate.config.candidate
     if not isinstance(candidate.options.get("model"), str) or _sign(candidate) is not None:
         return
-    for role, spec in _to_beat(gate):
+    for role, spec in gate.config.decisive.items():
         if (sign := _sign(spec)) is not None:
             message = f"{called(role, spec.name)} is a fine-tuned model ({sign}) and candidate {candidate.name} is not"
             yield Check(

@@ -18,15 +18,10 @@ from pytest_ftgate.config.weaker import Weaker
 
 
 class Standard(NamedTuple):
-    """Hold what the candidate must reach against one baseline.
+    """Hold what the candidate must reach against one baseline, and the key that asks for it."""
 
-    Attributes:
-        path: the key that asks for it, such as ``margin`` or ``baselines.champion.max_drop``.
-        gain: the required gain, in the metric's unit; negative where the candidate may be worse.
-    """
-
-    path: str
-    gain: float
+    path: str  # such as ``margin`` or ``baselines.champion.max_drop``
+    gain: float  # the required gain; negative where the candidate may be worse
 
     @property
     def key(self) -> str:
@@ -70,7 +65,7 @@ class BaselineKeys(Keys):
 
     @classmethod
     def _objection(cls, key: Any, value: Any) -> str | None:
-        return None if (key, value) == ("model", None) else super()._objection(key, value)
+        return None if key == "model" and value is None else super()._objection(key, value)
 
     @model_validator(mode="after")
     def _has_standard(self) -> BaselineKeys:
@@ -88,11 +83,9 @@ def _read_entry(value: Any, info: ValidationInfo) -> ModelSpec | BaselineKeys:
         return read_model(value, info)
     own = [key for key in ("margin", "max_drop") if key in value]
     if value.keys() & {"provider", "extends"}:
-        cure = "put the model under model, beside this key: {{model: {{...}}, {}: ...}}"
         if own:
-            raise refusals([((key,), cure.format(key)) for key in own])
-        return read_model(value, info)
-    if own or ("model" in value and not value.keys() - {"model"} & OpenAIKeys.model_fields.keys()):
+            raise refusals([((own[0],), f"put the model under model: {{model: {{...}}, {own[0]}: ...}}")])
+    elif own or ("model" in value and not (value.keys() - {"model"}) & OpenAIKeys.model_fields.keys()):
         return BaselineKeys.model_validate(value, context=info.context)
     return read_model(value, info)
 

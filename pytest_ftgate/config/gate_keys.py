@@ -163,9 +163,9 @@ class GateKeys(Keys):
         return Standard("margin", self.margin)
 
     @property
-    def decisive(self) -> list[str]:
+    def decisive(self) -> dict[str, ModelSpec]:
         """Return the baselines of which the best one decides: not those with max_drop where others have a margin."""
-        return [role for role in self.baselines if self.standard_of(role).drops == self.matches]
+        return {role: one for role, one in self.baselines.items() if self.standard_of(role).drops == self.matches}
 
     @property
     def gate(self) -> str | None:

@@ -141,18 +141,16 @@ def gain_sentence(result: GateResult) -> str | None:
 
 
 def champion_sentences(result: GateResult) -> Iterator[str]:
-    """Yield the gain over each baseline that may be better than the candidate, of a gate that asks for a margin.
+    """Yield the gain over each baseline with a max_drop of its own, of a gate that asks for a margin.
 
     ``gain over champion -0.7 points (95 % lower bound -2.2; max_drop 3 points)``
     """
-    share = is_share(result.metric_range)
     for role, one in result.gains.items():
         if result.max_drop is None and (one.required or 0) < 0:
-            bounds = [f"max_drop {show_amount(abs(one.required or 0), share=share)}"]
-            if one.lower_bound is not None:
-                lower = show_change(one.lower_bound, share=share)
-                bounds.insert(0, f"{show_percent(result.confidence or 0)} lower bound {lower}")
-            yield f"gain over {role} {show_difference(one.gain, share=share)} ({'; '.join(bounds)})"
+            own = replace(result, lower_bound=one.lower_bound, max_drop=-(one.required or 0), note=None)
+            share = is_share(result.metric_range)
+            gain = show_difference(one.gain, share=share)
+            yield f"gain over {role} {gain} ({'; '.join(_bounds(own, share=share))})"
 
 
 def _bounds(result: GateResult, *, share: bool) -> Iterator[str]:

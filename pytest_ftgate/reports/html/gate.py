@@ -16,7 +16,7 @@ from pytest_ftgate.reports.html.plots import Drawn, Interval, interval_plot, int
 from pytest_ftgate.reports.sentences import FINISHES
 from pytest_ftgate.reports.table import Table, columns
 from pytest_ftgate.reports.text import block
-from pytest_ftgate.result import PROBLEMS_FIRST, Gain, GateResult, called
+from pytest_ftgate.result import PROBLEMS_FIRST, GateResult, called
 from pytest_ftgate.runs.mistakes import NO_LABEL
 from pytest_ftgate.text import (
     is_share,
@@ -145,10 +145,8 @@ def _interval(result: GateResult) -> dict[str, Any] | None:
         return None
     share = is_share(result.metric_range)
     gains = result.gains.items() if len(result.gains) > 1 else ()
-    intervals = [
-        Interval(f"over {role}{_allowed(result, one)}", one.gain, one.lower_bound, one.upper_bound)
-        for role, one in gains
-    ]
+    names = {role: f"over {role}{' (max_drop)' if (one.required or 0) < 0 else ''}" for role, one in gains}
+    intervals = [Interval(names[role], one.gain, one.lower_bound, one.upper_bound) for role, one in gains]
     intervals = intervals or [Interval("", result.gain, result.lower_bound, result.upper_bound)]
     limit = (result.margin or 0.0) if result.max_drop is None else -result.max_drop
     words = [f"{one.name} {interval_words(one, share=share)}".strip() for one in intervals]
@@ -158,13 +156,6 @@ def _interval(result: GateResult) -> dict[str, Any] | None:
     method += [f"based on {result.note}"] if result.note else []
     drawn = interval_plot(intervals, limit, _required(result), share=share)
     return {"drawn": drawn, "words": "; ".join(words), "method": "; ".join(method)}
-
-
-def _allowed(result: GateResult, one: Gain) -> str:
-    """Return the drop that a baseline allows where the gate asks for a margin."""
-    if result.max_drop is not None or (one.required or 0) >= 0:
-        return ""
-    return f" (allowed drop {show_amount(abs(one.required or 0), share=is_share(result.metric_range))})"
 
 
 # --- models and data -----------------------------------------------------------------------------------------
