@@ -153,7 +153,7 @@ def _merged(values: Mapping[str, _Value], gate: str | None, name: str) -> GateKe
         read["baselines"] = {values["baselines"].key: read["baselines"]}
     standards = {role: one for role, one in read["baselines"].items() if isinstance(one, BaselineKeys)}
     models = {role: standards[role].model if role in standards else one for role, one in read["baselines"].items()}
-    read["baselines"] = {role: model for role, model in models.items() if model is not None}
+    read["baseline"] = read["baselines"] = {role: model for role, model in models.items() if model is not None}
     if read["candidate"] is None:
         read["candidate"] = no_candidate(values["candidate"].at())
     read["name"] = read["name"] or name
