@@ -1,4 +1,6 @@
-"""The rule for several attempts on one test set: each further candidate is judged at half the level of the one before.
+"""The rule for several attempts on one test set: each is judged at half the level of the one before.
+
+Another candidate is another attempt, and so are other answers of one candidate.
 
 ``benchmarks/attempts.py`` measures what this prevents. Of the examples, a tenth chosen by hash may be shown; it does
 not count in the verdict from the second attempt on, because what is shown can be mended without any gain elsewhere.
@@ -15,7 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pytest_ftgate.checks.jobs import RunName
-from pytest_ftgate.checks.ledger import Entry, Fingerprint, append, hash_of, read_ledger
+from pytest_ftgate.checks.ledger import Answers, Entry, Fingerprint, append, hash_of, read_ledger
 from pytest_ftgate.data import DataSet, Example, canonical_json, normalized_input
 from pytest_ftgate.diagnosis import Diagnosis, Flip
 from pytest_ftgate.errors import DataError, FtgateError, HistoryError, StoreError, Where, shown_path
@@ -23,8 +25,8 @@ from pytest_ftgate.models import key_of
 from pytest_ftgate.models.recorded import RecordedModel
 from pytest_ftgate.result import AttemptResult, Check, Threshold, error_check
 from pytest_ftgate.runs.measure import Measured, flips, gains, measure_run, score_run
-from pytest_ftgate.runs.runner import Run
-from pytest_ftgate.text import plural, show_percent, timestamp
+from pytest_ftgate.runs.runner import Job, Run, stored_runs
+from pytest_ftgate.text import ordinal, plural, timestamp
 
 if TYPE_CHECKING:
     from pytest_ftgate.checks.context import Context
@@ -32,13 +34,11 @@ if TYPE_CHECKING:
     from pytest_ftgate.config import GateKeys
     from pytest_ftgate.metrics import Metric
     from pytest_ftgate.models import Model
+    from pytest_ftgate.runs.runner import Stores
     from pytest_ftgate.runs.store import Store
 
 SHOWN_ONE_IN = 10
 """One in so many examples, or groups, may be shown."""
-INFLATION = {2: 0.077, 3: 0.115, 5: 0.214, 10: 0.514, 20: 0.90}
-"""The measured rate at which one of so many useless candidates passes at 95 % confidence (``docs/retraining.md``)."""
-
 _NOTE = "attempt: "
 LEDGER = "ftgate-attempts.jsonl"
 _LINES = "attempts: "
@@ -51,12 +51,14 @@ class Attempt:
     """Hold which attempt on its test set a candidate is.
 
     Attributes:
-        number: from 1.
+        number: from 1; without ``max_attempts`` 1.
         identity: hashes that identify the candidate: two with a common one are the same.
         seen: the fingerprint of the test set.
         asked: the keys of the gate, before the level of the attempt.
         whole: the test set with the examples that do not count.
         metric: the deciding metric, for any part of the test set.
+        answers: of the candidate; None: unknown, so that this is the next attempt.
+        noted: without ``max_attempts``: what this machine has noted of earlier attempts.
     """
 
     number: int
@@ -65,6 +67,8 @@ class Attempt:
     asked: GateKeys
     whole: DataSet
     metric: Metric
+    answers: Answers | None = None
+    noted: tuple[Entry, ...] = ()
 
     @property
     def most(self) -> int | None:
@@ -75,6 +79,14 @@ class Attempt:
     def ledger(self) -> Path:
         """Return the path of the ledger."""
         return ledger_of(self.asked)
+
+    def is_of(self, entry: Entry) -> bool:
+        """Return whether an attempt is of the same candidate."""
+        return not entry.identity.isdisjoint(self.identity)
+
+    def is_that(self, entry: Entry) -> bool:
+        """Return whether this is an attempt that was made before: the same candidate with the same answers."""
+        return self.answers is not None and self.is_of(entry) and self.answers.hash_for(entry.test_set) == entry.answers
 
     @property
     def spares(self) -> bool:
@@ -136,9 +148,10 @@ def find_attempt(
     candidate: Model,
     metric: Metric,
     test: DataSet,
-    notes: Store,
+    stores: Stores,
     committed: Mapping[str, str],
     green: LastGreen | None,
+    answers: Answers | None = None,
 ) -> Attempt | None:
     """Return which attempt the candidate is; None where the candidate cannot be told from others.
 
@@ -146,9 +159,9 @@ def find_attempt(
         config: the keys of the gate as written.
         metric: the deciding metric.
         test: the whole test set.
-        notes: notes of this machine.
         committed: notes from recordings.
         green: the last green verdict.
+        answers: of the candidate; None: they are those that are recorded or stored, if all are.
 
     Raises:
         FtgateError: with ``max_attempts``, the ledger is damaged or missing.
@@ -159,11 +172,15 @@ def find_attempt(
         if config.max_attempts is not None:
             raise
         return None  # what is wrong is reported where the candidate is asked
-    attempt = Attempt(1, identity, Fingerprint.of(test), config, test, metric)
+    attempt = Attempt(1, identity, Fingerprint.of(test), config, test, metric, answers)
     if attempt.most is None:
-        return replace(attempt, number=_count(attempt, notes))
+        return replace(attempt, noted=tuple(_noted(stores.notes, config)))
     entries = read_ledger(attempt.ledger)
     _check_present(green, attempt.ledger, entries, committed)
+    if answers is None:
+        with suppress(FtgateError):  # what is wrong is reported where the candidate is asked
+            (run,) = stored_runs([Job(candidate, test, config.repeats)], stores)
+            attempt = replace(attempt, answers=None if run.unanswered else Answers.of(run))
     return replace(attempt, number=_number(attempt, entries or []))
 
 
@@ -174,21 +191,27 @@ def ledger_of(config: GateKeys) -> Path:
     return next(of_file, sources["max_attempts"]).absolute(LEDGER)
 
 
-def _number(attempt: Attempt, entries: Iterable[Entry]) -> int:
-    """Return the candidate's place among the distinct candidates that were judged on the same test set."""
-    known = _distinct(attempt, entries)
-    own = frozenset(attempt.identity)
-    return next((place for place, one in enumerate(known, 1) if one & own), len(known) + 1)
-
-
-def _distinct(attempt: Attempt, entries: Iterable[Entry]) -> list[frozenset[str]]:
-    """Return the distinct candidates on the same test set, in their order, by their hashes."""
-    found: list[frozenset[str]] = []
+def _distinct(attempt: Attempt, entries: Iterable[Entry]) -> list[Entry]:
+    """Return the distinct attempts on the same test set, in their order."""
+    found: list[Entry] = []
     for entry in entries:
-        if attempt.seen.is_seen_in(entry.test_set):
-            place = next((place for place, one in enumerate(found) if one & entry.identity), len(found))
-            found[place : place + 1] = [entry.identity.union(*found[place : place + 1])]
+        known = any(one.answers == entry.answers and one.identity & entry.identity for one in found)
+        if not known and attempt.seen.is_seen_in(entry.test_set):
+            found.append(entry)
     return found
+
+
+def _number(attempt: Attempt, entries: Iterable[Entry]) -> int:
+    """Return the attempt's place among the distinct ones on the same test set.
+
+    Where its answers are unknown it is the next one. A known candidate may be asked even where that is one too many,
+    since it may give the answers that were judged.
+    """
+    known = _distinct(attempt, entries)
+    following = len(known) + 1
+    if attempt.answers is None and attempt.most is not None and any(map(attempt.is_of, known)):
+        return min(following, attempt.most)
+    return next((place for place, one in enumerate(known, 1) if attempt.is_that(one)), following)
 
 
 def _check_present(
@@ -212,17 +235,18 @@ def _check_present(
         )
 
 
-def _count(attempt: Attempt, notes: Store) -> int:
-    """Return how many candidates on the same test set are known, with this one, from notes and the ledger."""
-    entries: list[Entry] = []
+def _noted(notes: Store, config: GateKeys) -> Iterator[Entry]:
+    """Yield the attempts of the same gate that this machine has noted, in their order."""
     with suppress(StoreError):
         for text in notes.notes(_NOTE).values():
             with suppress(ValueError):
-                entries.append(Entry.from_line(text))
-    with suppress(DataError):
-        entries += read_ledger(attempt.ledger) or ()
-    known = _distinct(attempt, entries)
-    return len(known) + (not any(one.intersection(attempt.identity) for one in known))
+                entry = Entry.from_line(text)
+                if entry.gate == _gate_name(config):
+                    yield entry
+
+
+def _gate_name(config: GateKeys) -> str:
+    return config.gate or config.name
 
 
 def _identity(model: Model, config: GateKeys, test: DataSet) -> tuple[str, ...]:
@@ -264,12 +288,9 @@ def _digest(facts: object) -> str:
 
 
 def check(gate: Context) -> Iterator[Check]:
-    """Fail a candidate beyond ``max_attempts``; without it, warn from the second candidate on."""
+    """Fail an attempt beyond ``max_attempts``."""
     attempt = gate.attempt
-    if attempt is None:
-        return
-    if attempt.most is None:
-        yield from _inflated(gate, attempt)
+    if attempt is None or attempt.most is None:
         return
     facts: dict[str, Any] = {
         "observed": attempt.number,
@@ -278,7 +299,7 @@ def check(gate: Context) -> Iterator[Check]:
         "threshold": Threshold("max_attempts", attempt.most),
     }
     if attempt.number > attempt.most:
-        used = plural(attempt.most, "candidate has", "candidates have")
+        used = plural(attempt.most, "attempt has", "attempts have")
         yield Check(
             "max_attempts",
             "fail",
@@ -295,7 +316,7 @@ def check(gate: Context) -> Iterator[Check]:
         yield Check(
             "attempts",
             "warning",
-            "evidence: observed has no level, so that max_attempts only limits the number of candidates",
+            "evidence: observed has no level, so that max_attempts only limits the number of attempts",
             source=gate.source("evidence"),
             advice="Set evidence: significant.",
         )
@@ -308,22 +329,24 @@ def _spared(attempt: Attempt) -> str:
     return f"; {plural(spared, 'example')} that may be shown {'does' if spared == 1 else 'do'} not count"
 
 
-def _inflated(gate: Context, attempt: Attempt) -> Iterator[Check]:
-    """Warn that earlier candidates on this test set raise the rate of false passes."""
-    if attempt.number < 2:
+def check_again(gate: Context) -> Iterator[Check]:
+    """Without ``max_attempts``, warn of other answers than a candidate was judged by before, and note a later one."""
+    attempt = gate.attempt
+    if attempt is None or attempt.most is not None or attempt.answers is None:
         return
-    rate = INFLATION[max(known for known in INFLATION if known <= attempt.number)]
-    table = ", ".join(f"{show_percent(share)} with {count}" for count, share in INFLATION.items())
-    yield Check(
-        "attempts",
-        "warning",
-        f"this is candidate {attempt.number:,} on this test set: one of so many useless candidates passes in at least "
-        f"{show_percent(rate)} of cases (measured at 95 % confidence: {table})",
-        observed=attempt.number,
-        required=1,
-        source=gate.source("max_attempts"),
-        advice="Set max_attempts, which judges each attempt at a stricter level, or label a fresh test set.",
-    )
+    known = _distinct(attempt, attempt.noted)
+    before = known[: next((place for place, one in enumerate(known) if attempt.is_that(one)), len(known))]
+    facts: dict[str, Any] = {
+        "required": 1,
+        "source": gate.source("max_attempts"),
+        "advice": "Set max_attempts, which judges each attempt at a stricter level, or label a fresh test set.",
+    }
+    if again := sum(map(attempt.is_of, before)):
+        message = f"judged again with other answers: {ordinal(again + 1)} time"
+        yield Check("attempts", "warning", message, observed=again + 1, **facts)
+    elif before:
+        message = f"this is attempt {len(before) + 1:,} on this test set: each one makes a lucky pass more likely"
+        yield Check("attempts", "note", message, observed=len(before) + 1, **facts)
 
 
 def check_history(config: GateKeys, ref: str | None) -> Iterator[Check]:
@@ -359,8 +382,16 @@ def check_history(config: GateKeys, ref: str | None) -> Iterator[Check]:
 # --- after the verdict ---------------------------------------------------------------------------------------
 
 
+def answered(gate: Context) -> Context:
+    """Return the gate with the candidate's answers known to its attempt."""
+    attempt = gate.attempt
+    if attempt is None or RunName("test", "candidate") not in gate.runs:
+        return gate
+    return replace(gate, attempt=replace(attempt, answers=Answers.of(whole_run(gate, "candidate"))))
+
+
 def has_moved(gate: Context) -> bool:
-    """Return whether another candidate has taken this attempt since the ledger was read.
+    """Return whether this is another attempt than expected: by its answers, or since another process took that one.
 
     Raises:
         DataError: the ledger is damaged.
@@ -381,20 +412,20 @@ def keep(gate: Context, notes: Store, *, in_ci: bool) -> tuple[Context, str | No
         DataError: the ledger is damaged.
     """
     attempt, gain = gate.attempt, gate.facts.get("gain")
-    if attempt is None or gate.verdict == "error" or gain is None:
+    if attempt is None or attempt.answers is None or gate.verdict == "error" or gain is None:
         return gate, None
-    level = round((1 - gate.config.confidence), 12)
-    name = gate.config.gate or gate.config.name
+    level, of = round((1 - gate.config.confidence), 12), _gate_name(attempt.asked)
     candidate = f"{attempt.asked.candidate.spelling} {','.join(attempt.identity)}"
-    entry = Entry(name, candidate, attempt.seen, gain, gate.verdict, level, timestamp(gate.now))
+    answers = attempt.answers.hash_for(attempt.seen)
+    entry = Entry(of, candidate, answers, attempt.seen, gain, gate.verdict, level, timestamp(gate.now))
     if attempt.most is None:
         with suppress(StoreError):
-            notes.keep_note(_NOTE + attempt.identity[0], entry.to_line())
+            if not any(map(attempt.is_that, attempt.noted)):
+                notes.keep_note(f"{_NOTE}{_digest([of, candidate, answers])}", entry.to_line())
         return gate, None
 
     def decide(entries: list[Entry]) -> Entry | None:
-        new = _number(attempt, entries) > len(_distinct(attempt, entries))
-        return entry if new and _number(attempt, entries) == attempt.number else None
+        return entry if len(_distinct(attempt, entries)) + 1 == _number(attempt, entries) == attempt.number else None
 
     shown, problem = shown_path(attempt.ledger), ""
     try:

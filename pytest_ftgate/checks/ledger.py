@@ -1,4 +1,4 @@
-"""Read and append the ledger of attempts: one line for each candidate that was judged on a test set."""
+"""Read and append the ledger of attempts: one line for each candidate and its answers on a test set."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from hashlib import sha256
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO, ClassVar, Literal
 
-from pytest_ftgate.data import expected_text, normalized_input
+from pytest_ftgate.data import canonical_json, expected_text, normalized_input
 from pytest_ftgate.data.strict_json import parse_json
 from pytest_ftgate.errors import DataError, Where, shown_path
 
@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     from pydantic import TypeAdapter
 
     from pytest_ftgate.data import Example
+    from pytest_ftgate.models.protocol import Prediction
+    from pytest_ftgate.runs.runner import Run
 
 _STRICT = {"strict": True, "extra": "forbid", "allow_inf_nan": False}
 _HEX = 8
@@ -47,29 +49,59 @@ class Fingerprint:
     @classmethod
     def of(cls, examples: Iterable[Example]) -> Fingerprint:
         """Return the fingerprint of examples. Other expected outputs on the same inputs are another test set."""
-        hashes = sorted({hash_of(_asked_and_expected(example)) for example in examples})
+        hashes = sorted({_hash_of_example(example) for example in examples})
         return cls(len(hashes), "".join(hashes[:_MOST]))
-
-    @property
-    def parts(self) -> list[str]:
-        """Return the hashes, in ascending order."""
-        return [self.hashes[at : at + _HEX] for at in range(0, len(self.hashes), _HEX)]
 
     def is_seen_in(self, other: Fingerprint) -> bool:
         """Return whether at least half of the examples are in the other test set, as far as both kept their hashes."""
-        own, known = self.parts, other.parts
+        own, known = _parts(self.hashes), _parts(other.hashes)
         if len(known) < other.examples:
             own = [one for one in own if one <= known[-1]]
         return bool(own) and 2 * len(set(own) & set(known)) >= len(own)
 
 
-def _asked_and_expected(example: Example) -> str:
-    return f"{normalized_input(example.input)}\n{expected_text(example.expected)}"
+def _parts(hashes: str) -> list[str]:
+    return [hashes[at : at + _HEX] for at in range(0, len(hashes), _HEX)]
 
 
-def hash_of(text: str) -> str:
-    """Return the first 8 hex digits of the SHA-256 of a text."""
-    return sha256(text.encode("utf-8", "surrogatepass")).hexdigest()[:_HEX]
+def _hash_of_example(example: Example) -> str:
+    return hash_of(f"{normalized_input(example.input)}\n{expected_text(example.expected)}")
+
+
+@dataclass(frozen=True)
+class Answers:
+    """Hold a candidate's answers: for each example its hash, and its input with the answers to it as a text."""
+
+    rows: tuple[tuple[str, str], ...]
+
+    @classmethod
+    def of(cls, run: Run) -> Answers:
+        """Return the answers of a run; a missing one differs from all others."""
+        return cls(
+            tuple(
+                (_hash_of_example(example), canonical_json([normalized_input(example.input), *map(_text, given)]))
+                for example, *given in zip(run.test_set, *run.predictions, strict=True)
+            )
+        )
+
+    def hash_for(self, test_set: Fingerprint) -> str:
+        """Return 16 hex digits of the hash of the answers: to a test set's examples if all are here, else of all.
+
+        So the answers stay the same when examples are added, or when expected outputs are corrected.
+        """
+        kept = set(_parts(test_set.hashes))
+        known = {text for example, text in self.rows if example in kept}
+        whole = test_set.examples == len({example for example, _ in self.rows if example in kept})
+        return hash_of("\n".join(sorted(known if whole else {text for _, text in self.rows})), 16)
+
+
+def _text(prediction: Prediction) -> str | None:
+    return None if prediction.completion is None else prediction.completion.text
+
+
+def hash_of(text: str, digits: int = _HEX) -> str:
+    """Return the first hex digits of the SHA-256 of a text."""
+    return sha256(text.encode("utf-8", "surrogatepass")).hexdigest()[:digits]
 
 
 @dataclass(frozen=True)
@@ -79,6 +111,7 @@ class Entry:
     Attributes:
         gate: its name.
         candidate: its spelling, and after a blank the hashes that identify it, of which any one is enough.
+        answers: the hash of its answers.
         test_set: the test set it was judged on.
         gain: the measured gain, in the metric's unit.
         verdict: of the complete judgement.
@@ -90,6 +123,7 @@ class Entry:
 
     gate: str
     candidate: str
+    answers: str
     test_set: Fingerprint
     gain: float
     verdict: Literal["pass", "fail", "inconclusive"]
@@ -110,7 +144,7 @@ class Entry:
         """Return the entry in a line. Raises :class:`ValueError` if the line is not one."""
         parse_json(text)  # refuses duplicate keys and NaN
         entry = _adapter().validate_json(text)
-        parts = entry.test_set.parts
+        parts = _parts(entry.test_set.hashes)
         if parts != sorted(set(parts)) or any(len(part) != _HEX for part in parts) or not parts:
             raise ValueError("test_set.hashes are not sorted hashes of 8 hex digits")
         if len(parts) != min(entry.test_set.examples, _MOST):

@@ -80,6 +80,7 @@ RULES: tuple[Rule, ...] = (
     _rule("free", freshness.base_changed),
     _rule("answered", answers.check_complete),
     _rule("answered", answers.check_retries),
+    _rule("answered", attempts.check_again, "accept"),
     _rule("answered", thresholds.check_samples),
     _rule("scored", knowledge.diagnosis),  # the advice of others rests on it
     _rule("scored", form.check, "accept"),  # where form decides, all that follows only measures form

@@ -137,8 +137,9 @@ class GateKeys(Keys):
         "The maximum age of the oldest answer used for the verdict, in days."
     )
     max_attempts: Annotated[int, Field(ge=1, le=5), Weaker("higher")] = optional(
-        "The number of distinct candidates that may be judged on this test set. Attempt k is judged at the gate's "
-        "level of error times 2^-k. Judging a candidate again is no attempt. Default: there is no limit."
+        "The number of distinct candidates, or distinct answers of one candidate, that may be judged on this test set. "
+        "Attempt k is judged at the gate's level of error times 2^-k. The same answers judged again are no attempt. "
+        "Default: there is no limit."
     )
 
     def settled(

@@ -28,13 +28,16 @@ from pytest_ftgate.models.prompt import refuse_unsent_media
 from pytest_ftgate.result import TestSetResult, TrainingResult
 
 if TYPE_CHECKING:
+    from pytest_ftgate.checks.ledger import Answers
     from pytest_ftgate.config import GateKeys
     from pytest_ftgate.data import DataSet
     from pytest_ftgate.models import Model
 
 
-def read_inputs(config: GateKeys, services: Services, nodeid: str) -> Context:
+def read_inputs(config: GateKeys, services: Services, nodeid: str, answers: Answers | None = None) -> Context:
     """Read the data, and build metrics and models; with ``max_attempts`` for this attempt, on the examples that count.
+
+    ``answers`` are the candidate's, if they are known.
 
     Raises:
         FtgateError: an input cannot be read or used.
@@ -49,7 +52,7 @@ def read_inputs(config: GateKeys, services: Services, nodeid: str) -> Context:
     green, attempt = last_green(config, nodeid, services.committed, services.stores), None
     if "candidate" in models:
         asked = models["candidate"], metrics[config.decided_by.name]
-        attempt = find_attempt(config, *asked, test, services.stores.notes, services.committed, green)
+        attempt = find_attempt(config, *asked, test, services.stores, services.committed, green, answers)
     if attempt is not None:
         config = attempt.config
         if (counted := attempt.counted) is not test:

@@ -24,6 +24,7 @@ from pytest_ftgate.result import Check, Status, error_check
 from pytest_ftgate.runs.measure import breakdown_results, measure_run, score_run
 
 if TYPE_CHECKING:
+    from pytest_ftgate.checks.ledger import Answers
     from pytest_ftgate.config import GateKeys
     from pytest_ftgate.runs.measure import Measured
 
@@ -51,11 +52,19 @@ def check_free(
 
 
 def read_gate(
-    config: GateKeys, services: Services, *, nodeid: str, reviewed: tuple[Check, ...] = ()
+    config: GateKeys,
+    services: Services,
+    *,
+    nodeid: str,
+    reviewed: tuple[Check, ...] = (),
+    answers: Answers | None = None,
 ) -> Context | Judged:
-    """Read the inputs and run the free checks, also where one fails; return a judged gate if inputs are unusable."""
+    """Read the inputs and run the free checks, also where one fails; return a judged gate if inputs are unusable.
+
+    ``answers`` are the candidate's, if they are known.
+    """
     try:
-        gate = read_inputs(config, services, nodeid)
+        gate = read_inputs(config, services, nodeid, answers)
         return rules.check(gate.with_checks(reviewed), "free")
     except FtgateError as error:
         return Judged(result_of(config, {"nodeid": nodeid}, (*reviewed, *map(error_check, error.problems))))
@@ -64,30 +73,44 @@ def read_gate(
 def judge_answers(gate: Context, services: Services, *, reviewed: tuple[Check, ...] = ()) -> Judged:
     """Call the models of a gate whose free checks hold, and judge their answers.
 
-    Where another candidate takes the attempt meanwhile, the gate is judged once more, from the answers that it has.
+    Where the answers are another attempt than expected, or another process takes the attempt meanwhile, the gate is
+    judged once more, from the answers that it has.
     """
     try:
-        if not attempts.has_moved(gate):
-            judged = _judge_answers(gate, services)
-            if not attempts.has_moved(gate):
-                return judged
+        while isinstance(found := _judge_answers(gate, services), Context):
+            assert found.attempt is not None
+            again = read_gate(
+                found.attempt.asked,
+                services,
+                nodeid=found.facts["nodeid"],
+                reviewed=reviewed,
+                answers=found.attempt.answers,
+            )
+            if isinstance(again, Judged):
+                return again
+            gate = again
     except FtgateError as error:
         return _close(gate.with_checks(map(error_check, error.problems)), services)
-    assert gate.attempt is not None
-    return judge_gate(gate.attempt.asked, services, nodeid=gate.facts["nodeid"], reviewed=reviewed)
+    return found
 
 
-def _judge_answers(gate: Context, services: Services) -> Judged:
+def _judge_answers(gate: Context, services: Services) -> Judged | Context:
+    """Return a judged gate, or an unjudged one whose answers are another attempt than expected."""
     gate = gate.with_facts(models_called=True)
     with calling(gate, services) as options:
         try:
-            gate = calibrate_judges(gate, options)
-            if not gate.holds:
+            before, gate = gate.verdict, calibrate_judges(gate, options)
+            if gate.verdict != before:
                 return _close(gate, services)
-            gate = run_judges(run_all(gate, options), options)
+            gate = attempts.answered(run_all(gate, options))
+            if attempts.has_moved(gate):
+                return gate
+            gate = run_judges(gate, options) if gate.holds else gate
         except FtgateError as error:
             return _close(gate.with_checks(map(error_check, error.problems)), services)
     gate, line = attempts.keep(check_answers(gate, services.hook), services.stores.notes, in_ci=services.ci)
+    if attempts.has_moved(gate):
+        return gate
     if line is not None and services.tell is not None:
         services.tell(line)
     return _close(gate.with_checks(until_judged(gate, services.stores.started)), services)

@@ -97,12 +97,12 @@ class Store:
         return self.notes(name).get(name)
 
     def notes(self, prefix: str) -> dict[str, str]:
-        """Return all texts whose name begins with the prefix, by name."""
+        """Return all texts whose name begins with the prefix, by name, in the order in which they were kept."""
 
         def found(connection: sqlite3.Connection) -> dict[str, str]:
             if not _columns(connection, "notes"):  # a file of an earlier version that cannot be written
                 return {}
-            select = "SELECT name, text FROM notes WHERE substr(name, 1, length(?)) = ?"
+            select = "SELECT name, text FROM notes WHERE substr(name, 1, length(?)) = ? ORDER BY rowid"
             return dict(connection.execute(select, (prefix, prefix)))
 
         return self._read(found)
