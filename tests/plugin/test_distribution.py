@@ -141,7 +141,7 @@ def test_what_makes_one_process_red_makes_many_red(many: EndpointProject, mode: 
     deselected = many.report("-k", "not wide", *args, apart=True)
     assert many.result.ret == 1
     assert deselected["unjudged"] == [
-        {"name": "wide", "reason": "its test was deselected (-k, -m, --deselect, --lf or the like)"}
+        {"name": "wide", "reason": "test_0.py::test_wide[0] was deselected (-k, -m, --deselect, --lf or the like)"}
     ]
     many.result.assert_outcomes(passed=3 * MODULES + 4)
 

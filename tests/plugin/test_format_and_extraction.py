@@ -85,7 +85,7 @@ def test_every_part_of_a_gate_takes_the_metric(project, average):
     metric = f"{{name: field_f1, average: {average}}}"
     grouped = {"group": lambda i: f"g{i % 20}", "lang": lambda i: "ab"[i % 2]}
     project.test_set(60, input="say {}".format, expected=wanted, **grouped)
-    extra = "    slices: [lang]\n    hypothesis: {from: 0.83, to: 0.99}\n"
+    extra = "    slices: [lang]\n    checks: {rare_group_loss: warn}\n    hypothesis: {from: 0.83, to: 0.99}\n"
     gate_file(project, f"    metric: {metric}\n{extra}")
     gate = passed(project.judge("g"))
     assert [one["verdict"] for one in gate["slices"]] == ["pass", "pass"]
