@@ -260,6 +260,11 @@ class Project:
         return facts  # type: ignore[no-any-return]
 
 
+def words(result: pytest.RunResult) -> str:
+    """Return all that a run printed on one line, as lines of blocks are wrapped."""
+    return " ".join(result.stdout.str().split())
+
+
 def check(gate: Mapping[str, Any], name: str) -> dict[str, Any]:
     """Return the check of a name, which stands once in a gate."""
     (found,) = checks(gate, name)
@@ -420,13 +425,13 @@ def _judge(
     return facts
 
 
-def block(gate: Mapping[str, Any], *, verbose: bool = False) -> list[str]:
+def block(gate: Mapping[str, Any], *, verbose: bool = False, width: int = 1000) -> list[str]:
     """Return the lines that the terminal shows of a gate, the heading first."""
     from pytest_ftgate.reports import text
     from pytest_ftgate.result import GateResult
 
     result = GateResult.from_dict(gate)
-    lines = text.block(result, verbosity=int(verbose), width=100, wrap=False)
+    lines = text.block(result, verbosity=int(verbose), width=width)
     return [text.title(result).text, *(line.text for line in lines)]
 
 

@@ -19,7 +19,8 @@ HIDDEN = -2
 """The verbosity of ``-qq``, which hides everything."""
 
 _STANDARD_ERROR = 2
-_LOG_COLUMNS = 100
+_LOG_COLUMNS = 80
+_LEAST_COLUMNS = 40
 
 
 def display(config: pytest.Config) -> ProgressDisplay | None:
@@ -50,12 +51,10 @@ def _line_apart(reporter: pytest.TerminalReporter, line: str) -> None:
 
 
 def show_gates(reporter: pytest.TerminalReporter, results: Sequence[GateResult], *, verbosity: int) -> None:
-    columns = reporter.config.get_terminal_writer().fullwidth
-    if not reporter.isatty:  # a log has no width; pytest assumes 80 columns, its readers have more
-        columns = max(columns, _LOG_COLUMNS)
-    audits, wrap = AuditsShown(), bool(reporter.isatty)
+    columns = max(reporter.config.get_terminal_writer().fullwidth, _LEAST_COLUMNS) if reporter.isatty else _LOG_COLUMNS
+    audits = AuditsShown()
     for result in results:
-        lines = block(result, verbosity=verbosity, width=columns, wrap=wrap, audits=audits)
+        lines = block(result, verbosity=verbosity, width=columns, audits=audits)
         show_block(reporter, title(result), lines)
 
 

@@ -133,7 +133,7 @@ def _open(result: GateResult) -> Iterator[str]:
     yield from (f"**{stage}**", "") if stage is not None else ()
     yield from (f"Hypothesis: {inline(result.hypothesis)}", "") if result.hypothesis else ()
     yield from table(tables.models(result))
-    yield from (f"**{inline(gain)}**", "") if gain is not None else ()
+    yield from (f"**{inline(gain)}**, {sentences.changed(result)}", "") if gain is not None else ()
     for champion in sentences.champion_sentences(result):
         yield from (inline(champion), "")
     yield from _advice(result)

@@ -33,6 +33,7 @@ _HEADLINE_CHARACTERS = 160
 _NAMES_SHOWN = 10
 _PAIRS_SHOWN = 3
 _NAME_WIDTH = 40
+_HASH_DIGITS = 12
 
 
 # --- the verdict ---------------------------------------------------------------------------------------------
@@ -53,22 +54,21 @@ def advised_once(checks: Iterable[Check], said: set[str]) -> Iterator[Check]:
 def headline(result: GateResult) -> str:
     """Return why the gate did not pass for pytest's summary, which is cut at the width of the terminal.
 
-    ``margin (ftgate.yaml:14): gain +2.1 points (+5 points required)``
+    ``gain +2.1 points (+5 points required) (margin)``
     """
     check = deciding_checks(result)[0]
     verdict = "inconclusive: " if result.verdict == "inconclusive" else ""
-    return f"{verdict}{source_first(check, _HEADLINE_CHARACTERS)}"
-
-
-def source_first(check: Check, most: int = LONGEST) -> str:
-    """Return a check for a line that may be cut at its end: name, source of the threshold, then the message."""
-    source = f" ({check.source})" if check.source else ""
-    return f"{check.name}{source}: {shortened(check.message, most)}"
+    return f"{verdict}{shortened(check.message, _HEADLINE_CHARACTERS)} ({check.name})"
 
 
 def with_source(check: Check, most: int = LONGEST) -> str:
     """Return the message of a check, cut to ``most`` characters, and where its threshold was written."""
-    return shortened(check.message, most) + (f" ({check.source})" if check.source else "")
+    return shortened(check.message, most) + _place(check)
+
+
+def _place(check: Check) -> str:
+    """Return where the threshold was written in a file; nothing for a default or a marker."""
+    return f" ({check.source})" if check.source and ":" in check.source else ""
 
 
 def reason(result: GateResult) -> str:
@@ -101,7 +101,8 @@ def stage_sentence(result: GateResult) -> str | None:
 def changed(result: GateResult) -> str:
     """Return how many examples changed: ``40 fixed, 10 broken, 60 examples``."""
     better, worse = ("won", "lost") if _is_of_pairs(result) else ("fixed", "broken")
-    return f"{result.wins or 0:,} {better}, {result.losses or 0:,} {worse}, {plural(result.n or 0, 'example')}"
+    attempt = "" if result.attempt is None else f"; {result.attempt}"
+    return f"{result.wins or 0:,} {better}, {result.losses or 0:,} {worse}, {plural(result.n or 0, 'example')}{attempt}"
 
 
 def examples(result: GateResult, most: int | None = None) -> tuple[str, tuple[Flip, ...]]:
@@ -128,7 +129,7 @@ def _is_of_pairs(result: GateResult) -> bool:
 def gain_sentence(result: GateResult) -> str | None:
     """Return the gain over the best baseline with its lower bound, None if it was not measured.
 
-    ``gain +26.7 points accuracy (95 % lower bound +15.4), 18 fixed, 2 broken, 60 examples``
+    ``gain +26.7 points accuracy (95 % lower bound +15.4)``
     """
     if result.gain is None:
         return None
@@ -136,8 +137,7 @@ def gain_sentence(result: GateResult) -> str | None:
     over = "" if len(result.baselines) == 1 else f" over {result.baseline.name}"
     bounds = "; ".join(_bounds(result, share=share))
     gained = f"gain{over} {show_difference(result.gain, share=share)} {result.metric}"
-    attempt = "" if result.attempt is None else f"; {result.attempt}"
-    return f"{gained}{f' ({bounds})' if bounds else ''}, {changed(result)}{attempt}"
+    return f"{gained}{f' ({bounds})' if bounds else ''}"
 
 
 def champion_sentences(result: GateResult) -> Iterator[str]:
@@ -203,9 +203,9 @@ def data_sentences(result: GateResult) -> Iterator[str]:
     if training.sha256 is None or test.sha256 is None:
         return
     counts = f"{show_count(training.rows)} rows, {show_count(training.usable)} usable"
-    yield f"training set: {training.path or 'iterable'}, {counts}, sha256 {training.sha256}"
+    yield f"training set: {training.path or 'iterable'}, {counts}, sha256 {training.sha256[:_HASH_DIGITS]}"
     examples = f"{show_count(test.examples)} examples"
-    yield f"test set: {test.path or 'iterable'}, {examples}, sha256 {test.sha256}"
+    yield f"test set: {test.path or 'iterable'}, {examples}, sha256 {test.sha256[:_HASH_DIGITS]}"
 
 
 # --- money ------------------------------------------------------------------------------------------

@@ -24,7 +24,11 @@ from pytest_ftgate.text import (
 _NAME_WIDTH = 40
 _ANSWER_WIDTH = 100
 _LABELS_SHOWN = 200
-RUN_COLUMNS = ("answered", "stored", "retries", "p50", "p95", "tokens in/out", "cost")
+UPPER = "upper"
+"""The heading of the upper bounds, which a terminal has no room for."""
+
+TOKENS = "tokens in/out"
+RUN_COLUMNS = ("answered", "stored", "retries", "p50", "p95", TOKENS, "cost")
 """Headings of the columns about a model's run, next to its scores."""
 
 
@@ -50,7 +54,7 @@ def _model(result: GateResult, role: str, model: ModelResult, names: Sequence[st
         *(show_value(model.metrics.get(name), share=share) for name, share in zip(names, shares, strict=True)),
         gain,
         f"{show_count(model.n_scored)}/{show_count(model.n_expected)}",
-        show_count(model.n_stored),
+        show_count(model.n_stored or None),
         show_count(model.n_retries or None),
         show_seconds(model.latency_p50_s),
         show_seconds(model.latency_p95_s),
@@ -114,7 +118,7 @@ def _labels(result: GateResult) -> Table:
 
 
 def _parts(title: str, what: str, parts: Sequence[_Part], *, n: str = "n") -> Table:
-    headings = (n, "baseline", "candidate", "change", "lower bound", "upper bound")
+    headings = (n, "baseline", "candidate", "change", "lower", UPPER)
     rows = []
     for one in parts:
         share = is_share(one.metric_range)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from itertools import takewhile
 from typing import NamedTuple
@@ -11,7 +11,7 @@ from pytest_ftgate.checks.advice import most_to_try
 from pytest_ftgate.reports import sentences, tables
 from pytest_ftgate.reports.table import Table
 from pytest_ftgate.result import PROBLEMS_FIRST, RED, Check, Economics, GateResult
-from pytest_ftgate.text import LONGEST, plural, printable, wrapped
+from pytest_ftgate.text import plural, printable, shortened, wrapped
 
 _NAME_WIDTH = 300
 _TABLE_WIDTH = 80
@@ -19,7 +19,7 @@ _NARROW_MODEL_WIDTH = 16
 _EXAMPLES_SHOWN = 3
 _SLICES_SHOWN = 5
 _FEW_ROWS, _MANY_ROWS = 5, 30  # of the parts of a metric
-_MESSAGE_CHARACTERS = 300  # of a check that does not decide the verdict, unless the block is full
+_WARNINGS_SHOWN = 3
 _FEW_WARNINGS = 2  # so many of one training set are not repeated for each gate
 _EXCERPT, _ALIKE_SHOWN = 60, 20
 _PAIR = 100  # characters of each text
@@ -56,18 +56,16 @@ def block(
     *,
     verbosity: int = 0,
     width: int = _TABLE_WIDTH,
-    wrap: bool = False,
     audits: AuditsShown | None = None,
 ) -> list[Line]:
     """Return the lines of the gate's block. All of them are safe to print.
 
     A red gate begins with the checks that decide its verdict and wrong answers of the candidate. Unless ``verbosity``
-    is above 0, passed checks and notes are only counted, and details are left out.
+    is above 0, passed checks and notes are only counted, a warning is one line, and details are left out.
 
     Args:
         verbosity: that of pytest.
-        width: the columns that tables should fit into.
-        wrap: also wrap checks into ``width`` columns. In a log each stays on one line, so that it can be searched for.
+        width: the columns that lines are wrapped into.
         audits: what the blocks before have shown.
     """
     full = verbosity > 0
@@ -82,16 +80,18 @@ def block(
     said: set[str] = set()
 
     def checks(several: Iterable[Check]) -> list[Line]:
-        lines = [line for check in sentences.advised_once(several, said) for line in check_lines(check, full=full)]
-        return _wrapped(lines, width, _BELOW) if wrap else lines
+        lines = (line for check in sentences.advised_once(several, said) for line in check_lines(check))
+        return _wrapped(lines, width, _BELOW)
 
     advice = [Line(text, "bold") for text in _advice(result)]
+    short = [one for one in shown if not full and one.status == "warning" and one.kind != "review"]
     answers = [*map(Line, _examples(result, None if full else _EXAMPLES_SHOWN))] if details else []
     lines = [
         *checks(deciding),
         *(answers if deciding else ()),
         *_models(result, full=full, width=width),
         *_lines(sentences.gain_sentence(result), colour="bold"),
+        *_lines(sentences.changed(result) if result.gain is not None else None),
         *map(Line, sentences.champion_sentences(result)),
         *(Line(f"  {text}") for text in sentences.method_sentences(result) if full),
         *map(Line, sentences.judge_sentences(result) if details else ()),
@@ -99,15 +99,16 @@ def block(
         *map(Line, part_lines(result, full=full)),
         *map(Line, breakdown_lines(result, full=full) if details else ()),
         *map(Line, sentences.mistake_sentences(result, full=full)),
-        *(_wrapped(advice, width, _BELOW_ADVICE) if wrap else advice),
+        *_wrapped(advice, width, _BELOW_ADVICE),
         *(() if deciding else answers),
         *([Line(f"{'other' if deciding else 'all'} checks, problems first:")] if full and shown else ()),
-        *checks(shown),
+        *checks(one for one in shown if one not in short),
+        *_warnings(short, width),
         *as_before,
         *map(Line, _leaks(result) if full else ()),
-        *map(Line, _inputs(result) if full else _counted(others, shown)),
+        *map(Line, _inputs(result) if full else _counted(others)),
     ]
-    return [Line(printable(text), colour) for text, colour in lines]
+    return _wrapped((Line(printable(text), colour) for text, colour in lines), width, "    ")
 
 
 def title(result: GateResult) -> Line:
@@ -139,14 +140,18 @@ def _on_calls(result: GateResult) -> list[Check]:
 
 
 def model_table(result: GateResult, *, full: bool = False, width: int = _TABLE_WIDTH) -> list[str]:
-    """Return the table of models. If it is wider than ``width``, return two tables, the metrics first."""
-    whole = tables.models(result)
+    """Return the table of models, with tokens if ``full``. If it is wider than ``width``, return two, metrics first."""
+    whole = tables.models(result) if full else _without(tables.models(result), tables.TOKENS)
     fitted = whole if full else _narrowed(whole, width)
     if _width_of(fitted) <= width:
         return fitted.lines()
     run = [number for number, column in enumerate(whole.columns) if number > 1 and column.heading in tables.RUN_COLUMNS]
     scores = whole.only(number for number in range(len(whole.columns)) if number not in run)
     return [*(scores if full else _narrowed(scores, width)).lines(), *whole.only([0, *run]).lines()]
+
+
+def _without(table: Table, heading: str) -> Table:
+    return table.only(number for number, column in enumerate(table.columns) if column.heading != heading)
 
 
 def _width_of(table: Table) -> int:
@@ -178,7 +183,7 @@ def economics_lines(economics: Economics, *, full: bool = True) -> list[str]:
 def part_lines(result: GateResult, *, full: bool) -> list[str]:
     """Return the parts of a result; unless ``full`` only slices of the test set that do not hold, at most five."""
     parts = tables.parts(result) if full else (tables.red_slices(result, _SLICES_SHOWN),)
-    return [line for table in parts for line in table.lines("  ")]
+    return [line for table in parts for line in _without(table, tables.UPPER).lines("  ")]
 
 
 def breakdown_lines(result: GateResult, *, full: bool) -> Iterator[str]:
@@ -193,28 +198,33 @@ def breakdown_lines(result: GateResult, *, full: bool) -> Iterator[str]:
         yield from table.lines("  ")
 
 
-def check_lines(check: Check, *, full: bool) -> Iterator[Line]:
-    """Yield a check and its advice. Unless ``full``, a long message is cut if it does not decide the verdict."""
+def check_lines(check: Check) -> Iterator[Line]:
+    """Yield a check and its cure."""
     status = check.status.upper() if check.status in RED else check.status
     # A weakened gate passes by its own weaker threshold: make sure that warnings of the review are seen.
     red = (check.kind, check.status) == ("review", "warning")
-    whole = full or red or check.status in RED
-    shown = sentences.with_source(check, LONGEST if whole else _MESSAGE_CHARACTERS)
-    text = f"  {status:<7} {check.name}: {shown}"
-    yield Line(text, "red" if red else _COLOURS[check.status])
+    yield Line(f"  {status:<7} {check.name}: {sentences.with_source(check)}", "red" if red else _COLOURS[check.status])
     if check.advice:
-        yield Line(f"{_BELOW}{check.advice}")
+        yield Line(f"  {'fix:':<7} {check.advice}")
+
+
+def _warnings(checks: Sequence[Check], width: int) -> Iterator[Line]:
+    """Yield the first warnings, a line each, and how many more there are."""
+    for check in checks[:_WARNINGS_SHOWN]:
+        yield Line(shortened(printable(f"  warning {check.name}: {sentences.with_source(check)}"), width), "yellow")
+    if len(checks) > _WARNINGS_SHOWN:
+        yield Line(f"  {plural(len(checks) - _WARNINGS_SHOWN, 'more warning')} (-v)", "yellow")
 
 
 def finding_lines(checks: Iterable[Check]) -> Iterator[Line]:
     """Yield what is not in order of a gate that is not judged, problems first; all lines are safe to print."""
     for check in sorted(checks, key=lambda one: one.status not in RED):
         if check.status in (*RED, "warning"):
-            yield from (Line(printable(line.text), line.colour) for line in check_lines(check, full=True))
+            yield from (Line(printable(line.text), line.colour) for line in check_lines(check))
 
 
 def _wrapped(lines: Iterable[Line], width: int, indent: str) -> list[Line]:
-    """Wrap lines between words; continued lines are indented."""
+    """Wrap lines between words; continued lines are indented. An empty line stays."""
     return [
         Line(part, line.colour)
         for line in lines
@@ -222,14 +232,15 @@ def _wrapped(lines: Iterable[Line], width: int, indent: str) -> list[Line]:
     ]
 
 
-def _counted(checks: Iterable[Check], shown: Iterable[Check]) -> Iterator[str]:
-    """Yield one line that counts the checks that are not shown: ``14 checks passed, 2 notes; -v lists them``."""
-    hidden = [one.status for one in checks if one not in shown]
-    passed, notes = hidden.count("pass"), hidden.count("note")
+def _counted(checks: Iterable[Check]) -> Iterator[str]:
+    """Yield one line that counts the other checks: ``14 checks passed, 1 warning, 2 notes (-v shows them)``."""
+    statuses = [one.status for one in checks]
+    passed, warnings, notes = (statuses.count(one) for one in ("pass", "warning", "note"))
     counts = [f"{plural(passed, 'check')} passed"] if passed else []
+    counts += [plural(warnings, "warning")] if warnings else []
     counts += [plural(notes, "note")] if notes else []
     if counts:
-        yield f"{', '.join(counts)}; -v lists them"
+        yield f"{', '.join(counts)} (-v shows them)"
 
 
 def _leaks(result: GateResult) -> Iterator[str]:

@@ -119,6 +119,12 @@ def shown(result: pytest.RunResult) -> str:
     return text[found.start() :] + "\n"
 
 
+def block_lines(result: pytest.RunResult) -> list[str]:
+    """Return the lines of all blocks of gates, without their titles."""
+    blocks = re.findall(r"^-+ ftgate [^\n]+: [A-Z]+ -+\n(.*?)^[-=]{3}", result.stdout.str(), flags=re.M | re.S)
+    return "".join(blocks).splitlines()
+
+
 MAIN_FACTS = ("verdict", "passed", "metric", "margin", "evidence", "confidence", "gain", "lower_bound", "upper_bound",
               "margin_proven", "method", "n", "wins", "losses", "max_drop", "location")  # fmt: skip
 
@@ -224,6 +230,8 @@ def test_reports(
     }
     if name in FACTS:
         assert steady_report(report, project, live=live) == snapshot(name="report", extension_class=_Json)
+    for line in (line for run in (result, verbose) for line in block_lines(run)):
+        assert len(line) <= 80, line
     assert text(shown(result)) == snapshot(name="terminal", extension_class=_Text)
     assert text(shown(verbose)) == snapshot(name="verbose", extension_class=_Text)
     markdown = (project.path / "report.md").read_text(encoding="utf-8")

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 
 import pytest
 from endpoint_project import EndpointProject, answer
-from gate_project import Project, check, ends, mentions, passed
+from gate_project import Project, check, ends, mentions, passed, words
 from loopback import Reply, error
 
 from pytest_ftgate.models.openai_api.endpoint import Endpoint
@@ -124,8 +125,9 @@ def test_a_known_endpoint_has_its_price_from_the_table(http: EndpointProject, mo
     assert gate["baseline"]["cost_usd"] == pytest.approx(60 * (400 * 0.4 + 600 * 0.1 + 20 * 1.6) / 1e6)
     assert gate["baseline"]["price"].startswith("genai-prices ")
     assert gate["candidate"]["cost_usd"] is None  # what the base model costs says nothing
-    assert lines(http) == [f"price of {role}: {gate[role]['price']}" for role in ("baseline", "candidate")]
-    http.result.stdout.fnmatch_lines(["baseline *gpt* $0.0151", "candidate *ft:* unknown"])
+    for role in ("baseline", "candidate"):
+        assert f"price of {role}: {gate[role]['price']}" in words(http.result)
+    http.result.stdout.fnmatch_lines(["baseline * $0.0151", "candidate * unknown"])
 
 
 # --- the limit -----------------------------------------------------------------------------------------------
@@ -162,7 +164,7 @@ PRICED = {"price": {"input_per_1m": 1.0, "output_per_1m": 50.0}, "params": {"max
 def test_the_limit_ends_a_gate_before_it_is_passed_and_the_next_run_goes_on(http: EndpointProject) -> None:
     http.gate_test(baseline=http.model("base", **PRICED), candidate=http.model("ft", **PRICED))
     gate = ends(http.gate("--ftgate-max-cost=0.13"), "error")
-    http.result.stdout.fnmatch_lines(["*--ftgate-max-cost 0.13: $0.1* is spent, the next call is*"])
+    assert re.search(r"--ftgate-max-cost 0.13: \$0.1\S* is spent, the next call is", words(http.result))
     answered = gate["baseline"]["n_scored"] + gate["candidate"]["n_scored"]
     assert 0.12 < 0.002 * answered <= 0.002 * len(http.server.requests) <= 0.13
     http.result.stdout.fnmatch_lines(["$0.1* spent of --ftgate-max-cost 0.13"])

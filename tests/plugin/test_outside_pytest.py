@@ -119,7 +119,7 @@ def test_a_mark_is_judged_in_process_as_in_a_run(project: Project, changes: dict
     project.gate_test(**changes)
     gate = project.whole()
     assert project.judge(**changes) == gate
-    assert set(block(gate)[1:]) <= set(project.result.outlines)
+    assert set(block(gate, width=80)[1:]) <= set(project.result.outlines)
 
 
 @pytest.mark.parametrize("name", ["support", "suport"])
