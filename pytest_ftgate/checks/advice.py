@@ -11,16 +11,16 @@ from collections.abc import Iterable, Iterator, Mapping
 from statistics import median
 from typing import TYPE_CHECKING, get_args
 
-from pytest_ftgate.checks.advice_form import form_advice, form_first, mostly_form
 from pytest_ftgate.checks.drop import gain_reaches
 from pytest_ftgate.data import expected_text
 from pytest_ftgate.diagnosis import Confusion, Diagnosis
 from pytest_ftgate.result import Action, Advice, Check, GateResult
-from pytest_ftgate.runs.mistakes import NO_LABEL
+from pytest_ftgate.runs.mistakes import NO_LABEL, OF_FORM, RIGHT
 from pytest_ftgate.text import is_share, plural, printable, show_amount, show_difference, show_percent
 
 if TYPE_CHECKING:
     from pytest_ftgate.checks.context import Context
+    from pytest_ftgate.config import ModelSpec
     from pytest_ftgate.statistics import Comparison
 
 NEW_CONFUSIONS = 3
@@ -28,9 +28,15 @@ BROKEN_LEAST, BROKEN_SHARE = 5, 0.5
 BOTH_WRONG_LEAST, BOTH_WRONG_SHARE = 10, 0.8
 THIN_LABEL, THIN_LABEL_MISTAKES = 10, 3
 MOST_TRAINING = 2000
+FORM_LEAST, FORM_SHARE = 5, 0.5
+NO_ANSWER_LEAST, NO_ANSWER_SHARE = 3, 0.1
+_NO_ANSWER = ("cut_off", "refusal", "missing", "no_call")
 
 _RED = ("fail", "inconclusive")
 _LABEL_CHARACTERS = 40
+
+Counts = Mapping[str, int]
+"""Numbers of answers by kind, as in :class:`Diagnosis`."""
 
 
 def advise(gate: Context) -> tuple[Advice, ...]:
@@ -38,9 +44,8 @@ def advise(gate: Context) -> tuple[Advice, ...]:
     if gate.verdict in ("pass", "error"):
         return ()
     facts = Facts(gate)
-    order = list(get_args(Action))
     further = [*_of_checks(facts), *_of_answers(facts)]
-    further.sort(key=lambda advice: order.index(advice.action))
+    further.sort(key=lambda advice: get_args(Action).index(advice.action))
     return tuple(dict.fromkeys([*_first(facts), *_out_of_reach(facts), *further]))
 
 
@@ -91,7 +96,7 @@ class Facts:
     @property
     def taught(self) -> bool:
         """Return whether the answers show what training taught: they are the candidate's own, in the right form."""
-        return self.lost and not self.unmeasured and not mostly_form(self.candidate)
+        return self.lost and not self.unmeasured and not _mostly_form(self.candidate)
 
 
 def _unmeasured(checks: Iterable[Check]) -> list[Check]:
@@ -117,9 +122,8 @@ def _first(facts: Facts) -> Iterator[Advice]:
     for check in facts.unmeasured:
         if facts.lost or check.kind == "models":
             yield Advice("measure_again", check.advice or "", _fact(check))
-    form = form_first(facts.diagnosis)
-    if form is not None and facts.lost and not facts.unmeasured:
-        yield form
+    if facts.lost and not facts.unmeasured:
+        yield from _form_first(facts.diagnosis)
 
 
 def _of_checks(facts: Facts) -> Iterator[Advice]:
@@ -141,12 +145,15 @@ def _of_answers(facts: Facts) -> Iterator[Advice]:
     """Yield the advice that follows from all answers and the training set together."""
     if facts.taught:
         yield from _learned_confusion(facts)
-        yield from _broken_examples(facts)
+        broken, fixed = facts.result.losses or 0, facts.result.wins or 0
+        if broken >= BROKEN_LEAST and broken >= BROKEN_SHARE * fixed:  # it was taught something wrong, too
+            text = "Compare the broken examples with similar training rows: some of those rows teach the wrong answer."
+            yield Advice("fix_data", text, f"the candidate fixes {plural(fixed, 'example')} and breaks {broken:,}")
         yield from _thin_labels(facts)
         yield from _half_way(facts)
         yield from _both_wrong(facts)
     if facts.lost and not any(check.kind == "form" for check in facts.unmeasured):
-        yield from form_advice(facts.gate.config.asked, facts.diagnosis)
+        yield from _form_advice(facts.gate.config.asked, facts.diagnosis)
 
 
 # --- what was taught ---------------------------------------------------------------------------------------------
@@ -185,14 +192,6 @@ def learned_pair(diagnosis: Diagnosis) -> Confusion | None:
 
 def _name(label: str) -> str:
     return repr(printable(label, _LABEL_CHARACTERS))
-
-
-def _broken_examples(facts: Facts) -> Iterator[Advice]:
-    """Advise on a candidate that breaks at least half as much as it fixes: it was taught something wrong, too."""
-    broken, fixed = facts.result.losses or 0, facts.result.wins or 0
-    if broken >= BROKEN_LEAST and broken >= BROKEN_SHARE * fixed:
-        text = "Compare the broken examples with similar training rows: some of those rows teach the wrong answer."
-        yield Advice("fix_data", text, f"the candidate fixes {plural(fixed, 'example')} and breaks {broken:,}")
 
 
 def _thin_labels(facts: Facts) -> Iterator[Advice]:
@@ -239,7 +238,7 @@ def _both_wrong(facts: Facts) -> Iterator[Advice]:
     A baseline whose mistakes are mostly of form has not shown that prompting does not help.
     """
     both, broken, margin = facts.diagnosis.wrong_in_both or 0, facts.result.losses or 0, facts.result.margin
-    if margin is None or gain_reaches(facts.result.gain or 0.0, margin) or mostly_form(facts.diagnosis.baseline):
+    if margin is None or gain_reaches(facts.result.gain or 0.0, margin) or _mostly_form(facts.diagnosis.baseline):
         return
     if both >= BOTH_WRONG_LEAST and both >= BOTH_WRONG_SHARE * (both + broken):
         of = f"all {both:,}" if not broken else f"{both:,} of {both + broken:,}"
@@ -274,3 +273,131 @@ def _stop(bounds: tuple[float | None, float | None], target: float, confidence: 
             f"reach the margin of {asked}: keep the prompt, or train a different one."
         )
     return Advice("stop", text, f"{bound} is below the margin of {asked}")
+
+
+# --- answers that do not show what a model knows: of the wrong form, cut off, refused, or missing -----------------
+
+
+def _form(counts: Counts) -> int:
+    """Return the number of answers that are none of those that the task allows."""
+    return sum(counts.get(kind, 0) for kind in OF_FORM)
+
+
+def _mostly_form(counts: Counts, also: tuple[str, ...] = _NO_ANSWER) -> bool:
+    """Return whether most mistakes are of form, or of the kinds ``also``, and so do not show what a model knows."""
+    count = _form(counts) + sum(counts.get(kind, 0) for kind in also)
+    return count >= FORM_LEAST and count >= FORM_SHARE * (sum(counts.values()) - counts.get(RIGHT, 0))
+
+
+def _many(counts: Counts, kind: str) -> bool:
+    """Return whether enough answers are of a kind to rule out an accident."""
+    count = counts.get(kind, 0)
+    return count >= NO_ANSWER_LEAST and count >= NO_ANSWER_SHARE * sum(counts.values())
+
+
+def has_format(model: ModelSpec | None) -> bool:
+    """Return whether a model's answers are constrained already."""
+    return model is not None and "response_format" in (model.options.get("params") or {})
+
+
+TOOLS_ADVICE = (
+    "Check that the endpoint of the {role} returns tool calls (vLLM: --enable-auto-tool-choice and "
+    "--tool-call-parser), and that the rows of the test set hold tools."
+)
+_ADVICE: Mapping[str, tuple[Action, str, str]] = {
+    "form": (
+        "better_prompt",
+        "Prompt the {role} as in its training rows: with the same system message and template.",
+        "{of_form}",
+    ),
+    "empty": (
+        "measure_again",
+        "Find out why the {role} answers nothing: look at a raw answer of its endpoint (curl), raise "
+        "max_completion_tokens (or max_tokens), which reasoning may use up, and check that strip_reasoning keeps the "
+        "answer.",
+        "{share} of the {role} are empty",
+    ),
+    "cut_off": (
+        "better_prompt",
+        "Raise max_completion_tokens (or max_tokens) of the {role}, or ask for shorter answers.",
+        "{share} of the {role} are cut off",
+    ),
+    "missing": (
+        "measure_again",
+        "Find out why the {role}'s endpoint does not answer: with missing_answers: wrong a missing answer is wrong.",
+        "{share} of the {role} are missing",
+    ),
+    "no_call": ("better_prompt", TOOLS_ADVICE, "{share} of the {role} call no tool where one is due"),
+    "refusal": (
+        "better_prompt",
+        "Prompt the {role} as in its training rows, and remove refusals from the outputs of these rows.",
+        "the {role} refuses {share}",
+    ),
+}
+"""The advice on each kind of answer: what to do, and the fact that it rests on."""
+
+
+def _advice(kind: str, counts: Counts, role: str = "candidate") -> Advice:
+    action, text, fact = _ADVICE[kind]
+    shares = {"share": _share_of(counts, kind), "of_form": _of_form(role, counts)}
+    return Advice(action, text.format(role=role), fact.format(role=role, **shares))
+
+
+def _form_first(diagnosis: Diagnosis) -> Iterator[Advice]:
+    """Yield the advice that would fix most of the candidate's mistakes, where most are of form, or no answer."""
+    counts = diagnosis.candidate or {}
+    if not _mostly_form(counts):
+        return
+    fixed = {kind: counts.get(kind, 0) for kind in _ADVICE}
+    fixed["form"] = _form(counts) - fixed["empty"]
+    if _many(diagnosis.baseline, "refusal"):  # it is the base model that refuses
+        del fixed["refusal"]
+    best = max(fixed, key=lambda kind: fixed[kind])
+    if fixed[best]:
+        yield _advice(best, counts)
+
+
+def _form_advice(models: Mapping[str, ModelSpec], diagnosis: Diagnosis) -> Iterator[Advice]:
+    """Yield the advice on all answers that do not show what a model knows.
+
+    Keys that ``models`` have already are not advised.
+    """
+    before, after = diagnosis.baseline, diagnosis.candidate or {}
+    if _mostly_form(before, ()):  # which an instruction may mend without any training
+        what = "list every label" if diagnosis.labels else "describe the format"
+        text = f"Tell the baseline in its prompt how to answer: {what}, and ask for nothing else"
+        text += "" if has_format(models.get("baseline")) else "; or constrain it with response_format"
+        yield Advice("better_prompt", f"{text}.", _of_form("baseline", before))
+    if _many(after, "empty"):
+        yield _advice("empty", after)
+    if _mostly_form(after, ()) and _form(after) > after.get("empty", 0):
+        # a model that misses the form it was trained on likely gets another prompt
+        yield _advice("form", after)
+    for role, counts in (("baseline", before), ("candidate", after)):
+        yield from (_advice(kind, counts, role) for kind in ("cut_off", "no_call") if _many(counts, kind))
+    yield from _refusals(before, after)
+    if _many(after, "missing"):
+        yield _advice("missing", after)
+
+
+def _refusals(before: Counts, after: Counts) -> Iterator[Advice]:
+    """Advise where one model refuses what the other answers, or training did not end the refusals."""
+    if _many(before, "refusal") and _many(after, "refusal"):
+        text = "Try another base model: training did not end the refusals."
+        fact = f"the baseline refuses {plural(before['refusal'], 'answer')}, the candidate {after['refusal']:,}"
+        yield Advice("another_model", text, fact)
+    elif _many(before, "refusal"):
+        text = "Tell the baseline in its prompt what the task is for, and what to answer in doubtful cases."
+        yield Advice("better_prompt", text, f"the baseline refuses {_share_of(before, 'refusal')}")
+    elif _many(after, "refusal"):
+        yield _advice("refusal", after)
+
+
+def _share_of(counts: Counts, kind: str) -> str:
+    return f"{counts.get(kind, 0):,} of {plural(sum(counts.values()), 'answer')}"
+
+
+def _of_form(role: str, counts: Counts) -> str:
+    mistakes, form = sum(counts.values()) - counts.get(RIGHT, 0), _form(counts)
+    many = f"all {mistakes:,} wrong answers" if form == mistakes else f"{form:,} of {plural(mistakes, 'wrong answer')}"
+    return f"{many} of the {role} are in the wrong format"

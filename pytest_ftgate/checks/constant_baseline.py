@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from pytest_ftgate.checks.advice_form import tools_advice
+from pytest_ftgate.checks.advice import TOOLS_ADVICE
 from pytest_ftgate.data import expected_text
 from pytest_ftgate.errors import MetricError
 from pytest_ftgate.metrics.tool_calls import NO_CALL
@@ -154,7 +154,7 @@ class _Standard:
                 advice = f"A constant answer is perfect by {self.gate.deciding.name}: use a metric that compares with "
                 advice += f"the expected output, and move this one to thresholds, {_OTHERWISE}."
             elif self.only[role] == NO_CALL and self.gate.deciding.calls_tools:
-                advice = f"{tools_advice(called(role))[:-1]}; {_OTHERWISE}."
+                advice = f"{TOOLS_ADVICE.format(role=called(role))[:-1]}; {_OTHERWISE}."
             else:
                 advice = self._better_prompt(role)
             yield self._check("weak_baseline", "fail", role, message, advice=advice)
@@ -188,7 +188,7 @@ class _Standard:
             message += f"but the test set expects {constant.n_expected:,} different outputs"
             advice = "Check whether most training rows have this output; if not, the training run has collapsed."
             if self.only["candidate"] == NO_CALL and self.gate.deciding.calls_tools:
-                advice = tools_advice("candidate")
+                advice = TOOLS_ADVICE.format(role="candidate")
         elif may_be_weak and not constant.perfect and not self._beaten("candidate"):
             message = f"{self._value('candidate')} is no better than {self}"
             advice = "Check the training data, and that the candidate is prompted as in its training rows."

@@ -242,7 +242,7 @@ def _within_limit(gate: Context, spec: EconomicsKeys, costs: Costs, unknown: Unk
         return
     enough, trained = found.days is not None and round(found.days, 12) <= round(most, 12), "candidate" in gate.models
     name, advice = "economics", "Keep the prompted model until there are more calls, or reduce the cost of training."
-    after = "never pays for itself" if found.days is None else f"pays for itself after {_exact_days(found.days)}"
+    after = "never pays for itself" if found.days is None else f"pays for itself after {_days(found.days, exact=True)}"
     if not trained:
         name, advice = "headroom", "Do not train: even a free candidate would save too little at this number of calls."
         after += "" if found.days is None else f" at the earliest{_not_counted(spec)}"
@@ -325,15 +325,10 @@ def _whole(number: float) -> int:
     return math.ceil(round(number, 6))
 
 
-def _days(days: float) -> str:
-    """Return ``157 days``, and from 1,000 days on ``47 years``."""
+def _days(days: float, *, exact: bool = False) -> str:
+    """Return ``157 days``, and from 1,000 days on ``47 years``, or ``exact``: ``17,267 days (47 years)``."""
+    counted, years = plural(_whole(days), "day"), days / 365
     if _whole(days) < _MOST_DAYS:
-        return plural(_whole(days), "day")
-    years = days / 365
-    return f"{years:.1f} years" if years < 10 else f"{years:,.0f} years"
-
-
-def _exact_days(days: float) -> str:
-    """Return ``90 days``, and from 1,000 days on ``17,267 days (47 years)``."""
-    exact, short = plural(_whole(days), "day"), _days(days)
-    return exact if short == exact else f"{exact} ({short})"
+        return counted
+    short = f"{years:.1f} years" if years < 10 else f"{years:,.0f} years"
+    return f"{counted} ({short})" if exact else short

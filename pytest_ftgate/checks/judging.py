@@ -118,7 +118,9 @@ def _check_judge(metric: ModelJudged) -> None:
 def _refuse_same(metric: ModelJudged, model: Model | None, config: GateKeys, models: Mapping[str, Model]) -> None:
     """Reject a judge that is also being judged (self-preference bias); ``model`` is None before it is built."""
     for role, spec in config.asked.items():
-        if _identity(metric.judge) == _identity(spec) or _one_function(model, models[role]):
+        one, other = (None if of is None else of.function for of in (model, models[role]))
+        same_function = one is not None and other is not None and unwrap(one) == unwrap(other)
+        if same_function or _identity(metric.judge) == _identity(spec):
             raise ConfigError(
                 f"the judge of {metric.name} is the {called(role)} itself ({spec.spelling})",
                 where=Where(metric.source, key="metric.judge"),
@@ -146,13 +148,6 @@ def _place(url: str) -> tuple[Any, ...]:
         host = "localhost"
     port = parts.port or _PORTS.get(parts.scheme)
     return parts.scheme, host, port, normpath(f"/{unquote(parts.path).lstrip('/')}")
-
-
-def _one_function(one: Model | None, other: Model) -> bool:
-    """Return whether two models call the same function."""
-    if one is None or one.function is None or other.function is None:
-        return False
-    return bool(unwrap(one.function) == unwrap(other.function))
 
 
 def check(gate: Context) -> Iterator[Check]:

@@ -57,8 +57,11 @@ class Slice:
     note: str | None = None
     few: bool = False
 
-    def too_few(self, have: int, needed: int, unit: str) -> Slice:
-        return replace(self, note=f"too few {unit}s ({have:,} of {needed:,} required)", few=True)
+    def sized(self, size: drop.Size) -> Slice:
+        """Return the slice, not judged where it is too small: it could never fail."""
+        if size.enough:
+            return self
+        return replace(self, note=f"too few {size.unit}s ({size.have:,} of {size.needed:,} required)", few=True)
 
     def __str__(self) -> str:
         return f"{printable(self.field, _SHOWN)}={printable(self.value, _SHOWN)}"
@@ -103,12 +106,10 @@ def prepare_slices(
     compared = sum(one.note is None for one in slices) * len(config.baselines)
     confidence = corrected_confidence(config.confidence, compared) if compared else config.confidence
     tolerance = Tolerance(spec.max_drop, confidence, proven=False, alone=config.confidence)
-
-    def sized(one: Slice) -> Slice:
-        size = drop.size_of(one.metric, [test.examples[row].group for row in one.rows], tolerance)
-        return one if size.enough else one.too_few(size.have, size.needed, size.unit)  # it could never fail
-
-    return Slices(tolerance, tuple(sized(one) if one.note is None else one for one in slices))
+    groups = ([test.examples[row].group for row in one.rows] for one in slices)
+    pairs = zip(slices, groups, strict=True)
+    sized = (one if one.note else one.sized(drop.size_of(one.metric, own, tolerance)) for one, own in pairs)
+    return Slices(tolerance, tuple(sized))
 
 
 def _check_fields(spec: SliceKeys, test: DataSet) -> None:
@@ -134,8 +135,9 @@ def _by_value(name: str, test: DataSet) -> dict[str, tuple[int, ...]]:
 
 def _with_metric(one: Slice, config: GateKeys, test: DataSet, build: Callable[..., Metric]) -> Slice:
     """Return a slice with the metric for its labels, or with the reason why it is not judged."""
-    if len(one.rows) < MIN_EXAMPLES:
-        return one.too_few(len(one.rows), MIN_EXAMPLES, "example")
+    few = one.sized(drop.Size(len(one.rows), MIN_EXAMPLES, "example"))
+    if few.note is not None:
+        return few
     try:
         return replace(one, metric=_metric_of(one, config.decided_by, test, build))
     except ConfigError as error:  # known before any call, such as a missing label

@@ -7,7 +7,7 @@ from dataclasses import replace
 from math import ceil, inf, log
 from typing import TYPE_CHECKING
 
-from pytest_ftgate.checks.advice_form import has_format
+from pytest_ftgate.checks.advice import has_format
 from pytest_ftgate.checks.answers import answers_of
 from pytest_ftgate.checks.economics import unknown_cost
 from pytest_ftgate.models.price import price_of

@@ -106,16 +106,11 @@ def cost_of_run(answers: Sequence[tuple[Completion | None, float | None]], price
     costs = [cost_of(completion, price, busy_s) for completion, busy_s in given]
     known = [cost for cost in costs if cost is not None]
     if len(known) < len(costs):
-        return Cost(None, f"{len(costs) - len(known):,} of {len(costs):,} answers {_lacking(price)}")
+        lacking = "have no busy time" if price.gpu_hour_usd is not None else "have no usable token counts"
+        if price.gpu_hour_usd is None and price.most_input_tokens is not None:
+            lacking += f", or over {price.most_input_tokens:,} input tokens, priced differently"
+        return Cost(None, f"{len(costs) - len(known):,} of {len(costs):,} answers {lacking}")
     return Cost(round(math.fsum(known), 12))
-
-
-def _lacking(price: Price) -> str:
-    if price.gpu_hour_usd is not None:
-        return "have no busy time"
-    if price.most_input_tokens is not None:
-        return f"have no usable token counts, or over {price.most_input_tokens:,} input tokens, priced differently"
-    return "have no usable token counts"
 
 
 # --- the prices of genai-prices ------------------------------------------------------------------------------

@@ -148,7 +148,14 @@ class FunctionModel(BuiltModel):
         return dict(given) if isinstance(given, Mapping) else super().sent(example)
 
     async def _call(self, given: Any) -> Any:
-        return await (self._in_thread(given) if self.abandons else self._awaited(self.function, given))
+        if not self.abandons:
+            return await self._awaited(self.function, given)
+        outcome = await self._workers.run(partial(self.function, given))
+        if outcome.error is not None:
+            self._failed(outcome.error)
+        if inspect.isawaitable(outcome.value):  # a plain function around a coroutine
+            return await self._awaited(lambda _: outcome.value, given)
+        return outcome.value
 
     def _list(self, answers: object, n: int) -> Sequence[object]:
         """Return one answer for each input, in their order."""
@@ -164,14 +171,6 @@ class FunctionModel(BuiltModel):
 
     async def aclose(self) -> None:
         self._workers.stop()
-
-    async def _in_thread(self, given: Any) -> Any:
-        outcome = await self._workers.run(partial(self.function, given))
-        if outcome.error is not None:
-            self._failed(outcome.error)
-        if inspect.isawaitable(outcome.value):  # a plain function around a coroutine
-            return await self._awaited(lambda _: outcome.value, given)
-        return outcome.value
 
     async def _awaited(self, function: Callable[[Any], Any], given: Any) -> Any:
         try:
@@ -254,7 +253,7 @@ def adopt(given: Any, spec: ModelSpec) -> Model:
             raise _unfit(spec, f"the model of type {type(given).__name__} lacks {', '.join(missing)}")
         # One model per object, so that its limit on concurrency holds wherever it is used.
         model = given if Model in type(given).__mro__ else _adoptions.setdefault(id(given), Adopted(given))
-        return _as_written(_checked(cast("Model", model), type(given).__name__, spec), spec)
+        return _as_written(cast("Model", model), type(given).__name__, spec)
     if not (callable(given) or predicts(given)):
         cure = "pass a callable (str -> str, sync or async), an object with predict(), or one with complete() and key()"
         raise _unfit(spec, f"a value of type {type(given).__name__} is not a model", cure)
@@ -270,8 +269,20 @@ def _unfit(
 _adoptions: WeakValueDictionary[int, Adopted] = WeakValueDictionary()
 
 
-def _as_written(model: Model, spec: ModelSpec) -> Model:
-    """Return a hook's model with what the gate says of it: the hook may have left that out."""
+def _as_written(model: Model, kind: str, spec: ModelSpec) -> Model:
+    """Check the limits and the price of a model, and return it with what the gate says of it.
+
+    The hook that gave it may have left that out.
+    """
+    flaws = {
+        "concurrency": not is_count(model.concurrency) or model.concurrency < 1,
+        "retries": not is_count(model.retries),
+        "timeout_s": model.timeout_s is not None and not is_seconds(model.timeout_s),
+    }
+    wrong = next((part for part, is_wrong in flaws.items() if is_wrong), None)
+    if wrong is not None:
+        raise _unfit(spec, f"the model of type {kind} has the {wrong} {getattr(model, wrong)!r}")
+    price_of(model)
     changed = {key: spec.options[key] for key in _ANY_MODELS if key in spec.options}
     if spec.source.state:
         changed["key"] = partial(_key_in_state, model.key, spec.source.state)
@@ -295,20 +306,6 @@ def _written(spec: ModelSpec) -> str:
         cure = "write its other keys as text, numbers, lists and mappings, or remove revision"
         what = f"answers of {spec.spelling} cannot be kept under a revision: {error}"
         raise ConfigError(what, where=spec.source.where("revision"), cure=cure) from error
-
-
-def _checked(model: Model, kind: str, spec: ModelSpec) -> Model:
-    """Return the model, after checking its limits and its price."""
-    flaws = {
-        "concurrency": not is_count(model.concurrency) or model.concurrency < 1,
-        "retries": not is_count(model.retries),
-        "timeout_s": model.timeout_s is not None and not is_seconds(model.timeout_s),
-    }
-    wrong = next((part for part, is_wrong in flaws.items() if is_wrong), None)
-    if wrong is not None:
-        raise _unfit(spec, f"the model of type {kind} has the {wrong} {getattr(model, wrong)!r}")
-    price_of(model)
-    return model
 
 
 def is_async(function: Callable[..., Any]) -> bool:

@@ -25,6 +25,9 @@ class ThreadResult:
     error: BaseException | None = None
 
 
+_Job = tuple[Callable[[], Any], "asyncio.Future[ThreadResult]"]
+
+
 class Workers:
     """Keep as many threads as calls were ever in flight; each makes one call after the other.
 
@@ -34,73 +37,50 @@ class Workers:
 
     def __init__(self, name: str) -> None:
         self._name = name
-        self._idle: list[_Worker] = []
+        self._idle: list[SimpleQueue[_Job | None]] = []  # a queue a thread; None ends it
 
     async def run(self, call: Callable[[], Any]) -> ThreadResult:
         """Make a call in a thread, and wait for it."""
         try:
-            worker = self._idle.pop()
+            jobs = self._idle.pop()
         except IndexError:
-            worker = _Worker(self._name)
+            jobs = SimpleQueue()
+            Thread(target=_work, args=(jobs,), name=self._name, daemon=True).start()
+        future: asyncio.Future[ThreadResult] = asyncio.get_running_loop().create_future()
+        jobs.put((call, future))
         try:
-            outcome = await worker.submit(call)
+            outcome = await future
         except BaseException:
-            worker.stop()
+            jobs.put(None)
             raise
-        self._idle.append(worker)
+        self._idle.append(jobs)
         return outcome
 
     def stop(self) -> None:
         """Let the idle threads end."""
         while self._idle:
-            self._idle.pop().stop()
+            self._idle.pop().put(None)
 
 
-_Job = tuple[Callable[[], Any], "asyncio.Future[ThreadResult]"]
+def _work(jobs: SimpleQueue[_Job | None]) -> None:
+    while (job := jobs.get()) is not None:
+        call, future = job
+        try:
+            outcome = ThreadResult(call())
+        except BaseException as error:
+            outcome = ThreadResult(error=error)
+        try:
+            future.get_loop().call_soon_threadsafe(_deliver, future, outcome)
+        except RuntimeError:  # the loop has closed: no one waits for the result
+            _deliver(None, outcome)
+        del job, call, future, outcome  # an idle thread must not keep data alive
 
 
-class _Worker:
-    def __init__(self, name: str) -> None:
-        self._jobs: SimpleQueue[_Job | None] = SimpleQueue()
-        Thread(target=self._work, name=name, daemon=True).start()
-
-    def submit(self, call: Callable[[], Any]) -> asyncio.Future[ThreadResult]:
-        future: asyncio.Future[ThreadResult] = asyncio.get_running_loop().create_future()
-        self._jobs.put((call, future))
-        return future
-
-    def stop(self) -> None:
-        """End after the call in hand."""
-        self._jobs.put(None)
-
-    def _work(self) -> None:
-        while (job := self._jobs.get()) is not None:
-            call, future = job
-            outcome = _outcome(call)
-            try:
-                future.get_loop().call_soon_threadsafe(_deliver, future, outcome)
-            except RuntimeError:  # the loop has closed: no one waits for the result
-                _discard(outcome)
-            del job, call, future, outcome  # an idle thread must not keep data alive
-
-
-def _outcome(call: Callable[[], Any]) -> ThreadResult:
-    try:
-        return ThreadResult(call())
-    except BaseException as error:
-        return ThreadResult(error=error)
-
-
-def _deliver(future: asyncio.Future[ThreadResult], outcome: ThreadResult) -> None:
-    if future.done():
-        _discard(outcome)
-    else:
+def _deliver(future: asyncio.Future[ThreadResult] | None, outcome: ThreadResult) -> None:
+    """Hand over a result; if no one waits for it, close its coroutine: Python would warn that it was not awaited."""
+    if future is not None and not future.done():
         future.set_result(outcome)
-
-
-def _discard(outcome: ThreadResult) -> None:
-    """Close a coroutine that no one will await: Python would warn about it."""
-    if inspect.iscoroutine(outcome.value):
+    elif inspect.iscoroutine(outcome.value):
         outcome.value.close()
 
 
@@ -116,10 +96,14 @@ class InProcesses:
     """
 
     def __init__(self, function: Callable[[Any], Any], workers: int, *, batched: bool) -> None:
+        from joblib.parallel import get_active_backend
+
         self.__wrapped__ = function
         self._workers = workers
         self._batched = batched
-        self._backend = _backend_of_user()
+        # The user's joblib backend, which joblib keeps for the current thread only: models run in another.
+        backend, _ = get_active_backend()
+        self._backend = {} if type(backend).__name__ == "LokyBackend" else {"backend": backend}
 
     def __call__(self, inputs: Sequence[Any]) -> list[Any]:
         from joblib import Parallel, delayed, parallel_config
@@ -160,11 +144,3 @@ def _answers(found: Any, inputs: Sequence[Any]) -> list[Any]:
         found = f"{len(answers):,} answers" if isinstance(answers, Sequence) else f"a {type(answers).__name__}"
         return [ModelError(f"the function returned {found} for a list of {len(inputs):,} inputs")] * len(inputs)
     return [Completion(answer, latency_s=latency_s) if isinstance(answer, str) else answer for answer in answers]
-
-
-def _backend_of_user() -> dict[str, Any]:
-    """Return the user's joblib backend, which joblib keeps for the current thread only; models run in another."""
-    from joblib.parallel import get_active_backend
-
-    backend, _ = get_active_backend()
-    return {} if type(backend).__name__ == "LokyBackend" else {"backend": backend}

@@ -71,7 +71,7 @@ def measure_run(name: str, run: Run, sample: Run | None = None, *, forgiven: boo
     seconds = [
         longest_s if p.completion is None else p.latency_s for p in timed if forgiven or p.completion is not None
     ]
-    p50, p95 = _quantiles(seconds)
+    p50, p95, untimed = _quantiles(seconds)
     stored = [at for p, at in made_at(run) if at is not None and (recorded or p.stored)]
     n_errors = len(predictions) - len(completions)
     price = price_of(run.model)
@@ -93,7 +93,7 @@ def measure_run(name: str, run: Run, sample: Run | None = None, *, forgiven: boo
             n_empty=sum(c.finish == "stop" and not c.text.strip() for c in completions),
             latency_p50_s=p50,
             latency_p95_s=p95,
-            latency_unknown=_why_untimed(seconds) if p50 is None else None,
+            latency_unknown=untimed,
             input_tokens=_total([c.input_tokens for c in completions]),
             output_tokens=_total([c.output_tokens for c in completions]),
             cost_usd=cost.usd,
@@ -136,7 +136,11 @@ def score_run(measured: Measured, metrics: Mapping[str, Metric], deciding: str, 
     try:
         scores = {name: metric.score(expected, answers) for name, metric in metrics.items()}
     except MetricError as error:
-        raise _located(error, measured) from error
+        name, test = measured.facts.name, measured.run.test_set
+        what, where = f"{error.what} of {name}", error.where
+        if error.example is not None:
+            what, where = f"{error.what}, answered by {name}", test.where(error.example)
+        raise MetricError(what, **error.parts(where=where)) from error
     facts = replace(
         measured.facts,
         value=scores[deciding].value,
@@ -144,16 +148,6 @@ def score_run(measured: Measured, metrics: Mapping[str, Metric], deciding: str, 
         n_unknown=scores[deciding].n_unknown,
     )
     return replace(measured, facts=facts, scores=scores)
-
-
-def _located(error: MetricError, measured: Measured) -> MetricError:
-    """Return the same error, with the model and the place of the example."""
-    name, test = measured.facts.name, measured.run.test_set
-    if error.example is None:
-        what, where = f"{error.what} of {name}", error.where
-    else:
-        what, where = f"{error.what}, answered by {name}", test.where(error.example)
-    return MetricError(what, **error.parts(where=where))
 
 
 def compare_scored(baseline: Scored, candidate: Scored, **asked: Any) -> Comparison:
@@ -293,22 +287,17 @@ def _shown_answer(run: Run, index: int) -> str:
     return f"{finish}{completion.text.strip() or '(empty)'}"  # else a right answer seems to be called wrong
 
 
-def _quantiles(seconds: Sequence[float | None]) -> tuple[float | None, float | None]:
-    """Return p50 and p95 of the seconds; unknown if one of them is."""
-    known = [one for one in seconds if one is not None]
-    if not known or len(known) < len(seconds):
-        return None, None
+def _quantiles(seconds: Sequence[float | None]) -> tuple[float | None, float | None, str | None]:
+    """Return p50 and p95 of the seconds; if one of them is unknown, why both are."""
+    if not seconds:
+        return None, None, "there is no answer"
+    if untold := sum(one is None for one in seconds):
+        has = "has" if untold == 1 else "have"
+        return None, None, f"{untold:,} of {plural(len(seconds), 'answer')} {has} no latency"
     import numpy as np
 
-    p50, p95 = np.quantile(np.asarray(known), (0.5, 0.95))
-    return round(float(p50), 6), round(float(p95), 6)
-
-
-def _why_untimed(seconds: Sequence[float | None]) -> str:
-    if not seconds:
-        return "there is no answer"
-    untold = sum(one is None for one in seconds)
-    return f"{untold:,} of {plural(len(seconds), 'answer')} {'has' if untold == 1 else 'have'} no latency"
+    p50, p95 = np.quantile(np.array(seconds, dtype=float), (0.5, 0.95))
+    return round(float(p50), 6), round(float(p95), 6), None
 
 
 def _total(counts: Sequence[int | None]) -> int | None:
