@@ -37,15 +37,11 @@ def complete_checks(measured: Mapping[str, Measured], forgiven: Collection[str])
     roles = sorted(measured, key=lambda role: measured[role].run.fatal is None)
     checks = {role: _complete(role, measured[role], forgiven=role in forgiven) for role in roles}
     ended = any(measured[role].run.fatal and check.status == "error" for role, check in checks.items())
-    return [
-        replace(check, status="note", advice=None) if ended and _was_stopped(measured[role].run) else check
-        for role, check in checks.items()
-    ]
-
-
-def _was_stopped(run: Run) -> bool:
-    """Return whether the failure of another model is the only cause of missing answers."""
-    return run.fatal is None and {one.failure.kind for one in run.all_predictions if one.failure} == {"stopped"}
+    for role, check in checks.items():
+        failures = [one.failure for one in measured[role].run.all_predictions if one.failure]
+        stopped = measured[role].run.fatal is None and {one.kind for one in failures} == {"stopped"}
+        checks[role] = replace(check, status="note", advice=None) if ended and stopped else check
+    return list(checks.values())
 
 
 _NO_ANSWERS = (
@@ -71,10 +67,8 @@ def check(gate: Context) -> Iterator[Check]:
                 if not many or count < _MANY * (one.facts.n_expected or 0):
                     yield Check("unusable_answers", "note", message, observed=count)
                     continue
-                cure = (
-                    "Correct the baseline's prompt, or raise its max_tokens: a gain over answers without text proves "
-                )
-                yield Check("unusable_answers", "warning", message, observed=count, advice=f"{cure}little.")
+                cure = "Correct the baseline's prompt, or raise its max_tokens: a gain over answers without text proves"
+                yield Check("unusable_answers", "warning", message, observed=count, advice=f"{cure} little.")
         labels = gate.deciding.label_set
         if labels is not None and (several := labels.reading.count_ambiguous(one.answers)):
             yield Check(

@@ -21,15 +21,10 @@ _DEFAULT_TEMPERATURE = 1.0
 _SHOWN = 60
 
 
-def check_pairs(gate: Context) -> list[Check]:
-    """Check that the baseline is another model than the candidate, is not held back, and is not swapped with it."""
-    return [*_same_model(gate), *_weaker_params(gate), *_swapped(gate)]
+def check_pairs(gate: Context) -> Iterator[Check]:
+    """Check that the baseline is another model than the candidate, is not held back, and is not swapped with it.
 
-
-def _same_model(gate: Context) -> Iterator[Check]:
-    """Check that baseline and candidate are not the same model with the same prompt.
-
-    Such models give the first example the same prediction key.
+    The same models with the same prompt give the first example the same prediction key.
     """
     key = key_of(gate.models["candidate"], gate.test.examples[0])
     for role in gate.config.baselines:
@@ -41,6 +36,8 @@ def _same_model(gate: Context) -> Iterator[Check]:
                 source=str(gate.config.candidate.source),
                 advice="Set the fine-tuned model as candidate, and the prompted one as baseline.",
             )
+    yield from _weaker_params(gate)
+    yield from _swapped(gate)
 
 
 def check_prompts(gate: Context) -> Iterator[Check]:

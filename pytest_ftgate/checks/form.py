@@ -65,13 +65,8 @@ class Reread:
         return max(self.before, self.after, key=_ORDER.index)
 
 
-def check(gate: Context) -> list[Check]:
+def check(gate: Context) -> Iterator[Check]:
     """Check that each gain is the same as written and as read leniently; where they differ the worse one decides."""
-    return [_check(gate, one) for one in _rereads(gate)]
-
-
-def _rereads(gate: Context) -> Iterator[Reread]:
-    """Yield the gains that have another status when answers are read leniently."""
     if gate.config.goal == "format" or gate.deciding.judged or not gate.deciding.compares:
         return
     read = _Reader(gate)
@@ -79,7 +74,7 @@ def _rereads(gate: Context) -> Iterator[Reread]:
     for role in gate.comparisons:
         found = _reread(gate, read, texts, role)
         if found is not None and found.before != found.after:
-            yield found
+            yield _check(gate, found)
 
 
 def _reread(gate: Context, read: _Reader, texts: Mapping[str, Texts], role: str) -> Reread | None:
@@ -258,9 +253,18 @@ def _instruction(gate: Context) -> str:
 # --- before any call -----------------------------------------------------------------------------------------
 
 
-def check_free(gate: Context) -> list[Check]:
-    """Check before any call what the gate's metrics of form can show."""
-    return [*_expected_format(gate), *_form_alone(gate)]
+def check_free(gate: Context) -> Iterator[Check]:
+    """Check before any call what metrics of form can show, and that one metric compares with the expected output."""
+    yield from _expected_format(gate)
+    if not any(metric.compares for metric in (gate.deciding, *_asked_of_candidate(gate))):
+        yield Check(
+            "formatting_gain",
+            "warning",
+            f"{gate.deciding.name} only checks the form of an answer: no metric of this gate checks whether answers "
+            "are right",
+            advice="Add a metric that compares with the expected output, such as thresholds: {exact_match: "
+            "{min: ...}}.",
+        )
 
 
 def _expected_format(gate: Context) -> Iterator[Check]:
@@ -279,19 +283,6 @@ def _expected_format(gate: Context) -> Iterator[Check]:
             f"the required format, first {test.where(row)}: {printable(flaw, _FLAW_SHOWN)}",
             observed=len(broken),
             advice="Correct these rows, or the rules of the metric format if they do not describe the task.",
-        )
-
-
-def _form_alone(gate: Context) -> Iterator[Check]:
-    """Warn where no metric of the gate compares answers with the expected output."""
-    if not any(metric.compares for metric in (gate.deciding, *_asked_of_candidate(gate))):
-        yield Check(
-            "formatting_gain",
-            "warning",
-            f"{gate.deciding.name} only checks the form of an answer: no metric of this gate checks whether answers "
-            "are right",
-            advice="Add a metric that compares with the expected output, such as thresholds: {exact_match: "
-            "{min: ...}}.",
         )
 
 

@@ -98,15 +98,13 @@ def _metric(spec: GuardKeys, test: DataSet, training: DataSet, custom: Mapping[s
 # --- before any call -----------------------------------------------------------------------------------------
 
 
-def check_free(gate: Context) -> list[Check]:
+def check_free(gate: Context) -> Iterator[Check]:
     """Check before any call that the guards can show what they are for."""
     if not gate.guards:
-        text = "no guards configured: other tasks were not tested for regressions"
-        return [Check("guards", "note", text)]
-    checks: list[Check] = []
+        yield Check("guards", "note", "no guards configured: other tasks were not tested for regressions")
     for guard in gate.guards.values():
-        checks += [*_leaked(gate, guard), *_too_small(gate, guard), *_not_recorded(gate, guard)]
-    return [*checks, *_ids_in_two(gate)]
+        yield from (*_leaked(gate, guard), *_too_small(gate, guard), *_not_recorded(gate, guard))
+    yield from _ids_in_two(gate)
 
 
 def _leaked(gate: Context, guard: Guard) -> Iterator[Check]:
@@ -194,7 +192,9 @@ def _judge(guard: Guard, gate: Context) -> tuple[GuardResult, list[Check]]:
     specs = gate.config.asked
     runs = gate.runs_of("guard", guard.name)
     measured = {role: measure_run(specs[role].name, run) for role, run in runs.items()}
-    result, checks = described(guard), _incomplete(guard, measured, gate.config.missing_answers)
+    forgiven = forgiven_roles(gate.config.missing_answers, runs.values())
+    incomplete = [check for check in complete_checks(measured, forgiven) if check.status != "pass"]
+    result, checks = described(guard), [replace(check, name=guard.path) for check in incomplete]
     if not any(check.status == "error" for check in checks):
         metrics = {guard.metric.name: guard.metric}
         try:
@@ -219,12 +219,6 @@ def described(guard: Guard) -> GuardResult:
         test_set=TestSetResult(guard.test.path, guard.test.sha256, len(guard.test)),
         metric_range=(guard.metric.low, guard.metric.high),
     )
-
-
-def _incomplete(guard: Guard, measured: Mapping[str, Measured], missing_answers: str) -> list[Check]:
-    """Check that no answers are missing: an error, as on the test set itself."""
-    forgiven = forgiven_roles(missing_answers, [one.run for one in measured.values()])
-    return [replace(check, name=guard.path) for check in complete_checks(measured, forgiven) if check.status != "pass"]
 
 
 def _compare(

@@ -17,8 +17,6 @@ from pytest_ftgate.text import show_percent, show_seconds, show_usd, show_value
 if TYPE_CHECKING:
     from pytest_ftgate.checks.context import Context
     from pytest_ftgate.config import ThresholdKeys
-    from pytest_ftgate.models import Model
-    from pytest_ftgate.runs.runner import Run
 
 
 RUN_METRICS = {
@@ -196,33 +194,26 @@ def check_sampled(gate: Context) -> list[Check]:
     checks = {}
     for check, role, metric, source in asked:
         model = gate.models[role]
-        if not model.latency_sample:
-            checks[role] = _unsampled(check, f"{metric} of {called(role, model.name)}", model, source)
+        if model.latency_sample:
+            continue
+        advice = "Set latency_sample: 50 on the model, which takes a separate sample." if model.endpoint else None
+        found = f"is measured with up to {model.concurrency:,} concurrent calls, while the other model runs"
+        if model.verified is not None:
+            found, advice = "comes from the recording, made under unknown load", None
+        message = f"{metric} of {called(role, model.name)} {found}"
+        checks[role] = Check(check, "warning", message, source=source, advice=advice)
     return list(checks.values())
 
 
-def check_samples(gate: Context) -> list[Check]:
-    """Return the latencies of each sample; a sample with missing answers is an error."""
-    return [_sample(role, gate.measured[role].facts, run) for role, run in gate.runs_of("latency").items()]
-
-
-def _sample(role: str, facts: ModelResult, run: Run) -> Check:
-    name, model, predictions = answers_of(role), called(role, facts.name), run.predictions[0]
-    missing = [one for one in predictions if one.completion is None]
-    if missing:
-        failure = run.failure
-        counted = f"{len(missing):,} of {len(predictions):,} answers of the latency sample missing"
-        message = f"{model}: {failure.cause if failure else 'no cause is known'}; {counted}"
-        return Check(name, "error", message, advice=failure.advice if failure else None)
-    times = f"p50 {show_seconds(facts.latency_p50_s)}, p95 {show_seconds(facts.latency_p95_s)}"
-    measured = f"{times} (n={len(predictions):,}, sequential)"
-    return Check(name, "note", f"{model}: {measured}")
-
-
-def _unsampled(check: str, what: str, model: Model, source: str) -> Check:
-    advice = "Set latency_sample: 50 on the model, which takes a separate sample." if model.endpoint else None
-    if model.verified is not None:
-        finding, advice = "comes from the recording, made under unknown load", None
-    else:
-        finding = f"is measured with up to {model.concurrency:,} concurrent calls, while the other model runs"
-    return Check(check, "warning", f"{what} {finding}", source=source, advice=advice)
+def check_samples(gate: Context) -> Iterator[Check]:
+    """Yield the latencies of each sample; a sample with missing answers is an error."""
+    for role, run in gate.runs_of("latency").items():
+        facts, n = gate.measured[role].facts, len(run.predictions[0])
+        if missing := sum(one.completion is None for one in run.predictions[0]):
+            cause, advice = (run.failure.cause, run.failure.advice) if run.failure else ("no cause is known", None)
+            found = f"{cause}; {missing:,} of {n:,} answers of the latency sample missing"
+        else:
+            times = f"p50 {show_seconds(facts.latency_p50_s)}, p95 {show_seconds(facts.latency_p95_s)}"
+            found, advice = f"{times} (n={n:,}, sequential)", None
+        status: Status = "error" if missing else "note"
+        yield Check(answers_of(role), status, f"{called(role, facts.name)}: {found}", advice=advice)

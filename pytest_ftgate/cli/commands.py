@@ -92,13 +92,9 @@ def _compare(asked: argparse.Namespace) -> int:
     return int(any(gate.worse for gate in found))
 
 
-def _arguments(asked: argparse.Namespace) -> dict[str, Any]:
-    """Return the arguments of a command by name."""
-    return {name: value for name, value in vars(asked).items() if name not in ("command", "run")}
-
-
 def _init(asked: argparse.Namespace) -> int:
     from pytest_ftgate.cli.init import Wishes, write_project
 
-    write_project(Wishes(**_arguments(asked)), print)
+    given = {name: value for name, value in vars(asked).items() if name not in ("command", "run")}
+    write_project(Wishes(**given), print)
     return 0

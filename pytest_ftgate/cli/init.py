@@ -96,7 +96,8 @@ def write_project(wishes: Wishes, say: Callable[[str], None]) -> None:
     for line in (
         *_findings(found),
         *_removed(copies),
-        *_proposed(survey, proposal),
+        _outputs(survey),
+        f"proposed: metric {proposal.metric} ({proposal.why}), margin 0.05, evidence significant",
         *(f"WARNING: {one}" for one in warnings(survey)),
     ):
         _print(say, line)
@@ -248,11 +249,6 @@ def _removed(copies: Sequence[Cleaned]) -> Iterator[str]:
             yield f"removed: {copy}: {shown_path(copy.path)} has the other {plural(len(copy.data), 'row')}{without}"
     if copies and not any(copy.removed for copy in copies):
         yield "removed: nothing, so no copies were written"
-
-
-def _proposed(survey: Survey, proposal: Proposal) -> Iterator[str]:
-    yield _outputs(survey)
-    yield f"proposed: metric {proposal.metric} ({proposal.why}), margin 0.05, evidence significant"
 
 
 def _remarks(source: Source, option: str) -> Iterator[str]:

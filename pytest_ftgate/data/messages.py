@@ -107,7 +107,8 @@ def _check_message(message: Any, place: str) -> None:
             )
         if key == "role":
             check_role(role, f"{place}.role")
-    if not isinstance(content, str) and not _is_parts(content) and not (content is None and calls_tools):
+    are_parts = isinstance(content, list) and all(isinstance(part, dict) and "type" in part for part in content)
+    if not isinstance(content, str) and not are_parts and not (content is None and calls_tools):
         what = f'must be text or a list of parts with a "type", got {kind_of(content)}'
         raise DataError(what, where=Where(key=f"{place}.content"))
 
@@ -124,7 +125,3 @@ def check_role(role: Any, key: str) -> None:
         evidence=f"roles: {listed(ROLES)}",
         cure=f'did you mean "{near}"?' if near else None,
     )
-
-
-def _is_parts(content: Any) -> bool:
-    return isinstance(content, list) and all(isinstance(part, dict) and "type" in part for part in content)

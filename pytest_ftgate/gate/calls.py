@@ -9,6 +9,7 @@ from importlib import import_module
 from threading import Thread
 from typing import Any
 
+from pytest_ftgate import clock
 from pytest_ftgate.checks.context import Context
 from pytest_ftgate.checks.jobs import RunName, jobs
 from pytest_ftgate.gate.state import Services
@@ -30,7 +31,8 @@ def calling(gate: Context, services: Services) -> Iterator[dict[str, Any]]:
         "budget": services.budget,
     }
     if config.timeout_s is not None:
-        options["limit"] = TimeLimit.from_now(config.timeout_s, gate.source("timeout_s"))
+        ends_at = clock.monotonic() + config.timeout_s
+        options["limit"] = TimeLimit(config.timeout_s, gate.source("timeout_s"), ends_at)
     try:
         yield options
     finally:

@@ -10,7 +10,6 @@ from pytest_ftgate import clock
 from pytest_ftgate.checks import advice, attempts, rules
 from pytest_ftgate.checks.context import Context, result_of
 from pytest_ftgate.checks.freshness import keep_green, until_judged
-from pytest_ftgate.checks.jobs import RunName
 from pytest_ftgate.errors import ConfigError, FtgateError, guarded
 from pytest_ftgate.gate.calls import (
     calibrate_judges,
@@ -26,7 +25,6 @@ from pytest_ftgate.runs.measure import breakdown_results, measure_run, score_run
 if TYPE_CHECKING:
     from pytest_ftgate.checks.ledger import Answers
     from pytest_ftgate.config import GateKeys
-    from pytest_ftgate.runs.measure import Measured
 
 _HOOK = "the hook pytest_ftgate_checks"
 
@@ -156,7 +154,11 @@ def _checks_of_others(gate: Context, hook: Any | None) -> list[Check]:
 
 def _scored(gate: Context) -> Context:
     """Measure all runs, and score them if no answer and no judgement is missing."""
-    measured = {role: _measure(gate, role) for role in gate.runs_of("test")}
+    specs, samples = gate.config.asked, gate.runs_of("latency")
+    measured = {
+        role: measure_run(specs[role].name, run, samples.get(role), forgiven=role in gate.forgiven)
+        for role, run in gate.runs_of("test").items()
+    }
     gate = replace(gate, measured=measured)
     decisive = [one for role, one in measured.items() if role not in gate.forgiven]
     if not gate.holds or any(one.facts.n_errors for one in decisive):
@@ -172,8 +174,3 @@ def _scored(gate: Context) -> Context:
     reported = {"baseline": gate.best, "candidate": "candidate"}
     models = {name: gate.scored[role] for name, role in reported.items() if role in gate.scored}
     return gate.with_facts(breakdowns=breakdown_results(models))
-
-
-def _measure(gate: Context, role: str) -> Measured:
-    name, sample = gate.config.asked[role].name, gate.runs.get(RunName("latency", role))
-    return measure_run(name, gate.runs[RunName("test", role)], sample, forgiven=role in gate.forgiven)

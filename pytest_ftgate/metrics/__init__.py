@@ -60,12 +60,6 @@ def _module(family: str) -> Any:
     return import_module(f"pytest_ftgate.metrics.{family}")
 
 
-def _builder(name: str) -> Callable[[Options], Metric] | None:
-    """Return the function that builds a metric; None if no family has it. Loads families until one does."""
-    found = (module.build for module in map(_module, _FAMILIES) if name in module.NAMES)
-    return next(found, None)
-
-
 def build_metric(
     spec: MetricSpec,
     *,
@@ -85,7 +79,9 @@ def build_metric(
     options, name = Options(spec, tuple(labels), tuple(known), tuple(blank), examples), spec.name
     function = spec.options.get("function")
     own = callable(function) or name in custom
-    build = _builder(name)
+    # None if no family has it; families are loaded until one does.
+    found = (module.build for module in map(_module, _FAMILIES) if name in module.NAMES)
+    build: Callable[[Options], Metric] | None = next(found, None)
     if own and build is not None:
         what = f"{name} is the name of a built-in metric, and a custom metric must not have it"
         raise options.error(what, cure="Rename your metric.")

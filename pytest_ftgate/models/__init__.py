@@ -1,7 +1,15 @@
-"""Provide models, which complete examples. These are the names for other packages; modules here do not use them."""
+"""Provide models, which complete examples; the model that a gate's keys describe is built here.
+
+Built-in providers are registered like those of others. Modules of this package do not use these names.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+from pytest_ftgate.errors import ConfigError, guarded
 from pytest_ftgate.models.protocol import FINISHES as FINISHES
 from pytest_ftgate.models.protocol import Completion as Completion
 from pytest_ftgate.models.protocol import Model as Model
@@ -9,6 +17,52 @@ from pytest_ftgate.models.protocol import Prediction as Prediction
 from pytest_ftgate.models.protocol import Question as Question
 from pytest_ftgate.models.protocol import Surroundings as Surroundings
 from pytest_ftgate.models.protocol import key_of as key_of
-from pytest_ftgate.models.registry import build_model as build_model
-from pytest_ftgate.models.registry import is_built_in as is_built_in
-from pytest_ftgate.models.registry import unknown_provider as unknown_provider
+from pytest_ftgate.text import nearest
+
+if TYPE_CHECKING:
+    from pytest_ftgate.config import ModelSpec
+
+Builder = Callable[["ModelSpec", Surroundings], Model]
+
+_BUILDERS = {
+    "openai": "pytest_ftgate.models.openai_api.model:build_openai",
+    "python": "pytest_ftgate.models.python:build_target",
+    "callable": "pytest_ftgate.models.python:build_callable",
+    "recorded": "pytest_ftgate.models.recorded:build_recorded",
+    "transformers": "pytest_ftgate.models.transformers:build_transformers",
+}
+_CLASSIFIER = "pytest_ftgate.models.classifier:build_classifier"
+"""The builder of ``provider: transformers`` with a ``task``."""
+
+
+def is_built_in(spec: ModelSpec) -> bool:
+    """Return whether the provider of a model needs no hook."""
+    return spec.provider in _BUILDERS
+
+
+def unknown_provider(spec: ModelSpec) -> ConfigError:
+    """Return the error about a provider that is not built in, where no hook knows it."""
+    known = [provider for provider in _BUILDERS if provider != "callable"]
+    near = nearest(spec.provider, known)
+    guess = f"did you mean {near!r}? " if near else ""
+    return ConfigError(
+        f"unknown provider {spec.provider!r}",
+        where=spec.source.where(),
+        evidence=f"built in are {', '.join(known)}",
+        cure=f"{guess}other providers come from a hook pytest_ftgate_model in conftest.py or a plugin",
+    )
+
+
+def build_model(spec: ModelSpec, surroundings: Surroundings, hook: Any | None = None) -> Model:
+    """Return the model of a gate; ``hook`` (pluggy's) is asked for other providers. Raises :class:`ConfigError`."""
+    if is_built_in(spec):
+        home = _CLASSIFIER if "task" in spec.options else _BUILDERS[spec.provider]
+        module, _, name = home.partition(":")
+        build: Builder = getattr(import_module(module), name)
+        return build(spec, surroundings)
+    made = guarded("the hook pytest_ftgate_model", hook.pytest_ftgate_model, spec=spec) if hook is not None else None
+    if made is None:
+        raise unknown_provider(spec)
+    from pytest_ftgate.models.python import adopt
+
+    return adopt(made, spec)

@@ -138,7 +138,8 @@ def refuse_unsent_media(example: Example, sent: Collection[str] = ()) -> None:
         texts += [content] if isinstance(content, str) else []
         parts += [part for part in content if isinstance(part, Mapping)] if isinstance(content, list) else []
     media = [part for part in parts if part.get("type") not in TEXT_PARTS]
-    found = next((f"a part of type {part.get('type')} without content" for part in media if not _holds(part)), None)
+    hollow = (part for part in media if not any(value for key, value in part.items() if key != "type"))
+    found = next((f"a part of type {part.get('type')} without content" for part in hollow), None)
     if found is None and not media:
         found = next((f"the field {name}" for name in _MEDIA if example.fields.get(name) and name not in sent), None)
         texts += [part["text"] for part in parts if isinstance(part.get("text"), str)]
@@ -154,11 +155,6 @@ def refuse_unsent_media(example: Example, sent: Collection[str] = ()) -> None:
 
 
 TEXT_PARTS = ("text", "input_text", "output_text")
-
-
-def _holds(part: Mapping[str, Any]) -> bool:
-    """Return whether a part of a message holds more than its type."""
-    return any(value for key, value in part.items() if key != "type")
 
 
 def _tool_call(id_: str, call: Mapping[str, Any]) -> dict[str, Any]:

@@ -187,10 +187,13 @@ class FunctionModel(BuiltModel):
     def _failed(self, error: BaseException) -> NoReturn:
         if isinstance(error, KeyboardInterrupt | ModelError):
             raise error
+        cure = RAISED_CURE
+        if isinstance(error, RuntimeError) and any(words in str(error).lower() for words in _OTHER_LOOP):
+            cure = "create the client inside the call: one made in another event loop cannot be used in this one"
         raise ModelError(
             f"{self.name} raised {told(error, self.function)}",
             retryable=may_pass(error),
-            cure=_cure(error),
+            cure=cure,
         ) from error
 
     def _completion(self, answer: object, latency_s: float | None = None) -> Completion | ModelError:
@@ -370,10 +373,3 @@ def _owners(function: Any) -> frozenset[int]:
         return frozenset().union(*map(_owners, cells))
     stateless = inspect.ismodule(function) or inspect.isclass(function) or inspect.isroutine(function)
     return frozenset() if stateless or isinstance(function, _CONSTANTS) else frozenset([id(function)])
-
-
-def _cure(error: BaseException) -> str:
-    said = str(error).lower()
-    if isinstance(error, RuntimeError) and any(words in said for words in _OTHER_LOOP):
-        return "create the client inside the call: one made in another event loop cannot be used in this one"
-    return RAISED_CURE

@@ -295,7 +295,8 @@ class GateSession:
         if reporter is not None and self._worker is None:
             for error in self._owed.errors(failed_tests(reporter)):
                 add_error(reporter, *error)
-        self._write_reports()
+        outcome = self._outcome()  # before the lines about the reports themselves are added
+        self.note(*write_reports(self._config, outcome, self.plans, worker=self._worker is not None))
         if self._worker is not None:
             plain = {
                 "notes": [tuple(line) for line in self._notes],
@@ -329,10 +330,6 @@ class GateSession:
         unwritten = any(line.colour == "red" for line in self._notes)
         failed = self.plans.failed or not all(result.passed for result in self.results.values())
         return bool(unwritten or self._owed.red or failed)
-
-    def _write_reports(self) -> None:
-        outcome = self._outcome()  # before the lines about the reports themselves are added
-        self.note(*write_reports(self._config, outcome, self.plans, worker=self._worker is not None))
 
     def held(self, status: int | pytest.ExitCode) -> int | pytest.ExitCode:
         """Return the exit status: that of a failure if the session is red, even if pytest found none."""

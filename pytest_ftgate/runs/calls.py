@@ -53,7 +53,22 @@ def call_models(
     Raises:
         Interrupted: Ctrl-C.
     """
-    queues = _queues(jobs, state, stores, retry, budget, limit)
+    models = list({id(job.model): job.model for job, _ in jobs}.values())
+    writers = {id(store): StoreWriter(store, stores.started) for store in map(stores.of, models)}
+    turns = _turns(models)
+    queues = [
+        ModelQueue(
+            [(job, rows) for job, rows in jobs if job.model is model],  # its limit on concurrency holds over all
+            writer=writers[id(stores.of(model))],
+            since=stores.since(model),
+            state=state,
+            retry=retry,
+            budget=budget,
+            limit=limit,
+            turn=turns.get(id(model)),
+        )
+        for model in models
+    ]
     for queue in queues:
         queue.look_up(offline=offline)
     ready = [queue.ready() for queue in queues]  # no short circuit: each model reports its own failure
@@ -93,38 +108,6 @@ def ask(model: Model, given: Input, recorded_for: Callable[[], Iterable[Example]
     else:
         completion = run_in_own_loop(once(), lambda: None, patience_s=model.timeout_s)
     return answer_of(completion, model, model.strip_reasoning)
-
-
-def _queues(
-    jobs: Sequence[tuple[Job, Keys]],
-    state: RunState,
-    stores: Stores,
-    retry: RetryPolicy,
-    budget: Budget | None,
-    limit: TimeLimit | None,
-) -> list[ModelQueue]:
-    """Return one queue per model, so that its limit on concurrency holds over all of its jobs."""
-    writers: dict[int, StoreWriter] = {}
-    queues = []
-    models = list({id(job.model): job.model for job, _ in jobs}.values())
-    turns = _turns(models)
-    for model in models:
-        store = stores.of(model)
-        writer = writers.setdefault(id(store), StoreWriter(store, stores.started))
-        own = [(job, rows) for job, rows in jobs if job.model is model]
-        queues.append(
-            ModelQueue(
-                own,
-                writer=writer,
-                since=stores.since(model),
-                state=state,
-                retry=retry,
-                budget=budget,
-                limit=limit,
-                turn=turns.get(id(model)),
-            )
-        )
-    return queues
 
 
 def _turns(models: Sequence[Model]) -> dict[int, Throttle]:

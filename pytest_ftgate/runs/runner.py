@@ -137,11 +137,6 @@ class TimeLimit:
     source: str
     ends_at: float
 
-    @classmethod
-    def from_now(cls, seconds: float, source: str) -> TimeLimit:
-        """Return a limit that starts now."""
-        return cls(seconds, source, clock.monotonic() + seconds)
-
     def left_s(self) -> float:
         """Return the seconds that are left, at least 0."""
         return max(0.0, self.ends_at - clock.monotonic())
@@ -281,7 +276,10 @@ def _teller(progress: Callable[[Progress], None] | None, state: RunState) -> Cal
 
 def _run(job: Job, keys: Keys, state: RunState, fatal: Mapping[int, ModelError], jobs: Sequence[Job]) -> Run:
     own = fatal.get(id(job.model))
-    unasked = own or _stopped_by(fatal, jobs)
+    # Else the failure of questions that were not asked because another model ended the run.
+    names = (job.model.name for job in jobs if id(job.model) in fatal)
+    others = (ModelError(f"the run was stopped by the failure of {name}", kind="stopped") for name in names)
+    unasked = own or next(others, None)
     examples = job.test_set.examples
     predictions = tuple(
         tuple(state.prediction(key, example.id, unasked) for example, key in zip(examples, row, strict=True))
@@ -289,12 +287,6 @@ def _run(job: Job, keys: Keys, state: RunState, fatal: Mapping[int, ModelError],
     )
     read = job.reader()
     return Run(job.model, job.test_set, tuple(tuple(map(read, repeat)) for repeat in predictions), own)
-
-
-def _stopped_by(fatal: Mapping[int, ModelError], jobs: Sequence[Job]) -> ModelError | None:
-    """Return the failure of questions that were not asked because another model ended the run."""
-    names = (job.model.name for job in jobs if id(job.model) in fatal)
-    return next((ModelError(f"the run was stopped by the failure of {name}", kind="stopped") for name in names), None)
 
 
 # --- latencies, measured apart: with many calls at once they would wait for each other -----------------------------
