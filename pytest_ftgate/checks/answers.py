@@ -12,7 +12,6 @@ from pytest_ftgate.text import plural, printable, shortened
 if TYPE_CHECKING:
     from pytest_ftgate.checks.context import Context
     from pytest_ftgate.runs.measure import Measured
-    from pytest_ftgate.runs.runner import Run
 
 _PLACES_SHOWN = 3
 _ID_CHARACTERS = 40
@@ -105,7 +104,10 @@ def _complete(role: str, measured: Measured, *, forgiven: bool) -> Check:
         return Check(name, "pass", message, observed=n, required=n)
     failure = run.failure
     cause = shortened(failure.cause, _CAUSE_CHARACTERS) if failure else "no cause is known"
-    places = f" ({', '.join(_places(run))})" if missing < n else ""
+    names = list(dict.fromkeys(example.name for example in run.unanswered))
+    shown = [printable(name, _ID_CHARACTERS) for name in names[:_PLACES_SHOWN]]
+    shown += ["..."] if len(names) > _PLACES_SHOWN else []
+    places = f" ({', '.join(shown)})" if missing < n else ""
     counted = f"{missing:,} of {plural(n, 'answer')} missing{places}"
     counted += ", counted as wrong (missing_answers: wrong)" if forgiven else ""
     return Check(
@@ -116,11 +118,3 @@ def _complete(role: str, measured: Measured, *, forgiven: bool) -> Check:
         required=n,
         advice=None if failure is None or forgiven else failure.advice,
     )
-
-
-def _places(run: Run) -> Iterator[str]:
-    """Yield the names of the first examples without an answer."""
-    missing = list(dict.fromkeys(example.name for example in run.unanswered))
-    yield from (printable(name, _ID_CHARACTERS) for name in missing[:_PLACES_SHOWN])
-    if len(missing) > _PLACES_SHOWN:
-        yield "..."

@@ -134,11 +134,6 @@ class Context:
         return {**self.config.baselines, "candidate": self.config.candidate}[role]
 
     @property
-    def all_metrics(self) -> list[Metric]:
-        """Return the metrics of the gate and of its guards."""
-        return [*self.metrics.values(), *(guard.metric for guard in self.guards.values())]
-
-    @property
     def test_sets(self) -> dict[str, DataSet]:
         """Return the test set and those of the guards, by what messages call them."""
         return {"test set": self.test, **{f"guard {name}": guard.test for name, guard in self.guards.items()}}

@@ -11,12 +11,7 @@ from typing import TYPE_CHECKING, Any
 from pytest_ftgate.errors import ConfigError
 from pytest_ftgate.result import Status, opponent
 from pytest_ftgate.runs.measure import compare_scored
-from pytest_ftgate.text import (
-    plural,
-    settled_by,
-    show_amount,
-    show_difference,
-)
+from pytest_ftgate.text import plural, settled_by, show_amount, show_difference
 
 if TYPE_CHECKING:
     from pytest_ftgate.checks.context import Context

@@ -246,7 +246,10 @@ def _within_limit(gate: Context, spec: EconomicsKeys, costs: Costs, unknown: Unk
     if not trained:
         name, advice = "headroom", "Do not train: even a free candidate would save too little at this number of calls."
         after += "" if found.days is None else f" at the earliest{_not_counted(spec)}"
-        after = f"{_spent(gate, costs)}; a candidate {after}"
+        calls, monthly = costs.calls_per_month or 0.0, costs.hosting + (costs.retraining or 0.0)
+        cost = f"{show_usd(calls * (costs.baseline or 0.0))} with {called(gate.best)} {gate.facts_of(gate.best).name}"
+        cost += f", hosting and retraining cost {show_dollars(monthly)}" if monthly else ""
+        after = f"{show_number(calls)} calls per month cost {cost}; a candidate {after}"
     yield Check(
         name,
         "pass" if enough else "fail",
@@ -260,14 +263,6 @@ def _within_limit(gate: Context, spec: EconomicsKeys, costs: Costs, unknown: Unk
         message = "the cost of preparing the data is not declared and counts as $0"
         advice = "Set economics.data_cost_usd, to 0 if it cost nothing."
         yield Check("economics", "warning", message, source=gate.source(_LIMIT), advice=advice)
-
-
-def _spent(gate: Context, costs: Costs) -> str:
-    """Return what the calls of a month cost with the best baseline, and what a candidate costs besides its calls."""
-    calls, monthly = costs.calls_per_month or 0.0, costs.hosting + (costs.retraining or 0.0)
-    cost = f"{show_usd(calls * (costs.baseline or 0.0))} with {called(gate.best)} {gate.facts_of(gate.best).name}"
-    fixed = f", hosting and retraining cost {show_dollars(monthly)}" if monthly else ""
-    return f"{show_number(calls)} calls per month cost {cost}{fixed}"
 
 
 def _cannot_be_judged(gate: Context, unknown: Unknown) -> Check:

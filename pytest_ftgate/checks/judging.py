@@ -133,21 +133,16 @@ def _identity(spec: ModelSpec) -> tuple[Any, ...]:
     """Return the identity of a model, independent of its name, prompt and parameters."""
     options = spec.options
     if spec.provider == "openai":
-        place = _place(str(options.get("base_url") or PUBLIC_ENDPOINT))
-        return spec.provider, place, str(options["model"]).strip().lower()
+        # However its URL is spelled.
+        parts = urlsplit(str(options.get("base_url") or PUBLIC_ENDPOINT).lower())
+        host = (parts.hostname or "").rstrip(".")
+        if host == "localhost" or host.startswith("127.") or host == "::1":
+            host = "localhost"
+        port, path = parts.port or _PORTS.get(parts.scheme), normpath(f"/{unquote(parts.path).lstrip('/')}")
+        return spec.provider, parts.scheme, host, port, path, str(options["model"]).strip().lower()
     if spec.provider in ("python", "recorded"):
         return spec.provider, options.get("target") or options.get("path")
     return spec.provider, *((key, value) for key, value in sorted(options.items()) if key not in _OPERATION)
-
-
-def _place(url: str) -> tuple[Any, ...]:
-    """Return the location of an endpoint, independent of the spelling of its URL."""
-    parts = urlsplit(url.lower())
-    host = (parts.hostname or "").rstrip(".")
-    if host == "localhost" or host.startswith("127.") or host == "::1":
-        host = "localhost"
-    port = parts.port or _PORTS.get(parts.scheme)
-    return parts.scheme, host, port, normpath(f"/{unquote(parts.path).lstrip('/')}")
 
 
 def check(gate: Context) -> Iterator[Check]:

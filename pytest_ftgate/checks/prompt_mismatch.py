@@ -8,7 +8,6 @@ import re
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cached_property
 from itertools import islice, takewhile
 from math import ceil
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -105,11 +104,6 @@ class _Rows:
     def of(cls, data: DataSet) -> _Rows:
         return cls(data, {row: one for row, one in enumerate(data) if not isinstance(one.input, str)})
 
-    @cached_property
-    def systems(self) -> Mapping[str | None, int]:
-        """Return the number of conversations by system message; None: without one."""
-        return Counter(_system_of(one.input) for one in self.chats.values())
-
     def share(self, count: int) -> float:
         """Return a number of conversations as their share."""
         return count / len(self.chats)
@@ -145,7 +139,8 @@ def _line(key: str, text: str, otherwise: str) -> str:
 def _system(trained: _Rows, asked: Sequence[Any], prompt: Prompt) -> Iterator[_Difference]:
     """Compare the system messages. One that any training row has is known; none at all must be usual in training."""
     ways = Counter(map(_system_of, asked))
-    texts = {text: count for text, count in trained.systems.items() if text is not None}
+    systems = Counter(_system_of(one.input) for one in trained.chats.values())  # None: without one
+    texts = {text: count for text, count in systems.items() if text is not None}
     with_one = sum(texts.values())
     share = trained.share(with_one)
     varied = len(texts) > _UNKNOWN * max(with_one, 1) and len(texts) > 1  # each row has its own

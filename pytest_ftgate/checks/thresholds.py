@@ -110,7 +110,9 @@ def _check(name: str, limits: ThresholdKeys, model: ModelResult, *, share: bool,
         why = f": {reason}" if reason else ""
     else:
         shown = _shown(name, value, share)
-        if _within(value, limits):
+        rounded = round(value, 12)  # like its limits, so that 56 of 60 meets 0.933333333333333
+        above = limits.min is None or rounded >= round(limits.min, 12)
+        if above and (limits.max is None or rounded <= round(limits.max, 12)):
             status, advice = "pass", None
         elif shown in (least, most):  # not to be told apart when rounded
             shown = f"{value:.6g}"
@@ -157,14 +159,6 @@ def _shown(name: str, value: float, share: bool) -> str:
     if name == "cost_usd":
         return show_usd(value)
     return show_value(value, share=True) if share or name == "error_rate" else f"{value:.6g}"
-
-
-def _within(value: float, limits: ThresholdKeys) -> bool:
-    """Return whether a value meets its limits; all are rounded to 12 decimals, so 56 of 60 meets 0.933333333333333."""
-    rounded = round(value, 12)
-    above = limits.min is None or rounded >= round(limits.min, 12)
-    below = limits.max is None or rounded <= round(limits.max, 12)
-    return above and below
 
 
 def _unknown(name: str, model: ModelResult) -> tuple[str | None, str]:

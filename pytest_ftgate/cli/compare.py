@@ -155,7 +155,9 @@ def _thresholds(before: GateResult, after: GateResult) -> Iterator[Move]:
     replaced = ("max_drop", "evidence") if (before.max_drop is None) != (after.max_drop is None) else ()
     for key in dict.fromkeys((*old, *new)):
         was, now = old.get(key), new.get(key)
-        judged = _judged_to_its_end(after if now is None else before)
+        lacking = after if now is None else before
+        value = lacking.baseline.value if lacking.stage == "ready" else lacking.gain
+        judged = value is not None and lacking.verdict != "error"
         if was == now or key in replaced or (None in (was, now) and not judged):
             continue
         comparison, last = comparison_of(key), key.rpartition(".")[2]
@@ -178,11 +180,6 @@ def _shown(value: Any, key: str, *, share: bool) -> str:
     if isinstance(value, str):
         return value
     return show_percent(value) if key == "confidence" else show_amount(value, share=share)
-
-
-def _judged_to_its_end(gate: GateResult) -> bool:
-    """Return whether the models were compared, so that all checks of the gate were made."""
-    return (gate.baseline.value if gate.stage == "ready" else gate.gain) is not None and gate.verdict != "error"
 
 
 def _asked(gate: GateResult) -> dict[str, Any]:

@@ -18,12 +18,11 @@ from pytest_ftgate.data import DataSet, normalized_input
 from pytest_ftgate.data.cells import json_row
 from pytest_ftgate.data.columns import Forms
 from pytest_ftgate.data.csvfile import DELIMITERS, read_cells
-from pytest_ftgate.data.faults import without_faults
 from pytest_ftgate.data.jsonl import read_array, read_objects
 from pytest_ftgate.data.lines import Lines, suffix_of
 from pytest_ftgate.data.load import opened
 from pytest_ftgate.data.row import example_from_row
-from pytest_ftgate.errors import ConfigError, Where, shown_path
+from pytest_ftgate.errors import ConfigError, Where, shown_path, without_faults
 from pytest_ftgate.text import plural
 
 

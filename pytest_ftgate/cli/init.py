@@ -10,21 +10,10 @@ from dataclasses import dataclass
 from importlib.resources import files
 from pathlib import Path
 from string import Template
-from typing import Any
 
 from pytest_ftgate.checks.goal import NOT_SERVED, SERVED
 from pytest_ftgate.cli.dedupe import Cleaned
-from pytest_ftgate.cli.survey import (
-    MIN_TEST,
-    MIN_TRAINING,
-    Proposal,
-    Source,
-    Survey,
-    cleaned,
-    look,
-    propose,
-    warnings,
-)
+from pytest_ftgate.cli.survey import MIN_TEST, MIN_TRAINING, Proposal, Source, Survey, cleaned, look, propose, warnings
 from pytest_ftgate.data.row import told_left_out
 from pytest_ftgate.errors import ConfigError, Where, shown_path, write_whole
 from pytest_ftgate.ini_file import IniFile, find_ini
@@ -197,16 +186,12 @@ def _check_gate(wishes: Wishes, text: str) -> None:
 def test_file(folder: Path, ini: IniFile | None) -> Path:
     """Return where pytest collects a new test: in this folder, or in the first folder of ini ``testpaths``."""
     here = Path(os.path.abspath(folder))
-    named = _words(ini.values.get("testpaths")) if ini is not None else []
+    written = ini.values.get("testpaths") if ini is not None else None
+    named = shlex.split(written) if isinstance(written, str) else list(written or ())
     found = [ini.path.parent / word for word in named if ini is not None and (ini.path.parent / word).is_dir()]
     if not found or any(Path(os.path.abspath(path)) in (here, *here.parents) for path in found):
         return folder / _TEST_FILE
     return Path(os.path.relpath(found[0] / _TEST_FILE))
-
-
-def _words(value: Any) -> list[str]:
-    """Return the words of an ini value that is a list, or a text with spaces or line feeds between them."""
-    return shlex.split(value) if isinstance(value, str) else list(value or ())
 
 
 def ini_lines(ini: IniFile | None, gate_file: str = _GATE_FILE) -> list[str]:

@@ -14,14 +14,13 @@ from pytest_ftgate.data.cells import Table
 from pytest_ftgate.data.columns import Forms
 from pytest_ftgate.data.csvfile import DELIMITERS, csv_header, read_cells
 from pytest_ftgate.data.example import DataSet, Example, duplicate_ids
-from pytest_ftgate.data.faults import raise_together, without_faults
 from pytest_ftgate.data.formats import FORMATS as ROW_FORMATS
 from pytest_ftgate.data.formats import Format
 from pytest_ftgate.data.jsonl import read_array, read_objects
 from pytest_ftgate.data.lines import GZIP, Lines, UnopenedError, open_lines, suffix_of
 from pytest_ftgate.data.parquet import read_parquet
 from pytest_ftgate.data.row import examples_of, told_left_out
-from pytest_ftgate.errors import DataError, Where, shown_path
+from pytest_ftgate.errors import DataError, Where, raise_together, shown_path, without_faults
 from pytest_ftgate.text import kind_of, listed, nearest
 
 _FILES = {

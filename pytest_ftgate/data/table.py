@@ -8,10 +8,9 @@ from pathlib import Path
 from typing import Any
 
 from pytest_ftgate.data.csvfile import DELIMITERS, SEPARATORS, read_cells
-from pytest_ftgate.data.faults import raise_together, without_faults
 from pytest_ftgate.data.jsonl import read_objects
 from pytest_ftgate.data.lines import open_lines, suffix_of
-from pytest_ftgate.errors import DataError, Where
+from pytest_ftgate.errors import DataError, Where, raise_together, without_faults
 from pytest_ftgate.text import excerpt, kind_of, listed, nearest
 
 

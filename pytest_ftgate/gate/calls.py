@@ -52,7 +52,8 @@ def run_all(gate: Context, options: dict[str, Any]) -> Context:
     for name, job in wanted.items():
         if name.purpose == "latency":
             (runs[name],) = run_models([job], **options)
-    if any(metric.kind == "set" for metric in gate.all_metrics):
+    metrics = [*gate.metrics.values(), *(guard.metric for guard in gate.guards.values())]
+    if any(metric.kind == "set" for metric in metrics):
         # Import scikit-learn, which takes a second, while the models are called: after the samples, whose latencies
         # it would add to.
         Thread(target=import_module, args=["sklearn.metrics"], daemon=True).start()

@@ -7,13 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from pytest_ftgate import clock
 from pytest_ftgate.checks.attempts import find_attempt
-from pytest_ftgate.checks.audit import (
-    TrainingAudit,
-    audit_training_set,
-    check_test_set,
-    grouped,
-    row_pairs,
-)
+from pytest_ftgate.checks.audit import TrainingAudit, audit_training_set, check_test_set, grouped, row_pairs
 from pytest_ftgate.checks.context import Context
 from pytest_ftgate.checks.freshness import last_green
 from pytest_ftgate.checks.guards import described as described_guard
@@ -91,26 +85,22 @@ def _audited(training: DataSet, test: DataSet, services: Services, config: GateK
 
 def _with_input_facts(gate: Context) -> Context:
     """Add the facts of data and models that are known before any call."""
-    test, metric = gate.test, gate.deciding
+    test, training, audit, metric = gate.test, gate.training, gate.audit, gate.deciding
     return gate.with_facts(
-        training=_training_result(gate.audit, gate.test, gate.training),
-        test_set=TestSetResult(test.path, test.sha256, len(test), row_pairs(test, test, gate.audit.test_near_rows)),
+        training=TrainingResult(
+            audit.path,
+            audit.sha256,
+            audit.rows,
+            audit.usable,
+            audit.duplicates,
+            audit.conflicts,
+            audit.leaked,
+            leaked_pairs=row_pairs(test, training, audit.leaked_rows),
+            near_pairs=row_pairs(test, training, audit.leaked_near_rows),
+        ),
+        test_set=TestSetResult(test.path, test.sha256, len(test), row_pairs(test, test, audit.test_near_rows)),
         metric_range=(metric.low, metric.high),
         guards=tuple(map(described_guard, gate.guards.values())),
-    )
-
-
-def _training_result(audit: TrainingAudit, test: DataSet, training: DataSet) -> TrainingResult:
-    return TrainingResult(
-        audit.path,
-        audit.sha256,
-        audit.rows,
-        audit.usable,
-        audit.duplicates,
-        audit.conflicts,
-        audit.leaked,
-        leaked_pairs=row_pairs(test, training, audit.leaked_rows),
-        near_pairs=row_pairs(test, training, audit.leaked_near_rows),
     )
 
 

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from math import inf
 from typing import TYPE_CHECKING, Any
 
-from pytest_ftgate.checks import hypothesis
+from pytest_ftgate.checks.ready import check_prediction
 from pytest_ftgate.checks.thresholds import RUN_METRICS
 from pytest_ftgate.errors import ConfigError, Where, guarded
 from pytest_ftgate.metrics.labels import READING_OPTIONS, distinct_outputs
@@ -104,7 +104,7 @@ def check_possible(config: GateKeys, metrics: Mapping[str, Metric]) -> None:
     """Raise :class:`ConfigError` for an impossible margin, threshold or hypothesis, or a meaningless ``errors``."""
     _check_margin(config, metrics[config.decided_by.name])
     _check_thresholds(config, metrics)
-    hypothesis.check_prediction(config, metrics[config.decided_by.name])
+    check_prediction(config, metrics[config.decided_by.name])
     _check_errors(config)
 
 

@@ -170,6 +170,8 @@ def plan_gate(
 
 
 def _plan(gate: Context, services: Services, preview: int) -> Plan:
+    from pytest_ftgate.statistics import group_counts
+
     asked = replace(gate, test=may_show(gate))
     first = replace(asked.test, examples=asked.test.examples[: max(1, preview)])
     answered: dict[str, Run] = {}
@@ -184,7 +186,8 @@ def _plan(gate: Context, services: Services, preview: int) -> Plan:
         unscored = f"{gate.deciding.name} is not scored in a preview, because its judges are not asked"
     wanted = jobs(gate)
     stored = dict(zip(wanted, stored_runs(list(wanted.values()), services.stores), strict=True))
-    config, units = gate.config, _units(gate)
+    config, counts = gate.config, group_counts(gate.groups, len(gate.test))
+    units = len(gate.test) if counts is None else counts[1]  # unequal groups count as fewer
     plan = Plan(
         gate.config.name,
         gate.checks,
@@ -270,14 +273,6 @@ def _calls_of_judges(gate: Context) -> Iterator[Calls]:
 
 
 # --- what the test set can show ------------------------------------------------------------------------------
-
-
-def _units(gate: Context) -> int:
-    """Return how many independent examples there are; unequal groups count as fewer."""
-    from pytest_ftgate.statistics import group_counts
-
-    counts = group_counts(gate.groups, len(gate.test))
-    return len(gate.test) if counts is None else counts[1]
 
 
 def _disagreement(gate: Context, stored: Mapping[RunName, Run]) -> float | None:

@@ -11,12 +11,7 @@ from pytest_ftgate.checks import advice, attempts, rules
 from pytest_ftgate.checks.context import Context, result_of
 from pytest_ftgate.checks.freshness import keep_green, until_judged
 from pytest_ftgate.errors import ConfigError, FtgateError, guarded
-from pytest_ftgate.gate.calls import (
-    calibrate_judges,
-    calling,
-    run_all,
-    run_judges,
-)
+from pytest_ftgate.gate.calls import calibrate_judges, calling, run_all, run_judges
 from pytest_ftgate.gate.inputs import read_inputs
 from pytest_ftgate.gate.state import Judged, Services
 from pytest_ftgate.result import Check, Status, error_check

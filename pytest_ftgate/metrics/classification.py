@@ -17,15 +17,7 @@ from pytest_ftgate.errors import MetricError
 from pytest_ftgate.metrics import confusion
 from pytest_ftgate.metrics.labels import READING_OPTIONS, LabelSet, label_set, positive_code, selected_codes
 from pytest_ftgate.metrics.options import Options
-from pytest_ftgate.metrics.protocol import (
-    Answers,
-    Codes,
-    Floats,
-    Metric,
-    Scored,
-    check_shape,
-    right_wrong,
-)
+from pytest_ftgate.metrics.protocol import Answers, Codes, Floats, Metric, Scored, check_shape, right_wrong
 from pytest_ftgate.text import listed
 
 _AVERAGES = ("macro", "micro", "weighted")

@@ -63,17 +63,14 @@ class ToolCallMetric(Metric):
         if answer is None:
             return 0.0
         made = _calls_made(answer)
-        pairs = self._paired(wanted, made)
+        same = [[self._same(one, other) for other in made] for one in wanted]
+        # How many expected calls can be paired with one that was made, each with one at most.
+        pairs = _in_order(same) if self.order else _in_any_order(same)
         surplus = 0 if self.extra == "ignore" else len(made) - pairs
         if self.name != "tool_call_f1":
             return float(pairs == len(wanted) and not surplus)
         total = len(wanted) + pairs + surplus
         return 2 * pairs / total if total else 1.0
-
-    def _paired(self, wanted: Sequence[Call], made: Sequence[Call]) -> int:
-        """Return how many expected calls can be paired with one that was made, each with one at most."""
-        same = [[self._same(one, other) for other in made] for one in wanted]
-        return _in_order(same) if self.order else _in_any_order(same)
 
     def _same(self, wanted: Call, made: Call) -> bool:
         return wanted["name"] == made["name"] and self.rules.same("", self._compared(wanted), self._compared(made))

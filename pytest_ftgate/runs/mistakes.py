@@ -296,28 +296,29 @@ def recalled(fixed: Sequence[Example], test: Sequence[Example], training: Sequen
     Only facts count: several words, a number or a name. A label of a small set or an object does not: giving the right
     one is behaviour, not knowledge.
     """
-    if not fixed or _small_set(test, training):
+    tested = {expected_text(example.expected).strip() for example in test}
+    different = tested | {expected_text(example.expected).strip() for example in training}
+    # They are labels of a small set where few are different, or each is tested several times.
+    few = len(different) <= MOST_LABELS or len(tested) * _TESTS_OF_A_LABEL <= len(test)
+    if not fixed or (few and are_labels(different, len(test) + len(training))):
         return 0
     facts = [needle for example in fixed if (needle := _to_be_known(example))]
     found = _found_in_training(set(facts), training)
     return sum(needle in found for needle in facts)
 
 
-def _small_set(test: Sequence[Example], training: Sequence[Example]) -> bool:
-    """Return whether the outputs are labels of a small set: few different ones, or each tested several times."""
-    tested = {expected_text(example.expected).strip() for example in test}
-    different = tested | {expected_text(example.expected).strip() for example in training}
-    few = len(different) <= MOST_LABELS or len(tested) * _TESTS_OF_A_LABEL <= len(test)
-    return few and are_labels(different, len(test) + len(training))
-
-
 def _to_be_known(example: Example) -> str:
     """Return the words of the expected output; none if it is not a fact, or occurs in the input."""
-    text = expected_text(example.expected).strip()
-    if not isinstance(example.expected, str | int | float) or _is_container(example.expected) or not _is_fact(text):
+    text, given = expected_text(example.expected).strip(), example.input
+    if not isinstance(example.expected, str | int | float) or _is_container(example.expected):
         return ""
+    # Several words, a name, or a number too long to be guessed.
+    long_number = sum(map(str.isdigit, text)) >= _TELLING_DIGITS
+    if not (len(text.split()) > 1 or any(map(str.isupper, text)) or long_number):
+        return ""
+    contents = [given] if isinstance(given, str) else [str(message.get("content") or "") for message in given]
     needle = _words(text)
-    return needle if needle.strip() and needle not in _words(_asked(example)) else ""
+    return needle if needle.strip() and needle not in _words(" ".join(contents)) else ""
 
 
 def _found_in_training(needles: Iterable[str], training: Iterable[Example]) -> set[str]:
@@ -337,16 +338,3 @@ def _found_in_training(needles: Iterable[str], training: Iterable[Example]) -> s
         text = f" {' '.join(words)} "
         found.update(needle for start in starts & by_start.keys() for needle in by_start[start] if needle in text)
     return found
-
-
-def _is_fact(text: str) -> bool:
-    """Return whether a text is several words, a name, or a number too long to be guessed."""
-    digits = sum(map(str.isdigit, text))
-    return len(text.split()) > 1 or any(map(str.isupper, text)) or digits >= _TELLING_DIGITS
-
-
-def _asked(example: Example) -> str:
-    """Return all text that the model receives."""
-    if isinstance(example.input, str):
-        return example.input
-    return " ".join(str(message.get("content") or "") for message in example.input)

@@ -89,7 +89,11 @@ class RunState:
         self.progress = [Progress(model.name, 0, sum(map(len, rows)), 0, 0) for rows, model in names]
         self._predictions: dict[str, Prediction] = {}
         self._requested: set[str] = set()
-        self._jobs = _jobs_by_key(keys)
+        self._jobs: dict[str, tuple[int, ...]] = {}  # by key, repeated if a job needs it repeatedly
+        for number, rows in enumerate(keys):
+            alone = (number,)  # shared to save memory
+            for key in chain.from_iterable(rows):
+                self._jobs[key] = self._jobs[key] + alone if key in self._jobs else alone
 
     def unknown(self, keys: Keys) -> list[str]:
         """Return the distinct keys without an outcome."""
@@ -148,13 +152,3 @@ class RunState:
             return Prediction(key, id=example_id, failure=unasked)
         stored = found.completion is not None and key not in self._requested
         return replace(found, key=key, id=example_id, stored=stored)
-
-
-def _jobs_by_key(keys: Sequence[Keys]) -> dict[str, tuple[int, ...]]:
-    """Return job numbers by key, repeated if a job needs the key repeatedly; tuples are shared to save memory."""
-    jobs: dict[str, tuple[int, ...]] = {}
-    for number, rows in enumerate(keys):
-        alone = (number,)
-        for key in chain.from_iterable(rows):
-            jobs[key] = jobs[key] + alone if key in jobs else alone
-    return jobs

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache
+from itertools import pairwise
 
 from pytest_ftgate.checks.audit.exact import ExactCounts, count_exact, outputs_of
-from pytest_ftgate.checks.audit.labels import Labels, compare_labels
 from pytest_ftgate.checks.audit.leaks import copies_but_for_ids
 from pytest_ftgate.checks.audit.near import NearCopies, near_copies
-from pytest_ftgate.checks.audit.rows import chat_errors, long_rows
 from pytest_ftgate.checks.audit.wording import Wording
-from pytest_ftgate.data import DataSet, is_blank
+from pytest_ftgate.data import DataSet, Example, Input, canonical_json, is_blank
+from pytest_ftgate.data.example import Messages
+from pytest_ftgate.data.strict_json import parse_json
 from pytest_ftgate.result import RowPair
 from pytest_ftgate.runs.measure import shown_input
 from pytest_ftgate.text import readable
@@ -141,3 +144,120 @@ def _near(counts: ExactCounts, training: Mapping[int, Wording], test_outputs: li
 
 def _first_rows(data: DataSet) -> dict[str, int]:
     return {example.group: row for row, example in reversed(list(enumerate(data))) if example.group is not None}
+
+
+# --- labels: those of both sets, and their imbalance ---------------------------------------------------------
+
+
+HARDLY = 5
+"""A label of the test set with fewer training rows than this is reported."""
+
+_ROWS_PER_LABEL = 5
+
+
+@dataclass(frozen=True)
+class Labels:
+    """The labels of both sets; all empty if the outputs do not look like labels.
+
+    Attributes:
+        only_in_test: labels without a training row, sorted.
+        rare: labels of the test set with fewer than ``HARDLY`` training rows, with their number; rarest first.
+        counts: training rows by label, most frequent first; also empty if few labels repeat.
+    """
+
+    only_in_test: tuple[str, ...] = ()
+    rare: Mapping[str, int] | None = None
+    counts: Mapping[str, int] | None = None
+
+    @property
+    def imbalance(self) -> float | None:
+        """Return the rows of the most frequent label divided by those of the rarest; None without labels."""
+        counts = list((self.counts or {}).values())
+        return counts[0] / counts[-1] if counts else None
+
+
+def compare_labels(training: Sequence[str], test: Sequence[str]) -> Labels:
+    """Compare the labels of both sets.
+
+    Blank outputs are not labels, and neither are JSON objects and lists, such as tool calls; where these are most of
+    the outputs, the others are no labels either. Otherwise they are labels if both sets together have at most two
+    distinct ones, or at most half as many as rows: free text rarely repeats. Labels are counted if the training set has
+    at most two, or ``_ROWS_PER_LABEL`` rows for each on average.
+
+    Outputs are stripped texts.
+    """
+    plain = cache(lambda output: bool(output) and not _is_structured(output))
+    filled = sum(map(bool, training)) + sum(map(bool, test))
+    training, test = ([output for output in outputs if plain(output)] for outputs in (training, test))
+    counts, in_test = Counter(training), set(test)
+    if 2 * (len(training) + len(test)) < filled:
+        return Labels()
+    if len(counts.keys() | in_test) > max(2, (len(test) + len(training)) // 2):
+        return Labels()
+    only_in_test = tuple(sorted(in_test - counts.keys()))
+    if len(counts) > max(2, len(training) // _ROWS_PER_LABEL):
+        return Labels(only_in_test)
+    rare = sorted((counts[label], label) for label in in_test & counts.keys() if counts[label] < HARDLY)
+    ordered = sorted(counts.items(), key=lambda item: (-item[1], item[0]))
+    return Labels(only_in_test, {label: count for count, label in rare}, dict(ordered))
+
+
+def _is_structured(output: str) -> bool:
+    """Return whether the output is a JSON object or a list of them, as in extraction and tool calls."""
+    if not output.startswith(("{", "[")):
+        return False
+    try:
+        value = parse_json(output)
+    except ValueError:
+        return False
+    return isinstance(value, dict) or all(isinstance(part, dict) for part in value)
+
+
+# --- conversations that chat templates reject or silently rewrite, and rows that are too long ----------------
+
+
+_BYTES_PER_TOKEN = 4
+_FIRST = ("system", "developer")
+_RESULTS = ("tool", "function")
+
+
+def chat_errors(inputs: Sequence[Input]) -> dict[int, str]:
+    """Return the rows whose conversation, input and expected output together, is malformed, with the first reason."""
+    found = ((row, next(_flaws(given), None)) for row, given in enumerate(inputs) if not isinstance(given, str))
+    return {row: flaw for row, flaw in found if flaw is not None}
+
+
+def _flaws(messages: Messages) -> Iterator[str]:
+    roles = [str(message["role"]) for message in messages]
+    turns = [role for role in roles if role not in _FIRST]
+    if any(role in _FIRST and before not in _FIRST for before, role in pairwise(roles)):
+        yield "instructions after the first turn"
+    if not turns or "user" not in turns:
+        yield "no user message"
+    elif turns[0] != "user":
+        yield f"{turns[0]} message first"
+    for before, role in zip(turns, [*turns[1:], "assistant"], strict=True):
+        if before == role and role in ("user", "assistant"):
+            yield f"two {role} messages in a row"
+    called = empty = False
+    for message in messages:
+        if message["role"] in _RESULTS and not called:
+            yield "tool result without a tool call"
+        called = called or "tool_calls" in message or "function_call" in message
+        calls = message.get("tool_calls") or message.get("function_call")
+        empty = empty or (not calls and message["role"] not in _RESULTS and is_blank((message,)))
+    if empty:
+        yield "empty message"
+
+
+def long_rows(training: Iterable[Example], outputs: Sequence[str], limit: int) -> dict[int, int]:
+    """Return the rows with more than ``limit`` tokens, tools included, with their tokens: UTF-8 bytes / 4."""
+    sizes = ((row, _tokens(example, outputs[row])) for row, example in enumerate(training))
+    return {row: tokens for row, tokens in sizes if tokens > limit}
+
+
+def _tokens(example: Example, output: str) -> int:
+    given, keys, tools = example.input, ("content", "tool_calls"), example.fields.get("tools")
+    texts = [given] if isinstance(given, str) else [str(message.get(key) or "") for message in given for key in keys]
+    texts += [output, canonical_json(tools)] if tools else [output]
+    return sum(len(text) if text.isascii() else len(text.encode()) for text in texts) // _BYTES_PER_TOKEN

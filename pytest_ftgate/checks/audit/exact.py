@@ -10,8 +10,7 @@ from pytest_ftgate.checks.audit.content import contents, plain_text
 from pytest_ftgate.checks.audit.leaks import leaks, sharing
 from pytest_ftgate.checks.audit.wording import excerpt_from, shared_start
 from pytest_ftgate.data import DataSet, Input, expected_text, is_blank, normalized_input, visible, without_instructions
-from pytest_ftgate.data.faults import raise_together
-from pytest_ftgate.errors import DataError
+from pytest_ftgate.errors import DataError, raise_together
 from pytest_ftgate.text import excerpt
 
 

@@ -68,10 +68,6 @@ class Endpoint:
         return f"{urlsplit(self.base_url).scheme}://{self.where}"
 
     @property
-    def base_path(self) -> str:
-        return urlsplit(self.base_url).path
-
-    @property
     def headers(self) -> dict[str, str]:
         """Return the headers of a request; without a key there is no ``Authorization``."""
         said = {"Accept": "application/json"}
@@ -274,7 +270,7 @@ def refused(refusal: Refusal, endpoint: Endpoint) -> ModelError:
         what = f"{key} was refused"
         cure = f"set {endpoint.key_env} to a key that may use {endpoint.model!r}"
     elif status == 404:
-        url = f"{endpoint.origin}{refusal.path or endpoint.base_path}"
+        url = f"{endpoint.origin}{refusal.path or urlsplit(endpoint.base_url).path}"
         what = f"the model {endpoint.model!r} or the path is unknown: {url}"
         cure = f"at {endpoint.source}: " if endpoint.source else ""
         cure += "check the model's name, and base_url, which usually ends in /v1"

@@ -2,7 +2,7 @@
 
 import pytest
 
-from pytest_ftgate.checks.audit.rows import chat_errors, long_rows
+from pytest_ftgate.checks.audit.audit import chat_errors, long_rows
 from pytest_ftgate.data import Example
 
 

@@ -2,8 +2,8 @@
 
 import pytest
 
+from pytest_ftgate.checks.audit.audit import HARDLY, Labels, compare_labels
 from pytest_ftgate.checks.audit.findings import FINDINGS
-from pytest_ftgate.checks.audit.labels import HARDLY, Labels, compare_labels
 from pytest_ftgate.config.checks import CHANGEABLE
 
 
