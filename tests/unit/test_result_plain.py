@@ -62,4 +62,4 @@ def test_whether_a_gate_passed_is_told_by_its_verdict_alone() -> None:
 
 def test_a_metric_that_was_not_measured_names_those_that_were() -> None:
     with pytest.raises(KeyError, match=r"f1.*accuracy, token_f1"):
-        ModelResult("m", metrics={"accuracy": 1.0, "token_f1": None}).metrics["f1"]
+        ModelResult("m", metrics={"accuracy": 1.0, "token_f1": None}).score("f1")
