@@ -244,7 +244,7 @@ class Context:
 
     def recordings(self) -> dict[str, Run]:
         """Return all runs by their names in recordings."""
-        from pytest_ftgate.checks.attempts import whole_run
+        from pytest_ftgate.checks.shown import whole_run
 
         runs = {name: run for name, run in self.runs.items() if name.purpose != "shown"}
         own = {

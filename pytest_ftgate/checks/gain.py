@@ -6,11 +6,11 @@ from collections import Counter
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
-from pytest_ftgate.checks import attempts
 from pytest_ftgate.checks.advice import loss_advice
 from pytest_ftgate.checks.context import Found
 from pytest_ftgate.checks.drop import exact_gain, gain_reaches, is_shown, shown_gain
 from pytest_ftgate.checks.match import max_drop_check
+from pytest_ftgate.checks.shown import hides, shown_flips
 from pytest_ftgate.data import expected_text
 from pytest_ftgate.result import Action, Check, Gain, opponent
 from pytest_ftgate.runs.measure import flips
@@ -28,7 +28,7 @@ def check(gate: Context) -> Found:
     """Find the gain over the best baseline in full and over each in short, and check each."""
     config, decided = gate.config, gate.comparisons[gate.best]
     baseline, candidate = gate.scored[gate.best], gate.scored["candidate"]
-    shown = attempts.shown_flips(gate, _BROKEN_KEPT) if attempts.hides(gate) else {}
+    only_shown = shown_flips(gate, _BROKEN_KEPT) if hides(gate) else {}
     facts = {
         **decided.facts(),
         "margin": None if config.matches else config.standard_of(gate.best).gain,
@@ -39,7 +39,7 @@ def check(gate: Context) -> Found:
             for role, one in gate.comparisons.items()
         },
         **flips(baseline, candidate, gate.deciding.name, _BROKEN_KEPT),
-        **shown,
+        **only_shown,
     }
     best_first = {gate.best: decided, **gate.comparisons}.items()
     return Found(facts, [one for role, comparison in best_first for one in gain_checks(gate, role, comparison)])

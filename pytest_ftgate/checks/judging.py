@@ -16,7 +16,8 @@ from pytest_ftgate.metrics.judged import HumanPreference, ModelJudged, Preferenc
 from pytest_ftgate.models import Surroundings, build_model
 from pytest_ftgate.models.openai_api.endpoint import PUBLIC_ENDPOINT
 from pytest_ftgate.result import Check, called
-from pytest_ftgate.runs.judging import Judge, Judging, read_items
+from pytest_ftgate.runs.calibration import read_items
+from pytest_ftgate.runs.judging import Judge, Judging
 
 if TYPE_CHECKING:
     from pytest_ftgate.checks.context import Context

@@ -7,8 +7,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from pytest_ftgate.checks.attempts import hides, shown_diagnosis
 from pytest_ftgate.checks.context import Found
+from pytest_ftgate.checks.shown import hides, shown_diagnosis
 from pytest_ftgate.result import Check
 from pytest_ftgate.runs.mistakes import diagnose
 from pytest_ftgate.text import plural

@@ -27,8 +27,9 @@ from gate_project import (
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pytest_ftgate.checks.attempts import _confidence, may_be_shown
+from pytest_ftgate.checks.attempts import _confidence
 from pytest_ftgate.checks.ledger import Fingerprint
+from pytest_ftgate.checks.shown import may_be_shown
 from pytest_ftgate.data import Example
 
 LEDGER = "ftgate-attempts.jsonl"

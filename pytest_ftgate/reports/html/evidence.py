@@ -12,8 +12,8 @@ from dataclasses import asdict, dataclass, field
 from math import isfinite
 from typing import TYPE_CHECKING, Any, Literal
 
-from pytest_ftgate.checks.attempts import hides, shown_answers
 from pytest_ftgate.checks.audit import row_pairs
+from pytest_ftgate.checks.shown import hides, shown_answers
 from pytest_ftgate.data import canonical_json, expected_text
 from pytest_ftgate.models import Completion
 from pytest_ftgate.models.prompt import Prompt

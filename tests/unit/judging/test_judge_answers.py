@@ -12,7 +12,8 @@ from sklearn.metrics import cohen_kappa_score
 from pytest_ftgate.config import ModelSpec, Source
 from pytest_ftgate.data import Example
 from pytest_ftgate.metrics.judged import Preference, Rubric
-from pytest_ftgate.runs.judging import cohen_kappa, questions_about, read_reply, weighted_kappa
+from pytest_ftgate.runs.calibration import cohen_kappa, weighted_kappa
+from pytest_ftgate.runs.judging import questions_about, read_reply
 
 SOURCE = Source("file", "ftgate.yaml:9", Path())
 JUDGE = ModelSpec("python", {"target": "judges:honest"}, "python:judges:honest", "honest", SOURCE)
