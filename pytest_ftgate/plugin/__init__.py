@@ -120,37 +120,6 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addini("ftgate_required", "gates that must run and pass: names, or all", type="args", default=[])
 
 
-def check_options(config: pytest.Config) -> None:
-    """Refuse invalid options before any test is collected."""
-    from importlib.util import find_spec
-
-    from pytest_ftgate.plugin.obligations import refused_in_ini, sign_of_ci
-    from pytest_ftgate.plugin.planning import planning_option
-
-    written = refused_in_ini(config)
-    if written is not None:
-        raise pytest.UsageError(f"{written} is refused in addopts of the ini file: no required gate would be judged")
-    for name in config.getoption("override_ini") or ():
-        if name.startswith("ftgate_"):
-            raise pytest.UsageError(
-                f"-o {name}: the requirements of a gate come from files under review, not from the command line"
-            )
-    reports = list(dict.fromkeys(config.getoption("--ftgate-report")))
-    paths = [os.path.realpath(report.partition(":")[2]) for report in reports]
-    for report, path in zip(reports, paths, strict=True):
-        if paths.count(path) > 1:  # the second report would silently replace the first
-            raise pytest.UsageError(f"--ftgate-report={report}: another report is written to the same file")
-        if report.startswith("html:") and find_spec("jinja2") is None:
-            raise pytest.UsageError(
-                "--ftgate-report=html needs Jinja2, which is not installed: pip install 'pytest-ftgate[report]'"
-            )
-    required, sign = bool(config.getini("ftgate_required")), sign_of_ci(os.environ)
-    local, unmet = ("is for local work only", True), ("meets no gate of ftgate_required", required)
-    for option, (what, waives) in (("--ftgate-allow-missing", local), (planning_option(config), unmet)):
-        if option is not None and config.getoption(option) and waives and sign:
-            raise pytest.UsageError(f"{option} {what}; the environment variable {sign} is set")
-
-
 def pytest_addhooks(pluginmanager: pytest.PytestPluginManager) -> None:
     from pytest_ftgate import hookspecs
 
@@ -176,6 +145,8 @@ def pytest_configure(config: pytest.Config) -> None:
     check_ini(config)
     checked = ("override_ini", "--ftgate-report", "--ftgate-allow-missing", "--ftgate-plan", "--ftgate-preview")
     if any(config.getoption(name) for name in checked) or config.getini("ftgate_required"):
+        from pytest_ftgate.plugin.ini_keys import check_options
+
         check_options(config)
 
 

@@ -1,8 +1,10 @@
-"""Refuse ini keys that would have no effect: a misspelled ``ftgate_required`` would require nothing."""
+"""Refuse options, and ini keys that would have no effect: a misspelled ``ftgate_required`` would require nothing."""
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable, Iterator
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +12,8 @@ import pytest
 
 from pytest_ftgate.errors import ConfigError
 from pytest_ftgate.ini_file import HEADERS, INI_NAMES, IniFile, read_ini, reads_native
+from pytest_ftgate.plugin.obligations import refused_in_ini, sign_of_ci
+from pytest_ftgate.plugin.planning import planning_option
 from pytest_ftgate.text import excerpt, nearest
 
 KEYS = (
@@ -18,6 +22,32 @@ KEYS = (
 )
 _PREFIX = "ftgate"
 _TRUTH = ("true", "false", "yes", "no", "on", "off")
+
+
+def check_options(config: pytest.Config) -> None:
+    """Refuse invalid options before any test is collected."""
+    written = refused_in_ini(config)
+    if written is not None:
+        raise pytest.UsageError(f"{written} is refused in addopts of the ini file: no required gate would be judged")
+    for name in config.getoption("override_ini") or ():
+        if name.startswith("ftgate_"):
+            raise pytest.UsageError(
+                f"-o {name}: the requirements of a gate come from files under review, not from the command line"
+            )
+    reports = list(dict.fromkeys(config.getoption("--ftgate-report")))
+    paths = [os.path.realpath(report.partition(":")[2]) for report in reports]
+    for report, path in zip(reports, paths, strict=True):
+        if paths.count(path) > 1:  # the second report would silently replace the first
+            raise pytest.UsageError(f"--ftgate-report={report}: another report is written to the same file")
+        if report.startswith("html:") and find_spec("jinja2") is None:
+            raise pytest.UsageError(
+                "--ftgate-report=html needs Jinja2, which is not installed: pip install 'pytest-ftgate[report]'"
+            )
+    required, sign = bool(config.getini("ftgate_required")), sign_of_ci(os.environ)
+    local, unmet = ("is for local work only", True), ("meets no gate of ftgate_required", required)
+    for option, (what, waives) in (("--ftgate-allow-missing", local), (planning_option(config), unmet)):
+        if option is not None and config.getoption(option) and waives and sign:
+            raise pytest.UsageError(f"{option} {what}; the environment variable {sign} is set")
 
 
 def check_ini_keys(config: pytest.Config, paths: Iterable[Path]) -> None:
