@@ -54,7 +54,7 @@ def _result(result: GateResult) -> Mapping[str, Any]:
 def _section(result: GateResult) -> Iterator[str]:
     yield from (f"## Evaluation: {inline(result.name)}, {result.verdict}", "")
     yield from _facts("Purpose", _purpose(result))
-    yield from _facts("Data", sentences.data_sentences(result))
+    yield from _facts("Data", sentences.data_sentences(result, digits=64))
     yield from _facts("Models", (_model(role, one) for role, one in result.models.items()))
     yield from ("### Results", "", *table(tables.models(result)))
     gain = sentences.gain_sentence(result)

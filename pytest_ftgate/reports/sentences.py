@@ -197,15 +197,15 @@ def age_sentence(result: GateResult) -> str | None:
     return f"oldest stored prediction: {show_age(max(known))} old" if known else None
 
 
-def data_sentences(result: GateResult) -> Iterator[str]:
-    """Yield the data sets with their sizes and hashes."""
+def data_sentences(result: GateResult, digits: int = _HASH_DIGITS) -> Iterator[str]:
+    """Yield the data sets with their sizes and the first digits of their hashes."""
     training, test = result.training, result.test_set
     if training.sha256 is None or test.sha256 is None:
         return
     counts = f"{show_count(training.rows)} rows, {show_count(training.usable)} usable"
-    yield f"training set: {training.path or 'iterable'}, {counts}, sha256 {training.sha256[:_HASH_DIGITS]}"
+    yield f"training set: {training.path or 'iterable'}, {counts}, sha256 {training.sha256[:digits]}"
     examples = f"{show_count(test.examples)} examples"
-    yield f"test set: {test.path or 'iterable'}, {examples}, sha256 {test.sha256[:_HASH_DIGITS]}"
+    yield f"test set: {test.path or 'iterable'}, {examples}, sha256 {test.sha256[:digits]}"
 
 
 # --- money ------------------------------------------------------------------------------------------
