@@ -65,7 +65,7 @@ OWED: dict[str, Row] = {
     "a broken set-up": (marked(body="def test_gate(broken): pass") | {"conftest.py": BROKEN}, (), "set-up failed"),
     # left out: not among the tests of the run
     **{" ".join(args): ({}, args, reason) for args, reason in LEFT_OUT.items()},
-    # another gate than the one in the file; what each key asks for: tests/unit/weaker/test_gates.py
+    # another gate than the one in the file; what each key asks for: tests/unit/weaker/test_weaker_gates.py
     "a smaller margin": (marked("'support', margin=0.01"), (), "margin: 0.05 -> 0.01"),
     "a part of it": (marked(f"'support', test_set={PART}"), (), "test_set.limit: all rows -> 55"),
     "another metric": (marked("'support', metric='f1_macro'"), (), "metric: accuracy -> f1_macro"),

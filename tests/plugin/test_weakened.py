@@ -108,7 +108,7 @@ def told(gate: dict[str, Any], status: str = "fail") -> str:
     return "\n".join(one["message"] for one in gate["checks"] if one["name"] in names and one["status"] == status)
 
 
-WEAKER = [  # each key: tests/unit/weaker/test_gates.py
+WEAKER = [  # each key: tests/unit/weaker/test_weaker_gates.py
     ("margin: 0.05", "margin: 0.04", "margin: 0.05 0.04"),
     ("    thresholds:\n      accuracy: {min: 0.9}\n", "", "thresholds.accuracy: 0.9"),
 ]
