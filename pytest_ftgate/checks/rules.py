@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable
 from typing import Literal, NamedTuple
 
 from pytest_ftgate.checks import (
+    alternatives,
     answers,
     attempts,
     audit,
@@ -17,6 +18,7 @@ from pytest_ftgate.checks import (
     gain,
     goal,
     guards,
+    identical_outputs,
     judging,
     knowledge,
     match,
@@ -83,7 +85,7 @@ RULES: tuple[Rule, ...] = (
     _rule("scored", form.check, "accept"),  # where form decides, all that follows only measures form
     _rule("scored", constant_baseline.check),
     _rule("scored", ready.check_hypothesis),
-    _rule("scored", baseline_quality.check_answers, "accept"),
+    _rule("scored", identical_outputs.check, "accept"),
     _rule("scored", gain.check, "accept"),
     _rule("scored", ready.check, "ready", "margin"),
     _rule("scored", match.check, "accept", "max_drop"),
@@ -92,7 +94,7 @@ RULES: tuple[Rule, ...] = (
     _rule("scored", economics.check),
     _rule("scored", answers.check),
     _rule("scored", knowledge.check, "accept"),
-    _rule("scored", baseline_quality.check_alternatives, "accept", "margin"),
+    _rule("scored", alternatives.check, "accept", "margin"),
     _rule("scored", slices.check, "accept"),
     _rule("answered", guards.check),
     _rule("answered", freshness.max_age),

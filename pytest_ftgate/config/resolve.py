@@ -20,8 +20,6 @@ from pytest_ftgate.text import KeyPath, cut
 
 _REQUIRED = ("test_set", "training_set", "baseline", "candidate", "margin")
 _FACTORS = ("cheaper_by", "faster_by")
-STANDARDS = ("margin", "max_drop", *_FACTORS)
-"""The keys that say what the candidate must gain."""
 _FIXTURES = ("test_set", "training_set", "baseline", "candidate")
 _BY_NAME = ("thresholds", "checks")
 """The mappings of names that are merged: each name is taken from the nearest layer that has it."""

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from gate_project import Project, block, check, ends, mentions, passed, statuses, stopped
+from gate_project import Project, block, check, ends, mentions, passed, read_jsonl, statuses, stopped
 
 from pytest_ftgate.config.baselines import has_own_standards
 from pytest_ftgate.statistics import compare_right_wrong
@@ -52,6 +52,15 @@ def test_the_champion_decides_by_max_drop(project: Project, n: int, right: int, 
     assert {role: one["required"] for role, one in gate["gains"].items()} == {"prompt": 0.05, "champion": -0.03}
     assert "champion" not in check(gate, "weak_baseline")["message"]
     assert any("champion" in line and "max_drop 3 points" in line for line in block(gate))
+
+
+@pytest.mark.parametrize(("wrong", "verdict", "status"), [(3, "pass", "warning"), (9, "fail", "fail")])
+def test_a_candidate_may_answer_as_the_champion_does(project: Project, wrong: int, verdict: str, status: str) -> None:
+    """Two good models may agree everywhere; with many mistakes in common they are one model under two names."""
+    project.predictions("live.jsonl", 288, range(288 - wrong, 288))
+    said = {row["id"]: row["output"] for row in read_jsonl(project.path / "live.jsonl")}
+    gate = ends(judged(project, candidate=lambda text: said[f"t{text.split()[-1]}"]), verdict)
+    assert statuses(gate)["identical_outputs"] == status
 
 
 def test_the_prompt_must_be_beaten_whatever_the_champion_allows(project: Project) -> None:
