@@ -1,4 +1,4 @@
-"""Signs of a baseline that is weaker than it need be, or that is the candidate itself."""
+"""Signs of a baseline that is weaker than it need be, or that is the candidate itself, found before any call."""
 
 from __future__ import annotations
 

@@ -83,7 +83,8 @@ def _schema(asked: argparse.Namespace) -> int:
 
 
 def _compare(asked: argparse.Namespace) -> int:
-    from pytest_ftgate.cli.compare import compare_reports, comparison_lines, read_report
+    from pytest_ftgate.cli.compare import compare_reports, comparison_lines
+    from pytest_ftgate.reports.json import read_report
 
     paths = (asked.before, asked.after)
     before, after = map(read_report, paths)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -10,15 +9,11 @@ from pathlib import Path
 from typing import Any, Literal
 
 from pytest_ftgate.config.gate_keys import comparison_of
-from pytest_ftgate.config.problems import own_words
-from pytest_ftgate.data.lines import UnopenedError, open_lines
-from pytest_ftgate.data.strict_json import parse_json
-from pytest_ftgate.errors import DataError, Where, shown_path
-from pytest_ftgate.reports.json import REPORT_VERSION, Report
+from pytest_ftgate.errors import shown_path
+from pytest_ftgate.reports.json import Report
 from pytest_ftgate.result import PROBLEMS_FIRST, RED, GateResult, TestSetResult, TrainingResult, called
 from pytest_ftgate.text import (
     FARTHEST,
-    dotted,
     is_share,
     plural,
     printable,
@@ -37,39 +32,6 @@ _STEADY = 0.2
 _WHAT_WIDTH = 24
 _NAMES_SHOWN = 10
 _NAME_WIDTH = 50
-_CURE = "Write one: python -m pytest --ftgate-report=json:PATH"
-
-
-def read_report(path: Path) -> Report:
-    """Read a report, in which names may be absent. Raise :class:`DataError` if it cannot be read."""
-    from pydantic import TypeAdapter, ValidationError
-
-    def unusable(what: str, key: str | None = None, cure: str | None = _CURE) -> DataError:
-        return DataError(what, where=Where(shown_path(path), key=key), cure=cure)
-
-    try:
-        with open_lines(path) as lines:
-            document = parse_json("".join(lines))
-    except UnopenedError as error:
-        raise unusable(error.what) from None
-    except json.JSONDecodeError:
-        raise unusable("not a report: it is not JSON") from None
-    except ValueError as error:
-        raise unusable(f"not a report: {error}") from None
-    version = document.get("version") if isinstance(document, dict) else None
-    if type(version) is not int or "gates" not in document:
-        raise unusable("not a report of pytest-ftgate")
-    if version != REPORT_VERSION:
-        cure = "Upgrade pytest-ftgate, which is older than this report." if version > REPORT_VERSION else _CURE
-        raise unusable(f"must be {REPORT_VERSION}, the only supported version, got {version}", "version", cure)
-    try:
-        # As JSON, which has no tuples. A lone surrogate, which an answer may contain, is replaced.
-        written = json.dumps(document, ensure_ascii=False).encode(errors="replace")
-        report: Report = TypeAdapter(Report).validate_json(written, strict=True)
-    except ValidationError as error:
-        at, what = own_words(error)[0]
-        raise unusable(f"not a report: {what}", dotted(at), None) from None
-    return report
 
 
 @dataclass(frozen=True, slots=True)

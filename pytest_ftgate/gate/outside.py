@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-import json
 import os
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pytest_ftgate.config import Layer, Source, load_gate_file, resolve_gate
-from pytest_ftgate.errors import ConfigError, DataError, FtgateError, Where, shown_path
+from pytest_ftgate.errors import ConfigError, FtgateError, Where, shown_path
 from pytest_ftgate.gate.data_sets import DataSets
 from pytest_ftgate.gate.run import judge_gate
 from pytest_ftgate.gate.state import Services
 from pytest_ftgate.ini_file import find_ini
+from pytest_ftgate.reports import json
 from pytest_ftgate.reports.recordings import read_notes, read_recordings
 from pytest_ftgate.result import GateResult, failed_result
 from pytest_ftgate.runs.progress import ProgressDisplay
@@ -92,13 +92,4 @@ def read_report(path: str | os.PathLike[str]) -> tuple[GateResult, ...]:
     Raises:
         DataError: the file cannot be read, or is no such report.
     """
-    where = Where(shown_path(Path(path)))
-    try:
-        document = json.loads(Path(path).read_text(encoding="utf-8"))
-        return tuple(GateResult.from_dict(gate) for gate in document["gates"])
-    except OSError as error:
-        raise DataError(f"cannot be read: {error.strerror or error}", where=where) from error
-    except (ValueError, TypeError, KeyError) as error:
-        evidence = f"{type(error).__name__}: {error}".partition("\n")[0]
-        cure = "Write one with --ftgate-report=json:PATH."
-        raise DataError("is not a JSON report of pytest-ftgate", where=where, evidence=evidence, cure=cure) from error
+    return json.read_report(Path(path)).gates

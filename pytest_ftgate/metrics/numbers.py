@@ -36,16 +36,15 @@ class _OfNumbers(Metric):
 
     def answers_read(self, answers: Iterable[str | None]) -> list[str | None]:
         """Return the number in each answer as text, so that 1.0 is 1; None if there is none."""
-        found = (None if answer is None else self.number(answer) for answer in answers)
-        return [None if one is None else show_number(float(one)) for one in found]
+        return [None if one is None else show_number(float(one)) for one in map(self.number, answers)]
 
     def constants(self, expected: Sequence[Any]) -> list[str]:
         """Return the median of the expected numbers, which no other constant is nearer to."""
         return [str(float(median_low(self.wanted(value) for value in expected)))]
 
-    def number(self, answer: str) -> Fraction | None:
-        """Return the number that an answer is, exactly; None if it is no finite number."""
-        part = self.reading.label(answer)
+    def number(self, answer: str | None) -> Fraction | None:
+        """Return the number that an answer is, exactly; None if it is missing or no finite number."""
+        part = None if answer is None else self.reading.label(answer)
         return None if part is None else _number(part)
 
     def wanted(self, value: Any) -> Fraction:
@@ -80,7 +79,7 @@ class Within(_OfNumbers):
         return by_example(self, [self.wanted(value) for value in expected], answers, self._is_right)
 
     def _is_right(self, wanted: Fraction, answer: str | None) -> bool:
-        found = None if answer is None else self.number(answer)
+        found = self.number(answer)
         allowed = self.tolerance * abs(wanted) if self.relative else self.tolerance
         return found is not None and abs(found - wanted) <= allowed
 
@@ -104,7 +103,7 @@ class AbsoluteError(_OfNumbers):
         return by_example(self, [self._inside(self.wanted(value)) for value in expected], answers, self._error)
 
     def _error(self, wanted: Fraction, answer: str | None) -> float:
-        found = None if answer is None else self.number(answer)
+        found = self.number(answer)
         if found is not None:
             return float(abs(self._inside(found) - wanted))
         if math.isinf(self.high):

@@ -7,13 +7,19 @@ import platform
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, fields
 from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
 from typing import Annotated, Any, Literal
 
+from pytest_ftgate.config.problems import own_words
+from pytest_ftgate.data.lines import UnopenedError, open_lines
+from pytest_ftgate.data.strict_json import parse_json
+from pytest_ftgate.errors import DataError, Where, shown_path
 from pytest_ftgate.plain import DIALECT, INNER, about
 from pytest_ftgate.result import GateResult, Session
-from pytest_ftgate.text import timestamp
+from pytest_ftgate.text import dotted, timestamp
 
 REPORT_VERSION = 1
+_CURE = "Write one: python -m pytest --ftgate-report=json:PATH"
 
 _DISTRIBUTIONS = ("pytest-ftgate", "pytest", "openai", "scikit-learn", "scipy", "numpy", "pyyaml", "genai-prices",
                   "jsonschema", "rapidfuzz")  # fmt: skip
@@ -56,6 +62,37 @@ def report(results: Iterable[GateResult], session: Session, *, written_at: float
         "environment": {**written, **environment()},
     }
     return json.dumps(document, indent=2, allow_nan=False) + "\n"
+
+
+def read_report(path: Path) -> Report:
+    """Read a report, in which names may be absent. Raise :class:`DataError` if it cannot be read."""
+    from pydantic import TypeAdapter, ValidationError
+
+    def unusable(what: str, key: str | None = None, cure: str | None = _CURE) -> DataError:
+        return DataError(what, where=Where(shown_path(path), key=key), cure=cure)
+
+    try:
+        with open_lines(path) as lines:
+            document = parse_json("".join(lines))
+    except UnopenedError as error:
+        raise unusable(error.what) from None
+    except json.JSONDecodeError:
+        raise unusable("not a report: it is not JSON") from None
+    except ValueError as error:
+        raise unusable(f"not a report: {error}") from None
+    found = document.get("version") if isinstance(document, dict) else None
+    if type(found) is not int or "gates" not in document:
+        raise unusable("not a report of pytest-ftgate")
+    if found != REPORT_VERSION:
+        cure = "Upgrade pytest-ftgate, which is older than this report." if found > REPORT_VERSION else _CURE
+        raise unusable(f"must be {REPORT_VERSION}, the only supported version, got {found}", "version", cure)
+    try:
+        # As JSON, which has no tuples. A lone surrogate, which an answer may contain, is replaced.
+        written = json.dumps(document, ensure_ascii=False).encode(errors="replace")
+        return TypeAdapter(Report).validate_json(written, strict=True)
+    except ValidationError as error:
+        at, what = own_words(error)[0]
+        raise unusable(f"not a report: {what}", dotted(at), None) from None
 
 
 def environment() -> dict[str, str]:

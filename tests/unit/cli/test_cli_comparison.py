@@ -10,9 +10,9 @@ from typing import Any
 
 import pytest
 
-from pytest_ftgate.cli.compare import GateMoves, Move, compare_reports, comparison_lines, read_report
+from pytest_ftgate.cli.compare import GateMoves, Move, compare_reports, comparison_lines
 from pytest_ftgate.errors import DataError
-from pytest_ftgate.reports.json import Report, Unjudged, report
+from pytest_ftgate.reports.json import Report, Unjudged, read_report, report
 from pytest_ftgate.result import (
     Check,
     GateResult,
