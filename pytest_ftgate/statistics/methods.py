@@ -179,16 +179,16 @@ def _with_one_lost(units: Units, unit: float, question: Question) -> Finding:
     """Apply Gaffke's bound to pseudo-values, with the loss of a whole unit as the worst value.
 
     That unit is the heaviest, such as an example of a rare label in macro averages or the largest group, since all
-    losses that were not seen may be of its kind. In ratios of pooled counts it is what the baseline has in the unit to
-    which a random one of its right counts belongs: the candidate can lose no more, and long documents are lost more
-    often than short ones, but not only these. ``unit`` is the size of a difference of 1 in the metric's unit. The
-    combination of pseudo-values with Gaffke's bound is our own.
+    losses that were not seen may be of its kind. In ratios of pooled counts only the share of it that the baseline has
+    right can be lost: its share in the unit to which a random one of its right counts belongs. ``unit`` is the size of
+    a difference of 1 in the metric's unit. The combination of pseudo-values with Gaffke's bound is our own.
     """
 
     def sample(units: Units) -> Sample:
         values, lost = units.pseudo_values() / unit, float(units.after.max())
-        if units.owned is not None and units.owned[0].any():
-            lost = float(units.owned[0] @ units.owned[0] / units.owned[0].sum())
+        if units.owned is not None and (owned := units.owned[0]).any():
+            right = np.divide(owned, units.before, out=np.zeros_like(owned), where=units.before > 0)
+            lost = float(units.before.max() * (owned @ right) / owned.sum())
         return Sample.of(values, min(-len(values) * lost / unit, float(values.min())))
 
     size = units.examples / len(units.left_out)

@@ -225,6 +225,24 @@ def test_documents_of_very_different_lengths_pass_falsely_at_most_five_percent()
     assert passes <= 0.05 * 400
 
 
+@pytest.mark.simulation
+def test_rare_long_documents_that_are_lost_do_not_pass_unseen():
+    """3 % of the documents are eight times as long, a fifth of these is lost whole, and all others gain as much."""
+    passes, rng = 0, np.random.default_rng(3)
+    for _ in range(200):
+        long = rng.random(200) < 0.03
+        sizes = np.where(long, 40, 5)
+        before = rng.binomial(sizes, 0.8)
+        right = np.where(long & (rng.random(200) < 0.2), 0, before + rng.binomial(sizes - before, 0.165))
+        wholes = [np.column_stack(two).astype(float) for two in ((sizes, 0 * sizes), (0 * sizes, sizes))]
+        arms = [
+            PooledCounts(np.column_stack([one, sizes - one]), *wholes, one / sizes, lambda c: c[:, 0] / c.sum(axis=1))
+            for one in (before, right)
+        ]
+        passes += compare_set(*arms, **ASKED).above_zero
+    assert passes <= 0.05 * 200
+
+
 def test_models_of_different_examples_or_metrics_are_not_compared():
     labels = LabelCounts(np.zeros(N, dtype=int), np.zeros((1, N), dtype=int), 1, lambda c: np.ones(len(c)))
     with pytest.raises(ValueError, match="kinds"):
