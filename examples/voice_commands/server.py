@@ -1,4 +1,4 @@
-"""A small OpenAI-compatible server for the two stand-ins, so that the example needs no key and no network.
+"""A small OpenAI-compatible server for the stand-ins, so that the example needs no key and no network.
 
 To try it: ``python server.py``, then ``curl http://127.0.0.1:8391/v1/models``.
 """
@@ -23,7 +23,7 @@ from stand_ins import Answer, Turns, base_answer, fine_tuned
 HOST, PORT = "127.0.0.1", 8391
 TRAIN = Path(__file__).parent / "data" / "train.jsonl"
 SERVICE = "ftgate voice commands"
-BASE, TUNED = "assistant-base", "ft:assistant-base:voice-commands"
+BASE, TUNED, LIVE = "assistant-base", "ft:assistant-base:voice-commands", "ft:assistant-base:voice-commands-1"
 UNLEASED_S = 60  # how long --while-leased waits for the first lease
 PORT_TAKEN = 75  # exit code
 
@@ -93,7 +93,7 @@ class Assistant(ThreadingHTTPServer):
         self._lock = threading.Lock()
 
     def load(self, train: Path) -> None:
-        self.models = {BASE: base_answer, TUNED: fine_tuned(train)}
+        self.models = {BASE: base_answer, TUNED: fine_tuned(train), LIVE: fine_tuned(train, share=0.25)}
         self.facts = {"service": SERVICE, "trained_on": hashlib.sha256(train.read_bytes()).hexdigest()}
 
     def serve(self) -> None:
@@ -185,7 +185,7 @@ class Handler(BaseHTTPRequestHandler):
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description="Serve the two models of the voice command example.")
+    parser = argparse.ArgumentParser(description="Serve the models of the voice command example.")
     parser.add_argument("--port", type=int, default=PORT)
     parser.add_argument("--train", type=Path, default=TRAIN, help="JSONL with input and expected")
     parser.add_argument("--while-leased", action="store_true", help="end with the last connection to /lease")

@@ -1,4 +1,4 @@
-"""Two stand-ins for language models: one uses only its prompt, the other is trained on the training set.
+"""Stand-ins for language models: one uses only its prompt, the others are trained on the training set.
 
 ``assistant-base``
     answers with the label of the example in the prompt that is most similar to the last user message. Examples are
@@ -6,6 +6,8 @@
     it better.
 ``ft:assistant-base:voice-commands``
     is trained on the training file when the server starts, and uses only the last user message.
+``ft:assistant-base:voice-commands-1``
+    is the same, trained on the first quarter of the file: the model that runs until there are more rows.
 """
 
 from __future__ import annotations
@@ -65,8 +67,8 @@ def base_answer(messages: Turns) -> str:
     return nearest_example(messages[:-1])(messages[-1][1])
 
 
-def fine_tuned(train: Path) -> Answer:
-    """Return a classifier of the last user message, trained on the rows of a JSONL file."""
+def fine_tuned(train: Path, share: float = 1.0) -> Answer:
+    """Return a classifier of the last user message, trained on the first ``share`` of the rows of a JSONL file."""
     from sklearn.feature_extraction.text import TfidfVectorizer
     from sklearn.linear_model import LogisticRegression
     from sklearn.pipeline import make_pipeline
@@ -76,5 +78,6 @@ def fine_tuned(train: Path) -> Answer:
         TfidfVectorizer(analyzer="char_wb", ngram_range=(2, 4), sublinear_tf=True, preprocessor=without_numbers),
         LogisticRegression(C=30, max_iter=2000),
     )
+    rows = rows[: round(len(rows) * share)]
     model.fit([row["input"] for row in rows], [row["expected"] for row in rows])
     return lambda messages: str(model.predict([messages[-1][1]])[0])
