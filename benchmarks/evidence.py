@@ -23,17 +23,13 @@ from statistics import NormalDist
 import numpy as np
 from scipy.special import gammaln, stdtrit
 
-from pytest_ftgate.statistics import (
-    LabelCounts,
-    PooledCounts,
-    chances,
-    compare_right_wrong,
-    compare_set,
-)
+from pytest_ftgate.statistics.compare import compare_right_wrong, compare_set
 from pytest_ftgate.statistics.exact import exact_lower, exact_p_value, tango_score
 from pytest_ftgate.statistics.graded import Sample, graded_p_value
 from pytest_ftgate.statistics.groups import effective_groups, sign_flip_p_value
 from pytest_ftgate.statistics.jackknife import degrees_of_freedom, jackknife
+from pytest_ftgate.statistics.planning import chances
+from pytest_ftgate.statistics.set_level import LabelCounts, PooledCounts
 
 Z95 = NormalDist().inv_cdf(0.95)
 MARGINS = [round(step / 50, 2) for step in range(-5, 6)]

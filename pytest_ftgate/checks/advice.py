@@ -16,13 +16,12 @@ from pytest_ftgate.data import expected_text
 from pytest_ftgate.diagnosis import Confusion, Diagnosis
 from pytest_ftgate.result import Action, Advice, Check, GateResult
 from pytest_ftgate.runs.mistakes import NO_LABEL, OF_FORM, RIGHT
+from pytest_ftgate.statistics.evidence import Comparison
 from pytest_ftgate.text import is_share, plural, printable, show_amount, show_difference, show_percent
 
 if TYPE_CHECKING:
     from pytest_ftgate.checks.context import Context
     from pytest_ftgate.config import ModelSpec
-    from pytest_ftgate.statistics import Comparison
-
 NEW_CONFUSIONS = 3
 BROKEN_LEAST, BROKEN_SHARE = 5, 0.5
 BOTH_WRONG_LEAST, BOTH_WRONG_SHARE = 10, 0.8

@@ -13,6 +13,8 @@ from pytest_ftgate.config.source import BUILT_IN
 from pytest_ftgate.metrics.judged import HUMAN_PREFERENCE
 from pytest_ftgate.result import STATUS_AT, Check, GateResult, ModelResult, Threshold, closed, one_a_name, verdict_of
 from pytest_ftgate.runs.measure import compare_scored, forgiven_roles
+from pytest_ftgate.statistics.evidence import Comparison
+from pytest_ftgate.statistics.groups import group_counts
 
 if TYPE_CHECKING:
     from pytest_ftgate.checks.attempts import Attempt
@@ -29,7 +31,6 @@ if TYPE_CHECKING:
     from pytest_ftgate.runs.judging import Judging
     from pytest_ftgate.runs.measure import Measured
     from pytest_ftgate.runs.runner import Run
-    from pytest_ftgate.statistics import Comparison
 
 
 class Found(NamedTuple):
@@ -152,8 +153,6 @@ class Context:
     @property
     def grouped(self) -> bool:
         """Return whether some test examples have the same group."""
-        from pytest_ftgate.statistics import group_counts
-
         return group_counts(self.groups, len(self.test)) is not None
 
     @property

@@ -11,13 +11,14 @@ from typing import TYPE_CHECKING, Any
 from pytest_ftgate.errors import ConfigError
 from pytest_ftgate.result import Status, opponent
 from pytest_ftgate.runs.measure import compare_scored
+from pytest_ftgate.statistics.evidence import Comparison, Evidence
+from pytest_ftgate.statistics.groups import MIN_GROUPS, group_counts
+from pytest_ftgate.statistics.planning import MOST_EXAMPLES, fewest_examples
 from pytest_ftgate.text import plural, settled_by, show_amount, show_difference
 
 if TYPE_CHECKING:
     from pytest_ftgate.checks.context import Context
     from pytest_ftgate.metrics import Metric, Scored
-    from pytest_ftgate.statistics import Comparison, Evidence
-
 _WORST_LAST: tuple[Status, ...] = ("pass", "warning", "inconclusive", "fail")
 
 _NO_MARGIN = -1e-12
@@ -106,8 +107,6 @@ def size_of(metric: Metric, groups: Sequence[str | None], tolerance: Tolerance) 
 
     See :func:`~pytest_ftgate.statistics.fewest_examples`.
     """
-    from pytest_ftgate.statistics import MIN_GROUPS, MOST_EXAMPLES, fewest_examples, group_counts
-
     grouped = group_counts(groups, len(groups))
     there, have = grouped or (len(groups), len(groups))
     unit = "group" if grouped else "example"

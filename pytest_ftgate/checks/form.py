@@ -22,6 +22,7 @@ from pytest_ftgate.models.reasoning import begins_with_reasoning, without_reason
 from pytest_ftgate.result import Check, Status, called, opponent
 from pytest_ftgate.runs.measure import rightness
 from pytest_ftgate.runs.mistakes import labels_of
+from pytest_ftgate.statistics.evidence import Comparison
 from pytest_ftgate.text import plural, printable, show_difference
 
 if TYPE_CHECKING:
@@ -31,8 +32,6 @@ if TYPE_CHECKING:
     from pytest_ftgate.metrics.labels import LabelSet
     from pytest_ftgate.models import Completion
     from pytest_ftgate.models.protocol import Stripping
-    from pytest_ftgate.statistics import Comparison
-
 _SHOWN = 60
 _FLAW_SHOWN = 150
 _LIMIT, _RAISED = 1_000, 4

@@ -14,12 +14,11 @@ from pytest_ftgate.checks.shown import hides, shown_flips
 from pytest_ftgate.data import expected_text
 from pytest_ftgate.result import Action, Check, Gain, opponent
 from pytest_ftgate.runs.measure import flips
+from pytest_ftgate.statistics.evidence import Comparison
 from pytest_ftgate.text import printable, settled_by, show_amount, show_difference, show_percent
 
 if TYPE_CHECKING:
     from pytest_ftgate.checks.context import Context
-    from pytest_ftgate.statistics import Comparison
-
 _BROKEN_KEPT = 10
 _LABEL_CHARACTERS = 40
 

@@ -14,6 +14,9 @@ from pytest_ftgate.checks.drop import drop_limit, examples_advice, shown_gain, s
 from pytest_ftgate.checks.economics import call_usd, free, no_price, unknown_cost
 from pytest_ftgate.checks.thresholds import UNTIMED
 from pytest_ftgate.result import Action, Check, ModelResult, called
+from pytest_ftgate.statistics.evidence import Comparison, is_sure, level
+from pytest_ftgate.statistics.exact import share_p_value
+from pytest_ftgate.statistics.planning import fewest_examples
 from pytest_ftgate.text import (
     plural,
     show_amount,
@@ -30,8 +33,6 @@ if TYPE_CHECKING:
     from pytest_ftgate.checks.context import Context
     from pytest_ftgate.config import GateKeys
     from pytest_ftgate.metrics import Metric
-    from pytest_ftgate.statistics import Comparison
-
 _WORSE = (
     "Keep the baseline, or look at the examples that it broke and correct the training data before another attempt."
 )
@@ -102,8 +103,6 @@ def check_reach(gate: Context) -> list[Check]:
 
 def examples_without_difference(metric: Metric, max_drop: float, confidence: float) -> int | None:
     """Return the fewest examples that prove two models equal which differ nowhere; None where above 100,000."""
-    from pytest_ftgate.statistics import fewest_examples
-
     exact = metric.kind == "right_wrong"
     share = max_drop / (metric.high - metric.low)
     return fewest_examples(share, confidence=confidence, proven=True, exact=exact, most=_MOST_EXAMPLES)
@@ -188,8 +187,6 @@ def _faster(gate: Context) -> Check:
 
 def _shown_faster(gate: Context, check: Check) -> Check:
     """Return the check with the verdict of the sign test of the ratios of latencies, example by example."""
-    from pytest_ftgate.statistics import is_sure, level, share_p_value
-
     factor = gate.config.faster_by or 1.0
     pairs = zip(gate.measured[gate.best].seconds, gate.measured["candidate"].seconds, strict=False)
     reached = [round(old - factor * new, 12) >= 0 for old, new in pairs if old is not None and new is not None]

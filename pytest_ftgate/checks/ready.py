@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 from pytest_ftgate.checks.drop import gain_reaches, is_within
 from pytest_ftgate.errors import ConfigError
 from pytest_ftgate.result import Check, Status, called, opponent
+from pytest_ftgate.statistics.planning import chance_of_proof, hypothetical_scores, hypothetical_set
 from pytest_ftgate.text import plural, show_amount, show_difference, show_percent, show_value
 
 if TYPE_CHECKING:
@@ -65,8 +66,6 @@ def _power(gate: Context, best: Scored) -> Check:
     The expected gain is that of the hypothesis, or else the margin. The margin is not expected but the least gain, so
     low power for it is a warning.
     """
-    from pytest_ftgate.statistics import chance_of_proof
-
     config, metric, prediction, n = gate.config, gate.deciding, gate.config.prediction, len(gate.test)
     standard = config.standard_of(gate.best)
     gain, source, basis = standard.gain, gate.source(standard.path), "the margin"
@@ -115,8 +114,6 @@ def _power(gate: Context, best: Scored) -> Check:
 
 
 def _improved(best: Scored, gain: float) -> Scored | None:
-    from pytest_ftgate.statistics import hypothetical_scores, hypothetical_set
-
     metric = best.metric
     if best.statistic is not None:
         counts = hypothetical_set(best.statistic, gain)

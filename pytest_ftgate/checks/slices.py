@@ -15,6 +15,7 @@ from pytest_ftgate.errors import ConfigError
 from pytest_ftgate.metrics import Scored, build_metric
 from pytest_ftgate.metrics.labels import distinct_outputs
 from pytest_ftgate.result import Check, SliceResult, Status
+from pytest_ftgate.statistics.planning import corrected_confidence
 from pytest_ftgate.text import listed, nearest, plural, printable, show_difference, show_percent
 
 if TYPE_CHECKING:
@@ -92,8 +93,6 @@ def prepare_slices(
 
     Raise :class:`ConfigError` if no example has one of the fields, or ``max_drop`` is impossible.
     """
-    from pytest_ftgate.statistics import corrected_confidence
-
     spec = config.slices
     if spec is None:
         return None

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING
 from pytest_ftgate.config import file_of
 from pytest_ftgate.data.row import told_left_out
 from pytest_ftgate.result import Check
+from pytest_ftgate.statistics.groups import MIN_GROUPS, group_counts
+from pytest_ftgate.statistics.planning import fewest_wins
 from pytest_ftgate.text import plural
 
 if TYPE_CHECKING:
@@ -43,8 +45,6 @@ def check_size(gate: Context) -> Iterator[Check]:
 
 def check_reach(gate: Context) -> Iterator[Check]:
     """Check that the test set has enough examples, or groups of them, for the evidence."""
-    from pytest_ftgate.statistics import MIN_GROUPS, fewest_wins, group_counts
-
     config, n = gate.config, len(gate.test)
     groups = group_counts(gate.groups, n)
     if groups is not None and config.evidence != "observed":

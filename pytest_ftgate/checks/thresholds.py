@@ -12,6 +12,8 @@ from pytest_ftgate.checks.answers import answers_of
 from pytest_ftgate.checks.economics import unknown_cost
 from pytest_ftgate.models.price import price_of
 from pytest_ftgate.result import Action, Check, ModelResult, Status, called
+from pytest_ftgate.statistics.evidence import is_sure, level
+from pytest_ftgate.statistics.exact import share_p_value
 from pytest_ftgate.text import show_percent, show_seconds, show_usd, show_value
 
 if TYPE_CHECKING:
@@ -56,8 +58,6 @@ def check(gate: Context) -> Iterator[Check]:
 
 def _few_latencies(gate: Context, n: int) -> Check | None:
     """Return the objection to fewer latencies than can show that p95 is within its limit, even if all are."""
-    from pytest_ftgate.statistics import level
-
     limits, needed = gate.config.thresholds.get(_P95), ceil(log(level(gate.config.confidence)) / log(_SHARE))
     if limits is None or limits.max is None or n >= needed:
         return None
@@ -77,8 +77,6 @@ def _few_latencies(gate: Context, n: int) -> Check | None:
 
 def _shown_within(gate: Context, check: Check) -> Check:
     """Return the check of a p95 within its limit, by the order statistic: enough latencies must be within it."""
-    from pytest_ftgate.statistics import is_sure, level, share_p_value
-
     limit, seconds = gate.config.thresholds[_P95].max, gate.measured["candidate"].seconds
     if limit is None:
         return check

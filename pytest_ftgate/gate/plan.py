@@ -18,14 +18,14 @@ from pytest_ftgate.models.price import price_of, tokens_usd
 from pytest_ftgate.result import RED, AttemptResult, Check, called, error_check
 from pytest_ftgate.runs.measure import answers_of, is_right, measure_run, rightness
 from pytest_ftgate.runs.runner import Job, Run, run_models, stored_runs
+from pytest_ftgate.statistics.groups import group_counts
+from pytest_ftgate.statistics.planning import Chances, chances, fewest_wins
 
 if TYPE_CHECKING:
     from pytest_ftgate.checks.context import Context
     from pytest_ftgate.config import GateKeys
     from pytest_ftgate.data import Example
     from pytest_ftgate.models import Completion, Model
-    from pytest_ftgate.statistics import Chances
-
 DISAGREEMENTS = (0.1, 0.2, 0.3)
 _LOSSES = (0, 4, 8)
 _MARGINS = (0.0, 1.0, 1.5, 2.0)
@@ -170,8 +170,6 @@ def plan_gate(
 
 
 def _plan(gate: Context, services: Services, preview: int) -> Plan:
-    from pytest_ftgate.statistics import group_counts
-
     asked = replace(gate, test=may_show(gate))
     first = replace(asked.test, examples=asked.test.examples[: max(1, preview)])
     answered: dict[str, Run] = {}
@@ -291,8 +289,6 @@ def _disagreement(gate: Context, stored: Mapping[RunName, Run]) -> float | None:
 
 def _chances(gate: Context, units: int, measured: float | None) -> dict[str, Any]:
     """Return the fields of a plan on what ``units`` examples can show, on the scale from 0 to 1."""
-    from pytest_ftgate.statistics import chances, fewest_wins
-
     config, widest = gate.config, gate.deciding.high - gate.deciding.low
     asked: dict[str, Any] = {
         "margin": config.asked_gain / widest,

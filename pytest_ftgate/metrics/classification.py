@@ -77,7 +77,7 @@ class LabelMetric(_OfLabels):
         return self.name == "balanced_accuracy" or self.name.endswith("_macro")
 
     def score(self, expected: Sequence[Any], answers: Answers) -> Scored:
-        from pytest_ftgate.statistics import LabelCounts
+        from pytest_ftgate.statistics.set_level import LabelCounts
 
         check_shape(self.name, expected, answers)
         gold = self.label_set.gold(self.name, expected)

@@ -124,7 +124,7 @@ class FieldMetric(Metric):
     def _pooled(self, wanted: Sequence[dict[LeafPath, Leaf]], found: Sequence[Sequence[Differences]]) -> Scored:
         import numpy as np
 
-        from pytest_ftgate.statistics import PooledCounts
+        from pytest_ftgate.statistics.set_level import PooledCounts
 
         expected = [self._expected_counts(one) for one in wanted]
         counts = np.array([_totals(repeat) for repeat in found]).sum(axis=0)

@@ -52,7 +52,7 @@ class Ratings:
         A rater who likes the style of one model votes for it again and again. ``of_test`` are the groups of the test
         set, which stay where it has some.
         """
-        from pytest_ftgate.statistics import MIN_GROUPS, group_counts
+        from pytest_ftgate.statistics.groups import MIN_GROUPS, group_counts
 
         raters = [ratings[0].rater for ratings in self.by_example]
         counted = group_counts(raters, len(raters))

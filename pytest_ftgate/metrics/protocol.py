@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from pytest_ftgate.metrics.labels import LabelSet
-    from pytest_ftgate.statistics import SetCounts
+    from pytest_ftgate.statistics.set_level import SetCounts
 
 Floats: TypeAlias = "NDArray[np.float64]"
 Bools: TypeAlias = "NDArray[np.bool_]"

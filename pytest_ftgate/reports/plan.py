@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, TypeVar
 from pytest_ftgate.reports.sentences import FINISHES
 from pytest_ftgate.reports.table import Table, columns
 from pytest_ftgate.reports.text import Line, finding_lines
+from pytest_ftgate.statistics.planning import Chances
 from pytest_ftgate.text import (
     one_line,
     plural,
@@ -22,8 +23,6 @@ from pytest_ftgate.text import (
 
 if TYPE_CHECKING:
     from pytest_ftgate.gate.plan import Answer, Asked, Calls, Plan, Prompt
-    from pytest_ftgate.statistics import Chances
-
 Amount = TypeVar("Amount", int, float)
 _LONGEST, _SHORT = 20_000, 68
 """The most characters of a prompt or an answer, with ``-v`` and without."""

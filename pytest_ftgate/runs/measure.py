@@ -14,6 +14,8 @@ from pytest_ftgate.diagnosis import BreakdownResult, Flip
 from pytest_ftgate.errors import MetricError
 from pytest_ftgate.models.price import cost_of_run, price_of
 from pytest_ftgate.result import ModelResult
+from pytest_ftgate.statistics.compare import compare_graded, compare_preferences, compare_right_wrong, compare_set
+from pytest_ftgate.statistics.evidence import Comparison
 from pytest_ftgate.text import plural, shortened
 
 if TYPE_CHECKING:
@@ -23,8 +25,6 @@ if TYPE_CHECKING:
     from pytest_ftgate.metrics import Metric, Scored
     from pytest_ftgate.models import Prediction
     from pytest_ftgate.runs.runner import Run
-    from pytest_ftgate.statistics import Comparison
-
 
 _NO_ANSWER = ("refusal", "filtered", "cut_off")
 
@@ -156,24 +156,22 @@ def compare_scored(baseline: Scored, candidate: Scored, **asked: Any) -> Compari
     The method follows from the metric: right or wrong, graded, or set-level. ``asked`` are margin, confidence,
     evidence, groups: see :mod:`pytest_ftgate.statistics`.
     """
-    from pytest_ftgate import statistics as inference
-
     metric = candidate.metric
     if metric.pairwise:
         assert baseline.per_example is not None
         assert candidate.per_example is not None
         preferred = (candidate.per_example - baseline.per_example + 0.5).round(12)  # see metrics.judged.Preferred
-        return inference.compare_preferences(preferred, means=metric.means, **asked)
+        return compare_preferences(preferred, means=metric.means, **asked)
     worse, better = (baseline, candidate) if metric.greater_is_better else (candidate, baseline)
     if metric.kind == "set":
         assert worse.statistic is not None  # one of the two is always there
         assert better.statistic is not None
-        return inference.compare_set(worse.statistic, better.statistic, low=metric.low, high=metric.high, **asked)
+        return compare_set(worse.statistic, better.statistic, low=metric.low, high=metric.high, **asked)
     assert worse.per_example is not None
     assert better.per_example is not None
     if metric.kind == "right_wrong":
-        return inference.compare_right_wrong(worse.per_example, better.per_example, **asked)
-    return inference.compare_graded(worse.per_example, better.per_example, low=metric.low, high=metric.high, **asked)
+        return compare_right_wrong(worse.per_example, better.per_example, **asked)
+    return compare_graded(worse.per_example, better.per_example, low=metric.low, high=metric.high, **asked)
 
 
 def same_outputs(a: Run, b: Run) -> bool:

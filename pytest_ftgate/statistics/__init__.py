@@ -14,47 +14,7 @@ No method that decides a verdict draws random numbers, so the same answers give 
 ``docs/evidence-appendix.md``.
 """
 
-from pytest_ftgate.statistics.compare import compare_graded, compare_preferences, compare_right_wrong, compare_set
-from pytest_ftgate.statistics.evidence import Comparison, Evidence, is_sure, level
-from pytest_ftgate.statistics.exact import share_p_value
-from pytest_ftgate.statistics.groups import MIN_GROUPS, group_counts
-from pytest_ftgate.statistics.planning import (
-    MOST_EXAMPLES,
-    Chances,
-    chance_of_proof,
-    chances,
-    corrected_confidence,
-    exact_p,
-    fewest_examples,
-    fewest_wins,
-    hypothetical_scores,
-    hypothetical_set,
-)
-from pytest_ftgate.statistics.set_level import LabelCounts, PooledCounts, SetCounts
+from pytest_ftgate.statistics.compare import compare_right_wrong
+from pytest_ftgate.statistics.planning import chances, exact_p, fewest_examples, fewest_wins
 
-__all__ = [
-    "MIN_GROUPS",
-    "MOST_EXAMPLES",
-    "Chances",
-    "Comparison",
-    "Evidence",
-    "LabelCounts",
-    "PooledCounts",
-    "SetCounts",
-    "chance_of_proof",
-    "chances",
-    "compare_graded",
-    "compare_preferences",
-    "compare_right_wrong",
-    "compare_set",
-    "corrected_confidence",
-    "exact_p",
-    "fewest_examples",
-    "fewest_wins",
-    "group_counts",
-    "hypothetical_scores",
-    "hypothetical_set",
-    "is_sure",
-    "level",
-    "share_p_value",
-]
+__all__ = ["chances", "compare_right_wrong", "exact_p", "fewest_examples", "fewest_wins"]

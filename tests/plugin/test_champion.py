@@ -9,7 +9,7 @@ import pytest
 from gate_project import Project, block, check, ends, mentions, passed, read_jsonl, statuses, stopped
 
 from pytest_ftgate.config.baselines import has_own_standards
-from pytest_ftgate.statistics import compare_right_wrong
+from pytest_ftgate.statistics.compare import compare_right_wrong
 
 LIVE = "recorded:live.jsonl"
 CHAMPION = {"model": LIVE, "max_drop": 0.03}

@@ -10,7 +10,7 @@ from gate_project import Project
 from judge_project import ServedJudged
 from loopback import LoopbackServer, Reply, error
 
-from pytest_ftgate.statistics import chances, fewest_wins
+from pytest_ftgate.statistics.planning import chances, fewest_wins
 from pytest_ftgate.text import show_usd
 
 PRICE = {"input_per_1m": 1_000, "output_per_1m": 5_000}  # each answer costs 10 x $0.001 + 2 x $0.005

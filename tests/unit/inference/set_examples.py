@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from pytest_ftgate.statistics import LabelCounts
+from pytest_ftgate.statistics.set_level import LabelCounts
 
 
 def macro_f1(tallies):

@@ -8,10 +8,11 @@ from hypothesis import strategies as st
 from scipy.special import stdtrit
 from set_examples import accuracy, arms, macro_f1
 
-from pytest_ftgate.statistics import LabelCounts, compare_graded, compare_right_wrong, compare_set
+from pytest_ftgate.statistics.compare import compare_graded, compare_right_wrong, compare_set
 from pytest_ftgate.statistics.exact import exact_lower
 from pytest_ftgate.statistics.graded import Sample, graded_lower, graded_p_value
 from pytest_ftgate.statistics.jackknife import jackknife
+from pytest_ftgate.statistics.set_level import LabelCounts
 
 
 def rights(wins, losses, n):

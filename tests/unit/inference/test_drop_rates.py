@@ -13,7 +13,8 @@ from pytest_ftgate.checks.match import max_drop_check
 from pytest_ftgate.metrics import Scored, metric
 from pytest_ftgate.metrics.custom import ExampleMetric
 from pytest_ftgate.metrics.text import ExactMatch
-from pytest_ftgate.statistics import compare_right_wrong, corrected_confidence
+from pytest_ftgate.statistics.compare import compare_right_wrong
+from pytest_ftgate.statistics.planning import corrected_confidence
 
 MOST_RATE = 0.3  # of disagreement; models that differ more often are looked at by the tests of the exact test
 

@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 from scipy.special import stdtrit
 from scipy.stats import binomtest
 
-from pytest_ftgate.statistics import compare_preferences, compare_right_wrong, graded
+from pytest_ftgate.statistics import graded
+from pytest_ftgate.statistics.compare import compare_preferences, compare_right_wrong
 from pytest_ftgate.statistics.graded import Sample, graded_lower, graded_p_value
 
 small_differences = st.lists(st.integers(-20, 20).map(lambda k: k / 20), min_size=1, max_size=30)

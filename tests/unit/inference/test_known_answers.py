@@ -8,19 +8,13 @@ from statistics import NormalDist
 import numpy as np
 import pytest
 
-from pytest_ftgate.statistics import (
-    PooledCounts,
-    chances,
-    compare_right_wrong,
-    compare_set,
-    corrected_confidence,
-    exact_p,
-    fewest_wins,
-)
+from pytest_ftgate.statistics.compare import compare_right_wrong, compare_set
 from pytest_ftgate.statistics.exact import disagreement_interval, exact_p_value, score_lower
 from pytest_ftgate.statistics.graded import Sample, graded_lower
 from pytest_ftgate.statistics.groups import sign_flip_p_value
 from pytest_ftgate.statistics.jackknife import jackknife, means_without_a_group
+from pytest_ftgate.statistics.planning import chances, corrected_confidence, exact_p, fewest_wins
+from pytest_ftgate.statistics.set_level import PooledCounts
 
 SECOND = json.loads(Path(__file__).with_name("known_answers_2.json").read_text(encoding="utf-8"))
 KNOWN = json.loads(Path(__file__).with_name("known_answers.json").read_text(encoding="utf-8"))

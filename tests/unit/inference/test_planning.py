@@ -8,18 +8,20 @@ from hypothesis import strategies as st
 from set_examples import arms
 from test_exact import accepted_region
 
-from pytest_ftgate.statistics import (
+from pytest_ftgate.statistics.compare import compare_right_wrong
+from pytest_ftgate.statistics.exact import exact_p_value
+from pytest_ftgate.statistics.graded import Sample, graded_p_value
+from pytest_ftgate.statistics.planning import (
     chance_of_proof,
-    compare_right_wrong,
     corrected_confidence,
     fewest_examples,
     fewest_wins,
     hypothetical_scores,
     hypothetical_set,
+    needed_by_error,
+    needed_graded,
+    needed_right_wrong,
 )
-from pytest_ftgate.statistics.exact import exact_p_value
-from pytest_ftgate.statistics.graded import Sample, graded_p_value
-from pytest_ftgate.statistics.planning import needed_by_error, needed_graded, needed_right_wrong
 
 
 def power(n, margin, win_rate, loss_rate):

@@ -4,8 +4,11 @@ import numpy as np
 import pytest
 from set_examples import accuracy, arms, macro_f1, without
 
-from pytest_ftgate.statistics import LabelCounts, PooledCounts, compare_set, hypothetical_set, set_level
+from pytest_ftgate.statistics import set_level
+from pytest_ftgate.statistics.compare import compare_set
 from pytest_ftgate.statistics.jackknife import jackknife
+from pytest_ftgate.statistics.planning import hypothetical_set
+from pytest_ftgate.statistics.set_level import LabelCounts, PooledCounts
 
 
 @pytest.fixture(params=[(40, 3, 1), (25, 4, 3), (12, 1, 2)], ids="n={0[0]} labels={0[1]} repeats={0[2]}".format)

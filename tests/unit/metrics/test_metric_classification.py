@@ -11,7 +11,7 @@ import sklearn.metrics
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pytest_ftgate.statistics import LabelCounts
+from pytest_ftgate.statistics.set_level import LabelCounts
 
 LABELS = ("a", "b", "c", "d")
 AVERAGED = [f"{s}_{average}" for s in ("f1", "precision", "recall") for average in ("macro", "micro", "weighted")]
