@@ -9,9 +9,11 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from statistics import median
-from typing import TYPE_CHECKING, get_args
+from typing import get_args
 
+from pytest_ftgate.checks.context import Context
 from pytest_ftgate.checks.drop import gain_reaches
+from pytest_ftgate.config import ModelSpec
 from pytest_ftgate.data import expected_text
 from pytest_ftgate.diagnosis import Confusion, Diagnosis
 from pytest_ftgate.result import Action, Advice, Check, GateResult
@@ -19,9 +21,6 @@ from pytest_ftgate.runs.mistakes import NO_LABEL, OF_FORM, RIGHT
 from pytest_ftgate.statistics.evidence import Comparison
 from pytest_ftgate.text import is_share, plural, printable, show_amount, show_difference, show_percent
 
-if TYPE_CHECKING:
-    from pytest_ftgate.checks.context import Context
-    from pytest_ftgate.config import ModelSpec
 NEW_CONFUSIONS = 3
 BROKEN_LEAST, BROKEN_SHARE = 5, 0.5
 BOTH_WRONG_LEAST, BOTH_WRONG_SHARE = 10, 0.8

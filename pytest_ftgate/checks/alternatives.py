@@ -3,14 +3,11 @@
 from __future__ import annotations
 
 from math import floor
-from typing import TYPE_CHECKING
 
+from pytest_ftgate.checks.context import Context
+from pytest_ftgate.config import ModelSpec
 from pytest_ftgate.result import Check
 from pytest_ftgate.text import plural
-
-if TYPE_CHECKING:
-    from pytest_ftgate.checks.context import Context
-    from pytest_ftgate.config import ModelSpec
 
 MOST_OF_THE_GAP = 0.8
 """The share of the gap between prompt and candidate from which a prompt with examples may be enough."""

@@ -4,14 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import replace
-from typing import TYPE_CHECKING
 
+from pytest_ftgate.checks.context import Context
 from pytest_ftgate.result import Check, called
+from pytest_ftgate.runs.measure import Measured
 from pytest_ftgate.text import plural, printable, shortened
-
-if TYPE_CHECKING:
-    from pytest_ftgate.checks.context import Context
-    from pytest_ftgate.runs.measure import Measured
 
 _PLACES_SHOWN = 3
 _ID_CHARACTERS = 40

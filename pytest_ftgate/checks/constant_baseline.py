@@ -5,20 +5,17 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from pytest_ftgate.checks.advice import TOOLS_ADVICE
+from pytest_ftgate.checks.context import Context
 from pytest_ftgate.data import expected_text
 from pytest_ftgate.errors import MetricError
+from pytest_ftgate.metrics import Answers, Metric
 from pytest_ftgate.metrics.tool_calls import NO_CALL
 from pytest_ftgate.result import Action, Check, Status, called
-from pytest_ftgate.runs.measure import compare_scored
+from pytest_ftgate.runs.measure import Measured, compare_scored
 from pytest_ftgate.text import shortened, show_value
-
-if TYPE_CHECKING:
-    from pytest_ftgate.checks.context import Context
-    from pytest_ftgate.metrics import Answers, Metric
-    from pytest_ftgate.runs.measure import Measured
 
 _TRIED = 20
 _CONFIDENCE = 0.95

@@ -241,17 +241,6 @@ class Context:
         """Return the runs of the judges by their names in recordings."""
         return self.judging.runs if self.judging is not None else {}
 
-    def recordings(self) -> dict[str, Run]:
-        """Return all runs by their names in recordings."""
-        from pytest_ftgate.checks.shown import whole_run
-
-        runs = {name: run for name, run in self.runs.items() if name.purpose != "shown"}
-        own = {
-            name.recorded_as: whole_run(self, name.role) if name.purpose == "test" else run
-            for name, run in runs.items()
-        }
-        return {**own, **self.judge_runs}
-
 
 def result_of(config: GateKeys, facts: Mapping[str, Any], checks: Iterable[Check]) -> GateResult:
     """Return the result of a gate from its keys, the facts that were found, and its checks."""

@@ -6,9 +6,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from math import isfinite
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+from pytest_ftgate.checks.context import Context
 from pytest_ftgate.errors import ConfigError
+from pytest_ftgate.metrics import Metric, Scored
 from pytest_ftgate.result import Status, opponent
 from pytest_ftgate.runs.measure import compare_scored
 from pytest_ftgate.statistics.evidence import Comparison, Evidence
@@ -16,9 +18,6 @@ from pytest_ftgate.statistics.groups import MIN_GROUPS, group_counts
 from pytest_ftgate.statistics.planning import MOST_EXAMPLES, fewest_examples
 from pytest_ftgate.text import plural, settled_by, show_amount, show_difference
 
-if TYPE_CHECKING:
-    from pytest_ftgate.checks.context import Context
-    from pytest_ftgate.metrics import Metric, Scored
 _WORST_LAST: tuple[Status, ...] = ("pass", "warning", "inconclusive", "fail")
 
 _NO_MARGIN = -1e-12

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator
-from typing import TYPE_CHECKING
 
 from pytest_ftgate.checks.advice import loss_advice
-from pytest_ftgate.checks.context import Found
+from pytest_ftgate.checks.context import Context, Found
 from pytest_ftgate.checks.drop import exact_gain, gain_reaches, is_shown, shown_gain
 from pytest_ftgate.checks.match import max_drop_check
 from pytest_ftgate.checks.shown import hides, shown_flips
@@ -17,8 +16,6 @@ from pytest_ftgate.runs.measure import flips
 from pytest_ftgate.statistics.evidence import Comparison
 from pytest_ftgate.text import printable, settled_by, show_amount, show_difference, show_percent
 
-if TYPE_CHECKING:
-    from pytest_ftgate.checks.context import Context
 _BROKEN_KEPT = 10
 _LABEL_CHARACTERS = 40
 

@@ -3,12 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING
 
+from pytest_ftgate.checks.context import Context
 from pytest_ftgate.result import Action, Check
-
-if TYPE_CHECKING:
-    from pytest_ftgate.checks.context import Context
 
 SERVED = {
     "style": "training teaches tone and wording",

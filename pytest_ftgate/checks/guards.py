@@ -4,28 +4,23 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from pytest_ftgate.checks import drop
 from pytest_ftgate.checks.answers import complete_checks
 from pytest_ftgate.checks.audit import check_test_set, grouped_by_content, leaked_rows
 from pytest_ftgate.checks.constant_baseline import best_constant, chance
-from pytest_ftgate.checks.context import Found
+from pytest_ftgate.checks.context import Context, Found
 from pytest_ftgate.checks.drop import Tolerance
+from pytest_ftgate.config import GateKeys, GuardKeys
+from pytest_ftgate.data import DataSet
 from pytest_ftgate.errors import ConfigError, FtgateError
-from pytest_ftgate.metrics import build_metric
+from pytest_ftgate.metrics import Metric, build_metric
 from pytest_ftgate.metrics.judged import refuse_judged
 from pytest_ftgate.metrics.labels import READING_OPTIONS, distinct_outputs
 from pytest_ftgate.result import Check, GuardResult, Status, TestSetResult, called, error_check
-from pytest_ftgate.runs.measure import forgiven_roles, measure_run, score_run
+from pytest_ftgate.runs.measure import Measured, forgiven_roles, measure_run, score_run
 from pytest_ftgate.text import plural, printable, show_amount, show_difference, show_percent, show_value
-
-if TYPE_CHECKING:
-    from pytest_ftgate.checks.context import Context
-    from pytest_ftgate.config import GateKeys, GuardKeys
-    from pytest_ftgate.data import DataSet
-    from pytest_ftgate.metrics import Metric
-    from pytest_ftgate.runs.measure import Measured
 
 _SHOWN = 40
 

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Literal, NamedTuple
+from typing import Literal, NamedTuple
 
+from pytest_ftgate.checks.context import Context
 from pytest_ftgate.runs.runner import Job, sample_job
-
-if TYPE_CHECKING:
-    from pytest_ftgate.checks.context import Context
 
 Purpose = Literal["latency", "test", "shown", "guard"]
 

@@ -5,26 +5,23 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from inspect import unwrap
 from posixpath import normpath
-from typing import TYPE_CHECKING, Any
+from typing import Any
 from urllib.parse import unquote, urlsplit
 
+from pytest_ftgate.checks.context import Context
+from pytest_ftgate.config import GateKeys, ModelSpec
 from pytest_ftgate.config.model_keys import PROMPT_KEYS
+from pytest_ftgate.data import DataSet
 from pytest_ftgate.data.lines import written_at
 from pytest_ftgate.errors import ConfigError, Where
+from pytest_ftgate.metrics import Metric
 from pytest_ftgate.metrics.human_preference import read_ratings
 from pytest_ftgate.metrics.judged import HumanPreference, ModelJudged, Preference, Rubric
-from pytest_ftgate.models import Surroundings, build_model
+from pytest_ftgate.models import Model, Surroundings, build_model
 from pytest_ftgate.models.openai_api.endpoint import PUBLIC_ENDPOINT
 from pytest_ftgate.result import Check, called
 from pytest_ftgate.runs.calibration import read_items
 from pytest_ftgate.runs.judging import Judge, Judging
-
-if TYPE_CHECKING:
-    from pytest_ftgate.checks.context import Context
-    from pytest_ftgate.config import GateKeys, ModelSpec
-    from pytest_ftgate.data import DataSet
-    from pytest_ftgate.metrics import Metric
-    from pytest_ftgate.models import Model
 
 _OPERATION = ("name", "price", "concurrency", "timeout_s", "retries", "api_key_env", "revision", "served_as", "params")
 _PORTS = {"http": 80, "https": 443}

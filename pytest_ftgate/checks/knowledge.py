@@ -5,16 +5,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
-from pytest_ftgate.checks.context import Found
+from pytest_ftgate.checks.context import Context, Found
 from pytest_ftgate.checks.shown import hides, shown_diagnosis
 from pytest_ftgate.result import Check
 from pytest_ftgate.runs.mistakes import diagnose
 from pytest_ftgate.text import plural
-
-if TYPE_CHECKING:
-    from pytest_ftgate.checks.context import Context
 
 RECALLED_LEAST = 5
 RECALLED_SHARE = 0.5

@@ -7,12 +7,15 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from pytest_ftgate.checks.advice import loss_advice
+from pytest_ftgate.checks.context import Context
 from pytest_ftgate.checks.drop import drop_limit, examples_advice, shown_gain, status_of
 from pytest_ftgate.checks.economics import call_usd, free, no_price, unknown_cost
 from pytest_ftgate.checks.thresholds import UNTIMED
+from pytest_ftgate.config import GateKeys
+from pytest_ftgate.metrics import Metric
 from pytest_ftgate.result import Action, Check, ModelResult, called
 from pytest_ftgate.statistics.evidence import Comparison, is_sure, level
 from pytest_ftgate.statistics.exact import share_p_value
@@ -29,10 +32,6 @@ from pytest_ftgate.text import (
 )
 from pytest_ftgate.unknown import Unknown, together
 
-if TYPE_CHECKING:
-    from pytest_ftgate.checks.context import Context
-    from pytest_ftgate.config import GateKeys
-    from pytest_ftgate.metrics import Metric
 _WORSE = (
     "Keep the baseline, or look at the examples that it broke and correct the training data before another attempt."
 )

@@ -5,26 +5,20 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from pytest_ftgate.checks import drop
-from pytest_ftgate.checks.context import Found
+from pytest_ftgate.checks.context import Context, Found
 from pytest_ftgate.checks.drop import Tolerance
-from pytest_ftgate.data import expected_text
+from pytest_ftgate.config import GateKeys, MetricSpec, SliceKeys
+from pytest_ftgate.data import DataSet, expected_text
 from pytest_ftgate.errors import ConfigError
-from pytest_ftgate.metrics import Scored, build_metric
+from pytest_ftgate.metrics import Metric, Scored, build_metric
 from pytest_ftgate.metrics.labels import distinct_outputs
 from pytest_ftgate.result import Check, SliceResult, Status
+from pytest_ftgate.runs.measure import Measured
 from pytest_ftgate.statistics.planning import corrected_confidence
 from pytest_ftgate.text import listed, nearest, plural, printable, show_difference, show_percent
-
-if TYPE_CHECKING:
-    from pytest_ftgate.checks.context import Context
-    from pytest_ftgate.config import GateKeys, MetricSpec, SliceKeys
-    from pytest_ftgate.data import DataSet
-    from pytest_ftgate.metrics import Metric, Scored
-    from pytest_ftgate.runs.measure import Measured
-
 
 NONE = "(none)"
 """The value of a field that is absent."""

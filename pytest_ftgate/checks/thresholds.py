@@ -5,21 +5,17 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import replace
 from math import ceil, inf, log
-from typing import TYPE_CHECKING
 
 from pytest_ftgate.checks.advice import has_format
 from pytest_ftgate.checks.answers import answers_of
+from pytest_ftgate.checks.context import Context
 from pytest_ftgate.checks.economics import unknown_cost
+from pytest_ftgate.config import ThresholdKeys
 from pytest_ftgate.models.price import price_of
 from pytest_ftgate.result import Action, Check, ModelResult, Status, called
 from pytest_ftgate.statistics.evidence import is_sure, level
 from pytest_ftgate.statistics.exact import share_p_value
 from pytest_ftgate.text import show_percent, show_seconds, show_usd, show_value
-
-if TYPE_CHECKING:
-    from pytest_ftgate.checks.context import Context
-    from pytest_ftgate.config import ThresholdKeys
-
 
 RUN_METRICS = {
     "latency_p50_s": (0.0, inf),

@@ -4,18 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 
 from pytest_ftgate.errors import guarded, shown_path
 
 __tracebackhide__ = True  # tracebacks of a user's iterable show none of our lines
 
-if TYPE_CHECKING:
-    from pathlib import Path
+from pathlib import Path
 
-    from pytest_ftgate.checks.audit import TrainingAudit
-    from pytest_ftgate.config import DataKeys
-    from pytest_ftgate.data import DataSet
+from pytest_ftgate.checks.audit import TrainingAudit
+from pytest_ftgate.config import DataKeys
+from pytest_ftgate.data import DataSet
 
 
 class _Read(NamedTuple):

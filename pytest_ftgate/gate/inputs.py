@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from pytest_ftgate import clock
 from pytest_ftgate.checks.attempts import find_attempt
@@ -13,19 +13,16 @@ from pytest_ftgate.checks.freshness import last_green
 from pytest_ftgate.checks.guards import described as described_guard
 from pytest_ftgate.checks.guards import prepare_guards
 from pytest_ftgate.checks.judging import prepare_judging
+from pytest_ftgate.checks.ledger import Answers
 from pytest_ftgate.checks.slices import prepare_slices
+from pytest_ftgate.config import GateKeys
 from pytest_ftgate.config.data import max_tokens
+from pytest_ftgate.data import DataSet
 from pytest_ftgate.gate.metrics import build_metrics, check_possible, custom_metrics, needs_expected
 from pytest_ftgate.gate.state import Services
-from pytest_ftgate.models import Surroundings, build_model
+from pytest_ftgate.models import Model, Surroundings, build_model
 from pytest_ftgate.models.prompt import refuse_unsent_media
 from pytest_ftgate.result import TestSetResult, TrainingResult
-
-if TYPE_CHECKING:
-    from pytest_ftgate.checks.ledger import Answers
-    from pytest_ftgate.config import GateKeys
-    from pytest_ftgate.data import DataSet
-    from pytest_ftgate.models import Model
 
 
 def read_inputs(config: GateKeys, services: Services, nodeid: str, answers: Answers | None = None) -> Context:

@@ -4,17 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from math import inf
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from pytest_ftgate.checks.ready import check_prediction
 from pytest_ftgate.checks.thresholds import RUN_METRICS
+from pytest_ftgate.config import GateKeys, MetricSpec
+from pytest_ftgate.data import DataSet
 from pytest_ftgate.errors import ConfigError, Where, guarded
+from pytest_ftgate.metrics import Metric
 from pytest_ftgate.metrics.labels import READING_OPTIONS, distinct_outputs
-
-if TYPE_CHECKING:
-    from pytest_ftgate.config import GateKeys, MetricSpec
-    from pytest_ftgate.data import DataSet
-    from pytest_ftgate.metrics import Metric
 
 
 def build_metrics(config: GateKeys, test: DataSet, training: DataSet | None, hook: Any | None) -> dict[str, Metric]:

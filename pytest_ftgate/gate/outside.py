@@ -5,9 +5,9 @@ from __future__ import annotations
 import os
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from pytest_ftgate.config import Layer, Source, load_gate_file, resolve_gate
+from pytest_ftgate.config import GateFile, GateKeys, Layer, Source, load_gate_file, resolve_gate
 from pytest_ftgate.errors import ConfigError, FtgateError, Where, shown_path
 from pytest_ftgate.gate.data_sets import DataSets
 from pytest_ftgate.gate.run import judge_gate
@@ -19,9 +19,6 @@ from pytest_ftgate.result import GateResult, failed_result
 from pytest_ftgate.runs.progress import ProgressDisplay
 from pytest_ftgate.runs.runner import Stores
 from pytest_ftgate.runs.store import Store
-
-if TYPE_CHECKING:
-    from pytest_ftgate.config import GateFile, GateKeys
 
 
 def judge(gate: str | None = None, config: str | os.PathLike[str] = "ftgate.yaml", **keys: Any) -> GateResult:

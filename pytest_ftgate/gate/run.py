@@ -4,22 +4,22 @@ from __future__ import annotations
 
 import json
 from dataclasses import asdict, replace
-from typing import TYPE_CHECKING, Any, get_args
+from typing import Any, get_args
 
 from pytest_ftgate import clock
 from pytest_ftgate.checks import advice, attempts, rules
 from pytest_ftgate.checks.context import Context, result_of
 from pytest_ftgate.checks.freshness import keep_green, until_judged
+from pytest_ftgate.checks.ledger import Answers
+from pytest_ftgate.checks.shown import whole_run
+from pytest_ftgate.config import GateKeys
 from pytest_ftgate.errors import ConfigError, FtgateError, guarded
 from pytest_ftgate.gate.calls import calibrate_judges, calling, run_all, run_judges
 from pytest_ftgate.gate.inputs import read_inputs
 from pytest_ftgate.gate.state import Judged, Services
 from pytest_ftgate.result import Check, Status, error_check
 from pytest_ftgate.runs.measure import breakdown_results, measure_run, score_run
-
-if TYPE_CHECKING:
-    from pytest_ftgate.checks.ledger import Answers
-    from pytest_ftgate.config import GateKeys
+from pytest_ftgate.runs.runner import Run
 
 _HOOK = "the hook pytest_ftgate_checks"
 
@@ -121,7 +121,14 @@ def _close(gate: Context, services: Services) -> Judged:
     """Add the advice, and store a green verdict for later sessions."""
     gate = gate.with_facts(advice=advice.advise(gate))
     notes = {**attempts.noted(gate), **keep_green(gate, services.stores.notes)}
-    return Judged(gate.result, gate, gate.recordings(), notes)
+    return Judged(gate.result, gate, _recordings(gate), notes)
+
+
+def _recordings(gate: Context) -> dict[str, Run]:
+    """Return all runs by their names in recordings; those over the test set with the examples that do not count."""
+    runs = {name: run for name, run in gate.runs.items() if name.purpose != "shown"}
+    whole = {name: whole_run(gate, name.role) if name.purpose == "test" else run for name, run in runs.items()}
+    return {**{name.recorded_as: run for name, run in whole.items()}, **gate.judge_runs}
 
 
 def _checks_of_others(gate: Context, hook: Any | None) -> list[Check]:

@@ -4,17 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any
 
+from pytest_ftgate.checks.audit import TrainingAudit
+from pytest_ftgate.checks.context import Context
+from pytest_ftgate.data import DataSet
 from pytest_ftgate.result import GateResult
+from pytest_ftgate.runs.progress import ProgressDisplay
+from pytest_ftgate.runs.runner import Run, Stores
 
 if TYPE_CHECKING:
-    from pytest_ftgate.checks.audit import TrainingAudit
-    from pytest_ftgate.checks.context import Context
-    from pytest_ftgate.data import DataSet
-    from pytest_ftgate.runs.budget import Budget
-    from pytest_ftgate.runs.run_state import Progress
-    from pytest_ftgate.runs.runner import Run, Stores
+    from pytest_ftgate.runs.budget import Budget  # it loads asyncio
 
 
 @dataclass(frozen=True)
@@ -28,14 +28,6 @@ class Judged:
     gate: Context | None = None
     runs: Mapping[str, Run] = field(default_factory=dict)
     notes: Mapping[str, str] = field(default_factory=dict)
-
-
-class Display(Protocol):
-    """Show the progress of the models until it is wiped."""
-
-    def __call__(self, progress: Progress) -> None: ...
-
-    def wipe(self) -> None: ...
 
 
 @dataclass(frozen=True)
@@ -60,7 +52,7 @@ class Services:
     load: Callable[..., DataSet]
     hook: Any | None = None
     offline: bool = False
-    progress: Display | None = None
+    progress: ProgressDisplay | None = None
     committed: Mapping[str, str] = field(default_factory=dict)
     tell: Callable[[str], None] | None = None
     budget: Budget | None = None
