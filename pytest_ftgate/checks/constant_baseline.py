@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,7 +13,7 @@ from pytest_ftgate.data import expected_text
 from pytest_ftgate.errors import MetricError
 from pytest_ftgate.metrics import Answers, Metric
 from pytest_ftgate.metrics.tool_calls import NO_CALL
-from pytest_ftgate.result import Action, Check, Status, called
+from pytest_ftgate.result import Check, called
 from pytest_ftgate.runs.measure import Measured, compare_scored
 from pytest_ftgate.text import shortened, show_value
 
@@ -24,11 +24,17 @@ _SHOWN = 60
 
 def check(gate: Context) -> list[Check]:
     """Check that every model beats the best constant answer, and does not give one itself."""
-    only = {role: constant_answer(gate.deciding, one.answers) for role, one in gate.scored.items()}
-    if gate.deciding.judged:
-        return list(_throughout(gate, only))
-    standard = _Standard(gate, best_constant(gate.deciding, gate.expected), only)
-    return [*standard.weak_baselines(), *(standard.degenerate_candidate() if "candidate" in only else ())]
+    metric = gate.deciding
+    constant = None if metric.judged else best_constant(metric, gate.expected)  # judges of a constant cost money
+    n = len({expected_text(value).strip() for value in gate.expected}) if constant is None else constant.n_expected
+    found = []
+    for role, model in gate.scored.items():
+        only = constant_answer(metric, model.answers) if n > 1 else None
+        if constant is None or role == "candidate":
+            found.append(_degenerate(gate, role, constant, n, only))
+        elif role in gate.config.decisive:
+            found.append(_weak(gate, role, constant, only))
+    return [one for one in found if one is not None]
 
 
 # --- the best constant answer --------------------------------------------------------------------------------
@@ -115,142 +121,87 @@ def constant_answer(metric: Metric, answers: Answers) -> str | None:
 
 # --- the models ----------------------------------------------------------------------------------------------
 
-
-@dataclass(frozen=True)
-class _Standard:
-    """Compare the answers of all models with the best constant answer.
-
-    Attributes:
-        only: the answer of each model, by role, if it gave the same to every example; else None.
-    """
-
-    gate: Context
-    constant: Constant
-    only: Mapping[str, str | None]
-
-    def weak_baselines(self) -> Iterator[Check]:
-        """Yield a check of every baseline: any fine-tune beats a baseline that is no better than a constant answer.
-
-        Where the metric does not compare with the expected output, a constant answer may score best. Then a baseline
-        only fails if it gives one answer to everything.
-        """
-        constant, compares = self.constant, self.gate.deciding.compares
-        for role in self.only:
-            throughout = self._throughout(role)
-            if role not in self.gate.config.decisive or not (compares or throughout):
-                continue
-            if self._beaten(role) and not throughout:
-                yield self._above(role)
-                continue
-            message = f"{self._value(role)} is no better than {self}"
-            message += f"; it {throughout}" if throughout else ""
-            if constant.n_expected == 1:
-                advice = "The test set expects the same output everywhere: add examples of other outputs, "
-                advice += f"{_OTHERWISE}."
-            elif constant.perfect and compares:
-                advice = f"A constant answer is perfect by {self.gate.deciding.name}: use a metric that compares with "
-                advice += f"the expected output, and move this one to thresholds, {_OTHERWISE}."
-            elif self.only[role] == NO_CALL and self.gate.deciding.calls_tools:
-                advice = f"{TOOLS_ADVICE.format(role=called(role))[:-1]}; {_OTHERWISE}."
-            else:
-                advice = self._better_prompt(role)
-            yield self._check("weak_baseline", "fail", role, message, advice=advice)
-
-    def _above(self, role: str) -> Check:
-        """Return the check of a baseline that scores better than the constant answer: perhaps by chance alone."""
-        message = f"{self._value(role)}; always answering {self._answer} scores {self._shown(self.constant.value)}"
-        p = None
-        if self.gate.deciding.compares:
-            p = chance(self.gate.deciding, self.constant.answer, self.gate.scored[role], self.gate.groups)
-        if p is None:
-            return self._check("weak_baseline", "pass", role, message)
-        message += f", and the difference may be chance (p = {p:.2g}, above 0.05)"
-        return self._check("weak_baseline", "warning", role, message, advice=self._better_prompt(role))
-
-    def _better_prompt(self, role: str) -> str:
-        baseline, examples = self.gate.config.baselines[role], ", with a few examples"
-        if baseline.provider == "openai":
-            examples = "" if "few_shot" in baseline.options else ", and give examples (few_shot: 8)"
-        return f"Describe the task and every possible answer in the baseline's prompt{examples}; {_OTHERWISE}."
-
-    def degenerate_candidate(self) -> Iterator[Check]:
-        """Yield a failure for a candidate that always gives the same answer, or is no better than that.
-
-        The latter is checked where a weak baseline is accepted, since the margin does not imply it there.
-        """
-        constant, throughout, message = self.constant, self._throughout("candidate"), ""
-        may_be_weak = self.gate.config.accepts("weak_baseline") and self.gate.deciding.compares
-        if throughout:
-            message = f"candidate {self.gate.scored['candidate'].facts.name} {throughout}, "
-            message += f"but the test set expects {constant.n_expected:,} different outputs"
-            advice = "Check whether most training rows have this output; if not, the training run has collapsed."
-            if self.only["candidate"] == NO_CALL and self.gate.deciding.calls_tools:
-                advice = TOOLS_ADVICE.format(role="candidate")
-        elif may_be_weak and not constant.perfect and not self._beaten("candidate"):
-            message = f"{self._value('candidate')} is no better than {self}"
-            advice = "Check the training data, and that the candidate is prompted as in its training rows."
-        if message:
-            yield self._check("degenerate_candidate", "fail", "candidate", message, advice=advice)
-
-    def __str__(self) -> str:
-        return f"always answering {self._answer}, which scores {self._shown(self.constant.value)}"
-
-    @property
-    def _answer(self) -> str:
-        """Return the constant answer in words; of tool calls, as the metric reads it."""
-        metric, answer = self.gate.deciding, self.constant.answer
-        return _read_answer(metric, metric.answers_read([answer])[0] if metric.calls_tools else answer)
-
-    def _shown(self, value: float | None) -> str:
-        return show_value(value, share=self.gate.share)
-
-    def _value(self, role: str) -> str:
-        facts = self.gate.scored[role].facts
-        return f"{called(role, facts.name)}: {self.gate.deciding.name} {self._shown(facts.value)}"
-
-    def _beaten(self, role: str) -> bool:
-        value = self.gate.scored[role].facts.value
-        return value is not None and beats(self.gate.deciding, value, self.constant.value)
-
-    def _throughout(self, role: str) -> str | None:
-        """Return the finding that a model gave one answer to everything, though the test set expects several."""
-        answer = self.only[role]
-        return (
-            None
-            if answer is None or self.constant.n_expected == 1
-            else f"always answers {_read_answer(self.gate.deciding, answer)}"
-        )
-
-    def _check(self, name: str, status: Status, role: str, message: str, **fields: Any) -> Check:
-        value = self.gate.scored[role].facts.value
-        return Check(name, status, message, value, self.constant.value, action=_ACTIONS[name], **fields)
-
-
 _OTHERWISE = "or accept a weak baseline: checks: {weak_baseline: warn}"
-_ACTIONS: Mapping[str, Action] = {"weak_baseline": "better_prompt", "degenerate_candidate": "fix_data"}
 
 
-def _throughout(gate: Context, only: Mapping[str, str | None]) -> Iterator[Check]:
-    """Refuse models that always give the same answer, by a judged metric: scoring a constant would cost money."""
-    n = len({expected_text(value).strip() for value in gate.expected})
-    for role, answer in only.items():
-        if answer is None or n == 1:
-            continue
-        name = "degenerate_candidate" if role == "candidate" else "weak_baseline"
-        yield Check(
-            name,
-            "fail",
-            f"{called(role)} always answers {_quoted(answer)}, but the test set expects {n:,} different outputs",
-            advice="Check its prompt, or the rows that it was trained on.",
-            action=_ACTIONS[name],
-        )
+def _weak(gate: Context, role: str, constant: Constant, only: str | None) -> Check | None:
+    """Check one baseline, which gave only one answer or None: any fine-tune beats one that is as good as a constant.
+
+    Where the metric does not compare with the expected output, a constant answer may score best. Then a baseline
+    only fails if it gives one answer to everything.
+    """
+    metric, model = gate.deciding, gate.scored[role]
+    if only is None and not metric.compares:
+        return None
+    value, (at, best) = model.scores[metric.name].value, _shown(gate, role, constant)
+    if only is None and beats(metric, value, constant.value):
+        p, advice = chance(metric, constant.answer, model, gate.groups), _better_prompt(gate, role)
+        message = f"{at}; always answering {best.replace(', which', '')}"
+        if p is None:
+            return Check("weak_baseline", "pass", message, value, constant.value)
+        message += f", and the difference may be chance (p = {p:.2g}, above 0.05)"
+        return Check("weak_baseline", "warning", message, value, constant.value, None, advice, "better_prompt")
+    message = f"{at} is no better than always answering {best}"
+    message += f"; it always answers {_read_answer(metric, only)}" if only is not None else ""
+    if constant.n_expected == 1:
+        advice = f"The test set expects the same output everywhere: add examples of other outputs, {_OTHERWISE}."
+    elif constant.perfect and metric.compares:
+        advice = f"A constant answer is perfect by {metric.name}: use a metric that compares with the expected output, "
+        advice += f"and move this one to thresholds, {_OTHERWISE}."
+    elif only == NO_CALL and metric.calls_tools:
+        advice = f"{TOOLS_ADVICE.format(role=called(role))[:-1]}; {_OTHERWISE}."
+    else:
+        advice = _better_prompt(gate, role)
+    return Check("weak_baseline", "fail", message, value, constant.value, None, advice, "better_prompt")
+
+
+def _better_prompt(gate: Context, role: str) -> str:
+    baseline, examples = gate.config.baselines[role], ", with a few examples"
+    if baseline.provider == "openai":
+        examples = "" if "few_shot" in baseline.options else ", and give examples (few_shot: 8)"
+    return f"Describe the task and every possible answer in the baseline's prompt{examples}; {_OTHERWISE}."
+
+
+def _degenerate(gate: Context, role: str, constant: Constant | None, n: int, only: str | None) -> Check | None:
+    """Refuse a model that gave only one answer where ``n`` are expected, or a candidate no better than a constant.
+
+    The latter is checked where a weak baseline is accepted, since the margin does not imply it there. A judged metric,
+    which has no constant, refuses only the former, and baselines, too.
+    """
+    metric, model = gate.deciding, gate.scored[role]
+    value, best = (None, None) if constant is None else (model.scores[metric.name].value, constant.value)
+    if only is not None:
+        message = f"{called(role, model.facts.name)} always answers {_read_answer(metric, only)}, but the test set "
+        message += f"expects {n:,} different outputs"
+        advice = "Check whether most training rows have this output; if not, the training run has collapsed."
+        if role != "candidate":
+            advice = "Check its prompt."
+        elif only == NO_CALL and metric.calls_tools:
+            advice = TOOLS_ADVICE.format(role="candidate")
+    elif (
+        constant is None
+        or constant.perfect
+        or not (gate.config.accepts("weak_baseline") and metric.compares)
+        or beats(metric, value or 0.0, constant.value)
+    ):
+        return None
+    else:
+        message = "{} is no better than always answering {}".format(*_shown(gate, role, constant))
+        advice = "Check the training data, and that the candidate is prompted as in its training rows."
+    if role != "candidate":
+        return Check("weak_baseline", "fail", message, advice=advice, action="better_prompt")
+    return Check("degenerate_candidate", "fail", message, value, best, None, advice, "fix_data")
+
+
+def _shown(gate: Context, role: str, constant: Constant) -> tuple[str, str]:
+    """Return a model's value, and the constant answer with its value, in words."""
+    metric, facts = gate.deciding, gate.scored[role].facts
+    answer = metric.answers_read([constant.answer])[0] if metric.calls_tools else constant.answer
+    value, best = (show_value(one, share=gate.share) for one in (facts.value, constant.value))
+    return f"{called(role, facts.name)}: {metric.name} {value}", f"{_read_answer(metric, answer)}, which scores {best}"
 
 
 def _read_answer(metric: Metric, answer: str | None) -> str:
     """Return an answer in words, as the metric reads it."""
-    said = _quoted(answer or "")
+    said = repr(shortened(answer or "", _SHOWN))
     return f"{said} (no tool call)" if metric.calls_tools and answer == NO_CALL else said
-
-
-def _quoted(answer: str) -> str:
-    return repr(shortened(answer, _SHOWN))
