@@ -133,15 +133,15 @@ def _weak(gate: Context, role: str, constant: Constant, only: str | None) -> Che
     metric, model = gate.deciding, gate.scored[role]
     if only is None and not metric.compares:
         return None
-    value, (at, best) = model.scores[metric.name].value, _shown(gate, role, constant)
+    value, (at, said, best) = model.scores[metric.name].value, _shown(gate, role, constant)
     if only is None and beats(metric, value, constant.value):
         p, advice = chance(metric, constant.answer, model, gate.groups), _better_prompt(gate, role)
-        message = f"{at}; always answering {best.replace(', which', '')}"
+        message = f"{at}; always answering {said} scores {best}"
         if p is None:
             return Check("weak_baseline", "pass", message, value, constant.value)
         message += f", and the difference may be chance (p = {p:.2g}, above 0.05)"
         return Check("weak_baseline", "warning", message, value, constant.value, None, advice, "better_prompt")
-    message = f"{at} is no better than always answering {best}"
+    message = f"{at} is no better than always answering {said}, which scores {best}"
     message += f"; it always answers {_read_answer(metric, only)}" if only is not None else ""
     if constant.n_expected == 1:
         advice = f"The test set expects the same output everywhere: add examples of other outputs, {_OTHERWISE}."
@@ -170,6 +170,7 @@ def _degenerate(gate: Context, role: str, constant: Constant | None, n: int, onl
     """
     metric, model = gate.deciding, gate.scored[role]
     value, best = (None, None) if constant is None else (model.scores[metric.name].value, constant.value)
+    worse = constant is not None and not constant.perfect and not beats(metric, value or 0.0, constant.value)
     if only is not None:
         message = f"{called(role, model.facts.name)} always answers {_read_answer(metric, only)}, but the test set "
         message += f"expects {n:,} different outputs"
@@ -178,27 +179,22 @@ def _degenerate(gate: Context, role: str, constant: Constant | None, n: int, onl
             advice = "Check its prompt."
         elif only == NO_CALL and metric.calls_tools:
             advice = TOOLS_ADVICE.format(role="candidate")
-    elif (
-        constant is None
-        or constant.perfect
-        or not (gate.config.accepts("weak_baseline") and metric.compares)
-        or beats(metric, value or 0.0, constant.value)
-    ):
+    elif constant is None or not (worse and gate.config.accepts("weak_baseline") and metric.compares):
         return None
     else:
-        message = "{} is no better than always answering {}".format(*_shown(gate, role, constant))
+        message = "{} is no better than always answering {}, which scores {}".format(*_shown(gate, role, constant))
         advice = "Check the training data, and that the candidate is prompted as in its training rows."
     if role != "candidate":
         return Check("weak_baseline", "fail", message, advice=advice, action="better_prompt")
     return Check("degenerate_candidate", "fail", message, value, best, None, advice, "fix_data")
 
 
-def _shown(gate: Context, role: str, constant: Constant) -> tuple[str, str]:
-    """Return a model's value, and the constant answer with its value, in words."""
+def _shown(gate: Context, role: str, constant: Constant) -> tuple[str, str, str]:
+    """Return a model's value, the constant answer and its value, in words."""
     metric, facts = gate.deciding, gate.scored[role].facts
     answer = metric.answers_read([constant.answer])[0] if metric.calls_tools else constant.answer
     value, best = (show_value(one, share=gate.share) for one in (facts.value, constant.value))
-    return f"{called(role, facts.name)}: {metric.name} {value}", f"{_read_answer(metric, answer)}, which scores {best}"
+    return f"{called(role, facts.name)}: {metric.name} {value}", _read_answer(metric, answer), best
 
 
 def _read_answer(metric: Metric, answer: str | None) -> str:
