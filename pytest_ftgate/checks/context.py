@@ -222,10 +222,14 @@ class Context:
             baseline,
             candidate,
             margin=standard.gain,
-            evidence="proven" if standard.drops else self.config.evidence,
+            evidence=self.evidence_of(role),
             confidence=self.config.confidence,
             groups=self.groups,
         )
+
+    def evidence_of(self, role: str) -> str:
+        """Return how surely the gain over a baseline must be shown; that it may drop must be proven."""
+        return "proven" if self.config.standard_of(role).drops else self.config.evidence
 
     def runs_of(self, purpose: Purpose, part: str = "") -> dict[str, Run]:
         """Return the runs for one purpose by role; of guards those over one guard's test set, ``part``."""

@@ -117,7 +117,7 @@ def size_of(metric: Metric, groups: Sequence[str | None], tolerance: Tolerance) 
     return Size(have, max(needed, MIN_GROUPS) if grouped else needed, unit, there)
 
 
-# --- the comparison ------------------------------------------------------------------------------------------
+# --- the judge of every gain and drop ------------------------------------------------------------------------
 
 
 def as_fraction(gain: float | Fraction) -> Fraction:
@@ -130,10 +130,27 @@ def exact_gain(comparison: Comparison) -> Fraction:
     return as_fraction(comparison.gain if comparison.gain_exact is None else comparison.gain_exact)
 
 
-def shown_gain(gate: Context, role: str, comparison: Comparison) -> str:
-    """Return ``gain +2.1 points``; with several baselines ``gain over baseline few_shot +2.1 points``."""
-    over = "" if role == "baseline" else f" over {opponent(role)}"
-    return f"gain{over} {show_difference(comparison.gain, share=gate.share)}"
+def gain_reaches(gain: float | Fraction, least: float) -> bool:
+    """Return whether a gain reaches a margin, or minus a ``max_drop``, exactly. Margin 0 asks for more than 0."""
+    measured, asked = as_fraction(gain), Fraction(repr(least))
+    return measured > 0 if asked == 0 else measured >= asked
+
+
+def is_shown(found: Evidence, evidence: str) -> bool:
+    """Return whether a gain is shown as surely as ``evidence`` asks for."""
+    return {"observed": True, "significant": found.above_zero, "proven": found.reaches_margin}[evidence]
+
+
+def status_of(compared: Comparison, least: float, evidence: str) -> Status:
+    """Return what becomes of a gain that must reach ``least``, the margin of the comparison, and be shown."""
+    if not gain_reaches(exact_gain(compared), least):
+        return "fail"
+    return "pass" if is_shown(compared, evidence) else "inconclusive"
+
+
+def gain_status(gate: Context, role: str, comparison: Comparison) -> Status:
+    """Return what becomes of the candidate's gain over one baseline, by the standard of that baseline."""
+    return status_of(comparison, gate.config.standard_of(role).gain, gate.evidence_of(role))
 
 
 def best_first(baselines: Mapping[str, Scored]) -> list[str]:
@@ -151,69 +168,32 @@ def judge_drop(
 
     Source: R. L. Berger, Technometrics 24 (1982) 295-300.
     """
+    asked: dict[str, Any] = {"margin": -tolerance.max_drop or _NO_MARGIN, "groups": groups}
+    asked["evidence"], confidence = "proven" if tolerance.proven else "observed", tolerance.confidence
 
-    def compared(role: str, confidence: float) -> Comparison:
-        return compare_scored(
-            baselines[role],
-            candidate,
-            margin=-tolerance.max_drop or _NO_MARGIN,
-            confidence=confidence,
-            evidence="proven" if tolerance.proven else "observed",
-            groups=groups,
-        )
+    def worse(compared: Comparison) -> bool:
+        """Return whether the real gain is surely below 0."""
+        return compared.upper is not None and compared.upper < 0
 
     def judged(role: str) -> Drop:
-        found = compared(role, tolerance.confidence)
-        status = status_of(found, tolerance.max_drop, proven=tolerance.proven)
-        if status == "warning" and tolerance.alone is not None and not _worse(compared(role, tolerance.alone)):
-            status = "pass"
+        found = compare_scored(baselines[role], candidate, confidence=confidence, **asked)
+        status = status_of(found, asked["margin"], asked["evidence"])
+        if status == "fail" and not tolerance.proven and not worse(found):
+            alone = compare_scored(baselines[role], candidate, confidence=tolerance.alone or confidence, **asked)
+            status = "warning" if tolerance.alone is None or worse(alone) else "pass"
         return Drop(status, found, baselines[role], role)
 
     drops = [judged(role) for role in best_first(baselines)]
     return max(drops, key=lambda drop: (_WORST_LAST.index(drop.status), -drop.compared.gain))
 
 
-def is_within(gain: float | Fraction, max_drop: float) -> bool:
-    """Return whether a drop is within the limit, exactly: see :func:`as_fraction`. Equal is within."""
-    return as_fraction(gain) >= -Fraction(repr(max_drop))
-
-
-def gain_reaches(gain: float | Fraction, margin: float) -> bool:
-    """Return whether a gain reaches a margin, exactly: see :func:`as_fraction`. Margin 0 asks for more than 0."""
-    measured, least = as_fraction(gain), Fraction(repr(margin))
-    return measured > 0 if least == 0 else measured >= least
-
-
-def is_shown(gate: Context, found: Evidence) -> bool:
-    """Return whether a gain is shown as surely as the gate's ``evidence`` asks for."""
-    shown = {"observed": True, "significant": found.above_zero, "proven": found.reaches_margin}
-    return bool(shown[gate.config.evidence])
-
-
-def gain_status(gate: Context, role: str, comparison: Comparison) -> Status:
-    """Return what becomes of the candidate's gain over one baseline."""
-    standard = gate.config.standard_of(role)
-    if standard.drops:
-        return status_of(comparison, -standard.gain)
-    if not gain_reaches(exact_gain(comparison), standard.gain):
-        return "fail"
-    return "pass" if is_shown(gate, comparison) else "inconclusive"
-
-
-def status_of(compared: Comparison, max_drop: float, *, proven: bool = True) -> Status:
-    """Return the status of a comparison whose margin is ``-max_drop``: see :class:`Tolerance`."""
-    within = is_within(exact_gain(compared), max_drop)
-    if proven:
-        return "fail" if not within else "pass" if compared.reaches_margin else "inconclusive"
-    return "pass" if within else "fail" if _worse(compared) else "warning"
-
-
-def _worse(compared: Comparison) -> bool:
-    """Return whether the real gain is surely below 0."""
-    return compared.upper is not None and compared.upper < 0
-
-
 # --- in words ------------------------------------------------------------------------------------------------
+
+
+def shown_gain(gate: Context, role: str, comparison: Comparison) -> str:
+    """Return ``gain +2.1 points``; with several baselines ``gain over baseline few_shot +2.1 points``."""
+    over = "" if role == "baseline" else f" over {opponent(role)}"
+    return f"gain{over} {show_difference(comparison.gain, share=gate.share)}"
 
 
 def drop_fields(gate: Context, path: str, drop: Drop | None = None) -> dict[str, Any]:

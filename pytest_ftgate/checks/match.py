@@ -11,7 +11,7 @@ from typing import Any
 
 from pytest_ftgate.checks.advice import loss_advice
 from pytest_ftgate.checks.context import Context
-from pytest_ftgate.checks.drop import drop_limit, examples_advice, shown_gain, status_of
+from pytest_ftgate.checks.drop import drop_limit, examples_advice, gain_status, shown_gain
 from pytest_ftgate.checks.economics import call_usd, free, no_price, unknown_cost
 from pytest_ftgate.checks.thresholds import UNTIMED
 from pytest_ftgate.config import GateKeys
@@ -45,7 +45,7 @@ def max_drop_check(gate: Context, role: str, comparison: Comparison) -> Check:
     """Check that the candidate is proven to be at most ``max_drop`` worse than a baseline."""
     standard, share = gate.config.standard_of(role), gate.share
     most = -standard.gain
-    status = status_of(comparison, most)
+    status = gain_status(gate, role, comparison)
     measured = shown_gain(gate, role, comparison)
     limit, bound = drop_limit(most, share=share), f"{show_percent(gate.config.confidence)} lower bound"
     message, observed = f"{measured} ({limit})", comparison.lower

@@ -10,7 +10,7 @@ from fractions import Fraction
 from math import isfinite
 from typing import TYPE_CHECKING
 
-from pytest_ftgate.checks.drop import gain_reaches, is_within
+from pytest_ftgate.checks.drop import gain_reaches
 from pytest_ftgate.errors import ConfigError
 from pytest_ftgate.result import Check, Status, called, opponent
 from pytest_ftgate.statistics.planning import chance_of_proof, hypothetical_scores, hypothetical_set
@@ -140,7 +140,7 @@ def check_prediction(config: GateKeys, metric: Metric) -> None:
                 cure=f"Did you mean {value / 100:g}?" if metric.high == 1 < value <= 100 else None,
             )
     gain = expected_gain(prediction, metric)
-    if is_within(gain, config.max_drop) if config.matches else gain_reaches(gain, config.margin):
+    if gain_reaches(gain, -config.max_drop if config.matches else config.margin):
         return
     cure = "Correct the hypothesis, or do not train: the gate would fail even if it came true."
     if gain < 0:

@@ -10,7 +10,7 @@ from typing import Any
 from pytest_ftgate.checks import drop
 from pytest_ftgate.checks.context import Context, Found
 from pytest_ftgate.checks.drop import Tolerance
-from pytest_ftgate.config import GateKeys, MetricSpec, SliceKeys
+from pytest_ftgate.config import GateKeys, SliceKeys
 from pytest_ftgate.data import DataSet, expected_text
 from pytest_ftgate.errors import ConfigError
 from pytest_ftgate.metrics import Metric, Scored, build_metric
@@ -91,65 +91,62 @@ def prepare_slices(
     if spec is None:
         return None
     drop.check_max_drop(metric, spec.max_drop, str(spec.sources["max_drop"]))
-    _check_fields(spec, test)
     build = partial(build_metric, custom=custom(), known=distinct_outputs(test, training))
-    whole = (Slice(name, value, rows, metric) for name in spec.fields for value, rows in _by_value(name, test).items())
+    whole = (Slice(name, value, rows, metric) for name in spec.fields for value, rows in _by_value(name, test, spec))
     slices = [_with_metric(one, config, test, build) for one in whole]
     # Every slice is compared with every baseline, so the confidence is corrected (Bonferroni): false alarms stay rare.
     compared = sum(one.note is None for one in slices) * len(config.baselines)
-    confidence = corrected_confidence(config.confidence, compared) if compared else config.confidence
+    confidence = corrected_confidence(config.confidence, max(compared, 1))
     tolerance = Tolerance(spec.max_drop, confidence, proven=False, alone=config.confidence)
-    groups = ([test.examples[row].group for row in one.rows] for one in slices)
-    pairs = zip(slices, groups, strict=True)
-    sized = (one if one.note else one.sized(drop.size_of(one.metric, own, tolerance)) for one, own in pairs)
-    return Slices(tolerance, tuple(sized))
+
+    def sized(one: Slice) -> Slice:
+        groups = [test.examples[row].group for row in one.rows]
+        return one if one.note else one.sized(drop.size_of(one.metric, groups, tolerance))
+
+    return Slices(tolerance, tuple(map(sized, slices)))
 
 
-def _check_fields(spec: SliceKeys, test: DataSet) -> None:
-    known = {name: None for example in test.examples for name in example.fields}
-    for name in spec.fields:
-        if name not in known:
-            near = nearest(name, known)
-            raise ConfigError(
-                f"no example of the test set has the field {printable(name, _SHOWN)!r}",
-                where=spec.sources["fields"].where("slices.fields"),
-                evidence=f"the fields of the test set are: {listed(known)}",
-                cure=f"Did you mean {near!r}?" if near else None,
-            )
-
-
-def _by_value(name: str, test: DataSet) -> dict[str, tuple[int, ...]]:
+def _by_value(name: str, test: DataSet, spec: SliceKeys) -> Iterable[tuple[str, tuple[int, ...]]]:
+    """Return each value of a field with the rows that have it; refuse a field that no example has."""
     rows: dict[str, list[int]] = {}
     for row, example in enumerate(test.examples):
         value = example.fields.get(name)
         rows.setdefault(NONE if value is None else expected_text(value), []).append(row)
-    return {value: tuple(places) for value, places in rows.items()}
+    known = {field: None for example in test.examples for field in example.fields}
+    if name not in known:
+        near = nearest(name, known)
+        raise ConfigError(
+            f"no example of the test set has the field {printable(name, _SHOWN)!r}",
+            where=spec.sources["fields"].where("slices.fields"),
+            evidence=f"the fields of the test set are: {listed(known)}",
+            cure=f"Did you mean {near!r}?" if near else None,
+        )
+    return ((value, tuple(places)) for value, places in rows.items())
 
 
 def _with_metric(one: Slice, config: GateKeys, test: DataSet, build: Callable[..., Metric]) -> Slice:
-    """Return a slice with the metric for its labels, or with the reason why it is not judged."""
-    few = one.sized(drop.Size(len(one.rows), MIN_EXAMPLES, "example"))
-    if few.note is not None:
+    """Return a slice with the metric for its labels, or with the reason why it is not judged.
+
+    An average over labels is one over the slice's own labels only, since others would score 0.
+    """
+    few, label_set, spec = (
+        one.sized(drop.Size(len(one.rows), MIN_EXAMPLES, "example")),
+        one.metric.label_set,
+        config.decided_by,
+    )
+    if few.note is not None or label_set is None or one.metric.kind != "set":
         return few
+    labels = sorted({expected_text(test.examples[row].expected) for row in one.rows})
+    if "labels" in spec.options:
+        codes = {label_set.code(label_set.label_of(label)) for label in labels}
+        kept = [label for label in spec.options["labels"] if label_set.code(expected_text(label)) in codes]
+        spec = replace(spec, options={**spec.options, "labels": kept})
     try:
-        return replace(one, metric=_metric_of(one, config.decided_by, test, build))
+        if spec.options.get("labels") == []:
+            raise ConfigError("it has none of the labels that the metric averages over")
+        return replace(one, metric=build(spec, labels=labels))
     except ConfigError as error:  # known before any call, such as a missing label
         return replace(one, note=f"cannot be judged by {one.metric.name}: {error.what}")
-
-
-def _metric_of(one: Slice, spec: MetricSpec, test: DataSet, build: Callable[..., Metric]) -> Metric:
-    """Return the metric for a slice: an average only over its own labels, since others would score 0."""
-    label_set = one.metric.label_set
-    if label_set is None or one.metric.kind != "set":
-        return one.metric
-    labels = sorted({expected_text(test.examples[row].expected) for row in one.rows})
-    if "labels" not in spec.options:
-        return build(spec, labels=labels)
-    codes = {label_set.code(label_set.label_of(label)) for label in labels}
-    kept = [label for label in spec.options["labels"] if label_set.code(expected_text(label)) in codes]
-    if not kept:
-        raise ConfigError("it has none of the labels that the metric averages over")
-    return build(replace(spec, options={**spec.options, "labels": kept}), labels=labels)
 
 
 def check_sizes(gate: Context) -> Iterator[Check]:
@@ -179,6 +176,14 @@ def _named(texts: Iterable[str]) -> str:
     return ", ".join(names[:_NAMED]) + (f", and {more:,} more" if more > 0 else "")
 
 
+_OUTCOMES: tuple[tuple[Status, str, str | None], ...] = (
+    ("fail", "dropped beyond the limit", "Add training examples like the broken ones in these slices."),
+    ("warning", "dropped beyond the limit, perhaps by chance among many slices", "Add test examples of these slices."),
+    ("pass", "show no significant drop beyond the limit", None),
+)
+"""What is said of the slices of each status, and what to do."""
+
+
 def check(gate: Context) -> Found:
     """Judge each slice, the worst change first, and check the drops against the limit; one check for each status.
 
@@ -186,25 +191,24 @@ def check(gate: Context) -> Found:
     """
     if gate.slices is None:
         return Found({})
-    results = [_judge(gate, gate.slices, one) for one in gate.slices.slices]
+    results = [_judge(gate, gate.slices.tolerance, one) for one in gate.slices.slices]
     results.sort(key=lambda one: (one.gain is None, -(one.n or 0) if one.gain is None else one.gain))
     checks: list[Check] = []
     for status, outcome, advice in _OUTCOMES:
         rows = [one for one in results if one.verdict == status]
         if rows and (status != "pass" or not checks):
-            checks.append(_outcome(gate, gate.slices, rows, status, outcome, advice))
+            checks.append(_check(gate, gate.slices, rows, status, outcome, advice))
     return Found({"slices": tuple(results[:MOST_SLICES])}, checks)
 
 
-def _judge(gate: Context, slices: Slices, one: Slice) -> SliceResult:
+def _judge(gate: Context, tolerance: Tolerance, one: Slice) -> SliceResult:
     result = SliceResult(one.field, one.value, n=len(one.rows), note=one.note)
     if one.note is not None:
         return result
     scores = {role: _score(one, measured, gate.deciding.name) for role, measured in gate.scored.items()}
     candidate = scores.pop("candidate")
-    outcome = drop.judge_drop(scores, candidate, slices.tolerance, [gate.groups[row] for row in one.rows])
-    facts = outcome.facts(candidate)
-    return replace(result, **facts, confidence=slices.tolerance.confidence, verdict=outcome.status)
+    outcome = drop.judge_drop(scores, candidate, tolerance, [gate.groups[row] for row in one.rows])
+    return replace(result, **outcome.facts(candidate), confidence=tolerance.confidence, verdict=outcome.status)
 
 
 def _score(one: Slice, measured: Measured, deciding: str) -> Scored:
@@ -217,38 +221,20 @@ def _score(one: Slice, measured: Measured, deciding: str) -> Scored:
     return Scored(whole.metric, float(scores.mean()), per_example=scores)
 
 
-_OUTCOMES: tuple[tuple[Status, str, str | None], ...] = (
-    ("fail", "dropped beyond the limit", "Add training examples like the broken ones in these slices."),
-    (
-        "warning",
-        "dropped beyond the limit, perhaps by chance among many slices",
-        "Add test examples of these slices.",
-    ),
-    ("pass", "show no significant drop beyond the limit", None),
-)
-
-
-def _outcome(
+def _check(
     gate: Context, slices: Slices, rows: Sequence[SliceResult], status: Status, outcome: str, advice: str | None
 ) -> Check:
-    share, holds = slices.slices[0].metric.share, status == "pass"
+    share, tolerance, holds = slices.slices[0].metric.share, slices.tolerance, status == "pass"
     changes = [
         f"{printable(one.field, _SHOWN)}={printable(one.value, _SHOWN)} {show_difference(one.gain, share=share)}"
         f"{drop.of_role(one.against)} ({plural(one.n or 0, 'example')})"
         for one in (rows[:1] if holds else rows)
     ]
-    limit, confidence = drop.drop_limit(slices.tolerance.max_drop, share=share), slices.tolerance.confidence
-    each = f"{show_percent(confidence)} confidence"
-    if confidence != gate.config.confidence:
-        each = f"{show_percent(confidence)} confidence each, {show_percent(gate.config.confidence)} together"
+    limit, confidence = drop.drop_limit(tolerance.max_drop, share=share), show_percent(tolerance.confidence)
+    together = f" each, {show_percent(gate.config.confidence)} together"
+    each = f"{confidence} confidence{together if tolerance.confidence != gate.config.confidence else ''}"
     limit += "" if holds else f", {each}"
-    return Check(
-        "slices",
-        status,
-        f"{len(rows):,} of {plural(len(slices.judged), 'slice')} {outcome} ({limit}): "
-        f"{f'worst {changes[0]}' if holds else _named(changes)}",
-        observed=rows[0].gain,
-        **drop.drop_fields(gate, "slices"),
-        advice=advice,
-        action=None if status == "warning" else "add_examples",
-    )
+    found = f"worst {changes[0]}" if holds else _named(changes)
+    message = f"{len(rows):,} of {plural(len(slices.judged), 'slice')} {outcome} ({limit}): {found}"
+    fields = {**drop.drop_fields(gate, "slices"), "observed": rows[0].gain, "advice": advice}
+    return Check("slices", status, message, **fields, action=None if status == "warning" else "add_examples")

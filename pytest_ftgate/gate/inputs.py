@@ -10,7 +10,6 @@ from pytest_ftgate.checks.attempts import find_attempt
 from pytest_ftgate.checks.audit import TrainingAudit, audit_training_set, check_test_set, grouped, row_pairs
 from pytest_ftgate.checks.context import Context
 from pytest_ftgate.checks.freshness import last_green
-from pytest_ftgate.checks.guards import described as described_guard
 from pytest_ftgate.checks.guards import prepare_guards
 from pytest_ftgate.checks.judging import prepare_judging
 from pytest_ftgate.checks.ledger import Answers
@@ -97,7 +96,7 @@ def _with_input_facts(gate: Context) -> Context:
         ),
         test_set=TestSetResult(test.path, test.sha256, len(test), row_pairs(test, test, audit.test_near_rows)),
         metric_range=(metric.low, metric.high),
-        guards=tuple(map(described_guard, gate.guards.values())),
+        guards=tuple(guard.facts for guard in gate.guards.values()),
     )
 
 

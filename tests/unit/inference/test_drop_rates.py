@@ -8,7 +8,7 @@ import pytest
 from enumeration import outcomes, rates_at, trinomial
 from gate_context import context
 
-from pytest_ftgate.checks.drop import Tolerance, is_within, judge_drop, size_of
+from pytest_ftgate.checks.drop import Tolerance, gain_reaches, judge_drop, size_of
 from pytest_ftgate.checks.match import max_drop_check
 from pytest_ftgate.metrics import Scored, metric
 from pytest_ftgate.metrics.custom import ExampleMetric
@@ -80,10 +80,9 @@ def test_significant_raises_a_false_alarm_at_most_five_percent_of_the_time_on_al
 
 
 def test_a_drop_is_compared_exactly():
-    assert is_within(Fraction(-7, 100), 0.07)
-    assert not is_within(Fraction(-71, 1000), 0.07)
-    assert is_within(-0.1 - 0.2, 0.3)
-    assert is_within(Fraction(0), 0)
+    assert gain_reaches(Fraction(-7, 100), -0.07)
+    assert not gain_reaches(Fraction(-71, 1000), -0.07)
+    assert gain_reaches(-0.1 - 0.2, -0.3)
 
 
 @pytest.mark.parametrize(
