@@ -5,20 +5,17 @@ They warn where another baseline is as good and as cheap.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import replace
+from collections.abc import Callable, Iterator
+from math import inf
 from typing import Any
 
 from pytest_ftgate.checks.advice import loss_advice
 from pytest_ftgate.checks.context import Context
 from pytest_ftgate.checks.drop import drop_limit, examples_advice, gain_status, shown_gain
 from pytest_ftgate.checks.economics import call_usd, free, no_price, unknown_cost
-from pytest_ftgate.checks.thresholds import UNTIMED
-from pytest_ftgate.config import GateKeys
-from pytest_ftgate.metrics import Metric
-from pytest_ftgate.result import Action, Check, ModelResult, called
-from pytest_ftgate.statistics.evidence import Comparison, is_sure, level
-from pytest_ftgate.statistics.exact import share_p_value
+from pytest_ftgate.checks.thresholds import UNTIMED, shown_by_share
+from pytest_ftgate.result import Action, Check, ModelResult, Status, called
+from pytest_ftgate.statistics.evidence import Comparison
 from pytest_ftgate.statistics.planning import fewest_examples
 from pytest_ftgate.text import (
     plural,
@@ -43,24 +40,21 @@ _MOST_EXAMPLES = 100_000
 
 def max_drop_check(gate: Context, role: str, comparison: Comparison) -> Check:
     """Check that the candidate is proven to be at most ``max_drop`` worse than a baseline."""
-    standard, share = gate.config.standard_of(role), gate.share
-    most = -standard.gain
-    status = gain_status(gate, role, comparison)
-    measured = shown_gain(gate, role, comparison)
-    limit, bound = drop_limit(most, share=share), f"{show_percent(gate.config.confidence)} lower bound"
-    message, observed = f"{measured} ({limit})", comparison.lower
-    advice: str | None = None
+    (path, least), share, status = gate.config.standard_of(role), gate.share, gain_status(gate, role, comparison)
+    measured, limit = shown_gain(gate, role, comparison), drop_limit(-least, share=share)
+    bound, required = f"{show_percent(gate.config.confidence)} lower bound", gate.requirement(path, required=least)
     if status == "fail":
-        advice, observed = loss_advice(gate, comparison, -most, _WORSE), comparison.gain
-    elif comparison.lower is None:
+        advice = loss_advice(gate, comparison, least, _WORSE)
+        return Check("max_drop", "fail", f"{measured} ({limit})", comparison.gain, **required, advice=advice)
+    if comparison.lower is None:
         message = f"{measured}, no {bound} ({limit}): {comparison.note or 'the method gives none'}"
-        advice = _UNBOUNDED
-    else:
-        message = f"{measured}, {bound} {show_difference(comparison.lower, share=share)} ({limit})"
-        advice = examples_advice(comparison, "is better", "test example") if status != "pass" else None
-    required = gate.requirement(standard.path, required=-most)
-    action: Action | None = "add_examples" if status == "inconclusive" and comparison.examples_needed else None
-    return Check("max_drop", status, message, observed=observed, **required, advice=advice, action=action)
+        return Check("max_drop", status, message, **required, advice=_UNBOUNDED)
+    message = f"{measured}, {bound} {show_difference(comparison.lower, share=share)} ({limit})"
+    if status == "pass":
+        return Check("max_drop", "pass", message, comparison.lower, **required)
+    action: Action | None = "add_examples" if comparison.examples_needed else None
+    advice = examples_advice(comparison, "is better", "test example")
+    return Check("max_drop", status, message, comparison.lower, **required, advice=advice, action=action)
 
 
 def check_absent(gate: Context) -> Iterator[Check]:
@@ -76,22 +70,21 @@ def check_reach(gate: Context) -> list[Check]:
 
     Not for a test set with groups, where the number needed cannot be calculated in advance.
     """
-    config, metric, n = gate.config, gate.deciding, len(gate.test)
+    config, metric, n, width = gate.config, gate.deciding, len(gate.test), gate.deciding.high - gate.deciding.low
     drops = [one for one in map(config.standard_of, config.baselines) if one.drops]
-    if gate.grouped or not n or not drops:
+    if gate.grouped or not n or not drops or metric.kind == "set" or width == inf:
         return []
-    strictest = max(drops, key=lambda one: one.gain)
-    if metric.kind == "set" or metric.high - metric.low == float("inf"):
-        return []
-    needed = examples_without_difference(metric, -strictest.gain, config.confidence)
+    path, least = max(drops, key=lambda one: one.gain)  # the strictest
+    exact = metric.kind == "right_wrong"
+    needed = fewest_examples(
+        -least / width, confidence=config.confidence, proven=True, exact=exact, most=_MOST_EXAMPLES
+    )
     if needed is None and n > _MOST_EXAMPLES:
         return []
     counted = f"more than {_MOST_EXAMPLES:,} examples" if needed is None else plural(needed, "example")
-    message = (
-        f"{counted} required to prove at {show_percent(config.confidence)} confidence that an equal candidate is "
-        f"at most {show_amount(-strictest.gain, share=gate.share)} worse (max_drop)"
-    )
-    numbers: dict[str, Any] = {"observed": n, "required": needed, "source": gate.source(strictest.path)}
+    message = f"{counted} required to prove at {show_percent(config.confidence)} confidence that an equal candidate is "
+    message += f"at most {show_amount(-least, share=gate.share)} worse (max_drop)"
+    numbers: dict[str, Any] = {"observed": n, "required": needed, "source": gate.source(path)}
     if needed is not None and n >= needed:
         return [Check("min_wins", "note", message, **numbers)]
     more = plural(needed - n, "more test example") if needed is not None else "more test examples"
@@ -100,22 +93,24 @@ def check_reach(gate: Context) -> list[Check]:
     return [Check("min_wins", "inconclusive", message, **numbers, advice=advice, action="add_examples")]
 
 
-def examples_without_difference(metric: Metric, max_drop: float, confidence: float) -> int | None:
-    """Return the fewest examples that prove two models equal which differ nowhere; None where above 100,000."""
-    exact = metric.kind == "right_wrong"
-    share = max_drop / (metric.high - metric.low)
-    return fewest_examples(share, confidence=confidence, proven=True, exact=exact, most=_MOST_EXAMPLES)
-
-
 # --- cheaper, faster ------------------------------------------------------------------------------------------
 
 
 def check_free(gate: Context) -> Iterator[Check]:
-    """Check before any call that costs and latencies can be compared."""
+    """Check before any call that costs can be compared, and that latency samples are of one size."""
+    candidate = gate.models.get("candidate")
     if gate.config.cheaper_by is not None:
-        unknown = no_price(gate.models) or free(gate.models.get("candidate"))
+        unknown = no_price(gate.models) or free(candidate)
         yield from () if unknown is None else (_cheaper_unknown(gate, unknown),)
-    yield from _unlike_samples(gate)
+    if gate.config.faster_by is None or candidate is None or not candidate.latency_sample:
+        return
+    for role, model in gate.models.items():
+        if model.latency_sample not in (0, candidate.latency_sample):
+            sizes = f"{called(role, model.name)} has {plural(model.latency_sample, 'example')}, "
+            sizes += f"{called('candidate', candidate.name)} has {plural(candidate.latency_sample, 'example')}"
+            message, advice = f"the latency samples of the models differ: {sizes}", "Give both models the same "
+            required = gate.requirement("faster_by")
+            yield Check("faster_by", "error", message, **required, advice=f"{advice}latency_sample: 50.")
 
 
 def check(gate: Context) -> Iterator[Check]:
@@ -133,32 +128,9 @@ def _cheaper_unknown(gate: Context, unknown: Unknown) -> Check:
     return Check("cheaper_by", "error", message, **required, advice=unknown.cure, action="cut_costs")
 
 
-def _unlike_samples(gate: Context) -> Iterator[Check]:
-    """Refuse to compare latencies of models whose samples differ in size."""
-    candidate = gate.models.get("candidate")
-    if gate.config.faster_by is None or candidate is None or not candidate.latency_sample:
-        return
-    for role, model in gate.models.items():
-        sample = model.latency_sample
-        if sample and sample != candidate.latency_sample:
-            samples = f"{called(role, model.name)} has {plural(sample, 'example')}, "
-            samples += f"{called('candidate', candidate.name)} has {plural(candidate.latency_sample, 'example')}"
-            yield Check(
-                "faster_by",
-                "error",
-                f"the latency samples of the models differ: {samples}",
-                **gate.requirement("faster_by"),
-                advice="Give both models the same latency_sample: 50.",
-            )
-
-
-# --- the candidate against the baseline ----------------------------------------------------------------------
-
-
 def _cheaper(gate: Context) -> Check:
     baseline, candidate = gate.facts_of(gate.best), gate.facts_of("candidate")
-    models = {"baseline": baseline, "candidate": candidate}
-    unknown = together(*(unknown_cost(role, model) for role, model in models.items()))
+    unknown = together(unknown_cost("baseline", baseline), unknown_cost("candidate", candidate))
     if unknown.why or (unknown := free(candidate) or unknown).why:
         return _cheaper_unknown(gate, unknown)
     old, new = call_usd(baseline) or 0.0, call_usd(candidate) or 0.0  # each is known
@@ -169,37 +141,23 @@ def _cheaper(gate: Context) -> Check:
 
 
 def _faster(gate: Context) -> Check:
-    baseline, candidate = gate.facts_of(gate.best), gate.facts_of("candidate")
-    old, new = baseline.latency_p50_s, candidate.latency_p50_s
-    if old is not None and new:
-        evidence = f"p50 latency {show_seconds(new)} instead of {show_seconds(old)}"
-        return _shown_faster(gate, _advantage(gate, "faster", old / new, evidence))
-    roles = (("baseline", baseline), ("candidate", candidate))
-    untimed = [
-        called(role, model.name) + (f" ({model.latency_unknown})" if model.latency_unknown else "")
-        for role, model in roles
-        if not model.latency_p50_s
-    ]
-    message = f"the speed cannot be compared: no latency is known of {' and '.join(untimed)}"
-    return Check("faster_by", "error", message, **gate.requirement("faster_by"), advice=UNTIMED)
-
-
-def _shown_faster(gate: Context, check: Check) -> Check:
-    """Return the check with the verdict of the sign test of the ratios of latencies, example by example."""
-    factor = gate.config.faster_by or 1.0
+    """Check the ratio of p50 latencies, and by the sign test those of single examples."""
+    models = {"baseline": gate.facts_of(gate.best), "candidate": gate.facts_of("candidate")}
+    old, new = (model.latency_p50_s for model in models.values())
+    if old is None or not new:
+        untimed = [
+            called(role, model.name) + (f" ({model.latency_unknown})" if model.latency_unknown else "")
+            for role, model in models.items()
+            if not model.latency_p50_s
+        ]
+        message = f"the speed cannot be compared: no latency is known of {' and '.join(untimed)}"
+        return Check("faster_by", "error", message, **gate.requirement("faster_by"), advice=UNTIMED)
+    evidence, factor = f"p50 latency {show_seconds(new)} instead of {show_seconds(old)}", gate.config.faster_by or 1.0
     pairs = zip(gate.measured[gate.best].seconds, gate.measured["candidate"].seconds, strict=False)
     reached = [round(old - factor * new, 12) >= 0 for old, new in pairs if old is not None and new is not None]
-    faster, n = sum(reached), len(reached)
-    if check.status != "pass" or is_sure(share_p_value(faster, n, 0.5), level(gate.config.confidence)):
-        return check
-    return replace(
-        check,
-        status="inconclusive",
-        message=f"{check.message}; only {faster:,} of {plural(n, 'answer')} came {factor:g} times faster, which could "
-        f"be chance (paired sign test at {show_percent(gate.config.confidence)} confidence)",
-        advice="Measure more examples: give both models a larger latency_sample.",
-        action="add_examples",
-    )
+    counted = f"only {sum(reached):,} of {plural(len(reached), 'answer')} came {factor:g} times faster, which could be "
+    counted += "chance (paired sign test"
+    return shown_by_share(gate, _advantage(gate, "faster", old / new, evidence), reached, 0.5, counted)
 
 
 def _advantage(gate: Context, word: str, measured: float, evidence: str) -> Check:
@@ -207,15 +165,10 @@ def _advantage(gate: Context, word: str, measured: float, evidence: str) -> Chec
     factor, measured = required["required"], round(measured, 12)
     enough = measured >= round(factor, 12)
     times = f"{measured:.4g}" if enough == (float(f"{measured:.4g}") >= factor) else f"{measured:.12g}"
-    return Check(
-        f"{word}_by",
-        "pass" if enough else "fail",
-        f"{times} times {word} ({factor:g} times required): {evidence}",
-        observed=measured,
-        **required,
-        advice=None if enough else "Use a smaller model or a shorter prompt: a fine-tune needs fewer instructions.",
-        action="cut_costs",
-    )
+    message = f"{times} times {word} ({factor:g} times required): {evidence}"
+    advice = None if enough else "Use a smaller model or a shorter prompt: a fine-tune needs fewer instructions."
+    status: Status = "pass" if enough else "fail"
+    return Check(f"{word}_by", status, message, measured, **required, advice=advice, action="cut_costs")
 
 
 # --- another baseline ----------------------------------------------------------------------------------------
@@ -226,34 +179,27 @@ def _rivals(gate: Context) -> Iterator[Check]:
 
     This rests on measured values without bounds, so it is a warning. A baseline of unknown cost is not considered.
     """
-    config, best, sign, candidate = gate.config, gate.best, gate.deciding.sign, gate.facts_of("candidate")
-    top = gate.facts_of(best).value
-    for role, one in {role: gate.facts_of(role) for role in config.decisive}.items():
-        if role == best or top is None or one.value is None or not _as_cheap(config, one, candidate):
+    config, best, most = gate.config, gate.best, gate.config.max_drop
+    asked: tuple[tuple[str, Any, Callable[[ModelResult], float | None]], ...] = (
+        ("more expensive", config.cheaper_by, call_usd),
+        ("slower", config.faster_by, lambda model: model.latency_p50_s),
+    )
+    ways = {word: (of, of(gate.facts_of("candidate"))) for word, factor, of in asked if factor is not None}
+    models = {role: gate.facts_of(role) for role in config.decisive}
+    top = models[best].value
+    for role, one in models.items():
+        pairs = [(of(one), new) for of, new in ways.values()]
+        as_cheap = all(old is not None and new is not None and round(old, 12) <= round(new, 12) for old, new in pairs)
+        if role == best or top is None or one.value is None or not as_cheap:
             continue
-        drop = sign * (top - one.value)
-        if round(drop, 12) > round(config.max_drop, 12):
-            continue
-        loses = show_distance(drop, share=gate.share)
-        words = [("more expensive", config.cheaper_by), ("slower", config.faster_by)]
-        less = " or ".join(word for word, factor in words if factor is not None)
-        yield Check(
-            "alternatives",
-            "warning",
-            f"{called(role, one.name)} is only {loses} worse than {called(best)} and not {less} than the "
-            "candidate: it may make the fine-tune unnecessary",
-            observed=-drop,
-            required=-config.max_drop,
-            source=str(config.baselines[role].source),
-            advice="Make it the only baseline, and measure what the fine-tune gains over it.",
-        )
-
-
-def _as_cheap(config: GateKeys, baseline: ModelResult, candidate: ModelResult) -> bool:
-    """Return whether a baseline is as cheap and as fast as the candidate, in whatever the gate requires."""
-    pairs = [] if config.cheaper_by is None else [(call_usd(baseline), call_usd(candidate))]
-    pairs += [] if config.faster_by is None else [(baseline.latency_p50_s, candidate.latency_p50_s)]
-    return all(old is not None and new is not None and round(old, 12) <= round(new, 12) for old, new in pairs)
+        drop = gate.deciding.sign * (top - one.value)
+        if round(drop, 12) <= round(most, 12):
+            message = f"{called(role, one.name)} is only {show_distance(drop, share=gate.share)} worse than "
+            message += f"{called(best)} and not {' or '.join(ways)} than the candidate: it may make the fine-tune "
+            message += "unnecessary"
+            advice = "Make it the only baseline, and measure what the fine-tune gains over it."
+            source = str(config.baselines[role].source)
+            yield Check("alternatives", "warning", message, -drop, -most, source, advice)
 
 
 # --- before training -----------------------------------------------------------------------------------------

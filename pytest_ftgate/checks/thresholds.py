@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from math import ceil, inf, log
 
@@ -10,7 +10,6 @@ from pytest_ftgate.checks.advice import has_format
 from pytest_ftgate.checks.answers import answers_of
 from pytest_ftgate.checks.context import Context
 from pytest_ftgate.checks.economics import unknown_cost
-from pytest_ftgate.config import ThresholdKeys
 from pytest_ftgate.models.price import price_of
 from pytest_ftgate.result import Action, Check, ModelResult, Status, called
 from pytest_ftgate.statistics.evidence import is_sure, level
@@ -33,11 +32,10 @@ UNTIMED = "Call the model live, or record latency_s with each answer."
 
 
 def check_free(gate: Context) -> Iterator[Check]:
-    """Check before any call that a cost with a threshold can be known."""
+    """Check before any call that a cost with a threshold can be known, and that a p95 can be shown."""
     limits, model = gate.config.thresholds.get("cost_usd"), gate.models["candidate"]
     if limits is not None and not (price := price_of(model)).known:
-        unpriced = ModelResult(model.name, price_unknown=price.unknown, cost_unknown=price.unknown)
-        yield _check("cost_usd", limits, unpriced, share=False)
+        yield _check(gate, "cost_usd", ModelResult(model.name, price_unknown=price.unknown, cost_unknown=price.unknown))
     if found := _few_latencies(gate, min(model.latency_sample, len(gate.test)) or len(gate.test) * gate.config.repeats):
         yield found
 
@@ -45,11 +43,12 @@ def check_free(gate: Context) -> Iterator[Check]:
 def check(gate: Context) -> Iterator[Check]:
     """Check the measured values of the candidate against ``thresholds``."""
     for name, limits in gate.config.thresholds.items():
-        metric = gate.metrics.get(name)
-        share = metric is not None and metric.share
-        constrained = has_format(gate.config.candidate)
-        found = _check(name, limits, gate.facts_of("candidate"), share=share, constrained=constrained)
-        yield found if name != _P95 or found.status != "pass" else _shown_within(gate, found)
+        found = _check(gate, name, gate.facts_of("candidate"))
+        if name == _P95 and limits.max is not None and found.status == "pass":
+            within = [one is not None and one <= limits.max for one in gate.measured["candidate"].seconds]
+            doubt = f"{sum(within):,} of {len(within):,} within the limit could be chance (order statistic"
+            found = _few_latencies(gate, len(within)) or shown_by_share(gate, found, within, _SHARE, doubt)
+        yield found
 
 
 def _few_latencies(gate: Context, n: int) -> Check | None:
@@ -57,69 +56,61 @@ def _few_latencies(gate: Context, n: int) -> Check | None:
     limits, needed = gate.config.thresholds.get(_P95), ceil(log(level(gate.config.confidence)) / log(_SHARE))
     if limits is None or limits.max is None or n >= needed:
         return None
-    counted = "1 latency shows" if n == 1 else f"{n:,} latencies show"
-    return Check(
-        f"thresholds.{_P95}",
-        "inconclusive",
-        f"{counted} no p95 at {show_percent(gate.config.confidence)} confidence: {needed:,} are needed, all of them "
-        "within the limit",
-        observed=n,
-        required=needed,
-        source=str(limits.source),
-        advice=f"Set latency_sample: {needed} or more, with as many test examples; or limit latency_p50_s.",
-        action="add_examples",
-    )
+    message = f"{'1 latency shows' if n == 1 else f'{n:,} latencies show'} no p95 at "
+    message += f"{show_percent(gate.config.confidence)} confidence: {needed:,} are needed, all of them within the limit"
+    advice = f"Set latency_sample: {needed} or more, with as many test examples; or limit latency_p50_s."
+    source = str(limits.source)
+    return Check(f"thresholds.{_P95}", "inconclusive", message, n, needed, source, advice, "add_examples")
 
 
-def _shown_within(gate: Context, check: Check) -> Check:
-    """Return the check of a p95 within its limit, by the order statistic: enough latencies must be within it."""
-    limit, seconds = gate.config.thresholds[_P95].max, gate.measured["candidate"].seconds
-    if limit is None:
+def shown_by_share(gate: Context, check: Check, reached: Sequence[bool], share: float, doubt: str) -> Check:
+    """Return a check that holds, or is inconclusive if ``reached`` does not show that more than a share of all do.
+
+    ``doubt`` names the counts and the test. See :func:`~pytest_ftgate.statistics.exact.share_p_value`.
+    """
+    p, alpha = share_p_value(sum(reached), len(reached), share), level(gate.config.confidence)
+    if check.status != "pass" or is_sure(p, alpha):
         return check
-    within, n = sum(one is not None and one <= limit for one in seconds), len(seconds)
-    if (few := _few_latencies(gate, n)) or is_sure(share_p_value(within, n, _SHARE), level(gate.config.confidence)):
-        return few or check
-    return replace(
-        check,
-        status="inconclusive",
-        message=f"{check.message}; {within:,} of {n:,} within the limit could be chance (order statistic at "
-        f"{show_percent(gate.config.confidence)} confidence)",
-        advice="Measure more examples with a larger latency_sample.",
-        action="add_examples",
-    )
+    message = f"{check.message}; {doubt} at {show_percent(gate.config.confidence)} confidence)"
+    advice = "Measure more examples: set a larger latency_sample."
+    return replace(check, status="inconclusive", message=message, advice=advice, action="add_examples")
 
 
-def _check(name: str, limits: ThresholdKeys, model: ModelResult, *, share: bool, constrained: bool = False) -> Check:
+def _check(gate: Context, name: str, model: ModelResult) -> Check:
     """Check a measured value against its limits. A value that was not measured is an error, never zero."""
+    limits, metric = gate.config.thresholds[name], gate.metrics.get(name)
+    share = name == "error_rate" or (metric is not None and metric.share)
     value = getattr(model, name) if name in RUN_METRICS else model.metrics.get(name)
     least, most = (None if end is None else _shown(name, end, share) for end in (limits.min, limits.max))
     asked = [f"at least {least} required"] if least is not None else []
     asked += [f"limit {most}"] if most is not None else []
-    advice: str | None
-    advice, action = _what_to_do(name, constrained=constrained)
-    status: Status = "fail"
+    status: Status = "error"
     shown, why = "unknown", ""
+    advice: str | None
+    advice, action = _what_to_do(name, constrained=has_format(gate.config.candidate))
     if value is None:
-        status, (reason, advice) = "error", _unknown(name, model)
-        why = f": {reason}" if reason else ""
+        unknown = unknown_cost("candidate", model) if name == "cost_usd" else None
+        reason = model.latency_unknown if name in LATENCIES else model.cost_unknown if unknown else None
+        advice = "The model does not report what is needed to measure it." if unknown is None else unknown.cure
+        advice, why = UNTIMED if name in LATENCIES else advice, f": {reason}" if reason else ""
     else:
-        shown = _shown(name, value, share)
-        rounded = round(value, 12)  # like its limits, so that 56 of 60 meets 0.933333333333333
+        shown, rounded = _shown(name, value, share), round(value, 12)  # so that 56 of 60 meets 0.933333333333333
         above = limits.min is None or rounded >= round(limits.min, 12)
-        if above and (limits.max is None or rounded <= round(limits.max, 12)):
-            status, advice = "pass", None
+        status = "pass" if above and (limits.max is None or rounded <= round(limits.max, 12)) else "fail"
+        if status == "pass":
+            advice = None
         elif shown in (least, most):  # not to be told apart when rounded
             shown = f"{value:.6g}"
     return Check(
         f"thresholds.{name}",
         status,
         f"candidate {_NAMES.get(name, name)} {shown} ({', '.join(asked)}){why}",
-        observed=value,
-        required=limits.min if limits.min is not None else limits.max,
-        source=str(limits.source),
-        advice=advice,
-        action=action,
-        threshold=limits.threshold,
+        value,
+        limits.min if limits.min is not None else limits.max,
+        str(limits.source),
+        advice,
+        action,
+        limits.threshold,
     )
 
 
@@ -130,13 +121,10 @@ def _what_to_do(name: str, *, constrained: bool) -> tuple[str, Action]:
     if name in RUN_METRICS:
         return "Use a smaller model, a shorter prompt, or shorter answers.", "cut_costs"
     if name == "format":
-        train = "Train on rows whose outputs follow every rule"
-        advice = f"{train}." if constrained else f"{train}, or constrain the answers with response_format."
-        return advice, "better_prompt"
-    return (
-        "Look at the examples that the candidate still gets wrong, and add or correct similar training rows.",
-        "fix_data",
-    )
+        constrain = "" if constrained else ", or constrain the answers with response_format"
+        return f"Train on rows whose outputs follow every rule{constrain}.", "better_prompt"
+    look = "Look at the examples that the candidate still gets wrong, and add or correct similar training rows."
+    return look, "fix_data"
 
 
 _NAMES = {
@@ -152,16 +140,7 @@ def _shown(name: str, value: float, share: bool) -> str:
         return show_seconds(value).replace(".0 s", " s")
     if name == "cost_usd":
         return show_usd(value)
-    return show_value(value, share=True) if share or name == "error_rate" else f"{value:.6g}"
-
-
-def _unknown(name: str, model: ModelResult) -> tuple[str | None, str]:
-    """Return why a value was not measured, if that is known, and what to do about it."""
-    if name in LATENCIES:
-        return model.latency_unknown, UNTIMED
-    if name == "cost_usd" and (unknown := unknown_cost("candidate", model)) is not None:
-        return model.cost_unknown, unknown.cure
-    return None, "The model does not report what is needed to measure it."
+    return show_value(value, share=True) if share else f"{value:.6g}"
 
 
 # --- latencies, which are taken from a sample of the model alone ----------------------------------------------------
@@ -172,10 +151,9 @@ def check_sampled(gate: Context) -> list[Check]:
 
     Without one, latencies depend on whatever else ran at the same time.
     """
+    limits = gate.config.thresholds
     asked = [
-        (f"thresholds.{name}", "candidate", name, str(limits.source))
-        for name, limits in gate.config.thresholds.items()
-        if name in LATENCIES
+        (f"thresholds.{name}", "candidate", name, str(limits[name].source)) for name in limits if name in LATENCIES
     ]
     if gate.config.faster_by is not None:
         asked += [("faster_by", role, "latency_p50_s", gate.source("faster_by")) for role in gate.models]
