@@ -16,7 +16,7 @@ from hashlib import sha256
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from pytest_ftgate.checks.jobs import RunName
+from pytest_ftgate.checks.context import RunName
 from pytest_ftgate.checks.ledger import Answers, Entry, Fingerprint, append, hash_of, read_ledger
 from pytest_ftgate.checks.shown import may_be_shown, whole_run
 from pytest_ftgate.data import DataSet, canonical_json, normalized_input

@@ -6,31 +6,62 @@ from collections.abc import Iterable, Iterator, Mapping
 from copy import copy
 from dataclasses import dataclass, field, replace
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
+from pytest_ftgate.checks.audit import TrainingAudit
+from pytest_ftgate.checks.parts import Parts
+from pytest_ftgate.config import GateKeys, ModelSpec
 from pytest_ftgate.config.checks import CHANGEABLE
 from pytest_ftgate.config.source import BUILT_IN
+from pytest_ftgate.data import DataSet
+from pytest_ftgate.metrics import Metric
 from pytest_ftgate.metrics.judged import HUMAN_PREFERENCE
-from pytest_ftgate.result import STATUS_AT, Check, GateResult, ModelResult, Threshold, closed, one_a_name, verdict_of
-from pytest_ftgate.runs.measure import compare_scored, forgiven_roles
+from pytest_ftgate.models import Model
+from pytest_ftgate.result import (
+    STATUS_AT,
+    Check,
+    GateResult,
+    ModelResult,
+    Threshold,
+    Verdict,
+    closed,
+    one_a_name,
+    verdict_of,
+)
+from pytest_ftgate.runs.judging import Judging
+from pytest_ftgate.runs.measure import Measured, compare_scored, forgiven_roles
+from pytest_ftgate.runs.runner import Job, Run, sample_job
 from pytest_ftgate.statistics.evidence import Comparison
 from pytest_ftgate.statistics.groups import group_counts
 
 if TYPE_CHECKING:
     from pytest_ftgate.checks.attempts import Attempt
-    from pytest_ftgate.checks.audit import TrainingAudit
     from pytest_ftgate.checks.freshness import LastGreen
-    from pytest_ftgate.checks.guards import Guard
-    from pytest_ftgate.checks.jobs import Purpose, RunName
-    from pytest_ftgate.checks.slices import Slices
-    from pytest_ftgate.config import GateKeys, ModelSpec
-    from pytest_ftgate.data import DataSet
-    from pytest_ftgate.metrics import Metric
-    from pytest_ftgate.models import Model
-    from pytest_ftgate.result import Verdict
-    from pytest_ftgate.runs.judging import Judging
-    from pytest_ftgate.runs.measure import Measured
-    from pytest_ftgate.runs.runner import Run
+
+Purpose = Literal["latency", "test", "shown", "guard"]
+
+
+class RunName(NamedTuple):
+    """Name a run: what it is for, the role of its model, and the name of the guard whose test set it is over.
+
+    ``shown`` is a run over the examples that may be shown, where these do not count.
+    """
+
+    purpose: Purpose
+    role: str
+    part: str = ""
+
+    @property
+    def words(self) -> str:
+        """Return what the run is for, as people read it."""
+        names = {"latency": "latency sample", "test": "test set", "shown": "examples that may be shown"}
+        return names.get(self.purpose, f"guard {self.part}")
+
+    @property
+    def recorded_as(self) -> str:
+        """Return the name of the run in recordings, which hold the examples that may be shown with the others."""
+        own = {"latency": f"{self.role}_latency", "guard": f"{self.role} guard {self.part}"}
+        return own.get(self.purpose, self.role)
 
 
 class Found(NamedTuple):
@@ -50,6 +81,7 @@ class Context:
         metrics: the metrics by name, the deciding one first.
         models: the models by role: the baselines' names, then "candidate", which the stage ready leaves out.
         now: the time of judgement, in seconds since the epoch.
+        parts: what else must not get worse: other test sets, and parts of this one.
         judging: the judges and the human labels.
         attempt: which attempt on its test set the candidate is; None before training.
         runs: the runs of all models by name.
@@ -65,8 +97,7 @@ class Context:
     metrics: Mapping[str, Metric]
     models: Mapping[str, Model]
     now: float
-    guards: Mapping[str, Guard] = field(default_factory=dict)
-    slices: Slices | None = None
+    parts: Parts = field(default_factory=Parts)
     judging: Judging | None = None
     last_green: LastGreen | None = None
     attempt: Attempt | None = None
@@ -137,7 +168,7 @@ class Context:
     @property
     def test_sets(self) -> dict[str, DataSet]:
         """Return the test set and those of the guards, by what messages call them."""
-        return {"test set": self.test, **{f"guard {name}": guard.test for name, guard in self.guards.items()}}
+        return {"test set": self.test, **{f"guard {one.name}": one.test for one in self.parts.others}}
 
     @property
     def expected(self) -> list[Any]:
@@ -270,3 +301,19 @@ def _described(config: GateKeys, role: str) -> ModelResult:
     """Return what is known of a model before it is asked."""
     spec = {**config.baselines, "candidate": config.candidate}[role]
     return ModelResult(spec.name, spec.spelling if role != "candidate" or config.has_candidate else None)
+
+
+def jobs(gate: Context) -> dict[RunName, Job]:
+    """Return all that the models of a gate are asked, in the order in which they are asked."""
+    found: dict[RunName, Job] = {}
+    repeats, attempt = gate.config.repeats, gate.attempt
+    for role, model in gate.models.items():
+        if (sample := sample_job(model, gate.test)) is not None:
+            found[RunName("latency", role)] = sample
+    found |= {RunName("test", role): Job(model, gate.test, repeats) for role, model in gate.models.items()}
+    for guard in gate.parts.others:
+        for role, model in gate.models.items():
+            found[RunName("guard", role, guard.name)] = Job(model, guard.test, repeats)
+    if attempt is not None and attempt.spares and len(attempt.shown):
+        found |= {RunName("shown", role): Job(model, attempt.shown, repeats) for role, model in gate.models.items()}
+    return found

@@ -5,41 +5,20 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
-from math import isfinite
 from typing import Any
 
 from pytest_ftgate.checks.context import Context
-from pytest_ftgate.errors import ConfigError
-from pytest_ftgate.metrics import Metric, Scored
+from pytest_ftgate.checks.parts import Tolerance
+from pytest_ftgate.metrics import Scored
 from pytest_ftgate.result import Status, opponent
 from pytest_ftgate.runs.measure import compare_scored
 from pytest_ftgate.statistics.evidence import Comparison, Evidence
-from pytest_ftgate.statistics.groups import MIN_GROUPS, group_counts
-from pytest_ftgate.statistics.planning import MOST_EXAMPLES, fewest_examples
-from pytest_ftgate.text import plural, settled_by, show_amount, show_difference
+from pytest_ftgate.text import settled_by, show_amount, show_difference
 
 _WORST_LAST: tuple[Status, ...] = ("pass", "warning", "inconclusive", "fail")
 
 _NO_MARGIN = -1e-12
 """The margin for ``max_drop: 0``, since a test that rules out a drop needs a margin below 0."""
-
-
-@dataclass(frozen=True)
-class Tolerance:
-    """Hold the limit of a drop and the evidence for it.
-
-    Attributes:
-        max_drop: how much worse than the baseline the candidate may be, in the metric's unit.
-        confidence: one-sided, and corrected where several drops are judged at once.
-        alone: the confidence before that correction.
-        proven: the lower bound of the gain must be within the limit. Otherwise a measured drop beyond the limit fails
-            only where the upper bound is below 0.
-    """
-
-    max_drop: float
-    confidence: float
-    proven: bool
-    alone: float | None = None
 
 
 @dataclass(frozen=True)
@@ -59,62 +38,6 @@ class Drop:
             "baseline": self.baseline.value,
             "candidate": candidate.value,
         }
-
-
-@dataclass(frozen=True)
-class Size:
-    """Hold how many examples, or groups of them, there are and how many are needed.
-
-    Attributes:
-        have: the effective number; groups of different sizes count as fewer than there are.
-        needed: the smallest number with which the check can pass.
-        unit: "example" or "group".
-        there: the actual number; None where it equals ``have``.
-    """
-
-    have: int
-    needed: int
-    unit: str
-    there: int | None = None
-
-    @property
-    def enough(self) -> bool:
-        return self.have >= self.needed
-
-    def __str__(self) -> str:
-        if self.there is None or self.there == self.have:
-            return plural(self.have, self.unit)
-        return f"{plural(self.there, self.unit)} of unequal sizes, which count as {self.have:,}"
-
-
-def check_max_drop(metric: Metric, max_drop: float, source: str) -> None:
-    """Raise :class:`ConfigError` for a ``max_drop`` that no model can exceed, such as 3 for 3 points."""
-    if max_drop < metric.high - metric.low:
-        return
-    percent = max_drop / 100
-    raise ConfigError(
-        f"max_drop {max_drop:g} ({source}) is impossible: {metric.name} is between {metric.low:g} and "
-        f"{metric.high:g}, so no drop can be larger",
-        cure=f"Did you mean {percent:g}?"
-        if percent < metric.high - metric.low
-        else "Write max_drop in the metric's unit.",
-    )
-
-
-def size_of(metric: Metric, groups: Sequence[str | None], tolerance: Tolerance) -> Size:
-    """Return the number of examples or groups, and how many the tolerance needs.
-
-    See :func:`~pytest_ftgate.statistics.fewest_examples`.
-    """
-    grouped = group_counts(groups, len(groups))
-    there, have = grouped or (len(groups), len(groups))
-    unit = "group" if grouped else "example"
-    exact = metric.kind == "right_wrong" and grouped is None
-    width = metric.high - metric.low if metric.kind != "set" and isfinite(metric.high - metric.low) else 1.0
-    share, confidence = tolerance.max_drop / width, tolerance.confidence
-    fewest = fewest_examples(share, confidence=confidence, proven=tolerance.proven, exact=exact)
-    needed = MOST_EXAMPLES if fewest is None else fewest  # so many at least
-    return Size(have, max(needed, MIN_GROUPS) if grouped else needed, unit, there)
 
 
 # --- the judge of every gain and drop ------------------------------------------------------------------------

@@ -9,7 +9,6 @@ from pytest_ftgate.checks import (
     alternatives,
     answers,
     attempts,
-    audit,
     baseline_quality,
     constant_baseline,
     economics,
@@ -17,18 +16,18 @@ from pytest_ftgate.checks import (
     freshness,
     gain,
     goal,
-    guards,
     identical_outputs,
     judging,
     knowledge,
+    losses,
     match,
     prompt_leak,
     prompt_mismatch,
     ready,
-    slices,
     test_set,
     thresholds,
 )
+from pytest_ftgate.checks.audit import findings
 from pytest_ftgate.checks.context import Context, Found
 from pytest_ftgate.errors import FtgateError
 from pytest_ftgate.result import Check, error_check
@@ -57,7 +56,7 @@ def _rule(stage: Stage, check: Callable[[Context], Found | Iterable[Check]], *ne
 
 RULES: tuple[Rule, ...] = (
     _rule("free", test_set.check_format),
-    _rule("free", audit.check),
+    _rule("free", findings.check),
     _rule("free", attempts.check, "accept"),
     _rule("free", goal.check),
     _rule("free", prompt_leak.check, "accept"),
@@ -73,9 +72,8 @@ RULES: tuple[Rule, ...] = (
     _rule("free", baseline_quality.check_prompts),
     _rule("free", baseline_quality.check_pairs, "accept"),
     _rule("free", thresholds.check_sampled, "accept"),
-    _rule("free", slices.check_sizes),
     _rule("free", judging.check),
-    _rule("free", guards.check_free),
+    _rule("free", losses.check_free),
     _rule("free", freshness.base_changed),
     _rule("answered", answers.check_complete),
     _rule("answered", answers.check_retries),
@@ -95,8 +93,8 @@ RULES: tuple[Rule, ...] = (
     _rule("scored", answers.check),
     _rule("scored", knowledge.check, "accept"),
     _rule("scored", alternatives.check, "accept", "margin"),
-    _rule("scored", slices.check, "accept"),
-    _rule("answered", guards.check),
+    _rule("scored", losses.check_fields, "accept"),
+    _rule("answered", losses.check_others),
     _rule("answered", freshness.max_age),
 )
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from pytest_ftgate.checks.jobs import RunName
+from pytest_ftgate.checks.context import RunName
 from pytest_ftgate.checks.ledger import hash_of
 from pytest_ftgate.data import DataSet, Example, normalized_input
 from pytest_ftgate.diagnosis import Diagnosis, Flip

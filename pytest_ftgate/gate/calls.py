@@ -10,8 +10,7 @@ from threading import Thread
 from typing import Any
 
 from pytest_ftgate import clock
-from pytest_ftgate.checks.context import Context
-from pytest_ftgate.checks.jobs import RunName, jobs
+from pytest_ftgate.checks.context import Context, RunName, jobs
 from pytest_ftgate.gate.state import Services
 from pytest_ftgate.runs.judging import Judged, ask_judges, calibrate
 from pytest_ftgate.runs.runner import Run, TimeLimit, run_models
@@ -52,7 +51,7 @@ def run_all(gate: Context, options: dict[str, Any]) -> Context:
     for name, job in wanted.items():
         if name.purpose == "latency":
             (runs[name],) = run_models([job], **options)
-    metrics = [*gate.metrics.values(), *(guard.metric for guard in gate.guards.values())]
+    metrics = [*gate.metrics.values(), *(one.metric for one in gate.parts.others)]
     if any(metric.kind == "set" for metric in metrics):
         # Import scikit-learn, which takes a second, while the models are called: after the samples, whose latencies
         # it would add to.

@@ -10,10 +10,9 @@ from pytest_ftgate.checks.attempts import find_attempt
 from pytest_ftgate.checks.audit import TrainingAudit, audit_training_set, check_test_set, grouped, row_pairs
 from pytest_ftgate.checks.context import Context
 from pytest_ftgate.checks.freshness import last_green
-from pytest_ftgate.checks.guards import prepare_guards
 from pytest_ftgate.checks.judging import prepare_judging
 from pytest_ftgate.checks.ledger import Answers
-from pytest_ftgate.checks.slices import prepare_slices
+from pytest_ftgate.checks.parts import prepare_parts
 from pytest_ftgate.config import GateKeys
 from pytest_ftgate.config.data import max_tokens
 from pytest_ftgate.data import DataSet
@@ -50,7 +49,6 @@ def read_inputs(config: GateKeys, services: Services, nodeid: str, answers: Answ
             metrics = build_metrics(config, test, training, services.hook)
             models = build_models(config, Surroundings(training, services.offline, test), services.hook)
     custom = partial(custom_metrics, services.hook)
-    guards = prepare_guards(config, services.load, training, custom)
     gate = Context(
         config,
         test,
@@ -59,8 +57,7 @@ def read_inputs(config: GateKeys, services: Services, nodeid: str, answers: Answ
         metrics,
         models,
         clock.wall(),
-        guards=guards,
-        slices=prepare_slices(config, test, training, metrics[config.decided_by.name], custom),
+        parts=prepare_parts(config, services.load, (test, training), metrics[config.decided_by.name], custom),
         judging=prepare_judging(config, test, metrics, models, services.hook, offline=services.offline),
         last_green=green,
         attempt=attempt,
@@ -96,7 +93,7 @@ def _with_input_facts(gate: Context) -> Context:
         ),
         test_set=TestSetResult(test.path, test.sha256, len(test), row_pairs(test, test, audit.test_near_rows)),
         metric_range=(metric.low, metric.high),
-        guards=tuple(guard.facts for guard in gate.guards.values()),
+        **gate.parts.facts,
     )
 
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 from math import ceil
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from pytest_ftgate.checks.jobs import RunName, jobs
+from pytest_ftgate.checks.context import RunName, jobs
 from pytest_ftgate.checks.shown import may_show
 from pytest_ftgate.data import expected_text
 from pytest_ftgate.errors import FtgateError

@@ -83,7 +83,7 @@ def _guards(result: GateResult) -> Table:
     return _parts("Guards: other test sets that must not get worse", "guard", parts)
 
 
-def red_slices(result: GateResult, most: int) -> Table:
+def red_parts(result: GateResult, most: int) -> Table:
     """Return at most so many slices that do not hold."""
     return _slices(result, [one for one in result.slices if one.verdict in (*RED, "warning")][:most])
 

@@ -181,8 +181,8 @@ def economics_lines(economics: Economics, *, full: bool = True) -> list[str]:
 
 
 def part_lines(result: GateResult, *, full: bool) -> list[str]:
-    """Return the parts of a result; unless ``full`` only slices of the test set that do not hold, at most five."""
-    parts = tables.parts(result) if full else (tables.red_slices(result, _SLICES_SHOWN),)
+    """Return the parts of a result; unless ``full`` only those of the test set that do not hold, at most five."""
+    parts = tables.parts(result) if full else (tables.red_parts(result, _SLICES_SHOWN),)
     return [line for table in parts for line in _without(table, tables.UPPER).lines("  ")]
 
 

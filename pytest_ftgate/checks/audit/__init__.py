@@ -4,13 +4,11 @@ from __future__ import annotations
 
 from pytest_ftgate.checks.audit.audit import TrainingAudit, audit_training_set, row_pairs
 from pytest_ftgate.checks.audit.exact import check_test_set, leaked_rows
-from pytest_ftgate.checks.audit.findings import check
 from pytest_ftgate.checks.audit.near import grouped, grouped_by_content
 
 __all__ = [
     "TrainingAudit",
     "audit_training_set",
-    "check",
     "check_test_set",
     "grouped",
     "grouped_by_content",

@@ -39,7 +39,7 @@ class Weakening:
 
 
 def weakenings(before: GateKeys, after: GateKeys) -> Iterator[Weakening]:
-    """Yield the keys in which ``after`` is weaker: thresholds, data, metric, models, guards and so on.
+    """Yield the keys in which ``after`` is weaker: thresholds, data, metric, models and so on.
 
     Another candidate or training set is not weaker, because these are judged. Reading less of the same training set is.
     """
@@ -88,7 +88,7 @@ def _keys(before: Keys, after: Keys, prefix: str = "") -> Iterator[Weakening]:
                 yield Weakening(key, *(_shown(one, directions[name]) for one in (old, new)))
         elif name == "test_set" or (name == "metric" and prefix):  # the metric of a guard
             yield from _otherwise(key, old, new)
-        elif name == "fields" and not set(old) <= set(new):  # of slices
+        elif name == "fields" and not set(old) <= set(new):  # of the parts of a test set
             yield Weakening(key, ", ".join(old), ", ".join(new))
         elif isinstance(old, Keys) and not isinstance(old, DataKeys):
             yield from _part(key, old, new)

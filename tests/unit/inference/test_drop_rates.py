@@ -8,8 +8,9 @@ import pytest
 from enumeration import outcomes, rates_at, trinomial
 from gate_context import context
 
-from pytest_ftgate.checks.drop import Tolerance, gain_reaches, judge_drop, size_of
+from pytest_ftgate.checks.drop import gain_reaches, judge_drop
 from pytest_ftgate.checks.match import max_drop_check
+from pytest_ftgate.checks.parts import Tolerance, size_of
 from pytest_ftgate.metrics import Scored, metric
 from pytest_ftgate.metrics.custom import ExampleMetric
 from pytest_ftgate.metrics.text import ExactMatch

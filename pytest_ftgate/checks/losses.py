@@ -1,106 +1,41 @@
-"""The rules for guards: other test sets, on which the candidate must not be much worse than the baseline."""
+"""The rules for guards and slices: other test sets, and parts of the test set, that must not get worse."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, replace
-from typing import Any
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
 
 from pytest_ftgate.checks import drop
 from pytest_ftgate.checks.answers import complete_checks
-from pytest_ftgate.checks.audit import check_test_set, grouped_by_content, leaked_rows
 from pytest_ftgate.checks.constant_baseline import best_constant, chance
 from pytest_ftgate.checks.context import Context, Found
-from pytest_ftgate.checks.drop import Tolerance
-from pytest_ftgate.config import GateKeys, GuardKeys
-from pytest_ftgate.data import DataSet
-from pytest_ftgate.errors import ConfigError, FtgateError
-from pytest_ftgate.metrics import Metric, build_metric
-from pytest_ftgate.metrics.judged import refuse_judged
-from pytest_ftgate.metrics.labels import READING_OPTIONS, distinct_outputs
-from pytest_ftgate.result import Check, GuardResult, Status, TestSetResult, called, error_check
+from pytest_ftgate.checks.parts import MIN_EXAMPLES, SHOWN, Guard, Slice, Slices, Tolerance, size_of
+from pytest_ftgate.errors import FtgateError
+from pytest_ftgate.metrics import Scored
+from pytest_ftgate.metrics.labels import READING_OPTIONS
+from pytest_ftgate.result import Check, GuardResult, SliceResult, Status, called, error_check
 from pytest_ftgate.runs.measure import Measured, forgiven_roles, measure_run, score_run
 from pytest_ftgate.text import plural, printable, show_amount, show_difference, show_percent, show_value
 
-_SHOWN = 40
+MOST_SLICES = 200
+"""The most slices in a report; the worst are kept."""
+
+_NAMED = 5
 
 
-@dataclass(frozen=True)
-class Guard:
-    """Hold a guard before any model is called.
-
-    Attributes:
-        metric: its metric, built for its labels.
-        leaked_rows: examples that are in the training set: row of the guard, row of the training set.
-    """
-
-    name: str
-    spec: GuardKeys
-    test: DataSet
-    metric: Metric
-    tolerance: Tolerance
-    leaked_rows: tuple[tuple[int, int], ...]
-
-    @property
-    def path(self) -> str:
-        """Return the path of its keys in the gate, which is also the name of its check."""
-        return f"guards.{self.name}"
-
-    def check(self, status: Status, message: str, **fields: Any) -> Check:
-        """Return a check of the guard; its name says which guard, and its source where its test set is written."""
-        return Check(self.path, status, message, **{"source": str(self.spec.sources["test_set"]), **fields})
-
-    @property
-    def facts(self) -> GuardResult:
-        """Return the facts that are known before it is measured."""
-        return GuardResult(
-            name=self.name,
-            metric=self.metric.name,
-            max_drop=self.spec.max_drop,
-            confidence=self.tolerance.confidence,
-            test_set=TestSetResult(self.test.path, self.test.sha256, len(self.test)),
-            metric_range=(self.metric.low, self.metric.high),
-        )
-
-
-def prepare_guards(
-    config: GateKeys, load: Callable[[Any, str], DataSet], training: DataSet, custom: Callable[[], Mapping[str, Any]]
-) -> dict[str, Guard]:
-    """Read and check the test set of each guard, and build its metric.
-
-    ``load`` reads a data source, given with its origin; ``custom`` returns the metrics of hooks by name.
-
-    Raise :class:`FtgateError` if a test set or a metric cannot be used.
-    """
-    guards, own = {}, custom() if config.guards else {}
-    for name, spec in config.guards.items():
-        test = load(spec.test_set, f"guard {name}, {spec.sources['test_set'].at}")
-        check_test_set(test)
-        labels, known, blank = distinct_outputs(test), distinct_outputs(training), test.without_output()
-        try:
-            metric = build_metric(
-                spec.metric, labels=labels, custom=own, known=known, blank=blank, examples=test.examples
-            )
-            refuse_judged(metric, "the metric of a guard", source=str(spec.sources["metric"]))
-            if metric.label_set is not None:
-                metric.label_set.check(metric.name, test.expected, test.where)
-            drop.check_max_drop(metric, spec.max_drop, str(spec.sources["max_drop"]))
-        except ConfigError as error:
-            what = f"guard {printable(name, _SHOWN)}: {error.what}"
-            raise ConfigError(what, **error.parts()) from error
-        tolerance = Tolerance(spec.max_drop, config.confidence, proven=True)
-        guards[name] = Guard(name, spec, grouped_by_content(test), metric, tolerance, leaked_rows(training, test))
-    return guards
+def check_free(gate: Context) -> Iterator[Check]:
+    """Check before any call which slices will be judged, and that the guards can show what they are for."""
+    yield from (*_check_sizes(gate), *_check_guards_free(gate))
 
 
 # --- before any call -----------------------------------------------------------------------------------------
 
 
-def check_free(gate: Context) -> Iterator[Check]:
+def _check_guards_free(gate: Context) -> Iterator[Check]:
     """Check before any call that the guards can show what they are for."""
-    if not gate.guards:
+    if not gate.parts.others:
         yield Check("guards", "note", "no guards configured: other tasks were not tested for regressions")
-    for guard in gate.guards.values():
+    for guard in gate.parts.others:
         yield from (*_leaked(guard), *_too_small(guard), *_not_recorded(gate, guard))
     yield from _ids_in_two(gate)
 
@@ -115,7 +50,7 @@ def _leaked(guard: Guard) -> Iterator[Check]:
 
 
 def _too_small(guard: Guard) -> Iterator[Check]:
-    size = drop.size_of(guard.metric, guard.test.groups, guard.tolerance)
+    size = size_of(guard.metric, guard.test.groups, guard.tolerance)
     if not size.enough:
         most = show_amount(guard.spec.max_drop, share=guard.metric.share)
         message = f"{size} cannot rule out a drop of {most} of an equal candidate (at least {size.needed:,} required)"
@@ -132,7 +67,7 @@ def _not_recorded(gate: Context, guard: Guard) -> Iterator[Check]:
             continue
         if missing := [example.name for example in guard.test.examples if example.id not in model.ids]:
             message = f"{called(role, model.name)} has no recorded prediction for {len(missing):,} of "
-            message += f"{plural(n, 'example')}, first {printable(missing[0], _SHOWN)}"
+            message += f"{plural(n, 'example')}, first {printable(missing[0], SHOWN)}"
             advice = "Record the model's answers to the guard's examples in the same file."
             yield guard.check("error", message, observed=n - len(missing), required=n, advice=advice)
 
@@ -141,12 +76,12 @@ def _ids_in_two(gate: Context) -> Iterator[Check]:
     """Refuse an id that two test sets give to different inputs, since recorded predictions are joined by id."""
     recorded = [model.name for model in gate.models.values() if model.ids is not None]
     first = {example.id: (example, "the test set") for example in gate.test.examples}
-    for guard in gate.guards.values() if recorded else ():
+    for guard in gate.parts.others if recorded else ():
         for row, example in enumerate(guard.test.examples):
             other, place = first.setdefault(example.id, (example, f"guard {guard.name}"))
             if other.input != example.input:
-                message = f"the id {printable(example.id, _SHOWN)} belongs to another example in {place}, but "
-                message += f"recorded predictions ({printable(recorded[0], _SHOWN)}) are joined by id"
+                message = f"the id {printable(example.id, SHOWN)} belongs to another example in {place}, but "
+                message += f"recorded predictions ({printable(recorded[0], SHOWN)}) are joined by id"
                 advice = "Give the guard's examples unique ids, and record their answers under these."
                 yield guard.check("error", message, source=str(guard.test.where(row)), advice=advice)
                 break
@@ -155,13 +90,13 @@ def _ids_in_two(gate: Context) -> Iterator[Check]:
 # --- the models over the guards ------------------------------------------------------------------------------
 
 
-def check(gate: Context) -> Found:
+def check_others(gate: Context) -> Found:
     """Check each guard's drop against its limit. A guard that cannot be judged is an error."""
-    judged = [_judge(gate, guard) for guard in gate.guards.values()]
+    judged = [_judge_guard(gate, guard) for guard in gate.parts.others]
     return Found({"guards": tuple(result for result, _ in judged)}, [one for _, checks in judged for one in checks])
 
 
-def _judge(gate: Context, guard: Guard) -> tuple[GuardResult, list[Check]]:
+def _judge_guard(gate: Context, guard: Guard) -> tuple[GuardResult, list[Check]]:
     runs, metric = gate.runs_of("guard", guard.name), guard.metric
     measured = {role: measure_run(gate.config.asked[role].name, run) for role, run in runs.items()}
     complete = complete_checks(measured, forgiven_roles(gate.config.missing_answers, runs.values()))
@@ -187,7 +122,7 @@ def _compared(gate: Context, guard: Guard, scored: Mapping[str, Measured]) -> tu
         return replace(guard.facts, against=best, baseline=scores[best].value, verdict=useless), checks
     outcome = drop.judge_drop(scores, candidate, guard.tolerance, guard.test.groups)
     result = replace(guard.facts, **outcome.facts(candidate), verdict=useless or outcome.status)
-    return result, [*checks, _check(gate, guard, outcome, candidate.value)]
+    return result, [*checks, _guard_check(gate, guard, outcome, candidate.value)]
 
 
 def _nothing_to_lose(gate: Context, guard: Guard, baseline: Measured) -> list[Check]:
@@ -216,14 +151,14 @@ def _weak(guard: Guard, baseline: Measured) -> list[Check]:
         return []
     shown, best = (show_value(one, share=metric.share) for one in (value, constant.value))
     message = f"baseline {baseline.facts.name}: {metric.name} {shown}; always answering "
-    message += f"{printable(repr(constant.answer), _SHOWN)} scores {best}, and the difference may be chance "
+    message += f"{printable(repr(constant.answer), SHOWN)} scores {best}, and the difference may be chance "
     message += f"(p = {p:.2g}, above 0.05)"
     advice = f"{_TASK}: check its prompt, and how the metric reads answers."
     numbers = {"observed": value, "required": constant.value}
     return [guard.check("warning", message, **numbers, advice=advice, action="measure_again")]
 
 
-def _check(gate: Context, guard: Guard, outcome: drop.Drop, value: float) -> Check:
+def _guard_check(gate: Context, guard: Guard, outcome: drop.Drop, value: float) -> Check:
     share, compared = guard.metric.share, outcome.compared
     before, after = (show_value(one, share=share) for one in (outcome.baseline.value, value))
     bound = f"no bound: {compared.note or 'the method gives none'}"
@@ -239,3 +174,97 @@ def _check(gate: Context, guard: Guard, outcome: drop.Drop, value: float) -> Che
     }.get(outcome.status)
     fields = drop.drop_fields(gate, guard.path, outcome)
     return guard.check(outcome.status, message, **fields, advice=advice, action="add_examples")
+
+
+# --- slices -------------------------------------------------------------------------------------------------------
+
+
+def _check_sizes(gate: Context) -> Iterator[Check]:
+    """Check before any call which slices will not be judged."""
+    slices = gate.parts.slices
+    left_out = [one for one in slices.slices if one.note is not None] if slices is not None else []
+    if slices is None or not left_out:
+        return
+    counted = f"{plural(len(left_out), 'slice')} {'is' if len(left_out) == 1 else 'are'}"
+    message = f"{counted} not judged: {_named(f'{one}: {one.note}' for one in left_out)}"
+    advice = []
+    if any(len(one.rows) < MIN_EXAMPLES for one in left_out):
+        advice.append(f"Add examples until each has at least {MIN_EXAMPLES:,}.")
+    if not all(one.few for one in left_out):
+        advice.append("Use a metric that has a value on every slice, such as accuracy.")
+    if not slices.judged:
+        message = f"no slice is judged; {message}"
+        advice.append("Check that the fields are the right ones.")
+    status: Status = "note" if slices.judged and all(one.few for one in left_out) else "warning"
+    source = gate.source("slices.fields")
+    yield Check("slices", status, message, len(left_out), source=source, advice=" ".join(advice) or None)
+
+
+def _named(texts: Iterable[str]) -> str:
+    names = list(texts)
+    more = len(names) - _NAMED
+    return ", ".join(names[:_NAMED]) + (f", and {more:,} more" if more > 0 else "")
+
+
+_OUTCOMES: tuple[tuple[Status, str, str | None], ...] = (
+    ("fail", "dropped beyond the limit", "Add training examples like the broken ones in these slices."),
+    ("warning", "dropped beyond the limit, perhaps by chance among many slices", "Add test examples of these slices."),
+    ("pass", "show no significant drop beyond the limit", None),
+)
+"""What is said of the slices of each status, and what to do."""
+
+
+def check_fields(gate: Context) -> Found:
+    """Judge each slice, the worst change first, and check the drops against the limit; one check for each status.
+
+    Raise :class:`MetricError` if a metric is undefined for the answers on a slice.
+    """
+    if gate.parts.slices is None:
+        return Found({})
+    results = [_judge_slice(gate, gate.parts.slices.tolerance, one) for one in gate.parts.slices.slices]
+    results.sort(key=lambda one: (one.gain is None, -(one.n or 0) if one.gain is None else one.gain))
+    checks: list[Check] = []
+    for status, outcome, advice in _OUTCOMES:
+        rows = [one for one in results if one.verdict == status]
+        if rows and (status != "pass" or not checks):
+            checks.append(_slices_check(gate, gate.parts.slices, rows, status, outcome, advice))
+    return Found({"slices": tuple(results[:MOST_SLICES])}, checks)
+
+
+def _judge_slice(gate: Context, tolerance: Tolerance, one: Slice) -> SliceResult:
+    result = SliceResult(one.field, one.value, n=len(one.rows), note=one.note)
+    if one.note is not None:
+        return result
+    scores = {role: _score(one, measured, gate.deciding.name) for role, measured in gate.scored.items()}
+    candidate = scores.pop("candidate")
+    outcome = drop.judge_drop(scores, candidate, tolerance, [gate.groups[row] for row in one.rows])
+    return replace(result, **outcome.facts(candidate), confidence=tolerance.confidence, verdict=outcome.status)
+
+
+def _score(one: Slice, measured: Measured, deciding: str) -> Scored:
+    """Return a model's score on a slice: of its examples' scores, or by the metric if only a set has a value."""
+    whole, rows = measured.scores[deciding], list(one.rows)
+    if whole.per_example is None:
+        expected = [measured.run.test_set.examples[row].expected for row in rows]
+        return one.metric.score(expected, [[repeat[row] for row in rows] for repeat in measured.answers])
+    scores = whole.per_example[rows]
+    return Scored(whole.metric, float(scores.mean()), per_example=scores)
+
+
+def _slices_check(
+    gate: Context, slices: Slices, rows: Sequence[SliceResult], status: Status, outcome: str, advice: str | None
+) -> Check:
+    share, tolerance, holds = slices.slices[0].metric.share, slices.tolerance, status == "pass"
+    changes = [
+        f"{printable(one.field, SHOWN)}={printable(one.value, SHOWN)} {show_difference(one.gain, share=share)}"
+        f"{drop.of_role(one.against)} ({plural(one.n or 0, 'example')})"
+        for one in (rows[:1] if holds else rows)
+    ]
+    limit, confidence = drop.drop_limit(tolerance.max_drop, share=share), show_percent(tolerance.confidence)
+    together = f" each, {show_percent(gate.config.confidence)} together"
+    each = f"{confidence} confidence{together if tolerance.confidence != gate.config.confidence else ''}"
+    limit += "" if holds else f", {each}"
+    found = f"worst {changes[0]}" if holds else _named(changes)
+    message = f"{len(rows):,} of {plural(len(slices.judged), 'slice')} {outcome} ({limit}): {found}"
+    fields = {**drop.drop_fields(gate, "slices"), "observed": rows[0].gain, "advice": advice}
+    return Check("slices", status, message, **fields, action=None if status == "warning" else "add_examples")
