@@ -1,14 +1,22 @@
-"""Whether a baseline with examples in its prompt closes most of the gap to the fine-tune."""
+"""What may do instead of the fine-tune: examples in the prompt, or retrieval of the facts that it memorised.
+
+``docs/advice.md`` explains the thresholds.
+"""
 
 from __future__ import annotations
 
 from math import floor
 
-from pytest_ftgate.checks.context import Context
+from pytest_ftgate.checks.context import Context, Found
+from pytest_ftgate.checks.shown import hides, shown_diagnosis
 from pytest_ftgate.config import ModelSpec
 from pytest_ftgate.result import Check
+from pytest_ftgate.runs.mistakes import diagnose
 from pytest_ftgate.text import plural
 
+RECALLED_LEAST = 5
+RECALLED_SHARE = 0.5
+RAG = "Use RAG: give the model these facts with each question. A model recalls trained facts unreliably, and they age."
 MOST_OF_THE_GAP = 0.8
 """The share of the gap between prompt and candidate from which a prompt with examples may be enough."""
 _DECIMALS = 12
@@ -19,7 +27,7 @@ _WAYS = {
 """The name of each way to show examples, and the description of a prompt that does so."""
 
 
-def check(gate: Context) -> list[Check]:
+def check_examples(gate: Context) -> list[Check]:
     """Warn where examples in the prompt bring most of the candidate's gain over the same model's prompt alone."""
     config, sign = gate.config, gate.deciding.sign
     scored = {role: sign * one.facts.value for role, one in gate.scored.items() if one.facts.value is not None}
@@ -59,3 +67,25 @@ def _way(spec: ModelSpec) -> tuple[str, str] | None:
             shown = plural(spec.options[key], "example")
             return name.format(shown), prompt.format(shown)
     return None
+
+
+def diagnosis(gate: Context) -> Found:
+    """Find the kinds of mistakes; none for a pairwise metric, by which no single answer is right or wrong."""
+    if gate.deciding.pairwise:
+        return Found({})
+    test, training, scored = gate.test.examples, gate.training.examples, gate.scored
+    found = diagnose(gate.deciding, test, training, scored[gate.best], scored.get("candidate"))
+    return Found({"diagnosis": shown_diagnosis(gate, found) if hides(gate) else found})
+
+
+def check_knowledge(gate: Context) -> list[Check]:
+    """Warn where most fixed examples expect an output that is in the training set and not in their own input."""
+    found = gate.facts.get("diagnosis")
+    if found is None:
+        return []
+    recalled, fixed = found.recalled or 0, gate.comparisons[gate.best].wins or 0
+    if fixed < RECALLED_LEAST or recalled < RECALLED_SHARE * fixed:
+        return []
+    message = f"the gain looks like memorised facts: {recalled:,} of {plural(fixed, 'fixed example')} expect an output "
+    message += "that is in the training set and not in the input"
+    return [Check("knowledge", "warning", message, recalled, None, None, RAG, "retrieval")]

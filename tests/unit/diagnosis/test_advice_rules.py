@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 from gate_context import context
 
-from pytest_ftgate.checks import knowledge
 from pytest_ftgate.checks.advice import advise, loss_advice, most_to_try
+from pytest_ftgate.checks.alternatives import check_knowledge
 from pytest_ftgate.checks.goal import NOT_SERVED
 from pytest_ftgate.diagnosis import Confusion, Diagnosis, LabelScore
 from pytest_ftgate.result import Advice, Check, GateResult, Threshold, TrainingResult
@@ -330,7 +330,7 @@ def test_a_gain_that_is_knowledge_is_said_of_green_gates_too(fixed: int, recalle
     diagnosis = Diagnosis({}, {}, fixed=ids(fixed), recalled=recalled)
     gate = context(result={"diagnosis": diagnosis})
     object.__setattr__(gate, "comparisons", {"baseline": SimpleNamespace(wins=fixed)})
-    found = knowledge.check(gate)
+    found = check_knowledge(gate)
     assert [(check.name, check.status) for check in found] == [("knowledge", "warning")] * said
 
 
