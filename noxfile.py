@@ -179,7 +179,7 @@ def oldest(session: nox.Session) -> None:
         *(f"tests/unit/{name}" for name in ("config", "models", "inference")),
         *(f"tests/unit/running/test_{name}.py" for name in ("runner", "asking")),
         *(f"tests/plugin/test_{name}.py" for name in ("outcomes", "marks", "reports", "fixtures")),
-        f"{cases}as_if_in_one_process[loadgroup-4]",
+        f"{cases}as_if_in_one_process[loadgroup-3]",
         f"{cases}what_makes_one_process_red_makes_many_red[loadgroup-2]",
     )
 

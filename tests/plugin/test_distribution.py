@@ -15,8 +15,8 @@ MODES = ("load", "loadscope", "loadgroup", "worksteal")
 EVERY = [(mode, workers) for mode in MODES for workers in range(2, 9)]
 ALL = bool(os.environ.get("DISTRIBUTE_ALL"))
 """Whether every way of handing out is tried with every number of workers, which takes minutes."""
-GREEN = EVERY if ALL else [("load", 8), ("loadscope", 3), ("loadgroup", 4), ("worksteal", 3)]
-RED = EVERY if ALL else [("loadscope", 2), ("loadgroup", 2)]  # the others: test_obligations.py
+GREEN = EVERY if ALL else [("load", 4), ("loadscope", 2), ("loadgroup", 3), ("worksteal", 2)]
+RED = EVERY if ALL else [("loadgroup", 2)]  # the others: test_obligations.py
 CONFTEST = """
 import os
 
