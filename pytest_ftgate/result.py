@@ -62,12 +62,21 @@ class Economics:
 
     baseline_usd_per_1000_calls: float | None
     candidate_usd_per_1000_calls: float | None
-    training_cost_usd: float | None
+    highest_usd_per_1000_calls: Annotated[
+        float | None,
+        about("above this cost of its calls the candidate does not pay for itself (in max_break_even_days)"),
+    ]
+    training_cost_usd: Annotated[float | None, about("the cost of one training")]
+    iterations: int
+    evaluation_cost_usd: Annotated[
+        float | None, about("the cost of the answers to all test sets, the candidate's in each iteration")
+    ]
     monthly_saving_usd: float | None
     breaks_even: Annotated[bool | None, about("false if the fine-tune never pays for itself, null if unknown")]
     break_even_days: float | None
     break_even_calls: float | None
     sentence: Annotated[str, about("the result in one sentence, or why it is unknown")]
+    training_tokens: int | None = field(default=None, metadata=INNER)
     calls_per_month: float | None = field(default=None, metadata=INNER)
     data_cost_usd: float | None = field(default=None, metadata=INNER)
     hosting_usd_per_month: float | None = field(default=None, metadata=INNER)

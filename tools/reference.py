@@ -33,6 +33,8 @@ _GATE_DEFS = {
     "SliceKeys": "`slices`",
     "ChecksKeys": "`checks`",
     "EconomicsKeys": "`economics`",
+    "TrainingCostKeys": "`economics.training_cost_usd`",
+    "CandidatePriceKeys": "`economics.candidate_price`",
 }
 _MODEL_DEFS = {
     "OpenAIKeys": "`provider: openai`",

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from math import ceil
 from typing import TYPE_CHECKING, NamedTuple
 
 from pytest_ftgate.checks.context import Found
-from pytest_ftgate.models.price import PRICE_CURE, price_of
+from pytest_ftgate.config.requirements import TokenCost
+from pytest_ftgate.models.price import PRICE_CURE, price_of, tokens_usd
+from pytest_ftgate.models.protocol import Price
 from pytest_ftgate.result import Check, Economics, ModelResult, called
+from pytest_ftgate.runs.measure import run_cost
 from pytest_ftgate.text import plural, show_dollars, show_number, show_usd
 from pytest_ftgate.unknown import Unknown, together
 
@@ -47,10 +51,10 @@ def unknown_cost(role: str, model: ModelResult) -> Unknown | None:
     return Unknown(f"{called(role, model.name)}: {model.cost_unknown or 'no cost was measured'}", cure)
 
 
-def unpriced(models: Mapping[str, Model]) -> dict[str, Unknown]:
-    """Return by role the models whose cost will be unknown, known before any call.
+def no_price(models: Mapping[str, Model]) -> Unknown | None:
+    """Return why the costs of candidate and baseline cannot be compared; None where they may be.
 
-    Baselines only if all of them have no price, because the best one is not known yet.
+    Baselines count only if all of them have no price, because the best one is not known yet.
     """
     prices = {role: price_of(model) for role, model in models.items()}
     found = {
@@ -58,16 +62,10 @@ def unpriced(models: Mapping[str, Model]) -> dict[str, Unknown]:
         for role, price in prices.items()
         if not price.known
     }
-    if any(role not in found for role in models if role != "candidate"):
-        return {role: one for role, one in found.items() if role == "candidate"}
-    return found
-
-
-def no_price(models: Mapping[str, Model]) -> Unknown | None:
-    """Return why the costs of candidate and baseline cannot be compared; None where they may be."""
-    unknown = unpriced(models)
-    several = [unknown["candidate"]] if "candidate" in unknown else list(unknown.values())
-    return together(*several) if several else None
+    baselines = [role for role in models if role != "candidate"]
+    if "candidate" in found or found.keys() >= set(baselines):
+        return found.get("candidate") or together(*found.values())
+    return None
 
 
 def free(candidate: Model | ModelResult | None, *, hosting: bool = False) -> Unknown | None:
@@ -99,7 +97,8 @@ class Costs:
 
     Attributes:
         baseline, candidate: of one call.
-        training, data: paid once; a retraining costs as much as ``training``, without the data.
+        training: of one training; a retraining costs as much.
+        data, evaluation: paid once, the evaluation for all ``iterations`` of the training.
         hosting: paid by the month.
     """
 
@@ -110,6 +109,8 @@ class Costs:
     data: float = 0.0
     hosting: float = 0.0
     retrains_per_year: float = 0.0
+    iterations: int = 1
+    evaluation: float = 0.0
 
     @property
     def saved_per_call(self) -> float | None:
@@ -125,7 +126,21 @@ class Costs:
 
     @property
     def upfront(self) -> float | None:
-        return None if self.training is None else self.training + self.data
+        return None if self.training is None else self.iterations * self.training + self.data + self.evaluation
+
+    def highest(self, days: float | None) -> float | None:
+        """Return the cost of a candidate's call above which it does not pay for itself (within ``days``, if given).
+
+        None if it is unknown, or if even free calls would not pay.
+        """
+        monthly, upfront = self.retraining, self.upfront if days is not None else 0.0
+        if self.baseline is None or monthly is None or upfront is None or (upfront and not days):
+            return None
+        fixed = self.hosting + monthly + (upfront / days * DAYS_PER_MONTH if days else 0.0)
+        if self.calls_per_month is None:
+            return None if fixed else self.baseline
+        highest = self.baseline - fixed / self.calls_per_month
+        return highest if highest > 0 else None
 
 
 class Payback(NamedTuple):
@@ -182,19 +197,23 @@ def check_free(gate: Context) -> Iterator[Check]:
 def check(gate: Context) -> Found:
     """Find what the fine-tune costs and saves, as far as that is known, and check the break-even against its limit.
 
-    Before training they are those of the best possible candidate, whose calls are free.
+    Before training they are those of a candidate at ``candidate_price``, or else of one whose calls are free.
     """
     spec = gate.config.economics
     if spec is None:
         return Found({})
-    costs, unknown = _costs(gate, spec)
-    trained = "candidate" in gate.models
-    found = payback(costs) if trained else Payback()
+    costs, unknown, left_out = _costs(gate, spec)
+    assumed = "candidate" in gate.models or spec.candidate_price is not None
+    found, highest = payback(costs) if assumed else Payback(), costs.highest(spec.max_break_even_days)
     economics = Economics(
         calls_per_month=spec.calls_per_month,
         baseline_usd_per_1000_calls=_per_1000(costs.baseline),
-        candidate_usd_per_1000_calls=_per_1000(costs.candidate) if trained else None,
-        training_cost_usd=spec.training_cost_usd,
+        candidate_usd_per_1000_calls=_per_1000(costs.candidate) if assumed else None,
+        highest_usd_per_1000_calls=_per_1000(highest),
+        training_cost_usd=None if spec.training_cost_usd is None else costs.training,
+        training_tokens=sum(gate.audit.tokens) if isinstance(spec.training_cost_usd, TokenCost) else None,
+        iterations=spec.iterations,
+        evaluation_cost_usd=None if "evaluation" in left_out else round(costs.evaluation, 12),
         data_cost_usd=spec.data_cost_usd,
         hosting_usd_per_month=spec.hosting_usd_per_month,
         retrains_per_year=spec.retrains_per_year,
@@ -203,59 +222,100 @@ def check(gate: Context) -> Found:
         breaks_even=found.breaks_even,
         break_even_days=found.days,
         break_even_calls=found.calls,
-        sentence=_sentence(costs, unknown.why, None if trained else _not_counted(spec)),
+        sentence=_sentence(gate, spec, costs, unknown.why, left_out),
     )
-    return Found({"economics": economics}, _within_limit(gate, spec, costs, unknown))
+    return Found({"economics": economics}, _within_limit(gate, spec, costs, unknown, left_out))
 
 
-def _costs(gate: Context, spec: EconomicsKeys) -> tuple[Costs, Unknown]:
-    """Return the costs, and what is unknown of them."""
+def _costs(gate: Context, spec: EconomicsKeys) -> tuple[Costs, Unknown, list[str]]:
+    """Return the costs, what is unknown of them, and which of those paid once count as nothing."""
     baseline, candidate, trained = gate.facts_of(gate.best), gate.facts_of("candidate"), "candidate" in gate.models
-    per_call, training, of_candidate = call_usd(candidate), spec.training_cost_usd, None
+    per_call, of_candidate, training = call_usd(candidate), None, _training_usd(gate, spec.training_cost_usd)
     if not trained:
-        per_call, training = 0.0, training or 0.0
+        per_call, of_candidate = _expected_usd(spec, baseline)
     elif not spec.hosting_usd_per_month and (of_candidate := free(candidate, hosting=True)) is not None:
         per_call = None
     else:
         of_candidate = unknown_cost("candidate", candidate)
+    evaluation = _evaluation_usd(gate, spec.iterations, per_call)
+    once = {"training": training, "data preparation": spec.data_cost_usd, "evaluation": evaluation}
     unknown = together(
         _NO_CALLS if spec.calls_per_month is None else None,
         unknown_cost("baseline" if trained else gate.best, baseline),
         of_candidate,
-        _NO_TRAINING if training is None else None,
+        _NO_TRAINING if training is None and trained else None,
     )
-    declared = (spec.data_cost_usd or 0.0, spec.hosting_usd_per_month or 0.0, spec.retrains_per_year or 0.0)
-    return Costs(spec.calls_per_month, call_usd(baseline), per_call, training, *declared), unknown
+    costs = Costs(
+        spec.calls_per_month,
+        call_usd(baseline),
+        per_call,
+        training if trained else training or 0.0,
+        spec.data_cost_usd or 0.0,
+        spec.hosting_usd_per_month or 0.0,
+        spec.retrains_per_year or 0.0,
+        spec.iterations,
+        evaluation or 0.0,
+    )
+    return costs, unknown, [name for name, usd in once.items() if usd is None]
+
+
+def _training_usd(gate: Context, cost: float | TokenCost | None) -> float | None:
+    """Return the cost of one training; that of tokens by their estimated number."""
+    return cost.usd(sum(gate.audit.tokens)) if isinstance(cost, TokenCost) else cost
+
+
+def _expected_usd(spec: EconomicsKeys, baseline: ModelResult) -> tuple[float | None, Unknown | None]:
+    """Return the cost of a candidate's call before training, with the baseline's tokens; 0 without a price of it."""
+    if spec.candidate_price is None:
+        return 0.0, None
+    if baseline.input_tokens is None or baseline.output_tokens is None:
+        return None, Unknown(f"the tokens of a call of {baseline.name} are unknown", _UNCOUNTED)
+    price = Price("candidate_price", **spec.candidate_price.written())
+    usd = tokens_usd(price, baseline.input_tokens, baseline.output_tokens) or 0.0  # both prices are written
+    return usd / (baseline.n_expected or 1), None
+
+
+def _evaluation_usd(gate: Context, iterations: int, per_call: float | None) -> float | None:
+    """Return what the answers to all test sets cost: those of baselines once, the candidate's in each iteration.
+
+    Before training a candidate is expected to be asked as often as the best baseline. Judges are not counted.
+    """
+    spent = [(name.role, run_cost(run).usd) for name, run in gate.runs.items()]
+    if "candidate" not in gate.models:
+        calls = sum(len(run.all_predictions) for name, run in gate.runs.items() if name.role == gate.best)
+        spent.append(("candidate", None if per_call is None else per_call * calls))
+    known = [usd * (iterations if role == "candidate" else 1) for role, usd in spent if usd is not None]
+    return math.fsum(known) if len(known) == len(spent) else None
 
 
 def _per_1000(usd: float | None) -> float | None:
     return None if usd is None else round(1000 * usd, 12)
 
 
-def _within_limit(gate: Context, spec: EconomicsKeys, costs: Costs, unknown: Unknown) -> Iterator[Check]:
-    """Check the break-even against its limit; before training, whether any candidate could meet it."""
+def _within_limit(
+    gate: Context, spec: EconomicsKeys, costs: Costs, unknown: Unknown, left_out: Sequence[str]
+) -> Iterator[Check]:
+    """Check the break-even against its limit; before training, whether the candidate that is expected could meet it."""
     if spec.max_break_even_days is None:
         return
-    found, most, required = payback(costs), spec.max_break_even_days, gate.requirement(_LIMIT)
+    found, most, trained = payback(costs), spec.max_break_even_days, "candidate" in gate.models
     if found.days is None and found.breaks_even is not False:
         yield _cannot_be_judged(gate, unknown)
         return
-    enough, trained = found.days is not None and round(found.days, 12) <= round(most, 12), "candidate" in gate.models
-    name, advice = "economics", "Keep the prompted model until there are more calls, or reduce the cost of training."
+    enough = found.days is not None and round(found.days, 12) <= round(most, 12)
     after = "never pays for itself" if found.days is None else f"pays for itself after {_days(found.days, exact=True)}"
+    name, advice = "economics", "Keep the prompted model until there are more calls, or reduce the cost of training."
     if not trained:
-        name, advice = "headroom", "Do not train: even a free candidate would save too little at this number of calls."
-        after += "" if found.days is None else f" at the earliest{_not_counted(spec)}"
-        calls, monthly = costs.calls_per_month or 0.0, costs.hosting + (costs.retraining or 0.0)
-        cost = f"{show_usd(calls * (costs.baseline or 0.0))} with {called(gate.best)} {gate.facts_of(gate.best).name}"
-        cost += f", hosting and retraining cost {show_dollars(monthly)}" if monthly else ""
-        after = f"{show_number(calls)} calls per month cost {cost}; a candidate {after}"
+        name, advice = "headroom", "Do not train: it would save too little at this number of calls."
+        calls, now = costs.calls_per_month or 0.0, f"{called(gate.best)} {gate.facts_of(gate.best).name}"
+        now = f"{show_number(calls)} calls per month cost {show_usd(calls * (costs.baseline or 0.0))} with {now}"
+        after = f"{now}; {_subject(gate, spec)} {after}{'' if found.days is None else _not_counted(left_out)}"
     yield Check(
         name,
         "pass" if enough else "fail",
         f"{after} (limit {show_number(most)} {'day' if most == 1 else 'days'})",
         found.days,
-        **required,
+        **gate.requirement(_LIMIT),
         advice=None if enough else advice,
         action="cut_costs" if trained else "stop",
     )
@@ -273,51 +333,60 @@ def _cannot_be_judged(gate: Context, unknown: Unknown) -> Check:
 # --- in words ------------------------------------------------------------------------------------------------
 
 
-def _sentence(costs: Costs, unknown: str, not_counted: str | None) -> str:
-    """Return the economics in one sentence: of a measured fine-tune, or of the best possible candidate.
+def _subject(gate: Context, spec: EconomicsKeys) -> str:
+    """Return whose costs and savings these are."""
+    if "candidate" in gate.models:
+        return "the fine-tune"
+    if spec.candidate_price is None:
+        return "a candidate whose calls cost nothing"
+    return "a candidate at candidate_price, with the baseline's tokens,"
 
-    ``not_counted`` names what is not declared of the latter's costs; None: the fine-tune was measured.
-    """
-    found, calls, best = payback(costs), costs.calls_per_month, not_counted is not None
-    at = "" if calls is None else f"At {show_number(calls)} calls per month "
-    if costs.saved_per_call is None or (found.breaks_even is None and not best):
+
+def _sentence(gate: Context, spec: EconomicsKeys, costs: Costs, unknown: str, left_out: Sequence[str]) -> str:
+    """Return the economics in a sentence, and before training in another the price from which on it does not pay."""
+    found, calls, subject = payback(costs), costs.calls_per_month, _subject(gate, spec)
+    who = subject[0].upper() + subject[1:] if calls is None else f"At {show_number(calls)} calls per month {subject}"
+    if found.breaks_even is None or costs.saved_per_call is None:
         return f"The saving is unknown: {unknown}."
     if found.breaks_even is False:
-        subject = "even a candidate whose calls cost nothing" if best else "the fine-tune"
         lost = found.monthly_saving
         if lost is None:
-            return _begun(f"{subject} never pays for itself: a call saves nothing.")
+            return f"{who} never pays for itself: a call saves nothing."
         more = f"costs {show_dollars(-lost)} per month more than the baseline" if round(lost, 9) else "saves nothing"
-        return f"{at}{subject} {more}: it never pays for itself."
+        return f"{who} {more}: it never pays for itself."
     amount = f"{show_dollars(1000 * costs.saved_per_call)} per 1,000 calls"
     if found.monthly_saving is not None:
         amount = f"{show_dollars(found.monthly_saving)} per month"
-    saves = _begun(f"{at}{f'a candidate can save {amount} at most' if best else f'the fine-tune saves {amount}'}")
     if found.calls is None:
-        return f"{saves}." if best else f"{saves}; the break-even is unknown: {unknown}."
-    if not costs.upfront:
-        return f"{saves}." if best else f"{saves} from the first call on."
+        return f"{who} saves {amount}; the break-even is unknown: {unknown}."
     after = plural(_whole(found.calls), "call")
     if found.days is not None:
         after = f"{_days(found.days)} ({after})"
-    comma, earliest = (",", f" at the earliest{not_counted}") if best else ("", "")
-    return f"{saves}{comma} and pays for itself after {after}{earliest}."
+    after = f"and pays for itself after {after}" if costs.upfront else "from the first call on"
+    if "candidate" in gate.models:
+        return f"{who} saves {amount} {after}."
+    return f"{who} saves {amount} {after}{_not_counted(left_out)}.{_highest(spec, costs)}"
 
 
-def _begun(text: str) -> str:
-    return text[0].upper() + text[1:]
+def _highest(spec: EconomicsKeys, costs: Costs) -> str:
+    """Return above which cost of its calls a candidate does not pay for itself."""
+    days = spec.max_break_even_days
+    highest = costs.highest(days)
+    if highest is None:
+        return ""
+    within = "" if days is None else f" within {show_number(days)} days"
+    times = f" ({highest / costs.candidate:.1f} times candidate_price)" if costs.candidate else ""
+    return f" Above {show_usd(1000 * highest)} per 1,000 calls{times} it does not{within}."
 
 
-def _not_counted(spec: EconomicsKeys) -> str:
-    """Return which costs are not declared, as ``(training not counted)``."""
-    declared = {"training": spec.training_cost_usd, "data preparation": spec.data_cost_usd}
-    left_out = [name for name, usd in declared.items() if usd is None]
+def _not_counted(left_out: Sequence[str]) -> str:
+    """Return which costs count as nothing, as ``(training not counted)``."""
     return f" ({' and '.join(left_out)} not counted)" if left_out else ""
 
 
 def _whole(number: float) -> int:
     """Return a number of days or calls, rounded up."""
-    return math.ceil(round(number, 6))
+    return ceil(round(number, 6))
 
 
 def _days(days: float, *, exact: bool = False) -> str:

@@ -3,14 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Annotated, Any
 
-from pydantic import BeforeValidator, ConfigDict, Field, PlainValidator, ValidationInfo, model_validator
+from pydantic import (
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    PlainValidator,
+    ValidationInfo,
+    ValidatorFunctionWrapHandler,
+    WrapValidator,
+    model_validator,
+)
 
 from pytest_ftgate.config.data import DataValue
 from pytest_ftgate.config.keys import Amount, Keys, Listed, Number, SourcedKeys, Text, optional
 from pytest_ftgate.config.metrics import MetricValue
-from pytest_ftgate.config.problems import refusal, refusals
+from pytest_ftgate.config.problems import MISSING, refusal, refusals
 from pytest_ftgate.config.weaker import Weaker
 from pytest_ftgate.result import Threshold
 from pytest_ftgate.text import got, plain_number, quoted
@@ -131,11 +141,94 @@ Spending = Annotated[Dollars, Weaker("lower")]
 Rate = Annotated[float, Field(gt=0, le=_MOST, allow_inf_nan=False)]
 
 
+@dataclass(frozen=True)
+class TokenCost:
+    """The cost of a training by the tokens of the training set, which are known when it is read."""
+
+    usd_per_1m_tokens: float
+    epochs: float
+
+    def usd(self, tokens: int) -> float:
+        """Return the cost of a training set with so many tokens."""
+        return tokens * self.epochs * self.usd_per_1m_tokens / 1e6
+
+    def __str__(self) -> str:
+        return f"{plain_number(self.usd_per_1m_tokens)} per 1M tokens x {plain_number(self.epochs)} epochs"
+
+    def __lt__(self, other: object) -> bool:
+        """Return whether this is less; an amount that does not depend on tokens may be more or less."""
+        return not isinstance(other, TokenCost) or self.usd(1) < other.usd(1)
+
+    def __gt__(self, other: object) -> bool:
+        return not isinstance(other, TokenCost) or self.usd(1) > other.usd(1)
+
+
+_FORMS = (("gpu_hours", "gpu_hour_usd"), ("usd_per_1m_tokens", "epochs"))
+
+
+class TrainingCostKeys(Keys):
+    """What one training costs: GPU hours, or tokens of the training set in each epoch."""
+
+    model_config = ConfigDict(json_schema_extra={"oneOf": [{"required": list(form)} for form in _FORMS]})
+
+    gpu_hours: Dollars = optional("The hours of the machine.")
+    gpu_hour_usd: Dollars = optional("US dollars per hour of the machine.")
+    usd_per_1m_tokens: Dollars = optional(
+        "US dollars per million tokens. The tokens of the training set are estimated as UTF-8 bytes / 4."
+    )
+    epochs: Rate = optional("How often the training set is read.")
+
+    @model_validator(mode="after")
+    def _one_form(self) -> TrainingCostKeys:
+        begun = [form for form in _FORMS if self.model_fields_set & set(form)]
+        if len(begun) != 1:
+            either = " or ".join(f"{{{', '.join(form)}}}" for form in _FORMS)
+            raise refusal(f"must be {either}, {'not both' if begun else 'or an amount'}")
+        missing = [((key,), MISSING) for key in begun[0] if key not in self.model_fields_set]
+        if missing:
+            raise refusals(missing)
+        return self
+
+    @property
+    def cost(self) -> float | TokenCost:
+        if "epochs" in self.model_fields_set:
+            return TokenCost(self.usd_per_1m_tokens, self.epochs)
+        return self.gpu_hours * self.gpu_hour_usd
+
+
+def _read_training_cost(value: Any, handler: ValidatorFunctionWrapHandler, info: ValidationInfo) -> float | TokenCost:
+    if isinstance(value, Mapping):
+        return TrainingCostKeys.model_validate(value, context=info.context).cost
+    amount: float = handler(value)
+    return amount
+
+
+TrainingCost = Annotated[
+    Dollars, WrapValidator(_read_training_cost, json_schema_input_type=Dollars | TrainingCostKeys), Weaker("lower")
+]
+
+
+class CandidatePriceKeys(Keys):
+    """The expected price of the candidate's tokens."""
+
+    input_per_1m: Spending = Field(description="US dollars per million input tokens.")
+    output_per_1m: Spending = Field(description="US dollars per million output tokens.")
+
+
 class EconomicsKeys(Keys):
     """The costs of fine-tuning besides its answers, and the required savings."""
 
     calls_per_month: Annotated[Rate, Weaker("higher")] = optional("The expected number of calls per month.")
-    training_cost_usd: Spending = optional("The cost of training.")
+    candidate_price: CandidatePriceKeys = optional(
+        "The expected price of the candidate, for stage: ready, where a call is taken to have as many tokens as one of "
+        "the baseline. At stage: accept the candidate's own price counts."
+    )
+    training_cost_usd: TrainingCost = optional(
+        "The cost of one training: an amount, {gpu_hours, gpu_hour_usd} or {usd_per_1m_tokens, epochs}."
+    )
+    iterations: Annotated[int, Field(ge=1, le=1000), Weaker("lower")] = Field(
+        1, description="How often the model is trained and evaluated until it is good enough."
+    )
     data_cost_usd: Spending = optional("The cost of preparing the training data.")
     hosting_usd_per_month: Spending = optional("The fixed monthly cost of hosting the candidate.")
     retrains_per_year: Spending = optional("Retrainings per year, each at training_cost_usd.")

@@ -14,7 +14,6 @@ from pytest_ftgate.checks.judging import prepare_judging
 from pytest_ftgate.checks.ledger import Answers
 from pytest_ftgate.checks.parts import prepare_parts
 from pytest_ftgate.config import GateKeys
-from pytest_ftgate.config.data import max_tokens
 from pytest_ftgate.data import DataSet
 from pytest_ftgate.gate.metrics import build_metrics, check_possible, custom_metrics, needs_expected
 from pytest_ftgate.gate.state import Services
@@ -36,7 +35,7 @@ def read_inputs(config: GateKeys, services: Services, nodeid: str, answers: Answ
     check_test_set(test)
     metrics = build_metrics(config, test, training, services.hook)
     check_possible(config, metrics)
-    test, audit = _audited(training, test, services, config)
+    test, audit = _audited(training, test, services)
     models = build_models(config, Surroundings(training, services.offline, test), services.hook)
     green, attempt = last_green(config, nodeid, services.committed, services.stores), None
     if "candidate" in models:
@@ -45,7 +44,7 @@ def read_inputs(config: GateKeys, services: Services, nodeid: str, answers: Answ
     if attempt is not None:
         config = attempt.config
         if (counted := attempt.counted) is not test:
-            test, audit = _audited(training, counted, services, config)
+            test, audit = _audited(training, counted, services)
             metrics = build_metrics(config, test, training, services.hook)
             models = build_models(config, Surroundings(training, services.offline, test), services.hook)
     custom = partial(custom_metrics, services.hook)
@@ -67,9 +66,9 @@ def read_inputs(config: GateKeys, services: Services, nodeid: str, answers: Answ
     return _with_input_facts(gate)
 
 
-def _audited(training: DataSet, test: DataSet, services: Services, config: GateKeys) -> tuple[DataSet, TrainingAudit]:
+def _audited(training: DataSet, test: DataSet, services: Services) -> tuple[DataSet, TrainingAudit]:
     """Return the test set, whose near copies count as one group, and the audit of the training set for it."""
-    audit = (services.audit or audit_training_set)(training, test, max_tokens=max_tokens(config.training_set))
+    audit = (services.audit or audit_training_set)(training, test)
     return grouped(test, audit.test_near_rows) if audit.test_near_rows else test, audit
 
 

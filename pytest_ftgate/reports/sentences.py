@@ -214,12 +214,15 @@ def data_sentences(result: GateResult, digits: int = _HASH_DIGITS) -> Iterator[s
 def economics_sentences(economics: Economics) -> list[str]:
     """Return three lines: the cost of calls, the one-time cost, and the monthly cost."""
     each = [show_usd(cost) for cost in (economics.baseline_usd_per_1000_calls, economics.candidate_usd_per_1000_calls)]
+    tokens, training = economics.training_tokens, f"training {show_dollars(economics.training_cost_usd)}"
+    training += f" (about {tokens:,} tokens an epoch, estimated as UTF-8 bytes / 4)" if tokens is not None else ""
+    training += f" in each of {economics.iterations} iterations" if economics.iterations > 1 else ""
     data = _declared("data preparation", economics.data_cost_usd, economics.data_cost_usd)
     hosting = _declared("hosting", economics.hosting_usd_per_month, economics.hosting_usd_per_month)
     retraining = _declared("retraining", economics.retrains_per_year, economics.retraining_usd_per_month)
     return [
         f"1,000 calls cost {each[0]} (baseline), {each[1]} (candidate)",
-        f"once: training {show_dollars(economics.training_cost_usd)}, {data}",
+        f"once: {training}, {data}, evaluation {show_dollars(economics.evaluation_cost_usd)}",
         f"per month: {hosting}, {retraining}",
     ]
 

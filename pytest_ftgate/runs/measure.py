@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from pytest_ftgate import clock
 from pytest_ftgate.diagnosis import BreakdownResult, Flip
 from pytest_ftgate.errors import MetricError
-from pytest_ftgate.models.price import cost_of_run, price_of
+from pytest_ftgate.models.price import Cost, cost_of_run, price_of
 from pytest_ftgate.result import ModelResult
 from pytest_ftgate.statistics.compare import compare_graded, compare_preferences, compare_right_wrong, compare_set
 from pytest_ftgate.statistics.evidence import Comparison
@@ -74,9 +74,7 @@ def measure_run(name: str, run: Run, sample: Run | None = None, *, forgiven: boo
     p50, p95, untimed = _quantiles(seconds)
     stored = [at for p, at in made_at(run) if at is not None and (recorded or p.stored)]
     n_errors = len(predictions) - len(completions)
-    price = price_of(run.model)
-    # The time to read a file says nothing about the recorded model's machine.
-    cost = cost_of_run([(p.completion, None if recorded else p.busy_s) for p in predictions], price)
+    price, cost = price_of(run.model), run_cost(run)
     return Measured(
         run,
         ModelResult(
@@ -105,6 +103,13 @@ def measure_run(name: str, run: Run, sample: Run | None = None, *, forgiven: boo
         ),
         seconds=tuple(seconds),
     )
+
+
+def run_cost(run: Run) -> Cost:
+    """Return what the answers of a run cost, stored ones too."""
+    recorded = run.model.verified is not None  # the time to read a file says nothing about the model's machine
+    answers = [(one.completion, None if recorded else one.busy_s) for one in run.all_predictions]
+    return cost_of_run(answers, price_of(run.model))
 
 
 def forgiven_roles(missing_answers: str, runs: Iterable[Run]) -> tuple[str, ...]:

@@ -375,6 +375,20 @@ economics(
 )
 economics("economics that are unknown", None, None, {"max_break_even_days": 60}, candidate="recorded:ft.jsonl")
 economics(
+    "economics before training at an expected price",
+    20_000,
+    None,
+    {
+        "candidate_price": {"input_per_1m": 0.3, "output_per_1m": 1.2},
+        "training_cost_usd": {"gpu_hours": 4, "gpu_hour_usd": 2.5},
+        "iterations": 3,
+        "max_break_even_days": 1,
+    },
+    candidate=...,
+    stage="ready",
+    margin=0.1,
+)
+economics(
     "economics before training",
     20_000,
     900,

@@ -60,7 +60,12 @@ MARKER: dict[str, list[Any]] = {
     "checks": ["fail", {"leaks": "fail"}, {"leaked": "limit"}, *({name: "warn"} for name in NOT_OPEN)],
     "economics": [
         *("free", {"calls_per_month": 0}, {"calls_per_month": "many"}, {"calls_per_moth": 1}),
-        {"training_cost_usd": -1},
+        *({"training_cost_usd": cost} for cost in (
+            *(-1, {}, {"gpu_hours": 2}, {"epochs": 3}, {"usd_per_1m_tokens": 8, "epochs": 0}, {"gpu_hour": 2}),
+            *({"gpu_hours": -2, "gpu_hour_usd": 2}, {"gpu_hours": 2, "gpu_hour_usd": 2, "epochs": 3}),
+        )),
+        *({"candidate_price": price} for price in (0.3, {"input_per_1m": 0.3}, {"gpu_hour_usd": 2})),
+        *({"candidate_price": {"input_per_1m": -1, "output_per_1m": 1}}, {"iterations": 0}, {"iterations": 1.5}),
     ],
     "hypothesis": [
         *({"from": start, "to": end} for start, end in ((85, 95), (0.85, 95), (-0.1, 0.5))),

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import html
+import json
 from typing import Any
 
 import pytest
@@ -59,6 +61,63 @@ def test_a_machine_that_is_paid_by_the_month_may_have_calls_for_nothing(priced: 
     gate = judged(priced, max_break_even_days=115, hosting_usd_per_month=400)
     assert gate["economics"]["monthly_saving_usd"] == pytest.approx(80)
     assert gate["verdict"] == "pass"
+
+
+# --- before training -----------------------------------------------------------------------------------------
+
+
+SEED = {
+    "calls_per_month": 200_000,
+    "candidate_price": {"input_per_1m": 0.3, "output_per_1m": 1.2},
+    "training_cost_usd": {"usd_per_1m_tokens": 8, "epochs": 3},
+    "iterations": 3,
+    "data_cost_usd": 2000,
+}
+
+
+def test_a_smaller_model_is_priced_before_it_is_trained(priced: Project) -> None:
+    """Large at $2.00 and $8.00 per 1M tokens, small at $0.30 and $1.20, 1,000 rows of 1,050 tokens.
+
+    A call saves $0.0024 - $0.00036. Three trainings of 3 epochs cost $25.20 each, the baseline's 60 answers 60 *
+    $0.0024, and those of three candidates 180 * $0.00036.
+    """
+    rows = ({"input": f"{i:4} {'x' * 4189}", "expected": "refund"} for i in range(1000))
+    priced.training_set(0, rows)
+    priced.gate_test(stage="ready", candidate=..., economics={**SEED, "max_break_even_days": 180})
+    result = priced.run("--ftgate-report=json:r.json", "--ftgate-report=markdown:r.md", "--ftgate-report=html:r.html")
+    (gate,) = json.loads((priced.path / "r.json").read_text())["gates"]
+    found, saving, upfront = gate["economics"], 200_000 * 0.00204, 3 * 25.20 + 2000 + 60 * 0.0024 + 180 * 0.00036
+    assert found["training_cost_usd"] == pytest.approx(25.20, rel=0.01)
+    expected = {
+        "candidate_usd_per_1000_calls": 0.36,
+        "iterations": 3,
+        "evaluation_cost_usd": 60 * 0.0024 + 180 * 0.00036,
+        "monthly_saving_usd": saving,
+        "break_even_days": upfront / saving * 365 / 12,
+        "highest_usd_per_1000_calls": 2.4 - upfront / 180 * 365 / 12 / 200,
+    }
+    assert {key: found[key] for key in expected} == pytest.approx(expected, rel=1e-4)
+    assert (statuses(gate)["headroom"], gate["verdict"]) == ("pass", "pass")
+    sentence = (
+        "At 200,000 calls per month a candidate at candidate_price, with the baseline's tokens, saves $408 per month "
+        "and pays for itself after 155 days (1,017,554 calls). Above $0.6461 per 1,000 calls (1.8 times "
+        "candidate_price) it does not within 180 days."
+    )
+    assert found["sentence"] == sentence
+    for text in (result.stdout.str(), (priced.path / "r.md").read_text()):
+        assert sentence in " ".join(html.unescape(text).split())
+    page = (priced.path / "r.html").read_text()
+    assert all(part in page for part in ("155 days", "1.8 times candidate_price", "about 1,050,000 tokens an epoch"))
+
+
+def test_gpu_hours_are_an_amount_and_an_unknown_price_is_no_saving(priced: Project) -> None:
+    hours = {"gpu_hours": 4, "gpu_hour_usd": 2.5}
+    assert judged(priced, training_cost_usd=hours)["economics"]["training_cost_usd"] == 10
+    answers(priced, "base.jsonl", range(40, 60), usage=None)
+    priced.keys |= {"stage": "ready", "candidate": ...}
+    gate = judged(priced, candidate_price=SEED["candidate_price"], max_break_even_days=30)
+    assert (gate["verdict"], gate["economics"]["monthly_saving_usd"]) == ("error", None)
+    mentions(check(gate, "economics"), "base.jsonl", "usage")
 
 
 # --- what is unknown -----------------------------------------------------------------------------------------

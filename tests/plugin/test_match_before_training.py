@@ -45,10 +45,10 @@ BEAT = {"margin": 0.05, "max_drop": ..., "cheaper_by": ...}
 @pytest.mark.parametrize(
     ("limit", "verdict", "observed", "required"),
     [
-        ({"max_break_even_days": 91.25}, "pass", 91.25, 91.25),  # $3 upfront at $1 a month
-        ({"max_break_even_days": 30, "data_cost_usd": 2000}, "fail", 2001 * 365 / 12, 30),
+        ({"max_break_even_days": 92}, "pass", 3.0024 * 365 / 12, 92),  # $3 and the evaluation upfront at $1 a month
+        ({"max_break_even_days": 30, "data_cost_usd": 2000}, "fail", 2001.0024 * 365 / 12, 30),
         ({"max_break_even_days": 30, "hosting_usd_per_month": 1}, "fail", None, 30),  # never
-        ({"max_break_even_days": 61, "training_cost_usd": ...}, "pass", 2 * 365 / 12, 61),
+        ({"max_break_even_days": 61, "training_cost_usd": ...}, "pass", 2.0024 * 365 / 12, 61),
     ],
     ids=str,
 )

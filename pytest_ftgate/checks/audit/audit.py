@@ -42,7 +42,7 @@ class TrainingAudit:
         in_shared_groups: number of test rows of these groups.
         empty_outputs: rows whose output is blank.
         chat_errors: rows with a malformed conversation, with the reason.
-        long_rows: rows above the token limit, with their estimated tokens.
+        tokens: the estimated tokens of each row, tools included: UTF-8 bytes / 4.
     """
 
     path: str | None
@@ -60,7 +60,7 @@ class TrainingAudit:
     in_shared_groups: int
     empty_outputs: tuple[int, ...]
     chat_errors: Mapping[int, str]
-    long_rows: Mapping[int, int]
+    tokens: tuple[int, ...]
     labels: Labels
 
     @property
@@ -84,11 +84,8 @@ class TrainingAudit:
         return self.usable - len(self.near_rows)
 
 
-def audit_training_set(training: DataSet, test: DataSet, *, max_tokens: int | None = None) -> TrainingAudit:
-    """Audit a training set against a test set. The time is linear in the characters of both.
-
-    ``max_tokens`` limits the estimated tokens of a row; None: no limit.
-    """
+def audit_training_set(training: DataSet, test: DataSet) -> TrainingAudit:
+    """Audit a training set against a test set. The time is linear in the characters of both."""
     outputs, test_outputs = outputs_of(training), outputs_of(test)
     inputs = [example.input for example in training]
     counts = count_exact(training, test, outputs)
@@ -114,7 +111,7 @@ def audit_training_set(training: DataSet, test: DataSet, *, max_tokens: int | No
         in_shared_groups=sum(example.group in shared for example in test),
         empty_outputs=tuple(row for row, output in enumerate(outputs) if not output),
         chat_errors=chat_errors(inputs),
-        long_rows=long_rows(training, outputs, max_tokens) if max_tokens is not None else {},
+        tokens=tuple(map(estimated_tokens, training, outputs)),
         labels=labels,
     )
 
@@ -250,13 +247,8 @@ def _flaws(messages: Messages) -> Iterator[str]:
         yield "empty message"
 
 
-def long_rows(training: Iterable[Example], outputs: Sequence[str], limit: int) -> dict[int, int]:
-    """Return the rows with more than ``limit`` tokens, tools included, with their tokens: UTF-8 bytes / 4."""
-    sizes = ((row, _tokens(example, outputs[row])) for row, example in enumerate(training))
-    return {row: tokens for row, tokens in sizes if tokens > limit}
-
-
-def _tokens(example: Example, output: str) -> int:
+def estimated_tokens(example: Example, output: str) -> int:
+    """Return the tokens of a row, tools included, as UTF-8 bytes / 4."""
     given, keys, tools = example.input, ("content", "tool_calls"), example.fields.get("tools")
     texts = [given] if isinstance(given, str) else [str(message.get(key) or "") for message in given for key in keys]
     texts += [output, canonical_json(tools)] if tools else [output]

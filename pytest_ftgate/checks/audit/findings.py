@@ -83,6 +83,7 @@ class _Audited:
     def __init__(self, gate: Context) -> None:
         self.gate, self.audit, self.training, self.test = gate, gate.audit, gate.training, gate.test
         self.needed, self.max_tokens = gate.config.min_training_examples, max_tokens(gate.config.training_set)
+        self.long_rows = {row: n for row, n in enumerate(self.audit.tokens) if n > self.max_tokens}
 
     def usable(self) -> Check:
         """Check that there are enough usable training examples."""
@@ -331,11 +332,11 @@ FINDINGS: tuple[Finding, ...] = (
     Finding(
         "too_long",
         "warn",
-        lambda a: len(a.audit.long_rows),
+        lambda a: len(a.long_rows),
         lambda a, n: (
             f"{plural(n, 'training row')} {'has' if n == 1 else 'have'} more than {a.max_tokens:,} tokens "
             f"(estimated as UTF-8 bytes / 4): "
-            f"{a.each({row: f'about {tokens:,}' for row, tokens in a.audit.long_rows.items()})}"
+            f"{a.each({row: f'about {tokens:,}' for row, tokens in a.long_rows.items()})}"
         ),
         "Shorten them, or set training_set.max_tokens to the limit of your trainer: most trainers truncate longer "
         "rows.",

@@ -70,7 +70,7 @@ def test_hosting_and_retraining_are_paid_by_the_month() -> None:
     assert one.break_even_calls == pytest.approx(2100 / 230 * 200_000)
 
 
-AT = "At 200,000 calls per month "
+AT, FREE = "At 200,000 calls per month ", "a candidate whose calls cost nothing"
 
 
 @pytest.mark.parametrize(
@@ -114,30 +114,30 @@ AT = "At 200,000 calls per month "
         ),
         (  # 200,000 * $0.0024 = $480; $2,100 / $480 = 4.375 months
             {"ready": True},
-            f"{AT}a candidate can save $480 per month at most, and pays for itself after 134 days (875,000 calls) at "
-            "the earliest.",
+            f"{AT}{FREE} saves $480 per month and pays for itself after 134 days (875,000 calls). "
+            "Above $2.40 per 1,000 calls it does not.",
         ),
         (
             {"ready": True, "training_cost_usd": None},
-            f"{AT}a candidate can save $480 per month at most, and pays for itself after 127 days (833,334 calls) at "
-            "the earliest (training not counted).",
+            f"{AT}{FREE} saves $480 per month and pays for itself after 127 days (833,334 calls) (training not "
+            "counted). Above $2.40 per 1,000 calls it does not.",
         ),
         (
-            {"ready": True, "training_cost_usd": None, "data_cost_usd": None},
-            f"{AT}a candidate can save $480 per month at most.",
+            {"ready": True, "training_cost_usd": None, "data_cost_usd": None, "hosting_usd_per_month": 100.0},
+            f"{AT}{FREE} saves $380 per month from the first call on (training and data preparation not counted). "
+            "Above $1.90 per 1,000 calls it does not.",
         ),
         (
             {"ready": True, "hosting_usd_per_month": 600.0},
-            f"{AT}even a candidate whose calls cost nothing costs $120 per month more than the baseline: it never pays "
-            "for itself.",
+            f"{AT}{FREE} costs $120 per month more than the baseline: it never pays for itself.",
         ),
         (
             {"ready": True, "calls_per_month": None, "hosting_usd_per_month": 1.0},
-            "A candidate can save $2.40 per 1,000 calls at most.",
+            "The saving is unknown: the number of calls is unknown.",
         ),
         (
             {"ready": True, "calls_per_month": None, "baseline": 0.0},
-            "Even a candidate whose calls cost nothing never pays for itself: a call saves nothing.",
+            "A candidate whose calls cost nothing never pays for itself: a call saves nothing.",
         ),
         ({"ready": True, "baseline": None}, "The saving is unknown: baseline large: nobody knows."),
     ],

@@ -56,7 +56,7 @@ def bound(**limits: Any) -> dict[str, Any]:
     return {"thresholds": {"accuracy": limits}}
 
 
-def limits(**given: float) -> dict[str, Any]:
+def limits(**given: Any) -> dict[str, Any]:
     return {"economics": {"calls_per_month": 1000, **given}}
 
 
@@ -69,8 +69,16 @@ def calibrated(min_kappa: float) -> dict[str, Any]:
     return judged(calibration={"path": "held.jsonl", "min_kappa": min_kappa})
 
 
-def spent(**facts: float) -> dict[str, Any]:
+def spent(**facts: Any) -> dict[str, Any]:
     return limits(max_break_even_days=30, **facts)
+
+
+def priced_at(**price: float) -> dict[str, Any]:
+    return spent(candidate_price={"input_per_1m": 0.3, "output_per_1m": 0.3, **price})
+
+
+def by_tokens(epochs: float) -> dict[str, Any]:
+    return spent(training_cost_usd={"usd_per_1m_tokens": 8, "epochs": epochs})
 
 
 def levels(name: str) -> tuple[dict[str, Any], dict[str, Any], str]:
@@ -86,6 +94,7 @@ def guard(**changes: Any) -> dict[str, Any]:
     return {"guards": {"general": {"test_set": "general.jsonl", "max_drop": 0.03, **changes}}}
 
 
+TRAINED, PER_TOKEN = "economics.training_cost_usd", ("input_per_1m", "output_per_1m")
 SPENT = ("training_cost_usd", "data_cost_usd", "hosting_usd_per_month", "retrains_per_year")
 
 
@@ -118,6 +127,9 @@ ONE_WAY: list[tuple[dict[str, Any], dict[str, Any], str]] = [
     (calibrated(0.8), calibrated(0.2), "rubric.calibration.min_kappa: 0.8 -> 0.2"),
     (spent(), spent(calls_per_month=9000), "economics.calls_per_month: 1000 -> 9000"),
     *((spent(**{key: 100}), spent(**{key: 1}), f"economics.{key}: 100 -> 1") for key in SPENT),
+    (by_tokens(3), by_tokens(2), f"{TRAINED}: 8 per 1M tokens x 3 epochs -> 8 per 1M tokens x 2 epochs"),
+    *((priced_at(**{key: 0.5}), priced_at(), f"economics.candidate_price.{key}: 0.5 -> 0.3") for key in PER_TOKEN),
+    (spent(iterations=3), spent(), "economics.iterations: 3 -> 1"),
     ({"checks": {"leaked": "warn"}}, {"checks": {"leaked": "ignore"}}, "checks.leaked: warn -> ignore"),
     ({"checks": {"conflicts": "fail"}}, {}, "checks.conflicts: fail -> fail above a limit"),
     ({"checks": {"empty_outputs": "fail"}}, {}, "checks.empty_outputs: fail -> warn"),
@@ -136,7 +148,11 @@ ONE_WAY: list[tuple[dict[str, Any], dict[str, Any], str]] = [
     (MATCH, {**MATCH, "cheaper_by": 5.9}, "cheaper_by: 6 -> 5.9"),
     ({**MATCH, "faster_by": 2}, MATCH, "faster_by: 2 -> removed"),
     ({**MATCH, "faster_by": 2}, {**MATCH, "faster_by": 1.5}, "faster_by: 2 -> 1.5"),
-    (limits(max_break_even_days=30), {}, "economics: calls_per_month 1000, max_break_even_days 30 -> removed"),
+    (
+        limits(max_break_even_days=30),
+        {},
+        "economics: calls_per_month 1000, iterations 1, max_break_even_days 30 -> removed",
+    ),
     ({"max_age_days": 90}, {"max_age_days": 90.5}, "max_age_days: 90 -> 90.5"),
     ({"max_age_days": 90}, {}, "max_age_days: 90 -> removed"),
     (limits(max_break_even_days=30), limits(max_break_even_days=31), "economics.max_break_even_days: 30 -> 31"),
@@ -270,6 +286,7 @@ def test_facts_of_the_economics_decide_only_with_a_limit() -> None:
     assert found(more, less) == []
     more["economics"]["max_break_even_days"] = less["economics"]["max_break_even_days"] = 30
     assert found(more, less) == ["economics.training_cost_usd: 100 -> 10"]
+    assert [len(found(*pair)) for pair in ((more, by_tokens(9)), (by_tokens(9), more))] == [1, 1]  # not comparable
     assert found(less, more) == []
 
 
