@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping
 from inspect import unwrap
 from posixpath import normpath
@@ -11,7 +12,7 @@ from urllib.parse import unquote, urlsplit
 from pytest_ftgate.checks.context import Context
 from pytest_ftgate.config import GateKeys, ModelSpec
 from pytest_ftgate.config.model_keys import PROMPT_KEYS
-from pytest_ftgate.data import DataSet
+from pytest_ftgate.data import DataSet, canonical_json
 from pytest_ftgate.data.lines import written_at
 from pytest_ftgate.errors import ConfigError, Where
 from pytest_ftgate.metrics import Metric
@@ -24,6 +25,8 @@ from pytest_ftgate.runs.calibration import read_items
 from pytest_ftgate.runs.judging import Judge, Judging
 
 _OPERATION = ("name", "price", "concurrency", "timeout_s", "retries", "api_key_env", "revision", "served_as", "params")
+_ADAPTER = re.compile("lora|adapter", re.IGNORECASE)
+"""Names of parameters that choose weights, such as ``lora`` of llama.cpp."""
 _PORTS = {"http": 80, "https": 443}
 
 
@@ -118,7 +121,7 @@ def _refuse_same(metric: ModelJudged, model: Model | None, config: GateKeys, mod
     for role, spec in config.asked.items():
         one, other = (None if of is None else of.function for of in (model, models[role]))
         same_function = one is not None and other is not None and unwrap(one) == unwrap(other)
-        if same_function or _identity(metric.judge) == _identity(spec):
+        if same_function or identity(metric.judge) == identity(spec):
             raise ConfigError(
                 f"the judge of {metric.name} is the {called(role)} itself ({spec.spelling})",
                 where=Where(metric.source, key="metric.judge"),
@@ -127,8 +130,8 @@ def _refuse_same(metric: ModelJudged, model: Model | None, config: GateKeys, mod
             )
 
 
-def _identity(spec: ModelSpec) -> tuple[Any, ...]:
-    """Return the identity of a model, independent of its name, prompt and parameters."""
+def identity(spec: ModelSpec) -> tuple[Any, ...]:
+    """Return the identity of a model, independent of its name, prompt and parameters; only those that choose an adapter count."""
     options = spec.options
     if spec.provider == "openai":
         # However its URL is spelled.
@@ -137,9 +140,14 @@ def _identity(spec: ModelSpec) -> tuple[Any, ...]:
         if host == "localhost" or host.startswith("127.") or host == "::1":
             host = "localhost"
         port, path = parts.port or _PORTS.get(parts.scheme), normpath(f"/{unquote(parts.path).lstrip('/')}")
-        return spec.provider, parts.scheme, host, port, path, str(options["model"]).strip().lower()
+        params = (options.get("params") or {}).items()
+        adapters = canonical_json({name: value for name, value in params if _ADAPTER.search(name)})
+        return spec.provider, parts.scheme, host, port, path, str(options["model"]).strip().lower(), adapters
     if spec.provider in ("python", "recorded"):
         return spec.provider, options.get("target") or options.get("path")
+    if spec.provider == "transformers":
+        names = [str(options.get(key, "")) for key in ("model", "adapter")]
+        return spec.provider, *(str(at) if (at := spec.source.absolute(name)).is_dir() else name for name in names)
     return spec.provider, *((key, value) for key, value in sorted(options.items()) if key not in _OPERATION)
 
 

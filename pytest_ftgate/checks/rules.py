@@ -65,8 +65,7 @@ RULES: tuple[Rule, ...] = (
     Rule("free", match.check_free, key="max_drop"),
     Rule("free", economics.check_free),
     Rule("free", thresholds.check_free, "accept"),
-    Rule("free", baseline_quality.check_prompts),
-    Rule("free", baseline_quality.check_pairs, "accept"),
+    Rule("free", baseline_quality.check),
     Rule("free", thresholds.check_sampled, "accept"),
     Rule("free", judging.check),
     Rule("free", losses.check_free),
@@ -79,6 +78,7 @@ RULES: tuple[Rule, ...] = (
     Rule("scored", form.check, "accept"),  # where form decides, all that follows only measures form
     Rule("scored", constant_baseline.check),
     Rule("scored", ready.check_hypothesis),
+    Rule("scored", baseline_quality.check_best, "accept"),
     Rule("scored", identical_outputs.check, "accept"),
     Rule("scored", gain.check, "accept"),
     Rule("scored", ready.check, "ready", "margin"),

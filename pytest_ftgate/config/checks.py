@@ -27,13 +27,17 @@ class Changeable:
 
     @property
     def description(self) -> str:
-        return f"{self.finds} Default: {'warn' if self.default == 'limit' else self.default}."
+        return self.finds if self.default == "limit" else f"{self.finds} Default: {self.default}."
 
 
 CHANGEABLE: Mapping[str, Changeable] = {
     "goal": Changeable("fail", "A goal that fine-tuning does not serve."),
     "weak_baseline": Changeable("fail", "A baseline that is no better than always giving the same answer."),
-    "baseline_prompt": Changeable("warn", "A baseline without any prompt."),
+    "baseline_prompt": Changeable(
+        "limit",
+        "A candidate that is given more than the best baseline, or is the same model, fails; a baseline without any "
+        "prompt is a warning.",
+    ),
     "formatting_gain": Changeable(
         "fail",
         "A gain that does not hold where answers are read leniently, whatever their form.",
@@ -45,12 +49,12 @@ CHANGEABLE: Mapping[str, Changeable] = {
     "leaked": Changeable("fail", "Test examples that are also in the training set."),
     "leaked_near": Changeable("fail", "Test examples with a near duplicate in the training set."),
     "conflicts": Changeable(
-        "limit", "Rows that repeat an input with a different output; more than 1 % of the rows fail."
+        "limit", "Rows that repeat an input with a different output are a warning; more than 1 % of the rows fail."
     ),
     "near_duplicates": Changeable(
         "limit",
-        "Near duplicates within the training set; they fail where fewer than min_training_examples remain without "
-        "them.",
+        "Near duplicates within the training set are a warning; they fail where fewer than min_training_examples "
+        "remain without them.",
     ),
     "test_near_duplicates": Changeable(
         "warn", "Near duplicates within the test set. They count as one group in any case."

@@ -302,7 +302,7 @@ def build_transformers(spec: ModelSpec, surroundings: Surroundings) -> Model:
         function=generator,
         given=partial(_given, prompt),
         prompt=prompt,
-        params=generator.params,
+        params={"max_new_tokens": generator.max_new_tokens, **generator.params},
         identity=canonical_json(facts),
         persistent=True,
         concurrency=1,

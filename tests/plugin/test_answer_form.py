@@ -228,7 +228,8 @@ def test_the_limit_of_an_endpoint_is_raised_under_its_own_key(
         return long if int(body["messages"][-1]["content"].split()[-1]) % 2 else of(body)
 
     http.server.answer = lambda body: short(body) if body["model"] == "base" else of(body)
-    gate = http.judge(baseline=http.model("base", params={"max_tokens": 500}), evidence="observed")
+    base, ft = (http.model(name, params={"max_tokens": 500}) for name in ("base", "ft"))
+    gate = http.judge(baseline=base, candidate=ft, evidence="observed")
     found = check(gate, "formatting_gain")
     assert (found["status"], round(found["observed"], 3)) == ("fail", 0)
     mentions(found, "30 answers", "cut off", "params: {max_tokens: 2000}")

@@ -55,7 +55,8 @@ def test_a_placeholder_without_a_field_stops_the_gate(
 
 
 def test_braces_that_name_nothing_are_text(http: EndpointProject) -> None:
-    passed(http.judge(candidate=http.model("ft", template='{"label": "..."} {0} {input}')))
+    template = '{"label": "..."} {0} {input}'
+    passed(http.judge(baseline=http.model("base", template=template), candidate=http.model("ft", template=template)))
     assert any(
         body["messages"][-1]["content"].startswith('{"label": "..."} {0} customer') for body in http.server.bodies
     )
@@ -159,7 +160,7 @@ def test_a_candidate_that_is_not_asked_as_in_training(
     http: EndpointProject, trained: dict[str, Any], keys: dict[str, Any], line: str, shares: tuple[float, float]
 ) -> None:
     _train(http, **trained)
-    gate = http.judge(candidate=http.model("ft", **keys))
+    gate = http.judge(baseline=http.model("base", **keys), candidate=http.model("ft", **keys))
     found = check(gate, "prompt_mismatch")
     assert (found["status"], found["observed"], found["required"]) == ("warning", *shares)
     assert gate["verdict"] == "pass"

@@ -41,7 +41,7 @@ def test_two_tests_of_one_gate_with_other_models_do_not_overwrite_each_other(
     http.gates()
     mark = "@pytest.mark.ftgate('support', candidate={})\ndef test_again():\n    pass\n"
     code = (http.path / "test_gate.py").read_text(encoding="utf-8")
-    http.file("test_gate.py", f"{code}\n\n{mark.format(http.model('ft', system='Name the topic.'))}")
+    http.file("test_gate.py", f"{code}\n\n{mark.format(http.model('ft', params={'seed': 1}))}")
     http.run_apart("--ftgate-report=recordings:recorded", *args).assert_outcomes(passed=2)
     shutil.rmtree(http.path / ".ftgate")
     assert sorted(path.name.split("-")[0] for path in (http.path / "recorded").glob("*.jsonl")) == [

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import pytest
-from gate_project import LABELS, Project, check, checks, ends, label, mentions, passed, statuses, stopped
+from gate_project import LABELS, Project, because, check, checks, ends, label, mentions, passed, statuses, stopped
+from loopback import LoopbackServer
 
 HOOKS = """
 from pytest_ftgate import metric
@@ -214,10 +215,6 @@ SCHEMA = {"type": "json_schema", "json_schema": {"name": "x"}}
 @pytest.mark.parametrize(
     ("baseline", "candidate", "parts"),
     [
-        ({"max_tokens": 5}, {"max_tokens": 50}, ["max_tokens: 5", "50"]),
-        ({"max_tokens": 5}, {}, ["max_tokens: 5"]),
-        ({"max_tokens": 5}, {"max_completion_tokens": 6}, ["max_tokens: 5", "6"]),
-        ({"max_tokens": 9, "max_completion_tokens": 3}, {"max_tokens": 4}, ["max_completion_tokens: 3", "4"]),
         ({}, {"response_format": JSON}, ["response_format", "json_object"]),
         ({"response_format": JSON}, {"response_format": SCHEMA}, ["json_object", "json_schema"]),
         ({}, {"guided_choice": ["a", "b"]}, ["guided_choice", "['a', 'b']"]),
@@ -226,7 +223,7 @@ SCHEMA = {"type": "json_schema", "json_schema": {"name": "x"}}
         ({"temperature": 1.5}, {}, ["temperature: 1.5"]),
         ({"reasoning_effort": "low"}, {"reasoning_effort": "high"}, ["reasoning_effort: low", "high"]),
         ({"stop": ["\n"]}, {}, ["stop: ['\\n']"]),
-        ({"max_tokens": 1, "temperature": 2}, {"max_tokens": 2, "temperature": 1}, ["max_tokens: 1", "temperature: 2"]),
+        ({"stop": "a", "temperature": 2}, {"temperature": 1}, ["temperature: 2", "stop: a"]),
     ],
 )
 def test_a_weaker_parameter_is_called_out_and_its_opposite_is_not(
@@ -251,6 +248,114 @@ def test_a_weaker_parameter_is_called_out_and_its_opposite_is_not(
 )
 def test_what_cannot_be_compared_is_left_to_the_endpoint(project: Project, baseline: Any, candidate: Any) -> None:
     assert "baseline_params" not in statuses(free(project, baseline, candidate))
+
+
+LONG = {**ENDPOINT, "system": "Route the message of a customer of our shop. Answer with one label, in lower case."}
+SHOTS = {**PROMPTED, "few_shot": 2}
+DOCUMENTS = [{"text": "Refunds are about money, invoices about paper, shipping about parcels."}]
+
+
+def rules(**more: Any) -> dict[str, Any]:
+    return {**PROMPTED, "params": {**PROMPTED["params"], **more}}
+
+
+@pytest.mark.parametrize(
+    ("baseline", "candidate", "parts"),
+    [
+        (PROMPTED, SHOTS, ["examples", "4"]),
+        (SHOTS, {**PROMPTED, "few_shot": 3}, ["6", "4"]),
+        (PROMPTED, {**PROMPTED, "retrieval": 1}, ["each input"]),
+        ({**PROMPTED, "few_shot": 8}, {**PROMPTED, "retrieval": 1}, ["each input"]),
+        (ENDPOINT, {**ENDPOINT, "system": "Label."}, ["instructions"]),
+        (SHOTS, LONG, ["instructions"]),
+        (PROMPTED, {**PROMPTED, "system": f"{PROMPTED['system']} {LONG['system']}"}, ["instructions"]),
+        (PROMPTED, {**PROMPTED, "template": "Labels: refund, invoice, shipping\n{input}"}, ["instructions"]),
+        (PROMPTED, {**PROMPTED, "template": "{area} {input}"}, ["the fields area"]),
+        ({**PROMPTED, "template": "{area} {input}"}, {**PROMPTED, "template": "{area} {lang} {input}"}, ["lang"]),
+        (PROMPTED, {**PROMPTED, "template": "{input} {input}"}, ["text of the rows"]),
+        (rules(), rules(documents=DOCUMENTS), ["instructions"]),
+        (rules(), rules(chat_template="Answer with refund, invoice or shipping: {{ messages }}"), ["instructions"]),
+        (rules(max_tokens=5), rules(max_tokens=50), ["50", "5"]),
+        (rules(max_tokens=5), {**PROMPTED, "params": {"temperature": 0}}, ["no limit", "5"]),
+        (rules(max_tokens=5), {**PROMPTED, "params": {"max_completion_tokens": 6}}, ["6", "5"]),
+        (rules(max_completion_tokens=3), rules(max_tokens=4), ["4", "3"]),
+        (rules(max_output_tokens=3, max_tokens=9), rules(options={"num_predict": 4}), ["4", "3"]),
+    ],
+)
+def test_a_candidate_that_is_given_more_is_refused_and_one_that_is_given_less_is_not(
+    project: Project, baseline: dict[str, Any], candidate: dict[str, Any], parts: list[str]
+) -> None:
+    project.test_set(60, area=lambda i: f"zone{i % 7}x{i}", lang=lambda i: ("de", "en", "fr")[i // 20])
+    few = [{"input": f"training question {i}", "expected": label(i), "area": "none", "lang": "de"} for i in range(10)]
+    tuned = {**candidate, "model": "ft:mini:acme::1"}
+    project.training_set(0, few)
+    gate = project.judge(baseline=baseline, candidate=tuned)
+    because(gate, "fail", "baseline_prompt", "checks: {baseline_prompt: warn}", *parts)
+    gate = project.judge(baseline=baseline, candidate=tuned, checks={"baseline_prompt": "warn"})
+    assert statuses(gate)["baseline_prompt"] == "warning"
+    for other in (candidate, candidate if "few_shot" in baseline else baseline):  # as much, and less
+        gate = project.judge(baseline=candidate, candidate={**other, "model": "ft:mini:acme::1"})
+        assert "baseline_prompt" not in statuses(gate)
+    gate = project.judge(baseline=..., baselines={"a": baseline, "b": candidate}, candidate=tuned)
+    assert "baseline_prompt" not in [name for name, status in statuses(gate).items() if status == "fail"]
+
+
+@pytest.mark.parametrize(
+    ("baseline", "candidate"),
+    [
+        (LONG, {**TUNED, "system": "Label the message with one label of ours, please. Lower case only, as always."}),
+        (LONG, {**TUNED, "system": "Label it."}),
+        (LONG, TUNED),
+        (SHOTS, {**PROMPTED, **TUNED}),
+        ({**ENDPOINT, "retrieval": 3, "few_shot": 2}, {**TUNED, "retrieval": 3}),
+        (PROMPTED, {**PROMPTED, **TUNED, "template": "Message: {input}"}),
+        (rules(lora=[{"id": 0, "scale": 0}]), rules(lora=[{"id": 0, "scale": 1}])),
+        ("recorded:base.jsonl", SHOTS),
+        (PROMPTED, "recorded:ft.jsonl"),
+        (lambda text: "refund", {**TUNED, "few_shot": 2}),
+    ],
+)
+def test_other_words_fewer_words_and_unknown_prompts_are_no_more(
+    project: Project, baseline: Any, candidate: Any
+) -> None:
+    assert "baseline_prompt" not in statuses(free(project, baseline, candidate))
+
+
+def test_a_champion_need_not_be_given_as_much(project: Project) -> None:
+    champion = {"model": {**TUNED, "model": "ft:mini:acme::0"}, "max_drop": 0.02}
+    keys = {"baselines": {"prompt": PROMPTED, "champion": champion}, "candidate": {**PROMPTED, **TUNED}}
+    assert "baseline_prompt" not in statuses(free(project, ..., **keys))
+
+
+def test_the_best_baseline_must_be_given_as_much(project: Project, server: LoopbackServer) -> None:
+    """A weak model with a long prompt beside a good one without is known as such when both have answered."""
+    server.answer = lambda body: label(_number(body)) if _number(body) < _RIGHT[body["model"]] else "none"
+    models = {name: {"provider": "openai", "model": name, "base_url": server.url} for name in _RIGHT}
+    shots = {"system": "Label.", "few_shot": 2}
+    baselines = {"good": {**models["good"], "system": "Label."}, "weak": {**models["weak"], **shots}}
+    gate = project.judge(baseline=..., baselines=baselines, candidate={**models["tuned"], **shots})
+    assert gate["models_called"]
+    because(gate, "fail", "baseline_prompt", "baseline good", "examples")
+    baselines["good"] |= shots
+    passed(project.judge(baseline=..., baselines=baselines, candidate={**models["tuned"], **shots}))
+
+
+_RIGHT = {"weak": 30, "good": 40, "tuned": 60}
+
+
+def _number(body: Mapping[str, Any]) -> int:
+    return int(body["messages"][-1]["content"].split()[-1])
+
+
+@pytest.mark.parametrize(
+    "changed", [{"system": "Answer."}, {"params": {"seed": 1}}, {"revision": "2"}, {"few_shot": 1}]
+)
+@pytest.mark.parametrize("url", ["http://127.0.0.1:9/v1", "http://LOCALHOST:9//v1/"])
+def test_one_model_with_another_prompt_is_the_same_model(project: Project, changed: dict[str, Any], url: str) -> None:
+    gate = free(project, {**ENDPOINT, "few_shot": 2}, {**ENDPOINT, **changed, "base_url": url})
+    because(gate, "fail", "baseline_prompt", "same model", "checks: {baseline_prompt: warn}")
+    gate = project.judge(baseline=SHOTS, candidate={**ENDPOINT, **changed}, checks={"baseline_prompt": "warn"})
+    assert statuses(gate)["baseline_prompt"] == "warning"
 
 
 def shout(text: str) -> str:
