@@ -131,7 +131,7 @@ def _refuse_same(metric: ModelJudged, model: Model | None, config: GateKeys, mod
 
 
 def identity(spec: ModelSpec) -> tuple[Any, ...]:
-    """Return the identity of a model, independent of its name, prompt and parameters; only those that choose an adapter count."""
+    """Return the identity of a model, independent of its name, its prompt and parameters that choose no adapter."""
     options = spec.options
     if spec.provider == "openai":
         # However its URL is spelled.
