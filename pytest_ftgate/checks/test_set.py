@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
-from pytest_ftgate.config import file_of
-from pytest_ftgate.data.row import told_left_out
+from pytest_ftgate.config import keys_of
+from pytest_ftgate.data.rows import told_left_out
 from pytest_ftgate.result import Check
 from pytest_ftgate.statistics.groups import MIN_GROUPS, group_counts
 from pytest_ftgate.statistics.planning import fewest_wins
@@ -31,7 +31,7 @@ def check_size(gate: Context) -> Iterator[Check]:
         action="add_examples",
     )
     test, training = (
-        None if keys is None else keys.limit for keys in map(file_of, (config.test_set, config.training_set))
+        None if keys is None else keys.limit for keys in map(keys_of, (config.test_set, config.training_set))
     )
     if test is not None:
         message = f"only the first {plural(test, 'row')} of {config.test_set} are used (limit)"

@@ -16,12 +16,11 @@ from pytest_ftgate.checks.audit import TrainingAudit
 from pytest_ftgate.checks.audit.exact import count_exact, outputs_of
 from pytest_ftgate.data import DataSet, normalized_input
 from pytest_ftgate.data.cells import json_row
-from pytest_ftgate.data.columns import Forms
 from pytest_ftgate.data.csvfile import DELIMITERS, read_cells
-from pytest_ftgate.data.jsonl import read_array, read_objects
+from pytest_ftgate.data.jsonl import read_objects
 from pytest_ftgate.data.lines import Lines, suffix_of
 from pytest_ftgate.data.load import opened
-from pytest_ftgate.data.row import example_from_row
+from pytest_ftgate.data.rows import Forms, example_from_row
 from pytest_ftgate.errors import ConfigError, Where, shown_path, without_faults
 from pytest_ftgate.text import plural
 
@@ -91,7 +90,7 @@ def _cleaned(
         for _, raw in without_faults(file.rows):
             row, bad = (raw, ()) if file.table is None else json_row(_dated(raw), file.table)
             without |= dict.fromkeys(bad)
-            found = example_from_row(row, forms.columns(row), Where(data.path))
+            found = example_from_row(*forms.columns(row), Where(data.path))
             number += found is not None  # a row without an output to learn is no example, and is kept
             if found is None or number - 1 not in rows:
                 kept.append(found and data.examples[number - 1])
@@ -99,7 +98,7 @@ def _cleaned(
     if not left:
         raise ConfigError("no row would be left without its duplicates and leaks", where=Where(shown_path(path)))
     parts, shown = tuple(_written(left, suffix)), shown_path(copy)
-    read = read_cells if suffix in DELIMITERS else read_array if suffix == ".json" else read_objects
+    read = read_cells if suffix in DELIMITERS else read_objects
     lines = without_faults(read(Lines(io.BytesIO("".join(parts).encode()), shown)))
     placed = (one and replace(one, place=Where(shown, line)) for one, (line, _) in zip(kept, lines, strict=True))
     examples = tuple(one for one in placed if one is not None)

@@ -14,7 +14,7 @@ from string import Template
 from pytest_ftgate.checks.goal import NOT_SERVED, SERVED
 from pytest_ftgate.cli.dedupe import Cleaned
 from pytest_ftgate.cli.survey import MIN_TEST, MIN_TRAINING, Proposal, Source, Survey, cleaned, look, propose, warnings
-from pytest_ftgate.data.row import told_left_out
+from pytest_ftgate.data.rows import told_left_out
 from pytest_ftgate.errors import ConfigError, Where, shown_path, write_whole
 from pytest_ftgate.ini_file import IniFile, find_ini
 from pytest_ftgate.text import listed, plural, printable, wrapped

@@ -23,7 +23,7 @@ from pytest_ftgate.data import (
     load_examples,
     recognise,
 )
-from pytest_ftgate.data.columns import NEVER
+from pytest_ftgate.data.rows import NEVER
 from pytest_ftgate.errors import ConfigError, DataError, Where, shown_path
 from pytest_ftgate.text import plural, suggestion
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pytest_ftgate.config.data import DataKeys as DataKeys
 from pytest_ftgate.config.data import file_of as file_of
+from pytest_ftgate.config.data import keys_of as keys_of
 from pytest_ftgate.config.gate_file import GateFile as GateFile
 from pytest_ftgate.config.gate_file import load_gate_file as load_gate_file
 from pytest_ftgate.config.gate_file import places_of as places_of

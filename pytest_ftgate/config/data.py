@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Annotated, Any, cast
 
-from pydantic import Field, PlainValidator, ValidationInfo, model_validator
+from pydantic import Field, PlainValidator, PrivateAttr, ValidationInfo, model_validator
 
 from pytest_ftgate.config.keys import PathText, Positive, SourcedKeys, Text, optional
 from pytest_ftgate.config.problems import reading_of, refusal, refusals
@@ -23,8 +23,9 @@ _NOT_SENT = ("expected", "id", "group")
 
 
 class DataKeys(SourcedKeys):
-    """A file of examples and how to read it."""
+    """Examples and how to read them: a file, or in Python code also an object in the place of the path."""
 
+    _rows: Any = PrivateAttr(None)
     file: PathText = Field(alias="path", description="The path of the file, relative to this file.")
     format: Text = optional(
         f"How the file is written, or what its rows hold: {', '.join(FORMATS)}. Default: detected from the file's "
@@ -33,7 +34,8 @@ class DataKeys(SourcedKeys):
     fields: dict[str, Text] = Field(
         default_factory=dict,
         description="The names of the columns that hold id, input, expected and group, for example "
-        "{input: question, expected: answer}. Columns of input and expected overrule the detected format.",
+        "{input: question, expected: answers.text}; a dot leads to a value within a value. Columns of input and "
+        "expected overrule the detected format.",
     )
     limit: Annotated[Positive, Weaker("lower", unwritten="all rows")] = optional(
         "Read only this many examples from the beginning of the file."
@@ -47,29 +49,46 @@ class DataKeys(SourcedKeys):
     def path(self) -> Path:
         return self._place.absolute(self.file)
 
+    @property
+    def rows(self) -> Any:
+        """Return the object that holds the examples; None if a file does."""
+        return self._rows
+
     def __str__(self) -> str:
-        return shown_path(self.path)
+        return shown_path(self.path) if self._rows is None else "an iterable"
 
     @model_validator(mode="after")
     def _answer_apart(self) -> DataKeys:
         """Refuse fields that would send the expected output to the model."""
         answer = self.fields.get("expected", "expected")
-        leaking = [name for name, column in self.fields.items() if column == answer and name not in _NOT_SENT]
+        further = (item for item in self.fields.items() if item[0] not in _NOT_SENT)
+        leaking = [name for name, column in further if f"{answer}.".startswith(f"{column}.")]
         if leaking:
-            text = f"{quoted(leaking[0])} is the column {quoted(answer)}, which holds the expected output"
+            column = self.fields[leaking[0]]
+            text = f"{quoted(leaking[0])} is the column {quoted(column)}, which holds the expected output"
             raise refusals([(("fields", leaking[0]), text)])
         return self
 
 
-def file_of(data: Any) -> DataKeys | None:
-    """Return the keys of a data file; None for objects, which may have attributes of the same names."""
+def keys_of(data: Any) -> DataKeys | None:
+    """Return the keys of a data set; None for objects alone, which may have attributes of the same names."""
     return data if isinstance(data, DataKeys) else None
+
+
+def file_of(data: Any) -> DataKeys | None:
+    """Return the keys of a data file; None for objects."""
+    return data if isinstance(data, DataKeys) and data.rows is None else None
 
 
 def max_tokens(training_set: Any) -> int:
     """Return the largest number of tokens of a row."""
-    keys = file_of(training_set)
+    keys = keys_of(training_set)
     return MAX_TOKENS if keys is None else keys.max_tokens
+
+
+def _is_iterable(value: Any) -> bool:
+    is_lazy = hasattr(value, "collect_schema")  # a frame of polars
+    return is_lazy or (isinstance(value, Iterable) and not isinstance(value, bytes | bytearray))
 
 
 def _read_data(value: Any, info: ValidationInfo) -> DataKeys | Iterable[Any]:
@@ -80,12 +99,17 @@ def _read_data(value: Any, info: ValidationInfo) -> DataKeys | Iterable[Any]:
         return DataKeys.model_validate({"path": value}, context=reading)
     splits = splits_of(value) if reading.objects else None
     if splits:
-        raise refusal(f"is a DatasetDict with the splits {listed(splits)}: give one of them, such as {splits[0]!r}")
+        raise refusal(f"is a mapping of the splits {listed(splits)}: give one of them, such as data[{splits[0]!r}]")
+    rows = value.get("path") if isinstance(value, Mapping) and reading.objects else None
+    if rows is not None and not isinstance(rows, str | os.PathLike | Mapping) and _is_iterable(rows):
+        if "format" in value:
+            raise refusals([(("format",), "is for files, and the path is an object: remove this key")])
+        keys = DataKeys.model_validate({**value, "path": "objects"}, context=reading)
+        keys._rows = rows
+        return keys
     if isinstance(value, Mapping):
         return DataKeys.model_validate(value, context=reading)
-    if reading.objects and isinstance(value, Iterable) and not isinstance(value, bytes | bytearray):
-        return value
-    if reading.objects and hasattr(value, "collect_schema"):  # a lazy frame of polars
+    if reading.objects and _is_iterable(value):
         return cast("Iterable[Any]", value)
     raise refusal(f"must be a path, or a mapping with a path, {got(value, ())}")
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from pytest_ftgate.data.columns import likely_columns
 from pytest_ftgate.data.example import (
     DataSet,
     Example,
@@ -17,6 +16,7 @@ from pytest_ftgate.data.formats import recognise
 from pytest_ftgate.data.iterables import content_of, examples_from
 from pytest_ftgate.data.load import FORMATS, SUFFIXES, column_names, load_examples
 from pytest_ftgate.data.normalize import is_blank, normalized_input, visible, without_instructions
+from pytest_ftgate.data.rows import likely_columns
 
 __all__ = [
     "FORMATS",

@@ -137,10 +137,15 @@ def table_of(given: Any) -> Table | None:
 
 
 def splits_of(given: Any) -> list[str] | None:
-    """Return the names of the splits of a ``datasets.DatasetDict``; None for other objects."""
+    """Return the names of the splits of a ``datasets.DatasetDict`` or a mapping like that; None for other objects."""
     if not isinstance(given, Mapping) or not given:
         return None
-    return list(map(str, given)) if all(hasattr(one, "features") for one in given.values()) else None
+    return list(map(str, given)) if all(map(_has_rows, given.values())) else None
+
+
+def _has_rows(given: Any) -> bool:
+    is_list = isinstance(given, list | tuple) and len(given) > 0 and isinstance(given[0], Mapping | list | tuple)
+    return is_list or hasattr(given, "features") or table_of(given) is not None
 
 
 def class_labels(features: Mapping[str, Any]) -> dict[str, tuple[str, ...]]:

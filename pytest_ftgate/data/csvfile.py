@@ -1,20 +1,20 @@
-"""Read CSV files with a header; files named ``.tsv`` are tab-separated."""
+"""Read CSV files with a header, separated by commas, semicolons or tabs."""
 
 from __future__ import annotations
 
 import csv
 from collections.abc import Iterator
+from itertools import chain
 from pathlib import Path
 
-from pytest_ftgate.data.columns import Forms
 from pytest_ftgate.data.lines import Lines, suffix_of
+from pytest_ftgate.data.rows import Forms
 from pytest_ftgate.errors import DataError, Where, located
 from pytest_ftgate.text import excerpt, listed
 
 DELIMITERS = {".csv": ",", ".tsv": "\t"}
 _LARGEST_CELL = 2**31 - 1  # characters; the largest limit that works on every platform
 
-SEPARATORS = {";": "semicolons", "\t": "tabs (name such a file .tsv)", "|": "vertical bars"}
 # Part of the message of Python's reader, what it means, and the cure.
 _KNOWN_FAULTS = (
     ("unexpected end of data", "a quoted cell is not closed", 'close it with "; a quote within a cell is written ""'),
@@ -23,15 +23,15 @@ _KNOWN_FAULTS = (
 
 
 def read_cells(
-    lines: Lines, delimiter: str | None = None, *, forms: Forms | None = None
+    lines: Lines, usual: str | None = None, *, forms: Forms | None = None
 ) -> Iterator[tuple[int, dict[str, str]] | DataError]:
     """Yield the line number and the cells of each row, by the names in the header, or why it could not be read.
 
     Raise :class:`DataError` if the header is wrong or lacks a column of ``forms``, or the rest of the file cannot be
-    divided into cells. ``delimiter`` separates cells, whatever the suffix.
+    divided into cells. ``usual`` separates the cells, unless another sign divides the header into more of them.
     """
     header: list[str] | None = None
-    for line, cells in _rows(lines, delimiter):
+    for line, cells in _rows(lines, usual):
         try:
             if header is not None:
                 yield line, _row(header, cells)
@@ -46,23 +46,17 @@ def read_cells(
 
 
 def csv_header(lines: Lines) -> list[str]:
-    """Return the names in the header; an empty list for a file without rows.
-
-    Raise :class:`DataError` if the columns seem to be separated by something else.
-    """
-    line, names = next(_rows(lines), (None, []))
-    if cure := _other_separator(names):
-        what, evidence = "the header has only one column", f"found: {listed(names)}"
-        raise DataError(what, where=Where(path=lines.path, line=line), evidence=evidence, cure=cure)
-    return names
+    """Return the names in the header; an empty list for a file without rows."""
+    return next(_rows(lines), (0, []))[1]
 
 
-def _rows(lines: Lines, delimiter: str | None = None) -> Iterator[tuple[int, list[str]]]:
+def _rows(lines: Lines, usual: str | None = None) -> Iterator[tuple[int, list[str]]]:
     """Yield the number of the first line and the cells of each row; blank lines are not rows."""
-    delimiter = delimiter or DELIMITERS.get(suffix_of(Path(lines.path)), ",")
-    reader = csv.reader(lines, strict=True, delimiter=delimiter)
+    header = next((text for text in lines if not text.isspace()), "")
+    usual = usual or DELIMITERS.get(suffix_of(Path(lines.path)), ",")
+    reader = csv.reader(chain([header], lines), strict=True, delimiter=_delimiter(header, usual))
+    line = lines.number
     while True:
-        line = lines.number + 1
         before = csv.field_size_limit(_LARGEST_CELL)  # a global of the process, so it is raised for one row at a time
         try:
             cells = next(reader, None)
@@ -74,6 +68,13 @@ def _rows(lines: Lines, delimiter: str | None = None) -> Iterator[tuple[int, lis
             return
         if cells and not (len(cells) == 1 and lines.text.isspace()):
             yield line, cells
+        line = lines.number + 1
+
+
+def _delimiter(header: str, usual: str) -> str:
+    """Return the sign that divides the header into the most cells."""
+    line = header.splitlines()[:1]
+    return max((usual, ",", ";", "\t"), key=lambda sign: len(next(csv.reader(line, delimiter=sign), ())))
 
 
 def _broken(lines: Lines, line: int, error: csv.Error) -> DataError:
@@ -98,14 +99,7 @@ def _check_header(names: list[str], forms: Forms | None) -> None:
         if forms is not None:
             forms.check_header(names)
     except DataError as error:
-        cure = _other_separator(names) or error.cure
-        raise DataError(f"{error.what} in the header", evidence=error.evidence, cure=cure) from None
-
-
-def _other_separator(names: list[str]) -> str | None:
-    """Return the cure of a header of one name that holds what seems to separate the columns."""
-    between = next((words for sign, words in SEPARATORS.items() if len(names) == 1 and sign in names[0]), None)
-    return f"the columns seem to be separated by {between}: use commas" if between else None
+        raise DataError(f"{error.what} in the header", **error.parts()) from None
 
 
 def _row(header: list[str], cells: list[str]) -> dict[str, str]:

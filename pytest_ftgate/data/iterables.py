@@ -10,11 +10,10 @@ from dataclasses import replace
 from typing import Any
 
 from pytest_ftgate.data.cells import Table, json_row, splits_of, table_of
-from pytest_ftgate.data.columns import Columns, Forms
 from pytest_ftgate.data.example import DataSet, Example, canonical_json, item_place
 from pytest_ftgate.data.formats import PLAIN
 from pytest_ftgate.data.load import check_limit, data_set
-from pytest_ftgate.data.row import example_from_row, example_from_values
+from pytest_ftgate.data.rows import Forms, example_from_row, example_from_values
 from pytest_ftgate.errors import DataError, FtgateError, Where, located
 from pytest_ftgate.text import excerpt, kind_of, listed
 
@@ -38,12 +37,13 @@ def examples_from(
     check_limit(limit, origin)
     table = _table(rows, origin)
     forms = Forms(fields or {}, mappable=fields is not None, labeled=labeled, mixed=True)
+    ours = Forms({}, PLAIN, mappable=False, labeled=labeled)
     examples: list[Example] = []
     left_out, digest = 0, hashlib.sha256()
     for number, item in enumerate(_items(rows if table is None else table.rows, origin), 1):
         place = item_place(origin, number)
         try:
-            example = _example(item, forms, place, table, labeled=labeled)
+            example = _example(item, forms, ours, place, table)
         except DataError as error:
             raise located(error, place) from None
         if example is None:
@@ -87,7 +87,7 @@ def _table(rows: Any, origin: str) -> Table | None:
     splits = splits_of(rows)
     if splits:
         cure = f"give one of them: {' or '.join(f'data[{one!r}]' for one in splits)}"
-        what = f"must be an iterable of examples, got a DatasetDict with the splits {listed(splits)}"
+        what = f"must be an iterable of examples, got a mapping of the splits {listed(splits)}"
         raise DataError(what, where=Where(path=origin), cure=cure)
     try:
         table = table_of(rows)
@@ -129,21 +129,20 @@ def _items(rows: Iterable[Any], origin: str) -> Iterator[Any]:
         ) from error
 
 
-def _example(item: Any, forms: Forms, place: Where, table: Table | None, *, labeled: bool) -> Example | None:
+def _example(item: Any, forms: Forms, ours: Forms, place: Where, table: Table | None) -> Example | None:
     if isinstance(item, Example):
         parts, bad = json_row(_parts(item))
         if bad:
             raise next(iter(bad.values()))
         own = parts.pop("fields")
-        found = example_from_row(parts, Columns.of(PLAIN, {}, labeled=labeled), item.place or place)
+        found = example_from_row(*ours.columns(parts), item.place or place)
         if not isinstance(own, dict):
             raise DataError(f"must be a mapping, got {kind_of(own)}", where=Where(key="fields"))
         return found and replace(found, fields=own)
     if isinstance(item, Mapping):
         return example_from_values(item, forms, place, table)
     if isinstance(item, tuple | list) and len(item) == 2:
-        pair = {"input": item[0], "expected": item[1]}
-        return example_from_values(pair, Forms({}, PLAIN, mappable=False, labeled=labeled), place)
+        return example_from_values({"input": item[0], "expected": item[1]}, ours, place)
     size = f" of {len(item)}" if isinstance(item, tuple | list) else ""
     raise DataError(f"must be an example, got {kind_of(item)}{size}", cure=_FORMS)
 

@@ -1,9 +1,11 @@
-"""Read JSON Lines strictly: one JSON object per line."""
+"""Read JSON Lines and JSON arrays strictly."""
 
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterable, Iterator
+from itertools import chain
 from typing import Any
 
 from pytest_ftgate.data.lines import Lines
@@ -12,52 +14,53 @@ from pytest_ftgate.errors import DataError, Where, located
 from pytest_ftgate.text import excerpt, kind_of
 
 _ROW = 'a row looks like this: {"input": "...", "expected": "..."}'
+_TEXT = r'"(?:\\.|[^"\\])*"'
+_ARRAY = re.compile(rf'\s*(\{{(?:\s*{_TEXT}\s*:\s*(?:{_TEXT}|[^"\[\]{{}},]+),)*\s*"data"\s*:\s*)?(?=\[)')
 
 
 def read_objects(lines: Lines) -> Iterator[tuple[int, dict[str, Any]] | DataError]:
-    """Yield the line number and the object of each row, or why it could not be read; blank lines are not rows."""
-    return _objects(((lines.number, text) for text in lines), lines.path)
+    """Yield the line number and the object of each row, or why it could not be read; blank lines are not rows.
 
-
-def read_array(lines: Lines) -> Iterator[tuple[int, dict[str, Any]] | DataError]:
-    """Yield the line and the object of each item of a JSON array; a file that begins with an object is JSON Lines."""
-    text = "".join(lines)
-    if not text.lstrip().startswith("["):
-        cure = "the file must be one JSON array of objects, or have one object per line"
-        yield from _objects(enumerate(text.split("\n"), 1), lines.path, cure)
+    A file has an object per line, or is an array of objects, which may be the value of "data" in one object.
+    """
+    first = next((line for line in lines if line.strip()), "")
+    number, ends = lines.number, first.rstrip().endswith("}")
+    if first.lstrip().startswith("{") and ends and not _ARRAY.match(first):
+        yield from _objects(chain([(number, first)], ((lines.number, text) for text in lines)), lines.path)
         return
-    number = 1
+    rest = "".join(lines)
+    text, lines.text = "\n" * (number - 1) + first + rest, ""
+    found = _ARRAY.match(text)
+    if found is None or (found[1] and ends and rest.strip()):  # several objects, each with the key "data"
+        yield from _objects(enumerate(text.splitlines(keepends=True), 1), lines.path)
+    else:
+        yield from _items(text, found.end(), lines.path, within=bool(found[1]))
+
+
+def _items(text: str, begin: int, path: str, *, within: bool) -> Iterator[tuple[int, dict[str, Any]] | DataError]:
+    """Yield the line and the object of each item of the array that begins in a text, perhaps within an object."""
     try:
-        for number, row in array_items(text):
+        for number, row in array_items(text, begin, within=within):
             if isinstance(row, dict):
                 yield number, row
             else:
-                what, place = f"a row must be a JSON object, got {kind_of(row)}", Where(path=lines.path, line=number)
+                what, place = f"a row must be a JSON object, got {kind_of(row)}", Where(path=path, line=number)
                 yield DataError(what, where=place, cure=_ROW)
     except json.JSONDecodeError as error:
-        what, found = f"invalid JSON: {error.msg} at column {error.colno}", f"found: {excerpt(text, error.pos)}"
-        place = Where(path=lines.path, line=error.lineno)
-        raise DataError(what, where=place, evidence=found, cure="the file must be one JSON array of objects") from None
-    except (JsonError, RecursionError) as error:
-        place = Where(path=lines.path, line=number, key=getattr(error, "key", None))
-        raise DataError(
-            f"{getattr(error, 'what', error)}, in the item that begins here or the next", where=place
-        ) from None
+        what, evidence = f"invalid JSON: {error.msg} at column {error.colno}", f"found: {excerpt(text, error.pos)}"
+        place, cure = Where(path=path, line=error.lineno), "the file must be one JSON array of objects"
+        raise DataError(what, where=place, evidence=evidence, cure=cure) from None
+    except JsonError as error:
+        raise located(_portable(error), Where(path=path, line=error.line)) from None
 
 
-def _objects(
-    numbered: Iterable[tuple[int, str]], path: str, cure: str | None = None
-) -> Iterator[tuple[int, dict[str, Any]] | DataError]:
-    """Yield the rows of numbered lines; ``cure`` is that of an error in the first row."""
+def _objects(numbered: Iterable[tuple[int, str]], path: str) -> Iterator[tuple[int, dict[str, Any]] | DataError]:
     for number, line in numbered:
-        if not line.strip():
-            continue
         try:
-            yield number, parse_object(line)
+            if line.strip():
+                yield number, parse_object(line)
         except DataError as error:
-            error = DataError(error.what, **error.parts(cure=cure)) if cure else error
             yield located(error, Where(path=path, line=number))
-        cure = None
 
 
 def parse_object(text: str, *, looks: str = _ROW) -> dict[str, Any]:
@@ -70,12 +73,16 @@ def parse_object(text: str, *, looks: str = _ROW) -> dict[str, Any]:
     except json.JSONDecodeError as error:
         raise _broken(text, error) from None
     except JsonError as error:
-        where = None if error.key is None else Where(key=excerpt(error.key))
-        raise DataError(error.what, where=where, evidence=error.evidence, cure=error.cure) from None
+        raise _portable(error) from None
     if not isinstance(row, dict):
         found = f"found: {excerpt(text)}"
         raise DataError(f"a row must be a JSON object, got {kind_of(row)}", evidence=found, cure=looks)
     return row
+
+
+def _portable(error: JsonError) -> DataError:
+    where = None if error.key is None else Where(key=excerpt(error.key))
+    return DataError(error.what, where=where, evidence=error.evidence, cure=error.cure)
 
 
 def _broken(text: str, error: json.JSONDecodeError) -> DataError:
@@ -90,9 +97,7 @@ def _broken(text: str, error: json.JSONDecodeError) -> DataError:
         cure = "write the file again, or remove the line"
     else:
         what, at = f"invalid JSON: {error.msg} at column {error.pos + 1}", error.pos
-        cure = "a JSONL file has one complete JSON object per line"
-        if text.lstrip().startswith("["):
-            cure = "the file looks like one JSON array: name it .json, or add format: json"
-        elif "\r" in text.rstrip("\r\n"):
+        cure = "write one complete JSON object per line, or one array of objects"
+        if "\r" in text.rstrip("\r\n"):
             cure = "the lines end in carriage returns only: end them with line feeds"
     return DataError(what, evidence=f"found: {excerpt(text, at)}", cure=cure)

@@ -11,15 +11,14 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from pytest_ftgate.data.cells import Table
-from pytest_ftgate.data.columns import Forms
 from pytest_ftgate.data.csvfile import DELIMITERS, csv_header, read_cells
 from pytest_ftgate.data.example import DataSet, Example, duplicate_ids
 from pytest_ftgate.data.formats import FORMATS as ROW_FORMATS
 from pytest_ftgate.data.formats import Format
-from pytest_ftgate.data.jsonl import read_array, read_objects
+from pytest_ftgate.data.jsonl import read_objects
 from pytest_ftgate.data.lines import GZIP, Lines, UnopenedError, open_lines, suffix_of
 from pytest_ftgate.data.parquet import read_parquet
-from pytest_ftgate.data.row import examples_of, told_left_out
+from pytest_ftgate.data.rows import Forms, examples_of, told_left_out
 from pytest_ftgate.errors import DataError, Where, raise_together, shown_path, without_faults
 from pytest_ftgate.text import kind_of, listed, nearest
 
@@ -68,8 +67,7 @@ def opened(path: Path, file: str | None = None, forms: Forms | None = None) -> I
             rows = read_cells(lines, "\t" if file == "tsv" else None, forms=forms)
             yield Opened(rows, partial(Where, shown), lines.sha256, lines=lines)
         else:
-            read = read_array if file == "json" else read_objects
-            yield Opened(read(lines), partial(Where, shown), lines.sha256, lines=lines)
+            yield Opened(read_objects(lines), partial(Where, shown), lines.sha256, lines=lines)
 
 
 def load_examples(

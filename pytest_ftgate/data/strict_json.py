@@ -6,7 +6,7 @@ import ast
 import json
 import math
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from sys import intern
 from typing import Any, NoReturn
 
@@ -24,6 +24,7 @@ class JsonError(ValueError):
     ) -> None:
         super().__init__(what if key is None else f"{excerpt(key)}: {what}")
         self.what = what
+        self.line: int | None = None
         self.key = key
         self.evidence = evidence
         self.cure = cure
@@ -36,17 +37,21 @@ def parse_json(text: str, *, portable: bool = False) -> Any:
     pair, and more than ``MOST_NESTED`` levels. Raise :class:`json.JSONDecodeError` if the text is not JSON,
     :class:`JsonError` if it has NaN, an infinity, a duplicate key, or too many levels or digits for Python.
     """
-    try:
-        value = (_PORTABLE if portable else _STRICT).decode(text)
-    except (json.JSONDecodeError, JsonError):
-        raise
-    except RecursionError:
-        raise _too_deep() if portable else JsonError("the value is nested too deeply") from None
-    except ValueError:  # Python's own limit on the digits of an integer
-        raise JsonError("a number has too many digits", cure="write it as text") from None
+    value = _decoded((_PORTABLE if portable else _STRICT).decode, text)
     if portable:
         _check_portable(text, value)
     return value
+
+
+def _decoded(decode: Callable[..., Any], *args: Any) -> Any:
+    try:
+        return decode(*args)
+    except (json.JSONDecodeError, JsonError):
+        raise
+    except RecursionError:
+        raise _too_deep() from None
+    except ValueError:  # Python's own limit on the digits of an integer
+        raise JsonError("a number has too many digits", cure="write it as text") from None
 
 
 def json_within(text: str) -> Iterator[tuple[int, int, Any]]:
@@ -104,9 +109,12 @@ def _end_of_container(text: str, at: int) -> int | None:
     return None
 
 
-def array_items(text: str) -> Iterator[tuple[int, Any]]:
-    """Yield the line and the portable value of each item of the JSON array that a text consists of."""
-    at, line = _SPACE.match(text).end() + 1, 1  # type: ignore[union-attr]
+def array_items(text: str, begin: int, *, within: bool = False) -> Iterator[tuple[int, Any]]:
+    """Yield the line and the portable value of each item of the JSON array at a place of a text.
+
+    The text ends with the array, or is one JSON value that the array is ``within``.
+    """
+    at, line = begin + 1, 1
     counted, first = 0, True
     while True:
         at = _SPACE.match(text, at).end()  # type: ignore[union-attr]
@@ -117,11 +125,17 @@ def array_items(text: str) -> Iterator[tuple[int, Any]]:
                 raise json.JSONDecodeError("Expecting ',' delimiter", text, at)
             at = _SPACE.match(text, at + 1).end()  # type: ignore[union-attr]
         line, counted = line + text.count("\n", counted, at), at
-        value, end = _PORTABLE.raw_decode(text, at)
-        _check_portable(text[at:end], value)
+        try:
+            value, end = _decoded(_PORTABLE.raw_decode, text, at)
+            _check_portable(text[at:end], value)
+        except JsonError as error:
+            error.line = line
+            raise
         yield line, value
         at, first = end, False
-    if text[at + 1 :].strip():
+    if within:
+        parse_json(text)
+    elif text[at + 1 :].strip():
         raise json.JSONDecodeError("Extra data", text, at + 1)
 
 

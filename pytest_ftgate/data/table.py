@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from pytest_ftgate.data.csvfile import DELIMITERS, SEPARATORS, read_cells
+from pytest_ftgate.data.csvfile import DELIMITERS, read_cells
 from pytest_ftgate.data.jsonl import read_objects
 from pytest_ftgate.data.lines import open_lines, suffix_of
 from pytest_ftgate.errors import DataError, Where, raise_together, without_faults
@@ -42,26 +42,17 @@ class Row:
 def read_table(path: Path, required: Collection[str]) -> list[Row]:
     """Return all rows of a file: ``.csv`` is CSV, ``.tsv`` is tab-separated, everything else is JSONL.
 
-    CSV is read as spreadsheets save it: its header may be separated by semicolons or tabs, and empty rows are no rows.
+    Rows of empty cells, which spreadsheets leave behind, are no rows.
     Raise :class:`DataError` if it cannot be read or has no rows, or rows lack a ``required`` column.
     """
     cells = suffix_of(path) in DELIMITERS
-    separator = _separator(path) if cells else None
     with open_lines(path) as lines:
-        found = without_faults(read_cells(lines, separator) if cells else read_objects(lines))
+        found = without_faults(read_cells(lines) if cells else read_objects(lines))
         rows = [Row(one, Where(path=lines.path, line=line)) for line, one in found if not cells or any(one.values())]
         if not rows:
             raise DataError("the file has no rows", where=Where(path=lines.path))
     raise_together(_incomplete(rows, required))
     return rows
-
-
-def _separator(path: Path) -> str | None:
-    """Return what separates the columns in a header without the separator of its suffix; None for that one."""
-    with open_lines(path) as lines:
-        header = next((line for line in lines if not line.isspace()), "")
-    usual = DELIMITERS[suffix_of(path)]
-    return None if usual in header else next((sign for sign in SEPARATORS if sign in header), None)
 
 
 def _incomplete(rows: Iterable[Row], required: Collection[str]) -> Iterator[DataError]:

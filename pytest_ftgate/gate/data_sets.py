@@ -41,21 +41,21 @@ class DataSets:
             hook: pytest's hooks, for formats of other plugins.
             labeled: every example must have an expected output. A labeled set is reused for unlabeled requests.
         """
-        from pytest_ftgate.config import DataKeys
+        from pytest_ftgate.config import file_of, keys_of
         from pytest_ftgate.data import content_of, examples_from
 
-        if isinstance(source, DataKeys):
-            key: Any = (source.path, source.format, tuple(source.fields.items()), source.limit)
-            state: Any = _file_state(source.path)
-        else:
-            key, state = id(source), content_of(source)
+        file, keys = file_of(source), keys_of(source)
+        rows: Any = source if keys is None else keys.rows
+        asked: dict[str, Any] = {} if keys is None else {"fields": keys.fields, "limit": keys.limit}
+        key = (file.path if file else id(rows), keys and keys.format, repr(asked))
+        state: Any = _file_state(file.path) if file else content_of(rows)
         for kept in (self._read.get((key, True)), self._read.get((key, labeled))):
             if kept is not None and kept.state == state:
                 return kept.data
-        if isinstance(source, DataKeys):
-            data = _load_file(source, hook, labeled=labeled)
+        if file is not None:
+            data = _load_file(file, hook, labeled=labeled)
         else:
-            data = examples_from(source, origin=origin, labeled=labeled)
+            data = examples_from(rows, origin=origin, labeled=labeled, **asked)
         if kept is not None and (kept.data.sha256, kept.data.examples) == (data.sha256, data.examples):
             data = kept.data  # rewritten with the same content: audits stay valid
         self._read[key, labeled] = _Read(source, state, data)

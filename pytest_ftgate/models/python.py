@@ -190,6 +190,8 @@ class FunctionModel(BuiltModel):
         cure = RAISED_CURE
         if isinstance(error, RuntimeError) and any(words in str(error).lower() for words in _OTHER_LOOP):
             cure = "create the client inside the call: one made in another event loop cannot be used in this one"
+        elif getattr(self.function, "__name__", "") == "predict" and hasattr(self.function, "__self__"):
+            cure = "pass the object itself, not its method predict, which takes a list of inputs"
         raise ModelError(
             f"{self.name} raised {told(error, self.function)}",
             retryable=may_pass(error),
@@ -199,7 +201,8 @@ class FunctionModel(BuiltModel):
     def _completion(self, answer: object, latency_s: float | None = None) -> Completion | ModelError:
         label = label_of(answer)
         if label is not None:
-            if not self.numbers and isinstance(answer, Number) and not isinstance(answer, bool):
+            is_number = isinstance(answer, Number) and not isinstance(answer, bool)
+            if not self.numbers and (is_number or re.fullmatch(r"LABEL_\d+", label)):
                 return encoded(self.name, label)
             return Completion(label, latency_s=latency_s)
         if isinstance(answer, Completion):
@@ -243,7 +246,7 @@ def build_callable(spec: ModelSpec, surroundings: Surroundings) -> Model:
 def _expects_numbers(surroundings: Surroundings) -> bool:
     """Return whether any example that the model will be asked expects a number, or none expects anything."""
     expected = [] if surroundings.asked is None else [one for one in surroundings.asked.expected if one is not None]
-    return not expected or any(re.search(r"\d", expected_text(one)) for one in expected)
+    return not expected or any(re.search(r"(?<!\w)\d|LABEL_\d", expected_text(one)) for one in expected)
 
 
 def adopt(given: Any, spec: ModelSpec) -> Model:

@@ -37,6 +37,8 @@ def label_of(answer: Any) -> str | None:
             answer = answer.item()
         except (ValueError, RuntimeError):  # several values
             return None
+    if isinstance(answer, tuple) and len(answer) == 2 and isinstance(answer[0], tuple) and answer[0]:  # fastText, one
+        answer = answer[0][0]
     if isinstance(answer, str):
         return answer.removeprefix(_FASTTEXT) if answer.startswith(_FASTTEXT) else str(answer)
     if isinstance(answer, int | float) and math.isfinite(answer):
@@ -62,6 +64,8 @@ def unreadable(name: str, answer: object) -> ModelError:
     if answer is None:
         return ModelError(f"{name} returned None", cure=_CURE)
     numbers: Any = getattr(answer, "tolist", lambda: answer)()
+    if isinstance(numbers, list) and len(numbers) == 1 and isinstance(numbers[0], list):  # a batch of one
+        numbers = numbers[0]
     if isinstance(numbers, list | tuple) and len(numbers) > 1 and all(isinstance(one, int | float) for one in numbers):
         what = f"{name} returned {len(numbers):,} numbers for an input, such as probabilities: {_shown(numbers)}"
         return ModelError(what, cure="return the label of the largest: lambda text: LABELS[int(scores(text).argmax())]")
@@ -72,8 +76,8 @@ def unreadable(name: str, answer: object) -> ModelError:
 def encoded(name: str, label: str) -> ModelError:
     """Return the error that a label is a number where the test set expects none: that of an encoder."""
     return ModelError(
-        f"{name} returned the number {label}, and no expected output of the test set is a number",
-        cure="it looks like the code of a label encoder: return its text, encoder.inverse_transform([code])[0]",
+        f"{name} returned {label}, the number of a label, and the expected outputs of the test set are words",
+        cure="return the text from the label encoder, encoder.inverse_transform([n])[0], or set id2label of the model",
         fatal=True,
     )
 

@@ -445,7 +445,7 @@ def several_rows_that_cannot_be_read(project: Project) -> dict[str, Any]:
 over("a blank label", expected=lambda i: label(i) if i % 9 else " ")
 
 
-held("a row without an input", "test.jsonl", {"question": "a", "expected": "b"})
+held("a row without an input", "test.jsonl", {"title": "a", "expected": "b"})
 held("an id that repeats", "test.jsonl", *({"id": "a", "input": f"q{i}", "expected": "b"} for i in range(2)))
 held("an input that repeats", "test.jsonl", *({"input": f"Which label? {one}", "expected": "b"} for one in "aBbA"))
 held("a blank input", "test.jsonl", {"input": " ", "expected": "b"})

@@ -1,7 +1,7 @@
 """Gates on data as it comes: what was recognised is said, and objects stand for files."""
 
 import pytest
-from gate_project import LABELS, block, check, label, write_jsonl, wrong
+from gate_project import LABELS, block, check, checks, label, write_jsonl, wrong
 
 
 def rows(n, prefix="training"):
@@ -66,3 +66,16 @@ def test_frames_and_an_object_with_predict(project, as_label):
     assert (gate["verdict"], gate["candidate"]["value"], gate["n"]) == ("pass", 1, 90)
     assert good.calls == 1
     assert "prompt/completion Frame" in check(gate, "chat_format")["message"]
+
+
+@pytest.mark.parametrize("make", [list, lambda rows: pytest.importorskip("pandas").DataFrame(rows)])
+def test_columns_of_objects_are_named_beside_them(project, make):
+    """Their usual names need no mapping; others do, also within values."""
+    tests = make([{"title": asked, "of": {"kind": answer}} for asked, answer in rows(90, "customer")])
+    keys = {"path": tests, "fields": {"input": "title", "expected": "of.kind"}, "limit": 80}
+    training = make([{"question": asked, "Answer": answer} for asked, answer in rows(200)])
+    models = {"baseline": lambda asked: LABELS[0], "candidate": lambda asked: label(int(asked.split()[-1]))}
+    gate = project.judge(test_set=keys, training_set=training, checks={"weak_baseline": "ignore"}, **models)
+    assert (gate["verdict"], gate["candidate"]["value"], gate["n"]) == ("pass", 1, 80)
+    assert "question/Answer" in check(gate, "chat_format")["message"]
+    assert [one["observed"] for one in checks(gate, "min_test_examples")] == [80]

@@ -297,7 +297,7 @@ def gates_of(value: str) -> str:
         (gates_of('[{"name": "a"}]'), "gates[0].nodeid: not a report: this required key is missing"),
         (gates_of('[], "unjudged": [3]'), "unjudged[0]: not a report"),
         (gates_of("[NaN]"), "NaN is not a JSON value"),
-        ("[" * 100_000, "nested too deep"),
+        ("[" * 100_000, "nested more than 100 levels deep"),
         (b"\xff\xfe", "is UTF-16"),
         *(
             (json.dumps({**WHOLE, "gates": [{**WHOLE["gates"][0], name: value}]}), f"gates[0].{name}")

@@ -61,10 +61,9 @@ class TestRows:
 
 BROKEN = [
     ("input,expected\n", "", ["rows"]),
-    ("question,label\na,b\n", ":1", ["question, label", "fields: {input: question, expected: label}"]),
-    ("input;expected\na;b\n", ":1", ["semicolons"]),
-    ("input\texpected\na\tb\n", ":1", ["tabs", ".tsv"]),
-    ("input|expected\na|b\n", ":1", ["bars"]),
+    ("title,label\na,b\n", ":1", ["title, label", "fields: {input: NAME}"]),
+    ("input|expected\na|b\n", ":1", ['"input|expected"']),
+    ("input;expected\na;b;c\n", ":2", ["3 cells"]),
     ("input,expected,input\na,b,c\n", ":1", ['"input"', "2"]),
     ('input,expected\n"a\nb",c\nd\n', ":4", ["1 cell", "2", "empty"]),
     ("input,expected\na, b,c\n", ":2", ["3 cells", "2", "a |  b | c", "quote"]),

@@ -173,15 +173,18 @@ class TestWrongItems:
             (("a", "b", "c"), ["list of 3"]),
             (None, ["null"]),
             (object(), ["object"]),
-            ({"question": "a", "label": "b"}, ['"input"', "question to input, label to expected"]),
-            ({"foo": "a"}, ["input, expected"]),
+            (
+                {"title": "a", "label": "b", "class": 3},
+                ['"input"', '"expected"', "{path: ROWS, fields: {input: NAME, expected: "],
+            ),
+            ({"foo": "a"}, ["{input: NAME, expected: NAME}"]),
         ],
     )
     def test_an_item_has_one_of_three_forms(self, item, words):
         refused([("a", "b"), item], ", item 2", *words)
 
     def test_absent_keys_are_to_be_mapped_where_that_is_possible(self):
-        refused([{"question": "a"}], ", item 1", "fields: {input: question}", fields={})
+        refused([{"inputs": "a"}], ", item 1", "fields: {input: inputs, expected: NAME}", fields={})
 
     @pytest.mark.parametrize("value", NO_JSON, ids=lambda value: type(value).__name__)
     def test_a_value_that_is_no_json(self, value):

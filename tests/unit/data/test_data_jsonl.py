@@ -75,9 +75,8 @@ BROKEN = [  # content, place, and what a user needs to read
         )
     ),
     *((GOOD + last, ":2", ["JSON"]) for last in ('{"input": a}', "not json", '{"input": "abc\n', '{"input": 1,}')),
-    ('[\n{"input": "a", "expected": "b"}\n]\n', ":1", ["column 3", "array"]),
     (GOOD.replace("\n", "\r") * 2, ":1", ["carriage returns"]),
-    *((row, ":1", [kind]) for row, kind in (("[1]", "list"), ("3", "number"), ('"a"', "text"), ("null", "null"))),
+    *((row, ":1", [kind]) for row, kind in (("[[1]]", "list"), ("3", "number"), ('"a"', "text"), ("null", "null"))),
     *((f'{{"input": "a", "expected": {value}}}', ":1", [value]) for value in ("NaN", "Infinity", "-Infinity", "1e999")),
     ('{"input": "a", "expected": ' + "1" * 5000 + "}", ":1", ["digits"]),
     *(
@@ -167,8 +166,8 @@ class TestFieldNames:
             ({"question": "a", "label": "b"}, "{input: question, expected: label}"),
             ({"inputs": "a", "Expected": "b"}, "{input: inputs, expected: Expected}"),
             ({"prompt": "a", "answer": "b"}, "{input: prompt, expected: answer}"),
-            ({"foo": "a", "output": "b"}, "{expected: output}"),
-            ({"foo": "a", "bar": "b"}, "{input: NAME}"),
+            ({"foo": "a", "output": "b"}, "{input: NAME, expected: output}"),
+            ({"foo": "a", "bar": "b"}, "{input: NAME, expected: NAME}"),
             ({"input": "a", "answer text": "b"}, "{expected: NAME}"),
             ({"input": "a", " expected": "b"}, '{expected: " expected"}'),
         ],
@@ -187,7 +186,7 @@ class TestFieldNames:
     @pytest.mark.parametrize(
         ("row", "fields", "mapping"),
         [
-            ({"quest": "a"}, {"input": "questions", "expected": "question"}, "fields: {input: quest}"),
+            ({"quest": "a"}, {"input": "questions", "expected": "question"}, "fields: {input: quest, expected: NAME}"),
             ({"group": "a", "expected": "b"}, {"input": "groups"}, "{input: NAME}"),
         ],
     )

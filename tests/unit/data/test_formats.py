@@ -209,11 +209,13 @@ def test_a_text_or_a_number_beside_messages_is_a_field(load, label):
         ([{"conversations": [Q], "chosen": A, "rejected": BAD}], ":1", ["sharegpt, preference"]),
         # none
         (
-            [{"question": "q", "answer": "a"}],
+            [{"foo": "q", "bar": "a"}],
             ":1",
-            ["fields: {input: question, expected: answer}", *(f"{name} (" for name in FORMATS)],
+            ["found: foo, bar", "fields: {input: NAME, expected: NAME}"],
         ),
-        ([{"question": "q", "rejected": "a", "kto_tag": True}], ":1", ["fields: {input: question}"]),
+        ([{"question": "q", "rejected": "a", "kto_tag": True}], ":1", ['no field "expected"', "{expected: NAME}"]),
+        ([{"text": "q", "question": "p", "label": "a"}], ":1", ['no field "input"', "fields: {input: "]),
+        ([{"text": "q", "label": "a"}, {"text": "q", "intent": "a"}], ":2", ['no field "label"']),
         ([{"input": {"messages": [Q]}, "preferred_output": [A], "non_preferred_output": [BAD]}], ":1", ['"expected"']),
         # recognised, and broken
         ([{"messages": [Q, {**A, "weight": 2}]}], ":1: messages[1].weight", ["0 or 1", "2"]),
@@ -287,6 +289,67 @@ FILES = {
 }
 
 
+OTHERWISE = [  # the same rows, written in other ways
+    (".csv", table(";")),
+    (".csv", table("\t")),
+    (".tsv", "\n" + table(",")),
+    (".jsonl", FILES[".json"][0]),
+    (".json", lines(*PAIRS)),
+    (".json", json.dumps({"data": PAIRS})),
+    (".jsonl", json.dumps({"version": "1.1", "n": 2, "data": PAIRS, "more": [{}]}, indent=2)),
+]
+
+
+@pytest.mark.parametrize(("suffix", "content"), OTHERWISE)
+def test_a_file_may_be_written_otherwise_than_its_suffix_says(load, suffix, content):
+    data = load(content, f"data{suffix}")
+    assert [(one.input, one.expected) for one in data] == [tuple(row.values()) for row in PAIRS]
+    line = (one.place.line for one in data)
+    assert all("q " in content.splitlines()[at - 1] for at in line) or "\n" in content.strip()
+
+
+NAMES = [("text", "label"), ("question", "answer"), ("query", "response"), ("input", "output"), (" Text", "LABEL"),
+         ("instruction", "output"), ("utterance", "intent"), ("text", "category")]  # fmt: skip
+
+
+@pytest.mark.parametrize(("asked", "answer"), NAMES)
+@pytest.mark.parametrize("form", ["jsonl", "csv", "list", "pandas"])
+def test_usual_names_of_columns(load, asked, answer, form):
+    rows = [{asked: f"q {n}", answer: "good", "lang": "en"} for n in range(2)]
+    if form in ("list", "pandas"):
+        data = examples_from(rows if form == "list" else pytest.importorskip("pandas").DataFrame(rows), origin="x")
+    else:
+        table = "".join(f"{','.join(map(str, row))}\n" for row in (rows[0], *(one.values() for one in rows)))
+        data = load(lines(*rows) if form == "jsonl" else table, f"data.{form}")
+    assert [(one.input, one.expected, one.fields) for one in data] == [
+        (f"q {n}", "good", {"lang": "en"}) for n in (0, 1)
+    ]
+    assert f"{asked}/{answer}" in data.recognised or asked == "instruction"
+
+
+META = {"meta": {"lang": "en"}}
+SQUAD = {"question": "q", "answers": {"text": ["good", "good"], "start": [1, 3]}, **META}
+
+
+@pytest.mark.parametrize(
+    ("row", "fields", "example"),
+    [
+        (SQUAD, {"expected": "answers.text", "lang": "meta.lang"}, ("q", "good", {**META, "lang": "en"})),
+        ({**SQUAD, "answers": {"text": ["a", "b"]}}, {"expected": "answers.text.1"}, ("q", "b", META)),
+        ({"it": {"en": "q", "de": "f"}}, {"input": "it.en", "expected": "it.de"}, ("q", "f", {})),
+        ({"a.b": "q", "a": {"b": "p"}, "label": "x"}, {"input": "a.b"}, ("q", "x", {})),
+    ],
+)
+def test_fields_may_name_a_value_within_another(load, row, fields, example):
+    for data in (load(lines(row), fields=fields), examples_from([row], origin="list", fields=fields)):
+        assert [(one.input, one.expected, one.fields) for one in data] == [example]
+
+
+@pytest.mark.parametrize("row", [{**SQUAD, "answers": None}, {**SQUAD, "answers": {"texts": []}}, {"question": "q"}])
+def test_a_value_within_another_that_is_absent(refused, row):
+    refused(lines(SQUAD, row), ":2", '"answers.text"', fields={"expected": "answers.text"})
+
+
 @pytest.mark.parametrize("suffix", FILES)
 @pytest.mark.parametrize("packed", [False, True])
 def test_each_file_has_the_same_rows(load, suffix, packed):
@@ -300,10 +363,6 @@ def test_each_file_has_the_same_rows(load, suffix, packed):
     assert load(content, "other", format=suffix[1:]).examples == data.examples
 
 
-def test_a_json_file_may_hold_one_object_per_line(load):
-    assert load(lines(*PAIRS), "data.json").examples == load(lines(*PAIRS), "data.jsonl").examples
-
-
 @pytest.mark.parametrize(
     ("content", "place", "words"),
     [
@@ -312,11 +371,15 @@ def test_a_json_file_may_hold_one_object_per_line(load):
         ('[{"input": "a", "expected": "b"}\n {"input": "c"}]', ":2", ["','"]),
         ('[{"input": "a", "expected": "b"},', ":1", ["invalid JSON"]),
         ('[{"input": "a", "expected": "b"}] x', ":1", ["Extra data"]),
-        ('[\n{"input": "a", "input": "b"}]', ":1: input", ["duplicate"]),
-        ('[\n{"input": "a", "expected": NaN}]', ":1", ["NaN"]),
+        ('[\n{"input": "a", "input": "b"}]', ":2: input", ["duplicate"]),
+        ('[\n{"input": "a", "expected": NaN}]', ":2", ["NaN"]),
         ("[3]", ":1", ["number"]),
         ("[]", "", ["no rows"]),
-        ('{"data": [\n{"input": "a"}]}', ":1", ["array"]),
+        ('{"data": [\n{"input": "a"}]}', ":2", ['"expected"']),
+        ('{"version": "1",\n "data": [\n{"input": "a", "input": "b"}]}', ":3: input", ["duplicate"]),
+        ('{"data": [{"input": "a", "expected": "b"}],\n "more": }', ":2", ["invalid JSON"]),
+        ('{"data": [{"input": "a", "expected": "b"}]\n', ":2", ["invalid JSON"]),
+        ('{"rows": [{"input": "a", "expected": "b"}]}', ":1", ["rows"]),
     ],
 )
 def test_a_json_array_is_read_strictly(refused, content, place, words):

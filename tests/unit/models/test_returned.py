@@ -26,6 +26,7 @@ PAIR = [{"label": "spam", "score": 0.2}, {"label": "ham", "score": 0.8}]
         (PAIR, "ham"),
         (PAIR[:1], "spam"),
         ([PAIR], "ham"),
+        ((("__label__ham", "__label__spam"), np.array([0.9, 0.1])), "ham"),
         (SimpleNamespace(cats={"spam": 0.1, "ham": 0.9}), "ham"),
         *((value, None) for value in (None, [], {}, {"label": "ham"}, [0.1, 0.9], np.array([0.1, 0.9]), float("nan"))),
         *((value, None) for value in (SimpleNamespace(cats={}), [*PAIR, 1], [{"label": 1, "score": 1}], object())),
@@ -39,7 +40,7 @@ def test_a_label_is_read_where_there_is_one(answer: Any, label: str | None) -> N
     ("answer", "named"),
     [
         (None, ["None"]),
-        *((value, ["2 numbers", "0.25", "argmax"]) for value in ([0.25, 0.75], np.array([0.25, 0.75]))),
+        *((value, ["2 numbers", "0.25", "argmax"]) for value in ([0.25, 0.75], np.array([[0.25, 0.75]]))),
         ({"logits": [1]}, ["dict", "{'logits': [1]}"]),
     ],
 )
@@ -70,6 +71,10 @@ class Encoded:
 class Keras:
     def predict(self, texts): return [[0.1, 0.9, 0.0] for text in texts]
 def pipeline(text): return [{"label": good(text), "score": 0.9}]
+def numbered(text): return {"label": f"LABEL_{LABELS.index(good(text))}", "score": 0.9}
+class Listed(SetFit):
+    def predict(self, texts): return [good(text) for text in texts if isinstance(texts, list) or 1 / 0]
+predict = Listed().predict
 fasttext, setfit, encoded, keras = FastText(), SetFit(), Encoded(), Keras()
 """
 
@@ -81,7 +86,14 @@ def test_a_gate_reads_them(project: Project, name: str) -> None:
     passed(project.gate())
 
 
-@pytest.mark.parametrize(("name", "named"), [("encoded", "inverse_transform"), ("keras", "argmax")])
+REFUSED = {
+    **dict.fromkeys(["encoded", "numbered"], "label encoder"),
+    "keras": "argmax",
+    "predict": "the object itself",
+}
+
+
+@pytest.mark.parametrize(("name", "named"), REFUSED.items())
 def test_a_gate_refuses_numbers_in_place_of_labels(project: Project, name: str, named: str) -> None:
     project.own(LIBRARIES)
     project.gate_test(candidate=f"python:own:{name}")
