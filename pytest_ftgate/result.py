@@ -368,6 +368,7 @@ class GateResult(Delta):
     test_set: TestSetResult = field(default_factory=TestSetResult)
     checks: Annotated[tuple[Check, ...], about("one for each name")] = ()
     hypothesis: str | None = None
+    hypothesis_reached: bool | None = field(default=None, metadata=INNER)
     gate: Annotated[str | None, about("the gate's name in the file")] = None
     loosened: Annotated[tuple[str, ...], about("where the marker requires less than the gate file")] = ()
     metric_range: Range | None = None

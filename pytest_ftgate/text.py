@@ -58,6 +58,12 @@ def shortened(text: str, most: int = LONGEST) -> str:
     return text if len(text) <= most else text[: max(most - 3, 0)] + "..."
 
 
+def middle(text: str, most: int) -> str:
+    """Return the text, cut to ``most`` characters with three dots in the middle, so that a line number stays."""
+    half = max(most - 3, 0) // 2
+    return text if len(text) <= most else f"{text[: max(most - 3 - half, 0)]}...{text[len(text) - half :]}"
+
+
 def wrapped(text: str, first: str = "", then: str = "  ", *, width: int = 80, break_words: bool = True) -> list[str]:
     """Wrap a text into printable lines of ``width`` characters.
 
@@ -125,6 +131,14 @@ def show_amount(value: float, *, share: bool) -> str:
     return f"{100 * value:.4g} {'point' if 100 * value == 1 else 'points'}"
 
 
+def show_needed(margin: float, *, share: bool) -> str:
+    """Return a margin with a sign and without its unit: ``+5.0``, ``+12.25``; ``above 0`` without one."""
+    if not margin:
+        return "above 0"
+    shown = f"{100 * margin:+.4g}" if share else f"{margin:+g}"
+    return shown if "." in shown or not share else f"{shown}.0"
+
+
 def show_seconds(value: float | None) -> str:
     """Return 0.0421 as ``42 ms``, 3.21 as ``3.2 s``."""
     if value is None:
@@ -171,8 +185,8 @@ def settled_by(what: str, needed: int, have: int, noun: str) -> str:
     """
     more = max(needed - have, 1)
     return (
-        f"If the true {what} equals the measured one, about {plural(needed, noun)} in all ({more:,} more) "
-        "would decide it in 4 of 5 cases."
+        f"Label about {plural(more, f'more {noun}')} ({needed:,} in all): that decides in 4 of 5 cases "
+        f"if the real {what} is the measured one."
     )
 
 

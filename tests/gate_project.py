@@ -42,6 +42,7 @@ from dataclasses import replace
 from pathlib import Path
 from types import ModuleType, SimpleNamespace
 from typing import Any
+from unittest.mock import patch
 from xml.etree import ElementTree
 
 import pytest
@@ -431,8 +432,8 @@ def block(gate: Mapping[str, Any], *, verbose: bool = False, width: int = 1000) 
     from pytest_ftgate.result import GateResult
 
     result = GateResult.from_dict(gate)
-    lines = text.block(result, verbosity=int(verbose), width=width)
-    return [text.title(result).text, *(line.text for line in lines)]
+    with patch.object(text, "WIDTH", width):
+        return text.failure_text(result, int(verbose)).splitlines()
 
 
 def _conftest(folder: Path) -> Any:

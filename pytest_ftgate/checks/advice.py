@@ -63,15 +63,18 @@ def loss_advice(gate: Context, comparison: Comparison, target: float, otherwise:
     if any(check.kind == "form" or check.status == "fail" for check in unmeasured):
         return None
     stop = _stop((comparison.lower, comparison.upper), target, gate.config.confidence, share=gate.share)
-    return next((one.text for one in (*_first(unmeasured, found, lost=True), *stop)), otherwise)
+    decided = next((one.text for one in (*_first(unmeasured, found, lost=True), *stop)), None)
+    taught = not unmeasured and not _mostly_form(found.candidate or {})
+    thin = _thin_labels(found, gate.training) if taught else ()
+    return decided or next((f"{one.fact}. {one.text}" for one in thin), otherwise)
 
 
 def most_to_try(result: GateResult) -> list[Advice]:
     """Return the first advice of each action, at most three, without advice that checks show themselves."""
-    shown = {text for check in result.checks if check.advice for text in (check.advice, _fact(check))}
+    shown = [text for check in result.checks if check.advice for text in (check.advice, _fact(check))]
     first: dict[str, Advice] = {}
     for one in result.advice:
-        if shown.isdisjoint((one.text, one.fact)):
+        if not any(one.text in text or one.fact == text for text in shown):
             first.setdefault(one.action, one)
     return list(first.values())[:3]
 

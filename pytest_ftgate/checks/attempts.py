@@ -431,7 +431,7 @@ def keep(gate: Context, notes: Store, *, in_ci: bool) -> tuple[Context, str | No
         problem or (missing if in_ci else f"the attempt was added to {shown}"),
         advice=f"Commit {'' if lasting else place}{shown}.",
     )
-    return gate.with_checks([check]), None if lasting else f"commit this line to {shown}: {written.to_line()}"
+    return gate.with_checks([check]), None if lasting else f"commit this line to {shown}:\n{written.to_line()}"
 
 
 def noted(gate: Context) -> dict[str, str]:

@@ -14,7 +14,7 @@ from pytest_ftgate.data import expected_text
 from pytest_ftgate.result import Action, Check, Gain, Status, opponent
 from pytest_ftgate.runs.measure import flips
 from pytest_ftgate.statistics.evidence import Comparison
-from pytest_ftgate.text import printable, settled_by, show_amount, show_difference, show_percent
+from pytest_ftgate.text import plural, printable, settled_by, show_amount, show_difference, show_needed, show_percent
 
 _BROKEN_KEPT = 10
 _LABEL_CHARACTERS = 40
@@ -73,8 +73,8 @@ def _rare_group_loss(gate: Context, role: str, comparison: Comparison, status: S
 
 def _margin_check(gate: Context, role: str, comparison: Comparison, status: Status) -> Check:
     (path, margin), share = gate.config.standard_of(role), gate.share
-    least = f"+{show_amount(margin, share=share)}" if margin else "more than 0"
-    message, required = f"{shown_gain(gate, role, comparison)} ({least} required)", gate.requirement(path)
+    message = f"{shown_gain(gate, role, comparison)} {gate.deciding.name}, needs {show_needed(margin, share=share)}"
+    required = gate.requirement(path)
     if status != "fail":
         return Check("margin", "pass", message, comparison.gain, **required)
     # The real gain may still reach the margin.
@@ -103,13 +103,14 @@ def _evidence_check(gate: Context, role: str, comparison: Comparison, status: St
         message = f"the gain over {opponent(role)} has no lower bound: {note}"
     else:
         bound += f" lower bound {show_difference(comparison.lower, share=share)}"
-        message = f"{shown_gain(gate, role, comparison)}, {bound}"
+        message = f"{shown_gain(gate, role, comparison)} {gate.deciding.name}"
+        counted = f"({plural(comparison.n, 'example')}): {bound}"
         if not margin or comparison.reaches_margin:
             message = f"{bound}{over}"
         elif config.evidence == "significant" and not comparison.above_zero:
-            message += ": the real gain may be zero or negative"
+            message += f" could be chance {counted}"
         else:
-            message += f": the margin of {show_amount(margin, share=share)} is not proven"
+            message += f": the margin of {show_amount(margin, share=share)} is not proven {counted}"
     target = {"observed": None, "significant": 0.0, "proven": margin}[config.evidence]
     required = gate.requirement("evidence", required=target)
     if status == "pass":

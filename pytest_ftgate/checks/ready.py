@@ -10,6 +10,7 @@ from fractions import Fraction
 from math import isfinite
 from typing import TYPE_CHECKING
 
+from pytest_ftgate.checks.context import Found
 from pytest_ftgate.checks.drop import gain_reaches
 from pytest_ftgate.errors import ConfigError
 from pytest_ftgate.result import Check, Status, called, opponent
@@ -158,18 +159,19 @@ def expected_gain(prediction: HypothesisKeys, metric: Metric) -> float:
     return round(change if metric.greater_is_better else -change, 12)
 
 
-def check_hypothesis(gate: Context) -> list[Check]:
+def check_hypothesis(gate: Context) -> Found:
     """Report whether the candidate reached the hypothesis, and before training where the baseline is."""
     prediction, metric = gate.config.prediction, gate.deciding
     if prediction is None:
-        return []
+        return Found({}, [])
     share, measured = metric.share, gate.scored[gate.best].scores[metric.name].value
     expected, source = show_value(prediction.start, share=share), str(prediction.source)
     message = f"{metric.name} of {opponent(gate.best)} is {show_value(measured, share=share)} ({expected} expected)"
     if "candidate" not in gate.scored:
-        return [Check("hypothesis", "note", message, measured, prediction.start, source)]
+        return Found({}, [Check("hypothesis", "note", message, measured, prediction.start, source)])
     value, goal = gate.scored["candidate"].scores[metric.name].value, prediction.goal
     reached = round(metric.sign * value, 12) >= round(metric.sign * goal, 12)
     message += f", of the candidate {show_value(value, share=share)} ({show_value(goal, share=share)} expected): "
     message += "reached" if reached else "not reached"
-    return [Check("hypothesis", "pass" if reached else "warning", message, value, goal, source)]
+    found = Check("hypothesis", "pass" if reached else "warning", message, value, goal, source)
+    return Found({"hypothesis_reached": reached}, [found])

@@ -365,15 +365,6 @@ def pytest_runtest_makereport(
     return report
 
 
-@pytest.hookimpl(optionalhook=True)
-def pytest_html_results_table_html(report: pytest.TestReport, data: list[str]) -> None:
-    """Show the whole block of a red gate in the report of pytest-html, which has no terminal summary."""
-    if report.failed and report.when != "teardown" and _claims(report):
-        from pytest_ftgate.plugin.outcome import block_as_html
-
-        data.append(block_as_html(report))
-
-
 # --- fixtures ------------------------------------------------------------------------------------------------
 
 

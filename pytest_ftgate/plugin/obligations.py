@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from itertools import chain
 from pathlib import Path
@@ -15,11 +15,12 @@ from pytest_ftgate.errors import FtgateError, shown_path
 from pytest_ftgate.ini_file import line_of
 from pytest_ftgate.plugin.gate_files import GateFiles
 from pytest_ftgate.plugin.planning import planning_option
-from pytest_ftgate.reports.text import Line
+from pytest_ftgate.reports.text import Line, finding
 from pytest_ftgate.result import GateResult
 from pytest_ftgate.text import shortened, suggestion
 
 KEY = "ftgate_required"
+ALLOW_MISSING = "--ftgate-allow-missing"
 
 SIGNS_OF_CI = (
     "CI", "BUILD_NUMBER", "JENKINS_URL", "TF_BUILD", "TEAMCITY_VERSION", "CODEBUILD_BUILD_ID", "GITHUB_ACTIONS",
@@ -53,7 +54,7 @@ def runs_no_test(config: pytest.Config) -> bool:
 
 def refused_in_ini(config: pytest.Config) -> str | None:
     """Return an option in ``addopts`` of the ini file with which no run would judge a required gate."""
-    refused = ("--ftgate-allow-missing", *(chain(*_NO_TEST.values()) if config.getini(KEY) else ()))
+    refused = (ALLOW_MISSING, *(chain(*_NO_TEST.values()) if config.getini(KEY) else ()))
     return next((one for one in config.getini("addopts") if one.partition("=")[0] in refused), None)
 
 
@@ -118,8 +119,8 @@ class Owed:
 
     def lines(self) -> Iterator[Line]:
         """Yield the lines for the terminal that are no errors."""
-        if self.waived_by and (told := self._told(())):
-            yield Line(f"{self.setting} is not met: {told}; not enforced: {self.waived_by}", "yellow")
+        if self.waived_by == ALLOW_MISSING:  # a plan has no verdict to require
+            yield from (Line(f"{told}; not enforced: {self.waived_by}", "yellow") for told in self._told(()).values())
         if not self.forbidden:
             yield from (Line(text, "red") for text in self.weaker)
 
@@ -129,17 +130,28 @@ class Owed:
         What the tests in ``counted`` failed for pytest has told.
         """
         if not self.waived_by and (told := self._told(counted)):
-            way_out = "; for local work add --ftgate-allow-missing" if self.waivable else ""
-            yield KEY, told, f"{self.setting} is not met: {told}{way_out}"
+            cure = f"for local work add {ALLOW_MISSING} (refused in CI)" if self.waivable else None
+            whats, by = [f"ERROR {one}" for one in told.values()], f"required by {self.setting}"
+            parts = [*map(finding, whats[:-1]), finding(whats[-1], by, cure)]
+            yield KEY, "; ".join(told), _joined(parts)
         if self.forbidden and self.weaker:
-            yield "ftgate_forbid_weakening", "; ".join(self.weaker), "\n".join(self.weaker)
+            whole = _joined(finding(f"ERROR {one}") for one in self.weaker)
+            yield "ftgate_forbid_weakening", "; ".join(self.weaker), whole
 
-    def _told(self, counted: Collection[str]) -> str:
+    def _told(self, counted: Collection[str]) -> dict[str, str]:
+        """Return what is not met in a few words, and as a sentence."""
         names: dict[str, list[str]] = {}
         for one in self.unmet:
             if one.test is None or one.test not in counted:
                 names.setdefault(one.reason, []).append(one.name)
-        return "; ".join(f"{', '.join(those)}: {reason}" for reason, those in names.items())
+        return {
+            f"{', '.join(those)}: {reason}": f"required gate {', '.join(those)} is not met: {reason}"
+            for reason, those in names.items()
+        }
+
+
+def _joined(findings: Iterable[Iterable[list[str]]]) -> str:
+    return "\n".join(line for found in findings for part in found for line in part)
 
 
 def find_owed(config: pytest.Config, files: GateFiles, results: Sequence[GateResult], seen: Seen) -> Owed:
@@ -165,7 +177,7 @@ def find_owed(config: pytest.Config, files: GateFiles, results: Sequence[GateRes
 
 def waived_by(config: pytest.Config) -> str | None:
     """Return the option with which required gates are listed, not enforced; None without one."""
-    return "--ftgate-allow-missing" if config.getoption("--ftgate-allow-missing") else planning_option(config)
+    return ALLOW_MISSING if config.getoption(ALLOW_MISSING) else planning_option(config)
 
 
 def _gates_of(files: GateFiles, path: Path) -> Sequence[str]:

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
-from html import escape
 from typing import TYPE_CHECKING, NoReturn
 
 import pytest
@@ -21,7 +19,7 @@ from pytest_ftgate.plugin.obligations import BROKEN
 from pytest_ftgate.plugin.overrides import unused_fixtures
 from pytest_ftgate.plugin.planning import plan_and_leave
 from pytest_ftgate.reports.sentences import headline
-from pytest_ftgate.reports.text import block, title
+from pytest_ftgate.reports.text import failure_text, title
 from pytest_ftgate.result import GateResult, closed, error_check, failed_result
 from pytest_ftgate.text import plural, printable
 
@@ -55,7 +53,7 @@ def judge_in_setup(item: pytest.Item, request: pytest.FixtureRequest | None, ses
         _judge(request, session)
         return
     _refuse(item, session, refused)
-    fail(title(session.results[item.nodeid]).text)
+    _fail_gate(item, session.results[item.nodeid])
 
 
 def _refuse(item: pytest.Item, session: GateSession, error: FtgateError) -> None:
@@ -78,6 +76,12 @@ def judged_gate(request: pytest.FixtureRequest, session: GateSession) -> GateRes
     if request.node.get_closest_marker(MARK) is None:
         fail("the fixture ftgate needs the marker @pytest.mark.ftgate(...) on the test")
     return _judge(request, session)
+
+
+def _fail_gate(item: pytest.Item, result: GateResult) -> NoReturn:
+    """Fail the test with the block of its gate."""
+    __tracebackhide__ = False  # pytest warns if a failure has no visible frame
+    fail(failure_text(result, item.config.get_verbosity()))
 
 
 def fail(text: str) -> NoReturn:
@@ -119,7 +123,7 @@ def _judge(request: pytest.FixtureRequest, session: GateSession) -> GateResult:
         session.keep(judged, item)
     result = session.results[item.nodeid]
     if result.verdict == "error":
-        fail(title(result).text)
+        _fail_gate(item, result)
     return result
 
 
@@ -153,7 +157,7 @@ def verdict_after_body(
                 _refuse(item, session, error)
                 result = session.results[item.nodeid]
     if not result.passed:
-        fail(title(result).text)
+        _fail_gate(item, result)
     if skipped is not None:
         raise skipped
 
@@ -163,8 +167,8 @@ def hold_report(
 ) -> None:
     """Make sure that the test's report shows a gate that did not pass, even if the body failed or skipped.
 
-    pytest's FAILURES section only has the gate's title, because the gate's block follows it; the line of the short
-    summary says why. User properties that a test set itself to look like the facts of a gate are removed.
+    The failure has the gate's block; the line of pytest's short summary says why. User properties that a test set
+    itself to look like the facts of a gate are removed.
 
     Args:
         late: the verdict is new, because the markers changed during this phase.
@@ -183,26 +187,20 @@ def hold_report(
             session.see_absent(item, BROKEN)
     if result is None or result.passed or (report.when == "teardown" and not late):
         return
-    text, why = title(result).text, printable(headline(result))
-    if text in report.longreprtext:
+    heading, why = title(result).text, printable(headline(result))
+    if heading in report.longreprtext:
         crash = getattr(report.longrepr, "reprcrash", None)
-        if crash is not None and crash.message.endswith(text):
+        if crash is not None and heading in crash.message:
             crash.message = why
         return
     if report.when != "call" and not late:
         return
     add_section = getattr(report.longrepr, "addsection", None)
     if report.outcome == "failed" and add_section is not None:
-        add_section("ftgate", text)
+        add_section("ftgate", failure_text(result, item.config.get_verbosity()))
     elif not hasattr(report, "wasxfail"):
         report.outcome = "failed"
-        report.longrepr = why
-
-
-def block_as_html(report: pytest.TestReport) -> str:
-    """Return the block of the gate whose facts are in a test's report, escaped."""
-    result = GateResult.from_dict(json.loads(str(dict(report.user_properties)[MARK])))
-    return escape("\n".join(line.text for line in [title(result), *block(result)]) + "\n")
+        report.longrepr = f"{why}\n{failure_text(result, item.config.get_verbosity())}"
 
 
 def _why_skipped(report: pytest.TestReport) -> str:

@@ -345,9 +345,9 @@ class GateSession:
         self.finish()
         found = self.held(status)
         if found != status and not self._summarized and self._worker is None:
-            failed = (Line(f"FAILED: {text}") for *_, text in self._owed.errors())
-            for line in (*failed, *self._lines()):
-                print(printable(line.text), file=sys.stderr)
+            failed = (line for *_, text in self._owed.errors() for line in text.splitlines())
+            for text in (*failed, *(line.text for line in self._lines())):
+                print(printable(text), file=sys.stderr)
         return found
 
     def summarize(self, reporter: pytest.TerminalReporter) -> None:
@@ -356,7 +356,7 @@ class GateSession:
         verbosity = self._config.get_verbosity()
         if verbosity <= HIDDEN:
             return
-        show_gates(reporter, list(self.results.values()), verbosity=verbosity)
+        show_gates(reporter, self.results, verbosity=verbosity)
         for (heading, *lines), *_ in self.plans.seen.values():
             show_block(reporter, heading, lines)
         show_lines(reporter, [*self._lines(), *(self._unversioned() if verbosity > 0 else ())])

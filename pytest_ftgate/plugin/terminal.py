@@ -3,24 +3,22 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import nullcontext
 from types import SimpleNamespace
 from typing import Any, cast
 
 import pytest
 
-from pytest_ftgate.reports.text import AuditsShown, Line, block, title
+from pytest_ftgate.reports.text import Line, block, title
 from pytest_ftgate.result import GateResult
 from pytest_ftgate.runs.progress import ProgressDisplay
-from pytest_ftgate.text import one_line, printable
+from pytest_ftgate.text import one_line, printable, wrapped
 
 HIDDEN = -2
 """The verbosity of ``-qq``, which hides everything."""
 
 _STANDARD_ERROR = 2
-_LOG_COLUMNS = 80
-_LEAST_COLUMNS = 40
 
 
 def display(config: pytest.Config) -> ProgressDisplay | None:
@@ -50,12 +48,12 @@ def _line_apart(reporter: pytest.TerminalReporter, line: str) -> None:
     reporter.flush()
 
 
-def show_gates(reporter: pytest.TerminalReporter, results: Sequence[GateResult], *, verbosity: int) -> None:
-    columns = max(reporter.config.get_terminal_writer().fullwidth, _LEAST_COLUMNS) if reporter.isatty else _LOG_COLUMNS
-    audits = AuditsShown()
-    for result in results:
-        lines = block(result, verbosity=verbosity, width=columns, audits=audits)
-        show_block(reporter, title(result), lines)
+def show_gates(reporter: pytest.TerminalReporter, results: Mapping[str, GateResult], *, verbosity: int) -> None:
+    """Write the blocks of gates by node id, but those that pytest has printed as failures of their tests."""
+    printed = [] if reporter.config.option.tbstyle == "no" else list(_failures(reporter))
+    for nodeid, result in results.items():
+        if not any(node == nodeid and title(result).text in text for node, text in printed):
+            show_block(reporter, title(result), block(result, verbosity=verbosity))
 
 
 def show_block(reporter: pytest.TerminalReporter, heading: Line, lines: Iterable[Line]) -> None:
@@ -66,19 +64,24 @@ def show_block(reporter: pytest.TerminalReporter, heading: Line, lines: Iterable
 
 def failed_tests(reporter: pytest.TerminalReporter) -> set[str]:
     """Return the ids of the tests that pytest counts as failed or as an error."""
-    reports = (one for outcome in ("failed", "error") for one in reporter.stats.get(outcome, ()))
-    return {one.nodeid.partition("@")[0] for one in reports}  # xdist appends the name of a group
+    return {nodeid for nodeid, _ in _failures(reporter)}
+
+
+def _failures(reporter: pytest.TerminalReporter) -> Iterator[tuple[str, str]]:
+    """Yield the node id and the text of each failure and error."""
+    for report in (one for outcome in ("failed", "error") for one in reporter.stats.get(outcome, ())):
+        yield report.nodeid.partition("@")[0], report.longreprtext  # xdist appends the name of a group
 
 
 class _Told:
     """Stands for a traceback: a text, and its message in pytest's short summary."""
 
     def __init__(self, message: str, text: str) -> None:
-        self._text = printable(text)
+        self._lines = [printable(line) for line in text.splitlines()]
         self.reprcrash = SimpleNamespace(message=printable(one_line(message)))
 
     def toterminal(self, writer: Any) -> None:
-        for line in self._text.splitlines():
+        for line in self._lines:
             writer.line(line, red=True)
 
 
@@ -92,8 +95,13 @@ def add_error(reporter: pytest.TerminalReporter, key: str, message: str, text: s
 
 
 def show_lines(reporter: pytest.TerminalReporter, lines: Iterable[Line]) -> None:
-    """Write lines on the session as a whole under a heading; nothing without lines."""
+    """Write lines on the session as a whole under a heading; nothing without lines.
+
+    What is after a line break is for copying, and is not wrapped.
+    """
     for number, line in enumerate(lines):
         if number == 0:
             reporter.write_sep("-", "ftgate")
-        reporter.write_line(printable(line.text), **_markup(line.colour))
+        text, _, copied = line.text.partition("\n")
+        for part in (*wrapped(text, break_words=False), *filter(None, [printable(copied, len(copied))])):
+            reporter.write_line(part, **_markup(line.colour))

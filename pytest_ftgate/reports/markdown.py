@@ -131,9 +131,10 @@ def _open(result: GateResult) -> Iterator[str]:
         yield from table(wrong)
     stage, gain = sentences.stage_sentence(result), sentences.gain_sentence(result)
     yield from (f"**{stage}**", "") if stage is not None else ()
-    yield from (f"Hypothesis: {inline(result.hypothesis)}", "") if result.hypothesis else ()
+    hypothesis = sentences.hypothesis_sentence(result)
+    yield from () if hypothesis is None else (inline(hypothesis), "")
     yield from table(tables.models(result))
-    yield from (f"**{inline(gain)}**, {sentences.changed(result)}", "") if gain is not None else ()
+    yield from (f"**{inline(gain)}**; {inline(sentences.changed(result))}", "") if gain is not None else ()
     for champion in sentences.champion_sentences(result):
         yield from (inline(champion), "")
     yield from _advice(result)
@@ -168,7 +169,7 @@ def _folded(result: GateResult) -> Iterator[str]:
     for part in tables.parts(result):
         if part:
             yield from _fold(plural(len(part.rows), part.columns[0].heading), table(part))
-    yield from _preformatted("parts of metrics", breakdown_lines(result, full=True))
+    yield from _preformatted("parts of metrics", breakdown_lines(result))
     yield from _preformatted("judges", sentences.judge_sentences(result))
     yield from _preformatted("economics", economics_lines(result.economics) if result.economics is not None else ())
     examples = tables.examples(result)

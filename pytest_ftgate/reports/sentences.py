@@ -20,6 +20,7 @@ from pytest_ftgate.text import (
     show_count,
     show_difference,
     show_dollars,
+    show_needed,
     show_p_value,
     show_percent,
     show_usd,
@@ -54,7 +55,7 @@ def advised_once(checks: Iterable[Check], said: set[str]) -> Iterator[Check]:
 def headline(result: GateResult) -> str:
     """Return why the gate did not pass for pytest's summary, which is cut at the width of the terminal.
 
-    ``gain +2.1 points (+5 points required) (margin)``
+    ``gain +2.1 points, needs +5.0 (margin)``
     """
     check = deciding_checks(result)[0]
     verdict = "inconclusive: " if result.verdict == "inconclusive" else ""
@@ -99,10 +100,12 @@ def stage_sentence(result: GateResult) -> str | None:
 
 
 def changed(result: GateResult) -> str:
-    """Return how many examples changed: ``40 fixed, 10 broken, 60 examples``."""
+    """Return how many examples changed: ``40 fixed, 10 broken of 60 examples (12 groups)``."""
     better, worse = ("won", "lost") if _is_of_pairs(result) else ("fixed", "broken")
+    note = f" ({result.note})" if result.note else ""
     attempt = "" if result.attempt is None else f"; {result.attempt}"
-    return f"{result.wins or 0:,} {better}, {result.losses or 0:,} {worse}, {plural(result.n or 0, 'example')}{attempt}"
+    examples = plural(result.n or 0, "example")
+    return f"{result.wins or 0:,} {better}, {result.losses or 0:,} {worse} of {examples}{note}{attempt}"
 
 
 def examples(result: GateResult, most: int | None = None) -> tuple[str, tuple[Flip, ...]]:
@@ -127,48 +130,61 @@ def _is_of_pairs(result: GateResult) -> bool:
 
 
 def gain_sentence(result: GateResult) -> str | None:
-    """Return the gain over the best baseline with its lower bound, None if it was not measured.
+    """Return the gain over the best baseline, what is required, and its lower bound, None if it was not measured.
 
-    ``gain +26.7 points accuracy (95 % lower bound +15.4)``
+    ``gain +26.7 points accuracy, needs +5.0; 95 % lower bound +15.4``
     """
     if result.gain is None:
         return None
-    share = is_share(result.metric_range)
     over = "" if len(result.baselines) == 1 else f" over {result.baseline.name}"
-    bounds = "; ".join(_bounds(result, share=share))
-    gained = f"gain{over} {show_difference(result.gain, share=share)} {result.metric}"
-    return f"{gained}{f' ({bounds})' if bounds else ''}"
+    gained = f"gain{over} {show_difference(result.gain, share=is_share(result.metric_range))} {result.metric}"
+    return "; ".join([f"{gained}, {_required(result)}", *_lower_bound(result)])
 
 
 def champion_sentences(result: GateResult) -> Iterator[str]:
     """Yield the gain over each baseline with a max_drop of its own, of a gate that asks for a margin.
 
-    ``gain over champion -0.7 points (95 % lower bound -2.2; max_drop 3 points)``
+    ``gain over champion -0.7 points, max_drop 3 points; 95 % lower bound -2.2``
     """
     for role, one in result.gains.items():
         if result.max_drop is None and (one.required or 0) < 0:
-            own = replace(result, lower_bound=one.lower_bound, max_drop=-(one.required or 0), note=None)
-            share = is_share(result.metric_range)
-            gain = show_difference(one.gain, share=share)
-            yield f"gain over {role} {gain} ({'; '.join(_bounds(own, share=share))})"
+            own = replace(result, lower_bound=one.lower_bound, max_drop=-(one.required or 0))
+            gain = f"gain over {role} {show_difference(one.gain, share=is_share(result.metric_range))}"
+            yield "; ".join([f"{gain}, {_required(own)}", *_lower_bound(own)])
 
 
-def _bounds(result: GateResult, *, share: bool) -> Iterator[str]:
-    if result.lower_bound is not None and result.confidence is not None:
-        yield f"{show_percent(result.confidence)} lower bound {show_change(result.lower_bound, share=share)}"
-    if result.note:
-        yield result.note
+def _required(result: GateResult) -> str:
+    share = is_share(result.metric_range)
     if result.max_drop is not None:
-        yield f"max_drop {show_amount(result.max_drop, share=share)}"
-    else:
-        yield from unproven(result)
+        return f"max_drop {show_amount(result.max_drop, share=share)}"
+    return "nothing required" if result.margin is None else f"needs {show_needed(result.margin, share=share)}"
+
+
+def _lower_bound(result: GateResult) -> Iterator[str]:
+    if result.lower_bound is not None and result.confidence is not None:
+        lower = show_change(result.lower_bound, share=is_share(result.metric_range))
+        yield "; ".join([f"{show_percent(result.confidence)} lower bound {lower}", *unproven(result)])
+
+
+def bounds(result: GateResult) -> str | None:
+    """Return both bounds: ``95 % bounds -14.6 to +7.0``; None where one is not known."""
+    share = is_share(result.metric_range)
+    if result.lower_bound is None or result.upper_bound is None:
+        return None
+    low, high = (show_change(one, share=share) for one in (result.lower_bound, result.upper_bound))
+    return f"{show_percent(result.confidence or 0)} bounds {low} to {high}"
 
 
 def unproven(result: GateResult) -> Iterator[str]:
     """Yield that a margin was reached without proof, where it was."""
     if result.max_drop is None and result.passed and result.margin and result.margin_proven is False:
-        share = is_share(result.metric_range)
-        yield f"margin {show_amount(result.margin, share=share)} reached, not proven"
+        yield "margin not proven"
+
+
+def hypothesis_sentence(result: GateResult) -> str | None:
+    """Return the hypothesis, and whether it was reached if that is known; None without one."""
+    reached = {None: "", True: ": reached", False: ": not reached"}[result.hypothesis_reached]
+    return f"hypothesis: {result.hypothesis}{reached}" if result.hypothesis else None
 
 
 def method_sentences(result: GateResult) -> list[str]:

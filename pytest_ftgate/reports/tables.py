@@ -149,20 +149,14 @@ def breakdowns(result: GateResult) -> Iterator[Table]:
         )
 
 
-def worst_rows(result: GateResult, metrics: Iterable[str] | None, most: int) -> Iterator[Table]:
-    """Yield tables of the ``most`` worst rows that fit into 80 columns.
-
-    For each of ``metrics`` show the first number of each model. ``None`` means all metrics with all numbers, on one
-    line per model.
-    """
+def worst_rows(result: GateResult, most: int) -> Iterator[Table]:
+    """Yield tables of the ``most`` worst rows of each metric, on one line per model where there are several numbers."""
     for metric, (first, by_role, rows) in _breakdowns(result).items():
-        if metrics is not None and metric not in metrics:
-            continue
         shown = rows[:most]
         title = f"{metric}: {first.title}s"
         if len(shown) < len(rows):
             title += f", worst {len(shown)} of {len(rows):,}"
-        if metrics is None and len(first.columns) > 1:
+        if len(first.columns) > 1:
             lines = [line for row in shown for line in _line_a_model(first, by_role, row)]
             yield Table(title, columns([""], first.columns), tuple(lines))
         else:

@@ -1,4 +1,4 @@
-"""A result as text for a terminal or a CI log: one block per gate, and the text of its failure."""
+"""A result as text for a terminal or a CI log of 80 columns: the block of a gate, which is a red test's failure."""
 
 from __future__ import annotations
 
@@ -9,22 +9,20 @@ from typing import NamedTuple
 
 from pytest_ftgate.checks.advice import most_to_try
 from pytest_ftgate.reports import sentences, tables
-from pytest_ftgate.reports.table import Table
+from pytest_ftgate.reports.table import Column, Table
 from pytest_ftgate.result import PROBLEMS_FIRST, RED, Check, Economics, GateResult
-from pytest_ftgate.text import plural, printable, shortened, wrapped
+from pytest_ftgate.text import middle, plural, printable, wrapped
 
+WIDTH = 80
 _NAME_WIDTH = 300
-_TABLE_WIDTH = 80
 _NARROW_MODEL_WIDTH = 16
 _EXAMPLES_SHOWN = 3
 _SLICES_SHOWN = 5
-_FEW_ROWS, _MANY_ROWS = 5, 30  # of the parts of a metric
+_MANY_ROWS = 30  # of the parts of a metric
 _WARNINGS_SHOWN = 3
-_FEW_WARNINGS = 2  # so many of one training set are not repeated for each gate
-_EXCERPT, _ALIKE_SHOWN = 60, 20
+_PLACE, _EXCERPT, _ALIKE_SHOWN, _WHY = 40, 60, 20, 150
 _PAIR = 100  # characters of each text
-_BELOW = " " * 10  # as wide as a check's status
-_BELOW_ADVICE = " " * 5  # as wide as its number
+_BELOW = " " * 6  # as wide as a check's status
 _HIDDEN = ("pass", "note")
 _COLOURS: dict[str, str] = {**dict.fromkeys(RED, "red"), "pass": "green", "warning": "yellow", "note": ""}
 
@@ -36,79 +34,48 @@ class Line(NamedTuple):
     colour: str = ""
 
 
-class AuditsShown:
-    """The warnings of training audits that the blocks of a session have shown, so that each is shown once."""
+def block(result: GateResult, *, verbosity: int = 0) -> list[Line]:
+    """Return the lines of the gate's block, each safe to print and of at most 80 columns.
 
-    def __init__(self) -> None:
-        self._gates: dict[tuple[Check, ...], str] = {}
-
-    def repeated(self, result: GateResult) -> tuple[list[Check], list[Line]]:
-        """Return the warnings that the block of an earlier gate has shown, and the line that replaces them."""
-        found = [check for check in result.checks if check.status == "warning" and check.kind == "data"]
-        gate = self._gates.setdefault(tuple(replace(check, source=None) for check in found), result.name)
-        if gate == result.name or len(found) < _FEW_WARNINGS:
-            return [], []
-        return found, [Line(f"training set: {plural(len(found), 'warning')}, as for gate {gate}", "yellow")]
-
-
-def block(
-    result: GateResult,
-    *,
-    verbosity: int = 0,
-    width: int = _TABLE_WIDTH,
-    audits: AuditsShown | None = None,
-) -> list[Line]:
-    """Return the lines of the gate's block. All of them are safe to print.
-
-    A red gate begins with the checks that decide its verdict and wrong answers of the candidate. Unless ``verbosity``
-    is above 0, passed checks and notes are only counted, a warning is one line, and details are left out.
+    A red gate begins with the checks that decide its verdict and wrong answers of the candidate; one in error shows
+    nothing else. Unless ``verbosity`` is above 0, passed checks and notes are only counted, a warning is one line, and
+    details are left out.
 
     Args:
         verbosity: that of pytest.
-        width: the columns that lines are wrapped into.
-        audits: what the blocks before have shown.
     """
     full = verbosity > 0
-    details = full or not result.passed
     deciding = [] if result.passed else sentences.deciding_checks(result)
-    repeated, as_before = (audits or AuditsShown()).repeated(result)
-    apart = [*deciding, *_on_calls(result), *repeated]
-    rest = (one for one in result.checks if one not in apart)
-    others = sorted(rest, key=lambda one: PROBLEMS_FIRST.index(one.status))
-    shown = [one for one in others if full or one.status not in _HIDDEN]
-
+    others = sorted(
+        (one for one in result.checks if one not in deciding), key=lambda one: PROBLEMS_FIRST.index(one.status)
+    )
     said: set[str] = set()
-
-    def checks(several: Iterable[Check]) -> list[Line]:
-        lines = (line for check in sentences.advised_once(several, said) for line in check_lines(check))
-        return _wrapped(lines, width, _BELOW)
-
-    advice = [Line(text, "bold") for text in _advice(result)]
-    short = [one for one in shown if not full and one.status == "warning" and one.kind != "review"]
-    answers = [*map(Line, _examples(result, None if full else _EXAMPLES_SHOWN))] if details else []
-    lines = [
-        *checks(deciding),
-        *(answers if deciding else ()),
-        *_models(result, full=full, width=width),
-        *_lines(sentences.gain_sentence(result), colour="bold"),
-        *_lines(sentences.changed(result) if result.gain is not None else None),
-        *map(Line, sentences.champion_sentences(result)),
-        *(Line(f"  {text}") for text in sentences.method_sentences(result) if full),
-        *map(Line, sentences.judge_sentences(result) if details else ()),
-        *map(Line, economics_lines(result.economics, full=full) if result.economics is not None else ()),
-        *map(Line, part_lines(result, full=full)),
-        *map(Line, breakdown_lines(result, full=full) if details else ()),
-        *map(Line, sentences.mistake_sentences(result, full=full)),
-        *_wrapped(advice, width, _BELOW_ADVICE),
-        *(() if deciding else answers),
-        *([Line(f"{'other' if deciding else 'all'} checks, problems first:")] if full and shown else ()),
-        *checks(one for one in shown if one not in short),
-        *_warnings(short, width),
-        *as_before,
-        *map(Line, _leaks(result) if full else ()),
-        *map(Line, _inputs(result) if full else _counted(others)),
-    ]
-    return _wrapped((Line(printable(text), colour) for text, colour in lines), width, "    ")
+    told = bool(deciding) and result.gain is not None and deciding[0].observed in (result.gain, result.lower_bound)
+    lines: list[Line] = []
+    for check in sentences.advised_once(deciding, said):
+        facts = (sentences.bounds(result), sentences.changed(result)) if told and check.name == deciding[0].name else ()
+        lines += check_lines(check, "; ".join(filter(None, facts)))
+    if result.verdict == "error" and not full:
+        red = [one for one in others if one.status in RED]
+        return [*lines, *_checks(red, said), *_lines((sentences.stage_sentence(result), *_counted(others)), "red")]
+    answers = _lines(_examples(result, None if full else _EXAMPLES_SHOWN)) if full or deciding else []
+    if deciding:
+        lines += [*_apart(answers), Line("")]
+    lines += _lines(() if told else _gain(result), "bold")
+    lines += _lines(sentences.method_sentences(result) if full else ())
+    lines += _lines(sentences.champion_sentences(result))
+    lines += _lines((sentences.stage_sentence(result),), "green" if result.passed else "red")
+    lines += _lines((None if result.models_called else "no model was called",))
+    lines += _lines(model_table(result, full=full))
+    lines += _lines((sentences.hypothesis_sentence(result),))
+    lines += _lines((sentences.age_sentence(result),))
+    lines += _lines(() if result.economics is None else economics_lines(result.economics, full=full))
+    if full:
+        lines += [*_lines(_details(result)), *(() if deciding else answers), *_checks(others, said)]
+        return [*lines, *_lines((*_leaks(result), *_inputs(result)))]
+    lines += _lines(part_lines([tables.red_parts(result, _SLICES_SHOWN)]))
+    lines += _checks([one for one in others if one.status in RED], said)
+    return [*lines, *_warnings([one for one in others if one.status == "warning"]), *_lines(_counted(others))]
 
 
 def title(result: GateResult) -> Line:
@@ -116,120 +83,64 @@ def title(result: GateResult) -> Line:
     return Line(f"ftgate {printable(result.name, _NAME_WIDTH)}: {result.verdict.upper()}", _COLOURS[result.verdict])
 
 
-def _models(result: GateResult, *, full: bool, width: int) -> Iterator[Line]:
-    yield from _lines(sentences.stage_sentence(result), colour="green" if result.passed else "red")
-    yield from _lines(result.hypothesis and f"hypothesis: {result.hypothesis}")
-    yield from _lines("no model was called" if result.verdict == "fail" and not result.models_called else None)
-    yield from (Line(check.message) for check in _on_calls(result))
-    yield from map(Line, model_table(result, full=full, width=width))
-    yield from _lines(sentences.age_sentence(result))
-    if result.passed and not full:
-        return
-    if full or any(model.cost_usd is not None for model in result.models.values()):
-        yield from map(Line, sentences.price_sentences(result))
+def failure_text(result: GateResult, verbosity: int = 0) -> str:
+    """Return the title and the block as one text: the failure of a red test."""
+    return "\n".join(line.text for line in (title(result), *block(result, verbosity=verbosity)))
 
 
-def _lines(text: str | None, colour: str = "") -> list[Line]:
-    """Return the line of a text, none without a text."""
-    return [Line(text, colour)] if text else []
+def _lines(texts: Iterable[str | None], colour: str = "") -> list[Line]:
+    """Return the texts that are not ``None`` as lines, wrapped between words."""
+    return [Line(part, colour) for text in texts if text is not None for part in _fold(text, "    ")]
 
 
-def _on_calls(result: GateResult) -> list[Check]:
-    """Return the notes on calls that say what to do, which are always shown: answers are not kept."""
-    return [check for check in result.checks if (check.kind, check.status) == ("models", "note") and check.advice]
+def _fold(text: str, then: str) -> list[str]:
+    return wrapped(text, then=then, width=WIDTH, break_words=False) or [""]
 
 
-def model_table(result: GateResult, *, full: bool = False, width: int = _TABLE_WIDTH) -> list[str]:
-    """Return the table of models, with tokens if ``full``. If it is wider than ``width``, return two, metrics first."""
-    whole = tables.models(result) if full else _without(tables.models(result), tables.TOKENS)
-    fitted = whole if full else _narrowed(whole, width)
-    if _width_of(fitted) <= width:
-        return fitted.lines()
-    run = [number for number, column in enumerate(whole.columns) if number > 1 and column.heading in tables.RUN_COLUMNS]
-    scores = whole.only(number for number in range(len(whole.columns)) if number not in run)
-    return [*(scores if full else _narrowed(scores, width)).lines(), *whole.only([0, *run]).lines()]
+def _apart(lines: Sequence[Line]) -> list[Line]:
+    """Return lines after an empty one; nothing without lines."""
+    return [Line(""), *lines] if lines else []
 
 
-def _without(table: Table, heading: str) -> Table:
-    return table.only(number for number, column in enumerate(table.columns) if column.heading != heading)
+# --- checks --------------------------------------------------------------------------------------------------
 
 
-def _width_of(table: Table) -> int:
-    return max(map(len, table.lines()), default=0)
-
-
-def _narrowed(table: Table, width: int) -> Table:
-    """Return the table with the names of models shortened to fit ``width``, but not below a readable length."""
-    others = _width_of(table.only(number for number in range(len(table.columns)) if number != 1))
-    most = max(width - others - 2, _NARROW_MODEL_WIDTH)
-    half = (most - 3) // 2  # both ends are kept: models of one family may differ in either
-    names = [name if len(name) <= most else f"{name[:half]}...{name[-half:]}" for _, name, *_ in table.rows]
-    rows = [(row[0], name, *row[2:]) for row, name in zip(table.rows, names, strict=True)]
-    return replace(table, rows=tuple(rows))
-
-
-def economics_lines(economics: Economics, *, full: bool = True) -> list[str]:
-    """Return the sentence on the economics; with ``full`` after the costs that it is based on."""
-    if not full:
-        return [economics.sentence]
-    first, *others = sentences.economics_sentences(economics)
-    return [
-        f"economics: {first}",
-        *(f"  {text}" for text in others),
-        economics.sentence,
-    ]
-
-
-def part_lines(result: GateResult, *, full: bool) -> list[str]:
-    """Return the parts of a result; unless ``full`` only those of the test set that do not hold, at most five."""
-    parts = tables.parts(result) if full else (tables.red_parts(result, _SLICES_SHOWN),)
-    return [line for table in parts for line in _without(table, tables.UPPER).lines("  ")]
-
-
-def breakdown_lines(result: GateResult, *, full: bool) -> Iterator[str]:
-    """Yield the parts of all metrics; unless ``full`` the worst parts of the deciding metric and of those that miss a
-    threshold."""
-    failed = [check.threshold.key for check in result.checks if check.status == "fail" and check.threshold is not None]
-    explained = {one.metric for one in result.breakdowns}
-    missed = {name for name in explained if any(key.startswith(f"thresholds.{name}") for key in failed)}
-    metrics = None if full else {result.metric or "", *missed}
-    for table in tables.worst_rows(result, metrics, _MANY_ROWS if full else _FEW_ROWS):
-        yield table.title
-        yield from table.lines("  ")
-
-
-def check_lines(check: Check) -> Iterator[Line]:
-    """Yield a check and its cure."""
+def check_lines(check: Check, facts: str = "") -> Iterator[Line]:
+    """Yield a check, further facts, and its cure."""
     status = check.status.upper() if check.status in RED else check.status
     # A weakened gate passes by its own weaker threshold: make sure that warnings of the review are seen.
-    red = (check.kind, check.status) == ("review", "warning")
-    yield Line(f"  {status:<7} {check.name}: {sentences.with_source(check)}", "red" if red else _COLOURS[check.status])
-    if check.advice:
-        yield Line(f"  {'fix:':<7} {check.advice}")
+    colour = "red" if (check.kind, check.status) == ("review", "warning") else _COLOURS[check.status]
+    first, *others = finding(f"{status:<5} {check.name}: {sentences.with_source(check)}", facts, check.advice)
+    yield from (Line(text, colour) for text in first)
+    yield from (Line(text) for part in others for text in part)
 
 
-def _warnings(checks: Sequence[Check], width: int) -> Iterator[Line]:
-    """Yield the first warnings, a line each, and how many more there are."""
-    for check in checks[:_WARNINGS_SHOWN]:
-        yield Line(shortened(printable(f"  warning {check.name}: {sentences.with_source(check)}"), width), "yellow")
-    if len(checks) > _WARNINGS_SHOWN:
-        yield Line(f"  {plural(len(checks) - _WARNINGS_SHOWN, 'more warning')} (-v)", "yellow")
+def finding(what: str, facts: str = "", cure: str | None = None) -> Iterator[list[str]]:
+    """Yield the wrapped lines of a finding, which begins with its status, of further facts, and of the cure."""
+    for text in (what, f"{_BELOW}{facts}" if facts else "", f"fix:  {cure}" if cure else ""):
+        if text:
+            yield _fold(text, _BELOW)
+
+
+def _checks(checks: Iterable[Check], said: set[str]) -> list[Line]:
+    return [line for check in sentences.advised_once(checks, said) for line in check_lines(check)]
 
 
 def finding_lines(checks: Iterable[Check]) -> Iterator[Line]:
     """Yield what is not in order of a gate that is not judged, problems first; all lines are safe to print."""
     for check in sorted(checks, key=lambda one: one.status not in RED):
         if check.status in (*RED, "warning"):
-            yield from (Line(printable(line.text), line.colour) for line in check_lines(check))
+            yield from check_lines(check)
 
 
-def _wrapped(lines: Iterable[Line], width: int, indent: str) -> list[Line]:
-    """Wrap lines between words; continued lines are indented. An empty line stays."""
-    return [
-        Line(part, line.colour)
-        for line in lines
-        for part in wrapped(line.text, then=indent, width=width, break_words=False)
-    ]
+def _warnings(checks: Sequence[Check]) -> Iterator[Line]:
+    """Yield those of the review in full, then the first others, a line each, and how many more there are."""
+    short = [check for check in checks if check.kind != "review"]
+    yield from (line for one in checks if one not in short for line in check_lines(replace(one, advice=None)))
+    for check in short[:_WARNINGS_SHOWN]:
+        yield Line(middle(printable(f"warning {check.name}: {sentences.with_source(check)}"), WIDTH), "yellow")
+    if len(short) > _WARNINGS_SHOWN:
+        yield Line(f"{plural(len(short) - _WARNINGS_SHOWN, 'more warning')} (-v)", "yellow")
 
 
 def _counted(checks: Iterable[Check]) -> Iterator[str]:
@@ -241,6 +152,84 @@ def _counted(checks: Iterable[Check]) -> Iterator[str]:
     counts += [plural(notes, "note")] if notes else []
     if counts:
         yield f"{', '.join(counts)} (-v shows them)"
+
+
+# --- the gain and the models ---------------------------------------------------------------------------------
+
+
+def _gain(result: GateResult) -> Iterator[str]:
+    gain = sentences.gain_sentence(result)
+    yield from () if gain is None else (gain, sentences.changed(result))
+
+
+def model_table(result: GateResult, *, full: bool = False) -> list[str]:
+    """Return the table of models, with tokens if ``full``. If it is wider than 80 columns, return two, scores first."""
+    whole = tables.models(result)
+    whole = whole if full else whole.only(
+        number for number, column in enumerate(whole.columns) if column.heading != tables.TOKENS
+    )  # fmt: skip
+    fitted = _narrowed(whole)
+    if _width_of(fitted) <= WIDTH and not (full and fitted != whole):
+        return _joined(fitted).lines()
+    run = [number for number, column in enumerate(whole.columns) if number > 1 and column.heading in tables.RUN_COLUMNS]
+    scores = whole.only(number for number in range(len(whole.columns)) if number not in run)
+    return [*_joined(scores if full else _narrowed(scores)).lines(), *whole.only([0, *run]).lines()]
+
+
+def _width_of(table: Table) -> int:
+    return max(map(len, _joined(table).lines()), default=0)
+
+
+def _joined(table: Table) -> Table:
+    """Return the table with role and model in one column."""
+    width = max((len(row[0]) for row in table.rows), default=0)
+    rows = tuple((f"{role:<{width}} {name}", *rest) for role, name, *rest in table.rows)
+    return replace(table, columns=(Column("", "text"), *table.columns[2:]), rows=rows)
+
+
+def _narrowed(table: Table) -> Table:
+    """Return the table with the names of models shortened to fit, but not below a readable length."""
+    others = _width_of(table) - max((len(row[1]) for row in table.rows), default=0)
+    most = max(WIDTH - others, _NARROW_MODEL_WIDTH)
+    return replace(table, rows=tuple((row[0], middle(row[1], most), *row[2:]) for row in table.rows))
+
+
+def economics_lines(economics: Economics, *, full: bool = True) -> list[str]:
+    """Return the sentence on the economics; with ``full`` after the costs that it is based on."""
+    if not full:
+        return [economics.sentence]
+    first, *others = sentences.economics_sentences(economics)
+    return [f"economics: {first}", *(f"  {text}" for text in others), economics.sentence]
+
+
+# --- details -------------------------------------------------------------------------------------------------
+
+
+def _details(result: GateResult) -> Iterator[str]:
+    """Yield what only ``-v`` shows, but the checks and the inputs."""
+    yield from sentences.price_sentences(result)
+    yield from sentences.judge_sentences(result)
+    yield from part_lines(tables.parts(result))
+    yield from breakdown_lines(result)
+    yield from sentences.mistake_sentences(result, full=True)
+    shown = most_to_try(result)
+    yield from ("more advice:",) if shown else ()
+    for number, one in enumerate(shown, start=1):
+        yield f"  {number}. {one.action.replace('_', ' ')}: {one.text}"
+        yield f"     because {one.fact}"
+
+
+def part_lines(parts: Iterable[Table]) -> Iterator[str]:
+    """Yield the guards, slices or labels, without their upper bounds."""
+    for table in parts:
+        yield from table.only(n for n, column in enumerate(table.columns) if column.heading != tables.UPPER).lines("  ")
+
+
+def breakdown_lines(result: GateResult) -> Iterator[str]:
+    """Yield the parts of all metrics, the worst first."""
+    for table in tables.worst_rows(result, _MANY_ROWS):
+        yield table.title
+        yield from table.lines("  ")
 
 
 def _leaks(result: GateResult) -> Iterator[str]:
@@ -267,27 +256,22 @@ def _inputs(result: GateResult) -> Iterator[str]:
     yield from (f"  {fact}" for fact in facts)
 
 
-def _advice(result: GateResult) -> Iterator[str]:
-    """Yield further advice, each with the fact behind it, at most three; the cures of checks are not repeated."""
-    shown = most_to_try(result)
-    if shown:
-        yield "more advice:"
-    for number, one in enumerate(shown, start=1):
-        yield f"  {number}. {one.action.replace('_', ' ')}: {one.text}"
-        yield f"     because {one.fact}"
-
-
 def _examples(result: GateResult, most: int | None) -> Iterator[str]:
-    heading, examples = sentences.examples(result, most)
-    if examples:
+    """Yield answers of the candidate: wrong ones of a red gate, else what it broke, as ``right -> wrong``."""
+    heading, flips = sentences.examples(result, most)
+    if flips:
         yield f"{heading}:"
-    labeled = any(one.expected for one in examples)  # else the test set has no expected outputs
-    for one in examples:
-        yield f"  {printable(one.where or one.id, 100)}: {printable(one.input, 100)}"
+    for one in flips:
+        place = middle(printable(one.where or one.id), _PLACE)
+        yield f"  {place}  {middle(printable(one.input), WIDTH - len(place) - 4)}"
         expected, baseline, candidate = _from_where_they_differ(one.expected, one.baseline, one.candidate)
-        yield f"    {f'expected {expected!r}, ' if labeled else ''}baseline {baseline!r}, candidate {candidate!r}"
+        labelled = f"expected {expected!r}, " if one.expected else ""  # else the test set has no expected outputs
+        if result.passed:
+            yield f"      {baseline!r} -> {candidate!r}"
+        else:
+            yield f"      {labelled}baseline {baseline!r}, candidate {candidate!r}"
         if one.why:
-            yield f"    {printable(one.why, 150)}"
+            yield f"      {printable(one.why, _WHY)}"
 
 
 def _from_where_they_differ(expected: str, baseline: str, candidate: str) -> list[str]:

@@ -269,7 +269,7 @@ def test_a_ci_job_prints_the_line_to_commit(project: Project, monkeypatch: pytes
     assert found["name"] == "attempts"
     mentions(found, LEDGER, "Commit")
     assert not (project.path / LEDGER).exists()
-    (line,) = re.findall(r"commit this line to ftgate-attempts.jsonl: (.*)", project.result.stdout.str())
+    (line,) = re.findall(r"commit this line to ftgate-attempts.jsonl:\n(.*)", project.result.stdout.str())
     project.file(LEDGER, f"{line}\n")
     assert project.gate()["verdict"] == "pass"
 

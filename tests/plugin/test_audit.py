@@ -98,15 +98,6 @@ def test_gates_on_one_training_set_have_it_audited_once(project: Project, monkey
     assert len(audited) == 2
 
 
-def test_the_warnings_about_one_training_set_are_shown_once(project: Project) -> None:
-    project.training_set(200, [{"input": f"{LEAK}{'?' * i}", "expected": "r"} for i in range(3)])
-    two_gates(project)
-    result = project.run()
-    warnings = [line for line in result.outlines if line.startswith("  warning ")]
-    assert len(warnings) == len(set(warnings)) > 1
-    result.stdout.fnmatch_lines(["training set: * warnings, as for gate one"])
-
-
 # --- near copies ---------------------------------------------------------------------------------------------
 
 

@@ -96,7 +96,7 @@ def judged_in_company(
         result = with_plugin(project, plugin, *args)
         assert result.ret == int(red), result.stdout.str() + result.stderr.str()
         wanted = [f"asked {asked}"] if asked is not None and not red else []
-        wanted += ["*FAIL    margin: *+33.3 points*"] if red else []
+        wanted += ["*FAIL  margin: *+33.3 points*"] if red else []
         for line in (*wanted, f"*ftgate test_gate.py::test_gate: {'FAIL' if red else 'PASS'}*"):
             result.stdout.fnmatch_lines([line])
 
@@ -217,7 +217,7 @@ def test_html(project: Project) -> None:
     judged_in_company(project, "pytest_html", "--html=report.html", "--self-contained-html")
     page = (project.path / "report.html").read_text(encoding="utf-8")
     assert "ftgate test_gate.py::test_gate: FAIL" in page
-    assert "FAIL    margin: " in page, "the whole block"
+    assert "FAIL  margin: " in page, "the whole block"
 
 
 def test_the_other_package_called_ftgate(project: Project) -> None:

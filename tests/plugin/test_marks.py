@@ -76,7 +76,7 @@ def test_async_tests_are_judged(project: Project) -> None:
     project.gate_test("@pytest.mark.asyncio\nasync def test_gate(ftgate):\n    assert not ftgate.passed\n", margin=0.3)
     result = project.run_apart("-o", "asyncio_default_fixture_loop_scope=function", alone=False)
     result.assert_outcomes(failed=1)
-    result.stdout.fnmatch_lines(["*FAIL    margin: *"])
+    result.stdout.fnmatch_lines(["*FAIL  margin: *"])
 
 
 def test_the_gate_may_be_named_by_keyword(green: Project) -> None:

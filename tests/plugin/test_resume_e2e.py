@@ -76,4 +76,4 @@ def test_ctrl_c_says_which_calls_were_abandoned(http: EndpointProject) -> None:
     http.gate_test(candidate=...)
     result = http.run_apart()
     assert result.ret == pytest.ExitCode.INTERRUPTED
-    result.stdout.fnmatch_lines(["*ERROR   interrupted: * of 120 answers*", "*blocks could not be cancelled*"])
+    result.stdout.fnmatch_lines(["*ERROR interrupted: * of 120 answers*", "*blocks could not be cancelled*"])
