@@ -112,8 +112,7 @@ def finish_of(reason: object) -> str:
     return next((finish for finish, words in _ENDINGS if isinstance(reason, str) and words.search(reason)), "stop")
 
 
-@dataclass(frozen=True, slots=True)
-class Prediction:
+class Prediction(NamedTuple):
     """Hold one answer of a model, or why it is missing. Numbers are ``None`` if they are unknown."""
 
     key: str  # SHA-256 (hex) of everything that can change the answer

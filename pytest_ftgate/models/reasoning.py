@@ -6,10 +6,11 @@ import re
 from collections.abc import Iterable
 from dataclasses import replace
 
-from pytest_ftgate.models.protocol import Completion, Model, Stripping, output_limit
+from pytest_ftgate.models.protocol import Completion, Stripping
 
 _LEFT, _RIGHT = r"[<\[\u25c1]\|?", r"\|?[>\]\u25b7]"
 _OPENING = re.compile(rf"\s*(?P<left>{_LEFT})(?P<name>[\w:.-]+)(?:\s[^<>\[\]]*)?(?P<right>{_RIGHT})")
+_BRACKET = re.compile(_LEFT)
 _OF_REASONING = re.compile("think|thought|reasoning", re.IGNORECASE)
 _CLOSING = re.compile(rf"{_LEFT}(?:/|end_(?:of_)?)[\w:.-]*?(?:think|thought|reasoning)[\w:.-]*{_RIGHT}", re.IGNORECASE)
 _CHANNEL = re.compile(
@@ -19,9 +20,8 @@ _CHANNEL = re.compile(
 )
 
 
-def answer_of(completion: Completion, model: Model, stripping: Stripping) -> Completion:
-    """Return the answer of a model without its reasoning; one as long as the model's own limit is cut off."""
-    limit = output_limit(model)
+def answer_of(completion: Completion, limit: int | None, stripping: Stripping) -> Completion:
+    """Return the answer of a model without its reasoning; one of as many tokens as its request allows is cut off."""
     if limit is not None and completion.finish == "stop" and completion.output_tokens == limit:
         completion = replace(completion, finish="cut_off")
     return without_reasoning(completion, stripping)
@@ -35,6 +35,8 @@ def without_reasoning(completion: Completion, stripping: Stripping) -> Completio
     Channels are those of OpenAI's Harmony format: the answer is in ``final``.
     """
     text, reasoning = completion.text, None
+    if completion.reasoning is None and stripping == "auto" and not _BRACKET.search(text):
+        return completion
     if stripping == "auto" and "<|channel|>" in text:
         text, reasoning = _final_channel(text)
     elif stripping:

@@ -5,8 +5,9 @@ from __future__ import annotations
 import hashlib
 import re
 import sys
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -36,8 +37,7 @@ _IDS_SHOWN = 3
 _HASH = re.compile("[0-9a-f]{16}")  # an id that was made from an input
 
 
-@dataclass(frozen=True, slots=True)
-class RecordedRow:
+class RecordedRow(NamedTuple):
     """Hold one row of a file, and the hash of its input if stated. A prediction without a key has no answer."""
 
     line: int
@@ -45,19 +45,21 @@ class RecordedRow:
     input_sha256: str | None
 
 
-@dataclass(frozen=True, slots=True)
-class Recording:
+class Recording(NamedTuple):
     """Hold the answer that committed files record under one key, and the hashes of the inputs stated there."""
 
     prediction: Prediction
     where: Where
     inputs: set[str]
 
-    def mismatch(self, example: Example) -> ModelError | None:
-        """Return the error of an example with none of these inputs: several, where a template leaves parts out."""
-        if not self.inputs or input_sha256(example.input) in self.inputs:
-            return None
-        return _other_input(example.id, self.where)
+    def prediction_for(self, example: Example) -> Prediction:
+        """Return the answer. Raise :class:`ModelError` if it was made for none of these inputs.
+
+        They are several where a template leaves parts out.
+        """
+        if self.inputs and input_sha256(example.input) not in self.inputs:
+            raise _other_input(example.id, self.where)
+        return self.prediction
 
 
 def _other_input(name: str, where: Where) -> ModelError:
@@ -114,12 +116,11 @@ class RecordedModel(BuiltModel):
         row = self.rows.get((example.id, repeat))
         if row is None:
             raise self._not_recorded(example, repeat)
-        where = Where(path=self.path, line=row.line)
-        if row.input_sha256 not in (None, input_sha256(example.input)):
-            raise _other_input(example.id, where)
+        if row.input_sha256 is not None and row.input_sha256 != input_sha256(example.input):
+            raise _other_input(example.id, Where(self.path, row.line))
         if row.prediction.completion is None:
             what = f'the recording with id "{excerpt(example.id)}" holds no answer'
-            raise ModelError(what, where=where, cure="record the example again")
+            raise ModelError(what, where=Where(self.path, row.line), cure="record the example again")
         return row.prediction
 
     def answer_to(self, given: Input, examples: Iterable[Example]) -> Completion:
@@ -196,26 +197,27 @@ def _row(text: str, line: int) -> tuple[tuple[str, int], RecordedRow]:
     for name in ("id", "output"):
         if name not in row:
             raise DataError(f'no field "{name}"', evidence=f"found: {listed(row)}", cure=_LOOKS)
-    output = row["output"]
-    usage = _optional(row, "usage", dict, "an object") or {}
-    counts: dict[str, Any] = {name: _count(usage, name, f"usage.{name}") for name in COUNTS}
-    completion = Completion(
-        text="" if output is None else expected_text(output),
-        finish=_finish(row),
-        latency_s=_seconds(row, "latency_s"),
-        reasoning=_optional(row, "reasoning", str, "text"),
-        **counts,
-    )
-    identity = (_id(row["id"]), _count(row, "repeat", "repeat") or 0)
+    found = {name: _READ[name](name, value) for name, value in row.items() if value is not None and name in _READ}
+    usage = found.get("usage") or {}
+    counts = {name: _count(f"usage.{name}", usage[name]) for name in COUNTS if usage.get(name) is not None}
+    output, completion = row["output"], None
+    if output is not None:
+        completion = Completion(
+            output if isinstance(output, str) else expected_text(output),
+            finish=found.get("finish") or finish_of(row.get("finish_reason")),
+            latency_s=found.get("latency_s"),
+            reasoning=found.get("reasoning"),
+            **counts,
+        )
     prediction = Prediction(
-        _optional(row, "key", str, "text") or "",
-        None if output is None else completion,
-        completion.latency_s,
-        _seconds(row, "created_at", below=_NO_MOMENT) or None,
-        _seconds(row, "busy_s"),
+        found.get("key", ""),
+        completion,
+        found.get("latency_s"),
+        found.get("created_at") or None,
+        found.get("busy_s"),
         recorded=True,
     )
-    return identity, RecordedRow(line, prediction, _optional(row, "input_sha256", str, "text"))
+    return (_id(row["id"]), found.get("repeat", 0)), RecordedRow(line, prediction, found.get("input_sha256"))
 
 
 _NO_MOMENT = 1e11  # the year 5138: the number is of milliseconds
@@ -232,38 +234,55 @@ def _id(value: object) -> str:
     return value
 
 
-def _finish(row: Mapping[str, Any]) -> str:
-    finish: str = _optional(row, "finish", str, "text") or finish_of(row.get("finish_reason"))
-    if finish not in FINISHES:
+def _of_kind(kind: Any, words: str, key: str, value: Any) -> Any:
+    if not isinstance(value, kind) or isinstance(value, bool):
+        raise DataError(f"must be {words}, is {kind_of(value)}", where=Where(key=key))
+    return value
+
+
+_text = partial(_of_kind, str, "text")
+
+
+def _finish(key: str, value: object) -> str:
+    finish: str = _text(key, value)
+    if finish and finish not in FINISHES:
         near = nearest(finish, FINISHES)
         raise DataError(
             f'is not a way to finish: "{excerpt(finish)}"',
-            where=Where(key="finish"),
+            where=Where(key=key),
             evidence=f"known: {listed(FINISHES)}",
             cure=f'did you mean "{near}"?' if near else None,
         )
     return finish
 
 
-def _seconds(row: Mapping[str, Any], name: str, *, below: float = float("inf")) -> float | None:
-    seconds = _optional(row, name, int | float, "a number")
-    if seconds is not None and not 0 <= seconds <= sys.maxsize:
-        raise DataError(f"must be a number of seconds, is {excerpt(str(seconds))}", where=Where(key=name))
-    if seconds is not None and seconds >= below:
-        raise DataError(f"must be seconds since 1970, is {seconds:g}", where=Where(key=name))
-    return None if seconds is None else float(seconds)
+def _seconds(key: str, value: object) -> float:
+    seconds: float = _of_kind(int | float, "a number", key, value)
+    if not 0 <= seconds <= sys.maxsize:
+        raise DataError(f"must be a number of seconds, is {excerpt(str(seconds))}", where=Where(key=key))
+    return float(seconds)
 
 
-def _count(row: Mapping[str, Any], name: str, key: str) -> int | None:
-    value = row.get(name)
-    if value is None or is_count(value):
+def _moment(key: str, value: object) -> float:
+    seconds = _seconds(key, value)
+    if seconds >= _NO_MOMENT:
+        raise DataError(f"must be seconds since 1970, is {seconds:g}", where=Where(key=key))
+    return seconds
+
+
+def _count(key: str, value: object) -> int:
+    if is_count(value):
         return value
     found = value if isinstance(value, int | float) and not isinstance(value, bool) else kind_of(value)
     raise DataError(f"must be a whole number from 0, is {found}", where=Where(key=key))
 
 
-def _optional(row: Mapping[str, Any], name: str, kind: Any, words: str) -> Any:
-    value = row.get(name)
-    if value is None or (isinstance(value, kind) and not isinstance(value, bool)):
-        return value
-    raise DataError(f"must be {words}, is {kind_of(value)}", where=Where(key=name))
+_READ: Mapping[str, Callable[[str, object], Any]] = {
+    **dict.fromkeys(("key", "reasoning", "input_sha256"), _text),
+    **dict.fromkeys(("latency_s", "busy_s"), _seconds),
+    "created_at": _moment,
+    "finish": _finish,
+    "repeat": _count,
+    "usage": partial(_of_kind, dict, "an object"),
+}
+"""What reads the value of each key that a row may have."""

@@ -125,7 +125,7 @@ class Asker:
                         continue
                     outcome = one.last(outcome)
                 elif failed := attempts[question.key].n:
-                    outcome = replace(outcome, retries=failed)
+                    outcome = outcome._replace(retries=failed)
                 certain.append((question, outcome))
             if certain:
                 yield certain

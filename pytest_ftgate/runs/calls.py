@@ -11,7 +11,7 @@ from pytest_ftgate.data import Example
 from pytest_ftgate.errors import Interrupted, ModelError
 from pytest_ftgate.models import Question
 from pytest_ftgate.models.event_loop import run_in_own_loop
-from pytest_ftgate.models.protocol import RetryPolicy
+from pytest_ftgate.models.protocol import RetryPolicy, output_limit
 from pytest_ftgate.models.reasoning import answer_of
 from pytest_ftgate.models.recorded import RecordedModel
 from pytest_ftgate.runs.asking import Asker
@@ -107,7 +107,7 @@ def ask(model: Model, given: Input, recorded_for: Callable[[], Iterable[Example]
         completion = model.answer_to(given, recorded_for())
     else:
         completion = run_in_own_loop(once(), lambda: None, patience_s=model.timeout_s)
-    return answer_of(completion, model, model.strip_reasoning)
+    return answer_of(completion, output_limit(model), model.strip_reasoning)
 
 
 def _turns(models: Sequence[Model]) -> dict[int, Throttle]:

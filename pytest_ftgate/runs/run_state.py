@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from itertools import chain
 from typing import TYPE_CHECKING
 
@@ -35,18 +35,18 @@ class EarlyStop:
     ``read`` gives an answer as ``usable`` takes it: without the model's reasoning.
     """
 
-    def __init__(
-        self, usable: Callable[[Completion], bool] | None, read: Callable[[Prediction], Prediction] = lambda one: one
-    ) -> None:
+    def __init__(self, usable: Callable[[Completion], bool] | None, read: Callable[[Completion], Completion]) -> None:
         self._usable = usable
         self._read = read
         self._useless = 0
 
     def check(self, predictions: Iterable[Prediction]) -> UselessError | None:
         """Return the error that ends the run, if all of the first answers are unusable."""
+        if self._usable is None:
+            return None
         for prediction in predictions:
-            completion = self._read(prediction).completion
-            if self._usable is None or (completion and self._usable(completion)):
+            completion = prediction.completion and self._read(prediction.completion)
+            if completion and self._usable(completion):
                 self._usable = None
                 return None
             self._useless += 1
@@ -104,6 +104,10 @@ class RunState:
         different = dict.fromkeys(chain.from_iterable(keys))
         return [self._predictions[key] for key in different if key in self._predictions]
 
+    def __contains__(self, key: str) -> bool:
+        """Return whether the outcome of a key is known."""
+        return key in self._predictions
+
     def begin(self, key: str) -> bool:
         """Return True for the first caller that asks for an unknown key."""
         if key in self._requested or key in self._predictions:
@@ -151,4 +155,4 @@ class RunState:
         if found is None:
             return Prediction(key, id=example_id, failure=unasked)
         stored = found.completion is not None and key not in self._requested
-        return replace(found, key=key, id=example_id, stored=stored)
+        return found._replace(key=key, id=example_id, stored=stored)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import cached_property, partial
 from hashlib import sha256
 from typing import TYPE_CHECKING, cast
 
@@ -12,7 +13,7 @@ from pytest_ftgate import clock
 from pytest_ftgate.data import expected_text
 from pytest_ftgate.errors import ModelError
 from pytest_ftgate.models import key_of
-from pytest_ftgate.models.protocol import Delegate, Prediction, RetryPolicy
+from pytest_ftgate.models.protocol import Delegate, Prediction, RetryPolicy, output_limit
 from pytest_ftgate.models.reasoning import answer_of, stripping_for
 from pytest_ftgate.models.recorded import RecordedModel, Recording
 from pytest_ftgate.runs.run_state import EarlyStop, Keys, Progress, RunState
@@ -72,21 +73,16 @@ class Job:
     repeats: int = 1
     usable: Callable[[Completion], bool] | None = None
 
-    def reader(self) -> Callable[[Prediction], Prediction]:
-        """Return what reads an answer as it came, and gives it without the model's reasoning."""
+    @cached_property
+    def read(self) -> Callable[[Completion], Completion]:
+        """Return what gives an answer without the model's reasoning."""
         expected = (expected_text(example.expected) for example in self.test_set.examples)
         stripping = stripping_for(self.model.strip_reasoning, expected)
-
-        def read(prediction: Prediction) -> Prediction:
-            completion = prediction.completion
-            found = completion and answer_of(completion, self.model, stripping)
-            return prediction if found is completion else replace(prediction, completion=found)
-
-        return read
+        return partial(answer_of, limit=output_limit(self.model), stripping=stripping)
 
     def early_stop(self) -> EarlyStop:
         """Return what ends the run after useless answers."""
-        return EarlyStop(self.usable, self.reader())
+        return EarlyStop(self.usable, self.read)
 
 
 @dataclass(frozen=True)
@@ -212,47 +208,37 @@ def _read(
     state = RunState(keys, [job.model for job in jobs])
     fatal: dict[int, ModelError] = {}
     for job, rows in zip(jobs, keys, strict=True):
-        if error := _read_recorded(job, rows, state) or _read_committed(job, rows, state, stores):
+        if error := _look_up(job, rows, state, stores.recordings):
             fatal.setdefault(id(job.model), error)
     pairs = zip(jobs, keys, strict=True)
     left = [(job, rows) for job, rows in pairs if not isinstance(job.model, RecordedModel) and state.unknown(rows)]
     return keys, state, fatal, left
 
 
-def _read_recorded(job: Job, keys: Keys, state: RunState) -> ModelError | None:
-    """Look up the answers of a recording. Return the failure that ends this, if there is one."""
-    if not isinstance(job.model, RecordedModel):
+def _look_up(job: Job, keys: Keys, state: RunState, recordings: Mapping[str, Recording]) -> ModelError | None:
+    """Take the answers of a recorded model, or else of committed recordings. Return the failure that ends the run."""
+    model, early_stop = job.model, job.early_stop()
+    if not (isinstance(model, RecordedModel) or recordings):
         return None
-    early_stop = job.early_stop()
-    for repeat, row in enumerate(keys):
-        for example, key in zip(job.test_set.examples, row, strict=True):
-            if not state.begin(key):
-                continue
-            try:
-                prediction = job.model.prediction(example, repeat)
-            except ModelError as error:
-                if error.fatal:
-                    return error
-                state.failed(key, error)
-                continue
-            state.found({key: prediction})
-            if useless := early_stop.check([prediction]):
-                return useless
-    return None
-
-
-def _read_committed(job: Job, keys: Keys, state: RunState, stores: Stores) -> ModelError | None:
-    """Look up committed recordings. Return the failure of one that was made for another input."""
     found: dict[str, Prediction] = {}
-    for row in keys if stores.recordings else ():
-        for example, key in zip(job.test_set.examples, row, strict=True):
-            recording = stores.recordings.get(key)
-            if recording is None or isinstance(job.model, RecordedModel):
-                continue
-            if error := recording.mismatch(example):
-                return error
-            found[key] = recording.prediction
-    state.found({key: found[key] for key in state.unknown(keys) if key in found})
+    try:
+        for repeat, row in enumerate(keys):
+            for example, key in zip(job.test_set.examples, row, strict=True):
+                if key in found or key in state:
+                    continue
+                try:
+                    if isinstance(model, RecordedModel):
+                        found[key] = model.prediction(example, repeat)
+                        if useless := early_stop.check([found[key]]):
+                            return useless
+                    elif key in recordings:
+                        found[key] = recordings[key].prediction_for(example)
+                except ModelError as error:
+                    if error.fatal:
+                        return error
+                    state.failed(key, error)
+    finally:
+        state.found(found)
     return None
 
 
@@ -281,12 +267,16 @@ def _run(job: Job, keys: Keys, state: RunState, fatal: Mapping[int, ModelError],
     others = (ModelError(f"the run was stopped by the failure of {name}", kind="stopped") for name in names)
     unasked = own or next(others, None)
     examples = job.test_set.examples
+
+    def read(found: Prediction) -> Prediction:
+        completion = found.completion and job.read(found.completion)
+        return found if completion is found.completion else found._replace(completion=completion)
+
     predictions = tuple(
-        tuple(state.prediction(key, example.id, unasked) for example, key in zip(examples, row, strict=True))
+        tuple(read(state.prediction(key, example.id, unasked)) for example, key in zip(examples, row, strict=True))
         for row in keys
     )
-    read = job.reader()
-    return Run(job.model, job.test_set, tuple(tuple(map(read, repeat)) for repeat in predictions), own)
+    return Run(job.model, job.test_set, predictions, own)
 
 
 # --- latencies, measured apart: with many calls at once they would wait for each other -----------------------------

@@ -1,7 +1,6 @@
 """The answer without the reasoning before it."""
 
 import re
-from types import SimpleNamespace
 
 import pytest
 from hypothesis import given
@@ -71,8 +70,7 @@ def test_reasoning_that_came_apart_is_kept():
     ],
 )
 def test_an_answer_that_never_came_or_is_as_long_as_the_limit_is_cut_off(answer, finish):
-    model = SimpleNamespace(params={"max_tokens": 9})
-    assert answer_of(answer, model, False).finish == finish
+    assert answer_of(answer, 9, False).finish == finish
 
 
 @pytest.mark.parametrize(
