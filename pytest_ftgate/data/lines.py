@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import gzip
 import hashlib
 import io
@@ -139,7 +140,7 @@ class Lines:
 def open_lines(path: Path) -> Iterator[Lines]:
     """Open a file for reading line by line; if it does not exist, the error suggests a similar name."""
     shown = shown_path(path)
-    with _opened(path, shown) as file:
+    with _opened(path, shown) as file, _without_collections():
         try:
             yield Lines(file, shown, packed=path.suffix.lower() == GZIP)
         except (EOFError, zlib.error, gzip.BadGzipFile) as error:
@@ -147,6 +148,18 @@ def open_lines(path: Path) -> Iterator[Lines]:
             raise DataError(f"cannot be decompressed: {error}", where=Where(path=shown), cure=cure) from error
         except OSError as error:
             raise _unreadable(shown, error) from error
+
+
+@contextmanager
+def _without_collections() -> Iterator[None]:
+    """Pause the search for garbage, of which reading makes none: it would visit all rows again and again."""
+    was_on = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was_on:
+            gc.enable()
 
 
 def read_text(path: Path) -> str:

@@ -10,7 +10,7 @@ import math
 import warnings
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
-from functools import partial
+from functools import cache, partial
 from typing import Any, TypeAlias
 
 from pytest_ftgate.errors import MetricError
@@ -43,7 +43,8 @@ class _OfLabels(Metric):
 
     def answers_read(self, answers: Iterable[str | None]) -> list[str | None]:
         """Return the label in each answer as it is compared, known or not; None if there is none."""
-        return [None if answer is None else self.label_set.reading.label(answer) for answer in answers]
+        read = cache(self.label_set.reading.label)
+        return [None if answer is None else read(answer) for answer in answers]
 
 
 @dataclass(frozen=True)

@@ -155,7 +155,8 @@ class Asker:
         self, questions: Sequence[Question]
     ) -> tuple[Sequence[Completion | ModelError], float, float | None]:
         """Make one call; also return its seconds, and each answer's share of the model's busy time."""
-        reserved = await self.meter.reserve([question.example for question in questions]) if self.meter else []
+        meter = self.meter
+        reserved = await meter.reserve([question.example for question in questions]) if meter else None
         found: Sequence[Completion | ModelError | None] = [None] * len(questions)
         busy_s = None
         self._busy.begin()
@@ -170,8 +171,8 @@ class Asker:
             raise
         finally:
             self._busy.end()
-            for reservation, one in zip(reserved, found, strict=False):
-                self.meter.settle(reservation, one, busy_s)  # type: ignore[union-attr]
+            if meter and reserved:
+                meter.settle(reserved, found, busy_s)
         return answers, taken_s, busy_s
 
     async def _call(self, questions: Sequence[Question]) -> list[Completion | ModelError]:

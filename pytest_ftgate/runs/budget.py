@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from math import ceil
 from threading import Lock
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 from pytest_ftgate.errors import ModelError, Where
 from pytest_ftgate.models.price import PRICE_CURE, cost_of, price_of, tokens_usd
@@ -26,11 +26,12 @@ _POLL_S = 0.02
 _ROUNDING_USD = 1e-9
 
 
-class Reservation(NamedTuple):
-    """Hold the estimated US dollars for one question from before the call until it is settled."""
+@dataclass(eq=False)
+class Reservation:
+    """Hold the estimate of each question of one call, in US dollars, until the call is settled."""
 
-    usd: float
-    prompt_characters: int
+    usd: Sequence[float]
+    characters: Sequence[int]  # of each prompt
 
 
 @dataclass(slots=True)
@@ -42,14 +43,6 @@ class _Habits:
     busy_s: float = 0.0
     answers: int = 0
 
-    def learn(self, characters: int, completion: Completion, busy_s: float | None) -> None:
-        if completion.input_tokens is not None and characters:
-            self.tokens_per_character = max(completion.input_tokens / characters, self.tokens_per_character or 0.0)
-        if completion.output_tokens is not None:
-            self.output_tokens = max(completion.output_tokens, self.output_tokens or 0)
-        if busy_s is not None:
-            self.busy_s, self.answers = self.busy_s + busy_s, self.answers + 1
-
 
 class Budget:
     """Keep the money that is spent and in flight below a limit. All models and threads of a session share it.
@@ -59,6 +52,7 @@ class Budget:
     Attributes:
         spent_usd: the cost of all answers.
         unsure_usd: the estimates of calls whose cost is unknown, such as one that broke off.
+        uncounted: the models without a price that are not endpoints: their cost is not counted.
     """
 
     def __init__(self, limit_usd: float, workers: int = 1) -> None:
@@ -66,20 +60,15 @@ class Budget:
         shared = f", of which each of {workers} workers may spend {show_usd(self.limit_usd)}" if workers > 1 else ""
         self.name = f"{_OPTION} {limit_usd:g}{shared}"
         self.spent_usd = self.unsure_usd = self.in_flight_usd = 0.0
-        self.in_flight = self._unsure_calls = 0
+        self.in_flight = self.unsure_calls = 0
         self.lock = Lock()
         self.habits: dict[str, _Habits] = {}
-        self._uncounted: dict[str, None] = {}
+        self.uncounted: list[str] = []
 
     @property
     def unsure_said(self) -> str:
         """Return the number of calls whose cost is unknown, as text; empty if there are none."""
-        return f"{plural(self._unsure_calls, 'call')} whose cost is unknown" if self._unsure_calls else ""
-
-    @property
-    def uncounted(self) -> tuple[str, ...]:
-        """Return the names of models without a price that are not endpoints: their cost is not counted."""
-        return tuple(self._uncounted)
+        return f"{plural(self.unsure_calls, 'call')} whose cost is unknown" if self.unsure_calls else ""
 
     def meter(self, model: Model) -> Meter | None:
         """Return what counts a model's calls in one run; None for recordings, and for a function without a price.
@@ -94,18 +83,8 @@ class Budget:
             return Meter(self, model, price)
         if model.endpoint:
             raise _unpriced(model.name, price)
-        self._uncounted[model.name] = None
+        self.uncounted += [] if model.name in self.uncounted else [model.name]
         return None
-
-    def book(self, reservation: Reservation, actual_usd: float | None) -> None:
-        """Replace a reservation by the cost, or by itself where that is unknown: it may have been billed."""
-        self.in_flight -= 1
-        self.in_flight_usd -= reservation.usd
-        if actual_usd is None:
-            self.unsure_usd += reservation.usd
-            self._unsure_calls += 1
-        else:
-            self.spent_usd += actual_usd
 
 
 class Meter:
@@ -122,9 +101,9 @@ class Meter:
         self._price = price
         self._habits = budget.habits.setdefault(model.name, _Habits())
         self._most_output = output_limit(model)
-        self._open: dict[int, Reservation] = {}
+        self._open: set[Reservation] = set()
 
-    async def reserve(self, examples: Sequence[Example]) -> list[Reservation]:
+    async def reserve(self, examples: Sequence[Example]) -> Reservation:
         """Reserve the estimated cost of one call for these examples, and wait for calls in flight if that may help.
 
         Raises:
@@ -136,41 +115,57 @@ class Meter:
         return made
 
     def settle(
-        self, reservation: Reservation, found: Completion | ModelError | None, busy_s: float | None = None
+        self,
+        reservation: Reservation,
+        found: Sequence[Completion | ModelError | None],
+        busy_s: float | None = None,
     ) -> None:
-        """Record the cost of a question; without an answer, the estimate, unless the call was certainly free.
+        """Record the cost of each question of a call; without an answer, the estimate, unless it was certainly free.
 
-        ``busy_s`` is the answer's share of the seconds in which the model was busy.
+        ``busy_s`` is an answer's share of the seconds in which the model was busy.
         """
-        with self._budget.lock:
-            if self._open.pop(id(reservation), None) is None:  # the run has ended
+        budget, habits = self._budget, self._habits
+        with budget.lock:
+            if reservation not in self._open:  # the run has ended
                 return
-            if found is None or isinstance(found, ModelError):
-                self._budget.book(reservation, 0.0 if found is not None and found.unpaid else None)
-                return
-            self._budget.book(reservation, cost_of(found, self._price, busy_s))
-            self._habits.learn(reservation.prompt_characters, found, busy_s)
+            self._open.remove(reservation)
+            for usd, characters, one in zip(reservation.usd, reservation.characters, found, strict=True):
+                budget.in_flight -= 1
+                budget.in_flight_usd -= usd
+                cost = (0.0 if one.unpaid else None) if isinstance(one, ModelError) else None
+                if one is not None and not isinstance(one, ModelError):
+                    cost = cost_of(one, self._price, busy_s)
+                    if one.input_tokens is not None and characters:
+                        ratio = one.input_tokens / characters
+                        habits.tokens_per_character = max(ratio, habits.tokens_per_character or 0.0)
+                    if one.output_tokens is not None:
+                        habits.output_tokens = max(one.output_tokens, habits.output_tokens or 0)
+                    if busy_s is not None:
+                        habits.busy_s, habits.answers = habits.busy_s + busy_s, habits.answers + 1
+                if cost is None:  # it may have been billed
+                    budget.unsure_usd += usd
+                    budget.unsure_calls += 1
+                else:
+                    budget.spent_usd += cost
 
     def close(self) -> None:
         """Settle what is still open: the run has ended."""
-        with self._budget.lock:
-            for reservation in self._open.values():
-                self._budget.book(reservation, None)
-            self._open.clear()
+        for reservation in [*self._open]:
+            self.settle(reservation, [None] * len(reservation.usd))
 
-    def _take(self, lengths: Sequence[int]) -> list[Reservation] | None:
-        """Return the reservations, or None if the call has to wait for others."""
+    def _take(self, lengths: Sequence[int]) -> Reservation | None:
+        """Return the reservation, or None if the call has to wait for others."""
         budget = self._budget
         with budget.lock:
-            made = [Reservation(self._estimate(characters), characters) for characters in lengths]
-            usd = sum(one.usd for one in made)
+            made = Reservation([self._estimate(characters) for characters in lengths], lengths)
+            usd = sum(made.usd)
             if budget.spent_usd + budget.unsure_usd + budget.in_flight_usd + usd > budget.limit_usd + _ROUNDING_USD:
                 if budget.in_flight:
                     return None
-                raise self._passed(len(made), usd)
-            budget.in_flight += len(made)
+                raise self._passed(len(lengths), usd)
+            budget.in_flight += len(lengths)
             budget.in_flight_usd += usd
-            self._open.update((id(one), one) for one in made)
+            self._open.add(made)
             return made
 
     def _estimate(self, characters: int) -> float:

@@ -1,22 +1,26 @@
-"""Make the calls of one run, with the workers of all models in one event loop."""
+"""Make the calls of one run: workers of all models, in one event loop, ask for what is not stored."""
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Callable, Iterable, Sequence
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import replace
+from itertools import islice
 from typing import TYPE_CHECKING, Any
 
+from pytest_ftgate import clock
 from pytest_ftgate.data import Example
-from pytest_ftgate.errors import Interrupted, ModelError
+from pytest_ftgate.errors import Interrupted, ModelError, StoreError
 from pytest_ftgate.models import Question
 from pytest_ftgate.models.event_loop import run_in_own_loop
-from pytest_ftgate.models.protocol import RetryPolicy, output_limit
+from pytest_ftgate.models.protocol import Prediction, RetryPolicy, output_limit
 from pytest_ftgate.models.reasoning import answer_of
 from pytest_ftgate.models.recorded import RecordedModel
 from pytest_ftgate.runs.asking import Asker
-from pytest_ftgate.runs.model_queue import ModelQueue, StoreWriter
-from pytest_ftgate.runs.throttle import Throttle
+from pytest_ftgate.runs.run_state import AbandonedError
+from pytest_ftgate.runs.throttle import LONGEST_WAIT_S, Outage, Throttle
 
 if TYPE_CHECKING:
     from pytest_ftgate.data import Input
@@ -24,9 +28,210 @@ if TYPE_CHECKING:
     from pytest_ftgate.runs.budget import Budget
     from pytest_ftgate.runs.run_state import Keys, RunState
     from pytest_ftgate.runs.runner import Job, Stores, TimeLimit
+    from pytest_ftgate.runs.store import Store
 
 _CANCEL_S = 0.5
 _CLOSE_S = 5.0
+_STUCK_AFTER = 5  # abandoned calls in a row: each took its whole time limit and left a thread behind
+
+
+class StoreWriter:
+    """Batch the writes of one run: one transaction per event-loop iteration.
+
+    Answers are dated at ``started``, the session's start, at least: new ones count if the clock is set back.
+    """
+
+    def __init__(self, store: Store, started: float = 0.0) -> None:
+        self.store = store
+        self._started = started
+        self._arrived: list[Prediction] = []
+        self._written: asyncio.Future[None] | None = None
+
+    def now(self) -> float:
+        """Return the date of an answer that arrives now, in seconds since the epoch."""
+        return max(clock.wall(), self._started)
+
+    async def keep(self, *predictions: Prediction) -> None:
+        """Return once the predictions are stored. Raises :class:`StoreError`."""
+        self._arrived += predictions
+        if self._written is None:
+            loop = asyncio.get_running_loop()
+            self._written = loop.create_future()
+            loop.call_soon(self._write, self._written)
+        await self._written
+
+    def _write(self, written: asyncio.Future[None]) -> None:
+        self._written = None
+        arrived, self._arrived = self._arrived, []
+        error: StoreError | None = None
+        try:
+            self.store.put(arrived)
+        except StoreError as caught:
+            error = caught
+        if not written.done():  # cancelling a waiter cancels the future
+            written.set_exception(error) if error is not None else written.set_result(None)
+
+
+class ModelQueue:
+    """Ask one model for the answers of its jobs, in turn with the models that share the throttle ``turn``.
+
+    Attributes:
+        workers: how many times :meth:`work` has to run at once.
+        fatal: the failure that ended the run.
+        stopping: workers take no further question, and can be cancelled.
+        abandoned: calls were still running in threads when the workers were cancelled.
+    """
+
+    def __init__(
+        self,
+        jobs: Sequence[tuple[Job, Keys]],
+        *,
+        writer: StoreWriter,
+        since: float = float("-inf"),
+        state: RunState,
+        retry: RetryPolicy,
+        budget: Budget | None = None,
+        limit: TimeLimit | None = None,
+        turn: Throttle | None = None,
+    ) -> None:
+        first, _ = jobs[0]
+        self.model = first.model
+        self.writer = writer
+        self._since = since
+        self.workers = 0
+        self.fatal: ModelError | None = None
+        self.stopping = False
+        self.abandoned = False
+        self._jobs = jobs
+        self._keys = [row for _, rows in jobs for row in rows]
+        self._questions = self._unasked()
+        self._state = state
+        self._budget = budget
+        self._early_stop = first.early_stop()
+        throttle = turn or Throttle(
+            self.model.concurrency,
+            requests_per_minute=self.model.requests_per_minute,
+            pause_s=self.model.pause_s,
+            longest_wait_s=lambda: max(LONGEST_WAIT_S, limit.left_s() if limit is not None else 0.0),
+        )
+        retry = replace(retry, retry_after_cap_s=throttle.longest_wait_s()) if limit is not None else retry
+        self._asker = Asker(self.model, retry, throttle, batched=self.model.batch_size > 1, now=writer.now)
+        self._asker.retrying = state.retrying
+        self._ready: deque[Question] = deque()
+        self._abandoned_in_a_row = 0
+
+    def look_up(self, *, offline: bool) -> None:
+        """Take stored answers; ``offline``, the other questions to an endpoint fail."""
+        self._state.found(self.writer.store.get(self._state.unknown(self._keys), newer_than=self._since))
+        missing = self._state.unknown(self._keys)
+        if offline and self.model.endpoint:
+            failure = ModelError(
+                "no recorded or stored answer has these prompts, model and parameters, and --ftgate-offline forbids "
+                "calls",
+                kind="offline",
+                cure="Record the answers with a key: `python -m pytest --ftgate-report=recordings:recordings`, and "
+                "commit the folder",
+            )
+            for key in missing:
+                self._state.failed(key, failure)
+            return
+        self.workers = min(self.model.concurrency, -(-len(missing) // self.model.batch_size))
+        if self.workers:
+            self.writer.store.put([])  # raises StoreError if answers could not be stored
+            known = self._state.known(self._keys)
+            self._asker.outage = Outage(self.workers, stored=len(known))
+            self.fatal = self._early_stop.check(known)
+
+    def ready(self) -> bool:
+        """Return whether the model can be called, if it has to be; if it cannot, :attr:`fatal` says why."""
+        if self.workers:
+            try:
+                self.model.ready()
+                if self._budget is not None:
+                    self._asker.meter = self._budget.meter(self.model)
+            except ModelError as error:
+                self.fatal = error
+        return self.fatal is None
+
+    def close(self) -> None:
+        """Release the money reserved for calls: the run has ended."""
+        if self._asker.meter is not None:
+            self._asker.meter.close()
+
+    @property
+    def kept(self) -> tuple[int, int]:
+        """Return how many answers the next session finds, and how many this run is for."""
+        answers = [one for one in self._state.known(self._keys) if one.completion is not None]
+        return len(answers) if self.writer.store.persistent else 0, sum(map(len, self._keys))
+
+    def _unasked(self) -> Iterator[Question]:
+        """Yield the questions that are still to be asked; no list is made, since there may be many."""
+        for job, rows in self._jobs:
+            for repeat, row in enumerate(rows):
+                for example, key in zip(job.test_set.examples, row, strict=True):
+                    if self._state.begin(key):
+                        yield Question(key, example, repeat)
+
+    async def work(self) -> None:
+        """Ask until no question is left. Raises a fatal :class:`ModelError`."""
+        while not self.stopping and (questions := self._next()):
+            try:
+                await self._ask(questions)
+            except asyncio.CancelledError:
+                if self.stopping:
+                    self.abandoned = self.model.abandons
+                    raise
+                self._fail(ModelError("the model cancelled its own call"), *questions)
+
+    def _next(self) -> Sequence[Question]:
+        """Return the questions of the next call; empty when all is done."""
+        while not self._ready:
+            # Few, so that answers are seen that another process has stored meanwhile.
+            questions = list(islice(self._questions, 2 * self.model.concurrency * self.model.batch_size))
+            if not questions:
+                return ()
+            stored = self.writer.store.get([question.key for question in questions], newer_than=self._since)
+            self._state.found(stored)
+            self._ready.extend(question for question in questions if question.key not in stored)
+        return [self._ready.popleft() for _ in range(min(self.model.batch_size, len(self._ready)))]
+
+    async def _ask(self, questions: Sequence[Question]) -> None:
+        async with contextlib.aclosing(self._asker.ask_many(questions)) as parts:
+            async for outcomes in parts:
+                await self._answered([outcome for _, outcome in outcomes if isinstance(outcome, Prediction)])
+                for question, outcome in outcomes:
+                    if isinstance(outcome, ModelError):
+                        self._end_if_fatal(outcome)
+                        self._fail(outcome, question)
+
+    async def _answered(self, predictions: Sequence[Prediction]) -> None:
+        """Record the answers of one call, and return once they are stored."""
+        if not predictions:
+            return
+        self._abandoned_in_a_row = 0
+        for prediction in predictions:
+            self._state.answered(prediction)
+        await self.writer.keep(*predictions)
+        useless = self._early_stop.check(predictions)
+        if useless is not None:
+            self.fatal = self.fatal or useless
+            raise useless
+
+    def _end_if_fatal(self, error: ModelError) -> None:
+        """Raise the error if no other call can succeed either, or none is likely to."""
+        self._abandoned_in_a_row = self._abandoned_in_a_row + 1 if isinstance(error, AbandonedError) else 0
+        if error.fatal:
+            self.fatal = self.fatal or error
+            raise error from None
+        if self._abandoned_in_a_row >= _STUCK_AFTER:
+            what = f"{error.what}, as were the {_STUCK_AFTER - 1} calls before it"
+            stuck = AbandonedError(what, **error.parts(fatal=True))
+            self.fatal = self.fatal or stuck
+            raise stuck from error
+
+    def _fail(self, failure: ModelError, *questions: Question) -> None:
+        for question in questions:
+            self._state.failed(question.key, failure)
 
 
 def call_models(

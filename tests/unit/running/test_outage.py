@@ -11,7 +11,7 @@ from pytest_ftgate.data import DataSet, Example
 from pytest_ftgate.errors import ModelError
 from pytest_ftgate.models import Completion
 from pytest_ftgate.models.protocol import RetryPolicy
-from pytest_ftgate.runs.model_queue import ModelQueue, StoreWriter
+from pytest_ftgate.runs.calls import ModelQueue, StoreWriter
 from pytest_ftgate.runs.run_state import RunState
 from pytest_ftgate.runs.runner import Job
 from pytest_ftgate.runs.store import Store
