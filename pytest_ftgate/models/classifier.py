@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
 
 from pytest_ftgate import clock
 from pytest_ftgate.data import canonical_json, expected_text
 from pytest_ftgate.errors import ConfigError
 from pytest_ftgate.models import transformers
-from pytest_ftgate.models.price import written_price
-from pytest_ftgate.models.protocol import Completion, parts_of
+from pytest_ftgate.models.protocol import Completion
 from pytest_ftgate.models.python import FunctionModel, question
+from pytest_ftgate.models.workers import CALLS_AT_ONCE
 from pytest_ftgate.text import listed
 
 if TYPE_CHECKING:
@@ -28,7 +27,7 @@ _OF_TEXT = ("adapter", "max_new_tokens", "params", "system", "few_shot", "templa
 _NUMBERED = re.compile(r"LABEL_\d+")
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True)
 class Classifier:
     """Answer texts with the label of the largest score, as ``id2label`` of the model names it."""
 
@@ -36,15 +35,25 @@ class Classifier:
     version: str  # a hash of its files
     dtype: str
     device: str | None
+    batch_size: int
 
     def __call__(self, texts: Sequence[str]) -> list[Completion]:
+        """Return the label of each text. Texts of similar length are classified together, which need little padding."""
+        order = sorted(range(len(texts)), key=lambda row: len(texts[row]))
+        found: dict[int, Completion] = {}
+        for start in range(0, len(order), self.batch_size):
+            rows = order[start : start + self.batch_size]
+            found.update(zip(rows, self._classified([texts[row] for row in rows]), strict=True))
+        return [found[row] for row in range(len(texts))]
+
+    def _classified(self, texts: list[str]) -> list[Completion]:
         """Return the label of each text; of models for several labels, a JSON list of those above 0.5."""
         import torch
 
         weights = transformers.load(self.model, self.version, self.dtype, self.device, "SequenceClassification")
         tokenizer = transformers.load_tokenizer(self.model, self.model, self.version)
         start = clock.perf_counter()
-        encoded = tokenizer(list(texts), return_tensors="pt", padding=True, padding_side="right", truncation=True)
+        encoded = tokenizer(texts, return_tensors="pt", padding=True, padding_side="right", truncation=True)
         with weights.using(None, "") as model, torch.inference_mode():
             scores = model(**encoded.to(model.device)).logits
         names = model.config.id2label
@@ -72,36 +81,20 @@ def build_classifier(spec: ModelSpec, surroundings: Surroundings) -> FunctionMod
     folder = transformers.find_folder(spec, "model", surroundings)
     assert folder is not None
     _check_names(folder, spec, surroundings)
-    classifier = Classifier(
-        model=str(folder),
-        version=transformers.fingerprint(folder),
-        dtype=options.get("dtype", "auto"),
-        device=options.get("device"),
-    )
-    facts = {"provider": "transformers", "task": TASK, "files": classifier.version, "dtype": classifier.dtype}
-    return FunctionModel(
-        **{**parts_of(spec), "timeout_s": None},  # loading is a part of the first call
-        function=classifier,
-        given=question,
-        identity=canonical_json(facts),
-        persistent=True,
-        concurrency=1,
-        batch_size=options.get("batch_size", transformers.BATCH_SIZE),
-        batched=True,
-        exclusive=frozenset([classifier]),
-        price=written_price(options.get("price"), str(spec.source)),
-    )
+    version, dtype = transformers.fingerprint(folder), options.get("dtype", "auto")
+    batch_size = options.get("batch_size", transformers.BATCH_SIZE)
+    classifier = Classifier(str(folder), version, dtype, options.get("device"), batch_size)
+    facts = {"task": TASK, "files": version, "dtype": dtype}
+    model = transformers.local_model(spec, classifier, facts, uses=classifier, given=question)
+    return replace(model, batch_size=batch_size * CALLS_AT_ONCE)
 
 
 def _check_names(folder: Path, spec: ModelSpec, surroundings: Surroundings) -> None:
     """Refuse a model whose labels have no names (LABEL_0): they are the codes of an encoder."""
-    try:
-        config: Any = json.loads((folder / "config.json").read_text(encoding="utf-8"))
-        names = [str(name) for name in (config.get("id2label") or {"0": "LABEL_0"}).values()]
-    except (OSError, ValueError, AttributeError):
-        return  # transformers says what is wrong with it
+    config = transformers.config_in(folder)
+    names = [str(name) for name in (config.get("id2label") or {"0": "LABEL_0"}).values()]
     asked = () if surroundings.asked is None else surroundings.asked.expected
-    if all(map(_NUMBERED.fullmatch, names)) and not {expected_text(one) for one in asked} & {*names}:
+    if config and all(map(_NUMBERED.fullmatch, names)) and not {expected_text(one) for one in asked} & {*names}:
         raise ConfigError(
             f"the labels of {spec.options['model']} have no names: id2label of its config.json has {listed(names[:3])}",
             where=spec.source.where("model"),

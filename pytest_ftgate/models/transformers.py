@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import warnings
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cache, partial
@@ -290,26 +290,33 @@ def build_transformers(spec: ModelSpec, surroundings: Surroundings) -> Model:
         params=options.get("params") or {},
     )
     facts = {
-        "provider": "transformers",
         "files": versions,
         "dtype": generator.dtype,
         "max_new_tokens": generator.max_new_tokens,
         "params": generator.params,
     }
     prompt = build_prompt(spec, surroundings.training, surroundings.asked)
+    uses = (generator.model, versions[0], generator.dtype, generator.device)
+    params = {"max_new_tokens": generator.max_new_tokens, **generator.params}
+    parts = {"given": partial(_given, prompt), "prompt": prompt, "params": params}
+    return local_model(spec, generator, facts, uses=uses, **parts)
+
+
+def local_model(
+    spec: ModelSpec, function: Callable[[Any], Any], facts: Mapping[str, Any], *, uses: Any, **parts: Any
+) -> FunctionModel:
+    """Return a model that runs in this process: ``facts`` decide its answers, and it alone ``uses`` its weights."""
     return FunctionModel(
         **{**parts_of(spec), "timeout_s": None},  # loading is a part of the first call
-        function=generator,
-        given=partial(_given, prompt),
-        prompt=prompt,
-        params={"max_new_tokens": generator.max_new_tokens, **generator.params},
-        identity=canonical_json(facts),
+        function=function,
+        identity=canonical_json({"provider": "transformers", **facts}),
         persistent=True,
         concurrency=1,
-        batch_size=options.get("batch_size", BATCH_SIZE),
+        batch_size=spec.options.get("batch_size", BATCH_SIZE),
         batched=True,
-        exclusive=frozenset([(str(model), versions[0], generator.dtype, generator.device)]),
-        price=written_price(options.get("price"), str(spec.source)),
+        exclusive=frozenset([uses]),
+        price=written_price(spec.options.get("price"), str(spec.source)),
+        **parts,
     )
 
 
@@ -321,12 +328,18 @@ def check_packages(spec: ModelSpec) -> None:
             raise ConfigError(what, where=spec.source.where(), cure=_INSTALL)
 
 
+def config_in(folder: Path) -> Mapping[str, Any]:
+    """Return the configuration of the model in a folder; empty if it is broken: transformers says what is wrong."""
+    try:
+        found = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return {}
+    return found if isinstance(found, dict) else {}
+
+
 def _refuse_classifier(folder: Path, spec: ModelSpec) -> None:
     """Raise :class:`ConfigError` if the model in this folder gives labels and not text."""
-    try:
-        made_for = json.loads((folder / "config.json").read_text(encoding="utf-8")).get("architectures") or ()
-    except (OSError, ValueError, AttributeError):
-        return  # transformers says what is wrong with it
+    made_for = config_in(folder).get("architectures") or ()
     if any("ForSequenceClassification" in str(one) for one in made_for):
         raise ConfigError(
             f"{spec.options['model']} is a sequence classifier ({listed(map(str, made_for))}), which writes no text",

@@ -14,7 +14,7 @@ from pytest_ftgate import clock
 from pytest_ftgate.errors import RAISED_CURE, ModelError, may_pass, told
 from pytest_ftgate.models.protocol import Completion
 
-CALLS_AT_ONCE = 16  # inputs per process and call, answered one by one: this spreads joblib's overhead over them
+CALLS_AT_ONCE = 16  # calls, or batches, that are made in one go: this spreads the overhead over them
 
 
 @dataclass(frozen=True, slots=True)
