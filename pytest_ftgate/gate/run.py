@@ -22,6 +22,7 @@ from pytest_ftgate.runs.measure import breakdown_results, measure_run, score_run
 from pytest_ftgate.runs.runner import Run
 
 _HOOK = "the hook pytest_ftgate_checks"
+_MOST_ROUNDS = 10
 
 
 def judge_gate(config: GateKeys, services: Services, *, nodeid: str, reviewed: tuple[Check, ...] = ()) -> Judged:
@@ -67,10 +68,13 @@ def judge_answers(gate: Context, services: Services, *, reviewed: tuple[Check, .
     """Call the models of a gate whose free checks hold, and judge their answers.
 
     Where the answers are another attempt than expected, or another process takes the attempt meanwhile, the gate is
-    judged once more, from the answers that it has.
+    judged once more, from the answers that it has: 10 times at most, and then it is an error.
     """
     try:
-        while isinstance(found := _judge_answers(gate, services), Context):
+        for _ in range(_MOST_ROUNDS):
+            found = _judge_answers(gate, services)
+            if isinstance(found, Judged):
+                return found
             assert found.attempt is not None
             again = read_gate(
                 found.attempt.asked,
@@ -81,10 +85,11 @@ def judge_answers(gate: Context, services: Services, *, reviewed: tuple[Check, .
             )
             if isinstance(again, Judged):
                 return again
-            gate = again
+            gate = again.with_facts(models_called=True)
+        what = f"this gate was judged {_MOST_ROUNDS} times, and each time another process took its attempt"
+        raise ConfigError(what, cure="Judge the candidates of one test set one after the other.")
     except FtgateError as error:
         return _close(gate.with_checks(map(error_check, error.problems)), services)
-    return found
 
 
 def _judge_answers(gate: Context, services: Services) -> Judged | Context:

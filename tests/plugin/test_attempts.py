@@ -27,6 +27,7 @@ from gate_project import (
 from hypothesis import given
 from hypothesis import strategies as st
 
+from pytest_ftgate.checks import attempts
 from pytest_ftgate.checks.attempts import _confidence
 from pytest_ftgate.checks.ledger import Fingerprint
 from pytest_ftgate.checks.shown import may_be_shown
@@ -272,6 +273,11 @@ def test_a_ci_job_prints_the_line_to_commit(project: Project, monkeypatch: pytes
     (line,) = re.findall(r"commit this line to ftgate-attempts.jsonl:\n(.*)", project.result.stdout.str())
     project.file(LEDGER, f"{line}\n")
     assert project.gate()["verdict"] == "pass"
+
+
+def test_a_gate_whose_attempt_is_always_taken_is_an_error(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(attempts, "has_moved", lambda gate: True)
+    mentions(stopped(project.judge(), called=True), "10 times", "attempt")
 
 
 def test_two_workers_take_two_attempts(project: Project) -> None:
