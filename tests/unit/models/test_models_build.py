@@ -7,21 +7,10 @@ import pytest
 from pytest_ftgate.data import Example
 from pytest_ftgate.errors import ConfigError
 from pytest_ftgate.models import Surroundings, build_model
-from pytest_ftgate.models.python import FunctionModel
 
 
 def hook(made):
     return SimpleNamespace(pytest_ftgate_model=lambda spec: made(spec) if callable(made) else made)
-
-
-def test_other_providers_come_from_the_hook(spec, ask):
-    def echo(given):
-        return lambda text: f"{given.options['model']} {text}" if given.provider == "echo" else None
-
-    model = build_model(spec("echo", model="greeter"), Surroundings(), hook(echo))
-    assert isinstance(model, FunctionModel)
-    assert ask(model).text == "greeter hello"
-    assert (model.name, model.spelling, model.persistent) == ("tuned", "echo:m", False)
 
 
 def test_keys_that_every_provider_has_hold_for_the_hooks_callables(spec):

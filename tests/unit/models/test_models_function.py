@@ -2,7 +2,6 @@ import asyncio
 import functools
 import sys
 import threading
-import types
 from dataclasses import replace
 
 import numpy as np
@@ -509,32 +508,6 @@ def test_what_is_no_model_or_not_a_whole_one(model, given, missing):
         model(given)
 
 
-# --- labels and objects with predict --------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize(
-    ("answer", "text"),
-    [
-        (3, "3"),
-        (1.5, "1.5"),
-        (True, "true"),
-        (np.int64(3), "3"),
-        (np.float32(1.5), "1.5"),
-        (np.bool_(False), "false"),
-        (np.str_("a"), "a"),
-    ],
-)
-def test_a_label_is_compared_as_the_expected_output_is_written(model, ask, answer, text):
-    assert ask(model(lambda _: answer)).text == text
-
-
-@pytest.mark.parametrize("answer", [float("nan"), [1], None, b"x"])
-def test_what_is_no_label_is_an_error(failure, answer):
-    found = failure(lambda _: answer)
-    assert ("returned" in found.what, type(answer).__name__.removesuffix("Type") in found.what) == (True, True)
-    assert not found.retryable
-
-
 class Predictor:
     """Like an estimator of scikit-learn."""
 
@@ -561,12 +534,3 @@ def test_an_object_with_predict_is_called_with_lists(model, ask):
     assert given.asked == [["a", "bb"]]
     assert model(given).batch_size > 1
     assert ask(model(given), "ccc").text == "3"
-
-
-@pytest.mark.parametrize("batch_size", [None, 1, 2])
-def test_an_object_with_predict_may_be_named(build, ask, monkeypatch, batch_size):
-    monkeypatch.setitem(
-        sys.modules, "classifiers", types.SimpleNamespace(pipe=Predictor(lambda inputs: ["x"] * len(inputs)))
-    )
-    options = {} if batch_size is None else {"batch_size": batch_size}
-    assert ask(build("python", target="classifiers:pipe", **options)).text == "x"

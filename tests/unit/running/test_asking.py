@@ -26,11 +26,9 @@ class Model(protocol.Model):
 
     name = "model"
 
-    def __init__(self, *steps, retries=0, timeout_s=60.0):
+    def __init__(self, *steps, **keys):
         self.steps = list(steps)
-        self.retries = retries
-        self.timeout_s = timeout_s
-        self.calls = 0
+        vars(self).update({"retries": 0, "timeout_s": 60.0, "calls": 0, **keys})
 
     async def complete(self, example, repeat=0):
         step = self.steps[min(self.calls, len(self.steps) - 1)]
@@ -57,58 +55,83 @@ def answer(model, policy=None):
     return asyncio.run(Asker(model, policy or Waits()).ask(ONE))
 
 
-def error(model, policy=None):
-    with pytest.raises(ModelError) as caught:
-        answer(model, policy)
-    return caught.value
-
-
-def busy(retry_after_s=None):
-    return ModelError("busy", retryable=True, retry_after_s=retry_after_s)
-
-
-def too_many():
-    return ModelError("too many", retryable=True, kind="busy")
-
-
 async def for_ever():
     await asyncio.Event().wait()
 
 
 # --- attempts --------------------------------------------------------------------------------------------------
 
+BUSY, LATER = ModelError("busy", retryable=True), ModelError("busy", retryable=True, retry_after_s=7.0)
+TOO_MANY = ModelError("too many", retryable=True, kind="busy")
+GONE = ModelError("gone", retryable=True, kind="unreachable")
+REVOKED = ModelError("key revoked", fatal=True)
+SOON = {"timeout_s": 0.001}
 
-def test_what_may_succeed_later_is_tried_again():
-    model, waits = Model(busy(), busy(7.0), YES, retries=2), Waits()
+BAD_DAYS = [  # what happens at each call, the keys of the model; the answer or the error, how many calls there are
+    ([BUSY, LATER, YES], {"retries": 2}, YES, 3),
+    ([BUSY], {"retries": 2}, "busy (tried 3 times)", 3),
+    ([BUSY], {}, "busy", 1),  # a single attempt is not counted out loud
+    ([ModelError("no"), YES], {"retries": 5}, "no", 1),
+    ([ModelError("no", retryable=True, fatal=True), YES], {"retries": 5}, "no", 1),
+    ([BUSY, REVOKED], {"retries": 5}, "key revoked (tried 2 times)", 2),
+    *(([TOO_MANY], {"retries": retries}, "too many", 1 + retries) for retries in (2, 0)),
+    ([TOO_MANY, BUSY, GONE, TOO_MANY, BUSY, GONE, YES], {"retries": 2}, YES, 7),  # each kind is counted apart
+    ([for_ever, YES], {"retries": 1, **SOON}, YES, 2),
+    ([for_ever], {"retries": 1, **SOON}, "0.001 s", 2),
+    ([for_ever], {"retries": 3, "abandons": True, **SOON}, "0.001 s", 1),  # each further one would block a thread
+    ([asyncio.TimeoutError("mine"), YES], {"retries": 5}, "TimeoutError: mine", 1),
+    *(
+        ([raised, YES], {"retries": 5, "timeout_s": timeout_s}, text, 1)
+        for timeout_s in (None, 60.0)
+        for raised, text in (
+            (ValueError("no such label"), "ValueError: no such label"),
+            (SystemExit(0), "SystemExit: 0"),
+            (KeyboardInterrupt("mine"), "KeyboardInterrupt: mine"),
+            (pytest.skip.Exception("not today"), "Skipped: not today"),
+        )
+    ),
+    *(
+        ([returned], {}, kind, 1)
+        for returned, kind in (
+            (None, "NoneType"),
+            ("yes", "str"),
+            (Completion(7), "int"),
+            (Completion("x", finish="length"), "cut_off"),
+            (Completion("x", input_tokens=-1), "input_tokens"),
+            (Completion("x", output_tokens=1.5), "output_tokens"),
+            (Completion("x", cached_input_tokens=True), "cached_input_tokens"),
+            *((Completion("x", latency_s=value), "latency_s") for value in (float("nan"), "1")),
+        )
+    ),
+]
+
+
+@pytest.mark.parametrize(("steps", "keys", "found", "calls"), BAD_DAYS)
+def test_a_bad_day_of_one_question(steps, keys, found, calls):
+    model = Model(*steps, **keys)
+    if found is YES:
+        assert answer(model).completion is YES
+    else:
+        with pytest.raises(ModelError) as caught:
+            answer(model)
+        assert found in caught.value.what
+        assert caught.value.fatal is any(getattr(step, "fatal", False) for step in steps)
+    assert model.calls == calls
+
+
+def test_waits_are_those_of_the_policy_and_an_error_keeps_its_parts():
+    model, waits = Model(BUSY, LATER, YES, retries=2), Waits()
     assert answer(model, waits) == Prediction("k", YES, ANY, ANY, ANY, retries=2)
     assert waits.asked == [(1, None), (2, 7.0)]
-
-
-def test_but_only_so_often_and_the_text_says_how_often():
     where = Where("f.yaml", 3)
-    model = Model(ModelError("busy", retryable=True, where=where, evidence="503", cure="wait"), retries=2)
-    found = error(model)
-    assert (found.where, found.evidence, found.cure, found.attempts, model.calls) == (where, "503", "wait", 3, 3)
-    assert "3" in found.what
-    assert error(Model(busy())).what == "busy"  # a single attempt is not counted out loud
-
-
-@pytest.mark.parametrize("final", [ModelError("no"), ModelError("no", retryable=True, fatal=True)])
-def test_what_cannot_succeed_later_is_not_tried_again(final):
-    model = Model(final, YES, retries=5)
-    assert error(model) is final
-    assert model.calls == 1
-
-
-def test_an_error_that_turns_fatal_stays_fatal():
-    model = Model(busy(), ModelError("key revoked", fatal=True), retries=5)
-    found = error(model)
-    assert ("key revoked" in found.what, found.fatal) == (True, True)
+    with pytest.raises(ModelError) as caught:
+        answer(Model(ModelError("busy", retryable=True, where=where, evidence="503", cure="wait"), retries=2))
+    assert (caught.value.where, caught.value.evidence, caught.value.cure) == (where, "503", "wait")
 
 
 def test_one_call_too_many_is_no_failure_while_others_are_answered():
     """The endpoint refuses this question twenty times, but answers the others: it is a matter of patience."""
-    model = Model(*[too_many()] * 20, YES, retries=2)
+    model = Model(*[TOO_MANY] * 20, YES, retries=2)
     asker = Asker(model, Waits())
     complete = model.complete
 
@@ -119,19 +142,6 @@ def test_one_call_too_many_is_no_failure_while_others_are_answered():
     model.complete = after_another
     assert asyncio.run(asker.ask(ONE)).completion is YES
     assert model.calls == 21
-
-
-@pytest.mark.parametrize("retries", [2, 0])
-def test_where_nobody_is_answered_each_refusal_counts_and_without_retries_it_is_the_end(retries):
-    model = Model(too_many(), retries=retries)
-    assert "too many" in error(model).what
-    assert model.calls == 1 + retries
-
-
-def test_each_kind_of_trouble_is_counted_apart():
-    gone = ModelError("gone", retryable=True, kind="unreachable")
-    model = Model(too_many(), busy(), gone, too_many(), busy(), gone, YES, retries=2)
-    assert answer(model).completion is YES
 
 
 # --- waits -----------------------------------------------------------------------------------------------------
@@ -160,70 +170,6 @@ def test_the_waits_without_a_word_from_the_endpoint():
     assert 120.0 <= policy.wait_s(1, 3600.0) <= 120.5
 
 
-# --- the time limit --------------------------------------------------------------------------------------------
-
-
-def test_a_late_answer_is_no_answer_and_tried_again():
-    model = Model(for_ever, YES, retries=1, timeout_s=0.001)
-    assert answer(model).completion is YES
-    model = Model(for_ever, retries=1, timeout_s=0.001)
-    assert "0.001 s" in error(model).what
-    assert model.calls == 2
-
-
-def test_a_call_that_goes_on_in_the_background_is_called_abandoned():
-    model = Model(for_ever, retries=3, timeout_s=0.001)
-    model.abandons = True
-    assert "0.001 s" in error(model).what
-    assert model.calls == 1  # each further one would block a thread more
-
-
-def test_a_time_out_of_the_model_s_own_is_not_ours():
-    model = Model(asyncio.TimeoutError("mine"), YES, retries=5)
-    assert "TimeoutError: mine" in error(model).what
-    assert model.calls == 1
-
-
-# --- what counts as an answer ----------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize(
-    ("raised", "text"),
-    [
-        (ValueError("no such label"), "ValueError: no such label"),
-        (KeyError("label"), "KeyError: 'label'"),
-        (SystemExit(0), "SystemExit: 0"),
-        (KeyboardInterrupt("mine"), "KeyboardInterrupt: mine"),
-        (pytest.skip.Exception("not today"), "Skipped: not today"),
-    ],
-)
-@pytest.mark.parametrize("timeout_s", [None, 60.0])
-def test_an_exception_is_a_failure_and_not_tried_again(raised, text, timeout_s):
-    model = Model(raised, YES, retries=5, timeout_s=timeout_s)
-    found = error(model)
-    assert text in found.what
-    assert (found.retryable, found.fatal) == (False, False)
-    assert model.calls == 1
-
-
-@pytest.mark.parametrize(
-    ("returned", "kind"),
-    [
-        (None, "NoneType"),
-        ("yes", "str"),
-        (Completion(7), "int"),
-        (Completion(None), "text"),
-        (Completion("x", finish="length"), "cut_off"),
-        (Completion("x", input_tokens=-1), "input_tokens"),
-        (Completion("x", output_tokens=1.5), "output_tokens"),
-        (Completion("x", cached_input_tokens=True), "cached_input_tokens"),
-        *((Completion("x", latency_s=value), "latency_s") for value in (float("nan"), "1")),
-    ],
-)
-def test_only_a_text_with_valid_facts_is_an_answer(returned, kind):
-    assert kind in error(Model(returned)).what
-
-
 # --- time ------------------------------------------------------------------------------------------------------
 
 
@@ -240,7 +186,7 @@ def test_only_the_attempt_that_succeeded_is_timed(clock):
         clock()
         return YES
 
-    found = answer(Model(busy(), busy(), slow, retries=2))
+    found = answer(Model(BUSY, BUSY, slow, retries=2))
     assert (found.completion, found.latency_s) == (YES, 2.0)
 
 
@@ -259,7 +205,7 @@ def test_each_attempt_counts_as_a_request():
             begun.append(asyncio.get_running_loop().time() - 1000.0)
             return await super().complete(example, repeat)
 
-    asker = Asker(Timed(busy(), busy(), YES, retries=5), Waits(), Throttle(4, requests_per_minute=30))
+    asker = Asker(Timed(BUSY, BUSY, YES, retries=5), Waits(), Throttle(4, requests_per_minute=30))
     virtual_time.run(asker.ask(ONE))
     assert begun == pytest.approx([0, 2, 4])
 

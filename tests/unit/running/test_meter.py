@@ -48,27 +48,6 @@ def n_answered(found):
     return sum(p.completion is not None for p in found.predictions[0])
 
 
-@pytest.mark.parametrize("concurrency", [1, 8])
-def test_the_call_that_would_pass_the_limit_is_not_made(stores, concurrency):
-    model, budget = Model(PRICE, concurrency), Budget(1.1)  # five calls at 0.2
-    found = run(model, stores, TEN, budget=budget)
-    assert "--ftgate-max-cost 1.1" in str(found.fatal)
-    assert model.calls == 5
-    assert budget.spent_usd <= 1.0
-    assert budget.in_flight == 0
-
-
-@pytest.mark.parametrize("concurrency", [1, 8])
-def test_a_run_that_costs_less_than_the_limit_is_never_ended_by_it(stores, concurrency):
-    """By their estimate only two calls fit side by side; all ten together cost a tenth of the limit."""
-    model, budget = Model(PRICE, concurrency), Budget(20.0)
-    model.params = {"max_tokens": 80}
-    found = run(model, stores, TEN, budget=budget)
-    assert found.fatal is None
-    assert n_answered(found) == 10
-    assert budget.spent_usd == pytest.approx(2.0)
-
-
 # Python 3.12.1 says more than asyncio does of a task that is collected in the middle of a call.
 @pytest.mark.filterwarnings(
     "ignore:Exception ignored in. <coroutine object ModelQueue.work:pytest.PytestUnraisableExceptionWarning"

@@ -16,6 +16,7 @@ from pytest_ftgate.runs.run_state import RunState
 from pytest_ftgate.runs.runner import Job
 from pytest_ftgate.runs.store import Store
 
+REJECTED = ModelError("unsupported parameter", kind="refused")
 BROKEN = ModelError("500 Internal Server Error", retryable=True)
 LOADING = ModelError("503 Service Unavailable", retryable=True, kind="busy", retry_after_s=20.0)
 
@@ -23,7 +24,6 @@ LOADING = ModelError("503 Service Unavailable", retryable=True, kind="busy", ret
 class Model(Fake):
     """Calls ``answer`` with the number of the question and the seconds since the start of the run."""
 
-    retries = 5
     endpoint = True
 
     def __init__(self, answer, concurrency):
@@ -37,9 +37,10 @@ class Model(Fake):
         return Completion("yes")
 
 
-def run(answer, concurrency, n=300, stored=0):
+def run(answer, concurrency, n=300, stored=0, retries=5):
     """Return the model, the failure that ended its run, how many answers there are, and the seconds it took."""
     model = Model(answer, concurrency)
+    model.retries = retries
     data = DataSet(tuple(Example(f"id{number}", str(number), "yes") for number in range(n)), None, "", "test")
     keys = [[model.key(example) for example in data.examples]]
     state = RunState([keys], [model])
@@ -80,26 +81,32 @@ async def hangs(number, now_s):
     await asyncio.sleep(10_000)
 
 
-@pytest.mark.parametrize(("concurrency", "at_most_s"), [(16, 16), (8, 16), (4, 32), (1, 80)])
-def test_a_model_that_fails_every_call_is_given_up_after_the_retries_of_a_few_questions(concurrency, at_most_s):
-    model, fatal, answered, seconds = run(fails, concurrency)
-    assert (fatal.fatal, fatal.what.startswith(BROKEN.what), answered) == (True, True, 0)
-    assert 7 < seconds < at_most_s
-    assert model.n_calls <= 6 * (concurrency + 5)
+async def rejected(number, now_s):
+    raise REJECTED
 
 
-@pytest.mark.parametrize("concurrency", [16, 8, 5])
-def test_a_model_that_hangs_is_given_up_after_one_retry(concurrency):
-    model, fatal, _, seconds = run(hangs, concurrency)
-    assert (fatal.fatal, fatal.kind) == (True, "timeout")
-    assert 120 < seconds < 122
-    assert model.n_calls == 2 * concurrency
+ENDED = [  # how all calls fail, how many at once and their retries: after how many calls and seconds, at most
+    *((fails, *row) for row in ((16, 5, 126, 16), (8, 5, 78, 16), (4, 5, 54, 32), (1, 5, 30, 80))),
+    *((fails, 1, retries, 5 * (1 + retries), 20) for retries in (1, 0)),
+    *((rejected, 1, retries, 5, 1) for retries in (5, 0)),
+    *((hangs, n, 5, 2 * n, 122) for n in (16, 8, 5)),  # each is asked once more
+    *((hangs, n, 5, calls, 10_000) for n, calls in ((4, 8), (2, 4), (1, 8))),
+]
 
 
-@pytest.mark.parametrize(("concurrency", "calls"), [(4, 8), (2, 4), (1, 8)])
-def test_a_model_with_few_calls_at_a_time_that_hangs_is_given_up_after_a_few_questions(concurrency, calls):
-    model, fatal, _, _ = run(hangs, concurrency)
-    assert (fatal.kind, model.n_calls) == ("timeout", calls)
+@pytest.mark.parametrize(("failing", "concurrency", "retries", "most_calls", "most_s"), ENDED)
+def test_a_model_that_answers_nothing_is_given_up(failing, concurrency, retries, most_calls, most_s):
+    model, fatal, answered, seconds = run(failing, concurrency, retries=retries)
+    assert (fatal.fatal, fatal.kind, answered) == (True, KINDS[failing], 0)
+    assert seconds <= most_s
+    assert model.n_calls <= most_calls
+    if failing is fails and retries == 5:
+        assert seconds > 7  # a slow start is waited for
+    else:
+        assert model.n_calls == most_calls
+
+
+KINDS = {fails: "other", rejected: "refused", hangs: "timeout"}
 
 
 @pytest.mark.parametrize(("error", "up_after_s"), [(LOADING, 90), (BROKEN, 6)])
@@ -121,12 +128,12 @@ def test_a_server_that_never_loads_is_given_up_after_the_waits_it_asked_for():
     assert 100 <= seconds < 125
 
 
-@pytest.mark.parametrize("failing", [fails, hangs])
+@pytest.mark.parametrize("failing", [fails, hangs, rejected])
 def test_after_one_answer_no_failure_ends_the_run(failing):
     async def answers_once(number, now_s):
         await (works if number == 0 else failing)(number, now_s)
 
-    assert run(answers_once, 4, n=40)[1:3] == (None, 1)
+    assert run(answers_once, 1, n=40)[1:3] == (None, 1)
 
 
 def test_a_single_question_that_fails_first_does_not_end_the_run():
@@ -136,8 +143,10 @@ def test_a_single_question_that_fails_first_does_not_end_the_run():
     assert run(answers_others, 1, n=20)[1:3] == (None, 19)
 
 
-@pytest.mark.parametrize(("stored", "ended"), [(290, False), (40, True)])
-@pytest.mark.parametrize("failing", [fails, hangs])
+@pytest.mark.parametrize(
+    ("failing", "stored", "ended"),
+    [(fails, 290, False), (hangs, 290, False), (fails, 40, True), (hangs, 40, True), (rejected, 40, False)],
+)
 def test_a_few_questions_that_fail_again_do_not_end_the_run_but_an_outage_does(stored, ended, failing):
     _, fatal, answered, _ = run(failing, 8, stored=stored)
     assert (fatal is not None, answered) == (ended, stored)

@@ -264,14 +264,6 @@ def failing(*failures, error=None, answered=None):
     return answer
 
 
-def test_a_failure_is_missing_and_says_why(stores):
-    found = run(Model(failing("model/b/0")), stores)
-    assert texts(found) == ["model/a/0", None, "model/c/0"]
-    assert found.predictions[0][1] == Prediction("model/b/0", id="id1", failure=found.predictions[0][1].failure)
-    assert "ValueError: no" in errors(found)[1]
-    assert found.fatal is None
-
-
 def test_a_call_cancelled_by_the_model_itself_is_a_failure(stores):
     async def cancelled(model, key):
         if key == "model/b/0":
@@ -282,15 +274,6 @@ def test_a_call_cancelled_by_the_model_itself_is_a_failure(stores):
 
 
 REVOKED = ModelError("the key is not valid", fatal=True, cure="set OPENAI_API_KEY")
-
-
-def test_a_fatal_error_ends_all_asking(stores):
-    model = Model(failing("model/b/0", error=REVOKED), concurrency=1)
-    found = run(model, stores, questions(*"abcdefgh"))
-    assert (found.fatal, texts(found)) == (REVOKED, ["model/a/0"] + [None] * 7)
-    assert model.calls == ["model/a/0", "model/b/0"]
-    assert errors(found)[1:] == [str(REVOKED)] * 7
-    assert all(p.failure is REVOKED for p in found.predictions[0][1:])
 
 
 def test_a_fatal_error_of_one_model_stops_the_other(stores, path):
@@ -335,33 +318,6 @@ def test_where_one_model_cannot_be_asked_no_model_is(stores):
     assert errors(two) == [str(REVOKED)] * 3
     run(Model(name="ft"), stores)
     assert texts(run(locked, stores)) == ["ft/a/0", "ft/b/0", "ft/c/0"]  # what need not be asked need not be ready
-
-
-GONE = ModelError("no connection", retryable=True, kind="unreachable")
-REJECTED = ModelError("unsupported parameter", kind="refused")
-
-
-@pytest.mark.parametrize(
-    ("error", "retries", "n_calls"), [(GONE, 5, 30), (GONE, 1, 10), (GONE, 0, 5), (REJECTED, 5, 5), (REJECTED, 0, 5)]
-)
-def test_a_model_whose_first_calls_are_all_rejected_ends_the_run(stores, error, retries, n_calls):
-    model = Model(failing(error=error, answered=()), concurrency=1, retries=retries)
-    found = run(model, stores, questions(*range(20)))
-    assert len(model.calls) == n_calls
-    assert (found.fatal.fatal, found.fatal.kind) == (True, error.kind)
-
-
-@pytest.mark.parametrize("error", [GONE, REJECTED])
-def test_rejected_calls_after_an_answer_fail_alone(stores, error):
-    found = run(Model(failing(error=error, answered=["model/0/0"]), concurrency=1), stores, questions(*range(20)))
-    assert (found.fatal, kinds(found)) == (None, [None] + [error.kind] * 19)
-
-
-def test_a_stored_answer_proves_that_such_requests_are_accepted(stores):
-    run(Model(), stores, questions("0"))
-    model = Model(failing(error=REJECTED, answered=()), concurrency=1)
-    assert run(model, stores, questions(*range(20))).fatal is None
-    assert run(Model(failing(error=GONE, answered=()), concurrency=1), stores, questions(*range(20))).fatal is not None
 
 
 async def hangs(model, key):

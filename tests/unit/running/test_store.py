@@ -217,19 +217,6 @@ def test_a_damaged_page(path):
     assert "malformed" in refusal(Store(path)).evidence
 
 
-def test_a_full_disk(path):
-    with closing(Store(path)) as store:
-        store.get(["k"])
-        connection = store._connection
-        assert connection is not None
-        connection.execute("PRAGMA max_page_count = 10")
-        with pytest.raises(StoreError) as caught:
-            store.put([prediction("k", "long " * 100_000)])
-        assert "database or disk is full" in of_store(caught.value).evidence
-        assert "quota" in caught.value.cure
-        assert store.get(["k"]) == {}, "the file is as it was before"
-
-
 @pytest.mark.parametrize("for_good", [True, False])
 def test_somebody_who_holds_the_file(path, monkeypatch, for_good):
     monkeypatch.setattr(module, "_BUSY_S", 0.0)

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pytest_ftgate.errors import ModelError
-from pytest_ftgate.runs.throttle import LONGEST_WAIT_S, Throttle
+from pytest_ftgate.runs.throttle import Throttle
 
 
 def busy(retry_after_s=None):
@@ -114,40 +114,10 @@ def test_retry_after_holds_back_everybody(allowed, wait_s):
     assert endpoint.begun[2] == pytest.approx(wait_s)
 
 
-def test_a_wait_that_is_too_long_ends_the_run():
-    endpoint = Endpoint(1, Throttle(2), retry_after_s=LONGEST_WAIT_S + 10)
-    with pytest.raises(ModelError) as caught:
-        serve(endpoint, 2)
-    assert (caught.value.fatal, len(endpoint.begun)) == (True, 2)
-
-
-def test_a_pause_that_answers_ask_for_is_kept():
-    pauses = iter([0.0, 7.0, 0.0, 0.0])
-    endpoint = Endpoint(9, Throttle(1, pause_s=lambda: next(pauses)))
-    serve(endpoint, 3)
-    assert endpoint.begun == pytest.approx([0, 8, 9])
-
-
 def test_requests_per_minute_are_spread():
     endpoint = Endpoint(999, Throttle(999, requests_per_minute=120))
     serve(endpoint, 300)
     assert endpoint.begun == pytest.approx([i / 2 for i in range(300)])
-
-
-@pytest.mark.parametrize("error", [None, ModelError("broken"), busy()])
-def test_whoever_leaves_lets_the_next_in(error):
-    throttle = Throttle(1)
-
-    async def two():
-        window = await throttle.enter()
-        second = asyncio.create_task(throttle.enter())
-        await asyncio.sleep(1)
-        assert not second.done()
-        throttle.leave(window, error)
-        await second
-        return "in"
-
-    assert virtual_time.run(two()) == "in"
 
 
 @pytest.mark.parametrize("woken", [False, True], ids=["waiting", "woken"])
