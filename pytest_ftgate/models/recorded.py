@@ -199,7 +199,9 @@ def _row(text: str, line: int) -> tuple[tuple[str, int], RecordedRow]:
             raise DataError(f'no field "{name}"', evidence=f"found: {listed(row)}", cure=_LOOKS)
     found = {name: _READ[name](name, value) for name, value in row.items() if value is not None and name in _READ}
     usage = found.get("usage") or {}
-    counts = {name: _count(f"usage.{name}", usage[name]) for name in COUNTS if usage.get(name) is not None}
+    counts: dict[str, Any] = {
+        name: _count(f"usage.{name}", usage[name]) for name in COUNTS if usage.get(name) is not None
+    }
     output, completion = row["output"], None
     if output is not None:
         completion = Completion(
