@@ -9,17 +9,15 @@ from typing import Any
 from pytest_ftgate.checks.ready import check_prediction
 from pytest_ftgate.checks.thresholds import RUN_METRICS
 from pytest_ftgate.config import GateKeys, MetricSpec
+from pytest_ftgate.config.metrics import JUDGED
 from pytest_ftgate.data import DataSet
 from pytest_ftgate.errors import ConfigError, Where, guarded
-from pytest_ftgate.metrics import Metric
+from pytest_ftgate.metrics import Metric, build_metric, reads_expected
 from pytest_ftgate.metrics.labels import READING_OPTIONS, distinct_outputs
 
 
 def build_metrics(config: GateKeys, test: DataSet, training: DataSet | None, hook: Any | None) -> dict[str, Metric]:
     """Return the metrics of ``metric`` and ``thresholds``, and accuracy where answers are labels."""
-    from pytest_ftgate.config import MetricSpec
-    from pytest_ftgate.metrics import build_metric
-
     labels, known = distinct_outputs(test), distinct_outputs(*([training] if training else []))
     blank = test.without_output()
     custom = custom_metrics(hook)
@@ -42,12 +40,9 @@ def build_metrics(config: GateKeys, test: DataSet, training: DataSet | None, hoo
 
 
 def needs_expected(config: GateKeys, hook: Any | None) -> bool:
-    """Return whether any metric needs expected outputs; judges, ``format`` and metrics of whole examples do without."""
-    from pytest_ftgate.config.metrics import JUDGED
-
+    """Return whether any metric of a gate needs expected outputs."""
     custom = custom_metrics(hook)
-    asked = ((spec.name, spec.options.get("function", custom.get(spec.name))) for spec in _asked(config))
-    return any(name not in (*JUDGED, "format") and not getattr(own, "whole_example", False) for name, own in asked)
+    return any(reads_expected(spec, custom) for spec in _asked(config))
 
 
 def _asked(config: GateKeys) -> list[MetricSpec]:
@@ -58,8 +53,6 @@ def _asked(config: GateKeys) -> list[MetricSpec]:
 
 def _by_name(asked: Sequence[MetricSpec]) -> dict[str, MetricSpec]:
     """Return one spec per metric. Options may be given where it is first named, or be the same everywhere."""
-    from pytest_ftgate.config.metrics import JUDGED
-
     specs: dict[str, MetricSpec] = {}
     for spec in asked:
         first = specs.setdefault(spec.name, spec)

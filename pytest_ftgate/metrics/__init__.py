@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
@@ -27,6 +27,7 @@ __all__ = [
     "Scored",
     "build_metric",
     "metric",
+    "reads_expected",
 ]
 
 _FAMILIES = (
@@ -42,7 +43,7 @@ _FAMILIES = (
 )
 """Modules of this package. Each has ``NAMES``, the names of its metrics, and ``build(options)``, which builds one of
 them or raises :class:`ConfigError`: an option is invalid, a library is missing, or the test set does not suit the
-metric."""
+metric. ``READS_EXPECTED = False`` declares that they score answers to examples without an expected output."""
 
 
 def __getattr__(name: str) -> Any:
@@ -58,6 +59,18 @@ def _names() -> tuple[str, ...]:
 
 def _module(family: str) -> Any:
     return import_module(f"pytest_ftgate.metrics.{family}")
+
+
+def _family(name: str) -> Any:
+    """Return the family that has a metric of this name, None if none has; families are loaded until one does."""
+    return next((module for module in map(_module, _FAMILIES) if name in module.NAMES), None)
+
+
+def reads_expected(spec: MetricSpec, custom: Mapping[str, Any]) -> bool:
+    """Return whether a metric reads expected outputs; ``custom`` are the metrics of hooks by name."""
+    if (family := _family(spec.name)) is not None:
+        return getattr(family, "READS_EXPECTED", True)
+    return not getattr(spec.options.get("function", custom.get(spec.name)), "whole_example", False)
 
 
 def build_metric(
@@ -78,15 +91,13 @@ def build_metric(
     """
     options, name = Options(spec, tuple(labels), tuple(known), tuple(blank), examples), spec.name
     function = spec.options.get("function")
-    own = callable(function) or name in custom
-    # None if no family has it; families are loaded until one does.
-    found = (module.build for module in map(_module, _FAMILIES) if name in module.NAMES)
-    build: Callable[[Options], Metric] | None = next(found, None)
-    if own and build is not None:
+    own, family = callable(function) or name in custom, _family(name)
+    if own and family is not None:
         what = f"{name} is the name of a built-in metric, and a custom metric must not have it"
         raise options.error(what, cure="Rename your metric.")
     if own:
         return build_custom(options, function if callable(function) else custom[name])
-    if build is None:
+    if family is None:
         raise options.error(f"unknown metric {name!r}", cure=did_you_mean(name, (*_names(), *custom, *others)))
-    return build(options)
+    found: Metric = family.build(options)
+    return found

@@ -16,6 +16,7 @@ from pytest_ftgate.metrics.protocol import Answers, Breakdown, Metric, Scored, b
 from pytest_ftgate.metrics.time_limit import within_limit
 from pytest_ftgate.text import printable, shortened
 
+READS_EXPECTED = False
 RULES = ("json_schema", "pattern", "allowed", "max_chars")
 _NOTE = 200
 _LABEL = 100

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from pytest_ftgate.config.metrics import CalibrationKeys
 
 RUBRIC, PREFERENCE, HUMAN_PREFERENCE = NAMES = ("rubric", "preference", "human_preference")
+READS_EXPECTED = False
 _SCALE = (1.0, 5.0)
 
 

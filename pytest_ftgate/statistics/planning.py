@@ -50,12 +50,20 @@ def corrected_confidence(confidence: float, comparisons: int) -> float:
     return 1 - level(confidence) / comparisons
 
 
-def fewest(enough: Callable[[int], bool], short: int, most: int) -> int:
-    """Return the smallest number that is enough, by bisection: ``short`` is not enough, ``most`` is."""
-    while most - short > 1:
-        middle = (short + most) // 2
-        short, most = (short, middle) if enough(middle) else (middle, most)
-    return most
+def fewest(enough: Callable[[int], bool], most: int, *, first: int = 1, precision: float = 0.0) -> int | None:
+    """Return the smallest number up to ``most`` that is enough, by doubling and bisection; None if ``most`` is not.
+
+    The search begins at ``first``, and may end above the smallest number by a share of it, ``precision``.
+    """
+    short, long = first // 2, min(first, most)
+    while not enough(long):
+        if long == most:
+            return None
+        short, long = long, min(2 * long, most)
+    while long - short > max(1.0, long * precision):
+        middle = (short + long) // 2
+        short, long = (short, middle) if enough(middle) else (middle, long)
+    return long
 
 
 def needed_by_error(n: int, gain: float, error: float, target: float, confidence: float) -> int | None:
@@ -128,16 +136,7 @@ def needed_graded(sample: Sample, target: float, confidence: float) -> int | Non
     def passes(n: int) -> bool:
         return is_sure(graded_p_value(sample.grown(n), target + unlucky / math.sqrt(n)), alpha)
 
-    enough = 8
-    while not passes(enough):
-        enough *= 2
-        if enough > MOST_EXAMPLES:
-            return None
-    short = enough // 2
-    while enough - short > max(1, enough // 1000):
-        middle = (short + enough) // 2
-        short, enough = (short, middle) if passes(middle) else (middle, enough)
-    return enough
+    return fewest(passes, MOST_EXAMPLES, first=8, precision=0.001)
 
 
 @lru_cache(maxsize=10_000)
@@ -153,12 +152,11 @@ def fewest_wins(n: int, *, margin: float, confidence: float, evidence: str, loss
         return all(_passes(wins, losses, n, target, confidence) for target in targets)
 
     least, most = max(0, losses + _least_gain(n, margin)), n - losses
-    if n < 1 or least > most or not enough(most):
+    if n < 1 or least > most:
         return None
-    short, step = least - 1, 1
-    while short + step < most and not enough(short + step):  # the answer is near the start if the margin decides
-        short, step = short + step, 2 * step
-    return fewest(enough, short, min(short + step, most))  # every further win makes the p-value smaller
+    # The answer is near the start if the margin decides. Every further win makes the p-value smaller.
+    more = fewest(lambda more: enough(least - 1 + more), most - least + 1)
+    return None if more is None else least - 1 + more
 
 
 def _least_gain(n: int, margin: float) -> int:
@@ -231,12 +229,7 @@ def fewest_examples(
         alike = Sample(np.array([difference]), np.array([float(n)]), -1.0)
         return is_sure(graded_p_value(alike, target), alpha)
 
-    short, long = 0, 1
-    while not enough(long):
-        if long == most:
-            return None
-        short, long = long, min(2 * long, most)
-    return fewest(enough, short, long)
+    return fewest(enough, most)
 
 
 _CorrectedT = TypeVar("_CorrectedT")
@@ -272,9 +265,8 @@ def _smallest(
 ) -> _CorrectedT | None:
     """Return the result of correcting as few as possible of ``flawed``, spread evenly over the test set."""
     order = flawed[np.argsort((np.arange(1, len(flawed) + 1) * _GOLDEN) % 1.0, kind="stable")]
-    if not enough(correct(order)):
-        return None
-    return correct(order[: fewest(lambda n: enough(correct(order[:n])), 0, len(order))])
+    found = fewest(lambda n: enough(correct(order[:n])), len(order))
+    return None if found is None else correct(order[:found])
 
 
 def chance_of_proof(p_value: float, confidence: float) -> float:
