@@ -26,23 +26,20 @@ Action = Literal[
 Kind = Literal["data", "models", "gain", "form", "cost", "freshness", "review"]
 """What a check is about."""
 
-CHECKS: Mapping[str, Kind] = {
-    **dict.fromkeys(("min_training_examples", "min_test_examples", "min_wins", "leaked", "leaked_near"), "data"),
-    **dict.fromkeys(("conflicts", "near_duplicates", "test_near_duplicates", "group_overlap"), "data"),
-    **dict.fromkeys(("labels_missing", "imbalance", "empty_outputs", "chat_format", "too_long", "prompt_leak"), "data"),
-    **dict.fromkeys(("models", "baseline_answers", "candidate_answers", "identical_outputs"), "models"),
-    **dict.fromkeys(("baseline_prompt", "baseline_params", "prompt_mismatch", "unusable_answers"), "models"),
-    "retries": "models",
-    **dict.fromkeys(("margin", "evidence", "max_drop", "thresholds", "guards", "slices", "hypothesis"), "gain"),
-    **dict.fromkeys(("weak_baseline", "degenerate_candidate", "rare_group_loss", "circular", "knowledge"), "gain"),
-    **dict.fromkeys(("alternatives", "headroom", "power"), "gain"),
-    "formatting_gain": "form",
-    **dict.fromkeys(("cheaper_by", "faster_by", "economics"), "cost"),
-    **dict.fromkeys(("max_age_days", "base_changed", "test_set_changed"), "freshness"),
-    **dict.fromkeys(("goal", "max_attempts", "attempts", "weakened", "untracked", "configuration"), "review"),
+_NAMES: Mapping[Kind, str] = {
+    "data": "min_training_examples min_test_examples min_wins leaked leaked_near conflicts near_duplicates "
+    "test_near_duplicates group_overlap labels_missing imbalance empty_outputs chat_format too_long prompt_leak",
+    "models": "models baseline_answers candidate_answers identical_outputs baseline_prompt baseline_params "
+    "prompt_mismatch unusable_answers retries",
+    "gain": "margin evidence max_drop thresholds guards slices hypothesis weak_baseline degenerate_candidate "
+    "rare_group_loss circular knowledge alternatives headroom power",
+    "form": "formatting_gain",
+    "cost": "cheaper_by faster_by economics",
+    "freshness": "max_age_days base_changed test_set_changed",
+    "review": "goal max_attempts attempts weakened untracked configuration",
 }
+CHECKS: Mapping[str, Kind] = {name: kind for kind, names in _NAMES.items() for name in names.split()}
 """The names of all checks but those of hooks, with their kind; ``thresholds`` and ``guards`` end in ``.NAME``."""
-
 
 STATUS_AT: Mapping[str, Status] = {"ignore": "note", "warn": "warning", "fail": "fail"}
 """The status of a check that does not hold, by the level that the gate sets for it."""
