@@ -4,17 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import replace
+from hashlib import sha256
+from pathlib import Path
 from typing import Any, NamedTuple
 
+from pytest_ftgate.checks.audit import TrainingAudit, audit_training_set
+from pytest_ftgate.config import DataKeys, file_of, keys_of
+from pytest_ftgate.data import DataSet, content_of, examples_from, load_examples
+from pytest_ftgate.data.lines import written_at
 from pytest_ftgate.errors import guarded, shown_path
 
 __tracebackhide__ = True  # tracebacks of a user's iterable show none of our lines
-
-from pathlib import Path
-
-from pytest_ftgate.checks.audit import TrainingAudit
-from pytest_ftgate.config import DataKeys
-from pytest_ftgate.data import DataSet
 
 
 class _Read(NamedTuple):
@@ -41,9 +41,6 @@ class DataSets:
             hook: pytest's hooks, for formats of other plugins.
             labeled: every example must have an expected output. A labeled set is reused for unlabeled requests.
         """
-        from pytest_ftgate.config import file_of, keys_of
-        from pytest_ftgate.data import content_of, examples_from
-
         file, keys = file_of(source), keys_of(source)
         rows: Any = source if keys is None else keys.rows
         asked: dict[str, Any] = {} if keys is None else {"fields": keys.fields, "limit": keys.limit}
@@ -63,8 +60,6 @@ class DataSets:
 
     def audit(self, training: DataSet, test: DataSet) -> TrainingAudit:
         """Return the audit of a training set and a test set, computed once for equal ones of several gates."""
-        from pytest_ftgate.checks.audit import audit_training_set
-
         key = (training.sha256, training.origin, test.sha256)
         known = self._audits.get(key)
         if known is None or (known[0].examples, known[1].examples) != (training.examples, test.examples):
@@ -85,11 +80,6 @@ def _file_state(path: Path) -> tuple[object, ...]:
 
 def _load_file(source: DataKeys, hook: Any | None, *, labeled: bool) -> DataSet:
     """Load a file with a plugin's hook if one knows the format, else with our own readers."""
-    from hashlib import sha256
-
-    from pytest_ftgate.data import examples_from, load_examples
-    from pytest_ftgate.data.lines import written_at
-
     options = {"format": source.format, "fields": dict(source.fields), "limit": source.limit}
     asked: dict[str, Any] = {"fields": source.fields, "limit": source.limit, "labeled": labeled}
     rows = None

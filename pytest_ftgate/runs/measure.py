@@ -7,24 +7,24 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property, partial
 from os.path import commonprefix
-from typing import TYPE_CHECKING, Any
+from typing import Any
+
+import numpy as np
 
 from pytest_ftgate import clock
+from pytest_ftgate.data import DataSet, Example, expected_text
+from pytest_ftgate.data.tool_calls import readable_calls
 from pytest_ftgate.diagnosis import BreakdownResult, Flip
 from pytest_ftgate.errors import MetricError
+from pytest_ftgate.metrics import Metric, Scored
+from pytest_ftgate.models import Prediction
 from pytest_ftgate.models.price import Cost, cost_of_run, price_of
+from pytest_ftgate.models.recorded import RecordedModel
 from pytest_ftgate.result import ModelResult
+from pytest_ftgate.runs.runner import Run
 from pytest_ftgate.statistics.compare import compare_graded, compare_preferences, compare_right_wrong, compare_set
 from pytest_ftgate.statistics.evidence import Comparison
 from pytest_ftgate.text import plural, shortened
-
-if TYPE_CHECKING:
-    import numpy as np
-
-    from pytest_ftgate.data import DataSet, Example
-    from pytest_ftgate.metrics import Metric, Scored
-    from pytest_ftgate.models import Prediction
-    from pytest_ftgate.runs.runner import Run
 
 _NO_ANSWER = ("refusal", "filtered", "cut_off")
 
@@ -127,8 +127,6 @@ def made_at(run: Run) -> Iterator[tuple[Prediction, float | None]]:
 
     For a recording this is the recorded time, not the time of reading.
     """
-    from pytest_ftgate.models.recorded import RecordedModel
-
     dated = run.model.verified is None or isinstance(run.model, RecordedModel)
     for prediction in run.all_predictions:
         if prediction.completion is not None:
@@ -207,8 +205,6 @@ def rightness(scored: Scored) -> np.ndarray[Any, Any]:
 
 def rightness_by_repeat(measured: Measured, expected: Sequence[Any], metric: Metric) -> np.ndarray[Any, Any]:
     """Return how right each single answer is, shape ``(repeats, examples)``."""
-    import numpy as np
-
     return np.stack([rightness(metric.score(expected, [answers])) for answers in measured.answers])
 
 
@@ -217,8 +213,6 @@ def flips(baseline: Measured, candidate: Measured, metric: str, most: int) -> di
 
     With a graded metric without bounds no answer is wrong.
     """
-    import numpy as np
-
     scored, change = candidate.scores[metric], gains(baseline, candidate, metric)
     scores, worst = rightness(scored).tolist(), np.argsort(change, kind="stable").tolist()
     wrong = [index for index in worst if is_right(scored.metric, scores[index]) is False]
@@ -243,9 +237,6 @@ def gains(baseline: Measured, candidate: Measured, metric: str) -> np.ndarray[An
 
 
 def _flip(index: int, baseline: Run, candidate: Measured, metric: str, shared: str) -> Flip:
-    from pytest_ftgate.data import expected_text
-    from pytest_ftgate.data.tool_calls import readable_calls
-
     example, scored = candidate.run.test_set.examples[index], candidate.scores[metric]
     readable = readable_calls if scored.metric.calls_tools else str
     return Flip(
@@ -297,8 +288,6 @@ def _quantiles(seconds: Sequence[float | None]) -> tuple[float | None, float | N
     if untold := sum(one is None for one in seconds):
         has = "has" if untold == 1 else "have"
         return None, None, f"{untold:,} of {plural(len(seconds), 'answer')} {has} no latency"
-    import numpy as np
-
     p50, p95 = np.quantile(np.array(seconds, dtype=float), (0.5, 0.95))
     return round(float(p50), 6), round(float(p95), 6), None
 
