@@ -5,16 +5,13 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from pathlib import Path
+from typing import Annotated, Any, Literal
 
 from pytest_ftgate.diagnosis import BreakdownResult, Diagnosis, Flip
+from pytest_ftgate.errors import FtgateError
 from pytest_ftgate.plain import INNER, Range, about, from_plain, to_plain
 from pytest_ftgate.text import listed, one_line, printable, show_percent
-
-if TYPE_CHECKING:
-    from pathlib import Path
-
-    from pytest_ftgate.errors import FtgateError
 
 Verdict = Literal["pass", "fail", "inconclusive", "error"]
 Status = Literal["pass", "fail", "inconclusive", "error", "warning", "note"]

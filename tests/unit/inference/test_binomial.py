@@ -8,7 +8,7 @@ import scipy
 from scipy.special import betainc, betaincinv
 from scipy.stats import binom
 
-from pytest_ftgate.statistics.binomial import chance_of, chance_of_at_least, rate_of_at_least
+from pytest_ftgate.statistics.exact import chance_of, chance_of_at_least, rate_of_at_least
 
 _EXACT = tuple(map(int, scipy.__version__.split(".")[:2])) >= (1, 12)
 pytestmark = pytest.mark.skipif(not _EXACT, reason="this scipy's own tails and quantiles are off in the eighth digit")
