@@ -138,7 +138,7 @@ def gain_sentence(result: GateResult) -> str | None:
         return None
     over = "" if len(result.baselines) == 1 else f" over {result.baseline.name}"
     gained = f"gain{over} {show_difference(result.gain, share=is_share(result.metric_range))} {result.metric}"
-    return "; ".join([f"{gained}, {_required(result)}", *_lower_bound(result)])
+    return "; ".join([f"{gained}, {required(result)}", *_lower_bound(result)])
 
 
 def champion_sentences(result: GateResult) -> Iterator[str]:
@@ -150,10 +150,11 @@ def champion_sentences(result: GateResult) -> Iterator[str]:
         if result.max_drop is None and (one.required or 0) < 0:
             own = replace(result, lower_bound=one.lower_bound, max_drop=-(one.required or 0))
             gain = f"gain over {role} {show_difference(one.gain, share=is_share(result.metric_range))}"
-            yield "; ".join([f"{gain}, {_required(own)}", *_lower_bound(own)])
+            yield "; ".join([f"{gain}, {required(own)}", *_lower_bound(own)])
 
 
-def _required(result: GateResult) -> str:
+def required(result: GateResult) -> str:
+    """Return what is required of the gain: ``needs +5.0``, or ``max_drop 3 points``."""
     share = is_share(result.metric_range)
     if result.max_drop is not None:
         return f"max_drop {show_amount(result.max_drop, share=share)}"

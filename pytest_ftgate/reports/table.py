@@ -39,13 +39,15 @@ class Bars(NamedTuple):
 class Table:
     """Rows of one-line cells, which each report escapes itself. A table without rows is false and is not shown.
 
-    A row with a single cell spans the table. ``bars`` is empty or has one entry per row.
+    A row with a single cell spans the table. ``bars`` and ``noise``, whether a row has too few
+    examples, are empty or have one entry per row.
     """
 
     title: str
     columns: tuple[Column, ...]
     rows: tuple[tuple[str, ...], ...]
     bars: tuple[Bars, ...] = ()
+    noise: tuple[bool, ...] = ()
 
     def __bool__(self) -> bool:
         return bool(self.rows)

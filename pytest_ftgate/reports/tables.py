@@ -15,6 +15,8 @@ from pytest_ftgate.text import is_share, plural, printable, show_change, show_co
 _NAME_WIDTH = 40
 _ANSWER_WIDTH = 100
 _LABELS_SHOWN = 200
+_LEAST = 10
+"""The fewest examples of a part whose numbers are more than noise."""
 UPPER = "upper"
 """The heading of the upper bounds, which a terminal has no room for."""
 
@@ -118,7 +120,8 @@ def _parts(title: str, what: str, parts: Sequence[_Part], *, n: str = "n") -> Ta
         cells = (one.name, show_count(one.n), *values, *changes, *[""] * (3 - len(changes)), one.verdict)
         rows.append(tuple(printable(cell, _NAME_WIDTH) for cell in cells))
     bars = tuple(Bars(*one.values, *span(one.values, one.metric_range)) for one in parts)
-    return Table(title, (*columns([what], headings), Column("", "status")), tuple(rows), bars).compact()
+    noise = tuple(one.n is not None and one.n < _LEAST for one in parts)
+    return Table(title, (*columns([what], headings), Column("", "status")), tuple(rows), bars, noise).compact()
 
 
 def span(values: Iterable[float | None], metric_range: tuple[float, float] | None) -> tuple[float, float]:
@@ -216,6 +219,19 @@ def mistakes(result: GateResult) -> Table:
     if found.candidate is not None:
         return table
     return replace(table.only((0, 1)), bars=tuple(one._replace(candidate=None) for one in table.bars))
+
+
+def confusions(result: GateResult) -> Table:
+    """Return a row per pair of labels that were confused, most often first."""
+    found = result.diagnosis
+    pairs = found.confusions if found is not None else ()
+    rows = tuple(
+        (one.expected, one.answered, *map(show_count, (old, new)), f"{new - old:+,}")
+        for one in pairs for old, new in [(one.baseline, one.candidate)]
+    )  # fmt: skip
+    headings = columns(("expected", "answered"), ("baseline", "candidate", "change"))
+    table = Table("Labels that were confused", headings, rows)
+    return table if found is None or found.candidate is not None else table.only((0, 1, 2))
 
 
 def examples(result: GateResult, most: int | None = None) -> Table:

@@ -11,7 +11,7 @@ from pytest_ftgate.checks.advice import most_to_try
 from pytest_ftgate.reports import sentences, tables
 from pytest_ftgate.reports.table import Column, Table
 from pytest_ftgate.result import PROBLEMS_FIRST, RED, Check, Economics, GateResult
-from pytest_ftgate.text import middle, plural, printable, wrapped
+from pytest_ftgate.text import middle, plural, printable, shortened, wrapped
 
 WIDTH = 80
 _NAME_WIDTH = 300
@@ -58,7 +58,7 @@ def block(result: GateResult, *, verbosity: int = 0) -> list[Line]:
     if result.verdict == "error" and not full:
         red = [one for one in others if one.status in RED]
         return [*lines, *_checks(red, said), *_lines((sentences.stage_sentence(result), *_counted(others)), "red")]
-    answers = _lines(_examples(result, None if full else _EXAMPLES_SHOWN)) if full or deciding else []
+    answers = _lines(_examples(result, None if full else _EXAMPLES_SHOWN), then=" " * 10) if full or deciding else []
     if deciding:
         lines += [*_apart(answers), Line("")]
     lines += _lines(() if told else _gain(result), "bold")
@@ -68,7 +68,6 @@ def block(result: GateResult, *, verbosity: int = 0) -> list[Line]:
     lines += _lines((None if result.models_called else "no model was called",))
     lines += _lines(model_table(result, full=full))
     lines += _lines((sentences.hypothesis_sentence(result),))
-    lines += _lines((sentences.age_sentence(result),))
     lines += _lines(() if result.economics is None else economics_lines(result.economics, full=full))
     if full:
         lines += [*_lines(_details(result)), *(() if deciding else answers), *_checks(others, said)]
@@ -88,9 +87,9 @@ def failure_text(result: GateResult, verbosity: int = 0) -> str:
     return "\n".join(line.text for line in (title(result), *block(result, verbosity=verbosity)))
 
 
-def _lines(texts: Iterable[str | None], colour: str = "") -> list[Line]:
+def _lines(texts: Iterable[str | None], colour: str = "", then: str = "    ") -> list[Line]:
     """Return the texts that are not ``None`` as lines, wrapped between words."""
-    return [Line(part, colour) for text in texts if text is not None for part in _fold(text, "    ")]
+    return [Line(part, colour) for text in texts if text is not None for part in _fold(text, then)]
 
 
 def _fold(text: str, then: str) -> list[str]:
@@ -138,7 +137,7 @@ def _warnings(checks: Sequence[Check]) -> Iterator[Line]:
     short = [check for check in checks if check.kind != "review"]
     yield from (line for one in checks if one not in short for line in check_lines(replace(one, advice=None)))
     for check in short[:_WARNINGS_SHOWN]:
-        yield Line(middle(printable(f"warning {check.name}: {sentences.with_source(check)}"), WIDTH), "yellow")
+        yield Line(shortened(printable(f"warning {check.name}: {sentences.with_source(check)}"), WIDTH), "yellow")
     if len(short) > _WARNINGS_SHOWN:
         yield Line(f"{plural(len(short) - _WARNINGS_SHOWN, 'more warning')} (-v)", "yellow")
 
@@ -207,6 +206,8 @@ def economics_lines(economics: Economics, *, full: bool = True) -> list[str]:
 
 def _details(result: GateResult) -> Iterator[str]:
     """Yield what only ``-v`` shows, but the checks and the inputs."""
+    age = sentences.age_sentence(result)
+    yield from () if age is None else (age,)
     yield from sentences.price_sentences(result)
     yield from sentences.judge_sentences(result)
     yield from part_lines(tables.parts(result))

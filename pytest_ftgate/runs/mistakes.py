@@ -239,19 +239,6 @@ def _confusions(examples: Sequence[Example], models: Sequence[Measured], labels:
     return tuple(Confusion(*pair, before[pair], after[pair]) for pair in pairs[:_CONFUSIONS_KEPT])
 
 
-def label_pairs(
-    metric: Metric, examples: Sequence[Example], models: Sequence[Measured]
-) -> list[Counter[tuple[str, str | None]]] | None:
-    """Return by model how often each label is answered for each expected label, over all repeats.
-
-    ``None`` as an answer is anything that is not a label of the test set; ``None`` in all: its outputs are not labels.
-    """
-    labels = labels_of(metric, examples)
-    if labels is None:
-        return None
-    return [Counter((expected, text or None) for expected, text in _texts(examples, one, labels)) for one in models]
-
-
 def _texts(examples: Sequence[Example], one: Measured, labels: LabelSet) -> Iterator[tuple[str, str | None]]:
     """Yield the expected and the answered label: empty for an unknown one, None where no whole answer is there."""
     said = cache(lambda text: labels.of(text) or "")

@@ -42,7 +42,6 @@ def test_it_is_drawn_and_loads_nothing(opened: Opened) -> None:
     page = opened.page
     expect(page.locator("h1")).to_have_text("1 gate: pass")
     expect(page.locator("svg.plot")).to_be_visible()
-    expect(page.locator("table.matrix")).to_have_count(2)
     assert page.locator("body").evaluate("node => getComputedStyle(node).fontFamily").startswith("system-ui")
     opened.is_quiet()
 
@@ -172,13 +171,36 @@ def test_on_a_phone_titles_keep_their_width_and_wide_tables_scroll(project: Proj
     path = report(project, slices={"fields": ["lang"], "max_drop": 0.05})
     opened = open_page(path, viewport={"width": 390, "height": 844})
     assert opened.page.evaluate("() => document.documentElement.scrollWidth <= innerWidth")
-    titles = [box for title in opened.page.locator("h4:not(.matrices *)").all() if (box := title.bounding_box())]
+    titles = [box for title in opened.page.locator("h4").all() if (box := title.bounding_box())]
     assert titles
     assert all(box["width"] > 300 and box["x"] + box["width"] <= 390 for box in titles)
     wide = opened.page.locator(".scroll:has(table.bars)").first
     assert wide.evaluate("node => node.scrollWidth > node.clientWidth")
     assert "gradient" in wide.evaluate("node => getComputedStyle(node).backgroundImage")
     opened.is_quiet()
+
+
+@pytest.mark.parametrize("size", [(1280, 800), (390, 844)])
+def test_the_first_screen_has_the_verdict_what_failed_its_cure_and_the_gain(
+    project: Project, open_page: Open, size: tuple[int, int]
+) -> None:
+    path = report(project, margin=0.3)
+    page = open_page(path, viewport={"width": size[0], "height": size[1]}).page
+    for seen in (".badge.fail >> nth=0", ".decides .headline", ".decides .todo", "svg.plot"):
+        box = page.locator(seen).bounding_box()
+        assert box is not None
+        assert box["y"] + box["height"] <= size[1], seen
+        assert box["x"] + box["width"] <= size[0], seen
+    shown = page.locator("h1").evaluate("node => getComputedStyle(node, '::before').content")
+    assert "\u2717" in shown, "told apart without colour"
+
+
+def test_on_a_phone_the_verdicts_need_no_scrolling(project: Project, open_page: Open) -> None:
+    project.gate_test("@pytest.mark.parametrize('x', range(2))\ndef test_gate(x): pass\n", name="support_of_customers")
+    project.run("--ftgate-report=html:report.html")
+    page = open_page(project.path / "report.html", viewport={"width": 390, "height": 844}).page
+    table = page.locator(".scroll:has(table.summary)")
+    assert table.evaluate("node => node.scrollWidth <= node.clientWidth")
 
 
 def test_charts_fill_the_page_and_their_text_keeps_its_size(project: Project, open_page: Open) -> None:

@@ -1,13 +1,12 @@
 """Texts that the page shows beside a result. They are many: neither the JSON report nor JUnit keeps them.
 
-The answers of both models stand side by side, with their confusions.
+The answers of both models stand side by side.
 """
 
 from __future__ import annotations
 
 import json
-from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, field
 from math import isfinite
 from typing import TYPE_CHECKING, Any, Literal
@@ -20,7 +19,6 @@ from pytest_ftgate.models.prompt import Prompt
 from pytest_ftgate.plain import from_plain
 from pytest_ftgate.result import RowPair, called
 from pytest_ftgate.runs.measure import is_right, rightness, shown_input
-from pytest_ftgate.runs.mistakes import label_pairs
 from pytest_ftgate.text import readable
 
 if TYPE_CHECKING:
@@ -73,17 +71,12 @@ class Answers:
     """Hold all answers of the best baseline and of the candidate.
 
     ``graded`` is True if an answer may be partly right, ``alone`` if there is no candidate.
-    ``labels`` are those of the test set, the most frequent first,
-    and empty if its outputs are not labels. ``confusions`` are ``(expected, answered, baseline, candidate)``: indices
-    into ``labels``, with ``len(labels)`` for any other answer, and the counts over all repeats.
     """
 
     rows: tuple[Row, ...]
     repeats: int
     graded: bool
     alone: bool = False
-    labels: tuple[str, ...] = ()
-    confusions: tuple[tuple[int, int, int, int], ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,14 +132,11 @@ def _message(message: Mapping[str, Any]) -> str:
 def side_by_side(metric: Metric, scored: Mapping[str, Measured], best: str) -> Answers:
     """Return the answers of the best baseline and of the candidate, scored by the deciding metric."""
     baseline, candidate = scored[best], scored.get("candidate")
-    labels, confusions = _confusions(metric, [one for one in (baseline, candidate) if one is not None])
     return Answers(
         rows=tuple(_rows(metric, baseline, candidate)),
         repeats=len(baseline.run.predictions),
         graded=metric.kind == "graded" or (metric.kind == "set" and not metric.uses_labels),
         alone=candidate is None,
-        labels=labels,
-        confusions=confusions,
     )
 
 
@@ -193,22 +183,3 @@ def _change(metric: Metric, old: Reply, new: Reply | None) -> Change:
     if old.right is None:
         return "same"
     return "right" if old.right else "wrong"
-
-
-def _confusions(
-    metric: Metric, models: Sequence[Measured]
-) -> tuple[tuple[str, ...], tuple[tuple[int, int, int, int], ...]]:
-    examples = models[0].run.test_set.examples
-    counts = label_pairs(metric, examples, models)
-    if counts is None:
-        return (), ()
-    asked = Counter(expected_text(example.expected).strip() for example in examples)
-    labels = sorted(asked, key=lambda label: (-asked[label], label))
-    place = {label: number for number, label in enumerate(labels)}
-    after = counts[1] if len(counts) > 1 else Counter[tuple[str, str | None]]()
-    cells = [
-        (place[expected], len(labels) if answered is None else place[answered], counts[0][pair], after[pair])
-        for pair in {*counts[0], *after}
-        for expected, answered in [pair]
-    ]
-    return tuple(readable(label, _ID_CHARACTERS) for label in labels), tuple(sorted(cells))

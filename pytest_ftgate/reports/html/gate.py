@@ -15,15 +15,12 @@ from pytest_ftgate.reports.html.evidence import Answers, Change, Evidence, Reply
 from pytest_ftgate.reports.html.plots import Drawn, Interval, interval_plot, interval_words, script_data
 from pytest_ftgate.reports.sentences import FINISHES
 from pytest_ftgate.reports.table import Table, columns
-from pytest_ftgate.reports.text import block
 from pytest_ftgate.result import PROBLEMS_FIRST, GateResult, called
-from pytest_ftgate.runs.mistakes import NO_LABEL
 from pytest_ftgate.text import (
     is_share,
     plural,
     show_age,
-    show_amount,
-    show_count,
+    show_change,
     show_difference,
     show_p_value,
     show_percent,
@@ -37,15 +34,15 @@ def view(result: GateResult, evidence: Evidence, number: int) -> dict[str, Any]:
 
     ``number`` is the gate's place on the page, from 1.
     """
-    answers = evidence.answers
     parts = (*tables.parts(result), *tables.breakdowns(result))
     economics = result.economics
     return {
         "anchor": f"gate-{number}",
         "result": result,
+        "deciding": [] if result.passed else list(sentences.advised_once(sentences.deciding_checks(result), set())),
         "stage": sentences.stage_sentence(result),
         "headline": _headline(result),
-        "others": [] if result.passed else [text.strip() for text in sentences.more_reasons(result)],
+        "hypothesis": sentences.hypothesis_sentence(result),
         "numbers": list(_numbers(result)),
         "advice": most_to_try(result),
         "interval": _interval(result),
@@ -53,68 +50,40 @@ def view(result: GateResult, evidence: Evidence, number: int) -> dict[str, Any]:
         "remarks": list(_remarks(result)),
         "checks": sorted(result.checks, key=lambda check: PROBLEMS_FIRST.index(check.status)),
         "parts": [part for part in parts if part],
-        "mistakes": tables.mistakes(result),
-        "confusions": confusions(answers) if answers is not None else None,
+        "mistakes": [table for table in (tables.mistakes(result), tables.confusions(result)) if table],
         "economics": [] if economics is None else [economics.sentence, *sentences.economics_sentences(economics)],
         "near": [table for table in _row_pairs(result, evidence) if table],
         "prompts": evidence.prompts,
         "inputs": list(_inputs(result)),
-        "examples": Examples(answers) if answers is not None else None,
-        "text": [line.text for line in block(result, verbosity=1)],
+        "examples": Examples(evidence.answers, result) if evidence.answers is not None else None,
     }
 
 
 def summary(result: GateResult) -> Mapping[str, str]:
     """Return a gate's row in the table at the top of the page."""
     share = is_share(result.metric_range)
-    bounds = (result.gain, result.lower_bound)
-    gain, lower = ("-" if value is None else show_difference(value, share=share) for value in bounds)
     return {
         "name": result.name,
         "verdict": result.verdict,
-        "metric": result.metric or "-",
+        "gain": "-" if result.gain is None else show_difference(result.gain, share=share),
+        "lower": show_change(result.lower_bound, share=share),
+        "asked": sentences.required(result).removeprefix("needs "),
         "baseline": show_value(result.baseline.value, share=share),
         "candidate": show_value(result.candidate.value, share=share),
-        "gain": gain,
-        "lower": lower,
-        "asked": _asked(result),
+        "metric": result.metric or "-",
     }
 
 
 # --- the gain ------------------------------------------------------------------------------------------------
 
 
-def _asked(result: GateResult) -> str:
-    """Return the required gain, ``-`` where there is none."""
-    share = is_share(result.metric_range)
-    if result.max_drop is not None:
-        return f"{show_difference(-result.max_drop, share=share)} or better"
-    if result.margin is None:
-        return "-"
-    unit_is_known = result.metric_range is not None
-    return show_difference(result.margin, share=share) if unit_is_known else f"{result.margin:+g}"
-
-
-def _required(result: GateResult) -> str:
-    if result.max_drop is None:
-        return f"required {_asked(result)}"
-    return f"allowed drop {show_amount(result.max_drop, share=is_share(result.metric_range))}"
-
-
 def _headline(result: GateResult) -> str:
-    """Return what decided the verdict; of a gate that passed the gain, and what else had to be reached."""
-    if not result.passed:
-        return sentences.reason(result)
-    if result.stage == "ready":
-        return "ready to train"
-    if result.gain is None or result.lower_bound is None:
-        return "passed"
-    share = is_share(result.metric_range)
-    gain, lower = (show_difference(one, share=share) for one in (result.gain, result.lower_bound))
-    facts = [f"gain {gain}", f"{show_percent(result.confidence or 0)} lower bound {lower}", _required(result)]
-    facts += sentences.champion_sentences(result)
-    facts += [check.message for check in result.checks if check.kind == "cost" and check.status == "pass"]
-    return "; ".join([*facts, *sentences.unproven(result)])
+    """Return the gain of a gate that passed, and what else had to be reached; empty for others."""
+    gain = sentences.gain_sentence(result)
+    if not result.passed or gain is None:
+        return ""
+    facts = [check.message for check in result.checks if check.kind == "cost" and check.status == "pass"]
+    return "; ".join([gain, *sentences.champion_sentences(result), *facts])
 
 
 def _numbers(result: GateResult) -> Iterator[tuple[str, str, str]]:
@@ -125,18 +94,6 @@ def _numbers(result: GateResult) -> Iterator[tuple[str, str, str]]:
             yield f"{role}, {result.metric or ''}", show_value(model.value, share=share), model.name
     if result.gain is not None:
         yield "Gain", show_difference(result.gain, share=share), sentences.changed(result)
-    if result.lower_bound is not None:
-        lower = show_difference(result.lower_bound, share=share)
-        yield f"{show_percent(result.confidence or 0)} lower bound", lower, _required_of_bound(result)
-
-
-def _required_of_bound(result: GateResult) -> str:
-    """Return what the evidence requires of the lower bound; the margin may be required of the gain alone."""
-    if result.max_drop is not None:
-        return _required(result)
-    bounds = {"observed": "not required", "significant": "required above 0"}
-    bound = bounds.get(result.evidence or "", _required(result))
-    return ", ".join([f"{bound} ({result.evidence})", *sentences.unproven(result)])
 
 
 def _interval(result: GateResult) -> dict[str, Any] | None:
@@ -154,7 +111,7 @@ def _interval(result: GateResult) -> dict[str, Any] | None:
     method = [f"method: {result.method}"]
     method += [show_p_value(result.p_value)] if result.p_value is not None else []
     method += [f"based on {result.note}"] if result.note else []
-    drawn = interval_plot(intervals, limit, _required(result), share=share)
+    drawn = interval_plot(intervals, limit, sentences.required(result), share=share)
     return {"drawn": drawn, "words": "; ".join(words), "method": "; ".join(method)}
 
 
@@ -226,6 +183,12 @@ class Examples:
     """The examples of one gate, those that changed first."""
 
     answers: Answers
+    result: GateResult
+
+    @property
+    def labels(self) -> bool:
+        """Return whether outputs are labels."""
+        return self.result.diagnosis is not None and bool(self.result.diagnosis.labels)
 
     @cached_property
     def rows(self) -> Sequence[Row]:
@@ -280,66 +243,3 @@ class Examples:
         remarks += [plural(reply.output_tokens, "token")] if reply.output_tokens is not None else []
         remarks += [reply.why] if reply.why is not None and mark != "right" else []
         return reply.text.strip() or "(empty)", mark, " · ".join(remarks), reply.reasoning or ""
-
-
-# --- confusions ----------------------------------------------------------------------------------------------
-
-MOST_LABELS = 30
-"""The most labels of which a matrix is drawn."""
-
-_PAIRS_SHOWN = 30
-_STEPS = 5
-
-
-@dataclass(frozen=True)
-class Matrix:
-    """Counts by expected label (rows) and answered label (columns), each with its class."""
-
-    title: str
-    columns: tuple[str, ...]
-    rows: tuple[tuple[str, tuple[tuple[str, str], ...]], ...]
-
-
-def confusions(answers: Answers) -> tuple[list[Matrix], Table] | None:
-    """Return a matrix for each model, none beyond :data:`MOST_LABELS`, and the pairs of labels confused most often.
-
-    ``None`` where the outputs are not labels.
-    """
-    if not answers.labels:
-        return None
-    names = (*answers.labels, NO_LABEL)
-    titles = ["Baseline"] if answers.alone else ["Baseline", "Candidate"]
-    matrices = [_matrix(answers, title, model) for model, title in enumerate(titles)]
-    wrong = sorted((one for one in answers.confusions if one[0] != one[1]), key=lambda one: (-max(one[2:]), one))
-    rows = [
-        (names[expected], names[answered], show_count(old), show_count(new), f"{new - old:+,}")
-        for expected, answered, old, new in wrong[:_PAIRS_SHOWN]
-    ]
-    headings = columns(("expected", "answered"), ("baseline", "candidate", "change"))
-    pairs = Table(f"Most frequent confusions ({len(rows)} of {len(wrong):,} pairs)", headings, tuple(rows))
-    return matrices if len(answers.labels) <= MOST_LABELS else [], pairs.only((0, 1, 2)) if answers.alone else pairs
-
-
-def _matrix(answers: Answers, title: str, model: int) -> Matrix:
-    """Return the counts of one model, with a column for answers that are no label where there are any.
-
-    A cell's colour shows its share of the answers in its row.
-    """
-    size = len(answers.labels)
-    width = size + any(answered == size for _, answered, *_ in answers.confusions)
-    counts = [[0] * width for _ in range(size)]
-    for row, column, *found in answers.confusions:
-        counts[row][column] = found[model]
-    rows = tuple(
-        (label, tuple(_cell(count, sum(counts[row]), right=row == column) for column, count in enumerate(counts[row])))
-        for row, label in enumerate(answers.labels)
-    )
-    return Matrix(title, (*answers.labels, NO_LABEL)[:width], rows)
-
-
-def _cell(count: int, total: int, *, right: bool) -> tuple[str, str]:
-    """Return the text and the class of a cell; the smallest count is coloured, too."""
-    if not count:
-        return "", "diagonal" if right else ""
-    step = min(_STEPS, 1 + int(count / total * _STEPS))
-    return f"{count:,}", f"good{step} diagonal" if right else f"bad{step}"

@@ -15,6 +15,7 @@ from pytest_ftgate.reports.html.evidence import Evidence
 from pytest_ftgate.reports.html.gate import summary, view
 from pytest_ftgate.reports.html.plots import Drawn, pair_bars
 from pytest_ftgate.reports.json import environment
+from pytest_ftgate.reports.sentences import with_source
 from pytest_ftgate.result import PROBLEMS_FIRST, GateResult, Session, Verdict
 from pytest_ftgate.text import minute, plural, readable
 
@@ -28,7 +29,6 @@ _SECTIONS = (
     ("checks", "Checks"),
     ("parts", "Breakdown"),
     ("mistakes", "Mistakes"),
-    ("confusions", "Confusion matrices"),
     ("economics", "Economics"),
     ("near", "Near duplicates"),
     ("prompts", "Prompts"),
@@ -60,6 +60,7 @@ def page(gates: Sequence[tuple[GateResult, Evidence | None]], session: Session, 
         style=Drawn(style),
         script=Drawn(script),
         title=_title(counts, len(gates), 0 if session.waived_by else len(session.unjudged)),
+        red=not gates or set(counts) != {"pass"} or bool(session.unjudged and not session.waived_by),
         session=session,
         written=minute(written_at),
         revision=_revision(session.root),
@@ -120,7 +121,7 @@ def templates(**shared: Any) -> Environment:
         lstrip_blocks=True,
         finalize=_harmless,
     )
-    found.globals |= {"symbols": _SYMBOLS, "pair_bars": pair_bars, **shared}
+    found.globals |= {"symbols": _SYMBOLS, "pair_bars": pair_bars, "told": with_source, **shared}
     return found
 
 

@@ -53,7 +53,7 @@ def answers(rows=4, text="refund"):
     changes = ("right", "fixed", "wrong", "broken")
     return Answers(
         tuple(row(number, changes[number % 4], text) for number in range(rows)),
-        1, False, False, ("refund", "invoice"), ((0, 0, 1, 2), (0, 1, 1, 0)),
+        1, False,
     )  # fmt: skip
 
 
@@ -77,7 +77,8 @@ def full(text="words"):
         test_set=TestSetResult(text, text, 4),
         checks=(Check("margin", "pass", text), Check("slices", "fail", text, 1, 2, text, text)),
         hypothesis=text, gate=text, loosened=(text,), metric_range=(0.0, 1.0), models_called=True, stage="accept",
-        diagnosis=Diagnosis({"right": 2, "wrong": 2}, {"right": 3, "refusal": 1}, (), (LabelScore(text, 4, 2, 3),)),
+        diagnosis=Diagnosis({"right": 2, "wrong": 2}, {"right": 3, "refusal": 1}, (Confusion(text, text, 2, 1),),
+                            (LabelScore(text, 4, 2, 3), LabelScore("frequent", 40, 20, 30))),
         advice=(Advice("add_examples", text, f"because {text}"),), economics=economics,
         gains={"prompted": Gain(0.1, 0.06, 0.2), "few_shot": Gain(0.1, 0.06, 0.2)},
         guards=(GuardResult(text, text, 0.02, 0.95, gain=0.01, n=3, baseline=0.7, candidate=0.8),),
@@ -108,11 +109,11 @@ def written(*gates, session=None):
 
 def test_everything_that_is_known_is_said_and_nothing_else():
     found, nothing = written((full(), evidence())), written((bare(), None))
-    for facts in ("+10.0 points", "+6.0", "+5.0 points", "p = 0.01", "1 fixed, 1 broken", "few_shot",
+    for facts in ("+10.0 points", "+6.0", "needs +5.0", "p = 0.01", "1 fixed, 1 broken", "few_shot",
                   "1 minute", "1,000"):  # fmt: skip
         assert facts in found.text, facts
     assert {"All checks, problems first", "Environment"} <= set(nothing.headings)
-    more = {"Models", "Mistakes", "Confusion matrices", "Economics", "Near duplicates", "Prompts"}
+    more = {"Models", "Mistakes", "Economics", "Near duplicates", "Prompts"}
     assert more <= set(found.headings)
     assert more.isdisjoint(nothing.headings)
     assert not nothing.data
@@ -254,21 +255,35 @@ def test_grades_and_repeats_are_shown_as_numbers():
 
 
 def test_before_training_there_is_no_candidate():
-    alone = replace(answers(), alone=True, confusions=((0, 0, 1, 0), (0, 1, 1, 0)),
+    alone = replace(answers(), alone=True,
                     rows=tuple(replace(one, candidate=None, change="wrong") for one in answers().rows))  # fmt: skip
     found = written((replace(full(), stage="ready", verdict="pass", gain=None, lower_bound=None), evidence(alone)))
     assert "READY" in found.text
     assert found.data[0][0][5] is None
-    assert found.classes("table").count("matrix") == 1
+
+
+def test_a_label_with_few_examples_is_grey():
+    found = written((full(), evidence()))
+    assert found.classes("tr").count("noise") == 3  # a guard, a slice and a label
+    assert "Grey: fewer than 10 examples" in found.text
+
+
+def test_what_failed_and_its_cure_come_before_the_plot_and_one_gate_has_no_table_of_verdicts():
+    red = replace(full(), checks=(Check("margin", "fail", "too small", source="ftgate.yaml:7", advice="Keep it."),))
+    markup = written((red, evidence())).markup
+    assert markup.index("too small (ftgate.yaml:7)") < markup.index("Keep it.") < markup.index('class="plot"')
+    assert ('<h1 class="fail">' in markup, "Verdicts" in markup) == (True, False)
+    assert "Verdicts" in written((red, None), (bare("pass"), None)).headings
+    assert '<h1 class="pass">' in written((bare("pass"), None)).markup
 
 
 def test_what_is_long_can_be_opened():
     long = replace(answers(), rows=(row(0, "broken", "word " * 100),))
     details = [tag for tag, _ in written((full(), evidence(long))).elements].count("details")
-    assert details == 2 + 2 + 2  # the log, the method, both kinds of pairs, and both answers
+    assert details == 1 + 2 + 2  # the method, both kinds of pairs, and both answers
 
 
 def test_a_number_is_shown_in_its_unit_or_as_it_was_written():
-    text = "".join(page([(replace(bare(), margin=0.3), None)], Session(), written_at=0.0))
+    text = "".join(page([(replace(bare(), margin=0.3), None)] * 2, Session(), written_at=0.0))
     assert ">+0.3<" in text
     assert "+0.300" not in text

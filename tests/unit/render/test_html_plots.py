@@ -6,13 +6,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pytest_ftgate.reports.html.evidence import Answers
-from pytest_ftgate.reports.html.gate import MOST_LABELS, confusions
 from pytest_ftgate.reports.html.plots import Interval, element, interval_plot, pair_bars
 from pytest_ftgate.reports.table import Bars
 from pytest_ftgate.reports.tables import parts
 from pytest_ftgate.result import GateResult, SliceResult
-from pytest_ftgate.runs.mistakes import NO_LABEL
 
 
 def parsed(drawn):
@@ -100,33 +97,3 @@ def test_a_metric_without_an_end_is_drawn_as_far_as_it_goes(values, metric_range
     one = SliceResult("lang", "en", *values, n=4)
     (bars,) = parts(GateResult("a", "b", "pass", metric_range=metric_range, slices=(one,)))[1].bars
     assert bars == (*values, *span)
-
-
-# --- confusions ----------------------------------------------------------------------------------------------
-
-
-def answers(labels, cells, *, alone=False):
-    return Answers((), 1, False, alone, labels, tuple(cells))
-
-
-def test_a_matrix_counts_the_answers_of_each_model_by_label():
-    labels = ("refund", "invoice")
-    (before, after), pairs = confusions(answers(labels, [(0, 0, 6, 9), (0, 1, 4, 1), (1, 1, 10, 8), (1, 2, 0, 2)]))
-    assert before.columns == (*labels, NO_LABEL)
-    assert [[said for said, _ in cells] for _, cells in before.rows] == [["6", "4", ""], ["", "10", ""]]
-    assert [[said for said, _ in cells] for _, cells in after.rows] == [["9", "1", ""], ["", "8", "2"]]
-    assert [[kind for _, kind in cells] for _, cells in after.rows] == [
-        ["good5 diagonal", "bad1", ""],
-        ["", "good5 diagonal", "bad2"],
-    ]
-    assert [row[:2] for row in pairs.rows] == [("refund", "invoice"), ("invoice", NO_LABEL)]
-    ((alone,), _) = confusions(answers(labels, [(0, 0, 6, 0), (1, 0, 4, 0)], alone=True))
-    assert alone.columns == labels
-
-
-def test_many_labels_are_shown_as_pairs_and_outputs_that_are_no_labels_not_at_all():
-    labels = tuple(f"label {i}" for i in range(MOST_LABELS + 1))
-    matrices, pairs = confusions(answers(labels, [(0, 0, 9, 9), (3, 1, 2, 7), (2, 1, 5, 0)]))
-    assert not matrices
-    assert pairs.rows == (("label 3", "label 1", "2", "7", "+5"), ("label 2", "label 1", "5", "0", "-5"))
-    assert confusions(answers((), [])) is None
