@@ -24,6 +24,7 @@ _NO_VALUES: tuple[Any, ...] = (None, [], {})
 _KINDS = {"right_wrong": "right or wrong", "graded": "graded", "set": "whole set"}
 _GATE_DEFS = {
     "GateKeys": "A gate",
+    "DefaultKeys": "`defaults`",
     "DataKeys": "A data set",
     "MetricKeys": "A metric",
     "ThresholdKeys": "A threshold",
@@ -105,7 +106,7 @@ class _Schema:
         return _table(
             ("key", "value", "default", "meaning"),
             ((f"`{key}`", self.kind(one), _default(key, one, required), self.meaning(one))
-             for key, one in part["properties"].items()),
+             for key, one in part["properties"].items() if "/properties/" not in one.get("$ref", "")),
         )  # fmt: skip
 
     def meaning(self, part: Mapping[str, Any]) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
@@ -13,8 +13,9 @@ from typing import Annotated, Any, Literal
 from pydantic import AfterValidator, Field
 
 from pytest_ftgate.config.gate_keys import GateKeys
-from pytest_ftgate.config.keys import Keys, Named, optional
+from pytest_ftgate.config.keys import Keys, Named, Text, optional
 from pytest_ftgate.config.models import ModelDefinition, ModelSpec
+from pytest_ftgate.config.policy import Policy, find_policy, policy_of
 from pytest_ftgate.config.problems import MISSING, Reading, read_keys, refusals
 from pytest_ftgate.config.source import Layer, Source
 from pytest_ftgate.config.yaml_nodes import Node, YamlError, compose
@@ -35,11 +36,20 @@ def _without_colon(values: dict[str, Any]) -> dict[str, Any]:
     return values
 
 
+class DefaultKeys(GateKeys):
+    """The keys of a gate, as defaults of all gates of the file, and a policy."""
+
+    extends: Text = optional(
+        "A policy that gates may only tighten: the path of a file, or PACKAGE:FILE of an installed package. It holds "
+        "version and defaults."
+    )
+
+
 class FileKeys(Keys):
     """Gates for fine-tuned models, and the models that they compare."""
 
     version: Literal[1] = Field(description="The version of this format.")
-    defaults: GateKeys = optional("Default values of gate keys, for all gates of the file.")
+    defaults: DefaultKeys = optional("Default values of gate keys, for all gates of the file.")
     models: Annotated[dict[str, ModelDefinition], Named, AfterValidator(_without_colon)] = optional(
         "Models by name, which can be used wherever a model is expected."
     )
@@ -63,6 +73,7 @@ class GateFile:
     path: Path
     models: Mapping[str, ModelSpec]
     root: Node = field(repr=False)
+    policy: Policy | None = None
 
     @property
     def gate_names(self) -> tuple[str, ...]:
@@ -71,14 +82,15 @@ class GateFile:
 
     def layers(self, gate: str | None, *, named_at: Where | None = None) -> list[Layer]:
         """Return the file's layers for a gate (None: a marker alone defines it). Raises :class:`ConfigError`."""
-        defaults = self._layer("defaults", ("defaults",), self.root.value.get("defaults", {}))
+        own = {key: value for key, value in self.root.value.get("defaults", {}).items() if key != "extends"}
+        defaults = [self._layer("defaults", ("defaults",), own), *([self.policy.layer] if self.policy else [])]
         if gate is None:
-            return [defaults]
+            return defaults
         if gate not in self.gate_names:
             known = f"; its gates are: {cut(', '.join(self.gate_names)) or 'none'}"
             what = f"there is no gate {quoted(gate)} in {shown_path(self.path)}"
             raise ConfigError(what + suggestion(gate, self.gate_names, known), where=named_at)
-        return [self._layer("file", ("gates", gate), self.root.value["gates"][gate]), defaults]
+        return [self._layer("file", ("gates", gate), self.root.value["gates"][gate]), *defaults]
 
     def where(self, path: KeyPath) -> Where:
         return _where(self.path, self.root, path)
@@ -115,8 +127,13 @@ def read_yaml(path: Path, content: bytes | None = None) -> Node:
     return root
 
 
-def load_gate_file(path: Path, content: bytes | None = None) -> GateFile:
-    """Read and validate a gate file; ``content`` replaces what is on disk. Raise all problems as one ConfigError."""
+def load_gate_file(
+    path: Path, content: bytes | None = None, *, read: Callable[[Path], bytes] = Path.read_bytes
+) -> GateFile:
+    """Read and validate a gate file; ``content`` replaces what is on disk. Raise all problems as one ConfigError.
+
+    ``read`` returns the content of the policy that it extends.
+    """
     path = Path(os.path.abspath(path))
     root = read_yaml(path, content)
     _check_version(path, root)
@@ -129,7 +146,21 @@ def load_gate_file(path: Path, content: bytes | None = None) -> GateFile:
         return replace(_source(path, root, ("models", name), "file"), key=dotted(("models", name)))
 
     models = {name: model.placed(partial(at, name), name) for name, model in (keys.models or {}).items()}
-    return GateFile(path, models, root)
+    return GateFile(path, models, root, _read_policy(path, root, read))
+
+
+def _read_policy(path: Path, root: Node, read: Callable[[Path], bytes]) -> Policy | None:
+    written, where = root.value.get("defaults", {}).get("extends"), _where(path, root, ("defaults", "extends"))
+    if written is None:
+        return None
+    found = find_policy(written, path.parent, where)
+    try:
+        content = read(found)
+    except OSError as error:
+        raise ConfigError(f"cannot read the policy {shown_path(found)}: {error.strerror}", where=where) from None
+    policy = read_yaml(found, content)
+    _check_version(found, policy)
+    return policy_of(found, written if ":" in written else shown_path(found), policy)
 
 
 def _where(path: Path, root: Node, below: KeyPath) -> Where:
@@ -165,8 +196,11 @@ def _check_names(path: Path, root: Node) -> None:
 def render_json_schema() -> str:
     """Return the JSON Schema of the gate file, generated from the models that validate it."""
     draft, title = "https://json-schema.org/draft/2020-12/schema", "Gate file of pytest-ftgate (ftgate.yaml)"
+    schema = FileKeys.model_json_schema()
+    own, same = (schema["$defs"][keys.__name__]["properties"] for keys in (DefaultKeys, GateKeys))
+    own |= {name: {"$ref": f"#/$defs/{GateKeys.__name__}/properties/{name}"} for name in same}
     head = {"$schema": draft, "title": title}
-    return json.dumps(head | _untitled(FileKeys.model_json_schema()), indent=2, ensure_ascii=False) + "\n"
+    return json.dumps(head | _untitled(schema), indent=2, ensure_ascii=False) + "\n"
 
 
 def _untitled(schema: Any, *, names: bool = False) -> Any:

@@ -56,6 +56,8 @@ def resolve_gate(
     if missing:
         raise _missing(missing, layers, file, gate)
     config = _of_one_standard(_merged(values, gate, gate or default_name))
+    if file is not None and file.policy is not None:
+        file.policy.check(config)
     if root is not None:
         _refuse_unjudged(config)
         for spec in (*config.baselines.values(), config.candidate, *config.judges):

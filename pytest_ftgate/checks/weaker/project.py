@@ -5,6 +5,7 @@ from __future__ import annotations
 import shlex
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -121,7 +122,7 @@ class Past:
 
     def _compared(self, base: Base, was: Path, file: Path) -> Compared:
         content = base.content(was)
-        before = load_gate_file(was, content) if content is not None else None
+        before = load_gate_file(was, content, read=partial(_policy_then, base)) if content is not None else None
         after = load_gate_file(file) if file.exists() else None
         texts = [*_ini_keys(self._then, self._used, self._ini, after.gate_names if after else ())]
         if before is not None and after is not None and was != file:
@@ -130,6 +131,14 @@ class Past:
         required = tuple(name for name in names if not {"all", name}.isdisjoint(owed))
         found = [Finding("weaker", f"weaker than {base.name}: {text}") for text in texts]
         return Compared((*found, *_gates(base, before, after, required)), required=required)
+
+
+def _policy_then(base: Base, path: Path) -> bytes:
+    """Return the content of a policy at the merge base, or as it is installed where git does not have it."""
+    content = base.content(path)
+    if content is None and base.tracks(path):
+        raise HistoryError(f"the policy {shown_path(path)} is new, and {base.name} extends another one of this name")
+    return path.read_bytes() if content is None else content
 
 
 def _unread(error: FtgateError, base: Base | None = None, gate: str | None = None) -> Finding:

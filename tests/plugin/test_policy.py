@@ -1,0 +1,126 @@
+"""A policy of several repositories: a gate may tighten what it asks for, and not loosen it."""
+
+from __future__ import annotations
+
+import shutil
+
+import pytest
+from gate_project import Project, check, git, mentions, on_a_branch, passed, stopped
+
+POLICY = """version: 1
+defaults:
+  margin: 0.05
+  min_test_examples: 55
+  evidence: significant
+  repeats: 1
+  thresholds: {accuracy: {min: 0.8}}
+  checks: {leaked_near: fail, imbalance: warn}
+  slices: {fields: [lang], max_drop: 0.5}
+"""
+GATE = """version: 1
+defaults: {{extends: {extends}}}
+gates:
+  support:
+    test_set: test.jsonl
+    training_set: train.jsonl
+    baseline: recorded:base.jsonl
+    candidate: recorded:ft.jsonl
+"""
+
+
+@pytest.fixture
+def governed(project: Project) -> Project:
+    project.test_set(60, lang="en")
+    project.file("rules/policy.yaml", POLICY)
+    project.gate_file(GATE.format(extends="rules/policy.yaml"))
+    return project
+
+
+def test_its_values_are_defaults_that_a_gate_may_tighten(governed: Project) -> None:
+    gate = passed(governed.judge("support"))
+    assert gate["margin"] == 0.05
+    assert check(gate, "thresholds.accuracy")["source"] == "rules/policy.yaml:7"
+    passed(governed.judge("support", margin=0.1, thresholds={"accuracy": {"min": 0.9}}, checks={"imbalance": "fail"}))
+    passed(governed.judge("support", confidence=0.9, min_training_examples=100, checks={"group_overlap": "ignore"}))
+
+
+LOOSER = {  # in the marker: the key and the line of the policy
+    "margin": ({"margin": 0.04}, "margin: 0.04", "rules/policy.yaml:3"),
+    "size": ({"min_test_examples": 54}, "min_test_examples: 54", "rules/policy.yaml:4"),
+    "word": ({"evidence": "observed"}, "evidence: observed", "rules/policy.yaml:5"),
+    "threshold": ({"thresholds": {"accuracy": {"min": 0.7}}}, "thresholds.accuracy.min: 0.7", "rules/policy.yaml:7"),
+    "bound gone": ({"thresholds": {"accuracy": {"max": 1}}}, "thresholds.accuracy.min: none", "rules/policy.yaml:7"),
+    "level": ({"checks": {"leaked_near": "warn"}}, "checks.leaked_near: warn", "rules/policy.yaml:8"),
+    "level below": ({"checks": {"imbalance": "ignore"}}, "checks.imbalance: ignore", "rules/policy.yaml:8"),
+    "slice": ({"slices": ["topic"]}, "slices.fields", "rules/policy.yaml:9"),
+    "baseline": (
+        {"baselines": {"a": {"model": "recorded:base.jsonl", "margin": 0.01}}},
+        "baselines.a.margin: 0.01",
+        "rules/policy.yaml:3",
+    ),
+}
+
+
+@pytest.mark.parametrize(("keys", "key", "place"), LOOSER.values(), ids=LOOSER)
+def test_a_looser_key_is_an_error_with_both_places(
+    governed: Project, keys: dict[str, object], key: str, place: str
+) -> None:
+    mentions(stopped(governed.judge("support", **keys)), "test_gate.py:4", key, place)
+    if "baselines" not in keys:
+        written = "".join(f"    {name}: {value}\n" for name, value in keys.items())
+        governed.gate_file(GATE.format(extends="rules/policy.yaml") + written)
+        mentions(stopped(governed.judge("support")), "ftgate.yaml:9", key, place)
+
+
+def test_a_file_in_a_package(governed: Project, monkeypatch: pytest.MonkeyPatch) -> None:
+    governed.file("site/acme_rules/__init__.py", "")
+    governed.file("site/acme_rules/gates.yaml", POLICY)
+    monkeypatch.syspath_prepend(governed.path / "site")
+    governed.gate_file(GATE.format(extends='"acme_rules:gates.yaml"'))
+    passed(governed.judge("support"))
+    mentions(stopped(governed.judge("support", margin=0.01)), "acme_rules:gates.yaml:3")
+
+
+@pytest.mark.parametrize(
+    ("extends", "policy", "parts"),
+    [
+        ("absent.yaml", POLICY, ["ftgate.yaml:2: defaults.extends", "absent.yaml"]),
+        ('"no_such_package:gates.yaml"', POLICY, ["ftgate.yaml:2: defaults.extends", "no_such_package"]),
+        ("3", POLICY, ["ftgate.yaml:2: defaults.extends", "text"]),
+        ("rules/policy.yaml", POLICY + "  margn: 1\n", ["rules/policy.yaml:10: defaults.margn", "margin"]),
+        ("rules/policy.yaml", POLICY + "  extends: x\n", ["rules/policy.yaml:10: defaults.extends"]),
+        ("rules/policy.yaml", POLICY + "gates: {}\n", ["rules/policy.yaml:10: gates"]),
+        ("rules/policy.yaml", "version: 2\n", ["rules/policy.yaml:1: version"]),
+        ("rules/policy.yaml", "", ["rules/policy.yaml", "empty"]),
+    ],
+)
+def test_a_policy_that_cannot_be_used(governed: Project, extends: str, policy: str, parts: list[str]) -> None:
+    governed.file("rules/policy.yaml", policy)
+    governed.gate_file(GATE.format(extends=extends))
+    mentions(stopped(governed.judge("support")), *parts)
+
+
+def test_it_belongs_to_the_defaults_of_a_file(governed: Project) -> None:
+    mentions(stopped(governed.judge("support", extends="rules/policy.yaml")), "extends")
+
+
+@pytest.mark.skipif(not shutil.which("git"), reason="there is no git")
+@pytest.mark.parametrize(
+    "change",
+    [
+        ("rules/policy.yaml", "margin: 0.05", "margin: 0.03"),
+        ("ftgate.yaml", "defaults: {extends: rules/policy.yaml}", "defaults: {margin: 0.03}"),
+    ],
+)
+def test_a_policy_that_is_loosened_or_left_is_seen(governed: Project, change: tuple[str, str, str]) -> None:
+    governed.marked()
+    governed.ini_file("ftgate_forbid_weakening = true")
+    on_a_branch(governed.path)
+    passed(governed.gate())
+    name, old, new = change
+    path = governed.path / name
+    path.write_text(path.read_text().replace(old, new))
+    git(governed.path, "commit", "-qam", "change")
+    found = stopped(governed.gate(), "fail")
+    mentions(found, "margin: 0.05 -> 0.03", name)
+    assert found["name"] == "weakened"
