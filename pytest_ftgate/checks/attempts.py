@@ -11,14 +11,14 @@ from __future__ import annotations
 import inspect
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from hashlib import sha256
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pytest_ftgate.checks.context import RunName
 from pytest_ftgate.checks.ledger import Answers, Entry, Fingerprint, append, hash_of, read_ledger
-from pytest_ftgate.checks.shown import may_be_shown, whole_run
+from pytest_ftgate.checks.shown import may_be_shown, part_of
 from pytest_ftgate.data import DataSet, canonical_json, normalized_input
 from pytest_ftgate.errors import DataError, FtgateError, HistoryError, StoreError, Where, shown_path
 from pytest_ftgate.models import key_of
@@ -29,16 +29,13 @@ from pytest_ftgate.text import ordinal, plural, timestamp
 
 if TYPE_CHECKING:
     from pytest_ftgate.checks.context import Context
-    from pytest_ftgate.checks.freshness import LastGreen
     from pytest_ftgate.config import GateKeys
     from pytest_ftgate.metrics import Metric
     from pytest_ftgate.models import Model
-    from pytest_ftgate.runs.runner import Stores
+    from pytest_ftgate.runs.runner import Run, Stores
     from pytest_ftgate.runs.store import Store
 
 _NOTE = "attempt: "
-LEDGER = "ftgate-attempts.jsonl"
-_LINES = "attempts: "
 _PROBES = 3
 _HEX = 16
 
@@ -48,42 +45,52 @@ class Attempt:
     """Hold which attempt on its test set a candidate is.
 
     Attributes:
-        number: from 1; without ``max_attempts`` 1.
-        identity: hashes that identify the candidate: two with a common one are the same.
-        seen: the fingerprint of the test set.
         asked: the keys of the gate, before the level of the attempt.
         whole: the test set with the examples that do not count.
         metric: the deciding metric, for any part of the test set.
-        answers: of the candidate; None: unknown, so that this is the next attempt.
-        noted: without ``max_attempts``: what this machine has noted of earlier attempts.
+        identity: hashes that identify the candidate: two with a common one are the same.
+        seen: the fingerprint of the test set.
+        number: which attempt on the test set this was expected to be, from 1.
+        before: the distinct attempts on the same test set, in their order: those of the ledger, and without
+            ``max_attempts`` what this machine has noted.
+        answers: of the candidate; None: unknown.
+        runs: those over the whole test set, by role.
     """
 
-    number: int
-    identity: tuple[str, ...]
-    seen: Fingerprint
     asked: GateKeys
     whole: DataSet
     metric: Metric
+    identity: tuple[str, ...]
+    seen: Fingerprint
+    number: int = 1
+    before: tuple[Entry, ...] = ()
     answers: Answers | None = None
-    noted: tuple[Entry, ...] = ()
+    runs: Mapping[str, Run] = field(default_factory=dict)
 
-    @property
-    def most(self) -> int | None:
-        """Return ``max_attempts``; None where it is not set."""
-        return self.asked.max_attempts
-
-    @property
-    def ledger(self) -> Path:
-        """Return the path of the ledger."""
-        return ledger_of(self.asked)
+    def among(self, entries: Iterable[Entry]) -> Attempt:
+        """Return this attempt after others: those of one candidate with the same answers are one."""
+        found: list[Entry] = []
+        for entry in entries:
+            known = any(one.answers == entry.answers and one.identity & entry.identity for one in found)
+            if not known and self.seen.is_seen_in(entry.test_set):
+                found.append(entry)
+        following = len(found) + 1
+        if self.answers is None:  # a known candidate may be asked, since it may give the answers that were judged
+            number = min(following, self.most or following) if any(map(self.is_of, found)) else following
+        else:
+            own = [(place, one) for place, one in enumerate(found, 1) if self.is_of(one)]
+            same = (place for place, one in own if self.answers.hash_for(one.test_set) == one.answers)
+            number = next(same, following)
+        return replace(self, before=tuple(found), number=number)
 
     def is_of(self, entry: Entry) -> bool:
         """Return whether an attempt is of the same candidate."""
         return not entry.identity.isdisjoint(self.identity)
 
-    def is_that(self, entry: Entry) -> bool:
-        """Return whether this is an attempt that was made before: the same candidate with the same answers."""
-        return self.answers is not None and self.is_of(entry) and self.answers.hash_for(entry.test_set) == entry.answers
+    @property
+    def most(self) -> int | None:
+        """Return ``max_attempts``; None where it is not set."""
+        return self.asked.max_attempts
 
     @property
     def spares(self) -> bool:
@@ -132,14 +139,7 @@ def _confidence(asked: float, attempt: int) -> float:
 
 
 def find_attempt(
-    config: GateKeys,
-    candidate: Model,
-    metric: Metric,
-    test: DataSet,
-    stores: Stores,
-    committed: Mapping[str, str],
-    green: LastGreen | None,
-    answers: Answers | None = None,
+    config: GateKeys, candidate: Model, metric: Metric, test: DataSet, stores: Stores, answers: Answers | None
 ) -> Attempt | None:
     """Return which attempt the candidate is; None where the candidate cannot be told from others.
 
@@ -147,12 +147,10 @@ def find_attempt(
         config: the keys of the gate as written.
         metric: the deciding metric.
         test: the whole test set.
-        committed: notes from recordings.
-        green: the last green verdict.
         answers: of the candidate; None: they are those that are recorded or stored, if all are.
 
     Raises:
-        FtgateError: with ``max_attempts``, the ledger is damaged or missing.
+        FtgateError: with ``max_attempts``, the ledger is damaged.
     """
     try:
         identity = _identity(candidate, config, test)
@@ -160,67 +158,21 @@ def find_attempt(
         if config.max_attempts is not None:
             raise
         return None  # what is wrong is reported where the candidate is asked
-    attempt = Attempt(1, identity, Fingerprint.of(test), config, test, metric, answers)
+    attempt = Attempt(config, test, metric, identity, Fingerprint.of(test), answers=answers)
     if attempt.most is None:
-        return replace(attempt, noted=tuple(_noted(stores.notes, config)))
-    entries = read_ledger(attempt.ledger)
-    _check_present(green, attempt.ledger, entries, committed)
+        return attempt.among(_noted(stores.notes, config))
     if answers is None:
         with suppress(FtgateError):  # what is wrong is reported where the candidate is asked
             (run,) = stored_runs([Job(candidate, test, config.repeats)], stores)
             attempt = replace(attempt, answers=None if run.unanswered else Answers.of(run))
-    return replace(attempt, number=_number(attempt, entries or []))
+    return attempt.among(read_ledger(ledger_of(config)))
 
 
 def ledger_of(config: GateKeys) -> Path:
     """Return the path of the ledger: beside the gate file; for a gate without one, beside its marker."""
     sources = config.sources
     of_file = (one for one in sources.values() if one.kind in ("file", "defaults"))
-    return next(of_file, sources["max_attempts"]).absolute(LEDGER)
-
-
-def _distinct(attempt: Attempt, entries: Iterable[Entry]) -> list[Entry]:
-    """Return the distinct attempts on the same test set, in their order."""
-    found: list[Entry] = []
-    for entry in entries:
-        known = any(one.answers == entry.answers and one.identity & entry.identity for one in found)
-        if not known and attempt.seen.is_seen_in(entry.test_set):
-            found.append(entry)
-    return found
-
-
-def _number(attempt: Attempt, entries: Iterable[Entry]) -> int:
-    """Return the attempt's place among the distinct ones on the same test set.
-
-    Where its answers are unknown it is the next one. A known candidate may be asked even where that is one too many,
-    since it may give the answers that were judged.
-    """
-    known = _distinct(attempt, entries)
-    following = len(known) + 1
-    if attempt.answers is None and attempt.most is not None and any(map(attempt.is_of, known)):
-        return min(following, attempt.most)
-    return next((place for place, one in enumerate(known, 1) if attempt.is_that(one)), following)
-
-
-def _check_present(
-    green: LastGreen | None, ledger: Path, entries: list[Entry] | None, committed: Mapping[str, str]
-) -> None:
-    """Raise if lines of the ledger are missing, according to a green verdict or to recordings."""
-    recorded, where = committed.get(_LINES + ledger.name), Where(shown_path(ledger))
-    least = int(recorded) if recorded is not None and recorded.isdecimal() else 0
-    if least > len(entries or ()):
-        raise DataError(
-            f"the ledger of attempts has {plural(len(entries or ()), 'line')}, and had {least:,} when the recordings "
-            "were made",
-            where=where,
-            cure="Restore it from git, or commit the lines that were printed when the recordings were made.",
-        )
-    if entries is None and green is not None:
-        raise DataError(
-            f"the ledger of attempts is missing, but this gate was green on {timestamp(green.judged_at)}",
-            where=where,
-            cure="Restore it from git. If max_attempts is new in this gate, create an empty file and commit it.",
-        )
+    return next(of_file, sources["max_attempts"]).absolute("ftgate-attempts.jsonl")
 
 
 def _noted(notes: Store, config: GateKeys) -> Iterator[Entry]:
@@ -291,7 +243,7 @@ def check(gate: Context) -> Iterator[Check]:
         yield Check(
             "max_attempts",
             "fail",
-            f"{used} been judged on this test set ({shown_path(attempt.ledger)}); this would be attempt "
+            f"{used} been judged on this test set ({shown_path(ledger_of(attempt.asked))}); this would be attempt "
             f"{attempt.number:,} of {attempt.most:,}",
             **facts,
             advice="Label a fresh test set, of which less than half is known, or take another approach than one more "
@@ -322,8 +274,8 @@ def check_again(gate: Context) -> Iterator[Check]:
     attempt = gate.attempt
     if attempt is None or attempt.most is not None or attempt.answers is None:
         return
-    known = _distinct(attempt, attempt.noted)
-    before = known[: next((place for place, one in enumerate(known) if attempt.is_that(one)), len(known))]
+    attempt = attempt.among(attempt.before)
+    before = attempt.before[: attempt.number - 1]
     facts: dict[str, Any] = {
         "required": 1,
         "source": gate.source("max_attempts"),
@@ -333,8 +285,8 @@ def check_again(gate: Context) -> Iterator[Check]:
         message = f"judged again with other answers: {ordinal(again + 1)} time"
         yield Check("attempts", "warning", message, observed=again + 1, **facts)
     elif before:
-        message = f"this is attempt {len(before) + 1:,} on this test set: each one makes a lucky pass more likely"
-        yield Check("attempts", "note", message, observed=len(before) + 1, **facts)
+        message = f"this is attempt {attempt.number:,} on this test set: each one makes a lucky pass more likely"
+        yield Check("attempts", "note", message, observed=attempt.number, **facts)
 
 
 def check_history(config: GateKeys, ref: str | None) -> Iterator[Check]:
@@ -371,15 +323,19 @@ def check_history(config: GateKeys, ref: str | None) -> Iterator[Check]:
 
 
 def answered(gate: Context) -> Context:
-    """Return the gate with the candidate's answers known to its attempt."""
-    attempt = gate.attempt
-    if attempt is None or RunName("test", "candidate") not in gate.runs:
+    """Return the gate with the candidate's answers known to its attempt, and its runs over the examples that count."""
+    attempt, whole = gate.attempt, gate.runs_of("test")
+    if attempt is None or "candidate" not in whole:
         return gate
-    return replace(gate, attempt=replace(attempt, answers=Answers.of(whole_run(gate, "candidate"))))
+    attempt = replace(attempt, answers=Answers.of(whole["candidate"]), runs=whole)
+    counted = {RunName("test", role): part_of(run, gate.test) for role, run in whole.items()}
+    return replace(gate, runs={**gate.runs, **counted}, attempt=attempt)
 
 
 def has_moved(gate: Context) -> bool:
     """Return whether this is another attempt than expected: by its answers, or since another process took that one.
+
+    With known answers its number only grows, up to the first one that is too many.
 
     Raises:
         DataError: the ledger is damaged.
@@ -387,7 +343,7 @@ def has_moved(gate: Context) -> bool:
     attempt = gate.attempt
     if attempt is None or attempt.most is None:
         return False
-    return _number(attempt, read_ledger(attempt.ledger) or []) != attempt.number
+    return attempt.among(read_ledger(ledger_of(attempt.asked))).number != attempt.number
 
 
 def keep(gate: Context, notes: Store, *, in_ci: bool) -> tuple[Context, str | None]:
@@ -408,16 +364,18 @@ def keep(gate: Context, notes: Store, *, in_ci: bool) -> tuple[Context, str | No
     entry = Entry(of, candidate, answers, attempt.seen, gain, gate.verdict, level, timestamp(gate.now))
     if attempt.most is None:
         with suppress(StoreError):
-            if not any(map(attempt.is_that, attempt.noted)):
+            if attempt.among(attempt.before).number > len(attempt.before):
                 notes.keep_note(f"{_NOTE}{_digest([of, candidate, answers])}", entry.to_line())
         return gate, None
 
     def decide(entries: list[Entry]) -> Entry | None:
-        return entry if len(_distinct(attempt, entries)) + 1 == _number(attempt, entries) == attempt.number else None
+        now = attempt.among(entries)
+        return entry if len(now.before) < now.number == attempt.number else None
 
-    shown, problem = shown_path(attempt.ledger), ""
+    ledger, problem = ledger_of(attempt.asked), ""
+    shown = shown_path(ledger)
     try:
-        written = decide(read_ledger(attempt.ledger) or []) if in_ci else append(attempt.ledger, decide)
+        written = decide(read_ledger(ledger)) if in_ci else append(ledger, decide)
     except OSError as error:
         written, problem = entry, f"the attempt could not be written to {shown}: {error.strerror}"
     if written is None:
@@ -432,13 +390,3 @@ def keep(gate: Context, notes: Store, *, in_ci: bool) -> tuple[Context, str | No
         advice=f"Commit {'' if lasting else place}{shown}.",
     )
     return gate.with_checks([check]), None if lasting else f"commit this line to {shown}:\n{written.to_line()}"
-
-
-def noted(gate: Context) -> dict[str, str]:
-    """Return the note for recordings on how many lines the ledger has."""
-    attempt = gate.attempt
-    if attempt is None or attempt.most is None or not gate.runs:
-        return {}
-    with suppress(FtgateError):
-        return {_LINES + attempt.ledger.name: str(len(read_ledger(attempt.ledger) or ()))}
-    return {}

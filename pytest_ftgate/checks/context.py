@@ -38,14 +38,11 @@ if TYPE_CHECKING:
     from pytest_ftgate.checks.attempts import Attempt
     from pytest_ftgate.checks.freshness import LastGreen
 
-Purpose = Literal["latency", "test", "shown", "guard"]
+Purpose = Literal["latency", "test", "guard"]
 
 
 class RunName(NamedTuple):
-    """Name a run: what it is for, the role of its model, and the name of the guard whose test set it is over.
-
-    ``shown`` is a run over the examples that may be shown, where these do not count.
-    """
+    """Name a run: what it is for, the role of its model, and the name of the guard whose test set it is over."""
 
     purpose: Purpose
     role: str
@@ -54,12 +51,11 @@ class RunName(NamedTuple):
     @property
     def words(self) -> str:
         """Return what the run is for, as people read it."""
-        names = {"latency": "latency sample", "test": "test set", "shown": "examples that may be shown"}
-        return names.get(self.purpose, f"guard {self.part}")
+        return {"latency": "latency sample", "test": "test set"}.get(self.purpose, f"guard {self.part}")
 
     @property
     def recorded_as(self) -> str:
-        """Return the name of the run in recordings, which hold the examples that may be shown with the others."""
+        """Return the name of the run in recordings."""
         own = {"latency": f"{self.role}_latency", "guard": f"{self.role} guard {self.part}"}
         return own.get(self.purpose, self.role)
 
@@ -268,7 +264,7 @@ class Context:
 
     def all_runs(self) -> Iterator[tuple[str, Run]]:
         """Yield every run that the verdict depends on, with the role of its model or the name of its judge."""
-        yield from ((name.role, run) for name, run in self.runs.items() if name.purpose != "shown")
+        yield from ((name.role, run) for name, run in self.runs.items())
         yield from self.judge_runs.items()
 
     @property
@@ -304,16 +300,18 @@ def _described(config: GateKeys, role: str) -> ModelResult:
 
 
 def jobs(gate: Context) -> dict[RunName, Job]:
-    """Return all that the models of a gate are asked, in the order in which they are asked."""
+    """Return all that the models of a gate are asked, in the order in which they are asked.
+
+    They are asked the whole test set, also where the examples that may be shown do not count.
+    """
     found: dict[RunName, Job] = {}
     repeats, attempt = gate.config.repeats, gate.attempt
+    test = attempt.whole if attempt is not None and attempt.spares else gate.test
     for role, model in gate.models.items():
         if (sample := sample_job(model, gate.test)) is not None:
             found[RunName("latency", role)] = sample
-    found |= {RunName("test", role): Job(model, gate.test, repeats) for role, model in gate.models.items()}
+    found |= {RunName("test", role): Job(model, test, repeats) for role, model in gate.models.items()}
     for guard in gate.parts.others:
         for role, model in gate.models.items():
             found[RunName("guard", role, guard.name)] = Job(model, guard.test, repeats)
-    if attempt is not None and attempt.spares and len(attempt.shown):
-        found |= {RunName("shown", role): Job(model, attempt.shown, repeats) for role, model in gate.models.items()}
     return found

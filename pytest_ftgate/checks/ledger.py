@@ -6,7 +6,6 @@ import json
 import os
 import sys
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from functools import cache
 from hashlib import sha256
@@ -21,14 +20,21 @@ if TYPE_CHECKING:
     from pydantic import TypeAdapter
 
     from pytest_ftgate.data import Example
-    from pytest_ftgate.models.protocol import Prediction
     from pytest_ftgate.runs.runner import Run
 
 _STRICT = {"strict": True, "extra": "forbid", "allow_inf_nan": False}
 _HEX = 8
 _MOST = 400
 """The most hashes that a line keeps. Of a larger test set it keeps the smallest, which are a random sample."""
-_RESTORE = "Restore the file from git: lines are only added at its end, by pytest-ftgate."
+
+
+def hash_of(text: str, digits: int = _HEX) -> str:
+    """Return the first hex digits of the SHA-256 of a text."""
+    return sha256(text.encode("utf-8", "surrogatepass")).hexdigest()[:digits]
+
+
+def _hash_of_example(example: Example) -> str:
+    return hash_of(f"{normalized_input(example.input)}\n{expected_text(example.expected)}")
 
 
 @dataclass(frozen=True)
@@ -52,20 +58,17 @@ class Fingerprint:
         hashes = sorted({_hash_of_example(example) for example in examples})
         return cls(len(hashes), "".join(hashes[:_MOST]))
 
+    @property
+    def parts(self) -> list[str]:
+        """Return the hashes that are kept."""
+        return [self.hashes[at : at + _HEX] for at in range(0, len(self.hashes), _HEX)]
+
     def is_seen_in(self, other: Fingerprint) -> bool:
         """Return whether at least half of the examples are in the other test set, as far as both kept their hashes."""
-        own, known = _parts(self.hashes), _parts(other.hashes)
+        own, known = self.parts, other.parts
         if len(known) < other.examples:
             own = [one for one in own if one <= known[-1]]
         return bool(own) and 2 * len(set(own) & set(known)) >= len(own)
-
-
-def _parts(hashes: str) -> list[str]:
-    return [hashes[at : at + _HEX] for at in range(0, len(hashes), _HEX)]
-
-
-def _hash_of_example(example: Example) -> str:
-    return hash_of(f"{normalized_input(example.input)}\n{expected_text(example.expected)}")
 
 
 @dataclass(frozen=True)
@@ -77,31 +80,21 @@ class Answers:
     @classmethod
     def of(cls, run: Run) -> Answers:
         """Return the answers of a run; a missing one differs from all others."""
-        return cls(
-            tuple(
-                (_hash_of_example(example), canonical_json([normalized_input(example.input), *map(_text, given)]))
-                for example, *given in zip(run.test_set, *run.predictions, strict=True)
-            )
-        )
+        found = []
+        for example, *given in zip(run.test_set, *run.predictions, strict=True):
+            texts = [None if one.completion is None else one.completion.text for one in given]
+            found.append((_hash_of_example(example), canonical_json([normalized_input(example.input), *texts])))
+        return cls(tuple(found))
 
     def hash_for(self, test_set: Fingerprint) -> str:
         """Return 16 hex digits of the hash of the answers: to a test set's examples if all are here, else of all.
 
         So the answers stay the same when examples are added, or when expected outputs are corrected.
         """
-        kept = set(_parts(test_set.hashes))
-        known = {text for example, text in self.rows if example in kept}
-        whole = test_set.examples == len({example for example, _ in self.rows if example in kept})
-        return hash_of("\n".join(sorted(known if whole else {text for _, text in self.rows})), 16)
-
-
-def _text(prediction: Prediction) -> str | None:
-    return None if prediction.completion is None else prediction.completion.text
-
-
-def hash_of(text: str, digits: int = _HEX) -> str:
-    """Return the first hex digits of the SHA-256 of a text."""
-    return sha256(text.encode("utf-8", "surrogatepass")).hexdigest()[:digits]
+        kept = set(test_set.parts)
+        known = dict.fromkeys(row for row in self.rows if row[0] in kept)
+        whole = test_set.examples == len({example for example, _ in known})
+        return hash_of("\n".join(sorted({text for _, text in (known if whole else self.rows)})), 16)
 
 
 @dataclass(frozen=True)
@@ -144,11 +137,11 @@ class Entry:
         """Return the entry in a line. Raises :class:`ValueError` if the line is not one."""
         parse_json(text)  # refuses duplicate keys and NaN
         entry = _adapter().validate_json(text)
-        parts = _parts(entry.test_set.hashes)
+        parts, examples = entry.test_set.parts, entry.test_set.examples
         if parts != sorted(set(parts)) or any(len(part) != _HEX for part in parts) or not parts:
             raise ValueError("test_set.hashes are not sorted hashes of 8 hex digits")
-        if len(parts) != min(entry.test_set.examples, _MOST):
-            raise ValueError(f"test_set has {entry.test_set.examples:,} examples and {len(parts):,} hashes")
+        if len(parts) != min(examples, _MOST):
+            raise ValueError(f"test_set has {examples:,} examples and {len(parts):,} hashes")
         return entry
 
 
@@ -159,27 +152,20 @@ def _adapter() -> TypeAdapter[Entry]:
     return TypeAdapter(Entry)
 
 
-def read_ledger(path: Path) -> list[Entry] | None:
-    """Return all lines of a ledger; None if the file does not exist.
+def read_ledger(path: Path) -> list[Entry]:
+    """Return all lines of a ledger; none if the file does not exist.
 
     Raise :class:`DataError` if it cannot be read, or a line is damaged.
     """
     try:
-        content = path.read_bytes()
-    except FileNotFoundError:
-        return None
+        return list(_entries(path.read_bytes() if path.exists() else b"", path))
     except OSError as error:
-        raise DataError(
-            f"the ledger of attempts cannot be read: {error.strerror}", where=Where(shown_path(path))
-        ) from None
-    return list(_entries(content, path))
+        what = f"the ledger of attempts cannot be read: {error.strerror}"
+        raise DataError(what, where=Where(shown_path(path))) from None
 
 
 def _entries(content: bytes, path: Path) -> Iterator[Entry]:
-    lines = content.split(b"\n")
-    for number, line in enumerate(lines, 1):
-        if not line.strip() and number == len(lines):
-            return
+    for number, line in enumerate(content.removesuffix(b"\n").split(b"\n") if content.strip() else (), 1):
         try:
             yield Entry.from_line(line.decode("utf-8"))
         except ValueError as error:
@@ -187,7 +173,7 @@ def _entries(content: bytes, path: Path) -> Iterator[Entry]:
                 "the line is not an attempt: the ledger was damaged or edited",
                 where=Where(shown_path(path), number),
                 evidence=_reason(error),
-                cure=_RESTORE,
+                cure="Restore the file from git: lines are only added at its end, by pytest-ftgate.",
             ) from None
 
 
@@ -208,7 +194,8 @@ def append(path: Path, decide: Callable[[list[Entry]], Entry | None]) -> Entry |
     Raise :class:`DataError` if a line is damaged, and :class:`OSError` if the file cannot be written.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    with path.open("a+b") as file, _locked(file):
+    with path.open("a+b") as file:
+        _lock(file)
         file.seek(0)
         content = file.read()
         entry = decide(list(_entries(content, path)))
@@ -220,21 +207,14 @@ def append(path: Path, decide: Callable[[list[Entry]], Entry | None]) -> Entry |
         return entry
 
 
-@contextmanager
-def _locked(file: BinaryIO) -> Iterator[None]:
-    """Hold the file's lock; closing the file releases it, too."""
+def _lock(file: BinaryIO) -> None:
+    """Lock a file until it is closed."""
     if sys.platform == "win32":
         import msvcrt
 
         file.seek(0)
         msvcrt.locking(file.fileno(), msvcrt.LK_LOCK, 1)
-        try:
-            yield
-        finally:
-            file.seek(0)
-            msvcrt.locking(file.fileno(), msvcrt.LK_UNLCK, 1)
     else:
         import fcntl
 
         fcntl.flock(file, fcntl.LOCK_EX)
-        yield

@@ -5,16 +5,15 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from pytest_ftgate.checks.context import RunName
 from pytest_ftgate.checks.ledger import hash_of
 from pytest_ftgate.data import DataSet, Example, normalized_input
 from pytest_ftgate.diagnosis import Diagnosis, Flip
 from pytest_ftgate.errors import FtgateError
 from pytest_ftgate.runs.measure import Measured, flips, gains, measure_run, score_run
-from pytest_ftgate.runs.runner import Run
 
 if TYPE_CHECKING:
     from pytest_ftgate.checks.context import Context
+    from pytest_ftgate.runs.runner import Run
 
 SHOWN_ONE_IN = 10
 """One in so many examples, or groups, may be shown."""
@@ -26,25 +25,11 @@ def may_be_shown(example: Example) -> bool:
     return int(hash_of(text), 16) % SHOWN_ONE_IN == 0
 
 
-# --- which attempt it is -------------------------------------------------------------------------------------
-
-
-def whole_run(gate: Context, role: str) -> Run:
-    """Return a run over the whole test set: also over the examples that do not count."""
-    run, rest = gate.runs[RunName("test", role)], gate.runs.get(RunName("shown", role))
-    return run if rest is None or gate.attempt is None else _joined(gate.attempt.whole, run, rest)
-
-
-def _joined(test: DataSet, *runs: Run) -> Run:
-    """Return a run over a test set, or a part of it, from runs that have all its answers."""
-    repeats = range(len(runs[0].predictions))
-    found = [
-        {example.id: one for run in runs for example, one in zip(run.test_set, run.predictions[repeat], strict=True)}
-        for repeat in repeats
-    ]
-    asked = replace(test, examples=tuple(example for example in test if example.id in found[0]))
-    predictions = tuple(tuple(answers[example.id] for example in asked) for answers in found)
-    return replace(runs[0], test_set=asked, predictions=predictions)
+def part_of(run: Run, examples: DataSet) -> Run:
+    """Return a run over some examples of its test set, in their order there."""
+    wanted = {example.id for example in examples}
+    kept = [index for index, example in enumerate(run.test_set) if example.id in wanted]
+    return replace(run, test_set=examples, predictions=tuple(tuple(row[at] for at in kept) for row in run.predictions))
 
 
 def shown_answers(gate: Context) -> dict[str, Measured]:
@@ -55,18 +40,16 @@ def shown_answers(gate: Context) -> dict[str, Measured]:
     attempt = gate.attempt
     assert attempt is not None
     test, metric = attempt.shown, attempt.metric
-    if not len(test) or metric.judged or metric.pairwise or (attempt.spares and not gate.runs_of("shown")):
+    if not len(test) or metric.judged or metric.pairwise:
         return {}
     found = {}
     for role in (gate.best, "candidate"):
-        run = _joined(test, whole_run(gate, role))
+        run = part_of(attempt.runs[role], test)
         if run.unanswered:
             return {}
         try:
             measured = measure_run(gate.config.asked[role].name, run)
-            found[role] = score_run(
-                measured, {metric.name: metric}, metric.name, [one.expected for one in run.test_set]
-            )
+            found[role] = score_run(measured, {metric.name: metric}, metric.name, test.expected)
         except FtgateError:
             return {}
     return found

@@ -40,7 +40,7 @@ def read_inputs(config: GateKeys, services: Services, nodeid: str, answers: Answ
     green, attempt = last_green(config, nodeid, services.committed, services.stores), None
     if "candidate" in models:
         asked = models["candidate"], metrics[config.decided_by.name]
-        attempt = find_attempt(config, *asked, test, services.stores, services.committed, green, answers)
+        attempt = find_attempt(config, *asked, test, services.stores, answers)
     if attempt is not None:
         config = attempt.config
         if (counted := attempt.counted) is not test:

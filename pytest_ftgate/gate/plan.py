@@ -8,7 +8,7 @@ from math import ceil
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from pytest_ftgate.checks.context import RunName, jobs
-from pytest_ftgate.checks.shown import may_show
+from pytest_ftgate.checks.shown import may_show, part_of
 from pytest_ftgate.data import expected_text
 from pytest_ftgate.errors import FtgateError
 from pytest_ftgate.gate.calls import calling
@@ -276,7 +276,7 @@ def _calls_of_judges(gate: Context) -> Iterator[Calls]:
 def _disagreement(gate: Context, stored: Mapping[RunName, Run]) -> float | None:
     """Return on which share of the examples only one model is right, from stored answers; None if any is missing."""
     metric = gate.deciding
-    runs = {name.role: run for name, run in stored.items() if name.purpose == "test"}
+    runs = {name.role: part_of(run, gate.test) for name, run in stored.items() if name.purpose == "test"}
     if "candidate" not in runs or metric.pairwise or metric.judged or any(run.unanswered for run in runs.values()):
         return None
     try:

@@ -11,7 +11,6 @@ from pytest_ftgate.checks import advice, attempts, rules
 from pytest_ftgate.checks.context import Context, result_of
 from pytest_ftgate.checks.freshness import keep_green, until_judged
 from pytest_ftgate.checks.ledger import Answers
-from pytest_ftgate.checks.shown import whole_run
 from pytest_ftgate.config import GateKeys
 from pytest_ftgate.errors import ConfigError, FtgateError, guarded
 from pytest_ftgate.gate.calls import calibrate_judges, calling, run_all, run_judges
@@ -125,15 +124,13 @@ def check_answers(gate: Context, hook: Any | None) -> Context:
 def _close(gate: Context, services: Services) -> Judged:
     """Add the advice, and store a green verdict for later sessions."""
     gate = gate.with_facts(advice=advice.advise(gate))
-    notes = {**attempts.noted(gate), **keep_green(gate, services.stores.notes)}
-    return Judged(gate.result, gate, _recordings(gate), notes)
+    return Judged(gate.result, gate, _recordings(gate), keep_green(gate, services.stores.notes))
 
 
 def _recordings(gate: Context) -> dict[str, Run]:
-    """Return all runs by their names in recordings; those over the test set with the examples that do not count."""
-    runs = {name: run for name, run in gate.runs.items() if name.purpose != "shown"}
-    whole = {name: whole_run(gate, name.role) if name.purpose == "test" else run for name, run in runs.items()}
-    return {**{name.recorded_as: run for name, run in whole.items()}, **gate.judge_runs}
+    """Return all runs by their names in recordings, those over the test set with all of its examples."""
+    whole = gate.attempt.runs if gate.attempt is not None else {}
+    return {**{name.recorded_as: run for name, run in gate.runs.items()}, **whole, **gate.judge_runs}
 
 
 def _checks_of_others(gate: Context, hook: Any | None) -> list[Check]:

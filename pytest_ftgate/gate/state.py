@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 class Judged:
     """Hold a judged gate: its facts, and the context they come from, which is None where inputs could not be used.
 
-    For recordings these are all ``runs`` by name, and ``notes`` on the last green verdict and the attempts.
+    For recordings these are all ``runs`` by name, and ``notes`` on the last green verdict.
     """
 
     result: GateResult
@@ -41,7 +41,7 @@ class Services:
         hook: pluggy's hook callers; None outside pytest.
         offline: whether no endpoint may be called.
         progress: displays the progress of the models.
-        committed: notes on last green verdicts and attempts from committed recordings.
+        committed: notes on last green verdicts from committed recordings.
         tell: adds a message to the end of the session that is not about a gate.
         budget: the money that may be spent in this session; None: no limit.
         ci: whether this is a CI job, whose files may be lost.

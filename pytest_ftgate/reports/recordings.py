@@ -10,7 +10,6 @@ from hashlib import sha256
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from pytest_ftgate.checks.freshness import PREFIX as GREEN
 from pytest_ftgate.data import input_sha256
 from pytest_ftgate.data.strict_json import parse_json
 from pytest_ftgate.errors import DataError, Where, shown_path, write_whole
@@ -22,7 +21,6 @@ if TYPE_CHECKING:
     from pytest_ftgate.runs.runner import Run
 
 _SLUG_CHARACTERS = 80
-_ATTEMPTS = ".attempts.json"
 _GREEN = ".green.json"
 
 
@@ -67,12 +65,12 @@ def differing(recorded: Mapping[str, Recording], runs: Iterable[Run]) -> int:
 
 
 def read_notes(folder: Path) -> dict[str, str]:
-    """Return the notes on green verdicts and attempts below ``folder``, by the names of the notes.
+    """Return the notes on green verdicts below ``folder``, by the names of the notes.
 
     Raise :class:`DataError` if a file is not a JSON object of texts.
     """
     found: dict[str, str] = {}
-    for path in sorted([*folder.rglob(f"*{_ATTEMPTS}"), *folder.rglob(f"*{_GREEN}")]):
+    for path in sorted(folder.rglob(f"*{_GREEN}")):
         try:
             notes = parse_json(path.read_text(encoding="utf-8"))
         except (OSError, ValueError) as error:
@@ -85,7 +83,7 @@ def read_notes(folder: Path) -> dict[str, str]:
 
 def _no_notes(path: Path, found: str) -> DataError:
     return DataError(
-        f"not a file of notes on {'green verdicts' if path.name.endswith(_GREEN) else 'attempts'}",
+        "not a file of notes on green verdicts",
         where=Where(shown_path(path)),
         evidence=found,
         cure="Record it again.",
@@ -106,17 +104,14 @@ def write_recordings(folder: Path, gate: str, runs: Mapping[str, Run], notes: Ma
 
     To be called with complete answers: see :func:`missing_answers`.
 
-    ``runs`` are named by role; ``notes`` are on the last green verdict and on attempts, by name.
+    ``runs`` are named by role; ``notes`` are on the last green verdict, by name.
     """
     written = [folder / f"{_slug(gate)}.{_slug(role)}.jsonl" for role in runs]
     for path, run in zip(written, runs.values(), strict=True):
         write_whole(path, (json.dumps(row, ensure_ascii=False, allow_nan=False) + "\n" for row in _rows(run)))
-    green = {name: text for name, text in notes.items() if name.startswith(GREEN)}
-    others = {name: text for name, text in notes.items() if name not in green}
-    for kept, ending in ((others, _ATTEMPTS), (green, _GREEN)):
-        if kept:
-            written.append(folder / f"{_slug(gate)}{ending}")
-            write_whole(written[-1], [json.dumps(kept, indent=2, sort_keys=True) + "\n"])
+    if notes:
+        written.append(folder / f"{_slug(gate)}{_GREEN}")
+        write_whole(written[-1], [json.dumps(dict(notes), indent=2, sort_keys=True) + "\n"])
     return written
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 import shutil
 import sys
@@ -208,19 +207,10 @@ def test_a_damaged_line_is_an_error_that_names_it(project: Project, damage: Any)
     mentions(stopped(attempt(project, 3)), "ftgate-attempts.jsonl:2")
 
 
-def test_a_missing_ledger_is_an_error_once_the_gate_was_green(project: Project) -> None:
-    assert attempt(project, 1, BETTER, stored=True)["verdict"] == "pass"
-    (project.path / LEDGER).unlink()
-    mentions(stopped(attempt(project, 1, BETTER, stored=True)), "ftgate-attempts.jsonl")
-    (project.path / LEDGER).touch()
-    assert attempt(project, 1, BETTER, stored=True)["attempt"]["number"] == 1
-
-
-def test_a_ledger_has_the_lines_that_it_had_when_recordings_were_made(project: Project) -> None:
-    note = {"attempts: ftgate-attempts.jsonl": "2"}
-    project.file("recordings/g.attempts.json", json.dumps(note))
-    project.ini["ftgate_recordings"] = "recordings"
-    mentions(stopped(attempt(project, 1)), LEDGER, "0 lines", "2")
+def test_a_gate_that_was_green_before_max_attempts_gets_its_ledger(project: Project) -> None:
+    assert attempt(project, 1, BETTER, stored=True, max_attempts=...)["verdict"] == "pass"
+    gate = attempt(project, 1, BETTER, stored=True)
+    assert (gate["verdict"], gate["attempt"]["number"], len(ledger(project))) == ("pass", 1, 1)
 
 
 def test_an_error_is_no_attempt(project: Project) -> None:
@@ -263,7 +253,12 @@ def test_the_lines_at_the_merge_base_are_kept(project: Project, change: Any, ver
     assert (statuses(gate)["attempts"] == "error") == (verdict == "error")
 
 
-def test_a_ci_job_prints_the_line_to_commit(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("before", [{}, {"stored": True, "max_attempts": ...}], ids=["", "green without max_attempts"])
+def test_a_ci_job_prints_the_line_to_commit(
+    project: Project, monkeypatch: pytest.MonkeyPatch, before: dict[str, Any]
+) -> None:
+    if before:
+        assert project.judge(**before)["verdict"] == "pass"
     monkeypatch.setenv("CI", "true")
     project.gate_test()
     found = stopped(project.gate(), "error", called=True)
@@ -333,8 +328,6 @@ def test_the_page_and_recordings_hold_what_may_be_shown_and_all_answers(second: 
     asked = {row["id"]: row["input"] for row in read_jsonl(second.path / "test.jsonl")}
     assert {name for name, text in asked.items() if re.search(rf"{text}\b", page)} == shown(second)
     assert [len(read_jsonl(path)) for path in sorted((second.path / "kept").glob("*.jsonl"))] == [200, 200]
-    (notes,) = (second.path / "kept").glob("*.attempts.json")
-    assert json.loads(notes.read_text(encoding="utf-8")) == {"attempts: ftgate-attempts.jsonl": "2"}
 
 
 def test_label_averages_count_the_labels_of_the_examples_that_count(project: Project) -> None:
