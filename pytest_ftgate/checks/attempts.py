@@ -8,18 +8,16 @@ not count in the verdict from the second attempt on, because what is shown can b
 
 from __future__ import annotations
 
-import inspect
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
-from hashlib import sha256
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pytest_ftgate.checks.context import RunName
-from pytest_ftgate.checks.ledger import Answers, Entry, Fingerprint, append, hash_of, read_ledger
+from pytest_ftgate.checks.ledger import Answers, Entry, append, fingerprint, hash_of, read_ledger, same_test_set
 from pytest_ftgate.checks.shown import may_be_shown, part_of
-from pytest_ftgate.data import DataSet, canonical_json, normalized_input
+from pytest_ftgate.data import DataSet, normalized_input
 from pytest_ftgate.errors import DataError, FtgateError, HistoryError, StoreError, Where, shown_path
 from pytest_ftgate.models import key_of
 from pytest_ftgate.models.recorded import RecordedModel
@@ -37,7 +35,6 @@ if TYPE_CHECKING:
 
 _NOTE = "attempt: "
 _PROBES = 3
-_HEX = 16
 
 
 @dataclass(frozen=True)
@@ -61,7 +58,7 @@ class Attempt:
     whole: DataSet
     metric: Metric
     identity: tuple[str, ...]
-    seen: Fingerprint
+    seen: str
     number: int = 1
     before: tuple[Entry, ...] = ()
     answers: Answers | None = None
@@ -72,7 +69,7 @@ class Attempt:
         found: list[Entry] = []
         for entry in entries:
             known = any(one.answers == entry.answers and one.identity & entry.identity for one in found)
-            if not known and self.seen.is_seen_in(entry.test_set):
+            if not known and same_test_set(self.seen, entry.test_set):
                 found.append(entry)
         following = len(found) + 1
         if self.answers is None:  # a known candidate may be asked, since it may give the answers that were judged
@@ -152,13 +149,7 @@ def find_attempt(
     Raises:
         FtgateError: with ``max_attempts``, the ledger is damaged.
     """
-    try:
-        identity = _identity(candidate, config, test)
-    except FtgateError:
-        if config.max_attempts is not None:
-            raise
-        return None  # what is wrong is reported where the candidate is asked
-    attempt = Attempt(config, test, metric, identity, Fingerprint.of(test), answers=answers)
+    attempt = Attempt(config, test, metric, _identity(candidate, config, test), fingerprint(test), answers=answers)
     if attempt.most is None:
         return attempt.among(_noted(stores.notes, config))
     if answers is None:
@@ -194,34 +185,18 @@ def _identity(model: Model, config: GateKeys, test: DataSet) -> tuple[str, ...]:
 
     These are the keys of its answers to a few examples, which recordings have too; of the examples with the smallest
     hashes, most of which are the same ones after the test set has grown. A recording without keys is its content, and
-    a callable whose keys hold for one session is its code.
+    a callable whose keys hold for one session is its spelling.
     """
     few = sorted(test.examples, key=lambda example: hash_of(normalized_input(example.input)))[:_PROBES]
     if isinstance(model, RecordedModel):
         keys = [row.prediction.key for example in few if (row := model.rows.get((example.id, 0))) is not None]
         if not (model.verified and keys and all(keys)):
-            return (model.sha256[:_HEX],)
+            return (hash_of(model.sha256, 16),)
     elif not model.persistent and model.function is not None:
-        return (_digest([config.candidate.spelling, *_code(model.function)]),)
+        return (hash_of(config.candidate.spelling, 16),)
     else:
         keys = [key_of(model, example) for example in few]
-    return tuple(sorted({_digest(key) for key in keys}))
-
-
-def _code(function: object) -> list[str]:
-    """Return the file with the code of a callable, as a hash, and the callable's name; only its type without a file."""
-    found = inspect.unwrap(function) if callable(function) else function
-    try:
-        path = inspect.getsourcefile(found if inspect.isroutine(found) else type(found))
-        content = Path(path or "").read_bytes()
-    except (TypeError, OSError):
-        content = b""
-    name = getattr(found, "__qualname__", type(found).__qualname__)
-    return [sha256(content).hexdigest(), name]
-
-
-def _digest(facts: object) -> str:
-    return sha256(canonical_json(facts).encode()).hexdigest()[:_HEX]
+    return tuple(sorted(hash_of(key, 16) for key in keys))
 
 
 # --- checks --------------------------------------------------------------------------------------------------
@@ -365,7 +340,7 @@ def keep(gate: Context, notes: Store, *, in_ci: bool) -> tuple[Context, str | No
     if attempt.most is None:
         with suppress(StoreError):
             if attempt.among(attempt.before).number > len(attempt.before):
-                notes.keep_note(f"{_NOTE}{_digest([of, candidate, answers])}", entry.to_line())
+                notes.keep_note(f"{_NOTE}{hash_of(f'{of} {candidate} {answers}', 16)}", entry.to_line())
         return gate, None
 
     def decide(entries: list[Entry]) -> Entry | None:

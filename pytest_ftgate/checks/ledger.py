@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import sys
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable
 from dataclasses import asdict, dataclass
-from functools import cache
 from hashlib import sha256
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO, ClassVar, Literal
@@ -15,14 +15,12 @@ from typing import TYPE_CHECKING, BinaryIO, ClassVar, Literal
 from pytest_ftgate.data import canonical_json, expected_text, normalized_input
 from pytest_ftgate.data.strict_json import parse_json
 from pytest_ftgate.errors import DataError, Where, shown_path
+from pytest_ftgate.plain import from_plain
 
 if TYPE_CHECKING:
-    from pydantic import TypeAdapter
-
     from pytest_ftgate.data import Example
     from pytest_ftgate.runs.runner import Run
 
-_STRICT = {"strict": True, "extra": "forbid", "allow_inf_nan": False}
 _HEX = 8
 _MOST = 400
 """The most hashes that a line keeps. Of a larger test set it keeps the smallest, which are a random sample."""
@@ -37,38 +35,21 @@ def _hash_of_example(example: Example) -> str:
     return hash_of(f"{normalized_input(example.input)}\n{expected_text(example.expected)}")
 
 
-@dataclass(frozen=True)
-class Fingerprint:
-    """Identify a test set, so that its overlap with another one can be measured.
+def fingerprint(examples: Iterable[Example]) -> str:
+    """Return what identifies a test set: the hashes of its inputs with their expected outputs, sorted and joined."""
+    return "".join(sorted({_hash_of_example(example) for example in examples})[:_MOST])
 
-    Attributes:
-        examples: how many different examples it has.
-        hashes: the first 8 hex digits of the hash of each input with its expected output, sorted and joined; the
-            smallest 400 of more.
-    """
 
-    __pydantic_config__: ClassVar[object] = _STRICT
+def same_test_set(now: str, then: str) -> bool:
+    """Return whether at least half of the examples were there before, as far as both kept their hashes."""
+    own, known = _hashes(now), _hashes(then)
+    if len(known) == _MOST:
+        own = [one for one in own if one <= known[-1]]
+    return bool(own) and 2 * len(set(own) & set(known)) >= len(own)
 
-    examples: int
-    hashes: str
 
-    @classmethod
-    def of(cls, examples: Iterable[Example]) -> Fingerprint:
-        """Return the fingerprint of examples. Other expected outputs on the same inputs are another test set."""
-        hashes = sorted({_hash_of_example(example) for example in examples})
-        return cls(len(hashes), "".join(hashes[:_MOST]))
-
-    @property
-    def parts(self) -> list[str]:
-        """Return the hashes that are kept."""
-        return [self.hashes[at : at + _HEX] for at in range(0, len(self.hashes), _HEX)]
-
-    def is_seen_in(self, other: Fingerprint) -> bool:
-        """Return whether at least half of the examples are in the other test set, as far as both kept their hashes."""
-        own, known = self.parts, other.parts
-        if len(known) < other.examples:
-            own = [one for one in own if one <= known[-1]]
-        return bool(own) and 2 * len(set(own) & set(known)) >= len(own)
+def _hashes(joined: str) -> list[str]:
+    return [joined[at : at + _HEX] for at in range(0, len(joined), _HEX)]
 
 
 @dataclass(frozen=True)
@@ -86,15 +67,14 @@ class Answers:
             found.append((_hash_of_example(example), canonical_json([normalized_input(example.input), *texts])))
         return cls(tuple(found))
 
-    def hash_for(self, test_set: Fingerprint) -> str:
+    def hash_for(self, test_set: str) -> str:
         """Return 16 hex digits of the hash of the answers: to a test set's examples if all are here, else of all.
 
         So the answers stay the same when examples are added, or when expected outputs are corrected.
         """
-        kept = set(test_set.parts)
-        known = dict.fromkeys(row for row in self.rows if row[0] in kept)
-        whole = test_set.examples == len({example for example, _ in known})
-        return hash_of("\n".join(sorted({text for _, text in (known if whole else self.rows)})), 16)
+        wanted = set(_hashes(test_set))
+        whole = len(wanted) < _MOST and wanted <= {example for example, _ in self.rows}
+        return hash_of("\n".join(sorted({text for one, text in self.rows if not whole or one in wanted})), 16)
 
 
 @dataclass(frozen=True)
@@ -105,19 +85,19 @@ class Entry:
         gate: its name.
         candidate: its spelling, and after a blank the hashes that identify it, of which any one is enough.
         answers: the hash of its answers.
-        test_set: the test set it was judged on.
+        test_set: the fingerprint of the test set it was judged on.
         gain: the measured gain, in the metric's unit.
         verdict: of the complete judgement.
         level: the probability of a false pass that the attempt was allowed, such as 0.0125.
         at: when it was judged, as ``2026-08-01T14:05:09Z``.
     """
 
-    __pydantic_config__: ClassVar[object] = _STRICT
+    __pydantic_config__: ClassVar[object] = {"extra": "forbid"}
 
     gate: str
     candidate: str
     answers: str
-    test_set: Fingerprint
+    test_set: str
     gain: float
     verdict: Literal["pass", "fail", "inconclusive"]
     level: float
@@ -135,21 +115,10 @@ class Entry:
     @classmethod
     def from_line(cls, text: str) -> Entry:
         """Return the entry in a line. Raises :class:`ValueError` if the line is not one."""
-        parse_json(text)  # refuses duplicate keys and NaN
-        entry = _adapter().validate_json(text)
-        parts, examples = entry.test_set.parts, entry.test_set.examples
-        if parts != sorted(set(parts)) or any(len(part) != _HEX for part in parts) or not parts:
-            raise ValueError("test_set.hashes are not sorted hashes of 8 hex digits")
-        if len(parts) != min(examples, _MOST):
-            raise ValueError(f"test_set has {examples:,} examples and {len(parts):,} hashes")
+        entry = from_plain(cls, parse_json(text))
+        if re.fullmatch(f"([0-9a-f]{{{_HEX}}})+", entry.test_set) is None:
+            raise ValueError(f"test_set is not hashes of {_HEX} hex digits")
         return entry
-
-
-@cache
-def _adapter() -> TypeAdapter[Entry]:
-    from pydantic import TypeAdapter
-
-    return TypeAdapter(Entry)
 
 
 def read_ledger(path: Path) -> list[Entry]:
@@ -158,32 +127,25 @@ def read_ledger(path: Path) -> list[Entry]:
     Raise :class:`DataError` if it cannot be read, or a line is damaged.
     """
     try:
-        return list(_entries(path.read_bytes() if path.exists() else b"", path))
+        return _entries(path.read_bytes() if path.exists() else b"", path)
     except OSError as error:
         what = f"the ledger of attempts cannot be read: {error.strerror}"
         raise DataError(what, where=Where(shown_path(path))) from None
 
 
-def _entries(content: bytes, path: Path) -> Iterator[Entry]:
-    for number, line in enumerate(content.removesuffix(b"\n").split(b"\n") if content.strip() else (), 1):
+def _entries(content: bytes, path: Path) -> list[Entry]:
+    found: list[Entry] = []
+    for line in content.removesuffix(b"\n").split(b"\n") if content.strip() else ():
         try:
-            yield Entry.from_line(line.decode("utf-8"))
+            found.append(Entry.from_line(line.decode("utf-8")))
         except ValueError as error:
             raise DataError(
                 "the line is not an attempt: the ledger was damaged or edited",
-                where=Where(shown_path(path), number),
-                evidence=_reason(error),
+                where=Where(shown_path(path), len(found) + 1),
+                evidence=" ".join(str(error).partition(" [type=")[0].split()),
                 cure="Restore the file from git: lines are only added at its end, by pytest-ftgate.",
             ) from None
-
-
-def _reason(error: ValueError) -> str:
-    from pydantic import ValidationError
-
-    if isinstance(error, ValidationError):
-        first = error.errors(include_url=False, include_input=False, include_context=False)[0]
-        return f"{'.'.join(map(str, first['loc']))}: {first['msg']}"
-    return str(error)
+    return found
 
 
 def append(path: Path, decide: Callable[[list[Entry]], Entry | None]) -> Entry | None:
@@ -198,7 +160,7 @@ def append(path: Path, decide: Callable[[list[Entry]], Entry | None]) -> Entry |
         _lock(file)
         file.seek(0)
         content = file.read()
-        entry = decide(list(_entries(content, path)))
+        entry = decide(_entries(content, path))
         if entry is not None:
             start = "\n" if content and not content.endswith(b"\n") else ""
             file.write(f"{start}{entry.to_line()}\n".encode())
