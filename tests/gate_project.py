@@ -407,15 +407,14 @@ def _judge(
             levels = [Placed(test, pytest.mark.ftgate(**keys).mark)]
             layers = Layers(levels, root, [], written, nodeid, root)
             config = layers.resolve()
-            past, compared = SimpleNamespace(absent=True), Compared()
+            compared = Compared(absent=True)
             ini = root / "pytest.ini" if (root / "pytest.ini").exists() else None
             ref = project.ini.get("ftgate_base_ref")
             if (root / ".git").exists():
-                past = Past(root, list(ini_paths(root)), ini, ref)
-                compared = past.compare(path, root)
+                compared = Past(root, list(ini_paths(root)), ini, ref).compare(path, lambda folder: path)
             forbids = project.ini.get("ftgate_forbid_weakening", False)
-            files: Any = SimpleNamespace(past=past, forbids_weakening=forbids, required=[], base_ref=ref)
-            files.compared, files.requires = lambda folder: compared, lambda name, in_file: False
+            files: Any = SimpleNamespace(path=Path, forbids_weakening=forbids, required=[], base_ref=ref)
+            files.compared, files.requires = lambda file: compared, lambda name, in_file: False
             reviewed = layers.reviewed(config, files)
             result = judge_gate(config, services, nodeid=nodeid, reviewed=reviewed).result
             result = replace(result, loosened=tuple(map(str, layers.loosened())))

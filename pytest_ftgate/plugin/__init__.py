@@ -230,8 +230,9 @@ def _claims(report: pytest.TestReport) -> bool:
 
 @pytest.hookimpl(optionalhook=True)
 def pytest_configure_node(node: Any) -> None:
-    """Tell xdist's workers when the run started: younger predictions count as fresh."""
-    node.workerinput["ftgate_started"] = gate_session(node.config).started
+    """Tell xdist's workers when the run started, so that younger answers are fresh, and what is weaker than before."""
+    gates = gate_session(node.config)
+    node.workerinput |= {"ftgate_started": gates.started, "ftgate_compared": gates.files.compared_ahead()}
 
 
 @pytest.hookimpl(optionalhook=True)

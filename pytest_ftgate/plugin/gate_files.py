@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import asdict
 from fnmatch import fnmatch
 from functools import cached_property
 from itertools import chain
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from pytest_ftgate.errors import ConfigError, Where, shown_path
 from pytest_ftgate.git import in_repository, tracked
 from pytest_ftgate.ini_file import ini_paths
+from pytest_ftgate.plain import from_plain
 
 if TYPE_CHECKING:
     from pytest_ftgate.checks.weaker.project import Compared, Past
@@ -45,7 +47,7 @@ def refuse_tracked(state: Path) -> None:
 
 
 class GateFiles:
-    """The gate files of a session, each read once, and compared with the base branch once.
+    """The gate files of a session, each read once, and compared with the base branch once, by xdist's controller.
 
     A test's gate file is the nearest in its folder or above, up to the folder of the ini file.
     """
@@ -58,7 +60,8 @@ class GateFiles:
         self.base_ref: str | None = config.getini("ftgate_base_ref") or None
         self.required: list[str] = config.getini("ftgate_required")
         self._files: dict[Path, GateFile] = {}
-        self._compared: dict[Path, Compared] = {}  # by folder
+        self._compared: dict[Path, Compared] = {}
+        self._given: Mapping[str, Any] = getattr(config, "workerinput", {}).get("ftgate_compared", {})
 
     def requires(self, name: str, *, in_file: bool) -> bool:
         """Return whether a gate is required: by its name, or as one of the gate file's."""
@@ -68,20 +71,16 @@ class GateFiles:
     def path(self, folder: Path | None = None) -> Path:
         """Return the gate file of the tests in a folder, of those at the ini file without one; it may not exist."""
         places = self._places(folder)
-        return next((place for place in places if os.path.exists(place)), places[-1])
+        return Path(os.path.abspath(next((place for place in places if os.path.exists(place)), places[-1])))
 
     def _places(self, folder: Path | None) -> list[Path]:
         from pytest_ftgate.config import places_of
 
         return places_of(self._name, folder or self._home, self._home)
 
-    def folder(self, test: str) -> Path:
-        """Return the folder of a test by its id."""
-        return Path(self._config.rootpath, test.partition("::")[0]).parent
-
     def path_of(self, test: str) -> Path:
         """Return the gate file of a test by its id."""
-        return self.path(self.folder(test))
+        return self.path(Path(self._config.rootpath, test.partition("::")[0]).parent)
 
     def paths(self, tests: Iterable[str], *, below: bool = False) -> list[Path]:
         """Return the gate files of the tests and of the ini file's folder, and all in the folders collected from."""
@@ -145,18 +144,26 @@ class GateFiles:
         return f"found {other.name}: rename it to {path.name}" if missing and other.is_file() else None
 
     @cached_property
-    def past(self) -> Past:
-        """Return the project at the merge base."""
+    def _past(self) -> Past:
         from pytest_ftgate.checks.weaker.project import Past
 
         return Past(self._home, self._inis(), self._config.inipath, self.base_ref)
 
-    def compared(self, folder: Path | None = None) -> Compared:
-        """Return what is weaker than at the merge base for the tests in a folder, those at the ini file without one."""
-        folder = folder or self._home
-        if folder not in self._compared:
-            self._compared[folder] = self.past.compare(Path(os.path.abspath(self.path(folder))), folder)
-        return self._compared[folder]
+    def compared(self, file: Path) -> Compared:
+        """Return what is weaker in a gate file than at the merge base."""
+        if file not in self._compared:
+            from pytest_ftgate.checks.weaker.project import Compared
+
+            given = self._given.get(str(file))
+            self._compared[file] = from_plain(Compared, given) if given else self._past.compare(file, self.path)
+        return self._compared[file]
+
+    def compared_ahead(self) -> dict[str, Any]:
+        """Return what is weaker in each gate file that tests may have, as builtins, for the workers of xdist."""
+        folders = (one if one.is_dir() else one.parent for one in self._starts)
+        files = dict.fromkeys((self.path(), *map(self.path, folders), *self._below()))
+        bound = self.forbids_weakening or self.required
+        return {str(one): asdict(self.compared(one)) for one in files if bound or os.path.exists(one)}
 
     def _inis(self) -> list[Path]:
         """Return where pytest looks for its ini file, in its order: from the arguments' common folder upwards."""

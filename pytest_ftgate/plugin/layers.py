@@ -119,10 +119,10 @@ class Layers:
 
     def reviewed(self, config: GateKeys, files: GateFiles) -> tuple[Check, ...]:
         """Return remarks on the layers, and whether the gate requires less than at the merge base or in the file."""
-        compared = files.compared(self.folder)
+        compared = files.compared(files.path(self.folder))
         forbidden = files.forbids_weakening or compared.forbade
         found = [*compared.of(self.gate), *self._outside(config, files, forbidden=forbidden)]
-        if files.past.absent and not (forbidden or files.required):
+        if compared.absent and not (forbidden or files.required):
             found = [one for one in found if one.kind != "unread"]
         checks = (one.check(forbidden=forbidden) for one in found)
         return (*self.remarks, *check_history(config, files.base_ref), *checks)

@@ -159,10 +159,11 @@ def find_owed(config: pytest.Config, files: GateFiles, results: Sequence[GateRes
     unmet = _find_unmet(files, results, seen) if files.required else []
     weaker, forbidden = [], files.forbids_weakening
     if results or files.required or forbidden:
-        compared = [files.compared(folder) for folder in dict.fromkeys((None, *map(files.folder, seen.names)))]
+        paths = files.paths(seen.names)
+        compared = [files.compared(path) for path in paths]
         forbidden = forbidden or any(one.forbade for one in compared)
-        now = {name for path in files.paths(seen.names) for name in _gates_of(files, path)}
-        told = bool(results) or (files.past.absent and not forbidden)
+        now = {name for path in paths for name in _gates_of(files, path)}
+        told = bool(results) or (compared[0].absent and not forbidden)
         for finding in dict.fromkeys(finding for one in compared for finding in one.findings):
             removed = finding.gate is not None and finding.gate not in now
             owed = any(finding.gate in one.required for one in compared)

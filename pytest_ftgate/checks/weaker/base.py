@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -51,7 +51,7 @@ class Base:
     def existing(self, paths: Iterable[Path]) -> list[Path]:
         """Return the paths that the commit has."""
         names = {name: path for path in paths if (name := self._name(path)) is not None}
-        found = self._listed("--name-only", *names) if names else ()
+        found = self._listed(*names, options=("--name-only",)) if names else ()
         return [path for name, path in names.items() if name in found]
 
     def content(self, path: Path) -> bytes | None:
@@ -79,12 +79,17 @@ class Base:
         names = {self._name(path), self._name(Path(os.path.realpath(path)), Path(os.path.realpath(self.root)))}
         return all(name is not None and git_paths(self.root, "ls-files", "-z", "--", name) for name in names)
 
+    def named(self, name: str, folder: Path) -> list[Path]:
+        """Return the files of a name that the commit has in a folder or below."""
+        where = self._name(folder)
+        found = () if where is None else self._listed(where, options=("-r", "--name-only"))
+        return [self.root / path for path in found if os.path.basename(path) == name]
+
     def has_folder(self, path: Path) -> bool:
         """Return whether the commit has a folder of files there: not a submodule."""
         return any(" tree " in entry for entry in self._listed(self._name(path) or "."))
 
-    def _listed(self, *args: str) -> list[str]:
-        options, names = (args[:1], args[1:]) if args[0].startswith("--") else ((), args)
+    def _listed(self, *names: str, options: Sequence[str] = ()) -> list[str]:
         return git_paths(self.root, "ls-tree", "-z", "--full-tree", *options, self.commit, "--", *names)
 
     def _name(self, path: Path, root: Path | None = None) -> str | None:

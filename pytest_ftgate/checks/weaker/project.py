@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 from pytest_ftgate.checks.weaker.base import Base, HiddenHistoryError, find_base, requested
 from pytest_ftgate.checks.weaker.examples import Kind, compared_examples, test_sets
@@ -56,12 +56,20 @@ class Finding:
         return Check(name, status, self.text, source=f"ini {_FORBID}" if forbidden else None, advice=cure)
 
 
-class Compared(NamedTuple):
-    """What was found of one gate file; ``forbade`` and ``required`` are what the ini file said at the merge base."""
+@dataclass(frozen=True)
+class Compared:
+    """What was found of one gate file.
+
+    Attributes:
+        forbade: the ini file forbade weakening at the merge base.
+        required: the gates that it required there.
+        absent: there is no history: no repository, or none with a commit.
+    """
 
     findings: tuple[Finding, ...] = ()
     forbade: bool = False
     required: tuple[str, ...] = ()
+    absent: bool = False
 
     def of(self, gate: str | None) -> Iterator[Finding]:
         """Yield the findings on a gate of the file and on the whole project."""
@@ -83,7 +91,6 @@ class Past:
         self._problem: FtgateError | None = None
         self._used: Path | None = None
         self._ini, self._home, self._then = ini, home, dict[str, Any]()
-        self._known: dict[tuple[Path, Path], Compared] = {}
         try:
             self._base = _usual_base(home, ref)
             self._look(inis)
@@ -100,23 +107,23 @@ class Past:
         if used is not None:
             self._used, self._home = used.path, used.path.parent
 
-    @property
-    def absent(self) -> bool:
-        """Return whether there is no history: no repository, or none with a commit."""
-        return self._base is None and self._problem is None
+    def compare(self, file: Path, used: Callable[[Path], Path]) -> Compared:
+        """Compare a gate file, which may have been deleted, with those that its tests had at the merge base.
 
-    def compare(self, file: Path, folder: Path) -> Compared:
-        """Compare a gate file, which may have been deleted, with that of the tests in a folder at the merge base."""
+        ``used`` returns the gate file of the tests in a folder today. Tests below may have lost a nearer one.
+        """
         base, forbade = self._base, _is_true(self._then.get(_FORBID)) or isinstance(self._problem, HiddenHistoryError)
         if base is None:
             nothing = HistoryError("this project is not in a git repository with a commit", cure=_NO_HISTORY)
-            return Compared((_unread(self._problem or nothing),), forbade)
-        places = [*places_of(str(self._then.get(_CONFIG, "ftgate.yaml")), folder, self._home), file]
+            return Compared((_unread(self._problem or nothing),), forbade, absent=self._problem is None)
+        name = str(self._then.get(_CONFIG, "ftgate.yaml"))
         try:
-            was = next((path for path in places if base.content(path) is not None), file)
-            if (was, file) not in self._known:
-                self._known[was, file] = self._compared(base, was, file)._replace(forbade=forbade)
-            return self._known[was, file]
+            above = (one for one in places_of(name, file.parent, self._home) if base.content(one) is not None)
+            lost = [one for one in base.named(name, file.parent) if used(one.parent) == file]
+            found = [self._compared(base, was, file) for was in dict.fromkeys((next(above, file), *lost))]
+            findings = dict.fromkeys(finding for one in found for finding in one.findings)
+            required = dict.fromkeys(name for one in found for name in one.required)
+            return Compared(tuple(findings), forbade, tuple(required))
         except FtgateError as error:
             return Compared((_unread(error, base),), forbade)
 
