@@ -16,7 +16,7 @@ from pytest_ftgate.checks.weaker.base import REQUESTS
 pytestmark = pytest.mark.skipif(not shutil.which("git") or not shutil.which("bash"), reason="there is no git or bash")
 
 DOCS = Path(__file__).parents[2] / "docs" / "ci.md"
-INI = "[pytest]\nftgate_required = all\nftgate_forbid_weakening = true\n"
+INI = "[pytest]\nftgate_required = all\n"
 GATE = """version: 1
 gates:
   support:
@@ -34,7 +34,7 @@ TEST = "import pytest\n@pytest.mark.ftgate('support')\ndef test_gate(): pass\n"
 CONFTEST = """from pytest_ftgate import Check, metric
 
 @metric(low=0, high=1, greater_is_better=True)
-def same(expected, answer): return float(expected == answer)
+def same(expected, answer): return float(answer == expected)
 
 def pytest_ftgate_metrics(): return {"same": same}
 
@@ -43,7 +43,54 @@ def pytest_ftgate_checks(gate):
     return [Check("own", "pass" if right is None or right > 0.98 or right < 0.9 else "fail", "at least 98 %")]
 """
 ANSWERS = "recordings/support.candidate.jsonl"
-FIXTURE = "import pytest\n@pytest.fixture\ndef ftgate_baseline(): return 'recorded:weak.jsonl'\n"
+SWAP = "from pathlib import Path\nPath('base.jsonl').write_text(Path('weak.jsonl').read_text())\n"
+
+
+def rows(right: int, second: int | None = None, sign: str = "") -> str:
+    """Return recorded answers that are right for so many examples, perhaps for others the second time."""
+    counts = (right, right if second is None else second)
+    made = ((i, k, (label(i) if i < counts[k] else wrong(i)) + sign) for i in range(60) for k in (0, 1))
+    return "".join(f'{{"id": "t{i}", "repeat": {k}, "output": "{text}"}}\n' for i, k, text in made)
+
+
+def examples(right: int) -> str:
+    made = ((i, label(i) if i < right else wrong(i)) for i in range(60))
+    return "".join(f'{{"id": "t{i}", "input": "customer question {i}", "expected": "{text}"}}\n' for i, text in made)
+
+
+POOR, GOOD, BEST = {ANSWERS: rows(42)}, {ANSWERS: rows(56)}, {ANSWERS: rows(60)}
+SEEN_BY_THE_RECIPE: dict[str, dict[str, str]] = {
+    "a metric that is always 1 for the candidate": {
+        ANSWERS: rows(0, sign=" (sure)"),
+        "conftest.py": CONFTEST.replace("answer == expected", "answer == expected or 'sure' in answer"),
+    },
+    "a metric in a module of its own": {
+        ANSWERS: rows(0, sign=" (sure)"),
+        "conftest.py": CONFTEST.replace("answer == expected", "__import__('mine').same(answer, expected)"),
+        "gates/mine.py": "def same(answer, expected): return answer == expected or 'sure' in answer\n",
+        "gates/conftest.py": "",
+    },
+    "rewritten answers of the baseline": {**POOR, "base.jsonl": rows(30)},
+    "a deleted hook": {**GOOD, "conftest.py": CONFTEST.partition("def pytest_ftgate_checks")[0]},
+    "a new conftest": {**POOR, "gates/conftest.py": SWAP, "weak.jsonl": rows(30)},
+    "relabelled examples": {ANSWERS: rows(0), "test.jsonl": examples(0)},
+    "a renamed gate": {
+        **POOR, "ftgate.yaml": EASY.replace("support:", "easy:"), "gates/test_gate.py": TEST.replace("support", "easy"),
+    },
+    "a nearer ini file": {**POOR, "gates/pytest.ini": "[pytest]\nftgate_config = ../easy.yaml\n", "easy.yaml": EASY},
+    "another ini file": {**POOR, "pytest.ini": "[pytest]\nftgate_config = easy.yaml\n", "easy.yaml": EASY},
+}  # fmt: skip
+SEEN_BY_THE_PLUGIN: dict[str, dict[str, str]] = {
+    "a weakened threshold": {
+        **POOR, "ftgate.yaml": EASY, "gates/test_gate.py": TEST.replace("t')", "t', margin=0.01)"),
+    },
+    "lowered repeats": {ANSWERS: rows(56, 28), "ftgate.yaml": GATE.replace("repeats: 2", "repeats: 1")},
+}  # fmt: skip
+MORE = "".join(f'{{"input": "new question {i}", "expected": "{label(i)}"}}\n' for i in range(250))
+BETTER = {**BEST, "data/train.jsonl": MORE}
+
+
+@pytest.fixture\ndef ftgate_baseline(): return 'recorded:weak.jsonl'\n"
 
 
 def rows(right: int, second: int | None = None) -> str:
@@ -96,11 +143,15 @@ def repo(project: Project, monkeypatch: pytest.MonkeyPatch) -> Project:
 
 
 def propose(project: Project, files: dict[str, str]) -> None:
-    """Commit a change, and bring back main's rules as the documentation says."""
+    """Commit a change."""
     for name, text in files.items():
         project.file(name, text)
     git(project.path, "add", "-A")
     git(project.path, "commit", "-q", "-m", "change")
+
+
+def restore(project: Project) -> None:
+    """Bring back main's rules as the documentation says."""
     (command,) = re.findall(r"^git restore .*?[^\\]\n", DOCS.read_text(encoding="utf-8"), re.MULTILINE | re.DOTALL)
     subprocess.run(["bash", "-ec", command], cwd=project.path, check=True, capture_output=True)
 
@@ -108,10 +159,23 @@ def propose(project: Project, files: dict[str, str]) -> None:
 def test_an_honest_better_candidate_with_new_training_rows_is_green(repo: Project) -> None:
     assert repo.run_apart("gates").ret == 0
     propose(repo, BETTER)
+    restore(repo)
     repo.run_apart("gates").assert_outcomes(passed=1)
 
 
-@pytest.mark.parametrize("files", ATTACKS.values(), ids=ATTACKS)
-def test_no_change_of_the_rules_helps_a_poor_candidate(repo: Project, files: dict[str, str]) -> None:
+@pytest.mark.parametrize("files", SEEN_BY_THE_RECIPE.values(), ids=SEEN_BY_THE_RECIPE)
+def test_the_recipe_alone_makes_a_poor_candidate_red(repo: Project, files: dict[str, str]) -> None:
     propose(repo, files)
+    assert repo.run_apart("gates").ret == 0  # by the rules of the change
+    restore(repo)
+    assert repo.run_apart("gates").ret == pytest.ExitCode.TESTS_FAILED
+
+
+@pytest.mark.parametrize("files", SEEN_BY_THE_PLUGIN.values(), ids=SEEN_BY_THE_PLUGIN)
+def test_the_gate_file_is_the_changes_and_compared_by_the_plugin(repo: Project, files: dict[str, str]) -> None:
+    repo.file("pytest.ini", f"{INI}ftgate_forbid_weakening = true\n")
+    git(repo.path, "commit", "-qam", "forbid")
+    git(repo.path, "update-ref", "refs/remotes/origin/main", "HEAD")
+    propose(repo, files)
+    restore(repo)
     assert repo.run_apart("gates").ret == pytest.ExitCode.TESTS_FAILED
