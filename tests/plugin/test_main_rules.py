@@ -90,42 +90,6 @@ MORE = "".join(f'{{"input": "new question {i}", "expected": "{label(i)}"}}\n' fo
 BETTER = {**BEST, "data/train.jsonl": MORE}
 
 
-@pytest.fixture\ndef ftgate_baseline(): return 'recorded:weak.jsonl'\n"
-
-
-def rows(right: int, second: int | None = None) -> str:
-    """Return recorded answers that are right for so many examples, perhaps for others the second time."""
-    counts = (right, right if second is None else second)
-    made = ((i, k, label(i) if i < counts[k] else wrong(i)) for i in range(60) for k in (0, 1))
-    return "".join(f'{{"id": "t{i}", "repeat": {k}, "output": "{text}"}}\n' for i, k, text in made)
-
-
-def examples(right: int) -> str:
-    made = ((i, label(i) if i < right else wrong(i)) for i in range(60))
-    return "".join(f'{{"id": "t{i}", "input": "customer question {i}", "expected": "{text}"}}\n' for i, text in made)
-
-
-POOR, GOOD, BEST = {ANSWERS: rows(42)}, {ANSWERS: rows(56)}, {ANSWERS: rows(60)}
-ATTACKS: dict[str, dict[str, str]] = {
-    "a weakened threshold": {
-        **POOR, "ftgate.yaml": EASY, "gates/test_gate.py": TEST.replace("t')", "t', margin=0.01)"),
-    },
-    "a renamed gate": {
-        **POOR, "ftgate.yaml": EASY.replace("support:", "easy:"), "gates/test_gate.py": TEST.replace("support", "easy"),
-    },
-    "a deleted hook": {**GOOD, "conftest.py": CONFTEST.partition("def pytest_ftgate_checks")[0]},
-    "a changed metric": {**POOR, "conftest.py": CONFTEST.replace("expected == answer", "answer != 'refund'")},
-    "relabelled examples": {ANSWERS: rows(0), "test.jsonl": examples(0)},
-    "rewritten answers of the baseline": {**POOR, "base.jsonl": rows(30)},
-    "a nearer ini file": {**POOR, "gates/pytest.ini": "[pytest]\nftgate_config = ../easy.yaml\n", "easy.yaml": EASY},
-    "another ini file": {**POOR, "pytest.ini": "[pytest]\nftgate_config = easy.yaml\n", "easy.yaml": EASY},
-    "lowered repeats": {ANSWERS: rows(56, 28), "ftgate.yaml": GATE.replace("repeats: 2", "repeats: 1")},
-    "a new conftest": {**POOR, "gates/conftest.py": FIXTURE, "weak.jsonl": rows(30)},
-}  # fmt: skip
-MORE = "".join(f'{{"input": "new question {i}", "expected": "{label(i)}"}}\n' for i in range(250))
-BETTER = {**BEST, "data/train.jsonl": MORE}
-
-
 @pytest.fixture
 def repo(project: Project, monkeypatch: pytest.MonkeyPatch) -> Project:
     """Return a project whose ``origin/main`` has a strict gate; checked out is a branch from it."""
