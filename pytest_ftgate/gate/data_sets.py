@@ -28,7 +28,7 @@ class DataSets:
 
     def __init__(self) -> None:
         self._read: dict[tuple[Any, bool], _Read] = {}
-        self._audits: dict[tuple[str, str, str], tuple[DataSet, DataSet, TrainingAudit]] = {}
+        self._audits: dict[tuple[str, str, str, str | None], tuple[DataSet, DataSet, TrainingAudit]] = {}
 
     def load(
         self, source: DataKeys | Iterable[Any], origin: str, hook: Any | None = None, *, labeled: bool = True
@@ -58,12 +58,12 @@ class DataSets:
         self._read[key, labeled] = _Read(source, state, data)
         return data
 
-    def audit(self, training: DataSet, test: DataSet) -> TrainingAudit:
+    def audit(self, training: DataSet, test: DataSet, *, separator: str | None = None) -> TrainingAudit:
         """Return the audit of a training set and a test set, computed once for equal ones of several gates."""
-        key = (training.sha256, training.origin, test.sha256)
+        key = (training.sha256, training.origin, test.sha256, separator)
         known = self._audits.get(key)
         if known is None or (known[0].examples, known[1].examples) != (training.examples, test.examples):
-            known = training, test, audit_training_set(training, test)
+            known = training, test, audit_training_set(training, test, separator=separator)
             self._audits[key] = known
         return known[2]
 

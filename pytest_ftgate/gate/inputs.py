@@ -35,7 +35,7 @@ def read_inputs(config: GateKeys, services: Services, nodeid: str, answers: Answ
     check_test_set(test)
     metrics = build_metrics(config, test, training, services.hook)
     check_possible(config, metrics)
-    test, audit = _audited(training, test, services)
+    test, audit = _audited(training, test, services, metrics[config.decided_by.name])
     models = build_models(config, Surroundings(training, services.offline, test), services.hook)
     green, attempt = last_green(config, nodeid, services.committed, services.stores), None
     if "candidate" in models:
@@ -44,7 +44,7 @@ def read_inputs(config: GateKeys, services: Services, nodeid: str, answers: Answ
     if attempt is not None:
         config = attempt.config
         if (counted := attempt.counted) is not test:
-            test, audit = _audited(training, counted, services)
+            test, audit = _audited(training, counted, services, metrics[config.decided_by.name])
             metrics = build_metrics(config, test, training, services.hook)
             models = build_models(config, Surroundings(training, services.offline, test), services.hook)
     custom = partial(custom_metrics, services.hook)
@@ -66,9 +66,11 @@ def read_inputs(config: GateKeys, services: Services, nodeid: str, answers: Answ
     return _with_input_facts(gate)
 
 
-def _audited(training: DataSet, test: DataSet, services: Services) -> tuple[DataSet, TrainingAudit]:
+def _audited(
+    training: DataSet, test: DataSet, services: Services, deciding: Metric
+) -> tuple[DataSet, TrainingAudit]:
     """Return the test set, whose near copies count as one group, and the audit of the training set for it."""
-    audit = (services.audit or audit_training_set)(training, test)
+    audit = (services.audit or audit_training_set)(training, test, separator=deciding.separator)
     return grouped(test, audit.test_near_rows) if audit.test_near_rows else test, audit
 
 

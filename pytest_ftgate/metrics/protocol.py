@@ -42,6 +42,7 @@ class Metric(ABC):
         judged: a model or people judge the answers.
         means: for pairwise metrics: preferences may be means over repeats or over several people.
         label_set: the labels that answers are compared with.
+        separator: what separates several labels of one output; None where an output is one label.
     """
 
     name: str
@@ -56,6 +57,7 @@ class Metric(ABC):
     judged: bool = False
     means: bool = False
     label_set: LabelSet | None = None
+    separator: str | None = None
 
     @abstractmethod
     def score(self, expected: Sequence[Any], answers: Answers) -> Scored:

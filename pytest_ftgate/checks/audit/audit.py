@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
-from functools import cache
-from itertools import pairwise
+from functools import lru_cache
+from itertools import chain, pairwise
 
 from pytest_ftgate.checks.audit.exact import ExactCounts, count_exact, outputs_of
 from pytest_ftgate.checks.audit.leaks import copies_but_for_ids
@@ -84,12 +85,15 @@ class TrainingAudit:
         return self.usable - len(self.near_rows)
 
 
-def audit_training_set(training: DataSet, test: DataSet) -> TrainingAudit:
-    """Audit a training set against a test set. The time is linear in the characters of both."""
+def audit_training_set(training: DataSet, test: DataSet, *, separator: str | None = None) -> TrainingAudit:
+    """Audit a training set against a test set. The time is linear in the characters of both.
+
+    ``separator`` is what separates several labels in one output; None: an output is one label, or a list of labels.
+    """
     outputs, test_outputs = outputs_of(training), outputs_of(test)
     inputs = [example.input for example in training]
     counts = count_exact(training, test, outputs)
-    labels = compare_labels(outputs, test_outputs)
+    labels = compare_labels(*([labels_in(one, separator) for one in some] for some in (outputs, test_outputs)))
     filled = sorted((*counts.usable_rows, *(row for row, _ in counts.repeats)))
     wordings = {row: Wording.of(counts.compared[row], outputs[row]) for row in filled}
     near = _near(counts, wordings, test_outputs)
@@ -173,20 +177,16 @@ class Labels:
         return counts[0] / counts[-1] if counts else None
 
 
-def compare_labels(training: Sequence[str], test: Sequence[str]) -> Labels:
-    """Compare the labels of both sets.
+def compare_labels(training: Sequence[Sequence[str] | None], test: Sequence[Sequence[str] | None]) -> Labels:
+    """Compare the labels of both sets, those of each row as :func:`labels_in` gives them.
 
-    Blank outputs are not labels, and neither are JSON objects and lists, such as tool calls; where these are most of
-    the outputs, the others are no labels either. Otherwise they are labels if both sets together have at most two
-    distinct ones, or at most half as many as rows: free text rarely repeats. Labels are counted if the training set has
-    at most two, or ``_ROWS_PER_LABEL`` rows for each on average.
-
-    Outputs are stripped texts.
+    Where most outputs have none, the others are no labels either. Otherwise they are labels if both sets together have
+    at most two distinct ones, or at most half as many as rows: free text rarely repeats. Labels are counted if the
+    training set has at most two, or ``_ROWS_PER_LABEL`` rows for each on average.
     """
-    plain = cache(lambda output: bool(output) and not _is_structured(output))
-    filled = sum(map(bool, training)) + sum(map(bool, test))
-    training, test = ([output for output in outputs if plain(output)] for outputs in (training, test))
-    counts, in_test = Counter(training), set(test)
+    filled = sum(one != () for one in (*training, *test))
+    training, test = ([one for one in rows if one] for rows in (training, test))
+    counts, in_test = Counter(chain.from_iterable(training)), set(chain.from_iterable(test))
     if 2 * (len(training) + len(test)) < filled:
         return Labels()
     if len(counts.keys() | in_test) > max(2, (len(test) + len(training)) // 2):
@@ -199,15 +199,20 @@ def compare_labels(training: Sequence[str], test: Sequence[str]) -> Labels:
     return Labels(only_in_test, {label: count for count, label in rare}, dict(ordered))
 
 
-def _is_structured(output: str) -> bool:
-    """Return whether the output is a JSON object or a list of them, as in extraction and tool calls."""
-    if not output.startswith(("{", "[")):
-        return False
-    try:
-        value = parse_json(output)
-    except ValueError:
-        return False
-    return isinstance(value, dict) or all(isinstance(part, dict) for part in value)
+@lru_cache(maxsize=10_000)
+def labels_in(output: str, separator: str | None = None) -> tuple[str, ...] | None:
+    """Return the label that a stripped output is, or its labels: of a JSON list of texts, or between separators.
+
+    A blank output has none. None: it is a JSON object or another list, as in extraction and tool calls.
+    """
+    with suppress(ValueError):
+        value = parse_json(output) if output.startswith(("{", "[")) else None
+        if isinstance(value, list) and value and all(isinstance(part, str) for part in value):
+            return tuple(dict.fromkeys(part.strip() for part in value))
+        if isinstance(value, dict) or (value is not None and all(isinstance(part, dict) for part in value)):
+            return None
+    parts = [output] if separator is None else map(str.strip, output.split(separator))
+    return tuple(dict.fromkeys(filter(None, parts)))
 
 
 # --- conversations that chat templates reject or silently rewrite, and rows that are too long ----------------

@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from itertools import islice
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
+from pytest_ftgate.checks.audit.audit import labels_in
 from pytest_ftgate.checks.audit.near import NEAR
 from pytest_ftgate.checks.audit.wording import differing
 from pytest_ftgate.config.data import max_tokens
@@ -161,9 +162,8 @@ class _Audited:
         """Return the place of the first row with each label."""
         wanted, found = set(labels), dict[str, str]()
         for row, example in enumerate(data):
-            label = expected_text(example.expected).strip()
-            if label in wanted and label not in found:
-                found[label] = str(data.where(row))
+            labels = labels_in(expected_text(example.expected).strip(), self.gate.deciding.separator) or ()
+            found |= {label: str(data.where(row)) for label in labels if label in wanted and label not in found}
         return found
 
 

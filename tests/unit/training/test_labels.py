@@ -2,9 +2,14 @@
 
 import pytest
 
-from pytest_ftgate.checks.audit.audit import HARDLY, Labels, compare_labels
+from pytest_ftgate.checks.audit import audit
+from pytest_ftgate.checks.audit.audit import HARDLY, Labels, labels_in
 from pytest_ftgate.checks.audit.findings import FINDINGS
 from pytest_ftgate.config.checks import CHANGEABLE
+
+
+def compare_labels(*sets, separator=None):
+    return audit.compare_labels(*([labels_in(output, separator) for output in outputs] for outputs in sets))
 
 
 def test_labels_that_the_test_set_has_are_counted_in_the_training_set():
@@ -28,6 +33,16 @@ def test_json_objects_are_no_labels_and_a_label_in_brackets_is_one():
     assert compare_labels(objects, ['{"room": "cellar"}'] * 20) == Labels()
     marked = compare_labels(["[1]", "refund"] * 50, ["[1]", "invoice"] * 10)
     assert marked.only_in_test == ("invoice",)
+
+
+@pytest.mark.parametrize(
+    ("form", "separator"), [('["{0}", "{1}"]', None), ('["{0}", "{1}"]', ","), ("{0}, {1}", ","), ("{0};{1}", ";")]
+)
+def test_each_of_several_labels_is_counted(form, separator):
+    trained = [form.format(*pair) for pair in [("a", "b")] * 40 + [("a", "c")] * 10 + [("b", "d")] * 2]
+    labels = compare_labels(trained, [form.format("a", "e"), form.format("d", "a")], separator=separator)
+    assert labels.counts == {"a": 50, "b": 42, "c": 10, "d": 2}
+    assert (labels.only_in_test, labels.rare, labels.imbalance) == (("e",), {"d": 2}, 25)
 
 
 def test_what_is_said_beside_tool_calls_is_no_label():
