@@ -7,9 +7,8 @@ only answers shorter then looks better, although a line in the prompt would do.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from functools import cache, reduce
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from pytest_ftgate.checks.drop import gain_status
 from pytest_ftgate.config.model_keys import OUTPUT_LIMITS
@@ -42,13 +41,10 @@ Texts = list[list[str | None]]
 """The answers of a model, ``[repeat][example]``; None where there is none."""
 
 
-@dataclass(frozen=True)
-class Reread:
-    """Hold the gain over one baseline by answers that are read leniently.
+class Reread(NamedTuple):
+    """Hold the gain over one baseline by answers that are read leniently, with its status before and after.
 
-    Attributes:
-        scores: the scores of the baseline and of the candidate, by role.
-        cut_off: the number of the baseline's answers that are cut off. They count as ties.
+    ``scores`` are by role; ``cut_off`` is the number of the baseline's answers that are cut off and count as ties.
     """
 
     role: str
@@ -58,11 +54,6 @@ class Reread:
     before: Status
     after: Status
 
-    @property
-    def status(self) -> Status:
-        """Return the worse of the two statuses, which decides."""
-        return max(self.before, self.after, key=_ORDER.index)
-
 
 def check(gate: Context) -> Iterator[Check]:
     """Check that each gain is the same as written and as read leniently; where they differ the worse one decides."""
@@ -70,27 +61,21 @@ def check(gate: Context) -> Iterator[Check]:
         return
     read = _Reader(gate)
     texts = {role: read.texts(role) for role in gate.scored}
-    for role in gate.comparisons:
-        found = _reread(gate, read, texts, role)
-        if found is not None and found.before != found.after:
-            yield _check(gate, found)
-
-
-def _reread(gate: Context, read: _Reader, texts: Mapping[str, Texts], role: str) -> Reread | None:
-    """Return a gain by answers that are read leniently; None where no score changes."""
-    name, cut_off = gate.deciding.name, read.cut_off(role)
-    tied = [
-        [other if lost else one for one, other, lost in zip(*rows, strict=True)]
-        for rows in zip(texts[role], texts["candidate"], cut_off, strict=True)
-    ]
-    answers = {role: tied, "candidate": texts["candidate"]}
-    written = {one: gate.scored[one].scores[name] for one in answers}
-    scores = {one: read.metric.score(read.expected, texts) for one, texts in answers.items()}
-    if all((rightness(scores[one]) == rightness(written[one])).all() for one in answers):
-        return None
-    compared = gate.compare(scores[role], scores["candidate"], role)
-    before, after = (gain_status(gate, role, one) for one in (gate.comparisons[role], compared))
-    return Reread(role, compared, scores, sum(map(sum, cut_off)), before, after)
+    for role, before in gate.comparisons.items():
+        cut_off = read.cut_off(role)
+        tied = [
+            [other if lost else one for one, other, lost in zip(*rows, strict=True)]
+            for rows in zip(texts[role], texts["candidate"], cut_off, strict=True)
+        ]
+        answers = {role: tied, "candidate": texts["candidate"]}
+        scores = {one: read.metric.score(read.expected, some) for one, some in answers.items()}
+        written = {one: gate.scored[one].scores[gate.deciding.name] for one in answers}
+        if not all((rightness(scores[one]) == rightness(written[one])).all() for one in answers):
+            compared = gate.compare(scores[role], scores["candidate"], role)
+            statuses = (gain_status(gate, role, one) for one in (before, compared))
+            found = Reread(role, compared, scores, sum(map(sum, cut_off)), *statuses)
+            if found.before != found.after:
+                yield _check(gate, found)
 
 
 class _Reader:
@@ -184,7 +169,7 @@ def _check(gate: Context, found: Reread) -> Check:
         message += f"; {plural(found.cut_off, 'answer')} of {opponent(found.role)} cut off, counted as ties"
     return Check(
         "formatting_gain",
-        found.status,
+        max(found.before, found.after, key=_ORDER.index),
         message,
         observed=found.compared.gain,
         required=gate.config.standard_of(found.role).gain,
