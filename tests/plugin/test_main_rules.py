@@ -46,15 +46,15 @@ ANSWERS = "recordings/support.candidate.jsonl"
 SWAP = "from pathlib import Path\nPath('base.jsonl').write_text(Path('weak.jsonl').read_text())\n"
 
 
-def rows(right: int, second: int | None = None, sign: str = "") -> str:
-    """Return recorded answers that are right for so many examples, perhaps for others the second time."""
-    counts = (right, right if second is None else second)
-    made = ((i, k, (label(i) if i < counts[k] else wrong(i)) + sign) for i in range(60) for k in (0, 1))
+def rows(right: int, second: int | None = None, first: int = 0, sign: str = "") -> str:
+    """Return recorded answers that are right from the first to the last of these, perhaps others the second time."""
+    last = (right, right if second is None else second)
+    made = ((i, k, (label(i) if first <= i < last[k] else wrong(i)) + sign) for i in range(60) for k in (0, 1))
     return "".join(f'{{"id": "t{i}", "repeat": {k}, "output": "{text}"}}\n' for i, k, text in made)
 
 
-def examples(right: int) -> str:
-    made = ((i, label(i) if i < right else wrong(i)) for i in range(60))
+def examples(relabelled: int) -> str:
+    made = ((i, wrong(i) if i < relabelled else label(i)) for i in range(60))
     return "".join(f'{{"id": "t{i}", "input": "customer question {i}", "expected": "{text}"}}\n' for i, text in made)
 
 
@@ -73,11 +73,14 @@ SEEN_BY_THE_RECIPE: dict[str, dict[str, str]] = {
     "rewritten answers of the baseline": {**POOR, "base.jsonl": rows(30)},
     "a deleted hook": {**GOOD, "conftest.py": CONFTEST.partition("def pytest_ftgate_checks")[0]},
     "a new conftest": {**POOR, "gates/conftest.py": SWAP, "weak.jsonl": rows(30)},
-    "relabelled examples": {ANSWERS: rows(0), "test.jsonl": examples(0)},
+    "relabelled examples": {ANSWERS: rows(52, first=10), "test.jsonl": examples(10)},
     "a renamed gate": {
         **POOR, "ftgate.yaml": EASY.replace("support:", "easy:"), "gates/test_gate.py": TEST.replace("support", "easy"),
     },
-    "a nearer ini file": {**POOR, "gates/pytest.ini": "[pytest]\nftgate_config = ../easy.yaml\n", "easy.yaml": EASY},
+    "a nearer ini file": {
+        **POOR, "gates/pytest.ini": "[pytest]\nftgate_config = ../easy.yaml\n", "easy.yaml": EASY,
+        "gates/conftest.py": CONFTEST,
+    },
     "another ini file": {**POOR, "pytest.ini": "[pytest]\nftgate_config = easy.yaml\n", "easy.yaml": EASY},
 }  # fmt: skip
 SEEN_BY_THE_PLUGIN: dict[str, dict[str, str]] = {
