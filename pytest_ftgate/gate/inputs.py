@@ -17,6 +17,7 @@ from pytest_ftgate.config import GateKeys
 from pytest_ftgate.data import DataSet
 from pytest_ftgate.gate.metrics import build_metrics, check_possible, custom_metrics, needs_expected
 from pytest_ftgate.gate.state import Services
+from pytest_ftgate.metrics import Metric
 from pytest_ftgate.models import Model, Surroundings, build_model
 from pytest_ftgate.models.prompt import refuse_unsent_media
 from pytest_ftgate.result import TestSetResult, TrainingResult
