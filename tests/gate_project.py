@@ -406,7 +406,7 @@ def _judge(
             test = root / "test_gate.py"
             levels = [Placed(test, pytest.mark.ftgate(**keys).mark)]
             layers = Layers(levels, root, [], written, nodeid, root)
-            config = layers.resolve()
+            config = layers.config
             compared = Compared(absent=True)
             ini = root / "pytest.ini" if (root / "pytest.ini").exists() else None
             ref = project.ini.get("ftgate_base_ref")
@@ -415,9 +415,9 @@ def _judge(
             forbids = project.ini.get("ftgate_forbid_weakening", False)
             files: Any = SimpleNamespace(path=Path, forbids_weakening=forbids, required=[], base_ref=ref)
             files.compared, files.requires = lambda file: compared, lambda name, in_file: False
-            reviewed = layers.reviewed(config, files)
+            reviewed = layers.reviewed(files)
             result = judge_gate(config, services, nodeid=nodeid, reviewed=reviewed).result
-            result = replace(result, loosened=tuple(map(str, layers.loosened())))
+            result = replace(result, loosened=tuple(map(str, layers.loosened)))
         except FtgateError as error:
             result = failed_result(result, error)
     facts: dict[str, Any] = json.loads(json.dumps(replace(result, location=place).to_dict(whole=True), allow_nan=False))

@@ -56,7 +56,7 @@ def configured_model(request: pytest.FixtureRequest, key: str, session: GateSess
     from pytest_ftgate.models import build_model
 
     with _as_failure():
-        config = layers_as_written(request, key, session.files).resolve()
+        config = layers_as_written(request, key, session.files).config
         spec = _configured_spec(config, key)
         services = session.services(request.node.ihook)
         training = None
@@ -90,7 +90,7 @@ def configured_data(request: pytest.FixtureRequest, key: str, session: GateSessi
     from pytest_ftgate.gate.metrics import needs_expected
 
     with _as_failure():
-        config = layers_as_written(request, key, session.files).resolve()
+        config = layers_as_written(request, key, session.files).config
         labeled = key != "test_set" or needs_expected(config, request.node.ihook)
         source = config.sources[key].at
         return session.data.load(getattr(config, key), source, request.node.ihook, labeled=labeled).examples

@@ -49,8 +49,7 @@ def _layers(
     """Return the layers of a test's gate; ``given`` are keys that no overridden fixture is asked for."""
     item: pytest.Item = request.node
     levels = list(marked_levels(item))
-    nearest = naming(levels)
-    gate = nearest.gate if nearest else None
+    named = naming(levels) is not None
     known = {*given, *(key for level in levels for key in level.keys)}
     used = [one for one in overrides(request) if one.given_by(known) is None]
     fixtures = given_layer(used, value_of)
@@ -58,7 +57,7 @@ def _layers(
         levels,
         item.path.parent,
         [fixtures] if fixtures else [],
-        files.gate_file(item.path.parent, required=gate is not None),
+        files.gate_file(item.path.parent, required=named),
         test_id(item),
         item.config.rootpath,
     )
@@ -82,11 +81,14 @@ class Layers:
     root: Path
     remarks: tuple[Check, ...] = ()
 
+    @cached_property
+    def _naming(self) -> Level | None:
+        return naming(self.levels)
+
     @property
     def gate(self) -> str | None:
         """Return the gate in the gate file that the nearest marker names."""
-        nearest = naming(self.levels)
-        return nearest.gate if nearest else None
+        return self._naming.gate if self._naming else None
 
     @cached_property
     def marks(self) -> list[Layer]:
@@ -97,12 +99,15 @@ class Layers:
             for level, source in zip(self.levels, sources, strict=True)
         ]
 
-    def resolve(self) -> GateKeys:
-        nearest = naming(self.levels)
-        written = self.file.layers(self.gate, named_at=nearest.where if nearest else None) if self.file else ()
+    @cached_property
+    def config(self) -> GateKeys:
+        """Return the keys of the gate, resolved. Raises :class:`ConfigError` for what is not valid."""
+        where = self._naming.where if self._naming else None
+        written = self.file.layers(self.gate, named_at=where) if self.file else ()
         layers = [*self.marks, *self.fixtures, *written]
         return resolve_gate(layers, file=self.file, gate=self.gate, default_name=self.nodeid, root=self.root)
 
+    @cached_property
     def loosened(self) -> tuple[Weakening, ...]:
         """Return where the test requires less than the gate in the file, including the file's defaults.
 
@@ -110,34 +115,34 @@ class Layers:
         """
         if self.gate is None or self.file is None:
             return ()
-        before, after = as_written(self.file, self.gate), self.resolve()
+        before, after = as_written(self.file, self.gate), self.config
         places = (before.place_of, after.place_of)
         return tuple(
             replace(one, where=" -> ".join(dict.fromkeys(filter(None, (place(one.key) for place in places)))))
             for one in loosened(before, after, of_marker=True)
         )
 
-    def reviewed(self, config: GateKeys, files: GateFiles) -> tuple[Check, ...]:
+    def reviewed(self, files: GateFiles) -> tuple[Check, ...]:
         """Return remarks on the layers, and whether the gate requires less than at the merge base or in the file."""
         compared = files.compared(files.path(self.folder))
         forbidden = files.forbids_weakening or compared.forbade
-        found = [*compared.of(self.gate), *self._outside(config, files, forbidden=forbidden)]
+        found = [*compared.of(self.gate), *self._outside(files, forbidden=forbidden)]
         if compared.absent and not (forbidden or files.required):
             found = [one for one in found if one.kind != "unread"]
         checks = (one.check(forbidden=forbidden) for one in found)
-        return (*self.remarks, *check_history(config, files.base_ref), *checks)
+        return (*self.remarks, *check_history(self.config, files.base_ref), *checks)
 
-    def _outside(self, config: GateKeys, files: GateFiles, *, forbidden: bool) -> Iterator[Finding]:
+    def _outside(self, files: GateFiles, *, forbidden: bool) -> Iterator[Finding]:
         """Yield what markers and fixtures require less than the gate file; where it must not be weaker, all they give.
 
         A required gate must then stand in the gate file, where it can be compared. Its candidate may be a fixture's.
         """
-        for one in self.loosened():
+        for one in self.loosened:
             yield Finding("weaker", f"weaker than the gate file: {one}{f' ({one.where})' if one.where else ''}")
-        if not forbidden or not files.requires(self.gate or config.name, in_file=self.gate is not None):
+        if not forbidden or not files.requires(self.gate or self.config.name, in_file=self.gate is not None):
             return
         if self.gate is None:
-            yield Finding("weaker", f"the required gate {config.name} is not in the gate file", cure=_MOVE)
+            yield Finding("weaker", f"the required gate {self.config.name} is not in the gate file", cure=_MOVE)
         given = {key: layer.source((key,)) for layer in (*self.fixtures, *self.marks) for key in layer.values}
         for key, source in given.items() if self.gate is not None else ():
             if key != "candidate":

@@ -101,13 +101,12 @@ def _judge(request: pytest.FixtureRequest, session: GateSession) -> GateResult:
         try:
             layers = layers_as_judged(request, session.files)
             unnamed = replace(unnamed, gate=layers.gate)
-            config = layers.resolve()
-            reviewed, services = layers.reviewed(config, session.files), session.services(item.ihook)
+            config = layers.config
+            reviewed, services = layers.reviewed(session.files), session.services(item.ihook)
             judged = judge_gate(config, services, nodeid=nodeid, reviewed=reviewed)
             if judged.result.verdict != "error":
                 services.stores.finish(judged.runs.values())
-            loosened = tuple(map(str, layers.loosened()))
-            judged = replace(judged, result=replace(judged.result, loosened=loosened))
+            judged = replace(judged, result=replace(judged.result, loosened=tuple(map(str, layers.loosened))))
             session.record(filed_as(config, nodeid), judged.runs, judged.notes)
         except FtgateError as error:
             judged = Judged(failed_result(unnamed, error))

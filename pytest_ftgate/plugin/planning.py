@@ -79,10 +79,9 @@ def _planned(request: pytest.FixtureRequest, session: GateSession) -> Planned:
     item: pytest.Item = request.node
     try:
         layers = layers_as_judged(request, session.files)
-        config = layers.resolve()
-        reviewed, few = layers.reviewed(config, session.files), item.config.getoption("--ftgate-preview") or 0
+        reviewed, few = layers.reviewed(session.files), item.config.getoption("--ftgate-preview") or 0
         services = session.services(item.ihook)
-        plan = plan_gate(config, services, nodeid=test_id(item), reviewed=reviewed, preview=few)
+        plan = plan_gate(layers.config, services, nodeid=test_id(item), reviewed=reviewed, preview=few)
     except FtgateError as error:
         plan = Plan(claimed_name(item), (error_check(error),))
     return Planned(plan_lines(plan, full=item.config.get_verbosity() > 0), plan.failed)

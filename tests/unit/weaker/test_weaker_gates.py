@@ -337,7 +337,7 @@ def test_what_the_file_leaves_to_the_test_is_no_finding_until_it_does() -> None:
 def test_a_marker_is_compared_with_the_file() -> None:
     def told(**keys: Any) -> list[str]:
         levels = [Level(Path("test_gate.py"), pytest.mark.ftgate("g", **keys).mark)]
-        return [str(one) for one in Layers(levels, Path(), [], file({}), "test_gate.py::t", Path()).loosened()]
+        return [str(one) for one in Layers(levels, Path(), [], file({}), "test_gate.py::t", Path()).loosened]
 
     assert told() == told(margin=0.1) == told(candidate="recorded:other.jsonl") == []
     assert told(margin=0.01, training_set="other.jsonl") == [
