@@ -284,7 +284,7 @@ def test_gates_may_be_missing_on_no_ci(required: Project, monkeypatch: pytest.Mo
         result.stderr.fnmatch_lines([f"*--ftgate-allow-missing*{name}*"])
 
 
-@pytest.mark.parametrize("key", ["ftgate_required=", "ftgate_config=easy.yaml"])
+@pytest.mark.parametrize("key", ["ftgate_required=", "ftgate_config=easy.yaml", "ftgate_base_ref=work"])
 def test_no_threshold_on_the_command_line(required: Project, key: str) -> None:
     result = required.run("-o", key)
     assert result.ret == pytest.ExitCode.USAGE_ERROR

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -15,7 +13,6 @@ from pytest_ftgate.checks.weaker.base import REQUESTS
 
 pytestmark = pytest.mark.skipif(not shutil.which("git"), reason="there is no git")
 
-Clone = Callable[..., Project]
 INI = "[pytest]\nftgate_required = support\nftgate_forbid_weakening = true\n"
 INI_OF_MARKER = INI.replace("support", "own")
 TEST = "import pytest\n@pytest.mark.ftgate('support')\ndef test_gate(): pass\n"
@@ -148,37 +145,15 @@ def test_what_main_did_meanwhile_is_not_this_change(repo: Project) -> None:
 # --- test sets ---------------------------------------------------------------------------------------------------
 
 
-def test_a_guard_that_was_loosened_or_whose_test_set_shrank(repo: Project) -> None:
-    def guard(n: int, max_drop: float) -> None:
-        repo.test_set(n, "general.jsonl", prefix="g", input="general item {}".format)
-        repo.gate_file(f"{GATE_FILE}    guards: {{general: {{test_set: general.jsonl, max_drop: {max_drop}}}}}\n")
-
-    guard(60, 0.05)
-    for name in ("base.jsonl", "ft.jsonl"):
-        repo.predictions(name, 60, prefix="g", add=True)
-    on_main(repo)
-    unchanged(repo)
-    guard(60, 0.06)
-    weakened(repo, "guards.general.max_drop", "0.05", "0.06")
-    guard(59, 0.05)
-    weakened(repo, "guards.general.test_set", "general.jsonl", "1 removed (g59)")
-
-
-def test_a_test_set_that_was_edited_shortened_or_replaced(repo: Project) -> None:
+def test_examples_of_a_test_set(repo: Project) -> None:
+    """What is said of them: tests/unit/weaker/test_examples.py."""
     rows = read_jsonl(repo.path / "test.jsonl")
-    write_jsonl(repo.path / "easy.jsonl", rows)
     write_jsonl(repo.path / "test.jsonl", [{**rows[0], "expected": "shipping"}, *rows[1:]])
     weakened(repo, "test_set", "60 examples of test.jsonl", "1 relabelled (t0)")
-    changed(repo, "test.jsonl", "easy.jsonl")
-    weakened(repo, "test_set", "test.jsonl", "easy.jsonl")
-    repo.gate_file(GATE_FILE)
     repo.test_set(62)
     for name, missed in (("base.jsonl", range(40, 60)), ("ft.jsonl", (0, 1))):
         repo.predictions(name, 62, wrong_at=missed)
     mentions(noted(repo), "test.jsonl", "2 examples added")
-    on_main(repo)
-    repo.test_set(61)
-    weakened(repo, "62 examples of test.jsonl", "1 removed (t61)")
 
 
 # --- gates that are gone -------------------------------------------------------------------------------------
@@ -244,32 +219,6 @@ def test_a_renamed_gate_is_a_new_one_and_the_old_is_gone(two: Project) -> None:
 # --- where git cannot tell -----------------------------------------------------------------------------------
 
 
-@pytest.fixture
-def cloned(repo: Project, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Clone:
-    """Clones the repository, and makes the clone the project."""
-
-    def clone(*options: str) -> Project:
-        target = tmp_path / "clone"
-        git(repo.path, "clone", "-q", *options, repo.path.as_uri(), str(target))
-        monkeypatch.chdir(target)
-        repo.path = target
-        return repo
-
-    return clone
-
-
-def test_a_shallow_clone_says_that_it_could_not_look(repo: Project, cloned: Clone) -> None:
-    changed(repo)
-    commit(repo)
-    git(repo.path, "checkout", "-q", "main")
-    shallow = cloned("--depth", "1", "--no-single-branch", "--branch", "work")
-    mentions(could_not_look(shallow), "this clone is shallow")
-    git(shallow.path, "fetch", "-q", "--unshallow", "origin", "+refs/heads/*:refs/remotes/origin/*")
-    found = check(shallow.judge("support"), "weakened")
-    assert found["status"] == "warning"
-    mentions(found, "margin", "0.05", "0.04", "origin/")
-
-
 def test_a_base_of_ones_own_counts_once_the_usual_base_names_it(repo: Project, monkeypatch: pytest.MonkeyPatch) -> None:
     changed(repo)
     commit(repo)
@@ -286,22 +235,6 @@ def test_a_base_of_ones_own_counts_once_the_usual_base_names_it(repo: Project, m
     assert "weakened" not in statuses(repo.gate())
     monkeypatch.setenv("GITHUB_BASE_REF", "main")  # a request is compared with its own base
     mentions(check(repo.gate(), "weakened"), "main", "margin: 0.05 -> 0.04")
-
-
-def test_the_command_line_does_not_choose_the_base(repo: Project) -> None:
-    for name in ("ftgate_base_ref=work", "ftgate_forbid_weakening=false"):
-        assert repo.run("-o", name).ret == pytest.ExitCode.USAGE_ERROR
-
-
-def test_only_one_branch(repo: Project) -> None:
-    git(repo.path, "checkout", "-q", "main")
-    git(repo.path, "branch", "-q", "-D", "work")
-    unchanged(repo)  # what is not committed is new there
-    changed(repo)
-    weakened(repo, "margin: 0.05 -> 0.04", "ftgate.yaml:8")
-    git(repo.path, "checkout", "-q", "--detach")
-    git(repo.path, "branch", "-q", "-D", "main")
-    mentions(could_not_look(repo), "refs/remotes/origin/HEAD")
 
 
 def test_a_gate_file_that_was_renamed(repo: Project) -> None:

@@ -65,15 +65,6 @@ def problem(folder: Path, ref: str | None = None) -> str:
     return str(caught.value)
 
 
-def test_without_a_repository_there_is_no_base(tmp_path: Path) -> None:
-    assert find_base(tmp_path, None) is None
-
-
-def test_without_git_a_repository_cannot_be_read(repo: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("PATH", "")
-    assert "Install git" in problem(repo)
-
-
 def test_the_base_is_where_the_branches_parted(repo: Path) -> None:
     began = git(repo, "rev-parse", "HEAD")
     commit(repo, "f.txt", "two")
@@ -183,11 +174,6 @@ def test_branches_without_a_common_commit(repo: Path) -> None:
     git(repo, "checkout", "-q", "--orphan", "other")
     commit(repo, "f.txt", "other")
     assert problem(repo).startswith("HEAD and main have no common ancestor")
-
-
-def test_a_repository_without_a_commit(tmp_path: Path) -> None:
-    git(tmp_path, "init", "-q")
-    assert find_base(tmp_path, None) is None
 
 
 def test_a_shallow_clone_says_so(repo: Path, tmp_path: Path) -> None:

@@ -82,6 +82,11 @@ def test_a_test_set_is_compared_by_its_examples(folder: Path, then: str | None, 
     assert text in "".join(found)
 
 
+def test_the_test_set_of_a_guard_is_compared_too(folder: Path) -> None:
+    found = told(folder, "".join([*ROWS, HARD]), more=", guards: {hard: {test_set: test.jsonl, max_drop: 0.1}}")
+    assert [key for _, key, _ in found] == ["test_set", "guards.hard.test_set"]
+
+
 @pytest.mark.parametrize("kind", ["lfs", "dvc"])
 def test_a_pointer_stands_for_its_file(folder: Path, kind: str) -> None:
     for content, same in (("".join(ROWS), True), (HARD, False)):
