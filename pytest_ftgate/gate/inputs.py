@@ -67,9 +67,7 @@ def read_inputs(config: GateKeys, services: Services, nodeid: str, answers: Answ
     return _with_input_facts(gate)
 
 
-def _audited(
-    training: DataSet, test: DataSet, services: Services, deciding: Metric
-) -> tuple[DataSet, TrainingAudit]:
+def _audited(training: DataSet, test: DataSet, services: Services, deciding: Metric) -> tuple[DataSet, TrainingAudit]:
     """Return the test set, whose near copies count as one group, and the audit of the training set for it."""
     audit = (services.audit or audit_training_set)(training, test, separator=deciding.separator)
     return grouped(test, audit.test_near_rows) if audit.test_near_rows else test, audit
