@@ -48,7 +48,7 @@ _SHARED = 10
 _NEXT = 6
 """Words next to a text by which a frame is known."""
 
-_DELIMITERS, _STOPS = frozenset(':>)]}([{<"|=#-\n\t'), frozenset(".?!")
+_DELIMITERS, _STOPS = frozenset(':>)]}([{<"|=#-\n\t'), frozenset(".?!。")
 _SIGN = re.compile(rf"[{SIGNS}]")
 _SPEAKER = re.compile(rf"^(\W*)[^\W\d_]+(?=[ {MASK}:,.]*[\]:>|)-])")
 _DIGITS = re.compile(r"\d+")
@@ -198,7 +198,7 @@ def _side(text: str, contents: Set[str], next_to: Literal[0, -1]) -> _Side:
     if not any(map(str.isalpha, near)) and not near[next_to:][:1].isdigit():
         return _Side()
     near = _SPEAKER.sub(rf"\1{MASK}", _DIGITS.sub(MASK, near))
-    beyond = near.lstrip(".?! ") if next_to == 0 else near.rstrip(".?! ")
+    beyond = near.lstrip(".?!。 ") if next_to == 0 else near.rstrip(".?!。 ")
     if beyond[next_to:][:1] in _DELIMITERS:
         return _Side()
     words = beyond.split(" ")

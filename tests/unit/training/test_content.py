@@ -210,10 +210,11 @@ def test_a_row_in_another_form_is_a_leak_and_its_neighbour_is_none(form):
     ],
     ids=["reasoning", "reverse task", "system message", "field"],
 )
-def test_a_leak_beside_the_inputs(row):
-    texts = [f"{text} and nobody could help me" for text in SAID[200:260]]
-    training, test = [*SAID[:200], *map(row, texts)], [f"{text} and nobody could help me" for text in SAID[200:300]]
-    assert audit(training, test).leaked == 60
+@pytest.mark.parametrize(
+    "texts", [[f"{text} and nobody helps" for text in SAID[200:300]], [f"{one}。" for one in CHINESE]]
+)
+def test_a_leak_beside_the_inputs(row, texts):
+    assert audit([*SAID[:200], *map(row, texts[:60])], texts).leaked == 60
 
 
 @pytest.mark.parametrize(
