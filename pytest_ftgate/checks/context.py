@@ -162,6 +162,11 @@ class Context:
         return {**self.config.baselines, "candidate": self.config.candidate}[role]
 
     @property
+    def whole(self) -> DataSet:
+        """Return the test set with the examples that do not count from the second attempt on."""
+        return self.test if self.attempt is None else self.attempt.whole
+
+    @property
     def test_sets(self) -> dict[str, DataSet]:
         """Return the test set and those of the guards, by what messages call them."""
         return {"test set": self.test, **{f"guard {one.name}": one.test for one in self.parts.others}}
@@ -305,12 +310,11 @@ def jobs(gate: Context) -> dict[RunName, Job]:
     They are asked the whole test set, also where the examples that may be shown do not count.
     """
     found: dict[RunName, Job] = {}
-    repeats, attempt = gate.config.repeats, gate.attempt
-    test = attempt.whole if attempt is not None and attempt.spares else gate.test
+    repeats = gate.config.repeats
     for role, model in gate.models.items():
         if (sample := sample_job(model, gate.test)) is not None:
             found[RunName("latency", role)] = sample
-    found |= {RunName("test", role): Job(model, test, repeats) for role, model in gate.models.items()}
+    found |= {RunName("test", role): Job(model, gate.whole, repeats) for role, model in gate.models.items()}
     for guard in gate.parts.others:
         for role, model in gate.models.items():
             found[RunName("guard", role, guard.name)] = Job(model, guard.test, repeats)

@@ -103,7 +103,7 @@ def keep_green(gate: Context, notes: Store) -> dict[str, str]:
     last = gate.last_green
     name = _note_name(gate.config, gate.facts["nodeid"])
     if gate.runs and gate.holds:
-        last = LastGreen(gate.now, gate.test.sha256, len(gate.test), _model_names(gate))
+        last = LastGreen(gate.now, gate.whole.sha256, len(gate.whole), _model_names(gate))
         with suppress(StoreError):  # recordings may still carry it
             notes.keep_note(name, last.to_text())
     return {name: last.to_text()} if gate.runs and last is not None else {}
@@ -144,7 +144,7 @@ def base_changed(gate: Context) -> Iterator[Check]:
             observed=now,
             required=then,
         )
-    if (last.test_set, last.examples) != (gate.test.sha256, len(gate.test)):
+    if (last.test_set, last.examples) != (gate.whole.sha256, len(gate.whole)):
         message = f"the test set has changed since the last green verdict ({day(last.judged_at)})"
         yield Check("test_set_changed", "warning", message, observed=gate.test.sha256, required=last.test_set)
 

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 def check_size(gate: Context) -> Iterator[Check]:
     """Check that there are enough test examples, and note where a ``limit`` reads only a part of a file."""
     config, needed = gate.config, gate.config.min_test_examples
-    examples = len(gate.test if gate.attempt is None else gate.attempt.whole)
+    examples = len(gate.whole)
     enough = examples >= needed
     yield Check(
         "min_test_examples",

@@ -201,6 +201,7 @@ def test_a_gate_that_was_green_before_max_attempts_gets_its_ledger(project: Proj
     assert attempt(project, 1, BETTER, stored=True, max_attempts=...)["verdict"] == "pass"
     gate = attempt(project, 1, BETTER, stored=True)
     assert (gate["verdict"], gate["attempt"]["number"], len(ledger(project))) == ("pass", 1, 1)
+    assert "test_set_changed" not in statuses(attempt(project, 2, BETTER, stored=True))  # although a tenth is spared
 
 
 def test_an_error_is_no_attempt(project: Project) -> None:
