@@ -220,7 +220,7 @@ def _noise(old: GateResult, new: GateResult) -> str:
         inside.append(other.lower_bound <= one.gain <= other.upper_bound)
     if _another_test_set(old.test_set, new.test_set):
         return ""
-    return " (within noise)" if all(inside) else " (more than noise)"
+    return ", may be chance" if all(inside) else ", beyond chance"
 
 
 def _judged(gate: GateResult) -> dict[str, tuple[str, str]]:
@@ -249,17 +249,18 @@ def comparison_lines(paths: Sequence[Path], reports: Sequence[Report], found: Se
              if old.get(name) != new.get(name)]  # fmt: skip
     yield from wrapped(f"versions: {', '.join(moved)}") if moved else ()
     for gate in found:
-        heading = "WORSE" if gate.worse else ""
+        moves = [move for move in gate.moves if move.what != "verdict"]
+        heading = ["WORSE"] if gate.worse else []
+        heading += [move.text for move in gate.moves if move.what == "verdict"]
         if not gate.moves:
-            heading = "no change" if gate.verdict in ("", "pass") else f"no change, still {gate.verdict}"
-        yield from ("", *wrapped(f"{printable(gate.name, _NAME_WIDTH)}  {heading}".rstrip()))
-        width = min(max((len(printable(move.what)) for move in gate.moves), default=0), _WHAT_WIDTH)
-        for move in gate.moves:
+            heading = ["no change" if gate.verdict in ("", "pass") else f"no change, still {gate.verdict}"]
+        yield from ("", *wrapped("  ".join([printable(gate.name, _NAME_WIDTH), *heading])))
+        width = min(max((len(printable(move.what)) for move in moves), default=0), _WHAT_WIDTH)
+        for move in moves:
             mark = move.mark.upper() if move.mark in ("worse", "weaker") else move.mark
             first = f"  {printable(move.what, _NAME_WIDTH):<{width}}  "
             yield from wrapped(f"{move.text}  {mark}".rstrip(), first, " " * (width + 4))
     worse = [printable(gate.name, _NAME_WIDTH) for gate in found if gate.worse]
     names = ", ".join(worse[:_NAMES_SHOWN]) + (", ..." if len(worse) > _NAMES_SHOWN else "")
-    compared = plural(len(found), "gate")
-    told_worse = f"{len(worse):,} of {compared} got worse: {names}"
-    yield from ("", *wrapped(told_worse if worse else f"no gate got worse ({compared} compared)"))
+    told_worse = f"{plural(len(worse), 'gate')} got worse: {names}"
+    yield from ("", *wrapped(told_worse if worse else f"no gate got worse ({plural(len(found), 'gate')} compared)"))

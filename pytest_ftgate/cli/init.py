@@ -13,16 +13,19 @@ from string import Template
 
 from pytest_ftgate.checks.goal import NOT_SERVED, SERVED
 from pytest_ftgate.cli.dedupe import Cleaned
-from pytest_ftgate.cli.survey import MIN_TEST, MIN_TRAINING, Proposal, Source, Survey, cleaned, look, propose, warnings
+from pytest_ftgate.cli.survey import MIN_TEST, MIN_TRAINING, Source, Survey, cleaned, look, propose, warnings
+from pytest_ftgate.config.gate_file import load_gate_file
+from pytest_ftgate.config.resolve import resolve_gate
 from pytest_ftgate.data.rows import told_left_out
 from pytest_ftgate.errors import ConfigError, Where, shown_path, write_whole
 from pytest_ftgate.ini_file import IniFile, find_ini
-from pytest_ftgate.text import listed, plural, printable, wrapped
+from pytest_ftgate.models import is_built_in, unknown_provider
+from pytest_ftgate.text import plural, printable, wrapped
 
 _GATE = "finetune"
 _GATE_FILE, _TEST_FILE, _INI = "ftgate.yaml", "test_finetune.py", "pytest.ini"
-_LABELS_SHOWN = 12
-_LABEL_WIDTH = 40
+_LABELS_SHOWN, _LABEL_WIDTH = 12, 40
+_COLUMN = " " * 12
 _RECORDED = "recorded:"
 
 _TEST = f'''"""Fail unless the fine-tuned model is better: the requirements are in ftgate.yaml."""
@@ -35,11 +38,14 @@ def test_fine_tune_is_worth_it(ftgate):
     """The marker runs the gate. Add further assertions here, on ftgate.candidate.metrics for example."""
 '''
 _ENDPOINT = "provider: openai, base_url: http://localhost:8000/v1, api_key_env: TASK_API_KEY"
-_NO_BASELINE = f"""# Required (without api_key_env no key is sent to a base_url):
-    # baseline: {{{_ENDPOINT}, model: Qwen/Qwen3-8B, system_file: prompts/task.md, few_shot: 8}}"""
-_NO_CANDIDATE = f"""# One of the two is required:
-    # candidate: {{{_ENDPOINT}, model: task-v1}}
-    # stage: ready"""
+_EXAMPLES = {
+    "baseline": f"{{{_ENDPOINT}, model: Qwen/Qwen3-8B, system_file: prompts/task.md, few_shot: 8}}",
+    "candidate": f"{{{_ENDPOINT}, model: task-v1}}",
+}
+_ABSENT = {
+    "baseline": "# Required (without api_key_env no key is sent to a base_url):",
+    "candidate": "# This, or stage: ready before training, is required:",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,37 +64,30 @@ class Wishes:
 
     @property
     def models(self) -> Mapping[str, str]:
-        """Return the models that were given, as they are written in the gate file."""
+        """Return the models that were given, as YAML; paths of recordings are relative to the gate file."""
         given = {"baseline": self.baseline, "candidate": self.candidate}
-        return {role: _model(model, self.directory) for role, model in given.items() if model is not None}
+        return {role: quoted(_moved(model, self.directory)) for role, model in given.items() if model is not None}
 
 
 def write_project(wishes: Wishes, say: Callable[[str], None]) -> None:
     """Inspect the data, report, and write the files. On an error, nothing is written."""
-    if not wishes.directory.is_dir():
-        raise ConfigError("there is no such folder", where=Where(shown_path(wishes.directory)))
-    ini = find_ini(Path(os.path.abspath(wishes.directory)))
-    gate_path, test_path = wishes.directory / _GATE_FILE, test_file(wishes.directory, ini)
-    new_ini = {wishes.directory / _INI: ["\n".join(["[pytest]", *ini_lines(None), ""])]} if ini is None else {}
-    for path in (gate_path, test_path, *new_ini):
+    folder = wishes.directory
+    if not folder.is_dir():
+        raise ConfigError("there is no such folder", where=Where(shown_path(folder)))
+    ini = find_ini(Path(os.path.abspath(folder)))
+    written: dict[Path, Sequence[str]] = {folder / _GATE_FILE: (), test_file(folder, ini): [_TEST]}
+    written |= {folder / _INI: ["\n".join(["[pytest]", *ini_lines(None), ""])]} if ini is None else {}
+    for path in written:
         if os.path.lexists(path) and not wishes.force:
             what, place = "the file exists, and nothing was written", Where(shown_path(path))
             raise ConfigError(what, where=place, cure="Use --force to overwrite it.")
     columns = {part: column for part, column in (("input", wishes.input), ("expected", wishes.expected)) if column}
-    found = look(wishes.directory, wishes.test_set, wishes.training_set, columns, repeats=wishes.dedupe)
+    found = look(folder, wishes.test_set, wishes.training_set, columns, repeats=wishes.dedupe)
     survey, copies = cleaned(found) if wishes.dedupe else (found, ())
-    proposal = propose(survey)
-    text = _gate_file(wishes, survey, proposal)
-    _check_gate(wishes, text)
-    written: dict[Path, Sequence[str]] = {gate_path: [text], test_path: [_TEST], **new_ini}
+    written[folder / _GATE_FILE] = [_gate_file(wishes, survey, wishes.models)]
+    _check_gate(wishes, survey, ini)
     written |= {copy.path: copy.parts for copy in copies if copy.removed}
-    for line in (
-        *_findings(found),
-        *_removed(copies),
-        _outputs(survey),
-        f"proposed: metric {proposal.metric} ({proposal.why}), margin 0.05, evidence significant",
-        *(f"WARNING: {one}" for one in warnings(survey)),
-    ):
+    for line in (*_findings(found, survey), *_removed(copies)):
         _print(say, line)
     for path, content in written.items():
         try:
@@ -96,48 +95,48 @@ def write_project(wishes: Wishes, say: Callable[[str], None]) -> None:
         except OSError as error:
             reason = error.strerror or str(error)
             raise ConfigError(f"cannot write the file: {reason}", where=Where(shown_path(path))) from None
-    say("")
-    for line in _written(wishes, ini, list(written), copies):
+    for line in _next(wishes, ini, list(written), copies):
         _print(say, line)
 
 
 def _print(say: Callable[[str], None], line: str) -> None:
-    """Print a line, wrapped to the width of a log; an indented line is for copying and is not wrapped."""
-    for part in ["    " + printable(line.strip())] if line.startswith(" ") else wrapped(line, break_words=False):
+    """Print a line, wrapped to the width of a log; one that begins with two columns of blanks is for copying."""
+    for part in [printable(line)] if line.startswith(_COLUMN + " ") else wrapped(line, "", _COLUMN, break_words=False):
         say(part)
 
 
 # --- the gate file -------------------------------------------------------------------------------------------
 
 
-def _gate_file(wishes: Wishes, survey: Survey, proposal: Proposal) -> str:
+def _gate_file(wishes: Wishes, survey: Survey, models: Mapping[str, str]) -> str:
     """Return the gate file. It is valid; without its models, the gate is an error that names the missing ones."""
     template = Template((files("pytest_ftgate.cli") / "ftgate.yaml.template").read_text(encoding="utf-8"))
-    models = wishes.models
     labels = f" with {plural(len(survey.labels), 'label')}" if survey.outputs == "labels" else ""
+    metric, why, goal = propose(survey)
+    lines = {role: f"{role}: {models[role]}" if role in models else f"{_ABSENT[role]}\n    # {role}: {example}"
+             for role, example in _EXAMPLES.items()}  # fmt: skip
     return template.substitute(
         gate=_GATE,
         good_reasons=", ".join(SERVED),
         bad_reasons="\n    #   ".join(f"{goal}: {instead}" for goal, (_, instead, _) in NOT_SERVED.items()),
-        goal=proposal.goal,
+        goal=goal,
         test_seen=plural(len(survey.test.data), "example") + labels,
-        test_set=_data(survey.test.path, survey.test.fields, wishes.directory),
+        test_set=_data(survey.test, wishes.directory),
         training_seen=f"{plural(survey.audit.rows, 'row')}, {survey.audit.usable:,} usable",
-        training_set=_data(survey.training.path, survey.training.fields, wishes.directory),
-        baseline=f"baseline: {models['baseline']}" if "baseline" in models else _NO_BASELINE,
-        candidate=f"candidate: {models['candidate']}" if "candidate" in models else _NO_CANDIDATE,
-        why=proposal.why,
-        metric=proposal.metric,
+        training_set=_data(survey.training, wishes.directory),
+        why=why,
+        metric=metric,
         min_test=MIN_TEST,
         min_training=MIN_TRAINING,
+        **lines,
     )
 
 
-def _data(path: Path, fields: Mapping[str, str], folder: Path) -> str:
+def _data(source: Source, folder: Path) -> str:
     """Return a data set as YAML."""
-    written = quoted(_relative(path, folder))
-    named = ", ".join(f"{name}: {quoted(column)}" for name, column in fields.items())
-    return f"{{path: {written}, fields: {{{named}}}}}" if fields else written
+    written = quoted(_relative(source.path, folder))
+    named = ", ".join(f"{name}: {quoted(column)}" for name, column in source.fields.items())
+    return f"{{path: {written}, fields: {{{named}}}}}" if source.fields else written
 
 
 def quoted(text: str) -> str:
@@ -148,30 +147,24 @@ def quoted(text: str) -> str:
     return dumped.strip()
 
 
-def _model(written: str, folder: Path) -> str:
-    """Return a model as YAML, where paths of recordings are relative to the gate file."""
-    if written.startswith(_RECORDED):
-        return quoted(_RECORDED + _relative(Path(written.removeprefix(_RECORDED)), folder))
-    return quoted(written)
+def _moved(model: str, folder: Path) -> str:
+    path = Path(model.removeprefix(_RECORDED))
+    moves = model.startswith(_RECORDED) and not path.is_absolute()
+    return _RECORDED + _relative(path, folder) if moves else model
 
 
 def _relative(path: Path, folder: Path) -> str:
     return Path(os.path.relpath(path, folder)).as_posix()
 
 
-def _check_gate(wishes: Wishes, text: str) -> None:
-    """Validate the gate file with the loader of pytest; only values of the command line can be invalid."""
-    from pytest_ftgate.config import load_gate_file, resolve_gate
-    from pytest_ftgate.models import is_built_in, unknown_provider
-
-    path, models = wishes.directory / _GATE_FILE, wishes.models
-    alone = "".join(f"  {role}: {model}\n" for role, model in models.items())
+def _check_gate(wishes: Wishes, survey: Survey, ini: IniFile | None) -> None:
+    """Validate the gate as pytest does, with other models for missing ones: only the command line can be invalid."""
+    text = _gate_file(wishes, survey, {**dict.fromkeys(_EXAMPLES, "python:absent:model"), **wishes.models})
     try:
-        file = load_gate_file(path, text.encode())
-        specs = load_gate_file(path, f"version: 1\nmodels:\n{alone}".encode()).models if alone else {}
-        if len(specs) > 1:
-            resolve_gate(file.layers(_GATE), file=file, gate=_GATE, default_name=_GATE)
-        for spec in specs.values():
+        file = load_gate_file(wishes.directory / _GATE_FILE, text.encode())
+        root = Path(os.path.abspath(wishes.directory)) if ini is None else ini.path.parent
+        config = resolve_gate(file.layers(_GATE), file=file, gate=_GATE, default_name=_GATE, root=root)
+        for spec in (*config.baselines.values(), config.candidate):
             if not is_built_in(spec):
                 raise unknown_provider(spec)
     except ConfigError as error:
@@ -212,69 +205,75 @@ def ini_lines(ini: IniFile | None, gate_file: str = _GATE_FILE) -> list[str]:
 # --- output --------------------------------------------------------------------------------------------------
 
 
-def _findings(survey: Survey) -> Iterator[str]:
-    groups = f", {plural(survey.groups, 'group')}" if survey.groups else ""
-    yield f"test set: {shown_path(survey.test.path)}, {plural(len(survey.test.data), 'example')}{groups}"
-    yield from _remarks(survey.test, "--test-set")
-    audit = survey.audit
-    yield (
-        f"training set: {shown_path(survey.training.path)}, {plural(audit.rows, 'row')}, {audit.usable:,} usable, "
-        f"{plural(audit.duplicates, 'duplicate')}, {plural(len(audit.near_rows), 'near duplicate')}"
-    )
-    yield from _remarks(survey.training, "--training-set")
-    leaked, near = plural(audit.leaked, "test example"), audit.leaked_near
-    yield f"leakage: {leaked} in the training set, {near:,} with a near duplicate there"
+def _findings(found: Survey, survey: Survey) -> Iterator[str]:
+    """Yield what was found in the files, and what of it a gate will not like."""
+    data, audit = found.test.data, found.audit
+    groups = len({example.group for example in data if example.group is not None})
+    grouped = f" in {plural(groups, 'group')}" if groups else ""
+    yield f"{_named(found.test)}{plural(len(data), 'example')}{grouped}, {_outputs(survey)}"
+    yield from _remarks(found.test, "--test-set")
+    usable = "all usable" if audit.usable == audit.rows else f"{audit.usable:,} usable"
+    leaks = f"{audit.leaked + audit.leaked_near:,} leaked" if audit.leaked or audit.leaked_near else "no leaks"
+    copies = f"{plural(audit.duplicates, 'duplicate')}, {plural(len(audit.near_rows), 'near duplicate')}"
+    yield f"{_named(found.training)}{plural(audit.rows, 'row')}, {usable}, {copies}, {leaks}"
+    yield from _remarks(found.training, "--training-set")
+    yield from (f"{_COLUMN}warning: {one}" for one in warnings(survey))
 
 
-def _removed(copies: Sequence[Cleaned]) -> Iterator[str]:
-    """Yield what de-duplicated copies leave out."""
-    for copy in copies:
-        if copy.removed:
-            without = f", without {listed(copy.without)}, which JSON cannot hold" if copy.without else ""
-            yield f"removed: {copy}: {shown_path(copy.path)} has the other {plural(len(copy.data), 'row')}{without}"
-    if copies and not any(copy.removed for copy in copies):
-        yield "removed: nothing, so no copies were written"
+def _named(source: Source) -> str:
+    return f"{shown_path(source.path):<{len(_COLUMN) - 1}} "
 
 
 def _remarks(source: Source, option: str) -> Iterator[str]:
     if source.data.recognised:
         left_out = f"; {told_left_out(source.data.left_out)}" if source.data.left_out else ""
-        yield f"- format: {source.data.recognised}{left_out}"
+        yield f"{_COLUMN}format: {source.data.recognised}{left_out}"
     if source.fields:
         named = ", ".join(f"{column} as {part}" for part, column in source.fields.items())
-        yield f"- columns: {named} (change with --input and --expected)"
+        yield f"{_COLUMN}columns: {named} (--input, --expected)"
     if source.others:
         others = ", ".join(shown_path(path) for path in source.others[:5])
-        yield f"- other files: {others} (change with {option})"
+        yield f"{_COLUMN}other files: {others} ({option})"
 
 
 def _outputs(survey: Survey) -> str:
     if survey.outputs != "labels":
-        return f"outputs: {'JSON' if survey.outputs == 'json' else 'text'}"
+        return f"outputs {'JSON' if survey.outputs == 'json' else 'text'}"
     frequent = survey.labels.most_common(_LABELS_SHOWN)
-    shown = ", ".join(f"{printable(label, _LABEL_WIDTH)} ({count:,})" for label, count in frequent)
+    shown = ", ".join(f"{printable(label, _LABEL_WIDTH)} {count:,}" for label, count in frequent)
     more = len(survey.labels) - len(frequent)
-    return f"labels: {len(survey.labels):,} in the test set: {shown}" + (f" and {more:,} more" if more else "")
+    return f"labels {shown}" + (f" and {more:,} more" if more else "")
 
 
-def _written(wishes: Wishes, ini: IniFile | None, paths: Sequence[Path], cleaned: Sequence[Cleaned]) -> Iterator[str]:
+def _removed(copies: Sequence[Cleaned]) -> Iterator[str]:
+    for copy in copies:
+        if copy.removed:
+            without = f", without {', '.join(copy.without)}, which JSON cannot hold" if copy.without else ""
+            rest = f"{shown_path(copy.path)} has the other {plural(len(copy.data), 'row')}{without}"
+            yield f"removed     {copy}: {rest}"
+    if copies and not any(copy.removed for copy in copies):
+        yield "removed     nothing, so no copies were written"
+
+
+def _next(wishes: Wishes, ini: IniFile | None, paths: Sequence[Path], copies: Sequence[Cleaned]) -> Iterator[str]:
     """Yield what was written and the next steps; an existing ini file is left to the user."""
-    folder = wishes.directory
-    yield f"wrote: {', '.join(map(shown_path, paths))}"
-    lacking = ini_lines(ini, _relative(folder / _GATE_FILE, ini.path.parent)) if ini is not None else []
+    yield f"wrote       {'  '.join(map(shown_path, paths))}"
+    gate_file, steps = wishes.directory / _GATE_FILE, []
+    missing = [role for role in _EXAMPLES if role not in wishes.models]
+    steps.append([f"put your models into {shown_path(gate_file)}:" if missing else f"review {shown_path(gate_file)}"])
+    steps[0] += [f"     {role + ':':<10} {{provider: openai, model: ...}}" for role in missing]
+    lacking = ini_lines(ini, _relative(gate_file, ini.path.parent)) if ini is not None else []
     if ini is not None and lacking:
         table = f" in {ini.header}" if ini.path.suffix == ".toml" else ""
-        yield (
+        into = (
             f"{shown_path(ini.path)} exists. Set these lines{table}, and add --strict-markers and --strict-config to "
-            "addopts, so that a skipped or missing gate fails the run:"
         )
-        yield from (f" {line}" for line in lacking)
-    if cleaned and cleaned[-1].removed:
-        yield f"train on {shown_path(cleaned[-1].path)}, not on the original"
-    missing = [name for name in ("baseline", "candidate") if getattr(wishes, name) is None]
-    path = shown_path(folder / _GATE_FILE)
-    if missing:
-        yield f"next: add the {' and the '.join(missing)} to {path}, then run:"
-    else:
-        yield f"next: review {path}, add your hypothesis, then run:"
-    yield f" python -m pytest {shlex.quote(shown_path(test_file(folder, ini)))}"
+        steps.append([f"{into}addopts, so that a skipped or missing gate fails the run:"])
+        steps[-1] += [f" {line}" for line in lacking]
+    if copies and copies[-1].removed:
+        steps.append([f"train on {shown_path(copies[-1].path)}, not on the original"])
+    test = shlex.quote(shown_path(test_file(wishes.directory, ini)))
+    steps += [[f"python -m pytest {test} --ftgate-plan    # free"], [f"python -m pytest {test}"]]
+    for number, (first, *others) in enumerate(steps, start=1):
+        yield f"{'next' if number == 1 else '':<12}{number}. {first}"
+        yield from (f"{_COLUMN}{line}" for line in others)

@@ -25,7 +25,7 @@ from pytest_ftgate.data import (
 )
 from pytest_ftgate.data.rows import NEVER
 from pytest_ftgate.errors import ConfigError, DataError, Where, shown_path
-from pytest_ftgate.text import plural, suggestion
+from pytest_ftgate.text import plural, printable, suggestion
 
 Outputs = Literal["labels", "json", "text"]
 
@@ -37,6 +37,7 @@ _OURS = ("id", "group", "input", "expected")
 _ROWS_PER_LABEL = 3
 _MANY_LABELS = 10
 _OUT_OF_BALANCE = 2.0
+_FEW = 10  # training rows of a label
 
 
 @dataclass(frozen=True)
@@ -71,11 +72,6 @@ class Survey:
             return "json"
         distinct = {expected_text(one).strip() for one in expected if not is_blank(expected_text(one))}
         return "labels" if len(distinct) <= max(2, len(expected) // _ROWS_PER_LABEL) else "text"
-
-    @property
-    def groups(self) -> int:
-        """Return the number of groups in the test set."""
-        return len({example.group for example in self.test.data if example.group is not None})
 
 
 def look(
@@ -184,53 +180,46 @@ def _fields(path: Path, names: Sequence[str], chosen: Mapping[str, str], wanted:
     return {part: found[part] for part in wanted if found[part] != part or part not in names}
 
 
-@dataclass(frozen=True, slots=True)
-class Proposal:
-    """A proposed metric, the reason, and the usual goal of such a fine-tune."""
-
-    metric: str
-    why: str
-    goal: str = "classification"
-
-
-def propose(survey: Survey) -> Proposal:
-    """Choose a metric that suits the outputs, and the usual goal of such a fine-tune."""
+def propose(survey: Survey) -> tuple[str, str, str]:
+    """Return a metric that suits the outputs, the reason, and the usual goal of such a fine-tune."""
     if survey.outputs == "json":
-        return Proposal("exact_match", "outputs are JSON: compares values, ignores the layout", "extraction")
+        return "exact_match", "outputs are JSON: compares values, ignores the layout", "extraction"
     if survey.outputs == "text":
-        return Proposal("exact_match", "outputs are text: right means equal", "style")
+        return "exact_match", "outputs are text: right means equal", "style"
     labels, counts = plural(len(survey.labels), "label"), survey.labels.values()
     if len(survey.labels) > _MANY_LABELS:
-        return Proposal("f1_macro", f"{labels}: each has the same weight, however frequent")
+        return "f1_macro", f"{labels}: each has the same weight, however frequent", "classification"
     if max(counts) >= _OUT_OF_BALANCE * min(counts):
-        return Proposal("f1_macro", f"{labels}, imbalanced: each has the same weight")
-    return Proposal("accuracy", f"{labels}, balanced: the share of right answers")
-
-
-_REMOVE = "remove the training rows (--dedupe writes a copy without them)"
+        return "f1_macro", f"{labels}, imbalanced: each has the same weight", "classification"
+    return "accuracy", f"{labels}, balanced: the share of right answers", "classification"
 
 
 def warnings(survey: Survey) -> Iterator[str]:
     """Yield the problems that will make the gate fail, before any call is paid for."""
-    audit = survey.audit
+    audit, test, training = survey.audit, survey.test.data, survey.training.data
     if survey.refused:
         yield f"the gate cannot use this test set: {survey.refused}"
-    for have, least, noun, cure in (
-        (len(survey.test.data), MIN_TEST, "test example", "label"),
-        (audit.usable, MIN_TRAINING, "usable training example", "collect"),
-    ):
-        if have < least:
-            yield f"{plural(have, noun)}, and a gate needs {least}: {cure} {least - have} more"
-    near = next(iter(audit.leaked_near_rows), None)
-    first = f"{survey.test.data.where(near[0])} ~ {survey.training.data.where(near[1])}" if near else ""
-    for count, noun, one, many, rest in (
-        (audit.leaked, "test example", "is", "are", f"also in the training set: {_REMOVE}"),
-        (audit.leaked_near if near else 0, "test example", "has", "have",
-         f"a near duplicate in the training set, with which the gate fails: {_REMOVE}, or, if they really differ, set "
-         f"checks: {{leaked_near: warn}}; the first is {first}"),
-        (audit.conflicts, "training row", "repeats", "repeat", "an earlier input with another output: correct them"),
-        (len(audit.labels.only_in_test) if survey.outputs == "labels" else 0, "label",
-         "of the test set is", "of the test set are", "not in the training set"),
-    ):  # fmt: skip
-        if count:
-            yield f"{plural(count, noun)} {one if count == 1 else many} {rest}"
+    if len(test) < MIN_TEST:
+        yield f"{plural(len(test), 'test example')}, and a gate needs {MIN_TEST}: label {MIN_TEST - len(test)} more"
+    if audit.usable < MIN_TRAINING:
+        have, more = plural(audit.usable, "usable training example"), MIN_TRAINING - audit.usable
+        yield f"{have}, and a gate needs {MIN_TRAINING}: collect {more} more"
+    remove = "remove the training rows (--dedupe writes a copy without them)"
+    if audit.leaked:
+        yield f"in the training set, too: {plural(audit.leaked, 'test example')}; {remove}"
+    if near := next(iter(audit.leaked_near_rows), None):
+        first = f"{test.where(near[0])} ~ {training.where(near[1])}"
+        yield (
+            f"{plural(audit.leaked_near, 'test example')} with a near duplicate in the training set, with which the "
+            f"gate fails: {remove}, or, if they really differ, set checks: {{leaked_near: warn}}; the first is {first}"
+        )
+    if audit.conflicts:
+        yield f"an earlier input with another output: {plural(audit.conflicts, 'training row')}; correct them"
+    if survey.outputs == "labels":
+        if unseen := audit.labels.only_in_test:
+            yield f"not in the training set: {plural(len(unseen), 'label')} of the test set"
+        rows = Counter(expected_text(example.expected).strip() for example in training)
+        few = [
+            f"{printable(label, 40)!r} has only {rows[label]:,}" for label in survey.labels if 0 < rows[label] < _FEW
+        ]
+        yield from [f"too few training rows: {', '.join(few[:5])}"] if few else ()

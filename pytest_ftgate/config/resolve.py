@@ -86,7 +86,7 @@ def _refuse_outside(spec: ModelSpec, root: Path) -> None:
         return
     raise ConfigError(
         f"{cut(spec.spelling)} is outside the project ({spec.source})",
-        evidence=f"The project is {shown_path(root)}.",
+        evidence=f"The project is the folder {cut(os.path.basename(os.path.abspath(root)))}.",
         cure="Keep recorded predictions in the project, or write an absolute path.",
     )
 

@@ -75,6 +75,7 @@ def test_the_same_report_has_no_moves() -> None:
     assert lines_of(of(GATE), of(GATE))[-3:] == last
     red = of(replace(GATE, verdict="error"))
     assert "intents  no change, still error" in lines_of(red, red)
+    assert "intents  WORSE  pass -> error" in lines_of(of(GATE), red)
 
 
 VERDICTS = ["pass", "inconclusive", "fail", "error"]
@@ -174,9 +175,9 @@ CHANGES: list[tuple[GateResult, GateResult, str, str]] = [
     (*candidate(value=0.88), "candidate", "91.2 % -> 88.0 % f1_macro"),
     (GATE, UNKNOWN, "candidate", "91.2 % -> "),
     (GATE, UNKNOWN, "gain", "+23.6 points -> "),
-    (*changed(gain=0.204, lower_bound=0.13, upper_bound=0.27), "gain", "+23.6 points -> +20.4 points (within noise)"),
-    (*changed(gain=0.10, lower_bound=0.05, upper_bound=0.25), "gain", "(more than noise)"),
-    (*changed(gain=0.17, lower_bound=0.12, upper_bound=0.23), "gain", "(more than noise)"),  # half of it
+    (*changed(gain=0.204, lower_bound=0.13, upper_bound=0.27), "gain", "+23.6 points -> +20.4 points, may be chance"),
+    (*changed(gain=0.10, lower_bound=0.05, upper_bound=0.25), "gain", "beyond chance"),
+    (*changed(gain=0.17, lower_bound=0.12, upper_bound=0.23), "gain", "beyond chance"),  # half of it
     (*changed(gain=0.10, lower_bound=None), "gain", "+10.0 points"),
     *(
         (*changed(test_set=TestSetResult("test.jsonl", sha * 64, n)), "test set", f"changed (226 -> {n} {OTHER_TESTS}")
@@ -210,7 +211,7 @@ def test_changes_are_shown(old: GateResult, new: GateResult, what: str, said: st
     counts = what in ("evidence", "marker weaker than the file") or new.verdict == "error"
     assert compare_reports(of(old), of(new))[0].worse is counts
     if new.test_set != old.test_set:
-        assert "noise" not in moved(old, replace(new, gain=0.2))["gain"].text
+        assert "chance" not in moved(old, replace(new, gain=0.2))["gain"].text
 
 
 # --- gates that come and go ----------------------------------------------------------------------------------
@@ -265,7 +266,7 @@ def test_the_text_fits_a_log_and_commands_nothing() -> None:
     text = " ".join(line.strip() for line in lines)
     assert "before.json (undated) -> after.json (2026-11-28 16:01, written with --ftgate-allow-missing)" in text
     assert any(line.split() == ["margin", "5", "points", "->", "1", "point", "WEAKER"] for line in lines)
-    assert lines[-1].startswith("  ") or lines[-1].startswith("1 of 1 gate got worse")
+    assert lines[-1].startswith("  ") or lines[-1].startswith("1 gate got worse")
 
 
 def test_other_versions_are_told() -> None:

@@ -44,7 +44,7 @@ def resolved(folder):
 
 
 def metric_of(folder):
-    return propose(look(folder, None, None, {})).metric
+    return propose(look(folder, None, None, {}))[0]
 
 
 # --- looking -------------------------------------------------------------------------------------------------
@@ -54,7 +54,7 @@ def test_files_are_found_and_named(folder, init):
     furnish(folder / "data")
     write_jsonl(folder / "data" / "test_old_copy.jsonl", rows(3))
     said = init()
-    for words in ("data/test.jsonl, 60", "data/test_old_copy.jsonl", "--test-set", "data/train.jsonl, 220"):
+    for words in ("data/test.jsonl 60 examples", "data/test_old_copy.jsonl", "--test-set", "data/train.jsonl 220 rows"):
         assert words in said
     assert 'test_set: "data/test.jsonl"' in (folder / "ftgate.yaml").read_text()
 
@@ -92,7 +92,7 @@ def test_a_test_example_with_a_near_copy_in_the_training_set_is_named(folder, in
     training = [*rows(220, "training question"), {"input": copied.format("three") + " Thanks", "expected": label(0)}]
     furnish(folder, test, training)
     said = " ".join(init().split())
-    assert "WARNING: 1 test example" in said
+    assert "warning: 1 test example with a near duplicate" in said
     assert all(words in said for words in ("checks: {leaked_near: warn}", "test.jsonl:61 ~ train.jsonl:221"))
 
 
@@ -137,7 +137,7 @@ def test_what_speaks_against_the_data_is_said_first(folder, init):
     training += [training[0], {**training[1], "expected": "other"}, rows(1)[0]]
     furnish(folder, [*rows(39), {"input": "new one", "expected": "unseen"}], training)
     said = init()
-    warnings = " ".join(said.partition("wrote:")[0].split()).split("WARNING: ")[1:]
+    warnings = " ".join(said.partition("wrote ")[0].split()).split("warning: ")[1:]
     for words in (
         ("40 test examples", "50", "10"),
         ("101 usable training examples", "200", "99"),
@@ -150,7 +150,7 @@ def test_what_speaks_against_the_data_is_said_first(folder, init):
 
 def test_a_test_set_that_a_gate_refuses_is_called_out(folder, init):
     furnish(folder, [*rows(60), *rows(1)])
-    assert re.search("WARNING: .*test.jsonl:61", init())
+    assert re.search(r"warning: (?s:.*)test.jsonl:61", init())
 
 
 # --- proposing -----------------------------------------------------------------------------------------------
@@ -180,7 +180,7 @@ def test_the_metric_suits_the_outputs(folder, expected, metric):
 def test_all_keys_that_stand_in_comments_are_right(folder, init):
     """What is proposed works once the comment sign is taken away; before that, the gate asks for its models."""
     furnish(folder)
-    assert "baseline" in init().partition("next: ")[2]
+    assert "baseline" in init().partition("next ")[2]
     with pytest.raises(ConfigError, match="baseline"):
         resolved(folder)
     text = (folder / "ftgate.yaml").read_text()
@@ -244,8 +244,16 @@ def test_paths_are_relative_to_the_gate_file(folder, init):
     assert 'test_set: "../test.jsonl"' in text
     assert 'baseline: "recorded:base.jsonl"' in text
     assert said.endswith("python -m pytest sub/test_finetune.py")
+    with pytest.raises(FtgateError, match=r"(?s)recorded:\.\./base.jsonl is outside the project.*the folder sub"):
+        init(directory=Path("sub"), **sets, candidate="recorded:base.jsonl", force=True)
     with pytest.raises(FtgateError, match="folder"):
         init(directory=Path("absent"))
+
+
+def test_a_label_with_few_training_rows_is_named(folder, init):
+    training = [{"input": f"teach {i}", "expected": "refund" if i < 3 else label(i + 1 - i % 3)} for i in range(220)]
+    furnish(folder, training=training)
+    assert "'refund' has only 3" in init()
 
 
 @pytest.mark.parametrize(
@@ -282,8 +290,8 @@ def test_hostile_columns_and_labels_do_no_harm(folder, init):
 def test_a_format_is_recognised_and_no_columns_are_written(folder, init, row):
     furnish(folder, training=[row(i) for i in range(220)])
     said = init()
-    assert "220 usable" in said
-    assert "- format: " in said
+    assert "220 rows, all usable" in said
+    assert " format: " in said
     assert 'training_set: "train.jsonl"' in (folder / "ftgate.yaml").read_text()
     survey = look(folder, None, None, {})
     assert [one.expected for one in survey.training.data] == [label(i) for i in range(220)]
