@@ -41,14 +41,14 @@ def test_reports_of_two_runs_are_compared(project: Project) -> None:
     lines = result.stdout.splitlines()
     assert re.match(r"before\.json \(20\S+ \S+\) -> after\.json \(20", lines[0])
     told = [line.split() for line in lines]
-    assert told[2:4] == [["support", "WORSE"], ["verdict", "pass", "->", "fail", "WORSE"]]
+    assert told[2] == ["support", "WORSE", "pass", "->", "fail"]
     assert ["margin", "5", "points", "->", "1", "point", "WEAKER"] in told
     assert ["candidate", "93.3", "%", "->", "50.0", "%", "accuracy"] in told
     assert lines[-1] == "1 gate got worse: support"
     assert max(map(len, lines)) <= 80
     back = command(project, "compare", "after.json", "before.json")
     assert back.returncode == 0
-    assert re.search(r"verdict +fail -> pass  better", back.stdout)
+    assert "support  fail -> pass" in back.stdout.splitlines()
 
 
 @pytest.mark.parametrize(
