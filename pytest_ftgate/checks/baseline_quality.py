@@ -131,23 +131,29 @@ def split(messages: Sequence[Any], example: Example) -> tuple[list[str], list[An
     asked: Any = [{"content": example.input}] if isinstance(example.input, str) else example.input
     own = [turn["content"] for turn in asked if turn.get("role") not in INSTRUCTIONS]
     turns = [turn for turn in messages if turn["role"] not in INSTRUCTIONS]
-    told = [text for turn in messages if turn["role"] in INSTRUCTIONS for text in _texts(turn.get("content"))]
+    told = [text for turn in messages if turn["role"] in INSTRUCTIONS for text in texts_in(turn.get("content"))]
     pairs = zip((turn.get("content") for turn in turns[len(turns) - len(own) :]), own, strict=False)
-    around = [" ".join(_texts(sent)).replace(" ".join(_texts(text)), " ", 1) for sent, text in pairs if sent != text]
+    around = [
+        " ".join(texts_in(sent)).replace(" ".join(texts_in(text)), " ", 1) for sent, text in pairs if sent != text
+    ]
     return told, turns[: len(turns) - len(own)], around
 
 
-def _texts(value: Any) -> Iterator[str]:
+def _text(content: Any) -> str:
+    return " ".join(texts_in(content))
+
+
+def texts_in(value: Any) -> Iterator[str]:
     """Yield all texts in a JSON value."""
     if isinstance(value, str):
         yield value
     elif isinstance(value, Mapping | list | tuple):
         for member in value.values() if isinstance(value, Mapping) else value:
-            yield from _texts(member)
+            yield from texts_in(member)
 
 
 def _sentences(value: Any) -> Iterator[str]:
-    return (text for text in _texts(value) if len(text.split()) >= _SENTENCE)
+    return (text for text in texts_in(value) if len(text.split()) >= _SENTENCE)
 
 
 def _words(texts: Iterable[str]) -> Counter[str]:
@@ -206,7 +212,9 @@ def _more(ours: Given, theirs: Given, examples: Sequence[Example]) -> Iterator[s
     rows = [one - two for one, two in zip(ours.further, theirs.further, strict=True)]
     if sum(map(bool, rows)) > _RARE * len(rows):
         pairs = zip(examples, rows, strict=True)
-        names = Counter(name for one, row in pairs for name, value in one.fields.items() if _words(_texts(value)) & row)
+        names = Counter(
+            name for one, row in pairs for name, value in one.fields.items() if _words(texts_in(value)) & row
+        )
         shown = next(" ".join(row) for row in rows if row)
         fields = f"the fields {listed([name for name, _ in names.most_common()])}" if names else "text of the rows"
         yield f"{fields}, such as {printable(shown, _SHOWN)!r}"

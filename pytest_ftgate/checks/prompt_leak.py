@@ -1,17 +1,22 @@
 """The rule that the candidate's prompt contains neither test inputs nor expected outputs.
 
-A field of the template reveals the expected output where it holds that output, alone or within words that are always
-the same, or a code of it. A text that contains the answer somewhere, such as the document of a question, is not a leak.
+A field of the template reveals the expected output where it holds that output, alone, within words that are always
+the same, as a part of a path or encoded, or a code of it. A text that contains the answer somewhere, such as the
+document of a question, is not a leak.
 """
 
 from __future__ import annotations
 
 import re
+from base64 import urlsafe_b64decode
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from itertools import islice
+from typing import TYPE_CHECKING, Any, NamedTuple
+from urllib.parse import unquote_plus
 
+from pytest_ftgate.checks.baseline_quality import texts_in
 from pytest_ftgate.data import expected_text, normalized_input
 from pytest_ftgate.result import Check
 from pytest_ftgate.text import plural, printable, whole_word
@@ -19,7 +24,7 @@ from pytest_ftgate.text import plural, printable, whole_word
 if TYPE_CHECKING:
     from pytest_ftgate.checks.context import Context
     from pytest_ftgate.data import Example
-    from pytest_ftgate.models.prompt import Prompt
+    from pytest_ftgate.models import Model
 
 _TELLING_CHARACTERS = 16
 """Shorter inputs may be in a prompt by chance, such as "yes" or "what is it"."""
@@ -28,16 +33,25 @@ _ENOUGH = 0.9
 _MOST_VALUES = 50
 _FEWEST_OF_CODE = 3
 """The fewest examples with the same value and output that show a code."""
-
 _CODES_PER_OUTPUT = 3
 _LITTLE = 200
 """The most characters around an output."""
+_WORDS_OF_PART, _WORDS = 4, 20
+"""The most words between two punctuation marks of a path or a record, and in all; other texts are sentences."""
+_ENCODED_CHARACTERS = 1_000
+"""The longest text that is decoded."""
+_LONGEST = 8
+"""The most words of an output that is found in a path."""
+_PARTS = "|"
+"""Marks the place of the words of a path or a record."""
+_MARK, _JOINT, _CAMEL = re.compile(r"[^\w\s]"), re.compile(r"[\W_]+"), re.compile("(?<=[a-z])(?=[A-Z])")
+_ENCODED = re.compile(r"[\w+-]{3,}={0,2}", re.ASCII)
 
 
 def check(gate: Context) -> list[Check]:
     """Check that the candidate's own prompt does not contain the test set. Few-shot turns are training rows."""
-    prompt = gate.models["candidate"].prompt
-    return [] if prompt is None else [*_answers(gate, prompt), *_questions(gate, prompt)]
+    model = gate.models["candidate"]
+    return [] if model.prompt is None else [*_answers(gate, model.prompt.fields), *_questions(gate, model)]
 
 
 def _leak(gate: Context, rows: Sequence[int], message: str, advice: str) -> Check:
@@ -45,29 +59,27 @@ def _leak(gate: Context, rows: Sequence[int], message: str, advice: str) -> Chec
     return Check("prompt_leak", "fail", f"{message}, first {first}", len(rows), 0, source, advice)
 
 
-def _answers(gate: Context, prompt: Prompt) -> Iterator[Check]:
+def _answers(gate: Context, fields: Sequence[str]) -> Iterator[Check]:
     """Refuse a field in the template that reveals the expected output."""
-    for name in prompt.fields:
+    for name in fields:
         leak = telling([example.fields.get(name) for example in gate.test], gate.expected)
         if leak is None:
             continue
         count, total = len(leak.rows), len(gate.test)
         of = "every test example" if count == total else f"{count:,} of {plural(total, 'test example')}"
-        before, after = leak.around
-        within = f" within {printable(f'{before}...{after}', _NAME_CHARACTERS)!r}" if before or after else ""
         message = f"the template of the candidate {gate.models['candidate'].name} uses "
         message += f"{{{printable(name, _NAME_CHARACTERS)}}}, which "
-        if leak.code is None:
-            message += f"contains the expected output of {of}{within}"
-        else:
-            value, output = (printable(text, _NAME_CHARACTERS) for text in leak.code)
-            message += f"is a code of the expected output of {of}, such as {value!r} for {output!r}"
+        value, output = (printable(text, _NAME_CHARACTERS) for text in leak.such_as)
+        kind = "is a code of" if leak.is_code else "contains"
+        message += f"{kind} the expected output of {of}, such as {value!r} for {output!r}"
         yield _leak(gate, leak.rows, message, "Remove the field from the template: it tells the model the answer.")
 
 
-def _questions(gate: Context, prompt: Prompt) -> Iterator[Check]:
-    """Refuse test inputs in the instructions or the template, after the same normalization as for leakage."""
-    prompt_text = normalized_input(f"{prompt.system or ''} {prompt.template or ''}")
+def _questions(gate: Context, model: Model) -> Iterator[Check]:
+    """Refuse test inputs in instructions, template or parameters, after the same normalization as for leakage."""
+    assert model.prompt is not None
+    sent = [model.prompt.system or "", model.prompt.template or "", *texts_in(model.params)]
+    prompt_text = normalized_input(" ".join(sent))
     questions = {row: _question(example) for row, example in enumerate(gate.test)}
     # Word for word, and not as the beginning of another question.
     rows = [
@@ -80,7 +92,7 @@ def _questions(gate: Context, prompt: Prompt) -> Iterator[Check]:
         verb = "is" if len(rows) == 1 else "are"
         message = f"{len(rows):,} of {plural(len(gate.test), 'test example')} {verb} in the prompt of the candidate "
         advice = "Use examples from the training set instead (few_shot), or remove these from the test set."
-        yield _leak(gate, rows, message + gate.models["candidate"].name, advice)
+        yield _leak(gate, rows, message + model.name, advice)
 
 
 def _question(example: Example) -> str:
@@ -100,22 +112,42 @@ class Telling:
 
     Args:
         rows: the examples whose expected output it reveals, counted from 0.
-        around: the text before and after the output.
-        code: a value that stands for an output, with that output, if the field holds codes; else None.
+        such_as: the value of the first of them, and its output.
+        is_code: the field holds codes of outputs.
     """
 
     rows: tuple[int, ...]
-    around: tuple[str, str] = ("", "")
-    code: tuple[str, str] | None = None
+    such_as: tuple[str, str]
+    is_code: bool
 
 
-@dataclass(frozen=True, slots=True)
-class _Frame:
-    """Hold the place of a text within a field, and the text around it."""
+class _Reading(NamedTuple):
+    """Read an output from the text at one place of a field.
+
+    With ``known`` it is what that knows of the text, or of the words from ``at`` on; below 0 they end there, counted
+    from the end. Otherwise it is what stands between two texts.
+    """
 
     place: str
-    before: str
-    after: str
+    at: int | None = None
+    before: str = ""
+    after: str = ""
+    known: Mapping[str, str] | None = None
+    is_code: bool = False
+
+    def of(self, texts: Mapping[str, str]) -> str | None:
+        """Return the output that the texts of a field reveal; None where they reveal none."""
+        text = texts.get(self.place, "")
+        if self.known is None:
+            within = len(text) > len(self.before) + len(self.after)
+            inside = within and text.startswith(self.before) and text.endswith(self.after)
+            return text[len(self.before) : len(text) - len(self.after)] if inside else None
+        if self.at is None:
+            return self.known.get(text)
+        words, at = text.split(), self.at
+        end = len(words) + at + 1
+        runs = (words[at : at + n] if at >= 0 else words[max(end - n, 0) : end] for n in range(_LONGEST, 0, -1))
+        return next((self.known[run] for run in map(" ".join, runs) if run in self.known), None)
 
 
 def telling(values: Sequence[Any], expected: Sequence[Any]) -> Telling | None:
@@ -125,76 +157,108 @@ def telling(values: Sequence[Any], expected: Sequence[Any]) -> Telling | None:
 
     ``values`` are the field's in each example; None where it has none.
     """
-    asked = [normalized_input(expected_text(one)) for one in expected]
+    asked = [_folded(expected_text(one)) for one in expected]
     fields = [dict(_texts(value)) for value in values]
-    return _spelled(fields, asked) or _coded(fields, asked)
-
-
-def _spelled(fields: Sequence[Mapping[str, str]], asked: Sequence[str]) -> Telling | None:
-    """Return where the fields hold the outputs within the same words."""
-    frames = Counter(frame for texts, one in zip(fields, asked, strict=True) for frame in _frames(texts, one))
-    if not frames:
-        return None
-    frame = frames.most_common(1)[0][0]
-    rows = _revealed([_within(texts.get(frame.place, ""), frame) for texts in fields], asked)
-    return Telling(rows, (frame.before, frame.after)) if rows else None
-
-
-def _coded(fields: Sequence[Mapping[str, str]], asked: Sequence[str]) -> Telling | None:
-    """Return where the fields hold codes of the outputs: few values, each nearly always with the same output.
-
-    A value that occurs once or twice, such as an id, reveals nothing.
-    """
-    for place in sorted({place for texts in fields for place in texts}):
-        values = [texts.get(place, "") for texts in fields]
-        if len(set(values)) > _CODES_PER_OUTPUT * len(set(asked)):
-            continue
-        codes: dict[str, str] = {}
-        for (value, output), count in Counter(zip(values, asked, strict=True)).most_common():
-            if count >= _FEWEST_OF_CODE:
-                codes.setdefault(value, output)
-        if rows := _revealed([codes.get(value) for value in values], asked):
-            return Telling(rows, code=(values[rows[0]], asked[rows[0]]))
+    for reading in _readings(fields, asked):
+        if rows := _revealed([reading.of(texts) for texts in fields], asked):
+            return Telling(rows, (expected_text(values[rows[0]]), asked[rows[0]]), reading.is_code)
     return None
 
 
-def _revealed(revealed: Sequence[str | None], asked: Sequence[str]) -> tuple[int, ...]:
+def _readings(fields: Sequence[Mapping[str, str]], asked: Sequence[str]) -> Iterator[_Reading]:
+    """Yield how outputs may be read: within the most frequent words, at the most frequent place, or from codes."""
+    pairs = list(zip(fields, asked, strict=True))
+    for find in (_frames, _positions):
+        found = Counter(reading for texts, one in pairs for reading in find(texts, one))
+        for reading, _ in found.most_common(1):
+            yield reading if reading.at is None else reading._replace(known={one: one for one in asked})
+    for place in sorted({place for texts in fields for place in texts}):
+        length = max(len(texts.get(place, "").split()) for texts in fields) if place.endswith(_PARTS) else 0
+        parts = range(-length, length)
+        for at in (None, *parts):
+            values = [_word(texts.get(place, ""), at) for texts in fields]
+            if len(set(values)) > _CODES_PER_OUTPUT * len(set(asked)):  # ids reveal nothing
+                continue
+            codes: dict[str, str] = {}
+            for (value, output), count in Counter(zip(values, asked, strict=True)).most_common():
+                if count >= _FEWEST_OF_CODE:
+                    codes.setdefault(value, output)
+            yield _Reading(place, at, known=codes, is_code=True)
+
+
+def _word(text: str, at: int | None) -> str:
+    """Return the word at a position, or without one the whole text."""
+    return text if at is None else next(iter(text.split()[at : at + 1 or None]), "")
+
+
+def _frames(texts: Mapping[str, str], expected: str) -> Iterator[_Reading]:
+    """Yield where the expected output stands in the texts as whole words, with little else around it."""
+    pattern = re.compile(whole_word(expected))
+    for place, text in texts.items() if expected else ():
+        if len(text) <= len(expected) + _LITTLE:
+            for one in pattern.finditer(text):
+                yield _Reading(place, before=text[: one.start()], after=text[one.end() :])
+
+
+def _positions(texts: Mapping[str, str], expected: str) -> Iterator[_Reading]:
+    """Yield where the expected output begins and ends among the words of paths and records."""
+    wanted = expected.split()
+    for place, text in texts.items() if wanted else ():
+        words = text.split() if place.endswith(_PARTS) else []
+        for at in range(len(words) - len(wanted) + 1):
+            if words[at : at + len(wanted)] == wanted:
+                yield _Reading(place, at)
+                yield _Reading(place, at + len(wanted) - len(words) - 1)
+
+
+def _revealed(read: Sequence[str | None], asked: Sequence[str]) -> tuple[int, ...]:
     """Return the examples whose output is revealed; none if that is less than 90 % of what chance leaves to reveal."""
-    rows = tuple(row for row, (one, output) in enumerate(zip(revealed, asked, strict=True)) if one == output)
+    rows = tuple(row for row, (one, output) in enumerate(zip(read, asked, strict=True)) if one == output)
     outputs = Counter(asked)
-    by_chance = sum(outputs[one] for one in revealed if one is not None) - len(rows)
+    by_chance = sum(outputs[one] for one in read if one is not None) - len(rows)
     pairs = len(asked) * (len(asked) - 1)
     beyond = len(rows) / len(asked) - by_chance / pairs if pairs else 0
     return () if beyond <= 0 or beyond < _ENOUGH * (1 - by_chance / pairs) else rows
 
 
 def _texts(value: Any, place: str = "") -> Iterator[tuple[str, str]]:
-    """Yield the texts in a field, each with its place."""
+    """Yield the texts in a field, each with its place: as they are, decoded, and read backwards."""
     if value is None:
         return
-    yield place, normalized_input(expected_text(value))
-    members: Iterator[tuple[Any, Any]] = iter(())
-    if isinstance(value, Mapping):
-        members = iter(list(value.items())[:_MOST_VALUES])
-    elif isinstance(value, list | tuple):
-        members = iter(list(enumerate(value))[:_MOST_VALUES])
-    for key, member in members:
+    text = expected_text(value)
+    encoded = isinstance(value, str) and len(text) <= _ENCODED_CHARACTERS
+    ways = {"": text, **({"decoded": _decoded(text), "reversed": text[::-1]} if encoded else {})}
+    for way, read in ways.items():
+        if read:
+            yield f"{place}{way}", _folded(read)
+            lengths = [len(part.split()) for part in _MARK.split(read)]
+            if max(lengths) <= _WORDS_OF_PART and sum(lengths) <= _WORDS:
+                yield f"{place}{way}{_PARTS}", _folded(read)
+    members = value.items() if isinstance(value, Mapping) else enumerate(value) if isinstance(value, list) else ()
+    for key, member in islice(members, _MOST_VALUES):
         yield from _texts(member, f"{place}/{key}")
 
 
-def _frames(texts: Mapping[str, str], expected: str) -> Iterator[_Frame]:
-    """Yield where the expected output stands in the texts as whole words, with little else around it."""
-    if not expected:
-        return
-    pattern = re.compile(whole_word(expected))
-    for place, text in texts.items():
-        if len(text) <= len(expected) + _LITTLE:
-            yield from (_Frame(place, text[: one.start()], text[one.end() :]) for one in pattern.finditer(text))
+def _folded(text: str) -> str:
+    """Return the words of a text in their normal form, as of ``card arrival`` and ``CardArrival``; signs stay."""
+    plain = normalized_input(_CAMEL.sub(" ", text))
+    return " ".join(_JOINT.sub(" ", plain).split()) or plain
 
 
-def _within(text: str, frame: _Frame) -> str | None:
-    if len(text) <= len(frame.before) + len(frame.after):
-        return None
-    if not (text.startswith(frame.before) and text.endswith(frame.after)):
-        return None
-    return text[len(frame.before) : len(text) - len(frame.after)]
+def _decoded(text: str) -> str:
+    """Return a text with all in it decoded that is URL-encoded, in base64 or hexadecimal; empty if nothing is."""
+    plain = unquote_plus(text)
+    decoded = _ENCODED.sub(lambda found: _plain(found[0]), plain)
+    return "" if decoded == text else decoded
+
+
+def _plain(text: str) -> str:
+    bare = text.rstrip("=")
+    for decode, code in ((bytes.fromhex, text), (urlsafe_b64decode, bare + "=" * (-len(bare) % 4))):
+        try:
+            decoded = decode(code).decode()
+        except ValueError:
+            continue
+        if decoded.isprintable():
+            return f" {decoded} "
+    return text

@@ -110,15 +110,16 @@ class Prompt:
             otherwise = "write {input} or a field; literal text in braces belongs in system"
             cure = f"did you mean {{{near}}}?" if near else otherwise
             raise self._template_error(f"no field for the placeholder {{{unknown}}}", fields, cure)
-        if values.keys().isdisjoint(names):  # every example would be sent the same text
-            what = "the template names neither {input} nor a field of the examples"
-            raise self._template_error(what, f"fields: {listed(values)}", "add {input}")
 
         def value(found: re.Match[str]) -> str:
             name = found.group(1)
             return expected_text(values[name]) if name in values else found.group()
 
-        return _PLACEHOLDER.sub(value, self.template)
+        rendered = _PLACEHOLDER.sub(value, self.template)
+        if text not in rendered:
+            evidence = f"{example.place or example.name}: none of its placeholders holds the input"
+            raise self._template_error("the template leaves the input out", evidence, "add {input}")
+        return rendered
 
     def _template_error(self, what: str, evidence: str, cure: str | None = None) -> ConfigError:
         return ConfigError(what, where=Where(path=self.source, key="template"), evidence=evidence, cure=cure)

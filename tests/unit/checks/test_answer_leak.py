@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from base64 import b64encode, urlsafe_b64encode
 from typing import Any
+from urllib.parse import quote
+from uuid import uuid4
 
 import pytest
 
@@ -10,6 +13,15 @@ from pytest_ftgate.checks.prompt_leak import telling
 
 LABELS = [("refund", "invoice", "shipping")[number % 3] for number in range(120)]
 RARE = ["no"] * 114 + ["yes"] * 6
+PATHS = (
+    "images/{}/{}.png",
+    "{}/x/{}",
+    "s3://bucket/{1}/{0}-green.jpg",
+    "{}_{}.wav",
+    "C:\\data\\{}\\{}",
+    "id={1};label={0};v=2",
+    '{{"label": "{}", "id": "{}"}}',
+)
 SPANS = [f"{city} {number}" for number in range(30) for city in ("Berlin", "Paris", "Rome", "Oslo")]
 
 
@@ -27,8 +39,15 @@ def but_one(values: list[Any]) -> list[Any]:
         lambda one: f"The answer is: {one}.",
         lambda one: {"label": one},
         lambda one: {"meta": [{"label": f"<{one}>"}], "id": id(one) % 1000},
+        *(lambda one, form=form: form.format(one, uuid4().hex) for form in PATHS),
+        lambda one: b64encode(f"{one}|{uuid4().hex}".encode()).decode(),
+        lambda one: urlsafe_b64encode(f"{uuid4().hex}:{one}".encode()).decode().rstrip("="),
+        lambda one: f"{one} {uuid4().hex}".replace(" ", "_").encode().hex(),
+        lambda one: f"a/{b64encode(one.encode()).decode()}/{uuid4().hex}.png",
+        lambda one: f"https://x.org/?q={quote(one)}&v={uuid4().hex}",
+        lambda one: f"{uuid4().hex}/{one}"[::-1],
     ],
-    ids=["itself", "in capitals", "behind a name", "in a sentence", "in an object", "deep in an object"],
+    ids=str,
 )
 def test_a_field_that_is_the_answer(expected: list[str], form: Any) -> None:
     values = [form(one) for one in expected]
@@ -43,27 +62,21 @@ def test_a_field_that_is_the_answer(expected: list[str], form: Any) -> None:
 @pytest.mark.parametrize("expected", [LABELS, RARE], ids=["labels", "a rare label"])
 @pytest.mark.parametrize(
     "code",
-    [len, lambda one: f"queue {one[::-1]}", lambda one: {"id": len(one), "name": None}],
+    [len, lambda one: f"queue {ord(one[0])}", lambda one: {"id": len(one), "name": None}],
     ids=["a number", "a name", "in an object"],
 )
 def test_a_field_that_is_a_code_of_the_answer(expected: list[str], code: Any) -> None:
     found = telling(but_one([code(one) for one in expected]), expected)
     assert found is not None
     assert found.rows == (*range(7), *range(8, 120))
-    assert found.code is not None
-    assert found.code[1] == expected[0]
+    assert found.is_code
+    assert found.such_as[1] == expected[0]
 
 
 def test_several_codes_of_one_answer() -> None:
     found = telling([f"{len(one)}{number % 2}" for number, one in enumerate(LABELS)], LABELS)
     assert found is not None
-    assert found.code == ("60", "refund")
-
-
-def test_what_stands_around_it_is_told() -> None:
-    found = telling([f"category={one}!" for one in LABELS], LABELS)
-    assert found is not None
-    assert found.around == ("category=", "!")
+    assert found.such_as == ("60", "refund")
 
 
 def test_json_outputs() -> None:
@@ -87,6 +100,12 @@ GOES_WITH = {  # values of a field, and expected outputs
     ),
     "yes and no in texts": ([f"customer {n} says there is no reason to, {one}" for n, one in enumerate(RARE)], RARE),
     "a document with the answer in it": ([f"In {n} she went to {one} by train." for n, one in enumerate(SPANS)], SPANS),
+    "paths without it": ([f"a/{n % 7}/{uuid4().hex}.png" for n in range(120)], LABELS),
+    "paths of a language": ([f"{'en' if n % 20 else 'fr'}/{uuid4().hex}.png" for n in range(120)], RARE),
+    "records of documents": (
+        [f"He said {one}, then {n} went to town; it rained." for n, one in enumerate(SPANS)],
+        SPANS,
+    ),
     "absent": ([None] * 120, LABELS),
     "absent from a quarter": ([None] * 30 + LABELS[30:], LABELS),
     "no expected output": (LABELS, [""] * 120),

@@ -75,11 +75,12 @@ def test_system_file_that_cannot_be_used(tmp_path, spec, content, word):
             'hi {"label": 1} {a, b} {0} {} {hi} {input!r}',
         ),
         ('{"text": "{input}"}', '{"text": "hi"}'),
-        ("%s {lang}", "%s de"),
+        ("%s {lang} {input}", "%s de hi"),
+        ("{lang}: {whole}", "de: well, hi there"),  # the input by another name
     ],
 )
 def test_template_replaces_the_input_and_fields_and_nothing_else(template, sent):
-    row = example("hi", lang="de", n=1, flag=True, tags=["a"], nothing=None)
+    row = example("hi", lang="de", n=1, flag=True, tags=["a"], nothing=None, whole="well, hi there")
     assert Prompt(template=template).messages(row) == [{"role": "user", "content": sent}]
 
 
@@ -105,7 +106,8 @@ def test_template_stands_for_the_users_last_message():
         ("{langs} {input}", "hi", ["{langs}", "lang, input", "{lang}?"]),
         ("{{ input }}", "hi", ["{ input }", "{input}?"]),
         ("{input} {expected} {lang}", "hi", ["{expected}", "system"]),
-        ("fixed", "hi", ["lang, input", "{input}"]),  # the same text would be sent for every example
+        ("fixed", "hi", ["e1", "{input}"]),  # the same text would be sent for every example
+        ("{lang}:", "hi", ["e1", "{input}"]),
     ],
 )
 def test_template_that_cannot_be_applied(template, given, words):
