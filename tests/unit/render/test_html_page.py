@@ -113,7 +113,7 @@ def test_everything_that_is_known_is_said_and_nothing_else():
                   "1 minute", "1,000"):  # fmt: skip
         assert facts in found.text, facts
     assert {"All checks, problems first", "Environment"} <= set(nothing.headings)
-    more = {"Models", "Mistakes", "Economics", "Near duplicates", "Prompts"}
+    more = {"Mistakes", "Economics", "Near duplicates", "Prompts"}
     assert more <= set(found.headings)
     assert more.isdisjoint(nothing.headings)
     assert not nothing.data
