@@ -34,8 +34,8 @@ _GATE_DEFS = {
     "SliceKeys": "`slices`",
     "ChecksKeys": "`checks`",
     "EconomicsKeys": "`economics`",
-    "TrainingCostKeys": "`economics.training_cost_usd`",
-    "CandidatePriceKeys": "`economics.candidate_price`",
+    "TrainingCostKeys": "The cost of a training",
+    "CandidatePriceKeys": "The expected price of a candidate",
 }
 _MODEL_DEFS = {
     "OpenAIKeys": "`provider: openai`",

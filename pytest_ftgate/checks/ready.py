@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import replace
 from fractions import Fraction
 from math import isfinite
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from pytest_ftgate.checks.context import Found
 from pytest_ftgate.checks.drop import gain_reaches
@@ -81,7 +81,7 @@ def _power(gate: Context, best: Scored) -> Check:
 
     if not stated and (gain == 0 or config.evidence == "proven"):  # no gain of just the margin is proven to reach it
         return unknown("the power of this test set is unknown: no expected gain is stated")
-    candidate = _improved(best, gain)
+    candidate = improved(best, gain)
     if candidate is None:
         return unknown(f"{expected} is more than this baseline leaves room for")
     comparison = gate.compare(best, candidate, gate.best)
@@ -114,14 +114,18 @@ def _power(gate: Context, best: Scored) -> Check:
     )
 
 
-def _improved(best: Scored, gain: float) -> Scored | None:
+def improved(best: Scored, gain: float, **changes: Any) -> Scored | None:
+    """Return the score of a candidate that gains at least so much; None if that is more than there is to gain.
+
+    ``changes`` are further arguments of :func:`~pytest_ftgate.statistics.planning.hypothetical_scores`.
+    """
     metric = best.metric
     if best.statistic is not None:
-        counts = hypothetical_set(best.statistic, gain)
+        counts = hypothetical_set(best.statistic, gain, **changes)
         return None if counts is None else replace(best, statistic=counts)
     if not isfinite(metric.best) or best.per_example is None:
         return None
-    scores = hypothetical_scores(best.per_example, gain, best=metric.best)
+    scores = hypothetical_scores(best.per_example, gain, best=metric.best, worst=metric.worst, **changes)
     return None if scores is None else replace(best, per_example=scores)
 
 

@@ -2,33 +2,38 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from math import ceil
-from typing import TYPE_CHECKING, Any, NamedTuple
+from math import ceil, isfinite
+from typing import TYPE_CHECKING, Any
 
 from pytest_ftgate.checks.context import RunName, jobs
+from pytest_ftgate.checks.drop import status_of
+from pytest_ftgate.checks.ready import improved
 from pytest_ftgate.checks.shown import may_show, part_of
 from pytest_ftgate.data import expected_text
 from pytest_ftgate.errors import FtgateError
 from pytest_ftgate.gate.calls import calling
 from pytest_ftgate.gate.run import read_gate
 from pytest_ftgate.gate.state import Judged, Services
+from pytest_ftgate.metrics import Scored
 from pytest_ftgate.models.price import price_of, tokens_usd
-from pytest_ftgate.result import RED, AttemptResult, Check, called, error_check
-from pytest_ftgate.runs.measure import answers_of, is_right, measure_run, rightness
+from pytest_ftgate.result import RED, AttemptResult, Check, Status, called, error_check
+from pytest_ftgate.runs.measure import answers_of, compare_scored, is_right, measure_run, rightness
 from pytest_ftgate.runs.runner import Job, Run, run_models, stored_runs
-from pytest_ftgate.statistics.groups import group_counts
-from pytest_ftgate.statistics.planning import Chances, chances, fewest_wins
+from pytest_ftgate.statistics.arrays import Codes
+from pytest_ftgate.statistics.groups import group_codes, group_counts
+from pytest_ftgate.statistics.planning import Chances, chances, detectable_gain, fewest_graded, fewest_wins, redrawn
 
 if TYPE_CHECKING:
     from pytest_ftgate.checks.context import Context
     from pytest_ftgate.config import GateKeys
     from pytest_ftgate.data import Example
     from pytest_ftgate.models import Completion, Model
-DISAGREEMENTS = (0.1, 0.2, 0.3)
 _LOSSES = (0, 4, 8)
-_MARGINS = (0.0, 1.0, 1.5, 2.0)
+_MARGINS = (0.0, 1.0, 2.0)
+_BROKEN, _RIGHT = 0.03, 0.8  # the shares that are assumed where no answers are stored
 _CHARACTERS_PER_TOKEN = 4
 _UNKNOWN = "no answer is stored (--ftgate-preview=3)"
 _OF_JUDGES = "a judge is asked about the answers, which are not known yet"
@@ -67,17 +72,6 @@ class Calls:
         return 0.0 if not self.left else None if self.usd is None else self.usd * self.left / self.calls
 
 
-class Chance(NamedTuple):
-    """Hold how likely each verdict is at a real gain; None where so large a gain needs more disagreement.
-
-    ``disagreement`` is the share of the examples on which only one of the models is right.
-    """
-
-    gain: float
-    disagreement: float
-    verdicts: Chances | None
-
-
 @dataclass(frozen=True)
 class Answer:
     """Hold one answer of a model, or why the call failed.
@@ -114,11 +108,14 @@ class Plan:
     Attributes:
         preview: the number of examples that the models were asked about; ``shown``: the first examples.
         unscored: why answers are not scored.
-        examples: the size of the test set; ``units``: independent ones, which is groups where there are any.
+        examples: the size of the test set; ``units``: independent ones at least, which is groups where there are any.
         attempt: which attempt this is, with the confidence at which it is judged; None without ``max_attempts``.
-        approximate: the metric does not score answers as right or wrong, so that the chances are approximate.
-        measured: the disagreement of the models is that of stored answers, and not assumed.
+        chances: how likely each verdict is, by real gain; None where there is not so much to gain.
+        basis: what the chances rest on.
         fewest_wins: by number of losses: how many examples must be fixed; None if no number is enough.
+        fewest_graded: how many examples a graded gain of the margin needs at least.
+        detectable: the real gain that passes 4 times in 5.
+        averages_labels: rare labels count as much as frequent ones.
         checks: the free checks.
     """
 
@@ -132,10 +129,12 @@ class Plan:
     attempt: AttemptResult | None = None
     examples: int = 0
     units: int = 0
-    approximate: bool = False
-    measured: bool = False
-    chances: tuple[Chance, ...] = ()
+    chances: Mapping[float, Chances | None] = field(default_factory=dict)
+    basis: Sequence[str] = ()
     fewest_wins: Mapping[int, int | None] = field(default_factory=dict)
+    fewest_graded: int | None = None
+    detectable: float | None = None
+    averages_labels: bool = False
     calls: tuple[Calls, ...] = ()
     preview: int = 0
     shown: tuple[Example, ...] = ()
@@ -197,7 +196,7 @@ def _plan(gate: Context, services: Services, preview: int) -> Plan:
         gate.facts.get("attempt"),
         len(gate.test),
         units,
-        gate.deciding.kind != "right_wrong",
+        averages_labels=gate.deciding.averages_labels,
         calls=(*_calls(gate, wanted, stored), *_calls_of_judges(gate)),
         preview=len(first) if preview else 0,
         shown=first.examples,
@@ -207,7 +206,7 @@ def _plan(gate: Context, services: Services, preview: int) -> Plan:
             for role, model in gate.models.items()
         ),
     )
-    return replace(plan, **_chances(gate, units, _disagreement(gate, stored)))
+    return replace(plan, **_prospects(gate, units, _stored_scores(gate, stored)))
 
 
 # --- costs ---------------------------------------------------------------------------------------------------
@@ -273,42 +272,76 @@ def _calls_of_judges(gate: Context) -> Iterator[Calls]:
 # --- what the test set can show ------------------------------------------------------------------------------
 
 
-def _disagreement(gate: Context, stored: Mapping[RunName, Run]) -> float | None:
-    """Return on which share of the examples only one model is right, from stored answers; None if any is missing."""
-    metric = gate.deciding
+def _stored_scores(gate: Context, stored: Mapping[RunName, Run]) -> dict[str, Scored]:
+    """Return the scores by role of those models whose answers are all stored."""
     runs = {name.role: part_of(run, gate.test) for name, run in stored.items() if name.purpose == "test"}
-    if "candidate" not in runs or metric.pairwise or metric.judged or any(run.unanswered for run in runs.values()):
-        return None
+    runs = {role: run for role, run in runs.items() if not run.unanswered}
+    if gate.deciding.pairwise or gate.deciding.judged:
+        return {}
     try:
-        right = {role: rightness(metric.score(gate.expected, answers_of(run))) for role, run in runs.items()}
+        return {role: gate.deciding.score(gate.expected, answers_of(run)) for role, run in runs.items()}
+    except FtgateError:
+        return {}
+
+
+def _prospects(gate: Context, units: int, scored: dict[str, Scored]) -> dict[str, Any]:
+    """Return the fields of a plan on what ``units`` examples can show.
+
+    The chances are exact where answers are right or wrong, or pairs are won or lost. For all other metrics they are
+    simulated.
+    """
+    config, metric = gate.config, gate.deciding
+    role, margin = max(((role, config.standard_of(role).gain) for role in config.decisive), key=lambda one: one[1])
+    candidate, baselines = scored.pop("candidate", None), list(scored.values())
+    broken, source = _BROKEN, "assumed"
+    if candidate is not None and baselines:
+        changes = [metric.sign * (rightness(candidate) - rightness(one)) for one in baselines]
+        broken, source = max(float((one < 0).mean()) for one in changes), "as in the stored answers"
+    asked: dict[str, Any] = {"margin": margin, "confidence": config.confidence, "evidence": gate.evidence_of(role)}
+    found: dict[str, Any] = {"margin": margin, "evidence": asked["evidence"]}
+    found["basis"] = [f"for a candidate that breaks {100 * broken:.2g} % of the examples ({source})"]
+    gains = sorted({factor * margin for factor in _MARGINS})
+    if metric.pairwise:  # a win rate of 55 % is 10 % more wins than losses
+        asked["margin"], found["basis"] = 2 * margin, ["if no pair is a tie"]
+        return {**found, "chances": {gain: chances(units, gain=2 * gain, disagreement=1.0, **asked) for gain in gains}}
+    if metric.kind == "right_wrong" and config.repeats == 1:
+        found["fewest_wins"] = {losses: fewest_wins(units, losses=losses, **asked) for losses in _LOSSES}
+        rates = {gain: gain + 2 * max(broken, -gain) for gain in gains}
+        found["chances"] = {
+            gain: chances(units, gain=gain, disagreement=rate, **asked) if rate <= 1 else None
+            for gain, rate in rates.items()
+        }
+        return {**found, "detectable": detectable_gain(units, broken=broken, **asked)}
+    if metric.kind == "graded" and margin > 0:
+        found["fewest_graded"] = fewest_graded(margin / (metric.high - metric.low), config.confidence)
+    baseline = max(baselines, key=lambda one: metric.sign * one.value) if baselines else _assumed(gate)
+    if baseline is None:
+        return found
+    codes = group_codes(gate.groups, len(gate.test))
+    better = {gain: improved(baseline, gain, broken=broken, codes=codes) for gain in gains}
+    found["chances"] = {gain: one and _simulated(baseline, one, codes, asked) for gain, one in better.items()}
+    start = "with the baseline's stored answers" if baselines else f"for a baseline at {100 * _RIGHT:.0f} % (assumed)"
+    found["basis"].append(f"simulated {start}")
+    return found
+
+
+def _assumed(gate: Context) -> Scored | None:
+    """Return the score of a baseline that is mostly right; None if the metric has no bounds or no value."""
+    metric = gate.deciding
+    try:
+        nothing = metric.score(gate.expected, [[None] * len(gate.test)])
     except FtgateError:
         return None
-    others = [abs(right["candidate"] - scores).mean() for role, scores in right.items() if role != "candidate"]
-    return float(max(others)) / (metric.high - metric.low if metric.kind == "graded" else 1.0)
+    return improved(nothing, _RIGHT * (metric.high - metric.low)) if isfinite(metric.high - metric.low) else None
 
 
-def _chances(gate: Context, units: int, measured: float | None) -> dict[str, Any]:
-    """Return the fields of a plan on what ``units`` examples can show, on the scale from 0 to 1."""
-    config, widest = gate.config, gate.deciding.high - gate.deciding.low
-    asked: dict[str, Any] = {
-        "margin": config.asked_gain / widest,
-        "confidence": config.confidence,
-        "evidence": config.evidence,
-    }
-    gains = sorted({factor * config.asked_gain for factor in _MARGINS})
-    most, rates = gains[-1] / widest, DISAGREEMENTS if measured is None else (measured,)
-    if most > max(rates):  # so large a gain needs more disagreement
-        rates = (*rates, min(1.0, round(1.25 * most, 2)))
-
-    def chance(gain: float, rate: float) -> Chance:
-        possible = abs(gain) / widest <= rate
-        return Chance(gain, rate, chances(units, gain=gain / widest, disagreement=rate, **asked) if possible else None)
-
-    return {
-        "measured": measured is not None,
-        "chances": tuple(chance(gain, rate) for gain in gains for rate in rates),
-        "fewest_wins": {losses: fewest_wins(units, losses=losses, **asked) for losses in _LOSSES},
-    }
+def _simulated(baseline: Scored, candidate: Scored, codes: Codes | None, asked: Mapping[str, Any]) -> Chances:
+    """Return how often each verdict is given on test sets that are drawn from this one."""
+    found: Counter[Status] = Counter()
+    for rows, groups in redrawn(len(rightness(baseline)), codes):
+        compared = compare_scored(baseline.drawn(rows), candidate.drawn(rows), groups=groups, **asked)
+        found[status_of(compared, asked["margin"], asked["evidence"])] += 1
+    return Chances(*(found[one] / found.total() for one in ("pass", "fail", "inconclusive")))
 
 
 # --- what is sent, and what is answered ----------------------------------------------------------------------

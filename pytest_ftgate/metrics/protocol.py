@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from pytest_ftgate.metrics.labels import LabelSet
+    from pytest_ftgate.statistics.arrays import Places
     from pytest_ftgate.statistics.set_level import SetCounts
 
 Floats: TypeAlias = "NDArray[np.float64]"
@@ -163,6 +164,11 @@ class Scored:
     n_unknown: int = 0
     notes: Sequence[str | None] = ()
     breakdown: Breakdown | None = None
+
+    def drawn(self, rows: Places) -> Scored:
+        """Return the scores of these examples, any of which may be drawn several times, without their value."""
+        per_example = None if self.per_example is None else self.per_example[rows]
+        return replace(self, per_example=per_example, statistic=self.statistic and self.statistic.drawn(rows))
 
 
 def check_shape(name: str, expected: Sequence[Any], answers: Answers) -> None:

@@ -135,8 +135,8 @@ def _open(result: GateResult) -> Iterator[str]:
     yield from () if hypothesis is None else (inline(hypothesis), "")
     yield from table(tables.models(result))
     yield from (f"**{inline(gain)}**; {inline(sentences.changed(result))}", "") if gain is not None else ()
-    for champion in sentences.champion_sentences(result):
-        yield from (inline(champion), "")
+    for text in (sentences.detectable_sentence(result), *sentences.champion_sentences(result)):
+        yield from (inline(text), "") if text else ()
     yield from _advice(result)
     others = [check for check in result.checks if check.status in (*RED, "warning") and check not in deciding]
     yield from _checks(sorted(others, key=lambda check: (*RED, "warning").index(check.status)), said)

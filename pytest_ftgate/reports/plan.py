@@ -27,6 +27,8 @@ Amount = TypeVar("Amount", int, float)
 _LONGEST, _SHORT = 20_000, 68
 """The most characters of a prompt or an answer, with ``-v`` and without."""
 
+_FEW, _USUAL = 75, 0.95  # examples up to which a lower confidence than the usual one is named
+
 _MESSAGES = 3
 """The number of messages of a prompt that are shown without ``-v``: the first ones and the last."""
 
@@ -90,35 +92,37 @@ def _total(amounts: Sequence[Amount | None]) -> Amount | None:
 
 
 def _chances(plan: Plan) -> Iterator[str]:
-    """Yield how likely each verdict is, by the real gain and by how often the models disagree."""
-    rates = list(dict.fromkeys(one.disagreement for one in plan.chances))
-    by_place = {(one.gain, one.disagreement): one.verdicts for one in plan.chances}
-    rows = []
-    for gain in dict.fromkeys(one.gain for one in plan.chances):
-        shares = [by_place[gain, rate] for rate in rates]
-        rows.append((show_difference(gain, share=plan.share), *map(_verdicts, shares)))
-    margin = show_difference(plan.margin, share=plan.share)
-    facts = f"{plan.metric}, {plural(plan.examples, 'example')}, margin {margin}"
-    yield f"pass / fail / inconclusive by the real gain ({facts},"
-    differ = "as measured" if plan.measured else "which is assumed"
-    yield f"{plan.evidence} at {show_percent(plan.confidence)}; by how often the models differ, {differ}):"
-    yield from Table("", columns(["real gain"], [f"{100 * rate:.0f} % differ" for rate in rates]), tuple(rows)).lines()
+    """Yield how likely each verdict is, by the real gain, and what makes a pass likelier."""
+    margin, examples = show_difference(plan.margin, share=plan.share), plural(plan.examples, "example")
+    rows = [(show_difference(gain, share=plan.share), *_percent(one)) for gain, one in plan.chances.items()]
+    yield f"{plan.metric}, {examples}, margin {margin}, {plan.evidence} at {show_percent(plan.confidence)}"
     if plan.attempt is not None:
         yield str(plan.attempt)
+    if rows:
+        yield from Table("", columns(["real gain"], ("pass", "fail", "inconclusive")), tuple(rows)).lines()
+        yield from plan.basis
+    else:
+        yield f"how likely each verdict is cannot be said before: {plan.metric} has no bounds"
+    if plan.detectable is not None:
+        yield f"a real gain of {show_difference(plan.detectable, share=plan.share)} passes 4 times in 5"
     if plan.margin > 0 and plan.evidence != "proven":
         yield "A candidate that gains exactly the margin passes at most half of the time."
     wins = [f"{count} ({losses} broken)" for losses, count in plan.fewest_wins.items() if count is not None]
-    yield f"to pass, fix at least {', '.join(wins)} of {plan.units:,}" if wins else "no number of wins would pass"
+    if plan.fewest_wins:
+        yield f"to pass, fix at least {', '.join(wins)} of {plan.units:,}" if wins else "no number of wins would pass"
+    if plan.fewest_graded is not None:
+        yield f"a graded gain of the margin needs at least {plural(plan.fewest_graded, 'example')}"
     if plan.units != plan.examples:
-        yield f"{plural(plan.examples, 'example')} in groups count as {plan.units:,} independent ones"
-    if plan.approximate:
-        yield f"{plan.metric} is not right or wrong by example: the chances are those of accuracy, and approximate"
+        yield f"{examples} in groups count as at least {plan.units:,} independent ones"
+    if plan.examples <= _FEW and plan.confidence >= _USUAL:
+        yield "confidence: 0.9 is an honest choice for so few examples (1 false pass in 10)"
+    if plan.examples <= _FEW and plan.averages_labels:
+        yield f"for so few examples let accuracy decide, and put {plan.metric} under thresholds"
 
 
-def _verdicts(found: Chances | None) -> str:
-    if found is None:
-        return "-"
-    return " / ".join(f"{100 * one:.0f}" for one in (found.passed, found.failed, found.inconclusive)) + " %"
+def _percent(found: Chances | None) -> Iterator[str]:
+    shares = (None,) * 3 if found is None else (found.passed, found.failed, found.inconclusive)
+    return ("-" if share is None else f"{100 * share:.0f} %" for share in shares)
 
 
 # --- prompts and answers -------------------------------------------------------------------------------------

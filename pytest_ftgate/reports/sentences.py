@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
+from math import inf
+from statistics import NormalDist
 
 from pytest_ftgate.checks.advice import learned_pair
 from pytest_ftgate.diagnosis import Diagnosis, Flip
@@ -35,6 +37,7 @@ _NAMES_SHOWN = 10
 _PAIRS_SHOWN = 3
 _NAME_WIDTH = 40
 _HASH_DIGITS = 12
+_ENOUGH = 200  # examples from which on the gain that can be shown is not told
 
 
 # --- the verdict ---------------------------------------------------------------------------------------------
@@ -106,6 +109,23 @@ def changed(result: GateResult) -> str:
     attempt = "" if result.attempt is None else f"; {result.attempt}"
     examples = plural(result.n or 0, "example")
     return f"{result.wins or 0:,} {better}, {result.losses or 0:,} {worse} of {examples}{note}{attempt}"
+
+
+def detectable_sentence(result: GateResult) -> str | None:
+    """Return the real gain that passes in four of five runs, if the models differ as often as measured.
+
+    None if no bound was measured, and from 200 examples on.
+    """
+    n, lower, confidence = result.n or _ENOUGH, result.lower_bound, result.confidence
+    if n >= _ENOUGH or result.gain is None or lower is None or confidence is None:
+        return None
+    normal, least = NormalDist(), -result.max_drop if result.max_drop is not None else result.margin or 0.0
+    below = result.gain - lower
+    target = {"observed": -inf, "significant": below, "proven": least + below}
+    evidence = "proven" if result.max_drop is not None else result.evidence or "proven"
+    gain = max(least, target[evidence]) + below * normal.inv_cdf(0.8) / normal.inv_cdf(confidence)
+    shown = show_difference(gain, share=is_share(result.metric_range))
+    return f"with {plural(n, 'example')}, a real gain of {shown} passes 4 times in 5"
 
 
 def examples(result: GateResult, most: int | None = None) -> tuple[str, tuple[Flip, ...]]:

@@ -62,6 +62,7 @@ def block(result: GateResult, *, verbosity: int = 0) -> list[Line]:
     if deciding:
         lines += [*_apart(answers), Line("")]
     lines += _lines(() if told else _gain(result), "bold")
+    lines += _lines((sentences.detectable_sentence(result),))
     lines += _lines(sentences.method_sentences(result) if full else ())
     lines += _lines(sentences.champion_sentences(result))
     lines += _lines((sentences.stage_sentence(result),), "green" if result.passed else "red")

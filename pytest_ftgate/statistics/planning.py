@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from fractions import Fraction
 from functools import lru_cache
@@ -12,7 +12,7 @@ from typing import Any, TypeVar
 
 import numpy as np
 
-from pytest_ftgate.statistics.arrays import Codes, Floats, Places
+from pytest_ftgate.statistics.arrays import Bools, Codes, Floats, Places
 from pytest_ftgate.statistics.evidence import is_sure, level
 from pytest_ftgate.statistics.exact import (
     chance_of_enough_wins,
@@ -27,6 +27,7 @@ from pytest_ftgate.statistics.set_level import SetCounts
 POWER = 0.8
 _GROWTH = 1.05
 _KNOTS = 200  # numbers of losses for which the fewest wins are calculated
+_FEWEST_DRAWN, _MOST_DRAWN, _EXAMPLES_DRAWN = 20, 200, 100_000
 _LARGE = 100_000  # examples from which the large-sample formula needs no check
 MOST_EXAMPLES = 10**9
 """Upper limit of the search for the number of examples."""
@@ -232,40 +233,97 @@ def fewest_examples(
     return fewest(enough, most)
 
 
-_CorrectedT = TypeVar("_CorrectedT")
+@lru_cache(maxsize=100)
+def detectable_gain(n: int, *, broken: float, margin: float, confidence: float, evidence: str) -> float | None:
+    """Return the least real gain with which a gate on right and wrong answers passes with the probability ``POWER``.
+
+    It is a multiple of 0.001, for a candidate that breaks this share of the examples; None if no gain is enough.
+    """
+
+    def enough(thousandths: int) -> bool:
+        gain = thousandths / 1000
+        asked: dict[str, Any] = {"margin": margin, "confidence": confidence, "evidence": evidence}
+        return chances(n, gain=gain, disagreement=gain + 2 * broken, **asked).passed >= POWER
+
+    found = fewest(enough, math.floor(1000 * (1 - 2 * broken)))
+    return None if found is None else found / 1000
+
+
+def redrawn(n: int, codes: Codes | None) -> Iterator[tuple[Places, Codes | None]]:
+    """Yield test sets drawn with replacement from one of ``n`` examples, or from its groups: the rows and their groups.
+
+    There are at most 200, fewer of more than 500 examples, and the same ones at each call.
+    """
+    rng, members = np.random.default_rng(0), None
+    if codes is not None:
+        members = np.split(np.argsort(codes, kind="stable"), np.cumsum(np.bincount(codes))[:-1])
+    for _ in range(max(_FEWEST_DRAWN, min(_MOST_DRAWN, _EXAMPLES_DRAWN // n))):
+        if members is None:
+            yield rng.integers(n, size=n), None
+            continue
+        drawn = [members[code] for code in rng.integers(len(members), size=len(members))]
+        yield np.concatenate(drawn), np.repeat(np.arange(len(drawn)), [len(rows) for rows in drawn])
+
+
+def fewest_graded(gain: float, confidence: float) -> int:
+    """Return the fewest examples that show a graded gain above 0, by Gaffke's test, if each example gains just this."""
+    return math.ceil(math.log(level(confidence)) / -math.log1p(gain) - _ROUNDING)
+
+
+_ArmT = TypeVar("_ArmT")
 _GOLDEN = (math.sqrt(5) - 1) / 2
 _EXTREME = 1e-15
 _ROUNDING = 1e-12
 
 
-def hypothetical_scores(scores: Floats, gain: float, *, best: float) -> Floats | None:
-    """Return scores ``(n,)`` with the fewest of them set to ``best`` so that the mean improves by at least ``gain``.
+def hypothetical_scores(
+    scores: Floats, gain: float, *, best: float, worst: float, broken: float = 0.0, codes: Codes | None = None
+) -> Floats | None:
+    """Return scores ``(n,)`` of a candidate that breaks this share of the examples and gains at least ``gain``.
 
-    Return None if even the best scores everywhere improve it by less. ``best`` is finite and ``gain`` above 0.
+    The broken ones, which had the score ``best``, get ``worst``, and as few of the others as possible get ``best``.
+    Both are spread over the test set, or over its groups, which change whole. ``best`` is finite.
+
+    Args:
+        codes: the group of each example, shape ``(n,)``; None: no groups.
+
+    Returns None if even the best scores everywhere gain less.
     """
 
-    def corrected(fixed: Places) -> Floats:
+    def with_score(scores: Floats, places: Places, score: float) -> Floats:
         changed: Floats = scores.copy()
-        changed[fixed] = best
+        changed[places] = score
         return changed
 
-    flawed = np.flatnonzero(np.abs(scores - best) > _ROUNDING)
-    return _smallest(corrected, flawed, lambda changed: abs(float((changed - scores).mean())) >= gain - _ROUNDING)
+    sign, flawed = (1 if best > worst else -1), np.abs(scores - best) > _ROUNDING
+    start = with_score(scores, _spread(~flawed, codes)[: round(broken * len(scores))], worst)
+    return _smallest(
+        lambda fixed: with_score(start, fixed, best),
+        _spread(flawed, codes),
+        lambda changed: sign * float((changed - scores).mean()) >= gain - _ROUNDING,
+    )
 
 
-def hypothetical_set(counts: SetCounts, gain: float) -> SetCounts | None:
-    """Return counts with the fewest answers corrected so that the metric gains at least ``gain``; None if none do."""
-    before, flawed = counts.value, np.flatnonzero(counts.scores < 1)
-    correct: Callable[[Places], SetCounts] = counts.with_right_answers
-    return _smallest(correct, flawed, lambda changed: changed.value - before >= gain - _ROUNDING)
+def hypothetical_set(
+    counts: SetCounts, gain: float, *, broken: float = 0.0, codes: Codes | None = None
+) -> SetCounts | None:
+    """Return counts of a candidate as :func:`hypothetical_scores` does, for a metric of the whole set."""
+    before, flawed = counts.value, counts.scores < 1
+    start = counts.with_wrong_answers(_spread(~flawed, codes)[: round(broken * len(counts))])
+    correct: Callable[[Places], SetCounts] = start.with_right_answers
+    return _smallest(correct, _spread(flawed, codes), lambda changed: changed.value - before >= gain - _ROUNDING)
 
 
-def _smallest(
-    correct: Callable[[Places], _CorrectedT], flawed: Places, enough: Callable[[_CorrectedT], bool]
-) -> _CorrectedT | None:
-    """Return the result of correcting as few as possible of ``flawed``, spread evenly over the test set."""
-    order = flawed[np.argsort((np.arange(1, len(flawed) + 1) * _GOLDEN) % 1.0, kind="stable")]
-    found = fewest(lambda n: enough(correct(order[:n])), len(order))
+def _spread(chosen: Bools, codes: Codes | None) -> Places:
+    """Return the places of the chosen examples in an order that is even over the test set, or over its groups."""
+    places = np.flatnonzero(chosen)
+    numbers = np.arange(len(places)) if codes is None else codes[places]
+    return places[np.argsort(((numbers + 1) * _GOLDEN) % 1.0, kind="stable")]
+
+
+def _smallest(correct: Callable[[Places], _ArmT], order: Places, enough: Callable[[_ArmT], bool]) -> _ArmT | None:
+    """Return the result of correcting as few as possible, the first of ``order``; None if all are not enough."""
+    found = 0 if enough(correct(order[:0])) else fewest(lambda n: enough(correct(order[:n])), len(order))
     return None if found is None else correct(order[:found])
 
 

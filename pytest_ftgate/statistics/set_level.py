@@ -81,6 +81,16 @@ class LabelCounts:
         predicted[:, fixed] = self.gold[fixed]
         return replace(self, predicted=predicted)
 
+    def with_wrong_answers(self, broken: Places) -> LabelCounts:
+        """Return the counts with all answers to the examples ``broken`` made another label; a single label: unknown."""
+        predicted, other = self.predicted.copy(), 1 + np.arange(len(broken)) % max(self.n_labels - 1, 1)
+        predicted[:, broken] = (self.gold[broken] + other) % self.n_labels if self.n_labels > 1 else self.n_labels
+        return replace(self, predicted=predicted)
+
+    def drawn(self, rows: Places) -> LabelCounts:
+        """Return the counts of these examples, any of which may be drawn several times."""
+        return replace(self, gold=self.gold[rows], predicted=self.predicted[:, rows])
+
     def tallies(self, units: Codes, n_units: int) -> Floats:
         """Return the tallies of units 0..n_units-1, shape ``(n_units, 3, K + 1)``, without those of other units."""
         inside = (units >= 0) & (units < n_units)
@@ -162,6 +172,17 @@ class PooledCounts:
         counts, scores = self.counts.copy(), self.scores.copy()
         counts[fixed], scores[fixed] = self.perfect[fixed], 1.0
         return replace(self, counts=counts, scores=scores)
+
+    def with_wrong_answers(self, broken: Places) -> PooledCounts:
+        """Return the counts with all answers to the examples ``broken`` made completely wrong."""
+        counts, scores = self.counts.copy(), self.scores.copy()
+        counts[broken], scores[broken] = self.lost[broken], 0.0
+        return replace(self, counts=counts, scores=scores)
+
+    def drawn(self, rows: Places) -> PooledCounts:
+        """Return the counts of these examples, any of which may be drawn several times."""
+        parts = {name: getattr(self, name)[rows] for name in ("counts", "perfect", "lost", "scores")}
+        return replace(self, **parts)
 
     def _changed(self, changes: Floats) -> Floats:
         """Return the metric with each row of ``changes``, ``(m, K)``, added to the sums, shape ``(m,)``."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import pytest
@@ -10,7 +11,7 @@ from gate_project import Project
 from judge_project import ServedJudged
 from loopback import LoopbackServer, Reply, error
 
-from pytest_ftgate.statistics.planning import chances, fewest_wins
+from pytest_ftgate.statistics.planning import chances, detectable_gain, fewest_wins
 from pytest_ftgate.text import show_usd
 
 PRICE = {"input_per_1m": 1_000, "output_per_1m": 5_000}  # each answer costs 10 x $0.001 + 2 x $0.005
@@ -93,18 +94,54 @@ def test_a_judge_is_not_asked_and_its_calls_are_counted(
 # --- chances, and checks that fail already -----------------------------------------------------------------------
 
 
+def chances_shown(lines: list[str]) -> dict[str, list[str]]:
+    """Return the shares of pass, fail and inconclusive by the real gain."""
+    table = [re.split(r"  +", line) for line in lines if re.match(r"[+-]\d+\.\d points  ", line)]
+    return {gain.removesuffix(" points"): [share.removesuffix(" %") for share in shares] for gain, *shares in table}
+
+
 def test_the_chances_are_those_of_the_exact_test(project: Project) -> None:
-    """Recorded answers tell how often the models disagree: 18 fixed and 2 broken of 60."""
+    """Recorded answers tell how many examples the candidate breaks: 2 of 60."""
     project.gate_test()
     lines = plan(project)
     asked: dict[str, Any] = {"margin": 0.05, "confidence": 0.95, "evidence": "significant"}
-    assert [line.split() for line in lines if "differ" in line][-1] == ["real", "gain", "33", "%", "differ"]
-    for gain, shown in ((0.0, "+0.0"), (0.05, "+5.0"), (0.075, "+7.5"), (0.1, "+10.0")):
-        found = chances(60, gain=gain, disagreement=20 / 60, **asked)
-        shares = " / ".join(f"{100 * one:.0f}" for one in (found.passed, found.failed, found.inconclusive))
-        assert [line for line in lines if line.startswith(f"{shown} points ") and line.endswith(f" {shares} %")]
+    expected = {}
+    for gain, shown in ((0.0, "+0.0"), (0.05, "+5.0"), (0.1, "+10.0")):
+        found = chances(60, gain=gain, disagreement=gain + 2 * 2 / 60, **asked)
+        expected[shown] = [f"{100 * one:.0f}" for one in (found.passed, found.failed, found.inconclusive)]
+    assert chances_shown(lines) == expected
     wins = [f"{fewest_wins(60, losses=losses, **asked)} ({losses} broken)" for losses in (0, 4, 8)]
     assert f"to pass, fix at least {', '.join(wins)} of 60" in lines
+    gain = detectable_gain(60, broken=2 / 60, **asked)
+    assert f"a real gain of +{100 * gain:.1f} points passes 4 times in 5" in lines
+
+
+@pytest.mark.parametrize(
+    ("keys", "said"),
+    [
+        ({"metric": "f1_macro"}, "simulated with the baseline's stored answers"),
+        ({"metric": "f1_macro", "baseline": "openai:m"}, "simulated for a baseline at 80 % (assumed)"),
+        ({"metric": "f1_macro"}, "for so few examples let accuracy decide, and put f1_macro under thresholds"),
+        ({"metric": "rouge_l"}, "a graded gain of the margin needs at least 62 examples"),
+        ({"metric": "rouge_l", "margin": 0.03}, "a graded gain of the margin needs at least 102 examples"),
+        ({}, "confidence: 0.9 is an honest choice for so few examples (1 false pass in 10)"),
+        ({"baseline": "openai:m"}, "for a candidate that breaks 3 % of the examples (assumed)"),
+    ],
+    ids=str,
+)
+def test_what_the_chances_rest_on_is_said(project: Project, keys: dict[str, Any], said: str) -> None:
+    project.gate_test(**keys)
+    lines = plan(project)
+    assert said in lines
+    passed = [int(shares[0]) for shares in chances_shown(lines).values()]
+    assert passed == sorted(passed)
+    assert passed[0] <= 5
+
+
+def test_groups_count_as_at_least_so_many(project: Project) -> None:
+    project.test_set(60, group=lambda i: f"g{i // 3}")
+    project.gate_test()
+    assert "60 examples in groups count as at least 20 independent ones" in plan(project)
 
 
 @pytest.mark.parametrize(("option", "asked"), [("--ftgate-plan", 0), ("--ftgate-preview=2", 4)])

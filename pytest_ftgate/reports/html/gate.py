@@ -134,6 +134,7 @@ def _remarks(result: GateResult) -> Iterator[str]:
             remarks.append("attested, not verified")
         if remarks:
             yield f"{called(role)}: {'; '.join(remarks)}"
+    yield from filter(None, (sentences.detectable_sentence(result),))
     yield from (text.strip() for text in sentences.judge_sentences(result))
 
 

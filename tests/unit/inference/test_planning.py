@@ -13,14 +13,18 @@ from pytest_ftgate.statistics.exact import exact_p_value
 from pytest_ftgate.statistics.graded import Sample, graded_p_value
 from pytest_ftgate.statistics.planning import (
     chance_of_proof,
+    chances,
     corrected_confidence,
+    detectable_gain,
     fewest_examples,
+    fewest_graded,
     fewest_wins,
     hypothetical_scores,
     hypothetical_set,
     needed_by_error,
     needed_graded,
     needed_right_wrong,
+    redrawn,
 )
 
 
@@ -170,6 +174,39 @@ def test_the_search_for_examples_ends(exact, most, found):
     assert fewest_examples(1e-15, **asked) is None
 
 
+# --- the gain that can be shown ----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("n", "points"),
+    [
+        (50, (10.8, 15.7, 17.7, 12.4)),
+        (75, (7.3, 11.5, 13.4, 9.4)),
+        (100, (6.7, 9.4, 11.1, 7.9)),
+        (200, (6.3, 6.9, 7.4, 6.9)),
+    ],
+)
+def test_the_gain_that_passes_four_times_in_five(n, points):
+    """The table of README and docs: breaks none, 3 %, 5 %, and 3 % with confidence 0.9. It is rounded up."""
+    asked = {"margin": 0.05, "evidence": "significant"}
+    columns = ((0.0, 0.95), (0.03, 0.95), (0.05, 0.95), (0.03, 0.9))
+    found = [detectable_gain(n, broken=broken, confidence=confidence, **asked) for broken, confidence in columns]
+    assert [round(100 * gain, 1) for gain in found] == list(points)
+    below = chances(n, gain=found[1] - 0.001, disagreement=found[1] - 0.001 + 0.06, confidence=0.95, **asked)
+    assert below.passed < 0.8
+
+
+def test_no_gain_passes_where_even_a_perfect_candidate_could_not():
+    assert detectable_gain(3, broken=0.0, margin=0.0, confidence=0.95, evidence="significant") is None
+
+
+@pytest.mark.parametrize(("gain", "needed"), [(0.05, 62), (0.03, 102), (0.1, 32)])
+def test_a_graded_gain_needs_so_many_examples(gain, needed):
+    assert fewest_graded(gain, 0.95) == needed
+    p_values = [graded_p_value(Sample.of(np.full(n, gain), -1.0), 0.0) for n in (needed - 1, needed)]
+    assert [p <= 0.05 for p in p_values] == [False, True]
+
+
 # --- a hypothetical candidate ----------------------------------------------------------------------------------------
 
 
@@ -188,14 +225,32 @@ FORTY = (np.arange(60) < 40).astype(float)
 )
 def test_as_many_answers_are_mended_as_the_gain_takes_and_none_is_broken(scores, gain, best, mended):
     before = scores.copy()
-    found = hypothetical_scores(scores, gain, best=best)
+    found = hypothetical_scores(scores, gain, best=best, worst=5.0 - 5 * best)
     assert (None if found is None else sorted(found, reverse=True)) == mended
     assert (scores == before).all()  # what was given is untouched
     assert found is None or ((found == scores) | (found == best)).all()
 
 
+def test_some_answers_are_broken_and_groups_change_whole():
+    found = hypothetical_scores(FORTY, 0.1, best=1.0, worst=0.0, broken=0.05)
+    assert ((found < FORTY).sum(), (found > FORTY).sum()) == (3, 9)
+    codes = np.arange(60) // 5
+    changed = hypothetical_scores(FORTY, 1 / 12, best=1.0, worst=0.0, broken=1 / 12, codes=codes) - FORTY
+    assert sorted(changed.reshape(12, 5).sum(axis=1)) == [-5, *[0] * 9, 5, 5]
+
+
+def test_sets_are_drawn_by_groups():
+    codes = np.array([0, 1, 0, 2, 1, 0])
+    for rows, groups in redrawn(6, codes):
+        assert len(np.unique(groups)) == 3
+        for group in range(3):
+            (drawn,) = set(codes[rows[groups == group]])
+            assert sorted(rows[groups == group]) == list(np.flatnonzero(codes == drawn))
+    assert [len(list(redrawn(n, None))) for n in (60, 1_000, 10**6)] == [200, 100, 20]
+
+
 def test_mended_answers_are_spread_over_the_test_set():
-    mended = hypothetical_scores(np.zeros(100), 0.1, best=1.0)
+    mended = hypothetical_scores(np.zeros(100), 0.1, best=1.0, worst=0.0)
     assert {int(i) // 25 for i in np.flatnonzero(mended)} == {0, 1, 2, 3}
 
 

@@ -1,4 +1,5 @@
 import json
+import re
 from dataclasses import replace
 
 import pytest
@@ -8,6 +9,9 @@ from pytest_ftgate.reports.json import junit_properties, report
 from pytest_ftgate.reports.markdown import document
 from pytest_ftgate.reports.text import block, model_table, title
 from pytest_ftgate.result import Check, GateResult, GuardResult, ModelResult, Session, SliceResult, verdict_of
+from pytest_ftgate.statistics.evidence import Question
+from pytest_ftgate.statistics.methods import by_exact_test
+from pytest_ftgate.statistics.planning import chances
 from pytest_ftgate.text import (
     is_share,
     plural,
@@ -58,6 +62,20 @@ def text_of(result, verbosity=0):
 @pytest.mark.parametrize("proven", [True, False])
 def test_a_green_block_says_where_the_margin_is_not_proven(proven):
     assert ("not proven" in " ".join(text_of(gate(margin_proven=proven)).split())) is not proven
+
+
+@pytest.mark.parametrize("evidence", ["observed", "significant", "proven"])
+@pytest.mark.parametrize(("n", "wins", "losses"), [(60, 18, 2), (100, 14, 6), (150, 20, 20)])
+def test_a_small_test_set_says_which_gain_it_can_show(n, wins, losses, evidence):
+    """That gain passes in about four of five runs, by the exact test, if the models differ as often as measured."""
+    asked = {"margin": 0.05, "confidence": 0.95, "evidence": evidence}
+    found = by_exact_test(wins, losses, n, Question(**asked))
+    result = gate(n=n, gain=(wins - losses) / n, lower_bound=found.lower, evidence=evidence)
+    (shown,) = re.findall(rf"with {n} examples, a real gain of \+(\S+) points passes 4 times in 5", text_of(result))
+    assert shown in document([result], Session())
+    passed = chances(n, gain=float(shown) / 100, disagreement=(wins + losses) / n, **asked).passed
+    assert passed == pytest.approx(0.8, abs=0.08)
+    assert "4 times in 5" not in text_of(replace(result, n=200))
 
 
 def test_a_green_block_counts_what_it_does_not_show():
