@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from copy import copy
 from dataclasses import dataclass, field, replace
-from functools import cached_property
+from functools import cached_property, partial
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 from pytest_ftgate.checks.audit import TrainingAudit
@@ -29,7 +29,7 @@ from pytest_ftgate.result import (
     verdict_of,
 )
 from pytest_ftgate.runs.judging import Judging
-from pytest_ftgate.runs.measure import Measured, compare_scored, forgiven_roles
+from pytest_ftgate.runs.measure import Measured, compare_scored, count_right, forgiven_roles
 from pytest_ftgate.runs.runner import Job, Run, sample_job
 from pytest_ftgate.statistics.evidence import Comparison
 from pytest_ftgate.statistics.groups import group_counts
@@ -314,7 +314,9 @@ def jobs(gate: Context) -> dict[RunName, Job]:
     for role, model in gate.models.items():
         if (sample := sample_job(model, gate.test)) is not None:
             found[RunName("latency", role)] = sample
-    found |= {RunName("test", role): Job(model, gate.whole, repeats) for role, model in gate.models.items()}
+    right = partial(count_right, gate.deciding) if gate.deciding.kind == "right_wrong" else None
+    for role, model in gate.models.items():
+        found[RunName("test", role)] = Job(model, gate.whole, repeats, right=right)
     for guard in gate.parts.others:
         for role, model in gate.models.items():
             found[RunName("guard", role, guard.name)] = Job(model, guard.test, repeats)

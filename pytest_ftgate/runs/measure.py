@@ -17,7 +17,7 @@ from pytest_ftgate.data.tool_calls import readable_calls
 from pytest_ftgate.diagnosis import BreakdownResult, Flip
 from pytest_ftgate.errors import MetricError
 from pytest_ftgate.metrics import Metric, Scored
-from pytest_ftgate.models import Prediction
+from pytest_ftgate.models import Completion, Prediction
 from pytest_ftgate.models.price import Cost, cost_of_run, price_of
 from pytest_ftgate.models.recorded import RecordedModel
 from pytest_ftgate.result import ModelResult
@@ -193,6 +193,12 @@ def is_right(metric: Metric, score: float) -> bool | None:
         return None
     middle = (metric.low + metric.high) / 2
     return score > middle if metric.greater_is_better else score < middle
+
+
+def count_right(metric: Metric, asked: Sequence[tuple[Example, Completion]]) -> int:
+    """Return how many answers are right by a metric that scores each alone."""
+    answers = [one.text if one.finish not in _NO_ANSWER and one.text.strip() else None for _, one in asked]
+    return int(rightness(metric.score([example.expected for example, _ in asked], [answers])).sum())
 
 
 def rightness(scored: Scored) -> np.ndarray[Any, Any]:

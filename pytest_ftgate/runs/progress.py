@@ -19,7 +19,7 @@ _HOUR_S, _MINUTE_S = 3600, 60
 _NAME_WIDTH, _SHORTEST_NAME = 30, 4
 _MOST_FACTS = 8  # about one model
 _FAILURE_WIDTH = 60
-_LOG_COLUMNS = 1000
+_LOG_COLUMNS = 80
 _PREFIX = "ftgate: "
 
 Uncaptured = Callable[[], AbstractContextManager[Any]]
@@ -70,8 +70,8 @@ class ProgressDisplay:
         if now - self._logged >= EVERY_S:
             self._logged = now
             with self._uncaptured():
-                after = _span(now - min(self._began.values()))
-                self._write(f"ftgate, after {after}: {_fitted(models, _LOG_COLUMNS)}")
+                after = f"ftgate, after {_span(now - min(self._began.values()))}: "
+                self._write(f"{after}{_fitted(models, _LOG_COLUMNS - len(after))}")
 
     def wipe(self) -> None:
         """Clear the line and forget all progress."""
@@ -121,6 +121,8 @@ def _summed(jobs: Sequence[Progress], seconds: float) -> _Model:
     total, stored, failed = (sum(getattr(job, name) for job in jobs) for name in ("total", "stored", "errors"))
     ended = sum(job.done for job in jobs)
     asked, left, facts = ended - stored, total - ended, []
+    scored = sum(job.scored for job in jobs)
+    facts += [f"{100 * sum(job.right for job in jobs) / scored:.0f} % right"] if scored else []
     facts += [f"{failed:,} failed"] if failed else []
     waits = [job.retrying for job in jobs if job.retrying]
     facts += [f"{excerpt(failure, width=_FAILURE_WIDTH)}, retrying" for failure in waits[-1:]]

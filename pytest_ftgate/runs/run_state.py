@@ -67,6 +67,7 @@ class Progress:
         tokens: of the answers asked for in this run, as far as they are known; likewise ``usd``.
         last_failure: what the last failed question failed with.
         retrying: what the last call failed with that is made again; ``None`` once a call is answered.
+        scored: answers of this run that were scored as they came, ``right`` of them right.
     """
 
     model: str
@@ -78,6 +79,8 @@ class Progress:
     usd: float = 0.0
     last_failure: str | None = None
     retrying: str | None = None
+    scored: int = 0
+    right: int = 0
 
 
 class RunState:
@@ -87,6 +90,7 @@ class RunState:
         self._prices = [price_of(model) for model in models]
         names = zip(keys, models, strict=True)
         self.progress = [Progress(model.name, 0, sum(map(len, rows)), 0, 0) for rows, model in names]
+        self.fresh: list[list[Prediction]] = [[] for _ in models]  # answers of each job that nobody has taken yet
         self._predictions: dict[str, Prediction] = {}
         self._requested: set[str] = set()
         self._jobs: dict[str, tuple[int, ...]] = {}  # by key, repeated if a job needs it repeatedly
@@ -133,6 +137,7 @@ class RunState:
             progress = self.progress[job]
             progress.done += 1
             progress.retrying = None
+            self.fresh[job].append(prediction)
             progress.tokens += tokens
             progress.usd += cost_of(completion, self._prices[job], prediction.busy_s) or 0.0
 

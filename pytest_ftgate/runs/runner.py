@@ -66,12 +66,14 @@ class Job:
     """Describe a model that answers every example of a test set ``repeats`` times.
 
     The run ends early if ``usable`` is given and false for all of the first few answers, read without reasoning.
+    ``right`` counts right answers, to show a score while the model is asked.
     """
 
     model: Model
     test_set: DataSet
     repeats: int = 1
     usable: Callable[[Completion], bool] | None = None
+    right: Callable[[Sequence[tuple[Example, Completion]]], int] | None = None
 
     @cached_property
     def read(self) -> Callable[[Completion], Completion]:
@@ -170,7 +172,7 @@ def run_models(
         StoreError: predictions cannot be stored or read.
     """
     keys, state, fatal, left = _read(jobs, stores)
-    tell = _teller(progress, state)
+    tell = _teller(progress, state, jobs, keys)
     if left:
         # Imported late: recorded answers need neither an event loop nor a store.
         from pytest_ftgate.runs.calls import call_models
@@ -242,16 +244,33 @@ def _look_up(job: Job, keys: Keys, state: RunState, recordings: Mapping[str, Rec
     return None
 
 
-def _teller(progress: Callable[[Progress], None] | None, state: RunState) -> Callable[[], None]:
+def _teller(
+    progress: Callable[[Progress], None] | None, state: RunState, jobs: Sequence[Job], keys: Sequence[Keys]
+) -> Callable[[], None]:
     """Return a function that reports jobs that have progressed, and from time to time those that have not."""
     latest: dict[int, Progress] = {}
+    examples: dict[int, dict[str, Example]] = {}
     last = clock.monotonic()
+
+    def score(number: int, job: Job, fresh: list[Prediction]) -> None:
+        """Score the answers that have come since the last time."""
+        if progress is None or job.right is None or not fresh:
+            return
+        if number not in examples:
+            rows = (zip(row, job.test_set.examples, strict=True) for row in keys[number])
+            examples[number] = {key: example for row in rows for key, example in row}
+        new = [fresh.pop() for _ in range(len(fresh))]  # another thread adds to them
+        answers = [(examples[number][one.key], job.read(one.completion)) for one in new if one.completion]
+        state.progress[number].right += job.right(answers)
+        state.progress[number].scored += len(answers)
 
     def tell() -> None:
         nonlocal last
         still = clock.monotonic() - last > _STILL_S
-        for number, counts in enumerate(state.progress):
-            now = replace(counts)
+        for number, (job, fresh) in enumerate(zip(jobs, state.fresh, strict=True)):
+            with contextlib.suppress(Exception):  # a score that cannot be shown is no error
+                score(number, job, fresh)
+            now = replace(state.progress[number])
             if progress is not None and (still or latest.get(number) != now):
                 latest[number], last = now, clock.monotonic()
                 with contextlib.suppress(Exception):  # a broken display must not lose answers

@@ -36,6 +36,7 @@ def display(*, log: bool = False) -> tuple[ProgressDisplay, list[str], Clock]:
             "tuned 9/20 (3 failed, last failure: 500 Internal Server Error)",
         ),
         (Progress("tuned", 0, 20, 0, 0, retrying="connection refused"), "tuned 0/20 (connection refused, retrying)"),
+        (Progress("tuned", 9, 20, 0, 0, scored=8, right=6), "tuned 9/20 (75 % right)"),
         (Progress("tuned", 2, 500, 0, 0, 61234, 0.125), "tuned 2/500 ($0.1250, 61,234 tokens)"),
         (Progress("\x1b[2J", 1, 2, 0, 0), "\\x1b[2J 1/2"),
     ],
@@ -74,8 +75,8 @@ def test_a_log_gets_a_line_a_minute() -> None:
         log(Progress("tuned", done, 200, 0, 1))
         clock.now += 1
     assert written == [
-        "ftgate, after 1 min: base 60/200 (2 min left, 1/s), tuned 58/200 (1 failed, 2 min left, 59/min)",
-        "ftgate, after 2 min: base 120/200 (1 min left, 1/s), tuned 118/200 (1 failed, 1 min left, 60/min)",
+        "ftgate, after 1 min: base 60/200 (2 min left), tuned 58/200 (1 failed)",
+        "ftgate, after 2 min: base 120/200 (1 min left), tuned 118/200 (1 failed)",
     ]
 
 

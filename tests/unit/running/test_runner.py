@@ -492,6 +492,21 @@ def test_progress_is_told_while_models_are_called_and_in_the_caller_s_thread(sto
     assert set(ticks) == {threading.get_ident()}
 
 
+@pytest.mark.parametrize("broken", [False, True])
+def test_answers_are_scored_as_they_come_and_a_score_that_fails_takes_none_away(stores, broken):
+    run(Model(), stores, questions("a"))
+    told, asked = [], []
+
+    def right(answers):
+        asked.extend((example.input, completion.text) for example, completion in answers)
+        return [] + 1 if broken else sum(example.input != "b" for example, _ in answers)
+
+    (found,) = run_models([Job(Model(), THREE, right=right)], stores=stores, progress=told.append)
+    assert sorted(asked) == [("b", "model/b/0"), ("c", "model/c/0")], "a stored answer is not scored"
+    assert (told[-1].scored, told[-1].right) == ((0, 0) if broken else (2, 1))
+    assert None not in texts(found)
+
+
 def test_a_broken_display_takes_no_answer_away(stores):
     def broken(progress):
         raise OSError("no terminal")
