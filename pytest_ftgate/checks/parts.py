@@ -10,8 +10,9 @@ from typing import Any, NamedTuple
 
 from pytest_ftgate.checks.audit import check_test_set, grouped_by_content, leaked_rows
 from pytest_ftgate.config import GateKeys, GuardKeys, SliceKeys
+from pytest_ftgate.config.source import Source
 from pytest_ftgate.data import DataSet, expected_text
-from pytest_ftgate.errors import ConfigError
+from pytest_ftgate.errors import ConfigError, Where
 from pytest_ftgate.metrics import Metric, build_metric
 from pytest_ftgate.metrics.judged import refuse_judged
 from pytest_ftgate.metrics.labels import distinct_outputs
@@ -77,18 +78,15 @@ class Size:
         return f"{plural(self.there, self.unit)} of unequal sizes, which count as {self.have:,}"
 
 
-def check_max_drop(metric: Metric, max_drop: float, source: str) -> None:
-    """Raise :class:`ConfigError` for a ``max_drop`` that no model can exceed, such as 3 for 3 points."""
-    if max_drop < metric.high - metric.low:
-        return
-    percent = max_drop / 100
-    raise ConfigError(
-        f"max_drop {max_drop:g} ({source}) is impossible: {metric.name} is between {metric.low:g} and "
-        f"{metric.high:g}, so no drop can be larger",
-        cure=f"Did you mean {percent:g}?"
-        if percent < metric.high - metric.low
-        else "Write max_drop in the metric's unit.",
-    )
+def check_possible(metric: Metric, key: str, gain: float, source: Source) -> None:
+    """Raise :class:`ConfigError` for a margin or ``max_drop`` as large as no gain or drop can be: 3 for 3 points."""
+    width, percent = metric.high - metric.low, gain / 100
+    if gain >= width:
+        raise ConfigError(
+            f"{key} {gain:g} ({source}) is impossible: {metric.name} is between {metric.low:g} and {metric.high:g}",
+            where=Where(source.place or None),
+            cure=f"Did you mean {percent:g}?" if percent < width else f"Write {key} in the metric's unit.",
+        )
 
 
 def size_of(metric: Metric, groups: Sequence[str | None], tolerance: Tolerance) -> Size:
@@ -169,7 +167,7 @@ def prepare_guards(
             refuse_judged(metric, "the metric of a guard", source=str(spec.sources["metric"]))
             if metric.label_set is not None:
                 metric.label_set.check(metric.name, test.expected, test.where)
-            check_max_drop(metric, spec.max_drop, str(spec.sources["max_drop"]))
+            check_possible(metric, "max_drop", spec.max_drop, spec.sources["max_drop"])
         except ConfigError as error:
             what = f"guard {printable(name, SHOWN)}: {error.what}"
             raise ConfigError(what, **error.parts()) from error
@@ -237,7 +235,7 @@ def prepare_slices(
     spec = config.slices
     if spec is None:
         return None
-    check_max_drop(metric, spec.max_drop, str(spec.sources["max_drop"]))
+    check_possible(metric, "max_drop", spec.max_drop, spec.sources["max_drop"])
     build = partial(build_metric, custom=custom(), known=distinct_outputs(test, training))
     whole = (Slice(name, value, rows, metric) for name in spec.fields for value, rows in _by_value(name, test, spec))
     slices = [_with_metric(one, config, test, build) for one in whole]

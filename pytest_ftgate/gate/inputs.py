@@ -15,7 +15,7 @@ from pytest_ftgate.checks.ledger import Answers
 from pytest_ftgate.checks.parts import prepare_parts
 from pytest_ftgate.config import GateKeys
 from pytest_ftgate.data import DataSet
-from pytest_ftgate.gate.metrics import build_metrics, check_possible, custom_metrics, needs_expected
+from pytest_ftgate.gate.metrics import build_metrics, check_keys, custom_metrics, needs_expected
 from pytest_ftgate.gate.state import Services
 from pytest_ftgate.metrics import Metric
 from pytest_ftgate.models import Model, Surroundings, build_model
@@ -35,7 +35,7 @@ def read_inputs(config: GateKeys, services: Services, nodeid: str, answers: Answ
     training = services.load(config.training_set, config.sources["training_set"].at)
     check_test_set(test)
     metrics = build_metrics(config, test, training, services.hook)
-    check_possible(config, metrics)
+    check_keys(config, metrics)
     test, audit = _audited(training, test, services, metrics[config.decided_by.name])
     models = build_models(config, Surroundings(training, services.offline, test), services.hook)
     green, attempt = last_green(config, nodeid, services.committed, services.stores), None

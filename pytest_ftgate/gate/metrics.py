@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from math import inf
 from typing import Any
 
+from pytest_ftgate.checks.parts import check_possible
 from pytest_ftgate.checks.ready import check_prediction
 from pytest_ftgate.checks.thresholds import RUN_METRICS
 from pytest_ftgate.config import GateKeys, MetricSpec
@@ -91,28 +92,14 @@ def custom_metrics(hook: Any | None) -> dict[str, Any]:
 # --- thresholds ----------------------------------------------------------------------------------------------
 
 
-def check_possible(config: GateKeys, metrics: Mapping[str, Metric]) -> None:
+def check_keys(config: GateKeys, metrics: Mapping[str, Metric]) -> None:
     """Raise :class:`ConfigError` for an impossible margin, threshold or hypothesis, or a meaningless ``errors``."""
-    _check_margin(config, metrics[config.decided_by.name])
+    metric, standards = metrics[config.decided_by.name], map(config.standard_of, config.baselines)
+    path, gain = max(standards, key=lambda one: abs(one.gain))
+    check_possible(metric, path, abs(gain), config.sources[path])
     _check_thresholds(config, metrics)
-    check_prediction(config, metrics[config.decided_by.name])
+    check_prediction(config, metric)
     _check_errors(config)
-
-
-def _check_margin(config: GateKeys, metric: Metric) -> None:
-    """Refuse a margin that no model can reach, such as 3 for 3 points."""
-    widest = metric.high - metric.low
-    most = max(map(config.standard_of, config.baselines), key=lambda one: abs(one.gain))
-    key, asked = most.path, abs(most.gain)
-    if asked < widest:
-        return
-    percent = asked / 100
-    raise ConfigError(
-        f"{key} {asked:g} ({config.sources[key]}) is impossible: "
-        f"{metric.name} is between {metric.low:g} and {metric.high:g}",
-        where=Where(config.sources[key].place or None),
-        cure=f"Did you mean {percent:g}?" if percent < widest else f"Write {key} in the metric's unit.",
-    )
 
 
 def _check_thresholds(config: GateKeys, metrics: Mapping[str, Metric]) -> None:
