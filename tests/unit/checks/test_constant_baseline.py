@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -30,59 +31,44 @@ def own(metric: CustomMetric) -> Metric:
     return build_metric(MetricSpec(metric.name, {"function": metric}, SOURCE), labels=[], custom={})
 
 
-def constant(name: str, expected: list[Any], **options: Any) -> Constant:
-    return best_constant(built(name, expected, **options), expected)
+NOTHING = Constant("no", 0.0, False, 2)
+JSON_VALUES = [{"a": 1}, {"a": 2}, {"a": 2}, 7]
+BEST: dict[str, tuple[str, list[Any], dict[str, Any], Constant]] = {  # metric, expected outputs, options
+    **{
+        f"{metric} of the most frequent label": (metric, THREE, options, Constant("a", value, False, 3))
+        for metric, value, options in (
+            *(("accuracy", 0.5, options) for options in ({}, {"json_field": "x"}, {"pattern": r"label: (\w+)"})),
+            *(("f1_macro", 2 / 9, options) for options in ({}, {"json_field": "x"}, {"pattern": r"label: (\w+)"})),
+            ("balanced_accuracy", 1 / 3, {}),
+            ("f1_micro", 0.5, {}),
+            ("recall_macro", 1 / 3, {}),
+            ("precision_macro", 1 / 6, {}),
+            ("matthews_corrcoef", 0.0, {}),
+            ("cohen_kappa", 0.0, {}),
+        )
+    },
+    "a rare positive label": ("f1", ["no"] * 3 + ["yes"], {"pos_label": "yes"}, Constant("yes", 0.4, False, 2)),
+    **{
+        f"what nothing can beat is no standard: {n}": (
+            "recall",
+            labels,
+            {"pos_label": "yes"},
+            Constant("no", 0.0, False, 2),
+        )
+        for n, labels in enumerate((["yes", "yes", "no"], ["yes", "no", "no"]))
+    },
+    "one label": ("accuracy", ["a", "a"], {}, Constant("a", 1.0, True, 1)),
+    "free text": ("exact_match", [f"answer {i}" for i in range(50)], {}, Constant("answer 0", 1 / 50, False, 50)),
+    "JSON as a model writes it": ("exact_match", JSON_VALUES, {}, Constant('{"a":2}', 0.5, False, 3)),
+    "white space": ("accuracy", ["a", " a", "a ", "b"], {}, Constant("a", 0.75, False, 2)),
+}
 
 
-@pytest.mark.parametrize(
-    ("metric", "value"),
-    [
-        ("accuracy", 0.5),
-        ("balanced_accuracy", 1 / 3),
-        ("f1_macro", 2 / 9),
-        ("f1_micro", 0.5),
-        ("recall_macro", 1 / 3),
-        ("precision_macro", 1 / 6),
-        ("matthews_corrcoef", 0.0),
-        ("cohen_kappa", 0.0),
-    ],
-)
-def test_the_most_frequent_label_everywhere(metric: str, value: float) -> None:
-    found = constant(metric, THREE)
-    assert (found.answer, found.value, found.perfect, found.n_expected) == ("a", pytest.approx(value), False, 3)
-
-
-def test_f1_of_a_rare_positive_label_is_best_by_always_saying_it() -> None:
-    found = constant("f1", ["no", "no", "no", "yes"], pos_label="yes")
-    assert (found.answer, found.value) == ("yes", pytest.approx(0.4))
-
-
-@pytest.mark.parametrize("expected", [["yes", "yes", "no"], ["yes", "no", "no"]])
-def test_a_constant_that_nothing_can_beat_is_no_standard(expected: list[str]) -> None:
-    assert constant("recall", expected, pos_label="yes") == Constant("no", 0.0, perfect=False, n_expected=2)
-
-
-def test_one_label_in_all_of_the_test_set_is_answered_perfectly() -> None:
-    assert constant("accuracy", ["a", "a"]) == Constant("a", 1.0, perfect=True, n_expected=1)
-
-
-@pytest.mark.parametrize("options", [{"json_field": "intent"}, {"pattern": r"label: (\w+)"}])
-@pytest.mark.parametrize("metric", ["accuracy", "f1_macro"])
-def test_how_answers_are_read_does_not_hide_the_constant_label(metric: str, options: dict[str, str]) -> None:
-    assert constant(metric, THREE, **options).value == constant(metric, THREE).value
-
-
-def test_free_text_that_never_repeats_has_a_constant_answer_all_the_same() -> None:
-    found = constant("exact_match", [f"answer {i}" for i in range(50)])
-    assert (found.answer, found.value, found.n_expected) == ("answer 0", 1 / 50, 50)
-
-
-def test_json_values_are_written_as_a_model_would_write_them() -> None:
-    assert constant("exact_match", [{"a": 1}, {"a": 2}, {"a": 2}, 7]) == Constant('{"a":2}', 0.5, False, 3)
-
-
-def test_white_space_around_an_expected_label_makes_no_other_label() -> None:
-    assert constant("accuracy", ["a", " a", "a ", "b"]).n_expected == 2
+@pytest.mark.parametrize(("metric", "expected", "options", "best"), BEST.values(), ids=BEST)
+def test_the_best_constant_answer(metric: str, expected: list[Any], options: dict[str, Any], best: Constant) -> None:
+    found = best_constant(built(metric, expected, **options), expected)
+    assert replace(found, value=best.value, answer=found.answer.strip()) == best
+    assert found.value == pytest.approx(best.value)
 
 
 def test_a_metric_where_lower_is_better() -> None:
