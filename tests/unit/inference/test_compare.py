@@ -123,13 +123,6 @@ def test_bounds_and_decisions_agree(n, data, margin):
 # --- examples needed ---------------------------------------------------------------------------------------------
 
 
-def test_what_proves_a_margin_is_more_than_what_proves_a_gain():
-    significant = right_wrong(9, 4, 60, evidence="significant").examples_needed
-    proven = right_wrong(9, 4, 60, evidence="proven").examples_needed
-    assert 60 < significant < proven
-    assert right_wrong(9, 4, 60, evidence="observed").examples_needed is None
-
-
 def test_a_number_that_has_just_proved_too_small_is_never_given():
     for wins in range(1, 30, 3):
         found = right_wrong(wins, 0, 40, margin=-0.01, evidence="significant")
@@ -137,15 +130,6 @@ def test_a_number_that_has_just_proved_too_small_is_never_given():
 
 
 # --- graded ------------------------------------------------------------------------------------------------------
-
-
-def test_graded_scores():
-    rng = np.random.default_rng(4)
-    found = graded(np.clip(0.08 + 0.2 * rng.standard_normal(150), -1, 1), margin=0.02)
-    assert found.above_zero
-    assert found.lower < found.gain < found.upper
-    assert found.wins + found.losses + found.ties == found.n == 150
-    assert (found.gain_exact, "Gaffke" in found.method, found.note) == (None, True, None)
 
 
 def test_equal_differences_are_not_certain():
@@ -174,12 +158,6 @@ def test_swapping_graded_arms_negates():
     assert (other.gain, other.wins, other.losses) == (-one.gain, one.losses, one.wins)
     assert other.upper == pytest.approx(-one.lower, abs=1e-3)
     assert other.lower == pytest.approx(-one.upper, abs=1e-3)
-
-
-def test_a_single_graded_example_shows_nothing():
-    found = graded([1.0])
-    assert not found.above_zero
-    assert -1 <= found.lower < 0 < found.upper <= 1
 
 
 def test_a_metric_without_bounds_says_so():
@@ -221,17 +199,6 @@ def test_macro_f1_by_the_jackknife():
     assert (found.gain_exact, found.note) == (None, None)
     right = [arm.predicted[0] == arm.gold for arm in (before, after)]
     assert (found.wins, found.losses) == ((right[1] & ~right[0]).sum(), (right[0] & ~right[1]).sum())
-
-
-def test_accuracy_as_a_set_metric_is_the_paired_t_test_with_one_more_loss():
-    before, after = arms(12, 200, 3, statistic=accuracy)
-    found = of_set(before, after)
-    differences = (after.predicted[0] == after.gold) * 1.0 - (before.predicted[0] == before.gold)
-    width = stdtrit(199, 0.95) * differences.std(ddof=1) / 200**0.5
-    assert found.gain == pytest.approx(differences.mean(), abs=1e-12)
-    lowest = graded_lower(Sample.of(differences, -1.0), 0.05)  # a loss that nobody met is counted as seen
-    assert differences.mean() - width > lowest
-    assert found.lower == pytest.approx(lowest, abs=1e-6)
 
 
 def test_identical_answers_are_no_gain():
@@ -306,14 +273,6 @@ def test_a_metric_that_is_undefined_for_all_answers_is_refused():
         of_set(nothing, nothing)
 
 
-def test_repeats_that_agree_change_nothing():
-    before, after = arms(14, 120, 3)
-    twice = [replace(arm, predicted=np.repeat(arm.predicted, 2, axis=0)) for arm in (before, after)]
-    one, two = of_set(before, after), of_set(*twice)
-    assert two.gain == pytest.approx(one.gain, abs=1e-12)
-    assert two.lower == pytest.approx(one.lower, abs=1e-12)  # not narrower: they are no further examples
-
-
 def test_the_order_of_set_examples_does_not_matter_and_other_test_sets_are_refused():
     before, after = arms(16, 90, 3)
     order = np.random.default_rng(0).permutation(90)
@@ -386,20 +345,6 @@ def test_a_clear_gain_of_many_labels_is_sure():
 
 
 # --- groups ------------------------------------------------------------------------------------------------------
-
-
-def test_grouped_right_and_wrong():
-    wins, groups = np.arange(300) % 10 < 2, np.arange(300) // 10
-    losses = np.arange(300) % 30 == 29
-    asked = {"margin": 0.03, "confidence": 0.95, "evidence": "proven"}
-    found = compare_right_wrong(losses, wins, **asked, groups=groups)
-    of_group = np.array([(wins * 1.0 - losses)[groups == g].mean() for g in range(30)])
-    width = stdtrit(29, 0.95) * of_group.std(ddof=1) / 30**0.5
-    ungrouped = compare_right_wrong(losses, wins, **asked)
-    assert width < ungrouped.gain - ungrouped.lower  # the wins are spread evenly: the exact test is more cautious
-    assert found.lower == ungrouped.lower
-    assert (found.gain_exact, found.note) == (Fraction(1, 6), "30 groups")
-    assert all(word in found.method for word in ("delete-a-group", "exact"))
 
 
 def test_outcomes_that_go_together_are_less_evidence():

@@ -84,6 +84,8 @@ def test_a_drop_is_compared_exactly():
     assert gain_reaches(Fraction(-7, 100), -0.07)
     assert not gain_reaches(Fraction(-71, 1000), -0.07)
     assert gain_reaches(-0.1 - 0.2, -0.3)
+    assert gain_reaches(Fraction(9, 60), 0.15)
+    assert not gain_reaches(Fraction(0), 0)
 
 
 @pytest.mark.parametrize(
