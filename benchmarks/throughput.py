@@ -154,7 +154,8 @@ def write_project(folder: Path, url: str, examples: int, concurrency: int) -> No
     write_rows(folder / "test.jsonl", "question", examples)
     write_rows(folder / "train.jsonl", "training text", 200)
     models = "\n".join(
-        f"  {m}: {{provider: openai, model: {m}, base_url: '{url}', concurrency: {concurrency}}}" for m in MODELS
+        f"  {m}: {{provider: openai, model: {m}, base_url: '{url}', concurrency: {concurrency}, revision: '1'}}"
+        for m in MODELS
     )
     (folder / "ftgate.yaml").write_text(
         f"version: 1\nmodels:\n{models}\ngates:\n  speed:\n    test_set: test.jsonl\n    training_set: train.jsonl\n"

@@ -57,12 +57,17 @@ def redacted(text: str) -> str:
     return _SECRETS.sub(lambda found: f"{found['name'] or found['field'] or ''}***", masked(text))
 
 
-def masked(text: str) -> str:
-    """Return the text with ``***`` in place of keys of ours: variables named like a secret, as ``GEMINI_API_KEY``."""
-    for name, value in os.environ.items():
-        if len(value) >= _SHORTEST_SECRET and value in text and _SECRET_NAME.search(name):
-            text = text.replace(value, "***")
+def masked(text: str, known: Iterable[str] | None = None) -> str:
+    """Return the text with ``***`` in place of the ``known`` keys, else of those that :func:`secrets` finds."""
+    for secret in secrets() if known is None else known:
+        text = text.replace(secret, "***")
     return text
+
+
+def secrets() -> list[str]:
+    """Return the values of the variables that are named like a secret, as ``GEMINI_API_KEY``."""
+    values = ((name, value) for name, value in os.environ.items() if len(value) >= _SHORTEST_SECRET)
+    return [value for name, value in values if _SECRET_NAME.search(name)]
 
 
 @dataclass(frozen=True, slots=True)

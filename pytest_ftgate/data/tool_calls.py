@@ -204,6 +204,8 @@ def text_beside_calls(answer: str) -> str:
 
 def declared_tools(tools: Any) -> dict[str, Any]:
     """Return the parameters of each tool by its name, of a row's ``tools`` in the shape of the OpenAI API."""
+    if not tools:
+        return {}
     return {part["name"]: part.get("parameters") for part in _functions(tools) if isinstance(part.get("name"), str)}
 
 

@@ -246,18 +246,11 @@ class BuiltModel(Model):
 
 
 class Delegate:
-    """Wrap a model, and override some of its attributes."""
+    """Wrap a model: override some of its attributes, and add the defaults of :class:`Model` for what it lacks."""
 
     def __init__(self, model: object, **changed: Any) -> None:
         self._model = model
         vars(self).update(changed)
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._model, name)
-
-
-class Adopted(Delegate):
-    """Wrap a custom model, and add the defaults of :class:`Model`."""
 
     def __getattr__(self, name: str) -> Any:
         try:

@@ -23,7 +23,6 @@ from pytest_ftgate.data import canonical_json, expected_text, without_instructio
 from pytest_ftgate.errors import RAISED_CURE, ConfigError, ModelError, Where, is_cancelled_from_outside, may_pass, told
 from pytest_ftgate.models.price import price_of, written_price
 from pytest_ftgate.models.protocol import (
-    Adopted,
     BuiltModel,
     Completion,
     Delegate,
@@ -258,7 +257,7 @@ def adopt(given: Any, spec: ModelSpec) -> Model:
         if missing:
             raise _unfit(spec, f"the model of type {type(given).__name__} lacks {', '.join(missing)}")
         # One model per object, so that its limit on concurrency holds wherever it is used.
-        model = given if Model in type(given).__mro__ else _adoptions.setdefault(id(given), Adopted(given))
+        model = given if Model in type(given).__mro__ else _adoptions.setdefault(id(given), Delegate(given))
         return _as_written(cast("Model", model), type(given).__name__, spec)
     if not (callable(given) or predicts(given)):
         cure = "pass a callable (str -> str, sync or async), an object with predict(), or one with complete() and key()"
@@ -272,7 +271,7 @@ def _unfit(
     return ConfigError(what, where=spec.source.where(), cure=cure)
 
 
-_adoptions: WeakValueDictionary[int, Adopted] = WeakValueDictionary()
+_adoptions: WeakValueDictionary[int, Delegate] = WeakValueDictionary()
 
 
 def _as_written(model: Model, kind: str, spec: ModelSpec) -> Model:

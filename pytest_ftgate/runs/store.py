@@ -48,6 +48,7 @@ _CAUSES = (
     (("not a database", "malformed"), _DAMAGED, _MOVE),
     (("",), "predictions cannot be stored or read", _ROOM),
 )
+_FACTS = tuple(field.name for field in dataclasses.fields(Completion))
 _encode = json.JSONEncoder(separators=(",", ":")).encode
 
 
@@ -231,10 +232,11 @@ def _value(prediction: Prediction) -> str:
     """Return the answer as JSON, without what is absent."""
     completion = prediction.completion
     assert completion is not None  # missing answers are not stored
-    facts = {field.name: getattr(completion, field.name) for field in dataclasses.fields(completion)}
-    facts["finish"] = None if completion.finish == "stop" else completion.finish
-    facts |= {"measured_s": prediction.latency_s, "busy_s": prediction.busy_s}
-    return _encode({name: value for name, value in facts.items() if value is not None})
+    facts = {name: value for name in _FACTS if (value := getattr(completion, name)) is not None}
+    if completion.finish == "stop":
+        del facts["finish"]
+    measured = (("measured_s", prediction.latency_s), ("busy_s", prediction.busy_s))
+    return _encode({**facts, **{name: value for name, value in measured if value is not None}})
 
 
 def _make_folder(folder: Path) -> None:

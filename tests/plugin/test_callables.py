@@ -36,19 +36,11 @@ def judged(project: Project, body: str, **changes: Any) -> dict[str, Any]:
 
 FAILURES = {
     "raise ValueError('no weights')": "ValueError: no weights (own.py:4)",
-    "return right(text).nothing": "AttributeError: 'str' object has no attribute 'nothing' (own.py:4)",
-    "assert 0, 'no'": "AssertionError",
     "return None": "None",
-    "return [3]": "list",
-    "return b'refund'": "bytes",
-    "return ['refund']": "list",
     "return answer(text)": "",
     "sys.exit(0)": "SystemExit: 0 (own.py:4)",
     "pytest.skip('not today')": "Skipped: not today (own.py:4)",
-    "pytest.xfail('known')": "XFailed: known (own.py:4)",
-    "pytest.fail('no')": "Failed: no (own.py:4)",
     "pytest.exit('bye', returncode=0)": "Exit: bye (own.py:4)",
-    "raise StopAsyncIteration": "StopAsyncIteration (own.py:4)",
     "return Completion(text='a', finish='done')": "'done'",
 }
 

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from pytest_ftgate.data.tool_calls import calls_text
-from pytest_ftgate.errors import ModelError, masked
+from pytest_ftgate.errors import ModelError
 from pytest_ftgate.models.openai_api.endpoint import (
     Endpoint,
     Refusal,
@@ -45,10 +45,10 @@ def read_answer(body: object, endpoint: Endpoint) -> Completion:
         reasoning += [content] if content else []  # what is said beside the calls
         content = calls_text(calls)
     return Completion(
-        masked(content),  # an endpoint may echo the key that it was sent
+        endpoint.masked(content),
         **_token_counts(data.get("usage")),
         finish=finish,
-        reasoning=masked("\n".join(reasoning)) or None,
+        reasoning=endpoint.masked("\n".join(reasoning)) or None,
     )
 
 

@@ -9,13 +9,14 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from email.utils import parsedate_to_datetime
+from functools import cached_property
 from http import HTTPStatus
 from socket import gaierror
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 from pytest_ftgate import clock
-from pytest_ftgate.errors import ModelError, Where, redacted
+from pytest_ftgate.errors import ModelError, Where, masked, redacted, secrets
 from pytest_ftgate.models.protocol import is_count
 from pytest_ftgate.text import excerpt
 
@@ -78,6 +79,14 @@ class Endpoint:
         if self.key:
             text = text.replace(self.key, "***")
         return excerpt(redacted(text), width=width)
+
+    @cached_property
+    def _secrets(self) -> list[str]:
+        return secrets()
+
+    def masked(self, text: str) -> str:
+        """Return an answer with ``***`` in place of keys of ours: the endpoint may echo the one that it was sent."""
+        return masked(text, self._secrets)
 
     def found(self, text: str) -> str:
         """Return an excerpt of an unexpected answer, as evidence."""

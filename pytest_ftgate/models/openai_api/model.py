@@ -8,6 +8,7 @@ import json
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
+from functools import partial
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
@@ -134,17 +135,18 @@ class ChatClient:
         self._endpoint = endpoint
         self._timeout_s = timeout_s
         self._http = _open_http(timeout_s)
-        # Parsed once, not with every call.
-        self._url = self._http.build_request("POST", f"{endpoint.base_url}/chat/completions").url
-        self._headers = {**endpoint.headers, "Content-Type": "application/json"}
+        headers = {**endpoint.headers, "Content-Type": "application/json"}
+        first = self._http.build_request("POST", f"{endpoint.base_url}/chat/completions", headers=headers)
+        del first.headers["Content-Length"]  # of an empty body
+        # The URL is parsed and headers are merged once, not with every call.
+        self._request = partial(type(first), "POST", first.url, headers=first.headers, extensions=first.extensions)
         self._resume_at = 0.0
 
     async def ask(self, body: Mapping[str, Any]) -> Completion:
         """Send one request, and read its answer. Raises :class:`ModelError`, which never quotes the key."""
         sent = _encode(body).encode()
-        request = self._http.build_request("POST", self._url, content=sent, headers=self._headers)
         try:
-            response = await self._http.send(request, stream=True)
+            response = await self._http.send(self._request(content=sent), stream=True)
             content = await self._read(response)
         except ModelError:
             raise

@@ -29,7 +29,10 @@ PAIR = [{"label": "spam", "score": 0.2}, {"label": "ham", "score": 0.8}]
         ([PAIR], "ham"),
         ((("__label__ham", "__label__spam"), np.array([0.9, 0.1])), "ham"),
         (SimpleNamespace(cats={"spam": 0.1, "ham": 0.9}), "ham"),
-        *((value, None) for value in (None, [], {}, {"label": "ham"}, [0.1, 0.9], np.array([0.1, 0.9]), float("nan"))),
+        *(
+            (value, None)
+            for value in (None, b"x", [], {}, {"label": "ham"}, [0.1, 0.9], np.array([0.1, 0.9]), float("nan"))
+        ),
         *((value, None) for value in (SimpleNamespace(cats={}), [*PAIR, 1], [{"label": 1, "score": 1}], object())),
     ],
 )
