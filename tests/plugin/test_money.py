@@ -179,9 +179,8 @@ def test_calls_that_broke_off_are_told_apart_from_what_was_spent(http: EndpointP
     http.gate_test(baseline=http.model("base", **PRICED, retries=2), candidate=http.model("ft", **PRICED, retries=2))
     http.server.faults.extend([error(429, retry_after="0"), Reply(drop=True)])
     assert http.gate("--ftgate-max-cost=1")["verdict"] == "pass"
-    http.result.stdout.fnmatch_lines(
-        ["$0.2400 spent of --ftgate-max-cost 1, and perhaps $0.001* for 1 call whose cost is unknown"]
-    )
+    said = r"\$0.2400 spent of --ftgate-max-cost 1, and perhaps \$0.001\d* for 1 call whose cost is unknown"
+    assert re.search(said, words(http.result))
 
 
 def test_the_limit_is_an_error_also_where_missing_answers_count_as_wrong(http: EndpointProject) -> None:
@@ -199,4 +198,4 @@ def test_a_function_without_a_price_is_not_counted_and_that_is_said(http: Endpoi
     )
     http.gate_test(baseline=http.model("base", **PRICED), candidate=...)
     assert http.gate("--ftgate-max-cost=5")["verdict"] == "pass"
-    http.result.stdout.fnmatch_lines(["not counted by --ftgate-max-cost, because no price is known: <lambda>"])
+    assert "not counted by --ftgate-max-cost, because no price is known: <lambda>" in words(http.result)

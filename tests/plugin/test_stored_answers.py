@@ -61,7 +61,7 @@ def test_after_a_verdict_the_next_session_asks_again(http: EndpointProject, marg
         found = notes(gate)
         assert (found.keys(), found["note"]["observed"]) == ({"note"}, ALL)
         assert "revision" in found["note"]["advice"]
-        http.result.stdout.fnmatch_lines(["*this session only: 120 answers of base, ft; a revision would keep them"])
+        mentions(found["note"], "this session only: 120 answers of base, ft; a revision would keep them")
 
 
 def test_with_a_revision_they_serve_until_it_changes(http: EndpointProject) -> None:
