@@ -175,7 +175,9 @@ def _folded(result: GateResult) -> Iterator[str]:
     examples = tables.examples(result)
     if examples:
         yield from _fold(examples.title, table(examples))
-    yield from _preformatted("mistakes", sentences.mistake_sentences(result, full=True))
+    for part in (tables.mistakes(result), tables.confusions(result)):
+        if part:
+            yield from _fold(part.title, table(part))
     age = sentences.age_sentence(result)
     inputs = (
         *sentences.method_sentences(result),

@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from math import inf
 from statistics import NormalDist
 
-from pytest_ftgate.checks.advice import learned_pair
 from pytest_ftgate.diagnosis import Diagnosis, Flip
 from pytest_ftgate.result import Check, Economics, GateResult, JudgeResult
 from pytest_ftgate.text import (
     LONGEST,
     is_share,
     plural,
-    printable,
     shortened,
     show_age,
     show_amount,
@@ -30,12 +28,7 @@ from pytest_ftgate.text import (
 
 FINISHES = {"refusal": "refused", "filtered": "filtered", "cut_off": "cut off", "missing": "no answer"}
 
-_OUTCOMES = {"fail": "failed", "inconclusive": "inconclusive", "error": "could not be judged"}
-
 _HEADLINE_CHARACTERS = 160
-_NAMES_SHOWN = 10
-_PAIRS_SHOWN = 3
-_NAME_WIDTH = 40
 _HASH_DIGITS = 12
 _ENOUGH = 200  # examples from which on the gain that can be shown is not told
 
@@ -73,23 +66,6 @@ def with_source(check: Check, most: int = LONGEST) -> str:
 def _place(check: Check) -> str:
     """Return where the threshold was written in a file; nothing for a default or a marker."""
     return f" ({check.source})" if check.source and ":" in check.source else ""
-
-
-def reason(result: GateResult) -> str:
-    """Return why the gate did not pass as one sentence."""
-    check = deciding_checks(result)[0]
-    return f"{_OUTCOMES[result.verdict]}: {check.name}: {check.message}"
-
-
-def more_reasons(result: GateResult) -> Iterator[str]:
-    """Yield the advice of the first deciding check, then the other deciding checks, each with its advice indented."""
-    first, *others = advised_once(deciding_checks(result), set())
-    if first.advice:
-        yield f"advice: {first.advice}"
-    for check in others:
-        yield f"and {check.name}: {check.message}"
-        if check.advice:
-            yield f"  advice: {check.advice}"
 
 
 def stage_sentence(result: GateResult) -> str | None:
@@ -311,44 +287,3 @@ _MISTAKES = {
 def mistake_words(found: Diagnosis) -> dict[str, str]:
     """Return a description for each kind of mistake; without labels a wrong format means invalid JSON."""
     return _MISTAKES if found.labels else {**_MISTAKES, "wrong_format": "not valid JSON"}
-
-
-def mistake_sentences(result: GateResult, *, full: bool) -> Iterator[str]:
-    """Yield the kinds of mistakes of each model; for a green gate only the most frequent one, if ``full``.
-
-    With ``full`` also yield the labels that are confused, and the first of the fixed and the broken examples.
-    """
-    found = result.diagnosis
-    if found is None:
-        return
-    if result.passed:
-        who, counts = ("baseline", found.baseline) if found.candidate is None else ("candidate", found.candidate)
-        for kind, words in list(_kinds(found, counts).items())[: int(full)]:
-            yield f"most frequent mistake of the {who}: {plural(counts[kind], 'answer')} {words}"
-        return
-    for role, counts in (("baseline", found.baseline), ("candidate", found.candidate or {})):
-        kinds = _kinds(found, counts)
-        if kinds:
-            yield f"mistakes of the {role}: {', '.join(f'{counts[kind]:,} {words}' for kind, words in kinds.items())}"
-    if full:
-        yield from _confused(found)
-        for what, names in (("fixed", found.fixed), ("broken", found.broken)):
-            shown = ", ".join(printable(name, _NAME_WIDTH) for name in names[:_NAMES_SHOWN])
-            more = f" and {len(names) - _NAMES_SHOWN:,} more" if len(names) > _NAMES_SHOWN else ""
-            if names:
-                yield f"{what} ({len(names):,}): {shown}{more}"
-
-
-def _kinds(found: Diagnosis, counts: Mapping[str, int]) -> dict[str, str]:
-    """Return the kinds of mistakes that occur with their descriptions, the most frequent first."""
-    words = mistake_words(found)
-    return {kind: words[kind] for kind in sorted(counts, key=lambda kind: -counts[kind]) if kind in words}
-
-
-def _confused(found: Diagnosis) -> Iterator[str]:
-    cited = learned_pair(found)
-    shown = found.confusions[:_PAIRS_SHOWN]
-    for pair in (*shown, *((cited,) if cited is not None and cited not in shown else ())):
-        labels = " -> ".join(repr(printable(label, _NAME_WIDTH)) for label in (pair.expected, pair.answered))
-        change = f", candidate {pair.candidate:,} ({pair.candidate - pair.baseline:+,})"
-        yield f"confused: {labels}: baseline {pair.baseline:,}{'' if found.candidate is None else change}"

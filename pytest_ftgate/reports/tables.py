@@ -215,7 +215,7 @@ def mistakes(result: GateResult) -> Table:
     several = [(words[kind], *counts[kind]) for kind in kinds]
     rows = tuple((what, f"{old:,}", f"{new:,}", f"{new - old:+,}") for what, old, new in several)
     bars = tuple(Bars(old, new, 0.0, most) for _, old, new in several)
-    table = Table("Kinds of mistakes", columns(["answers"], ("baseline", "candidate", "change")), rows, bars)
+    table = Table("Kinds of mistakes", columns(["mistakes"], ("baseline", "candidate", "change")), rows, bars)
     if found.candidate is not None:
         return table
     return replace(table.only((0, 1)), bars=tuple(one._replace(candidate=None) for one in table.bars))

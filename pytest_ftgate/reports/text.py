@@ -213,7 +213,7 @@ def _details(result: GateResult) -> Iterator[str]:
     yield from sentences.judge_sentences(result)
     yield from part_lines(tables.parts(result))
     yield from breakdown_lines(result)
-    yield from sentences.mistake_sentences(result, full=True)
+    yield from part_lines((tables.mistakes(result), tables.confusions(result)))
     shown = most_to_try(result)
     yield from ("more advice:",) if shown else ()
     for number, one in enumerate(shown, start=1):
@@ -222,7 +222,7 @@ def _details(result: GateResult) -> Iterator[str]:
 
 
 def part_lines(parts: Iterable[Table]) -> Iterator[str]:
-    """Yield the guards, slices or labels, without their upper bounds."""
+    """Yield guards, slices, labels or mistakes, without upper bounds."""
     for table in parts:
         yield from table.only(n for n, column in enumerate(table.columns) if column.heading != tables.UPPER).lines("  ")
 

@@ -38,7 +38,7 @@ def test_what_is_expected_need_not_be_known(judged: PythonJudged, name: str, gai
     assert (gate["verdict"], gate["gain"]) == ("pass", gain), gate["checks"]
     assert gate["diagnosis"] is None or (gate["diagnosis"]["confusions"], gate["diagnosis"]["labels"]) == ([], [])
     text = judged.result.stdout.str()
-    assert "    baseline 'Hello! Your number is 0, gladly.', candidate 'number 0'" in text
+    assert "      'Hello! Your number is 0, gladly.' -> 'number 0'" in text
     page = (judged.path / "r.html").read_text(encoding="utf-8")
     assert 'data-label="expected"' not in page
     for shown in (text, page, (judged.path / "r.md").read_text(encoding="utf-8")):
