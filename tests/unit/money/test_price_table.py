@@ -73,7 +73,6 @@ def test_another_provider_is_known_by_its_host() -> None:
     ("model", "base_url", "host"),
     [
         ("no-such-model", OPENAI, "api.openai.com"),
-        ("gpt-4.1-mini", "http://127.0.0.1:8000/v1", "127.0.0.1:8000"),
         ("gpt-4.1-mini", "https://api.openai.com.proxy.test/v1", "api.openai.com.proxy.test"),
         ("ft:gpt-4.1-mini-2025-04-14:org::abc", OPENAI, "api.openai.com"),
         ("ft:no-such-model:org::abc", OPENAI, "api.openai.com"),
@@ -147,6 +146,8 @@ def stand_in(monkeypatch: pytest.MonkeyPatch) -> Any:
 def test_not_installed(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "genai_prices", None)
     assert reason(price()) == "genai-prices is not installed (pip install pytest-ftgate[prices])"
+    for host in ("127.0.0.1:8000", "[::1]:8000", "vllm"):  # no table has these, which is said without loading it
+        assert reason(price("m", f"http://{host}/v1")) == f"genai-prices does not know 'm' at {host}"
 
 
 NO_TOKENS = "has no price of input and output tokens"

@@ -165,32 +165,7 @@ def test_an_example_is_never_a_task(stores):
     assert model.tasks <= 12
 
 
-def test_all_models_work_at_the_same_time(stores):
-    met = asyncio.Event()
-    waiting = set()
-
-    async def meet(model, key):
-        waiting.add(model.name)
-        if len(waiting) == 2:
-            met.set()
-        await met.wait()
-        return key
-
-    jobs = [Job(Model(meet, name=name, concurrency=1), THREE) for name in ("one", "two")]
-    assert all(None not in texts(found) for found in run_models(jobs, stores=stores))
-
-
 # --- each once -------------------------------------------------------------------------------------------------
-
-
-def test_only_what_is_missing_is_asked(stores):
-    before = run(Model(), stores, questions("b"))
-    model = Model()
-    found = run(model, stores)
-    assert stored(found) == [False, True, False]
-    assert sorted(model.calls) == ["model/a/0", "model/c/0"]
-    facts = [(p.completion, p.latency_s, p.created_at) for p in (before.predictions[0][0], found.predictions[0][1])]
-    assert facts[0] == facts[1]
 
 
 @pytest.mark.parametrize("persistent", [True, False])

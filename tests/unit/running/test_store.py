@@ -88,11 +88,6 @@ def test_a_later_prediction_takes_the_place_of_an_older_one_and_only_keys_asked_
     assert {key: kept.completion.text for key, kept in store.get(["k", "c"]).items()} == {"k": "new"}
 
 
-def test_older_than_asked_counts_as_absent(store):
-    store.put([prediction("old", created_at=99.9), prediction("new", created_at=100.0)])
-    assert set(store.get(["old", "new"], newer_than=100.0)) == {"new"}
-
-
 def test_more_keys_than_one_statement_takes(store):
     keys = [f"k{number}" for number in range(2500)]
     store.put([prediction(key) for key in keys[:2000]])

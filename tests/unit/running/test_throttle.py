@@ -58,12 +58,6 @@ def serve(endpoint, n):
     return virtual_time.run(all_of_them())
 
 
-def test_without_a_word_of_complaint_all_calls_run_at_once():
-    endpoint = Endpoint(100, Throttle(8))
-    assert serve(endpoint, 80) == pytest.approx(10)
-    assert (endpoint.most, endpoint.throttle.limit) == (8, 8)
-
-
 def test_a_refusal_halves_what_may_be_in_flight_once_a_window():
     throttle = Throttle(16)
 
