@@ -1,6 +1,6 @@
 """How often a useless fine-tune passes at last, where one test set judges several attempts.
 
-    nice python benchmarks/attempts.py            the table of docs/evidence.md (about a minute)
+    nice python benchmarks/attempts.py            the table of docs/methods.md (about a minute)
     nice python benchmarks/attempts.py 40000      with so many simulations in place of 20,000
 
 Every candidate is exactly as good as the baseline in truth. The team climbs: it keeps the candidate with the best

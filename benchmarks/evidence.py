@@ -9,7 +9,7 @@
     python benchmarks/evidence.py --plain         how often the plain comparison of two numbers is wrong
     python benchmarks/evidence.py --power         chance to show a gain that is there
 
-What is enumerated has no random error; what is simulated names its repetitions. ``docs/evidence.md`` quotes the tables.
+What is enumerated has no random error; what is simulated names its repetitions. ``docs/methods.md`` quotes the tables.
 """
 
 from __future__ import annotations

@@ -47,7 +47,8 @@ def pytest_ftgate_load_examples(path: Path, options: Mapping[str, Any]) -> Itera
         def pytest_ftgate_load_examples(path, options):
             if path.suffix == ".pairs":
                 lines = path.read_text(encoding="utf-8").splitlines()
-                return [dict(zip(("input", "expected"), line.split("=>"))) for line in lines]
+                pairs = (line.split("=>") for line in lines)
+                return [{"input": left, "expected": right} for left, right in pairs]
     """
 
 
@@ -87,7 +88,7 @@ def pytest_ftgate_checks(gate: Context) -> Iterable[Check] | None:
         def pytest_ftgate_checks(gate):
             usd = gate.result.candidate.cost_usd
             if usd is not None and usd > 2:
-                yield Check("own.budget", "fail", f"the candidate cost ${usd:.2f}", usd, 2.0)
+                yield Check("own.budget", "fail", f"it cost ${usd:.2f}", usd, 2.0)
     """
 
 

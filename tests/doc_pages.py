@@ -52,8 +52,18 @@ def file_of(page: str, name: str) -> str:
     return text
 
 
+def blocks_under(page: str, heading: str) -> list[Block]:
+    """Return the blocks of the section with this heading of the second level."""
+    text = page_named(page).read_text(encoding="utf-8")
+    before, _, rest = text.partition(f"\n## {heading}\n")
+    first = before.count("\n") + 1
+    last = first + rest.partition("\n## ")[0].count("\n") + 2
+    assert rest, f"{page} has no section {heading}"
+    return [block for block in blocks(page_named(page)) if first < block.line < last]
+
+
 def commands(block: Block) -> list[tuple[str, str]]:
-    """Return the commands of a console block, each with the output shown below it."""
-    first, *parts = re.split(r"^\$ ", block.text, flags=re.MULTILINE)
+    """Return the commands of a console block, each with the output shown below it; a backslash joins two lines."""
+    first, *parts = re.split(r"^\$ ", re.sub(r" *\\\n *", " ", block.text), flags=re.MULTILINE)
     assert not first, f"{block.place}: a console block begins with a command after '$ '"
     return [(command, output) for command, _, output in (part.partition("\n") for part in parts)]

@@ -10,6 +10,7 @@ from doc_pages import DOCS
 
 from pytest_ftgate import metrics
 from pytest_ftgate.config.gate_keys import GateKeys
+from pytest_ftgate.result import CHECKS
 
 PAGES = reference.pages()
 
@@ -26,9 +27,11 @@ def test_no_page_is_left_over() -> None:
 
 def test_every_key_and_every_metric_has_a_row() -> None:
     for key in GateKeys.model_fields:
-        assert f"\n| `{key}` | " in PAGES["reference/gate-keys.md"]
+        assert f"\n|`{key}`<br>" in PAGES["reference/gate-file.md"]
     for name in metrics.BUILT_IN:
-        assert f"\n| `{name}` | " in PAGES["reference/metrics.md"]
+        assert f"\n|`{name}`|" in PAGES["reference/metrics-and-checks.md"]
+    for name in CHECKS:
+        assert f'\n|<a id="check-{name}"></a>`{name}' in PAGES["reference/metrics-and-checks.md"]
 
 
 def test_a_metric_without_an_explanation_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -38,7 +41,17 @@ def test_a_metric_without_an_explanation_is_an_error(monkeypatch: pytest.MonkeyP
 
 
 def test_options_are_those_that_metrics_accept() -> None:
-    page = PAGES["reference/metrics.md"]
-    assert "| `average` | `field_f1` | " in page
-    assert "| `pos_label` | `f1`, `precision`, `recall` | " in page
-    assert re.search(r"^\| `rouge_l` \| .* \| graded \| 0 to 1 \| `text` \|$", page, flags=re.MULTILINE)
+    page = PAGES["reference/metrics-and-checks.md"]
+    assert "\n|`average`<br>`field_f1`|" in page
+    assert "\n|`pos_label`<br>`f1`, `precision`, `recall`|" in page
+    assert re.search(r"^\|`rouge_l`\|.*; extra `text`\|graded\|$", page, flags=re.MULTILINE)
+
+
+def test_keys_of_models_are_one_table() -> None:
+    """Each key has its default at each provider that knows it."""
+    page = PAGES["reference/gate-file.md"]
+    assert "\n|key|meaning|`openai`|`transformers`|`python`|`recorded`|others|\n" in page
+    assert re.search(r"\n\|`batch_size`<br>.*\|\|8\|yes\|\|\|\n", page)
+    assert re.search(
+        r"^\|`concurrency`<br>.*\|16\|\|16 for async functions, 1 for others\|\|yes\|$", page, flags=re.MULTILINE
+    )

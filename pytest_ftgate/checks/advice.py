@@ -1,7 +1,7 @@
 """What to do about a gate that is not green: each advice rests on a fact, and the first is the first to try.
 
 A failed check brings its own advice (``Check.action``); this module adds what only all answers together can tell.
-``docs/advice.md`` explains the thresholds.
+``docs/verdict.md`` explains the thresholds.
 """
 
 from __future__ import annotations

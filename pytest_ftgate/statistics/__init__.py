@@ -11,7 +11,7 @@ Unless a function says otherwise, its arguments are:
 - ``groups``: the group name of each example, None for an independent one; None: no groups.
 
 No method that decides a verdict draws random numbers, so the same answers give the same verdict. See
-``docs/evidence-appendix.md``.
+``docs/methods.md``.
 """
 
 from pytest_ftgate.statistics.compare import compare_right_wrong

@@ -1,4 +1,4 @@
-"""A gate whose functions run on the workers of a Dask cluster, as docs/howto/large-test-sets.md says."""
+"""A gate whose functions run on the workers of a Dask cluster, as docs/cookbook.md says."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def test_a_function_runs_on_the_workers_of_a_cluster(project: Project, monkeypat
         distributed.LocalCluster(n_workers=2, threads_per_worker=1, dashboard_address=None) as cluster,
         distributed.Client(cluster) as client,
     ):
-        page = file_of("howto/large-test-sets.md", "conftest.py")
+        page = file_of("cookbook.md", "conftest.py (Dask)")
         project.file("conftest.py", page.replace("tcp://scheduler:8786", cluster.scheduler_address))
         gate = passed(project.gate())
         workers = {str(pid) for pid in client.run(os.getpid).values()}

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 NEAR = 0.75
-"""Lowest resemblance of near duplicates, from 0 to 1; how it was chosen: docs/training-set.md."""
+"""Lowest resemblance of near duplicates, from 0 to 1; how it was chosen: docs/data.md."""
 
 SHORTEST = 20
 """Characters. One letter can change the meaning of a shorter text, so its words must be equal."""
