@@ -12,7 +12,6 @@ of each row, so that the gate does not treat its sentences as independent.
 from __future__ import annotations
 
 import json
-import os
 import random
 import re
 import unicodedata
@@ -241,13 +240,9 @@ def numbered(prefix: str, rows: Iterable[Row]) -> list[Row]:
 
 
 def write(path: Path, rows: Iterable[Row]) -> None:
-    """Write JSONL atomically, and only if it differs, because other processes may be reading it."""
+    """Write JSONL."""
     text = "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows)
-    if not path.exists() or path.read_text(encoding="utf-8") != text:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        unfinished = path.with_suffix(f".{os.getpid()}")
-        unfinished.write_text(text, encoding="utf-8", newline="\n")
-        os.replace(unfinished, path)
+    path.write_text(text, encoding="utf-8", newline="\n")
 
 
 def build(folder: Path = FOLDER) -> None:

@@ -1,11 +1,10 @@
-"""Build the data and start a server with both models before the first gate."""
+"""Start a server with the models before the first gate."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import ExitStack
 
-import data
 import lease
 import pytest
 import server
@@ -13,8 +12,7 @@ import server
 
 @pytest.fixture(scope="session", autouse=True)
 def assistant() -> Iterator[None]:
-    """Build the data and run the server for this session; parallel sessions share it."""
-    data.build()
+    """Run the server for this session; parallel sessions share it."""
     with ExitStack() as stack:
         try:
             stack.enter_context(lease.held(server.PORT, server.TRAIN))

@@ -12,7 +12,6 @@ of each row, so that the gate does not treat its sentences as independent.
 from __future__ import annotations
 
 import json
-import os
 import random
 import re
 import unicodedata
@@ -31,6 +30,7 @@ MIN_TEMPLATES = 4  # per intent; fewer cannot be split into training and test
 TEST_SHARE = 1 / 3  # of each intent's templates
 TRAIN_CAP, TEST_CAP = 32, 12  # sentences per intent
 TEST_TURNS = 3  # sentences per template: many small groups are more informative than few large ones
+ALIKE = 0.7  # share of common 4-letter pieces above which two sentences are near duplicates
 
 NOT_LEARNABLE = {"HassRespond"}  # five fixed answers to unrelated questions: nothing to generalise
 
@@ -154,15 +154,27 @@ def split(families: Sequence[str], rng: random.Random) -> tuple[list[str], list[
     return shuffled[n_test:], shuffled[:n_test]
 
 
+def pieces(text: str) -> set[str]:
+    """Return all runs of four letters, without punctuation."""
+    text = re.sub(r"[^\w\s]", "", text)
+    return {text[start : start + 4] for start in range(max(1, len(text) - 3))}
+
+
+def alike(one: str, other: str) -> bool:
+    """Return whether two sentences are near duplicates."""
+    shared, all_ = pieces(one) & pieces(other), pieces(one) | pieces(other)
+    return len(shared) >= ALIKE * len(all_)
+
+
 def draw(pool: Sequence[list[Template]], cap: int, turns: int, rng: random.Random) -> Iterator[Row]:
-    """Yield up to ``cap`` distinct rows, one of each family per turn, so that no family dominates."""
-    seen: set[str] = set()
+    """Yield up to ``cap`` rows without near duplicates, one of each family per turn, so that no family dominates."""
+    seen: list[str] = []
     for _turn in range(turns):
         for family in pool:
             template = rng.choice(family)
             sentence = say(template, rng)
-            if normalized(sentence) not in seen and len(seen) < cap:
-                seen.add(normalized(sentence))
+            if len(seen) < cap and not any(alike(normalized(sentence), other) for other in seen):
+                seen.append(normalized(sentence))
                 yield {"input": sentence, "expected": template.intent, "group": template.family}
 
 
@@ -210,13 +222,9 @@ def numbered(prefix: str, rows: Iterable[Row]) -> list[Row]:
 
 
 def write(path: Path, rows: Iterable[Row]) -> None:
-    """Write JSONL atomically, and only if it differs, because other processes may be reading it."""
+    """Write JSONL."""
     text = "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows)
-    if not path.exists() or path.read_text(encoding="utf-8") != text:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        unfinished = path.with_suffix(f".{os.getpid()}")
-        unfinished.write_text(text, encoding="utf-8", newline="\n")
-        os.replace(unfinished, path)
+    path.write_text(text, encoding="utf-8", newline="\n")
 
 
 def build(folder: Path = FOLDER) -> None:

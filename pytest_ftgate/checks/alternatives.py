@@ -1,6 +1,6 @@
 """What may do instead of the fine-tune: examples in the prompt, or retrieval of the facts that it memorised.
 
-``docs/advice.md`` explains the thresholds.
+``docs/verdict.md`` explains the thresholds.
 """
 
 from __future__ import annotations

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
-import sys
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from functools import cache
@@ -17,22 +15,11 @@ if TYPE_CHECKING:
     from serve import Served
     from voice_project import VoiceProject
 
-EXAMPLE = Path(__file__).parents[2] / "examples" / "voice_commands" / "data.py"
-
 
 @pytest.fixture(scope="session")
-def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Return a folder with the example's ``train.jsonl`` and ``test.jsonl``, which share no sentence template."""
-    folder = tmp_path_factory.mktemp("voice_commands")
-    spec = importlib.util.spec_from_file_location("voice_commands_data", EXAMPLE)
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setitem(sys.modules, spec.name, module)  # its dataclasses look themselves up there
-        spec.loader.exec_module(module)
-        module.build(folder)
-    return folder
+def data() -> Path:
+    """Return the folder with the example's ``train.jsonl`` and ``test.jsonl``, which share no sentence template."""
+    return Path(__file__).parents[2] / "examples" / "voice_commands" / "data"
 
 
 @pytest.fixture(scope="session")

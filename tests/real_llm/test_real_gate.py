@@ -62,7 +62,7 @@ def test_the_free_checks_hold_for_real(voice: VoiceProject) -> None:
     voice.gates()
     gate = voice.gate()
     assert (gate["n"], gate["test_set"]["examples"]) == (N, N)
-    assert (gate["training"]["usable"], gate["training"]["leaked"], gate["training"]["conflicts"]) == (832, 0, 0)
+    assert (gate["training"]["usable"], gate["training"]["leaked"], gate["training"]["conflicts"]) == (823, 0, 0)
     found = statuses(gate)
     assert {name: found[name] for name in ("min_training_examples", "leaked", "min_test_examples")} == {
         "min_training_examples": "pass",
@@ -72,9 +72,7 @@ def test_the_free_checks_hold_for_real(voice: VoiceProject) -> None:
     weak = check(gate, "weak_baseline")
     assert weak["status"] == "pass"
     assert weak["observed"] > 5 * weak["required"]  # it has learned something: the gain is none over nothing
-    warnings = {name for name, status in found.items() if status == "warning"}
-    # 16 of 832 training rows, one test example, and the base model's answers without text.
-    assert warnings - {"unusable_answers"} == {"near_duplicates", "test_near_duplicates"}
+    assert {name for name, status in found.items() if status == "warning"} <= {"unusable_answers"}
 
 
 def test_a_test_body_can_ask_both_models(voice: VoiceProject) -> None:
