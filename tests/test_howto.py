@@ -300,11 +300,6 @@ def test_questions_are_asked_once_for_all_gates(endpoint: EndpointProject) -> No
     assert set(endpoint.asked.values()) == {1}
 
 
-def test_a_large_test_set_has_a_valid_gate(project: Project) -> None:
-    shown(project, BOOK, gate="ftgate.yaml (large)")
-    assert load_gate_file(project.path / "ftgate.yaml").gate_names == ("nightly",)
-
-
 def test_a_metric_and_a_provider(project: Project) -> None:
     shown(project, BOOK, metric="conftest.py")
     provider = file_of(BOOK, "conftest.py (provider)")

@@ -32,8 +32,8 @@ _GATE_DEFS = {
     "GuardKeys": "A guard",
     "SliceKeys": "`slices`",
     "EconomicsKeys": "`economics`",
-    "TrainingCostKeys": "`economics.training_cost_usd`",
-    "CandidatePriceKeys": "`economics.candidate_price`",
+    "TrainingCostKeys": "A training cost",
+    "CandidatePriceKeys": "A candidate's price",
     "Price": "`price`",
 }
 _METRIC_DEFS = {

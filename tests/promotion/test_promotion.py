@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from importlib import import_module
 from importlib.util import find_spec
-from pathlib import Path
 
 import pytest
 from doc_pages import file_of
@@ -41,13 +40,3 @@ def test_mlflow_moves_the_alias_only_on_a_pass(project: Project, monkeypatch: py
     assert client.get_model_version_by_alias("intents", "champion").version in (1, "1")
     verdicts = [client.get_model_version("intents", version).tags["ftgate.verdict"] for version in ("1", "2")]
     assert verdicts == ["pass", "fail"]
-
-
-def test_wandb_logs_offline(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
-    needs("wandb")
-    monkeypatch.setenv("WANDB_MODE", "offline")
-    monkeypatch.setenv("WANDB_SILENT", "true")
-    assert judge(project, "conftest.py (W&B)") == 0
-    (run,) = Path(project.path, "wandb").glob("offline-run-*")
-    (log,) = run.glob("*.wandb")
-    assert b"verdict" in log.read_bytes()
