@@ -33,7 +33,7 @@ _GATE_DEFS = {
     "SliceKeys": "`slices`",
     "EconomicsKeys": "`economics`",
     "TrainingCostKeys": "A training cost",
-    "CandidatePriceKeys": "A candidate's price",
+    "CandidatePriceKeys": "A price of the candidate",
     "Price": "`price`",
 }
 _METRIC_DEFS = {
