@@ -71,7 +71,7 @@ def test_the_main_command_judges_a_gate_and_prints_what_is_shown() -> None:
     *install, run = main.strip().split(" && ")
     assert install == ["python -m pip install -U pip", "pip install -e . --group example"]
     command = run.replace("python", sys.executable, 1).split()
-    status, printed = in_a_terminal([*command, "-p", "no:cacheprovider"], columns=80)
+    status, printed = in_a_terminal([*command, "--ftgate-cache=refresh"], columns=80)
     assert status == 0, printed
     (shown,) = of("text")
     expected, found = (list(map(lasting, text.splitlines())) for text in (shown, printed))
