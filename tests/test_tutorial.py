@@ -43,12 +43,13 @@ def do(step: Block, folder: Path) -> None:
 
 
 def edit(path: Path, lines: str) -> None:
-    """Replace the lines of these keys, whether they are commented out or not."""
+    """Replace the lines of these keys, whether they are commented out or not; add those of others."""
     text = path.read_text(encoding="utf-8")
     for line in lines.splitlines():
         (key,) = re.findall(r"^ *(?:# )?(\w+):", line)
         text, n = re.subn(rf"^ *(?:# )?{key}: .*$", lambda _, line=line: line, text, flags=re.MULTILINE)
-        assert n == 1, line
+        assert n < 2, line
+        text += "" if n else f"{line}\n"
     path.write_text(text, encoding="utf-8")
 
 
