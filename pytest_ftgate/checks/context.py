@@ -32,7 +32,6 @@ from pytest_ftgate.runs.judging import Judging
 from pytest_ftgate.runs.measure import Measured, compare_scored, count_right, forgiven_roles
 from pytest_ftgate.runs.runner import Job, Run, sample_job
 from pytest_ftgate.statistics.evidence import Comparison
-from pytest_ftgate.statistics.groups import group_counts
 
 if TYPE_CHECKING:
     from pytest_ftgate.checks.attempts import Attempt
@@ -168,7 +167,7 @@ class Context:
 
     @property
     def test_sets(self) -> dict[str, DataSet]:
-        """Return the test set and those of the guards, by what messages call them."""
+        """Return the test set and the others, by what messages call them."""
         return {"test set": self.test, **{f"guard {one.name}": one.test for one in self.parts.others}}
 
     @property
@@ -181,11 +180,6 @@ class Context:
         """Return the group of each test example; where people decided, perhaps the rater."""
         people = self.judging.people if self.judging and self.deciding.name == HUMAN_PREFERENCE else None
         return self.test.groups if people is None else list(people.groups(self.test.groups))
-
-    @property
-    def grouped(self) -> bool:
-        """Return whether some test examples have the same group."""
-        return group_counts(self.groups, len(self.test)) is not None
 
     @property
     def share(self) -> bool:
@@ -202,14 +196,14 @@ class Context:
     def requirement(self, path: str, **instead: Any) -> dict[str, Any]:
         """Return the fields of a check of a key: the required value, its source, and the threshold.
 
-        ``path`` is that of the key, such as ``guards.refunds.max_drop``; ``instead`` replaces some of these fields.
+        ``path`` is that of the key, such as ``baselines.champion.max_drop``; ``instead`` replaces some of these fields.
         """
         keys, key = self._at(path)
         value = getattr(keys, key)
         return {"required": value, "source": self.source(path), "threshold": Threshold(path, value), **instead}
 
     def _at(self, path: str) -> tuple[Any, str]:
-        """Return the mapping that holds a key, and the key. Names of guards may contain dots."""
+        """Return the mapping that holds a key, and the key. A name within the path may contain dots."""
         head, _, rest = path.partition(".")
         if not rest:
             return self.config, path
@@ -264,7 +258,7 @@ class Context:
         return "proven" if self.config.standard_of(role).drops else self.config.evidence
 
     def runs_of(self, purpose: Purpose, part: str = "") -> dict[str, Run]:
-        """Return the runs for one purpose by role; of guards those over one guard's test set, ``part``."""
+        """Return the runs for one purpose by role; ``part`` names the guard whose test set they are over."""
         return {name.role: run for name, run in self.runs.items() if (name.purpose, name.part) == (purpose, part)}
 
     def all_runs(self) -> Iterator[tuple[str, Run]]:

@@ -23,16 +23,12 @@ MOST_SLICES = 200
 _NAMED = 5
 
 
-def check_free(gate: Context) -> Iterator[Check]:
-    """Check before any call which slices will be judged, and that the guards can show what they are for."""
-    yield from (*_check_sizes(gate), *_check_guards_free(gate))
-
-
 # --- before any call -----------------------------------------------------------------------------------------
 
 
-def _check_guards_free(gate: Context) -> Iterator[Check]:
-    """Check before any call that the guards can show what they are for."""
+def check_free(gate: Context) -> Iterator[Check]:
+    """Check before any call which slices will be judged, and that the guards can show what they are for."""
+    yield from _check_sizes(gate)
     if not gate.parts.others:
         yield Check("guards", "note", "no guards configured: other tasks were not tested for regressions")
     for guard in gate.parts.others:

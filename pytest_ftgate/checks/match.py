@@ -16,6 +16,7 @@ from pytest_ftgate.checks.economics import call_usd, free, no_price, unknown_cos
 from pytest_ftgate.checks.thresholds import UNTIMED, shown_by_share
 from pytest_ftgate.result import Action, Check, ModelResult, Status, called
 from pytest_ftgate.statistics.evidence import Comparison
+from pytest_ftgate.statistics.groups import group_codes
 from pytest_ftgate.statistics.planning import fewest_examples
 from pytest_ftgate.text import (
     plural,
@@ -72,7 +73,7 @@ def check_reach(gate: Context) -> list[Check]:
     """
     config, metric, n, width = gate.config, gate.deciding, len(gate.test), gate.deciding.high - gate.deciding.low
     drops = [one for one in map(config.standard_of, config.baselines) if one.drops]
-    if gate.grouped or not n or not drops or metric.kind == "set" or width == inf:
+    if group_codes(gate.groups, n) is not None or not drops or not n or metric.kind == "set" or width == inf:
         return []
     path, least = max(drops, key=lambda one: one.gain)  # the strictest
     exact = metric.kind == "right_wrong"
