@@ -222,7 +222,7 @@ def _details(result: GateResult) -> Iterator[str]:
 
 
 def part_lines(parts: Iterable[Table]) -> Iterator[str]:
-    """Yield guards, slices, labels or mistakes, without upper bounds."""
+    """Yield the parts of a result or its mistakes, without upper bounds."""
     for table in parts:
         yield from table.only(n for n, column in enumerate(table.columns) if column.heading != tables.UPPER).lines("  ")
 
