@@ -27,7 +27,7 @@ from typing import Any
 from urllib.parse import quote, quote_plus
 
 from pytest_ftgate.checks.audit import TrainingAudit, audit_training_set
-from pytest_ftgate.checks.audit.wording import Wording, resemblance
+from pytest_ftgate.checks.audit.content import Wording, resemblance
 from pytest_ftgate.data import examples_from, load_examples, normalized_input
 
 

@@ -9,10 +9,10 @@ from dataclasses import dataclass
 from functools import lru_cache
 from itertools import chain, pairwise
 
+from pytest_ftgate.checks.audit.content import Wording
 from pytest_ftgate.checks.audit.exact import ExactCounts, count_exact, outputs_of
 from pytest_ftgate.checks.audit.leaks import copies_but_for_ids
 from pytest_ftgate.checks.audit.near import NearCopies, near_copies
-from pytest_ftgate.checks.audit.wording import Wording
 from pytest_ftgate.data import DataSet, Example, Input, canonical_json, is_blank
 from pytest_ftgate.data.example import Messages
 from pytest_ftgate.data.strict_json import parse_json

@@ -6,9 +6,8 @@ import hashlib
 from collections.abc import Iterable, Iterator, Sequence, Set
 from dataclasses import dataclass
 
-from pytest_ftgate.checks.audit.content import contents, plain_text
+from pytest_ftgate.checks.audit.content import contents, excerpt_from, plain_text, shared_start
 from pytest_ftgate.checks.audit.leaks import leaks, sharing
-from pytest_ftgate.checks.audit.wording import excerpt_from, shared_start
 from pytest_ftgate.data import DataSet, Input, expected_text, is_blank, normalized_input, visible, without_instructions
 from pytest_ftgate.errors import DataError, raise_together
 from pytest_ftgate.text import excerpt

@@ -10,8 +10,8 @@ from itertools import islice
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 from pytest_ftgate.checks.audit.audit import labels_in
+from pytest_ftgate.checks.audit.content import differing
 from pytest_ftgate.checks.audit.near import NEAR
-from pytest_ftgate.checks.audit.wording import differing
 from pytest_ftgate.config.data import max_tokens
 from pytest_ftgate.data import expected_text
 from pytest_ftgate.result import Action, Check, Status, Threshold

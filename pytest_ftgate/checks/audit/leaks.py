@@ -16,14 +16,16 @@ from typing import Literal, NamedTuple, TypeVar
 from pytest_ftgate.checks.audit.content import (
     MARKS,
     MASK,
+    SIGNS,
     SUBSTANTIAL,
     SUBSTANTIAL_MASKED,
+    TOKEN,
     is_long,
     masked,
     says,
     unescaped,
+    words_of,
 )
-from pytest_ftgate.checks.audit.wording import SIGNS, TOKEN, words_of
 from pytest_ftgate.data import DataSet, expected_text, normalized_input
 from pytest_ftgate.data.normalize import INSTRUCTIONS
 

@@ -17,9 +17,8 @@ from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 from zlib import crc32
 
-from pytest_ftgate.checks.audit.content import contents, plain_text
+from pytest_ftgate.checks.audit.content import SHINGLE, Wording, contents, plain_text, resemblance, shingles, words_of
 from pytest_ftgate.checks.audit.leaks import copies_but_for_ids, sharing
-from pytest_ftgate.checks.audit.wording import SHINGLE, Wording, resemblance, shingles, words_of
 from pytest_ftgate.data import DataSet, expected_text, normalized_input
 
 if TYPE_CHECKING:

@@ -6,9 +6,9 @@ import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
+from pytest_ftgate.checks.audit.content import Wording, differing, resemblance, shingles, words_of
 from pytest_ftgate.checks.audit.near import NEAR, SHORTEST, near_copies
 from pytest_ftgate.checks.audit.near import WORDS as LEAST_WORDS
-from pytest_ftgate.checks.audit.wording import Wording, differing, resemblance, shingles, words_of
 from pytest_ftgate.data import normalized_input
 
 PARCEL = "Where is the parcel that I ordered last week?"
