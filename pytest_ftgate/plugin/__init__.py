@@ -218,7 +218,7 @@ def _obliged(config: pytest.Config) -> bool:
     inis = ("ftgate_required", "ftgate_forbid_weakening")
     if not (SESSION in config.stash or config.getoption("--ftgate-report") or any(map(config.getini, inis))):
         return False
-    from pytest_ftgate.plugin.obligations import runs_no_test
+    from pytest_ftgate.plugin.ini_keys import runs_no_test
 
     return not runs_no_test(config)
 

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from importlib.util import find_spec
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,6 @@ import pytest
 
 from pytest_ftgate.errors import ConfigError
 from pytest_ftgate.ini_file import HEADERS, INI_NAMES, IniFile, read_ini, reads_native
-from pytest_ftgate.plugin.obligations import refused_in_ini, sign_of_ci
 from pytest_ftgate.plugin.planning import planning_option
 from pytest_ftgate.text import excerpt, nearest
 
@@ -24,9 +24,45 @@ _PREFIX = "ftgate"
 _TRUTH = ("true", "false", "yes", "no", "on", "off")
 
 
+SIGNS_OF_CI = (
+    "CI", "BUILD_NUMBER", "JENKINS_URL", "TF_BUILD", "TEAMCITY_VERSION", "CODEBUILD_BUILD_ID", "GITHUB_ACTIONS",
+    "GITLAB_CI", "BUILDKITE", "CIRCLECI", "TRAVIS", "APPVEYOR", "DRONE", "BITBUCKET_BUILD_NUMBER", "bamboo_buildKey",
+    "GO_PIPELINE_NAME", "CIRRUS_CI", "SEMAPHORE",
+)  # fmt: skip
+
+
+def sign_of_ci(environment: Mapping[str, str]) -> str | None:
+    """Return the environment variable that shows that this is a CI job: one that is set and not empty."""
+    return next((name for name in SIGNS_OF_CI if environment.get(name)), None)
+
+
+_NO_TEST = {
+    "collectonly": ("--collect-only", "--collectonly", "--co"),
+    "showfixtures": ("--fixtures", "--funcargs"),
+    "show_fixtures_per_test": ("--fixtures-per-test",),
+    "setupplan": ("--setup-plan", "--setupplan"),
+    "cacheshow": ("--cache-show",),
+    "markers": ("--markers",),
+    "help": ("-h", "--help"),
+    "version": ("-V", "--version"),
+}
+"""The options that ask pytest for information in place of a test run, by their names in ``config.option``."""
+
+
+def runs_no_test(config: pytest.Config) -> bool:
+    """Return whether an option asks pytest for information in place of a test run."""
+    return any(config.getoption(name, None) for name in _NO_TEST)
+
+
+def _refused_in_ini(config: pytest.Config) -> str | None:
+    """Return an option in ``addopts`` of the ini file with which no run would judge a required gate."""
+    refused = (ALLOW_MISSING, *(chain(*_NO_TEST.values()) if config.getini("ftgate_required") else ()))
+    return next((one for one in config.getini("addopts") if one.partition("=")[0] in refused), None)
+
+
 def check_options(config: pytest.Config) -> None:
     """Refuse invalid options before any test is collected."""
-    written = refused_in_ini(config)
+    written = _refused_in_ini(config)
     if written is not None:
         raise pytest.UsageError(f"{written} is refused in addopts of the ini file: no required gate would be judged")
     for name in config.getoption("override_ini") or ():

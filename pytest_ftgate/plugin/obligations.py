@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
-from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -21,41 +19,6 @@ from pytest_ftgate.text import shortened, suggestion
 
 KEY = "ftgate_required"
 ALLOW_MISSING = "--ftgate-allow-missing"
-
-SIGNS_OF_CI = (
-    "CI", "BUILD_NUMBER", "JENKINS_URL", "TF_BUILD", "TEAMCITY_VERSION", "CODEBUILD_BUILD_ID", "GITHUB_ACTIONS",
-    "GITLAB_CI", "BUILDKITE", "CIRCLECI", "TRAVIS", "APPVEYOR", "DRONE", "BITBUCKET_BUILD_NUMBER", "bamboo_buildKey",
-    "GO_PIPELINE_NAME", "CIRRUS_CI", "SEMAPHORE",
-)  # fmt: skip
-
-
-def sign_of_ci(environment: Mapping[str, str]) -> str | None:
-    """Return the environment variable that shows that this is a CI job: one that is set and not empty."""
-    return next((name for name in SIGNS_OF_CI if environment.get(name)), None)
-
-
-_NO_TEST = {
-    "collectonly": ("--collect-only", "--collectonly", "--co"),
-    "showfixtures": ("--fixtures", "--funcargs"),
-    "show_fixtures_per_test": ("--fixtures-per-test",),
-    "setupplan": ("--setup-plan", "--setupplan"),
-    "cacheshow": ("--cache-show",),
-    "markers": ("--markers",),
-    "help": ("-h", "--help"),
-    "version": ("-V", "--version"),
-}
-"""The options that ask pytest for information in place of a test run, by their names in ``config.option``."""
-
-
-def runs_no_test(config: pytest.Config) -> bool:
-    """Return whether an option asks pytest for information in place of a test run."""
-    return any(config.getoption(name, None) for name in _NO_TEST)
-
-
-def refused_in_ini(config: pytest.Config) -> str | None:
-    """Return an option in ``addopts`` of the ini file with which no run would judge a required gate."""
-    refused = (ALLOW_MISSING, *(chain(*_NO_TEST.values()) if config.getini(KEY) else ()))
-    return next((one for one in config.getini("addopts") if one.partition("=")[0] in refused), None)
 
 
 @dataclass
@@ -102,7 +65,6 @@ class Owed:
         forbidden: they make the session fail.
         waived_by: the option with which required gates are listed, not enforced.
         setting: the ini key as written, and where.
-        waivable: whether ``--ftgate-allow-missing`` is allowed here.
     """
 
     unmet: Sequence[Unmet] = ()
@@ -110,7 +72,6 @@ class Owed:
     forbidden: bool = False
     waived_by: str | None = None
     setting: str = ""
-    waivable: bool = False
 
     @property
     def red(self) -> bool:
@@ -173,7 +134,7 @@ def find_owed(config: pytest.Config, files: GateFiles, results: Sequence[GateRes
                 weaker.append(finding.text)
     place = f" ({line_of(config.inipath, KEY)})" if config.inipath is not None else ""
     setting = f"{KEY} = {shortened(' '.join(files.required))}{place}" if files.required else f"{KEY} of the base branch"
-    return Owed(unmet, weaker, forbidden, waived_by(config), setting, not sign_of_ci(os.environ))
+    return Owed(unmet, weaker, forbidden, waived_by(config), setting)
 
 
 def waived_by(config: pytest.Config) -> str | None:

@@ -18,8 +18,9 @@ from pytest_ftgate.errors import DataError, FtgateError, guarded, shown_path
 from pytest_ftgate.gate.data_sets import DataSets
 from pytest_ftgate.gate.state import Judged, Services
 from pytest_ftgate.plugin.gate_files import GateFiles, ini_path, option_path, refuse_tracked
+from pytest_ftgate.plugin.ini_keys import sign_of_ci
 from pytest_ftgate.plugin.marks import MARK, claimed_name, location, test_id
-from pytest_ftgate.plugin.obligations import DESELECTED, Owed, Seen, find_owed, sign_of_ci, unmarked, waived_by
+from pytest_ftgate.plugin.obligations import DESELECTED, Owed, Seen, find_owed, unmarked, waived_by
 from pytest_ftgate.plugin.planning import Plans, planning_option
 from pytest_ftgate.plugin.terminal import HIDDEN, add_error, display, failed_tests, show_block, show_gates, show_lines
 from pytest_ftgate.reports import json as json_report
