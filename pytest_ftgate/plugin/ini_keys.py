@@ -24,6 +24,7 @@ _PREFIX = "ftgate"
 _TRUTH = ("true", "false", "yes", "no", "on", "off")
 
 
+ALLOW_MISSING = "--ftgate-allow-missing"
 SIGNS_OF_CI = (
     "CI", "BUILD_NUMBER", "JENKINS_URL", "TF_BUILD", "TEAMCITY_VERSION", "CODEBUILD_BUILD_ID", "GITHUB_ACTIONS",
     "GITLAB_CI", "BUILDKITE", "CIRCLECI", "TRAVIS", "APPVEYOR", "DRONE", "BITBUCKET_BUILD_NUMBER", "bamboo_buildKey",
@@ -81,7 +82,7 @@ def check_options(config: pytest.Config) -> None:
             )
     required, sign = bool(config.getini("ftgate_required")), sign_of_ci(os.environ)
     local, unmet = ("is for local work only", True), ("meets no gate of ftgate_required", required)
-    for option, (what, waives) in (("--ftgate-allow-missing", local), (planning_option(config), unmet)):
+    for option, (what, waives) in ((ALLOW_MISSING, local), (planning_option(config), unmet)):
         if option is not None and config.getoption(option) and waives and sign:
             raise pytest.UsageError(f"{option} {what}; the environment variable {sign} is set")
 
