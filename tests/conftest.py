@@ -23,7 +23,7 @@ from hypothesis import settings
 from loopback import LoopbackServer
 
 import pytest_ftgate
-from pytest_ftgate.plugin.ini_keys import SIGNS_OF_CI
+from pytest_ftgate.gate.state import SIGNS_OF_CI
 
 for module in walk_packages(pytest_ftgate.__path__, "pytest_ftgate."):
     import_module(module.name)

@@ -63,6 +63,7 @@ def _judged(config: GateKeys, folder: Path, name: str) -> GateResult:
         audit=data.audit,
         progress=ProgressDisplay(_write, lambda: None) if sys.stderr.isatty() else ProgressDisplay(_write_line),
         committed=read_notes(recordings) if recordings is not None else {},
+        tell=_write_line,
     )
     try:
         judged = judge_gate(config, services, nodeid=name)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
@@ -15,6 +16,18 @@ from pytest_ftgate.runs.runner import Run, Stores
 
 if TYPE_CHECKING:
     from pytest_ftgate.runs.budget import Budget  # it loads asyncio
+
+
+SIGNS_OF_CI = (
+    "CI", "BUILD_NUMBER", "JENKINS_URL", "TF_BUILD", "TEAMCITY_VERSION", "CODEBUILD_BUILD_ID", "GITHUB_ACTIONS",
+    "GITLAB_CI", "BUILDKITE", "CIRCLECI", "TRAVIS", "APPVEYOR", "DRONE", "BITBUCKET_BUILD_NUMBER", "bamboo_buildKey",
+    "GO_PIPELINE_NAME", "CIRRUS_CI", "SEMAPHORE",
+)  # fmt: skip
+
+
+def sign_of_ci() -> str | None:
+    """Return the environment variable that shows that this is a CI job: one that is set and not empty."""
+    return next((name for name in SIGNS_OF_CI if os.environ.get(name)), None)
 
 
 @dataclass(frozen=True)
@@ -57,4 +70,4 @@ class Services:
     tell: Callable[[str], None] | None = None
     budget: Budget | None = None
     audit: Callable[..., TrainingAudit] | None = None
-    ci: bool = False
+    ci: bool = field(default_factory=lambda: sign_of_ci() is not None)

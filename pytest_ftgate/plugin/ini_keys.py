@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from importlib.util import find_spec
 from itertools import chain
 from pathlib import Path
@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 from pytest_ftgate.errors import ConfigError
+from pytest_ftgate.gate.state import sign_of_ci
 from pytest_ftgate.ini_file import HEADERS, INI_NAMES, IniFile, read_ini, reads_native
 from pytest_ftgate.plugin.planning import planning_option
 from pytest_ftgate.text import excerpt, nearest
@@ -23,20 +24,7 @@ KEYS = (
 _PREFIX = "ftgate"
 _TRUTH = ("true", "false", "yes", "no", "on", "off")
 
-
 ALLOW_MISSING = "--ftgate-allow-missing"
-SIGNS_OF_CI = (
-    "CI", "BUILD_NUMBER", "JENKINS_URL", "TF_BUILD", "TEAMCITY_VERSION", "CODEBUILD_BUILD_ID", "GITHUB_ACTIONS",
-    "GITLAB_CI", "BUILDKITE", "CIRCLECI", "TRAVIS", "APPVEYOR", "DRONE", "BITBUCKET_BUILD_NUMBER", "bamboo_buildKey",
-    "GO_PIPELINE_NAME", "CIRRUS_CI", "SEMAPHORE",
-)  # fmt: skip
-
-
-def sign_of_ci(environment: Mapping[str, str]) -> str | None:
-    """Return the environment variable that shows that this is a CI job: one that is set and not empty."""
-    return next((name for name in SIGNS_OF_CI if environment.get(name)), None)
-
-
 _NO_TEST = {
     "collectonly": ("--collect-only", "--collectonly", "--co"),
     "showfixtures": ("--fixtures", "--funcargs"),
@@ -80,7 +68,7 @@ def check_options(config: pytest.Config) -> None:
             raise pytest.UsageError(
                 "--ftgate-report=html needs Jinja2, which is not installed: pip install 'pytest-ftgate[report]'"
             )
-    required, sign = bool(config.getini("ftgate_required")), sign_of_ci(os.environ)
+    required, sign = bool(config.getini("ftgate_required")), sign_of_ci()
     local, unmet = ("is for local work only", True), ("meets no gate of ftgate_required", required)
     for option, (what, waives) in ((ALLOW_MISSING, local), (planning_option(config), unmet)):
         if option is not None and config.getoption(option) and waives and sign:

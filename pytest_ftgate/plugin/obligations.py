@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -11,9 +10,10 @@ from typing import Any
 import pytest
 
 from pytest_ftgate.errors import FtgateError, shown_path
+from pytest_ftgate.gate.state import sign_of_ci
 from pytest_ftgate.ini_file import line_of
 from pytest_ftgate.plugin.gate_files import GateFiles
-from pytest_ftgate.plugin.ini_keys import ALLOW_MISSING, sign_of_ci
+from pytest_ftgate.plugin.ini_keys import ALLOW_MISSING
 from pytest_ftgate.plugin.planning import planning_option
 from pytest_ftgate.reports.text import Line, finding
 from pytest_ftgate.result import GateResult
@@ -92,7 +92,7 @@ class Owed:
         What the tests in ``counted`` failed for pytest has told.
         """
         if not self.waived_by and (told := self._told(counted)):
-            cure = f"for local work add {ALLOW_MISSING} (refused in CI)" if not sign_of_ci(os.environ) else None
+            cure = f"for local work add {ALLOW_MISSING} (refused in CI)" if not sign_of_ci() else None
             whats, by = [f"ERROR {one}" for one in told.values()], f"required by {self.setting}"
             parts = [*map(finding, whats[:-1]), finding(whats[-1], by, cure)]
             yield KEY, "; ".join(told), _joined(parts)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import sys
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
@@ -18,7 +17,6 @@ from pytest_ftgate.errors import DataError, FtgateError, guarded, shown_path
 from pytest_ftgate.gate.data_sets import DataSets
 from pytest_ftgate.gate.state import Judged, Services
 from pytest_ftgate.plugin.gate_files import GateFiles, ini_path, option_path, refuse_tracked
-from pytest_ftgate.plugin.ini_keys import sign_of_ci
 from pytest_ftgate.plugin.marks import MARK, claimed_name, location, test_id
 from pytest_ftgate.plugin.obligations import DESELECTED, Owed, Seen, find_owed, unmarked, waived_by
 from pytest_ftgate.plugin.planning import Plans, planning_option
@@ -115,7 +113,6 @@ class GateSession:
             tell=lambda text: self.note(Line(text, "yellow")),
             budget=self._budget,
             audit=self.data.audit,
-            ci=sign_of_ci(os.environ) is not None,
         )
 
     @cached_property

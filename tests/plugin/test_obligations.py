@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from gate_project import GATE, Project, passed
 
-from pytest_ftgate.plugin.ini_keys import SIGNS_OF_CI
+from pytest_ftgate.gate.state import SIGNS_OF_CI
 
 GATE_FILE = f"version: 1\ngates:\n  support: {{{GATE}}}\n"
 HEAD = "import pytest\n"

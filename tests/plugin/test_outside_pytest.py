@@ -38,6 +38,16 @@ def test_a_gate_is_judged_as_its_test_is(here: Project) -> None:
     assert facts(judged) == facts(reported)
 
 
+def test_in_ci_an_attempt_must_be_in_the_ledger(
+    here: Project, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("CI", "true")
+    assert judge("support", max_attempts=2).verdict == "error"
+    line = capsys.readouterr().err.partition("ftgate-attempts.jsonl:\n")[2]
+    here.file("ftgate-attempts.jsonl", line)
+    assert judge("support", max_attempts=2).passed
+
+
 @pytest.mark.parametrize(
     ("arguments", "keys", "verdict", "named"),
     [
