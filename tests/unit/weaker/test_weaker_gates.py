@@ -223,7 +223,7 @@ def normalized(*steps: str) -> dict[str, Any]:
     return {"metric": ["accuracy", metric], "thresholds": {"f1_macro": {"min": 0.8}}}
 
 
-def tested(**keys: Any) -> dict[str, Any]:
+def other_set(**keys: Any) -> dict[str, Any]:
     return {"test_set": {"path": "test.jsonl", "limit": 100, **keys}}
 
 
@@ -233,9 +233,9 @@ OTHER: list[tuple[dict[str, Any], dict[str, Any], str]] = [
     ({}, {"metric": {"name": "format", "allowed": ["a", "b"]}}, "metric: accuracy -> format"),
     ({}, {"metric": {"name": "accuracy", "normalize": ["case"]}}, "metric.normalize: not given -> ['case']"),
     (normalized("case"), normalized("case", "punctuation"), "f1_macro.normalize: ['case'] -> ['case', 'punctuation']"),
-    ({}, tested(path="easy.jsonl"), "test_set: test.jsonl -> easy.jsonl"),
-    ({}, tested(fields={"expected": "guess"}), "test_set.fields: not given -> {'expected': 'guess'}"),
-    ({}, tested(format="csv"), "test_set.format: not given -> csv"),
+    ({}, other_set(path="easy.jsonl"), "test_set: test.jsonl -> easy.jsonl"),
+    ({}, other_set(fields={"expected": "guess"}), "test_set.fields: not given -> {'expected': 'guess'}"),
+    ({}, other_set(format="csv"), "test_set.format: not given -> csv"),
     ({}, {"baseline": "recorded:weak.jsonl"}, "baseline: openai:mini -> recorded:weak.jsonl"),
     ({}, {"baseline": {**BASE, "system": "?"}}, "baseline.system: Answer with one label. -> ?"),
     ({}, {"baseline": WITHOUT_PARAMS}, "baseline.params: {'temperature': 0} -> not given"),
