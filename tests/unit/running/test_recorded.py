@@ -77,6 +77,13 @@ def test_committed_recordings_need_them_neither(tmp_path):
     assert all((one.stored, one.latency_s, one.created_at) == (True, 0.5, 5.0) for one in found.predictions[0])
 
 
+def test_a_committed_recording_of_another_input_ends_the_run():
+    key = Model().key(EXAMPLES.examples[3])
+    kept = {key: Recording(Prediction(key, Completion("kept")), Where("r.jsonl", 1), {input_sha256("another")})}
+    found = run(Model(), Stores(None, Store(None), kept), EXAMPLES)
+    assert ("another input" in found.fatal.what, found.model.calls) == (True, [])
+
+
 def test_what_a_row_tells_is_what_the_run_tells(tmp_path):
     model = recorded(tmp_path, row(0, latency_s=0.25, created_at=5, key="of another model"))
     one = DataSet(EXAMPLES.examples[:1], None, "", "test")
