@@ -44,12 +44,13 @@ def advise(gate: Context) -> tuple[Advice, ...]:
     result, found = gate.result, gate.result.diagnosis or Diagnosis({})
     unmeasured, lost = _unmeasured(result.checks), any(map(_on_answers, result.checks))
     taught = lost and not unmeasured and not _mostly_form(found.candidate or {})
-    first, further = [*_first(unmeasured, found, lost=lost)], [*_of_checks(result, unmeasured, lost, taught)]
+    models = _models(gate)
+    first, further = [*_first(unmeasured, found, models, lost=lost)], [*_of_checks(result, unmeasured, lost, taught)]
     if taught:
         first += _out_of_reach(result)
         further += [*_of_training(result, found), *_thin_labels(found, gate.training)]
     if lost and not any(check.kind == "form" for check in unmeasured):
-        further += _of_form(gate.config.asked, found)
+        further += _of_form(models, found)
     further.sort(key=lambda advice: get_args(Action).index(advice.action))
     return tuple(dict.fromkeys([*first, *further]))
 
@@ -63,7 +64,7 @@ def loss_advice(gate: Context, comparison: Comparison, target: float, otherwise:
     if any(check.kind == "form" or check.status == "fail" for check in unmeasured):
         return None
     stop = _stop((comparison.lower, comparison.upper), target, gate.config.confidence, share=gate.share)
-    decided = next((one.text for one in (*_first(unmeasured, found, lost=True), *stop)), None)
+    decided = next((one.text for one in (*_first(unmeasured, found, _models(gate), lost=True), *stop)), None)
     taught = not unmeasured and not _mostly_form(found.candidate or {})
     thin = _thin_labels(found, gate.training) if taught else ()
     return decided or next((f"{one.fact}. {one.text}" for one in thin), otherwise)
@@ -77,6 +78,11 @@ def most_to_try(result: GateResult) -> list[Advice]:
         if not any(one.text in text or one.fact == text for text in shown):
             first.setdefault(one.action, one)
     return list(first.values())[:3]
+
+
+def _models(gate: Context) -> Mapping[str, ModelSpec]:
+    """Return the models that a diagnosis is about: the best baseline, and the candidate if there is one."""
+    return {**gate.config.asked, "baseline": gate.asked(gate.best)}
 
 
 def _fact(check: Check) -> str:
@@ -104,7 +110,9 @@ def _on_answers(check: Check) -> bool:
     return key != "guards" and (key != "thresholds" or check.action == "fix_data")
 
 
-def _first(unmeasured: list[Check], found: Diagnosis, *, lost: bool) -> Iterator[Advice]:
+def _first(
+    unmeasured: list[Check], found: Diagnosis, models: Mapping[str, ModelSpec], *, lost: bool
+) -> Iterator[Advice]:
     """Yield what comes before all else: the right prompt, a fair measurement, and answers in a usable form."""
     for check in unmeasured:
         if lost or check.kind == "models":
@@ -116,7 +124,7 @@ def _first(unmeasured: list[Check], found: Diagnosis, *, lost: bool) -> Iterator
         if _many(found.baseline, "refusal"):  # it is the base model that refuses
             del fixed["refusal"]
         best = max(fixed, key=lambda kind: fixed[kind])
-        yield from [_cure(best, "candidate", counts)] if fixed[best] else []
+        yield from [_cure(best, "candidate", counts, models)] if fixed[best] else []
 
 
 def _of_checks(result: GateResult, unmeasured: list[Check], lost: bool, taught: bool) -> Iterator[Advice]:
@@ -277,13 +285,25 @@ _CURES: Mapping[str, tuple[Action, str, str]] = {
     "refusal": ("better_prompt", f"{_TRAINED}, and remove refusals from the outputs of these rows.", "are refusals"),
 }
 """The advice on each kind of answer: what to do, and what such answers are."""
+_WITHOUT_PROMPT = {
+    "form": "Check what the {role} returns: the metric must find an expected output in it (pattern, json_field, "
+    "normalize).",
+    "cut_off": "Raise the length limit that the {role} answers with.",
+    "refusal": "Check what the {role} is asked, and why it refuses.",
+}
 
 
-def _cure(kind: str, role: str, counts: Counts, instead: str | None = None) -> Advice:
-    """Return the advice on one kind of answers of a model; ``instead`` replaces what to do."""
+def _cure(kind: str, role: str, counts: Counts, models: Mapping[str, ModelSpec], instead: str | None = None) -> Advice:
+    """Return the advice on one kind of answers of a model; ``instead`` replaces what to do.
+
+    A recording or a function has no prompt to change.
+    """
     (action, text, what), count, all_of = _CURES[kind], counts.get(kind, 0), plural(sum(counts.values()), "answer")
     if kind == "form":
         count, all_of = _form(counts), plural(sum(counts.values()) - counts.get(RIGHT, 0), "wrong answer")
+        what = "are no expected label" if 2 * counts.get("unknown_label", 0) >= count else what
+    if kind in _WITHOUT_PROMPT and not models[role].has_prompt:
+        action, instead = "measure_again", _WITHOUT_PROMPT[kind].format(role=role)
     return Advice(action, instead or text.format(role=role), f"{count:,} of {all_of} of the {role} {what}")
 
 
@@ -297,21 +317,21 @@ def _of_form(models: Mapping[str, ModelSpec], found: Diagnosis) -> Iterator[Advi
         what = "list every label" if found.labels else "describe the format"
         text = f"Tell the baseline in its prompt how to answer: {what}, and ask for nothing else"
         text += "." if has_format(models.get("baseline")) else "; or constrain it with response_format."
-        yield _cure("form", "baseline", before, text)
+        yield _cure("form", "baseline", before, models, text)
     if _mostly_form(after, ()) and _form(after) > after.get("empty", 0):
         # a model that misses the form it was trained on likely gets another prompt
-        yield _cure("form", "candidate", after)
+        yield _cure("form", "candidate", after, models)
     both = {
         "baseline": (before, ("cut_off", "no_call")),
         "candidate": (after, ("empty", "cut_off", "no_call", "missing")),
     }
     for role, (counts, kinds) in both.items():
-        yield from (_cure(kind, role, counts) for kind in kinds if _many(counts, kind))
+        yield from (_cure(kind, role, counts, models) for kind in kinds if _many(counts, kind))
     if _many(before, "refusal") and _many(after, "refusal"):
         fact = f"the baseline refuses {plural(before['refusal'], 'answer')}, the candidate {after['refusal']:,}"
         yield Advice("another_model", "Try another base model: training did not end the refusals.", fact)
     elif _many(before, "refusal"):
         text = "Tell the baseline in its prompt what the task is for, and what to answer in doubtful cases."
-        yield _cure("refusal", "baseline", before, text)
+        yield _cure("refusal", "baseline", before, models, text)
     elif _many(after, "refusal"):
-        yield _cure("refusal", "candidate", after)
+        yield _cure("refusal", "candidate", after, models)

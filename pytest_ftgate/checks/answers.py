@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping
+from collections import Counter
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import replace
 
 from pytest_ftgate.checks.context import Context
@@ -63,7 +64,9 @@ def check(gate: Context) -> Iterator[Check]:
                 if not many or count < _MANY * (one.facts.n_expected or 0):
                     yield Check("unusable_answers", "note", message, observed=count)
                     continue
-                cure = "Correct the baseline's prompt, or raise its max_tokens: a gain over answers without text proves"
+                prompt = "Correct the baseline's prompt, or raise its max_tokens"
+                cure = prompt if gate.asked(role).has_prompt else "Check how the baseline was asked"
+                cure += ": a gain over answers without text proves"
                 yield Check("unusable_answers", "warning", message, observed=count, advice=f"{cure} little.")
         labels = gate.deciding.label_set
         if labels is not None and (several := labels.reading.count_ambiguous(one.answers)):
@@ -74,6 +77,53 @@ def check(gate: Context) -> Iterator[Check]:
                 observed=several,
                 advice="Write a pattern that only the final answer matches, such as 'Label: (.*)$'.",
             )
+
+
+def check_order(gate: Context) -> Iterator[Check]:
+    """Warn of answers at chance level that fit other examples: those of the next or previous row, or in any order.
+
+    Chance is the number of right answers that is expected if the same answers were dealt to the examples at random.
+    """
+    metric, n = gate.deciding, len(gate.test)
+    if metric.judged or not metric.compares or n < _FEWEST:
+        return
+    expected = metric.bare().answers_read([metric.right_answer(value) for value in gate.expected])
+    for role, one in gate.scored.items():
+        read = metric.answers_read(one.answers[0])
+        right, wanted = _fitting(read, expected), Counter(expected)
+        chance = sum(wanted[answer] for answer in read if answer is not None) / n
+        shifted = {place: _fitting(read, expected[by:] + expected[:by]) for place, by in _NEIGHBOURS.items()}
+        place = max(shifted, key=lambda place: shifted[place])
+        dealt = (Counter(read) & wanted).total()
+        if right > chance + 2 * chance**0.5 or len(wanted) < 2:
+            continue
+        many = chance <= _FEW_LABELS * n  # with few labels, answers of another row are right by chance, or wrong alike
+        if shifted[place] >= (max(_FEWEST / 2, _BETTER * right, _BETTER * chance) if many else _SAME * n):
+            found, fit = f"{shifted[place]:,} answers fit the {place} row", shifted[place]
+        elif many and dealt >= _SAME * n:
+            found, fit = f"{dealt:,} answers fit the examples in another order", dealt
+        else:
+            continue
+        yield Check(
+            answers_of(role),
+            "warning",
+            f"{called(role, one.facts.name)} is right on {right:,} of {plural(n, 'example')}, which is chance level, "
+            f"but {found}",
+            observed=fit,
+            advice=f"Check how the answers of {called(role)} were joined to the examples, by id or in order "
+            f"({gate.asked(role).source}).",
+            action="measure_again",
+        )
+
+
+_FEWEST, _BETTER, _SAME, _FEW_LABELS = 20, 1.5, 0.9, 0.15
+"""The fewest examples, how many times as many answers must fit another row, the share that fits in any order, and the
+share that is right by chance from which on labels are few."""
+_NEIGHBOURS = {"next": 1, "previous": -1}
+
+
+def _fitting(answers: Sequence[str | None], expected: Sequence[str | None]) -> int:
+    return sum(one is not None and one == other for one, other in zip(answers, expected, strict=True))
 
 
 _MANY_RETRIES = 0.05

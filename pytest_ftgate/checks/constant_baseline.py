@@ -157,6 +157,8 @@ def _weak(gate: Context, role: str, constant: Constant, only: str | None) -> Che
 
 def _better_prompt(gate: Context, role: str) -> str:
     baseline, examples = gate.config.baselines[role], ", with a few examples"
+    if not baseline.has_prompt:
+        return f"Check the answers of {called(role)} ({baseline.source}), or use a better one; {_OTHERWISE}."
     if baseline.provider == "openai":
         examples = "" if "few_shot" in baseline.options else ", and give examples (few_shot: 8)"
     return f"Describe the task and every possible answer in the baseline's prompt{examples}; {_OTHERWISE}."
@@ -176,14 +178,15 @@ def _degenerate(gate: Context, role: str, constant: Constant | None, n: int, onl
         message += f"expects {n:,} different outputs"
         advice = "Check whether most training rows have this output; if not, the training run has collapsed."
         if role != "candidate":
-            advice = "Check its prompt."
+            advice = "Check its prompt." if gate.asked(role).has_prompt else "Check what it is asked."
         elif only == NO_CALL and metric.calls_tools:
             advice = TOOLS_ADVICE.format(role="candidate")
     elif constant is None or not (worse and gate.config.accepts("weak_baseline") and metric.compares):
         return None
     else:
         message = "{} is no better than always answering {}, which scores {}".format(*_shown(gate, role, constant))
-        advice = "Check the training data, and that the candidate is prompted as in its training rows."
+        prompted = ", and that the candidate is prompted as in its training rows"
+        advice = f"Check the training data{prompted if gate.asked(role).has_prompt else ''}."
     if role != "candidate":
         return Check("weak_baseline", "fail", message, advice=advice, action="better_prompt")
     return Check("degenerate_candidate", "fail", message, value, best, None, advice, "fix_data")

@@ -208,13 +208,15 @@ def _advice(gate: Context, found: Reread, improved: Mapping[str, Sequence[int]])
         yield f"Remove the reasoning from the expected outputs, first {place}: while one has it, no answer is stripped."
     if found.after == "pass":
         models = " and ".join(f"the {role}" if role in ("baseline", "candidate") else called(role) for role in roles)
+        prompted = ", prompted as in the training rows" if all(gate.asked(role).has_prompt for role in roles) else ""
         yield (
-            f"Make {models} answer with the expected text alone, prompted as in the training rows; or let the metric "
-            "read such answers: pattern, json_field or normalize."
+            f"Make {models} answer with the expected text alone{prompted}; or let the metric read such answers: "
+            "pattern, json_field or normalize."
         )
         return
     if improved[found.role]:
-        yield f"Ask {opponent(found.role)} for the bare answer; add to its prompt: {_instruction(gate)}"
+        prompt = f"; add to its prompt: {_instruction(gate)}" if gate.asked(found.role).has_prompt else "."
+        yield f"Ask {opponent(found.role)} for the bare answer{prompt}"
     yield "If the form itself is what you train, write goal: format."
 
 

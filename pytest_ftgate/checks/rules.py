@@ -75,6 +75,7 @@ RULES: tuple[Rule, ...] = (
     Rule("answered", attempts.check_again, "accept"),
     Rule("answered", thresholds.check_samples),
     Rule("scored", alternatives.diagnosis),  # the advice of others rests on it
+    Rule("scored", answers.check_order),
     Rule("scored", form.check, "accept"),  # where form decides, all that follows only measures form
     Rule("scored", constant_baseline.check),
     Rule("scored", ready.check_hypothesis),

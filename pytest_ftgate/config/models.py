@@ -54,6 +54,11 @@ class ModelSpec(Placeable):
     def __str__(self) -> str:
         return self.spelling
 
+    @property
+    def has_prompt(self) -> bool:
+        """Return whether the gate sets the model's prompt, which recordings and functions bring themselves."""
+        return self.provider not in ("recorded", "python", "callable")
+
     def placed(self, at: At, name: str | None = None) -> ModelSpec:
         """Return the model with its source; a named model keeps the source of its definition."""
         options, source, given = self.options, self.source, at()

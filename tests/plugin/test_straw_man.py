@@ -412,3 +412,32 @@ def test_a_baseline_that_often_writes_nothing_is_a_warning(project: Project, bla
     says(project, "base.jsonl", lambda i: "" if i >= 60 - blank else label(i) if i < 40 else label(i + 1))
     found = check(project.judge(), "unusable_answers")
     assert (found["status"], found["observed"]) == (status, blank)
+
+
+@pytest.mark.parametrize(
+    ("answered", "part"),
+    [
+        (lambda i: f"label {(i + 1) * 7 % 23}", "next row"),
+        (lambda i: f"label {(i - 1) * 7 % 23}" if i % 3 else "other", "previous row"),
+        (lambda i: f"label {(i * 17 + 5) % 60 * 7 % 23}", "another order"),
+        (lambda i: f"label {i * 7 % 23}" if i % 3 else f"label {(i + 1) * 7 % 23}", None),
+        (lambda i: f"label {i * i % 5}", None),
+        (lambda i: f"unknown {i}", None),
+    ],
+)
+@pytest.mark.parametrize("name", ["ft", "base"])
+def test_answers_that_fit_other_rows_are_said_so(
+    project: Project, answered: Callable[[int], str], part: str | None, name: str
+) -> None:
+    project.test_set(60, expected=lambda i: f"label {i * 7 % 23}")
+    says(project, "ft.jsonl", lambda i: f"label {i * 7 % 23}")
+    says(project, "base.jsonl", lambda i: f"label {i * 7 % 23}" if i < 40 else "other")
+    says(project, f"{name}.jsonl", answered)
+    gate = project.judge()
+    found = check(gate, "candidate_answers" if name == "ft" else "baseline_answers")
+    assert found["status"] == ("pass" if part is None else "warning")
+    advice = " ".join(one["text"] for one in gate["advice"])
+    assert "rompt the" not in advice
+    if part is not None:
+        mentions(found, part, "chance", "by id")
+        assert "Drop this fine-tune" not in str(gate["checks"]) + advice

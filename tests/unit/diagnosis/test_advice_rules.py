@@ -17,6 +17,7 @@ from pytest_ftgate.diagnosis import Confusion, Diagnosis, LabelScore
 from pytest_ftgate.result import Advice, Check, GateResult, Threshold, TrainingResult
 
 MARGIN = Check("margin", "fail", "gain too small")
+MODEL = SimpleNamespace(has_prompt=True, options={})
 DROP = Check("max_drop", "fail", "too much worse")
 
 
@@ -43,7 +44,9 @@ def facts(
     result = replace(plain, **changes)
     judged = {
         "training": taught,
-        "config": SimpleNamespace(asked={}, confidence=0.95),
+        "config": SimpleNamespace(asked={"candidate": MODEL}, confidence=0.95),
+        "best": "baseline",
+        "asked": lambda _: MODEL,
         "share": True,
         "verdict": result.verdict,
     }
