@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import os
+import re
 from collections.abc import Iterator, Mapping
 from functools import partial
 from types import MappingProxyType
@@ -29,6 +30,10 @@ if TYPE_CHECKING:
     from typing_extensions import Self
 
 _IN_PLAIN_SIGHT = "do not write a secret here: name an environment variable with api_key_env"
+
+
+_PROSE = ("system", "template", "rubric", "hypothesis", "because", "name")
+_VARIABLE = re.compile(r"\$\{\w+\}|\$[A-Z_]{2,}")
 
 
 class Placeable:
@@ -115,6 +120,8 @@ class Keys(Placeable, BaseModel):
             return _IN_PLAIN_SIGHT
         known = [field.alias or name for name, field in cls.model_fields.items()]
         if key in known:
+            if isinstance(value, str) and key not in _PROSE and (variable := _VARIABLE.search(value)):
+                return f"variables such as {variable[0]} are not expanded: write the value"
             return "has no value: set one, or remove the key" if value is None else None
         if cls.model_config["extra"] == "allow":
             return None

@@ -134,7 +134,25 @@ _NAME: Any = optional("The model's name in reports.")
 _RETRIES: Any = optional("The maximum number of retries of a failed call. Default: 5.")
 
 
-class OpenAIKeys(Keys):
+_REQUEST_PARAMETERS = (
+    *("temperature", "top_p", "top_k", "max_tokens", "max_completion_tokens", "seed", "stop", "n", "logprobs"),
+    *("frequency_penalty", "presence_penalty", "logit_bias", "response_format", "reasoning_effort", "tool_choice"),
+    *("tools", "extra_body", "verbosity", "repetition_penalty", "do_sample"),
+)
+
+
+class _Asked(Keys):
+    """The keys of a model that takes parameters with each request."""
+
+    @classmethod
+    def _objection(cls, key: Any, value: Any) -> str | None:
+        if key in _REQUEST_PARAMETERS:
+            shown = value if isinstance(value, int | float) else "..."
+            return f"this is a request parameter: write params: {{{key}: {shown}}}"
+        return super()._objection(key, value)
+
+
+class OpenAIKeys(_Asked):
     """A model behind any OpenAI-compatible endpoint."""
 
     model_config = ConfigDict(json_schema_extra={"not": {"required": ["system", "system_file"]}})
@@ -221,7 +239,7 @@ class RecordedKeys(Keys):
     name: Text = _NAME
 
 
-class TransformersKeys(Keys):
+class TransformersKeys(_Asked):
     """A model and a LoRA adapter in this process, loaded with transformers and peft (extra local)."""
 
     short: ClassVar[str] = "model"

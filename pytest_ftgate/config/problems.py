@@ -102,8 +102,12 @@ _MUST = {
 def _cure(kind: str, value: Any, context: Mapping[str, Any]) -> str:
     if kind in ("int_type", "float_type") and isinstance(value, str) and is_numeral(value):
         return ": remove the quotes"
+    if kind == "float_type" and isinstance(value, str) and value.endswith("%") and is_numeral(value[:-1]):
+        return f"; did you mean {float(value[:-1]) / 100:g}?"
     if kind == "string_type" and isinstance(value, int | float):
         return ": quote it"
+    if kind in ("dict_type", "model_type") and isinstance(value, list) and value and isinstance(value[0], Mapping):
+        return ": write a name and a colon in place of each dash"
     if kind == "less_than" and context["lt"] == 1 and 50 < value < 100:
         return f"; did you mean {value / 100:g}?"
     return ""

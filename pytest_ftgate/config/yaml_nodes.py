@@ -8,7 +8,7 @@ refused. PyYAML's constructors are never called, and a deeply nested text is ref
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NoReturn
 
@@ -71,6 +71,7 @@ class _Reader:
 
         self._yaml = yaml
         self._deepest = deepest
+        self._lines = text.split("\n")
         self._anchors: dict[str, Node | None] = {}  # None while the anchored value is still being read
         try:
             self._loader = yaml.SafeLoader(text)
@@ -97,7 +98,8 @@ class _Reader:
             # Only the problem and its line: PyYAML's message would quote the lines around it, including secrets.
             mark = getattr(error, "problem_mark", None) or getattr(error, "context_mark", None)
             problem = str(getattr(error, "problem", None) or "not valid here")
-            raise YamlError(f"invalid YAML: {problem[:200]}", mark.line + 1 if mark else 1) from None
+            line = mark.line + 1 if mark else 1
+            raise YamlError(f"invalid YAML: {_explained(problem, self._lines, line)}", line) from None
         except (ValueError, OverflowError):
             # PyYAML passes escapes such as "\UFFFFFFFF" to chr() and int().
             line = self._loader.get_mark().line + 1
@@ -155,6 +157,27 @@ class _Reader:
             text = f"duplicate key: it is on line {parts[key][0]} and on line {_line(event)}"
             _refuse(text, event, (*path, key))
         return key
+
+
+def _explained(problem: str, lines: Sequence[str], number: int) -> str:
+    """Return a problem of PyYAML in words of ours where a mistake of people is behind it; lines are not quoted."""
+    line = lines[number - 1] if number <= len(lines) else ""
+    before = [(at, text) for at, text in enumerate(lines[: number - 1], 1) if text.strip(" #")]
+    at, above = before[-1] if before else (0, "")
+    depth, depth_above = (len(text) - len(text.lstrip(" ")) for text in (line, above))
+    if "'\\t'" in problem:
+        return "a tab cannot indent: use spaces" + (f", as on line {at}" if at else "")
+    if "${" in line:
+        return "variables such as ${NAME} are not expanded, and text with braces must be quoted"
+    if problem.startswith("mapping values are not allowed") and depth > depth_above:
+        return f"wrong indentation: this line has {depth} spaces, and line {at} has {depth_above}"
+    if problem.startswith("mapping values are not allowed"):
+        return "text with a colon and a space must be quoted"
+    if problem.startswith("expected <block end>"):
+        return f"wrong indentation: this line has {depth} spaces, and no key above it in its block has as many"
+    if problem == "could not find expected ':'":
+        return "a key needs a colon and a space behind it; it may be in the line above"
+    return problem[:200]
 
 
 def _refuse(what: str, event: Any, path: KeyPath) -> NoReturn:

@@ -7,6 +7,7 @@ import gzip
 import hashlib
 import io
 import os
+import re
 import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -182,7 +183,7 @@ def _opened(path: Path, shown: str) -> BinaryIO:
             raise UnopenedError("is a device or a pipe, not a file", where=Where(path=shown))
         return path.open("rb")
     except FileNotFoundError:
-        raise UnopenedError("no such file", where=Where(path=shown), **_missing_hint(path)) from None
+        raise missing(path) from None
     except (OSError, ValueError) as error:  # ValueError: the path has a NUL character
         raise _unreadable(shown, error) from error
 
@@ -192,12 +193,20 @@ def _unreadable(shown: str, error: Exception) -> UnopenedError:
     return UnopenedError(f"cannot be read: {reason}", where=Where(path=shown))
 
 
-def _missing_hint(path: Path) -> dict[str, str]:
-    folder = path.parent
-    if not folder.is_dir():
-        return {"evidence": f"the folder {shown_path(folder)} does not exist either"}
-    near = nearest(path.name, _file_names(folder))
-    return {"cure": f'did you mean "{near}"?' if near else "paths are relative to the file in which they are written"}
+def missing(path: Path) -> UnopenedError:
+    """Return the error that a file does not exist, with what was probably meant."""
+    shown, evidence, folder = shown_path(path), None, path.parent
+    near = nearest(path.name, _file_names(folder)) if folder.is_dir() else None
+    cure: str | None = "paths are relative to the file in which they are written"
+    if url := re.search(r"(?:^|/)(\w[\w+.-]+:)/", shown):
+        cure = f"{url[1]}// is not read: download the data, and write the path of the file"
+    elif near:
+        cure = f'did you mean "{near}"?'
+    elif not path.suffix:
+        cure = "names of the Hugging Face hub are not read: save the data as a file, or give a Dataset in Python code"
+    elif not folder.is_dir():
+        evidence, cure = f"the folder {shown_path(folder)} does not exist either", None
+    return UnopenedError("no such file", where=Where(path=shown), evidence=evidence, cure=cure)
 
 
 def _file_names(folder: Path) -> list[str]:

@@ -16,7 +16,7 @@ from pytest_ftgate.data.example import DataSet, Example, duplicate_ids
 from pytest_ftgate.data.formats import FORMATS as ROW_FORMATS
 from pytest_ftgate.data.formats import Format
 from pytest_ftgate.data.jsonl import read_objects
-from pytest_ftgate.data.lines import GZIP, Lines, UnopenedError, open_lines, suffix_of
+from pytest_ftgate.data.lines import GZIP, Lines, UnopenedError, missing, open_lines, suffix_of
 from pytest_ftgate.data.parquet import read_parquet
 from pytest_ftgate.data.rows import Forms, examples_of, told_left_out
 from pytest_ftgate.errors import DataError, Where, raise_together, shown_path, without_faults
@@ -170,6 +170,8 @@ def _how(path: Path, written: str | None) -> tuple[str, Format | None]:
     if os.path.isdir(path):  # which is said when it is opened
         return "jsonl", form
     file = next((name for name, suffixes in _FILES.items() if suffix in suffixes), None)
+    if file is None and form is None and not suffix and not os.path.lexists(path):
+        raise missing(path)
     if file is None and form is None:
         raise UnopenedError(
             f'unknown suffix "{path.suffix}"' if suffix else "the format is unknown, because the file has no suffix",

@@ -24,6 +24,12 @@ class TestOpening:
             ("trian.jsonl", ["no such file", '"train.jsonl"']),
             ("zzzzzzzzzz.csv", ["no such file", "relative"]),
             ("data/test.jsonl", ["no such file", "folder data"]),
+            *(
+                (f"{url}//host/a{end}", ["no such file", f"{url}//"])
+                for url in ("https:", "s3:")
+                for end in ("", ".csv")
+            ),
+            ("PolyAI/banking77", ["no such file", "hub", "Dataset"]),
             ("folder.jsonl", ["folder", "part"]),
             ("a\0.jsonl", ["null"]),
         ],
