@@ -2,7 +2,7 @@
 
 Scalars follow the core schema of YAML 1.2, so ``1e-2`` is a number and ``1:30`` is text. Tags, duplicate keys, keys
 that are not text, a second document, and values that YAML 1.1 and 1.2 read differently (``yes``, dates, ``010``) are
-refused. PyYAML's constructors are never called, and a deeply nested text is refused before it exhausts the stack.
+refused. PyYAML's constructors are never called.
 """
 
 from __future__ import annotations
@@ -62,105 +62,91 @@ def compose(text: str, *, deepest: int) -> Node | None:
 
     Raise :class:`YamlError` if the text is invalid, or uses a feature that is refused.
     """
-    return _Reader(text, deepest).document()
+    import yaml
+
+    try:
+        loader = yaml.SafeLoader(text)
+    except yaml.YAMLError as error:
+        line = text.count("\n", 0, getattr(error, "position", 0)) + 1
+        raise YamlError("invalid YAML: contains a control character, which YAML does not allow", line) from None
+    try:
+        root = loader.get_single_node()
+    except yaml.YAMLError as error:
+        # Only the problem and its line: PyYAML's message would quote the lines around it, including secrets.
+        mark = getattr(error, "problem_mark", None) or getattr(error, "context_mark", None)
+        problem, line = str(getattr(error, "problem", None) or "not valid here"), mark.line + 1 if mark else 1
+        raise YamlError(f"invalid YAML: {_explained(problem, text.splitlines(), line)}", line) from None
+    except (ValueError, OverflowError):  # PyYAML passes escapes such as "\UFFFFFFFF" to chr() and int()
+        raise YamlError("not a valid escape or number", loader.get_mark().line + 1) from None
+    except RecursionError:
+        raise YamlError(f"nested more than {deepest} levels deep", loader.get_mark().line + 1) from None
+    return None if root is None else _Reader(text, deepest).read(root, ())
 
 
 class _Reader:
+    """Turn the nodes of PyYAML into ours, and refuse what is not plain data."""
+
     def __init__(self, text: str, deepest: int) -> None:
-        import yaml
-
-        self._yaml = yaml
+        self._text = text
         self._deepest = deepest
-        self._lines = text.split("\n")
-        self._anchors: dict[str, Node | None] = {}  # None while the anchored value is still being read
-        try:
-            self._loader = yaml.SafeLoader(text)
-        except yaml.YAMLError as error:
-            line = text.count("\n", 0, getattr(error, "position", 0)) + 1
-            raise YamlError("invalid YAML: contains a control character, which YAML does not allow", line) from None
+        self._known: dict[int, Node | None] = {}  # by the id of PyYAML's node; None while it is being read
 
-    def document(self) -> Node | None:
-        yaml = self._yaml
-        self._next()  # the stream starts
-        if isinstance(self._next(), yaml.StreamEndEvent):
-            return None
-        root = self._value(self._next(), ())
-        self._next()  # the document ends
-        after = self._next()
-        if not isinstance(after, yaml.StreamEndEvent):
-            raise YamlError("a second document begins here; a gate file must be one document", _line(after))
-        return root
-
-    def _next(self) -> Any:
-        try:
-            return self._loader.get_event()  # type: ignore[no-untyped-call]
-        except self._yaml.YAMLError as error:
-            # Only the problem and its line: PyYAML's message would quote the lines around it, including secrets.
-            mark = getattr(error, "problem_mark", None) or getattr(error, "context_mark", None)
-            problem = str(getattr(error, "problem", None) or "not valid here")
-            line = mark.line + 1 if mark else 1
-            raise YamlError(f"invalid YAML: {_explained(problem, self._lines, line)}", line) from None
-        except (ValueError, OverflowError):
-            # PyYAML passes escapes such as "\UFFFFFFFF" to chr() and int().
-            line = self._loader.get_mark().line + 1
-            raise YamlError("not a valid escape or number", line) from None
-
-    def _value(self, event: Any, path: KeyPath) -> Node:
-        """Return the value that begins with an event, and read up to its end."""
-        yaml = self._yaml
+    def read(self, node: Any, path: KeyPath) -> Node:
         if len(path) > self._deepest:
-            _refuse(f"nested more than {self._deepest} levels deep", event, path[:3])
-        if isinstance(event, yaml.AliasEvent):
-            return self._aliased(event, path)
-        _refuse_tag(event, path)
-        self._anchors[event.anchor] = None
-        scalar = isinstance(event, yaml.ScalarEvent)
-        node = Node(_scalar(event, path), _line(event)) if scalar else self._container(event, path)
-        self._anchors[event.anchor] = node
-        return node
+            _refuse(f"nested more than {self._deepest} levels deep", node, path[:3])
+        if id(node) in self._known:  # an alias
+            return self._again(node, path)
+        if tag := _TAG.match(self._text, node.start_mark.index):
+            _refuse(f"YAML tags are not supported: remove {quoted(tag[1])}", node, path)
+        self._known[id(node)] = None
+        is_scalar = isinstance(node.value, str)
+        self._known[id(node)] = made = Node(_scalar(node, path), _line(node)) if is_scalar else self._parts(node, path)
+        return made
 
-    def _container(self, start: Any, path: KeyPath) -> Node:
-        yaml = self._yaml
-        is_mapping = isinstance(start, yaml.MappingStartEvent)
+    def _again(self, node: Any, path: KeyPath) -> Node:
+        known = self._known[id(node)]
+        if known is None:
+            _refuse("an alias is inside its own anchor", node, path)
+        if len(path) + known.height > self._deepest:
+            _refuse(f"aliases nest more than {self._deepest} levels deep", node, path)
+        return known
+
+    def _parts(self, node: Any, path: KeyPath) -> Node:
         parts: dict[str | int, tuple[int, Node]] = {}
-        while not isinstance(event := self._next(), yaml.CollectionEndEvent):
-            key = self._key(event, path, parts) if is_mapping else len(parts)
-            parts[key] = _line(event), self._value(self._next() if is_mapping else event, (*path, key))
-        nodes = [node for _, node in parts.values()]
-        size = 1 + sum(node.size for node in nodes)
+        is_mapping = node.id == "mapping"
+        for key, value in node.value if is_mapping else enumerate(node.value):
+            name = self._key(key, value, path, parts) if is_mapping else key
+            parts[name] = _line(key if is_mapping else value), self.read(value, (*path, name))
+        nodes = [part for _, part in parts.values()]
+        size = 1 + sum(part.size for part in nodes)
         if size > MOST_VALUES:
-            _refuse(f"more than {MOST_VALUES:,} values once aliases are expanded", start, path)
-        value = {key: node.value for key, (_, node) in parts.items()}
-        height = 1 + max((node.height for node in nodes), default=0)
-        return Node(value if is_mapping else list(value.values()), _line(start), parts, size, height)
+            _refuse(f"more than {MOST_VALUES:,} values once aliases are expanded", node, path)
+        values = {key: part.value for key, (_, part) in parts.items()}
+        height = 1 + max((part.height for part in nodes), default=0)
+        return Node(values if is_mapping else list(values.values()), _line(node), parts, size, height)
 
-    def _aliased(self, event: Any, path: KeyPath) -> Node:
-        if event.anchor not in self._anchors:
-            _refuse(f"the alias *{cut(event.anchor)} has no earlier anchor", event, path)
-        node = self._anchors[event.anchor]
-        if node is None:
-            _refuse(f"the alias *{cut(event.anchor)} is inside its own anchor", event, path)
-        if len(path) + node.height > self._deepest:
-            _refuse(f"aliases nest more than {self._deepest} levels deep", event, path)
-        return node
-
-    def _key(self, event: Any, path: KeyPath, parts: Mapping[str | int, tuple[int, Node]]) -> str:
-        if not isinstance(event, self._yaml.ScalarEvent):
-            _refuse("a key must be text, not a list, a mapping or an alias", event, path)
-        _refuse_tag(event, path)
-        if event.value == "<<" and event.style is None:
-            _refuse("merge keys (<<) are not supported: repeat the keys", event, path)
-        key = _scalar(event, path)
+    def _key(self, node: Any, value: Any, path: KeyPath, parts: Mapping[str | int, tuple[int, Node]]) -> str:
+        if not isinstance(node.value, str) or id(node) in self._known:
+            at = value if isinstance(node.value, str) else node  # an alias has the place of its anchor
+            _refuse("a key must be text, not a list, a mapping or an alias", at, path)
+        if node.value == "<<" and node.style is None:
+            _refuse("merge keys (<<) are not supported: repeat the keys", node, path)
+        key = self.read(node, path).value
         if not isinstance(key, str):
-            _refuse(f"the key {event.value} is not text: quote it", event, path)
+            _refuse(f"the key {node.value} is not text: quote it", node, path)
         if key in parts:
-            text = f"duplicate key: it is on line {parts[key][0]} and on line {_line(event)}"
-            _refuse(text, event, (*path, key))
+            text = f"duplicate key: it is on line {parts[key][0]} and on line {_line(node)}"
+            _refuse(text, node, (*path, key))
         return key
+
+
+_TAG = re.compile(r"(?:&[^\s,\[\]{}]+\s+)?(!\S*)")
 
 
 def _explained(problem: str, lines: Sequence[str], number: int) -> str:
     """Return a problem of PyYAML in words of ours where a mistake of people is behind it; lines are not quoted."""
+    if problem == "but found another document":
+        return "a second document begins here; a gate file must be one document"
     line = lines[number - 1] if number <= len(lines) else ""
     before = [(at, text) for at, text in enumerate(lines[: number - 1], 1) if text.strip(" #")]
     at, above = before[-1] if before else (0, "")
@@ -180,33 +166,28 @@ def _explained(problem: str, lines: Sequence[str], number: int) -> str:
     return problem[:200]
 
 
-def _refuse(what: str, event: Any, path: KeyPath) -> NoReturn:
-    raise YamlError(what, _line(event), path)
+def _refuse(what: str, node: Any, path: KeyPath) -> NoReturn:
+    raise YamlError(what, _line(node), path)
 
 
-def _refuse_tag(event: Any, path: KeyPath) -> None:
-    if event.tag is not None:
-        _refuse(f"YAML tags are not supported: remove {quoted(event.tag)}", event, path)
-
-
-def _scalar(event: Any, path: KeyPath) -> Any:
+def _scalar(node: Any, path: KeyPath) -> Any:
     """Return the value of a scalar: text where it is quoted."""
-    text: str = event.value
+    text: str = node.value
     if not text.isascii() and any("\ud800" <= char <= "\udfff" for char in text):
-        _refuse("a lone surrogate is not text", event, path)
-    if event.style is not None:
+        _refuse("a lone surrogate is not text", node, path)
+    if node.style is not None:
         return text
     ambiguity = _ambiguity(text)
     if ambiguity:
-        _refuse(ambiguity, event, path)
+        _refuse(ambiguity, node, path)
     try:
         return _plain_value(text)
     except ValueError:  # Python refuses integers with thousands of digits
-        _refuse("the number has too many digits", event, path)
+        _refuse("the number has too many digits", node, path)
 
 
-def _line(event: Any) -> int:
-    return int(event.start_mark.line) + 1
+def _line(node: Any) -> int:
+    return int(node.start_mark.line) + 1
 
 
 def _ambiguity(text: str) -> str | None:

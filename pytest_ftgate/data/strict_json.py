@@ -54,6 +54,16 @@ def _decoded(decode: Callable[..., Any], *args: Any) -> Any:
         raise JsonError("a number has too many digits", cure="write it as text") from None
 
 
+def container_of(value: Any) -> Any:
+    """Return an object or list, also of JSON text; None for other values."""
+    if isinstance(value, str):
+        try:
+            value = parse_json(value) if value.lstrip()[:1] in ("{", "[") else None
+        except ValueError:
+            return None
+    return value if isinstance(value, dict | list) else None
+
+
 def json_within(text: str) -> Iterator[tuple[int, int, Any]]:
     """Yield the objects and lists in a text with their places; a comma too many and Python's quotes are forgiven."""
     at, tries = 0, _MOST_TRIES

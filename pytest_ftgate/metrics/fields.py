@@ -16,7 +16,7 @@ from dataclasses import dataclass, replace
 from functools import cached_property, lru_cache, partial
 from typing import Any
 
-from pytest_ftgate.data.strict_json import parse_json
+from pytest_ftgate.data.strict_json import container_of, parse_json
 from pytest_ftgate.errors import MetricError
 from pytest_ftgate.metrics.field_rules import FieldRules, Lists, innermost_field, read_rules, refuse_unknown
 from pytest_ftgate.metrics.json_diff import (
@@ -79,7 +79,7 @@ class FieldMetric(Metric):
         return replace(self, rules=self.rules.lenient())
 
     def _container(self, value: Any, index: int) -> Any:
-        found = _as_container(value)
+        found = container_of(value)
         if found is None:
             raise MetricError(f"{self.name} compares JSON fields, and test_set[{index}] expects {kind_of(value)}")
         return found
@@ -189,15 +189,6 @@ def _f1(counts: Floats, *, empty: float = 0.0) -> Floats:
     return ratios
 
 
-def _as_container(value: Any) -> dict[str, Any] | list[Any] | None:
-    if isinstance(value, str):
-        try:
-            value = parse_json(value)
-        except ValueError:
-            return None
-    return value if isinstance(value, dict | list) else None
-
-
 # --- options -------------------------------------------------------------------------------------------------
 
 
@@ -218,7 +209,7 @@ def build(options: Options) -> FieldMetric:
 
 
 def _expected(options: Options, text: str) -> dict[str, Any] | list[Any]:
-    found = _as_container(text)
+    found: dict[str, Any] | list[Any] | None = container_of(text)
     if found is None:
         what = f"{options.metric} compares JSON fields, and the test set expects {excerpt(text)!r}"
         cure = "Every expected output must be a JSON object or list; for text use exact_match."

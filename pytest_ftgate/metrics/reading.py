@@ -12,7 +12,7 @@ from typing import Any, Literal, TypeAlias
 
 from pytest_ftgate.data import expected_text
 from pytest_ftgate.data.example import canonical_json
-from pytest_ftgate.data.strict_json import json_within, parse_json
+from pytest_ftgate.data.strict_json import container_of, json_within, parse_json
 from pytest_ftgate.data.tool_calls import calls_in, calls_written, tool_named
 from pytest_ftgate.metrics.labels import MOST_WORDS, NUMBER, LabelSet, leaves_of, tokens_of, without_lead
 from pytest_ftgate.metrics.normalization import FULL
@@ -30,7 +30,7 @@ def read_leniently(
 ) -> str:
     """Return what an answer says, as text that the metric's lenient form compares with the expected output."""
     if kind == "calls":
-        return _calls(answer, tools) if _container(expected) else answer
+        return _calls(answer, tools) if container_of(expected) else answer
     text = without_blocks(answer) if leading_block(expected_text(expected)) is None else answer
     if kind == "reasoning":
         return text
@@ -67,18 +67,8 @@ def loosened(value: Any) -> Any:
 
 def expected_loosely(expected: Any, kind: Kind) -> Any:
     """Return an expected output as :func:`read_leniently` gives answers: with the types of JSON values loosened."""
-    container = _container(expected) if kind in ("calls", "whole") else None
+    container = container_of(expected) if kind in ("calls", "whole") else None
     return expected if container is None else loosened(container)
-
-
-def _container(value: Any) -> Any:
-    """Return an object or list, also of JSON text; None for other values."""
-    if isinstance(value, str) and value.lstrip()[:1] in ("{", "["):
-        try:
-            value = parse_json(value)
-        except ValueError:
-            return None
-    return value if isinstance(value, dict | list) else None
 
 
 def _calls(answer: str, tools: Collection[str]) -> str:
@@ -96,7 +86,7 @@ def _calls(answer: str, tools: Collection[str]) -> str:
 
 def _whole(text: str, expected: Any) -> str:
     """Return the only JSON value of the expected type; for other outputs the value in it, the number, or the line."""
-    wanted = _container(expected)
+    wanted = container_of(expected)
     found = {canonical_json(value): value for _, _, value in json_within(text)}
     if wanted is not None:
         one = [value for value in found.values() if isinstance(value, type(wanted))]

@@ -9,6 +9,7 @@ from functools import cache, partial
 from typing import TYPE_CHECKING, Any
 
 from pytest_ftgate.data import Example, expected_text
+from pytest_ftgate.data.strict_json import container_of, parse_json
 from pytest_ftgate.data.tool_calls import calls_in, canonical_calls, declared_tools, names_in, text_beside_calls
 from pytest_ftgate.diagnosis import Confusion, Diagnosis, LabelScore
 from pytest_ftgate.metrics.labels import LabelSet, Reading
@@ -145,7 +146,7 @@ def _kind(
         return of_calls
     if label_kind is not None:
         return label_kind(completion.text)
-    return "wrong_format" if _is_container(example.expected) and not _is_json(text) else "wrong"
+    return "wrong_format" if container_of(example.expected) is not None and not _is_json(text) else "wrong"
 
 
 def _calls_wanted(metric: Metric, example: Example) -> list[Call] | None:
@@ -181,15 +182,7 @@ def _label_kind(answer: str, labels: LabelSet) -> str:
     return "wrong_format" if wrapped else "unknown_label"
 
 
-def _is_container(expected: Any) -> bool:
-    if isinstance(expected, str):
-        return expected.lstrip()[:1] in ("{", "[") and _is_json(expected)
-    return isinstance(expected, dict | list)
-
-
 def _is_json(text: str) -> bool:
-    from pytest_ftgate.data.strict_json import parse_json
-
     try:
         parse_json(text)
     except ValueError:
@@ -214,7 +207,7 @@ def labels_of(metric: Metric, examples: Sequence[Example]) -> LabelSet | None:
     made = metric.label_set
     if made is None or made.inside is None:
         expected = [example.expected for example in examples]
-        if any(isinstance(value, dict | list) for value in expected) or any(map(_is_container, expected)):
+        if any(container_of(value) is not None for value in expected):
             return None
         texts = tuple(dict.fromkeys(expected_text(value).strip() for value in expected))
         if not any(texts):
@@ -297,7 +290,7 @@ def recalled(fixed: Sequence[Example], test: Sequence[Example], training: Sequen
 def _to_be_known(example: Example) -> str:
     """Return the words of the expected output; none if it is not a fact, or occurs in the input."""
     text, given = expected_text(example.expected).strip(), example.input
-    if not isinstance(example.expected, str | int | float) or _is_container(example.expected):
+    if not isinstance(example.expected, str | int | float) or container_of(example.expected) is not None:
         return ""
     # Several words, a name, or a number too long to be guessed.
     long_number = sum(map(str.isdigit, text)) >= _TELLING_DIGITS
