@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from pytest_ftgate.data import Example
     from pytest_ftgate.models import Completion, Model
 _LOSSES = (0, 4, 8)
-_MARGINS = (0.0, 1.0, 2.0)
+_MARGINS, _MARGIN = (0.0, 1.0, 2.0), 0.05  # the gains in margins; what stands for a margin of 0
 _BROKEN, _RIGHT = 0.03, 0.8  # the shares that are assumed where no answers are stored
 _CHARACTERS_PER_TOKEN = 4
 _UNKNOWN = "no answer is stored (--ftgate-preview=3)"
@@ -300,7 +300,8 @@ def _prospects(gate: Context, units: int, scored: dict[str, Scored]) -> dict[str
     asked: dict[str, Any] = {"margin": margin, "confidence": config.confidence, "evidence": gate.evidence_of(role)}
     found: dict[str, Any] = {"margin": margin, "evidence": asked["evidence"]}
     found["basis"] = [f"for a candidate that breaks {100 * broken:.2g} % of the examples ({source})"]
-    gains = sorted({factor * margin for factor in _MARGINS})
+    unit = margin or _MARGIN * (metric.high - metric.low)
+    gains = sorted({factor * unit for factor in _MARGINS} if isfinite(unit) else {0.0})
     if metric.pairwise:  # a win rate of 55 % is 10 % more wins than losses
         asked["margin"], found["basis"] = 2 * margin, ["if no pair is a tie"]
         return {**found, "chances": {gain: chances(units, gain=2 * gain, disagreement=1.0, **asked) for gain in gains}}
@@ -311,7 +312,7 @@ def _prospects(gate: Context, units: int, scored: dict[str, Scored]) -> dict[str
             gain: chances(units, gain=gain, disagreement=rate, **asked) if rate <= 1 else None
             for gain, rate in rates.items()
         }
-        return {**found, "detectable": detectable_gain(units, broken=broken, **asked)}
+        return {**found, "detectable": detectable_gain(units, broken=broken, **asked) if margin >= 0 else None}
     if metric.kind == "graded" and margin > 0:
         found["fewest_graded"] = fewest_graded(margin / (metric.high - metric.low), config.confidence)
     baseline = max(baselines, key=lambda one: metric.sign * one.value) if baselines else _assumed(gate)

@@ -14,6 +14,7 @@ from pytest_ftgate.text import (
     plural,
     printable,
     shortened,
+    show_amount,
     show_count,
     show_difference,
     show_percent,
@@ -93,9 +94,10 @@ def _total(amounts: Sequence[Amount | None]) -> Amount | None:
 
 def _chances(plan: Plan) -> Iterator[str]:
     """Yield how likely each verdict is, by the real gain, and what makes a pass likelier."""
-    margin, examples = show_difference(plan.margin, share=plan.share), plural(plan.examples, "example")
+    key, examples = "margin" if plan.margin >= 0 else "max_drop", plural(plan.examples, "example")
+    margin = f"{key} {show_amount(abs(plan.margin), share=plan.share)}"
     rows = [(show_difference(gain, share=plan.share), *_percent(one)) for gain, one in plan.chances.items()]
-    yield f"{plan.metric}, {examples}, margin {margin}, {plan.evidence} at {show_percent(plan.confidence)}"
+    yield f"{plan.metric}, {examples}, {margin}, {plan.evidence} at {show_percent(plan.confidence)}"
     if plan.attempt is not None:
         yield str(plan.attempt)
     if rows:

@@ -14,6 +14,10 @@ from loopback import LoopbackServer, Reply, error
 from pytest_ftgate.statistics.planning import chances, detectable_gain, fewest_wins
 from pytest_ftgate.text import show_usd
 
+PRICED = {
+    role: {"provider": "recorded", "path": f"{path}.jsonl", "price": {"input_per_1m": usd, "output_per_1m": usd}}
+    for role, path, usd in (("baseline", "base", 9), ("candidate", "ft", 1))
+}
 PRICE = {"input_per_1m": 1_000, "output_per_1m": 5_000}  # each answer costs 10 x $0.001 + 2 x $0.005
 
 
@@ -124,6 +128,10 @@ def test_the_chances_are_those_of_the_exact_test(project: Project) -> None:
         ({"metric": "f1_macro"}, "for so few examples let accuracy decide, and put f1_macro under thresholds"),
         ({"metric": "rouge_l"}, "a graded gain of the margin needs at least 62 examples"),
         ({"metric": "rouge_l", "margin": 0.03}, "a graded gain of the margin needs at least 102 examples"),
+        (
+            {"margin": ..., "max_drop": 0.06, "cheaper_by": 2, **PRICED},
+            "accuracy, 60 examples, max_drop 6 points, proven at 95 %",
+        ),
         ({}, "confidence: 0.9 is an honest choice for so few examples (1 false pass in 10)"),
         ({"baseline": "openai:m"}, "for a candidate that breaks 3 % of the examples (assumed)"),
     ],
@@ -136,6 +144,11 @@ def test_what_the_chances_rest_on_is_said(project: Project, keys: dict[str, Any]
     passed = [int(shares[0]) for shares in chances_shown(lines).values()]
     assert passed == sorted(passed)
     assert passed[0] <= 5
+
+
+def test_a_margin_of_nothing_has_chances_at_real_gains(project: Project) -> None:
+    project.gate_test(margin=0)
+    assert list(chances_shown(plan(project))) == ["+0.0", "+5.0", "+10.0"]
 
 
 def test_groups_count_as_at_least_so_many(project: Project) -> None:
