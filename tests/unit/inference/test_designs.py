@@ -1,0 +1,135 @@
+"""How often gates pass by luck where what is measured is no plain gain, by simulation of the tests that they use."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+import pytest
+
+from pytest_ftgate.checks.drop import judge_drop
+from pytest_ftgate.checks.parts import Tolerance
+from pytest_ftgate.metrics import Scored
+from pytest_ftgate.metrics.text import ExactMatch
+from pytest_ftgate.statistics.compare import compare_preferences
+from pytest_ftgate.statistics.evidence import Question
+from pytest_ftgate.statistics.exact import share_p_value
+from pytest_ftgate.statistics.methods import by_exact_test
+from pytest_ftgate.statistics.planning import corrected_confidence
+
+ALPHA = 0.05
+RUNS = 4_000
+
+
+def rate(draw: Callable[[np.random.Generator], bool], runs: int = RUNS) -> float:
+    """Return how often something happens, and print it with its standard error."""
+    rng = np.random.default_rng(1)
+    found = sum(draw(rng) for _ in range(runs)) / runs
+    print(f"{100 * found:.1f} % ({100 * (found * (1 - found) / runs) ** 0.5:.1f})")
+    return found
+
+
+def exceeds(found: float, limit: float, runs: int = RUNS) -> bool:
+    """Return whether a rate exceeds its limit by more than three standard errors."""
+    return found > limit + 3 * (limit * (1 - limit) / runs) ** 0.5
+
+
+# --- latency -----------------------------------------------------------------------------------------------------
+
+
+def faster(rng: np.random.Generator, n: int, factor: float, real: float, sd: float) -> bool:
+    """Return whether ``faster_by`` passes: the ratio of both p50 reaches the factor, and the sign test says so."""
+    each = np.exp(rng.normal(0, sd, n))  # a long input takes both models longer
+    old, new = (each * np.exp(rng.normal(0, sd, n)) for _ in range(2))
+    old *= real
+    reached = int((old >= factor * new).sum())
+    return bool(np.median(old) >= factor * np.median(new)) and share_p_value(reached, n, 0.5) <= ALPHA
+
+
+@pytest.mark.simulation
+@pytest.mark.parametrize(("n", "sd"), [(50, 0.6), (50, 0.2), (200, 0.6)])
+def test_a_model_that_is_just_not_fast_enough_seldom_passes(n: int, sd: float) -> None:
+    assert not exceeds(rate(lambda rng: faster(rng, n, 2.0, 2.0, sd)), ALPHA)
+    assert rate(lambda rng: faster(rng, n, 2.0, 1.8, sd)) <= ALPHA
+    assert rate(lambda rng: faster(rng, n, 2.0, 4.0, sd)) >= 0.5  # and one that is twice as fast as needed passes
+
+
+@pytest.mark.simulation
+@pytest.mark.parametrize(("n", "most"), [(58, 0.0), (59, ALPHA), (100, ALPHA), (300, ALPHA)])
+def test_a_p95_at_its_limit_seldom_passes(n: int, most: float) -> None:
+    limit = float(np.exp(0.6 * 1.6448536))
+
+    def within(rng: np.random.Generator, slower: float) -> bool:
+        seconds = slower * np.exp(rng.normal(0, 0.6, n))
+        return share_p_value(int((seconds <= limit).sum()), n, 0.95) <= ALPHA
+
+    assert not exceeds(rate(lambda rng: within(rng, 1.0)), most)
+    assert rate(lambda rng: within(rng, 1.1)) <= most
+
+
+# --- people ------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.simulation
+@pytest.mark.parametrize("raters", [10, 20])
+@pytest.mark.parametrize("bias", [0.10, 0.15])
+def test_raters_with_a_taste_of_their_own_seldom_pass_an_equal_candidate(raters: int, bias: float) -> None:
+    """Each of 200 pairs has one rating; what a rater prefers on average differs by this standard deviation."""
+    runs = 1_000
+    of_pair = np.arange(200) % raters
+    asked = {"margin": 0.0, "confidence": 0.95, "evidence": "significant", "groups": [str(one) for one in of_pair]}
+
+    def passes(rng: np.random.Generator) -> bool:
+        taste = np.clip(0.5 + bias * rng.standard_normal(raters), 0, 1)
+        preferred = (rng.random(200) < taste[of_pair]).astype(float)
+        found = compare_preferences(preferred, **asked)
+        return found.gain > 0 and found.above_zero
+
+    assert not exceeds(rate(passes, runs), 0.06, runs)
+
+
+# --- slices ------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.simulation
+def test_slices_of_a_candidate_that_lost_nowhere_seldom_fail_and_not_often_warn() -> None:
+    """Five slices of 30, in each of which both models are equally good and differ on 16 %."""
+    tolerance = Tolerance(0.03, corrected_confidence(0.95, 5), proven=False, alone=0.95)
+    seen: dict[tuple[int, int], str] = {}
+
+    def status(rng: np.random.Generator) -> str:
+        won, lost, _ = rng.multinomial(30, [0.08, 0.08, 0.84])
+        if (won, lost) not in seen:
+            rows = np.arange(30)
+            before, after = (right.astype(float) for right in (rows >= won, (rows < won) | (rows >= won + lost)))
+            scored = [Scored(ExactMatch(), float(one.mean()), per_example=one) for one in (before, after)]
+            seen[won, lost] = judge_drop({"baseline": scored[0]}, scored[1], tolerance, [None] * 30).status
+        return seen[won, lost]
+
+    assert not exceeds(rate(lambda rng: "fail" in [status(rng) for _ in range(5)]), ALPHA)
+    assert rate(lambda rng: "warning" in [status(rng) for _ in range(5)]) <= 0.25
+
+
+# --- champion ----------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.simulation
+@pytest.mark.parametrize(
+    ("over_prompt", "over_champion"), [(0.0, 0.0), (0.0, -0.03), (0.10, -0.03)], ids=["prompt", "both", "champion"]
+)
+def test_two_standards_need_no_correction(over_prompt: float, over_champion: float) -> None:
+    """A candidate that only just misses a standard passes both in at most 5 %: margin 0, and max_drop 3 points."""
+    n = 200
+
+    def outcome(rng: np.random.Generator, gain: float) -> tuple[int, int]:
+        won, lost, _ = rng.multinomial(n, [0.08 + gain / 2, 0.08 - gain / 2, 0.84])
+        return int(won), int(lost)
+
+    def passes(rng: np.random.Generator) -> bool:
+        beaten, kept = outcome(rng, over_prompt), outcome(rng, over_champion)
+        if beaten[0] <= beaten[1] or kept[0] - kept[1] < -0.03 * n:
+            return False
+        proofs = ((beaten, Question(0.0, 0.95, "significant"), 0.0), (kept, Question(-0.03, 0.95, "proven"), -0.03))
+        return all(by_exact_test(*counts, n, asked).p_value(target) <= ALPHA for counts, asked, target in proofs)
+
+    assert not exceeds(rate(passes, 2_000), ALPHA, 2_000)
