@@ -113,10 +113,11 @@ def docs(session: nox.Session) -> None:
 
 @nox.session(default=False)
 def browser(session: nox.Session) -> None:
-    """Open HTML reports in Chromium, where it can be had."""
+    """Open HTML reports and the documentation in Chromium, where it can be had."""
     if not shutil.which("chromium"):
         session.skip("there is no chromium on the PATH")
     install(session, group="browser")
+    install(session, group="docs")
     session.run("python", "-m", "pytest", "-q", "tests/browser")
 
 

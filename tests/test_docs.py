@@ -29,7 +29,7 @@ from pytest_ftgate.cli.commands import _parser
 from pytest_ftgate.config import load_gate_file, resolve_gate
 from pytest_ftgate.config.gate_file import FileKeys
 from pytest_ftgate.config.gate_keys import GateKeys
-from pytest_ftgate.statistics import chances
+from pytest_ftgate.statistics import chances, fewest_examples
 from pytest_ftgate.statistics.planning import needed_right_wrong
 
 STEP_BY_STEP = {"tutorial.md"}
@@ -114,6 +114,9 @@ def models_of(page: Path) -> dict[str, Any]:
 
 @pytest.mark.parametrize("block", [one for one in of("yaml") if is_gate_file(one.values[0])])
 def test_gate_files_are_read(block: Block, project: Project) -> None:
+    project.file("acme_policy/__init__.py", "")
+    project.file("acme_policy/gates.yaml", "version: 1\ndefaults: {margin: 0.05}\n")
+    project.pytester.syspathinsert()
     shown = whole(block.text)
     shown["models"] = models_of(block.page) | shown.get("models", {})
     shown["gates"] = {name: completed(gate | shown.get("defaults", {})) for name, gate in shown["gates"].items()}
@@ -242,6 +245,8 @@ def test_the_tables_of_examples_are_right() -> None:
         needed = [needed_right_wrong(10 * (int(gain) + lost), 10 * lost, 1000, above, 0.95) for lost, above in designs]
         assert ["never" if one is None else f"{one:,}" for one in needed] == row.split(" | ")
     assert (len(gains), len(sizes)) == (5, 6)
+    asked: dict[str, Any] = {"confidence": 0.95, "proven": True, "exact": True}
+    assert [fewest_examples(drop, **asked) for drop in (0.05, 0.03, 0.02, 0.01, 0.1)] == [59, 99, 149, 299, 29]
 
 
 def ratings_block(block: Block, project: Project) -> None:

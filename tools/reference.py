@@ -202,10 +202,11 @@ def _models(schema: _Schema) -> str:
             continue
         given = {provider: part["properties"][key] for provider, part in every.items() if key in part["properties"]}
         told = {provider: schema.meaning(one).partition(" Default: ") for provider, one in given.items()}
-        meaning = " Or: ".join(dict.fromkeys(text for text, _, _ in told.values()))
+        more = (text.partition(". ")[2] for _, _, text in told.values())  # what follows the default
+        meaning = " ".join(filter(None, (" Or: ".join(dict.fromkeys(text for text, _, _ in told.values())), *more)))
         cells = []
         for provider, part in every.items():
-            default = told[provider][2].rstrip(".") if provider in told else ""
+            default = told[provider][2].partition(". ")[0].rstrip(".") if provider in told else ""
             cells.append(
                 "required" if key in part.get("required", ()) else default or ("yes" if provider in given else "")
             )
@@ -462,7 +463,8 @@ def _checks() -> Iterator[str]:
         level = CHANGEABLE[name].default if name in CHANGEABLE else "decides"
         shown = f"{name}.NAME" if name in ("thresholds", "guards") else name
         default = {"limit": "warn, fail above a limit"}.get(level, level)
-        rows.append((f'<a id="check-{name}"></a>`{shown}`<br>{default}', explained[name].rstrip("."), cures[name]))
+        when, cure = (text[0].upper() + text[1:].rstrip(".") for text in (explained[name], cures[name]))
+        rows.append((f'<a id="check-{name}"></a>`{shown}`<br>{default}', when, cure))
     yield "## Checks"
     yield (
         "Each is printed under its name. One that *decides* is `fail`, `inconclusive` or `error`. The others have a "

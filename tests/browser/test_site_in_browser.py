@@ -1,0 +1,60 @@
+"""The documentation in a browser: what the copy button copies, and what a phone shows of a key."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from functools import partial
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Browser
+
+pytest.importorskip("material", reason="mkdocs-material is missing: pip install --group docs")
+ROOT = Path(__file__).parents[2]
+
+
+class Quiet(SimpleHTTPRequestHandler):
+    def log_message(self, *_: object) -> None:
+        pass
+
+
+@pytest.fixture(scope="module")
+def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """Return the address of the built site on loopback, where a page may read the clipboard."""
+    folder = tmp_path_factory.mktemp("site")
+    command = [sys.executable, "-m", "mkdocs", "build", "--strict", "--quiet", "--site-dir", str(folder)]
+    subprocess.run(command, cwd=ROOT, check=True, timeout=300, env={**os.environ, "NO_MKDOCS_2_WARNING": "1"})
+    with ThreadingHTTPServer(("127.0.0.1", 0), partial(Quiet, directory=str(folder))) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        yield f"http://127.0.0.1:{server.server_port}"
+        server.shutdown()
+
+
+def test_the_copy_button_copies_no_prompt(site: str, browser: Browser) -> None:
+    context = browser.new_context(permissions=["clipboard-read", "clipboard-write"])
+    page = context.new_page()
+    page.goto(f"{site}/tutorial/")
+    block = page.locator(".highlight", has=page.locator(".gp", has_text="$")).nth(1)
+    block.hover()
+    block.locator("button").first.click()
+    assert page.evaluate("navigator.clipboard.readText()") == "python make_messages.py 6"
+    context.close()
+
+
+@pytest.mark.parametrize("name", ["gate-file", "metrics-and-checks", "command-line", "python-and-json"])
+def test_a_phone_shows_the_meaning_beside_the_key(site: str, browser: Browser, name: str) -> None:
+    context = browser.new_context(viewport={"width": 390, "height": 844})
+    page = context.new_page()
+    page.goto(f"{site}/reference/{name}/")
+    boxes = [cell.bounding_box() for cell in page.locator("td:nth-child(2)").all()]
+    assert len(boxes) > 5
+    assert max(box["x"] for box in boxes if box) < 260  # at least a third of the screen is the meaning's
+    context.close()
