@@ -542,9 +542,9 @@ def _with_value(name: str, settings: Mapping[str, Any]) -> str:
 
 
 _ABOUT = {
-    "init": "It finds the `*test*` and the `*train*` file in the folder or in `data`, recognises their format or "
-    "guesses the columns, warns where a gate would fail, and proposes a metric (`accuracy` for balanced labels, "
-    "`f1_macro` for more than 10 or unbalanced ones, `exact_match` for JSON and text) and a margin of 0.05. It writes "
+    "init": "It finds the `*test*` and the `*train*` file in the folder or in `data`, warns where a gate would fail, "
+    "and proposes a metric (`accuracy` for balanced labels, `f1_macro` for more than 10 or "
+    "unbalanced ones, `exact_match` for JSON and text) and a margin of 0.05. It writes "
     "`ftgate.yaml`, a test in the first folder of `testpaths`, and, if pytest has no ini file yet, a `pytest.ini` "
     "that makes the gate [required](../protect.md). Existing files are kept unless you pass `--force`; an existing ini "
     "file is never changed.\n\n"
