@@ -27,7 +27,7 @@ _CONSTRAINTS = ("guided_json", "guided_choice", "guided_regex", "guided_grammar"
 _DEFAULT_TEMPERATURE = 1.0
 _SHOWN = 60
 
-_COMPARED = 2_000
+_COMPARED = 300
 """The most examples for which it is compared what models are sent."""
 _RARE = 0.05
 """The share of examples up to which further text about an example is an exception."""
@@ -76,7 +76,7 @@ def _same_model(gate: Context) -> Iterator[Check]:
             message += " with the same prompt"
             yield Check("identical_outputs", "fail", message, source=source, advice=f"{advice}.")
         elif role in _compared(gate) and identity(spec) == identity(candidate):
-            message += f" ({candidate.spelling}) in other words, so the gain is that of a prompt or of parameters"
+            message += f" ({candidate.spelling}), so the gain is that of the prompt or of the parameters"
             yield Check("baseline_prompt", "fail", message, source=source, advice=f"{advice}, {_ACCEPT}.")
 
 
