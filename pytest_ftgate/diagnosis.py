@@ -66,8 +66,6 @@ class Diagnosis:
     candidate: Mapping[str, int] | None = None
     confusions: Annotated[tuple[Confusion, ...], about("empty if outputs are not labels")] = ()
     labels: Annotated[tuple[LabelScore, ...], about("empty if outputs are not labels")] = ()
-    fixed: tuple[str, ...] = ()  # file and line of all examples that the candidate answers better; the id without one
-    broken: tuple[str, ...] = ()  # of those that it answers worse
     wrong_in_both: Annotated[int | None, about("examples that neither model gets right in any repeat")] = None
     recalled: Annotated[
         int | None, about("fixed examples whose output is in the training set but does not follow from their input")

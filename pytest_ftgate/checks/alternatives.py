@@ -8,7 +8,6 @@ from __future__ import annotations
 from math import floor
 
 from pytest_ftgate.checks.context import Context, Found
-from pytest_ftgate.checks.shown import hides, shown_diagnosis
 from pytest_ftgate.config import ModelSpec
 from pytest_ftgate.result import Check
 from pytest_ftgate.runs.mistakes import diagnose
@@ -75,7 +74,7 @@ def diagnosis(gate: Context) -> Found:
         return Found({})
     test, training, scored = gate.test.examples, gate.training.examples, gate.scored
     found = diagnose(gate.deciding, test, training, scored[gate.best], scored.get("candidate"))
-    return Found({"diagnosis": shown_diagnosis(gate, found) if hides(gate) else found})
+    return Found({"diagnosis": found})
 
 
 def check_knowledge(gate: Context) -> list[Check]:

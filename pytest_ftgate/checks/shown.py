@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING
 
 from pytest_ftgate.checks.ledger import hash_of
 from pytest_ftgate.data import DataSet, Example, normalized_input
-from pytest_ftgate.diagnosis import Diagnosis, Flip
+from pytest_ftgate.diagnosis import Flip
 from pytest_ftgate.errors import FtgateError
-from pytest_ftgate.runs.measure import Measured, flips, gains, measure_run, score_run
+from pytest_ftgate.runs.measure import Measured, flips, measure_run, score_run
 
 if TYPE_CHECKING:
     from pytest_ftgate.checks.context import Context
@@ -72,19 +72,3 @@ def shown_flips(gate: Context, most: int) -> dict[str, tuple[Flip, ...]]:
         return {"broken": (), "wrong": ()}
     facts = flips(found[gate.best], found["candidate"], gate.deciding.name, most)
     return {"broken": facts["broken"], "wrong": facts["wrong"]}
-
-
-def shown_diagnosis(gate: Context, diagnosis: Diagnosis) -> Diagnosis:
-    """Return a diagnosis that names only examples that may be shown."""
-    found = shown_answers(gate)
-    fixed: list[Example] = []
-    broken: list[Example] = []
-    if found:
-        change = gains(found[gate.best], found["candidate"], gate.deciding.name)
-        for example, gain in zip(found["candidate"].run.test_set, change, strict=True):
-            (fixed if gain > 0 else broken if gain < 0 else []).append(example)
-    return replace(
-        diagnosis,
-        fixed=tuple(example.name for example in fixed),
-        broken=tuple(example.name for example in broken),
-    )

@@ -79,17 +79,15 @@ def diagnose(
     labels = labels_of(metric, examples)
     kinds = [_kinds(metric, examples, one, labels) for one in models]
     never = [{i for i, answers in enumerate(zip(*one, strict=True)) if RIGHT not in answers} for one in kinds]
-    fixed, broken = ([examples[i] for i in rows] for rows in _changed(metric, baseline, candidate))
-    facts = [] if metric.calls_tools else fixed  # calls are behaviour
     return Diagnosis(
         baseline=_counted(kinds[0]),
         candidate=_counted(kinds[1]) if candidate is not None else None,
         confusions=_confusions(examples, models, labels) if labels else (),
         labels=_label_scores(examples, kinds, labels) if labels else (),
-        fixed=tuple(str(example.place or example.id) for example in fixed),
-        broken=tuple(str(example.place or example.id) for example in broken),
         wrong_in_both=len(set.intersection(*never)) if candidate is not None else None,
-        recalled=recalled(facts, examples, list(training)) if candidate is not None else None,
+        recalled=recalled(_fixed(metric, baseline, candidate), examples, list(training))
+        if candidate is not None
+        else None,
     )
 
 
@@ -260,14 +258,12 @@ def _label_scores(
 # --- examples ------------------------------------------------------------------------------------------------
 
 
-def _changed(metric: Metric, baseline: Measured, candidate: Measured | None) -> tuple[list[int], list[int]]:
-    """Return the examples that the candidate answers better, and those that it answers worse."""
+def _fixed(metric: Metric, baseline: Measured, candidate: Measured) -> list[Example]:
+    """Return the examples that the candidate answers better; none of calls, which are behaviour."""
     from pytest_ftgate.runs.measure import gains
 
-    if candidate is None:
-        return [], []
-    change = gains(baseline, candidate, metric.name)
-    return (change > _ROUNDING).nonzero()[0].tolist(), (change < -_ROUNDING).nonzero()[0].tolist()
+    better = [] if metric.calls_tools else (gains(baseline, candidate, metric.name) > _ROUNDING).nonzero()[0]
+    return [candidate.run.test_set.examples[i] for i in better]
 
 
 def recalled(fixed: Sequence[Example], test: Sequence[Example], training: Sequence[Example]) -> int:

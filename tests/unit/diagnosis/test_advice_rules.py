@@ -35,11 +35,12 @@ def facts(
     **changes: Any,
 ) -> Any:
     """Return a gate that failed for its margin, and nothing else to be said of it."""
-    made = Diagnosis(**{"baseline": {"right": 60}, "candidate": {"right": 60}, **(diagnosis or {})})
+    told = {"baseline": {"right": 60}, "candidate": {"right": 60}, "fixed": 0, "broken": 0, **(diagnosis or {})}
+    wins, losses = told.pop("fixed"), told.pop("broken")
     counted = replace(TrainingResult(usable=5000, duplicates=0, conflicts=0, leaked=0), **(training or {}))
     plain = GateResult("g", "n", "fail", "accuracy", 0.05, gain=0.01, upper_bound=0.2, n=60, confidence=0.95)
     plain = replace(plain, metric_range=(0.0, 1.0), models_called=True, checks=tuple(map(as_made, (*failed, *checks))))
-    plain = replace(plain, diagnosis=made, wins=len(made.fixed), losses=len(made.broken), training=counted)
+    plain = replace(plain, diagnosis=Diagnosis(**told), wins=wins, losses=losses, training=counted)
     taught = [SimpleNamespace(expected=label) for label, count in (labels or {}).items() for _ in range(count)]
     result = replace(plain, **changes)
     judged = {
@@ -51,10 +52,6 @@ def facts(
         "verdict": result.verdict,
     }
     return SimpleNamespace(result=result, checks=result.checks, **judged)
-
-
-def ids(n: int) -> tuple[str, ...]:
-    return tuple(f"t{i}" for i in range(n))
 
 
 def wrong(**kinds: int) -> dict[str, int]:
@@ -126,8 +123,8 @@ SPEAKS: dict[str, tuple[str, Any, Any]] = {  # the action, a gate of which it is
     "a label that was lost to another": ("fix_data", told(**pair(0, 9, lost=3)), told(**pair(0, 9, lost=2))),
     "a label that is one": ("fix_data", told(**pair(0, 9)), told(**pair(0, 9, answered="(no known label)"))),
     "a bound on the answers": ("fix_data", bound("f1_macro", "fix_data"), bound("latency_p50_s")),
-    "broken examples": ("fix_data", told(fixed=ids(10), broken=ids(5)), told(fixed=ids(11), broken=ids(5))),
-    "a few broken examples": ("fix_data", told(fixed=ids(1), broken=ids(5)), told(fixed=ids(1), broken=ids(4))),
+    "broken examples": ("fix_data", told(fixed=10, broken=5), told(fixed=11, broken=5)),
+    "a few broken examples": ("fix_data", told(fixed=1, broken=5), told(fixed=1, broken=4)),
     "a label hardly seen": ("add_examples", hardly(2, 6, a=9), hardly(2, 6, a=10)),
     "a label hardly seen and mostly wrong": ("add_examples", hardly(2, 6), hardly(3, 6)),
     "a label that is rare in the test set": ("add_examples", hardly(0, 3), hardly(0, 2)),
@@ -170,7 +167,7 @@ SPEAKS: dict[str, tuple[str, Any, Any]] = {  # the action, a gate of which it is
         f"{goal} as a goal": (action, facts(GOAL[goal]), facts(replace(GOAL[goal], status="pass")))
         for goal, action in GOALS.items()
     },
-    "wrong in both": ("another_model", told(wrong_in_both=16, broken=ids(4)), told(wrong_in_both=15, broken=ids(4))),
+    "wrong in both": ("another_model", told(wrong_in_both=16, broken=4), told(wrong_in_both=15, broken=4)),
     "often wrong in both": ("another_model", told(wrong_in_both=10), told(wrong_in_both=9)),
     "surely below the margin": ("stop", facts(upper_bound=0.049), facts(upper_bound=0.05)),
     "surely worse than it may be": ("stop", dropped(-0.031), dropped(-0.03)),
@@ -213,7 +210,7 @@ def test_the_order_is_that_of_the_actions() -> None:
     actions: list[Any] = ["measure_again", "fix_data", "add_examples", "better_prompt", "retrieval", "another_model"]
     actions += ["cut_costs", "stop"]
     failed = (Check(f"{action} first", "fail", "m", action=action) for action in reversed(actions))
-    everything = facts(*failed, diagnosis={"fixed": ids(6), "broken": ids(5)})
+    everything = facts(*failed, diagnosis={"fixed": 6, "broken": 5})
     found = advise(everything)
     assert list(dict.fromkeys(one.action for one in found)) == actions
     assert [one.action for one in found][1:3] == ["fix_data", "fix_data"]
@@ -236,7 +233,7 @@ def test_the_advice_of_a_check_is_not_repeated() -> None:
 
 # --- what the answers tell, and what the gate failed for -----------------------------------------------------
 
-LOST_MUCH = {**pair(0, 9), "broken": ids(20), "wrong_in_both": 90, "fixed": ids(2)}
+LOST_MUCH = {**pair(0, 9), "broken": 20, "wrong_in_both": 90, "fixed": 2}
 """A candidate that lost labels and broke examples, surely below the margin."""
 
 
@@ -311,7 +308,7 @@ def test_a_baseline_that_misses_the_form_has_not_shown_what_the_model_cannot_do(
         "better_prompt"
     ]
     for broken, counts in ((0, ["20"]), (4, ["20", "24"])):
-        (advice,) = advise(facts(diagnosis={**both, "baseline": wrong_label, "broken": ids(broken)}))
+        (advice,) = advise(facts(diagnosis={**both, "baseline": wrong_label, "broken": broken}))
         assert re.findall(r"\d+", advice.fact) == counts
 
 
@@ -330,7 +327,7 @@ def test_what_is_to_be_mended_before_a_candidate_is_dropped() -> None:
 
 @pytest.mark.parametrize(("fixed", "recalled", "said"), [(6, 3, True), (7, 3, False), (4, 4, False), (0, None, False)])
 def test_a_gain_that_is_knowledge_is_said_of_green_gates_too(fixed: int, recalled: int | None, said: bool) -> None:
-    diagnosis = Diagnosis({}, {}, fixed=ids(fixed), recalled=recalled)
+    diagnosis = Diagnosis({}, {}, recalled=recalled)
     gate = context(result={"diagnosis": diagnosis})
     object.__setattr__(gate, "comparisons", {"baseline": SimpleNamespace(wins=fixed)})
     found = check_knowledge(gate)

@@ -91,7 +91,7 @@ def test_all_facts_survive_json():
     result = replace(
         full(), broken=(Flip("t1", "in", "out", "a", "b", "why not"),),
         breakdowns=(BreakdownResult("field_f1", "baseline", "field", ("F1", "recall", "right"), rows, ("F1",)),),
-        diagnosis=Diagnosis({"right": 1}, None, (Confusion("a", "b", 1, 0),), (LabelScore("a", 6, 5, 2),), ("t0",)),
+        diagnosis=Diagnosis({"right": 1}, None, (Confusion("a", "b", 1, 0),), (LabelScore("a", 6, 5, 2),)),
     )  # fmt: skip
     assert GateResult.from_dict(json.loads(json.dumps(result.to_dict(whole=True), allow_nan=False))) == result
     undefined = json.loads(json.dumps(replace(result, gain=float("nan")).to_dict(whole=True), allow_nan=False))
