@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, field
+from itertools import repeat
 from math import isfinite
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -17,9 +18,10 @@ from pytest_ftgate.data import canonical_json, expected_text
 from pytest_ftgate.models import Completion
 from pytest_ftgate.models.prompt import Prompt
 from pytest_ftgate.plain import from_plain
+from pytest_ftgate.reports.sentences import FINISHES
 from pytest_ftgate.result import RowPair, called
 from pytest_ftgate.runs.measure import is_right, rightness, shown_input
-from pytest_ftgate.text import readable
+from pytest_ftgate.text import plural, readable, show_seconds
 
 if TYPE_CHECKING:
     from pytest_ftgate.checks.context import Context
@@ -35,23 +37,8 @@ Change = Literal["fixed", "broken", "right", "wrong", "same"]
 """What the candidate changes; without a change, whether both are right. ``same``: unchanged, rightness unknown."""
 
 
-@dataclass(frozen=True, slots=True)
-class Reply:
-    """Hold one model's answer to one example, the first of its repeats, escaped and shortened.
-
-    ``score`` is the mean over the repeats, in the metric's unit; ``right`` is ``None`` if the metric has no midpoint.
-    ``finish`` is one of :data:`pytest_ftgate.models.FINISHES`. ``why`` is the metric's explanation of a wrong answer,
-    ``reasoning`` what the model wrote before its answer, or beside its tool calls.
-    """
-
-    text: str
-    score: float
-    right: bool | None
-    finish: str
-    latency_s: float | None = None
-    output_tokens: int | None = None
-    why: str | None = None
-    reasoning: str | None = None
+Reply = tuple[str, str, str, str]
+"""A model's answer, the first of its repeats; ``right``, ``wrong`` or ``open``; remarks; what it wrote before."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,54 +119,46 @@ def _message(message: Mapping[str, Any]) -> str:
 def side_by_side(metric: Metric, scored: Mapping[str, Measured], best: str) -> Answers:
     """Return the answers of the best baseline and of the candidate, scored by the deciding metric."""
     baseline, candidate = scored[best], scored.get("candidate")
-    return Answers(
-        rows=tuple(_rows(metric, baseline, candidate)),
-        repeats=len(baseline.run.predictions),
-        graded=metric.kind == "graded" or (metric.kind == "set" and not metric.uses_labels),
-        alone=candidate is None,
-    )
-
-
-def _rows(metric: Metric, baseline: Measured, candidate: Measured | None) -> Iterator[Row]:
-    before = _replies(metric, baseline)
-    after = _replies(metric, candidate) if candidate is not None else [None] * len(before)
-    for example, old, new in zip(baseline.run.test_set.examples, before, after, strict=True):
-        yield Row(
+    examples, repeats = baseline.run.test_set.examples, len(baseline.run.predictions)
+    graded = metric.kind == "graded" or (metric.kind == "set" and not metric.uses_labels)
+    scores = graded or repeats > 1
+    before = _replies(metric, baseline, scores=scores)
+    after = repeat((None, None), len(examples)) if candidate is None else _replies(metric, candidate, scores=scores)
+    rows = (
+        Row(
             id=readable(example.name, _ID_CHARACTERS),
             input=readable(shown_input(example)),
             expected=readable(expected_text(example.expected)),
-            change=_change(metric, old, new),
+            change=_change(metric, was, now),
             baseline=old,
             candidate=new,
         )
+        for example, (was, old), (now, new) in zip(examples, before, after, strict=True)
+    )
+    return Answers(tuple(rows), repeats, graded, alone=candidate is None)
 
 
-def _replies(metric: Metric, one: Measured) -> list[Reply]:
+def _replies(metric: Metric, one: Measured, *, scores: bool) -> Iterator[tuple[float, Reply]]:
+    """Yield the score of each answer, which is the mean over the repeats, and the answer as it is shown."""
     scored, answers = one.scores[metric.name], one.run.predictions[0]
     notes = scored.notes or [None] * len(answers)
-    replies = []
     for prediction, score, why in zip(answers, rightness(scored).astype(float).tolist(), notes, strict=True):
-        completion = prediction.completion or _MISSING
-        replies.append(
-            Reply(
-                readable(completion.text),
-                round(score, 6) if isfinite(score) else 0.0,
-                is_right(metric, score),
-                completion.finish,
-                None if prediction.latency_s is None else round(prediction.latency_s, 4),
-                completion.output_tokens,
-                why=None if why is None else readable(why),
-                reasoning=readable(completion.reasoning) if completion.reasoning else None,
-            )
-        )
-    return replies
+        found, right = prediction.completion or _MISSING, is_right(metric, score)
+        mark, shown = {None: "open", True: "right", False: "wrong"}[right], round(score, 6) if isfinite(score) else 0.0
+        remarks = [
+            mark if right is not None else "",
+            f"score {shown:.3g}" if scores else "",
+            FINISHES.get(found.finish, ""),
+            "" if prediction.latency_s is None else show_seconds(round(prediction.latency_s, 4)),
+            "" if found.output_tokens is None else plural(found.output_tokens, "token"),
+            readable(why) if why and not right else "",
+        ]
+        said = " · ".join(filter(None, remarks))
+        yield shown, (readable(found.text).strip() or "(empty)", mark, said, readable(found.reasoning or ""))
 
 
-def _change(metric: Metric, old: Reply, new: Reply | None) -> Change:
-    if new is not None:
-        gain = (new.score - old.score) * (1 if metric.greater_is_better else -1)
-        if abs(gain) > _ROUNDING:
-            return "fixed" if gain > 0 else "broken"
-    if old.right is None:
-        return "same"
-    return "right" if old.right else "wrong"
+def _change(metric: Metric, old: float, new: float | None) -> Change:
+    gain = 0.0 if new is None else (new - old) * (1 if metric.greater_is_better else -1)
+    if abs(gain) > _ROUNDING:
+        return "fixed" if gain > 0 else "broken"
+    return {None: "same", True: "right", False: "wrong"}[is_right(metric, old)]  # type: ignore[return-value]

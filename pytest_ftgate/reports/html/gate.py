@@ -11,20 +11,17 @@ from typing import Any
 
 from pytest_ftgate.checks.advice import most_to_try
 from pytest_ftgate.reports import sentences, tables
-from pytest_ftgate.reports.html.evidence import Answers, Change, Evidence, Reply, Row
+from pytest_ftgate.reports.html.evidence import Answers, Change, Evidence, Row
 from pytest_ftgate.reports.html.plots import Drawn, Interval, interval_plot, interval_words, script_data
-from pytest_ftgate.reports.sentences import FINISHES
 from pytest_ftgate.reports.table import Table, columns
 from pytest_ftgate.result import PROBLEMS_FIRST, GateResult, called
 from pytest_ftgate.text import (
     is_share,
-    plural,
     show_age,
     show_change,
     show_difference,
     show_p_value,
     show_percent,
-    show_seconds,
     show_value,
 )
 
@@ -229,18 +226,6 @@ class Examples:
         """Return all rows as JSON for a ``<script>``: as short lists, since there may be many, and without ``<``."""
         rows = []
         for row in self.rows:
-            candidate = None if row.candidate is None else self.reply(row.candidate)
             expected = row.expected if self.expected else None
-            rows.append([row.id, row.input, expected, row.change, self.reply(row.baseline), candidate])
+            rows.append([row.id, row.input, expected, row.change, row.baseline, row.candidate])
         return script_data(json.dumps(rows, separators=(",", ":"), allow_nan=False))
-
-    def reply(self, reply: Reply) -> tuple[str, str, str, str]:
-        """Return an answer, ``right``, ``wrong`` or ``open``, remarks on it, and its reasoning."""
-        mark = "open" if reply.right is None else "right" if reply.right else "wrong"
-        remarks = [] if mark == "open" else [mark]
-        remarks += [f"score {reply.score:.3g}"] if self.answers.graded or self.answers.repeats > 1 else []
-        remarks += [FINISHES[reply.finish]] if reply.finish in FINISHES else []
-        remarks += [show_seconds(reply.latency_s)] if reply.latency_s is not None else []
-        remarks += [plural(reply.output_tokens, "token")] if reply.output_tokens is not None else []
-        remarks += [reply.why] if reply.why is not None and mark != "right" else []
-        return reply.text.strip() or "(empty)", mark, " · ".join(remarks), reply.reasoning or ""

@@ -41,7 +41,7 @@ def test_what_became_of_each_example(name: str) -> None:
         ["refund", "invoice", "x", "x", "x", "x"], ["refund", "x", "refund", "y", "x", "x"], metric_of(name)
     )
     assert [row.change for row in found.rows] == ["right", "broken", "fixed", "wrong", "wrong", "wrong"]
-    assert [row.baseline.right for row in found.rows[:3]] == [True, True, False]
+    assert [row.baseline[1] for row in found.rows[:3]] == ["right", "right", "wrong"]
     assert not found.graded
 
 
@@ -52,21 +52,21 @@ def test_grades_are_better_or_worse() -> None:
 
     found = answered(["a" * 9, "a", "aa"], ["a" * 8, "aa", "aa"], metric_of("length", length))
     assert [row.change for row in found.rows] == ["broken", "fixed", "wrong"]
-    assert (found.graded, found.rows[0].baseline.right, found.rows[0].baseline.score) == (True, True, 0.9)
+    assert (found.graded, *found.rows[0].baseline[1:3]) == (True, "right", "right · score 0.9")
 
 
 def test_of_repeats_the_first_is_shown_and_all_are_counted() -> None:
     metric = metric_of("accuracy")
     models = {"prompted": scored(metric, ["refund"] * 2, ["x"] * 2), "candidate": scored(metric, ["refund"] * 2)}
     found = side_by_side(metric, models, "prompted")
-    assert (found.repeats, found.rows[0].baseline.score, found.rows[0].change) == (2, 0.5, "fixed")
-    assert found.rows[0].baseline.text == "refund"
+    text, _, said, _ = found.rows[0].baseline
+    assert (found.repeats, found.rows[0].change, text, said.partition(" ")[2]) == (2, "fixed", "refund", "· score 0.5")
 
 
 def test_times_and_tokens_are_those_that_are_known() -> None:
     timed = [Completion("refund", 100, 1, latency_s=0.5), Completion("invoice", latency_s=1.5), Completion("refund")]
-    known = [(row.baseline.latency_s, row.baseline.output_tokens) for row in answered(timed, ["refund"] * 3).rows]
-    assert known == [(0.5, 1), (1.5, None), (None, None)]
+    known = [row.baseline[2] for row in answered(timed, ["refund"] * 3).rows]
+    assert known == ["right · 500 ms · 1 token", "right · 1.5 s", "right"]
 
 
 def test_before_training_there_is_a_baseline_alone() -> None:
@@ -77,7 +77,7 @@ def test_before_training_there_is_a_baseline_alone() -> None:
 
 def test_text_is_harmless_and_cut() -> None:
     found = answered(["\x1b[31m\u202e\ud800\n" + "x" * 1_000_000], ["refund"])
-    text = found.rows[0].baseline.text
+    text = found.rows[0].baseline[0]
     assert len(text) == LONGEST
     assert text.startswith("\\x1b[31m\\u202e\\ud800\nx")
 
