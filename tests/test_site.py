@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import subprocess
@@ -46,6 +47,19 @@ def test_language_models_find_every_page(site: Path) -> None:
     assert len(links) == len(list(DOCS.rglob("*.md")))
     for link in links:
         assert (site / link).exists(), link
+
+
+@mkdocs
+def test_a_page_has_one_title(site: Path) -> None:
+    """In the navigation, in search, and in the heading."""
+    listed = re.findall(r"^- \[(.+)\]\((.+)\)$", (site / "llms.txt").read_text(encoding="utf-8"), flags=re.MULTILINE)
+    found = json.loads((site / "search" / "search_index.json").read_text(encoding="utf-8"))["docs"]
+    searched = {one["location"]: one["title"] for one in found if "#" not in one["location"]}
+    for title, link in listed:
+        page = DOCS / ("index.md" if link == "index.html" else f"{link.rstrip('/')}.md")
+        heading = page.read_text(encoding="utf-8").partition("\n")[0].removeprefix("# ")
+        assert title == heading == searched[link.removesuffix("index.html")]
+    assert len({title for title, _ in listed}) == len(listed) == len(searched)
 
 
 @mkdocs
