@@ -127,7 +127,7 @@ class Assistant(ThreadingHTTPServer):
 
 
 class Handler(BaseHTTPRequestHandler):
-    """Handle the four paths. Bodies are JSON; connections are kept alive."""
+    """Handle the three paths. Bodies are JSON; connections are kept alive."""
 
     server: Assistant
     protocol_version = "HTTP/1.1"
@@ -139,8 +139,6 @@ class Handler(BaseHTTPRequestHandler):
             owner = {"object": "model", "created": 0, "owned_by": SERVICE}
             listed = [{"id": name, **owner} for name in self.server.models]
             self._send(HTTPStatus.OK, {"object": "list", "data": listed})
-        elif self.path == "/health":
-            self._send(HTTPStatus.OK, self.server.facts)
         elif self.path == "/lease":
             self._lease()
         else:

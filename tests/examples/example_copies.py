@@ -1,10 +1,8 @@
-"""Modules of an example as a run in its folder imports them, and runs of pytest there."""
+"""Modules of an example as a run in its folder imports them."""
 
 from __future__ import annotations
 
 import importlib
-import os
-import subprocess
 import sys
 from pathlib import Path
 from types import ModuleType, SimpleNamespace
@@ -25,14 +23,3 @@ def modules_of(folder: Path, *names: str) -> SimpleNamespace:
             del sys.modules[name]
     assert all(Path(module.__file__ or "").parent == folder for module in loaded.values())
     return SimpleNamespace(**loaded)
-
-
-def ran(folder: Path, *args: str, status: int) -> str:
-    """Run pytest offline in the folder and return what it prints."""
-    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", *args, "--ftgate-offline"]
-    environment = {**os.environ, "COLUMNS": "80", "PYTHONPATH": str(ROOT)}
-    done = subprocess.run(
-        command, cwd=folder, env=environment, capture_output=True, text=True, timeout=300, check=False
-    )
-    assert done.returncode == status, done.stdout + done.stderr
-    return done.stdout

@@ -1,11 +1,9 @@
-"""examples/extraction: its data and models. Its gates are run for its page, in test_docs.py. Offline."""
+"""examples/extraction: its data. Its gates are run for its page, in test_docs.py. Offline."""
 
 from __future__ import annotations
 
 import json
-import shutil
 from collections import Counter, defaultdict
-from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
@@ -17,16 +15,9 @@ HERE = "the room of the speaker"
 
 
 @pytest.fixture(scope="module")
-def copy(tmp_path_factory) -> Path:
-    """Return the example as somebody copies it, without what earlier runs left."""
-    target = tmp_path_factory.mktemp("example") / "extraction"
-    return Path(shutil.copytree(FOLDER, target, ignore=shutil.ignore_patterns(".ftgate", "__pycache__")))
-
-
-@pytest.fixture(scope="module")
-def example(copy) -> SimpleNamespace:
-    """Return the copy's modules, as a run in its folder would import them, and nothing left behind."""
-    return modules_of(copy, "base_model", "fine_tuned", "models", "data")
+def example() -> SimpleNamespace:
+    """Return the example's modules, as a run in its folder would import them, and nothing left behind."""
+    return modules_of(FOLDER, "data")
 
 
 @pytest.fixture(scope="module")
@@ -73,10 +64,10 @@ def test_slots_are_those_that_hassil_recognises(example, rows):
     assert not wrong
 
 
-def test_files_are_those_of_the_script(example, tmp_path, copy):
+def test_files_are_those_of_the_script(example, tmp_path):
     example.data.build(tmp_path)
     for name in ("train.jsonl", "test.jsonl"):
-        assert (tmp_path / name).read_bytes() == (copy / "data" / name).read_bytes()
+        assert (tmp_path / name).read_bytes() == (FOLDER / "data" / name).read_bytes()
 
 
 def test_what_is_expected_holds_to_the_schema(rows):
@@ -88,48 +79,3 @@ def test_what_is_expected_holds_to_the_schema(rows):
     assert not [row for row in rows.train + rows.test if not validator.is_valid(row["expected"])]
     assert not validator.is_valid({"intent": "HassSetVolume", "slots": {"area": "kitchen"}})
     assert not validator.is_valid({"intent": "HassTurnOn", "slots": {"area": "cellar"}})
-
-
-# base_model.py
-
-
-def prompt(system: str, *turns: tuple[str, dict[str, Any]]) -> list[dict[str, str]]:
-    messages = [{"role": "system", "content": system}]
-    for text, answer in turns:
-        messages.append({"role": "user", "content": text})
-        messages.append({"role": "assistant", "content": json.dumps(answer)})
-    return messages
-
-
-DIM = ("dim the kitchen to 40", {"intent": "Dim", "slots": {"area": "kitchen", "level": 40}})
-PLAY = ("play Abbey Road", {"intent": "Play", "slots": {"query": "Abbey Road"}})
-
-
-def test_base_model_puts_what_it_is_told_into_the_nearest_answer(example):
-    model = example.base_model.BaseModel(prompt("Answer.", DIM, PLAY))
-    assert json.loads(model("dim the garage to 7")) == {"intent": "Dim", "slots": {"area": "garage", "level": 7}}
-    assert json.loads(model("play some jazz")) == {"intent": "Play", "slots": {"query": "some jazz"}}
-
-
-def test_base_model_finds_values_that_the_prompt_lists(example):
-    model = example.base_model.BaseModel(prompt("- area, one of: kitchen, living room, room", DIM))
-    assert json.loads(model("dim the living room to 3"))["slots"] == {"area": "living room", "level": 3}
-
-
-# fine_tuned.py
-
-
-def test_tags_are_the_words_of_the_values(example):
-    tags = example.fine_tuned.tags_of("living room volume down by 10%", {"area": "living room", "step": -10, "x": "no"})
-    assert tags == ["area", "area", "", "", "", "-step", ""]
-    assert dict(example.fine_tuned.read("living room volume down by 10%", tags)) == {"area": "living room", "step": -10}
-
-
-def test_fine_tuned_model_knows_what_it_was_trained_on(example):
-    rows = [
-        {"input": f"{verb} the {room}", "expected": {"intent": intent, "slots": {"area": room, "domain": domain}}}
-        for verb, intent, domain in (("light up", "On", "light"), ("close", "Off", "cover"))
-        for room in ("kitchen", "attic", "garage", "living room")
-    ]
-    model = example.fine_tuned.FineTuned(rows)
-    assert json.loads(model("light up the cellar")) == {"intent": "On", "slots": {"area": "cellar", "domain": "light"}}

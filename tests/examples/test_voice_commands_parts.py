@@ -9,7 +9,6 @@ import socket
 import threading
 from collections import Counter, defaultdict
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, closing, contextmanager
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
@@ -59,27 +58,11 @@ def test_sets_are_large_enough_and_balanced(rows):
     assert min(by_intent["test"].values()) * 3 >= max(by_intent["test"].values())
 
 
-def test_no_input_is_there_twice_within_or_across_the_sets(example, rows):
-    assert max(Counter(inputs(example, rows.train + rows.test)).values()) == 1
-
-
 def test_no_template_is_in_both_sets(rows):
     of_intent = defaultdict(set)
     for row in rows.train:
         of_intent[row["expected"]].add(row["group"])
     assert not [row for row in rows.test if row["group"] in of_intent[row["expected"]]]
-
-
-def test_test_groups_are_many_and_small(example, rows):
-    per_template = Counter((row["expected"], row["group"]) for row in rows.test)
-    assert len(per_template) >= 100
-    assert max(per_template.values()) <= example.data.TEST_TURNS
-
-
-def test_ids_are_unique_and_first_rows_are_a_fair_sample(rows):
-    ids = [row["id"] for row in rows.train + rows.test]
-    assert len(set(ids)) == len(ids)
-    assert len({row["expected"] for row in rows.train[:120]}) >= 20
 
 
 def test_labels_are_those_that_hassil_recognises(example, rows):
@@ -109,26 +92,6 @@ def test_labels_are_those_that_hassil_recognises(example, rows):
         if found is None or found.intent.name != row["expected"]:
             wrong.append((row, found and found.intent.name))
     assert not wrong
-
-
-@pytest.mark.parametrize(
-    ("one", "other"),
-    [
-        ("open {area}", "open {floor} [floor]"),
-        ("add {timer_hours:hours}( |-)hour[s] to it", "add {timer_minutes:minutes}( |-)minute[s] to it"),
-        (
-            "{timer_hours:hours}( |-)hour[s] [and] {timer_minutes:minutes}( |-)minute[s] timer",
-            "{timer_seconds:seconds}( |-)second[s] timer",
-        ),
-        ("[<the>] {name} is {on_off_states:state}", "[<the>] {name} is {lock_states:state}"),
-    ],
-)
-def test_templates_that_differ_in_slots_only_are_one_family(example, one, other):
-    assert example.data.family_of(one) == example.data.family_of(other)
-
-
-def test_templates_that_differ_in_words_are_two_families(example):
-    assert example.data.family_of("open {area}") != example.data.family_of("close {area}")
 
 
 def test_doubtful_sentences_are_dropped_from_both_sets(example):
@@ -173,19 +136,6 @@ def turns(*contents: str) -> tuple[tuple[str, str], ...]:
     return tuple((("user", "assistant")[index % 2], content) for index, content in enumerate(contents))
 
 
-def test_base_model_answers_with_the_label_of_the_most_similar_turn(example):
-    shown = ("lights on please", "On", "stop the timer", "Cancel")
-    assert example.stand_ins.base_answer(turns(*shown, "stop my timer")) == "Cancel"
-    assert example.stand_ins.base_answer(turns(*shown, "the lights on")) == "On"
-
-
-def test_base_model_knows_only_what_the_prompt_of_the_request_shows(example):
-    answer = example.stand_ins.base_answer
-    assert answer(turns("lights on", "A", "lights on")) == "A"
-    assert answer(turns("lights on", "B", "lights on")) == "B"
-    assert answer(turns("lights on")) == "The prompt shows no example."
-
-
 def test_base_model_reads_descriptions_and_phrases_of_the_system_message(example):
     system = 'Sort.\n- Warm: asks for the heating. "it is so cold"\n- Sing: plays a tune. "hum something"'
     shown = example.stand_ins.shown_examples((("system", system), ("user", "x"), ("assistant", "y")))
@@ -193,6 +143,7 @@ def test_base_model_reads_descriptions_and_phrases_of_the_system_message(example
     assert ("x", "y") in shown
     assert len(shown) == 5
     assert example.stand_ins.base_answer((("system", system), ("user", "play a tune"))) == "Sing"
+    assert example.stand_ins.base_answer(turns("hello")) == "The prompt shows no example."
 
 
 def test_fine_tuned_model_knows_what_it_was_trained_on(example, tmp_path):
@@ -261,19 +212,6 @@ def test_server_answers_with_usage_in_words(client):
     assert (usage.prompt_tokens, usage.completion_tokens, usage.total_tokens) == (6, 1, 7)
 
 
-def test_server_answers_side_by_side_as_it_does_alone(example, client, rows, train_file):
-    def ask(row: dict[str, str]) -> str | None:
-        messages = [{"role": "user", "content": row["input"]}]
-        completion = client.chat.completions.create(model=example.server.TUNED, messages=messages)
-        return completion.choices[0].message.content
-
-    tuned = example.stand_ins.fine_tuned(train_file)
-    some = rows.test[::6]
-    with ThreadPoolExecutor(16) as pool:
-        answers = list(pool.map(ask, some))
-    assert answers == [tuned(turns(row["input"])) for row in some]
-
-
 def test_unknown_model_is_a_404_with_the_known_ones(client):
     with pytest.raises(openai.NotFoundError, match="'gpt-9' does not exist; this server has assistant-base, ft:"):
         client.chat.completions.create(model="gpt-9", messages=[{"role": "user", "content": "hello"}])
@@ -308,13 +246,6 @@ def test_unknown_address_is_a_404(port, method):
     assert (status, answer["error"]["message"]) == (404, f"Unknown address: {method} /v1/nothing")
 
 
-def test_health_tells_which_data_the_model_was_trained_on(example, port, train_file):
-    import hashlib
-
-    digest = hashlib.sha256(train_file.read_bytes()).hexdigest()
-    assert send(port, "GET", "/health") == (200, {"service": example.server.SERVICE, "trained_on": digest})
-
-
 # lease.py
 
 
@@ -323,7 +254,7 @@ def test_server_ends_with_its_last_lease(example, train_file):
         first = leases.enter_context(closing(example.lease.ask(running.port, train_file)))
         with closing(example.lease.ask(running.port, train_file)):
             pass
-        assert send(running.port, "GET", "/health")[0] == 200
+        assert send(running.port, "GET", "/v1/models")[0] == 200
         first.close()
         running.thread.join(timeout=30)
         assert not running.thread.is_alive()
@@ -348,8 +279,8 @@ def test_lease_starts_a_server_shares_it_and_leaves_none_behind(example, train_f
     port = free_port()
     with example.lease.held(port, train_file):
         with example.lease.held(port, train_file):
-            assert send(port, "GET", "/health")[0] == 200
-        assert send(port, "GET", "/health")[0] == 200
+            assert send(port, "GET", "/v1/models")[0] == 200
+        assert send(port, "GET", "/v1/models")[0] == 200
     assert example.lease.ask(port, train_file) is None
 
 
