@@ -8,7 +8,7 @@ import subprocess
 import sys
 
 import pytest
-from gate_project import Project, ends, label, write_jsonl
+from gate_project import Project, ends, label
 
 
 def command(project: Project, *args: str) -> subprocess.CompletedProcess[str]:
@@ -51,23 +51,13 @@ def test_reports_of_two_runs_are_compared(project: Project) -> None:
     assert "support  fail -> pass" in back.stdout.splitlines()
 
 
-@pytest.mark.parametrize(
-    ("content", "message"),
-    [
-        (None, "other.json: no such file. Write one: python -m pytest --ftgate-report=json:PATH"),
-        ('{"version": 99, "gates": []}', "other.json: version: must be 1"),
-        ("<html>", "other.json: not a report"),
-    ],
-)
-def test_what_cannot_be_compared_is_one_line(project: Project, content: str | None, message: str) -> None:
-    project.gate_test()
-    project.run("--ftgate-report=json:r.json")
-    if content is not None:
-        project.file("other.json", content)
+def test_what_cannot_be_compared_is_one_line(project: Project) -> None:
+    project.file("r.json", '{"version": 1, "gates": []}')
     result = command(project, "compare", "r.json", "other.json")
     assert (result.returncode, result.stdout) == (2, "")
-    (line,) = result.stderr.splitlines()
-    assert line.startswith(f"pytest_ftgate compare: {message}")
+    assert result.stderr == (
+        "pytest_ftgate compare: other.json: no such file. Write one: python -m pytest --ftgate-report=json:PATH\n"
+    )
 
 
 @pytest.mark.parametrize(("models", "verdict"), [(("base", "ft"), "pass"), (("ft", "base"), "fail")])
@@ -99,26 +89,6 @@ def test_a_gate_that_init_wrote_for_csv_judges(project: Project) -> None:
     assert result.returncode == 0, result.stderr
     assert "utterance as input, intent as expected" in result.stdout
     assert project.gate("test_finetune.py")["verdict"] == "pass"
-
-
-def test_data_like_that_of_the_example_gets_a_gate(project: Project) -> None:
-    """Many labels, groups, ids, and a file too small: the gate is red as the warning said."""
-
-    def row(i: int, prefix: str) -> dict[str, object]:
-        return {"id": f"{prefix}-{i}", "input": f"{prefix} {i}", "expected": f"Hass{i % 20}", "group": f"g {i // 3}"}
-
-    write_jsonl(project.path / "test.jsonl", [row(i, "test") for i in range(120)])
-    write_jsonl(project.path / "train.jsonl", [row(i, "train") for i in range(150)])
-    for name, right in (("base", 60), ("ft", 110)):
-        answers = [{"id": f"test-{i}", "output": f"Hass{(i + (i >= right)) % 20}"} for i in range(120)]
-        write_jsonl(project.path / f"{name}.jsonl", answers)
-    result = command(project, "init", "--baseline", "recorded:base.jsonl", "--candidate", "recorded:ft.jsonl")
-    assert "120 examples in 40 groups" in result.stdout
-    assert "warning: 150 usable training examples, and a gate needs 200" in result.stdout
-    gate = project.gate("test_finetune.py", apart=True)
-    assert (gate["verdict"], gate["metric"]) == ("fail", "f1_macro")
-    write_jsonl(project.path / "train.jsonl", [row(i, "train") for i in range(220)])
-    assert project.gate("test_finetune.py", apart=True)["verdict"] == "pass"
 
 
 def test_a_gate_without_models_is_an_error_and_no_pass(project: Project) -> None:

@@ -20,37 +20,11 @@ def page(project: Project, *args: str, apart: bool = False) -> Page:
     return Page((project.path / "out" / "report.html").read_text(encoding="utf-8"))
 
 
-def test_a_page_says_what_the_block_says(project: Project) -> None:
-    project.gate_test()
-    found = page(project)
-    assert project.result.ret == 0
-    project.result.stdout.fnmatch_lines(["html report: out/report.html"])
-    for words in (
-        "1 gate: pass",
-        "66.7 %",
-        "93.3 %",
-        "+26.7 points",
-        "18 fixed, 2 broken of 60 examples",
-        "200 usable",
-    ):
-        assert words in found.text, words
-    assert "Gain +26.7 points accuracy, needs +5.0; 95 % lower bound +15.4".lower() in found.text.lower()
-
-
 def test_it_does_not_hang_on_the_order_of_the_reports(project: Project) -> None:
     project.gate_test()
     others = ("--ftgate-report=json:report.json", "--ftgate-report=recordings:kept")
     project.run(*others, "--ftgate-report=html:report.html")
     assert "Notes on the session" not in Page((project.path / "report.html").read_text(encoding="utf-8")).headings
-
-
-def test_every_example_is_in_it(project: Project) -> None:
-    project.gate_test()
-    (rows,) = page(project).data
-    assert len(rows) == 60
-    assert [row[0] for row in rows if row[3] == "broken"] == ["test.jsonl:1", "test.jsonl:2"]
-    assert rows[0][1:3] == ["customer question 0", "refund"]
-    assert [rows[0][place][:2] for place in (4, 5)] == [["refund", "right"], ["invoice", "wrong"]]
 
 
 @pytest.mark.parametrize("options", [("-n2",), ("-n2", "--dist=each")])
@@ -72,23 +46,13 @@ def test_workers_hand_over_what_they_know(project: Project, options: tuple[str, 
         ({"baseline": "recorded:absent.jsonl"}, "1 gate: error", False),
         ({"min_test_examples": 100}, "1 gate: fail", False),
         ({"stage": "ready", "candidate": ...}, "1 gate: pass", True),
-        ({"metric": "f1_macro", "slices": {"fields": ["lang"], "max_drop": 0.5}}, "1 gate: pass", True),
     ],
 )
 def test_every_kind_of_gate_has_a_page(project: Project, changes: dict[str, Any], title: str, scored: bool) -> None:
-    project.test_set(60, lang="en")
     project.gate_test(**changes)
     found = page(project)
     assert found.headings[0] == title
     assert bool(found.data) is scored
-
-
-def test_equal_but_faster_is_held_against_the_drop_that_is_allowed(project: Project) -> None:
-    for name, latency_s in (("base.jsonl", 0.5), ("ft.jsonl", 0.1)):
-        project.predictions(name, 60, range(51, 60), latency_s=latency_s)
-    project.gate_test(margin=..., max_drop=0.1, faster_by=2)
-    found = page(project)
-    assert "max_drop 10 points" in found.text
 
 
 def test_every_near_duplicate_is_there_with_both_texts(project: Project) -> None:
@@ -119,31 +83,6 @@ def test_each_prompt_that_was_sent_is_there_once(http: EndpointProject) -> None:
     assert found.markup.count("Sort the mail.") == 1
     assert "baseline one, baseline two [system] Sort the mail. [user] customer question 0" in found.text
     assert "candidate [user] customer question 0" in found.text
-
-
-def test_an_obligation_that_was_not_met_is_in_the_title(project: Project) -> None:
-    project.file("pytest.ini", "[pytest]\nftgate_required = elsewhere\n")
-    project.gate_test()
-    found = page(project)
-    assert found.headings[0] == "1 gate: pass, 1 required gate not met"
-    assert "elsewhere: no collected test has this marker" in found.text
-
-
-def test_a_session_without_a_gate_has_a_page_too(project: Project) -> None:
-    project.file("test_plain.py", "def test_plain(): pass\n")
-    assert page(project).headings[0] == "no gate was judged"
-
-
-def test_a_page_is_replaced_whole(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
-    project.gate_test()
-    page(project)
-    before = (project.path / "out" / "report.html").read_bytes()
-    project.file("out/blocked", "")
-    result = project.run("--ftgate-report=html:out/blocked/report.html")
-    result.stdout.fnmatch_lines(["the html report could not be written: *"])
-    assert result.ret == 1
-    assert (project.path / "out" / "report.html").read_bytes() == before
-    assert sorted(path.name for path in (project.path / "out").iterdir()) == ["blocked", "report.html"]
 
 
 def test_without_jinja_it_is_refused_before_any_call(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:

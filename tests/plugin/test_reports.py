@@ -15,7 +15,7 @@ from jsonschema import Draft202012Validator
 from pytest_ftgate.data import input_sha256
 
 
-@pytest.mark.parametrize("form", ["json", "markdown"])
+@pytest.mark.parametrize("form", ["json", "markdown", "html"])
 def test_a_report_that_cannot_be_written_fails_the_session(project: Project, form: str) -> None:
     project.gate_test()
     project.file("file", "")

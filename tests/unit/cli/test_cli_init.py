@@ -5,9 +5,9 @@ import re
 from pathlib import Path
 
 import pytest
-from gate_project import ALONE, label, write_jsonl
+from gate_project import label, write_jsonl
 
-from pytest_ftgate.cli.init import Wishes, ini_lines, quoted, write_project
+from pytest_ftgate.cli.init import Wishes, ini_lines, write_project
 from pytest_ftgate.cli.survey import look, propose
 from pytest_ftgate.config import load_gate_file, resolve_gate
 from pytest_ftgate.errors import ConfigError, DataError, FtgateError
@@ -51,10 +51,15 @@ def metric_of(folder):
 
 
 def test_files_are_found_and_named(folder, init):
-    furnish(folder / "data")
+    furnish(folder / "data", rows(60, group="g"))
     write_jsonl(folder / "data" / "test_old_copy.jsonl", rows(3))
     said = init()
-    for words in ("data/test.jsonl 60 examples", "data/test_old_copy.jsonl", "--test-set", "data/train.jsonl 220 rows"):
+    for words in (
+        "test.jsonl 60 examples in 1 group,",
+        "data/test_old_copy.jsonl",
+        "--test-set",
+        "data/train.jsonl 220 rows",
+    ):
         assert words in said
     assert 'test_set: "data/test.jsonl"' in (folder / "ftgate.yaml").read_text()
 
@@ -115,7 +120,7 @@ def test_a_column_that_the_user_names_is_taken_although_there_is_one_of_our_name
 
 
 def test_of_two_columns_one_of_which_is_known_the_other_is_taken(folder, init):
-    furnish(folder, [{"id": f"m{i}", "message": f"q {i}", "team": label(i)} for i in range(60)])
+    furnish(folder, [{"id": f"m{i}", "message": f"q {i}", "team": label(i), "rejected": "bad"} for i in range(60)])
     init()
     assert 'fields: {input: "message", expected: "team"}' in (folder / "ftgate.yaml").read_text()
     furnish(folder, [{"message": f"q {i}", "team": label(i), "lang": "en"} for i in range(60)])
@@ -134,16 +139,17 @@ def test_a_table_may_have_another_separator(folder, init, sign):
 
 def test_what_speaks_against_the_data_is_said_first(folder, init):
     training = rows(100, "training question")
-    training += [training[0], {**training[1], "expected": "other"}, rows(1)[0]]
-    furnish(folder, [*rows(39), {"input": "new one", "expected": "unseen"}], training)
+    training += [training[0], {**training[1], "expected": "other"}, rows(1)[0], {"input": "t", "expected": "rare"}]
+    furnish(folder, [*rows(38), *({"input": f"new {one}", "expected": one} for one in ("unseen", "rare"))], training)
     said = init()
     warnings = " ".join(said.partition("wrote ")[0].split()).split("warning: ")[1:]
     for words in (
         ("40 test examples", "50", "10"),
-        ("101 usable training examples", "200", "99"),
+        ("102 usable training examples", "200", "98"),
         ("1 test example", "training set"),
         ("1 training row", "output"),
         ("1 label", "training set"),
+        ("'rare' has only 1",),
     ):
         assert any(all(word in warning for word in words) for warning in warnings), words
 
@@ -250,21 +256,6 @@ def test_paths_are_relative_to_the_gate_file(folder, init):
         init(directory=Path("absent"))
 
 
-def test_a_label_with_few_training_rows_is_named(folder, init):
-    training = [{"input": f"teach {i}", "expected": "refund" if i < 3 else label(i + 1 - i % 3)} for i in range(220)]
-    furnish(folder, training=training)
-    assert "'refund' has only 3" in init()
-
-
-@pytest.mark.parametrize(
-    "text", ["plain", 'quo"te', "new\nline", "\x1b[31m", "\u2028", "emoji \U0001f600", "a: {b}", "\x7f"]
-)
-def test_any_text_is_quoted_as_yaml(text):
-    import yaml
-
-    assert yaml.safe_load(f"key: {quoted(text)}") == {"key": text}
-
-
 def test_hostile_columns_and_labels_do_no_harm(folder, init):
     odd = "text\x1b[31m\n- x: 1"
     test = [{odd: f"q {i}", "expected": f"::error::\x1b{i % 2}"} for i in range(60)]
@@ -277,30 +268,13 @@ def test_hostile_columns_and_labels_do_no_harm(folder, init):
 # --- formats -------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize(
-    "row",
-    [
-        lambda i: {"prompt": f"teach {i}", "chosen": label(i), "rejected": f"bad {i}"},
-        lambda i: {"messages": [{"role": "user", "content": f"q {i}"}, {"role": "assistant", "content": label(i)}]},
-        lambda i: {"instruction": f"teach {i}", "input": "", "output": label(i)},
-        lambda i: {"conversations": [{"from": "human", "value": f"teach {i}"}, {"from": "gpt", "value": label(i)}]},
-    ],
-    ids=["preference", "chat", "alpaca", "sharegpt"],
-)
-def test_a_format_is_recognised_and_no_columns_are_written(folder, init, row):
-    furnish(folder, training=[row(i) for i in range(220)])
+def test_a_format_is_recognised_and_no_columns_are_written(folder, init):
+    furnish(folder, training=[{"instruction": f"teach {i}", "input": "", "output": label(i)} for i in range(220)])
     said = init()
     assert "220 rows, all usable" in said
     assert " format: " in said
     assert 'training_set: "train.jsonl"' in (folder / "ftgate.yaml").read_text()
-    survey = look(folder, None, None, {})
-    assert [one.expected for one in survey.training.data] == [label(i) for i in range(220)]
-
-
-def test_an_answer_is_never_a_rejected_column(folder, init):
-    furnish(folder, training=[{"text": f"teach {i}", "rejected": f"bad {i}", "team": label(i)} for i in range(220)])
-    init()
-    assert 'fields: {input: "text", expected: "team"}' in (folder / "ftgate.yaml").read_text()
+    assert [one.expected for one in look(folder, None, None, {}).training.data] == [label(i) for i in range(220)]
 
 
 # --- the test and the ini file -------------------------------------------------------------------------------
@@ -366,16 +340,6 @@ def test_lines_are_in_the_language_of_the_file(folder, init, name, header, has, 
     assert [line for line in lines if line not in printed] == []
     (folder / name).write_text("\n".join([header, has, *printed, ""]))
     assert ini_lines(find_ini(folder)) == []
-
-
-@NATIVE
-def test_pytest_takes_the_lines_of_native_toml(folder, init, pytester):
-    furnish(pytester.path)
-    (pytester.path / "pytest.toml").write_text("[pytest]\n")
-    said = init(directory=pytester.path, baseline="recorded:b.jsonl", candidate="recorded:c.jsonl")
-    lines = [line.strip() for line in said.partition("exists. Set these lines")[2].splitlines() if " = " in line]
-    (pytester.path / "pytest.toml").write_text("\n".join(["[pytest]", *lines, ""]))
-    pytester.runpytest_inprocess(*ALONE, "--collect-only", "-q").stdout.fnmatch_lines(["*test_fine_tune_is_worth_it"])
 
 
 def test_an_ini_file_that_cannot_be_read_is_an_error(folder, init):

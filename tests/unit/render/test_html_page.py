@@ -125,7 +125,7 @@ def test_everything_that_is_known_is_said_and_nothing_else():
 @pytest.mark.parametrize(
     ("verdicts", "facts"),
     [
-        ([], []),
+        ([], ["no gate was judged"]),
         (["pass"], ["1 gate", "pass"]),
         (["pass", "fail", "inconclusive"], ["1 of 3", "1 fail", "1 inconclusive"]),
     ],
@@ -147,12 +147,6 @@ def test_the_headline_of_a_match_names_both_halves():
     green = replace(full(), verdict="pass", margin=None, max_drop=0.05, checks=checks)
     headline = view(green, Evidence(), 1)["headline"]
     assert all(fact in headline for fact in ("+10.0", "5 points", "6.25x cheaper")), headline
-
-
-@pytest.mark.parametrize(("proven", "warned"), [(True, False), (False, True)])
-def test_a_pass_that_leaves_the_margin_unproven_says_so(proven, warned):
-    green = replace(full(), verdict="pass", margin_proven=proven)
-    assert ("not proven" in view(green, Evidence(), 1)["headline"]) is warned
 
 
 def test_the_commit_and_the_branch_are_named(monkeypatch, tmp_path):
@@ -217,16 +211,6 @@ def test_ids_are_unique_and_links_lead_somewhere():
     assert set(targets) <= set(ids)
 
 
-def test_tables_and_pictures_can_be_read_aloud():
-    found = written((full(), evidence()))
-    assert found.attributes("lang") == ["en"]
-    assert all("aria-labelledby" in attributes for tag, attributes in found.elements if tag == "table")
-    assert all(attributes.get("scope") for tag, attributes in found.elements if tag == "th")
-    for tag, attributes in found.elements:
-        if tag == "svg":
-            assert attributes.get("role") == "img" or attributes.get("aria-hidden") == "true"
-
-
 def test_what_changed_is_readable_without_a_script_and_all_is_in_the_data():
     found = written((full(), evidence(answers(rows=1000))))
     changes = [kind for kind in found.classes("span") if kind.startswith("change")]
@@ -238,13 +222,10 @@ def test_what_changed_is_readable_without_a_script_and_all_is_in_the_data():
     assert data[0] == ["t3", "question 3", "refund", "broken",
                        ["refund", "right", "right · 250 ms · 3 tokens", ""],
                        ["refund", "wrong", "wrong · 250 ms · 3 tokens", ""]]  # fmt: skip
-
-
-def test_where_nothing_changed_some_others_are_shown():
-    few = answers(rows=100)
-    same = replace(few, rows=tuple(row(number, "wrong") for number in range(100)))
-    changes = [kind for kind in written((full(), evidence(same))).classes("span") if kind.startswith("change")]
-    assert changes == ["change wrong"] * 20
+    same = replace(answers(), rows=tuple(row(number, "wrong") for number in range(100)))
+    assert [kind for kind in written((full(), evidence(same))).classes("span") if "wrong" in kind] == [
+        "change wrong"
+    ] * 20
 
 
 def test_grades_and_repeats_are_shown_as_numbers():
@@ -275,12 +256,6 @@ def test_what_failed_and_its_cure_come_before_the_plot_and_one_gate_has_no_table
     assert ('<h1 class="fail">' in markup, "Verdicts" in markup) == (True, False)
     assert "Verdicts" in written((red, None), (bare("pass"), None)).headings
     assert '<h1 class="pass">' in written((bare("pass"), None)).markup
-
-
-def test_what_is_long_can_be_opened():
-    long = replace(answers(), rows=(row(0, "broken", "word " * 100),))
-    details = [tag for tag, _ in written((full(), evidence(long))).elements].count("details")
-    assert details == 1 + 2 + 2  # the method, both kinds of pairs, and both answers
 
 
 def test_a_number_is_shown_in_its_unit_or_as_it_was_written():

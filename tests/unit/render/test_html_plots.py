@@ -6,8 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pytest_ftgate.reports.html.plots import Interval, element, interval_plot, pair_bars
-from pytest_ftgate.reports.table import Bars
+from pytest_ftgate.reports.html.plots import Interval, element, interval_plot
 from pytest_ftgate.reports.tables import parts
 from pytest_ftgate.result import GateResult, SliceResult
 
@@ -46,21 +45,6 @@ def test_text_stays_text(content, value):
 # --- the gain ------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize(("asked", "right"), [(0.05, True), (-0.02, False)])
-def test_an_interval_stands_between_no_gain_and_what_is_asked_for(asked, right):
-    svg = parsed(interval_plot([Interval("", 0.236, 0.164, 0.308)], asked, "asked for", share=True))
-    assert (line_at(svg, "asked") > line_at(svg, "zero")) is right
-    (dot,) = svg.iter("circle")
-    ends = [one for one in svg.iter("line") if one.get("class") == "whisker" and one.get("y1") == one.get("y2")]
-    low, high = (across(ends[0], name) for name in ("x1", "x2"))
-    unit = (across(dot, "cx") - line_at(svg, "zero")) / 0.236
-    assert line_at(svg, "asked") - line_at(svg, "zero") == pytest.approx(asked * unit, abs=0.05)
-    assert low - line_at(svg, "zero") == pytest.approx(0.164 * unit, abs=0.05)
-    assert high - line_at(svg, "zero") == pytest.approx(0.308 * unit, abs=0.05)
-    assert {"+23.6", "asked for"} <= set(words(svg))
-    assert all(number in svg.findtext("desc") for number in ("+23.6", "+16.4", "+30.8"))
-
-
 def test_a_bound_that_is_not_known_has_no_end_and_each_of_several_baselines_its_row():
     bounded = parsed(interval_plot([Interval("", 0.1, 0.05, 0.2)], 0.05, "asked", share=True))
     open_ended = parsed(interval_plot([Interval("", 0.1, None, None)], 0.05, "asked", share=True))
@@ -75,14 +59,6 @@ def test_a_bound_that_is_not_known_has_no_end_and_each_of_several_baselines_its_
 
 
 # --- bars ----------------------------------------------------------------------------------------------------
-
-
-def test_bars_are_as_long_as_their_values():
-    svg = parsed(pair_bars(Bars(0.25, 0.5, 0.0, 1.0)))
-    before, after = (across(one, "width") for one in svg.iter("rect"))
-    assert after == 2 * before
-    assert svg.get("aria-hidden") == "true"
-    assert len(list(parsed(pair_bars(Bars(0.25, None, 0.0, 1.0))).iter("rect"))) == 1
 
 
 @pytest.mark.parametrize(
