@@ -176,13 +176,6 @@ def defined(table: str) -> set[str]:
     return set(re.findall(r"^([\w-]+) = \[", listed.partition("\n[")[0], flags=re.MULTILINE))
 
 
-def benchmark(arguments: list[str]) -> None:
-    command = [sys.executable, str(ROOT / arguments[0]), "--help"]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=True)
-    for option in arguments[1:]:
-        assert re.search(rf"{option}\b", done.stdout), option
-
-
 def collected(arguments: list[str], project: Project) -> None:
     """Check that pytest knows the options, and that the files exist in the repository."""
     files = [word for word in arguments if word.endswith(".py")]
@@ -210,8 +203,6 @@ def test_commands_are_known(block: Block, project: Project) -> None:
                 collected(arguments, project)
             case ["python", "-m", "pytest_ftgate", *arguments]:
                 _parser().parse_args(arguments)
-            case ["python", *arguments]:
-                benchmark(arguments)
             case [program, *arguments]:
                 elsewhere(program, arguments)
 
