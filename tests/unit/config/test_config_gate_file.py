@@ -76,15 +76,6 @@ def test_a_gate_outside_the_file_still_has_the_defaults(load):
     assert [layer.values for layer in load(WHOLE).layers(None)] == [{"confidence": 0.9}]
 
 
-@pytest.mark.parametrize(
-    ("asked", "suggested"), [("intent", "'intents'"), ("INTENTS", "'intents'"), ("x", "intents, orders")]
-)
-def test_an_unknown_gate_names_the_nearest(load, asked, suggested):
-    with pytest.raises(ConfigError) as caught:
-        load(WHOLE).layers(asked)
-    assert all(word in str(caught.value) for word in (f"'{asked}'", "ftgate.yaml", suggested))
-
-
 def test_a_file_may_hold_nothing_but_its_version(load):
     file = load("version: 1")
     assert (file.gate_names, file.models, [layer.values for layer in file.layers(None)]) == ((), {}, [{}])
@@ -133,13 +124,6 @@ def test_a_secret_in_the_file_is_refused_and_not_shown(refused, line, provider):
     error, place = refused(changed("provider: openai", f"provider: {provider}\n      {line}"))
     assert place.startswith("13: gates.intents.baseline.")
     assert "api_key_env" in error.what
-    assert "sk-7" not in str(error)
-
-
-@pytest.mark.parametrize("value", ["sk-7-abc", "[sk-7-abc]", "{a: sk-7-abc}"])
-def test_a_key_in_place_of_its_variables_name_is_not_shown(refused, value):
-    error, place = refused(changed("few_shot: 8", f"api_key_env: {value}"))
-    assert place.endswith("gates.intents.baseline.api_key_env")
     assert "sk-7" not in str(error)
 
 

@@ -4,8 +4,6 @@ from pathlib import Path
 from types import MappingProxyType
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from pytest_ftgate.config import DataKeys, Layer, Source, resolve_gate
 from pytest_ftgate.errors import ConfigError
@@ -60,21 +58,6 @@ def test_what_is_not_written_is_built_in():
 def read_as(data):
     assert isinstance(data, DataKeys)
     return data.path, data.format, data.fields, data.limit
-
-
-places = st.lists(st.dictionaries(st.sampled_from(["margin", "confidence", "repeats"]), st.none()), max_size=5)
-
-
-@given(places)
-def test_key_by_key_the_nearest_place_wins(given_keys):
-    value = {"margin": lambda i: i / 10, "confidence": lambda i: 0.6 + i / 100, "repeats": lambda i: i + 1}
-    layers = [layer({key: value[key](i) for key in keys}, f"place {i}") for i, keys in enumerate(given_keys)]
-    config = resolve(*layers, layer({**SELF_CONTAINED, "margin": 1}, "last"))
-    for key, built_in in (("margin", 1), ("confidence", 0.95), ("repeats", 1)):
-        nearest = next((i for i, keys in enumerate(given_keys) if key in keys), None)
-        wanted = built_in if nearest is None else value[key](nearest)
-        source = f"place {nearest}" if nearest is not None else "last" if key == "margin" else "default"
-        assert (getattr(config, key), str(config.sources[key])) == (wanted, source)
 
 
 def test_keys_are_replaced_whole():
@@ -166,27 +149,6 @@ def test_a_gate_may_be_named_otherwise_than_in_the_file(load):
     assert (config.name, config.gate, str(config.sources["name"])) == ("Another", "named", "ftgate.yaml:17")
 
 
-QUOTED = {
-    "margin": "0.05 (ftgate.yaml:12)",
-    "confidence": "0.9 (ftgate.yaml:2)",
-    "evidence": "significant (default)",
-    "min_test_examples": "50 (default)",
-    "metric": "accuracy (default)",
-    **dict.fromkeys(("hypothesis", "stage"), "(default)"),
-    "candidate": "recorded:ft.jsonl (ftgate.yaml:11)",
-    **dict.fromkeys(("baseline", "baselines"), "openai:m, recorded:ft.jsonl (ftgate.yaml:8)"),
-    "test_set": "data/test.jsonl (ftgate.yaml:6)",
-}
-
-
-def test_a_key_is_quoted_with_its_value_and_source(load):
-    file = load(FILE)
-    config = resolve(*file.layers("intents"), file=file, gate="intents")
-    for key, text in QUOTED.items():
-        assert config.quoted(key).startswith(f"{key} ")
-        assert config.quoted(key).endswith(text)
-
-
 def test_a_hypothesis_in_numbers_is_about_the_deciding_metric():
     config = marked(metric="f1_macro", hypothesis={"from": 0.8, "to": 1, "because": "labels drift"})
     assert config.prediction is not None
@@ -209,21 +171,6 @@ def test_whole_numbers_and_objects_are_quoted_plainly():
     config = marked(margin=2, test_set=[("a", "b")])
     assert config.quoted("margin") == "margin 2 (marker)"
     assert config.quoted("test_set") == "test_set a Python object (marker)"
-
-
-def test_missing_keys_are_listed_with_the_places_that_may_give_them(load):
-    file = load(FILE)
-    error = refusal(*file.layers("named"), file=file, gate="named")
-    assert str(error.where) == "ftgate.yaml:17: gates.named"
-    assert "test_set, training_set, baseline (or baselines), candidate" in error.what
-    assert all(place in error.cure for place in ("marker", "ftgate_test_set", "ftgate_candidate", "ftgate.yaml"))
-    no_candidate = {key: value for key, value in SELF_CONTAINED.items() if key != "candidate"}
-    error = refusal(layer(no_candidate), *file.layers(None), file=file)
-    assert "candidate" in error.what
-    assert all(place in error.cure for place in ("ftgate_candidate", "defaults in ftgate.yaml"))
-    no_margin = {key: value for key, value in SELF_CONTAINED.items() if key != "margin"}
-    error = refusal(layer(no_margin))
-    assert ("margin" in error.what, "fixture" in error.cure) == (True, False)
 
 
 def examples():

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from pytest_ftgate.config import GateFile, load_gate_file
+from pytest_ftgate.config import load_gate_file
 from pytest_ftgate.config.gate_file import DEEPEST, read_yaml
 from pytest_ftgate.config.yaml_nodes import MOST_VALUES
 from pytest_ftgate.errors import ConfigError
@@ -190,41 +190,3 @@ json_values = st.recursive(
 def test_json_reads_as_itself(tmp_path, data):
     content = json.dumps(data, ensure_ascii=False, indent=1)
     assert read(tmp_path, content).value == data
-
-
-WHOLE = """version: 1
-defaults: {confidence: 0.9}
-models: {tuned: openai:x, base: {provider: openai, model: y, few_shot: 8, price: {input_per_1m: 1}}}
-gates:
-  a: &a
-    test_set: t.jsonl
-    training_set: {path: t.csv, limit: 3, fields: {input: q}}
-    baselines: {one: base, two: 'python:m:f', three: {provider: echo, x: [1, .5]}}
-    candidate: tuned
-    margin: 5e-2
-    metric: [accuracy, {name: f1, pos_label: x}]
-    thresholds: {accuracy: {min: 0.8}, f1: {max: 1}}
-"""
-PIECES = """ |: |- |[|]|{|}|, |? |&a |*a|!t |!!int |'|"|\\|\n|\n  |>-\n|<<: |%YAML 1.1\n|---\n|\t|#|yes|2026-01-01|.nan
-|0x|1e400|null|x: 1|name: |provider: |api_key: |version: 1\n|\ufeff|\u2028|true"""
-pieces = st.sampled_from(PIECES.split("|"))
-edits = st.lists(st.tuples(st.integers(0, len(WHOLE)), st.integers(0, 12), pieces), max_size=4)
-
-
-def edited(edits):
-    text = WHOLE
-    for start, length, piece in edits:
-        text = text[:start] + piece + text[start + length :]
-    return text
-
-
-@given(st.text(max_size=60) | st.binary(max_size=60) | st.lists(pieces, max_size=30).map("".join) | edits.map(edited))
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
-def test_whatever_a_file_holds_it_is_a_gate_file_or_refused(tmp_path, content):
-    path = tmp_path / "ftgate.yaml"
-    path.write_bytes(content if isinstance(content, bytes) else content.encode("utf-8", "surrogatepass"))
-    try:
-        loaded = load_gate_file(path)
-    except ConfigError:
-        return
-    assert isinstance(loaded, GateFile)

@@ -1,5 +1,6 @@
 """CSV: headers, cells, lines, and what each broken table is told."""
 
+import contextlib
 import csv
 import io
 
@@ -8,6 +9,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from pytest_ftgate.data import Example, content_id, load_examples
+from pytest_ftgate.errors import DataError
 
 
 def table(load, text, **options):
@@ -15,10 +17,6 @@ def table(load, text, **options):
 
 
 class TestRows:
-    def test_a_row_becomes_an_example(self, load):
-        data = table(load, "id,input,expected,group,lang\nx,a,b,g,en\n")
-        assert data.examples == (Example("x", "a", "b", "g", {"lang": "en"}),)
-
     def test_all_cells_are_text_and_an_empty_group_is_none(self, load):
         data = table(load, "input,expected,n,group\n1,true,null,\n2,,,g\n")
         assert data.examples == (
@@ -87,3 +85,15 @@ def test_a_broken_table_is_refused_with_its_place(refused, content, place, words
 def test_an_absent_mapped_column(refused):
     words = ('"label"', '"expected"', "fields: {expected: lable}")
     refused("input,lable\na,b\n", ":1", *words, name="data.csv", fields={"expected": "label"})
+
+
+PIECES = ["input", "expected", "id", ",", '"', "\n", "\r", "a", " ", "\t", "é"]
+
+
+@settings(suppress_health_check=[HealthCheck.too_slow])
+@given(st.lists(st.sampled_from(PIECES), max_size=30).map("".join) | st.text(max_size=60))
+def test_any_text_gives_examples_or_a_data_error(tmp_path_factory, content):
+    path = tmp_path_factory.getbasetemp() / "any.csv"
+    path.write_text(f"input,expected\n{content}", encoding="utf-8", newline="")
+    with contextlib.suppress(DataError):
+        assert len(load_examples(path)) >= 1

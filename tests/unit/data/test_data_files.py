@@ -1,15 +1,12 @@
 """What is the same for all formats: finding, opening, decoding and hashing a file, and choosing its format."""
 
 import contextlib
-import csv
 import gzip
 import hashlib
 import json
 from pathlib import Path
 
 import pytest
-from hypothesis import HealthCheck, given, settings
-from hypothesis import strategies as st
 
 from pytest_ftgate.data import load_examples
 from pytest_ftgate.errors import DataError
@@ -133,31 +130,3 @@ class TestFormat:
     )
     def test_an_unknown_suffix_or_format(self, refused, name, options, place, words):
         refused(ROW, place, *words, name=name, **options)
-
-
-@settings(suppress_health_check=[HealthCheck.too_slow])
-@given(content=st.binary(max_size=200), name=st.sampled_from(["data.jsonl", "data.csv", "data.tsv"]))
-def test_any_bytes_give_examples_or_a_data_error(tmp_path_factory, content, name):
-    path = tmp_path_factory.getbasetemp() / name
-    path.write_bytes(content)
-    with contextlib.suppress(DataError):
-        assert len(load_examples(path)) >= 1
-
-
-JSON_PIECES = [*'{}:,[]"1\n ', '"input"', '"expected"', '"messages"', '"a"', "null", "NaN", "\\ud83d"]
-CSV_PIECES = ["input", "expected", "id", ",", '"', "\n", "\r", "a", " ", "\t", "é"]
-
-
-@settings(suppress_health_check=[HealthCheck.too_slow])
-@given(
-    st.lists(st.sampled_from(JSON_PIECES), max_size=30).map("".join)
-    | st.lists(st.sampled_from(CSV_PIECES), max_size=30).map("".join),
-    st.sampled_from(["jsonl", "chat", "csv"]),
-)
-def test_any_nearly_right_text_gives_examples_or_a_data_error(tmp_path_factory, content, written):
-    path = tmp_path_factory.getbasetemp() / "nearly"
-    path.write_text("input,expected\n" * (written == "csv") + content, encoding="utf-8", newline="")
-    limit_before = csv.field_size_limit()
-    with contextlib.suppress(DataError):
-        assert len(load_examples(path, format=written)) >= 1
-    assert csv.field_size_limit() == limit_before

@@ -94,18 +94,10 @@ class TestDataSet:
         line = b'["ca978112ca1bbdca","a","b",null,{}]\n'
         assert {read(form).sha256 for form in forms} == {hashlib.sha256(line).hexdigest()}
 
-    @pytest.mark.parametrize(
-        "other",
-        [
-            Example("y", "a", "b"),
-            Example("x", "A", "b"),
-            Example("x", "a", "B"),
-            Example("x", "a", "b", "g"),
-            Example("x", "a", "b", None, {"k": 1}),
-        ],
-    )
-    def test_the_hash_sees_every_part(self, other):
-        assert read([other]).sha256 != read([Example("x", "a", "b")]).sha256
+    def test_the_hash_sees_every_part(self):
+        parts = [("x", "a", "b"), ("y", "a", "b"), ("x", "A", "b"), ("x", "a", "B"), ("x", "a", "b", "g")]
+        rows = [*parts, ("x", "a", "b", None, {"k": 1})]
+        assert len({read([Example(*row)]).sha256 for row in rows}) == len(rows)
 
     def test_repeated_ids_name_both_items(self):
         rows = [Example("x", "a", "b"), ("c", "d"), {"id": "x", "input": "e", "expected": "f"}]

@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 
 from pytest_ftgate.data import Example, content_id, load_examples
 
+USER = {"role": "user", "content": "u"}
 GOOD = '{"input": "a", "expected": "b"}\n'
 
 
@@ -21,11 +22,6 @@ JSON = st.recursive(SCALARS, lambda x: st.lists(x) | st.dictionaries(TEXT, x), m
 
 
 class TestRows:
-    def test_an_id_is_made_from_the_content_where_absent(self, load):
-        data = load(GOOD)
-        assert data.examples[0].id == content_id("a")
-        assert data.examples[0].fields == {}
-
     @pytest.mark.parametrize(("written", "read"), [(7, "7"), (-1, "-1"), ("7", "7"), (" a ", " a ")])
     def test_an_id_is_text_or_an_integer(self, load, written, read):
         assert load(lines({"id": written, "input": "a", "expected": "b"})).examples[0].id == read
@@ -126,7 +122,7 @@ def test_a_broken_row_is_refused_with_its_place(refused, content, place, words):
 def test_what_only_looks_broken_is_read(load):
     (pairs,) = load(r'{"input": "\ud83d\ude00", "expected": "\\ud83d"}')
     assert (pairs.input, pairs.expected) == ("😀", r"\ud83d")
-    brackets = [[]] * 500 + ["[" * 500]
+    brackets = [[]] * 500 + ["[" * 500, json.loads("[" * 98 + "]" * 98)]
     assert load(lines({"input": "a", "expected": brackets})).examples[0].expected == brackets
     assert len(load('{"id": "x", "input": "a", "expected": "x"}\n' * 2, limit=1)) == 1
 
@@ -149,6 +145,16 @@ class TestFieldNames:
                 {"instruction": "a", "input": "context", "expected": "b"},
                 {"input": "instruction"},
                 Example(content_id("a"), "a", "b", None, {"input": "context"}),
+            ),
+            (
+                {"conversation": [USER, {"role": "assistant", "content": "A"}], "uid": "x"},
+                {"messages": "conversation", "id": "uid"},
+                Example("x", (USER,), "A"),
+            ),
+            (  # all of a conversation may be the input
+                {"messages": [USER, USER], "label": "b"},
+                {"input": "messages", "expected": "label"},
+                Example(content_id((USER, USER)), (USER, USER), "b"),
             ),
             (  # a renamed field wins over a column of its name
                 {"input": "a", "expected": "b", "lang": "x", "language": "en"},
@@ -213,9 +219,3 @@ def test_a_column_that_was_mapped_must_be_there_all_the_same(load, refused):
     asked = {"fields": {"expected": "label"}, "labeled": False}
     assert [example.expected for example in load(lines({"input": "a", "label": "x"}), **asked)] == ["x"]
     refused('{"input": "a"}\n', ":1", '"label"', **asked)
-
-
-def test_a_conversation_may_be_all_input(load):
-    row = {"messages": [{"role": "user", "content": "Hello?"}]}
-    found = load(lines(row), format="jsonl", fields={"input": "messages"}, labeled=False)
-    assert [(example.input, example.expected) for example in found] == [(tuple(row["messages"]), "")]

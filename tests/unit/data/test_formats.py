@@ -23,6 +23,17 @@ ALPACA = {"instruction": "i", "input": "q", "output": "good"}
 CALL = {"name": "f", "arguments": {"x": 1}}
 
 
+CALLED = [
+    {"tool_calls": [{"id": "1", "type": "function", "function": {"name": "f", "arguments": '{"x": 1}'}}]},
+    {"tool_calls": [CALL], "content": "Let me see."},
+    {"function_call": {"name": "f", "arguments": '{"x":1}'}, "content": None},
+]
+CALLING = {"role": "assistant", **CALLED[2]}
+NO_ARGUMENTS = {"name": "f", "arguments": {}}
+RESULT = {"role": "tool", "tool_call_id": "1", "content": "7"}
+PARTS = [{"type": "text", "text": "go"}, {"type": "text", "text": "od"}]
+
+
 def turn(role, *parts):
     return {"role": role, "parts": [{"text": part} if isinstance(part, str) else part for part in parts]}
 
@@ -40,6 +51,20 @@ ROWS = [
     ("chat", {"messages": json.dumps([Q, A])}, (Q,), "good"),
     ("chat", {"system": "s", "messages": [Q, A]}, (SYSTEM, Q), "good"),
     ("chat", {"system": "production", "lang": "en", "messages": [Q, A]}, (Q,), "good"),
+    ("chat", {"messages": [{**Q, "content": PARTS}, {**A, "content": PARTS}]}, ({**Q, "content": PARTS},), "good"),
+    *(("chat", {"messages": [Q, {"role": "assistant", **said}]}, (Q,), [CALL]) for said in CALLED),
+    (
+        "chat",
+        {"messages": [Q, {"role": "assistant", **CALLED[2]}, RESULT, A]},
+        (Q, {"role": "assistant", **CALLED[2]}, RESULT),
+        "good",
+    ),
+    (
+        "plain",
+        {"input": "q", "expected": [{"type": "function", "function": {"name": "f", "arguments": ""}}]},
+        "q",
+        [{"name": "f", "arguments": {}}],
+    ),
     ("prompt_completion", {"prompt": "q", "completion": "good"}, "q", "good"),
     ("prompt_completion", {"prompt": "q", "completion": 3}, "q", 3),
     ("prompt_completion", {"prompt": [SYSTEM, Q], "completion": [A]}, (SYSTEM, Q), "good"),

@@ -52,6 +52,7 @@ VALUES = [
     ({}, ["{}"], ["[]"]),
     ([float("nan")], [], ["[NaN]"]),
     ([float("inf")], [], ["[Infinity]", "[1e999]"]),
+    ({"a": "\ud83d"}, ['{"a": "\\ud83d"}'], ['{"a": "\ufffd"}']),  # half a character
 ]
 
 

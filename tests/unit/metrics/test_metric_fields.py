@@ -91,6 +91,8 @@ COUNTED = [  # expected, answer, options; right, wrong, missing, invented
     ({"t": ["a"]}, {"t": "a"}, SETS, (0, 0, 1, 1)),
     ({"t": ["a"]}, {"t": []}, SETS, (0, 0, 1, 0)),
     (["a", "b"], ["b", "a"], SETS, (2, 0, 0, 0)),
+    ({"t": [1.0, 2.0]}, {"t": [2.05, 0.95]}, {**SETS, "tolerance": 0.1}, (2, 0, 0, 0)),
+    ({"t": [{"p": 1.0}]}, {"t": [{"p": 1.05}]}, {**SETS, "tolerance": {"t.p": 0.1}}, (1, 0, 0, 0)),
     ({"t": [[1, 2], [3]]}, {"t": [[3], [2, 1]]}, SETS, (2, 0, 0, 0)),
 ]  # fmt: skip
 
@@ -121,14 +123,6 @@ def test_values_are_right_wrong_missing_or_invented(score, expected, answer, opt
 def test_tolerance_is_exact_in_decimals(score, expected, answer, tolerance, right):
     pair = ({"x": {"n": expected}}, {"x": {"n": answer}})
     assert (score("field_f1", [pair], tolerance=tolerance).value == 1) is right
-
-
-@pytest.mark.parametrize(
-    ("expected", "answer", "tolerance"),
-    [([1.0, 2.0], [2.05, 0.95], 0.1), ([{"p": 1.0}], [{"p": 1.05}], {"t.p": 0.1})],
-)
-def test_tolerance_of_sets(score, expected, answer, tolerance):
-    assert score("field_f1", [({"t": expected}, {"t": answer})], lists="set", tolerance=tolerance).value == 1
 
 
 def test_numbers_of_a_set_are_paired_as_far_as_they_can_be(score):

@@ -54,7 +54,7 @@ def why(build):
 ANY = {"minProperties": 0}
 FENCED = {"json_schema": ANY, "strip_code_fence": True}
 RULES = [  # options, answers that hold, answers that do not
-    ({"json_schema": ANY}, [' {"a": 1} ', "5"],
+    ({"json_schema": ANY}, [' {"a": 1} ', "5", "1e999"],
      ['{"a": NaN}', '{"a": 1, "a": 2}', '{"a": 1} Done!', '```json\n{"a": 1}\n```']),
     (FENCED, ['```json\n{"a": 1}\n```', '```\n{"a": 1}```'],
      ['Here:\n```json\n{"a": 1}\n```', '```json\n{"a": 1}\n```\n```json\n{}\n```', "```", "```json\n```"]),
@@ -154,11 +154,6 @@ def test_a_schema_holds_where_jsonschema_says_so(holds, schema, values, data):
 @given(JSON, JSON)
 def test_what_is_equal_has_equal_keys(a, b):
     assert (_hashable(a) == _hashable(b)) is json_equal(a, b, str)
-
-
-@given(st.text(max_size=200))
-def test_no_text_crashes(holds, text):
-    assert holds(text, json_schema=ANY) in (True, False)
 
 
 @pytest.mark.parametrize(

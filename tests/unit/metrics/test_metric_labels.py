@@ -116,14 +116,6 @@ def test_answers_that_are_no_known_label_are_counted_over_all_repeats(build):
     assert build("f1_macro").label_set.predicted([["x", "a"], ["y", "x"]])[1] == 3
 
 
-def test_codes_are_the_places_of_the_labels_and_k_for_anything_else(build):
-    assert build("f1_macro", ("no", "yes", "yes ")).label_set.texts == ("no", "yes")
-    labels = build("f1_macro", known=("d",)).label_set
-    assert labels.gold("f1_macro", ["c", "a ", "b"]).tolist() == [2, 0, 1]
-    codes, _ = labels.predicted([["c", "d", None], ["x", "a", "b"]])
-    assert codes.tolist() == [[2, 3, 3], [3, 0, 1]]
-
-
 @pytest.mark.parametrize("value", [{"a": 1}, ["a"]])
 @pytest.mark.parametrize("name", ["accuracy", "f1_macro"])
 def test_an_object_or_list_is_no_label(build, name, value):

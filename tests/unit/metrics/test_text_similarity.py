@@ -2,7 +2,6 @@
 
 import random
 import string
-import sys
 import unicodedata
 from collections import Counter
 
@@ -176,22 +175,3 @@ def test_an_enormous_answer_is_the_worst_unread(build, name):
 @pytest.mark.parametrize("name", NAMES)
 def test_unpaired_surrogates_do_no_harm(build, name):
     assert 0 <= value(build, name, "a \ud800 b", "a \udfff b") <= 1
-
-
-# --- what is not installed -----------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize(
-    ("name", "module"),
-    [("rouge_l", "rapidfuzz"), ("edit_similarity", "rapidfuzz"), ("token_f1", None)],
-)
-def test_a_library_that_is_absent_is_named_with_its_extra(build, refusal, monkeypatch, name, module):
-    for loaded in [loaded for loaded in sys.modules if loaded.partition(".")[0] == module]:
-        monkeypatch.delitem(sys.modules, loaded)
-    monkeypatch.setitem(sys.modules, "rapidfuzz", None)
-    if module is None:
-        assert value(build, name, "a", "a") == 1
-    else:
-        error = refusal(name)
-        assert module in error.what
-        assert error.cure == 'pip install "pytest-ftgate[text]"'

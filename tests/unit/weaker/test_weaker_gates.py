@@ -65,8 +65,8 @@ def judged(**keys: Any) -> dict[str, Any]:
     return {"metric": ["accuracy", {**metric, **keys}]}
 
 
-def calibrated(min_kappa: float) -> dict[str, Any]:
-    return judged(calibration={"path": "held.jsonl", "min_kappa": min_kappa})
+def calibrated(min_kappa: float, path: str = "held.jsonl") -> dict[str, Any]:
+    return judged(calibration={"path": path, "min_kappa": min_kappa})
 
 
 def spent(**facts: Any) -> dict[str, Any]:
@@ -125,6 +125,7 @@ ONE_WAY: list[tuple[dict[str, Any], dict[str, Any], str]] = [
     ({"repeats": 3}, {"repeats": 2}, "repeats: 3 -> 2"),
     ({"max_attempts": 2}, {"max_attempts": 3}, "max_attempts: 2 -> 3"),
     (calibrated(0.8), calibrated(0.2), "rubric.calibration.min_kappa: 0.8 -> 0.2"),
+    (calibrated(0.8), judged(), "rubric.calibration: min_kappa 0.8 -> removed"),
     (spent(), spent(calls_per_month=9000), "economics.calls_per_month: 1000 -> 9000"),
     *((spent(**{key: 100}), spent(**{key: 1}), f"economics.{key}: 100 -> 1") for key in SPENT),
     (by_tokens(3), by_tokens(2), f"{TRAINED}: 8 per 1M tokens x 3 epochs -> 8 per 1M tokens x 2 epochs"),
@@ -218,6 +219,13 @@ def test_no_key_with_a_direction_is_left_out() -> None:
         assert any((one[0], one[-1]) == (first, last) for one in told), key
 
 
+def test_every_key_of_a_gate_says_how_it_compares_or_is_known_not_to() -> None:
+    """A new key is put here only where two of its values cannot be compared, or it is compared by its parts."""
+    others = {"name", "test_set", "training_set", "baseline", "baselines", "candidate"}
+    others |= {"metric", "thresholds", "economics", "checks", "guards", "slices", "timeout_s", "hypothesis", "goal"}
+    assert set(GateKeys.model_fields) - set(comparable(GateKeys)) == others
+
+
 def normalized(*steps: str) -> dict[str, Any]:
     metric = {"name": "f1_macro", "normalize": list(steps)}
     return {"metric": ["accuracy", metric], "thresholds": {"f1_macro": {"min": 0.8}}}
@@ -227,12 +235,20 @@ def other_set(**keys: Any) -> dict[str, Any]:
     return {"test_set": {"path": "test.jsonl", "limit": 100, **keys}}
 
 
+PEOPLE = {"name": "human_preference", "path": "prefs.csv"}
 WITHOUT_PARAMS = {key: value for key, value in BASE.items() if key != "params"}
 OTHER: list[tuple[dict[str, Any], dict[str, Any], str]] = [
     ({}, {"metric": "f1_macro"}, "metric: accuracy -> f1_macro"),
     ({}, {"metric": {"name": "format", "allowed": ["a", "b"]}}, "metric: accuracy -> format"),
     ({}, {"metric": {"name": "accuracy", "normalize": ["case"]}}, "metric.normalize: not given -> ['case']"),
     (normalized("case"), normalized("case", "punctuation"), "f1_macro.normalize: ['case'] -> ['case', 'punctuation']"),
+    (judged(), judged(rubric="y"), "rubric.rubric: x -> y"),
+    (judged(rubric="x" * 100 + "y"), judged(rubric="x" * 100 + "z"), "rubric.rubric: 101 characters -> 101 other ones"),
+    (judged(), judged(judge="openai:other"), "rubric.judge: python:judges:judge -> openai:other"),
+    (judged(judge=WITHOUT_PARAMS), judged(judge=BASE), "rubric.judge.params: not given -> {'temperature': 0}"),
+    (calibrated(0.8), calibrated(0.8, "easy.jsonl"), "rubric.calibration.path: held.jsonl -> easy.jsonl"),
+    (judged(), judged(scale=[1, 10]), "rubric.scale: not given -> (1.0, 10.0)"),
+    ({"metric": PEOPLE}, {"metric": {**PEOPLE, "path": "others.csv"}}, "metric.path: prefs.csv -> others.csv"),
     ({}, other_set(path="easy.jsonl"), "test_set: test.jsonl -> easy.jsonl"),
     ({}, other_set(fields={"expected": "guess"}), "test_set.fields: not given -> {'expected': 'guess'}"),
     ({}, other_set(format="csv"), "test_set.format: not given -> csv"),
