@@ -8,13 +8,12 @@ from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
 
 from pydantic import AfterValidator, BeforeValidator, Field, PlainValidator, ValidationInfo, model_validator
 
-from pytest_ftgate.config.keys import Amount, Keys, names, optional, place
+from pytest_ftgate.config.keys import Amount, Keys, Weaker, names, optional, place
 from pytest_ftgate.config.model_keys import OpenAIKeys
 from pytest_ftgate.config.models import ModelSpec, Written, read_model, refuse_one
 from pytest_ftgate.config.problems import refusal, refusals
 from pytest_ftgate.config.requirements import ProvenDrop
 from pytest_ftgate.config.source import At
-from pytest_ftgate.config.weaker import Weaker
 
 
 class Standard(NamedTuple):

@@ -10,7 +10,19 @@ from pydantic import ConfigDict, Field, PrivateAttr
 from pytest_ftgate.config.baselines import BaselineKeys, BaselinesValue, Standard
 from pytest_ftgate.config.checks import CHANGEABLE, ChecksValue
 from pytest_ftgate.config.data import DataValue
-from pytest_ftgate.config.keys import AboveZero, Amount, Count, Keys, Named, Placeable, Text, optional
+from pytest_ftgate.config.keys import (
+    AboveZero,
+    Amount,
+    Count,
+    Keys,
+    Named,
+    Placeable,
+    Text,
+    Weaker,
+    comparison_in,
+    optional,
+    words,
+)  # fmt: skip
 from pytest_ftgate.config.metrics import JUDGED, MetricSpec, MetricsValue
 from pytest_ftgate.config.models import ModelSpec, ModelValue
 from pytest_ftgate.config.requirements import (
@@ -23,7 +35,6 @@ from pytest_ftgate.config.requirements import (
     ThresholdKeys,
 )
 from pytest_ftgate.config.source import Source
-from pytest_ftgate.config.weaker import Weaker, comparison_in, words
 from pytest_ftgate.text import plain_number
 
 Evidence = Annotated[Literal["observed", "significant", "proven"], words("observed", "significant", "proven")]

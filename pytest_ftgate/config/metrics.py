@@ -11,11 +11,10 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, Field, PlainValidator, TypeAdapter, ValidationInfo
 
-from pytest_ftgate.config.keys import Keys, Listed, Number, OpenKeys, PathText, Placeable, Text, optional, place
+from pytest_ftgate.config.keys import Keys, Listed, Number, OpenKeys, PathText, Placeable, Text, Weaker, optional, place
 from pytest_ftgate.config.models import ModelValue
 from pytest_ftgate.config.problems import reading_of, refusal, refusals
 from pytest_ftgate.config.source import BUILT_IN, At, Source
-from pytest_ftgate.config.weaker import Weaker
 from pytest_ftgate.text import FARTHEST, got
 
 _PATHS = {

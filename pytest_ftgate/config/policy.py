@@ -14,10 +14,9 @@ from pydantic import Field
 from pytest_ftgate.config.baselines import BaselineKeys
 from pytest_ftgate.config.checks import LEVELS
 from pytest_ftgate.config.gate_keys import GateKeys
-from pytest_ftgate.config.keys import Keys
+from pytest_ftgate.config.keys import Keys, comparable
 from pytest_ftgate.config.problems import Reading, read_keys
 from pytest_ftgate.config.source import Layer, Source
-from pytest_ftgate.config.weaker import comparable
 from pytest_ftgate.config.yaml_nodes import Node
 from pytest_ftgate.errors import ConfigError, Where, combined
 from pytest_ftgate.text import KeyPath, cut, dotted, plain_number

@@ -18,10 +18,9 @@ from pydantic import (
 )
 
 from pytest_ftgate.config.data import DataValue
-from pytest_ftgate.config.keys import Amount, Keys, Listed, Number, SourcedKeys, Text, optional
+from pytest_ftgate.config.keys import Amount, Keys, Listed, Number, SourcedKeys, Text, Weaker, optional
 from pytest_ftgate.config.metrics import MetricValue
 from pytest_ftgate.config.problems import MISSING, refusal, refusals
-from pytest_ftgate.config.weaker import Weaker
 from pytest_ftgate.result import Threshold
 from pytest_ftgate.text import got, plain_number, quoted
 

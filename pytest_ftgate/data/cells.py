@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import io
 import json
 import math
 from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any, NamedTuple
 
 from pytest_ftgate.data.jsonl import parse_object
+from pytest_ftgate.data.lines import Lines
 from pytest_ftgate.errors import DataError, Where
 from pytest_ftgate.text import excerpt, kind_of, listed
 
@@ -164,3 +167,44 @@ def _label_names(feature: Any) -> Iterator[tuple[str, ...]]:
         yield tuple(names)
     elif inner is not None:
         yield from _label_names(inner)
+
+
+# --- Parquet files -------------------------------------------------------------------------------------------------
+
+
+def read_parquet(lines: Lines) -> Table:
+    """Return the rows of a Parquet file."""
+    try:
+        from pyarrow.parquet import ParquetFile
+    except ImportError:
+        cure = 'pip install "pytest-ftgate[parquet]"'
+        raise DataError("reading this file needs PyArrow", where=Where(path=lines.path), cure=cure) from None
+    with _readable(lines.path):
+        file = ParquetFile(io.BytesIO(lines.rest()))
+        return Table(_batches(file, lines.path), _noted_labels(file.schema_arrow))
+
+
+def _batches(file: Any, path: str) -> Iterator[dict[str, Any]]:
+    with _readable(path):
+        for batch in file.iter_batches():
+            yield from batch.to_pylist()
+
+
+def _noted_labels(schema: Any) -> dict[str, tuple[str, ...]]:
+    """Return the labels that ``datasets`` notes in the schema of a file."""
+    noted = (schema.metadata or {}).get(b"huggingface")
+    try:
+        features = json.loads(noted)["info"]["features"] if noted else {}
+    except (ValueError, KeyError, TypeError):
+        return {}
+    return class_labels(features) if isinstance(features, dict) else {}
+
+
+@contextmanager
+def _readable(path: str) -> Iterator[None]:
+    """Raise PyArrow's errors about a file, which are ValueErrors and OSErrors, as :class:`DataError`."""
+    try:
+        yield
+    except (ValueError, OSError, NotImplementedError, KeyError) as error:
+        what = f"not a Parquet file that PyArrow can read: {excerpt(str(error), width=200)}"
+        raise DataError(what, where=Where(path=path), cure="write the file again") from error

@@ -10,14 +10,13 @@ from itertools import islice
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from pytest_ftgate.data.cells import Table
+from pytest_ftgate.data.cells import Table, read_parquet
 from pytest_ftgate.data.csvfile import DELIMITERS, csv_header, read_cells
 from pytest_ftgate.data.example import DataSet, Example, duplicate_ids
 from pytest_ftgate.data.formats import FORMATS as ROW_FORMATS
 from pytest_ftgate.data.formats import Format
 from pytest_ftgate.data.jsonl import read_objects
 from pytest_ftgate.data.lines import GZIP, Lines, UnopenedError, missing, open_lines, suffix_of
-from pytest_ftgate.data.parquet import read_parquet
 from pytest_ftgate.data.rows import Forms, examples_of, told_left_out
 from pytest_ftgate.errors import DataError, Where, raise_together, shown_path, without_faults
 from pytest_ftgate.text import kind_of, listed, nearest

@@ -24,7 +24,7 @@ class FieldRules:
     """Rules that decide whether two values of a field are equal. Fields are dotted names without list positions.
 
     ``texts`` has the normalization and ``tolerance`` the maximum difference of two numbers, by field ("*" for all
-    others). ``lists``: "match": compare items in pairs, see :mod:`~pytest_ftgate.metrics.line_items`; "sequence":
+    others). ``lists``: "match": compare items in pairs (:func:`~pytest_ftgate.metrics.json_diff.paired`); "sequence":
     compare by position; "set": ignore the order; a repeated element counts each time.
     """
 
@@ -61,9 +61,12 @@ class FieldRules:
             paired = _count_near_pairs(numbers, others, allowed)
         else:
             paired = 0
-        equal, left, rest = self._equal(name, expected, answered)
+        found = self.equal(name, expected, answered)
+        equal, used = len(found), set(found.values())
         if not self.tolerance:
             return paired + equal
+        left = [value for place, value in enumerate(expected) if place not in found]
+        rest = [value for place, value in enumerate(answered) if place not in used]
         for value in left[:_MOST_PAIRED]:
             near = next((i for i, other in enumerate(rest[:_MOST_PAIRED]) if self.same(name, value, other)), None)
             if near is not None:
@@ -71,19 +74,16 @@ class FieldRules:
                 equal += 1
         return paired + equal
 
-    def _equal(self, name: str, expected: list[Any], answered: list[Any]) -> tuple[int, list[Any], list[Any]]:
-        """Return the number of elements that match without a tolerance, and the unmatched ones of both lists."""
+    def equal(self, name: str, expected: Sequence[Any], answered: Sequence[Any]) -> dict[int, int]:
+        """Return the place of an answered element for each expected one that has an equal one without a tolerance."""
         waiting: dict[Any, list[int]] = {}
-        for place, value in enumerate(answered):
-            waiting.setdefault(self.key(name, value), []).append(place)
-        left, used = [], set()
-        for value in expected:
-            places = waiting.get(self.key(name, value))
-            if places:
-                used.add(places.pop())
-            else:
-                left.append(value)
-        return len(used), left, [value for place, value in enumerate(answered) if place not in used]
+        for place in reversed(range(len(answered))):
+            waiting.setdefault(self.key(name, answered[place]), []).append(place)
+        found: dict[int, int] = {}
+        for place, value in enumerate(expected):
+            if places := waiting.get(self.key(name, value)):
+                found[place] = places.pop()
+        return found
 
     def key(self, name: str, value: Any) -> Any:
         """Return a key that is equal for values that are equal without a tolerance."""

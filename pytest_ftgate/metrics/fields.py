@@ -30,8 +30,8 @@ from pytest_ftgate.metrics.json_diff import (
     differences,
     leaves_by_path,
     names_in,
+    paired,
 )
-from pytest_ftgate.metrics.line_items import paired
 from pytest_ftgate.metrics.options import Options
 from pytest_ftgate.metrics.protocol import Answers, Breakdown, Floats, Kind, Metric, Scored, check_shape
 from pytest_ftgate.text import excerpt, kind_of, printable

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 from pytest_ftgate.data.lines import read_text
 from pytest_ftgate.data.strict_json import parse_json
 from pytest_ftgate.errors import ConfigError, DataError, shown_path
+from pytest_ftgate.metrics.field_rules import FieldRules
 from pytest_ftgate.metrics.json_diff import shown_place
 from pytest_ftgate.metrics.options import needed
 
@@ -21,6 +22,7 @@ Broken: TypeAlias = tuple[str, str]
 
 _KEY = "json_schema"
 _ERRORS_LOOKED_AT = 20
+_AS_WRITTEN = FieldRules({}, {}, "sequence")
 _REFERENCES = ("$ref", "$dynamicRef", "$recursiveRef")
 
 
@@ -155,17 +157,8 @@ def _unique_items(validator: Any, unique: Any, instance: Any, schema: Any) -> It
         return
     seen = set()
     for item in instance:
-        key = _hashable(item)
+        key = _AS_WRITTEN.key("", item)
         if key in seen:
             yield ValidationError("contains an item twice")
             return
         seen.add(key)
-
-
-def _hashable(value: Any) -> Any:
-    """Return a key that is equal for equal JSON values: 1 equals 1.0, and true does not equal 1."""
-    if isinstance(value, dict):
-        return "object", frozenset((key, _hashable(part)) for key, part in value.items())
-    if isinstance(value, list):
-        return "list", tuple(map(_hashable, value))
-    return ("bool", value) if isinstance(value, bool) else value

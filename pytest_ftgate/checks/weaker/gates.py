@@ -13,8 +13,7 @@ from typing import TYPE_CHECKING, Any
 from pytest_ftgate.checks.goal import not_served
 from pytest_ftgate.config import DataKeys, MetricSpec, ModelSpec, file_of
 from pytest_ftgate.config.checks import CHANGEABLE, LEVELS
-from pytest_ftgate.config.keys import Keys
-from pytest_ftgate.config.weaker import Weaker, comparable
+from pytest_ftgate.config.keys import Keys, Weaker, comparable
 from pytest_ftgate.errors import shown_path
 
 if TYPE_CHECKING:

@@ -10,8 +10,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pytest_ftgate.data.strict_json import parse_json
-from pytest_ftgate.metrics.json_schema import _hashable
-from pytest_ftgate.metrics.options import json_equal
 
 SCALARS = st.none() | st.booleans() | st.integers(-5, 5) | st.floats(-5, 5) | st.text(max_size=3)
 JSON = st.recursive(
@@ -149,11 +147,6 @@ def test_a_schema_holds_where_jsonschema_says_so(holds, schema, values, data):
     value = data.draw(values)
     validator = jsonschema.Draft202012Validator(schema, format_checker=jsonschema.Draft202012Validator.FORMAT_CHECKER)
     assert holds(json.dumps(value), json_schema=schema) is validator.is_valid(parse_json(json.dumps(value)))
-
-
-@given(JSON, JSON)
-def test_what_is_equal_has_equal_keys(a, b):
-    assert (_hashable(a) == _hashable(b)) is json_equal(a, b, str)
 
 
 @pytest.mark.parametrize(

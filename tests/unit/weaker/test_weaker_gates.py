@@ -14,7 +14,7 @@ from pytest_ftgate.checks.weaker.gates import weakenings
 from pytest_ftgate.checks.weaker.project import as_written, loosened
 from pytest_ftgate.config import GateFile, GateKeys, Layer, Source, load_gate_file, resolve_gate
 from pytest_ftgate.config.checks import CHANGEABLE
-from pytest_ftgate.config.weaker import comparable
+from pytest_ftgate.config.keys import comparable
 from pytest_ftgate.plugin.layers import Layers
 from pytest_ftgate.plugin.marks import Level
 
