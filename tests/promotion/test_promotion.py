@@ -1,4 +1,4 @@
-"""Run each recipe of docs/cookbook.md with its real library, without a network: nox -s promotion."""
+"""Promote a model by the recipe of docs/cookbook.md with the real library, without a network: nox -s promotion."""
 
 from __future__ import annotations
 
