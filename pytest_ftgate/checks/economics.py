@@ -230,7 +230,9 @@ def check(gate: Context) -> Found:
 def _costs(gate: Context, spec: EconomicsKeys) -> tuple[Costs, Unknown, list[str]]:
     """Return the costs, what is unknown of them, and which of those paid once count as nothing."""
     baseline, candidate, trained = gate.facts_of(gate.best), gate.facts_of("candidate"), "candidate" in gate.models
-    per_call, of_candidate, training = call_usd(candidate), None, _training_usd(gate, spec.training_cost_usd)
+    per_call, of_candidate, training = call_usd(candidate), None, spec.training_cost_usd
+    if isinstance(training, TokenCost):  # by the estimated number of tokens
+        training = training.usd(sum(gate.audit.tokens))
     if not trained:
         per_call, of_candidate = _expected_usd(spec, baseline)
     elif not spec.hosting_usd_per_month and (of_candidate := free(candidate, hosting=True)) is not None:
@@ -257,11 +259,6 @@ def _costs(gate: Context, spec: EconomicsKeys) -> tuple[Costs, Unknown, list[str
         evaluation or 0.0,
     )
     return costs, unknown, [name for name, usd in once.items() if usd is None]
-
-
-def _training_usd(gate: Context, cost: float | TokenCost | None) -> float | None:
-    """Return the cost of one training; that of tokens by their estimated number."""
-    return cost.usd(sum(gate.audit.tokens)) if isinstance(cost, TokenCost) else cost
 
 
 def _expected_usd(spec: EconomicsKeys, baseline: ModelResult) -> tuple[float | None, Unknown | None]:

@@ -91,12 +91,7 @@ def _margin_check(gate: Context, role: str, comparison: Comparison, status: Stat
 
 def _evidence_check(gate: Context, role: str, comparison: Comparison, status: Status) -> Check:
     """Check the lower bound, and say what it leaves open: no gain at all, or a gain below the margin."""
-    config, share, margin, needed = (
-        gate.config,
-        gate.share,
-        gate.config.standard_of(role).gain,
-        comparison.examples_needed,
-    )
+    config, share, margin = gate.config, gate.share, gate.config.standard_of(role).gain
     bound, over = show_percent(config.confidence), "" if role == "baseline" else f" over {opponent(role)}"
     if comparison.lower is None:
         note = comparison.note or "the method gives none"

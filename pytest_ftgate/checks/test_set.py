@@ -49,7 +49,7 @@ def check_reach(gate: Context) -> Iterator[Check]:
     groups = group_counts(gate.groups, n)
     if groups is not None and config.evidence != "observed":
         if groups[1] < MIN_GROUPS:
-            yield _few_groups(gate, *groups, MIN_GROUPS)
+            yield _few_groups(gate, *groups)
     elif not config.matches and gate.deciding.kind == "right_wrong" and config.repeats == 1 and n:
         standard = max((config.standard_of(role) for role in config.decisive), key=lambda one: one.gain)
         wins = fewest_wins(n, margin=standard.gain, confidence=config.confidence, evidence=config.evidence)
@@ -68,7 +68,7 @@ def _reach(examples: int, wins: int | None, source: str | None) -> Check:
     return Check("min_wins", "inconclusive", message, examples, None, source, advice, "add_examples")
 
 
-def _few_groups(gate: Context, groups: int, counted: int, needed: int) -> Check:
+def _few_groups(gate: Context, groups: int, counted: int) -> Check:
     """Refuse too few groups of examples: they do not generalise to other groups."""
     alike = counted == groups
     worth = "" if alike else f" of unequal sizes, which count as {counted}"
@@ -76,9 +76,9 @@ def _few_groups(gate: Context, groups: int, counted: int, needed: int) -> Check:
     return Check(
         "min_wins",
         "inconclusive",
-        f"{plural(groups, 'group')} of test examples{worth} ({needed} required)",
+        f"{plural(groups, 'group')} of test examples{worth} ({MIN_GROUPS} required)",
         observed=counted,
-        required=needed,
+        required=MIN_GROUPS,
         source=gate.source("test_set"),
         advice=f"Add test examples of new groups{larger}; more of the same groups do not help.",
         action="add_examples",

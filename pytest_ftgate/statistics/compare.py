@@ -130,7 +130,6 @@ def _comparison(
         gain_exact=gain if isinstance(gain, Fraction) else None,
         wins=wins,
         losses=losses,
-        ties=n - wins - losses,
         method=finding.method if finding else "none",
         examples_needed=needed,
         note=note,

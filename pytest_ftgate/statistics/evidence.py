@@ -40,7 +40,7 @@ class Comparison(Evidence):
         n: number of examples.
         gain: the measured gain, in the metric's unit.
         gain_exact: the gain as a fraction, if it is a ratio of counts.
-        wins, losses, ties: examples that the candidate answers better, worse and equally well.
+        wins, losses: examples that the candidate answers better, and worse.
         method: name and source of the method.
         examples_needed: total number of examples that would show the required evidence with 80 % power if the real gain
             is the measured one, and with which the measured gain would reach the margin; None if no number would, or
@@ -54,7 +54,6 @@ class Comparison(Evidence):
     gain_exact: Fraction | None
     wins: int | None
     losses: int | None
-    ties: int | None
     method: str
     examples_needed: int | None
     note: str | None

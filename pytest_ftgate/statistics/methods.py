@@ -50,9 +50,12 @@ class Units:
 
     @classmethod
     def of_mean(cls, differences: Floats, codes: Codes, scale: float) -> Units:
-        """Return the groups of differences ``(n,)``, each of which is at most ``scale`` in size, as units."""
+        """Return the groups of differences ``(n,)`` as units.
+
+        Each difference is at most ``scale`` in size; an infinite scale counts as 1.
+        """
         n = len(differences)
-        weights = group_sizes(codes) / n * scale
+        weights = group_sizes(codes) / n * (scale if math.isfinite(scale) else 1.0)
         left_out = jackknife.means_without_a_group(differences, codes)
         return cls(float(differences.mean()), left_out, weights, weights, n, "group")
 
@@ -106,7 +109,9 @@ class Units:
 def of_right_wrong(wins: int, losses: int, differences: Floats, codes: Codes | None, question: Question) -> Found:
     """Apply the exact test; with groups, codes ``(n,)``, also the tests of groups."""
     finding = by_exact_test(wins, losses, len(differences), question)
-    return (finding, None) if codes is None else _of_grouped_mean(differences, codes, finding, 1.0, question)
+    if codes is None:
+        return finding, None
+    return _of_groups(Units.of_mean(differences, codes, 1.0), finding, 1.0, question)
 
 
 def of_graded(differences: Floats, unit: float, codes: Codes | None, question: Question) -> Found:
@@ -120,7 +125,7 @@ def of_graded(differences: Floats, unit: float, codes: Codes | None, question: Q
         examples = Units(float(differences.mean()), left_out, weights, weights, n, "example")
         finding, note = _by_left_out(examples, question)
         found = finding, note or NO_BOUNDS
-    return found if codes is None else _of_grouped_mean(differences, codes, found[0], unit, question)
+    return found if codes is None else _of_groups(Units.of_mean(differences, codes, unit), found[0], unit, question)
 
 
 def of_set(baseline: SetCounts, candidate: SetCounts, gain: float, codes: Codes | None, question: Question) -> Found:
@@ -140,13 +145,6 @@ def of_set(baseline: SetCounts, candidate: SetCounts, gain: float, codes: Codes 
         return _of_groups(Units.of_set(baseline, candidate, gain, codes), alone, 1.0, question)
     few = None if examples.owned is None else too_few(examples.weights, "example")
     return (None, few) if few is not None else _jackknifed(examples, alone, question)
-
-
-def _of_grouped_mean(
-    differences: Floats, codes: Codes, ungrouped: Finding | None, unit: float, question: Question
-) -> Found:
-    groups = Units.of_mean(differences, codes, unit if math.isfinite(unit) else 1.0)
-    return _of_groups(groups, ungrouped, unit, question)
 
 
 def _of_groups(groups: Units, ungrouped: Finding | None, unit: float, question: Question) -> Found:

@@ -33,11 +33,6 @@ MOST_EXAMPLES = 10**9
 """Upper limit of the search for the number of examples."""
 
 
-def normal_sum(confidence: float) -> float:
-    """Return the standard errors by which a gain must exceed its target to be shown with the probability ``POWER``."""
-    return NormalDist().inv_cdf(confidence) + NormalDist().inv_cdf(POWER)
-
-
 def corrected_confidence(confidence: float, comparisons: int) -> float:
     """Return the confidence of each of several comparisons, corrected for their number (Bonferroni).
 
@@ -68,13 +63,15 @@ def fewest(enough: Callable[[int], bool], most: int, *, first: int = 1, precisio
 
 
 def needed_by_error(n: int, gain: float, error: float, target: float, confidence: float) -> int | None:
-    """Return the number of examples needed if the standard error shrinks with the square root of their number.
+    """Return the number of examples that show the gain with the probability ``POWER``.
 
-    ``error`` is the standard error of ``gain`` on ``n`` examples; None if no number shows a gain above ``target``.
+    ``error`` is the standard error of ``gain`` on ``n`` examples, taken to shrink with the square root of their number.
+    None if no number shows a gain above ``target``.
     """
     if gain <= target or error <= 0:
         return None
-    return math.ceil(n * (normal_sum(confidence) * error / (gain - target)) ** 2)
+    errors = NormalDist().inv_cdf(confidence) + NormalDist().inv_cdf(POWER)  # from the target to the gain
+    return math.ceil(n * (errors * error / (gain - target)) ** 2)
 
 
 def needed_to_reach(n: int, gain: float, error: float, margin: float) -> int | None:
