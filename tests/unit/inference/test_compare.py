@@ -1,4 +1,3 @@
-from dataclasses import replace
 from fractions import Fraction
 
 import numpy as np
@@ -44,29 +43,12 @@ def of_set(before, after, **asked):
 
 def test_a_clear_gain():
     found = right_wrong(31, 9, 200)
-    assert (found.n, found.wins, found.losses, found.ties) == (200, 31, 9, 160)
+    assert (found.n, found.wins, found.losses) == (200, 31, 9)
     assert (found.gain, found.gain_exact) == (0.11, Fraction(11, 100))
     assert (found.above_zero, found.reaches_margin) == (True, True)
     assert found.p_margin == pytest.approx(0.004772, abs=1e-6)
     assert (round(found.lower, 3), round(found.upper, 3)) == (0.059, 0.163)
     assert ("exact" in found.method, found.note) == (True, None)
-
-
-def test_a_gain_that_too_few_examples_saw_and_one_below_the_margin():
-    found = right_wrong(9, 4, 60)
-    assert (found.above_zero, found.reaches_margin) == (False, False)
-    assert found.lower < 0 < found.upper
-    assert 400 < found.examples_needed < 500
-    found = right_wrong(12, 2, 100, margin=0.06, evidence="significant")
-    assert (found.above_zero, found.reaches_margin) == (True, False)
-    assert 0 <= found.lower < 0.06
-
-
-def test_no_difference_at_all_is_not_sure():
-    found = right_wrong(0, 0, 60, margin=0.0)
-    assert (found.gain, found.above_zero, found.reaches_margin, found.examples_needed) == (0.0, False, False, None)
-    assert found.lower == pytest.approx(0.05 ** (1 / 60) - 1, abs=1e-3)
-    assert found.upper == -found.lower
 
 
 @pytest.mark.parametrize(
@@ -95,22 +77,12 @@ def test_what_is_sure(counts, asked, sure):
         assert zeros.reaches_margin is sure
 
 
-@pytest.mark.parametrize(
-    ("wins", "losses", "n"), [(1, 0, 1), (0, 1, 1), (0, 0, 1), (40, 0, 40), (0, 40, 40), (20, 20, 40)]
-)
-@pytest.mark.parametrize("margin", [-0.99, 0.0, 0.99, 1.0])
-def test_edges_have_bounds_within_what_is_possible(wins, losses, n, margin):
-    found = right_wrong(wins, losses, n, margin=margin)
-    assert -1 <= found.lower <= found.gain <= found.upper <= 1
-    assert 0 <= found.p_zero <= 1
-    assert 0 <= found.p_margin <= 1
-
-
-@given(st.integers(1, 150), st.data(), st.sampled_from([-0.05, 0.0, 0.03, 0.1]))
+@given(st.integers(1, 150), st.data(), st.sampled_from([-0.99, -0.05, 0.0, 0.03, 0.1, 0.99, 1.0]))
 def test_bounds_and_decisions_agree(n, data, margin):
     wins = data.draw(st.integers(0, n))
     losses = data.draw(st.integers(0, n - wins))
     found = right_wrong(wins, losses, n, margin=margin, evidence="observed")
+    assert -1 <= found.lower <= found.gain <= found.upper <= 1
     for sure, target in ((found.above_zero, 0.0), (found.reaches_margin, margin)):
         assert found.lower >= target if sure else found.lower <= target
     if margin >= 0:
@@ -120,9 +92,6 @@ def test_bounds_and_decisions_agree(n, data, margin):
     assert swapped.upper == pytest.approx(-exact_lower(wins, losses, n, 0.05), abs=1e-12)
 
 
-# --- examples needed ---------------------------------------------------------------------------------------------
-
-
 def test_a_number_that_has_just_proved_too_small_is_never_given():
     for wins in range(1, 30, 3):
         found = right_wrong(wins, 0, 40, margin=-0.01, evidence="significant")
@@ -130,14 +99,6 @@ def test_a_number_that_has_just_proved_too_small_is_never_given():
 
 
 # --- graded ------------------------------------------------------------------------------------------------------
-
-
-def test_equal_differences_are_not_certain():
-    found = graded(np.full(50, 0.02))
-    assert not found.above_zero
-    assert found.p_zero == pytest.approx((1 - 0.02 / 1.02) ** 50, rel=1e-6)
-    assert found.examples_needed == 152
-    assert graded(np.full(200, 0.02)).above_zero
 
 
 def test_the_scale_of_the_metric_is_only_a_unit():
@@ -150,14 +111,6 @@ def test_the_scale_of_the_metric_is_only_a_unit():
     assert scaled.upper == pytest.approx(4 * usual.upper, abs=1e-9)
     assert scaled.p_margin == pytest.approx(usual.p_margin, abs=1e-9)
     assert scaled.examples_needed == usual.examples_needed
-
-
-def test_swapping_graded_arms_negates():
-    differences = np.linspace(-0.3, 0.4, 40)
-    one, other = graded(differences), graded(-differences)
-    assert (other.gain, other.wins, other.losses) == (-one.gain, one.losses, one.wins)
-    assert other.upper == pytest.approx(-one.lower, abs=1e-3)
-    assert other.lower == pytest.approx(-one.upper, abs=1e-3)
 
 
 def test_a_metric_without_bounds_says_so():
@@ -228,20 +181,6 @@ def recall_macro(tallies):
     return np.divide(right, gold, out=np.zeros_like(right), where=gold > 0).mean(axis=1)
 
 
-def test_everything_lost_is_a_loss():
-    gold = np.arange(40) % 2
-    before, after = (LabelCounts(gold, answers[None], 2, macro_f1) for answers in (gold, np.full(40, 2)))
-    found = of_set(before, after, margin=-0.03)
-    assert found.gain == -1
-    assert found.upper < -0.5
-    assert not found.reaches_margin
-
-
-def test_one_example_is_never_undefined_or_sure():
-    one = LabelCounts(np.array([0]), np.array([[0]]), 2, macro_f1)
-    assert of_set(one, one).lower is None
-
-
 @pytest.mark.filterwarnings("ignore:invalid value:RuntimeWarning")
 def test_a_metric_that_is_undefined_without_some_example():
     def share_of_one_label(tallies):
@@ -273,41 +212,6 @@ def test_a_metric_that_is_undefined_for_all_answers_is_refused():
         of_set(nothing, nothing)
 
 
-def test_the_order_of_set_examples_does_not_matter_and_other_test_sets_are_refused():
-    before, after = arms(16, 90, 3)
-    order = np.random.default_rng(0).permutation(90)
-    shuffled = [replace(arm, gold=arm.gold[order], predicted=arm.predicted[:, order]) for arm in (before, after)]
-    one, other = of_set(before, after), of_set(*shuffled)
-    assert (other.gain, other.wins) == (one.gain, one.wins)
-    assert other.lower == pytest.approx(one.lower, abs=1e-12)
-    with pytest.raises(ValueError, match="differ"):
-        of_set(before, shuffled[1])
-
-
-@pytest.mark.simulation
-def test_a_drop_is_not_ruled_out_by_a_set_that_met_few_of_the_losses():
-    shares = np.array([0.7, 0.2, 0.1])
-    rates = np.array([[0.9], [0.9 * 0.98]])  # right answers of the baseline; the candidate loses 2 % of them
-    population = np.zeros((2, 4, 4))
-    for label in range(3):
-        population[:, label, [label, (label + 1) % 3]] = shares[label] * np.hstack([rates, 1 - rates])
-    right = np.diagonal(population, axis1=1, axis2=2)
-    drop = float(np.diff(macro_f1(np.stack([right, population.sum(axis=2), population.sum(axis=1)], axis=1)))[0])
-    rng, n, repetitions = np.random.default_rng(0), 200, 200
-    jackknife_alone = shipped = 0
-    for _ in range(repetitions):
-        gold = rng.choice(3, n, p=shares)
-        before = np.where(rng.random(n) < 0.9, gold, (gold + 1) % 3)
-        after = np.where((rng.random(n) < 0.02) & (before == gold), (gold + 1) % 3, before)
-        pair = [LabelCounts(gold, row[None], 3, macro_f1) for row in (before, after)]
-        found = of_set(*pair, margin=drop, evidence="observed")
-        shipped += found.reaches_margin
-        alone = jackknife(found.gain, pair[1].values_without() - pair[0].values_without())
-        jackknife_alone += alone.standard_error > 0 and alone.p_value(drop) <= 0.05
-    assert jackknife_alone > 0.1 * repetitions
-    assert shipped <= 0.05 * repetitions
-
-
 @pytest.mark.simulation
 @pytest.mark.parametrize("sizes", [(88, 8, 4), (84, 10, 6), (80, 10, 10), (40, 20, 20), (20, 20, 20)])
 def test_no_gain_is_sure_where_the_losses_of_a_rare_label_may_not_have_been_met(sizes):
@@ -319,29 +223,6 @@ def test_no_gain_is_sure_where_the_losses_of_a_rare_label_may_not_have_been_met(
         after = np.where(np.arange(len(gold)) < wins, gold, before)
         found = of_set(*(LabelCounts(gold, arm[None], 3, recall_macro) for arm in (before, after)), margin=0.0)
         assert found.p_zero >= (1 - wins / sizes[0]) ** sizes[2]
-
-
-@pytest.mark.simulation
-@pytest.mark.parametrize("sizes", [(88, 8, 4), (60, 20, 20), (160, 20, 20)])
-def test_macro_averages_with_a_rare_label_pass_falsely_at_most_five_percent(sizes):
-    # 12 % of the common label are fixed, 12 % of the rarest are lost: the real gain of recall_macro is 0.
-    rng, gold, passed = np.random.default_rng(0), np.repeat(np.arange(3), sizes), 0
-    for _ in range(100):
-        before = np.where((gold == 0) & (rng.random(len(gold)) < 0.2), 1, gold)
-        fixed, lost = (before != gold) & (rng.random(len(gold)) < 0.6), (gold == 2) & (rng.random(len(gold)) < 0.12)
-        after = np.where(lost, 0, np.where(fixed, gold, before))
-        pair = (LabelCounts(gold, arm[None], 3, recall_macro) for arm in (before, after))
-        passed += of_set(*pair, margin=0.0, evidence="observed").above_zero
-    assert passed <= 5
-
-
-def test_a_clear_gain_of_many_labels_is_sure():
-    # 26 labels of 4 to 14 examples, as in examples/voice_commands: a fifth of all answers is mended.
-    gold = np.repeat(np.arange(26), np.linspace(4, 14, 26).round().astype(int))
-    before = np.where(np.arange(len(gold)) % 4 == 0, (gold + 1) % 26, gold)
-    after = np.where(np.arange(len(gold)) % 16 == 0, (gold + 1) % 26, gold)
-    found = of_set(*(LabelCounts(gold, arm[None], 26, macro_f1) for arm in (before, after)), margin=0.05)
-    assert found.reaches_margin
 
 
 # --- groups ------------------------------------------------------------------------------------------------------
@@ -358,12 +239,6 @@ def test_outcomes_that_go_together_are_less_evidence():
     assert together.lower <= 1 / 6 - width
     assert together.p_zero == pytest.approx(8 / 128)  # by flipping the signs of seven groups
     assert together.lower < 0 < apart.lower
-
-
-def test_no_disagreement_in_groups_is_no_gain():
-    found = right_wrong(0, 0, 200, margin=0.1, groups=np.arange(200) // 10)
-    assert (found.lower, found.reaches_margin) == (None, False)
-    assert "group" in found.note
 
 
 def test_to_rule_out_a_drop_a_lost_group_counts_as_if_it_had_been_seen():
@@ -383,15 +258,6 @@ def test_groups_that_are_lost_rarely_pass_falsely_at_most_five_percent():
         asked = {"margin": -0.0151, "confidence": 0.95, "evidence": "observed", "groups": groups}
         passed += compare_right_wrong(lost, won & ~lost, **asked).reaches_margin
     assert passed <= 0.05 * 150
-
-
-@pytest.mark.parametrize(("groups", "note"), [(None, None), (np.arange(3000) // 10, "300 groups")])
-def test_a_drop_of_macro_f1_is_ruled_out_by_many_examples(groups, note):
-    before, after = arms(20, 3000, 3, accuracies=(0.8, 0.83))
-    found = of_set(before, after, margin=-0.03, groups=groups)
-    assert found.reaches_margin
-    assert found.lower < found.gain < found.upper
-    assert ("Gaffke" in found.method, found.note) == (True, note)
 
 
 def unlike_groups(sizes, seed, spread=0.4):
@@ -466,7 +332,7 @@ ONES = {n: np.ones(n, bool) for n in (0, 3, 4)}
     [
         ((3, 4), {}, r"\(3,\) .*\(4,\)"),
         ((0, 0), {}, r"\(0,\)"),
-        ((3, 3), {"confidence": 95}, "confidence .*95"),
+        *(((3, 3), {"confidence": value}, "confidence") for value in (0.5, 1.0, 95, float("nan"))),
         ((3, 3), {"evidence": "certain"}, "evidence .*'certain'"),
     ],
 )
@@ -475,13 +341,3 @@ def test_arguments_that_mean_nothing_are_refused(pair, changes, words):
         compare_right_wrong(
             *(ONES[n] for n in pair), **{"margin": 0, "confidence": 0.95, "evidence": "proven"} | changes
         )
-
-
-def test_a_label_of_one_example_shows_nothing():
-    def recall_of_the_last(tallies):
-        right, expected = tallies[:, 0, 1], tallies[:, 1, 1]
-        return np.divide(right, expected, out=np.zeros_like(right), where=expected > 0)
-
-    gold = np.append(np.zeros(60, dtype=int), 1)
-    pair = (LabelCounts(gold, arm[None], 2, recall_of_the_last) for arm in (gold * 0, gold))
-    assert not of_set(*pair, margin=0.0).above_zero

@@ -34,12 +34,12 @@ def accepted_region(n, margin, alpha=0.05):
 
 
 @pytest.mark.simulation
-@pytest.mark.parametrize("n", [20, 35, 50, 64, 100])
+@pytest.mark.parametrize(("n", "alpha"), [*((n, 0.05) for n in (20, 35, 50, 64, 100)), (100, 0.005)])
 @pytest.mark.parametrize("margin", MARGINS)
-def test_worst_false_pass_is_at_most_five_percent(n, margin):
-    wins, losses, accepted = accepted_region(n, margin)
+def test_worst_false_pass_is_at_most_the_level(n, margin, alpha):
+    wins, losses, accepted = accepted_region(n, margin, alpha)
     worst = worst_false_pass(wins, losses, accepted, n, margin)
-    assert 0.04 < worst <= 0.05  # honest, and not by never passing anything
+    assert 0.8 * alpha < worst <= alpha  # honest, and not by never passing anything
 
 
 def test_the_enumeration_can_tell_a_dishonest_test():
@@ -54,16 +54,6 @@ def test_it_is_the_sum_over_all_outcomes(n, margin):
     wins, losses, expected = exact_p_values(n, margin)
     found = p_table(n, margin)[wins, losses]
     assert found == pytest.approx(expected, abs=2e-6)
-
-
-@pytest.mark.parametrize("margin", [-0.05, 0.0, 0.05])
-def test_more_wins_and_fewer_losses_never_raise_it_where_it_decides(margin):
-    table = p_table(20, margin)
-    fewer_wins = np.diff(table, axis=0)
-    assert np.nanmax(fewer_wins) <= 1e-6
-    fewer_losses = np.diff(table, axis=1)
-    decisive = table[:, 1:] < 0.3
-    assert fewer_losses[decisive].min() >= -1e-6
 
 
 # --- edges -----------------------------------------------------------------------------------------------------
@@ -110,16 +100,6 @@ def test_what_is_spent_on_the_rate_never_uses_up_the_level():
 
 
 # --- the bound ---------------------------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize("n", [1, 2, 12])
-def test_another_win_raises_the_bound_and_another_loss_lowers_it(n):
-    table = np.full((n + 1, n + 1), np.nan)
-    for wins, losses in zip(*outcomes(n), strict=True):
-        table[wins, losses] = exact_lower(int(wins), int(losses), n, 0.05)
-    assert np.nanmin(np.diff(table, axis=0)) > 0
-    assert np.nanmax(np.diff(table, axis=1)) <= 0
-    assert table[0, n] == -1.0
 
 
 @given(st.integers(1, 400), st.data())

@@ -5,8 +5,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pytest_ftgate.statistics.evidence import bound, is_sure, level, weigh
-from pytest_ftgate.statistics.groups import effective_groups, group_codes, group_sizes, too_few
+from pytest_ftgate.statistics.evidence import bound, is_sure, weigh
+from pytest_ftgate.statistics.groups import group_codes
 from pytest_ftgate.statistics.jackknife import degrees_of_freedom, jackknife
 
 
@@ -14,11 +14,6 @@ from pytest_ftgate.statistics.jackknife import degrees_of_freedom, jackknife
 def test_leaving_out_changes_nothing_at_all_or_no_more_than_rounding(left_out):
     assert jackknife(0.3, left_out).standard_error == 0.0
     assert jackknife(0.3, np.array([0.3, 0.3 + 1e-9, 0.3])).standard_error > 0
-
-
-def test_a_single_unit_has_no_error():
-    found = jackknife(0.3, np.array([0.2]))
-    assert (found.standard_error, found.degrees) == (0.0, 0)
 
 
 def by_matrices(weights):
@@ -79,20 +74,9 @@ def test_names_become_codes(names, codes):
     assert list(group_codes(names, len(names))) == codes
 
 
-@pytest.mark.parametrize("groups", [None, [None, None, None], ["a", "b", "c"], np.arange(3)])
-def test_nothing_shared_is_no_grouping(groups):
-    assert group_codes(groups, 3) is None
-
-
 def test_another_number_of_names_is_refused():
     with pytest.raises(ValueError, match=r"2 groups .*3"):
         group_codes(["a", "b"], 3)
-
-
-def test_groups_of_one_size_count_as_many_as_there_are():
-    sizes = group_sizes(np.arange(60) % 12)
-    assert (list(sizes), effective_groups(sizes), too_few(sizes)) == ([5.0] * 12, 12, None)
-    assert all(number in too_few(np.full(7, 3.0)) for number in ("7", "10"))
 
 
 # --- from p-values to decisions and bounds ---------------------------------------------------------------------------
@@ -104,13 +88,6 @@ def normal_p(estimate, error):
 
 def weighed(p_value, *, lower=0.0, upper=1.0, margin=0.03):
     return weigh(p_value, lower=lower, upper=upper, margin=margin, alpha=0.05)
-
-
-@pytest.mark.parametrize("confidence", [0.5, 1.0, 0.0, 95.0, float("nan")])
-def test_level_of_a_confidence_and_one_that_means_nothing(confidence):
-    assert level(0.95) == pytest.approx(0.05)
-    with pytest.raises(ValueError, match="confidence"):
-        level(confidence)
 
 
 def test_a_p_value_exactly_at_the_level_is_enough():

@@ -8,7 +8,6 @@ from hypothesis import strategies as st
 from set_examples import arms
 from test_exact import accepted_region
 
-from pytest_ftgate.statistics.compare import compare_right_wrong
 from pytest_ftgate.statistics.exact import exact_p_value
 from pytest_ftgate.statistics.graded import Sample, graded_p_value
 from pytest_ftgate.statistics.planning import (
@@ -17,7 +16,6 @@ from pytest_ftgate.statistics.planning import (
     corrected_confidence,
     detectable_gain,
     fewest_examples,
-    fewest_graded,
     fewest_wins,
     hypothetical_scores,
     hypothetical_set,
@@ -59,10 +57,6 @@ def test_no_number_shows_a_gain_that_was_not_seen(wins, losses, target):
     assert needed_right_wrong(wins, losses, 100, target, 0.95) is None
 
 
-def test_a_gain_just_above_its_target_needs_very_many():
-    assert needed_right_wrong(51, 0, 1000, 0.05, 0.95) > 100_000
-
-
 def test_by_error():
     assert needed_by_error(100, 0.05, 0.04, 0.0, 0.95) == math.ceil(100 * ((1.644854 + 0.841621) * 0.8) ** 2)
     assert needed_by_error(100, 0.05, 0.04, 0.05, 0.95) is None
@@ -100,6 +94,7 @@ def test_graded_gain_not_seen():
         (60, 0.05, "proven", 8),
         (100, 0.05, "significant", 5),  # 5 of 100 to reach the margin
         (100, 0.05, "proven", 10),
+        (100, 0.07, "observed", 7),  # 0.07 * 100 is 7.000000000000001
         (200, 0.03, "proven", 11),
         (200, 0.05, "proven", 16),
         (200, 0.05, "observed", 10),
@@ -129,10 +124,6 @@ def test_one_win_fewer_does_not_do(n, margin, evidence):
     assert found == next((wins for wins in range(n + 1) if enough(wins)), None)
 
 
-def test_reaching_the_margin_is_counted_exactly():
-    assert fewest_wins(100, margin=0.07, confidence=0.95, evidence="observed") == 7  # 0.07 * 100 is 7.000000000000001
-
-
 def test_corrected_confidence():
     assert corrected_confidence(0.95, 1) == pytest.approx(0.95)
     assert corrected_confidence(0.95, 5) == pytest.approx(0.99)
@@ -150,14 +141,6 @@ def test_corrected_confidence():
 )
 def test_fewest_examples(max_drop, proven, needed, exact):
     assert fewest_examples(max_drop, confidence=0.95, proven=proven, exact=exact) == needed
-
-
-@pytest.mark.parametrize(("confidence", "needed"), [(0.9, 45), (0.95, 59), (0.975, 73), (0.99, 97)])
-def test_more_examples_never_say_less(confidence, needed):
-    """The search looks for the first number that does; all larger ones must do too."""
-    assert fewest_examples(0.05, confidence=confidence, proven=True, exact=True) == needed
-    passing = [exact_p_value(0, 0, n, -0.05) <= 1 - confidence for n in range(1, 150)]
-    assert passing == [n >= needed for n in range(1, 150)]
 
 
 def test_no_number_of_examples_proves_that_nothing_was_lost():
@@ -198,13 +181,6 @@ def test_the_gain_that_passes_four_times_in_five(n, points):
 
 def test_no_gain_passes_where_even_a_perfect_candidate_could_not():
     assert detectable_gain(3, broken=0.0, margin=0.0, confidence=0.95, evidence="significant") is None
-
-
-@pytest.mark.parametrize(("gain", "needed"), [(0.05, 62), (0.03, 102), (0.1, 32)])
-def test_a_graded_gain_needs_so_many_examples(gain, needed):
-    assert fewest_graded(gain, 0.95) == needed
-    p_values = [graded_p_value(Sample.of(np.full(n, gain), -1.0), 0.0) for n in (needed - 1, needed)]
-    assert [p <= 0.05 for p in p_values] == [False, True]
 
 
 # --- a hypothetical candidate ----------------------------------------------------------------------------------------
@@ -266,17 +242,3 @@ def test_answers_of_a_set_are_mended_by_the_metric():
 @pytest.mark.parametrize(("p", "chance"), [(0.05, 0.5), (1e-9, 1.0), (0.5, 0.05), (0.0063, 0.8)])
 def test_the_chance_of_proof(p, chance):
     assert chance_of_proof(p, 0.95) == pytest.approx(chance, abs=0.005)
-
-
-@pytest.mark.parametrize(("n", "gain"), [(60, 0.1), (200, 0.05), (400, 0.02), (100, 0.03)])
-def test_the_chance_is_about_that_of_the_exact_distribution(n, gain):
-    """A candidate that breaks nothing wins binomially: every outcome judged by the gate's own test."""
-    from scipy.stats import binom
-
-    def p_zero(wins):
-        before, after = np.zeros(n, dtype=bool), np.arange(n) < wins
-        return compare_right_wrong(before, after, margin=0.0, confidence=0.95, evidence="significant").p_zero
-
-    proven = next(wins for wins in range(n) if p_zero(wins) <= 0.05)
-    expected = float(binom.sf(proven - 1, n, gain))
-    assert chance_of_proof(p_zero(round(n * gain)), 0.95) == pytest.approx(expected, abs=0.12)
