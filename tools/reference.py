@@ -299,7 +299,7 @@ _EXPECTED = {
 def _watched(name: str) -> tuple[Any, tuple[str, ...], str]:
     """Build a metric as a gate does; return it with the options that it allows and the extra that it loads."""
     from pytest_ftgate.config import MetricSpec, Source
-    from pytest_ftgate.metrics import build_metric, similarity
+    from pytest_ftgate.metrics import build_metric, text
     from pytest_ftgate.metrics.options import Options, needed
 
     allowed: list[tuple[str, ...]] = []
@@ -315,7 +315,7 @@ def _watched(name: str) -> tuple[Any, tuple[str, ...], str]:
     spec = MetricSpec(name, _NEEDED_OPTIONS.get(name, {}), Source("file", "the reference", ROOT))
     with (
         mock.patch.object(Options, "allow", allow),
-        mock.patch.object(similarity, "needed", load),
+        mock.patch.object(text, "needed", load),
     ):
         metric = build_metric(spec, labels=_EXPECTED.get(name, ("no", "yes")), custom={})
     return metric, allowed[0], extras[-1]  # the first options: a mapping within may allow keys of its own

@@ -16,7 +16,7 @@ from pytest_ftgate.data import expected_text
 from pytest_ftgate.data.tool_calls import calls_in, declared_tools
 from pytest_ftgate.metrics.custom import ExampleMetric
 from pytest_ftgate.metrics.reading import Kind, expected_loosely, read_leniently
-from pytest_ftgate.metrics.similarity import TextSimilarity
+from pytest_ftgate.metrics.text import TextSimilarity
 from pytest_ftgate.models.reasoning import begins_with_reasoning, without_reasoning
 from pytest_ftgate.result import Check, Status, called, opponent
 from pytest_ftgate.runs.measure import rightness

@@ -16,8 +16,7 @@ from pytest_ftgate.data import DataSet, canonical_json
 from pytest_ftgate.data.lines import written_at
 from pytest_ftgate.errors import ConfigError, Where
 from pytest_ftgate.metrics import Metric
-from pytest_ftgate.metrics.human_preference import read_ratings
-from pytest_ftgate.metrics.judged import HumanPreference, ModelJudged, Preference, Rubric
+from pytest_ftgate.metrics.judged import HumanPreference, ModelJudged, Preference, Rubric, read_ratings
 from pytest_ftgate.models import Model, Surroundings, build_model
 from pytest_ftgate.models.openai_api.endpoint import PUBLIC_ENDPOINT
 from pytest_ftgate.result import Check, called

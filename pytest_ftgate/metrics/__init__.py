@@ -36,7 +36,6 @@ _FAMILIES = (
     "answer_format",
     "fields",
     "tool_calls",
-    "similarity",
     "several_labels",
     "numbers",
     "judged",

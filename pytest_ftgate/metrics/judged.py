@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias
 
-from pytest_ftgate.errors import ConfigError, MetricError, Where
+from pytest_ftgate.data.table import Row, read_table
+from pytest_ftgate.errors import ConfigError, DataError, MetricError, Where, shown_path
 from pytest_ftgate.metrics.options import Options
 from pytest_ftgate.metrics.protocol import Answers, Floats, Metric, Scored, by_example, check_shape
 from pytest_ftgate.models.prompt import read_text
+from pytest_ftgate.result import Check, JudgeResult
+from pytest_ftgate.text import excerpt, nearest, plural, printable
 
 if TYPE_CHECKING:
     from pytest_ftgate.config import ModelSpec
     from pytest_ftgate.config.metrics import CalibrationKeys
+    from pytest_ftgate.data import DataSet
 
 RUBRIC, PREFERENCE, HUMAN_PREFERENCE = NAMES = ("rubric", "preference", "human_preference")
 READS_EXPECTED = False
@@ -160,3 +164,133 @@ def build(options: Options) -> ModelJudged | HumanPreference:
         return Preference(judge, rubric, source, calibration=calibration)
     low, high = given.get("scale", _SCALE)
     return Rubric(judge, rubric, source, float(low), float(high), calibration=calibration)
+
+
+# --- preferences of people -----------------------------------------------------------------------------------------
+
+_FEW_RATERS = 10
+_WORDS = {"candidate": 1.0, "tie": 0.5, "baseline": 0.0}
+
+
+@dataclass(frozen=True, slots=True)
+class Rating:
+    """One person's preference on one example."""
+
+    where: Where
+    rater: str  # empty if it is not stated
+    value: float  # 1 for the candidate, 0 for the baseline, 0.5 for a tie
+
+
+@dataclass(frozen=True)
+class Ratings:
+    """The ratings of a test set, in its order; every example has at least one."""
+
+    path: str
+    source: str
+    by_example: tuple[tuple[Rating, ...], ...]
+
+    @property
+    def raters(self) -> int:
+        return len({one.rater for ratings in self.by_example for one in ratings})
+
+    @property
+    def mostly_single(self) -> bool:
+        """Return whether most pairs have the rating of one person."""
+        return 2 * sum(len(ratings) == 1 for ratings in self.by_example) > len(self.by_example)
+
+    def groups(self, of_test: Sequence[str | None]) -> Sequence[str | None]:
+        """Return what a preference belongs to: its rater where most pairs have one rating, by enough raters.
+
+        A rater who likes the style of one model votes for it again and again. ``of_test`` are the groups of the test
+        set, which stay where it has some.
+        """
+        from pytest_ftgate.statistics.groups import MIN_GROUPS, group_counts
+
+        raters = [ratings[0].rater for ratings in self.by_example]
+        counted = group_counts(raters, len(raters))
+        few = counted is not None and counted[1] < MIN_GROUPS
+        return of_test if few or not self.mostly_single or group_counts(of_test, len(raters)) else raters
+
+    def values(self) -> list[float]:
+        """Return the candidate's score on each example: the mean over its raters."""
+        return [sum(one.value for one in ratings) / len(ratings) for ratings in self.by_example]
+
+
+def read_ratings(metric: HumanPreference, test: DataSet) -> Ratings:
+    """Return the ratings of a test set; every example needs at least one, and each rater rates it once."""
+    places = {example.id: index for index, example in enumerate(test.examples)}
+    found: list[dict[str, Rating]] = [{} for _ in test.examples]
+    for row in read_table(metric.path, ("id", "preferred")):
+        index, rating = _place(row, places), _rating(row)
+        first = found[index].setdefault(rating.rater, rating)
+        if first is not rating:
+            who = f" by {printable(rating.rater, 40)}" if rating.rater else " without a rater"
+            raise DataError(
+                f'the id "{excerpt(str(row.values["id"]))}" is rated twice{who}, first in {first.where}',
+                where=row.where,
+                cure="Keep one of the two, or name the raters in the column rater.",
+            )
+    missing = [row for row, ratings in enumerate(found) if not ratings]
+    if missing:
+        counted = f"{len(missing):,} of {plural(len(test), 'test example')} have no preference"
+        raise DataError(
+            f'{counted}, the first is "{excerpt(test.examples[missing[0]].id)}" ({test.where(missing[0])})',
+            where=Where(path=shown_path(metric.path)),
+            cure="Let people judge them too: a missing row is not a tie.",
+        )
+    return Ratings(shown_path(metric.path), metric.source, tuple(tuple(ratings.values()) for ratings in found))
+
+
+def _place(row: Row, places: Mapping[str, int]) -> int:
+    given = row.values["id"]
+    id_ = str(given) if isinstance(given, int) and not isinstance(given, bool) else given
+    if not isinstance(id_, str):
+        raise row.wrong("id", "text or an integer")
+    if id_ not in places:
+        near = nearest(id_, places)
+        cure = f'Did you mean "{near}"?' if near else "Use the ids of the test set."
+        raise DataError(f'no test example has the id "{excerpt(id_)}"', where=row.at("id"), cure=cure)
+    return places[id_]
+
+
+def _rating(row: Row) -> Rating:
+    rater, word = row.values.get("rater"), row.values["preferred"]
+    if rater is not None and not isinstance(rater, str | int):
+        raise row.wrong("rater", "text")
+    word = word.strip().lower() if isinstance(word, str) else word
+    if not isinstance(word, str) or word not in _WORDS:
+        raise row.wrong("preferred", "candidate, baseline or tie", value=word)
+    name = "" if rater is None else str(rater).strip().casefold()  # "Anna" and "anna" are one person
+    return Rating(row.where, name, _WORDS[word])
+
+
+def judged_by_people(
+    ratings: Ratings, baseline: str, outputs: Sequence[tuple[str | None, str | None]]
+) -> tuple[dict[str, Metric], list[Check], JudgeResult]:
+    """Return the scores by role, the checks, and the facts; equal outputs are a tie, and a missing output loses.
+
+    ``outputs`` are those of the candidate and the ``baseline`` to each example.
+    """
+    corrected, moved = [], []
+    for both, given in zip(outputs, ratings.by_example, strict=True):
+        value = value_unasked(*both)
+        corrected.append(tuple(one if value is None else replace(one, value=value) for one in given))
+        moved += [one.where for one in given if value not in (None, one.value)]
+    name, path, source = HUMAN_PREFERENCE, ratings.path, ratings.source
+    checks = [Check("evidence", "note", f"the preferences in {path} are attested, not verified", source=source)]
+    if moved:
+        message = (
+            f"{plural(len(moved), 'preference')} in {path} {'is' if len(moved) == 1 else 'are'} corrected, the first "
+            f"in {moved[0]}: equal outputs are a tie, and a missing output loses"
+        )
+        checks.append(Check("evidence", "warning", message, len(moved), 0, source))
+    if ratings.mostly_single and ratings.raters < _FEW_RATERS:
+        message = (
+            f"{plural(ratings.raters, 'rater')} in {path}: the bound assumes that no rater prefers one model's style, "
+            "because so few cannot show otherwise"
+        )
+        advice = f"Let at least {_FEW_RATERS} people rate about as many pairs each, and name them in the column rater."
+        checks.append(Check("evidence", "warning", message, ratings.raters, _FEW_RATERS, source, advice))
+    ratings = replace(ratings, by_example=tuple(corrected))
+    facts = JudgeResult(name, pairwise=True, raters=ratings.raters)
+    return paired_metrics(name, {baseline: ratings.values()}, means=ratings.raters > 1), checks, facts

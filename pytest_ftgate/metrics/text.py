@@ -1,15 +1,20 @@
-"""Exact match of text and JSON."""
+"""Metrics of texts: exact match, also of JSON values, and similarity, which is graded from 0 to 1."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import re
+import unicodedata
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache
 from typing import Any, TypeAlias
 
+from pytest_ftgate.data import expected_text
 from pytest_ftgate.data.strict_json import parse_json
 from pytest_ftgate.metrics.labels import refuse_blank
-from pytest_ftgate.metrics.options import Options, json_equal
-from pytest_ftgate.metrics.protocol import Answers, Scored, TextMetric, by_example
+from pytest_ftgate.metrics.options import Options, json_equal, needed
+from pytest_ftgate.metrics.protocol import Answers, Scored, TextMetric, by_example, given
 
 _Wanted: TypeAlias = tuple[bool, Any]  # (whether to compare as JSON, the value)
 
@@ -51,10 +56,138 @@ class ExactMatch(TextMetric):
             return False
 
 
-NAMES = (ExactMatch.name,)
+# --- similarity ----------------------------------------------------------------------------------------------------
+
+# Scripts without spaces between words (Thai, Lao; Myanmar; Khmer; Hiragana, Katakana; Han). Each letter counts as a
+# word, because word boundaries are unknown.
+_UNSPACED = re.compile(
+    "[\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3005-\u3007\u3040-\u30ff\u31f0-\u31ff\u3400-\u4dbf\u4e00-\u9fff"
+    "\uf900-\ufaff\uff66-\uff9f\U00020000-\U0003ffff]"
+)
+_ASCII_WORD = re.compile("[a-z0-9]+")
 
 
-def build(options: Options) -> ExactMatch:
+def words(text: str) -> list[str]:
+    """Split a text into lower-case runs of letters, marks and digits; in scripts without spaces, into single letters.
+
+    For ASCII these are the tokens of rouge-score. A text without such a run is a single word, stripped.
+    """
+    if text.isascii():
+        return _ASCII_WORD.findall(text.lower()) or [text.lower().strip()]
+    composed = unicodedata.normalize("NFC", text).lower()
+    found: list[str] = []
+    current = ""
+    for character in composed:
+        kind = unicodedata.category(character)[0]
+        alone = _UNSPACED.match(current)
+        if kind == "M" or (kind in "LN" and not alone and not (kind == "L" and _UNSPACED.match(character))):
+            current += character
+            continue
+        found.append(current)
+        current = character if kind in "LN" else ""
+    return [word for word in (*found, current) if word] or [composed.strip()]
+
+
+def f_measure(n_common: int, n_expected: int, n_answered: int) -> float:
+    """Return the harmonic mean of precision and recall; 0 if nothing is shared."""
+    return 2 * n_common / (n_expected + n_answered) if n_common else 0.0
+
+
+Compare: TypeAlias = Callable[[str, str], float]
+"""Returns the similarity, in [0, 1], of the expected and the answered text, both normalized and not blank."""
+
+LONG = 100_000
+"""Maximum length of an expected text, in characters: two such texts are compared within seconds."""
+
+_LONGER = 10
+
+_EXTRA = "text"
+
+
+@dataclass(frozen=True)
+class TextSimilarity(TextMetric):
+    """The mean similarity of answers to the expected texts, each graded from 0 to 1; a missing answer is 0.
+
+    An answer that is longer than `LONG` and more than ten times as long as the expected text is 0 without being
+    compared: it is a runaway generation, and comparing it could take minutes.
+    """
+
+    name: str
+    compare: Compare
+    kind = "graded"
+
+    def score(self, expected: Sequence[Any], answers: Answers) -> Scored:
+        grade = cache(self._grade)
+        return by_example(self, [expected_text(value) for value in expected], answers, grade)
+
+    def _grade(self, expected: str, answer: str | None) -> float:
+        text = given(answer)
+        if text is None or (len(text) > LONG and len(text) > _LONGER * len(expected)):
+            return 0.0
+        return min(max(self.compare(self.clean(expected), self.clean(text)), 0.0), 1.0)
+
+
+def _refuse_long(options: Options) -> None:
+    """Raise :class:`ConfigError` if an expected text is too long to be compared."""
+    longest = max((len(text) for text in options.expected), default=0)
+    if longest > LONG:
+        raise options.error(
+            f"{options.metric} supports expected texts of up to {LONG:,} characters, and one has {longest:,}",
+            cure="Split the example, or use a custom metric.",
+        )
+
+
+def token_f1(expected: str, answer: str) -> float:
+    """Return the F1 of the two bags of tokens, split on white space.
+
+    Source: P. Rajpurkar, J. Zhang, K. Lopyrev & P. Liang, SQuAD: 100,000+ Questions for Machine Comprehension of
+    Text, EMNLP (2016). SQuAD's further normalization is left to the gate's ``normalize``.
+    """
+    first, second = expected.split(), answer.split()
+    return f_measure((Counter(first) & Counter(second)).total(), len(first), len(second))
+
+
+def _rouge_l(options: Options) -> Compare:
+    """Return a function for the F-measure of the longest common subsequence of words, over the whole text.
+
+    Source: C.-Y. Lin, ROUGE: A Package for Automatic Evaluation of Summaries (2004). Equals rouge-score's rougeL
+    without stemming, but supports letters beyond a to z, and is faster on long texts.
+    """
+    subsequence = needed(options, "rapidfuzz.distance", extra=_EXTRA).LCSseq
+
+    def rouge_l(expected: str, answer: str) -> float:
+        first, second = words(expected), words(answer)
+        codes: dict[str, int] = {}
+        coded = [[codes.setdefault(word, len(codes)) for word in text] for text in (first, second)]
+        return f_measure(int(subsequence.similarity(*coded)), len(first), len(second))
+
+    return rouge_l
+
+
+def _edit_similarity(options: Options) -> Compare:
+    """Return a function for 1 minus the Levenshtein distance divided by the length of the longer text.
+
+    Source: V. I. Levenshtein, Soviet Physics Doklady 10 (1966) 707-710.
+    """
+    levenshtein = needed(options, "rapidfuzz.distance", extra=_EXTRA).Levenshtein
+    return lambda expected, answer: float(levenshtein.normalized_similarity(expected, answer))
+
+
+_COMPARE: Mapping[str, Callable[[Options], Compare]] = {
+    "token_f1": lambda _: token_f1,
+    "rouge_l": _rouge_l,
+    "edit_similarity": _edit_similarity,
+}
+
+NAMES = (ExactMatch.name, *_COMPARE)
+
+
+def build(options: Options) -> ExactMatch | TextSimilarity:
+    """Build the metric of this family that the options name."""
     options.allow("normalize")
     refuse_blank(options)
-    return ExactMatch(normalization=options.normalization())
+    if options.metric == ExactMatch.name:
+        return ExactMatch(normalization=options.normalization())
+    _refuse_long(options)
+    compare = _COMPARE[options.metric](options)
+    return TextSimilarity(options.metric, compare, normalization=options.normalization())

@@ -16,8 +16,15 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from pytest_ftgate.data import DataSet, Example, Messages, content_id, expected_text
 from pytest_ftgate.data.jsonl import parse_object
 from pytest_ftgate.errors import DataError
-from pytest_ftgate.metrics.human_preference import Ratings, judged_by_people
-from pytest_ftgate.metrics.judged import HUMAN_PREFERENCE, Graded, ModelJudged, paired_metrics, value_unasked
+from pytest_ftgate.metrics.judged import (
+    HUMAN_PREFERENCE,
+    Graded,
+    ModelJudged,
+    Ratings,
+    judged_by_people,
+    paired_metrics,
+    value_unasked,
+)  # fmt: skip
 from pytest_ftgate.result import Check, JudgeResult, Status
 from pytest_ftgate.runs.calibration import SIDES, Item, cohen_kappa, weighted_kappa
 from pytest_ftgate.runs.measure import answers_of, measure_run

@@ -9,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pytest_ftgate.data import (
+    DataSet,
     Example,
     canonical_json,
     content_id,
@@ -19,7 +20,7 @@ from pytest_ftgate.data import (
     without_instructions,
 )
 from pytest_ftgate.errors import Where
-from pytest_ftgate.text import excerpt
+from pytest_ftgate.text import excerpt, listed
 
 TEXT = st.text(st.characters(exclude_categories=["Cs"]))
 
@@ -131,6 +132,14 @@ class TestDataSet:
         names = [Example(id_, "a", "b", place=place).name for id_ in ("q1", content_id("a"))]
         assert names == ["data/a.csv:7"] * 2
         assert Example("q1", "a", "b").name == "q1"
+
+
+def test_an_example_that_is_from_nowhere_is_an_item():
+    assert str(DataSet((Example("1", "a", "b"),), None, "00", "x").where(0, "input")) == "x, item 1: input"
+
+
+def test_a_long_list_is_cut():
+    assert listed("abcd", at_most=2) == "a, b and 2 more"
 
 
 def test_an_excerpt_is_short_printable_and_around_the_place():

@@ -5,7 +5,7 @@ import json
 import pytest
 
 from pytest_ftgate.metrics import BUILT_IN, CustomMetric, judged
-from pytest_ftgate.metrics.similarity import LONG
+from pytest_ftgate.metrics.text import LONG
 
 SET = [
     *(f"{score}_{average}" for score in ("f1", "precision", "recall") for average in ("macro", "micro", "weighted")),

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pytest_ftgate.metrics.similarity import words
+from pytest_ftgate.metrics.text import words
 
 NAMES = ("token_f1", "rouge_l", "edit_similarity")
 WORDS = ("the", "a", "cat", "sat", "on", "mat", "12", "3.5", "don't", "e-mail", "U.S.", "(yes)", "no,", "maybe;", "x_y")
