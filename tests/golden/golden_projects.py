@@ -265,14 +265,6 @@ def preferred(project: PythonJudged) -> None:
     project.judged_by({"provider": "python", "target": "judges:honest", "revision": "1"}, name="preference")
 
 
-@golden()
-def repeats(project: Project) -> None:
-    for repeat in range(2):
-        project.predictions("base.jsonl", 60, range(20 + 10 * repeat), add=repeat > 0, repeat=repeat)
-        project.predictions("ft.jsonl", 60, range(12 + 7 * repeat), add=repeat > 0, repeat=repeat)
-    project.gate_test(repeats=2)
-
-
 # --- models --------------------------------------------------------------------------------------------------
 
 
@@ -320,19 +312,6 @@ def looked_up(project: EndpointProject) -> None:
     project.file("pytest.ini", "[pytest]\nftgate_config = gates/ftgate.yaml\nftgate_recordings = recorded\n")
     project.forget()
     project.server.answer = None  # type: ignore[assignment]  # so that a call would be an error
-
-
-@golden(EndpointProject)
-def verified(project: EndpointProject) -> None:
-    """Return recorded answers that are held to the inputs that they were given to."""
-    project.gates()
-    project.run("--ftgate-report=recordings:recorded")
-    for name, source in (("base.jsonl", "baseline"), ("ft.jsonl", "candidate")):
-        lines = (project.path / f"recorded/support.{source}.jsonl").read_text(encoding="utf-8").splitlines()
-        rows = [json.loads(line) for line in lines]
-        lasting = ("id", "output", "usage", "input_sha256")
-        write_jsonl(project.path / name, ({key: row[key] for key in lasting} for row in rows))
-    project.gate_test(baseline="recorded:base.jsonl", candidate="recorded:ft.jsonl")
 
 
 # --- over time, and in a repository --------------------------------------------------------------------------
