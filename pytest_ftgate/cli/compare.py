@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any, Literal
 
 from pytest_ftgate.config.gate_keys import comparison_of
 from pytest_ftgate.errors import shown_path
 from pytest_ftgate.reports.json import Report
-from pytest_ftgate.result import PROBLEMS_FIRST, RED, GateResult, TestSetResult, TrainingResult, called
+from pytest_ftgate.result import PROBLEMS_FIRST, RED, GateResult, TestSetResult, called
 from pytest_ftgate.text import (
     FARTHEST,
     is_share,
@@ -129,19 +130,12 @@ def _thresholds(before: GateResult, after: GateResult) -> Iterator[Move]:
             weaker = True
         of = next((one for one in before.guards if key.startswith(f"guards.{one.name}.")), after)
         drops = last in ("margin", "max_drop") and is_share(of.metric_range)
-        words = (
-            "none" if was is None else _shown(was, last, share=drops),
-            "removed" if now is None else _shown(now, last, share=drops),
-        )
-        yield Move(key, " -> ".join(words), "weaker" if weaker else "stricter")
+        show = show_percent if last == "confidence" else partial(show_amount, share=drops)
+        ends = ("none" if was is None else was, "removed" if now is None else now)
+        first, then = (one if isinstance(one, str) else show(one) for one in ends)
+        yield Move(key, f"{first} -> {then}", "weaker" if weaker else "stricter")
     for text in set(after.loosened) - set(before.loosened):
         yield Move("marker weaker than the file", f"no -> {text}", "weaker")
-
-
-def _shown(value: Any, key: str, *, share: bool) -> str:
-    if isinstance(value, str):
-        return value
-    return show_percent(value) if key == "confidence" else show_amount(value, share=share)
 
 
 def _asked(gate: GateResult) -> dict[str, Any]:
@@ -165,11 +159,11 @@ def _asked(gate: GateResult) -> dict[str, Any]:
 
 
 def _data(old: GateResult, new: GateResult) -> Iterator[Move]:
-    test, training = (old.test_set, new.test_set), (old.training, new.training)
-    if _another_test_set(*test):
-        yield Move("test set", f"changed{_counts('examples', *test)}: values cannot be compared")
-    if _differ(*((one.sha256, one.rows) for one in training)):
-        yield Move("training set", f"changed{_counts('usable', *training)}")
+    if _another_test_set(old.test_set, new.test_set):
+        counts = _counts("examples", old.test_set.examples, new.test_set.examples)
+        yield Move("test set", f"changed{counts}: values cannot be compared")
+    if _differ(*((one.sha256, one.rows) for one in (old.training, new.training))):
+        yield Move("training set", f"changed{_counts('usable', old.training.usable, new.training.usable)}")
     guards = {guard.name: guard for guard in new.guards}
     for guard in old.guards:
         if guard.name in guards and _another_test_set(guard.test_set, guards[guard.name].test_set):
@@ -185,8 +179,7 @@ def _differ(old: Sequence[Any], new: Sequence[Any]) -> bool:
     return any(None not in (one, other) and one != other for one, other in zip(old, new, strict=True))
 
 
-def _counts(name: str, *sets: TestSetResult | TrainingResult) -> str:
-    before, after = (getattr(one, name) for one in sets)
+def _counts(name: str, before: int | None, after: int | None) -> str:
     return "" if before is None or after is None else f" ({before} -> {after} {name})"
 
 
@@ -213,24 +206,20 @@ def _values(old: GateResult, new: GateResult) -> Iterator[Move]:
 
 def _noise(old: GateResult, new: GateResult) -> str:
     """Return whether each gain is between the bounds of the other, as text; empty if that is unknown."""
-    inside = []
-    for one, other in ((old, new), (new, old)):
-        if one.gain is None or other.lower_bound is None or other.upper_bound is None:
-            return ""
-        inside.append(other.lower_bound <= one.gain <= other.upper_bound)
-    if _another_test_set(old.test_set, new.test_set):
+    known = [(one.lower_bound, other.gain, one.upper_bound) for one, other in ((old, new), (new, old))]
+    if any(None in one for one in known) or _another_test_set(old.test_set, new.test_set):
         return ""
-    return ", may be chance" if all(inside) else ", beyond chance"
+    inside = all(low <= gain <= high for low, gain, high in known)  # type: ignore[operator]
+    return ", may be chance" if inside else ", beyond chance"
 
 
 def _judged(gate: GateResult) -> dict[str, tuple[str, str]]:
     """Return the verdict on each guard and slice, and of each check the worst status and message, from a warning on."""
     found: dict[str, tuple[str, str]] = {f"guard {one.name}": (one.verdict or "not judged", "") for one in gate.guards}
     found |= {f"slice {one.field} {one.value}": (one.verdict or "not judged", "") for one in gate.slices}
-    worst = sorted(gate.checks, key=lambda check: -PROBLEMS_FIRST.index(check.status))
-    checks = {check.name: check for check in worst}
-    called_out = {name: one for name, one in checks.items() if one.status in (*RED, "warning")}
-    return found | {f"check {name}": (one.status, one.message) for name, one in called_out.items()}
+    worst_last = sorted(gate.checks, key=lambda check: -PROBLEMS_FIRST.index(check.status))
+    told = (check for check in worst_last if check.status in (*RED, "warning"))
+    return found | {f"check {check.name}": (check.status, check.message) for check in told}
 
 
 # --- text ----------------------------------------------------------------------------------------------------

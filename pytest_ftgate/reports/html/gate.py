@@ -4,15 +4,13 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
-from functools import cached_property
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from pytest_ftgate.checks.advice import most_to_try
 from pytest_ftgate.reports import sentences, tables
-from pytest_ftgate.reports.html.evidence import Answers, Change, Evidence, Row
-from pytest_ftgate.reports.html.plots import Drawn, Interval, interval_plot, interval_words, script_data
+from pytest_ftgate.reports.html.evidence import Answers, Change, Evidence
+from pytest_ftgate.reports.html.plots import Interval, interval_plot, interval_words, script_data
 from pytest_ftgate.reports.table import Table, columns
 from pytest_ftgate.result import PROBLEMS_FIRST, GateResult, called
 from pytest_ftgate.text import (
@@ -52,7 +50,7 @@ def view(result: GateResult, evidence: Evidence, number: int) -> dict[str, Any]:
         "near": [table for table in _row_pairs(result, evidence) if table],
         "prompts": evidence.prompts,
         "inputs": list(_inputs(result)),
-        "examples": Examples(evidence.answers, result) if evidence.answers is not None else None,
+        "examples": None if evidence.answers is None else _examples(evidence.answers, result),
     }
 
 
@@ -169,63 +167,36 @@ def _inputs(result: GateResult) -> Iterator[tuple[str, str]]:
 _PLAIN_ROWS = 200
 _PLAIN_OTHERS = 20
 _ORDER: tuple[Change, ...] = ("broken", "fixed", "wrong", "right", "same")
-_WORDS = ("broken", "fixed", "both wrong", "both right", "the same")
-_GRADED = ("worse", "better", "both poor", "both good", "the same")
-_ALONE = ("broken", "fixed", "wrong", "right", "the same")
-_LEGEND = " Fixed: only the candidate got it right. Broken: only the baseline got it right."
-_GRADED_LEGEND = " Better and worse: the candidate scores higher or lower than the baseline."
+_WORDS = (
+    ("broken", "fixed", "both wrong", "both right", "the same"),
+    " Fixed: only the candidate got it right. Broken: only the baseline got it right.",
+)
+_GRADED = (
+    ("worse", "better", "both poor", "both good", "the same"),
+    " Better and worse: the candidate scores higher or lower than the baseline.",
+)
+_ALONE = ("broken", "fixed", "wrong", "right", "the same"), ""
 
 
-@dataclass(frozen=True)
-class Examples:
-    """The examples of one gate, those that changed first."""
+def _examples(answers: Answers, result: GateResult) -> dict[str, Any]:
+    """Return the examples of one gate, those that changed first; without a script only ``plain`` ones are shown.
 
-    answers: Answers
-    result: GateResult
-
-    @property
-    def labels(self) -> bool:
-        """Return whether outputs are labels."""
-        return self.result.diagnosis is not None and bool(self.result.diagnosis.labels)
-
-    @cached_property
-    def rows(self) -> Sequence[Row]:
-        """Return the broken examples, then the fixed ones, then the others."""
-        return sorted(self.answers.rows, key=lambda row: _ORDER.index(row.change))
-
-    @cached_property
-    def expected(self) -> bool:
-        """Return whether any example has an expected output, and so the table its column."""
-        return any(row.expected for row in self.answers.rows)
-
-    @cached_property
-    def words(self) -> Mapping[Change, str]:
-        """Return the name of each change."""
-        words = _ALONE if self.answers.alone else _GRADED if self.answers.graded else _WORDS
-        return dict(zip(_ORDER, words, strict=True))
-
-    @property
-    def legend(self) -> str:
-        """Return what the names of changes mean; empty without a candidate."""
-        return "" if self.answers.alone else _GRADED_LEGEND if self.answers.graded else _LEGEND
-
-    @cached_property
-    def counts(self) -> Mapping[Change, int]:
-        """Return the number of examples of each change that occurs."""
-        found = Counter(row.change for row in self.answers.rows)
-        return {change: found[change] for change in _ORDER if found[change]}
-
-    @property
-    def plain(self) -> Sequence[Row]:
-        """Return the rows that are shown without a script: broken and fixed ones, up to a limit."""
-        changed = self.counts.get("broken", 0) + self.counts.get("fixed", 0)
-        return self.rows[: min(changed, _PLAIN_ROWS) or _PLAIN_OTHERS]
-
-    @property
-    def data(self) -> Drawn:
-        """Return all rows as JSON for a ``<script>``: as short lists, since there may be many, and without ``<``."""
-        rows = []
-        for row in self.rows:
-            expected = row.expected if self.expected else None
-            rows.append([row.id, row.input, expected, row.change, row.baseline, row.candidate])
-        return script_data(json.dumps(rows, separators=(",", ":"), allow_nan=False))
+    ``data`` are all rows as JSON for a ``<script>``: short lists, since there may be many, and without ``<``.
+    """
+    rows = sorted(answers.rows, key=lambda row: _ORDER.index(row.change))
+    expected = any(row.expected for row in rows)
+    found = Counter(row.change for row in rows)
+    words, legend = _ALONE if answers.alone else _GRADED if answers.graded else _WORDS
+    data = [[one.id, one.input, one.expected if expected else None, one.change, one.baseline, one.candidate]
+            for one in rows]  # fmt: skip
+    return {
+        "answers": answers,
+        "labels": result.diagnosis is not None and bool(result.diagnosis.labels),
+        "rows": rows,
+        "expected": expected,
+        "words": dict(zip(_ORDER, words, strict=True)),
+        "legend": legend,
+        "counts": {change: found[change] for change in _ORDER if found[change]},
+        "plain": rows[: min(found["broken"] + found["fixed"], _PLAIN_ROWS) or _PLAIN_OTHERS],
+        "data": script_data(json.dumps(data, separators=(",", ":"), allow_nan=False)),
+    }
