@@ -9,14 +9,14 @@ import socket
 import threading
 from collections import Counter, defaultdict
 from collections.abc import Iterator
-from contextlib import ExitStack, closing, contextmanager
-from http.server import BaseHTTPRequestHandler, HTTPServer
+from contextlib import closing, contextmanager
 from pathlib import Path
 from types import SimpleNamespace
 
 import openai
 import pytest
 from example_copies import ROOT, modules_of
+from loopback import LoopbackServer, Reply
 
 FOLDER = ROOT / "examples" / "voice_commands"
 PROMPT = (FOLDER / "prompts" / "intents.md").read_text(encoding="utf-8")
@@ -217,27 +217,22 @@ def test_unknown_model_is_a_404_with_the_known_ones(client):
         client.chat.completions.create(model="gpt-9", messages=[{"role": "user", "content": "hello"}])
 
 
+TO_A_MODEL = '{{"model": "assistant-base", "messages": {}}}'.format
+MESSAGES = ["[]", '["hello"]', '[{"role": "user", "content": ["a"]}]', '[{"role": "system", "content": "a"}]']
+
+
 @pytest.mark.parametrize(
     ("body", "code"),
     [
         ("{", "invalid_json"),
-        ("[]", "invalid_messages"),
-        ('{"model": "assistant-base"}', "invalid_messages"),
-        ('{"model": "assistant-base", "messages": []}', "invalid_messages"),
-        ('{"model": "assistant-base", "messages": ["hello"]}', "invalid_messages"),
-        ('{"model": "assistant-base", "messages": [{"role": "user", "content": ["a"]}]}', "invalid_messages"),
-        ('{"model": "assistant-base", "messages": [{"role": "system", "content": "a"}]}', "invalid_messages"),
-        (
-            '{"model": "assistant-base", "stream": true, "messages": [{"role": "user", "content": "a"}]}',
-            "unsupported_value",
-        ),
+        *((body, "invalid_messages") for body in ("[]", '{"model": "assistant-base"}', *map(TO_A_MODEL, MESSAGES))),
+        (TO_A_MODEL('[{"role": "user", "content": "a"}], "stream": true'), "unsupported_value"),
     ],
 )
 def test_a_request_that_cannot_be_answered_is_a_400_in_the_form_of_openai(port, body, code):
     status, answer = send(port, "POST", "/v1/chat/completions", body)
-    assert status == 400
-    assert answer["error"]["code"] == code
-    assert answer["error"]["type"] == "invalid_request_error"
+    found = answer["error"]
+    assert (status, found["code"], found["type"]) == (400, code, "invalid_request_error")
 
 
 @pytest.mark.parametrize("method", ["GET", "POST"])
@@ -247,18 +242,6 @@ def test_unknown_address_is_a_404(port, method):
 
 
 # lease.py
-
-
-def test_server_ends_with_its_last_lease(example, train_file):
-    with serving(example, train_file, while_leased=True) as running, ExitStack() as leases:
-        first = leases.enter_context(closing(example.lease.ask(running.port, train_file)))
-        with closing(example.lease.ask(running.port, train_file)):
-            pass
-        assert send(running.port, "GET", "/v1/models")[0] == 200
-        first.close()
-        running.thread.join(timeout=30)
-        assert not running.thread.is_alive()
-        assert example.lease.ask(running.port, train_file) is None
 
 
 def test_server_that_ends_grants_no_lease(example, train_file):
@@ -292,29 +275,11 @@ def test_a_server_with_other_data_is_refused(example, port, tmp_path):
         pass
 
 
-def test_a_port_of_another_program_is_refused(example, train_file):
-    class Stranger(BaseHTTPRequestHandler):
-        def do_GET(self) -> None:
-            self.send_response(200)
-            self.end_headers()
-            self.wfile.write(b"<html>hello</html>")
-
-        def log_message(self, *_args) -> None:
-            pass
-
-    with HTTPServer(("127.0.0.1", 0), Stranger) as stranger:
-        thread = threading.Thread(target=stranger.serve_forever, kwargs={"poll_interval": 0.05})
-        thread.start()
-        try:
-            message = f"port {stranger.server_port} is in use by another program: stop it, or change PORT"
-            with (
-                pytest.raises(RuntimeError, match=message),
-                example.lease.held(stranger.server_port, train_file),
-            ):
-                pass
-        finally:
-            stranger.shutdown()
-            thread.join()
+def test_a_port_of_another_program_is_refused(example, train_file, server: LoopbackServer):
+    server.replies["GET /lease"] = Reply(body="<html>hello</html>")
+    message = f"port {server.port} is in use by another program: stop it, or change PORT"
+    with pytest.raises(RuntimeError, match=message), example.lease.held(server.port, train_file):
+        pass
 
 
 def test_a_server_that_fails_to_start_is_told_with_its_own_words(example, tmp_path):

@@ -387,6 +387,7 @@ MODELS = {
     "return 3": "int",
     "return 'openai:gpt-4.1'": "str",
     "return Model": "Model",
+    "del Model.aclose, Model.price; return Model()": "lacks aclose, price",
     "m = Model(); m.concurrency = 0; return m": "concurrency 0",
     "m = Model(); m.concurrency = None; return m": "concurrency None",
     "m = Model(); m.retries = -1; return m": "retries -1",

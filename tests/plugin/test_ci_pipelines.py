@@ -427,14 +427,6 @@ def test_gitlab_a_red_verdict_is_proposed_and_what_could_not_be_judged_is_not(ch
 # --- what is written -----------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("path", [PULL_REQUEST, NIGHTLY, GITLAB], ids=lambda path: path.name)
-def test_the_files_are_plain(path: Path) -> None:
-    text = path.read_text(encoding="utf-8")
-    assert "\t" not in text
-    assert text.isascii()
-    assert max(map(len, text.splitlines())) <= 120
-
-
 @pytest.mark.parametrize("path", [PULL_REQUEST, NIGHTLY, ACTION], ids=lambda path: path.name)
 def test_actions_are_pinned_and_no_script_has_an_expression(path: Path) -> None:
     text = path.read_text(encoding="utf-8")
@@ -446,40 +438,28 @@ def test_actions_are_pinned_and_no_script_has_an_expression(path: Path) -> None:
     assert steps[-1].get("if", "always()") == "always()"
 
 
-@pytest.mark.parametrize("path", [PULL_REQUEST, NIGHTLY], ids=lambda path: path.name)
-def test_a_workflow_has_known_keys_pinned_actions_and_limits(path: Path) -> None:
-    workflow = yaml.safe_load(path.read_text(encoding="utf-8"))
-    assert workflow.keys() == {"name", True, "permissions", "concurrency", "jobs"}  # "on" is true in YAML 1.1
+@pytest.mark.parametrize(("path", "contents"), [(PULL_REQUEST, "read"), (NIGHTLY, "write")])
+def test_a_workflow_has_limits_and_no_right_or_secret_too_many(path: Path, contents: str) -> None:
+    text = path.read_text(encoding="utf-8")
+    workflow = yaml.safe_load(text)
+    assert workflow["permissions"] == {"contents": contents, "pull-requests": "write"}
+    assert "concurrency" in workflow
     (job,) = workflow["jobs"].values()
-    assert job.keys() == {"runs-on", "timeout-minutes", "steps"}
-    for step in job["steps"]:
-        assert step.keys() <= {"name", "id", "if", "uses", "with", "env", "run"}
-        assert ("uses" in step) != ("run" in step)
+    assert job["timeout-minutes"] > 0
     assert job["steps"][0]["with"]["fetch-depth"] == 0
-    expressions = set(re.findall(r"\$\{\{ (.*?) \}\}", path.read_text(encoding="utf-8")))
-    assert expressions <= {
+    assert set(re.findall(r"\$\{\{ (.*?) \}\}", text)) <= {
         "github.ref", "secrets.OPENAI_API_KEY", "secrets.FTGATE_TOKEN || github.token",
         "!cancelled() && steps.gate.outcome != 'skipped'",
     }  # fmt: skip
+    if path == PULL_REQUEST:
+        assert workflow[True] == {"pull_request": None}  # "on" is true in YAML 1.1
+        assert "secrets" not in text
 
 
-def test_a_pull_request_has_no_secret_and_writes_only_comments() -> None:
-    text = PULL_REQUEST.read_text(encoding="utf-8")
-    workflow = yaml.safe_load(text)
-    assert workflow["permissions"] == {"contents": "read", "pull-requests": "write"}
-    assert workflow[True] == {"pull_request": None}
-    assert "secrets" not in text
-    assert yaml.safe_load(NIGHTLY.read_text())["permissions"] == {"contents": "write", "pull-requests": "write"}
-
-
-def test_gitlab_jobs_have_known_keys() -> None:
-    known = {"image", "timeout", "interruptible", "resource_group", "rules", "variables", "script", "artifacts",
-             "after_script"}  # fmt: skip
+def test_gitlab_jobs_keep_their_reports_and_a_merge_request_has_no_key() -> None:
     jobs = yaml.safe_load(GITLAB.read_text(encoding="utf-8"))
     assert jobs.keys() == {"ftgate", "ftgate-nightly"}
     for job in jobs.values():
-        assert job.keys() <= known
-        assert all(isinstance(line, str) for line in job["script"])
         assert job["artifacts"]["when"] == "always"
         assert job["variables"]["GIT_DEPTH"] == "0"
     assert set(re.findall(r"\w*TOKEN\w*", str(jobs["ftgate"]))) == {"FTGATE_COMMENT_TOKEN", "TOKEN"}

@@ -13,17 +13,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from endpoint_project import EVERY_REQUEST, EndpointProject, N, answer, index_of, untimed
-from gate_project import check, ends, label, mentions, words
+from endpoint_project import EVERY_REQUEST, EndpointProject, answer, index_of, untimed
+from gate_project import label, words
 from loopback import LoopbackServer, Reply, error
 
 from pytest_ftgate.models.protocol import RetryPolicy
 
 KEY = "correct-horse-battery-staple"
-
-
-def bodies(http: EndpointProject, model: str) -> list[dict[str, Any]]:
-    return [body for body in http.server.bodies if body["model"] == model]
 
 
 # --- what is sent --------------------------------------------------------------------------------------------
@@ -41,31 +37,6 @@ def test_a_green_gate_sends_each_input_and_nothing_else(http: EndpointProject) -
         content = f"customer question {index_of(body)}"
         assert body == {"model": body["model"], "messages": [{"role": "user", "content": content}]}
     assert {one.path for one in http.server.requests} == {"/v1/chat/completions"}
-
-
-def test_few_shot_examples_are_the_same_for_every_input_and_in_every_process(http: EndpointProject) -> None:
-    http.gates(baseline=http.model("base", template='{input} {"json": 1}', few_shot=6))
-    assert http.gate()["verdict"] == "pass"
-    shots = bodies(http, "base")[0]["messages"][:-1]
-    assert [body["messages"][:-1] for body in bodies(http, "base")] == [shots] * N
-    taught = {f'training question {i} {{"json": 1}}': label(i) for i in range(200)}
-    answers = [turn["content"] for turn in shots[1::2]]
-    assert [taught[turn["content"]] for turn in shots[::2]] == answers
-    assert Counter(answers) == {"refund": 2, "invoice": 2, "shipping": 2}
-    http.forget()
-    http.run_apart().assert_outcomes(passed=1)
-    assert http.server.requests == []
-
-
-def test_without_base_url_the_public_endpoint_is_meant_and_without_its_key_nobody_is_asked(
-    http: EndpointProject,
-) -> None:
-    http.file("ftgate.yaml", f"version: 1\nmodels:\n  tuned: openai:ft:gpt:acme\n  prompted: {http.model('base')}\n")
-    gate = ends(http.judge(baseline="prompted", candidate="tuned"), "error")
-    assert http.server.requests == []
-    found = check(gate, "candidate_answers")
-    mentions(found, "ftgate.yaml:3", "api_key_env", "OPENAI_API_KEY", "api.openai.com", "60 of 60")
-    assert check(gate, "baseline_answers")["status"] == "note"
 
 
 def test_refusals_and_answers_that_are_cut_off_are_wrong_and_counted(http: EndpointProject) -> None:
@@ -306,11 +277,4 @@ def test_a_log_of_a_long_run_gets_lines_of_their_own(http: EndpointProject, opti
     told = [line for line in (*result.outlines, *result.errlines) if "ftgate, after" in line]
     assert bool(told) is said
     assert all(re.match(r"ftgate, after \d+ (s|min): (base|ft) \d+/60", line) for line in told), told
-
-
-def test_a_short_run_tells_a_log_nothing_of_its_progress(http: EndpointProject, half: threading.Event) -> None:
-    half.set()
-    result = http.run_apart("-v")
-    result.assert_outcomes(passed=1)
-    assert "ftgate: base" not in result.stdout.str() + result.stderr.str()
-    assert "\r" not in (http.path / "stdout").read_bytes().decode()
+    assert b"\r" not in (http.path / "stdout").read_bytes()

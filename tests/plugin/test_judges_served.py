@@ -111,14 +111,6 @@ def test_no_judge_is_paid_where_an_answer_is_missing(judged: ServedJudged) -> No
     assert judged.n_asked("judge") == 0
 
 
-def test_the_calibration_comes_before_all_other_calls(judged: ServedJudged) -> None:
-    rows = [{"input": f"x{i}", "output": f"Hello {i}", "score": 1 + 4 * (i % 2)} for i in range(20)]
-    judged.file("gates/labelled.jsonl", "".join(json.dumps(row) + "\n" for row in rows))
-    gate = ends(judged.by(calibration={"path": "gates/labelled.jsonl", "min_kappa": 0.5}), "error")
-    assert check(gate, "models")["observed"] == pytest.approx(0)
-    assert [body["model"] for body in judged.server.bodies] == ["judge"] * 20
-
-
 def recorded(judged: ServedJudged, monkeypatch: pytest.MonkeyPatch, name: str) -> dict[str, Any]:
     monkeypatch.setenv("THE_KEY", "sk-secret")
     rows = [
@@ -147,16 +139,6 @@ def test_recordings_hold_the_judges_answers_so_that_ci_needs_no_key(
     assert judged.server.requests == []
     assert again["gain"] == gate["gain"]
     assert again["judges"][0]["n_stored"] == again["judges"][0]["n_questions"]
-
-
-def test_workers_of_xdist_share_the_judges_answers(judged: ServedJudged) -> None:
-    judged.judged_by(name="preference")
-    two = "import pytest\n\n\n@pytest.mark.ftgate('support')\ndef test_{0}():\n    pass\n"
-    judged.file("test_gate.py", two.format("one"))
-    judged.file("test_other.py", two.format("two"))
-    report = judged.report("-n2", apart=True)
-    assert [gate["verdict"] for gate in report["gates"]] == ["pass", "pass"]
-    assert all(judged.n_asked(model) >= n for model, n in (("judge", 100), ("base", 60), ("ft", 60)))
 
 
 def test_offline_a_judge_that_is_not_recorded_is_an_error(judged: ServedJudged) -> None:

@@ -100,13 +100,6 @@ def test_what_a_function_gets_wrong(local: Project, function: str, keys: dict[st
     mentions(stopped(gate, called="answers" in "".join(parts) or "60 of 60" in parts), *parts)
 
 
-def test_the_fixture_gives_such_a_model_one_input(local: Project) -> None:
-    many = {"provider": "python", "target": "local:many", "batch_size": 9}
-    body = "def test_gate(ftgate_candidate): assert ftgate_candidate('question 4') == 'invoice'\n"
-    local.gate_test(body, candidate=many)
-    local.run_apart().assert_outcomes(passed=1)
-
-
 # --- processes -----------------------------------------------------------------------------------------------
 
 

@@ -5,16 +5,10 @@ from __future__ import annotations
 
 import os
 import shutil
-from typing import Any
 
 import pytest
 from endpoint_project import EndpointProject
 from gate_project import check, ends, mentions
-
-
-def n_stored(gate: dict[str, Any]) -> tuple[int, int]:
-    return gate["baseline"]["n_stored"], gate["candidate"]["n_stored"]
-
 
 # --- offline -------------------------------------------------------------------------------------------------
 

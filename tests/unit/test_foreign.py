@@ -7,7 +7,6 @@ import json
 from collections.abc import Callable
 from typing import Any
 
-import pluggy
 import pytest
 
 from pytest_ftgate.errors import ConfigError, DataError, guarded, shown_path, told
@@ -35,17 +34,6 @@ def test_what_it_returns_is_returned() -> None:
     assert guarded("dict", dict, function=1, called=2) == {"function": 1, "called": 2}
 
 
-@pytest.mark.parametrize(
-    "error", [ValueError("no"), SystemExit(0), pytest.skip.Exception("x"), GeneratorExit(), pytest.exit.Exception("x")]
-)
-def test_whatever_it_raises_is_an_error_of_ours(error: BaseException) -> None:
-    with pytest.raises(ConfigError) as found:
-        guarded("the hook x", raising(error))
-    assert found.value.what == f"the hook x raised {type(error).__name__}"
-    assert f"({HERE}:" in str(found.value)
-    assert found.value.__cause__ is error
-
-
 @pytest.mark.parametrize("error", [KeyboardInterrupt(), DataError("a row is missing"), ConfigError("")])
 def test_ctrl_c_and_our_own_errors_pass(error: BaseException) -> None:
     with pytest.raises(type(error)) as found:
@@ -62,30 +50,6 @@ def test_the_line_told_is_the_last_one_of_the_file_whose_fault_it_is() -> None:
 
     line = inner.__code__.co_firstlineno + 1
     assert told(caught(outer)).endswith(f"({HERE}:{line})")
-
-
-def test_lines_of_pluggy_and_ours_are_passed_over() -> None:
-    specs, plugin = pluggy.HookspecMarker("x"), pluggy.HookimplMarker("x")
-
-    class Specs:
-        @specs
-        def ask(self) -> None: ...
-
-    class Plugin:
-        @plugin
-        def ask(self) -> None:
-            raise ValueError("no idea")
-
-    manager = pluggy.PluginManager("x")
-    manager.add_hookspecs(Specs)
-    manager.register(Plugin())
-    line = Plugin.ask.__code__.co_firstlineno + 2
-    with pytest.raises(ConfigError) as found:
-        guarded("the hook ask", manager.hook.ask)
-    assert (found.value.what, found.value.evidence) == (
-        "the hook ask raised ValueError",
-        f"ValueError: no idea ({HERE}:{line})",
-    )
 
 
 def test_the_file_of_a_decorated_function_is_its_own() -> None:

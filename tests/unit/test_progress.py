@@ -8,22 +8,12 @@ from pytest_ftgate.runs.progress import EVERY_S, ProgressDisplay
 from pytest_ftgate.runs.run_state import Progress
 
 
-class Clock:
-    """Seconds that pass when they are told to."""
-
-    def __init__(self) -> None:
-        self.now = 100.0
-
-    def __call__(self) -> float:
-        return self.now
-
-
-def display(*, log: bool = False) -> tuple[ProgressDisplay, list[str], Clock]:
-    """Return a display on a terminal or in a log, what it writes, and its clock."""
+def display(*, log: bool = False) -> tuple[ProgressDisplay, list[str], list[float]]:
+    """Return a display on a terminal or in a log, what it writes, and what its clock shows."""
     written: list[str] = []
-    clock = Clock()
+    clock = [100.0]
     wipe = () if log else (lambda: None,)
-    return ProgressDisplay(written.append, *wipe, clock=clock), written, clock
+    return ProgressDisplay(written.append, *wipe, clock=lambda: clock[0]), written, clock
 
 
 @pytest.mark.parametrize(
@@ -63,7 +53,7 @@ def test_what_a_line_says_of_a_model(progress: Progress, shown: str) -> None:
 def test_the_pace_and_what_is_left_of_it(seconds: float, done: int, stored: int, shown: str) -> None:
     line, written, clock = display()
     line(Progress("tuned", stored, 2000, stored, 0))
-    clock.now += seconds
+    clock[0] += seconds
     line(Progress("tuned", done, 2000, stored, 0))
     assert written[-1].strip() == f"ftgate: tuned {shown}"
 
@@ -73,7 +63,7 @@ def test_a_log_gets_a_line_a_minute() -> None:
     for done in range(150):
         log(Progress("base", done, 200, 0, 0))
         log(Progress("tuned", done, 200, 0, 1))
-        clock.now += 1
+        clock[0] += 1
     assert written == [
         "ftgate, after 1 min: base 60/200 (2 min left), tuned 58/200 (1 failed)",
         "ftgate, after 2 min: base 120/200 (1 min left), tuned 118/200 (1 failed)",
@@ -85,7 +75,7 @@ def test_both_models_are_on_a_line_that_fits(monkeypatch: pytest.MonkeyPatch, co
     monkeypatch.setenv("COLUMNS", str(columns))
     line, written, clock = display()
     for seconds in (0, 10):
-        clock.now += seconds
+        clock[0] += seconds
         line(Progress("gpt-4.1-mini few_shot 8", 400, 2000, 100, 3, 61234, 0.125))
         line(Progress("ft:gpt-4.1-mini:acme::abc123", 900, 2000, 100, 0, 61234, 0.125))
     assert len(written[-1]) <= columns
@@ -103,7 +93,7 @@ def test_the_jobs_of_a_model_are_added_up() -> None:
 def test_a_run_in_which_nothing_moves_is_seen_to_live() -> None:
     log, written, clock = display(log=True)
     log(Progress("base", 3, 200, 0, 0))
-    clock.now += EVERY_S
+    clock[0] += EVERY_S
     log(Progress("base", 3, 200, 0, 0))
     assert written == ["ftgate, after 1 min: base 3/200 (1 h 6 min left, 3/min)"]
 
@@ -112,7 +102,7 @@ def test_a_short_run_says_nothing_and_the_next_one_begins_anew() -> None:
     log, written, clock = display(log=True)
     for _ in range(3):
         log(Progress("base", 1, 2, 0, 0))
-        clock.now += EVERY_S - 1
+        clock[0] += EVERY_S - 1
         log(Progress("base", 2, 2, 0, 0))
         log.wipe()
     assert written == []

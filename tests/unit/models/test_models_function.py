@@ -3,6 +3,7 @@ import functools
 import sys
 import threading
 from dataclasses import replace
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -142,20 +143,6 @@ def test_a_coroutine_runs_in_the_callers_loop(model):
         return answer.text == str(id(asyncio.get_running_loop()))
 
     assert asyncio.run(call())
-
-
-def test_calls_at_the_same_time_have_threads_of_their_own(model):
-    both = threading.Barrier(2)
-
-    def meet(text):
-        both.wait(10)
-        return text
-
-    async def two():
-        made = model(meet)
-        return await asyncio.gather(*(made.complete(Example(t, t, "x")) for t in "ab"))
-
-    assert [c.text for c in asyncio.run(two())] == ["a", "b"]
 
 
 # --- giving up -----------------------------------------------------------------------------------------------
@@ -469,11 +456,6 @@ class Whole:
         """Nothing to do."""
 
 
-class Half:
-    name = "half"
-    key = complete = Whole.complete
-
-
 def test_what_is_a_model_already_stays_what_it_is_and_one_object_is_one_model(model):
     class Declared(Whole, protocol.Model):
         pass
@@ -497,15 +479,6 @@ def test_an_object_with_the_parts_of_a_model_gets_the_defaults_of_what_it_leaves
     assert (made.ready(), made.pause_s(), made.characters(Example("e", "four", ""))) == (None, 0.0, 4)
     with pytest.raises(AttributeError):
         _ = made.nonsense
-
-
-@pytest.mark.parametrize(
-    ("given", "missing"),
-    [(Half(), "aclose, spelling, concurrency, timeout_s, retries, persistent, verified, price"), (3, "int")],
-)
-def test_what_is_no_model_or_not_a_whole_one(model, given, missing):
-    with pytest.raises(ConfigError, match=f"^ftgate.yaml:7: .*{missing}"):
-        model(given)
 
 
 class Predictor:
@@ -534,3 +507,42 @@ def test_an_object_with_predict_is_called_with_lists(model, ask):
     assert given.asked == [["a", "bb"]]
     assert model(given).batch_size > 1
     assert ask(model(given), "ccc").text == "3"
+
+
+# --- providers of hooks ---------------------------------------------------------------------------------------
+
+
+def hook(made):
+    return SimpleNamespace(pytest_ftgate_model=lambda spec: made(spec) if callable(made) else made)
+
+
+def test_keys_that_every_provider_has_hold_for_the_hooks_callables(spec):
+    options = {"concurrency": 4, "timeout_s": 1.5, "retries": 1, "price": {"input_per_1m": 2.0}, "revision": "v1"}
+    model = build_model(spec("echo", **options), Surroundings(), hook(lambda spec: str.upper))
+    assert (model.concurrency, model.timeout_s, model.retries) == (4, 1.5, 1)
+    assert (model.price.input_per_1m, model.persistent) == (2.0, True)
+
+
+def test_a_revision_is_one_models_alone(spec):
+    """Two models of a provider that differ in a key of its own share no answers; what changes no answer is no part."""
+
+    def key(**options):
+        return build_model(spec("echo", **options), Surroundings(), hook(lambda spec: str.upper)).key(
+            Example("e1", "hello", "x")
+        )
+
+    kept = {key(size=size, revision=name) for size in (1, 2) for name in ("v1", "v2")}
+    assert len(kept) == 4
+    assert key(size=1, revision="v1", concurrency=3, price={"input_per_1m": 1.0}, name="x") in kept
+
+
+def test_what_cannot_be_written_cannot_be_kept(spec):
+    with pytest.raises(ConfigError, match=r"echo:m(.|\n)*revision"):
+        build_model(spec("echo", size=object(), revision="v1"), Surroundings(), hook(lambda spec: str.upper))
+
+
+def test_the_hook_is_not_asked_for_what_is_built_in(spec):
+    def refuse(spec):
+        raise AssertionError
+
+    assert build_model(spec(base_url="http://127.0.0.1:9"), Surroundings(), hook(refuse)).spelling == "openai:m"

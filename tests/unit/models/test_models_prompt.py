@@ -170,12 +170,6 @@ def test_shots_of_one_label_each_are_not_taken_in_alphabetical_order():
     assert [s.expected for s in choose_shots(data, 5)] != [f"answer {i:02}" for i in range(5)]
 
 
-def test_repeated_and_blank_examples_are_not_used():
-    rows = [("One", "a"), ("one ", "b"), ("two", " "), ("  ", "a")]
-    data = examples_from(rows, origin="fixture ftgate_training_set")
-    assert [(s.input, s.expected) for s in choose_shots(data, 9)] == [("One", "a")]
-
-
 def test_a_shot_that_calls_tools_is_sent_as_calls(spec):
     """With a result for each, which the API requires; without tools, and for plain text, the answer is text."""
     calls = [{"name": "f", "arguments": {"x": 1}}, {"name": "g", "arguments": {}}]

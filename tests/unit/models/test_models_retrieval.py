@@ -32,12 +32,6 @@ def near(neighbours, given):
     return [example.input for example in neighbours.of(asked(given))]
 
 
-def test_the_nearest_are_those_a_reader_would_pick_the_most_similar_last():
-    pool = examples_from(ROWS, origin="t").examples
-    assert near(Neighbours(pool, 3), ASKED) == [ROWS[2][0], ROWS[4][0], ROWS[0][0]]
-    assert near(Neighbours(pool, 1), "the invoices!") == [ROWS[3][0]]
-
-
 def test_the_template_applies_to_them_as_to_the_input_and_of_equals_the_earlier_row_is_nearer(spec):
     prompt = build_prompt(spec(retrieval=1, template="Q: {input}"), examples_from(ROWS, origin="t"))
     assert [one["content"] for one in prompt.messages(asked(ASKED))] == [f"Q: {ROWS[0][0]}", "shipping", f"Q: {ASKED}"]

@@ -7,6 +7,8 @@ from fakes import Fake, questions, run, texts
 
 from pytest_ftgate.errors import ModelError
 from pytest_ftgate.models import Completion
+from pytest_ftgate.models.protocol import Price
+from pytest_ftgate.runs.budget import Budget
 
 
 class Many(Fake):
@@ -109,3 +111,11 @@ def test_the_latency_is_what_the_model_says_and_busy_time_is_shared(stores):
     shares = [p.busy_s for p in row]
     assert shares[0] == shares[3] != shares[4]
     assert all(share is not None and share > 0 for share in shares)
+
+
+def test_all_questions_of_a_call_are_paid_for_before_it_is_made_or_it_is_not_made(stores):
+    model, budget = Many(4, 1, lambda text: Completion(text, input_tokens=1, output_tokens=1)), Budget(1.1)
+    model.price, model.params = Price("here", input_per_1m=100_000.0, output_per_1m=100_000.0), {"max_tokens": 1}
+    found = run(model, stores, EIGHT, budget=budget)
+    assert (texts(found).count(None), budget.spent_usd) == (4, pytest.approx(0.8))
+    assert str(found.fatal).count("$0.8000") == 2

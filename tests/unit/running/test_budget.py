@@ -84,11 +84,8 @@ def test_the_hour_of_a_machine_is_estimated_by_what_it_took_so_far():
     ("params", "most"),
     [
         *((params, 1_000) for params in ({}, {"max_tokens": "5"}, {"max_tokens": True}, {"max_tokens": None})),
-        *(
-            ({"max_tokens": 5}, 5),
-            ({"max_completion_tokens": 7}, 7),
-            ({"max_tokens": 5, "max_completion_tokens": 7}, 7),
-        ),
+        *(({"max_tokens": 5}, 5), ({"max_completion_tokens": 7}, 7)),
+        ({"max_tokens": 5, "max_completion_tokens": 7}, 7),
     ],
 )
 def test_how_long_a_request_allows_an_answer_to_be(params, most):
@@ -140,13 +137,6 @@ def test_a_call_of_unknown_cost_counts_with_its_estimate_and_is_told_apart():
     with pytest.raises(ModelError) as caught:
         take(meter(budget, outputs=600_001), 0)
     assert all(word in str(caught.value) for word in ("$0.4000", "1 call"))
-
-
-def test_workers_share_the_limit_evenly_and_say_so():
-    budget = Budget(1.0, workers=4)
-    budget.spent_usd = 0.25
-    with pytest.raises(ModelError, match=r"--ftgate-max-cost 1, .*4 .*\$0\.2500"):
-        take(meter(budget, outputs=1), 0)
 
 
 @given(

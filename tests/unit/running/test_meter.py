@@ -33,19 +33,7 @@ class Model(Fake):
         return Completion("yes", input_tokens=1, output_tokens=1)
 
 
-class Many(Model):
-    batch_size = 4
-
-    async def complete_many(self, questions):
-        self.calls += len(questions)
-        return [await self.complete(q.example) for q in questions]
-
-
 TEN = questions(*(f"q{i:02}" for i in range(10)))
-
-
-def n_answered(found):
-    return sum(p.completion is not None for p in found.predictions[0])
 
 
 # Python 3.12.1 says more than asyncio does of a task that is collected in the middle of a call.
@@ -65,14 +53,6 @@ def test_calls_that_hang_when_their_run_has_ended_are_booked(stores):
     assert model.calls == 1
     assert (budget.in_flight, budget.unsure_usd) == (0, pytest.approx(0.2))
     gc.collect()  # asyncio complains of the abandoned task when it is collected: here, not in a later test
-
-
-def test_several_questions_in_one_call_are_paid_for_before_it_is_made_or_not_at_all(stores):
-    model, budget = Many(), Budget(1.1)
-    found = run(model, stores, TEN, budget=budget)
-    assert n_answered(found) == 4
-    assert budget.spent_usd == pytest.approx(0.8)
-    assert str(found.fatal).count("$0.8000") == 2
 
 
 def test_a_machine_by_the_hour_is_paid_for_as_long_as_it_was_busy(stores):

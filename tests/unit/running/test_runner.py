@@ -165,6 +165,25 @@ def test_an_example_is_never_a_task(stores):
     assert model.tasks <= 12
 
 
+@pytest.mark.parametrize("common", [True, False])
+def test_models_that_use_one_object_are_called_in_turn(stores, common):
+    """As two adapters of one model in memory, which are switched before each answer."""
+    busy, most = [], []
+
+    async def counted(model, key):
+        busy.append(key)
+        most.append(len(busy))
+        await asyncio.sleep(0.001)
+        busy.remove(key)
+        return key
+
+    models = [Model(counted, name=name, concurrency=2) for name in ("base", "tuned")]
+    for model in models:
+        model.exclusive = frozenset(["adapters"] if common else [model.name])
+    run_models([Job(model, questions(*range(8))) for model in models], stores=stores)
+    assert max(most) == (1 if common else 4)
+
+
 # --- each once -------------------------------------------------------------------------------------------------
 
 
