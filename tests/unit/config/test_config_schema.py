@@ -56,19 +56,17 @@ def test_every_key_is_explained():
     assert unexplained == []
 
 
+GUARD = {"test_set": "g.jsonl", "max_drop": 0.03}
 GOOD = [
     {"version": 1},
     whole(),
     whole(baseline="recorded:b.jsonl", margin=0),
     whole(checks={"weak_baseline": "warn", "imbalance": "ignore"}),
     whole(goal="knowledge", checks={"goal": "warn"}, stage="ready"),
-    whole(hypothesis={"from": 0.8, "to": 0.9}),
+    whole(hypothesis={"from": 0.8, "to": 0.9}, max_age_days=90, guards={"general": GUARD}),
     whole(hypothesis={"from": 0, "to": 1, "because": "labels drift"}),
-    whole(guards={"general": {"test_set": "g.jsonl", "max_drop": 0.03}}),
     whole(guards={"general": {"test_set": {"path": "g"}, "metric": "f1_macro", "max_drop": 1e-9}}),
-    whole(slices={"fields": ["lang"]}),
-    whole(max_age_days=90),
-    whole(max_age_days=0.5),
+    whole(slices={"fields": ["lang"]}, max_age_days=0.5),
     whole(slices={"fields": ["lang", "channel"], "max_drop": 0}),
     whole(slices=["lang", "channel"]),
     whole(baseline={"provider": "python", "target": "m:f", "revision": "1"}),
@@ -83,7 +81,6 @@ GOOD = [
 
 ENDPOINT = {"provider": "openai", "model": "m"}
 ECHO = {"provider": "echo"}
-GUARD = {"test_set": "g.jsonl", "max_drop": 0.03}
 WRONG = {  # values of a gate's keys
     "margn": [1],
     "margin": [-1, "0.05", None, True],
