@@ -397,7 +397,7 @@ class GateResult(Delta):
 
     @property
     def scored(self) -> bool:
-        """Return whether all models were scored, so that the test body can run."""
+        """Return whether all models were scored."""
         candidate = self.stage == "ready" or self.candidate.value is not None
         return self.baseline.value is not None and candidate
 

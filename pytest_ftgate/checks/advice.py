@@ -37,12 +37,13 @@ Counts = Mapping[str, int]
 def advise(gate: Context) -> tuple[Advice, ...]:
     """Return the advice for a gate, the first to try first; none for the verdicts ``pass`` and ``error``.
 
-    Nothing is concluded about training from answers that are not the candidate's own, or mostly of the wrong form.
+    Nothing is concluded about training from answers that are not the candidate's own, or mostly of the wrong form, nor
+    where the data fail.
     """
     if gate.verdict in ("pass", "error"):
         return ()
     result, found = gate.result, gate.result.diagnosis or Diagnosis({})
-    unmeasured, lost = _unmeasured(result.checks), any(map(_on_answers, result.checks))
+    unmeasured, lost = _unmeasured(result.checks), result.models_called and any(map(_on_answers, result.checks))
     taught = lost and not unmeasured and not _mostly_form(found.candidate or {})
     models = _models(gate)
     first, further = [*_first(unmeasured, found, models, lost=lost)], [*_of_checks(result, unmeasured, lost, taught)]
@@ -168,7 +169,7 @@ def _of_training(result: GateResult, found: Diagnosis) -> Iterator[Advice]:
     if often and not gain_reaches(gain, margin) and not _mostly_form(found.baseline):
         of = f"all {both:,}" if not broken else f"{both:,} of {both + broken:,}"
         fact = f"the baseline is wrong, too, on {of} examples that the candidate gets wrong"
-        yield Advice("another_model", "Try a more capable base model, first with a prompt alone.", fact)
+        yield Advice("another_model", "Try a more capable base model, first without training.", fact)
 
 
 def learned_pair(diagnosis: Diagnosis) -> Confusion | None:
@@ -229,10 +230,10 @@ def _stop(bounds: tuple[float | None, float | None], target: float, confidence: 
     if target < 0:
         text = "Keep the baseline: the candidate is worse by more than the gate allows."
         return [Advice("stop", text, f"{bound} is below the limit of -{asked}")]
-    text = f"Drop this fine-tune, and keep the prompt: even the {bound} is below the margin."
+    text = f"Drop this fine-tune, and keep the baseline: even the {bound} is below the margin."
     if lower is not None and lower > 0:
         better = f"This fine-tune is better (lower bound {show_difference(lower, share=share)}), but cannot be expected"
-        text = f"{better} to reach the margin of {asked}: keep the prompt, or train a different one."
+        text = f"{better} to reach the margin of {asked}: keep the baseline, or train a different one."
     return [Advice("stop", text, f"{bound} is below the margin of {asked}")]
 
 
@@ -289,6 +290,7 @@ _WITHOUT_PROMPT = {
     "form": "Check what the {role} returns: the metric must find an expected output in it (pattern, json_field, "
     "normalize).",
     "cut_off": "Raise the length limit that the {role} answers with.",
+    "no_call": "Check that the {role} returns its tool calls, and that the rows of the test set hold tools.",
     "refusal": "Check what the {role} is asked, and why it refuses.",
 }
 

@@ -95,6 +95,11 @@ class Attempt:
         return self.most is not None and self.number > 1
 
     @property
+    def may_be_seen(self) -> bool:
+        """Return whether the gain may be seen without a verdict: not of one more attempt of a limited number."""
+        return self.most is None or (self.answers is not None and self.number <= len(self.before))
+
+    @property
     def facts(self) -> AttemptResult | None:
         """Return the facts for the result; None without ``max_attempts``."""
         if self.most is None:

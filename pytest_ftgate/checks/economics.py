@@ -301,7 +301,7 @@ def _within_limit(
         return
     enough = found.days is not None and round(found.days, 12) <= round(most, 12)
     after = "never pays for itself" if found.days is None else f"pays for itself after {_days(found.days, exact=True)}"
-    name, advice = "economics", "Keep the prompted model until there are more calls, or reduce the cost of training."
+    name, advice = "economics", "Keep the baseline until there are more calls, or reduce the cost of training."
     if not trained:
         name, advice = "headroom", "Do not train: it would save too little at this number of calls."
         calls, now = costs.calls_per_month or 0.0, f"{called(gate.best)} {gate.facts_of(gate.best).name}"

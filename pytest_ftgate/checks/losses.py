@@ -149,7 +149,7 @@ def _weak(guard: Guard, baseline: Measured) -> list[Check]:
     message = f"baseline {baseline.facts.name}: {metric.name} {shown}; always answering "
     message += f"{printable(repr(constant.answer), SHOWN)} scores {best}, and the difference may be chance "
     message += f"(p = {p:.2g}, above 0.05)"
-    advice = f"{_TASK}: check its prompt, and how the metric reads answers."
+    advice = f"{_TASK}: check what it is asked, and how the metric reads answers."
     numbers = {"observed": value, "required": constant.value}
     return [guard.check("warning", message, **numbers, advice=advice, action="measure_again")]
 

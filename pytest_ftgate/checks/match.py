@@ -167,7 +167,7 @@ def _advantage(gate: Context, word: str, measured: float, evidence: str) -> Chec
     enough = measured >= round(factor, 12)
     times = f"{measured:.4g}" if enough == (float(f"{measured:.4g}") >= factor) else f"{measured:.12g}"
     message = f"{times} times {word} ({factor:g} times required): {evidence}"
-    advice = None if enough else "Use a smaller model or a shorter prompt: a fine-tune needs fewer instructions."
+    advice = None if enough else "Use a smaller model, or shorten what it reads: a fine-tune needs fewer instructions."
     status: Status = "pass" if enough else "fail"
     return Check(f"{word}_by", status, message, measured, **required, advice=advice, action="cut_costs")
 

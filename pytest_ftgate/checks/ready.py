@@ -44,7 +44,7 @@ def _headroom(gate: Context, best: Scored) -> list[Check]:
     if best.exact is not None:
         left = 1 - best.exact if metric.greater_is_better else best.exact
     enough = gain_reaches(left, standard.gain)
-    advice = "Do not train: the prompt alone is nearly perfect on this test set. "
+    advice = "Do not train: the baseline is nearly perfect on this test set. "
     advice += "If it is worse in practice, add examples that it gets wrong to the test set."
     return [
         Check(

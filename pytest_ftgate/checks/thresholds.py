@@ -119,7 +119,7 @@ def _what_to_do(name: str, *, constrained: bool) -> tuple[str, Action]:
     if name == "error_rate":
         return "Find out why the candidate's endpoint fails, then run again.", "measure_again"
     if name in RUN_METRICS:
-        return "Use a smaller model, a shorter prompt, or shorter answers.", "cut_costs"
+        return "Use a smaller model, or shorten what it reads and writes.", "cut_costs"
     if name == "format":
         constrain = "" if constrained else ", or constrain the answers with response_format"
         return f"Train on rows whose outputs follow every rule{constrain}.", "better_prompt"

@@ -16,7 +16,7 @@ from pytest_ftgate.errors import ConfigError, FtgateError, guarded
 from pytest_ftgate.gate.calls import calibrate_judges, calling, run_all, run_judges
 from pytest_ftgate.gate.inputs import read_inputs
 from pytest_ftgate.gate.state import Judged, Services
-from pytest_ftgate.result import Check, Status, error_check
+from pytest_ftgate.result import RED, Check, Status, error_check
 from pytest_ftgate.runs.measure import breakdown_results, measure_run, score_run
 from pytest_ftgate.runs.runner import Run
 
@@ -40,8 +40,33 @@ def check_free(
     gate = read_gate(config, services, nodeid=nodeid, reviewed=reviewed)
     if isinstance(gate, Judged) or gate.holds:
         return gate
-    note = Check("models", "note", "no model was called, because a data check failed")
+    gate = _with_known_answers(gate, services)
+    known = "; the scores are those of stored or recorded answers" if gate.scored else ""
+    note = Check("models", "note", f"no model was called, because a data check failed{known}")
     return _close(gate.with_checks([note]), services)
+
+
+def _with_known_answers(gate: Context, services: Services) -> Context:
+    """Return a gate that only its data fail with what its answers show, if all of them are recorded or stored.
+
+    No call is made, and the verdict stays red. Where anything is missing or in error, the gate is returned as it is;
+    so is an attempt that the ledger does not have, since ``max_attempts`` limits looks at the gain.
+    """
+    unseen = gate.attempt is not None and not gate.attempt.may_be_seen
+    if unseen or gate.verdict != "fail" or any(one.kind != "data" for one in gate.checks if one.status in RED):
+        return gate
+    options: dict[str, Any] = {"stores": services.stores, "ask": False}
+    try:
+        found = attempts.answered(run_all(gate, options))
+        if any(run.unanswered for run in found.runs.values()):
+            return gate
+        found = check_answers(run_judges(calibrate_judges(found, options), options), None)
+        unfinished = until_judged(found, services.stores.started)
+        found = found.with_checks(one for one in unfinished if one.status == "warning")
+        found, _ = attempts.keep(found, services.stores.notes, in_ci=services.ci)
+    except FtgateError:
+        return gate
+    return found if found.scored and found.verdict != "error" else gate
 
 
 def read_gate(
@@ -124,7 +149,8 @@ def check_answers(gate: Context, hook: Any | None) -> Context:
 def _close(gate: Context, services: Services) -> Judged:
     """Add the advice, and store a green verdict for later sessions."""
     gate = gate.with_facts(advice=advice.advise(gate))
-    return Judged(gate.result, gate, _recordings(gate), keep_green(gate, services.stores.notes))
+    runs = _recordings(gate) if "models_called" in gate.facts else {}
+    return Judged(gate.result, gate, runs, keep_green(gate, services.stores.notes))
 
 
 def _recordings(gate: Context) -> dict[str, Run]:
@@ -165,7 +191,8 @@ def _scored(gate: Context) -> Context:
     }
     gate = replace(gate, measured=measured)
     decisive = [one for role, one in measured.items() if role not in gate.forgiven]
-    if not gate.holds or any(one.facts.n_errors for one in decisive):
+    judged = gate.holds or (gate.verdict == "fail" and "models_called" not in gate.facts)
+    if not judged or any(one.facts.n_errors for one in decisive):
         return gate
     try:
         scored = {

@@ -140,10 +140,10 @@ def verdict_after_body(
 ) -> Iterator[None]:
     """Fail the test unless the gate passed, even if the body skips. A failure of the body is reported first.
 
-    The body only runs if the models were scored. It may have requested a fixture that the gate did not use.
+    The body only runs if the models were called and scored. It may have requested a fixture that the gate did not use.
     """
     result, skipped = session.results[item.nodeid], None
-    if result.scored or result.passed:
+    if (result.scored and result.models_called) or result.passed:
         try:
             yield
         except _SKIPPED as error:

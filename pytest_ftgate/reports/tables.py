@@ -26,11 +26,12 @@ RUN_COLUMNS = ("answered", "stored", "retries", "p50", "p95", TOKENS, "cost")
 
 
 def models(result: GateResult) -> Table:
-    """Return a row per model: its metrics, answers, latencies, tokens and cost; no rows if no model was called."""
+    """Return a row per model: its metrics, answers, latencies, tokens and cost; no rows if nothing was measured."""
     names = list(result.candidate.metrics or result.baseline.metrics) or ([result.metric] if result.metric else [])
     headings = columns(("", "model"), (*map(printable, names), "gain", *RUN_COLUMNS))
     several = dict(result.baselines) if result.stage == "ready" else result.models
-    rows = tuple(_model(result, role, model, names) for role, model in several.items()) if result.models_called else ()
+    measured = result.models_called or result.scored
+    rows = tuple(_model(result, role, model, names) for role, model in several.items()) if measured else ()
     return Table("Models on the test set", headings, rows).compact()
 
 

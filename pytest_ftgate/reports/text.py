@@ -50,7 +50,8 @@ def block(result: GateResult, *, verbosity: int = 0) -> list[Line]:
         (one for one in result.checks if one not in deciding), key=lambda one: PROBLEMS_FIRST.index(one.status)
     )
     said: set[str] = set()
-    told = bool(deciding) and result.gain is not None and deciding[0].observed in (result.gain, result.lower_bound)
+    values = () if result.gain is None else (result.gain, result.lower_bound)
+    told = any(one.kind == "gain" and one.observed in values for one in deciding[:1])
     lines: list[Line] = []
     for check in sentences.advised_once(deciding, said):
         facts = (sentences.bounds(result), sentences.changed(result)) if told and check.name == deciding[0].name else ()

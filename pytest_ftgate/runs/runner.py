@@ -149,6 +149,7 @@ def run_models(
     jobs: Sequence[Job],
     *,
     stores: Stores,
+    ask: bool = True,
     progress: Callable[[Progress], None] | None = None,
     offline: bool = False,
     retry: RetryPolicy = _RETRY,
@@ -163,6 +164,7 @@ def run_models(
     Works if an event loop is running. Ctrl-C raises :class:`Interrupted` within about a second.
 
     Args:
+        ask: models are called; otherwise what is neither recorded nor stored stays missing.
         progress: called in this thread, at most about ten times a second for each job, and from time to time while
             nothing changes.
         offline: endpoints are not called.
@@ -173,7 +175,10 @@ def run_models(
     """
     keys, state, fatal, left = _read(jobs, stores)
     tell = _teller(progress, state, jobs, keys)
-    if left:
+    if not ask:
+        for job, rows in left:
+            state.found(stores.of(job.model).get(state.unknown(rows), newer_than=stores.since(job.model)))
+    elif left:
         # Imported late: recorded answers need neither an event loop nor a store.
         from pytest_ftgate.runs.calls import call_models
 
@@ -191,12 +196,10 @@ def stored_runs(jobs: Sequence[Job], stores: Stores) -> tuple[Run, ...]:
         StoreError: the store cannot be read.
         ModelError: a recording cannot be used.
     """
-    keys, state, fatal, left = _read(jobs, stores)
-    for error in fatal.values():
+    runs = run_models(jobs, stores=stores, ask=False)
+    for error in (run.fatal for run in runs if run.fatal is not None):
         raise error
-    for job, rows in left:
-        state.found(stores.of(job.model).get(state.unknown(rows), newer_than=stores.since(job.model)))
-    return tuple(_run(job, rows, state, {}, jobs) for job, rows in zip(jobs, keys, strict=True))
+    return runs
 
 
 def _read(

@@ -102,6 +102,7 @@ def unfit_data(project: Project) -> None:
     rows += [{"input": f"customer question {i}", "expected": label(i)} for i in range(3)]
     rows += [{"input": f"Training  question {i}", "expected": wrong(i)} for i in range(4)]
     write_jsonl(project.path / "train.jsonl", [*rows, rows[9], {"input": "an unseen label", "expected": "other"}])
+    project.predictions("base.jsonl", 59)  # else its gain is shown
     project.gate_test()
 
 

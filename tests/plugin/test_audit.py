@@ -5,7 +5,23 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from gate_project import Project, block, check, checks, ends, label, mentions, passed, statuses, stopped, write_jsonl
+from endpoint_project import EndpointProject
+from gate_project import (
+    Project,
+    block,
+    check,
+    checks,
+    ends,
+    label,
+    mentions,
+    passed,
+    statuses,
+    stopped,
+    words,
+    write_jsonl,
+)
+from judge_project import ServedJudged
+from loopback import LoopbackServer
 
 NAMES = ["Anna", "Boris", "Clara", "Dmitri", "Emine", "Farid", "Greta", "Hector", "Ingrid", "Jamal"]
 ITEMS = ["lamp", "carpet", "bicycle", "wardrobe", "telescope", "keyboard", "umbrella", "mattress", "saucepan", "violin"]
@@ -158,6 +174,114 @@ def test_a_set_padded_with_near_copies_is_not_enough_unless_the_gate_takes_them(
             assert (found["observed"] >= 160, found["required"]) == (True, 200)
             mentions(found, "train.jsonl:2")
     assert statuses(project.judge(min_training_examples=201))["near_duplicates"] == "warning"  # all are too few
+
+
+# --- the gain of answers that are known --------------------------------------------------------------------------
+
+LEAKED = [{"input": "Customer question 7", "expected": label(7)}]
+UNFIT = {
+    "leaked": (LEAKED, {}, "checks: {leaked: warn}"),
+    "leaked_near": (
+        [{"input": LEAK.replace("week", "month"), "expected": "refund"}],
+        {},
+        "checks: {leaked_near: warn}",
+    ),
+    "conflicts": ([{"input": f"training question {3 * i}", "expected": "no"} for i in range(3)], {}, "conflicts: warn"),
+    "min_training_examples": ([], {"min_training_examples": 201}, "Add 1 distinct example"),
+    "min_test_examples": ([], {"min_test_examples": 61}, "Label 1 more test example"),
+    "imbalance": ([{"input": "x", "expected": "other"}], {"checks": {"imbalance": "fail"}}, "rare labels"),
+}
+
+
+@pytest.mark.parametrize("name", UNFIT)
+def test_where_the_data_fail_recorded_answers_still_show_the_gain(project: Project, name: str) -> None:
+    rows, keys, cure = UNFIT[name]
+    project.test_set(60, input=lambda i: f"customer question {i}" if i else LEAK)
+    project.training_set(200, rows)
+    gate = project.judge(stored=True, **keys)
+    assert (stopped(gate, "fail")["name"], gate["gain"], gate["wins"]) == (name, 16 / 60, 18)
+    assert [one["name"] for one in gate["checks"] if one["status"] == "fail"] == [name]
+    mentions(check(gate, name), cure)
+    lines = block(gate)
+    found = [lines.index(next(line for line in lines if part in line)) for part in (name, "gain +26.7", "ft.jsonl")]
+    assert found == sorted(found)
+    assert not project.store("SELECT name FROM notes WHERE name LIKE 'green: %'")
+    project.lose()
+    gate = project.judge(**keys)
+    assert [one["name"] for one in gate["checks"] if one["status"] == "fail"] == [name, "margin"]
+    assert name in block(gate)[1]
+
+
+def test_a_gain_that_is_shown_beside_unfit_data_runs_no_body_and_stands_below_them_in_all_reports(
+    project: Project,
+) -> None:
+    project.training_set(200, LEAKED)
+    project.gate_test("def test_gate():\n    raise RuntimeError\n")
+    reports = [f"--ftgate-report={one}" for one in ("html:report.html", "markdown:report.md", "recordings:kept")]
+    assert stopped(project.gate(*reports), "fail")["name"] == "leaked"
+    project.result.assert_outcomes(failed=1)
+    assert "RuntimeError" not in words(project.result)
+    for report in ("report.html", "report.md"):
+        text = (project.path / report).read_text(encoding="utf-8")
+        assert text.index("train.jsonl:201") < text.index("+26.7")
+    assert not (project.path / "kept").exists()
+
+
+def test_stored_answers_show_the_gain_without_a_call_and_only_if_none_is_missing(http: EndpointProject) -> None:
+    http.training_set(200, LEAKED)
+    http.judge(stored=True, checks={"leaked": "warn"})
+    http.forget()
+    for revision, gain in (("1", 16 / 60), ("2", None)):
+        gate = http.judge(stored=True, candidate=http.model("ft", revision=revision))
+        assert (stopped(gate, "fail")["name"], gate["gain"], gate["candidate"]["value"] is None) == (
+            "leaked",
+            gain,
+            gain is None,
+        )
+    http.judge(stored=True, candidate="recorded:ft.jsonl", baseline=http.model("base", revision="2"))
+    assert http.server.bodies == []
+
+
+def test_committed_answers_show_the_gain_without_a_call(http: EndpointProject) -> None:
+    http.gate_test()
+    http.run("--ftgate-report=recordings:recorded")
+    http.forget()
+    http.training_set(200, LEAKED)
+    http.ini["ftgate_recordings"] = "recorded"
+    gate = http.judge()
+    assert (stopped(gate, "fail")["name"], gate["gain"], http.server.bodies) == ("leaked", 16 / 60, [])
+
+
+def test_judges_are_not_asked_where_the_data_fail(pytester: pytest.Pytester, server: LoopbackServer) -> None:
+    served = ServedJudged(pytester, server)
+    served.training_set(200, LEAKED)
+    served.by(gate={"checks": {"leaked": "warn"}})
+    served.forget()
+    gate = served.by()
+    assert (stopped(gate, "fail")["name"], gate["gain"] > 0) == ("leaked", True)
+    gate = served.by(rubric="Another one.")
+    assert (stopped(gate, "fail")["name"], gate["gain"], served.server.bodies) == ("leaked", None, [])
+
+
+def test_only_an_attempt_that_counts_shows_its_gain_where_the_data_fail(project: Project) -> None:
+    """Otherwise unfit data would show the gains of any number of candidates; and such a verdict is no attempt."""
+    limited: dict[str, Any] = {"max_attempts": 3, "min_training_examples": 201}
+    assert project.judge(**limited)["gain"] is None
+    first = passed(project.judge(max_attempts=3))
+    ledger = (project.path / "ftgate-attempts.jsonl").read_text()
+    assert (first["attempt"]["number"], project.judge(**limited)["gain"]) == (1, first["gain"])
+    project.lose()
+    assert (project.judge(**limited)["gain"], project.judge(min_training_examples=201)["gain"]) == (None, -1 / 60)
+    assert (project.path / "ftgate-attempts.jsonl").read_text() == ledger
+
+
+def test_answers_that_cannot_be_judged_leave_unfit_data_as_they_are(project: Project) -> None:
+    project.training_set(200, LEAKED)
+    gate = project.judge(max_age_days=1)  # undated
+    assert (stopped(gate, "fail")["name"], gate["gain"]) == ("leaked", None)
+    project.predictions("ft.jsonl", 59)
+    assert project.judge()["gain"] is None
+    assert project.judge(goal="knowledge")["gain"] is None
 
 
 # --- contradictions and labels -------------------------------------------------------------------------------

@@ -34,7 +34,6 @@ _NEAR = f"at least {100 * NEAR:g} % similar text"
 _NAMED = 3
 """Rows, pairs or labels that a message names; the rest is counted."""
 
-_ACCEPT_NEAR = " If they are no copies, write checks: {leaked_near: warn}."
 _DIGITS = re.compile(r"\d+")
 _REMOVED = 5
 """Rows to remove that an advice names."""
@@ -70,6 +69,8 @@ def check(gate: Context) -> Iterator[Check]:
             status: Status = "fail" if beyond or one.default == "fail" else "warning"
             action: Action | None = "fix_data" if beyond or gate.config.level(one.name) == "fail" else None
             advice = one.advice if isinstance(one.advice, str) else one.advice(audited)
+            if status == "fail" and not gate.config.accepts(one.name):
+                advice += f" To accept this, write checks: {{{one.name}: warn}}."
             fields = {"observed": count, **one.fields(audited)}
             yield Check(one.name, status, one.words(audited, count), **fields, advice=advice, action=action)
         elif one.name == "leaked":
@@ -259,7 +260,7 @@ FINDINGS: tuple[Finding, ...] = (
             f"{a.share(n, 'has', 'have')} a near duplicate in the training set ({_NEAR}): "
             f"{a.pairs(a.test, a.audit.leaked_near_rows, '~')}"
         ),
-        lambda a: a.removal(a.audit.leaked_near_rows) + ("" if a.gate.config.accepts("leaked_near") else _ACCEPT_NEAR),
+        lambda a: a.removal(a.audit.leaked_near_rows),
         fields=lambda _: {"required": 0},
     ),
     Finding(

@@ -182,6 +182,18 @@ def test_a_rule_speaks_on_its_fact_and_not_on_a_near_miss(action: str, speaks: A
     assert action not in {one.action for one in advise(silent)}
 
 
+def test_recordings_and_functions_get_no_advice_about_prompts() -> None:
+    """What a check itself advises is its rule's."""
+    given = SimpleNamespace(has_prompt=False, options={})
+    config = SimpleNamespace(asked={"candidate": given}, confidence=0.95)
+    better = facts(gain=0.236, lower_bound=0.164, upper_bound=0.3, margin=0.4)
+    calls = [told(**{model: {"right": 27, "no_call": 3}}) for model in ("baseline", "candidate")]
+    for gate in (better, *calls, *(speaks for name, (_, speaks, _) in SPEAKS.items() if name != "a warning")):
+        said = advise(SimpleNamespace(**{**vars(gate), "config": config, "asked": lambda _: given}))  # type: ignore[arg-type]
+        assert said
+        assert [one for one in said if "prompt" in one.text or one.action == "better_prompt"] == []
+
+
 def test_a_gate_that_failed_for_its_margin_alone_gets_no_advice_that_rests_on_nothing() -> None:
     assert advise(facts()) == ()
 
