@@ -44,7 +44,8 @@ def test_workers_hand_over_what_they_know(project: Project, options: tuple[str, 
     [
         ({"margin": 0.3}, "1 gate: fail", True),
         ({"baseline": "recorded:absent.jsonl"}, "1 gate: error", False),
-        ({"min_test_examples": 100}, "1 gate: fail", False),
+        ({"min_test_examples": 100}, "1 gate: fail", True),
+        ({"goal": "knowledge"}, "1 gate: fail", False),
         ({"stage": "ready", "candidate": ...}, "1 gate: pass", True),
     ],
 )
