@@ -262,7 +262,9 @@ def _fixed(metric: Metric, baseline: Measured, candidate: Measured) -> list[Exam
     """Return the examples that the candidate answers better; none of calls, which are behaviour."""
     from pytest_ftgate.runs.measure import gains
 
-    better = [] if metric.calls_tools else (gains(baseline, candidate, metric.name) > _ROUNDING).nonzero()[0]
+    if metric.calls_tools:
+        return []
+    better = (gains(baseline, candidate, metric.name) > _ROUNDING).nonzero()[0]
     return [candidate.run.test_set.examples[i] for i in better]
 
 
