@@ -23,6 +23,7 @@ from hypothesis import settings
 from loopback import LoopbackServer
 
 import pytest_ftgate
+from pytest_ftgate.checks.weaker.base import REQUESTS
 from pytest_ftgate.gate.state import SIGNS_OF_CI
 
 for module in walk_packages(pytest_ftgate.__path__, "pytest_ftgate."):
@@ -73,8 +74,9 @@ def http(pytester: pytest.Pytester, server: LoopbackServer, no_ambient_settings:
 
 @pytest.fixture(autouse=True)
 def _no_ci(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Inner runs are somebody's local work, and no steps of the pipeline that our own tests may run in."""
-    for name in (*SIGNS_OF_CI, "GITHUB_STEP_SUMMARY", "GITHUB_WORKSPACE"):
+    """Inner runs are somebody's local work, not of the pipeline or hook that our own tests may run in."""
+    of_git = [name for name in os.environ if name.startswith("GIT_")]
+    for name in (*SIGNS_OF_CI, *REQUESTS, *of_git, "GITHUB_STEP_SUMMARY", "GITHUB_WORKSPACE"):
         monkeypatch.delenv(name, raising=False)
 
 

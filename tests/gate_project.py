@@ -73,11 +73,11 @@ def read_jsonl(path: Path) -> list[dict[str, Any]]:
     return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
 
 
-def git(folder: Path, *args: str) -> None:
-    """Run git as somebody, with nothing of the machine's own."""
+def git(folder: Path, *args: str) -> str:
+    """Run git as somebody, with nothing of the machine's own; return what it prints."""
     identity = ("-c", "user.name=t", "-c", "user.email=t@example.org", "-c", "commit.gpgsign=false")
     command = ["git", *identity, "-c", "protocol.file.allow=always", *args]
-    subprocess.run(command, cwd=folder, capture_output=True, check=True)
+    return subprocess.run(command, cwd=folder, capture_output=True, text=True, check=True).stdout.strip()
 
 
 def on_a_branch(folder: Path) -> None:

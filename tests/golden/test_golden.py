@@ -7,7 +7,6 @@ read the diff of ``__snapshots__`` as users will read the reports.
 from __future__ import annotations
 
 import json
-import os
 import re
 import socket
 import sqlite3
@@ -206,8 +205,6 @@ def test_reports(
 ) -> None:
     monkeypatch.setenv("COLUMNS", "100")
     monkeypatch.setattr(clock, "perf_counter", lambda: 0.0)  # tables are as wide as the latencies in them
-    for variable in [one for one in os.environ if one.startswith("GIT_")]:
-        monkeypatch.delenv(variable)
     project = PROJECTS[name](pytester, fixed_port)
     live = name in LIVE
     reports = [f"--ftgate-report={form}" for form in ("json:report.json", "markdown:report.md", "recordings:kept")]

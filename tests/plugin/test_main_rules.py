@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import re
 import shutil
 import subprocess
@@ -10,8 +9,6 @@ from pathlib import Path
 
 import pytest
 from gate_project import Project, git, label, on_a_branch, wrong
-
-from pytest_ftgate.checks.weaker.base import REQUESTS
 
 pytestmark = pytest.mark.skipif(not shutil.which("git") or not shutil.which("bash"), reason="there is no git or bash")
 
@@ -94,10 +91,8 @@ BETTER = {**BEST, "data/train.jsonl": MORE}
 
 
 @pytest.fixture
-def repo(project: Project, monkeypatch: pytest.MonkeyPatch) -> Project:
+def repo(project: Project) -> Project:
     """Return a project whose ``origin/main`` has a strict gate; checked out is a branch from it."""
-    for name in [name for name in os.environ if name.startswith("GIT_") or name in REQUESTS]:
-        monkeypatch.delenv(name)
     (project.path / "data").mkdir()
     (project.path / "train.jsonl").rename(project.path / "data/train.jsonl")
     files = {"ftgate.yaml": GATE, "pytest.ini": INI, "conftest.py": CONFTEST, "gates/test_gate.py": TEST}

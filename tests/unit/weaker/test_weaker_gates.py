@@ -15,8 +15,6 @@ from pytest_ftgate.checks.weaker.project import as_written, loosened
 from pytest_ftgate.config import GateFile, GateKeys, Layer, Source, load_gate_file, resolve_gate
 from pytest_ftgate.config.checks import CHANGEABLE
 from pytest_ftgate.config.keys import comparable
-from pytest_ftgate.plugin.layers import Layers
-from pytest_ftgate.plugin.marks import Level
 
 BASE = {"provider": "openai", "model": "mini", "system": "Answer with one label.", "params": {"temperature": 0}}
 GATE: dict[str, Any] = {
@@ -60,21 +58,14 @@ def limits(**given: Any) -> dict[str, Any]:
     return {"economics": {"calls_per_month": 1000, **given}}
 
 
-def judged(**keys: Any) -> dict[str, Any]:
-    metric = {"name": "rubric", "judge": "python:judges:judge", "rubric": "x"}
-    return {"metric": ["accuracy", {**metric, **keys}]}
-
-
 def calibrated(min_kappa: float, path: str = "held.jsonl") -> dict[str, Any]:
-    return judged(calibration={"path": path, "min_kappa": min_kappa})
+    calibration = {"path": path, "min_kappa": min_kappa}
+    metric = {"name": "rubric", "judge": "python:judges:judge", "rubric": "x", "calibration": calibration}
+    return {"metric": ["accuracy", metric]}
 
 
 def spent(**facts: Any) -> dict[str, Any]:
     return limits(max_break_even_days=30, **facts)
-
-
-def priced_at(**price: float) -> dict[str, Any]:
-    return spent(candidate_price={"input_per_1m": 0.3, "output_per_1m": 0.3, **price})
 
 
 def by_tokens(epochs: float) -> dict[str, Any]:
@@ -94,7 +85,8 @@ def guard(**changes: Any) -> dict[str, Any]:
     return {"guards": {"general": {"test_set": "general.jsonl", "max_drop": 0.03, **changes}}}
 
 
-TRAINED, PER_TOKEN = "economics.training_cost_usd", ("input_per_1m", "output_per_1m")
+TRAINED, PRICED = "economics.training_cost_usd", "economics.candidate_price"
+CHEAP = {"input_per_1m": 0.3, "output_per_1m": 0.3}
 SPENT = ("training_cost_usd", "data_cost_usd", "hosting_usd_per_month", "retrains_per_year")
 
 
@@ -129,7 +121,10 @@ ONE_WAY: list[tuple[dict[str, Any], dict[str, Any], str]] = [
     (spent(), spent(calls_per_month=9000), "economics.calls_per_month: 1000 -> 9000"),
     *((spent(**{key: 100}), spent(**{key: 1}), f"economics.{key}: 100 -> 1") for key in SPENT),
     (by_tokens(3), by_tokens(2), f"{TRAINED}: 8 per 1M tokens x 3 epochs -> 8 per 1M tokens x 2 epochs"),
-    *((priced_at(**{key: 0.5}), priced_at(), f"economics.candidate_price.{key}: 0.5 -> 0.3") for key in PER_TOKEN),
+    *(
+        (spent(candidate_price={**CHEAP, key: 0.5}), spent(candidate_price=CHEAP), f"{PRICED}.{key}: 0.5 -> 0.3")
+        for key in CHEAP
+    ),
     (spent(iterations=3), spent(), "economics.iterations: 3 -> 1"),
     ({"checks": {"leaked": "warn"}}, {"checks": {"leaked": "ignore"}}, "checks.leaked: warn -> ignore"),
     ({"checks": {"conflicts": "fail"}}, {}, "checks.conflicts: fail -> fail above a limit"),
@@ -340,22 +335,6 @@ def test_what_the_file_leaves_to_the_test_is_no_finding_until_it_does() -> None:
         "margin: 0.05 -> not in the gate file",
         "test_set: test.jsonl -> not in the gate file",
     }
-
-
-def test_a_marker_is_compared_with_the_file() -> None:
-    def told(**keys: Any) -> list[str]:
-        levels = [Level(Path("test_gate.py"), pytest.mark.ftgate("g", **keys).mark)]
-        return [str(one) for one in Layers(levels, Path(), [], file({}), "test_gate.py::t", Path()).loosened]
-
-    assert told() == told(margin=0.1) == told(candidate="recorded:other.jsonl") == []
-    assert told(margin=0.01, training_set="other.jsonl") == [
-        "margin: 0.05 -> 0.01", "training_set: train.jsonl -> other.jsonl",
-    ]  # fmt: skip
-
-
-def test_several_findings_come_in_one_order() -> None:
-    after = {"margin": 0, "evidence": "observed", "metric": "f1_macro", "test_set": "easy.jsonl"}
-    assert [line.split(":")[0] for line in found({}, after)] == ["test_set", "margin", "evidence", "metric"]
 
 
 def test_examples_given_as_objects_are_no_other_ones() -> None:
