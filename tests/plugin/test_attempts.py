@@ -23,11 +23,8 @@ from gate_project import (
     statuses,
     stopped,
 )
-from hypothesis import given
-from hypothesis import strategies as st
 
 from pytest_ftgate.checks import attempts
-from pytest_ftgate.checks.attempts import _confidence
 from pytest_ftgate.checks.ledger import fingerprint, same_test_set
 from pytest_ftgate.checks.shown import may_be_shown
 from pytest_ftgate.data import Example
@@ -94,12 +91,6 @@ def test_beyond_the_budget_the_gate_fails_before_any_call(project: Project) -> N
     assert found["threshold"] == {"key": "max_attempts", "value": 1}
     mentions(found, "fresh test set", "another approach")
     assert len(ledger(project)) == 1
-
-
-@given(confidence=st.floats(0.5, 0.9999), most=st.integers(1, 5))
-def test_the_levels_sum_up_to_less_than_that_of_the_gate(confidence: float, most: int) -> None:
-    levels = [1 - _confidence(confidence, attempt) for attempt in range(1, most + 1)]
-    assert sum(levels) <= (1 - confidence) * (1 + 1e-9)
 
 
 def test_observed_evidence_has_no_level_and_before_training_there_is_no_attempt(project: Project) -> None:
@@ -344,13 +335,3 @@ def test_the_plan_shows_the_level_of_this_attempt_and_takes_none(second: Project
     assert "attempt 2 of 2: 97.5 % -> 98.75 %" in lines
     assert [line for line in lines if "significant at 98.75 %" in line]
     assert len(ledger(second)) == 1
-
-
-@pytest.mark.skipif(not shutil.which("git"), reason="there is no git")
-@pytest.mark.parametrize("after", ["max_attempts: 4", "evidence: proven"])
-def test_more_attempts_are_weaker(project: Project, after: str) -> None:
-    del project.keys["max_attempts"]
-    project.filed(", max_attempts: 3")
-    on_a_branch(project.path)
-    project.filed(f", {after}")
-    because({**project.judge("support"), "verdict": "warning"}, "warning", "weakened", "attempts")

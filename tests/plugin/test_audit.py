@@ -307,14 +307,6 @@ def test_labels_out_of_balance(project: Project, count: int, found: bool) -> Non
 # --- the key checks ------------------------------------------------------------------------------------------
 
 
-def test_a_mark_that_loosens_the_audit_meets_no_obligation(required: Project) -> None:
-    required.marked("'support', checks={'conflicts': 'fail'}")
-    assert required.report()["unjudged"] == []
-    required.marked("'support', checks={'conflicts': 'warn'}")
-    (unjudged,) = required.report()["unjudged"]
-    assert "checks.conflicts" in unjudged["reason"]
-
-
 def test_copies_within_the_test_set_count_as_one_group(project: Project) -> None:
     """Ten questions in six spellings are ten groups, which join written groups."""
     said = ("{}", "please, {}", "{} please", "{}!!", "hello, {}", "so, {}")

@@ -34,15 +34,6 @@ def test_any_iterable_of_examples_is_a_data_set(project: Project) -> None:
     assert gate["training"]["usable"] == 150
 
 
-def test_a_mark_is_nearer_than_an_overridden_fixture(project: Project) -> None:
-    project.file(
-        "conftest.py",
-        "import pytest\n@pytest.fixture\ndef ftgate_candidate(): raise RuntimeError('not asked')\n",
-    )
-    project.gate_test()
-    assert project.gate()["verdict"] == "pass"
-
-
 def test_a_fixture_is_nearer_than_the_file_and_is_named(green: Project) -> None:
     fixture = "import pytest\n\n@pytest.fixture\ndef ftgate_training_set(): return [('a', 'refund')]\n"
     green.file("conftest.py", fixture)

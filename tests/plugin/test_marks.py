@@ -103,13 +103,6 @@ def test_all_slips_of_the_marks_of_a_test_are_told_at_once(project: Project) -> 
     assert "'wrong'" in text
 
 
-def test_a_named_gate_needs_a_gate_file(project: Project) -> None:
-    project.marked()
-    result = project.run()
-    result.assert_outcomes(errors=1)
-    result.stdout.fnmatch_lines(["*ftgate.yaml: gate file not found*"])
-
-
 def test_a_mark_on_a_doctest_or_a_custom_item_is_an_error(project: Project) -> None:
     project.file(
         "conftest.py",

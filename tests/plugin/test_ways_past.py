@@ -1,7 +1,7 @@
 """Nobody gets past the gate: ways in which gates for models were got past, each closed here, most of them in a row.
 
 Each test takes one way, and shows the same project green without it. What no plugin can close stands in
-``CANNOT_BE_CLOSED`` and in docs/limits.md. Gates that are not judged: test_obligations.py; what tests, hooks and
+docs/limits.md. Gates that are not judged: test_obligations.py; what tests, hooks and
 fixtures do to a verdict: test_outcomes.py.
 """
 
@@ -9,26 +9,13 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import pytest
-from gate_project import Project, because, label, passed, statuses, write_jsonl, wrong
+from gate_project import Project, because, label, passed, write_jsonl, wrong
 from loopback import LoopbackServer
 
 from pytest_ftgate import metric
-
-LIMITS = Path(__file__).parents[2] / "docs" / "limits.md"
-
-CANNOT_BE_CLOSED = (
-    "`-c another.ini`", "`-p no:pytest_ftgate`", "Paraphrases", "`training_set`", "poor prompt", "`input_sha256`",
-    "The best of ten", "Precision", "Reusing a test set", "A test set that git does not have", "`slices` and `guards`",
-    "right labels",
-)  # fmt: skip
-"""What docs/limits.md names, because the gate cannot look there."""
-
-NAMES = ("Anna", "Boris", "Clara", "Dmitri", "Emine", "Farid", "Greta", "Hector", "Ingrid", "Jamal")
-TOWNS = ("Aberdeen", "Bologna", "Casablanca", "Dunkirk", "Edinburgh", "Florence", "Gothenburg", "Helsinki")
 
 
 def outputs(project: Project, name: str, *texts: str | None) -> None:
@@ -198,21 +185,6 @@ def test_rows_that_are_no_examples(project: Project, blank: str) -> None:
     too_few(project.judge(), 199)
 
 
-def test_near_copies(project: Project) -> None:
-    """Other case or spacing makes no new example, nor does a word more. A paraphrase does: its words are others."""
-    asked = "training question {}".format
-    near = [str.upper, str.title, lambda text: f"  {text.replace(' ', '   ')} ", lambda text: text.replace("t", "ｔ")]
-    copies = (change(asked(i)) for i in range(50) for change in near)
-    too_few(trained(project, *copies, output=lambda i: "refund"), 50)
-    said = ("training question {}", "question {} for training", "please: training question {}", "training, no. {}")
-    gate = passed(trained(project, *(text.format(i) for i in range(50) for text in said)))
-    assert gate["training"]["usable"] == 200
-    said = ("where is the parcel of {}", "please: where is the parcel of {}", "where is the parcel of {}?!")
-    people = (f"{name} who lives in {town}" for name in NAMES for town in TOWNS)
-    gate = trained(project, *(text.format(one) for one in people for text in said), output=lambda i: "refund")
-    because(gate, "fail", "near_duplicates", "train.jsonl:3", "line 1", "200")
-
-
 INVISIBLE = ("\u200b", "\u200d", "\u00ad", "\ufeff", "\u2060", "\u180e", "\ufe0f", "\u034f", "\U000e0041")
 
 
@@ -226,24 +198,6 @@ def test_invisible_characters_make_no_new_example(project: Project, mark: str) -
     too_few(trained(project, *(f"training question {i % 5}{mark * (i // 5)}" for i in range(200))), 5)
     project.training_set(200, [{"input": f"custo{mark}mer question 7", "expected": "refund"}])
     leaked(project.judge())
-
-
-@pytest.mark.parametrize(
-    ("keys", "told"),
-    [
-        ({"limit": 200}, "training_set.limit: all rows -> 200"),
-        ({"fields": {"input": "key"}}, "training_set.fields: not given -> {'input': 'key'}"),
-    ],
-    ids=["limit", "fields"],
-)
-def test_a_mark_that_hides_a_part_of_the_training_set(green: Project, keys: dict[str, Any], told: str) -> None:
-    """Read in another way, the same file shows no leak. Another file is another training set, and no bypass."""
-    rows = [{"key": f"k{i}", "input": f"training question {i}", "expected": label(i)} for i in range(200)]
-    leak = {"key": "k200", "input": "customer question 7", "expected": label(7)}
-    write_jsonl(green.path / "train.jsonl", [*rows, leak])
-    leaked(green.judge("support"))
-    gate = green.judge("support", training_set={"path": "train.jsonl", **keys})
-    assert (statuses(gate)["leaked"], gate["loosened"]) == ("pass", [told])
 
 
 @pytest.mark.parametrize("name", ["input", "hint"])
@@ -327,12 +281,3 @@ def test_a_system_message_that_holds_the_test_set(project: Project, reader: Loop
         because(gate, "fail", "prompt_leak", "60 of 60", "test.jsonl:1")
         assert gate["models_called"] is False
     assert project.judge(candidate={**model, "system": "Name the topic."})["models_called"] is True
-
-
-# --- what stays open is said ---------------------------------------------------------------------------------
-
-
-def test_what_stays_open_is_a_limit() -> None:
-    limits = " ".join(LIMITS.read_text(encoding="utf-8").split()).split(" - ")
-    for phrase in CANNOT_BE_CLOSED:
-        assert sum(phrase in limit for limit in limits) == 1, phrase

@@ -60,14 +60,6 @@ def test_repeats_are_questions_of_their_own(stores):
     assert model.calls == [["q0", "q1", "q2"] * 2]
 
 
-def test_what_is_stored_is_not_asked_again_and_what_failed_is(stores):
-    first = run(Many(8, 1, lambda text: ModelError("no") if text == "q3" else Completion(text)), stores, EIGHT)
-    assert [p.error for p in first.predictions[0] if p.completion is None] == ["no"]
-    again = Many(8, 1)
-    assert texts(run(again, stores, EIGHT))[2:5] == ["q2", "Q3", "q4"]
-    assert again.calls == [["q3"]]
-
-
 def test_only_those_without_an_answer_are_asked_again_and_the_others_kept_before_that(stores):
     kept = []
 
@@ -94,13 +86,13 @@ def test_a_call_that_fails_as_a_whole_fails_for_all_its_questions(stores, found,
     assert [said in p.error for p in row] == [True] * 3
 
 
-def test_the_answers_of_a_call_are_kept_where_another_question_of_it_ends_the_run(stores):
-    quota = ModelError("no quota", fatal=True)
-    found = run(Many(8, 1, lambda text: quota if text == "q3" else Completion(text)), stores, EIGHT)
-    assert str(found.fatal) == "no quota"
-    assert texts(found).count(None) == 1
+@pytest.mark.parametrize("fatal", [False, True])
+def test_the_answers_of_a_call_are_kept_and_what_failed_is_asked_again(stores, fatal):
+    failure = ModelError("no quota", fatal=fatal)
+    found = run(Many(8, 1, lambda text: failure if text == "q3" else Completion(text)), stores, EIGHT)
+    assert (found.fatal, texts(found).count(None)) == (failure if fatal else None, 1)
     again = Many(8, 1)
-    run(again, stores, EIGHT)
+    assert texts(run(again, stores, EIGHT))[2:5] == ["q2", "Q3", "q4"]
     assert again.calls == [["q3"]]
 
 

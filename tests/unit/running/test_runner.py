@@ -5,7 +5,6 @@ import contextlib
 import gc
 import os
 import signal
-import sqlite3
 import threading
 import time
 from contextlib import closing
@@ -216,18 +215,6 @@ def test_what_another_process_stores_meanwhile_is_not_asked(stores, path):
         found = run(model, stores)
     assert texts(found) == ["model/a/0", "model/b/0", "the other's"]
     assert (stored(found), model.calls) == ([False, False, True], ["model/a/0", "model/b/0"])
-
-
-def test_each_answer_is_stored_before_its_worker_goes_on(stores, path):
-    seen = []
-
-    async def look(model, key):
-        with closing(sqlite3.connect(path)) as raw:
-            seen.extend(raw.execute("SELECT count(*) FROM predictions").fetchone())
-        return key
-
-    run(Model(look, concurrency=1), stores, questions(*range(4)))
-    assert seen == [0, 1, 2, 3]
 
 
 def test_answers_that_come_together_are_written_together(stores, monkeypatch):

@@ -4,8 +4,6 @@ import pytest
 
 from pytest_ftgate.checks.audit import audit
 from pytest_ftgate.checks.audit.audit import HARDLY, Labels, labels_in
-from pytest_ftgate.checks.audit.findings import FINDINGS
-from pytest_ftgate.config.checks import CHANGEABLE
 
 
 def compare_labels(*sets, separator=None):
@@ -53,7 +51,3 @@ def test_what_is_said_beside_tool_calls_is_no_label():
 def test_balanced_labels_have_a_ratio_of_one():
     assert compare_labels(["a", "b"] * 20, ["a"]).imbalance == 1
     assert compare_labels(["", ""], [""]).imbalance is None
-
-
-def test_the_levels_of_findings_are_those_that_the_gate_shows():
-    assert {one.name: one.default for one in FINDINGS} == {one.name: CHANGEABLE[one.name].default for one in FINDINGS}

@@ -63,13 +63,6 @@ class TestCounts:
         assert (found.rows, found.usable, found.duplicates) == (len(rows), usable, duplicates)
         assert (found.conflict_rows, found.conflicts) == (conflicts, len(conflicts))
 
-    def test_path_and_hash_are_the_training_sets(self, tmp_path, monkeypatch):
-        monkeypatch.chdir(tmp_path)
-        Path("train.csv").write_text("input,expected\na,b\n", encoding="utf-8")
-        training = load_examples(Path("train.csv"))
-        found = audit_training_set(training, data([("c", "d")]))
-        assert (found.path, found.sha256, found.rows) == ("train.csv", training.sha256, 1)
-
     @given(MIXED_ROWS, st.randoms(use_true_random=False))
     def test_the_order_of_rows_does_not_change_the_counts(self, rows, shuffler):
         shuffled = list(rows)
@@ -90,14 +83,6 @@ class TestCounts:
         before, after = audit(rows), audit([*rows, *padding])
         assert after.usable == before.usable
         assert after.rows == before.rows + len(padding)
-
-    @given(MIXED_ROWS)
-    def test_counts_fit_together(self, rows):
-        found = audit(rows)
-        assert 0 <= found.conflicts <= found.duplicates
-        assert found.usable + found.duplicates <= found.rows
-        assert found.usable > 0 or found.duplicates == 0
-        assert all(first < row for row, first in found.conflict_rows)
 
 
 LONG = [*chat("hello"), {"role": "assistant", "content": "yes?"}, *chat("a")]
@@ -157,9 +142,6 @@ def test_labels_without_a_training_row(training, test, only_in_test):
 
 
 class TestCheckTestSet:
-    def test_distinct_inputs_pass(self):
-        check_test_set(data([("a", "x"), ("b", "x"), (chat("c", "s"), "x"), (chat("c", "t"), "x")]))
-
     @pytest.mark.parametrize(
         ("content", "place", "words"),
         [
