@@ -10,17 +10,7 @@ from typing import Any
 
 import pytest
 from endpoint_project import EndpointProject, answer
-from gate_project import (
-    Project,
-    check,
-    checks,
-    mentions,
-    passed,
-    read_jsonl,
-    statuses,
-    stopped,
-    write_jsonl,
-)
+from gate_project import Project, check, checks, mentions, passed, read_jsonl, statuses, stopped, write_jsonl
 
 DAY_S = 86_400
 

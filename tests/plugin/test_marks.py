@@ -72,13 +72,6 @@ def test_unittest_methods_are_judged(project: Project) -> None:
     result.stdout.fnmatch_lines(["*ftgate test_gate.py::TestGate::test_gate: FAIL*"])
 
 
-def test_async_tests_are_judged(project: Project) -> None:
-    project.gate_test("@pytest.mark.asyncio\nasync def test_gate(ftgate):\n    assert not ftgate.passed\n", margin=0.3)
-    result = project.run_apart("-o", "asyncio_default_fixture_loop_scope=function", alone=False)
-    result.assert_outcomes(failed=1)
-    result.stdout.fnmatch_lines(["*FAIL  margin: *"])
-
-
 def test_the_gate_may_be_named_by_keyword(green: Project) -> None:
     green.marked("gate='support'")
     green.run().assert_outcomes(passed=2)

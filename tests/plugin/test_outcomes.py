@@ -291,18 +291,6 @@ def test_a_fixture_and_a_mark_that_give_one_key(green: Project, key: str, how: s
     assert "conftest.py:" in found["message"]
 
 
-@pytest.mark.parametrize("place", ["class", "module"])
-def test_a_mark_of_the_class_or_module_is_no_way_out(green: Project, place: str) -> None:
-    override = OVERRIDES["parametrized"].format(name="ftgate_candidate", value="recorded:ft.jsonl")
-    green.file("conftest.py", f"import pytest\n{override}")
-    mark = "pytest.mark.ftgate('support', candidate='recorded:ft.jsonl')"
-    head = f"@{mark}\n" if place == "class" else f"pytestmark = {mark}\n"
-    green.file(
-        "test_gate.py", f"import pytest\n{head}class TestGate:\n    def test_gate(self, ftgate_candidate): pass\n"
-    )
-    assert [gate["verdict"] for gate in green.report()["gates"]] == ["error", "error"]
-
-
 @pytest.mark.parametrize("key", VALUES)
 def test_the_built_in_fixtures_stay_usable_beside_any_mark(green: Project, key: str) -> None:
     green.marked(f"'support', {key}={VALUES[key]!r}", f"def test_gate(ftgate_{key}): assert ftgate_{key}")

@@ -74,16 +74,6 @@ class TestCounts:
         ]
         assert counts[0] == counts[1]
 
-    @given(ROWS, st.data())
-    def test_padding_with_variants_of_rows_never_makes_more_usable(self, rows, choose):
-        padding = [
-            (f" {given.upper()}\n", output)
-            for given, output in choose.draw(st.lists(st.sampled_from(rows), max_size=10))
-        ]
-        before, after = audit(rows), audit([*rows, *padding])
-        assert after.usable == before.usable
-        assert after.rows == before.rows + len(padding)
-
 
 LONG = [*chat("hello"), {"role": "assistant", "content": "yes?"}, *chat("a")]
 POEM, JOKE = ([{"role": "system", "content": text}] for text in ("write a poem", "write a joke"))
