@@ -58,10 +58,13 @@ def limits(**given: Any) -> dict[str, Any]:
     return {"economics": {"calls_per_month": 1000, **given}}
 
 
+def judged(**keys: Any) -> dict[str, Any]:
+    metric = {"name": "rubric", "judge": "python:judges:judge", "rubric": "x"}
+    return {"metric": ["accuracy", {**metric, **keys}]}
+
+
 def calibrated(min_kappa: float, path: str = "held.jsonl") -> dict[str, Any]:
-    calibration = {"path": path, "min_kappa": min_kappa}
-    metric = {"name": "rubric", "judge": "python:judges:judge", "rubric": "x", "calibration": calibration}
-    return {"metric": ["accuracy", metric]}
+    return judged(calibration={"path": path, "min_kappa": min_kappa})
 
 
 def spent(**facts: Any) -> dict[str, Any]:
