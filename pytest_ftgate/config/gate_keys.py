@@ -275,8 +275,7 @@ class GateKeys(Keys):
 
     def quoted(self, key: str) -> str:
         """Return the key with its value and source, as messages quote it: ``margin 0.05 (ftgate.yaml:14)``."""
-        value = self.baselines if key == "baseline" else getattr(self, key)
-        return f"{key} {_written(value)} ({self.sources[key]})"
+        return f"{key} {_written(getattr(self, key))} ({self.sources[key]})"
 
 
 def _written(value: Any) -> str:

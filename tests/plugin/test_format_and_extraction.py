@@ -63,12 +63,9 @@ def test_format_alone_decides_and_says_that_it_looks_at_nothing_else(project):
     assert check(gate, "formatting_gain")["status"] == "warning"
     gate_file(project, FORMAT + "    thresholds: {exact_match: {min: 0.5}}\n")
     assert "formatting_gain" not in statuses(project.judge("g"))
-
-
-@pytest.mark.parametrize("bound", ["min: 0", "max: 1"])
-def test_a_bound_that_any_answer_keeps_does_not_look_at_answers(project, bound):
-    gate_file(project, FORMAT + f"    thresholds: {{exact_match: {{{bound}}}}}\n")
-    assert check(project.judge("g"), "formatting_gain")["status"] == "warning"
+    for bound in ("min: 0", "max: 1"):  # which any answer keeps
+        gate_file(project, FORMAT + f"    thresholds: {{exact_match: {{{bound}}}}}\n")
+        assert check(project.judge("g"), "formatting_gain")["status"] == "warning"
 
 
 @pytest.mark.parametrize(("file", "name"), [("ft.jsonl", "degenerate_candidate"), ("base.jsonl", "weak_baseline")])

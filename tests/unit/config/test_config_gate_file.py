@@ -76,6 +76,11 @@ def test_a_gate_outside_the_file_still_has_the_defaults(load):
     assert [layer.values for layer in load(WHOLE).layers(None)] == [{"confidence": 0.9}]
 
 
+def test_an_unknown_gate_without_a_near_one_lists_them_all(load):
+    with pytest.raises(ConfigError, match="its gates are: intents, orders"):
+        load(WHOLE).layers("x")
+
+
 def test_a_file_may_hold_nothing_but_its_version(load):
     file = load("version: 1")
     assert (file.gate_names, file.models, [layer.values for layer in file.layers(None)]) == ((), {}, [{}])

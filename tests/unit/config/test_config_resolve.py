@@ -171,7 +171,14 @@ def test_before_training_there_need_not_be_a_candidate():
 def test_whole_numbers_and_objects_are_quoted_plainly():
     config = marked(margin=2, test_set=[("a", "b")])
     assert config.quoted("margin") == "margin 2 (marker)"
+    assert config.quoted("baseline") == "baseline recorded:base.jsonl (marker)"
+    assert config.quoted("hypothesis") == "hypothesis none (default)"
     assert config.quoted("test_set") == "test_set a Python object (marker)"
+
+
+def test_a_missing_baseline_may_be_several():
+    values = {key: value for key, value in SELF_CONTAINED.items() if key != "baseline"}
+    assert "missing: baseline (or baselines)" in refusal(layer(values)).what
 
 
 def examples():

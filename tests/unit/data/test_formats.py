@@ -258,6 +258,72 @@ def test_what_cannot_be_told_is_an_error(refused, rows, place, words):
     refused(lines(*rows), place, *words)
 
 
+PLAIN = {"input": "a", "expected": "b"}
+CHAT = {"messages": [Q, A]}
+
+
+@pytest.mark.parametrize(
+    ("rows", "options", "place", "words"),
+    [
+        # the first row, or a written format, sets the form
+        ([CHAT, PLAIN], {}, ":2", ['"messages"', "input, expected"]),
+        ([PLAIN, CHAT], {}, ":2", ['"input"', '"expected"']),
+        ([PLAIN], {"format": "chat"}, ":1", ['"messages"']),
+        ([CHAT], {"format": "plain"}, ":1", ['"input"']),
+        # two sources in one row
+        *(
+            ([{**CHAT, key: "x"}], {"format": "chat"}, ":1", ['"messages"', f'"{key}"', "fields: {input: messages}"])
+            for key in ("input", "expected")
+        ),
+        # names that the format does not have
+        (
+            [CHAT],
+            {"format": "chat", "fields": {"input": "messages", "expected": "x"}},
+            ": fields",
+            ["input, expected", "messages"],
+        ),
+        (
+            [{"messages": [Q], "label": "b"}],
+            {"fields": {"expected": "label"}},
+            ":1",
+            ['"input"', "fields: {input: messages}"],
+        ),
+        ([{"input": [{"role": "user"}], "expected": "b"}], {}, ":1: input[0]", ['"content"']),
+    ],
+)
+def test_rows_of_two_forms_are_refused(refused, rows, options, place, words):
+    refused(lines(*rows), place, *words, **options)
+
+
+CALL_WITHOUT_TEXT = {"role": "assistant", "content": None, "tool_calls": []}
+NOT_TEXT = [{"type": "text", "text": "A"}, {"type": "image_url"}]
+
+
+@pytest.mark.parametrize(
+    ("messages", "place", "words"),
+    [
+        ([SYSTEM, Q], "[1]", ['"user"', "system, user"]),
+        ([A], "", ["before"]),
+        *(
+            ([Q, {**A, **answer}], "[1]", ["text"])
+            for answer in (CALL_WITHOUT_TEXT, {"content": []}, {"content": NOT_TEXT})
+        ),
+        ("hello", "", ["text"]),
+        ([], "", ["empty"]),
+        (["hello"], "[0]", ["text"]),
+        ([{"content": "a"}, A], "[0]", ['"role"']),
+        ([{"role": "user", "tool_calls": []}, A], "[0]", ['"content"']),
+        ([Q, {"role": "assistant"}], "[1]", ['"content"']),
+        ([{"role": "asistant", "content": "a"}], "[0].role", ['"asistant"', "developer", '"assistant"']),
+        ([{"role": 3, "content": "a"}], "[0].role", ["number"]),
+        ([{"role": "user", "content": None}], "[0].content", ["null"]),
+        ([{"role": "user", "content": ["a"]}], "[0].content", ["list", '"type"']),
+    ],
+)
+def test_a_broken_message_is_named_with_its_key(refused, messages, place, words):
+    refused(lines({"messages": messages}), f":1: messages{place}", *words)
+
+
 def test_fields_overrule_what_is_recognised(load):
     row = {"messages": [Q, A], "prompt": "p", "completion": "c"}
     named = load(lines(row), fields={"input": "prompt", "expected": "completion"})

@@ -66,6 +66,7 @@ RULES = [  # options, answers that hold, answers that do not
     ({"json_schema": SCHEMA}, ['{"intent": "light", "slots": {"room": "hall"}}'],
      ['{"intent": "light", "slots": {"room": "hal"}}', '{"intent": "light", "when": "2026-02-30"}',
       '{"intent": "light", "tags": ["a", "a"]}', "intent: light"]),
+    ({"json_schema": {"uniqueItems": True}}, ['[1, true, "1", [0], [false]]'], ["[1, 1.0]"]),
     ({"json_schema": {"type": "string"}}, ['"text"'], ["text"]),
 ]  # fmt: skip
 
