@@ -4,12 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
-import numpy as np
 import pytest
 from gate_project import Project, block, check, ends, mentions, passed, read_jsonl, statuses, stopped
 
 from pytest_ftgate.config.baselines import has_own_standards
-from pytest_ftgate.statistics.compare import compare_right_wrong
 
 LIVE = "recorded:live.jsonl"
 CHAMPION = {"model": LIVE, "max_drop": 0.03}
@@ -115,15 +113,3 @@ def test_at_least_one_baseline_must_be_beaten(project: Project) -> None:
     mentions(stopped(judged(project, baselines={"champion": CHAMPION}, margin=...)), "needs cheaper_by or faster_by")
     owns = [has_own_standards({"champion": CHAMPION, **more}) for more in ({}, {"prompt": LIVE})]
     assert owns == [True, False]
-
-
-def test_two_standards_need_no_correction() -> None:
-    """A candidate as good as the prompt, and one 3 points below the champion, pass in at most 5 % of cases."""
-    draw, n, asked = np.random.default_rng(1).random, 100, {"confidence": 0.95, "evidence": "proven"}
-    passes = {"prompt": 0, "champion": 0}
-    for _ in range(60):
-        for at_limit, (prompt, champion) in {"prompt": (0.9, 0.85), "champion": (0.6, 0.93)}.items():
-            candidate, base, live = draw(n) < 0.9, draw(n) < prompt, draw(n) < champion
-            beats = compare_right_wrong(base, candidate, margin=0.0, **asked).above_zero
-            passes[at_limit] += beats and compare_right_wrong(live, candidate, margin=-0.03, **asked).reaches_margin
-    assert all(count <= 0.05 * 60 + 5 for count in passes.values()), passes

@@ -65,8 +65,8 @@ def test_what_even_a_free_candidate_could_not_save(
         assert (found["status"], found["source"]) == (verdict, "marker")
         assert observed is None or found["observed"] == pytest.approx(observed)
     mentions(found, "100,000", "$1.00", "base.jsonl", f"{required:g}")
-    # The baseline's mistakes are of form, which a prompt mends.
-    assert [one["action"] for one in gate["advice"]] == ["better_prompt", "stop"] * (verdict == "fail")
+    # The baseline's mistakes are of form, so it is to be recorded again, with another prompt.
+    assert [one["action"] for one in gate["advice"]] == ["measure_again", "stop"] * (verdict == "fail")
 
 
 def test_money_that_cannot_be_judged_is_an_error_before_any_call(project: Project) -> None:

@@ -29,9 +29,6 @@ def lines(project: Project) -> list[str]:
     return [line for line in project.result.outlines if line.startswith("price of ")]
 
 
-# --- by tokens -----------------------------------------------------------------------------------------------
-
-
 def test_tokens_written_to_the_cache_are_kept_with_the_answer(http: EndpointProject) -> None:
     usage = {"prompt_tokens": 10, "completion_tokens": 2, "prompt_tokens_details": {"cache_write_tokens": 4}}
     http.server.answer = lambda body: Reply(answer(body), usage=usage)

@@ -50,11 +50,6 @@ def test_kinds_of_mistakes_with_labels(answer: Answer, kind: str) -> None:
     assert found.baseline == ({"right": 12} if kind == "right" else {"right": 11, kind: 1})
 
 
-def test_a_right_answer_that_looks_like_a_refusal_is_right() -> None:
-    expected = ["i cannot log in", "other"] * 5
-    assert diagnosed(expected, expected, None).baseline == {"right": 10}
-
-
 def test_nothing_where_a_label_is_read_is_the_wrong_format() -> None:
     answers = [f"label={label}" for label in LABELS]
     found = diagnosed(LABELS, ["unclear", *answers[1:]], None, pattern="label=(.*)")

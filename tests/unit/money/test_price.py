@@ -6,7 +6,6 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from hypothesis import given
 from hypothesis import strategies as st
 
 from pytest_ftgate.errors import ConfigError
@@ -93,18 +92,6 @@ def test_one_answer_without_a_cost_leaves_the_run_without(
     cost = cost_of_run(answers, price)
     assert cost.usd is None
     assert why in str(cost.unknown)
-
-
-@given(st.lists(st.tuples(COUNTS, COUNTS, st.floats(0, 1)), min_size=1), st.floats(0, 100), st.floats(0, 100))
-def test_a_run_costs_what_its_tokens_cost(rows: list[tuple[int, int, float]], inputs: float, outputs: float) -> None:
-    """Against the sum of all tokens; a cached token costs no less than nothing and no more than another."""
-    answers = [(answer(i, o, cached_input_tokens=int(i * share)), None) for i, o, share in rows]
-    cost = cost_of_run(answers, Price("", inputs, outputs)).usd
-    total = sum(i for i, _, _ in rows) * inputs / 1e6 + sum(o for _, o, _ in rows) * outputs / 1e6
-    assert cost == pytest.approx(total, rel=1e-9, abs=1e-9)
-    discounted = cost_of_run(answers, Price("", inputs, outputs, inputs / 2)).usd
-    assert discounted is not None
-    assert cost / 2 - 1e-9 <= discounted <= cost + 1e-9
 
 
 @pytest.mark.parametrize(
