@@ -1,7 +1,5 @@
 """Run ``python -m pytest_ftgate``."""
 
-from __future__ import annotations
-
 import sys
 
 if __name__ == "__main__":

@@ -1,7 +1,5 @@
 """Tell the real time while freezegun or time-machine freezes or moves the clock of the tests."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from importlib.util import find_spec, module_from_spec
 

@@ -1,7 +1,5 @@
 """Facts about single answers: examples with both answers, kinds of mistakes, and parts of metrics."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Annotated

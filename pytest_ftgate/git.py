@@ -1,7 +1,5 @@
 """Ask the local git repository; nothing is fetched."""
 
-from __future__ import annotations
-
 import os
 import subprocess
 from dataclasses import dataclass

@@ -3,18 +3,15 @@
 Implement a hook as a function in ``conftest.py``. In other modules decorate it with :data:`hookimpl`.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any, Literal
 
 import pluggy
 
-if TYPE_CHECKING:
-    from pytest_ftgate.checks.context import Context
-    from pytest_ftgate.config import ModelSpec
-    from pytest_ftgate.result import Check, GateResult
+from pytest_ftgate.checks.context import Context
+from pytest_ftgate.config import ModelSpec
+from pytest_ftgate.result import Check, GateResult
 
 hookspec = pluggy.HookspecMarker("pytest")
 hookimpl = pluggy.HookimplMarker("pytest")

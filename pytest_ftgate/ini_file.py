@@ -3,8 +3,6 @@
 Source: https://docs.pytest.org/en/stable/reference/customize.html (which file wins, and the tables that count).
 """
 
-from __future__ import annotations
-
 import re
 import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping

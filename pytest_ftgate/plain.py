@@ -1,7 +1,5 @@
 """Facts as JSON values and back, and what their JSON Schema says of them."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import fields, is_dataclass

@@ -1,7 +1,5 @@
 """The result of a gate: its facts, its checks and the verdict. Converts to and from JSON."""
 
-from __future__ import annotations
-
 import dataclasses
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -413,7 +411,7 @@ class GateResult(Delta):
         return {**{name: facts[name] for name in ("name", "nodeid", "verdict", "passed")}, **facts}
 
     @classmethod
-    def from_dict(cls, facts: Mapping[str, Any]) -> GateResult:
+    def from_dict(cls, facts: Mapping[str, Any]) -> "GateResult":
         """Return the result that :meth:`to_dict` was made from."""
         return from_plain(cls, facts)
 

@@ -1,7 +1,5 @@
 """Format numbers and times, and make untrusted text safe to print in a terminal or a CI log."""
 
-from __future__ import annotations
-
 import difflib
 import json
 import re

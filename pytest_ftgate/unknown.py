@@ -1,7 +1,5 @@
 """What is not known, and how to make it known."""
 
-from __future__ import annotations
-
 from typing import NamedTuple
 
 

@@ -4,8 +4,6 @@ A failed check brings its own advice (``Check.action``); this module adds what o
 ``docs/verdict.md`` explains the thresholds.
 """
 
-from __future__ import annotations
-
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from statistics import median

@@ -3,8 +3,6 @@
 ``docs/verdict.md`` explains the thresholds.
 """
 
-from __future__ import annotations
-
 from math import floor
 
 from pytest_ftgate.checks.context import Context, Found

@@ -1,7 +1,5 @@
 """The answers of the models: whether all arrived, and whether they are answers."""
 
-from __future__ import annotations
-
 from collections import Counter
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import replace

@@ -6,32 +6,25 @@ Another candidate is another attempt, and so are other answers of one candidate.
 not count in the verdict from the second attempt on, because what is shown can be mended without any gain elsewhere.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from pytest_ftgate.checks.context import RunName
+from pytest_ftgate.checks.context import Context, RunName
 from pytest_ftgate.checks.ledger import Answers, Entry, append, fingerprint, hash_of, read_ledger, same_test_set
 from pytest_ftgate.checks.shown import may_be_shown, part_of
+from pytest_ftgate.config import GateKeys
 from pytest_ftgate.data import DataSet, normalized_input
 from pytest_ftgate.errors import DataError, FtgateError, HistoryError, StoreError, Where, shown_path
-from pytest_ftgate.models import key_of
+from pytest_ftgate.metrics import Metric
+from pytest_ftgate.models import Model, key_of
 from pytest_ftgate.models.recorded import RecordedModel
 from pytest_ftgate.result import AttemptResult, Check, Threshold, error_check
-from pytest_ftgate.runs.runner import Job, stored_runs
+from pytest_ftgate.runs.runner import Job, Run, Stores, stored_runs
+from pytest_ftgate.runs.store import Store
 from pytest_ftgate.text import ordinal, plural, timestamp
-
-if TYPE_CHECKING:
-    from pytest_ftgate.checks.context import Context
-    from pytest_ftgate.config import GateKeys
-    from pytest_ftgate.metrics import Metric
-    from pytest_ftgate.models import Model
-    from pytest_ftgate.runs.runner import Run, Stores
-    from pytest_ftgate.runs.store import Store
 
 _NOTE = "attempt: "
 _PROBES = 3
@@ -64,7 +57,7 @@ class Attempt:
     answers: Answers | None = None
     runs: Mapping[str, Run] = field(default_factory=dict)
 
-    def among(self, entries: Iterable[Entry]) -> Attempt:
+    def among(self, entries: Iterable[Entry]) -> "Attempt":
         """Return this attempt after others: those of one candidate with the same answers are one."""
         found: list[Entry] = []
         for entry in entries:

@@ -1,25 +1,19 @@
 """A fair chance for the baseline, before any call: it is another model, is given as much, and is not held back."""
 
-from __future__ import annotations
-
 import re
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+from pytest_ftgate.checks.context import Context
 from pytest_ftgate.checks.judging import identity
-from pytest_ftgate.data import canonical_json
+from pytest_ftgate.config import ModelSpec
+from pytest_ftgate.data import Example, canonical_json
 from pytest_ftgate.data.normalize import INSTRUCTIONS
-from pytest_ftgate.models import key_of
+from pytest_ftgate.models import Model, key_of
 from pytest_ftgate.result import Check, called
 from pytest_ftgate.text import listed, printable
-
-if TYPE_CHECKING:
-    from pytest_ftgate.checks.context import Context
-    from pytest_ftgate.config import ModelSpec
-    from pytest_ftgate.data import Example
-    from pytest_ftgate.models import Model
 
 _FORMATS = ("text", "json_object", "json_schema")
 _EFFORTS = ("none", "minimal", "low", "medium", "high", "xhigh")

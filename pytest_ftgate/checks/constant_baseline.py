@@ -1,7 +1,5 @@
 """The rule that a model must beat always giving the same answer."""
 
-from __future__ import annotations
-
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass

@@ -9,6 +9,7 @@ from functools import cached_property, partial
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 from pytest_ftgate.checks.audit import TrainingAudit
+from pytest_ftgate.checks.freshness import LastGreen
 from pytest_ftgate.checks.parts import Parts
 from pytest_ftgate.config import GateKeys, ModelSpec
 from pytest_ftgate.config.checks import CHANGEABLE
@@ -35,7 +36,6 @@ from pytest_ftgate.statistics.evidence import Comparison
 
 if TYPE_CHECKING:
     from pytest_ftgate.checks.attempts import Attempt
-    from pytest_ftgate.checks.freshness import LastGreen
 
 Purpose = Literal["latency", "test", "guard"]
 

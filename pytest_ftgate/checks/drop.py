@@ -1,7 +1,5 @@
 """Comparisons of two scores on the same examples with a margin or an allowed drop."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from fractions import Fraction

@@ -1,26 +1,21 @@
 """What calls and a fine-tune cost, and the limit on its break-even. An unknown cost is an error, never zero."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from math import ceil
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
-from pytest_ftgate.checks.context import Found
+from pytest_ftgate.checks.context import Context, Found
+from pytest_ftgate.config import EconomicsKeys
 from pytest_ftgate.config.requirements import TokenCost
+from pytest_ftgate.models import Model
 from pytest_ftgate.models.price import PRICE_CURE, price_of, tokens_usd
 from pytest_ftgate.models.protocol import Price
 from pytest_ftgate.result import Check, Economics, ModelResult, called
 from pytest_ftgate.runs.measure import run_cost
 from pytest_ftgate.text import plural, show_dollars, show_number, show_usd
 from pytest_ftgate.unknown import Unknown, together
-
-if TYPE_CHECKING:
-    from pytest_ftgate.checks.context import Context
-    from pytest_ftgate.config import EconomicsKeys
-    from pytest_ftgate.models import Model
 
 DAYS_PER_MONTH = 365 / 12
 

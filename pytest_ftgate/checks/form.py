@@ -4,19 +4,23 @@ A baseline that answers "The intent is refund." or runs into its own length limi
 only answers shorter then looks better, although a line in the prompt would do.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Mapping, Sequence
 from functools import cache, reduce
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 
+from pytest_ftgate.checks.context import Context
 from pytest_ftgate.checks.drop import gain_status
+from pytest_ftgate.config import ModelSpec
 from pytest_ftgate.config.model_keys import OUTPUT_LIMITS
 from pytest_ftgate.data import expected_text
 from pytest_ftgate.data.tool_calls import calls_in, declared_tools
+from pytest_ftgate.metrics import Metric, Scored
 from pytest_ftgate.metrics.custom import ExampleMetric
+from pytest_ftgate.metrics.labels import LabelSet
 from pytest_ftgate.metrics.reading import Kind, expected_loosely, read_leniently
 from pytest_ftgate.metrics.text import TextSimilarity
+from pytest_ftgate.models import Completion
+from pytest_ftgate.models.protocol import Stripping
 from pytest_ftgate.models.reasoning import begins_with_reasoning, without_reasoning
 from pytest_ftgate.result import Check, Status, called, opponent
 from pytest_ftgate.runs.measure import rightness
@@ -24,13 +28,6 @@ from pytest_ftgate.runs.mistakes import labels_of
 from pytest_ftgate.statistics.evidence import Comparison
 from pytest_ftgate.text import plural, printable, show_difference
 
-if TYPE_CHECKING:
-    from pytest_ftgate.checks.context import Context
-    from pytest_ftgate.config import ModelSpec
-    from pytest_ftgate.metrics import Metric, Scored
-    from pytest_ftgate.metrics.labels import LabelSet
-    from pytest_ftgate.models import Completion
-    from pytest_ftgate.models.protocol import Stripping
 _SHOWN = 60
 _FLAW_SHOWN = 150
 _LIMIT, _RAISED = 1_000, 4

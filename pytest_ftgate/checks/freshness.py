@@ -9,17 +9,17 @@ from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from pytest_ftgate import clock
+from pytest_ftgate.config import GateKeys
 from pytest_ftgate.errors import StoreError
+from pytest_ftgate.models.protocol import Prediction
 from pytest_ftgate.result import Check, called
 from pytest_ftgate.runs.measure import made_at
+from pytest_ftgate.runs.runner import Run, Stores
+from pytest_ftgate.runs.store import Store
 from pytest_ftgate.text import DAY_S, day, excerpt, plural, show_age
 
 if TYPE_CHECKING:
     from pytest_ftgate.checks.context import Context
-    from pytest_ftgate.config import GateKeys
-    from pytest_ftgate.models.protocol import Prediction
-    from pytest_ftgate.runs.runner import Run, Stores
-    from pytest_ftgate.runs.store import Store
 
 PREFIX = "green: "
 """Prefix of the names of notes on green verdicts."""

@@ -1,7 +1,5 @@
 """The rules for the gain over each baseline: the margin, and the evidence for it."""
 
-from __future__ import annotations
-
 from collections import Counter
 from collections.abc import Iterator
 

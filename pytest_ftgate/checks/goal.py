@@ -1,7 +1,5 @@
 """The rule that fine-tuning serves the goal of the gate; some goals are better served by something else."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 
 from pytest_ftgate.checks.context import Context

@@ -1,18 +1,13 @@
 """The rules for models with identical answers, and for labels that a baseline wrote itself."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
-from typing import TYPE_CHECKING
 
+from pytest_ftgate.checks.context import Context
 from pytest_ftgate.data import expected_text
+from pytest_ftgate.metrics import Scored
 from pytest_ftgate.result import Action, Check, Status, called, opponent
 from pytest_ftgate.runs.measure import rightness, same_outputs
 from pytest_ftgate.text import plural
-
-if TYPE_CHECKING:
-    from pytest_ftgate.checks.context import Context
-    from pytest_ftgate.metrics import Scored
 
 MIN_CIRCULAR = 50
 """From so many answers on, a model that is always right is suspicious."""

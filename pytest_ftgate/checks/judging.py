@@ -1,7 +1,5 @@
 """The free checks of judges: none is also being judged, and each should be calibrated with human labels."""
 
-from __future__ import annotations
-
 import re
 from collections.abc import Iterator, Mapping
 from inspect import unwrap

@@ -1,7 +1,5 @@
 """Read and append the ledger of attempts: one line for each candidate and its answers on a test set."""
 
-from __future__ import annotations
-
 import json
 import os
 import re
@@ -10,16 +8,13 @@ from collections.abc import Callable, Iterable
 from dataclasses import asdict, dataclass
 from hashlib import sha256
 from pathlib import Path
-from typing import TYPE_CHECKING, BinaryIO, ClassVar, Literal
+from typing import BinaryIO, ClassVar, Literal
 
-from pytest_ftgate.data import canonical_json, expected_text, normalized_input
+from pytest_ftgate.data import Example, canonical_json, expected_text, normalized_input
 from pytest_ftgate.data.strict_json import parse_json
 from pytest_ftgate.errors import DataError, Where, shown_path
 from pytest_ftgate.plain import from_plain
-
-if TYPE_CHECKING:
-    from pytest_ftgate.data import Example
-    from pytest_ftgate.runs.runner import Run
+from pytest_ftgate.runs.runner import Run
 
 _HEX = 8
 _MOST = 400
@@ -59,7 +54,7 @@ class Answers:
     rows: tuple[tuple[str, str], ...]
 
     @classmethod
-    def of(cls, run: Run) -> Answers:
+    def of(cls, run: Run) -> "Answers":
         """Return the answers of a run; a missing one differs from all others."""
         found = []
         for example, *given in zip(run.test_set, *run.predictions, strict=True):
@@ -113,7 +108,7 @@ class Entry:
         return json.dumps(asdict(self), ensure_ascii=False, allow_nan=False)
 
     @classmethod
-    def from_line(cls, text: str) -> Entry:
+    def from_line(cls, text: str) -> "Entry":
         """Return the entry in a line. Raises :class:`ValueError` if the line is not one."""
         entry = from_plain(cls, parse_json(text))
         if re.fullmatch(f"([0-9a-f]{{{_HEX}}})+", entry.test_set) is None:

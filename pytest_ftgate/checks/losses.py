@@ -1,7 +1,5 @@
 """The rules for guards and slices: other test sets, and parts of the test set, that must not get worse."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 

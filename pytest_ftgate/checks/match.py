@@ -3,8 +3,6 @@
 They warn where another baseline is as good and as cheap.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterator
 from math import inf
 from typing import Any

@@ -1,7 +1,5 @@
 """What else must not get worse: guards, which are other test sets, and slices, the parts of the test set by a field."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
@@ -197,7 +195,7 @@ class Slice:
     note: str | None = None
     few: bool = False
 
-    def sized(self, size: Size) -> Slice:
+    def sized(self, size: Size) -> "Slice":
         """Return the slice, not judged where it is too small: it could never fail."""
         if size.enough:
             return self

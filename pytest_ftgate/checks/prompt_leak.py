@@ -5,26 +5,21 @@ the same, as a part of a path or encoded, or a code of it. A text that contains 
 document of a question, is not a leak.
 """
 
-from __future__ import annotations
-
 import re
 from base64 import urlsafe_b64decode
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import islice
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 from urllib.parse import unquote_plus
 
 from pytest_ftgate.checks.baseline_quality import texts_in
-from pytest_ftgate.data import expected_text, normalized_input
+from pytest_ftgate.checks.context import Context
+from pytest_ftgate.data import Example, expected_text, normalized_input
+from pytest_ftgate.models import Model
 from pytest_ftgate.result import Check
 from pytest_ftgate.text import plural, printable, whole_word
-
-if TYPE_CHECKING:
-    from pytest_ftgate.checks.context import Context
-    from pytest_ftgate.data import Example
-    from pytest_ftgate.models import Model
 
 _TELLING_CHARACTERS = 16
 """Shorter inputs may be in a prompt by chance, such as "yes" or "what is it"."""

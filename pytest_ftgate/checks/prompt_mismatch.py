@@ -1,7 +1,5 @@
 """The rule that the candidate is asked in the way in which its training rows ask."""
 
-from __future__ import annotations
-
 import json
 import os
 import re
@@ -10,19 +8,15 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import islice, takewhile
 from math import ceil
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 
-from pytest_ftgate.data import DataSet, canonical_json
+from pytest_ftgate.checks.context import Context
+from pytest_ftgate.data import DataSet, Example, canonical_json
 from pytest_ftgate.data.normalize import INSTRUCTIONS
 from pytest_ftgate.errors import ModelError
+from pytest_ftgate.models.prompt import Prompt
 from pytest_ftgate.result import Check
 from pytest_ftgate.text import plural, printable
-
-if TYPE_CHECKING:
-    from pytest_ftgate.checks.context import Context
-    from pytest_ftgate.data import Example
-    from pytest_ftgate.models.prompt import Prompt
-
 
 _RARE, _USUAL = 0.05, 0.95
 """The shares of rows up to which something is an exception, and from which it is the rule."""
@@ -101,7 +95,7 @@ class _Rows:
     chats: Mapping[int, Example]
 
     @classmethod
-    def of(cls, data: DataSet) -> _Rows:
+    def of(cls, data: DataSet) -> "_Rows":
         return cls(data, {row: one for row, one in enumerate(data) if not isinstance(one.input, str)})
 
     def share(self, count: int) -> float:

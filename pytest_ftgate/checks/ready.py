@@ -3,24 +3,19 @@
 A hypothesis is refused where the gate would fail even if it came true; else it is reported as reached or not.
 """
 
-from __future__ import annotations
-
 from dataclasses import replace
 from fractions import Fraction
 from math import isfinite
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from pytest_ftgate.checks.context import Found
+from pytest_ftgate.checks.context import Context, Found
 from pytest_ftgate.checks.drop import gain_reaches
+from pytest_ftgate.config import GateKeys, HypothesisKeys
 from pytest_ftgate.errors import ConfigError
+from pytest_ftgate.metrics import Metric, Scored
 from pytest_ftgate.result import Check, Status, called, opponent
 from pytest_ftgate.statistics.planning import chance_of_proof, hypothetical_scores, hypothetical_set
 from pytest_ftgate.text import plural, show_amount, show_difference, show_percent, show_value
-
-if TYPE_CHECKING:
-    from pytest_ftgate.checks.context import Context
-    from pytest_ftgate.config import GateKeys, HypothesisKeys
-    from pytest_ftgate.metrics import Metric, Scored
 
 FEWEST_CHANCES = 0.5
 """The least power: below it a good candidate would more often than not stay unproven."""

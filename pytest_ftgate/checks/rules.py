@@ -1,7 +1,5 @@
 """The table of all rules: when each is checked, and of which gates, in the order in which reports show the checks."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterable
 from typing import Literal, NamedTuple
 

@@ -1,19 +1,14 @@
 """The examples that may be shown: with ``max_attempts`` only some, because what is shown can be mended by itself."""
 
-from __future__ import annotations
-
 from dataclasses import replace
-from typing import TYPE_CHECKING
 
+from pytest_ftgate.checks.context import Context
 from pytest_ftgate.checks.ledger import hash_of
 from pytest_ftgate.data import DataSet, Example, normalized_input
 from pytest_ftgate.diagnosis import Flip
 from pytest_ftgate.errors import FtgateError
 from pytest_ftgate.runs.measure import Measured, flips, measure_run, score_run
-
-if TYPE_CHECKING:
-    from pytest_ftgate.checks.context import Context
-    from pytest_ftgate.runs.runner import Run
+from pytest_ftgate.runs.runner import Run
 
 SHOWN_ONE_IN = 10
 """One in so many examples, or groups, may be shown."""

@@ -1,19 +1,14 @@
 """The rules for the size and the format of the test set, and for what it can show."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
-from typing import TYPE_CHECKING
 
+from pytest_ftgate.checks.context import Context
 from pytest_ftgate.config import keys_of
 from pytest_ftgate.data.rows import told_left_out
 from pytest_ftgate.result import Check
 from pytest_ftgate.statistics.groups import MIN_GROUPS, group_counts
 from pytest_ftgate.statistics.planning import fewest_wins
 from pytest_ftgate.text import plural
-
-if TYPE_CHECKING:
-    from pytest_ftgate.checks.context import Context
 
 
 def check_size(gate: Context) -> Iterator[Check]:

@@ -1,7 +1,5 @@
 """The rules for ``thresholds``, and for the latencies that they limit."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from math import ceil, inf, log

@@ -1,7 +1,5 @@
 """The commands of ``python -m pytest_ftgate``; exit status 0: success, 1: a gate got worse, 2: error."""
 
-from __future__ import annotations
-
 import argparse
 import os
 import sys

@@ -1,7 +1,5 @@
 """The command ``compare``: what changed between two JSON reports, gate by gate."""
 
-from __future__ import annotations
-
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass

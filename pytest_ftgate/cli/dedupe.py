@@ -1,7 +1,5 @@
 """Write copies of the data files without repeated rows and without the training rows that leak the test set."""
 
-from __future__ import annotations
-
 import csv
 import io
 import json

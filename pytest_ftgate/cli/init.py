@@ -1,7 +1,5 @@
 """The command ``init``: inspect the data, report what was found, and write a gate for it."""
 
-from __future__ import annotations
-
 import json
 import os
 import shlex

@@ -1,7 +1,5 @@
 """Inspect the user's data before a gate is written for it, and propose a metric."""
 
-from __future__ import annotations
-
 import os
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence

@@ -1,7 +1,5 @@
 """The configuration of a gate: the gate file, markers and fixtures, merged and validated."""
 
-from __future__ import annotations
-
 from pytest_ftgate.config.data import DataKeys as DataKeys
 from pytest_ftgate.config.data import file_of as file_of
 from pytest_ftgate.config.data import keys_of as keys_of

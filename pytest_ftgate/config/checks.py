@@ -1,7 +1,5 @@
 """The checks whose effect on the verdict a gate may change, and what each does by default."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Annotated, Any, Literal

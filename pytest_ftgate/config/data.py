@@ -1,7 +1,5 @@
 """The examples of a gate: a file, or Python objects."""
 
-from __future__ import annotations
-
 import os
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -57,7 +55,7 @@ class DataKeys(SourcedKeys):
         return shown_path(self.path) if self._rows is None else "an iterable"
 
     @model_validator(mode="after")
-    def _answer_apart(self) -> DataKeys:
+    def _answer_apart(self) -> "DataKeys":
         """Refuse fields that would send the expected output to the model."""
         answer = self.fields.get("expected", "expected")
         further = (item for item in self.fields.items() if item[0] not in _NOT_SENT)

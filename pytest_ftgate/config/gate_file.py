@@ -1,7 +1,5 @@
 """The gate file, ``ftgate.yaml``: read once and validated as a whole."""
 
-from __future__ import annotations
-
 import json
 import os
 from collections.abc import Callable, Mapping

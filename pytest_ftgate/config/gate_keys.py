@@ -1,7 +1,5 @@
 """The keys of a gate and of the gate file."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal, cast
 
@@ -155,7 +153,7 @@ class GateKeys(Keys):
 
     def settled(
         self, sources: Mapping[str, Source], *, gate: str | None, standards: Mapping[str, BaselineKeys]
-    ) -> GateKeys:
+    ) -> "GateKeys":
         """Return a copy with the source of each key and the values that no key holds."""
         copy = self.model_copy()
         copy._sources, copy._gate, copy._standards = sources, gate, standards

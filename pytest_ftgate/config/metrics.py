@@ -1,7 +1,5 @@
 """Metrics in the configuration, and the keys of those that a model or people judge."""
 
-from __future__ import annotations
-
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -36,7 +34,7 @@ class MetricSpec(Placeable):
     def __str__(self) -> str:
         return self.name
 
-    def placed(self, at: At, name: str | None = None) -> MetricSpec:  # noqa: ARG002  # a metric has its own name
+    def placed(self, at: At, name: str | None = None) -> "MetricSpec":  # noqa: ARG002  # a metric has its own name
         """Return the metric with its source, also of its paths and judge."""
         source = at()
         options = {key: place(value, lambda *_: source) for key, value in self.options.items()}

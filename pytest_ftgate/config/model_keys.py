@@ -1,7 +1,5 @@
 """The keys of a model, by provider."""
 
-from __future__ import annotations
-
 import re
 from collections.abc import Collection
 from typing import Annotated, Any, ClassVar, Literal
@@ -110,7 +108,7 @@ class Price(Keys):
     )
 
     @model_validator(mode="after")
-    def _one_way_to_pay(self) -> Price:
+    def _one_way_to_pay(self) -> "Price":
         if flaw := mixed(self.model_fields_set):
             raise refusals([(("gpu_hour_usd",), f"the price {flaw}: keep one of them")])
         return self

@@ -1,7 +1,5 @@
 """Models in the configuration: the forms in which one may be written, and the validated result."""
 
-from __future__ import annotations
-
 import os
 import re
 from collections.abc import Mapping
@@ -59,7 +57,7 @@ class ModelSpec(Placeable):
         """Return whether the gate sets the model's prompt, which recordings and functions bring themselves."""
         return self.provider not in ("recorded", "python", "callable")
 
-    def placed(self, at: At, name: str | None = None) -> ModelSpec:
+    def placed(self, at: At, name: str | None = None) -> "ModelSpec":
         """Return the model with its source; a named model keeps the source of its definition."""
         options, source, given = self.options, self.source, at()
         if source is not BUILT_IN:

@@ -1,7 +1,5 @@
 """A policy that several repositories share: defaults of a file, which a gate may only tighten."""
 
-from __future__ import annotations
-
 import os
 from collections.abc import Iterator
 from dataclasses import dataclass

@@ -1,20 +1,15 @@
 """Problems in a mapping of keys, in this package's words: pydantic's own messages never reach a user."""
 
-from __future__ import annotations
-
 import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, TypeVar, cast
+from typing import Any, TypeVar, cast
 
 from pydantic import BaseModel, ValidationError, ValidationInfo
-from pydantic_core import InitErrorDetails, PydanticCustomError
+from pydantic_core import ErrorDetails, InitErrorDetails, PydanticCustomError
 
 from pytest_ftgate.errors import ConfigError, Where, combined
 from pytest_ftgate.text import KeyPath, got, is_numeral, suggestion
-
-if TYPE_CHECKING:
-    from pydantic_core import ErrorDetails
 
 MISSING = "this required key is missing"
 _OWN = "ftgate"

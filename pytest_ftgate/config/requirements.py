@@ -1,7 +1,5 @@
 """The requirements of a gate besides its gain."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Annotated, Any
@@ -34,7 +32,7 @@ class ThresholdKeys(SourcedKeys):
     max: Annotated[Number, Weaker("higher")] = optional("The maximum value.")
 
     @model_validator(mode="after")
-    def _bounded(self) -> ThresholdKeys:
+    def _bounded(self) -> "ThresholdKeys":
         if not self.model_fields_set & {"min", "max"}:
             raise refusal("needs min, max or both")
         if self.model_fields_set >= {"min", "max"} and self.min > self.max:
@@ -114,7 +112,7 @@ class SliceKeys(Keys):
     )
 
     @model_validator(mode="after")
-    def _each_once(self) -> SliceKeys:
+    def _each_once(self) -> "SliceKeys":
         twice = [name for i, name in enumerate(self.fields) if name in self.fields[:i]]
         if twice:
             raise refusals([(("fields",), f"contains {quoted(twice[0])} twice")])
@@ -178,7 +176,7 @@ class TrainingCostKeys(Keys):
     epochs: Rate = optional("How often the training set is read.")
 
     @model_validator(mode="after")
-    def _one_form(self) -> TrainingCostKeys:
+    def _one_form(self) -> "TrainingCostKeys":
         begun = [form for form in _FORMS if self.model_fields_set & set(form)]
         if len(begun) != 1:
             either = " or ".join(f"{{{', '.join(form)}}}" for form in _FORMS)

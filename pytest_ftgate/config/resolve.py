@@ -1,7 +1,5 @@
 """Merge the places that configure a gate: the nearest place wins for each key, and each value keeps its source."""
 
-from __future__ import annotations
-
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace

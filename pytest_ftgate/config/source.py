@@ -1,7 +1,5 @@
 """The sources of a gate's values, and the places (layers) that may set them."""
 
-from __future__ import annotations
-
 import os
 import secrets
 import weakref

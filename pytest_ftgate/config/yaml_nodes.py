@@ -5,8 +5,6 @@ that are not text, a second document, and values that YAML 1.1 and 1.2 read diff
 refused. PyYAML's constructors are never called.
 """
 
-from __future__ import annotations
-
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -43,7 +41,7 @@ class Node:
 
     value: Any
     line: int
-    parts: Mapping[str | int, tuple[int, Node]] = field(default_factory=dict)  # by key or position, with its line
+    parts: "Mapping[str | int, tuple[int, Node]]" = field(default_factory=dict)  # by key or position, with its line
     size: int = 1  # number of values, itself included, with aliases expanded
     height: int = 0  # levels below it
 

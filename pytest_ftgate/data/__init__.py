@@ -1,7 +1,5 @@
 """Read examples from files and iterables, strictly, and identify them by their content."""
 
-from __future__ import annotations
-
 from pytest_ftgate.data.example import (
     DataSet,
     Example,

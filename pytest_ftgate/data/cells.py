@@ -1,7 +1,5 @@
 """Turn the values of Python objects and of columnar files into JSON values, so that all rows follow the same rules."""
 
-from __future__ import annotations
-
 import io
 import json
 import math

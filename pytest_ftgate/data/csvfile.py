@@ -1,7 +1,5 @@
 """Read CSV files with a header, separated by commas, semicolons or tabs."""
 
-from __future__ import annotations
-
 import csv
 from collections.abc import Iterator
 from itertools import chain

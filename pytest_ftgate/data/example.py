@@ -1,7 +1,5 @@
 """Examples, data sets, and the hashes that identify examples by their content."""
 
-from __future__ import annotations
-
 import hashlib
 import json
 from collections.abc import Iterator, Mapping

@@ -1,7 +1,5 @@
 """The formats of rows that are recognised by their keys. A format is one entry of ``FORMATS``."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import islice

@@ -1,7 +1,5 @@
 """Read examples from the iterables that fixtures and markers give."""
 
-from __future__ import annotations
-
 import hashlib
 import json
 import os

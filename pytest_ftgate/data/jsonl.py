@@ -1,7 +1,5 @@
 """Read JSON Lines and JSON arrays strictly."""
 
-from __future__ import annotations
-
 import json
 import re
 from collections.abc import Iterable, Iterator

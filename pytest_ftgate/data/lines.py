@@ -1,7 +1,5 @@
 """Read the lines of a UTF-8 file, decoding and hashing them."""
 
-from __future__ import annotations
-
 import gc
 import gzip
 import hashlib
@@ -85,7 +83,7 @@ class Lines:
         self._file = io.BufferedReader(raw, _CHUNK)
         self._offset = 0
 
-    def __iter__(self) -> Lines:
+    def __iter__(self) -> "Lines":
         return self
 
     def __next__(self) -> str:

@@ -1,7 +1,5 @@
 """Read data files into data sets."""
 
-from __future__ import annotations
-
 import os
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager

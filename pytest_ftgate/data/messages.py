@@ -1,7 +1,5 @@
 """Check chat messages, and split conversations into input and expected output."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from typing import Any
 

@@ -1,7 +1,5 @@
 """Normalise inputs, so that equal ones can be found."""
 
-from __future__ import annotations
-
 import re
 import unicodedata
 from collections.abc import Mapping

@@ -1,7 +1,5 @@
 """Turn the rows of a data set, whatever their format and the names of their columns, into examples."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any

@@ -1,7 +1,5 @@
 """Read JSON strictly: reject texts that JSON readers do not agree about."""
 
-from __future__ import annotations
-
 import ast
 import json
 import math

@@ -1,7 +1,5 @@
 """Read tables with any columns from CSV or JSONL."""
 
-from __future__ import annotations
-
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path

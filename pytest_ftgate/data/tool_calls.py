@@ -1,7 +1,5 @@
 """Tool calls in one canonical shape: ``[{"name": ..., "arguments": {...}}]``, whatever shape they came in."""
 
-from __future__ import annotations
-
 import ast
 import re
 from collections.abc import Collection, Iterator, Mapping

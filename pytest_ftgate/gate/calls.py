@@ -1,7 +1,5 @@
 """Call the models and judges of one gate."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace

@@ -1,7 +1,5 @@
 """Load data sets once per session, unless their source changes, and audit each pair of sets once."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable
 from dataclasses import replace
 from hashlib import sha256

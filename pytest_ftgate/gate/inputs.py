@@ -1,7 +1,5 @@
 """Read the inputs of a gate without calling a model: data, metrics and models."""
 
-from __future__ import annotations
-
 from functools import partial
 from typing import Any
 

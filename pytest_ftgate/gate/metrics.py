@@ -1,7 +1,5 @@
 """Build the metrics that a gate names anywhere, and reject thresholds that are always or never met."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 from math import inf
 from typing import Any

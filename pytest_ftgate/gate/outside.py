@@ -1,7 +1,5 @@
 """Judge a gate outside pytest, in a notebook or at the end of a training script, and read JSON reports."""
 
-from __future__ import annotations
-
 import os
 import sys
 from pathlib import Path

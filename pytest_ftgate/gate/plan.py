@@ -1,23 +1,23 @@
 """Say what a gate costs and what it can show, without a verdict; a preview also asks its models a few examples."""
 
-from __future__ import annotations
-
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from math import ceil, isfinite
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from pytest_ftgate.checks.context import RunName, jobs
+from pytest_ftgate.checks.context import Context, RunName, jobs
 from pytest_ftgate.checks.drop import status_of
 from pytest_ftgate.checks.ready import improved
 from pytest_ftgate.checks.shown import may_show, part_of
-from pytest_ftgate.data import expected_text
+from pytest_ftgate.config import GateKeys
+from pytest_ftgate.data import Example, expected_text
 from pytest_ftgate.errors import FtgateError
 from pytest_ftgate.gate.calls import calling
 from pytest_ftgate.gate.run import read_gate
 from pytest_ftgate.gate.state import Judged, Services
 from pytest_ftgate.metrics import Scored
+from pytest_ftgate.models import Completion, Model
 from pytest_ftgate.models.price import price_of, tokens_usd
 from pytest_ftgate.result import RED, AttemptResult, Check, Status, called, error_check
 from pytest_ftgate.runs.measure import answers_of, compare_scored, is_right, measure_run, rightness
@@ -26,11 +26,6 @@ from pytest_ftgate.statistics.arrays import Codes
 from pytest_ftgate.statistics.groups import group_codes, group_counts
 from pytest_ftgate.statistics.planning import Chances, chances, detectable_gain, fewest_graded, fewest_wins, redrawn
 
-if TYPE_CHECKING:
-    from pytest_ftgate.checks.context import Context
-    from pytest_ftgate.config import GateKeys
-    from pytest_ftgate.data import Example
-    from pytest_ftgate.models import Completion, Model
 _LOSSES = (0, 4, 8)
 _MARGINS, _MARGIN = (0.0, 1.0, 2.0), 0.05  # the gains in margins; what stands for a margin of 0
 _BROKEN, _RIGHT = 0.03, 0.8  # the shares that are assumed where no answers are stored

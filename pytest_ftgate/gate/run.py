@@ -1,7 +1,5 @@
 """Judge one gate: read its inputs, run the free checks, call its models, score them, and reach the verdict."""
 
-from __future__ import annotations
-
 import json
 from dataclasses import asdict, replace
 from typing import Any, get_args

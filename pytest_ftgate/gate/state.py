@@ -1,22 +1,17 @@
 """What a session provides to a gate, and what a judged gate returns."""
 
-from __future__ import annotations
-
 import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from pytest_ftgate.checks.audit import TrainingAudit
 from pytest_ftgate.checks.context import Context
 from pytest_ftgate.data import DataSet
 from pytest_ftgate.result import GateResult
+from pytest_ftgate.runs.budget import Budget
 from pytest_ftgate.runs.progress import ProgressDisplay
 from pytest_ftgate.runs.runner import Run, Stores
-
-if TYPE_CHECKING:
-    from pytest_ftgate.runs.budget import Budget  # it loads asyncio
-
 
 SIGNS_OF_CI = (
     "CI", "BUILD_NUMBER", "JENKINS_URL", "TF_BUILD", "TEAMCITY_VERSION", "CODEBUILD_BUILD_ID", "GITHUB_ACTIONS",

@@ -1,7 +1,5 @@
 """The metric ``format``: whether answers have the required form; their content is not compared."""
 
-from __future__ import annotations
-
 import re
 from collections import Counter
 from collections.abc import Sequence

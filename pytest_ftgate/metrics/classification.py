@@ -4,8 +4,6 @@
 same metric as a function of tallies is used for the confidence bound.
 """
 
-from __future__ import annotations
-
 import math
 import warnings
 from collections.abc import Callable, Iterable, Sequence

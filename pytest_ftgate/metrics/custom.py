@@ -1,22 +1,18 @@
 """Custom metrics: a function that scores one example, with a declared range and direction."""
 
-from __future__ import annotations
-
 import inspect
 import math
 from collections.abc import Callable, Sequence
 from copy import deepcopy
 from dataclasses import dataclass
 from numbers import Real
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import Any, TypeAlias
 
+from pytest_ftgate.data import Example
 from pytest_ftgate.errors import ConfigError, MetricError, told
 from pytest_ftgate.metrics.options import Options
 from pytest_ftgate.metrics.protocol import Answers, Metric, Scored, by_example
 from pytest_ftgate.text import FARTHEST, kind_of
-
-if TYPE_CHECKING:
-    from pytest_ftgate.data import Example
 
 ScoreExample: TypeAlias = Callable[[Any, str], float]
 

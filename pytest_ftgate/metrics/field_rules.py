@@ -1,7 +1,5 @@
 """Rules for comparing JSON fields: normalization, tolerances and list order."""
 
-from __future__ import annotations
-
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from fractions import Fraction
@@ -103,7 +101,7 @@ class FieldRules:
         """Return the largest difference of two equal numbers of a field."""
         return _for_field(self.tolerance, name) or 0.0
 
-    def lenient(self) -> FieldRules:
+    def lenient(self) -> "FieldRules":
         """Return the rules with all texts fully normalized."""
         return replace(self, texts={ALL_OTHERS: FULL})
 

@@ -9,8 +9,6 @@ counts as one example; ``micro``: over all values of all examples, as slot F1 is
 is not JSON are missing.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property, lru_cache, partial
@@ -75,7 +73,7 @@ class FieldMetric(Metric):
             scored = self._pooled(wanted, found)
         return replace(scored, notes=notes, breakdown=self._breakdown(one for repeat in found for one in repeat))
 
-    def lenient(self) -> FieldMetric:
+    def lenient(self) -> "FieldMetric":
         return replace(self, rules=self.rules.lenient())
 
     def _container(self, value: Any, index: int) -> Any:

@@ -1,17 +1,13 @@
 """Differences between an expected and an answered JSON value, leaf by leaf."""
 
-from __future__ import annotations
-
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import Any, TypeAlias
 
 from pytest_ftgate.metrics.field_rules import FieldRules, child_name, is_number
+from pytest_ftgate.metrics.protocol import Codes, Floats
 from pytest_ftgate.text import shortened
-
-if TYPE_CHECKING:
-    from pytest_ftgate.metrics.protocol import Codes, Floats
 
 LeafPath: TypeAlias = tuple[str | int, ...]
 RIGHT, WRONG, MISSING, SPURIOUS = range(4)

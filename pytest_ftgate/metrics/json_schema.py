@@ -1,21 +1,16 @@
 """JSON Schema validation with ``jsonschema``; schemas are checked before any call, without network access."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Mapping
 from itertools import islice
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import Any, TypeAlias
 
 from pytest_ftgate.data.lines import read_text
 from pytest_ftgate.data.strict_json import parse_json
 from pytest_ftgate.errors import ConfigError, DataError, shown_path
 from pytest_ftgate.metrics.field_rules import FieldRules
 from pytest_ftgate.metrics.json_diff import shown_place
-from pytest_ftgate.metrics.options import needed
-
-if TYPE_CHECKING:
-    from pytest_ftgate.metrics.options import Options
+from pytest_ftgate.metrics.options import Options, needed
 
 Broken: TypeAlias = tuple[str, str]
 """The group of an error (place with ``[*]`` for list positions, and keyword), and its message."""

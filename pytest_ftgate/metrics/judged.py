@@ -1,12 +1,13 @@
 """Metrics that a model or people judge: their definitions, and the scores once there are judgements."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import Any, TypeAlias
 
+from pytest_ftgate.config import ModelSpec
+from pytest_ftgate.config.metrics import CalibrationKeys
+from pytest_ftgate.data import DataSet
 from pytest_ftgate.data.table import Row, read_table
 from pytest_ftgate.errors import ConfigError, DataError, MetricError, Where, shown_path
 from pytest_ftgate.metrics.options import Options
@@ -14,11 +15,6 @@ from pytest_ftgate.metrics.protocol import Answers, Floats, Metric, Scored, by_e
 from pytest_ftgate.models.prompt import read_text
 from pytest_ftgate.result import Check, JudgeResult
 from pytest_ftgate.text import excerpt, nearest, plural, printable
-
-if TYPE_CHECKING:
-    from pytest_ftgate.config import ModelSpec
-    from pytest_ftgate.config.metrics import CalibrationKeys
-    from pytest_ftgate.data import DataSet
 
 RUBRIC, PREFERENCE, HUMAN_PREFERENCE = NAMES = ("rubric", "preference", "human_preference")
 READS_EXPECTED = False

@@ -1,28 +1,21 @@
 """The labels of a test set, and how the label of an answer is read."""
 
-from __future__ import annotations
-
 import re
 import unicodedata
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cache, cached_property
 from itertools import islice
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from pytest_ftgate.data import expected_text
+from pytest_ftgate.data import DataSet, expected_text
 from pytest_ftgate.data.strict_json import json_within, parse_json
 from pytest_ftgate.errors import ConfigError, MetricError, Where
 from pytest_ftgate.metrics.normalization import AS_WRITTEN, OF_LABELS, Normalization
 from pytest_ftgate.metrics.options import Options, did_you_mean
-from pytest_ftgate.metrics.protocol import Codes
+from pytest_ftgate.metrics.protocol import Answers, Codes
 from pytest_ftgate.metrics.time_limit import within_limit
 from pytest_ftgate.text import kind_of, listed
-
-if TYPE_CHECKING:
-    from pytest_ftgate.data import DataSet
-    from pytest_ftgate.metrics.protocol import Answers
-
 
 _ROWS_NAMED = 5
 READING_OPTIONS = ("normalize", "pattern", "json_field")
@@ -235,7 +228,7 @@ class LabelSet:
         others = len(tokens) - max((end - start for start, end, _ in outer), default=0)
         return named.pop() if len(named) == 1 and others <= MOST_WORDS else None
 
-    def bare(self) -> LabelSet:
+    def bare(self) -> "LabelSet":
         """Return the same labels for answers that are just a label, without a pattern or field."""
         return replace(self, reading=replace(self.reading, pattern=None, json_field=()))
 

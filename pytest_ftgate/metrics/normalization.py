@@ -1,7 +1,5 @@
 """Normalization of texts before they are compared."""
 
-from __future__ import annotations
-
 import unicodedata
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass

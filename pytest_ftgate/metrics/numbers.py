@@ -1,7 +1,5 @@
 """Numbers: right within a tolerance, or graded by how far they are from the expected one."""
 
-from __future__ import annotations
-
 import math
 import re
 from collections.abc import Iterable, Sequence

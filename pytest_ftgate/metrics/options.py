@@ -1,23 +1,17 @@
 """Validation of a metric's options: their names and types."""
 
-from __future__ import annotations
-
 import math
 import re
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from pytest_ftgate.data import expected_text
+from pytest_ftgate.config import MetricSpec
+from pytest_ftgate.data import Example, expected_text
 from pytest_ftgate.errors import ConfigError, Where, combined
 from pytest_ftgate.metrics.normalization import STEPS, Normalization
 from pytest_ftgate.text import kind_of, listed, nearest
-
-if TYPE_CHECKING:
-    from pytest_ftgate.config import MetricSpec
-    from pytest_ftgate.data import Example
-
 
 _OF_OTHER_METRICS = ("normalize", "pattern", "json_field", "labels", "pos_label")  # such a name is no slip
 

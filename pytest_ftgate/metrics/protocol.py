@@ -8,18 +8,18 @@ from dataclasses import dataclass, field, replace
 from fractions import Fraction
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
+import numpy as np
+from numpy.typing import NDArray
+
 from pytest_ftgate.data import expected_text
 from pytest_ftgate.errors import MetricError
 from pytest_ftgate.metrics.normalization import AS_WRITTEN, FULL, Normalization
+from pytest_ftgate.statistics.arrays import Places
+from pytest_ftgate.statistics.set_level import SetCounts
 from pytest_ftgate.text import is_share
 
 if TYPE_CHECKING:
-    import numpy as np
-    from numpy.typing import NDArray
-
     from pytest_ftgate.metrics.labels import LabelSet
-    from pytest_ftgate.statistics.arrays import Places
-    from pytest_ftgate.statistics.set_level import SetCounts
 
 Floats: TypeAlias = "NDArray[np.float64]"
 Bools: TypeAlias = "NDArray[np.bool_]"

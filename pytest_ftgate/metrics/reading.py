@@ -4,8 +4,6 @@ It serves to tell what a model knows from how it writes. No step of it looks for
 it uses the shape alone.
 """
 
-from __future__ import annotations
-
 import re
 from collections.abc import Collection, Mapping
 from typing import Any, Literal, TypeAlias

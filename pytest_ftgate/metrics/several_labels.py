@@ -1,7 +1,5 @@
 """Several labels for one example: the expected output and the answer are lists of labels, whose order is ignored."""
 
-from __future__ import annotations
-
 import json
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field

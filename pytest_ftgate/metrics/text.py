@@ -1,7 +1,5 @@
 """Metrics of texts: exact match, also of JSON values, and similarity, which is graded from 0 to 1."""
 
-from __future__ import annotations
-
 import re
 import unicodedata
 from collections import Counter

@@ -1,7 +1,5 @@
 """A time limit for matching one answer: a pattern can backtrack for years, and a CI job must not hang."""
 
-from __future__ import annotations
-
 import signal
 import threading
 from collections.abc import Callable

@@ -8,8 +8,6 @@ arguments: 2 x pairs / (expected + made). Ragas calls the same measure ToolCallF
 names alone.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -47,7 +45,7 @@ class ToolCallMetric(Metric):
     def score(self, expected: Sequence[Any], answers: Answers) -> Scored:
         return by_example(self, [_expected_calls(value) for value in expected], answers, self._score)
 
-    def lenient(self) -> ToolCallMetric:
+    def lenient(self) -> "ToolCallMetric":
         return replace(self, rules=self.rules.lenient())
 
     def answers_read(self, answers: Iterable[str | None]) -> list[str | None]:

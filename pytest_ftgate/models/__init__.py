@@ -3,12 +3,11 @@
 Built-in providers are registered like those of others. Modules of this package do not use these names.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+from pytest_ftgate.config import ModelSpec
 from pytest_ftgate.errors import ConfigError, guarded
 from pytest_ftgate.models.protocol import FINISHES as FINISHES
 from pytest_ftgate.models.protocol import Completion as Completion
@@ -18,9 +17,6 @@ from pytest_ftgate.models.protocol import Question as Question
 from pytest_ftgate.models.protocol import Surroundings as Surroundings
 from pytest_ftgate.models.protocol import key_of as key_of
 from pytest_ftgate.text import nearest
-
-if TYPE_CHECKING:
-    from pytest_ftgate.config import ModelSpec
 
 Builder = Callable[["ModelSpec", Surroundings], Model]
 

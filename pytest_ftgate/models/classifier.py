@@ -1,26 +1,19 @@
 """Fine-tuned classifiers in this process: ``provider: transformers`` with ``task: text-classification``."""
 
-from __future__ import annotations
-
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from pathlib import Path
 
 from pytest_ftgate import clock
+from pytest_ftgate.config import ModelSpec
 from pytest_ftgate.data import canonical_json, expected_text
 from pytest_ftgate.errors import ConfigError
 from pytest_ftgate.models import transformers
-from pytest_ftgate.models.protocol import Completion
+from pytest_ftgate.models.protocol import Completion, Surroundings
 from pytest_ftgate.models.python import FunctionModel, question
 from pytest_ftgate.models.workers import CALLS_AT_ONCE
 from pytest_ftgate.text import listed
-
-if TYPE_CHECKING:
-    from pathlib import Path
-
-    from pytest_ftgate.config import ModelSpec
-    from pytest_ftgate.models.protocol import Surroundings
 
 TASK = "text-classification"
 _OF_TEXT = ("adapter", "max_new_tokens", "params", "system", "few_shot", "template")

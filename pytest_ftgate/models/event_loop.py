@@ -1,7 +1,5 @@
 """Run coroutines from plain code, also if the caller's thread already runs an event loop."""
 
-from __future__ import annotations
-
 import asyncio
 import contextlib
 import threading

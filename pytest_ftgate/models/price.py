@@ -1,24 +1,19 @@
 """Price answers, by the gate or the package ``genai-prices``. An unknown price or cost is never taken for zero."""
 
-from __future__ import annotations
-
 import math
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timezone
 from importlib.metadata import version
-from typing import TYPE_CHECKING, Any
+from typing import Any
 from urllib.parse import urlsplit
 
 from pytest_ftgate import clock
 from pytest_ftgate.config.model_keys import PER_TOKEN, mixed
 from pytest_ftgate.errors import ConfigError, Where
-from pytest_ftgate.models.protocol import Price
+from pytest_ftgate.models.protocol import Completion, Model, Price
 from pytest_ftgate.text import excerpt
-
-if TYPE_CHECKING:
-    from pytest_ftgate.models.protocol import Completion, Model
 
 _UNPRICED = "no price in the gate"
 _KEYS = (*PER_TOKEN, "gpu_hour_usd")

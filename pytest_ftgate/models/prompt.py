@@ -5,8 +5,6 @@ needs no model, no network and no language settings. Source of the method: Liu e
 Examples for GPT-3? (DeeLIO), there with sentence embeddings; the most similar example comes last, next to the question.
 """
 
-from __future__ import annotations
-
 import hashlib
 import re
 from collections import Counter, deque
@@ -15,9 +13,10 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from itertools import takewhile
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from pytest_ftgate.data import Example, Messages, canonical_json, expected_text, is_blank, normalized_input
+from pytest_ftgate.config import ModelSpec
+from pytest_ftgate.data import DataSet, Example, Messages, canonical_json, expected_text, is_blank, normalized_input
 from pytest_ftgate.data.example import content_id
 from pytest_ftgate.data.lines import read_text as read_file
 from pytest_ftgate.data.lines import written_at
@@ -25,10 +24,6 @@ from pytest_ftgate.data.normalize import INSTRUCTIONS, visible, without_instruct
 from pytest_ftgate.data.tool_calls import calls_in, declared_tools
 from pytest_ftgate.errors import ConfigError, DataError, Where, shown_path
 from pytest_ftgate.text import listed, nearest
-
-if TYPE_CHECKING:
-    from pytest_ftgate.config import ModelSpec
-    from pytest_ftgate.data import DataSet
 
 _PLACEHOLDER = re.compile(r"\{([^{}]+)\}")
 _NAME = re.compile(r"\s*[^\W\d][\w .-]*")
@@ -47,7 +42,7 @@ class Prompt:
     system: str | None = None  # replaces the instructions (system and developer messages) of the data
     template: str | None = None  # the user message, with {input} and {FIELD}; None: the input
     shots: Messages = ()  # user and assistant turns between the instructions and the input
-    neighbours: Neighbours | None = None  # training examples that follow them, chosen for each input
+    neighbours: "Neighbours | None" = None  # training examples that follow them, chosen for each input
 
     @property
     def fields(self) -> tuple[str, ...]:
@@ -63,7 +58,7 @@ class Prompt:
         near = self.neighbours.of(example) if self.neighbours is not None else ()
         return [*instructions, *self.shots, *(turn for shot in near for turn in self._shot(shot)), *turns]
 
-    def with_shots(self, examples: Iterable[Example]) -> Prompt:
+    def with_shots(self, examples: Iterable[Example]) -> "Prompt":
         """Return the prompt with these examples as turns before every input. Raises :class:`ConfigError`."""
         return replace(self, shots=tuple(turn for example in examples for turn in self._shot(example)))
 

@@ -1,21 +1,17 @@
 """Define the protocol of models: anything that completes an example."""
 
-from __future__ import annotations
-
 import random
 import re
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any, Literal, NamedTuple, Protocol, TypeAlias, TypeGuard
+from typing import Any, Literal, NamedTuple, Protocol, TypeAlias, TypeGuard
 
+from pytest_ftgate.config import ModelSpec
 from pytest_ftgate.config.model_keys import OUTPUT_LIMITS
+from pytest_ftgate.data import DataSet, Example
 from pytest_ftgate.errors import ModelError, guarded
-
-if TYPE_CHECKING:
-    from pytest_ftgate.config import ModelSpec
-    from pytest_ftgate.data import DataSet, Example
-    from pytest_ftgate.models.prompt import Prompt
+from pytest_ftgate.models.prompt import Prompt
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,7 +1,5 @@
 """Use Python callables as models: functions in their own threads, coroutines in the runner's loop."""
 
-from __future__ import annotations
-
 import asyncio
 import hashlib
 import inspect
@@ -14,14 +12,16 @@ from functools import partial
 from importlib import import_module
 from numbers import Number
 from operator import attrgetter
-from typing import TYPE_CHECKING, Any, NoReturn, cast
+from typing import Any, NoReturn, cast
 from weakref import WeakValueDictionary
 
 from pytest_ftgate import clock
+from pytest_ftgate.config import ModelSpec
 from pytest_ftgate.config.source import token
-from pytest_ftgate.data import canonical_json, expected_text, without_instructions
+from pytest_ftgate.data import Example, canonical_json, expected_text, without_instructions
 from pytest_ftgate.errors import RAISED_CURE, ConfigError, ModelError, Where, is_cancelled_from_outside, may_pass, told
 from pytest_ftgate.models.price import price_of, written_price
+from pytest_ftgate.models.prompt import Prompt
 from pytest_ftgate.models.protocol import (
     BuiltModel,
     Completion,
@@ -36,11 +36,6 @@ from pytest_ftgate.models.protocol import (
 from pytest_ftgate.models.returned import encoded, label_of, predicted, unreadable
 from pytest_ftgate.models.workers import CALLS_AT_ONCE, InProcesses, Workers
 from pytest_ftgate.text import nearest
-
-if TYPE_CHECKING:
-    from pytest_ftgate.config import ModelSpec
-    from pytest_ftgate.data import Example
-    from pytest_ftgate.models.prompt import Prompt
 
 
 def resolve_target(target: str, where: Where) -> Callable[..., Any]:

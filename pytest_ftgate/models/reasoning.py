@@ -1,7 +1,5 @@
 """Tell a model's answer from the reasoning that it wrote before it."""
 
-from __future__ import annotations
-
 import re
 from collections.abc import Iterable
 from dataclasses import replace

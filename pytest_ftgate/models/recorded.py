@@ -1,7 +1,5 @@
 """Answer from recorded predictions, joined to the examples by id."""
 
-from __future__ import annotations
-
 import hashlib
 import re
 import sys
@@ -9,9 +7,10 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 
-from pytest_ftgate.data import Example, expected_text, input_sha256
+from pytest_ftgate.config import ModelSpec
+from pytest_ftgate.data import Example, Input, expected_text, input_sha256
 from pytest_ftgate.data.example import content_id
 from pytest_ftgate.data.jsonl import parse_object
 from pytest_ftgate.data.lines import Lines, open_lines, written_at
@@ -28,10 +27,6 @@ from pytest_ftgate.models.protocol import (
     is_count,
 )
 from pytest_ftgate.text import excerpt, kind_of, listed, nearest
-
-if TYPE_CHECKING:
-    from pytest_ftgate.config import ModelSpec
-    from pytest_ftgate.data import Input
 
 _IDS_SHOWN = 3
 _HASH = re.compile("[0-9a-f]{16}")  # an id that was made from an input

@@ -1,7 +1,5 @@
 """Read what classifiers of common libraries return: a label, or what holds one; else say how to unpack it."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Mapping
 from typing import Any

@@ -1,7 +1,5 @@
 """Local models and LoRA adapters, by transformers and peft: the extra ``local``."""
 
-from __future__ import annotations
-
 import hashlib
 import json
 import warnings
@@ -12,22 +10,18 @@ from functools import cache, partial
 from importlib.util import find_spec
 from pathlib import Path
 from threading import RLock
-from typing import TYPE_CHECKING, Any, TypeAlias, cast
+from typing import Any, TypeAlias, cast
 
 from pytest_ftgate import clock
-from pytest_ftgate.data import canonical_json
+from pytest_ftgate.config import ModelSpec
+from pytest_ftgate.data import Example, canonical_json
 from pytest_ftgate.data.tool_calls import canonical_calls, declared_tools
 from pytest_ftgate.errors import ConfigError, ModelError
 from pytest_ftgate.models.price import written_price
-from pytest_ftgate.models.prompt import TEXT_PARTS, build_prompt
+from pytest_ftgate.models.prompt import TEXT_PARTS, Prompt, build_prompt
 from pytest_ftgate.models.protocol import Completion, Model, Surroundings, parts_of
 from pytest_ftgate.models.python import FunctionModel
 from pytest_ftgate.text import listed
-
-if TYPE_CHECKING:
-    from pytest_ftgate.config import ModelSpec
-    from pytest_ftgate.data import Example
-    from pytest_ftgate.models.prompt import Prompt
 
 Conversation: TypeAlias = "Sequence[Mapping[str, Any]] | Mapping[str, Any]"  # messages, or {"messages", "tools"}
 BATCH_SIZE = 8

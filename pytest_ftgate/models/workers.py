@@ -1,7 +1,5 @@
 """Call blocking functions in daemon threads, so that one that never returns blocks nothing else, or in processes."""
 
-from __future__ import annotations
-
 import asyncio
 import inspect
 from collections.abc import Callable, Sequence

@@ -1,28 +1,22 @@
 """Values of the fixtures: models and examples of a test's gate, and a function that evaluates any model."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pytest
 
-from pytest_ftgate.config import Source
+from pytest_ftgate.config import GateKeys, ModelSpec, Source
+from pytest_ftgate.data import DataSet, Example, Input
 from pytest_ftgate.errors import ConfigError, FtgateError, ModelError, Where
+from pytest_ftgate.gate.state import Services
+from pytest_ftgate.models import Model, Surroundings
 from pytest_ftgate.plugin.layers import layers_as_written
 from pytest_ftgate.plugin.outcome import fail
+from pytest_ftgate.plugin.session import GateSession
+from pytest_ftgate.runs.runner import Run
 from pytest_ftgate.text import printable
-
-if TYPE_CHECKING:
-    from pytest_ftgate.config import GateKeys, ModelSpec
-    from pytest_ftgate.data import DataSet, Example, Input
-    from pytest_ftgate.gate.state import Services
-    from pytest_ftgate.models import Model, Surroundings
-    from pytest_ftgate.plugin.session import GateSession
-    from pytest_ftgate.runs.runner import Run
-
 
 __tracebackhide__ = True  # tracebacks of fixtures and test bodies show none of our lines
 

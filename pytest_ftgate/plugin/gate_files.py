@@ -1,7 +1,5 @@
 """Find and load the gate file. Its path is relative to the ini file's folder."""
 
-from __future__ import annotations
-
 import os
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict
@@ -9,18 +7,16 @@ from fnmatch import fnmatch
 from functools import cached_property
 from itertools import chain
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pytest
 
+from pytest_ftgate.checks.weaker.project import Compared, Past
+from pytest_ftgate.config import GateFile
 from pytest_ftgate.errors import ConfigError, Where, shown_path
 from pytest_ftgate.git import in_repository, tracked
 from pytest_ftgate.ini_file import ini_paths
 from pytest_ftgate.plain import from_plain
-
-if TYPE_CHECKING:
-    from pytest_ftgate.checks.weaker.project import Compared, Past
-    from pytest_ftgate.config import GateFile
 
 
 def ini_path(config: pytest.Config, text: str) -> Path:

@@ -1,7 +1,5 @@
 """Refuse options, and ini keys that would have no effect: a misspelled ``ftgate_required`` would require nothing."""
 
-from __future__ import annotations
-
 import os
 from collections.abc import Iterable, Iterator
 from importlib.util import find_spec

@@ -1,7 +1,5 @@
 """Collect the keys of a test's gate from its markers, the project's fixtures and parameters, and the gate file."""
 
-from __future__ import annotations
-
 import inspect
 import os
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
@@ -9,22 +7,18 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from types import CodeType
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pytest
 
 from pytest_ftgate.checks.attempts import check_history
 from pytest_ftgate.checks.weaker.gates import Weakening
 from pytest_ftgate.checks.weaker.project import Finding, as_written, loosened
-from pytest_ftgate.config import GateKeys, Layer, Source, resolve_gate
+from pytest_ftgate.config import GateFile, GateKeys, Layer, Source, resolve_gate
 from pytest_ftgate.errors import ConfigError, Where, shown_path
 from pytest_ftgate.plugin.gate_files import GateFiles
 from pytest_ftgate.plugin.marks import Level, marked_levels, naming, test_id
 from pytest_ftgate.result import Check
-
-if TYPE_CHECKING:
-    from pytest_ftgate.config import GateFile
-
 
 __tracebackhide__ = True  # tracebacks of fixtures show none of our lines
 
@@ -37,13 +31,13 @@ FIXTURES = {
 _MOVE = "Write it into the gate file: ini ftgate_forbid_weakening compares what stands there."
 
 
-def layers_as_judged(request: pytest.FixtureRequest, files: GateFiles) -> Layers:
+def layers_as_judged(request: pytest.FixtureRequest, files: GateFiles) -> "Layers":
     """Return the layers of a test's gate; its overridden fixtures are set up for that."""
     remarks = tuple(unused_fixtures(request))
     return replace(_layers(request, files, request.getfixturevalue), remarks=remarks)
 
 
-def layers_as_written(request: pytest.FixtureRequest, key: str, files: GateFiles) -> Layers:
+def layers_as_written(request: pytest.FixtureRequest, key: str, files: GateFiles) -> "Layers":
     """Return the layers without an overridden fixture for ``key``, which may be the caller.
 
     Other overridden fixtures are not set up. A stand-in satisfies "required": a callable, or no examples.
@@ -54,7 +48,7 @@ def layers_as_written(request: pytest.FixtureRequest, key: str, files: GateFiles
 
 def _layers(
     request: pytest.FixtureRequest, files: GateFiles, value_of: Callable[[str], Any], given: Collection[str] = ()
-) -> Layers:
+) -> "Layers":
     """Return the layers of a test's gate; ``given`` are keys that no overridden fixture is asked for."""
     item: pytest.Item = request.node
     levels = list(marked_levels(item))

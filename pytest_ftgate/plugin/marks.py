@@ -1,7 +1,5 @@
 """Read the ftgate markers of a test, and find the file and line where each is written."""
 
-from __future__ import annotations
-
 import inspect
 import os
 import re

@@ -1,7 +1,5 @@
 """Compare the gates that ini ``ftgate_required`` requires with those that this session judged."""
 
-from __future__ import annotations
-
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path

@@ -1,11 +1,9 @@
 """Judge the gate of a marked test in its set-up, and turn the verdict into the test's outcome."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
-from typing import TYPE_CHECKING, NoReturn
+from typing import NoReturn
 
 import pytest
 
@@ -24,8 +22,7 @@ from pytest_ftgate.text import plural, printable
 
 __tracebackhide__ = True  # tracebacks of fixtures and test bodies show none of our lines
 
-if TYPE_CHECKING:
-    from pytest_ftgate.plugin.session import GateSession
+from pytest_ftgate.plugin.session import GateSession
 
 _SKIPPED = (pytest.skip.Exception, pytest.xfail.Exception)
 

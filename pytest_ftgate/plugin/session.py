@@ -1,14 +1,12 @@
 """Collect the verdicts of one session, of this process and of xdist's workers, and report them."""
 
-from __future__ import annotations
-
 import json
 import sys
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pytest
 
@@ -16,24 +14,21 @@ from pytest_ftgate import clock
 from pytest_ftgate.errors import DataError, FtgateError, guarded, shown_path
 from pytest_ftgate.gate.data_sets import DataSets
 from pytest_ftgate.gate.state import Judged, Services
+from pytest_ftgate.models.recorded import Recording
 from pytest_ftgate.plugin.gate_files import GateFiles, ini_path, option_path, refuse_tracked
 from pytest_ftgate.plugin.marks import MARK, claimed_name, location, test_id
 from pytest_ftgate.plugin.obligations import DESELECTED, Owed, Seen, find_owed, unmarked, waived_by
 from pytest_ftgate.plugin.planning import Plans, planning_option
 from pytest_ftgate.plugin.terminal import HIDDEN, add_error, display, failed_tests, show_block, show_gates, show_lines
 from pytest_ftgate.reports import json as json_report
+from pytest_ftgate.reports.html.evidence import Evidence
 from pytest_ftgate.reports.session import Outcome
 from pytest_ftgate.reports.text import Line
 from pytest_ftgate.result import GateResult, Session, failed_result
+from pytest_ftgate.runs.budget import Budget
+from pytest_ftgate.runs.runner import Run, Stores
+from pytest_ftgate.runs.store import Store
 from pytest_ftgate.text import one_line, printable, shortened, show_usd
-
-if TYPE_CHECKING:
-    from pytest_ftgate.models.recorded import Recording
-    from pytest_ftgate.reports.html.evidence import Evidence
-    from pytest_ftgate.runs.budget import Budget
-    from pytest_ftgate.runs.runner import Run, Stores
-    from pytest_ftgate.runs.store import Store
-
 
 __tracebackhide__ = True  # tracebacks of fixtures and test bodies show none of our lines
 

@@ -1,7 +1,5 @@
 """Write to pytest's terminal: the blocks of gates, lines on the session, progress while tests run."""
 
-from __future__ import annotations
-
 import os
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import nullcontext

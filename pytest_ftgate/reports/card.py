@@ -4,8 +4,6 @@ The header is Hugging Face's ``model-index`` (https://huggingface.co/docs/hub/mo
 ``huggingface_hub.ModelCard`` read; the text is for an auditor.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import PurePath
 from typing import Any

@@ -1,7 +1,5 @@
 """The JSON report, its schema and the JUnit properties, with the same facts under the same names."""
 
-from __future__ import annotations
-
 import json
 import platform
 from collections.abc import Iterable, Mapping

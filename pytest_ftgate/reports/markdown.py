@@ -1,7 +1,5 @@
 """A session as Markdown for a pull request or a job summary: verdicts are visible, details are folded."""
 
-from __future__ import annotations
-
 import re
 from collections.abc import Iterable, Iterator, Sequence
 from typing import NamedTuple

@@ -1,10 +1,9 @@
 """A plan or a preview of a gate as lines of text. All lines are safe to print."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Sequence
-from typing import TYPE_CHECKING, TypeVar
+from typing import TypeVar
 
+from pytest_ftgate.gate.plan import Answer, Asked, Calls, Plan, Prompt
 from pytest_ftgate.reports.sentences import FINISHES
 from pytest_ftgate.reports.table import Table, columns
 from pytest_ftgate.reports.text import Line, finding_lines
@@ -22,8 +21,6 @@ from pytest_ftgate.text import (
     show_value,
 )
 
-if TYPE_CHECKING:
-    from pytest_ftgate.gate.plan import Answer, Asked, Calls, Plan, Prompt
 Amount = TypeVar("Amount", int, float)
 _LONGEST, _SHORT = 20_000, 68
 """The most characters of a prompt or an answer, with ``-v`` and without."""

@@ -1,24 +1,20 @@
 """Read and write recordings: a folder with one JSONL file per gate and model, which can be committed."""
 
-from __future__ import annotations
-
 import json
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
 from hashlib import sha256
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from pytest_ftgate.data import input_sha256
 from pytest_ftgate.data.strict_json import parse_json
 from pytest_ftgate.errors import DataError, Where, shown_path, write_whole
+from pytest_ftgate.models import Completion
 from pytest_ftgate.models.protocol import COUNTS
-
-if TYPE_CHECKING:
-    from pytest_ftgate.models import Completion
-    from pytest_ftgate.models.recorded import Recording
-    from pytest_ftgate.runs.runner import Run
+from pytest_ftgate.models.recorded import Recording
+from pytest_ftgate.runs.runner import Run
 
 _SLUG_CHARACTERS = 80
 _GREEN = ".green.json"

@@ -1,7 +1,5 @@
 """Sentences about a result that all reports share."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from math import inf

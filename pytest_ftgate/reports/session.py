@@ -1,21 +1,16 @@
 """Write the reports of a session in all formats."""
 
-from __future__ import annotations
-
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from pytest_ftgate import clock
 from pytest_ftgate.errors import write_whole
 from pytest_ftgate.reports import json
+from pytest_ftgate.reports.html.evidence import Evidence
 from pytest_ftgate.result import GateResult, Session
-
-if TYPE_CHECKING:
-    from pytest_ftgate.reports.html.evidence import Evidence
-    from pytest_ftgate.runs.runner import Run
+from pytest_ftgate.runs.runner import Run
 
 
 @dataclass(frozen=True)

@@ -1,7 +1,5 @@
 """The table that all reports share, and its layout as lines of text."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal, NamedTuple
@@ -52,7 +50,7 @@ class Table:
     def __bool__(self) -> bool:
         return bool(self.rows)
 
-    def compact(self) -> Table:
+    def compact(self) -> "Table":
         """Return the table without empty columns; the first two columns stay."""
         return self.only(
             column
@@ -60,7 +58,7 @@ class Table:
             if column < 2 or any(row[column] not in _EMPTY for row in self.rows)
         )
 
-    def only(self, columns: Iterable[int]) -> Table:
+    def only(self, columns: Iterable[int]) -> "Table":
         """Return the table with only these columns."""
         kept = list(columns)
         rows = tuple(tuple(row[column] for column in kept) for row in self.rows)

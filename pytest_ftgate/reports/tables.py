@@ -1,7 +1,5 @@
 """The tables of a result. Each report formats them itself."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import NamedTuple

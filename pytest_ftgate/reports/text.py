@@ -1,7 +1,5 @@
 """A result as text for a terminal or a CI log of 80 columns: the block of a gate, which is a red test's failure."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from itertools import takewhile

@@ -1,25 +1,19 @@
 """Call one model: retry, limit, check and time each call."""
 
-from __future__ import annotations
-
 import asyncio
 from collections import Counter
 from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING, TypeVar
+from typing import TypeVar
 
 from pytest_ftgate import clock
 from pytest_ftgate.errors import RAISED_CURE, FailureKind, ModelError, told
-from pytest_ftgate.models import Completion, Prediction, Question
+from pytest_ftgate.models import Completion, Model, Prediction, Question
 from pytest_ftgate.models.event_loop import note_call
 from pytest_ftgate.models.protocol import COUNTS, FINISHES, MOST_BYTES, RetryPolicy, is_count, is_seconds
+from pytest_ftgate.runs.budget import Meter
 from pytest_ftgate.runs.run_state import AbandonedError
-from pytest_ftgate.runs.throttle import Throttle, wait_refused
-
-if TYPE_CHECKING:
-    from pytest_ftgate.models import Model
-    from pytest_ftgate.runs.budget import Meter
-    from pytest_ftgate.runs.throttle import Outage
+from pytest_ftgate.runs.throttle import Outage, Throttle, wait_refused
 
 _T = TypeVar("_T")
 

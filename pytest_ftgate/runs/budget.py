@@ -1,23 +1,17 @@
 """Keep the cost of all calls below a limit, by estimating each call before it is made."""
 
-from __future__ import annotations
-
 import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from math import ceil
 from threading import Lock
-from typing import TYPE_CHECKING
 
+from pytest_ftgate.data import Example
 from pytest_ftgate.errors import ModelError, Where
+from pytest_ftgate.models import Completion, Model
 from pytest_ftgate.models.price import PRICE_CURE, cost_of, price_of, tokens_usd
-from pytest_ftgate.models.protocol import output_limit
+from pytest_ftgate.models.protocol import Price, output_limit
 from pytest_ftgate.text import plural, show_usd
-
-if TYPE_CHECKING:
-    from pytest_ftgate.data import Example
-    from pytest_ftgate.models import Completion, Model
-    from pytest_ftgate.models.protocol import Price
 
 _OPTION = "--ftgate-max-cost"
 _CHARACTERS_PER_TOKEN = 3
@@ -70,7 +64,7 @@ class Budget:
         """Return the number of calls whose cost is unknown, as text; empty if there are none."""
         return f"{plural(self.unsure_calls, 'call')} whose cost is unknown" if self.unsure_calls else ""
 
-    def meter(self, model: Model) -> Meter | None:
+    def meter(self, model: Model) -> "Meter | None":
         """Return what counts a model's calls in one run; None for recordings, and for a function without a price.
 
         Raises:

@@ -1,7 +1,5 @@
 """The items of a judge's calibration, which people have judged, and the agreement of two raters."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from math import fsum
 from typing import NamedTuple

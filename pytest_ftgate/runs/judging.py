@@ -3,19 +3,18 @@
 In a question all untrusted text is inside one JSON object: it cannot pose as instructions.
 """
 
-from __future__ import annotations
-
 import hashlib
 import json
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 
 from pytest_ftgate.data import DataSet, Example, Messages, content_id, expected_text
 from pytest_ftgate.data.jsonl import parse_object
 from pytest_ftgate.errors import DataError
+from pytest_ftgate.metrics import Metric
 from pytest_ftgate.metrics.judged import (
     HUMAN_PREFERENCE,
     Graded,
@@ -25,17 +24,13 @@ from pytest_ftgate.metrics.judged import (
     paired_metrics,
     value_unasked,
 )  # fmt: skip
+from pytest_ftgate.models import Completion, Model, Prediction
 from pytest_ftgate.result import Check, JudgeResult, Status
 from pytest_ftgate.runs.calibration import SIDES, Item, cohen_kappa, weighted_kappa
 from pytest_ftgate.runs.measure import answers_of, measure_run
 from pytest_ftgate.runs.run_state import UselessError
-from pytest_ftgate.runs.runner import Job, run_models
+from pytest_ftgate.runs.runner import Job, Run, run_models
 from pytest_ftgate.text import excerpt, plural, printable
-
-if TYPE_CHECKING:
-    from pytest_ftgate.metrics import Metric
-    from pytest_ftgate.models import Completion, Model, Prediction
-    from pytest_ftgate.runs.runner import Run
 
 _TURNED = {"A": "B", "tie": "tie", "B": "A"}
 _SHOWN = 40
@@ -275,7 +270,7 @@ def _pairs(answers: _Answers, role: str, index: int) -> list[tuple[Any, Any]]:
     return list(zip(_at(answers["candidate"], index), _at(answers[role], index), strict=True))
 
 
-def _scored(metric: ModelJudged, test: DataSet, answers: _Answers, replies: _Replies) -> Mapping[str, Metric]:
+def _scored(metric: ModelJudged, test: DataSet, answers: _Answers, replies: "_Replies") -> Mapping[str, Metric]:
     """Return the metric with its scores, by role."""
     if not metric.pairwise:
         grades = {

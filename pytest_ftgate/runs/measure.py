@@ -1,7 +1,5 @@
 """Measure what one model did on the test set: scores, time, tokens and cost."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace

@@ -1,23 +1,19 @@
 """Diagnose answers: which mistakes two models make, which labels and examples differ, and what a gain is based on."""
 
-from __future__ import annotations
-
 import re
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import cache, partial
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from pytest_ftgate.data import Example, expected_text
 from pytest_ftgate.data.strict_json import container_of, parse_json
 from pytest_ftgate.data.tool_calls import calls_in, canonical_calls, declared_tools, names_in, text_beside_calls
 from pytest_ftgate.diagnosis import Confusion, Diagnosis, LabelScore
+from pytest_ftgate.metrics import Metric
 from pytest_ftgate.metrics.labels import LabelSet, Reading
-
-if TYPE_CHECKING:
-    from pytest_ftgate.metrics import Metric
-    from pytest_ftgate.models import Completion
-    from pytest_ftgate.runs.measure import Measured
+from pytest_ftgate.models import Completion
+from pytest_ftgate.runs.measure import Measured
 
 Call = dict[str, Any]
 

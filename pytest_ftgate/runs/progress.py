@@ -1,18 +1,14 @@
 """Show the progress of the models on one line of a terminal, or as a line per minute in a log."""
 
-from __future__ import annotations
-
 import shutil
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from pytest_ftgate import clock
+from pytest_ftgate.runs.run_state import Progress
 from pytest_ftgate.text import excerpt, printable, show_seconds, show_usd
-
-if TYPE_CHECKING:
-    from pytest_ftgate.runs.run_state import Progress
 
 EVERY_S = 60.0
 _HOUR_S, _MINUTE_S = 3600, 60
@@ -80,7 +76,7 @@ class ProgressDisplay:
                 self._write("\r" + " " * self._width + "\r")
         self._start()
 
-    def _move(self, fresh_line: Callable[[], Any], models: Sequence[_Model]) -> None:
+    def _move(self, fresh_line: Callable[[], Any], models: "Sequence[_Model]") -> None:
         with self._uncaptured():  # a captured stream does not know the terminal's width
             if not self._width:
                 fresh_line()

@@ -1,18 +1,13 @@
 """Hold the outcomes of a run so far."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import chain
-from typing import TYPE_CHECKING
 
 from pytest_ftgate.errors import ModelError
+from pytest_ftgate.models import Completion, Model, Question
 from pytest_ftgate.models.price import cost_of, price_of
 from pytest_ftgate.models.protocol import Prediction
-
-if TYPE_CHECKING:
-    from pytest_ftgate.models import Completion, Model, Question
 
 Keys = Sequence[Sequence[str]]
 """The keys of one job's answers: ``[repeat][example]``."""

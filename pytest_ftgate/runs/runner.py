@@ -1,29 +1,23 @@
 """Run models over test sets: every prediction is found or asked for once, all models at the same time."""
 
-from __future__ import annotations
-
 import contextlib
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property, partial
 from hashlib import sha256
-from typing import TYPE_CHECKING, cast
+from typing import cast
 
 from pytest_ftgate import clock
-from pytest_ftgate.data import expected_text
+from pytest_ftgate.data import DataSet, Example, expected_text
 from pytest_ftgate.errors import ModelError
-from pytest_ftgate.models import key_of
+from pytest_ftgate.models import Completion, Model, key_of
 from pytest_ftgate.models.protocol import Delegate, Prediction, RetryPolicy, output_limit
 from pytest_ftgate.models.reasoning import answer_of, stripping_for
 from pytest_ftgate.models.recorded import RecordedModel, Recording
+from pytest_ftgate.runs.budget import Budget
 from pytest_ftgate.runs.run_state import EarlyStop, Keys, Progress, RunState
+from pytest_ftgate.runs.store import Store
 from pytest_ftgate.text import DAY_S
-
-if TYPE_CHECKING:
-    from pytest_ftgate.data import DataSet, Example
-    from pytest_ftgate.models import Completion, Model
-    from pytest_ftgate.runs.budget import Budget
-    from pytest_ftgate.runs.store import Store
 
 _RETRY = RetryPolicy()
 _STILL_S = 20.0  # after which progress is reported although nothing has changed

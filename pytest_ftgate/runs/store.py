@@ -1,7 +1,5 @@
 """Store every paid prediction as it arrives, in one SQLite file that many processes share, or in memory."""
 
-from __future__ import annotations
-
 import dataclasses
 import json
 import sqlite3

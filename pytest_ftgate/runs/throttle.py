@@ -1,7 +1,5 @@
 """Decide when the next call to a model may begin, and when a model that answers no call is given up."""
 
-from __future__ import annotations
-
 import asyncio
 from collections.abc import Callable
 from math import ceil

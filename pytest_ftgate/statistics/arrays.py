@@ -1,7 +1,5 @@
 """Type aliases of numpy arrays."""
 
-from __future__ import annotations
-
 from typing import TypeAlias
 
 import numpy as np

@@ -5,8 +5,6 @@ All functions take the scores of baseline and candidate on the same examples (re
 score is NaN or outside its range, or the metric is undefined for all answers together.
 """
 
-from __future__ import annotations
-
 import math
 from collections.abc import Hashable, Iterable
 from dataclasses import replace

@@ -1,7 +1,5 @@
 """Turn p-values into decisions and into bounds that never contradict them."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from dataclasses import dataclass
 from fractions import Fraction

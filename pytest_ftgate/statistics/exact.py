@@ -1,7 +1,5 @@
 """Test a gain in right answers exactly and unconditionally, for any margin."""
 
-from __future__ import annotations
-
 import math
 from functools import lru_cache
 from statistics import NormalDist

@@ -1,7 +1,5 @@
 """Test the mean of bounded differences by Gaffke's method, which stays valid if rare large losses were not seen."""
 
-from __future__ import annotations
-
 import math
 from dataclasses import dataclass
 
@@ -37,7 +35,7 @@ class Sample:
     worst: float
 
     @classmethod
-    def of(cls, differences: Floats, worst: float) -> Sample:
+    def of(cls, differences: Floats, worst: float) -> "Sample":
         """Return the sample of differences of shape ``(n,)``.
 
         Of very many distinct values, each is split between its two neighbours on an even grid, in proportion to its
@@ -66,7 +64,7 @@ class Sample:
         squares = float(self.counts @ (self.values - self.mean) ** 2)
         return math.sqrt(squares / (n - 1)) if n > 1 else 0.0
 
-    def grown(self, n: float) -> Sample:
+    def grown(self, n: float) -> "Sample":
         """Return a sample of ``n`` examples with the same distribution."""
         return Sample(self.values, self.counts * (n / float(self.counts.sum())), self.worst)
 

@@ -1,7 +1,5 @@
 """Handle groups of dependent examples, such as the turns of one conversation, which are one piece of evidence."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Hashable, Iterable
 

@@ -1,7 +1,5 @@
 """Estimate standard errors by the delete-one and delete-a-group jackknife, with Student's t."""
 
-from __future__ import annotations
-
 import math
 from dataclasses import dataclass
 

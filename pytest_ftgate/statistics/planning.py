@@ -1,7 +1,5 @@
 """Plan sample sizes: the number of examples that a gate needs, and what a number of examples can show."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass

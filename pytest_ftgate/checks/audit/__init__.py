@@ -1,7 +1,5 @@
 """The training audit: usable examples, duplicates, leaks, labels and malformed rows."""
 
-from __future__ import annotations
-
 from pytest_ftgate.checks.audit.audit import TrainingAudit, audit_training_set, row_pairs
 from pytest_ftgate.checks.audit.exact import check_test_set, leaked_rows
 from pytest_ftgate.checks.audit.near import grouped, grouped_by_content

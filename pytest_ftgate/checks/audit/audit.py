@@ -1,7 +1,5 @@
 """The audit of a training set: everything that can be counted before a model is called."""
 
-from __future__ import annotations
-
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
@@ -62,7 +60,7 @@ class TrainingAudit:
     empty_outputs: tuple[int, ...]
     chat_errors: Mapping[int, str]
     tokens: tuple[int, ...]
-    labels: Labels
+    labels: "Labels"
 
     @property
     def conflicts(self) -> int:

@@ -5,8 +5,6 @@ rows are compared, as data-juicer and text-dedup do with headers and boilerplate
 prefix of ``need`` consecutive texts in sorted order, which finds all of them in one pass; ends likewise, reversed.
 """
 
-from __future__ import annotations
-
 import os
 import re
 from collections.abc import Iterable, Sequence
@@ -74,7 +72,7 @@ class Shared:
     ends: tuple[str, ...] = ()
 
     @classmethod
-    def of(cls, texts: Sequence[str]) -> Shared:
+    def of(cls, texts: Sequence[str]) -> "Shared":
         """Return what these texts share, by an even sample of them."""
         sample = [masked(text) for text in texts[:: -(-len(texts) // _SAMPLE) or 1]]
         ends = _common_starts([text[::-1] for text in sample], reverse=True)
@@ -211,7 +209,7 @@ class Wording:
     output: str
 
     @classmethod
-    def of(cls, content: str, output: str) -> Wording:
+    def of(cls, content: str, output: str) -> "Wording":
         """Return the form of a row with this normalised input and this output."""
         words = words_of(content)
         numbers = sorted(word for word in words.split() if not word.isalpha() and re.search(r"\d", word))

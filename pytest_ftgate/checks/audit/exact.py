@@ -1,7 +1,5 @@
 """Find exact duplicates: repeated and contradictory rows, and test inputs that are in the training set."""
 
-from __future__ import annotations
-
 import hashlib
 from collections.abc import Iterable, Iterator, Sequence, Set
 from dataclasses import dataclass
@@ -114,7 +112,7 @@ class _InputKey:
     turns: bytes
 
     @classmethod
-    def of(cls, given: Input) -> _InputKey:
+    def of(cls, given: Input) -> "_InputKey":
         whole = _digest(given)
         turns = without_instructions(given)
         return cls(whole, whole if turns is given else _digest(turns))

@@ -7,19 +7,16 @@ import re
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from itertools import islice
-from typing import TYPE_CHECKING, Any, Literal, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 from pytest_ftgate.checks.audit.audit import labels_in
 from pytest_ftgate.checks.audit.content import differing
 from pytest_ftgate.checks.audit.near import NEAR
+from pytest_ftgate.checks.context import Context
 from pytest_ftgate.config.data import max_tokens
-from pytest_ftgate.data import expected_text
+from pytest_ftgate.data import DataSet, expected_text
 from pytest_ftgate.result import Action, Check, Status, Threshold
 from pytest_ftgate.text import plural, printable
-
-if TYPE_CHECKING:
-    from pytest_ftgate.checks.context import Context
-    from pytest_ftgate.data import DataSet
 
 _MOST_CONFLICTS = 100
 """The gate fails if more than one row in this many contradicts an earlier one."""

@@ -5,8 +5,6 @@ Each test input is looked for by the run of words around its rarest word, in tim
 Source: A. Broder, On the resemblance and containment of documents (1997).
 """
 
-from __future__ import annotations
-
 import re
 from collections import Counter
 from collections.abc import Hashable, Iterable, Iterator, Mapping, Sequence, Set

@@ -8,22 +8,19 @@ Sources: A. Broder, On the resemblance and containment of documents (1997); P. I
 neighbors (1998).
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from itertools import pairwise
-from typing import TYPE_CHECKING, Any
+from typing import Any
 from zlib import crc32
+
+import numpy as np
+from numpy.typing import NDArray
 
 from pytest_ftgate.checks.audit.content import SHINGLE, Wording, contents, plain_text, resemblance, shingles, words_of
 from pytest_ftgate.checks.audit.leaks import copies_but_for_ids, sharing
 from pytest_ftgate.data import DataSet, expected_text, normalized_input
-
-if TYPE_CHECKING:
-    import numpy as np
-    from numpy.typing import NDArray
 
 NEAR = 0.75
 """Lowest resemblance of near duplicates, from 0 to 1; how it was chosen: docs/data.md."""

@@ -1,7 +1,5 @@
 """Read files as they were at the merge base of this change and its target branch."""
 
-from __future__ import annotations
-
 import os
 import re
 from collections.abc import Iterable, Sequence

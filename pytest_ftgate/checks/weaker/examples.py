@@ -1,23 +1,18 @@
 """Compare a test set with its version at the merge base, example by example."""
 
-from __future__ import annotations
-
 import re
 from collections.abc import Iterator
 from hashlib import md5, sha256
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import TYPE_CHECKING, Literal
+from typing import Literal
 
 from pytest_ftgate.checks.weaker.base import Base
 from pytest_ftgate.checks.weaker.gates import same_file
-from pytest_ftgate.data import canonical_json, load_examples, normalized_input
+from pytest_ftgate.config import DataKeys, GateKeys
+from pytest_ftgate.data import DataSet, Example, canonical_json, load_examples, normalized_input
 from pytest_ftgate.errors import DataError, HistoryError, shown_path
 from pytest_ftgate.text import plural
-
-if TYPE_CHECKING:
-    from pytest_ftgate.config import DataKeys, GateKeys
-    from pytest_ftgate.data import DataSet, Example
 
 Kind = Literal["weaker", "unread", "untracked", "note"]
 """What is weaker, could not be compared, is not in git, or is only to be noted."""

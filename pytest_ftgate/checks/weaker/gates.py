@@ -3,21 +3,16 @@
 Keys with a direction (``Weaker``) are compared by it. Of the others those that a verdict rests on must be the same.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from pytest_ftgate.checks.goal import not_served
-from pytest_ftgate.config import DataKeys, MetricSpec, ModelSpec, file_of
+from pytest_ftgate.config import DataKeys, GateKeys, MetricSpec, ModelSpec, file_of
 from pytest_ftgate.config.checks import CHANGEABLE, LEVELS
 from pytest_ftgate.config.keys import Keys, Weaker, comparable
 from pytest_ftgate.errors import shown_path
-
-if TYPE_CHECKING:
-    from pytest_ftgate.config import GateKeys
 
 _OPERATION = ("concurrency", "timeout_s", "retries", "api_key_env", "price")
 """Keys of a model that do not change its answers, besides its name."""

@@ -1,7 +1,5 @@
 """Compare the project with what it was at the merge base: its ini keys, its gate file, and its test sets."""
 
-from __future__ import annotations
-
 import shlex
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace

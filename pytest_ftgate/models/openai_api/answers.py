@@ -1,7 +1,5 @@
 """Read the answers of chat completions as untrusted data: compatible servers differ."""
 
-from __future__ import annotations
-
 import json
 import re
 from collections.abc import Mapping

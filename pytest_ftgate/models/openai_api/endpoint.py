@@ -16,14 +16,13 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 from pytest_ftgate import clock
+from pytest_ftgate.config import ModelSpec
 from pytest_ftgate.errors import ModelError, Where, masked, redacted, secrets
 from pytest_ftgate.models.protocol import is_count
 from pytest_ftgate.text import excerpt
 
 if TYPE_CHECKING:
     import httpx2
-
-    from pytest_ftgate.config import ModelSpec
 
 PUBLIC_ENDPOINT = "https://api.openai.com/v1"
 _QUOTA_CODES = frozenset({"insufficient_quota", "billing_hard_limit_reached", "billing_not_active"})

@@ -13,6 +13,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from pytest_ftgate import clock
+from pytest_ftgate.config import ModelSpec, Source
 from pytest_ftgate.data import Example, canonical_json
 from pytest_ftgate.data.tool_calls import declared_tools
 from pytest_ftgate.errors import ConfigError, ModelError, is_cancelled_from_outside
@@ -35,8 +36,6 @@ from pytest_ftgate.models.protocol import MOST_BYTES, BuiltModel, Completion, Pr
 
 if TYPE_CHECKING:
     import httpx2
-
-    from pytest_ftgate.config import ModelSpec, Source
 
 CONCURRENCY = 16
 _encode = json.JSONEncoder(separators=(",", ":"), allow_nan=False).encode

@@ -3,30 +3,25 @@
 The answers of both models stand side by side.
 """
 
-from __future__ import annotations
-
 import json
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, field
 from itertools import repeat
 from math import isfinite
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any, Literal
 
 from pytest_ftgate.checks.audit import row_pairs
+from pytest_ftgate.checks.context import Context
 from pytest_ftgate.checks.shown import hides, shown_answers
 from pytest_ftgate.data import canonical_json, expected_text
+from pytest_ftgate.metrics import Metric
 from pytest_ftgate.models import Completion
 from pytest_ftgate.models.prompt import Prompt
 from pytest_ftgate.plain import from_plain
 from pytest_ftgate.reports.sentences import FINISHES
 from pytest_ftgate.result import RowPair, called
-from pytest_ftgate.runs.measure import is_right, rightness, shown_input
+from pytest_ftgate.runs.measure import Measured, is_right, rightness, shown_input
 from pytest_ftgate.text import plural, readable, show_seconds
-
-if TYPE_CHECKING:
-    from pytest_ftgate.checks.context import Context
-    from pytest_ftgate.metrics import Metric
-    from pytest_ftgate.runs.measure import Measured
 
 _PROMPT_CHARACTERS = 50_000
 _ROUNDING = 1e-9
@@ -83,7 +78,7 @@ class Evidence:
         return json.dumps(asdict(self), allow_nan=False)
 
     @classmethod
-    def from_json(cls, text: str) -> Evidence:
+    def from_json(cls, text: str) -> "Evidence":
         """Return what :meth:`to_json` wrote."""
         return from_plain(cls, json.loads(text))
 

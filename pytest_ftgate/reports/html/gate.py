@@ -1,7 +1,5 @@
 """Build what the page shows of one gate; a section without facts is empty, and left out of the page."""
 
-from __future__ import annotations
-
 import json
 from collections import Counter
 from collections.abc import Iterator, Mapping

@@ -8,6 +8,7 @@ from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from hashlib import sha256
 from importlib.resources import files
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pytest_ftgate.git import find_head
@@ -20,8 +21,6 @@ from pytest_ftgate.result import PROBLEMS_FIRST, GateResult, Session, Verdict
 from pytest_ftgate.text import minute, plural, readable
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from jinja2 import Environment
 
 

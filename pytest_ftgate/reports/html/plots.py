@@ -3,8 +3,6 @@
 Places across are percentages of the chart's width, so that it fills the page while its text keeps its size.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from html import escape
