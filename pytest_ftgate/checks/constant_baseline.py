@@ -35,9 +35,6 @@ def check(gate: Context) -> list[Check]:
     return [one for one in found if one is not None]
 
 
-# --- the best constant answer --------------------------------------------------------------------------------
-
-
 @dataclass(frozen=True, slots=True)
 class Constant:
     """Hold the constant answer that every model must beat.
@@ -116,8 +113,6 @@ def constant_answer(metric: Metric, answers: Answers) -> str | None:
     given = {answer for repeat in answers for answer in metric.answers_read(repeat) if answer is not None}
     return next(iter(given)) if len(given) == 1 else None
 
-
-# --- the models ----------------------------------------------------------------------------------------------
 
 _OTHERWISE = "or accept a weak baseline: checks: {weak_baseline: warn}"
 

@@ -38,9 +38,6 @@ class Drop:
         }
 
 
-# --- the judge of every gain and drop ------------------------------------------------------------------------
-
-
 def as_fraction(gain: float | Fraction) -> Fraction:
     """Return a gain for an exact comparison: counts as fractions, other values rounded to 12 decimals."""
     return gain if isinstance(gain, Fraction) else Fraction(repr(round(gain, 12)))
@@ -106,9 +103,6 @@ def judge_drop(
 
     drops = [judged(role) for role in best_first(baselines)]
     return max(drops, key=lambda drop: (_WORST_LAST.index(drop.status), -drop.compared.gain))
-
-
-# --- in words ------------------------------------------------------------------------------------------------
 
 
 def shown_gain(gate: Context, role: str, comparison: Comparison) -> str:

@@ -39,9 +39,6 @@ _REVISION = (
 _FUTURE = "Correct the clock of this machine, or record the predictions again."
 
 
-# --- the last green verdict --------------------------------------------------------------------------------------
-
-
 @dataclass(frozen=True)
 class LastGreen:
     """Hold what is remembered of the last green verdict of a gate.
@@ -149,9 +146,6 @@ def base_changed(gate: Context) -> Iterator[Check]:
         yield Check("test_set_changed", "warning", message, observed=gate.test.sha256, required=last.test_set)
 
 
-# --- answers that may not outlive their run ----------------------------------------------------------------------
-
-
 def until_judged(gate: Context, started: float) -> Iterator[Check]:
     """Report answers without a revision: those of earlier runs without a verdict, and all that this verdict ends.
 
@@ -172,9 +166,6 @@ def until_judged(gate: Context, started: float) -> Iterator[Check]:
 def _counted(answers: Sequence[tuple[Run, Prediction]]) -> str:
     names = dict.fromkeys(excerpt(run.model.name) for run, _ in answers)
     return f"{plural(len(answers), 'answer')} of {', '.join(names)}"
-
-
-# --- the age of the answers --------------------------------------------------------------------------------------
 
 
 def max_age(gate: Context) -> Iterator[Check]:

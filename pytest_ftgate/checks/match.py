@@ -92,9 +92,6 @@ def check_reach(gate: Context) -> list[Check]:
     return [Check("min_wins", "inconclusive", message, **numbers, advice=advice, action="add_examples")]
 
 
-# --- cheaper, faster ------------------------------------------------------------------------------------------
-
-
 def check_free(gate: Context) -> Iterator[Check]:
     """Check before any call that costs can be compared, and that latency samples are of one size."""
     candidate = gate.models.get("candidate")
@@ -170,9 +167,6 @@ def _advantage(gate: Context, word: str, measured: float, evidence: str) -> Chec
     return Check(f"{word}_by", status, message, measured, **required, advice=advice, action="cut_costs")
 
 
-# --- another baseline ----------------------------------------------------------------------------------------
-
-
 def _rivals(gate: Context) -> Iterator[Check]:
     """Warn of another baseline that also meets the gate: within ``max_drop`` of the best, and as cheap and fast.
 
@@ -199,9 +193,6 @@ def _rivals(gate: Context) -> Iterator[Check]:
             advice = "Make it the only baseline, and measure what the fine-tune gains over it."
             source = str(config.baselines[role].source)
             yield Check("alternatives", "warning", message, -drop, -most, source, advice)
-
-
-# --- before training -----------------------------------------------------------------------------------------
 
 
 def check_headroom(gate: Context) -> Iterator[Check]:

@@ -98,9 +98,6 @@ def _question(example: Example) -> str:
     return normalized_input(tuple(last)) if last else ""
 
 
-# --- fields that reveal the answer ---------------------------------------------------------------------------
-
-
 @dataclass(frozen=True)
 class Telling:
     """Hold how a field reveals the expected outputs.

@@ -124,9 +124,6 @@ def improved(best: Scored, gain: float, **changes: Any) -> Scored | None:
     return None if scores is None else replace(best, per_example=scores)
 
 
-# --- the hypothesis ------------------------------------------------------------------------------------------
-
-
 def check_prediction(config: GateKeys, metric: Metric) -> None:
     """Raise :class:`ConfigError` for a hypothesis outside of the metric's range, or with which the gate would fail."""
     prediction = config.prediction

@@ -141,9 +141,6 @@ def _shown(name: str, value: float, share: bool) -> str:
     return show_value(value, share=True) if share else f"{value:.6g}"
 
 
-# --- latencies, which are taken from a sample of the model alone ----------------------------------------------------
-
-
 def check_sampled(gate: Context) -> list[Check]:
     """Check that models whose latency has a threshold or is compared have a latency sample.
 

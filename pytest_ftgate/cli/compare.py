@@ -103,9 +103,6 @@ def _changed(what: str, before: str, after: str, more: str = "") -> Iterator[Mov
         yield Move(what, f"{before} -> {after}{more}")
 
 
-# --- thresholds ----------------------------------------------------------------------------------------------
-
-
 def _thresholds(before: GateResult, after: GateResult) -> Iterator[Move]:
     """Yield the thresholds that differ, by their directions (``Weaker``); another metric counts as weaker.
 
@@ -151,9 +148,6 @@ def _asked(gate: GateResult) -> dict[str, Any]:
     return {
         key: one for key, one in found.items() if isinstance(one, str) or (one is not None and abs(one) <= FARTHEST)
     }
-
-
-# --- data, values, models ------------------------------------------------------------------------------------
 
 
 def _data(old: GateResult, new: GateResult) -> Iterator[Move]:
@@ -218,9 +212,6 @@ def _judged(gate: GateResult) -> dict[str, tuple[str, str]]:
     worst_last = sorted(gate.checks, key=lambda check: -PROBLEMS_FIRST.index(check.status))
     told = (check for check in worst_last if check.status in (*RED, "warning"))
     return found | {f"check {check.name}": (check.status, check.message) for check in told}
-
-
-# --- text ----------------------------------------------------------------------------------------------------
 
 
 def comparison_lines(paths: Sequence[Path], reports: Sequence[Report], found: Sequence[GateMoves]) -> Iterator[str]:

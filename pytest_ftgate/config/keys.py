@@ -199,9 +199,6 @@ AboveZero = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 FreeData = Annotated[dict[str, Any], AfterValidator(_free)]
 
 
-# --- which of two values asks for less -----------------------------------------------------------------------------
-
-
 @dataclass(frozen=True, slots=True)
 class Weaker:
     """How the values of a key compare, declared in its type: ``Annotated[int, Weaker("lower")]``."""

@@ -114,9 +114,6 @@ def _shown(value: Any) -> str:
         return kind_of(value)
 
 
-# --- tables --------------------------------------------------------------------------------------------------------
-
-
 def table_of(given: Any) -> Table | None:
     """Return the rows of a frame of pandas, polars or Arrow, or of a ``datasets.Dataset``; None for other objects."""
     if isinstance(given, Mapping):
@@ -165,9 +162,6 @@ def _label_names(feature: Any) -> Iterator[tuple[str, ...]]:
         yield tuple(names)
     elif inner is not None:
         yield from _label_names(inner)
-
-
-# --- Parquet files -------------------------------------------------------------------------------------------------
 
 
 def read_parquet(lines: Lines) -> Table:

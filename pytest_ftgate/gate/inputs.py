@@ -71,9 +71,6 @@ def _audited(training: DataSet, test: DataSet, services: Services, deciding: Met
     return grouped(test, audit.test_near_rows) if audit.test_near_rows else test, audit
 
 
-# --- facts of the result -----------------------------------------------------------------------------------------
-
-
 def _with_input_facts(gate: Context) -> Context:
     """Add the facts of data and models that are known before any call."""
     test, training, audit, metric = gate.test, gate.training, gate.audit, gate.deciding
@@ -93,9 +90,6 @@ def _with_input_facts(gate: Context) -> Context:
         metric_range=(metric.low, metric.high),
         **gate.parts.facts,
     )
-
-
-# --- models --------------------------------------------------------------------------------------------------
 
 
 def build_models(config: GateKeys, surroundings: Surroundings, hook: Any | None) -> dict[str, Model]:

@@ -87,9 +87,6 @@ def custom_metrics(hook: Any | None) -> dict[str, Any]:
     return custom
 
 
-# --- thresholds ----------------------------------------------------------------------------------------------
-
-
 def check_keys(config: GateKeys, metrics: Mapping[str, Metric]) -> None:
     """Raise :class:`ConfigError` for an impossible margin, threshold or hypothesis, or a meaningless ``errors``."""
     metric, standards = metrics[config.decided_by.name], map(config.standard_of, config.baselines)

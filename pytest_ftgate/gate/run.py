@@ -177,9 +177,6 @@ def _checks_of_others(gate: Context, hook: Any | None) -> list[Check]:
     return found
 
 
-# --- scores --------------------------------------------------------------------------------------------------
-
-
 def _scored(gate: Context) -> Context:
     """Measure all runs, and score them if no answer and no judgement is missing."""
     specs, samples = gate.config.asked, gate.runs_of("latency")

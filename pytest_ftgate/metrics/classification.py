@@ -159,7 +159,6 @@ def _sklearn(function: str, gold: Any, predicted: Any, **options: Any) -> float:
     return float(getattr(sklearn.metrics, function)(gold, predicted, **options))
 
 
-# --- as functions of tallies ------------------------------------------------------------------------------------
 #
 # Resampling needs the value for many slightly different samples; calling scikit-learn for each would take minutes.
 # Every function takes tallies of shape ``(m, 3, K + 1)``, the diagonal and the margins of confusion matrices, and

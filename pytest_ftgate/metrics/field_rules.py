@@ -169,9 +169,6 @@ def _count_near_pairs(expected: list[Any], answered: list[Any], allowed: float) 
     return found
 
 
-# --- options -------------------------------------------------------------------------------------------------
-
-
 def read_rules(options: Options, names: frozenset[str], lists: Sequence[Lists] = LISTS) -> FieldRules:
     """Return the rules in a gate's options; raise :class:`ConfigError` if an option is invalid.
 

@@ -187,9 +187,6 @@ def _f1(counts: Floats, *, empty: float = 0.0) -> Floats:
     return ratios
 
 
-# --- options -------------------------------------------------------------------------------------------------
-
-
 def build(options: Options) -> FieldMetric:
     """Build ``field_f1``."""
     options.allow("fields", "average", "lists", "tolerance", "normalize")

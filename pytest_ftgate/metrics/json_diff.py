@@ -154,9 +154,6 @@ def _quoted(value: Any) -> str:
     return shortened(repr(value[:60] if isinstance(value, str) else value), 60)
 
 
-# --- lists of items ------------------------------------------------------------------------------------------------
-
-
 def paired(expected: Any, answered: Any, rules: FieldRules, counted: Callable[[str], bool], name: str = "") -> Any:
     """Return an answered JSON value with each list, nested ones too, in the order of the expected items that it fits.
 

@@ -54,8 +54,6 @@ class ExactMatch(TextMetric):
             return False
 
 
-# --- similarity ----------------------------------------------------------------------------------------------------
-
 # Scripts without spaces between words (Thai, Lao; Myanmar; Khmer; Hiragana, Katakana; Han). Each letter counts as a
 # word, because word boundaries are unknown.
 _UNSPACED = re.compile(

@@ -108,8 +108,6 @@ def cost_of_run(answers: Sequence[tuple[Completion | None, float | None]], price
     return Cost(round(math.fsum(known), 12))
 
 
-# --- the prices of genai-prices ------------------------------------------------------------------------------
-
 _RATES = {
     "input_mtok": "input_per_1m",
     "output_mtok": "output_per_1m",

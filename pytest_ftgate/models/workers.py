@@ -82,9 +82,6 @@ def _deliver(future: asyncio.Future[ThreadResult] | None, outcome: ThreadResult)
         outcome.value.close()
 
 
-# --- processes -------------------------------------------------------------------------------------------------
-
-
 class InProcesses:
     """Call a function in processes: takes a list of inputs, returns a list of answers and errors.
 

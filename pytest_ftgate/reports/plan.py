@@ -47,9 +47,6 @@ def plan_lines(plan: Plan, *, full: bool) -> list[Line]:
     return lines
 
 
-# --- calls and chances ---------------------------------------------------------------------------------------
-
-
 def _calls(plan: Plan) -> Iterator[str]:
     unscored = f"; {plan.unscored}" if plan.unscored else ""
     asked = f"the models were asked about the first {plan.preview:,} of {plural(plan.examples, 'example')}{unscored}"
@@ -122,9 +119,6 @@ def _chances(plan: Plan) -> Iterator[str]:
 def _percent(found: Chances | None) -> Iterator[str]:
     shares = (None,) * 3 if found is None else (found.passed, found.failed, found.inconclusive)
     return ("-" if share is None else f"{100 * share:.0f} %" for share in shares)
-
-
-# --- prompts and answers -------------------------------------------------------------------------------------
 
 
 def _first_prompt(model: Asked, *, full: bool) -> Iterator[Line]:

@@ -55,9 +55,6 @@ def _model(result: GateResult, role: str, model: ModelResult, names: Sequence[st
     )
 
 
-# --- parts of the data ---------------------------------------------------------------------------------------
-
-
 class _Part(NamedTuple):
     """A guard, a slice or a label: the values of both models, and the change with its bounds if known."""
 
@@ -132,8 +129,6 @@ def span(values: Iterable[float | None], metric_range: tuple[float, float] | Non
     return (low, high) if high > low else (0.0, 1.0)
 
 
-# --- the parts of metrics -------------------------------------------------------------------------------------
-
 _LABEL_WIDTH, _LONG_LABEL_WIDTH = 50, 74
 
 _Cells = Mapping[str, tuple[int | float | None, ...]]
@@ -197,9 +192,6 @@ def _cell(first: BreakdownResult, values: _Cells, row: str, number: int) -> str:
         return "-" if share else "0"
     value = values[row][number]
     return show_count(value) if isinstance(value, int) and not share else show_value(value, share=share)
-
-
-# --- mistakes, money, checks ---------------------------------------------------------------------------------
 
 
 def mistakes(result: GateResult) -> Table:

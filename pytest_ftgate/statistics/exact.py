@@ -129,9 +129,6 @@ def _enough_wins(trials: Codes, needed: Codes, winning: Floats, other: Floats) -
     return np.clip(falling, 0.0, 1.0)
 
 
-# --- Tango's score of the difference of two paired proportions -------------------------------------------------
-
-
 def tango_score(wins: Any, losses: Any, n: float, margin: float) -> Any:
     """Return the score of "the gain is ``margin``", standard normal if that is true; larger for larger gains.
 
@@ -181,9 +178,6 @@ def wins_to_reach(score: float, losses: Codes, n: int, margin: float) -> Codes:
         enough = half_count_score(np.minimum(middle, n - losses), losses, n, margin) >= score - slack
         low, high = np.where(enough, low, np.minimum(middle + 1, high)), np.where(enough, middle, high)
     return high
-
-
-# --- binomial probabilities: importing scipy.special takes longer than judging a gate on recordings ---------------
 
 
 def chance_of(counts: Codes, trials: Codes, rates: Floats, others: Floats) -> Floats:

@@ -145,9 +145,6 @@ def _first_rows(data: DataSet) -> dict[str, int]:
     return {example.group: row for row, example in reversed(list(enumerate(data))) if example.group is not None}
 
 
-# --- labels: those of both sets, and their imbalance ---------------------------------------------------------
-
-
 HARDLY = 5
 """A label of the test set with fewer training rows than this is reported."""
 
@@ -211,9 +208,6 @@ def labels_in(output: str, separator: str | None = None) -> tuple[str, ...] | No
             return None
     parts = [output] if separator is None else map(str.strip, output.split(separator))
     return tuple(dict.fromkeys(filter(None, parts)))
-
-
-# --- conversations that chat templates reject or silently rewrite, and rows that are too long ----------------
 
 
 _BYTES_PER_TOKEN = 4

@@ -197,9 +197,6 @@ def contents(texts: Sequence[str]) -> list[tuple[str, str]]:
     return [shared.content(text) for text in texts]
 
 
-# --- the words of a row, and excerpts of what differs -------------------------------------------------------------
-
-
 @dataclass(frozen=True, slots=True)
 class Wording:
     """A row as it is compared: the words of its input, the numbers among them, and its output."""

@@ -124,8 +124,6 @@ def _broken(what: str, data: object, endpoint: Endpoint) -> ModelError:
     return endpoint.unreadable(f"a chat completion: {what}", data, cure)
 
 
-# --- the model that an answer names: a router may have sent the call to another --------------------------------
-
 _MONTH, _DAY = r"(?:0[1-9]|1[0-2])", r"(?:0[1-9]|[12]\d|3[01])"
 # gpt-4.1-2025-04-14, claude-sonnet-4-20250514, gpt-4-0613, mistral-large-2407, gemini-2.0-flash-001.
 _DATE = re.compile(rf"[-@](20\d\d-?{_MONTH}(?:-?{_DAY})?|{_MONTH}-?{_DAY}|2\d{_MONTH}|00\d)$|[-@:]latest$")

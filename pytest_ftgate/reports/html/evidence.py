@@ -108,9 +108,6 @@ def _message(message: Mapping[str, Any]) -> str:
     return f"[{message['role']}]\n{content if isinstance(content, str) else canonical_json(dict(message))}"
 
 
-# --- answers side by side ------------------------------------------------------------------------------------
-
-
 def side_by_side(metric: Metric, scored: Mapping[str, Measured], best: str) -> Answers:
     """Return the answers of the best baseline and of the candidate, scored by the deciding metric."""
     baseline, candidate = scored[best], scored.get("candidate")

@@ -67,9 +67,6 @@ def summary(result: GateResult) -> Mapping[str, str]:
     }
 
 
-# --- the gain ------------------------------------------------------------------------------------------------
-
-
 def _headline(result: GateResult) -> str:
     """Return the gain of a gate that passed, and what else had to be reached; empty for others."""
     gain = sentences.gain_sentence(result)
@@ -106,9 +103,6 @@ def _interval(result: GateResult) -> dict[str, Any] | None:
     method += [f"based on {result.note}"] if result.note else []
     drawn = interval_plot(intervals, limit, sentences.required(result), share=share)
     return {"drawn": drawn, "words": "; ".join(words), "method": "; ".join(method)}
-
-
-# --- models and data -----------------------------------------------------------------------------------------
 
 
 def _remarks(result: GateResult) -> Iterator[str]:
@@ -159,8 +153,6 @@ def _inputs(result: GateResult) -> Iterator[tuple[str, str]]:
         yield name, value
     yield from (("looser than the gate file", where) for where in result.loosened)
 
-
-# --- examples ------------------------------------------------------------------------------------------------
 
 _PLAIN_ROWS = 200
 _PLAIN_OTHERS = 20

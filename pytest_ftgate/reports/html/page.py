@@ -93,9 +93,6 @@ def _revision(root: Path | None) -> str | None:
     return f"commit {head.commit[:12]}{on}{' with uncommitted changes' if head.changed else ''}"
 
 
-# --- what the pages are made of --------------------------------------------------------------------------------
-
-
 def asset(name: str) -> str:
     """Return the text of a style, a script or a template."""
     return (files("pytest_ftgate.reports.html") / "templates" / name).read_text(encoding="utf-8")
