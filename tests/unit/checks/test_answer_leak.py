@@ -47,7 +47,6 @@ def but_one(values: list[Any]) -> list[Any]:
         lambda one: f"https://x.org/?q={quote(one)}&v={uuid4().hex}",
         lambda one: f"{uuid4().hex}/{one}"[::-1],
     ],
-    ids=str,
 )
 def test_a_field_that_is_the_answer(expected: list[str], form: Any) -> None:
     values = [form(one) for one in expected]
