@@ -3,22 +3,25 @@
 Public names are loaded on first use, so test suites without a gate pay nothing.
 """
 
-from importlib import import_module
-from typing import Any
+from __future__ import annotations
 
-from pytest_ftgate.data import Example as Example
-from pytest_ftgate.errors import ConfigError as ConfigError
-from pytest_ftgate.errors import DataError as DataError
-from pytest_ftgate.errors import FtgateError as FtgateError
-from pytest_ftgate.errors import ModelError as ModelError
-from pytest_ftgate.gate.outside import judge as judge
-from pytest_ftgate.gate.outside import read_report as read_report
-from pytest_ftgate.hookspecs import hookimpl as hookimpl
-from pytest_ftgate.metrics import metric as metric
-from pytest_ftgate.models import Completion as Completion
-from pytest_ftgate.result import Check as Check
-from pytest_ftgate.result import GateResult as GateResult
-from pytest_ftgate.runs.runner import Run as Run
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from pytest_ftgate.data import Example as Example
+    from pytest_ftgate.errors import ConfigError as ConfigError
+    from pytest_ftgate.errors import DataError as DataError
+    from pytest_ftgate.errors import FtgateError as FtgateError
+    from pytest_ftgate.errors import ModelError as ModelError
+    from pytest_ftgate.gate.outside import judge as judge
+    from pytest_ftgate.gate.outside import read_report as read_report
+    from pytest_ftgate.hookspecs import hookimpl as hookimpl
+    from pytest_ftgate.metrics import metric as metric
+    from pytest_ftgate.models import Completion as Completion
+    from pytest_ftgate.result import Check as Check
+    from pytest_ftgate.result import GateResult as GateResult
+    from pytest_ftgate.runs.runner import Run as Run
 
 _HOMES = {
     "Check": "pytest_ftgate.result",

@@ -3,15 +3,18 @@
 Implement a hook as a function in ``conftest.py``. In other modules decorate it with :data:`hookimpl`.
 """
 
+from __future__ import annotations
+
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import pluggy
 
-from pytest_ftgate.checks.context import Context
-from pytest_ftgate.config import ModelSpec
-from pytest_ftgate.result import Check, GateResult
+if TYPE_CHECKING:
+    from pytest_ftgate.checks.context import Context
+    from pytest_ftgate.config import ModelSpec
+    from pytest_ftgate.result import Check, GateResult
 
 hookspec = pluggy.HookspecMarker("pytest")
 hookimpl = pluggy.HookimplMarker("pytest")

@@ -1,5 +1,6 @@
 """Read the inputs of a gate without calling a model: data, metrics and models."""
 
+from collections.abc import Iterable, Mapping
 from functools import partial
 from typing import Any
 
@@ -36,6 +37,7 @@ def read_inputs(config: GateKeys, services: Services, nodeid: str, answers: Answ
     check_keys(config, metrics)
     test, audit = _audited(training, test, services, metrics[config.decided_by.name])
     models = build_models(config, Surroundings(training, services.offline, test), services.hook)
+    _check_prompts(models, [test])
     green, attempt = last_green(config, nodeid, services.committed, services.stores), None
     if "candidate" in models:
         asked = models["candidate"], metrics[config.decided_by.name]
@@ -61,7 +63,7 @@ def read_inputs(config: GateKeys, services: Services, nodeid: str, answers: Answ
         attempt=attempt,
         facts={"nodeid": nodeid, "attempt": None if attempt is None else attempt.facts},
     )
-    _check_prompts(gate)
+    _check_prompts(gate.models, [data for data in gate.test_sets.values() if data is not gate.test])
     return _with_input_facts(gate)
 
 
@@ -97,18 +99,18 @@ def build_models(config: GateKeys, surroundings: Surroundings, hook: Any | None)
     return {role: build_model(spec, surroundings, hook) for role, spec in config.asked.items()}
 
 
-def _check_prompts(gate: Context) -> None:
+def _check_prompts(models: Mapping[str, Model], test_sets: Iterable[DataSet]) -> None:
     """Render each template for each row that it is used for, and look for what a model would not be sent.
 
     Raises:
         ConfigError: a placeholder names no field of a row, which would be sent with the placeholder in it.
         DataError: a row has images, audio or video that are not sent.
     """
-    for model in gate.models.values():
+    for model in models.values():
         prompt = model.prompt
         if prompt is None and model.function is None:  # it is a recording, or gets the whole example
             continue
-        for example in (example for data in gate.test_sets.values() for example in data):
+        for example in (example for data in test_sets for example in data):
             refuse_unsent_media(example, prompt.fields if prompt is not None else ())
             if prompt is not None and prompt.template is not None:
                 prompt.messages(example)

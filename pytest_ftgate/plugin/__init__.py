@@ -13,15 +13,14 @@ import pytest
 
 __tracebackhide__ = True  # tracebacks of fixtures and test bodies show none of our lines
 
-from collections.abc import Callable
-
-from pytest_ftgate.data import Example
-from pytest_ftgate.result import GateResult
-from pytest_ftgate.runs.runner import Run
-
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from pytest_ftgate.data import Example
     from pytest_ftgate.plugin.fixtures import CallableModel
     from pytest_ftgate.plugin.session import GateSession
+    from pytest_ftgate.result import GateResult
+    from pytest_ftgate.runs.runner import Run
 
 
 SESSION: pytest.StashKey[GateSession] = pytest.StashKey()

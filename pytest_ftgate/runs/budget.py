@@ -1,6 +1,5 @@
 """Keep the cost of all calls below a limit, by estimating each call before it is made."""
 
-import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from math import ceil
@@ -104,6 +103,8 @@ class Meter:
             ModelError: fatal; nothing is in flight and the call would exceed the limit, or its cost is unknown.
         """
         lengths = [self._model.characters(example) for example in examples]
+        import asyncio
+
         while (made := self._take(lengths)) is None:
             await asyncio.sleep(_POLL_S)
         return made

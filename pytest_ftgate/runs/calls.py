@@ -1,27 +1,34 @@
 """Make the calls of one run: workers of all models, in one event loop, ask for what is not stored."""
 
+from __future__ import annotations
+
 import asyncio
 import contextlib
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
 from itertools import islice
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from pytest_ftgate import clock
-from pytest_ftgate.data import Example, Input
+from pytest_ftgate.data import Example
 from pytest_ftgate.errors import Interrupted, ModelError, StoreError
-from pytest_ftgate.models import Completion, Model, Question
+from pytest_ftgate.models import Question
 from pytest_ftgate.models.event_loop import run_in_own_loop
 from pytest_ftgate.models.protocol import Prediction, RetryPolicy, output_limit
 from pytest_ftgate.models.reasoning import answer_of
 from pytest_ftgate.models.recorded import RecordedModel
 from pytest_ftgate.runs.asking import Asker
-from pytest_ftgate.runs.budget import Budget
-from pytest_ftgate.runs.run_state import AbandonedError, Keys, RunState
-from pytest_ftgate.runs.runner import Job, Stores, TimeLimit
-from pytest_ftgate.runs.store import Store
+from pytest_ftgate.runs.run_state import AbandonedError
 from pytest_ftgate.runs.throttle import LONGEST_WAIT_S, Outage, Throttle
+
+if TYPE_CHECKING:
+    from pytest_ftgate.data import Input
+    from pytest_ftgate.models import Completion, Model
+    from pytest_ftgate.runs.budget import Budget
+    from pytest_ftgate.runs.run_state import Keys, RunState
+    from pytest_ftgate.runs.runner import Job, Stores, TimeLimit
+    from pytest_ftgate.runs.store import Store
 
 _CANCEL_S = 0.5
 _CLOSE_S = 5.0

@@ -97,6 +97,7 @@ def many(http: EndpointProject) -> EndpointProject:
 
 def write_gates(project: EndpointProject, **changes: Any) -> None:
     told = {"candidate": {**project.keys["candidate"], "model": "told", "system": "Name the topic."}}
+    told["checks"] = {"baseline_prompt": "warn"}
     gates = {
         "support": project.keys,
         "wide": {**project.keys, "margin": 0.1, **changes},
