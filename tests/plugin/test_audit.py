@@ -210,6 +210,7 @@ def test_where_the_data_fail_recorded_answers_still_show_the_gain(project: Proje
     gate = project.judge(**keys)
     assert [one["name"] for one in gate["checks"] if one["status"] == "fail"] == [name, "margin"]
     assert name in block(gate)[1]
+    assert "stop" not in [one["action"] for one in gate["advice"]]
 
 
 def test_a_gain_that_is_shown_beside_unfit_data_runs_no_body_and_stands_below_them_in_all_reports(
@@ -279,9 +280,9 @@ def test_answers_that_cannot_be_judged_leave_unfit_data_as_they_are(project: Pro
     project.training_set(200, LEAKED)
     gate = project.judge(max_age_days=1)  # undated
     assert (stopped(gate, "fail")["name"], gate["gain"]) == ("leaked", None)
+    assert (project.judge()["gain"], project.judge(goal="knowledge")["gain"]) == (16 / 60, None)
     project.predictions("ft.jsonl", 59)
-    assert project.judge()["gain"] is None
-    assert project.judge(goal="knowledge")["gain"] is None
+    assert project.judge(missing_answers="wrong")["gain"] is None
 
 
 # --- contradictions and labels -------------------------------------------------------------------------------
