@@ -14,7 +14,7 @@ from typing import Any, Literal, TypeVar
 
 import pluggy
 
-from pytest_ftgate.text import excerpt, one_line, printable
+from pytest_ftgate.text import LONGEST, excerpt, one_line, printable
 
 
 def located(error: DataError, place: Where) -> DataError:
@@ -53,8 +53,11 @@ _SHORTEST_SECRET = 8
 
 
 def redacted(text: str) -> str:
-    """Return the text with ``***`` in place of secrets: in URLs and headers, by their form, or from the environment."""
-    return _SECRETS.sub(lambda found: f"{found['name'] or found['field'] or ''}***", masked(text))
+    """Return the text with ``***`` in place of secrets: in URLs and headers, by their form, or from the environment.
+
+    Of a very long text only the start is kept; what is shown of it is much shorter.
+    """
+    return _SECRETS.sub(lambda found: f"{found['name'] or found['field'] or ''}***", masked(text[: 10 * LONGEST]))
 
 
 def masked(text: str, known: Iterable[str] | None = None) -> str:

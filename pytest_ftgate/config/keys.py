@@ -1,5 +1,7 @@
 """The base class of all mappings in the gate file, and the value types that many keys share."""
 
+from __future__ import annotations
+
 import math
 import os
 import re
@@ -7,7 +9,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import partial
 from types import MappingProxyType
-from typing import Annotated, Any, ClassVar, Literal, get_args
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, get_args
 
 from pydantic import (
     AfterValidator,
@@ -20,11 +22,13 @@ from pydantic import (
     ValidationError,
     model_validator,
 )
-from typing_extensions import Self
 
 from pytest_ftgate.config.problems import MISSING, own_words, refusal, refusals
 from pytest_ftgate.config.source import BUILT_IN, At, Source
 from pytest_ftgate.text import KeyPath, got, holds_literal_key, suggestion
+
+if TYPE_CHECKING:
+    from typing_extensions import Self
 
 _IN_PLAIN_SIGHT = "do not write a secret here: name an environment variable with api_key_env"
 
@@ -139,7 +143,7 @@ class OpenKeys(Keys):
     model_config = ConfigDict(extra="allow")
 
     @model_validator(mode="after")
-    def _refuse_values(self) -> "OpenKeys":
+    def _refuse_values(self) -> OpenKeys:
         _free(self.model_extra or {})
         return self
 
