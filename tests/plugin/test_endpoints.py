@@ -125,8 +125,9 @@ def test_the_result_is_that_of_a_good_day(patient: EndpointProject, seed: int) -
     day = BadDay(http.server, seed, restart_at=50)
     http.server.answer = day
     bad = http.gate()
-    spoiled = {check["observed"] for check in bad["checks"] if check["name"] == "retries"}
-    assert spoiled < {bad[role]["n_retries"] for role in ("baseline", "candidate")}  # one check of both models
+    spoiled = [check["observed"] for check in bad["checks"] if check["name"] == "retries"]
+    assert len(spoiled) <= 1  # one check of both models
+    assert {*spoiled} <= {bad[role]["n_retries"] for role in ("baseline", "candidate")}
     bad["checks"] = [check for check in bad["checks"] if check["name"] != "retries"]
     assert untimed(bad) == untimed(good)
     assert bad["verdict"] == "pass"
