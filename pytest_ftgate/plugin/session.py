@@ -343,7 +343,7 @@ class GateSession:
                 print(printable(text), file=sys.stderr)
         return found
 
-    def summarize(self, reporter: pytest.TerminalReporter) -> None:
+    def summarize(self, reporter: "pytest.TerminalReporter") -> None:
         """Write a block per gate after the test results unless ``-qq``."""
         self._summarized = True
         verbosity = self._config.get_verbosity()

@@ -37,7 +37,7 @@ def _markup(colour: str) -> dict[str, bool]:
     return {colour: True} if colour else {}
 
 
-def _line_apart(reporter: pytest.TerminalReporter, line: str) -> None:
+def _line_apart(reporter: "pytest.TerminalReporter", line: str) -> None:
     """Write a line of its own, even between pytest's dots."""
     reporter.ensure_newline()
     if reporter.config.get_terminal_writer().width_of_current_line:
@@ -46,7 +46,7 @@ def _line_apart(reporter: pytest.TerminalReporter, line: str) -> None:
     reporter.flush()
 
 
-def show_gates(reporter: pytest.TerminalReporter, results: Mapping[str, GateResult], *, verbosity: int) -> None:
+def show_gates(reporter: "pytest.TerminalReporter", results: Mapping[str, GateResult], *, verbosity: int) -> None:
     """Write the blocks of gates by node id, but those that pytest has printed as failures of their tests."""
     printed = [] if reporter.config.option.tbstyle == "no" else list(_failures(reporter))
     for nodeid, result in results.items():
@@ -54,18 +54,18 @@ def show_gates(reporter: pytest.TerminalReporter, results: Mapping[str, GateResu
             show_block(reporter, title(result), block(result, verbosity=verbosity))
 
 
-def show_block(reporter: pytest.TerminalReporter, heading: Line, lines: Iterable[Line]) -> None:
+def show_block(reporter: "pytest.TerminalReporter", heading: Line, lines: Iterable[Line]) -> None:
     reporter.write_sep("-", heading.text, bold=True, **_markup(heading.colour))
     for line in lines:
         reporter.write_line(line.text, **_markup(line.colour))
 
 
-def failed_tests(reporter: pytest.TerminalReporter) -> set[str]:
+def failed_tests(reporter: "pytest.TerminalReporter") -> set[str]:
     """Return the ids of the tests that pytest counts as failed or as an error."""
     return {nodeid for nodeid, _ in _failures(reporter)}
 
 
-def _failures(reporter: pytest.TerminalReporter) -> Iterator[tuple[str, str]]:
+def _failures(reporter: "pytest.TerminalReporter") -> Iterator[tuple[str, str]]:
     """Yield the node id and the text of each failure and error."""
     for report in (one for outcome in ("failed", "error") for one in reporter.stats.get(outcome, ())):
         yield report.nodeid.partition("@")[0], report.longreprtext  # xdist appends the name of a group
@@ -83,7 +83,7 @@ class _Told:
             writer.line(line, red=True)
 
 
-def add_error(reporter: pytest.TerminalReporter, key: str, message: str, text: str) -> None:
+def add_error(reporter: "pytest.TerminalReporter", key: str, message: str, text: str) -> None:
     """Add what fails the session, and no test, to the errors in pytest's summary and count, by its ini key."""
     ini = reporter.config.inipath
     node = f"{ini.name}::{key}" if ini is not None and ini.parent == reporter.config.rootpath else key
@@ -92,7 +92,7 @@ def add_error(reporter: pytest.TerminalReporter, key: str, message: str, text: s
     reporter._add_stats("error", [report])
 
 
-def show_lines(reporter: pytest.TerminalReporter, lines: Iterable[Line]) -> None:
+def show_lines(reporter: "pytest.TerminalReporter", lines: Iterable[Line]) -> None:
     """Write lines on the session as a whole under a heading; nothing without lines.
 
     What is after a line break is for copying, and is not wrapped.
