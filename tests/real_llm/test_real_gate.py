@@ -193,6 +193,6 @@ def test_committed_recordings_judge_without_store_and_servers(
     assert facts(recorded) == facts(first)
     shutil.rmtree(voice.path / ".ftgate", ignore_errors=True)
     voice.gates(
-        baseline=voice.at(servers["base"]), candidate=voice.at(servers["tuned"], params={"max_tokens": LIMIT + 1})
+        baseline=voice.at(servers["base"]), candidate=voice.at(servers["tuned"], params={"max_tokens": LIMIT - 1})
     )
     assert voice.gate("--ftgate-offline")["verdict"] == "error"  # no recording is for that question
