@@ -106,7 +106,7 @@ def test_labels_without_names_are_those_of_an_encoder(classified: Project, bert:
 def test_a_batch_is_asked_at_once(bert: Path) -> None:
     from pytest_ftgate.models.classifier import Classifier
 
-    ask = Classifier(model=str(bert / "tuned"), version="1", dtype="auto", device="cpu")
+    ask = Classifier(model=str(bert / "tuned"), version="1", dtype="auto", device="cpu", batch_size=64)
     texts = [row["input"] for row in rows(64, 9000)]
     alone = [ask([text])[0].text for text in texts]
     start = time.perf_counter()
