@@ -109,7 +109,7 @@ class BadDay:
 @pytest.fixture
 def patient(http: EndpointProject, monkeypatch: pytest.MonkeyPatch) -> EndpointProject:
     """Return a gate that tries again; a twentieth of each wait: what is waited for here comes sooner than in life."""
-    http.keys |= {"baseline": http.model("base", retries=5), "candidate": http.model("ft", retries=5)}
+    http.keys |= {"baseline": http.model("base", retries=10), "candidate": http.model("ft", retries=10)}
     wait_s = RetryPolicy.wait_s
     monkeypatch.setattr(RetryPolicy, "wait_s", lambda *args: wait_s(*args) / 20)
     return http
