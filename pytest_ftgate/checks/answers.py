@@ -108,7 +108,7 @@ def check_order(gate: Context) -> Iterator[Check]:
             f"{called(role, one.facts.name)} is right on {right:,} of {plural(n, 'example')}, which is chance level, "
             f"but {found}",
             observed=fit,
-            advice=f"Check how the answers of {called(role)} were joined to the examples, by id or in order "
+            advice="Check how these answers were joined to the examples, by id or in order "
             f"({gate.asked(role).source}).",
             action="measure_again",
         )

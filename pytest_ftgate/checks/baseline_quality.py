@@ -133,10 +133,6 @@ def split(messages: Sequence[Any], example: Example) -> tuple[list[str], list[An
     return told, turns[: len(turns) - len(own)], around
 
 
-def _text(content: Any) -> str:
-    return " ".join(texts_in(content))
-
-
 def texts_in(value: Any) -> Iterator[str]:
     """Yield all texts in a JSON value."""
     if isinstance(value, str):

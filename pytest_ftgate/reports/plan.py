@@ -19,6 +19,7 @@ from pytest_ftgate.text import (
     show_percent,
     show_usd,
     show_value,
+    wrapped,
 )
 
 Amount = TypeVar("Amount", int, float)
@@ -70,7 +71,7 @@ def _calls(plan: Plan) -> Iterator[str]:
             yield printable(f"{one.name}: {purposes}")
     for why in dict.fromkeys(one.unknown for one in plan.calls if one.usd is None and one.unknown):
         names = ", ".join(one.name for one in plan.calls if one.unknown == why)
-        yield printable(f"cost of {names} unknown: {why}")
+        yield from wrapped(f"cost of {names} unknown: {why}")
     known = sum(one.usd or 0.0 for one in plan.calls)
     if usd is None and known:
         yield f"the known part of the cost is {show_usd(known)}"
