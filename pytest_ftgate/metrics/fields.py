@@ -16,27 +16,14 @@ from typing import Any
 
 from pytest_ftgate.data.strict_json import container_of, parse_json
 from pytest_ftgate.errors import MetricError
-from pytest_ftgate.metrics.field_rules import FieldRules, Lists, innermost_field, read_rules, refuse_unknown
-from pytest_ftgate.metrics.json_diff import (
-    MISSING,
-    RIGHT,
-    SPURIOUS,
-    WRONG,
-    Differences,
-    Leaf,
-    LeafPath,
-    differences,
-    leaves_by_path,
-    names_in,
-    paired,
-)
+from pytest_ftgate.metrics import json_values as js
 from pytest_ftgate.metrics.options import Options
 from pytest_ftgate.metrics.protocol import Answers, Breakdown, Floats, Kind, Metric, Scored, check_shape
 from pytest_ftgate.text import excerpt, kind_of, printable
 
 NAMES = ("field_f1",)
 AVERAGES = ("samples", "micro")
-LISTS: tuple[Lists, ...] = ("match", "sequence", "set")
+LISTS: tuple[js.Lists, ...] = ("match", "sequence", "set")
 """The first is the default of both."""
 UNEXPECTED = "(invented)"
 
@@ -54,23 +41,31 @@ class FieldMetric(Metric):
     """
 
     average: str
-    rules: FieldRules
+    rules: js.JsonRules
     fields: tuple[str, ...]
     declared: bool
     kind: Kind
     name = "field_f1"
 
     def score(self, expected: Sequence[Any], answers: Answers) -> Scored:
+        import numpy as np
+
+        from pytest_ftgate.statistics.set_level import PooledCounts
+
         check_shape(self.name, expected, answers)
-        values = [self._container(value, i) for i, value in enumerate(expected)]
-        wanted = [self._leaves(value) for value in values]
-        found = [list(map(self._differences, values, wanted, repeat)) for repeat in answers]
-        notes = tuple(None if one.note is None else printable(one.note, _NOTE) for one in found[0])
+        wanted = [self._container(value, i) for i, value in enumerate(expected)]
+        found = [list(map(self._differences, wanted, repeat)) for repeat in answers]
+        counts = [_totals(repeat) for repeat in found]
+        scores: Floats = np.array([_f1(one, empty=1.0) for one in counts]).mean(axis=0)
         if self.average == "samples":
-            per_example = self._scores(found)
-            scored = Scored(self, float(per_example.mean()), per_example=per_example)
+            scored = Scored(self, float(scores.mean()), per_example=scores)
         else:
-            scored = self._pooled(wanted, found)
+            perfect, lost = (
+                len(found) * _totals(self._all(kind, one) for one in wanted) for kind in (js.RIGHT, js.WRONG)
+            )
+            pooled = PooledCounts(np.array(counts).sum(axis=0), perfect, lost, scores, _f1)
+            scored = Scored(self, pooled.value, statistic=pooled)
+        notes = tuple(None if one.note is None else printable(one.note, _NOTE) for one in found[0])
         return replace(scored, notes=notes, breakdown=self._breakdown(one for repeat in found for one in repeat))
 
     def lenient(self) -> "FieldMetric":
@@ -82,74 +77,43 @@ class FieldMetric(Metric):
             raise MetricError(f"{self.name} compares JSON fields, and test_set[{index}] expects {kind_of(value)}")
         return found
 
-    def _leaves(self, value: Any) -> dict[LeafPath, Leaf]:
-        return leaves_by_path(value, unordered=self.rules.lists == "set")
-
-    def _differences(self, expected: Any, wanted: dict[LeafPath, Leaf], answer: str | None) -> Differences:
-        """Compare an answer with an expected value, whose leaves are ``wanted``."""
+    def _differences(self, expected: Any, answer: str | None) -> js.Differences:
         remark = "no answer"
         if answer is not None:
             try:
-                value = parse_json(answer)
-                if self.rules.lists == "match":
-                    value = paired(expected, value, self.rules, lambda name: self._field_of(name) is not None)
-                return differences(wanted, self._leaves(value), self.rules, self._field_of)
+                return js.Differences(self.rules, self._field_of).compare(expected, parse_json(answer))
             except ValueError as error:
                 remark = f"not JSON: {error}"
             except RecursionError:
                 remark = "nested too deeply"
-        # If no value is expected, an unreadable answer counts as one spurious value.
-        sizes = self._expected_counts(wanted)
-        return Differences(_as(MISSING if sizes else WRONG, sizes), [remark])
+        lost = self._all(js.MISSING, expected)
+        lost.remarks.append(remark)
+        return lost
+
+    def _all(self, kind: int, expected: Any) -> js.Differences:
+        """Return counts in which every expected value is of one kind; where none is expected, one is spurious."""
+        found = js.Differences(self.rules, self._field_of)
+        for _, name, size in js.leaves(expected, unordered=self.rules.lists == "set"):
+            found.add(self._field_of(name), kind, size)
+        if kind != js.RIGHT and not found.counts:
+            found.add(UNEXPECTED, js.SPURIOUS)
+        return found
 
     @cached_property
     def _field_of(self) -> Callable[[str], str | None]:
         """Return a function from the name of a value to the field under which it is counted; None if it is ignored."""
         if self.declared:
-            return lru_cache(maxsize=10_000)(partial(innermost_field, self.fields))
+            return lru_cache(maxsize=10_000)(partial(js.innermost_field, self.fields))
         known = frozenset(self.fields)
         return lambda name: name if name in known else UNEXPECTED
 
-    # --- values ----------------------------------------------------------------------------------------------
-
-    def _scores(self, found: Sequence[Sequence[Differences]]) -> Floats:
-        """Return the score of each example, averaged over repeats; 1 if nothing is expected and nothing is answered."""
-        import numpy as np
-
-        means: Floats = np.array([_f1(_totals(repeat), empty=1.0) for repeat in found]).mean(axis=0)
-        return means
-
-    def _pooled(self, wanted: Sequence[dict[LeafPath, Leaf]], found: Sequence[Sequence[Differences]]) -> Scored:
-        import numpy as np
-
-        from pytest_ftgate.statistics.set_level import PooledCounts
-
-        expected = [self._expected_counts(one) for one in wanted]
-        counts = np.array([_totals(repeat) for repeat in found]).sum(axis=0)
-        perfect, lost = (
-            len(found) * _totals(Differences(_as(kind, sizes)) for sizes in expected) for kind in (RIGHT, WRONG)
-        )
-        pooled = PooledCounts(counts, perfect, lost, self._scores(found), _f1)
-        return Scored(self, pooled.value, statistic=pooled)
-
-    def _expected_counts(self, wanted: dict[LeafPath, Leaf]) -> dict[str, int]:
-        sizes: dict[str, int] = {}
-        for leaf in wanted.values():
-            name = self._field_of(leaf.name)
-            if name is not None:
-                sizes[name] = sizes.get(name, 0) + leaf.size
-        return sizes
-
-    def _breakdown(self, found: Iterable[Differences]) -> Breakdown:
+    def _breakdown(self, found: Iterable[js.Differences]) -> Breakdown:
         """Return a table with a row per field, the lowest value first."""
-        totals = Differences({name: [0, 0, 0, 0] for name in self.fields})
+        totals = {name: [0, 0, 0, 0] for name in self.fields}
         for one in found:
             for name, counts in one.counts.items():
-                for kind, count in enumerate(counts):
-                    totals.add(name, kind, count)
-        rows = [
-            (printable(name or _WHOLE, _LABEL), _cells(counts)) for name, counts in totals.counts.items() if any(counts)
-        ]
+                totals[name] = [a + b for a, b in zip(totals.get(name, (0, 0, 0, 0)), counts, strict=True)]
+        rows = [(printable(name or _WHOLE, _LABEL), _cells(counts)) for name, counts in totals.items() if any(counts)]
         rows.sort(key=lambda row: (1.0 if row[1][0] is None else row[1][0], row[0]))
         shares = ("F1", "precision", "recall")
         return Breakdown("field", (*shares, "right", "wrong", "missing", "invented"), tuple(rows), shares)
@@ -161,17 +125,7 @@ def _cells(counts: Sequence[int]) -> tuple[float | None, ...]:
     return (*(right / whole if whole else None for whole in wholes), *counts)
 
 
-def _as(kind: int, sizes: dict[str, int]) -> dict[str, list[int]]:
-    """Return counts in which every expected value is of one kind; if none is expected, WRONG is one spurious value."""
-    found = Differences()
-    for name, size in sizes.items():
-        found.add(name, kind, size)
-    if kind == WRONG and not sizes:
-        found.add(UNEXPECTED, SPURIOUS)
-    return found.counts
-
-
-def _totals(found: Iterable[Differences]) -> Floats:
+def _totals(found: Iterable[js.Differences]) -> Floats:
     """Return the numbers of right, wrong, missing and spurious values of each answer, shape ``(answers, 4)``."""
     import numpy as np
 
@@ -182,7 +136,7 @@ def _f1(counts: Floats, *, empty: float = 0.0) -> Floats:
     """Return the F1 of each row of counts, ``(m, 4) -> (m,)``; ``empty`` is that of a row without any value."""
     import numpy as np
 
-    above, below = 2 * counts[:, RIGHT], counts @ np.array([2, 2, 1, 1], dtype=np.float64)
+    above, below = 2 * counts[:, js.RIGHT], counts @ np.array([2, 2, 1, 1], dtype=np.float64)
     ratios: Floats = np.divide(above, below, out=np.full(len(counts), empty), where=below > 0)
     return ratios
 
@@ -191,30 +145,25 @@ def build(options: Options) -> FieldMetric:
     """Build ``field_f1``."""
     options.allow("fields", "average", "lists", "tolerance", "normalize")
     values = [_expected(options, text) for text in options.expected]
-    rules = read_rules(options, frozenset(name for value in values for name in names_in(value)), LISTS)
+    rules = js.read_rules(options, frozenset(name for value in values for name in js.names_in(value)), LISTS)
     unordered = rules.lists == "set"
-    known = {leaf.name: None for value in values for leaf in leaves_by_path(value, unordered=unordered).values()}
+    known = {name: None for value in values for _, name, _ in js.leaves(value, unordered=unordered)}
     declared = options.labels("fields", "fields")
     if declared is not None and values:
-        _check_declared(options, declared, known)
-    fields = tuple(known) if declared is None else declared
+        names = {name.rsplit(".", depth)[0] for name in known for depth in range(name.count(".") + 1)}
+        js.refuse_unknown(options, "fields", declared, names)
+        twice = next((name for place, name in enumerate(declared) if name in declared[:place]), None)
+        if twice is not None:
+            raise options.error(f"fields contains {twice!r} twice", key="fields", cure="List each field once.")
     average = options.choice("average", AVERAGES) or AVERAGES[0]
     kind: Kind = "graded" if average == "samples" else "set"
-    return FieldMetric(average, rules, fields, declared is not None, kind)
+    return FieldMetric(average, rules, tuple(known) if declared is None else declared, declared is not None, kind)
 
 
-def _expected(options: Options, text: str) -> dict[str, Any] | list[Any]:
-    found: dict[str, Any] | list[Any] | None = container_of(text)
+def _expected(options: Options, text: str) -> Any:
+    found = container_of(text)
     if found is None:
         what = f"{options.metric} compares JSON fields, and the test set expects {excerpt(text)!r}"
         cure = "Every expected output must be a JSON object or list; for text use exact_match."
         raise options.error(what, cure=cure)
     return found
-
-
-def _check_declared(options: Options, declared: Sequence[str], known: Iterable[str]) -> None:
-    names = {name.rsplit(".", depth)[0] for name in known for depth in range(name.count(".") + 1)}
-    refuse_unknown(options, "fields", declared, names)
-    twice = next((name for place, name in enumerate(declared) if name in declared[:place]), None)
-    if twice is not None:
-        raise options.error(f"fields contains {twice!r} twice", key="fields", cure="List each field once.")

@@ -8,8 +8,7 @@ from typing import Any, TypeAlias
 from pytest_ftgate.data.lines import read_text
 from pytest_ftgate.data.strict_json import parse_json
 from pytest_ftgate.errors import ConfigError, DataError, shown_path
-from pytest_ftgate.metrics.field_rules import FieldRules
-from pytest_ftgate.metrics.json_diff import shown_place
+from pytest_ftgate.metrics.json_values import JsonRules, shown_place
 from pytest_ftgate.metrics.options import Options, needed
 
 Broken: TypeAlias = tuple[str, str]
@@ -17,7 +16,7 @@ Broken: TypeAlias = tuple[str, str]
 
 _KEY = "json_schema"
 _ERRORS_LOOKED_AT = 20
-_AS_WRITTEN = FieldRules({}, {}, "sequence")
+_AS_WRITTEN = JsonRules()
 _REFERENCES = ("$ref", "$dynamicRef", "$recursiveRef")
 
 
@@ -152,7 +151,7 @@ def _unique_items(validator: Any, unique: Any, instance: Any, schema: Any) -> It
         return
     seen = set()
     for item in instance:
-        key = _AS_WRITTEN.key("", item)
+        key = _AS_WRITTEN.key(item)
         if key in seen:
             yield ValidationError("contains an item twice")
             return

@@ -145,25 +145,6 @@ class Options:
         return self.error(f"{key} is {found}", key=key, cure=f"Write {wanted}.")
 
 
-def json_equal(a: Any, b: Any, normalize: Callable[[str], str]) -> bool:
-    """Return whether two JSON values are equal; raise :class:`RecursionError` if they are nested too deeply.
-
-    The order of keys does not matter; 1 equals 1.0; NaN and infinities equal nothing; text values (not keys) are
-    compared after ``normalize``.
-    """
-    if isinstance(a, str) and isinstance(b, str):
-        return normalize(a) == normalize(b)
-    if isinstance(a, bool) or isinstance(b, bool) or a is None:
-        return a is b
-    if isinstance(a, int | float) and isinstance(b, int | float):
-        return a == b and (isinstance(a, int) or math.isfinite(a))
-    if isinstance(a, dict) and isinstance(b, dict):
-        return a.keys() == b.keys() and all(json_equal(a[key], b[key], normalize) for key in a)
-    if isinstance(a, list) and isinstance(b, list):
-        return len(a) == len(b) and all(json_equal(x, y, normalize) for x, y in zip(a, b, strict=True))
-    return False
-
-
 def needed(options: Options, module: str, *, extra: str, key: str | None = None) -> Any:
     """Return a module of an optional library that a metric, or its option ``key``, needs; ``extra`` installs it."""
     library = module.partition(".")[0]

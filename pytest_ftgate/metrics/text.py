@@ -9,12 +9,13 @@ from functools import cache
 from typing import Any, TypeAlias
 
 from pytest_ftgate.data import expected_text
-from pytest_ftgate.data.strict_json import parse_json
+from pytest_ftgate.data.strict_json import container_of, parse_json
+from pytest_ftgate.metrics.json_values import OTHERS, JsonRules
 from pytest_ftgate.metrics.labels import refuse_blank
-from pytest_ftgate.metrics.options import Options, json_equal, needed
+from pytest_ftgate.metrics.options import Options, needed
 from pytest_ftgate.metrics.protocol import Answers, Scored, TextMetric, by_example, given
 
-_Wanted: TypeAlias = tuple[bool, Any]  # (whether to compare as JSON, the value)
+_Wanted: TypeAlias = tuple[bool, Any]  # (whether to compare as JSON, the text or the key of the value)
 
 
 @dataclass(frozen=True)
@@ -33,14 +34,16 @@ class ExactMatch(TextMetric):
         return by_example(self, [self._wanted(value) for value in expected], answers, self._is_right)
 
     def _wanted(self, expected: Any) -> _Wanted:
-        if not isinstance(expected, str):
-            return True, expected
-        if expected.strip().startswith(("{", "[")):
-            try:
-                return True, parse_json(expected)
-            except ValueError:
-                pass
-        return False, self.clean(expected)
+        value = container_of(expected) if isinstance(expected, str) else expected
+        as_text = value is None and isinstance(expected, str)
+        return (False, self.clean(expected)) if as_text else (True, self._key(value))
+
+    def _key(self, value: Any) -> Any:
+        """Return a key that equal JSON values have; a value that is nested too deeply equals none."""
+        try:
+            return JsonRules({OTHERS: self.normalization}).key(value)
+        except RecursionError:
+            return object()
 
     def _is_right(self, wanted: _Wanted, answer: str | None) -> bool:
         as_json, value = wanted
@@ -49,8 +52,8 @@ class ExactMatch(TextMetric):
         if not as_json:
             return answer.strip() != "" and self.clean(answer) == str(value)
         try:
-            return json_equal(value, parse_json(answer), self.normalization)
-        except (ValueError, RecursionError):
+            return bool(value == self._key(parse_json(answer)))
+        except ValueError:
             return False
 
 

@@ -15,7 +15,7 @@ from typing import Any
 from pytest_ftgate.data.example import canonical_json
 from pytest_ftgate.data.strict_json import parse_json
 from pytest_ftgate.data.tool_calls import attempts_call, calls_in, canonical_calls
-from pytest_ftgate.metrics.field_rules import FieldRules, read_rules
+from pytest_ftgate.metrics.json_values import JsonRules, read_rules
 from pytest_ftgate.metrics.options import Options, did_you_mean
 from pytest_ftgate.metrics.protocol import Answers, Kind, Metric, Scored, by_example
 
@@ -39,7 +39,7 @@ class ToolCallMetric(Metric):
     order: bool
     extra: str
     ignore_arguments: frozenset[str]
-    rules: FieldRules
+    rules: JsonRules
     calls_tools = True
 
     def score(self, expected: Sequence[Any], answers: Answers) -> Scored:
@@ -71,7 +71,7 @@ class ToolCallMetric(Metric):
         return 2 * pairs / total if total else 1.0
 
     def _same(self, wanted: Call, made: Call) -> bool:
-        return wanted["name"] == made["name"] and self.rules.same("", self._compared(wanted), self._compared(made))
+        return wanted["name"] == made["name"] and self.rules.same(self._compared(wanted), self._compared(made))
 
     def _compared(self, call: Call) -> dict[str, Any]:
         return {key: value for key, value in call["arguments"].items() if key not in self.ignore_arguments}
@@ -144,7 +144,7 @@ def _calls_of(options: Options, text: str) -> list[dict[str, Any]]:
         raise options.error(f"{options.metric}: {error}", evidence=text, cure="Correct the test set.") from None
 
 
-def _rules(options: Options, names: frozenset[str]) -> FieldRules:
+def _rules(options: Options, names: frozenset[str]) -> JsonRules:
     written = options.spec.options.get("arguments", {})
     if not isinstance(written, Mapping):
         raise options.wrong_type("arguments", written, f"a mapping of {', '.join(_ARGUMENTS)}")
