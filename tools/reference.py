@@ -365,7 +365,7 @@ def _metrics(schema: _Schema) -> Iterator[str]:
 
 def _named(names: Sequence[str]) -> str:
     """Return the names of metrics as text, with the label metrics as one family."""
-    from pytest_ftgate.metrics.classification import NAMES as OF_LABELS
+    from pytest_ftgate.metrics.classification import ONE_LABEL as OF_LABELS
 
     if set(OF_LABELS) <= set(names):
         names = ["all of labels", *(name for name in names if name not in OF_LABELS)]

@@ -35,7 +35,6 @@ _FAMILIES = (
     "answer_format",
     "fields",
     "tool_calls",
-    "several_labels",
     "numbers",
     "judged",
 )

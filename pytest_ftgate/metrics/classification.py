@@ -1,9 +1,10 @@
-"""Scikit-learn's classification metrics, with scikit-learn's names.
+"""Scikit-learn's classification metrics, with scikit-learn's names; and those of several labels for one example.
 
 ``accuracy`` scores each example; all others have a value only for a whole test set. The value is scikit-learn's; the
 same metric as a function of tallies is used for the confidence bound.
 """
 
+import json
 import math
 import warnings
 from collections.abc import Callable, Iterable, Sequence
@@ -11,17 +12,27 @@ from dataclasses import dataclass, field, replace
 from functools import cache, partial
 from typing import Any, TypeAlias
 
+import numpy as np
+
+from pytest_ftgate.data import expected_text
+from pytest_ftgate.data.strict_json import parse_json
 from pytest_ftgate.errors import MetricError
 from pytest_ftgate.metrics.labels import READING_OPTIONS, LabelSet, label_set, positive_code, selected_codes
+from pytest_ftgate.metrics.normalization import FULL, Normalization
 from pytest_ftgate.metrics.options import Options
-from pytest_ftgate.metrics.protocol import Answers, Codes, Floats, Metric, Scored, check_shape, right_wrong
-from pytest_ftgate.text import listed
+from pytest_ftgate.metrics.protocol import Answers, Kind, Metric, Scored, by_example, check_shape, right_wrong
+from pytest_ftgate.statistics.arrays import Codes, Floats
+from pytest_ftgate.statistics.set_level import LabelCounts
+from pytest_ftgate.text import excerpt, listed
 
 _AVERAGES = ("macro", "micro", "weighted")
 _AVERAGED = tuple(f"{score}_{average}" for score in ("f1", "precision", "recall") for average in _AVERAGES)
 _BINARY = ("f1", "precision", "recall")
 _CHANCE_CORRECTED = ("matthews_corrcoef", "cohen_kappa")
-NAMES = ("accuracy", "balanced_accuracy", *_BINARY, *_AVERAGED, *_CHANCE_CORRECTED)
+ONE_LABEL = ("accuracy", "balanced_accuracy", *_BINARY, *_AVERAGED, *_CHANCE_CORRECTED)
+"""The metrics of outputs that are one label."""
+
+NAMES = (*ONE_LABEL, "labels_f1", "labels_exact")
 
 MOST_LABELS = 2000
 """Maximum number of labels: larger confusion matrices would not fit into ordinary memory."""
@@ -75,8 +86,6 @@ class LabelMetric(_OfLabels):
         return self.name == "balanced_accuracy" or self.name.endswith("_macro")
 
     def score(self, expected: Sequence[Any], answers: Answers) -> Scored:
-        from pytest_ftgate.statistics.set_level import LabelCounts
-
         check_shape(self.name, expected, answers)
         gold = self.label_set.gold(self.name, expected)
         predicted, n_unknown = self.label_set.predicted(answers)
@@ -90,8 +99,6 @@ class LabelMetric(_OfLabels):
         return Scored(self, value, statistic=counts, n_unknown=n_unknown)
 
     def _value(self, gold: Codes, predicted: Codes) -> float:
-        import numpy as np
-
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # of cases that are intended (zero_division=0) or an error below
             value = float(self.sklearn(np.tile(gold, len(predicted)), predicted.ravel()))
@@ -106,9 +113,11 @@ class LabelMetric(_OfLabels):
         return value
 
 
-def build(options: Options) -> Accuracy | LabelMetric:
+def build(options: Options) -> Metric:
     """Build the metric of this family that the options name."""
     name = options.metric
+    if name not in ONE_LABEL:
+        return _several(options)
     options.allow(*READING_OPTIONS, "labels", *(["pos_label"] if name in _BINARY else []))
     read = label_set(options)
     over = selected_codes(options, read)
@@ -201,8 +210,6 @@ def matthews_corrcoef(tallies: Floats) -> Floats:
 
     Source: J. Gorodkin, Computational Biology and Chemistry 28 (2004) 367-374.
     """
-    import numpy as np
-
     right, gold, answered, n = _margins(tallies)
     spread_gold = _no_noise(n**2 - (gold**2).sum(axis=1), n**2)
     spread_answered = _no_noise(n**2 - (answered**2).sum(axis=1), n**2)
@@ -214,8 +221,6 @@ def cohen_kappa(tallies: Floats) -> Floats:
 
     Source: J. Cohen, Educational and Psychological Measurement 20 (1960) 37-46.
     """
-    import numpy as np
-
     right, gold, answered, n = _margins(tallies)
     by_chance = (gold * answered).sum(axis=1)
     room = _no_noise(n**2 - by_chance, n**2)
@@ -228,8 +233,6 @@ def _margins(tallies: Floats) -> tuple[Floats, Floats, Floats, Floats]:
 
 
 def _ratio(numerator: Any, denominator: Any) -> Floats:
-    import numpy as np
-
     quotient: Floats = np.zeros(np.shape(numerator))
     np.divide(numerator, denominator, out=quotient, where=denominator > 0)
     return quotient
@@ -237,6 +240,72 @@ def _ratio(numerator: Any, denominator: Any) -> Floats:
 
 def _no_noise(difference: Floats, scale: Floats) -> Floats:
     """Return a difference of sums of weights, with rounding errors set to 0."""
-    import numpy as np
-
     return np.where(difference > _ROUNDING * scale, difference, 0.0)
+
+
+# --- several labels for one example -----------------------------------------------------------------------------------
+
+SEPARATOR = ","
+
+
+@dataclass(frozen=True)
+class SeveralLabels(Metric):
+    """``labels_f1``, the F1 of the labels of each example, averaged over examples; ``labels_exact``: all are right.
+
+    A list of labels is JSON (``["a", "b"]``), or text with a label in each part. No label at all is written ``[]``.
+    """
+
+    name: str
+    kind: Kind
+    separator: str = SEPARATOR
+    normalization: Normalization = field(default=FULL)
+
+    def score(self, expected: Sequence[Any], answers: Answers) -> Scored:
+        return by_example(self, [self._wanted(one, i) for i, one in enumerate(expected)], answers, self._score)
+
+    def answers_read(self, answers: Iterable[str | None]) -> list[str | None]:
+        """Return the labels of each answer, sorted, as a JSON list; None if there is no list in it."""
+        read = (None if answer is None else self.labels(answer) for answer in answers)
+        return [None if one is None else json.dumps(sorted(one), ensure_ascii=False) for one in read]
+
+    def labels(self, value: Any) -> frozenset[str] | None:
+        """Return the labels in an answer or expected output; None if it is blank or no list of labels."""
+        if isinstance(value, str):
+            text = value.strip()
+            if not text:
+                return None
+            try:
+                value = parse_json(text) if text.startswith(("[", "{")) else text.split(self.separator)
+            except ValueError:
+                value = text.split(self.separator)
+        if not isinstance(value, list) or any(isinstance(one, dict | list) or one is None for one in value):
+            return None
+        return frozenset(filter(None, (self.normalization(expected_text(one).strip()) for one in value)))
+
+    def _wanted(self, value: Any, index: int) -> frozenset[str]:
+        found = self.labels(value)
+        if found is None:
+            raise MetricError(f"{self.name} compares lists of labels: test_set[{index}] expects {excerpt(str(value))}")
+        return found
+
+    def _score(self, wanted: frozenset[str], answer: str | None) -> float:
+        found = None if answer is None else self.labels(answer)
+        if found is None:
+            return 0.0
+        if self.kind == "right_wrong" or not wanted | found:
+            return float(found == wanted)
+        return 2 * len(wanted & found) / (len(wanted) + len(found))
+
+
+def _several(options: Options) -> SeveralLabels:
+    options.allow("separator", "normalize")
+    name, normalize = options.metric, "normalize" in options.spec.options
+    kind: Kind = "graded" if name == "labels_f1" else "right_wrong"
+    normalization = options.normalization() if normalize else FULL
+    metric = SeveralLabels(name, kind, options.text("separator") or SEPARATOR, normalization)
+    for text in options.expected:
+        if metric.labels(text) is None:
+            what = f"{name} compares lists of labels, and the test set expects {excerpt(text)!r}"
+            cure = 'Write a list such as ["billing", "refund"] as the expected output; no label at all is [].'
+            raise options.error(what, cure=cure)
+    return metric

@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from numbers import Real
 from typing import Any, TypeAlias
 
+import numpy as np
+
 from pytest_ftgate.data import Example
 from pytest_ftgate.errors import ConfigError, MetricError, told
 from pytest_ftgate.metrics.options import Options
@@ -133,8 +135,6 @@ class ExampleMetric(Metric):
         return self._checked(index, value)
 
     def _checked(self, index: int, value: Any) -> float:
-        import numpy as np
-
         numeric = isinstance(value, Real | np.bool_)
         if not numeric:
             raise self._broken(index, f"{'None' if value is None else kind_of(value)} instead of a number")

@@ -14,11 +14,15 @@ from dataclasses import dataclass, replace
 from functools import cached_property, lru_cache, partial
 from typing import Any
 
+import numpy as np
+
 from pytest_ftgate.data.strict_json import container_of, parse_json
 from pytest_ftgate.errors import MetricError
 from pytest_ftgate.metrics import json_values as js
 from pytest_ftgate.metrics.options import Options
-from pytest_ftgate.metrics.protocol import Answers, Breakdown, Floats, Kind, Metric, Scored, check_shape
+from pytest_ftgate.metrics.protocol import Answers, Breakdown, Kind, Metric, Scored, check_shape
+from pytest_ftgate.statistics.arrays import Floats
+from pytest_ftgate.statistics.set_level import PooledCounts
 from pytest_ftgate.text import excerpt, kind_of, printable
 
 NAMES = ("field_f1",)
@@ -48,10 +52,6 @@ class FieldMetric(Metric):
     name = "field_f1"
 
     def score(self, expected: Sequence[Any], answers: Answers) -> Scored:
-        import numpy as np
-
-        from pytest_ftgate.statistics.set_level import PooledCounts
-
         check_shape(self.name, expected, answers)
         wanted = [self._container(value, i) for i, value in enumerate(expected)]
         found = [list(map(self._differences, wanted, repeat)) for repeat in answers]
@@ -127,15 +127,11 @@ def _cells(counts: Sequence[int]) -> tuple[float | None, ...]:
 
 def _totals(found: Iterable[js.Differences]) -> Floats:
     """Return the numbers of right, wrong, missing and spurious values of each answer, shape ``(answers, 4)``."""
-    import numpy as np
-
     return np.array([one.total for one in found], dtype=np.float64)
 
 
 def _f1(counts: Floats, *, empty: float = 0.0) -> Floats:
     """Return the F1 of each row of counts, ``(m, 4) -> (m,)``; ``empty`` is that of a row without any value."""
-    import numpy as np
-
     above, below = 2 * counts[:, js.RIGHT], counts @ np.array([2, 2, 1, 1], dtype=np.float64)
     ratios: Floats = np.divide(above, below, out=np.full(len(counts), empty), where=below > 0)
     return ratios

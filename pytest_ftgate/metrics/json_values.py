@@ -7,6 +7,8 @@ from fractions import Fraction
 from math import isfinite
 from typing import Any, Literal, TypeAlias
 
+import numpy as np
+
 from pytest_ftgate.metrics.normalization import AS_WRITTEN, FULL, STEPS, Normalization
 from pytest_ftgate.metrics.options import Options, did_you_mean
 from pytest_ftgate.statistics.arrays import Codes, Floats
@@ -81,7 +83,8 @@ class JsonRules:
         """
         near = 0
         if allowed := self.allowed(name):
-            near = _near_pairs(*(sorted(filter(_is_finite, one)) for one in (expected, answered)), allowed)
+            numbers, others = (sorted(filter(_is_finite, one)) for one in (expected, answered))
+            near = _near_pairs(numbers, others, allowed)
             expected, answered = ([one for one in values if not _is_finite(one)] for values in (expected, answered))
         found = self.identical(expected, answered, name)
         count, used = near + len(found), set(found.values())
@@ -313,8 +316,6 @@ class Differences:
 
     def _agreement(self, expected: Sequence[Any], answered: Sequence[Any], name: str) -> Floats:
         """Return how many values each expected item shares with each answered one, shape ``(expected, answered)``."""
-        import numpy as np
-
         agreed = np.zeros((len(expected), len(answered)))
         ours, theirs = ([list(self._values(item, name)) for item in items] for items in (expected, answered))
         columns: dict[Any, list[tuple[int, int]]] = {}
@@ -345,8 +346,6 @@ class Differences:
 
 def _numbers(items: Sequence[Sequence[tuple[str, Any]]], name: str) -> tuple[Codes, Floats]:
     """Return the places of the items that have a number under a name, and the numbers, shape ``(numbers,)`` each."""
-    import numpy as np
-
     found = [(i, value) for i, values in enumerate(items) for at, value in values if at == name and _is_number(value)]
     found = [(i, float(value)) for i, value in found if abs(value) < _LARGEST]
     places, numbers = zip(*found, strict=True) if found else ((), ())

@@ -5,15 +5,19 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, TypeAlias
 
+import numpy as np
+
 from pytest_ftgate.config import ModelSpec
 from pytest_ftgate.config.metrics import CalibrationKeys
 from pytest_ftgate.data import DataSet
 from pytest_ftgate.data.table import Row, read_table
 from pytest_ftgate.errors import ConfigError, DataError, MetricError, Where, shown_path
 from pytest_ftgate.metrics.options import Options
-from pytest_ftgate.metrics.protocol import Answers, Floats, Metric, Scored, by_example, check_shape
+from pytest_ftgate.metrics.protocol import Answers, Metric, Scored, by_example, check_shape
 from pytest_ftgate.models.prompt import read_text
 from pytest_ftgate.result import Check, JudgeResult
+from pytest_ftgate.statistics.arrays import Floats
+from pytest_ftgate.statistics.groups import MIN_GROUPS, group_counts
 from pytest_ftgate.text import excerpt, nearest, plural, printable
 
 RUBRIC, PREFERENCE, HUMAN_PREFERENCE = NAMES = ("rubric", "preference", "human_preference")
@@ -118,8 +122,6 @@ class Preferred(_Judged):
 
 def paired_metrics(name: str, preferred: Mapping[str, Sequence[float]], *, means: bool) -> dict[str, Metric]:
     """Return the scores of all models by role, from those of the candidate against each baseline on each example."""
-    import numpy as np
-
     scores = {role: np.array(values, dtype=float) for role, values in preferred.items()}
     hardest = scores[min(scores, key=lambda role: round(float(scores[role].mean()), 12))]
     made: dict[str, Metric] = {role: Preferred(name, 0.5 + (hardest - one), means) for role, one in scores.items()}
@@ -200,8 +202,6 @@ class Ratings:
         A rater who likes the style of one model votes for it again and again. ``of_test`` are the groups of the test
         set, which stay where it has some.
         """
-        from pytest_ftgate.statistics.groups import MIN_GROUPS, group_counts
-
         raters = [ratings[0].rater for ratings in self.by_example]
         counted = group_counts(raters, len(raters))
         few = counted is not None and counted[1] < MIN_GROUPS

@@ -8,13 +8,15 @@ from functools import cache, cached_property
 from itertools import islice
 from typing import Any
 
+import numpy as np
+
 from pytest_ftgate.data import DataSet, expected_text
 from pytest_ftgate.data.strict_json import json_within, parse_json
 from pytest_ftgate.errors import ConfigError, MetricError, Where
 from pytest_ftgate.metrics.normalization import AS_WRITTEN, OF_LABELS, Normalization
 from pytest_ftgate.metrics.options import Options, did_you_mean
-from pytest_ftgate.metrics.protocol import Answers, Codes
 from pytest_ftgate.metrics.time_limit import within_limit
+from pytest_ftgate.statistics.arrays import Codes
 from pytest_ftgate.text import kind_of, listed
 
 _ROWS_NAMED = 5
@@ -63,7 +65,7 @@ class Reading:
         part = answer if part is None and self.or_whole else part
         return None if part is None else self.clean(part) or None
 
-    def count_ambiguous(self, answers: Answers) -> int:
+    def count_ambiguous(self, answers: Sequence[Sequence[str | None]]) -> int:
         """Return the number of answers in which ``pattern`` finds different labels."""
         if self.pattern is None:
             return 0
@@ -151,8 +153,6 @@ class LabelSet:
 
     def gold(self, metric: str, expected: Sequence[Any]) -> Codes:
         """Return the code of each expected label, shape ``(examples,)``."""
-        import numpy as np
-
         self.check(metric, expected)
         code = cache(lambda text: self.codes.get(self.reading.clean(self.label_of(text)), -1))
         gold = np.fromiter((code(expected_text(value)) for value in expected), np.int64, len(expected))
@@ -162,13 +162,11 @@ class LabelSet:
             raise MetricError(f"{metric} was built for other labels: test_set[{index}] expects {label}")
         return gold
 
-    def predicted(self, answers: Answers) -> tuple[Codes, int]:
+    def predicted(self, answers: Sequence[Sequence[str | None]]) -> tuple[Codes, int]:
         """Return the code of each answer, shape ``(repeats, examples)``, and the number of unknown labels.
 
         The code of an answer that is no label of the test set is K, the number of labels.
         """
-        import numpy as np
-
         k, known = len(self.texts), self.codes_known
         code = cache(lambda answer: k if answer is None else known.get(self.reading.label(answer), k + 1))
         codes = np.array([np.fromiter(map(code, repeat), np.int64, len(repeat)) for repeat in answers])

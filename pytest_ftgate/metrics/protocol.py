@@ -6,24 +6,18 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from fractions import Fraction
-from typing import TYPE_CHECKING, Any, Literal, TypeAlias
+from typing import Any, Literal, TypeAlias
 
 import numpy as np
-from numpy.typing import NDArray
 
 from pytest_ftgate.data import expected_text
 from pytest_ftgate.errors import MetricError
+from pytest_ftgate.metrics.labels import LabelSet
 from pytest_ftgate.metrics.normalization import AS_WRITTEN, FULL, Normalization
-from pytest_ftgate.statistics.arrays import Places
+from pytest_ftgate.statistics.arrays import Bools, Floats, Places
 from pytest_ftgate.statistics.set_level import SetCounts
 from pytest_ftgate.text import is_share
 
-if TYPE_CHECKING:
-    from pytest_ftgate.metrics.labels import LabelSet
-
-Floats: TypeAlias = "NDArray[np.float64]"
-Bools: TypeAlias = "NDArray[np.bool_]"
-Codes: TypeAlias = "NDArray[np.int64]"
 Kind: TypeAlias = Literal["right_wrong", "graded", "set"]
 Answers: TypeAlias = Sequence[Sequence[str | None]]
 """``[repeat][example]``; None: a missing answer, which gets the worst score."""
@@ -184,8 +178,6 @@ def by_example(
     metric: Metric, expected: Sequence[Any], answers: Answers, score: Callable[[Any, Any], float | bool]
 ) -> Scored:
     """Measure by the score of each answer, which of right/wrong metrics is 1 or 0."""
-    import numpy as np
-
     check_shape(metric.name, expected, answers)
     scores = np.array([[score(*pair) for pair in zip(expected, repeat, strict=True)] for repeat in answers], float)
     return right_wrong(metric, scores == 1) if metric.kind == "right_wrong" else graded(metric, scores)

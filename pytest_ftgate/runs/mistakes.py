@@ -154,7 +154,7 @@ def _calls_wanted(metric: Metric, example: Example) -> list[Call] | None:
 
 def _call_kind(completion: Completion, example: Example, wanted: Sequence[Call]) -> str | None:
     """Return what is wrong with the tools that an answer calls; None where it rightly calls none."""
-    from pytest_ftgate.metrics.json_schema import breaks_schema
+    from pytest_ftgate.metrics.answer_format import breaks_schema
 
     names = names_in(completion.text)
     if names is None:
