@@ -520,8 +520,7 @@ def lost_groups(groups: int, size: int, share: float, *, warned: bool = False) -
         lost = np.repeat(rng.random(groups) < share, size)
         won = (rng.random(groups * size) < gain) & ~lost
         found = compare_right_wrong(lost, won, **ASKED, groups=np.repeat(np.arange(groups), size))
-        kept = found.with_one_lost
-        return found.above_zero and not (warned and kept is not None and not kept.above_zero)
+        return found.above_zero and not (warned and not found.shown_if_lost)
 
     return passes
 

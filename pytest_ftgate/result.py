@@ -9,6 +9,7 @@ from typing import Annotated, Any, Literal
 from pytest_ftgate.diagnosis import BreakdownResult, Diagnosis, Flip
 from pytest_ftgate.errors import FtgateError
 from pytest_ftgate.plain import INNER, Range, about, from_plain, to_plain
+from pytest_ftgate.statistics.evidence import Comparison
 from pytest_ftgate.text import listed, one_line, printable, show_percent
 
 Verdict = Literal["pass", "fail", "inconclusive", "error"]
@@ -276,69 +277,32 @@ class JudgeResult:
     raters: int | None = field(default=None, metadata=INNER)  # of people
 
 
-@dataclass(frozen=True, kw_only=True)
-class Delta:
-    """The comparison of the candidate with a baseline, in the metric's unit."""
-
-    gain: Annotated[
-        float | None, about("the candidate's gain; the sign is inverted for metrics where lower is better")
-    ] = None
-    lower_bound: Annotated[float | None, about("one-sided bound of the gain at the confidence")] = None
-    upper_bound: Annotated[float | None, about("one-sided bound of the gain at the confidence")] = None
-    method: str | None = None
-    n: int | None = None
-    wins: int | None = None
-    losses: int | None = None
-    examples_needed: int | None = field(default=None, metadata=INNER)
-    note: Annotated[
-        str | None,
-        about("the basis of the bounds, such as the number of groups; for a slice why it was not judged"),
-    ] = None
-
-
 @dataclass(frozen=True)
-class GuardResult(Delta):
-    """Another test set, on which the candidate may lose at most max_drop. Values are those of the guard's metric."""
+class PartResult(Comparison):
+    """A guard, which is another test set, or a slice, the examples of the test set that have one value of one field.
 
-    name: str
+    On it the candidate may lose at most max_drop of the metric.
+    """
+
+    name: Annotated[str, about("the name of the guard, or the field and the value of the slice")]
     metric: str
     max_drop: float
-    confidence: float
+    confidence: Annotated[
+        float | None, about("the confidence of the bounds, corrected for the number of slices; null if not judged")
+    ] = None
+    field: Annotated[str | None, about("the field of the slice; null for a guard")] = None
+    value: Annotated[str | None, about("the value of the field; null for a guard")] = None
     baseline: float | None = None
     candidate: float | None = None
     verdict: Annotated[Status | None, about("null if not judged")] = None
-    test_set: TestSetResult = field(default_factory=TestSetResult)
+    test_set: Annotated[TestSetResult | None, about("of a guard; null for a slice")] = None
     metric_range: Range | None = None
-    against: str | None = field(default=None, metadata=INNER)  # the baseline's role
-
-
-@dataclass(frozen=True)
-class SliceResult(Delta):
-    """The examples of the test set that have one value of one field, scored by the deciding metric."""
-
-    field: str
-    value: str
-    baseline: float | None = None
-    candidate: float | None = None
-    confidence: Annotated[float | None, about("the confidence of the bounds, corrected for the number of slices")] = (
-        None
-    )
-    verdict: Annotated[Status | None, about("null if not judged")] = None
+    required: float | None = dataclasses.field(default=None, kw_only=True, metadata=INNER)
     against: str | None = dataclasses.field(default=None, metadata=INNER)  # the baseline's role
 
 
-@dataclass(frozen=True, slots=True)
-class Gain:
-    """The gain over one baseline with its one-sided bounds, in the metric's unit."""
-
-    gain: float
-    lower_bound: float | None = None
-    upper_bound: float | None = None
-    required: Annotated[float | None, about("the margin, or minus max_drop")] = None
-
-
 @dataclass(frozen=True)
-class GateResult(Delta):
+class GateResult(Comparison):
     """The result of one gate. Values are null if not measured, never NaN."""
 
     name: str
@@ -354,6 +318,7 @@ class GateResult(Delta):
     )
     baselines: Mapping[str, ModelResult] = field(default_factory=dict)
     candidate: ModelResult = field(default_factory=lambda: ModelResult("candidate"))
+    required: float | None = field(default=None, kw_only=True, metadata=INNER)
     margin_proven: bool | None = None
     p_value: float | None = None
     training: TrainingResult = field(default_factory=TrainingResult)
@@ -375,9 +340,11 @@ class GateResult(Delta):
     advice: tuple[Advice, ...] = field(default=(), metadata=INNER)
     max_drop: Annotated[float | None, about("how much worse the candidate may be, in place of margin")] = None
     economics: Economics | None = None
-    gains: Annotated[Mapping[str, Gain], about("the gain over each baseline, by name")] = field(default_factory=dict)
-    guards: tuple[GuardResult, ...] = ()
-    slices: Annotated[tuple[SliceResult, ...], about("compared with the best baseline, the worst change first")] = ()
+    gains: Annotated[Mapping[str, Comparison], about("the gain over each baseline, by name")] = field(
+        default_factory=dict
+    )
+    guards: tuple[PartResult, ...] = ()
+    slices: Annotated[tuple[PartResult, ...], about("compared with the best baseline, the worst change first")] = ()
     judges: Annotated[tuple[JudgeResult, ...], about("one for each judged metric")] = ()
     breakdowns: tuple[BreakdownResult, ...] = field(default=(), metadata=INNER)  # the deciding metric first
     attempt: Annotated[AttemptResult | None, about("null without max_attempts")] = None

@@ -10,13 +10,12 @@ from statistics import median
 from typing import get_args
 
 from pytest_ftgate.checks.context import Context
-from pytest_ftgate.checks.drop import gain_reaches
 from pytest_ftgate.config import ModelSpec
 from pytest_ftgate.data import DataSet, expected_text
 from pytest_ftgate.diagnosis import Confusion, Diagnosis
 from pytest_ftgate.result import Action, Advice, Check, GateResult
 from pytest_ftgate.runs.mistakes import NO_LABEL, OF_FORM, RIGHT
-from pytest_ftgate.statistics.evidence import Comparison
+from pytest_ftgate.statistics.evidence import Comparison, reaches
 from pytest_ftgate.text import is_share, plural, printable, show_amount, show_difference, show_percent
 
 _CONFUSED_LEAST = 3
@@ -46,7 +45,7 @@ def advise(gate: Context) -> tuple[Advice, ...]:
     models = _models(gate)
     first, further = [*_first(unmeasured, found, models, lost=lost)], [*_of_checks(result, unmeasured, lost, taught)]
     if taught:
-        first += _out_of_reach(result)
+        first += _stop(result, result.confidence or 0, share=is_share(result.metric_range))
         further += [*_of_training(result, found), *_thin_labels(found, gate.training)]
     if lost and not any(check.kind == "form" for check in unmeasured):
         further += _of_form(models, found)
@@ -54,15 +53,15 @@ def advise(gate: Context) -> tuple[Advice, ...]:
     return tuple(dict.fromkeys([*first, *further]))
 
 
-def loss_advice(gate: Context, comparison: Comparison, target: float, otherwise: str) -> str | None:
-    """Return the advice for a gain below ``target``: another attempt only where the real gain may reach it.
+def loss_advice(gate: Context, comparison: Comparison, otherwise: str) -> str | None:
+    """Return the advice for a gain below what is required: another attempt only where the real gain may reach it.
 
     None where another check says why the answers do not show what the candidate can do, and what to do about that.
     """
     unmeasured, found = _unmeasured(gate.checks), gate.result.diagnosis or Diagnosis({})
     if any(check.kind == "form" or check.status == "fail" for check in unmeasured):
         return None
-    stop = _stop((comparison.lower, comparison.upper), target, gate.config.confidence, share=gate.share)
+    stop = _stop(comparison, gate.config.confidence, share=gate.share)
     decided = next((one.text for one in (*_first(unmeasured, found, _models(gate), lost=True), *stop)), None)
     taught = not unmeasured and not _mostly_form(found.candidate or {})
     thin = _thin_labels(found, gate.training) if taught else ()
@@ -164,7 +163,7 @@ def _of_training(result: GateResult, found: Diagnosis) -> Iterator[Advice]:
     both = found.wrong_in_both or 0
     often = both >= _BOTH_WRONG_LEAST and both >= _BOTH_WRONG_SHARE * (both + broken)
     # A baseline whose mistakes are mostly of form has not shown that prompting does not help.
-    if often and not gain_reaches(gain, margin) and not _mostly_form(found.baseline):
+    if often and not reaches(gain, margin) and not _mostly_form(found.baseline):
         of = f"all {both:,}" if not broken else f"{both:,} of {both + broken:,}"
         fact = f"the baseline is wrong, too, on {of} examples that the candidate gets wrong"
         yield Advice("another_model", "Try a more capable base model, first without training.", fact)
@@ -209,19 +208,10 @@ def _thin_labels(found: Diagnosis, training: DataSet) -> Iterator[Advice]:
 # --- a gain that is surely too small --------------------------------------------------------------------------------
 
 
-def _out_of_reach(result: GateResult) -> list[Advice]:
-    """Advise to stop where the real gain is surely too small: another run cannot be expected to pass."""
-    target = result.margin if result.max_drop is None else -result.max_drop
-    if target is None:
-        return []
-    bounds, share = (result.lower_bound, result.upper_bound), is_share(result.metric_range)
-    return _stop(bounds, target, result.confidence or 0, share=share)
-
-
-def _stop(bounds: tuple[float | None, float | None], target: float, confidence: float, *, share: bool) -> list[Advice]:
-    """Return the advice to stop where the real gain is surely below ``target``: a margin, or a drop that is allowed."""
-    lower, upper = bounds
-    if upper is None or upper >= target:
+def _stop(compared: Comparison, confidence: float, *, share: bool) -> list[Advice]:
+    """Advise to stop where the real gain is surely below the margin, or the drop surely beyond its limit."""
+    target, lower, upper = compared.required, compared.lower_bound, compared.upper_bound
+    if target is None or upper is None or upper >= target:
         return []
     asked = show_amount(abs(target), share=share)
     bound = f"{show_percent(confidence)} upper bound of the gain ({show_difference(upper, share=share)})"

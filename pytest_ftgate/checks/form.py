@@ -9,7 +9,6 @@ from functools import cache, reduce
 from typing import Any, NamedTuple
 
 from pytest_ftgate.checks.context import Context
-from pytest_ftgate.checks.drop import gain_status
 from pytest_ftgate.config import ModelSpec
 from pytest_ftgate.config.model_keys import OUTPUT_LIMITS
 from pytest_ftgate.data import expected_text
@@ -69,8 +68,7 @@ def check(gate: Context) -> Iterator[Check]:
         written = {one: gate.scored[one].scores[gate.deciding.name] for one in answers}
         if not all((rightness(scores[one]) == rightness(written[one])).all() for one in answers):
             compared = gate.compare(scores[role], scores["candidate"], role)
-            statuses = (gain_status(gate, role, one) for one in (before, compared))
-            found = Reread(role, compared, scores, sum(map(sum, cut_off)), *statuses)
+            found = Reread(role, compared, scores, sum(map(sum, cut_off)), before.status, compared.status)
             if found.before != found.after:
                 yield _check(gate, found)
 

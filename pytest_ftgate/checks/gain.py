@@ -1,120 +1,99 @@
-"""The rules for the gain over each baseline: the margin, and the evidence for it."""
+"""The rules for the gain over each baseline: the margin and the evidence for it, or the limit of a drop."""
 
 from collections import Counter
 from collections.abc import Iterator
 
 from pytest_ftgate.checks.advice import loss_advice
 from pytest_ftgate.checks.context import Context, Found
-from pytest_ftgate.checks.drop import gain_status, is_shown, shown_gain
-from pytest_ftgate.checks.match import max_drop_check
 from pytest_ftgate.checks.shown import hides, shown_flips
 from pytest_ftgate.data import expected_text
-from pytest_ftgate.result import Action, Check, Gain, Status, opponent
+from pytest_ftgate.result import Action, Check, opponent
 from pytest_ftgate.runs.measure import flips
 from pytest_ftgate.statistics.evidence import Comparison
 from pytest_ftgate.text import plural, printable, settled_by, show_amount, show_difference, show_needed, show_percent
 
 _BROKEN_KEPT = 10
 _LABEL_CHARACTERS = 40
+_WORSE = (
+    "Keep the baseline, or look at the examples that it broke and correct the training data before another attempt."
+)
+_UNBOUNDED = "Use a metric that scores each answer, such as accuracy, and move the other to thresholds."
 
 
 def check(gate: Context) -> Found:
-    """Find the gain over the best baseline in full and over each in short, and check each."""
-    config, decided = gate.config, gate.comparisons[gate.best]
-    standards = {role: config.standard_of(role).gain for role in gate.comparisons}
+    """Find the gain over each baseline, that over the best one with its examples, and check each."""
+    decided, matches = gate.comparisons[gate.best], gate.config.matches
     only_shown = shown_flips(gate, _BROKEN_KEPT) if hides(gate) else {}
     facts = {
-        **decided.facts(),
-        "margin": None if config.matches else standards[gate.best],
-        "margin_proven": None if config.matches else decided.reaches_margin,
-        "p_value": decided.p_margin if config.evidence == "proven" else decided.p_zero,
-        "gains": {
-            role: Gain(one.gain, one.lower, one.upper, standards[role]) for role, one in gate.comparisons.items()
-        },
+        **vars(decided),
+        "margin": None if matches else decided.required,
+        "margin_proven": None if matches else decided.reaches_margin,
+        "p_value": decided.p_margin if gate.config.evidence == "proven" else decided.p_zero,
+        "gains": gate.comparisons,
         **flips(gate.scored[gate.best], gate.scored["candidate"], gate.deciding.name, _BROKEN_KEPT),
         **only_shown,
     }
     best_first = {gate.best: decided, **gate.comparisons}.items()
-    return Found(facts, [one for role, comparison in best_first for one in gain_checks(gate, role, comparison)])
+    return Found(facts, [one for role, comparison in best_first for one in _checks(gate, role, comparison)])
 
 
-def gain_checks(gate: Context, role: str, comparison: Comparison) -> list[Check]:
-    """Check one gain against the margin and the evidence; where the baseline has ``max_drop`` against that.
-
-    The evidence is only checked where the margin is reached.
-    """
+def _checks(gate: Context, role: str, comparison: Comparison) -> Iterator[Check]:
+    """Check one gain against the margin, and where that is reached the evidence; or against the limit of a drop."""
     if gate.config.standard_of(role).drops:
-        return [max_drop_check(gate, role, comparison)]
-    status = gain_status(gate, role, comparison)
-    margin = _margin_check(gate, role, comparison, status)
-    if status == "fail":
-        return [margin]
-    return [margin, _evidence_check(gate, role, comparison, status), *_rare_group_loss(gate, role, comparison, status)]
-
-
-def _rare_group_loss(gate: Context, role: str, comparison: Comparison, status: Status) -> Iterator[Check]:
-    """Check that the evidence would hold if one more group of examples were lost whole.
-
-    A candidate that loses few groups whole passes often, because a test set of few groups shows none of them.
-    """
-    lost = comparison.with_one_lost
-    if lost is None or lost.lower is None or status != "pass" or is_shown(lost, gate.config.evidence):
+        yield max_drop_check(gate, role, comparison)
         return
-    message = f"the gain over {opponent(role)} would not be proven if the candidate lost one more group of examples "
-    message += f"entirely ({show_percent(gate.config.confidence)} lower bound "
-    message += f"{show_difference(lost.lower, share=gate.share)})"
-    advice = "Add test examples of new groups. If no whole group can be lost, accept this with "
-    advice += "checks: {rare_group_loss: warn}."
-    source = gate.source("test_set")
-    yield Check("rare_group_loss", "inconclusive", message, lost.lower, source=source, advice=advice)
+    yield _margin_check(gate, role, comparison)
+    if comparison.reached:
+        yield from (_evidence_check(gate, role, comparison), *_rare_group_loss(gate, role, comparison))
 
 
-def _margin_check(gate: Context, role: str, comparison: Comparison, status: Status) -> Check:
+def _gained(gate: Context, role: str, comparison: Comparison) -> str:
+    """Return a measured gain in words: ``gain over baseline few_shot +2.0 points``."""
+    over = "" if role == "baseline" else f" over {opponent(role)}"
+    return f"gain{over} {show_difference(comparison.gain, share=gate.share)}"
+
+
+def _margin_check(gate: Context, role: str, comparison: Comparison) -> Check:
     (path, margin), share = gate.config.standard_of(role), gate.share
-    message = f"{shown_gain(gate, role, comparison)} {gate.deciding.name}, needs {show_needed(margin, share=share)}"
+    message = f"{_gained(gate, role, comparison)} {gate.deciding.name}, needs {show_needed(margin, share=share)}"
     required = gate.requirement(path)
-    if status != "fail":
+    if comparison.reached:
         return Check("margin", "pass", message, comparison.gain, **required)
     # The real gain may still reach the margin.
     look = "the broken examples" if comparison.losses else "what it still gets wrong"
     advice = f"Look at {look} and correct the training data before another attempt, with the same margin."
-    if comparison.upper is not None and comparison.upper >= margin:
-        seen = "No gain was seen" if comparison.gain <= 0 else "The gain is too small"
-        upper, confidence = show_difference(comparison.upper, share=share), show_percent(gate.config.confidence)
+    if comparison.upper_bound is not None and comparison.upper_bound >= margin:
+        seen = "No gain was seen" if (comparison.gain or 0) <= 0 else "The gain is too small"
+        upper, confidence = show_difference(comparison.upper_bound, share=share), show_percent(gate.config.confidence)
         advice = f"{seen}, but a real gain of up to {upper} is still possible ({confidence} upper bound). {advice}"
-    return Check(
-        "margin", "fail", message, comparison.gain, **required, advice=loss_advice(gate, comparison, margin, advice)
-    )
+    advised = loss_advice(gate, comparison, advice)
+    return Check("margin", "fail", message, comparison.gain, **required, advice=advised)
 
 
-def _evidence_check(gate: Context, role: str, comparison: Comparison, status: Status) -> Check:
+def _evidence_check(gate: Context, role: str, comparison: Comparison) -> Check:
     """Check the lower bound, and say what it leaves open: no gain at all, or a gain below the margin."""
     config, share, margin = gate.config, gate.share, gate.config.standard_of(role).gain
     bound, over = show_percent(config.confidence), "" if role == "baseline" else f" over {opponent(role)}"
-    if comparison.lower is None:
+    if comparison.lower_bound is None:
         note = comparison.note or "the method gives none"
         message = f"the gain over {opponent(role)} has no lower bound: {note}"
     else:
-        bound += f" lower bound {show_difference(comparison.lower, share=share)}"
-        message = f"{shown_gain(gate, role, comparison)} {gate.deciding.name}"
-        counted = f"({plural(comparison.n, 'example')}): {bound}"
+        bound += f" lower bound {show_difference(comparison.lower_bound, share=share)}"
+        message = f"{_gained(gate, role, comparison)} {gate.deciding.name}"
+        counted = f"({plural(comparison.n or 0, 'example')}): {bound}"
         if not margin or comparison.reaches_margin:
             message = f"{bound}{over}"
-        elif config.evidence == "significant" and not comparison.above_zero:
+        elif config.evidence == "significant" and not comparison.shown:
             message += f" could be chance {counted}"
         else:
             message += f": the margin of {show_amount(margin, share=share)} is not proven {counted}"
     target = {"observed": None, "significant": 0.0, "proven": margin}[config.evidence]
     required = gate.requirement("evidence", required=target)
-    if status == "pass":
-        return Check("evidence", "pass", message, comparison.lower, **required)
-    needed = comparison.examples_needed
-    advice = "More test examples only help if the candidate is better than measured here."
-    if needed is not None:
-        advice = settled_by("gain", needed, comparison.n, "test example")
+    if comparison.shown:
+        return Check("evidence", "pass", message, comparison.lower_bound, **required)
+    advice, action = examples_advice(comparison, "is better", "test example", what="gain")
     advice += _rarest_labels(gate) if gate.deciding.averages_labels else ""
-    action: Action | None = None if needed is None else "add_examples"
-    return Check("evidence", "inconclusive", message, comparison.lower, **required, advice=advice, action=action)
+    return Check("evidence", "inconclusive", message, comparison.lower_bound, **required, advice=advice, action=action)
 
 
 def _rarest_labels(gate: Context) -> str:
@@ -124,3 +103,57 @@ def _rarest_labels(gate: Context) -> str:
     if counts[0][1] == counts[-1][1]:
         return ""
     return f" Add examples of the rarest labels first, as {gate.deciding.name} counts all alike: {', '.join(rarest)}."
+
+
+def _rare_group_loss(gate: Context, role: str, comparison: Comparison) -> Iterator[Check]:
+    """Check that the evidence would hold if one more group of examples were lost whole.
+
+    A candidate that loses few groups whole passes often, because a test set of few groups shows none of them.
+    """
+    lower = comparison.lower_if_lost
+    if lower is None or comparison.status != "pass" or comparison.shown_if_lost:
+        return
+    message = f"the gain over {opponent(role)} would not be proven if the candidate lost one more group of examples "
+    bound = f"{show_percent(gate.config.confidence)} lower bound {show_difference(lower, share=gate.share)}"
+    message += f"entirely ({bound})"
+    advice = "Add test examples of new groups. If no whole group can be lost, accept this with "
+    advice += "checks: {rare_group_loss: warn}."
+    yield Check("rare_group_loss", "inconclusive", message, lower, source=gate.source("test_set"), advice=advice)
+
+
+# --- a drop --------------------------------------------------------------------------------------------------
+
+
+def max_drop_check(gate: Context, role: str, comparison: Comparison) -> Check:
+    """Check that the candidate is proven to be at most ``max_drop`` worse than a baseline."""
+    (path, least), share, lower = gate.config.standard_of(role), gate.share, comparison.lower_bound
+    measured, limit = _gained(gate, role, comparison), drop_limit(-least, share=share)
+    bound, required = f"{show_percent(gate.config.confidence)} lower bound", gate.requirement(path, required=least)
+    if not comparison.reached:
+        advised = loss_advice(gate, comparison, _WORSE)
+        return Check("max_drop", "fail", f"{measured} ({limit})", comparison.gain, **required, advice=advised)
+    if lower is None:
+        message = f"{measured}, no {bound} ({limit}): {comparison.note or 'the method gives none'}"
+        return Check("max_drop", comparison.status, message, **required, advice=_UNBOUNDED)
+    message = f"{measured}, {bound} {show_difference(lower, share=share)} ({limit})"
+    if comparison.shown:
+        return Check("max_drop", "pass", message, lower, **required)
+    advice, action = examples_advice(comparison, "is better", "test example")
+    return Check("max_drop", comparison.status, message, lower, **required, advice=advice, action=action)
+
+
+def drop_limit(max_drop: float, *, share: bool) -> str:
+    """Return a limit on the gain in words: ``limit -2 points``."""
+    return f"limit {'-' if max_drop else ''}{show_amount(max_drop, share=share)}"
+
+
+def examples_advice(
+    compared: Comparison, hope: str, noun: str = "example", *, what: str = "difference"
+) -> tuple[str, Action | None]:
+    """Return how many examples would settle a comparison, and the kind of this advice; None where no number would.
+
+    ``hope`` is what must be true of the candidate for more examples to help.
+    """
+    if compared.examples_needed is None:
+        return f"More {noun}s only help if the candidate {hope} than measured here.", None
+    return settled_by(what, compared.examples_needed, compared.n or 0, noun), "add_examples"

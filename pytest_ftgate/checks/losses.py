@@ -2,23 +2,81 @@
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
+from typing import Any
 
-from pytest_ftgate.checks import drop
 from pytest_ftgate.checks.answers import complete_checks
 from pytest_ftgate.checks.constant_baseline import best_constant, chance
 from pytest_ftgate.checks.context import Context, Found
-from pytest_ftgate.checks.parts import MIN_EXAMPLES, SHOWN, Guard, Slice, Slices, Tolerance, size_of
+from pytest_ftgate.checks.gain import drop_limit, examples_advice
+from pytest_ftgate.checks.parts import MIN_EXAMPLES, SHOWN, Guard, Slice, Tolerance, size_of
 from pytest_ftgate.errors import FtgateError
 from pytest_ftgate.metrics import Scored
 from pytest_ftgate.metrics.labels import READING_OPTIONS
-from pytest_ftgate.result import Check, GuardResult, SliceResult, Status, called, error_check
-from pytest_ftgate.runs.measure import Measured, forgiven_roles, measure_run, score_run
+from pytest_ftgate.result import Check, PartResult, Status, called, error_check, opponent
+from pytest_ftgate.runs.measure import Measured, compare_scored, forgiven_roles, measure_run, score_run
 from pytest_ftgate.text import plural, printable, show_amount, show_difference, show_percent, show_value
 
 MOST_SLICES = 200
 """The most slices in a report; the worst are kept."""
 
 _NAMED = 5
+_WORST_LAST: tuple[Status, ...] = ("pass", "warning", "inconclusive", "fail")
+
+_NO_MARGIN = -1e-12
+"""The margin for ``max_drop: 0``, since a test that rules out a drop needs a margin below 0."""
+
+
+def judge_drop(
+    part: PartResult,
+    baselines: Mapping[str, Scored],
+    candidate: Scored,
+    tolerance: Tolerance,
+    groups: Sequence[str | None],
+) -> PartResult:
+    """Compare the candidate's score with that of every baseline on the same examples, and return the worst outcome.
+
+    To pass, the candidate must pass against every baseline. This needs no correction of the confidence. The best
+    measured baseline alone would not do: it is often not the best one in reality.
+
+    Source: R. L. Berger, Technometrics 24 (1982) 295-300.
+    """
+    asked: dict[str, Any] = {"margin": -tolerance.max_drop or _NO_MARGIN, "groups": groups}
+    asked["evidence"] = "proven" if tolerance.proven else "observed"
+
+    def against(role: str) -> PartResult:
+        found = compare_scored(baselines[role], candidate, confidence=tolerance.confidence, **asked)
+        values: dict[str, Any] = {"baseline": baselines[role].value, "candidate": candidate.value, "against": role}
+        result = replace(part, **vars(found), **values, confidence=tolerance.confidence, verdict=found.status)
+        if found.reached or tolerance.proven or _is_worse(found.upper_bound):
+            return result
+        if tolerance.alone is None:
+            return replace(result, verdict="warning")
+        alone = compare_scored(baselines[role], candidate, confidence=tolerance.alone, **asked)
+        return replace(result, verdict="warning" if _is_worse(alone.upper_bound) else "pass")
+
+    results = map(against, best_first(baselines))
+    return max(results, key=lambda one: (_WORST_LAST.index(one.verdict or "pass"), -(one.gain or 0.0)))
+
+
+def _is_worse(upper_bound: float | None) -> bool:
+    """Return whether the real gain is surely below 0."""
+    return upper_bound is not None and upper_bound < 0
+
+
+def best_first(baselines: Mapping[str, Scored]) -> list[str]:
+    """Return the roles of baselines, that with the best value first."""
+    return sorted(baselines, key=lambda role: -baselines[role].metric.sign * baselines[role].value)
+
+
+def _limit(gate: Context, path: str) -> dict[str, Any]:
+    """Return the fields of a check of a drop under the key ``path``: the limit of the gain."""
+    field = gate.requirement(f"{path}.max_drop")
+    return {**field, "required": -field["required"] or 0.0}
+
+
+def _of_role(role: str | None) -> str:
+    """Return `` (baseline few_shot)`` for one of several baselines."""
+    return "" if role in (None, "baseline") else f" ({opponent(role)})"
 
 
 # --- before any call -----------------------------------------------------------------------------------------
@@ -35,8 +93,7 @@ def check_free(gate: Context) -> Iterator[Check]:
 
 
 def _leaked(guard: Guard) -> Iterator[Check]:
-    rows = guard.leaked_rows
-    if rows:
+    if rows := guard.leaked_rows:
         verb, first = "is" if len(rows) == 1 else "are", guard.test.where(rows[0][0])
         message = f"{len(rows):,} of {plural(len(guard.test), 'example')} {verb} in the training set, first {first}"
         advice = "Remove them from the guard: examples that were trained on do not show what was forgotten."
@@ -45,7 +102,7 @@ def _leaked(guard: Guard) -> Iterator[Check]:
 
 def _too_small(guard: Guard) -> Iterator[Check]:
     size = size_of(guard.metric, guard.test.groups, guard.tolerance)
-    if not size.enough:
+    if size.have < size.needed:
         most = show_amount(guard.spec.max_drop, share=guard.metric.share)
         message = f"{size} cannot rule out a drop of {most} of an equal candidate (at least {size.needed:,} required)"
         advice = f"Add {plural(size.needed - size.have, f'more {size.unit}')} to the guard."
@@ -81,6 +138,33 @@ def _ids_in_two(gate: Context) -> Iterator[Check]:
                 break
 
 
+def _check_sizes(gate: Context) -> Iterator[Check]:
+    """Check which slices will not be judged."""
+    left_out = [one for one in gate.parts.slices if one.note is not None]
+    if not left_out:
+        return
+    counted = f"{plural(len(left_out), 'slice')} {'is' if len(left_out) == 1 else 'are'}"
+    message = f"{counted} not judged: {_named(f'{one}: {one.note}' for one in left_out)}"
+    advice, few = [], all(one.few for one in left_out)
+    if any(len(one.rows) < MIN_EXAMPLES for one in left_out):
+        advice.append(f"Add examples until each has at least {MIN_EXAMPLES:,}.")
+    if not few:
+        advice.append("Use a metric that has a value on every slice, such as accuracy.")
+    judged = len(left_out) < len(gate.parts.slices)
+    if not judged:
+        message = f"no slice is judged; {message}"
+        advice.append("Check that the fields are the right ones.")
+    source = gate.source("slices.fields")
+    status: Status = "note" if judged and few else "warning"
+    yield Check("slices", status, message, len(left_out), source=source, advice=" ".join(advice) or None)
+
+
+def _named(texts: Iterable[str]) -> str:
+    names = list(texts)
+    more = len(names) - _NAMED
+    return ", ".join(names[:_NAMED]) + (f", and {more:,} more" if more > 0 else "")
+
+
 # --- the models over the guards ------------------------------------------------------------------------------
 
 
@@ -90,7 +174,7 @@ def check_others(gate: Context) -> Found:
     return Found({"guards": tuple(result for result, _ in judged)}, [one for _, checks in judged for one in checks])
 
 
-def _judge_guard(gate: Context, guard: Guard) -> tuple[GuardResult, list[Check]]:
+def _judge_guard(gate: Context, guard: Guard) -> tuple[PartResult, list[Check]]:
     runs, metric = gate.runs_of("guard", guard.name), guard.metric
     measured = {role: measure_run(gate.config.asked[role].name, run) for role, run in runs.items()}
     complete = complete_checks(measured, forgiven_roles(gate.config.missing_answers, runs.values()))
@@ -106,17 +190,20 @@ def _judge_guard(gate: Context, guard: Guard) -> tuple[GuardResult, list[Check]]
         return replace(guard.facts, verdict="error"), [*checks, error_check(error, guard.path)]
 
 
-def _compared(gate: Context, guard: Guard, scored: Mapping[str, Measured]) -> tuple[GuardResult, list[Check]]:
+def _compared(gate: Context, guard: Guard, scored: Mapping[str, Measured]) -> tuple[PartResult, list[Check]]:
     scores = {role: one.scores[guard.metric.name] for role, one in scored.items()}
     candidate = scores.pop("candidate", None)
-    best = drop.best_first(scores)[0]
+    best = best_first(scores)[0]
     checks = list(_nothing_to_lose(gate, guard, scored[best]) or _weak(guard, scored[best]))
     useless: Status | None = "fail" if any(check.status == "fail" for check in checks) else None
     if candidate is None:
         return replace(guard.facts, against=best, baseline=scores[best].value, verdict=useless), checks
-    outcome = drop.judge_drop(scores, candidate, guard.tolerance, guard.test.groups)
-    result = replace(guard.facts, **outcome.facts(candidate), verdict=useless or outcome.status)
-    return result, [*checks, _guard_check(gate, guard, outcome, candidate.value)]
+    result = judge_drop(guard.facts, scores, candidate, guard.tolerance, guard.test.groups)
+    checks.append(_guard_check(gate, guard, result))
+    return replace(result, verdict=useless or result.verdict), checks
+
+
+_TASK = "A guard needs a task that the baseline can do"
 
 
 def _nothing_to_lose(gate: Context, guard: Guard, baseline: Measured) -> list[Check]:
@@ -131,9 +218,6 @@ def _nothing_to_lose(gate: Context, guard: Guard, baseline: Measured) -> list[Ch
     required = gate.requirement(f"{guard.path}.max_drop")
     advice = f"Check that the metric reads the answers correctly{reading}. {_TASK}."
     return [guard.check("fail", message, observed=value, **required, advice=advice, action="measure_again")]
-
-
-_TASK = "A guard needs a task that the baseline can do"
 
 
 def _weak(guard: Guard, baseline: Measured) -> list[Check]:
@@ -152,53 +236,25 @@ def _weak(guard: Guard, baseline: Measured) -> list[Check]:
     return [guard.check("warning", message, **numbers, advice=advice, action="measure_again")]
 
 
-def _guard_check(gate: Context, guard: Guard, outcome: drop.Drop, value: float) -> Check:
-    share, compared = guard.metric.share, outcome.compared
-    before, after = (show_value(one, share=share) for one in (outcome.baseline.value, value))
-    bound = f"no bound: {compared.note or 'the method gives none'}"
-    if compared.lower is not None:
+def _guard_check(gate: Context, guard: Guard, result: PartResult) -> Check:
+    share, status = guard.metric.share, result.verdict or "error"
+    before, after = (show_value(one, share=share) for one in (result.baseline, result.candidate))
+    bound = f"no bound: {result.note or 'the method gives none'}"
+    if result.lower_bound is not None:
         confidence = show_percent(guard.tolerance.confidence)
-        bound = f"{confidence} lower bound {show_difference(compared.lower, share=share)}"
-    message = f"{guard.metric.name} {before}{drop.of_role(outcome.role)} to {after}: "
-    message += f"{show_difference(compared.gain, share=share)} "
-    message += f"({bound}, {drop.drop_limit(guard.spec.max_drop, share=share)})"
+        bound = f"{confidence} lower bound {show_difference(result.lower_bound, share=share)}"
+    message = f"{guard.metric.name} {before}{_of_role(result.against)} to {after}: "
+    message += f"{show_difference(result.gain, share=share)} "
+    message += f"({bound}, {drop_limit(guard.spec.max_drop, share=share)})"
     advice = {
         "fail": "Mix examples of this task into the training data, or train for fewer steps.",
-        "inconclusive": drop.examples_advice(compared),
-    }.get(outcome.status)
-    fields = drop.drop_fields(gate, guard.path, outcome)
-    return guard.check(outcome.status, message, **fields, advice=advice, action="add_examples")
+        "inconclusive": examples_advice(result, "lost less")[0],
+    }.get(status)
+    fields = {**_limit(gate, guard.path), "observed": result.gain}
+    return guard.check(status, message, **fields, advice=advice, action="add_examples")
 
 
 # --- slices -------------------------------------------------------------------------------------------------------
-
-
-def _check_sizes(gate: Context) -> Iterator[Check]:
-    """Check before any call which slices will not be judged."""
-    slices = gate.parts.slices
-    left_out = [one for one in slices.slices if one.note is not None] if slices is not None else []
-    if slices is None or not left_out:
-        return
-    counted = f"{plural(len(left_out), 'slice')} {'is' if len(left_out) == 1 else 'are'}"
-    message = f"{counted} not judged: {_named(f'{one}: {one.note}' for one in left_out)}"
-    advice = []
-    if any(len(one.rows) < MIN_EXAMPLES for one in left_out):
-        advice.append(f"Add examples until each has at least {MIN_EXAMPLES:,}.")
-    if not all(one.few for one in left_out):
-        advice.append("Use a metric that has a value on every slice, such as accuracy.")
-    if not slices.judged:
-        message = f"no slice is judged; {message}"
-        advice.append("Check that the fields are the right ones.")
-    status: Status = "note" if slices.judged and all(one.few for one in left_out) else "warning"
-    source = gate.source("slices.fields")
-    yield Check("slices", status, message, len(left_out), source=source, advice=" ".join(advice) or None)
-
-
-def _named(texts: Iterable[str]) -> str:
-    names = list(texts)
-    more = len(names) - _NAMED
-    return ", ".join(names[:_NAMED]) + (f", and {more:,} more" if more > 0 else "")
-
 
 _OUTCOMES: tuple[tuple[Status, str, str | None], ...] = (
     ("fail", "dropped beyond the limit", "Add training examples like the broken ones in these slices."),
@@ -213,26 +269,34 @@ def check_fields(gate: Context) -> Found:
 
     Raise :class:`MetricError` if a metric is undefined for the answers on a slice.
     """
-    if gate.parts.slices is None:
+    if gate.parts.tolerance is None:
         return Found({})
-    results = [_judge_slice(gate, gate.parts.slices.tolerance, one) for one in gate.parts.slices.slices]
+    results = [_judge_slice(gate, gate.parts.tolerance, one) for one in gate.parts.slices]
     results.sort(key=lambda one: (one.gain is None, -(one.n or 0) if one.gain is None else one.gain))
     checks: list[Check] = []
     for status, outcome, advice in _OUTCOMES:
         rows = [one for one in results if one.verdict == status]
         if rows and (status != "pass" or not checks):
-            checks.append(_slices_check(gate, gate.parts.slices, rows, status, outcome, advice))
+            checks.append(_slices_check(gate, gate.parts.tolerance, rows, status, outcome, advice))
     return Found({"slices": tuple(results[:MOST_SLICES])}, checks)
 
 
-def _judge_slice(gate: Context, tolerance: Tolerance, one: Slice) -> SliceResult:
-    result = SliceResult(one.field, one.value, n=len(one.rows), note=one.note)
+def _judge_slice(gate: Context, tolerance: Tolerance, one: Slice) -> PartResult:
+    result = PartResult(
+        f"{one.field}={one.value}",
+        one.metric.name,
+        tolerance.max_drop,
+        field=one.field,
+        value=one.value,
+        metric_range=(one.metric.low, one.metric.high),
+        n=len(one.rows),
+        note=one.note,
+    )
     if one.note is not None:
         return result
     scores = {role: _score(one, measured, gate.deciding.name) for role, measured in gate.scored.items()}
     candidate = scores.pop("candidate")
-    outcome = drop.judge_drop(scores, candidate, tolerance, [gate.groups[row] for row in one.rows])
-    return replace(result, **outcome.facts(candidate), confidence=tolerance.confidence, verdict=outcome.status)
+    return judge_drop(result, scores, candidate, tolerance, [gate.groups[row] for row in one.rows])
 
 
 def _score(one: Slice, measured: Measured, deciding: str) -> Scored:
@@ -246,19 +310,18 @@ def _score(one: Slice, measured: Measured, deciding: str) -> Scored:
 
 
 def _slices_check(
-    gate: Context, slices: Slices, rows: Sequence[SliceResult], status: Status, outcome: str, advice: str | None
+    gate: Context, tolerance: Tolerance, rows: Sequence[PartResult], status: Status, outcome: str, advice: str | None
 ) -> Check:
-    share, tolerance, holds = slices.slices[0].metric.share, slices.tolerance, status == "pass"
+    share, holds, judged = gate.share, status == "pass", sum(one.note is None for one in gate.parts.slices)
     changes = [
-        f"{printable(one.field, SHOWN)}={printable(one.value, SHOWN)} {show_difference(one.gain, share=share)}"
-        f"{drop.of_role(one.against)} ({plural(one.n or 0, 'example')})"
+        f"{printable(one.field or '', SHOWN)}={printable(one.value or '', SHOWN)} "
+        f"{show_difference(one.gain, share=share)}{_of_role(one.against)} ({plural(one.n or 0, 'example')})"
         for one in (rows[:1] if holds else rows)
     ]
-    limit, confidence = drop.drop_limit(tolerance.max_drop, share=share), show_percent(tolerance.confidence)
+    limit, confidence = drop_limit(tolerance.max_drop, share=share), show_percent(tolerance.confidence)
     together = f" each, {show_percent(gate.config.confidence)} together"
-    each = f"{confidence} confidence{together if tolerance.confidence != gate.config.confidence else ''}"
-    limit += "" if holds else f", {each}"
+    limit += "" if holds else f", {confidence} confidence{together if tolerance.confidence != tolerance.alone else ''}"
     found = f"worst {changes[0]}" if holds else _named(changes)
-    message = f"{len(rows):,} of {plural(len(slices.judged), 'slice')} {outcome} ({limit}): {found}"
-    fields = {**drop.drop_fields(gate, "slices"), "observed": rows[0].gain, "advice": advice}
+    message = f"{len(rows):,} of {plural(judged, 'slice')} {outcome} ({limit}): {found}"
+    fields = {**_limit(gate, "slices"), "observed": rows[0].gain, "advice": advice}
     return Check("slices", status, message, **fields, action=None if status == "warning" else "add_examples")

@@ -1,4 +1,4 @@
-"""The rules for ``max_drop``: the candidate is proven to be hardly worse than the baseline, and is cheaper or faster.
+"""The rules of gates with ``max_drop``: the test set can prove it, and the candidate is cheaper or faster.
 
 They warn where another baseline is as good and as cheap.
 """
@@ -7,19 +7,15 @@ from collections.abc import Callable, Iterator
 from math import inf
 from typing import Any
 
-from pytest_ftgate.checks.advice import loss_advice
 from pytest_ftgate.checks.context import Context
-from pytest_ftgate.checks.drop import drop_limit, examples_advice, gain_status, shown_gain
 from pytest_ftgate.checks.economics import call_usd, free, no_price, unknown_cost
 from pytest_ftgate.checks.thresholds import UNTIMED, shown_by_share
-from pytest_ftgate.result import Action, Check, ModelResult, Status, called
-from pytest_ftgate.statistics.evidence import Comparison
+from pytest_ftgate.result import Check, ModelResult, Status, called
 from pytest_ftgate.statistics.groups import group_codes
 from pytest_ftgate.statistics.planning import fewest_examples
 from pytest_ftgate.text import (
     plural,
     show_amount,
-    show_difference,
     show_distance,
     show_dollars,
     show_percent,
@@ -28,32 +24,8 @@ from pytest_ftgate.text import (
 )
 from pytest_ftgate.unknown import Unknown, together
 
-_WORSE = (
-    "Keep the baseline, or look at the examples that it broke and correct the training data before another attempt."
-)
-_UNBOUNDED = "Use a metric that scores each answer, such as accuracy, and move the other to thresholds."
-
 _MOST_EXAMPLES = 100_000
 """The largest number of examples that is calculated exactly."""
-
-
-def max_drop_check(gate: Context, role: str, comparison: Comparison) -> Check:
-    """Check that the candidate is proven to be at most ``max_drop`` worse than a baseline."""
-    (path, least), share, status = gate.config.standard_of(role), gate.share, gain_status(gate, role, comparison)
-    measured, limit = shown_gain(gate, role, comparison), drop_limit(-least, share=share)
-    bound, required = f"{show_percent(gate.config.confidence)} lower bound", gate.requirement(path, required=least)
-    if status == "fail":
-        advice = loss_advice(gate, comparison, least, _WORSE)
-        return Check("max_drop", "fail", f"{measured} ({limit})", comparison.gain, **required, advice=advice)
-    if comparison.lower is None:
-        message = f"{measured}, no {bound} ({limit}): {comparison.note or 'the method gives none'}"
-        return Check("max_drop", status, message, **required, advice=_UNBOUNDED)
-    message = f"{measured}, {bound} {show_difference(comparison.lower, share=share)} ({limit})"
-    if status == "pass":
-        return Check("max_drop", "pass", message, comparison.lower, **required)
-    action: Action | None = "add_examples" if comparison.examples_needed else None
-    advice = examples_advice(comparison, "is better", "test example")
-    return Check("max_drop", status, message, comparison.lower, **required, advice=advice, action=action)
 
 
 def check_absent(gate: Context) -> Iterator[Check]:

@@ -1,20 +1,20 @@
 """What else must not get worse: guards, which are other test sets, and slices, the parts of the test set by a field."""
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from math import isfinite
 from typing import Any, NamedTuple
 
 from pytest_ftgate.checks.audit import check_test_set, grouped_by_content, leaked_rows
-from pytest_ftgate.config import GateKeys, GuardKeys, SliceKeys
+from pytest_ftgate.config import GateKeys, GuardKeys
 from pytest_ftgate.config.source import Source
 from pytest_ftgate.data import DataSet, expected_text
 from pytest_ftgate.errors import ConfigError, Where
 from pytest_ftgate.metrics import Metric, build_metric
 from pytest_ftgate.metrics.judged import refuse_judged
 from pytest_ftgate.metrics.labels import distinct_outputs
-from pytest_ftgate.result import Check, GuardResult, Status, TestSetResult
+from pytest_ftgate.result import Check, PartResult, Status, TestSetResult
 from pytest_ftgate.statistics.groups import MIN_GROUPS, group_counts
 from pytest_ftgate.statistics.planning import MOST_EXAMPLES, corrected_confidence, fewest_examples
 from pytest_ftgate.text import listed, nearest, plural, printable
@@ -29,19 +29,15 @@ SHOWN = 40
 """The most characters of a name in a message."""
 
 
-# --- the limit of a drop, and the examples that it needs ----------------------------------------------------------
-
-
-@dataclass(frozen=True)
-class Tolerance:
+class Tolerance(NamedTuple):
     """Hold the limit of a drop and the evidence for it.
 
     Attributes:
         max_drop: how much worse than the baseline the candidate may be, in the metric's unit.
         confidence: one-sided, and corrected where several drops are judged at once.
-        alone: the confidence before that correction.
         proven: the lower bound of the gain must be within the limit. Otherwise a measured drop beyond the limit fails
             only where the upper bound is below 0.
+        alone: the confidence before that correction.
     """
 
     max_drop: float
@@ -50,30 +46,24 @@ class Tolerance:
     alone: float | None = None
 
 
-@dataclass(frozen=True)
-class Size:
+class Size(NamedTuple):
     """Hold how many examples, or groups of them, there are and how many are needed.
 
     Attributes:
-        have: the effective number; groups of different sizes count as fewer than there are.
+        have: the effective number; groups of different sizes count as fewer than ``there`` are.
         needed: the smallest number with which the check can pass.
         unit: "example" or "group".
-        there: the actual number; None where it equals ``have``.
     """
 
     have: int
     needed: int
     unit: str
-    there: int | None = None
-
-    @property
-    def enough(self) -> bool:
-        return self.have >= self.needed
+    there: int
 
     def __str__(self) -> str:
-        if self.there is None or self.there == self.have:
-            return plural(self.have, self.unit)
-        return f"{plural(self.there, self.unit)} of unequal sizes, which count as {self.have:,}"
+        same = self.there == self.have
+        shown = plural(self.there, self.unit)
+        return shown if same else f"{shown} of unequal sizes, which count as {self.have:,}"
 
 
 def check_possible(metric: Metric, key: str, gain: float, source: Source) -> None:
@@ -94,16 +84,11 @@ def size_of(metric: Metric, groups: Sequence[str | None], tolerance: Tolerance) 
     """
     grouped = group_counts(groups, len(groups))
     there, have = grouped or (len(groups), len(groups))
-    unit = "group" if grouped else "example"
     exact = metric.kind == "right_wrong" and grouped is None
     width = metric.high - metric.low if metric.kind != "set" and isfinite(metric.high - metric.low) else 1.0
     share, confidence = tolerance.max_drop / width, tolerance.confidence
-    fewest = fewest_examples(share, confidence=confidence, proven=tolerance.proven, exact=exact)
-    needed = MOST_EXAMPLES if fewest is None else fewest  # so many at least
-    return Size(have, max(needed, MIN_GROUPS) if grouped else needed, unit, there)
-
-
-# --- guards -------------------------------------------------------------------------------------------------------
+    needed = fewest_examples(share, confidence=confidence, proven=tolerance.proven, exact=exact) or MOST_EXAMPLES
+    return Size(have, max(needed, MIN_GROUPS) if grouped else needed, "group" if grouped else "example", there)
 
 
 @dataclass(frozen=True)
@@ -132,49 +117,16 @@ class Guard:
         return Check(self.path, status, message, **{"source": str(self.spec.sources["test_set"]), **fields})
 
     @property
-    def facts(self) -> GuardResult:
+    def facts(self) -> PartResult:
         """Return the facts that are known before it is measured."""
-        return GuardResult(
-            name=self.name,
-            metric=self.metric.name,
-            max_drop=self.spec.max_drop,
-            confidence=self.tolerance.confidence,
+        return PartResult(
+            self.name,
+            self.metric.name,
+            self.spec.max_drop,
+            self.tolerance.confidence,
             test_set=TestSetResult(self.test.path, self.test.sha256, len(self.test)),
             metric_range=(self.metric.low, self.metric.high),
         )
-
-
-def prepare_guards(
-    config: GateKeys, load: Callable[[Any, str], DataSet], training: DataSet, custom: Callable[[], Mapping[str, Any]]
-) -> dict[str, Guard]:
-    """Read and check the test set of each guard, and build its metric.
-
-    ``load`` reads a data source, given with its origin; ``custom`` returns the metrics of hooks by name.
-
-    Raise :class:`FtgateError` if a test set or a metric cannot be used.
-    """
-    guards, own = {}, custom() if config.guards else {}
-    for name, spec in config.guards.items():
-        test = load(spec.test_set, f"guard {name}, {spec.sources['test_set'].at}")
-        check_test_set(test)
-        labels, known, blank = distinct_outputs(test), distinct_outputs(training), test.without_output()
-        try:
-            metric = build_metric(
-                spec.metric, labels=labels, custom=own, known=known, blank=blank, examples=test.examples
-            )
-            refuse_judged(metric, "the metric of a guard", source=str(spec.sources["metric"]))
-            if metric.label_set is not None:
-                metric.label_set.check(metric.name, test.expected, test.where)
-            check_possible(metric, "max_drop", spec.max_drop, spec.sources["max_drop"])
-        except ConfigError as error:
-            what = f"guard {printable(name, SHOWN)}: {error.what}"
-            raise ConfigError(what, **error.parts()) from error
-        tolerance = Tolerance(spec.max_drop, config.confidence, proven=True)
-        guards[name] = Guard(name, spec, grouped_by_content(test), metric, tolerance, leaked_rows(training, test))
-    return guards
-
-
-# --- slices -------------------------------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True)
@@ -195,76 +147,115 @@ class Slice:
     note: str | None = None
     few: bool = False
 
-    def sized(self, size: Size) -> "Slice":
-        """Return the slice, not judged where it is too small: it could never fail."""
-        if size.enough:
-            return self
-        return replace(self, note=f"too few {size.unit}s ({size.have:,} of {size.needed:,} required)", few=True)
-
     def __str__(self) -> str:
         return f"{printable(self.field, SHOWN)}={printable(self.value, SHOWN)}"
 
 
-@dataclass(frozen=True)
-class Slices:
-    """Hold the slices of a test set before any model is called, in the order of fields and values.
+class Parts(NamedTuple):
+    """Hold all that must not get worse beside the test set as a whole.
 
     Attributes:
-        tolerance: the limit of each drop; its confidence is corrected for the number of judged slices.
+        others: the guards, which have test sets of their own.
+        slices: of the test set, in the order of fields and values.
+        tolerance: the limit of the slices; its confidence is corrected for the number of those that are judged.
     """
 
-    tolerance: Tolerance
-    slices: tuple[Slice, ...]
+    others: tuple[Guard, ...] = ()
+    slices: tuple[Slice, ...] = ()
+    tolerance: Tolerance | None = None
 
     @property
-    def judged(self) -> list[Slice]:
-        return [one for one in self.slices if one.note is None]
+    def facts(self) -> dict[str, Any]:
+        """Return the facts of the result that are known before any model is called."""
+        return {"guards": tuple(one.facts for one in self.others)}
 
 
-def prepare_slices(
-    config: GateKeys, test: DataSet, training: DataSet, metric: Metric, custom: Callable[[], Mapping[str, Any]]
-) -> Slices | None:
-    """Divide the test set into slices, and find those that are large enough; None where the gate has no slices.
+def prepare_parts(
+    config: GateKeys,
+    load: Callable[[Any, str], DataSet],
+    data: tuple[DataSet, DataSet],
+    metric: Metric,
+    custom: Callable[[], Mapping[str, Any]],
+) -> Parts:
+    """Read and check the test set of each guard, and divide the test set into slices.
 
-    ``custom`` returns the metrics of hooks by name.
+    Args:
+        load: reads a data source, given with its origin.
+        data: the test set and the training set.
+        metric: the deciding metric.
+        custom: returns the metrics of hooks by name.
 
-    Raise :class:`ConfigError` if no example has one of the fields, or ``max_drop`` is impossible.
+    Raises:
+        FtgateError: a test set, a metric, a field or a ``max_drop`` cannot be used.
     """
+    build = partial(build_metric, custom=custom() if config.guards or config.slices else {})
+    others = tuple(_guard(config, name, load, data[1], build) for name in config.guards)
+    return Parts(others, *(() if config.slices is None else _slices(config, *data, metric, build)))
+
+
+def _guard(
+    config: GateKeys, name: str, load: Callable[[Any, str], DataSet], training: DataSet, build: Callable[..., Metric]
+) -> Guard:
+    spec = config.guards[name]
+    test = load(spec.test_set, f"guard {name}, {spec.sources['test_set'].at}")
+    check_test_set(test)
+    labels, known, blank = distinct_outputs(test), distinct_outputs(training), test.without_output()
+    try:
+        metric = build(spec.metric, labels=labels, known=known, blank=blank, examples=test.examples)
+        refuse_judged(metric, "the metric of a guard", source=str(spec.sources["metric"]))
+        if metric.label_set is not None:
+            metric.label_set.check(metric.name, test.expected, test.where)
+        check_possible(metric, "max_drop", spec.max_drop, spec.sources["max_drop"])
+    except ConfigError as error:
+        raise ConfigError(f"guard {printable(name, SHOWN)}: {error.what}", **error.parts()) from error
+    tolerance = Tolerance(spec.max_drop, config.confidence, proven=True)
+    return Guard(name, spec, grouped_by_content(test), metric, tolerance, leaked_rows(training, test))
+
+
+def _slices(
+    config: GateKeys, test: DataSet, training: DataSet, metric: Metric, build: Callable[..., Metric]
+) -> tuple[tuple[Slice, ...], Tolerance]:
+    """Divide the test set into slices, and find those that are large enough to be judged."""
     spec = config.slices
-    if spec is None:
-        return None
+    assert spec is not None
     check_possible(metric, "max_drop", spec.max_drop, spec.sources["max_drop"])
-    build = partial(build_metric, custom=custom(), known=distinct_outputs(test, training))
-    whole = (Slice(name, value, rows, metric) for name in spec.fields for value, rows in _by_value(name, test, spec))
-    slices = [_with_metric(one, config, test, build) for one in whole]
+    build = partial(build, known=distinct_outputs(test, training))
+    slices = [_with_metric(one, config, test, build) for one in _by_value(config, test, metric)]
     # Every slice is compared with every baseline, so the confidence is corrected (Bonferroni): false alarms stay rare.
     compared = sum(one.note is None for one in slices) * len(config.baselines)
     confidence = corrected_confidence(config.confidence, max(compared, 1))
     tolerance = Tolerance(spec.max_drop, confidence, proven=False, alone=config.confidence)
 
     def sized(one: Slice) -> Slice:
-        groups = [test.examples[row].group for row in one.rows]
-        return one if one.note else one.sized(size_of(one.metric, groups, tolerance))
+        size = size_of(one.metric, [test.examples[row].group for row in one.rows], tolerance)
+        return one if one.note else _at_least(one, size.have, size.needed, size.unit)
 
-    return Slices(tolerance, tuple(map(sized, slices)))
+    return tuple(map(sized, slices)), tolerance
 
 
-def _by_value(name: str, test: DataSet, spec: SliceKeys) -> Iterable[tuple[str, tuple[int, ...]]]:
-    """Return each value of a field with the rows that have it; refuse a field that no example has."""
-    rows: dict[str, list[int]] = {}
-    for row, example in enumerate(test.examples):
-        value = example.fields.get(name)
-        rows.setdefault(NONE if value is None else expected_text(value), []).append(row)
+def _at_least(one: Slice, have: int, needed: int, unit: str) -> Slice:
+    """Return a slice that is not judged where it is too small: it could never fail."""
+    return one if have >= needed else replace(one, note=f"too few {unit}s ({have:,} of {needed:,} required)", few=True)
+
+
+def _by_value(config: GateKeys, test: DataSet, metric: Metric) -> Iterator[Slice]:
+    """Yield a slice for each value of each field; refuse a field that no example has."""
+    assert config.slices is not None
     known = {field: None for example in test.examples for field in example.fields}
-    if name not in known:
-        near = nearest(name, known)
-        raise ConfigError(
-            f"no example of the test set has the field {printable(name, SHOWN)!r}",
-            where=spec.sources["fields"].where("slices.fields"),
-            evidence=f"the fields of the test set are: {listed(known)}",
-            cure=f"Did you mean {near!r}?" if near else None,
-        )
-    return ((value, tuple(places)) for value, places in rows.items())
+    for name in config.slices.fields:
+        if name not in known:
+            near = nearest(name, known)
+            raise ConfigError(
+                f"no example of the test set has the field {printable(name, SHOWN)!r}",
+                where=config.slices.sources["fields"].where("slices.fields"),
+                evidence=f"the fields of the test set are: {listed(known)}",
+                cure=f"Did you mean {near!r}?" if near else None,
+            )
+        rows: dict[str, list[int]] = {}
+        for row, example in enumerate(test.examples):
+            value = example.fields.get(name)
+            rows.setdefault(NONE if value is None else expected_text(value), []).append(row)
+        yield from (Slice(name, value, tuple(places), metric) for value, places in rows.items())
 
 
 def _with_metric(one: Slice, config: GateKeys, test: DataSet, build: Callable[..., Metric]) -> Slice:
@@ -272,14 +263,10 @@ def _with_metric(one: Slice, config: GateKeys, test: DataSet, build: Callable[..
 
     An average over labels is one over the slice's own labels only, since others would score 0.
     """
-    few, label_set, spec = (
-        one.sized(Size(len(one.rows), MIN_EXAMPLES, "example")),
-        one.metric.label_set,
-        config.decided_by,
-    )
-    if few.note is not None or label_set is None or one.metric.kind != "set":
-        return few
-    labels = sorted({expected_text(test.examples[row].expected) for row in one.rows})
+    one, label_set = _at_least(one, len(one.rows), MIN_EXAMPLES, "example"), one.metric.label_set
+    if one.note is not None or label_set is None or one.metric.kind != "set":
+        return one
+    labels, spec = sorted({expected_text(test.examples[row].expected) for row in one.rows}), config.decided_by
     if "labels" in spec.options:
         codes = {label_set.code(label_set.label_of(label)) for label in labels}
         kept = [label for label in spec.options["labels"] if label_set.code(expected_text(label)) in codes]
@@ -290,32 +277,3 @@ def _with_metric(one: Slice, config: GateKeys, test: DataSet, build: Callable[..
         return replace(one, metric=build(spec, labels=labels))
     except ConfigError as error:  # known before any call, such as a missing label
         return replace(one, note=f"cannot be judged by {one.metric.name}: {error.what}")
-
-
-class Parts(NamedTuple):
-    """Hold all that must not get worse beside the test set as a whole."""
-
-    guards: Mapping[str, Guard] = {}
-    slices: Slices | None = None
-
-    @property
-    def others(self) -> list[Guard]:
-        """Return those with a test set of their own."""
-        return list(self.guards.values())
-
-    @property
-    def facts(self) -> dict[str, Any]:
-        """Return the facts of the result that are known before any model is called."""
-        return {"guards": tuple(guard.facts for guard in self.others)}
-
-
-def prepare_parts(
-    config: GateKeys,
-    load: Callable[[Any, str], DataSet],
-    data: tuple[DataSet, DataSet],
-    metric: Metric,
-    custom: Callable[[], Mapping[str, Any]],
-) -> Parts:
-    """Read and divide ``data``, the test set and the training set; ``metric`` decides. See the two functions above."""
-    guards = prepare_guards(config, load, data[1], custom)
-    return Parts(guards, prepare_slices(config, *data, metric, custom))

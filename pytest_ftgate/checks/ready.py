@@ -9,11 +9,11 @@ from math import isfinite
 from typing import Any
 
 from pytest_ftgate.checks.context import Context, Found
-from pytest_ftgate.checks.drop import gain_reaches
 from pytest_ftgate.config import GateKeys, HypothesisKeys
 from pytest_ftgate.errors import ConfigError
 from pytest_ftgate.metrics import Metric, Scored
 from pytest_ftgate.result import Check, Status, called, opponent
+from pytest_ftgate.statistics.evidence import reaches
 from pytest_ftgate.statistics.planning import chance_of_proof, hypothetical_scores, hypothetical_set
 from pytest_ftgate.text import plural, show_amount, show_difference, show_percent, show_value
 
@@ -38,7 +38,7 @@ def _headroom(gate: Context, best: Scored) -> list[Check]:
     left: float | Fraction = abs(metric.best - best.value)
     if best.exact is not None:
         left = 1 - best.exact if metric.greater_is_better else best.exact
-    enough = gain_reaches(left, standard.gain)
+    enough = reaches(left, standard.gain)
     advice = "Do not train: the baseline is nearly perfect on this test set. "
     advice += "If it is worse in practice, add examples that it gets wrong to the test set."
     return [
@@ -137,7 +137,7 @@ def check_prediction(config: GateKeys, metric: Metric) -> None:
                 cure=f"Did you mean {value / 100:g}?" if metric.high == 1 < value <= 100 else None,
             )
     gain = expected_gain(prediction, metric)
-    if gain_reaches(gain, -config.max_drop if config.matches else config.margin):
+    if reaches(gain, -config.max_drop if config.matches else config.margin):
         return
     cure = "Correct the hypothesis, or do not train: the gate would fail even if it came true."
     if gain < 0:

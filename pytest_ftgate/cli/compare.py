@@ -162,8 +162,8 @@ def _data(old: GateResult, new: GateResult) -> Iterator[Move]:
             yield Move(f"guard {guard.name}", "its test set changed: values cannot be compared")
 
 
-def _another_test_set(old: TestSetResult, new: TestSetResult) -> bool:
-    return _differ((old.sha256, old.examples), (new.sha256, new.examples))
+def _another_test_set(old: TestSetResult | None, new: TestSetResult | None) -> bool:
+    return old is not None and new is not None and _differ((old.sha256, old.examples), (new.sha256, new.examples))
 
 
 def _differ(old: Sequence[Any], new: Sequence[Any]) -> bool:

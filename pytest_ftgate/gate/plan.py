@@ -7,7 +7,6 @@ from math import ceil, isfinite
 from typing import Any
 
 from pytest_ftgate.checks.context import Context, RunName, jobs
-from pytest_ftgate.checks.drop import status_of
 from pytest_ftgate.checks.ready import improved
 from pytest_ftgate.checks.shown import may_show, part_of
 from pytest_ftgate.config import GateKeys
@@ -336,7 +335,7 @@ def _simulated(baseline: Scored, candidate: Scored, codes: Codes | None, asked: 
     found: Counter[Status] = Counter()
     for rows, groups in redrawn(len(rightness(baseline)), codes):
         compared = compare_scored(baseline.drawn(rows), candidate.drawn(rows), groups=groups, **asked)
-        found[status_of(compared, asked["margin"], asked["evidence"])] += 1
+        found[compared.status] += 1
     return Chances(*(found[one] / found.total() for one in ("pass", "fail", "inconclusive")))
 
 

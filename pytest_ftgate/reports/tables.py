@@ -2,12 +2,11 @@
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
-from typing import NamedTuple
 
 from pytest_ftgate.diagnosis import BreakdownResult
 from pytest_ftgate.reports import sentences
 from pytest_ftgate.reports.table import Bars, Column, Table, columns
-from pytest_ftgate.result import RED, GateResult, ModelResult, SliceResult
+from pytest_ftgate.result import RED, GateResult, ModelResult, PartResult
 from pytest_ftgate.text import is_share, plural, printable, show_change, show_count, show_seconds, show_usd, show_value
 
 _NAME_WIDTH = 40
@@ -55,67 +54,44 @@ def _model(result: GateResult, role: str, model: ModelResult, names: Sequence[st
     )
 
 
-class _Part(NamedTuple):
-    """A guard, a slice or a label: the values of both models, and the change with its bounds if known."""
-
-    name: str
-    n: int | None
-    values: tuple[float | None, float | None]
-    changes: tuple[float | None, ...]
-    verdict: str = ""
-    metric_range: tuple[float, float] | None = (0.0, 1.0)
-
-
 def parts(result: GateResult) -> tuple[Table, ...]:
     """Return the guards, the slices and the labels."""
-    return _guards(result), _slices(result, result.slices), _labels(result)
-
-
-def _guards(result: GateResult) -> Table:
-    """Return a row per guard."""
-    parts = [
-        _Part(f"{one.name} ({one.metric})", one.n, (one.baseline, one.candidate),
-              (one.gain, one.lower_bound, one.upper_bound), one.verdict or "not measured", one.metric_range)
-        for one in result.guards
-    ]  # fmt: skip
-    return _parts("Guards: other test sets that must not get worse", "guard", parts)
+    guards = [replace(one, name=f"{one.name} ({one.metric})", note="not measured") for one in result.guards]
+    title = "Guards: other test sets that must not get worse"
+    return _parts(title, "guard", guards), _slices(result.slices), _labels(result)
 
 
 def red_parts(result: GateResult, most: int) -> Table:
     """Return at most so many slices that do not hold."""
-    return _slices(result, [one for one in result.slices if one.verdict in (*RED, "warning")][:most])
+    return _slices([one for one in result.slices if one.verdict in (*RED, "warning")][:most])
 
 
-def _slices(result: GateResult, shown: Sequence[SliceResult]) -> Table:
+def _slices(shown: Sequence[PartResult]) -> Table:
     """Return a row per slice."""
-    parts = [
-        _Part(f"{one.field}={one.value}", one.n, (one.baseline, one.candidate),
-              (one.gain, one.lower_bound, one.upper_bound), one.verdict or one.note or "", result.metric_range)
-        for one in shown
-    ]  # fmt: skip
-    return _parts("Slices of the test set, worst change first", "slice", parts)
+    return _parts("Slices of the test set, worst change first", "slice", shown)
 
 
 def _labels(result: GateResult) -> Table:
     """Return a row per expected label, if both models answered and outputs are labels."""
     found = result.diagnosis.labels if result.diagnosis is not None else ()
-    shares = [(one, one.baseline / one.answers, one.candidate / one.answers) for one in found
-              if one.candidate is not None]  # fmt: skip
-    worst = sorted(shares, key=lambda of: round(of[2] - of[1], 12))[:_LABELS_SHOWN]
-    parts = [_Part(one.label, one.answers, (old, new), (new - old,)) for one, old, new in worst]
+    rates = [(one, one.baseline / one.answers, one.candidate / one.answers) for one in found
+             if one.candidate is not None]  # fmt: skip
+    worst = sorted(rates, key=lambda of: round(of[2] - of[1], 12))[:_LABELS_SHOWN]
+    parts = [PartResult(one.label, "recall", 0.0, n=one.answers, baseline=old, candidate=new, gain=new - old,
+                        metric_range=(0.0, 1.0)) for one, old, new in worst]  # fmt: skip
     return _parts("Labels: recall, worst change first", "label", parts, n="answers")
 
 
-def _parts(title: str, what: str, parts: Sequence[_Part], *, n: str = "n") -> Table:
+def _parts(title: str, what: str, parts: Sequence[PartResult], *, n: str = "n") -> Table:
     headings = (n, "baseline", "candidate", "change", "lower", UPPER)
-    rows = []
+    rows, values = [], [(one.baseline, one.candidate) for one in parts]
     for one in parts:
         share = is_share(one.metric_range)
-        values = [show_value(value, share=share) for value in one.values]
-        changes = [show_change(change, share=share) for change in one.changes]
-        cells = (one.name, show_count(one.n), *values, *changes, *[""] * (3 - len(changes)), one.verdict)
+        scores = [show_value(value, share=share) for value in (one.baseline, one.candidate)]
+        changes = [show_change(change, share=share) for change in (one.gain, one.lower_bound, one.upper_bound)]
+        cells = (one.name, show_count(one.n), *scores, *changes, one.verdict or one.note or "")
         rows.append(tuple(printable(cell, _NAME_WIDTH) for cell in cells))
-    bars = tuple(Bars(*one.values, *span(one.values, one.metric_range)) for one in parts)
+    bars = tuple(Bars(*pair, *span(pair, one.metric_range)) for pair, one in zip(values, parts, strict=True))
     noise = tuple(one.n is not None and one.n < _LEAST for one in parts)
     return Table(title, (*columns([what], headings), Column("", "status")), tuple(rows), bars, noise).compact()
 

@@ -15,7 +15,7 @@ import numpy as np
 
 from pytest_ftgate.statistics import methods
 from pytest_ftgate.statistics.arrays import Bools, Floats
-from pytest_ftgate.statistics.evidence import Comparison, Evidence, Question, weigh
+from pytest_ftgate.statistics.evidence import Comparison, Question, reaches, weigh
 from pytest_ftgate.statistics.groups import group_codes
 from pytest_ftgate.statistics.methods import Finding, Found
 from pytest_ftgate.statistics.planning import needed_to_reach
@@ -113,33 +113,35 @@ def _comparison(
 ) -> Comparison:
     """Return the comparison; ``width`` is the largest possible gain, and limits the bounds."""
     finding, note = found
-    n, evidence, needed, with_one_lost = len(differences), Evidence(), None, None
-    wins, losses = int((differences > _ROUNDING).sum()), int((differences < -_ROUNDING).sum())
+    n, weighed = len(differences), Comparison(shown=question.evidence == "observed")
+    needed, if_lost = None, None
     if finding is not None:
-        evidence = _weighed(finding, question, width)
-        needed = _examples_needed(finding, float(gain), evidence, question, n)
+        weighed = _weighed(finding, question, width)
+        needed = _examples_needed(finding, float(gain), weighed, question, n)
         lost = finding.with_one_lost
-        with_one_lost = None if lost is None else _weighed(lost, question, width)
-    return Comparison(
-        **vars(evidence),
-        with_one_lost=with_one_lost,
-        n=n,
+        if_lost = None if lost is None else _weighed(lost, question, width)
+    return replace(
+        weighed,
         gain=float(gain),
-        gain_exact=gain if isinstance(gain, Fraction) else None,
-        wins=wins,
-        losses=losses,
+        required=question.margin,
+        reached=reaches(gain, question.margin),
+        n=n,
+        wins=int((differences > _ROUNDING).sum()),
+        losses=int((differences < -_ROUNDING).sum()),
         method=finding.method if finding else "none",
         examples_needed=needed,
         note=note,
+        lower_if_lost=None if if_lost is None else if_lost.lower_bound,
+        shown_if_lost=if_lost is None or if_lost.shown,
     )
 
 
-def _weighed(finding: Finding, question: Question, width: float) -> Evidence:
+def _weighed(finding: Finding, question: Question, width: float) -> Comparison:
     bounds = {"lower": max(finding.lower, -width), "upper": min(finding.upper, width)}
-    return weigh(finding.p_value, **bounds, margin=question.margin, alpha=question.alpha)
+    return weigh(finding.p_value, question, **bounds)
 
 
-def _examples_needed(finding: Finding, gain: float, evidence: Evidence, question: Question, n: int) -> int | None:
+def _examples_needed(finding: Finding, gain: float, weighed: Comparison, question: Question, n: int) -> int | None:
     """Return the number of examples needed for the evidence, and for a measured gain that reaches the margin again.
 
     More than ``n`` if ``n`` were not enough.
@@ -150,7 +152,7 @@ def _examples_needed(finding: Finding, gain: float, evidence: Evidence, question
     needed = finding.needed(question.target)
     if needed is None or again is None:
         return None
-    sure = evidence.above_zero if question.evidence == "significant" else evidence.reaches_margin
+    sure = weighed.above_zero if question.evidence == "significant" else weighed.reaches_margin
     return max(needed, again, 0 if sure else n + 1)
 
 
@@ -189,16 +191,7 @@ def compare_preferences(
     if not means and not np.isin(preferred, (0.0, 0.5, 1.0)).all():
         raise ValueError("a preference must be 1, 0, or 0.5 for a tie, unless it is a mean")
     asked: dict[str, Any] = {"margin": 2 * margin, "confidence": confidence, "evidence": evidence, "groups": groups}
-    return _halved(compare_right_wrong(1 - preferred, preferred, **asked))
-
-
-def _halved(found: Comparison) -> Comparison:
-    """Return the comparison with gain and bounds halved: win rates minus 0.5 in place of wins minus losses."""
-
-    def half(evidence: Any, *names: str) -> Any:
-        halves = {name: value / 2 for name in names if (value := getattr(evidence, name)) is not None}
-        return replace(evidence, **halves)
-
-    lost = found.with_one_lost and half(found.with_one_lost, "lower", "upper")
-    comparison: Comparison = half(replace(found, with_one_lost=lost), "gain", "gain_exact", "lower", "upper")
-    return comparison
+    doubled = compare_right_wrong(1 - preferred, preferred, **asked)
+    names = ("gain", "required", "lower_bound", "upper_bound", "lower_if_lost")
+    halves: dict[str, Any] = {name: None if (value := getattr(doubled, name)) is None else value / 2 for name in names}
+    return replace(doubled, **halves)

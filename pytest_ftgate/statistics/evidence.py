@@ -1,10 +1,12 @@
 """Turn p-values into decisions and into bounds that never contradict them."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from fractions import Fraction
 from statistics import NormalDist
-from typing import Any
+from typing import Annotated, Literal
+
+from pytest_ftgate.plain import INNER, about
 
 _DECIMALS = 12
 _EXTREME = 1e-15
@@ -12,55 +14,53 @@ _CERTAIN = 9.0
 _FINE = 0.002  # precision of a bound, in standard errors
 
 
-@dataclass(frozen=True)
-class Evidence:
-    """The evidence about the real gain at a one-sided confidence; None if no method applies.
-
-    Attributes:
-        p_zero, p_margin: one-sided p-values of "the real gain is at most 0" and "at most the margin".
-        above_zero, reaches_margin: whether each of these is rejected at the confidence.
-        lower, upper: one-sided bounds of the real gain, in the metric's unit.
-    """
-
-    p_zero: float | None = None
-    p_margin: float | None = None
-    above_zero: bool = False
-    reaches_margin: bool = False
-    lower: float | None = None
-    upper: float | None = None
-
-
 @dataclass(frozen=True, kw_only=True)
-class Comparison(Evidence):
-    """Candidate minus baseline on the same examples. If lower is better, the caller swaps the two.
+class Comparison:
+    """The candidate's gain over a baseline on the same examples, in the metric's unit; null where it is unknown."""
 
-    Attributes:
-        n: number of examples.
-        gain: the measured gain, in the metric's unit.
-        gain_exact: the gain as a fraction, if it is a ratio of counts.
-        wins, losses: examples that the candidate answers better, and worse.
-        method: name and source of the method.
-        examples_needed: total number of examples that would show the required evidence with 80 % power if the real gain
-            is the measured one, and with which the measured gain would reach the margin; None if no number would, or
-            if nothing has to be shown.
-        note: a remark on the bounds, such as the number of groups.
-        with_one_lost: the evidence if one more group were lost whole; None without groups.
+    gain: Annotated[
+        float | None, about("the candidate's gain; the sign is inverted for metrics where lower is better")
+    ] = None
+    lower_bound: Annotated[float | None, about("one-sided bound of the gain at the confidence")] = None
+    upper_bound: Annotated[float | None, about("one-sided bound of the gain at the confidence")] = None
+    required: Annotated[float | None, about("the margin, or minus max_drop")] = None
+    method: str | None = None
+    n: int | None = None
+    wins: Annotated[int | None, about("examples that the candidate answers better")] = None
+    losses: Annotated[int | None, about("examples that the candidate answers worse")] = None
+    note: Annotated[
+        str | None,
+        about("the basis of the bounds, such as the number of groups; for a slice why it was not judged"),
+    ] = None
+    # The number of examples that would show the required evidence with 80 % power if the real gain is the measured one,
+    # and with which the measured gain would reach the margin; None if no number would, or nothing has to be shown.
+    examples_needed: int | None = field(default=None, metadata=INNER)
+    # One-sided p-values of "the real gain is at most 0" and "at most the margin", and whether each is rejected.
+    p_zero: float | None = field(default=None, metadata=INNER)
+    p_margin: float | None = field(default=None, metadata=INNER)
+    above_zero: bool = field(default=False, metadata=INNER)
+    reaches_margin: bool = field(default=False, metadata=INNER)
+    # Whether the measured gain reaches the margin exactly, and whether it is shown as surely as it must be.
+    reached: bool = field(default=False, metadata=INNER)
+    shown: bool = field(default=False, metadata=INNER)
+    # The lower bound if one more group were lost whole, and whether the gain would then be shown; None without groups.
+    lower_if_lost: float | None = field(default=None, metadata=INNER)
+    shown_if_lost: bool = field(default=True, metadata=INNER)
+
+    @property
+    def status(self) -> Literal["pass", "fail", "inconclusive"]:
+        """Return what becomes of the gain: it must reach the margin, and be shown to."""
+        return "fail" if not self.reached else "pass" if self.shown else "inconclusive"
+
+
+def reaches(gain: float | Fraction, least: float) -> bool:
+    """Return whether a gain reaches a margin, or minus a ``max_drop``, exactly. Margin 0 asks for more than 0.
+
+    Counts are compared as fractions, other values after rounding to 12 decimals.
     """
-
-    n: int
-    gain: float
-    gain_exact: Fraction | None
-    wins: int | None
-    losses: int | None
-    method: str
-    examples_needed: int | None
-    note: str | None
-    with_one_lost: Evidence | None = None
-
-    def facts(self) -> dict[str, Any]:
-        """Return the values that reports show, by their names there."""
-        names = ("gain", "lower", "upper", "method", "n", "wins", "losses", "examples_needed", "note")
-        return {{"lower": "lower_bound", "upper": "upper_bound"}.get(name, name): getattr(self, name) for name in names}
+    measured = gain if isinstance(gain, Fraction) else Fraction(repr(round(gain, _DECIMALS)))
+    asked = Fraction(repr(least))
+    return measured > 0 if asked == 0 else measured >= asked
 
 
 def level(confidence: float) -> float:
@@ -99,7 +99,7 @@ class Question:
         return {"observed": None, "significant": 0.0, "proven": self.margin}[self.evidence]
 
 
-def weigh(p_value: Callable[[float], float], *, lower: float, upper: float, margin: float, alpha: float) -> Evidence:
+def weigh(p_value: Callable[[float], float], question: Question, *, lower: float, upper: float) -> Comparison:
     """Return decisions by p-values, with bounds that agree with them.
 
     The p-value of the larger target is set to at least that of the smaller one, so that a larger gain is never easier
@@ -109,13 +109,22 @@ def weigh(p_value: Callable[[float], float], *, lower: float, upper: float, marg
         p_value: returns the one-sided p-value of "the real gain is at most this".
         lower, upper: one-sided bounds from inverting ``p_value`` by a search, moved to the side that was decided.
     """
+    margin = question.margin
     p_zero, p_margin = p_value(0.0), p_value(margin)
     worse = max(p_zero, p_margin)
     p_zero, p_margin = (p_zero, worse) if margin >= 0 else (worse, p_margin)
-    above_zero, reaches_margin = is_sure(p_zero, alpha), is_sure(p_margin, alpha)
+    above_zero, reaches_margin = is_sure(p_zero, question.alpha), is_sure(p_margin, question.alpha)
     for sure, target in sorted([(above_zero, 0.0), (reaches_margin, margin)], key=lambda pair: not pair[0]):
         lower = max(lower, target) if sure else min(lower, target)
-    return Evidence(p_zero, p_margin, above_zero, reaches_margin, lower, max(lower, upper))
+    return Comparison(
+        lower_bound=lower,
+        upper_bound=max(lower, upper),
+        p_zero=p_zero,
+        p_margin=p_margin,
+        above_zero=above_zero,
+        reaches_margin=reaches_margin,
+        shown={"observed": True, "significant": above_zero, "proven": reaches_margin}[question.evidence],
+    )
 
 
 def bound(

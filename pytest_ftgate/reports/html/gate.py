@@ -8,9 +8,10 @@ from typing import Any
 from pytest_ftgate.checks.advice import most_to_try
 from pytest_ftgate.reports import sentences, tables
 from pytest_ftgate.reports.html.evidence import Answers, Change, Evidence
-from pytest_ftgate.reports.html.plots import Interval, interval_plot, interval_words, script_data
+from pytest_ftgate.reports.html.plots import interval_plot, interval_words, script_data
 from pytest_ftgate.reports.table import Table, columns
 from pytest_ftgate.result import PROBLEMS_FIRST, GateResult, called
+from pytest_ftgate.statistics.evidence import Comparison
 from pytest_ftgate.text import (
     is_share,
     show_age,
@@ -91,17 +92,17 @@ def _interval(result: GateResult) -> dict[str, Any] | None:
     if result.gain is None:
         return None
     share = is_share(result.metric_range)
-    gains = result.gains.items() if len(result.gains) > 1 else ()
-    names = {role: f"over {role}{' (max_drop)' if (one.required or 0) < 0 else ''}" for role, one in gains}
-    intervals = [Interval(names[role], one.gain, one.lower_bound, one.upper_bound) for role, one in gains]
-    intervals = intervals or [Interval("", result.gain, result.lower_bound, result.upper_bound)]
+    compared: Mapping[str, Comparison] = {"": result}
+    if len(result.gains) > 1:
+        drops = {role: " (max_drop)" if (one.required or 0) < 0 else "" for role, one in result.gains.items()}
+        compared = {f"over {role}{drops[role]}": one for role, one in result.gains.items()}
     limit = (result.margin or 0.0) if result.max_drop is None else -result.max_drop
-    words = [f"{one.name} {interval_words(one, share=share)}".strip() for one in intervals]
+    words = [f"{name} {interval_words(one, share=share)}".strip() for name, one in compared.items()]
     words.append(f"each bound one-sided at {show_percent(result.confidence or 0)}")
     method = [f"method: {result.method}"]
     method += [show_p_value(result.p_value)] if result.p_value is not None else []
     method += [f"based on {result.note}"] if result.note else []
-    drawn = interval_plot(intervals, limit, sentences.required(result), share=share)
+    drawn = interval_plot(compared, limit, sentences.required(result), share=share)
     return {"drawn": drawn, "words": "; ".join(words), "method": "; ".join(method)}
 
 

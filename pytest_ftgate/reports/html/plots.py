@@ -3,11 +3,11 @@
 Places across are percentages of the chart's width, so that it fills the page while its text keeps its size.
 """
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
 from html import escape
 
 from pytest_ftgate.reports.table import Bars
+from pytest_ftgate.statistics.evidence import Comparison
 from pytest_ftgate.text import readable, show_change, show_difference
 
 
@@ -73,26 +73,17 @@ _ROW = 46.0
 _AIR = 0.12
 
 
-@dataclass(frozen=True)
-class Interval:
-    """A gain and its one-sided bounds; ``None`` is an unknown bound."""
-
-    name: str
-    gain: float
-    low: float | None
-    high: float | None
-
-
-def interval_plot(intervals: Sequence[Interval], asked: float, asked_words: str, *, share: bool) -> Drawn:
-    """Return a chart with a row per comparison; ``asked`` is the margin, or below zero the allowed drop."""
-    values = [0.0, asked, *(x for one in intervals for x in (one.gain, one.low, one.high) if x is not None)]
+def interval_plot(compared: Mapping[str, Comparison], asked: float, asked_words: str, *, share: bool) -> Drawn:
+    """Return a chart with a row per comparison, by name; ``asked`` is the margin, or below zero the allowed drop."""
+    known = ((one.gain, one.lower_bound, one.upper_bound) for one in compared.values())
+    values = [0.0, asked, *(x for row in known for x in row if x is not None)]
     least, width = min(values), (max(values) - min(values)) or 1.0
 
     def at(value: float) -> float:
         """Return where a value is drawn, in percent: with some room on both sides of all values."""
         return _SIDE + (100 - 2 * _SIDE) * ((value - least) / width + _AIR) / (1 + 2 * _AIR)
 
-    bottom = _TOP + _ROW * len(intervals)
+    bottom = _TOP + _ROW * len(compared)
     zero, wanted = at(0.0), at(asked)
     marks = [
         line(zero, _TOP - 4, zero, bottom, "zero"),
@@ -101,27 +92,31 @@ def interval_plot(intervals: Sequence[Interval], asked: float, asked_words: str,
     ]
     if asked:  # each caption is on the side away from the other line
         marks.append(text(zero, 28, "no gain", anchor="end" if wanted >= zero >= 20 else "start"))
-    rows = [part for row, one in enumerate(intervals) for part in _row(one, _TOP + _ROW * row, at, share=share)]
-    described = "; ".join(f"{one.name} {interval_words(one, share=share)}".strip() for one in intervals)
+    rows = [
+        part
+        for row, (name, one) in enumerate(compared.items())
+        for part in _row(name, one, _TOP + _ROW * row, at, share=share)
+    ]
+    described = "; ".join(f"{name} {interval_words(one, share=share)}".strip() for name, one in compared.items())
     words = (element("title", "Gain with its bounds"), element("desc", f"{described}; {asked_words}"))
     return element("svg", *words, *marks, *rows, class_="plot", role="img", height=bottom + 4)
 
 
-def interval_words(one: Interval, *, share: bool) -> str:
+def interval_words(one: Comparison, *, share: bool) -> str:
     """Return ``+23.6 points, lower bound +16.4, upper bound +30.8``."""
-    bounds = (("lower bound", one.low), ("upper bound", one.high))
+    bounds = (("lower bound", one.lower_bound), ("upper bound", one.upper_bound))
     known = [f"{words} {show_change(bound, share=share)}" for words, bound in bounds if bound is not None]
     return ", ".join([show_difference(one.gain, share=share), *known])
 
 
-def _row(one: Interval, top: float, at: Callable[[float], float], *, share: bool) -> list[Drawn]:
-    middle = top + 30
-    ends = [at(bound) for bound in (one.low, one.high) if bound is not None]
-    low, high = (at(one.gain if bound is None else bound) for bound in (one.low, one.high))
+def _row(name: str, one: Comparison, top: float, at: Callable[[float], float], *, share: bool) -> list[Drawn]:
+    middle, gain = top + 30, at(one.gain or 0.0)
+    low, high = (None if end is None else at(end) for end in (one.lower_bound, one.upper_bound))
+    ends = [end for end in (low, high) if end is not None]
     return [
-        text(at(one.gain), top + 17, show_change(one.gain, share=share), kind="value"),
-        line(low, middle, high, middle, "whisker"),
+        text(gain, top + 17, show_change(one.gain, share=share), kind="value"),
+        line(gain if low is None else low, middle, gain if high is None else high, middle, "whisker"),
         *(line(x, middle - 6, x, middle + 6, "whisker") for x in ends),
-        element("circle", cx=percent(at(one.gain)), cy=middle, r=5, class_="dot"),
-        *([] if not one.name else [text(0, top + 44, one.name, anchor="start")]),
+        element("circle", cx=percent(gain), cy=middle, r=5, class_="dot"),
+        *([] if not name else [text(0, top + 44, name, anchor="start")]),
     ]

@@ -16,10 +16,9 @@ from pytest_ftgate.reports.json import Report, Unjudged, read_report, report
 from pytest_ftgate.result import (
     Check,
     GateResult,
-    GuardResult,
     ModelResult,
+    PartResult,
     Session,
-    SliceResult,
     TestSetResult,
     Threshold,
     TrainingResult,
@@ -91,10 +90,12 @@ def test_verdicts_have_an_order(old: Any, new: Any) -> None:
 
 
 MATCH = replace(GATE, margin=None, max_drop=0.02)
-GUARD = GuardResult("general", "accuracy", 0.03, 0.95, verdict="pass", metric_range=(0.0, 1.0))
+GUARD = PartResult("general", "accuracy", 0.03, 0.95, verdict="pass", metric_range=(0.0, 1.0))
 LOOSE = replace(GUARD, max_drop=0.1)
 GUARDED = replace(GATE, guards=(GUARD,))
-SLICED = replace(GATE, slices=(SliceResult("lang", "de", n=50, verdict="pass"),))
+SLICED = replace(
+    GATE, slices=(PartResult("lang=de", "accuracy", 0.03, field="lang", value="de", n=50, verdict="pass"),)
+)
 
 
 def holding(name: str, required: Any) -> GateResult:

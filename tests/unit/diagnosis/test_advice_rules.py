@@ -15,6 +15,7 @@ from pytest_ftgate.checks.alternatives import check_knowledge
 from pytest_ftgate.checks.goal import NOT_SERVED
 from pytest_ftgate.diagnosis import Confusion, Diagnosis, LabelScore
 from pytest_ftgate.result import Advice, Check, GateResult, Threshold, TrainingResult
+from pytest_ftgate.statistics.evidence import Comparison
 
 MARGIN = Check("margin", "fail", "gain too small")
 MODEL = SimpleNamespace(has_prompt=True, options={})
@@ -43,6 +44,7 @@ def facts(
     plain = replace(plain, diagnosis=Diagnosis(**told), wins=wins, losses=losses, training=counted)
     taught = [SimpleNamespace(expected=label) for label, count in (labels or {}).items() for _ in range(count)]
     result = replace(plain, **changes)
+    result = replace(result, required=result.margin if result.max_drop is None else -result.max_drop)
     judged = {
         "training": taught,
         "config": SimpleNamespace(asked={"candidate": MODEL}, confidence=0.95),
@@ -326,7 +328,7 @@ def test_a_baseline_that_misses_the_form_has_not_shown_what_the_model_cannot_do(
 
 def test_what_is_to_be_mended_before_a_candidate_is_dropped() -> None:
     def of(gate: Any, upper: float | None = None) -> str | None:
-        return loss_advice(gate, SimpleNamespace(lower=None, upper=upper), 0.05, "other")  # type: ignore[arg-type]
+        return loss_advice(gate, Comparison(upper_bound=upper, required=0.05), "other")
 
     same = Check("identical_outputs", "fail", "60 of 60", advice="Check the names.", action="measure_again")
     assert of(facts(same)) is None

@@ -7,10 +7,11 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 
-from pytest_ftgate.checks.drop import judge_drop
+from pytest_ftgate.checks.losses import judge_drop
 from pytest_ftgate.checks.parts import Tolerance
 from pytest_ftgate.metrics import Scored
 from pytest_ftgate.metrics.text import ExactMatch
+from pytest_ftgate.result import PartResult
 from pytest_ftgate.statistics.compare import compare_preferences
 from pytest_ftgate.statistics.evidence import Question
 from pytest_ftgate.statistics.exact import share_p_value
@@ -95,7 +96,7 @@ def test_raters_with_a_taste_of_their_own_seldom_pass_an_equal_candidate(raters:
 def test_slices_of_a_candidate_that_lost_nowhere_seldom_fail_and_not_often_warn() -> None:
     """Five slices of 30, in each of which both models are equally good and differ on 16 %."""
     tolerance = Tolerance(0.03, corrected_confidence(0.95, 5), proven=False, alone=0.95)
-    seen: dict[tuple[int, int], str] = {}
+    part, seen = PartResult("part", "accuracy", 0.03), {}
 
     def status(rng: np.random.Generator) -> str:
         won, lost, _ = rng.multinomial(30, [0.08, 0.08, 0.84])
@@ -103,7 +104,7 @@ def test_slices_of_a_candidate_that_lost_nowhere_seldom_fail_and_not_often_warn(
             rows = np.arange(30)
             before, after = (right.astype(float) for right in (rows >= won, (rows < won) | (rows >= won + lost)))
             scored = [Scored(ExactMatch(), float(one.mean()), per_example=one) for one in (before, after)]
-            seen[won, lost] = judge_drop({"baseline": scored[0]}, scored[1], tolerance, [None] * 30).status
+            seen[won, lost] = judge_drop(part, {"baseline": scored[0]}, scored[1], tolerance, [None] * 30).verdict
         return seen[won, lost]
 
     assert not exceeds(rate(lambda rng: "fail" in [status(rng) for _ in range(5)]), ALPHA)

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pytest_ftgate.statistics.evidence import bound, is_sure, weigh
+from pytest_ftgate.statistics.evidence import Question, bound, is_sure, weigh
 from pytest_ftgate.statistics.groups import group_codes
 from pytest_ftgate.statistics.jackknife import degrees_of_freedom, jackknife
 
@@ -87,7 +87,7 @@ def normal_p(estimate, error):
 
 
 def weighed(p_value, *, lower=0.0, upper=1.0, margin=0.03):
-    return weigh(p_value, lower=lower, upper=upper, margin=margin, alpha=0.05)
+    return weigh(p_value, Question(margin, 0.95, "proven"), lower=lower, upper=upper)
 
 
 def test_a_p_value_exactly_at_the_level_is_enough():
@@ -102,8 +102,8 @@ def test_a_p_value_exactly_at_the_level_is_enough():
     [(0.1, 0.0299, 0.03), (0.06, 0.0301, 0.03), (0.06, -0.0001, 0.0), (0.03, 0.0001, 0.0), (0.1, 0.05, 0.05)],
 )
 def test_the_bound_shown_never_contradicts_a_decision(estimate, searched, shown):
-    assert weighed(normal_p(estimate, 0.03), lower=searched).lower == shown
-    assert weighed(normal_p(estimate, 0.03), lower=searched, upper=-1.0).upper == shown
+    assert weighed(normal_p(estimate, 0.03), lower=searched).lower_bound == shown
+    assert weighed(normal_p(estimate, 0.03), lower=searched, upper=-1.0).upper_bound == shown
 
 
 def test_a_larger_gain_is_never_easier_to_prove():

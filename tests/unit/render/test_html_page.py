@@ -18,16 +18,15 @@ from pytest_ftgate.result import (
     Advice,
     Check,
     Economics,
-    Gain,
     GateResult,
-    GuardResult,
     ModelResult,
+    PartResult,
     RowPair,
     Session,
-    SliceResult,
     TestSetResult,
     TrainingResult,
 )
+from pytest_ftgate.statistics.evidence import Comparison
 
 HOSTILE = (
     "</script></style><script>alert(1)</script><img src=x onerror=alert(2)> \" ' & <!-- <svg onload=alert(3)> "
@@ -81,9 +80,9 @@ def full(text="words"):
         diagnosis=Diagnosis({"right": 2, "wrong": 2}, {"right": 3, "refusal": 1}, (Confusion(text, text, 2, 1),),
                             (LabelScore(text, 4, 2, 3), LabelScore("frequent", 40, 20, 30))),
         advice=(Advice("add_examples", text, f"because {text}"),), economics=economics,
-        gains={"prompted": Gain(0.1, 0.06, 0.2), "few_shot": Gain(0.1, 0.06, 0.2)},
-        guards=(GuardResult(text, text, 0.02, 0.95, gain=0.01, n=3, baseline=0.7, candidate=0.8),),
-        slices=(SliceResult(text, text, n=4, baseline=0.7, candidate=0.8, gain=0.1, lower_bound=0.0, verdict="fail"),),
+        gains=dict.fromkeys(("prompted", "few_shot"), Comparison(gain=0.1, lower_bound=0.06, upper_bound=0.2)),
+        guards=(PartResult(text, text, 0.02, 0.95, gain=0.01, n=3, baseline=0.7, candidate=0.8),),
+        slices=(PartResult(text, "accuracy", 0.03, 0.9, text, text, 0.7, 0.8, "fail", n=4, gain=0.1, lower_bound=0.0),),
     )  # fmt: skip
 
 

@@ -6,9 +6,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pytest_ftgate.reports.html.plots import Interval, element, interval_plot
+from pytest_ftgate.reports.html.plots import element, interval_plot
 from pytest_ftgate.reports.tables import parts
-from pytest_ftgate.result import GateResult, SliceResult
+from pytest_ftgate.result import GateResult, PartResult
+from pytest_ftgate.statistics.evidence import Comparison
 
 
 def parsed(drawn):
@@ -45,16 +46,20 @@ def test_text_stays_text(content, value):
 # --- the gain ------------------------------------------------------------------------------------------------
 
 
+def gained(gain, lower, upper):
+    return Comparison(gain=gain, lower_bound=lower, upper_bound=upper)
+
+
 def test_a_bound_that_is_not_known_has_no_end_and_each_of_several_baselines_its_row():
-    bounded = parsed(interval_plot([Interval("", 0.1, 0.05, 0.2)], 0.05, "asked", share=True))
-    open_ended = parsed(interval_plot([Interval("", 0.1, None, None)], 0.05, "asked", share=True))
+    bounded = parsed(interval_plot({"": gained(0.1, 0.05, 0.2)}, 0.05, "asked", share=True))
+    open_ended = parsed(interval_plot({"": gained(0.1, None, None)}, 0.05, "asked", share=True))
     counts = [sum(one.get("class") == "whisker" for one in svg.iter("line")) for svg in (bounded, open_ended)]
     assert counts == [3, 1]
-    rows = [Interval("over few_shot", 0.1, 0.0, 0.2), Interval("over retrieval", 0.02, -0.1, 0.1)]
+    rows = {"over few_shot": gained(0.1, 0.0, 0.2), "over retrieval": gained(0.02, -0.1, 0.1)}
     svg = parsed(interval_plot(rows, 0.05, "asked for", share=True))
     assert [one for one in words(svg) if one.startswith("over")] == ["over few_shot", "over retrieval"]
     assert len(list(svg.iter("circle"))) == 2
-    nothing = parsed(interval_plot([Interval("", 0.0, 0.0, 0.0)], 0.0, "asked for", share=False))
+    nothing = parsed(interval_plot({"": gained(0.0, 0.0, 0.0)}, 0.0, "asked for", share=False))
     assert line_at(nothing, "zero") == line_at(nothing, "asked")
 
 
@@ -70,6 +75,6 @@ def test_a_bound_that_is_not_known_has_no_end_and_each_of_several_baselines_its_
     ],
 )
 def test_a_metric_without_an_end_is_drawn_as_far_as_it_goes(values, metric_range, span):
-    one = SliceResult("lang", "en", *values, n=4)
-    (bars,) = parts(GateResult("a", "b", "pass", metric_range=metric_range, slices=(one,)))[1].bars
+    one = PartResult("lang=en", "accuracy", 0.03, None, "lang", "en", *values, metric_range=metric_range)
+    (bars,) = parts(GateResult("a", "b", "pass", slices=(one,)))[1].bars
     assert bars == (*values, *span)

@@ -9,7 +9,7 @@ from test_render import gate
 
 from pytest_ftgate.diagnosis import Flip
 from pytest_ftgate.reports.markdown import MOST_BYTES, document
-from pytest_ftgate.result import Advice, Check, GuardResult, ModelResult, Session
+from pytest_ftgate.result import Advice, Check, ModelResult, PartResult, Session
 from pytest_ftgate.text import printable
 
 ELEMENTS = {
@@ -57,7 +57,7 @@ def everywhere(text):
     result = red(
         name=text, nodeid=text, location=text, hypothesis=text, metric=text, note=text, baselines={text: model},
         candidate=model, broken=(Flip(text, text, text, text, text),), advice=(Advice("x", text, text),),
-        guards=(GuardResult(text, text, 0.1, 0.95, note=text),),
+        guards=(PartResult(text, text, 0.1, 0.95, note=text),),
     )  # fmt: skip
     return [replace(result, checks=checks)], Session([(text, text)], [text], [text])
 

@@ -8,7 +8,7 @@ from pytest_ftgate.diagnosis import Diagnosis, Flip, LabelScore
 from pytest_ftgate.reports.json import report
 from pytest_ftgate.reports.markdown import document
 from pytest_ftgate.reports.text import block, title
-from pytest_ftgate.result import Check, GateResult, GuardResult, ModelResult, Session, SliceResult, verdict_of
+from pytest_ftgate.result import Check, GateResult, ModelResult, PartResult, Session, verdict_of
 from pytest_ftgate.statistics.evidence import Question
 from pytest_ftgate.statistics.methods import by_exact_test
 from pytest_ftgate.statistics.planning import chances
@@ -188,13 +188,12 @@ def test_a_share_is_what_lies_between_0_and_1():
 
 # --- guards, slices, labels --------------------------------------------------------------------------------------
 
-GUARD = GuardResult("general", "accuracy", 0.03, 0.95, baseline=0.9, candidate=0.88, gain=-0.02, n=1200,
+GUARD = PartResult("general", "accuracy", 0.03, 0.95, baseline=0.9, candidate=0.88, gain=-0.02, n=1200,
                     lower_bound=-0.031, upper_bound=-0.01, verdict="inconclusive", metric_range=(0.0, 1.0))  # fmt: skip
 
 
 def a_slice(value, gain, verdict):
-    return SliceResult("lang", value, n=40, baseline=0.9, candidate=0.9 + gain, gain=gain, lower_bound=gain - 0.1,
-                       upper_bound=gain + 0.1, confidence=0.99, verdict=verdict)  # fmt: skip
+    return PartResult(f"lang={value}", "accuracy", 0.03, 0.99, "lang", value, 0.9, 0.9 + gain, verdict, gain=gain, n=40)
 
 
 def scored(label, answers, baseline, candidate):
