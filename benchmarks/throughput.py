@@ -117,7 +117,8 @@ def runner(url: str, concurrency: int) -> None:
     from pytest_ftgate.config import ModelSpec, Source
     from pytest_ftgate.data import load_examples
     from pytest_ftgate.models import Surroundings, build_model
-    from pytest_ftgate.runs.runner import Job, Stores, run_models
+    from pytest_ftgate.runs.jobs import Job, Stores
+    from pytest_ftgate.runs.runner import run_models
     from pytest_ftgate.runs.store import Store
 
     test = load_examples(Path("test.jsonl"))

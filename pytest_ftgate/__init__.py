@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from pytest_ftgate.models import Completion as Completion
     from pytest_ftgate.result import Check as Check
     from pytest_ftgate.result import GateResult as GateResult
-    from pytest_ftgate.runs.runner import Run as Run
+    from pytest_ftgate.runs.jobs import Run as Run
 
 _HOMES = {
     "Check": "pytest_ftgate.result",

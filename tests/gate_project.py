@@ -367,7 +367,7 @@ def _judge(
     from pytest_ftgate.plugin.marks import Level
     from pytest_ftgate.reports.recordings import read_notes, read_recordings
     from pytest_ftgate.result import GateResult, failed_result
-    from pytest_ftgate.runs.runner import Stores
+    from pytest_ftgate.runs.jobs import Stores
     from pytest_ftgate.runs.store import Store
 
     class Placed(Level):

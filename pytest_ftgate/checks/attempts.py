@@ -22,7 +22,8 @@ from pytest_ftgate.metrics import Metric
 from pytest_ftgate.models import Model, key_of
 from pytest_ftgate.models.recorded import RecordedModel
 from pytest_ftgate.result import AttemptResult, Check, Threshold, error_check
-from pytest_ftgate.runs.runner import Job, Run, Stores, stored_runs
+from pytest_ftgate.runs.jobs import Job, Run, Stores
+from pytest_ftgate.runs.runner import stored_runs
 from pytest_ftgate.runs.store import Store
 from pytest_ftgate.text import ordinal, plural, timestamp
 

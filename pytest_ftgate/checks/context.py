@@ -29,9 +29,10 @@ from pytest_ftgate.result import (
     one_a_name,
     verdict_of,
 )
+from pytest_ftgate.runs.jobs import Job, Run
 from pytest_ftgate.runs.judging import Judging
 from pytest_ftgate.runs.measure import Measured, compare_scored, count_right, forgiven_roles
-from pytest_ftgate.runs.runner import Job, Run, sample_job
+from pytest_ftgate.runs.runner import sample_job
 from pytest_ftgate.statistics.evidence import Comparison
 
 if TYPE_CHECKING:

@@ -13,8 +13,8 @@ from pytest_ftgate.config import GateKeys
 from pytest_ftgate.errors import StoreError
 from pytest_ftgate.models.protocol import Prediction
 from pytest_ftgate.result import Check, called
+from pytest_ftgate.runs.jobs import Run, Stores
 from pytest_ftgate.runs.measure import made_at
-from pytest_ftgate.runs.runner import Run, Stores
 from pytest_ftgate.runs.store import Store
 from pytest_ftgate.text import DAY_S, day, excerpt, plural, show_age
 

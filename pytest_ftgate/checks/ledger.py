@@ -14,7 +14,7 @@ from pytest_ftgate.data import Example, canonical_json, expected_text, normalize
 from pytest_ftgate.data.strict_json import parse_json
 from pytest_ftgate.errors import DataError, Where, shown_path
 from pytest_ftgate.plain import from_plain
-from pytest_ftgate.runs.runner import Run
+from pytest_ftgate.runs.jobs import Run
 
 _HEX = 8
 _MOST = 400

@@ -7,8 +7,8 @@ from pytest_ftgate.checks.ledger import hash_of
 from pytest_ftgate.data import DataSet, Example, normalized_input
 from pytest_ftgate.diagnosis import Flip
 from pytest_ftgate.errors import FtgateError
+from pytest_ftgate.runs.jobs import Run
 from pytest_ftgate.runs.measure import Measured, flips, measure_run, score_run
-from pytest_ftgate.runs.runner import Run
 
 SHOWN_ONE_IN = 10
 """One in so many examples, or groups, may be shown."""

@@ -10,8 +10,9 @@ from typing import Any
 from pytest_ftgate import clock
 from pytest_ftgate.checks.context import Context, RunName, jobs
 from pytest_ftgate.gate.state import Services
+from pytest_ftgate.runs.jobs import Run, TimeLimit
 from pytest_ftgate.runs.judging import Judged, ask_judges, calibrate
-from pytest_ftgate.runs.runner import Run, TimeLimit, run_models
+from pytest_ftgate.runs.runner import run_models
 
 
 @contextmanager

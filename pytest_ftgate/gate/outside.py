@@ -14,8 +14,8 @@ from pytest_ftgate.ini_file import find_ini
 from pytest_ftgate.reports import json
 from pytest_ftgate.reports.recordings import read_notes, read_recordings
 from pytest_ftgate.result import GateResult, failed_result
+from pytest_ftgate.runs.jobs import Stores
 from pytest_ftgate.runs.progress import ProgressDisplay
-from pytest_ftgate.runs.runner import Stores
 from pytest_ftgate.runs.store import Store
 
 

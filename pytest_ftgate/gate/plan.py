@@ -19,8 +19,9 @@ from pytest_ftgate.metrics import Scored
 from pytest_ftgate.models import Completion, Model
 from pytest_ftgate.models.price import price_of, tokens_usd
 from pytest_ftgate.result import RED, AttemptResult, Check, Status, called, error_check
+from pytest_ftgate.runs.jobs import Job, Run
 from pytest_ftgate.runs.measure import answers_of, compare_scored, is_right, measure_run, rightness
-from pytest_ftgate.runs.runner import Job, Run, run_models, stored_runs
+from pytest_ftgate.runs.runner import run_models, stored_runs
 from pytest_ftgate.statistics.arrays import Codes
 from pytest_ftgate.statistics.groups import group_codes, group_counts
 from pytest_ftgate.statistics.planning import Chances, chances, detectable_gain, fewest_graded, fewest_wins, redrawn

@@ -15,8 +15,8 @@ from pytest_ftgate.gate.calls import calibrate_judges, calling, run_all, run_jud
 from pytest_ftgate.gate.inputs import read_inputs
 from pytest_ftgate.gate.state import Judged, Services
 from pytest_ftgate.result import RED, Check, Status, error_check
+from pytest_ftgate.runs.jobs import Run
 from pytest_ftgate.runs.measure import breakdown_results, measure_run, score_run
-from pytest_ftgate.runs.runner import Run
 
 _HOOK = "the hook pytest_ftgate_checks"
 _MOST_ROUNDS = 10

@@ -10,8 +10,8 @@ from pytest_ftgate.checks.context import Context
 from pytest_ftgate.data import DataSet
 from pytest_ftgate.result import GateResult
 from pytest_ftgate.runs.budget import Budget
+from pytest_ftgate.runs.jobs import Run, Stores
 from pytest_ftgate.runs.progress import ProgressDisplay
-from pytest_ftgate.runs.runner import Run, Stores
 
 SIGNS_OF_CI = (
     "CI", "BUILD_NUMBER", "JENKINS_URL", "TF_BUILD", "TEAMCITY_VERSION", "CODEBUILD_BUILD_ID", "GITHUB_ACTIONS",

@@ -5,7 +5,7 @@ import re
 import sys
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
-from functools import partial
+from functools import lru_cache, partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -94,7 +94,10 @@ class RecordedModel(BuiltModel):
         return frozenset(id_ for id_, _ in self.rows)
 
     def key(self, example: Example, repeat: int = 0) -> str:
-        """Return the SHA-256 (hex) of the file's hash, the example's id, the repeat, and the input if it is stated."""
+        """Return the SHA-256 (hex) of the file's hash, the example's id, the repeat, and the input if it is stated.
+
+        It tells models apart; recorded answers are neither asked for nor stored.
+        """
         text = f"recorded\n{self.sha256}\n{repeat}\n{example.id}"
         row = self.rows.get((example.id, repeat))
         if row is not None and row.input_sha256 is not None:
@@ -192,30 +195,39 @@ def _row(text: str, line: int) -> tuple[tuple[str, int], RecordedRow]:
     for name in ("id", "output"):
         if name not in row:
             raise DataError(f'no field "{name}"', evidence=f"found: {listed(row)}", cure=_LOOKS)
+    id_, output = _id(row.pop("id")), row.pop("output")
     found = {name: _READ[name](name, value) for name, value in row.items() if value is not None and name in _READ}
+    prediction = Prediction(
+        found.get("key", ""),
+        None if output is None else _answer(output if isinstance(output, str) else expected_text(output), row, found),
+        found.get("latency_s"),
+        found.get("created_at") or None,
+        found.get("busy_s"),
+        id=id_,
+        stored=True,
+        recorded=True,
+    )
+    return (id_, found.get("repeat", 0)), RecordedRow(line, prediction, found.get("input_sha256"))
+
+
+def _answer(text: str, row: Mapping[str, Any], found: Mapping[str, Any]) -> Completion:
+    """Return the answer of a row; one object for equal texts without further facts, which saves memory."""
+    if not row:
+        return _bare(text)
     usage = found.get("usage") or {}
     counts: dict[str, Any] = {
         name: _count(f"usage.{name}", usage[name]) for name in COUNTS if usage.get(name) is not None
     }
-    output, completion = row["output"], None
-    if output is not None:
-        completion = Completion(
-            output if isinstance(output, str) else expected_text(output),
-            finish=found.get("finish") or finish_of(row.get("finish_reason")),
-            latency_s=found.get("latency_s"),
-            reasoning=found.get("reasoning"),
-            **counts,
-        )
-    prediction = Prediction(
-        found.get("key", ""),
-        completion,
-        found.get("latency_s"),
-        found.get("created_at") or None,
-        found.get("busy_s"),
-        recorded=True,
+    return Completion(
+        text,
+        **counts,
+        finish=found.get("finish") or finish_of(row.get("finish_reason")),
+        latency_s=found.get("latency_s"),
+        reasoning=found.get("reasoning"),
     )
-    return (_id(row["id"]), found.get("repeat", 0)), RecordedRow(line, prediction, found.get("input_sha256"))
 
+
+_bare = lru_cache(1_000)(Completion)
 
 _NO_MOMENT = 1e11  # the year 5138: the number is of milliseconds
 _LOOKS = 'a recorded prediction looks like this: {"id": "...", "output": "..."}'

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from pytest_ftgate.plugin.fixtures import CallableModel
     from pytest_ftgate.plugin.session import GateSession
     from pytest_ftgate.result import GateResult
-    from pytest_ftgate.runs.runner import Run
+    from pytest_ftgate.runs.jobs import Run
 
 
 SESSION: pytest.StashKey[GateSession] = pytest.StashKey()

@@ -15,7 +15,7 @@ from pytest_ftgate.models import Model, Surroundings
 from pytest_ftgate.plugin.layers import layers_as_written
 from pytest_ftgate.plugin.outcome import fail
 from pytest_ftgate.plugin.session import GateSession
-from pytest_ftgate.runs.runner import Run
+from pytest_ftgate.runs.jobs import Run
 from pytest_ftgate.text import printable
 
 __tracebackhide__ = True  # tracebacks of fixtures and test bodies show none of our lines
@@ -127,8 +127,9 @@ def _evaluate(keys: Mapping[str, Any], request: pytest.FixtureRequest, session: 
     from pytest_ftgate.gate.metrics import build_metrics
     from pytest_ftgate.metrics.judged import refuse_judged
     from pytest_ftgate.models import build_model
+    from pytest_ftgate.runs.jobs import Job
     from pytest_ftgate.runs.measure import answers_of
-    from pytest_ftgate.runs.runner import Job, run_models
+    from pytest_ftgate.runs.runner import run_models
 
     source, services = Source("marker", "ftgate_evaluate", request.path.parent), session.services(request.node.ihook)
     file, root = session.files.gate_file(request.path.parent), request.config.rootpath

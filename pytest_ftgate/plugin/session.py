@@ -26,7 +26,7 @@ from pytest_ftgate.reports.session import Outcome
 from pytest_ftgate.reports.text import Line
 from pytest_ftgate.result import GateResult, Session, failed_result
 from pytest_ftgate.runs.budget import Budget
-from pytest_ftgate.runs.runner import Run, Stores
+from pytest_ftgate.runs.jobs import Run, Stores
 from pytest_ftgate.runs.store import Store
 from pytest_ftgate.text import one_line, printable, shortened, show_usd
 
@@ -144,7 +144,7 @@ class GateSession:
     def _stores(self) -> Stores:
         """Return the stores on disk, in memory and in committed recordings; with ``refresh`` only new answers count."""
         from pytest_ftgate.reports.recordings import read_recordings
-        from pytest_ftgate.runs.runner import Stores
+        from pytest_ftgate.runs.jobs import Stores
         from pytest_ftgate.runs.store import Store
 
         mode = self._config.getoption("--ftgate-cache")

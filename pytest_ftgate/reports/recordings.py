@@ -11,10 +11,10 @@ from typing import Any
 from pytest_ftgate.data import input_sha256
 from pytest_ftgate.data.strict_json import parse_json
 from pytest_ftgate.errors import DataError, Where, shown_path, write_whole
-from pytest_ftgate.models import Completion
+from pytest_ftgate.models import Completion, key_of
 from pytest_ftgate.models.protocol import COUNTS
 from pytest_ftgate.models.recorded import Recording
-from pytest_ftgate.runs.runner import Run
+from pytest_ftgate.runs.jobs import Run
 
 _SLUG_CHARACTERS = 80
 _GREEN = ".green.json"
@@ -127,7 +127,7 @@ def _rows(run: Run) -> Iterator[dict[str, Any]]:
                 "latency_s": prediction.latency_s,
                 "busy_s": prediction.busy_s,
                 "input_sha256": input_sha256(example.input),
-                "key": prediction.key,
+                "key": prediction.key if run.model.verified is None else key_of(run.model, example, repeat),
                 "created_at": prediction.created_at,
                 "repeat": repeat or None,
             }

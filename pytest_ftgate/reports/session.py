@@ -10,7 +10,7 @@ from pytest_ftgate.errors import write_whole
 from pytest_ftgate.reports import json
 from pytest_ftgate.reports.html.evidence import Evidence
 from pytest_ftgate.result import GateResult, Session
-from pytest_ftgate.runs.runner import Run
+from pytest_ftgate.runs.jobs import Run
 
 
 @dataclass(frozen=True)

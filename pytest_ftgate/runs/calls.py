@@ -1,34 +1,26 @@
 """Make the calls of one run: workers of all models, in one event loop, ask for what is not stored."""
 
-from __future__ import annotations
-
 import asyncio
 import contextlib
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
 from itertools import islice
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from pytest_ftgate import clock
-from pytest_ftgate.data import Example
+from pytest_ftgate.data import Example, Input
 from pytest_ftgate.errors import Interrupted, ModelError, StoreError
-from pytest_ftgate.models import Question
+from pytest_ftgate.models import Completion, Model, Question
 from pytest_ftgate.models.event_loop import run_in_own_loop
 from pytest_ftgate.models.protocol import Prediction, RetryPolicy, output_limit
 from pytest_ftgate.models.reasoning import answer_of
 from pytest_ftgate.models.recorded import RecordedModel
-from pytest_ftgate.runs.asking import Asker
-from pytest_ftgate.runs.run_state import AbandonedError
+from pytest_ftgate.runs.asking import AbandonedError, Asker
+from pytest_ftgate.runs.budget import Budget
+from pytest_ftgate.runs.jobs import EarlyStop, Job, RunState, Stores, TimeLimit
+from pytest_ftgate.runs.store import Store
 from pytest_ftgate.runs.throttle import LONGEST_WAIT_S, Outage, Throttle
-
-if TYPE_CHECKING:
-    from pytest_ftgate.data import Input
-    from pytest_ftgate.models import Completion, Model
-    from pytest_ftgate.runs.budget import Budget
-    from pytest_ftgate.runs.run_state import Keys, RunState
-    from pytest_ftgate.runs.runner import Job, Stores, TimeLimit
-    from pytest_ftgate.runs.store import Store
 
 _CANCEL_S = 0.5
 _CLOSE_S = 5.0
@@ -84,7 +76,7 @@ class ModelQueue:
 
     def __init__(
         self,
-        jobs: Sequence[tuple[Job, Keys]],
+        jobs: Sequence[Job],
         *,
         writer: StoreWriter,
         since: float = float("-inf"),
@@ -94,8 +86,7 @@ class ModelQueue:
         limit: TimeLimit | None = None,
         turn: Throttle | None = None,
     ) -> None:
-        first, _ = jobs[0]
-        self.model = first.model
+        self.model = jobs[0].model
         self.writer = writer
         self._since = since
         self.workers = 0
@@ -103,11 +94,10 @@ class ModelQueue:
         self.stopping = False
         self.abandoned = False
         self._jobs = jobs
-        self._keys = [row for _, rows in jobs for row in rows]
         self._questions = self._unasked()
         self._state = state
         self._budget = budget
-        self._early_stop = first.early_stop()
+        self._early_stop = EarlyStop(jobs[0])
         throttle = turn or Throttle(
             self.model.concurrency,
             requests_per_minute=self.model.requests_per_minute,
@@ -122,8 +112,8 @@ class ModelQueue:
 
     def look_up(self, *, offline: bool) -> None:
         """Take stored answers; ``offline``, the other questions to an endpoint fail."""
-        self._state.found(self.writer.store.get(self._state.unknown(self._keys), newer_than=self._since))
-        missing = self._state.unknown(self._keys)
+        self._state.found(self.writer.store.get(self._state.unknown(self._jobs), newer_than=self._since))
+        missing = self._state.unknown(self._jobs)
         if offline and self.model.endpoint:
             failure = ModelError(
                 "no recorded or stored answer has these prompts, model and parameters, and --ftgate-offline forbids "
@@ -138,7 +128,7 @@ class ModelQueue:
         self.workers = min(self.model.concurrency, -(-len(missing) // self.model.batch_size))
         if self.workers:
             self.writer.store.put([])  # raises StoreError if answers could not be stored
-            known = self._state.known(self._keys)
+            known = self._state.known(self._jobs)
             self._asker.outage = Outage(self.workers, stored=len(known))
             self.fatal = self._early_stop.check(known)
 
@@ -161,13 +151,15 @@ class ModelQueue:
     @property
     def kept(self) -> tuple[int, int]:
         """Return how many answers the next session finds, and how many this run is for."""
-        answers = [one for one in self._state.known(self._keys) if one.completion is not None]
-        return len(answers) if self.writer.store.persistent else 0, sum(map(len, self._keys))
+        answers = [one for one in self._state.known(self._jobs) if one.completion is not None]
+        return len(answers) if self.writer.store.persistent else 0, sum(
+            len(row) for job in self._jobs for row in job.keys
+        )
 
     def _unasked(self) -> Iterator[Question]:
         """Yield the questions that are still to be asked; no list is made, since there may be many."""
-        for job, rows in self._jobs:
-            for repeat, row in enumerate(rows):
+        for job in self._jobs:
+            for repeat, row in enumerate(job.keys):
                 for example, key in zip(job.test_set.examples, row, strict=True):
                     if self._state.begin(key):
                         yield Question(key, example, repeat)
@@ -198,19 +190,20 @@ class ModelQueue:
     async def _ask(self, questions: Sequence[Question]) -> None:
         async with contextlib.aclosing(self._asker.ask_many(questions)) as parts:
             async for outcomes in parts:
-                await self._answered([outcome for _, outcome in outcomes if isinstance(outcome, Prediction)])
+                await self._answered([(one, found) for one, found in outcomes if isinstance(found, Prediction)])
                 for question, outcome in outcomes:
                     if isinstance(outcome, ModelError):
                         self._end_if_fatal(outcome)
                         self._fail(outcome, question)
 
-    async def _answered(self, predictions: Sequence[Prediction]) -> None:
+    async def _answered(self, answers: Sequence[tuple[Question, Prediction]]) -> None:
         """Record the answers of one call, and return once they are stored."""
-        if not predictions:
+        if not answers:
             return
         self._abandoned_in_a_row = 0
-        for prediction in predictions:
-            self._state.answered(prediction)
+        for question, prediction in answers:
+            self._state.answered(question.example, prediction)
+        predictions = [prediction for _, prediction in answers]
         await self.writer.keep(*predictions)
         useless = self._early_stop.check(predictions)
         if useless is not None:
@@ -235,7 +228,7 @@ class ModelQueue:
 
 
 def call_models(
-    jobs: Sequence[tuple[Job, Keys]],
+    jobs: Sequence[Job],
     state: RunState,
     stores: Stores,
     tell: Callable[[], None],
@@ -258,12 +251,12 @@ def call_models(
     Raises:
         Interrupted: Ctrl-C.
     """
-    models = list({id(job.model): job.model for job, _ in jobs}.values())
+    models = list({id(job.model): job.model for job in jobs}.values())
     writers = {id(store): StoreWriter(store, stores.started) for store in map(stores.of, models)}
     turns = _turns(models)
     queues = [
         ModelQueue(
-            [(job, rows) for job, rows in jobs if job.model is model],  # its limit on concurrency holds over all
+            [job for job in jobs if job.model is model],  # its limit on concurrency holds over all
             writer=writers[id(stores.of(model))],
             since=stores.since(model),
             state=state,
@@ -278,7 +271,7 @@ def call_models(
         queue.look_up(offline=offline)
     ready = [queue.ready() for queue in queues]  # no short circuit: each model reports its own failure
     if all(ready) and not stopped and any(queue.workers for queue in queues):
-        longest_s = max((job.model.timeout_s for job, _ in jobs if job.model.timeout_s is not None), default=None)
+        longest_s = max((job.model.timeout_s for job in jobs if job.model.timeout_s is not None), default=None)
         try:
             run_in_own_loop(_ask_all(queues, limit), tell, patience_s=longest_s)
         except KeyboardInterrupt:

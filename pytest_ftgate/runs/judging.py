@@ -27,9 +27,9 @@ from pytest_ftgate.metrics.judged import (
 from pytest_ftgate.models import Completion, Model, Prediction
 from pytest_ftgate.result import Check, JudgeResult, Status
 from pytest_ftgate.runs.calibration import SIDES, Item, cohen_kappa, weighted_kappa
+from pytest_ftgate.runs.jobs import Job, Run, UselessError
 from pytest_ftgate.runs.measure import answers_of, measure_run
-from pytest_ftgate.runs.run_state import UselessError
-from pytest_ftgate.runs.runner import Job, Run, run_models
+from pytest_ftgate.runs.runner import run_models
 from pytest_ftgate.text import excerpt, plural, printable
 
 _TURNED = {"A": "B", "tie": "tie", "B": "A"}

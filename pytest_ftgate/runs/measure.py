@@ -19,7 +19,7 @@ from pytest_ftgate.models import Completion, Prediction
 from pytest_ftgate.models.price import Cost, cost_of_run, price_of
 from pytest_ftgate.models.recorded import RecordedModel
 from pytest_ftgate.result import ModelResult
-from pytest_ftgate.runs.runner import Run
+from pytest_ftgate.runs.jobs import Run
 from pytest_ftgate.statistics.compare import compare_graded, compare_preferences, compare_right_wrong, compare_set
 from pytest_ftgate.statistics.evidence import Comparison
 from pytest_ftgate.text import plural, shortened

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from pytest_ftgate import clock
-from pytest_ftgate.runs.run_state import Progress
+from pytest_ftgate.runs.jobs import Progress
 from pytest_ftgate.text import excerpt, printable, show_seconds, show_usd
 
 EVERY_S = 60.0

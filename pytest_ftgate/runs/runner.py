@@ -1,142 +1,23 @@
 """Run models over test sets: every prediction is found or asked for once, all models at the same time."""
 
 import contextlib
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
-from functools import cached_property, partial
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 from hashlib import sha256
+from itertools import product
 from typing import cast
 
 from pytest_ftgate import clock
-from pytest_ftgate.data import DataSet, Example, expected_text
+from pytest_ftgate.data import DataSet, Example
 from pytest_ftgate.errors import ModelError
-from pytest_ftgate.models import Completion, Model, key_of
-from pytest_ftgate.models.protocol import Delegate, Prediction, RetryPolicy, output_limit
-from pytest_ftgate.models.reasoning import answer_of, stripping_for
-from pytest_ftgate.models.recorded import RecordedModel, Recording
+from pytest_ftgate.models import Model
+from pytest_ftgate.models.protocol import Delegate, Prediction, RetryPolicy
+from pytest_ftgate.models.recorded import RecordedModel
 from pytest_ftgate.runs.budget import Budget
-from pytest_ftgate.runs.run_state import EarlyStop, Keys, Progress, RunState
-from pytest_ftgate.runs.store import Store
-from pytest_ftgate.text import DAY_S
+from pytest_ftgate.runs.jobs import EarlyStop, Job, Progress, Run, RunState, Stores, TimeLimit
 
 _RETRY = RetryPolicy()
 _STILL_S = 20.0  # after which progress is reported although nothing has changed
-
-
-@dataclass(frozen=True)
-class Run:
-    """Hold the answers of one model to one test set, ``[repeat][example]``, and metrics by name if it was scored.
-
-    ``fatal`` is the failure of this model that ended the run, if one did.
-    """
-
-    model: Model
-    test_set: DataSet
-    predictions: tuple[tuple[Prediction, ...], ...]
-    fatal: ModelError | None
-    metrics: Mapping[str, float] = field(default_factory=dict)
-
-    @property
-    def all_predictions(self) -> list[Prediction]:
-        """Return the predictions of all repeats in one list."""
-        return [prediction for repeat in self.predictions for prediction in repeat]
-
-    @property
-    def failure(self) -> ModelError | None:
-        """Return why answers are missing: the failure that ended the run, else the first that no new run would cure."""
-        failures = [one.failure for one in self.all_predictions if one.failure is not None]
-        permanent = (one for one in failures if not one.retryable and one.kind != "stopped")
-        return self.fatal or next(permanent, failures[0] if failures else None)
-
-    @property
-    def unanswered(self) -> list[Example]:
-        """Return the examples without an answer, once for each missing answer, in the order of the predictions."""
-        pairs = (pair for repeat in self.predictions for pair in zip(self.test_set, repeat, strict=True))
-        return [example for example, prediction in pairs if prediction.completion is None]
-
-
-@dataclass(frozen=True)
-class Job:
-    """Describe a model that answers every example of a test set ``repeats`` times.
-
-    The run ends early if ``usable`` is given and false for all of the first few answers, read without reasoning.
-    ``right`` counts right answers, to show a score while the model is asked.
-    """
-
-    model: Model
-    test_set: DataSet
-    repeats: int = 1
-    usable: Callable[[Completion], bool] | None = None
-    right: Callable[[Sequence[tuple[Example, Completion]]], int] | None = None
-
-    @cached_property
-    def read(self) -> Callable[[Completion], Completion]:
-        """Return what gives an answer without the model's reasoning."""
-        expected = (expected_text(example.expected) for example in self.test_set.examples)
-        stripping = stripping_for(self.model.strip_reasoning, expected)
-        return partial(answer_of, limit=output_limit(self.model), stripping=stripping)
-
-    def early_stop(self) -> EarlyStop:
-        """Return what ends the run after useless answers."""
-        return EarlyStop(self.usable, self.read)
-
-
-@dataclass(frozen=True)
-class Stores:
-    """Hold what a session keeps.
-
-    Attributes:
-        persistent: the store that outlives the session; ``None``: there is none.
-        session: for models whose answers may not outlive it, and in place of ``persistent``.
-        recordings: committed answers by key, looked up first.
-        refresh: stored answers of earlier sessions are ignored.
-        started: when the session began, in seconds since the epoch.
-        judged: keys of the answers that gates were judged by, of models whose answers may not outlive that.
-    """
-
-    persistent: Store | None
-    session: Store
-    recordings: Mapping[str, Recording] = field(default_factory=dict)
-    refresh: bool = False
-    started: float = field(default_factory=clock.wall)
-    judged: set[str] = field(default_factory=set)
-
-    def of(self, model: Model) -> Store:
-        """Return the store that keeps the answers of a model."""
-        return self.persistent if model.persistent and self.persistent is not None else self.session
-
-    def since(self, model: Model) -> float:
-        """Return the time from which stored answers of a model count, in seconds since the epoch."""
-        if self.refresh:
-            return self.started
-        return self.started - DAY_S if model.until_judged else float("-inf")
-
-    def finish(self, runs: Iterable[Run]) -> None:
-        """Note that runs have reached their purpose: what may not outlive that is deleted when the session ends."""
-        self.judged.update(one.key for run in runs if run.model.until_judged for one in run.all_predictions)
-
-    @property
-    def notes(self) -> Store:
-        """Return the store for notes: the one that outlives the session, or else the session's."""
-        return self.persistent or self.session
-
-
-@dataclass(frozen=True)
-class TimeLimit:
-    """Hold the time limit of a gate: its seconds, where they are written, and its end by the monotonic clock."""
-
-    seconds: float
-    source: str
-    ends_at: float
-
-    def left_s(self) -> float:
-        """Return the seconds that are left, at least 0."""
-        return max(0.0, self.ends_at - clock.monotonic())
-
-    def error(self) -> ModelError:
-        """Return the failure of a run that has reached the limit."""
-        what = f"the models have not answered within timeout_s {self.seconds:g} ({self.source})"
-        return ModelError(what, fatal=True, cure="raise timeout_s, or run again: stored answers are reused")
 
 
 def run_models(
@@ -167,20 +48,28 @@ def run_models(
     Raises:
         StoreError: predictions cannot be stored or read.
     """
-    keys, state, fatal, left = _read(jobs, stores)
-    tell = _teller(progress, state, jobs, keys)
+    runs = {number: _recorded_run(job) for number, job in enumerate(jobs) if isinstance(job.model, RecordedModel)}
+    fatal = {id(run.model): run.fatal for run in runs.values() if run.fatal is not None}
+    state = RunState([job for number, job in enumerate(jobs) if number not in runs])
+    for job in state.jobs:
+        if error := _look_up(job, state, stores):
+            fatal.setdefault(id(job.model), error)
+    left = [job for job in state.jobs if state.unknown([job])]
+    tell = _teller(progress, state)
     if not ask:
-        for job, rows in left:
-            state.found(stores.of(job.model).get(state.unknown(rows), newer_than=stores.since(job.model)))
+        for job in left:
+            state.found(stores.of(job.model).get(state.unknown([job]), newer_than=stores.since(job.model)))
     elif left:
-        # Imported late: recorded answers need neither an event loop nor a store.
+        # Imported late: recorded answers need no event loop.
         from pytest_ftgate.runs.calls import call_models
 
         fatal |= call_models(
             left, state, stores, tell, stopped=bool(fatal), offline=offline, retry=retry, limit=limit, budget=budget
         )
     tell()
-    return tuple(_run(job, rows, state, fatal, jobs) for job, rows in zip(jobs, keys, strict=True))
+    name = next((job.model.name for job in jobs if id(job.model) in fatal), None)
+    stopped = None if name is None else ModelError(f"the run was stopped by the failure of {name}", kind="stopped")
+    return tuple(runs.get(number) or state.run(job, fatal, stopped) for number, job in enumerate(jobs))
 
 
 def stored_runs(jobs: Sequence[Job], stores: Stores) -> tuple[Run, ...]:
@@ -196,103 +85,62 @@ def stored_runs(jobs: Sequence[Job], stores: Stores) -> tuple[Run, ...]:
     return runs
 
 
-def _read(
-    jobs: Sequence[Job], stores: Stores
-) -> tuple[list[Keys], RunState, dict[int, ModelError], list[tuple[Job, Keys]]]:
-    """Look up what is recorded; return the keys, the state, failures by the model's id, and what is still missing."""
-    keys: list[Keys] = [
-        [[key_of(job.model, example, repeat) for example in job.test_set.examples] for repeat in range(job.repeats)]
-        for job in jobs
-    ]
-    state = RunState(keys, [job.model for job in jobs])
-    fatal: dict[int, ModelError] = {}
-    for job, rows in zip(jobs, keys, strict=True):
-        if error := _look_up(job, rows, state, stores.recordings):
-            fatal.setdefault(id(job.model), error)
-    pairs = zip(jobs, keys, strict=True)
-    left = [(job, rows) for job, rows in pairs if not isinstance(job.model, RecordedModel) and state.unknown(rows)]
-    return keys, state, fatal, left
+def _recorded_run(job: Job) -> Run:
+    """Return the run of a recorded model, up to the first failure that ends it."""
+    assert isinstance(job.model, RecordedModel)
+    early_stop = EarlyStop(job)
+    fatal: ModelError | None = None
+    found: list[Prediction] = []
+    for repeat, example in product(range(job.repeats), job.test_set.examples):
+        try:
+            if fatal is not None:
+                raise fatal
+            one = job.model.prediction(example, repeat)
+            fatal = early_stop.check([one])
+            found.append(job.answered(one))
+        except ModelError as error:
+            fatal = error if error.fatal else None
+            found.append(Prediction("", id=example.id, failure=error))
+    n = len(job.test_set)
+    rows = tuple(tuple(found[start : start + n]) for start in range(0, job.repeats * n, n or 1))
+    return Run(job.model, job.test_set, rows, fatal)
 
 
-def _look_up(job: Job, keys: Keys, state: RunState, recordings: Mapping[str, Recording]) -> ModelError | None:
-    """Take the answers of a recorded model, or else of committed recordings. Return the failure that ends the run."""
-    model, early_stop = job.model, job.early_stop()
-    if not (isinstance(model, RecordedModel) or recordings):
-        return None
+def _look_up(job: Job, state: RunState, stores: Stores) -> ModelError | None:
+    """Take the committed recordings of a model's calls. Return the failure that ends the run."""
     found: dict[str, Prediction] = {}
     try:
-        for repeat, row in enumerate(keys):
+        for row in job.keys if stores.recordings else ():
             for example, key in zip(job.test_set.examples, row, strict=True):
-                if key in found or key in state:
-                    continue
-                try:
-                    if isinstance(model, RecordedModel):
-                        found[key] = model.prediction(example, repeat)
-                        if useless := early_stop.check([found[key]]):
-                            return useless
-                    elif key in recordings:
-                        found[key] = recordings[key].prediction_for(example)
-                except ModelError as error:
-                    if error.fatal:
-                        return error
-                    state.failed(key, error)
+                if key in stores.recordings and key not in found and key not in state:
+                    found[key] = stores.recordings[key].prediction_for(example)
+    except ModelError as error:
+        return error
     finally:
         state.found(found)
     return None
 
 
-def _teller(
-    progress: Callable[[Progress], None] | None, state: RunState, jobs: Sequence[Job], keys: Sequence[Keys]
-) -> Callable[[], None]:
+def _teller(progress: Callable[[Progress], None] | None, state: RunState) -> Callable[[], None]:
     """Return a function that reports jobs that have progressed, and from time to time those that have not."""
     latest: dict[int, Progress] = {}
-    examples: dict[int, dict[str, Example]] = {}
     last = clock.monotonic()
-
-    def score(number: int, job: Job, fresh: list[Prediction]) -> None:
-        """Score the answers that have come since the last time."""
-        if progress is None or job.right is None or not fresh:
-            return
-        if number not in examples:
-            rows = (zip(row, job.test_set.examples, strict=True) for row in keys[number])
-            examples[number] = {key: example for row in rows for key, example in row}
-        new = [fresh.pop() for _ in range(len(fresh))]  # another thread adds to them
-        answers = [(examples[number][one.key], job.read(one.completion)) for one in new if one.completion]
-        state.progress[number].right += job.right(answers)
-        state.progress[number].scored += len(answers)
 
     def tell() -> None:
         nonlocal last
+        if progress is None:
+            return
         still = clock.monotonic() - last > _STILL_S
-        for number, (job, fresh) in enumerate(zip(jobs, state.fresh, strict=True)):
+        for number in range(len(state.jobs)):
             with contextlib.suppress(Exception):  # a score that cannot be shown is no error
-                score(number, job, fresh)
+                state.score(number)
             now = replace(state.progress[number])
-            if progress is not None and (still or latest.get(number) != now):
+            if still or latest.get(number) != now:
                 latest[number], last = now, clock.monotonic()
                 with contextlib.suppress(Exception):  # a broken display must not lose answers
                     progress(now)
 
     return tell
-
-
-def _run(job: Job, keys: Keys, state: RunState, fatal: Mapping[int, ModelError], jobs: Sequence[Job]) -> Run:
-    own = fatal.get(id(job.model))
-    # Else the failure of questions that were not asked because another model ended the run.
-    names = (job.model.name for job in jobs if id(job.model) in fatal)
-    others = (ModelError(f"the run was stopped by the failure of {name}", kind="stopped") for name in names)
-    unasked = own or next(others, None)
-    examples = job.test_set.examples
-
-    def read(found: Prediction) -> Prediction:
-        completion = found.completion and job.read(found.completion)
-        return found if completion is found.completion else found._replace(completion=completion)
-
-    predictions = tuple(
-        tuple(read(state.prediction(key, example.id, unasked)) for example, key in zip(examples, row, strict=True))
-        for row in keys
-    )
-    return Run(job.model, job.test_set, predictions, own)
 
 
 # --- latencies, measured apart: with many calls at once they would wait for each other -----------------------------

@@ -5,7 +5,7 @@ from collections.abc import Callable
 from math import ceil
 
 from pytest_ftgate.errors import ModelError
-from pytest_ftgate.runs.run_state import ENOUGH
+from pytest_ftgate.runs.jobs import ENOUGH
 from pytest_ftgate.text import show_age
 
 LONGEST_WAIT_S = 120.0

@@ -26,7 +26,7 @@ from pytest_ftgate.gate.state import Services
 from pytest_ftgate.plugin.layers import Layers
 from pytest_ftgate.plugin.marks import Level
 from pytest_ftgate.result import GateResult
-from pytest_ftgate.runs.runner import Stores
+from pytest_ftgate.runs.jobs import Stores
 from pytest_ftgate.runs.store import Store
 
 TIMES = int(os.environ.get("FUZZ_TIMES", "1"))

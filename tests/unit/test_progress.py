@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
+from pytest_ftgate.runs.jobs import Progress
 from pytest_ftgate.runs.progress import EVERY_S, ProgressDisplay
-from pytest_ftgate.runs.run_state import Progress
 
 
 def display(*, log: bool = False) -> tuple[ProgressDisplay, list[str], list[float]]:

@@ -13,8 +13,8 @@ from pytest_ftgate.data import DataSet, Example
 from pytest_ftgate.metrics import build_metric
 from pytest_ftgate.models import Completion, Prediction, protocol
 from pytest_ftgate.models.protocol import Price
+from pytest_ftgate.runs.jobs import Run
 from pytest_ftgate.runs.measure import Measured, measure_run, score_run
-from pytest_ftgate.runs.runner import Run
 
 Answer: TypeAlias = str | Completion | None
 

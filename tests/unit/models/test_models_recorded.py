@@ -128,8 +128,9 @@ def test_rows_tell_what_they_were_made_with(record, tmp_path):
     made = {"key": "k", "created_at": 5, "busy_s": 0.25, "repeat": 2, "input_sha256": HELLO}
     record({**ROW, **made}, {"id": "e2", "output": None})
     rows = read_rows(tmp_path / "r.jsonl").rows
-    assert rows["e1", 2] == RecordedRow(1, Prediction("k", Completion("refund"), None, 5.0, 0.25, recorded=True), HELLO)
-    assert rows["e2", 0] == RecordedRow(2, Prediction("", recorded=True), None)
+    answered = Prediction("k", Completion("refund"), None, 5.0, 0.25, id="e1", stored=True, recorded=True)
+    assert rows["e1", 2] == RecordedRow(1, answered, HELLO)
+    assert rows["e2", 0] == RecordedRow(2, Prediction("", id="e2", stored=True, recorded=True), None)
 
 
 # --- files that cannot be used -------------------------------------------------------------------------------

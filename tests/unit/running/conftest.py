@@ -4,7 +4,7 @@ from contextlib import closing
 
 import pytest
 
-from pytest_ftgate.runs.runner import Stores
+from pytest_ftgate.runs.jobs import Stores
 from pytest_ftgate.runs.store import Store
 
 

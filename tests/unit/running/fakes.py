@@ -3,7 +3,8 @@
 from pytest_ftgate.data import DataSet, Example
 from pytest_ftgate.models import protocol
 from pytest_ftgate.models.protocol import RetryPolicy
-from pytest_ftgate.runs.runner import Job, run_models
+from pytest_ftgate.runs.jobs import Job
+from pytest_ftgate.runs.runner import run_models
 
 
 class Fake(protocol.Model):

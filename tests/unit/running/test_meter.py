@@ -10,7 +10,7 @@ from fakes import Fake, questions, run
 from pytest_ftgate.models import Completion
 from pytest_ftgate.models.protocol import Price
 from pytest_ftgate.runs.budget import Budget
-from pytest_ftgate.runs.runner import TimeLimit
+from pytest_ftgate.runs.jobs import TimeLimit
 
 PRICE = Price("here", input_per_1m=100_000.0, output_per_1m=100_000.0)  # a tenth of a dollar for a token
 

@@ -2,6 +2,7 @@
 
 import asyncio
 from contextlib import closing
+from dataclasses import replace
 
 import pytest
 import virtual_time
@@ -12,8 +13,7 @@ from pytest_ftgate.errors import ModelError
 from pytest_ftgate.models import Completion
 from pytest_ftgate.models.protocol import RetryPolicy
 from pytest_ftgate.runs.calls import ModelQueue, StoreWriter
-from pytest_ftgate.runs.run_state import RunState
-from pytest_ftgate.runs.runner import Job
+from pytest_ftgate.runs.jobs import Job, RunState
 from pytest_ftgate.runs.store import Store
 
 REJECTED = ModelError("unsupported parameter", kind="refused")
@@ -42,18 +42,18 @@ def run(answer, concurrency, n=300, stored=0, retries=5):
     model = Model(answer, concurrency)
     model.retries = retries
     data = DataSet(tuple(Example(f"id{number}", str(number), "yes") for number in range(n)), None, "", "test")
-    keys = [[model.key(example) for example in data.examples]]
-    state = RunState([keys], [model])
+    job = Job(model, data)
+    state = RunState([job])
     with closing(Store(None)) as store:
         if stored:
-            ask(Model(works, 8), data, [keys[0][:stored]], RunState([keys], [model]), store)
-        queue, seconds = ask(model, data, keys, state, store)
-    return model, queue.fatal, sum(one.completion is not None for one in state.known(keys)), seconds
+            earlier = Job(Model(works, 8), replace(data, examples=data.examples[:stored]))
+            ask(earlier, RunState([earlier]), store)
+        queue, seconds = ask(job, state, store)
+    return model, queue.fatal, sum(one.completion is not None for one in state.known([job])), seconds
 
 
-def ask(model, data, keys, state, store):
-    job = Job(model, DataSet(data.examples[: len(keys[0])], None, "", "test"))
-    queue = ModelQueue([(job, keys)], writer=StoreWriter(store), state=state, retry=RetryPolicy())
+def ask(job, state, store):
+    queue = ModelQueue([job], writer=StoreWriter(store), state=state, retry=RetryPolicy())
     queue.look_up(offline=False)
 
     async def work():

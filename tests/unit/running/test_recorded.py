@@ -13,8 +13,8 @@ from pytest_ftgate.models import Completion, Prediction
 from pytest_ftgate.models.price import written_price
 from pytest_ftgate.models.recorded import RecordedModel, Recording, read_rows
 from pytest_ftgate.runs import calls
-from pytest_ftgate.runs.run_state import UselessError
-from pytest_ftgate.runs.runner import Job, Stores, run_models
+from pytest_ftgate.runs.jobs import Job, Stores, UselessError
+from pytest_ftgate.runs.runner import run_models
 from pytest_ftgate.runs.store import Store
 
 EXAMPLES = DataSet(tuple(Example(f"e{i}", f"question {i}", "yes") for i in range(6)), None, "", "test")
@@ -69,9 +69,8 @@ def test_what_a_row_tells_is_what_the_run_tells(tmp_path):
     model = recorded(tmp_path, row(0, latency_s=0.25, created_at=5, key="of another model"))
     one = DataSet(EXAMPLES.examples[:1], None, "", "test")
     ((found,),) = run(model, nothing(), one).predictions
-    key = model.key(one.examples[0])
     completion = Completion("answer 0", latency_s=0.25)
-    assert found == Prediction(key, completion, 0.25, 5.0, id="e0", stored=True, recorded=True)
+    assert found == Prediction("of another model", completion, 0.25, 5.0, id="e0", stored=True, recorded=True)
 
 
 def test_a_missing_row_is_a_missing_answer(tmp_path, monkeypatch):

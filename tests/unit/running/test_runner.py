@@ -17,8 +17,8 @@ from pytest_ftgate.errors import Interrupted, ModelError
 from pytest_ftgate.models import Completion, Prediction, event_loop
 from pytest_ftgate.runs import asking, calls
 from pytest_ftgate.runs.calls import StoreWriter
-from pytest_ftgate.runs.run_state import Progress
-from pytest_ftgate.runs.runner import Job, Stores, run_models
+from pytest_ftgate.runs.jobs import Job, Progress, Stores
+from pytest_ftgate.runs.runner import run_models
 from pytest_ftgate.runs.store import Store
 
 
