@@ -42,6 +42,11 @@ class IniFile:
         """Return what pytest reads."""
         return self.tables.get(self.header or "", {})
 
+    @property
+    def ours(self) -> Mapping[str, Any]:
+        """Return our keys of what pytest reads."""
+        return {key: value for key, value in self.values.items() if key.startswith("ftgate_")}
+
     def where(self, key: str) -> Where:
         """Return the line of a key."""
         return replace(line_of(self.path, key), key=key)

@@ -14,6 +14,7 @@ import pytest
 from pytest_ftgate.checks.weaker.project import Compared, Past
 from pytest_ftgate.config import GateFile
 from pytest_ftgate.errors import ConfigError, Where, shown_path
+from pytest_ftgate.gate.state import sign_of_ci
 from pytest_ftgate.git import in_repository, tracked
 from pytest_ftgate.ini_file import ini_paths
 from pytest_ftgate.plain import from_plain
@@ -143,7 +144,8 @@ class GateFiles:
     def _past(self) -> Past:
         from pytest_ftgate.checks.weaker.project import Past
 
-        return Past(self._home, self._inis(), self._config.inipath, self.base_ref)
+        in_ci = sign_of_ci() is not None
+        return Past(self._home, self._inis(), self._config.inipath, self.base_ref, in_ci=in_ci)
 
     def compared(self, file: Path) -> Compared:
         """Return what is weaker in a gate file than at the merge base."""

@@ -12,8 +12,8 @@ from typing import Any
 import pytest
 
 from pytest_ftgate.checks.attempts import check_history
-from pytest_ftgate.checks.weaker.gates import Weakening
-from pytest_ftgate.checks.weaker.project import Finding, as_written, loosened
+from pytest_ftgate.checks.weaker.gates import Weakening, as_written, weakenings
+from pytest_ftgate.checks.weaker.project import Finding
 from pytest_ftgate.config import GateFile, GateKeys, Layer, Source, resolve_gate
 from pytest_ftgate.errors import ConfigError, Where, shown_path
 from pytest_ftgate.plugin.gate_files import GateFiles
@@ -111,19 +111,17 @@ class Layers:
         return resolve_gate(layers, file=self.file, gate=self.gate, default_name=self.nodeid, root=self.root)
 
     @cached_property
+    def _in_file(self) -> GateKeys | None:
+        """Return the gate as the file alone defines it, including the file's defaults."""
+        return as_written(self.file, self.gate) if self.gate is not None and self.file is not None else None
+
+    @cached_property
     def loosened(self) -> tuple[Weakening, ...]:
-        """Return where the test requires less than the gate in the file, including the file's defaults.
+        """Return where the test requires less than the gate in the file.
 
         Another training set is no weaker gate, but it is not the gate of the file either.
         """
-        if self.gate is None or self.file is None:
-            return ()
-        before, after = as_written(self.file, self.gate), self.config
-        places = (before.place_of, after.place_of)
-        return tuple(
-            replace(one, where=" -> ".join(dict.fromkeys(filter(None, (place(one.key) for place in places)))))
-            for one in loosened(before, after, of_marker=True)
-        )
+        return () if self._in_file is None else tuple(weakenings(self._in_file, self.config, of_marker=True))
 
     def reviewed(self, files: GateFiles) -> tuple[Check, ...]:
         """Return remarks on the layers, and whether the gate requires less than at the merge base or in the file."""
@@ -141,7 +139,9 @@ class Layers:
         A required gate must then stand in the gate file, where it can be compared. Its candidate may be a fixture's.
         """
         for one in self.loosened:
-            yield Finding("weaker", f"weaker than the gate file: {one}{f' ({one.where})' if one.where else ''}")
+            places = (keys.place_of(one.key) for keys in (self._in_file, self.config) if keys is not None)
+            where = " -> ".join(dict.fromkeys(filter(None, places)))
+            yield Finding("weaker", f"weaker than the gate file: {one}{f' ({where})' if where else ''}")
         if not forbidden or not files.requires(self.gate or self.config.name, in_file=self.gate is not None):
             return
         if self.gate is None:

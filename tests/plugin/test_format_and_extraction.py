@@ -143,4 +143,4 @@ def test_a_rule_that_is_replaced_in_the_same_change_is_called_out(project):
     gate_file(project, FORMAT.replace("json_schema: schemas/intent.json", "max_chars: 80"))
     found = check(project.judge("g"), "weakened")
     assert found["status"] == "warning"
-    mentions(found, "metric.json_schema: schemas/intent.json -> not given", "metric.max_chars: not given -> 80")
+    mentions(found, "metric.json_schema: schemas/intent.json -> removed", "metric.max_chars: not given -> 80")

@@ -221,15 +221,26 @@ def test_without_git_it_could_not_look(repo: Project, monkeypatch: pytest.Monkey
     mentions(stopped(where_forbidden(repo), "fail"), "Install git")
 
 
-@pytest.mark.parametrize("empty", [False, True], ids=["no repository", "no commit"])
-def test_where_there_is_no_history(repo: Project, *, empty: bool) -> None:
+@pytest.mark.parametrize("what", ["no repository", "no commit", "a shallow clone"])
+def test_where_there_is_no_history(repo: Project, monkeypatch: pytest.MonkeyPatch, what: str) -> None:
     """A first run is quiet; where gates are required it is a warning, and where weakening is forbidden a failure."""
-    shutil.rmtree(repo.path / ".git")
-    if empty:
+    if what == "a shallow clone":
+        repo.file("notes.md", "the second commit")
+        commit(repo)
+        git(repo.path, "clone", "-q", "--depth", "1", repo.path.as_uri(), "clone")
+        shutil.rmtree(repo.path / ".git")
+        (repo.path / "clone/.git").rename(repo.path / ".git")
+        shutil.rmtree(repo.path / "clone")
+        with monkeypatch.context() as job:
+            job.setenv("CI", "true")
+            assert statuses(repo.gate())["weakened"] == "warning"
+    else:
+        shutil.rmtree(repo.path / ".git")
+    if what == "no commit":
         git(repo.path, "init", "-q")
     assert statuses(repo.gate()).get("weakened") is None
-    assert not [line for line in repo.result.outlines if "git" in line]
-    assert [line for line in repo.run("-v").outlines if "git" in line]
+    assert not [line for line in repo.result.outlines if "could not compare" in line]
+    assert [line for line in repo.run("-v").outlines if line.startswith("could not compare with the base branch")]
     repo.ini_file("ftgate_required = all")
     assert statuses(repo.gate())["weakened"] == "warning"
     repo.ini_file("ftgate_forbid_weakening = true")

@@ -2,9 +2,10 @@
 
 import os
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 from pytest_ftgate.errors import HistoryError
@@ -33,6 +34,10 @@ class HiddenHistoryError(HistoryError):
     """The change took the project out of the repository that has its past."""
 
 
+class ShallowHistoryError(HistoryError):
+    """The clone has only the newest commits."""
+
+
 @dataclass(frozen=True)
 class Base:
     """The commit at which this change left its target branch: ``root`` is the top folder of the working tree."""
@@ -46,11 +51,20 @@ class Base:
         """Return the target branch as people call it: ``origin/main``."""
         return re.sub(r"^refs/(remotes|heads)/", "", self.ref)
 
+    @cached_property
+    def _files(self) -> frozenset[str]:
+        """Return the names of all files of the commit, as git has them; not of submodules."""
+        listed = git_paths(self.root, "ls-tree", "-rz", "--full-tree", self.commit)
+        return frozenset(name for entry in listed for kind, _, name in [entry.partition("\t")] if " blob " in kind)
+
     def existing(self, paths: Iterable[Path]) -> list[Path]:
-        """Return the paths that the commit has."""
-        names = {name: path for path in paths if (name := self._name(path)) is not None}
-        found = self._listed(*names, options=("--name-only",)) if names else ()
-        return [path for name, path in names.items() if name in found]
+        """Return the paths of files that the commit has."""
+        return [path for path in paths if self._name(path) in self._files]
+
+    def named(self, name: str, folder: Path) -> list[Path]:
+        """Return the files of a name that the commit has in a folder or below."""
+        found = (self.root / one for one in self._files if os.path.basename(one) == name)
+        return sorted(path for path in found if path.is_relative_to(folder))
 
     def content(self, path: Path) -> bytes | None:
         """Return the bytes of a file at that commit, behind links within git; None if it does not exist there.
@@ -68,7 +82,7 @@ class Base:
             raise HistoryError(f"{name} was a link to a file that git does not have")
         if not head.endswith((b" missing", b" ambiguous")):
             return rest[: int(words[-1])] if words[1] == b"blob" else None
-        if any(" blob " in entry.partition("\t")[0] for entry in self._listed(name)):
+        if name in self._files:
             raise HistoryError(f"git cannot read the earlier version of {name}: its object is missing", cure=_REFETCH)
         return None
 
@@ -76,19 +90,6 @@ class Base:
         """Return whether git has a file in its index, and behind links their target: not that of a submodule."""
         names = {self._name(path), self._name(Path(os.path.realpath(path)), Path(os.path.realpath(self.root)))}
         return all(name is not None and git_paths(self.root, "ls-files", "-z", "--", name) for name in names)
-
-    def named(self, name: str, folder: Path) -> list[Path]:
-        """Return the files of a name that the commit has in a folder or below."""
-        where = self._name(folder)
-        found = () if where is None else self._listed(where, options=("-r", "--name-only"))
-        return [self.root / path for path in found if os.path.basename(path) == name]
-
-    def has_folder(self, path: Path) -> bool:
-        """Return whether the commit has a folder of files there: not a submodule."""
-        return any(" tree " in entry for entry in self._listed(self._name(path) or "."))
-
-    def _listed(self, *names: str, options: Sequence[str] = ()) -> list[str]:
-        return git_paths(self.root, "ls-tree", "-z", "--full-tree", *options, self.commit, "--", *names)
 
     def _name(self, path: Path, root: Path | None = None) -> str | None:
         """Return a path as git names it; None if it is not in the working tree."""
@@ -119,13 +120,12 @@ def find_base(folder: Path, ref: str | None = None) -> Base | None:
     """
     if not in_repository(folder):
         return None
-    state = os.fsdecode(git(folder, "rev-parse", "--is-shallow-repository", "--show-cdup"))
-    is_shallow, up = state.split("\n")[:2]
+    is_shallow, up = os.fsdecode(git(folder, "rev-parse", "--is-shallow-repository", "--show-cdup")).split("\n")[:2]
     head = git_line(folder, "rev-parse", "--verify", "--quiet", "HEAD^{commit}")
     if not head:
         return None
     if is_shallow == "true":
-        raise HistoryError("this clone is shallow", cure=_DEEPEN)
+        raise ShallowHistoryError("this clone is shallow", cure=_DEEPEN)
     target = requested()
     named = _full_name(folder, target or ref)
     base = Base(Path(os.path.abspath(folder / up)), named, git_line(folder, "merge-base", head, named))
@@ -137,7 +137,7 @@ def find_base(folder: Path, ref: str | None = None) -> Base | None:
     past = None
     with suppress(HistoryError):  # a repository that cannot be compared, perhaps that of a home folder
         past = find_base(outer, ref) if outer is not None else None
-    if past is not None and past.has_folder(base.root):
+    if past is not None and any((past.root / one).is_relative_to(base.root) for one in past._files):
         what = f"{base.root.name} is a repository of its own, and was a folder of {past.root.name} at {past.name}"
         raise HiddenHistoryError(what, cure="Make it a folder of that repository again.")
     return base
@@ -145,15 +145,12 @@ def find_base(folder: Path, ref: str | None = None) -> Base | None:
 
 def _full_name(folder: Path, ref: str | None) -> str:
     """Return the full name of the branch to compare with, or the whole hash of a commit."""
-    if ref is None:
-        names = BASE_REFS
-    elif re.fullmatch(r"[0-9a-f]{40,64}", ref):
+    if ref is not None and re.fullmatch(r"[0-9a-f]{40,64}", ref):
         return ref
-    elif ref.startswith("refs/remotes/"):
-        names = (ref,)
-    else:
-        bare = ref.removeprefix("refs/heads/")
-        names = tuple(f"refs/{place}/{bare}" for place in ("remotes", "remotes/origin", "heads"))
+    bare = (ref or "").removeprefix("refs/heads/")
+    names = tuple(f"refs/{place}/{bare}" for place in ("remotes", "remotes/origin", "heads")) if ref else BASE_REFS
+    if bare.startswith("refs/remotes/"):
+        names = (bare,)
     existing = git_line(folder, "for-each-ref", "--format=%(refname)", *names).splitlines()
     here = git_line(folder, "symbolic-ref", "--quiet", "HEAD") if ref is None else None
     known = sorted((name for name in names if name in existing), key=lambda name: name == here)

@@ -8,8 +8,7 @@ from tempfile import TemporaryDirectory
 from typing import Literal
 
 from pytest_ftgate.checks.weaker.base import Base
-from pytest_ftgate.checks.weaker.gates import same_file
-from pytest_ftgate.config import DataKeys, GateKeys
+from pytest_ftgate.config import DataKeys, GateKeys, file_of
 from pytest_ftgate.data import DataSet, Example, canonical_json, load_examples, normalized_input
 from pytest_ftgate.errors import DataError, HistoryError, shown_path
 from pytest_ftgate.text import plural
@@ -31,8 +30,10 @@ def compared_examples(before: GateKeys, after: GateKeys, base: Base) -> Iterator
     """Yield what became of the test sets that both gates have, as the kind of finding, the key and a text."""
     now, sliced = test_sets(after), before.slices.fields if before.slices else ()
     for key, old in test_sets(before).items():
-        data = same_file(old, now.get(key))
-        if data is not None and data.path.is_file():  # what is missing is reported where it is read
+        then, data = file_of(old), file_of(now.get(key))
+        if (
+            then and data and then.path == data.path and data.path.is_file()
+        ):  # what is missing is reported where it is read
             try:
                 yield from ((kind, key, text) for kind, text in _compared(data, base, sliced))
             except HistoryError as error:

@@ -1,193 +1,207 @@
-"""Find where one version of a gate is weaker than another; stricter keys are not findings.
+"""Compare two versions of a gate as flat mappings of keys to effective values; stricter values are not findings.
 
-Keys with a direction (``Weaker``) are compared by it. Of the others those that a verdict rests on must be the same.
+Keys with a direction (``Weaker``) are compared by it. All others that a verdict rests on must be the same.
 """
 
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from operator import ne
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from pytest_ftgate.checks.goal import not_served
-from pytest_ftgate.config import DataKeys, GateKeys, MetricSpec, ModelSpec, file_of
+from pytest_ftgate.config import (
+    DataKeys,
+    GateFile,
+    GateKeys,
+    Layer,
+    MetricSpec,
+    ModelSpec,
+    Source,
+    file_of,
+    resolve_gate,
+)
+from pytest_ftgate.config.baselines import Standard, has_own_standards
 from pytest_ftgate.config.checks import CHANGEABLE, LEVELS
-from pytest_ftgate.config.keys import Keys, Weaker, comparable
+from pytest_ftgate.config.keys import Keys, Weaker, comparable, words
+from pytest_ftgate.config.metrics import CalibrationKeys
 from pytest_ftgate.errors import shown_path
+from pytest_ftgate.text import excerpt, plain_number
 
-_OPERATION = ("concurrency", "timeout_s", "retries", "api_key_env", "price")
-"""Keys of a model that do not change its answers, besides its name."""
-_LONGEST = 60
+_OPERATION = ("name", "concurrency", "timeout_s", "retries", "api_key_env", "price")
+"""Keys of a model that do not change its answers."""
+_APART = (
+    *("name", "hypothesis", "timeout_s"),  # they require nothing
+    *("metric", "goal", "checks", "baseline", "baselines", "candidate", "margin", "max_drop"),  # by their effect
+)
+_LEFT_OPEN = Source("fixture", "not in the gate file", Path())
+_STAND_INS: Mapping[str, Any] = {"test_set": (), "training_set": (), "baseline": str, "candidate": str, "margin": 0.0}
+_OTHERS = {"baseline": ("baselines",), "margin": ("max_drop",)}
+
+Key = tuple[str, ...]
+
+
+class Fact(NamedTuple):
+    """An effective value of a gate, and whether a later one requires less; None stands for an absent key."""
+
+    value: Any
+    is_weaker: Callable[[Any, Any], bool] = ne
+    unwritten: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Weakening:
-    """A key with a weaker value, or with a value that cannot be compared, and where it is written."""
+    """A key with a weaker value, or with another one that cannot be compared."""
 
     key: str
     before: str
     after: str
-    where: str = field(default="", compare=False)
 
     def __str__(self) -> str:
         return f"{self.key}: {self.before} -> {self.after}"
 
 
-def weakenings(before: GateKeys, after: GateKeys) -> Iterator[Weakening]:
-    """Yield the keys in which ``after`` is weaker: thresholds, data, metric, models and so on.
+def as_written(file: GateFile, gate: str) -> GateKeys:
+    """Return a gate as the file alone defines it, with stand-ins for the keys that it leaves to markers."""
+    layers = file.layers(gate)
+    given = {key for layer in layers for key in layer.values}
+    missing = {key: one for key, one in _STAND_INS.items() if given.isdisjoint({key, *_OTHERS.get(key, ())})}
+    if any(has_own_standards(layer.values.get("baselines")) for layer in layers):
+        missing.pop("margin", None)
+    stand_ins = Layer(missing, dict.fromkeys(missing, _LEFT_OPEN))
+    return resolve_gate([*layers, stand_ins], file=file, gate=gate, default_name=gate)
 
-    Another candidate or training set is not weaker, because these are judged. Reading less of the same training set is.
+
+def weakenings(before: GateKeys, after: GateKeys, *, of_marker: bool = False) -> Iterator[Weakening]:
+    """Yield the keys in which ``after`` is weaker; those that ``before`` leaves to markers are not compared.
+
+    Another candidate or training set is not weaker, because these are judged; ``of_marker``: the gate after is that of
+    a marker, for which another training set counts, too. Reading less of the same training set is weaker.
     """
-    to_margin = before.matches and not after.matches
-    for one in _keys(before, after):
-        own = one.key in ("margin", "max_drop") and (before.standards or after.standards)  # compared by baseline
-        if not own and not (to_margin and one.key in ("max_drop", "evidence")):  # a margin asks for more than any drop
-            yield one
-    for name in CHANGEABLE:
-        levels = before.level(name), after.level(name)
-        if LEVELS.index(levels[1]) < LEVELS.index(levels[0]):
-            yield Weakening(f"checks.{name}", *map(_shown, levels))
-    if not_served(before.goal) and not not_served(after.goal):
-        yield Weakening("goal", str(before.goal), str(after.goal or "none"))
-    yield from _otherwise("metric", before.decided_by, after.decided_by)
-    for name in dict.fromkeys((*before.thresholds, *before.judged_metrics)):
-        if name != before.decided_by.name and name in (*after.thresholds, *after.judged_metrics):
-            yield from _otherwise(name, before.metric_named(name), after.metric_named(name))
-    yield from _baselines(before, after)
-    if before.cheaper_by is not None or "cost_usd" in before.thresholds or _is_limited(before.economics):
-        yield from _prices(before, after)
-    if same_file(before.training_set, after.training_set) is not None:
-        yield from _otherwise("training_set", before.training_set, after.training_set)
+    priced = before.cheaper_by is not None or "cost_usd" in before.thresholds or _is_limited(before)
+    old = _flat(before, {name: name for name in before.baselines}, priced=priced)
+    new = _flat(after, _same_baselines(before, after), priced=priced)
+    judged = {("candidate",), *([] if of_marker else [("training_set",)])}
+    judged |= {("standard",)} if before.standards or after.standards else set()  # compared by baseline
+    judged |= {("evidence",)} if before.matches and not after.matches else set()  # a margin asks for more than any drop
+    absent, others, found = Fact(None), set[Key](), dict[Weakening, None]()
+    for key in dict.fromkeys((*old, *new)):
+        gone = key[0] == "standards" and ("baselines", *key[1:]) not in new
+        if gone or any(key[:end] in others for end in range(1, len(key))):
+            continue
+        one, other = old.get(key, absent), new.get(key, absent)
+        if one.value != other.value:  # what is below belongs to another metric, model or file
+            others.add(key)
+        if key not in judged and (one if key in old else other).is_weaker(one.value, other.value):
+            found[_weakening(key, one, other.value)] = None
+    yield from found
 
 
-def same_file(before: Any, after: Any) -> DataKeys | None:
-    """Return the keys of today if both are the same data file, which may be read in another way."""
-    old, new = file_of(before), file_of(after)
-    return new if old is not None and new is not None and old.path == new.path else None
+def _same_baselines(before: GateKeys, after: GateKeys) -> dict[str, str]:
+    """Return the baselines after by the names before: a renamed one must still be beaten."""
+    found = {}
+    for name, one in before.baselines.items():
+        facts = dict(_facts((), one))
+        same = (role for role, other in after.baselines.items() if dict(_facts((), other)) == facts)
+        found[name] = max(same, key=lambda role: after.standard_of(role).gain, default=name)
+    return found
 
 
-def another_training_set(before: GateKeys, after: GateKeys) -> Iterator[Weakening]:
-    """Compare which training set is judged: another one is not weaker, but it is another gate."""
-    old, new = (_described(one.training_set)[0] for one in (before, after))
-    if old != new:
-        yield Weakening("training_set", old, new)
+def _flat(gate: GateKeys, baselines: Mapping[str, str], *, priced: bool) -> dict[Key, Fact]:
+    """Return the effective values of a gate by key, without those that it leaves to markers.
 
-
-def _keys(before: Keys, after: Keys, prefix: str = "") -> Iterator[Weakening]:
-    """Compare two mappings of keys: those with a direction, and the parts that hold such keys."""
-    directions = comparable(type(before))
-    for name in type(before).model_fields:
-        old, new, key = getattr(before, name), getattr(after, name), prefix + name
-        if name in directions:
-            if directions[name].asks_less(old, new):
-                yield Weakening(key, *(_shown(one, directions[name]) for one in (old, new)))
-        elif name == "test_set" or (name == "metric" and prefix):  # the metric of a guard
-            yield from _otherwise(key, old, new)
-        elif name == "fields" and not set(old) <= set(new):  # of the parts of a test set
-            yield Weakening(key, ", ".join(old), ", ".join(new))
-        elif isinstance(old, Keys) and not isinstance(old, DataKeys):
-            yield from _part(key, old, new)
-        elif isinstance(old, Mapping):
-            for part, inner in old.items():
-                if isinstance(inner, Keys):
-                    yield from _part(f"{key}.{part}", inner, new.get(part))
-
-
-def _part(key: str, old: Keys, new: Keys | None) -> Iterator[Weakening]:
-    """Compare a part of a gate, such as a guard; economics decide only together with a limit."""
-    if key == "economics" and not _is_limited(old):
-        return
-    if new is not None:
-        yield from _keys(old, new, f"{key}.")
-    else:
-        limits = ((name, getattr(old, name)) for name in comparable(type(old)))
-        yield Weakening(key, ", ".join(f"{name} {_shown(one)}" for name, one in limits if one), "removed")
-
-
-def _otherwise(key: str, before: Any, after: Any) -> Iterator[Weakening]:
-    """Compare data, metrics and models: another one, or one with other options, is a finding.
-
-    Options with a direction are compared by it.
+    Args:
+        baselines: the names of its baselines, by those under which they are compared.
+        priced: prices decide.
     """
-    (old, options), (new, others) = _described(before), _described(after)
-    if old != new:
-        yield Weakening(key, old, new)
-        return
-    for name in dict.fromkeys((*options, *others)):
-        one, other = options.get(name), others.get(name)
-        if isinstance(one, Keys):
-            yield from _part(f"{key}.{name}", one, other)
-            yield from _otherwise(f"{key}.{name}.path", one, other or one)
-        elif isinstance(one, ModelSpec) and isinstance(other, ModelSpec):  # a judge
-            yield from _otherwise(f"{key}.{name}", one, other)
-        elif not isinstance(other, Keys) and one != other:
-            texts, sizes = (
-                (_short(one), _short(other)),
-                (f"{len(str(one))} characters", f"{len(str(other))} other ones"),
-            )
-            yield Weakening(f"{key}.{name}", *(texts if texts[0] != texts[1] else sizes))
-    if isinstance(before, DataKeys):
-        directions = comparable(DataKeys)
-        yield from (one for one in _keys(before, after, f"{key}.") if one.key.rpartition(".")[2] in directions)
+    left_out = (*_APART, *(() if _is_limited(gate) else ("economics",)))
+    found = {key: fact for key, fact in _facts((), gate) if key and key[0] not in left_out}
+    found |= {("checks", name): Fact(gate.level(name), words(*LEVELS).asks_less) for name in CHANGEABLE}
+    found["goal",] = Fact(gate.goal, lambda old, new: not_served(old) and not not_served(new))
+    found |= _facts(("metric",), gate.decided_by)
+    for name in {*gate.thresholds, *gate.judged_metrics} - {gate.decided_by.name}:
+        found |= _facts(("metrics", name), gate.metric_named(name))
+        found["metrics", name] = Fact(name, lambda *_: False)  # one that is gone is told as a threshold
+    if gate.asked_by == "margin" or gate.max_drop is not None:
+        found["standard",] = Fact(gate.standard_of(""), _is_lower)
+    models = {("baselines", name): gate.baselines[role] for name, role in baselines.items() if role in gate.baselines}
+    for key, model in models.items():
+        found |= _facts(key, model)
+        found["standards", key[1]] = Fact(gate.standard_of(baselines[key[1]]), _is_lower)
+    found["candidate",] = Fact(dict(_facts((), gate.candidate)))
+    if priced:
+        spent = [*models.items(), (("candidate",), gate.candidate)]
+        found |= {(*key, "price"): Fact(model.options.get("price")) for key, model in spent}
+    return {key: fact for key, fact in found.items() if gate.sources.get(_root(key, fact)) != _LEFT_OPEN}
 
 
-def _described(value: Any) -> tuple[Any, Mapping[str, Any]]:
-    """Return what a value is, and its options that may change answers or scores."""
+def _root(key: Key, fact: Fact) -> str:
+    """Return the key of a gate that gives a value."""
+    return fact.value.path.partition(".")[0] if isinstance(fact.value, Standard) else key[0]
+
+
+def _facts(key: Key, value: Any) -> Iterator[tuple[Key, Fact]]:
+    """Yield a value, and what is within it, by key; what is not given is not yielded."""
+    identity: Any = None
+    inner, directions = dict[str, Any](), dict[str, Weaker]()
     if isinstance(value, ModelSpec):
-        options = {name: one for name, one in value.options.items() if name not in ("name", *_OPERATION)}
-        return value.spelling, {"provider": value.provider, **options}
-    if isinstance(value, MetricSpec):
-        return value.name, value.options
-    if isinstance(value, DataKeys):
-        return shown_path(value.path), {"format": value.format, "fields": value.fields or None}
-    path = getattr(value, "path", None)  # of a calibration; a frame may have a column of this name
-    return (shown_path(path) if isinstance(path, Path) else "an iterable"), {}
+        identity, inner = value.spelling, {"provider": value.provider, **value.options}
+        inner = {name: one for name, one in inner.items() if name not in _OPERATION}
+    elif isinstance(value, MetricSpec):
+        identity, inner = value.name, dict(value.options)
+    elif isinstance(value, Keys):
+        directions, file = comparable(type(value)), value if isinstance(value, CalibrationKeys) else file_of(value)
+        identity = "given" if file is None else file.path
+        inner = {name: getattr(value, name) for name in type(value).model_fields if name != "file"}
+    elif isinstance(value, Mapping) and any(isinstance(one, Keys) for one in value.values()):
+        inner = dict(value)
+    elif value is not None and not (isinstance(value, Mapping) and not value):
+        yield key, Fact(value)
+    if identity is not None:
+        yield key, Fact(identity, _is_another)
+    for name, one in inner.items():
+        if name in directions:
+            yield (*key, name), Fact(one, directions[name].asks_less, directions[name].unwritten)
+        elif name == "fields" and isinstance(one, tuple):  # of slices
+            yield (*key, name), Fact(one, lambda old, new: not set(old) <= set(new))
+        else:
+            objects = name in ("test_set", "training_set") and not isinstance(one, DataKeys)
+            yield from _facts((*key, name), "an iterable" if objects else one)
 
 
-def _baselines(before: GateKeys, after: GateKeys) -> Iterator[Weakening]:
-    """Compare baselines and their own standards; a renamed one must still be beaten and is not a finding."""
-    found: list[Weakening] = []
-    for name, old in before.baselines.items():
-        kept = [after.standard_of(role) for role, new in after.baselines.items() if _described(new) == _described(old)]
-        was, now = before.standard_of(name), max(kept, key=lambda one: one.gain, default=None)
-        if now is None:
-            new = after.baselines.get(name)
-            removed = Weakening(_baseline_key(name), old.spelling, "removed")
-            found += [removed] if new is None else _otherwise(_baseline_key(name), old, new)
-        elif now.gain < was.gain and (before.standards or after.standards):
-            key = "" if was.key == now.key else "{0.key} "
-            found.append(Weakening(now.path, *(f"{key.format(one)}{_shown(abs(one.gain))}" for one in (was, now))))
-    yield from dict.fromkeys(found)
+def _is_limited(gate: GateKeys) -> bool:
+    """Return whether economics decide."""
+    return gate.economics is not None and gate.economics.max_break_even_days is not None
 
 
-def _baseline_key(name: str) -> str:
-    """Return the key of a baseline by its name; the key ``baseline`` gives it that name, too."""
-    return name if name == "baseline" else f"baselines.{name}"
+def _is_another(old: Any, new: Any) -> bool:
+    return old is not None and old != new
 
 
-def _is_limited(economics: Any) -> bool:
-    return getattr(economics, "max_break_even_days", None) is not None
+def _is_lower(old: Standard | None, new: Standard | None) -> bool:
+    return old is not None and (new is None or new.gain < old.gain)
 
 
-def _prices(before: GateKeys, after: GateKeys) -> Iterator[Weakening]:
-    """Compare the prices of models that are the same otherwise."""
-    pairs = [(_baseline_key(name), old, after.baselines.get(name)) for name, old in before.baselines.items()]
-    for key, old, new in (*pairs, ("candidate", before.candidate, after.candidate)):
-        if new is not None and _described(old) == _described(new):
-            prices = [_short(one.options.get("price")) for one in (old, new)]
-            if prices[0] != prices[1]:
-                yield Weakening(f"{key}.price", *prices)
+def _weakening(key: Key, old: Fact, new: Any) -> Weakening:
+    """Return a finding as people read it; of long texts what is near the first difference."""
+    named_alone = key[0] == "metrics" or key[:2] == ("baselines", "baseline")
+    place = ".".join(key[1:] if named_alone else key)
+    if isinstance(old.value, Standard):
+        place = (new or old.value).path
+        named = "{0.key} {1}" if new is not None and new.key != old.value.key else "{1}"
+        texts = [named.format(one, plain_number(abs(one.gain))) for one in (old.value, new) if one is not None]
+    else:
+        texts = [_shown(one) for one in (old.value, new) if one is not None]
+    if old.value is None:
+        texts.insert(0, old.unwritten or "not given")
+    texts += ["removed"] if new is None else []
+    at = next((at for at, pair in enumerate(zip(*texts, strict=False)) if len(set(pair)) > 1), 0)
+    return Weakening(place, *(excerpt(one, at) for one in texts))
 
 
-def _shown(value: Any, direction: Weaker | None = None) -> str:
-    if value is None:
-        return (direction and direction.unwritten) or "removed"
-    if isinstance(value, bool):
-        return str(value).lower()
-    if isinstance(value, int | float):
-        return repr(value).removesuffix(".0")
-    return "fail above a limit" if value == "limit" else str(value)
-
-
-def _short(value: Any) -> str:
-    text = "not given" if value is None else shown_path(value) if isinstance(value, Path) else str(value)
-    return text if len(text) <= _LONGEST else text[: _LONGEST - 3] + "..."
+def _shown(value: Any) -> str:
+    if isinstance(value, int | float) and not isinstance(value, bool):
+        return plain_number(value)
+    if isinstance(value, tuple):
+        return ", ".join(map(_shown, value))
+    return "fail above a limit" if value == "limit" else shown_path(value) if isinstance(value, Path) else str(value)

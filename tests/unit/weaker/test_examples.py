@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from pytest_ftgate.checks.weaker.examples import compared_examples
-from pytest_ftgate.checks.weaker.project import as_written
+from pytest_ftgate.checks.weaker.gates import as_written
 from pytest_ftgate.config import load_gate_file
 from pytest_ftgate.errors import HistoryError
 
