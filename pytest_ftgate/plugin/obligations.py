@@ -123,7 +123,7 @@ def find_owed(config: pytest.Config, files: GateFiles, results: Sequence[GateRes
         compared = [files.compared(path) for path in paths]
         forbidden = forbidden or any(one.forbade for one in compared)
         now = {name for path in paths for name in _gates_of(files, path)}
-        told = bool(results) or (compared[0].absent and not forbidden)
+        told = bool(results or (compared[0].absent and not forbidden))
         for finding in dict.fromkeys(finding for one in compared for finding in one.findings):
             removed = finding.gate is not None and finding.gate not in now
             owed = any(finding.gate in one.required for one in compared)

@@ -360,8 +360,8 @@ class GateSession:
     def _unversioned(self) -> Iterator[Line]:
         """Yield a line if gates were judged where there is no history to compare them with, and that is no problem."""
         told = self.files.required or self.files.forbids_weakening
-        if self.results and not told and (compared := self.files.compared(self.files.path())).absent:
-            yield Line(compared.findings[0].text)
+        if self.results and not told and (why := self.files.compared(self.files.path()).absent):
+            yield Line(f"gates are not compared with an earlier version: {why}")
 
     def _outcome(self) -> Outcome:
         session = Session(

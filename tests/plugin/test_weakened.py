@@ -240,7 +240,7 @@ def test_where_there_is_no_history(repo: Project, monkeypatch: pytest.MonkeyPatc
         git(repo.path, "init", "-q")
     assert statuses(repo.gate()).get("weakened") is None
     assert not [line for line in repo.result.outlines if "could not compare" in line]
-    assert [line for line in repo.run("-v").outlines if line.startswith("could not compare with the base branch")]
+    assert [line for line in repo.run("-v").outlines if line.startswith("gates are not compared with an earlier")]
     repo.ini_file("ftgate_required = all")
     assert statuses(repo.gate())["weakened"] == "warning"
     repo.ini_file("ftgate_forbid_weakening = true")

@@ -115,15 +115,14 @@ def _flat(gate: GateKeys, baselines: Mapping[str, str], *, priced: bool) -> dict
         priced: prices decide.
     """
     left_out = (*_APART, *(() if _is_limited(gate) else ("economics",)))
-    found = {key: fact for key, fact in _facts((), gate) if key and key[0] not in left_out}
+    found: dict[Key, Fact] = {("standard",): Fact(gate.standard_of(""), _is_lower)}
+    found |= {key: fact for key, fact in _facts((), gate) if key and key[0] not in left_out}
     found |= {("checks", name): Fact(gate.level(name), words(*LEVELS).asks_less) for name in CHANGEABLE}
     found["goal",] = Fact(gate.goal, lambda old, new: not_served(old) and not not_served(new))
     found |= _facts(("metric",), gate.decided_by)
     for name in {*gate.thresholds, *gate.judged_metrics} - {gate.decided_by.name}:
         found |= _facts(("metrics", name), gate.metric_named(name))
         found["metrics", name] = Fact(name, lambda *_: False)  # one that is gone is told as a threshold
-    if gate.asked_by == "margin" or gate.max_drop is not None:
-        found["standard",] = Fact(gate.standard_of(""), _is_lower)
     models = {("baselines", name): gate.baselines[role] for name, role in baselines.items() if role in gate.baselines}
     for key, model in models.items():
         found |= _facts(key, model)

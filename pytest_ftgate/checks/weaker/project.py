@@ -25,7 +25,7 @@ _CURES = {
     "forbidden": "Restore it, or merge the change separately, with the approval of someone who may override this gate.",
     "untracked": "Add it to git, or track it with Git LFS or DVC.",
 }
-_NO_HISTORY = "this project is not in a git repository with a commit"
+_NO_HISTORY = "this project has no git repository with a commit"
 _CLONE = "Run the gate in a clone with the history (git clone, or fetch-depth: 0 for actions/checkout)."
 
 
@@ -57,13 +57,13 @@ class Compared:
     Attributes:
         forbade: the ini file forbade weakening at the merge base.
         required: the gates that it required there.
-        absent: there is no history: no repository, none with a commit, or outside of CI a shallow clone.
+        absent: why there is no history: no repository, none with a commit, or outside of CI a shallow clone.
     """
 
     findings: tuple[Finding, ...] = ()
     forbade: bool = False
     required: tuple[str, ...] = ()
-    absent: bool = False
+    absent: str | None = None
 
     def of(self, gate: str | None) -> Iterator[Finding]:
         """Yield the findings on a gate of the file and on the whole project."""
@@ -89,7 +89,7 @@ class Past:
         self._base: Base | None = None
         self._used: Path | None = None
         self._problem: FtgateError = HistoryError(_NO_HISTORY, cure=_CLONE)
-        self._absent = False
+        self._absent: str | None = None
         try:
             try:
                 self._look(find_base(home))
@@ -99,10 +99,10 @@ class Past:
                 self._look(find_base(home, ref))
             if ref is not None and self._then.get(_BASE_REF) == ref and requested() is None:
                 self._look(find_base(home, ref))
-            self._absent = self._base is None
+            self._absent = None if self._base is not None else _NO_HISTORY
         except FtgateError as error:
             self._base, self._problem = None, error
-            self._absent = isinstance(error, ShallowHistoryError) and not in_ci
+            self._absent = error.what if isinstance(error, ShallowHistoryError) and not in_ci else None
 
     def _look(self, base: Base | None) -> None:
         """Find the ini file that pytest would have used at a base, and our keys in it."""
