@@ -450,7 +450,7 @@ _CURES = {
 
 def _checks() -> Iterator[str]:
     from pytest_ftgate.checks.audit.findings import FINDINGS
-    from pytest_ftgate.config.checks import CHANGEABLE
+    from pytest_ftgate.config.requirements import CHANGEABLE
     from pytest_ftgate.result import CHECKS
 
     cures = {one.name: one.advice for one in FINDINGS if isinstance(one.advice, str)} | _CURES

@@ -12,7 +12,7 @@ from pytest_ftgate.checks.audit import TrainingAudit
 from pytest_ftgate.checks.freshness import LastGreen
 from pytest_ftgate.checks.parts import Parts
 from pytest_ftgate.config import GateKeys, ModelSpec
-from pytest_ftgate.config.checks import CHANGEABLE
+from pytest_ftgate.config.requirements import CHANGEABLE
 from pytest_ftgate.config.source import BUILT_IN
 from pytest_ftgate.data import DataSet
 from pytest_ftgate.metrics import Metric

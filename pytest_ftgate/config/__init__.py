@@ -1,20 +1,16 @@
 """The configuration of a gate: the gate file, markers and fixtures, merged and validated."""
 
-from pytest_ftgate.config.data import DataKeys as DataKeys
-from pytest_ftgate.config.data import file_of as file_of
-from pytest_ftgate.config.data import keys_of as keys_of
-from pytest_ftgate.config.gate_file import GateFile as GateFile
-from pytest_ftgate.config.gate_file import load_gate_file as load_gate_file
-from pytest_ftgate.config.gate_file import places_of as places_of
-from pytest_ftgate.config.gate_file import render_json_schema as render_json_schema
-from pytest_ftgate.config.gate_keys import GateKeys as GateKeys
-from pytest_ftgate.config.metrics import MetricSpec as MetricSpec
-from pytest_ftgate.config.models import ModelSpec as ModelSpec
-from pytest_ftgate.config.requirements import EconomicsKeys as EconomicsKeys
-from pytest_ftgate.config.requirements import GuardKeys as GuardKeys
-from pytest_ftgate.config.requirements import HypothesisKeys as HypothesisKeys
-from pytest_ftgate.config.requirements import SliceKeys as SliceKeys
-from pytest_ftgate.config.requirements import ThresholdKeys as ThresholdKeys
-from pytest_ftgate.config.resolve import resolve_gate as resolve_gate
-from pytest_ftgate.config.source import Layer as Layer
-from pytest_ftgate.config.source import Source as Source
+from pytest_ftgate.config.data import DataKeys, file_of, keys_of
+from pytest_ftgate.config.gate_file import GateFile, load_gate_file, places_of, render_json_schema
+from pytest_ftgate.config.gate_keys import GateKeys
+from pytest_ftgate.config.metrics import MetricSpec
+from pytest_ftgate.config.models import ModelSpec
+from pytest_ftgate.config.requirements import EconomicsKeys, GuardKeys, HypothesisKeys, SliceKeys, ThresholdKeys
+from pytest_ftgate.config.resolve import resolve_gate
+from pytest_ftgate.config.source import Layer, Source
+
+__all__ = [
+    "DataKeys", "EconomicsKeys", "GateFile", "GateKeys", "GuardKeys", "HypothesisKeys", "Layer", "MetricSpec",
+    "ModelSpec", "SliceKeys", "Source", "ThresholdKeys", "file_of", "keys_of", "load_gate_file", "places_of",
+    "render_json_schema", "resolve_gate",
+]  # fmt: skip

@@ -5,43 +5,20 @@ from typing import Annotated, Any, Literal, cast
 
 from pydantic import ConfigDict, Field, PrivateAttr
 
-from pytest_ftgate.config.baselines import BaselineKeys, BaselinesValue, Standard
-from pytest_ftgate.config.checks import CHANGEABLE, ChecksValue
-from pytest_ftgate.config.data import DataValue
-from pytest_ftgate.config.keys import (
-    AboveZero,
-    Amount,
-    Count,
-    Keys,
-    Named,
-    Placeable,
-    Text,
-    Weaker,
-    comparison_in,
-    optional,
-    words,
-)  # fmt: skip
-from pytest_ftgate.config.metrics import JUDGED, MetricSpec, MetricsValue
-from pytest_ftgate.config.models import ModelSpec, ModelValue
-from pytest_ftgate.config.requirements import (
-    EconomicsKeys,
-    GuardKeys,
-    HypothesisKeys,
-    HypothesisValue,
-    ProvenDrop,
-    SlicesValue,
-    ThresholdKeys,
-)
+from pytest_ftgate.config import keys, requirements
+from pytest_ftgate.config.data import DataKeys, DataValue
+from pytest_ftgate.config.metrics import JUDGED, CalibrationKeys, MetricSpec, MetricsValue
+from pytest_ftgate.config.models import BaselineKeys, BaselinesValue, ModelSpec, ModelValue, Standard
 from pytest_ftgate.config.source import Source
 from pytest_ftgate.text import plain_number
 
-Evidence = Annotated[Literal["observed", "significant", "proven"], words("observed", "significant", "proven")]
+Evidence = Annotated[Literal["observed", "significant", "proven"], keys.words("observed", "significant", "proven")]
 Served = Literal["style", "format", "classification", "extraction", "latency", "cost"]
 Goal = Literal[Served, "knowledge", "reasoning", "one_off", "safety", "new_modality"]
-Factor = Annotated[float, Field(gt=1, allow_inf_nan=False), Weaker("lower")]
+Factor = Annotated[float, Field(gt=1, allow_inf_nan=False), keys.Weaker("lower")]
 
 
-class GateKeys(Keys):
+class GateKeys(keys.Keys):
     """One gate: the fine-tuned model, the models it must beat, the data, and the required gain."""
 
     # Once all places are merged, ``baselines`` holds models only, also a single baseline, under the name "baseline".
@@ -51,20 +28,22 @@ class GateKeys(Keys):
     _gate: str | None = PrivateAttr(None)
     _standards: Mapping[str, BaselineKeys] = PrivateAttr(default_factory=dict)
 
-    name: Text = optional("The gate's name in reports and in ftgate_required. Default: its name in this file.")
-    test_set: DataValue = optional("The test examples: a path relative to this file, or a mapping. Required.")
-    training_set: DataValue = optional(
+    name: keys.Text = keys.optional(
+        "The gate's name in reports and in ftgate_required. Default: its name in this file."
+    )
+    test_set: DataValue = keys.optional("The test examples: a path relative to this file, or a mapping. Required.")
+    training_set: DataValue = keys.optional(
         "The examples that the candidate was trained on, as a path or a mapping. Required."
     )
-    baseline: ModelValue = optional(
+    baseline: ModelValue = keys.optional(
         "The model to beat: a name under models, a string such as openai:NAME, or a mapping. "
         "Either baseline or baselines is required."
     )
-    baselines: BaselinesValue = optional(
+    baselines: BaselinesValue = keys.optional(
         "Several models by name; the candidate must beat each of them. {model, margin} or {model, max_drop} gives one "
         "its own standard: with max_drop, a champion need not be beaten."
     )
-    candidate: ModelValue = optional(
+    candidate: ModelValue = keys.optional(
         "The fine-tuned model: a name under models, a string such as openai:NAME, or a mapping. "
         "Required, except at stage: ready."
     )
@@ -73,19 +52,19 @@ class GateKeys(Keys):
         validate_default=True,
         description="The metric that decides the verdict. Of a list the first decides, and the others are reported.",
     )
-    margin: Annotated[Amount, Weaker("lower")] = optional(
+    margin: Annotated[keys.Amount, keys.Weaker("lower")] = keys.optional(
         "How much better the candidate must be, in the metric's unit. 0 requires a gain above 0. "
         "Either margin or max_drop is required."
     )
-    max_drop: ProvenDrop = optional(
+    max_drop: keys.ProvenDrop = keys.optional(
         "In place of margin, for a candidate that is cheaper or faster: how much worse it may be, in the metric's "
         "unit. It must be proven to be worse by at most that."
     )
-    cheaper_by: Factor = optional(
+    cheaper_by: Factor = keys.optional(
         "With max_drop, the factor by which a call of the candidate must be cheaper than one of the "
         "baseline: 6 means a sixth of the cost."
     )
-    faster_by: Factor = optional(
+    faster_by: Factor = keys.optional(
         "With max_drop, the factor by which the candidate's p50 latency must be lower than the "
         "baseline's: 2 means half the time."
     )
@@ -95,57 +74,59 @@ class GateKeys(Keys):
         "gain is above zero. proven: the lower bound of the gain reaches the margin. The bound is one-sided, at the "
         "level of confidence.",
     )
-    confidence: Annotated[float, Field(gt=0.5, lt=1, allow_inf_nan=False), Weaker("lower")] = Field(
+    confidence: Annotated[float, Field(gt=0.5, lt=1, allow_inf_nan=False), keys.Weaker("lower")] = Field(
         0.95, description="The one-sided confidence level of the evidence."
     )
-    min_training_examples: Annotated[Count, Weaker("lower")] = Field(
+    min_training_examples: Annotated[keys.Count, keys.Weaker("lower")] = Field(
         200, description="The minimum number of usable training examples: distinct inputs with an output."
     )
-    min_test_examples: Annotated[Count, Weaker("lower")] = Field(50, description="The minimum number of test examples.")
-    thresholds: Annotated[dict[str, ThresholdKeys], Named] = Field(
+    min_test_examples: Annotated[keys.Count, keys.Weaker("lower")] = Field(
+        50, description="The minimum number of test examples."
+    )
+    thresholds: Annotated[dict[str, requirements.ThresholdKeys], keys.Named] = Field(
         {},
         description="Minimum or maximum values of the candidate, by metric, or by latency_p50_s, latency_p95_s, "
         "cost_usd or error_rate. A metric with options is written under metric. Merged by name with the thresholds of "
         "the marker, the gate and defaults.",
     )
-    missing_answers: Annotated[Literal["error", "wrong"], words("wrong", "error")] = Field(
+    missing_answers: Annotated[Literal["error", "wrong"], keys.words("wrong", "error")] = Field(
         "error",
         description="How to treat an answer of the candidate that is missing after all retries. error: the gate "
         "cannot be judged. wrong: the answer counts as wrong.",
     )
-    repeats: Annotated[int, Field(ge=1, le=1000), Weaker("lower")] = Field(
+    repeats: Annotated[int, Field(ge=1, le=1000), keys.Weaker("lower")] = Field(
         1, description="Answers per example; their scores are averaged."
     )
-    timeout_s: AboveZero = optional(
+    timeout_s: keys.AboveZero = keys.optional(
         "Time limit in seconds for all answers of all models. When it is reached, the gate is an error; the answers "
         "so far are kept. Default: no limit."
     )
-    hypothesis: HypothesisValue = optional(
+    hypothesis: requirements.HypothesisValue = keys.optional(
         "The change that the fine-tune is expected to make: a sentence, or a mapping with from and to."
     )
-    goal: Goal = optional(
+    goal: Goal = keys.optional(
         "The purpose of the fine-tune. Fine-tuning suits style, format, classification, extraction, latency and "
         "cost. The gate fails for knowledge, reasoning, one_off, safety and new_modality, which it does not suit."
     )
-    stage: Annotated[Literal["accept", "ready"], words("ready", "accept")] = Field(
+    stage: Annotated[Literal["accept", "ready"], keys.words("ready", "accept")] = Field(
         "accept",
         description="accept: judge the candidate. ready: there is no candidate yet; run all checks that are possible "
         "before training, where green means that it is worth training.",
     )
-    economics: EconomicsKeys = optional("The costs and savings of the fine-tune, and their limits.")
-    checks: ChecksValue = Field(
+    economics: requirements.EconomicsKeys = keys.optional("The costs and savings of the fine-tune, and their limits.")
+    checks: requirements.ChecksValue = Field(
         {},
         description="fail, warn or ignore, by the name that a check is printed under. Merged by name with the levels "
         "of the marker, the gate and defaults.",
     )
-    guards: Annotated[dict[str, GuardKeys], Named] = Field(
+    guards: Annotated[dict[str, requirements.GuardKeys], keys.Named] = Field(
         {}, description="Other test sets by name, on which the candidate must not get worse."
     )
-    slices: SlicesValue = optional("Parts of the test set on which the candidate must not get worse.")
-    max_age_days: Annotated[AboveZero, Weaker("higher")] = optional(
+    slices: requirements.SlicesValue = keys.optional("Parts of the test set on which the candidate must not get worse.")
+    max_age_days: Annotated[keys.AboveZero, keys.Weaker("higher")] = keys.optional(
         "The maximum age of the oldest answer used for the verdict, in days."
     )
-    max_attempts: Annotated[int, Field(ge=1, le=5), Weaker("higher")] = optional(
+    max_attempts: Annotated[int, Field(ge=1, le=5), keys.Weaker("higher")] = keys.optional(
         "The number of distinct candidates, or distinct answers of one candidate, that may be judged on this test set. "
         "Attempt k is judged at the gate's level of error times 2^-k. The same answers judged again are no attempt. "
         "Default: there is no limit."
@@ -183,9 +164,9 @@ class GateKeys(Keys):
         return self._gate
 
     @property
-    def prediction(self) -> HypothesisKeys | None:
+    def prediction(self) -> requirements.HypothesisKeys | None:
         """Return the hypothesis if it states numbers, else None."""
-        return self.hypothesis if isinstance(self.hypothesis, HypothesisKeys) else None
+        return self.hypothesis if isinstance(self.hypothesis, requirements.HypothesisKeys) else None
 
     @property
     def expectation(self) -> str | None:
@@ -216,7 +197,7 @@ class GateKeys(Keys):
 
     def level(self, check: str) -> str:
         """Return what a check does to the verdict: ``fail``, ``warn``, ``ignore``, or ``limit`` for some defaults."""
-        return self.checks.get(check) or CHANGEABLE[check].default
+        return self.checks.get(check) or requirements.CHANGEABLE[check].default
 
     def accepts(self, check: str) -> bool:
         """Return whether the gate is not to fail for what a check finds."""
@@ -284,20 +265,24 @@ def _written(value: Any) -> str:
         return "none"
     if isinstance(value, Mapping):
         return ", ".join(map(str, value.values()))
-    if isinstance(value, tuple) and all(isinstance(part, Placeable) for part in value):
+    if isinstance(value, tuple) and all(isinstance(part, keys.Placeable) for part in value):
         return ", ".join(map(str, value))
-    return str(value) if isinstance(value, str | int | Placeable) else "a Python object"
+    return str(value) if isinstance(value, str | int | keys.Placeable) else "a Python object"
 
 
-def _first(keys: Any, path: str) -> tuple[str, str, str]:
+def _first(mapping: Any, path: str) -> tuple[str, str, str]:
     """Return the first key of a path, a dot and the rest; a name in a mapping of names may contain dots."""
-    names = [name for name in keys if path == name or path.startswith(f"{name}.")] if isinstance(keys, Mapping) else []
+    within = mapping if isinstance(mapping, Mapping) else ()
+    names = [name for name in within if path == name or path.startswith(f"{name}.")]
     if not names:
         return path.partition(".")
     name = max(names, key=len)
     return name, ".", path[len(name) + 1 :]
 
 
-def comparison_of(key: str) -> Weaker | None:
+def comparison_of(key: str) -> keys.Weaker | None:
     """Return how values of a gate's key compare (``guards.refunds.max_drop``); None if they have no order."""
-    return comparison_in(GateKeys, key)
+    of = requirements
+    mappings = (GateKeys, BaselineKeys, DataKeys, CalibrationKeys, of.GuardKeys, of.SliceKeys, of.ThresholdKeys)
+    every = (*mappings, of.EconomicsKeys, of.CandidatePriceKeys)
+    return {name: one for each in every for name, one in keys.comparable(each).items()}.get(key.rpartition(".")[2])

@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import partial
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, get_args
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
 
 from pydantic import (
     AfterValidator,
@@ -222,6 +222,15 @@ class Weaker:
         return bool(new < old if self.direction == "lower" else new > old)
 
 
+def _read_drop(value: Any) -> Any:
+    if value == 0 and isinstance(value, int | float) and not isinstance(value, bool):
+        raise refusal("must be above 0: no test can prove that two models are exactly equal")
+    return value
+
+
+ProvenDrop = Annotated[float, Field(gt=0, allow_inf_nan=False), BeforeValidator(_read_drop), Weaker("higher")]
+
+
 def words(*weakest_first: str) -> Weaker:
     """Return the comparison of a key whose values are words."""
     return Weaker("lower", weakest_first)
@@ -231,28 +240,3 @@ def comparable(keys: type[BaseModel]) -> dict[str, Weaker]:
     """Return the comparable keys of a mapping, in the order of declaration."""
     fields = keys.model_fields.items()
     return {name: one for name, info in fields for one in info.metadata if isinstance(one, Weaker)}
-
-
-def comparison_in(keys: type[BaseModel], path: str) -> Weaker | None:
-    """Return how values of a key (``thresholds.f1.min``) compare; None if they do not."""
-    found = comparable(keys).get(path)
-    if found is not None:
-        return found
-    for name, info in keys.model_fields.items():
-        rest = path.removeprefix(name)
-        inner = _keys_in(info.annotation)
-        if inner is None or rest == path:
-            continue
-        # Names may contain dots, so every part after a dot may be the key.
-        below = (rest[place + 1 :] for place, char in enumerate(rest) if char == ".")
-        found = next(filter(None, (comparison_in(inner, part) for part in below)), None)
-        if found:
-            return found
-    return None
-
-
-def _keys_in(annotation: Any) -> type[BaseModel] | None:
-    """Return the model class in an annotation, which may be a mapping or list of it."""
-    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
-        return annotation
-    return next(filter(None, map(_keys_in, get_args(annotation))), None)

@@ -17,24 +17,7 @@ from pytest_ftgate.data.normalize import is_blank, normalized_input, visible, wi
 from pytest_ftgate.data.rows import likely_columns
 
 __all__ = [
-    "FORMATS",
-    "SUFFIXES",
-    "DataSet",
-    "Example",
-    "Input",
-    "Messages",
-    "canonical_json",
-    "column_names",
-    "content_id",
-    "content_of",
-    "examples_from",
-    "expected_text",
-    "input_sha256",
-    "is_blank",
-    "likely_columns",
-    "load_examples",
-    "normalized_input",
-    "recognise",
-    "visible",
-    "without_instructions",
-]
+    "FORMATS", "SUFFIXES", "DataSet", "Example", "Input", "Messages", "canonical_json", "column_names", "content_id",
+    "content_of", "examples_from", "expected_text", "input_sha256", "is_blank", "likely_columns", "load_examples",
+    "normalized_input", "recognise", "visible", "without_instructions",
+]  # fmt: skip

@@ -18,26 +18,10 @@ if TYPE_CHECKING:
     BUILT_IN: tuple[str, ...]
 
 __all__ = [
-    "BUILT_IN",
-    "Answers",
-    "Breakdown",
-    "CustomMetric",
-    "Metric",
-    "Scored",
-    "build_metric",
-    "metric",
-    "reads_expected",
-]
+    "BUILT_IN", "Answers", "Breakdown", "CustomMetric", "Metric", "Scored", "build_metric", "metric", "reads_expected",
+]  # fmt: skip
 
-_FAMILIES = (
-    "classification",
-    "text",
-    "answer_format",
-    "fields",
-    "tool_calls",
-    "numbers",
-    "judged",
-)
+_FAMILIES = ("classification", "text", "answer_format", "fields", "tool_calls", "numbers", "judged")
 """Modules of this package. Each has ``NAMES``, the names of its metrics, and ``build(options)``, which builds one of
 them or raises :class:`ConfigError`: an option is invalid, a library is missing, or the test set does not suit the
 metric. ``READS_EXPECTED = False`` declares that they score answers to examples without an expected output."""

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from gate_project import Project, block, check, ends, mentions, passed, read_jsonl, statuses, stopped
 
-from pytest_ftgate.config.baselines import has_own_standards
+from pytest_ftgate.config.models import has_own_standards
 
 LIVE = "recorded:live.jsonl"
 CHAMPION = {"model": LIVE, "max_drop": 0.03}

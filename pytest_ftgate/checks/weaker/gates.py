@@ -21,10 +21,10 @@ from pytest_ftgate.config import (
     file_of,
     resolve_gate,
 )
-from pytest_ftgate.config.baselines import Standard, has_own_standards
-from pytest_ftgate.config.checks import CHANGEABLE, LEVELS
 from pytest_ftgate.config.keys import Keys, Weaker, comparable, words
 from pytest_ftgate.config.metrics import CalibrationKeys
+from pytest_ftgate.config.models import Standard, has_own_standards
+from pytest_ftgate.config.requirements import CHANGEABLE, LEVELS
 from pytest_ftgate.errors import shown_path
 from pytest_ftgate.text import excerpt, plain_number
 

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest_ftgate
-from pytest_ftgate.config.checks import CHANGEABLE, DECISIVE
+from pytest_ftgate.config.requirements import CHANGEABLE, DECISIVE
 from pytest_ftgate.result import CHECKS, Check, Threshold, one_a_name, verdict_of
 
 DECIDED = """

@@ -12,8 +12,8 @@ from pydantic import BaseModel
 
 from pytest_ftgate.checks.weaker.gates import as_written, weakenings
 from pytest_ftgate.config import GateFile, GateKeys, Layer, Source, load_gate_file, resolve_gate
-from pytest_ftgate.config.checks import CHANGEABLE
 from pytest_ftgate.config.keys import comparable
+from pytest_ftgate.config.requirements import CHANGEABLE
 
 BASE = {"provider": "openai", "model": "mini", "system": "Answer with one label.", "params": {"temperature": 0}}
 GATE: dict[str, Any] = {
