@@ -4,7 +4,6 @@ from collections.abc import Iterator
 
 from pytest_ftgate.checks.context import Context
 from pytest_ftgate.config import keys_of
-from pytest_ftgate.data.rows import told_left_out
 from pytest_ftgate.result import Check
 from pytest_ftgate.statistics.groups import MIN_GROUPS, group_counts
 from pytest_ftgate.statistics.planning import fewest_wins
@@ -87,7 +86,7 @@ def check_format(gate: Context) -> Iterator[Check]:
     if sets:
         told = "; ".join(
             f"{name}: {data.recognised}, {plural(len(data), 'row')}"
-            f"{f' ({told_left_out(data.left_out)})' if data.left_out else ''}"
+            f"{f' ({data.told_left_out})' if data.left_out else ''}"
             for name, data in sets.items()
         )
         left_out = sum(data.left_out for data in sets.values())

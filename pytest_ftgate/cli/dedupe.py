@@ -18,7 +18,7 @@ from pytest_ftgate.data.csvfile import DELIMITERS, read_cells
 from pytest_ftgate.data.jsonl import read_objects
 from pytest_ftgate.data.lines import Lines, suffix_of
 from pytest_ftgate.data.load import opened
-from pytest_ftgate.data.rows import Forms, example_from_row
+from pytest_ftgate.data.rows import RowReader
 from pytest_ftgate.errors import ConfigError, Where, shown_path, without_faults
 from pytest_ftgate.text import plural
 
@@ -82,13 +82,13 @@ def _cleaned(
     if os.path.lexists(copy):
         cure = "Move or delete it, or leave out --dedupe to use the original."
         raise ConfigError("the file exists, and nothing was written", where=Where(shown_path(copy)), cure=cure)
-    left, kept, forms, number = [], [], Forms(fields), 0
+    left, kept, reader, number = [], [], RowReader(fields), 0
     without: dict[str, None] = {}
     with opened(path) as file:
         for _, raw in without_faults(file.rows):
             row, bad = (raw, ()) if file.table is None else json_row(_dated(raw), file.table)
             without |= dict.fromkeys(bad)
-            found = example_from_row(*forms.columns(row), Where(data.path))
+            found = reader.example(row, {}, Where(data.path))
             number += found is not None  # a row without an output to learn is no example, and is kept
             if found is None or number - 1 not in rows:
                 kept.append(found and data.examples[number - 1])

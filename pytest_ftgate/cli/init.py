@@ -14,7 +14,6 @@ from pytest_ftgate.cli.dedupe import Cleaned
 from pytest_ftgate.cli.survey import MIN_TEST, MIN_TRAINING, Source, Survey, cleaned, look, propose, warnings
 from pytest_ftgate.config.gate_file import load_gate_file
 from pytest_ftgate.config.resolve import resolve_gate
-from pytest_ftgate.data.rows import told_left_out
 from pytest_ftgate.errors import ConfigError, Where, shown_path, write_whole
 from pytest_ftgate.ini_file import IniFile, find_ini
 from pytest_ftgate.models import is_built_in, unknown_provider
@@ -224,7 +223,7 @@ def _named(source: Source) -> str:
 
 def _remarks(source: Source, option: str) -> Iterator[str]:
     if source.data.recognised:
-        left_out = f"; {told_left_out(source.data.left_out)}" if source.data.left_out else ""
+        left_out = f"; {source.data.told_left_out}" if source.data.left_out else ""
         yield f"{_COLUMN}format: {source.data.recognised}{left_out}"
     if source.fields:
         named = ", ".join(f"{column} as {part}" for part, column in source.fields.items())

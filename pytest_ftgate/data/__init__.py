@@ -11,10 +11,9 @@ from pytest_ftgate.data.example import (
     input_sha256,
 )
 from pytest_ftgate.data.formats import recognise
-from pytest_ftgate.data.iterables import content_of, examples_from
 from pytest_ftgate.data.load import FORMATS, SUFFIXES, column_names, load_examples
 from pytest_ftgate.data.normalize import is_blank, normalized_input, visible, without_instructions
-from pytest_ftgate.data.rows import likely_columns
+from pytest_ftgate.data.rows import content_of, examples_from, likely_columns
 
 __all__ = [
     "FORMATS", "SUFFIXES", "DataSet", "Example", "Input", "Messages", "canonical_json", "column_names", "content_id",

@@ -1,12 +1,11 @@
 """Read CSV files with a header, separated by commas, semicolons or tabs."""
 
 import csv
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from itertools import chain
 from pathlib import Path
 
 from pytest_ftgate.data.lines import Lines, suffix_of
-from pytest_ftgate.data.rows import Forms
 from pytest_ftgate.errors import DataError, Where, located
 from pytest_ftgate.text import excerpt, listed
 
@@ -21,11 +20,11 @@ _KNOWN_FAULTS = (
 
 
 def read_cells(
-    lines: Lines, usual: str | None = None, *, forms: Forms | None = None
+    lines: Lines, usual: str | None = None, *, check_header: Callable[[list[str]], None] | None = None
 ) -> Iterator[tuple[int, dict[str, str]] | DataError]:
     """Yield the line number and the cells of each row, by the names in the header, or why it could not be read.
 
-    Raise :class:`DataError` if the header is wrong or lacks a column of ``forms``, or the rest of the file cannot be
+    Raise :class:`DataError` if the header is wrong or ``check_header`` refuses it, or the rest of the file cannot be
     divided into cells. ``usual`` separates the cells, unless another sign divides the header into more of them.
     """
     header: list[str] | None = None
@@ -35,7 +34,7 @@ def read_cells(
                 yield line, _row(header, cells)
                 continue
             header = cells
-            _check_header(header, forms)
+            _check_header(header, check_header)
         except DataError as error:
             placed = located(error, Where(path=lines.path, line=line))
             if cells is header:
@@ -85,7 +84,7 @@ def _broken(lines: Lines, line: int, error: csv.Error) -> DataError:
     return DataError(what, where=Where(path=lines.path, line=line), evidence=evidence, cure=cure)
 
 
-def _check_header(names: list[str], forms: Forms | None) -> None:
+def _check_header(names: list[str], check: Callable[[list[str]], None] | None) -> None:
     twice = next((name for name in names if names.count(name) > 1), None)
     if twice is not None:
         raise DataError(
@@ -94,8 +93,8 @@ def _check_header(names: list[str], forms: Forms | None) -> None:
             cure="give each column its own name",
         )
     try:
-        if forms is not None:
-            forms.check_header(names)
+        if check is not None:
+            check(names)
     except DataError as error:
         raise DataError(f"{error.what} in the header", **error.parts()) from None
 

@@ -6,8 +6,8 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, TypeAlias
 
-from pytest_ftgate.errors import DataError, Where
-from pytest_ftgate.text import excerpt
+from pytest_ftgate.errors import DataError, Where, raise_together
+from pytest_ftgate.text import excerpt, kind_of, plural
 
 Messages: TypeAlias = tuple[Mapping[str, Any], ...]
 """A conversation: each message has a ``role`` and a ``content``, perhaps further keys such as ``name``."""
@@ -108,6 +108,12 @@ class DataSet:
         """Return the group of each example."""
         return [example.group for example in self.examples]
 
+    @property
+    def told_left_out(self) -> str:
+        """Return how many rows are left out, and why; nothing if none are."""
+        rows = plural(self.left_out, "row")
+        return f"{rows} left out: no turn of the assistant has a weight above 0" if self.left_out else ""
+
     def where(self, index: int, key: str | None = None) -> Where:
         """Return the place of the example at ``index``, from 0; lines and items are counted from 1."""
         return replace(self.examples[index].place or item_place(self.origin, index + 1), key=key)
@@ -127,11 +133,21 @@ def item_place(origin: str, number: int) -> Where:
     return Where(path=f"{origin}, item {number}")
 
 
-def duplicate_ids(data: DataSet, *, repeats: bool = False) -> Iterator[DataError]:
-    """Yield the errors of rows that repeat an id. Ids made from equal inputs may repeat: the audit counts these.
+def checked(data: DataSet, noun: str, absent: DataError, *, repeats: bool = False) -> DataSet:
+    """Return the data. Raise :class:`DataError` for duplicate ids; if there are no examples, ``absent``.
 
-    ``repeats``: a row that repeats another one with all its values may stay.
+    Ids made from equal inputs may repeat: the audit counts these. ``repeats``: a row that repeats another one with all
+    its values may stay.
     """
+    if not data.examples:
+        evidence = data.told_left_out
+        what = f"no {noun} holds an output to learn"
+        raise DataError(what, where=Where(path=data.origin), evidence=evidence) if evidence else absent
+    raise_together(_duplicate_ids(data, repeats=repeats))
+    return data
+
+
+def _duplicate_ids(data: DataSet, *, repeats: bool) -> Iterator[DataError]:
     first_with: dict[str, int] = {}
     for index, example in enumerate(data.examples):
         first = first_with.setdefault(example.id, index)
@@ -144,3 +160,11 @@ def duplicate_ids(data: DataSet, *, repeats: bool = False) -> Iterator[DataError
             where=data.where(index, "id"),
             cure="give each row its own id, or remove the ids: they are then made from the inputs",
         )
+
+
+def check_limit(limit: Any, path: str) -> None:
+    """Raise :class:`DataError` unless the limit is None or a whole number of at least 1."""
+    if limit is None or (isinstance(limit, int) and not isinstance(limit, bool) and limit >= 1):
+        return
+    found = limit if isinstance(limit, int | float) and not isinstance(limit, bool) else kind_of(limit)
+    raise DataError(f"must be a whole number of at least 1, got {found}", where=Where(path=path, key="limit"))

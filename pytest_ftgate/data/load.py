@@ -1,8 +1,9 @@
 """Read data files into data sets."""
 
 import os
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import dataclass, replace
 from functools import partial
 from itertools import islice
 from pathlib import Path
@@ -10,14 +11,14 @@ from typing import Any, NamedTuple
 
 from pytest_ftgate.data.cells import Table, read_parquet
 from pytest_ftgate.data.csvfile import DELIMITERS, csv_header, read_cells
-from pytest_ftgate.data.example import DataSet, Example, duplicate_ids
+from pytest_ftgate.data.example import DataSet, Example, check_limit, checked
 from pytest_ftgate.data.formats import FORMATS as ROW_FORMATS
 from pytest_ftgate.data.formats import Format
 from pytest_ftgate.data.jsonl import read_objects
 from pytest_ftgate.data.lines import GZIP, Lines, UnopenedError, missing, open_lines, suffix_of
-from pytest_ftgate.data.rows import Forms, examples_of, told_left_out
+from pytest_ftgate.data.rows import RowReader
 from pytest_ftgate.errors import DataError, Where, raise_together, shown_path, without_faults
-from pytest_ftgate.text import kind_of, listed, nearest
+from pytest_ftgate.text import excerpt, kind_of, listed, nearest
 
 _FILES = {
     "jsonl": (".jsonl", ".ndjson", ".jsonlines", ".json-lines"),
@@ -51,17 +52,17 @@ class Opened(NamedTuple):
 
 
 @contextmanager
-def opened(path: Path, file: str | None = None, forms: Forms | None = None) -> Iterator[Opened]:
-    """Open a file that is written as ``file`` says, else its suffix; ``forms`` check the header of CSV."""
+def opened(path: Path, file: str | None = None, reader: RowReader | None = None) -> Iterator[Opened]:
+    """Open a file that is written as ``file`` says, else its suffix; ``reader`` checks the header of CSV."""
     shown, file = shown_path(path), file or _how(path, None)[0]
-
     with open_lines(path) as lines:
         if file == "parquet":
             table = read_parquet(lines)
             rows_at = lambda row: Where(path=f"{shown}, row {row}")  # noqa: E731
             yield Opened(enumerate(table.rows, 1), rows_at, lines.sha256, table)
         elif file in ("csv", "tsv"):
-            rows = read_cells(lines, "\t" if file == "tsv" else None, forms=forms)
+            header = None if reader is None else reader.check_header
+            rows = read_cells(lines, "\t" if file == "tsv" else None, check_header=header)
             yield Opened(rows, partial(Where, shown), lines.sha256, lines=lines)
         else:
             yield Opened(read_objects(lines), partial(Where, shown), lines.sha256, lines=lines)
@@ -89,24 +90,13 @@ def load_examples(
     check_limit(limit, shown)
     file, form = _how(path, format)
     _check_fields(form, names, shown)
-    forms = Forms(names, form, labeled=labeled)
-    with opened(path, file, forms) as found:
-        examples, left_out = _kept(examples_of(found.rows, found.place, forms, found.table), limit)
+    reader = RowReader(names, form, labeled=labeled)
+    with opened(path, file, reader) as found:
+        examples, left_out = _kept(reader.examples(found.rows, found.place, found.table), limit)
         sha256, is_empty = found.sha256(), found.lines is not None and not found.lines.number
     absent = DataError("the file is empty" if is_empty else "the file has no rows", where=Where(path=shown))
-    recognised = forms.described(_TITLES[file])
-    return data_set(DataSet(examples, shown, sha256, shown, recognised, left_out), "row", absent, repeats=repeats)
-
-
-def data_set(data: DataSet, noun: str, absent: DataError, *, repeats: bool = False) -> DataSet:
-    """Return the data. Raise :class:`DataError` for duplicate ids; if there are no examples, ``absent``."""
-    if not data.examples and data.left_out:
-        evidence = told_left_out(data.left_out)
-        raise DataError(f"no {noun} holds an output to learn", where=Where(path=data.origin), evidence=evidence)
-    if not data.examples:
-        raise absent
-    raise_together(duplicate_ids(data, repeats=repeats))
-    return data
+    recognised = reader.described(_TITLES[file])
+    return checked(DataSet(examples, shown, sha256, shown, recognised, left_out), "row", absent, repeats=repeats)
 
 
 def _kept(rows: Iterable[Example | DataError | None], limit: int | None) -> tuple[tuple[Example, ...], int]:
@@ -142,14 +132,6 @@ def column_names(path: Path) -> list[str]:
         return next((list(row) for _, row in without_faults(found.rows)), [])
 
 
-def check_limit(limit: Any, path: str) -> None:
-    """Raise :class:`DataError` unless the limit is None or a whole number of at least 1."""
-    if limit is None or (isinstance(limit, int) and not isinstance(limit, bool) and limit >= 1):
-        return
-    found = limit if isinstance(limit, int | float) and not isinstance(limit, bool) else kind_of(limit)
-    raise DataError(f"must be a whole number of at least 1, got {found}", where=Where(path=path, key="limit"))
-
-
 def _how(path: Path, written: str | None) -> tuple[str, Format | None]:
     """Return how a file is written, by ``format`` or its suffix, and what ``format`` says of its rows."""
     suffix = suffix_of(path)
@@ -177,3 +159,56 @@ def _how(path: Path, written: str | None) -> tuple[str, Format | None]:
             cure=f"say how it is written: format: {', '.join([*_FILES][:-1])} or {[*_FILES][-1]}",
         )
     return file or "jsonl", form
+
+
+# --- tables with any columns ------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """A row of a table and its place."""
+
+    values: Mapping[str, Any]
+    where: Where
+
+    def at(self, column: str) -> Where:
+        """Return the place of a cell."""
+        return replace(self.where, key=column)
+
+    def text(self, column: str) -> str:
+        """Return the text of a cell. Raise :class:`DataError` if it holds another value."""
+        value = self.values[column]
+        if not isinstance(value, str):
+            raise self.wrong(column, "text")
+        return value
+
+    def wrong(self, column: str, wanted: str, *, value: Any = None, cure: str | None = None) -> DataError:
+        """Return the error of a cell; ``value`` is shown instead of the cell's own value."""
+        value = self.values.get(column) if value is None else value
+        found = f'"{excerpt(value)}"' if isinstance(value, str) else kind_of(value)
+        return DataError(f"must be {wanted}, got {found}", where=self.at(column), cure=cure)
+
+
+def read_table(path: Path, required: Collection[str]) -> list[Row]:
+    """Return all rows of a file: ``.csv`` is CSV, ``.tsv`` is tab-separated, everything else is JSONL.
+
+    Rows of empty cells, which spreadsheets leave behind, are no rows.
+    Raise :class:`DataError` if it cannot be read or has no rows, or rows lack a ``required`` column.
+    """
+    cells = suffix_of(path) in DELIMITERS
+    with opened(path, suffix_of(path)[1:] if cells else "jsonl") as found:
+        filled = (one for one in without_faults(found.rows) if not cells or any(one[1].values()))
+        rows = [Row(one, found.place(line)) for line, one in filled]
+    if not rows:
+        raise DataError("the file has no rows", where=Where(path=shown_path(path)))
+    raise_together(_incomplete(rows, required))
+    return rows
+
+
+def _incomplete(rows: Iterable[Row], required: Collection[str]) -> Iterator[DataError]:
+    for row in rows:
+        name = next((name for name in required if row.values.get(name) is None), None)
+        if name is not None:
+            near = nearest(name, row.values)
+            cure = f'rename "{near}"' if near else f"each row needs {listed(required)}"
+            yield DataError(f'no field "{name}"', where=row.where, evidence=f"found: {listed(row.values)}", cure=cure)

@@ -1,17 +1,29 @@
-"""Turn the rows of a data set, whatever their format and the names of their columns, into examples."""
+"""Turn rows into examples, whatever their format, the names of their columns and where they come from."""
 
+import hashlib
+import json
+import os
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
-from pytest_ftgate.data.cells import Table, json_row
-from pytest_ftgate.data.example import Example, Input, content_id
+from pytest_ftgate.data.cells import Table, json_row, splits_of, table_of
+from pytest_ftgate.data.example import (
+    DataSet,
+    Example,
+    Input,
+    canonical_json,
+    check_limit,
+    checked,
+    content_id,
+    item_place,
+)
 from pytest_ftgate.data.formats import PLAIN, Format, format_of
 from pytest_ftgate.data.messages import checked_calls, checked_messages
-from pytest_ftgate.errors import DataError, Where, located
-from pytest_ftgate.text import kind_of, listed, nearest, plural
+from pytest_ftgate.errors import DataError, FtgateError, Where, located
+from pytest_ftgate.text import excerpt, kind_of, listed, nearest
 
-_USUAL_NAMES = {
+_USUAL = {
     "input": ("input", "text", "question", "prompt", "query", "instruction", "utterance", "sentence"),
     "expected": (
         *("expected", "label", "answer", "output", "completion", "response", "target", "intent", "category", "class"),
@@ -20,9 +32,9 @@ _USUAL_NAMES = {
 }
 """Names of these columns that are understood where exactly one of them is there."""
 
-_LIKELY_NAMES = {
-    "input": (*_USUAL_NAMES["input"], "message", "messages"),
-    "expected": _USUAL_NAMES["expected"],
+_LIKELY = {
+    **_USUAL,
+    "input": (*_USUAL["input"], "message", "messages"),
     "messages": ("conversation", "conversations", "dialog", "chat"),
 }
 """Names that errors suggest."""
@@ -34,7 +46,7 @@ _ABSENT: Any = object()
 
 
 @dataclass(frozen=True)
-class Columns:
+class _Columns:
     """The columns of a row that hold the parts of an example.
 
     Attributes:
@@ -51,18 +63,12 @@ class Columns:
     required: Mapping[str, str]
     taken: frozenset[str]
     title: str
-    mappable: bool
-    labeled: bool
-
-    def further_fields(self, row: Mapping[str, Any]) -> dict[str, Any]:
-        """Return all other values of the row. A renamed field wins over a column with the same name."""
-        rest = {name: value for name, value in row.items() if name not in self.taken}
-        rest.update((name, row[column]) for name, column in self.renamed.items())
-        return rest
 
 
-class Forms:
-    """Tell the format and the columns of each row: those of the first row, unless the format is given.
+class RowReader:
+    """Read the rows of a data set, in the format and the columns of the first row unless the format is given.
+
+    Errors lack file and line.
 
     Args:
         fields: what the rows call the parts of an example; ``answers.text`` is a value within a value.
@@ -82,76 +88,151 @@ class Forms:
         mixed: bool = False,
     ) -> None:
         self._fields, self._given, self._mappable, self._labeled, self._mixed = fields, form, mappable, labeled, mixed
-        self._paths = [column for column in fields.values() if "." in column]
-        self._known: dict[tuple[str, ...], Columns] = {}
-        self.first: Columns | None = None
+        self._known: dict[tuple[str, ...], _Columns] = {}
+        self._first: _Columns | None = None
 
-    def columns(self, row: Mapping[str, Any]) -> tuple[Mapping[str, Any], Columns]:
-        """Return a row, with the values that the fields name within others, and its columns.
-
-        Raise :class:`DataError` if it lacks columns, or has another format than the first row.
-        """
-        if self._paths:
-            within = ((path, _value_at(row, path)) for path in self._paths if path not in row)
-            row = {**row, **{path: value for path, value in within if value is not _ABSENT}}
-        keys = tuple(row)
-        if keys not in self._known:
-            self._known[keys] = self._recognised(row)
-        return row, self._known[keys]
+    def described(self, container: str) -> str:
+        """Return what was recognised: ``chat JSONL (OpenAI)``; empty for rows as we write them ourselves."""
+        if self._first is None or (not self._first.title and container in ("JSONL", "CSV", "TSV", "")):
+            return ""
+        form = self._first.format
+        return " ".join(filter(None, (self._first.title or form.title, container, form.by and f"({form.by})")))
 
     def check_header(self, names: Collection[str]) -> None:
         """Raise :class:`DataError` if the header of a table lacks a column."""
         row = dict.fromkeys(names, "")
-        _check_columns(row, self._of(self._given or self._format_of(row) or PLAIN, row))
+        self._check(row, self._columns_of(self._given or self._format_of(row) or PLAIN, row))
 
-    def described(self, container: str) -> str:
-        """Return what was recognised: ``chat JSONL (OpenAI)``; empty for rows as we write them ourselves."""
-        if self.first is None or (not self.first.title and container in ("JSONL", "CSV", "TSV", "")):
-            return ""
-        form = self.first.format
-        return " ".join(filter(None, (self.first.title or form.title, container, form.by and f"({form.by})")))
+    def examples(
+        self,
+        rows: Iterable[tuple[int, Mapping[str, Any]] | DataError],
+        place_of: Callable[[int], Where],
+        table: Table | None = None,
+    ) -> Iterator[Example | DataError | None]:
+        """Yield the example of each row, None if it is left out, or its error; ``table``: values are not JSON yet."""
+        for found in rows:
+            if isinstance(found, DataError):
+                yield found
+                continue
+            place = place_of(found[0])
+            try:
+                yield self.example(found[1], {}, place) if table is None else self.of_values(found[1], place, table)
+            except DataError as error:
+                yield located(error, place)
 
-    def _recognised(self, row: Mapping[str, Any]) -> Columns:
+    def of_values(self, values: Mapping[Any, Any], place: Where, table: Table | None = None) -> Example | None:
+        """Return the example in a row of Python values, of which those that are not used may be of any type."""
+        return self.example(*json_row(values, table), place)
+
+    def example(self, row: Mapping[str, Any], bad: Mapping[str, DataError], place: Where) -> Example | None:
+        """Return the example in a row of JSON values; None if it is left out; ``bad``: errors of others."""
+        row, columns = self._recognised({**row, **bad} if bad else row)
+        if (wrong := next((one for name, one in bad.items() if name in columns.taken), None)) is not None:
+            raise wrong
+        column, form = columns.column, columns.format
+        parts = form.parts(row, column)
+        if parts is None:
+            return None
+        fields = {name: one for name, one in row.items() if name not in columns.taken and name not in bad}
+        fields.update((name, row[theirs]) for name, theirs in columns.renamed.items())
+        if parts.tools is not None:
+            fields["tools"] = parts.tools
+        given = _checked_input(parts.input, column.get("input", form.keys[0]))
+        group = row.get(column["group"])
+        group = "" if group is None else _text_of(group, column["group"])
+        return Example(
+            id=content_id(given) if column["id"] not in row else _checked_id(row[column["id"]], column["id"]),
+            input=given,
+            expected=self._checked_expected(parts.expected, column.get("expected", form.keys[-1])),
+            group=group if group.strip() else None,
+            fields=fields,
+            place=place,
+        )
+
+    def _checked_expected(self, value: Any, key: str) -> Any:
+        if value is None and self._labeled:
+            cure = 'write the output, or "" if the output should be empty'
+            raise DataError("the expected output is null", where=Where(key=key), cure=cure)
+        if isinstance(value, list) and value and all(isinstance(one, dict) and "function" in one for one in value):
+            return checked_calls(value, key)
+        return "" if value is None else value
+
+    # --- columns -----------------------------------------------------------------------------------------------------
+
+    def _recognised(self, row: Mapping[str, Any]) -> tuple[Mapping[str, Any], _Columns]:
+        """Return a row, with the values that the fields name within others, and its columns.
+
+        Raise :class:`DataError` if it lacks columns, or has another format than the first row.
+        """
+        for path in self._fields.values():
+            if "." in path and path not in row and (value := _value_at(row, path)) is not _ABSENT:
+                row = {**row, path: value}
+        keys = tuple(row)
+        if keys in self._known:
+            return row, self._known[keys]
         found = None if self._given else self._format_of(row)
-        columns = self.first
+        columns = self._first
         if columns is None or self._mixed:
-            columns = self._of(self._given or found or PLAIN, row)
-        _check_columns(row, columns)
+            columns = self._columns_of(self._given or found or PLAIN, row)
+        self._check(row, columns)
         if found not in (None, columns.format):
             raise DataError(
                 f"this row is {found.title}, and the rows before it are {columns.format.title}",
                 evidence=f"found: {listed(row)}",
                 cure=f"all rows need one format: name it, for example format: {found.name}",
             )
-        self.first = self.first or columns
-        return columns
+        self._first = self._first or columns
+        self._known[keys] = columns
+        return row, columns
 
     def _format_of(self, row: Mapping[str, Any]) -> Format | None:
         if "input" in self._fields or "expected" in self._fields:
             return PLAIN
-        named = {name: row[theirs] for name, theirs in self._fields.items() if theirs in row}
-        return format_of({**row, **named})
+        return format_of({**row, **{name: row[theirs] for name, theirs in self._fields.items() if theirs in row}})
 
-    def _of(self, form: Format, row: Collection[str]) -> Columns:
+    def _columns_of(self, form: Format, row: Collection[str]) -> _Columns:
         """Return the columns of rows with these keys: those of ``fields``, which must exist, else the usual names."""
-        usual = _usual_columns(row, self._fields) if form is PLAIN else {}
+        usual: dict[str, str] = {}
+        for part in _USUAL.keys() - self._fields.keys() - set(row) if form is PLAIN else ():
+            free = (one for one in row if one not in self._fields.values())
+            fitting = [one for one in free if one.strip().lower() in _USUAL[part]]
+            usual |= {part: fitting[0]} if len(fitting) == 1 else {}
         fields = {**usual, **self._fields}
         column = {name: fields.get(name, name) for name in (*form.keys, "id", "group")}
         renamed = {name: theirs for name, theirs in fields.items() if name not in column}
         required = {**{name: column[name] for name in form.keys if self._labeled or name != "expected"}, **fields}
-        taken = {*form.uses, *column.values(), *renamed.values()}
-        taken |= {column[name].partition(".")[0] for name in form.keys}  # what holds the answer is no field
+        whole = (column[name].partition(".")[0] for name in form.keys)  # what holds the answer is no field
         title = "/".join(column[name] for name in form.keys) if usual else form.title if form is not PLAIN else ""
-        return Columns(form, column, renamed, required, frozenset(taken), title, self._mappable, self._labeled)
+        taken = frozenset((*form.uses, *column.values(), *renamed.values(), *whole))
+        return _Columns(form, column, renamed, required, taken, title)
+
+    def _check(self, row: Mapping[str, Any], columns: _Columns) -> None:
+        """Raise :class:`DataError` if a row lacks a column."""
+        absent = {name: column for name, column in columns.required.items() if column not in row}
+        if not absent:
+            return
+        mapped = {name: f', which `fields` maps to "{name}"' if name != one else "" for name, one in absent.items()}
+        other, unmapped = format_of(row), columns.format is not PLAIN or {"input", "expected"} <= absent.keys()
+        if other not in (None, columns.format) and unmapped:
+            cure = f'this row is {other.title}; all rows need the format of the first row or of "format"'
+        else:
+            likely = likely_columns(absent, [name for name in row if name not in columns.column.values()])
+            pairs = ", ".join(f"{name}: {listed([likely[name]]) if name in likely else 'NAME'}" for name in absent)
+            cure = f"map the columns: fields: {{{pairs}}}"
+            if not self._mappable:
+                cure = f"rename the keys, or give {{path: ROWS, fields: {{{pairs}}}}} in place of the rows"
+        what = "; ".join(f'no field "{column}"{mapped[name]}' for name, column in absent.items())
+        raise DataError(what, evidence=f"found: {listed(row)}", cure=cure)
 
 
-def _usual_columns(row: Collection[str], fields: Mapping[str, str]) -> dict[str, str]:
-    """Return the columns of input and expected output under other names, where only one column can be meant."""
-    found = {}
-    for part in _USUAL_NAMES.keys() - fields.keys() - set(row):
-        fitting = [one for one in row if one.strip().lower() in _USUAL_NAMES[part] and one not in fields.values()]
-        if len(fitting) == 1:
-            found[part] = fitting[0]
+def likely_columns(wanted: Mapping[str, str], free: Collection[str]) -> dict[str, str]:
+    """Return the ``free`` columns that probably hold the missing parts; ``wanted`` has the expected column of each."""
+    left, found = {one.strip().lower(): one for one in free if one.lower() not in NEVER}, dict[str, str]()
+    for name, column in wanted.items():
+        usual = (one for one in _LIKELY.get(name, ()) if one in left)
+        guess = nearest(column.lower(), left) or next(usual, None)
+        if guess is not None:
+            found[name] = left.pop(guess)
     return found
 
 
@@ -168,103 +249,6 @@ def _value_at(row: Any, path: str) -> Any:
     return row[0] if one_text else row
 
 
-def _check_columns(row: Mapping[str, Any], columns: Columns) -> None:
-    """Raise :class:`DataError` if a row lacks a column."""
-    absent = {name: column for name, column in columns.required.items() if column not in row}
-    if not absent:
-        return
-    what = "; ".join(
-        f'no field "{column}"' + (f', which `fields` maps to "{name}"' if name != column else "")
-        for name, column in absent.items()
-    )
-    evidence, other = f"found: {listed(row)}", format_of(row)
-    unmapped = columns.format is not PLAIN or {"input", "expected"} <= absent.keys()
-    if other not in (None, columns.format) and unmapped:
-        cure = f'this row is {other.title}; all rows need the format of the first row or of "format"'
-    else:
-        likely = likely_columns(absent, [name for name in row if name not in columns.column.values()])
-        pairs = ", ".join(f"{name}: {listed([likely[name]]) if name in likely else 'NAME'}" for name in absent)
-        cure = f"map the columns: fields: {{{pairs}}}"
-        if not columns.mappable:
-            cure = f"rename the keys, or give {{path: ROWS, fields: {{{pairs}}}}} in place of the rows"
-    raise DataError(what, evidence=evidence, cure=cure)
-
-
-def likely_columns(wanted: Mapping[str, str], free: Collection[str]) -> dict[str, str]:
-    """Return the ``free`` columns that probably hold the missing parts; ``wanted`` has the expected column of each."""
-    left, found = {one.strip().lower(): one for one in free if one.lower() not in NEVER}, dict[str, str]()
-    for name, column in wanted.items():
-        usual = (one for one in _LIKELY_NAMES.get(name, ()) if one in left)
-        guess = nearest(column.lower(), left) or next(usual, None)
-        if guess is not None:
-            found[name] = left.pop(guess)
-    return found
-
-
-# --- examples --------------------------------------------------------------------------------------------------------
-
-
-def examples_of(
-    rows: Iterable[tuple[int, Mapping[str, Any]] | DataError],
-    place_of: Callable[[int], Where],
-    forms: Forms,
-    table: Table | None = None,
-) -> Iterator[Example | DataError | None]:
-    """Yield the example of each row, None if it is left out, or its error; ``table``: values are not JSON yet."""
-    for found in rows:
-        if isinstance(found, DataError):
-            yield found
-            continue
-        number, row = found
-        place = place_of(number)
-        try:
-            if table is not None:
-                yield example_from_values(row, forms, place, table)
-            else:
-                yield example_from_row(*forms.columns(row), place)
-        except DataError as error:
-            yield located(error, place)
-
-
-def told_left_out(left_out: int) -> str:
-    """Return how many rows are left out, and why."""
-    return f"{plural(left_out, 'row')} left out: no turn of the assistant has a weight above 0"
-
-
-def example_from_values(
-    values: Mapping[Any, Any], forms: Forms, place: Where, table: Table | None = None
-) -> Example | None:
-    """Return the example in a row of Python values, of which those that are not used may be of any type."""
-    cells, bad = json_row(values, table)
-    row, columns = forms.columns({**cells, **bad} if bad else cells)
-    error = next((one for name, one in bad.items() if name in columns.taken), None)
-    if error is not None:
-        raise error
-    return example_from_row({name: one for name, one in row.items() if name not in bad}, columns, place)
-
-
-def example_from_row(row: Mapping[str, Any], columns: Columns, place: Where) -> Example | None:
-    """Return the example in a row of JSON values, None if it is left out; errors lack file and line."""
-    column = columns.column
-    parts = columns.format.parts(row, column)
-    if parts is None:
-        return None
-    given = _checked_input(parts.input, column.get("input", columns.format.keys[0]))
-    fields = columns.further_fields(row)
-    if parts.tools is not None:
-        fields["tools"] = parts.tools
-    return Example(
-        id=_checked_id(row.get(column["id"], _ABSENT), column["id"], given),
-        input=given,
-        expected=_checked_expected(
-            parts.expected, column.get("expected", columns.format.keys[-1]), labeled=columns.labeled
-        ),
-        group=_checked_group(row.get(column["group"]), column["group"]),
-        fields=fields,
-        place=place,
-    )
-
-
 def _checked_input(value: Any, key: str) -> Input:
     if isinstance(value, str | tuple):  # a tuple: messages that the format checked
         return value
@@ -273,29 +257,12 @@ def _checked_input(value: Any, key: str) -> Input:
     raise DataError(f"must be text or a list of messages, got {kind_of(value)}", where=Where(key=key))
 
 
-def _checked_expected(value: Any, key: str, *, labeled: bool) -> Any:
-    if value is None and labeled:
-        cure = 'write the output, or "" if the output should be empty'
-        raise DataError("the expected output is null", where=Where(key=key), cure=cure)
-    if isinstance(value, list) and value and all(isinstance(one, dict) and "function" in one for one in value):
-        return checked_calls(value, key)
-    return "" if value is None else value
-
-
-def _checked_id(value: Any, key: str, given: Input) -> str:
-    if value is _ABSENT:
-        return content_id(given)
+def _checked_id(value: Any, key: str) -> str:
     text = _text_of(value, key)
     if not text.strip():
         cure = "write an id, or remove the ids from all rows: they are then made from the inputs"
         raise DataError("the id is blank", where=Where(key=key), cure=cure)
     return text
-
-
-def _checked_group(value: Any, key: str) -> str | None:
-    """Return the group; None where it is absent or blank."""
-    text = None if value is None else _text_of(value, key)
-    return text if text and text.strip() else None
 
 
 def _text_of(value: Any, key: str) -> str:
@@ -304,3 +271,130 @@ def _text_of(value: Any, key: str) -> str:
     if isinstance(value, int) and not isinstance(value, bool):
         return str(value)
     raise DataError(f"must be text or an integer, got {kind_of(value)}", where=Where(key=key))
+
+
+# --- iterables -------------------------------------------------------------------------------------------------------
+
+_ITEMS = 'each item must be an Example, a mapping {"input": ..., "expected": ...}, or a pair (input, expected)'
+
+
+def examples_from(
+    rows: Iterable[Any],
+    *,
+    origin: str,
+    fields: Mapping[str, str] | None = None,
+    limit: int | None = None,
+    labeled: bool = True,
+) -> DataSet:
+    """Return all examples of an iterable, or the first ``limit``; it is iterated once, and not beyond the limit.
+
+    Items are ``Example`` objects, mappings with the keys of a JSONL row (conversations included), or pairs ``(input,
+    expected)``, of JSON values, which are copied. ``origin`` is the source in messages: ``fixture ftgate_test_set``.
+    For ``fields`` and ``labeled`` see :func:`load_examples`. A :class:`DataError` names the item.
+    """
+    check_limit(limit, origin)
+    table = _table(rows, origin)
+    reader = RowReader(fields or {}, mappable=fields is not None, labeled=labeled, mixed=True)
+    ours = RowReader({}, PLAIN, mappable=False, labeled=labeled)
+    examples: list[Example] = []
+    left_out, digest = 0, hashlib.sha256()
+    for number, item in enumerate(_items(rows if table is None else table.rows, origin), 1):
+        place = item_place(origin, number)
+        try:
+            example = _example(item, reader, ours, place, table)
+        except DataError as error:
+            raise located(error, place) from None
+        if example is None:
+            left_out += 1
+            continue
+        examples.append(example)
+        digest.update(canonical_json([*_parts(example).values()]).encode() + b"\n")
+        if len(examples) == limit:
+            break
+    recognised = reader.described(type(rows).__name__ if table is not None else "")
+    cure = "give at least one; a generator can be read only once"
+    absent = DataError("the iterable is empty", where=Where(path=origin), cure=cure)
+    return checked(DataSet(tuple(examples), None, digest.hexdigest(), origin, recognised, left_out), "item", absent)
+
+
+def content_of(rows: Iterable[Any]) -> str | None:
+    """Return a hash of the contents of a list, tuple or table, which shows whether it was changed in place.
+
+    Return None for other iterables, which cannot be changed or can be read only once, and for values without a text.
+    """
+    if hasattr(rows, "features"):  # of ``datasets``
+        return None
+    digest = hashlib.blake2b(digest_size=16)
+    try:
+        table = Table(rows) if isinstance(rows, list | tuple) else table_of(rows)
+        if table is None:
+            return None
+        for row in table.rows:
+            digest.update(_state(_parts(row) if isinstance(row, Example) else row).encode() + b"\n")
+    except Exception:  # the values' own code: what is wrong is said when they are read
+        return None
+    return digest.hexdigest()
+
+
+_state = json.JSONEncoder(default=repr).encode
+
+
+def _table(rows: Any, origin: str) -> Table | None:
+    """Return the rows of a table; None for other iterables. Raise :class:`DataError` if there are no rows to read."""
+    must, kind = "must be an iterable of examples", "None" if rows is None else f"a value of type {type(rows).__name__}"
+    if splits := splits_of(rows):
+        cure = f"give one of them: {' or '.join(f'data[{one!r}]' for one in splits)}"
+        kind = f"a mapping of the splits {listed(splits)}"
+        raise DataError(f"{must}, got {kind}", where=Where(path=origin), cure=cure)
+    try:
+        if (table := table_of(rows)) is not None:
+            return table
+    except DataError as error:
+        raise located(error, Where(path=origin)) from None
+    if isinstance(rows, str | os.PathLike):
+        cure = "to read a file, set the gate's test_set or training_set to its path"
+    elif isinstance(rows, Mapping):
+        cure = "put the mapping in a list: it is one item"
+    elif isinstance(rows, set | frozenset):
+        cure = "use a list: a set has no order"
+    elif isinstance(rows, bytes | bytearray) or not (hasattr(rows, "__iter__") or hasattr(rows, "__getitem__")):
+        cure = "give a list, a tuple or a generator of examples"
+    else:
+        return None
+    raise DataError(f"{must}, got {kind}", where=Where(path=origin), cure=cure)
+
+
+def _items(rows: Iterable[Any], origin: str) -> Iterator[Any]:
+    """Yield the items; an exception of the iterable is raised as :class:`DataError`."""
+    number = 0
+    try:
+        for item in rows:
+            number += 1
+            yield item
+    except (FtgateError, KeyboardInterrupt, GeneratorExit):
+        raise
+    except BaseException as error:  # pytest.skip() too: it must not skip a gate
+        what = f"the iterable raised {type(error).__name__}: {excerpt(str(error), width=200)}"
+        raise DataError(what, where=item_place(origin, number + 1)) from error
+
+
+def _example(item: Any, reader: RowReader, ours: RowReader, place: Where, table: Table | None) -> Example | None:
+    if isinstance(item, Example):
+        parts, bad = json_row(_parts(item))
+        if bad:
+            raise next(iter(bad.values()))
+        own = parts.pop("fields")
+        found = ours.example(parts, {}, item.place or place)
+        if not isinstance(own, dict):
+            raise DataError(f"must be a mapping, got {kind_of(own)}", where=Where(key="fields"))
+        return found and replace(found, fields=own)
+    if isinstance(item, Mapping):
+        return reader.of_values(item, place, table)
+    if isinstance(item, tuple | list) and len(item) == 2:
+        return ours.of_values({"input": item[0], "expected": item[1]}, place)
+    size = f" of {len(item)}" if isinstance(item, tuple | list) else ""
+    raise DataError(f"must be an example, got {kind_of(item)}{size}", cure=_ITEMS)
+
+
+def _parts(example: Example) -> dict[str, Any]:
+    return {name: getattr(example, name) for name in ("id", "input", "expected", "group", "fields")}

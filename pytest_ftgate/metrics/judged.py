@@ -10,7 +10,7 @@ import numpy as np
 from pytest_ftgate.config import ModelSpec
 from pytest_ftgate.config.metrics import CalibrationKeys
 from pytest_ftgate.data import DataSet
-from pytest_ftgate.data.table import Row, read_table
+from pytest_ftgate.data.load import Row, read_table
 from pytest_ftgate.errors import ConfigError, DataError, MetricError, Where, shown_path
 from pytest_ftgate.metrics.options import Options
 from pytest_ftgate.metrics.protocol import Answers, Metric, Scored, by_example, check_shape

@@ -5,7 +5,7 @@ from math import fsum
 from typing import NamedTuple
 
 from pytest_ftgate.data import Example
-from pytest_ftgate.data.table import Row, read_table
+from pytest_ftgate.data.load import Row, read_table
 from pytest_ftgate.errors import DataError, Where, shown_path
 from pytest_ftgate.metrics.judged import ModelJudged
 from pytest_ftgate.text import excerpt, kind_of
