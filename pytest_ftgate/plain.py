@@ -1,10 +1,10 @@
-"""Facts as JSON values and back, and what their JSON Schema says of them."""
+"""Facts as JSON values and back, what their JSON Schema says of them, and facts that are not known."""
 
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import fields, is_dataclass
 from functools import cache
-from typing import Annotated, Any, TypeVar
+from typing import Annotated, Any, NamedTuple, TypeVar
 
 from pydantic import BeforeValidator, Field, TypeAdapter, WithJsonSchema
 
@@ -61,3 +61,16 @@ def from_plain(kind: type[T], facts: Mapping[str, Any]) -> T:
 
 
 _adapter: Callable[[Any], TypeAdapter[Any]] = cache(TypeAdapter)
+
+
+class Unknown(NamedTuple):
+    """Hold why something is unknown, as a clause, and how to supply it, as a sentence."""
+
+    why: str
+    cure: str
+
+
+def together(*several: Unknown | None) -> Unknown:
+    """Return one unknown for several, each of whose cures is named once; without any both texts are empty."""
+    found = [one for one in several if one is not None]
+    return Unknown("; ".join(one.why for one in found), " ".join(dict.fromkeys(one.cure for one in found)))

@@ -8,7 +8,7 @@ from typing import Annotated, Any, Literal
 
 from pytest_ftgate.diagnosis import BreakdownResult, Diagnosis, Flip
 from pytest_ftgate.errors import FtgateError
-from pytest_ftgate.plain import INNER, Range, about, from_plain, to_plain
+from pytest_ftgate.plain import INNER, Range, Unknown, about, from_plain, to_plain
 from pytest_ftgate.statistics.evidence import Comparison
 from pytest_ftgate.text import listed, one_line, printable, show_percent
 
@@ -69,12 +69,7 @@ class Economics:
     break_even_days: float | None
     break_even_calls: float | None
     sentence: Annotated[str, about("the result in one sentence, or why it is unknown")]
-    training_tokens: int | None = field(default=None, metadata=INNER)
-    calls_per_month: float | None = field(default=None, metadata=INNER)
-    data_cost_usd: float | None = field(default=None, metadata=INNER)
-    hosting_usd_per_month: float | None = field(default=None, metadata=INNER)
-    retrains_per_year: float | None = field(default=None, metadata=INNER)
-    retraining_usd_per_month: float | None = field(default=None, metadata=INNER)
+    costs: tuple[str, ...] = field(default=(), metadata=INNER)  # what the sentence is based on, in words
 
 
 @dataclass(frozen=True, slots=True)
@@ -159,10 +154,9 @@ class ModelResult:
     output_tokens: int | None = None
     cost_usd: float | None = None
     revision: Annotated[str | None, about("the state of its weights, where the gate names it")] = None
-    latency_unknown: str | None = field(default=None, metadata=INNER)  # why latencies are unknown
-    cost_unknown: str | None = field(default=None, metadata=INNER)
+    latency_unknown: Unknown | None = field(default=None, metadata=INNER)
+    cost_unknown: Unknown | None = field(default=None, metadata=INNER)
     price: str | None = field(default=None, metadata=INNER)  # its source, or "unknown: " and the reason
-    price_unknown: str | None = field(default=None, metadata=INNER)
     oldest_age_s: float | None = field(default=None, metadata=INNER)  # of the oldest stored prediction
     verified: bool | None = field(default=None, metadata=INNER)  # False: recorded without hashes of inputs
 
@@ -272,7 +266,7 @@ class JudgeResult:
     input_tokens: int | None = None
     output_tokens: int | None = None
     cost_usd: float | None = None
-    cost_unknown: str | None = field(default=None, metadata=INNER)
+    cost_unknown: Unknown | None = field(default=None, metadata=INNER)
     kappa: Annotated[float | None, about("agreement with the human labels of the calibration")] = None
     raters: int | None = field(default=None, metadata=INNER)  # of people
 

@@ -105,7 +105,7 @@ def test_only_the_face_knows_pytest() -> None:
 
 
 LAYERS = (
-    "clock text statistics unknown plain",
+    "clock text statistics plain",
     "errors",
     "data diagnosis",
     "result ini_file git",

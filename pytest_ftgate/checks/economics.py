@@ -1,21 +1,20 @@
 """What calls and a fine-tune cost, and the limit on its break-even. An unknown cost is an error, never zero."""
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
-from math import ceil
-from typing import NamedTuple
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
+from math import ceil, isnan, nan
 
 from pytest_ftgate.checks.context import Context, Found
 from pytest_ftgate.config import EconomicsKeys
 from pytest_ftgate.config.requirements import TokenCost
 from pytest_ftgate.models import Model
-from pytest_ftgate.models.price import PRICE_CURE, price_of, tokens_usd
+from pytest_ftgate.models.price import UNCOUNTED, UNPRICED, price_of, tokens_usd
 from pytest_ftgate.models.protocol import Price
-from pytest_ftgate.result import Check, Economics, ModelResult, called
+from pytest_ftgate.plain import Unknown, together
+from pytest_ftgate.result import Check, Economics, ModelResult, Status, called
 from pytest_ftgate.runs.measure import run_cost
 from pytest_ftgate.text import plural, show_dollars, show_number, show_usd
-from pytest_ftgate.unknown import Unknown, together
 
 DAYS_PER_MONTH = 365 / 12
 
@@ -24,8 +23,6 @@ _MOST_DAYS = 1000
 """From so many days on, a time is shown in years."""
 
 _FREE = "Your own hardware is not free: set price: {gpu_hour_usd}"
-_UNPRICED = f"Give the model a {PRICE_CURE}."
-_UNCOUNTED = "Ask again with --ftgate-cache=refresh, or use an endpoint that reports token usage."
 _NO_CALLS = Unknown("the number of calls is unknown", "Set economics.calls_per_month.")
 _NO_TRAINING = Unknown("the training cost is unknown", "Set economics.training_cost_usd.")
 
@@ -42,8 +39,8 @@ def unknown_cost(role: str, model: ModelResult) -> Unknown | None:
     """Return why the cost of a call of a model is unknown after it answered; None where it is known."""
     if call_usd(model) is not None:
         return None
-    cure = _UNCOUNTED if model.price_unknown is None else _UNPRICED
-    return Unknown(f"{called(role, model.name)}: {model.cost_unknown or 'no cost was measured'}", cure)
+    why, cure = model.cost_unknown or Unknown("no cost was measured", UNCOUNTED)
+    return Unknown(f"{called(role, model.name)}: {why}", cure)
 
 
 def no_price(models: Mapping[str, Model]) -> Unknown | None:
@@ -53,14 +50,13 @@ def no_price(models: Mapping[str, Model]) -> Unknown | None:
     """
     prices = {role: price_of(model) for role, model in models.items()}
     found = {
-        role: Unknown(f"{called(role, models[role].name)}: {price.unknown}", _UNPRICED)
+        role: Unknown(f"{called(role, models[role].name)}: {price.unknown}", UNPRICED)
         for role, price in prices.items()
         if not price.known
     }
-    baselines = [role for role in models if role != "candidate"]
-    if "candidate" in found or found.keys() >= set(baselines):
-        return found.get("candidate") or together(*found.values())
-    return None
+    if "candidate" in found:
+        return found["candidate"]
+    return together(*found.values()) if found.keys() >= models.keys() - {"candidate"} else None
 
 
 def free(candidate: Model | ModelResult | None, *, hosting: bool = False) -> Unknown | None:
@@ -68,14 +64,12 @@ def free(candidate: Model | ModelResult | None, *, hosting: bool = False) -> Unk
 
     ``hosting``: the cost of hosting can be declared in place of a price.
     """
-    if candidate is None:
-        return None
     if isinstance(candidate, ModelResult):
         costs_nothing, source = candidate.cost_usd == 0, candidate.price
     else:
-        price = price_of(candidate)
+        price = Price() if candidate is None else price_of(candidate)
         costs_nothing, source = price.is_free, price.source
-    if not costs_nothing:
+    if candidate is None or not costs_nothing:
         return None
     why = f"a call of candidate {candidate.name} costs nothing by its price ({source})"
     if hosting:
@@ -88,7 +82,7 @@ def free(candidate: Model | ModelResult | None, *, hosting: bool = False) -> Unk
 
 @dataclass(frozen=True, slots=True)
 class Costs:
-    """Hold the costs from which saving and break-even follow, in US dollars; None where unknown.
+    """Hold the costs from which saving and break-even follow, in US dollars; NaN where unknown.
 
     Attributes:
         baseline, candidate: of one call.
@@ -97,10 +91,10 @@ class Costs:
         hosting: paid by the month.
     """
 
-    calls_per_month: float | None
-    baseline: float | None
-    candidate: float | None
-    training: float | None
+    calls_per_month: float
+    baseline: float
+    candidate: float
+    training: float
     data: float = 0.0
     hosting: float = 0.0
     retrains_per_year: float = 0.0
@@ -108,66 +102,55 @@ class Costs:
     evaluation: float = 0.0
 
     @property
-    def saved_per_call(self) -> float | None:
+    def saved_per_call(self) -> float:
         """Return the saving per call, negative where the candidate costs more."""
-        return None if self.baseline is None or self.candidate is None else self.baseline - self.candidate
+        return self.baseline - self.candidate
 
     @property
-    def retraining(self) -> float | None:
+    def retraining(self) -> float:
         """Return the monthly cost of retraining."""
-        if not self.retrains_per_year:
-            return 0.0
-        return None if self.training is None else self.retrains_per_year * self.training / 12
+        return self.retrains_per_year * self.training / 12 if self.retrains_per_year else 0.0
 
     @property
-    def upfront(self) -> float | None:
-        return None if self.training is None else self.iterations * self.training + self.data + self.evaluation
+    def upfront(self) -> float:
+        return self.iterations * self.training + self.data + self.evaluation
 
-    def highest(self, days: float | None) -> float | None:
+    @property
+    def saving(self) -> float:
+        """Return what a month saves, negative where it costs more."""
+        return self.calls_per_month * self.saved_per_call - self.hosting - self.retraining
+
+    @property
+    def breaks_even(self) -> bool | None:
+        """Return whether the fine-tune ever pays for itself; without a number of calls that may be known, too."""
+        if round(self.saved_per_call, 12) <= 0 or round(self.saving, 12) <= 0:
+            return False
+        by_call = self.saved_per_call > 0 and isnan(self.calls_per_month) and self.hosting == self.retraining == 0
+        return True if self.saving > 0 or by_call else None
+
+    @property
+    def break_even_calls(self) -> float:
+        """Return after how many calls the fine-tune has paid for itself."""
+        if not self.breaks_even:
+            return nan
+        by_call = isnan(self.calls_per_month)
+        return self.upfront / (self.saved_per_call if by_call else self.saving / self.calls_per_month)
+
+    @property
+    def break_even_days(self) -> float:
+        return self.upfront / self.saving * DAYS_PER_MONTH if self.breaks_even else nan
+
+    def highest(self, days: float | None) -> float:
         """Return the cost of a candidate's call above which it does not pay for itself (within ``days``, if given).
 
-        None if it is unknown, or if even free calls would not pay.
+        NaN if it is unknown, or if even free calls would not pay.
         """
-        monthly, upfront = self.retraining, self.upfront if days is not None else 0.0
-        if self.baseline is None or monthly is None or upfront is None or (upfront and not days):
-            return None
-        fixed = self.hosting + monthly + (upfront / days * DAYS_PER_MONTH if days else 0.0)
-        if self.calls_per_month is None:
-            return None if fixed else self.baseline
+        upfront = 0.0 if days is None else self.upfront
+        fixed = self.hosting + self.retraining + (upfront and (upfront / days * DAYS_PER_MONTH if days else nan))
+        if isnan(self.calls_per_month):
+            return nan if fixed else self.baseline
         highest = self.baseline - fixed / self.calls_per_month
-        return highest if highest > 0 else None
-
-
-class Payback(NamedTuple):
-    """Hold what a month saves, and when the fine-tune has paid for itself; None where unknown.
-
-    Attributes:
-        breaks_even: False if it never pays for itself.
-    """
-
-    monthly_saving: float | None = None
-    breaks_even: bool | None = None
-    days: float | None = None
-    calls: float | None = None
-
-
-def payback(costs: Costs) -> Payback:
-    """Return saving and break-even. Without a number of calls the break-even in calls may be known."""
-    per_call, calls, upfront, retraining = costs.saved_per_call, costs.calls_per_month, costs.upfront, costs.retraining
-    never = per_call is not None and round(per_call, 12) <= 0
-    if per_call is None or retraining is None:
-        return Payback(breaks_even=False if never else None)
-    fixed = costs.hosting + retraining
-    if calls is None:
-        if never or fixed:
-            return Payback(breaks_even=False if never else None)
-        return Payback(None, True, None, None if upfront is None else upfront / per_call)
-    saving = calls * per_call - fixed
-    if never or round(saving, 12) <= 0:
-        return Payback(saving, breaks_even=False)
-    if upfront is None:
-        return Payback(saving, breaks_even=True)
-    return Payback(saving, True, upfront / saving * DAYS_PER_MONTH, upfront / saving * calls)
+        return highest if highest > 0 else nan
 
 
 # --- the rule ------------------------------------------------------------------------------------------------
@@ -178,11 +161,10 @@ def check_free(gate: Context) -> Iterator[Check]:
     spec, models = gate.config.economics, gate.models
     if spec is None or spec.max_break_even_days is None:
         return
-    candidate = None if spec.hosting_usd_per_month else models.get("candidate")
     unknown = together(
         _NO_CALLS if spec.calls_per_month is None else None,
         no_price(models),
-        free(candidate, hosting=True),
+        None if spec.hosting_usd_per_month else free(models.get("candidate"), hosting=True),
         _NO_TRAINING if spec.training_cost_usd is None and "candidate" in models else None,
     )
     if unknown.why:
@@ -198,42 +180,35 @@ def check(gate: Context) -> Found:
     if spec is None:
         return Found({})
     costs, unknown, left_out = _costs(gate, spec)
-    assumed = "candidate" in gate.models or spec.candidate_price is not None
-    found, highest = payback(costs) if assumed else Payback(), costs.highest(spec.max_break_even_days)
+    assumed, declared = "candidate" in gate.models or spec.candidate_price is not None, spec.training_cost_usd
+    shown = costs if assumed else replace(costs, candidate=nan)
     economics = Economics(
-        calls_per_month=spec.calls_per_month,
-        baseline_usd_per_1000_calls=_per_1000(costs.baseline),
-        candidate_usd_per_1000_calls=_per_1000(costs.candidate) if assumed else None,
-        highest_usd_per_1000_calls=_per_1000(highest),
-        training_cost_usd=None if spec.training_cost_usd is None else costs.training,
-        training_tokens=sum(gate.audit.tokens) if isinstance(spec.training_cost_usd, TokenCost) else None,
+        baseline_usd_per_1000_calls=_known(1000 * costs.baseline),
+        candidate_usd_per_1000_calls=_known(1000 * shown.candidate),
+        highest_usd_per_1000_calls=_known(1000 * costs.highest(spec.max_break_even_days)),
+        training_cost_usd=None if declared is None else _known(costs.training),
         iterations=spec.iterations,
-        evaluation_cost_usd=None if "evaluation" in left_out else round(costs.evaluation, 12),
-        data_cost_usd=spec.data_cost_usd,
-        hosting_usd_per_month=spec.hosting_usd_per_month,
-        retrains_per_year=spec.retrains_per_year,
-        retraining_usd_per_month=None if spec.training_cost_usd is None else costs.retraining,
-        monthly_saving_usd=found.monthly_saving,
-        breaks_even=found.breaks_even,
-        break_even_days=found.days,
-        break_even_calls=found.calls,
+        evaluation_cost_usd=None if "evaluation" in left_out else _known(costs.evaluation),
+        monthly_saving_usd=_known(shown.saving),
+        breaks_even=shown.breaks_even,
+        break_even_days=_known(shown.break_even_days),
+        break_even_calls=_known(shown.break_even_calls),
         sentence=_sentence(gate, spec, costs, unknown.why, left_out),
     )
-    return Found({"economics": economics}, _within_limit(gate, spec, costs, unknown, left_out))
+    facts = {"economics": replace(economics, costs=_in_words(gate, spec, economics, costs))}
+    return Found(facts, _within_limit(gate, spec, costs, unknown, left_out))
 
 
-def _costs(gate: Context, spec: EconomicsKeys) -> tuple[Costs, Unknown, list[str]]:
-    """Return the costs, what is unknown of them, and which of those paid once count as nothing."""
+def _costs(gate: Context, spec: EconomicsKeys) -> tuple[Costs, Unknown, str]:
+    """Return the costs, what is unknown of them, and in words which of those paid once count as nothing."""
     baseline, candidate, trained = gate.facts_of(gate.best), gate.facts_of("candidate"), "candidate" in gate.models
-    per_call, of_candidate, training = call_usd(candidate), None, spec.training_cost_usd
+    per_call, of_candidate, training = call_usd(candidate), unknown_cost("candidate", candidate), spec.training_cost_usd
     if isinstance(training, TokenCost):  # by the estimated number of tokens
         training = training.usd(sum(gate.audit.tokens))
     if not trained:
         per_call, of_candidate = _expected_usd(spec, baseline)
-    elif not spec.hosting_usd_per_month and (of_candidate := free(candidate, hosting=True)) is not None:
-        per_call = None
-    else:
-        of_candidate = unknown_cost("candidate", candidate)
+    elif not spec.hosting_usd_per_month and (costs_nothing := free(candidate, hosting=True)) is not None:
+        per_call, of_candidate = None, costs_nothing
     evaluation = _evaluation_usd(gate, spec.iterations, per_call)
     once = {"training": training, "data preparation": spec.data_cost_usd, "evaluation": evaluation}
     unknown = together(
@@ -243,17 +218,17 @@ def _costs(gate: Context, spec: EconomicsKeys) -> tuple[Costs, Unknown, list[str
         _NO_TRAINING if training is None and trained else None,
     )
     costs = Costs(
-        spec.calls_per_month,
-        call_usd(baseline),
-        per_call,
-        training if trained else training or 0.0,
+        _or_nan(spec.calls_per_month),
+        _or_nan(call_usd(baseline)),
+        _or_nan(per_call),
+        _or_nan(training) if trained else training or 0.0,
         spec.data_cost_usd or 0.0,
         spec.hosting_usd_per_month or 0.0,
         spec.retrains_per_year or 0.0,
         spec.iterations,
         evaluation or 0.0,
     )
-    return costs, unknown, [name for name, usd in once.items() if usd is None]
+    return costs, unknown, " and ".join(name for name, usd in once.items() if usd is None)
 
 
 def _expected_usd(spec: EconomicsKeys, baseline: ModelResult) -> tuple[float | None, Unknown | None]:
@@ -261,7 +236,7 @@ def _expected_usd(spec: EconomicsKeys, baseline: ModelResult) -> tuple[float | N
     if spec.candidate_price is None:
         return 0.0, None
     if baseline.input_tokens is None or baseline.output_tokens is None:
-        return None, Unknown(f"the tokens of a call of {baseline.name} are unknown", _UNCOUNTED)
+        return None, Unknown(f"the tokens of a call of {baseline.name} are unknown", UNCOUNTED)
     price = Price("candidate_price", **spec.candidate_price.written())
     usd = tokens_usd(price, baseline.input_tokens, baseline.output_tokens) or 0.0  # both prices are written
     return usd / (baseline.n_expected or 1), None
@@ -280,38 +255,37 @@ def _evaluation_usd(gate: Context, iterations: int, per_call: float | None) -> f
     return math.fsum(known) if len(known) == len(spent) else None
 
 
-def _per_1000(usd: float | None) -> float | None:
-    return None if usd is None else round(1000 * usd, 12)
+def _known(value: float) -> float | None:
+    """Return a number, None where it is unknown."""
+    return None if isnan(value) else round(value, 12)
 
 
-def _within_limit(
-    gate: Context, spec: EconomicsKeys, costs: Costs, unknown: Unknown, left_out: Sequence[str]
-) -> Iterator[Check]:
+def _or_nan(value: float | None) -> float:
+    return nan if value is None else value
+
+
+def _within_limit(gate: Context, spec: EconomicsKeys, costs: Costs, unknown: Unknown, left_out: str) -> Iterator[Check]:
     """Check the break-even against its limit; before training, whether the candidate that is expected could meet it."""
-    if spec.max_break_even_days is None:
+    days, most, trained = costs.break_even_days, spec.max_break_even_days, "candidate" in gate.models
+    if most is None:
         return
-    found, most, trained = payback(costs), spec.max_break_even_days, "candidate" in gate.models
-    if found.days is None and found.breaks_even is not False:
+    if isnan(days) and costs.breaks_even is not False:
         yield _cannot_be_judged(gate, unknown)
         return
-    enough = found.days is not None and round(found.days, 12) <= round(most, 12)
-    after = "never pays for itself" if found.days is None else f"pays for itself after {_days(found.days, exact=True)}"
-    name, advice = "economics", "Keep the baseline until there are more calls, or reduce the cost of training."
+    status: Status = "pass" if round(days, 12) <= round(most, 12) else "fail"
+    after = "never pays for itself" if isnan(days) else f"pays for itself after {_days(days, exact=True)}"
+    limit, required = f"(limit {show_number(most)} {'day' if most == 1 else 'days'})", gate.requirement(_LIMIT)
     if not trained:
-        name, advice = "headroom", "Do not train: it would save too little at this number of calls."
-        calls, now = costs.calls_per_month or 0.0, f"{called(gate.best)} {gate.facts_of(gate.best).name}"
-        now = f"{show_number(calls)} calls per month cost {show_usd(calls * (costs.baseline or 0.0))} with {now}"
-        after = f"{now}; {_subject(gate, spec)} {after}{'' if found.days is None else _not_counted(left_out)}"
-    yield Check(
-        name,
-        "pass" if enough else "fail",
-        f"{after} (limit {show_number(most)} {'day' if most == 1 else 'days'})",
-        found.days,
-        **gate.requirement(_LIMIT),
-        advice=None if enough else advice,
-        action="cut_costs" if trained else "stop",
-    )
-    if trained and spec.data_cost_usd is None:
+        calls, now = spec.calls_per_month or 0.0, f"{called(gate.best)} {gate.facts_of(gate.best).name}"
+        now = f"{show_number(calls)} calls per month cost {show_usd(calls * costs.baseline)} with {now}"
+        after = f"{now}; {_subject(gate, spec)} {after}{'' if isnan(days) else _not_counted(left_out)}"
+        advice = None if status == "pass" else "Do not train: it would save too little at this number of calls."
+        yield Check("headroom", status, f"{after} {limit}", _known(days), **required, advice=advice, action="stop")
+        return
+    advice = "Keep the baseline until there are more calls, or reduce the cost of training."
+    advice = None if status == "pass" else advice
+    yield Check("economics", status, f"{after} {limit}", _known(days), **required, advice=advice, action="cut_costs")
+    if spec.data_cost_usd is None:
         message = "the cost of preparing the data is not declared and counts as $0"
         advice = "Set economics.data_cost_usd, to 0 if it cost nothing."
         yield Check("economics", "warning", message, source=gate.source(_LIMIT), advice=advice)
@@ -325,6 +299,27 @@ def _cannot_be_judged(gate: Context, unknown: Unknown) -> Check:
 # --- in words ------------------------------------------------------------------------------------------------
 
 
+def _in_words(gate: Context, spec: EconomicsKeys, found: Economics, costs: Costs) -> tuple[str, ...]:
+    """Return three lines: the cost of calls, the one-time cost, and the monthly cost."""
+    each = [show_usd(cost) for cost in (found.baseline_usd_per_1000_calls, found.candidate_usd_per_1000_calls)]
+    training = f"training {show_dollars(found.training_cost_usd)}"
+    if isinstance(spec.training_cost_usd, TokenCost):
+        training += f" (about {sum(gate.audit.tokens):,} tokens an epoch, estimated as UTF-8 bytes / 4)"
+    training += f" in each of {spec.iterations} iterations" if spec.iterations > 1 else ""
+    retraining = None if spec.training_cost_usd is None else _known(costs.retraining)
+
+    def declared(name: str, value: float | None, usd: float | None) -> str:
+        return f"{name} not declared" if value is None else f"{name} {show_dollars(usd)}"
+
+    data = declared("data preparation", spec.data_cost_usd, spec.data_cost_usd)
+    hosting = declared("hosting", spec.hosting_usd_per_month, spec.hosting_usd_per_month)
+    return (
+        f"1,000 calls cost {each[0]} (baseline), {each[1]} (candidate)",
+        f"once: {training}, {data}, evaluation {show_dollars(found.evaluation_cost_usd)}",
+        f"per month: {hosting}, {declared('retraining', spec.retrains_per_year, retraining)}",
+    )
+
+
 def _subject(gate: Context, spec: EconomicsKeys) -> str:
     """Return whose costs and savings these are."""
     if "candidate" in gate.models:
@@ -334,26 +329,26 @@ def _subject(gate: Context, spec: EconomicsKeys) -> str:
     return "a candidate at candidate_price, with the baseline's tokens,"
 
 
-def _sentence(gate: Context, spec: EconomicsKeys, costs: Costs, unknown: str, left_out: Sequence[str]) -> str:
+def _sentence(gate: Context, spec: EconomicsKeys, costs: Costs, unknown: str, left_out: str) -> str:
     """Return the economics in a sentence, and before training in another the price from which on it does not pay."""
-    found, calls, subject = payback(costs), costs.calls_per_month, _subject(gate, spec)
+    calls, saving, subject = spec.calls_per_month, _known(costs.saving), _subject(gate, spec)
     who = subject[0].upper() + subject[1:] if calls is None else f"At {show_number(calls)} calls per month {subject}"
-    if found.breaks_even is None or costs.saved_per_call is None:
+    if costs.breaks_even is None:
         return f"The saving is unknown: {unknown}."
-    if found.breaks_even is False:
-        lost = found.monthly_saving
-        if lost is None:
+    if costs.breaks_even is False:
+        if saving is None:
             return f"{who} never pays for itself: a call saves nothing."
-        more = f"costs {show_dollars(-lost)} per month more than the baseline" if round(lost, 9) else "saves nothing"
+        more = (
+            f"costs {show_dollars(-saving)} per month more than the baseline" if round(saving, 9) else "saves nothing"
+        )
         return f"{who} {more}: it never pays for itself."
-    amount = f"{show_dollars(1000 * costs.saved_per_call)} per 1,000 calls"
-    if found.monthly_saving is not None:
-        amount = f"{show_dollars(found.monthly_saving)} per month"
-    if found.calls is None:
+    per_1000 = f"{show_dollars(1000 * costs.saved_per_call)} per 1,000 calls"
+    amount = per_1000 if saving is None else f"{show_dollars(saving)} per month"
+    if isnan(costs.upfront):
         return f"{who} saves {amount}; the break-even is unknown: {unknown}."
-    after = plural(_whole(found.calls), "call")
-    if found.days is not None:
-        after = f"{_days(found.days)} ({after})"
+    after = plural(_whole(costs.break_even_calls), "call")
+    if saving is not None:
+        after = f"{_days(costs.break_even_days)} ({after})"
     after = f"and pays for itself after {after}" if costs.upfront else "from the first call on"
     if "candidate" in gate.models:
         return f"{who} saves {amount} {after}."
@@ -364,16 +359,15 @@ def _highest(spec: EconomicsKeys, costs: Costs) -> str:
     """Return above which cost of its calls a candidate does not pay for itself."""
     days = spec.max_break_even_days
     highest = costs.highest(days)
-    if highest is None:
+    if isnan(highest):
         return ""
     within = "" if days is None else f" within {show_number(days)} days"
     times = f" ({highest / costs.candidate:.1f} times candidate_price)" if costs.candidate else ""
     return f" Above {show_usd(1000 * highest)} per 1,000 calls{times} it does not{within}."
 
 
-def _not_counted(left_out: Sequence[str]) -> str:
-    """Return which costs count as nothing, as ``(training not counted)``."""
-    return f" ({' and '.join(left_out)} not counted)" if left_out else ""
+def _not_counted(left_out: str) -> str:
+    return f" ({left_out} not counted)" if left_out else ""
 
 
 def _whole(number: float) -> int:

@@ -9,8 +9,10 @@ from typing import Any
 
 from pytest_ftgate.checks.context import Context
 from pytest_ftgate.checks.economics import call_usd, free, no_price, unknown_cost
-from pytest_ftgate.checks.thresholds import UNTIMED, shown_by_share
+from pytest_ftgate.checks.thresholds import shown_by_share
+from pytest_ftgate.plain import Unknown, together
 from pytest_ftgate.result import Check, ModelResult, Status, called
+from pytest_ftgate.runs.measure import UNTIMED
 from pytest_ftgate.statistics.groups import group_codes
 from pytest_ftgate.statistics.planning import fewest_examples
 from pytest_ftgate.text import (
@@ -22,7 +24,6 @@ from pytest_ftgate.text import (
     show_seconds,
     show_usd,
 )
-from pytest_ftgate.unknown import Unknown, together
 
 _MOST_EXAMPLES = 100_000
 """The largest number of examples that is calculated exactly."""
@@ -114,7 +115,7 @@ def _faster(gate: Context) -> Check:
     old, new = (model.latency_p50_s for model in models.values())
     if old is None or not new:
         untimed = [
-            called(role, model.name) + (f" ({model.latency_unknown})" if model.latency_unknown else "")
+            called(role, model.name) + (f" ({model.latency_unknown.why})" if model.latency_unknown else "")
             for role, model in models.items()
             if not model.latency_p50_s
         ]

@@ -7,8 +7,8 @@ from math import ceil, inf, log
 from pytest_ftgate.checks.advice import has_format
 from pytest_ftgate.checks.answers import answers_of
 from pytest_ftgate.checks.context import Context
-from pytest_ftgate.checks.economics import unknown_cost
-from pytest_ftgate.models.price import price_of
+from pytest_ftgate.models.price import UNPRICED, price_of
+from pytest_ftgate.plain import Unknown
 from pytest_ftgate.result import Action, Check, ModelResult, Status, called
 from pytest_ftgate.statistics.evidence import is_sure, level
 from pytest_ftgate.statistics.exact import share_p_value
@@ -23,17 +23,15 @@ RUN_METRICS = {
 """The range of each metric of a run, as opposed to metrics of quality."""
 
 LATENCIES = ("latency_p50_s", "latency_p95_s")
+_UNREPORTED = "The model does not report what is needed to measure it."
 _P95, _SHARE = "latency_p95_s", 0.95
-
-UNTIMED = "Call the model live, or record latency_s with each answer."
-"""How to make a latency known."""
 
 
 def check_free(gate: Context) -> Iterator[Check]:
     """Check before any call that a cost with a threshold can be known, and that a p95 can be shown."""
     limits, model = gate.config.thresholds.get("cost_usd"), gate.models["candidate"]
     if limits is not None and not (price := price_of(model)).known:
-        yield _check(gate, "cost_usd", ModelResult(model.name, price_unknown=price.unknown, cost_unknown=price.unknown))
+        yield _check(gate, "cost_usd", ModelResult(model.name, cost_unknown=Unknown(price.unknown or "", UNPRICED)))
     if found := _few_latencies(gate, min(model.latency_sample, len(gate.test)) or len(gate.test) * gate.config.repeats):
         yield found
 
@@ -87,10 +85,8 @@ def _check(gate: Context, name: str, model: ModelResult) -> Check:
     advice: str | None
     advice, action = _what_to_do(name, constrained=has_format(gate.config.candidate))
     if value is None:
-        unknown = unknown_cost("candidate", model) if name == "cost_usd" else None
-        reason = model.latency_unknown if name in LATENCIES else model.cost_unknown if unknown else None
-        advice = "The model does not report what is needed to measure it." if unknown is None else unknown.cure
-        advice, why = UNTIMED if name in LATENCIES else advice, f": {reason}" if reason else ""
+        unknown = model.latency_unknown if name in LATENCIES else model.cost_unknown if name == "cost_usd" else None
+        advice, why = _UNREPORTED if unknown is None else unknown.cure, f": {unknown.why}" if unknown else ""
     else:
         shown, rounded = _shown(name, value, share), round(value, 12)  # so that 56 of 60 meets 0.933333333333333
         above = limits.min is None or rounded >= round(limits.min, 12)

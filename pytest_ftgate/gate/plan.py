@@ -245,7 +245,13 @@ def _projected(found: Calls, wanted: Sequence[Job], known: Run) -> Calls:
         usd = facts.cost_usd / n * found.calls
     elif facts.cost_usd is not None and inputs is not None and outputs is not None:
         usd = tokens_usd(replace(price, most_input_tokens=None), inputs, outputs)
-    return replace(found, input_tokens=inputs, output_tokens=outputs, usd=usd, unknown=facts.cost_unknown)
+    return replace(
+        found,
+        input_tokens=inputs,
+        output_tokens=outputs,
+        usd=usd,
+        unknown=facts.cost_unknown and facts.cost_unknown.why,
+    )
 
 
 def _calls_of_judges(gate: Context) -> Iterator[Calls]:

@@ -13,6 +13,7 @@ from pytest_ftgate import clock
 from pytest_ftgate.config.model_keys import PER_TOKEN, mixed
 from pytest_ftgate.errors import ConfigError, Where
 from pytest_ftgate.models.protocol import Completion, Model, Price
+from pytest_ftgate.plain import Unknown
 from pytest_ftgate.text import excerpt
 
 _UNPRICED = "no price in the gate"
@@ -20,6 +21,8 @@ _KEYS = (*PER_TOKEN, "gpu_hour_usd")
 
 PRICE_CURE = "price: {input_per_1m, output_per_1m}, or {gpu_hour_usd} for your own machine"
 """How to set the price of a model."""
+UNPRICED = f"Give the model a {PRICE_CURE}."
+UNCOUNTED = "Ask again with --ftgate-cache=refresh, or use an endpoint that reports token usage."
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,7 +30,7 @@ class Cost:
     """Hold the cost of a run in US dollars; if ``usd`` is ``None``, ``unknown`` says why."""
 
     usd: float | None
-    unknown: str | None = None
+    unknown: Unknown | None = None
 
 
 def written_price(keys: Mapping[str, Any] | None, source: str) -> Price:
@@ -94,17 +97,18 @@ def tokens_usd(price: Price, inputs: int, outputs: int, *, cached: int = 0, writ
 def cost_of_run(answers: Sequence[tuple[Completion | None, float | None]], price: Price) -> Cost:
     """Return the cost of a whole run: answers (``None``: missing), each with its share of the busy seconds."""
     if not price.known:
-        return Cost(None, price.unknown or price.source)
+        return Cost(None, Unknown(price.unknown or price.source, UNPRICED))
     given = [(completion, busy_s) for completion, busy_s in answers if completion is not None]
     if not given or len(given) < len(answers):
-        return Cost(None, f"{len(answers) - len(given):,} of {len(answers):,} answers are missing")
+        missing = f"{len(answers) - len(given):,} of {len(answers):,} answers are missing"
+        return Cost(None, Unknown(missing, UNCOUNTED))
     costs = [cost_of(completion, price, busy_s) for completion, busy_s in given]
     known = [cost for cost in costs if cost is not None]
     if len(known) < len(costs):
         lacking = "have no busy time" if price.gpu_hour_usd is not None else "have no usable token counts"
         if price.gpu_hour_usd is None and price.most_input_tokens is not None:
             lacking += f", or over {price.most_input_tokens:,} input tokens, priced differently"
-        return Cost(None, f"{len(costs) - len(known):,} of {len(costs):,} answers {lacking}")
+        return Cost(None, Unknown(f"{len(costs) - len(known):,} of {len(costs):,} answers {lacking}", UNCOUNTED))
     return Cost(round(math.fsum(known), 12))
 
 

@@ -61,7 +61,7 @@ def _section(result: GateResult) -> Iterator[str]:
     for part in tables.parts(result):
         if part:
             yield from (f"### {part.title}", "", *table(part))
-    economics = () if result.economics is None else sentences.economics_sentences(result.economics)
+    economics = () if result.economics is None else result.economics.costs
     yield from _facts("Cost", (*economics, *sentences.price_sentences(result)))
     yield from _facts("What was not measured", _unmeasured(result))
     red = (f"{one.name}: {one.message}" for one in result.checks if one.status not in ("pass", "note"))

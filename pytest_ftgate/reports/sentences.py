@@ -6,7 +6,7 @@ from math import inf
 from statistics import NormalDist
 
 from pytest_ftgate.diagnosis import Diagnosis, Flip
-from pytest_ftgate.result import Check, Economics, GateResult, JudgeResult
+from pytest_ftgate.result import Check, GateResult, JudgeResult
 from pytest_ftgate.text import (
     LONGEST,
     is_share,
@@ -17,7 +17,6 @@ from pytest_ftgate.text import (
     show_change,
     show_count,
     show_difference,
-    show_dollars,
     show_needed,
     show_p_value,
     show_percent,
@@ -219,29 +218,6 @@ def data_sentences(result: GateResult, digits: int = _HASH_DIGITS) -> Iterator[s
     yield f"test set: {test.path or 'iterable'}, {examples}, sha256 {test.sha256[:digits]}"
 
 
-# --- money ------------------------------------------------------------------------------------------
-
-
-def economics_sentences(economics: Economics) -> list[str]:
-    """Return three lines: the cost of calls, the one-time cost, and the monthly cost."""
-    each = [show_usd(cost) for cost in (economics.baseline_usd_per_1000_calls, economics.candidate_usd_per_1000_calls)]
-    tokens, training = economics.training_tokens, f"training {show_dollars(economics.training_cost_usd)}"
-    training += f" (about {tokens:,} tokens an epoch, estimated as UTF-8 bytes / 4)" if tokens is not None else ""
-    training += f" in each of {economics.iterations} iterations" if economics.iterations > 1 else ""
-    data = _declared("data preparation", economics.data_cost_usd, economics.data_cost_usd)
-    hosting = _declared("hosting", economics.hosting_usd_per_month, economics.hosting_usd_per_month)
-    retraining = _declared("retraining", economics.retrains_per_year, economics.retraining_usd_per_month)
-    return [
-        f"1,000 calls cost {each[0]} (baseline), {each[1]} (candidate)",
-        f"once: {training}, {data}, evaluation {show_dollars(economics.evaluation_cost_usd)}",
-        f"per month: {hosting}, {retraining}",
-    ]
-
-
-def _declared(name: str, declared: float | None, usd: float | None) -> str:
-    return f"{name} not declared" if declared is None else f"{name} {show_dollars(usd)}"
-
-
 # --- judges --------------------------------------------------------------------------------------------------
 
 
@@ -257,8 +233,8 @@ def _judge(one: JudgeResult) -> str:
     asked = f"{plural(one.n_questions or 0, 'question')}, {show_count(one.n_stored)} stored"
     known = one.input_tokens is not None and one.output_tokens is not None
     tokens = f", {show_count(one.input_tokens)}/{show_count(one.output_tokens)} tokens" if known else ""
-    cost = f", {show_usd(one.cost_usd)}" if one.cost_usd is not None else f", cost unknown: {one.cost_unknown}"
-    return f"{one.metric} by judge {one.judge}{kappa}: {asked}{tokens}{cost}"
+    cost = f"cost unknown: {one.cost_unknown.why}" if one.cost_unknown else show_usd(one.cost_usd)
+    return f"{one.metric} by judge {one.judge}{kappa}: {asked}{tokens}, {cost}"
 
 
 # --- mistakes ------------------------------------------------------------------------------------------------

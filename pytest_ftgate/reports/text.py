@@ -197,8 +197,8 @@ def economics_lines(economics: Economics, *, full: bool = True) -> list[str]:
     """Return the sentence on the economics; with ``full`` after the costs that it is based on."""
     if not full:
         return [economics.sentence]
-    first, *others = sentences.economics_sentences(economics)
-    return [f"economics: {first}", *(f"  {text}" for text in others), economics.sentence]
+    lines = [f"{'  ' if number else 'economics: '}{text}" for number, text in enumerate(economics.costs)]
+    return [*lines, economics.sentence]
 
 
 # --- details -------------------------------------------------------------------------------------------------

@@ -18,11 +18,15 @@ from pytest_ftgate.metrics import Metric, Scored
 from pytest_ftgate.models import Completion, Prediction
 from pytest_ftgate.models.price import Cost, cost_of_run, price_of
 from pytest_ftgate.models.recorded import RecordedModel
+from pytest_ftgate.plain import Unknown
 from pytest_ftgate.result import ModelResult
 from pytest_ftgate.runs.jobs import Run
 from pytest_ftgate.statistics.compare import compare_graded, compare_preferences, compare_right_wrong, compare_set
 from pytest_ftgate.statistics.evidence import Comparison
 from pytest_ftgate.text import plural, shortened
+
+UNTIMED = "Call the model live, or record latency_s with each answer."
+"""How to make a latency known."""
 
 _NO_ANSWER = ("refusal", "filtered", "cut_off")
 
@@ -94,7 +98,6 @@ def measure_run(name: str, run: Run, sample: Run | None = None, *, forgiven: boo
             output_tokens=_total([c.output_tokens for c in completions]),
             cost_usd=cost.usd,
             price=price.text,
-            price_unknown=price.unknown,
             cost_unknown=cost.unknown,
             oldest_age_s=round(max(clock.wall() - min(stored), 0.0), 3) if stored else None,
             verified=run.model.verified,
@@ -285,13 +288,13 @@ def _shown_answer(run: Run, index: int) -> str:
     return f"{finish}{completion.text.strip() or '(empty)'}"  # else a right answer seems to be called wrong
 
 
-def _quantiles(seconds: Sequence[float | None]) -> tuple[float | None, float | None, str | None]:
+def _quantiles(seconds: Sequence[float | None]) -> tuple[float | None, float | None, Unknown | None]:
     """Return p50 and p95 of the seconds; if one of them is unknown, why both are."""
     if not seconds:
-        return None, None, "there is no answer"
+        return None, None, Unknown("there is no answer", UNTIMED)
     if untold := sum(one is None for one in seconds):
         has = "has" if untold == 1 else "have"
-        return None, None, f"{untold:,} of {plural(len(seconds), 'answer')} {has} no latency"
+        return None, None, Unknown(f"{untold:,} of {plural(len(seconds), 'answer')} {has} no latency", UNTIMED)
     p50, p95 = np.quantile(np.array(seconds, dtype=float), (0.5, 0.95))
     return round(float(p50), 6), round(float(p95), 6), None
 

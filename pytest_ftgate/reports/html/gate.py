@@ -45,7 +45,7 @@ def view(result: GateResult, evidence: Evidence, number: int) -> dict[str, Any]:
         "checks": sorted(result.checks, key=lambda check: PROBLEMS_FIRST.index(check.status)),
         "parts": [part for part in parts if part],
         "mistakes": [table for table in (tables.mistakes(result), tables.confusions(result)) if table],
-        "economics": [] if economics is None else [economics.sentence, *sentences.economics_sentences(economics)],
+        "economics": [] if economics is None else [economics.sentence, *economics.costs],
         "near": [table for table in _row_pairs(result, evidence) if table],
         "prompts": evidence.prompts,
         "inputs": list(_inputs(result)),
@@ -110,12 +110,10 @@ def _remarks(result: GateResult) -> Iterator[str]:
     """Yield notes to the table of models."""
     for role, model in result.models.items():
         remarks = []
-        if model.price_unknown is not None:
-            remarks.append(f"price unknown: {model.price_unknown}")
-        elif model.price is not None:
+        if model.price is not None:
             remarks.append(f"price: {model.price}")
-        if model.cost_unknown not in (None, model.price_unknown):
-            remarks.append(f"cost unknown: {model.cost_unknown}")
+        if model.cost_unknown is not None and model.cost_unknown.why not in (model.price or ""):
+            remarks.append(f"cost unknown: {model.cost_unknown.why}")
         if model.oldest_age_s is not None:
             remarks.append(f"the oldest stored prediction is {show_age(model.oldest_age_s)} old")
         if model.verified is False:

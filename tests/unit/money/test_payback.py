@@ -14,8 +14,9 @@ from hypothesis import strategies as st
 
 from pytest_ftgate.checks import economics
 from pytest_ftgate.checks.context import Context
-from pytest_ftgate.checks.economics import DAYS_PER_MONTH, Costs, no_price, payback
+from pytest_ftgate.checks.economics import DAYS_PER_MONTH, Costs, no_price
 from pytest_ftgate.models.protocol import Price
+from pytest_ftgate.plain import Unknown
 from pytest_ftgate.reports.text import economics_lines
 from pytest_ftgate.result import Economics, ModelResult
 from pytest_ftgate.text import show_dollars
@@ -32,7 +33,7 @@ def models(**prices: Price) -> Any:
 
 
 def costing(name: str, usd: float | None) -> ModelResult:
-    unknown = None if usd is not None else "nobody knows"
+    unknown = None if usd is not None else Unknown("nobody knows", "Ask.")
     return ModelResult(name, cost_usd=None if usd is None else 60 * usd, n_expected=60, price="p", cost_unknown=unknown)
 
 
@@ -177,20 +178,17 @@ def test_dollars(usd: float | None, shown: str) -> None:
 # --- for any amounts -----------------------------------------------------------------------------------------
 
 usd = st.floats(0, 1e6, allow_nan=False)
-maybe = st.none() | usd
-any_costs = st.builds(Costs, st.none() | st.floats(1, 1e9), maybe, maybe, maybe, usd, usd, st.floats(0, 400))
+maybe = st.just(math.nan) | usd
+any_costs = st.builds(Costs, st.just(math.nan) | st.floats(1, 1e9), maybe, maybe, maybe, usd, usd, st.floats(0, 400))
 
 
 @given(any_costs, st.floats(0, 1e6))
 def test_nothing_unknown_turns_into_a_number(some: Costs, more: float) -> None:
-    one = payback(some)
-    assert all(math.isfinite(value) for value in one if value is not None)
-    if some.saved_per_call is None:
-        assert one == (None, None, None, None)
-    if some.training is None:
-        assert one.days is None
-    if one.days is not None and one.monthly_saving is not None:
-        assert one.days / DAYS_PER_MONTH * one.monthly_saving == pytest.approx(some.upfront, rel=1e-6, abs=1e-6)
-    dearer = payback(replace(some, hosting=some.hosting + more)).monthly_saving
-    if one.monthly_saving is not None and dearer is not None:
-        assert dearer <= one.monthly_saving
+    if math.isnan(some.saved_per_call):
+        assert some.breaks_even is None
+        assert all(map(math.isnan, (some.saving, some.break_even_days, some.break_even_calls)))
+    if math.isnan(some.training):
+        assert math.isnan(some.break_even_days)
+    if not math.isnan(some.break_even_days):
+        assert some.break_even_days / DAYS_PER_MONTH * some.saving == pytest.approx(some.upfront, rel=1e-6, abs=1e-6)
+    assert not replace(some, hosting=some.hosting + more).saving > some.saving

@@ -67,7 +67,7 @@ def full(text="words"):
         text, text, 0.7, {"accuracy": 0.7}, 4, 4, 0, 0, latency_p50_s=0.2, latency_p95_s=0.9, oldest_age_s=90.0,
         price=text, verified=False,
     )  # fmt: skip
-    economics = Economics(20, 10, 15, 120, 3, 1, 10, True, 365, 12_000, text, calls_per_month=1000)
+    economics = Economics(20, 10, 15, 120, 3, 1, 10, True, 365, 12_000, text, ("1,000 calls",))
     return GateResult(
         text, text, "fail", "accuracy", 0.05, "significant", 0.95,
         baseline=model, baselines={"prompted": model, "few_shot": model}, candidate=model,
