@@ -146,7 +146,7 @@ class ModelResult:
     n_retries: Annotated[int | None, about("failed calls that were made again")] = None
     n_refused: Annotated[int | None, about("refused and filtered answers")] = None
     n_empty: Annotated[int | None, about("empty answers")] = None
-    n_cut_off: Annotated[int | None, about("answers that reached a length limit")] = None
+    n_cut_off: Annotated[int | None, about("answers that were cut off")] = None
     n_unknown: Annotated[int | None, about("answers that are not a known label")] = None
     latency_p50_s: float | None = None
     latency_p95_s: float | None = None

@@ -42,7 +42,7 @@ def complete_checks(measured: Mapping[str, Measured], forgiven: Collection[str])
 _NO_ANSWERS = (
     ("n_unknown", "without a known label"),
     ("n_refused", "refused or filtered"),
-    ("n_cut_off", "cut off at the length limit"),
+    ("n_cut_off", "cut off"),
     ("n_empty", "empty"),
 )
 

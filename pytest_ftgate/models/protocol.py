@@ -79,10 +79,16 @@ FINISHES = ("stop", "refusal", "filtered", "cut_off")
 MOST_BYTES = 20_000_000
 """The size of an answer above which it is broken."""
 
-_ENDINGS = (
-    ("cut_off", re.compile("length|max_?(?:output_?|new_?)?tokens|token_?limit", re.IGNORECASE)),
-    ("filtered", re.compile("filter|safety|blocked|prohibited", re.IGNORECASE)),
+_WHOLE = re.compile(
+    "(?:finish(?:ed)?|reason|stop|end|of|turn|message|sequence|text|token|string|words?|eo[sgtm]|found|tools?|calls?|use"
+    "|function|complet(?:ed?|ion)|done|ok|succe(?:ss(?:ful)?|eded)|ids?|none|null|natural|1|200)*"
 )
+"""What words for a whole answer are made of: ``stop``, ``end_turn``, ``eos_token``, ``FinishReason.STOP``."""
+_WITHHELD = (
+    ("refusal", re.compile("refus")),
+    ("filtered", re.compile("filter|safety|blocked|prohibited|guardrail")),
+)
+_ENDING = re.compile("(?:finish|done)_?(?:reason|details)$|^incomplete_details$", re.IGNORECASE)
 
 COUNTS = ("input_tokens", "output_tokens", "cached_input_tokens", "cache_write_tokens")
 """The token counts of a :class:`Completion`."""
@@ -104,8 +110,18 @@ class Completion:
 
 
 def finish_of(reason: object) -> str:
-    """Return how an answer ended, one of :data:`FINISHES`, by a provider's word for it: ``length``, ``MAX_TOKENS``."""
-    return next((finish for finish, words in _ENDINGS if isinstance(reason, str) and words.search(reason)), "stop")
+    """Return how an answer ended, one of :data:`FINISHES`: cut off under any word that is none for a whole answer."""
+    reason = reason.get("type", reason) if isinstance(reason, Mapping) else reason
+    word = re.sub(r"[\W_]", "", str("" if reason is None else reason)).lower()
+    if _WHOLE.fullmatch(word):
+        return "stop"
+    return next((finish for finish, words in _WITHHELD if words.search(word)), "cut_off")
+
+
+def finish_in(*parts: Mapping[str, Any]) -> str:
+    """Return how an answer ended by all that these parts of it say, of which the first that is not whole counts."""
+    said = (finish_of(value) for part in parts for key, value in part.items() if _ENDING.search(key))
+    return next((finish for finish in said if finish != "stop"), "stop")
 
 
 class Prediction(NamedTuple):

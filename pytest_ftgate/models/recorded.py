@@ -23,7 +23,7 @@ from pytest_ftgate.models.protocol import (
     Completion,
     Prediction,
     Surroundings,
-    finish_of,
+    finish_in,
     is_count,
 )
 from pytest_ftgate.text import excerpt, kind_of, listed, nearest
@@ -221,7 +221,7 @@ def _answer(text: str, row: Mapping[str, Any], found: Mapping[str, Any]) -> Comp
     return Completion(
         text,
         **counts,
-        finish=found.get("finish") or finish_of(row.get("finish_reason")),
+        finish=found.get("finish") or finish_in(row, {"finish_reason": row.get("stop_reason")}),
         latency_s=found.get("latency_s"),
         reasoning=found.get("reasoning"),
     )

@@ -140,7 +140,7 @@ def test_what_names_no_label_is_wrong_however_it_is_read(project: Project, said:
     assert form_checks(passed(project.judge())) == []
 
 
-@pytest.mark.parametrize("words", ["length", "MAX_TOKENS", "max_tokens", "model_length"])
+@pytest.mark.parametrize("words", ["length", "MAX_OUTPUT", "cancelled"])
 def test_an_answer_that_is_cut_off_shows_no_gain(project: Project, words: str) -> None:
     answers(project, "base.jsonl", formed("The customer"), finish_reason=lambda i: "stop" if i % 2 else words)
     found = check(project.judge(), "formatting_gain")

@@ -16,7 +16,7 @@ from pytest_ftgate.models.openai_api.endpoint import (
     refused,
     text_or_none,
 )
-from pytest_ftgate.models.protocol import Completion, finish_of, is_count
+from pytest_ftgate.models.protocol import Completion, finish_in, is_count
 from pytest_ftgate.text import kind_of
 
 _REASONING = re.compile("reason|think|thought")  # DeepSeek's reasoning_content, OpenRouter's reasoning, and others
@@ -104,7 +104,7 @@ def _first_choice(data: Mapping[str, Any], endpoint: Endpoint) -> tuple[Mapping[
     message = choices[0].get("message") if isinstance(choices[0], Mapping) else None
     if not isinstance(message, Mapping):
         raise _broken("its first choice holds no message", data, endpoint)
-    return message, finish_of(choices[0].get("finish_reason"))
+    return message, finish_in(choices[0], data, {"finish_reason": data.get("status")})
 
 
 def _token_counts(usage: object) -> dict[str, Any]:

@@ -12,6 +12,7 @@ from pytest_ftgate.errors import ModelError
 from pytest_ftgate.models import Completion
 from pytest_ftgate.models.openai_api.answers import is_same, read_answer
 from pytest_ftgate.models.openai_api.endpoint import Endpoint, pause_s, retry_after_s
+from pytest_ftgate.models.protocol import finish_of
 from pytest_ftgate.runs.asking import _checked
 
 HERE = Endpoint("http://127.0.0.1:8000/v1", "m")
@@ -39,8 +40,6 @@ THOUGHT = {"type": "thinking", "thinking": [{"type": "text", "text": "hm "}, {"t
         (body(""), Completion("")),
         (body(None), Completion("")),
         (body("hi", None), Completion("hi")),
-        (body("hi", "eos_token"), Completion("hi")),
-        (body("hi", ["stop"]), Completion("hi")),
         (body("hi", "length"), Completion("hi", finish="cut_off")),
         (body("", "content_filter"), Completion("", finish="filtered")),
         (body(None, refusal="I cannot"), Completion("I cannot", finish="refusal")),
@@ -63,6 +62,44 @@ THOUGHT = {"type": "thinking", "thinking": [{"type": "text", "text": "hm "}, {"t
 )
 def test_an_answer(data, answer):
     assert read_answer(data, HERE) == answer
+
+
+ENDINGS = {
+    "stop": "STOP stop_sequence end_turn EndTurn tool_use toolUse TOOL_CALL function_call COMPLETE completed eos "
+    "eos_token endoftext end_of_turn eosFound stop_words end_id FINISH_REASON_STOP FinishReason.STOP done",
+    "cut_off": "length MAX_TOKENS max-tokens MAX_OUTPUT maxTokens model_length token_limit truncated incomplete abort "
+    "error timeout cancelled RECITATION insufficient_system_resource model_context_window_exceeded user_stopped "
+    "malformed_function_call not_finished max_words other FINISH_REASON_UNSPECIFIED in_progress cut_off 2",
+    "filtered": "content_filter ContentFiltered SAFETY guardrail_intervened PROHIBITED_CONTENT filtered",
+    "refusal": "refusal refused",
+}
+WAYS = [(word, finish) for finish, words in ENDINGS.items() for word in words.split()]
+OTHER_WAYS = [
+    *((one, "stop") for one in (None, "", {"type": "stop", "matched": 7}, ["stop"], 1)),
+    *((one, "cut_off") for one in ({"type": "max_tokens"}, 2, True)),
+]
+
+
+@pytest.mark.parametrize(("reason", "finish"), [*WAYS, *OTHER_WAYS])
+def test_only_an_ending_that_is_known_as_whole_is_one(reason, finish):
+    assert finish_of(reason) == finish
+
+
+@pytest.mark.parametrize(
+    ("choice", "beside", "finish"),
+    [
+        ({"native_finish_reason": "MAX_TOKENS"}, {}, "cut_off"),
+        ({"native_finish_reason": "end_turn"}, {"status": "completed", "incomplete_details": None}, "stop"),
+        ({"finish_details": {"type": "max_tokens"}}, {}, "cut_off"),
+        ({}, {"status": "incomplete"}, "cut_off"),
+        ({}, {"incomplete_details": {"reason": "content_filter"}}, "filtered"),
+        ({"stop_reason": "###"}, {"status": 200}, "stop"),  # vLLM: the text that the answer stopped at
+    ],
+)
+def test_an_answer_ends_by_all_that_is_said_of_it(choice, beside, finish):
+    data = body("hi")
+    data["choices"][0].update(choice)
+    assert read_answer({**data, **beside}, HERE).finish == finish
 
 
 NO_COUNTS = {"prompt_tokens": "7", "completion_tokens": -1, "prompt_tokens_details": {"cached_tokens": True}}

@@ -48,6 +48,19 @@ def test_all_that_a_row_may_tell_and_that_null_says_nothing(record, ask):
 
 
 @pytest.mark.parametrize(
+    ("said", "finish"),
+    [
+        ({"stop_reason": "max_tokens"}, "cut_off"),
+        ({"finish_reason": "refusal"}, "refusal"),
+        ({"finishReason": "STOP", "done_reason": "stop", "status": "reviewed"}, "stop"),
+        ({"finish_reason": "error", "finish": "stop"}, "stop"),
+    ],
+)
+def test_how_an_answer_ended(record, ask, said, finish):
+    assert ask(record({**ROW, **said})).finish == finish
+
+
+@pytest.mark.parametrize(
     ("output", "text"),
     [
         ("", ""),
