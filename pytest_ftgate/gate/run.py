@@ -13,7 +13,7 @@ from pytest_ftgate.config import GateKeys
 from pytest_ftgate.errors import ConfigError, FtgateError, guarded
 from pytest_ftgate.gate.calls import calibrate_judges, calling, run_all, run_judges
 from pytest_ftgate.gate.inputs import read_inputs
-from pytest_ftgate.gate.state import Judged, Services
+from pytest_ftgate.gate.state import Judged, Services, uncollected
 from pytest_ftgate.result import RED, Check, Status, error_check
 from pytest_ftgate.runs.jobs import Run
 from pytest_ftgate.runs.measure import breakdown_results, measure_run, score_run
@@ -67,6 +67,7 @@ def _with_known_answers(gate: Context, services: Services) -> Context:
     return found if found.scored and found.verdict != "error" else gate
 
 
+@uncollected()
 def read_gate(
     config: GateKeys,
     services: Services,
@@ -136,6 +137,7 @@ def _judge_answers(gate: Context, services: Services) -> Judged | Context:
     return _close(gate.with_checks(until_judged(gate, services.stores.started)), services)
 
 
+@uncollected()
 def check_answers(gate: Context, hook: Any | None) -> Context:
     """Score the answers of a gate, and check all rules; ``hook`` may add checks."""
     gate = _scored(replace(gate, now=clock.wall()))

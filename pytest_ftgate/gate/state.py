@@ -1,7 +1,9 @@
 """What a session provides to a gate, and what a judged gate returns."""
 
+import gc
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -12,6 +14,19 @@ from pytest_ftgate.result import GateResult
 from pytest_ftgate.runs.budget import Budget
 from pytest_ftgate.runs.jobs import Run, Stores
 from pytest_ftgate.runs.progress import ProgressDisplay
+
+
+@contextmanager
+def uncollected() -> Iterator[None]:
+    """Turn Python's cyclic garbage collection off: of large data it takes a fifth of the time, and finds nothing."""
+    collects = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if collects:
+            gc.enable()
+
 
 SIGNS_OF_CI = (
     "CI", "BUILD_NUMBER", "JENKINS_URL", "TF_BUILD", "TEAMCITY_VERSION", "CODEBUILD_BUILD_ID", "GITHUB_ACTIONS",

@@ -21,9 +21,9 @@ _TABLE = 256
 _TINY = 1e-300  # in place of a probability of 0 in a logarithm
 _STEPS = 100  # of Newton's method
 _EXACT = 1e-12
-_LOG_FACTORIALS: Floats = np.array([math.lgamma(n + 1) for n in range(_TABLE)])
 
 
+@lru_cache(maxsize=1_000)
 def exact_p_value(wins: int, losses: int, n: int, margin: float, *, gamma: float = GAMMA) -> float:
     """Return the one-sided p-value of "the real gain is at most ``margin``".
 
@@ -238,11 +238,14 @@ def reach(trials: int, rate: float, deviations: float) -> float:
 
 
 def _log_factorial(n: Codes) -> Floats:
-    """Return the logarithms of factorials, from a table or, for large numbers, Stirling's series."""
-    small = _LOG_FACTORIALS[np.minimum(n, _TABLE - 1)]
-    if n.max(initial=0) < _TABLE:
-        return small
-    large = np.maximum(n, _TABLE).astype(np.float64)
+    """Return the logarithms of factorials, from a table whose size is a power of two."""
+    return _log_factorials(max(_TABLE, 1 << int(n.max(initial=0)).bit_length()))[n]
+
+
+@lru_cache(maxsize=4)
+def _log_factorials(size: int) -> Floats:
+    """Return the logarithms of the factorials of all numbers below ``size``: from 256 on by Stirling's series."""
+    large = np.arange(_TABLE, size, dtype=np.float64)
     rest = (1 / 12 - (1 / 360 - 1 / 1260 / large**2) / large**2) / large
     series: Floats = large * np.log(large) - large + np.log(2 * math.pi * large) / 2 + rest
-    return np.where(n < _TABLE, small, series)
+    return np.concatenate([[math.lgamma(n + 1) for n in range(_TABLE)], series])

@@ -114,9 +114,11 @@ def _common_starts(texts: Sequence[str], *, reverse: bool = False) -> set[str]:
     """Return the starts that enough of the texts share; ``reverse``: the texts are written backwards."""
     ordered = sorted(texts)
     found: set[str] = set()
-    for share, is_shared in ((0.1, _is_instruction), (0.3, is_long), (0.5, _is_marked)):
+    shortest = 2 * _INSTRUCTION_WORDS - 1  # characters
+    for share, is_shared, least in ((0.1, _is_instruction, shortest), (0.3, is_long, shortest), (0.5, _is_marked, 1)):
         need = max(_LEAST, int(share * len(ordered)))
-        for first, last in zip(ordered, ordered[need - 1 :], strict=False):
+        pairs = {*zip(ordered, ordered[need - 1 :], strict=False)}
+        for first, last in (pair for pair in pairs if pair[0][:least] == pair[1][:least]):
             start = _whole_words(os.path.commonprefix([first, last]), first)  # noqa: RUF071  # of texts: no paths
             if start not in found and is_shared(start[::-1] if reverse else start):
                 found.add(start)
