@@ -57,8 +57,6 @@ def _parser() -> argparse.ArgumentParser:
     init("--expected", "COLUMN", "the column with the expected output, if it is not detected")
     init("--baseline", "MODEL", "the current model: openai:NAME, python:pkg.module:function, recorded:PATH")
     init("--candidate", "MODEL", "the fine-tuned model")
-    where = "the folder to read from and write to (default: the current folder)"
-    init("--directory", "DIR", where, type=Path, default=Path())
     copies = "write copies without duplicates and leaks beside the data files (train.deduped.jsonl), and use these"
     init("--dedupe", None, copies)
     init("--force", None, "overwrite ftgate.yaml and the test file")
@@ -92,8 +90,12 @@ def _compare(asked: argparse.Namespace) -> int:
 
 
 def _init(asked: argparse.Namespace) -> int:
-    from pytest_ftgate.cli.init import Wishes, write_project
+    from pytest_ftgate.cli.init import write_project
 
-    given = {name: value for name, value in vars(asked).items() if name not in ("command", "run")}
-    write_project(Wishes(**given), print)
+    def given(*names: str) -> dict[str, str]:
+        return {name: value for name in names if (value := getattr(asked, name)) is not None}
+
+    columns, models = given("input", "expected"), given("baseline", "candidate")
+    settings = {name: getattr(asked, name) for name in ("test_set", "training_set", "dedupe", "force")}
+    write_project(print, columns=columns, models=models, **settings)
     return 0

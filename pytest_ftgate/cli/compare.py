@@ -10,7 +10,7 @@ from typing import Any, Literal
 from pytest_ftgate.config.gate_keys import comparison_of
 from pytest_ftgate.errors import shown_path
 from pytest_ftgate.reports.json import Report
-from pytest_ftgate.result import PROBLEMS_FIRST, RED, GateResult, TestSetResult, called
+from pytest_ftgate.result import PROBLEMS_FIRST, RED, GateResult, TestSetResult, TrainingResult, called
 from pytest_ftgate.text import (
     FARTHEST,
     is_share,
@@ -88,19 +88,18 @@ def _moves(old: GateResult | None, new: GateResult | None, why: str | None) -> I
     if old.verdict != new.verdict:
         worse = _VERDICTS.index(new.verdict) > _VERDICTS.index(old.verdict)
         yield Move("verdict", f"{old.verdict} -> {new.verdict}", "worse" if worse else "better")
-    yield from _values(old, new)
+    yield from _changes(_values(old), _values(new, _noise(old, new)))
+    yield from _models(old, new)
     yield from _thresholds(old, new)
-    yield from _data(old, new)
-    was, now = _judged(old), _judged(new)
-    for name in dict.fromkeys((*now, *was)):
-        (before, _), (after, message) = (one.get(name, ("absent", "")) for one in (was, now))
-        yield from _changed(name, before, after, f": {message}" if message else "")
+    yield from _changes(_state(old), _state(new))
 
 
-def _changed(what: str, before: str, after: str, more: str = "") -> Iterator[Move]:
-    """Yield a change unless both texts are the same."""
-    if before != after:
-        yield Move(what, f"{before} -> {after}{more}")
+def _changes(old: Mapping[str, tuple[str, str]], new: Mapping[str, tuple[str, str]]) -> Iterator[Move]:
+    """Yield what has another text, with the later remark; an empty text is unknown."""
+    for what in dict.fromkeys((*new, *old)):
+        (before, _), (after, remark) = (one.get(what, ("absent", "")) for one in (old, new))
+        if before != after and before and after:
+            yield Move(what, f"{before} -> {after}{remark}")
 
 
 def _thresholds(before: GateResult, after: GateResult) -> Iterator[Move]:
@@ -150,68 +149,52 @@ def _asked(gate: GateResult) -> dict[str, Any]:
     }
 
 
-def _data(old: GateResult, new: GateResult) -> Iterator[Move]:
-    if _another_test_set(old.test_set, new.test_set):
-        counts = _counts("examples", old.test_set.examples, new.test_set.examples)
-        yield Move("test set", f"changed{counts}: values cannot be compared")
-    if _differ(*((one.sha256, one.rows) for one in (old.training, new.training))):
-        yield Move("training set", f"changed{_counts('usable', old.training.usable, new.training.usable)}")
-    guards = {guard.name: guard for guard in new.guards}
-    for guard in old.guards:
-        if guard.name in guards and _another_test_set(guard.test_set, guards[guard.name].test_set):
-            yield Move(f"guard {guard.name}", "its test set changed: values cannot be compared")
+def _values(gate: GateResult, noise: str = "") -> dict[str, tuple[str, str]]:
+    """Return the gain, and the value of each model."""
+    share = is_share(gate.metric_range)
+    found = {"gain": (show_difference(gate.gain, share=share), noise)}
+    for role, model in gate.models.items():
+        found[called(role)] = (show_value(model.value, share=share), f" {gate.metric or ''}")
+    return found
 
 
-def _another_test_set(old: TestSetResult | None, new: TestSetResult | None) -> bool:
-    return old is not None and new is not None and _differ((old.sha256, old.examples), (new.sha256, new.examples))
-
-
-def _differ(old: Sequence[Any], new: Sequence[Any]) -> bool:
-    """Return whether the files are known to differ, by hash or by rows read (``limit`` changes only the latter)."""
-    return any(None not in (one, other) and one != other for one, other in zip(old, new, strict=True))
-
-
-def _counts(name: str, before: int | None, after: int | None) -> str:
-    return "" if before is None or after is None else f" ({before} -> {after} {name})"
-
-
-def _values(old: GateResult, new: GateResult) -> Iterator[Move]:
-    share = is_share(new.metric_range or old.metric_range)
-    was, now = (show_difference(gate.gain, share=share) for gate in (old, new))
-    yield from _changed("gain", was, now, _noise(old, new))
-    before, after = old.models, new.models
-    for role in dict.fromkeys((*after, *before)):
-        what = called(role)
-        if not (role in before and role in after):
-            yield Move(what, "is new" if role in after else "was removed")
-            continue
-        first, last = before[role], after[role]
-        was, now = (show_value(one.value, share=share) for one in (first, last))
-        yield from _changed(what, was, now, f" {new.metric}" if new.metric else "")
-        if first.model and last.model:
-            yield from _changed(f"{what} model", first.model, last.model)
+def _models(old: GateResult, new: GateResult) -> Iterator[Move]:
+    """Yield other names of models that are in both reports, and other latencies and costs: by a fifth, or unknown."""
+    for role in (role for role in new.models if role in old.models):
+        first, last, what = old.models[role], new.models[role], called(role)
+        yield from _changes({f"{what} model": (first.model or "", "")}, {f"{what} model": (last.model or "", "")})
         for name, show in (("latency_p50_s", show_seconds), ("latency_p95_s", show_seconds), ("cost_usd", show_usd)):
-            one, other = getattr(first, name), getattr(last, name)
-            if one is None or other is None or abs(one - other) > _STEADY * max(one, other):
-                yield from _changed(f"{what} {name}", show(one), show(other))
+            was, now = getattr(first, name), getattr(last, name)
+            if was != now and (None in (was, now) or abs(was - now) > _STEADY * max(was, now)):
+                yield Move(f"{what} {name}", f"{show(was)} -> {show(now)}")
 
 
 def _noise(old: GateResult, new: GateResult) -> str:
     """Return whether each gain is between the bounds of the other, as text; empty if that is unknown."""
     known = [(one.lower_bound, other.gain, one.upper_bound) for one, other in ((old, new), (new, old))]
-    if any(None in one for one in known) or _another_test_set(old.test_set, new.test_set):
+    if any(None in one for one in known) or _rows(old.test_set) != _rows(new.test_set):
         return ""
     inside = all(low <= gain <= high for low, gain, high in known)  # type: ignore[operator]
     return ", may be chance" if inside else ", beyond chance"
 
 
-def _judged(gate: GateResult) -> dict[str, tuple[str, str]]:
-    """Return the verdict on each guard and slice, and of each check the worst status and message, from a warning on."""
-    found: dict[str, tuple[str, str]] = {f"guard {one.name}": (one.verdict or "not judged", "") for one in gate.guards}
+def _state(gate: GateResult) -> dict[str, tuple[str, str]]:
+    """Return the data, the verdict on each guard and slice, and each check that does not hold with its message."""
+    test_sets = {"test set": gate.test_set, **{f"test set of guard {one.name}": one.test_set for one in gate.guards}}
+    found = {name: (_rows(one), ": values cannot be compared") for name, one in test_sets.items()}
+    found["training set"] = (_rows(gate.training), "")
+    found |= {f"guard {one.name}": (one.verdict or "not judged", "") for one in gate.guards}
     found |= {f"slice {one.field} {one.value}": (one.verdict or "not judged", "") for one in gate.slices}
     worst_last = sorted(gate.checks, key=lambda check: -PROBLEMS_FIRST.index(check.status))
     told = (check for check in worst_last if check.status in (*RED, "warning"))
-    return found | {f"check {check.name}": (check.status, check.message) for check in told}
+    return found | {f"check {check.name}": (check.status, f": {check.message}") for check in told}
+
+
+def _rows(data: TestSetResult | TrainingResult | None) -> str:
+    """Return how many rows a data set has, and the beginning of its file's hash; empty if that is unknown."""
+    count = data.usable if isinstance(data, TrainingResult) else data.examples if data is not None else None
+    noun = "usable row" if isinstance(data, TrainingResult) else "example"
+    return f"{plural(count, noun)}{f' (sha256 {data.sha256[:8]})' if data.sha256 else ''}" if data and count else ""
 
 
 def comparison_lines(paths: Sequence[Path], reports: Sequence[Report], found: Sequence[GateMoves]) -> Iterator[str]:

@@ -24,14 +24,23 @@ from pytest_ftgate.text import plural
 
 
 @dataclass(frozen=True)
+class Source:
+    """A loaded data file; ``fields`` are the columns that the user names, ``others`` are files that match, too."""
+
+    path: Path
+    data: DataSet
+    fields: Mapping[str, str]
+    others: Sequence[Path] = ()
+
+
+@dataclass(frozen=True)
 class Cleaned:
     """A copy of a data file without some of its rows; ``removed`` counts these by the reason.
 
     ``without`` are columns of the original that JSON cannot hold.
     """
 
-    path: Path
-    data: DataSet
+    source: Source
     removed: Mapping[str, int]
     parts: tuple[str, ...]
     without: tuple[str, ...] = ()
@@ -40,29 +49,26 @@ class Cleaned:
         return ", ".join(plural(count, reason) for reason, count in self.removed.items() if count)
 
 
-def clean_training(
-    path: Path, fields: Mapping[str, str], data: DataSet, test: DataSet, audit: TrainingAudit
-) -> Cleaned:
-    """Take out repeats with the same output, near duplicates of earlier rows, and rows that are in the test set.
+def without_copies(test: Source, training: Source, audit: TrainingAudit) -> tuple[Cleaned, Cleaned]:
+    """Return both files without repeats with the same output, and the training set without its other copies.
 
-    A repeat with another output stays: which of the two is right is for a person to decide.
+    These are near duplicates of earlier rows, and rows that are in the test set. A repeat with another output stays:
+    which of the two is right is for a person to decide.
     """
-    exact = count_exact(data, test, outputs_of(data))
+    data, outputs = test.data, outputs_of(test.data)
+    first: dict[str, int] = {}
+    pairs = [(row, first.setdefault(normalized_input(one.input), row)) for row, one in enumerate(data)]
+    repeats = {row for row, other in pairs if row != other and outputs[row] == outputs[other]} | _repeated_ids(data)
+    tested = _cleaned(test, repeats, {"exact duplicate": len(repeats)})
+
+    data = training.data
+    exact = count_exact(data, tested.source.data, outputs_of(data))
     leaks = {row for _, row in (*audit.leaked_rows, *audit.leaked_near_rows)}
     repeats = {row for row, _ in exact.repeats} - {row for row, _ in exact.conflicts} - leaks
     repeats |= _repeated_ids(data) - leaks
     near = {row for row, _ in audit.near_rows} - leaks - repeats
     removed = {"exact duplicate": len(repeats), "near duplicate": len(near), "leaked row": len(leaks)}
-    return _cleaned(path, fields, data, leaks | repeats | near, removed)
-
-
-def clean_test(path: Path, fields: Mapping[str, str], data: DataSet) -> Cleaned:
-    """Take out rows with the input and the output of an earlier row."""
-    first: dict[str, int] = {}
-    outputs = outputs_of(data)
-    pairs = [(row, first.setdefault(normalized_input(one.input), row)) for row, one in enumerate(data)]
-    repeats = {row for row, other in pairs if row != other and outputs[row] == outputs[other]} | _repeated_ids(data)
-    return _cleaned(path, fields, data, repeats, {"exact duplicate": len(repeats)})
+    return tested, _cleaned(training, leaks | repeats | near, removed)
 
 
 def _repeated_ids(data: DataSet) -> set[int]:
@@ -71,18 +77,17 @@ def _repeated_ids(data: DataSet) -> set[int]:
     return {row for row, one in enumerate(data) if first.setdefault(one.id, row) != row and one.has_own_id}
 
 
-def _cleaned(
-    path: Path, fields: Mapping[str, str], data: DataSet, rows: Collection[int], removed: Mapping[str, int]
-) -> Cleaned:
+def _cleaned(source: Source, rows: Collection[int], removed: Mapping[str, int]) -> Cleaned:
+    path, data = source.path, source.data
     if not rows:
-        return Cleaned(path, data, {}, ())
+        return Cleaned(source, {}, ())
     suffix = suffix_of(path)
     stem = path.name[: -len("".join(path.suffixes[-2:] if path.suffix == ".gz" else path.suffixes[-1:])) or None]
     copy = path.with_name(f"{stem}.deduped{suffix if suffix in ('.json', *DELIMITERS) else '.jsonl'}")
     if os.path.lexists(copy):
         cure = "Move or delete it, or leave out --dedupe to use the original."
         raise ConfigError("the file exists, and nothing was written", where=Where(shown_path(copy)), cure=cure)
-    left, kept, reader, number = [], [], RowReader(fields), 0
+    left, kept, reader, number = [], [], RowReader(source.fields), 0
     without: dict[str, None] = {}
     with opened(path) as file:
         for _, raw in without_faults(file.rows):
@@ -101,7 +106,7 @@ def _cleaned(
     placed = (one and replace(one, place=Where(shown, line)) for one, (line, _) in zip(kept, lines, strict=True))
     examples = tuple(one for one in placed if one is not None)
     copied = replace(data, examples=examples, path=shown, origin=shown)
-    return Cleaned(copy, copied, removed, parts, tuple(without))
+    return Cleaned(Source(copy, copied, source.fields), removed, parts, tuple(without))
 
 
 def _dated(row: Mapping[str, Any]) -> dict[str, Any]:

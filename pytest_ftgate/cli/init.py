@@ -1,29 +1,40 @@
-"""The command ``init``: inspect the data, report what was found, and write a gate for it."""
+"""The command ``init``: inspect the data in this folder, report what was found, and write a gate for it."""
 
 import json
 import os
 import shlex
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from importlib.resources import files
 from pathlib import Path
 from string import Template
 
+from pytest_ftgate import clock
+from pytest_ftgate.checks.audit import TrainingAudit, audit_training_set, check_test_set, findings
+from pytest_ftgate.checks.context import Context
 from pytest_ftgate.checks.goal import NOT_SERVED, SERVED
-from pytest_ftgate.cli.dedupe import Cleaned
-from pytest_ftgate.cli.survey import MIN_TEST, MIN_TRAINING, Source, Survey, cleaned, look, propose, warnings
+from pytest_ftgate.checks.test_set import check_size
+from pytest_ftgate.cli.dedupe import Cleaned, Source, without_copies
 from pytest_ftgate.config.gate_file import load_gate_file
+from pytest_ftgate.config.gate_keys import GateKeys
 from pytest_ftgate.config.resolve import resolve_gate
-from pytest_ftgate.errors import ConfigError, Where, shown_path, write_whole
+from pytest_ftgate.data import SUFFIXES, column_names, expected_text, is_blank, load_examples
+from pytest_ftgate.data.rows import RowReader
+from pytest_ftgate.errors import ConfigError, DataError, Where, shown_path, write_whole
+from pytest_ftgate.gate.metrics import build_metrics
 from pytest_ftgate.ini_file import IniFile, find_ini
 from pytest_ftgate.models import is_built_in, unknown_provider
-from pytest_ftgate.text import plural, printable, wrapped
+from pytest_ftgate.text import plural, printable, suggestion, wrapped
 
 _GATE = "finetune"
-_GATE_FILE, _TEST_FILE, _INI = "ftgate.yaml", "test_finetune.py", "pytest.ini"
-_LABELS_SHOWN, _LABEL_WIDTH = 12, 40
+_GATE_FILE, _TEST_FILE, _INI_FILE = "ftgate.yaml", "test_finetune.py", "pytest.ini"
+_ROWS_PER_LABEL = 3
+_MANY_LABELS = 10
+_OUT_OF_BALANCE = 2.0
+_LABELS_SHOWN = 12
 _COLUMN = " " * 12
-_RECORDED = "recorded:"
 
 _TEST = f'''"""Fail unless the fine-tuned model is better: the requirements are in ftgate.yaml."""
 
@@ -35,105 +46,180 @@ def test_fine_tune_is_worth_it(ftgate):
     """The marker runs the gate. Add further assertions here, on ftgate.candidate.metrics for example."""
 '''
 _ENDPOINT = "provider: openai, base_url: http://localhost:8000/v1, api_key_env: TASK_API_KEY"
-_EXAMPLES = {
-    "baseline": f"{{{_ENDPOINT}, model: Qwen/Qwen3-8B, system_file: prompts/task.md, few_shot: 8}}",
-    "candidate": f"{{{_ENDPOINT}, model: task-v1}}",
-}
 _ABSENT = {
-    "baseline": "# Required (without api_key_env no key is sent to a base_url):",
-    "candidate": "# This, or stage: ready before training, is required:",
+    "baseline": f"""# Required (without api_key_env no key is sent to a base_url):
+    # baseline: {{{_ENDPOINT}, model: Qwen/Qwen3-8B, system_file: prompts/task.md, few_shot: 8}}""",
+    "candidate": f"""# This, or stage: ready before training, is required:
+    # candidate: {{{_ENDPOINT}, model: task-v1}}""",
 }
+"""What the gate file has in the place of a model that was not given."""
+_INI = {"required_plugins": "pytest-ftgate", "addopts": "--strict-markers --strict-config", "ftgate_required": "all"}
 
 
-@dataclass(frozen=True, slots=True)
-class Wishes:
-    """The options of the command line; paths are relative to the working folder."""
+@dataclass(frozen=True)
+class Survey:
+    """Both data sets, and what they hold."""
 
-    directory: Path
-    test_set: Path | None = None
-    training_set: Path | None = None
-    input: str | None = None
-    expected: str | None = None
-    baseline: str | None = None
-    candidate: str | None = None
-    dedupe: bool = False
-    force: bool = False
+    test: Source
+    training: Source
+
+    @cached_property
+    def audit(self) -> TrainingAudit:
+        return audit_training_set(self.training.data, self.test.data)
+
+    @cached_property
+    def labels(self) -> Counter[str]:
+        """Return the labels of the test set with their counts; none for JSON and for texts, which do not repeat."""
+        outputs = [expected_text(one).strip() for one in self._expected]
+        distinct = {one for one in outputs if not is_blank(one)}
+        is_text = self.is_json or len(distinct) > max(2, len(outputs) // _ROWS_PER_LABEL)
+        return Counter() if is_text else Counter(outputs[: len(self.test.data)])
+
+    @cached_property
+    def is_json(self) -> bool:
+        return all(isinstance(one, dict | list) or str(one).lstrip()[:1] in ("{", "[") for one in self._expected)
 
     @property
-    def models(self) -> Mapping[str, str]:
-        """Return the models that were given, as YAML; paths of recordings are relative to the gate file."""
-        given = {"baseline": self.baseline, "candidate": self.candidate}
-        return {role: quoted(_moved(model, self.directory)) for role, model in given.items() if model is not None}
+    def _expected(self) -> list[object]:
+        return [*self.test.data.expected, *self.training.data.expected]
 
 
-def write_project(wishes: Wishes, say: Callable[[str], None]) -> None:
-    """Inspect the data, report, and write the files. On an error, nothing is written."""
-    folder = wishes.directory
-    if not folder.is_dir():
-        raise ConfigError("there is no such folder", where=Where(shown_path(folder)))
-    ini = find_ini(Path(os.path.abspath(folder)))
-    written: dict[Path, Sequence[str]] = {folder / _GATE_FILE: (), test_file(folder, ini): [_TEST]}
-    written |= {folder / _INI: ["\n".join(["[pytest]", *ini_lines(None), ""])]} if ini is None else {}
+def write_project(
+    say: Callable[[str], None],
+    *,
+    test_set: Path | None = None,
+    training_set: Path | None = None,
+    columns: Mapping[str, str] = {},  # never changed
+    models: Mapping[str, str] = {},
+    dedupe: bool = False,
+    force: bool = False,
+) -> None:
+    """Inspect the data of the working folder, report, and write the files. On an error, nothing is written.
+
+    Args:
+        say: called with each line of the report.
+        columns: the columns of ``input`` and ``expected``, where the user names them.
+        models: ``baseline`` and ``candidate`` as strings, where they are given.
+    """
+    ini = find_ini(Path.cwd())
+    written: dict[Path, Sequence[str]] = {Path(_GATE_FILE): (), _test_file(ini): [_TEST]}
+    written |= {Path(_INI_FILE): ["\n".join(["[pytest]", *ini_lines(None), ""])]} if ini is None else {}
     for path in written:
-        if os.path.lexists(path) and not wishes.force:
+        if os.path.lexists(path) and not force:
             what, place = "the file exists, and nothing was written", Where(shown_path(path))
             raise ConfigError(what, where=place, cure="Use --force to overwrite it.")
-    columns = {part: column for part, column in (("input", wishes.input), ("expected", wishes.expected)) if column}
-    found = look(folder, wishes.test_set, wishes.training_set, columns, repeats=wishes.dedupe)
-    survey, copies = cleaned(found) if wishes.dedupe else (found, ())
-    written[folder / _GATE_FILE] = [_gate_file(wishes, survey, wishes.models)]
-    _check_gate(wishes, survey, ini)
-    written |= {copy.path: copy.parts for copy in copies if copy.removed}
-    for line in (*_findings(found, survey), *_removed(copies)):
-        _print(say, line)
+    found = survey = look(test_set, training_set, columns, repeats=dedupe)
+    copies: tuple[Cleaned, ...] = ()
+    if dedupe:
+        copies = without_copies(found.test, found.training, found.audit)
+        survey = Survey(*(copy.source for copy in copies))
+    config = _checked_gate(survey, models, ini)
+    written[Path(_GATE_FILE)] = [_gate_file(survey, models)]
+    written |= {copy.source.path: copy.parts for copy in copies if copy.removed}
+    report = [*_findings(found), *_warnings(survey, config), *(_removed(copies) if dedupe else ())]
     for path, content in written.items():
         try:
             write_whole(path, content)
         except OSError as error:
             reason = error.strerror or str(error)
             raise ConfigError(f"cannot write the file: {reason}", where=Where(shown_path(path))) from None
-    for line in _next(wishes, ini, list(written), copies):
-        _print(say, line)
+    train_on = [copy.source.path for copy in copies[1:] if copy.removed]
+    for line in (*report, f"wrote       {'  '.join(map(shown_path, written))}", *_next(models, ini, train_on)):
+        is_copied = line.startswith(f"{_COLUMN} ")
+        for part in [printable(line)] if is_copied else wrapped(line, "", _COLUMN, break_words=False):
+            say(part)
 
 
-def _print(say: Callable[[str], None], line: str) -> None:
-    """Print a line, wrapped to the width of a log; one that begins with two columns of blanks is for copying."""
-    for part in [printable(line)] if line.startswith(_COLUMN + " ") else wrapped(line, "", _COLUMN, break_words=False):
-        say(part)
+# --- the data ------------------------------------------------------------------------------------------------
 
 
-# --- the gate file -------------------------------------------------------------------------------------------
+def look(
+    test_set: Path | None, training_set: Path | None, columns: Mapping[str, str], *, repeats: bool = False
+) -> Survey:
+    """Find and read both files. ``repeats``: rows may repeat with all their values, the id too."""
+    tests = [test_set] if test_set else _files("test", "--test-set")
+    trainings = [training_set] if training_set else _files("train", "--training-set")
+    if os.path.realpath(tests[0]) == os.path.realpath(trainings[0]):
+        cure = "Set aside at least 50 examples that are not used for training."
+        what = "the test set and the training set are the same file"
+        raise ConfigError(what, where=Where(shown_path(tests[0])), cure=cure)
+    names = {path: column_names(path) for path in (tests[0], trainings[0])}
+    for part, column in columns.items():
+        if not any(column in known for known in names.values()):
+            what = f"no column {column!r} in {' or '.join(map(shown_path, names))}"
+            evidence = f"Columns: {', '.join(names[tests[0]])}{suggestion(column, names[tests[0]])}"
+            raise DataError(what, where=Where(key=f"--{part}"), evidence=evidence)
+    return Survey(*(_source(found, names[found[0]], columns, repeats=repeats) for found in (tests, trainings)))
 
 
-def _gate_file(wishes: Wishes, survey: Survey, models: Mapping[str, str]) -> str:
+def _source(found: Sequence[Path], names: Sequence[str], columns: Mapping[str, str], *, repeats: bool) -> Source:
+    """Read the first file: in the columns that the user names, else in the format of its keys, as a gate does."""
+    path, *others = found
+    fields = {part: column for part, column in columns.items() if column in names and column != part}
+    try:
+        RowReader(fields).check_header(names)
+    except DataError as error:
+        cure = "Name the columns: --input COLUMN --expected COLUMN"
+        raise DataError(error.what, where=Where(shown_path(path)), evidence=error.evidence, cure=cure) from None
+    return Source(path, load_examples(path, fields=fields, repeats=repeats), fields, others)
+
+
+def _files(word: str, option: str) -> list[Path]:
+    """Return data files with the word in their name, the most likely one (shortest name) first."""
+    found = [
+        path
+        for folder in (Path(), Path("data"))
+        for path in sorted(folder.glob("*"), key=lambda path: (len(path.name), path.name))
+        if word in path.name.lower() and path.name.lower().endswith(SUFFIXES)
+        if word == "train" or "train" not in path.name.lower()
+    ]
+    if not found:
+        what = f"no *{word}* file ({', '.join(SUFFIXES)}) in this folder or its subfolder data"
+        raise ConfigError(what, cure=f"Name the file with {option} PATH.")
+    return found
+
+
+def propose(survey: Survey) -> tuple[str, str, str]:
+    """Return a metric that suits the outputs, the reason, and the usual goal of such a fine-tune."""
+    if survey.is_json:
+        return "exact_match", "outputs are JSON: compares values, ignores the layout", "extraction"
+    if not survey.labels:
+        return "exact_match", "outputs are text: right means equal", "style"
+    labels, counts = plural(len(survey.labels), "label"), survey.labels.values()
+    if len(survey.labels) > _MANY_LABELS:
+        return "f1_macro", f"{labels}: each has the same weight, however frequent", "classification"
+    if max(counts) >= _OUT_OF_BALANCE * min(counts):
+        return "f1_macro", f"{labels}, imbalanced: each has the same weight", "classification"
+    return "accuracy", f"{labels}, balanced: the share of right answers", "classification"
+
+
+# --- the files -----------------------------------------------------------------------------------------------
+
+
+def _gate_file(survey: Survey, models: Mapping[str, str]) -> str:
     """Return the gate file. It is valid; without its models, the gate is an error that names the missing ones."""
     template = Template((files("pytest_ftgate.cli") / "ftgate.yaml.template").read_text(encoding="utf-8"))
-    labels = f" with {plural(len(survey.labels), 'label')}" if survey.outputs == "labels" else ""
+    labels = f" with {plural(len(survey.labels), 'label')}" if survey.labels else ""
     metric, why, goal = propose(survey)
-    lines = {role: f"{role}: {models[role]}" if role in models else f"{_ABSENT[role]}\n    # {role}: {example}"
-             for role, example in _EXAMPLES.items()}  # fmt: skip
     return template.substitute(
+        {role: f"{role}: {quoted(models[role])}" if role in models else absent for role, absent in _ABSENT.items()},
         gate=_GATE,
         good_reasons=", ".join(SERVED),
         bad_reasons="\n    #   ".join(f"{goal}: {instead}" for goal, (_, instead, _) in NOT_SERVED.items()),
         goal=goal,
         test_seen=plural(len(survey.test.data), "example") + labels,
-        test_set=_data(survey.test, wishes.directory),
+        test_set=_yaml(survey.test),
         training_seen=f"{plural(survey.audit.rows, 'row')}, {survey.audit.usable:,} usable",
-        training_set=_data(survey.training, wishes.directory),
+        training_set=_yaml(survey.training),
         why=why,
         metric=metric,
-        min_test=MIN_TEST,
-        min_training=MIN_TRAINING,
-        **lines,
     )
 
 
-def _data(source: Source, folder: Path) -> str:
-    """Return a data set as YAML."""
-    written = quoted(_relative(source.path, folder))
-    named = ", ".join(f"{name}: {quoted(column)}" for name, column in source.fields.items())
-    return f"{{path: {written}, fields: {{{named}}}}}" if source.fields else written
+def _yaml(source: Source) -> str:
+    written = quoted(Path(os.path.relpath(source.path)).as_posix())
+    named = ", ".join(f"{part}: {quoted(column)}" for part, column in source.fields.items())
+    return f"{{path: {written}, fields: {{{named}}}}}" if named else written
 
 
 def quoted(text: str) -> str:
@@ -144,132 +230,102 @@ def quoted(text: str) -> str:
     return dumped.strip()
 
 
-def _moved(model: str, folder: Path) -> str:
-    path = Path(model.removeprefix(_RECORDED))
-    moves = model.startswith(_RECORDED) and not path.is_absolute()
-    return _RECORDED + _relative(path, folder) if moves else model
-
-
-def _relative(path: Path, folder: Path) -> str:
-    return Path(os.path.relpath(path, folder)).as_posix()
-
-
-def _check_gate(wishes: Wishes, survey: Survey, ini: IniFile | None) -> None:
-    """Validate the gate as pytest does, with other models for missing ones: only the command line can be invalid."""
-    text = _gate_file(wishes, survey, {**dict.fromkeys(_EXAMPLES, "python:absent:model"), **wishes.models})
+def _checked_gate(survey: Survey, models: Mapping[str, str], ini: IniFile | None) -> GateKeys:
+    """Return the gate as pytest reads it, with other models for missing ones: only the command line can be invalid."""
+    text = _gate_file(survey, {**dict.fromkeys(_ABSENT, "python:absent:model"), **models})
     try:
-        file = load_gate_file(wishes.directory / _GATE_FILE, text.encode())
-        root = Path(os.path.abspath(wishes.directory)) if ini is None else ini.path.parent
+        file = load_gate_file(Path(_GATE_FILE), text.encode())
+        root = Path.cwd() if ini is None else ini.path.parent
         config = resolve_gate(file.layers(_GATE), file=file, gate=_GATE, default_name=_GATE, root=root)
-        for spec in (*config.baselines.values(), config.candidate):
+        for spec in config.asked.values():
             if not is_built_in(spec):
                 raise unknown_provider(spec)
     except ConfigError as error:
         what = f"the gate would not be valid, and nothing was written: {error.what}"
         place = Where(key=error.where.key if error.where else None)
         raise ConfigError(what, where=place, evidence=error.evidence, cure=error.cure) from None
+    return config
 
 
-# --- the test and the ini file -------------------------------------------------------------------------------
-
-
-def test_file(folder: Path, ini: IniFile | None) -> Path:
-    """Return where pytest collects a new test: in this folder, or in the first folder of ini ``testpaths``."""
-    here = Path(os.path.abspath(folder))
-    written = ini.values.get("testpaths") if ini is not None else None
+def _test_file(ini: IniFile | None) -> Path:
+    """Return where pytest collects a new test: in the first folder of ini ``testpaths``, or in this folder."""
+    written = ini.values.get("testpaths") if ini is not None and ini.path.parent == Path.cwd() else None
     named = shlex.split(written) if isinstance(written, str) else list(written or ())
-    found = [ini.path.parent / word for word in named if ini is not None and (ini.path.parent / word).is_dir()]
-    if not found or any(Path(os.path.abspath(path)) in (here, *here.parents) for path in found):
-        return folder / _TEST_FILE
-    return Path(os.path.relpath(found[0] / _TEST_FILE))
+    return Path(next((folder for folder in named if Path(folder).is_dir()), ""), _TEST_FILE)
 
 
-def ini_lines(ini: IniFile | None, gate_file: str = _GATE_FILE) -> list[str]:
-    """Return the lines that an ini file needs to make a gate required; ``gate_file`` is relative to the ini file."""
-    there = ini.values if ini is not None else {}
-    keys: dict[str, list[str] | str] = {"required_plugins": ["pytest-ftgate"]}
-    keys |= {"addopts": ["--strict-markers", "--strict-config"]} if ini is None else {}
-    keys["ftgate_required"] = ["all"]
-    keys |= {"ftgate_config": gate_file} if gate_file != _GATE_FILE else {}
-    is_toml = ini is not None and ini.path.suffix == ".toml"
-    return [
-        f"{key} = {json.dumps(value) if is_toml else ' '.join([value] if isinstance(value, str) else value)}"
-        for key, value in keys.items()
-        if key not in there
-    ]
+def ini_lines(ini: IniFile | None) -> list[str]:
+    """Return the lines that an ini file lacks to make a gate required, in the language of the file."""
+    there, is_toml = (ini.values, ini.path.suffix == ".toml") if ini is not None else ({}, False)
+    keys = {key: words for key, words in _INI.items() if key not in there}
+    return [f"{key} = {json.dumps(words.split()) if is_toml else words}" for key, words in keys.items()]
 
 
-# --- output --------------------------------------------------------------------------------------------------
+# --- what is printed -----------------------------------------------------------------------------------------
 
 
-def _findings(found: Survey, survey: Survey) -> Iterator[str]:
-    """Yield what was found in the files, and what of it a gate will not like."""
-    data, audit = found.test.data, found.audit
+def _findings(survey: Survey) -> Iterator[str]:
+    """Yield what is in the files."""
+    data, audit = survey.test.data, survey.audit
     groups = len({example.group for example in data if example.group is not None})
+    outputs = f"outputs {'JSON' if survey.is_json else 'text'}"
+    if survey.labels:
+        shown = [f"{printable(label, 40)} {count:,}" for label, count in survey.labels.most_common(_LABELS_SHOWN)]
+        more = len(survey.labels) - len(shown)
+        outputs = f"labels {', '.join(shown)}{f' and {more:,} more' if more else ''}"
     grouped = f" in {plural(groups, 'group')}" if groups else ""
-    yield f"{_named(found.test)}{plural(len(data), 'example')}{grouped}, {_outputs(survey)}"
-    yield from _remarks(found.test, "--test-set")
+    yield from _about(survey.test, f"{plural(len(data), 'example')}{grouped}, {outputs}", "--test-set")
     usable = "all usable" if audit.usable == audit.rows else f"{audit.usable:,} usable"
     leaks = f"{audit.leaked + audit.leaked_near:,} leaked" if audit.leaked or audit.leaked_near else "no leaks"
     copies = f"{plural(audit.duplicates, 'duplicate')}, {plural(len(audit.near_rows), 'near duplicate')}"
-    yield f"{_named(found.training)}{plural(audit.rows, 'row')}, {usable}, {copies}, {leaks}"
-    yield from _remarks(found.training, "--training-set")
-    yield from (f"{_COLUMN}warning: {one}" for one in warnings(survey))
+    yield from _about(survey.training, f"{plural(audit.rows, 'row')}, {usable}, {copies}, {leaks}", "--training-set")
 
 
-def _named(source: Source) -> str:
-    return f"{shown_path(source.path):<{len(_COLUMN) - 1}} "
-
-
-def _remarks(source: Source, option: str) -> Iterator[str]:
+def _about(source: Source, holds: str, option: str) -> Iterator[str]:
+    yield f"{shown_path(source.path):<11} {holds}"
     if source.data.recognised:
         left_out = f"; {source.data.told_left_out}" if source.data.left_out else ""
         yield f"{_COLUMN}format: {source.data.recognised}{left_out}"
-    if source.fields:
-        named = ", ".join(f"{column} as {part}" for part, column in source.fields.items())
-        yield f"{_COLUMN}columns: {named} (--input, --expected)"
     if source.others:
-        others = ", ".join(shown_path(path) for path in source.others[:5])
-        yield f"{_COLUMN}other files: {others} ({option})"
+        yield f"{_COLUMN}other files: {', '.join(map(shown_path, source.others[:5]))} ({option})"
 
 
-def _outputs(survey: Survey) -> str:
-    if survey.outputs != "labels":
-        return f"outputs {'JSON' if survey.outputs == 'json' else 'text'}"
-    frequent = survey.labels.most_common(_LABELS_SHOWN)
-    shown = ", ".join(f"{printable(label, _LABEL_WIDTH)} {count:,}" for label, count in frequent)
-    more = len(survey.labels) - len(frequent)
-    return f"labels {shown}" + (f" and {more:,} more" if more else "")
+def _warnings(survey: Survey, config: GateKeys) -> Iterator[str]:
+    """Yield what the gate will find in the data, before any call is paid for."""
+    test, training, audit = survey.test.data, survey.training.data, survey.audit
+    try:
+        check_test_set(test)
+    except DataError as error:
+        yield f"{_COLUMN}error: {error.headline}"
+    gate = Context(config, test, training, audit, build_metrics(config, test, training, None), {}, clock.wall())
+    for check in (*findings.check(gate), *check_size(gate)):
+        if check.status in ("fail", "warning"):
+            yield f"{_COLUMN}warning {check.name}: {check.message}"
+    if audit.leaked or audit.leaked_near:
+        accepted = "; checks: {leaked_near: warn} accepts near duplicates" if audit.leaked_near else ""
+        yield f"{_COLUMN}fix: --dedupe writes copies without duplicates and leaks{accepted}"
 
 
 def _removed(copies: Sequence[Cleaned]) -> Iterator[str]:
     for copy in copies:
-        if copy.removed:
-            without = f", without {', '.join(copy.without)}, which JSON cannot hold" if copy.without else ""
-            rest = f"{shown_path(copy.path)} has the other {plural(len(copy.data), 'row')}{without}"
-            yield f"removed     {copy}: {rest}"
-    if copies and not any(copy.removed for copy in copies):
+        without = f", without {', '.join(copy.without)}, which JSON cannot hold" if copy.without else ""
+        rest = f"{shown_path(copy.source.path)} has the other {plural(len(copy.source.data), 'row')}{without}"
+        yield from [f"removed     {copy}: {rest}"] if copy.removed else ()
+    if not any(copy.removed for copy in copies):
         yield "removed     nothing, so no copies were written"
 
 
-def _next(wishes: Wishes, ini: IniFile | None, paths: Sequence[Path], copies: Sequence[Cleaned]) -> Iterator[str]:
-    """Yield what was written and the next steps; an existing ini file is left to the user."""
-    yield f"wrote       {'  '.join(map(shown_path, paths))}"
-    gate_file, steps = wishes.directory / _GATE_FILE, []
-    missing = [role for role in _EXAMPLES if role not in wishes.models]
-    steps.append([f"put your models into {shown_path(gate_file)}:" if missing else f"review {shown_path(gate_file)}"])
+def _next(models: Mapping[str, str], ini: IniFile | None, train_on: Sequence[Path]) -> Iterator[str]:
+    """Yield the next steps; an existing ini file is left to the user."""
+    missing = [role for role in _ABSENT if role not in models]
+    steps = [[f"put your models into {_GATE_FILE}:" if missing else f"review {_GATE_FILE}"]]
     steps[0] += [f"     {role + ':':<10} {{provider: openai, model: ...}}" for role in missing]
-    lacking = ini_lines(ini, _relative(gate_file, ini.path.parent)) if ini is not None else []
-    if ini is not None and lacking:
+    if ini is not None and (lacking := ini_lines(ini)):
         table = f" in {ini.header}" if ini.path.suffix == ".toml" else ""
-        into = (
-            f"{shown_path(ini.path)} exists. Set these lines{table}, and add --strict-markers and --strict-config to "
-        )
-        steps.append([f"{into}addopts, so that a skipped or missing gate fails the run:"])
-        steps[-1] += [f" {line}" for line in lacking]
-    if copies and copies[-1].removed:
-        steps.append([f"train on {shown_path(copies[-1].path)}, not on the original"])
-    test = shlex.quote(shown_path(test_file(wishes.directory, ini)))
+        lines = f"{shown_path(ini.path)} exists. Set these lines{table}, so that a missing gate fails the run:"
+        steps.append([lines, *(f" {line}" for line in lacking)])
+    steps += [[f"train on {shown_path(path)}, not on the original"] for path in train_on]
+    test = shlex.quote(shown_path(_test_file(ini)))
     steps += [[f"python -m pytest {test} --ftgate-plan    # free"], [f"python -m pytest {test}"]]
     for number, (first, *others) in enumerate(steps, start=1):
         yield f"{'next' if number == 1 else '':<12}{number}. {first}"

@@ -87,7 +87,7 @@ def test_a_gate_that_init_wrote_for_csv_judges(project: Project) -> None:
     project.own()
     result = command(project, "init", "--baseline", "python:own:weak", "--candidate", "python:own:good")
     assert result.returncode == 0, result.stderr
-    assert "utterance as input, intent as expected" in result.stdout
+    assert "format: utterance/intent CSV" in result.stdout
     assert project.gate("test_finetune.py")["verdict"] == "pass"
 
 

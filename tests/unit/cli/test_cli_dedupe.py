@@ -3,7 +3,6 @@
 import csv
 import gzip
 import json
-import re
 from datetime import date, datetime
 from decimal import Decimal
 from pathlib import Path
@@ -11,8 +10,8 @@ from pathlib import Path
 import pytest
 from gate_project import label, write_jsonl
 
-from pytest_ftgate.cli.init import Wishes, write_project
-from pytest_ftgate.cli.survey import look
+from pytest_ftgate.checks.audit import check_test_set
+from pytest_ftgate.cli.init import look, write_project
 from pytest_ftgate.config import load_gate_file
 from pytest_ftgate.data import load_examples
 from pytest_ftgate.errors import ConfigError, DataError
@@ -23,7 +22,7 @@ LOGIN = "Ann cannot log in to the shop since the update of yesterday evening, sa
 
 def init(**wishes):
     said = []
-    write_project(Wishes(Path(), dedupe=True, **wishes), said.append)
+    write_project(said.append, dedupe=True, **wishes)
     return " ".join(" ".join(said).split())
 
 
@@ -79,8 +78,8 @@ def test_cleaned_copies_are_written_beside_the_originals(folder, write):
     assert f"train on train.deduped{suffix}" in said
     keys = load_gate_file(folder / "ftgate.yaml").root.value["gates"]["finetune"]
     assert (keys["test_set"], keys["training_set"]) == (f"test.deduped{suffix}", f"train.deduped{suffix}")
-    survey = look(folder, folder / keys["test_set"], folder / keys["training_set"], {})
-    assert (len(survey.test.data), survey.refused, survey.audit.rows) == (60, None, 222)
+    survey = look(folder / keys["test_set"], folder / keys["training_set"], {})
+    assert (len(survey.test.data), survey.audit.rows) == (60, 222)
     assert (survey.audit.duplicates, survey.audit.conflicts) == (1, 1)  # a contradiction is for a person
     assert survey.audit.near_rows == survey.audit.leaked_rows == survey.audit.leaked_near_rows == ()
 
@@ -98,7 +97,7 @@ def test_a_row_that_repeats_with_its_id_is_a_duplicate(folder, role):
     for name, one in data.items():
         as_jsonl(folder / name, [*one, *(more if name == role else ())])
     with pytest.raises(DataError, match="duplicate id"):
-        write_project(Wishes(Path()), print)
+        write_project(print)
     assert f"{len(more) // 2 + 1} exact duplicate" in init()
     copied = [json.loads(line) for line in (folder / f"{role}.deduped.jsonl").read_text().splitlines()]
     assert copied == [*data[role], *more[: len(more) // 2]]
@@ -158,11 +157,9 @@ def test_warnings_name_the_copies(folder, write):
     write(folder / "train", training)
     said = init()
     copy = path.with_name(f"test.deduped{path.suffix}")
-    (place,) = re.findall(r"cannot use this test set: (\S+):\d+", said)
-    assert place == copy.name
-    assert re.findall(r"cannot use this test set: (.*?) warning", said + " warning") == [
-        look(folder, copy, folder / f"train{path.suffix}", {}).refused
-    ]
+    with pytest.raises(DataError) as caught:
+        check_test_set(load_examples(copy))
+    assert f"error: {caught.value.headline} " in said
 
 
 def test_a_copy_is_never_written_over(folder):
