@@ -309,19 +309,15 @@ def test_questions_are_asked_once_for_all_gates(endpoint: EndpointProject) -> No
     assert set(endpoint.asked.values()) == {1}
 
 
-def test_a_metric_and_a_provider(project: Project) -> None:
+def test_a_metric(project: Project) -> None:
     shown(project, BOOK, metric="conftest.py")
-    provider = file_of(BOOK, "conftest.py (provider)")
-    project.file("conftest.py", (project.path / "conftest.py").read_text(encoding="utf-8") + provider)
-    models = {role: {"provider": "table", "right": n, "revision": "1"} for role, n in (("b", 20), ("c", 50))}
     project.gate_test(
         "def test_gate():\n    from conftest import first_word\n    assert first_word('refund', 'refund now') == 1.0\n",
-        baseline=models["b"], candidate=models["c"], metric=["first_word", "exact_match"], margin=0.1,
-    )  # fmt: skip
+        metric=["first_word", "exact_match"],
+    )
     gate = passed(project.gate())
     assert "Gaffke" in gate["method"]
-    assert gate["candidate"]["metrics"]["exact_match"] == pytest.approx(50 / 60)
-    assert (gate["candidate"]["n_stored"], project.gate()["candidate"]["n_stored"]) == (0, 60)
+    assert set(gate["candidate"]["metrics"]) >= {"first_word", "exact_match"}
 
 
 def _tool_call(name: str) -> list[dict[str, Any]]:
@@ -438,38 +434,27 @@ def test_grades_by_several_people(project: Project) -> None:
     assert project.judge(metric="human_grade", margin=0.5)["verdict"] == "error"
 
 
-def test_a_rule(project: Project) -> None:
-    """A rule can fail a gate that all other rules pass, but cannot pass one that another rule fails."""
-    shown(project, BOOK, rule="conftest.py (rule)")
-    project.gate_test()
-    own = check(project.gate(), "answer_length")
-    assert (own["status"], own["observed"], own["required"]) == ("pass", len("shipping"), 80)
-    rows = [{"id": f"t{i}", "output": label(i) if i < 59 else "x" * 100} for i in range(60)]
-    write_jsonl(project.path / "ft.jsonl", rows)
-    gate = project.gate()
-    assert (gate["verdict"], check(gate, "answer_length")["status"]) == ("fail", "fail")
-    project.result.stdout.fnmatch_lines(["*answer_length*100 characters*"])
-    project.predictions("ft.jsonl", 60, wrong_at=range(20))
-    gate = project.gate()
-    assert (gate["verdict"], check(gate, "answer_length")["status"]) == ("fail", "pass")
-
-
 @pytest.mark.parametrize(
-    ("body", "verdict"),
+    ("body", "right", "verdict"),
     [
-        ("raise ValueError('no')", "error"),
-        ("return [1]", "error"),
-        ("return 3", "error"),
-        ("return [Check('a', 'fine', 'b')]", "error"),
-        ("return [Check('a', 'pass', 'b', observed={1})]", "error"),
-        ("pass", "pass"),
+        ("yield Check('own', 'pass', 'fine', 1, 2)", 56, "pass"),
+        ("yield Check('own', 'fail', 'too long', 100, 80)", 56, "fail"),
+        ("yield Check('own', 'pass', 'fine')", 40, "fail"),  # a rule cannot pass what another one fails
+        ("raise ValueError('no')", 56, "error"),
+        ("return [1]", 56, "error"),
+        ("return 3", 56, "error"),
+        ("return [Check('a', 'fine', 'b')]", 56, "error"),
+        ("return [Check('a', 'pass', 'b', observed={1})]", 56, "error"),
+        ("pass", 56, "pass"),
     ],
 )
-def test_a_rule_that_is_broken_is_an_error_and_one_may_have_nothing_to_say(
-    project: Project, body: str, verdict: str
-) -> None:
+def test_a_rule_can_only_make_a_verdict_worse(project: Project, body: str, right: int, verdict: str) -> None:
     project.file("conftest.py", f"from pytest_ftgate import Check\ndef pytest_ftgate_checks(gate):\n    {body}\n")
-    assert project.judge()["verdict"] == verdict
+    project.predictions("ft.jsonl", 60, wrong_at=range(60 - right))
+    gate = project.judge()
+    assert gate["verdict"] == verdict
+    if "own" in body:
+        assert check(gate, "own")["status"] == ("fail" if "'fail'" in body else "pass")
 
 
 def test_every_titled_block_is_run() -> None:

@@ -11,8 +11,7 @@ from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
-import site_hooks
-from doc_pages import DOCS, ROOT
+from doc_pages import DOCS, PAGES, ROOT
 
 mkdocs = pytest.mark.skipif(
     not (find_spec("mkdocs") and find_spec("material")), reason="mkdocs is missing: pip install --group docs"
@@ -32,39 +31,17 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @mkdocs
-def test_every_page_is_there(site: Path) -> None:
-    for page in DOCS.rglob("*.md"):
-        name = page.relative_to(DOCS).with_suffix("")
-        built = site / (name.parent if name.name == "index" else name) / "index.html"
-        assert built.exists(), name
-
-
-@mkdocs
-def test_language_models_find_every_page(site: Path) -> None:
-    text = (site / "llms.txt").read_text(encoding="utf-8")
-    assert text.startswith("# pytest-ftgate\n\n> ")
-    links = re.findall(r"^- \[.+\]\((.+)\)$", text, flags=re.MULTILINE)
-    assert len(links) == len(list(DOCS.rglob("*.md")))
-    for link in links:
-        assert (site / link).exists(), link
-
-
-@mkdocs
-def test_a_page_has_one_title(site: Path) -> None:
-    """In the navigation, in search, and in the heading."""
+def test_every_page_is_there_and_has_one_title(site: Path) -> None:
+    """In the navigation, in search, in the list for language models, and in the heading."""
     listed = re.findall(r"^- \[(.+)\]\((.+)\)$", (site / "llms.txt").read_text(encoding="utf-8"), flags=re.MULTILINE)
     found = json.loads((site / "search" / "search_index.json").read_text(encoding="utf-8"))["docs"]
     searched = {one["location"]: one["title"] for one in found if "#" not in one["location"]}
     for title, link in listed:
+        assert (site / link).exists()
         page = DOCS / ("index.md" if link == "index.html" else f"{link.rstrip('/')}.md")
         heading = page.read_text(encoding="utf-8").partition("\n")[0].removeprefix("# ")
         assert title == heading == searched[link.removesuffix("index.html")]
-    assert len({title for title, _ in listed}) == len(listed) == len(searched)
-
-
-@mkdocs
-def test_it_can_be_searched(site: Path) -> None:
-    assert "f1_macro" in (site / "search" / "search_index.json").read_text(encoding="utf-8")
+    assert len(listed) == len(searched) == len([page for page in PAGES if page.is_relative_to(DOCS)])
 
 
 @mkdocs
@@ -85,9 +62,3 @@ def test_no_page_shows_raw_markdown(site: Path) -> None:
         assert "```" not in text, page
         assert not re.search(r"<p>(?:(?!</p>).)*^(?:- |\d\. |\| )", body, flags=re.MULTILINE | re.DOTALL), page
         assert "](" not in body, page
-
-
-def test_links_out_of_the_documentation_lose_the_link() -> None:
-    text = "[the example](../examples/voice_commands/README.md) and [money](money.md#a-limit), [gone](../absent.md)"
-    kept = "the example and [money](money.md#a-limit), [gone](../absent.md)"
-    assert site_hooks.within(text, DOCS, DOCS) == kept

@@ -61,13 +61,32 @@ _PLACES = {
 
 
 def pages() -> dict[str, str]:
-    """Return all generated pages as text, by their path under ``docs``."""
-    return {
+    """Return all generated files as text, by their path under ``docs``."""
+    found = {
         "reference/gate-file.md": _gate_file(),
         "reference/metrics-and-checks.md": _metrics_and_checks(),
         "reference/command-line.md": _command_line(),
         "reference/python-and-json.md": _python_and_json(),
     }
+    return {**found, "llms.txt": _site(found)}
+
+
+def _site(found: Mapping[str, str]) -> str:
+    """Return the list of the site's pages for language models (llmstxt.org), as in the navigation of mkdocs.yml."""
+    import yaml
+
+    site = yaml.safe_load((ROOT / "mkdocs.yml").read_text(encoding="utf-8"))
+    parts = [f"# {site['site_name']}", f"> {site['site_description']}"]
+    for part in site["nav"]:
+        for title, names in part.items():
+            links = [f"## {title}", ""]
+            for name in names:
+                page = found.get(name) or (ROOT / "docs" / name).read_text(encoding="utf-8")
+                heading = page.partition("\n")[0].removeprefix("# ")
+                link = "index.html" if name == "index.md" else f"{name.removesuffix('.md')}/"
+                links.append(f"- [{heading}]({link})")
+            parts.append("\n".join(links))
+    return "\n\n".join(parts) + "\n"
 
 
 def _page(title: str, *parts: str) -> str:

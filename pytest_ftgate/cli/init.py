@@ -72,7 +72,7 @@ class Survey:
         """Return the labels of the test set with their counts; none for JSON and for texts, which do not repeat."""
         outputs = [expected_text(one).strip() for one in self._expected]
         distinct = {one for one in outputs if not is_blank(one)}
-        is_text = self.is_json or len(distinct) > max(2, len(outputs) // _ROWS_PER_LABEL)
+        is_text = self.is_json or len(distinct) * _ROWS_PER_LABEL > len(outputs)
         return Counter() if is_text else Counter(outputs[: len(self.test.data)])
 
     @cached_property
@@ -155,7 +155,7 @@ def look(
 def _source(found: Sequence[Path], names: Sequence[str], columns: Mapping[str, str], *, repeats: bool) -> Source:
     """Read the first file: in the columns that the user names, else in the format of its keys, as a gate does."""
     path, *others = found
-    fields = {part: column for part, column in columns.items() if column in names and column != part}
+    fields = {part: column for part, column in columns.items() if column in names}
     try:
         RowReader(fields).check_header(names)
     except DataError as error:

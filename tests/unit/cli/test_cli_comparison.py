@@ -192,6 +192,7 @@ CHANGES: list[tuple[GateResult, GateResult, str, str]] = [
     (*candidate(model="ft:2"), "candidate model", "openai:ft:1 -> ft:2"),
     (*candidate(latency_p50_s=0.05), "candidate latency_p50_s", "23 ms -> 50 ms"),
     (*candidate(latency_p50_s=0.025), "", ""),
+    (*changed(test_set=TestSetResult()), "", ""),  # nothing is known of it
     (replace(GATE, baselines=TWO), replace(GATE, baselines=ONE), "baseline few_shot", "60.0 % -> absent"),
     (replace(GATE, baselines=ONE), replace(GATE, baselines=TWO), "baseline few_shot", "absent -> 60.0 % f1_macro"),
     (SLICED, replace(SLICED, slices=(replace(SLICED.slices[0], verdict=None),)), "slice lang de", "pass -> not judged"),

@@ -173,8 +173,8 @@ def test_a_copy_is_never_written_over(folder):
 
 
 def test_without_duplicates_the_originals_stay(folder):
-    for name, prefix, n in (("test", "customer", 60), ("train", "training", 220)):
-        as_jsonl(folder / name, rows(n, prefix))
+    data = {"test": rows(60, "customer"), "train": rows(220, "training")}
+    before = {name: as_jsonl(folder / name, one).read_bytes() for name, one in data.items()}
     assert "removed nothing" in init()
     assert 'training_set: "train.jsonl"' in (folder / "ftgate.yaml").read_text()
-    assert not [*folder.glob("*deduped*")]
+    assert {path.stem: path.read_bytes() for path in folder.glob("*.jsonl")} == before
