@@ -216,7 +216,7 @@ class RowReader:
         if other not in (None, columns.format) and unmapped:
             cure = f'this row is {other.title}; all rows need the format of the first row or of "format"'
         else:
-            likely = likely_columns(absent, [name for name in row if name not in columns.column.values()])
+            likely = _likely_columns(absent, [name for name in row if name not in columns.column.values()])
             pairs = ", ".join(f"{name}: {listed([likely[name]]) if name in likely else 'NAME'}" for name in absent)
             cure = f"map the columns: fields: {{{pairs}}}"
             if not self._mappable:
@@ -225,7 +225,7 @@ class RowReader:
         raise DataError(what, evidence=f"found: {listed(row)}", cure=cure)
 
 
-def likely_columns(wanted: Mapping[str, str], free: Collection[str]) -> dict[str, str]:
+def _likely_columns(wanted: Mapping[str, str], free: Collection[str]) -> dict[str, str]:
     """Return the ``free`` columns that probably hold the missing parts; ``wanted`` has the expected column of each."""
     left, found = {one.strip().lower(): one for one in free if one.lower() not in NEVER}, dict[str, str]()
     for name, column in wanted.items():
