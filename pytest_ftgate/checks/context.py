@@ -6,10 +6,10 @@ from collections.abc import Iterable, Iterator, Mapping
 from copy import copy
 from dataclasses import dataclass, field, replace
 from functools import cached_property, partial
-from typing import TYPE_CHECKING, Any, Literal, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 from pytest_ftgate.checks.audit import TrainingAudit
-from pytest_ftgate.checks.freshness import LastGreen
+from pytest_ftgate.checks.ledger import Attempt, LastGreen
 from pytest_ftgate.checks.parts import Parts
 from pytest_ftgate.config import GateKeys, ModelSpec
 from pytest_ftgate.config.requirements import CHANGEABLE
@@ -34,9 +34,6 @@ from pytest_ftgate.runs.judging import Judging
 from pytest_ftgate.runs.measure import Measured, compare_scored, count_right, forgiven_roles
 from pytest_ftgate.runs.runner import sample_job
 from pytest_ftgate.statistics.evidence import Comparison
-
-if TYPE_CHECKING:
-    from pytest_ftgate.checks.attempts import Attempt
 
 Purpose = Literal["latency", "test", "guard"]
 
@@ -165,6 +162,11 @@ class Context:
     def whole(self) -> DataSet:
         """Return the test set with the examples that do not count from the second attempt on."""
         return self.test if self.attempt is None else self.attempt.whole
+
+    @property
+    def may_show(self) -> DataSet | None:
+        """Return the test examples that may be shown, where attempts are limited; None: all of them."""
+        return None if self.attempt is None else self.attempt.shown
 
     @property
     def test_sets(self) -> dict[str, DataSet]:

@@ -1,14 +1,11 @@
 """Check how fresh a verdict is: how old its answers are, and what has changed since the gate last passed."""
 
-from __future__ import annotations
-
-import json
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import asdict, dataclass
-from typing import TYPE_CHECKING, Any, ClassVar
 
 from pytest_ftgate import clock
+from pytest_ftgate.checks.context import Context
+from pytest_ftgate.checks.ledger import LastGreen
 from pytest_ftgate.config import GateKeys
 from pytest_ftgate.errors import StoreError
 from pytest_ftgate.models.protocol import Prediction
@@ -18,14 +15,10 @@ from pytest_ftgate.runs.measure import made_at
 from pytest_ftgate.runs.store import Store
 from pytest_ftgate.text import DAY_S, day, excerpt, plural, show_age
 
-if TYPE_CHECKING:
-    from pytest_ftgate.checks.context import Context
-
 PREFIX = "green: "
 """Prefix of the names of notes on green verdicts."""
 
 _ANSWERED_BY = ("baseline", "candidate", "test_set", "training_set", "repeats", "guards")
-_LATEST = 1e11  # seconds since the epoch
 
 _AGAIN = "Ask the models again with --ftgate-cache=refresh, or record them again. If the gate then fails, retrain."
 _UNDATED = (
@@ -37,39 +30,6 @@ _REVISION = (
     "Set revision on the model: a name for its weights, changed with them. Later sessions then ask only what is new."
 )
 _FUTURE = "Correct the clock of this machine, or record the predictions again."
-
-
-@dataclass(frozen=True)
-class LastGreen:
-    """Hold what is remembered of the last green verdict of a gate.
-
-    Attributes:
-        judged_at: seconds since the epoch.
-        test_set: SHA-256 of its bytes, in hex.
-        examples: number of test examples.
-        models: by role, the name that must not change: see :func:`_model_names`.
-    """
-
-    __pydantic_config__: ClassVar[Any] = {"strict": True, "extra": "forbid"}
-
-    judged_at: float
-    test_set: str
-    examples: int
-    models: dict[str, str]
-
-    def to_text(self) -> str:
-        """Return the verdict as the JSON text of a note."""
-        return json.dumps(asdict(self), sort_keys=True)
-
-    @classmethod
-    def from_text(cls, text: str | None) -> LastGreen | None:
-        """Return the verdict in a note; None if there is none, or its text is something else."""
-        from pydantic import TypeAdapter
-
-        with suppress(ValueError):
-            green = TypeAdapter(cls).validate_json(text or "")
-            return green if 0 <= green.judged_at < _LATEST else None
-        return None
 
 
 def filed_as(config: GateKeys, nodeid: str) -> str:

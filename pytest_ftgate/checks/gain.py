@@ -4,8 +4,8 @@ from collections import Counter
 from collections.abc import Iterator
 
 from pytest_ftgate.checks.advice import loss_advice
+from pytest_ftgate.checks.attempts import shown_answers
 from pytest_ftgate.checks.context import Context, Found
-from pytest_ftgate.checks.shown import hides, shown_flips
 from pytest_ftgate.data import expected_text
 from pytest_ftgate.result import Action, Check, opponent
 from pytest_ftgate.runs.measure import flips
@@ -23,15 +23,20 @@ _UNBOUNDED = "Use a metric that scores each answer, such as accuracy, and move t
 def check(gate: Context) -> Found:
     """Find the gain over each baseline, that over the best one with its examples, and check each."""
     decided, matches = gate.comparisons[gate.best], gate.config.matches
-    only_shown = shown_flips(gate, _BROKEN_KEPT) if hides(gate) else {}
+    told, shown = flips(gate.scored[gate.best], gate.scored["candidate"], gate.deciding.name, _BROKEN_KEPT), {}
+    if gate.may_show is not None:
+        shown = {"broken": (), "wrong": ()}
+        if answers := shown_answers(gate):
+            found = flips(answers[gate.best], answers["candidate"], gate.deciding.name, _BROKEN_KEPT)
+            shown = {name: found[name] for name in shown}
     facts = {
         **vars(decided),
         "margin": None if matches else decided.required,
         "margin_proven": None if matches else decided.reaches_margin,
         "p_value": decided.p_margin if gate.config.evidence == "proven" else decided.p_zero,
         "gains": gate.comparisons,
-        **flips(gate.scored[gate.best], gate.scored["candidate"], gate.deciding.name, _BROKEN_KEPT),
-        **only_shown,
+        **told,
+        **shown,
     }
     best_first = {gate.best: decided, **gate.comparisons}.items()
     return Found(facts, [one for role, comparison in best_first for one in _checks(gate, role, comparison)])

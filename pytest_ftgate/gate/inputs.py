@@ -10,7 +10,6 @@ from pytest_ftgate.checks.audit import TrainingAudit, audit_training_set, check_
 from pytest_ftgate.checks.context import Context
 from pytest_ftgate.checks.freshness import last_green
 from pytest_ftgate.checks.judging import prepare_judging
-from pytest_ftgate.checks.ledger import Answers
 from pytest_ftgate.checks.parts import prepare_parts
 from pytest_ftgate.config import GateKeys
 from pytest_ftgate.data import DataSet
@@ -22,10 +21,10 @@ from pytest_ftgate.models.prompt import refuse_unsent_media
 from pytest_ftgate.result import TestSetResult, TrainingResult
 
 
-def read_inputs(config: GateKeys, services: Services, nodeid: str, answers: Answers | None = None) -> Context:
+def read_inputs(config: GateKeys, services: Services, nodeid: str, answers: frozenset[str] | None = None) -> Context:
     """Read the data, and build metrics and models; with ``max_attempts`` for this attempt, on the examples that count.
 
-    ``answers`` are the candidate's, if they are known.
+    ``answers`` are the hashes of the candidate's, if they are known.
 
     Raises:
         FtgateError: an input cannot be read or used.

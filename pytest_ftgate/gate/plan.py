@@ -6,9 +6,9 @@ from dataclasses import dataclass, field, replace
 from math import ceil, isfinite
 from typing import Any
 
+from pytest_ftgate.checks.attempts import part_of
 from pytest_ftgate.checks.context import Context, RunName, jobs
 from pytest_ftgate.checks.ready import improved
-from pytest_ftgate.checks.shown import may_show, part_of
 from pytest_ftgate.config import GateKeys
 from pytest_ftgate.data import Example, expected_text
 from pytest_ftgate.errors import FtgateError
@@ -164,7 +164,7 @@ def plan_gate(
 
 
 def _plan(gate: Context, services: Services, preview: int) -> Plan:
-    asked = replace(gate, test=may_show(gate))
+    asked = replace(gate, test=gate.may_show or gate.test)
     first = replace(asked.test, examples=asked.test.examples[: max(1, preview)])
     answered: dict[str, Run] = {}
     if preview:

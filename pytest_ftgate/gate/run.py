@@ -8,7 +8,6 @@ from pytest_ftgate import clock
 from pytest_ftgate.checks import advice, attempts, rules
 from pytest_ftgate.checks.context import Context, result_of
 from pytest_ftgate.checks.freshness import keep_green, until_judged
-from pytest_ftgate.checks.ledger import Answers
 from pytest_ftgate.config import GateKeys
 from pytest_ftgate.errors import ConfigError, FtgateError, guarded
 from pytest_ftgate.gate.calls import calibrate_judges, calling, run_all, run_judges
@@ -50,7 +49,7 @@ def _with_known_answers(gate: Context, services: Services) -> Context:
     No call is made, and the verdict stays red. Where anything is missing or in error, the gate is returned as it is;
     so is an attempt that the ledger does not have, since ``max_attempts`` limits looks at the gain.
     """
-    unseen = gate.attempt is not None and not gate.attempt.may_be_seen
+    unseen = gate.may_show is not None and not (gate.attempt and gate.attempt.is_known)
     if unseen or gate.verdict != "fail" or any(one.kind != "data" for one in gate.checks if one.status in RED):
         return gate
     options: dict[str, Any] = {"stores": services.stores, "ask": False}
@@ -74,11 +73,11 @@ def read_gate(
     *,
     nodeid: str,
     reviewed: tuple[Check, ...] = (),
-    answers: Answers | None = None,
+    answers: frozenset[str] | None = None,
 ) -> Context | Judged:
     """Read the inputs and run the free checks, also where one fails; return a judged gate if inputs are unusable.
 
-    ``answers`` are the candidate's, if they are known.
+    ``answers`` are the hashes of the candidate's, if they are known.
     """
     try:
         gate = read_inputs(config, services, nodeid, answers)

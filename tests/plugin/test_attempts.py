@@ -25,8 +25,7 @@ from gate_project import (
 )
 
 from pytest_ftgate.checks import attempts
-from pytest_ftgate.checks.ledger import fingerprint, same_test_set
-from pytest_ftgate.checks.shown import may_be_shown
+from pytest_ftgate.checks.ledger import fingerprint, may_be_shown, same_test_set
 from pytest_ftgate.data import Example
 
 LEDGER = "ftgate-attempts.jsonl"

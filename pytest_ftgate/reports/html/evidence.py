@@ -10,9 +10,9 @@ from itertools import repeat
 from math import isfinite
 from typing import Any, Literal
 
+from pytest_ftgate.checks.attempts import shown_answers
 from pytest_ftgate.checks.audit import row_pairs
 from pytest_ftgate.checks.context import Context
-from pytest_ftgate.checks.shown import hides, shown_answers
 from pytest_ftgate.data import canonical_json, expected_text
 from pytest_ftgate.metrics import Metric
 from pytest_ftgate.models import Completion
@@ -87,7 +87,7 @@ def collect(gate: Context) -> Evidence:
     """Return the texts of a gate that was judged."""
     answers = None
     if gate.best in gate.scored:
-        shown = shown_answers(gate) if hides(gate) else gate.scored
+        shown = shown_answers(gate)
         answers = side_by_side(gate.deciding, shown, gate.best) if shown else None
     return Evidence(answers, _prompts(gate), row_pairs(gate.training, gate.training, gate.audit.near_rows))
 
