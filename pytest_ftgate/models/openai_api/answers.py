@@ -20,6 +20,8 @@ from pytest_ftgate.models.protocol import Completion, finish_in, is_count
 from pytest_ftgate.text import kind_of
 
 _REASONING = re.compile("reason|think|thought")  # DeepSeek's reasoning_content, OpenRouter's reasoning, and others
+_NO_REASONING = ("role", "content", "refusal", "tool_calls", "function_call", "name", "id", "type", "object", "index")
+_REASONED = re.compile(r'reasoning_tokens": [1-9]')
 _OF_TEXT = ("text", "output_text")
 
 
@@ -34,17 +36,24 @@ def read_answer(body: object, endpoint: Endpoint) -> Completion:
     content, thought = _texts(message.get("content"), thinking=False), _texts(message.get("content"), thinking=True)
     if content is None:
         raise _broken(f"the content is {kind_of(message['content'])}, neither text nor parts of text", data, endpoint)
-    refusal, calls = message.get("refusal"), message.get("tool_calls")
-    named = (text for key, text in message.items() if isinstance(text, str) and _REASONING.search(key))
-    reasoning = [text for text in dict.fromkeys((thought, *named)) if text]  # vLLM gives one text under two names
+    refusal, calls, usage = message.get("refusal"), message.get("tool_calls"), fields(data.get("usage"))
+    calls = [message["function_call"]] if message.get("function_call") else calls  # of an older API
+    silent = not content.strip()  # whatever else the message holds is then reasoning
+    names = (key for key in message if _REASONING.search(key) or (silent and key not in _NO_REASONING))
+    beside = [message[key] for key in names]
+    # vLLM gives one text under two names, OpenRouter as text and in parts.
+    texts = dict.fromkeys(text for text in (thought, *beside) if text and isinstance(text, str))
+    reasoning = [*texts] or [json.dumps(value, ensure_ascii=False) for value in beside if value]
     if isinstance(refusal, str) and refusal:
         finish, content = "refusal", content or refusal
     elif isinstance(calls, list) and calls:
         reasoning += [content] if content else []  # what is said beside the calls
         content = calls_text(calls)
+    elif finish == "stop" and silent and _REASONED.search(json.dumps(usage)):
+        finish = "cut_off"  # all that it wrote is hidden
     return Completion(
         endpoint.masked(content),
-        **_token_counts(data.get("usage")),
+        **_token_counts(usage),
         finish=finish,
         reasoning=endpoint.masked("\n".join(reasoning)) or None,
     )
@@ -95,21 +104,24 @@ def _decoded(body: object, endpoint: Endpoint) -> Mapping[str, Any]:
 
 def _first_choice(data: Mapping[str, Any], endpoint: Endpoint) -> tuple[Mapping[str, Any], str]:
     choices = data.get("choices")
-    if not isinstance(choices, list) or not choices:
-        if data.get("error"):  # routers report a provider's failure so, as HTTP 200
-            error = error_in(data)
-            code = error.get("code")
-            raise refused(Refusal(code if is_count(code) and code >= 400 else 200, error, str(data["error"])), endpoint)
+    first = choices[0] if isinstance(choices, list) and choices else None
+    # Routers report a provider's failure so, as HTTP 200.
+    failed = next((part for part in (data, fields(first)) if part.get("error")), None)
+    if failed is not None:
+        error = error_in(failed)
+        code = error.get("code")
+        status = code if is_count(code) and code >= 400 else 200
+        raise refused(Refusal(status, error, str(failed["error"])), endpoint)
+    if first is None:
         raise _broken("it holds no choice", data, endpoint)
-    message = choices[0].get("message") if isinstance(choices[0], Mapping) else None
+    message = fields(first).get("message")
     if not isinstance(message, Mapping):
         raise _broken("its first choice holds no message", data, endpoint)
-    return message, finish_in(choices[0], data, {"finish_reason": data.get("status")})
+    return message, finish_in(first, data, {"finish_reason": data.get("status")})
 
 
-def _token_counts(usage: object) -> dict[str, Any]:
+def _token_counts(counts: Mapping[str, Any]) -> dict[str, Any]:
     """Return the token counts of an answer; anything that is not a count is left out."""
-    counts = fields(usage)
     details = fields(counts.get("prompt_tokens_details"))
     return {
         "input_tokens": count_or_none(counts.get("prompt_tokens")),

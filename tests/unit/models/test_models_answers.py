@@ -29,6 +29,8 @@ CALL = {"id": "1", "type": "function", "function": {"name": "f", "arguments": '{
 THOUGHT = {"type": "thinking", "thinking": [{"type": "text", "text": "hm "}, {"type": "text", "text": "so"}]}
 
 
+THOUGHT_ABOUT = {"completion_tokens": 9, "completion_tokens_details": {"reasoning_tokens": 9}}
+
 # --- answers -------------------------------------------------------------------------------------------------
 
 
@@ -56,7 +58,15 @@ THOUGHT = {"type": "thinking", "thinking": [{"type": "text", "text": "hm "}, {"t
         (body(None, tool_calls=[{}]), Completion("[{}]")),
         (body("hi", reasoning_content="so"), Completion("hi", reasoning="so")),
         (body("hi", reasoning="so"), Completion("hi", reasoning="so")),
-        (body("hi", reasoning={"effort": 1}), Completion("hi")),
+        (body("hi", reasoning={"effort": 1}), Completion("hi", reasoning='{"effort": 1}')),
+        (body("hi", reasoning={}, reasoning_details=[], annotations=[1]), Completion("hi")),
+        (body("hi", reasoning="so", reasoning_details=[{"text": "so"}]), Completion("hi", reasoning="so")),
+        (body(None, thinking_blocks=[{"thinking": "so"}]), Completion("", reasoning='[{"thinking": "so"}]')),
+        (body("", cot="so", name="m", annotations=[]), Completion("", reasoning="so")),
+        (body("", usage=THOUGHT_ABOUT), Completion("", output_tokens=9, finish="cut_off")),
+        (body("hi", usage=THOUGHT_ABOUT), Completion("hi", output_tokens=9)),
+        (body("", usage={"reasoning_tokens": 0}), Completion("")),
+        (body(None, "function_call", function_call=CALL["function"]), Completion('[{"arguments":{"x":1},"name":"f"}]')),
         ({"choices": [*body("one")["choices"], *body("two")["choices"]]}, Completion("one")),
     ],
 )
@@ -151,9 +161,13 @@ def test_a_body_that_is_no_chat_completion(data, word):
     ],
 )
 def test_an_error_in_an_answer_of_http_200_is_that_error(told, shown, retryable):
-    with pytest.raises(ModelError, match="overloaded") as caught:
-        read_answer({"error": told}, HERE)
-    assert (caught.value.retryable, shown in caught.value.what) == (retryable, True)
+    failed = body("")
+    failed["choices"][0]["error"] = told
+    for data in ({"error": told}, {**body("hi"), "error": told}, failed):
+        with pytest.raises(ModelError, match="overloaded") as caught:
+            read_answer(data, HERE)
+        assert (caught.value.retryable, shown in caught.value.what) == (retryable, True)
+    assert read_answer({**body("hi"), "error": None}, HERE).text == "hi"
 
 
 def test_an_answer_above_20_mb_is_broken(failing, ask, build, server, monkeypatch):
