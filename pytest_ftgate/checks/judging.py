@@ -22,7 +22,7 @@ from pytest_ftgate.runs.calibration import read_items
 from pytest_ftgate.runs.judging import Judge, Judging
 
 _OPERATION = ("name", "price", "concurrency", "timeout_s", "retries", "api_key_env", "revision", "served_as", "params")
-_ADAPTER = re.compile("lora|adapter", re.IGNORECASE)
+ADAPTER = re.compile("lora|adapter", re.IGNORECASE)
 """Names of parameters that choose weights, such as ``lora`` of llama.cpp."""
 _PORTS = {"http": 80, "https": 443}
 
@@ -138,7 +138,7 @@ def identity(spec: ModelSpec) -> tuple[Any, ...]:
             host = "localhost"
         port, path = parts.port or _PORTS.get(parts.scheme), normpath(f"/{unquote(parts.path).lstrip('/')}")
         params = (options.get("params") or {}).items()
-        adapters = canonical_json({name: value for name, value in params if _ADAPTER.search(name)})
+        adapters = canonical_json({name: value for name, value in params if ADAPTER.search(name)})
         return spec.provider, parts.scheme, host, port, path, str(options["model"]).strip().lower(), adapters
     if spec.provider in ("python", "recorded"):
         return spec.provider, options.get("target") or options.get("path")

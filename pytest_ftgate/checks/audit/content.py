@@ -57,7 +57,8 @@ _DIGIT = re.compile(r"[\d#]")
 _NUMBERED = re.compile(r"(?<!\S)[^\s\d#]*[\d#]\S*")
 _DATED = re.compile(r"\b\d{4}-\d{2}-\d{2} \d{2}:\d{2}(?::\d{2})?\b")
 _VARIABLE = re.compile(
-    r"\b\d{4}-\d{2}-\d{2}(?:t\d{2}:\d{2}(?::\d{2})?)?\b|\b\d{1,2}[./]\d{1,2}[./]\d{2,4}\b"  # dates
+    r"\b\d{4}-\d{2}-\d{2}(?:t\d{2}:\d{2}(?::\d{2}(?:\.\d+)?)?(?:z|[+-]\d{2}:?\d{2})?)?\b"  # dates and times
+    r"|\b\d{1,2}[./]\d{1,2}[./]\d{2,4}\b"
     r"|\b[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f-]{22}\b"  # UUIDs
     r"|#\w+"  # ticket numbers
     r"|\b(?=(?:[\w-]*\d){3})(?![\w-]*[^\W\d_]{5})[\w-]{4,}\b"  # other ids: at least three digits, and no whole word

@@ -8,8 +8,8 @@ Source: A. Broder, On the resemblance and containment of documents (1997).
 import re
 from collections import Counter
 from collections.abc import Hashable, Iterable, Iterator, Mapping, Sequence, Set
-from itertools import islice
-from typing import Literal, NamedTuple, TypeVar
+from itertools import islice, pairwise
+from typing import NamedTuple, TypeVar
 
 from pytest_ftgate.checks.audit.content import (
     MARKS,
@@ -29,29 +29,38 @@ from pytest_ftgate.data.normalize import INSTRUCTIONS
 
 K = TypeVar("K", bound=Hashable)
 
-_RUN = 8
-"""Words by which a text is looked for; a text of so many is not the same by chance."""
-
-_RUN_OF_SIGNS = 20
-"""As many signs of a script without spaces are as certain."""
+_RUN, _RUN_OF_SIGNS = 8, 20
+"""Words by which a text is looked for, which are not the same by chance; and signs of a script without spaces."""
 
 _HALF = 0.4
 """How certain must be what stands in an output where a delimiter or a frame is on one side of it only."""
 
 _ASIDE, _TWO = 6, 10
-"""Words around a sentence, and of a content behind another, that make it unlikely that somebody wrote it so again."""
-
+"""Words around a sentence, and of a content with another one, that make it unlikely that somebody wrote it so again."""
 
 _SHARED = 10
 """The fewest different texts that must stand before or after a text before it counts as a frame."""
 
-_NEXT = 6
-"""Words next to a text by which a frame is known."""
+_NEXT, _NEAR = 6, 400
+"""Words next to a text by which a frame is known, and characters in which another content is looked for."""
 
-_DELIMITERS, _STOPS = frozenset(':>)]}([{<"|=#-\n\t'), frozenset(".?!。")
+_LONG_OUTPUT = 1_000
+"""Characters of an output that is no list of answers."""
+
+_FEWEST, _SAMPLE = 1_000, 20_000
+"""Rows by which it is judged whether words usually follow each other."""
+
+_FOREIGN = 0.65
+"""The share of words around a text that never follow each other elsewhere, from which they belong to no row."""
+
+_STOPS = ".?!。"
+_INNER = re.compile(rf"[ ,;'’*_`~…、{_STOPS}]*")
+"""What may stand between two words of one text."""
+_APART = re.compile(r"(?:[\W_]|\d+(?:[^\w\s]\d+)+(?!\w))*")
+"""What is between a content and the next word: signs, dates and times."""
+_ITEM, _NUMBERING = re.compile(r" ?\.\d{1,3}(?!\S)"), re.compile(r"[\d.):*\s-]*")
 _SIGN = re.compile(rf"[{SIGNS}]")
-_SPEAKER = re.compile(rf"^(\W*)[^\W\d_]+(?=[ {MASK}:,.]*[\]:>|)-])")
-_DIGITS = re.compile(r"\d+")
+_DIGITS, _LISTED = re.compile(r"\d+"), re.compile(r"[,;|\n]")
 _ANSWER = re.compile(r"[^\w\n]*\nassistant\t([^\n]*)")
 
 
@@ -86,18 +95,25 @@ class _Side(NamedTuple):
     """What is next to a content on one side of it.
 
     Attributes:
-        words: the next words, empty if there are none, or a delimiter is between.
+        words: the next words, empty if the content ends here: at the end of the text, a delimiter, a number or a date.
         stop: the mark between them that ends a sentence, if any.
-        content: whether all of the text on this side is another content.
+        content: whether another content is next to it.
+        pairs: the words that follow each other from the content on, in pairs.
     """
 
     words: str = ""
     stop: str = ""
     content: bool = False
+    pairs: tuple[tuple[str, str], ...] = ()
 
 
 class _Hit(NamedTuple):
-    """A text of a training row with a test content, and its answer, which is None outside of inputs."""
+    """A text of a training row with a test content.
+
+    Attributes:
+        answer: that of the row; None where it is not known which answer belongs to the content.
+        size: the words of the text.
+    """
 
     row: int
     text: str
@@ -105,14 +121,17 @@ class _Hit(NamedTuple):
     sides: tuple[_Side, _Side] = (_Side(), _Side())
     size: int = 0
 
-    def stands_alone(self, part: str, content: str, frames: Set[tuple[int, str]]) -> bool:
+    def stands_alone(self, part: str, content: str, frames: Set[tuple[int, str]], joints: "_Joints") -> bool:
         """Return whether the content, whose words are the part, does not continue in the text around it."""
         words = part.count(" ") + 1
-        sentence = words >= _RUN and self.size - words >= _ASIDE
+        sentence, much = (
+            words >= _RUN and self.size - words >= _ASIDE,
+            self.size - words >= _RUN and says(part, SUBSTANTIAL),
+        )
         for number, side in enumerate(self.sides):
-            ends = sentence and side.stop and (number == 0 or side.stop == content[-1])
-            ends = ends or not side.words or (side.content and self.size >= _TWO) or (number, side.words) in frames
-            if not ends:
+            ends = not side.words or (side.content and self.size >= _TWO) or (number, side.words) in frames
+            ends = ends or (sentence and side.stop != "" and (number == 0 or side.stop == content[-1]))
+            if not (ends or (much and self.answer is not None and joints.end(side.pairs, certain=words >= _RUN))):
                 return False
         return True
 
@@ -123,16 +142,42 @@ class _Hit(NamedTuple):
         return True
 
 
+class _Joints:
+    """Tell by a sample of texts whether one text goes on from a word to the next, or another one begins there."""
+
+    def __init__(self, wholes: Iterable[str]) -> None:
+        self._first, self._last, self._pairs = Counter[str](), Counter[str](), Counter[tuple[str, str]]()
+        self._texts = 0
+        for whole in wholes:
+            words = whole.split(" ")
+            self._texts += 1
+            self._first[words[0]] += 1
+            self._last[words[-1]] += 1
+            self._pairs.update(pairwise(words))
+
+    def end(self, pairs: Sequence[tuple[str, str]], *, certain: bool) -> bool:
+        """Return whether the content ends before these words: they are foreign, as most never follow each other.
+
+        If ``certain`` also where the first pair is rarer than it would be in texts that are joined at random.
+        """
+        if self._texts < _FEWEST:
+            return False
+        first, following = pairs[0]
+        apart = self._last[first] * self._first[following] >= self._pairs[pairs[0]] * self._texts
+        return (certain and apart) or sum(one not in self._pairs for one in pairs) >= _FOREIGN * len(pairs)
+
+
 def leaks(
     training: DataSet, test: DataSet, said: Sequence[str], outputs: Sequence[str], tested: Sequence[str]
 ) -> Iterator[tuple[int, int]]:
     """Yield test rows with the training rows that hold what they say. All such rows of both sets are named.
 
     A content has leaked where it stands by itself in a text of a training row: it is the whole text, or what is next to
-    it is a delimiter, a number, a speaker, another content, or text that stands next to others too; whole sentences
-    also where much other text is around them. Outside of the inputs it must have eight words, within them it must have
-    so many or an equal output. Ids, long numbers and dates may differ if the outputs are equal. What the training set
-    answers differently is decided by the text around it, so it is a leak only with an equal output.
+    it is a delimiter, a number, another content, or text that stands next to others too; whole sentences also where
+    much other text is around them, and where words are next to it that do not follow elsewhere. Outside of the inputs
+    it must have eight words, within them it must have so many, another content beside it or an equal output. Ids, long
+    numbers and dates may differ if the outputs are equal. What the training set answers differently is decided by the
+    text around it, so it is a leak only with an equal output.
 
     ``said`` and ``tested`` are the contents of both sets, ``outputs`` the stripped outputs of the training set.
     """
@@ -148,37 +193,42 @@ def leaks(
     answers = [normalized_input(expected_text(example.expected)) for example in test]
     expects = {part: {answers[row] for row in rows} for part, rows in parts.items()}
     certain = {part for part in parts if _weight(part) >= 1}
-    contents = {*wholes, *parts}
+    contents = {one for one in (*wholes, *parts) if says(one, SUBSTANTIAL)}
     hits: dict[str, list[_Hit]] = {}
+    holding = set[int]()
     for row, (text, whole) in enumerate(zip(said, wholes, strict=True)):
         for part, at in index.find(whole):
-            output = normalized_input(outputs[row])
-            equal = output in expects[part] or "" in expects[part]
             if part == whole:
-                hits.setdefault(part, []).append(_Hit(row, text, output))
-            elif equal or part in certain or "\t" in text:
-                before, after = _around(masked(text), at, part)
-                turn, answered = before.endswith("\nuser\t"), _ANSWER.match(after)
-                if turn and answered:
-                    output = answered[1]
-                elif part not in certain and (turn or not equal):
-                    continue
-                sides = _side(before, contents, -1), _side(after, contents, 0)
+                hits.setdefault(part, []).append(_Hit(row, text, normalized_input(outputs[row])))
+                continue
+            if part in contents:
+                holding.add(row)
+            equal = expects[part] & _answers(outputs[row])
+            output: str | None = min(equal, default=normalized_input(outputs[row]))
+            known = bool(equal) or "" in expects[part] or part in certain
+            if known or "\t" in text or part in contents:
+                sides, turn, answer = _sides(text, at, part, contents)
+                if turn and answer is not None:
+                    output = answer
+                elif part not in certain and (turn or not known):
+                    if turn or not any(side.content for side in sides):
+                        continue
+                    output = None
                 hits.setdefault(part, []).append(_Hit(row, text, output, sides, whole.count(" ") + 1))
     for row, text in _beside(training, outputs):
         whole = words_of(masked(text))
         for part, at in index.find(whole):
             if part in certain:
                 hits.setdefault(part, []).append(_Hit(row, text, None))
-            elif says(part, SUBSTANTIAL):
-                before, after = _around(masked(text), at, part)
-                sides = _side(before, contents, -1), _side(after, contents, 0)
+            elif part in contents:
+                sides, *_ = _sides(text, at, part, contents)
                 if _weight(part) >= _HALF and not all(side.words for side in sides):
                     sides = _Side(), _Side()
                 hits.setdefault(part, []).append(_Hit(row, text, None, sides, whole.count(" ") + 1))
     frames = _frames(hits)
+    joints = _Joints(islice((one for row, one in enumerate(wholes) if row not in holding), _SAMPLE) if holding else ())
     for part, rows in parts.items():
-        found = [hit for hit in hits.get(part, ()) if hit.stands_alone(part, tested[rows[0]], frames)]
+        found = [hit for hit in hits.get(part, ()) if hit.stands_alone(part, tested[rows[0]], frames, joints)]
         decided = says(part, SUBSTANTIAL) and len({hit.answer for hit in found} - {None}) == 1
         named: set[int] = set()
         for asked in rows:
@@ -192,18 +242,47 @@ def leaks(
             named.update(leaked)
 
 
-def _side(text: str, contents: Set[str], next_to: Literal[0, -1]) -> _Side:
-    """Return what is next to a content in the text on one side of it, whose end ``next_to`` is next to the content."""
-    near = text.strip(" *_`~'…")
-    if not any(map(str.isalpha, near)) and not near[next_to:][:1].isdigit():
+def _answers(output: str) -> set[str]:
+    """Return an output, and the answers that it lists."""
+    listed = _LISTED.split(output) if len(output) < _LONG_OUTPUT else ()
+    return {normalized_input(output), *(normalized_input(_NUMBERING.sub("", one, count=1)) for one in listed)}
+
+
+def _sides(text: str, first: int, part: str, contents: Set[str]) -> tuple[tuple[_Side, _Side], bool, str | None]:
+    """Return what is around a part of a text, which begins with its word of this number.
+
+    Also whether the part begins a turn of the user, and the answer to that turn.
+    """
+    text = masked(text)
+    spans = [match.span() for match in islice(TOKEN.finditer(text), first, first + part.count(" ") + 1)]
+    before, after, words = text[: spans[0][0]], text[spans[-1][1] :], part.split(" ")
+    answered = _ANSWER.match(after)
+    sides = _side(before[::-1], words[0], contents, before=True), _side(after, words[-1], contents, before=False)
+    return sides, before.endswith("\nuser\t"), answered and answered[1]
+
+
+def _side(near: str, word: str, contents: Set[str], *, before: bool) -> _Side:
+    """Return what is next to a content in the text on one side of it; the text before it is given backwards.
+
+    ``word`` is the last one of the content on this side.
+    """
+    gap = _APART.match(near)[0]  # type: ignore[index]  # it matches nothing, too
+    item = before and _ITEM.match(near)
+    far = near[len(gap) :]
+    if item or not _INNER.fullmatch(gap) or (not any(map(str.isalpha, far)) and (gap.strip() or not far)):
         return _Side()
-    near = _SPEAKER.sub(rf"\1{MASK}", _DIGITS.sub(MASK, near))
-    beyond = near.lstrip(".?!。 ") if next_to == 0 else near.rstrip(".?!。 ")
-    if beyond[next_to:][:1] in _DELIMITERS:
-        return _Side()
-    words = beyond.split(" ")
-    stop = near[next_to] if near[next_to] in _STOPS else ""
-    return _Side(" ".join(words[:_NEXT] if next_to == 0 else words[-_NEXT:]), stop, words_of(text) in contents)
+    beside = far[:_NEAR][::-1] if before else far[:_NEAR]
+    words, tokens = _DIGITS.sub(MASK, beside).split(" "), TOKEN.findall(beside)
+    runs = (tokens[-size:] if before else tokens[:size] for size in range(SUBSTANTIAL, len(tokens) + 1))
+    content = any(" ".join(run) in contents for run in runs)
+    near_by = [*tokens[-_RUN:], word] if before else [word, *tokens[:_RUN]]
+    pairs = tuple(pairwise(near_by))
+    return _Side(
+        " ".join(words[-_NEXT:] if before else words[:_NEXT]),
+        next((sign for sign in gap if sign in _STOPS), ""),
+        content,
+        pairs[::-1] if before else pairs,
+    )
 
 
 def _frames(hits: Mapping[str, Sequence[_Hit]]) -> set[tuple[int, str]]:
@@ -235,12 +314,6 @@ def _weight(part: str) -> float:
     words = [word for word in part.split(" ") if word[0].isalnum()]
     signs = sum(map(bool, map(_SIGN.match, words)))
     return (len(words) - signs) / _RUN + signs / _RUN_OF_SIGNS
-
-
-def _around(text: str, first: int, part: str) -> tuple[str, str]:
-    """Return the text before and after a part of it, which begins with its word of this number."""
-    spans = [match.span() for match in islice(TOKEN.finditer(text), first, first + part.count(" ") + 1)]
-    return text[: spans[0][0]], text[spans[-1][1] :]
 
 
 def copies_but_for_ids(said: Sequence[str], outputs: Sequence[str]) -> Iterator[tuple[int, int]]:

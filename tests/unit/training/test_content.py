@@ -173,10 +173,13 @@ FORMS = {  # of a text and its number: an input, or an input and an output
     "enumerated": lambda text, i: f"{i}. {text}",
     "numbered": lambda text, i: f"Q{i}: {text}",
     "dated": lambda text, i: f"2026-03-{i % 28 + 1:02} {text}",
+    "at a time": lambda text, i: f"2026-03-{i % 28 + 1:02}T14:{i % 60:02}:00Z {text}",
     "timed": lambda text, i: f"[14:{i % 60:02}] {text}",
     "speaker and time": lambda text, i: f"[{('Anna', 'Boris')[i % 2]} 14:{i % 60:02}] {text}",
     "speaker": lambda text, i: f"{('Anna', 'Boris', 'Clara')[i % 3]}: {text}",
     "JSON": lambda text, _: json.dumps({"text": f"\n{text}"}),
+    "a form": lambda text, _: f"q={quote_plus(text)}&lang=en",
+    "the second of two": lambda text, i: f"1. {SAID[i + 700]}\n2. {text}",
     "JSON in JSON": lambda text, _: json.dumps({"body": json.dumps({"text": f'"{text}" é'})}),
     "HTML in HTML": lambda text, _: html.escape(html.escape(f'"{text}"')),
     "marked": lambda text, _: f"**Question:** _{text}_",
@@ -195,6 +198,28 @@ def test_a_row_in_another_form_is_a_leak_and_its_neighbour_is_none(form):
     )
     assert audit(training + planted, PLANTED).leaked == len(PLANTED)
     assert audit(training + others, PLANTED).leaked == 0
+
+
+LONG_ONES = sum(len(text.split()) >= 8 for text in SAID[:60])  # so much is not said again by chance
+FOREIGN = ["Anna", "Boris", "Clara", "Dmitri", "Emine", "Farid", "Greta", "Hector", "Ingrid", "Jamal"]
+AROUND = {  # of a text and its number, with the answer of the text or another one
+    "foreign words before": (lambda text, i: f"{' '.join(RNG.sample(FOREIGN, 9))} wrote {text}", label, 60),
+    "foreign words after": (lambda text, i: f"{text} {' '.join(RNG.sample(FOREIGN, 9))}", label, 60),
+    "other rows before": (lambda text, i: f"{SAID[i + 600]} {SAID[i + 700]} {text}", label, 60),
+    "another row after": (lambda text, i: f"{text} {SAID[i + 600]} today", label, 60),
+    "another row and its answer": (lambda text, i: f"{SAID[i + 600]} {text}", lambda _: "other", 60),
+    "two answers": (lambda text, i: f"{SAID[i + 600]} {text}", lambda text: f"other, {label(text)}", 60),
+    "foreign words, another answer": (lambda text, i: f"{' '.join(FOREIGN)} {text}", lambda _: "other", LONG_ONES),
+    "usual words": (lambda text, i: f"{text} and {' '.join(SAID[i + 600].split()[:2])} is blocked, too", label, 0),
+}
+
+
+@pytest.mark.parametrize(("form", "answer", "leaked"), AROUND.values(), ids=AROUND)
+def test_a_short_text_within_others(form, answer, leaked):
+    """Words that never follow each other in other rows are no part of a question, and another row is none, either."""
+    planted = [(form(text, i), answer(text)) for i, text in enumerate(SAID[:60])]
+    more = [f"{text} and {who} {what} is blocked, too" for text in SAID[300:400] for who in WHO for what in WHAT[:2]]
+    assert audit([*SAID[600:], *more, *planted], SAID[:60]).leaked == leaked
 
 
 @pytest.mark.parametrize(

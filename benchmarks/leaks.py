@@ -1,0 +1,295 @@
+"""Which test rows are found in a training set, by the form in which they are hidden there.
+
+60 test rows of each of four public data sets are planted into its training set in one form after another: labels of
+bank questions (Banking77) and of voice commands (CLINC150), code (codealpaca) and Japanese questions (JCommonsenseQA).
+The column "clean" counts the reported test rows that were not planted; with no row planted it is that of "none".
+
+python benchmarks/leaks.py                                      # downloads the data sets
+python benchmarks/leaks.py --folder FOLDER                      # which has the files
+python benchmarks/leaks.py --folder FOLDER --form JSON --show   # one form, with what was missed
+"""
+
+from __future__ import annotations
+
+import argparse
+import csv
+import html
+import io
+import json
+import random
+import urllib.request
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote, quote_plus
+
+from pytest_ftgate.checks.audit import audit_training_set
+from pytest_ftgate.data import examples_from, normalized_input
+
+GITHUB = "https://raw.githubusercontent.com/"
+BANKING = "PolyAI-LDN/task-specific-datasets/master/banking_data/"
+CLINC = "clinc/oos-eval/master/data/"
+CODE = "sahil280114/codealpaca/master/data/"
+JAPANESE = "yahoojapan/JGLUE/main/datasets/jcommonsenseqa-v1.3/"
+PLANTED = 60
+
+Text = str
+Row = tuple[Any, str]
+Hide = Callable[[str, str, random.Random, Sequence[tuple[str, str]]], Row]
+"""Return a training row that holds a text with this answer; the last argument has other rows of the training set."""
+
+INSTRUCTION = (
+    "You are the assistant of a bank. Read the message of the customer below carefully, think about what is wanted, "
+    "and answer with exactly one of the categories that you were taught, in lower case, on one line, without any "
+    "explanation, quotes or punctuation, because another program reads your answer and forwards the customer. "
+)
+ALPACA = (
+    "Below is an instruction that describes a task. Write a response that appropriately completes the request.\n\n"
+    "### Instruction:\n{}\n\n### Response:"
+)
+SPEAKERS = ["Anna", "Boris", "Clara", "Dmitri", "Emine", "Farid", "Greta", "Hector", "Ingrid", "Jamal"]
+MONTHS = ["January", "February", "March", "April", "May", "June", "July", "August", "September", "October"]
+LOOKALIKES = str.maketrans("aeopcx", "аеорсх")  # Cyrillic letters
+
+
+def behind(frame: str) -> Hide:
+    return lambda text, answer, _rng, _rows: (frame.replace("{}", text), answer)
+
+
+def framed(frame: Callable[[str, random.Random], str]) -> Hide:
+    return lambda text, answer, rng, _rows: (frame(text, rng), answer)
+
+
+def chat(*turns: tuple[str, str]) -> list[dict[str, str]]:
+    return [{"role": role, "content": content} for role, content in turns]
+
+
+def date(rng: random.Random) -> str:
+    return f"2026-{rng.randint(1, 12):02}-{rng.randint(1, 28):02}"
+
+
+def hour(rng: random.Random) -> str:
+    return f"{rng.randint(10, 23)}:{rng.randint(10, 59)}"
+
+
+def ticket(text: str, rng: random.Random) -> str:
+    return f"Ticket #{rng.randint(10_000, 99_999)} of {date(rng)}: {text} (order AB-{rng.randint(1000, 9999)})"
+
+
+def other(rows: Sequence[tuple[str, str]], rng: random.Random) -> str:
+    return rng.choice(rows)[0]
+
+
+def words(text: str) -> list[str]:
+    """Return words, or the single signs of a text without spaces."""
+    return text.split() if " " in text else list(text)
+
+
+def joined(parts: Sequence[str], text: str) -> str:
+    return (" " if " " in text else "").join(parts)
+
+
+def dropped(text: str, rng: random.Random) -> str:
+    parts = words(text)
+    del parts[rng.randrange(len(parts))]
+    return joined(parts, text)
+
+
+def typo(text: str, rng: random.Random) -> str:
+    at = rng.randrange(len(text))
+    return text[:at] + text[at + 1 :]
+
+
+def shuffled(text: str, rng: random.Random) -> str:
+    return joined(rng.sample(parts := words(text), len(parts)), text)
+
+
+def replaced(text: str, rng: random.Random) -> str:
+    parts = words(text)
+    parts[rng.randrange(len(parts))] = "which" if " " in text else "何"
+    return joined(parts, text)
+
+
+FORMS: dict[str, Hide] = {
+    "verbatim": behind("{}"),
+    "upper case": framed(lambda text, _: text.upper()),
+    "Alpaca template": behind(ALPACA),
+    "instruction": behind(INSTRUCTION + "{}"),
+    "instruction and template": behind(INSTRUCTION + "\n\nMessage: {}\n\nCategory:"),
+    "thanks": behind("{} Thanks!"),
+    "signature": behind("{}\n\nKind regards, sent from my phone with the mobile app"),
+    "earlier turn": lambda text, answer, rng, rows: (
+        chat(("user", text), ("assistant", answer), ("user", other(rows, rng))),
+        rng.choice(rows)[1],
+    ),
+    "number": framed(lambda text, rng: f"{rng.randint(1, 99)}. {text}"),
+    "number in brackets": framed(lambda text, rng: f"({rng.randint(1, 99)}) {text}"),
+    "Q and number": framed(lambda text, rng: f"Q{rng.randint(1, 99)}: {text}"),
+    "date": framed(lambda text, rng: f"{date(rng)} {text}"),
+    "date and time": framed(lambda text, rng: f"{date(rng)}T{hour(rng)}:00Z {text}"),
+    "written date": framed(lambda text, rng: f"{rng.randint(1, 28)} {rng.choice(MONTHS)} 2026, {hour(rng)}: {text}"),
+    "time": framed(lambda text, rng: f"[{hour(rng)}] {text}"),
+    "time at the end": framed(lambda text, rng: f"{text} ({hour(rng)})"),
+    "speaker and time": framed(lambda text, rng: f"[{rng.choice(SPEAKERS)} {hour(rng)}] {text}"),
+    "time and speaker": framed(lambda text, rng: f"{hour(rng)} {rng.choice(SPEAKERS)}: {text}"),
+    "speaker": framed(lambda text, rng: f"{rng.choice(SPEAKERS)}: {text}"),
+    "speaker in tags": framed(lambda text, rng: f"<{rng.choice(SPEAKERS)}> {text}"),
+    "ticket": framed(ticket),
+    "JSON": framed(lambda text, _: json.dumps({"text": text})),
+    "JSON with more": framed(lambda text, rng: json.dumps({"id": rng.random(), "text": text, "lang": "en"})),
+    "JSON in JSON": framed(lambda text, _: json.dumps({"body": json.dumps({"q": text})})),
+    "HTML": framed(lambda text, _: f"<p>{html.escape(text)}</p>"),
+    "HTML signs": framed(lambda text, _: "".join(f"&#{ord(sign)};" if sign in "aeo'のは" else sign for sign in text)),
+    "URL": framed(lambda text, _: quote(text)),
+    "form": framed(lambda text, _: f"q={quote_plus(text)}&lang=en"),
+    "Markdown": behind("**Question:** _{}_"),
+    "Markdown list": behind("- **{}**"),
+    "Markdown quote": behind("> {}"),
+    "Markdown heading": behind("## {}\n\nAnswer briefly."),
+    "underscores": framed(lambda text, _: text.replace(" ", "_")),
+    "question in quotes": behind('Please answer this: "{}"'),
+    "reasoning": lambda text, answer, rng, rows: (
+        other(rows, rng) + f" {rng.random()}",
+        f"<think>They ask: {text}\nThat is clear.</think>{answer}",
+    ),
+    "reasoning in a sentence": lambda text, answer, rng, rows: (
+        other(rows, rng) + f" {rng.random()}",
+        f'Okay, the user asks "{text}", so the answer must be this one. {answer}',
+    ),
+    "reverse task": lambda text, answer, rng, _rows: (f"Write message {rng.random()} for {answer}", text),
+    "system message": lambda text, answer, rng, rows: (
+        chat(("system", f"Example: {text} -> {answer}"), ("user", other(rows, rng))),
+        rng.choice(rows)[1],
+    ),
+    "further field": lambda text, answer, rng, rows: {
+        "input": f"{other(rows, rng)} {rng.random()}",
+        "expected": answer,
+        "context": f"As asked before: {text}",
+    },
+    "varied text before": lambda text, answer, rng, rows: (f"{other(rows, rng)} {other(rows, rng)} {text}", answer),
+    "varied text after": lambda text, answer, rng, rows: (f"{text} {other(rows, rng)} {other(rows, rng)}", answer),
+    "varied words before": framed(lambda text, rng: f"{' '.join(rng.choices(SPEAKERS, k=8))} met and wrote {text}"),
+    "two questions": lambda text, answer, rng, rows: (f"{text} {other(rows, rng)}", answer),
+    "two questions, second": lambda text, answer, rng, rows: (f"{other(rows, rng)} {text}", answer),
+    "two questions, lines": lambda text, _answer, rng, rows: ((row := rng.choice(rows))[0] + "\n" + text, row[1]),
+    "two questions, both answers": lambda text, answer, rng, rows: (
+        f"{(row := rng.choice(rows))[0]} {text}",
+        f"{row[1]}, {answer}",
+    ),
+    "two numbered questions": lambda text, answer, rng, rows: (
+        f"1. {(row := rng.choice(rows))[0]}\n2. {text}",
+        f"1. {row[1]}\n2. {answer}",
+    ),
+    "look-alike letters": framed(lambda text, _: text.translate(LOOKALIKES)),
+    "one typo": framed(typo),
+    "two typos": framed(lambda text, rng: typo(typo(text, rng), rng)),
+    "a word left out": framed(dropped),
+    "another word": framed(replaced),
+    "two other words": framed(lambda text, rng: replaced(replaced(text, rng), rng)),
+    "shuffled": framed(shuffled),
+}
+SHORT = ["verbatim", "upper case", "Alpaca template", "instruction", "number", "Q and number", "date", "speaker"]
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--folder", type=Path, help="where the files are; otherwise they are downloaded")
+    parser.add_argument("--form", nargs="+", default=list(FORMS))
+    parser.add_argument("--data", nargs="+", default=list(DATA))
+    parser.add_argument("--show", action="store_true", help="print what was missed, and clean rows that were reported")
+    options = parser.parse_args()
+    print(f"{'':<18}{'form':<30}{'leaked':>8}{'or near':>9}{'clean':>7}")
+    for name in options.data:
+        measure(name, *DATA[name](options.folder), options.form, show=options.show)
+
+
+def measure(name: str, training: list[Row], test: list[Row], forms: Sequence[str], *, show: bool) -> None:
+    """Print how many of the planted rows are found in each form, and how many others are reported.
+
+    Rows that are reported where these are planted verbatim, or nothing is, do not count as others.
+    """
+    seen = set[str]()
+    test = [row for row in test if (key := normalized_input(row[0])) not in seen and not seen.add(key)]
+    clean = reported(training, test)
+    known, dirty = {normalized_input(text) for text, _ in training}, clean[0] | clean[1]
+    print(f"{name:<18}{f'none of {len(test):,}':<30}{len(clean[0]):>8}{len(dirty):>9}", flush=True)
+    rows = [row for row in range(len(test)) if row not in dirty and normalized_input(test[row][0]) not in known]
+    short = [row for row in rows if len(test[row][0]) <= 24 and len(test[row][0].split()) <= 4]
+    for title, some, tried in ((name, rows, forms), (f"{name}, short", short, [one for one in SHORT if one in forms])):
+        if len(some) < PLANTED:
+            continue
+        planted = sorted(random.Random(1).sample(some, PLANTED))
+        same = set[int]().union(*reported([*training, *(test[row] for row in planted)], test))
+        for form in tried:
+            rng = random.Random(form)
+            copies = [FORMS[form](*test[row], rng, training) for row in planted]
+            leaked, near = reported([*training, *copies], test)
+            missed = [at for at, row in enumerate(planted) if row not in leaked | near]
+            others = (leaked | near) - {*planted} - dirty - same
+            counts = len(leaked & {*planted}), PLANTED - len(missed), len(others)
+            print(f"{title:<18}{form:<30}{counts[0]:>8}{counts[1]:>9}{counts[2]:>7}", flush=True)
+            for at in missed if show else ():
+                print("    missed", test[planted[at]], "in", copies[at])
+            for row in sorted(others) if show else ():
+                print("    clean ", test[row])
+
+
+def reported(training: Sequence[Any], test: Sequence[Row]) -> tuple[set[int], set[int]]:
+    """Return the test rows that leaked, and those with a near duplicate in the training set."""
+    sets = (
+        [row if isinstance(row, dict) else {"input": row[0], "expected": row[1]} for row in rows]
+        for rows in (training, test)
+    )
+    found = audit_training_set(*(examples_from(rows, origin="benchmark") for rows in sets))
+    return {row for row, _ in found.leaked_rows}, {row for row, _ in found.leaked_near_rows}
+
+
+# --- the data sets -----------------------------------------------------------------------------------------------
+
+
+def read(folder: Path | None, url: str, name: str) -> str:
+    if folder is not None:
+        return (folder / name).read_text(encoding="utf-8")
+    with urllib.request.urlopen(f"{GITHUB}{url}{name}") as answer:
+        text: str = answer.read().decode()
+    return text
+
+
+def banking(folder: Path | None) -> Iterator[list[Row]]:
+    for name in ("train.csv", "test.csv"):
+        rows = csv.DictReader(io.StringIO(read(folder, BANKING, name)))
+        yield [(row["text"].strip(), row["category"]) for row in rows]
+
+
+def clinc(folder: Path | None) -> Iterator[list[Row]]:
+    parts = json.loads(read(folder, CLINC, "data_full.json"))
+    for part in ("train", "test"):
+        yield [(text, label) for text, label in parts[part]]
+
+
+def code(folder: Path | None) -> Iterator[list[Row]]:
+    rows = json.loads(read(folder, CODE, "new_codealpaca.json"))
+    pairs = [("\n".join(filter(None, (row["instruction"], row["input"]))), row["output"]) for row in rows]
+    pairs = [(text, answer) for text, answer in pairs if text.strip() and answer.strip()]
+    random.Random(1).shuffle(pairs)
+    yield pairs[1_500:]
+    yield pairs[:1_500]
+
+
+def japanese(folder: Path | None) -> Iterator[list[Row]]:
+    rows = [json.loads(line) for line in read(folder, JAPANESE, "train-v1.3.json").splitlines()]
+    pairs = [(row["question"], row[f"choice{row['label']}"]) for row in rows]
+    random.Random(1).shuffle(pairs)
+    yield pairs[2_500:]
+    yield pairs[:2_500]
+
+
+DATA: dict[str, Callable[[Path | None], Iterator[list[Row]]]] = {
+    "Banking77": banking,
+    "CLINC150": clinc,
+    "code": code,
+    "Japanese": japanese,
+}
+
+if __name__ == "__main__":
+    main()
