@@ -6,7 +6,7 @@ only answers shorter then looks better, although a line in the prompt would do.
 
 from collections.abc import Iterator, Mapping, Sequence
 from functools import cache, reduce
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeAlias
 
 from pytest_ftgate.checks.context import Context
 from pytest_ftgate.config import ModelSpec
@@ -16,7 +16,7 @@ from pytest_ftgate.data.tool_calls import calls_in, declared_tools
 from pytest_ftgate.metrics import Metric, Scored
 from pytest_ftgate.metrics.custom import ExampleMetric
 from pytest_ftgate.metrics.labels import LabelSet
-from pytest_ftgate.metrics.reading import Kind, expected_loosely, read_leniently
+from pytest_ftgate.metrics.reading import Kind, expected_loosely, holds, read_leniently, renamed
 from pytest_ftgate.metrics.text import TextSimilarity
 from pytest_ftgate.models import Completion
 from pytest_ftgate.models.protocol import Stripping
@@ -31,22 +31,28 @@ _SHOWN = 60
 _FLAW_SHOWN = 150
 _LIMIT, _RAISED = 1_000, 4
 _MOST_LABELS = 20
+_READ = ("read leniently", "then also right")
 _ORDER: tuple[Status, ...] = ("pass", "inconclusive", "fail")
 
 Texts = list[list[str | None]]
 """The answers of a model, ``[repeat][example]``; None where there is none."""
 
+Flags: TypeAlias = Sequence[Sequence[bool]]
+"""Which answers of a model, ``[repeat][example]``."""
+
 
 class Reread(NamedTuple):
     """Hold the gain over one baseline by answers that are read leniently, with its status before and after.
 
-    ``scores`` are by role; ``cut_off`` is the number of the baseline's answers that are cut off and count as ties.
+    ``scores`` are by role; ``cut_off`` and ``held`` count the baseline's answers that count as ties: those that are cut
+    off, and those that hold the expected output in a form that cannot be read.
     """
 
     role: str
     compared: Comparison
     scores: Mapping[str, Scored]
     cut_off: int
+    held: Flags
     before: Status
     after: Status
 
@@ -56,21 +62,28 @@ def check(gate: Context) -> Iterator[Check]:
     if gate.config.goal == "format" or gate.deciding.judged or not gate.deciding.compares:
         return
     read = _Reader(gate)
-    texts = {role: read.texts(role) for role in gate.scored}
     for role, before in gate.comparisons.items():
-        cut_off = read.cut_off(role)
-        tied = [
-            [other if lost else one for one, other, lost in zip(*rows, strict=True)]
-            for rows in zip(texts[role], texts["candidate"], cut_off, strict=True)
-        ]
-        answers = {role: tied, "candidate": texts["candidate"]}
-        scores = {one: read.metric.score(read.expected, some) for one, some in answers.items()}
-        written = {one: gate.scored[one].scores[gate.deciding.name] for one in answers}
-        if not all((rightness(scores[one]) == rightness(written[one])).all() for one in answers):
-            compared = gate.compare(scores[role], scores["candidate"], role)
-            found = Reread(role, compared, scores, sum(map(sum, cut_off)), before.status, compared.status)
-            if found.before != found.after:
-                yield _check(gate, found)
+        found = _reread(gate, read, role, before)
+        if found.after == "pass":
+            held = read.held(role, found.scores)
+            again = _reread(gate, read, role, before, held) if any(map(any, held)) else found
+            found = again._replace(after="inconclusive") if again.after != "pass" else found
+        if found.before != found.after:
+            yield _check(gate, found)
+
+
+def _reread(gate: Context, read: "_Reader", role: str, before: Comparison, held: Flags = ()) -> Reread:
+    """Return the gain over a baseline as read leniently, with the answers that are cut off or ``held`` as ties."""
+    cut_off, theirs, own = read.cut_off(role), read.texts(role), read.texts("candidate")
+    ties = [[any(one) for one in zip(*flags, strict=True)] for flags in zip(cut_off, held or cut_off, strict=True)]
+    tied = [[b if tie else a for a, b, tie in zip(*rows, strict=True)] for rows in zip(theirs, own, ties, strict=True)]
+    answers = {role: tied, "candidate": own}
+    scores = {one: read.metric.score(read.expected, some) for one, some in answers.items()}
+    written = {one: gate.scored[one].scores[gate.deciding.name] for one in answers}
+    compared = before
+    if not all((rightness(scores[one]) == rightness(written[one])).all() for one in answers):
+        compared = gate.compare(scores[role], scores["candidate"], role)
+    return Reread(role, compared, scores, sum(map(sum, cut_off)), held, before.status, compared.status)
 
 
 class _Reader:
@@ -102,7 +115,31 @@ class _Reader:
             for repeat in self._whole(role)
         ]
 
-    def cut_off(self, role: str) -> list[list[bool]]:
+    def held(self, role: str, scores: Mapping[str, Scored]) -> Flags:
+        """Return which answers of a baseline lose, but hold what is expected; none where only its author can tell."""
+        if self._kind == "reasoning":
+            return []
+        expected = self._gate.expected
+        loses = self.metric.sign * (rightness(scores["candidate"]) - rightness(scores[role])) > 0
+        said = [[one.text if one and one.finish == "stop" else "" for one in repeat] for repeat in self._whole(role)]
+        names = self._names(said)
+        return [
+            [
+                bool(lost and text) and (holds(text, wanted, self._labels) or names.get(text) == expected_text(wanted))
+                for text, wanted, lost in zip(repeat, expected, loses, strict=True)
+            ]
+            for repeat in said
+        ]
+
+    def _names(self, said: Sequence[Sequence[str]]) -> dict[str, str]:
+        """Return which label each answer without a known label stands for."""
+        labels = self._labels
+        if labels is None:
+            return {}
+        pairs = ((text, value) for repeat in said for text, value in zip(repeat, self._gate.expected, strict=True))
+        return renamed((text, expected_text(value)) for text, value in pairs if labels.named_by(text) is None)
+
+    def cut_off(self, role: str) -> Flags:
         """Return which answers of a model are cut off, or never came."""
         return [[one is not None and one.finish == "cut_off" for one in repeat] for repeat in self._whole(role)]
 
@@ -147,8 +184,9 @@ def _first_reasoning(gate: Context) -> str | None:
 def _check(gate: Context, found: Reread) -> Check:
     written = gate.comparisons[found.role]
     after, before = (show_difference(one.gain, share=gate.share) for one in (found.compared, written))
+    how, also = ("with what is right in another form as ties", "ties") if found.held else _READ
     message = (
-        f"the form of answers decides: read leniently, the gain over {opponent(found.role)} is {after} instead of "
+        f"the form of answers decides: {how}, the gain over {opponent(found.role)} is {after} instead of "
         f"{before} ({found.after} instead of {found.before})"
     )
     improved = {role: _improved(gate, found, role) for role in (found.role, "candidate")}
@@ -159,7 +197,7 @@ def _check(gate: Context, found: Reread) -> Check:
     ]
     if counts:
         shown = next(_example(gate, role, rows[0]) for role, rows in improved.items() if rows)
-        message += f"; then also right: {' and '.join(counts)}, such as {shown}"
+        message += f"; {also}: {' and '.join(counts)}, such as {shown}"
     if found.cut_off:
         message += f"; {plural(found.cut_off, 'answer')} of {opponent(found.role)} cut off, counted as ties"
     return Check(

@@ -207,10 +207,21 @@ class LabelSet:
         return [leaf for _, _, value in json_within(text) for leaf in leaves_of(value)]
 
     def _alone(self, text: str) -> str | None:
-        """Return the only label in a short text; of one within another (a partial refund) the longer one counts."""
+        """Return the only label in a short text."""
         tokens = tokens_of(text)
         if len(tokens) > MOST_WORDS + self._longest:
             return None
+        places = self._places(tokens)
+        named = {label for _, _, label in places}
+        others = len(tokens) - max((end - start for start, end, _ in places), default=0)
+        return named.pop() if len(named) == 1 and others <= MOST_WORDS else None
+
+    def named_in(self, text: str) -> list[str | None]:
+        """Return all labels that a text names, in their order; None for one that could be several."""
+        return [label for _, _, label in self._places(tokens_of(text))]
+
+    def _places(self, tokens: Sequence[str]) -> list[tuple[int, int, str | None]]:
+        """Return where labels begin and end among tokens; of one within another (a partial refund) the longer one."""
         places: list[tuple[int, int, str | None]] = []
         for start, first in enumerate(tokens):
             words, longest = "", None
@@ -221,10 +232,11 @@ class LabelSet:
                 if words in self._by_words and not letter:
                     longest = (start, end, label)
             places += [] if longest is None else [longest]
-        outer = [one for one in places if not any(o != one and o[0] <= one[0] and one[1] <= o[1] for o in places)]
-        named = {label for _, _, label in outer}
-        others = len(tokens) - max((end - start for start, end, _ in outer), default=0)
-        return named.pop() if len(named) == 1 and others <= MOST_WORDS else None
+        reached, outer = 0, []
+        for one in places:
+            outer += [one] if one[1] > reached else []
+            reached = max(reached, one[1])
+        return outer
 
     def bare(self) -> "LabelSet":
         """Return the same labels for answers that are just a label, without a pattern or field."""

@@ -5,7 +5,9 @@ it uses the shape alone.
 """
 
 import re
-from collections.abc import Collection, Mapping
+import unicodedata
+from collections import Counter, defaultdict
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from typing import Any, Literal, TypeAlias
 
 from pytest_ftgate.data import expected_text
@@ -36,6 +38,78 @@ def read_leniently(
     if kind == "label" and labels is not None:
         return labels.named_by(answer, text) or answer
     return text if kind == "text" else _whole(text, expected)
+
+
+def holds(answer: str, expected: Any, labels: LabelSet | None = None) -> bool:
+    """Return whether an answer that is read as wrong holds all that is expected, in a form that is not the task's.
+
+    Every plain value of the expected output stands in it, under its key where the answer has keys. A number, or a label
+    among others, must be the first or the last one that is named, and a short text stand at the edge of a phrase.
+    """
+    text = _STOP_TOKENS.sub("", answer)
+    if labels is not None:
+        read, named = labels.named_by(answer, unfenced(without_blocks(text))), labels.named_in(text)
+        return read is None and labels.label_of(expected) in (*named[:1], *named[-1:])
+    wanted, numbers = container_of(expected), list(map(_numbers, _NUMBER.findall(text)))
+    if wanted is not None:
+        said = " ".join((_words(text), *(one for meant in numbers for one in meant), ""))
+        given = [pair for _, _, value in json_within(text) for pair in _pairs(value)]
+        asked = [pair for pair in _pairs(wanted) if pair[1] != " "]
+        under = {key: " ".join(leaf for one, leaf in given if one == key) for key, _ in given}
+        return bool(asked) and all(leaf in under.get(key, said) for key, leaf in asked)
+    words = tokens_of(expected_text(expected))
+    if len(words) == 1 and NUMBER.fullmatch(words[0]):
+        plain = NUMBER.fullmatch(text.strip()) is not None
+        return not plain and any(words[0] in one for one in (*numbers[:1], *numbers[-1:]))
+    if len(words) >= _LONG:
+        return _words(expected_text(expected)) in _words(text)
+    phrase, edge = r"\W+".join(map(re.escape, words)), r"[^\w\s]|\n"
+    found = rf"(?:^|{edge})\s*{phrase}\b|\b{phrase}\s*(?:$|{edge})"
+    return bool(words) and re.search(found, unicodedata.normalize("NFKC", text), re.IGNORECASE) is not None
+
+
+def renamed(answers: Iterable[tuple[str, str]]) -> dict[str, str]:
+    """Return which label each answer stands for, of pairs of an answer without a known label and the expected label.
+
+    An answer is another name of a label if at least 90 % of its examples, and at least three, expect that label; a name
+    alone may be what a model says to all, so there must be names of two labels.
+    """
+    counts: dict[str, Counter[str]] = defaultdict(Counter)
+    for answer, label in answers:
+        counts[answer][label] += 1
+    found = {answer: of.most_common(1)[0] for answer, of in counts.items()}
+    names = {answer: label for answer, (label, n) in found.items() if n >= max(3, 0.9 * counts[answer].total())}
+    return names if len(set(names.values())) > 1 else {}
+
+
+_LONG = 4
+_NUMBER = re.compile(r"[-\u2212]?\d(?:[\d.,'\u2019_ \u00a0\u202f{}]*\d)?")
+
+
+def _numbers(written: str) -> set[str]:
+    """Return what a number may mean: its last separator is a decimal one, or all of them group digits."""
+    digits = written.replace("\u2212", "-")
+    whole, _, rest = re.sub(r"[^-\d]", ".", digits).rpartition(".")
+    found = (re.sub(r"[^-\d]", "", digits), re.sub(r"[^-\d]", "", whole) + f".{rest}")
+    return {token for one in found for token in tokens_of(one)}
+
+
+def _words(text: str) -> str:
+    """Return the words of a text in lower case, each between spaces, with the parts of ``camelCase`` apart."""
+    apart = re.sub(r"(?<=[a-z\d])(?=[A-Z])|_", " ", text)
+    return "".join(f" {word.casefold()}" for word in tokens_of(apart)) + " "
+
+
+def _pairs(value: Any, key: str = "") -> Iterator[tuple[str, str]]:
+    """Yield the plain values in a JSON value, each with the key that it, or the list around it, stands under."""
+    if isinstance(value, dict):
+        for name, inner in value.items():
+            yield from _pairs(inner, _words(name))
+    elif isinstance(value, list):
+        for inner in value:
+            yield from _pairs(inner, key)
+    else:
+        yield key, _words(expected_text(value))
 
 
 def without_blocks(text: str) -> str:

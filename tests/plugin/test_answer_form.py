@@ -134,8 +134,51 @@ def test_a_gain_counts_by_what_answers_say(project: Project, metric: str, form: 
     assert form_checks(passed(project.judge(**keys))) == []
 
 
-@pytest.mark.parametrize("said", ["refund, invoice or shipping: {}", f"{LONG} {{}}"])
-def test_what_names_no_label_is_wrong_however_it_is_read(project: Project, said: str) -> None:
+# The right answers in a form that is not read: they hold all that is expected.
+HELD: dict[str, list[Callable[[int], str]]] = {
+    "accuracy": [
+        lambda i: f"1. {label(i)}\n2. {wrong(i)}",
+        lambda i: f"{label(i)} (not {wrong(i)})",
+        lambda i: f"<result><intent>{label(i)}</intent><confidence>0.9</confidence></result>",
+        lambda i: json.dumps({label(i): 0.8, wrong(i): 0.2}),
+        lambda i: f"{LONG} {label(i)}",
+        lambda i: {"refund": "remboursement", "invoice": "facture", "shipping": "livraison"}[label(i)],
+    ],
+    "exact_match": [
+        lambda i: f"intent: {label(i)}\nnumber: {i}",
+        lambda i: f"<intent>{label(i)}</intent><number>{i}</number>",
+        lambda i: json.dumps({"result": order(i), "note": None}),
+        lambda i: json.dumps(order(i))[:-1],
+        lambda i: json.dumps({key.upper(): value for key, value in order(i).items()}),
+    ],
+    "tool_call_exact": [
+        lambda i: json.dumps([{"tool": "getWeather", **call(i)["arguments"]}]),
+        lambda i: f"call:get_weather{{city:<escape>{label(i).title()}<escape>,days:{i}}}",
+        lambda i: json.dumps([{**call(i), "name": "mcp__weather__get_weather"}]),
+        lambda i: f"get_weather('{label(i).title()}', {i})",
+    ],
+    "token_f1": [lambda i: f"Sure! Here is what you asked for: {label(i)} of box{i}. Is there anything else?"],
+    "within": [lambda i: f"The total is {1000 + i:,} of 7.", lambda i: f"1'{i:03d},00 EUR", lambda i: f"1.{i:03d},00"],
+}
+
+
+@pytest.mark.parametrize(("metric", "form"), [(metric, form) for metric, forms in HELD.items() for form in forms])
+def test_what_holds_the_expected_output_is_a_tie(project: Project, metric: str, form: Callable[[int], str]) -> None:
+    """One baseline knows as much as the candidate in another form, and one answers otherwise in that form."""
+    wanted = {**WANTED, "within": lambda i: 1000 + i}[metric]
+    project.test_set(N, expected=wanted)
+    answers(project, "ft.jsonl", lambda i: text_of(wanted(i if i < 57 else i + 1)))
+    answers(project, "base.jsonl", lambda i: form(i) if i % 2 == 0 else text_of(wanted(i)))
+    spec = {"name": "within", "tolerance": 0} if metric == "within" else metric
+    keys = {"metric": spec, "baseline": BASE, "checks": {"weak_baseline": "warn"}}
+    (found,) = form_checks(ends(project.judge(**keys), "inconclusive"))
+    mentions(found, "right in another form as ties", "answers of baseline", "goal: format", "bare answer")
+    answers(project, "base.jsonl", lambda i: form(i + 1 + i % 4 // 2) if i % 2 == 0 else text_of(wanted(i)))
+    assert form_checks(passed(project.judge(**keys))) == []
+
+
+@pytest.mark.parametrize("said", [LONG, "refund, invoice or shipping?", "no idea"])
+def test_what_holds_nothing_is_wrong_however_it_is_read(project: Project, said: str) -> None:
     answers(project, "base.jsonl", formed(said))
     assert form_checks(passed(project.judge())) == []
 
@@ -200,8 +243,8 @@ def pytest_ftgate_metrics(): return {"same": same}
 def test_the_tags_of_one_model_are_stripped_of_all(project: Project) -> None:
     answers(project, "base.jsonl", formed("## Plan: shipping, or invoice? ## End {}"))
     tags = {"provider": "recorded", "path": "ft.jsonl", "strip_reasoning": ["## Plan", "## End"]}
-    assert form_checks(passed(project.judge())) == []
-    assert [one["status"] for one in form_checks(project.judge(candidate=tags))] == ["fail"]
+    found = [form_checks(project.judge(candidate=one)) for one in ("recorded:ft.jsonl", tags)]
+    assert [[one["status"] for one in some] for some in found] == [["inconclusive"], ["fail"]]
 
 
 def test_a_pattern_that_finds_several_labels_is_a_warning(project: Project) -> None:
