@@ -12,7 +12,6 @@ import pytest
 from pytest_ftgate.errors import ConfigError
 from pytest_ftgate.gate.state import sign_of_ci
 from pytest_ftgate.ini_file import HEADERS, INI_NAMES, IniFile, read_ini, reads_native
-from pytest_ftgate.plugin.planning import planning_option
 from pytest_ftgate.text import excerpt, nearest
 
 KEYS = (
@@ -34,6 +33,11 @@ _NO_TEST = {
     "version": ("-V", "--version"),
 }
 """The options that ask pytest for information in place of a test run, by their names in ``config.option``."""
+
+
+def planning_option(config: pytest.Config) -> str | None:
+    """Return the option that asks for plans in place of verdicts; a preview is a plan, too. None without one."""
+    return next((option for option in ("--ftgate-preview", "--ftgate-plan") if config.getoption(option)), None)
 
 
 def runs_no_test(config: pytest.Config) -> bool:

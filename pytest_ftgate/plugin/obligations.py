@@ -11,8 +11,7 @@ from pytest_ftgate.errors import FtgateError, shown_path
 from pytest_ftgate.gate.state import sign_of_ci
 from pytest_ftgate.ini_file import line_of
 from pytest_ftgate.plugin.gate_files import GateFiles
-from pytest_ftgate.plugin.ini_keys import ALLOW_MISSING
-from pytest_ftgate.plugin.planning import planning_option
+from pytest_ftgate.plugin.ini_keys import ALLOW_MISSING, planning_option
 from pytest_ftgate.reports.text import Line, finding
 from pytest_ftgate.result import GateResult
 from pytest_ftgate.text import shortened, suggestion
@@ -156,31 +155,32 @@ def _find_unmet(files: GateFiles, results: Sequence[GateResult], seen: Seen) -> 
     A gate passes if each of its tests was judged and passed, and no marker or fixture required less than the file. A
     gate of a file is not replaced by one that only has the same name in a marker.
     """
-    every = "all" in map(_bare, files.required)
-    known: dict[Path, Sequence[str]] = {}
-    unmet: dict[str, Unmet] = {}
+    every, known, unmet = "all" in map(_bare, files.required), dict[Path, Sequence[str]](), dict[str, Unmet]()
     for path in files.paths(seen.names, below=every):
         try:
             file = files.load(path)
+            known |= {path: file.gate_names} if file is not None else {}
         except FtgateError as error:
             unmet |= {name: Unmet(name, error.headline) for name in map(_bare, files.required)}
-            continue
-        if file is not None:
-            known[path] = file.gate_names
     if every and not unmet and not any(known.values()):
         cure = "create it, or, for gates in markers, give each marker name=NAME and write ftgate_required = NAME"
-        shown, cure = shown_path(files.path()), files.renaming() or cure
-        absent = f"it means the gates of {shown}, which does not exist: {cure}"
-        unmet["all"] = Unmet("all", f"{shown} has no gates" if known else absent)
+        shown, absent = shown_path(files.path()), f"which does not exist: {files.renaming() or cure}"
+        unmet["all"] = Unmet("all", f"{shown} has no gates" if known else f"it means the gates of {shown}, {absent}")
     judged = {result.nodeid: result for result in results}
-    in_files = [name for names in known.values() for name in names]
+    claims = {**{test: result.name for test, result in judged.items()}, **seen.names}
+    claims |= {test: result.gate for test, result in judged.items() if result.gate is not None}
     for one in files.required:
-        name, ready = _bare(one), one != _bare(one)
-        owed: list[tuple[str, Path | None]] = []
-        owed += ((gate, path) for path, names in known.items() for gate in names if name in ("all", gate))
-        for gate, holder in owed or ([(name, None)] if name != "all" else []):
-            near = suggestion(gate, (*in_files, *seen.names.values())) if holder is None else ""
-            found = next(_unmet(gate, holder, files, judged, seen, ready=ready, near=near), None)
+        name = _bare(one)
+        holders: list[tuple[str, Path | None]] = []
+        holders += ((gate, path) for path, names in known.items() for gate in names if name in ("all", gate))
+        for gate, holder in holders or ([(name, None)] if name != "all" else []):
+            named = [test for test, claimed in claims.items() if claimed == gate]
+            tests = {test: judged.get(test) for test in named if holder in (None, files.path_of(test))}
+            found = next(_unmet(gate, tests, seen, in_file=holder is not None, ready=name != one), None)
+            if found is None and not tests:
+                in_files = (each for names in known.values() for each in names)
+                near = suggestion(gate, (*in_files, *seen.names.values())) if holder is None else ""
+                found = Unmet(gate, f"no collected test has this marker{near}")
             if found is not None:
                 unmet.setdefault(gate, found)
     return list(unmet.values())
@@ -192,33 +192,21 @@ def _bare(required: str) -> str:
 
 
 def _unmet(
-    name: str,
-    path: Path | None,
-    files: GateFiles,
-    judged: Mapping[str, GateResult],
-    seen: Seen,
-    *,
-    ready: bool,
-    near: str,
+    name: str, tests: Mapping[str, GateResult | None], seen: Seen, *, in_file: bool, ready: bool
 ) -> Iterator[Unmet]:
-    """Yield why a gate is not met: one of a gate file, or one of markers without."""
-    claims = {**{test: result.name for test, result in judged.items()}, **seen.names}
-    claims |= {test: result.gate for test, result in judged.items() if result.gate is not None}
-    tests = [test for test, claimed in claims.items() if claimed == name and path in (None, files.path_of(test))]
-    own = [test for test in tests if path is None or (test in judged and judged[test].gate == name)]
-    for test, result in ((test, judged[test]) for test in tests if test in judged):
+    """Yield why a gate is not met by the tests that claim its name: one of a gate file, or one of markers without."""
+    for test, result in ((test, result) for test, result in tests.items() if result is not None):
         if not result.passed:
             yield Unmet(name, f"the verdict of {test} is {result.verdict}", test)
-        elif not own:
-            yield Unmet(name, f"{test} is a different gate with that name")
-        elif test in own and result.loosened:
+        elif in_file and result.gate != name:
+            if not any(one is not None and one.gate == name for one in tests.values()):
+                yield Unmet(name, f"{test} is a different gate with that name")
+        elif result.loosened:
             yield Unmet(name, f"{test} requires less than the gate file: {'; '.join(result.loosened)}")
-        elif test in own and result.stage == "ready" and not ready:
+        elif result.stage == "ready" and not ready:
             yield Unmet(name, f"{test} judged no candidate (stage: ready), which counts only as {name}:ready")
-    for test in (test for test in tests if test not in judged):
+    for test in (test for test, result in tests.items() if result is None):
         yield Unmet(name, seen.why(test), test if seen.absent.get(test) == BROKEN else None)
-    if not tests:
-        yield Unmet(name, f"no collected test has this marker{near}")
 
 
 def unmarked(files: GateFiles, results: Sequence[GateResult], seen: Seen, known: Collection[str]) -> Iterator[str]:

@@ -14,15 +14,13 @@ from pytest_ftgate.gate.state import Judged
 from pytest_ftgate.plugin.layers import layers_as_judged, unused_fixtures
 from pytest_ftgate.plugin.marks import MARK, claimed_name, test_id
 from pytest_ftgate.plugin.obligations import BROKEN
-from pytest_ftgate.plugin.planning import plan_and_leave
+from pytest_ftgate.plugin.session import GateSession, Planned
 from pytest_ftgate.reports.sentences import headline
 from pytest_ftgate.reports.text import failure_text, title
 from pytest_ftgate.result import GateResult, closed, error_check, failed_result
 from pytest_ftgate.text import plural, printable
 
 __tracebackhide__ = True  # tracebacks of fixtures and test bodies show none of our lines
-
-from pytest_ftgate.plugin.session import GateSession
 
 _SKIPPED = (pytest.skip.Exception, pytest.xfail.Exception)
 
@@ -89,7 +87,7 @@ def _judge(request: pytest.FixtureRequest, session: GateSession) -> GateResult:
     """Return the verdict of a test. It is computed once: a rerun of the test does not call the models again."""
     item: pytest.Item = request.node
     if session.plans.option is not None:
-        plan_and_leave(request, session)
+        _plan_and_leave(request, session)
     nodeid = test_id(item)
     if item.nodeid not in session.results:
         session.judged_with[item.nodeid] = tuple(item.iter_markers(MARK))
@@ -129,6 +127,35 @@ def _interruption(error: Interrupted) -> FtgateError:
     if error.abandoned:
         cure = f"Calls to {', '.join(error.abandoned)} could not be cancelled and may still be running. {cure}"
     return FtgateError(f"stopped by Ctrl-C{counted}", cure=cure)
+
+
+def _plan_and_leave(request: pytest.FixtureRequest, session: GateSession) -> NoReturn:
+    """Plan the gate of a test once, and skip the test; it fails where the plan fails."""
+    __tracebackhide__ = False  # pytest warns if a failure has no visible frame
+    item: pytest.Item = request.node
+    plans = session.plans
+    session.see_absent(item, f"was not judged: {plans.no_verdict}")
+    if item.nodeid not in plans.seen:
+        plans.seen[item.nodeid] = _planned(request, session)
+    plan = plans.seen[item.nodeid]
+    if plan.failed:
+        pytest.fail(plan.lines[0].text, pytrace=False)
+    pytest.skip(plans.no_verdict)
+
+
+def _planned(request: pytest.FixtureRequest, session: GateSession) -> Planned:
+    from pytest_ftgate.gate.plan import Plan, plan_gate
+    from pytest_ftgate.reports.plan import plan_lines
+
+    item: pytest.Item = request.node
+    try:
+        layers = layers_as_judged(request, session.files)
+        reviewed, few = layers.reviewed(session.files), item.config.getoption("--ftgate-preview") or 0
+        services = session.services(item.ihook)
+        plan = plan_gate(layers.config, services, nodeid=test_id(item), reviewed=reviewed, preview=few)
+    except FtgateError as error:
+        plan = Plan(claimed_name(item), (error_check(error),))
+    return Planned(plan_lines(plan, full=item.config.get_verbosity() > 0), plan.failed)
 
 
 @contextmanager

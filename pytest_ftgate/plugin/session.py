@@ -2,11 +2,11 @@
 
 import json
 import sys
-from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import replace
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import pytest
 
@@ -16,9 +16,9 @@ from pytest_ftgate.gate.data_sets import DataSets
 from pytest_ftgate.gate.state import Judged, Services
 from pytest_ftgate.models.recorded import Recording
 from pytest_ftgate.plugin.gate_files import GateFiles, ini_path, option_path, refuse_tracked
+from pytest_ftgate.plugin.ini_keys import planning_option
 from pytest_ftgate.plugin.marks import MARK, claimed_name, location, test_id
 from pytest_ftgate.plugin.obligations import DESELECTED, Owed, Seen, find_owed, unmarked, waived_by
-from pytest_ftgate.plugin.planning import Plans, planning_option
 from pytest_ftgate.plugin.terminal import HIDDEN, add_error, display, failed_tests, show_block, show_gates, show_lines
 from pytest_ftgate.reports import json as json_report
 from pytest_ftgate.reports.html.evidence import Evidence
@@ -69,6 +69,39 @@ class Verdicts:
             self._hear(nodeid, facts)
             if nodeid in plain["evidence"] and self.results[nodeid] == GateResult.from_dict(json.loads(facts)):
                 self.evidence[nodeid] = Evidence.from_json(plain["evidence"][nodeid])
+
+
+class Planned(NamedTuple):
+    """Hold a plan as lines of text, the title first, and whether it makes the session fail."""
+
+    lines: Sequence[Line]
+    failed: bool
+
+
+@dataclass
+class Plans:
+    """Hold the plans of a session by the node id of the test; ``option`` is None where gates are judged."""
+
+    option: str | None
+    seen: dict[str, Planned] = field(default_factory=dict)
+
+    @property
+    def failed(self) -> bool:
+        return any(plan.failed for plan in self.seen.values())
+
+    @property
+    def no_verdict(self) -> str:
+        return f"{self.option} gives no verdict"
+
+    def to_plain(self) -> list[Any]:
+        """Return what an xdist worker sends at its end."""
+        return [(nodeid, list(map(tuple, plan.lines)), plan.failed) for nodeid, plan in self.seen.items()]
+
+    def add_plain(self, plain: Iterable[Any]) -> None:
+        """Add the plans of a worker; of two for one gate the first stays, unless only the second failed."""
+        for nodeid, lines, failed in plain:
+            if nodeid not in self.seen or (failed and not self.seen[nodeid].failed):
+                self.seen[nodeid] = Planned([Line(*line) for line in lines], failed)
 
 
 class GateSession:
