@@ -138,10 +138,10 @@ class RowReader:
         if parts.tools is not None:
             fields["tools"] = parts.tools
         given = _checked_input(parts.input, column.get("input", form.keys[0]))
-        group = row.get(column["group"])
+        group = row[column["group"]] if column.get("group") in row else None
         group = "" if group is None else _text_of(group, column["group"])
         return Example(
-            id=content_id(given) if column["id"] not in row else _checked_id(row[column["id"]], column["id"]),
+            id=_checked_id(row[column["id"]], column["id"]) if column.get("id") in row else content_id(given),
             input=given,
             expected=self._checked_expected(parts.expected, column.get("expected", form.keys[-1])),
             group=group if group.strip() else None,
@@ -198,7 +198,8 @@ class RowReader:
             fitting = [one for one in free if one.strip().lower() in _USUAL[part]]
             usual |= {part: fitting[0]} if len(fitting) == 1 else {}
         fields = {**usual, **self._fields}
-        column = {name: fields.get(name, name) for name in (*form.keys, "id", "group")}
+        own = (name for name in ("id", "group") if name in fields or name not in fields.values())
+        column = {name: fields.get(name, name) for name in (*form.keys, *own)}
         renamed = {name: theirs for name, theirs in fields.items() if name not in column}
         required = {**{name: column[name] for name in form.keys if self._labeled or name != "expected"}, **fields}
         whole = (column[name].partition(".")[0] for name in form.keys)  # what holds the answer is no field

@@ -141,6 +141,11 @@ class TestFieldNames:
                 {"expected": "label", "group": "label", "intent": "label"},
                 Example(content_id("a"), "a", "b", "b", {"intent": "b"}),
             ),
+            (  # what is mapped to another name is no group or id by its own
+                {"id": "a", "group": "b"},
+                {"input": "id", "expected": "group"},
+                Example(content_id("a"), "a", "b"),
+            ),
             (  # a column under a mapped name stays a field
                 {"instruction": "a", "input": "context", "expected": "b"},
                 {"input": "instruction"},
