@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 
 from pytest_ftgate.data.example import Input, canonical_json
 from pytest_ftgate.data.messages import check_role, checked_calls, checked_messages, split_conversation
-from pytest_ftgate.data.strict_json import parse_json
+from pytest_ftgate.data.strict_json import json_or
 from pytest_ftgate.data.tool_calls import declared_tools
 from pytest_ftgate.errors import DataError, Where
 from pytest_ftgate.text import kind_of, listed
@@ -152,29 +152,27 @@ def _split(messages: Any, key: str, tools: Any = None) -> Parts | None:
 
 
 class _Words(NamedTuple):
-    """The keys of a turn, and what its roles are called."""
+    """The keys of the turns, of a turn's role and of its content, and what its roles are called."""
 
+    key: str
     role: tuple[str, ...]
     content: tuple[str, ...]
     roles: Mapping[str, str]
 
 
 _SHAREGPT = _Words(
+    "conversations",
     ("from", "role"),
     ("value", "content"),
     {
         "human": "user",
-        "gpt": "assistant",
-        "chatgpt": "assistant",
-        "bot": "assistant",
-        "model": "assistant",
+        **dict.fromkeys(("gpt", "chatgpt", "bot", "model"), "assistant"),
         "function_call": "function_call",
-        "observation": "tool",
-        "tool_response": "tool",
+        **dict.fromkeys(("observation", "tool_response"), "tool"),
     },
 )
-_GEMINI = _Words(("role",), ("parts",), {"model": "assistant", "function": "user"})
-_BEDROCK = _Words(("role",), ("content",), {})
+_GEMINI = _Words("contents", ("role",), ("parts",), {"model": "assistant", "function": "user"})
+_BEDROCK = _Words("messages", ("role",), ("content",), {})
 
 
 def _turns(value: Any, key: str, words: _Words) -> list[dict[str, Any]]:
@@ -230,10 +228,8 @@ def _said(role: str, content: Any, place: str, before: Sequence[Row]) -> list[di
 
 
 def _parsed(value: Any) -> Any:
-    try:
-        return parse_json(value) if isinstance(value, str) else value
-    except ValueError:
-        return value
+    """Return the value of a JSON text; any other value as it is."""
+    return json_or(value, value) if isinstance(value, str) else value
 
 
 def _calling(calls: Sequence[Row], number: int) -> dict[str, Any]:
@@ -314,14 +310,14 @@ def _chat(row: Row, column: Names) -> Parts | None:
 _WITH_SYSTEM = {"system", "messages", "id", "group"}
 
 
-def _conversation(key: str, words: _Words) -> Read:
+def _conversation(words: _Words) -> Read:
     """Return the function that reads conversations in these words, with the instruction and the tools beside them."""
 
     def read(row: Row, column: Names) -> Parts | None:
         name, config = next((name for name in _SYSTEM if name in row), "system"), row.get("toolConfig")
         tools = _object(config, "toolConfig").get("tools") if config else row.get("tools")
-        turns = _turns(_list(row, column[key]), column[key], words)
-        return _split(_instructed(turns, row.get(name), name), column[key], _tools(tools))
+        key = column[words.key]
+        return _split(_instructed(_turns(_list(row, key), key, words), row.get(name), name), key, _tools(tools))
 
     return read
 
@@ -350,7 +346,7 @@ def _alpaca(row: Row, column: Names) -> Parts | None:
     return Parts(_instruction(row, column["instruction"]), output)
 
 
-def _prompt_completion(row: Row, column: Names) -> Parts | None:
+def _prompted(row: Row, column: Names) -> Parts | None:
     return _answered(_asked(row, column["prompt"]), row, column["completion"])
 
 
@@ -378,15 +374,11 @@ _BEDROCK_KEYS = ("schemaVersion", "messages")
 _ALL = (
     Format("plain", "input/expected", "", ("input", "expected"), _plain, covers=_OTHERS),
     Format("chat", "chat", "OpenAI", ("messages",), _chat, when=lambda row: "input" not in row),
-    Format(
-        "bedrock", "conversation", "Bedrock", _BEDROCK_KEYS, _conversation("messages", _BEDROCK), _SPOKEN, ("chat",)
-    ),
-    Format(
-        "sharegpt", "conversations", "ShareGPT", ("conversations",), _conversation("conversations", _SHAREGPT), _SPOKEN
-    ),
-    Format("gemini", "contents", "Gemini", ("contents",), _conversation("contents", _GEMINI), _SPOKEN),
+    Format("bedrock", "conversation", "Bedrock", _BEDROCK_KEYS, _conversation(_BEDROCK), _SPOKEN, ("chat",)),
+    Format("sharegpt", "conversations", "ShareGPT", ("conversations",), _conversation(_SHAREGPT), _SPOKEN),
+    Format("gemini", "contents", "Gemini", ("contents",), _conversation(_GEMINI), _SPOKEN),
     Format("alpaca", "instruction", "Alpaca", ("instruction", "output"), _alpaca, ("input", "system", "history")),
-    Format("prompt_completion", "prompt/completion", "TRL, Bedrock", ("prompt", "completion"), _prompt_completion),
+    Format("prompt_completion", "prompt/completion", "TRL, Bedrock", ("prompt", "completion"), _prompted),
     Format("preference", "preference", "TRL", ("chosen", "rejected"), _preference, ("prompt", "messages"), ("chat",)),
 )
 FORMATS: Mapping[str, Format] = {one.name: one for one in _ALL}

@@ -52,13 +52,18 @@ def _decoded(decode: Callable[..., Any], *args: Any) -> Any:
         raise JsonError("a number has too many digits", cure="write it as text") from None
 
 
+def json_or(text: str, otherwise: Any = None) -> Any:
+    """Return the value of a JSON text; ``otherwise`` if it is none."""
+    try:
+        return parse_json(text)
+    except ValueError:
+        return otherwise
+
+
 def container_of(value: Any) -> Any:
     """Return an object or list, also of JSON text; None for other values."""
     if isinstance(value, str):
-        try:
-            value = parse_json(value) if value.lstrip()[:1] in ("{", "[") else None
-        except ValueError:
-            return None
+        value = json_or(value) if value.lstrip()[:1] in ("{", "[") else None
     return value if isinstance(value, dict | list) else None
 
 

@@ -7,7 +7,7 @@ from itertools import islice
 from typing import Any
 
 from pytest_ftgate.data.example import canonical_json
-from pytest_ftgate.data.strict_json import json_within, parse_json
+from pytest_ftgate.data.strict_json import container_of, json_or, json_within, parse_json
 from pytest_ftgate.text import kind_of
 
 _TAGGED = re.compile(r"<tool_call>(.*?)</tool_call>", re.DOTALL)
@@ -57,9 +57,7 @@ def calls_in(answer: str) -> list[dict[str, Any]] | None:
     if not tagged and text[:1] not in ("[", "{"):
         return None
     try:
-        if tagged:
-            return [call for part in tagged for call in canonical_calls(parse_json(part.strip()))]
-        return canonical_calls(parse_json(text))
+        return [call for part in tagged or [text] for call in canonical_calls(parse_json(part.strip()))]
     except ValueError:
         return None
 
@@ -109,23 +107,16 @@ def _calls_of(value: Any, tools: Collection[str]) -> Iterator[dict[str, Any]]:
             yield from _calls_of(one, tools)
     elif isinstance(value, dict):
         names = [tool for one in value.values() if (tool := tool_named(one, tools))]
-        inner = [one for one in map(_object, value.values()) if one is not None]
+        inner = [one for one in map(container_of, value.values()) if isinstance(one, dict)]
         if names:
             yield {"name": names[0], "arguments": inner[0] if inner else {}}
         elif len(value) == len(inner) and all(tool_named(key, tools) for key in value):
-            yield from ({"name": tool_named(key, tools), "arguments": _object(one)} for key, one in value.items())
+            yield from (
+                {"name": tool_named(key, tools), "arguments": one} for key, one in zip(value, inner, strict=True)
+            )
         else:
             for one in value.values():
                 yield from _calls_of(one, tools)
-
-
-def _object(value: Any) -> dict[str, Any] | None:
-    if isinstance(value, str) and value.lstrip().startswith("{"):
-        try:
-            value = parse_json(value)
-        except ValueError:
-            return None
-    return value if isinstance(value, dict) else None
 
 
 def _in_python(text: str, tools: Collection[str]) -> list[dict[str, Any]]:
@@ -158,18 +149,12 @@ def _in_tags(text: str, tools: Collection[str]) -> list[dict[str, Any]]:
     found, parameters = [], list(_PARAMETER.finditer(text))
     names = [(one.end(), tool) for one in _NAME.finditer(text) if (tool := tool_named(one[0], tools))][:_MOST_CALLS]
     for (start, tool), end in zip(names, [*(one for one, _ in names[1:]), len(text)], strict=False):
-        arguments = {
-            one[1] or one[3]: _value(one[2] or one[4] or "") for one in parameters if start <= one.start() < end
-        }
+        inside = (
+            (one[1] or one[3], (one[2] or one[4] or "").strip()) for one in parameters if start <= one.start() < end
+        )
+        arguments = {name: json_or(text, text) for name, text in inside}
         found += [{"name": tool, "arguments": arguments}] if arguments else []
     return found
-
-
-def _value(text: str) -> Any:
-    try:
-        return parse_json(text.strip())
-    except ValueError:
-        return text.strip()
 
 
 def readable_calls(answer: str) -> str:
@@ -182,11 +167,7 @@ def names_in(answer: str) -> list[str] | None:
     """Return the names of the tools that an answer calls, also with unreadable arguments; ``None``: it calls none."""
     calls = calls_in(answer)
     if calls is None:
-        try:
-            value = parse_json(answer.strip())
-        except ValueError:
-            return None
-        calls = [part for part in _functions(value) if isinstance(part.get("name"), str)]
+        calls = [part for part in _functions(json_or(answer.strip())) if isinstance(part.get("name"), str)]
     return [call["name"] for call in calls] or None
 
 

@@ -15,7 +15,7 @@ from typing import Any, TypeAlias
 import numpy as np
 
 from pytest_ftgate.data import expected_text
-from pytest_ftgate.data.strict_json import parse_json
+from pytest_ftgate.data.strict_json import json_or
 from pytest_ftgate.errors import MetricError
 from pytest_ftgate.metrics.labels import READING_OPTIONS, LabelSet, label_set, positive_code, selected_codes
 from pytest_ftgate.metrics.normalization import FULL, Normalization
@@ -274,10 +274,8 @@ class SeveralLabels(Metric):
             text = value.strip()
             if not text:
                 return None
-            try:
-                value = parse_json(text) if text.startswith(("[", "{")) else text.split(self.separator)
-            except ValueError:
-                value = text.split(self.separator)
+            value = json_or(text) if text.startswith(("[", "{")) else None
+            value = text.split(self.separator) if value is None else value
         if not isinstance(value, list) or any(isinstance(one, dict | list) or one is None for one in value):
             return None
         return frozenset(filter(None, (self.normalization(expected_text(one).strip()) for one in value)))

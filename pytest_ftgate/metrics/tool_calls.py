@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from pytest_ftgate.data.example import canonical_json
-from pytest_ftgate.data.strict_json import parse_json
+from pytest_ftgate.data.strict_json import json_or
 from pytest_ftgate.data.tool_calls import attempts_call, calls_in, canonical_calls
 from pytest_ftgate.metrics.json_values import JsonRules, read_rules
 from pytest_ftgate.metrics.options import Options, did_you_mean
@@ -108,10 +108,7 @@ def _calls_made(answer: str) -> list[dict[str, Any]]:
 def _expected_calls(value: Any) -> list[dict[str, Any]]:
     """Return the calls of an expected output; none of plain text, such as ``42``. Raise :class:`ValueError`."""
     if isinstance(value, str):
-        try:
-            value = parse_json(value)
-        except ValueError:
-            return calls_in(value) or []
+        value = json_or(value, calls_in(value))
     return canonical_calls(value) if isinstance(value, list | Mapping) else []
 
 
