@@ -11,17 +11,8 @@ from functools import partial
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
 
-from pydantic import (
-    AfterValidator,
-    BaseModel,
-    BeforeValidator,
-    ConfigDict,
-    Field,
-    ModelWrapValidatorHandler,
-    PrivateAttr,
-    ValidationError,
-    model_validator,
-)
+import pydantic
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
 from pytest_ftgate.config.problems import MISSING, own_words, refusal, refusals
 from pytest_ftgate.config.source import BUILT_IN, At, Source
@@ -65,8 +56,8 @@ class Keys(Placeable, BaseModel):
     model_config = ConfigDict(strict=True, extra="forbid", frozen=True, defer_build=True)
     one_at_most: ClassVar[tuple[tuple[str, str], ...]] = ()
     exactly_one: ClassVar[tuple[tuple[str, str], ...]] = ()
-    _place: Source = PrivateAttr(default_factory=lambda: BUILT_IN)
-    _sources: Mapping[str, Source] = PrivateAttr(default_factory=lambda: MappingProxyType({}))
+    _place: Source = pydantic.PrivateAttr(default_factory=lambda: BUILT_IN)
+    _sources: Mapping[str, Source] = pydantic.PrivateAttr(default_factory=lambda: MappingProxyType({}))
 
     @property
     def sources(self) -> Mapping[str, Source]:
@@ -88,7 +79,7 @@ class Keys(Placeable, BaseModel):
         copy._place, copy._sources = at(), sources
         return copy
 
-    @model_validator(mode="after")
+    @pydantic.model_validator(mode="after")
     def _one_of_two(self) -> Self:
         written, pairs = self.model_fields_set, (*self.one_at_most, *self.exactly_one)
         problems = [((b,), f"{a} and {b} are both set: keep one") for a, b in pairs if {a, b} <= written]
@@ -97,9 +88,9 @@ class Keys(Placeable, BaseModel):
             raise refusals(problems)
         return self
 
-    @model_validator(mode="wrap")
+    @pydantic.model_validator(mode="wrap")
     @classmethod
-    def _refuse_keys(cls, values: Any, handler: ModelWrapValidatorHandler[Any]) -> Any:
+    def _refuse_keys(cls, values: Any, handler: pydantic.ModelWrapValidatorHandler[Any]) -> Any:
         if not isinstance(values, Mapping):
             return handler(values)
         objections = {key: text for key in values if (text := cls._objection(key, values[key]))}
@@ -108,7 +99,7 @@ class Keys(Placeable, BaseModel):
         problems: list[tuple[KeyPath, str]] = [((str(key),), text) for key, text in objections.items()]
         try:
             handler({key: value for key, value in values.items() if key not in objections})
-        except ValidationError as error:
+        except pydantic.ValidationError as error:
             # A missing key, or a problem with the mapping as a whole, may be a consequence of a misspelled key.
             problems += [(at, text) for at, text in own_words(error) if at[1:] or (at and text != MISSING)]
         raise refusals(problems)
@@ -142,7 +133,7 @@ class OpenKeys(Keys):
 
     model_config = ConfigDict(extra="allow")
 
-    @model_validator(mode="after")
+    @pydantic.model_validator(mode="after")
     def _refuse_values(self) -> OpenKeys:
         _free(self.model_extra or {})
         return self
@@ -163,7 +154,9 @@ def names(values: dict[str, Any]) -> dict[str, Any]:
 
 Named = AfterValidator(names)
 
-Listed = BeforeValidator(lambda value: tuple(value) if isinstance(value, list) else value)  # converts a list to a tuple
+Listed = pydantic.BeforeValidator(
+    lambda value: tuple(value) if isinstance(value, list) else value
+)  # converts a list to a tuple
 
 
 def _path_text(value: str) -> str:
@@ -193,7 +186,7 @@ def _unfit(value: Any, path: KeyPath) -> Iterator[tuple[KeyPath, str]]:
 
 
 Text = Annotated[str, Field(pattern=r"\S")]
-_PlainPath = BeforeValidator(lambda value: os.fspath(value) if isinstance(value, os.PathLike) else value)
+_PlainPath = pydantic.BeforeValidator(lambda value: os.fspath(value) if isinstance(value, os.PathLike) else value)
 PathText = Annotated[Text, _PlainPath, AfterValidator(_path_text)]
 Amount = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 Number = Annotated[float, Field(allow_inf_nan=False)]
@@ -228,7 +221,7 @@ def _read_drop(value: Any) -> Any:
     return value
 
 
-ProvenDrop = Annotated[float, Field(gt=0, allow_inf_nan=False), BeforeValidator(_read_drop), Weaker("higher")]
+ProvenDrop = Annotated[float, Field(gt=0, allow_inf_nan=False), pydantic.BeforeValidator(_read_drop), Weaker("higher")]
 
 
 def words(*weakest_first: str) -> Weaker:

@@ -9,15 +9,8 @@ from dataclasses import dataclass, replace
 from functools import partial
 from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
 
-from pydantic import (
-    AfterValidator,
-    BeforeValidator,
-    Field,
-    PlainValidator,
-    ValidationError,
-    ValidationInfo,
-    model_validator,
-)
+import pydantic
+from pydantic import BeforeValidator, Field, PlainValidator, ValidationInfo
 
 from pytest_ftgate.config.keys import Amount, Keys, Placeable, ProvenDrop, Weaker, names, optional, place
 from pytest_ftgate.config.model_keys import (
@@ -139,7 +132,7 @@ def _extended(values: Mapping[Any, Any], reading: Reading) -> ModelSpec:
         raise refusals([(("provider",), "the provider is that of the model that is extended: remove this key")])
     try:
         model = _from_mapping(_inherited(name, own, reading, ()), reading)
-    except ValidationError as error:
+    except pydantic.ValidationError as error:
         found = [(path, text) for path, text in own_words(error) if path and path[0] in (*own, "extends")]
         raise refusals(found or [(("extends",), f"the model {quoted(name)} is not valid")]) from None
     changes = (
@@ -193,16 +186,13 @@ def _meant_as_spelling(values: Mapping[Any, Any]) -> str:
 
 def _spelling(read: ModelKeys) -> tuple[str, str]:
     """Return the model as reports show it, and its short name."""
-    if isinstance(read, OpenAIKeys):
-        return f"openai:{read.model}", read.model
-    if isinstance(read, PythonKeys):
-        return f"python:{read.target}", read.target.rpartition(":")[2]
-    if isinstance(read, TransformersKeys):
-        return f"transformers:{read.adapter or read.model}", os.path.basename(read.adapter or read.model)
-    if isinstance(read, RecordedKeys):
-        return f"recorded:{read.path}", os.path.basename(read.path)
-    model = (read.model_extra or {}).get("model")
-    return (f"{read.provider}:{model}", str(model)) if model else (read.provider, read.provider)
+    adapter = read.adapter if isinstance(read, TransformersKeys) else None
+    model = adapter or getattr(read, read.short, None)
+    if not model:
+        return read.provider, read.provider
+    if isinstance(read, RecordedKeys | TransformersKeys):
+        return f"{read.provider}:{model}", os.path.basename(model)
+    return f"{read.provider}:{model}", model.rpartition(":")[2] if isinstance(read, PythonKeys) else str(model)
 
 
 def _from_object(function: Any) -> ModelSpec:
@@ -283,7 +273,7 @@ class BaselineKeys(Keys):
     def _objection(cls, key: Any, value: Any) -> str | None:
         return None if key == "model" and value is None else super()._objection(key, value)
 
-    @model_validator(mode="after")
+    @pydantic.model_validator(mode="after")
     def _has_standard(self) -> BaselineKeys:
         if not self.model_fields_set & {"margin", "max_drop"}:
             raise refusal("must have margin or max_drop beside model; without either, write the model alone")
@@ -327,6 +317,6 @@ else:
     BaselinesValue = Annotated[
         dict[str, _Entry],
         Field(min_length=1),
-        AfterValidator(_read_names),
+        pydantic.AfterValidator(_read_names),
         BeforeValidator(partial(refuse_one, key="baseline")),
     ]

@@ -4,17 +4,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Annotated, Any, Literal
 
-from pydantic import (
-    BeforeValidator,
-    ConfigDict,
-    Field,
-    PlainValidator,
-    ValidationInfo,
-    ValidatorFunctionWrapHandler,
-    WrapValidator,
-    create_model,
-    model_validator,
-)
+import pydantic
+from pydantic import BeforeValidator, ConfigDict, Field, ValidationInfo, model_validator
 
 from pytest_ftgate.config.data import DataValue
 from pytest_ftgate.config.keys import Amount, Keys, Listed, Number, ProvenDrop, SourcedKeys, Text, Weaker, optional
@@ -77,7 +68,9 @@ def _read_hypothesis(value: Any, info: ValidationInfo) -> HypothesisKeys | str:
     return value
 
 
-HypothesisValue = Annotated[Any, PlainValidator(_read_hypothesis, json_schema_input_type=Text | HypothesisKeys)]
+HypothesisValue = Annotated[
+    Any, pydantic.PlainValidator(_read_hypothesis, json_schema_input_type=Text | HypothesisKeys)
+]
 
 
 class GuardKeys(Keys):
@@ -185,7 +178,9 @@ class TrainingCostKeys(Keys):
         return self.gpu_hours * self.gpu_hour_usd
 
 
-def _read_training_cost(value: Any, handler: ValidatorFunctionWrapHandler, info: ValidationInfo) -> float | TokenCost:
+def _read_training_cost(
+    value: Any, handler: pydantic.ValidatorFunctionWrapHandler, info: ValidationInfo
+) -> float | TokenCost:
     if isinstance(value, Mapping):
         return TrainingCostKeys.model_validate(value, context=info.context).cost
     amount: float = handler(value)
@@ -193,7 +188,9 @@ def _read_training_cost(value: Any, handler: ValidatorFunctionWrapHandler, info:
 
 
 TrainingCost = Annotated[
-    Dollars, WrapValidator(_read_training_cost, json_schema_input_type=Dollars | TrainingCostKeys), Weaker("lower")
+    Dollars,
+    pydantic.WrapValidator(_read_training_cost, json_schema_input_type=Dollars | TrainingCostKeys),
+    Weaker("lower"),
 ]
 
 
@@ -320,7 +317,7 @@ class _Checks(Keys):
 
 
 _Fields: dict[str, Any] = {name: (Level, optional(one.description)) for name, one in CHANGEABLE.items()}
-ChecksKeys: type[Keys] = create_model("ChecksKeys", __base__=_Checks, __doc__=_Checks.__doc__, **_Fields)
+ChecksKeys: type[Keys] = pydantic.create_model("ChecksKeys", __base__=_Checks, __doc__=_Checks.__doc__, **_Fields)
 
 
 def _read_checks(value: Any, info: ValidationInfo) -> dict[str, Level]:
@@ -328,4 +325,4 @@ def _read_checks(value: Any, info: ValidationInfo) -> dict[str, Level]:
     return ChecksKeys.model_validate(value, context=info.context).written()
 
 
-ChecksValue = Annotated[dict[str, Level], PlainValidator(_read_checks, json_schema_input_type=ChecksKeys)]
+ChecksValue = Annotated[dict[str, Level], pydantic.PlainValidator(_read_checks, json_schema_input_type=ChecksKeys)]

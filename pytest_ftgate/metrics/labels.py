@@ -196,15 +196,13 @@ class LabelSet:
         label = self.reading.label(answer)
         if label is not None and label in self.codes_known:
             return self.of(answer) or label
-        return self._only([text]) or self._only(self._in_json(text)) or self._only(_ends(text)) or self._alone(text)
+        in_json = (leaf for _, _, value in json_within(text) for leaf in leaves_of(value))
+        return self._only([text]) or self._only(in_json) or self._only(_ends(text)) or self._alone(text)
 
     def _only(self, texts: Iterable[str]) -> str | None:
         """Return the only label that is one of the texts."""
         found = {label for text in texts if (label := self._by_words.get(_joined(tokens_of(text)))) is not None}
         return found.pop() if len(found) == 1 else None
-
-    def _in_json(self, text: str) -> list[str]:
-        return [leaf for _, _, value in json_within(text) for leaf in leaves_of(value)]
 
     def _alone(self, text: str) -> str | None:
         """Return the only label in a short text."""
