@@ -6,7 +6,7 @@ refused. PyYAML's constructors are never called.
 """
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NoReturn
 
@@ -14,14 +14,16 @@ from pytest_ftgate.text import KeyPath, cut, quoted
 
 MOST_VALUES = 100_000  # maximum number of values once aliases are expanded: anchors can double the size with every line
 
-_CONSTANTS: dict[str, Any] = {
-    **dict.fromkeys(["", "~", "null", "Null", "NULL"], None),
-    **dict.fromkeys(["true", "True", "TRUE"], True),
-    **dict.fromkeys(["false", "False", "FALSE"], False),
-}
-_INT = re.compile(r"[-+]?[0-9]+|0o[0-7]+|0x[0-9a-fA-F]+")
-_FLOAT = re.compile(r"[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]+)?")
-_NOT_FINITE = re.compile(r"[-+]?\.(inf|Inf|INF)|\.(nan|NaN|NAN)")
+_PLAIN: Sequence[tuple[re.Pattern[str], Callable[[str], Any]]] = (
+    (re.compile("|~|null|Null|NULL"), lambda _: None),
+    (re.compile("true|True|TRUE"), lambda _: True),
+    (re.compile("false|False|FALSE"), lambda _: False),
+    (re.compile("[-+]?[0-9]+|0o[0-7]+|0x[0-9a-fA-F]+"), lambda text: int(text, 0)),
+    (re.compile(r"[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]+)?"), float),
+    (re.compile(r"[-+]?\.(inf|Inf|INF)|\.(nan|NaN|NAN)"), lambda text: float(text.replace(".", ""))),
+)
+"""The forms of unquoted scalars that are not text, and their values."""
+
 _YES_NO = {"yes": "true", "on": "true", "no": "false", "off": "false"}
 _LEADING_ZERO = re.compile(r"[-+]?0[0-9]+")
 _DATE = re.compile(r"[0-9]{4}-[0-9]{1,2}-[0-9]{1,2}(([Tt]|[ \t]+)[0-9]{1,2}:.*)?")
@@ -42,8 +44,6 @@ class Node:
     value: Any
     line: int
     parts: "Mapping[str | int, tuple[int, Node]]" = field(default_factory=dict)  # by key or position, with its line
-    size: int = 1  # number of values, itself included, with aliases expanded
-    height: int = 0  # levels below it
 
     def line_of(self, path: KeyPath) -> int:
         """Return the line of the key at ``path``, or of the nearest existing key above it."""
@@ -82,49 +82,41 @@ def compose(text: str, *, deepest: int) -> Node | None:
 
 
 class _Reader:
-    """Turn the nodes of PyYAML into ours, and refuse what is not plain data."""
+    """Turn the nodes of PyYAML into ours, aliases expanded, and refuse what is not plain data."""
 
     def __init__(self, text: str, deepest: int) -> None:
-        self._text = text
-        self._deepest = deepest
-        self._known: dict[int, Node | None] = {}  # by the id of PyYAML's node; None while it is being read
+        self._text, self._deepest = text, deepest
+        self._seen, self._open = set[int](), set[int]()  # ids of PyYAML's nodes; an alias is the node of its anchor
+        self._count = 0
 
     def read(self, node: Any, path: KeyPath) -> Node:
+        self._count += 1
         if len(path) > self._deepest:
             _refuse(f"nested more than {self._deepest} levels deep", node, path[:3])
-        if id(node) in self._known:  # an alias
-            return self._again(node, path)
+        if id(node) in self._open:
+            _refuse("an alias is inside its own anchor", node, path)
+        if self._count > MOST_VALUES:
+            _refuse(f"more than {MOST_VALUES:,} values once aliases are expanded", node, path[:1])
         if tag := _TAG.match(self._text, node.start_mark.index):
             _refuse(f"YAML tags are not supported: remove {quoted(tag[1])}", node, path)
-        self._known[id(node)] = None
-        is_scalar = isinstance(node.value, str)
-        self._known[id(node)] = made = Node(_scalar(node, path), _line(node)) if is_scalar else self._parts(node, path)
-        return made
-
-    def _again(self, node: Any, path: KeyPath) -> Node:
-        known = self._known[id(node)]
-        if known is None:
-            _refuse("an alias is inside its own anchor", node, path)
-        if len(path) + known.height > self._deepest:
-            _refuse(f"aliases nest more than {self._deepest} levels deep", node, path)
-        return known
-
-    def _parts(self, node: Any, path: KeyPath) -> Node:
+        known = id(node) in self._seen  # an alias, or a part of one, whose keys were checked at its anchor
+        self._seen.add(id(node))
+        if isinstance(node.value, str):
+            return Node(_scalar(node, path), _line(node))
+        self._open.add(id(node))
         parts: dict[str | int, tuple[int, Node]] = {}
         is_mapping = node.id == "mapping"
         for key, value in node.value if is_mapping else enumerate(node.value):
-            name = self._key(key, value, path, parts) if is_mapping else key
+            name = self._key(key, value, path, parts, known=known) if is_mapping else key
             parts[name] = _line(key if is_mapping else value), self.read(value, (*path, name))
-        nodes = [part for _, part in parts.values()]
-        size = 1 + sum(part.size for part in nodes)
-        if size > MOST_VALUES:
-            _refuse(f"more than {MOST_VALUES:,} values once aliases are expanded", node, path)
+        self._open.remove(id(node))
         values = {key: part.value for key, (_, part) in parts.items()}
-        height = 1 + max((part.height for part in nodes), default=0)
-        return Node(values if is_mapping else list(values.values()), _line(node), parts, size, height)
+        return Node(values if is_mapping else list(values.values()), _line(node), parts)
 
-    def _key(self, node: Any, value: Any, path: KeyPath, parts: Mapping[str | int, tuple[int, Node]]) -> str:
-        if not isinstance(node.value, str) or id(node) in self._known:
+    def _key(
+        self, node: Any, value: Any, path: KeyPath, parts: Mapping[str | int, tuple[int, Node]], *, known: bool
+    ) -> str:
+        if not isinstance(node.value, str) or (id(node) in self._seen and not known):
             at = value if isinstance(node.value, str) else node  # an alias has the place of its anchor
             _refuse("a key must be text, not a list, a mapping or an alias", at, path)
         if node.value == "<<" and node.style is None:
@@ -179,7 +171,7 @@ def _scalar(node: Any, path: KeyPath) -> Any:
     if ambiguity:
         _refuse(ambiguity, node, path)
     try:
-        return _plain_value(text)
+        return next((read(text) for form, read in _PLAIN if form.fullmatch(text)), text)
     except ValueError:  # Python refuses integers with thousands of digits
         _refuse("the number has too many digits", node, path)
 
@@ -201,16 +193,3 @@ def _ambiguity(text: str) -> str | None:
     if _LEADING_ZERO.fullmatch(text):
         return f"unquoted {cut(text)} is an octal number to some YAML parsers: remove the leading 0, or quote it"
     return None
-
-
-def _plain_value(text: str) -> Any:
-    """Return the value of an unquoted scalar."""
-    if text in _CONSTANTS:
-        return _CONSTANTS[text]
-    if _INT.fullmatch(text):
-        return int(text, 8) if text.startswith("0o") else int(text, 16 if text.startswith("0x") else 10)
-    if _FLOAT.fullmatch(text):
-        return float(text)
-    if _NOT_FINITE.fullmatch(text):
-        return float(text.replace(".", ""))
-    return text

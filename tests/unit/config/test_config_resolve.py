@@ -40,22 +40,6 @@ def refused(**changes):
     return refusal(layer({**SELF_CONTAINED, **changes}))
 
 
-def test_what_is_not_written_is_built_in():
-    config = marked()
-    assert (config.name, config.gate) == ("test_a.py::test_it", None)
-    assert (config.decided_by.name, config.decided_by.options) == ("accuracy", {})
-    assert (config.evidence, config.confidence, config.missing_answers, config.repeats) == (
-        "significant",
-        0.95,
-        "error",
-        1,
-    )
-    assert (config.min_training_examples, config.min_test_examples) == (200, 50)
-    assert (config.thresholds, config.hypothesis) == ({}, None)
-    assert {str(config.sources[key]) for key in ("metric", "evidence", "repeats", "hypothesis")} == {"default"}
-    assert {str(config.sources[key]) for key in SELF_CONTAINED} == {"marker"}
-
-
 def read_as(data):
     assert isinstance(data, DataKeys)
     return data.path, data.format, data.fields, data.limit
@@ -131,63 +115,9 @@ def test_a_gate_of_the_file_with_its_defaults_and_lines(load, folder):
     assert kinds == {"margin": "file", "confidence": "defaults", "evidence": "default"}
 
 
-def test_of_several_models_each_goes_by_the_name_that_the_gate_gives_it(load):
-    file = load("version: 1\nmodels:\n  a: x:a\n  b: {provider: x, model: b, name: big}\ngates: {}\n")
-    models = {"one": "a", "two": "b", "three": "x:c", "four": {"provider": "x", "model": "d", "name": "own"}, "f": len}
-    names = ["one", "big", "three", "own", "f"]
-    several = resolve(layer({**SELF_CONTAINED, "baseline": "x:m"}), file=file)
-    assert several.baselines["baseline"].name == "m"
-    keys = {key: value for key, value in SELF_CONTAINED.items() if key != "baseline"}
-    config = resolve(layer({**keys, "baselines": models}), file=file)
-    assert [model.name for model in config.baselines.values()] == names
-    alone = resolve(layer({**SELF_CONTAINED, "baseline": "a", "candidate": len}), file=file)
-    assert (alone.baselines["baseline"].name, alone.candidate.name) == ("a", "len")
-
-
-def test_a_gate_may_be_named_otherwise_than_in_the_file(load):
-    file = load(FILE)
-    config = resolve(layer(SELF_CONTAINED), *file.layers("named"), file=file, gate="named")
-    assert (config.name, config.gate, str(config.sources["name"])) == ("Another", "named", "ftgate.yaml:17")
-
-
-def test_a_hypothesis_in_numbers_is_about_the_deciding_metric():
-    config = marked(metric="f1_macro", hypothesis={"from": 0.8, "to": 1, "because": "labels drift"})
-    assert config.prediction is not None
-    assert (config.prediction.start, config.prediction.goal) == (0.8, 1.0)
-    assert config.expectation == "f1_macro goes from 0.8 to 1, because labels drift"
-    assert marked(hypothesis="It rises.").prediction is None
-
-
-def test_before_training_there_need_not_be_a_candidate():
-    values = {key: value for key, value in SELF_CONTAINED.items() if key != "candidate"}
-    config = resolve(layer({**values, "stage": "ready"}))
-    assert not config.has_candidate
-    assert list(config.asked) == ["baseline"]
-    assert marked(stage="ready").has_candidate
-    assert list(marked(stage="ready").asked) == ["baseline"]
-    assert list(marked().asked) == ["baseline", "candidate"]
-
-
-def test_whole_numbers_and_objects_are_quoted_plainly():
-    config = marked(margin=2, test_set=[("a", "b")])
-    assert config.quoted("margin") == "margin 2 (marker)"
-    assert config.quoted("baseline") == "baseline recorded:base.jsonl (marker)"
-    assert config.quoted("hypothesis") == "hypothesis none (default)"
-    assert config.quoted("test_set") == "test_set a Python object (marker)"
-
-
 def test_a_missing_baseline_may_be_several():
     values = {key: value for key, value in SELF_CONTAINED.items() if key != "baseline"}
     assert "missing: baseline (or baselines)" in refusal(layer(values)).what
-
-
-def examples():
-    yield "question", "answer"
-
-
-@pytest.mark.parametrize("given_data", [[("a", "b")], examples(), (), {"a": 1}.items()])
-def test_python_code_may_give_the_examples_themselves(given_data):
-    assert marked(test_set=given_data).test_set is given_data
 
 
 def test_a_path_may_be_a_path_object():
@@ -345,19 +275,6 @@ models:
 """
 
 
-def test_a_named_model_goes_by_its_name_and_knows_its_own_line(load, folder):
-    file = load(NAMED)
-    assert [candidate(name, file).name for name in file.models] == ["tuned", "base", "The model"]
-    spec = candidate("base", file)
-    assert (str(spec.source), spec.options) == ("ftgate.yaml:4", {"path": folder / "base.jsonl"})
-
-
-def test_a_name_that_is_not_there_names_the_nearest(load):
-    file = load(NAMED)
-    assert "'tuned'" in no_candidate("tunde", file).what
-    assert "base, called, tuned" in no_candidate("other", file).what
-
-
 def test_a_named_model_is_no_other_name_and_no_object(refused):
     error, place = refused("version: 1\nmodels:\n  a: b\n  b: a\n")
     assert place == "3: models.a"
@@ -370,17 +287,6 @@ def test_a_named_model_is_no_other_name_and_no_object(refused):
 # --- judges ----------------------------------------------------------------------------------------------------------
 
 RUBRIC = {"name": "rubric", "judge": "openai:judge", "rubric": "Is it kind?"}
-
-
-def test_a_judge_is_a_model_like_any_other(load):
-    (spec,) = marked(metric=RUBRIC).judges
-    assert (spec.provider, spec.spelling, spec.name) == ("openai", "openai:judge", "judge")
-    file = load("version: 1\nmodels: {referee: {provider: openai, model: judge, params: {temperature: 0}}}\n")
-    (named,) = resolve(layer({**SELF_CONTAINED, "metric": {**RUBRIC, "judge": "referee"}}), file=file).judges
-    assert (named.name, named.options["params"]) == ("referee", {"temperature": 0})
-    own = {"provider": "openai", "model": "judge", "base_url": "http://localhost:1/v1"}
-    (given,) = marked(metric={**RUBRIC, "judge": own}).judges
-    assert given.options["base_url"] == "http://localhost:1/v1"
 
 
 def test_paths_of_judged_metrics_are_relative_to_the_place():
