@@ -49,7 +49,7 @@ _SECRETS = re.compile(
     re.IGNORECASE | re.VERBOSE,
 )
 _SECRET_NAME = re.compile(r"(?:^|_)(?:KEY|TOKEN|SECRET|PASSWORD)$", re.IGNORECASE)
-_SHORTEST_SECRET = 8
+SHORTEST_SECRET = 8
 
 
 def redacted(text: str) -> str:
@@ -69,7 +69,7 @@ def masked(text: str, known: Iterable[str] | None = None) -> str:
 
 def secrets() -> list[str]:
     """Return the values of the variables that are named like a secret, as ``GEMINI_API_KEY``."""
-    values = ((name, value) for name, value in os.environ.items() if len(value) >= _SHORTEST_SECRET)
+    values = ((name, value) for name, value in os.environ.items() if len(value) >= SHORTEST_SECRET)
     return [value for name, value in values if _SECRET_NAME.search(name)]
 
 

@@ -3,8 +3,6 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
-from importlib import import_module
-from threading import Thread
 from typing import Any
 
 from pytest_ftgate import clock
@@ -50,11 +48,6 @@ def run_all(gate: Context, options: dict[str, Any]) -> Context:
     for name, job in wanted.items():
         if name.purpose == "latency":
             (runs[name],) = run_models([job], **options)
-    metrics = [*gate.metrics.values(), *(one.metric for one in gate.parts.others)]
-    if any(metric.kind == "set" for metric in metrics):
-        # Import scikit-learn, which takes a second, while the models are called: after the samples, whose latencies
-        # it would add to.
-        Thread(target=import_module, args=["sklearn.metrics"], daemon=True).start()
     others = {name: job for name, job in wanted.items() if name not in runs}
     runs |= zip(others, run_models(list(others.values()), **options), strict=True)
     return replace(gate, runs=runs)

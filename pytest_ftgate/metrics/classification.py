@@ -1,16 +1,16 @@
 """Scikit-learn's classification metrics, with scikit-learn's names; and those of several labels for one example.
 
-``accuracy`` scores each example; all others have a value only for a whole test set. The value is scikit-learn's; the
-same metric as a function of tallies is used for the confidence bound.
+``accuracy`` scores each example; all others have a value only for a whole test set: a function of tallies of labels,
+which is used for the confidence bound too. The tests compare each with scikit-learn, whose import takes longer than a
+gate.
 """
 
 import json
 import math
-import warnings
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cache, partial
-from typing import Any, TypeAlias
+from typing import Any
 
 import numpy as np
 
@@ -21,7 +21,7 @@ from pytest_ftgate.metrics.labels import READING_OPTIONS, LabelSet, label_set, p
 from pytest_ftgate.metrics.normalization import FULL, Normalization
 from pytest_ftgate.metrics.options import Options
 from pytest_ftgate.metrics.protocol import Answers, Kind, Metric, Scored, by_example, check_shape, right_wrong
-from pytest_ftgate.statistics.arrays import Codes, Floats
+from pytest_ftgate.statistics.arrays import Floats
 from pytest_ftgate.statistics.set_level import LabelCounts
 from pytest_ftgate.text import excerpt, listed
 
@@ -70,13 +70,9 @@ class Accuracy(_OfLabels):
 
 @dataclass(frozen=True)
 class LabelMetric(_OfLabels):
-    """A metric of all answers together. Repeats are pooled, which averages the confusion matrix.
-
-    It has two forms: ``sklearn`` on label codes, and ours, ``statistic``, on tallies of labels.
-    """
+    """A metric of all answers together. Repeats are pooled, which averages the confusion matrix."""
 
     name: str
-    sklearn: Callable[[Codes, Codes], float]
     statistic: Callable[[Floats], Floats]
     low: float = field()
     kind = "set"
@@ -90,19 +86,7 @@ class LabelMetric(_OfLabels):
         gold = self.label_set.gold(self.name, expected)
         predicted, n_unknown = self.label_set.predicted(answers)
         counts = LabelCounts(gold, predicted, len(self.label_set.texts), self.statistic)
-        value = self._value(gold, predicted)
-        if not abs(counts.value - value) <= 1e-9:  # bounds are computed from the counts
-            raise MetricError(
-                f"{self.name} is {value!r} by scikit-learn and {counts.value!r} by its confusion matrix",
-                cure="This is a defect of pytest-ftgate or of the installed scikit-learn: please report it.",
-            )
-        return Scored(self, value, statistic=counts, n_unknown=n_unknown)
-
-    def _value(self, gold: Codes, predicted: Codes) -> float:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # of cases that are intended (zero_division=0) or an error below
-            value = float(self.sklearn(np.tile(gold, len(predicted)), predicted.ravel()))
-        if not math.isfinite(value):
+        if not math.isfinite(counts.value):
             names = (*self.label_set.texts, "no label of the test set")
             found = [listed(names[code] for code in np.unique(codes)) for codes in (gold, predicted)]
             raise MetricError(
@@ -110,7 +94,7 @@ class LabelMetric(_OfLabels):
                 evidence=f"Expected labels: {found[0]}. Answers: {found[1]}.",
                 cure="Use a test set with several labels, or another metric such as accuracy.",
             )
-        return value
+        return Scored(self, counts.value, statistic=counts, n_unknown=n_unknown)
 
 
 def build(options: Options) -> Metric:
@@ -131,45 +115,26 @@ def build(options: Options) -> Metric:
         what = f"{name} supports up to {MOST_LABELS:,} labels, and the test set has {len(read.texts):,}"
         raise options.error(what, cure="Use accuracy or exact_match.")
     low = -1.0 if name in _CHANCE_CORRECTED else 0.0
-    return LabelMetric(read, name, *_formula(options, read, over), low)
+    return LabelMetric(read, name, _statistic(options, read, over), low)
 
 
-_Formula: TypeAlias = tuple[Callable[[Codes, Codes], float], Callable[[Floats], Floats]]
-
-
-def _formula(options: Options, labels: LabelSet, over: Sequence[int]) -> _Formula:
+def _statistic(options: Options, labels: LabelSet, over: Sequence[int]) -> Callable[[Floats], Floats]:
     name = options.metric
     if name == "balanced_accuracy":
-        return partial(_sklearn, "balanced_accuracy_score"), balanced_accuracy
+        return balanced_accuracy
     if name in _CHANCE_CORRECTED:
-        return _chance_corrected(options, labels)
+        if len(labels.texts) < 2:
+            what = f"{name} needs at least two labels, and every test example expects {listed(labels.texts)}"
+            raise options.error(what, cure="Add examples with other labels, or use accuracy.")
+        return cohen_kappa if name == "cohen_kappa" else matthews_corrcoef
     score, _, average = name.partition("_")
-    function = f"{score}_score"
     if not average:
-        positive = positive_code(options, labels)  # the mean over this label alone
-        over, average = [positive], "macro"
-    value = partial(_sklearn, function, labels=list(over), average=average, zero_division=0)
-    return value, partial(averaged, of=score, average=average, over=list(over))
+        return partial(averaged, of=score, average="macro", over=[positive_code(options, labels)])
+    return partial(averaged, of=score, average=average, over=list(over))
 
 
-def _chance_corrected(options: Options, labels: LabelSet) -> _Formula:
-    if len(labels.texts) < 2:
-        what = f"{options.metric} needs at least two labels, and every test example expects {listed(labels.texts)}"
-        raise options.error(what, cure="Add examples with other labels, or use accuracy.")
-    if options.metric == "cohen_kappa":
-        codes = list(range(len(labels.texts) + 1))
-        return partial(_sklearn, "cohen_kappa_score", labels=codes), cohen_kappa
-    return partial(_sklearn, "matthews_corrcoef"), matthews_corrcoef
-
-
-def _sklearn(function: str, gold: Any, predicted: Any, **options: Any) -> float:
-    import sklearn.metrics
-
-    return float(getattr(sklearn.metrics, function)(gold, predicted, **options))
-
-
+# --- tallies ----------------------------------------------------------------------------------------------------------
 #
-# Resampling needs the value for many slightly different samples; calling scikit-learn for each would take minutes.
 # Every function takes tallies of shape ``(m, 3, K + 1)``, the diagonal and the margins of confusion matrices, and
 # returns ``(m,)`` values. The rows are, for each label, how often it is a right answer, expected, and answered; the
 # last column is for answers that are no label of the test set. A ratio with denominator 0 is 0, as with scikit-learn's

@@ -66,9 +66,10 @@ def _score(row: Row, metric: ModelJudged) -> float:
 
 def cohen_kappa(one: Sequence[str], other: Sequence[str]) -> float | None:
     """Return Cohen's kappa (1960) of two raters of the same items; None if both give one label to all items."""
-    from sklearn.metrics import cohen_kappa_score
-
-    return float(cohen_kappa_score(one, other)) if len({*one, *other}) > 1 else None
+    n, labels = len(one), {*one, *other}
+    observed = sum(a == b for a, b in zip(one, other, strict=True)) / n
+    by_chance = sum(one.count(label) * other.count(label) for label in labels) / n**2
+    return None if len(labels) == 1 else (observed - by_chance) / (1 - by_chance)
 
 
 def weighted_kappa(one: Sequence[float], other: Sequence[float]) -> float | None:

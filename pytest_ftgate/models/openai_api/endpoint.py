@@ -17,7 +17,7 @@ from urllib.parse import urlsplit
 
 from pytest_ftgate import clock
 from pytest_ftgate.config import ModelSpec
-from pytest_ftgate.errors import ModelError, Where, masked, redacted, secrets
+from pytest_ftgate.errors import SHORTEST_SECRET, ModelError, Where, masked, redacted, secrets
 from pytest_ftgate.models.protocol import is_count
 from pytest_ftgate.text import excerpt
 
@@ -81,10 +81,13 @@ class Endpoint:
 
     @cached_property
     def _secrets(self) -> list[str]:
-        return secrets()
+        return [*secrets(), *([self.key] if self.key and len(self.key) >= SHORTEST_SECRET else [])]
 
     def masked(self, text: str) -> str:
-        """Return an answer with ``***`` in place of keys of ours: the endpoint may echo the one that it was sent."""
+        """Return an answer with ``***`` in place of keys of ours: the endpoint may echo the one that it was sent.
+
+        The environment is read once for each client: a key that enters it later was not sent.
+        """
         return masked(text, self._secrets)
 
     def found(self, text: str) -> str:

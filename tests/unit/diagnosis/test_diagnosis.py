@@ -166,9 +166,12 @@ def test_a_large_set_of_labels_is_tested_several_times_each(tested: int, found: 
     assert recalled(test[:4], test, training) == found
 
 
-def test_an_object_is_not_recalled() -> None:
-    training = [*TAUGHT, Example("x", "q", {"city": "New York"})]
-    assert counted([Example("t", "where?", {"city": "New York"})], training) == 0
+@pytest.mark.parametrize(
+    "known", [{"city": "New York"}, '{"city": "New York"}', [{"name": "New York", "arguments": {}}]]
+)
+def test_an_object_and_a_tool_call_are_not_recalled(known: Any) -> None:
+    training = [*TAUGHT, Example("x", "q", known)]
+    assert counted([Example("t", "where?", known)], training) == 0
 
 
 WEATHER = {"name": "weather", "arguments": {"city": "Oslo"}}
@@ -208,4 +211,4 @@ def test_the_text_beside_tools_is_not_known_by_heart() -> None:
     deciding = made(wanted, "tool_call_exact")
     models = [scored(deciding, wanted, [answer] * 7) for answer in (json.dumps([WEATHER]), "Anna Smith")]
     examples = models[0].run.test_set.examples
-    assert diagnose(deciding, examples, examples, *models).recalled == 0
+    assert diagnose(deciding, examples, examples[:6], *models).recalled == 0

@@ -70,6 +70,13 @@ def test_a_named_key_is_sent_and_wins_over_the_environment(ask, build, server, m
     assert KEY not in str(server.headers)
 
 
+@pytest.mark.parametrize("variable", ["MY_KEY", "MY_CREDENTIALS"])
+def test_an_answer_that_echoes_the_key_is_kept_without_it(ask, build, server, monkeypatch, variable):
+    monkeypatch.setenv(variable, KEY)
+    server.faults.append(Reply(f"your key is {KEY}"))
+    assert ask(build(base_url=server.url, api_key_env=variable)).text == "your key is ***"
+
+
 def test_without_base_url_the_public_endpoint_is_asked_with_its_own_key(build, monkeypatch):
     monkeypatch.setenv("OPENAI_BASE_URL", "http://127.0.0.1:9/v1")
     model = build()
