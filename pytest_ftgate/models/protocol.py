@@ -50,12 +50,11 @@ class RetryPolicy:
 
     base_s: float = 0.5  # the longest first wait; each further one may be twice as long
     cap_s: float = 30.0  # the longest wait of our own
-    retry_after_cap_s: float = 120.0  # the longest wait that an endpoint may ask for
 
     def wait_s(self, failures: int, retry_after_s: float | None) -> float:
         """Return the seconds to wait after this many failed attempts (1 or more), or what the endpoint asks for."""
         if retry_after_s is not None:
-            return max(0.0, min(retry_after_s, self.retry_after_cap_s)) + random.random() * self.base_s
+            return max(0.0, retry_after_s) + random.random() * self.base_s
         longest = min(self.cap_s, self.base_s * 2.0 ** min(failures - 1, 30))
         return longest * (1 + random.random()) / 2
 

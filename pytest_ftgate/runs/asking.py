@@ -12,16 +12,12 @@ from pytest_ftgate.models import Completion, Model, Prediction, Question
 from pytest_ftgate.models.event_loop import note_call
 from pytest_ftgate.models.protocol import COUNTS, FINISHES, MOST_BYTES, RetryPolicy, is_count, is_seconds
 from pytest_ftgate.runs.budget import Meter
-from pytest_ftgate.runs.throttle import Outage, Throttle, wait_refused
+from pytest_ftgate.runs.throttle import AbandonedError, Outage, Throttle, wait_refused
 
 _T = TypeVar("_T")
 
 Outcome = tuple[Question, Prediction | ModelError]
 """A question with its answer or its failure."""
-
-
-class AbandonedError(ModelError):
-    """Report that a call timed out whose thread cannot be cancelled; retrying would leak threads."""
 
 
 class BusyTime:
@@ -102,7 +98,7 @@ class Asker:
             seen = self._answers
             outcomes = await self._attempt(questions)
             self._answers += sum(isinstance(outcome, Prediction) for _, outcome in outcomes)
-            if self.outage and self._answers:
+            if self.outage and self._answers > seen:
                 self.outage.over()
             again: list[Question] = []
             certain: list[Outcome] = []

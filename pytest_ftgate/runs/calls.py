@@ -4,7 +4,6 @@ import asyncio
 import contextlib
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import replace
 from itertools import islice
 from typing import Any
 
@@ -16,7 +15,7 @@ from pytest_ftgate.models.event_loop import run_in_own_loop
 from pytest_ftgate.models.protocol import Prediction, RetryPolicy, output_limit
 from pytest_ftgate.models.reasoning import answer_of
 from pytest_ftgate.models.recorded import RecordedModel
-from pytest_ftgate.runs.asking import AbandonedError, Asker
+from pytest_ftgate.runs.asking import Asker
 from pytest_ftgate.runs.budget import Budget
 from pytest_ftgate.runs.jobs import EarlyStop, Job, RunState, Stores, TimeLimit
 from pytest_ftgate.runs.store import Store
@@ -24,7 +23,6 @@ from pytest_ftgate.runs.throttle import LONGEST_WAIT_S, Outage, Throttle
 
 _CANCEL_S = 0.5
 _CLOSE_S = 5.0
-_STUCK_AFTER = 5  # abandoned calls in a row: each took its whole time limit and left a thread behind
 
 
 class StoreWriter:
@@ -104,11 +102,9 @@ class ModelQueue:
             pause_s=self.model.pause_s,
             longest_wait_s=lambda: max(LONGEST_WAIT_S, limit.left_s() if limit is not None else 0.0),
         )
-        retry = replace(retry, retry_after_cap_s=throttle.longest_wait_s()) if limit is not None else retry
         self._asker = Asker(self.model, retry, throttle, batched=self.model.batch_size > 1, now=writer.now)
         self._asker.retrying = state.retrying
         self._ready: deque[Question] = deque()
-        self._abandoned_in_a_row = 0
 
     def look_up(self, *, offline: bool) -> None:
         """Take stored answers; ``offline``, the other questions to an endpoint fail."""
@@ -193,14 +189,15 @@ class ModelQueue:
                 await self._answered([(one, found) for one, found in outcomes if isinstance(found, Prediction)])
                 for question, outcome in outcomes:
                     if isinstance(outcome, ModelError):
-                        self._end_if_fatal(outcome)
+                        if outcome.fatal:  # no other call can succeed either, or none is likely to
+                            self.fatal = self.fatal or outcome
+                            raise outcome from None
                         self._fail(outcome, question)
 
     async def _answered(self, answers: Sequence[tuple[Question, Prediction]]) -> None:
         """Record the answers of one call, and return once they are stored."""
         if not answers:
             return
-        self._abandoned_in_a_row = 0
         for question, prediction in answers:
             self._state.answered(question.example, prediction)
         predictions = [prediction for _, prediction in answers]
@@ -209,18 +206,6 @@ class ModelQueue:
         if useless is not None:
             self.fatal = self.fatal or useless
             raise useless
-
-    def _end_if_fatal(self, error: ModelError) -> None:
-        """Raise the error if no other call can succeed either, or none is likely to."""
-        self._abandoned_in_a_row = self._abandoned_in_a_row + 1 if isinstance(error, AbandonedError) else 0
-        if error.fatal:
-            self.fatal = self.fatal or error
-            raise error from None
-        if self._abandoned_in_a_row >= _STUCK_AFTER:
-            what = f"{error.what}, as were the {_STUCK_AFTER - 1} calls before it"
-            stuck = AbandonedError(what, **error.parts(fatal=True))
-            self.fatal = self.fatal or stuck
-            raise stuck from error
 
     def _fail(self, failure: ModelError, *questions: Question) -> None:
         for question in questions:

@@ -13,6 +13,10 @@ LONGEST_WAIT_S = 120.0
 _PATIENCE_S = 15.0  # what the retries of one question take, unless the endpoint asks for longer waits
 
 
+class AbandonedError(ModelError):
+    """Report that a call timed out whose thread cannot be cancelled; retrying would leak threads."""
+
+
 def wait_refused(seconds: float) -> ModelError:
     """Return the error that ends a run because the endpoint asks for a longer wait than the run may take."""
     wait = show_age(60 * ceil(seconds / 60))
@@ -109,7 +113,10 @@ def _now() -> float:
 
 
 class Outage:
-    """Decide from failed calls, until one is answered, that the model will not answer at all.
+    """Decide from failed calls that the model will not answer at all.
+
+    The run always ends after 5 calls in a row that were abandoned: each took its whole time limit and left a thread
+    behind. The other rules hold until a call is answered.
 
     The run ends once 5 questions were given up: after their retries, or after their second timeout; if calls time out,
     as many as are asked ``at_once``. With ``stored`` answers, what is still missing may be what the endpoint cannot
@@ -122,15 +129,19 @@ class Outage:
         self._few = min(ENOUGH, max(2, at_once))
         self._stored = stored
         self._answered = False
+        self._abandoned = 0
         self._since: float | None = None
         self._given_up: set[str] = set()
 
     def over(self) -> None:
-        """Record that a call was answered: later failures never end the run."""
-        self._answered = True
+        """Record that a call was answered."""
+        self._answered, self._abandoned = True, 0
 
     def failed(self, key: str, error: ModelError, *, given_up: bool) -> ModelError:
         """Record a failed call for a question. Return the error, fatal if it ends the run."""
+        self._abandoned = self._abandoned + 1 if isinstance(error, AbandonedError) else 0
+        if self._abandoned >= ENOUGH:
+            return ModelError(f"{error.what}, as were the {ENOUGH - 1} calls before it", **error.parts(fatal=True))
         rejected = error.kind in ("refused", "unreadable")
         if self._answered or error.fatal or not (error.retryable or rejected) or (rejected and self._stored):
             return error

@@ -146,7 +146,7 @@ def test_one_call_too_many_is_no_failure_while_others_are_answered():
 
 # --- waits -----------------------------------------------------------------------------------------------------
 
-policies = st.builds(RetryPolicy, *[st.floats(0, 1000)] * 3)
+policies = st.builds(RetryPolicy, *[st.floats(0, 1000)] * 2)
 
 
 @given(policy=policies, failures=st.integers(1, 5000))
@@ -158,16 +158,8 @@ def test_waits_double_up_to_the_cap_and_half_of_each_is_jitter(policy, failures)
 
 
 @given(policy=policies, failures=st.integers(1, 100), retry_after_s=st.floats(-10, 1e6))
-def test_an_endpoint_is_heeded_up_to_a_cap(policy, failures, retry_after_s):
-    heeded = max(0.0, min(retry_after_s, policy.retry_after_cap_s))
-    assert heeded <= policy.wait_s(failures, retry_after_s) <= heeded + policy.base_s
-
-
-def test_the_waits_without_a_word_from_the_endpoint():
-    policy = RetryPolicy()
-    assert (policy.base_s, policy.cap_s, policy.retry_after_cap_s) == (0.5, 30.0, 120.0)
-    assert policy.wait_s(9, None) >= 15.0
-    assert 120.0 <= policy.wait_s(1, 3600.0) <= 120.5
+def test_an_endpoint_is_heeded(policy, failures, retry_after_s):
+    assert max(0.0, retry_after_s) <= policy.wait_s(failures, retry_after_s) <= max(0.0, retry_after_s) + policy.base_s
 
 
 # --- time ------------------------------------------------------------------------------------------------------
