@@ -93,6 +93,7 @@ class _Reader:
         self._gate = gate
         self._kind, self._labels = _kind_of(gate)
         self._tools = _tools(gate) if self._kind == "calls" else frozenset()
+        self._strips = not _first_reasoning(gate)
         self._pairs: list[Stripping] = [
             one.strip_reasoning for one in gate.models.values() if isinstance(one.strip_reasoning, tuple)
         ]
@@ -146,7 +147,7 @@ class _Reader:
     def _whole(self, role: str) -> Iterator[list[Completion | None]]:
         """Yield the answers of a model without reasoning, whatever its own ``strip_reasoning``."""
         run = self._gate.scored[role].run
-        stripped = run.model.strip_reasoning == "auto" and not _first_reasoning(self._gate)
+        stripped = run.model.strip_reasoning == "auto" and self._strips
         strippings: list[Stripping] = self._pairs if stripped else ["auto", *self._pairs]
         for repeat in run.predictions:
             yield [one.completion and reduce(without_reasoning, strippings, one.completion) for one in repeat]

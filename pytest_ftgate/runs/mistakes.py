@@ -73,7 +73,8 @@ def diagnose(
     """Diagnose every answer that the metric has scored; there is no candidate before training."""
     models = [baseline] if candidate is None else [baseline, candidate]
     labels = labels_of(metric, examples)
-    kinds = [_kinds(metric, examples, one, labels) for one in models]
+    wanted = [_calls_wanted(metric, example) for example in examples]
+    kinds = [_kinds(metric, examples, one, labels, wanted) for one in models]
     never = [{i for i, answers in enumerate(zip(*one, strict=True)) if RIGHT not in answers} for one in kinds]
     return Diagnosis(
         baseline=_counted(kinds[0]),
@@ -90,11 +91,16 @@ def diagnose(
 # --- kinds of mistakes ---------------------------------------------------------------------------------------
 
 
-def _kinds(metric: Metric, examples: Sequence[Example], one: Measured, labels: LabelSet | None) -> list[list[str]]:
+def _kinds(
+    metric: Metric,
+    examples: Sequence[Example],
+    one: Measured,
+    labels: LabelSet | None,
+    wanted: Sequence[list[Call] | None],
+) -> list[list[str]]:
     """Return the kind of each answer, ``[repeat][example]``."""
     right = _right(metric, examples, one)
     label_kind = cache(partial(_label_kind, labels=labels)) if labels else None
-    wanted = [_calls_wanted(metric, example) for example in examples]
     return [
         [
             RIGHT if right[r][i] else _kind(prediction.completion, examples[i], wanted[i], label_kind)

@@ -19,12 +19,14 @@ def group_codes(groups: Iterable[Hashable] | None, n: int) -> Codes | None:
     """Return the group of each example as a code 0..G-1, shape ``(n,)``; None if no two examples share a group."""
     if groups is None:
         return None
-    codes: dict[Hashable, int] = {}
+    names, codes = list(groups), dict[Hashable, int]()
+    if len(names) != n:
+        raise ValueError(f"{len(names)} groups were given for {n} examples")
+    if names.count(None) == n:
+        return None
     of_example = [
-        codes.setdefault((index,) if name is None else (None, name), len(codes)) for index, name in enumerate(groups)
+        codes.setdefault((index,) if name is None else (None, name), len(codes)) for index, name in enumerate(names)
     ]
-    if len(of_example) != n:
-        raise ValueError(f"{len(of_example)} groups were given for {n} examples")
     return np.asarray(of_example, dtype=np.int64) if len(codes) < n else None
 
 

@@ -252,7 +252,7 @@ def half(http: EndpointProject) -> threading.Event:
 
 
 @pytest.mark.skipif(os.name != "posix", reason="pseudo terminals")
-@pytest.mark.parametrize("columns", [100, 20])
+@pytest.mark.parametrize("columns", [160, 20])
 def test_progress_is_shown_on_a_terminal_and_wiped(
     http: EndpointProject, half: threading.Event, monkeypatch: pytest.MonkeyPatch, columns: int
 ) -> None:
