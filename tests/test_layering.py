@@ -61,6 +61,15 @@ def test_a_suite_without_a_gate_loads_three_modules_of_ours(pytester: pytest.Pyt
     assert "heavy:" in [line.rstrip() for line in result.outlines]
 
 
+@pytest.mark.parametrize(("metric", "libraries"), [("accuracy", "sqlite3"), ("f1_macro", "scipy sqlite3")])
+def test_a_gate_of_recorded_answers_loads_few_libraries(project: Project, metric: str, libraries: str) -> None:
+    """Scikit-learn alone would double its start."""
+    heavy = f"print('heavy:', *sorted(name for name in {HEAVY!r} if name in sys.modules))"
+    project.file("conftest.py", f"import sys\ndef pytest_unconfigure(): {heavy}\n")
+    project.gate_test(metric=metric)
+    assert f"heavy: numpy pydantic {libraries}" in project.run_apart("-p", "no:asyncio").outlines
+
+
 @pytest.mark.parametrize("metric", ["accuracy", "exact_match"])
 def test_a_gate_on_recorded_answers_loads_the_libraries_that_it_uses(project: Project, metric: str) -> None:
     project.gate_test(metric=metric)

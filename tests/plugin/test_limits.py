@@ -12,7 +12,6 @@ from endpoint_project import EndpointProject, N, answer, index_of
 from gate_project import check, ends, label, mentions, passed, statuses, stopped
 from loopback import Reply, error
 
-from pytest_ftgate.gate import calls
 from pytest_ftgate.runs.throttle import Throttle
 
 # --- the pace ---------------------------------------------------------------------------------
@@ -122,24 +121,6 @@ def test_recordings_carry_the_sample(http: EndpointProject) -> None:
     again = passed(http.judge("support", offline=True))
     assert again["candidate"]["latency_p50_s"] == gate["candidate"]["latency_p50_s"]
     assert not http.server.requests
-
-
-def test_nothing_of_ours_is_loaded_while_a_sample_is_taken(
-    http: EndpointProject, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Loading what scoring needs takes a second of this process, and would be taken for the model's."""
-    asked_when_loading = []
-
-    class Thread:
-        def __init__(self, **_given: object) -> None: ...
-
-        def start(self) -> None:
-            asked_when_loading.append(len(http.server.requests))
-
-    monkeypatch.setattr(calls, "Thread", Thread)
-    http.gate_test(candidate=http.model("ft", latency_sample=SAMPLE), metric="f1_macro")
-    assert http.gate()["verdict"] == "pass"
-    assert asked_when_loading == [SAMPLE]
 
 
 # --- latencies of what is missing ----------------------------------------------------------------------------
