@@ -14,7 +14,7 @@ import pytest
 import yaml
 from doc_pages import DOCS, Block, blocks, blocks_under, commands, file_of, page_named
 from endpoint_project import EndpointProject, index_of
-from gate_project import Project, check, label, passed, refused, write_jsonl, wrong
+from gate_project import Project, check, checks, label, passed, refused, write_jsonl, wrong
 from loopback import LoopbackServer, Reply, Request
 
 from pytest_ftgate.config import load_gate_file
@@ -398,6 +398,7 @@ def test_metrics_that_need_no_label(project: Project) -> None:
         project.gate_test(metric=asked, checks={"formatting_gain": "warn"})
         gate = passed(project.gate())
         assert (gate["baseline"]["value"], gate["candidate"]["value"]) == (0.5, 1)
+        assert len(checks(gate, "formatting_gain")) == (asked != metric)  # only format checks nothing but the form
     project.gate_test(metric=[metric, "accuracy"])
     refused(project)
 

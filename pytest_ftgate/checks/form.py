@@ -276,7 +276,8 @@ def _instruction(gate: Context) -> str:
 def check_free(gate: Context) -> Iterator[Check]:
     """Check before any call what metrics of form can show, and that one metric compares with the expected output."""
     yield from _expected_format(gate)
-    if not any(metric.compares for metric in (gate.deciding, *_asked_of_candidate(gate))):
+    metrics = (gate.deciding, *_asked_of_candidate(gate))
+    if not any(metric.compares or isinstance(metric, ExampleMetric) for metric in metrics):
         yield Check(
             "formatting_gain",
             "warning",
@@ -292,14 +293,14 @@ def _expected_format(gate: Context) -> Iterator[Check]:
     metric, test = gate.metrics.get("format"), gate.test
     if metric is None:
         return
-    flaws = {row: metric.broken_form(expected_text(example.expected)) for row, example in enumerate(test.examples)}
-    broken = {row: flaw for row, flaw in flaws.items() if flaw is not None}
+    given = {row: text for row, value in enumerate(test.expected) if (text := expected_text(value)).strip()}
+    broken = {row: flaw for row, text in given.items() if (flaw := metric.broken_form(text)) is not None}
     if broken:
         row, flaw = next(iter(broken.items()))
         yield Check(
             "formatting_gain",
             "warning",
-            f"{len(broken):,} of {plural(len(test), 'expected output')} {'breaks' if len(broken) == 1 else 'break'} "
+            f"{len(broken):,} of {plural(len(given), 'expected output')} {'breaks' if len(broken) == 1 else 'break'} "
             f"the required format, first {test.where(row)}: {printable(flaw, _FLAW_SHOWN)}",
             observed=len(broken),
             advice="Correct these rows, or the rules of the metric format if they do not describe the task.",

@@ -131,7 +131,7 @@ class ExampleMetric(Metric):
         except BaseException as error:  # pytest.skip() and sys.exit() too: they must not take the gate out of the run
             what = f"the metric {self.name} raised {type(error).__name__} for test_set[{index}]"
             evidence = told(error, self.declared.score)
-            raise MetricError(what, example=index, evidence=evidence, cure="Fix the metric's function.") from error
+            raise MetricError(what, evidence=evidence, cure="Fix the metric's function.") from error
         return self._checked(index, value)
 
     def _checked(self, index: int, value: Any) -> float:
@@ -152,7 +152,7 @@ class ExampleMetric(Metric):
     def _broken(self, index: int, returned: str) -> MetricError:
         what = f"the metric {self.name} returned {returned} for test_set[{index}]"
         cure = f"Fix the metric's function: it must return a number from {self.low:g} to {self.high:g}."
-        return MetricError(what, example=index, cure=cure)
+        return MetricError(what, cure=cure)
 
 
 def build(options: Options, declared: Any) -> ExampleMetric:

@@ -177,9 +177,16 @@ def check_shape(name: str, expected: Sequence[Any], answers: Answers) -> None:
 def by_example(
     metric: Metric, expected: Sequence[Any], answers: Answers, score: Callable[[Any, Any], float | bool]
 ) -> Scored:
-    """Measure by the score of each answer, which of right/wrong metrics is 1 or 0."""
+    """Measure by the score of each answer, which of right/wrong metrics is 1 or 0. An error names the example."""
     check_shape(metric.name, expected, answers)
-    scores = np.array([[score(*pair) for pair in zip(expected, repeat, strict=True)] for repeat in answers], float)
+    scores = np.empty((len(answers), len(expected)))
+    for repeat, given_answers in enumerate(answers):
+        for row, pair in enumerate(zip(expected, given_answers, strict=True)):
+            try:
+                scores[repeat, row] = score(*pair)
+            except MetricError as error:
+                error.example = row
+                raise
     return right_wrong(metric, scores == 1) if metric.kind == "right_wrong" else graded(metric, scores)
 
 

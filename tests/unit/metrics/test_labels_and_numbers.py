@@ -75,7 +75,9 @@ def test_the_absolute_error_is_bounded_and_a_missing_number_has_the_largest(buil
     metric = build("absolute_error", ("1", "4"), low=0, high=5)
     assert metric.score([1, 4], [["1.5", "no idea"]]).per_example.tolist() == [0.5, 5]
     assert (metric.low, metric.high, metric.worst) == (0, 5, 5)
-    assert "7, outside of low: 0 and high: 5" in failure(metric, [1, 4], ["7", "4"]).what
+    found = failure(metric, [1, 4], ["1", "7"])
+    assert "7, outside of low: 0 and high: 5" in found.what
+    assert found.example == 1
     unbounded = build("absolute_error", ("1", "4"))
     assert unbounded.score([1, 4], [["900", "4"]]).value == 899 / 2
     assert math.isinf(unbounded.high)
