@@ -23,7 +23,7 @@ from pytest_ftgate.data.lines import written_at
 from pytest_ftgate.data.normalize import INSTRUCTIONS, visible, without_instructions
 from pytest_ftgate.data.tool_calls import calls_in, declared_tools
 from pytest_ftgate.errors import ConfigError, DataError, Where, shown_path
-from pytest_ftgate.text import listed, nearest
+from pytest_ftgate.text import excerpt, listed, nearest
 
 _PLACEHOLDER = re.compile(r"\{([^{}]+)\}")
 _NAME = re.compile(r"\s*[^\W\d][\w .-]*")
@@ -120,12 +120,42 @@ class Prompt:
         return ConfigError(what, where=Where(path=self.source, key="template"), evidence=evidence, cure=cure)
 
 
-_MEDIA = ("image", "images", "audio", "audios", "video", "videos")
-_STANDS_FOR_MEDIA = re.compile(r"<(\|?)(image|audio|video)(?:_\d+|_pad|_placeholder|_soft_token)?\1>")
+_MEDIUM = "image|img|picture|photo|pixel|vision|audio|speech|video"
+_MEDIA_FIELD = re.compile("(?:image|audio|video)s?")
+_NUMBERS = re.compile(f"{_MEDIUM}|^array$", re.IGNORECASE)
+"""The names of a field whose nested numbers, or more than these, are pixels or samples."""
+_FEW = 16
+_MEDIA_VALUE = re.compile(
+    r"^\s*data:(?:image|audio|video|application)/|^(?:iVBORw0KGgo|/9j/|R0lGOD|UklGR|JVBERi0)"
+    r"|^[^\n]{1,300}\.(?:png|jpe?g|gif|webp|bmp|tiff?|svg|hei[cf]|avif|dcm|wav|mp3|flac|og[ag]|opus|m4a|aac|wma|aiff?"
+    r"|mp4|m4v|mov|avi|mkv|webm|mpe?g|pdf|docx?|pptx?|xlsx?)(?:[?#]\S*)?\s*$",
+    re.IGNORECASE,
+)
+_WORDS = (
+    rf"(?:[^\W_]+[\s_:.-]{{1,3}}){{0,2}}(?:(?:begin|start|end)of)?(?:{_MEDIUM})s?"
+    rf"(?:(?:here|[\s_:./-]{{0,3}}\d+|[\s_:./-]{{1,3}}[^\W_]+)){{0,2}}"
+)
+_STANDS_FOR_MEDIA = re.compile(
+    rf"(?<!\w)<\|?\s?(?P<tag>{_WORDS})\s?[|/]?>|^[ \t]*[\[{{]{{1,2}}{_WORDS}[\]}}]{{1,2}}"
+    rf"|(?<!\w)[\[{{]{{1,2}}{_WORDS}[\]}}]{{1,2}}[ \t]*$|!\[[^\]\n]{{0,200}}\]\([^)\n]{{1,300}}\)"
+    rf"|<(?:{_MEDIUM})\s[^<>]*\bsrc\b[^<>]*>(?!.*</)|data:(?:image|audio|video)/",
+    re.IGNORECASE | re.DOTALL | re.MULTILINE,
+)
+"""What stands for a medium in a text: its name as a tag or in brackets, an image of Markdown or HTML, or its data."""
+
+
+def _is_media(name: str, value: Any) -> bool:
+    """Return whether a field holds an image, audio, video or document: its data, or the name of a file of it."""
+    if isinstance(value, Mapping):
+        return bool(value.get("bytes")) or any(_is_media(key, one) for key, one in value.items())
+    if isinstance(value, list) and value:
+        numbers = isinstance(value[0], list) or (isinstance(value[0], int | float) and len(value) > _FEW)
+        return bool(numbers and _NUMBERS.search(name)) or any(_is_media("", one) for one in value)
+    return isinstance(value, bytes) or (isinstance(value, str) and _MEDIA_VALUE.search(value) is not None)
 
 
 def refuse_unsent_media(example: Example, sent: Collection[str] = ()) -> None:
-    """Raise :class:`DataError` if a row has images, audio or video that the model would not get.
+    """Raise :class:`DataError` if a row has images, audio, video or documents that the model would not get.
 
     They get there as parts of a message. ``sent`` are the fields that the template sends.
     """
@@ -137,17 +167,25 @@ def refuse_unsent_media(example: Example, sent: Collection[str] = ()) -> None:
     hollow = (part for part in media if not any(value for key, value in part.items() if key != "type"))
     found = next((f"a part of type {part.get('type')} without content" for part in hollow), None)
     if found is None and not media:
-        found = next((f"the field {name}" for name in _MEDIA if example.fields.get(name) and name not in sent), None)
+        fields = ((name, value) for name, value in example.fields.items() if value and name not in sent)
+        held = (name for name, value in fields if _MEDIA_FIELD.fullmatch(name) or _is_media(name, value))
         texts += [part["text"] for part in parts if isinstance(part.get("text"), str)]
-        tags = (tag for text in texts for tag in _STANDS_FOR_MEDIA.finditer(text) if f"</{tag[2]}>" not in text)
-        found = found or next((f"the placeholder {tag[0]}" for tag in tags), None)
+        found = next((f"the field {name}" for name in held), None) or next(filter(None, map(_stand_in, texts)), None)
     if found is not None:
         raise DataError(
-            f"the row has images, audio or video that would not be sent: {found}",
+            f"the row has images, audio, video or documents that would not be sent: {found}",
             where=example.place,
-            cure='write them as parts of a message: {"type": "image_url", "image_url": {"url": ...}}, or record the '
-            "answers where the model sees them",
+            cure='write them as parts of a message: {"type": "image_url", "image_url": {"url": ...}}, record the '
+            "answers where the model sees them, or remove what the answer does not need",
         )
+
+
+def _stand_in(text: str) -> str | None:
+    """Return what stands for a medium in a text; a tag that is closed is markup."""
+    if _MEDIA_VALUE.search(text) and not re.search(r"\s", text.strip()):
+        return f"the input {excerpt(text, width=40)}"
+    tags = (tag for tag in _STANDS_FOR_MEDIA.finditer(text) if not tag["tag"] or f"</{tag['tag']}>" not in text)
+    return next((f"the placeholder {excerpt(tag[0].strip(), width=40)}" for tag in tags), None)
 
 
 TEXT_PARTS = ("text", "input_text", "output_text")

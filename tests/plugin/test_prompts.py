@@ -78,8 +78,8 @@ def _row_7(project: EndpointProject, content: Any = None, **fields: Any) -> None
     ("content", "fields", "found"),
     [
         (None, {"images": ["a.png"]}, "the field images"),
-        (None, {"audio": "a.wav"}, "the field audio"),
-        ("<image>\ncustomer question 7", {}, "the placeholder <image>"),
+        (None, {"scan": "7.tiff"}, "the field scan"),
+        ("<Image>\ncustomer question 7", {}, "the placeholder <Image>"),
         ([{"type": "text", "text": "<|image_1|> customer question 7"}], {}, "the placeholder <|image_1|>"),
         ([{"type": "image"}, {"type": "text", "text": "customer question 7"}], {}, "type image without content"),
     ],
@@ -98,7 +98,7 @@ def test_media_that_would_not_be_sent_stop_the_gate(
     ("content", "fields"),
     [
         ([URL, {"type": "text", "text": "customer question 7"}], {"images": ["a.png"]}),
-        ("<video src='a'>no video</video> <Image> customer question 7", {"images": []}),
+        ("<video src='a'>no video</video> <p><img src='a.png'> List<Image> customer question 7</p>", {"images": []}),
         (None, {"image": "https://example.com/a.png"}),
     ],
     ids=["parts", "markup", "by the template"],

@@ -5,8 +5,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pytest_ftgate.data import Example, canonical_json, examples_from
-from pytest_ftgate.errors import ConfigError
-from pytest_ftgate.models.prompt import Prompt, build_prompt, choose_shots
+from pytest_ftgate.errors import ConfigError, DataError
+from pytest_ftgate.models.prompt import Prompt, build_prompt, choose_shots, refuse_unsent_media
 
 SYSTEM = {"role": "system", "content": "old"}
 USER = {"role": "user", "content": "hi"}
@@ -205,3 +205,46 @@ def test_shots_that_cannot_be_given(spec, options, rows, words):
         build_prompt(spec(**options), data)
     assert caught.value.where.path == "ftgate.yaml:7"
     assert all(word in str(caught.value) for word in words)
+
+
+# --- images, audio, video ------------------------------------------------------------------------------------
+
+TAGS = (
+    "<image> <Image> <img> <start_of_image> <|AUDIO|> <|vision_start|> <ImageHere> [IMG] {image} {{image}} [Photo_1] "
+)
+TAGS += "<|image_1|> <image_soft_token> <|endofimage|> ![scan](a.png) data:image/png;base64,iVBOR"
+WORDS = "a[image] [INST] <|im_start|> <photographer> List<Image> {x} [1] [a](b.png) <image>a</image>"
+MEDIA = [
+    *({name: "x"} for name in ("image", "images", "audio", "videos")),
+    *({"f": name} for name in ("https://x.y/a.png?size=1", "my scan.TIFF", "x.pdf", "clips/a.mp3", "iVBORw0KGgoAAA")),
+    *({"f": value} for value in ({"bytes": "iVBORw=", "path": None}, [{"url": "https://x.y/a.jpg"}], ["a.tiff"])),
+    *({"f": value} for value in ("data:audio/wav;base64,UklGR", {"array": [0.5] * 20, "sampling_rate": 16_000})),
+    {"pixel_values": [[0, 1], [1, 0]]},
+]
+OTHERS = {"photo_id": 7, "image_size": [640, 480], "spans": [[0, 4]], "note": "see a.png for it", "file": "a.txt"}
+OTHERS |= {"images": [], "image_tags": ["cat"], "speech": "Four score", "embedding": [0.5] * 99, "meta": {"bytes": 0}}
+
+
+@pytest.mark.parametrize(
+    ("text", "fields"),
+    [
+        *((f"{tag} what is it?", {}) for tag in (*TAGS.split(), "<img src='a.png'>")),
+        *(("hi", one) for one in MEDIA),
+        ("scans/7.png", {}),
+    ],
+)
+def test_media_that_would_not_be_sent_are_refused(text, fields):
+    with pytest.raises(DataError, match="would not be sent"):
+        refuse_unsent_media(Example("a", text, "x", fields=fields))
+
+
+@pytest.mark.parametrize(
+    ("text", "fields"), [*((word, {}) for word in (*WORDS.split(), "<p><img src='a'></p>")), ("see a.png", OTHERS)]
+)
+def test_what_only_looks_like_media_is_not_refused(text, fields):
+    refuse_unsent_media(Example("a", f"what is {text} for?", "x", fields=fields))
+
+
+@pytest.mark.parametrize("part", ["<", "[a_", "![", "<img ", "{a ", " ", "[image] x", "<a-", "<img src='"])
+def test_long_texts_are_searched_in_linear_time(part):
+    refuse_unsent_media(Example("a", f"x {part * 100_000} x", "x"))
