@@ -32,6 +32,9 @@ K = TypeVar("K", bound=Hashable)
 _RUN, _RUN_OF_SIGNS = 8, 20
 """Words by which a text is looked for, which are not the same by chance; and signs of a script without spaces."""
 
+_FEW = 2
+"""Words of a text that is alone between delimiters of an output."""
+
 _HALF = 0.4
 """How certain must be what stands in an output where a delimiter or a frame is on one side of it only."""
 
@@ -97,13 +100,13 @@ class _Side(NamedTuple):
     Attributes:
         words: the next words, empty if the content ends here: at the end of the text, a delimiter, a number or a date.
         stop: the mark between them that ends a sentence, if any.
-        content: whether another content is next to it.
+        content: the answer to another content that is next to it; None if there is none.
         pairs: the words that follow each other from the content on, in pairs.
     """
 
     words: str = ""
     stop: str = ""
-    content: bool = False
+    content: str | None = None
     pairs: tuple[tuple[str, str], ...] = ()
 
 
@@ -121,17 +124,23 @@ class _Hit(NamedTuple):
     sides: tuple[_Side, _Side] = (_Side(), _Side())
     size: int = 0
 
-    def stands_alone(self, part: str, content: str, frames: Set[tuple[int, str]], joints: "_Joints") -> bool:
-        """Return whether the content, whose words are the part, does not continue in the text around it."""
+    def stands_alone(self, part: str, content: str, expected: Set[str], around: "_Around") -> bool:
+        """Return whether a content does not continue in the text around it.
+
+        ``part`` are its words, and ``expected`` its answers.
+        """
         words = part.count(" ") + 1
-        sentence, much = (
-            words >= _RUN and self.size - words >= _ASIDE,
-            self.size - words >= _RUN and says(part, SUBSTANTIAL),
-        )
+        more, certain = self.size - words, words >= _RUN
         for number, side in enumerate(self.sides):
-            ends = not side.words or (side.content and self.size >= _TWO) or (number, side.words) in frames
-            ends = ends or (sentence and side.stop != "" and (number == 0 or side.stop == content[-1]))
-            if not (ends or (much and self.answer is not None and joints.end(side.pairs, certain=words >= _RUN))):
+            ends = not side.words or (number, side.words) in around.frames
+            if side.content is not None:
+                other = says(part, SUBSTANTIAL) and normalized_input(side.content) not in expected
+                ends = ends or other or self.size >= _TWO
+            if certain and more >= _ASIDE:
+                ends = ends or (side.stop != "" and (number == 0 or side.stop == content[-1]))
+            if more >= _RUN and self.answer is not None and says(part, _FEW):
+                ends = ends or around.ends(side.pairs, certain=certain)
+            if not ends:
                 return False
         return True
 
@@ -142,28 +151,33 @@ class _Hit(NamedTuple):
         return True
 
 
-class _Joints:
-    """Tell by a sample of texts whether one text goes on from a word to the next, or another one begins there."""
+class _Around:
+    """Tell by the texts around many contents, and by those without any, where a content ends.
 
-    def __init__(self, wholes: Iterable[str]) -> None:
-        self._first, self._last, self._pairs = Counter[str](), Counter[str](), Counter[tuple[str, str]]()
-        self._texts = 0
-        for whole in wholes:
-            words = whole.split(" ")
-            self._texts += 1
-            self._first[words[0]] += 1
-            self._last[words[-1]] += 1
-            self._pairs.update(pairwise(words))
+    Attributes:
+        frames: the sides of contents, 0 or 1, with what many of them have there: a text with a mark, or a long one.
+    """
 
-    def end(self, pairs: Sequence[tuple[str, str]], *, certain: bool) -> bool:
+    def __init__(self, hits: Mapping[str, Sequence[_Hit]], others: Iterable[str]) -> None:
+        beside: dict[tuple[int, str], set[str]] = {}
+        for part, found in hits.items():
+            for number, side in ((number, side) for hit in found for number, side in enumerate(hit.sides)):
+                if side.stop or side.words.startswith(MARKS) or side.words.endswith(MARKS) or is_long(side.words):
+                    beside.setdefault((number, side.words), set()).add(part)
+        self.frames = {side for side, some in beside.items() if len(some) >= _SHARED}
+        texts = [text.split(" ") for text in others]
+        self._texts, self._pairs = len(texts), Counter(pair for words in texts for pair in pairwise(words))
+        self._first, self._last = (Counter(words[at] for words in texts) for at in (0, -1))
+
+    def ends(self, pairs: Sequence[tuple[str, str]], *, certain: bool) -> bool:
         """Return whether the content ends before these words: they are foreign, as most never follow each other.
 
         If ``certain`` also where the first pair is rarer than it would be in texts that are joined at random.
         """
         if self._texts < _FEWEST:
             return False
-        first, following = pairs[0]
-        apart = self._last[first] * self._first[following] >= self._pairs[pairs[0]] * self._texts
+        last, first = pairs[0]
+        apart = self._last[last] * self._first[first] >= self._pairs[pairs[0]] * self._texts
         return (certain and apart) or sum(one not in self._pairs for one in pairs) >= _FOREIGN * len(pairs)
 
 
@@ -193,7 +207,7 @@ def leaks(
     answers = [normalized_input(expected_text(example.expected)) for example in test]
     expects = {part: {answers[row] for row in rows} for part, rows in parts.items()}
     certain = {part for part in parts if _weight(part) >= 1}
-    contents = {one for one in (*wholes, *parts) if says(one, SUBSTANTIAL)}
+    contents = {part: answers[rows[0]] for part, rows in parts.items()} | dict(zip(wholes, outputs, strict=True))
     hits: dict[str, list[_Hit]] = {}
     holding = set[int]()
     for row, (text, whole) in enumerate(zip(said, wholes, strict=True)):
@@ -201,17 +215,18 @@ def leaks(
             if part == whole:
                 hits.setdefault(part, []).append(_Hit(row, text, normalized_input(outputs[row])))
                 continue
-            if part in contents:
+            telling = says(part, _FEW)
+            if telling:
                 holding.add(row)
             equal = expects[part] & _answers(outputs[row])
             output: str | None = min(equal, default=normalized_input(outputs[row]))
             known = bool(equal) or "" in expects[part] or part in certain
-            if known or "\t" in text or part in contents:
+            if known or "\t" in text or telling:
                 sides, turn, answer = _sides(text, at, part, contents)
                 if turn and answer is not None:
                     output = answer
                 elif part not in certain and (turn or not known):
-                    if turn or not any(side.content for side in sides):
+                    if turn or all(side.content is None for side in sides):
                         continue
                     output = None
                 hits.setdefault(part, []).append(_Hit(row, text, output, sides, whole.count(" ") + 1))
@@ -220,15 +235,16 @@ def leaks(
         for part, at in index.find(whole):
             if part in certain:
                 hits.setdefault(part, []).append(_Hit(row, text, None))
-            elif part in contents:
+            elif says(part, _FEW):
                 sides, *_ = _sides(text, at, part, contents)
                 if _weight(part) >= _HALF and not all(side.words for side in sides):
                     sides = _Side(), _Side()
+                if not (says(part, SUBSTANTIAL) or not any(side.words for side in sides)):
+                    continue
                 hits.setdefault(part, []).append(_Hit(row, text, None, sides, whole.count(" ") + 1))
-    frames = _frames(hits)
-    joints = _Joints(islice((one for row, one in enumerate(wholes) if row not in holding), _SAMPLE) if holding else ())
+    around = _Around(hits, islice((one for row, one in enumerate(wholes) if row not in holding), _SAMPLE * bool(hits)))
     for part, rows in parts.items():
-        found = [hit for hit in hits.get(part, ()) if hit.stands_alone(part, tested[rows[0]], frames, joints)]
+        found = [hit for hit in hits.get(part, ()) if hit.stands_alone(part, tested[rows[0]], expects[part], around)]
         decided = says(part, SUBSTANTIAL) and len({hit.answer for hit in found} - {None}) == 1
         named: set[int] = set()
         for asked in rows:
@@ -248,7 +264,9 @@ def _answers(output: str) -> set[str]:
     return {normalized_input(output), *(normalized_input(_NUMBERING.sub("", one, count=1)) for one in listed)}
 
 
-def _sides(text: str, first: int, part: str, contents: Set[str]) -> tuple[tuple[_Side, _Side], bool, str | None]:
+def _sides(
+    text: str, first: int, part: str, contents: Mapping[str, str]
+) -> tuple[tuple[_Side, _Side], bool, str | None]:
     """Return what is around a part of a text, which begins with its word of this number.
 
     Also whether the part begins a turn of the user, and the answer to that turn.
@@ -261,7 +279,7 @@ def _sides(text: str, first: int, part: str, contents: Set[str]) -> tuple[tuple[
     return sides, before.endswith("\nuser\t"), answered and answered[1]
 
 
-def _side(near: str, word: str, contents: Set[str], *, before: bool) -> _Side:
+def _side(near: str, word: str, contents: Mapping[str, str], *, before: bool) -> _Side:
     """Return what is next to a content in the text on one side of it; the text before it is given backwards.
 
     ``word`` is the last one of the content on this side.
@@ -273,27 +291,17 @@ def _side(near: str, word: str, contents: Set[str], *, before: bool) -> _Side:
         return _Side()
     beside = far[:_NEAR][::-1] if before else far[:_NEAR]
     words, tokens = _DIGITS.sub(MASK, beside).split(" "), TOKEN.findall(beside)
-    runs = (tokens[-size:] if before else tokens[:size] for size in range(SUBSTANTIAL, len(tokens) + 1))
-    content = any(" ".join(run) in contents for run in runs)
+    whole = " ".join(tokens) if len(far) <= _NEAR else ""
+    runs = (tokens[-size:] if before else tokens[:size] for size in range(1, len(tokens) + 1))
+    content = (one for one in map(" ".join, runs) if one in contents and (one == whole or says(one, SUBSTANTIAL)))
     near_by = [*tokens[-_RUN:], word] if before else [word, *tokens[:_RUN]]
     pairs = tuple(pairwise(near_by))
     return _Side(
         " ".join(words[-_NEXT:] if before else words[:_NEXT]),
         next((sign for sign in gap if sign in _STOPS), ""),
-        content,
+        next((contents[one] for one in content), None),
         pairs[::-1] if before else pairs,
     )
-
-
-def _frames(hits: Mapping[str, Sequence[_Hit]]) -> set[tuple[int, str]]:
-    """Return the sides of contents, 0 or 1, with what many of them have there: a text with a mark, or a long one."""
-    around: dict[tuple[int, str], set[str]] = {}
-    for part, found in hits.items():
-        for hit in found:
-            for number, side in enumerate(hit.sides):
-                if side.stop or side.words.startswith(MARKS) or side.words.endswith(MARKS) or is_long(side.words):
-                    around.setdefault((number, side.words), set()).add(part)
-    return {side for side, some in around.items() if len(some) >= _SHARED}
 
 
 def _beside(training: DataSet, outputs: Sequence[str]) -> Iterator[tuple[int, str]]:
