@@ -4,7 +4,7 @@ from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from math import ceil, isfinite
-from typing import Any
+from typing import Any, NamedTuple
 
 from pytest_ftgate.checks.attempts import part_of
 from pytest_ftgate.checks.context import Context, RunName, jobs
@@ -18,7 +18,7 @@ from pytest_ftgate.gate.state import Judged, Services
 from pytest_ftgate.metrics import Scored
 from pytest_ftgate.models import Completion, Model
 from pytest_ftgate.models.price import price_of, tokens_usd
-from pytest_ftgate.result import RED, AttemptResult, Check, Status, called, error_check
+from pytest_ftgate.result import RED, Check, Status, called, error_check
 from pytest_ftgate.runs.jobs import Job, Run
 from pytest_ftgate.runs.measure import answers_of, compare_scored, is_right, measure_run, rightness
 from pytest_ftgate.runs.runner import run_models, stored_runs
@@ -37,8 +37,7 @@ Prompt = tuple[tuple[str, str], ...]
 """What is sent: the text of each message after its role, and further parts such as ``tools``."""
 
 
-@dataclass(frozen=True)
-class Calls:
+class Calls(NamedTuple):
     """Hold the calls of one model, with tokens and US dollars projected from answers that it gave before.
 
     Attributes:
@@ -67,8 +66,7 @@ class Calls:
         return 0.0 if not self.left else None if self.usd is None else self.usd * self.left / self.calls
 
 
-@dataclass(frozen=True)
-class Answer:
+class Answer(NamedTuple):
     """Hold one answer of a model, or why the call failed.
 
     ``score`` is None if the deciding metric does not score single examples, ``right`` if the score is neither right nor
@@ -82,8 +80,7 @@ class Answer:
     why: str | None = None
 
 
-@dataclass(frozen=True)
-class Asked:
+class Asked(NamedTuple):
     """Hold what a model is sent for the first examples, and in a preview what it answered.
 
     ``prompts`` is empty for recorded answers, ``answers`` without a preview. ``tokens`` estimates the first prompt.
@@ -97,39 +94,42 @@ class Asked:
 
 
 @dataclass(frozen=True)
-class Plan:
-    """Hold the plan of one gate; of a gate that could not be read only the ``checks``.
+class Prospects:
+    """Hold what a test set can show, for the baseline that asks for most.
 
     Attributes:
-        preview: the number of examples that the models were asked about; ``shown``: the first examples.
-        unscored: why answers are not scored.
-        examples: the size of the test set; ``units``: independent ones at least, which is groups where there are any.
-        attempt: which attempt this is, with the confidence at which it is judged; None without ``max_attempts``.
-        chances: how likely each verdict is, by real gain; None where there is not so much to gain.
+        units: independent examples at least, which is groups where there are any.
         basis: what the chances rest on.
+        chances: how likely each verdict is, by real gain; None where there is not so much to gain.
         fewest_wins: by number of losses: how many examples must be fixed; None if no number is enough.
         fewest_graded: how many examples a graded gain of the margin needs at least.
         detectable: the real gain that passes 4 times in 5.
-        averages_labels: rare labels count as much as frequent ones.
-        checks: the free checks.
     """
 
-    name: str
-    checks: tuple[Check, ...] = ()
-    metric: str | None = None
-    share: bool = False
-    margin: float = 0.0
-    evidence: str = ""
-    confidence: float = 0.0
-    attempt: AttemptResult | None = None
-    examples: int = 0
-    units: int = 0
+    margin: float
+    evidence: str
+    units: int
+    basis: Sequence[str]
     chances: Mapping[float, Chances | None] = field(default_factory=dict)
-    basis: Sequence[str] = ()
     fewest_wins: Mapping[int, int | None] = field(default_factory=dict)
     fewest_graded: int | None = None
     detectable: float | None = None
-    averages_labels: bool = False
+
+
+@dataclass(frozen=True)
+class Plan:
+    """Hold the plan of one gate; of a gate that could not be read only its name and the ``checks``.
+
+    Attributes:
+        checks: the free checks.
+        preview: the number of examples that the models were asked about; ``shown``: the first examples.
+        unscored: why answers are not scored.
+    """
+
+    name: str
+    checks: tuple[Check, ...]
+    gate: Context | None = None
+    prospects: Prospects | None = None
     calls: tuple[Calls, ...] = ()
     preview: int = 0
     shown: tuple[Example, ...] = ()
@@ -173,35 +173,21 @@ def _plan(gate: Context, services: Services, preview: int) -> Plan:
             answered = dict(zip(few, run_models(list(few.values()), **options), strict=True))
         if not any(run.unanswered for run in answered.values()):
             services.stores.finish(answered.values())
-    unscored = None
-    if gate.deciding.judged or gate.deciding.pairwise:
-        unscored = f"{gate.deciding.name} is not scored in a preview, because its judges are not asked"
-    wanted = jobs(gate)
+    metric, unscored, wanted = gate.deciding, None, jobs(gate)
+    if metric.judged or metric.pairwise:
+        unscored = f"{metric.name} is not scored in a preview, because its judges are not asked"
     stored = dict(zip(wanted, stored_runs(list(wanted.values()), services.stores), strict=True))
-    config, counts = gate.config, group_counts(gate.groups, len(gate.test))
-    units = len(gate.test) if counts is None else counts[1]  # unequal groups count as fewer
-    plan = Plan(
+    return Plan(
         gate.config.name,
         gate.checks,
-        gate.deciding.name,
-        gate.share,
-        config.asked_gain,
-        config.evidence,
-        config.confidence,
-        gate.facts.get("attempt"),
-        len(gate.test),
-        units,
-        averages_labels=gate.deciding.averages_labels,
-        calls=(*_calls(gate, wanted, stored), *_calls_of_judges(gate)),
-        preview=len(first) if preview else 0,
-        shown=first.examples,
-        unscored=unscored,
-        models=tuple(
-            _asked(asked, role, model, first.examples, answered.get(role), scored=unscored is None)
-            for role, model in gate.models.items()
-        ),
+        gate,
+        _prospects(gate, _stored_scores(gate, stored)),
+        (*_calls(gate, wanted, stored), *_calls_of_judges(gate)),
+        len(first) if preview else 0,
+        first.examples,
+        unscored,
+        tuple(_asked(asked, role, first.examples, answered.get(role), scored=not unscored) for role in gate.models),
     )
-    return replace(plan, **_prospects(gate, units, _stored_scores(gate, stored)))
 
 
 # --- costs ---------------------------------------------------------------------------------------------------
@@ -219,7 +205,7 @@ def _calls(gate: Context, wanted: Mapping[RunName, Job], stored: Mapping[RunName
             sum(len(stored[name].unanswered) for name in own),
         )
         known = max((_answered(stored[name]) for name in own), key=lambda run: len(run.test_set))
-        yield _projected(found, list(own.values()), known) if len(known.test_set) else replace(found, unknown=_UNKNOWN)
+        yield _projected(found, list(own.values()), known) if len(known.test_set) else found._replace(unknown=_UNKNOWN)
 
 
 def _answered(run: Run) -> Run:
@@ -245,8 +231,7 @@ def _projected(found: Calls, wanted: Sequence[Job], known: Run) -> Calls:
         usd = facts.cost_usd / n * found.calls
     elif facts.cost_usd is not None and inputs is not None and outputs is not None:
         usd = tokens_usd(replace(price, most_input_tokens=None), inputs, outputs)
-    return replace(
-        found,
+    return found._replace(
         input_tokens=inputs,
         output_tokens=outputs,
         usd=usd,
@@ -285,13 +270,15 @@ def _stored_scores(gate: Context, stored: Mapping[RunName, Run]) -> dict[str, Sc
         return {}
 
 
-def _prospects(gate: Context, units: int, scored: dict[str, Scored]) -> dict[str, Any]:
-    """Return the fields of a plan on what ``units`` examples can show.
+def _prospects(gate: Context, scored: dict[str, Scored]) -> Prospects:
+    """Return what the test set can show.
 
     The chances are exact where answers are right or wrong, or pairs are won or lost. For all other metrics they are
     simulated.
     """
-    config, metric = gate.config, gate.deciding
+    config, metric, n = gate.config, gate.deciding, len(gate.test)
+    counts, codes = group_counts(gate.groups, n), group_codes(gate.groups, n)
+    units = n if counts is None else counts[1]  # unequal groups count as fewer
     role, margin = max(((role, config.standard_of(role).gain) for role in config.decisive), key=lambda one: one[1])
     candidate, baselines = scored.pop("candidate", None), list(scored.values())
     broken, source = _BROKEN, "assumed"
@@ -299,32 +286,34 @@ def _prospects(gate: Context, units: int, scored: dict[str, Scored]) -> dict[str
         changes = [metric.sign * (rightness(candidate) - rightness(one)) for one in baselines]
         broken, source = max(float((one < 0).mean()) for one in changes), "as in the stored answers"
     asked: dict[str, Any] = {"margin": margin, "confidence": config.confidence, "evidence": gate.evidence_of(role)}
-    found: dict[str, Any] = {"margin": margin, "evidence": asked["evidence"]}
-    found["basis"] = [f"for a candidate that breaks {100 * broken:.2g} % of the examples ({source})"]
+    basis = [f"for a candidate that breaks {100 * broken:.2g} % of the examples ({source})"]
+    found = Prospects(margin, asked["evidence"], units, basis)
     unit = margin or _MARGIN * (metric.high - metric.low)
     gains = sorted({factor * unit for factor in _MARGINS} if isfinite(unit) else {0.0})
     if metric.pairwise:  # a win rate of 55 % is 10 % more wins than losses
-        asked["margin"], found["basis"] = 2 * margin, ["if no pair is a tie"]
-        return {**found, "chances": {gain: chances(units, gain=2 * gain, disagreement=1.0, **asked) for gain in gains}}
+        asked["margin"] = 2 * margin
+        won = {gain: chances(units, gain=2 * gain, disagreement=1.0, **asked) for gain in gains}
+        return replace(found, chances=won, basis=["if no pair is a tie"])
     if metric.kind == "right_wrong" and config.repeats == 1:
-        found["fewest_wins"] = {losses: fewest_wins(units, losses=losses, **asked) for losses in _LOSSES}
         rates = {gain: gain + 2 * max(broken, -gain) for gain in gains}
-        found["chances"] = {
-            gain: chances(units, gain=gain, disagreement=rate, **asked) if rate <= 1 else None
-            for gain, rate in rates.items()
-        }
-        return {**found, "detectable": detectable_gain(units, broken=broken, **asked) if margin >= 0 else None}
+        return replace(
+            found,
+            fewest_wins={losses: fewest_wins(units, losses=losses, **asked) for losses in _LOSSES},
+            chances={
+                gain: chances(units, gain=gain, disagreement=rate, **asked) if rate <= 1 else None
+                for gain, rate in rates.items()
+            },
+            detectable=detectable_gain(units, broken=broken, **asked) if margin >= 0 else None,
+        )
     if metric.kind == "graded" and margin > 0:
-        found["fewest_graded"] = fewest_graded(margin / (metric.high - metric.low), config.confidence)
+        found = replace(found, fewest_graded=fewest_graded(margin / (metric.high - metric.low), config.confidence))
     baseline = max(baselines, key=lambda one: metric.sign * one.value) if baselines else _assumed(gate)
     if baseline is None:
         return found
-    codes = group_codes(gate.groups, len(gate.test))
     better = {gain: improved(baseline, gain, broken=broken, codes=codes) for gain in gains}
-    found["chances"] = {gain: one and _simulated(baseline, one, codes, asked) for gain, one in better.items()}
     start = "with the baseline's stored answers" if baselines else f"for a baseline at {100 * _RIGHT:.0f} % (assumed)"
-    found["basis"].append(f"simulated {start}")
-    return found
+    simulated = {gain: None if one is None else _simulated(baseline, one, codes, asked) for gain, one in better.items()}
+    return replace(found, chances=simulated, basis=[*basis, f"simulated {start}"])
 
 
 def _assumed(gate: Context) -> Scored | None:
@@ -349,35 +338,32 @@ def _simulated(baseline: Scored, candidate: Scored, codes: Codes | None, asked: 
 # --- what is sent, and what is answered ----------------------------------------------------------------------
 
 
-def _asked(
-    gate: Context, role: str, model: Model, examples: Sequence[Example], run: Run | None, *, scored: bool
-) -> Asked:
-    recorded = model.verified is not None
-    prompts = () if recorded else tuple(_prompt(model, example) for example in examples)
-    answers = [Answer(one.completion, one.failure) for one in run.predictions[0]] if run is not None else []
-    found = _scored(gate, run, answers) if run is not None and scored else answers
+def _asked(gate: Context, role: str, examples: Sequence[Example], run: Run | None, *, scored: bool) -> Asked:
+    model = gate.models[role]
+    prompts = () if model.verified is not None else tuple(_prompt(model, example) for example in examples)
     tokens = round(model.characters(examples[0]) / _CHARACTERS_PER_TOKEN)
-    return Asked(called(role), called(role, model.name), prompts, tokens, tuple(found))
+    answers = () if run is None else tuple(_answers(gate, run, scored=scored))
+    return Asked(called(role), called(role, model.name), prompts, tokens, answers)
 
 
-def _scored(gate: Context, run: Run, answers: Sequence[Answer]) -> Iterator[Answer]:
-    """Score each answer by itself, so that one that cannot be scored leaves the others."""
+def _answers(gate: Context, run: Run, *, scored: bool) -> Iterator[Answer]:
+    """Yield the answers, each scored by itself, so that one that cannot be scored leaves the others."""
     metric = gate.deciding
-    for index, (text, answer) in enumerate(zip(answers_of(run)[0], answers, strict=True)):
-        if answer.completion is None:
-            yield answer
-            continue
-        try:
-            # A set-level metric may have no value for one example alone.
-            others: list[str | None] = [None] * (len(gate.test) if metric.kind == "set" else 1)
-            at = index if metric.kind == "set" else 0
-            expected = gate.expected if metric.kind == "set" else [gate.expected[index]]
-            scored = metric.score(expected, [[*others[:at], text, *others[at + 1 :]]])
-        except FtgateError as error:
-            yield replace(answer, why=str(error))
-            continue
-        score, notes = float(rightness(scored)[at]), scored.notes
-        yield replace(answer, score=score, right=is_right(metric, score), why=notes[at] if notes else None)
+    # A set-level metric may have no value for one example alone.
+    whole = metric.kind == "set"
+    for index, (text, one) in enumerate(zip(answers_of(run)[0], run.predictions[0], strict=True)):
+        answer = Answer(one.completion, one.failure)
+        if answer.completion is not None and scored:
+            texts: list[str | None] = [None] * (len(gate.test) if whole else 1)
+            at = index if whole else 0
+            texts[at] = text
+            try:
+                found = metric.score(gate.expected if whole else [gate.expected[index]], [texts])
+                score, why = float(rightness(found)[at]), found.notes[at] if found.notes else None
+                answer = answer._replace(score=score, right=is_right(metric, score), why=why)
+            except FtgateError as error:
+                answer = answer._replace(why=str(error))
+        yield answer
 
 
 def _prompt(model: Model, example: Example) -> Prompt:

@@ -3,10 +3,13 @@
 from collections.abc import Iterator, Sequence
 from typing import TypeVar
 
-from pytest_ftgate.gate.plan import Answer, Asked, Calls, Plan, Prompt
+from pytest_ftgate.checks.context import Context
+from pytest_ftgate.data import expected_text
+from pytest_ftgate.gate.plan import Answer, Asked, Calls, Plan, Prompt, Prospects
 from pytest_ftgate.reports.sentences import FINISHES
 from pytest_ftgate.reports.table import Table, columns
 from pytest_ftgate.reports.text import Line, finding_lines
+from pytest_ftgate.runs.measure import shown_input
 from pytest_ftgate.statistics.planning import Chances
 from pytest_ftgate.text import (
     one_line,
@@ -38,9 +41,9 @@ def plan_lines(plan: Plan, *, full: bool) -> list[Line]:
     what = f"{'PREVIEW' if plan.preview else 'PLAN'}{failed}"
     lines = [Line(f"ftgate {printable(plan.name)}: {what}", "red" if plan.failed else "yellow")]
     lines += finding_lines(plan.checks)
-    if plan.metric is None:
+    if plan.gate is None or plan.prospects is None:
         return [*lines, Line("no model was called")]
-    lines += map(Line, (*_calls(plan), "", *_chances(plan)))
+    lines += map(Line, (*_calls(plan, plan.gate), "", *_chances(plan.gate, plan.prospects)))
     for model in plan.models:
         lines += _first_prompt(model, full=full)
     for number in range(plan.preview):
@@ -48,9 +51,9 @@ def plan_lines(plan: Plan, *, full: bool) -> list[Line]:
     return lines
 
 
-def _calls(plan: Plan) -> Iterator[str]:
+def _calls(plan: Plan, gate: Context) -> Iterator[str]:
     unscored = f"; {plan.unscored}" if plan.unscored else ""
-    asked = f"the models were asked about the first {plan.preview:,} of {plural(plan.examples, 'example')}{unscored}"
+    asked = f"the models were asked about the first {plan.preview:,} of {plural(len(gate.test), 'example')}{unscored}"
     yield asked if plan.preview else "no model was called"
     if not plan.calls:
         yield "no calls are needed: all answers are recorded in files"
@@ -87,34 +90,35 @@ def _total(amounts: Sequence[Amount | None]) -> Amount | None:
     return None if None in amounts else sum(one for one in amounts if one is not None)
 
 
-def _chances(plan: Plan) -> Iterator[str]:
+def _chances(gate: Context, found: Prospects) -> Iterator[str]:
     """Yield how likely each verdict is, by the real gain, and what makes a pass likelier."""
-    key, examples = "margin" if plan.margin >= 0 else "max_drop", plural(plan.examples, "example")
-    margin = f"{key} {show_amount(abs(plan.margin), share=plan.share)}"
-    rows = [(show_difference(gain, share=plan.share), *_percent(one)) for gain, one in plan.chances.items()]
-    yield f"{plan.metric}, {examples}, {margin}, {plan.evidence} at {show_percent(plan.confidence)}"
-    if plan.attempt is not None:
-        yield str(plan.attempt)
+    config, metric, n, attempt = gate.config, gate.deciding.name, len(gate.test), gate.facts.get("attempt")
+    key, examples = "margin" if found.margin >= 0 else "max_drop", plural(n, "example")
+    margin = f"{key} {show_amount(abs(found.margin), share=gate.share)}"
+    rows = [(show_difference(gain, share=gate.share), *_percent(one)) for gain, one in found.chances.items()]
+    yield f"{metric}, {examples}, {margin}, {found.evidence} at {show_percent(config.confidence)}"
+    if attempt is not None:
+        yield str(attempt)
     if rows:
         yield from Table("", columns(["real gain"], ("pass", "fail", "inconclusive")), tuple(rows)).lines()
-        yield from plan.basis
+        yield from found.basis
     else:
-        yield f"how likely each verdict is cannot be said before: {plan.metric} has no bounds"
-    if plan.detectable is not None:
-        yield f"a real gain of {show_difference(plan.detectable, share=plan.share)} passes 4 times in 5"
-    if plan.margin > 0 and plan.evidence != "proven":
+        yield f"how likely each verdict is cannot be said before: {metric} has no bounds"
+    if found.detectable is not None:
+        yield f"a real gain of {show_difference(found.detectable, share=gate.share)} passes 4 times in 5"
+    if found.margin > 0 and found.evidence != "proven":
         yield "A candidate that gains exactly the margin passes at most half of the time."
-    wins = [f"{count} ({losses} broken)" for losses, count in plan.fewest_wins.items() if count is not None]
-    if plan.fewest_wins:
-        yield f"to pass, fix at least {', '.join(wins)} of {plan.units:,}" if wins else "no number of wins would pass"
-    if plan.fewest_graded is not None:
-        yield f"a graded gain of the margin needs at least {plural(plan.fewest_graded, 'example')}"
-    if plan.units != plan.examples:
-        yield f"{examples} in groups count as at least {plan.units:,} independent ones"
-    if plan.examples <= _FEW and plan.confidence >= _USUAL:
+    wins = [f"{count} ({losses} broken)" for losses, count in found.fewest_wins.items() if count is not None]
+    if found.fewest_wins:
+        yield f"to pass, fix at least {', '.join(wins)} of {found.units:,}" if wins else "no number of wins would pass"
+    if found.fewest_graded is not None:
+        yield f"a graded gain of the margin needs at least {plural(found.fewest_graded, 'example')}"
+    if found.units != n:
+        yield f"{examples} in groups count as at least {found.units:,} independent ones"
+    if n <= _FEW and config.confidence >= _USUAL:
         yield "confidence: 0.9 is an honest choice for so few examples (1 false pass in 10)"
-    if plan.examples <= _FEW and plan.averages_labels:
-        yield f"for so few examples let accuracy decide, and put {plan.metric} under thresholds"
+    if n <= _FEW and gate.deciding.averages_labels:
+        yield f"for so few examples let accuracy decide, and put {metric} under thresholds"
 
 
 def _percent(found: Chances | None) -> Iterator[str]:
@@ -142,9 +146,6 @@ def _prompt(prompt: Prompt, *, full: bool) -> Iterator[Line]:
 
 
 def _example(plan: Plan, number: int, *, full: bool) -> Iterator[Line]:
-    from pytest_ftgate.data import expected_text
-    from pytest_ftgate.runs.measure import shown_input
-
     example = plan.shown[number]
     yield from (Line(""), Line(printable(example.name), "bold"))
     yield from _labelled("input", shown_input(example), full=full)
@@ -182,7 +183,7 @@ def _score(plan: Plan, answer: Answer) -> str:
         return "" if plan.unscored else "not scored"
     if answer.right is not None and answer.score in (0.0, 1.0):
         return "right" if answer.right else "wrong"
-    return show_value(answer.score, share=plan.share)
+    return show_value(answer.score, share=plan.gate is not None and plan.gate.share)
 
 
 def _labelled(label: str, text: str, colour: str = "", *, full: bool) -> Iterator[Line]:
