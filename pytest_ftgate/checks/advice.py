@@ -1,11 +1,11 @@
 """What to do about a gate that is not green: each advice rests on a fact, and the first is the first to try.
 
 A failed check brings its own advice (``Check.action``); this module adds what only all answers together can tell.
-``docs/verdict.md`` explains the thresholds.
 """
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from statistics import median
 from typing import get_args
 
@@ -23,32 +23,59 @@ _BROKEN_LEAST, _BROKEN_SHARE = 5, 0.5
 _BOTH_WRONG_LEAST, _BOTH_WRONG_SHARE = 10, 0.8
 _THIN_LABEL, _THIN_LABEL_MISTAKES = 10, 3
 _MOST_TRAINING = 2000
-_FORM_LEAST, _FORM_SHARE = 5, 0.5
-_NO_ANSWER_LEAST, _NO_ANSWER_SHARE = 3, 0.1
-_NO_ANSWER = ("cut_off", "refusal", "missing", "no_call")
+_UNUSABLE_LEAST, _UNUSABLE_SHARE = 5, 0.5
+_KIND_LEAST, _KIND_SHARE = 3, 0.1
 
 Counts = Mapping[str, int]
 """Numbers of answers by kind, as in :class:`Diagnosis`."""
 
 
+@dataclass(frozen=True)
+class _Case:
+    """Hold what advice rests on: the result, the mistakes of both models, and the models that made them.
+
+    Attributes:
+        unmeasured: the checks which say that the scores do not measure the candidate, those of the form of answers
+            last; the others find one that is not asked as in training, or one model under two names.
+        lost: whether the gate failed because of the answers on the test set.
+    """
+
+    result: GateResult
+    found: Diagnosis
+    unmeasured: list[Check]
+    models: Mapping[str, ModelSpec]
+    training: DataSet
+    lost: bool
+
+    @property
+    def taught(self) -> bool:
+        """Return whether the answers show what training taught: they are the candidate's own, and mostly usable."""
+        return self.lost and not self.unmeasured and not _mostly_unusable(self.found.candidate or {})
+
+
+def _case(gate: Context, *, lost: bool | None = None) -> _Case:
+    result, checks = gate.result, gate.checks
+    models = [check for check in checks if check.kind == "models" and check.action == "measure_again"]
+    unmeasured = [*models, *(check for check in checks if check.kind == "form" and check.action)]
+    lost = result.models_called and any(map(_on_answers, checks)) if lost is None else lost
+    specs = {**gate.config.asked, "baseline": gate.asked(gate.best)}
+    return _Case(result, result.diagnosis or Diagnosis({}), unmeasured, specs, gate.training, lost)
+
+
 def advise(gate: Context) -> tuple[Advice, ...]:
     """Return the advice for a gate, the first to try first; none for the verdicts ``pass`` and ``error``.
 
-    Nothing is concluded about training from answers that are not the candidate's own, or mostly of the wrong form, nor
-    where the data fail.
+    Nothing is concluded about training from answers that are not the candidate's own, or mostly unusable, nor where the
+    data fail.
     """
     if gate.verdict in ("pass", "error"):
         return ()
-    result, found = gate.result, gate.result.diagnosis or Diagnosis({})
-    unmeasured, lost = _unmeasured(result.checks), result.models_called and any(map(_on_answers, result.checks))
-    taught = lost and not unmeasured and not _mostly_form(found.candidate or {})
-    models = _models(gate)
-    first, further = [*_first(unmeasured, found, models, lost=lost)], [*_of_checks(result, unmeasured, lost, taught)]
-    if taught:
-        first += _stop(result, result.confidence or 0, share=is_share(result.metric_range))
-        further += [*_of_training(result, found), *_thin_labels(found, gate.training)]
-    if lost and not any(check.kind == "form" for check in unmeasured):
-        further += _of_form(models, found)
+    case = _case(gate)
+    first, further = [*_first(case)], [*_of_checks(case)]
+    if case.taught:
+        further += [*_of_training(case), *_thin_labels(case)]
+    if case.lost and not any(check.kind == "form" for check in case.unmeasured):
+        further += _of_kinds(case)
     further.sort(key=lambda advice: get_args(Action).index(advice.action))
     return tuple(dict.fromkeys([*first, *further]))
 
@@ -58,14 +85,13 @@ def loss_advice(gate: Context, comparison: Comparison, otherwise: str) -> str | 
 
     None where another check says why the answers do not show what the candidate can do, and what to do about that.
     """
-    unmeasured, found = _unmeasured(gate.checks), gate.result.diagnosis or Diagnosis({})
-    if any(check.kind == "form" or check.status == "fail" for check in unmeasured):
+    case = _case(gate, lost=True)
+    if any(check.kind == "form" or check.status == "fail" for check in case.unmeasured):
         return None
-    stop = _stop(comparison, gate.config.confidence, share=gate.share)
-    decided = next((one.text for one in (*_first(unmeasured, found, _models(gate), lost=True), *stop)), None)
-    taught = not unmeasured and not _mostly_form(found.candidate or {})
-    thin = _thin_labels(found, gate.training) if taught else ()
-    return decided or next((f"{one.fact}. {one.text}" for one in thin), otherwise)
+    share, confidence = gate.share, gate.config.confidence
+    decided = [*_first(case, stop=False), *_stop(comparison, confidence, share=share)]
+    thin = [f"{one.fact}. {one.text}" for one in _thin_labels(case)] if case.taught else []
+    return next((text for text in (*(one.text for one in decided), *thin)), otherwise)
 
 
 def most_to_try(result: GateResult) -> list[Advice]:
@@ -78,26 +104,12 @@ def most_to_try(result: GateResult) -> list[Advice]:
     return list(first.values())[:3]
 
 
-def _models(gate: Context) -> Mapping[str, ModelSpec]:
-    """Return the models that a diagnosis is about: the best baseline, and the candidate if there is one."""
-    return {**gate.config.asked, "baseline": gate.asked(gate.best)}
-
-
 def _fact(check: Check) -> str:
     """Return what a check found, as the fact that advice rests on."""
     return f"{check.name}: {check.message}"
 
 
 # --- what checks say ---------------------------------------------------------------------------------------------
-
-
-def _unmeasured(checks: Iterable[Check]) -> list[Check]:
-    """Return the checks which say that the scores do not measure the candidate; those of the form of answers last.
-
-    The others find a candidate that is not asked as in training, or one model under two names.
-    """
-    models = [check for check in checks if check.kind == "models" and check.action == "measure_again"]
-    return [*models, *(check for check in checks if check.kind == "form" and check.action)]
 
 
 def _on_answers(check: Check) -> bool:
@@ -108,41 +120,41 @@ def _on_answers(check: Check) -> bool:
     return key != "guards" and (key != "thresholds" or check.action == "fix_data")
 
 
-def _first(
-    unmeasured: list[Check], found: Diagnosis, models: Mapping[str, ModelSpec], *, lost: bool
-) -> Iterator[Advice]:
-    """Yield what comes before all else: the right prompt, a fair measurement, and answers in a usable form."""
-    for check in unmeasured:
-        if lost or check.kind == "models":
+def _first(case: _Case, *, stop: bool = True) -> Iterator[Advice]:
+    """Yield what comes before all else: the right prompt, a fair measurement, usable answers, and a gain in reach."""
+    for check in case.unmeasured:
+        if case.lost or check.kind == "models":
             yield Advice("measure_again", check.advice or "", _fact(check))
-    counts = found.candidate or {}
-    if lost and not unmeasured and _mostly_form(counts):
-        fixed = {kind: counts.get(kind, 0) for kind in _CURES}
-        fixed["form"] = _form(counts) - fixed["empty"]
-        if _many(found.baseline, "refusal"):  # it is the base model that refuses
-            del fixed["refusal"]
-        best = max(fixed, key=lambda kind: fixed[kind])
-        yield from [_cure(best, "candidate", counts, models)] if fixed[best] else []
+    if case.taught:
+        share = is_share(case.result.metric_range)
+        yield from _stop(case.result, case.result.confidence or 0, share=share) if stop else ()
+    elif case.lost and not case.unmeasured:
+        counts = case.found.candidate or {}
+        # A base model that refuses is not changed by another prompt of the candidate.
+        kinds = [kind for kind in _CURES if kind != "refusal" or not _many(case.found.baseline, kind)]
+        best = max(kinds, key=lambda kind: _of_kind(counts, kind))
+        yield from [_cure(best, "candidate", counts, case)] if _of_kind(counts, best) else []
 
 
-def _of_checks(result: GateResult, unmeasured: list[Check], lost: bool, taught: bool) -> Iterator[Advice]:
+def _of_checks(case: _Case) -> Iterator[Advice]:
     """Yield the advice of failed checks, and of warnings where the answers failed or no model was called."""
-    statuses = ["fail", "inconclusive", *(["warning"] if lost or not result.models_called else [])]
-    for check in result.checks:
-        if check.status not in statuses or check.action is None or check.advice is None or check in unmeasured:
+    called = case.result.models_called
+    statuses = ["fail", "inconclusive", *(["warning"] if case.lost or not called else [])]
+    for check in case.result.checks:
+        if check.status not in statuses or check.action is None or check.advice is None or check in case.unmeasured:
             continue
-        answered = result.models_called and check.kind == "gain"
-        rests_on_form = unmeasured if check.action == "better_prompt" else check.action == "fix_data" and not taught
-        if not (answered and rests_on_form):
+        rests_on_form = case.unmeasured if check.action == "better_prompt" else not case.taught
+        if not (called and check.kind == "gain" and check.action in ("better_prompt", "fix_data") and rests_on_form):
             yield Advice(check.action, check.advice, _fact(check))
 
 
 # --- what was taught ---------------------------------------------------------------------------------------------
 
 
-def _of_training(result: GateResult, found: Diagnosis) -> Iterator[Advice]:
+def _of_training(case: _Case) -> Iterator[Advice]:
     """Yield the advice that follows from all answers of a candidate that show what training taught."""
-    worst, share = learned_pair(found), is_share(result.metric_range)
+    result, found = case.result, case.found
+    worst, share = _learned_pair(found), is_share(result.metric_range)
     if worst is not None:
         expected, answered = _name(worst.expected), _name(worst.answered)
         text = f"Check whether the training rows of {expected} and {answered} are labelled consistently."
@@ -162,20 +174,18 @@ def _of_training(result: GateResult, found: Diagnosis) -> Iterator[Advice]:
         yield Advice("add_examples", "More training examples may help.", fact)
     both = found.wrong_in_both or 0
     often = both >= _BOTH_WRONG_LEAST and both >= _BOTH_WRONG_SHARE * (both + broken)
-    # A baseline whose mistakes are mostly of form has not shown that prompting does not help.
-    if often and not reaches(gain, margin) and not _mostly_form(found.baseline):
+    # A baseline whose answers are mostly unusable has not shown that prompting does not help.
+    if often and not reaches(gain, margin) and not _mostly_unusable(found.baseline):
         of = f"all {both:,}" if not broken else f"{both:,} of {both + broken:,}"
         fact = f"the baseline is wrong, too, on {of} examples that the candidate gets wrong"
         yield Advice("another_model", "Try a more capable base model, first without training.", fact)
 
 
-def learned_pair(diagnosis: Diagnosis) -> Confusion | None:
+def _learned_pair(diagnosis: Diagnosis) -> Confusion | None:
     """Return the two labels that the candidate confuses most beyond the baseline; None where training is not to blame.
 
     Training is not to blame for answers that are no label, nor where the expected label is right as often as before.
     """
-    if diagnosis.candidate is None:
-        return None
     lost = {one.label: one.baseline - (one.candidate or 0) for one in diagnosis.labels}
     grown = {
         pair: min(pair.candidate - pair.baseline, lost.get(pair.expected, 0))
@@ -190,13 +200,11 @@ def _name(label: str) -> str:
     return repr(printable(label, 40))
 
 
-def _thin_labels(found: Diagnosis, training: DataSet) -> Iterator[Advice]:
+def _thin_labels(case: _Case) -> Iterator[Advice]:
     """Advise on labels that the candidate gets wrong and that have few training rows."""
-    if not found.labels:
-        return
-    rows = Counter(expected_text(example.expected).strip() for example in training)
-    usual = int(median(rows[score.label] for score in found.labels))
-    for score in found.labels:
+    rows = Counter(expected_text(example.expected).strip() for example in case.training) if case.found.labels else {}
+    usual = int(median(rows[score.label] for score in case.found.labels)) if rows else 0
+    for score in case.found.labels:
         count, right = rows[score.label], score.answers if score.candidate is None else score.candidate
         mistakes = score.answers - right
         if count < _THIN_LABEL < usual and mistakes >= _THIN_LABEL_MISTAKES and mistakes > score.answers / 2:
@@ -205,50 +213,25 @@ def _thin_labels(found: Diagnosis, training: DataSet) -> Iterator[Advice]:
             yield Advice("add_examples", text, f"{fact}and the candidate gets {right} of {score.answers} right")
 
 
-# --- a gain that is surely too small --------------------------------------------------------------------------------
-
-
-def _stop(compared: Comparison, confidence: float, *, share: bool) -> list[Advice]:
+def _stop(compared: Comparison, confidence: float, *, share: bool) -> Iterator[Advice]:
     """Advise to stop where the real gain is surely below the margin, or the drop surely beyond its limit."""
     target, lower, upper = compared.required, compared.lower_bound, compared.upper_bound
     if target is None or upper is None or upper >= target:
-        return []
+        return
     asked = show_amount(abs(target), share=share)
     bound = f"{show_percent(confidence)} upper bound of the gain ({show_difference(upper, share=share)})"
     if target < 0:
         text = "Keep the baseline: the candidate is worse by more than the gate allows."
-        return [Advice("stop", text, f"{bound} is below the limit of -{asked}")]
+        yield Advice("stop", text, f"{bound} is below the limit of -{asked}")
+        return
     text = f"Drop this fine-tune, and keep the baseline: even the {bound} is below the margin."
     if lower is not None and lower > 0:
         better = f"This fine-tune is better (lower bound {show_difference(lower, share=share)}), but cannot be expected"
         text = f"{better} to reach the margin of {asked}: keep the baseline, or train a different one."
-    return [Advice("stop", text, f"{bound} is below the margin of {asked}")]
+    yield Advice("stop", text, f"{bound} is below the margin of {asked}")
 
 
 # --- answers that do not show what a model knows: of the wrong form, cut off, refused, or missing -----------------
-
-
-def _form(counts: Counts) -> int:
-    """Return the number of answers that are none of those that the task allows."""
-    return sum(counts.get(kind, 0) for kind in OF_FORM)
-
-
-def _mostly_form(counts: Counts, also: tuple[str, ...] = _NO_ANSWER) -> bool:
-    """Return whether most mistakes are of form, or of the kinds ``also``, and so do not show what a model knows."""
-    count = _form(counts) + sum(counts.get(kind, 0) for kind in also)
-    return count >= _FORM_LEAST and count >= _FORM_SHARE * (sum(counts.values()) - counts.get(RIGHT, 0))
-
-
-def _many(counts: Counts, kind: str) -> bool:
-    """Return whether enough answers are of a kind to rule out an accident."""
-    count = counts.get(kind, 0)
-    return count >= _NO_ANSWER_LEAST and count >= _NO_ANSWER_SHARE * sum(counts.values())
-
-
-def has_format(model: ModelSpec | None) -> bool:
-    """Return whether a model's answers are constrained already."""
-    return model is not None and "response_format" in (model.options.get("params") or {})
-
 
 TOOLS_ADVICE = (
     "Check that the endpoint of the {role} returns tool calls (vLLM: --enable-auto-tool-choice and "
@@ -274,54 +257,62 @@ _CURES: Mapping[str, tuple[Action, str, str]] = {
     "refusal": ("better_prompt", f"{_TRAINED}, and remove refusals from the outputs of these rows.", "are refusals"),
 }
 """The advice on each kind of answer: what to do, and what such answers are."""
-_WITHOUT_PROMPT = {
-    "form": "Check what the {role} returns: the metric must find an expected output in it (pattern, json_field, "
-    "normalize).",
-    "cut_off": "Raise the length limit that the {role} answers with.",
-    "no_call": "Check that the {role} returns its tool calls, and that the rows of the test set hold tools.",
-    "refusal": "Check what the {role} is asked, and why it refuses.",
+
+_OF_BASELINE = {
+    "form": "Tell the baseline in its prompt how to answer, and to answer nothing else: name the labels, or the format",
+    "refusal": "Tell the baseline in its prompt what the task is for, and what to answer in doubtful cases.",
 }
+"""What to do about a baseline, which was not trained."""
+
+_WITHOUT_PROMPT = "Check how the {role} is asked, and what it returns: the metric must find the answer in it."
+"""What to do about a recording or a function, which has no prompt to change."""
 
 
-def _cure(kind: str, role: str, counts: Counts, models: Mapping[str, ModelSpec], instead: str | None = None) -> Advice:
-    """Return the advice on one kind of answers of a model; ``instead`` replaces what to do.
-
-    A recording or a function has no prompt to change.
-    """
-    (action, text, what), count, all_of = _CURES[kind], counts.get(kind, 0), plural(sum(counts.values()), "answer")
-    if kind == "form":
-        count, all_of = _form(counts), plural(sum(counts.values()) - counts.get(RIGHT, 0), "wrong answer")
-        what = "are no expected label" if 2 * counts.get("unknown_label", 0) >= count else what
-    if kind in _WITHOUT_PROMPT and not models[role].has_prompt:
-        action, instead = "measure_again", _WITHOUT_PROMPT[kind].format(role=role)
-    return Advice(action, instead or text.format(role=role), f"{count:,} of {all_of} of the {role} {what}")
+def _of_kind(counts: Counts, kind: str) -> int:
+    """Return the number of answers of a kind; of those of the wrong form empty ones are a kind of their own."""
+    kinds = set(OF_FORM) - {"empty"} if kind == "form" else (kind,)
+    return sum(counts.get(one, 0) for one in kinds)
 
 
-def _of_form(models: Mapping[str, ModelSpec], found: Diagnosis) -> Iterator[Advice]:
-    """Yield the advice on all answers that do not show what a model knows.
+def _mostly_unusable(counts: Counts) -> bool:
+    """Return whether most mistakes are answers that do not show what a model knows."""
+    count = sum(_of_kind(counts, kind) for kind in _CURES)
+    return count >= _UNUSABLE_LEAST and count >= _UNUSABLE_SHARE * (sum(counts.values()) - counts.get(RIGHT, 0))
 
-    Keys that ``models`` have already are not advised.
-    """
-    before, after = found.baseline, found.candidate or {}
-    if _mostly_form(before, ()):  # which an instruction may mend without any training
-        what = "list every label" if found.labels else "describe the format"
-        text = f"Tell the baseline in its prompt how to answer: {what}, and ask for nothing else"
-        text += "." if has_format(models.get("baseline")) else "; or constrain it with response_format."
-        yield _cure("form", "baseline", before, models, text)
-    if _mostly_form(after, ()) and _form(after) > after.get("empty", 0):
-        # a model that misses the form it was trained on likely gets another prompt
-        yield _cure("form", "candidate", after, models)
-    both = {
-        "baseline": (before, ("cut_off", "no_call")),
-        "candidate": (after, ("empty", "cut_off", "no_call", "missing")),
-    }
-    for role, (counts, kinds) in both.items():
-        yield from (_cure(kind, role, counts, models) for kind in kinds if _many(counts, kind))
+
+def _many(counts: Counts, kind: str) -> bool:
+    """Return whether enough answers are of a kind to rule out an accident."""
+    count = _of_kind(counts, kind)
+    return count >= _KIND_LEAST and count >= _KIND_SHARE * sum(counts.values())
+
+
+def _of_kinds(case: _Case) -> Iterator[Advice]:
+    """Yield the advice on all kinds of answers of which there are many; nothing ends refusals of the base model."""
+    before, after = case.found.baseline, case.found.candidate or {}
+    for role, counts in (("baseline", before), ("candidate", after)):
+        for kind in _CURES:
+            if _many(counts, kind) and not (kind == "refusal" and _many(before, kind) and _many(after, kind)):
+                yield _cure(kind, role, counts, case)
     if _many(before, "refusal") and _many(after, "refusal"):
         fact = f"the baseline refuses {plural(before['refusal'], 'answer')}, the candidate {after['refusal']:,}"
         yield Advice("another_model", "Try another base model: training did not end the refusals.", fact)
-    elif _many(before, "refusal"):
-        text = "Tell the baseline in its prompt what the task is for, and what to answer in doubtful cases."
-        yield _cure("refusal", "baseline", before, models, text)
-    elif _many(after, "refusal"):
-        yield _cure("refusal", "candidate", after, models)
+
+
+def _cure(kind: str, role: str, counts: Counts, case: _Case) -> Advice:
+    """Return the advice on one kind of answers of a model."""
+    (action, text, what), of_baseline = _CURES[kind], role == "baseline" and kind in _OF_BASELINE
+    if action == "better_prompt" and not case.models[role].has_prompt:
+        action, text = "measure_again", _WITHOUT_PROMPT
+    elif of_baseline:
+        text = _OF_BASELINE[kind]
+        if kind == "form":
+            text += "." if has_format(case.models.get(role)) else "; or constrain it with response_format."
+    if kind == "form" and 2 * counts.get("unknown_label", 0) >= _of_kind(counts, kind):
+        what = "are no expected label"
+    fact = f"{_of_kind(counts, kind):,} of {plural(sum(counts.values()), 'answer')} of the {role} {what}"
+    return Advice(action, text.format(role=role), fact)
+
+
+def has_format(model: ModelSpec | None) -> bool:
+    """Return whether a model's answers are constrained already."""
+    return model is not None and "response_format" in (model.options.get("params") or {})

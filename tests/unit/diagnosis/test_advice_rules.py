@@ -138,7 +138,6 @@ SPEAKS: dict[str, tuple[str, Any, Any]] = {  # the action, a gate of which it is
         told(baseline=wrong(**FORM, wrong_label=5)),
         told(baseline=wrong(**FORM, wrong_label=6)),
     ),
-    "some form of the baseline": ("better_prompt", told(baseline=wrong(empty=5)), told(baseline=wrong(empty=4))),
     "form of the candidate": (
         "better_prompt",
         told(candidate=wrong(wrong_format=5)),
@@ -155,6 +154,7 @@ SPEAKS: dict[str, tuple[str, Any, Any]] = {  # the action, a gate of which it is
         f"{kind} of the {model}": (action, told(**{model: few}), told(**{model: {**few, "right": few["right"] + 1}}))
         for kind, model, action in (
             ("missing", "candidate", "measure_again"),
+            ("empty", "baseline", "measure_again"),
             ("cut_off", "candidate", "better_prompt"),
             ("cut_off", "baseline", "better_prompt"),
         )
@@ -274,7 +274,7 @@ def test_where_most_mistakes_are_of_form_nothing_else_is_learned_from_them(kind:
 def test_of_several_kinds_of_form_the_most_frequent_is_mended_first() -> None:
     found = advise(facts(diagnosis={"candidate": wrong(cut_off=9, wrong_format=12, refusal=8)}))
     assert ["max_completion_tokens" in one.text for one in found] == [False, True, False]
-    assert re.findall(r"\d+", found[0].fact) == ["12", "29"]
+    assert re.findall(r"\d+", found[0].fact) == ["12", "69"]
 
 
 def test_form_comes_before_what_a_check_of_the_data_says() -> None:
