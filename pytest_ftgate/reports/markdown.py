@@ -7,7 +7,6 @@ from typing import NamedTuple
 from pytest_ftgate.checks.advice import most_to_try
 from pytest_ftgate.reports import sentences, tables
 from pytest_ftgate.reports.table import Table
-from pytest_ftgate.reports.text import breakdown_lines, economics_lines
 from pytest_ftgate.result import RED, Check, GateResult, Session
 from pytest_ftgate.text import plural, printable
 
@@ -63,16 +62,15 @@ def document(results: Iterable[GateResult], session: Session, *, most_bytes: int
 
 
 def _fitted(parts: Sequence[_Part], most_bytes: int) -> tuple[set[int], set[int]]:
-    """Return the gates shown in full and the gates shown at all; the least useful parts are omitted first."""
+    """Return the gates shown in full and the gates shown at all; what is last is omitted first."""
     full, shown = set(range(len(parts))), set(range(len(parts)))
     size = sum(_size(part.open + part.folded) for part in parts)
-    dispensable = sorted(range(len(parts)), key=lambda index: (parts[index].red, -index))
-    for kept, sizes in ((full, [_size(one.folded) for one in parts]), (shown, [_size(one.open) for one in parts])):
-        for index in dispensable:
+    for kept, texts in ((full, [one.folded for one in parts]), (shown, [one.open for one in parts])):
+        for index in reversed(range(len(parts))):
             if size <= most_bytes:
                 return full, shown
             kept.discard(index)
-            size -= sizes[index]
+            size -= _size(texts[index])
     return full, shown
 
 
@@ -162,35 +160,27 @@ def _advice(result: GateResult) -> Iterator[str]:
 
 
 def _folded(result: GateResult) -> Iterator[str]:
-    checks = tables.checks(result, _SYMBOLS)
-    yield from _fold(checks.title, table(checks))
-    for part in tables.parts(result):
-        if part:
-            yield from _fold(plural(len(part.rows), part.columns[0].heading), table(part))
-    yield from _preformatted("parts of metrics", breakdown_lines(result))
-    yield from _preformatted("judges", sentences.judge_sentences(result))
-    yield from _preformatted("economics", economics_lines(result.economics) if result.economics is not None else ())
-    examples = tables.examples(result)
-    if examples:
-        yield from _fold(examples.title, table(examples))
-    for part in (tables.mistakes(result), tables.confusions(result)):
-        if part:
-            yield from _fold(part.title, table(part))
-    age = sentences.age_sentence(result)
+    checks, examples, age = tables.checks(result, _SYMBOLS), tables.examples(result), sentences.age_sentence(result)
     inputs = (
         *sentences.method_sentences(result),
         *sentences.price_sentences(result),
         *(() if age is None else (age,)),
         *sentences.data_sentences(result),
     )
-    yield from _preformatted("method and inputs", inputs)
+    told = [*tables.sections(result), (examples.title, (examples,)), ("Method and inputs", inputs)]
+    yield from _fold(checks.title, table(checks))
+    for title, content in told:
+        lines = [line for one in content for line in _content(one, title)]
+        yield from _fold(title, [*lines, *([""] if lines[-1] else [])]) if lines else ()
 
 
-def _preformatted(title: str, lines: Iterable[str]) -> Iterator[str]:
-    """Yield folded lines that keep their columns; nothing without lines."""
-    kept = [printable(line) for line in lines]
-    if kept:
-        yield from _fold(title, ["<pre>" + "\n".join(map(_entities, kept)) + "</pre>", ""])
+def _content(one: Table | str, title: str) -> Iterator[str]:
+    """Yield a sentence as an item, or a table under its own title."""
+    if isinstance(one, str):
+        yield f"- {item(one)}"
+    elif one:
+        yield from ((f"**{inline(one.title)}**", "") if one.title != title else ())
+        yield from table(one)
 
 
 def _fold(title: str, lines: Iterable[str]) -> Iterator[str]:

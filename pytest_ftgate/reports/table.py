@@ -37,8 +37,8 @@ class Bars(NamedTuple):
 class Table:
     """Rows of one-line cells, which each report escapes itself. A table without rows is false and is not shown.
 
-    A row with a single cell spans the table. ``bars`` and ``noise``, whether a row has too few
-    examples, are empty or have one entry per row.
+    A row with a single cell spans the table. ``bars`` and ``noise``, whether a row has too few examples, are empty or
+    have one entry per row. A page may fold a table that ``folds``.
     """
 
     title: str
@@ -46,6 +46,7 @@ class Table:
     rows: tuple[tuple[str, ...], ...]
     bars: tuple[Bars, ...] = ()
     noise: tuple[bool, ...] = ()
+    folds: bool = False
 
     def __bool__(self) -> bool:
         return bool(self.rows)

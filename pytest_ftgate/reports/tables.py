@@ -54,6 +54,25 @@ def _model(result: GateResult, role: str, model: ModelResult, names: Sequence[st
     )
 
 
+def sections(
+    result: GateResult, breakdown: Iterable[Table] | None = None
+) -> Iterator[tuple[str, tuple[Table | str, ...]]]:
+    """Yield what all reports tell below the checks: titles, each with sentences and tables; empty ones are left out.
+
+    ``breakdown`` replaces the tables of the parts of metrics.
+    """
+    economics = result.economics
+    told: dict[str, Iterable[Table | str]] = {
+        "Breakdown": (*parts(result), *(breakdowns(result) if breakdown is None else breakdown)),
+        "Mistakes": (mistakes(result), confusions(result)),
+        "Economics": () if economics is None else (economics.sentence, *economics.costs),
+        "Judges": sentences.judge_sentences(result),
+    }
+    for title, several in told.items():
+        if content := tuple(one for one in several if one):
+            yield title, content
+
+
 def parts(result: GateResult) -> tuple[Table, ...]:
     """Return the guards, the slices and the labels."""
     guards = [replace(one, name=f"{one.name} ({one.metric})", note="not measured") for one in result.guards]

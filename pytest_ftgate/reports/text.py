@@ -8,7 +8,7 @@ from typing import NamedTuple
 from pytest_ftgate.checks.advice import most_to_try
 from pytest_ftgate.reports import sentences, tables
 from pytest_ftgate.reports.table import Column, Table
-from pytest_ftgate.result import PROBLEMS_FIRST, RED, Check, Economics, GateResult
+from pytest_ftgate.result import PROBLEMS_FIRST, RED, Check, GateResult
 from pytest_ftgate.text import middle, plural, printable, shortened, wrapped
 
 WIDTH = 80
@@ -68,11 +68,11 @@ def block(result: GateResult, *, verbosity: int = 0) -> list[Line]:
     lines += _lines((None if result.models_called else "no model was called",))
     lines += _lines(model_table(result, full=full))
     lines += _lines((sentences.hypothesis_sentence(result),))
-    lines += _lines(() if result.economics is None else economics_lines(result.economics, full=full))
+    lines += _lines((None if full or result.economics is None else result.economics.sentence,))
     if full:
         lines += [*_lines(_details(result)), *(() if deciding else answers), *_checks(others, said)]
         return [*lines, *_lines((*_leaks(result), *_inputs(result)))]
-    lines += _lines(part_lines([tables.red_parts(result, _SLICES_SHOWN)]))
+    lines += _lines(_table_lines(tables.red_parts(result, _SLICES_SHOWN)))
     lines += _checks([one for one in others if one.status in RED], said)
     return [*lines, *_warnings([one for one in others if one.status == "warning"]), *_lines(_counted(others))]
 
@@ -193,14 +193,6 @@ def _narrowed(table: Table) -> Table:
     return replace(table, rows=tuple((row[0], middle(row[1], most), *row[2:]) for row in table.rows))
 
 
-def economics_lines(economics: Economics, *, full: bool = True) -> list[str]:
-    """Return the sentence on the economics; with ``full`` after the costs that it is based on."""
-    if not full:
-        return [economics.sentence]
-    lines = [f"{'  ' if number else 'economics: '}{text}" for number, text in enumerate(economics.costs)]
-    return [*lines, economics.sentence]
-
-
 # --- details -------------------------------------------------------------------------------------------------
 
 
@@ -209,10 +201,9 @@ def _details(result: GateResult) -> Iterator[str]:
     age = sentences.age_sentence(result)
     yield from () if age is None else (age,)
     yield from sentences.price_sentences(result)
-    yield from sentences.judge_sentences(result)
-    yield from part_lines(tables.parts(result))
-    yield from breakdown_lines(result)
-    yield from part_lines((tables.mistakes(result), tables.confusions(result)))
+    for _, content in tables.sections(result, tables.worst_rows(result, _MANY_ROWS)):
+        for part in content:
+            yield from (part,) if isinstance(part, str) else (part.title, *_table_lines(part))
     shown = most_to_try(result)
     yield from ("more advice:",) if shown else ()
     for number, one in enumerate(shown, start=1):
@@ -220,17 +211,9 @@ def _details(result: GateResult) -> Iterator[str]:
         yield f"     because {one.fact}"
 
 
-def part_lines(parts: Iterable[Table]) -> Iterator[str]:
-    """Yield the parts of a result or its mistakes, without upper bounds."""
-    for table in parts:
-        yield from table.only(n for n, column in enumerate(table.columns) if column.heading != tables.UPPER).lines("  ")
-
-
-def breakdown_lines(result: GateResult) -> Iterator[str]:
-    """Yield the parts of all metrics, the worst first."""
-    for table in tables.worst_rows(result, _MANY_ROWS):
-        yield table.title
-        yield from table.lines("  ")
+def _table_lines(table: Table) -> list[str]:
+    """Return a table without upper bounds, for which a terminal has no room."""
+    return table.only(n for n, one in enumerate(table.columns) if one.heading != tables.UPPER).lines("  ")
 
 
 def _leaks(result: GateResult) -> Iterator[str]:

@@ -28,8 +28,10 @@ def view(result: GateResult, evidence: Evidence, number: int) -> dict[str, Any]:
 
     ``number`` is the gate's place on the page, from 1.
     """
-    parts = (*tables.parts(result), *tables.breakdowns(result))
-    economics = result.economics
+    near = tuple(table for table in _row_pairs(result, evidence) if table)
+    sections = [*tables.sections(result), *([("Near duplicates", near)] if near else [])]
+    examples = None if evidence.answers is None else _examples(evidence.answers, result)
+    links = {"checks": result.checks, **dict(sections), "prompts": evidence.prompts, "examples": examples}
     return {
         "anchor": f"gate-{number}",
         "result": result,
@@ -43,13 +45,11 @@ def view(result: GateResult, evidence: Evidence, number: int) -> dict[str, Any]:
         "models": tables.models(result),
         "remarks": list(_remarks(result)),
         "checks": sorted(result.checks, key=lambda check: PROBLEMS_FIRST.index(check.status)),
-        "parts": [part for part in parts if part],
-        "mistakes": [table for table in (tables.mistakes(result), tables.confusions(result)) if table],
-        "economics": [] if economics is None else [economics.sentence, *economics.costs],
-        "near": [table for table in _row_pairs(result, evidence) if table],
+        "sections": sections,
+        "links": [title for title, content in links.items() if content],
         "prompts": evidence.prompts,
         "inputs": list(_inputs(result)),
-        "examples": None if evidence.answers is None else _examples(evidence.answers, result),
+        "examples": examples,
     }
 
 
@@ -121,7 +121,6 @@ def _remarks(result: GateResult) -> Iterator[str]:
         if remarks:
             yield f"{called(role)}: {'; '.join(remarks)}"
     yield from filter(None, (sentences.detectable_sentence(result),))
-    yield from (text.strip() for text in sentences.judge_sentences(result))
 
 
 def _row_pairs(result: GateResult, evidence: Evidence) -> Iterator[Table]:
@@ -134,7 +133,7 @@ def _row_pairs(result: GateResult, evidence: Evidence) -> Iterator[Table]:
         ("Training rows with an earlier near duplicate", (row, earlier), evidence.near_duplicates),
     ):
         rows = tuple((one.row, one.text, one.other, one.other_text) for one in pairs)
-        yield Table(f"{title} ({len(rows):,})", columns((names[0], "input", names[1], "input")), rows)
+        yield Table(f"{title} ({len(rows):,})", columns((names[0], "input", names[1], "input")), rows, folds=True)
 
 
 def _inputs(result: GateResult) -> Iterator[tuple[str, str]]:

@@ -24,17 +24,6 @@ if TYPE_CHECKING:
     from jinja2 import Environment
 
 
-_SECTIONS = (
-    ("checks", "Checks"),
-    ("parts", "Breakdown"),
-    ("mistakes", "Mistakes"),
-    ("economics", "Economics"),
-    ("near", "Near duplicates"),
-    ("prompts", "Prompts"),
-    ("examples", "Examples"),
-)
-"""Sections that are linked at a gate's top, by their names in its view."""
-
 _SYMBOLS = {
     "pass": "\u2713",
     "fail": "\u2717",
@@ -53,7 +42,7 @@ def page(gates: Sequence[tuple[GateResult, Evidence | None]], session: Session, 
     gates = sorted(gates, key=lambda gate: PROBLEMS_FIRST.index(gate[0].verdict))
     style, script = asset("style.css"), asset("script.js")
     counts = Counter(result.verdict for result, _ in gates)
-    template = templates(sections=_SECTIONS).get_template("page.html")
+    template = templates().get_template("page.html")
     pieces: Iterator[str] = template.generate(
         policy=policy(style, script),
         style=Drawn(style),
@@ -105,8 +94,8 @@ def policy(style: str, script: str) -> str:
     return form.format(*hashes)
 
 
-def templates(**shared: Any) -> Environment:
-    """Return the environment of the templates; ``shared`` values are known to all of them."""
+def templates() -> Environment:
+    """Return the environment of the templates."""
     from jinja2 import Environment, PackageLoader, StrictUndefined
 
     found = Environment(
@@ -117,7 +106,7 @@ def templates(**shared: Any) -> Environment:
         lstrip_blocks=True,
         finalize=_harmless,
     )
-    found.globals |= {"symbols": _SYMBOLS, "pair_bars": pair_bars, "told": with_source, **shared}
+    found.globals |= {"symbols": _SYMBOLS, "pair_bars": pair_bars, "told": with_source}
     return found
 
 

@@ -17,7 +17,6 @@ from pytest_ftgate.checks.context import Context
 from pytest_ftgate.checks.economics import DAYS_PER_MONTH, Costs, no_price
 from pytest_ftgate.models.protocol import Price
 from pytest_ftgate.plain import Unknown
-from pytest_ftgate.reports.text import economics_lines
 from pytest_ftgate.result import Economics, ModelResult
 from pytest_ftgate.text import show_dollars
 
@@ -144,7 +143,7 @@ def test_the_sentence(given: dict[str, Any], sentence: str) -> None:
 
 
 def test_what_nobody_declared_is_named() -> None:
-    lines = economics_lines(found(data_cost_usd=None, retrains_per_year=0.0))
+    lines = found(data_cost_usd=None, retrains_per_year=0.0).costs
     assert "once: training $100, data preparation not declared" in lines[1]
     assert "per month: hosting not declared, retraining $0" in lines[2]
 

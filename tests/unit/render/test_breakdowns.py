@@ -4,7 +4,8 @@ from dataclasses import replace
 
 from pytest_ftgate.diagnosis import BreakdownResult
 from pytest_ftgate.reports.table import Column, Table
-from pytest_ftgate.reports.text import block, breakdown_lines
+from pytest_ftgate.reports.tables import worst_rows
+from pytest_ftgate.reports.text import block
 from pytest_ftgate.result import GateResult
 
 COLUMNS = ("F1", "precision", "recall", "right", "wrong", "missing", "invented")
@@ -27,6 +28,10 @@ FIELDS = (
 def gate(*breakdowns, metric="field_f1"):
     result = GateResult("intents", "test.py::test", "fail", metric=metric, metric_range=(0.0, 1.0))
     return replace(result, models_called=True, breakdowns=breakdowns)
+
+
+def breakdown_lines(result):
+    return [line for table in worst_rows(result, 30) for line in (table.title, *table.lines("  "))]
 
 
 def test_several_numbers_are_a_line_for_each_model():
