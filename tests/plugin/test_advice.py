@@ -65,7 +65,7 @@ def test_a_candidate_that_misses_the_form_is_asked_otherwise_and_not_dropped(pro
     assert check(gate, "margin")["advice"] is None
     answers(project, "ft.jsonl", lambda i: label(i + (i < 21)) if not 20 < i < 41 else f"It is {label(i)}.")
     gate = ends(project.judge(), "fail")
-    assert actions(gate)[:2] == ["stop", "fix_data"]
+    assert actions(gate)[:3] == ["stop", "measure_again", "fix_data"]
     assert check(gate, "margin")["advice"] == gate["advice"][0]["text"]
 
 
