@@ -54,6 +54,10 @@ Row = tuple[dict[str, str | None], tuple[str, ...], str]
 LATER = "@pytest.mark.skip(reason='later')\n"
 TEST = "def test_gate(): pass"
 PART = {"path": "test.jsonl", "limit": 55}
+TWICE: dict[str, str | None] = {
+    "pytest.ini": "[pytest]\nftgate_required = orders\n",
+    "test_easy.py": f"{HEAD}@pytest.mark.ftgate(name='orders', {KEYS})\ndef test_easy(): pass\n",
+}
 OWED: dict[str, Row] = {
     # skipped: green for pytest, whoever skipped it
     "skip": (marked(body=LATER + TEST), (), "was skipped: later"),
@@ -84,6 +88,12 @@ OWED: dict[str, Row] = {
         {"pytest.ini": "[pytest]\nftgate_required = supprt\n"}, (), f"supprt: {NOT_COLLECTED}; did you mean 'support'?",
     ),
     "another gate of that name": (marked(f"name='support', {KEYS}"), (), "is a different gate with that name"),
+    "an easier gate of that name in another file": (
+        {**TWICE, **marked(f"name='orders', {KEYS}", LATER + TEST)}, (), "orders: test_gate.py::test_gate was skipped",
+    ),
+    "an easier gate of that name alone": (
+        {**TWICE, **marked(f"name='orders', {KEYS}")}, ("-k", "easy"), "orders: test_gate.py::test_gate was deselected",
+    ),
     "no gate file and no test": ({"ftgate.yaml": None, "test_gate.py": None}, (), "all: name="),
     "another suffix": ({"ftgate.yaml": None, "ftgate.yml": GATE_FILE}, (), "all: rename it to ftgate.yaml"),
     "no gates in the file": ({"ftgate.yaml": "version: 1\n"}, (), "all: ftgate.yaml has no gates"),
@@ -122,7 +132,8 @@ def test_what_does_not_meet_it(
     required.file("other.jsonl", (required.path / "train.jsonl").read_text(encoding="utf-8"))
     change(required, files)
     (unjudged,) = owed(required, *args)["unjudged"]
-    name, reason = told.split(": ", 1) if told.startswith(("all: ", "billing: ", "supprt: ")) else ("support", told)
+    head, _, rest = told.partition(": ")
+    name, reason = (head, rest) if head in ("all", "billing", "supprt", "orders") else ("support", told)
     assert unjudged["name"] == name
     assert reason in unjudged["reason"]
 
@@ -154,25 +165,6 @@ def test_gates_and_other_tests_in_different_jobs(required: Project) -> None:
     assert required.run("test_other.py").ret == 0
     passed(required.gate("gates"))
     assert required.report("gates", "-k", "nothing")["unjudged"][0]["name"] == "support"
-
-
-@pytest.mark.parametrize("how", ["skipped", "deselected"])
-def test_an_easier_gate_of_that_name_in_another_file(required: Project, how: str) -> None:
-    """A required name that stands in marks alone is owed by every test that carries it."""
-    required.lose()
-    required.ini_file("ftgate_required = orders")
-    required.gate_file("version: 1\n")
-    required.predictions("good.jsonl", 60)
-    skip = "@pytest.mark.skip(reason='later')\n" if how == "skipped" else ""
-    required.file("test_gate.py", f"{HEAD}{required.mark(name='orders')}\n{skip}def test_gate(): pass\n")
-    easy = required.mark(name="orders", candidate="recorded:good.jsonl")
-    body = "def test_easy(): pass\n"
-    required.file("test_easy.py", f"{HEAD}{easy}\n{body}")
-    (unjudged,) = required.report(*(["-k", "easy"] if how == "deselected" else []))["unjudged"]
-    assert (unjudged["name"], required.result.ret) == ("orders", 1)
-    assert "test_gate.py::test_gate" in unjudged["reason"]
-    (required.path / "test_gate.py").unlink()
-    assert required.run().ret == 0
 
 
 @pytest.mark.parametrize("left_out", ["skip", "-k"])
@@ -378,7 +370,6 @@ def test_set_up_is_enough(required: Project) -> None:
 
 ENDS = {
     "configure": "def pytest_configure(): pytest.exit('enough', returncode=0)",
-    "sessionstart": "def pytest_sessionstart(): pytest.exit('enough', returncode=0)",
     "collection": "def pytest_collection(): pytest.exit('enough', returncode=0)",
     "modifyitems": "def pytest_collection_modifyitems(): pytest.exit('enough', returncode=5)",
     "loop": "def pytest_runtestloop(): return True",
@@ -388,6 +379,8 @@ ENDS = {
     "def pytest_sessionfinish(exitstatus):\n    os._exit(exitstatus)\n    yield",
     "unconfigure": "SESSIONS = []\ndef pytest_sessionstart(session): SESSIONS.append(session)\n"
     "def pytest_unconfigure(): os._exit(SESSIONS[0].exitstatus)",
+    "a status that is changed": "SESSIONS = []\ndef pytest_unconfigure(): os._exit(SESSIONS[0].exitstatus)\n"
+    "def pytest_sessionfinish(session):\n    session.exitstatus = 0\n    SESSIONS.append(session)",
     "main, last": "@pytest.hookimpl(wrapper=True, tryfirst=True)\ndef pytest_cmdline_main():\n    yield\n    return 0",
     "main, instead": "def pytest_cmdline_main(): return 0",
     "SystemExit": "def pytest_sessionfinish(): raise SystemExit",
@@ -456,45 +449,21 @@ def test_a_plugin_that_a_conftest_loads_has_the_last_word_too(
     assert required.run_apart("-k", "other").ret == 1
 
 
-FORKED = """import os, pickle, pytest
-from _pytest.runner import runtestprotocol
+CRASHED = """import pytest
 
-@pytest.hookimpl(tryfirst=True)
 def pytest_runtest_protocol(item):
-    item.config.hook.pytest_runtest_logstart(nodeid=item.nodeid, location=item.location)
-    here, there = os.pipe()
-    if os.fork() == 0:
-        reports = [report._to_json() for report in runtestprotocol(item, log=False)]
-        os.write(there, pickle.dumps(reports))
-        os._exit(0)
-    os.close(there)
-    with open(here, "rb") as pipe:
-        data = pipe.read()
-    reports = [pytest.TestReport._from_json(one) for one in pickle.loads(data)] if data else [crashed(item)]
-    for report in reports:
+    if "gate" in item.name:
+        report = pytest.TestReport.from_item_and_call(item, pytest.CallInfo.from_call(lambda: 0 / 0, "???"))
+        report.outcome, report.wasxfail = "skipped", "reason: it crashes"
         item.config.hook.pytest_runtest_logreport(report=report)
-    os.wait()
-    return True
-"""
-CRASHED = """
-def crashed(item):
-    report = pytest.TestReport.from_item_and_call(item, pytest.CallInfo.from_call(lambda: 0 / 0, "???"))
-    report.outcome, report.wasxfail = "skipped", "reason: it crashes"
-    return report
+        return True
 """
 
 
-@pytest.mark.skipif("not hasattr(__import__('os'), 'fork')")
-def test_a_verdict_of_a_forked_process_is_heard(required: Project) -> None:
-    """pytest-forked runs each test in a child process, and gives the parent its reports."""
-    required.file("conftest.py", FORKED)
-    required.marked(body="@pytest.mark.xfail\ndef test_gate(): pass")
-    assert (required.gate(apart=True)["verdict"], required.result.ret) == ("pass", 0)
-    required.lose()
+def test_a_test_whose_process_crashed_is_an_error(required: Project) -> None:
+    """pytest-forked runs each test in a child process, and reports one that crashed in its place."""
     required.ini_file()
-    assert (required.gate(apart=True)["verdict"], required.result.ret) == ("fail", 1)
-    required.result.assert_outcomes(passed=1, xfailed=1)
-    required.file("conftest.py", f"{FORKED}\n\n@pytest.fixture\ndef crash(): os._exit(0)\n{CRASHED}")
-    required.marked(body="@pytest.mark.xfail\ndef test_gate(crash): pass")
-    assert (required.gate(apart=True)["verdict"], required.result.ret) == ("error", 1)
+    assert required.run().ret == 0
+    required.file("conftest.py", CRASHED)
+    assert (required.gate()["verdict"], required.result.ret) == ("error", 1)
     required.result.assert_outcomes(passed=1, xfailed=1)

@@ -332,82 +332,83 @@ def test_where_weakening_is_forbidden_a_required_gate_is_in_the_gate_file(
     assert text in told(gate)
 
 
-OTHER_INI = {  # what pytest.ini is now
-    "permitted": ("[pytest]\nftgate_required = support\n", "ini ftgate_forbid_weakening: true -> not set"),
-    "no obligation": ("[pytest]\nftgate_forbid_weakening = true\n", "ini ftgate_required: support -> not set"),
-    "less of one": (INI.replace("support", "support:ready"), "ini ftgate_required: support -> support:ready"),
-    "another base": (INI + "ftgate_base_ref = HEAD\n", "ini ftgate_base_ref: not set -> HEAD"),
-    "an ini file that comes first": ("", "ini ftgate_required: support -> not set"),
-    "another gate file": (INI + "ftgate_config = easy.yaml\n", "margin: 0.05 -> 0.01 (easy.yaml:8)"),
-}
+EASY = GATE_FILE.replace("0.05", "0.01")
+BELOW = GATE_FILE.replace("test.jsonl", "../test.jsonl").replace("train.jsonl", "../train.jsonl")
+BELOW = BELOW.replace("recorded:", "recorded:../")
+ABOVE = "[pytest]\nftgate_config = ../ftgate.yaml\n"
+NATIVE = pytest.mark.skipif(pytest.version_tuple < (9,), reason="pytest 9 reads native TOML")
+IN_GATES: dict[str, str | None] = {"test_gate.py": None, "gates/test_gate.py": TEST}
+Files = dict[str, str | None]
+OTHER_RULES: dict[str, tuple[Files, Files, tuple[str, ...]]] = {  # files on main, those of the change, what is told
+    "permitted": (
+        {}, {"pytest.ini": "[pytest]\nftgate_required = support\n"},
+        ("ini ftgate_forbid_weakening: true -> not set",),
+    ),
+    "no obligation": (
+        {}, {"pytest.ini": "[pytest]\nftgate_forbid_weakening = true\n"}, ("ini ftgate_required: support -> not set",),
+    ),
+    "less of one": (
+        {}, {"pytest.ini": INI.replace("support", "support:ready")},
+        ("ini ftgate_required: support -> support:ready",),
+    ),
+    "another base": (
+        {}, {"pytest.ini": INI + "ftgate_base_ref = HEAD\n"}, ("ini ftgate_base_ref: not set -> HEAD",),
+    ),
+    "more than before": ({}, {"pytest.ini": INI.replace("support", "all")}, ()),
+    "another gate file": (
+        {}, {"pytest.ini": INI + "ftgate_config = easy.yaml\n"}, ("margin: 0.05 -> 0.01 (easy.yaml:8)",),
+    ),
+    "an ini file that comes first": ({}, {"pytest.toml": ""}, ("ini ftgate_required: support -> not set",)),
+    "a nearer ini file": (IN_GATES, {"gates/pytest.ini": ABOVE}, ("ini ftgate_required: support -> not set",)),
+    "a nearer ini file that is gone": (
+        {**IN_GATES, "pytest.ini": "[pytest]\n", "gates/pytest.ini": INI + ABOVE.partition("\n")[2]},
+        {"gates/pytest.ini": None},
+        ("the ini file gates/pytest.ini is no longer used, but pytest.ini",),
+    ),
+    "a nearer gate file": (
+        IN_GATES, {"gates/ftgate.yaml": BELOW.replace("0.05", "0.01")},
+        ("the gate file ftgate.yaml is no longer used, but gates/ftgate.yaml", "0.05 -> 0.01 (gates/ftgate.yaml:8)"),
+    ),
+    "a nearer gate file that is gone": (
+        {**IN_GATES, "ftgate.yaml": None, "gates/ftgate.yaml": BELOW}, {"gates/ftgate.yaml": None, "ftgate.yaml": EASY},
+        ("the gate file gates/ftgate.yaml is no longer used, but ftgate.yaml", "0.05 -> 0.01 (ftgate.yaml:8)"),
+    ),
+}  # fmt: skip
 
 
-@pytest.mark.parametrize(("ini", "text"), OTHER_INI.values(), ids=OTHER_INI)
-def test_ini_files(repo: Project, ini: str, text: str) -> None:
+def write(project: Project, files: Files) -> None:
+    for name, text in files.items():
+        if text is None:
+            (project.path / name).unlink()
+        else:
+            project.file(name, text)
+
+
+@pytest.mark.parametrize(
+    ("then", "now", "parts"),
+    [pytest.param(*row, id=name, marks=NATIVE if "pytest.toml" in row[1] else ()) for name, row in OTHER_RULES.items()],
+)
+def test_other_ini_and_gate_files(repo: Project, then: Files, now: Files, parts: tuple[str, ...]) -> None:
     """A change cannot permit itself to be weaker: what the ini forbade at the merge base is forbidden."""
-    if not ini and pytest.version_tuple < (9,):
-        pytest.skip("pytest 9 reads native TOML")
-    repo.file("pytest.ini", INI)
-    repo.file("easy.yaml", GATE_FILE.replace("0.05", "0.01"))
+    where = ("gates",) if "gates/test_gate.py" in then else ()
+    write(repo, {"pytest.ini": INI, "easy.yaml": EASY, **then})
     on_main(repo)
-    assert "weakened" not in statuses(repo.gate())
-    repo.file("pytest.ini", INI.replace("support", "all"))
-    assert "weakened" not in statuses(repo.gate())
-    repo.file("pytest.ini", ini or INI)
-    if not ini:
-        repo.file("pytest.toml", "")
+    assert "weakened" not in statuses(repo.gate(*where))
+    write(repo, now)
     commit(repo)
-    gate = repo.gate()
-    assert gate["verdict"] == "fail"
-    assert text in told(gate)
+    gate = repo.gate(*where)
+    assert gate["passed"] == (not parts)
+    assert [part for part in parts if part not in told(gate)] == []
 
 
-def test_an_ini_file_in_a_folder_that_is_nearer(repo: Project) -> None:
-    repo.file("pytest.ini", INI)
-    repo.file("gates/test_gate.py", TEST)
+def test_a_folder_that_became_a_repository_of_its_own(repo: Project) -> None:
+    write(repo, {**IN_GATES, "pytest.ini": INI})
     on_main(repo)
-    repo.file("gates/pytest.ini", "[pytest]\nftgate_config = ../ftgate.yaml\n")
-    assert "ini ftgate_required: support -> not set" in told(repo.gate("gates"))
-
-
-def test_an_ini_file_in_a_nearer_folder_that_was_removed(repo: Project) -> None:
-    repo.file("pytest.ini", "[pytest]\n")
-    repo.file("gates/pytest.ini", f"{INI}ftgate_config = ../ftgate.yaml\n")
-    repo.file("gates/test_gate.py", TEST)
-    (repo.path / "test_gate.py").unlink()
-    on_main(repo)
-    assert "weakened" not in statuses(repo.gate("gates"))
-    (repo.path / "gates/pytest.ini").unlink()
-    assert "the ini file gates/pytest.ini is no longer used, but pytest.ini" in told(repo.gate("gates"))
-    git(repo.path, "checkout", "-q", "--", "gates")
-    changed(repo)
-    git(repo.path / "gates", "init", "-q", "-b", "main")  # a repository of its own, which has no past
-    repo.file("gates/pytest.ini", "[pytest]\nftgate_config = ../ftgate.yaml\n")
-    commit_in = ("add", "-A"), ("commit", "-q", "-m", "x")
-    for args in commit_in:
+    git(repo.path / "gates", "init", "-q", "-b", "main")
+    write(repo, {"gates/pytest.ini": ABOVE, "gates/ftgate.yaml": EASY})
+    for args in ("add", "-A"), ("commit", "-q", "-m", "x"):
         git(repo.path / "gates", *args)
     mentions(stopped(repo.gate("gates"), "fail"), "gates is a repository of its own")
-
-
-@pytest.mark.parametrize("nearer", ["now", "then"])
-def test_a_nearer_gate_file(repo: Project, nearer: str) -> None:
-    repo.file("pytest.ini", INI)
-    repo.file("gates/test_gate.py", TEST)
-    (repo.path / "test_gate.py").unlink()
-    for name in ("test.jsonl", "train.jsonl", "base.jsonl", "ft.jsonl"):
-        repo.file(f"gates/{name}", (repo.path / name).read_text())
-    strict, easy = ("ftgate.yaml", "gates/ftgate.yaml") if nearer == "now" else ("gates/ftgate.yaml", "ftgate.yaml")
-    (repo.path / "ftgate.yaml").unlink()
-    repo.file(strict, GATE_FILE)
-    on_main(repo)
-    assert "weakened" not in statuses(repo.gate())
-    if nearer == "then":
-        (repo.path / strict).unlink()
-    repo.file(easy, GATE_FILE.replace("0.05", "0.01"))
-    commit(repo)
-    found = told(repo.gate())
-    assert f"the gate file {strict} is no longer used, but {easy}" in found
-    assert f"margin: 0.05 -> 0.01 ({easy}:8)" in found
 
 
 def test_a_state_folder_that_git_tracks(repo: Project) -> None:

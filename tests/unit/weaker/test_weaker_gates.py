@@ -282,6 +282,7 @@ def test_what_cannot_be_compared_is_found_both_ways(before: dict[str, Any], afte
         {"baseline": {**BASE, "price": {"input_per_1m": 1}}},
         {"baseline": ..., "baselines": {"prompted": BASE, "more": "recorded:more.jsonl"}},
         {"baseline": ..., "baselines": {"base": BASE}},
+        {"baseline": ..., "baselines": {"base": BASE, "easy": {"model": BASE, "margin": 0.01}}},
     ],
     ids=str,
 )
