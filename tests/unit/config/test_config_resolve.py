@@ -115,6 +115,27 @@ def test_a_gate_of_the_file_with_its_defaults_and_lines(load, folder):
     assert kinds == {"margin": "file", "confidence": "defaults", "evidence": "default"}
 
 
+def test_of_several_models_each_goes_by_the_name_that_the_gate_gives_it(load):
+    file = load("version: 1\nmodels:\n  a: x:a\n  b: {provider: x, model: b, name: big}\ngates: {}\n")
+    models = {"one": "a", "two": "b", "three": "x:c", "four": {"provider": "x", "model": "d", "name": "own"}, "f": len}
+    names = ["one", "big", "three", "own", "f"]
+    several = resolve(layer({**SELF_CONTAINED, "baseline": "x:m"}), file=file)
+    assert several.baselines["baseline"].name == "m"
+    keys = {key: value for key, value in SELF_CONTAINED.items() if key != "baseline"}
+    config = resolve(layer({**keys, "baselines": models}), file=file)
+    assert [model.name for model in config.baselines.values()] == names
+    alone = resolve(layer({**SELF_CONTAINED, "baseline": "a", "candidate": len}), file=file)
+    assert (alone.baselines["baseline"].name, alone.candidate.name) == ("a", "len")
+
+
+def test_whole_numbers_and_objects_are_quoted_plainly():
+    config = marked(margin=2, test_set=[("a", "b")])
+    assert config.quoted("margin") == "margin 2 (marker)"
+    assert config.quoted("baseline") == "baseline recorded:base.jsonl (marker)"
+    assert config.quoted("hypothesis") == "hypothesis none (default)"
+    assert config.quoted("test_set") == "test_set a Python object (marker)"
+
+
 def test_a_missing_baseline_may_be_several():
     values = {key: value for key, value in SELF_CONTAINED.items() if key != "baseline"}
     assert "missing: baseline (or baselines)" in refusal(layer(values)).what
