@@ -82,7 +82,7 @@ def measure_time(folder: Path) -> None:
     start = time.process_time()
     test, training = (load_examples(folder / f"{name}.jsonl") for name in ("test", "train"))
     loaded = time.process_time()
-    audit = audit_training_set(training, test, max_tokens=65_536)
+    audit = audit_training_set(training, test)
     done = time.process_time()
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
     print(

@@ -2,26 +2,19 @@
 
 from __future__ import annotations
 
-import dataclasses
 import inspect
 import os
 import re
 import traceback
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from itertools import chain, islice
 from pathlib import Path
 from typing import Any, Literal, TypeVar
 
 import pluggy
 
 from pytest_ftgate.text import LONGEST, excerpt, one_line, printable
-
-
-def located(error: DataError, place: Where) -> DataError:
-    """Return the error with the file and line of ``place``, which the code that raised it does not know."""
-    key = error.where.key if error.where is not None else None
-    return DataError(error.what, **error.parts(where=dataclasses.replace(place, key=key)))
-
 
 MOST_LISTED = 10
 """Problems of one configuration that are listed; of more only the number is given."""
@@ -117,7 +110,7 @@ class FtgateError(Exception):
     @property
     def headline(self) -> str:
         """Return the first line of the text."""
-        return str(self).split("\n", 1)[0]
+        return str(self).partition("\n")[0]
 
     @property
     def rest(self) -> str:
@@ -140,18 +133,19 @@ class ConfigError(FtgateError):
 
 
 class CombinedConfigError(ConfigError):
-    """Several problems of one configuration, reported together. The text begins with the first and lists the others."""
+    """Several problems of one configuration, reported together. The text begins with the first and lists the others.
+
+    ``problems`` has each as an error; after `MOST_LISTED` of them, one that counts the rest.
+    """
 
     def __init__(self, problems: Sequence[FtgateError]) -> None:
         first, more = problems[0], len(problems) - MOST_LISTED
-        rest = [ConfigError(f"and {more:,} more")] if more > 0 else []
-        self._problems = (*problems[:MOST_LISTED], *rest)
+        self._problems = (*problems[:MOST_LISTED], *([ConfigError(f"and {more:,} more")] if more > 0 else []))
         lines = [first.evidence or "", first.cure or "", *(one_line(str(one)) for one in self._problems[1:])]
         super().__init__(first.what, where=first.where, evidence="\n".join(filter(None, lines)))
 
     @property
     def problems(self) -> tuple[FtgateError, ...]:
-        """Return each problem as an error; after `MOST_LISTED` of them, one that counts the rest."""
         return self._problems
 
 
@@ -162,6 +156,12 @@ def combined(problems: Sequence[FtgateError]) -> FtgateError:
 
 class DataError(FtgateError):
     """A data file or an iterable of examples cannot be read."""
+
+
+def located(error: DataError, place: Where) -> DataError:
+    """Return the error with the file and line of ``place``, which the code that raised it does not know."""
+    key = error.where.key if error.where is not None else None
+    return DataError(error.what, **error.parts(where=replace(place, key=key)))
 
 
 class StoreError(FtgateError):
@@ -335,13 +335,12 @@ def without_faults(rows: Iterable[_T | DataError]) -> Iterator[_T]:
     rows = iter(rows)
     for row in rows:
         if isinstance(row, DataError):
-            raise_together(_errors_from(row, rows))
+            raise_together(chain([row], _errors_in(rows)))
         else:
             yield row
 
 
-def _errors_from(first: DataError, rows: Iterator[_T | DataError]) -> Iterator[DataError]:
-    yield first
+def _errors_in(rows: Iterator[_T | DataError]) -> Iterator[DataError]:
     try:
         yield from (row for row in rows if isinstance(row, DataError))
     except DataError as error:  # the rest of the file cannot be read
@@ -350,17 +349,10 @@ def _errors_from(first: DataError, rows: Iterator[_T | DataError]) -> Iterator[D
 
 def raise_together(errors: Iterable[DataError]) -> None:
     """Raise the first error, if there is one; its evidence names the next few and counts the others."""
-    first: DataError | None = None
-    others: list[str] = []
-    count = 0
-    for error in errors:
-        count += 1
-        if first is None:
-            first = error
-        elif len(others) < _NAMED:
-            others.append(f"{error.where}" + (f" ({error.what})" if error.what != first.what else ""))
-    if first is None:
+    errors = iter(errors)
+    if (first := next(errors, None)) is None:
         return
-    rest = count - 1 - len(others)
+    others = [f"{one.where}" + (f" ({one.what})" if one.what != first.what else "") for one in islice(errors, _NAMED)]
+    rest = sum(1 for _ in errors)
     also = f"also wrong: {', '.join(others)}{f' and {rest:,} more' if rest else ''}" if others else None
     raise DataError(first.what, **first.parts(evidence="\n".join(filter(None, (first.evidence, also))) or None))
