@@ -14,11 +14,10 @@ from pytest_ftgate.checks.audit import TrainingAudit
 from pytest_ftgate.checks.audit.exact import count_exact, outputs_of
 from pytest_ftgate.data import DataSet, normalized_input
 from pytest_ftgate.data.cells import json_row
-from pytest_ftgate.data.csvfile import DELIMITERS, read_cells
-from pytest_ftgate.data.jsonl import read_objects
 from pytest_ftgate.data.lines import Lines, suffix_of
-from pytest_ftgate.data.load import opened
+from pytest_ftgate.data.load import DELIMITERS, opened, read_cells
 from pytest_ftgate.data.rows import RowReader
+from pytest_ftgate.data.strict_json import read_objects
 from pytest_ftgate.errors import ConfigError, Where, shown_path, without_faults
 from pytest_ftgate.text import plural
 

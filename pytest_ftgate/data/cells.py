@@ -7,8 +7,8 @@ from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any, NamedTuple
 
-from pytest_ftgate.data.jsonl import parse_object
 from pytest_ftgate.data.lines import Lines
+from pytest_ftgate.data.strict_json import parse_object
 from pytest_ftgate.errors import DataError, Where
 from pytest_ftgate.text import excerpt, kind_of, listed
 

@@ -13,9 +13,8 @@ from pytest_ftgate.data.lines import read_text
 from pytest_ftgate.data.strict_json import parse_json
 from pytest_ftgate.errors import ConfigError, DataError, shown_path
 from pytest_ftgate.metrics.json_values import JsonRules, shown_place
-from pytest_ftgate.metrics.options import Options, needed
+from pytest_ftgate.metrics.options import Options, needed, within_limit
 from pytest_ftgate.metrics.protocol import Answers, Breakdown, Metric, Scored, by_example
-from pytest_ftgate.metrics.time_limit import within_limit
 from pytest_ftgate.text import printable, shortened
 
 Broken: TypeAlias = tuple[str, str]

@@ -18,8 +18,7 @@ from pytest_ftgate.data import expected_text
 from pytest_ftgate.data.strict_json import json_or
 from pytest_ftgate.errors import MetricError
 from pytest_ftgate.metrics.labels import READING_OPTIONS, LabelSet, label_set, positive_code, selected_codes
-from pytest_ftgate.metrics.normalization import FULL, Normalization
-from pytest_ftgate.metrics.options import Options
+from pytest_ftgate.metrics.options import FULL, Normalization, Options
 from pytest_ftgate.metrics.protocol import Answers, Kind, Metric, Scored, by_example, check_shape, right_wrong
 from pytest_ftgate.statistics.arrays import Floats
 from pytest_ftgate.statistics.set_level import LabelCounts

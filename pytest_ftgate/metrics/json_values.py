@@ -9,8 +9,7 @@ from typing import Any, Literal, TypeAlias
 
 import numpy as np
 
-from pytest_ftgate.metrics.normalization import AS_WRITTEN, FULL, STEPS, Normalization
-from pytest_ftgate.metrics.options import Options, did_you_mean
+from pytest_ftgate.metrics.options import AS_WRITTEN, FULL, STEPS, Normalization, Options, did_you_mean
 from pytest_ftgate.statistics.arrays import Codes, Floats
 from pytest_ftgate.text import kind_of, shortened
 

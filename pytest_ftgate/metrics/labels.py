@@ -13,9 +13,7 @@ import numpy as np
 from pytest_ftgate.data import DataSet, expected_text
 from pytest_ftgate.data.strict_json import json_within, parse_json
 from pytest_ftgate.errors import ConfigError, MetricError, Where
-from pytest_ftgate.metrics.normalization import AS_WRITTEN, OF_LABELS, Normalization
-from pytest_ftgate.metrics.options import Options, did_you_mean
-from pytest_ftgate.metrics.time_limit import within_limit
+from pytest_ftgate.metrics.options import AS_WRITTEN, OF_LABELS, Normalization, Options, did_you_mean, within_limit
 from pytest_ftgate.statistics.arrays import Codes
 from pytest_ftgate.text import kind_of, listed
 

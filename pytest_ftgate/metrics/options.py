@@ -1,17 +1,77 @@
-"""Validation of a metric's options: their names and types."""
+"""The options of a metric: their names and types, normalization, and the time limit of patterns."""
 
 import math
 import re
-from collections.abc import Callable, Collection, Sequence
+import signal
+import threading
+import unicodedata
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from importlib import import_module
-from typing import Any
+from typing import Any, TypeVar
 
 from pytest_ftgate.config import MetricSpec
 from pytest_ftgate.data import Example, expected_text
-from pytest_ftgate.errors import ConfigError, Where, combined
-from pytest_ftgate.metrics.normalization import STEPS, Normalization
-from pytest_ftgate.text import kind_of, listed, nearest
+from pytest_ftgate.errors import ConfigError, MetricError, Where, combined
+from pytest_ftgate.text import kind_of, listed, nearest, printable
+
+# --- normalization of texts before they are compared -----------------------------------------------------------------
+
+# Characters that have a meaning at the edge of a text: "C#", "5%", "-1", "@ana".
+_MEANT = frozenset("#%‰&@/\\-")
+
+
+def _is_edge(character: str) -> bool:
+    if character in _MEANT:
+        return False
+    return character.isspace() or character == "`" or unicodedata.category(character).startswith("P")
+
+
+def _punctuation(text: str) -> str:
+    start, end = 0, len(text)
+    while start < end and _is_edge(text[start]):
+        start += 1
+    while end > start and _is_edge(text[end - 1]):
+        end -= 1
+    return text[start:end] or text
+
+
+_STEPS: Mapping[str, Callable[[str], str]] = {
+    "unicode": partial(unicodedata.normalize, "NFKC"),
+    "case": str.casefold,
+    "whitespace": lambda text: " ".join(text.split()),
+    "punctuation": _punctuation,
+}
+STEPS = tuple(_STEPS)
+"""The names of all steps, in the order in which they run."""
+
+
+@dataclass(frozen=True)
+class Normalization:
+    """Steps that remove differences which do not count.
+
+    - ``unicode``: apply NFKC, so that a full-width letter equals the plain one;
+    - ``case``: apply Unicode case folding;
+    - ``whitespace``: replace each run of white space by one space;
+    - ``punctuation``: strip punctuation, quotation marks, brackets and backticks around the text. Those inside it stay,
+      and so do ``# % & @ / \\ -`` everywhere, and a text of nothing but punctuation.
+    """
+
+    steps: frozenset[str] = frozenset()
+
+    def __call__(self, text: str) -> str:
+        for name, step in _STEPS.items():
+            if name in self.steps:
+                text = step(text)
+        return text
+
+
+AS_WRITTEN = Normalization()
+FULL = Normalization(frozenset(STEPS))
+OF_LABELS = FULL.steps - {"unicode"}
+"""The steps of metrics of labels where the gate names none."""
+
 
 _OF_OTHER_METRICS = ("normalize", "pattern", "json_field", "labels", "pos_label")  # such a name is no slip
 
@@ -158,3 +218,49 @@ def needed(options: Options, module: str, *, extra: str, key: str | None = None)
         evidence = None if missing else f"{type(error).__name__}: {error}"
         cure = f'pip install "pytest-ftgate[{extra}]"'
         raise options.error(what, key=key, evidence=evidence, cure=cure) from error
+
+
+# --- a time limit for matching one answer: a pattern can backtrack for years, and a CI job must not hang -------------
+
+LIMIT_S = 30.0
+"""CPU seconds of this process; waiting does not count, so a busy machine does not change the verdict."""
+
+_SHOWN = 60
+_T = TypeVar("_T")
+
+
+class _OutOfTimeError(BaseException):
+    """Not an ``Exception``, so that the code that runs does not catch it."""
+
+
+def within_limit(what: str, work: Callable[[], _T], text: str) -> _T:
+    """Return ``work()``; raise :class:`MetricError` after :data:`LIMIT_S`. ``what`` and ``text`` are for the message.
+
+    Python's regular expressions check for signals while they search, so a timer can end them. It is the virtual timer,
+    which test runners and timeout plugins do not use. There is no limit where signals are not available: outside the
+    main thread, on Windows, or if other code uses the timer.
+    """
+    if (
+        not hasattr(signal, "setitimer")
+        or threading.current_thread() is not threading.main_thread()
+        or signal.getitimer(signal.ITIMER_VIRTUAL)[0] != 0
+        or signal.getsignal(signal.SIGVTALRM) is None  # a handler that Python did not set cannot be restored
+    ):
+        return work()
+    before = signal.signal(signal.SIGVTALRM, _out_of_time)
+    try:
+        signal.setitimer(signal.ITIMER_VIRTUAL, LIMIT_S)
+        return work()
+    except _OutOfTimeError:
+        raise MetricError(
+            f"{what} did not finish within {LIMIT_S:g} s on one answer",
+            evidence=f"The answer: {printable(text, _SHOWN)!r}",
+            cure="Avoid nested repetition such as (a+)+, which can match the same text in many ways.",
+        ) from None
+    finally:
+        signal.setitimer(signal.ITIMER_VIRTUAL, 0)
+        signal.signal(signal.SIGVTALRM, before)
+
+
+def _out_of_time(*_: object) -> None:
+    raise _OutOfTimeError

@@ -13,7 +13,7 @@ import numpy as np
 from pytest_ftgate.data import expected_text
 from pytest_ftgate.errors import MetricError
 from pytest_ftgate.metrics.labels import LabelSet
-from pytest_ftgate.metrics.normalization import AS_WRITTEN, FULL, Normalization
+from pytest_ftgate.metrics.options import AS_WRITTEN, FULL, Normalization
 from pytest_ftgate.statistics.arrays import Bools, Floats, Places
 from pytest_ftgate.statistics.set_level import SetCounts
 from pytest_ftgate.text import is_share

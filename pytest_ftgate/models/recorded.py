@@ -12,8 +12,8 @@ from typing import Any, NamedTuple
 from pytest_ftgate.config import ModelSpec
 from pytest_ftgate.data import Example, Input, expected_text, input_sha256
 from pytest_ftgate.data.example import content_id
-from pytest_ftgate.data.jsonl import parse_object
 from pytest_ftgate.data.lines import Lines, open_lines, written_at
+from pytest_ftgate.data.strict_json import parse_object
 from pytest_ftgate.errors import DataError, ModelError, Where, located
 from pytest_ftgate.models.price import written_price
 from pytest_ftgate.models.protocol import (

@@ -12,7 +12,7 @@ from functools import partial
 from typing import Any, NamedTuple
 
 from pytest_ftgate.data import DataSet, Example, Messages, content_id, expected_text
-from pytest_ftgate.data.jsonl import parse_object
+from pytest_ftgate.data.strict_json import parse_object
 from pytest_ftgate.errors import DataError
 from pytest_ftgate.metrics import Metric
 from pytest_ftgate.metrics.judged import (

@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from pytest_ftgate.data import expected_text
 from pytest_ftgate.errors import ConfigError
-from pytest_ftgate.metrics.normalization import AS_WRITTEN, FULL, Normalization
+from pytest_ftgate.metrics.options import AS_WRITTEN, FULL, Normalization
 from pytest_ftgate.metrics.reading import read_leniently
 
 TEXT = st.text(alphabet=st.characters(codec="utf-8"))

@@ -6,8 +6,8 @@ from functools import partial
 
 import pytest
 
-from pytest_ftgate.metrics import time_limit
-from pytest_ftgate.metrics.time_limit import within_limit
+from pytest_ftgate.metrics import options
+from pytest_ftgate.metrics.options import within_limit
 
 ENDLESS = r"(?:a+)+b"
 BAIT = "a" * 60
@@ -17,7 +17,7 @@ pytestmark = pytest.mark.skipif(not hasattr(signal, "setitimer"), reason="no suc
 
 @pytest.fixture(autouse=True)
 def soon(monkeypatch):
-    monkeypatch.setattr(time_limit, "LIMIT_S", 0.05)
+    monkeypatch.setattr(options, "LIMIT_S", 0.05)
 
 
 @pytest.mark.parametrize(
