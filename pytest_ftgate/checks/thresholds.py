@@ -14,12 +14,7 @@ from pytest_ftgate.statistics.evidence import is_sure, level
 from pytest_ftgate.statistics.exact import share_p_value
 from pytest_ftgate.text import show_percent, show_seconds, show_usd, show_value
 
-RUN_METRICS = {
-    "latency_p50_s": (0.0, inf),
-    "latency_p95_s": (0.0, inf),
-    "cost_usd": (0.0, inf),
-    "error_rate": (0.0, 1.0),
-}
+RUN_METRICS = {**dict.fromkeys(("latency_p50_s", "latency_p95_s", "cost_usd"), (0.0, inf)), "error_rate": (0.0, 1.0)}
 """The range of each metric of a run, as opposed to metrics of quality."""
 
 LATENCIES = ("latency_p50_s", "latency_p95_s")
@@ -81,9 +76,9 @@ def _check(gate: Context, name: str, model: ModelResult) -> Check:
     asked = [f"at least {least} required"] if least is not None else []
     asked += [f"limit {most}"] if most is not None else []
     status: Status = "error"
-    shown, why = "unknown", ""
     advice: str | None
     advice, action = _what_to_do(name, constrained=has_format(gate.config.candidate))
+    shown, why = "unknown", ""
     if value is None:
         unknown = model.latency_unknown if name in LATENCIES else model.cost_unknown if name == "cost_usd" else None
         advice, why = _UNREPORTED if unknown is None else unknown.cure, f": {unknown.why}" if unknown else ""
@@ -91,21 +86,12 @@ def _check(gate: Context, name: str, model: ModelResult) -> Check:
         shown, rounded = _shown(name, value, share), round(value, 12)  # so that 56 of 60 meets 0.933333333333333
         above = limits.min is None or rounded >= round(limits.min, 12)
         status = "pass" if above and (limits.max is None or rounded <= round(limits.max, 12)) else "fail"
-        if status == "pass":
-            advice = None
-        elif shown in (least, most):  # not to be told apart when rounded
+        advice = None if status == "pass" else advice
+        if status == "fail" and shown in (least, most):  # not to be told apart when rounded
             shown = f"{value:.6g}"
-    return Check(
-        f"thresholds.{name}",
-        status,
-        f"candidate {_NAMES.get(name, name)} {shown} ({', '.join(asked)}){why}",
-        value,
-        limits.min if limits.min is not None else limits.max,
-        str(limits.source),
-        advice,
-        action,
-        limits.threshold,
-    )
+    message = f"candidate {_NAMES.get(name, name)} {shown} ({', '.join(asked)}){why}"
+    required, source = limits.max if limits.min is None else limits.min, str(limits.source)
+    return Check(f"thresholds.{name}", status, message, value, required, source, advice, action, limits.threshold)
 
 
 def _what_to_do(name: str, *, constrained: bool) -> tuple[str, Action]:
@@ -132,9 +118,7 @@ _NAMES = {
 def _shown(name: str, value: float, share: bool) -> str:
     if name in LATENCIES:
         return show_seconds(value).replace(".0 s", " s")
-    if name == "cost_usd":
-        return show_usd(value)
-    return show_value(value, share=True) if share else f"{value:.6g}"
+    return show_usd(value) if name == "cost_usd" else show_value(value, share=True) if share else f"{value:.6g}"
 
 
 def check_sampled(gate: Context) -> list[Check]:
@@ -142,23 +126,21 @@ def check_sampled(gate: Context) -> list[Check]:
 
     Without one, latencies depend on whatever else ran at the same time.
     """
-    limits = gate.config.thresholds
+    limits, checks = gate.config.thresholds, {}
     asked = [
         (f"thresholds.{name}", "candidate", name, str(limits[name].source)) for name in limits if name in LATENCIES
     ]
     if gate.config.faster_by is not None:
         asked += [("faster_by", role, "latency_p50_s", gate.source("faster_by")) for role in gate.models]
-    checks = {}
     for check, role, metric, source in asked:
         model = gate.models[role]
-        if model.latency_sample:
-            continue
-        advice = "Set latency_sample: 50 on the model, which takes a separate sample." if model.endpoint else None
-        found = f"is measured with up to {model.concurrency:,} concurrent calls, while the other model runs"
-        if model.verified is not None:
-            found, advice = "comes from the recording, made under unknown load", None
-        message = f"{metric} of {called(role, model.name)} {found}"
-        checks[role] = Check(check, "warning", message, source=source, advice=advice)
+        if not model.latency_sample:
+            advice = "Set latency_sample: 50 on the model, which takes a separate sample." if model.endpoint else None
+            found = f"is measured with up to {model.concurrency:,} concurrent calls, while the other model runs"
+            if model.verified is not None:
+                found, advice = "comes from the recording, made under unknown load", None
+            message = f"{metric} of {called(role, model.name)} {found}"
+            checks[role] = Check(check, "warning", message, source=source, advice=advice)
     return list(checks.values())
 
 

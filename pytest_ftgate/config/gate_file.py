@@ -15,7 +15,7 @@ from pytest_ftgate.config.gate_keys import GateKeys
 from pytest_ftgate.config.keys import Keys, Named, Text, comparable, optional
 from pytest_ftgate.config.models import BaselineKeys, ModelDefinition, ModelSpec
 from pytest_ftgate.config.problems import MISSING, Reading, read_keys, refusals
-from pytest_ftgate.config.requirements import LEVELS
+from pytest_ftgate.config.requirements import LEVELS, EconomicsKeys, SliceKeys
 from pytest_ftgate.config.source import Layer, Source
 from pytest_ftgate.config.yaml_nodes import Node, YamlError, compose
 from pytest_ftgate.data.lines import is_endless
@@ -125,12 +125,12 @@ def _looser(before: Keys, after: Any, prefix: str = "") -> Iterator[Loosened]:
         if name in directions:
             if directions[name].asks_less(old, new):
                 yield key, old, new
-        elif name == "fields" and prefix:  # of slices
+        elif name == "fields" and prefix:  # of which each part of the test set has one value
             yield from [] if set(old) <= set(new or ()) else [(key, old, new)]
         elif name in ("thresholds", "guards"):
             for part, inner in old.items():
                 yield from _looser(inner, (new or {}).get(part), f"{key}.{part}.")
-        elif name in ("slices", "economics"):
+        elif isinstance(old, SliceKeys | EconomicsKeys):
             yield from _looser(old, new, f"{key}.")
 
 

@@ -83,10 +83,11 @@ def _purpose(result: GateResult) -> Iterator[str]:
 
 
 def _unmeasured(result: GateResult) -> Iterator[str]:
-    if not result.guards:
+    others, parts, _ = tables.parts(result)
+    if not others:
         yield "Other tasks: no guards were configured, so what the fine-tune may have unlearned is unknown."
-    if not result.slices:
-        yield "Parts of the test set: no slices were configured."
+    if not parts:
+        yield "Parts of the test set: none were configured."
     if result.candidate.latency_p50_s is None:
         yield "Latency of the candidate."
     if result.candidate.cost_usd is None:

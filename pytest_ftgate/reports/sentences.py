@@ -195,10 +195,13 @@ def method_sentences(result: GateResult) -> list[str]:
 
 
 def price_sentences(result: GateResult) -> Iterator[str]:
-    """Yield each source of prices once, with the models that it applies to."""
+    """Yield each source of prices once, with the models that it applies to, and why else a cost is unknown."""
     for source in dict.fromkeys(model.price for model in result.models.values() if model.price is not None):
         roles = [role for role, model in result.models.items() if model.price == source]
         yield f"price of {', '.join(roles)}: {source}"
+    for role, model in result.models.items():
+        if model.cost_unknown is not None and model.cost_unknown.why not in (model.price or ""):
+            yield f"cost of {role} unknown: {model.cost_unknown.why}"
 
 
 def age_sentence(result: GateResult) -> str | None:

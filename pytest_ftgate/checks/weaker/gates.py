@@ -161,7 +161,7 @@ def _facts(key: Key, value: Any) -> Iterator[tuple[Key, Fact]]:
     for name, one in inner.items():
         if name in directions:
             yield (*key, name), Fact(one, directions[name].asks_less, directions[name].unwritten)
-        elif name == "fields" and isinstance(one, tuple):  # of slices
+        elif name == "fields" and isinstance(one, tuple):  # of examples
             yield (*key, name), Fact(one, lambda old, new: not set(old) <= set(new))
         else:
             objects = name in ("test_set", "training_set") and not isinstance(one, DataKeys)

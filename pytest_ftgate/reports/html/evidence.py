@@ -5,7 +5,7 @@ The answers of both models stand side by side.
 
 import json
 from collections.abc import Iterator, Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from itertools import repeat
 from math import isfinite
 from typing import Any, Literal
@@ -49,29 +49,24 @@ class Row:
 
 
 @dataclass(frozen=True, slots=True)
-class Answers:
-    """Hold all answers of the best baseline and of the candidate.
-
-    ``graded`` is True if an answer may be partly right, ``alone`` if there is no candidate.
-    """
-
-    rows: tuple[Row, ...]
-    repeats: int
-    graded: bool
-    alone: bool = False
-
-
-@dataclass(frozen=True, slots=True)
 class Evidence:
-    """Texts of one gate.
+    """Hold the texts of one gate.
 
-    ``answers`` is None where the models were not scored. ``prompts`` are the messages that were sent for the first test
+    ``rows`` are the answers of the best baseline and of the candidate; empty where the models were not scored.
+    ``graded`` is True if an answer may be partly right. ``prompts`` are the messages that were sent for the first test
     example, by the models that were sent them. ``near_duplicates`` pairs a training row with an earlier one.
     """
 
-    answers: Answers | None = None
+    rows: tuple[Row, ...] = ()
+    repeats: int = 1
+    graded: bool = False
     prompts: Mapping[str, str] = field(default_factory=dict)
     near_duplicates: tuple[RowPair, ...] = ()
+
+    @property
+    def alone(self) -> bool:
+        """Return whether there is no candidate."""
+        return all(row.candidate is None for row in self.rows)
 
     def to_json(self) -> str:
         """Return it on one line, for another process."""
@@ -85,11 +80,10 @@ class Evidence:
 
 def collect(gate: Context) -> Evidence:
     """Return the texts of a gate that was judged."""
-    answers = None
-    if gate.best in gate.scored:
-        shown = shown_answers(gate)
-        answers = side_by_side(gate.deciding, shown, gate.best) if shown else None
-    return Evidence(answers, _prompts(gate), row_pairs(gate.training, gate.training, gate.audit.near_rows))
+    shown = shown_answers(gate) if gate.best in gate.scored else {}
+    answers = side_by_side(gate.deciding, shown, gate.best) if shown else Evidence()
+    near = row_pairs(gate.training, gate.training, gate.audit.near_rows)
+    return replace(answers, prompts=_prompts(gate), near_duplicates=near)
 
 
 def _prompts(gate: Context) -> dict[str, str]:
@@ -108,7 +102,7 @@ def _message(message: Mapping[str, Any]) -> str:
     return f"[{message['role']}]\n{content if isinstance(content, str) else canonical_json(dict(message))}"
 
 
-def side_by_side(metric: Metric, scored: Mapping[str, Measured], best: str) -> Answers:
+def side_by_side(metric: Metric, scored: Mapping[str, Measured], best: str) -> Evidence:
     """Return the answers of the best baseline and of the candidate, scored by the deciding metric."""
     baseline, candidate = scored[best], scored.get("candidate")
     examples, repeats = baseline.run.test_set.examples, len(baseline.run.predictions)
@@ -127,7 +121,7 @@ def side_by_side(metric: Metric, scored: Mapping[str, Measured], best: str) -> A
         )
         for example, (was, old), (now, new) in zip(examples, before, after, strict=True)
     )
-    return Answers(tuple(rows), repeats, graded, alone=candidate is None)
+    return Evidence(tuple(rows), repeats, graded)
 
 
 def _replies(metric: Metric, one: Measured, *, scores: bool) -> Iterator[tuple[float, Reply]]:

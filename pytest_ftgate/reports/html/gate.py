@@ -7,14 +7,13 @@ from typing import Any
 
 from pytest_ftgate.checks.advice import most_to_try
 from pytest_ftgate.reports import sentences, tables
-from pytest_ftgate.reports.html.evidence import Answers, Change, Evidence
+from pytest_ftgate.reports.html.evidence import Change, Evidence
 from pytest_ftgate.reports.html.plots import interval_plot, interval_words, script_data
 from pytest_ftgate.reports.table import Table, columns
-from pytest_ftgate.result import PROBLEMS_FIRST, GateResult, called
+from pytest_ftgate.result import PROBLEMS_FIRST, GateResult
 from pytest_ftgate.statistics.evidence import Comparison
 from pytest_ftgate.text import (
     is_share,
-    show_age,
     show_change,
     show_difference,
     show_p_value,
@@ -28,9 +27,14 @@ def view(result: GateResult, evidence: Evidence, number: int) -> dict[str, Any]:
 
     ``number`` is the gate's place on the page, from 1.
     """
+    remarks = [
+        *sentences.price_sentences(result),
+        sentences.age_sentence(result),
+        sentences.detectable_sentence(result),
+    ]
     near = tuple(table for table in _row_pairs(result, evidence) if table)
     sections = [*tables.sections(result), *([("Near duplicates", near)] if near else [])]
-    examples = None if evidence.answers is None else _examples(evidence.answers, result)
+    examples = _examples(evidence, result) if evidence.rows else None
     links = {"checks": result.checks, **dict(sections), "prompts": evidence.prompts, "examples": examples}
     return {
         "anchor": f"gate-{number}",
@@ -43,7 +47,7 @@ def view(result: GateResult, evidence: Evidence, number: int) -> dict[str, Any]:
         "advice": most_to_try(result),
         "interval": _interval(result),
         "models": tables.models(result),
-        "remarks": list(_remarks(result)),
+        "remarks": [text for text in (*remarks, sentences.detectable_sentence(result)) if text],
         "checks": sorted(result.checks, key=lambda check: PROBLEMS_FIRST.index(check.status)),
         "sections": sections,
         "links": [title for title, content in links.items() if content],
@@ -106,23 +110,6 @@ def _interval(result: GateResult) -> dict[str, Any] | None:
     return {"drawn": drawn, "words": "; ".join(words), "method": "; ".join(method)}
 
 
-def _remarks(result: GateResult) -> Iterator[str]:
-    """Yield notes to the table of models."""
-    for role, model in result.models.items():
-        remarks = []
-        if model.price is not None:
-            remarks.append(f"price: {model.price}")
-        if model.cost_unknown is not None and model.cost_unknown.why not in (model.price or ""):
-            remarks.append(f"cost unknown: {model.cost_unknown.why}")
-        if model.oldest_age_s is not None:
-            remarks.append(f"the oldest stored prediction is {show_age(model.oldest_age_s)} old")
-        if model.verified is False:
-            remarks.append("attested, not verified")
-        if remarks:
-            yield f"{called(role)}: {'; '.join(remarks)}"
-    yield from filter(None, (sentences.detectable_sentence(result),))
-
-
 def _row_pairs(result: GateResult, evidence: Evidence) -> Iterator[Table]:
     """Yield tables of equal and similar rows, each with the texts of both."""
     test, row, earlier = "test example", "training row", "earlier row"
@@ -166,7 +153,7 @@ _GRADED = (
 _ALONE = ("broken", "fixed", "wrong", "right", "the same"), ""
 
 
-def _examples(answers: Answers, result: GateResult) -> dict[str, Any]:
+def _examples(answers: Evidence, result: GateResult) -> dict[str, Any]:
     """Return the examples of one gate, those that changed first; without a script only ``plain`` ones are shown.
 
     ``data`` are all rows as JSON for a ``<script>``: short lists, since there may be many, and without ``<``.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -11,7 +12,7 @@ from scored_runs import scored as scored_of
 
 from pytest_ftgate.metrics import metric as custom_metric
 from pytest_ftgate.models import Completion
-from pytest_ftgate.reports.html.evidence import Answers, Evidence, side_by_side
+from pytest_ftgate.reports.html.evidence import Evidence, side_by_side
 from pytest_ftgate.result import RowPair
 from pytest_ftgate.runs.measure import Measured
 from pytest_ftgate.text import LONGEST
@@ -27,7 +28,7 @@ def scored(metric: Any, *repeats: Sequence[Answer]) -> Measured:
     return scored_of(metric, LABELS[: len(repeats[0])], *repeats)
 
 
-def answered(baseline: Sequence[Answer], candidate: Sequence[Answer] | None, metric: Any = None) -> Answers:
+def answered(baseline: Sequence[Answer], candidate: Sequence[Answer] | None, metric: Any = None) -> Evidence:
     metric = metric or metric_of("accuracy")
     models = {"prompted": scored(metric, baseline)}
     if candidate is not None:
@@ -85,5 +86,6 @@ def test_text_is_harmless_and_cut() -> None:
 @pytest.mark.parametrize("candidate", [None, ["refund", Completion("", finish="cut_off")]])
 def test_another_process_reads_the_same(candidate: Sequence[Answer] | None) -> None:
     found = answered([Completion("refund", 1, 2, latency_s=0.5), "\ud83d \u2028"], candidate)
-    evidence = Evidence(found, {"baseline": "[user]\n?"}, (RowPair("a:1", "x", "b:2", "y"),))
+    prompts, near = {"baseline": "[user]\n?"}, (RowPair("a:1", "x", "b:2", "y"),)
+    evidence = replace(found, prompts=prompts, near_duplicates=near)
     assert Evidence.from_json(evidence.to_json()) == evidence

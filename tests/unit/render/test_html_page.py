@@ -11,7 +11,7 @@ from html_page import Page
 
 from pytest_ftgate.diagnosis import BreakdownResult, Confusion, Diagnosis, Flip, LabelScore
 from pytest_ftgate.git import Head
-from pytest_ftgate.reports.html.evidence import Answers, Evidence, Row
+from pytest_ftgate.reports.html.evidence import Evidence, Row
 from pytest_ftgate.reports.html.gate import view
 from pytest_ftgate.reports.html.page import page
 from pytest_ftgate.result import (
@@ -51,14 +51,12 @@ def row(number, change, text="refund"):
 
 def answers(rows=4, text="refund"):
     changes = ("right", "fixed", "wrong", "broken")
-    return Answers(
-        tuple(row(number, changes[number % 4], text) for number in range(rows)),
-        1, False,
-    )  # fmt: skip
+    return Evidence(tuple(row(number, changes[number % 4], text) for number in range(rows)))
 
 
 def evidence(shown=None, text="refund"):
-    return Evidence(shown or answers(text=text), {text: text}, (RowPair(text, text, text, text),))
+    pairs = (RowPair(text, text, text, text),)
+    return replace(shown or answers(text=text), prompts={text: text}, near_duplicates=pairs)
 
 
 def full(text="words"):
@@ -235,8 +233,7 @@ def test_grades_and_repeats_are_shown_as_numbers():
 
 
 def test_before_training_there_is_no_candidate():
-    alone = replace(answers(), alone=True,
-                    rows=tuple(replace(one, candidate=None, change="wrong") for one in answers().rows))  # fmt: skip
+    alone = replace(answers(), rows=tuple(replace(one, candidate=None, change="wrong") for one in answers().rows))
     found = written((replace(full(), stage="ready", verdict="pass", gain=None, lower_bound=None), evidence(alone)))
     assert "READY" in found.text
     assert found.data[0][0][5] is None
