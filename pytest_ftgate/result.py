@@ -157,7 +157,7 @@ class ModelResult:
     latency_unknown: Unknown | None = field(default=None, metadata=INNER)
     cost_unknown: Unknown | None = field(default=None, metadata=INNER)
     price: str | None = field(default=None, metadata=INNER)  # its source, or "unknown: " and the reason
-    oldest_age_s: float | None = field(default=None, metadata=INNER)  # of the oldest stored prediction
+    oldest_age_s: float | None = field(default=None, metadata=INNER)  # of the oldest stored answer
     verified: bool | None = field(default=None, metadata=INNER)  # False: recorded without hashes of inputs
 
     @property

@@ -47,7 +47,7 @@ def pytest_make_parametrize_id(val: object, argname: str) -> str | None:
 
 @pytest.fixture
 def project(pytester: pytest.Pytester) -> Project:
-    """Return a green gate on recorded predictions."""
+    """Return a green gate on recorded answers."""
     return Project(pytester)
 
 

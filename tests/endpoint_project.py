@@ -29,7 +29,7 @@ def index_of(body: dict[str, Any]) -> int:
 
 
 def answer(body: dict[str, Any]) -> str:
-    """As the recorded predictions of :class:`Project`: the baseline is right on 40 of 60, the candidate on 56."""
+    """As the recorded answers of :class:`Project`: the baseline is right on 40 of 60, the candidate on 56."""
     index = index_of(body)
     return wrong(index) if index in _MISSED[body["model"]] else label(index)
 

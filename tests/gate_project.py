@@ -1,4 +1,4 @@
-"""A project on recorded predictions, of which a test changes the one thing that it is about.
+"""A project on recorded answers, of which a test changes the one thing that it is about.
 
 A test of a rule judges the gate in this process, which takes about 35 ms; a test of what is pytest's runs pytest in the
 project, which takes half a second::
@@ -99,7 +99,7 @@ def wrong(index: int) -> str:
 
 
 class Project:
-    """A folder with test set, training set, and recorded predictions of both models.
+    """A folder with test set, training set, and recorded answers of both models.
 
     By default the baseline is right on 40 of 60 test examples and the candidate on 56 (it breaks two): a clear
     win, green under ``significant`` with margin 0.05.

@@ -23,13 +23,13 @@ _ANSWERED_BY = ("baseline", "candidate", "test_set", "training_set", "repeats", 
 _AGAIN = "Ask the models again with --ftgate-cache=refresh, or record them again. If the gate then fails, retrain."
 _UNDATED = (
     "Record them with --ftgate-report=recordings:FOLDER, which writes created_at, or ask the models instead of using "
-    "recorded predictions."
+    "recorded answers."
 )
 _UNFINISHED = "If the model has changed since, ask again with --ftgate-cache=refresh."
 _REVISION = (
     "Set revision on the model: a name for its weights, changed with them. Later sessions then ask only what is new."
 )
-_FUTURE = "Correct the clock of this machine, or record the predictions again."
+_FUTURE = "Correct the clock of this machine, or record the answers again."
 
 
 def filed_as(config: GateKeys, nodeid: str) -> str:
@@ -134,7 +134,7 @@ def max_age(gate: Context) -> Iterator[Check]:
         return
     made = [(role, at) for role, run in gate.all_runs() for _, at in made_at(run)]
     times, undated = [at for _, at in made if at is not None], {role for role, at in made if at is None}
-    now, required, unknown = gate.now, gate.requirement("max_age_days"), "the age of the predictions is unknown: "
+    now, required, unknown = gate.now, gate.requirement("max_age_days"), "the age of the answers is unknown: "
     if undated or not times:
         models = [called(role) for role in gate.models if role in undated]
         roles = ", ".join([*models, *(["the judge"] if undated.intersection(gate.judge_runs) else [])])
@@ -149,7 +149,7 @@ def max_age(gate: Context) -> Iterator[Check]:
         yield Check(
             "max_age_days",
             "pass" if fresh else "fail",
-            f"the oldest prediction is {plural(int(age), 'day')} old ({day(min(times))}; limit {most:g} days)",
+            f"the oldest answer is {plural(int(age), 'day')} old ({day(min(times))}; limit {most:g} days)",
             observed=round(age, 3),
             **required,
             advice=None if fresh else _AGAIN,

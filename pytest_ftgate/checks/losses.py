@@ -117,14 +117,14 @@ def _not_recorded(gate: Context, guard: Guard) -> Iterator[Check]:
         if model.ids is None or (role == "candidate" and gate.config.missing_answers == "wrong"):
             continue
         if missing := [example.name for example in guard.test.examples if example.id not in model.ids]:
-            message = f"{called(role, model.name)} has no recorded prediction for {len(missing):,} of "
+            message = f"{called(role, model.name)} has no recorded answer for {len(missing):,} of "
             message += f"{plural(n, 'example')}, first {printable(missing[0], SHOWN)}"
             advice = "Record the model's answers to the guard's examples in the same file."
             yield guard.check("error", message, observed=n - len(missing), required=n, advice=advice)
 
 
 def _ids_in_two(gate: Context) -> Iterator[Check]:
-    """Refuse an id that two test sets give to different inputs, since recorded predictions are joined by id."""
+    """Refuse an id that two test sets give to different inputs, since recorded answers are joined by id."""
     recorded = [model.name for model in gate.models.values() if model.ids is not None]
     first = {example.id: (example, "the test set") for example in gate.test.examples}
     for guard in gate.parts.others if recorded else ():
@@ -132,7 +132,7 @@ def _ids_in_two(gate: Context) -> Iterator[Check]:
             other, place = first.setdefault(example.id, (example, f"guard {guard.name}"))
             if other.input != example.input:
                 message = f"the id {printable(example.id, SHOWN)} belongs to another example in {place}, but "
-                message += f"recorded predictions ({printable(recorded[0], SHOWN)}) are joined by id"
+                message += f"recorded answers ({printable(recorded[0], SHOWN)}) are joined by id"
                 advice = "Give the guard's examples unique ids, and record their answers under these."
                 yield guard.check("error", message, source=str(guard.test.where(row)), advice=advice)
                 break

@@ -226,11 +226,11 @@ class PythonKeys(Keys):
 
 
 class RecordedKeys(Keys):
-    """Previously recorded predictions."""
+    """Previously recorded answers."""
 
     short: ClassVar[str] = "path"
 
-    provider: Literal["recorded"] = Field(description="Recorded predictions, matched to the test set by id.")
+    provider: Literal["recorded"] = Field(description="Recorded answers, matched to the test set by id.")
     path: PathText = Field(description="A JSONL file of {id, output}, relative to this file.")
     price: Price = _PRICE
     strip_reasoning: _Stripping = _STRIPPING

@@ -84,7 +84,7 @@ def _refuse_outside(spec: ModelSpec, root: Path) -> None:
     raise ConfigError(
         f"{cut(spec.spelling)} is outside the project ({spec.source})",
         evidence=f"The project is the folder {cut(os.path.basename(os.path.abspath(root)))}.",
-        cure="Keep recorded predictions in the project, or write an absolute path.",
+        cure="Keep recorded answers in the project, or write an absolute path.",
     )
 
 

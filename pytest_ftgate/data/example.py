@@ -21,7 +21,7 @@ class Example:
     """An input and its expected output.
 
     Attributes:
-        id: joins recorded predictions to the example; a hash of the input where the data has no ids.
+        id: joins recorded answers to the example; a hash of the input where the data has no ids.
         input: text, or the messages of a conversation up to the answer.
         expected: text, or any other JSON value except null.
         group: name shared by examples that are not independent (one document, one speaker); None: independent.

@@ -1,4 +1,4 @@
-"""Answer from recorded predictions, joined to the examples by id."""
+"""Answer from recorded answers, joined to the examples by id."""
 
 import hashlib
 import re
@@ -144,7 +144,7 @@ class RecordedModel(BuiltModel):
             cure = 'add a field or column "id" with the recorded ids to the test set'
             if any(map(_HASH.fullmatch, ids)):  # made from a test set without ids, too
                 cure = "record the model again: the input is new, or was changed since"
-        what = f'no recorded prediction for {example.place or "an example"} (id "{excerpt(example.id)}"{of_repeat})'
+        what = f'no recorded answer for {example.place or "an example"} (id "{excerpt(example.id)}"{of_repeat})'
         return ModelError(what, where=Where(path=self.path), evidence=evidence, cure=cure)
 
 
@@ -167,7 +167,7 @@ def read_rows(path: Path) -> RecordedFile:
     with open_lines(path) as lines:
         rows = _rows(lines)
         if not rows:
-            raise DataError("holds no predictions", where=Where(path=lines.path))
+            raise DataError("holds no answers", where=Where(path=lines.path))
         return RecordedFile(lines.path, lines.sha256(), rows)
 
 
@@ -230,7 +230,7 @@ def _answer(text: str, row: Mapping[str, Any], found: Mapping[str, Any]) -> Comp
 _bare = lru_cache(1_000)(Completion)
 
 _NO_MOMENT = 1e11  # the year 5138: the number is of milliseconds
-_LOOKS = 'a recorded prediction looks like this: {"id": "...", "output": "..."}'
+_LOOKS = 'a recorded answer looks like this: {"id": "...", "output": "..."}'
 
 
 def _id(value: object) -> str:

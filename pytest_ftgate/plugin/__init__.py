@@ -85,11 +85,11 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     )  # fmt: skip
     group.addoption(
         "--ftgate-cache", choices=("reuse", "refresh"), default="reuse",
-        help="use of stored predictions (default: reuse); refresh ignores all that are stored or recorded",
+        help="use of stored answers (default: reuse); refresh ignores all that are stored or recorded",
     )  # fmt: skip
     group.addoption(
         "--ftgate-offline", action="store_true",
-        help="call no endpoint; a prediction that is neither stored nor recorded is an error",
+        help="call no endpoint; an answer that is neither stored nor recorded is an error",
     )  # fmt: skip
     group.addoption(
         "--ftgate-allow-missing", action="store_true",
@@ -110,8 +110,8 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         "or wrong, and the cost projected from them",
     )  # fmt: skip
     parser.addini("ftgate_config", "gate file (default: ftgate.yaml)", default="ftgate.yaml")
-    parser.addini("ftgate_state", "folder of stored predictions (default: .ftgate)", default=".ftgate")
-    parser.addini("ftgate_recordings", "folder of committed predictions, which are used before any model is called")
+    parser.addini("ftgate_state", "folder of stored answers (default: .ftgate)", default=".ftgate")
+    parser.addini("ftgate_recordings", "folder of committed answers, which are used before any model is called")
     parser.addini(
         "ftgate_base_ref", "branch that changes are merged into (default: origin's default branch, main or master)"
     )

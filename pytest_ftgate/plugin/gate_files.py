@@ -32,11 +32,11 @@ def option_path(config: pytest.Config, text: str) -> Path:
 
 
 def refuse_tracked(state: Path) -> None:
-    """Raise :class:`ConfigError` if git tracks the folder of stored predictions: answers would arrive unseen."""
+    """Raise :class:`ConfigError` if git tracks the folder of stored answers: answers would arrive unseen."""
     known = tracked(state) if in_repository(state.parent) else []
     if known:
         raise ConfigError(
-            f"git tracks {known[0]}, in the folder of stored predictions",
+            f"git tracks {known[0]}, in the folder of stored answers",
             where=Where(shown_path(state)),
             cure=f"Run git rm -r --cached {shown_path(state)}, and add it to .gitignore. To commit answers, use "
             "--ftgate-report=recordings:FOLDER.",

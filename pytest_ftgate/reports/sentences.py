@@ -205,9 +205,9 @@ def price_sentences(result: GateResult) -> Iterator[str]:
 
 
 def age_sentence(result: GateResult) -> str | None:
-    """Return the age of the oldest stored prediction, None if nothing is stored."""
+    """Return the age of the oldest stored answer, None if nothing is stored."""
     known = [model.oldest_age_s for model in result.models.values() if model.oldest_age_s is not None]
-    return f"oldest stored prediction: {show_age(max(known))} old" if known else None
+    return f"oldest stored answer: {show_age(max(known))} old" if known else None
 
 
 def data_sentences(result: GateResult, digits: int = _HASH_DIGITS) -> Iterator[str]:

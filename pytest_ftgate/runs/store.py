@@ -33,18 +33,18 @@ _SCHEMA = (
 _META = ["name", "value"]  # the columns of its table
 
 # Nobody is told to delete answers that were paid for: a part of them may still be read out of a damaged file.
-_MOVE = "Move the file away (its predictions are then asked for again)."
-_ROOM = "Check the space, the quota and the permissions of its disk (stored predictions are kept)."
+_MOVE = "Move the file away (its answers are then asked for again)."
+_ROOM = "Check the space, the quota and the permissions of its disk (stored answers are kept)."
 _WRITABLE = "Make the folder writable, or set another one with ini ftgate_state."
-_READ_ONLY = "predictions cannot be stored here"
-_DAMAGED = "this is not a sound file of stored predictions"
+_READ_ONLY = "answers cannot be stored here"
+_DAMAGED = "this is not a sound file of stored answers"
 # Matched by SQLite's texts, which have not changed for decades: Python has its error codes only since 3.11.
 _CAUSES = (
     (("readonly", "unable to open"), _READ_ONLY, _WRITABLE),
     (("disk is full", "disk I/O error"), "there is no room to store a prediction, or the disk fails", _ROOM),
-    (("locked",), "another process holds the stored predictions", "End that process."),
+    (("locked",), "another process holds the stored answers", "End that process."),
     (("not a database", "malformed"), _DAMAGED, _MOVE),
-    (("",), "predictions cannot be stored or read", _ROOM),
+    (("",), "answers cannot be stored or read", _ROOM),
 )
 _FACTS = tuple(field.name for field in dataclasses.fields(Completion))
 _encode = json.JSONEncoder(separators=(",", ":")).encode
@@ -197,7 +197,7 @@ class Store:
                 return connection
             if version.isdecimal() and int(version) > SCHEMA_VERSION:
                 raise self._error(
-                    "the stored predictions were written by a newer pytest-ftgate",
+                    "the stored answers were written by a newer pytest-ftgate",
                     f"schema {version}; this version knows {SCHEMA_VERSION}",
                     "Update pytest-ftgate.",
                 )
@@ -215,14 +215,14 @@ class Store:
                 raise TypeError("its text is not a string")
             return Prediction(key, completion, latency_s, created_at, busy_s)
         except (ValueError, TypeError, AttributeError) as error:
-            raise self._damaged(f"prediction {key}: {error}") from error
+            raise self._damaged(f"stored answer {key}: {error}") from error
 
     def _damaged(self, what: str) -> StoreError:
         """Return the error for content that this version cannot have written."""
         return self._error(_DAMAGED, what, _MOVE)
 
     def _error(self, what: str, evidence: str, cure: str) -> StoreError:
-        place = "predictions in memory" if self._path is None else shown_path(self._path)
+        place = "stored answers in memory" if self._path is None else shown_path(self._path)
         return StoreError(what, where=Where(place), evidence=evidence, cure=cure)
 
 

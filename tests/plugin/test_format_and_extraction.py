@@ -1,4 +1,4 @@
-"""Gates on format and on the fields of JSON answers, end to end on recorded predictions."""
+"""Gates on format and on the fields of JSON answers, end to end on recorded answers."""
 
 from __future__ import annotations
 

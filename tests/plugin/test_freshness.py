@@ -192,4 +192,4 @@ def test_a_recording_is_not_as_old_as_its_last_reading(project: Project) -> None
     other = project.mark(name="other")
     project.gate_test(f"def test_gate():\n    pass\n\n\n{other}\ndef test_other():\n    pass\n", name="one")
     assert len(project.report()["gates"]) == 2
-    assert "oldest stored prediction" not in project.result.stdout.str()
+    assert "oldest stored answer" not in project.result.stdout.str()

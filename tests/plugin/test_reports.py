@@ -163,7 +163,7 @@ def test_a_recorded_candidate_can_be_called(project: Project, kind: str) -> None
     project.file("test_gate.py", text.replace("def test_other", f"{project.mark()}\ndef test_other"))
     result = project.run()
     result.assert_outcomes(passed=1, failed=1)
-    result.stdout.fnmatch_lines(["*ModelError: ft.jsonl: no recorded prediction*"])
+    result.stdout.fnmatch_lines(["*ModelError: ft.jsonl: no recorded answer*"])
 
 
 @pytest.mark.parametrize("names", [("old", "new"), ("new", "old")])

@@ -200,7 +200,7 @@ def test_a_call_that_hangs_after_its_run_holds_up_nobody():
         (model(PRICE, endpoint=True), True, ()),
         (model({"gpu_hour_usd": 1}), True, ()),
         (model(), False, ("m",)),  # a function without a price is named, once
-        (model(PRICE, verified=True), False, ()),  # recorded predictions cost nothing
+        (model(PRICE, verified=True), False, ()),  # recorded answers cost nothing
         (model(verified=False), False, ()),
     ],
 )

@@ -193,7 +193,7 @@ DAMAGED = ["{", "7", "{}", '{"text": 7}']
     [
         (["UPDATE meta SET value = '2'"], "schema 2"),
         (OTHER_TABLE, "no such column: value"),
-        *(([f"UPDATE predictions SET value = '{value}'"], "prediction k") for value in DAMAGED),
+        *(([f"UPDATE predictions SET value = '{value}'"], "stored answer k") for value in DAMAGED),
     ],
 )
 def test_what_is_newer_or_damaged_is_not_guessed_at(path, statements, evidence):
