@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 ROOT = Path(__file__).parents[1]
 DOCS = ROOT / "docs"
-PAGES = sorted(DOCS.rglob("*.md")) + sorted((ROOT / "examples").glob("*/README.md"))
+PAGES = [*sorted(DOCS.rglob("*.md")), *sorted((ROOT / "examples").glob("*/README.md")), ROOT / "README.md"]
 
 _BLOCK = re.compile(
     r'^( *)```(\w+)(?: title="([^"\n]*)"| file=(\S+))?\n(.*?)^\1```$', flags=re.MULTILINE | re.DOTALL

@@ -309,6 +309,7 @@ def readme_block(block: Block, project: Project) -> None:
 
 OUTPUTS = {
     "index.md": readme_block,
+    "README.md": readme_block,
     "plan.md": preview_block,
     "examples/extraction/README.md": example_block,
     "examples/style_preference/README.md": example_block,
@@ -325,7 +326,7 @@ def test_what_is_shown_is_what_is_printed(block: Block, project: Project) -> Non
 
 
 HERE = "https://github.com/pytest-ftgate/pytest-ftgate/blob/main/"
-ROOT_PAGES = ("README.md", "ARCHITECTURE.md", "CHANGELOG.md", "CONTRIBUTING.md", ".github/SECURITY.md")
+ROOT_PAGES = ("ARCHITECTURE.md", "CHANGELOG.md", "CONTRIBUTING.md", ".github/SECURITY.md")
 
 
 @pytest.mark.parametrize("page", [*PAGES, *(ROOT / name for name in ROOT_PAGES)], ids=name_of)

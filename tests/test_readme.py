@@ -1,27 +1,15 @@
-"""Run every block of README."""
+"""Run README as a reader does; test_docs.py reads its gate file, commands and links, test_howto.py runs CI's."""
 
 from __future__ import annotations
 
 import os
 import re
-import shutil
 import subprocess
 import sys
 
 import pytest
-import yaml
 from doc_pages import ROOT, blocks
-from endpoint_project import EndpointProject
 from gate_project import Project
-from loopback import LoopbackServer
-
-EXECUTED = {"sh", "python", "yaml", "ini", "console", "text"}
-
-
-@pytest.fixture
-def endpoint(pytester: pytest.Pytester, server: LoopbackServer) -> EndpointProject:
-    return EndpointProject(pytester, server)
-
 
 BLOCKS = list(blocks(ROOT / "README.md"))
 
@@ -33,14 +21,6 @@ def named(file: str) -> str:
 
 def of(language: str) -> list[str]:
     return [block.text for block in BLOCKS if block.language == language and not block.title]
-
-
-def test_every_block_is_of_a_kind_that_is_run_here() -> None:
-    assert {block.language for block in BLOCKS} == EXECUTED
-    assert sorted(block.title for block in BLOCKS if block.title) == [
-        "ftgate.yaml", "pytest.ini", "test_orders.py",
-    ]  # fmt: skip
-    assert [len(of(language)) for language in ("sh", "text", "console")] == [2, 1, 1]
 
 
 def test_readme_is_short() -> None:
@@ -115,30 +95,3 @@ def test_the_gate_file_and_its_test(project: Project) -> None:
     project.file("pytest.ini", named("pytest.ini"))
     assert project.run_apart().ret == 0
     assert project.run_apart("-k", "nothing").ret == 1
-
-
-def test_the_gate_file_is_valid_as_it_stands(project: Project) -> None:
-    from pytest_ftgate.config import load_gate_file, resolve_gate
-
-    file = load_gate_file(project.file("ftgate.yaml", named("ftgate.yaml")))
-    config = resolve_gate(file.layers("intents"), file=file, gate="intents", default_name="x")
-    assert [model.options["model"] for model in (*config.baselines.values(), config.candidate)] == [
-        "Qwen/Qwen3-8B", "intents-v3",
-    ]  # fmt: skip
-
-
-def test_ci_without_a_key(endpoint: EndpointProject) -> None:
-    """The first command creates the folder that the ini file names; the second needs no server."""
-    (console,) = of("console")
-    record, judge = (
-        line.removeprefix("$ python -m pytest ").partition("#")[0].split() for line in console.splitlines()
-    )
-    endpoint.gate_file(yaml.safe_dump({"version": 1, "gates": {"intents": endpoint.keys}}))
-    endpoint.file("test_gate.py", "import pytest\n@pytest.mark.ftgate('intents')\ndef test_gate(): pass\n")
-    endpoint.file("pytest.ini", named("pytest.ini"))
-    assert endpoint.run_apart(*record).ret == 0
-    endpoint.forget()
-    shutil.rmtree(endpoint.path / ".ftgate")
-    assert endpoint.run_apart(*judge).ret == 0
-    assert endpoint.server.requests == []
-    assert (endpoint.path / "junit.xml").exists()
