@@ -115,18 +115,15 @@ def _read_metric(value: Any, info: ValidationInfo) -> MetricSpec:
     values = dict(value) if isinstance(value, Mapping) else {"name": value}
     name = values.get("name")
     if reading_of(info).objects and not isinstance(name, str | int | float | list | tuple | None):
-        values |= {"name": _name_of(name), "function": name}
+        names = (getattr(name, key, None) for key in ("name", "__name__"))
+        found = next((one for one in names if isinstance(one, str) and one.strip()), type(name).__name__)
+        values |= {"name": found, "function": name}
     if not isinstance(value, Mapping) and not isinstance(values["name"], str):
         raise refusal(f"must be a metric's name, or a mapping with a name, {got(value, ())}")
     if isinstance(value, Mapping) and isinstance(name, str) and name in JUDGED:
         values = JUDGED[name].model_validate(values, context=info.context).written()
     read = MetricKeys.model_validate(values, context=info.context)
     return MetricSpec(read.name, read.model_extra or {}, BUILT_IN)
-
-
-def _name_of(metric: Any) -> str:
-    names = (getattr(metric, key, None) for key in ("name", "__name__"))
-    return next((name for name in names if isinstance(name, str) and name.strip()), type(metric).__name__)
 
 
 MetricValue = Annotated[MetricSpec, PlainValidator(_read_metric, json_schema_input_type=str | JudgedKeys | MetricKeys)]

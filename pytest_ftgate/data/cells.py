@@ -76,7 +76,8 @@ def _sorted_out(row: Mapping[Any, Any]) -> tuple[dict[str, Any], dict[str, DataE
     good: dict[str, Any] = {}
     bad: dict[str, DataError] = {}
     for key, value in row.items():
-        cell = None if _is_missing(value) else value
+        nothing = (isinstance(value, float) and math.isnan(value)) or type(value).__name__ in ("NAType", "NaTType")
+        cell = None if nothing else value  # a missing value of a table: NaN, or pandas' NA and NaT
         try:
             _json({key: cell})
         except (TypeError, ValueError, RecursionError) as error:
@@ -89,11 +90,6 @@ def _sorted_out(row: Mapping[Any, Any]) -> tuple[dict[str, Any], dict[str, DataE
         else:
             good[key] = cell
     return good, bad
-
-
-def _is_missing(value: Any) -> bool:
-    """Return whether this is a missing value of a table: NaN, or pandas' NA and NaT."""
-    return (isinstance(value, float) and math.isnan(value)) or type(value).__name__ in ("NAType", "NaTType")
 
 
 def _plain(value: Any) -> Any:

@@ -61,7 +61,8 @@ class ToolCallMetric(Metric):
         if answer is None:
             return 0.0
         made = _calls_made(answer)
-        same = [[self._same(one, other) for other in made] for one in wanted]
+        ours, theirs = ([(call["name"], self._compared(call)) for call in calls] for calls in (wanted, made))
+        same = [[one[0] == other[0] and self.rules.same(one[1], other[1]) for other in theirs] for one in ours]
         # How many expected calls can be paired with one that was made, each with one at most.
         pairs = _in_order(same) if self.order else _in_any_order(same)
         surplus = 0 if self.extra == "ignore" else len(made) - pairs
@@ -69,9 +70,6 @@ class ToolCallMetric(Metric):
             return float(pairs == len(wanted) and not surplus)
         total = len(wanted) + pairs + surplus
         return 2 * pairs / total if total else 1.0
-
-    def _same(self, wanted: Call, made: Call) -> bool:
-        return wanted["name"] == made["name"] and self.rules.same(self._compared(wanted), self._compared(made))
 
     def _compared(self, call: Call) -> dict[str, Any]:
         return {key: value for key, value in call["arguments"].items() if key not in self.ignore_arguments}
