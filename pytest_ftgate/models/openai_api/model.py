@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from functools import partial
@@ -133,9 +133,11 @@ class ChatClient:
     def __init__(self, endpoint: Endpoint, timeout_s: float | None) -> None:
         self._endpoint = endpoint
         self._timeout_s = timeout_s
-        self._http = _open_http(timeout_s)
+        self._open = _opener(timeout_s)
+        self._clients = {self._open()}
+        self._idle = [*self._clients]
         headers = {**endpoint.headers, "Content-Type": "application/json"}
-        first = self._http.build_request("POST", f"{endpoint.base_url}/chat/completions", headers=headers)
+        first = self._idle[0].build_request("POST", f"{endpoint.base_url}/chat/completions", headers=headers)
         del first.headers["Content-Length"]  # of an empty body
         # The URL is parsed and headers are merged once, not with every call.
         self._request = partial(type(first), "POST", first.url, headers=first.headers, extensions=first.extensions)
@@ -144,13 +146,17 @@ class ChatClient:
     async def ask(self, body: Mapping[str, Any]) -> Completion:
         """Send one request, and read its answer. Raises :class:`ModelError`, which never quotes the key."""
         sent = _encode(body).encode()
+        http = self._idle.pop() if self._idle else self._open()
+        self._clients.add(http)
         try:
-            response = await self._http.send(self._request(content=sent), stream=True)
+            response = await http.send(self._request(content=sent), stream=True)
             content = await self._read(response)
         except ModelError:
             raise
         except Exception as error:
             raise self._failed(error) from None
+        finally:
+            self._idle.append(http)
         wait_s = pause_s(response.headers)
         if wait_s:
             self._resume_at = max(self._resume_at, clock.monotonic() + wait_s)
@@ -183,7 +189,8 @@ class ChatClient:
         return max(0.0, self._resume_at - clock.monotonic()) if self._resume_at else 0.0
 
     async def aclose(self) -> None:
-        await self._http.aclose()
+        for http in self._clients:
+            await http.aclose()
 
     def _failed(self, error: Exception) -> BaseException:
         """Return the error to raise for one of the HTTP client; not chained, because its text may quote the key."""
@@ -192,13 +199,20 @@ class ChatClient:
         return failure(error, self._endpoint, timeout_s=self._timeout_s)
 
 
-def _open_http(timeout_s: float | None) -> httpx2.AsyncClient:
-    """Return the HTTP client; with aiohttp, if installed, a call costs half the CPU time."""
+def _opener(timeout_s: float | None) -> Callable[[], httpx2.AsyncClient]:
+    """Return what opens an HTTP client; with aiohttp, if installed, a call costs half the CPU time, and one serves all.
+
+    Others serve one call at a time: with each call they look at all of their connections.
+    """
     from openai import DefaultAioHttpClient, DefaultAsyncHttpxClient
 
     with suppress(RuntimeError):  # not installed
-        return DefaultAioHttpClient(timeout=timeout_s)
-    return DefaultAsyncHttpxClient(timeout=timeout_s)
+        shared = DefaultAioHttpClient(timeout=timeout_s)
+        return lambda: shared
+    (library,) = {
+        one.__module__.partition(".")[0] for one in DefaultAsyncHttpxClient.__mro__ if one.__name__ == "AsyncClient"
+    }
+    return partial(DefaultAsyncHttpxClient, timeout=timeout_s, verify=import_module(library).create_ssl_context())
 
 
 _TOOLS = ("tools", "tool_choice", "parallel_tool_calls")
