@@ -7,7 +7,7 @@
 ``unused``     the same, with this plugin installed and unused
 ``first``      the gate of ``accuracy`` as in CI, where pytest has compiled none of our modules yet
 ``accuracy``   one gate on the recorded answers of two models, 1,000 examples, that decides by accuracy
-``f1_macro``   the same gate, decided by macro-F1, whose bound resamples the labels
+``f1_macro``   the same gate, decided by macro-F1, whose bound is a jackknife over the examples
 ``sklearn``    no plugin and no test: ``import pytest, sklearn.metrics``
 
 Printed are medians over the rounds, each taken round by round: CPU seconds, user and system, and their ratio to
