@@ -258,7 +258,7 @@ def test_a_cancellation_that_comes_as_a_lost_connection_is_one(build, server, mo
             except (asyncio.CancelledError, ZeroDivisionError):
                 raise ConnectionError("the connection was closed") from asyncio.CancelledError()
 
-        monkeypatch.setattr(client._http, "send", lost)
+        monkeypatch.setattr(client._idle[0], "send", lost)
         task = asyncio.create_task(model.complete(Example("e", "hello", "x")))
         await asyncio.sleep(0)
         if cancelled:
