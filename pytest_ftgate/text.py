@@ -258,12 +258,6 @@ def dotted(path: KeyPath) -> str:
     return text
 
 
-def whole_word(text: str) -> str:
-    """Return a regular expression that finds a text where it is not a part of a longer word."""
-    start, end = (r"(?<!\w)" if text[:1].isalnum() else ""), (r"(?!\w)" if text[-1:].isalnum() else "")
-    return f"{start}{re.escape(text)}{end}"
-
-
 _TYPO = 0.8
 """Similarity (0 to 1) from which two words differ by a slip of the keyboard."""
 

@@ -14,12 +14,14 @@ from itertools import islice
 from typing import Any, NamedTuple
 from urllib.parse import unquote_plus
 
+from pytest_ftgate.checks.audit.content import plain_text, unescaped, words_of
+from pytest_ftgate.checks.audit.leaks import Index
 from pytest_ftgate.checks.baseline_quality import texts_in
 from pytest_ftgate.checks.context import Context
-from pytest_ftgate.data import Example, expected_text, normalized_input
+from pytest_ftgate.data import expected_text, normalized_input
 from pytest_ftgate.models import Model
 from pytest_ftgate.result import Check
-from pytest_ftgate.text import plural, printable, whole_word
+from pytest_ftgate.text import plural, printable
 
 _TELLING_CHARACTERS = 16
 """Shorter inputs may be in a prompt by chance, such as "yes" or "what is it"."""
@@ -35,8 +37,8 @@ _WORDS_OF_PART, _WORDS = 4, 20
 """The most words between two punctuation marks of a path or a record, and in all; other texts are sentences."""
 _ENCODED_CHARACTERS = 1_000
 """The longest text that is decoded."""
-_LONGEST = 8
-"""The most words of an output that is found in a path."""
+_LONGEST, _TRIED = 8, 4
+"""The most words of an output that is found in a path, and the places of outputs that are tried."""
 _PARTS = "|"
 """Marks the place of the words of a path or a record."""
 _MARK, _JOINT, _CAMEL = re.compile(r"[^\w\s]"), re.compile(r"[\W_]+"), re.compile("(?<=[a-z])(?=[A-Z])")
@@ -71,31 +73,25 @@ def _answers(gate: Context, fields: Sequence[str]) -> Iterator[Check]:
 
 
 def _questions(gate: Context, model: Model) -> Iterator[Check]:
-    """Refuse test inputs in instructions, template or parameters, after the same normalization as for leakage."""
+    """Refuse test inputs in instructions, template or parameters, found as in the texts of training rows."""
     assert model.prompt is not None
     sent = [model.prompt.system or "", model.prompt.template or "", *texts_in(model.params)]
-    prompt_text = normalized_input(" ".join(sent))
-    questions = {row: _question(example) for row, example in enumerate(gate.test)}
-    # Word for word, and not as the beginning of another question.
-    rows = [
-        row
-        for row, text in questions.items()
-        if len(text) >= _TELLING_CHARACTERS and text in prompt_text
-        if re.search(rf"(?<!\w){re.escape(text)}(?!\w)", prompt_text)
-    ]
+    said = words_of(unescaped(normalized_input(" ".join(sent))))
+    asked: dict[str, list[int]] = {}
+    for row, example in enumerate(gate.test):
+        last = example.input
+        if not isinstance(last, str):
+            last = tuple([message for message in last if message["role"] == "user"][-1:])
+        text = plain_text(last) if last else ""
+        if len(text) >= _TELLING_CHARACTERS and (words := words_of(text)):
+            asked.setdefault(words, []).append(row)
+    found = {part for part, _ in Index(asked, Counter(said.split())).find(said)}
+    rows = sorted(row for part in found for row in asked[part])
     if rows:
         verb = "is" if len(rows) == 1 else "are"
         message = f"{len(rows):,} of {plural(len(gate.test), 'test example')} {verb} in the prompt of the candidate "
         advice = "Use examples from the training set instead (few_shot), or remove these from the test set."
         yield _leak(gate, rows, message + model.name, advice)
-
-
-def _question(example: Example) -> str:
-    """Return the last message of the user, normalized."""
-    if isinstance(example.input, str):
-        return normalized_input(example.input)
-    last = [message for message in example.input if message["role"] == "user"][-1:]
-    return normalized_input(tuple(last)) if last else ""
 
 
 @dataclass(frozen=True)
@@ -114,32 +110,29 @@ class Telling:
 
 
 class _Reading(NamedTuple):
-    """Read an output from the text at one place of a field.
+    """Read an output from the words at one place of a field, by what ``known`` knows of such words.
 
-    With ``known`` it is what that knows of the text, or of the words from ``at`` on; below 0 they end there, counted
-    from the end. Otherwise it is what stands between two texts.
+    They are all words; or those from ``at`` on, below 0 those that end there, counted from the end. With ``rest`` all
+    other words must be these.
     """
 
     place: str
     at: int | None = None
-    before: str = ""
-    after: str = ""
+    rest: tuple[str, ...] | None = None
     known: Mapping[str, str] | None = None
     is_code: bool = False
 
     def of(self, texts: Mapping[str, str]) -> str | None:
         """Return the output that the texts of a field reveal; None where they reveal none."""
-        text = texts.get(self.place, "")
-        if self.known is None:
-            within = len(text) > len(self.before) + len(self.after)
-            inside = within and text.startswith(self.before) and text.endswith(self.after)
-            return text[len(self.before) : len(text) - len(self.after)] if inside else None
+        words, known = texts.get(self.place, "").split(), self.known or {}
         if self.at is None:
-            return self.known.get(text)
-        words, at = text.split(), self.at
-        end = len(words) + at + 1
-        runs = (words[at : at + n] if at >= 0 else words[max(end - n, 0) : end] for n in range(_LONGEST, 0, -1))
-        return next((self.known[run] for run in map(" ".join, runs) if run in self.known), None)
+            return known.get(" ".join(words))
+        for size in range(_LONGEST, 0, -1) if self.rest is None else (len(words) - len(self.rest),):
+            start = self.at if self.at >= 0 else len(words) + self.at + 1 - size
+            run, others = " ".join(words[max(start, 0) : start + size]), (*words[:start], *words[start + size :])
+            if start >= 0 and run in known and self.rest in (None, others):
+                return known[run]
+        return None
 
 
 def telling(values: Sequence[Any], expected: Sequence[Any]) -> Telling | None:
@@ -158,12 +151,11 @@ def telling(values: Sequence[Any], expected: Sequence[Any]) -> Telling | None:
 
 
 def _readings(fields: Sequence[Mapping[str, str]], asked: Sequence[str]) -> Iterator[_Reading]:
-    """Yield how outputs may be read: within the most frequent words, at the most frequent place, or from codes."""
-    pairs = list(zip(fields, asked, strict=True))
-    for find in (_frames, _positions):
-        found = Counter(reading for texts, one in pairs for reading in find(texts, one))
-        for reading, _ in found.most_common(1):
-            yield reading if reading.at is None else reading._replace(known={one: one for one in asked})
+    """Yield how outputs may be read: at the places where most stand, or from codes."""
+    pairs, known = zip(fields, asked, strict=True), {one: one for one in asked}
+    found = Counter(reading for texts, one in pairs for reading in _places(texts, one))
+    for reading, _ in found.most_common(_TRIED):
+        yield reading._replace(known=known)
     for place in sorted({place for texts in fields for place in texts}):
         length = max(len(texts.get(place, "").split()) for texts in fields) if place.endswith(_PARTS) else 0
         parts = range(-length, length)
@@ -183,24 +175,17 @@ def _word(text: str, at: int | None) -> str:
     return text if at is None else next(iter(text.split()[at : at + 1 or None]), "")
 
 
-def _frames(texts: Mapping[str, str], expected: str) -> Iterator[_Reading]:
-    """Yield where the expected output stands in the texts as whole words, with little else around it."""
-    pattern = re.compile(whole_word(expected))
-    for place, text in texts.items() if expected else ():
-        if len(text) <= len(expected) + _LITTLE:
-            for one in pattern.finditer(text):
-                yield _Reading(place, before=text[: one.start()], after=text[one.end() :])
-
-
-def _positions(texts: Mapping[str, str], expected: str) -> Iterator[_Reading]:
-    """Yield where the expected output begins and ends among the words of paths and records."""
+def _places(texts: Mapping[str, str], expected: str) -> Iterator[_Reading]:
+    """Yield where the expected output stands in the texts: in sentences with all other words, with little around it."""
     wanted = expected.split()
-    for place, text in texts.items() if wanted else ():
-        words = text.split() if place.endswith(_PARTS) else []
+    for place, text in texts.items():
+        words = text.split() if wanted and len(text) <= len(expected) + _LITTLE else []
         for at in range(len(words) - len(wanted) + 1):
-            if words[at : at + len(wanted)] == wanted:
-                yield _Reading(place, at)
-                yield _Reading(place, at + len(wanted) - len(words) - 1)
+            end = at + len(wanted)
+            if words[at:end] == wanted and place.endswith(_PARTS):
+                yield from (_Reading(place, at), _Reading(place, end - len(words) - 1))
+            elif words[at:end] == wanted:
+                yield _Reading(place, at, (*words[:at], *words[end:]))
 
 
 def _revealed(read: Sequence[str | None], asked: Sequence[str]) -> tuple[int, ...]:

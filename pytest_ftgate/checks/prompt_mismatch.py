@@ -4,14 +4,13 @@ import json
 import os
 import re
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Iterator, Sequence
 from itertools import islice, takewhile
 from math import ceil
 from typing import Any, NamedTuple
 
 from pytest_ftgate.checks.context import Context
-from pytest_ftgate.data import DataSet, Example, canonical_json
+from pytest_ftgate.data import DataSet, canonical_json
 from pytest_ftgate.data.normalize import INSTRUCTIONS
 from pytest_ftgate.errors import ModelError
 from pytest_ftgate.models.prompt import Prompt
@@ -44,19 +43,12 @@ def check(gate: Context) -> list[Check]:
     if model.prompt is None or model.ids is not None:
         return []
     found, source = list(_differences(gate)), str(gate.config.candidate.source)
-    return [
-        Check(
-            "prompt_mismatch",
-            "warning",
-            f"the candidate {model.name} is not asked as in training: {'; '.join(one.what for one in found)}",
-            observed=one.asked,
-            required=one.trained,
-            source=source,
-            advice=f"Ask the candidate as in training ({source}): {' '.join(one.cure for one in found)}",
-            action="measure_again",
-        )
-        for one in found[:1]
-    ]
+    if not found:
+        return []
+    message = f"the candidate {model.name} is not asked as in training: {'; '.join(one.what for one in found)}"
+    advice = f"Ask the candidate as in training ({source}): {' '.join(one.cure for one in found)}"
+    asked, trained = found[0].asked, found[0].trained
+    return [Check("prompt_mismatch", "warning", message, asked, trained, source, advice, "measure_again")]
 
 
 class _Difference(NamedTuple):
@@ -71,7 +63,7 @@ class _Difference(NamedTuple):
 def _differences(gate: Context) -> Iterator[_Difference]:
     model = gate.models["candidate"]
     assert model.prompt is not None
-    trained, sent = _Rows.of(gate.training), [model.sent(example) for example in _sample(gate.test.examples)]
+    trained, sent = _Rows(gate.training), [model.sent(example) for example in _sample(gate.test.examples)]
     asked = [one["messages"] for one in sent]
     if trained.chats:
         yield from _system(trained, asked, model.prompt)
@@ -87,28 +79,19 @@ def _sample(rows: Sequence[Any]) -> Sequence[Any]:
     return rows[:: max(1, len(rows) // _COMPARED)]
 
 
-@dataclass(frozen=True)
 class _Rows:
-    """Hold the training set, and its rows that are conversations with their places."""
+    """The training set, and its rows that are conversations with their places."""
 
-    data: DataSet
-    chats: Mapping[int, Example]
+    def __init__(self, data: DataSet) -> None:
+        self.data, self.chats = data, {row: one for row, one in enumerate(data) if not isinstance(one.input, str)}
 
-    @classmethod
-    def of(cls, data: DataSet) -> "_Rows":
-        return cls(data, {row: one for row, one in enumerate(data) if not isinstance(one.input, str)})
+    def share(self, rows: Collection[Any]) -> float:
+        """Return the share of the conversations that some of them are."""
+        return len(rows) / len(self.chats)
 
-    def share(self, count: int) -> float:
-        """Return a number of conversations as their share."""
-        return count / len(self.chats)
-
-    def example_of(self, system: str) -> str:
-        """Return the place of the first row with this system message."""
-        return str(self.data.where(next(row for row, one in self.chats.items() if _system_of(one.input) == system)))
-
-    def said(self, count: int) -> str:
-        """Return a number of conversations with their share, as ``180 of 200 training rows (90 %)``."""
-        return f"{count:,} of {plural(len(self.chats), 'training row')} ({100 * self.share(count):.0f} %)"
+    def said(self, rows: Collection[Any]) -> str:
+        """Return some conversations with their share, as ``180 of 200 training rows (90 %)``."""
+        return f"{len(rows):,} of {plural(len(self.chats), 'training row')} ({100 * self.share(rows):.0f} %)"
 
 
 def _system_of(messages: Any) -> str | None:
@@ -133,11 +116,9 @@ def _line(key: str, text: str, otherwise: str) -> str:
 def _system(trained: _Rows, asked: Sequence[Any], prompt: Prompt) -> Iterator[_Difference]:
     """Compare the system messages. One that any training row has is known; none at all must be usual in training."""
     ways = Counter(map(_system_of, asked))
-    systems = Counter(_system_of(one.input) for one in trained.chats.values())  # None: without one
-    texts = {text: count for text, count in systems.items() if text is not None}
-    with_one = sum(texts.values())
-    share = trained.share(with_one)
-    varied = len(texts) > _UNKNOWN * max(with_one, 1) and len(texts) > 1  # each row has its own
+    having = {row: text for row, one in trained.chats.items() if (text := _system_of(one.input)) is not None}
+    texts, share = Counter(having.values()), trained.share(having)
+    varied = len(texts) > _UNKNOWN * max(len(having), 1) and len(texts) > 1  # each row has its own
     unknown = {
         way: count
         for way, count in ways.items()
@@ -145,23 +126,22 @@ def _system(trained: _Rows, asked: Sequence[Any], prompt: Prompt) -> Iterator[_D
     }
     if sum(unknown.values()) <= _UNKNOWN * len(asked):
         return
-    way = max(unknown, key=lambda way: unknown[way])
-    usual = max(texts, key=lambda text: texts[text], default=None)
-    shares = 1 - ways[None] / len(asked), share
-    key = "system" if prompt.system is not None else "its system messages"
-    if usual is None or share < _RARE:
-        what = f"{trained.said(with_one)} have a system message, and it is asked with {_quoted(way or '')}"
+    way, shares = max(unknown, key=lambda way: unknown[way]), (1 - ways[None] / len(asked), share)
+    if share < _RARE:
+        what = f"{trained.said(having)} have a system message, and it is asked with {_quoted(way or '')}"
+        key = "system" if prompt.system is not None else "its system messages"
         yield _Difference(what, f"remove {key}.", *shares)
         return
+    usual = texts.most_common(1)[0][0]
+    place = trained.data.where(next(row for row, text in having.items() if text == usual))
     have = f"the system message {_quoted(usual)}"
     if len(texts) > 1:
         have = f"a system message ({len(texts):,} different ones, most often {_quoted(usual)})"
-    how = "without one" if way is None else f"with {_quoted(way)}"
-    place = trained.example_of(usual)
     cure = _line("system", usual, f"system_file: prompts/candidate.md, a file with the system message of {place}.")
     if varied:
         cure = f"write a system message into each test row, as in {place}."
-    yield _Difference(f"{trained.said(with_one)} have {have}, and it is asked {how}", cure, *shares)
+    how = "without one" if way is None else f"with {_quoted(way)}"
+    yield _Difference(f"{trained.said(having)} have {have}, and it is asked {how}", cure, *shares)
 
 
 # --- examples, tools -----------------------------------------------------------------------------------------
@@ -169,10 +149,8 @@ def _system(trained: _Rows, asked: Sequence[Any], prompt: Prompt) -> Iterator[_D
 
 def _few_shot(trained: _Rows, prompt: Prompt) -> Iterator[_Difference]:
     """Compare the examples before the question, which rows with a single question do not have."""
-    single = sum(
-        len([turn for turn in one.input if not isinstance(turn, str) and turn["role"] not in INSTRUCTIONS]) == 1
-        for one in trained.chats.values()
-    )
+    turns = {row: [turn["role"] for turn in one.input] for row, one in trained.chats.items()}  # type: ignore[index]
+    single = [row for row, roles in turns.items() if len([one for one in roles if one not in INSTRUCTIONS]) == 1]
     keys = [key for key, given in (("few_shot", prompt.shots), ("retrieval", prompt.neighbours)) if given]
     if keys and trained.share(single) >= _USUAL:
         what = f"{trained.said(single)} are a single question, and it is asked with the examples of {keys[0]}"
@@ -182,13 +160,13 @@ def _few_shot(trained: _Rows, prompt: Prompt) -> Iterator[_Difference]:
 def _tools(trained: _Rows, asked: float) -> Iterator[_Difference]:
     """Compare whether tools are declared."""
     rows = [row for row, one in trained.chats.items() if one.fields.get("tools")]
-    share = trained.share(len(rows))
+    share, declared = trained.share(rows), f"{trained.said(rows)} declare tools, and"
     if share >= _USUAL and asked < 1 - _UNKNOWN:
-        what = f"{trained.said(len(rows))} declare tools, and {100 * (1 - asked):.0f} % of its calls do not"
-        yield _Difference(what, f'write "tools" into each test row, as in {trained.data.where(rows[0])}.', asked, share)
+        cure = f'write "tools" into each test row, as in {trained.data.where(rows[0])}.'
+        yield _Difference(f"{declared} {100 * (1 - asked):.0f} % of its calls do not", cure, asked, share)
     elif share < _RARE and asked > _UNKNOWN:
-        what = f"{trained.said(len(rows))} declare tools, and {100 * asked:.0f} % of its calls do"
-        yield _Difference(what, 'remove "tools" from the test rows.', asked, share)
+        cure = 'remove "tools" from the test rows.'
+        yield _Difference(f"{declared} {100 * asked:.0f} % of its calls do", cure, asked, share)
 
 
 # --- template ------------------------------------------------------------------------------------------------

@@ -265,7 +265,8 @@ def test_a_system_message_that_holds_the_test_set(project: Project, reader: Loop
     told = "Answer like this:\n" + "\n".join(f"Customer  question {i} -> {label(i)}" for i in range(60))
     project.file("prompt.md", told)
     model = {"provider": "openai", "model": "m", "base_url": reader.url}
-    for keys in ({"system": told}, {"system_file": "prompt.md"}):
+    marked = "\n".join(f"- **Customer**&nbsp;_question {i}_: {label(i)}" for i in range(60))
+    for keys in ({"system": told}, {"system_file": "prompt.md"}, {"system": marked}, {"params": {"documents": [told]}}):
         gate = project.judge(candidate={**model, **keys})
         because(gate, "fail", "prompt_leak", "60 of 60", "test.jsonl:1")
         assert gate["models_called"] is False
