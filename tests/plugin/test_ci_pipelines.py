@@ -436,6 +436,10 @@ def test_actions_are_pinned_and_no_script_has_an_expression(path: Path) -> None:
     (steps,) = [one["steps"] for one in ([written["runs"]] if "runs" in written else written["jobs"].values())]
     assert not any("${{" in step.get("run", "") for step in steps)  # an expression in a script is an injection
     assert steps[-1].get("if", "always()") == "always()"
+    known = {"name", "id", "if", "uses", "with", "run", "shell", "env", "working-directory"}
+    assert {key for step in steps for key in step} <= known  # GitHub refuses a workflow with another one
+    of_job = {"runs-on", "timeout-minutes", "permissions", "environment", "env", "steps"}
+    assert {key for job in written.get("jobs", {}).values() for key in job} <= of_job
 
 
 @pytest.mark.parametrize(("path", "contents"), [(PULL_REQUEST, "read"), (NIGHTLY, "write")])

@@ -7,100 +7,79 @@ from gate_project import Project
 
 from pytest_ftgate.plugin.ini_keys import KEYS
 
-NATIVE = pytest.mark.skipif(pytest.version_tuple < (9,), reason="pytest 8 reads no native TOML")
-LANGUAGES = [
-    pytest.param("pytest.ini", "[pytest]\n{} = {}\n", "", id="pytest.ini"),
-    pytest.param("tox.ini", "[pytest]\n{} = {}\n", "", id="tox.ini"),
-    pytest.param("setup.cfg", "[tool:pytest]\n{} = {}\n", "", id="setup.cfg"),
-    pytest.param("pyproject.toml", "[tool.pytest.ini_options]\n{} = {}\n", '"', id="ini_options"),
-    pytest.param("pyproject.toml", "[tool.pytest]\n{} = {}\n", '"', id="native", marks=NATIVE),
-    pytest.param("pytest.toml", "[pytest]\n{} = {}\n", '"', id="pytest.toml", marks=NATIVE),
-    pytest.param(".pytest.toml", "[pytest]\n{} = {}\n", '"', id=".pytest.toml", marks=NATIVE),
+READS_NATIVE = pytest.version_tuple >= (9,)
+LANGUAGES = {  # the text of a file with one key, by its name; native TOML has values of its own types
+    "pytest.ini": "[pytest]\n{} = {}\n",
+    "tox.ini": "[pytest]\n{} = {}\n",
+    "setup.cfg": "[tool:pytest]\n{} = {}\n",
+    "pyproject.toml": "[tool.pytest.ini_options]\n{} = '{}'\n",
+    **({"pytest.toml": "[pytest]\n{} = '{}'\n", ".pytest.toml": "[pytest]\n{} = '{}'\n"} if READS_NATIVE else {}),
+}
+OLD, NATIVE = "[tool.pytest.ini_options]\n", "[tool.pytest]\n"
+SLIPS = {  # a line, and what is meant
+    "ftgate_requird = all": "ftgate_required",
+    "FTGATE_REQUIRED = all": "ftgate_required",
+    "ftgate-required = all": "ftgate_required",
+    "ftgate_threshold = all": "ftgate_config",
+    "ftgate_forbid_weakening = tru": "true",
+    "ftgate_forbid_weakening = fasle": "false",
+}
+REFUSED: list[tuple[str, str, tuple[str, ...]]] = [
+    *((name, text.format("ftgate_requird", "all"), (":2", "ftgate_required")) for name, text in LANGUAGES.items()),
+    *((name, text.format("ftgate_forbid_weakening", "tru"), (":2",)) for name, text in LANGUAGES.items()),
+    *(("pytest.ini", f"[pytest]\n{line}\n", (":2", line.partition(" ")[0], near)) for line, near in SLIPS.items()),
+    # where pytest does not read it
+    ("pytest.ini", "[pytest]\n[tool:pytest]\nftgate_required = all\n", (":3", "ftgate_required")),
+    ("setup.cfg", "[tool:pytest]\n[pytest-ftgate]\nftgate_required = all\n", (":3", "ftgate_required")),
+    ("pyproject.toml", f"{OLD}[tool.ftgate]\nftgate_required = 'all'\n", (":3", "ftgate_required")),
+]
+if READS_NATIVE:
+    REFUSED += [
+        ("pyproject.toml", f"{NATIVE}ftgate_requird = 'all'\n", (":2", "did you mean ftgate_required")),
+        *(
+            ("pytest.toml", f"[pytest]\n{key} = {value}\n", (":2", key))
+            for key, value in (
+                ("ftgate_required", "'all'"),
+                ("ftgate_forbid_weakening", "'true'"),
+                ("ftgate_config", 3),
+            )
+        ),
+    ]
+else:
+    REFUSED += [
+        ("pyproject.toml", f"{NATIVE}ftgate_required = ['all']\n", (":2", "ftgate_required", "pytest 9")),
+        ("pytest.toml", "[pytest]\nftgate_required = ['all']\n", (":2", "ftgate_required", "pytest 9")),
+    ]
+FINE: list[tuple[str, str]] = [
+    ("pytest.ini", "[pytest]\nmarkers =\n    ftgate_slow: slow\nftgate_forbid_weakening = no\n"),
+    ("pyproject.toml", f"[project]\nname = 'ftgate'\n{OLD}ftgate_required = []\n"),
+    ("pyproject.toml", "[tool.ftgate]\nmodel = 'x'\n"),
+    *([("pytest.toml", "[pytest]\nftgate_forbid_weakening = false\n")] if READS_NATIVE else []),
 ]
 
 
-def _refused(project: Project, *parts: str) -> None:
-    """See that pytest stops with a usage error that holds these parts, before the gate is judged."""
+HIDING = ("pytest.ini", "[pytest]\n")
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "parts", "beside"),
+    [*((*row, HIDING) for row in REFUSED[3:4]), *((*row, ("a.txt", "")) for row in REFUSED)],
+)
+def test_a_key_without_effect_is_a_usage_error(
+    project: Project, name: str, text: str, parts: tuple[str, ...], beside: tuple[str, str]
+) -> None:
+    """An unknown key is also found in a file that another one hides."""
+    project.file(*beside)
+    project.file(name, text)
     project.gate_test()
     result = project.run()
     said = result.stderr.str()
     assert result.ret == pytest.ExitCode.USAGE_ERROR
-    assert not [part for part in parts if part not in said], said
+    assert [part for part in (f"{name}{parts[0]}", *parts[1:]) if part not in said] == [], said
     assert "collected" not in result.stdout.str()
 
 
-@pytest.mark.parametrize(("name", "text", "quote"), LANGUAGES)
-@pytest.mark.parametrize(
-    ("key", "value", "near"),
-    [("ftgate_requird", "all", "ftgate_required"), ("ftgate_forbid_weakening", "tru", "true")],
-)
-def test_a_misspelled_key_or_truth_value_is_a_usage_error(
-    project: Project, name: str, text: str, quote: str, key: str, value: str, near: str
-) -> None:
-    project.file(name, text.format(key, f"{quote}{value}{quote}"))
-    native = "ini_options" not in text and name.endswith("toml")
-    _refused(project, f"{name}:2", key, *([] if native and "weakening" in key else [near]))
-
-
-def test_an_unknown_key_is_found_in_a_file_that_another_one_hides(project: Project) -> None:
-    project.file("pyproject.toml", "[tool.pytest.ini_options]\nftgate_requird = 'all'\n")
-    project.ini_file()
-    _refused(project, "pyproject.toml:2", "ftgate_requird", "ftgate_required")
-
-
-@pytest.mark.parametrize(
-    ("line", "near"),
-    [
-        ("FTGATE_REQUIRED = all", "ftgate_required"),
-        ("ftgate-required = all", "ftgate_required"),
-        ("ftgate_threshold = all", "ftgate_config"),
-        ("ftgate_forbid_weakening = fasle", "false"),
-    ],
-)
-def test_any_slip_in_a_key_or_truth_value_is_found(project: Project, line: str, near: str) -> None:
-    project.ini_file(line)
-    _refused(project, "pytest.ini:2", line.partition(" ")[0], near)
-
-
-@pytest.mark.parametrize(
-    ("name", "text"),
-    [
-        ("pytest.ini", "[pytest]\n[tool:pytest]\nftgate_required = all\n"),
-        ("setup.cfg", "[tool:pytest]\n[pytest-ftgate]\nftgate_required = all\n"),
-        ("pyproject.toml", "[tool.pytest.ini_options]\n[tool.ftgate]\nftgate_required = 'all'\n"),
-    ],
-)
-def test_a_key_where_pytest_does_not_read_it_is_a_usage_error(project: Project, name: str, text: str) -> None:
-    project.file(name, text)
-    _refused(project, f"{name}:3", "ftgate_required")
-
-
-@pytest.mark.skipif(pytest.version_tuple >= (9,), reason="pytest 9 reads native TOML")
-@pytest.mark.parametrize(("name", "header"), [("pyproject.toml", "[tool.pytest]"), ("pytest.toml", "[pytest]")])
-def test_native_toml_that_pytest_8_does_not_read_is_a_usage_error(project: Project, name: str, header: str) -> None:
-    project.file(name, f"{header}\nftgate_required = ['all']\n")
-    _refused(project, f"{name}:2", "ftgate_required", "pytest 9")
-
-
-@NATIVE
-@pytest.mark.parametrize("line", ['ftgate_required = "all"', 'ftgate_forbid_weakening = "true"', "ftgate_config = 3"])
-def test_a_value_of_another_type_in_native_toml_is_a_usage_error(project: Project, line: str) -> None:
-    project.file("pytest.toml", f"[pytest]\n{line}\n")
-    _refused(project, "pytest.toml:2", line.partition(" ")[0])
-
-
-@pytest.mark.parametrize(
-    ("name", "text"),
-    [
-        ("pytest.ini", "[pytest]\nmarkers =\n    ftgate_slow: slow\nftgate_forbid_weakening = no\n"),
-        (
-            "pyproject.toml",
-            "[project]\nname = 'ftgate'\n[tool.pytest.ini_options]\nftgate_required = []\n",
-        ),
-        pytest.param("pytest.toml", "[pytest]\nftgate_forbid_weakening = false\n", marks=NATIVE),
-        ("pyproject.toml", "[tool.ftgate]\nmodel = 'x'\n"),
-    ],
-)
+@pytest.mark.parametrize(("name", "text"), FINE)
 def test_keys_that_pytest_reads_are_fine(project: Project, name: str, text: str) -> None:
     project.file(name, text)
     project.gate_test()
