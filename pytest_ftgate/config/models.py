@@ -62,8 +62,14 @@ class ModelSpec(Placeable):
         return self.provider not in ("recorded", "python", "callable")
 
     def placed(self, at: At, name: str | None = None) -> ModelSpec:
-        """Return the model with its source; a named model keeps the source of its definition."""
+        """Return the model with its source; a named model keeps the source of its definition.
+
+        Parameters of the test may load other weights into any model. Only an endpoint in the gate file that is not the
+        candidate's is taken for the same under all of them, so that a baseline is asked once.
+        """
         options, source, given = self.options, self.source, at()
+        if self.provider == "openai" and given.kind in ("file", "defaults") and given.key != "candidate":
+            given = replace(given, parameters={})
         if source is not BUILT_IN:
             source = replace(source, parameters=given.parameters) if given.parameters else source
         else:

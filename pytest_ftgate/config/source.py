@@ -20,7 +20,7 @@ class Source:
     kind: Literal["marker", "fixture", "file", "defaults", "default"]  # "defaults" is in the file, "default" built in
     text: str  # as quoted in messages: ``marker``, ``ftgate.yaml:14``, ``default``
     base_dir: Path  # the folder that relative paths in the value start from
-    # Parameters of the test that may decide what a fixture gives: those it requests, and of all parametrized fixtures.
+    # Parameters of the test, its fixtures' ones too, that may decide what a model answers.
     parameters: Mapping[str, Any] = field(default_factory=dict, compare=False)
     place: str = field(default="", compare=False)  # of a marker, whose text is only "marker": ``test_intents.py:12``
     key: str = field(default="", compare=False)  # the value's key in messages: ``baselines.prompt``
@@ -36,7 +36,7 @@ class Source:
 
     @property
     def state(self) -> str:
-        """Return the parameters that reach the fixture, as text: each may stand for another state of what it gives."""
+        """Return the parameters as text: each may stand for another state of the model."""
         state = [[name, _value(value)] for name, value in sorted(self.parameters.items())]
         return canonical_json(state) if state else ""
 
@@ -59,11 +59,12 @@ class Layer:
 
     values: Mapping[str, Any]
     sources: Callable[[KeyPath], Source] | Mapping[str, Source]
+    parameters: Mapping[str, Any] = field(default_factory=dict)  # those of the sources
 
     def source(self, path: KeyPath) -> Source:
         """Return the source of the value at ``path``, whose first part is a key of the layer."""
         found = self.sources(path) if callable(self.sources) else self.sources[str(path[0])]
-        return replace(found, key=dotted(path))
+        return replace(found, key=dotted(path), parameters=self.parameters)
 
     @property
     def takes_objects(self) -> bool:

@@ -3,7 +3,7 @@
 import inspect
 import os
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from types import CodeType
@@ -56,6 +56,7 @@ def _layers(
     known = {*given, *(key for level in levels for key in level.keys)}
     used = {one.key: one.value(value_of) for one in overrides(request) if one.given_by(known) is None}
     values, sources = ({key: pair[part] for key, pair in used.items()} for part in (0, 1))
+    themselves = {one.name for one in overrides(request) if one.function is None}
     return Layers(
         levels,
         item.path.parent,
@@ -63,6 +64,7 @@ def _layers(
         files.gate_file(item.path.parent, required=named),
         test_id(item),
         item.config.rootpath,
+        parameters={name: value for name, value in _parameters(item).items() if name not in themselves},
     )
 
 
@@ -74,6 +76,7 @@ class Layers:
         folder: where relative paths in markers start.
         nodeid: the test, whose id is the default name of its gate.
         remarks: checks of the overridden fixtures.
+        parameters: of the test, without those that are a model or examples themselves.
     """
 
     levels: Sequence[Level]
@@ -83,6 +86,7 @@ class Layers:
     nodeid: str
     root: Path
     remarks: tuple[Check, ...] = ()
+    parameters: Mapping[str, Any] = field(default_factory=dict)
 
     @cached_property
     def _naming(self) -> Level | None:
@@ -107,7 +111,7 @@ class Layers:
         """Return the keys of the gate, resolved. Raises :class:`ConfigError` for what is not valid."""
         where = self._naming.where if self._naming else None
         written = self.file.layers(self.gate, named_at=where) if self.file else ()
-        layers = [*self.marks, *self.fixtures, *written]
+        layers = [replace(one, parameters=self.parameters) for one in (*self.marks, *self.fixtures, *written)]
         return resolve_gate(layers, file=self.file, gate=self.gate, default_name=self.nodeid, root=self.root)
 
     @cached_property
@@ -196,14 +200,9 @@ class Override:
         if self.function is None:
             value, source = parameters[self.name], Source("fixture", str(self), self.request.path.parent)
         else:
-            reached = self.reached()
-            self._refuse_parametrized(reached, parameters)
+            self._refuse_parametrized(self.reached(), parameters)
             folder = Path(self.code.co_filename).parent if self.code else Path.cwd()
-            # Any other parametrized fixture of the test may have changed the state of what this one gives, too.
-            reaching = {
-                one: value for one, value in parameters.items() if one in reached or _definitions(self.request, one)
-            }
-            value, source = value_of(self.name), Source("fixture", str(self), folder, parameters=reaching)
+            value, source = value_of(self.name), Source("fixture", str(self), folder)
         if value is None:
             raise ConfigError(f"the {self} returned None", cure="Return a model, or examples.")
         return os.fspath(value) if isinstance(value, os.PathLike) else value, source

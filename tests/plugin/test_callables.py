@@ -141,6 +141,11 @@ CHANGED = {
         "",
     ),
     "of an object with a key": (f"{MODEL.replace('right', 'generate')}TUNED = Model()\n{LOADED}TUNED\n", ""),
+    "by a parameter that the fixture finds itself": (
+        "@pytest.fixture\ndef ftgate_candidate(request):\n"
+        "    MODEL.load(request.node.callspec.params['checkpoint']); return generate\n",
+        "@pytest.mark.parametrize('checkpoint', ['good', 'bad'])\n",
+    ),
     "in a fixture that extends another": (
         f"{CHECKPOINT}@pytest.fixture\ndef ftgate_candidate(checkpoint): MODEL.load(checkpoint); return generate\n",
         "@pytest.fixture\ndef ftgate_candidate(ftgate_candidate): return ftgate_candidate\n",
@@ -160,6 +165,30 @@ def test_a_model_in_another_state_is_asked_anew(project: Project, fixtures: str,
     project.result.stdout.fnmatch_lines(["asked 120 times"])
 
 
+@pytest.mark.parametrize(
+    ("candidate", "file"),
+    [
+        (", candidate=own.generate", ""),
+        (", candidate='python:own:generate'", ""),
+        (", candidate={'provider': 'python', 'target': 'own:generate', 'revision': '1'}", ""),
+        ("", "defaults: {candidate: 'python:own:generate'}"),
+        (", candidate='tuned'", "models: {tuned: 'python:own:generate'}"),
+    ],
+    ids=["callable", "target", "revision", "of the file", "named"],
+)
+def test_any_layers_model_is_asked_anew_for_each_parameter(project: Project, candidate: str, file: str) -> None:
+    """Else a fixture that loads a checkpoint would leave the second one judged by the answers of the first."""
+    project.own(STATEFUL)
+    project.file("ftgate.yaml", f"version: 1\n{file}\n")
+    project.file(
+        "test_gate.py",
+        "import own, pytest\n@pytest.fixture(params=['good', 'bad'])\n"
+        "def loaded(request): own.MODEL.load(request.param)\n"
+        f"@pytest.mark.usefixtures('loaded')\n{project.mark(candidate=...)[:-1]}{candidate})\ndef test_gate(): pass\n",
+    )
+    assert [gate["verdict"] for gate in project.report()["gates"]] == ["pass", "fail"]
+
+
 @pytest.mark.parametrize("scope", ["function", "session"])
 @pytest.mark.parametrize(("given", "asked"), [("generate", 60), ("MODEL.generate", 180)])
 def test_a_function_is_asked_once_by_all_gates_and_a_method_by_each(
@@ -172,8 +201,8 @@ def test_a_function_is_asked_once_by_all_gates_and_a_method_by_each(
     mark = project.mark(candidate=...)
     project.file(
         "test_gate.py",
-        f"import pytest\n{mark}\ndef test_one(ftgate_candidate): pass\n"
-        f"@pytest.mark.parametrize('other', [1, 2])\n{mark}\ndef test_two(other): pass\n",
+        f"import pytest\n{mark}\ndef test_one(ftgate_candidate): pass\n{mark}\ndef test_two(): pass\n"
+        f"{mark}\ndef test_three(): pass\n",
     )
     assert [gate["verdict"] for gate in project.report()["gates"]] == ["pass"] * 3
     project.result.stdout.fnmatch_lines([f"asked {asked} times"])

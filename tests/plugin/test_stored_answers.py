@@ -232,3 +232,12 @@ def test_a_store_that_cannot_forget_fails_the_session(http: EndpointProject, mon
     result = http.run()
     assert result.ret == pytest.ExitCode.TESTS_FAILED
     result.stdout.fnmatch_lines(["*the disk is full*"])
+
+
+def test_a_parameter_asks_the_candidate_of_the_file_anew_and_the_baseline_once(http: EndpointProject) -> None:
+    base, ft = http.keys["baseline"], http.keys["candidate"]
+    http.gates(baseline=base, candidate=ft)
+    http.marked(body="@pytest.mark.parametrize('step', [1, 2])\ndef test_gate(step): pass")
+    assert [gate["verdict"] for gate in http.report()["gates"]] == ["pass", "pass"]
+    assert set(http.asked.values()) == {1, 2}
+    assert {model for (model, _), times in http.asked.items() if times == 2} == {"ft"}
