@@ -3,11 +3,16 @@
 from collections import Counter
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import replace
+from itertools import accumulate
+from math import inf
+from typing import NamedTuple
 
 from pytest_ftgate.checks.context import Context
+from pytest_ftgate.metrics.labels import LabelSet
+from pytest_ftgate.metrics.reading import renamed
 from pytest_ftgate.result import Check, called
 from pytest_ftgate.runs.measure import Measured
-from pytest_ftgate.text import plural, printable, shortened
+from pytest_ftgate.text import plural, printable, quoted, shortened
 
 _PLACES_SHOWN = 3
 _ID_CHARACTERS = 40
@@ -78,9 +83,10 @@ def check(gate: Context) -> Iterator[Check]:
 
 
 def check_order(gate: Context) -> Iterator[Check]:
-    """Warn of answers at chance level that fit other examples: those of the next or previous row, or in any order.
+    """Warn of answers that fit other examples, those of the next or previous row or in any order, or other labels.
 
-    Chance is the number of right answers that is expected if the same answers were dealt to the examples at random.
+    From some row on, perhaps the first, no more of them are right than by chance, which is the number that is expected
+    if the same answers were dealt to the examples at random.
     """
     metric, n = gate.deciding, len(gate.test)
     if metric.judged or not metric.compares or n < _FEWEST:
@@ -88,36 +94,97 @@ def check_order(gate: Context) -> Iterator[Check]:
     expected = metric.bare().answers_read([metric.right_answer(value) for value in gate.expected])
     for role, one in gate.scored.items():
         read = metric.answers_read(one.answers[0])
-        right, wanted = _fitting(read, expected), Counter(expected)
-        chance = sum(wanted[answer] for answer in read if answer is not None) / n
-        shifted = {place: _fitting(read, expected[by:] + expected[:by]) for place, by in _NEIGHBOURS.items()}
-        place = max(shifted, key=lambda place: shifted[place])
-        dealt = (Counter(read) & wanted).total()
-        if right > chance + 2 * chance**0.5 or len(wanted) < 2:
-            continue
-        many = chance <= _FEW_LABELS * n  # with few labels, answers of another row are right by chance, or wrong alike
-        if shifted[place] >= (max(_FEWEST / 2, _BETTER * right, _BETTER * chance) if many else _SAME * n):
-            found, fit = f"{shifted[place]:,} answers fit the {place} row", shifted[place]
-        elif many and dealt >= _SAME * n:
-            found, fit = f"{dealt:,} answers fit the examples in another order", dealt
+        tails = {place: _tail(read, expected, by) for place, by in _NEIGHBOURS.items()}
+        place = max(tails, key=lambda place: tails[place].fitting)
+        tail, whole = tails[place], _Tail(0, read, expected, expected)
+        if tail.by_chance and tail.fitting >= tail.enough:
+            start = f" from {gate.test.where(tail.start)} on" if tail.start else ""
+            found, fit = f"{tail.fitting:,} answers{start} fit the {place} row", tail.fitting
+        elif whole.by_chance and whole.many and whole.dealt >= _SAME * n:
+            found, fit = f"{whole.dealt:,} answers fit the examples in another order", whole.dealt
+        elif names := _other_names(metric.label_set, one.answers[0], read, expected):
+            (answer, label), fit = next(iter(names.items())), sum(text in names for text in one.answers[0])
+            found = f"{fit:,} answers are other names of labels, such as {quoted(answer)} for {quoted(label)}"
         else:
             continue
+        joined = "how these answers were joined to the examples, by id or in order"
         yield Check(
             answers_of(role),
             "warning",
-            f"{called(role, one.facts.name)} is right on {right:,} of {plural(n, 'example')}, which is chance level, "
-            f"but {found}",
+            f"{called(role, one.facts.name)} is right on {whole.right:,} of {plural(n, 'example')}, but {found}",
             observed=fit,
-            advice="Check how these answers were joined to the examples, by id or in order "
-            f"({gate.asked(role).source}).",
+            advice=f"Check {'the names of the labels' if 'names of' in found else joined} ({gate.asked(role).source}).",
             action="measure_again",
         )
 
 
 _FEWEST, _BETTER, _SAME, _FEW_LABELS = 20, 1.5, 0.9, 0.15
-"""The fewest examples, how many times as many answers must fit another row, the share that fits in any order, and the
-share that is right by chance from which on labels are few."""
+"""The fewest examples, how many times as many answers must fit another row, the share that fits in any order or under
+other names, and the share that is right by chance from which on labels are few."""
 _NEIGHBOURS = {"next": 1, "previous": -1}
+
+
+class _Tail(NamedTuple):
+    """Hold the answers from a row on, with what their examples and other ones expect."""
+
+    start: int
+    read: Sequence[str | None]
+    expected: Sequence[str | None]
+    other: Sequence[str | None]
+
+    @property
+    def right(self) -> int:
+        return _fitting(self.read, self.expected)
+
+    @property
+    def fitting(self) -> int:
+        return _fitting(self.read, self.other)
+
+    @property
+    def chance(self) -> float:
+        wanted = Counter(self.expected)
+        return sum(wanted[answer] for answer in self.read if answer is not None) / len(self.read)
+
+    @property
+    def by_chance(self) -> bool:
+        return self.right <= self.chance + 2 * self.chance**0.5 and len(set(self.expected)) > 1
+
+    @property
+    def many(self) -> bool:
+        """Return whether labels are many: with few, answers of another row are right by chance, or wrong alike."""
+        return self.chance <= _FEW_LABELS * len(self.read)
+
+    @property
+    def enough(self) -> float:
+        """Return how many answers that fit another row are no chance."""
+        if self.many:
+            return max(_FEWEST / 2, _BETTER * self.right, _BETTER * self.chance)
+        return inf if self.start else _SAME * len(self.read)
+
+    @property
+    def dealt(self) -> int:
+        return (Counter(self.read) & Counter(self.expected)).total()
+
+
+def _tail(read: Sequence[str | None], expected: Sequence[str | None], by: int) -> _Tail:
+    """Return the rows from that one on from which most more answers fit the row ``by`` places away than their own."""
+    other = [*expected[by:], *expected[:by]]
+    better = [(one is not None) * ((one == b) - (one == a)) for one, a, b in zip(read, expected, other, strict=True)]
+    sums = list(accumulate(reversed(better)))[_FEWEST - 1 :]
+    start = len(read) - _FEWEST - sums.index(max(sums))
+    return _Tail(start, read[start:], expected[start:], other[start:])
+
+
+def _other_names(
+    labels: LabelSet | None, answers: Sequence[str | None], read: Sequence[str | None], expected: Sequence[str | None]
+) -> dict[str, str]:
+    """Return the label that each answer stands for, if nearly all wrong ones have one; none that is right somewhere."""
+    rows = list(zip(answers, read, expected, strict=True))
+    wrong = [(answer, label) for answer, one, label in rows if one != label and answer and label]
+    right = {answer for answer, one, label in rows if one == label}
+    names = renamed(wrong, fewest=2) if labels is not None else {}
+    named = {a: b for a, b in names.items() if a not in right and labels is not None and labels.named_by(a) != b}
+    return named if wrong and sum(answer in named for answer, _ in wrong) >= _SAME * len(wrong) else {}
 
 
 def _fitting(answers: Sequence[str | None], expected: Sequence[str | None]) -> int:

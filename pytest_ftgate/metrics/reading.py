@@ -68,17 +68,17 @@ def holds(answer: str, expected: Any, labels: LabelSet | None = None) -> bool:
     return bool(words) and re.search(found, unicodedata.normalize("NFKC", text), re.IGNORECASE) is not None
 
 
-def renamed(answers: Iterable[tuple[str, str]]) -> dict[str, str]:
+def renamed(answers: Iterable[tuple[str, str]], fewest: int = 3) -> dict[str, str]:
     """Return which label each answer stands for, of pairs of an answer without a known label and the expected label.
 
-    An answer is another name of a label if at least 90 % of its examples, and at least three, expect that label; a name
-    alone may be what a model says to all, so there must be names of two labels.
+    An answer is another name of a label if at least 90 % of its examples, and ``fewest`` of them, expect that label; a
+    name alone may be what a model says to all, so there must be names of two labels.
     """
     counts: dict[str, Counter[str]] = defaultdict(Counter)
     for answer, label in answers:
         counts[answer][label] += 1
     found = {answer: of.most_common(1)[0] for answer, of in counts.items()}
-    names = {answer: label for answer, (label, n) in found.items() if n >= max(3, 0.9 * counts[answer].total())}
+    names = {answer: label for answer, (label, n) in found.items() if n >= max(fewest, 0.9 * counts[answer].total())}
     return names if len(set(names.values())) > 1 else {}
 
 

@@ -403,6 +403,9 @@ def test_a_baseline_that_often_writes_nothing_is_a_warning(project: Project, bla
         (lambda i: f"label {(i - 1) * 7 % 23}" if i % 3 else "other", "previous row"),
         (lambda i: f"label {(i * 17 + 5) % 60 * 7 % 23}", "another order"),
         (lambda i: f"label {i * 7 % 23}" if i % 3 else f"label {(i + 1) * 7 % 23}", None),
+        (lambda i: f"label {(i + (i > 25)) * 7 % 23}", "from test.jsonl:27 on fit the next row"),
+        (lambda i: f"c{i * 7 % 23}", "'c0' for 'label 0'"),
+        (lambda i: f"label {(i * 7 + 1) % 23}", "'label 1' for 'label 0'"),
         (lambda i: f"label {i * i % 5}", None),
         (lambda i: f"unknown {i}", None),
     ],
@@ -421,5 +424,5 @@ def test_answers_that_fit_other_rows_are_said_so(
     advice = " ".join(one["text"] for one in gate["advice"])
     assert "rompt the" not in advice
     if part is not None:
-        mentions(found, part, "chance", "by id")
+        mentions(found, part, "is right on", "by id" if "row" in part or "order" in part else "names")
         assert "Drop this fine-tune" not in str(gate["checks"]) + advice
