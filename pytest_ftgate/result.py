@@ -1,12 +1,10 @@
 """The result of a gate: its facts, its checks and the verdict. Converts to and from JSON."""
 
 import dataclasses
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
-from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pytest_ftgate.diagnosis import BreakdownResult, Diagnosis, Flip
 from pytest_ftgate.errors import FtgateError
 from pytest_ftgate.plain import INNER, Range, Unknown, about, from_plain, to_plain
 from pytest_ftgate.statistics.evidence import Comparison
@@ -259,9 +257,7 @@ class JudgeResult:
     judge: Annotated[str | None, about("the judge's name; null for people")] = None
     model: Annotated[str | None, about("null for people")] = None
     pairwise: Annotated[bool, about("answers of two models are compared")] = False
-    n_questions: Annotated[int | None, about("distinct questions to the judge, including those of the calibration")] = (
-        None
-    )
+    n_questions: Annotated[int | None, about("distinct questions to the judge, with those of the calibration")] = None
     n_stored: Annotated[int | None, about("questions answered from the store")] = None
     input_tokens: int | None = None
     output_tokens: int | None = None
@@ -269,6 +265,67 @@ class JudgeResult:
     cost_unknown: Unknown | None = field(default=None, metadata=INNER)
     kappa: Annotated[float | None, about("agreement with the human labels of the calibration")] = None
     raters: int | None = field(default=None, metadata=INNER)  # of people
+
+
+@dataclass(frozen=True, slots=True)
+class Flip:
+    """An example with the answers of both models."""
+
+    id: str
+    input: str
+    expected: str
+    baseline: str
+    candidate: str
+    why: Annotated[str | None, about("what the metric says of the candidate's answer")] = None
+    where: Annotated[str | None, about("file and line of the example, or the item of an iterable")] = None
+
+
+@dataclass(frozen=True, slots=True)
+class BreakdownResult:
+    """The parts that make up the value of one metric of one model."""
+
+    metric: str
+    role: Annotated[str, about("baseline (the best one) or candidate")]
+    title: Annotated[str, about("what a row stands for")]
+    columns: tuple[str, ...]
+    rows: tuple[tuple[str, tuple[int | float | None, ...]], ...]
+    shares: Annotated[tuple[str, ...], about("the columns with numbers between 0 and 1")] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Confusion:
+    """How often each model answers one label where another is expected."""
+
+    expected: str
+    answered: str
+    baseline: int
+    candidate: int
+
+
+@dataclass(frozen=True, slots=True)
+class LabelScore:
+    """The answers to examples of one label, and how many of them each model gets right."""
+
+    label: str
+    answers: int
+    baseline: int
+    candidate: Annotated[int | None, about("null if there is no candidate")]
+
+
+@dataclass(frozen=True, slots=True)
+class Diagnosis:
+    """Kinds of mistakes in the answers of both models."""
+
+    baseline: Annotated[
+        Mapping[str, int], about("answers of the best baseline by kind: right, and each kind of mistake")
+    ]
+    candidate: Mapping[str, int] | None = None
+    confusions: Annotated[tuple[Confusion, ...], about("empty if outputs are not labels")] = ()
+    labels: Annotated[tuple[LabelScore, ...], about("empty if outputs are not labels")] = ()
+    wrong_in_both: Annotated[int | None, about("examples that neither model gets right in any repeat")] = None
+    recalled: Annotated[
+        int | None, about("fixed examples whose output is in the training set but does not follow from their input")
+    ] = None
 
 
 @dataclass(frozen=True)
@@ -342,9 +399,7 @@ class GateResult(Comparison):
     judges: Annotated[tuple[JudgeResult, ...], about("one for each judged metric")] = ()
     breakdowns: tuple[BreakdownResult, ...] = field(default=(), metadata=INNER)  # the deciding metric first
     attempt: Annotated[AttemptResult | None, about("null without max_attempts")] = None
-    location: Annotated[
-        str | None, about("the line of the marker, such as tests/test_intents.py:12, relative to pytest's rootdir")
-    ] = None
+    location: Annotated[str | None, about("file and line of the marker, relative to pytest's rootdir")] = None
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "passed", self.verdict == "pass")
@@ -391,14 +446,3 @@ def error_check(error: FtgateError, name: str = "configuration") -> Check:
 def failed_result(result: GateResult, error: FtgateError) -> GateResult:
     """Return the result of a gate that could not be judged because of the error."""
     return closed(result, (*result.checks, *map(error_check, error.problems)))
-
-
-@dataclass(frozen=True)
-class Session:
-    """What reports show about the session as a whole."""
-
-    unjudged: Sequence[tuple[str, str]] = ()  # required gates that did not pass, as name and reason
-    removed: Sequence[str] = ()  # sentences about removed gates
-    remarks: Sequence[str] = ()  # further lines at the end of the session
-    waived_by: str | None = None  # the option because of which required gates are not enforced
-    root: Path | None = None  # pytest's rootdir

@@ -116,7 +116,7 @@ def test_only_the_face_knows_pytest() -> None:
 LAYERS = (
     "clock text statistics plain",
     "errors",
-    "data diagnosis",
+    "data",
     "result ini_file git",
     "config",
     "models",

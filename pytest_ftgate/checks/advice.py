@@ -12,8 +12,7 @@ from typing import get_args
 from pytest_ftgate.checks.context import Context
 from pytest_ftgate.config import ModelSpec
 from pytest_ftgate.data import DataSet, expected_text
-from pytest_ftgate.diagnosis import Confusion, Diagnosis
-from pytest_ftgate.result import Action, Advice, Check, GateResult
+from pytest_ftgate.result import Action, Advice, Check, Confusion, Diagnosis, GateResult
 from pytest_ftgate.runs.mistakes import NO_LABEL, OF_FORM, RIGHT
 from pytest_ftgate.statistics.evidence import Comparison, reaches
 from pytest_ftgate.text import is_share, plural, printable, show_amount, show_difference, show_percent

@@ -22,9 +22,10 @@ from pytest_ftgate.plugin.obligations import DESELECTED, Owed, Seen, find_owed, 
 from pytest_ftgate.plugin.terminal import HIDDEN, add_error, display, failed_tests, show_block, show_gates, show_lines
 from pytest_ftgate.reports import json as json_report
 from pytest_ftgate.reports.html.evidence import Evidence
+from pytest_ftgate.reports.json import Session
 from pytest_ftgate.reports.session import Outcome
 from pytest_ftgate.reports.text import Line
-from pytest_ftgate.result import GateResult, Session, failed_result
+from pytest_ftgate.result import GateResult, failed_result
 from pytest_ftgate.runs.budget import Budget
 from pytest_ftgate.runs.jobs import Run, Stores
 from pytest_ftgate.runs.store import Store

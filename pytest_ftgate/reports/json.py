@@ -2,7 +2,7 @@
 
 import json
 import platform
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -13,7 +13,7 @@ from pytest_ftgate.data.lines import UnopenedError, open_lines
 from pytest_ftgate.data.strict_json import parse_json
 from pytest_ftgate.errors import DataError, Where, shown_path
 from pytest_ftgate.plain import DIALECT, INNER, about
-from pytest_ftgate.result import GateResult, Session
+from pytest_ftgate.result import GateResult
 from pytest_ftgate.text import dotted, timestamp
 
 REPORT_VERSION = 1
@@ -25,6 +25,17 @@ _DISTRIBUTIONS = ("pytest-ftgate", "pytest", "openai", "scikit-learn", "scipy", 
 _AS_PROPERTIES = ("verdict", "passed", "metric", "margin", "evidence", "confidence", "gain", "lower_bound",
                   "upper_bound", "margin_proven", "method", "n", "wins", "losses", "max_drop",
                   "location")  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Session:
+    """What reports show about the session as a whole."""
+
+    unjudged: Sequence[tuple[str, str]] = ()  # required gates that did not pass, as name and reason
+    removed: Sequence[str] = ()  # sentences about removed gates
+    remarks: Sequence[str] = ()  # further lines at the end of the session
+    waived_by: str | None = None  # the option because of which required gates are not enforced
+    root: Path | None = None  # pytest's rootdir
 
 
 @dataclass(frozen=True)

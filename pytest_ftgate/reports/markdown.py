@@ -6,8 +6,9 @@ from typing import NamedTuple
 
 from pytest_ftgate.checks.advice import most_to_try
 from pytest_ftgate.reports import sentences, tables
+from pytest_ftgate.reports.json import Session
 from pytest_ftgate.reports.table import Table
-from pytest_ftgate.result import RED, Check, GateResult, Session
+from pytest_ftgate.result import RED, Check, GateResult
 from pytest_ftgate.text import plural, printable
 
 MOST_BYTES = 60_000

@@ -5,8 +5,7 @@ from dataclasses import replace
 from math import inf
 from statistics import NormalDist
 
-from pytest_ftgate.diagnosis import Diagnosis, Flip
-from pytest_ftgate.result import Check, GateResult, JudgeResult
+from pytest_ftgate.result import Check, Diagnosis, Flip, GateResult, JudgeResult
 from pytest_ftgate.text import (
     LONGEST,
     is_share,

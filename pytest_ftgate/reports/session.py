@@ -9,7 +9,8 @@ from pytest_ftgate import clock
 from pytest_ftgate.errors import write_whole
 from pytest_ftgate.reports import json
 from pytest_ftgate.reports.html.evidence import Evidence
-from pytest_ftgate.result import GateResult, Session
+from pytest_ftgate.reports.json import Session
+from pytest_ftgate.result import GateResult
 from pytest_ftgate.runs.jobs import Run
 
 

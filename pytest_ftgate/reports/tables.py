@@ -3,10 +3,9 @@
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 
-from pytest_ftgate.diagnosis import BreakdownResult
 from pytest_ftgate.reports import sentences
 from pytest_ftgate.reports.table import Bars, Column, Table, columns
-from pytest_ftgate.result import RED, GateResult, ModelResult, PartResult
+from pytest_ftgate.result import RED, BreakdownResult, GateResult, ModelResult, PartResult
 from pytest_ftgate.text import is_share, plural, printable, show_change, show_count, show_seconds, show_usd, show_value
 
 _NAME_WIDTH = 40

@@ -12,14 +12,13 @@ import numpy as np
 from pytest_ftgate import clock
 from pytest_ftgate.data import DataSet, Example, expected_text
 from pytest_ftgate.data.tool_calls import readable_calls
-from pytest_ftgate.diagnosis import BreakdownResult, Flip
 from pytest_ftgate.errors import MetricError
 from pytest_ftgate.metrics import Metric, Scored
 from pytest_ftgate.models import Completion, Prediction
 from pytest_ftgate.models.price import Cost, cost_of_run, price_of
 from pytest_ftgate.models.recorded import RecordedModel
 from pytest_ftgate.plain import Unknown
-from pytest_ftgate.result import ModelResult
+from pytest_ftgate.result import BreakdownResult, Flip, ModelResult
 from pytest_ftgate.runs.jobs import Run
 from pytest_ftgate.statistics.compare import compare_graded, compare_preferences, compare_right_wrong, compare_set
 from pytest_ftgate.statistics.evidence import Comparison

@@ -9,10 +9,10 @@ from typing import Any
 from pytest_ftgate.data import Example, expected_text
 from pytest_ftgate.data.strict_json import container_of, parse_json
 from pytest_ftgate.data.tool_calls import calls_in, canonical_calls, declared_tools, names_in, text_beside_calls
-from pytest_ftgate.diagnosis import Confusion, Diagnosis, LabelScore
 from pytest_ftgate.metrics import Metric
 from pytest_ftgate.metrics.labels import LabelSet, Reading
 from pytest_ftgate.models import Completion
+from pytest_ftgate.result import Confusion, Diagnosis, LabelScore
 from pytest_ftgate.runs.measure import Measured
 
 Call = dict[str, Any]

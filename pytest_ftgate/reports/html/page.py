@@ -15,9 +15,9 @@ from pytest_ftgate.git import find_head
 from pytest_ftgate.reports.html.evidence import Evidence
 from pytest_ftgate.reports.html.gate import summary, view
 from pytest_ftgate.reports.html.plots import Drawn, pair_bars
-from pytest_ftgate.reports.json import environment
+from pytest_ftgate.reports.json import Session, environment
 from pytest_ftgate.reports.sentences import with_source
-from pytest_ftgate.result import PROBLEMS_FIRST, GateResult, Session, Verdict
+from pytest_ftgate.result import PROBLEMS_FIRST, GateResult, Verdict
 from pytest_ftgate.text import minute, plural, readable
 
 if TYPE_CHECKING:

@@ -12,17 +12,8 @@ import pytest
 
 from pytest_ftgate.cli.compare import GateMoves, Move, compare_reports, comparison_lines
 from pytest_ftgate.errors import DataError
-from pytest_ftgate.reports.json import Report, Unjudged, read_report, report
-from pytest_ftgate.result import (
-    Check,
-    GateResult,
-    ModelResult,
-    PartResult,
-    Session,
-    TestSetResult,
-    Threshold,
-    TrainingResult,
-)
+from pytest_ftgate.reports.json import Report, Session, Unjudged, read_report, report
+from pytest_ftgate.result import Check, GateResult, ModelResult, PartResult, TestSetResult, Threshold, TrainingResult
 
 GATE = GateResult(
     "intents",

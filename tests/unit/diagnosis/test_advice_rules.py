@@ -13,8 +13,7 @@ from gate_context import context
 from pytest_ftgate.checks.advice import advise, loss_advice, most_to_try
 from pytest_ftgate.checks.alternatives import check_knowledge
 from pytest_ftgate.checks.goal import NOT_SERVED
-from pytest_ftgate.diagnosis import Confusion, Diagnosis, LabelScore
-from pytest_ftgate.result import Advice, Check, GateResult, Threshold, TrainingResult
+from pytest_ftgate.result import Advice, Check, Confusion, Diagnosis, GateResult, LabelScore, Threshold, TrainingResult
 from pytest_ftgate.statistics.evidence import Comparison
 
 MARGIN = Check("margin", "fail", "gain too small")

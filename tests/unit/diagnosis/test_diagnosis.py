@@ -11,8 +11,8 @@ import pytest
 from scored_runs import Answer, made, scored
 
 from pytest_ftgate.data import Example
-from pytest_ftgate.diagnosis import Confusion, Diagnosis, LabelScore
 from pytest_ftgate.models import Completion
+from pytest_ftgate.result import Confusion, Diagnosis, LabelScore
 from pytest_ftgate.runs.mistakes import diagnose, recalled
 
 

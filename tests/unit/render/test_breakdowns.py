@@ -2,11 +2,10 @@
 
 from dataclasses import replace
 
-from pytest_ftgate.diagnosis import BreakdownResult
 from pytest_ftgate.reports.table import Column, Table
 from pytest_ftgate.reports.tables import worst_rows
 from pytest_ftgate.reports.text import block
-from pytest_ftgate.result import GateResult
+from pytest_ftgate.result import BreakdownResult, GateResult
 
 COLUMNS = ("F1", "precision", "recall", "right", "wrong", "missing", "invented")
 

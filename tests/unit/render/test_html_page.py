@@ -9,20 +9,24 @@ from hashlib import sha256
 import pytest
 from html_page import Page
 
-from pytest_ftgate.diagnosis import BreakdownResult, Confusion, Diagnosis, Flip, LabelScore
 from pytest_ftgate.git import Head
 from pytest_ftgate.reports.html.evidence import Evidence, Row
 from pytest_ftgate.reports.html.gate import view
 from pytest_ftgate.reports.html.page import page
+from pytest_ftgate.reports.json import Session
 from pytest_ftgate.result import (
     Advice,
+    BreakdownResult,
     Check,
+    Confusion,
+    Diagnosis,
     Economics,
+    Flip,
     GateResult,
+    LabelScore,
     ModelResult,
     PartResult,
     RowPair,
-    Session,
     TestSetResult,
     TrainingResult,
 )

@@ -7,9 +7,9 @@ import pytest
 from markdown_page import Rendered
 from test_render import gate
 
-from pytest_ftgate.diagnosis import Flip
+from pytest_ftgate.reports.json import Session
 from pytest_ftgate.reports.markdown import MOST_BYTES, document
-from pytest_ftgate.result import Advice, Check, ModelResult, PartResult, Session
+from pytest_ftgate.result import Advice, Check, Flip, ModelResult, PartResult
 from pytest_ftgate.text import printable
 
 ELEMENTS = {

@@ -4,11 +4,10 @@ from dataclasses import replace
 
 import pytest
 
-from pytest_ftgate.diagnosis import Diagnosis, Flip, LabelScore
-from pytest_ftgate.reports.json import report
+from pytest_ftgate.reports.json import Session, report
 from pytest_ftgate.reports.markdown import document
 from pytest_ftgate.reports.text import block, title
-from pytest_ftgate.result import Check, GateResult, ModelResult, PartResult, Session, verdict_of
+from pytest_ftgate.result import Check, Diagnosis, Flip, GateResult, LabelScore, ModelResult, PartResult, verdict_of
 from pytest_ftgate.statistics.evidence import Question
 from pytest_ftgate.statistics.methods import by_exact_test
 from pytest_ftgate.statistics.planning import chances

@@ -6,8 +6,8 @@ from importlib.resources import files
 import jsonschema
 import pytest
 
-from pytest_ftgate.reports.json import REPORT_VERSION, render_report_schema, report
-from pytest_ftgate.result import Check, GateResult, Session
+from pytest_ftgate.reports.json import REPORT_VERSION, Session, render_report_schema, report
+from pytest_ftgate.result import Check, GateResult
 
 SCHEMA = json.loads(render_report_schema())
 VALIDATOR = jsonschema.Draft202012Validator(SCHEMA)
