@@ -47,6 +47,9 @@ def test_a_clear_gain():
     assert found.p_margin == pytest.approx(0.004772, abs=1e-6)
     assert (round(found.lower_bound, 3), round(found.upper_bound, 3)) == (0.059, 0.163)
     assert ("exact" in found.method, found.note) == (True, None)
+    standards = [("observed", 0.1), ("significant", 0.1), ("proven", 0.1), ("observed", 0.12)]
+    statuses = [right_wrong(31, 9, 200, evidence=evidence, margin=margin).status for evidence, margin in standards]
+    assert statuses == ["pass", "pass", "inconclusive", "fail"]
 
 
 @pytest.mark.parametrize(
