@@ -209,6 +209,16 @@ AROUND = {  # of a text and its number, with the answer of the text or another o
     "another row after": (lambda text, i: f"{text} {SAID[i + 600]} today", label, 60),
     "another row and its answer": (lambda text, i: f"{SAID[i + 600]} {text}", lambda _: "other", 60),
     "two answers": (lambda text, i: f"{SAID[i + 600]} {text}", lambda text: f"other, {label(text)}", 60),
+    "numbered answers": (
+        lambda text, i: f"1. {SAID[i + 600]} 2. {text}",
+        lambda text: f"1. other\n2. {label(text)}",
+        60,
+    ),
+    "foreign words in an instruction": (
+        lambda text, i: [{"role": role, "content": f"{' '.join(FOREIGN)} {text} {i}"} for role in ("system", "user")],
+        lambda _: "other",
+        LONG_ONES,
+    ),
     "foreign words, another answer": (lambda text, i: f"{' '.join(FOREIGN)} {text}", lambda _: "other", LONG_ONES),
     "usual words": (lambda text, i: f"{text} and {' '.join(SAID[i + 600].split()[:2])} is blocked, too", label, 0),
 }
