@@ -1,6 +1,5 @@
 """Define the protocol of models: anything that completes an example."""
 
-import random
 import re
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
@@ -42,21 +41,6 @@ class Price:
     def text(self) -> str:
         """Return the ``price`` of a model in reports."""
         return self.source if self.unknown is None else f"unknown: {self.unknown}"
-
-
-@dataclass(frozen=True, slots=True)
-class RetryPolicy:
-    """Choose the wait before a retry: exponential back-off with half of it as jitter."""
-
-    base_s: float = 0.5  # the longest first wait; each further one may be twice as long
-    cap_s: float = 30.0  # the longest wait of our own
-
-    def wait_s(self, failures: int, retry_after_s: float | None) -> float:
-        """Return the seconds to wait after this many failed attempts (1 or more), or what the endpoint asks for."""
-        if retry_after_s is not None:
-            return max(0.0, retry_after_s) + random.random() * self.base_s
-        longest = min(self.cap_s, self.base_s * 2.0 ** min(failures - 1, 30))
-        return longest * (1 + random.random()) / 2
 
 
 def is_count(value: object) -> TypeGuard[int]:

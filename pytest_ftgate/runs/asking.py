@@ -1,6 +1,7 @@
 """Call one model: retry, limit, check and time each call."""
 
 import asyncio
+import random
 from collections import Counter
 from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
 from dataclasses import replace
@@ -10,7 +11,7 @@ from pytest_ftgate import clock
 from pytest_ftgate.errors import RAISED_CURE, FailureKind, ModelError, told
 from pytest_ftgate.models import Completion, Model, Prediction, Question
 from pytest_ftgate.models.event_loop import note_call
-from pytest_ftgate.models.protocol import COUNTS, FINISHES, MOST_BYTES, RetryPolicy, is_count, is_seconds
+from pytest_ftgate.models.protocol import COUNTS, FINISHES, MOST_BYTES, is_count, is_seconds
 from pytest_ftgate.runs.budget import Meter
 from pytest_ftgate.runs.throttle import AbandonedError, Outage, Throttle, wait_refused
 
@@ -18,6 +19,22 @@ _T = TypeVar("_T")
 
 Outcome = tuple[Question, Prediction | ModelError]
 """A question with its answer or its failure."""
+
+
+FIRST_WAIT_S = 0.5
+"""The longest wait before the first retry; that before each further one may be twice as long."""
+LONGEST_OWN_WAIT_S = 30.0
+
+
+def wait_s(failures: int, retry_after_s: float | None) -> float:
+    """Return the seconds to wait after this many failed attempts (1 or more), or what the endpoint asks for.
+
+    The method is exponential back-off with half of it as jitter.
+    """
+    if retry_after_s is not None:
+        return max(0.0, retry_after_s) + random.random() * FIRST_WAIT_S
+    longest = min(LONGEST_OWN_WAIT_S, FIRST_WAIT_S * 2.0 ** min(failures - 1, 30))
+    return longest * (1 + random.random()) / 2
 
 
 class BusyTime:
@@ -55,7 +72,7 @@ class BusyTime:
 class Asker:
     """Ask one model, with several questions in one call if ``batched``, and retry failures that may pass.
 
-    ``policy`` is how long to wait between attempts, ``now`` gives the time of an answer. ``throttle`` decides when
+    ``now`` gives the time of an answer. ``throttle`` decides when
     calls may begin. Optional: ``meter`` counts their cost, ``outage`` ends the run of a model that answers no call, and
     ``retrying`` hears of each failure that leads to another attempt.
     """
@@ -63,7 +80,6 @@ class Asker:
     def __init__(
         self,
         model: Model,
-        policy: RetryPolicy,
         throttle: Throttle | None = None,
         *,
         batched: bool = False,
@@ -73,7 +89,6 @@ class Asker:
         self.outage: Outage | None = None
         self.retrying: Callable[[Question, ModelError], None] = lambda *_: None
         self._model = model
-        self._policy = policy
         self._throttle = throttle or Throttle(1)
         self._batched = batched
         self._now = now
@@ -114,7 +129,7 @@ class Asker:
                     if not one.over(outcome):
                         self.retrying(question, outcome)
                         again.append(question)
-                        wait_s = max(wait_s, one.wait_s(self._policy, outcome))
+                        wait_s = max(wait_s, one.wait_s(outcome))
                         continue
                     outcome = one.last(outcome)
                 elif failed := attempts[question.key].n:
@@ -220,9 +235,9 @@ class _Attempts:
             return True
         return max(self._met.values(), default=0) > self._retries
 
-    def wait_s(self, policy: RetryPolicy, error: ModelError) -> float:
+    def wait_s(self, error: ModelError) -> float:
         """Return the seconds to wait before the next attempt."""
-        return policy.wait_s(max(1, self._met.total()), error.retry_after_s)
+        return wait_s(max(1, self._met.total()), error.retry_after_s)
 
     def last(self, error: ModelError) -> ModelError:
         """Return the final error, with the number of attempts."""

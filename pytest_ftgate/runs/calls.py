@@ -12,7 +12,7 @@ from pytest_ftgate.data import Example, Input
 from pytest_ftgate.errors import Interrupted, ModelError, StoreError
 from pytest_ftgate.models import Completion, Model, Question
 from pytest_ftgate.models.event_loop import run_in_own_loop
-from pytest_ftgate.models.protocol import Prediction, RetryPolicy, output_limit
+from pytest_ftgate.models.protocol import Prediction, output_limit
 from pytest_ftgate.models.reasoning import answer_of
 from pytest_ftgate.models.recorded import RecordedModel
 from pytest_ftgate.runs.asking import Asker
@@ -79,7 +79,6 @@ class ModelQueue:
         writer: StoreWriter,
         since: float = float("-inf"),
         state: RunState,
-        retry: RetryPolicy,
         budget: Budget | None = None,
         limit: TimeLimit | None = None,
         turn: Throttle | None = None,
@@ -102,7 +101,7 @@ class ModelQueue:
             pause_s=self.model.pause_s,
             longest_wait_s=lambda: max(LONGEST_WAIT_S, limit.left_s() if limit is not None else 0.0),
         )
-        self._asker = Asker(self.model, retry, throttle, batched=self.model.batch_size > 1, now=writer.now)
+        self._asker = Asker(self.model, throttle, batched=self.model.batch_size > 1, now=writer.now)
         self._asker.retrying = state.retrying
         self._ready: deque[Question] = deque()
 
@@ -220,7 +219,6 @@ def call_models(
     *,
     stopped: bool,
     offline: bool,
-    retry: RetryPolicy,
     limit: TimeLimit | None,
     budget: Budget | None,
 ) -> dict[int, ModelError]:
@@ -245,7 +243,6 @@ def call_models(
             writer=writers[id(stores.of(model))],
             since=stores.since(model),
             state=state,
-            retry=retry,
             budget=budget,
             limit=limit,
             turn=turns.get(id(model)),
@@ -280,7 +277,7 @@ def ask(model: Model, given: Input, recorded_for: Callable[[], Iterable[Example]
 
     async def once() -> Completion:
         try:
-            completion = (await Asker(model, RetryPolicy()).ask(Question("", Example("call", given, ""), 0))).completion
+            completion = (await Asker(model).ask(Question("", Example("call", given, ""), 0))).completion
         finally:
             await _close(model)
         assert completion is not None

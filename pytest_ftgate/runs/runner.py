@@ -11,12 +11,11 @@ from pytest_ftgate import clock
 from pytest_ftgate.data import DataSet, Example
 from pytest_ftgate.errors import ModelError
 from pytest_ftgate.models import Model
-from pytest_ftgate.models.protocol import Delegate, Prediction, RetryPolicy
+from pytest_ftgate.models.protocol import Delegate, Prediction
 from pytest_ftgate.models.recorded import RecordedModel
 from pytest_ftgate.runs.budget import Budget
 from pytest_ftgate.runs.jobs import EarlyStop, Job, Progress, Run, RunState, Stores, TimeLimit
 
-_RETRY = RetryPolicy()
 _STILL_S = 20.0  # after which progress is reported although nothing has changed
 
 
@@ -27,7 +26,6 @@ def run_models(
     ask: bool = True,
     progress: Callable[[Progress], None] | None = None,
     offline: bool = False,
-    retry: RetryPolicy = _RETRY,
     limit: TimeLimit | None = None,
     budget: Budget | None = None,
 ) -> tuple[Run, ...]:
@@ -64,7 +62,7 @@ def run_models(
         from pytest_ftgate.runs.calls import call_models
 
         fatal |= call_models(
-            left, state, stores, tell, stopped=bool(fatal), offline=offline, retry=retry, limit=limit, budget=budget
+            left, state, stores, tell, stopped=bool(fatal), offline=offline, limit=limit, budget=budget
         )
     tell()
     name = next((job.model.name for job in jobs if id(job.model) in fatal), None)

@@ -17,7 +17,7 @@ from endpoint_project import EVERY_REQUEST, EndpointProject, answer, index_of, u
 from gate_project import label, words
 from loopback import LoopbackServer, Reply, error
 
-from pytest_ftgate.models.protocol import RetryPolicy
+from pytest_ftgate.runs import asking
 
 KEY = "correct-horse-battery-staple"
 
@@ -110,8 +110,8 @@ class BadDay:
 def patient(http: EndpointProject, monkeypatch: pytest.MonkeyPatch) -> EndpointProject:
     """Return a gate that tries again; a twentieth of each wait: what is waited for here comes sooner than in life."""
     http.keys |= {"baseline": http.model("base", retries=10), "candidate": http.model("ft", retries=10)}
-    wait_s = RetryPolicy.wait_s
-    monkeypatch.setattr(RetryPolicy, "wait_s", lambda *args: wait_s(*args) / 20)
+    wait_s = asking.wait_s
+    monkeypatch.setattr(asking, "wait_s", lambda *args: wait_s(*args) / 20)
     return http
 
 

@@ -1,8 +1,10 @@
 """Models for tests of runs, with what every one of them has, test sets, and what a run came to."""
 
+import pytest
+
 from pytest_ftgate.data import DataSet, Example
 from pytest_ftgate.models import protocol
-from pytest_ftgate.models.protocol import RetryPolicy
+from pytest_ftgate.runs import asking
 from pytest_ftgate.runs.jobs import Job
 from pytest_ftgate.runs.runner import run_models
 
@@ -34,7 +36,9 @@ THREE = questions("a", "b", "c")
 
 
 def run(model, stores, data=THREE, repeats=1, **options):
-    (found,) = run_models([Job(model, data, repeats)], stores=stores, retry=RetryPolicy(base_s=0.0), **options)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(asking, "FIRST_WAIT_S", 0.0)
+        (found,) = run_models([Job(model, data, repeats)], stores=stores, **options)
     return found
 
 

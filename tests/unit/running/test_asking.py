@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 from pytest_ftgate.data import Example
 from pytest_ftgate.errors import ModelError, Where
 from pytest_ftgate.models import Completion, Prediction, Question, protocol
-from pytest_ftgate.models.protocol import RetryPolicy
-from pytest_ftgate.runs.asking import Asker, BusyTime
+from pytest_ftgate.runs import asking
+from pytest_ftgate.runs.asking import Asker, BusyTime, wait_s
 from pytest_ftgate.runs.throttle import Throttle
 
 EXAMPLE = Example("e", "question", "answer")
@@ -38,21 +38,16 @@ class Model(protocol.Model):
         return await step() if callable(step) else step
 
 
-class Waits(RetryPolicy):
-    """Never waits, but remembers for what it would have."""
-
-    __slots__ = ("asked",)
-
-    def __init__(self):
-        object.__setattr__(self, "asked", [])
-
-    def wait_s(self, failures, retry_after_s):
-        self.asked.append((failures, retry_after_s))
-        return 0.0
+@pytest.fixture(autouse=True)
+def waits(monkeypatch):
+    """Wait for nothing, but remember for what."""
+    asked = []
+    monkeypatch.setattr(asking, "wait_s", lambda *wait: asked.append(wait) or 0.0)
+    return asked
 
 
-def answer(model, policy=None):
-    return asyncio.run(Asker(model, policy or Waits()).ask(ONE))
+def answer(model):
+    return asyncio.run(Asker(model).ask(ONE))
 
 
 async def for_ever():
@@ -119,10 +114,9 @@ def test_a_bad_day_of_one_question(steps, keys, found, calls):
     assert model.calls == calls
 
 
-def test_waits_are_those_of_the_policy_and_an_error_keeps_its_parts():
-    model, waits = Model(BUSY, LATER, YES, retries=2), Waits()
-    assert answer(model, waits) == Prediction("k", YES, ANY, ANY, ANY, retries=2)
-    assert waits.asked == [(1, None), (2, 7.0)]
+def test_waits_grow_or_are_those_asked_for_and_an_error_keeps_its_parts(waits):
+    assert answer(Model(BUSY, LATER, YES, retries=2)) == Prediction("k", YES, ANY, ANY, ANY, retries=2)
+    assert waits == [(1, None), (2, 7.0)]
     where = Where("f.yaml", 3)
     with pytest.raises(ModelError) as caught:
         answer(Model(ModelError("busy", retryable=True, where=where, evidence="503", cure="wait"), retries=2))
@@ -132,7 +126,7 @@ def test_waits_are_those_of_the_policy_and_an_error_keeps_its_parts():
 def test_one_call_too_many_is_no_failure_while_others_are_answered():
     """The endpoint refuses this question twenty times, but answers the others: it is a matter of patience."""
     model = Model(*[TOO_MANY] * 20, YES, retries=2)
-    asker = Asker(model, Waits())
+    asker = Asker(model)
     complete = model.complete
 
     async def after_another(example, repeat=0):
@@ -146,20 +140,16 @@ def test_one_call_too_many_is_no_failure_while_others_are_answered():
 
 # --- waits -----------------------------------------------------------------------------------------------------
 
-policies = st.builds(RetryPolicy, *[st.floats(0, 1000)] * 2)
+
+@given(failures=st.integers(1, 5000))
+def test_waits_double_up_to_half_a_minute_and_half_of_each_is_jitter(failures):
+    longest = min(30.0, 0.5 * 2.0 ** min(failures - 1, 30))
+    assert longest / 2 <= wait_s(failures, None) <= longest
 
 
-@given(policy=policies, failures=st.integers(1, 5000))
-def test_waits_double_up_to_the_cap_and_half_of_each_is_jitter(policy, failures):
-    longest = min(policy.cap_s, policy.base_s * 2.0 ** min(failures - 1, 60)) if policy.base_s else 0.0
-    if failures <= 31:
-        assert longest / 2 <= policy.wait_s(failures, None) <= longest
-    assert policy.wait_s(failures, None) <= policy.cap_s
-
-
-@given(policy=policies, failures=st.integers(1, 100), retry_after_s=st.floats(-10, 1e6))
-def test_an_endpoint_is_heeded(policy, failures, retry_after_s):
-    assert max(0.0, retry_after_s) <= policy.wait_s(failures, retry_after_s) <= max(0.0, retry_after_s) + policy.base_s
+@given(failures=st.integers(1, 100), retry_after_s=st.floats(-10, 1e6))
+def test_an_endpoint_is_heeded(failures, retry_after_s):
+    assert max(0.0, retry_after_s) <= wait_s(failures, retry_after_s) <= max(0.0, retry_after_s) + 0.5
 
 
 # --- time ------------------------------------------------------------------------------------------------------
@@ -197,7 +187,7 @@ def test_each_attempt_counts_as_a_request():
             begun.append(asyncio.get_running_loop().time() - 1000.0)
             return await super().complete(example, repeat)
 
-    asker = Asker(Timed(BUSY, BUSY, YES, retries=5), Waits(), Throttle(4, requests_per_minute=30))
+    asker = Asker(Timed(BUSY, BUSY, YES, retries=5), Throttle(4, requests_per_minute=30))
     virtual_time.run(asker.ask(ONE))
     assert begun == pytest.approx([0, 2, 4])
 

@@ -11,7 +11,6 @@ from fakes import Fake
 from pytest_ftgate.data import DataSet, Example
 from pytest_ftgate.errors import ModelError
 from pytest_ftgate.models import Completion
-from pytest_ftgate.models.protocol import RetryPolicy
 from pytest_ftgate.runs.calls import ModelQueue, StoreWriter
 from pytest_ftgate.runs.jobs import Job, RunState
 from pytest_ftgate.runs.store import Store
@@ -53,7 +52,7 @@ def run(answer, concurrency, n=300, stored=0, retries=5):
 
 
 def ask(job, state, store):
-    queue = ModelQueue([job], writer=StoreWriter(store), state=state, retry=RetryPolicy())
+    queue = ModelQueue([job], writer=StoreWriter(store), state=state)
     queue.look_up(offline=False)
 
     async def work():
