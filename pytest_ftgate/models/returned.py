@@ -1,7 +1,9 @@
 """Read what classifiers of common libraries return: a label, or what holds one; else say how to unpack it."""
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from enum import Enum
+from itertools import islice
 from typing import Any
 
 from pytest_ftgate.data import canonical_json
@@ -38,6 +40,7 @@ def label_of(answer: Any) -> str | None:
     if isinstance(answer, tuple) and len(answer) == 2 and isinstance(answer[0], tuple) and answer[0]:  # fastText, one
         answer = answer[0][0]
     if isinstance(answer, str):
+        answer = answer.value if isinstance(answer, Enum) else answer
         return answer.removeprefix(_FASTTEXT) if answer.startswith(_FASTTEXT) else str(answer)
     if isinstance(answer, int | float) and math.isfinite(answer):
         return canonical_json(answer)
@@ -68,7 +71,20 @@ def unreadable(name: str, answer: object) -> ModelError:
         what = f"{name} returned {len(numbers):,} numbers for an input, such as probabilities: {_shown(numbers)}"
         return ModelError(what, cure="return the label of the largest: lambda text: LABELS[int(scores(text).argmax())]")
     what = f"{name} returned a value of type {type(answer).__name__}"
-    return ModelError(what, evidence=_shown(answer), cure=_CURE)
+    paths = list(islice(_paths(answer, "answer"), 2))
+    cure = f"return its text: {paths[0]}" if len(paths) == 1 else _CURE
+    return ModelError(what, evidence=_shown(answer), cure=cure)
+
+
+def _paths(value: Any, path: str) -> Iterator[str]:
+    """Yield how Python reads each text within a value."""
+    if isinstance(value, Enum):
+        value, path = value.value, f"{path}.value"
+    if isinstance(value, str):
+        yield path
+    elif isinstance(value, Mapping | list | tuple):
+        for key, one in value.items() if isinstance(value, Mapping) else enumerate(value):
+            yield from _paths(one, f'{path}["{key}"]' if isinstance(key, str) else f"{path}[{key!r}]")
 
 
 def encoded(name: str, label: str) -> ModelError:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from enum import Enum
 from types import SimpleNamespace
 from typing import Any
 
@@ -20,6 +21,7 @@ PAIR = [{"label": "spam", "score": 0.2}, {"label": "ham", "score": 0.8}]
         ("ham", "ham"),
         (np.str_("ham"), "ham"),
         ("__label__ham", "ham"),
+        (Enum("E", {"a": "ham"}, type=str).a, "ham"),
         *((value, "3") for value in (3, np.int64(3), np.array(3))),
         *((value, "1.5") for value in (1.5, np.float32(1.5))),
         *((value, "true") for value in (True, np.bool_(True))),
@@ -46,6 +48,12 @@ def test_a_label_is_read_where_there_is_one(answer: Any, label: str | None) -> N
         (None, ["None"]),
         *((value, ["2 numbers", "0.25", "argmax"]) for value in ([0.25, 0.75], np.array([[0.25, 0.75]]))),
         ({"logits": [1]}, ["dict", "{'logits': [1]}"]),
+        ([{"generated_text": "x"}], ['answer[0]["generated_text"]']),
+        (["x"], ["answer[0]"]),
+        (("x", 0.9), ["answer[0]"]),
+        ({"label": "x"}, ['answer["label"]']),
+        (Enum("E", {"a": "ham"}).a, ["answer.value"]),
+        (["x", "y"], ["['x', 'y']", "return text"]),
     ],
 )
 def test_what_holds_no_label_is_shown_with_the_way_to_unpack_it(answer: Any, named: list[str]) -> None:
