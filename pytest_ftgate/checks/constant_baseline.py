@@ -167,9 +167,12 @@ def _degenerate(gate: Context, role: str, constant: Constant | None, n: int, onl
     value, best = (None, None) if constant is None else (model.scores[metric.name].value, constant.value)
     worse = constant is not None and not constant.perfect and not beats(metric, value or 0.0, constant.value)
     if only is not None:
-        message = f"{called(role, model.facts.name)} always answers {_read_answer(metric, only)}, but the test set "
-        message += f"expects {n:,} different outputs"
-        advice = "Check whether most training rows have this output; if not, the training run has collapsed."
+        said = _read_answer(metric, only)
+        message = (
+            f"{called(role, model.facts.name)} always answers {said}, but the test set expects {n:,} different outputs"
+        )
+        advice = f"Check whether most training rows have the output {said}; if not, check what the candidate returns, "
+        advice += "and whether the training run has collapsed."
         if role != "candidate":
             advice = "Check its prompt." if gate.asked(role).has_prompt else "Check what it is asked."
         elif only == NO_CALL and metric.calls_tools:
