@@ -52,13 +52,10 @@ def table(head, n, sign=",", prefix="q"):
 
 def test_files_are_found_and_named(folder, init):
     furnish(folder / "data", rows(60, group="g"))
-    write_jsonl(folder / "data" / "test_old_copy.jsonl", rows(3))
+    for name in ("a_long_test", "latest_train"):
+        write_jsonl(folder / "data" / f"{name}.jsonl", rows(3))
     said = init()
-    for words in (
-        "test.jsonl 60 examples in 1 group,",
-        "data/test_old_copy.jsonl (--test-set)",
-        "train.jsonl 220 rows",
-    ):
+    for words in ("test.jsonl 60 examples in 1 group,", "a_long_test.jsonl (--test-set)", "train.jsonl 220 rows"):
         assert words in said
     assert 'test_set: "data/test.jsonl"' in (folder / "ftgate.yaml").read_text()
 
