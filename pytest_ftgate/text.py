@@ -265,13 +265,19 @@ _TYPO = 0.8
 def nearest(word: str, known: Iterable[str]) -> str | None:
     """Return the valid word that was probably meant, ignoring case; None if no word is similar.
 
-    A misspelling comes first, then a word that contains the other (``max``: ``max_drop``), then a similar one.
+    The same parts in another order (``macro_f1``) come first, then a misspelling, then a word that contains the other
+    (``max``: ``max_drop``), then a similar one.
     """
     word, by_lower = word[:LONGEST_SHOWN].lower(), {name.lower(): name for name in known}
-    typo = difflib.get_close_matches(word, by_lower, n=1, cutoff=_TYPO)
+    turned = [name for name in by_lower if _parts(name) == _parts(word)]
+    typo = turned or difflib.get_close_matches(word, by_lower, n=1, cutoff=_TYPO)
     holding = [name for name in by_lower if _one_holds_other(word, name)]
     found = typo or difflib.get_close_matches(word, holding, n=1, cutoff=0) or difflib.get_close_matches(word, by_lower)
     return by_lower[found[0]] if found else None
+
+
+def _parts(word: str) -> list[str]:
+    return sorted(re.split(r"[\W_]+", word))
 
 
 def _one_holds_other(one: str, other: str) -> bool:

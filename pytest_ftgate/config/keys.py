@@ -114,7 +114,7 @@ class Keys(Placeable, BaseModel):
         if key in known:
             if isinstance(value, str) and key not in _PROSE and (variable := _VARIABLE.search(value)):
                 return f"variables such as {variable[0]} are not expanded: write the value"
-            return "has no value: set one, or remove the key" if value is None else None
+            return "has no value: set one (in YAML, indented below it), or remove the key" if value is None else None
         if cls.model_config["extra"] == "allow":
             return None
         return "unknown key" + suggestion(key, known, f"; the known keys are {', '.join(known)}")

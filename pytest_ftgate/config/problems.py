@@ -99,6 +99,8 @@ def _cure(kind: str, value: Any, context: Mapping[str, Any]) -> str:
         return ": remove the quotes"
     if kind == "float_type" and isinstance(value, str) and value.endswith("%") and is_numeral(value[:-1]):
         return f"; did you mean {float(value[:-1]) / 100:g}?"
+    if kind == "float_type" and isinstance(value, str) and is_numeral(value.replace(",", ".", 1)):
+        return f"; did you mean {value.replace(',', '.', 1)}?"
     if kind == "string_type" and isinstance(value, int | float):
         return ": quote it"
     if kind in ("dict_type", "model_type") and isinstance(value, list) and value and isinstance(value[0], Mapping):

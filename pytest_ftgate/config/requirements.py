@@ -23,6 +23,13 @@ class ThresholdKeys(SourcedKeys):
     min: Annotated[Number, Weaker("lower")] = optional("The minimum value.")
     max: Annotated[Number, Weaker("higher")] = optional("The maximum value.")
 
+    @model_validator(mode="before")
+    @classmethod
+    def _of_numbers(cls, value: Any) -> Any:
+        if isinstance(value, int | float) and not isinstance(value, bool):
+            raise refusal(f"must say which limit {value:g} is: write {{min: {value:g}}}, or {{max: {value:g}}}")
+        return value
+
     @model_validator(mode="after")
     def _bounded(self) -> "ThresholdKeys":
         if not self.model_fields_set & {"min", "max"}:

@@ -135,25 +135,40 @@ _TAG = re.compile(r"(?:&[^\s,\[\]{}]+\s+)?(!\S*)")
 
 def _explained(problem: str, lines: Sequence[str], number: int) -> str:
     """Return a problem of PyYAML in words of ours where a mistake of people is behind it; lines are not quoted."""
-    if problem == "but found another document":
-        return "a second document begins here; a gate file must be one document"
     line = lines[number - 1] if number <= len(lines) else ""
     before = [(at, text) for at, text in enumerate(lines[: number - 1], 1) if text.strip(" #")]
     at, above = before[-1] if before else (0, "")
     depth, depth_above = (len(text) - len(text.lstrip(" ")) for text in (line, above))
+    for place, text in ((number, line), (at, above)):
+        if text.strip() and text.lstrip(" ")[0].isspace():
+            return f"line {place} is indented by {_white(text.lstrip(' ')[0])}: use spaces"
     if "'\\t'" in problem:
-        return "a tab cannot indent: use spaces" + (f", as on line {at}" if at else "")
+        return "a tab stands where only spaces may: remove it"
     if "${" in line:
         return "variables such as ${NAME} are not expanded, and text with braces must be quoted"
     if problem.startswith("mapping values are not allowed") and depth > depth_above:
         return f"wrong indentation: this line has {depth} spaces, and line {at} has {depth_above}"
-    if problem.startswith("mapping values are not allowed"):
-        return "text with a colon and a space must be quoted"
-    if problem.startswith("expected <block end>"):
+    if problem.startswith("expected <block end>") and depth != depth_above:
         return f"wrong indentation: this line has {depth} spaces, and no key above it in its block has as many"
-    if problem == "could not find expected ':'":
-        return "a key needs a colon and a space behind it; it may be in the line above"
-    return problem[:200]
+    return next((words for start, words in _IN_WORDS.items() if problem.startswith(start)), problem[:200])
+
+
+def _white(char: str) -> str:
+    return "a tab" if char == "\t" else f"a white space that is no space (U+{ord(char):04X})"
+
+
+_IN_WORDS = {
+    "but found another document": "a second document begins here; a gate file must be one document",
+    "mapping values are not allowed": "text with a colon and a space must be quoted",
+    "expected <block end>": "text follows a quoted one: quote all of the value",
+    "could not find expected ':'": "a key needs a colon and a space behind it; it may be in the line above",
+    "found character": "text that begins with @, %, ` or another sign of YAML must be quoted",
+    "expected escape sequence": "in double quotes a backslash begins an escape: use single quotes",
+    "found unknown escape": "in double quotes a backslash begins an escape: use single quotes",
+    "expected ',' or": "a bracket or brace is not closed, or a comma is missing",
+    "found unexpected end of stream": "a quote is not closed",
+}
+"""What a mistake of people is behind a problem of PyYAML, by its first words."""
 
 
 def _refuse(what: str, node: Any, path: KeyPath) -> NoReturn:
