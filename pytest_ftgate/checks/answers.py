@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 from pytest_ftgate.checks.context import Context
 from pytest_ftgate.metrics.labels import LabelSet
-from pytest_ftgate.metrics.reading import renamed
+from pytest_ftgate.metrics.reading import read_leniently, renamed
 from pytest_ftgate.result import Check, called
 from pytest_ftgate.runs.measure import Measured
 from pytest_ftgate.text import plural, printable, quoted, shortened
@@ -183,7 +183,7 @@ def _other_names(
     wrong = [(answer, label) for answer, one, label in rows if one != label and answer and label]
     right = {answer for answer, one, label in rows if one == label}
     names = renamed(wrong, fewest=2) if labels is not None else {}
-    named = {a: b for a, b in names.items() if a not in right and labels is not None and labels.named_by(a) != b}
+    named = {a: b for a, b in names.items() if a not in right and read_leniently(a, "label", labels=labels) != b}
     return named if wrong and sum(answer in named for answer, _ in wrong) >= _SAME * len(wrong) else {}
 
 
