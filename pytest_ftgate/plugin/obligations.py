@@ -205,7 +205,7 @@ def _unmet(
             yield Unmet(name, f"{test} requires less than the gate file: {'; '.join(result.loosened)}")
         elif result.stage == "ready" and not ready:
             yield Unmet(name, f"{test} judged no candidate (stage: ready), which counts only as {name}:ready")
-    for test in (test for test, result in tests.items() if result is None):
+    for test in (one for one, result in tests.items() if result is None or (result.passed and one in seen.absent)):
         yield Unmet(name, seen.why(test), test if seen.absent.get(test) == BROKEN else None)
 
 

@@ -207,6 +207,8 @@ def hold_report(
             session.see_absent(item, f"was skipped: {_why_skipped(report)}")
         elif report.failed:
             session.see_absent(item, BROKEN)
+    elif report.when == "call":
+        session.see_absent(item, f"was skipped: {_why_skipped(report)}" if report.skipped else "")
     if result is None or result.passed or (report.when == "teardown" and not late):
         return
     heading, why = title(result).text, printable(headline(result))

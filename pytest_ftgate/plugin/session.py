@@ -290,8 +290,10 @@ class GateSession:
             self._seen.absent[test_id(item)] = DESELECTED
 
     def see_absent(self, item: pytest.Item, why: str) -> None:
-        """Record why a marked test was not judged."""
-        self._seen.absent[test_id(item)] = shortened(why)
+        """Record why a marked test was not judged, or did not run to its end; blank: it did, perhaps in a rerun."""
+        self._seen.absent.pop(test_id(item), None)
+        if why:
+            self._seen.absent[test_id(item)] = shortened(why)
 
     def hear_worker(self, plain: Mapping[str, Any]) -> None:
         """Add the results that an xdist worker sends at its end."""

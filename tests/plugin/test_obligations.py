@@ -65,6 +65,8 @@ OWED: dict[str, Row] = {
     "skip by a fixture": (marked(body="def test_gate(skipping): pass") | {"conftest.py": SKIPPED}, (), "later"),
     "skip of the class": (marked(body=LATER + "class TestGate:\n    def test_gate(self): pass"), (), "skipped: later"),
     "xfail, not run": (marked(body="@pytest.mark.xfail(run=False)\n" + TEST), (), "skipped: xfail(run=False)"),
+    "skip in the body": (marked(body="def test_gate(): pytest.skip('later')"), (), "was skipped: later"),
+    "xfail in the body": (marked(body="def test_gate(): pytest.xfail('later')"), (), "was skipped: xfail: later"),
     "a reason": (marked(body="@pytest.mark.xfail(run=False, reason='slow')\n" + TEST), (), "xfail(run=False): slow"),
     "a broken set-up": (marked(body="def test_gate(broken): pass") | {"conftest.py": BROKEN}, (), "set-up failed"),
     # left out: not among the tests of the run
@@ -141,7 +143,6 @@ def test_what_does_not_meet_it(
 MET: dict[str, dict[str, str]] = {
     "as it is": {},
     "a stricter mark": marked("'support', margin=0.1"),
-    "a body that skips": marked(body="def test_gate(): pytest.skip('later')"),
     "an expected failure": marked(body="@pytest.mark.xfail\ndef test_gate(): pass"),
     "a gate of a mark that is named": {"pytest.ini": "[pytest]\nftgate_required = orders\n"},
 }
@@ -167,15 +168,17 @@ def test_gates_and_other_tests_in_different_jobs(required: Project) -> None:
     assert required.report("gates", "-k", "nothing")["unjudged"][0]["name"] == "support"
 
 
-@pytest.mark.parametrize("left_out", ["skip", "-k"])
+@pytest.mark.parametrize("left_out", ["skip", "-k", "body"])
 def test_every_case_of_a_required_gate_counts(required: Project, left_out: str) -> None:
-    skip = ", marks=pytest.mark.skip(reason='later')" if left_out == "skip" else ""
-    cases = f"[pytest.param('ft'), pytest.param('bad'{skip})]"
-    body = f"@pytest.mark.parametrize('name', {cases})\ndef test_gate(name, ftgate_candidate): pass"
+    mark, body = ", marks=pytest.mark.skip(reason='later')", "pytest.skip('later') if name == 'bad' else "
+    skip = {"skip": mark, "body": body}.get(left_out, "")
+    cases = f"[pytest.param('ft'), pytest.param('bad'{skip if skip == mark else ''})]"
+    head = f"@pytest.mark.parametrize('name', {cases})\ndef test_gate(name, ftgate_candidate): "
+    body = f"{head}{skip if skip == body else ''}None"
     fixture = "@pytest.fixture\ndef ftgate_candidate(name): return f'recorded:{name}.jsonl'\n"
     required.gate_file(f"version: 1\ngates:\n  support: {{{GATE.partition(', candidate')[0]}}}\n")
     required.file("test_gate.py", f"{HEAD}{fixture}{MARK}{body}\n")
-    required.predictions("bad.jsonl", 60, wrong_at=range(30, 60))
+    required.predictions("bad.jsonl", 60, wrong_at=range(30, 60) if left_out != "body" else [])
     (unjudged,) = required.report(*(["-k", "not bad"] if left_out == "-k" else []))["unjudged"]
     assert unjudged["reason"].startswith("test_gate.py::test_gate[bad] was ")
     assert required.result.ret == 1
