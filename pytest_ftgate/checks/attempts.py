@@ -48,7 +48,7 @@ def find_attempt(
     """
     if answers is None and config.max_attempts is not None:
         with suppress(FtgateError):  # what is wrong is reported where the candidate is asked
-            (run,) = stored_runs([Job(candidate, test, config.repeats)], stores)
+            (run,) = stored_runs([Job(candidate, test, config.repeats, of_candidate=True)], stores)
             answers = None if run.unanswered else answers_of(run)
     attempt = Attempt(config, test, metric, _identity(candidate, config, test), fingerprint(test), answers=answers)
     return attempt.among(_earlier(config, stores.notes))

@@ -52,9 +52,12 @@ class RunName(NamedTuple):
 
     @property
     def recorded_as(self) -> str:
-        """Return the name of the run in recordings."""
-        own = {"latency": f"{self.role}_latency", "guard": f"{self.role} guard {self.part}"}
-        return own.get(self.purpose, self.role)
+        """Return the name of the run in recordings; the candidate's names, and no others, end in ``candidate``."""
+        own = {"latency": "latency", "guard": f"guard {self.part}"}.get(self.purpose)
+        if self.role == "candidate":
+            return f"{own}.candidate" if own else self.role
+        role = self.role.replace(".candidate", " candidate")
+        return f"{role} {own}" if own else role
 
 
 class Found(NamedTuple):
@@ -317,4 +320,4 @@ def jobs(gate: Context) -> dict[RunName, Job]:
     for guard in gate.parts.others:
         for role, model in gate.models.items():
             found[RunName("guard", role, guard.name)] = Job(model, guard.test, repeats)
-    return found
+    return {name: replace(job, of_candidate=name.role == "candidate") for name, job in found.items()}

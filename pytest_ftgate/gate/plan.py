@@ -169,7 +169,7 @@ def _plan(gate: Context, services: Services, preview: int) -> Plan:
     answered: dict[str, Run] = {}
     if preview:
         with calling(gate, services) as options:
-            few = {role: Job(model, first) for role, model in gate.models.items()}
+            few = {role: Job(model, first, of_candidate=role == "candidate") for role, model in gate.models.items()}
             answered = dict(zip(few, run_models(list(few.values()), **options), strict=True))
         if not any(run.unanswered for run in answered.values()):
             services.stores.finish(answered.values())

@@ -6,7 +6,7 @@ from typing import Any, get_args
 
 from pytest_ftgate import clock
 from pytest_ftgate.checks import advice, attempts, rules
-from pytest_ftgate.checks.context import Context, result_of
+from pytest_ftgate.checks.context import Context, RunName, result_of
 from pytest_ftgate.checks.freshness import keep_green, until_judged
 from pytest_ftgate.config import GateKeys
 from pytest_ftgate.errors import ConfigError, FtgateError, guarded
@@ -155,7 +155,8 @@ def _close(gate: Context, services: Services) -> Judged:
 def _recordings(gate: Context) -> dict[str, Run]:
     """Return all runs by their names in recordings, those over the test set with all of its examples."""
     whole = gate.attempt.runs if gate.attempt is not None else {}
-    return {**{name.recorded_as: run for name, run in gate.runs.items()}, **whole, **gate.judge_runs}
+    runs = {**gate.runs, **{RunName("test", role): run for role, run in whole.items()}}
+    return {**{name.recorded_as: run for name, run in runs.items()}, **gate.judge_runs}
 
 
 def _checks_of_others(gate: Context, hook: Any | None) -> list[Check]:

@@ -41,11 +41,15 @@ class RecordedRow(NamedTuple):
 
 
 class Recording(NamedTuple):
-    """Hold the answer that committed files record under one key, and the hashes of the inputs stated there."""
+    """Hold the answer that committed files record under one key, and the hashes of the inputs stated there.
+
+    ``of_candidate`` says that it serves only candidates, since no other file records it.
+    """
 
     prediction: Prediction
     where: Where
     inputs: set[str]
+    of_candidate: bool = False
 
     def prediction_for(self, example: Example) -> Prediction:
         """Return the answer. Raise :class:`ModelError` if it was made for none of these inputs.

@@ -141,7 +141,8 @@ def _evaluate(keys: Mapping[str, Any], request: pytest.FixtureRequest, session: 
     for one in metrics.values():
         refuse_judged(one, "measured by ftgate_evaluate", source=str(source))
     model = build_model(config.candidate, _surroundings(services), services.hook)
-    (run,) = run_models([Job(model, test)], stores=services.stores, offline=services.offline, budget=services.budget)
+    job = Job(model, test, of_candidate=True)
+    (run,) = run_models([job], stores=services.stores, offline=services.offline, budget=services.budget)
     missing = run.unanswered
     if run.fatal is not None:
         raise run.fatal

@@ -18,10 +18,14 @@ from pytest_ftgate.runs.jobs import Run
 
 _SLUG_CHARACTERS = 80
 _GREEN = ".green.json"
+_CANDIDATES = ".candidate"  # ends the names of what only serves candidates
 
 
 def read_recordings(folder: Path) -> dict[str, Recording]:
     """Return what all JSONL files below ``folder`` record, by the keys of the calls; rows without a key are skipped.
+
+    What only files named ``*.candidate.jsonl`` record serves candidates alone: a change that is judged by the rules of
+    the main branch may edit these files, and no others.
 
     Raise :class:`DataError` if the folder is missing, a row is not a prediction, or one key has two different answers.
     """
@@ -34,13 +38,14 @@ def read_recordings(folder: Path) -> dict[str, Recording]:
             cure="Create it with --ftgate-report=recordings:FOLDER, or remove ftgate_recordings from the ini file.",
         )
     found: dict[str, Recording] = {}
-    for path in sorted(folder.rglob("*.jsonl")):
+    theirs = {path: path.stem.endswith(_CANDIDATES) for path in sorted(folder.rglob("*.jsonl"))}
+    for path in sorted(theirs, key=theirs.__getitem__):
         for row in read_rows(path).rows.values():
             one = row.prediction
             if not one.key or one.completion is None:
                 continue
             where = Where(shown_path(path), row.line)
-            kept = found.setdefault(one.key, Recording(one, where, set()))
+            kept = found.setdefault(one.key, Recording(one, where, set(), theirs[path]))
             kept.inputs.update([row.input_sha256] if row.input_sha256 is not None else ())
             first = kept.prediction.completion
             if first is not None and first.text != one.completion.text:
@@ -100,9 +105,9 @@ def write_recordings(folder: Path, gate: str, runs: Mapping[str, Run], notes: Ma
 
     To be called with complete answers: see :func:`missing_answers`.
 
-    ``runs`` are named by role; ``notes`` are on the last green verdict, by name.
+    ``runs`` are by their names in recordings; ``notes`` are on the last green verdict, by name.
     """
-    written = [folder / f"{_slug(gate)}.{_slug(role)}.jsonl" for role in runs]
+    written = [folder / f"{_slug(gate)}.{_slug(name)}.jsonl" for name in runs]
     for path, run in zip(written, runs.values(), strict=True):
         write_whole(path, (json.dumps(row, ensure_ascii=False, allow_nan=False) + "\n" for row in _rows(run)))
     if notes:
@@ -141,5 +146,6 @@ def _as_written(completion: Completion) -> str:
 
 def _slug(name: str) -> str:
     """Return a file name that is valid on every system; a changed name gets a hash, so that it stays unique."""
+    name, end = name.removesuffix(_CANDIDATES), _CANDIDATES if name.endswith(_CANDIDATES) else ""
     words = re.sub(r"[^\w.-]+", "-", name).strip("-.")[:_SLUG_CHARACTERS]
-    return words if words == name else f"{words}-{sha256(name.encode()).hexdigest()[:8]}"
+    return (words if words == name else f"{words}-{sha256(name.encode()).hexdigest()[:8]}") + end

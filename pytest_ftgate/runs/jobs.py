@@ -57,7 +57,8 @@ class Job:
     """Describe a model that answers every example of a test set ``repeats`` times.
 
     The run ends early if ``usable`` is given and false for all of the first few answers, read without reasoning.
-    ``right`` counts right answers, to show a score while the model is asked.
+    ``right`` counts right answers, to show a score while the model is asked. ``of_candidate`` says that the model is
+    judged, so that recordings of candidates serve it.
     """
 
     model: Model
@@ -65,6 +66,7 @@ class Job:
     repeats: int = 1
     usable: Callable[[Completion], bool] | None = None
     right: Callable[[Sequence[tuple[Example, Completion]]], int] | None = None
+    of_candidate: bool = False
 
     @cached_property
     def keys(self) -> list[list[str]]:

@@ -110,8 +110,9 @@ def _look_up(job: Job, state: RunState, stores: Stores) -> ModelError | None:
     try:
         for row in job.keys if stores.recordings else ():
             for example, key in zip(job.test_set.examples, row, strict=True):
-                if key in stores.recordings and key not in found and key not in state:
-                    found[key] = stores.recordings[key].prediction_for(example)
+                kept = stores.recordings.get(key) if key not in found and key not in state else None
+                if kept is not None and (job.of_candidate or not kept.of_candidate):
+                    found[key] = kept.prediction_for(example)
     except ModelError as error:
         return error
     finally:

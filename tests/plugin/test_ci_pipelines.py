@@ -32,6 +32,7 @@ ACTION = ROOT / ".github" / "actions" / "ftgate" / "action.yml"
 PULL_REQUEST = EXAMPLES / "github" / "pull-request.yml"
 NIGHTLY = EXAMPLES / "github" / "nightly.yml"
 GITLAB = EXAMPLES / "gitlab" / ".gitlab-ci.yml"
+(INI,) = re.findall(r"```ini\n(.*?)```", (EXAMPLES / "README.md").read_text(encoding="utf-8"), re.DOTALL)
 KEY = "sk-of-the-nightly-run"
 PUSH_URL = "https://ftgate:push-token@gitlab.example/group/project.git"
 
@@ -103,8 +104,8 @@ class Checkout:
         gate = {**self.http.keys, "baseline": "prompted", "candidate": "tuned"}
         self.http.file("ftgate.yaml", yaml.safe_dump({"version": 1, "models": models, "gates": {"support": gate}}))
         self.http.file("prompt.md", "Answer with one label.")
-        self.http.file("pytest.ini", "[pytest]\nftgate_recordings = recordings\nftgate_required = all\n")
-        self.http.file("test_gate.py", "import pytest\n\n\n@pytest.mark.ftgate('support')\ndef test_gate(): pass\n")
+        self.http.file("pytest.ini", INI)
+        self.http.file("gates/test_gate.py", "import pytest\n@pytest.mark.ftgate('support')\ndef test_gate(): pass\n")
         self.http.file(".gitignore", ".ftgate/\n__pycache__/\nreports/\n")
         for name in ("base.jsonl", "ft.jsonl"):
             (self.http.path / name).unlink()

@@ -1,19 +1,25 @@
-"""Judge by main's rules: the git command of docs/ci.md, in a repository with each way to change the rules."""
+"""Judge by main's rules: the commands of docs/ci.md, in a repository with each way to change the rules."""
 
 from __future__ import annotations
 
 import re
 import shutil
 import subprocess
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
+import yaml
+from endpoint_project import EndpointProject, index_of
 from gate_project import Project, git, label, on_a_branch, wrong
 
 pytestmark = pytest.mark.skipif(not shutil.which("git") or not shutil.which("bash"), reason="there is no git or bash")
 
-DOCS = Path(__file__).parents[2] / "docs" / "ci.md"
-INI = "[pytest]\nftgate_required = all\n"
+DOCS = (Path(__file__).parents[2] / "docs" / "ci.md").read_text(encoding="utf-8")
+(INI,) = re.findall(r"```ini title=\"pytest.ini\"\n(.*?)```", DOCS, re.DOTALL)
+((RECIPE, COMMAND),) = re.findall(r"```sh\n([^`]*git restore.*?)python -m pytest (.*?)\n```", DOCS, re.DOTALL)
+ARGS = COMMAND.split()
 GATE = """version: 1
 gates:
   support:
@@ -78,16 +84,24 @@ SEEN_BY_THE_RECIPE: dict[str, dict[str, str]] = {
         **POOR, "gates/pytest.ini": "[pytest]\nftgate_config = ../easy.yaml\n", "easy.yaml": EASY,
         "gates/conftest.py": CONFTEST,
     },
+    "a submodule": {**POOR, ".gitmodules": "gates/evil"},
     "another ini file": {**POOR, "pytest.ini": "[pytest]\nftgate_config = easy.yaml\n", "easy.yaml": EASY},
 }  # fmt: skip
 SEEN_BY_THE_PLUGIN: dict[str, dict[str, str]] = {
     "a weakened threshold": {
         **POOR, "ftgate.yaml": EASY, "gates/test_gate.py": TEST.replace("t')", "t', margin=0.01)"),
     },
+    "a weaker confidence": {**GOOD, "ftgate.yaml": GATE.replace("repeats: 2", "repeats: 2\n    confidence: 0.6")},
     "lowered repeats": {ANSWERS: rows(56, 28), "ftgate.yaml": GATE.replace("repeats: 2", "repeats: 1")},
 }  # fmt: skip
 MORE = "".join(f'{{"input": "new question {i}", "expected": "{label(i)}"}}\n' for i in range(250))
 BETTER = {**BEST, "data/train.jsonl": MORE}
+
+
+REFUSED: dict[str, dict[str, str]] = {
+    "a folder of that name": {"data/train.jsonl/conftest.py": SWAP, "data/train.jsonl/rows.jsonl": MORE},
+    "a link": {"recordings/x.candidate.jsonl": "link"},
+}
 
 
 @pytest.fixture
@@ -105,39 +119,124 @@ def repo(project: Project) -> Project:
 
 
 def propose(project: Project, files: dict[str, str]) -> None:
-    """Commit a change."""
+    """Commit a change; a file that is a link or a submodule holds the attack of a new conftest."""
     for name, text in files.items():
-        project.file(name, text)
+        if (project.path / name).parent.is_file():
+            (project.path / name).parent.unlink()
+        if text == "link":
+            (project.path / name).symlink_to("../base.jsonl")
+        elif name == ".gitmodules":
+            project.file("sub/conftest.py", SWAP.replace("weak.jsonl", f"{text}/weak.jsonl"))
+            project.file("sub/weak.jsonl", rows(30))
+            project.file("sub/test_it.py", "def test_it(): pass\n")
+            on_a_branch(project.path / "sub")
+            git(project.path, "submodule", "add", "-q", "./sub", text)
+            shutil.rmtree(project.path / "sub")
+        else:
+            project.file(name, text)
     git(project.path, "add", "-A")
     git(project.path, "commit", "-q", "-m", "change")
 
 
-def restore(project: Project) -> None:
-    """Bring back main's rules as the documentation says."""
-    (command,) = re.findall(r"^git restore .*?[^\\]\n", DOCS.read_text(encoding="utf-8"), re.MULTILINE | re.DOTALL)
-    subprocess.run(["bash", "-ec", command], cwd=project.path, check=True, capture_output=True)
+def restore(project: Project) -> int:
+    """Bring back main's rules as the documentation says; return the exit status."""
+    return subprocess.run(["bash", "-ec", RECIPE], cwd=project.path, check=False, capture_output=True).returncode
 
 
 def test_an_honest_better_candidate_with_new_training_rows_is_green(repo: Project) -> None:
-    assert repo.run_apart("gates").ret == 0
+    assert repo.run_apart(*ARGS).ret == 0
     propose(repo, BETTER)
-    restore(repo)
-    repo.run_apart("gates").assert_outcomes(passed=1)
+    assert restore(repo) == 0
+    repo.run_apart(*ARGS).assert_outcomes(passed=1)
 
 
 @pytest.mark.parametrize("files", SEEN_BY_THE_RECIPE.values(), ids=SEEN_BY_THE_RECIPE)
 def test_the_recipe_alone_makes_a_poor_candidate_red(repo: Project, files: dict[str, str]) -> None:
+    repo.file("pytest.ini", INI.replace("ftgate_forbid_weakening = true\n", ""))
+    git(repo.path, "commit", "-qam", "allow")
+    git(repo.path, "update-ref", "refs/remotes/origin/main", "HEAD")
     propose(repo, files)
-    assert repo.run_apart("gates").ret == 0  # by the rules of the change
-    restore(repo)
-    assert repo.run_apart("gates").ret == pytest.ExitCode.TESTS_FAILED
+    assert repo.run_apart(*ARGS).ret == 0  # by the rules of the change
+    assert restore(repo) == 0
+    assert repo.run_apart(*ARGS).ret == pytest.ExitCode.TESTS_FAILED
 
 
 @pytest.mark.parametrize("files", SEEN_BY_THE_PLUGIN.values(), ids=SEEN_BY_THE_PLUGIN)
 def test_the_gate_file_is_the_changes_and_compared_by_the_plugin(repo: Project, files: dict[str, str]) -> None:
-    repo.file("pytest.ini", f"{INI}ftgate_forbid_weakening = true\n")
-    git(repo.path, "commit", "-qam", "forbid")
-    git(repo.path, "update-ref", "refs/remotes/origin/main", "HEAD")
     propose(repo, files)
-    restore(repo)
-    assert repo.run_apart("gates").ret == pytest.ExitCode.TESTS_FAILED
+    assert restore(repo) == 0
+    assert repo.run_apart(*ARGS).ret == pytest.ExitCode.TESTS_FAILED
+
+
+@pytest.mark.parametrize("files", REFUSED.values(), ids=REFUSED)
+def test_what_stays_the_changes_is_files(repo: Project, files: dict[str, str]) -> None:
+    propose(repo, files)
+    assert restore(repo) == 1
+
+
+# --- recorded answers ------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def asked(http: EndpointProject) -> EndpointProject:
+    """Return such a project whose models are asked and recorded, with all that has a file of its own."""
+    http.test_set(60, "guard.jsonl", prefix="g", input="other question {}".format)
+    http.file(".gitignore", ".ftgate/\n__pycache__/\n")
+    http.file("pytest.ini", INI)
+    http.file("gates/test_gate.py", TEST)
+    (http.path / "data").mkdir()
+    (http.path / "train.jsonl").rename(http.path / "data/train.jsonl")
+    with_candidate(http)
+    on_a_branch(http.path)
+    record(http)
+    propose(http, {})
+    git(http.path, "update-ref", "refs/remotes/origin/main", "HEAD")
+    return http
+
+
+def with_candidate(http: EndpointProject, revision: str = "1") -> None:
+    keys = {**http.keys, "training_set": "data/train.jsonl", "max_attempts": 3}
+    keys |= {"baseline": http.model("base", few_shot=2), "candidate": http.model("ft", revision=revision)}
+    keys["guards"] = {"other": {"test_set": "guard.jsonl", "max_drop": 0.5}}
+    http.file("ftgate.yaml", yaml.safe_dump({"version": 1, "gates": {"support": keys}}))
+
+
+def record(http: EndpointProject) -> None:
+    assert http.run_apart("gates/", "--ftgate-report=recordings:recordings").ret == 0
+    shutil.rmtree(http.path / ".ftgate")
+
+
+def right_on(**first: int) -> Callable[[dict[str, Any]], str]:
+    """Return what answers for the models, which are right on so many examples."""
+    return lambda body: (label if index_of(body) < first[body["model"]] else wrong)(index_of(body))
+
+
+def test_guards_and_attempts_of_an_honest_change_are_its_own(
+    asked: EndpointProject, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked.server.answer = right_on(base=40, ft=60)
+    with_candidate(asked, revision="2")
+    record(asked)
+    propose(asked, {})
+    assert restore(asked) == 0
+    monkeypatch.setenv("CI", "true")
+    asked.run_apart(*ARGS).assert_outcomes(passed=1)
+    asked.file("ftgate-attempts.jsonl", "")
+    assert asked.run_apart(*ARGS).ret == 1
+
+
+@pytest.mark.parametrize("honest", [True, False])
+def test_a_baseline_with_new_few_shot_examples_is_asked_afresh(asked: EndpointProject, honest: bool) -> None:
+    """No file of the change serves the baseline: a forged answer is not found, and neither is an honest one."""
+    asked.server.answer = right_on(base=40 if honest else 32, ft=54)
+    asked.file("data/train.jsonl", MORE)
+    with_candidate(asked, revision="2" if not honest else "1")
+    record(asked)
+    answers = (asked.path / "recordings/support.baseline.jsonl").read_text(encoding="utf-8")
+    propose(asked, {"recordings/zz.candidate.jsonl": answers})
+    assert restore(asked) == 0
+    asked.run_apart(*ARGS).assert_outcomes(errors=1)
+    asked.server.answer = right_on(base=40 if honest else 56, ft=54)
+    asked.forget()
+    assert asked.run_apart("gates/").ret == (0 if honest else 1)
+    assert {model for model, _ in asked.asked} == {"base"}
