@@ -280,7 +280,7 @@ def _within_limit(gate: Context, spec: EconomicsKeys, costs: Costs, unknown: Unk
         now = f"{show_number(calls)} calls per month cost {show_usd(calls * costs.baseline)} with {now}"
         after = f"{now}; {_subject(gate, spec)} {after}{'' if isnan(days) else _not_counted(left_out)}"
         advice = None if status == "pass" else "Do not train: it would save too little at this number of calls."
-        yield Check("headroom", status, f"{after} {limit}", _known(days), **required, advice=advice, action="stop")
+        yield Check("economics", status, f"{after} {limit}", _known(days), **required, advice=advice, action="stop")
         return
     advice = "Keep the baseline until there are more calls, or reduce the cost of training."
     advice = None if status == "pass" else advice

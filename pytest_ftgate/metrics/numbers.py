@@ -25,6 +25,7 @@ _LONGEST = 400  # of an answer that may be a number; exact arithmetic of longer 
 @dataclass(frozen=True)
 class _OfNumbers(Metric):
     reading: Reading
+    of_numbers = True
 
     def bare(self) -> Metric:
         return replace(self, reading=Reading())

@@ -31,6 +31,7 @@ class Metric(ABC):
             together have a value, as for averages over labels.
         low, high: the range of the value, and of the score of one example.
         uses_labels: the expected outputs are labels from a small set.
+        of_numbers: outputs are compared as numbers, and are no labels.
         calls_tools: answers are compared as tool calls, and the text of an answer without any is not compared.
         compares: answers are compared with the expected outputs; otherwise any answer may have the best score.
         pairwise: the answers of two models are compared, so one model alone has no score.
@@ -46,6 +47,7 @@ class Metric(ABC):
     high: float = 1.0
     greater_is_better: bool = True
     uses_labels: bool = False
+    of_numbers: bool = False
     calls_tools: bool = False
     compares: bool = True
     pairwise: bool = False

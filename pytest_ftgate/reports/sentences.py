@@ -26,6 +26,7 @@ FINISHES = {"refusal": "refused", "filtered": "filtered", "cut_off": "cut off", 
 
 _HEADLINE_CHARACTERS = 160
 _HASH_DIGITS = 12
+_LOWER_CONFIDENCE = 0.9
 _ENOUGH = 200  # examples from which on the gain that can be shown is not told
 
 
@@ -68,7 +69,11 @@ def stage_sentence(result: GateResult) -> str | None:
     """Return what the verdict means before training, None after training."""
     if result.stage != "ready":
         return None
-    return "READY: train now" if result.passed else "NOT READY: do not train yet"
+    if not result.passed:
+        return "NOT READY: do not train yet"
+    if result.economics is not None and result.economics.breaks_even is False:
+        return "READY: a gain can be shown, but at these costs training never pays for itself"
+    return "READY: train now"
 
 
 # --- the gain ------------------------------------------------------------------------------------------------
@@ -86,7 +91,7 @@ def changed(result: GateResult) -> str:
 def detectable_sentence(result: GateResult) -> str | None:
     """Return the real gain that passes in four of five runs, if the models differ as often as measured.
 
-    None if no bound was measured, and from 200 examples on.
+    Where that is more than the baseline leaves, no gain does. None if no bound was measured, and from 200 examples on.
     """
     n, lower, confidence = result.n or _ENOUGH, result.lower_bound, result.confidence
     if n >= _ENOUGH or result.gain is None or lower is None or confidence is None:
@@ -96,8 +101,20 @@ def detectable_sentence(result: GateResult) -> str | None:
     target = {"observed": -inf, "significant": below, "proven": least + below}
     evidence = "proven" if result.max_drop is not None else result.evidence or "proven"
     gain = max(least, target[evidence]) + below * normal.inv_cdf(0.8) / normal.inv_cdf(confidence)
+    if gain > _room(result):
+        cure = "a lower margin" if confidence <= _LOWER_CONFIDENCE else f"confidence: {_LOWER_CONFIDENCE}"
+        return f"no possible gain passes 4 times in 5: add examples, or try {cure}"
     shown = show_difference(gain, share=is_share(result.metric_range))
     return f"with {plural(n, 'example')}, a real gain of {shown} passes 4 times in 5"
+
+
+def _room(result: GateResult) -> float:
+    """Return the largest gain over the baseline's value that the metric's range allows."""
+    (low, high), old, new = result.metric_range or (-inf, inf), result.baseline.value, result.candidate.value
+    if old is None or new is None or _is_of_pairs(result):
+        return high - low
+    rising = (result.gain or 0.0) * (new - old)  # negative where lower is better, 0 where that cannot be told
+    return max(high - old if rising >= 0 else -inf, old - low if rising <= 0 else -inf)
 
 
 def examples(result: GateResult, most: int | None = None) -> tuple[str, tuple[Flip, ...]]:

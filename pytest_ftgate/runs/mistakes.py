@@ -101,6 +101,9 @@ def _kinds(
     """Return the kind of each answer, ``[repeat][example]``."""
     right = _right(metric, examples, one)
     label_kind = cache(partial(_label_kind, labels=labels)) if labels else None
+    if metric.separator is not None:
+        known = {label for one in examples for label in _several(metric, expected_text(one.expected))}
+        label_kind = cache(partial(_several_kind, metric, known))
     return [
         [
             RIGHT if right[r][i] else _kind(prediction.completion, examples[i], wanted[i], label_kind)
@@ -182,6 +185,17 @@ def _label_kind(answer: str, labels: LabelSet) -> str:
     return "wrong_format" if wrapped else "unknown_label"
 
 
+def _several_kind(metric: Metric, known: set[str], answer: str) -> str:
+    """Return what is wrong with several labels: one is in no expected output, or they are those of other examples."""
+    found = _several(metric, answer)
+    return "wrong_label" if found and known.issuperset(found) else "unknown_label"
+
+
+def _several(metric: Metric, text: str) -> list[str]:
+    (found,) = metric.answers_read([text])
+    return [] if found is None else parse_json(found)
+
+
 def _is_json(text: str) -> bool:
     try:
         parse_json(text)
@@ -202,8 +216,11 @@ def _counted(kinds: Sequence[Sequence[str]]) -> dict[str, int]:
 def labels_of(metric: Metric, examples: Sequence[Example]) -> LabelSet | None:
     """Return the labels of the test set; None if its outputs are not labels.
 
-    They are not labels if most of them differ, some are not plain values, or all are blank.
+    They are not labels if most of them differ, some are not plain values, all are blank, or they are compared as
+    numbers or as several labels.
     """
+    if metric.of_numbers or metric.separator is not None:
+        return None
     made = metric.label_set
     if made is None or made.inside is None:
         expected = [example.expected for example in examples]

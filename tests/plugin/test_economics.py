@@ -97,7 +97,7 @@ def test_a_smaller_model_is_priced_before_it_is_trained(priced: Project) -> None
         "highest_usd_per_1000_calls": 2.4 - upfront / 180 * 365 / 12 / 200,
     }
     assert {key: found[key] for key in expected} == pytest.approx(expected, rel=1e-4)
-    assert (statuses(gate)["headroom"], gate["verdict"]) == ("pass", "pass")
+    assert (statuses(gate)["economics"], gate["verdict"]) == ("pass", "pass")
     sentence = (
         "At 200,000 calls per month a candidate at candidate_price, with the baseline's tokens, saves $408 per month "
         "and pays for itself after 155 days (1,017,554 calls). Above $0.6461 per 1,000 calls (1.8 times "

@@ -70,6 +70,36 @@ def test_kinds_of_mistakes_with_json(answer: str, kind: str) -> None:
     assert (found.confusions, found.labels) == ((), ())
 
 
+SEVERAL = [["a", "b"], ["b"], ["c", "a"], ["d"]] * 3
+
+
+@pytest.mark.parametrize("name", ["labels_f1", "labels_exact"])
+@pytest.mark.parametrize(
+    ("answer", "kind"),
+    [
+        ("b, zz", "unknown_label"),
+        ('{"a": 1}', "unknown_label"),
+        ("C", "wrong_label"),
+        ("", "empty"),
+        ("[]", "unknown_label"),
+    ],
+)
+def test_kinds_of_mistakes_with_several_labels(name: str, answer: str, kind: str) -> None:
+    right = [json.dumps(one) for one in SEVERAL]
+    found = diagnosed(SEVERAL, [answer, *right[1:]], None, name=name)
+    assert (found.baseline, found.labels) == ({"right": 11, kind: 1}, ())
+
+
+@pytest.mark.parametrize(
+    "metric", [{"name": "absolute_error", "low": 0, "high": 20}, {"name": "within", "tolerance": 1}]
+)
+def test_numbers_are_no_labels(metric: dict[str, Any]) -> None:
+    expected = [float(i % 3) for i in range(12)]
+    found = diagnosed(expected, ["19", *["0.5"] * 11], None, **metric)
+    assert (found.labels, found.confusions) == ((), ())
+    assert found.baseline.keys() == {"right", "wrong"}
+
+
 def test_free_text_is_right_or_wrong() -> None:
     expected = [f"sentence number {i}" for i in range(6)]
     found = diagnosed(expected, ["another one", *expected[1:]], None, name="exact_match")

@@ -7,7 +7,17 @@ import pytest
 from pytest_ftgate.reports.json import Session, report
 from pytest_ftgate.reports.markdown import document
 from pytest_ftgate.reports.text import block, title
-from pytest_ftgate.result import Check, Diagnosis, Flip, GateResult, LabelScore, ModelResult, PartResult, verdict_of
+from pytest_ftgate.result import (
+    Check,
+    Diagnosis,
+    Economics,
+    Flip,
+    GateResult,
+    LabelScore,
+    ModelResult,
+    PartResult,
+    verdict_of,
+)
 from pytest_ftgate.statistics.evidence import Question
 from pytest_ftgate.statistics.methods import by_exact_test
 from pytest_ftgate.statistics.planning import chances
@@ -58,6 +68,22 @@ def text_of(result, verbosity=0):
     return "\n".join(line.text for line in block(result, verbosity=verbosity))
 
 
+@pytest.mark.parametrize(
+    ("verdict", "breaks_even", "shown"),
+    [
+        ("pass", True, "READY: train now"),
+        ("pass", None, "READY: train now"),
+        ("pass", False, "READY: a gain can be shown, but at these costs training never pays for itself"),
+        ("fail", False, "NOT READY: do not train yet"),
+    ],
+)
+def test_ready_does_not_say_to_train_for_nothing(verdict, breaks_even, shown):
+    costs = Economics(None, None, None, None, 1, None, None, breaks_even, None, None, "s")
+    checks = (Check("headroom", verdict, "m"),)
+    result = gate(stage="ready", verdict=verdict, checks=checks, economics=costs)
+    assert all(shown in text for text in (text_of(result), document([result], Session())))
+
+
 @pytest.mark.parametrize("proven", [True, False])
 def test_a_green_block_says_where_the_margin_is_not_proven(proven):
     assert ("not proven" in " ".join(text_of(gate(margin_proven=proven)).split())) is not proven
@@ -69,12 +95,30 @@ def test_a_small_test_set_says_which_gain_it_can_show(n, wins, losses, evidence)
     """That gain passes in about four of five runs, by the exact test, if the models differ as often as measured."""
     asked = {"margin": 0.05, "confidence": 0.95, "evidence": evidence}
     found = by_exact_test(wins, losses, n, Question(**asked))
-    result = gate(n=n, gain=(wins - losses) / n, lower_bound=found.lower, evidence=evidence)
+    facts = {"baseline": ModelResult("b", value=0.5), "lower_bound": found.lower, "evidence": evidence}
+    result = gate(n=n, gain=(wins - losses) / n, **facts)
     (shown,) = re.findall(rf"with {n} examples, a real gain of \+(\S+) points passes 4 times in 5", text_of(result))
     assert shown in document([result], Session())
     passed = chances(n, gain=float(shown) / 100, disagreement=(wins + losses) / n, **asked).passed
     assert passed == pytest.approx(0.8, abs=0.08)
     assert "4 times in 5" not in text_of(replace(result, n=200))
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "changes", "shown"),
+    [
+        (0.6, 0.7, {}, "a real gain of +37.9 points passes 4 times in 5"),
+        (0.7, 0.8, {}, "no possible gain passes 4 times in 5: add examples, or try confidence: 0.9"),
+        (0.7, 0.8, {"confidence": 0.9}, "no possible gain passes 4 times in 5: add examples, or try a lower"),
+        (0.3, 0.2, {}, "no possible gain passes"),  # lower is better
+        (0.7, 0.7, {"gain": 0.0, "lower_bound": -0.1, "margin": 0.68}, "no possible gain passes"),
+        (0.6, 0.5, {}, "a real gain of +37.9 points passes 4 times in 5"),
+    ],
+)
+def test_a_gain_that_the_baseline_leaves_no_room_for_is_not_promised(old, new, changes, shown):
+    facts = {"n": 60, "gain": 0.1, "lower_bound": 0.01, "margin": 0.333, "evidence": "observed"}
+    models = {"baseline": ModelResult("b", value=old), "candidate": ModelResult("c", value=new)}
+    assert shown in text_of(gate(**{**facts, **models, **changes}))
 
 
 def test_three_warnings_are_a_line_each_and_the_others_are_counted():
