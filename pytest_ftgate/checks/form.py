@@ -244,14 +244,21 @@ def _advice(gate: Context, found: Reread, improved: Mapping[str, Sequence[int]])
         models = " and ".join(f"the {role}" if role in ("baseline", "candidate") else called(role) for role in roles)
         prompted = ", prompted as in the training rows" if all(gate.asked(role).has_prompt for role in roles) else ""
         yield (
-            f"Make {models} answer with the expected text alone{prompted}; or let the metric read such answers: "
-            "pattern, json_field or normalize."
+            f"Make {models} answer with the expected text alone{prompted}; or let the metric read such answers"
+            f"{_ways_to_read(gate.deciding)}."
         )
         return
     if improved[found.role]:
         prompt = f"; add to its prompt: {_instruction(gate)}" if gate.asked(found.role).has_prompt else "."
         yield f"Ask {opponent(found.role)} for the bare answer{prompt}"
     yield "If the form itself is what you train, write goal: format."
+
+
+def _ways_to_read(metric: Metric) -> str:
+    """Return the options of a metric that say how answers are read: ``: pattern, json_field or normalize``."""
+    if metric.label_set is not None:
+        return ": pattern, json_field or normalize"
+    return ": pattern or json_field" if metric.of_numbers else ": normalize" if hasattr(metric, "normalization") else ""
 
 
 def _raise_limit(spec: ModelSpec, who: str) -> str:
