@@ -91,6 +91,30 @@ def test_each_finding_is_judged_as_the_gate_says(project: Project, level: str | 
     mentions(check(gate, "chat_format"), "train.jsonl:214")
 
 
+@pytest.mark.parametrize(
+    ("tested", "trained", "parts"),
+    [
+        ("Card_Lost", "card_lost", ("'Card_Lost' (test.jsonl:1; did you mean 'card_lost'?)", "misspelt")),
+        ("card_losts", "card_lost", ("did you mean 'card_lost'?",)),
+        ("lost-card", "card_lost", ("did you mean 'card_lost'?",)),
+        ("card_loan", "card_lost", ("'card_loan' (test.jsonl:1), ", "Add training examples")),
+        ("level_1_2", "level_2_1", ("'level_1_2' (test.jsonl:1), ", "Add training examples")),
+        ("+", "-", ("Add training examples",)),
+        (None, "intent/{}", ("against 'intent/", "'refund' (test.jsonl:1)", "'invoice' (test.jsonl:2)", "alike")),
+        (None, "{:.1}", ("no label of the test set is in the training set", "against 'r' (train.jsonl:1)")),
+    ],
+)
+def test_labels_that_are_written_in_another_way(
+    project: Project, tested: str | None, trained: str, parts: tuple[str, ...]
+) -> None:
+    project.test_set(60, expected=lambda i: label(i) if i or tested is None else tested)
+    names = [trained.format(label(i)) if tested is None else trained if i % 4 == 3 else label(i) for i in range(240)]
+    project.training_set(
+        0, ({"input": f"what a person once asked {i}", "expected": one} for i, one in enumerate(names))
+    )
+    mentions(check(project.judge(), "labels_missing"), *parts)
+
+
 def two_gates(project: Project, between: str = "", **keys: Any) -> None:
     other = project.mark(name="other", **keys)
     project.gate_test(f"def test_gate():\n    pass\n\n\n{between}{other}\ndef test_other(): pass\n", name="one", **keys)

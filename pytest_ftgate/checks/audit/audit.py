@@ -159,11 +159,13 @@ class Labels:
         only_in_test: labels without a training row, sorted.
         rare: labels of the test set with fewer than ``HARDLY`` training rows, with their number; rarest first.
         counts: training rows by label, most frequent first; also empty if few labels repeat.
+        apart: whether the test set has several labels, and the training set none of them.
     """
 
     only_in_test: tuple[str, ...] = ()
     rare: Mapping[str, int] | None = None
     counts: Mapping[str, int] | None = None
+    apart: bool = False
 
     @property
     def imbalance(self) -> float | None:
@@ -191,7 +193,8 @@ def compare_labels(training: Sequence[Sequence[str] | None], test: Sequence[Sequ
         return Labels(only_in_test)
     rare = sorted((counts[label], label) for label in in_test & counts.keys() if counts[label] < HARDLY)
     ordered = sorted(counts.items(), key=lambda item: (-item[1], item[0]))
-    return Labels(only_in_test, {label: count for count, label in rare}, dict(ordered))
+    apart = len(only_in_test) == len(in_test) > 1 and bool(counts)
+    return Labels(only_in_test, {label: count for count, label in rare}, dict(ordered), apart)
 
 
 @lru_cache(maxsize=10_000)

@@ -16,7 +16,7 @@ from pytest_ftgate.checks.context import Context
 from pytest_ftgate.config.data import max_tokens
 from pytest_ftgate.data import DataSet, expected_text
 from pytest_ftgate.result import Action, Check, Status, Threshold
-from pytest_ftgate.text import plural, printable
+from pytest_ftgate.text import nearest, plural, printable
 
 _MOST_CONFLICTS = 100
 """The gate fails if more than one row in this many contradicts an earlier one."""
@@ -24,14 +24,12 @@ _MOST_CONFLICTS = 100
 _MOST_IMBALANCE = 10
 """Highest ratio of the rows of the most frequent label to those of the rarest that is not reported."""
 
-_MISSPELT = 0.8
-"""Least similarity, from 0 to 1, of a label to the one that was meant; their first and last letters are the same."""
-
 _NEAR = f"at least {100 * NEAR:g} % similar text"
 _NAMED = 3
 """Rows, pairs or labels that a message names; the rest is counted."""
 
-_DIGITS = re.compile(r"\d+")
+_DIGITS, _WORDS = re.compile(r"\d+"), re.compile(r"[^\W_]+")
+_MISSPELT = 0.8  # least similarity, from 0 to 1, of a label to the one that was meant
 _REMOVED = 5
 """Rows to remove that an advice names."""
 
@@ -116,10 +114,10 @@ class _Audited:
     def misspelt(self) -> dict[str, str]:
         """Return the labels of the test set that look like a misspelt one, each with the label that was meant."""
         counts, found = self.audit.labels.counts or {}, dict[str, str]()
-        for label in self.audit.labels.only_in_test:
-            for meant in difflib.get_close_matches(label, counts, 1, _MISSPELT):
-                if (label[0], label[-1], *_DIGITS.findall(label)) == (meant[0], meant[-1], *_DIGITS.findall(meant)):
-                    found[label] = meant
+        for label in () if self.audit.labels.apart else self.audit.labels.only_in_test:
+            meant = nearest(label, counts)
+            if meant is not None and _is_slip(label.casefold(), meant.casefold()):
+                found[label] = meant
         return found
 
     def share(self, count: int, singular: str, several: str) -> str:
@@ -163,6 +161,16 @@ class _Audited:
             labels = labels_in(expected_text(example.expected).strip(), self.gate.deciding.separator) or ()
             found |= {label: str(data.where(row)) for label in labels if label in wanted and label not in found}
         return found
+
+
+def _is_slip(label: str, meant: str) -> bool:
+    """Return whether a label differs by its order, its separators, a plural or a few letters, but by no digits."""
+    words = sorted(_WORDS.findall(label))
+    if _DIGITS.findall(label) != _DIGITS.findall(meant) or not words:
+        return False
+    one, other = (text.removesuffix("s") or text for text in (label, meant))
+    alike = difflib.SequenceMatcher(None, one, other).ratio() >= _MISSPELT
+    return words == sorted(_WORDS.findall(meant)) or (alike and (one[0], one[-1]) == (other[0], other[-1]))
 
 
 def _more(count: int, named: int = _NAMED) -> str:
@@ -209,6 +217,11 @@ def _group_overlap(a: _Audited, count: int) -> str:
 
 def _labels_missing(a: _Audited, _count: int) -> str:
     missing, rare = a.audit.labels.only_in_test, a.audit.labels.rare or {}
+    if a.audit.labels.apart:
+        first = " and ".join(f"{_quoted(one)} ({place})" for one, place in a.first_rows(a.test, missing[:2]).items())
+        known = [*(a.audit.labels.counts or {})][:2]
+        other = " and ".join(f"{_quoted(one)} ({place})" for one, place in a.first_rows(a.training, known).items())
+        return f"no label of the test set is in the training set: {first} against {other}"
     parts = []
     if missing:
         places = a.first_rows(a.test, missing)
@@ -299,7 +312,13 @@ FINDINGS: tuple[Finding, ...] = (
         "warn",
         lambda a: len(a.audit.labels.only_in_test) + len(a.audit.labels.rare or {}),
         _labels_missing,
-        lambda a: "Correct the labels that are misspelt." if a.misspelt else "Add training examples with these labels.",
+        lambda a: (
+            "Write the labels alike in both sets."
+            if a.audit.labels.apart
+            else "Correct the labels that are misspelt."
+            if a.misspelt
+            else "Add training examples with these labels."
+        ),
     ),
     Finding(
         "imbalance",
