@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from typing import Any, NamedTuple
 
 from pytest_ftgate.data.lines import Lines
-from pytest_ftgate.data.strict_json import parse_object
+from pytest_ftgate.data.strict_json import parse_object, rows_of
 from pytest_ftgate.errors import DataError, Where
 from pytest_ftgate.text import excerpt, kind_of, listed
 
@@ -111,9 +111,9 @@ def _shown(value: Any) -> str:
 
 
 def table_of(given: Any) -> Table | None:
-    """Return the rows of a frame of pandas, polars or Arrow, or of a ``datasets.Dataset``; None for other objects."""
+    """Return the rows of a frame of pandas, polars or Arrow, a ``datasets.Dataset``, or lists of columns; else None."""
     if isinstance(given, Mapping):
-        return None
+        return Table(rows) if (rows := rows_of(given)) else None
     if (features := getattr(given, "features", None)) is not None and isinstance(features, Mapping):
         return Table(given, class_labels(features))
     if hasattr(given, "collect") and hasattr(given, "collect_schema"):  # a lazy frame of polars

@@ -2,6 +2,7 @@
 
 import csv
 import os
+import re
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -161,7 +162,7 @@ def _how(path: Path, written: str | None) -> tuple[str, Format | None]:
     return file or "jsonl", form
 
 
-# --- CSV with a header, separated by commas, semicolons or tabs ------------------------------------------------------
+# --- CSV with a header, separated by commas, semicolons, tabs or | ----------------------------------------------------
 
 DELIMITERS = {".csv": ",", ".tsv": "\t"}
 _LARGEST_CELL = 2**31 - 1  # characters; the largest limit that works on every platform
@@ -203,9 +204,12 @@ def csv_header(lines: Lines) -> list[str]:
 
 def _rows(lines: Lines, usual: str | None = None) -> Iterator[tuple[int, list[str]]]:
     """Yield the number of the first line and the cells of each row; blank lines are not rows."""
-    header = next((text for text in lines if not text.isspace()), "")
-    usual = usual or DELIMITERS.get(suffix_of(Path(lines.path)), ",")
-    reader = csv.reader(chain([header], lines), strict=True, delimiter=_delimiter(header, usual))
+    filled = (text for text in lines if not text.isspace())
+    header, sign = next(filled, ""), ""
+    if declared := re.fullmatch(r"sep=(.)\s*", header):  # by a spreadsheet
+        header, sign = next(filled, ""), declared[1]
+    sign = sign or _delimiter(header, usual or DELIMITERS.get(suffix_of(Path(lines.path)), ","))
+    reader = csv.reader(chain([header], lines), strict=True, delimiter=sign)
     line = lines.number
     while True:
         before = csv.field_size_limit(_LARGEST_CELL)  # a global of the process, so it is raised for one row at a time
@@ -225,7 +229,7 @@ def _rows(lines: Lines, usual: str | None = None) -> Iterator[tuple[int, list[st
 def _delimiter(header: str, usual: str) -> str:
     """Return the sign that divides the header into the most cells."""
     line = header.splitlines()[:1]
-    return max((usual, ",", ";", "\t"), key=lambda sign: len(next(csv.reader(line, delimiter=sign), ())))
+    return max((usual, ",", ";", "\t", "|"), key=lambda sign: len(next(csv.reader(line, delimiter=sign), ())))
 
 
 def _broken(lines: Lines, line: int, error: csv.Error) -> DataError:
@@ -250,7 +254,10 @@ def _check_header(names: list[str], check: Callable[[list[str]], None] | None) -
         if check is not None:
             check(names)
     except DataError as error:
-        raise DataError(f"{error.what} in the header", **error.parts()) from None
+        parts = error.parts()
+        if re.match(r"#\s*\w", names[0]) or (len(names) == 1 and not names[0].isidentifier()):
+            parts["cure"] = "the first line must name the columns, separated by commas, semicolons, tabs or |"
+        raise DataError(f"{error.what} in the header", **parts) from None
 
 
 def _row(header: list[str], cells: list[str]) -> dict[str, str]:

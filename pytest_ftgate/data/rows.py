@@ -3,6 +3,7 @@
 import hashlib
 import json
 import os
+import re
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
@@ -32,17 +33,28 @@ _USUAL = {
 }
 """Names of these columns that are understood where exactly one of them is there."""
 
-_LIKELY = {
-    **_USUAL,
-    "input": (*_USUAL["input"], "message", "messages"),
-    "messages": ("conversation", "conversations", "dialog", "chat"),
-}
-"""Names that errors suggest."""
+_LIKELY = {"input": ("message", "messages"), "messages": ("conversation", "conversations", "dialog", "chat")}
+"""Further names that errors suggest."""
 
 NEVER = frozenset(("rejected", "non_preferred_output", "kto_tag", "chosen_score", "score_chosen", "score_rejected"))
 """Columns that are never suggested: they hold what a model must not answer, or only judge it."""
 
 _ABSENT: Any = object()
+
+
+def _part_of(path: str) -> str | None:
+    """Return the part of an example that a path names: its first word, or its singular, which is a usual name."""
+    words = [{word, word.removesuffix("s")} for word in path.strip().lower().split(".")]
+    return next((part for one in words for part, names in _USUAL.items() if not one.isdisjoint(names)), None)
+
+
+def _leaves(row: Mapping[str, Any], above: str = "") -> Iterator[tuple[str, Any]]:
+    """Yield the path and the value of everything in a row that is not an object: ``answers.text``."""
+    for key, value in row.items():
+        if isinstance(value, Mapping) and value:
+            yield from _leaves(value, f"{above}{key}.")
+        else:
+            yield above + key, value
 
 
 @dataclass(frozen=True)
@@ -88,6 +100,7 @@ class RowReader:
         mixed: bool = False,
     ) -> None:
         self._fields, self._given, self._mappable, self._labeled, self._mixed = fields, form, mappable, labeled, mixed
+        self._paths = [*fields.values()]
         self._known: dict[tuple[str, ...], _Columns] = {}
         self._first: _Columns | None = None
 
@@ -164,16 +177,15 @@ class RowReader:
 
         Raise :class:`DataError` if it lacks columns, or has another format than the first row.
         """
-        for path in self._fields.values():
-            if "." in path and path not in row and (value := _value_at(row, path)) is not _ABSENT:
-                row = {**row, path: value}
-        keys = tuple(row)
-        if keys in self._known:
-            return row, self._known[keys]
+        row = self._unpacked(row)
+        if (known := self._known.get(tuple(row))) is not None:
+            return row, known
         found = None if self._given else self._format_of(row)
         columns = self._first
         if columns is None or self._mixed:
             columns = self._columns_of(self._given or found or PLAIN, row)
+            self._paths += columns.column.values()
+            row = self._unpacked(row)
         self._check(row, columns)
         if found not in (None, columns.format):
             raise DataError(
@@ -182,21 +194,35 @@ class RowReader:
                 cure=f"all rows need one format: name it, for example format: {found.name}",
             )
         self._first = self._first or columns
-        self._known[keys] = columns
+        self._known[tuple(row)] = columns
         return row, columns
+
+    def _unpacked(self, row: Mapping[str, Any]) -> Mapping[str, Any]:
+        """Return a row with the values that paths name within others."""
+        for path in self._paths:
+            if "." in path and path not in row and (value := _value_at(row, path)) is not _ABSENT:
+                row = {**row, path: value}
+        return row
 
     def _format_of(self, row: Mapping[str, Any]) -> Format | None:
         if "input" in self._fields or "expected" in self._fields:
             return PLAIN
         return format_of({**row, **{name: row[theirs] for name, theirs in self._fields.items() if theirs in row}})
 
-    def _columns_of(self, form: Format, row: Collection[str]) -> _Columns:
-        """Return the columns of rows with these keys: those of ``fields``, which must exist, else the usual names."""
-        usual: dict[str, str] = {}
-        for part in _USUAL.keys() - self._fields.keys() - set(row) if form is PLAIN else ():
-            free = (one for one in row if one not in self._fields.values())
-            fitting = [one for one in free if one.strip().lower() in _USUAL[part]]
-            usual |= {part: fitting[0]} if len(fitting) == 1 else {}
+    def _columns_of(self, form: Format, row: Mapping[str, Any]) -> _Columns:
+        """Return the columns of rows like this one: those of ``fields``, which must exist, else the usual names.
+
+        Where no column has a usual name, two texts may be both parts: in other columns, or within objects.
+        """
+        absent = _USUAL.keys() - self._fields.keys() - set(row) if form is PLAIN else ()
+        free = {name: value for name, value in row.items() if name not in self._fields.values()}
+        names = {part: [name for name in free if name.strip().lower() in _USUAL[part]] for part in absent}
+        if not any(names.values()):
+            texts = [path for path, value in _leaves(free) if isinstance(value, str)]
+            inner = {part: [path for path in texts if _part_of(path) == part] for part in absent}
+            names = inner if [*map(len, inner.values())] == [1, 1] else {}
+        usual = {part: found[0] for part, found in names.items() if len(found) == 1}
+        _check_twin(usual.get("expected", ""), free)
         fields = {**usual, **self._fields}
         own = (name for name in ("id", "group") if name in fields or name not in fields.values())
         column = {name: fields.get(name, name) for name in (*form.keys, *own)}
@@ -213,27 +239,40 @@ class RowReader:
         if not absent:
             return
         mapped = {name: f', which `fields` maps to "{name}"' if name != one else "" for name, one in absent.items()}
+        leaves = [*_leaves(row)]
         other, unmapped = format_of(row), columns.format is not PLAIN or {"input", "expected"} <= absent.keys()
         if other not in (None, columns.format) and unmapped:
             cure = f'this row is {other.title}; all rows need the format of the first row or of "format"'
         else:
-            likely = _likely_columns(absent, [name for name in row if name not in columns.column.values()])
+            likely = _likely_columns(absent, [name for name, _ in leaves if name not in columns.column.values()])
             pairs = ", ".join(f"{name}: {listed([likely[name]]) if name in likely else 'NAME'}" for name in absent)
             cure = f"map the columns: fields: {{{pairs}}}"
             if not self._mappable:
                 cure = f"rename the keys, or give {{path: ROWS, fields: {{{pairs}}}}} in place of the rows"
         what = "; ".join(f'no field "{column}"{mapped[name]}' for name, column in absent.items())
-        raise DataError(what, evidence=f"found: {listed(row)}", cure=cure)
+        raise DataError(what, evidence=f"found: {listed(name for name, _ in leaves)}", cure=cure)
+
+
+def _check_twin(label: str, row: Mapping[str, Any]) -> None:
+    """Raise :class:`DataError` if the label is a number, and beside it is a text of that name, as ``label_text``."""
+    number, twins = re.compile(r"[-\d.]*"), (name for name in row if label and name.startswith(f"{label}_"))
+    texts = (name for name in twins if isinstance(row[name], str) and not number.fullmatch(row[name]))
+    if (text := next(texts, None)) and number.fullmatch(str(row[label])):
+        what = f'the expected output may be the number in "{label}" or the text in "{text}"'
+        raise DataError(what, cure=f"name one of them: fields: {{expected: {text}}}")
 
 
 def _likely_columns(wanted: Mapping[str, str], free: Collection[str]) -> dict[str, str]:
     """Return the ``free`` columns that probably hold the missing parts; ``wanted`` has the expected column of each."""
-    left, found = {one.strip().lower(): one for one in free if one.lower() not in NEVER}, dict[str, str]()
+    left = {one.strip().lower(): one for one in free if NEVER.isdisjoint(one.lower().split("."))}
+    found: dict[str, str] = {}
     for name, column in wanted.items():
-        usual = (one for one in _LIKELY.get(name, ()) if one in left)
+        usual = (one for one in left if _part_of(one) == name or one in _LIKELY.get(name, ()))
         guess = nearest(column.lower(), left) or next(usual, None)
         if guess is not None:
             found[name] = left.pop(guess)
+    if not found and len(left) == len(wanted) and all("." in one for one in left):  # {"translation": {"en", "de"}}
+        return dict(zip(wanted, left.values(), strict=True))
     return found
 
 
@@ -255,7 +294,9 @@ def _checked_input(value: Any, key: str) -> Input:
         return value
     if isinstance(value, list):
         return checked_messages(value, key)
-    raise DataError(f"must be text or a list of messages, got {kind_of(value)}", where=Where(key=key))
+    texts = [path for path, one in _leaves({key: value}) if isinstance(one, str)]
+    cure = f"name a text within it: fields: {{input: {listed(texts, at_most=1)}}}" if texts else None
+    raise DataError(f"must be text or a list of messages, got {kind_of(value)}", where=Where(key=key), cure=cure)
 
 
 def _checked_id(value: Any, key: str) -> str:

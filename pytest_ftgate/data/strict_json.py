@@ -4,7 +4,7 @@ import ast
 import json
 import math
 import re
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from itertools import chain
 from sys import intern
 from typing import Any, NoReturn
@@ -220,8 +220,28 @@ _ARRAY = re.compile(rf'\s*(\{{(?:\s*{_TEXT}\s*:\s*(?:{_TEXT}|[^"\[\]{{}},]+),)*\
 def read_objects(lines: Lines) -> Iterator[tuple[int, dict[str, Any]] | DataError]:
     """Yield the line number and the object of each row, or why it could not be read; blank lines are not rows.
 
-    A file has an object per line, or is an array of objects, which may be the value of "data" in one object.
+    A file has an object per line, or is an array of objects, which may be the value of "data" in one object, or has a
+    list for each column.
     """
+    found = _found(lines)
+    first, second = next(found, None), None
+    if isinstance(first, tuple) and (table := rows_of(first[1])) and (second := next(found, None)) is None:
+        lines.text = ""
+        yield from ((first[0], row) for row in table)
+    else:
+        yield from chain(filter(None, (first, second)), found)
+
+
+def rows_of(columns: Mapping[str, Any]) -> list[dict[str, Any]] | None:
+    """Return the rows of a table that is given by columns: lists of values, or objects as pandas writes them."""
+    lists = [[*one.values()] if isinstance(one, Mapping) and "0" in one else one for one in columns.values()]
+    sizes = {len(one) if isinstance(one, list) else 0 for one in lists}
+    if len(sizes) != 1 or max(sizes) < 2 or any(isinstance(one, Mapping) for values in lists for one in values):
+        return None  # a conversation is a list of objects
+    return [dict(zip(columns, row, strict=True)) for row in zip(*lists, strict=True)]
+
+
+def _found(lines: Lines) -> Iterator[tuple[int, dict[str, Any]] | DataError]:
     first = next((line for line in lines if line.strip()), "")
     number, ends = lines.number, first.rstrip().endswith("}")
     if first.lstrip().startswith("{") and ends and not _ARRAY.match(first):
@@ -230,7 +250,9 @@ def read_objects(lines: Lines) -> Iterator[tuple[int, dict[str, Any]] | DataErro
     rest = "".join(lines)
     text, lines.text = "\n" * (number - 1) + first + rest, ""
     found = _ARRAY.match(text)
-    if found is None or (found[1] and ends and rest.strip()):  # several objects, each with the key "data"
+    if found is None and isinstance(json_or(text), dict):
+        yield number, parse_object(text)
+    elif found is None or (found[1] and ends and rest.strip()):  # several objects, each with the key "data"
         yield from _objects(enumerate(text.splitlines(keepends=True), 1), lines.path)
     else:
         yield from _items(text, found.end(), lines.path, within=bool(found[1]))

@@ -380,14 +380,20 @@ FILES = {
 }
 
 
+COLUMNS = {key: [row[key] for row in PAIRS] for key in PAIRS[0]}
 OTHERWISE = [  # the same rows, written in other ways
     (".csv", table(";")),
     (".csv", table("\t")),
     (".tsv", "\n" + table(",")),
+    (".csv", table("|")),
+    (".csv", "sep=:\n" + table(":")),
     (".jsonl", FILES[".json"][0]),
     (".json", lines(*PAIRS)),
     (".json", json.dumps({"data": PAIRS})),
     (".jsonl", json.dumps({"version": "1.1", "n": 2, "data": PAIRS, "more": [{}]}, indent=2)),
+    (".json", json.dumps(COLUMNS)),
+    (".jsonl", json.dumps(COLUMNS, indent=2)),
+    (".json", json.dumps({key: dict(enumerate(one)) for key, one in COLUMNS.items()})),  # as pandas writes it
 ]
 
 
@@ -420,6 +426,41 @@ def test_usual_names_of_columns(load, asked, answer, form):
 
 META = {"meta": {"lang": "en"}}
 SQUAD = {"question": "q", "answers": {"text": ["good", "good"], "start": [1, 3]}, **META}
+
+
+def test_the_rows_of_lists_of_columns(load):
+    assert [one.expected for one in examples_from(COLUMNS, origin="x")] == COLUMNS["completion"]
+    assert len(load(json.dumps({"messages": [Q, A]}))) == 1
+
+
+@pytest.mark.parametrize(
+    ("row", "title"),
+    [
+        ({"inputs": {"question": "q"}, "outputs": {"answer": "good"}}, "inputs.question/outputs.answer"),
+        ({"item": {"input": "q", "expected": "good"}, "split": "test"}, "item.input/item.expected"),
+        ({"inputs": "q", "targets": "good", "n": 3}, "inputs/targets"),
+        ({"text": "q", "label": "good", "label_text": "text"}, "text/label"),
+        ({"text": "q", "label": "good", "label_id": 3}, "text/label"),
+    ],
+)
+def test_usual_names_within_objects(load, row, title):
+    for data in (load(lines(row, row)), examples_from([row, row], origin="list")):
+        assert {(one.input, one.expected) for one in data} == {("q", "good")}
+        assert title in data.recognised
+
+
+@pytest.mark.parametrize(
+    ("row", "fields", "place", "words"),
+    [
+        (SQUAD, {}, ":1", ["found: question", 'fields: {expected: "answers.text"}']),
+        ({"it": {"en": "q", "de": "f"}}, {}, ":1", ['fields: {input: "it.en", expected: "it.de"}']),
+        ({"question": "q", "tags": {"label": "easy"}}, {}, ":1", ['no field "expected"', '"tags.label"']),
+        ({"inputs": {"x": "q"}, "label": "a"}, {"input": "inputs"}, ":1: inputs", ['fields: {input: "inputs.x"}']),
+        ({"text": "q", "label": 3, "label_text": "a"}, {}, ":1", ['in "label"', "fields: {expected: label_text}"]),
+    ],
+)
+def test_the_error_names_what_would_be_read(refused, row, fields, place, words):
+    refused(lines(row), place, *words, fields=fields)
 
 
 @pytest.mark.parametrize(
