@@ -122,7 +122,7 @@ def test_a_clock_that_is_set_back(stored: Project, mode: str, monkeypatch: pytes
     """An answer of this session is not an old one because the clock says so: two gates ask once."""
     now, real = itertools.count(), time.time
     monkeypatch.setattr("pytest_ftgate.clock.wall", lambda: real() - 3600 * next(now))
-    stored.gate_test("@pytest.mark.parametrize('x', range(3))\ndef test_gate(x): pass\n")
+    stored.gate_test("class TestGates:\n" + "".join(f"    def test_{x}(self): pass\n" for x in "abc"))
     report = stored.report(f"--ftgate-cache={mode}")
     assert [gate["verdict"] for gate in report["gates"]] == ["pass"] * 3
     assert asked(stored) == Counter(range(60))
