@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 from pytest_ftgate.checks.context import Context
 from pytest_ftgate.metrics.labels import LabelSet
-from pytest_ftgate.metrics.reading import read_leniently, renamed
+from pytest_ftgate.metrics.reading import holds, read_leniently, renamed
 from pytest_ftgate.result import Check, called
 from pytest_ftgate.runs.measure import Measured
 from pytest_ftgate.text import plural, printable, quoted, shortened
@@ -179,12 +179,18 @@ def _other_names(
     labels: LabelSet | None, answers: Sequence[str | None], read: Sequence[str | None], expected: Sequence[str | None]
 ) -> dict[str, str]:
     """Return the label that each answer stands for, if nearly all wrong ones have one; none that is right somewhere."""
+    if labels is None:
+        return {}
     rows = list(zip(answers, read, expected, strict=True))
     wrong = [(answer, label) for answer, one, label in rows if one != label and answer and label]
     right = {answer for answer, one, label in rows if one == label}
-    names = renamed(wrong, fewest=2) if labels is not None else {}
-    named = {a: b for a, b in names.items() if a not in right and read_leniently(a, "label", labels=labels) != b}
-    return named if wrong and sum(answer in named for answer, _ in wrong) >= _SAME * len(wrong) else {}
+    names = {a: b for a, b in renamed(wrong, fewest=2).items() if a not in right and not _says(labels, a, b)}
+    return names if wrong and sum(answer in names for answer, _ in wrong) >= _SAME * len(wrong) else {}
+
+
+def _says(labels: LabelSet, answer: str, label: str) -> bool:
+    """Return whether an answer says a label in whatever form, which is no other name of it."""
+    return read_leniently(answer, "label", labels=labels) == label or holds(answer, label, labels)
 
 
 def _fitting(answers: Sequence[str | None], expected: Sequence[str | None]) -> int:
