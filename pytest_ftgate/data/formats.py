@@ -1,8 +1,7 @@
 """The formats of rows that are recognised by their keys. A format is one entry of ``FORMATS``."""
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from itertools import islice
 from typing import Any, NamedTuple
 
 from pytest_ftgate.data.example import Input, canonical_json
@@ -63,12 +62,6 @@ class Format:
                 what = f"the answer of this row is not wanted: {key} is {str(value).lower()}"
                 raise DataError(what, where=Where(key=key), cure="remove such rows, or rename the key")
         return self.read(row, column)
-
-
-def recognise(rows: Iterable[Row]) -> Format | None:
-    """Return the format that all rows have, or None. Up to 100 rows are looked at."""
-    found = {format_of(row) for row in islice(rows, 100)}
-    return found.pop() if len(found) == 1 else None
 
 
 def format_of(row: Row) -> Format | None:

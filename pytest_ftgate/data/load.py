@@ -205,10 +205,11 @@ def csv_header(lines: Lines) -> list[str]:
 def _rows(lines: Lines, usual: str | None = None) -> Iterator[tuple[int, list[str]]]:
     """Yield the number of the first line and the cells of each row; blank lines are not rows."""
     filled = (text for text in lines if not text.isspace())
-    header, sign = next(filled, ""), ""
-    if declared := re.fullmatch(r"sep=(.)\s*", header):  # by a spreadsheet
-        header, sign = next(filled, ""), declared[1]
-    sign = sign or _delimiter(header, usual or DELIMITERS.get(suffix_of(Path(lines.path)), ","))
+    header = next(filled, "")
+    if declared := re.fullmatch(r"sep=(\t|[^\w\s\"])\s*", header):  # by a spreadsheet
+        header = next(filled, "")
+    usual = usual or DELIMITERS.get(suffix_of(Path(lines.path)), ",")
+    sign = declared[1] if declared else _delimiter(header, usual)
     reader = csv.reader(chain([header], lines), strict=True, delimiter=sign)
     line = lines.number
     while True:

@@ -100,7 +100,7 @@ class RowReader:
         mixed: bool = False,
     ) -> None:
         self._fields, self._given, self._mappable, self._labeled, self._mixed = fields, form, mappable, labeled, mixed
-        self._paths = [*fields.values()]
+        self._paths = [path for path in fields.values() if "." in path]
         self._known: dict[tuple[str, ...], _Columns] = {}
         self._first: _Columns | None = None
 
@@ -184,7 +184,7 @@ class RowReader:
         columns = self._first
         if columns is None or self._mixed:
             columns = self._columns_of(self._given or found or PLAIN, row)
-            self._paths += columns.column.values()
+            self._paths += (path for path in columns.column.values() if "." in path)
             row = self._unpacked(row)
         self._check(row, columns)
         if found not in (None, columns.format):
@@ -200,7 +200,7 @@ class RowReader:
     def _unpacked(self, row: Mapping[str, Any]) -> Mapping[str, Any]:
         """Return a row with the values that paths name within others."""
         for path in self._paths:
-            if "." in path and path not in row and (value := _value_at(row, path)) is not _ABSENT:
+            if path not in row and (value := _value_at(row, path)) is not _ABSENT:
                 row = {**row, path: value}
         return row
 
@@ -255,11 +255,11 @@ class RowReader:
 
 def _check_twin(label: str, row: Mapping[str, Any]) -> None:
     """Raise :class:`DataError` if the label is a number, and beside it is a text of that name, as ``label_text``."""
-    number, twins = re.compile(r"[-\d.]*"), (name for name in row if label and name.startswith(f"{label}_"))
-    texts = (name for name in twins if isinstance(row[name], str) and not number.fullmatch(row[name]))
-    if (text := next(texts, None)) and number.fullmatch(str(row[label])):
-        what = f'the expected output may be the number in "{label}" or the text in "{text}"'
-        raise DataError(what, cure=f"name one of them: fields: {{expected: {text}}}")
+    is_number, texts = re.compile(r"[-\d.]*").fullmatch, (name for name, one in row.items() if isinstance(one, str))
+    twins = [name for name in texts if name.startswith(f"{label}_") and not is_number(row[name])]
+    if label and twins and is_number(str(row[label])):
+        what = f'the expected output may be the number in "{label}" or the text in "{twins[0]}"'
+        raise DataError(what, cure=f"name one of them: fields: {{expected: {twins[0]}}}")
 
 
 def _likely_columns(wanted: Mapping[str, str], free: Collection[str]) -> dict[str, str]:

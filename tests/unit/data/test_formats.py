@@ -11,8 +11,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from pytest_ftgate.data import examples_from, recognise
-from pytest_ftgate.data.formats import FORMATS
+from pytest_ftgate.data import examples_from
+from pytest_ftgate.data.formats import FORMATS, format_of
 from pytest_ftgate.errors import DataError
 
 Q = {"role": "user", "content": "q"}
@@ -127,7 +127,7 @@ def test_a_row_is_recognised_by_its_keys(load, name, row, asked, expected):
     (example,) = data
     assert (example.id, example.input, example.expected, example.group) == ("7", asked, expected, "g")
     assert ("BAD" in repr(example)) == ("BAD" in repr((asked, row.get("messages")) if name == "plain" else asked))
-    assert recognise([row]) is FORMATS[name]
+    assert format_of(row) is FORMATS[name]
     form = FORMATS[name]
     assert data.recognised == (f"{form.title} JSONL ({form.by})" if form.by else "")
     assert load(lines(row), "data.txt", format=name).examples == load(lines(row)).examples  # named as well
