@@ -65,7 +65,13 @@ def as_gzip(path, data):
     return path
 
 
-@pytest.mark.parametrize("write", [as_jsonl, as_json, as_csv, as_gzip])
+def as_columns(path, data):
+    path = path.with_suffix(".jsonl")
+    path.write_text(json.dumps({key: [one[key] for one in data] for key in data[0]}))
+    return path
+
+
+@pytest.mark.parametrize("write", [as_jsonl, as_json, as_csv, as_gzip, as_columns])
 def test_cleaned_copies_are_written_beside_the_originals(folder, write):
     test, training = (write(folder / name, data) for name, data in zip(("test", "train"), doubled(), strict=True))
     before = [path.read_bytes() for path in (test, training)]

@@ -61,7 +61,7 @@ BROKEN = [
     ("input,expected\n", "", ["rows"]),
     ("title,label\na,b\n", ":1", ["title, label", "fields: {input: NAME}"]),
     ("input^expected\na^b\n", ":1", ['"input^expected"', "separated by commas"]),
-    ("# exported\ninput,expected\na,b\n", ":1", ['"# exported"', "the first line must name the columns"]),
+    ("# exported, by me\ninput,expected\na,b\n", ":1", ['"# exported"', "the first line must name the columns"]),
     ("input;expected\na;b;c\n", ":2", ["3 cells"]),
     ("input,expected,input\na,b,c\n", ":1", ['"input"', "2"]),
     ('input,expected\n"a\nb",c\nd\n', ":4", ["1 cell", "2", "empty"]),

@@ -441,11 +441,12 @@ def test_the_rows_of_lists_of_columns(load):
         ({"inputs": "q", "targets": "good", "n": 3}, "inputs/targets"),
         ({"text": "q", "label": "good", "label_text": "text"}, "text/label"),
         ({"text": "q", "label": "good", "label_id": 3}, "text/label"),
+        ({"text": "q", "label": 1, "label_score": "0.9"}, "text/label"),
     ],
 )
 def test_usual_names_within_objects(load, row, title):
     for data in (load(lines(row, row)), examples_from([row, row], origin="list")):
-        assert {(one.input, one.expected) for one in data} == {("q", "good")}
+        assert {(one.input, one.expected) for one in data} == {("q", row.get("label", "good"))}
         assert title in data.recognised
 
 
@@ -455,6 +456,7 @@ def test_usual_names_within_objects(load, row, title):
         (SQUAD, {}, ":1", ["found: question", 'fields: {expected: "answers.text"}']),
         ({"it": {"en": "q", "de": "f"}}, {}, ":1", ['fields: {input: "it.en", expected: "it.de"}']),
         ({"question": "q", "tags": {"label": "easy"}}, {}, ":1", ['no field "expected"', '"tags.label"']),
+        ({"foo": "q", "tags": {"label": "easy"}}, {"input": "foo"}, ":1", ['no field "expected"', '"tags.label"']),
         ({"inputs": {"x": "q"}, "label": "a"}, {"input": "inputs"}, ":1: inputs", ['fields: {input: "inputs.x"}']),
         ({"text": "q", "label": 3, "label_text": "a"}, {}, ":1", ['in "label"', "fields: {expected: label_text}"]),
     ],
