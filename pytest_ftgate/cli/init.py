@@ -10,6 +10,7 @@ from functools import cached_property
 from importlib.resources import files
 from pathlib import Path
 from string import Template
+from typing import Any
 
 from pytest_ftgate import clock
 from pytest_ftgate.checks.audit import TrainingAudit, audit_training_set, check_test_set, findings
@@ -20,8 +21,8 @@ from pytest_ftgate.cli.dedupe import Cleaned, Source, without_copies
 from pytest_ftgate.config.gate_file import load_gate_file
 from pytest_ftgate.config.gate_keys import GateKeys
 from pytest_ftgate.config.resolve import resolve_gate
-from pytest_ftgate.data import SUFFIXES, column_names, expected_text, is_blank, load_examples
-from pytest_ftgate.data.rows import RowReader
+from pytest_ftgate.data import SUFFIXES, expected_text, first_row, is_blank, load_examples
+from pytest_ftgate.data.rows import RowReader, paths_of
 from pytest_ftgate.errors import ConfigError, DataError, Where, shown_path, write_whole
 from pytest_ftgate.gate.metrics import build_metrics
 from pytest_ftgate.ini_file import IniFile, find_ini
@@ -143,21 +144,22 @@ def look(
         cure = "Set aside at least 50 examples that are not used for training."
         what = "the test set and the training set are the same file"
         raise ConfigError(what, where=Where(shown_path(tests[0])), cure=cure)
-    names = {path: column_names(path) for path in (tests[0], trainings[0])}
+    rows = {path: first_row(path) for path in (tests[0], trainings[0])}
+    names = {path: [*dict.fromkeys((*row, *dict(paths_of(row))))] for path, row in rows.items()}
     for part, column in columns.items():
         if not any(column in known for known in names.values()):
             what = f"no column {column!r} in {' or '.join(map(shown_path, names))}"
             evidence = f"Columns: {', '.join(names[tests[0]])}{suggestion(column, names[tests[0]])}"
             raise DataError(what, where=Where(key=f"--{part}"), evidence=evidence)
-    return Survey(*(_source(found, names[found[0]], columns, repeats=repeats) for found in (tests, trainings)))
+    fields = {path: {part: one for part, one in columns.items() if one in names[path]} for path in rows}
+    return Survey(*(_source(one, rows[one[0]], fields[one[0]], repeats=repeats) for one in (tests, trainings)))
 
 
-def _source(found: Sequence[Path], names: Sequence[str], columns: Mapping[str, str], *, repeats: bool) -> Source:
+def _source(found: Sequence[Path], row: Mapping[str, Any], fields: Mapping[str, str], *, repeats: bool) -> Source:
     """Read the first file: in the columns that the user names, else in the format of its keys, as a gate does."""
     path, *others = found
-    fields = {part: column for part, column in columns.items() if column in names}
     try:
-        RowReader(fields).check_header(names)
+        RowReader(fields).recognised(row)
     except DataError as error:
         cure = "Name the columns: --input COLUMN --expected COLUMN"
         raise DataError(error.what, where=Where(shown_path(path)), evidence=error.evidence, cure=cure) from None

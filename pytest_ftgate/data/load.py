@@ -11,7 +11,7 @@ from itertools import chain, islice
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from pytest_ftgate.data.cells import Table, read_parquet
+from pytest_ftgate.data.cells import Table, json_row, read_parquet
 from pytest_ftgate.data.example import DataSet, Example, check_limit, checked
 from pytest_ftgate.data.formats import FORMATS as ROW_FORMATS
 from pytest_ftgate.data.formats import Format
@@ -125,12 +125,10 @@ def _check_fields(form: Format | None, fields: Mapping[str, str], shown: str) ->
         )
 
 
-def column_names(path: Path) -> list[str]:
-    """Return the column names of a file: the header of CSV, or the keys of the first row of other files."""
+def first_row(path: Path) -> dict[str, Any]:
+    """Return the first row of a file; an empty one if it has none."""
     with opened(path) as found:
-        if found.lines is not None and suffix_of(path) in DELIMITERS:
-            return csv_header(found.lines)
-        return next((list(row) for _, row in without_faults(found.rows)), [])
+        return json_row(next((row for _, row in without_faults(found.rows)), {}), found.table)[0]
 
 
 def _how(path: Path, written: str | None) -> tuple[str, Format | None]:
@@ -195,11 +193,6 @@ def read_cells(
             if cells is header:
                 raise placed from None
             yield placed
-
-
-def csv_header(lines: Lines) -> list[str]:
-    """Return the names in the header; an empty list for a file without rows."""
-    return next(_rows(lines), (0, []))[1]
 
 
 def _rows(lines: Lines, usual: str | None = None) -> Iterator[tuple[int, list[str]]]:

@@ -48,11 +48,11 @@ def _part_of(path: str) -> str | None:
     return next((part for one in words for part, names in _USUAL.items() if not one.isdisjoint(names)), None)
 
 
-def _leaves(row: Mapping[str, Any], above: str = "") -> Iterator[tuple[str, Any]]:
+def paths_of(row: Mapping[str, Any], above: str = "") -> Iterator[tuple[str, Any]]:
     """Yield the path and the value of everything in a row that is not an object: ``answers.text``."""
     for key, value in row.items():
         if isinstance(value, Mapping) and value:
-            yield from _leaves(value, f"{above}{key}.")
+            yield from paths_of(value, f"{above}{key}.")
         else:
             yield above + key, value
 
@@ -139,7 +139,7 @@ class RowReader:
 
     def example(self, row: Mapping[str, Any], bad: Mapping[str, DataError], place: Where) -> Example | None:
         """Return the example in a row of JSON values; None if it is left out; ``bad``: errors of others."""
-        row, columns = self._recognised({**row, **bad} if bad else row)
+        row, columns = self.recognised({**row, **bad} if bad else row)
         if (wrong := next((one for name, one in bad.items() if name in columns.taken), None)) is not None:
             raise wrong
         column, form = columns.column, columns.format
@@ -172,7 +172,7 @@ class RowReader:
 
     # --- columns -----------------------------------------------------------------------------------------------------
 
-    def _recognised(self, row: Mapping[str, Any]) -> tuple[Mapping[str, Any], _Columns]:
+    def recognised(self, row: Mapping[str, Any]) -> tuple[Mapping[str, Any], _Columns]:
         """Return a row, with the values that the fields name within others, and its columns.
 
         Raise :class:`DataError` if it lacks columns, or has another format than the first row.
@@ -218,7 +218,7 @@ class RowReader:
         free = {name: value for name, value in row.items() if name not in self._fields.values()}
         names = {part: [name for name in free if name.strip().lower() in _USUAL[part]] for part in absent}
         if not any(names.values()):
-            texts = [path for path, value in _leaves(free) if isinstance(value, str)]
+            texts = [path for path, value in paths_of(free) if isinstance(value, str)]
             inner = {part: [path for path in texts if _part_of(path) == part] for part in absent}
             names = inner if [*map(len, inner.values())] == [1, 1] else {}
         usual = {part: found[0] for part, found in names.items() if len(found) == 1}
@@ -239,7 +239,7 @@ class RowReader:
         if not absent:
             return
         mapped = {name: f', which `fields` maps to "{name}"' if name != one else "" for name, one in absent.items()}
-        leaves = [*_leaves(row)]
+        leaves = [*paths_of(row)]
         other, unmapped = format_of(row), columns.format is not PLAIN or {"input", "expected"} <= absent.keys()
         if other not in (None, columns.format) and unmapped:
             cure = f'this row is {other.title}; all rows need the format of the first row or of "format"'
@@ -294,7 +294,7 @@ def _checked_input(value: Any, key: str) -> Input:
         return value
     if isinstance(value, list):
         return checked_messages(value, key)
-    texts = [path for path, one in _leaves({key: value}) if isinstance(one, str)]
+    texts = [path for path, one in paths_of({key: value}) if isinstance(one, str)]
     cure = f"name a text within it: fields: {{input: {listed(texts, at_most=1)}}}" if texts else None
     raise DataError(f"must be text or a list of messages, got {kind_of(value)}", where=Where(key=key), cure=cure)
 

@@ -102,6 +102,15 @@ def test_columns_are_recognised_or_named(folder, init, head, sign, columns, fiel
     assert (config.test_set.fields, config.training_set.fields) == (fields, {})
 
 
+@pytest.mark.parametrize("names", [("input", "expected"), ("frage", "antwort")])
+def test_columns_within_objects(folder, init, names):
+    write_jsonl(folder / "test.jsonl", [{"case": dict(zip(names, one.values(), strict=True))} for one in rows(60)])
+    write_jsonl(folder / "train.jsonl", rows(220, "training question"))
+    columns = {} if "input" in names else {"input": "case.frage", "expected": "case.antwort"}
+    init(columns=columns, models=RECORDED)
+    assert resolved(folder).test_set.fields == columns
+
+
 def test_columns_that_nobody_can_tell_are_asked_for(folder, init):
     (folder / "test.csv").write_text(table("frage,antwort", 60))
     write_jsonl(folder / "train.jsonl", rows(220))
