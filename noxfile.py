@@ -79,9 +79,10 @@ def lint(session: nox.Session) -> None:
 
 @nox.session
 def types(session: nox.Session) -> None:
-    """Check types."""
-    install(session, group="lint")
+    """Check types, those of the Python in README and the docs, too."""
+    install(session, "pytest", group="lint")
     session.run("mypy")
+    session.run("python", "-m", "pytest", "-q", "--noconftest", "-c", os.devnull, "tests/test_typed_docs.py")
 
 
 @nox.session(python=NEWEST or sys.executable)

@@ -32,7 +32,7 @@ _HOMES = {
     "FtgateError": "pytest_ftgate.errors",
     "GateResult": "pytest_ftgate.result",
     "ModelError": "pytest_ftgate.errors",
-    "Run": "pytest_ftgate.runs.runner",
+    "Run": "pytest_ftgate.runs.jobs",
     "hookimpl": "pytest_ftgate.hookspecs",
     "judge": "pytest_ftgate.gate.outside",
     "metric": "pytest_ftgate.metrics",

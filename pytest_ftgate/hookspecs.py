@@ -29,7 +29,9 @@ def pytest_ftgate_model(spec: ModelSpec) -> Any | None:
     keys of the model as written, and ``{"model": "greeter"}`` for the string ``echo:greeter``::
 
         # conftest.py
-        def pytest_ftgate_model(spec):
+        from typing import Any
+
+        def pytest_ftgate_model(spec: Any) -> Any:
             if spec.provider == "echo":
                 return lambda text: text.upper()
     """
@@ -44,7 +46,9 @@ def pytest_ftgate_load_examples(path: Path, options: Mapping[str, Any]) -> Itera
     to the returned examples::
 
         # conftest.py
-        def pytest_ftgate_load_examples(path, options):
+        from typing import Any
+
+        def pytest_ftgate_load_examples(path: Any, options: Any) -> Any:
             if path.suffix == ".pairs":
                 lines = path.read_text(encoding="utf-8").splitlines()
                 pairs = (line.split("=>") for line in lines)
@@ -62,10 +66,10 @@ def pytest_ftgate_metrics() -> Mapping[str, Any]:  # type: ignore[empty-body]
         from pytest_ftgate import metric
 
         @metric(low=0, high=1, greater_is_better=True)
-        def brevity(expected, answer):
+        def brevity(expected: str, answer: str) -> float:
             return 1.0 if len(answer) <= 80 else 0.0
 
-        def pytest_ftgate_metrics():
+        def pytest_ftgate_metrics() -> dict[str, object]:
             return {"brevity": brevity}
     """
 
@@ -83,9 +87,11 @@ def pytest_ftgate_checks(gate: Context) -> Iterable[Check] | None:
     models, ``scored`` their scores, and ``result`` the facts so far as a :class:`pytest_ftgate.GateResult`::
 
         # conftest.py
+        from typing import Any
+
         from pytest_ftgate import Check
 
-        def pytest_ftgate_checks(gate):
+        def pytest_ftgate_checks(gate: Any) -> Any:
             usd = gate.result.candidate.cost_usd
             if usd is not None and usd > 2:
                 yield Check("own.budget", "fail", f"it cost ${usd:.2f}", usd, 2.0)
@@ -100,6 +106,8 @@ def pytest_ftgate_gate_finished(result: GateResult, outcome: Literal["passed", "
     change the verdict. It is called again if the test is run again::
 
         # conftest.py
-        def pytest_ftgate_gate_finished(result, outcome):
+        from pytest_ftgate import GateResult
+
+        def pytest_ftgate_gate_finished(result: GateResult, outcome: str) -> None:
             print(result.name, result.verdict, outcome)
     """

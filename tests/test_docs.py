@@ -308,7 +308,6 @@ def readme_block(block: Block, project: Project) -> None:
 
 
 OUTPUTS = {
-    "index.md": readme_block,
     "README.md": readme_block,
     "plan.md": preview_block,
     "examples/extraction/README.md": example_block,
