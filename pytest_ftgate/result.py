@@ -377,6 +377,7 @@ class GateResult(Comparison):
     checks: Annotated[tuple[Check, ...], about("one for each name")] = ()
     hypothesis: str | None = None
     hypothesis_reached: bool | None = field(default=None, metadata=INNER)
+    goal: str | None = field(default=None, metadata=INNER)
     gate: Annotated[str | None, about("the gate's name in the file")] = None
     loosened: Annotated[tuple[str, ...], about("where the marker requires less than the gate file")] = ()
     metric_range: Range | None = None

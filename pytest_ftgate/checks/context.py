@@ -291,6 +291,7 @@ def result_of(config: GateKeys, facts: Mapping[str, Any], checks: Iterable[Check
         "baselines": baselines,
         "candidate": _described(config, "candidate"),
         "hypothesis": config.expectation,
+        "goal": config.goal,
         "gate": config.gate,
         "stage": config.stage,
         **facts,

@@ -274,12 +274,7 @@ def judged_by_people(
         moved += [one.where for one in given if value not in (None, one.value)]
     name, path, source = HUMAN_PREFERENCE, ratings.path, ratings.source
     checks = [Check("evidence", "note", f"the preferences in {path} are attested, not verified", source=source)]
-    if moved:
-        message = (
-            f"{plural(len(moved), 'preference')} in {path} {'is' if len(moved) == 1 else 'are'} corrected, the first "
-            f"in {moved[0]}: equal outputs are a tie, and a missing output loses"
-        )
-        checks.append(Check("evidence", "warning", message, len(moved), 0, source))
+    # First what limits the claim: a short report shows the beginning.
     if ratings.mostly_single and ratings.raters < _FEW_RATERS:
         message = (
             f"{plural(ratings.raters, 'rater')} in {path}: the bound assumes that no rater prefers one model's style, "
@@ -287,6 +282,12 @@ def judged_by_people(
         )
         advice = f"Let at least {_FEW_RATERS} people rate about as many pairs each, and name them in the column rater."
         checks.append(Check("evidence", "warning", message, ratings.raters, _FEW_RATERS, source, advice))
+    if moved:
+        message = (
+            f"{plural(len(moved), 'preference')} in {path} {'is' if len(moved) == 1 else 'are'} corrected, the first "
+            f"in {moved[0]}: equal outputs are a tie, and a missing output loses"
+        )
+        checks.append(Check("evidence", "warning", message, len(moved), 0, source))
     ratings = replace(ratings, by_example=tuple(corrected))
     facts = JudgeResult(name, pairwise=True, raters=ratings.raters)
     return paired_metrics(name, {baseline: ratings.values()}, means=ratings.raters > 1), checks, facts

@@ -74,8 +74,10 @@ def _model(role: str, model: ModelResult) -> str:
 
 
 def _purpose(result: GateResult) -> Iterator[str]:
-    if result.hypothesis:
-        yield f"Hypothesis: {result.hypothesis}"
+    if result.goal is not None:
+        yield f"Goal: {result.goal}"
+    if (hypothesis := sentences.hypothesis_sentence(result)) is not None:
+        yield hypothesis[0].upper() + hypothesis[1:]
     if result.max_drop is not None:
         yield f"The candidate may be worse by {result.max_drop:g} in {result.metric} (proven)."
     else:

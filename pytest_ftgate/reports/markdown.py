@@ -24,7 +24,8 @@ _EXAMPLES_SHOWN = 3
 # Hosts look for people, issues and links in the rendered text, so escaping is not enough: a zero-width space breaks
 # them apart. Within <code> and <pre> hosts look for none.
 _REFERENCE = re.compile(
-    r"[@#](?=\w)|[!&](?=\d)|[~%](?=[\w\"'])|:(?=//)|:(?=[\w+-]+:)|\bwww(?=\.)|\bGH(?=-\d)|\bmailto(?=:)|\bxmpp(?=:)",
+    r"[@#](?=\w)|[!&](?=\d)|[~%](?=[\w\"'])|:(?=//)|:(?!(?<=\d\d:)\d\d:\d\d)(?=[\w+-]+:)|"  # a time is no emoji
+    r"\bwww(?=\.)|\bGH(?=-\d)|\bmailto(?=:)|\bxmpp(?=:)",
     re.IGNORECASE,
 )
 _BREAK = "\u200b"

@@ -111,7 +111,7 @@ def detectable_sentence(result: GateResult) -> str | None:
 def _room(result: GateResult) -> float:
     """Return the largest gain over the baseline's value that the metric's range allows."""
     (low, high), old, new = result.metric_range or (-inf, inf), result.baseline.value, result.candidate.value
-    if old is None or new is None or _is_of_pairs(result):
+    if old is None or new is None:
         return high - low
     rising = (result.gain or 0.0) * (new - old)  # negative where lower is better, 0 where that cannot be told
     return max(high - old if rising >= 0 else -inf, old - low if rising <= 0 else -inf)

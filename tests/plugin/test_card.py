@@ -2,20 +2,35 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 from gate_project import Project
 
 
 def test_the_hub_reads_the_card_of_a_judged_gate(project: Project) -> None:
     hub = pytest.importorskip("huggingface_hub")
-    project.gate_test(metric=["accuracy", "f1_macro"], hypothesis="accuracy *rises*")
+    project.gate_test(
+        metric=["accuracy", "f1_macro"],
+        hypothesis={"from": 0.66, "to": 0.9, "because": "it *rises*"},
+        goal="classification",
+    )
     gate = project.gate("--ftgate-report=card:card.md")
     card = hub.ModelCard.load(project.path / "card.md")
     found = {one.metric_type: one for one in card.data.eval_results}
     assert card.data.model_name == gate["candidate"]["name"]
     assert {name: one.metric_value for name, one in found.items()} == gate["candidate"]["metrics"]
     assert {one.dataset_revision for one in found.values()} == {gate["test_set"]["sha256"]}
-    parts = ("Hypothesis: accuracy &#42;rises&#42;", gate["training"]["sha256"], "+26.7 points", "recorded:ft.jsonl")
+    assert re.search(r"\d\d:\d\d:\d\dZ", card.text)
+    parts = (
+        "Goal: classification",
+        "Hypothesis: accuracy goes from 0.66 to 0.9",
+        "&#42;rises&#42;",
+        ": reached",
+        gate["training"]["sha256"],
+        "+26.7 points",
+        "recorded:ft.jsonl",
+    )
     for part in (*parts, "revision not named", "no guards", "Latency of the candidate"):
         assert part in card.text
 

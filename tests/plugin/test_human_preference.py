@@ -77,8 +77,8 @@ def test_there_is_nothing_to_prefer_between_equal_outputs(judged: Rated) -> None
     gate = ends(rated(judged, words(N, 0)), "fail")
     assert gate["gain"] == pytest.approx(2.5 / N)
     equal = check(gate, "evidence")
-    assert (equal["status"], equal["observed"]) == ("warning", 55)
-    assert "prefs.csv:7" in equal["message"]
+    assert equal["status"] == "warning"
+    mentions(equal, "1 rater", "55 preferences", "prefs.csv:7")
 
 
 @pytest.mark.parametrize(("raters", "note", "warns"), [(3, None, True), (12, "12 groups", False)])
@@ -91,6 +91,12 @@ def test_with_one_rating_a_pair_the_rater_is_the_group(
     gate = ends(by_file(judged), "pass")
     assert gate["note"] == note
     assert [one["status"] for one in gate["checks"] if "3 raters" in one["message"]] == ["warning"] * warns
+
+
+def test_the_raters_are_told_before_what_was_corrected(judged: Rated) -> None:
+    judged.predictions("ft.jsonl", N, output=lambda i: judged.answer_of("ft", i) if i else None)
+    gate = rated(judged, words(N, 0), gate={"missing_answers": "wrong"})
+    assert check(gate, "evidence")["message"].startswith("1 rater in prefs.csv")
 
 
 def test_a_missing_answer_is_preferred_by_nobody(judged: Rated) -> None:
