@@ -113,7 +113,7 @@ def _shown(value: Any) -> str:
 def table_of(given: Any) -> Table | None:
     """Return the rows of a frame of pandas, polars or Arrow, a ``datasets.Dataset``, or lists of columns; else None."""
     if isinstance(given, Mapping):
-        return Table(rows) if (rows := rows_of(given)) else None
+        return Table(rows) if (rows := rows_of({key: _listed(one) for key, one in given.items()})) else None
     if (features := getattr(given, "features", None)) is not None and isinstance(features, Mapping):
         return Table(given, class_labels(features))
     if hasattr(given, "collect") and hasattr(given, "collect_schema"):  # a lazy frame of polars

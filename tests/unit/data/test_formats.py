@@ -7,6 +7,7 @@ import hashlib
 import io
 import json
 
+import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -429,7 +430,8 @@ SQUAD = {"question": "q", "answers": {"text": ["good", "good"], "start": [1, 3]}
 
 
 def test_the_rows_of_lists_of_columns(load):
-    assert [one.expected for one in examples_from(COLUMNS, origin="x")] == COLUMNS["completion"]
+    for columns in (COLUMNS, {key: np.array(one) for key, one in COLUMNS.items()}):
+        assert [one.expected for one in examples_from(columns, origin="x")] == COLUMNS["completion"]
     assert len(load(json.dumps({"messages": [Q, A]}))) == 1
 
 
