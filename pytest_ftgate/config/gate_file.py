@@ -78,11 +78,15 @@ class Policy:
     def check(self, gate: GateKeys) -> None:
         """Raise :class:`ConfigError` with all keys in which a gate requires less."""
         found = [*_looser(self.keys, gate), *_checks(self.keys, gate), *_baselines(self.keys, gate)]
+        others = [*_others(self.keys, gate)]
         problems = []
-        for key, asked, given in found:
+        for key, asked, given in (*found, *others):
             there = self.keys.place_of(key) or self.keys.place_of(key.rpartition(".")[2])
-            what = f"{_shown(given)} requires less than the policy, {_shown(asked)} ({there})"
-            cure = "Remove the key, so that the policy's value applies, or write one that is at least as strict."
+            other = (key, asked, given) in others
+            differs = "differs from" if other else "requires less than"
+            what = f"{_shown(given)} {differs} the policy, {_shown(asked)} ({there})"
+            cure = "Remove the key, so that the policy's value applies"
+            cure += "." if other else ", or write one that is at least as strict."
             place = gate.place_of(key) or gate.place_of(key.rpartition(".")[0])
             problems.append(ConfigError(what, where=Where(place or None, key=key), cure=cure))
         if problems:
@@ -140,6 +144,16 @@ def _checks(policy: GateKeys, gate: GateKeys) -> Iterator[Loosened]:
             yield f"checks.{name}", level, gate.level(name)
 
 
+def _others(policy: GateKeys, gate: GateKeys) -> Iterator[Loosened]:
+    """Yield what the policy's thresholds and checks are about, where a gate sets it otherwise: it has no direction."""
+    written, (old, new) = policy.written(), (policy.decided_by, gate.decided_by)
+    inherited = gate.place_of("metric") == policy.place_of("metric")
+    if "metric" in written and not inherited and (old.name, old.options) != (new.name, new.options):
+        yield "metric", old, new
+    if "goal" in written and gate.goal != policy.goal:
+        yield "goal", policy.goal, gate.goal
+
+
 def _baselines(policy: GateKeys, gate: GateKeys) -> Iterator[Loosened]:
     """Yield the standards of single baselines that are lower than the policy's."""
     for role, one in gate.standards.items():
@@ -150,6 +164,8 @@ def _baselines(policy: GateKeys, gate: GateKeys) -> Iterator[Loosened]:
 
 
 def _shown(value: Any) -> str:
+    if isinstance(value, tuple):
+        return cut(f"[{', '.join(map(str, value))}]")
     return plain_number(value) if isinstance(value, int | float) else "none" if value is None else cut(str(value))
 
 

@@ -16,6 +16,8 @@ defaults:
   thresholds: {accuracy: {min: 0.8}}
   checks: {leaked_near: fail, imbalance: warn}
   slices: {fields: [lang], max_drop: 0.5}
+  metric: f1_macro
+  goal: classification
 """
 GATE = """version: 1
 defaults: {{extends: {extends}}}
@@ -42,6 +44,7 @@ def test_its_values_are_defaults_that_a_gate_may_tighten(governed: Project) -> N
     assert check(gate, "thresholds.accuracy")["source"] == "rules/policy.yaml:7"
     passed(governed.judge("support", margin=0.1, thresholds={"accuracy": {"min": 0.9}}, checks={"imbalance": "fail"}))
     passed(governed.judge("support", confidence=0.9, min_training_examples=100, checks={"group_overlap": "ignore"}))
+    passed(governed.judge("support", metric=["f1_macro", "accuracy"], goal="classification"))
 
 
 LOOSER = {  # in the marker: the key and the line of the policy
@@ -52,7 +55,9 @@ LOOSER = {  # in the marker: the key and the line of the policy
     "bound gone": ({"thresholds": {"accuracy": {"max": 1}}}, "thresholds.accuracy.min: none", "rules/policy.yaml:7"),
     "level": ({"checks": {"leaked_near": "warn"}}, "checks.leaked_near: warn", "rules/policy.yaml:8"),
     "level below": ({"checks": {"imbalance": "ignore"}}, "checks.imbalance: ignore", "rules/policy.yaml:8"),
-    "slice": ({"slices": ["topic"]}, "slices.fields", "rules/policy.yaml:9"),
+    "slice": ({"slices": ["topic"]}, "slices.fields: [topic] requires less than the policy, [lang]", "policy.yaml:9"),
+    "metric": ({"metric": "accuracy"}, "metric: accuracy differs from the policy, f1_macro", "rules/policy.yaml:10"),
+    "goal": ({"goal": "format"}, "goal: format differs from the policy, classification", "rules/policy.yaml:11"),
     "baseline": (
         {"baselines": {"a": {"model": "recorded:base.jsonl", "margin": 0.01}}},
         "baselines.a.margin: 0.01",
@@ -87,9 +92,9 @@ def test_a_file_in_a_package(governed: Project, monkeypatch: pytest.MonkeyPatch)
         ("absent.yaml", POLICY, ["ftgate.yaml:2: defaults.extends", "absent.yaml"]),
         ('"no_such_package:gates.yaml"', POLICY, ["ftgate.yaml:2: defaults.extends", "no_such_package"]),
         ("3", POLICY, ["ftgate.yaml:2: defaults.extends", "text"]),
-        ("rules/policy.yaml", POLICY + "  margn: 1\n", ["rules/policy.yaml:10: defaults.margn", "margin"]),
-        ("rules/policy.yaml", POLICY + "  extends: x\n", ["rules/policy.yaml:10: defaults.extends"]),
-        ("rules/policy.yaml", POLICY + "gates: {}\n", ["rules/policy.yaml:10: gates"]),
+        ("rules/policy.yaml", POLICY + "  margn: 1\n", ["rules/policy.yaml:12: defaults.margn", "margin"]),
+        ("rules/policy.yaml", POLICY + "  extends: x\n", ["rules/policy.yaml:12: defaults.extends"]),
+        ("rules/policy.yaml", POLICY + "gates: {}\n", ["rules/policy.yaml:12: gates"]),
         ("rules/policy.yaml", "version: 2\n", ["rules/policy.yaml:1: version"]),
         ("rules/policy.yaml", "", ["rules/policy.yaml", "empty"]),
     ],
