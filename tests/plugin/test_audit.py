@@ -28,17 +28,17 @@ ITEMS = ["lamp", "carpet", "bicycle", "wardrobe", "telescope", "keyboard", "umbr
 LEAK = "where is the parcel that I ordered last week from your shop in the old town"
 
 
-FOUND = {  # observed, required, and the status where the gate says nothing
+FOUND = {  # observed, required, and the status where the gate says nothing: below 1 % of the rows a note
     "leaked": (1, 0, "fail"),
     "leaked_near": (1, 0, "fail"),
     "conflicts": (1, None, "warning"),
-    "near_duplicates": (1, None, "warning"),
+    "near_duplicates": (1, None, "note"),
     "group_overlap": (1, None, "warning"),
     "labels_missing": (3, None, "warning"),
     "imbalance": (18, 10, "warning"),
-    "empty_outputs": (2, None, "warning"),
-    "too_long": (1, 120, "warning"),
-    "chat_format": (1, None, "warning"),
+    "empty_outputs": (2, None, "note"),
+    "too_long": (1, 120, "note"),
+    "chat_format": (1, None, "note"),
 }
 ROWS = [
     *({"input": f"a new question {i}", "expected": label(i)} for i in range(200)),

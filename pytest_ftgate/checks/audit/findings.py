@@ -43,6 +43,7 @@ class Finding(NamedTuple):
         words: the message about them.
         beyond: whether its built-in limit is exceeded.
         fields: further fields of its check.
+        rows: how many rows were looked at, of which fewer than 1 % are a note; 0: any number is a warning.
     """
 
     name: str
@@ -52,6 +53,7 @@ class Finding(NamedTuple):
     advice: str | Callable[[_Audited], str]
     beyond: Callable[[_Audited], bool] = lambda _: False
     fields: Callable[[_Audited], Mapping[str, Any]] = lambda _: {}
+    rows: Callable[[_Audited], int] = lambda _: 0
 
 
 def check(gate: Context) -> Iterator[Check]:
@@ -61,7 +63,8 @@ def check(gate: Context) -> Iterator[Check]:
     for one in FINDINGS:
         if count := one.count(audited):
             beyond = one.beyond(audited)
-            status: Status = "fail" if beyond or one.default == "fail" else "warning"
+            few = 100 * count < one.rows(audited) and one.name not in gate.config.checks
+            status: Status = "fail" if beyond or one.default == "fail" else "note" if few else "warning"
             action: Action | None = "fix_data" if beyond or gate.config.level(one.name) == "fail" else None
             advice = one.advice if isinstance(one.advice, str) else one.advice(audited)
             if status == "fail" and not gate.config.accepts(one.name):
@@ -289,6 +292,7 @@ FINDINGS: tuple[Finding, ...] = (
         "Replace them with different examples: a sentence with one word changed adds little.",
         beyond=lambda a: a.too_few_distinct,
         fields=lambda a: a.gate.requirement("min_training_examples") if a.too_few_distinct else {},
+        rows=lambda a: a.audit.usable,
     ),
     Finding(
         "test_near_duplicates",
@@ -299,6 +303,7 @@ FINDINGS: tuple[Finding, ...] = (
             f"one ({_NEAR}); copies count as one group: {a.pairs(a.test, a.audit.test_near_rows, '~', a.test)}"
         ),
         "Replace them with different examples: copies add no evidence.",
+        rows=lambda a: len(a.test),
     ),
     Finding(
         "group_overlap",
@@ -306,6 +311,7 @@ FINDINGS: tuple[Finding, ...] = (
         lambda a: a.audit.in_shared_groups,
         _group_overlap,
         "Split the data by group, so that all rows of a group are in one set.",
+        rows=lambda a: len(a.test),
     ),
     Finding(
         "labels_missing",
@@ -337,6 +343,7 @@ FINDINGS: tuple[Finding, ...] = (
             f"{a.each(dict.fromkeys(a.audit.empty_outputs, ''))}"
         ),
         "Complete or remove these rows: they teach the model to say nothing.",
+        rows=lambda a: a.audit.rows,
     ),
     Finding(
         "chat_format",
@@ -345,6 +352,7 @@ FINDINGS: tuple[Finding, ...] = (
         _chat_format,
         "Put instructions first, then alternate user and assistant messages: chat templates reject or rewrite "
         "other orders.",
+        rows=lambda a: a.audit.rows,
     ),
     Finding(
         "too_long",
@@ -361,6 +369,7 @@ FINDINGS: tuple[Finding, ...] = (
             "required": a.max_tokens,
             "threshold": Threshold("training_set.max_tokens", a.max_tokens),
         },
+        rows=lambda a: a.audit.rows,
     ),
 )
 """All findings, in the order in which reports show them; their levels and keys are those of ``config/checks.py``."""
