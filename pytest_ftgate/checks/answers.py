@@ -32,7 +32,8 @@ def check_complete(gate: Context) -> list[Check]:
 def complete_checks(measured: Mapping[str, Measured], forgiven: Collection[str]) -> list[Check]:
     """Check that every answer arrived, and list the model that ended the run first.
 
-    Where its failure is an error, what other models were not asked because of it is a note.
+    Where its failure is an error, what other models were not asked because of it is a note, and so is the same failure
+    of another model, which the error names.
     """
     roles = sorted(measured, key=lambda role: measured[role].run.fatal is None)
     checks = {role: _complete(role, measured[role], forgiven=role in forgiven) for role in roles}
@@ -41,7 +42,21 @@ def complete_checks(measured: Mapping[str, Measured], forgiven: Collection[str])
         failures = [one.failure for one in measured[role].run.all_predictions if one.failure]
         stopped = measured[role].run.fatal is None and {one.kind for one in failures} == {"stopped"}
         checks[role] = replace(check, status="note", advice=None) if ended and stopped else check
+    errors = [role for role, check in checks.items() if check.status == "error"]
+    alike = [role for role in errors if _cause_of(measured[role]) == _cause_of(measured[errors[0]])]
+    for role in alike[1:]:
+        first, (name, other) = checks[alike[0]], (called(one, measured[one].facts.name) for one in (alike[0], role))
+        checks[alike[0]] = replace(first, message=f"{name}, {other}{first.message.removeprefix(name)}")
+        checks[role] = replace(checks[role], status="note", advice=None)
     return list(checks.values())
+
+
+def _cause_of(one: Measured) -> tuple[str, str | None] | Measured:
+    """Return what ended a run or forbade its calls, without the place; the run itself where anything else failed."""
+    failure, recorded = one.run.failure, one.run.model.verified is not None  # in a file of its own
+    if failure is None or recorded or not (failure.fatal or failure.kind == "offline"):
+        return one
+    return (failure.what, failure.advice) if one.facts.n_errors == one.facts.n_expected else one
 
 
 _NO_ANSWERS = (

@@ -17,8 +17,9 @@ def test_offline_what_is_not_stored_is_an_error_that_says_so(http: EndpointProje
     gate = http.judge(stored=True, offline=True)
     assert http.server.requests == []
     assert gate["verdict"] == "error"
-    found = check(gate, "candidate_answers")
-    mentions(found, "60 of 60", "--ftgate-offline", "--ftgate-report=recordings:recordings")
+    found = check(gate, "baseline_answers")
+    mentions(found, "base, candidate ft: ", "60 of 60", "--ftgate-offline", "--ftgate-report=recordings:recordings")
+    assert check(gate, "candidate_answers")["status"] == "note"  # one cause is one line
     assert "Run again" not in found["advice"]
     http.judge(stored=True)
     http.forget()
