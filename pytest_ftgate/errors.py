@@ -238,11 +238,14 @@ class Interrupted(KeyboardInterrupt):  # not an error
 
 
 class MetricError(FtgateError):
-    """A metric has no usable value: it is undefined for these answers, or its function failed at one ``example``."""
+    """A metric has no usable value: it is undefined for these answers, or failed at the answer to one ``example``.
 
-    def __init__(self, what: str, *, example: int | None = None, **parts: Any) -> None:
+    ``unsuited``: what the example expects does not suit the metric, whatever is answered.
+    """
+
+    def __init__(self, what: str, *, example: int | None = None, unsuited: bool = False, **parts: Any) -> None:
         super().__init__(what, **parts)
-        self.example = example
+        self.example, self.unsuited = example, unsuited
 
 
 class HistoryError(FtgateError):

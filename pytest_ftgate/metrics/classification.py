@@ -247,7 +247,8 @@ class SeveralLabels(Metric):
     def _wanted(self, value: Any, index: int) -> frozenset[str]:
         found = self.labels(value)
         if found is None:
-            raise MetricError(f"{self.name} compares lists of labels: test_set[{index}] expects {excerpt(str(value))}")
+            what = f"{self.name} compares lists of labels, and this example expects {excerpt(str(value))}"
+            raise MetricError(what, example=index, unsuited=True)
         return found
 
     def _score(self, wanted: frozenset[str], answer: str | None) -> float:

@@ -74,7 +74,8 @@ class FieldMetric(Metric):
     def _container(self, value: Any, index: int) -> Any:
         found = container_of(value)
         if found is None:
-            raise MetricError(f"{self.name} compares JSON fields, and test_set[{index}] expects {kind_of(value)}")
+            what = f"{self.name} compares JSON fields, and this example expects {kind_of(value)}"
+            raise MetricError(what, example=index, unsuited=True)
         return found
 
     def _differences(self, expected: Any, answer: str | None) -> js.Differences:

@@ -157,7 +157,8 @@ class LabelSet:
         if gold.min() < 0:
             index = int(gold.argmin())
             label = listed([expected_text(expected[index])])
-            raise MetricError(f"{metric} was built for other labels: test_set[{index}] expects {label}")
+            what = f"{metric} was built for other labels: this example expects {label}"
+            raise MetricError(what, example=index, unsuited=True)
         return gold
 
     def predicted(self, answers: Sequence[Sequence[str | None]]) -> tuple[Codes, int]:

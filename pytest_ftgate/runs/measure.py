@@ -142,7 +142,8 @@ def score_run(measured: Measured, metrics: Mapping[str, Metric], deciding: str, 
         name, test = measured.facts.name, measured.run.test_set
         what, where = f"{error.what} of {name}", error.where
         if error.example is not None:
-            what, where = f"{error.what}, answered by {name}", test.where(error.example)
+            what = error.what if error.unsuited else f"{error.what}, answered by {name}"
+            where = test.where(error.example)
         raise MetricError(what, **error.parts(where=where)) from error
     facts = replace(
         measured.facts,

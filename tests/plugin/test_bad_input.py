@@ -209,6 +209,13 @@ def test_of_two_models_one_gives_scores_out_of_range(project: Project) -> None:
     mentions(stopped(project.judge(metric="own"), called=True), "test.jsonl:1", "2.0", "test_set[0]", "ft.jsonl")
 
 
+def test_an_expected_output_that_does_not_suit_the_metric_is_named_by_its_place(project: Project) -> None:
+    project.test_set(60, expected=lambda i: i if i == 42 else ["a"])
+    found = stopped(project.judge(metric="labels_f1"), called=True)
+    mentions(found, "test.jsonl:43: labels_f1", "expects 42")
+    assert "base.jsonl" not in found["message"]
+
+
 def test_a_metric_that_nothing_can_score_on_is_no_pass(project: Project) -> None:
     project.file("conftest.py", METRIC.format(body="return 1.0"))
     assert stopped(project.judge(metric="own", margin=0), "fail", called=True)["name"] == "weak_baseline"
