@@ -14,7 +14,7 @@ from pytest_ftgate.plugin.gate_files import GateFiles
 from pytest_ftgate.plugin.ini_keys import ALLOW_MISSING, planning_option
 from pytest_ftgate.reports.text import Line, finding
 from pytest_ftgate.result import GateResult
-from pytest_ftgate.text import shortened, suggestion
+from pytest_ftgate.text import nearest, shortened
 
 KEY = "ftgate_required"
 
@@ -47,11 +47,15 @@ BROKEN = "was not judged, because its set-up failed"
 
 @dataclass(frozen=True, slots=True)
 class Unmet:
-    """A required gate that did not pass, and why; ``test`` is the one that failed for that."""
+    """A required gate that did not pass, and why.
+
+    ``test`` is the one that failed for that, ``meant`` the gate whose name was probably meant.
+    """
 
     name: str
     reason: str
     test: str | None = None
+    meant: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,6 +94,8 @@ class Owed:
         """
         if not self.waived_by and (told := self._told(counted)):
             cure = f"for local work add {ALLOW_MISSING} (refused in CI)" if not sign_of_ci() else None
+            meant = [f"{one.meant} in place of {one.name}" for one in self.unmet if one.meant]
+            cure = f"write {', '.join(meant)} in {KEY}" if meant else cure
             whats, by = [f"ERROR {one}" for one in told.values()], f"required by {self.setting}"
             parts = [*map(finding, whats[:-1]), finding(whats[-1], by, cure)]
             yield KEY, "; ".join(told), _joined(parts)
@@ -179,8 +185,9 @@ def _find_unmet(files: GateFiles, results: Sequence[GateResult], seen: Seen) -> 
             found = next(_unmet(gate, tests, seen, in_file=holder is not None, ready=name != one), None)
             if found is None and not tests:
                 in_files = (each for names in known.values() for each in names)
-                near = suggestion(gate, (*in_files, *seen.names.values())) if holder is None else ""
-                found = Unmet(gate, f"no collected test has this marker{near}")
+                near = nearest(gate, (*in_files, *seen.names.values())) if holder is None else None
+                words = f"; did you mean '{near}'?" if near else ""
+                found = Unmet(gate, f"no collected test has this marker{words}", meant=near)
             if found is not None:
                 unmet.setdefault(gate, found)
     return list(unmet.values())

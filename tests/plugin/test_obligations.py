@@ -226,6 +226,14 @@ def test_a_misspelt_marker_is_an_error(required: Project, name: str) -> None:
 
 # --- said, and allowed ---------------------------------------------------------------------------------------
 
+
+def test_a_misspelt_name_is_to_be_corrected_and_not_waived(required: Project) -> None:
+    required.file("pytest.ini", "[pytest]\nftgate_required = supprt\n")
+    result = required.run()
+    result.stdout.fnmatch_lines(["fix:  write support in place of supprt in ftgate_required"])
+    result.stdout.no_fnmatch_line("*--ftgate-allow-missing*")
+
+
 ALLOWED = "fix:  for local work add --ftgate-allow-missing (refused in CI)"
 
 
