@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from pytest_ftgate.checks.context import Context
-from pytest_ftgate.checks.judging import ADAPTER, identity
+from pytest_ftgate.checks.judging import ADAPTER, is_one_model
 from pytest_ftgate.config import ModelSpec
 from pytest_ftgate.data import Example, canonical_json
 from pytest_ftgate.data.normalize import INSTRUCTIONS
@@ -65,7 +65,7 @@ def _same_model(gate: Context) -> Iterator[Check]:
         if key_of(gate.models[role], gate.test.examples[0]) == key:
             message += " with the same prompt"
             yield Check("identical_outputs", "fail", message, source=source, advice=f"{advice}.")
-        elif role in _compared(gate) and identity(spec) == identity(candidate):
+        elif role in _compared(gate) and is_one_model(spec, candidate):
             message += f" ({candidate.spelling}), so the gain is that of the prompt or of the parameters"
             yield Check("baseline_prompt", "fail", message, source=source, advice=f"{advice}, {_ACCEPT}.")
 

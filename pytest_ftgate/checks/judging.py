@@ -2,8 +2,11 @@
 
 import re
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from inspect import unwrap
+from ipaddress import ip_address
 from posixpath import normpath
+from socket import inet_aton, inet_ntoa
 from typing import Any
 from urllib.parse import unquote, urlsplit
 
@@ -16,6 +19,7 @@ from pytest_ftgate.errors import ConfigError, Where
 from pytest_ftgate.metrics import Metric
 from pytest_ftgate.metrics.judged import HumanPreference, ModelJudged, Preference, Rubric, read_ratings
 from pytest_ftgate.models import Model, Surroundings, build_model
+from pytest_ftgate.models.openai_api.answers import is_same
 from pytest_ftgate.models.openai_api.endpoint import PUBLIC_ENDPOINT
 from pytest_ftgate.result import Check, called
 from pytest_ftgate.runs.calibration import read_items
@@ -118,7 +122,7 @@ def _refuse_same(metric: ModelJudged, model: Model | None, config: GateKeys, mod
     for role, spec in config.asked.items():
         one, other = (None if of is None else of.function for of in (model, models[role]))
         same_function = one is not None and other is not None and unwrap(one) == unwrap(other)
-        if same_function or identity(metric.judge) == identity(spec):
+        if same_function or is_one_model(metric.judge, spec):
             raise ConfigError(
                 f"the judge of {metric.name} is the {called(role)} itself ({spec.spelling})",
                 where=Where(metric.source, key="metric.judge"),
@@ -127,25 +131,52 @@ def _refuse_same(metric: ModelJudged, model: Model | None, config: GateKeys, mod
             )
 
 
-def identity(spec: ModelSpec) -> tuple[Any, ...]:
-    """Return the identity of a model, independent of its name, its prompt and parameters that choose no adapter."""
+def is_one_model(one: ModelSpec, other: ModelSpec) -> bool:
+    """Return whether two models are one, whatever their names in the gate, prompts, and spellings of URL and model.
+
+    A name without the provider or folder before it may be the other name; two with different ones are two models.
+    """
+    if one.provider != "openai" or other.provider != "openai":
+        return _identity(one) == _identity(other)
+    names = [_name_sent(spec) for spec in (one, other)]
+    folders = [name.rpartition("/")[0] for name in names]
+    alike = folders[0] == folders[1] or "" in folders
+    return alike and is_same(*names) and is_same(*reversed(names)) and _identity(one) == _identity(other)
+
+
+def _identity(spec: ModelSpec) -> tuple[Any, ...]:
+    """Return what identifies a model: of an endpoint its URL, however spelled, and parameters that choose weights."""
     options = spec.options
     if spec.provider == "openai":
-        # However its URL is spelled.
         parts = urlsplit(str(options.get("base_url") or PUBLIC_ENDPOINT).lower())
-        host = (parts.hostname or "").rstrip(".")
-        if host == "localhost" or host.startswith("127.") or host == "::1":
-            host = "localhost"
         port, path = parts.port or _PORTS.get(parts.scheme), normpath(f"/{unquote(parts.path).lstrip('/')}")
         params = (options.get("params") or {}).items()
-        adapters = canonical_json({name: value for name, value in params if ADAPTER.search(name)})
-        return spec.provider, parts.scheme, host, port, path, str(options["model"]).strip().lower(), adapters
+        adapters = canonical_json({name: value for name, value in params if ADAPTER.search(name) and value})
+        return spec.provider, parts.scheme, _host((parts.hostname or "").rstrip(".")), port, path, adapters
     if spec.provider in ("python", "recorded"):
         return spec.provider, options.get("target") or options.get("path")
     if spec.provider == "transformers":
         names = [str(options.get(key, "")) for key in ("model", "adapter")]
         return spec.provider, *(str(at) if (at := spec.source.absolute(name)).is_dir() else name for name in names)
     return spec.provider, *((key, value) for key, value in sorted(options.items()) if key not in _OPERATION)
+
+
+def _name_sent(spec: ModelSpec) -> str:
+    """Return the name that an endpoint is sent, which parameters may replace."""
+    params = spec.options.get("params") or {}
+    extra = params.get("extra_body")
+    return str({**spec.options, **params, **(extra if isinstance(extra, Mapping) else {})}["model"]).strip().lower()
+
+
+def _host(name: str) -> str:
+    """Return a host in one spelling: ``localhost`` for every address of this machine, such as ``0x7f.1``."""
+    with suppress(OSError):
+        name = inet_ntoa(inet_aton(name))
+    with suppress(ValueError):
+        at = ip_address(name)
+        at = getattr(at, "ipv4_mapped", None) or at
+        return "localhost" if at.is_loopback or at.is_unspecified else str(at)
+    return name
 
 
 def check(gate: Context) -> Iterator[Check]:

@@ -332,12 +332,38 @@ def _number(body: Mapping[str, Any]) -> int:
 @pytest.mark.parametrize(
     "changed", [{"system": "Answer."}, {"params": {"seed": 1}}, {"revision": "2"}, {"few_shot": 1}]
 )
-@pytest.mark.parametrize("url", ["http://127.0.0.1:9/v1", "http://LOCALHOST:9//v1/"])
+@pytest.mark.parametrize("url", ["http://127.0.0.1:9/v1", "http://LOCALHOST:9//v1/", "http://0x7f.1:9/v1"])
 def test_one_model_with_another_prompt_is_the_same_model(project: Project, changed: dict[str, Any], url: str) -> None:
     gate = free(project, {**ENDPOINT, "few_shot": 2}, {**ENDPOINT, **changed, "base_url": url})
     because(gate, "fail", "baseline_prompt", "same model", "checks: {baseline_prompt: warn}")
     gate = project.judge(baseline=SHOTS, candidate={**ENDPOINT, **changed}, checks={"baseline_prompt": "warn"})
     assert statuses(gate)["baseline_prompt"] == "warning"
+
+
+@pytest.mark.parametrize(
+    ("candidate", "same"),
+    [
+        ({"model": "Mini:latest"}, True),
+        ({"model": "acme/mini"}, True),
+        ({"model": "mini-2025-04-14"}, True),
+        ({"model": "mini.gguf"}, True),
+        ({"base_url": "http://[::ffff:127.0.0.1]:9/v1"}, True),
+        ({"base_url": "http://0.0.0.0:9/v1"}, True),
+        ({"model": "tuned", "params": {"extra_body": {"model": "mini"}}}, True),
+        ({"params": {"lora_request": None}}, True),
+        ({"model": "mini:support"}, False),
+        ({"model": "mini-support"}, False),
+        ({"base_url": "http://127.0.0.1:10/v1"}, False),
+        ({"params": {"lora": [{"id": 1}]}}, False),
+    ],
+)
+def test_a_model_is_one_however_it_is_spelled(project: Project, candidate: dict[str, Any], same: bool) -> None:
+    gate = free(project, {**ENDPOINT, "system": "Label."}, {**ENDPOINT, "system": "Tell.", **candidate})
+    assert ("same model" in str(checks(gate, "baseline_prompt"))) is same
+    other = {**ENDPOINT, "model": "acme/mini", "system": "Label."}
+    assert "same model" not in str(
+        free(project, other, {**ENDPOINT, "model": "ours/mini", "system": "Tell."})["checks"]
+    )
 
 
 def shout(text: str) -> str:
