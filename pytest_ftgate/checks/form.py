@@ -126,7 +126,9 @@ class _Reader:
         names = self._names(said)
         return [
             [
-                bool(lost and text) and (holds(text, wanted, self._labels) or names.get(text) == expected_text(wanted))
+                bool(lost and text)
+                and not self._is_label(text)
+                and (holds(text, wanted, self._labels) or names.get(text) == expected_text(wanted))
                 for text, wanted, lost in zip(repeat, expected, loses, strict=True)
             ]
             for repeat in said
@@ -134,11 +136,14 @@ class _Reader:
 
     def _names(self, said: Sequence[Sequence[str]]) -> dict[str, str]:
         """Return which label each answer without a known label stands for."""
-        labels = self._labels
-        if labels is None:
+        if self._labels is None:
             return {}
         pairs = ((text, value) for repeat in said for text, value in zip(repeat, self._gate.expected, strict=True))
-        return renamed((text, expected_text(value)) for text, value in pairs if labels.named_by(text) is None)
+        return renamed((text, expected_text(value)) for text, value in pairs if not self._is_label(text))
+
+    def _is_label(self, text: str) -> bool:
+        """Return whether an answer is read as a label."""
+        return self._labels is not None and self._labels.reading.clean(self._read(text)) in self._labels.codes_known
 
     def cut_off(self, role: str) -> Flags:
         """Return which answers of a model are cut off, or never came."""

@@ -185,6 +185,10 @@ class LabelSet:
     def _longest(self) -> int:
         return max((len(tokens_of(text)) for text in self._by_words.values() if text), default=0) + 2
 
+    @cached_property
+    def _beginnings(self) -> frozenset[str]:
+        return frozenset(words[:end] for words in self._by_words for end in range(1, len(words) + 1))
+
     def named_by(self, answer: str, text: str | None = None) -> str | None:
         """Return the label of an answer; if it is no known one, the only one that the answer, or its ``text``, names.
 
@@ -222,8 +226,10 @@ class LabelSet:
         places: list[tuple[int, int, str | None]] = []
         for start, first in enumerate(tokens):
             words, longest = "", None
-            for end in range(start + 1, min(start + self._longest, len(tokens)) + 1):
+            for end in range(start + 1, len(tokens) + 1):
                 words = _joined([words, tokens[end - 1]])
+                if words not in self._beginnings:
+                    break
                 label = self._by_words.get(words)
                 letter = len(words) == 1 and words.isalpha() and label != first  # "a" is no label A
                 if words in self._by_words and not letter:
