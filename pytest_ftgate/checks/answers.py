@@ -44,10 +44,10 @@ def complete_checks(measured: Mapping[str, Measured], forgiven: Collection[str])
         checks[role] = replace(check, status="note", advice=None) if ended and stopped else check
     errors = [role for role, check in checks.items() if check.status == "error"]
     alike = [role for role in errors if _cause_of(measured[role]) == _cause_of(measured[errors[0]])]
-    for role in alike[1:]:
-        first, (name, other) = checks[alike[0]], (called(one, measured[one].facts.name) for one in (alike[0], role))
-        checks[alike[0]] = replace(first, message=f"{name}, {other}{first.message.removeprefix(name)}")
-        checks[role] = replace(checks[role], status="note", advice=None)
+    if len(alike) > 1:
+        names = ", ".join(called(role, measured[role].facts.name) for role in alike)
+        checks[alike[0]] = _complete(alike[0], measured[alike[0]], forgiven=False, who=names)
+        checks |= {role: replace(checks[role], status="note", advice=None) for role in alike[1:]}
     return list(checks.values())
 
 
@@ -112,6 +112,7 @@ def check_order(gate: Context) -> Iterator[Check]:
         tails = {place: _tail(read, expected, by) for place, by in _NEIGHBOURS.items()}
         place = max(tails, key=lambda place: tails[place].fitting)
         tail, whole = tails[place], _Tail(0, read, expected, expected)
+        cure = "how these answers were joined to the examples, by id or in order"
         if tail.by_chance and tail.fitting >= tail.enough:
             start = f" from {gate.test.where(tail.start)} on" if tail.start else ""
             found, fit = f"{tail.fitting:,} answers{start} fit the {place} row", tail.fitting
@@ -120,15 +121,15 @@ def check_order(gate: Context) -> Iterator[Check]:
         elif names := _other_names(metric.label_set, one.answers[0], read, expected):
             (answer, label), fit = next(iter(names.items())), sum(text in names for text in one.answers[0])
             found = f"{fit:,} answers are other names of labels, such as {quoted(answer)} for {quoted(label)}"
+            cure = "the names of the labels"
         else:
             continue
-        joined = "how these answers were joined to the examples, by id or in order"
         yield Check(
             answers_of(role),
             "warning",
             f"{called(role, one.facts.name)} is right on {whole.right:,} of {plural(n, 'example')}, but {found}",
             observed=fit,
-            advice=f"Check {'the names of the labels' if 'names of' in found else joined} ({gate.asked(role).source}).",
+            advice=f"Check {cure} ({gate.asked(role).source}).",
             action="measure_again",
         )
 
@@ -226,8 +227,8 @@ def check_retries(gate: Context) -> Iterator[Check]:
             yield Check("retries", "warning", message, observed=retries, advice=cure)
 
 
-def _complete(role: str, measured: Measured, *, forgiven: bool) -> Check:
-    """Check one model. A missing answer is an error, unless the gate scores it as wrong."""
+def _complete(role: str, measured: Measured, *, forgiven: bool, who: str | None = None) -> Check:
+    """Check one model, told as ``who``. A missing answer is an error, unless the gate scores it as wrong."""
     model, run = measured.facts, measured.run
     n, missing = model.n_expected or 0, model.n_errors or 0
     name = answers_of(role)
@@ -246,7 +247,7 @@ def _complete(role: str, measured: Measured, *, forgiven: bool) -> Check:
     return Check(
         name,
         "warning" if forgiven else "error",
-        f"{called(role, model.name)}: {cause}; {counted}",
+        f"{who or called(role, model.name)}: {cause}; {counted}",
         observed=n - missing,
         required=n,
         advice=None if failure is None or forgiven else failure.advice,
