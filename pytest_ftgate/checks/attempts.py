@@ -1,285 +1,304 @@
-"""The rule for several attempts on one test set: each is judged at half the level of the one before.
+"""Several attempts on one test set: each is judged at half the level of the one before, and has a line in the ledger.
 
-Another candidate is another attempt, and so are other answers of one candidate.
-
-``benchmarks/attempts.py`` measures what this prevents. Of the examples, a tenth chosen by hash may be shown; it does
-not count in the verdict from the second attempt on, because what is shown can be mended without any gain elsewhere.
+Another candidate is another attempt, and so are other answers of one candidate. A tenth of the examples, chosen by
+hash, may be shown; it does not count from the second attempt on, because what is shown can be mended without any gain
+elsewhere. ``benchmarks/attempts.py`` measures what this prevents. Without ``max_attempts`` attempts are only noted.
 """
 
-from collections.abc import Iterator, Mapping
-from contextlib import suppress
-from dataclasses import replace
+import json
+import sys
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager, nullcontext, suppress
+from dataclasses import asdict, dataclass, field, replace
+from hashlib import sha256
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO, ClassVar, Literal
 
-from pytest_ftgate.checks.context import Context, RunName
-from pytest_ftgate.checks.ledger import Attempt, Entry, answers_of, append, fingerprint, hash_of, joined, read_ledger
 from pytest_ftgate.checks.weaker.base import find_base
 from pytest_ftgate.config import GateKeys
-from pytest_ftgate.data import DataSet, normalized_input
-from pytest_ftgate.errors import DataError, FtgateError, HistoryError, StoreError, Where, shown_path
+from pytest_ftgate.data import DataSet, Example, canonical_json, expected_text, normalized_input
+from pytest_ftgate.data.strict_json import parse_json
+from pytest_ftgate.errors import ConfigError, DataError, HistoryError, StoreError, Where, shown_path
 from pytest_ftgate.metrics import Metric
 from pytest_ftgate.models import Model, key_of
-from pytest_ftgate.models.recorded import RecordedModel
-from pytest_ftgate.result import Check, Threshold, error_check
-from pytest_ftgate.runs.jobs import Job, Run, Stores
-from pytest_ftgate.runs.measure import Measured, measure_run, score_run
-from pytest_ftgate.runs.runner import stored_runs
+from pytest_ftgate.plain import from_plain
+from pytest_ftgate.result import AttemptResult, Check, Threshold
+from pytest_ftgate.runs.jobs import Run
 from pytest_ftgate.runs.store import Store
-from pytest_ftgate.text import ordinal, plural, timestamp
+from pytest_ftgate.text import ordinal, plural
 
+_MOST = 400  # hashes in a line; the smallest ones of a larger test set are a random sample
+_SHOWN_ONE_IN = 10
 _NOTE = "attempt: "
-_PROBES = 3
+
+
+def hash_of(text: str) -> str:
+    """Return the first 8 hex digits of the SHA-256 of a text."""
+    return sha256(text.encode("utf-8", "surrogatepass")).hexdigest()[:8]
+
+
+def fingerprint(examples: Iterable[Example]) -> tuple[str, ...]:
+    """Return what identifies a test set: the hashes of its inputs with their expected outputs."""
+    hashes = {hash_of(f"{normalized_input(one.input)}\n{expected_text(one.expected)}") for one in examples}
+    return tuple(sorted(hashes)[:_MOST])
+
+
+def same_test_set(now: tuple[str, ...], then: tuple[str, ...]) -> bool:
+    """Return whether at least half of the examples were there before, as far as both kept their hashes."""
+    own = {one for one in now if len(then) < _MOST or one <= then[-1]}
+    return bool(own) and 2 * len(own.intersection(then)) >= len(own)
+
+
+def may_be_shown(example: Example) -> bool:
+    """Return whether an example is in the tenth that may be shown. Examples of one group stay together."""
+    text = normalized_input(example.input) if example.group is None else f"group {example.group}"
+    return int(hash_of(text), 16) % _SHOWN_ONE_IN == 0
+
+
+class MovedError(Exception):
+    """Report that this is another attempt than it was judged as: by its answers, or since another process took it."""
+
+
+@dataclass(frozen=True)
+class Entry:
+    """Hold one line of the ledger.
+
+    Attributes:
+        candidate: its spelling, and a hash of the key of its first answer.
+        answers: the hashes of its answers.
+        test_set: the fingerprint of the test set.
+        gain: the measured gain, in the metric's unit.
+        level: the probability of a false pass that the attempt was allowed, such as 0.0125.
+        at: when it was judged, as ``2026-08-01T14:05:09Z``.
+    """
+
+    __pydantic_config__: ClassVar[object] = {"extra": "forbid"}
+
+    gate: str
+    candidate: str
+    answers: tuple[str, ...]
+    test_set: tuple[str, ...]
+    gain: float
+    verdict: Literal["pass", "fail", "inconclusive"]
+    level: float
+    at: str
+
+
+@dataclass(frozen=True)
+class Attempt:
+    """Hold which attempt on its test set a candidate is.
+
+    Attributes:
+        asked: the keys of the gate, before the level of the attempt.
+        whole: the test set with the examples that do not count.
+        metric: the deciding metric, for any part of the test set.
+        candidate, test_set: as in the ledger.
+        number: which attempt on the test set this is, from 1.
+        answers: the hashes of its answers; empty: not known yet, and expected to be those that were judged last.
+        before: the distinct attempts on the same test set, in their order.
+        runs: those over the whole test set, by role.
+    """
+
+    asked: GateKeys
+    whole: DataSet
+    metric: Metric
+    candidate: str
+    test_set: tuple[str, ...]
+    number: int = 1
+    answers: frozenset[str] = frozenset()
+    before: tuple[Entry, ...] = ()
+    runs: Mapping[str, Run] = field(default_factory=dict)
+
+    def among(self, entries: Iterable[Entry]) -> "Attempt":
+        """Return this attempt after others: those of one candidate with the same answers are one."""
+        same = (one for one in entries if same_test_set(self.test_set, one.test_set))
+        before = tuple({(one.candidate, one.answers): one for one in same}.values())
+        own = ((number, one) for number, one in enumerate(before, 1) if one.candidate == self.candidate)
+        known = [number for number, one in own if not self.answers or self.answers.issuperset(one.answers)]
+        return replace(self, before=before, number=known[-1] if known else len(before) + 1)
+
+    def answered(self, runs: Mapping[str, Run]) -> "Attempt":
+        """Return this attempt with its answers known: a hash of each input with the answers to it."""
+        answers = set()
+        for example, *given in zip(self.whole, *runs["candidate"].predictions, strict=True):
+            texts = [one.completion and one.completion.text for one in given]
+            answers.add(hash_of(canonical_json([normalized_input(example.input), *texts])))
+        found = replace(self, runs=runs, answers=frozenset(answers))
+        return found if self.facts else found.among(self.before)
+
+    @property
+    def is_known(self) -> bool:
+        """Return whether it was judged before: this candidate, by these answers, as this attempt."""
+        return bool(self.answers) and self.among(self.before).number == self.number <= len(self.before)
+
+    @property
+    def facts(self) -> AttemptResult | None:
+        """Return the facts for the result; None without ``max_attempts``. Attempt k has the gate's level times 2^-k."""
+        most, level = self.asked.max_attempts, 1 - self.asked.confidence
+        levels = (1 - level * 2.0**-k for k in (self.number - 1, self.number))
+        return None if most is None else AttemptResult(self.number, most, *levels)
+
+    @property
+    def config(self) -> GateKeys:
+        """Return the keys that this attempt is judged by. They have no ``max_attempts``, so that it counts once."""
+        if self.facts is None:
+            return self.asked
+        return self.asked.model_copy(update={"confidence": self.facts.confidence, "max_attempts": None})
+
+    @property
+    def counted(self) -> DataSet:
+        """Return the examples that count: with ``max_attempts`` from the second attempt on none that may be shown."""
+        if self.facts is None or self.number == 1:
+            return self.whole
+        if counted := tuple(example for example in self.whole if not may_be_shown(example)):
+            return replace(self.whole, examples=counted)
+        what = "no test example counts: all may be shown, and such examples count in the first attempt only"
+        raise ConfigError(what, where=self.asked.sources["test_set"].where(), cure="Add examples of other groups.")
+
+    @property
+    def shown(self) -> DataSet | None:
+        """Return the examples that may be shown, perhaps none; None: all of them, since attempts are not limited."""
+        if self.facts is None:
+            return None
+        return replace(self.whole, examples=tuple(filter(may_be_shown, self.whole)))
+
+    def check(self) -> Iterator[Check]:
+        """Check before any call that the attempt is none beyond ``max_attempts``."""
+        if (facts := self.facts) is None:
+            return
+        threshold = Threshold("max_attempts", facts.most)
+        limit = facts.number, facts.most, str(self.asked.sources["max_attempts"])
+        if facts.number <= facts.most:
+            spared = len(self.whole) - len(self.counted)
+            message = f"{facts}; {spared:,} of {plural(len(self.whole), 'example')} may be shown and do not count"
+            yield Check("max_attempts", "pass", message if spared else str(facts), *limit, threshold=threshold)
+            return
+        message = f"{plural(facts.most, 'attempt has', 'attempts have')} been judged on this test set "
+        message += f"({shown_path(_path(self.asked))}); this would be attempt {facts.number:,} of {facts.most:,}"
+        cure = "Label a fresh test set, of which less than half is known, or take another approach than one more "
+        cure += "variant. More attempts on this test set would pass a useless candidate by luck."
+        yield Check("max_attempts", "fail", message, *limit, cure, "stop", threshold)
+
+    def check_again(self) -> Iterator[Check]:
+        """Without ``max_attempts``, warn of other answers than it was judged by before, and note a later candidate."""
+        if self.facts is not None or self.number == 1:
+            return
+        limit = 1, str(self.asked.sources["max_attempts"])
+        cure = "Set max_attempts, which judges each attempt at a stricter level, or label a fresh test set."
+        if again := sum(one.candidate == self.candidate for one in self.before[: self.number - 1]):
+            message = f"judged again with other answers: {ordinal(again + 1)} time"
+            yield Check("attempts", "warning", message, again + 1, *limit, cure)
+        else:
+            message = f"this is attempt {self.number:,} on this test set: each one makes a lucky pass more likely"
+            yield Check("attempts", "note", message, self.number, *limit, cure)
+
+    def keep(self, gain: float, verdict: Any, at: str, notes: Store, tell: Callable[[str], None] | None) -> list[Check]:
+        """Add a verdict to the ledger, or ``tell`` the line that is to be committed; without a limit only note it.
+
+        Raise :class:`MovedError`, or :class:`DataError` if the ledger is damaged or cannot be written.
+        """
+        answers, level = tuple(sorted(self.answers)[:_MOST]), round(1 - self.config.confidence, 12)
+        name = self.asked.gate or self.asked.name
+        line = json.dumps(asdict(Entry(name, self.candidate, answers, self.test_set, gain, verdict, level, at)))
+        if self.facts is None:
+            with suppress(StoreError):
+                if not self.is_known:
+                    notes.keep_note(f"{_NOTE}{hash_of(line)}", line)
+            return []
+        shown = shown_path(path := _path(self.asked))
+        with nullcontext() if tell else _locked(path) as file:
+            now = self.among(_ledger(path))
+            if now.number != self.number:
+                raise MovedError
+            if now.is_known:
+                return []
+            if file is not None:
+                file.write(f"{line}\n".encode())
+        if not tell:
+            return [Check("attempts", "note", f"the attempt was added to {shown}", advice=f"Commit {shown}.")]
+        tell(f"commit this line to {shown}:\n{line}")
+        message = f"this verdict is not in the committed {shown}, so that later attempts would not count it"
+        cure = f"Commit the line that is printed at the end of the session to {shown}."
+        return [Check("attempts", "error", message, advice=cure)]
 
 
 def find_attempt(
-    config: GateKeys, candidate: Model, metric: Metric, test: DataSet, stores: Stores, answers: frozenset[str] | None
+    config: GateKeys, model: Model, metric: Metric, test: DataSet, notes: Store, answers: frozenset[str]
 ) -> Attempt:
-    """Return which attempt the candidate is.
+    """Return which attempt on the whole test set a model is; ``answers`` are the hashes of its, empty if unknown.
 
-    Args:
-        config: the keys of the gate as written.
-        metric: the deciding metric.
-        test: the whole test set.
-        answers: the hashes of the candidate's; None: they are those that are recorded or stored, if all are.
-
-    Raises:
-        FtgateError: with ``max_attempts``, the ledger is damaged.
+    It is known by the key of its first answer; a callable whose keys hold for one session by its spelling. Raise
+    :class:`DataError` if the ledger is damaged.
     """
-    if answers is None and config.max_attempts is not None:
-        with suppress(FtgateError):  # what is wrong is reported where the candidate is asked
-            (run,) = stored_runs([Job(candidate, test, config.repeats, of_candidate=True)], stores)
-            answers = None if run.unanswered else answers_of(run)
-    attempt = Attempt(config, test, metric, _identity(candidate, config, test), fingerprint(test), answers=answers)
-    return attempt.among(_earlier(config, stores.notes))
-
-
-def _ledger_of(config: GateKeys) -> Path:
-    """Return the path of the ledger: beside the gate file; for a gate without one, beside its marker."""
-    sources = config.sources
-    of_file = (one for one in sources.values() if one.kind in ("file", "defaults"))
-    return next(of_file, sources["max_attempts"]).absolute("ftgate-attempts.jsonl")
-
-
-def _earlier(config: GateKeys, notes: Store) -> list[Entry]:
-    """Return the attempts in the ledger; without ``max_attempts`` those of the gate that this machine has noted."""
+    name, earlier = config.candidate.spelling, list[Entry]()
+    if model.persistent or model.function is None:
+        name += f" {hash_of(key_of(model, test.examples[0]))}"
     if config.max_attempts is not None:
-        return read_ledger(_ledger_of(config))
-    found: list[Entry] = []
-    with suppress(StoreError):
-        for text in notes.notes(_NOTE).values():
-            with suppress(ValueError):
-                found.append(Entry.from_line(text))
-    return [entry for entry in found if entry.gate == (config.gate or config.name)]
-
-
-def _identity(model: Model, config: GateKeys, test: DataSet) -> tuple[str, ...]:
-    """Return hashes of what distinguishes the candidate, of which any one is enough.
-
-    These are the keys of its answers to a few examples, which recordings have too; of the examples with the smallest
-    hashes, most of which are the same ones after the test set has grown. A recording without keys is its content, and
-    a callable whose keys hold for one session is its spelling.
-    """
-    few = sorted(test.examples, key=lambda example: hash_of(normalized_input(example.input)))[:_PROBES]
-    if isinstance(model, RecordedModel):
-        keys = [row.prediction.key for example in few if (row := model.rows.get((example.id, 0))) is not None]
-        if not (model.verified and keys and all(keys)):
-            return (hash_of(model.sha256, 16),)
-    elif not model.persistent and model.function is not None:
-        return (hash_of(config.candidate.spelling, 16),)
+        earlier = _ledger(_path(config))
     else:
-        keys = [key_of(model, example) for example in few]
-    return tuple(sorted(hash_of(key, 16) for key in keys))
-
-
-# --- checks --------------------------------------------------------------------------------------------------
-
-
-def check(gate: Context) -> Iterator[Check]:
-    """Fail an attempt beyond ``max_attempts``."""
-    attempt = gate.attempt
-    if attempt is None or attempt.most is None:
-        return
-    facts: dict[str, Any] = {
-        "observed": attempt.number,
-        "required": attempt.most,
-        "source": gate.source("max_attempts"),
-        "threshold": Threshold("max_attempts", attempt.most),
-    }
-    if attempt.number > attempt.most:
-        used = plural(attempt.most, "attempt has", "attempts have")
-        yield Check(
-            "max_attempts",
-            "fail",
-            f"{used} been judged on this test set ({shown_path(_ledger_of(attempt.asked))}); this would be attempt "
-            f"{attempt.number:,} of {attempt.most:,}",
-            **facts,
-            advice="Label a fresh test set, of which less than half is known, or take another approach than one more "
-            "variant. More attempts on this test set would pass a useless candidate by luck.",
-            action="stop",
-        )
-        return
-    spared = len(attempt.whole) - len(attempt.counted)
-    left_out = f"; {plural(spared, 'example')} that may be shown {'does' if spared == 1 else 'do'} not count"
-    yield Check("attempts", "note", f"{attempt.facts}{left_out if spared else ''}", **facts)
-    if attempt.asked.evidence == "observed":
-        yield Check(
-            "attempts",
-            "warning",
-            "evidence: observed has no level, so that max_attempts only limits the number of attempts",
-            source=gate.source("evidence"),
-            advice="Set evidence: significant.",
-        )
-
-
-def check_again(gate: Context) -> Iterator[Check]:
-    """Without ``max_attempts``, warn of other answers than a candidate was judged by before, and note a later one."""
-    attempt = gate.attempt
-    if attempt is None or attempt.most is not None or attempt.answers is None:
-        return
-    attempt = attempt.among(attempt.before)
-    before = attempt.before[: attempt.number - 1]
-    facts: dict[str, Any] = {
-        "required": 1,
-        "source": gate.source("max_attempts"),
-        "advice": "Set max_attempts, which judges each attempt at a stricter level, or label a fresh test set.",
-    }
-    if again := sum(map(attempt.is_of, before)):
-        message = f"judged again with other answers: {ordinal(again + 1)} time"
-        yield Check("attempts", "warning", message, observed=again + 1, **facts)
-    elif before:
-        message = f"this is attempt {attempt.number:,} on this test set: each one makes a lucky pass more likely"
-        yield Check("attempts", "note", message, observed=attempt.number, **facts)
+        with suppress(StoreError, ValueError):
+            earlier = [from_plain(Entry, parse_json(text)) for text in notes.notes(_NOTE).values()]
+        earlier = [one for one in earlier if one.gate == (config.gate or config.name)]
+    return Attempt(config, test, metric, name, fingerprint(test), answers=answers).among(earlier)
 
 
 def check_history(config: GateKeys, ref: str | None) -> Iterator[Check]:
     """Check that the ledger begins with its lines at the merge base with ``ref``; nothing without git."""
     if config.max_attempts is None:
         return
-    ledger = _ledger_of(config)
+    path = _path(config)
     try:
-        base = find_base(ledger.parent, ref)
-        then = base.content(ledger) if base is not None else None
-        now = ledger.read_bytes() if ledger.exists() else b""
+        base = find_base(path.parent, ref)
+        then, now = base and base.content(path), path.read_bytes() if path.exists() else b""
     except (HistoryError, OSError) as error:
         message = f"the ledger of attempts could not be compared with its earlier version: {error}"
         yield Check("attempts", "note", message)
         return
-    old, new = ([line.rstrip() for line in one.split(b"\n") if line.strip()] for one in (then or b"", now))
-    if new[: len(old)] != old:
-        yield error_check(
-            DataError(
-                f"the ledger of attempts does not begin with its {plural(len(old), 'line')} at the merge base: "
-                "it was edited, shortened or reordered",
-                where=Where(shown_path(ledger)),
-                evidence=f"now: {plural(len(new), 'line')}",
-                cure="Restore these lines from git, and add new ones after them.",
-            ),
-            "attempts",
-        )
+    old = (then or b"").splitlines()
+    if now.splitlines()[: len(old)] != old:
+        message = f"{shown_path(path)} does not begin with its {plural(len(old), 'line')} at the merge base"
+        yield Check("attempts", "error", message, advice="Restore them from git, and add new lines after them.")
 
 
-# --- after the verdict ---------------------------------------------------------------------------------------
+def _path(config: GateKeys) -> Path:
+    """Return the path of the ledger: beside the gate file; for a gate without one, beside its marker."""
+    of_file = (one for one in config.sources.values() if one.kind in ("file", "defaults"))
+    return next(of_file, config.sources["max_attempts"]).absolute("ftgate-attempts.jsonl")
 
 
-def answered(gate: Context) -> Context:
-    """Return the gate with the candidate's answers known to its attempt, and its runs over the examples that count."""
-    attempt, whole = gate.attempt, gate.runs_of("test")
-    if attempt is None or "candidate" not in whole:
-        return gate
-    attempt = replace(attempt, answers=answers_of(whole["candidate"]), runs=whole)
-    counted = {RunName("test", role): part_of(run, gate.test) for role, run in whole.items()}
-    return replace(gate, runs={**gate.runs, **counted}, attempt=attempt)
-
-
-def has_moved(gate: Context) -> bool:
-    """Return whether this is another attempt than expected: by its answers, or since another process took that one.
-
-    With known answers its number only grows, up to the first one that is too many.
-
-    Raises:
-        DataError: the ledger is damaged.
-    """
-    attempt = gate.attempt
-    if attempt is None or attempt.most is None:
-        return False
-    return attempt.among(read_ledger(_ledger_of(attempt.asked))).number != attempt.number
-
-
-def keep(gate: Context, notes: Store, *, in_ci: bool) -> tuple[Context, str | None]:
-    """Add a complete judgement to the ledger; return the gate, and the line that is yet to be committed.
-
-    Without ``max_attempts`` it is only noted on this machine. Where another candidate has taken the attempt meanwhile,
-    nothing is written: see :func:`has_moved`.
-
-    Raises:
-        DataError: the ledger is damaged.
-    """
-    attempt, gain = gate.attempt, gate.facts.get("gain")
-    if attempt is None or attempt.answers is None or gate.verdict == "error" or gain is None:
-        return gate, None
-    config = attempt.asked
-    candidate = f"{config.candidate.spelling} {','.join(attempt.identity)}"
-    level, name, own = round(1 - gate.config.confidence, 12), config.gate or config.name, joined(attempt.answers)
-    entry = Entry(name, candidate, own, attempt.seen, gain, gate.verdict, level, timestamp(gate.now))
-
-    def decide(entries: list[Entry]) -> Entry | None:
-        now = attempt.among(entries)
-        return entry if not now.is_known and now.number == attempt.number else None
-
-    if attempt.most is None:
-        with suppress(StoreError):
-            if not attempt.among(attempt.before).is_known:
-                notes.keep_note(f"{_NOTE}{hash_of(f'{name} {candidate} {own}', 16)}", entry.to_line())
-        return gate, None
-    ledger, problem = _ledger_of(config), ""
-    shown = shown_path(ledger)
+def _ledger(path: Path) -> list[Entry]:
+    """Return the lines of the ledger. Raises :class:`DataError` if it cannot be read, or a line is damaged."""
+    found = list[Entry]()
     try:
-        written = decide(read_ledger(ledger)) if in_ci else append(ledger, decide)
-    except OSError as error:
-        written, problem = entry, f"the attempt could not be written to {shown}: {error.strerror}"
-    if written is None:
-        return gate, None
-    lasting = not (in_ci or problem)
-    missing = f"this verdict is not in the committed {shown}, so that later attempts would not count it"
-    place = "the line that is printed at the end of the session to "
-    check = Check(
-        "attempts",
-        "error" if in_ci else "note" if lasting else "warning",
-        problem or (missing if in_ci else f"the attempt was added to {shown}"),
-        advice=f"Commit {'' if lasting else place}{shown}.",
-    )
-    return gate.with_checks([check]), None if lasting else f"commit this line to {shown}:\n{written.to_line()}"
-
-
-# --- what may be shown ---------------------------------------------------------------------------------------
-
-
-def part_of(run: Run, examples: DataSet) -> Run:
-    """Return a run over some examples of its test set, in their order there."""
-    wanted = {example.id for example in examples}
-    kept = [index for index, example in enumerate(run.test_set) if example.id in wanted]
-    return replace(run, test_set=examples, predictions=tuple(tuple(row[at] for at in kept) for row in run.predictions))
-
-
-def shown_answers(gate: Context) -> Mapping[str, Measured]:
-    """Return the best baseline and the candidate on the examples that may be shown, by role.
-
-    Empty where these are only some examples, and cannot be scored by themselves, as by a judge.
-    """
-    if gate.may_show is None:
-        return gate.scored
-    attempt = gate.attempt
-    if attempt is None or not len(gate.may_show) or attempt.metric.judged or attempt.metric.pairwise:
-        return {}
-    metric, found = attempt.metric, {}
-    for role in (gate.best, "candidate"):
-        run = part_of(attempt.runs[role], gate.may_show)
-        if run.unanswered:
-            return {}
-        try:
-            measured = measure_run(gate.config.asked[role].name, run)
-            found[role] = score_run(measured, {metric.name: metric}, metric.name, gate.may_show.expected)
-        except FtgateError:
-            return {}
+        for line in path.read_text(encoding="utf-8").splitlines() if path.exists() else ():
+            found.append(from_plain(Entry, parse_json(line)))
+    except (OSError, ValueError) as error:
+        raise DataError(
+            "the line is not an attempt: the ledger was damaged or edited",
+            where=Where(shown_path(path), len(found) + 1),
+            evidence=" ".join(str(error).partition(" [type=")[0].split()),
+            cure="Restore the file from git: lines are only added at its end, by pytest-ftgate.",
+        ) from None
     return found
+
+
+@contextmanager
+def _locked(path: Path) -> Iterator[BinaryIO]:
+    """Give the ledger for adding to it, while other processes wait, so that no two of them take one attempt."""
+    try:
+        with path.open("a+b") as file:
+            if sys.platform == "win32":
+                import msvcrt
+
+                file.seek(1 << 40)  # the locked byte cannot be read
+                msvcrt.locking(file.fileno(), msvcrt.LK_LOCK, 1)
+            else:
+                import fcntl
+
+                fcntl.flock(file, fcntl.LOCK_EX)
+            if path.read_bytes()[-1:] not in (b"", b"\n"):
+                file.write(b"\n")
+            yield file
+    except OSError as error:
+        what = f"the attempt could not be written: {error.strerror}"
+        raise DataError(what, where=Where(shown_path(path))) from None

@@ -8,8 +8,8 @@ from dataclasses import dataclass, field, replace
 from functools import cached_property, partial
 from typing import Any, Literal, NamedTuple
 
+from pytest_ftgate.checks.attempts import Attempt
 from pytest_ftgate.checks.audit import TrainingAudit
-from pytest_ftgate.checks.ledger import Attempt, LastGreen
 from pytest_ftgate.checks.parts import Parts
 from pytest_ftgate.config import GateKeys, ModelSpec
 from pytest_ftgate.config.requirements import CHANGEABLE
@@ -95,7 +95,6 @@ class Context:
     now: float
     parts: Parts = field(default_factory=Parts)
     judging: Judging | None = None
-    last_green: LastGreen | None = None
     attempt: Attempt | None = None
     runs: Mapping[RunName, Run] = field(default_factory=dict)
     measured: Mapping[str, Measured] = field(default_factory=dict)

@@ -1,16 +1,20 @@
 """Check how fresh a verdict is: how old its answers are, and what has changed since the gate last passed."""
 
+import json
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
+from dataclasses import asdict, dataclass
+from typing import ClassVar
 
 from pytest_ftgate import clock
 from pytest_ftgate.checks.context import Context
-from pytest_ftgate.checks.ledger import LastGreen
 from pytest_ftgate.config import GateKeys
+from pytest_ftgate.data.strict_json import parse_json
 from pytest_ftgate.errors import StoreError
 from pytest_ftgate.models.protocol import Prediction
+from pytest_ftgate.plain import from_plain
 from pytest_ftgate.result import Check, called
-from pytest_ftgate.runs.jobs import Run, Stores
+from pytest_ftgate.runs.jobs import Run
 from pytest_ftgate.runs.measure import made_at
 from pytest_ftgate.runs.store import Store
 from pytest_ftgate.text import DAY_S, day, excerpt, plural, show_age
@@ -32,6 +36,24 @@ _REVISION = (
 _FUTURE = "Correct the clock of this machine, or record the answers again."
 
 
+@dataclass(frozen=True)
+class LastGreen:
+    """Hold what is remembered of the last green verdict of a gate.
+
+    Attributes:
+        judged_at: seconds since the epoch.
+        test_set: SHA-256 of its bytes, in hex.
+        models: by role, the name that must not change: see :func:`_model_names`.
+    """
+
+    __pydantic_config__: ClassVar[object] = {"extra": "forbid"}
+
+    judged_at: float
+    test_set: str | None
+    examples: int
+    models: dict[str, str]
+
+
 def filed_as(config: GateKeys, nodeid: str) -> str:
     """Return the name under which the facts of a test are stored: its gate, and its node id if it changes the gate.
 
@@ -41,29 +63,34 @@ def filed_as(config: GateKeys, nodeid: str) -> str:
     return f"{config.name} {nodeid}" if own and config.gate is not None else config.name
 
 
+def last_green(config: GateKeys, nodeid: str, committed: Mapping[str, str], notes: Store) -> LastGreen | None:
+    """Return the newest green verdict in committed recordings and the notes of this machine, if one can be read."""
+    name, found = _note_name(config, nodeid), list[LastGreen]()
+    texts = [committed.get(name)]
+    with suppress(StoreError):
+        texts.append(notes.note(name))
+    for text in filter(None, texts):
+        with suppress(ValueError):
+            found.append(from_plain(LastGreen, parse_json(text)))
+    tomorrow = clock.wall() + DAY_S  # a verdict from a wrong clock or an edited file would stay the newest for ever
+    return max((one for one in found if 0 <= one.judged_at < tomorrow), key=lambda one: one.judged_at, default=None)
+
+
 def _note_name(config: GateKeys, nodeid: str) -> str:
     return f"{PREFIX}{config.stage} {filed_as(config, nodeid)}"
 
 
-def last_green(config: GateKeys, nodeid: str, committed: Mapping[str, str], stores: Stores) -> LastGreen | None:
-    """Return the newest green verdict in committed recordings and the notes of this machine, if one can be read."""
-    name, kept = _note_name(config, nodeid), None
-    with suppress(StoreError):
-        kept = stores.notes.note(name)
-    tomorrow = clock.wall() + DAY_S  # a verdict from a wrong clock or an edited file would stay the newest for ever
-    found = [one for text in (committed.get(name), kept) if (one := LastGreen.from_text(text)) is not None]
-    return max((one for one in found if one.judged_at < tomorrow), key=lambda one: one.judged_at, default=None)
-
-
-def keep_green(gate: Context, notes: Store) -> dict[str, str]:
+def keep_green(gate: Context, last: LastGreen | None, notes: Store) -> dict[str, str]:
     """Store a green verdict; return the note of the last green one, old or new, for recordings."""
-    last = gate.last_green
     name = _note_name(gate.config, gate.facts["nodeid"])
     if gate.runs and gate.holds:
         last = LastGreen(gate.now, gate.whole.sha256, len(gate.whole), _model_names(gate))
-        with suppress(StoreError):  # recordings may still carry it
-            notes.keep_note(name, last.to_text())
-    return {name: last.to_text()} if gate.runs and last is not None else {}
+    if not gate.runs or last is None:
+        return {}
+    text = json.dumps(asdict(last), sort_keys=True)
+    with suppress(StoreError):  # recordings may still carry it
+        notes.keep_note(name, text)
+    return {name: text}
 
 
 def _model_names(gate: Context) -> dict[str, str]:
@@ -83,9 +110,8 @@ def base_in_name(model: str) -> str | None:
     return parts[1] if len(parts) > 2 and parts[0] == "ft" and parts[1].strip() else None
 
 
-def base_changed(gate: Context) -> Iterator[Check]:
+def base_changed(gate: Context, last: LastGreen | None) -> Iterator[Check]:
     """Check that the base models are those of the last green verdict, and report a changed test set."""
-    last = gate.last_green
     if last is None:
         return
     when = f"at the last green verdict ({day(last.judged_at)})"

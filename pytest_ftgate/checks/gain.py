@@ -1,14 +1,14 @@
 """The rules for the gain over each baseline: the margin and the evidence for it, or the limit of a drop."""
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 from pytest_ftgate.checks.advice import loss_advice
-from pytest_ftgate.checks.attempts import shown_answers
 from pytest_ftgate.checks.context import Context, Found
 from pytest_ftgate.data import expected_text
+from pytest_ftgate.errors import FtgateError
 from pytest_ftgate.result import Action, Check, opponent
-from pytest_ftgate.runs.measure import flips
+from pytest_ftgate.runs.measure import Measured, flips, measure_run, score_run
 from pytest_ftgate.statistics.evidence import Comparison
 from pytest_ftgate.text import plural, printable, settled_by, show_amount, show_difference, show_needed, show_percent
 
@@ -40,6 +40,25 @@ def check(gate: Context) -> Found:
     }
     best_first = {gate.best: decided, **gate.comparisons}.items()
     return Found(facts, [one for role, comparison in best_first for one in _checks(gate, role, comparison)])
+
+
+def shown_answers(gate: Context) -> Mapping[str, Measured]:
+    """Return the best baseline and the candidate on the examples that may be shown, by role.
+
+    Empty where these are only some examples, and cannot be scored by themselves, as by a judge.
+    """
+    if gate.attempt is None or gate.may_show is None:
+        return gate.scored
+    metric, shown, found = gate.attempt.metric, gate.may_show, dict[str, Measured]()
+    if not len(shown) or metric.judged or metric.pairwise:
+        return {}
+    try:
+        for role in (gate.best, "candidate"):
+            measured = measure_run(gate.asked(role).name, gate.attempt.runs[role].over(shown))
+            found[role] = score_run(measured, {metric.name: metric}, metric.name, shown.expected)
+    except FtgateError:  # an answer is missing, or the metric is not defined for so few
+        return {}
+    return found
 
 
 def _checks(gate: Context, role: str, comparison: Comparison) -> Iterator[Check]:

@@ -6,7 +6,6 @@ from typing import Literal, NamedTuple
 from pytest_ftgate.checks import (
     alternatives,
     answers,
-    attempts,
     baseline_quality,
     constant_baseline,
     economics,
@@ -51,7 +50,7 @@ class Rule(NamedTuple):
 RULES: tuple[Rule, ...] = (
     Rule("free", test_set.check_format),
     Rule("free", findings.check),
-    Rule("free", attempts.check, "accept"),
+    Rule("free", lambda gate: gate.attempt.check() if gate.attempt else (), "accept"),
     Rule("free", goal.check),
     Rule("free", prompt_leak.check, "accept"),
     Rule("free", prompt_mismatch.check, "accept"),
@@ -67,10 +66,9 @@ RULES: tuple[Rule, ...] = (
     Rule("free", thresholds.check_sampled, "accept"),
     Rule("free", judging.check),
     Rule("free", losses.check_free),
-    Rule("free", freshness.base_changed),
     Rule("answered", answers.check_complete),
     Rule("answered", answers.check_retries),
-    Rule("answered", attempts.check_again, "accept"),
+    Rule("answered", lambda gate: gate.attempt.check_again() if gate.attempt else (), "accept"),
     Rule("answered", thresholds.check_samples),
     Rule("scored", alternatives.diagnosis),  # the advice of others rests on it
     Rule("scored", answers.check_order),

@@ -8,7 +8,6 @@ from pytest_ftgate import clock
 from pytest_ftgate.checks.attempts import find_attempt
 from pytest_ftgate.checks.audit import TrainingAudit, audit_training_set, check_test_set, grouped, row_pairs
 from pytest_ftgate.checks.context import Context
-from pytest_ftgate.checks.freshness import last_green
 from pytest_ftgate.checks.judging import prepare_judging
 from pytest_ftgate.checks.parts import prepare_parts
 from pytest_ftgate.config import GateKeys
@@ -21,7 +20,7 @@ from pytest_ftgate.models.prompt import refuse_unsent_media
 from pytest_ftgate.result import TestSetResult, TrainingResult
 
 
-def read_inputs(config: GateKeys, services: Services, nodeid: str, answers: frozenset[str] | None = None) -> Context:
+def read_inputs(config: GateKeys, services: Services, nodeid: str, answers: frozenset[str] = frozenset()) -> Context:
     """Read the data, and build metrics and models; with ``max_attempts`` for this attempt, on the examples that count.
 
     ``answers`` are the hashes of the candidate's, if they are known.
@@ -37,10 +36,10 @@ def read_inputs(config: GateKeys, services: Services, nodeid: str, answers: froz
     test, audit = _audited(training, test, services, metrics[config.decided_by.name])
     models = build_models(config, Surroundings(training, services.offline, test), services.hook)
     _check_prompts(models, [test])
-    green, attempt = last_green(config, nodeid, services.committed, services.stores), None
+    attempt = None
     if "candidate" in models:
         asked = models["candidate"], metrics[config.decided_by.name]
-        attempt = find_attempt(config, *asked, test, services.stores, answers)
+        attempt = find_attempt(config, *asked, test, services.stores.notes, answers)
     if attempt is not None:
         config = attempt.config
         if (counted := attempt.counted) is not test:
@@ -58,7 +57,6 @@ def read_inputs(config: GateKeys, services: Services, nodeid: str, answers: froz
         clock.wall(),
         parts=prepare_parts(config, services.load, (test, training), metrics[config.decided_by.name], custom),
         judging=prepare_judging(config, test, metrics, models, services.hook, offline=services.offline),
-        last_green=green,
         attempt=attempt,
         facts={"nodeid": nodeid, "attempt": None if attempt is None else attempt.facts},
     )

@@ -6,7 +6,6 @@ from dataclasses import dataclass, field, replace
 from math import ceil, isfinite
 from typing import Any, NamedTuple
 
-from pytest_ftgate.checks.attempts import part_of
 from pytest_ftgate.checks.context import Context, RunName, jobs
 from pytest_ftgate.checks.ready import improved
 from pytest_ftgate.config import GateKeys
@@ -260,7 +259,7 @@ def _calls_of_judges(gate: Context) -> Iterator[Calls]:
 
 def _stored_scores(gate: Context, stored: Mapping[RunName, Run]) -> dict[str, Scored]:
     """Return the scores by role of those models whose answers are all stored."""
-    runs = {name.role: part_of(run, gate.test) for name, run in stored.items() if name.purpose == "test"}
+    runs = {name.role: run.over(gate.test) for name, run in stored.items() if name.purpose == "test"}
     runs = {role: run for role, run in runs.items() if not run.unanswered}
     if gate.deciding.pairwise or gate.deciding.judged:
         return {}

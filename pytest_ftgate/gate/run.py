@@ -5,9 +5,10 @@ from dataclasses import asdict, replace
 from typing import Any, get_args
 
 from pytest_ftgate import clock
-from pytest_ftgate.checks import advice, attempts, rules
+from pytest_ftgate.checks import advice, rules
+from pytest_ftgate.checks.attempts import MovedError
 from pytest_ftgate.checks.context import Context, RunName, result_of
-from pytest_ftgate.checks.freshness import keep_green, until_judged
+from pytest_ftgate.checks.freshness import LastGreen, base_changed, keep_green, last_green, until_judged
 from pytest_ftgate.config import GateKeys
 from pytest_ftgate.errors import ConfigError, FtgateError, guarded
 from pytest_ftgate.gate.calls import calibrate_judges, calling, run_all, run_judges
@@ -16,6 +17,7 @@ from pytest_ftgate.gate.state import Judged, Services, uncollected
 from pytest_ftgate.result import RED, Check, Status, error_check
 from pytest_ftgate.runs.jobs import Run
 from pytest_ftgate.runs.measure import breakdown_results, measure_run, score_run
+from pytest_ftgate.text import timestamp
 
 _HOOK = "the hook pytest_ftgate_checks"
 _MOST_ROUNDS = 10
@@ -49,19 +51,19 @@ def _with_known_answers(gate: Context, services: Services) -> Context:
     No call is made, and the verdict stays red. Where anything is missing or in error, the gate is returned as it is;
     so is an attempt that the ledger does not have, since ``max_attempts`` limits looks at the gain.
     """
-    unseen = gate.may_show is not None and not (gate.attempt and gate.attempt.is_known)
-    if unseen or gate.verdict != "fail" or any(one.kind != "data" for one in gate.checks if one.status in RED):
+    if gate.verdict != "fail" or any(one.kind != "data" for one in gate.checks if one.status in RED):
         return gate
     options: dict[str, Any] = {"stores": services.stores, "ask": False}
     try:
-        found = attempts.answered(run_all(gate, options))
-        if any(run.unanswered for run in found.runs.values()):
+        found = _answered(run_all(gate, options))
+        unseen = found.may_show is not None and not (found.attempt and found.attempt.is_known)
+        if unseen or any(run.unanswered for run in found.runs.values()):
             return gate
         found = check_answers(run_judges(calibrate_judges(found, options), options), None)
         unfinished = until_judged(found, services.stores.started)
         found = found.with_checks(one for one in unfinished if one.status == "warning")
-        found, _ = attempts.keep(found, services.stores.notes, in_ci=services.ci)
-    except FtgateError:
+        found = _kept(found, services)
+    except (FtgateError, MovedError):
         return gate
     return found if found.scored and found.verdict != "error" else gate
 
@@ -73,15 +75,15 @@ def read_gate(
     *,
     nodeid: str,
     reviewed: tuple[Check, ...] = (),
-    answers: frozenset[str] | None = None,
+    answers: frozenset[str] = frozenset(),
 ) -> Context | Judged:
     """Read the inputs and run the free checks, also where one fails; return a judged gate if inputs are unusable.
 
     ``answers`` are the hashes of the candidate's, if they are known.
     """
     try:
-        gate = read_inputs(config, services, nodeid, answers)
-        return rules.check(gate.with_checks(reviewed), "free")
+        gate = rules.check(read_inputs(config, services, nodeid, answers).with_checks(reviewed), "free")
+        return gate.with_checks(base_changed(gate, _last_green(gate, services)))
     except FtgateError as error:
         return Judged(result_of(config, {"nodeid": nodeid}, (*reviewed, *map(error_check, error.problems))))
 
@@ -122,18 +124,36 @@ def _judge_answers(gate: Context, services: Services) -> Judged | Context:
             before, gate = gate.verdict, calibrate_judges(gate, options)
             if gate.verdict != before:
                 return _close(gate, services)
-            gate = attempts.answered(run_all(gate, options))
-            if attempts.has_moved(gate):
-                return gate
+            gate = _answered(run_all(gate, options))
             gate = run_judges(gate, options) if gate.holds else gate
         except FtgateError as error:
             return _close(gate.with_checks(map(error_check, error.problems)), services)
-    gate, line = attempts.keep(check_answers(gate, services.hook), services.stores.notes, in_ci=services.ci)
-    if attempts.has_moved(gate):
+    gate = check_answers(gate, services.hook)
+    try:
+        gate = _kept(gate, services)
+    except MovedError:
         return gate
-    if line is not None and services.tell is not None:
-        services.tell(line)
+    except FtgateError as error:
+        gate = gate.with_checks([error_check(error, "attempts")])
     return _close(gate.with_checks(until_judged(gate, services.stores.started)), services)
+
+
+def _answered(gate: Context) -> Context:
+    """Return the gate with the candidate's answers known to its attempt, and its runs over the examples that count."""
+    if gate.attempt is None:
+        return gate
+    whole = gate.runs_of("test")
+    counted = {RunName("test", role): run.over(gate.test) for role, run in whole.items()}
+    return replace(gate, runs={**gate.runs, **counted}, attempt=gate.attempt.answered(whole))
+
+
+def _kept(gate: Context, services: Services) -> Context:
+    """Return the gate with what the ledger of attempts says of its verdict, once it has one."""
+    attempt, gain = gate.attempt, gate.facts.get("gain")
+    if attempt is None or gain is None or gate.verdict == "error":
+        return gate
+    tell = services.tell if services.ci else None
+    return gate.with_checks(attempt.keep(gain, gate.verdict, timestamp(gate.now), services.stores.notes, tell))
 
 
 @uncollected()
@@ -149,7 +169,11 @@ def _close(gate: Context, services: Services) -> Judged:
     """Add the advice, and store a green verdict for later sessions."""
     gate = gate.with_facts(advice=advice.advise(gate))
     runs = _recordings(gate) if "models_called" in gate.facts else {}
-    return Judged(gate.result, gate, runs, keep_green(gate, services.stores.notes))
+    return Judged(gate.result, gate, runs, keep_green(gate, _last_green(gate, services), services.stores.notes))
+
+
+def _last_green(gate: Context, services: Services) -> LastGreen | None:
+    return last_green(gate.config, gate.facts["nodeid"], services.committed, services.stores.notes)
 
 
 def _recordings(gate: Context) -> dict[str, Run]:

@@ -1,7 +1,7 @@
 """Hold what models are asked, what the session keeps of it, and the outcomes of a run so far."""
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property, partial
 from itertools import chain
 
@@ -37,6 +37,13 @@ class Run:
     def all_predictions(self) -> list[Prediction]:
         """Return the predictions of all repeats in one list."""
         return [prediction for repeat in self.predictions for prediction in repeat]
+
+    def over(self, examples: DataSet) -> "Run":
+        """Return the run over some examples of its test set, in their order there."""
+        wanted = {example.id for example in examples}
+        kept = [index for index, example in enumerate(self.test_set) if example.id in wanted]
+        rows = tuple(tuple(row[index] for index in kept) for row in self.predictions)
+        return replace(self, test_set=examples, predictions=rows)
 
     @property
     def failure(self) -> ModelError | None:

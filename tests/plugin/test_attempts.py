@@ -12,7 +12,6 @@ import pytest
 from endpoint_project import EndpointProject
 from gate_project import (
     Project,
-    because,
     block,
     check,
     checks,
@@ -24,8 +23,7 @@ from gate_project import (
     stopped,
 )
 
-from pytest_ftgate.checks import attempts
-from pytest_ftgate.checks.ledger import fingerprint, may_be_shown, same_test_set
+from pytest_ftgate.checks.attempts import Attempt, MovedError, fingerprint, may_be_shown, same_test_set
 from pytest_ftgate.data import Example
 
 LEDGER = "ftgate-attempts.jsonl"
@@ -72,7 +70,7 @@ def test_each_attempt_has_half_the_level_and_a_known_candidate_keeps_its_own(pro
     for number, confidence in ((1, 0.975), (2, 0.9875)):
         gate = attempt(project, number)
         assert (gate["verdict"], gate["confidence"]) == ("fail", confidence)
-        mentions(check(gate, "attempts"), f"attempt {number} of 3")
+        mentions(check(gate, "max_attempts"), f"attempt {number} of 3")
     assert attempt(project, 1)["confidence"] == 0.975
     gate = passed(attempt(project, 3, BETTER))
     assert gate["attempt"] == {"number": 3, "most": 3, "before": 0.9875, "confidence": 0.99375}
@@ -92,21 +90,17 @@ def test_beyond_the_budget_the_gate_fails_before_any_call(project: Project) -> N
     assert len(ledger(project)) == 1
 
 
-def test_observed_evidence_has_no_level_and_before_training_there_is_no_attempt(project: Project) -> None:
+def test_before_training_there_is_no_attempt(project: Project) -> None:
     project.judge(stage="ready", candidate=...)
     assert not (project.path / LEDGER).exists()
-    gate = attempt(project, 1, BETTER, evidence="observed")
-    assert statuses(gate)["attempts"] == "warning"
 
 
 @pytest.mark.parametrize("rows", [60, 80], ids=["the same test set", "a grown one"])
-def test_a_candidate_is_the_same_one_when_asked_again_recorded_or_about_more(http: EndpointProject, rows: int) -> None:
+def test_a_candidate_is_the_same_one_when_asked_again_or_about_more(http: EndpointProject, rows: int) -> None:
     http.gate_test(max_attempts=2)
-    http.run("--ftgate-report=recordings:kept")
+    http.run()
     http.test_set(rows)
-    http.run("--ftgate-cache=refresh", "--ftgate-report=recordings:kept")
-    kept = f"recorded:{next((http.path / 'kept').glob('*candidate.jsonl')).relative_to(http.path)}"
-    assert http.judge(candidate=kept, max_attempts=2)["attempt"]["number"] == 1
+    http.run("--ftgate-cache=refresh")
     assert len(ledger(http)) == 1
     assert http.judge(candidate=http.model("ft", revision="2"), max_attempts=2)["attempt"]["number"] == 2
 
@@ -127,7 +121,7 @@ def test_other_answers_of_one_candidate_are_another_attempt(project: Project, mo
             assert gate["attempt"]["number"] == number
         else:
             assert stopped(gate, "fail", called=True)["observed"] == 3
-    assert most is None or len({one["answers"] for one in ledger(project)}) == len(ledger(project)) == 2
+    assert most is None or len({str(one["answers"]) for one in ledger(project)}) == len(ledger(project)) == 2
 
 
 # --- test sets -----------------------------------------------------------------------------------------------
@@ -148,7 +142,7 @@ def test_half_of_the_examples_make_it_the_same_test_set(now: tuple[int, int], sa
 @pytest.mark.parametrize(("start", "same"), [(0, True), (2000, True), (3200, False), (5000, False)])
 def test_of_a_large_test_set_a_sample_of_hashes_is_kept(start: int, same: bool) -> None:
     before = fingerprint(examples(0, 5000))
-    assert len(before) == 400 * 8
+    assert len(before) == 400
     assert same_test_set(fingerprint(examples(start, start + 5000)), before) is same
     assert same_test_set(fingerprint(examples(start, start + 50)), before) is (start < 5000)
 
@@ -172,7 +166,7 @@ DAMAGES = {
     "another key": lambda line: line.replace('"gain"', '"gains"'),
     "another verdict": lambda line: line.replace('"fail"', '"maybe"'),
     "blank": lambda line: "",
-    "half a hash": lambda line: line.replace('"test_set": "', '"test_set": "0000000'),
+    "no hashes": lambda line: line.replace('"test_set": [', '"test_set": [1, '),
     "a key twice": lambda line: line.replace('"gain"', '"verdict": "pass", "gain"'),
 }
 
@@ -200,12 +194,9 @@ def test_an_error_is_no_attempt(project: Project) -> None:
     assert not (project.path / LEDGER).exists()
 
 
-def test_a_ledger_that_cannot_be_written_is_a_warning(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
-    def full(*_: Any) -> None:
-        raise OSError(28, "No space left on device")
-
-    monkeypatch.setattr("pytest_ftgate.checks.attempts.append", full)
-    because({**attempt(project, 1, BETTER), "verdict": "warning"}, "warning", "attempts", "No space left", "Commit")
+def test_a_ledger_that_cannot_be_written_is_an_error(project: Project) -> None:
+    (project.path / LEDGER).mkdir()
+    assert stopped(project.judge())["message"].startswith(LEDGER)
 
 
 @pytest.mark.skipif(not shutil.which("git"), reason="there is no git")
@@ -231,7 +222,7 @@ def test_the_lines_at_the_merge_base_are_kept(project: Project, change: Any, ver
     path.write_text("".join(f"{line}\n" for line in change(lines)), encoding="utf-8")
     gate = project.judge(*named, candidate="recorded:ft1.jsonl")
     assert gate["verdict"] == verdict
-    assert (statuses(gate)["attempts"] == "error") == (verdict == "error")
+    assert (statuses(gate).get("attempts") == "error") == (verdict == "error")
 
 
 @pytest.mark.parametrize("before", [{}, {"stored": True, "max_attempts": ...}], ids=["", "green without max_attempts"])
@@ -252,7 +243,10 @@ def test_a_ci_job_prints_the_line_to_commit(
 
 
 def test_a_gate_whose_attempt_is_always_taken_is_an_error(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(attempts, "has_moved", lambda gate: True)
+    def taken(*_: Any) -> None:
+        raise MovedError
+
+    monkeypatch.setattr(Attempt, "keep", taken)
     mentions(stopped(project.judge(), called=True), "10 times", "attempt")
 
 

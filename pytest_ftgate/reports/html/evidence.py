@@ -10,9 +10,9 @@ from itertools import repeat
 from math import isfinite
 from typing import Any, Literal
 
-from pytest_ftgate.checks.attempts import shown_answers
 from pytest_ftgate.checks.audit import row_pairs
 from pytest_ftgate.checks.context import Context
+from pytest_ftgate.checks.gain import shown_answers
 from pytest_ftgate.data import canonical_json, expected_text
 from pytest_ftgate.metrics import Metric
 from pytest_ftgate.models import Completion
