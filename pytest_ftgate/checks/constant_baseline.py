@@ -101,6 +101,7 @@ def chance(metric: Metric, answer: str, model: Measured, groups: Sequence[str | 
         confidence=_CONFIDENCE,
         evidence="significant",
         groups=groups,
+        bounds=False,
     )
     return None if compared.above_zero else compared.p_zero
 

@@ -77,11 +77,16 @@ def is_sure(p: float, alpha: float) -> bool:
 
 @dataclass(frozen=True)
 class Question:
-    """The requirement on a gain; with a negative margin the candidate may be worse by at most this much."""
+    """The requirement on a gain; with a negative margin the candidate may be worse by at most this much.
+
+    Without ``bounds`` only the decision is asked for, which takes a fraction of the time: the bounds and the number of
+    examples that are needed stay unknown.
+    """
 
     margin: float
     confidence: float
     evidence: str
+    bounds: bool = True
 
     def __post_init__(self) -> None:
         level(self.confidence)
@@ -99,7 +104,9 @@ class Question:
         return {"observed": None, "significant": 0.0, "proven": self.margin}[self.evidence]
 
 
-def weigh(p_value: Callable[[float], float], question: Question, *, lower: float, upper: float) -> Comparison:
+def weigh(
+    p_value: Callable[[float], float], question: Question, bounds: tuple[float, float] | None = None
+) -> Comparison:
     """Return decisions by p-values, with bounds that agree with them.
 
     The p-value of the larger target is set to at least that of the smaller one, so that a larger gain is never easier
@@ -107,18 +114,23 @@ def weigh(p_value: Callable[[float], float], question: Question, *, lower: float
 
     Args:
         p_value: returns the one-sided p-value of "the real gain is at most this".
-        lower, upper: one-sided bounds from inverting ``p_value`` by a search, moved to the side that was decided.
+        question: what is asked of the gain.
+        bounds: one-sided bounds from inverting ``p_value`` by a search, moved to the side that was decided.
     """
     margin = question.margin
     p_zero, p_margin = p_value(0.0), p_value(margin)
     worse = max(p_zero, p_margin)
     p_zero, p_margin = (p_zero, worse) if margin >= 0 else (worse, p_margin)
     above_zero, reaches_margin = is_sure(p_zero, question.alpha), is_sure(p_margin, question.alpha)
-    for sure, target in sorted([(above_zero, 0.0), (reaches_margin, margin)], key=lambda pair: not pair[0]):
-        lower = max(lower, target) if sure else min(lower, target)
+    lower = upper = None
+    if bounds is not None:
+        lower, upper = bounds
+        for sure, target in sorted([(above_zero, 0.0), (reaches_margin, margin)], key=lambda pair: not pair[0]):
+            lower = max(lower, target) if sure else min(lower, target)
+        upper = max(lower, upper)
     return Comparison(
         lower_bound=lower,
-        upper_bound=max(lower, upper),
+        upper_bound=upper,
         p_zero=p_zero,
         p_margin=p_margin,
         above_zero=above_zero,
@@ -132,53 +144,39 @@ def bound(
 ) -> float:
     """Return the one-sided lower bound: the largest target whose p-value is at most ``alpha``.
 
+    The root is bracketed by steps of doubling size, and found by regula falsi with the Illinois rule.
+
     Args:
         p_value: returns the p-value of "the real gain is at most this", which grows with its argument.
+        alpha: the significance level.
         guess: where the search begins.
         step: width of the first bracket, about a standard error.
         lowest: the smallest possible gain; the bound is at least this.
         highest: the largest possible gain; the bound is less than this.
+
+    Source: M. Dowell & P. Jarratt, BIT 11 (1971) 168-174.
     """
     normal = NormalDist()
     critical = normal.inv_cdf(alpha)
 
-    def excess(target: float) -> float:  # nearly linear in the target on the normal scale
+    def point(target: float) -> tuple[float, float]:
+        """Return a target and the excess of its p-value on the normal scale, where it is nearly linear."""
         if not lowest < target < highest:
-            return _CERTAIN if target >= highest else -_CERTAIN
-        return normal.inv_cdf(min(max(p_value(target), _EXTREME), 1 - _EXTREME)) - critical
+            return target, _CERTAIN if target >= highest else -_CERTAIN
+        return target, normal.inv_cdf(min(max(p_value(target), _EXTREME), 1 - _EXTREME)) - critical
 
-    low, high = _bracket(excess, min(max(guess, lowest), highest), step)
-    return max(_narrow(excess, low, high, width=step * _FINE), lowest)
-
-
-_Point = tuple[float, float]  # a target and the excess of its p-value over the level
-
-
-def _bracket(excess: Callable[[float], float], guess: float, step: float) -> tuple[_Point, _Point]:
-    """Return two points around the bound, found by steps of doubling size from the guess."""
-    point = (guess, excess(guess))
-    direction = 1 if point[1] <= 0 else -1
-    while True:
-        at = point[0] + direction * step
-        further = (at, excess(at))
-        if (further[1] > 0) == (direction > 0):
-            return (point, further) if direction > 0 else (further, point)
-        point, step = further, 2 * step
-
-
-def _narrow(excess: Callable[[float], float], low: _Point, high: _Point, *, width: float) -> float:
-    """Return the lower end of the bracket, narrowed by regula falsi with the Illinois rule.
-
-    Source: M. Dowell & P. Jarratt, BIT 11 (1971) 168-174.
-    """
-    weights = [1.0, 1.0]
+    width, weights = step * _FINE, [1.0, 1.0]
+    low = high = point(min(max(guess, lowest), highest))
+    while low[1] > 0:
+        low, high, step = point(low[0] - step), low, 2 * step
+    while high[1] <= 0:
+        low, high, step = high, point(high[0] + step), 2 * step
     while high[0] - low[0] > width and low[1] < -_FINE:
         below, above = low[1] * weights[0] + _FINE / 2, high[1] * weights[1] + _FINE / 2
         at = low[0] - below * (high[0] - low[0]) / (above - below)
-        at = min(max(at, low[0] + width / 2), high[0] - width / 2)
-        point = (at, excess(at))
-        if point[1] <= 0:
-            low, weights = point, [1.0, weights[1] / 2]
+        found = point(min(max(at, low[0] + width / 2), high[0] - width / 2))
+        if found[1] <= 0:
+            low, weights = found, [1.0, weights[1] / 2]
         else:
-            high, weights = point, [weights[0] / 2, 1.0]
-    return low[0]
+            high, weights = found, [weights[0] / 2, 1.0]
+    return max(low[0], lowest)

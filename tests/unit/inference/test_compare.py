@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -308,9 +310,9 @@ def test_groups_of_slightly_different_sizes_lose_little():
 
 
 GROUPED = {
-    "right or wrong": lambda groups: right_wrong(55, 0, 100, groups=groups),
-    "graded": lambda groups: graded(np.linspace(0, 0.5, 100), groups=groups),
-    "set": lambda groups: of_set(*arms(18, 100, 3), groups=groups),
+    "right or wrong": lambda groups, **asked: right_wrong(55, 0, 100, groups=groups, **asked),
+    "graded": lambda groups, **asked: graded(np.linspace(0, 0.5, 100), groups=groups, **asked),
+    "set": lambda groups, **asked: of_set(*arms(18, 100, 3), groups=groups, **asked),
 }
 
 
@@ -322,6 +324,14 @@ def test_fewer_than_ten_groups_are_never_sure(kind, count):
     assert (found.p_zero, found.examples_needed) == (None, None)
     assert all(number in found.note for number in (str(count), "10"))
     assert GROUPED[kind](np.arange(100) % 10).note == "10 groups"
+
+
+@pytest.mark.parametrize("groups", [None, np.arange(100) % 20])
+@pytest.mark.parametrize("kind", GROUPED)
+def test_a_decision_without_bounds_is_the_same(kind, groups):
+    whole, decided = (GROUPED[kind](groups, bounds=bounds) for bounds in (True, False))
+    unknown = {"lower_bound": None, "upper_bound": None, "examples_needed": None, "lower_if_lost": None}
+    assert decided == replace(whole, **unknown)
 
 
 @pytest.mark.parametrize("kind", GROUPED)

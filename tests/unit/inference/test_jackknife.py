@@ -87,7 +87,7 @@ def normal_p(estimate, error):
 
 
 def weighed(p_value, *, lower=0.0, upper=1.0, margin=0.03):
-    return weigh(p_value, Question(margin, 0.95, "proven"), lower=lower, upper=upper)
+    return weigh(p_value, Question(margin, 0.95, "proven"), (lower, upper))
 
 
 def test_a_p_value_exactly_at_the_level_is_enough():

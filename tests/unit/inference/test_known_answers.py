@@ -1,14 +1,17 @@
 """Every shipped method against published numbers, or numbers that follow by hand."""
 
 import json
+import math
+from itertools import product
 from pathlib import Path
 from statistics import NormalDist
 
 import numpy as np
 import pytest
+from scipy.stats import binom
 
 from pytest_ftgate.statistics.compare import compare_right_wrong, compare_set
-from pytest_ftgate.statistics.exact import disagreement_interval, exact_p_value, score_lower
+from pytest_ftgate.statistics.exact import disagreement_interval, exact_p_value, tango_score
 from pytest_ftgate.statistics.graded import Sample, graded_lower
 from pytest_ftgate.statistics.groups import sign_flip_p_value
 from pytest_ftgate.statistics.jackknife import jackknife, means_without_a_group
@@ -27,8 +30,12 @@ def cases(name):
 def test_tango_interval(case):
     wins, losses, n = case["wins"], case["losses"], case["n"]
     critical = NormalDist().inv_cdf(0.5 + case["confidence"] / 2)
-    found = score_lower(wins, losses, n, critical), -score_lower(losses, wins, n, critical)
-    assert found == pytest.approx(case["expected"], abs=case["tolerance"])
+    low, high = case["expected"]
+    for fixed, broken, end in ((wins, losses, low), (losses, wins, -high)):  # the score falls with the margin
+        if end == -1:
+            continue
+        above, below = (tango_score(fixed, broken, n, end + sign * case["tolerance"]) for sign in (-1, 1))
+        assert above >= critical >= below
 
 
 @pytest.mark.parametrize("case", cases("exact_p_value"))
@@ -82,6 +89,25 @@ def test_sign_flips_of_integer_group_totals(case):
     totals = np.array(case["inputs"]["totals"], dtype=float)
     assert sign_flip_p_value(totals) == pytest.approx(case["expected"], abs=case["tolerance"])
     assert sign_flip_p_value(totals * 0.37) == pytest.approx(case["expected"], abs=1e-3)  # on a fine grid
+
+
+@pytest.mark.parametrize(("gained", "lost"), [(3, 1), (40, 25), (9_000, 8_700), (60_000, 40_000), (0, 5)])
+def test_sign_flips_of_equal_totals_are_the_sign_test(gained, lost):
+    totals = np.repeat([1.0, -1.0, 0.0], [gained, lost, 100])
+    expected = binom.cdf(lost, gained + lost, 0.5)
+    for unit in (1, 3, 0.37):
+        assert sign_flip_p_value(unit * totals) == pytest.approx(expected, abs=1e-12)
+
+
+def test_sign_flips_of_any_totals_are_those_of_all_patterns():
+    rng, patterns = np.random.default_rng(0), np.array(list(product([0, 1], repeat=12)))
+    for _ in range(10):
+        totals = rng.normal(0.3, 1, 12)
+        assert sign_flip_p_value(totals) == pytest.approx((patterns @ totals <= 0).mean(), abs=2e-3)
+    # Most groups change nothing and count by the target alone, less than a step each: a normal distribution by then.
+    totals = np.repeat([1.0, -1.0, 0.0], [900, 600, 8_500]) - 0.025
+    normal = NormalDist().cdf(-totals.sum() / math.sqrt(totals @ totals))
+    assert sign_flip_p_value(totals) == pytest.approx(normal, abs=2e-3)
 
 
 @pytest.mark.parametrize("case", of_second("attempt k"))

@@ -95,7 +95,7 @@ def test_a_small_test_set_says_which_gain_it_can_show(n, wins, losses, evidence)
     """That gain passes in about four of five runs, by the exact test, if the models differ as often as measured."""
     asked = {"margin": 0.05, "confidence": 0.95, "evidence": evidence}
     found = by_exact_test(wins, losses, n, Question(**asked))
-    facts = {"baseline": ModelResult("b", value=0.5), "lower_bound": found.lower, "evidence": evidence}
+    facts = {"baseline": ModelResult("b", value=0.5), "lower_bound": found.bounds()[0], "evidence": evidence}
     result = gate(n=n, gain=(wins - losses) / n, **facts)
     (shown,) = re.findall(rf"with {n} examples, a real gain of \+(\S+) points passes 4 times in 5", text_of(result))
     assert shown in document([result], Session())
