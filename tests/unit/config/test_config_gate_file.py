@@ -1,7 +1,5 @@
 """The gate file is checked as a whole when it is loaded. What is said of each wrong value: tests/messages."""
 
-from pathlib import Path
-
 import pytest
 
 from pytest_ftgate.config import load_gate_file
@@ -52,15 +50,6 @@ def test_a_file_may_be_read_as_it_was_at_another_time(load, folder):
     assert (then.path, then.layers("intents")[0].values["margin"]) == (now.path, 0.1)
     with pytest.raises(ConfigError, match=r"^ftgate\.yaml:17: gates\.intents\.margin: "):
         load_gate_file(folder / "ftgate.yaml", changed("margin: 0.05", "margin: x").encode())
-
-
-def test_a_relative_path_means_the_folder_of_the_moment(folder, monkeypatch):
-    (folder / "sub").mkdir()
-    (folder / "sub" / "g.yaml").write_text(WHOLE)
-    file = load_gate_file(Path("sub/g.yaml"))
-    monkeypatch.chdir(folder / "sub")
-    assert file.path == folder / "sub" / "g.yaml"
-    assert str(file.layers("intents")[0].source(("margin",))) == "g.yaml:17"
 
 
 def test_layers_of_a_gate_are_the_gate_and_the_defaults(load, folder):

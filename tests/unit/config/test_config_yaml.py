@@ -8,8 +8,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from pytest_ftgate.config import load_gate_file
-from pytest_ftgate.config.gate_file import DEEPEST, read_yaml
-from pytest_ftgate.config.yaml_nodes import MOST_VALUES
+from pytest_ftgate.config.yaml_nodes import DEEPEST, MOST_VALUES, read_yaml
 from pytest_ftgate.errors import ConfigError
 
 
@@ -99,10 +98,9 @@ def test_a_repeated_value_keeps_the_lines_of_its_anchor(folder):
     assert (root.line_of(("b",)), root.line_of(("b", "k"))) == (3, 2)
 
 
-YES_OR_NO = [("yes", "true"), ("No", "false"), ("ON", "true"), ("oFf", "false")]
 DATES = ["2026-05-01", "2026-5-1", "2026-05-01 10:00:00", "2026-05-01T10:00:00Z"]
 REFUSED = [
-    *((f"a:\n  b: {word}\n", ":2: a.b", [f"'{word}'", meant]) for word, meant in YES_OR_NO),
+    *((f"a:\n  b: {word}\n", ":2: a.b", [f"'{word}'", "true"]) for word in ("yes", "No", "ON", "oFf")),
     ("on: 1", ":1", ["'on'"]),
     ("a:\n- x\n- no\n", ":3: a[1]", ["'no'"]),
     ('"\\e[1m": yes', ":1: \\x1b[1m", ["'yes'"]),
@@ -110,23 +108,23 @@ REFUSED = [
     *((text, "", ["version: 1"]) for text in ("", "# nothing\n", "---\n")),
     ("\n- a\n", ":2", ["mapping"]),
     ("gates", ":1", ["mapping"]),
-    (b"a: 1\nb: \xff\n", ":2", ["UTF-8", "0xff"]),
-    ("a: 1".encode("utf-16"), ":1", ["UTF-8", "0xff"]),
+    (b"a: 1\nb: \xff\n", ":2", ["UTF-8", "byte 8"]),
+    ("a: 1".encode("utf-16"), ":1", ["UTF-16"]),
     ("a: 1\nb: \x07", ":2", ["control character"]),
-    ("a: 1\nb: c: d", ":2", ["quoted"]),
-    ("a:\n  b: 1\n\tc: 2", ":3", ["line 3 is indented by a tab", "spaces"]),
-    ("a:\n  b:\t1", ":2", ["a tab stands", "remove"]),
+    ("a: 1\nb: c: d", ":2", ["quote text"]),
+    ("a:\n  b: 1\n\tc: 2", ":3", ["line 3 has a tab", "spaces"]),
+    ("a:\n  b:\t1", ":2", ["line 2 has a tab"]),
     ("a:\n\u00a0\u00a0b: 1\n  c: 2", ":3", ["line 2", "U+00A0"]),
-    ("a: 'recorded':b\nc: 1", ":1", ["quote all of the value"]),
-    ("a: @b", ":1", ["must be quoted"]),
-    ('a: "C:\\x"', ":1", ["single quotes"]),
-    ('a: "b', ":1", ["quote is not closed"]),
-    ("a:\n  b: 1\n   c: 2", ":3", ["indentation", "3 spaces", "line 2 has 2"]),
+    ("a: 'recorded':b\nc: 1", ":1", ["quote text"]),
+    ("a: @b", ":1", ["quote text"]),
+    ('a: "C:\\x"', ":1", ["invalid YAML"]),
+    ('a: "b', ":1", ["close quotes"]),
+    ("a:\n  b: 1\n   c: 2", ":3", ["indentation", "3 spaces", "above it has 2"]),
     ("a:\n  b: 1\n c: 2", ":3", ["indentation", "1 spaces"]),
     ("a:\n  b:1\n  c: 2", ":3", ["colon and a space"]),
-    ("a: {b: ${C}}", ":1", ["${NAME}", "not expanded"]),
-    ("a: [1, 2", ":1", ["not closed"]),
-    ("a: 1\n---\nb: 2", ":2", ["second document"]),
+    ("a: {b: ${C}}", ":1", ["${NAME}"]),
+    ("a: [1, 2", ":1", ["close quotes and brackets"]),
+    ("a: 1\n---\nb: 2", ":2", ["another document"]),
     ("a: 1\nb: 2\na: 3", ":3: a", ["line 1", "line 3"]),
     ("a: {b: 1, 'b': 2}", ":1: a.b", ["duplicate"]),
     *((f"a: {tag} 1", ":1: a", [f"'{tag}'"]) for tag in ("!foo", "!")),
@@ -163,7 +161,7 @@ def test_a_missing_file_and_a_folder_are_refused(folder):
     with pytest.raises(ConfigError, match=r"^ftgate\.yaml: "):
         load_gate_file(folder / "ftgate.yaml")
     (folder / "gates").mkdir()
-    with pytest.raises(ConfigError, match=r"^gates: .*Is a directory"):
+    with pytest.raises(ConfigError, match=r"^gates: .*folder"):
         load_gate_file(folder / "gates")
 
 
