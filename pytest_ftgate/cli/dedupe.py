@@ -86,23 +86,26 @@ def _cleaned(source: Source, rows: Collection[int], removed: Mapping[str, int]) 
     if os.path.lexists(copy):
         cure = "Move or delete it, or leave out --dedupe to use the original."
         raise ConfigError("the file exists, and nothing was written", where=Where(shown_path(copy)), cure=cure)
-    left, kept, reader, number = [], [], RowReader(source.fields), 0
+    left, kept, reader, number = list[Mapping[str, Any]](), [], RowReader(source.fields), 0
     without: dict[str, None] = {}
     with opened(path) as file:
         for _, raw in without_faults(file.rows):
             row, bad = (raw, ()) if file.table is None else json_row(_dated(raw), file.table)
             without |= dict.fromkeys(bad)
-            found = reader.example(row, {}, Where(data.path))
+            found = reader.example(row, Where(data.path))
             number += found is not None  # a row without an output to learn is no example, and is kept
             if found is None or number - 1 not in rows:
                 kept.append(found and data.examples[number - 1])
-                left.append((file.lines.text if file.lines else "", row))
+                left.append(row)
     if not left:
         raise ConfigError("no row would be left without its duplicates and leaks", where=Where(shown_path(path)))
     parts, shown = tuple(_written(left, suffix)), shown_path(copy)
-    read = read_cells if suffix in DELIMITERS else read_objects
-    lines = without_faults(read(Lines(io.BytesIO("".join(parts).encode()), shown)))
-    placed = (one and replace(one, place=Where(shown, line)) for one, (line, _) in zip(kept, lines, strict=True))
+    lines = Lines(io.BytesIO("".join(parts).encode()), shown)
+    again = read_cells(lines, DELIMITERS[suffix]) if suffix in DELIMITERS else read_objects(lines)
+    placed = (
+        one and replace(one, place=Where(shown, line))
+        for one, (line, _) in zip(kept, without_faults(again), strict=True)
+    )
     examples = tuple(one for one in placed if one is not None)
     copied = replace(data, examples=examples, path=shown, origin=shown)
     return Cleaned(Source(copy, copied, source.fields), removed, parts, tuple(without))
@@ -116,15 +119,15 @@ def _dated(row: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
-def _written(rows: Sequence[tuple[str, Mapping[str, Any]]], suffix: str) -> Iterator[str]:
-    """Yield the content of a file with these rows, each with its line, empty where it has none of its own."""
+def _written(rows: Sequence[Mapping[str, Any]], suffix: str) -> Iterator[str]:
+    """Yield the content of a file with these rows."""
     if suffix in DELIMITERS:
         cells = io.StringIO()
-        writer = csv.DictWriter(cells, list(rows[0][1]), delimiter=DELIMITERS[suffix], lineterminator="\n")
+        writer = csv.DictWriter(cells, list(rows[0]), delimiter=DELIMITERS[suffix], lineterminator="\n")
         writer.writeheader()
-        writer.writerows(row for _, row in rows)
+        writer.writerows(rows)
         yield cells.getvalue()
     elif suffix == ".json":
-        yield json.dumps([row for _, row in rows], ensure_ascii=False, indent=1) + "\n"
+        yield json.dumps(rows, ensure_ascii=False, indent=1) + "\n"
     else:
-        yield from ((line.rstrip("\r\n") or json.dumps(row, ensure_ascii=False)) + "\n" for line, row in rows)
+        yield from (json.dumps(row, ensure_ascii=False) + "\n" for row in rows)

@@ -168,7 +168,7 @@ def read_parquet(lines: Lines) -> Table:
         cure = 'pip install "pytest-ftgate[parquet]"'
         raise DataError("reading this file needs PyArrow", where=Where(path=lines.path), cure=cure) from None
     with _readable(lines.path):
-        file = ParquetFile(io.BytesIO(lines.rest()))
+        file = ParquetFile(io.BytesIO(lines.file.read()))
         return Table(_batches(file, lines.path), _noted_labels(file.schema_arrow))
 
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any, TypeAlias
 
 from pytest_ftgate.errors import DataError, Where, raise_together
-from pytest_ftgate.text import excerpt, kind_of, plural
+from pytest_ftgate.text import excerpt, plural
 
 Messages: TypeAlias = tuple[Mapping[str, Any], ...]
 """A conversation: each message has a ``role`` and a ``content``, perhaps further keys such as ``name``."""
@@ -160,11 +160,3 @@ def _duplicate_ids(data: DataSet, *, repeats: bool) -> Iterator[DataError]:
             where=data.where(index, "id"),
             cure="give each row its own id, or remove the ids: they are then made from the inputs",
         )
-
-
-def check_limit(limit: Any, path: str) -> None:
-    """Raise :class:`DataError` unless the limit is None or a whole number of at least 1."""
-    if limit is None or (isinstance(limit, int) and not isinstance(limit, bool) and limit >= 1):
-        return
-    found = limit if isinstance(limit, int | float) and not isinstance(limit, bool) else kind_of(limit)
-    raise DataError(f"must be a whole number of at least 1, got {found}", where=Where(path=path, key="limit"))

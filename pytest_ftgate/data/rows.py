@@ -2,26 +2,16 @@
 
 import hashlib
 import json
-import os
-import re
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
+from itertools import islice
 from typing import Any
 
-from pytest_ftgate.data.cells import Table, json_row, splits_of, table_of
-from pytest_ftgate.data.example import (
-    DataSet,
-    Example,
-    Input,
-    canonical_json,
-    check_limit,
-    checked,
-    content_id,
-    item_place,
-)
+from pytest_ftgate.data.cells import Table, json_row, table_of
+from pytest_ftgate.data.example import DataSet, Example, Input, canonical_json, checked, content_id, item_place
 from pytest_ftgate.data.formats import PLAIN, Format, format_of
 from pytest_ftgate.data.messages import checked_calls, checked_messages
-from pytest_ftgate.errors import DataError, FtgateError, Where, located
+from pytest_ftgate.errors import DataError, FtgateError, Where, located, without_faults
 from pytest_ftgate.text import excerpt, kind_of, listed, nearest
 
 _USUAL = {
@@ -32,12 +22,6 @@ _USUAL = {
     ),
 }
 """Names of these columns that are understood where exactly one of them is there."""
-
-_LIKELY = {"input": ("message", "messages"), "messages": ("conversation", "conversations", "dialog", "chat")}
-"""Further names that errors suggest."""
-
-NEVER = frozenset(("rejected", "non_preferred_output", "kto_tag", "chosen_score", "score_chosen", "score_rejected"))
-"""Columns that are never suggested: they hold what a model must not answer, or only judge it."""
 
 _ABSENT: Any = object()
 
@@ -111,34 +95,19 @@ class RowReader:
         form = self._first.format
         return " ".join(filter(None, (self._first.title or form.title, container, form.by and f"({form.by})")))
 
-    def check_header(self, names: Collection[str]) -> None:
-        """Raise :class:`DataError` if the header of a table lacks a column."""
-        row = dict.fromkeys(names, "")
-        self._check(row, self._columns_of(self._given or self._format_of(row) or PLAIN, row))
+    def example(
+        self, row: Mapping[Any, Any], place: Where, table: Table | None = None, *, parsed: bool = True
+    ) -> Example | None:
+        """Return the example in a row; None if the row is left out.
 
-    def examples(
-        self,
-        rows: Iterable[tuple[int, Mapping[str, Any]] | DataError],
-        place_of: Callable[[int], Where],
-        table: Table | None = None,
-    ) -> Iterator[Example | DataError | None]:
-        """Yield the example of each row, None if it is left out, or its error; ``table``: values are not JSON yet."""
-        for found in rows:
-            if isinstance(found, DataError):
-                yield found
-                continue
-            place = place_of(found[0])
-            try:
-                yield self.example(found[1], {}, place) if table is None else self.of_values(found[1], place, table)
-            except DataError as error:
-                yield located(error, place)
-
-    def of_values(self, values: Mapping[Any, Any], place: Where, table: Table | None = None) -> Example | None:
-        """Return the example in a row of Python values, of which those that are not used may be of any type."""
-        return self.example(*json_row(values, table), place)
-
-    def example(self, row: Mapping[str, Any], bad: Mapping[str, DataError], place: Where) -> Example | None:
-        """Return the example in a row of JSON values; None if it is left out; ``bad``: errors of others."""
+        Args:
+            row: JSON values; Python values where it is not ``parsed``, or from a ``table``. Those that are not used may
+                be of any type.
+            place: of the row.
+        """
+        bad: Mapping[str, DataError] = {}
+        if table is not None or not parsed:
+            row, bad = json_row(row, table)
         row, columns = self.recognised({**row, **bad} if bad else row)
         if (wrong := next((one for name, one in bad.items() if name in columns.taken), None)) is not None:
             raise wrong
@@ -170,8 +139,6 @@ class RowReader:
             return checked_calls(value, key)
         return "" if value is None else value
 
-    # --- columns -----------------------------------------------------------------------------------------------------
-
     def recognised(self, row: Mapping[str, Any]) -> tuple[Mapping[str, Any], _Columns]:
         """Return a row, with the values that the fields name within others, and its columns.
 
@@ -186,13 +153,13 @@ class RowReader:
             columns = self._columns_of(self._given or found or PLAIN, row)
             self._paths += (path for path in columns.column.values() if "." in path)
             row = self._unpacked(row)
-        self._check(row, columns)
-        if found not in (None, columns.format):
+        elif found not in (None, columns.format):
             raise DataError(
                 f"this row is {found.title}, and the rows before it are {columns.format.title}",
                 evidence=f"found: {listed(row)}",
                 cure=f"all rows need one format: name it, for example format: {found.name}",
             )
+        self._check(row, columns)
         self._first = self._first or columns
         self._known[tuple(row)] = columns
         return row, columns
@@ -222,7 +189,6 @@ class RowReader:
             inner = {part: [path for path in texts if _part_of(path) == part] for part in absent}
             names = inner if [*map(len, inner.values())] == [1, 1] else {}
         usual = {part: found[0] for part, found in names.items() if len(found) == 1}
-        _check_twin(usual.get("expected", ""), free)
         fields = {**usual, **self._fields}
         own = (name for name in ("id", "group") if name in fields or name not in fields.values())
         column = {name: fields.get(name, name) for name in (*form.keys, *own)}
@@ -234,46 +200,37 @@ class RowReader:
         return _Columns(form, column, renamed, required, taken, title)
 
     def _check(self, row: Mapping[str, Any], columns: _Columns) -> None:
-        """Raise :class:`DataError` if a row lacks a column."""
+        """Raise :class:`DataError` if a row lacks a column; the cure names columns that are probably meant."""
         absent = {name: column for name, column in columns.required.items() if column not in row}
         if not absent:
             return
-        mapped = {name: f', which `fields` maps to "{name}"' if name != one else "" for name, one in absent.items()}
-        leaves = [*paths_of(row)]
-        other, unmapped = format_of(row), columns.format is not PLAIN or {"input", "expected"} <= absent.keys()
-        if other not in (None, columns.format) and unmapped:
-            cure = f'this row is {other.title}; all rows need the format of the first row or of "format"'
-        else:
-            likely = _likely_columns(absent, [name for name, _ in leaves if name not in columns.column.values()])
-            pairs = ", ".join(f"{name}: {listed([likely[name]]) if name in likely else 'NAME'}" for name in absent)
-            cure = f"map the columns: fields: {{{pairs}}}"
-            if not self._mappable:
-                cure = f"rename the keys, or give {{path: ROWS, fields: {{{pairs}}}}} in place of the rows"
-        what = "; ".join(f'no field "{column}"{mapped[name]}' for name, column in absent.items())
-        raise DataError(what, evidence=f"found: {listed(name for name, _ in leaves)}", cure=cure)
+        found = [path for path, _ in paths_of(row)]
+        left = {one.strip().lower(): one for one in found if one not in columns.column.values() and "reject" not in one}
+        likely = {}
+        for name, column in absent.items():
+            guess = nearest(column.lower(), left) or next((one for one in left if _part_of(one) == name), None)
+            likely[name] = listed([left.pop(guess)]) if guess is not None else "NAME"
+        pairs = ", ".join(f"{name}: {one}" for name, one in likely.items())
+        cure = f"map the columns: fields: {{{pairs}}}"
+        if not self._mappable:
+            cure = f"rename the keys, or give {{path: ROWS, fields: {{{pairs}}}}} in place of the rows"
+        what = "; ".join(f'no field "{one}"' + f' for "{name}"' * (name != one) for name, one in absent.items())
+        raise DataError(what, evidence=f"found: {listed(found)}", cure=cure)
 
 
-def _check_twin(label: str, row: Mapping[str, Any]) -> None:
-    """Raise :class:`DataError` if the label is a number, and beside it is a text of that name, as ``label_text``."""
-    is_number, texts = re.compile(r"[-\d.]*").fullmatch, (name for name, one in row.items() if isinstance(one, str))
-    twins = [name for name in texts if name.startswith(f"{label}_") and not is_number(row[name])]
-    if label and twins and is_number(str(row[label])):
-        what = f'the expected output may be the number in "{label}" or the text in "{twins[0]}"'
-        raise DataError(what, cure=f"name one of them: fields: {{expected: {twins[0]}}}")
+def collected(rows: Iterable[Example | DataError | None], limit: int | None) -> tuple[tuple[Example, ...], int]:
+    """Return the first examples, and how many rows before the last one hold no output. Raise all errors together."""
+    left_out = 0
 
+    def kept() -> Iterator[Example | DataError]:
+        nonlocal left_out
+        for row in rows:
+            if row is None:
+                left_out += 1
+            else:
+                yield row
 
-def _likely_columns(wanted: Mapping[str, str], free: Collection[str]) -> dict[str, str]:
-    """Return the ``free`` columns that probably hold the missing parts; ``wanted`` has the expected column of each."""
-    left = {one.strip().lower(): one for one in free if NEVER.isdisjoint(one.lower().split("."))}
-    found: dict[str, str] = {}
-    for name, column in wanted.items():
-        usual = (one for one in left if _part_of(one) == name or one in _LIKELY.get(name, ()))
-        guess = nearest(column.lower(), left) or next(usual, None)
-        if guess is not None:
-            found[name] = left.pop(guess)
-    if not found and len(left) == len(wanted) and all("." in one for one in left):  # {"translation": {"en", "de"}}
-        return dict(zip(wanted, left.values(), strict=True))
-    return found
+    return tuple(without_faults(islice(kept(), limit))), left_out
 
 
 def _value_at(row: Any, path: str) -> Any:
@@ -294,9 +251,7 @@ def _checked_input(value: Any, key: str) -> Input:
         return value
     if isinstance(value, list):
         return checked_messages(value, key)
-    texts = [path for path, one in paths_of({key: value}) if isinstance(one, str)]
-    cure = f"name a text within it: fields: {{input: {listed(texts, at_most=1)}}}" if texts else None
-    raise DataError(f"must be text or a list of messages, got {kind_of(value)}", where=Where(key=key), cure=cure)
+    raise DataError(f"must be text or a list of messages, got {kind_of(value)}", where=Where(key=key))
 
 
 def _checked_id(value: Any, key: str) -> str:
@@ -334,29 +289,30 @@ def examples_from(
     expected)``, of JSON values, which are copied. ``origin`` is the source in messages: ``fixture ftgate_test_set``.
     For ``fields`` and ``labeled`` see :func:`load_examples`. A :class:`DataError` names the item.
     """
-    check_limit(limit, origin)
-    table = _table(rows, origin)
     reader = RowReader(fields or {}, mappable=fields is not None, labeled=labeled, mixed=True)
     ours = RowReader({}, PLAIN, mappable=False, labeled=labeled)
-    examples: list[Example] = []
-    left_out, digest = 0, hashlib.sha256()
-    for number, item in enumerate(_items(rows if table is None else table.rows, origin), 1):
-        place = item_place(origin, number)
-        try:
-            example = _example(item, reader, ours, place, table)
-        except DataError as error:
-            raise located(error, place) from None
-        if example is None:
-            left_out += 1
-            continue
-        examples.append(example)
-        digest.update(canonical_json([*_parts(example).values()]).encode() + b"\n")
-        if len(examples) == limit:
-            break
+    try:
+        table = table_of(rows)
+    except DataError as error:
+        raise located(error, Where(path=origin)) from None
+
+    def read() -> Iterator[Example | None]:
+        for number, item in enumerate(_items(rows if table is None else table.rows, origin), 1):
+            place = item_place(origin, number)
+            try:
+                yield _example(item, reader, ours, place, table)
+            except DataError as error:
+                raise located(error, place) from None
+
+    examples, left_out = collected(read(), limit)
+    digest = hashlib.sha256()
+    for one in examples:
+        digest.update(canonical_json([*_parts(one).values()]).encode() + b"\n")
     recognised = reader.described(type(rows).__name__ if table is not None else "")
     cure = "give at least one; a generator can be read only once"
     absent = DataError("the iterable is empty", where=Where(path=origin), cure=cure)
-    return checked(DataSet(tuple(examples), None, digest.hexdigest(), origin, recognised, left_out), "item", absent)
+    data = DataSet(examples, None, digest.hexdigest(), origin, recognised, left_out)
+    return checked(data, "item", absent)
 
 
 def content_of(rows: Iterable[Any]) -> str | None:
@@ -381,34 +337,14 @@ def content_of(rows: Iterable[Any]) -> str | None:
 _state = json.JSONEncoder(default=repr).encode
 
 
-def _table(rows: Any, origin: str) -> Table | None:
-    """Return the rows of a table; None for other iterables. Raise :class:`DataError` if there are no rows to read."""
-    must, kind = "must be an iterable of examples", "None" if rows is None else f"a value of type {type(rows).__name__}"
-    if splits := splits_of(rows):
-        cure = f"give one of them: {' or '.join(f'data[{one!r}]' for one in splits)}"
-        kind = f"a mapping of the splits {listed(splits)}"
-        raise DataError(f"{must}, got {kind}", where=Where(path=origin), cure=cure)
-    try:
-        if (table := table_of(rows)) is not None:
-            return table
-    except DataError as error:
-        raise located(error, Where(path=origin)) from None
-    if isinstance(rows, str | os.PathLike):
-        cure = "to read a file, set the gate's test_set or training_set to its path"
-    elif isinstance(rows, Mapping):
-        cure = "put the mapping in a list: it is one item"
-    elif isinstance(rows, set | frozenset):
-        cure = "use a list: a set has no order"
-    elif isinstance(rows, bytes | bytearray) or not (hasattr(rows, "__iter__") or hasattr(rows, "__getitem__")):
-        cure = "give a list, a tuple or a generator of examples"
-    else:
-        return None
-    raise DataError(f"{must}, got {kind}", where=Where(path=origin), cure=cure)
-
-
-def _items(rows: Iterable[Any], origin: str) -> Iterator[Any]:
+def _items(rows: Any, origin: str) -> Iterator[Any]:
     """Yield the items; an exception of the iterable is raised as :class:`DataError`."""
     number = 0
+    iterates = hasattr(rows, "__iter__") or hasattr(rows, "__getitem__")
+    if not iterates or isinstance(rows, str | bytes | bytearray | Mapping | set | frozenset):
+        kind = "None" if rows is None else f"a value of type {type(rows).__name__}"
+        cure = "give a list, a tuple or a generator of examples; or the path of a file as test_set or training_set"
+        raise DataError(f"must be an iterable of examples, got {kind}", where=Where(path=origin), cure=cure)
     try:
         for item in rows:
             number += 1
@@ -426,14 +362,14 @@ def _example(item: Any, reader: RowReader, ours: RowReader, place: Where, table:
         if bad:
             raise next(iter(bad.values()))
         own = parts.pop("fields")
-        found = ours.example(parts, {}, item.place or place)
+        found = ours.example(parts, item.place or place)
         if not isinstance(own, dict):
             raise DataError(f"must be a mapping, got {kind_of(own)}", where=Where(key="fields"))
         return found and replace(found, fields=own)
     if isinstance(item, Mapping):
-        return reader.of_values(item, place, table)
+        return reader.example(item, place, table, parsed=False)
     if isinstance(item, tuple | list) and len(item) == 2:
-        return ours.of_values({"input": item[0], "expected": item[1]}, place)
+        return ours.example({"input": item[0], "expected": item[1]}, place, parsed=False)
     size = f" of {len(item)}" if isinstance(item, tuple | list) else ""
     raise DataError(f"must be an example, got {kind_of(item)}{size}", cure=_ITEMS)
 

@@ -4,7 +4,7 @@ import ast
 import json
 import math
 import re
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from itertools import chain
 from sys import intern
 from typing import Any, NoReturn
@@ -17,18 +17,8 @@ MOST_NESTED = 100
 """Nesting levels of a portable value; far below the limit of Python's own JSON reader and writer."""
 
 
-class JsonError(ValueError):
+class JsonError(DataError, ValueError):
     """A text is JSON for some readers only."""
-
-    def __init__(
-        self, what: str, *, key: str | None = None, evidence: str | None = None, cure: str | None = None
-    ) -> None:
-        super().__init__(what if key is None else f"{excerpt(key)}: {what}")
-        self.what = what
-        self.line: int | None = None
-        self.key = key
-        self.evidence = evidence
-        self.cure = cure
 
 
 def parse_json(text: str, *, portable: bool = False) -> Any:
@@ -38,21 +28,78 @@ def parse_json(text: str, *, portable: bool = False) -> Any:
     pair, and more than ``MOST_NESTED`` levels. Raise :class:`json.JSONDecodeError` if the text is not JSON,
     :class:`JsonError` if it has NaN, an infinity, a duplicate key, or too many levels or digits for Python.
     """
-    value = _decoded((_PORTABLE if portable else _STRICT).decode, text)
     if portable:
-        _check_portable(text, value)
-    return value
-
-
-def _decoded(decode: Callable[..., Any], *args: Any) -> Any:
+        return _portable(text, 0, whole=True)[0]
     try:
-        return decode(*args)
-    except (json.JSONDecodeError, JsonError):
+        return _STRICT.decode(text)
+    except json.JSONDecodeError:
         raise
-    except RecursionError:
-        raise _too_deep() from None
-    except ValueError:  # Python's own limit on the digits of an integer
-        raise JsonError("a number has too many digits", cure="write it as text") from None
+    except (ValueError, RecursionError) as error:
+        raise _limited(error) from None
+
+
+def _portable(text: str, at: int, *, whole: bool = False) -> tuple[Any, int]:
+    """Return the portable value at a place of a text, or of the ``whole`` text, and where it ends."""
+    try:
+        value, end = (_PORTABLE.decode(text), len(text)) if whole else _PORTABLE.raw_decode(text, at)
+    except json.JSONDecodeError:
+        raise
+    except (ValueError, RecursionError) as error:
+        raise _limited(error) from None
+    written = text[at:end]
+    if written.count("[") + written.count("{") > MOST_NESTED and _depth(value) > MOST_NESTED:
+        raise _limited(RecursionError())
+    try:
+        if "\\ud" in written or "\\uD" in written:
+            json.dumps(value, ensure_ascii=False).encode()
+    except UnicodeEncodeError:
+        cure = "correct the text: an emoji may have been cut in half"
+        raise JsonError("half a surrogate pair, which is not a character", cure=cure) from None
+    return value, end
+
+
+def _limited(error: Exception) -> JsonError:
+    """Return an error of ours, or that of a limit of Python: on levels, or on the digits of an integer."""
+    if isinstance(error, JsonError):
+        return error
+    if isinstance(error, RecursionError):
+        return JsonError(f"the value is nested more than {MOST_NESTED} levels deep")
+    return JsonError("a number has too many digits", cure="write it as text")
+
+
+def _depth(value: Any) -> int:
+    level, depth = [value], 0
+    while level := [one for one in level if isinstance(one, dict | list)]:
+        depth += 1
+        level = [child for one in level for child in (one.values() if isinstance(one, dict) else one)]
+    return depth
+
+
+def _unique_keys(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    made = {intern(key): value for key, value in pairs}  # saves memory: many rows have the same keys
+    if len(made) != len(pairs):
+        keys = [key for key, _ in pairs]
+        twice = next(key for key in keys if keys.count(key) > 1)
+        raise JsonError("duplicate key in one object", where=Where(key=excerpt(twice)), cure="keep one of the two")
+    return made
+
+
+def _refuse_constant(name: str) -> NoReturn:
+    raise JsonError(f"{name} is not a JSON value", cure="write a number, or null for a missing value")
+
+
+def _finite(digits: str) -> float:
+    number = float(digits)
+    if math.isinf(number):
+        raise JsonError(f"the number {excerpt(digits)} is too large", cure="write it as text")
+    return number
+
+
+_STRICT = json.JSONDecoder(object_pairs_hook=_unique_keys, parse_constant=_refuse_constant)
+_PORTABLE = json.JSONDecoder(object_pairs_hook=_unique_keys, parse_constant=_refuse_constant, parse_float=_finite)
+
+
+# --- JSON within other text --------------------------------------------------------------------------------------
 
 
 def json_or(text: str, otherwise: Any = None) -> Any:
@@ -70,6 +117,12 @@ def container_of(value: Any) -> Any:
     return value if isinstance(value, dict | list) else None
 
 
+_CONTAINER = re.compile(r"[{\[]")
+_MOST_TRIES = 50
+_LONGEST = 20_000
+_COMMA_TOO_MANY = re.compile(r'("(?:\\.|[^"\\])*")|,(?=\s*[}\]])')
+
+
 def json_within(text: str) -> Iterator[tuple[int, int, Any]]:
     """Yield the objects and lists in a text with their places; a comma too many and Python's quotes are forgiven."""
     at, tries = 0, _MOST_TRIES
@@ -81,12 +134,6 @@ def json_within(text: str) -> Iterator[tuple[int, int, Any]]:
         else:
             yield at, found[1], found[0]
             at = found[1]
-
-
-_CONTAINER = re.compile(r"[{\[]")
-_MOST_TRIES = 50
-_LONGEST = 20_000
-_COMMA_TOO_MANY = re.compile(r'("(?:\\.|[^"\\])*")|,(?=\s*[}\]])')
 
 
 def _container_at(text: str, at: int) -> tuple[Any, int] | None:
@@ -125,96 +172,11 @@ def _end_of_container(text: str, at: int) -> int | None:
     return None
 
 
-def array_items(text: str, begin: int, *, within: bool = False) -> Iterator[tuple[int, Any]]:
-    """Yield the line and the portable value of each item of the JSON array at a place of a text.
-
-    The text ends with the array, or is one JSON value that the array is ``within``.
-    """
-    at, line = begin + 1, 1
-    counted, first = 0, True
-    while True:
-        at = _SPACE.match(text, at).end()  # type: ignore[union-attr]
-        if text[at : at + 1] == "]":
-            break
-        if not first:
-            if text[at : at + 1] != ",":
-                raise json.JSONDecodeError("Expecting ',' delimiter", text, at)
-            at = _SPACE.match(text, at + 1).end()  # type: ignore[union-attr]
-        line, counted = line + text.count("\n", counted, at), at
-        try:
-            value, end = _decoded(_PORTABLE.raw_decode, text, at)
-            _check_portable(text[at:end], value)
-        except JsonError as error:
-            error.line = line
-            raise
-        yield line, value
-        at, first = end, False
-    if within:
-        parse_json(text)
-    elif text[at + 1 :].strip():
-        raise json.JSONDecodeError("Extra data", text, at + 1)
-
-
-_SPACE = re.compile(r"[ \t\r\n]*")
-
-
-def _unique_keys(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    made = {intern(key): value for key, value in pairs}  # saves memory: many rows have the same keys
-    if len(made) != len(pairs):
-        keys = [key for key, _ in pairs]
-        twice = next(key for key in keys if keys.count(key) > 1)
-        raise JsonError("duplicate key in one object", key=twice, cure="keep one of the two")
-    return made
-
-
-def _refuse_constant(name: str) -> NoReturn:
-    raise JsonError(f"{name} is not a JSON value", cure="write a number, or null for a missing value")
-
-
-def _finite(digits: str) -> float:
-    number = float(digits)
-    if math.isinf(number):
-        raise JsonError(f"the number {excerpt(digits)} is too large", cure="write it as text")
-    return number
-
-
-_STRICT = json.JSONDecoder(object_pairs_hook=_unique_keys, parse_constant=_refuse_constant)
-_PORTABLE = json.JSONDecoder(object_pairs_hook=_unique_keys, parse_constant=_refuse_constant, parse_float=_finite)
-
-
-def _check_portable(text: str, value: Any) -> None:
-    if text.count("[") + text.count("{") > MOST_NESTED and _depth(value) > MOST_NESTED:
-        raise _too_deep()
-    if "\\ud" not in text and "\\uD" not in text:
-        return
-    try:
-        json.dumps(value, ensure_ascii=False).encode("utf-8")
-    except UnicodeEncodeError as error:
-        escaped = error.object.encode("ascii", "backslashreplace").decode()
-        raise JsonError(
-            "half a surrogate pair, which is not a character",
-            evidence=f"found: {excerpt(escaped, escaped.find(chr(92) + 'ud'))}",
-            cure="correct the text: an emoji may have been cut in half",
-        ) from None
-
-
-def _too_deep() -> JsonError:
-    return JsonError(f"the value is nested more than {MOST_NESTED} levels deep")
-
-
-def _depth(value: Any) -> int:
-    level, depth = [value], 0
-    while level := [one for one in level if isinstance(one, dict | list)]:
-        depth += 1
-        level = [child for one in level for child in (one.values() if isinstance(one, dict) else one)]
-    return depth
-
-
 # --- JSON Lines and JSON arrays --------------------------------------------------------------------------------------
 
 _ROW = 'a row looks like this: {"input": "...", "expected": "..."}'
-_TEXT = r'"(?:\\.|[^"\\])*"'
-_ARRAY = re.compile(rf'\s*(\{{(?:\s*{_TEXT}\s*:\s*(?:{_TEXT}|[^"\[\]{{}},]+),)*\s*"data"\s*:\s*)?(?=\[)')
+_ARRAY = re.compile(r'\s*(\{.*?"data"\s*:\s*)?\[', re.DOTALL)
+_SEPARATOR = re.compile(r"[ \t\r\n]*([,\]]?)[ \t\r\n]*")
 
 
 def read_objects(lines: Lines) -> Iterator[tuple[int, dict[str, Any]] | DataError]:
@@ -223,13 +185,30 @@ def read_objects(lines: Lines) -> Iterator[tuple[int, dict[str, Any]] | DataErro
     A file has an object per line, or is an array of objects, which may be the value of "data" in one object, or has a
     list for each column.
     """
-    found = _found(lines)
-    first, second = next(found, None), None
-    if isinstance(first, tuple) and (table := rows_of(first[1])) and (second := next(found, None)) is None:
-        lines.text = ""
-        yield from ((first[0], row) for row in table)
+    head, filled = list[str](), list[str]()
+    for line in lines:
+        head.append(line)
+        filled += [line.strip()] if line.strip() else []
+        if len(filled) == 2:
+            break
+    if len(filled) == 2 and filled[0].startswith("{") and filled[0].endswith("}"):
+        yield from _objects(chain(head, lines), lines.path)
+        return
+    rows, whole = [*head, *lines], None
+    text = "".join(rows)
+    array = _ARRAY.match(text)
+    try:
+        whole = parse_json(text) if filled and (array is None or array[1]) else None
+    except json.JSONDecodeError as error:
+        raise _broken(text, error, lines.path) from None
+    except JsonError:
+        pass  # which is said of its row
+    if array and (whole is None or isinstance(whole.get("data"), list)):
+        yield from _items(text, array.end(), lines.path, alone=not array[1])
+    elif isinstance(whole, dict) and (table := rows_of(whole)):
+        yield from ((1, row) for row in table)
     else:
-        yield from chain(filter(None, (first, second)), found)
+        yield from _objects([text] if len(filled) > 1 else rows, lines.path)
 
 
 def rows_of(columns: Mapping[str, Any]) -> list[dict[str, Any]] | None:
@@ -241,42 +220,30 @@ def rows_of(columns: Mapping[str, Any]) -> list[dict[str, Any]] | None:
     return [dict(zip(columns, row, strict=True)) for row in zip(*lists, strict=True)]
 
 
-def _found(lines: Lines) -> Iterator[tuple[int, dict[str, Any]] | DataError]:
-    first = next((line for line in lines if line.strip()), "")
-    number, ends = lines.number, first.rstrip().endswith("}")
-    if first.lstrip().startswith("{") and ends and not _ARRAY.match(first):
-        yield from _objects(chain([(number, first)], ((lines.number, text) for text in lines)), lines.path)
-        return
-    rest = "".join(lines)
-    text, lines.text = "\n" * (number - 1) + first + rest, ""
-    found = _ARRAY.match(text)
-    if found is None and isinstance(json_or(text), dict):
-        yield number, parse_object(text)
-    elif found is None or (found[1] and ends and rest.strip()):  # several objects, each with the key "data"
-        yield from _objects(enumerate(text.splitlines(keepends=True), 1), lines.path)
-    else:
-        yield from _items(text, found.end(), lines.path, within=bool(found[1]))
-
-
-def _items(text: str, begin: int, path: str, *, within: bool) -> Iterator[tuple[int, dict[str, Any]] | DataError]:
-    """Yield the line and the object of each item of the array that begins in a text, perhaps within an object."""
+def _items(text: str, at: int, path: str, *, alone: bool) -> Iterator[tuple[int, dict[str, Any]] | DataError]:
+    """Yield the line and the object of each item of the array that begins before ``at``; ``alone``: nothing follows."""
+    line, counted, comma = 1, 0, False
     try:
-        for number, row in array_items(text, begin, within=within):
+        while (found := _SEPARATOR.match(text, at)) and found[1] != "]":
+            if bool(found[1]) != comma:
+                raise json.JSONDecodeError("Expecting ',' delimiter", text, found.start(1))
+            line, counted, comma = line + text.count("\n", counted, found.end()), found.end(), True
+            row, at = _portable(text, counted)
             if isinstance(row, dict):
-                yield number, row
+                yield line, row
             else:
-                what, place = f"a row must be a JSON object, got {kind_of(row)}", Where(path=path, line=number)
-                yield DataError(what, where=place, cure=_ROW)
+                what = f"a row must be a JSON object, got {kind_of(row)}"
+                yield DataError(what, where=Where(path=path, line=line), cure=_ROW)
+        if alone and found and text[found.end() :]:
+            raise json.JSONDecodeError("Extra data", text, found.end())
     except json.JSONDecodeError as error:
-        what, evidence = f"invalid JSON: {error.msg} at column {error.colno}", f"found: {excerpt(text, error.pos)}"
-        place, cure = Where(path=path, line=error.lineno), "the file must be one JSON array of objects"
-        raise DataError(what, where=place, evidence=evidence, cure=cure) from None
+        raise _broken(text, error, path) from None
     except JsonError as error:
-        raise located(_portable(error), Where(path=path, line=error.line)) from None
+        raise located(error, Where(path=path, line=line)) from None
 
 
-def _objects(numbered: Iterable[tuple[int, str]], path: str) -> Iterator[tuple[int, dict[str, Any]] | DataError]:
-    for number, line in numbered:
+def _objects(rows: Iterable[str], path: str) -> Iterator[tuple[int, dict[str, Any]] | DataError]:
+    for number, line in enumerate(rows, 1):
         try:
             if line.strip():
                 yield number, parse_object(line)
@@ -293,32 +260,17 @@ def parse_object(text: str, *, looks: str = _ROW) -> dict[str, Any]:
         row = parse_json(text, portable=True)
     except json.JSONDecodeError as error:
         raise _broken(text, error) from None
-    except JsonError as error:
-        raise _portable(error) from None
     if not isinstance(row, dict):
         found = f"found: {excerpt(text)}"
         raise DataError(f"a row must be a JSON object, got {kind_of(row)}", evidence=found, cure=looks)
     return row
 
 
-def _portable(error: JsonError) -> DataError:
-    where = None if error.key is None else Where(key=excerpt(error.key))
-    return DataError(error.what, where=where, evidence=error.evidence, cure=error.cure)
-
-
-def _broken(text: str, error: json.JSONDecodeError) -> DataError:
-    rest = text.rstrip()
-    # Only the last line of a file can lack a line feed: if it ends within an object, the file was cut off.
-    if (
-        not text.endswith("\n")
-        and text.lstrip().startswith("{")
-        and (not rest.endswith("}") or error.pos >= len(rest) or error.msg.startswith("Unterminated string"))
-    ):
-        what, at = "the last line is cut off within a JSON object", len(text)
-        cure = "write the file again, or remove the line"
-    else:
-        what, at = f"invalid JSON: {error.msg} at column {error.pos + 1}", error.pos
-        cure = "write one complete JSON object per line, or one array of objects"
-        if "\r" in text.rstrip("\r\n"):
-            cure = "the lines end in carriage returns only: end them with line feeds"
-    return DataError(what, evidence=f"found: {excerpt(text, at)}", cure=cure)
+def _broken(text: str, error: json.JSONDecodeError, path: str | None = None) -> DataError:
+    """Return why a text is no JSON; ``path``: of a whole file, whose line is named."""
+    return DataError(
+        f"invalid JSON: {error.msg} at column {error.colno if path else error.pos + 1}",
+        where=Where(path, error.lineno) if path else None,
+        evidence=f"found: {excerpt(text, error.pos)}",
+        cure="write one complete JSON object per line, or one array of objects",
+    )

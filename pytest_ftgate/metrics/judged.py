@@ -255,7 +255,7 @@ def _rating(row: Row) -> Rating:
         raise row.wrong("rater", "text")
     word = word.strip().lower() if isinstance(word, str) else word
     if not isinstance(word, str) or word not in _WORDS:
-        raise row.wrong("preferred", "candidate, baseline or tie", value=word)
+        raise row.wrong("preferred", "candidate, baseline or tie")
     name = "" if rater is None else str(rater).strip().casefold()  # "Anna" and "anna" are one person
     return Rating(row.where, name, _WORDS[word])
 

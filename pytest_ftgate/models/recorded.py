@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 from pytest_ftgate.config import ModelSpec
 from pytest_ftgate.data import Example, Input, expected_text, input_sha256
 from pytest_ftgate.data.example import content_id
-from pytest_ftgate.data.lines import Lines, open_lines, written_at
+from pytest_ftgate.data.lines import Lines, open_lines, sha256_of, written_at
 from pytest_ftgate.data.strict_json import parse_object
 from pytest_ftgate.errors import DataError, ModelError, Where, located
 from pytest_ftgate.models.price import written_price
@@ -172,7 +172,7 @@ def read_rows(path: Path) -> RecordedFile:
         rows = _rows(lines)
         if not rows:
             raise DataError("holds no answers", where=Where(path=lines.path))
-        return RecordedFile(lines.path, lines.sha256(), rows)
+        return RecordedFile(lines.path, sha256_of(path), rows)
 
 
 def _rows(lines: Lines) -> dict[tuple[str, int], RecordedRow]:

@@ -11,6 +11,7 @@ from gate_project import Project
 from messages.cases import PRICED
 
 NAN = float("nan")
+SPLITS = {"train": [("a", "b")], "test": [("a", "b")]}
 ENDPOINT = {"provider": "openai", "model": "m", "system": "s"}
 OTHER = {"provider": "echo"}
 PRICES = [{"gpu_hour_usd": 2, "output_per_1m": 1}, {"gpu_hour_usd": -1}, {"input_per_1m": -1}]
@@ -53,7 +54,7 @@ MARKER: dict[str, list[Any]] = {
     "baselines": [{"candidate": "openai:n"}, {"x": "nonsense"}, {"extends": "x"}, {1: "x:y"}],
     "candidate": MODELS,
     "candidates": [{"a": "recorded:ft.jsonl"}],
-    "test_set": [500, b"x", (), [("a", NAN)], [("a", "b", "c")], {"a"}, [{"input": "a", "expected": "b"}] * 2],
+    "test_set": [500, b"x", (), [("a", NAN)], [("a", "b", "c")], {"a"}, [{"input": "a", "expected": "b"}] * 2, SPLITS],
     "training_set": [200, {"path": "train.jsonl", "max_tokens": 0}],
     "metric": [["f1", ["f1"]], ["f1", "accuracy", "f1"], ["accuracy", "accuracy"], [], "", "f1_makro"],
     "thresholds": [{"accuracy": {"min": "x"}}, {"accuracy": {"min": 80}}, {"accuracy": {}}, {"error_rate": {"max": 5}}],

@@ -114,7 +114,7 @@ def test_a_missing_answer_is_preferred_by_nobody(judged: Rated) -> None:
         ("t0,better,r2", 'prefs.csv:62: preferred: must be candidate, baseline or tie, got "better"'),
         ("t0,a,r2", 'prefs.csv:62: preferred: must be candidate, baseline or tie, got "a"'),
         ("t0,,r2", "prefs.csv:62: preferred: must be candidate, baseline or tie"),
-        ("t0,tie", "prefs.csv:62: the row has 2 cells, the header 3"),
+        ("t0,tie", "prefs.csv:62: the row has 2 cells, and the header 3"),
     ],
 )
 def test_rows_that_cannot_be_used(judged: Rated, row: str, text: str) -> None:

@@ -292,7 +292,7 @@ def gates_of(value: str) -> str:
         (gates_of('[], "unjudged": [3]'), "unjudged[0]: not a report"),
         (gates_of("[NaN]"), "NaN is not a JSON value"),
         ("[" * 100_000, "nested more than 100 levels deep"),
-        (b"\xff\xfe", "is UTF-16"),
+        (b"\xff\xfe", "invalid UTF-8"),
         *(
             (json.dumps({**WHOLE, "gates": [{**WHOLE["gates"][0], name: value}]}), f"gates[0].{name}")
             for name, value in (*PLACES.items(), ("metric_range", [0, 10**400]))

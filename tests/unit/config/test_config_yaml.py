@@ -161,7 +161,7 @@ def test_a_missing_file_and_a_folder_are_refused(folder):
     with pytest.raises(ConfigError, match=r"^ftgate\.yaml: "):
         load_gate_file(folder / "ftgate.yaml")
     (folder / "gates").mkdir()
-    with pytest.raises(ConfigError, match=r"^gates: .*folder"):
+    with pytest.raises(ConfigError, match=r"^gates: .*directory"):
         load_gate_file(folder / "gates")
 
 

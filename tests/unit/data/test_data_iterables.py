@@ -122,9 +122,6 @@ class TestNoIterables:
     def test_they_are_refused_as_is_one_without_items(self, rows, words):
         refused(rows, "", *words)
 
-    def test_a_limit_is_a_whole_number_from_1(self):
-        refused([("a", "b")], ": limit", limit=0)
-
     def test_an_iterable_that_raises(self):
         def broken():
             yield "a", "b"

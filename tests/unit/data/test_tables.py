@@ -116,13 +116,6 @@ def test_an_item_of_a_file_without_lines_is_named_by_its_row(labeled):
         load_examples(Path("data.parquet"))
 
 
-def test_several_splits_are_refused_with_their_names(labeled):
-    datasets = pytest.importorskip("datasets")
-    both = datasets.DatasetDict(train=labeled, test=labeled)
-    with pytest.raises(DataError, match=r"splits train, test(?s:.)*data\['train'\]"):
-        read(both)
-
-
 def test_a_broken_file(refused):
     pytest.importorskip("pyarrow")
     refused(b"junk", "", "PyArrow", name="data.parquet")

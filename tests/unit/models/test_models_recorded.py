@@ -162,7 +162,7 @@ NUMBERS += [("created_at", "-1"), ("key", "1"), ("usage", "1"), ("repeat", "1.5"
     [
         *((text, "r.jsonl", []) for text in ("", "\n \n")),
         (b'{"id": "caf\xe9"}\n', "r.jsonl:1", ["byte 11"]),
-        ('{"id": "a", "output": "x"}\n{"id": "b", "out', "r.jsonl:2", ["cut off"]),
+        ('{"id": "a", "output": "x"}\n{"id": "b", "out', "r.jsonl:2", ["invalid JSON"]),
         ("[1]\n", "r.jsonl:1", ["list"]),
         ('{"output": "x"}\n', "r.jsonl:1", ['"id"']),
         ('{"id": "a", "expected": "x"}\n', "r.jsonl:1", ['"output"', "id, expected"]),
