@@ -1,6 +1,6 @@
 """Call the models and judges of one gate."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from typing import Any
@@ -8,8 +8,9 @@ from typing import Any
 from pytest_ftgate import clock
 from pytest_ftgate.checks.context import Context, RunName, jobs
 from pytest_ftgate.gate.state import Services
+from pytest_ftgate.result import Check
 from pytest_ftgate.runs.jobs import Run, TimeLimit
-from pytest_ftgate.runs.judging import Judged, ask_judges, calibrate
+from pytest_ftgate.runs.judging import Judging, ask_judges, calibrate
 from pytest_ftgate.runs.runner import run_models
 
 
@@ -38,7 +39,7 @@ def calling(gate: Context, services: Services) -> Iterator[dict[str, Any]]:
 
 def calibrate_judges(gate: Context, options: dict[str, Any]) -> Context:
     """Calibrate the judges on items with human labels."""
-    return gate if gate.judging is None else _with_judgements(gate, calibrate(gate.judging, options))
+    return gate if gate.judging is None else _with_judgements(gate, *calibrate(gate.judging, options))
 
 
 def run_all(gate: Context, options: dict[str, Any]) -> Context:
@@ -60,14 +61,13 @@ def run_judges(gate: Context, options: dict[str, Any]) -> Context:
     needed = [run for role, run in gate.runs_of("test").items() if role not in gate.forgiven]
     if any(run.unanswered for run in needed):
         return gate
-    calibrated = {one.metric: one for one in gate.facts.get("judges", ())}
-    found = ask_judges(gate.judging, gate.test, gate.runs_of("test"), options, calibrated)
+    gate = _with_judgements(gate, *ask_judges(gate.judging, gate.test, gate.runs_of("test"), options))
     # The candidate's judged metrics represent those of all models.
-    judged = found.judging.metrics
+    judged = gate.judging.metrics if gate.judging is not None else {}
     shown = judged.get("candidate") or next(iter(judged.values()), {})
-    return replace(_with_judgements(gate, found), metrics={**gate.metrics, **shown})
+    return replace(gate, metrics={**gate.metrics, **shown})
 
 
-def _with_judgements(gate: Context, found: Judged) -> Context:
-    gate = replace(gate, judging=found.judging).with_facts(judges=tuple(found.results.values()))
-    return gate.with_checks(found.checks)
+def _with_judgements(gate: Context, judging: Judging, checks: Sequence[Check]) -> Context:
+    gate = replace(gate, judging=judging).with_facts(judges=tuple(judging.results.values()))
+    return gate.with_checks(checks)

@@ -31,7 +31,7 @@ class CallableModel:
         self._forbidden = offline and model.endpoint
 
     def __call__(self, input: Input) -> str:  # noqa: A002  # the public name
-        from pytest_ftgate.runs.calls import ask
+        from pytest_ftgate.runs.runner import ask
 
         if self._forbidden:
             raise ModelError(f"{self.name} is an endpoint, and --ftgate-offline forbids calls")

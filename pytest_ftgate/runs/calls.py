@@ -2,46 +2,36 @@
 
 import asyncio
 import contextlib
-from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections import Counter
+from collections.abc import Callable, Sequence
 from itertools import islice
 from typing import Any
 
 from pytest_ftgate import clock
-from pytest_ftgate.data import Example, Input
 from pytest_ftgate.errors import Interrupted, ModelError, StoreError
 from pytest_ftgate.models import Completion, Model, Question
 from pytest_ftgate.models.event_loop import run_in_own_loop
-from pytest_ftgate.models.protocol import Prediction, output_limit
-from pytest_ftgate.models.reasoning import answer_of
-from pytest_ftgate.models.recorded import RecordedModel
-from pytest_ftgate.runs.asking import Asker
+from pytest_ftgate.models.protocol import Prediction
+from pytest_ftgate.runs import asking
 from pytest_ftgate.runs.budget import Budget
-from pytest_ftgate.runs.jobs import EarlyStop, Job, RunState, Stores, TimeLimit
+from pytest_ftgate.runs.jobs import Questions, Stores, TimeLimit
 from pytest_ftgate.runs.store import Store
-from pytest_ftgate.runs.throttle import LONGEST_WAIT_S, Outage, Throttle
+from pytest_ftgate.runs.throttle import LONGEST_WAIT_S, Outage, Throttle, wait_refused
 
 _CANCEL_S = 0.5
 _CLOSE_S = 5.0
+_POLL_S = 0.02  # the wait of a call for the money that others have reserved
 
 
 class StoreWriter:
-    """Batch the writes of one run: one transaction per event-loop iteration.
+    """Batch the writes of one run: one transaction per event-loop iteration."""
 
-    Answers are dated at ``started``, the session's start, at least: new ones count if the clock is set back.
-    """
-
-    def __init__(self, store: Store, started: float = 0.0) -> None:
-        self.store = store
-        self._started = started
+    def __init__(self, store: Store) -> None:
+        self._store = store
         self._arrived: list[Prediction] = []
         self._written: asyncio.Future[None] | None = None
 
-    def now(self) -> float:
-        """Return the date of an answer that arrives now, in seconds since the epoch."""
-        return max(clock.wall(), self._started)
-
-    async def keep(self, *predictions: Prediction) -> None:
+    async def keep(self, predictions: Sequence[Prediction]) -> None:
         """Return once the predictions are stored. Raises :class:`StoreError`."""
         self._arrived += predictions
         if self._written is None:
@@ -55,239 +45,276 @@ class StoreWriter:
         arrived, self._arrived = self._arrived, []
         error: StoreError | None = None
         try:
-            self.store.put(arrived)
+            self._store.put(arrived)
         except StoreError as caught:
             error = caught
         if not written.done():  # cancelling a waiter cancels the future
             written.set_exception(error) if error is not None else written.set_result(None)
 
 
-class ModelQueue:
-    """Ask one model for the answers of its jobs, in turn with the models that share the throttle ``turn``.
+class BusyTime:
+    """Share the time in which at least one call was running among the answers, in the order of their arrival.
+
+    The shares of all answers add up to that time, however many calls ran at once: for a machine that is paid by the
+    hour, this is what the answers took of it.
+    """
+
+    def __init__(self, now: Callable[[], float]) -> None:
+        self._now = now
+        self._calls = 0
+        self._since = self._unspent_s = 0.0
+
+    def begin(self) -> None:
+        """Record that a call begins."""
+        if not self._calls:
+            self._since = self._now()
+        self._calls += 1
+
+    def end(self, answers: int) -> float | None:
+        """Record that a call has ended, and return the busy seconds of each answer; None without one."""
+        now = self._now()
+        self._unspent_s += now - self._since
+        self._since = now
+        self._calls -= 1
+        if not answers:
+            return None
+        share_s, self._unspent_s = self._unspent_s / answers, 0.0
+        return share_s
+
+
+class Caller:
+    """Ask one model its open questions, in turn with the models that share the throttle ``turn``.
 
     Attributes:
         workers: how many times :meth:`work` has to run at once.
-        fatal: the failure that ended the run.
         stopping: workers take no further question, and can be cancelled.
         abandoned: calls were still running in threads when the workers were cancelled.
     """
 
     def __init__(
         self,
-        jobs: Sequence[Job],
-        *,
+        questions: Questions,
+        stores: Stores,
         writer: StoreWriter,
-        since: float = float("-inf"),
-        state: RunState,
+        *,
         budget: Budget | None = None,
         limit: TimeLimit | None = None,
         turn: Throttle | None = None,
     ) -> None:
-        self.model = jobs[0].model
-        self.writer = writer
-        self._since = since
-        self.workers = 0
-        self.fatal: ModelError | None = None
-        self.stopping = False
-        self.abandoned = False
-        self._jobs = jobs
-        self._questions = self._unasked()
-        self._state = state
+        self.questions = questions
+        self.model = model = questions.model
+        self.workers = min(model.concurrency, -(-len(questions.open) // model.batch_size))
+        self.stopping = self.abandoned = False
+        self._stores = stores
+        self._writer = writer
         self._budget = budget
-        self._early_stop = EarlyStop(jobs[0])
-        throttle = turn or Throttle(
-            self.model.concurrency,
-            requests_per_minute=self.model.requests_per_minute,
-            pause_s=self.model.pause_s,
+        self._unasked = iter([question for question, _ in questions.open.values()])
+        self._next: list[Question] = []
+        self._throttle = turn or Throttle(
+            model.concurrency,
+            requests_per_minute=model.requests_per_minute,
+            pause_s=model.pause_s,
             longest_wait_s=lambda: max(LONGEST_WAIT_S, limit.left_s() if limit is not None else 0.0),
         )
-        self._asker = Asker(self.model, throttle, batched=self.model.batch_size > 1, now=writer.now)
-        self._asker.retrying = state.retrying
-        self._ready: deque[Question] = deque()
+        self._outage = Outage(self.workers, stored=questions.progress.stored)
+        self._busy = BusyTime(clock.perf_counter)
+        self._answers = 0
 
-    def look_up(self, *, offline: bool) -> None:
-        """Take stored answers; ``offline``, the other questions to an endpoint fail."""
-        self._state.found(self.writer.store.get(self._state.unknown(self._jobs), newer_than=self._since))
-        missing = self._state.unknown(self._jobs)
-        if offline and self.model.endpoint:
-            failure = ModelError(
-                "no recorded or stored answer has these prompts, model and parameters, and --ftgate-offline forbids "
-                "calls",
-                kind="offline",
-                cure="Record the answers with a key: `python -m pytest --ftgate-report=recordings:recordings`, and "
-                "commit the folder",
-            )
-            for key in missing:
-                self._state.failed(key, failure)
-            return
-        self.workers = min(self.model.concurrency, -(-len(missing) // self.model.batch_size))
-        if self.workers:
-            self.writer.store.put([])  # raises StoreError if answers could not be stored
-            known = self._state.known(self._jobs)
-            self._asker.outage = Outage(self.workers, stored=len(known))
-            self.fatal = self._early_stop.check(known)
-
-    def ready(self) -> bool:
-        """Return whether the model can be called, if it has to be; if it cannot, :attr:`fatal` says why."""
-        if self.workers:
-            try:
-                self.model.ready()
-                if self._budget is not None:
-                    self._asker.meter = self._budget.meter(self.model)
-            except ModelError as error:
-                self.fatal = error
-        return self.fatal is None
-
-    def close(self) -> None:
-        """Release the money reserved for calls: the run has ended."""
-        if self._asker.meter is not None:
-            self._asker.meter.close()
-
-    @property
-    def kept(self) -> tuple[int, int]:
-        """Return how many answers the next session finds, and how many this run is for."""
-        answers = [one for one in self._state.known(self._jobs) if one.completion is not None]
-        return len(answers) if self.writer.store.persistent else 0, sum(
-            len(row) for job in self._jobs for row in job.keys
-        )
-
-    def _unasked(self) -> Iterator[Question]:
-        """Yield the questions that are still to be asked; no list is made, since there may be many."""
-        for job in self._jobs:
-            for repeat, row in enumerate(job.keys):
-                for example, key in zip(job.test_set.examples, row, strict=True):
-                    if self._state.begin(key):
-                        yield Question(key, example, repeat)
+    def ready(self) -> None:
+        """Raise the fatal :class:`ModelError` of a model that cannot be called, or :class:`StoreError`."""
+        self._stores.of(self.model).put([])  # raises StoreError if answers could not be stored
+        self.model.ready()
+        if self._budget is not None and not self._budget.counts(self.model):
+            self._budget = None
 
     async def work(self) -> None:
         """Ask until no question is left. Raises a fatal :class:`ModelError`."""
-        while not self.stopping and (questions := self._next()):
+        while not self.stopping and (questions := self._take()):
             try:
                 await self._ask(questions)
+            except ModelError as error:
+                self.questions.fatal = self.questions.fatal or error
+                raise
             except asyncio.CancelledError:
                 if self.stopping:
                     self.abandoned = self.model.abandons
                     raise
-                self._fail(ModelError("the model cancelled its own call"), *questions)
+                for key in {one.key for one in questions} & self.questions.open.keys():
+                    self.questions.failed(key, ModelError("the model cancelled its own call"))
 
-    def _next(self) -> Sequence[Question]:
+    def _take(self) -> list[Question]:
         """Return the questions of the next call; empty when all is done."""
-        while not self._ready:
+        while not self._next:
             # Few, so that answers are seen that another process has stored meanwhile.
-            questions = list(islice(self._questions, 2 * self.model.concurrency * self.model.batch_size))
-            if not questions:
-                return ()
-            stored = self.writer.store.get([question.key for question in questions], newer_than=self._since)
-            self._state.found(stored)
-            self._ready.extend(question for question in questions if question.key not in stored)
-        return [self._ready.popleft() for _ in range(min(self.model.batch_size, len(self._ready)))]
+            few = list(islice(self._unasked, 2 * self.model.concurrency * self.model.batch_size))
+            if not few:
+                return []
+            found = self._stores.get(self.model, [one.key for one in few])
+            self.questions.stored(found)
+            self._next = [one for one in few if one.key not in found]
+        taken = self._next[: self.model.batch_size]
+        del self._next[: self.model.batch_size]
+        return taken
 
     async def _ask(self, questions: Sequence[Question]) -> None:
-        async with contextlib.aclosing(self._asker.ask_many(questions)) as parts:
-            async for outcomes in parts:
-                await self._answered([(one, found) for one, found in outcomes if isinstance(found, Prediction)])
-                for question, outcome in outcomes:
-                    if isinstance(outcome, ModelError):
-                        if outcome.fatal:  # no other call can succeed either, or none is likely to
-                            self.fatal = self.fatal or outcome
-                            raise outcome from None
-                        self._fail(outcome, question)
+        """Ask in one call, and what failed and may pass in the next, until each question has its outcome.
 
-    async def _answered(self, answers: Sequence[tuple[Question, Prediction]]) -> None:
-        """Record the answers of one call, and return once they are stored."""
-        if not answers:
-            return
-        for question, prediction in answers:
-            self._state.answered(question.example, prediction)
-        predictions = [prediction for _, prediction in answers]
-        await self.writer.keep(*predictions)
-        useless = self._early_stop.check(predictions)
-        if useless is not None:
-            self.fatal = self.fatal or useless
-            raise useless
+        "Too many requests" does not count as a failure of a question while others are answered: the throttle reduces
+        the number of calls, and the question waits its turn.
+        """
+        failures: Counter[str] = Counter()
+        attempts = 0
+        while questions:
+            attempts += 1
+            before = self._answers
+            outcomes = await self._call(questions)
+            answered = [one for one in outcomes if isinstance(one, Prediction)]
+            if answered:
+                self._answers += len(answered)
+                self._outage.over()
+                answered = [one._replace(retries=attempts - 1) for one in answered]
+                self.questions.answered(answered)
+                await self._writer.keep(answered)
+            again, wait_s = [], 0.0
+            for question, error in zip(questions, outcomes, strict=True):
+                if not isinstance(error, ModelError):
+                    continue
+                if error.kind != "busy" or self._answers == before:
+                    failures[question.key] += 1
+                final, error = self._judged(question.key, error, failures[question.key])
+                if not final:
+                    self.questions.progress.retrying = error.what
+                    again.append(question)
+                    wait_s = max(wait_s, asking.wait_s(max(1, failures[question.key]), error.retry_after_s))
+                    continue
+                if attempts > 1:
+                    told = f"{error.what} (tried {attempts} times)"
+                    error = ModelError(told, **error.parts(attempts=attempts))
+                if error.fatal:  # no other call can succeed either, or none is likely to
+                    raise error
+                self.questions.failed(question.key, error)
+            questions = again
+            if questions:
+                await asyncio.sleep(wait_s)
 
-    def _fail(self, failure: ModelError, *questions: Question) -> None:
-        for question in questions:
-            self._state.failed(question.key, failure)
+    def _judged(self, key: str, error: ModelError, failures: int) -> tuple[bool, ModelError]:
+        """Return whether a question is given up after so many failures, and the error, fatal if it ends the run."""
+        retries = self.model.retries
+        if (error.retry_after_s or 0.0) > self._throttle.longest_wait_s():
+            error = wait_refused(error.retry_after_s or 0.0)
+        final = error.fatal or not error.retryable or not retries or failures > retries
+        hangs = error.kind == "timeout" and failures > 1  # waiting once more would take as long again
+        error = self._outage.failed(key, error, given_up=final or hangs)
+        return final or error.fatal, error
+
+    async def _call(self, questions: Sequence[Question]) -> Sequence[Prediction | ModelError]:
+        """Make one call as soon as throttle and budget allow it; if it fails, every question gets its error."""
+        try:
+            window, failure = await self._throttle.enter(), None
+            try:
+                return await self._measured(questions)
+            except ModelError as error:
+                failure = error
+                raise
+            finally:
+                self._throttle.leave(window, failure)
+        except ModelError as error:
+            return [error] * len(questions)
+
+    async def _measured(self, questions: Sequence[Question]) -> list[Prediction | ModelError]:
+        model, budget, reserved = self.model, self._budget, None
+        while budget and not (reserved := budget.reserve(model, [one.example for one in questions])):
+            await asyncio.sleep(_POLL_S)
+        found: Sequence[Completion | ModelError | None] = [None] * len(questions)
+        self._busy.begin()
+        begun = clock.perf_counter()
+        try:
+            found = answers = await asking.call(model, questions)
+        except ModelError as error:
+            found = [error] * len(questions)
+            raise
+        finally:
+            taken_s: float | None = clock.perf_counter() - begun
+            busy_s = self._busy.end(sum(isinstance(one, Completion) for one in found))
+            if budget and reserved:
+                budget.settle(reserved, found, busy_s)
+        now = max(clock.wall(), self._stores.started)  # new answers count if the clock is set back
+        if model.batch_size > 1 or model.verified is not None:
+            taken_s = None  # the time of one answer is unknown
+        return [
+            one
+            if isinstance(one, ModelError)
+            else Prediction(key, one, taken_s if one.latency_s is None else one.latency_s, now, busy_s)
+            for (key, _, _), one in zip(questions, answers, strict=True)
+        ]
 
 
 def call_models(
-    jobs: Sequence[Job],
-    state: RunState,
+    models: Sequence[Questions],
     stores: Stores,
     tell: Callable[[], None],
     *,
-    stopped: bool,
+    ended: bool,
     offline: bool,
     limit: TimeLimit | None,
     budget: Budget | None,
-) -> dict[int, ModelError]:
+) -> None:
     """Get the answers that are not recorded from the store, or else by calls: see :func:`run_models`.
 
     Args:
         tell: called in this thread about ten times a second.
-        stopped: a model has failed for good already, so that no model is called.
-
-    Returns:
-        The failures that ended the run, by the id of the model.
+        ended: a model has failed for good already, so that no model is called.
 
     Raises:
         Interrupted: Ctrl-C.
     """
-    models = list({id(job.model): job.model for job in jobs}.values())
-    writers = {id(store): StoreWriter(store, stores.started) for store in map(stores.of, models)}
-    turns = _turns(models)
-    queues = [
-        ModelQueue(
-            [job for job in jobs if job.model is model],  # its limit on concurrency holds over all
-            writer=writers[id(stores.of(model))],
-            since=stores.since(model),
-            state=state,
+    for one in models:
+        one.stored(stores.get(one.model, list(one.open)))
+        if offline and one.model.endpoint:
+            _fail_offline(one)
+    writers = {id(stores.of(one.model)): StoreWriter(stores.of(one.model)) for one in models}
+    turns = _turns([one.model for one in models])
+    callers = [
+        Caller(
+            one,
+            stores,
+            writers[id(stores.of(one.model))],
             budget=budget,
             limit=limit,
-            turn=turns.get(id(model)),
+            turn=turns.get(id(one.model)),
         )
-        for model in models
+        for one in models
+        if one.open
     ]
-    for queue in queues:
-        queue.look_up(offline=offline)
-    ready = [queue.ready() for queue in queues]  # no short circuit: each model reports its own failure
-    if all(ready) and not stopped and any(queue.workers for queue in queues):
-        longest_s = max((job.model.timeout_s for job in jobs if job.model.timeout_s is not None), default=None)
+    for caller in callers:  # no short circuit: each model reports its own failure
         try:
-            run_in_own_loop(_ask_all(queues, limit), tell, patience_s=longest_s)
-        except KeyboardInterrupt:
-            kept, total = map(sum, zip(*(queue.kept for queue in queues), strict=True))
-            abandoned = tuple(queue.model.name for queue in queues if queue.abandoned)
-            raise Interrupted(abandoned, kept=(kept, total)) from None
-        finally:
-            for queue in queues:
-                queue.close()
-    return {id(queue.model): queue.fatal for queue in queues if queue.fatal is not None}
+            caller.ready()
+        except ModelError as error:
+            caller.questions.fatal = caller.questions.fatal or error
+    if ended or not callers or any(caller.questions.fatal for caller in callers):
+        return
+    longest_s = max((one.model.timeout_s for one in models if one.model.timeout_s is not None), default=None)
+    try:
+        run_in_own_loop(_ask_all(callers, limit), tell, patience_s=longest_s)
+    except KeyboardInterrupt:
+        abandoned = tuple(caller.model.name for caller in callers if caller.abandoned)
+        done = [(one.progress.done - one.progress.errors, stores.of(one.model).persistent) for one in models]
+        kept = sum(n for n, persistent in done if persistent)
+        raise Interrupted(abandoned, kept=(kept, sum(one.progress.total for one in models))) from None
+    finally:
+        if budget is not None:
+            budget.end_run()
 
 
-def ask(model: Model, given: Input, recorded_for: Callable[[], Iterable[Example]] = tuple) -> Completion:
-    """Return one answer without reasoning, outside of a run: it is neither looked up nor stored; failures are retried.
-
-    ``recorded_for`` returns the examples to whose ids a recorded model has answers.
-
-    Raises:
-        ModelError: there is no answer.
-    """
-
-    async def once() -> Completion:
-        try:
-            completion = (await Asker(model).ask(Question("", Example("call", given, ""), 0))).completion
-        finally:
-            await _close(model)
-        assert completion is not None
-        return completion
-
-    if isinstance(model, RecordedModel):
-        completion = model.answer_to(given, recorded_for())
-    else:
-        completion = run_in_own_loop(once(), lambda: None, patience_s=model.timeout_s)
-    return answer_of(completion, output_limit(model), model.strip_reasoning)
+def _fail_offline(questions: Questions) -> None:
+    failure = ModelError(
+        "no recorded or stored answer has these prompts, model and parameters, and --ftgate-offline forbids calls",
+        kind="offline",
+        cure="Record the answers with a key: `python -m pytest --ftgate-report=recordings:recordings`, and commit the "
+        "folder",
+    )
+    for key in list(questions.open):
+        questions.failed(key, failure)
 
 
 def _turns(models: Sequence[Model]) -> dict[int, Throttle]:
@@ -306,25 +333,25 @@ def _turns(models: Sequence[Model]) -> dict[int, Throttle]:
     return {id(model): turn for members, turn in shared for model in members}
 
 
-async def _ask_all(queues: Sequence[ModelQueue], limit: TimeLimit | None) -> None:
+async def _ask_all(callers: Sequence[Caller], limit: TimeLimit | None) -> None:
     """Run all workers until every question is asked, one fails for good, time is up, or we are cancelled."""
-    workers = [asyncio.create_task(queue.work()) for queue in queues for _ in range(queue.workers)]
+    workers = [asyncio.create_task(caller.work()) for caller in callers for _ in range(caller.workers)]
     try:
         left_s = limit.left_s() if limit is not None else None
         _, working = await asyncio.wait(workers, timeout=left_s, return_when=asyncio.FIRST_EXCEPTION)
         if working and limit is not None and limit.left_s() <= 0:
-            for queue in queues:
-                queue.fatal = queue.fatal or limit.error()
+            for caller in callers:
+                caller.questions.fatal = caller.questions.fatal or limit.error()
     finally:
-        for queue in queues:
-            queue.stopping = True
+        for caller in callers:
+            caller.stopping = True
         for task in workers:
             task.cancel()
         await asyncio.wait(workers, timeout=_CANCEL_S)
-        await asyncio.gather(*(_close(queue.model) for queue in queues))
+        await asyncio.gather(*(_close(caller.model) for caller in callers))
     ended = [worker.exception() for worker in workers if worker.done() and not worker.cancelled()]
     for error in ended:
-        if error is not None and not isinstance(error, ModelError):  # those of models are in queue.fatal
+        if error is not None and not isinstance(error, ModelError):  # those of models are noted already
             raise error
 
 

@@ -1,9 +1,8 @@
-"""Hold what models are asked, what the session keeps of it, and the outcomes of a run so far."""
+"""Hold what models are asked, what the session keeps of it, and what has come of a run so far."""
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property, partial
-from itertools import chain
 
 from pytest_ftgate import clock
 from pytest_ftgate.data import DataSet, Example, expected_text
@@ -15,9 +14,6 @@ from pytest_ftgate.models.reasoning import answer_of, stripping_for
 from pytest_ftgate.models.recorded import Recording
 from pytest_ftgate.runs.store import Store
 from pytest_ftgate.text import DAY_S
-
-ENOUGH = 5
-"""Failed calls, questions without an answer or unusable answers at the start of a run, after which it ends."""
 
 
 @dataclass(frozen=True)
@@ -63,7 +59,6 @@ class Run:
 class Job:
     """Describe a model that answers every example of a test set ``repeats`` times.
 
-    The run ends early if ``usable`` is given and false for all of the first few answers, read without reasoning.
     ``right`` counts right answers, to show a score while the model is asked. ``of_candidate`` says that the model is
     judged, so that recordings of candidates serve it.
     """
@@ -71,7 +66,6 @@ class Job:
     model: Model
     test_set: DataSet
     repeats: int = 1
-    usable: Callable[[Completion], bool] | None = None
     right: Callable[[Sequence[tuple[Example, Completion]]], int] | None = None
     of_candidate: bool = False
 
@@ -92,32 +86,15 @@ class Job:
         completion = found.completion and self.read(found.completion)
         return found if completion is found.completion else found._replace(completion=completion)
 
+    def run(self, found: Mapping[str, Prediction], fatal: ModelError | None, missing: ModelError | None) -> Run:
+        """Return the run: what was found by key, and the failure of what is ``missing``."""
 
-class UselessError(ModelError):
-    """Report that none of a model's first answers can be used."""
+        def outcome(key: str, example: Example) -> Prediction:
+            one = found.get(key) or Prediction(key, failure=missing)
+            return self.answered(one._replace(key=key, id=example.id))
 
-
-class EarlyStop:
-    """Count unusable answers of a job until there is a usable one."""
-
-    def __init__(self, job: Job) -> None:
-        self._job = job
-        self._open = job.usable is not None
-        self._useless = 0
-
-    def check(self, predictions: Iterable[Prediction]) -> UselessError | None:
-        """Return the error that ends the run, if all of the first answers are unusable."""
-        if not self._open:
-            return None
-        for prediction in predictions:
-            completion = prediction.completion and self._job.read(prediction.completion)
-            if completion and self._job.usable is not None and self._job.usable(completion):
-                self._open = False
-                return None
-            self._useless += 1
-        if self._useless < ENOUGH:
-            return None
-        return UselessError(f"none of the first {self._useless} answers can be used", fatal=True)
+        rows = (map(outcome, row, self.test_set.examples) for row in self.keys)
+        return Run(self.model, self.test_set, tuple(map(tuple, rows)), fatal)
 
 
 @dataclass(frozen=True)
@@ -144,11 +121,10 @@ class Stores:
         """Return the store that keeps the answers of a model."""
         return self.persistent if model.persistent and self.persistent is not None else self.session
 
-    def since(self, model: Model) -> float:
-        """Return the time from which stored answers of a model count, in seconds since the epoch."""
-        if self.refresh:
-            return self.started
-        return self.started - DAY_S if model.until_judged else float("-inf")
+    def get(self, model: Model, keys: Sequence[str]) -> dict[str, Prediction]:
+        """Return a model's stored answers that count, by key."""
+        since = self.started - DAY_S if model.until_judged else float("-inf")
+        return self.of(model).get(keys, newer_than=self.started if self.refresh else since)
 
     def finish(self, runs: Iterable[Run]) -> None:
         """Note that runs have reached their purpose: what may not outlive that is deleted when the session ends."""
@@ -180,7 +156,7 @@ class TimeLimit:
 
 @dataclass(slots=True)
 class Progress:
-    """Count the outcomes of one job's questions.
+    """Count the outcomes of the questions to one model.
 
     Attributes:
         done: questions with an outcome: ``done - errors`` are answered, ``total - done`` are open.
@@ -194,10 +170,10 @@ class Progress:
     """
 
     model: str
-    done: int
-    total: int
-    stored: int
-    errors: int
+    done: int = 0
+    total: int = 0
+    stored: int = 0
+    errors: int = 0
     tokens: int = 0
     usd: float = 0.0
     last_failure: str | None = None
@@ -206,106 +182,67 @@ class Progress:
     right: int = 0
 
 
-class RunState:
-    """Hold the outcome of every key, which several jobs may share, and the progress of each job."""
+class Questions:
+    """Hold the questions to one model in a run, and what came of them; a question of two models is the first one's.
 
-    def __init__(self, jobs: Sequence[Job]) -> None:
-        self.jobs = jobs
-        self.progress = [Progress(job.model.name, 0, sum(map(len, job.keys)), 0, 0) for job in jobs]
-        self._prices = [price_of(job.model) for job in jobs]
-        self._fresh: list[list[tuple[Example, Completion]]] = [[] for _ in jobs]  # answers that are not scored yet
-        self._predictions: dict[str, Prediction] = {}
-        self._requested: set[str] = set()
-        self._wanted: dict[str, tuple[int, ...]] = {}  # the jobs of each key, repeated if one needs it repeatedly
-        for number, job in enumerate(jobs):
-            alone = (number,)  # shared to save memory
-            for key in chain.from_iterable(job.keys):
-                self._wanted[key] = self._wanted[key] + alone if key in self._wanted else alone
+    Attributes:
+        found: the outcomes of all models by key.
+        open: the questions without an outcome by key, each with its job.
+    """
 
-    def unknown(self, jobs: Iterable[Job]) -> list[str]:
-        """Return the distinct keys of jobs without an outcome."""
-        return [key for key in _distinct(jobs) if key not in self._predictions]
+    def __init__(self, model: Model, found: dict[str, Prediction]) -> None:
+        self.model = model
+        self.found = found
+        self.open: dict[str, tuple[Question, Job]] = {}
+        self.progress = Progress(model.name)
+        self.fatal: ModelError | None = None  # the failure that ends the run
+        self._price = price_of(model)
+        self._rated: Job | None = None  # the job that counts right answers
+        self._fresh: list[tuple[Example, Completion]] = []  # its answers that are not counted yet
 
-    def known(self, jobs: Iterable[Job]) -> list[Prediction]:
-        """Return the known outcomes of jobs."""
-        return [self._predictions[key] for key in _distinct(jobs) if key in self._predictions]
+    def add(self, job: Job, asked: set[str]) -> None:
+        """Add the questions of a job that are not ``asked`` yet."""
+        self._rated = job if job.right is not None else self._rated
+        for repeat, row in enumerate(job.keys):
+            for key, example in zip(row, job.test_set.examples, strict=True):
+                if key not in asked:
+                    asked.add(key)
+                    self.open[key] = Question(key, example, repeat), job
+                    self.progress.total += 1
 
-    def __contains__(self, key: str) -> bool:
-        """Return whether the outcome of a key is known."""
-        return key in self._predictions
-
-    def begin(self, key: str) -> bool:
-        """Return True for the first caller that asks for an unknown key."""
-        if key in self._requested or key in self._predictions:
-            return False
-        self._requested.add(key)
-        return True
-
-    def found(self, predictions: Mapping[str, Prediction]) -> None:
+    def stored(self, found: Mapping[str, Prediction]) -> None:
         """Record answers that were stored or recorded."""
-        self._predictions.update(predictions)
-        self._requested.difference_update(predictions)
-        for key in predictions:
-            for progress in self._progress_of(key):
-                progress.done += 1
-                progress.stored += 1
+        for key, prediction in found.items():
+            del self.open[key]
+            self.found[key] = prediction._replace(stored=True)
+        self.progress.done += len(found)
+        self.progress.stored += len(found)
 
-    def answered(self, example: Example, prediction: Prediction) -> None:
-        """Record an answer of this run."""
-        self._predictions[prediction.key] = prediction
-        completion = prediction.completion
-        assert completion is not None
-        tokens = (completion.input_tokens or 0) + (completion.output_tokens or 0)
-        for number in self._wanted[prediction.key]:
-            progress = self.progress[number]
+    def answered(self, predictions: Iterable[Prediction]) -> None:
+        """Record answers of this run."""
+        for prediction in predictions:
+            completion, progress = prediction.completion, self.progress
+            assert completion is not None
+            self.found[prediction.key] = prediction
+            question, job = self.open.pop(prediction.key)
             progress.done += 1
             progress.retrying = None
-            progress.tokens += tokens
-            progress.usd += cost_of(completion, self._prices[number], prediction.busy_s) or 0.0
-            if self.jobs[number].right is not None:
-                self._fresh[number].append((example, completion))
-
-    def score(self, number: int) -> None:
-        """Score the answers to a job that have come since the last time."""
-        job, fresh = self.jobs[number], self._fresh[number]
-        new = [fresh.pop() for _ in range(len(fresh))]  # another thread adds to them
-        if new and job.right is not None:
-            self.progress[number].right += job.right([(example, job.read(completion)) for example, completion in new])
-            self.progress[number].scored += len(new)
-
-    def retrying(self, question: Question, failure: ModelError) -> None:
-        """Record that a call has failed and is made again."""
-        for progress in self._progress_of(question.key):
-            progress.retrying = failure.what
+            progress.tokens += (completion.input_tokens or 0) + (completion.output_tokens or 0)
+            progress.usd += cost_of(completion, self._price, prediction.busy_s) or 0.0
+            if job is self._rated:
+                self._fresh.append((question.example, completion))
 
     def failed(self, key: str, failure: ModelError) -> None:
         """Record that there will be no answer, and why."""
-        self._predictions[key] = Prediction(key, failure=failure, retries=failure.attempts - 1)
-        for progress in self._progress_of(key):
-            progress.done += 1
-            progress.errors += 1
-            progress.last_failure = failure.what
+        del self.open[key]
+        self.found[key] = Prediction(key, failure=failure, retries=failure.attempts - 1)
+        self.progress.done += 1
+        self.progress.errors += 1
+        self.progress.last_failure = failure.what
 
-    def _progress_of(self, key: str) -> list[Progress]:
-        return [self.progress[number] for number in self._wanted[key]]
-
-    def run(self, job: Job, fatal: Mapping[int, ModelError], stopped: ModelError | None) -> Run:
-        """Return the run of a job, with the failures that ended runs, by the id of the model.
-
-        ``stopped`` is the failure of what was not asked because another model ended the run.
-        """
-        own = fatal.get(id(job.model))
-
-        def outcome(key: str, example: Example) -> Prediction:
-            found = self._predictions.get(key)
-            if found is None:
-                return Prediction(key, id=example.id, failure=own or stopped)
-            stored = found.completion is not None and key not in self._requested
-            return job.answered(found._replace(key=key, id=example.id, stored=stored))
-
-        rows = (zip(row, job.test_set.examples, strict=True) for row in job.keys)
-        return Run(job.model, job.test_set, tuple(tuple(outcome(*one) for one in row) for row in rows), own)
-
-
-def _distinct(jobs: Iterable[Job]) -> dict[str, None]:
-    return dict.fromkeys(key for job in jobs for row in job.keys for key in row)
+    def score(self) -> None:
+        """Score the answers that have come since the last time."""
+        job, new = self._rated, [self._fresh.pop() for _ in range(len(self._fresh))]  # another thread adds to them
+        if new and job is not None and job.right is not None:
+            self.progress.right += job.right([(example, job.read(completion)) for example, completion in new])
+            self.progress.scored += len(new)

@@ -6,7 +6,7 @@ In a question all untrusted text is inside one JSON object: it cannot pose as in
 import hashlib
 import json
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any, NamedTuple
@@ -24,17 +24,17 @@ from pytest_ftgate.metrics.judged import (
     paired_metrics,
     value_unasked,
 )  # fmt: skip
-from pytest_ftgate.models import Completion, Model, Prediction
+from pytest_ftgate.models import Completion, Model
 from pytest_ftgate.result import Check, JudgeResult, Status
-from pytest_ftgate.runs.calibration import SIDES, Item, cohen_kappa, weighted_kappa
-from pytest_ftgate.runs.jobs import Job, Run, UselessError
+from pytest_ftgate.runs.calibration import SIDES, Item, kappa
+from pytest_ftgate.runs.jobs import Job, Run
 from pytest_ftgate.runs.measure import answers_of, measure_run
 from pytest_ftgate.runs.runner import run_models
 from pytest_ftgate.text import excerpt, plural, printable
 
 _TURNED = {"A": "B", "tie": "tie", "B": "A"}
 _SHOWN = 40
-_COUNTED = ("n_questions", "n_stored", "input_tokens", "output_tokens", "cost_usd")
+_COUNTED = ("n_stored", "input_tokens", "output_tokens", "cost_usd", "cost_unknown")
 _ADVICE = (
     "Make the rubric so specific that two people would agree, or use another judge. If people disagree with each "
     "other, no judge can agree with them."
@@ -57,26 +57,32 @@ class Judge:
 
 @dataclass(frozen=True)
 class Judging:
-    """The judges of a gate and the ratings of people; once they were asked, also the runs and scores.
+    """The judges of a gate and the ratings of people; once they were asked, also the runs, facts and scores.
 
     Attributes:
         judges: by metric.
         runs: the judges' runs, by their names in recordings.
+        results: the facts, by metric.
         metrics: the metrics with the scores of the judges, by role and name.
     """
 
     judges: Mapping[str, Judge]
     people: Ratings | None
     runs: Mapping[str, Run] = field(default_factory=dict)
+    results: Mapping[str, JudgeResult] = field(default_factory=dict)
     metrics: Mapping[str, Mapping[str, Metric]] = field(default_factory=dict)
 
 
-class Judged(NamedTuple):
-    """What asking the judges has found: errors are among the checks."""
+class Subject(NamedTuple):
+    """What a judge is asked about: its name in messages, the task, and one or two answers to it."""
 
-    judging: Judging
-    results: Mapping[str, JudgeResult]  # by metric
-    checks: Sequence[Check]
+    name: str
+    task: Example
+    outputs: tuple[str, ...]
+
+
+Read = Callable[[Example, tuple[Any, ...]], Any]
+"""Returns the judgement of the answers to a task: a score; of two answers ``a``, ``b`` or ``tie``."""
 
 
 # --- questions and replies -----------------------------------------------------------------------------------
@@ -161,81 +167,63 @@ def _only(text: str, key: str) -> Any:
     return found[key] if found.keys() == {key} else None
 
 
-# --- calibration ---------------------------------------------------------------------------------------------
+# --- what is judged ------------------------------------------------------------------------------------------
 
 
-def calibrate(judging: Judging, options: Mapping[str, Any]) -> Judged:
-    """Ask the judges about their calibration items; ``options`` are those of ``runner.run_models``."""
+def calibrate(judging: Judging, options: Mapping[str, Any]) -> tuple[Judging, list[Check]]:
+    """Hold the judges to their calibration items; ``options`` are those of ``runner.run_models``."""
     subjects = {
-        name: [(f"line {item.example.id}", item.example, item.outputs) for item in judge.items]
+        name: [Subject(f"line {item.example.id}", item.example, item.outputs) for item in judge.items]
         for name, judge in judging.judges.items()
+        if judge.items
     }
-    runs: dict[str, Run] = {}
-    results: dict[str, JudgeResult] = {}
-    asked = _ask(judging.judges, subjects, options)
-    checks = _errors(asked)
-    for name, replies in asked.items():
+    judging, read, checks = _ask(judging, subjects, options, "_calibration")
+    for name, value in read.items():
         judge = judging.judges[name]
-        if replies.run is None:
-            continue
-        runs[f"judge_{name}_calibration"] = replies.run
-        results[name] = _facts(judge, replies.run)
-        if not replies.errors:
-            labels = [replies.of(judge.metric, item.example, item.outputs) for item in judge.items]
-            people: list[Any] = [item.label for item in judge.items]
-            kappa = (cohen_kappa if judge.metric.pairwise else weighted_kappa)(people, labels)
-            results[name] = replace(results[name], kappa=kappa)
-            checks.append(_calibration_check(judge, kappa))
-    return Judged(replace(judging, runs=runs), results, checks)
+        labels = [value(item.example, item.outputs) for item in judge.items]
+        people: list[Any] = [item.label for item in judge.items]
+        found = kappa(people, labels, _unequal if judge.metric.pairwise else _squared)
+        judging = replace(judging, results={**judging.results, name: replace(judging.results[name], kappa=found)})
+        checks.append(_calibration_check(judge, found))
+    return judging, checks
 
 
-def _calibration_check(judge: Judge, kappa: float | None) -> Check:
+def _unequal(one: str, other: str) -> float:
+    return float(one != other)
+
+
+def _squared(one: float, other: float) -> float:
+    return (one - other) ** 2
+
+
+def _calibration_check(judge: Judge, found: float | None) -> Check:
     """Check that the agreement of the judge with people reaches the minimum; else the gate is an error."""
     metric, kind = judge.metric, "Cohen" if judge.metric.pairwise else "Cohen, quadratic weights"
     assert metric.calibration is not None  # there are items
-    asked, rounded = metric.calibration.min_kappa, None if kappa is None else round(kappa, 12)
+    asked, rounded = metric.calibration.min_kappa, None if found is None else round(found, 12)
     held = rounded is not None and rounded >= round(asked, 12)
-    found = "kappa is undefined, because all items have one label" if kappa is None else f"kappa {kappa:.2f}"
+    said = "kappa is undefined, because all items have one label" if found is None else f"kappa {found:.2f}"
     items = plural(len(judge.items), "human-labelled item")
-    message = f"agreement of the judge {metric.judge.name} with people: {found} (min {asked:g}; {items}; {kind})"
+    message = f"agreement of the judge {metric.judge.name} with people: {said} (min {asked:g}; {items}; {kind})"
     status: Status = "pass" if held else "error"
     return Check("models", status, message, rounded, asked, metric.source, None if held else _ADVICE)
 
 
-# --- the answers of the models -------------------------------------------------------------------------------
-
-_Answers = Mapping[str, Sequence[Sequence[str | None]]]
-"""The models' answers by role (the baselines' names, and "candidate"); see ``measure.answers_of``."""
-_Subject = tuple[str, Example, tuple[Any, ...]]
-"""What a judge is asked about: its name in messages, the task, and one or two answers to it."""
-
-
 def ask_judges(
-    judging: Judging,
-    test: DataSet,
-    runs: Mapping[str, Run],
-    options: Mapping[str, Any],
-    calibrated: Mapping[str, JudgeResult],
-) -> Judged:
-    """Ask the judges about the models' answers. Equal questions are asked once, and equal answers are a tie.
+    judging: Judging, test: DataSet, runs: Mapping[str, Run], options: Mapping[str, Any]
+) -> tuple[Judging, list[Check]]:
+    """Ask the judges about the models' answers, whose ``runs`` are given by role.
 
-    ``runs`` are those of the models by role; ``calibrated`` holds the results of the calibration, by metric.
+    Equal questions are asked once, and equal answers are a tie.
     """
-    answers = {role: answers_of(run) for role, run in runs.items()}
+    answers = {role: list(zip(*answers_of(run), strict=True)) for role, run in runs.items()}
     subjects = {name: list(_subjects(judge.metric, test, answers)) for name, judge in judging.judges.items()}
+    judging, read, checks = _ask(judging, subjects, options)
     metrics: dict[str, dict[str, Metric]] = {role: {} for role in runs}
-    judged = dict(judging.runs)
-    results: dict[str, JudgeResult] = {}
-    asked = _ask(judging.judges, subjects, options)
-    checks = _errors(asked)
-    for name, replies in asked.items():
-        judge = judging.judges[name]
-        results[name] = _facts(judge, replies.run, calibrated.get(name))
-        if replies.run is not None:
-            judged[f"judge_{name}"] = replies.run
-        if not replies.errors:
-            for role, metric in _scored(judge.metric, test, answers, replies).items():
-                metrics[role][name] = metric
+    results = dict(judging.results)
+    for name, value in read.items():
+        for role, metric in _scored(judging.judges[name].metric, test, answers, value).items():
+            metrics[role][name] = metric
     if judging.people is not None:
         (baseline,) = (role for role in runs if role != "candidate")
         texts = [
@@ -247,150 +235,130 @@ def ask_judges(
         for role, metric in scored.items():
             metrics[role][HUMAN_PREFERENCE] = metric
         checks += found
-    return Judged(replace(judging, runs=judged, metrics=metrics), results, checks)
+    return replace(judging, results=results, metrics=metrics), checks
 
 
-def _subjects(metric: ModelJudged, test: DataSet, answers: _Answers) -> Iterator[_Subject]:
+_Answers = Mapping[str, Sequence[tuple[str | None, ...]]]
+"""The models' answers by role (the baselines' names, and "candidate"), ``[example][repeat]``."""
+
+
+def _subjects(metric: ModelJudged, test: DataSet, answers: _Answers) -> Iterator[Subject]:
     """Yield the distinct answers, or pairs of answers, that the judge is asked about."""
     for index, example in enumerate(test.examples):
-        outputs: set[tuple[Any, ...]] = {(answer,) for of_role in answers.values() for answer in _at(of_role, index)}
         if metric.pairwise:
-            pairs = {pair for role in answers if role != "candidate" for pair in _pairs(answers, role, index)}
-            outputs = {pair for pair in pairs if value_unasked(*pair) is None}
-        yield from ((example.name, example, one) for one in sorted(outputs - {(None,)}, key=str))
+            outputs = [pair for role in answers if role != "candidate" for pair in _pairs(answers, role, index)]
+            outputs = [pair for pair in outputs if value_unasked(*pair) is None]
+        else:
+            outputs = [(one,) for of_role in answers.values() for one in of_role[index] if one is not None]
+        yield from (Subject(example.name, example, one) for one in dict.fromkeys(outputs))
 
 
-def _at(answers: Sequence[Sequence[str | None]], index: int) -> list[str | None]:
-    """Return the answers of one model to one example, by repeat."""
-    return [of_repeat[index] for of_repeat in answers]
-
-
-def _pairs(answers: _Answers, role: str, index: int) -> list[tuple[Any, Any]]:
+def _pairs(answers: _Answers, role: str, index: int) -> list[tuple[Any, ...]]:
     """Return pairs of the candidate's and a baseline's answers to one example, by repeat."""
-    return list(zip(_at(answers["candidate"], index), _at(answers[role], index), strict=True))
+    return list(zip(answers["candidate"][index], answers[role][index], strict=True))
 
 
-def _scored(metric: ModelJudged, test: DataSet, answers: _Answers, replies: "_Replies") -> Mapping[str, Metric]:
+def _scored(metric: ModelJudged, test: DataSet, answers: _Answers, value: Read) -> Mapping[str, Metric]:
     """Return the metric with its scores, by role."""
     if not metric.pairwise:
         grades = {
-            (index, answer): replies.of(metric, example, (answer,))
+            (index, answer): value(example, (answer,))
             for index, example in enumerate(test.examples)
             for of_role in answers.values()
-            for answer in _at(of_role, index)
+            for answer in of_role[index]
             if answer is not None
         }
         return dict.fromkeys(answers, Graded(metric.low, metric.high, grades))
 
-    def value(example: Example, pair: tuple[Any, Any]) -> float:
+    def preferred(example: Example, pair: tuple[Any, ...]) -> float:
         unasked = value_unasked(*pair)
-        return SIDES[replies.of(metric, example, pair)] if unasked is None else unasked
+        return SIDES[value(example, pair)] if unasked is None else unasked
 
-    preferred: dict[str, list[float]] = {}
+    means: dict[str, list[float]] = {}
     for role in (role for role in answers if role != "candidate"):
         of_examples = [(example, _pairs(answers, role, index)) for index, example in enumerate(test.examples)]
-        preferred[role] = [sum(value(example, pair) for pair in pairs) / len(pairs) for example, pairs in of_examples]
-    return paired_metrics(metric.name, preferred, means=len(answers["candidate"]) > 1)
+        means[role] = [sum(preferred(one, pair) for pair in pairs) / len(pairs) for one, pairs in of_examples]
+    return paired_metrics(metric.name, means, means=len(answers["candidate"][0]) > 1)
 
 
 # --- a judge's run -------------------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True)
-class _Replies:
-    """One judge's replies by question id, and errors if some are missing or unreadable."""
-
-    run: Run | None = None
-    values: Mapping[str, Any] = field(default_factory=dict)
-    errors: Sequence[Check] = ()
-
-    def of(self, metric: ModelJudged, example: Example, outputs: tuple[str, ...]) -> Any:
-        """Return the grade of an answer; of two answers ``a`` or ``b`` if preferred in both orders, else ``tie``."""
-        first, *turned = (self.values[question.id] for question in questions_about(metric, example, outputs))
-        if not metric.pairwise:
-            return first
-        return first.lower() if [_TURNED[first]] == turned else "tie"
-
-
 def _ask(
-    judges: Mapping[str, Judge], subjects: Mapping[str, Sequence[_Subject]], options: Mapping[str, Any]
-) -> dict[str, _Replies]:
-    """Ask every judge about its subjects; equal questions are asked once."""
+    judging: Judging, subjects: Mapping[str, Sequence[Subject]], options: Mapping[str, Any], suffix: str = ""
+) -> tuple[Judging, dict[str, Read], list[Check]]:
+    """Ask every judge about its subjects, and return what reads the judgements of those without an error."""
     jobs: dict[str, Job] = {}
-    about: dict[str, dict[str, str]] = {name: {} for name in judges}
-    for name, judge in judges.items():
-        questions: dict[str, Example] = {}
-        for what, example, outputs in subjects[name]:
-            for question in questions_about(judge.metric, example, outputs):
+    about: dict[str, dict[str, str]] = {}
+    for name, asked in subjects.items():
+        judge, questions, about[name] = judging.judges[name], {}, {}
+        for what, task, outputs in asked:
+            for question in questions_about(judge.metric, task, outputs):
                 questions[question.id], about[name][question.id] = question, what
-        if questions:
-            digest = hashlib.sha256("\n".join(questions).encode()).hexdigest()
-            made = DataSet(tuple(questions.values()), None, digest, f"the judge's questions for {name}")
-            jobs[name] = Job(judge.model, made, usable=partial(_is_readable, judge.metric))
-    runs = run_models(list(jobs.values()), **options) if jobs else []
-    replies = {name: _read(judges[name].metric, about[name], run) for name, run in zip(jobs, runs, strict=True)}
-    return {name: replies.get(name, _Replies()) for name in judges}
+        digest = hashlib.sha256("\n".join(questions).encode()).hexdigest()
+        made = DataSet(tuple(questions.values()), None, digest, f"the judge's questions for {name}")
+        jobs[name] = Job(judge.model, made)
+    runs = dict(zip(jobs, run_models(list(jobs.values()), **options), strict=True))
+    kept = {**judging.runs, **{f"judge_{name}{suffix}": run for name, run in runs.items() if len(run.test_set)}}
+    results, checks = dict(judging.results), list[Check]()
+    read: dict[str, Read] = {}
+    for name, run in runs.items():
+        judge = judging.judges[name]
+        both = [kept[one] for one in (f"judge_{name}_calibration", f"judge_{name}") if one in kept]
+        before = results.get(name)
+        results[name] = replace(_facts(judge, both), kappa=before.kappa if before is not None else None)
+        values = {one.id: _value(judge.metric, one.completion) for one in run.predictions[0]}
+        if errors := list(_errors(judge.metric, run, values, about[name])):
+            checks += errors
+        else:
+            read[name] = partial(_judgement, judge.metric, values)
+    return replace(judging, runs=kept, results=results), read, checks
 
 
-def _errors(replies: Mapping[str, _Replies]) -> list[Check]:
-    """Return the errors of all judges, those of judges that another's failure stopped last."""
-    failures = [(one.run.failure if one.run is not None else None, one.errors) for one in replies.values()]
-    failures.sort(key=lambda one: one[0] is not None and one[0].kind == "stopped")
-    return [error for _, errors in failures for error in errors]
+def _judgement(metric: ModelJudged, values: Mapping[str, Any], task: Example, outputs: tuple[Any, ...]) -> Any:
+    """Return the grade of an answer; of two answers ``a`` or ``b`` if preferred in both orders, else ``tie``."""
+    first, *turned = (values[question.id] for question in questions_about(metric, task, outputs))
+    if not metric.pairwise:
+        return first
+    return first.lower() if [_TURNED[first]] == turned else "tie"
 
 
-def _read(metric: ModelJudged, about: Mapping[str, str], run: Run) -> _Replies:
-    """Parse the judge's replies; a missing or unreadable one makes the gate an error."""
-    values = {one.id: _value(metric, one.completion) for one in run.predictions[0] if one.completion is not None}
-    missing = [one for one in run.predictions[0] if one.completion is None]
-    unread = [one for one in run.predictions[0] if one.completion is not None and values[one.id] is None]
-    n, cancelled = len(run.test_set), isinstance(run.fatal, UselessError)  # none of the first replies was readable
+def _value(metric: ModelJudged, completion: Completion | None) -> Any:
+    """Return the judgement in a reply; None if it is missing or unreadable."""
+    return read_reply(metric, completion.text) if completion is not None and completion.finish == "stop" else None
 
-    def failed(found: str, first: Prediction, n_read: int, advice: str | None, end: str = "") -> Check:
-        message = f"judge {metric.judge.name}: {found} about {printable(about[first.id], _SHOWN)}{end}"
-        return Check("models", "error", message, n_read, n, metric.source, advice)
 
-    errors = []
-    if missing and not cancelled:
-        cause, advice = (run.failure.cause, run.failure.advice) if run.failure is not None else ("", None)
-        counted = f"{len(missing):,} of {plural(n, 'answer')} missing (first"
-        errors.append(failed(f"{cause}; {counted}", missing[0], n - len(missing), advice, ")"))
+def _errors(metric: ModelJudged, run: Run, values: Mapping[str, Any], about: Mapping[str, str]) -> Iterator[Check]:
+    """Yield an error for missing replies, and one for those that cannot be read."""
+    replies, n = run.predictions[0], len(run.test_set)
+    missing = [one for one in replies if one.completion is None]
+    unread = [(one, one.completion) for one in replies if one.completion is not None and values[one.id] is None]
+    judge, source = f"judge {metric.judge.name}", metric.source
+    if missing and run.failure is not None:
+        counted = f"{len(missing):,} of {plural(n, 'answer')} missing (first about {_shown(about[missing[0].id])})"
+        message = f"{judge}: {run.failure.cause}; {counted}"
+        yield Check("models", "error", message, n - len(missing), n, source, run.failure.advice)
     if unread:
-        completion = unread[0].completion
-        assert completion is not None  # missing replies are not in ``unread``
-        counted = f"cannot read {len(unread):,} of {plural(n, 'reply', 'replies')}"
-        counted += " (the others were cancelled)" if cancelled else ""
-        how = "" if completion.finish == "stop" else f" ({completion.finish})"
-        quoted = excerpt(completion.text, width=80) if completion.text.strip() else "nothing"
+        first, reply = unread[0]
+        how = "" if reply.finish == "stop" else f" ({reply.finish})"
+        quoted = excerpt(reply.text, width=80) if reply.text.strip() else "nothing"
+        what = f"cannot read {len(unread):,} of {plural(n, 'reply', 'replies')}"
+        message = f"{judge}: {what}; the first, about {_shown(about[first.id])}{how}: {quoted}"
         wanted = '{"better": "A"}' if metric.pairwise else f'{{"score": {metric.high:g}}}'
-        read = n - len(unread) - (len(missing) if cancelled else 0)
-        advice = _UNREAD_ADVICE.format(wanted)
-        errors.append(failed(f"{counted}; the first,", unread[0], read, advice, f"{how}: {quoted}"))
-    return _Replies(run, values, errors)
+        yield Check("models", "error", message, n - len(unread), n, source, _UNREAD_ADVICE.format(wanted))
 
 
-def _value(metric: ModelJudged, completion: Completion) -> Any:
-    """Return the judgement in a reply; None if it is unreadable."""
-    return read_reply(metric, completion.text) if completion.finish == "stop" else None
+def _shown(name: str) -> str:
+    return printable(name, _SHOWN)
 
 
-def _is_readable(metric: ModelJudged, completion: Completion) -> bool:
-    return _value(metric, completion) is not None
-
-
-def _facts(judge: Judge, run: Run | None, before: JudgeResult | None = None) -> JudgeResult:
-    """Return the judge, its number of calls and their cost, added to those of its calibration ``before``.
-
-    ``run`` is None if no question was left to ask.
-    """
+def _facts(judge: Judge, runs: Sequence[Run]) -> JudgeResult:
+    """Return the judge, the number of its calls in these runs, and their cost."""
     metric, shown = judge.metric, judge.metric.judge.name
     facts = JudgeResult(metric.name, shown, judge.model.spelling, metric.pairwise, 0, 0, 0, 0, 0.0)
-    if run is not None:
-        seen = measure_run(shown, run).facts
-        counted: dict[str, Any] = {one: getattr(seen, one) for one in (*_COUNTED[1:], "cost_unknown")}
-        facts = replace(facts, n_questions=seen.n_expected, **counted)
-    if before is None:
+    if not runs:
         return facts
-    both = {name: (getattr(before, name), getattr(facts, name)) for name in _COUNTED}
-    sums: dict[str, Any] = {name: None if None in pair else round(sum(pair), 12) for name, pair in both.items()}
-    return replace(before, **sums, cost_unknown=facts.cost_unknown or before.cost_unknown)
+    whole = replace(runs[0], predictions=tuple(row for run in runs for row in run.predictions))
+    seen = measure_run(shown, whole).facts
+    counted: dict[str, Any] = {one: getattr(seen, one) for one in _COUNTED}
+    return replace(facts, n_questions=seen.n_expected, **counted)

@@ -1,9 +1,8 @@
 """Show the progress of the models on one line of a terminal, or as a line per minute in a log."""
 
 import shutil
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass
 from typing import Any
 
 from pytest_ftgate import clock
@@ -13,10 +12,8 @@ from pytest_ftgate.text import excerpt, printable, show_seconds, show_usd
 EVERY_S = 60.0
 _HOUR_S, _MINUTE_S = 3600, 60
 _NAME_WIDTH, _SHORTEST_NAME = 30, 4
-_MOST_FACTS = 8  # about one model
 _FAILURE_WIDTH = 60
 _LOG_COLUMNS = 80
-_PREFIX = "ftgate: "
 
 Uncaptured = Callable[[], AbstractContextManager[Any]]
 
@@ -45,29 +42,30 @@ class ProgressDisplay:
         self._start()
 
     def _start(self) -> None:
-        self._latest: dict[tuple[str, int], Progress] = {}  # a model may have several jobs of different sizes
-        self._began: dict[str, float] = {}
+        self._latest: dict[str, tuple[float, Progress]] = {}  # by model: when it began
         self._logged: float | None = None
         self._width = 0
 
     def __call__(self, progress: Progress) -> None:
-        """Record the progress of one job; also called now and then if nothing changes."""
+        """Record the progress of one model; also called now and then if nothing changes."""
         now = self._clock()
-        self._latest[progress.model, progress.total] = progress
-        self._began.setdefault(progress.model, now)
-        jobs: dict[str, list[Progress]] = {}
-        for one in self._latest.values():
-            jobs.setdefault(one.model, []).append(one)
-        models = [_summed(several, now - self._began[name]) for name, several in jobs.items()]
+        began, _ = self._latest.get(progress.model, (now, progress))
+        self._latest[progress.model] = began, progress
         if self._fresh_line is not None:
-            self._move(self._fresh_line, models)
+            with self._uncaptured():  # a captured stream does not know the terminal's width
+                if not self._width:
+                    self._fresh_line()
+                columns = shutil.get_terminal_size().columns - 1  # a line that wraps could not be wiped
+                line = self._line("ftgate: ", now, columns).ljust(self._width)[:columns]
+                self._write("\r" + line)
+            self._width = len(line)
             return
         self._logged = now if self._logged is None else self._logged
         if now - self._logged >= EVERY_S:
             self._logged = now
+            first = min(began for began, _ in self._latest.values())
             with self._uncaptured():
-                after = f"ftgate, after {_span(now - min(self._began.values()))}: "
-                self._write(f"{after}{_fitted(models, _LOG_COLUMNS - len(after))}")
+                self._write(self._line(f"ftgate, after {_span(now - first)}: ", now, _LOG_COLUMNS))
 
     def wipe(self) -> None:
         """Clear the line and forget all progress."""
@@ -76,67 +74,47 @@ class ProgressDisplay:
                 self._write("\r" + " " * self._width + "\r")
         self._start()
 
-    def _move(self, fresh_line: Callable[[], Any], models: "Sequence[_Model]") -> None:
-        with self._uncaptured():  # a captured stream does not know the terminal's width
-            if not self._width:
-                fresh_line()
-            columns = shutil.get_terminal_size().columns - 1  # a line that wraps could not be wiped
-            line = f"{_PREFIX}{_fitted(models, columns - len(_PREFIX))}".ljust(self._width)[:columns]
-            self._write("\r" + line)
-        self._width = len(line)
+    def _line(self, prefix: str, now: float, columns: int) -> str:
+        """Return all models on one line: first facts are left out, then names are shortened."""
+        models = [(one, _facts(one, now - began)) for began, one in self._latest.values()]
+        most = max(len(facts) for _, facts in models)
+        sizes = [(n, _NAME_WIDTH) for n in range(most, -1, -1)]
+        line = ""
+        for n, width in [*sizes, *((0, width) for width in range(_NAME_WIDTH - 1, _SHORTEST_NAME - 1, -1))]:
+            line = prefix + ", ".join(_model(one, facts[:n], width) for one, facts in models)
+            if len(line) <= columns:
+                break
+        return line
 
 
-@dataclass(frozen=True)
-class _Model:
-    """One model: its name, the count of its answers, and further facts, the most important first."""
-
-    name: str
-    count: str
-    facts: Sequence[str]
-
-    def text(self, facts: int, width: int) -> str:
-        """Return the model with at most so many facts, its name cut to ``width``."""
-        shown = ", ".join(self.facts[:facts])
-        return f"{printable(self.name, width)} {self.count}" + (f" ({shown})" if shown else "")
+def _model(one: Progress, facts: list[str], width: int) -> str:
+    shown = f" ({', '.join(facts)})" if facts else ""
+    return f"{printable(one.model, width)} {one.done - one.errors:,}/{one.total:,}{shown}"
 
 
-def _fitted(models: Sequence[_Model], columns: int) -> str:
-    """Return all models on one line of at most ``columns``: first facts are left out, then names are shortened."""
-    sizes = [(facts, _NAME_WIDTH) for facts in range(_MOST_FACTS, -1, -1)]
-    sizes += [(0, width) for width in range(_NAME_WIDTH - 1, _SHORTEST_NAME - 1, -1)]
-    lines = (", ".join(model.text(*size) for model in models) for size in sizes)
-    line = ""
-    for line in lines:
-        if len(line) <= columns:
-            break
-    return line
-
-
-def _summed(jobs: Sequence[Progress], seconds: float) -> _Model:
-    """Return the sum of a model's jobs: ``1,200/2,000 (3 failed, 18 s left, 45/s, $0.12, 61,234 tokens)``."""
-    total, stored, failed = (sum(getattr(job, name) for job in jobs) for name in ("total", "stored", "errors"))
-    ended = sum(job.done for job in jobs)
-    asked, left, facts = ended - stored, total - ended, []
-    scored = sum(job.scored for job in jobs)
-    facts += [f"{100 * sum(job.right for job in jobs) / scored:.0f} % right"] if scored else []
-    facts += [f"{failed:,} failed"] if failed else []
-    waits = [job.retrying for job in jobs if job.retrying]
-    facts += [f"{excerpt(failure, width=_FAILURE_WIDTH)}, retrying" for failure in waits[-1:]]
+def _facts(one: Progress, seconds: float) -> list[str]:
+    """Return what else is known of a model, the most important first: ``3 failed``, ``18 s left``, ``45/s``."""
+    asked, left = one.done - one.stored, one.total - one.done
+    facts = [
+        f"{100 * one.right / one.scored:.0f} % right" if one.scored else "",
+        f"{one.errors:,} failed" if one.errors else "",
+        f"{excerpt(one.retrying, width=_FAILURE_WIDTH)}, retrying" if one.retrying else "",
+    ]
     if seconds >= 1 and asked > 0 and left:  # earlier it would be a guess
         rate = asked / seconds
         facts += [f"{_span(left / rate)} left", f"{rate:.0f}/s" if rate >= 1 else f"{rate * _MINUTE_S:.0f}/min"]
-    usd, tokens = sum(job.usd for job in jobs), sum(job.tokens for job in jobs)
-    facts += [show_usd(usd)] if usd else []
-    facts += [f"{tokens:,} tokens"] if tokens else []
-    failures = [job.last_failure for job in jobs if job.last_failure]
-    facts += [f"last failure: {excerpt(failure, width=_FAILURE_WIDTH)}" for failure in failures[-1:]]
-    return _Model(jobs[0].model, f"{ended - failed:,}/{total:,}", facts)
+    facts += [
+        show_usd(one.usd) if one.usd else "",
+        f"{one.tokens:,} tokens" if one.tokens else "",
+        f"last failure: {excerpt(one.last_failure, width=_FAILURE_WIDTH)}" if one.last_failure else "",
+    ]
+    return [fact for fact in facts if fact]
 
 
 def _span(seconds: float) -> str:
     """Return ``18 s``, ``4 min`` or ``2 h 5 min``."""
     if seconds < _MINUTE_S:
-        return show_seconds(float(round(seconds))).replace(".0", "") if seconds >= 1 else "1 s"
+        return show_seconds(float(max(1, round(seconds)))).replace(".0", "")
     minutes = round(seconds / _MINUTE_S)
     if minutes < _HOUR_S // _MINUTE_S:
         return f"{minutes} min"

@@ -1,20 +1,20 @@
 """Run models over test sets: every prediction is found or asked for once, all models at the same time."""
 
 import contextlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from hashlib import sha256
-from itertools import product
 from typing import cast
 
 from pytest_ftgate import clock
-from pytest_ftgate.data import DataSet, Example
+from pytest_ftgate.data import DataSet, Example, Input
 from pytest_ftgate.errors import ModelError
-from pytest_ftgate.models import Model
+from pytest_ftgate.models import Completion, Model
 from pytest_ftgate.models.protocol import Delegate, Prediction
 from pytest_ftgate.models.recorded import RecordedModel
 from pytest_ftgate.runs.budget import Budget
-from pytest_ftgate.runs.jobs import EarlyStop, Job, Progress, Run, RunState, Stores, TimeLimit
+from pytest_ftgate.runs.jobs import Job, Progress, Questions, Run, Stores, TimeLimit
+from pytest_ftgate.runs.store import Store
 
 _STILL_S = 20.0  # after which progress is reported although nothing has changed
 
@@ -38,7 +38,7 @@ def run_models(
 
     Args:
         ask: models are called; otherwise what is neither recorded nor stored stays missing.
-        progress: called in this thread, at most about ten times a second for each job, and from time to time while
+        progress: called in this thread, at most about ten times a second for each model, and from time to time while
             nothing changes.
         offline: endpoints are not called.
         limit: when the run ends; what has not been answered by then fails.
@@ -46,28 +46,35 @@ def run_models(
     Raises:
         StoreError: predictions cannot be stored or read.
     """
-    runs = {number: _recorded_run(job) for number, job in enumerate(jobs) if isinstance(job.model, RecordedModel)}
-    fatal = {id(run.model): run.fatal for run in runs.values() if run.fatal is not None}
-    state = RunState([job for number, job in enumerate(jobs) if number not in runs])
-    for job in state.jobs:
-        if error := _look_up(job, state, stores):
-            fatal.setdefault(id(job.model), error)
-    left = [job for job in state.jobs if state.unknown([job])]
-    tell = _teller(progress, state)
+    recorded = {id(job): _recorded_run(job, job.model) for job in jobs if isinstance(job.model, RecordedModel)}
+    fatal = {id(run.model): run.fatal for run in recorded.values() if run.fatal is not None}
+    found: dict[str, Prediction] = {}
+    asked: set[str] = set()
+    models: dict[int, Questions] = {}
+    for job in jobs:
+        if id(job) not in recorded:
+            models.setdefault(id(job.model), Questions(job.model, found)).add(job, asked)
+    for one in models.values():
+        _look_up(one, stores)
+    open_ = [one for one in models.values() if one.open]
+    tell = _teller(progress, list(models.values()))
     if not ask:
-        for job in left:
-            state.found(stores.of(job.model).get(state.unknown([job]), newer_than=stores.since(job.model)))
-    elif left:
+        for one in open_:
+            one.stored(stores.get(one.model, list(one.open)))
+    elif open_:
         # Imported late: recorded answers need no event loop.
         from pytest_ftgate.runs.calls import call_models
 
-        fatal |= call_models(
-            left, state, stores, tell, stopped=bool(fatal), offline=offline, limit=limit, budget=budget
-        )
+        ended = bool(fatal) or any(one.fatal for one in models.values())
+        call_models(open_, stores, tell, ended=ended, offline=offline, limit=limit, budget=budget)
     tell()
+    fatal |= {number: one.fatal for number, one in models.items() if one.fatal is not None}
     name = next((job.model.name for job in jobs if id(job.model) in fatal), None)
     stopped = None if name is None else ModelError(f"the run was stopped by the failure of {name}", kind="stopped")
-    return tuple(runs.get(number) or state.run(job, fatal, stopped) for number, job in enumerate(jobs))
+    own = [fatal.get(id(job.model)) for job in jobs]
+    return tuple(
+        recorded.get(id(job)) or job.run(found, why, why or stopped) for job, why in zip(jobs, own, strict=True)
+    )
 
 
 def stored_runs(jobs: Sequence[Job], stores: Stores) -> tuple[Run, ...]:
@@ -83,45 +90,57 @@ def stored_runs(jobs: Sequence[Job], stores: Stores) -> tuple[Run, ...]:
     return runs
 
 
-def _recorded_run(job: Job) -> Run:
+def ask(model: Model, given: Input, recorded_for: Callable[[], Iterable[Example]] = tuple) -> Completion:
+    """Return one answer without reasoning, which is neither looked up nor stored; failures are retried.
+
+    ``recorded_for`` returns the examples to whose ids a recorded model has answers.
+
+    Raises:
+        ModelError: there is no answer.
+    """
+    job = Job(model, DataSet((Example("call", given, ""),), None, "", "call"))
+    if isinstance(model, RecordedModel):
+        return job.read(model.answer_to(given, recorded_for()))
+    (run,) = run_models([job], stores=Stores(None, Store(None)))
+    ((found,),) = run.predictions
+    if found.completion is None:
+        raise run.fatal or found.failure or AssertionError
+    return found.completion
+
+
+def _recorded_run(job: Job, model: RecordedModel) -> Run:
     """Return the run of a recorded model, up to the first failure that ends it."""
-    assert isinstance(job.model, RecordedModel)
-    early_stop = EarlyStop(job)
     fatal: ModelError | None = None
-    found: list[Prediction] = []
-    for repeat, example in product(range(job.repeats), job.test_set.examples):
+
+    def found(example: Example, repeat: int) -> Prediction:
+        nonlocal fatal
         try:
             if fatal is not None:
                 raise fatal
-            one = job.model.prediction(example, repeat)
-            fatal = early_stop.check([one])
-            found.append(job.answered(one))
+            return job.answered(model.prediction(example, repeat))
         except ModelError as error:
             fatal = error if error.fatal else None
-            found.append(Prediction("", id=example.id, failure=error))
-    n = len(job.test_set)
-    rows = tuple(tuple(found[start : start + n]) for start in range(0, job.repeats * n, n or 1))
-    return Run(job.model, job.test_set, rows, fatal)
+            return Prediction("", id=example.id, failure=error)
+
+    rows = tuple(tuple(found(one, repeat) for one in job.test_set.examples) for repeat in range(job.repeats))
+    return Run(model, job.test_set, rows, fatal)
 
 
-def _look_up(job: Job, state: RunState, stores: Stores) -> ModelError | None:
-    """Take the committed recordings of a model's calls. Return the failure that ends the run."""
+def _look_up(questions: Questions, stores: Stores) -> None:
+    """Take the committed recordings of a model's calls; one of another input ends the run."""
     found: dict[str, Prediction] = {}
     try:
-        for row in job.keys if stores.recordings else ():
-            for example, key in zip(job.test_set.examples, row, strict=True):
-                kept = stores.recordings.get(key) if key not in found and key not in state else None
-                if kept is not None and (job.of_candidate or not kept.of_candidate):
-                    found[key] = kept.prediction_for(example)
+        for key, (question, job) in questions.open.items() if stores.recordings else ():
+            kept = stores.recordings.get(key)
+            if kept is not None and (job.of_candidate or not kept.of_candidate):
+                found[key] = kept.prediction_for(question.example)
     except ModelError as error:
-        return error
-    finally:
-        state.found(found)
-    return None
+        questions.fatal = error
+    questions.stored(found)
 
 
-def _teller(progress: Callable[[Progress], None] | None, state: RunState) -> Callable[[], None]:
-    """Return a function that reports jobs that have progressed, and from time to time those that have not."""
+def _teller(progress: Callable[[Progress], None] | None, models: Sequence[Questions]) -> Callable[[], None]:
+    """Return a function that reports models that have progressed, and from time to time those that have not."""
     latest: dict[int, Progress] = {}
     last = clock.monotonic()
 
@@ -130,10 +149,10 @@ def _teller(progress: Callable[[Progress], None] | None, state: RunState) -> Cal
         if progress is None:
             return
         still = clock.monotonic() - last > _STILL_S
-        for number in range(len(state.jobs)):
+        for number, one in enumerate(models):
             with contextlib.suppress(Exception):  # a score that cannot be shown is no error
-                state.score(number)
-            now = replace(state.progress[number])
+                one.score()
+            now = replace(one.progress)
             if still or latest.get(number) != now:
                 latest[number], last = now, clock.monotonic()
                 with contextlib.suppress(Exception):  # a broken display must not lose answers

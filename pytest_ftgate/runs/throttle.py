@@ -5,16 +5,13 @@ from collections.abc import Callable
 from math import ceil
 
 from pytest_ftgate.errors import ModelError
-from pytest_ftgate.runs.jobs import ENOUGH
+from pytest_ftgate.runs.asking import AbandonedError
 from pytest_ftgate.text import show_age
 
 LONGEST_WAIT_S = 120.0
 """Seconds that a run waits because an endpoint asks it to, unless the gate's ``timeout_s`` leaves more."""
-_PATIENCE_S = 15.0  # what the retries of one question take, unless the endpoint asks for longer waits
 
-
-class AbandonedError(ModelError):
-    """Report that a call timed out whose thread cannot be cancelled; retrying would leak threads."""
+_ENOUGH = 5  # questions without an answer at the start of a run, or abandoned calls in a row, after which it ends
 
 
 def wait_refused(seconds: float) -> ModelError:
@@ -53,18 +50,13 @@ class Throttle:
         longest_wait_s: Callable[[], float] = lambda: LONGEST_WAIT_S,
     ) -> None:
         self.longest_wait_s = longest_wait_s
+        self.limit = float(most)  # how many calls may be in flight now; its fraction grows
         self._most = self._slots = most
-        self._limit = float(most)
         self._window = 0
         self._free = asyncio.Semaphore(most)
         self._interval_s = 60.0 / requests_per_minute if requests_per_minute else 0.0
         self._next_at = self._resume_at = 0.0
         self._pause_s = pause_s
-
-    @property
-    def limit(self) -> int:
-        """Return how many calls may be in flight now."""
-        return int(self._limit)
 
     async def enter(self) -> int:
         """Wait until a call may begin, and return its window, which :meth:`leave` takes.
@@ -74,7 +66,13 @@ class Throttle:
         """
         await self._free.acquire()
         try:
-            await self._turn()
+            begins = max(_now(), self._next_at)
+            self._next_at = begins + self._interval_s
+            await asyncio.sleep(begins - _now())
+            while (pause_s := max(self._pause_s(), self._resume_at - _now())) > 0:
+                if pause_s > self.longest_wait_s():
+                    raise wait_refused(pause_s)
+                await asyncio.sleep(pause_s)
         except BaseException:
             self._release()
             raise
@@ -83,27 +81,18 @@ class Throttle:
     def leave(self, window: int, error: ModelError | None) -> None:
         """Record that a call of this window has ended, with an answer or with this error."""
         if error is None:
-            self._limit = min(self._most, self._limit + 1 / self._limit)
+            self.limit = min(self._most, self.limit + 1 / self.limit)
         elif error.kind == "busy":
             if window == self._window:
                 self._window += 1
-                self._limit = max(1.0, self._limit / 2)
+                self.limit = max(1.0, self.limit / 2)
             self._resume_at = max(self._resume_at, _now() + (error.retry_after_s or 0.0))
         self._release()
-
-    async def _turn(self) -> None:
-        begins = max(_now(), self._next_at)
-        self._next_at = begins + self._interval_s
-        await asyncio.sleep(begins - _now())
-        while (pause_s := max(self._pause_s(), self._resume_at - _now())) > 0:
-            if pause_s > self.longest_wait_s():
-                raise wait_refused(pause_s)
-            await asyncio.sleep(pause_s)
 
     def _release(self) -> None:
         """Take back one slot, and give out as many as the limit allows."""
         self._slots -= 1
-        while self._slots < self.limit:
+        while self._slots < int(self.limit):
             self._slots += 1
             self._free.release()
 
@@ -115,43 +104,38 @@ def _now() -> float:
 class Outage:
     """Decide from failed calls that the model will not answer at all.
 
-    The run always ends after 5 calls in a row that were abandoned: each took its whole time limit and left a thread
-    behind. The other rules hold until a call is answered.
-
-    The run ends once 5 questions were given up: after their retries, or after their second timeout; if calls time out,
-    as many as are asked ``at_once``. With ``stored`` answers, what is still missing may be what the endpoint cannot
-    answer: then as many as a tenth of these have to fail, and refused requests do not count. The run also ends when the
-    endpoint still asks to wait after the time that the retries of one question take. Failures of a Python function that
-    may not pass are not counted.
+    Until a call is answered, the run ends once 5 questions were given up: after their retries, or after their second
+    timeout; if calls time out, as many as are asked ``at_once``. With ``stored`` answers, what is still missing may be
+    what the endpoint cannot answer: then a tenth of these have to fail, and refused requests do not count. Nor do
+    failures of a Python function that may not pass. The run also ends where the endpoint has been busy for 2 minutes;
+    and, after any answer, with 5 abandoned calls in a row: each took its time limit and left a thread behind.
     """
 
-    def __init__(self, at_once: int, *, stored: int = 0) -> None:
-        self._few = min(ENOUGH, max(2, at_once))
+    def __init__(self, at_once: int = 1, *, stored: int = 0) -> None:
+        self._few = min(_ENOUGH, max(2, at_once))
         self._stored = stored
-        self._answered = False
+        self._given_up: set[str] | None = set()  # None: a call was answered
         self._abandoned = 0
-        self._since: float | None = None
-        self._given_up: set[str] = set()
+        self._busy_since: float | None = None
 
     def over(self) -> None:
         """Record that a call was answered."""
-        self._answered, self._abandoned = True, 0
+        self._given_up, self._abandoned = None, 0
 
     def failed(self, key: str, error: ModelError, *, given_up: bool) -> ModelError:
         """Record a failed call for a question. Return the error, fatal if it ends the run."""
         self._abandoned = self._abandoned + 1 if isinstance(error, AbandonedError) else 0
-        if self._abandoned >= ENOUGH:
-            return ModelError(f"{error.what}, as were the {ENOUGH - 1} calls before it", **error.parts(fatal=True))
-        rejected = error.kind in ("refused", "unreadable")
-        if self._answered or error.fatal or not (error.retryable or rejected) or (rejected and self._stored):
+        if self._abandoned >= _ENOUGH:
+            return ModelError(f"{error.what}, as were the {_ENOUGH - 1} calls before it", **error.parts(fatal=True))
+        counts = not self._stored if error.kind in ("refused", "unreadable") else error.retryable
+        if self._given_up is None or not counts:
             return error
-        self._since = _now() if self._since is None else self._since
+        if error.kind == "busy" and self._busy_since is None:
+            self._busy_since = _now()
         self._given_up |= {key} if given_up else set()
-        enough = max(self._few if error.kind == "timeout" else ENOUGH, self._stored // 10)
-        waited = error.retry_after_s is not None and _now() - self._since >= max(
-            _PATIENCE_S, ENOUGH * error.retry_after_s
-        )
-        if not waited and len(self._given_up) < enough:
+        enough = max(self._few if error.kind == "timeout" else _ENOUGH, self._stored // 10)
+        waited = self._busy_since is not None and _now() - self._busy_since >= LONGEST_WAIT_S
+        if len(self._given_up) < enough and not waited:
             return error
         evidence = "; ".join(filter(None, (error.evidence, "no call of this run was answered")))
         return ModelError(error.what, **error.parts(fatal=True, evidence=evidence))

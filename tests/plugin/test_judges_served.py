@@ -76,17 +76,6 @@ def test_garbage_is_an_error_and_is_not_asked_again(judged: ServedJudged) -> Non
     assert judged.by(name="preference", gate={"refresh": True})["verdict"] == "fail"
 
 
-def test_a_judge_that_answers_nothing_but_garbage_is_soon_asked_no_more(judged: ServedJudged) -> None:
-    judged.judge_says = lambda body: "Both are fine!"
-    slow = {**judged.model("judge"), "concurrency": 1}
-    for asked in (5, 0):  # what was said so far is kept, and it is enough
-        judged.forget()
-        gate = judged.by(slow, name="preference")
-        mentions(check(gate, "models"), "5 of 100", "(the others were cancelled)")
-        assert judged.n_asked("judge") == asked
-    assert judged.server.requests == []
-
-
 @pytest.mark.parametrize(
     ("reply", "told", "stored"),
     [

@@ -83,13 +83,6 @@ def test_both_models_are_on_a_line_that_fits(monkeypatch: pytest.MonkeyPatch, co
     assert ("left" in written[-1]) == (columns >= 200)
 
 
-def test_the_jobs_of_a_model_are_added_up() -> None:
-    line, written, _ = display()
-    line(Progress("tuned", 12, 20, 0, 3))
-    line(Progress("tuned", 5, 30, 0, 0))
-    assert written[-1].strip() == "ftgate: tuned 14/50 (3 failed)"
-
-
 def test_a_run_in_which_nothing_moves_is_seen_to_live() -> None:
     log, written, clock = display(log=True)
     log(Progress("base", 3, 200, 0, 0))

@@ -12,8 +12,8 @@ from sklearn.metrics import cohen_kappa_score
 from pytest_ftgate.config import ModelSpec, Source
 from pytest_ftgate.data import Example
 from pytest_ftgate.metrics.judged import Preference, Rubric
-from pytest_ftgate.runs.calibration import cohen_kappa, weighted_kappa
-from pytest_ftgate.runs.judging import questions_about, read_reply
+from pytest_ftgate.runs.calibration import kappa
+from pytest_ftgate.runs.judging import _squared, _unequal, questions_about, read_reply
 
 SOURCE = Source("file", "ftgate.yaml:9", Path())
 JUDGE = ModelSpec("python", {"target": "judges:honest"}, "python:judges:honest", "honest", SOURCE)
@@ -92,8 +92,8 @@ def test_a_pair_is_asked_about_in_both_orders_and_a_conversation_is_shown_as_it_
 def test_cohen_kappa_of_a_published_table() -> None:
     """Two readers and 50 proposals: 20 both yes, 15 both no, 5 and 10 in dispute, for a kappa of 0.40."""
     pairs = [("yes", "yes")] * 20 + [("yes", "no")] * 5 + [("no", "yes")] * 10 + [("no", "no")] * 15
-    assert cohen_kappa(*zip(*pairs, strict=True)) == pytest.approx(0.40)
-    assert cohen_kappa(["a"] * 9, ["a"] * 9) is None
+    assert kappa(*zip(*pairs, strict=True), _unequal) == pytest.approx(0.40)
+    assert kappa(["a"] * 9, ["a"] * 9, _unequal) is None
 
 
 def test_quadratic_weights_are_those_of_scikit_learn() -> None:
@@ -102,12 +102,12 @@ def test_quadratic_weights_are_those_of_scikit_learn() -> None:
         one = [chance.randint(1, 5) for _ in range(40)]
         other = [min(5, max(1, score + chance.choice((-1, 0, 0, 1)))) for score in one]
         expected = cohen_kappa_score(one, other, weights="quadratic", labels=[1, 2, 3, 4, 5])
-        assert weighted_kappa(one, other) == pytest.approx(expected)
+        assert kappa(one, other, _squared) == pytest.approx(expected)
 
 
 @pytest.mark.parametrize(
-    ("one", "other", "kappa"),
+    ("one", "other", "found"),
     [([1.5, 2.5, 4], [1.5, 2.5, 4], 1), ([1, 5], [5, 1], -1), ([3, 3], [3, 3], None), ([3, 3], [4, 4], 0)],
 )
-def test_weighted_kappa_takes_decimals_and_tells_where_it_is_undefined(one, other, kappa) -> None:
-    assert weighted_kappa(one, other) == kappa
+def test_weighted_kappa_takes_decimals_and_tells_where_it_is_undefined(one, other, found) -> None:
+    assert kappa(one, other, _squared) == found

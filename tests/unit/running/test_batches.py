@@ -14,14 +14,10 @@ from pytest_ftgate.runs.budget import Budget
 class Many(Fake):
     """Echoes inputs in capitals, a call at a time, unless it is told otherwise."""
 
-    name = "many"
-
     def __init__(self, batch_size, concurrency, found=lambda text: Completion(text.upper()), given=list):
-        self.batch_size = batch_size
-        self.concurrency = concurrency
+        super().__init__(name="many", concurrency=concurrency, retries=1, batch_size=batch_size)
         self.found = found
         self.given = given
-        self.calls = []
         self.in_flight = 0
         self.most = 0
 

@@ -1,10 +1,12 @@
 """What may be spent: estimates, what is in flight, and that the limit holds."""
 
 import asyncio
+import gc
+from contextlib import suppress
 from types import SimpleNamespace
 
 import pytest
-import virtual_time
+from fakes import Fake, questions, run, run_at_once, texts
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -13,31 +15,23 @@ from pytest_ftgate.models import Completion
 from pytest_ftgate.models.price import cost_of
 from pytest_ftgate.models.protocol import Price
 from pytest_ftgate.runs.budget import Budget
+from pytest_ftgate.runs.jobs import TimeLimit
 
 PRICE = Price("gate", input_per_1m=1.0, output_per_1m=1.0)  # a token costs a millionth of a dollar
 MACHINE = Price("gate", gpu_hour_usd=3600.0)  # a second costs a dollar
 UNKNOWN = Price(unknown="no price in the gate, and genai-prices is not installed")
 
 
-def model(price=None, **facts):
-    usual = {"name": "m", "verified": None, "endpoint": False, "params": {}, "characters": lambda length: length}
-    return SimpleNamespace(**{**usual, "price": price, **facts})
+def model(price=PRICE, outputs=None, **facts):
+    """Return a model whose examples are the lengths of their prompts."""
+    usual = {"name": "m", "endpoint": False, "params": {} if outputs is None else {"max_tokens": outputs}}
+    return SimpleNamespace(**{**usual, "characters": lambda length: length, "price": price, **facts})
 
 
-def meter(budget, price=PRICE, outputs=None, **facts):
-    """Return the meter of a model whose examples are the lengths of their prompts."""
-    return budget.meter(model(price, params={} if outputs is None else {"max_tokens": outputs}, **facts))
-
-
-def take(meter, *lengths):
-    """Reserve a call where it does not have to wait, one question a length."""
-    return asyncio.run(asyncio.wait_for(meter.reserve(lengths), 1))
-
-
-def tokens(meter, *lengths):
-    """Return the estimate of a call in tokens of :data:`PRICE`."""
-    made = take(meter, *lengths)
-    meter.settle(made, [ModelError("busy", unpaid=True)] * len(lengths))
+def tokens(budget, one, *lengths):
+    """Return the estimate of a call in tokens of :data:`PRICE`, one question a length."""
+    made = budget.reserve(one, lengths)
+    budget.settle(made, [ModelError("busy", unpaid=True)] * len(lengths))
     return [round(usd * 1_000_000) for usd in made.usd]
 
 
@@ -50,33 +44,30 @@ def answered(inputs, outputs):
 
 def test_before_anything_is_known_a_token_is_three_characters_and_an_answer_a_thousand_tokens():
     budget = Budget(1.0)
-    assert tokens(meter(budget), 31) == [11 + 1_000]
-    assert tokens(meter(budget, outputs=5), 31) == [11 + 5]
-    assert tokens(meter(budget, outputs=0), 0, 30) == [0, 10]
+    assert tokens(budget, model(), 31) == [11 + 1_000]
+    assert tokens(budget, model(outputs=5), 31) == [11 + 5]
+    assert tokens(budget, model(outputs=0), 0, 30) == [0, 10]
 
 
 def test_estimates_learn_the_most_that_a_model_has_shown():
     budget = Budget(1.0)
-    one = meter(budget)
     for inputs, outputs in ((50, 7), (20, 30), (10, 3), (None, None)):
-        one.settle(take(one, 100), [answered(inputs, outputs)])
-    assert tokens(meter(budget), 200) == [100 + 30]  # a later run knows it, too
-    assert tokens(meter(budget, outputs=4), 201) == [101 + 4]
-    assert tokens(meter(budget, name="other"), 30) == [10 + 1_000]
+        budget.settle(budget.reserve(model(), [100]), [answered(inputs, outputs)])
+    assert tokens(budget, model(), 200) == [100 + 30]  # a later run knows it, too
+    assert tokens(budget, model(name="other"), 30) == [10 + 1_000]
 
 
 def test_input_is_estimated_at_the_dearest_that_it_may_cost():
     written = Price("table", 1.0, 1.0, 0.1, cache_write_per_1m=2.0)
-    assert tokens(meter(Budget(1.0), written, 0), 30) == [20]
+    assert tokens(Budget(1.0), model(written, 0), 30) == [20]
 
 
 def test_the_hour_of_a_machine_is_estimated_by_what_it_took_so_far():
-    budget = Budget(10.0)
-    one = meter(budget, MACHINE)
-    assert tokens(one, 30) == [0]
+    budget, one = Budget(10.0), model(MACHINE)
+    assert tokens(budget, one, 30) == [0]
     for busy_s in (1.0, 3.0):
-        one.settle(take(one, 30), [answered(1, 1)], busy_s)
-    assert tokens(one, 30) == [2_000_000]
+        budget.settle(budget.reserve(one, [30]), [answered(1, 1)], busy_s)
+    assert tokens(budget, one, 30) == [2_000_000]
     assert budget.spent_usd == 4.0
 
 
@@ -89,16 +80,17 @@ def test_the_hour_of_a_machine_is_estimated_by_what_it_took_so_far():
     ],
 )
 def test_how_long_a_request_allows_an_answer_to_be(params, most):
-    assert tokens(Budget(1.0).meter(model(PRICE, params=params)), 0) == [most]
+    assert tokens(Budget(1.0), model(params=params), 0) == [most]
 
 
 @given(st.lists(st.tuples(st.integers(1, 10**4), st.integers(0, 3 * 10**4), st.integers(0, 10**4)), min_size=1))
 def test_no_answer_like_one_before_costs_more_than_its_estimate(rows):
-    one = meter(Budget(1e9))
+    budget, one = Budget(1e9), model()
     for characters, inputs, outputs in rows:
-        one.settle(one._take([characters]), [answered(inputs, outputs)])
+        budget.settle(budget.reserve(one, [characters]), [answered(inputs, outputs)])
     for characters, inputs, outputs in rows:
-        assert one._estimate(characters) >= cost_of(answered(inputs, outputs), PRICE)
+        (usd,) = budget.reserve(one, [characters]).usd
+        assert usd >= cost_of(answered(inputs, outputs), PRICE)
 
 
 # --- the limit -----------------------------------------------------------------------------------------------
@@ -108,34 +100,31 @@ def test_a_call_that_would_pass_the_limit_ends_the_run():
     budget = Budget(5.0)
     budget.spent_usd = 2.97
     with pytest.raises(ModelError) as caught:
-        take(meter(budget, outputs=2_040_000), 0)
+        budget.reserve(model(outputs=2_040_000), [0])
     assert caught.value.fatal
     assert all(word in caught.value.what for word in ("--ftgate-max-cost 5", "$2.97", "$2.04"))
-    take(meter(budget, outputs=2_030_000), 0)  # which just reaches it
-    assert budget.in_flight_usd == 2.03
+    assert budget.reserve(model(outputs=2_030_000), [0]) is not None  # which just reaches it
 
 
 def test_where_the_first_answer_is_guessed_at_that_is_said():
     with pytest.raises(ModelError, match=r"max_tokens(.|\n)*1,000 tokens"):
-        take(meter(Budget(0.0005)), 0)
+        Budget(0.0005).reserve(model(), [0])
 
 
 def test_several_questions_of_one_call_are_reserved_together():
-    budget = Budget(5.0)
-    with pytest.raises(ModelError, match=r"3 .*\$6\.00"):
-        take(meter(budget, outputs=2_000_000), 0, 0, 0)
-    assert budget.in_flight_usd == 0
-    assert tokens(meter(budget, outputs=2_000_000), 0, 3) == [2_000_000, 2_000_001]
+    budget, one = Budget(5.0), model(outputs=2_000_000)
+    with pytest.raises(ModelError, match=r"\$6\.00"):
+        budget.reserve(one, [0, 0, 0])
+    assert tokens(budget, one, 0, 3) == [2_000_000, 2_000_001]
 
 
 def test_a_call_of_unknown_cost_counts_with_its_estimate_and_is_told_apart():
     budget = Budget(1.0)
-    one = meter(budget, outputs=400_000)
-    one.settle(take(one, 0), [None])
-    assert (budget.spent_usd, budget.unsure_usd, budget.in_flight_usd) == (0.0, 0.4, 0.0)
+    budget.settle(budget.reserve(model(outputs=400_000), [0]), [None])
+    assert (budget.spent_usd, budget.unsure_usd) == (0.0, 0.4)
     assert "1 call" in budget.unsure_said
     with pytest.raises(ModelError) as caught:
-        take(meter(budget, outputs=600_001), 0)
+        budget.reserve(model(outputs=600_001), [0])
     assert all(word in str(caught.value) for word in ("$0.4000", "1 call"))
 
 
@@ -149,46 +138,77 @@ def test_spent_and_in_flight_never_pass_the_limit(limit, calls):
     """As long as no call costs more than its estimate, whatever the order in which calls end."""
     budget, under_way = Budget(limit), []
     for wait, characters, outputs, used in calls:
-        one = meter(budget, outputs=outputs)
         try:
-            made = one._take([characters])
+            made = budget.reserve(model(outputs=outputs), [characters])
             assert made is not None or under_way
-            under_way += [(one, made, min(used, outputs))] if made else []
+            under_way += [(made, min(used, outputs))] if made else []
         except ModelError:
             assert not under_way
         while len(under_way) > wait:
-            ended, reserved, tokens = under_way.pop(0)
-            ended.settle(reserved, [answered(0, tokens) if tokens % 2 else None])
-        assert budget.spent_usd + budget.unsure_usd + budget.in_flight_usd <= limit + 1e-8
-        assert budget.in_flight == len(under_way)
+            reserved, tokens = under_way.pop(0)
+            budget.settle(reserved, [answered(0, tokens) if tokens % 2 else None])
+        in_flight = sum(sum(made.usd) for made, _ in under_way)
+        assert budget.spent_usd + budget.unsure_usd + in_flight <= limit + 1e-8
 
 
-def test_who_does_not_fit_waits_for_the_calls_in_flight_and_learns_from_them():
+# --- in a run ------------------------------------------------------------------------------------------------
+
+
+def priced(answer, **facts):
+    """Return a model whose answers take a second and may cost $0.001."""
+    price = Price("here", input_per_1m=0.0, output_per_1m=1.0)
+    return Fake(answer, price=price, endpoint=True, **facts)
+
+
+async def in_a_second(found, key):
+    await asyncio.sleep(1)
+    return Completion(key, input_tokens=0, output_tokens=10)
+
+
+def test_who_does_not_fit_waits_for_the_calls_in_flight_and_learns_from_them(stores):
     """The first answer shows that they have 10 tokens, not 1,000: all others then fit side by side."""
-    budget = Budget(0.0015)
-    one = meter(budget)
-
-    async def call():
-        made = await one.reserve([0])
-        await asyncio.sleep(1)
-        one.settle(made, [answered(0, 10)])
-
-    async def many():
-        await asyncio.gather(*(call() for _ in range(100)))
-        return asyncio.get_running_loop().time() - 1000.0
-
-    assert virtual_time.run(many()) == pytest.approx(2, abs=0.1)
+    budget = Budget(0.0025)
+    found, seconds = run_at_once(priced(in_a_second, concurrency=100), stores, questions(*range(100)), budget=budget)
+    assert (None in texts(found), seconds) == (False, pytest.approx(2, abs=0.1))
     assert budget.spent_usd == pytest.approx(0.001)
 
 
-def test_a_call_that_hangs_after_its_run_holds_up_nobody():
-    budget = Budget(1.0)
-    hangs, other = meter(budget, outputs=300_000), meter(budget, outputs=700_000)
-    made = take(hangs, 0)
-    hangs.close()
-    take(other, 0)
-    hangs.settle(made, [None])  # too late
-    assert (budget.unsure_usd, budget.in_flight) == (0.3, 1)
+def test_the_run_ends_where_the_next_call_would_pass_the_limit_and_others_are_counted(stores):
+    budget = Budget(0.0015)
+    model = priced(in_a_second, concurrency=1, params={"max_tokens": 500})
+    found, _ = run_at_once(model, stores, questions(*range(200)), budget=budget)
+    assert ("--ftgate-max-cost" in found.fatal.what, len(model.calls)) == (True, 101)
+    assert budget.spent_usd == pytest.approx(0.00101)
+    run(Fake(name="free"), stores, budget=budget)
+    assert list(budget.uncounted) == ["free"]
+
+
+# Python 3.12.1 says more than asyncio does of a task that is collected in the middle of a call.
+@pytest.mark.filterwarnings(
+    "ignore:Exception ignored in. <coroutine object Caller.work:pytest.PytestUnraisableExceptionWarning"
+)
+def test_calls_that_hang_when_their_run_has_ended_are_booked_and_hold_up_nobody(stores):
+    async def stubborn(model, key):
+        while True:
+            with suppress(asyncio.CancelledError):
+                await asyncio.sleep(3600)
+
+    budget, model = Budget(0.0011), priced(stubborn)
+    run(model, stores, questions("q01"), budget=budget, limit=TimeLimit(0.0, "here", 0.0))
+    assert len(model.calls) == 1
+    assert budget.unsure_usd == pytest.approx(0.001)
+    gc.collect()  # asyncio complains of the abandoned task when it is collected: here, not in a later test
+    assert budget.unsure_calls == 1
+    with pytest.raises(ModelError):
+        budget.reserve(model, questions("q01").examples)
+
+
+def test_a_machine_by_the_hour_is_paid_for_as_long_as_it_was_busy(stores):
+    budget = Budget(1000)
+    found = run(Fake(price=MACHINE, concurrency=2), stores, questions(*range(10)), budget=budget)
+    busy = [p.busy_s for p in found.predictions[0]]
+    assert None not in busy
+    assert budget.spent_usd == pytest.approx(sum(busy))
 
 
 # --- who is counted ------------------------------------------------------------------------------------------
@@ -197,22 +217,20 @@ def test_a_call_that_hangs_after_its_run_holds_up_nobody():
 @pytest.mark.parametrize(
     ("asked", "covered", "uncounted"),
     [
-        (model(PRICE, endpoint=True), True, ()),
-        (model({"gpu_hour_usd": 1}), True, ()),
-        (model(), False, ("m",)),  # a function without a price is named, once
-        (model(PRICE, verified=True), False, ()),  # recorded answers cost nothing
-        (model(verified=False), False, ()),
+        (model(endpoint=True), True, []),
+        (model({"gpu_hour_usd": 1}), True, []),
+        (model(None), False, ["m"]),  # a function without a price is named, once
     ],
 )
 def test_what_has_a_price_is_counted(asked, covered, uncounted):
     budget = Budget(1.0)
-    assert [budget.meter(asked) is not None, budget.meter(asked) is not None] == [covered, covered]
-    assert tuple(budget.uncounted) == uncounted
+    assert [budget.counts(asked), budget.counts(asked)] == [covered, covered]
+    assert list(budget.uncounted) == uncounted
 
 
 def test_an_endpoint_without_a_price_ends_the_run_before_its_first_call():
     with pytest.raises(ModelError) as caught:
-        Budget(1.0).meter(model(UNKNOWN, endpoint=True))
+        Budget(1.0).counts(model(UNKNOWN, endpoint=True))
     assert (caught.value.fatal, str(caught.value.where)) == (True, "price")
     assert "price for m" in caught.value.what
     assert caught.value.evidence == UNKNOWN.unknown
@@ -220,7 +238,7 @@ def test_an_endpoint_without_a_price_ends_the_run_before_its_first_call():
 
 
 def test_a_call_whose_cost_nobody_knows_is_not_made():
-    stepped = meter(Budget(1.0), Price("table", 1.0, 1.0, most_input_tokens=1_000), 0)
-    assert tokens(stepped, 3_000) == [1_000]
+    stepped, budget = model(Price("table", 1.0, 1.0, most_input_tokens=1_000), 0), Budget(1.0)
+    assert tokens(budget, stepped, 3_000) == [1_000]
     with pytest.raises(ModelError, match="1,000 input tokens"):
-        take(stepped, 3_001)
+        budget.reserve(stepped, [3_001])

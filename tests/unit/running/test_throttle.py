@@ -66,10 +66,10 @@ def test_a_refusal_halves_what_may_be_in_flight_once_a_window():
         limits = []
         for window in windows:
             throttle.leave(window, busy())
-            limits.append(throttle.limit)
+            limits.append(int(throttle.limit))
         for _ in range(50):
             throttle.leave(await throttle.enter(), busy())
-            limits.append(throttle.limit)
+            limits.append(int(throttle.limit))
         return limits
 
     assert virtual_time.run(refused()) == [8] * 16 + [4, 2] + [1] * 48
@@ -82,9 +82,9 @@ def test_each_window_of_answers_lets_one_more_in():
         throttle.leave(await throttle.enter(), busy())
         limits = []
         for _ in range(3):
-            for _ in range(throttle.limit + 1):
+            for _ in range(int(throttle.limit) + 1):
                 throttle.leave(await throttle.enter(), None)
-            limits.append(throttle.limit)
+            limits.append(int(throttle.limit))
         return limits
 
     assert virtual_time.run(grown()) == [9, 10, 11]

@@ -1,0 +1,270 @@
+"""Bad days of an endpoint: what a run makes of calls that fail, and how long it goes on; in virtual time."""
+
+import asyncio
+import itertools
+from dataclasses import replace
+
+import pytest
+from fakes import THREE, Fake, errors, questions, run, run_at_once, texts
+from hypothesis import given
+from hypothesis import strategies as st
+
+from pytest_ftgate.errors import ModelError, Where
+from pytest_ftgate.models import Completion
+from pytest_ftgate.runs.asking import wait_s
+from pytest_ftgate.runs.calls import BusyTime
+
+YES = Completion("yes")
+ONE = questions("a")
+
+
+def steps(*told):
+    """Return an answer that does what it is told at each call; the last step is repeated."""
+
+    async def answer(model, key):
+        step = told[min(len(model.calls), len(told)) - 1]
+        if isinstance(step, BaseException):
+            raise step
+        return await step() if callable(step) else step
+
+    return answer
+
+
+async def for_ever():
+    await asyncio.Event().wait()
+
+
+# --- one question ----------------------------------------------------------------------------------------------
+
+DOWN, LATER = ModelError("down", retryable=True), ModelError("down", retryable=True, retry_after_s=7.0)
+TOO_MANY = ModelError("too many", retryable=True, kind="busy")
+REVOKED = ModelError("key revoked", fatal=True)
+PATIENT = ModelError("not today", retryable=True, kind="busy", retry_after_s=3600)
+
+BAD_DAYS = [  # what happens at each call, the keys of the model; the answer or the error, calls, seconds at most
+    ([DOWN, DOWN, YES], {"retries": 2}, YES, 3, 1.5),
+    ([LATER, LATER, YES], {"retries": 2}, YES, 3, 15),
+    ([DOWN], {"retries": 2}, "down (tried 3 times)", 3, 1.5),
+    ([DOWN], {}, "down", 1, 0),  # a single attempt is not counted out loud
+    ([ModelError("no"), YES], {"retries": 5}, "no", 1, 0),
+    ([ModelError("no", retryable=True, fatal=True), YES], {"retries": 5}, "no", 1, 0),
+    ([DOWN, REVOKED], {"retries": 5}, "key revoked (tried 2 times)", 2, 0.5),
+    ([PATIENT, YES], {"retries": 5}, "no further calls for 1 hour", 1, 0),
+    *(([TOO_MANY], {"retries": retries}, "too many", 1 + retries, 1.5) for retries in (2, 0)),
+    ([for_ever, YES], {"retries": 1}, YES, 2, 60.5),
+    ([for_ever], {"retries": 1}, "60 s", 2, 120.5),
+    ([for_ever], {"retries": 3, "abandons": True}, "60 s", 1, 60),  # each further one would block a thread
+    ([asyncio.TimeoutError("mine"), YES], {"retries": 5}, "TimeoutError: mine", 1, 0),
+    ([asyncio.CancelledError(), YES], {"retries": 5}, "cancelled its own call", 1, 0),
+    *(
+        ([raised, YES], {"retries": 5, "timeout_s": timeout_s}, text, 1, 0)
+        for timeout_s in (None, 60.0)
+        for raised, text in (
+            (ValueError("no such label"), "ValueError: no such label"),
+            (SystemExit(0), "SystemExit: 0"),
+            (KeyboardInterrupt("mine"), "KeyboardInterrupt: mine"),
+            (pytest.skip.Exception("not today"), "Skipped: not today"),
+        )
+    ),
+    *(
+        ([returned], {}, kind, 1, 0)
+        for returned, kind in (
+            (None, "NoneType"),
+            (5, "int"),
+            (Completion(7), "int"),
+            (Completion("x", finish="length"), "cut_off"),
+            (Completion("x", input_tokens=-1), "input_tokens"),
+            (Completion("x", output_tokens=1.5), "output_tokens"),
+            (Completion("x", cached_input_tokens=True), "cached_input_tokens"),
+            *((Completion("x", latency_s=value), "latency_s") for value in (float("nan"), "1")),
+        )
+    ),
+]
+
+
+@pytest.mark.parametrize(("told", "keys", "outcome", "calls", "most_s"), BAD_DAYS)
+def test_a_bad_day_of_one_question(stores, told, keys, outcome, calls, most_s):
+    model = Fake(steps(*told), **keys)
+    found, seconds = run_at_once(model, stores, ONE)
+    ((one,),) = found.predictions
+    if outcome is YES:
+        assert (one.completion, one.retries) == (YES, calls - 1)
+    else:
+        assert outcome in one.failure.what
+        assert (one.failure.attempts, found.fatal is one.failure) == (calls, one.failure.fatal)
+    assert len(model.calls) == calls
+    assert seconds <= most_s
+
+
+def test_the_final_error_keeps_its_parts(stores):
+    where = Where("f.yaml", 3)
+    error = ModelError("busy", retryable=True, where=where, evidence="503", cure="wait")
+    ((failed,),) = run(Fake(steps(error), retries=2), stores, ONE).predictions
+    assert (failed.failure.where, failed.failure.evidence, failed.failure.cure) == (where, "503", "wait")
+
+
+def test_one_call_too_many_is_no_failure_while_others_are_answered(stores):
+    """The endpoint refuses one question twenty times, but answers the others: it is a matter of patience."""
+    refused = itertools.count()
+
+    async def answer(model, key):
+        await asyncio.sleep(0.4)
+        if key == "model/a/0" and next(refused) < 20:
+            raise TOO_MANY
+        return key
+
+    found, _ = run_at_once(Fake(answer, retries=2, concurrency=2), stores, questions("a", *range(200)))
+    assert (None in texts(found), next(refused)) == (False, 21)
+
+
+@given(failures=st.integers(1, 5000))
+def test_waits_double_up_to_half_a_minute_and_half_of_each_is_jitter(failures):
+    longest = min(30.0, 0.5 * 2.0 ** min(failures - 1, 30))
+    assert longest / 2 <= wait_s(failures, None) <= longest
+
+
+@given(failures=st.integers(1, 100), retry_after_s=st.floats(-10, 1e6))
+def test_an_endpoint_is_heeded(failures, retry_after_s):
+    assert max(0.0, retry_after_s) <= wait_s(failures, retry_after_s) <= max(0.0, retry_after_s) + 0.5
+
+
+def test_each_attempt_counts_as_a_request(stores):
+    begun = []
+
+    async def answer(model, key):
+        begun.append(asyncio.get_running_loop().time() - 1000.0)
+        return await steps(DOWN, DOWN, YES)(model, key)
+
+    run_at_once(Fake(answer, retries=5, requests_per_minute=30), stores, ONE)
+    assert begun == pytest.approx([0, 2, 4])
+
+
+# --- a model that answers nothing ------------------------------------------------------------------------------
+
+REJECTED = ModelError("unsupported parameter", kind="refused")
+BROKEN = ModelError("500 Internal Server Error", retryable=True)
+LOADING = ModelError("503 Service Unavailable", retryable=True, kind="busy", retry_after_s=20.0)
+
+fails, loads, rejected, hangs = (steps(one) for one in (BROKEN, LOADING, REJECTED, for_ever))
+
+
+async def works(model, key):
+    await asyncio.sleep(0.1)
+    return key
+
+
+HUNDREDS = questions(*range(300))
+
+ENDED = [  # how all calls fail, how many at once and their retries: after how many calls and seconds, at most
+    *((fails, *row) for row in ((16, 5, 126, 16), (8, 5, 78, 16), (4, 5, 54, 32), (1, 5, 30, 80))),
+    *((fails, 1, retries, 5 * (1 + retries), 20) for retries in (1, 0)),
+    *((rejected, 1, retries, 5, 1) for retries in (5, 0)),
+    *((hangs, n, 5, 2 * n, 122) for n in (16, 8, 5)),  # each is asked once more
+    *((hangs, n, 5, calls, 10_000) for n, calls in ((4, 8), (2, 4), (1, 8))),
+    (loads, 8, 5, 48, 125),  # the waits that it asked for
+]
+KINDS = {fails: "other", rejected: "refused", hangs: "timeout", loads: "busy"}
+
+
+@pytest.mark.parametrize(("failing", "concurrency", "retries", "most_calls", "most_s"), ENDED)
+def test_a_model_that_answers_nothing_is_given_up(stores, failing, concurrency, retries, most_calls, most_s):
+    model = Fake(failing, concurrency=concurrency, retries=retries)
+    found, seconds = run_at_once(model, stores, HUNDREDS)
+    assert (found.fatal.fatal, found.fatal.kind, set(texts(found))) == (True, KINDS[failing], {None})
+    assert seconds <= most_s
+    assert len(model.calls) <= most_calls
+    if failing in (fails, loads) and retries == 5:
+        assert seconds > 7  # a slow start is waited for
+    else:
+        assert len(model.calls) == most_calls
+
+
+@pytest.mark.parametrize(("error", "up_after_s"), [(LOADING, 90), (BROKEN, 6)])
+def test_a_slow_start_is_waited_for(stores, error, up_after_s):
+    async def answer(model, key):
+        if asyncio.get_running_loop().time() < 1000 + up_after_s:
+            raise error
+        return await works(model, key)
+
+    found, _ = run_at_once(Fake(answer, concurrency=8, retries=5), stores, HUNDREDS)
+    assert (found.fatal, None in texts(found)) == (None, False)
+
+
+@pytest.mark.parametrize("failing", [fails, hangs, rejected])
+def test_after_one_answer_no_failure_ends_the_run(stores, failing):
+    async def answer(model, key):
+        return await (works if key == "model/0/0" else failing)(model, key)
+
+    found, _ = run_at_once(Fake(answer, concurrency=1, retries=5), stores, questions(*range(40)))
+    assert (found.fatal, texts(found).count(None)) == (None, 39)
+
+
+def test_a_single_question_that_fails_first_does_not_end_the_run(stores):
+    async def answer(model, key):
+        return await (fails if key == "model/0/0" else works)(model, key)
+
+    found, _ = run_at_once(Fake(answer, concurrency=1, retries=5), stores, HUNDREDS)
+    assert (found.fatal, texts(found).count(None)) == (None, 1)
+
+
+@pytest.mark.parametrize(
+    ("failing", "stored", "ended"),
+    [(fails, 290, False), (hangs, 290, False), (fails, 40, True), (hangs, 40, True), (rejected, 40, False)],
+)
+def test_a_few_questions_that_fail_again_do_not_end_the_run_but_an_outage_does(stores, failing, stored, ended):
+    run(Fake(), stores, replace(HUNDREDS, examples=HUNDREDS.examples[:stored]))
+    found, _ = run_at_once(Fake(failing, concurrency=8, retries=5), stores, HUNDREDS)
+    assert (found.fatal is not None, texts(found).count(None)) == (ended, 300 - stored)
+
+
+@pytest.mark.parametrize(("fifth", "given_up"), [(hangs, True), (steps(ModelError("no idea")), False), (works, False)])
+def test_a_function_that_hangs_call_after_call_is_given_up(stores, fifth, given_up):
+    async def answer(model, key):
+        return await (hangs if len(model.calls) % 5 else fifth)(model, key)
+
+    model = Fake(answer, concurrency=1, abandons=True)
+    found, _ = run_at_once(model, stores, questions(*range(20)))
+    assert (len(model.calls), found.fatal is not None) == ((5, True) if given_up else (20, False))
+    assert texts(found).count(None) == (16 if fifth is works else 20)
+    assert all("60 s" in error for error in errors(found)[:4])
+    if given_up:
+        assert errors(found)[4:] == [str(found.fatal)] * 16
+        assert "4 calls" in found.fatal.what
+
+
+# --- time ------------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def clock(monkeypatch):
+    """One second passes between any two looks."""
+    ticks = itertools.count()
+    monkeypatch.setattr("pytest_ftgate.clock.perf_counter", lambda: float(next(ticks)))
+    return lambda: float(next(ticks))
+
+
+def test_only_the_attempt_that_succeeded_is_timed_and_a_model_that_knows_better_is_believed(stores, clock):
+    async def slow():
+        clock()
+        return YES
+
+    ((found,),) = run(Fake(steps(DOWN, DOWN, slow), retries=2), stores, ONE).predictions
+    assert (found.completion, found.latency_s) == (YES, 2.0)
+    told = Completion("yes", latency_s=0.125)
+    ((found, *_),) = run(Fake(steps(told), name="other"), stores, THREE).predictions
+    assert found.latency_s == 0.125
+
+
+def test_the_shares_add_up_to_the_time_in_which_a_call_was_under_way():
+    now = [0.0]
+    busy = BusyTime(lambda: now[0])
+    found = []
+    for at_s, does in ((0, busy.begin), (0, busy.begin), (3, busy.end), (4, busy.end), (100, busy.begin)):
+        now[0] = at_s
+        found.append(does(1) if does == busy.end else does())
+    now[0] = 102
+    found.append(busy.end(0))  # failed: its two seconds were spent all the same
+    now[0] = 200
+    busy.begin()
+    now[0] = 201
+    assert [*found, busy.end(2)] == [None, None, 3, 1, None, None, 1.5]
