@@ -99,8 +99,8 @@ def test_a_smaller_model_is_priced_before_it_is_trained(priced: Project) -> None
     assert {key: found[key] for key in expected} == pytest.approx(expected, rel=1e-4)
     assert (statuses(gate)["economics"], gate["verdict"]) == ("pass", "pass")
     sentence = (
-        "At 200,000 calls per month a candidate at candidate_price, with the baseline's tokens, saves $408 per month "
-        "and pays for itself after 155 days (1,017,554 calls). Above $0.6461 per 1,000 calls (1.8 times "
+        "At 200,000 calls per month a candidate at candidate_price saves $408 per month and pays "
+        "for itself after 155 days (1,017,554 calls). Above $0.6461 per 1,000 calls (1.8 times "
         "candidate_price) it does not within 180 days."
     )
     assert found["sentence"] == sentence
@@ -118,14 +118,3 @@ def test_gpu_hours_are_an_amount_and_an_unknown_price_is_no_saving(priced: Proje
     gate = judged(priced, candidate_price=SEED["candidate_price"], max_break_even_days=30)
     assert (gate["verdict"], gate["economics"]["monthly_saving_usd"]) == ("error", None)
     mentions(check(gate, "economics"), "base.jsonl", "usage")
-
-
-# --- what is unknown -----------------------------------------------------------------------------------------
-
-
-def test_data_preparation_that_nobody_declared_is_said_to_be_left_out(priced: Project) -> None:
-    gate = judged(priced, data_cost_usd=..., max_break_even_days=8)
-    assert statuses(gate)["economics"] == "warning"
-    mentions(check(gate, "economics"), "pays for itself", "data_cost_usd")
-    assert any("data preparation not declared" in line for line in gate["economics"]["costs"])
-    assert statuses(judged(priced, max_break_even_days=30))["economics"] == "pass"
