@@ -12,16 +12,14 @@ from typing import get_args
 from pytest_ftgate.checks.context import Context
 from pytest_ftgate.config import ModelSpec
 from pytest_ftgate.data import DataSet, expected_text
-from pytest_ftgate.result import Action, Advice, Check, Confusion, Diagnosis, GateResult
-from pytest_ftgate.runs.mistakes import NO_LABEL, OF_FORM, RIGHT
+from pytest_ftgate.result import Action, Advice, Check, Diagnosis, GateResult
+from pytest_ftgate.runs.mistakes import OF_FORM, RIGHT
 from pytest_ftgate.statistics.evidence import Comparison, reaches
 from pytest_ftgate.text import is_share, plural, printable, show_amount, show_difference, show_percent
 
-_CONFUSED_LEAST = 3
 _BROKEN_LEAST, _BROKEN_SHARE = 5, 0.5
 _BOTH_WRONG_LEAST, _BOTH_WRONG_SHARE = 10, 0.8
 _THIN_LABEL, _THIN_LABEL_MISTAKES = 10, 3
-_MOST_TRAINING = 2000
 _UNUSABLE_LEAST, _UNUSABLE_SHARE = 5, 0.5
 _KIND_LEAST, _KIND_SHARE = 3, 0.1
 
@@ -87,10 +85,8 @@ def loss_advice(gate: Context, comparison: Comparison, otherwise: str) -> str | 
     case = _case(gate, lost=True)
     if any(check.kind == "form" or check.status == "fail" for check in case.unmeasured):
         return None
-    share, confidence = gate.share, gate.config.confidence
-    decided = [*_first(case, stop=False), *_stop(comparison, confidence, share=share)]
-    thin = [f"{one.fact}. {one.text}" for one in _thin_labels(case)] if case.taught else []
-    return next((text for text in (*(one.text for one in decided), *thin)), otherwise)
+    decided = (*_first(case, stop=False), *_stop(comparison, gate.config.confidence, share=gate.share))
+    return next((one.text for one in decided), otherwise)
 
 
 def most_to_try(result: GateResult) -> list[Advice]:
@@ -129,9 +125,7 @@ def _first(case: _Case, *, stop: bool = True) -> Iterator[Advice]:
         yield from _stop(case.result, case.result.confidence or 0, share=share) if stop else ()
     elif case.lost and not case.unmeasured:
         counts = case.found.candidate or {}
-        # A base model that refuses is not changed by another prompt of the candidate.
-        kinds = [kind for kind in _CURES if kind != "refusal" or not _many(case.found.baseline, kind)]
-        best = max(kinds, key=lambda kind: _of_kind(counts, kind))
+        best = max(_CURES, key=lambda kind: _of_kind(counts, kind))
         yield from [_cure(best, "candidate", counts, case)] if _of_kind(counts, best) else []
 
 
@@ -152,51 +146,17 @@ def _of_checks(case: _Case) -> Iterator[Advice]:
 
 def _of_training(case: _Case) -> Iterator[Advice]:
     """Yield the advice that follows from all answers of a candidate that show what training taught."""
-    result, found = case.result, case.found
-    worst, share = _learned_pair(found), is_share(result.metric_range)
-    if worst is not None:
-        expected, answered = _name(worst.expected), _name(worst.answered)
-        text = f"Check whether the training rows of {expected} and {answered} are labelled consistently."
-        fact = f"the candidate answers {answered} instead of {expected} {plural(worst.candidate, 'time')}, "
-        yield Advice("fix_data", text, f"{fact}the baseline {plural(worst.baseline, 'time')}")
+    result, both = case.result, case.found.wrong_in_both or 0
     broken, fixed = result.losses or 0, result.wins or 0
     if broken >= _BROKEN_LEAST and broken >= _BROKEN_SHARE * fixed:  # it was taught something wrong, too
         text = "Compare the broken examples with similar training rows: some of those rows teach the wrong answer."
         yield Advice("fix_data", text, f"the candidate fixes {plural(fixed, 'example')} and breaks {broken:,}")
-    usable, gain, margin = result.training.usable or 0, result.gain or 0.0, result.margin
-    if margin is None:
-        return
-    may_reach = result.upper_bound is None or result.upper_bound >= margin
-    if 0 < margin / 2 <= gain < margin and 0 < usable < _MOST_TRAINING and may_reach:
-        gained = f"gained {show_difference(gain, share=share)} of the margin of {show_amount(margin, share=share)}"
-        fact = f"{plural(usable, 'usable training example')} {gained}"
-        yield Advice("add_examples", "More training examples may help.", fact)
-    both = found.wrong_in_both or 0
     often = both >= _BOTH_WRONG_LEAST and both >= _BOTH_WRONG_SHARE * (both + broken)
+    missed = result.margin is not None and not reaches(result.gain or 0.0, result.margin)
     # A baseline whose answers are mostly unusable has not shown that prompting does not help.
-    if often and not reaches(gain, margin) and not _mostly_unusable(found.baseline):
-        of = f"all {both:,}" if not broken else f"{both:,} of {both + broken:,}"
-        fact = f"the baseline is wrong, too, on {of} examples that the candidate gets wrong"
+    if often and missed and not _mostly_unusable(case.found.baseline):
+        fact = f"the baseline is wrong, too, on {both:,} of {both + broken:,} examples that the candidate gets wrong"
         yield Advice("another_model", "Try a more capable base model, first without training.", fact)
-
-
-def _learned_pair(diagnosis: Diagnosis) -> Confusion | None:
-    """Return the two labels that the candidate confuses most beyond the baseline; None where training is not to blame.
-
-    Training is not to blame for answers that are no label, nor where the expected label is right as often as before.
-    """
-    lost = {one.label: one.baseline - (one.candidate or 0) for one in diagnosis.labels}
-    grown = {
-        pair: min(pair.candidate - pair.baseline, lost.get(pair.expected, 0))
-        for pair in diagnosis.confusions
-        if pair.answered != NO_LABEL
-    }
-    worst = max(grown, key=lambda pair: grown[pair], default=None)
-    return None if worst is None or grown[worst] < _CONFUSED_LEAST else worst
-
-
-def _name(label: str) -> str:
-    return repr(printable(label, 40))
 
 
 def _thin_labels(case: _Case) -> Iterator[Advice]:
@@ -207,27 +167,21 @@ def _thin_labels(case: _Case) -> Iterator[Advice]:
         count, right = rows[score.label], score.answers if score.candidate is None else score.candidate
         mistakes = score.answers - right
         if count < _THIN_LABEL < usual and mistakes >= _THIN_LABEL_MISTAKES and mistakes > score.answers / 2:
-            text = f"Write {plural(usual - count, 'more training example')} of {_name(score.label)}."
-            fact = f"{_name(score.label)} has {plural(count, 'training example')}, the median label {usual:,}, "
+            name = repr(printable(score.label, 40))
+            text = f"Write {plural(usual - count, 'more training example')} of {name}."
+            fact = f"{name} has {plural(count, 'training example')}, the median label {usual:,}, "
             yield Advice("add_examples", text, f"{fact}and the candidate gets {right} of {score.answers} right")
 
 
 def _stop(compared: Comparison, confidence: float, *, share: bool) -> Iterator[Advice]:
     """Advise to stop where the real gain is surely below the margin, or the drop surely beyond its limit."""
-    target, lower, upper = compared.required, compared.lower_bound, compared.upper_bound
-    if target is None or upper is None or upper >= target:
-        return
-    asked = show_amount(abs(target), share=share)
-    bound = f"{show_percent(confidence)} upper bound of the gain ({show_difference(upper, share=share)})"
-    if target < 0:
-        text = "Keep the baseline: the candidate is worse by more than the gate allows."
-        yield Advice("stop", text, f"{bound} is below the limit of -{asked}")
-        return
-    text = f"Drop this fine-tune, and keep the baseline: even the {bound} is below the margin."
-    if lower is not None and lower > 0:
-        better = f"This fine-tune is better (lower bound {show_difference(lower, share=share)}), but cannot be expected"
-        text = f"{better} to reach the margin of {asked}: keep the baseline, or train a different one."
-    yield Advice("stop", text, f"{bound} is below the margin of {asked}")
+    target, upper = compared.required, compared.upper_bound
+    if target is not None and upper is not None and upper < target:
+        bound = f"{show_percent(confidence)} upper bound of the gain ({show_difference(upper, share=share)})"
+        asked = "the margin of " if target >= 0 else "the limit of -"
+        asked += show_amount(abs(target), share=share)
+        text = f"Keep the baseline, or train a different candidate: even the {bound} is not enough."
+        yield Advice("stop", text, f"{bound} is below {asked}")
 
 
 # --- answers that do not show what a model knows: of the wrong form, cut off, refused, or missing -----------------
@@ -258,7 +212,7 @@ _CURES: Mapping[str, tuple[Action, str, str]] = {
 """The advice on each kind of answer: what to do, and what such answers are."""
 
 _OF_BASELINE = {
-    "form": "Tell the baseline in its prompt how to answer, and to answer nothing else: name the labels, or the format",
+    "form": "Tell the baseline in its prompt how to answer: name the labels, or the format, and allow nothing else.",
     "refusal": "Tell the baseline in its prompt what the task is for, and what to answer in doubtful cases.",
 }
 """What to do about a baseline, which was not trained."""
@@ -286,15 +240,9 @@ def _many(counts: Counts, kind: str) -> bool:
 
 
 def _of_kinds(case: _Case) -> Iterator[Advice]:
-    """Yield the advice on all kinds of answers of which there are many; nothing ends refusals of the base model."""
-    before, after = case.found.baseline, case.found.candidate or {}
-    for role, counts in (("baseline", before), ("candidate", after)):
-        for kind in _CURES:
-            if _many(counts, kind) and not (kind == "refusal" and _many(before, kind) and _many(after, kind)):
-                yield _cure(kind, role, counts, case)
-    if _many(before, "refusal") and _many(after, "refusal"):
-        fact = f"the baseline refuses {plural(before['refusal'], 'answer')}, the candidate {after['refusal']:,}"
-        yield Advice("another_model", "Try another base model: training did not end the refusals.", fact)
+    """Yield the advice on all kinds of answers of which there are many."""
+    for role, counts in (("baseline", case.found.baseline), ("candidate", case.found.candidate or {})):
+        yield from (_cure(kind, role, counts, case) for kind in _CURES if _many(counts, kind))
 
 
 def _cure(kind: str, role: str, counts: Counts, case: _Case) -> Advice:
@@ -304,14 +252,7 @@ def _cure(kind: str, role: str, counts: Counts, case: _Case) -> Advice:
         action, text = "measure_again", _WITHOUT_PROMPT
     elif of_baseline:
         text = _OF_BASELINE[kind]
-        if kind == "form":
-            text += "." if has_format(case.models.get(role)) else "; or constrain it with response_format."
     if kind == "form" and 2 * counts.get("unknown_label", 0) >= _of_kind(counts, kind):
         what = "are no expected label"
     fact = f"{_of_kind(counts, kind):,} of {plural(sum(counts.values()), 'answer')} of the {role} {what}"
     return Advice(action, text.format(role=role), fact)
-
-
-def has_format(model: ModelSpec | None) -> bool:
-    """Return whether a model's answers are constrained already."""
-    return model is not None and "response_format" in (model.options.get("params") or {})

@@ -193,7 +193,8 @@ def _costs(gate: Context, spec: EconomicsKeys) -> tuple[Costs, Unknown]:
     known = [spec.calls_per_month, call_usd(baseline), per_call, training]
     numbers = [nan if one is None else one for one in known]
     numbers += [one or 0.0 for one in (spec.data_cost_usd, spec.hosting_usd_per_month, spec.retrains_per_year)]
-    costs = Costs(*numbers, *(_evaluation_usd(gate, spec.iterations, per_call), spec.iterations))
+    numbers += [_evaluation_usd(gate, spec.iterations, per_call), spec.iterations]
+    costs = Costs(*numbers)
     return costs, together(*_not_written(spec), unknown_cost(gate.best, baseline), of_candidate)
 
 

@@ -4,7 +4,6 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from math import ceil, inf, log
 
-from pytest_ftgate.checks.advice import has_format
 from pytest_ftgate.checks.answers import answers_of
 from pytest_ftgate.checks.context import Context
 from pytest_ftgate.models.price import UNPRICED, price_of
@@ -77,7 +76,7 @@ def _check(gate: Context, name: str, model: ModelResult) -> Check:
     asked += [f"limit {most}"] if most is not None else []
     status: Status = "error"
     advice: str | None
-    advice, action = _what_to_do(name, constrained=has_format(gate.config.candidate))
+    advice, action = _what_to_do(name)
     shown, why = "unknown", ""
     if value is None:
         unknown = model.latency_unknown if name in LATENCIES else model.cost_unknown if name == "cost_usd" else None
@@ -94,15 +93,14 @@ def _check(gate: Context, name: str, model: ModelResult) -> Check:
     return Check(f"thresholds.{name}", status, message, value, required, source, advice, action, limits.threshold)
 
 
-def _what_to_do(name: str, *, constrained: bool) -> tuple[str, Action]:
+def _what_to_do(name: str) -> tuple[str, Action]:
     """Return the advice for a threshold that is missed."""
     if name == "error_rate":
         return "Find out why the candidate's endpoint fails, then run again.", "measure_again"
     if name in RUN_METRICS:
         return "Use a smaller model, or shorten what it reads and writes.", "cut_costs"
     if name == "format":
-        constrain = "" if constrained else ", or constrain the answers with response_format"
-        return f"Train on rows whose outputs follow every rule{constrain}.", "better_prompt"
+        return "Train on rows whose outputs follow every rule, or constrain the answers.", "better_prompt"
     look = "Look at the examples that the candidate still gets wrong, and add or correct similar training rows."
     return look, "fix_data"
 

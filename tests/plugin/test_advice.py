@@ -77,19 +77,3 @@ def test_where_an_average_over_labels_is_not_sure_the_rarest_labels_are_named(pr
     answers(project, "ft.jsonl", right)
     gate = ends(project.judge(metric="f1_macro", checks={"weak_baseline": "warn"}), "inconclusive")
     mentions(check(gate, "evidence"), "'refund' (1)", "'invoice' (2)")
-
-
-def test_the_confusion_that_advice_rests_on_is_shown(project: Project) -> None:
-    labels = ("a", "b", "c", "d", "e")
-    project.test_set(N, expected=lambda i: labels[i % 5])
-
-    def usual(i: int) -> str:
-        return {"a": "b", "b": "c", "c": "d"}.get(labels[i % 5], labels[i % 5])
-
-    answers(project, "base.jsonl", usual)
-    answers(project, "ft.jsonl", lambda i: "e" if labels[i % 5] == "d" and i < 30 else usual(i))
-    gate = ends(project.judge(checks={"weak_baseline": "warn"}), "fail")
-    fact = next(one["fact"] for one in gate["advice"] if one["action"] == "fix_data")
-    assert all(part in fact for part in ("'e'", "'d'", "6", "0"))
-    told = [line.split() for line in block(gate, verbose=True)]
-    assert ["d", "e", "0", "6", "+6"] in told

@@ -149,7 +149,7 @@ def test_a_margin_is_held_against_the_range(project: Project) -> None:
     [
         (range(10), range(10, 20), False, ["No gain was seen", "95 % upper bound"]),
         (range(10), range(1, 10), False, ["too small", "still possible"]),
-        ((), range(20), True, ["Drop this fine-tune"]),
+        ((), range(20), True, ["Keep the baseline"]),
     ],
 )
 def test_a_fine_tune_is_only_dropped_where_the_margin_is_out_of_reach(

@@ -451,4 +451,4 @@ def test_answers_that_fit_other_rows_are_said_so(
     assert "rompt the" not in advice
     if part is not None:
         mentions(found, part, "is right on", "by id" if "row" in part or "order" in part else "names")
-        assert "Drop this fine-tune" not in str(gate["checks"]) + advice
+        assert "train a different candidate" not in str(gate["checks"]) + advice

@@ -12,8 +12,7 @@ from gate_context import context
 
 from pytest_ftgate.checks.advice import advise, loss_advice, most_to_try
 from pytest_ftgate.checks.alternatives import check_knowledge
-from pytest_ftgate.checks.goal import NOT_SERVED
-from pytest_ftgate.result import Advice, Check, Confusion, Diagnosis, GateResult, LabelScore, Threshold, TrainingResult
+from pytest_ftgate.result import Advice, Check, Diagnosis, GateResult, LabelScore, Threshold, TrainingResult
 from pytest_ftgate.statistics.evidence import Comparison
 
 MARGIN = Check("margin", "fail", "gain too small")
@@ -59,11 +58,6 @@ def wrong(**kinds: int) -> dict[str, int]:
     return {"right": 40, **kinds}
 
 
-def pair(baseline: int, candidate: int, *, lost: int = 5, answered: str = "b") -> dict[str, Any]:
-    labels = (LabelScore("a", 20, 15, 15 - lost), LabelScore("b", 20, 15, 15))
-    return {"confusions": (Confusion("a", answered, baseline, candidate), Confusion("c", "d", 9, 9)), "labels": labels}
-
-
 def scored(right: int, answers: int) -> dict[str, Any]:
     usual = [LabelScore(name, 20, 15, 15) for name in ("b", "c")]
     return {"labels": (LabelScore("a", answers, 0, right), *usual)}
@@ -72,10 +66,6 @@ def scored(right: int, answers: int) -> dict[str, Any]:
 USUAL = {"b": 50, "c": 60}
 HELD = Check("evidence", "inconclusive", "not sure enough")
 CONFLICTS = Check("conflicts", "warning", "3 of 300", action="fix_data")
-GOAL = {
-    name: Check("goal", "fail", name, name, advice=f"instead of {name}", action=NOT_SERVED[name][2])
-    for name in NOT_SERVED
-}
 
 
 def saw(name: str, status: Any, *numbers: float, **more: Any) -> Any:
@@ -97,10 +87,6 @@ def hardly(right: int, answers: int, **labels: int) -> Any:
     return facts(diagnosis=scored(right, answers), labels={**USUAL, **labels})
 
 
-def usable(count: int, gain: float, upper_bound: float = 0.2) -> Any:
-    return facts(gain=gain, training={"usable": count}, upper_bound=upper_bound)
-
-
 def dropped(upper_bound: float) -> Any:
     return facts(failed=(DROP,), margin=None, max_drop=0.03, upper_bound=upper_bound)
 
@@ -115,23 +101,15 @@ def bound(name: str, action: str = "cut_costs") -> Any:
 
 FORM = {"wrong_format": 3, "unknown_label": 2}
 ASKED = {"action": "better_prompt"}
-GOALS = {"knowledge": "retrieval", "reasoning": "another_model", "new_modality": "another_model"}
-GOALS |= {"one_off": "stop", "safety": "stop"}
 SPEAKS: dict[str, tuple[str, Any, Any]] = {  # the action, a gate of which it is said, and a near miss
     "a failed check": ("fix_data", saw("leaked", "fail", action="fix_data"), saw("leaked", "pass", action="fix_data")),
     "a warning": ("better_prompt", saw("baseline_prompt", "warning", **ASKED), saw("baseline_prompt", "warning")),
-    "learned confusion": ("fix_data", told(**pair(2, 5)), told(**pair(3, 5))),
-    "a label that was lost to another": ("fix_data", told(**pair(0, 9, lost=3)), told(**pair(0, 9, lost=2))),
-    "a label that is one": ("fix_data", told(**pair(0, 9)), told(**pair(0, 9, answered="(no known label)"))),
     "a bound on the answers": ("fix_data", bound("f1_macro", "fix_data"), bound("latency_p50_s")),
     "broken examples": ("fix_data", told(fixed=10, broken=5), told(fixed=11, broken=5)),
     "a few broken examples": ("fix_data", told(fixed=1, broken=5), told(fixed=1, broken=4)),
     "a label hardly seen": ("add_examples", hardly(2, 6, a=9), hardly(2, 6, a=10)),
     "a label hardly seen and mostly wrong": ("add_examples", hardly(2, 6), hardly(3, 6)),
     "a label that is rare in the test set": ("add_examples", hardly(0, 3), hardly(0, 2)),
-    "half of the margin that may be reached": ("add_examples", usable(1999, 0.025, 0.05), usable(1999, 0.025, 0.049)),
-    "half of the margin": ("add_examples", usable(1999, 0.025), usable(1999, 0.0249)),
-    "a training set that can grow": ("add_examples", usable(200, 0.04), usable(2000, 0.04)),
     "form of the baseline": (
         "better_prompt",
         told(baseline=wrong(**FORM, wrong_label=5)),
@@ -145,10 +123,9 @@ SPEAKS: dict[str, tuple[str, Any, Any]] = {  # the action, a gate of which it is
     "refusals of the candidate": (
         "better_prompt",
         refusing("candidate", wrong_label=20),
-        refusing("candidate", "baseline", wrong_label=20),
+        told(candidate=wrong(refusal=2)),
     ),
     "refusals of the baseline": ("better_prompt", refusing("baseline"), told(baseline=wrong(refusal=2))),
-    "refusals of both": ("another_model", refusing("baseline", "candidate"), refusing("candidate")),
     **{
         f"{kind} of the {model}": (action, told(**{model: few}), told(**{model: {**few, "right": few["right"] + 1}}))
         for kind, model, action in (
@@ -164,10 +141,6 @@ SPEAKS: dict[str, tuple[str, Any, Any]] = {  # the action, a gate of which it is
         told(baseline={"right": 3, "cut_off": 3}),
         told(baseline={"right": 3, "cut_off": 2}),
     ),
-    **{
-        f"{goal} as a goal": (action, facts(GOAL[goal]), facts(replace(GOAL[goal], status="pass")))
-        for goal, action in GOALS.items()
-    },
     "wrong in both": ("another_model", told(wrong_in_both=16, broken=4), told(wrong_in_both=15, broken=4)),
     "often wrong in both": ("another_model", told(wrong_in_both=10), told(wrong_in_both=9)),
     "surely below the margin": ("stop", facts(upper_bound=0.049), facts(upper_bound=0.05)),
@@ -206,17 +179,9 @@ def test_a_green_gate_and_one_that_could_not_be_judged_get_none() -> None:
         assert advise(judged) == ()  # type: ignore[arg-type]
 
 
-@pytest.mark.parametrize(
-    ("name", "parts"),
-    [
-        ("a label hardly seen and mostly wrong", ["50", "'a'"]),
-        ("half of the margin", []),
-        ("a training set that can grow", []),
-    ],
-)
-def test_numbers_of_examples(name: str, parts: list[str]) -> None:
-    (text,) = [one.text for one in advise(SPEAKS[name][1]) if one.action == "add_examples"]
-    assert re.findall(r"\d+|'\w+'", text) == parts
+def test_the_number_of_examples_of_a_label() -> None:
+    (text,) = [one.text for one in advise(SPEAKS["a label hardly seen and mostly wrong"][1])]
+    assert re.findall(r"\d+|'\w+'", text) == ["50", "'a'"]
 
 
 def test_the_order_is_that_of_the_actions() -> None:
@@ -246,8 +211,8 @@ def test_the_advice_of_a_check_is_not_repeated() -> None:
 
 # --- what the answers tell, and what the gate failed for -----------------------------------------------------
 
-LOST_MUCH = {**pair(0, 9), "broken": 20, "wrong_in_both": 90, "fixed": 2}
-"""A candidate that lost labels and broke examples, surely below the margin."""
+LOST_MUCH = {"broken": 20, "wrong_in_both": 90, "fixed": 2}
+"""A candidate that broke examples, surely below the margin."""
 
 
 BOUNDS = [("thresholds.latency_p50_s", "cut_costs"), ("thresholds.format", "better_prompt")]
@@ -302,25 +267,13 @@ def test_what_failed_decides_and_not_the_labels_beside_it(name: str, action: Any
     assert {"fix_data", "better_prompt", "stop"} <= set(actions(both))
 
 
-def test_a_candidate_that_is_surely_better_and_surely_not_good_enough_is_told_so() -> None:
-    def told(lower: float) -> Advice:
-        (advice,) = advise(facts(gain=0.236, lower_bound=lower, upper_bound=0.3, margin=0.4))
-        return advice
-
-    better = told(0.164)
-    assert re.findall(r"[\d.]+\d", better.text) == ["16.4", "40"]
-    assert re.findall(r"[\d.]+\d", better.fact) == ["95", "30.0", "40"]
-    assert (told(0.0).action, better.action) == ("stop", "stop")
-    assert told(0.0).text != better.text
-
-
 def test_a_baseline_that_misses_the_form_has_not_shown_what_the_model_cannot_do() -> None:
     wrong_label = {"right": 20, "wrong_label": 20}
     both = {"wrong_in_both": 20, "candidate": wrong_label}
     assert actions(advise(facts(diagnosis={**both, "baseline": {"right": 20, "wrong_format": 20}}))) == [
         "better_prompt"
     ]
-    for broken, counts in ((0, ["20"]), (4, ["20", "24"])):
+    for broken, counts in ((0, ["20", "20"]), (4, ["20", "24"])):
         (advice,) = advise(facts(diagnosis={**both, "baseline": wrong_label, "broken": broken}))
         assert re.findall(r"\d+", advice.fact) == counts
 
@@ -345,8 +298,3 @@ def test_a_gain_that_is_knowledge_is_said_of_green_gates_too(fixed: int, recalle
     object.__setattr__(gate, "comparisons", {"baseline": SimpleNamespace(wins=fixed)})
     found = check_knowledge(gate)
     assert [(check.name, check.status) for check in found] == [("knowledge", "warning")] * said
-
-
-def test_where_both_models_refuse_the_base_model_is_what_refuses() -> None:
-    both = {"baseline": wrong(refusal=30), "candidate": wrong(refusal=30)}
-    assert actions(advise(facts(diagnosis=both, upper_bound=0.0))) == ["another_model"]
