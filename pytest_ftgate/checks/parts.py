@@ -199,12 +199,10 @@ def _guard(
     spec = config.guards[name]
     test = load(spec.test_set, f"guard {name}, {spec.sources['test_set'].at}")
     check_test_set(test)
-    labels, known, blank = distinct_outputs(test), distinct_outputs(training), test.without_output()
+    labels, known = distinct_outputs(test), distinct_outputs(training)
     try:
-        metric = build(spec.metric, labels=labels, known=known, blank=blank, examples=test.examples)
+        metric = build(spec.metric, labels=labels, known=known, examples=test.examples)
         refuse_judged(metric, "the metric of a guard", source=str(spec.sources["metric"]))
-        if metric.label_set is not None:
-            metric.label_set.check(metric.name, test.expected, test.where)
         check_possible(metric, "max_drop", spec.max_drop, spec.sources["max_drop"])
     except ConfigError as error:
         raise ConfigError(f"guard {printable(name, SHOWN)}: {error.what}", **error.parts()) from error

@@ -123,10 +123,6 @@ class DataSet:
         line = self.where(index).line
         return f"item {index + 1}" if line is None else f"line {line}"
 
-    def without_output(self) -> list[Where]:
-        """Return the places of the examples whose expected output is blank."""
-        return [self.where(row) for row, one in enumerate(self.examples) if not expected_text(one.expected).strip()]
-
 
 def item_place(origin: str, number: int) -> Where:
     """Return the place of an iterable's item, counted from 1: ``fixture ftgate_test_set, item 7``."""

@@ -18,23 +18,16 @@ from pytest_ftgate.metrics.labels import READING_OPTIONS, distinct_outputs
 def build_metrics(config: GateKeys, test: DataSet, training: DataSet | None, hook: Any | None) -> dict[str, Metric]:
     """Return the metrics of ``metric`` and ``thresholds``, and accuracy where answers are labels."""
     labels, known = distinct_outputs(test), distinct_outputs(*([training] if training else []))
-    blank = test.without_output()
     custom = custom_metrics(hook)
 
     def build(spec: MetricSpec) -> Metric:
         others = RUN_METRICS if spec.name in config.thresholds else ()
-        return build_metric(
-            spec, labels=labels, custom=custom, known=known, others=others, blank=blank, examples=test.examples
-        )
+        return build_metric(spec, labels=labels, custom=custom, known=known, others=others, examples=test.examples)
 
     metrics = {name: build(spec) for name, spec in _by_name(_asked(config)).items()}
     if metrics[config.decided_by.name].uses_labels and "accuracy" not in metrics:
         options = {key: value for key, value in config.decided_by.options.items() if key in READING_OPTIONS}
         metrics["accuracy"] = build(MetricSpec("accuracy", options, config.decided_by.source))
-    expected = [example.expected for example in test.examples]
-    for name, metric in metrics.items():
-        if metric.label_set is not None:
-            metric.label_set.check(name, expected, test.where)
     return metrics
 
 

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any
 
 from pytest_ftgate.config import MetricSpec
 from pytest_ftgate.data import Example
-from pytest_ftgate.errors import Where
 from pytest_ftgate.metrics.custom import CustomMetric, metric
 from pytest_ftgate.metrics.custom import build as build_custom
 from pytest_ftgate.metrics.options import Options, did_you_mean
@@ -61,16 +60,15 @@ def build_metric(
     custom: Mapping[str, Any],
     known: Sequence[str] = (),
     others: Collection[str] = (),
-    blank: Sequence[Where] = (),
     examples: Sequence[Example] = (),
 ) -> Metric:
     """Build a gate's metric, ready to score answers on its test set, or raise :class:`ConfigError`.
 
     ``labels`` are the distinct expected outputs as texts; averages over labels run over all of them for every model.
-    ``known``, ``blank`` and ``examples`` are those of :class:`Options`, ``custom`` the metrics of hooks by name, and
+    ``known`` and ``examples`` are those of :class:`Options`, ``custom`` the metrics of hooks by name, and
     ``others`` further valid names, for suggestions.
     """
-    options, name = Options(spec, tuple(labels), tuple(known), tuple(blank), examples), spec.name
+    options, name = Options(spec, tuple(labels), tuple(known), examples), spec.name
     function = spec.options.get("function")
     own, family = callable(function) or name in custom, _family(name)
     if own and family is not None:

@@ -12,7 +12,7 @@ from typing import Any, TypeAlias
 from pytest_ftgate.data.lines import read_text
 from pytest_ftgate.data.strict_json import parse_json
 from pytest_ftgate.errors import ConfigError, DataError, shown_path
-from pytest_ftgate.metrics.json_values import JsonRules, shown_place
+from pytest_ftgate.metrics.json_values import shown_place
 from pytest_ftgate.metrics.options import Options, needed, within_limit
 from pytest_ftgate.metrics.protocol import Answers, Breakdown, Metric, Scored, by_example
 from pytest_ftgate.text import printable, shortened
@@ -116,7 +116,6 @@ def build(options: Options) -> Format:
 
 _KEY = "json_schema"
 _ERRORS_LOOKED_AT = 20
-_AS_WRITTEN = JsonRules()
 _REFERENCES = ("$ref", "$dynamicRef", "$recursiveRef")
 
 
@@ -189,8 +188,10 @@ def _from_file(options: Options, path: Path) -> Any:
 def _validator(options: Options, schema: dict[str, Any], place: str) -> Any:
     from jsonschema import Draft3Validator, Draft202012Validator
     from jsonschema.exceptions import SchemaError
-    from jsonschema.validators import extend, validator_for
+    from jsonschema.validators import validator_for
     from jsonschema_specifications import REGISTRY
+    from referencing import Resource
+    from referencing.jsonschema import DRAFT202012
 
     dialect = schema.get("$schema")
     known = Draft202012Validator if dialect is None else None
@@ -201,7 +202,7 @@ def _validator(options: Options, schema: dict[str, Any], place: str) -> Any:
         raise _error(options, what, "Use https://json-schema.org/draft/2020-12/schema.")
     try:
         known.check_schema(schema)
-        resource = _resource(schema)
+        resource = Resource.from_contents(schema, default_specification=DRAFT202012)
         resolver = REGISTRY.with_resource("", resource).crawl().resolver_with_root(resource)
         outside = next(_dangling(resource, resolver, set()), None)
     except SchemaError as error:
@@ -213,20 +214,13 @@ def _validator(options: Options, schema: dict[str, Any], place: str) -> Any:
         evidence = "Schemas are not fetched from the network or other files."
         what = f"{place} refers to {outside!r}, which is not in the schema"
         raise _error(options, what, "Put the referenced schema under $defs.", evidence)
-    checked = extend(known, {"uniqueItems": _unique_items})
-    return checked(schema, registry=REGISTRY, format_checker=known.FORMAT_CHECKER)
-
-
-def _resource(schema: Any) -> Any:
-    from referencing import Resource
-    from referencing.jsonschema import DRAFT202012
-
-    return Resource.from_contents(schema, default_specification=DRAFT202012)
+    return known(schema, registry=REGISTRY, format_checker=known.FORMAT_CHECKER)
 
 
 def _dangling(resource: Any, resolver: Any, seen: set[int]) -> Iterator[str]:
     """Yield the unresolved references of a schema, its subschemas, and the schemas it refers to."""
     from referencing.exceptions import Unresolvable
+    from referencing.jsonschema import DRAFT202012
 
     if id(resource.contents) in seen or not isinstance(resource.contents, Mapping):
         return
@@ -238,21 +232,6 @@ def _dangling(resource: Any, resolver: Any, seen: set[int]) -> Iterator[str]:
             except Unresolvable:
                 yield reference
                 continue
-            yield from _dangling(_resource(found.contents), found.resolver, seen)
+            yield from _dangling(resource.from_contents(found.contents, DRAFT202012), found.resolver, seen)
     for part in resource.subresources():
         yield from _dangling(part, resolver.in_subresource(part), seen)
-
-
-def _unique_items(validator: Any, unique: Any, instance: Any, schema: Any) -> Iterator[Any]:  # noqa: ARG001
-    """Check uniqueItems in linear time; jsonschema takes quadratic time for lists of objects."""
-    from jsonschema.exceptions import ValidationError
-
-    if not unique or not validator.is_type(instance, "array"):
-        return
-    seen = set()
-    for item in instance:
-        key = _AS_WRITTEN.key(item)
-        if key in seen:
-            yield ValidationError("contains an item twice")
-            return
-        seen.add(key)

@@ -101,23 +101,19 @@ def build(options: Options) -> Metric:
     name = options.metric
     if name not in ONE_LABEL:
         return _several(options)
-    options.allow(*READING_OPTIONS, "labels", *(["pos_label"] if name in _BINARY else []))
+    more = ("labels",) if name in _AVERAGED else ("pos_label",) if name in _BINARY else ()
+    options.allow(*READING_OPTIONS, *more)
     read = label_set(options)
-    over = selected_codes(options, read)
-    if name not in _AVERAGED and len(over) < len(read.texts):
-        cure = f"List all labels of the test set ({listed(read.texts)}), or remove the option."
-        what = f"{name} is not an average over labels, so labels must contain all of them"
-        raise options.error(what, key="labels", cure=cure)
     if name == "accuracy":
         return Accuracy(read)
     if len(read.texts) > MOST_LABELS:
         what = f"{name} supports up to {MOST_LABELS:,} labels, and the test set has {len(read.texts):,}"
         raise options.error(what, cure="Use accuracy or exact_match.")
     low = -1.0 if name in _CHANCE_CORRECTED else 0.0
-    return LabelMetric(read, name, _statistic(options, read, over), low)
+    return LabelMetric(read, name, _statistic(options, read), low)
 
 
-def _statistic(options: Options, labels: LabelSet, over: Sequence[int]) -> Callable[[Floats], Floats]:
+def _statistic(options: Options, labels: LabelSet) -> Callable[[Floats], Floats]:
     name = options.metric
     if name == "balanced_accuracy":
         return balanced_accuracy
@@ -129,7 +125,7 @@ def _statistic(options: Options, labels: LabelSet, over: Sequence[int]) -> Calla
     score, _, average = name.partition("_")
     if not average:
         return partial(averaged, of=score, average="macro", over=[positive_code(options, labels)])
-    return partial(averaged, of=score, average=average, over=list(over))
+    return partial(averaged, of=score, average=average, over=selected_codes(options, labels))
 
 
 # --- tallies ----------------------------------------------------------------------------------------------------------
@@ -138,9 +134,6 @@ def _statistic(options: Options, labels: LabelSet, over: Sequence[int]) -> Calla
 # returns ``(m,)`` values. The rows are, for each label, how often it is a right answer, expected, and answered; the
 # last column is for answers that are no label of the test set. A ratio with denominator 0 is 0, as with scikit-learn's
 # ``zero_division=0``.
-
-_ROUNDING = 1e-12  # relative; the smallest nonzero denominator is 2 / n of its scale
-
 
 # Each score is right / (share * expected + (1 - share) * answered).
 _SHARE_OF_EXPECTED = {"f1": 0.5, "precision": 0.0, "recall": 1.0}
@@ -175,8 +168,8 @@ def matthews_corrcoef(tallies: Floats) -> Floats:
     Source: J. Gorodkin, Computational Biology and Chemistry 28 (2004) 367-374.
     """
     right, gold, answered, n = _margins(tallies)
-    spread_gold = _no_noise(n**2 - (gold**2).sum(axis=1), n**2)
-    spread_answered = _no_noise(n**2 - (answered**2).sum(axis=1), n**2)
+    spread_gold = n**2 - (gold**2).sum(axis=1)
+    spread_answered = n**2 - (answered**2).sum(axis=1)
     return _ratio(n * right - (gold * answered).sum(axis=1), np.sqrt(spread_gold * spread_answered))
 
 
@@ -187,7 +180,7 @@ def cohen_kappa(tallies: Floats) -> Floats:
     """
     right, gold, answered, n = _margins(tallies)
     by_chance = (gold * answered).sum(axis=1)
-    room = _no_noise(n**2 - by_chance, n**2)
+    room = n**2 - by_chance
     return np.where(room > 0, _ratio(n * right - by_chance, room), np.nan)
 
 
@@ -200,11 +193,6 @@ def _ratio(numerator: Any, denominator: Any) -> Floats:
     quotient: Floats = np.zeros(np.shape(numerator))
     np.divide(numerator, denominator, out=quotient, where=denominator > 0)
     return quotient
-
-
-def _no_noise(difference: Floats, scale: Floats) -> Floats:
-    """Return a difference of sums of weights, with rounding errors set to 0."""
-    return np.where(difference > _ROUNDING * scale, difference, 0.0)
 
 
 # --- several labels for one example -----------------------------------------------------------------------------------

@@ -32,7 +32,6 @@ class CustomMetric:
         name: the metric's name; in the hook's mapping, the key is the name.
         score: called with the expected output (text or a JSON value) and the unchanged answer; returns a number.
         low, high: the range of the number. A missing answer gets the worst end.
-        description: a sentence for reports.
         right_wrong: the number is either 1 (right) or 0 (wrong).
         whole_example: ``score`` is called with the whole :class:`~pytest_ftgate.Example` in place of its expected
             output, which the test set need not have.
@@ -45,7 +44,6 @@ class CustomMetric:
     low: float
     high: float
     greater_is_better: bool
-    description: str = ""
     right_wrong: bool = False
     whole_example: bool = False
 
@@ -100,8 +98,7 @@ def metric(
 
     def declare(function: ScoreExample) -> CustomMetric:
         called = name if name is not None else str(getattr(function, "__name__", type(function).__name__))
-        description = (inspect.getdoc(function) or "").partition("\n")[0]
-        return CustomMetric(called, function, low, high, greater_is_better, description, right_wrong, whole_example)
+        return CustomMetric(called, function, low, high, greater_is_better, right_wrong, whole_example)
 
     return declare
 
@@ -157,11 +154,7 @@ class ExampleMetric(Metric):
 
 def build(options: Options, declared: Any) -> ExampleMetric:
     """Build the custom metric of a hook or a marker."""
-    for key in options.spec.options:
-        if key != "function":
-            raise options.error(
-                f"{options.metric} has no option {key!r}", key=key, cure="Custom metrics have no options."
-            )
+    options.allow("function")
     if not isinstance(declared, CustomMetric):
         what = "does not declare its range and direction" if callable(declared) else f"is {kind_of(declared)}"
         raise options.error(f"the metric {options.metric} {what}", cure=_DECLARE)

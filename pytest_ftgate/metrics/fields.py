@@ -152,7 +152,7 @@ def build(options: Options) -> FieldMetric:
         twice = next((name for place, name in enumerate(declared) if name in declared[:place]), None)
         if twice is not None:
             raise options.error(f"fields contains {twice!r} twice", key="fields", cure="List each field once.")
-    average = options.choice("average", AVERAGES) or AVERAGES[0]
+    average = options.choice("average", AVERAGES)
     kind: Kind = "graded" if average == "samples" else "set"
     return FieldMetric(average, rules, tuple(known) if declared is None else declared, declared is not None, kind)
 

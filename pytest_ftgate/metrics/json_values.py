@@ -77,24 +77,11 @@ class JsonRules:
     def count_matches(self, expected: list[Any], answered: list[Any], name: str) -> int:
         """Return how many elements of two lists can be matched in pairs of equal elements.
 
-        With a tolerance, numbers are matched in order of size, which finds the most pairs. Objects and lists that
-        contain numbers are matched with an identical one, else with the first that is equal within the tolerance.
+        The tolerance does not count for lists so long that there are more than a million pairs.
         """
-        near = 0
-        if allowed := self.allowed(name):
-            numbers, others = (sorted(filter(_is_finite, one)) for one in (expected, answered))
-            near = _near_pairs(numbers, others, allowed)
-            expected, answered = ([one for one in values if not _is_finite(one)] for values in (expected, answered))
-        found = self.identical(expected, answered, name)
-        count, used = near + len(found), set(found.values())
-        if self.tolerance:
-            rest = [value for place, value in enumerate(answered) if place not in used][:_MOST_PAIRED]
-            for value in [value for place, value in enumerate(expected) if place not in found][:_MOST_PAIRED]:
-                like = next((place for place, other in enumerate(rest) if self.same(value, other, name)), None)
-                if like is not None:
-                    del rest[like]
-                    count += 1
-        return count
+        if not self.tolerance or len(expected) * len(answered) > _MOST_PAIRED**2:
+            return len(self.identical(expected, answered, name))
+        return most_pairs([[self.same(one, other, name) for other in answered] for one in expected])
 
     def identical(self, expected: Sequence[Any], answered: Sequence[Any], name: str) -> dict[int, int]:
         """Return the place of an answered element for each expected one that has an equal one without a tolerance."""
@@ -151,17 +138,14 @@ def _within(a: float, b: float, allowed: float) -> bool:
     return abs(Fraction(repr(a)) - Fraction(repr(b))) <= Fraction(repr(allowed))
 
 
-def _near_pairs(expected: list[Any], answered: list[Any], allowed: float) -> int:
-    """Return the maximum number of pairs within a tolerance, for two sorted lists of numbers."""
-    found = i = j = 0
-    while i < len(expected) and j < len(answered):
-        if expected[i] == answered[j] or _within(expected[i], answered[j], allowed):
-            found, i, j = found + 1, i + 1, j + 1
-        elif expected[i] < answered[j]:
-            i += 1
-        else:
-            j += 1
-    return found
+def most_pairs(same: Sequence[Sequence[bool]]) -> int:
+    """Return the most pairs of a row and a column, each in one pair at most, of which ``same`` is true."""
+    if not any(map(any, same)):
+        return 0
+    from scipy.sparse import csr_array
+    from scipy.sparse.csgraph import maximum_bipartite_matching
+
+    return int((maximum_bipartite_matching(csr_array(same)) >= 0).sum())
 
 
 # --- differences -----------------------------------------------------------------------------------------------------
@@ -368,7 +352,7 @@ def read_rules(options: Options, names: frozenset[str], lists: Sequence[Lists] =
 
     ``names`` are all fields in the test set and the objects that contain them; the first of ``lists`` is the default.
     """
-    chosen: Any = options.choice("lists", lists) or lists[0]
+    chosen: Any = options.choice("lists", lists)
     steps, further = _by_field(options, "normalize", (), names), ", or a mapping of fields to them"
     texts = {name: options.steps(one, STEPS, further) for name, one in steps.items() if one != ()}
     tolerance = _by_field(options, "tolerance", {}, names)

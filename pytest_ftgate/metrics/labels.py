@@ -2,7 +2,7 @@
 
 import re
 import unicodedata
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cache, cached_property
 from itertools import islice
@@ -12,12 +12,11 @@ import numpy as np
 
 from pytest_ftgate.data import DataSet, expected_text
 from pytest_ftgate.data.strict_json import json_within, parse_json
-from pytest_ftgate.errors import ConfigError, MetricError, Where
+from pytest_ftgate.errors import ConfigError, MetricError
 from pytest_ftgate.metrics.options import AS_WRITTEN, OF_LABELS, Normalization, Options, did_you_mean, within_limit
 from pytest_ftgate.statistics.arrays import Codes
 from pytest_ftgate.text import kind_of, listed
 
-_ROWS_NAMED = 5
 READING_OPTIONS = ("normalize", "pattern", "json_field")
 """The options that define how a label is read from an answer."""
 
@@ -139,19 +138,8 @@ class LabelSet:
         code = self.codes.get(self.reading.label(answer) or "")
         return None if code is None else self.texts[code]
 
-    def check(self, metric: str, expected: Sequence[Any], place: Callable[[int], Where] | None = None) -> None:
-        """Refuse expected outputs that are objects or lists, which cannot be labels, unless one is read from them."""
-        for index, value in enumerate(expected if self.inside is None else ()):
-            if isinstance(value, dict | list):
-                raise ConfigError(
-                    f"{metric} compares labels, but the expected output is {kind_of(value)}",
-                    where=Where(key=f"test_set[{index}]") if place is None else place(index),
-                    cure="Use exact_match, which compares JSON values, or json_field, which reads a label in each.",
-                )
-
     def gold(self, metric: str, expected: Sequence[Any]) -> Codes:
         """Return the code of each expected label, shape ``(examples,)``."""
-        self.check(metric, expected)
         code = cache(lambda text: self.codes.get(self.reading.clean(self.label_of(text)), -1))
         gold = np.fromiter((code(expected_text(value)) for value in expected), np.int64, len(expected))
         if gold.min() < 0:
@@ -317,6 +305,13 @@ def label_set(options: Options) -> LabelSet:
     reading = replace(read_part(options), normalization=options.normalization(OF_LABELS))
     refuse_blank(options)
     made = LabelSet(reading, (), (), _inside(options, reading))
+    for example in options.examples if made.inside is None else ():
+        if isinstance(example.expected, dict | list):
+            raise ConfigError(
+                f"{options.metric} compares labels, but the expected output is {kind_of(example.expected)}",
+                where=example.place,
+                cure="Use exact_match, which compares JSON values, or json_field, which reads a label in each.",
+            )
     texts, known = (tuple(dict.fromkeys(map(made.label_of, one))) for one in (options.expected, options.known))
     made = replace(made, texts=texts, known=known)
     if "normalize" not in options.spec.options:
@@ -356,14 +351,11 @@ def _inside(options: Options, reading: Reading) -> Reading | None:
 def refuse_blank(options: Options) -> None:
     """Refuse an empty expected output, because an empty answer counts as wrong."""
     if any(not text.strip() for text in options.expected):
+        blank = (example.place for example in options.examples if not expected_text(example.expected).strip())
         what = f"{options.metric} cannot score a blank expected output, because an empty answer counts as wrong"
-        error = options.error(what, cure="Use an explicit label such as `none`.")
-        if not options.blank:
-            raise error
-        more = ", ".join(map(str, options.blank[1:_ROWS_NAMED]))
-        rest = len(options.blank) - _ROWS_NAMED
-        evidence = f"also blank: {more}{f' and {rest:,} more' if rest > 0 else ''}" if more else None
-        raise ConfigError(what, where=options.blank[0], evidence=evidence, cure=error.cure)
+        raise ConfigError(
+            what, where=next(blank, None) or options.spec.source.where(), cure="Use an explicit label such as `none`."
+        )
 
 
 def selected_codes(options: Options, labels: LabelSet) -> tuple[int, ...]:

@@ -13,7 +13,7 @@ from typing import Any, TypeVar
 
 from pytest_ftgate.config import MetricSpec
 from pytest_ftgate.data import Example, expected_text
-from pytest_ftgate.errors import ConfigError, MetricError, Where, combined
+from pytest_ftgate.errors import ConfigError, MetricError, combined
 from pytest_ftgate.text import kind_of, listed, nearest, printable
 
 # --- normalization of texts before they are compared -----------------------------------------------------------------
@@ -29,12 +29,9 @@ def _is_edge(character: str) -> bool:
 
 
 def _punctuation(text: str) -> str:
-    start, end = 0, len(text)
-    while start < end and _is_edge(text[start]):
-        start += 1
-    while end > start and _is_edge(text[end - 1]):
-        end -= 1
-    return text[start:end] or text
+    start = next((i for i, character in enumerate(text) if not _is_edge(character)), None)
+    end = next((i for i in range(len(text), 0, -1) if not _is_edge(text[i - 1])), None)
+    return text[start:end]
 
 
 _STEPS: Mapping[str, Callable[[str], str]] = {
@@ -73,28 +70,28 @@ OF_LABELS = FULL.steps - {"unicode"}
 """The steps of metrics of labels where the gate names none."""
 
 
-_OF_OTHER_METRICS = ("normalize", "pattern", "json_field", "labels", "pos_label")  # such a name is no slip
-
-
 def did_you_mean(word: str, names: Collection[str]) -> str:
     """Return the cure for an unknown name: the nearest valid name, or all valid names."""
+    return suggested(word, names, f"Valid names: {listed(names, at_most=40)}.")
+
+
+def suggested(word: str, names: Collection[str], otherwise: str) -> str:
+    """Return the question whether the nearest valid name is meant; where none is near, ``otherwise``."""
     near = nearest(word, names)
-    return f"Did you mean {near!r}?" if near is not None else f"Valid names: {listed(names, at_most=40)}."
+    return otherwise if near is None else f"Did you mean {near!r}?"
 
 
 @dataclass(frozen=True)
 class Options:
     """One metric's written options; every method that reads one raises :class:`ConfigError` with place and key.
 
-    ``expected`` are the distinct expected outputs of the test set as texts, ``blank`` the places of blank ones;
-    ``known`` are the labels of the training set: wrong as an answer, but not counted as unknown. ``examples`` are those
-    of the test set, for custom metrics of whole examples.
+    ``expected`` are the distinct expected outputs of the test set as texts; ``known`` are the labels of the training
+    set: wrong as an answer, but not counted as unknown. ``examples`` are those of the test set.
     """
 
     spec: MetricSpec
     expected: tuple[str, ...] = ()
     known: tuple[str, ...] = ()
-    blank: tuple[Where, ...] = ()
     examples: Sequence[Example] = ()
 
     @property
@@ -106,14 +103,10 @@ class Options:
 
     def allow(self, *keys: str) -> None:
         """Raise one error for all options that the metric does not have."""
-        unknown = [self._unknown(key, keys) for key in self.spec.options if key not in keys]
+        unknown = [key for key in self.spec.options if key not in keys]
         if unknown:
-            raise combined(unknown)
-
-    def _unknown(self, key: str, keys: Collection[str]) -> ConfigError:
-        near = None if key in _OF_OTHER_METRICS else nearest(key, keys)
-        cure = f"Did you mean {near!r}?" if near is not None else f"Its options are: {listed(keys)}."
-        return self.error(f"{self.metric} has no option {key!r}", key=key, cure=cure)
+            what, cure = f"{self.metric} has no option", f"Its options are: {listed(keys)}."
+            raise combined([self.error(f"{what} {key!r}", key=key, cure=suggested(key, keys, cure)) for key in unknown])
 
     def normalization(self, otherwise: Collection[str] = ()) -> Normalization:
         """Return the steps of ``normalize``; where it is absent, those of ``otherwise``."""
@@ -150,74 +143,69 @@ class Options:
 
     def label(self, key: str) -> str | None:
         """Return one label as text, as it is in the data: ``1`` is "1", ``true`` is "true"."""
-        return self._label(key, self.spec.options[key]) if key in self.spec.options else None
+        value = self.read(key, lambda value: isinstance(value, str | int | float), "a label")
+        return None if value is None else expected_text(value)
 
     def labels(self, key: str, of: str = "labels") -> tuple[str, ...] | None:
-        value = self._read(key, lambda value: isinstance(value, list | tuple) and value, f"a list of {of}")
-        return None if value is None else tuple(self._label(key, part) for part in value)
+        value = self.read(key, lambda value: isinstance(value, list | tuple) and value, f"a list of {of}")
+        for part in value or ():
+            if not isinstance(part, str | int | float):
+                raise self.wrong_type(key, part, "a label")
+        return None if value is None else tuple(map(expected_text, value))
 
     def flag(self, key: str) -> bool:
-        return bool(self._read(key, lambda value: isinstance(value, bool), "true or false"))
+        return bool(self.read(key, lambda value: isinstance(value, bool), "true or false"))
 
-    def _read(self, key: str, fits: Callable[[Any], Any], wanted: str) -> Any:
-        """Return an option's value, which must fit; None if it is absent. ``wanted`` describes it in messages."""
-        value = self.spec.options.get(key)
-        if key in self.spec.options and not fits(value):
+    def read(self, key: str, fits: Callable[[Any], Any], wanted: str, default: Any = None) -> Any:
+        """Return an option's value, which must fit, and is ``wanted`` in messages; ``default`` if it is absent."""
+        if key not in self.spec.options:
+            return default
+        value = self.spec.options[key]
+        if not fits(value):
             raise self.wrong_type(key, value, wanted)
         return value
 
     def text(self, key: str) -> str | None:
-        found: str | None = self._read(key, lambda value: isinstance(value, str) and value, "text")
+        found: str | None = self.read(key, lambda value: isinstance(value, str) and value, "text")
         return found
 
-    def choice(self, key: str, known: Collection[str]) -> str | None:
-        """Return an option that must be one of the known names."""
-        value: str | None = self._read(key, lambda value: isinstance(value, str), f"one of {', '.join(known)}")
-        if value is not None and value not in known:
+    def choice(self, key: str, known: Sequence[str]) -> str:
+        """Return an option that must be one of the known names, of which the first is the default."""
+        value: str = self.read(key, lambda value: isinstance(value, str), f"one of {', '.join(known)}", known[0])
+        if value not in known:
             raise self.error(f"unknown value {value!r} of {key}", key=key, cure=did_you_mean(value, known))
         return value
 
     def number(self, key: str, default: float = math.nan) -> float:
         """Return a finite number; ``default`` if the option is absent."""
-        value = self.spec.options.get(key, default)
-        if isinstance(value, bool) or not isinstance(value, int | float):
-            raise self.wrong_type(key, value, "a number")
-        if key in self.spec.options and not math.isfinite(value):
-            raise self.error(f"{key} is {value}", key=key, cure="Write a finite number.")
-        return value
+        found: float = self.read(key, lambda value: is_number(value) and math.isfinite(value), "a number", default)
+        return found
 
     def count(self, key: str) -> int | None:
-        """Return a whole number above 0."""
-        value = self.spec.options.get(key)
-        number = isinstance(value, int | float) and not isinstance(value, bool)
-        if key in self.spec.options and not (number and isinstance(value, int) and value > 0):
-            found = f"{value}" if number else kind_of(value)
-            raise self.error(f"{key} is {found}", key=key, cure="Write a whole number above 0.")
-        return value
-
-    def _label(self, key: str, value: Any) -> str:
-        if not isinstance(value, str | int | float):
-            raise self.wrong_type(key, value, "a label")
-        return expected_text(value)
+        found: int | None = self.read(
+            key, lambda value: is_number(value) and isinstance(value, int) and value > 0, "a whole number above 0"
+        )
+        return found
 
     def wrong_type(self, key: str, value: Any, wanted: str) -> ConfigError:
-        found = "empty" if value in ("", [], ()) else kind_of(value)
+        found = "empty" if value in ("", [], ()) else f"{value}" if is_number(value) else kind_of(value)
         return self.error(f"{key} is {found}", key=key, cure=f"Write {wanted}.")
+
+
+def is_number(value: Any) -> bool:
+    """Return whether a value is an integer or a float, and not true or false."""
+    return isinstance(value, int | float) and not isinstance(value, bool)
 
 
 def needed(options: Options, module: str, *, extra: str, key: str | None = None) -> Any:
     """Return a module of an optional library that a metric, or its option ``key``, needs; ``extra`` installs it."""
-    library = module.partition(".")[0]
     try:
-        import_module(library)
         return import_module(module)
     except ImportError as error:
-        missing = isinstance(error, ModuleNotFoundError) and error.name == library
-        what = f"{key or f'the metric {options.metric}'} needs {library}, which "
-        what += "is not installed" if missing else "cannot be imported"
-        evidence = None if missing else f"{type(error).__name__}: {error}"
+        library = module.partition(".")[0]
+        what = f"{key or f'the metric {options.metric}'} needs {library}, which is not installed"
         cure = f'pip install "pytest-ftgate[{extra}]"'
-        raise options.error(what, key=key, evidence=evidence, cure=cure) from error
+        raise options.error(what, key=key, evidence=str(error), cure=cure) from error
 
 
 # --- a time limit for matching one answer: a pattern can backtrack for years, and a CI job must not hang -------------

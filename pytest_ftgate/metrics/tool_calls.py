@@ -15,7 +15,7 @@ from typing import Any
 from pytest_ftgate.data.example import canonical_json
 from pytest_ftgate.data.strict_json import json_or
 from pytest_ftgate.data.tool_calls import attempts_call, calls_in, canonical_calls
-from pytest_ftgate.metrics.json_values import JsonRules, read_rules
+from pytest_ftgate.metrics.json_values import JsonRules, most_pairs, read_rules
 from pytest_ftgate.metrics.options import Options, did_you_mean
 from pytest_ftgate.metrics.protocol import Answers, Kind, Metric, Scored, by_example
 
@@ -64,7 +64,7 @@ class ToolCallMetric(Metric):
         ours, theirs = ([(call["name"], self._compared(call)) for call in calls] for calls in (wanted, made))
         same = [[one[0] == other[0] and self.rules.same(one[1], other[1]) for other in theirs] for one in ours]
         # How many expected calls can be paired with one that was made, each with one at most.
-        pairs = _in_order(same) if self.order else _in_any_order(same)
+        pairs = _in_order(same) if self.order else most_pairs(same)
         surplus = 0 if self.extra == "ignore" else len(made) - pairs
         if self.name != "tool_call_f1":
             return float(pairs == len(wanted) and not surplus)
@@ -83,16 +83,6 @@ def _in_order(same: Sequence[Sequence[bool]]) -> int:
         for j, match in enumerate(row):
             best[j + 1] = above[j] + 1 if match else max(above[j + 1], best[j])
     return best[-1]
-
-
-def _in_any_order(same: Sequence[Sequence[bool]]) -> int:
-    """Return the size of a maximum matching."""
-    if not any(map(any, same)):
-        return 0
-    from scipy.sparse import csr_array
-    from scipy.sparse.csgraph import maximum_bipartite_matching
-
-    return int((maximum_bipartite_matching(csr_array(same)) >= 0).sum())
 
 
 def _calls_made(answer: str) -> list[dict[str, Any]]:
@@ -128,7 +118,7 @@ def build(options: Options) -> ToolCallMetric:
             cure=did_you_mean(unknown[0], sorted(names)),
         )
     kind: Kind = "graded" if options.metric == "tool_call_f1" else "right_wrong"
-    order, extra = options.flag("order"), options.choice("extra", EXTRA) or "wrong"
+    order, extra = options.flag("order"), options.choice("extra", EXTRA)
     return ToolCallMetric(options.metric, kind, order, extra, ignored, _rules(options, names))
 
 

@@ -105,7 +105,7 @@ def _chance_of_at_most(most: int, parts: Codes) -> float:
     frequency = np.arange(1, n // 2 + 1)
 
     def angle(times: int) -> Floats:
-        angles: Floats = np.pi / n * (times * frequency % (2 * n))
+        angles: Floats = (times * frequency % (2 * n)).astype(np.float64) * (math.pi / n)
         return angles
 
     wave: Floats = np.cos(angle(whole - first - most)) * np.sin(angle(counted)) / np.sin(angle(1))

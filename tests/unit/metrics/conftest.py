@@ -13,8 +13,9 @@ SOURCE = Source("file", "ftgate.yaml:14", Path())
 
 @pytest.fixture(scope="session")
 def build():
-    def build(name, expected=("a", "b", "c"), /, *, known=(), custom=None, **options):
-        return build_metric(MetricSpec(name, options, SOURCE), labels=expected, custom=custom or {}, known=known)
+    def build(name, expected=("a", "b", "c"), /, *, known=(), custom=None, examples=(), **options):
+        spec = MetricSpec(name, options, SOURCE)
+        return build_metric(spec, labels=expected, custom=custom or {}, known=known, examples=examples)
 
     return build
 

@@ -13,10 +13,6 @@ HERE = shown_path(__file__)
 
 @metric(low=0, high=10, greater_is_better=False)
 def distance(expected, answer):
-    """How far the answer's length is off.
-
-    More text.
-    """
     return abs(len(expected) - len(answer))
 
 
@@ -28,7 +24,6 @@ def returning(value, **declared):
 
 def test_the_decorator_declares_a_metric_that_can_still_be_called():
     assert (distance.name, distance.low, distance.high, distance.greater_is_better) == ("distance", 0, 10, False)
-    assert distance.description == "How far the answer's length is off."
     assert distance("abc", "a") == 2
     assert metric(low=0, high=1, greater_is_better=True, name="short")(len).name == "short"
 

@@ -4,8 +4,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pytest_ftgate.data import expected_text
-from pytest_ftgate.errors import ConfigError
+from pytest_ftgate.data import Example, expected_text
+from pytest_ftgate.errors import Where
 from pytest_ftgate.metrics.options import AS_WRITTEN, FULL, Normalization
 from pytest_ftgate.metrics.reading import read_leniently
 
@@ -113,10 +113,10 @@ def test_answers_that_are_no_known_label_are_counted_over_all_repeats(build):
 
 @pytest.mark.parametrize("value", [{"a": 1}, ["a"]])
 @pytest.mark.parametrize("name", ["accuracy", "f1_macro"])
-def test_an_object_or_list_is_no_label(build, name, value):
-    build(name).label_set.check(name, ["a", 1, True])
-    with pytest.raises(ConfigError, match=r"test_set\[1\](.|\n)*exact_match"):
-        build(name).score(["a", value], [["a", "a"]])
+def test_an_object_or_list_is_no_label(refusal, name, value):
+    examples = [Example(f"t{i}", f"input {i}", one, place=Where(line=i)) for i, one in enumerate(["a", 1, value])]
+    error = refusal(name, ("a", "1"), examples=examples)
+    assert (error.where.line, "exact_match" in error.cure) == (2, True)
 
 
 def test_other_labels_than_the_metric_was_made_for_are_an_error(build, failure):
