@@ -51,6 +51,7 @@ import pytest
 OTHERS = ("asyncio", "anyio", "hypothesispytest", "rerunfailures", "randomly", "syrupy")
 ALONE = tuple(f"-pno:{name}" for name in OTHERS)
 LABELS = ("refund", "invoice", "shipping")
+NATIVE_TOML = pytest.mark.skipif(pytest.version_tuple < (9,), reason="pytest 9 reads native TOML")
 GATE = (
     "test_set: test.jsonl, training_set: train.jsonl, margin: 0.05, "
     "baseline: 'recorded:base.jsonl', candidate: 'recorded:ft.jsonl'"
@@ -356,7 +357,7 @@ def _judge(
 ) -> dict[str, Any]:
     """Return what the plugin does with a marked test, without one: layers, resolution, the use case."""
     from pytest_ftgate import hookspecs
-    from pytest_ftgate.checks.weaker.project import Compared, Past
+    from pytest_ftgate.checks.weaker import project as weaker
     from pytest_ftgate.config import load_gate_file
     from pytest_ftgate.errors import FtgateError, Where
     from pytest_ftgate.gate.data_sets import DataSets
@@ -407,17 +408,17 @@ def _judge(
             levels = [Placed(test, pytest.mark.ftgate(**keys).mark)]
             layers = Layers(levels, root, [], written, nodeid, root)
             config = layers.config
-            compared = Compared(absent=True)
+            compared = weaker.Compared(absent=True)
             ini = root / "pytest.ini" if (root / "pytest.ini").exists() else None
             ref = project.ini.get("ftgate_base_ref")
             if (root / ".git").exists():
-                compared = Past(root, list(ini_paths(root)), ini, ref).compare(path, lambda folder: path)
+                compared = weaker.compare(path, lambda folder: path, root, list(ini_paths(root)), ini, ref=ref)
             forbids = project.ini.get("ftgate_forbid_weakening", False)
             files: Any = SimpleNamespace(path=Path, forbids_weakening=forbids, required=[], base_ref=ref)
             files.compared, files.requires = lambda file: compared, lambda name, in_file: False
             reviewed = layers.reviewed(files)
             result = judge_gate(config, services, nodeid=nodeid, reviewed=reviewed).result
-            result = replace(result, loosened=tuple(map(str, layers.loosened)))
+            result = replace(result, loosened=tuple(layers.loosened.values()))
         except FtgateError as error:
             result = failed_result(result, error)
     facts: dict[str, Any] = json.loads(json.dumps(replace(result, location=place).to_dict(whole=True), allow_nan=False))

@@ -6,11 +6,11 @@ from pytest_ftgate.config.gate_keys import GateKeys
 from pytest_ftgate.config.metrics import MetricSpec
 from pytest_ftgate.config.models import ModelSpec
 from pytest_ftgate.config.requirements import EconomicsKeys, GuardKeys, HypothesisKeys, SliceKeys, ThresholdKeys
-from pytest_ftgate.config.resolve import resolve_gate
+from pytest_ftgate.config.resolve import as_written, resolve_gate
 from pytest_ftgate.config.source import Layer, Source
 
 __all__ = [
     "DataKeys", "EconomicsKeys", "GateFile", "GateKeys", "GuardKeys", "HypothesisKeys", "Layer", "MetricSpec",
-    "ModelSpec", "SliceKeys", "Source", "ThresholdKeys", "file_of", "keys_of", "load_gate_file", "places_of",
-    "render_json_schema", "resolve_gate",
+    "ModelSpec", "SliceKeys", "Source", "ThresholdKeys", "as_written", "file_of", "keys_of", "load_gate_file",
+    "places_of", "render_json_schema", "resolve_gate",
 ]  # fmt: skip

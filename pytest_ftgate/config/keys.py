@@ -200,7 +200,7 @@ FreeData = Annotated[dict[str, Any], AfterValidator(_free)]
 class Weaker:
     """How the values of a key compare, declared in its type: ``Annotated[int, Weaker("lower")]``."""
 
-    direction: Literal["lower", "higher"]
+    direction: Literal["lower", "higher", "fewer"]
     order: tuple[str, ...] = ()  # the allowed words, the weakest first; empty for numbers
     unwritten: str | None = None
     """The value shown for an unset key whose absence is strictest; None if an unset key requires nothing."""
@@ -211,6 +211,8 @@ class Weaker:
             if self.unwritten is None:
                 return before is not None and after is None
             return before is None and after is not None
+        if self.direction == "fewer":
+            return not set(before) <= set(after)
         old, new = (self.order.index(value) if self.order else value for value in (before, after))
         return bool(new < old if self.direction == "lower" else new > old)
 

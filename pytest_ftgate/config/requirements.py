@@ -94,7 +94,7 @@ class GuardKeys(Keys):
 class SliceKeys(Keys):
     """Parts of the test set, on which the candidate must not get significantly worse than the baseline."""
 
-    fields: Annotated[tuple[Text, ...], Field(min_length=1), Listed] = Field(
+    fields: Annotated[tuple[Text, ...], Field(min_length=1), Listed, Weaker("fewer")] = Field(
         description="Fields of the examples; the examples that share a value of a field form a slice."
     )
     max_drop: Annotated[Amount, Weaker("higher")] = Field(

@@ -9,7 +9,7 @@ from typing import Any
 from pytest_ftgate.config.gate_file import GateFile
 from pytest_ftgate.config.gate_keys import GateKeys
 from pytest_ftgate.config.keys import place
-from pytest_ftgate.config.models import BaselineKeys, ModelSpec, no_candidate
+from pytest_ftgate.config.models import BaselineKeys, ModelSpec, has_own_standards, no_candidate
 from pytest_ftgate.config.problems import Reading, read_keys
 from pytest_ftgate.config.source import BUILT_IN, Layer, Source
 from pytest_ftgate.errors import ConfigError, FtgateError, Where, combined, shown_path
@@ -20,6 +20,10 @@ _FACTORS = ("cheaper_by", "faster_by")
 _FIXTURES = ("test_set", "training_set", "baseline", "candidate")
 _BY_NAME = ("thresholds", "checks")
 """The mappings of names that are merged: each name is taken from the nearest layer that has it."""
+
+LEFT_OPEN = Source("fixture", "not in the gate file", Path())
+_STAND_INS: Mapping[str, Any] = {"test_set": (), "training_set": (), "baseline": str, "candidate": str, "margin": 0.0}
+_OTHERS = {"baseline": ("baselines",), "margin": ("max_drop",)}
 
 
 @dataclass(frozen=True)
@@ -60,6 +64,17 @@ def resolve_gate(
         for spec in (*config.baselines.values(), config.candidate, *config.judges):
             _refuse_outside(spec, root)
     return config
+
+
+def as_written(file: GateFile, gate: str) -> GateKeys:
+    """Return a gate as the file alone defines it, with stand-ins, from :data:`LEFT_OPEN`, for keys left to markers."""
+    layers = file.layers(gate)
+    given = {key for layer in layers for key in layer.values}
+    missing = {key: one for key, one in _STAND_INS.items() if given.isdisjoint({key, *_OTHERS.get(key, ())})}
+    if any(has_own_standards(layer.values.get("baselines")) for layer in layers):
+        missing.pop("margin", None)
+    stand_ins = Layer(missing, dict.fromkeys(missing, LEFT_OPEN))
+    return resolve_gate([*layers, stand_ins], file=file, gate=gate, default_name=gate)
 
 
 def _refuse_unjudged(config: GateKeys) -> None:

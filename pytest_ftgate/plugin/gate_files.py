@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Iterable, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import asdict
 from fnmatch import fnmatch
 from functools import cached_property
@@ -11,11 +12,11 @@ from typing import Any
 
 import pytest
 
-from pytest_ftgate.checks.weaker.project import Compared, Past
+from pytest_ftgate.checks.weaker.project import Compared, compare
 from pytest_ftgate.config import GateFile
-from pytest_ftgate.errors import ConfigError, Where, shown_path
+from pytest_ftgate.errors import ConfigError, HistoryError, Where, shown_path
 from pytest_ftgate.gate.state import sign_of_ci
-from pytest_ftgate.git import in_repository, tracked
+from pytest_ftgate.git import git_lines, in_repository
 from pytest_ftgate.ini_file import ini_paths
 from pytest_ftgate.plain import from_plain
 
@@ -33,7 +34,9 @@ def option_path(config: pytest.Config, text: str) -> Path:
 
 def refuse_tracked(state: Path) -> None:
     """Raise :class:`ConfigError` if git tracks the folder of stored answers: answers would arrive unseen."""
-    known = tracked(state) if in_repository(state.parent) else []
+    known: list[str] = []
+    with suppress(HistoryError):
+        known = git_lines(state.parent, "ls-files", "-z", "--", state.name) if in_repository(state.parent) else []
     if known:
         raise ConfigError(
             f"git tracks {known[0]}, in the folder of stored answers",
@@ -140,20 +143,15 @@ class GateFiles:
         missing = path.suffix and not os.path.exists(path)
         return f"found {other.name}: rename it to {path.name}" if missing and other.is_file() else None
 
-    @cached_property
-    def _past(self) -> Past:
-        from pytest_ftgate.checks.weaker.project import Past
-
-        in_ci = sign_of_ci() is not None
-        return Past(self._home, self._inis(), self._config.inipath, self.base_ref, in_ci=in_ci)
-
     def compared(self, file: Path) -> Compared:
         """Return what is weaker in a gate file than at the merge base."""
         if file not in self._compared:
-            from pytest_ftgate.checks.weaker.project import Compared
-
-            given = self._given.get(str(file))
-            self._compared[file] = from_plain(Compared, given) if given else self._past.compare(file, self.path)
+            given, places = self._given.get(str(file)), (self._home, self._inis(), self._config.inipath)
+            self._compared[file] = (
+                from_plain(Compared, given)
+                if given
+                else compare(file, self.path, *places, self.base_ref, in_ci=sign_of_ci() is not None)
+            )
         return self._compared[file]
 
     def compared_ahead(self) -> dict[str, Any]:

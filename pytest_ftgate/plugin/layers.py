@@ -12,9 +12,9 @@ from typing import Any
 import pytest
 
 from pytest_ftgate.checks.attempts import check_history
-from pytest_ftgate.checks.weaker.gates import Weakening, as_written, weakenings
+from pytest_ftgate.checks.weaker.gates import weakenings
 from pytest_ftgate.checks.weaker.project import Finding
-from pytest_ftgate.config import GateFile, GateKeys, Layer, Source, resolve_gate
+from pytest_ftgate.config import GateFile, GateKeys, Layer, Source, as_written, resolve_gate
 from pytest_ftgate.errors import ConfigError, Where, shown_path
 from pytest_ftgate.plugin.gate_files import GateFiles
 from pytest_ftgate.plugin.marks import Level, marked_levels, naming, test_id
@@ -120,20 +120,19 @@ class Layers:
         return as_written(self.file, self.gate) if self.gate is not None and self.file is not None else None
 
     @cached_property
-    def loosened(self) -> tuple[Weakening, ...]:
-        """Return where the test requires less than the gate in the file.
+    def loosened(self) -> dict[str, str]:
+        """Return where the test requires less than the gate in the file, by key.
 
         Another training set is no weaker gate, but it is not the gate of the file either.
         """
-        return () if self._in_file is None else tuple(weakenings(self._in_file, self.config, of_marker=True))
+        return {} if self._in_file is None else weakenings(self._in_file, self.config, of_marker=True)
 
     def reviewed(self, files: GateFiles) -> tuple[Check, ...]:
         """Return remarks on the layers, and whether the gate requires less than at the merge base or in the file."""
         compared = files.compared(files.path(self.folder))
         forbidden = files.forbids_weakening or compared.forbade
-        found = [*compared.of(self.gate), *self._outside(files, forbidden=forbidden)]
-        if compared.absent and not (forbidden or files.required):
-            found = [one for one in found if one.kind != "unread"]
+        told = () if compared.absent and not (forbidden or files.required) else compared.findings
+        found = [*(one for one in told if one.gate in (None, self.gate)), *self._outside(files, forbidden=forbidden)]
         checks = (one.check(forbidden=forbidden) for one in found)
         return (*self.remarks, *check_history(self.config, files.base_ref), *checks)
 
@@ -142,18 +141,18 @@ class Layers:
 
         A required gate must then stand in the gate file, where it can be compared. Its candidate may be a fixture's.
         """
-        for one in self.loosened:
-            places = (keys.place_of(one.key) for keys in (self._in_file, self.config) if keys is not None)
+        for key, text in self.loosened.items():
+            places = (keys.place_of(key) for keys in (self._in_file, self.config) if keys is not None)
             where = " -> ".join(dict.fromkeys(filter(None, places)))
-            yield Finding("weaker", f"weaker than the gate file: {one}{f' ({where})' if where else ''}")
+            yield Finding(self.gate, f"weaker than the gate file: {text}{f' ({where})' if where else ''}")
         if not forbidden or not files.requires(self.gate or self.config.name, in_file=self.gate is not None):
             return
         if self.gate is None:
-            yield Finding("weaker", f"the required gate {self.config.name} is not in the gate file", cure=_MOVE)
+            yield Finding(None, f"the required gate {self.config.name} is not in the gate file", _MOVE)
         given = {key: layer.source((key,)) for layer in (*self.fixtures, *self.marks) for key in layer.values}
         for key, source in given.items() if self.gate is not None else ():
             if key != "candidate":
-                yield Finding("weaker", f"the {source.kind} gives {key} of a required gate ({source.at})", cure=_MOVE)
+                yield Finding(None, f"the {source.kind} gives {key} of a required gate ({source.at})", _MOVE)
 
 
 # --- fixtures of the project, and parameters in their place ----------------------------------------------------

@@ -130,11 +130,10 @@ def find_owed(config: pytest.Config, files: GateFiles, results: Sequence[GateRes
         now = {name for path in paths for name in _gates_of(files, path)}
         told = bool(results or (compared[0].absent and not forbidden))
         for finding in dict.fromkeys(finding for one in compared for finding in one.findings):
-            removed = finding.gate is not None and finding.gate not in now
-            owed = any(finding.gate in one.required for one in compared)
-            if removed and forbidden and finding.gate and (owed or files.requires(finding.gate, in_file=True)):
-                unmet = [*(one for one in unmet if one.name != finding.gate), Unmet(finding.gate, finding.text)]
-            elif removed or (finding.gate is None and not told):
+            gone = finding.gate if finding.gate not in now else None
+            if gone and forbidden and (finding.owed or files.requires(gone, in_file=True)):
+                unmet = [*(one for one in unmet if one.name != gone), Unmet(gone, finding.text)]
+            elif gone or (finding.gate is None and not told):
                 weaker.append(finding.text)
     place = f" ({line_of(config.inipath, KEY)})" if config.inipath is not None else ""
     setting = f"{KEY} = {shortened(' '.join(files.required))}{place}" if files.required else f"{KEY} of the base branch"

@@ -100,7 +100,7 @@ def _judge(request: pytest.FixtureRequest, session: GateSession) -> GateResult:
             judged = judge_gate(config, services, nodeid=nodeid, reviewed=reviewed)
             if judged.result.verdict != "error":
                 services.stores.finish(judged.runs.values())
-            judged = replace(judged, result=replace(judged.result, loosened=tuple(map(str, layers.loosened))))
+            judged = replace(judged, result=replace(judged.result, loosened=tuple(layers.loosened.values())))
             session.record(filed_as(config, nodeid), judged.runs, judged.notes)
         except FtgateError as error:
             judged = Judged(failed_result(unnamed, error))

@@ -1,204 +1,114 @@
-"""Compare two versions of a gate as flat mappings of keys to effective values; stricter values are not findings.
+"""Compare the effective values of two versions of a gate, defaults included; stricter values are not findings.
 
 Keys with a direction (``Weaker``) are compared by it. All others that a verdict rests on must be the same.
 """
 
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
-from operator import ne
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, NamedTuple
+from types import NoneType
+from typing import Any
 
 from pytest_ftgate.checks.goal import not_served
-from pytest_ftgate.config import (
-    DataKeys,
-    GateFile,
-    GateKeys,
-    Layer,
-    MetricSpec,
-    ModelSpec,
-    Source,
-    file_of,
-    resolve_gate,
-)
+from pytest_ftgate.config import DataKeys, GateKeys, MetricSpec, ModelSpec
 from pytest_ftgate.config.keys import Keys, Weaker, comparable, words
 from pytest_ftgate.config.metrics import CalibrationKeys
-from pytest_ftgate.config.models import Standard, has_own_standards
-from pytest_ftgate.config.requirements import CHANGEABLE, LEVELS
+from pytest_ftgate.config.requirements import CHANGEABLE, LEVELS, TokenCost
+from pytest_ftgate.config.resolve import LEFT_OPEN
 from pytest_ftgate.errors import shown_path
 from pytest_ftgate.text import excerpt, plain_number
 
-_OPERATION = ("name", "concurrency", "timeout_s", "retries", "api_key_env", "price")
-"""Keys of a model that do not change its answers."""
-_APART = (
-    *("name", "hypothesis", "timeout_s"),  # they require nothing
-    *("metric", "goal", "checks", "baseline", "baselines", "candidate", "margin", "max_drop"),  # by their effect
-)
-_LEFT_OPEN = Source("fixture", "not in the gate file", Path())
-_STAND_INS: Mapping[str, Any] = {"test_set": (), "training_set": (), "baseline": str, "candidate": str, "margin": 0.0}
-_OTHERS = {"baseline": ("baselines",), "margin": ("max_drop",)}
-
-Key = tuple[str, ...]
+_OPERATION = {"name", "concurrency", "timeout_s", "retries", "api_key_env"}
+"""Keys of a model that do not change its answers; its price counts where the gate limits costs."""
+_COMPARED = ("test_set", "training_set", "thresholds", "guards", "slices", *comparable(GateKeys))
+_WRITTEN = (str, int, float, list, tuple, Mapping, Path, TokenCost, NoneType)
 
 
-class Fact(NamedTuple):
-    """An effective value of a gate, and whether a later one requires less; None stands for an absent key."""
+def weakenings(before: GateKeys, after: GateKeys, *, of_marker: bool = False) -> dict[str, str]:
+    """Return the keys in which ``after`` is weaker, and both values: ``{"margin": "margin: 0.1 -> 0.02"}``.
 
-    value: Any
-    is_weaker: Callable[[Any, Any], bool] = ne
-    unwritten: str | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Weakening:
-    """A key with a weaker value, or with another one that cannot be compared."""
-
-    key: str
-    before: str
-    after: str
-
-    def __str__(self) -> str:
-        return f"{self.key}: {self.before} -> {self.after}"
-
-
-def as_written(file: GateFile, gate: str) -> GateKeys:
-    """Return a gate as the file alone defines it, with stand-ins for the keys that it leaves to markers."""
-    layers = file.layers(gate)
-    given = {key for layer in layers for key in layer.values}
-    missing = {key: one for key, one in _STAND_INS.items() if given.isdisjoint({key, *_OTHERS.get(key, ())})}
-    if any(has_own_standards(layer.values.get("baselines")) for layer in layers):
-        missing.pop("margin", None)
-    stand_ins = Layer(missing, dict.fromkeys(missing, _LEFT_OPEN))
-    return resolve_gate([*layers, stand_ins], file=file, gate=gate, default_name=gate)
-
-
-def weakenings(before: GateKeys, after: GateKeys, *, of_marker: bool = False) -> Iterator[Weakening]:
-    """Yield the keys in which ``after`` is weaker; those that ``before`` leaves to markers are not compared.
-
-    Another candidate or training set is not weaker, because these are judged; ``of_marker``: the gate after is that of
-    a marker, for which another training set counts, too. Reading less of the same training set is weaker.
+    What ``before`` leaves to markers is not compared. Another candidate or training set is not weaker, because these
+    are judged; ``of_marker``: the gate after is that of a marker, for which another training set counts, too.
     """
-    priced = before.cheaper_by is not None or "cost_usd" in before.thresholds or _is_limited(before)
-    old = _flat(before, {name: name for name in before.baselines}, priced=priced)
-    new = _flat(after, _same_baselines(before, after), priced=priced)
-    judged = {("candidate",), *([] if of_marker else [("training_set",)])}
-    judged |= {("standard",)} if before.standards or after.standards else set()  # compared by baseline
-    judged |= {("evidence",)} if before.matches and not after.matches else set()  # a margin asks for more than any drop
-    absent, others, found = Fact(None), set[Key](), dict[Weakening, None]()
-    for key in dict.fromkeys((*old, *new)):
-        gone = key[0] == "standards" and ("baselines", *key[1:]) not in new
-        if gone or any(key[:end] in others for end in range(1, len(key))):
-            continue
-        one, other = old.get(key, absent), new.get(key, absent)
-        if one.value != other.value:  # what is below belongs to another metric, model or file
-            others.add(key)
-        if key not in judged and (one if key in old else other).is_weaker(one.value, other.value):
-            found[_weakening(key, one, other.value)] = None
-    yield from found
+    found: dict[str, str] = {}
+    spent, spends = (
+        one.economics if one.economics is not None and one.economics.max_break_even_days is not None else None
+        for one in (before, after)
+    )
+    priced = before.cheaper_by is not None or "cost_usd" in before.thresholds or spent is not None
+    unlike = _OPERATION if priced else {*_OPERATION, "price"}
 
+    def is_open(gate: GateKeys, key: str) -> bool:
+        return gate.sources.get(key.partition(".")[0]) == LEFT_OPEN
 
-def _same_baselines(before: GateKeys, after: GateKeys) -> dict[str, str]:
-    """Return the baselines after by the names before: a renamed one must still be beaten."""
-    found = {}
-    for name, one in before.baselines.items():
-        facts = dict(_facts((), one))
-        same = (role for role, other in after.baselines.items() if dict(_facts((), other)) == facts)
-        found[name] = max(same, key=lambda role: after.standard_of(role).gain, default=name)
+    def walk(key: str, old: Any, new: Any, direction: Weaker | None = None) -> None:
+        (one, inside), (other, within) = _parts(old, unlike), _parts(new, unlike)
+        if one == other:
+            directions = comparable(type(old)) if isinstance(old, Keys) else {}
+            for name in {**(inside or {}), **(within or {})}:
+                walk(f"{key}.{name}", (inside or {}).get(name), (within or {}).get(name), directions.get(name))
+        elif direction.asks_less(one, other) if direction else one is not None or within is None:
+            found[key] = f"{key}: {_change(one, other, direction.unwritten if direction else None)}"
+
+    for name, model in before.baselines.items():
+        like = [role for role, one in after.baselines.items() if _parts(one, unlike) == _parts(model, unlike)]
+        role = max(like, key=lambda one: after.standard_of(one).gain, default=name)
+        if not is_open(before, "baselines"):
+            later = None if is_open(after, "baselines") else after.baselines.get(role)
+            walk("baseline" if name == "baseline" else f"baselines.{name}", model, later)
+        was, now = before.standard_of(name), after.standard_of(role)
+        if not is_open(before, was.path):
+            if is_open(after, now.path):
+                found[was.path] = f"{was.path}: {plain_number(abs(was.gain))} -> removed"
+            elif now.gain < was.gain:
+                named = "{1}" if was.key == now.key else "{0} {1}"
+                texts = [named.format(one.key, plain_number(abs(one.gain))) for one in (was, now)]
+                found[now.path] = f"{now.path}: {' -> '.join(texts)}"
+    apart = {"margin", "max_drop", *([] if before.matches == after.matches else ["evidence"])}
+    for key in (one for one in _COMPARED if one not in apart and not is_open(before, one)):
+        old, new = (None if is_open(gate, key) else getattr(gate, key) for gate in (before, after))
+        walk(key, old, new, comparable(GateKeys).get(key))
+    if not of_marker:
+        found.pop("training_set", None)
+    walk("economics", spent, spends)
+    for name in CHANGEABLE:
+        walk(f"checks.{name}", before.level(name), after.level(name), words(*LEVELS))
+    if before.goal != after.goal and (after.goal == "format" or not_served(before.goal) > not_served(after.goal)):
+        found["goal"] = f"goal: {_change(before.goal, after.goal)}"
+    walk("metric", before.decided_by, after.decided_by)
+    for name in {**before.thresholds, **before.judged_metrics}:
+        if name != before.decided_by.name and name in {**after.thresholds, **after.judged_metrics}:
+            walk(name, before.metric_named(name), after.metric_named(name))
+    answers = [_parts(gate.candidate, {*_OPERATION, "price"}) for gate in (before, after)]
+    if priced and answers[0] == answers[1]:
+        walk("candidate", before.candidate, after.candidate)
     return found
 
 
-def _flat(gate: GateKeys, baselines: Mapping[str, str], *, priced: bool) -> dict[Key, Fact]:
-    """Return the effective values of a gate by key, without those that it leaves to markers.
-
-    Args:
-        baselines: the names of its baselines, by those under which they are compared.
-        priced: prices decide.
-    """
-    left_out = (*_APART, *(() if _is_limited(gate) else ("economics",)))
-    found: dict[Key, Fact] = {("standard",): Fact(gate.standard_of(""), _is_lower)}
-    found |= {key: fact for key, fact in _facts((), gate) if key and key[0] not in left_out}
-    found |= {("checks", name): Fact(gate.level(name), words(*LEVELS).asks_less) for name in CHANGEABLE}
-    found["goal",] = Fact(gate.goal, lambda old, new: not_served(old) and not not_served(new))
-    found |= _facts(("metric",), gate.decided_by)
-    for name in {*gate.thresholds, *gate.judged_metrics} - {gate.decided_by.name}:
-        found |= _facts(("metrics", name), gate.metric_named(name))
-        found["metrics", name] = Fact(name, lambda *_: False)  # one that is gone is told as a threshold
-    models = {("baselines", name): gate.baselines[role] for name, role in baselines.items() if role in gate.baselines}
-    for key, model in models.items():
-        found |= _facts(key, model)
-        found["standards", key[1]] = Fact(gate.standard_of(baselines[key[1]]), _is_lower)
-    found["candidate",] = Fact(dict(_facts((), gate.candidate)))
-    if priced:
-        spent = [*models.items(), (("candidate",), gate.candidate)]
-        found |= {(*key, "price"): Fact(model.options.get("price")) for key, model in spent}
-    return {key: fact for key, fact in found.items() if gate.sources.get(_root(key, fact)) != _LEFT_OPEN}
-
-
-def _root(key: Key, fact: Fact) -> str:
-    """Return the key of a gate that gives a value."""
-    return fact.value.path.partition(".")[0] if isinstance(fact.value, Standard) else key[0]
-
-
-def _facts(key: Key, value: Any) -> Iterator[tuple[Key, Fact]]:
-    """Yield a value, and what is within it, by key; what is not given is not yielded."""
-    identity: Any = None
-    inner, directions = dict[str, Any](), dict[str, Weaker]()
+def _parts(value: Any, unlike: set[str]) -> tuple[Any, dict[str, Any] | None]:
+    """Return what a value is, and the values within it by key; None within what has no keys, and for nothing."""
     if isinstance(value, ModelSpec):
-        identity, inner = value.spelling, {"provider": value.provider, **value.options}
-        inner = {name: one for name, one in inner.items() if name not in _OPERATION}
-    elif isinstance(value, MetricSpec):
-        identity, inner = value.name, dict(value.options)
-    elif isinstance(value, Keys):
-        directions, file = comparable(type(value)), value if isinstance(value, CalibrationKeys) else file_of(value)
-        identity = "given" if file is None else file.path
+        options = {"provider": value.provider, **value.options}
+        return value.spelling, {key: one for key, one in options.items() if key not in unlike}
+    if isinstance(value, MetricSpec):
+        return value.name, dict(value.options)
+    if isinstance(value, Keys):
         inner = {name: getattr(value, name) for name in type(value).model_fields if name != "file"}
-    elif isinstance(value, Mapping) and any(isinstance(one, Keys) for one in value.values()):
-        inner = dict(value)
-    elif value is not None and not (isinstance(value, Mapping) and not value):
-        yield key, Fact(value)
-    if identity is not None:
-        yield key, Fact(identity, _is_another)
-    for name, one in inner.items():
-        if name in directions:
-            yield (*key, name), Fact(one, directions[name].asks_less, directions[name].unwritten)
-        elif name == "fields" and isinstance(one, tuple):  # of examples
-            yield (*key, name), Fact(one, lambda old, new: not set(old) <= set(new))
-        else:
-            objects = name in ("test_set", "training_set") and not isinstance(one, DataKeys)
-            yield from _facts((*key, name), "an iterable" if objects else one)
+        return (value.path if isinstance(value, DataKeys | CalibrationKeys) else "given"), inner
+    if isinstance(value, Mapping) and all(isinstance(one, Keys) for one in value.values()):
+        return "", dict(value)
+    return (value if isinstance(value, _WRITTEN) else "a Python object"), None
 
 
-def _is_limited(gate: GateKeys) -> bool:
-    """Return whether economics decide."""
-    return gate.economics is not None and gate.economics.max_break_even_days is not None
-
-
-def _is_another(old: Any, new: Any) -> bool:
-    return old is not None and old != new
-
-
-def _is_lower(old: Standard | None, new: Standard | None) -> bool:
-    return old is not None and (new is None or new.gain < old.gain)
-
-
-def _weakening(key: Key, old: Fact, new: Any) -> Weakening:
-    """Return a finding as people read it; of long texts what is near the first difference."""
-    named_alone = key[0] == "metrics" or key[:2] == ("baselines", "baseline")
-    place = ".".join(key[1:] if named_alone else key)
-    if isinstance(old.value, Standard):
-        place = (new or old.value).path
-        named = "{0.key} {1}" if new is not None and new.key != old.value.key else "{1}"
-        texts = [named.format(one, plain_number(abs(one.gain))) for one in (old.value, new) if one is not None]
-    else:
-        texts = [_shown(one) for one in (old.value, new) if one is not None]
-    if old.value is None:
-        texts.insert(0, old.unwritten or "not given")
-    texts += ["removed"] if new is None else []
-    at = next((at for at, pair in enumerate(zip(*texts, strict=False)) if len(set(pair)) > 1), 0)
-    return Weakening(place, *(excerpt(one, at) for one in texts))
+def _change(old: Any, new: Any, unwritten: str | None = None) -> str:
+    """Return both values as people read them; of long texts what is near the first difference."""
+    texts = [_shown(old) or unwritten or "not given", _shown(new) or "removed"]
+    at = next((at for at, pair in enumerate(zip(*texts, strict=False)) if len({*pair}) > 1), 0)
+    return " -> ".join(excerpt(one, at) for one in texts)
 
 
 def _shown(value: Any) -> str:
+    if value is None:
+        return ""
     if isinstance(value, int | float) and not isinstance(value, bool):
         return plain_number(value)
     if isinstance(value, tuple):

@@ -6,12 +6,14 @@ import os
 from base64 import b64encode
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from hashlib import sha256
 from importlib.resources import files
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from pytest_ftgate.git import find_head
+from pytest_ftgate.errors import HistoryError
+from pytest_ftgate.git import git_lines
 from pytest_ftgate.reports.html.evidence import Evidence
 from pytest_ftgate.reports.html.gate import summary, view
 from pytest_ftgate.reports.html.plots import Drawn, pair_bars
@@ -73,13 +75,18 @@ def _title(counts: Mapping[Verdict, int], total: int, owed: int) -> str:
 
 
 def _revision(root: Path | None) -> str | None:
-    """Return the commit and the branch that were judged: ``commit 1a2b3c4d5e6f on main``."""
-    head = find_head(root) if root is not None else None
-    if head is None:
+    """Return the commit and the branch that were judged, if git says: ``commit 1a2b3c4d5e6f on main``."""
+    lines: list[str] = []
+    with suppress(HistoryError):
+        lines = git_lines(root, "status", "--porcelain=v2", "--branch", "--untracked-files=no") if root else []
+    facts = dict(line[2:].split(" ", 1) for line in lines if line.startswith("# "))
+    commit, branch = (facts.get(f"branch.{name}", "(") for name in ("oid", "head"))
+    if commit.startswith("("):  # initial
         return None
-    branch = head.branch or next((os.environ[name] for name in _CI_BRANCHES if os.environ.get(name)), "")
-    on = f" on {branch}" if branch else ""
-    return f"commit {head.commit[:12]}{on}{' with uncommitted changes' if head.changed else ''}"
+    if branch.startswith("("):  # detached
+        branch = next((os.environ[name] for name in _CI_BRANCHES if os.environ.get(name)), "")
+    changed = any(not line.startswith("# ") for line in lines)
+    return f"commit {commit[:12]}{f' on {branch}' if branch else ''}{' with uncommitted changes' if changed else ''}"
 
 
 def asset(name: str) -> str:

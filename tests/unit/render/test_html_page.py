@@ -7,9 +7,9 @@ from dataclasses import replace
 from hashlib import sha256
 
 import pytest
+from gate_project import git, on_a_branch
 from html_page import Page
 
-from pytest_ftgate.git import Head
 from pytest_ftgate.reports.html.evidence import Evidence, Row
 from pytest_ftgate.reports.html.gate import view
 from pytest_ftgate.reports.html.page import page
@@ -152,13 +152,15 @@ def test_the_headline_of_a_match_names_both_halves():
 
 def test_the_commit_and_the_branch_are_named(monkeypatch, tmp_path):
     monkeypatch.setenv("GITHUB_HEAD_REF", "from-ci")
-    for head, words in (
-        (Head("0123456789abcdef", "better-prompt", changed=False), "commit 0123456789ab on better-prompt."),
-        (Head("0123456789abcdef", "", changed=True), "commit 0123456789ab on from-ci with uncommitted changes."),
-    ):
-        monkeypatch.setattr("pytest_ftgate.reports.html.page.find_head", {tmp_path: head}.get)
-        assert words in written(session=Session(root=tmp_path)).text
-    assert "commit" not in written(session=Session(root=tmp_path / "elsewhere")).text
+    (tmp_path / "a.txt").write_text("x")
+    on_a_branch(tmp_path)
+    commit = git(tmp_path, "rev-parse", "HEAD")[:12]
+    assert f"commit {commit} on work." in written(session=Session(root=tmp_path)).text
+    git(tmp_path, "checkout", "-q", "--detach")
+    (tmp_path / "a.txt").write_text("y")
+    told = f"commit {commit} on from-ci with uncommitted changes."
+    assert told in written(session=Session(root=tmp_path)).text
+    assert "commit" not in written(session=Session(root=tmp_path.parent)).text
 
 
 def test_a_green_gate_does_not_hide_an_obligation():

@@ -10,8 +10,8 @@ import pytest
 import yaml
 from pydantic import BaseModel
 
-from pytest_ftgate.checks.weaker.gates import as_written, weakenings
-from pytest_ftgate.config import GateFile, GateKeys, Layer, Source, load_gate_file, resolve_gate
+from pytest_ftgate.checks.weaker.gates import weakenings
+from pytest_ftgate.config import GateFile, GateKeys, Layer, Source, as_written, load_gate_file, resolve_gate
 from pytest_ftgate.config.keys import comparable
 from pytest_ftgate.config.requirements import CHANGEABLE
 
@@ -37,7 +37,7 @@ def gate(**changes: Any) -> GateKeys:
 
 
 def found(before: dict[str, Any], after: dict[str, Any]) -> list[str]:
-    return [str(one) for one in weakenings(gate(**before), gate(**after))]
+    return list(weakenings(gate(**before), gate(**after)).values())
 
 
 def file(keys: dict[str, Any], place: str = "gates") -> GateFile:
@@ -185,9 +185,9 @@ def test_asking_for_less_is_found_and_asking_for_more_is_not(
     for place in ("gates", "defaults"):
         pair = ({key: one.get(key, GATE.get(key, ...)) for key in {**before, **after}} for one in (before, after))
         old, new = (as_written(file(keys, place), "g") for keys in pair)
-        (one,) = weakenings(old, new)
-        assert str(one) == told
-        assert (new.place_of(one.key) or old.place_of(one.key)).startswith("ftgate.yaml:")
+        ((key, text),) = weakenings(old, new).items()
+        assert text == told
+        assert (new.place_of(key) or old.place_of(key)).startswith("ftgate.yaml:")
 
 
 def with_direction(keys: type[BaseModel] = GateKeys, prefix: str = "") -> Iterator[str]:
@@ -290,56 +290,58 @@ def test_what_is_judged_may_change_and_a_gate_may_ask_for_more(after: dict[str, 
     assert found({}, after) == []
 
 
-def test_facts_of_the_economics_decide_only_with_a_limit() -> None:
-    more, less = limits(training_cost_usd=100), limits(training_cost_usd=10)
-    assert found(more, less) == []
-    more["economics"]["max_break_even_days"] = less["economics"]["max_break_even_days"] = 30
-    assert found(more, less) == ["economics.training_cost_usd: 100 -> 10"]
-    assert [len(found(*pair)) for pair in ((more, by_tokens(9)), (by_tokens(9), more))] == [1, 1]  # not comparable
-    assert found(less, more) == []
-
-
 def priced(dearer: float = 4, cheaper: float = 1, **changes: Any) -> dict[str, Any]:
     baseline = {**BASE, "price": {"input_per_1m": dearer, "output_per_1m": 8}}
     candidate = {"provider": "openai", "model": "ft", "price": {"input_per_1m": cheaper, "output_per_1m": 2}}
     return {**MATCH, "baseline": baseline, "candidate": candidate, **changes}
 
 
-def test_prices_where_they_decide() -> None:
-    for change, key in ({"dearer": 5}, "baseline.price"), ({"cheaper": 0.5}, "candidate.price"):
-        for pair in ((priced(), priced(**change)), (priced(**change), priced())):
-            (line,) = found(*pair)
-            assert line.startswith(f"{key}: ")
-    faster = {"cheaper_by": ..., "faster_by": 2}
-    assert found(priced(**faster), priced(dearer=5, **faster)) == []
-    bounded = {"margin": 0, "max_drop": ..., "cheaper_by": ...}
-    bounded["thresholds"] = {"cost_usd": {"max": 1}}
-    assert len(found(priced(**bounded), priced(cheaper=0.5, **bounded))) == 1
+FASTER, COSTLY = {"cheaper_by": ..., "faster_by": 2}, {"thresholds": {"cost_usd": {"max": 1}}}
+BEAT = {"margin": 0, "max_drop": ..., "cheaper_by": ...}
+PROMISED = {**MATCH, **guard(), **sliced(max_drop=0.03)}
+KEPT = {**MATCH, **guard(max_drop=0.1), **sliced(max_drop=0.05), "max_drop": 0.01}
+AMONG: list[tuple[dict[str, Any], dict[str, Any], list[str], list[str]]] = [  # what is found, and the other way round
+    # facts of the economics decide only with a limit, prices only where costs are limited
+    (limits(training_cost_usd=100), limits(training_cost_usd=10), [], []),
+    (spent(training_cost_usd=100), by_tokens(9), [f"{TRAINED}: 100 ->"], [f"{TRAINED}: 8 per 1M tokens x 9 epochs ->"]),
+    (priced(), priced(dearer=5), ["baseline.price: "], ["baseline.price: "]),
+    (priced(), priced(cheaper=0.5), ["candidate.price: "], ["candidate.price: "]),
+    (priced(**FASTER), priced(dearer=5, **FASTER), [], []),
+    (priced(**BEAT, **COSTLY), priced(cheaper=0.5, **BEAT, **COSTLY), ["candidate.price: "], ["candidate.price: "]),
+    (priced(), priced(candidate="recorded:ft.jsonl"), [], []),
+    # with max_drop guards and slices are promises too; a margin asks for more, and for no lower cost
+    (PROMISED, KEPT, ["guards.general.max_drop: 0.03 -> 0.1", "slices.max_drop: 0.03 -> 0.05"], ["max_drop: 0.01 ->"]),
+    ({}, MATCH, ["max_drop: margin 0.05 -> max_drop 0.02"], ["cheaper_by: 6 -> removed"]),
+    # a goal that fine-tuning does not serve, and one for which form is no flaw
+    ({"goal": "style"}, {"goal": "cost"}, [], []),
+    ({}, {"goal": "format"}, ["goal: not given -> format"], []),
+]
 
 
-def test_under_match_guards_and_slices_are_promises_too() -> None:
-    before = {**MATCH, **guard(), **sliced(max_drop=0.03)}
-    after = {**MATCH, **guard(max_drop=0.1), **sliced(max_drop=0.05), "max_drop": 0.01}
-    assert found(before, after) == ["guards.general.max_drop: 0.03 -> 0.1", "slices.max_drop: 0.03 -> 0.05"]
-    assert found(after, before) == ["max_drop: 0.01 -> 0.02"]
-
-
-def test_to_match_asks_for_less_than_to_beat_and_to_beat_for_no_lower_cost() -> None:
-    assert found({}, MATCH) == ["max_drop: margin 0.05 -> max_drop 0.02"]
-    assert found(MATCH, {}) == ["cheaper_by: 6 -> removed"]
+@pytest.mark.parametrize(("before", "after", "told", "backwards"), AMONG, ids=range(len(AMONG)))
+def test_keys_that_depend_on_others(
+    before: dict[str, Any], after: dict[str, Any], told: list[str], backwards: list[str]
+) -> None:
+    for parts, lines in ((told, found(before, after)), (backwards, found(after, before))):
+        assert [line.startswith(part) for part, line in zip(parts, lines, strict=True)] == [True] * len(parts), lines
 
 
 def test_what_the_file_leaves_to_the_test_is_no_finding_until_it_does() -> None:
     whole, part = as_written(file({}), "g"), as_written(file({"baseline": ..., "margin": ..., "test_set": ...}), "g")
-    assert list(weakenings(part, whole)) == list(weakenings(part, part)) == []
-    assert {str(one) for one in weakenings(whole, part)} == {
+    assert weakenings(part, whole) == weakenings(part, part) == {}
+    assert {*weakenings(whole, part).values()} == {
         "baseline: openai:mini -> removed",
         "margin: 0.05 -> removed",
         "test_set: test.jsonl -> removed",
     }
 
 
-def test_examples_given_as_objects_are_no_other_ones() -> None:
-    rows = [("a", "b")]
-    assert found({"test_set": rows}, {"test_set": list(rows)}) == []
-    assert found({"test_set": "test.jsonl"}, {"test_set": rows}) == ["test_set: test.jsonl -> an iterable"]
+def test_examples_and_functions_given_as_objects_are_another_set_and_model() -> None:
+    objects = {"test_set": iter([("a", "b")]), "baseline": len}
+    assert found({}, objects) == ["baseline: openai:mini -> builtins.len", "test_set: test.jsonl -> a Python object"]
+    assert found(objects, objects) == []
+
+
+def test_another_training_set_counts_for_a_marker() -> None:
+    other = gate(training_set="other.jsonl")
+    assert list(weakenings(gate(), other, of_marker=True)) == ["training_set"]

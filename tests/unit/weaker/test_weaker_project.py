@@ -1,0 +1,240 @@
+"""A project against its version at the merge base, without git: the files of both, and what is found."""
+
+from __future__ import annotations
+
+from hashlib import md5, sha256
+from pathlib import Path
+from typing import Any
+
+import pytest
+from gate_project import NATIVE_TOML, label
+
+from pytest_ftgate.checks.weaker import project
+from pytest_ftgate.checks.weaker.base import HiddenHistoryError
+from pytest_ftgate.errors import HistoryError
+from pytest_ftgate.ini_file import ini_paths, used_ini
+
+Files = dict[str, str | None]
+INI = "[pytest]\nftgate_required = support\nftgate_forbid_weakening = true\n"
+GATE = """version: 1
+gates:
+  support: {test_set: test.jsonl, training_set: train.jsonl, baseline: 'recorded:base.jsonl',
+            candidate: 'recorded:ft.jsonl', margin: 0.05}
+"""
+EASY = GATE.replace("0.05", "0.01")
+TWO = GATE + GATE.partition("gates:\n")[2].replace("support", "billing")
+ROWS = [f'{{"id": "t{i}", "input": "question {i}", "expected": "{label(i)}"}}\n' for i in range(5)]
+SET = "".join(ROWS)
+HARD = '{"id": "h", "input": "a hard one", "expected": "b"}\n'
+MORE = SET.replace("}", ', "lang": "de", "note": "x"}')
+SLICED = GATE.replace("0.05", "0.05, slices: [lang]")
+PRETTY = '[\n {"id": "x", "input": "a",\n  "expected": "1"},\n {"id": "y", "input": "b",\n  "expected": "2"}\n]'
+SPLIT = "id,input,expected\n1,a,x\n2,b,x\n3,c,x\n"
+POLICY = "version: 1\ndefaults: {margin: 0.05}\n"
+EXTENDED = GATE.replace(", margin: 0.05", "") + "defaults: {extends: rules.yaml}\n"
+BELOW = GATE.replace("'recorded:", "'recorded:../").replace(": t", ": ../t")
+ABOVE = "[pytest]\nftgate_config = ../ftgate.yaml\n"
+IN_GATES: Files = {"gates/test_gate.py": ""}
+LFS = f"version https://git-lfs.github.com/spec/v1\noid sha256:{sha256(SET.encode()).hexdigest()}\nsize 4\n"
+DVC = f"outs:\n- md5: {md5(SET.encode()).hexdigest()}\n  path: test.jsonl\n"
+USUAL: Files = {"ftgate.yaml": GATE, "pytest.ini": INI, "test.jsonl": SET}
+
+
+def data(name: str) -> str:
+    return GATE.replace("test.jsonl", name)
+
+
+CASES: dict[str, tuple[Files, Files, tuple[str, ...]]] = {  # files at the base, those of the change, what is found
+    "nothing": ({}, {}, ()),
+    # ini keys and ini files
+    "permitted": ({}, {"pytest.ini": INI.replace("true", "no")}, ("ini ftgate_forbid_weakening: true -> no",)),
+    "no longer said": (
+        {}, {"pytest.ini": "[pytest]\n"},
+        ("ini ftgate_required: support -> not set (pytest.ini)", "ini ftgate_forbid_weakening: true -> not set"),
+    ),
+    "less of one": (
+        {}, {"pytest.ini": INI.replace("support", "support:ready")},
+        ("ini ftgate_required: support -> support:ready (pytest.ini:2)",),
+    ),
+    "more of one": ({"pytest.ini": INI.replace("support", "support:ready")}, {"pytest.ini": INI}, ()),
+    "all of them": ({}, {"pytest.ini": INI.replace("support", "all")}, ()),
+    "all of the file": (
+        {"pytest.ini": INI.replace("support", "support own")}, {"pytest.ini": INI.replace("support", "all")},
+        ("ini ftgate_required: support own -> all",),
+    ),
+    "another base": ({}, {"pytest.ini": f"{INI}ftgate_base_ref = HEAD\n"}, ("ini ftgate_base_ref: not set -> HEAD",)),
+    "another store": ({}, {"pytest.ini": f"{INI}ftgate_state = x\nftgate_recordings = y\n"}, ()),
+    "an ini file that comes first": (
+        {}, {"pytest.toml": ""}, ("the ini file pytest.ini is no longer used, but pytest.toml", "-> not set", "true ->")
+    ),
+    "an ini file that is gone": ({}, {"pytest.ini": None}, ("pytest.ini is no longer used, but none", "-> not", "->")),
+    "a nearer ini file": (
+        IN_GATES, {"gates/pytest.ini": ABOVE + INI.partition("\n")[2]},
+        ("the ini file pytest.ini is no longer used, but gates/pytest.ini",),
+    ),
+    "a nearer ini file that is gone": (
+        {**IN_GATES, "pytest.ini": "[pytest]\n", "gates/pytest.ini": INI + ABOVE.partition("\n")[2]},
+        {"gates/pytest.ini": None},
+        ("the ini file gates/pytest.ini is no longer used, but pytest.ini", "support -> not set", "true -> not set"),
+    ),
+    # gate files and gates
+    "another gate file": (
+        {"easy.yaml": EASY}, {"pytest.ini": f"{INI}ftgate_config = easy.yaml\n"},
+        ("the gate file ftgate.yaml is no longer used, but easy.yaml", "support: margin: 0.05 -> 0.01 (easy.yaml:4)"),
+    ),
+    "a nearer gate file": (
+        IN_GATES, {"gates/ftgate.yaml": BELOW.replace("0.05", "0.01")},
+        ("ftgate.yaml is no longer used, but gates/ftgate.yaml", "base.jsonl", "0.05 -> 0.01 (gates/ftgate.yaml:4)"),
+    ),
+    "a nearer gate file that is gone": (
+        {**IN_GATES, "ftgate.yaml": None, "gates/ftgate.yaml": BELOW},
+        {"gates/ftgate.yaml": None, "ftgate.yaml": EASY},
+        ("gates/ftgate.yaml is no longer used, but ftgate.yaml", "base.jsonl", "0.05 -> 0.01 (ftgate.yaml:4)"),
+    ),
+    "a removed gate": ({"ftgate.yaml": TWO}, {"ftgate.yaml": GATE}, ("billing: the gate billing was removed (ftgate",)),
+    "no gates": ({}, {"ftgate.yaml": "version: 1\n"}, ("the gate support was removed (ftgate.yaml:3)",)),
+    "no gate file": ({}, {"ftgate.yaml": None}, ("the gate support was removed (ftgate.yaml:3)",)),
+    "a new gate": ({"ftgate.yaml": GATE}, {"ftgate.yaml": TWO}, ("note: billing: the gate billing is new: main",)),
+    "a renamed gate": (
+        {}, {"ftgate.yaml": GATE.replace("support", "easy")},
+        ("support: the gate support was removed", "to compare with; gone are the required gates support"),
+    ),
+    "a looser gate": ({}, {"ftgate.yaml": EASY}, ("support: margin: 0.05 -> 0.01 (ftgate.yaml:4)",)),
+    "a key that is gone": (
+        {"ftgate.yaml": GATE.replace("0.05", "0.05, repeats: 3")}, {"ftgate.yaml": GATE}, ("3 -> 1 (ftgate.yaml:4)",),
+    ),
+    "a broken gate file": ({}, {"ftgate.yaml": "version: 2\n"}, ("could not compare with main: ftgate.yaml:1: ver",)),
+    "a gate file that was broken": ({"ftgate.yaml": "version: 2\n"}, {"ftgate.yaml": GATE}, ("could not compare",)),
+    "a looser policy": (
+        {"ftgate.yaml": EXTENDED, "rules.yaml": POLICY}, {"rules.yaml": POLICY.replace("0.05", "0.02")},
+        ("support: margin: 0.05 -> 0.02 (rules.yaml:2)",),
+    ),
+    "a policy that git got only now": (
+        {"ftgate.yaml": EXTENDED, "rules.yaml": None}, {"rules.yaml": POLICY}, ("the policy rules.yaml is new, and",),
+    ),
+    "a policy that git does not have": (
+        {"ftgate.yaml": EXTENDED, "rules.yaml": None}, {"rules.yaml": POLICY, "untracked": "rules.yaml"}, (),
+    ),
+    "a gate file that is not in git": ({}, {"untracked": "ftgate.yaml"}, ("untracked: None: ftgate.yaml is not",)),
+    # test sets
+    "another order and layout": ({"test.jsonl": "".join(reversed(ROWS)).replace(": ", ":") + "\n"}, {}, ()),
+    "removed": (
+        {"test.jsonl": SET + HARD}, {"test.jsonl": SET},
+        ("support: test_set: 6 examples of test.jsonl -> 1 removed (h) (ftgate.yaml:3)",),
+    ),
+    "relabelled": ({"test.jsonl": SET.replace('"refund"', '"b"')}, {"test.jsonl": SET}, ("2 relabelled (t0, t3)",)),
+    "four relabelled": ({"test.jsonl": SET.replace('ed": "', 'ed": "x')}, {"test.jsonl": SET}, ("t0, t1, t2 and 2",)),
+    "another input": ({"test.jsonl": SET.replace("question 2", "why 2")}, {"test.jsonl": SET}, ("another input (t2)",)),
+    "added": ({"test.jsonl": "".join(ROWS[:3])}, {"test.jsonl": SET}, ("note: support: test.jsonl: 2 examples added",)),
+    "new": ({"test.jsonl": None}, {"test.jsonl": SET}, ()),
+    "not in git": ({}, {"untracked": "test.jsonl"}, ("untracked: support: test.jsonl is not in git, so changes",)),
+    "unreadable": ({"test.jsonl": "{"}, {"test.jsonl": SET}, ("could not compare with main: ",)),
+    "another slice": (
+        {"ftgate.yaml": SLICED, "test.jsonl": MORE}, {"test.jsonl": MORE.replace("de", "en", 1)}, ("1 relabelled (t0)",)
+    ),
+    "another field": ({"ftgate.yaml": SLICED, "test.jsonl": MORE}, {"test.jsonl": MORE.replace('"x"', '"y"')}, ()),
+    "a group that is gone": ({"test.jsonl": MORE.replace("lang", "group")}, {"test.jsonl": MORE}, ("5 relabelled",)),
+    "labels exchanged in indented JSON": (
+        {"ftgate.yaml": data("t.json"), "t.json": PRETTY},
+        {"t.json": PRETTY.replace("1", "0").replace("2", "1").replace("0", "2")},
+        ("2 examples of t.json -> 2 relabelled (x, y)",),
+    ),
+    "rows quoted away": (
+        {"ftgate.yaml": data("t.csv"), "t.csv": SPLIT}, {"t.csv": SPLIT.replace("b,x\n3,c", '"b,x\n3,c"')},
+        ('1 with another input ("2"), 1 removed ("3")',),
+    ),
+    "other first rows": (
+        {"ftgate.yaml": data("{path: test.jsonl, limit: 2}"), "test.jsonl": "".join(reversed(ROWS))},
+        {"test.jsonl": SET}, ("2 removed (t4, t3)",),
+    ),
+    "of a guard": (
+        {"ftgate.yaml": GATE.replace("0.05", "0.05, guards: {a: {test_set: a.jsonl, max_drop: 0.1}}"), "a.jsonl": SET},
+        {"a.jsonl": "".join(ROWS[1:])}, ("guards.a.test_set: 5 examples of a.jsonl -> 1 removed (t0)",),
+    ),
+    "a pointer of LFS": ({"test.jsonl": LFS}, {"test.jsonl": SET}, ()),
+    "another content of LFS": ({"test.jsonl": LFS}, {"test.jsonl": HARD}, ("test.jsonl has changed, and its exam",)),
+    "a pointer of DVC": (
+        {"test.jsonl": None, "test.jsonl.dvc": DVC}, {"test.jsonl": SET, "untracked": "test.jsonl"}, ()
+    ),
+    "another content of DVC": (
+        {"test.jsonl": None, "test.jsonl.dvc": DVC}, {"test.jsonl": HARD, "untracked": "test.jsonl"}, ("has changed",),
+    ),
+}  # fmt: skip
+
+
+class Then:
+    """The base branch as a mapping of files."""
+
+    name = "main"
+
+    def __init__(self, root: Path, kept: Files, untracked: str | None) -> None:
+        self.kept = {root / name: text.encode() for name, text in kept.items() if text is not None}
+        self.files, self.untracked = {*map(str, self.kept)}, untracked
+
+    def content(self, path: Path) -> bytes | None:
+        return self.kept.get(path)
+
+    def tracks(self, path: Path) -> bool:
+        return path.name != self.untracked and (not path.name.endswith(".dvc") or str(path) in self.files)
+
+
+def write(root: Path, files: Files) -> None:
+    for name, text in files.items():
+        (root / name).parent.mkdir(exist_ok=True)
+        if text is not None:
+            (root / name).write_text(text)
+        else:
+            (root / name).unlink(missing_ok=True)
+
+
+def compared(root: Path, start: Path, name: str = "ftgate.yaml") -> project.Compared:
+    """Compare the gate file of the tests in a folder."""
+    inis = list(ini_paths(start))
+    used = used_ini(inis, lambda path: path.read_bytes() if path.is_file() else None)
+    ini = used.path if used is not None else None
+    home = ini.parent if ini is not None else root
+
+    def gate_file(folder: Path) -> Path:
+        if ini is not None and "ftgate_config" in used.ours:
+            return (home / used.ours["ftgate_config"]).resolve()
+        return next((one / name for one in (folder, *folder.parents) if (one / name).exists()), home / name)
+
+    return project.compare(gate_file(start), gate_file, home, inis, ini)
+
+
+@pytest.mark.parametrize(
+    ("then", "now", "parts"),
+    [pytest.param(*row, id=name, marks=NATIVE_TOML if "pytest.toml" in row[1] else ()) for name, row in CASES.items()],
+)
+def test_what_is_found(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, then: Files, now: Files, parts: tuple[str, ...]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    base: Any = Then(tmp_path, {**USUAL, **then}, now.get("untracked"))
+    monkeypatch.setattr(project, "find_base", lambda home, ref, in_ci: base)
+    write(tmp_path, {**USUAL, **then})
+    write(tmp_path, {name: text for name, text in now.items() if name != "untracked"})
+    found = compared(tmp_path, tmp_path / "gates" if "gates/test_gate.py" in then else tmp_path)
+    told = [f"{one.name}: {one.gate}: {one.text}".replace("weaker than main: ", "") for one in found.findings]
+    assert len(told) == len(parts), told
+    assert [part for part, one in zip(parts, told, strict=True) if part not in one] == [], told
+    assert found.forbade
+    assert any(one.owed for one in found.findings) is ("gate support was removed" in "".join(told))
+
+
+def test_what_git_does_not_say(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A repository that hides the past may have forbidden weakening; of two bases the own one comes second."""
+    asked: list[str | None] = []
+
+    def fails(home: Path, ref: str | None, *, in_ci: bool) -> None:
+        asked.append(ref)
+        raise HiddenHistoryError("gates is a repository of its own") if ref else HistoryError("git has no branch")
+
+    monkeypatch.setattr(project, "find_base", fails)
+    found = project.compare(tmp_path / "ftgate.yaml", Path, tmp_path, [], None, "develop")
+    assert [one.text for one in found.findings] == [
+        "could not compare with the base branch: gates is a repository of its own"
+    ]
+    assert (found.forbade, found.absent, asked) == (True, False, [None, "develop"])
+    monkeypatch.setattr(project, "find_base", lambda *_, **__: None)
+    assert project.compare(tmp_path / "ftgate.yaml", Path, tmp_path, [], None).absent
