@@ -212,9 +212,9 @@ class Model(Protocol):
 
     def characters(self, example: Example) -> int:
         """Return the length of what is sent for an example, for estimates of its tokens."""
-        if isinstance(example.input, str):
-            return len(example.input)
-        return sum(len(str(message.get("content"))) for message in example.input)
+        sent = dict(self.sent(example))
+        parts = [one.get(key) for one in sent.pop("messages", ()) for key in ("content", "tool_calls")]
+        return sum(len(str(part)) for part in (*parts, sent) if part)
 
     def pause_s(self) -> float:
         """Return for how many seconds the endpoint accepts no further call."""

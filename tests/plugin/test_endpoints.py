@@ -66,7 +66,7 @@ def test_refusals_and_answers_that_are_cut_off_are_wrong_and_counted(http: Endpo
 
 BAD = {  # of all requests, the share that goes wrong, and how
     "429": (0.20, error(429, "rate_limit_exceeded")),
-    "429 with a wait": (0.10, error(429, "rate_limit_exceeded", retry_after_ms="10")),
+    "429 with a wait": (0.10, error(429, "rate_limit_exceeded", retry_after="0.01")),
     "dropped": (0.05, Reply(drop=True)),
     "500": (0.03, error(500)),
     "cut off": (0.02, Reply("refund", cut_at=40)),

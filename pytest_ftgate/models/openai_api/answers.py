@@ -6,149 +6,105 @@ from collections.abc import Mapping
 from typing import Any
 
 from pytest_ftgate.data.tool_calls import calls_text
-from pytest_ftgate.errors import ModelError
-from pytest_ftgate.models.openai_api.endpoint import (
-    Endpoint,
-    Refusal,
-    count_or_none,
-    error_in,
-    fields,
-    refused,
-    text_or_none,
-)
+from pytest_ftgate.models.openai_api.endpoint import Endpoint, fields, read_refusal
 from pytest_ftgate.models.protocol import Completion, finish_in, is_count
-from pytest_ftgate.text import kind_of
 
 _REASONING = re.compile("reason|think|thought")  # DeepSeek's reasoning_content, OpenRouter's reasoning, and others
-_NO_REASONING = ("role", "content", "refusal", "tool_calls", "function_call", "name", "id", "type", "object", "index")
+_NO_REASONING = ("role", "content", "refusal", "tool_calls", "name", "id", "type", "object", "index")
 _REASONED = re.compile(r'reasoning_tokens": [1-9]')
 _OF_TEXT = ("text", "output_text")
 
 
 def read_answer(body: object, endpoint: Endpoint) -> Completion:
-    """Return the first choice of a chat completion. Raise :class:`ModelError` if it is none, or of another model.
-
-    It is given as JSON data, or as text; only text that is not JSON is worth another try: it may have been truncated.
-    """
-    data = _decoded(body, endpoint)
-    check_served(data, endpoint)
-    message, finish = _first_choice(data, endpoint)
-    content, thought = _texts(message.get("content"), thinking=False), _texts(message.get("content"), thinking=True)
+    """Return the first choice of a chat completion. Raise :class:`ModelError` if it is none, or of another model."""
+    data = fields(body)
+    choices = data.get("choices")
+    choice = fields(choices[0] if isinstance(choices, list) and choices else None)
+    if error := data.get("error") or choice.get("error"):  # routers report a provider's failure so, as HTTP 200
+        code = fields(error).get("code")
+        status = code if is_count(code) and code >= 400 else 200
+        return read_refusal(status, json.dumps({"error": error}, ensure_ascii=False), endpoint)
+    message = choice.get("message")
+    content = _texts(message.get("content")) if isinstance(message, Mapping) else None
     if content is None:
-        raise _broken(f"the content is {kind_of(message['content'])}, neither text nor parts of text", data, endpoint)
-    refusal, calls, usage = message.get("refusal"), message.get("tool_calls"), fields(data.get("usage"))
-    calls = [message["function_call"]] if message.get("function_call") else calls  # of an older API
-    silent = not content.strip()  # whatever else the message holds is then reasoning
+        what, cure = "the endpoint's answer is not a chat completion", "check that base_url is an OpenAI-compatible API"
+        raise endpoint.error(what, kind="unreadable", found=body, cure=f"{cure}, and that the model is a chat model")
+    _check_served(data.get("model"), endpoint)
+    finish = finish_in(choice, data, {"finish_reason": data.get("status")})
+    return _completion(fields(message), *content, finish, fields(data.get("usage")), endpoint)
+
+
+def _completion(
+    message: Mapping[str, Any], text: str, reasoning: list[str], finish: str, usage: Mapping[str, Any], home: Endpoint
+) -> Completion:
+    """Return the answer in a message whose content is this text, and this reasoning before it."""
+    silent = not text.strip()  # whatever else the message holds is then reasoning
     names = (key for key in message if _REASONING.search(key) or (silent and key not in _NO_REASONING))
-    beside = [message[key] for key in names]
+    beside = [message[key] for key in names if message[key]]
     # vLLM gives one text under two names, OpenRouter as text and in parts.
-    texts = dict.fromkeys(text for text in (thought, *beside) if text and isinstance(text, str))
-    reasoning = [*texts] or [json.dumps(value, ensure_ascii=False) for value in beside if value]
+    reasoning = [*dict.fromkeys([*reasoning, *(one for one in beside if isinstance(one, str))])]
+    reasoning = reasoning or [json.dumps(value, ensure_ascii=False) for value in beside]
+    refusal, calls = message.get("refusal"), message.get("tool_calls")
     if isinstance(refusal, str) and refusal:
-        finish, content = "refusal", content or refusal
+        finish, text = "refusal", text or refusal
     elif isinstance(calls, list) and calls:
-        reasoning += [content] if content else []  # what is said beside the calls
-        content = calls_text(calls)
+        reasoning += [text] if text else []  # what is said beside the calls
+        text = calls_text(calls)
     elif finish == "stop" and silent and _REASONED.search(json.dumps(usage)):
         finish = "cut_off"  # all that it wrote is hidden
-    return Completion(
-        endpoint.masked(content),
-        **_token_counts(usage),
-        finish=finish,
-        reasoning=endpoint.masked("\n".join(reasoning)) or None,
-    )
+    details = fields(usage.get("prompt_tokens_details"))
+    counts = {
+        "input_tokens": usage.get("prompt_tokens"),
+        "output_tokens": usage.get("completion_tokens"),
+        "cached_input_tokens": details.get("cached_tokens"),
+        "cache_write_tokens": details.get("cache_write_tokens"),
+    }
+    known: dict[str, Any] = {name: count for name, count in counts.items() if is_count(count)}
+    thought = home.masked("\n".join(reasoning)) or None
+    return Completion(home.masked(text), **known, finish=finish, reasoning=thought)
 
 
-def _texts(content: object, *, thinking: bool) -> str | None:
-    """Return the answer or the reasoning in a message's content, which may come in parts; ``None`` for other parts.
+def _texts(content: object) -> tuple[str, list[str]] | None:
+    """Return the answer and the reasoning in a message's content, which may come in parts; ``None`` for other parts.
 
     Reasoning parts are those of Mistral: ``{"type": "thinking", "thinking": [parts of text]}``.
     """
     if content is None or isinstance(content, str):
-        return "" if thinking else content or ""
+        return content or "", []
     if not isinstance(content, list):
         return None
-    found = list[str | None]()
+    text, thought = "", list[str]()
     for part in map(fields, content):
         if part.get("type") == "thinking":
-            found += [_texts(part.get("thinking"), thinking=False)] if thinking else []
-        elif part.get("type") not in _OF_TEXT or not isinstance(part.get("text"), str):
+            inner = _texts(part.get("thinking"))
+            thought += [inner[0]] if inner and inner[0] else []
+        elif part.get("type") in _OF_TEXT and isinstance(part.get("text"), str):
+            text += part["text"]
+        else:
             return None
-        elif not thinking:
-            found.append(part["text"])
-    return "".join(text or "" for text in found)
-
-
-def broken_body(found: str, endpoint: Endpoint) -> ModelError:
-    """Return the error for a body that is not JSON."""
-    return endpoint.error(
-        "the endpoint answered with something that is not JSON" if found.strip() else "the endpoint's answer is empty",
-        retryable=True,
-        evidence=endpoint.found(found) if found.strip() else None,
-        cure="check base_url: this is a web page, and an API usually ends in /v1"
-        if found.lstrip().startswith("<")
-        else None,
-    )
-
-
-def _decoded(body: object, endpoint: Endpoint) -> Mapping[str, Any]:
-    if isinstance(body, str):
-        try:
-            body = json.loads(body)
-        except ValueError:
-            raise broken_body(str(body), endpoint) from None
-    if not isinstance(body, Mapping):
-        raise _broken(f"it is {kind_of(body)}, not an object", body, endpoint)
-    return body
-
-
-def _first_choice(data: Mapping[str, Any], endpoint: Endpoint) -> tuple[Mapping[str, Any], str]:
-    choices = data.get("choices")
-    first = choices[0] if isinstance(choices, list) and choices else None
-    # Routers report a provider's failure so, as HTTP 200.
-    failed = next((part for part in (data, fields(first)) if part.get("error")), None)
-    if failed is not None:
-        error = error_in(failed)
-        code = error.get("code")
-        status = code if is_count(code) and code >= 400 else 200
-        raise refused(Refusal(status, error, str(failed["error"])), endpoint)
-    if first is None:
-        raise _broken("it holds no choice", data, endpoint)
-    message = fields(first).get("message")
-    if not isinstance(message, Mapping):
-        raise _broken("its first choice holds no message", data, endpoint)
-    return message, finish_in(first, data, {"finish_reason": data.get("status")})
-
-
-def _token_counts(counts: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the token counts of an answer; anything that is not a count is left out."""
-    details = fields(counts.get("prompt_tokens_details"))
-    return {
-        "input_tokens": count_or_none(counts.get("prompt_tokens")),
-        "output_tokens": count_or_none(counts.get("completion_tokens")),
-        "cached_input_tokens": count_or_none(details.get("cached_tokens")),
-        "cache_write_tokens": count_or_none(details.get("cache_write_tokens")),
-    }
-
-
-def _broken(what: str, data: object, endpoint: Endpoint) -> ModelError:
-    cure = "check that base_url is an OpenAI-compatible API, and that the model is a chat model"
-    return endpoint.unreadable(f"a chat completion: {what}", data, cure)
+    return text, thought
 
 
 _MONTH, _DAY = r"(?:0[1-9]|1[0-2])", r"(?:0[1-9]|[12]\d|3[01])"
-# gpt-4.1-2025-04-14, claude-sonnet-4-20250514, gpt-4-0613, mistral-large-2407, gemini-2.0-flash-001.
-_DATE = re.compile(rf"[-@](20\d\d-?{_MONTH}(?:-?{_DAY})?|{_MONTH}-?{_DAY}|2\d{_MONTH}|00\d)$|[-@:]latest$")
-_FILE = re.compile(r"[.-](gguf|ggml|bin|safetensors)$")
-_FORMAT = re.compile(r"[-.](i?q\d\w*|f16|bf16|f32|fp8|fp16|awq|gptq|mlx)$")
-# Of OpenRouter: how a call is routed or billed.
-_ROUTING = re.compile(r":(free|nitro|floor|extended|online|exacto|beta)$")
+_NAME = re.compile(
+    # gpt-4.1-2025-04-14, claude-sonnet-4-20250514, gpt-4-0613, mistral-large-2407, gemini-2.0-flash-001
+    rf"(.*?)(?:[-@](20\d\d-?{_MONTH}(?:-?{_DAY})?|{_MONTH}-?{_DAY}|2\d{_MONTH}|00\d|latest))?"
+    r"(?:[-.](i?q\d\w*|f16|bf16|f32|fp8|fp16|awq|gptq|mlx))?",
+    re.DOTALL,
+)
+"""The parts of a model's name: its stem, the date of a snapshot, and the format of the weights."""
+_ENDING = re.compile(
+    r"(?:[.-](?:gguf|ggml|bin|safetensors))?"
+    r"(?::(?:free|nitro|floor|extended|online|exacto|beta))?"  # of OpenRouter: how a call is routed or billed
+    r"(?::latest)?$"
+)
 
 
-def check_served(data: Mapping[str, Any], endpoint: Endpoint) -> None:
+def _check_served(served: object, endpoint: Endpoint) -> None:
     """Raise :class:`ModelError` if the answer says that another model gave it than the gate names."""
-    served = text_or_none(data.get("model"))
-    if served is None or any(is_same(asked, served) for asked in (endpoint.model, *endpoint.served_as)):
+    if not isinstance(served, str) or not served.strip():
+        return
+    if any(is_same(asked, served) for asked in (endpoint.model, *endpoint.served_as)):
         return
     shown = endpoint.quoted(served, 120)
     raise endpoint.error(
@@ -165,29 +121,19 @@ def is_same(asked: str, served: str) -> bool:
     The provider or folder before a name does not count. The date of a snapshot and a file's format may be left out on
     one side. The served name may have a tag that the other lacks. A fine-tune is never its base model.
     """
-    one, other = _name_parts(asked), _name_parts(served)
-    tuned = "ft" in (one[0], other[0])
+    one, other = _taken_apart(asked), _taken_apart(served)
+    tuned = "ft" in (one[0][0], other[0][0])
     if len(one) > len(other) or (tuned and len(one) < len(other)):
         return False
-    return all(_agree(first, second) for first, second in zip(one, other, strict=False))
+    return all(
+        first[0] == second[0] and all(a == b or "" in (a, b) for a, b in zip(first[1:], second[1:], strict=True))
+        for first, second in zip(one, other, strict=False)
+    )
 
 
-def _name_parts(name: str) -> list[str]:
-    """Return the last part of a path, split at colons."""
+def _taken_apart(name: str) -> list[tuple[str, str, str]]:
+    """Return the stem, the date and the format of each part of a name between colons; ``latest`` is no date."""
     last = re.split(r"[/\\]", name.strip().rstrip("/\\").casefold())[-1]
-    return _ROUTING.sub("", _FILE.sub("", last)).removesuffix(":latest").split(":")
-
-
-def _agree(one: str, other: str) -> bool:
-    (stem, *details), (other_stem, *others) = _taken_apart(one), _taken_apart(other)
-    same = (a == b or "" in (a, b) for a, b in zip(details, others, strict=True))
-    return stem == other_stem and all(same)
-
-
-def _taken_apart(name: str) -> tuple[str, str, str]:
-    """Return a name without its format and date, and these; ``latest`` is no date."""
-    form = _FORMAT.search(name)
-    name = name[: form.start()] if form else name
-    date = _DATE.search(name)
-    digits = ((date[1] or "") if date else "").replace("-", "")
-    return name[: date.start()] if date else name, form[1] if form else "", digits
+    found = (_NAME.fullmatch(part) for part in _ENDING.sub("", last).split(":"))
+    parts = (one.groups("") for one in found if one is not None)
+    return [(stem, date.replace("-", "").removeprefix("latest"), form) for stem, date, form in parts]

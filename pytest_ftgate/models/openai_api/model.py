@@ -10,34 +10,33 @@ from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from functools import partial
 from importlib import import_module
+from os import environ
 from typing import TYPE_CHECKING, Any
 
 from pytest_ftgate import clock
-from pytest_ftgate.config import ModelSpec, Source
+from pytest_ftgate.config import ModelSpec
 from pytest_ftgate.data import Example, canonical_json
 from pytest_ftgate.data.tool_calls import declared_tools
 from pytest_ftgate.errors import ConfigError, ModelError, is_cancelled_from_outside
-from pytest_ftgate.models.openai_api.answers import broken_body, read_answer
+from pytest_ftgate.models.openai_api.answers import read_answer
 from pytest_ftgate.models.openai_api.endpoint import (
     PUBLIC_ENDPOINT,
     Endpoint,
-    Refusal,
-    check_key,
-    endpoint_of,
     failure,
     pause_s,
-    refused,
+    read_refusal,
     root_cause,
-    secret,
 )
 from pytest_ftgate.models.price import table_price, written_price
 from pytest_ftgate.models.prompt import Prompt, build_prompt
-from pytest_ftgate.models.protocol import MOST_BYTES, BuiltModel, Completion, Price, Surroundings, parts_of
+from pytest_ftgate.models.protocol import MOST_BYTES, BuiltModel, Completion, Surroundings, parts_of
 
 if TYPE_CHECKING:
     import httpx2
 
 CONCURRENCY = 16
+_TOOLS = ("tools", "tool_choice", "parallel_tool_calls")
+_OURS = ("model", "messages", "stream", "n")
 _encode = json.JSONEncoder(separators=(",", ":"), allow_nan=False).encode
 
 
@@ -45,7 +44,7 @@ _encode = json.JSONEncoder(separators=(",", ":"), allow_nan=False).encode
 class OpenAIModel(BuiltModel):
     """Ask a chat model at an endpoint. Answers are not streamed, and one request is one attempt: the runner retries."""
 
-    home: Endpoint
+    home: Endpoint  # without the key
     prompt: Prompt
     params: Mapping[str, Any] = field()
     parameters: str = ""  # of the fixture that gives the model, where its name does not identify its weights
@@ -64,62 +63,46 @@ class OpenAIModel(BuiltModel):
             "revision": self.revision,
             "params": self.params,
             **self.sent(example),
+            **({"fixture": self.parameters} if self.parameters else {}),
+            **({"repeat": repeat} if repeat else {}),
         }
-        if self.parameters:
-            facts["fixture"] = self.parameters
-        if repeat:
-            facts["repeat"] = repeat
         return hashlib.sha256(canonical_json(facts).encode()).hexdigest()
 
     def ready(self) -> None:
         """Check that calls can be made, and import the client now, so that the first call is not timed with it."""
-        check_key(self.address())
+        self.address().check_key()
         import_module("openai")
 
     async def complete(self, example: Example, repeat: int = 0) -> Completion:  # noqa: ARG002
-        """Ask the endpoint once."""
-        return await self._client().ask(self.body(example))
-
-    def body(self, example: Example) -> dict[str, Any]:
-        return {"model": self.home.model, **self.sent(example), **self.params}
+        """Ask the endpoint once. Connections cannot be shared between event loops, so each has a client of its own."""
+        loop = asyncio.get_running_loop()
+        if loop not in self._clients:
+            self.ready()
+            self._clients[loop] = ChatClient(self.address(), self.timeout_s)
+        return await self._clients[loop].ask({"model": self.home.model, **self.sent(example), **self.params})
 
     def sent(self, example: Example) -> dict[str, Any]:
-        """Return the messages for an example, and what its row says of tools."""
-        return {"messages": self.prompt.messages(example), **_tools(example)}
+        """Return the messages for an example, and what its row says of tools, unless that is another kind of field."""
+        sent: dict[str, Any] = {"messages": self.prompt.messages(example)}
+        if isinstance(example.input, str) and not declared_tools(example.fields.get("tools")):
+            return sent
+        return sent | {key: example.fields[key] for key in _TOOLS if example.fields.get(key) is not None}
 
     def address(self) -> Endpoint:
-        """Return the endpoint, with the key in the environment now."""
-        return replace(self.home, key=secret(self.home.key_env))
-
-    def characters(self, example: Example) -> int:
-        """Return the length of all messages and tools for an example, for estimates of its tokens."""
-        parts = (message.get(key) for message in self.prompt.messages(example) for key in ("content", "tool_calls"))
-        return sum(len(str(part)) for part in (*parts, _tools(example)) if part)
+        """Return the endpoint, with the key in the environment now: empty if it is not set."""
+        name = self.home.key_env
+        return replace(self.home, key=None if name is None else environ.get(name, "").strip())
 
     def pause_s(self) -> float:
         """Return for how many seconds the endpoint accepts no further request, by the headers of its answers."""
-        return max((client.pause_s() for client in self._clients.values()), default=0.0)
+        resume_at = max((client.resume_at for client in self._clients.values()), default=0.0)
+        return max(0.0, resume_at - clock.monotonic()) if resume_at else 0.0
 
     async def aclose(self) -> None:
         """Close the connections that were opened in this event loop."""
         client = self._clients.pop(asyncio.get_running_loop(), None)
         if client is not None:
             await client.aclose()
-
-    def _client(self) -> ChatClient:
-        """Return the client of the running loop: connections cannot be shared between loops."""
-        loop = asyncio.get_running_loop()
-        if loop not in self._clients:
-            self.ready()
-            self._clients[loop] = ChatClient(self.address(), self.timeout_s)
-        return self._clients[loop]
-
-
-def _tools(example: Example) -> dict[str, Any]:
-    """Return what a row says of tools, as the OpenAI API takes it; a plain row may have another field of that name."""
-    if isinstance(example.input, str) and not declared_tools(example.fields.get("tools")):
-        return {}
-    return {key: example.fields[key] for key in _TOOLS if example.fields.get(key) is not None}
 
 
 class ChatClient:
@@ -130,45 +113,49 @@ class ChatClient:
     limits the wait for a connection, or for the next part of an answer, in seconds.
     """
 
+    resume_at = 0.0  # the endpoint accepts no request before, by the monotonic clock
+
     def __init__(self, endpoint: Endpoint, timeout_s: float | None) -> None:
         self._endpoint = endpoint
         self._timeout_s = timeout_s
         self._open = _opener(timeout_s)
         self._clients = {self._open()}
         self._idle = [*self._clients]
-        headers = {**endpoint.headers, "Content-Type": "application/json"}
+        headers = {"Accept": "application/json", "Content-Type": "application/json"}
+        headers |= {"Authorization": f"Bearer {endpoint.key}"} if endpoint.key else {}
         first = self._idle[0].build_request("POST", f"{endpoint.base_url}/chat/completions", headers=headers)
         del first.headers["Content-Length"]  # of an empty body
         # The URL is parsed and headers are merged once, not with every call.
         self._request = partial(type(first), "POST", first.url, headers=first.headers, extensions=first.extensions)
-        self._resume_at = 0.0
 
     async def ask(self, body: Mapping[str, Any]) -> Completion:
         """Send one request, and read its answer. Raises :class:`ModelError`, which never quotes the key."""
-        sent = _encode(body).encode()
+        request = self._request(content=_encode(body).encode())
         http = self._idle.pop() if self._idle else self._open()
         self._clients.add(http)
         try:
-            response = await http.send(self._request(content=sent), stream=True)
+            response = await http.send(request, stream=True)
             content = await self._read(response)
         except ModelError:
             raise
         except Exception as error:
-            raise self._failed(error) from None
+            if isinstance(root_cause(error), asyncio.CancelledError) and is_cancelled_from_outside():
+                raise asyncio.CancelledError from None  # aiohttp may report it as a lost connection
+            # not chained, because its text may quote the key
+            raise failure(error, self._endpoint, timeout_s=self._timeout_s) from None
         finally:
             self._idle.append(http)
-        wait_s = pause_s(response.headers)
-        if wait_s:
-            self._resume_at = max(self._resume_at, clock.monotonic() + wait_s)
+        if wait_s := pause_s(response.headers):
+            self.resume_at = max(self.resume_at, clock.monotonic() + wait_s)
         if response.is_error:
-            refusal = Refusal.of(response, content.decode(errors="replace"))
-            if refusal.filtered:
-                return Completion("", finish="filtered")
-            raise refused(refusal, self._endpoint)
+            text, path = content.decode(errors="replace"), response.request.url.path
+            return read_refusal(response.status_code, text, self._endpoint, response.headers, path)
         try:
             found = json.loads(content)
-        except ValueError:
-            raise broken_body(content.decode(errors="replace"), self._endpoint) from None
+        except ValueError:  # it may have been truncated
+            what, cure = "the endpoint answered with something that is not JSON", "check base_url: an API ends in /v1"
+            text = content.decode(errors="replace") or "an empty answer"
+            raise self._endpoint.error(what, retryable=True, found=text, cure=cure) from None
         return read_answer(found, self._endpoint)
 
     async def _read(self, response: httpx2.Response) -> bytes:
@@ -178,25 +165,16 @@ class ChatClient:
             async for part in response.aiter_bytes():
                 size += len(part)
                 if size > MOST_BYTES:
-                    raise self._endpoint.too_large(MOST_BYTES)
+                    what = f"the endpoint's answer is broken: it is larger than {MOST_BYTES // 1_000_000} MB"
+                    raise self._endpoint.error(what, kind="unreadable", cure="limit max_tokens")
                 parts.append(part)
         finally:
             await response.aclose()
         return b"".join(parts)
 
-    def pause_s(self) -> float:
-        """Return for how many seconds the endpoint accepts no further request, according to its last answers."""
-        return max(0.0, self._resume_at - clock.monotonic()) if self._resume_at else 0.0
-
     async def aclose(self) -> None:
         for http in self._clients:
             await http.aclose()
-
-    def _failed(self, error: Exception) -> BaseException:
-        """Return the error to raise for one of the HTTP client; not chained, because its text may quote the key."""
-        if isinstance(root_cause(error), asyncio.CancelledError) and is_cancelled_from_outside():
-            return asyncio.CancelledError()  # aiohttp may report it as a lost connection
-        return failure(error, self._endpoint, timeout_s=self._timeout_s)
 
 
 def _opener(timeout_s: float | None) -> Callable[[], httpx2.AsyncClient]:
@@ -215,50 +193,28 @@ def _opener(timeout_s: float | None) -> Callable[[], httpx2.AsyncClient]:
     return partial(DefaultAsyncHttpxClient, timeout=timeout_s, verify=import_module(library).create_ssl_context())
 
 
-_TOOLS = ("tools", "tool_choice", "parallel_tool_calls")
-
-_OURS = {
-    "model": "the model's own key names it",
-    "messages": "they are made from the examples",
-    "stream": "answers are read whole",
-    "n": "one answer per call is read; the gate's key repeats asks for several",
-}
-
-
 def build_openai(spec: ModelSpec, surroundings: Surroundings) -> OpenAIModel:
     """Return the model of a gate's ``openai`` keys. Raises :class:`ConfigError`."""
-    options = spec.options
-    endpoint = endpoint_of(spec, options["model"])
-    named = endpoint.base_url == PUBLIC_ENDPOINT or options.get("revision") is not None
+    options, params = spec.options, spec.options.get("params") or {}
+    for name in _OURS:
+        if name in params and (name, params[name]) != ("n", 1):
+            cure = "remove it: the model, its messages and how its answers are read are set by the gate"
+            raise ConfigError(f"params must not hold {name!r}", where=spec.source.where(f"params.{name}"), cure=cure)
+    base_url, served_as = options.get("base_url"), options.get("served_as") or ()
+    key_env = options.get("api_key_env") or ("OPENAI_API_KEY" if base_url is None else None)
+    names = (served_as,) if isinstance(served_as, str) else tuple(served_as)
+    base_url = (base_url or PUBLIC_ENDPOINT).rstrip("/")
+    named = base_url == PUBLIC_ENDPOINT or options.get("revision") is not None
     return OpenAIModel(
         **parts_of(spec),
-        home=endpoint,
+        home=Endpoint(base_url, options["model"], key_env, served_as=names, source=spec.source.at),
         prompt=build_prompt(spec, surroundings.training, surroundings.asked),
-        params=_checked_params(options.get("params") or {}, spec.source),
+        params=params,
         concurrency=options.get("concurrency") or CONCURRENCY,
-        price=price_at_endpoint(spec),
+        price=table_price(options["model"], base_url, params)
+        if options.get("price") is None
+        else written_price(options["price"], str(spec.source)),
         parameters="" if named else spec.source.state,
         until_judged=not named,
         requests_per_minute=options.get("requests_per_minute"),
     )
-
-
-def price_at_endpoint(spec: ModelSpec) -> Price:
-    """Return the price of the model of ``openai`` keys: the gate's, or else that of ``genai-prices``."""
-    options = spec.options
-    if options.get("price") is not None:
-        return written_price(options["price"], str(spec.source))
-    base_url, params = options.get("base_url") or PUBLIC_ENDPOINT, options.get("params") or {}
-    return table_price(options["model"], base_url, params)
-
-
-def _checked_params(params: Mapping[str, Any], source: Source) -> Mapping[str, Any]:
-    for name, reason in _OURS.items():
-        if name in params and (name, params[name]) != ("n", 1):
-            where = source.where(f"params.{name}")
-            raise ConfigError(f"params must not hold {name!r}", where=where, cure=f"remove it: {reason}")
-    try:
-        canonical_json(params)
-    except (TypeError, ValueError) as error:
-        raise ConfigError("params must be JSON values", where=source.where("params"), evidence=str(error)) from None
-    return params

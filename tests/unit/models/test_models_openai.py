@@ -83,11 +83,8 @@ def test_without_base_url_the_public_endpoint_is_asked_with_its_own_key(build, m
     assert (model.home.base_url, model.home.key_env) == ("https://api.openai.com/v1", "OPENAI_API_KEY")
     assert build(api_key_env="OTHER").home.key_env == "OTHER"
     monkeypatch.delenv("OPENAI_API_KEY", raising=False)
-    with pytest.raises(ModelError, match="OPENAI_BASE_URL is set but ignored: write base_url"):
+    with pytest.raises(ModelError, match="OPENAI_API_KEY is not set"):
         model.ready()
-    with pytest.raises(ModelError) as refused:
-        build(base_url="https://mine.example/v1", api_key_env="OTHER").ready()
-    assert "OPENAI_BASE_URL" not in str(refused.value)
 
 
 def test_connections_are_kept_within_a_loop_and_opened_anew_in_another(build, server):
@@ -235,7 +232,6 @@ def test_defaults_and_what_is_written(build):
         ({"messages": []}, "params.messages"),
         ({"stream": True}, "params.stream"),
         ({"n": 2}, "params.n"),
-        ({"logit_bias": {1, 2}}, "params"),
     ],
 )
 def test_params_that_cannot_be_sent(build, params, key):
@@ -250,7 +246,8 @@ def test_a_cancellation_that_comes_as_a_lost_connection_is_one(build, server, mo
     model = build(base_url=server.url)
 
     async def ask_it():
-        client = model._client()
+        await model.complete(E1)
+        (client,) = model._clients.values()
 
         async def lost(request, **_):
             try:
@@ -263,7 +260,9 @@ def test_a_cancellation_that_comes_as_a_lost_connection_is_one(build, server, mo
         await asyncio.sleep(0)
         if cancelled:
             task.cancel()
-        return await asyncio.gather(task, return_exceptions=True)
+        found = await asyncio.gather(task, return_exceptions=True)
+        await model.aclose()
+        return found
 
     (found,) = asyncio.run(ask_it())
     told_apart = sys.version_info >= (3, 11)  # before that a task does not say whether somebody cancels it

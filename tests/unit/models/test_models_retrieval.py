@@ -132,5 +132,5 @@ def test_what_is_retrieved_is_part_of_the_key_and_of_the_size(build):
     )
     keys = {model.key(asked(ASKED)) for model in (bare, one, other)}
     assert len(keys) == 3
-    assert one.body(asked(ASKED))["messages"] == one.prompt.messages(asked(ASKED))
+    assert one.sent(asked(ASKED))["messages"] == one.prompt.messages(asked(ASKED))
     assert one.characters(asked(ASKED)) > bare.characters(asked(ASKED))
