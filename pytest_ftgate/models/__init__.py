@@ -61,4 +61,4 @@ def build_model(spec: ModelSpec, surroundings: Surroundings, hook: Any | None = 
         raise unknown_provider(spec)
     from pytest_ftgate.models.python import adopt
 
-    return adopt(made, spec)
+    return adopt(made, spec, surroundings)

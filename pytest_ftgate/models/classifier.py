@@ -3,7 +3,6 @@
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path
 
 from pytest_ftgate import clock
 from pytest_ftgate.config import ModelSpec
@@ -64,32 +63,23 @@ class Classifier:
 
 def build_classifier(spec: ModelSpec, surroundings: Surroundings) -> FunctionModel:
     """Return a classifier. Raise :class:`ConfigError` for keys and labels that do not suit it."""
-    options = spec.options
-    transformers.check_packages(spec)
+    options, where = spec.options, spec.source.where
     unfit = [key for key in _OF_TEXT if key in options]
     if unfit:
-        cure = "Remove it; merge an adapter into the model before saving it." if "adapter" in unfit else "Remove it."
         what = f"{listed(unfit)} has no meaning with task: {TASK}"
-        raise ConfigError(what, where=spec.source.where(unfit[0]), cure=cure)
+        cure = "Remove it; an adapter is merged into its model before that is saved."
+        raise ConfigError(what, where=where(unfit[0]), cure=cure)
     folder = transformers.find_folder(spec, "model", surroundings)
-    assert folder is not None
-    _check_names(folder, spec, surroundings)
+    config = transformers.config_in(folder)
+    names = [str(name) for name in (config.get("id2label") or {"0": "LABEL_0"}).values()]
+    asked = () if surroundings.asked is None else surroundings.asked.expected
+    if config and all(map(_NUMBERED.fullmatch, names)) and not {expected_text(one) for one in asked} & {*names}:
+        what = f"the labels of {options['model']} have no names: id2label of its config.json has {listed(names[:3])}"
+        cure = "Save them with the model: model.config.id2label = dict(enumerate(encoder.classes_))."
+        raise ConfigError(what, where=where("model"), cure=cure)
     version, dtype = transformers.fingerprint(folder), options.get("dtype", "auto")
     batch_size = options.get("batch_size", transformers.BATCH_SIZE)
     classifier = Classifier(str(folder), version, dtype, options.get("device"), batch_size)
     facts = {"task": TASK, "files": version, "dtype": dtype}
     model = transformers.local_model(spec, classifier, facts, uses=classifier, given=question)
     return replace(model, batch_size=batch_size * CALLS_AT_ONCE)
-
-
-def _check_names(folder: Path, spec: ModelSpec, surroundings: Surroundings) -> None:
-    """Refuse a model whose labels have no names (LABEL_0): they are the codes of an encoder."""
-    config = transformers.config_in(folder)
-    names = [str(name) for name in (config.get("id2label") or {"0": "LABEL_0"}).values()]
-    asked = () if surroundings.asked is None else surroundings.asked.expected
-    if config and all(map(_NUMBERED.fullmatch, names)) and not {expected_text(one) for one in asked} & {*names}:
-        raise ConfigError(
-            f"the labels of {spec.options['model']} have no names: id2label of its config.json has {listed(names[:3])}",
-            where=spec.source.where("model"),
-            cure="Save them with the model: model.config.id2label = dict(enumerate(encoder.classes_)).",
-        )

@@ -7,8 +7,8 @@ Examples for GPT-3? (DeeLIO), there with sentence embeddings; the most similar e
 
 import hashlib
 import re
-from collections import Counter, deque
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections import Counter
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from itertools import takewhile
@@ -20,7 +20,7 @@ from pytest_ftgate.data import DataSet, Example, Messages, canonical_json, expec
 from pytest_ftgate.data.example import content_id
 from pytest_ftgate.data.lines import read_text as read_file
 from pytest_ftgate.data.lines import written_at
-from pytest_ftgate.data.normalize import INSTRUCTIONS, visible, without_instructions
+from pytest_ftgate.data.normalize import INSTRUCTIONS, without_instructions
 from pytest_ftgate.data.tool_calls import calls_in, declared_tools
 from pytest_ftgate.errors import ConfigError, DataError, Where, shown_path
 from pytest_ftgate.text import excerpt, listed, nearest
@@ -29,9 +29,8 @@ _PLACEHOLDER = re.compile(r"\{([^{}]+)\}")
 _NAME = re.compile(r"\s*[^\W\d][\w .-]*")
 """What reads as the name of a field; other text in braces, such as ``{"label": ...}``, is literal."""
 _SEED = "pytest-ftgate few-shot 1"
-N_GRAMS = (3, 5)
 _DECIMALS = 9  # of a similarity: smaller differences are rounding, which differs between machines
-_AT_ONCE = 4_000_000  # similarities held in memory, 8 bytes each
+TEXT_PARTS = ("text", "input_text", "output_text")
 
 
 @dataclass(frozen=True)
@@ -53,45 +52,40 @@ class Prompt:
         """Return the messages for this example, without its output. Raise :class:`ConfigError` about the template."""
         instructions, turns = self._split(example)
         if self.system is not None:
-            instructions = ({"role": "system", "content": self.system},)
-            turns = tuple(turn for turn in turns if turn["role"] not in INSTRUCTIONS)
+            instructions = [{"role": "system", "content": self.system}]
+            turns = [turn for turn in turns if turn["role"] not in INSTRUCTIONS]
         near = self.neighbours.of(example) if self.neighbours is not None else ()
-        return [*instructions, *self.shots, *(turn for shot in near for turn in self._shot(shot)), *turns]
+        return [*instructions, *self.shots, *(turn for shot in near for turn in self.shot(shot)), *turns]
 
-    def with_shots(self, examples: Iterable[Example]) -> "Prompt":
-        """Return the prompt with these examples as turns before every input. Raises :class:`ConfigError`."""
-        return replace(self, shots=tuple(turn for example in examples for turn in self._shot(example)))
-
-    def _shot(self, example: Example) -> Iterator[Mapping[str, Any]]:
+    def shot(self, example: Example) -> Iterator[Mapping[str, Any]]:
+        """Yield a training example as turns before an input. Raise :class:`ConfigError` about the template."""
         yield from (turn for turn in self._split(example)[1] if turn["role"] not in INSTRUCTIONS)
-        declared = declared_tools(example.fields.get("tools"))
-        calls = calls_in(expected_text(example.expected)) if declared else None
+        text = expected_text(example.expected)
+        calls = calls_in(text) if declared_tools(example.fields.get("tools")) else None
         if not calls:
-            yield {"role": "assistant", "content": expected_text(example.expected)}
+            yield {"role": "assistant", "content": text}
             return
         ids = [f"call_{content_id(example.input)}_{n}" for n in range(len(calls))]
-        yield {"role": "assistant", "content": "", "tool_calls": list(map(_tool_call, ids, calls))}
+        functions = [{"name": call["name"], "arguments": canonical_json(call["arguments"])} for call in calls]
+        made = [{"id": id_, "type": "function", "function": one} for id_, one in zip(ids, functions, strict=True)]
+        yield {"role": "assistant", "content": "", "tool_calls": made}
         # The API refuses calls without results.
         yield from ({"role": "tool", "tool_call_id": id_, "content": "ok"} for id_ in ids)
 
-    def _split(self, example: Example) -> tuple[Messages, Messages]:
-        """Return the instructions at the start of the input, and its other messages in the template."""
+    def _split(self, example: Example) -> tuple[list[Mapping[str, Any]], list[Mapping[str, Any]]]:
+        """Return the instructions at the start of the input, and its other messages, with the template applied."""
         if isinstance(example.input, str):
-            return (), ({"role": "user", "content": self._rendered(example.input, example)},)
-        leading = tuple(takewhile(lambda message: message["role"] in INSTRUCTIONS, example.input))
-        return leading, self._templated(example.input[len(leading) :], example)
-
-    def _templated(self, turns: Messages, example: Example) -> Messages:
-        """Replace the last user message by the template."""
-        if self.template is None:
-            return turns
-        last = max((i for i, turn in enumerate(turns) if turn["role"] == "user"), default=None)
-        content = turns[last]["content"] if last is not None else None
-        if last is None or not isinstance(content, str):
-            why = "there is no message of the user" if last is None else "the user's last message is not text"
-            raise self._template_error(f"the template cannot be applied: {why}", f"example {example.name!r}")
-        rendered = {**turns[last], "content": self._rendered(content, example)}
-        return (*turns[:last], rendered, *turns[last + 1 :])
+            return [], [{"role": "user", "content": self._rendered(example.input, example)}]
+        leading = list(takewhile(lambda message: message["role"] in INSTRUCTIONS, example.input))
+        turns = list(example.input[len(leading) :])
+        if self.template is not None:
+            last = max((i for i, turn in enumerate(turns) if turn["role"] == "user"), default=None)
+            content = turns[last]["content"] if last is not None else None
+            if last is None or not isinstance(content, str):
+                what = "the template cannot be applied: it replaces the last message of the user, which is no text"
+                raise self._template_error(what, f"example {example.name!r}")
+            turns[last] = {**turns[last], "content": self._rendered(content, example)}
+        return leading, turns
 
     def _rendered(self, text: str, example: Example) -> str:
         """Fill the template in one pass, so that braces in an input or a field stay text."""
@@ -105,12 +99,8 @@ class Prompt:
             otherwise = "write {input} or a field; literal text in braces belongs in system"
             cure = f"did you mean {{{near}}}?" if near else otherwise
             raise self._template_error(f"no field for the placeholder {{{unknown}}}", fields, cure)
-
-        def value(found: re.Match[str]) -> str:
-            name = found.group(1)
-            return expected_text(values[name]) if name in values else found.group()
-
-        rendered = _PLACEHOLDER.sub(value, self.template)
+        shown = {name: expected_text(values[name]) for name in names if name in values}
+        rendered = _PLACEHOLDER.sub(lambda found: shown.get(found[1], found[0]), self.template)
         if text not in rendered:
             evidence = f"{example.place or example.name}: none of its placeholders holds the input"
             raise self._template_error("the template leaves the input out", evidence, "add {input}")
@@ -159,17 +149,15 @@ def refuse_unsent_media(example: Example, sent: Collection[str] = ()) -> None:
 
     They get there as parts of a message. ``sent`` are the fields that the template sends.
     """
-    texts, parts = [example.input] if isinstance(example.input, str) else [], list[Mapping[str, Any]]()
-    for content in () if isinstance(example.input, str) else (message.get("content") for message in example.input):
-        texts += [content] if isinstance(content, str) else []
-        parts += [part for part in content if isinstance(part, Mapping)] if isinstance(content, list) else []
+    contents = [example.input] if isinstance(example.input, str) else [one.get("content") for one in example.input]
+    parts = [one for content in contents if isinstance(content, list) for one in content if isinstance(one, Mapping)]
     media = [part for part in parts if part.get("type") not in TEXT_PARTS]
     hollow = (part for part in media if not any(value for key, value in part.items() if key != "type"))
     found = next((f"a part of type {part.get('type')} without content" for part in hollow), None)
     if found is None and not media:
         fields = ((name, value) for name, value in example.fields.items() if value and name not in sent)
         held = (name for name, value in fields if _MEDIA_FIELD.fullmatch(name) or _is_media(name, value))
-        texts += [part["text"] for part in parts if isinstance(part.get("text"), str)]
+        texts = [text for text in (*contents, *(part.get("text") for part in parts)) if isinstance(text, str)]
         found = next((f"the field {name}" for name in held), None) or next(filter(None, map(_stand_in, texts)), None)
     if found is not None:
         raise DataError(
@@ -188,167 +176,103 @@ def _stand_in(text: str) -> str | None:
     return next((f"the placeholder {excerpt(tag[0].strip(), width=40)}" for tag in tags), None)
 
 
-TEXT_PARTS = ("text", "input_text", "output_text")
-
-
-def _tool_call(id_: str, call: Mapping[str, Any]) -> dict[str, Any]:
-    """Return a call as chat completions have it."""
-    function = {"name": call["name"], "arguments": canonical_json(call["arguments"])}
-    return {"id": id_, "type": "function", "function": function}
-
-
-def build_prompt(spec: ModelSpec, training: DataSet | None, asked: DataSet | None = None) -> Prompt:
+def build_prompt(spec: ModelSpec, training: DataSet | None) -> Prompt:
     """Return the prompt of a model's keys, with examples of the training set. Raises :class:`ConfigError`."""
-    options = spec.options
-    system = options.get("system")
+    options, where, system = spec.options, spec.source.where, spec.options.get("system")
     if options.get("system_file") is not None:
-        system = read_text(Path(options["system_file"]), spec.source.where("system_file"))
+        system = read_text(Path(options["system_file"]), where("system_file"))
     prompt = Prompt(spec.source.at, system, options.get("template"))
-    shots: tuple[Example, ...] = ()
-    if options.get("few_shot") is not None:
-        k, where = options["few_shot"], spec.source.where("few_shot")
-        if training is None:
-            raise ConfigError("few_shot needs a training set", where=where)
-        shots = choose_shots(training, k)
-        if len(shots) < k:
-            raise _too_few("few_shot", k, len(shots), training, where)
-        prompt = prompt.with_shots(shots)
-    if options.get("retrieval") is not None:
-        where = spec.source.where("retrieval")
-        neighbours = _neighbours(training, options["retrieval"], shots, asked, where)
-        prompt = replace(prompt, neighbours=neighbours)
+    keys = [key for key in ("few_shot", "retrieval") if options.get(key) is not None]
+    pool = usable_examples(training or ()) if keys else []
+    for key in keys:
+        if len(pool) < (k := options[key]):
+            raise ConfigError(
+                f"{key} needs {k} usable training examples of its own, and there are {len(pool)}",
+                where=where(key),
+                evidence=f"training set: {training.origin}" if training else None,
+                cure="lower it, or add training examples with distinct inputs",
+            )
+        if key == "few_shot":
+            shots = choose_shots(pool, k)
+            prompt = replace(prompt, shots=tuple(turn for shot in shots for turn in prompt.shot(shot)))
+            pool = [one for one in pool if one not in shots]
+        else:
+            prompt = replace(prompt, neighbours=Neighbours(pool, k))
     return prompt
 
 
 class Neighbours:
     """Find the ``k`` examples of a pool of distinct ones, some of which contain text, nearest to a question."""
 
-    def __init__(self, pool: Sequence[Example], k: int, expected: Sequence[Example] = ()) -> None:
+    def __init__(self, pool: Sequence[Example], k: int) -> None:
         self._pool = pool
         self._k = k
-        self._expected = expected  # questions that will be asked: the first lookup finds the neighbours of all
-        self._found: dict[str, tuple[int, ...]] = {}
+        self._found: dict[str, tuple[Example, ...]] = {}
 
     def of(self, example: Example) -> tuple[Example, ...]:
         """Return the neighbours, the most similar last; among equals, the earlier in the pool counts as nearer."""
-        asked = text_of(example)
+        asked = _text_of(example)
         if asked not in self._found:
-            waiting = [] if self._found else [text_of(one) for one in self._expected]
-            self._look_up(list(dict.fromkeys([*waiting, asked])))
-        return tuple(self._pool[row] for row in self._found[asked])
+            import numpy as np
 
-    def _look_up(self, texts: Sequence[str]) -> None:
-        vectorizer, transposed = self._index
-        step = max(1, _AT_ONCE // len(self._pool))
-        for begin in range(0, len(texts), step):
-            part = texts[begin : begin + step]
-            similarities = (vectorizer.transform(part) @ transposed).toarray().round(_DECIMALS)
-            rows = (_nearest_last(line, self._k) for line in similarities)
-            self._found.update(zip(part, rows, strict=True))
+            vectorizer, transposed = self._index
+            alike = (vectorizer.transform([asked]) @ transposed).toarray()[0].round(_DECIMALS)
+            (rows,) = np.nonzero(alike >= np.partition(alike, -self._k)[-self._k])
+            nearest_first = rows[np.argsort(-alike[rows], kind="stable")[: self._k]]
+            self._found[asked] = tuple(self._pool[row] for row in nearest_first[::-1])
+        return self._found[asked]
 
     @cached_property
     def _index(self) -> tuple[Any, Any]:
         """Return the vectorizer, and the weights of the pool with one column per example."""
         from sklearn.feature_extraction.text import TfidfVectorizer
 
-        vectorizer = TfidfVectorizer(analyzer="char_wb", ngram_range=N_GRAMS)
-        weights = vectorizer.fit_transform([text_of(example) for example in self._pool])
+        vectorizer = TfidfVectorizer(analyzer="char_wb", ngram_range=(3, 5))
+        weights = vectorizer.fit_transform([_text_of(example) for example in self._pool])
         return vectorizer, weights.T.tocsr()
 
 
-def _nearest_last(similarities: Any, k: int) -> tuple[int, ...]:
-    import numpy as np
-
-    least = np.partition(similarities, -k)[-k]
-    (rows,) = np.nonzero(similarities >= least)
-    nearest = rows[np.argsort(-similarities[rows], kind="stable")[:k]]
-    return tuple(nearest[::-1].tolist())
-
-
-def text_of(example: Example) -> str:
+def _text_of(example: Example) -> str:
     """Return the text by which inputs are compared: without instructions and non-text parts."""
     given = without_instructions(example.input)
-    if isinstance(given, str):
-        return given
-    return "\n".join(text for message in given for text in _texts(message.get("content")))
+    contents = [given] if isinstance(given, str) else [message.get("content") for message in given]
+    parts = (part for one in contents for part in ([{"text": one}] if isinstance(one, str) else one or ()))
+    return "\n".join(part["text"] for part in parts if isinstance(part.get("text"), str))
 
 
-def _texts(content: Any) -> Iterator[str]:
-    if isinstance(content, str):
-        yield content
-        return
-    for part in content or ():
-        if isinstance(part, dict) and isinstance(part.get("text"), str):
-            yield part["text"]
-
-
-def usable_examples(training: DataSet) -> dict[str, Example]:
-    """Return the examples without a blank input or output, by normalised input: of equal ones the first."""
+def usable_examples(training: DataSet | Collection[Example]) -> list[Example]:
+    """Return the examples without a blank input or output; of those with equal inputs the first."""
     usable: dict[str, Example] = {}
     for example in training:
         if not is_blank(example.input) and expected_text(example.expected).strip():
             usable.setdefault(normalized_input(example.input), example)
-    return usable
+    return list(usable.values())
 
 
-def choose_shots(training: DataSet, k: int) -> tuple[Example, ...]:
-    """Return at most ``k`` usable training examples, stratified by label: labels take turns, frequent ones first.
+def choose_shots(usable: Sequence[Example], k: int) -> list[Example]:
+    """Return at most ``k`` usable examples, stratified by label: labels take turns, frequent ones first.
 
     Within a label, and between labels of one frequency, the order is that of a seeded hash of the content: the same
     on every machine, whatever the order of the rows.
     """
-    usable = usable_examples(training)
-    by_label: dict[str, deque[Example]] = {}
-    for text in sorted(usable, key=_seeded):
-        by_label.setdefault(expected_text(usable[text].expected), deque()).append(usable[text])
-    frequency = Counter({label: len(examples) for label, examples in by_label.items()})
-    waiting = deque(sorted(by_label, key=lambda label: (-frequency[label], _seeded(label))))
-    chosen: list[Example] = []
-    while waiting and len(chosen) < k:
-        label = waiting.popleft()
-        chosen.append(by_label[label].popleft())
-        if by_label[label]:
-            waiting.append(label)
-    return tuple(chosen)
+    labels = [expected_text(example.expected) for example in usable]
+    frequency, taken = Counter(labels), Counter[str]()
+    turns = []
+    for _, row in sorted((_seeded(normalized_input(example.input)), row) for row, example in enumerate(usable)):
+        label = labels[row]
+        turns.append((taken[label], -frequency[label], _seeded(label), row))
+        taken[label] += 1
+    return [usable[row] for *_, row in sorted(turns)[:k]]
 
 
 def _seeded(text: str) -> str:
     return hashlib.sha256(f"{_SEED}\n{text}".encode()).hexdigest()
 
 
-def _neighbours(
-    training: DataSet | None, k: int, shots: Sequence[Example], asked: DataSet | None, where: Where
-) -> Neighbours:
-    """Return the retrieval over the usable examples that are not few-shot examples already."""
-    if training is None:
-        raise ConfigError("retrieval needs a training set", where=where)
-    sent = {id(shot) for shot in shots}
-    pool = [one for one in usable_examples(training).values() if id(one) not in sent]
-    if len(pool) < k:
-        raise _too_few("retrieval", k, len(pool), training, where, besides=len(shots))
-    if not any(visible(text_of(one)) for one in pool):
-        what = "retrieval needs text to compare, and no usable training input holds any"
-        raise ConfigError(what, where=where, evidence=f"training set: {training.origin}")
-    return Neighbours(pool, k, asked.examples if asked is not None else ())
-
-
-def _too_few(key: str, k: int, usable: int, training: DataSet, where: Where, *, besides: int = 0) -> ConfigError:
-    others = f" besides the {besides} of few_shot" if besides else ""
-    return ConfigError(
-        f"{key} needs {k} examples, but the training set has {usable} usable ones{others}",
-        where=where,
-        evidence=f"training set: {training.origin}",
-        cure="lower k, or add training examples with distinct inputs",
-    )
-
-
 def read_text(path: Path, where: Where) -> str:
-    """Return the text of a file named in the gate, with line feeds as line ends. Raises :class:`ConfigError`."""
-    try:
-        with written_at(where):
-            text = read_file(path)
-    except DataError as error:
-        raise ConfigError(error.what, **error.parts()) from None
+    """Return the text of a file named in the gate, with line feeds as line ends. Raises :class:`DataError`."""
+    with written_at(where):
+        text = read_file(path)
     if not text.strip():
-        raise ConfigError("is blank", where=where, evidence=shown_path(path))
+        raise DataError("is blank", where=where, evidence=shown_path(path))
     return text.replace("\r\n", "\n").replace("\r", "\n")

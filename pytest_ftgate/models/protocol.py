@@ -49,8 +49,8 @@ def is_count(value: object) -> TypeGuard[int]:
 
 
 def is_seconds(value: object) -> bool:
-    """Return whether an untrusted value is a number of seconds."""
-    return isinstance(value, int | float) and 0 <= value < float("inf")
+    """Return whether an untrusted value is a number of seconds, or a moment in seconds before the year 5138."""
+    return isinstance(value, int | float) and not isinstance(value, bool) and 0 <= value < 1e11
 
 
 Stripping: TypeAlias = Literal["auto", False] | tuple[str, str]

@@ -9,7 +9,6 @@ from dataclasses import dataclass, field
 from functools import cache, partial
 from importlib.util import find_spec
 from pathlib import Path
-from threading import RLock
 from typing import Any, TypeAlias, cast
 
 from pytest_ftgate import clock
@@ -29,7 +28,7 @@ MAX_NEW_TOKENS = 256
 _FILES = ("*.safetensors", "*.bin", "*.json", "*.jinja", "*.model", "*.txt", "*.py")
 """Weights, configuration, tokenizer and chat template; what a training run leaves beside them changes no answer."""
 _OF_TRAINING = frozenset(("trainer_state.json", "training_args.bin", "optimizer.bin", "scheduler.bin"))
-_INSTALL = 'pip install "pytest-ftgate[local]"'
+_SAMPLING = ("temperature", "top_p", "top_k", "min_p", "typical_p")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -51,18 +50,32 @@ class Generator:
     def __call__(self, conversations: Sequence[Conversation]) -> list[Completion]:
         """Return an answer for each conversation. Raise :class:`ModelError` where none can be given."""
         import torch
+        from transformers import GenerationConfig
 
         weights, tokenizer = load(self.model, self.versions[0], self.dtype, self.device), self.tokenizer
         encoded = _encode(tokenizer, conversations).to(weights.base.device)
         with weights.using(self.adapter, self.versions[1]) as model, torch.inference_mode():
             start = clock.perf_counter()
-            config = self._config(model, tokenizer)
-            generated = model.generate(**encoded, generation_config=config)
+            # The model's own settings without their sampling, and with the gate's parameters.
+            config = {**model.generation_config.to_diff_dict(), "do_sample": False}
+            config = {key: value for key, value in config.items() if key not in (*_SAMPLING, "max_length")}
+            config |= {"max_new_tokens": self.max_new_tokens, "pad_token_id": tokenizer.pad_token_id, **self.params}
+            if config.get("eos_token_id") is None:
+                config["eos_token_id"] = tokenizer.eos_token_id
+            generated = model.generate(**encoded, generation_config=GenerationConfig(**config))
             latency_s = clock.perf_counter() - start
         answers = generated[:, encoded["input_ids"].shape[1] :].tolist()
         sizes = encoded["attention_mask"].sum(dim=1).tolist()
-        ends = {config.eos_token_id} if isinstance(config.eos_token_id, int) else set(config.eos_token_id or ())
-        return [_completion(tokenizer, *pair, ends, latency_s) for pair in zip(sizes, answers, strict=True)]
+        ends = config["eos_token_id"] if isinstance(config["eos_token_id"], list) else [config["eos_token_id"]]
+        found = []
+        for size, tokens in zip(sizes, answers, strict=True):
+            length = next((i for i, token in enumerate(tokens) if token in ends), None)
+            text = tokenizer.decode(tokens[:length], skip_special_tokens=True, clean_up_tokenization_spaces=False)
+            n_output, finish = (len(tokens), "cut_off") if length is None else (length + 1, "stop")
+            found.append(
+                Completion(text, input_tokens=size, output_tokens=n_output, finish=finish, latency_s=latency_s)
+            )
+        return found
 
     def rendered(self, examples: Sequence[Example]) -> list[tuple[str, str]]:
         """Return what is sent for each conversation, without and with its answer. Raises :class:`ModelError`."""
@@ -75,19 +88,6 @@ class Generator:
             answered = [*given, {"role": "assistant", "content": one.expected}]
             found.append((_rendered(tokenizer, given, tools), _rendered(tokenizer, answered, tools, asks=False)))
         return found
-
-    def _config(self, model: Any, tokenizer: Any) -> Any:
-        """Return the model's own generation settings without their sampling, and with the gate's parameters."""
-        from transformers import GenerationConfig
-
-        own = {**model.generation_config.to_diff_dict(), "do_sample": False}
-        for sampling in ("temperature", "top_p", "top_k", "min_p", "typical_p"):
-            own.pop(sampling, None)
-        own |= {"max_new_tokens": self.max_new_tokens, "pad_token_id": tokenizer.pad_token_id, **self.params}
-        if own.get("eos_token_id") is None:
-            own["eos_token_id"] = tokenizer.eos_token_id
-        own.pop("max_length", None)
-        return GenerationConfig(**own)
 
 
 def _encode(tokenizer: Any, conversations: Sequence[Conversation]) -> Any:
@@ -123,17 +123,15 @@ def _rendered(tokenizer: Any, messages: Sequence[Mapping[str, Any]], tools: Any,
     return text
 
 
-def _as_templates_take_it(message: Mapping[str, Any]) -> dict[str, Any]:
+def _as_templates_take_it(message: Mapping[str, Any]) -> Mapping[str, Any]:
     """Return a message with the arguments of tool calls as objects, which OpenAI's format has as JSON text."""
-    calls = message.get("tool_calls")
+    calls = message.get("tool_calls") or []
     try:
-        functions = canonical_calls(calls) if calls else []
+        pairs = zip(calls, canonical_calls(calls), strict=True)
+        objects = [{**call, "type": "function", "function": one} for call, one in pairs]
     except ValueError:  # as written, for what the template makes of it
-        return dict(message)
-    if not functions:
-        return dict(message)
-    objects = [{**call, "type": "function", "function": one} for call, one in zip(calls or (), functions, strict=True)]
-    return {**message, "tool_calls": objects}
+        return message
+    return {**message, "tool_calls": objects} if objects else message
 
 
 def _given(prompt: Prompt, example: Example) -> Conversation:
@@ -147,69 +145,48 @@ def _given(prompt: Prompt, example: Example) -> Conversation:
     return {"messages": messages, "tools": tools} if declared_tools(tools) else messages
 
 
-def _completion(tokenizer: Any, n_input: int, tokens: Sequence[int], ends: set[int], latency_s: float) -> Completion:
-    length = next((i for i, token in enumerate(tokens) if token in ends), None)
-    answer = tokens if length is None else tokens[:length]
-    return Completion(
-        tokenizer.decode(answer, skip_special_tokens=True, clean_up_tokenization_spaces=False),
-        input_tokens=int(n_input),
-        output_tokens=len(answer) + (length is not None),
-        finish="cut_off" if length is None else "stop",
-        latency_s=latency_s,
-    )
-
-
 class Weights:
     """One base model in memory, with the adapters that were loaded onto it. One caller uses it at a time."""
 
     def __init__(self, base: Any) -> None:
         self.base = base
         self._peft: Any = None
-        self._lock = RLock()
 
     @contextmanager
     def using(self, adapter: str | None, version: str) -> Iterator[Any]:
         """Yield the model with this adapter switched on, or with none, until the caller is done."""
-        with self._lock:
-            if adapter is not None:
-                self._switch_to(adapter, version)
+        if adapter is not None:
+            self._load(adapter, version)
+            self._peft.set_adapter(version)
+            yield self._peft.eval()
+        elif self._peft is not None:
+            with self._peft.disable_adapter():
                 yield self._peft
-            elif self._peft is not None:
-                with self._peft.disable_adapter():
-                    yield self._peft
-            else:
-                yield self.base
+        else:
+            yield self.base
 
-    def _switch_to(self, adapter: str, version: str) -> None:
-        """Switch an adapter on, which peft knows by the hash of its files."""
-        from peft import PeftModel
+    def _load(self, adapter: str, version: str) -> None:
+        """Load an adapter, which peft knows by the hash of its files, unless that was done."""
+        from peft import PeftModel, get_peft_model_state_dict, load_peft_weights
 
+        if self._peft is not None and version in self._peft.peft_config:
+            return
         try:
             with _quietly():
                 if self._peft is None:
                     self._peft = PeftModel.from_pretrained(self.base, adapter, adapter_name=version)
-                elif version not in self._peft.peft_config:
+                else:
                     self._peft.load_adapter(adapter, adapter_name=version)
-                misfits = _misfits(self._peft, adapter, version)
-            if misfits:
+                needed, taken = (
+                    get_peft_model_state_dict(self._peft, adapter_name=version, save_embedding_layers=also).keys()
+                    for also in (False, True)
+                )
+                written = load_peft_weights(adapter, device="cpu").keys()
+            if misfits := sorted((written - taken) | (needed - written)):
                 raise ValueError(f"it has, or lacks, weights that the model lacks or has: {listed(misfits)}")
         except Exception as error:
             cure = "name the base model that it was trained on as model"
             raise ModelError(f"the adapter {adapter} does not fit the model: {error}", cure=cure, fatal=True) from error
-        self._peft.set_adapter(version)
-        self._peft.eval()
-
-
-def _misfits(model: Any, adapter: str, version: str) -> list[str]:
-    """Return the weights of an adapter's file that fit no layer of the model, and those that the file lacks."""
-    from peft import get_peft_model_state_dict, load_peft_weights
-
-    needed, taken = (
-        get_peft_model_state_dict(model, adapter_name=version, save_embedding_layers=also).keys()
-        for also in (False, True)
-    )
-    written = load_peft_weights(adapter, device="cpu").keys()
-    return sorted((written - taken) | (needed - written))
 
 
 @contextmanager
@@ -268,32 +245,32 @@ def load(model: str, version: str, dtype: str, device: str | None, head: str = "
 
 def build_transformers(spec: ModelSpec, surroundings: Surroundings) -> Model:
     """Return the model of a gate's ``transformers`` keys. Raise :class:`ConfigError`."""
-    options = spec.options
-    check_packages(spec)
-    model, adapter = (find_folder(spec, key, surroundings) for key in ("model", "adapter"))
-    assert model is not None
-    _refuse_classifier(model, spec)
-    versions = fingerprint(model), fingerprint(adapter) if adapter else ""
+    options, model = spec.options, find_folder(spec, "model", surroundings)
+    adapter = find_folder(spec, "adapter", surroundings) if "adapter" in options else None
+    made_for = config_in(model).get("architectures") or ()
+    if any("ForSequenceClassification" in str(one) for one in made_for):
+        what = f"{options['model']} is a sequence classifier ({listed(map(str, made_for))}), which writes no text"
+        raise ConfigError(what, where=spec.source.where("model"), cure="write task: text-classification")
     generator = Generator(
         model=str(model),
         adapter=str(adapter) if adapter else None,
-        versions=versions,
+        versions=(fingerprint(model), fingerprint(adapter) if adapter else ""),
         dtype=options.get("dtype", "auto"),
         device=options.get("device"),
         max_new_tokens=options.get("max_new_tokens", MAX_NEW_TOKENS),
         params=options.get("params") or {},
     )
-    facts = {
-        "files": versions,
-        "dtype": generator.dtype,
-        "max_new_tokens": generator.max_new_tokens,
-        "params": generator.params,
-    }
-    prompt = build_prompt(spec, surroundings.training, surroundings.asked)
-    uses = (generator.model, versions[0], generator.dtype, generator.device)
-    params = {"max_new_tokens": generator.max_new_tokens, **generator.params}
-    parts = {"given": partial(_given, prompt), "prompt": prompt, "params": params}
-    return local_model(spec, generator, facts, uses=uses, **parts)
+    prompt = build_prompt(spec, surroundings.training)
+    limit, params = generator.max_new_tokens, generator.params
+    return local_model(
+        spec,
+        generator,
+        {"files": generator.versions, "dtype": generator.dtype, "max_new_tokens": limit, "params": params},
+        uses=(generator.model, generator.versions[0], generator.dtype, generator.device),
+        given=partial(_given, prompt),
+        prompt=prompt,
+        params={"max_new_tokens": limit, **params},
+    )
 
 
 def local_model(
@@ -314,14 +291,6 @@ def local_model(
     )
 
 
-def check_packages(spec: ModelSpec) -> None:
-    """Raise :class:`ConfigError` unless the packages of the extra ``local`` are installed."""
-    for module in ("torch", "transformers", "peft"):
-        if find_spec(module) is None:
-            what = f"provider transformers needs the package {module}"
-            raise ConfigError(what, where=spec.source.where(), cure=_INSTALL)
-
-
 def config_in(folder: Path) -> Mapping[str, Any]:
     """Return the configuration of the model in a folder; empty if it is broken: transformers says what is wrong."""
     try:
@@ -331,22 +300,16 @@ def config_in(folder: Path) -> Mapping[str, Any]:
     return found if isinstance(found, dict) else {}
 
 
-def _refuse_classifier(folder: Path, spec: ModelSpec) -> None:
-    """Raise :class:`ConfigError` if the model in this folder gives labels and not text."""
-    made_for = config_in(folder).get("architectures") or ()
-    if any("ForSequenceClassification" in str(one) for one in made_for):
-        raise ConfigError(
-            f"{spec.options['model']} is a sequence classifier ({listed(map(str, made_for))}), which writes no text",
-            where=spec.source.where("model"),
-            cure="write task: text-classification",
-        )
+def find_folder(spec: ModelSpec, key: str, surroundings: Surroundings) -> Path:
+    """Return the folder that a key names, else where the Hugging Face hub's files of that name are kept here.
 
-
-def find_folder(spec: ModelSpec, key: str, surroundings: Surroundings) -> Path | None:
-    """Return the folder that a key names, else where the Hugging Face hub's files of that name are kept here."""
-    name = spec.options.get(key)
-    if name is None:
-        return None
+    Raise :class:`ConfigError` if there is none, or a package of the extra ``local`` is not installed.
+    """
+    for module in ("torch", "transformers", "peft"):
+        if find_spec(module) is None:
+            what, cure = f"provider transformers needs the package {module}", 'pip install "pytest-ftgate[local]"'
+            raise ConfigError(what, where=spec.source.where(), cure=cure)
+    name = spec.options[key]
     written = Path(spec.source.absolute(name))
     if written.is_dir():
         return written
@@ -355,27 +318,18 @@ def find_folder(spec: ModelSpec, key: str, surroundings: Surroundings) -> Path |
     try:
         return Path(snapshot_download(name, allow_patterns=list(_FILES), local_files_only=surroundings.offline))
     except Exception as error:
-        raise ConfigError(
-            f"{name!r} is neither a folder nor a model that the Hugging Face hub gives us",
-            where=spec.source.where(key),
-            evidence=f"{type(error).__name__}: {error}",
-        ) from error
-
-
-def _sha256(path: Path) -> str:
-    """Return the hash of a file's content; the hub's cache has it as the name of what a link leads to."""
-    blob = path.resolve()
-    if blob.parent.name == "blobs" and len(blob.name) == 64:
-        return blob.name
-    digest = hashlib.sha256()
-    with path.open("rb") as file:
-        while block := file.read(1 << 20):
-            digest.update(block)
-    return digest.hexdigest()
+        what, evidence = f"{name!r} is neither a folder nor a model of the Hugging Face hub", f"{error!r}"
+        raise ConfigError(what, where=spec.source.where(key), evidence=evidence) from error
 
 
 def fingerprint(folder: Path) -> str:
     """Return the SHA-256 (hex) of the files that decide what a model answers, by their names and contents."""
-    names = {path.name: path for pattern in _FILES for path in folder.glob(pattern)}
-    digests = {name: _sha256(path) for name, path in sorted(names.items()) if name not in _OF_TRAINING}
+    digests = {}
+    for path in sorted({path for pattern in _FILES for path in folder.glob(pattern)}):
+        if path.name not in _OF_TRAINING:
+            digest = hashlib.sha256()
+            with path.open("rb") as file:
+                while block := file.read(1 << 20):
+                    digest.update(block)
+            digests[path.name] = digest.hexdigest()
     return hashlib.sha256(canonical_json(digests).encode()).hexdigest()

@@ -3,27 +3,21 @@
 import asyncio
 import inspect
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from concurrent.futures import Future
 from queue import SimpleQueue
 from threading import Thread
-from typing import Any
+from typing import Any, TypeAlias
 
 from pytest_ftgate import clock
 from pytest_ftgate.errors import RAISED_CURE, ModelError, may_pass, told
 from pytest_ftgate.models.protocol import Completion
+from pytest_ftgate.models.returned import one_each
 
 CALLS_AT_ONCE = 16  # calls, or batches, that are made in one go: this spreads the overhead over them
 
-
-@dataclass(frozen=True, slots=True)
-class ThreadResult:
-    """Hold the outcome of a call. It is not raised through the future, which rejects ``StopIteration``."""
-
-    value: Any = None
-    error: BaseException | None = None
-
-
-_Job = tuple[Callable[[], Any], "asyncio.Future[ThreadResult]"]
+Outcome: TypeAlias = tuple[Any, BaseException | None]
+"""What a call returned and what it raised, which no future may hold: ``StopIteration`` is rejected."""
+_Job: TypeAlias = tuple[Callable[[], Any], Future[Outcome]]
 
 
 class Workers:
@@ -37,17 +31,17 @@ class Workers:
         self._name = name
         self._idle: list[SimpleQueue[_Job | None]] = []  # a queue a thread; None ends it
 
-    async def run(self, call: Callable[[], Any]) -> ThreadResult:
+    async def run(self, call: Callable[[], Any]) -> Outcome:
         """Make a call in a thread, and wait for it."""
-        try:
+        if self._idle:
             jobs = self._idle.pop()
-        except IndexError:
+        else:
             jobs = SimpleQueue()
             Thread(target=_work, args=(jobs,), name=self._name, daemon=True).start()
-        future: asyncio.Future[ThreadResult] = asyncio.get_running_loop().create_future()
+        future: Future[Outcome] = Future()
         jobs.put((call, future))
         try:
-            outcome = await future
+            outcome = await asyncio.wrap_future(future)
         except BaseException:
             jobs.put(None)
             raise
@@ -63,23 +57,16 @@ class Workers:
 def _work(jobs: SimpleQueue[_Job | None]) -> None:
     while (job := jobs.get()) is not None:
         call, future = job
+        value, raised = None, None
         try:
-            outcome = ThreadResult(call())
+            value = call()
         except BaseException as error:
-            outcome = ThreadResult(error=error)
-        try:
-            future.get_loop().call_soon_threadsafe(_deliver, future, outcome)
-        except RuntimeError:  # the loop has closed: no one waits for the result
-            _deliver(None, outcome)
-        del job, call, future, outcome  # an idle thread must not keep data alive
-
-
-def _deliver(future: asyncio.Future[ThreadResult] | None, outcome: ThreadResult) -> None:
-    """Hand over a result; if no one waits for it, close its coroutine: Python would warn that it was not awaited."""
-    if future is not None and not future.done():
-        future.set_result(outcome)
-    elif inspect.iscoroutine(outcome.value):
-        outcome.value.close()
+            raised = error
+        if future.set_running_or_notify_cancel():
+            future.set_result((value, raised))
+        elif inspect.iscoroutine(value):  # no one waits for it: Python would warn that it was not awaited
+            value.close()
+        del job, call, future, value, raised  # an idle thread must not keep data alive
 
 
 class InProcesses:
@@ -108,34 +95,18 @@ class InProcesses:
         parts = [list(inputs[start : start + size]) for start in range(0, len(inputs), size)]
         with parallel_config(**self._backend):
             found = Parallel(n_jobs=self._workers)(call(self.__wrapped__, part, self._batched) for part in parts)
-        return [answer for answers, part in zip(found, parts, strict=True) for answer in _answers(answers, part)]
+        return [answer for answers in found for answer in answers]
 
 
-@dataclass(frozen=True, slots=True)
-class _Raised:
-    """Describe an exception of the function: the exception itself may not survive pickling."""
-
-    text: str
-    retryable: bool
-
-
-def _called(function: Callable[[Any], Any], inputs: Sequence[Any], batched: bool) -> Any:
-    """Call the function in the other process, and return its result and the seconds that it took."""
+def _called(function: Callable[[Any], Any], inputs: Sequence[Any], batched: bool) -> list[Any]:
+    """Call the function in the other process, and return an answer with its latency, or an error, for each input."""
     start = clock.perf_counter()
     try:
-        answers = function(inputs) if batched else [function(inputs[0])]
-        return answers, clock.perf_counter() - start
-    except BaseException as error:  # also sys.exit() and pytest.skip()
-        return _Raised(told(error, function), may_pass(error))
-
-
-def _answers(found: Any, inputs: Sequence[Any]) -> list[Any]:
-    """Return one answer or error for each input: a call that failed has failed for all of its inputs."""
-    if isinstance(found, _Raised):
-        error = ModelError(f"the function raised {found.text}", retryable=found.retryable, cure=RAISED_CURE)
+        answers = one_each("the function", function(inputs) if batched else [function(inputs[0])], len(inputs))
+    except ModelError as error:
         return [error] * len(inputs)
-    answers, latency_s = found
-    if isinstance(answers, str) or not isinstance(answers, Sequence) or len(answers) != len(inputs):
-        found = f"{len(answers):,} answers" if isinstance(answers, Sequence) else f"a {type(answers).__name__}"
-        return [ModelError(f"the function returned {found} for a list of {len(inputs):,} inputs")] * len(inputs)
+    except BaseException as error:  # also sys.exit() and pytest.skip()
+        what = f"the function raised {told(error, function)}"  # the exception itself may not survive pickling
+        return [ModelError(what, retryable=may_pass(error), cure=RAISED_CURE)] * len(inputs)
+    latency_s = clock.perf_counter() - start
     return [Completion(answer, latency_s=latency_s) if isinstance(answer, str) else answer for answer in answers]

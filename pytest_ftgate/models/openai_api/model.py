@@ -208,7 +208,7 @@ def build_openai(spec: ModelSpec, surroundings: Surroundings) -> OpenAIModel:
     return OpenAIModel(
         **parts_of(spec),
         home=Endpoint(base_url, options["model"], key_env, served_as=names, source=spec.source.at),
-        prompt=build_prompt(spec, surroundings.training, surroundings.asked),
+        prompt=build_prompt(spec, surroundings.training),
         params=params,
         concurrency=options.get("concurrency") or CONCURRENCY,
         price=table_price(options["model"], base_url, params)

@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from pytest_ftgate.data import Example, canonical_json, examples_from
 from pytest_ftgate.errors import ConfigError, DataError
-from pytest_ftgate.models.prompt import Prompt, build_prompt, choose_shots, refuse_unsent_media
+from pytest_ftgate.models.prompt import Prompt, build_prompt, choose_shots, refuse_unsent_media, usable_examples
 
 SYSTEM = {"role": "system", "content": "old"}
 USER = {"role": "user", "content": "hi"}
@@ -19,23 +19,22 @@ def example(given="hi", expected="x", **fields):
 # --- system message ------------------------------------------------------------------------------------------
 
 
-def test_text_is_sent_as_one_user_message_after_the_system():
-    assert Prompt().messages(example("hi")) == [USER]
-    assert Prompt(system="be brief").messages(example("hi")) == [{"role": "system", "content": "be brief"}, USER]
+NEW = {"role": "system", "content": "new"}
+DEVELOPER = {"role": "developer", "content": "old"}
+CALLED = ({"role": "assistant", "content": None, "tool_calls": [{"id": "c"}]}, {"role": "tool", "content": "1"})
 
 
-@pytest.mark.parametrize("role", ["system", "developer"])
-@pytest.mark.parametrize("place", [0, 1])
-def test_system_replaces_one_in_the_data_wherever_it_stands(role, place):
-    turns = [USER]
-    turns.insert(place, {"role": role, "content": "old"})
-    assert Prompt(system="new").messages(example(tuple(turns))) == [{"role": "system", "content": "new"}, USER]
-
-
-def test_without_system_the_one_in_the_data_is_kept_and_messages_keep_all_their_keys():
-    call = {"role": "assistant", "content": None, "tool_calls": [{"id": "c"}]}
-    turns = (SYSTEM, USER, call, {"role": "tool", "content": "1"})
-    assert Prompt().messages(example(turns)) == list(turns)
+@pytest.mark.parametrize(
+    ("system", "given", "sent"),
+    [
+        (None, "hi", [USER]),
+        ("new", "hi", [NEW, USER]),
+        *(("new", given, [NEW, USER]) for given in ((SYSTEM, USER), (USER, SYSTEM), (DEVELOPER, USER))),
+        (None, (SYSTEM, USER, *CALLED), [SYSTEM, USER, *CALLED]),
+    ],
+)
+def test_system_replaces_one_in_the_data_wherever_it_stands(system, given, sent):
+    assert Prompt(system=system).messages(example(given)) == sent
 
 
 def test_system_file_is_read_whole(tmp_path, spec):
@@ -54,7 +53,7 @@ def test_system_file_that_cannot_be_used(tmp_path, spec, content, word):
         path.mkdir()
     elif content is not None:
         path.write_bytes(content)
-    with pytest.raises(ConfigError) as caught:
+    with pytest.raises(DataError) as caught:
         build_prompt(spec(system_file=path), None)
     assert "prompt.md" in str(caught.value)
     assert word in str(caught.value)
@@ -120,23 +119,15 @@ def test_template_that_cannot_be_applied(template, given, words):
 # --- few-shot ------------------------------------------------------------------------------------------------
 
 
-def test_shots_stand_after_the_instructions_of_the_data(training, spec):
-    sent = build_prompt(spec(few_shot=1), training).messages(example((SYSTEM, USER)))
-    assert [message["role"] for message in sent] == ["system", "user", "assistant", "user"]
-
-
-@pytest.mark.parametrize("place", [0, 1])
-def test_shots_from_conversations_leave_their_instructions_out(spec, place):
-    turns = [USER]
-    turns.insert(place, SYSTEM)
+@pytest.mark.parametrize("turns", [(SYSTEM, USER), (USER, SYSTEM)])
+def test_shots_stand_after_the_instructions_of_the_data_and_leave_their_own_out(spec, turns):
     chat = {"messages": [*turns, {"role": "assistant", "content": "answer"}]}
-    sent = build_prompt(spec(few_shot=1), examples_from([chat], origin="here")).messages(example("new"))
-    assert sent == [USER, {"role": "assistant", "content": "answer"}, {"role": "user", "content": "new"}]
+    sent = build_prompt(spec(few_shot=1), examples_from([chat], origin="here")).messages(example((SYSTEM, USER)))
+    assert sent == [SYSTEM, USER, {"role": "assistant", "content": "answer"}, USER]
 
 
-def test_expected_json_is_sent_as_a_model_would_write_it(spec):
-    data = examples_from([("a", {"b": 1, "a": [True]})], origin="here")
-    assert build_prompt(spec(few_shot=1), data).shots[1]["content"] == '{"a":[true],"b":1}'
+def chosen(training, k):
+    return [shot.expected for shot in choose_shots(usable_examples(training), k)]
 
 
 @pytest.mark.parametrize(
@@ -150,24 +141,21 @@ def test_expected_json_is_sent_as_a_model_would_write_it(spec):
     ],
 )
 def test_labels_take_turns(training, k, counts):
-    assert Counter(shot.expected for shot in choose_shots(training, k)) == counts
+    assert Counter(chosen(training, k)) == counts
+    assert chosen(training, k) == chosen(training, 17)[:k]
 
 
 @given(st.randoms(use_true_random=False), st.integers(1, 10))
 def test_the_order_of_the_rows_does_not_matter(random, k):
     rows = [(f"text {i}", "abc"[i % 3]) for i in range(10)]
     shuffled = random.sample(rows, len(rows))
-    one, other = (examples_from(r, origin="here") for r in (rows, shuffled))
+    one, other = (usable_examples(examples_from(r, origin="here")) for r in (rows, shuffled))
     assert [s.input for s in choose_shots(one, k)] == [s.input for s in choose_shots(other, k)]
-
-
-def test_fewer_shots_are_the_first_of_more(training):
-    assert choose_shots(training, 5) == choose_shots(training, 12)[:5]
 
 
 def test_shots_of_one_label_each_are_not_taken_in_alphabetical_order():
     data = examples_from([(f"t{i:02}", f"answer {i:02}") for i in range(40)], origin="here")
-    assert [s.expected for s in choose_shots(data, 5)] != [f"answer {i:02}" for i in range(5)]
+    assert chosen(data, 5) != [f"answer {i:02}" for i in range(5)]
 
 
 def test_a_shot_that_calls_tools_is_sent_as_calls(spec):
@@ -178,8 +166,7 @@ def test_a_shot_that_calls_tools_is_sent_as_calls(spec):
         {"input": "no tools", "expected": calls},
     ]
     data = examples_from(rows, origin="here")
-    prompt = Prompt().with_shots(data)
-    (_, called, one, other), (_, text) = prompt.shots[:4], prompt.shots[4:]
+    (_, called, one, other), (_, text) = map(Prompt().shot, data)
     functions = [(call["type"], call["function"]) for call in called["tool_calls"]]
     assert functions == [
         ("function", {"name": "f", "arguments": '{"x":1}'}),
@@ -194,8 +181,12 @@ def test_a_shot_that_calls_tools_is_sent_as_calls(spec):
 @pytest.mark.parametrize(
     ("options", "rows", "words"),
     [
-        ({"few_shot": 2}, [("One", "a"), ("one ", "b"), ("two", " "), ("  ", "a")], ["2", "1 usable", "origin"]),
-        ({"few_shot": 2}, None, ["training set"]),
+        (
+            {"few_shot": 2},
+            [("One", "a"), ("one ", "b"), ("two", " "), ("  ", "a")],
+            ["2 usable", "there are 1", "origin"],
+        ),
+        ({"few_shot": 2}, None, ["2 usable", "there are 0"]),
         ({"template": "{question}", "few_shot": 1}, [("One", "a")], ["{input}"]),  # before any call
     ],
 )

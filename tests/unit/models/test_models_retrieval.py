@@ -54,21 +54,10 @@ def test_blank_and_repeated_examples_are_not_shown(spec):
     assert [one["content"] for one in prompt.messages(asked("a parcel"))][1::2] == ["third", "first"]
 
 
-@pytest.mark.parametrize(
-    ("options", "rows", "words"),
-    [
-        ({"retrieval": 6}, ROWS, ["6", "5 usable", "train.jsonl"]),
-        ({"few_shot": 2, "retrieval": 4}, ROWS, ["4", "3 usable", "few_shot"]),
-        ({"retrieval": 1}, None, ["training set"]),
-        ({"retrieval": 1}, [(({"role": "user", "content": [{"type": "image_url"}]},), "x")], ["text"]),
-    ],
-)
-def test_too_few_examples_none_at_all_and_pictures_alone(spec, options, rows, words):
-    training = None if rows is None else examples_from(rows, origin="train.jsonl")
-    with pytest.raises(ConfigError) as caught:
-        build_prompt(spec(**options), training)
-    assert str(caught.value.where) == "ftgate.yaml:7: retrieval"
-    assert all(word in str(caught.value) for word in words)
+@pytest.mark.parametrize(("few_shot", "k", "n"), [(None, 6, 5), (2, 4, 3)])
+def test_too_few_examples(spec, few_shot, k, n):
+    with pytest.raises(ConfigError, match=rf"ftgate.yaml:7: retrieval: .*{k} usable.* {n}\n  training set: t\n"):
+        build_prompt(spec(few_shot=few_shot, retrieval=k), examples_from(ROWS, origin="t"))
 
 
 def picture(url, *texts):
@@ -95,7 +84,7 @@ TEXTS = st.lists(WORDS.map(" ".join), min_size=1, max_size=12, unique=True)
 @given(TEXTS, TEXTS, st.data())
 def test_never_one_twice_and_as_scikit_learn_ranks_them(pool, asking, drawn):
     k = drawn.draw(st.integers(1, len(pool)))
-    neighbours = Neighbours(data(*pool).examples, k, data(*asking).examples)
+    neighbours = Neighbours(data(*pool).examples, k)
     vectorizer = TfidfVectorizer(analyzer="char_wb", ngram_range=(3, 5)).fit(pool)
     scores = cosine_similarity(vectorizer.transform(asking), vectorizer.transform(pool)).round(9)
     for text, line in zip(asking, scores, strict=True):
@@ -103,24 +92,6 @@ def test_never_one_twice_and_as_scikit_learn_ranks_them(pool, asking, drawn):
         found = near(neighbours, text)
         assert found == [pool[row] for row in reversed(rows)]
         assert len(set(found)) == k
-
-
-def test_all_expected_questions_are_looked_up_at_once_and_in_parts(monkeypatch):
-    pool = data(*(f"question {i}" for i in range(30))).examples
-    asking = data(*(f"customer question {i}" for i in range(25))).examples
-    alone = [Neighbours(pool, 3).of(example) for example in asking]
-    monkeypatch.setattr("pytest_ftgate.models.prompt._AT_ONCE", 70)  # two questions at a time
-    calls = []
-    transform = TfidfVectorizer.transform
-
-    def counted(self, texts):
-        calls.append(len(texts))
-        return transform(self, texts)
-
-    monkeypatch.setattr(TfidfVectorizer, "transform", counted)
-    neighbours = Neighbours(pool, 3, asking)
-    assert [neighbours.of(example) for example in asking] == alone
-    assert calls == [2] * 12 + [1]
 
 
 def test_what_is_retrieved_is_part_of_the_key_and_of_the_size(build):
