@@ -16,7 +16,7 @@ from pytest_ftgate.models.protocol import Prediction as Prediction
 from pytest_ftgate.models.protocol import Question as Question
 from pytest_ftgate.models.protocol import Surroundings as Surroundings
 from pytest_ftgate.models.protocol import key_of as key_of
-from pytest_ftgate.text import nearest
+from pytest_ftgate.text import suggestion
 
 Builder = Callable[["ModelSpec", Surroundings], Model]
 
@@ -27,8 +27,6 @@ _BUILDERS = {
     "recorded": "pytest_ftgate.models.recorded:build_recorded",
     "transformers": "pytest_ftgate.models.transformers:build_transformers",
 }
-_CLASSIFIER = "pytest_ftgate.models.classifier:build_classifier"
-"""The builder of ``provider: transformers`` with a ``task``."""
 
 
 def is_built_in(spec: ModelSpec) -> bool:
@@ -39,21 +37,18 @@ def is_built_in(spec: ModelSpec) -> bool:
 def unknown_provider(spec: ModelSpec) -> ConfigError:
     """Return the error about a provider that is not built in, where no hook knows it."""
     known = [provider for provider in _BUILDERS if provider != "callable"]
-    near = nearest(spec.provider, known)
-    guess = f"did you mean {near!r}? " if near else ""
     return ConfigError(
-        f"unknown provider {spec.provider!r}",
+        f"unknown provider {spec.provider!r}{suggestion(spec.provider, known)}",
         where=spec.source.where(),
         evidence=f"built in are {', '.join(known)}",
-        cure=f"{guess}other providers come from a hook pytest_ftgate_model in conftest.py or a plugin",
+        cure="other providers come from a hook pytest_ftgate_model in conftest.py or a plugin",
     )
 
 
 def build_model(spec: ModelSpec, surroundings: Surroundings, hook: Any | None = None) -> Model:
     """Return the model of a gate; ``hook`` (pluggy's) is asked for other providers. Raises :class:`ConfigError`."""
     if is_built_in(spec):
-        home = _CLASSIFIER if "task" in spec.options else _BUILDERS[spec.provider]
-        module, _, name = home.partition(":")
+        module, _, name = _BUILDERS[spec.provider].partition(":")
         build: Builder = getattr(import_module(module), name)
         return build(spec, surroundings)
     made = guarded("the hook pytest_ftgate_model", hook.pytest_ftgate_model, spec=spec) if hook is not None else None

@@ -46,16 +46,14 @@ def run_in_own_loop(work: Coroutine[Any, Any, _T], tick: Callable[[], None], *, 
     up. Then the exception propagates, and what still hangs is left to a daemon thread. Raise :class:`ModelError` if a
     call blocked the loop for longer than ``patience_s``, so that no time limit can work; ``None``: it may.
     """
-    loop, pulse, context = _new_loop(), _Pulse(), copy_context()
+    loop, pulse, context, outcome = _new_loop(), _Pulse(), copy_context(), Future[_T]()
     context.run(_pulse.set, pulse)
     task = context.run(loop.create_task, work)
-    outcome: Future[_T] = Future()
-    finished = threading.Event()
-    thread = threading.Thread(target=_serve, args=(loop, task, outcome, finished), name="pytest-ftgate", daemon=True)
+    thread = threading.Thread(target=_serve, args=(loop, task, outcome), name="pytest-ftgate", daemon=True)
     try:
         thread.start()
-        # Short waits: on Windows a long one would not notice Ctrl-C.
-        while not finished.wait(TICK_S):
+        while thread.is_alive():
+            thread.join(TICK_S)  # short: on Windows a long wait would not notice Ctrl-C
             tick()
             pulse.silent += 1
             if patience_s is not None and pulse.silent * TICK_S > patience_s + OWN_WORK_S:
@@ -67,9 +65,9 @@ def run_in_own_loop(work: Coroutine[Any, Any, _T], tick: Callable[[], None], *, 
             with contextlib.suppress(RuntimeError):  # the loop has closed in the meantime
                 loop.call_soon_threadsafe(pulse.beat)
     except BaseException:
-        with contextlib.suppress(RuntimeError):  # the loop has closed in the meantime
+        with contextlib.suppress(RuntimeError):
             loop.call_soon_threadsafe(task.cancel)
-        finished.wait(PATIENCE_S)
+        thread.join(PATIENCE_S)
         raise
     return outcome.result()
 
@@ -80,33 +78,22 @@ def _new_loop() -> asyncio.AbstractEventLoop:
         loop = asyncio.new_event_loop()
     except Exception as error:  # a plugin forbids the pair of sockets by which threads wake the loop
         what = f"models cannot be called: there is no event loop ({told(error)})"
-        cure = "with pytest-socket, add --allow-unix-socket; recorded answers need no event loop"
-        raise ModelError(what, fatal=True, cure=cure) from error
+        raise ModelError(what, fatal=True, cure="with pytest-socket, add --allow-unix-socket") from error
     with contextlib.suppress(AttributeError):  # uvloop has a clock of its own
         loop.time = clock.monotonic  # type: ignore[method-assign]
     return loop
 
 
-def _serve(
-    loop: asyncio.AbstractEventLoop, task: asyncio.Task[_T], outcome: Future[_T], finished: threading.Event
-) -> None:
+def _serve(loop: asyncio.AbstractEventLoop, task: asyncio.Task[_T], outcome: Future[_T]) -> None:
+    """Run a task; then cancel the tasks that it left running, and abandon those that do not end soon."""
     try:
         outcome.set_result(loop.run_until_complete(task))
     except BaseException as error:
         outcome.set_exception(error)
-    finally:
-        try:
-            _wind_up(loop)
-        finally:
-            finished.set()
-
-
-def _wind_up(loop: asyncio.AbstractEventLoop) -> None:
-    """Cancel the tasks that the coroutine left running, and abandon those that do not end soon."""
     try:
         leftover = asyncio.all_tasks(loop)
-        for task in leftover:
-            task.cancel()
+        for one in leftover:
+            one.cancel()
         if leftover:
             loop.run_until_complete(asyncio.wait(leftover, timeout=PATIENCE_S / 2))
         loop.run_until_complete(loop.shutdown_asyncgens())

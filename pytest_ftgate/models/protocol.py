@@ -126,21 +126,17 @@ class Prediction(NamedTuple):
         return None if self.failure is None else str(self.failure)
 
 
-TIMEOUT_S = 60.0
-RETRIES = 5
-
-
 def parts_of(spec: ModelSpec) -> dict[str, Any]:
     """Return the arguments of a :class:`BuiltModel` that all providers read from a gate's keys alike."""
-    retries = spec.options.get("retries")
+    options = spec.options
     return {
         "name": spec.name,
         "spelling": spec.spelling,
-        "timeout_s": spec.options.get("timeout_s") or TIMEOUT_S,
-        "retries": RETRIES if retries is None else int(retries),
-        "latency_sample": spec.options.get("latency_sample", 0),
-        "strip_reasoning": spec.options.get("strip_reasoning", "auto"),
-        "revision": spec.options.get("revision"),
+        "timeout_s": options.get("timeout_s", 60.0),
+        "retries": options.get("retries", 5),
+        "latency_sample": options.get("latency_sample", 0),
+        "strip_reasoning": options.get("strip_reasoning", "auto"),
+        "revision": options.get("revision"),
     }
 
 
@@ -199,11 +195,11 @@ class Model(Protocol):
 
     async def aclose(self) -> None:
         """Release connections and threads. The model can be used again afterwards."""
-        ...
+        return None  # noqa: RET501
 
     def ready(self) -> None:
         """Raise a fatal :class:`~pytest_ftgate.errors.ModelError` if no call could succeed."""
-        return None  # noqa: RET501  # a bare `...` would make it abstract
+        return None  # noqa: RET501
 
     def sent(self, example: Example) -> dict[str, Any]:
         """Return what is sent for an example, for people to read: ``messages``, beside them ``tools`` and the like."""
@@ -235,9 +231,6 @@ class BuiltModel(Model):
     latency_sample: int = 0
     strip_reasoning: Stripping = "auto"
     revision: str | None = None
-
-    async def aclose(self) -> None:
-        """Do nothing: no connection or thread is held."""
 
 
 class Delegate:

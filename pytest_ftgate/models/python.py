@@ -50,12 +50,13 @@ _CHANGE_NO_ANSWER = frozenset(("revision", "concurrency", "timeout_s", "retries"
 _ANY_MODELS = ("concurrency", "timeout_s", "retries", "price", "strip_reasoning")
 _CONSTANTS = (str, bytes, int, float, complex, tuple, frozenset, type(None), re.Pattern)
 _MODEL_PARTS: Mapping[str, Callable[[Any], bool]] = {
+    **dict.fromkeys(("name", "spelling"), lambda value: isinstance(value, str)),
     "concurrency": lambda value: is_count(value) and value > 0,
     "timeout_s": lambda value: value is None or is_seconds(value),
     "retries": is_count,
-    **dict.fromkeys(("aclose", "name", "spelling", "persistent", "verified", "price"), lambda _: True),
+    "persistent": lambda value: isinstance(value, bool),
 }
-"""What an object must have to be a model, and whether a value of it is possible."""
+"""What an object must have to be a model, and what is possible there."""
 
 
 @dataclass(eq=False, kw_only=True)

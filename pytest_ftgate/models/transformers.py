@@ -1,7 +1,8 @@
-"""Local models and LoRA adapters, by transformers and peft: the extra ``local``."""
+"""Local models, LoRA adapters and fine-tuned classifiers, by transformers and peft: the extra ``local``."""
 
 import hashlib
 import json
+import re
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -13,13 +14,14 @@ from typing import Any, TypeAlias, cast
 
 from pytest_ftgate import clock
 from pytest_ftgate.config import ModelSpec
-from pytest_ftgate.data import Example, canonical_json
+from pytest_ftgate.data import Example, canonical_json, expected_text
 from pytest_ftgate.data.tool_calls import canonical_calls, declared_tools
 from pytest_ftgate.errors import ConfigError, ModelError
 from pytest_ftgate.models.price import written_price
 from pytest_ftgate.models.prompt import TEXT_PARTS, Prompt, build_prompt
 from pytest_ftgate.models.protocol import Completion, Model, Surroundings, parts_of
-from pytest_ftgate.models.python import FunctionModel
+from pytest_ftgate.models.python import FunctionModel, question
+from pytest_ftgate.models.workers import CALLS_AT_ONCE
 from pytest_ftgate.text import listed
 
 Conversation: TypeAlias = "Sequence[Mapping[str, Any]] | Mapping[str, Any]"  # messages, or {"messages", "tools"}
@@ -243,37 +245,88 @@ def load(model: str, version: str, dtype: str, device: str | None, head: str = "
         raise ModelError(f"the model {model} cannot be loaded: {error}", fatal=True) from error
 
 
+@dataclass(frozen=True)
+class Classifier:
+    """Answer texts with the label of the largest score, as ``id2label`` of the model names it."""
+
+    model: str  # a folder
+    version: str  # a hash of its files
+    dtype: str
+    device: str | None
+    batch_size: int
+
+    def __call__(self, texts: Sequence[str]) -> list[Completion]:
+        """Return the label of each text. Texts of similar length are classified together, which need little padding."""
+        order = sorted(range(len(texts)), key=lambda row: len(texts[row]))
+        found: dict[int, Completion] = {}
+        for start in range(0, len(order), self.batch_size):
+            rows = order[start : start + self.batch_size]
+            found.update(zip(rows, self._classified([texts[row] for row in rows]), strict=True))
+        return [found[row] for row in range(len(texts))]
+
+    def _classified(self, texts: list[str]) -> list[Completion]:
+        """Return the label of each text; of models for several labels, a JSON list of those above 0.5."""
+        import torch
+
+        weights = load(self.model, self.version, self.dtype, self.device, "SequenceClassification")
+        tokenizer = load_tokenizer(self.model, self.model, self.version)
+        start = clock.perf_counter()
+        encoded = tokenizer(texts, return_tensors="pt", padding=True, padding_side="right", truncation=True)
+        with weights.using(None, "") as model, torch.inference_mode():
+            scores = model(**encoded.to(model.device)).logits
+        names = model.config.id2label
+        if model.config.problem_type == "multi_label_classification":
+            labels = [canonical_json([names[i] for i, score in enumerate(row) if score > 0]) for row in scores.tolist()]
+        else:
+            labels = [names[i] for i in scores.argmax(dim=-1).tolist()]
+        latency_s = clock.perf_counter() - start
+        sizes = encoded["attention_mask"].sum(dim=1).tolist()
+        return [
+            Completion(label, input_tokens=size, output_tokens=0, latency_s=latency_s)
+            for label, size in zip(labels, sizes, strict=True)
+        ]
+
+
 def build_transformers(spec: ModelSpec, surroundings: Surroundings) -> Model:
     """Return the model of a gate's ``transformers`` keys. Raise :class:`ConfigError`."""
-    options, model = spec.options, find_folder(spec, "model", surroundings)
-    adapter = find_folder(spec, "adapter", surroundings) if "adapter" in options else None
-    made_for = config_in(model).get("architectures") or ()
+    options, where = spec.options, spec.source.where
+    folder = find_folder(spec, "model", surroundings)
+    version, dtype, device = fingerprint(folder), options.get("dtype", "auto"), options.get("device")
+    batch_size = options.get("batch_size", BATCH_SIZE)
+    if "task" in options:
+        _check_classifier(spec, folder, surroundings)
+        classifier = Classifier(str(folder), version, dtype, device, batch_size)
+        facts: dict[str, Any] = {"task": options["task"], "files": version, "dtype": dtype}
+        return _local(spec, classifier, facts, batch_size=batch_size * CALLS_AT_ONCE, uses=classifier, given=question)
+    made_for = _config_in(folder).get("architectures") or ()
     if any("ForSequenceClassification" in str(one) for one in made_for):
         what = f"{options['model']} is a sequence classifier ({listed(map(str, made_for))}), which writes no text"
-        raise ConfigError(what, where=spec.source.where("model"), cure="write task: text-classification")
+        raise ConfigError(what, where=where("model"), cure="write task: text-classification")
+    adapter = find_folder(spec, "adapter", surroundings) if "adapter" in options else None
+    versions = version, fingerprint(adapter) if adapter else ""
+    limits = {"max_new_tokens": options.get("max_new_tokens", MAX_NEW_TOKENS), "params": options.get("params") or {}}
     generator = Generator(
-        model=str(model),
+        model=str(folder),
         adapter=str(adapter) if adapter else None,
-        versions=(fingerprint(model), fingerprint(adapter) if adapter else ""),
-        dtype=options.get("dtype", "auto"),
-        device=options.get("device"),
-        max_new_tokens=options.get("max_new_tokens", MAX_NEW_TOKENS),
-        params=options.get("params") or {},
+        versions=versions,
+        dtype=dtype,
+        device=device,
+        **limits,
     )
     prompt = build_prompt(spec, surroundings.training)
-    limit, params = generator.max_new_tokens, generator.params
-    return local_model(
+    return _local(
         spec,
         generator,
-        {"files": generator.versions, "dtype": generator.dtype, "max_new_tokens": limit, "params": params},
-        uses=(generator.model, generator.versions[0], generator.dtype, generator.device),
+        {"files": versions, "dtype": dtype, **limits},
+        batch_size=batch_size,
+        uses=(generator.model, version, dtype, device),
         given=partial(_given, prompt),
         prompt=prompt,
-        params={"max_new_tokens": limit, **params},
+        params={"max_new_tokens": generator.max_new_tokens, **generator.params},
     )
 
 
-def local_model(
+def _local(
     spec: ModelSpec, function: Callable[[Any], Any], facts: Mapping[str, Any], *, uses: Any, **parts: Any
 ) -> FunctionModel:
     """Return a model that runs in this process: ``facts`` decide its answers, and it alone ``uses`` its weights."""
@@ -283,7 +336,6 @@ def local_model(
         identity=canonical_json({"provider": "transformers", **facts}),
         persistent=True,
         concurrency=1,
-        batch_size=spec.options.get("batch_size", BATCH_SIZE),
         batched=True,
         exclusive=frozenset([uses]),
         price=written_price(spec.options.get("price"), str(spec.source)),
@@ -291,7 +343,25 @@ def local_model(
     )
 
 
-def config_in(folder: Path) -> Mapping[str, Any]:
+def _check_classifier(spec: ModelSpec, folder: Path, surroundings: Surroundings) -> None:
+    """Raise :class:`ConfigError` for keys that do not suit a classifier, and for labels without names."""
+    options, where = spec.options, spec.source.where
+    unfit = [key for key in ("adapter", "max_new_tokens", "params", "system", "few_shot", "template") if key in options]
+    if unfit:
+        what = f"{listed(unfit)} has no meaning with task: {options['task']}"
+        cure = "Remove it; an adapter is merged into its model before that is saved."
+        raise ConfigError(what, where=where(unfit[0]), cure=cure)
+    config = _config_in(folder)
+    names = [str(name) for name in (config.get("id2label") or {"0": "LABEL_0"}).values()]
+    asked = () if surroundings.asked is None else surroundings.asked.expected
+    named = {expected_text(one) for one in asked} & {*names}
+    if config and not named and all(re.fullmatch(r"LABEL_\d+", name) for name in names):
+        what = f"the labels of {options['model']} have no names: id2label of its config.json has {listed(names[:3])}"
+        cure = "Save them with the model: model.config.id2label = dict(enumerate(encoder.classes_))."
+        raise ConfigError(what, where=where("model"), cure=cure)
+
+
+def _config_in(folder: Path) -> Mapping[str, Any]:
     """Return the configuration of the model in a folder; empty if it is broken: transformers says what is wrong."""
     try:
         found = json.loads((folder / "config.json").read_text(encoding="utf-8"))

@@ -104,7 +104,7 @@ def test_labels_without_names_are_those_of_an_encoder(classified: Project, bert:
 
 
 def test_a_batch_is_asked_at_once(bert: Path) -> None:
-    from pytest_ftgate.models.classifier import Classifier
+    from pytest_ftgate.models.transformers import Classifier
 
     ask = Classifier(model=str(bert / "tuned"), version="1", dtype="auto", device="cpu", batch_size=64)
     texts = [row["input"] for row in rows(64, 9000)]

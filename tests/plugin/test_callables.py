@@ -415,7 +415,7 @@ MODELS = {
     "return None": "'mine'",
     "return 3": "int",
     "return 'openai:gpt-4.1'": "str",
-    "del Model.aclose, Model.price; return Model()": "lacks aclose",
+    "del Model.persistent; return Model()": "lacks persistent",
     "m = Model(); m.concurrency = 0; return m": "concurrency 0",
     "m = Model(); m.concurrency = None; return m": "concurrency None",
     "m = Model(); m.retries = -1; return m": "retries -1",
