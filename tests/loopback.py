@@ -1,7 +1,7 @@
 """An OpenAI-compatible server on the loopback interface that answers, records, and fails as a test tells it to.
 
 with LoopbackServer(lambda body: body["messages"][-1]["content"].upper()) as server:
-    ... server.url, server.bodies, server.headers, server.n_connections, server.max_in_flight
+    ... server.url, server.bodies, server.headers, server.n_connections
 """
 
 from __future__ import annotations
@@ -12,11 +12,9 @@ import threading
 from collections import deque
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
-from email import message_from_bytes
 from typing import Any
 
 _POLL_S = 0.005
-_REASONS = {200: "OK", 400: "Bad Request", 401: "Unauthorized", 404: "Not Found", 429: "Too Many Requests"}
 
 
 @dataclass(frozen=True)
@@ -61,14 +59,16 @@ class Reply:
 
     def _completion(self, model: str) -> dict[str, Any]:
         message = {"role": "assistant", "content": self.text, **self.message}
-        completion = {
+        choice = {"index": 0, "message": message, "finish_reason": self.finish_reason}
+        usage = {} if self.usage is None else {"usage": self.usage}
+        return {
             "id": "chatcmpl-1",
             "object": "chat.completion",
             "created": 1,
             "model": model,
-            "choices": [{"index": 0, "message": message, "finish_reason": self.finish_reason}],
+            "choices": [choice],
+            **usage,
         }
-        return completion if self.usage is None else {**completion, "usage": self.usage}
 
 
 def error(status: int, code: str | None = None, message: str = "no", **headers: str) -> Reply:
@@ -111,7 +111,6 @@ class LoopbackServer:
         self.requests: list[Request] = []
         self.n_connections = 0
         self.in_flight = 0
-        self.max_in_flight = 0
         self.port = 0
         self._connections: set[asyncio.Transport] = set()
         self._loop = asyncio.new_event_loop()
@@ -183,16 +182,6 @@ class LoopbackServer:
         return reply if isinstance(reply, Reply) else Reply(reply)
 
 
-def _read_body(content_type: str, body: bytes) -> Any:
-    """JSON as its value, a form as bytes by name, nothing as ``None``."""
-    if content_type.startswith("multipart/form-data"):
-        message = message_from_bytes(f"Content-Type: {content_type}\r\n\r\n".encode() + body)
-        parts = message.get_payload()
-        assert isinstance(parts, list)
-        return {part.get_param("name", header="content-disposition"): part.get_payload(decode=True) for part in parts}
-    return json.loads(body) if body else None
-
-
 class _Connection(asyncio.Protocol):
     """HTTP/1.1 with keep-alive and pipelining: requests are answered one after the other, in their order."""
 
@@ -220,12 +209,9 @@ class _Connection(asyncio.Protocol):
             return
         self._busy = True
         self._server.in_flight += 1
-        self._server.max_in_flight = max(self._server.max_in_flight, self._server.in_flight)
         reply = self._server.reply_to(request)
         if reply.drop:
             self._transport.abort()
-        elif reply.until is not None:
-            self._send_once_set(reply, request, reply.until)
         elif reply.delay_s:
             asyncio.get_running_loop().call_later(reply.delay_s, self._send, reply, request)
         elif not reply.hang:
@@ -242,22 +228,18 @@ class _Connection(asyncio.Protocol):
             return None
         self._buffer = rest[length:]
         method, path, _ = first.split(" ")
-        return Request(method, path, headers, _read_body(headers.get("content-type", ""), rest[:length]))
-
-    def _send_once_set(self, reply: Reply, request: Request, event: threading.Event) -> None:
-        if event.is_set():
-            self._send(reply, request)
-        elif not self._transport.is_closing():
-            asyncio.get_running_loop().call_later(_POLL_S, self._send_once_set, reply, request, event)
+        return Request(method, path, headers, json.loads(rest[:length]) if length else None)
 
     def _send(self, reply: Reply, request: Request) -> None:
         if self._transport.is_closing():
             return
+        if reply.until is not None and not reply.until.is_set():
+            asyncio.get_running_loop().call_later(_POLL_S, self._send, reply, request)
+            return
         model = request.body.get("model", "") if isinstance(request.body, dict) else ""
         payload = reply.payload(model)
         headers = {"Content-Type": "application/json", **reply.headers, "Content-Length": str(len(payload))}
-        lines = [f"HTTP/1.1 {reply.status} {_REASONS.get(reply.status, 'Status')}"]
-        lines += [f"{name}: {value}" for name, value in headers.items()]
+        lines = [f"HTTP/1.1 {reply.status} Status", *(f"{name}: {value}" for name, value in headers.items())]
         self._transport.write(("\r\n".join(lines) + "\r\n\r\n").encode("latin-1") + payload[: reply.cut_at])
         if reply.cut_at is not None:
             self._transport.close()

@@ -19,8 +19,7 @@ from pytest_ftgate.errors import ConfigError, Where
 from pytest_ftgate.metrics import Metric
 from pytest_ftgate.metrics.judged import HumanPreference, ModelJudged, Preference, Rubric, read_ratings
 from pytest_ftgate.models import Model, Surroundings, build_model
-from pytest_ftgate.models.openai_api.answers import is_same
-from pytest_ftgate.models.openai_api.endpoint import PUBLIC_ENDPOINT
+from pytest_ftgate.models.openai_api.endpoint import PUBLIC_ENDPOINT, is_same
 from pytest_ftgate.result import Check, called
 from pytest_ftgate.runs.calibration import read_items
 from pytest_ftgate.runs.judging import Judge, Judging

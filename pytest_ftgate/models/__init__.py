@@ -23,7 +23,6 @@ Builder = Callable[["ModelSpec", Surroundings], Model]
 _BUILDERS = {
     "openai": "pytest_ftgate.models.openai_api.model:build_openai",
     "python": "pytest_ftgate.models.python:build_target",
-    "callable": "pytest_ftgate.models.python:build_callable",
     "recorded": "pytest_ftgate.models.recorded:build_recorded",
     "transformers": "pytest_ftgate.models.transformers:build_transformers",
 }
@@ -31,12 +30,12 @@ _BUILDERS = {
 
 def is_built_in(spec: ModelSpec) -> bool:
     """Return whether the provider of a model needs no hook."""
-    return spec.provider in _BUILDERS
+    return spec.provider in (*_BUILDERS, "callable")
 
 
 def unknown_provider(spec: ModelSpec) -> ConfigError:
     """Return the error about a provider that is not built in, where no hook knows it."""
-    known = [provider for provider in _BUILDERS if provider != "callable"]
+    known = list(_BUILDERS)
     return ConfigError(
         f"unknown provider {spec.provider!r}{suggestion(spec.provider, known)}",
         where=spec.source.where(),
@@ -47,11 +46,13 @@ def unknown_provider(spec: ModelSpec) -> ConfigError:
 
 def build_model(spec: ModelSpec, surroundings: Surroundings, hook: Any | None = None) -> Model:
     """Return the model of a gate; ``hook`` (pluggy's) is asked for other providers. Raises :class:`ConfigError`."""
-    if is_built_in(spec):
+    if spec.provider in _BUILDERS:
         module, _, name = _BUILDERS[spec.provider].partition(":")
         build: Builder = getattr(import_module(module), name)
         return build(spec, surroundings)
-    made = guarded("the hook pytest_ftgate_model", hook.pytest_ftgate_model, spec=spec) if hook is not None else None
+    made = spec.options.get("function") if spec.provider == "callable" else None
+    if made is None and hook is not None:
+        made = guarded("the hook pytest_ftgate_model", hook.pytest_ftgate_model, spec=spec)
     if made is None:
         raise unknown_provider(spec)
     from pytest_ftgate.models.python import adopt

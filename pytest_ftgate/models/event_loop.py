@@ -5,7 +5,6 @@ import contextlib
 import threading
 from collections.abc import Callable, Coroutine
 from concurrent.futures import Future
-from contextvars import ContextVar, copy_context
 from typing import Any, TypeVar
 
 from pytest_ftgate import clock
@@ -28,15 +27,13 @@ class _Pulse:
         self.silent = 0
 
 
-_pulse: ContextVar[_Pulse] = ContextVar("pytest_ftgate_pulse")
+_pulse = _Pulse()
 
 
 def note_call(caller: str) -> None:
     """Record that a call begins. It may block the loop, but as long as calls begin, the loop is alive."""
-    with contextlib.suppress(LookupError):
-        pulse = _pulse.get()
-        pulse.caller = caller
-        pulse.beat()
+    _pulse.caller = caller
+    _pulse.beat()
 
 
 def run_in_own_loop(work: Coroutine[Any, Any, _T], tick: Callable[[], None], *, patience_s: float | None = None) -> _T:
@@ -46,24 +43,24 @@ def run_in_own_loop(work: Coroutine[Any, Any, _T], tick: Callable[[], None], *, 
     up. Then the exception propagates, and what still hangs is left to a daemon thread. Raise :class:`ModelError` if a
     call blocked the loop for longer than ``patience_s``, so that no time limit can work; ``None``: it may.
     """
-    loop, pulse, context, outcome = _new_loop(), _Pulse(), copy_context(), Future[_T]()
-    context.run(_pulse.set, pulse)
-    task = context.run(loop.create_task, work)
+    loop, outcome = _new_loop(), Future[_T]()
+    task = loop.create_task(work)
+    _pulse.beat()
     thread = threading.Thread(target=_serve, args=(loop, task, outcome), name="pytest-ftgate", daemon=True)
     try:
         thread.start()
         while thread.is_alive():
             thread.join(TICK_S)  # short: on Windows a long wait would not notice Ctrl-C
             tick()
-            pulse.silent += 1
-            if patience_s is not None and pulse.silent * TICK_S > patience_s + OWN_WORK_S:
+            _pulse.silent += 1
+            if patience_s is not None and _pulse.silent * TICK_S > patience_s + OWN_WORK_S:
                 raise ModelError(
-                    f"{pulse.caller} blocked the event loop for {patience_s + OWN_WORK_S:g} s",
+                    f"{_pulse.caller} blocked the event loop for {patience_s + OWN_WORK_S:g} s",
                     fatal=True,
                     cure="await slow work, or use a plain function, which is called in its own thread",
                 )
             with contextlib.suppress(RuntimeError):  # the loop has closed in the meantime
-                loop.call_soon_threadsafe(pulse.beat)
+                loop.call_soon_threadsafe(_pulse.beat)
     except BaseException:
         with contextlib.suppress(RuntimeError):
             loop.call_soon_threadsafe(task.cancel)

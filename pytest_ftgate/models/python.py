@@ -18,15 +18,7 @@ from pytest_ftgate import clock
 from pytest_ftgate.config import ModelSpec
 from pytest_ftgate.config.source import token
 from pytest_ftgate.data import Example, canonical_json, expected_text, without_instructions
-from pytest_ftgate.errors import (
-    RAISED_CURE,
-    ConfigError,
-    ModelError,
-    guarded,
-    is_cancelled_from_outside,
-    may_pass,
-    told,
-)
+from pytest_ftgate.errors import ConfigError, ModelError, guarded, is_cancelled_from_outside
 from pytest_ftgate.models.price import price_of, written_price
 from pytest_ftgate.models.prompt import Prompt
 from pytest_ftgate.models.protocol import (
@@ -36,12 +28,11 @@ from pytest_ftgate.models.protocol import (
     Model,
     Question,
     Surroundings,
-    is_count,
-    is_seconds,
+    flaw_of,
     parts_of,
 )
 from pytest_ftgate.models.returned import label_of, one_each, predicted, unreadable
-from pytest_ftgate.models.workers import CALLS_AT_ONCE, InProcesses, Workers
+from pytest_ftgate.models.workers import CALLS_AT_ONCE, InProcesses, Workers, failed_call
 
 CONCURRENCY_ASYNC = 16
 CONCURRENCY_SYNC = 1
@@ -49,14 +40,6 @@ PREDICTED_AT_ONCE = 256  # inputs that one call of predict gets, unless batch_si
 _CHANGE_NO_ANSWER = frozenset(("revision", "concurrency", "timeout_s", "retries", "price", "name"))
 _ANY_MODELS = ("concurrency", "timeout_s", "retries", "price", "strip_reasoning")
 _CONSTANTS = (str, bytes, int, float, complex, tuple, frozenset, type(None), re.Pattern)
-_MODEL_PARTS: Mapping[str, Callable[[Any], bool]] = {
-    **dict.fromkeys(("name", "spelling"), lambda value: isinstance(value, str)),
-    "concurrency": lambda value: is_count(value) and value > 0,
-    "timeout_s": lambda value: value is None or is_seconds(value),
-    "retries": is_count,
-    "persistent": lambda value: isinstance(value, bool),
-}
-"""What an object must have to be a model, and what is possible there."""
 
 
 @dataclass(eq=False, kw_only=True)
@@ -71,7 +54,7 @@ class FunctionModel(BuiltModel):
     identity: str  # stands for the callable in the keys of its answers
     batch_size: int = 1
     given: Callable[[Example], Any] = attrgetter("input")  # what the callable takes
-    batched: bool | None = None  # whether the callable takes a list; by default where batch_size is above 1
+    batched: bool = False  # whether the callable takes a list
     prompt: Prompt | None = None
     params: Mapping[str, Any] = field(default_factory=dict)
     exclusive: frozenset[Any] = frozenset()
@@ -81,7 +64,6 @@ class FunctionModel(BuiltModel):
 
     def __post_init__(self) -> None:
         self.abandons = not is_async(self.function)
-        self.batched = self.batch_size > 1 if self.batched is None else self.batched
         self._workers = Workers(f"ftgate {self.name}")
 
     def key(self, example: Example, repeat: int = 0) -> str:
@@ -93,10 +75,7 @@ class FunctionModel(BuiltModel):
 
     async def complete(self, example: Example, repeat: int = 0) -> Completion:
         """Call the callable once."""
-        if self.batched:
-            (answer,) = await self.complete_many([Question("", example, repeat)])
-        else:
-            answer = self._completion(await self._call(self._input(example)))
+        (answer,) = await self.complete_many([Question("", example, repeat)])
         if isinstance(answer, ModelError):
             raise answer
         return answer
@@ -104,9 +83,12 @@ class FunctionModel(BuiltModel):
     async def complete_many(self, questions: Sequence[Question]) -> Sequence[Completion | ModelError]:
         """Call the callable once with all inputs; each answer's latency is that of the call."""
         start = clock.perf_counter()
-        given = [self._input(question.example) for question in questions]
-        answers = one_each(self.name, await self._call(given), len(given))
+        inputs = (self.given(question.example) for question in questions)
+        # Messages are copied: the callable may change them.
+        given = [one if isinstance(one, str | Mapping) else deepcopy(list(one)) for one in inputs]
+        found = await self._call(given if self.batched else given[0])
         latency_s = clock.perf_counter() - start
+        answers = one_each(self.name, found, len(given)) if self.batched else [found]
         return [self._completion(answer, latency_s) for answer in answers]
 
     def sent(self, example: Example) -> dict[str, Any]:
@@ -116,11 +98,6 @@ class FunctionModel(BuiltModel):
 
     async def aclose(self) -> None:
         self._workers.stop()
-
-    def _input(self, example: Example) -> Any:
-        """Return the input as the callable gets it: a copy, where it could be changed."""
-        given = self.given(example)
-        return given if isinstance(given, str | Mapping) else deepcopy(list(given))
 
     async def _call(self, given: Any) -> Any:
         error: BaseException | None = None
@@ -137,8 +114,7 @@ class FunctionModel(BuiltModel):
         except BaseException as raised:  # also sys.exit() and pytest.skip()
             if isinstance(raised, asyncio.CancelledError) and is_cancelled_from_outside():
                 raise
-            what = f"{self.name} raised {told(raised, self.function)}"
-            raise ModelError(what, retryable=may_pass(raised), cure=RAISED_CURE) from raised
+            raise failed_call(self.name, raised, self.function) from raised
 
     def _completion(self, answer: object, latency_s: float | None = None) -> Completion | ModelError:
         if isinstance(answer, ModelError):
@@ -179,22 +155,14 @@ def build_target(spec: ModelSpec, surroundings: Surroundings) -> FunctionModel:
     model = _function_model(given, spec, target, surroundings)
     if workers is None:
         return model
-    if is_async(model.function):
-        cure = "remove workers, and set concurrency: coroutines run concurrently in one process"
-        raise ConfigError("a coroutine function cannot be called in processes", where=where("workers"), cure=cure)
     calls = 1 if model.batched else CALLS_AT_ONCE
     return replace(
         model,
-        function=InProcesses(model.function, workers, batched=bool(model.batched)),
+        function=InProcesses(model.function, workers, batched=model.batched),
         batched=True,
         batch_size=workers * model.batch_size * calls,
         timeout_s=None if model.timeout_s is None else model.timeout_s * calls,  # of one process's calls
     )
-
-
-def build_callable(spec: ModelSpec, surroundings: Surroundings) -> Model:
-    """Return the model that a fixture or a marker gives as an object. Raises :class:`ConfigError`."""
-    return adopt(spec.options["function"], spec, surroundings)
 
 
 def adopt(given: Any, spec: ModelSpec, surroundings: Surroundings) -> Model:
@@ -202,17 +170,17 @@ def adopt(given: Any, spec: ModelSpec, surroundings: Surroundings) -> Model:
     kind = type(given).__name__
     if not (hasattr(given, "complete") and hasattr(given, "key")):
         if callable(given) or predicts(given):
-            target = _written(spec) if "revision" in spec.options else spec.spelling
+            target = spec.spelling
+            if "revision" in spec.options:  # all keys that can change an answer identify the model with it
+                own = {key: value for key, value in spec.options.items() if key not in _CHANGE_NO_ANSWER}
+                what = f"writing the keys of {spec.spelling} beside its revision"
+                target = guarded(what, canonical_json, [spec.provider, own])
             return _function_model(given, spec, target, surroundings)
         cure = "pass a callable (str -> str, sync or async), an object with predict(), or one with complete() and key()"
         raise ConfigError(f"a value of type {kind} is not a model", where=spec.source.where(), cure=cure)
-    for part, is_possible in _MODEL_PARTS.items():
-        flaw = None if hasattr(given, part) else f"lacks {part}"
-        if flaw is None and not is_possible(getattr(given, part)):
-            flaw = f"has the {part} {getattr(given, part)!r}"
-        if flaw is not None:
-            cure = "see pytest_ftgate.models.Model for what a model has"
-            raise ConfigError(f"the model of type {kind} {flaw}", where=spec.source.where(), cure=cure)
+    if flaw := flaw_of(given):
+        cure = "see pytest_ftgate.models.Model for what a model has"
+        raise ConfigError(f"the model of type {kind} {flaw}", where=spec.source.where(), cure=cure)
     model = cast("Model", given if Model in type(given).__mro__ else Delegate(given))
     price_of(model)
     changed: dict[str, Any] = {key: spec.options[key] for key in _ANY_MODELS if key in spec.options}
@@ -229,19 +197,9 @@ def adopt(given: Any, spec: ModelSpec, surroundings: Surroundings) -> Model:
     return cast("Model", Delegate(model, **changed)) if changed else model
 
 
-def _written(spec: ModelSpec) -> str:
-    """Return all keys of a hook's model that can change an answer: with the revision they identify the model."""
-    own = {key: value for key, value in spec.options.items() if key not in _CHANGE_NO_ANSWER}
-    return guarded(f"writing the keys of {spec.spelling} beside its revision", canonical_json, [spec.provider, own])
-
-
 def is_async(function: Callable[..., Any]) -> bool:
-    """Return whether calling it gives a coroutine: also for partials, bound methods and ``async __call__``."""
-    while isinstance(function, partial):
-        function = function.func
-    return inspect.iscoroutinefunction(function) or inspect.iscoroutinefunction(
-        getattr(type(function), "__call__", None)  # noqa: B004
-    )
+    """Return whether calling it gives a coroutine: also for bound methods and ``async __call__``."""
+    return any(map(inspect.iscoroutinefunction, (function, getattr(function, "__call__", None))))  # noqa: B004
 
 
 def predicts(given: object) -> bool:
@@ -270,6 +228,7 @@ def _function_model(given: Any, spec: ModelSpec, target: str, surroundings: Surr
         identity = canonical_json([target, revision, *([state] if state else [])])
     asked = () if surroundings.asked is None else surroundings.asked.expected
     expected = [expected_text(one) for one in asked if one is not None]
+    batch_size = options.get("batch_size") or (PREDICTED_AT_ONCE if by_list else 1)
     return FunctionModel(
         **parts_of(spec),
         function=function,
@@ -277,8 +236,8 @@ def _function_model(given: Any, spec: ModelSpec, target: str, surroundings: Surr
         persistent=revision is not None,
         concurrency=options.get("concurrency") or (CONCURRENCY_ASYNC if waits else CONCURRENCY_SYNC),
         exclusive=frozenset() if waits or "concurrency" in options else owners,
-        batch_size=options.get("batch_size") or (PREDICTED_AT_ONCE if by_list else 1),
-        batched=True if by_list else None,
+        batch_size=batch_size,
+        batched=by_list or batch_size > 1,
         given=question if by_list else attrgetter("input"),
         price=written_price(options.get("price"), str(spec.source)),
         numbers=not expected or any(re.search(r"(?<!\w)\d|LABEL_\d", one) for one in expected),

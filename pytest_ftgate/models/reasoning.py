@@ -36,7 +36,9 @@ def without_reasoning(completion: Completion, stripping: Stripping) -> Completio
     if completion.reasoning is None and stripping == "auto" and not _BRACKET.search(text):
         return completion
     if stripping == "auto" and "<|channel|>" in text:
-        text, reasoning = _final_channel(text)
+        parts = [(channel, message.strip()) for channel, message in _CHANNEL.findall(text)]
+        text = next((message for channel, message in reversed(parts) if channel == "final"), "")
+        reasoning = "\n".join(message for channel, message in parts if channel != "final")
     elif stripping:
         text, reasoning = _after_reasoning(text, stripping)
     thought = "\n".join(part for part in (completion.reasoning, reasoning) if part is not None)
@@ -72,8 +74,8 @@ def _after_reasoning(text: str, stripping: tuple[str, str] | str) -> tuple[str, 
     """Return the answer, empty where there is none, and the reasoning, ``None`` where there is none."""
     start, closing = None, _CLOSING
     if not isinstance(stripping, str):
-        text = text.lstrip() if text.lstrip().startswith(stripping[0]) else text
-        start, closing = len(stripping[0]) if text.startswith(stripping[0]) else None, _literally(stripping[1])
+        opening = re.match(rf"\s*{re.escape(stripping[0])}", text)
+        start, closing = opening.end() if opening else None, re.compile(re.escape(stripping[1]))
     elif begins_with_reasoning(text) and (opening := _OPENING.match(text)) is not None:
         start, closing = opening.end(), _closing(opening)
     end = closing.search(text, start or 0)
@@ -87,15 +89,4 @@ def _closing(opening: re.Match[str]) -> re.Pattern[str]:
     name = opening["name"]
     ended = re.sub("start|begin", "end", name, count=1, flags=re.IGNORECASE)
     names = f"/{re.escape(name)}" + (f"|{re.escape(ended)}" if ended != name else "")
-    left, right = re.escape(opening["left"]), re.escape(opening["right"])
-    return re.compile(f"{left}(?:{names}){right}", re.IGNORECASE)
-
-
-def _literally(text: str) -> re.Pattern[str]:
-    return re.compile(re.escape(text))
-
-
-def _final_channel(text: str) -> tuple[str, str | None]:
-    parts = _CHANNEL.findall(text)
-    final = next((message.strip() for channel, message in reversed(parts) if channel == "final"), "")
-    return final, "\n".join(message.strip() for channel, message in parts if channel != "final")
+    return re.compile(f"{re.escape(opening['left'])}(?:{names}){re.escape(opening['right'])}", re.IGNORECASE)

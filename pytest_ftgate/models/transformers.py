@@ -66,25 +66,21 @@ class Generator:
                 config["eos_token_id"] = tokenizer.eos_token_id
             generated = model.generate(**encoded, generation_config=GenerationConfig(**config))
             latency_s = clock.perf_counter() - start
+        ends, found = config["eos_token_id"], []
+        ends = ends if isinstance(ends, list) else [ends]
         answers = generated[:, encoded["input_ids"].shape[1] :].tolist()
-        sizes = encoded["attention_mask"].sum(dim=1).tolist()
-        ends = config["eos_token_id"] if isinstance(config["eos_token_id"], list) else [config["eos_token_id"]]
-        found = []
-        for size, tokens in zip(sizes, answers, strict=True):
+        for size, tokens in zip(encoded["attention_mask"].sum(dim=1).tolist(), answers, strict=True):
             length = next((i for i, token in enumerate(tokens) if token in ends), None)
             text = tokenizer.decode(tokens[:length], skip_special_tokens=True, clean_up_tokenization_spaces=False)
             n_output, finish = (len(tokens), "cut_off") if length is None else (length + 1, "stop")
-            found.append(
-                Completion(text, input_tokens=size, output_tokens=n_output, finish=finish, latency_s=latency_s)
-            )
+            found.append(Completion(text, size, n_output, finish=finish, latency_s=latency_s))
         return found
 
     def rendered(self, examples: Sequence[Example]) -> list[tuple[str, str]]:
         """Return what is sent for each conversation, without and with its answer. Raises :class:`ModelError`."""
-        tokenizer = self.tokenizer
+        tokenizer, found = self.tokenizer, []
         if tokenizer.chat_template is None:
             raise ModelError("the tokenizer has no chat template", fatal=True)
-        found = []
         for one in examples:
             given, tools = cast("Sequence[Mapping[str, Any]]", one.input), one.fields.get("tools")
             answered = [*given, {"role": "assistant", "content": one.expected}]
@@ -130,9 +126,9 @@ def _as_templates_take_it(message: Mapping[str, Any]) -> Mapping[str, Any]:
     calls = message.get("tool_calls") or []
     try:
         pairs = zip(calls, canonical_calls(calls), strict=True)
-        objects = [{**call, "type": "function", "function": one} for call, one in pairs]
     except ValueError:  # as written, for what the template makes of it
         return message
+    objects = [{**call, "type": "function", "function": one} for call, one in pairs]
     return {**message, "tool_calls": objects} if objects else message
 
 
@@ -153,6 +149,7 @@ class Weights:
     def __init__(self, base: Any) -> None:
         self.base = base
         self._peft: Any = None
+        self._fitting = set[str]()
 
     @contextmanager
     def using(self, adapter: str | None, version: str) -> Iterator[Any]:
@@ -171,13 +168,13 @@ class Weights:
         """Load an adapter, which peft knows by the hash of its files, unless that was done."""
         from peft import PeftModel, get_peft_model_state_dict, load_peft_weights
 
-        if self._peft is not None and version in self._peft.peft_config:
+        if version in self._fitting:
             return
         try:
             with _quietly():
                 if self._peft is None:
                     self._peft = PeftModel.from_pretrained(self.base, adapter, adapter_name=version)
-                else:
+                elif version not in self._peft.peft_config:
                     self._peft.load_adapter(adapter, adapter_name=version)
                 needed, taken = (
                     get_peft_model_state_dict(self._peft, adapter_name=version, save_embedding_layers=also).keys()
@@ -189,6 +186,7 @@ class Weights:
         except Exception as error:
             cure = "name the base model that it was trained on as model"
             raise ModelError(f"the adapter {adapter} does not fit the model: {error}", cure=cure, fatal=True) from error
+        self._fitting.add(version)
 
 
 @contextmanager
@@ -281,10 +279,7 @@ class Classifier:
             labels = [names[i] for i in scores.argmax(dim=-1).tolist()]
         latency_s = clock.perf_counter() - start
         sizes = encoded["attention_mask"].sum(dim=1).tolist()
-        return [
-            Completion(label, input_tokens=size, output_tokens=0, latency_s=latency_s)
-            for label, size in zip(labels, sizes, strict=True)
-        ]
+        return [Completion(label, n, 0, latency_s=latency_s) for label, n in zip(labels, sizes, strict=True)]
 
 
 def build_transformers(spec: ModelSpec, surroundings: Surroundings) -> Model:

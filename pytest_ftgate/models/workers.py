@@ -106,7 +106,12 @@ def _called(function: Callable[[Any], Any], inputs: Sequence[Any], batched: bool
     except ModelError as error:
         return [error] * len(inputs)
     except BaseException as error:  # also sys.exit() and pytest.skip()
-        what = f"the function raised {told(error, function)}"  # the exception itself may not survive pickling
-        return [ModelError(what, retryable=may_pass(error), cure=RAISED_CURE)] * len(inputs)
+        # The exception itself may not survive pickling.
+        return [failed_call("the function", error, function)] * len(inputs)
     latency_s = clock.perf_counter() - start
     return [Completion(answer, latency_s=latency_s) if isinstance(answer, str) else answer for answer in answers]
+
+
+def failed_call(name: str, raised: BaseException, function: Callable[..., Any]) -> ModelError:
+    """Return what a function raised as the error of its call."""
+    return ModelError(f"{name} raised {told(raised, function)}", retryable=may_pass(raised), cure=RAISED_CURE)

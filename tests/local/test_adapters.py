@@ -77,12 +77,6 @@ def test_an_adapter_beats_its_base_and_shares_its_weights(adapters: Project, loa
     assert len(loads) == 1
 
 
-def test_an_adapter_that_learned_nothing_right_fails(adapters: Project, weights: Path) -> None:
-    shutil.copytree(weights / "wrong", adapters.path / "lora", dirs_exist_ok=True)
-    gate = ends(adapters.judge(), "fail")
-    assert gate["candidate"]["value"] < 0.1
-
-
 def test_the_base_answers_alike_before_and_after_adapters(adapters: Project, weights: Path, loads: list[str]) -> None:
     def generator(adapter: str | None = None) -> provider.Generator:
         folder = str(weights / adapter) if adapter else None
@@ -108,6 +102,7 @@ def test_new_weights_are_never_judged_by_old_answers(adapters: Project, weights:
     assert (again["candidate"]["n_stored"], again["baseline"]["n_stored"]) == (N, N)
     shutil.copytree(weights / "wrong", adapters.path / "lora", dirs_exist_ok=True)
     gate = ends(adapters.judge(stored=True), "fail")
+    assert gate["candidate"]["value"] < 0.1
     assert (gate["candidate"]["n_stored"], gate["baseline"]["n_stored"]) == (0, N)
 
 
@@ -183,9 +178,10 @@ def test_weights_that_are_missing_or_fit_nothing_are_named(
         save_file({name: one for name, one in tensors.items() if old not in name}, path, metadata={"format": "pt"})
     else:
         save_file({name.replace(old, new): one for name, one in tensors.items()}, path, metadata={"format": "pt"})
-    found = check(ends(adapters.judge(), "error"), f"{role}_answers")
-    mentions(found, old)
-    assert found["observed"] == 0
+    for _ in range(2):  # what did not fit is no better when it is loaded
+        found = check(ends(adapters.judge(), "error"), f"{role}_answers")
+        mentions(found, old)
+        assert found["observed"] == 0
 
 
 def test_a_classifier_is_not_asked_for_text(adapters: Project) -> None:

@@ -88,7 +88,7 @@ def test_what_is_stored_is_not_asked_for_again_whatever_the_batch_size(local: Pr
         ("picky", {"batch_size": 30}, ["picky returned None", "2 of 60 answers missing (test.jsonl:1, test.jsonl:31)"]),
         ("broken", {"workers": 2}, ["60 of 60", "ValueError: no weights (local.py:"]),
         ("refuses_one", {"workers": 2}, ["ValueError", "1 of 60 answers missing (test.jsonl:8)"]),
-        ("many_async", {"workers": 2}, ["a coroutine function cannot be called in processes"]),
+        ("many_async", {"workers": 2}, ["60 of 60", "pickle"]),
         ("one", {"workers": 2, "concurrency": 2}, ["concurrency and workers are both set"]),
     ],
     ids=["length", "type", "None", "raises", "raises once", "coroutine", "both keys"],

@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import os
-import re
 import subprocess
 import sys
-import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -31,14 +29,6 @@ class Served:
     @property
     def base_url(self) -> str:
         return f"{self.address}/v1"
-
-    @property
-    def tokens_made(self) -> int:
-        """Return how many tokens it has generated since it started, as the server counts them."""
-        with urllib.request.urlopen(f"{self.address}/metrics", timeout=30) as response:
-            counters = response.read().decode()
-        (count,) = re.findall(r"^llamacpp:tokens_predicted_total (\d+)$", counters, flags=re.MULTILINE)
-        return int(count)
 
 
 @contextmanager
@@ -88,7 +78,6 @@ def main(name: str, weights: str, context: str, key: str) -> None:
     params.n_threads_http = CONNECTIONS
     params.n_gpu_layers = 0
     params.cpuparams.n_threads = params.cpuparams_batch.n_threads = 1
-    params.endpoint_metrics = True
     params.fit_params = False
     params.ui = False
     server = xllamacpp.Server(params)

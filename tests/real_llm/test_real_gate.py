@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import needs
 import pytest
-from gate_project import check, refused, statuses
+from gate_project import refused, statuses
 
 needs.the_extra()
 
@@ -37,10 +37,6 @@ def mortal(checkpoints: Checkpoints) -> Iterator[tuple[dict[str, Served], Callab
         )
 
 
-def made(served: Callable[[str], Served], *names: str) -> list[int]:
-    return [served(name).tokens_made for name in names]
-
-
 # --- green ---------------------------------------------------------------------------------------------------
 
 
@@ -58,41 +54,6 @@ def test_the_trained_model_beats_the_untrained_one(voice: VoiceProject) -> None:
     assert "122 groups" in gate["note"]  # sentences of one template do not count as independent
 
 
-def test_the_free_checks_hold_for_real(voice: VoiceProject) -> None:
-    voice.gates()
-    gate = voice.gate()
-    assert (gate["n"], gate["test_set"]["examples"]) == (N, N)
-    assert (gate["training"]["usable"], gate["training"]["leaked"], gate["training"]["conflicts"]) == (823, 0, 0)
-    found = statuses(gate)
-    assert {name: found[name] for name in ("min_training_examples", "leaked", "min_test_examples")} == {
-        "min_training_examples": "pass",
-        "leaked": "pass",
-        "min_test_examples": "pass",
-    }
-    weak = check(gate, "weak_baseline")
-    assert weak["status"] == "pass"
-    assert weak["observed"] > 5 * weak["required"]  # it has learned something: the gain is none over nothing
-    assert {name for name, status in found.items() if status == "warning"} <= {"unusable_answers"}
-
-
-def test_a_test_body_can_ask_both_models(voice: VoiceProject) -> None:
-    voice.gates()
-    voice.file(
-        "test_gate.py",
-        """
-        import pytest
-
-        @pytest.mark.ftgate("intents")
-        def test_gate(ftgate, ftgate_candidate, ftgate_baseline, ftgate_test_set):
-            right = [ftgate_candidate(example.input) == example.expected for example in ftgate_test_set[:20]]
-            assert sum(right) > 10
-            assert ftgate_candidate("cancel the timer") == "HassCancelTimer"
-            assert ftgate_baseline("cancel the timer").startswith("Hass")
-        """.replace("\n        ", "\n"),
-    )
-    voice.run().assert_outcomes(passed=1)
-
-
 # --- what the server reports ---------------------------------------------------------------------------------
 
 
@@ -108,16 +69,6 @@ def test_tokens_are_those_of_the_models_own_tokenizer(voice: VoiceProject, check
     assert gate["candidate"]["output_tokens"] == given
 
 
-def test_time_and_money_are_measured(voice: VoiceProject) -> None:
-    price = {"input_per_1m": 1_000_000.0, "cached_input_per_1m": 0.0, "output_per_1m": 0.0}
-    limits = {"latency_p95_s": {"max": 60}, "cost_usd": {"max": 1_000_000}}
-    voice.gates(candidate=voice.model("tuned", price=price), thresholds=limits)
-    candidate = voice.gate()["candidate"]
-    assert 0 < candidate["latency_p50_s"] <= candidate["latency_p95_s"]
-    # One dollar for each input token that the server did not have in its cache: most begin with the same words.
-    assert 0 < candidate["cost_usd"] < candidate["input_tokens"]
-
-
 # --- red -----------------------------------------------------------------------------------------------------
 
 
@@ -128,12 +79,6 @@ def test_a_candidate_trained_on_shuffled_labels_is_refused(voice: VoiceProject) 
     assert gate["gain"] < 0
     assert statuses(gate)["margin"] == "fail"
     assert statuses(gate)["thresholds.accuracy"] == "fail"
-
-
-def test_swapped_models_are_refused(voice: VoiceProject) -> None:
-    voice.gates(baseline=voice.model("tuned"), candidate=voice.model("base"))
-    assert "gain -" in refused(voice, "fail", called=True)
-    assert voice.gate()["gain"] < -0.2
 
 
 def test_a_baseline_of_random_weights_is_a_straw_man(voice: VoiceProject) -> None:
@@ -164,19 +109,6 @@ def facts(gate: dict[str, Any]) -> dict[str, Any]:
 
 
 ROLES = ("baseline", "candidate")
-
-
-def test_nothing_is_asked_twice(voice: VoiceProject, served: Callable[[str], Served]) -> None:
-    voice.gates(baseline=voice.model("base", revision="1"), candidate=voice.model("tuned", revision="1"))
-    start = made(served, "base", "tuned")
-    first = voice.gate(apart=True)
-    after = made(served, "base", "tuned")
-    assert [b - a for a, b in zip(start, after, strict=True)] == [first[role]["output_tokens"] for role in ROLES]
-    again = voice.gate(apart=True)
-    assert made(served, "base", "tuned") == after
-    assert [first[role]["n_stored"] for role in ROLES] == [0, 0]
-    assert [again[role]["n_stored"] for role in ROLES] == [N, N]
-    assert facts(again) == facts(first)
 
 
 def test_committed_recordings_judge_without_store_and_servers(

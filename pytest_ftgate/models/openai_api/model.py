@@ -18,12 +18,12 @@ from pytest_ftgate.config import ModelSpec
 from pytest_ftgate.data import Example, canonical_json
 from pytest_ftgate.data.tool_calls import declared_tools
 from pytest_ftgate.errors import ConfigError, ModelError, is_cancelled_from_outside
-from pytest_ftgate.models.openai_api.answers import read_answer
 from pytest_ftgate.models.openai_api.endpoint import (
     PUBLIC_ENDPOINT,
     Endpoint,
     failure,
     pause_s,
+    read_answer,
     read_refusal,
     root_cause,
 )
@@ -148,8 +148,8 @@ class ChatClient:
         if wait_s := pause_s(response.headers):
             self.resume_at = max(self.resume_at, clock.monotonic() + wait_s)
         if response.is_error:
-            text, path = content.decode(errors="replace"), response.request.url.path
-            return read_refusal(response.status_code, text, self._endpoint, response.headers, path)
+            text = content.decode(errors="replace")
+            return read_refusal(response.status_code, text, self._endpoint, response.headers)
         try:
             found = json.loads(content)
         except ValueError:  # it may have been truncated

@@ -11,8 +11,7 @@ from loopback import Reply, error
 
 from pytest_ftgate.errors import ModelError
 from pytest_ftgate.models import Completion
-from pytest_ftgate.models.openai_api.answers import is_same, read_answer
-from pytest_ftgate.models.openai_api.endpoint import Endpoint, pause_s, retry_after_s
+from pytest_ftgate.models.openai_api.endpoint import Endpoint, is_same, pause_s, read_answer, retry_after_s
 from pytest_ftgate.models.protocol import finish_of
 from pytest_ftgate.runs.asking import _checked
 
@@ -151,7 +150,7 @@ def test_a_body_that_is_no_chat_completion(data):
     ("told", "shown", "retryable"),
     [
         *(({"code": code, "message": "overloaded"}, str(code), code != 400) for code in (502, 429, 400)),
-        *((told, "200 OK", True) for told in ({"message": "overloaded"}, "overloaded", {"code": "overloaded"})),
+        *((told, "HTTP 200", True) for told in ({"message": "overloaded"}, "overloaded", {"code": "overloaded"})),
         ({"code": "insufficient_quota", "message": "overloaded"}, "quota", False),
     ],
 )
@@ -267,7 +266,7 @@ LLAMA_TOO_LONG = {"error": {"code": 400, "message": "too big", "type": "exceed_c
 def test_a_refusal_that_every_call_would_meet_ends_the_run(failing, server, monkeypatch, reply, what, cure):
     monkeypatch.setenv("MY_KEY", "sk-mine-1234")
     found = failing(reply, api_key_env="MY_KEY")
-    assert found.what.startswith(f"{reply.status} ")
+    assert found.what.startswith(f"HTTP {reply.status} ")
     assert f"http://127.0.0.1:{server.port}" in found.what
     assert what in found.what
     assert cure in found.cure

@@ -116,18 +116,11 @@ def test_a_row_that_was_made_for_another_input_ends_the_run(record, ask, output)
 # --- keys ----------------------------------------------------------------------------------------------------
 
 
-def test_a_key_stands_for_the_input_where_the_row_is_held_to_one(record):
-    model = record({**ROW, "input_sha256": HELLO}, {"id": "e2", "output": "x"})
-    assert model.key(Example("e1", "hello", "x")) == model.key(Example("e1", "hello", "y"))
-    assert model.key(Example("e1", "hello", "x")) != model.key(Example("e1", "other", "x"))
-    assert model.key(Example("e2", "hello", "x")) == model.key(Example("e2", "other", "x"))
-
-
-def test_a_key_stands_for_the_file_the_id_and_the_repeat(record):
+def test_a_key_stands_for_the_file_the_id_the_input_and_the_repeat(record):
     model, changed = record(ROW), record({**ROW, "output": "x"})
-    e1 = Example("e1", "hello", "x")
-    assert model.key(e1) == model.key(Example("e1", "other", "y"))
-    assert len({model.key(e1), model.key(e1, 1), model.key(Example("e2", "hello", "x")), changed.key(e1)}) == 4
+    e1, others = Example("e1", "hello", "x"), [Example("e1", "other", "x"), Example("e2", "hello", "x")]
+    assert model.key(e1) == model.key(Example("e1", "hello", "y"))
+    assert len({model.key(e1), model.key(e1, 1), *map(model.key, others), changed.key(e1)}) == 5
 
 
 def test_what_the_runner_and_reports_see(record, tmp_path):
