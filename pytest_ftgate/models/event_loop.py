@@ -43,14 +43,14 @@ def run_in_own_loop(work: Coroutine[Any, Any, _T], tick: Callable[[], None], *, 
     up. Then the exception propagates, and what still hangs is left to a daemon thread. Raise :class:`ModelError` if a
     call blocked the loop for longer than ``patience_s``, so that no time limit can work; ``None``: it may.
     """
-    loop, outcome = _new_loop(), Future[_T]()
+    loop, outcome, finished = _new_loop(), Future[_T](), threading.Event()
     task = loop.create_task(work)
     _pulse.beat()
-    thread = threading.Thread(target=_serve, args=(loop, task, outcome), name="pytest-ftgate", daemon=True)
+    thread = threading.Thread(target=_serve, args=(loop, task, outcome, finished), name="pytest-ftgate", daemon=True)
     try:
         thread.start()
-        while thread.is_alive():
-            thread.join(TICK_S)  # short: on Windows a long wait would not notice Ctrl-C
+        # Short waits: on Windows a long one would not notice Ctrl-C. A thread whose join() it ends counts as ended.
+        while not finished.wait(TICK_S):
             tick()
             _pulse.silent += 1
             if patience_s is not None and _pulse.silent * TICK_S > patience_s + OWN_WORK_S:
@@ -64,7 +64,7 @@ def run_in_own_loop(work: Coroutine[Any, Any, _T], tick: Callable[[], None], *, 
     except BaseException:
         with contextlib.suppress(RuntimeError):
             loop.call_soon_threadsafe(task.cancel)
-        thread.join(PATIENCE_S)
+        finished.wait(PATIENCE_S)
         raise
     return outcome.result()
 
@@ -81,7 +81,9 @@ def _new_loop() -> asyncio.AbstractEventLoop:
     return loop
 
 
-def _serve(loop: asyncio.AbstractEventLoop, task: asyncio.Task[_T], outcome: Future[_T]) -> None:
+def _serve(
+    loop: asyncio.AbstractEventLoop, task: asyncio.Task[_T], outcome: Future[_T], finished: threading.Event
+) -> None:
     """Run a task; then cancel the tasks that it left running, and abandon those that do not end soon."""
     try:
         outcome.set_result(loop.run_until_complete(task))
@@ -94,5 +96,6 @@ def _serve(loop: asyncio.AbstractEventLoop, task: asyncio.Task[_T], outcome: Fut
         if leftover:
             loop.run_until_complete(asyncio.wait(leftover, timeout=PATIENCE_S / 2))
         loop.run_until_complete(loop.shutdown_asyncgens())
-    finally:
         loop.close()
+    finally:
+        finished.set()

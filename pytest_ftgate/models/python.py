@@ -81,15 +81,16 @@ class FunctionModel(BuiltModel):
         return answer
 
     async def complete_many(self, questions: Sequence[Question]) -> Sequence[Completion | ModelError]:
-        """Call the callable once with all inputs; each answer's latency is that of the call."""
+        """Call the callable once with all inputs; the latency of each of several answers is that of the call."""
         start = clock.perf_counter()
         inputs = (self.given(question.example) for question in questions)
         # Messages are copied: the callable may change them.
         given = [one if isinstance(one, str | Mapping) else deepcopy(list(one)) for one in inputs]
         found = await self._call(given if self.batched else given[0])
+        if not self.batched:
+            return [self._completion(found)]
         latency_s = clock.perf_counter() - start
-        answers = one_each(self.name, found, len(given)) if self.batched else [found]
-        return [self._completion(answer, latency_s) for answer in answers]
+        return [self._completion(answer, latency_s) for answer in one_each(self.name, found, len(given))]
 
     def sent(self, example: Example) -> dict[str, Any]:
         """Return what the callable gets, as messages, with tools where it gets them."""

@@ -109,11 +109,13 @@ class RecordedModel(BuiltModel):
         return frozenset(id_ for id_, _ in self.rows)
 
     def key(self, example: Example, repeat: int = 0) -> str:
-        """Return the SHA-256 (hex) of the file's hash, the example's id and input, and the repeat.
+        """Return the SHA-256 (hex) of the file's hash, the example's id, the repeat, and the input if it is stated.
 
         It tells models apart; recorded answers are neither asked for nor stored.
         """
-        text = f"recorded\n{self.sha256}\n{repeat}\n{example.id}\n{input_sha256(example.input)}"
+        text, row = f"recorded\n{self.sha256}\n{repeat}\n{example.id}", self.rows.get((example.id, repeat))
+        if row is not None and row.input_sha256 is not None:
+            text += f"\n{input_sha256(example.input)}"  # a row checked against one input is never used for another
         return hashlib.sha256(text.encode()).hexdigest()
 
     async def complete(self, example: Example, repeat: int = 0) -> Completion:

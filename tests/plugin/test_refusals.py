@@ -33,7 +33,12 @@ PERMANENT = [  # reply to the candidate, its keys, what is said, how many calls 
     (Reply(status=400, body=REFUSED), {}, ["400", "param temperature"], FEW),
     (Reply(body={"choices": []}), {"concurrency": 1}, ["not a chat completion"], [5]),
     (Reply(body={"choices": [{"message": {"content": {"a": 1}}}]}), {"concurrency": 1}, ["not a chat completion"], [5]),
-    (Reply(body={"choices": [{"message": {"content": [{"type": "image_url"}]}}]}), {"concurrency": 1}, ["image_url"], [5]),
+    (
+        Reply(body={"choices": [{"message": {"content": [{"type": "image_url"}]}}]}),
+        {"concurrency": 1},
+        ["image_url"],
+        [5],
+    ),
 ]
 
 

@@ -44,7 +44,7 @@ def test_system_file_is_read_whole(tmp_path, spec):
 
 @pytest.mark.parametrize(
     ("content", "word"),
-    [(None, '"prompts.md"'), (b"caf\xe9.", "byte 3"), (b" \n", "blank"), ("folder", "is a folder")],
+    [(None, '"prompts.md"'), (b"caf\xe9.", "byte 3"), (b" \n", "blank"), ("folder", "directory")],
 )
 def test_system_file_that_cannot_be_used(tmp_path, spec, content, word):
     (tmp_path / "prompts.md").write_text("x")
