@@ -3,10 +3,9 @@
 import argparse
 import os
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from importlib.resources import files
 from pathlib import Path
-from typing import Any
 
 from pytest_ftgate.errors import FtgateError
 from pytest_ftgate.text import one_line
@@ -38,37 +37,31 @@ def _parser() -> argparse.ArgumentParser:
         epilog="Exit status: 0 success, 1 a gate got worse (compare), 2 error.",
     )
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
-
-    def command(name: str, run: Callable[[argparse.Namespace], int], help: str) -> Callable[..., None]:  # noqa: A002
-        made = commands.add_parser(name, help=help)
-        made.set_defaults(run=run)
-
-        def add(name: str, metavar: str | None, help: str, **settings: Any) -> None:  # noqa: A002
-            """Add an argument; without ``metavar`` a flag."""
-            settings |= {"action": "store_true"} if metavar is None else {"metavar": metavar}
-            made.add_argument(name, help=help, **settings)
-
-        return add
-
-    init = command("init", _init, "inspect your data and write a gate for it")
-    init("--test-set", "PATH", "the examples that both models answer (default: a *test* file in the folder)", type=Path)
-    init("--training-set", "PATH", "the examples that the model is trained on (default: a *train* file)", type=Path)
-    init("--input", "COLUMN", "the column with the input, if it is not detected")
-    init("--expected", "COLUMN", "the column with the expected output, if it is not detected")
-    init("--baseline", "MODEL", "the current model: openai:NAME, python:pkg.module:function, recorded:PATH")
-    init("--candidate", "MODEL", "the fine-tuned model")
-    copies = "write copies without duplicates and leaks beside the data files (train.deduped.jsonl), and use these"
-    init("--dedupe", None, copies)
-    init("--force", None, "overwrite ftgate.yaml and the test file")
-
-    compare = command(
-        "compare", _compare, "show what changed between two JSON reports; exit status 1 if a gate got worse"
+    init = commands.add_parser("init", help="inspect your data and write a gate for it")
+    compare = commands.add_parser(
+        "compare", help="show what changed between two JSON reports; exit status 1 if a gate got worse"
     )
-    compare("before", "BEFORE.json", "the earlier report, written by --ftgate-report=json:PATH", type=Path)
-    compare("after", "AFTER.json", "the later report", type=Path)
-
-    schema = command("schema", _schema, "print the JSON Schema of the gate file or of the report")
-    schema("--report", None, "print the schema of the JSON report (--ftgate-report=json:PATH)")
+    schema = commands.add_parser("schema", help="print the JSON Schema of the gate file or of the report")
+    for command, run in ((init, _init), (compare, _compare), (schema, _schema)):
+        command.set_defaults(run=run)
+    copies = "write copies without duplicates and leaks beside the data files (train.deduped.jsonl), and use these"
+    for command, name, metavar, said in (
+        (init, "--test-set", "PATH", "the examples that both models answer (default: a *test* file in the folder)"),
+        (init, "--training-set", "PATH", "the examples that the model is trained on (default: a *train* file)"),
+        (init, "--input", "COLUMN", "the column with the input, if it is not detected"),
+        (init, "--expected", "COLUMN", "the column with the expected output, if it is not detected"),
+        (init, "--baseline", "MODEL", "the current model: openai:NAME, python:pkg.module:function, recorded:PATH"),
+        (init, "--candidate", "MODEL", "the fine-tuned model"),
+        (init, "--dedupe", None, copies),
+        (init, "--force", None, "overwrite ftgate.yaml and the test file"),
+        (compare, "before", "BEFORE.json", "the earlier report, written by --ftgate-report=json:PATH"),
+        (compare, "after", "AFTER.json", "the later report"),
+        (schema, "--report", None, "print the schema of the JSON report (--ftgate-report=json:PATH)"),
+    ):
+        if metavar is None:
+            command.add_argument(name, action="store_true", help=said)
+        else:
+            command.add_argument(name, metavar=metavar, type=str if metavar in ("COLUMN", "MODEL") else Path, help=said)
     return parser
 
 
@@ -79,23 +72,23 @@ def _schema(asked: argparse.Namespace) -> int:
 
 
 def _compare(asked: argparse.Namespace) -> int:
-    from pytest_ftgate.cli.compare import compare_reports, comparison_lines
+    from pytest_ftgate.cli.compare import compare_reports, comparison_lines, is_worse
     from pytest_ftgate.reports.json import read_report
 
     paths = (asked.before, asked.after)
     before, after = map(read_report, paths)
     found = compare_reports(before, after)
     print("\n".join(comparison_lines(paths, (before, after), found)))
-    return int(any(gate.worse for gate in found))
+    return int(any(map(is_worse, found.values())))
 
 
 def _init(asked: argparse.Namespace) -> int:
     from pytest_ftgate.cli.init import write_project
 
-    def given(*names: str) -> dict[str, str]:
-        return {name: value for name in names if (value := getattr(asked, name)) is not None}
-
-    columns, models = given("input", "expected"), given("baseline", "candidate")
+    columns, models = (
+        {name: value for name in names if (value := getattr(asked, name)) is not None}
+        for names in (("input", "expected"), ("baseline", "candidate"))
+    )
     settings = {name: getattr(asked, name) for name in ("test_set", "training_set", "dedupe", "force")}
     write_project(print, columns=columns, models=models, **settings)
     return 0

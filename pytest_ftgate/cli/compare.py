@@ -2,10 +2,9 @@
 
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 from pytest_ftgate.config.gate_keys import comparison_of
 from pytest_ftgate.errors import shown_path
@@ -23,18 +22,15 @@ from pytest_ftgate.text import (
     show_usd,
     show_value,
     wrapped,
-)  # fmt: skip
+)
 
 _VERDICTS = ("pass", "inconclusive", "fail", "error")
 _STEADY = 0.2
 """Relative difference up to which two latencies or costs count as equal."""
-_WHAT_WIDTH = 24
-_NAMES_SHOWN = 10
-_NAME_WIDTH = 50
+_WHAT_WIDTH, _NAME_WIDTH = 24, 50
 
 
-@dataclass(frozen=True, slots=True)
-class Move:
+class Move(NamedTuple):
     """One change; ``worse`` and ``weaker`` make the gate worse."""
 
     what: str
@@ -42,20 +38,12 @@ class Move:
     mark: Literal["worse", "weaker", "better", "stricter", ""] = ""
 
 
-@dataclass(frozen=True, slots=True)
-class GateMoves:
-    """The changes of one gate; ``verdict`` is the later one, empty if there is none."""
-
-    name: str
-    moves: tuple[Move, ...]
-    verdict: str = ""
-
-    @property
-    def worse(self) -> bool:
-        return any(move.mark in ("worse", "weaker") for move in self.moves)
+def is_worse(moves: Sequence[Move]) -> bool:
+    """Return whether these changes of a gate make it worse."""
+    return any(move.mark in ("worse", "weaker") for move in moves)
 
 
-def compare_reports(before: Report, after: Report) -> list[GateMoves]:
+def compare_reports(before: Report, after: Report) -> dict[str, list[Move]]:
     """Return the changes of every gate in either report, those of ``after`` first, and of unmet obligations.
 
     Gates are matched by name, and also by test if a name repeats in one of the reports.
@@ -67,14 +55,14 @@ def compare_reports(before: Report, after: Report) -> list[GateMoves]:
         for report in (before, after)
     )
     then, now = ({one.name: one.reason for one in report.unjudged} for report in (before, after))
-    found = []
+    found = {}
     for name in dict.fromkeys((*new, *old, *now, *then)):
         moves = list(_moves(old.get(name), new.get(name), now.get(name)))
         if name in now and name not in then and (name in new or name not in old):
             moves.append(Move("required", f"no longer met: {now[name]}", "worse"))
         if name in then and name not in now:
             moves.append(Move("required", f"met again, or no longer required; before: {then[name]}", "better"))
-        found.append(GateMoves(name, tuple(moves), new[name].verdict if name in new else ""))
+        found[name] = moves
     return found
 
 
@@ -88,18 +76,58 @@ def _moves(old: GateResult | None, new: GateResult | None, why: str | None) -> I
     if old.verdict != new.verdict:
         worse = _VERDICTS.index(new.verdict) > _VERDICTS.index(old.verdict)
         yield Move("verdict", f"{old.verdict} -> {new.verdict}", "worse" if worse else "better")
-    yield from _changes(_values(old), _values(new, _noise(old, new)))
-    yield from _models(old, new)
+    yield from _changes(_values(old), _values(new), {"gain": f" {new.metric or ''}{_noise(old, new)}".rstrip()})
+    for role in (role for role in new.models if role in old.models):
+        for name, show in (("latency_p50_s", show_seconds), ("latency_p95_s", show_seconds), ("cost_usd", show_usd)):
+            was, now = getattr(old.models[role], name), getattr(new.models[role], name)
+            if was != now and (None in (was, now) or abs(was - now) > _STEADY * max(was, now)):
+                yield Move(f"{called(role)} {name}", f"{show(was)} -> {show(now)}")
     yield from _thresholds(old, new)
-    yield from _changes(_state(old), _state(new))
+    yield from _changes(_state(old), _state(new), {"test set": ": values cannot be compared"})
 
 
-def _changes(old: Mapping[str, tuple[str, str]], new: Mapping[str, tuple[str, str]]) -> Iterator[Move]:
-    """Yield what has another text, with the later remark; an empty text is unknown."""
+def _changes(old: Mapping[str, str], new: Mapping[str, str], remarks: Mapping[str, str]) -> Iterator[Move]:
+    """Yield what has another text; an empty text is unknown."""
     for what in dict.fromkeys((*new, *old)):
-        (before, _), (after, remark) = (one.get(what, ("absent", "")) for one in (old, new))
+        before, after = (one.get(what, "absent") for one in (old, new))
         if before != after and before and after:
-            yield Move(what, f"{before} -> {after}{remark}")
+            yield Move(what, f"{before} -> {after}{remarks.get(what, '')}")
+
+
+def _values(gate: GateResult) -> dict[str, str]:
+    """Return the gain, and the value and the name of each model."""
+    share, values = is_share(gate.metric_range), {}
+    for role, model in gate.models.items():
+        values[called(role)] = show_value(model.value, share=share)
+        values[f"{called(role)} model"] = model.model or ""
+    return {"gain": show_difference(gate.gain, share=share), **values}
+
+
+def _noise(old: GateResult, new: GateResult) -> str:
+    """Return whether each gain is between the bounds of the other, as text; empty if that is unknown."""
+    known = [(one.lower_bound, other.gain, one.upper_bound) for one, other in ((old, new), (new, old))]
+    if any(None in one for one in known) or _rows(old.test_set) != _rows(new.test_set):
+        return ""
+    inside = all(low <= gain <= high for low, gain, high in known)  # type: ignore[operator]
+    return ", may be chance" if inside else ", beyond chance"
+
+
+def _state(gate: GateResult) -> dict[str, str]:
+    """Return the data, the verdict on each guard and slice, and each check that does not hold with its message."""
+    found = {"test set": _rows(gate.test_set), "training set": _rows(gate.training)}
+    found |= {f"test set of guard {one.name}": _rows(one.test_set) for one in gate.guards}
+    found |= {f"guard {one.name}": one.verdict or "not judged" for one in gate.guards}
+    found |= {f"slice {one.field} {one.value}": one.verdict or "not judged" for one in gate.slices}
+    worst_last = sorted(gate.checks, key=lambda check: -PROBLEMS_FIRST.index(check.status))
+    told = (check for check in worst_last if check.status in (*RED, "warning"))
+    return found | {f"check {check.name}": f"{check.status}: {check.message}" for check in told}
+
+
+def _rows(data: TestSetResult | TrainingResult | None) -> str:
+    """Return how many rows a data set has, and the beginning of its file's hash; empty if that is unknown."""
+    count = data.usable if isinstance(data, TrainingResult) else data.examples if data is not None else None
+    noun = "usable row" if isinstance(data, TrainingResult) else "example"
+    return f"{plural(count, noun)}{f' (sha256 {data.sha256[:8]})' if data.sha256 else ''}" if data and count else ""
 
 
 def _thresholds(before: GateResult, after: GateResult) -> Iterator[Move]:
@@ -123,8 +151,8 @@ def _thresholds(before: GateResult, after: GateResult) -> Iterator[Move]:
         except ValueError:  # an unknown word
             weaker = True
         of = next((one for one in before.guards if key.startswith(f"guards.{one.name}.")), after)
-        drops = last in ("margin", "max_drop") and is_share(of.metric_range)
-        show = show_percent if last == "confidence" else partial(show_amount, share=drops)
+        share = last in ("margin", "max_drop") and is_share(of.metric_range)
+        show = show_percent if last == "confidence" else partial(show_amount, share=share)
         ends = ("none" if was is None else was, "removed" if now is None else now)
         first, then = (one if isinstance(one, str) else show(one) for one in ends)
         yield Move(key, f"{first} -> {then}", "weaker" if weaker else "stricter")
@@ -149,79 +177,23 @@ def _asked(gate: GateResult) -> dict[str, Any]:
     }
 
 
-def _values(gate: GateResult, noise: str = "") -> dict[str, tuple[str, str]]:
-    """Return the gain, and the value of each model."""
-    share = is_share(gate.metric_range)
-    found = {"gain": (show_difference(gate.gain, share=share), noise)}
-    for role, model in gate.models.items():
-        found[called(role)] = (show_value(model.value, share=share), f" {gate.metric or ''}")
-    return found
-
-
-def _models(old: GateResult, new: GateResult) -> Iterator[Move]:
-    """Yield other names of models that are in both reports, and other latencies and costs: by a fifth, or unknown."""
-    for role in (role for role in new.models if role in old.models):
-        first, last, what = old.models[role], new.models[role], called(role)
-        yield from _changes({f"{what} model": (first.model or "", "")}, {f"{what} model": (last.model or "", "")})
-        for name, show in (("latency_p50_s", show_seconds), ("latency_p95_s", show_seconds), ("cost_usd", show_usd)):
-            was, now = getattr(first, name), getattr(last, name)
-            if was != now and (None in (was, now) or abs(was - now) > _STEADY * max(was, now)):
-                yield Move(f"{what} {name}", f"{show(was)} -> {show(now)}")
-
-
-def _noise(old: GateResult, new: GateResult) -> str:
-    """Return whether each gain is between the bounds of the other, as text; empty if that is unknown."""
-    known = [(one.lower_bound, other.gain, one.upper_bound) for one, other in ((old, new), (new, old))]
-    if any(None in one for one in known) or _rows(old.test_set) != _rows(new.test_set):
-        return ""
-    inside = all(low <= gain <= high for low, gain, high in known)  # type: ignore[operator]
-    return ", may be chance" if inside else ", beyond chance"
-
-
-def _state(gate: GateResult) -> dict[str, tuple[str, str]]:
-    """Return the data, the verdict on each guard and slice, and each check that does not hold with its message."""
-    test_sets = {"test set": gate.test_set, **{f"test set of guard {one.name}": one.test_set for one in gate.guards}}
-    found = {name: (_rows(one), ": values cannot be compared") for name, one in test_sets.items()}
-    found["training set"] = (_rows(gate.training), "")
-    found |= {f"guard {one.name}": (one.verdict or "not judged", "") for one in gate.guards}
-    found |= {f"slice {one.field} {one.value}": (one.verdict or "not judged", "") for one in gate.slices}
-    worst_last = sorted(gate.checks, key=lambda check: -PROBLEMS_FIRST.index(check.status))
-    told = (check for check in worst_last if check.status in (*RED, "warning"))
-    return found | {f"check {check.name}": (check.status, f": {check.message}") for check in told}
-
-
-def _rows(data: TestSetResult | TrainingResult | None) -> str:
-    """Return how many rows a data set has, and the beginning of its file's hash; empty if that is unknown."""
-    count = data.usable if isinstance(data, TrainingResult) else data.examples if data is not None else None
-    noun = "usable row" if isinstance(data, TrainingResult) else "example"
-    return f"{plural(count, noun)}{f' (sha256 {data.sha256[:8]})' if data.sha256 else ''}" if data and count else ""
-
-
-def comparison_lines(paths: Sequence[Path], reports: Sequence[Report], found: Sequence[GateMoves]) -> Iterator[str]:
+def comparison_lines(
+    paths: Sequence[Path], reports: Sequence[Report], found: Mapping[str, Sequence[Move]]
+) -> Iterator[str]:
     """Yield the two reports, the changes of each gate, and the outcome, in lines that fit a CI log."""
-    told = []
-    for path, report in zip(paths, reports, strict=True):
-        written = report.environment.get("written", "")[:16].replace("T", " ")
-        facts = [written, "written with --ftgate-allow-missing" if report.allowed_missing else ""]
-        told.append(f"{shown_path(path)} ({', '.join(filter(None, facts)) or 'undated'})")
+    written = [report.environment.get("written", "undated")[:16].replace("T", " ") for report in reports]
+    told = (f"{shown_path(path)} ({when})" for path, when in zip(paths, written, strict=True))
     yield from wrapped(" -> ".join(told))
-    old, new = ({**report.environment, "written": ""} for report in reports)
-    moved = [f"{name} {old.get(name, 'absent')} -> {new.get(name, 'absent')}" for name in {**new, **old}
-             if old.get(name) != new.get(name)]  # fmt: skip
-    yield from wrapped(f"versions: {', '.join(moved)}") if moved else ()
-    for gate in found:
-        moves = [move for move in gate.moves if move.what != "verdict"]
-        heading = ["WORSE"] if gate.worse else []
-        heading += [move.text for move in gate.moves if move.what == "verdict"]
-        if not gate.moves:
-            heading = ["no change" if gate.verdict in ("", "pass") else f"no change, still {gate.verdict}"]
-        yield from ("", *wrapped("  ".join([printable(gate.name, _NAME_WIDTH), *heading])))
-        width = min(max((len(printable(move.what)) for move in moves), default=0), _WHAT_WIDTH)
-        for move in moves:
+    for name, moves in found.items():
+        verdict = [move.text for move in moves if move.what == "verdict"]
+        heading = [printable(name, _NAME_WIDTH), *(["WORSE"] if is_worse(moves) else []), *verdict]
+        yield from ("", *wrapped("  ".join([*heading, *([] if moves else ["no change"])])))
+        others = [move for move in moves if move.what != "verdict"]
+        width = min(max((len(printable(move.what)) for move in others), default=0), _WHAT_WIDTH)
+        for move in others:
             mark = move.mark.upper() if move.mark in ("worse", "weaker") else move.mark
             first = f"  {printable(move.what, _NAME_WIDTH):<{width}}  "
             yield from wrapped(f"{move.text}  {mark}".rstrip(), first, " " * (width + 4))
-    worse = [printable(gate.name, _NAME_WIDTH) for gate in found if gate.worse]
-    names = ", ".join(worse[:_NAMES_SHOWN]) + (", ..." if len(worse) > _NAMES_SHOWN else "")
-    told_worse = f"{plural(len(worse), 'gate')} got worse: {names}"
+    worse = [printable(name, _NAME_WIDTH) for name, moves in found.items() if is_worse(moves)]
+    told_worse = f"{plural(len(worse), 'gate')} got worse: {', '.join(worse)}"
     yield from ("", *wrapped(told_worse if worse else f"no gate got worse ({plural(len(found), 'gate')} compared)"))

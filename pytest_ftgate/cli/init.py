@@ -10,14 +10,13 @@ from functools import cached_property
 from importlib.resources import files
 from pathlib import Path
 from string import Template
-from typing import Any
 
 from pytest_ftgate import clock
 from pytest_ftgate.checks.audit import TrainingAudit, audit_training_set, check_test_set, findings
 from pytest_ftgate.checks.context import Context
 from pytest_ftgate.checks.goal import NOT_SERVED, SERVED
 from pytest_ftgate.checks.test_set import check_size
-from pytest_ftgate.cli.dedupe import Cleaned, Source, without_copies
+from pytest_ftgate.cli.dedupe import Source, copy_of, removable, write_copies
 from pytest_ftgate.config.gate_file import load_gate_file
 from pytest_ftgate.config.gate_keys import GateKeys
 from pytest_ftgate.config.resolve import resolve_gate
@@ -31,10 +30,8 @@ from pytest_ftgate.text import plural, printable, suggestion, wrapped
 
 _GATE = "finetune"
 _GATE_FILE, _TEST_FILE, _INI_FILE = "ftgate.yaml", "test_finetune.py", "pytest.ini"
-_ROWS_PER_LABEL = 3
-_MANY_LABELS = 10
+_ROWS_PER_LABEL, _MANY_LABELS, _LABELS_SHOWN = 3, 10, 12
 _OUT_OF_BALANCE = 2.0
-_LABELS_SHOWN = 12
 _COLUMN = " " * 12
 
 _TEST = f'''"""Fail unless the fine-tuned model is better: the requirements are in ftgate.yaml."""
@@ -103,29 +100,33 @@ def write_project(
         models: ``baseline`` and ``candidate`` as strings, where they are given.
     """
     ini = find_ini(Path.cwd())
-    written: dict[Path, Sequence[str]] = {Path(_GATE_FILE): (), _test_file(ini): [_TEST]}
-    written |= {Path(_INI_FILE): ["\n".join(["[pytest]", *ini_lines(None), ""])]} if ini is None else {}
+    written = {Path(_GATE_FILE): "", _test_file(ini): _TEST}
+    written |= {Path(_INI_FILE): "\n".join(["[pytest]", *ini_lines(None), ""])} if ini is None else {}
     for path in written:
         if os.path.lexists(path) and not force:
             what, place = "the file exists, and nothing was written", Where(shown_path(path))
             raise ConfigError(what, where=place, cure="Use --force to overwrite it.")
-    found = survey = look(test_set, training_set, columns, repeats=dedupe)
-    copies: tuple[Cleaned, ...] = ()
-    if dedupe:
-        copies = without_copies(found.test, found.training, found.audit)
-        survey = Survey(*(copy.source for copy in copies))
+    survey = look(test_set, training_set, columns, repeats=dedupe)
     config = _checked_gate(survey, models, ini)
-    written[Path(_GATE_FILE)] = [_gate_file(survey, models)]
-    written |= {copy.source.path: copy.parts for copy in copies if copy.removed}
-    report = [*_findings(found), *_warnings(survey, config), *(_removed(copies) if dedupe else ())]
-    for path, content in written.items():
-        try:
-            write_whole(path, content)
-        except OSError as error:
-            reason = error.strerror or str(error)
-            raise ConfigError(f"cannot write the file: {reason}", where=Where(shown_path(path))) from None
-    train_on = [copy.source.path for copy in copies[1:] if copy.removed]
-    for line in (*report, f"wrote       {'  '.join(map(shown_path, written))}", *_next(models, ini, train_on)):
+    report, copies, train_on = list(_findings(survey)), {}, []
+    try:
+        if dedupe:
+            removed = zip(
+                (survey.test, survey.training), removable(survey.test, survey.training, survey.audit), strict=True
+            )
+            copies = {copy_of(one.path): (one, rows) for one, rows in removed if any(rows.values())}
+            report += write_copies(copies) if copies else ["removed     nothing, so no copies were written"]
+            again = {one.path: Source(copy, load_examples(copy, fields=one.fields), one.fields)
+                     for copy, (one, _) in copies.items()}  # fmt: skip
+            train_on = [source.path for path, source in again.items() if path == survey.training.path]
+            survey = Survey(*(again.get(one.path, one) for one in (survey.test, survey.training)))
+        written[Path(_GATE_FILE)] = _gate_file(survey, models)
+        for path, content in written.items():
+            write_whole(path, [content])
+    except OSError as error:
+        raise ConfigError(f"cannot write the files: {error}") from None
+    report += [*_warnings(survey, config), f"wrote       {'  '.join(map(shown_path, (*written, *copies)))}"]
+    for line in (*report, *_next(models, ini, train_on)):
         is_copied = line.startswith(f"{_COLUMN} ")
         for part in [printable(line)] if is_copied else wrapped(line, "", _COLUMN, break_words=False):
             say(part)
@@ -144,26 +145,23 @@ def look(
         cure = "Set aside at least 50 examples that are not used for training."
         what = "the test set and the training set are the same file"
         raise ConfigError(what, where=Where(shown_path(tests[0])), cure=cure)
-    rows = {path: first_row(path) for path in (tests[0], trainings[0])}
-    names = {path: [*dict.fromkeys((*row, *dict(paths_of(row))))] for path, row in rows.items()}
+    sources, known = [], list[str]()
+    for path, *others in (tests, trainings):
+        row = first_row(path)
+        names = [*dict.fromkeys((*row, *dict(paths_of(row))))]
+        known += names
+        fields = {part: column for part, column in columns.items() if column in names}
+        try:
+            RowReader(fields).recognised(row)
+        except DataError as error:
+            cure = "Name the columns: --input COLUMN --expected COLUMN"
+            raise DataError(error.what, where=Where(shown_path(path)), evidence=error.evidence, cure=cure) from None
+        sources.append(Source(path, load_examples(path, fields=fields, repeats=repeats), fields, tuple(others)))
     for part, column in columns.items():
-        if not any(column in known for known in names.values()):
-            what = f"no column {column!r} in {' or '.join(map(shown_path, names))}"
-            evidence = f"Columns: {', '.join(names[tests[0]])}{suggestion(column, names[tests[0]])}"
-            raise DataError(what, where=Where(key=f"--{part}"), evidence=evidence)
-    fields = {path: {part: one for part, one in columns.items() if one in names[path]} for path in rows}
-    return Survey(*(_source(one, rows[one[0]], fields[one[0]], repeats=repeats) for one in (tests, trainings)))
-
-
-def _source(found: Sequence[Path], row: Mapping[str, Any], fields: Mapping[str, str], *, repeats: bool) -> Source:
-    """Read the first file: in the columns that the user names, else in the format of its keys, as a gate does."""
-    path, *others = found
-    try:
-        RowReader(fields).recognised(row)
-    except DataError as error:
-        cure = "Name the columns: --input COLUMN --expected COLUMN"
-        raise DataError(error.what, where=Where(shown_path(path)), evidence=error.evidence, cure=cure) from None
-    return Source(path, load_examples(path, fields=fields, repeats=repeats), fields, others)
+        if column not in known:
+            evidence = f"Columns: {', '.join(known)}{suggestion(column, known)}"
+            raise DataError(f"no column {column!r} in the data files", where=Where(key=f"--{part}"), evidence=evidence)
+    return Survey(*sources)
 
 
 def _files(word: str, option: str) -> list[Path]:
@@ -306,15 +304,6 @@ def _warnings(survey: Survey, config: GateKeys) -> Iterator[str]:
     if audit.leaked or audit.leaked_near:
         accepted = "; checks: {leaked_near: warn} accepts near duplicates" if audit.leaked_near else ""
         yield f"{_COLUMN}fix: --dedupe writes copies without duplicates and leaks{accepted}"
-
-
-def _removed(copies: Sequence[Cleaned]) -> Iterator[str]:
-    for copy in copies:
-        without = f", without {', '.join(copy.without)}, which JSON cannot hold" if copy.without else ""
-        rest = f"{shown_path(copy.source.path)} has the other {plural(len(copy.source.data), 'row')}{without}"
-        yield from [f"removed     {copy}: {rest}"] if copy.removed else ()
-    if not any(copy.removed for copy in copies):
-        yield "removed     nothing, so no copies were written"
 
 
 def _next(models: Mapping[str, str], ini: IniFile | None, train_on: Sequence[Path]) -> Iterator[str]:

@@ -23,9 +23,8 @@ from pytest_ftgate.runs.measure import answers_of, compare_scored, is_right, mea
 from pytest_ftgate.runs.runner import run_models, stored_runs
 from pytest_ftgate.statistics.arrays import Codes
 from pytest_ftgate.statistics.groups import group_codes, group_counts
-from pytest_ftgate.statistics.planning import Chances, chances, detectable_gain, fewest_graded, fewest_wins, redrawn
+from pytest_ftgate.statistics.planning import Chances, chances, detectable_gain, redrawn
 
-_LOSSES = (0, 4, 8)
 _MARGINS, _MARGIN = (0.0, 1.0, 2.0), 0.05  # the gains in margins; what stands for a margin of 0
 _BROKEN, _RIGHT = 0.03, 0.8  # the shares that are assumed where no answers are stored
 _CHARACTERS_PER_TOKEN = 4
@@ -100,8 +99,6 @@ class Prospects:
         units: independent examples at least, which is groups where there are any.
         basis: what the chances rest on.
         chances: how likely each verdict is, by real gain; None where there is not so much to gain.
-        fewest_wins: by number of losses: how many examples must be fixed; None if no number is enough.
-        fewest_graded: how many examples a graded gain of the margin needs at least.
         detectable: the real gain that passes 4 times in 5.
     """
 
@@ -110,8 +107,6 @@ class Prospects:
     units: int
     basis: Sequence[str]
     chances: Mapping[float, Chances | None] = field(default_factory=dict)
-    fewest_wins: Mapping[int, int | None] = field(default_factory=dict)
-    fewest_graded: int | None = None
     detectable: float | None = None
 
 
@@ -297,15 +292,12 @@ def _prospects(gate: Context, scored: dict[str, Scored]) -> Prospects:
         rates = {gain: gain + 2 * max(broken, -gain) for gain in gains}
         return replace(
             found,
-            fewest_wins={losses: fewest_wins(units, losses=losses, **asked) for losses in _LOSSES},
             chances={
                 gain: chances(units, gain=gain, disagreement=rate, **asked) if rate <= 1 else None
                 for gain, rate in rates.items()
             },
             detectable=detectable_gain(units, broken=broken, **asked) if margin >= 0 else None,
         )
-    if metric.kind == "graded" and margin > 0:
-        found = replace(found, fewest_graded=fewest_graded(margin / (metric.high - metric.low), config.confidence))
     baseline = max(baselines, key=lambda one: metric.sign * one.value) if baselines else _assumed(gate)
     if baseline is None:
         return found

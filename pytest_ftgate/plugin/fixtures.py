@@ -7,16 +7,20 @@ from typing import Any
 
 import pytest
 
-from pytest_ftgate.config import GateKeys, ModelSpec, Source
-from pytest_ftgate.data import DataSet, Example, Input
+from pytest_ftgate.checks.audit import check_test_set
+from pytest_ftgate.config import Layer, Source, resolve_gate
+from pytest_ftgate.data import Example, Input
 from pytest_ftgate.errors import ConfigError, FtgateError, ModelError, Where
-from pytest_ftgate.gate.state import Services
-from pytest_ftgate.models import Model, Surroundings
+from pytest_ftgate.gate.metrics import build_metrics, needs_expected
+from pytest_ftgate.metrics.judged import refuse_judged
+from pytest_ftgate.models import Model, Surroundings, build_model
 from pytest_ftgate.plugin.layers import layers_as_written
 from pytest_ftgate.plugin.outcome import fail
 from pytest_ftgate.plugin.session import GateSession
-from pytest_ftgate.runs.jobs import Run
-from pytest_ftgate.text import printable
+from pytest_ftgate.runs.calls import ask
+from pytest_ftgate.runs.jobs import Job, Run
+from pytest_ftgate.runs.measure import answers_of
+from pytest_ftgate.runs.runner import run_models
 
 __tracebackhide__ = True  # tracebacks of fixtures and test bodies show none of our lines
 
@@ -31,7 +35,6 @@ class CallableModel:
         self._forbidden = offline and model.endpoint
 
     def __call__(self, input: Input) -> str:  # noqa: A002  # the public name
-        from pytest_ftgate.runs.runner import ask
 
         if self._forbidden:
             raise ModelError(f"{self.name} is an endpoint, and --ftgate-offline forbids calls")
@@ -46,17 +49,18 @@ class CallableModel:
 
 def configured_model(request: pytest.FixtureRequest, key: str, session: GateSession) -> CallableModel:
     """Return the model that the gate's markers and file configure, ignoring overridden fixtures."""
-    from pytest_ftgate.gate.metrics import needs_expected
-    from pytest_ftgate.models import build_model
 
     with _as_failure():
-        config = layers_as_written(request, key, session.files).config
-        spec = _configured_spec(config, key)
-        services = session.services(request.node.ihook)
+        config, services = layers_as_written(request, key, session.files).config, session.services(request.node.ihook)
+        spec = next(iter(config.baselines.values())) if key == "baseline" else config.candidate
+        if not spec.provider:
+            raise ConfigError(
+                "this gate has no candidate yet, because its stage is ready", where=Where(key="candidate")
+            )
         training = None
         if spec.options.keys() & {"few_shot", "retrieval"}:
             training = services.load(config.training_set, config.sources["training_set"].at)
-        model = build_model(spec, _surroundings(services, training), services.hook)
+        model = build_model(spec, Surroundings(training, services.offline), services.hook)
 
         def asked() -> Iterable[Example]:
             source = config.test_set or request.getfixturevalue("ftgate_test_set")  # overridden
@@ -65,23 +69,8 @@ def configured_model(request: pytest.FixtureRequest, key: str, session: GateSess
         return CallableModel(model, asked, offline=services.offline)
 
 
-def _surroundings(services: Services, training: DataSet | None = None) -> Surroundings:
-    from pytest_ftgate.models import Surroundings
-
-    return Surroundings(training, services.offline)
-
-
-def _configured_spec(config: GateKeys, key: str) -> ModelSpec:
-    if key == "baseline":
-        return next(iter(config.baselines.values()))
-    if not config.candidate.provider:
-        raise ConfigError("this gate has no candidate yet, because its stage is ready", where=Where(key="candidate"))
-    return config.candidate
-
-
 def configured_data(request: pytest.FixtureRequest, key: str, session: GateSession) -> tuple[Example, ...]:
     """Return the examples that the gate's markers and file configure, ignoring overridden fixtures."""
-    from pytest_ftgate.gate.metrics import needs_expected
 
     with _as_failure():
         config = layers_as_written(request, key, session.files).config
@@ -122,14 +111,6 @@ def evaluator(request: pytest.FixtureRequest, session: GateSession) -> Callable[
 
 
 def _evaluate(keys: Mapping[str, Any], request: pytest.FixtureRequest, session: GateSession) -> Run:
-    from pytest_ftgate.checks.audit import check_test_set
-    from pytest_ftgate.config import Layer, resolve_gate
-    from pytest_ftgate.gate.metrics import build_metrics
-    from pytest_ftgate.metrics.judged import refuse_judged
-    from pytest_ftgate.models import build_model
-    from pytest_ftgate.runs.jobs import Job
-    from pytest_ftgate.runs.measure import answers_of
-    from pytest_ftgate.runs.runner import run_models
 
     source, services = Source("marker", "ftgate_evaluate", request.path.parent), session.services(request.node.ihook)
     file, root = session.files.gate_file(request.path.parent), request.config.rootpath
@@ -140,18 +121,15 @@ def _evaluate(keys: Mapping[str, Any], request: pytest.FixtureRequest, session: 
     metrics = build_metrics(config, test, None, services.hook)
     for one in metrics.values():
         refuse_judged(one, "measured by ftgate_evaluate", source=str(source))
-    model = build_model(config.candidate, _surroundings(services), services.hook)
+    model = build_model(config.candidate, Surroundings(None, services.offline), services.hook)
     job = Job(model, test, of_candidate=True)
     (run,) = run_models([job], stores=services.stores, offline=services.offline, budget=services.budget)
-    missing = run.unanswered
     if run.fatal is not None:
         raise run.fatal
-    if missing:
-        ids = ", ".join(printable(example.name, 100) for example in missing[:5])
-        counted = f"{len(missing):,} of {len(run.test_set):,} answers are missing"
-        failure = run.failure
-        cause, cure = (failure.cause, failure.advice) if failure else ("", None)
-        raise ModelError(f"{run.model.name}: {cause}; {counted} ({ids})", cure=cure)
+    if run.unanswered:
+        cause, cure = (run.failure.cause, run.failure.advice) if run.failure else ("", None)
+        counted = f"{len(run.unanswered):,} of {len(run.test_set):,} answers are missing"
+        raise ModelError(f"{run.model.name}: {cause}; {counted} ({run.unanswered[0].name})", cure=cure)
     services.stores.finish([run])
     answers, expected = answers_of(run), [example.expected for example in test.examples]
     return replace(run, metrics={name: one.score(expected, answers).value for name, one in metrics.items()})

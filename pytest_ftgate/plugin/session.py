@@ -405,7 +405,6 @@ class GateSession:
             removed=tuple(self._owed.weaker),
             remarks=[line.text for line in self._notes],
             waived_by=self._owed.waived_by,
-            root=self._config.rootpath,
         )
         gates = [(result, self.verdicts.evidence.get(nodeid)) for nodeid, result in self.results.items()]
         return Outcome(gates, self._runs, session)

@@ -29,21 +29,15 @@ def display(config: pytest.Config) -> ProgressDisplay | None:
     if reporter is None or hasattr(config, "workerinput"):  # an xdist worker inherits the controller's standard error
         return ProgressDisplay(lambda line: os.write(_STANDARD_ERROR, f"{line}\n".encode()), None, uncaptured)
     if not reporter.isatty or os.environ.get("TERM") == "dumb":
-        return ProgressDisplay(lambda line: _line_apart(reporter, line), None, uncaptured)
+
+        def write(line: str) -> None:
+            """Write a line of its own, even between pytest's dots."""
+            reporter.ensure_newline()
+            apart = "\n" if config.get_terminal_writer().width_of_current_line else ""
+            reporter.write(f"{apart}{line}\n", flush=True)
+
+        return ProgressDisplay(write, None, uncaptured)
     return ProgressDisplay(lambda text: reporter.write(text, flush=True), reporter.ensure_newline, uncaptured)
-
-
-def _markup(colour: str) -> dict[str, bool]:
-    return {colour: True} if colour else {}
-
-
-def _line_apart(reporter: "pytest.TerminalReporter", line: str) -> None:
-    """Write a line of its own, even between pytest's dots."""
-    reporter.ensure_newline()
-    if reporter.config.get_terminal_writer().width_of_current_line:
-        reporter.write("\n")
-    reporter.write_line(line)
-    reporter.flush()
 
 
 def show_gates(reporter: "pytest.TerminalReporter", results: Mapping[str, GateResult], *, verbosity: int) -> None:
@@ -55,9 +49,10 @@ def show_gates(reporter: "pytest.TerminalReporter", results: Mapping[str, GateRe
 
 
 def show_block(reporter: "pytest.TerminalReporter", heading: Line, lines: Iterable[Line]) -> None:
-    reporter.write_sep("-", heading.text, bold=True, **_markup(heading.colour))
+    """Write lines under a heading; a line without a colour has the terminal's own."""
+    reporter.write_sep("-", heading.text, bold=True, **({heading.colour: True} if heading.colour else {}))
     for line in lines:
-        reporter.write_line(line.text, **_markup(line.colour))
+        reporter.write_line(line.text, **({line.colour: True} if line.colour else {}))
 
 
 def failed_tests(reporter: "pytest.TerminalReporter") -> set[str]:
@@ -75,12 +70,12 @@ class _Told:
     """Stands for a traceback: a text, and its message in pytest's short summary."""
 
     def __init__(self, message: str, text: str) -> None:
-        self._lines = [printable(line) for line in text.splitlines()]
+        self.text = text
         self.reprcrash = SimpleNamespace(message=printable(one_line(message)))
 
     def toterminal(self, writer: Any) -> None:
-        for line in self._lines:
-            writer.line(line, red=True)
+        for line in self.text.splitlines():
+            writer.line(printable(line), red=True)
 
 
 def add_error(reporter: "pytest.TerminalReporter", key: str, message: str, text: str) -> None:
@@ -97,9 +92,10 @@ def show_lines(reporter: "pytest.TerminalReporter", lines: Iterable[Line]) -> No
 
     What is after a line break is for copying, and is not wrapped.
     """
-    for number, line in enumerate(lines):
-        if number == 0:
-            reporter.write_sep("-", "ftgate")
+    shown: list[Line] = []
+    for line in lines:
         text, _, copied = line.text.partition("\n")
-        for part in (*wrapped(text, break_words=False), *filter(None, [printable(copied, len(copied))])):
-            reporter.write_line(part, **_markup(line.colour))
+        shown += [Line(part, line.colour) for part in wrapped(text, break_words=False)]
+        shown += [Line(printable(copied, len(copied)), line.colour)] if copied else []
+    if shown:
+        show_block(reporter, Line("ftgate"), shown)

@@ -4,15 +4,15 @@ The header is Hugging Face's ``model-index`` (https://huggingface.co/docs/hub/mo
 ``huggingface_hub.ModelCard`` read; the text is for an auditor.
 """
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import PurePath
 from typing import Any
 
 from pytest_ftgate.reports import sentences, tables
 from pytest_ftgate.reports.json import environment
 from pytest_ftgate.reports.markdown import inline, item, table
-from pytest_ftgate.result import GateResult, ModelResult, called
-from pytest_ftgate.text import plural, timestamp
+from pytest_ftgate.result import GateResult, called
+from pytest_ftgate.text import timestamp
 
 _TASK = "text-generation"  # the Hub's name for models that answer text with text
 
@@ -22,7 +22,11 @@ def card(results: Iterable[GateResult], *, written_at: float | None = None) -> s
     import yaml
 
     judged = [result for result in results if result.candidate.metrics]
-    header = yaml.safe_dump({"model-index": list(_index(judged))}, sort_keys=False, allow_unicode=True)
+    index = [
+        {"name": name, "results": [_result(result) for result in judged if result.candidate.name == name]}
+        for name in dict.fromkeys(result.candidate.name for result in judged)
+    ]
+    header = yaml.safe_dump({"model-index": index}, sort_keys=False, allow_unicode=True)
     lines = ["---", header.rstrip(), "---", ""] if judged else ["No candidate was scored.", ""]
     for result in judged:
         lines += _section(result)
@@ -31,14 +35,8 @@ def card(results: Iterable[GateResult], *, written_at: float | None = None) -> s
     return "\n".join([*lines, item(f"Judged by pytest-ftgate{when} with {versions}."), ""])
 
 
-def _index(results: Sequence[GateResult]) -> Iterator[Mapping[str, Any]]:
-    """Yield one entry of ``model-index`` for each candidate, with the results of its gates."""
-    for name in dict.fromkeys(result.candidate.name for result in results):
-        of_model = [_result(result) for result in results if result.candidate.name == name]
-        yield {"name": name, "results": of_model}
-
-
 def _result(result: GateResult) -> Mapping[str, Any]:
+    """Return the results of a gate as an entry of ``model-index`` has them."""
     data = result.test_set
     file = PurePath(data.path).name if data.path else "test set"
     measured = {name: value for name, value in result.candidate.metrics.items() if value is not None}
@@ -50,52 +48,43 @@ def _result(result: GateResult) -> Mapping[str, Any]:
 
 
 def _section(result: GateResult) -> Iterator[str]:
+    guards, slices, labels = tables.parts(result)
     yield from (f"## Evaluation: {inline(result.name)}, {result.verdict}", "")
     yield from _facts("Purpose", _purpose(result))
     yield from _facts("Data", sentences.data_sentences(result, digits=64))
-    yield from _facts("Models", (_model(role, one) for role, one in result.models.items()))
+    revisions = {role: one.revision and f"revision {one.revision}" for role, one in result.models.items()}
+    models = (
+        f"{called(role, one.name)}: {one.model}, {revisions[role] or 'revision not named'}"
+        for role, one in result.models.items()
+    )
+    yield from _facts("Models", models)
     yield from ("### Results", "", *table(tables.models(result)))
-    gain = sentences.gain_sentence(result)
-    gains = (*(() if gain is None else (gain,)), *sentences.champion_sentences(result))
-    yield from _facts("", (*gains, *sentences.method_sentences(result)))
-    for part in tables.parts(result):
-        if part:
-            yield from (f"### {part.title}", "", *table(part))
+    told = (sentences.gain_sentence, sentences.champion_sentences, sentences.method_sentences)
+    yield from _facts("", (fact for sentences_of in told for fact in sentences_of(result)))
+    for part in (guards, slices, labels):
+        yield from (f"### {part.title}", "", *table(part)) if part else ()
     economics = () if result.economics is None else result.economics.costs
     yield from _facts("Cost", (*economics, *sentences.price_sentences(result)))
-    yield from _facts("What was not measured", _unmeasured(result))
+    unmeasured = {
+        "Other tasks: no guards were configured, so what the fine-tune may have unlearned is unknown.": not guards,
+        "Parts of the test set: none were configured.": not slices,
+        "Latency of the candidate.": result.candidate.latency_p50_s is None,
+        "Cost of the candidate's answers.": result.candidate.cost_usd is None,
+        f"Missing answers of the candidate: {result.candidate.n_errors}.": bool(result.candidate.n_errors),
+    }
+    yield from _facts("What was not measured", (fact for fact, holds in unmeasured.items() if holds))
     red = (f"{one.name}: {one.message}" for one in result.checks if one.status not in ("pass", "note"))
     yield from _facts("Findings", red)
-
-
-def _model(role: str, model: ModelResult) -> str:
-    revision = f", revision {model.revision}" if model.revision else ", revision not named"
-    return f"{called(role, model.name)}: {model.model}{revision}"
 
 
 def _purpose(result: GateResult) -> Iterator[str]:
     if result.goal is not None:
         yield f"Goal: {result.goal}"
-    if (hypothesis := sentences.hypothesis_sentence(result)) is not None:
-        yield hypothesis[0].upper() + hypothesis[1:]
+    yield from (hypothesis[0].upper() + hypothesis[1:] for hypothesis in sentences.hypothesis_sentence(result))
     if result.max_drop is not None:
         yield f"The candidate may be worse by {result.max_drop:g} in {result.metric} (proven)."
     else:
         yield f"The candidate must beat the baseline by {result.margin:g} in {result.metric} ({result.evidence})."
-
-
-def _unmeasured(result: GateResult) -> Iterator[str]:
-    others, parts, _ = tables.parts(result)
-    if not others:
-        yield "Other tasks: no guards were configured, so what the fine-tune may have unlearned is unknown."
-    if not parts:
-        yield "Parts of the test set: none were configured."
-    if result.candidate.latency_p50_s is None:
-        yield "Latency of the candidate."
-    if result.candidate.cost_usd is None:
-        yield "Cost of the candidate's answers."
-    if result.candidate.n_errors:
-        yield f"{plural(result.candidate.n_errors, 'answer')} of the candidate, which did not arrive."
 
 
 def _facts(title: str, facts: Iterable[str]) -> Iterator[str]:

@@ -14,7 +14,7 @@ from pytest_ftgate.data.strict_json import parse_json
 from pytest_ftgate.errors import DataError, Where, shown_path
 from pytest_ftgate.plain import DIALECT, INNER, about
 from pytest_ftgate.result import GateResult
-from pytest_ftgate.text import dotted, timestamp
+from pytest_ftgate.text import dotted, plural, timestamp
 
 REPORT_VERSION = 1
 _CURE = "Write one: python -m pytest --ftgate-report=json:PATH"
@@ -35,7 +35,17 @@ class Session:
     removed: Sequence[str] = ()  # sentences about removed gates
     remarks: Sequence[str] = ()  # further lines at the end of the session
     waived_by: str | None = None  # the option because of which required gates are not enforced
-    root: Path | None = None  # pytest's rootdir
+
+    def passed(self, results: Sequence[GateResult]) -> bool:
+        """Return whether gates were judged, all of them passed, and no required gate is missing."""
+        return bool(results) and all(one.passed for one in results) and not (self.unjudged and not self.waived_by)
+
+    def counted(self, results: Sequence[GateResult]) -> str:
+        """Return the outcome: ``2 of 3 gates passed, 1 required gate not met``."""
+        passed = sum(result.passed for result in results)
+        counted = f"{passed:,} of {plural(len(results), 'gate')} passed" if results else "no gate was judged"
+        owed = f", {plural(len(self.unjudged), 'required gate')} not met"
+        return counted + (owed if self.unjudged and not self.waived_by else "")
 
 
 @dataclass(frozen=True)

@@ -1,13 +1,12 @@
-"""Sentences about a result that all reports share."""
+"""Sentences about a result that all reports share. Each function yields the sentences that apply, often one or none."""
 
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from math import inf
 from statistics import NormalDist
 
-from pytest_ftgate.result import Check, Diagnosis, Flip, GateResult, JudgeResult
+from pytest_ftgate.result import RED, Check, Flip, GateResult
 from pytest_ftgate.text import (
-    LONGEST,
     is_share,
     plural,
     shortened,
@@ -25,8 +24,6 @@ from pytest_ftgate.text import (
 FINISHES = {"refusal": "refused", "filtered": "filtered", "cut_off": "cut off", "missing": "no answer"}
 
 _HEADLINE_CHARACTERS = 160
-_HASH_DIGITS = 12
-_LOWER_CONFIDENCE = 0.9
 _ENOUGH = 200  # examples from which on the gain that can be shown is not told
 
 
@@ -35,7 +32,7 @@ _ENOUGH = 200  # examples from which on the gain that can be shown is not told
 
 def deciding_checks(result: GateResult) -> list[Check]:
     """Return the checks that decide the verdict of a gate that did not pass."""
-    return [check for check in result.checks if check.status == result.verdict]
+    return [check for check in result.checks if check.status == result.verdict and check.status in RED]
 
 
 def advised_once(checks: Iterable[Check], said: set[str]) -> Iterator[Check]:
@@ -55,28 +52,59 @@ def headline(result: GateResult) -> str:
     return f"{verdict}{shortened(check.message, _HEADLINE_CHARACTERS)} ({check.name})"
 
 
-def with_source(check: Check, most: int = LONGEST) -> str:
-    """Return the message of a check, cut to ``most`` characters, and where its threshold was written."""
-    return shortened(check.message, most) + _place(check)
+def with_source(check: Check) -> str:
+    """Return the message of a check, and the place where its threshold was written in a file."""
+    return shortened(check.message) + (f" ({check.source})" if check.source and ":" in check.source else "")
 
 
-def _place(check: Check) -> str:
-    """Return where the threshold was written in a file; nothing for a default or a marker."""
-    return f" ({check.source})" if check.source and ":" in check.source else ""
-
-
-def stage_sentence(result: GateResult) -> str | None:
-    """Return what the verdict means before training, None after training."""
-    if result.stage != "ready":
-        return None
-    if not result.passed:
-        return "NOT READY: do not train yet"
-    if result.economics is not None and result.economics.breaks_even is False:
-        return "READY: a gain can be shown, but at these costs training never pays for itself"
-    return "READY: train now"
+def stage_sentence(result: GateResult) -> Iterator[str]:
+    """Yield what the verdict means before training."""
+    if result.stage == "ready":
+        pays = result.economics is None or result.economics.breaks_even is not False
+        ready = "train now" if pays else "a gain can be shown, but at these costs training never pays for itself"
+        yield f"READY: {ready}" if result.passed else "NOT READY: do not train yet"
 
 
 # --- the gain ------------------------------------------------------------------------------------------------
+
+
+def gain_sentence(result: GateResult) -> Iterator[str]:
+    """Yield the gain over the best baseline, what is required, and its lower bound.
+
+    ``gain +26.7 points accuracy, needs +5.0; 95 % lower bound +15.4``
+    """
+    if result.gain is not None:
+        over = "" if len(result.baselines) == 1 else f" over {result.baseline.name}"
+        yield _gained(result, f"gain{over}", f" {result.metric}")
+
+
+def champion_sentences(result: GateResult) -> Iterator[str]:
+    """Yield the gain over each baseline with a max_drop of its own, of a gate that asks for a margin.
+
+    ``gain over champion -0.7 points, max_drop 3 points; 95 % lower bound -2.2``
+    """
+    for role, one in result.gains.items():
+        if result.max_drop is None and (drop := -(one.required or 0)) > 0:
+            own = replace(result, gain=one.gain, lower_bound=one.lower_bound, max_drop=drop)
+            yield _gained(own, f"gain over {role}")
+
+
+def _gained(result: GateResult, what: str, metric: str = "") -> str:
+    share = is_share(result.metric_range)
+    facts = [f"{what} {show_difference(result.gain, share=share)}{metric}, {required(result)}"]
+    if result.lower_bound is not None and result.confidence is not None:
+        facts.append(f"{show_percent(result.confidence)} lower bound {show_change(result.lower_bound, share=share)}")
+        if result.max_drop is None and result.passed and result.margin and result.margin_proven is False:
+            facts.append("margin not proven")
+    return "; ".join(facts)
+
+
+def required(result: GateResult) -> str:
+    """Return what is required of the gain: ``needs +5.0``, or ``max_drop 3 points``."""
+    share = is_share(result.metric_range)
+    if result.max_drop is not None:
+        return f"max_drop {show_amount(result.max_drop, share=share)}"
+    return "nothing required" if result.margin is None else f"needs {show_needed(result.margin, share=share)}"
 
 
 def changed(result: GateResult) -> str:
@@ -88,33 +116,44 @@ def changed(result: GateResult) -> str:
     return f"{result.wins or 0:,} {better}, {result.losses or 0:,} {worse} of {examples}{note}{attempt}"
 
 
-def detectable_sentence(result: GateResult) -> str | None:
-    """Return the real gain that passes in four of five runs, if the models differ as often as measured.
+def bounds(result: GateResult) -> Iterator[str]:
+    """Yield both bounds: ``95 % bounds -14.6 to +7.0``."""
+    if result.lower_bound is not None and result.upper_bound is not None:
+        share = is_share(result.metric_range)
+        low, high = (show_change(one, share=share) for one in (result.lower_bound, result.upper_bound))
+        yield f"{show_percent(result.confidence or 0)} bounds {low} to {high}"
 
-    Where that is more than the baseline leaves, no gain does. None if no bound was measured, and from 200 examples on.
+
+def detectable_sentence(result: GateResult) -> Iterator[str]:
+    """Yield the real gain that passes in four of five runs if the models differ as often as measured.
+
+    Nothing if no bound was measured, and from 200 examples on.
     """
     n, lower, confidence = result.n or _ENOUGH, result.lower_bound, result.confidence
     if n >= _ENOUGH or result.gain is None or lower is None or confidence is None:
-        return None
+        return
     normal, least = NormalDist(), -result.max_drop if result.max_drop is not None else result.margin or 0.0
     below = result.gain - lower
     target = {"observed": -inf, "significant": below, "proven": least + below}
     evidence = "proven" if result.max_drop is not None else result.evidence or "proven"
     gain = max(least, target[evidence]) + below * normal.inv_cdf(0.8) / normal.inv_cdf(confidence)
-    if gain > _room(result):
-        cure = "a lower margin" if confidence <= _LOWER_CONFIDENCE else f"confidence: {_LOWER_CONFIDENCE}"
-        return f"no possible gain passes 4 times in 5: add examples, or try {cure}"
     shown = show_difference(gain, share=is_share(result.metric_range))
-    return f"with {plural(n, 'example')}, a real gain of {shown} passes 4 times in 5"
+    yield f"with {plural(n, 'example')}, a real gain of {shown} passes 4 times in 5"
 
 
-def _room(result: GateResult) -> float:
-    """Return the largest gain over the baseline's value that the metric's range allows."""
-    (low, high), old, new = result.metric_range or (-inf, inf), result.baseline.value, result.candidate.value
-    if old is None or new is None:
-        return high - low
-    rising = (result.gain or 0.0) * (new - old)  # negative where lower is better, 0 where that cannot be told
-    return max(high - old if rising >= 0 else -inf, old - low if rising <= 0 else -inf)
+def hypothesis_sentence(result: GateResult) -> Iterator[str]:
+    """Yield the hypothesis, and whether it was reached if that is known."""
+    if result.hypothesis:
+        reached = {None: "", True: ": reached", False: ": not reached"}[result.hypothesis_reached]
+        yield f"hypothesis: {result.hypothesis}{reached}"
+
+
+def method_sentences(result: GateResult) -> Iterator[str]:
+    """Yield the upper bound, and the method of the bounds."""
+    if result.gain is not None:
+        upper = show_difference(result.upper_bound, share=is_share(result.metric_range))
+        yield f"{show_percent(result.confidence or 0)} upper bound {upper}"
+        yield f"method: {result.method}{'' if result.p_value is None else f', {show_p_value(result.p_value)}'}"
 
 
 def examples(result: GateResult, most: int | None = None) -> tuple[str, tuple[Flip, ...]]:
@@ -128,9 +167,8 @@ def examples(result: GateResult, most: int | None = None) -> tuple[str, tuple[Fl
     else:
         what, found, count = f"{'lost' if pairs else 'broken'} by", result.broken, result.losses
     shown = found[:most]
-    if result.attempt is not None:  # of examples that may not count
-        return f"{what} the candidate ({len(shown):,} of those that may be shown)", shown
-    return f"{what} the candidate ({len(shown):,} of {len(found) if count is None else count:,})", shown
+    of = f"{len(found) if count is None else count:,}" if result.attempt is None else "those that may be shown"
+    return f"{what} the candidate ({len(shown):,} of {of})", shown
 
 
 def _is_of_pairs(result: GateResult) -> bool:
@@ -138,145 +176,41 @@ def _is_of_pairs(result: GateResult) -> bool:
     return any(one.metric == result.metric and one.pairwise for one in result.judges)
 
 
-def gain_sentence(result: GateResult) -> str | None:
-    """Return the gain over the best baseline, what is required, and its lower bound, None if it was not measured.
-
-    ``gain +26.7 points accuracy, needs +5.0; 95 % lower bound +15.4``
-    """
-    if result.gain is None:
-        return None
-    over = "" if len(result.baselines) == 1 else f" over {result.baseline.name}"
-    gained = f"gain{over} {show_difference(result.gain, share=is_share(result.metric_range))} {result.metric}"
-    return "; ".join([f"{gained}, {required(result)}", *_lower_bound(result)])
-
-
-def champion_sentences(result: GateResult) -> Iterator[str]:
-    """Yield the gain over each baseline with a max_drop of its own, of a gate that asks for a margin.
-
-    ``gain over champion -0.7 points, max_drop 3 points; 95 % lower bound -2.2``
-    """
-    for role, one in result.gains.items():
-        if result.max_drop is None and (one.required or 0) < 0:
-            own = replace(result, lower_bound=one.lower_bound, max_drop=-(one.required or 0))
-            gain = f"gain over {role} {show_difference(one.gain, share=is_share(result.metric_range))}"
-            yield "; ".join([f"{gain}, {required(own)}", *_lower_bound(own)])
-
-
-def required(result: GateResult) -> str:
-    """Return what is required of the gain: ``needs +5.0``, or ``max_drop 3 points``."""
-    share = is_share(result.metric_range)
-    if result.max_drop is not None:
-        return f"max_drop {show_amount(result.max_drop, share=share)}"
-    return "nothing required" if result.margin is None else f"needs {show_needed(result.margin, share=share)}"
-
-
-def _lower_bound(result: GateResult) -> Iterator[str]:
-    if result.lower_bound is not None and result.confidence is not None:
-        lower = show_change(result.lower_bound, share=is_share(result.metric_range))
-        yield "; ".join([f"{show_percent(result.confidence)} lower bound {lower}", *unproven(result)])
-
-
-def bounds(result: GateResult) -> str | None:
-    """Return both bounds: ``95 % bounds -14.6 to +7.0``; None where one is not known."""
-    share = is_share(result.metric_range)
-    if result.lower_bound is None or result.upper_bound is None:
-        return None
-    low, high = (show_change(one, share=share) for one in (result.lower_bound, result.upper_bound))
-    return f"{show_percent(result.confidence or 0)} bounds {low} to {high}"
-
-
-def unproven(result: GateResult) -> Iterator[str]:
-    """Yield that a margin was reached without proof, where it was."""
-    if result.max_drop is None and result.passed and result.margin and result.margin_proven is False:
-        yield "margin not proven"
-
-
-def hypothesis_sentence(result: GateResult) -> str | None:
-    """Return the hypothesis, and whether it was reached if that is known; None without one."""
-    reached = {None: "", True: ": reached", False: ": not reached"}[result.hypothesis_reached]
-    return f"hypothesis: {result.hypothesis}{reached}" if result.hypothesis else None
-
-
-def method_sentences(result: GateResult) -> list[str]:
-    """Return the upper bound and the method of the bounds; empty if there is no gain."""
-    if result.gain is None:
-        return []
-    share = is_share(result.metric_range)
-    p_value = "" if result.p_value is None else f", {show_p_value(result.p_value)}"
-    upper = show_difference(result.upper_bound, share=share)
-    return [f"{show_percent(result.confidence or 0)} upper bound {upper}", f"method: {result.method}{p_value}"]
-
-
 # --- models and data -----------------------------------------------------------------------------------------
 
 
 def price_sentences(result: GateResult) -> Iterator[str]:
-    """Yield each source of prices once, with the models that it applies to, and why else a cost is unknown."""
+    """Yield each source of prices once, why else a cost is unknown, and the age of the oldest stored answer."""
     for source in dict.fromkeys(model.price for model in result.models.values() if model.price is not None):
         roles = [role for role, model in result.models.items() if model.price == source]
         yield f"price of {', '.join(roles)}: {source}"
     for role, model in result.models.items():
         if model.cost_unknown is not None and model.cost_unknown.why not in (model.price or ""):
             yield f"cost of {role} unknown: {model.cost_unknown.why}"
-
-
-def age_sentence(result: GateResult) -> str | None:
-    """Return the age of the oldest stored answer, None if nothing is stored."""
     known = [model.oldest_age_s for model in result.models.values() if model.oldest_age_s is not None]
-    return f"oldest stored answer: {show_age(max(known))} old" if known else None
+    if known:
+        yield f"oldest stored answer: {show_age(max(known))} old"
 
 
-def data_sentences(result: GateResult, digits: int = _HASH_DIGITS) -> Iterator[str]:
+def data_sentences(result: GateResult, digits: int = 12) -> Iterator[str]:
     """Yield the data sets with their sizes and the first digits of their hashes."""
     training, test = result.training, result.test_set
-    if training.sha256 is None or test.sha256 is None:
-        return
-    counts = f"{show_count(training.rows)} rows, {show_count(training.usable)} usable"
-    yield f"training set: {training.path or 'iterable'}, {counts}, sha256 {training.sha256[:digits]}"
-    examples = f"{show_count(test.examples)} examples"
-    yield f"test set: {test.path or 'iterable'}, {examples}, sha256 {test.sha256[:digits]}"
-
-
-# --- judges --------------------------------------------------------------------------------------------------
+    if training.sha256 is not None and test.sha256 is not None:
+        counts = f"{show_count(training.rows)} rows, {show_count(training.usable)} usable"
+        yield f"training set: {training.path or 'iterable'}, {counts}, sha256 {training.sha256[:digits]}"
+        size = f"{show_count(test.examples)} examples"
+        yield f"test set: {test.path or 'iterable'}, {size}, sha256 {test.sha256[:digits]}"
 
 
 def judge_sentences(result: GateResult) -> Iterator[str]:
     """Yield one sentence for each judged metric."""
-    return map(_judge, result.judges)
-
-
-def _judge(one: JudgeResult) -> str:
-    if one.judge is None:
-        return f"{one.metric} by {plural(one.raters or 0, 'rater')}"
-    kappa = f", kappa {one.kappa:.2f} with human labels" if one.kappa is not None else ""
-    asked = f"{plural(one.n_questions or 0, 'question')}, {show_count(one.n_stored)} stored"
-    known = one.input_tokens is not None and one.output_tokens is not None
-    tokens = f", {show_count(one.input_tokens)}/{show_count(one.output_tokens)} tokens" if known else ""
-    cost = f"cost unknown: {one.cost_unknown.why}" if one.cost_unknown else show_usd(one.cost_usd)
-    return f"{one.metric} by judge {one.judge}{kappa}: {asked}{tokens}, {cost}"
-
-
-# --- mistakes ------------------------------------------------------------------------------------------------
-
-_MISTAKES = {
-    "missing": "missing",
-    "refusal": "refused",
-    "cut_off": "cut off",
-    "empty": "empty",
-    "wrong_format": "in the wrong format",
-    "no_call": "without the tool call",
-    "text_and_call": "with a tool call beside the text",
-    "unexpected_call": "with a tool call where none is expected",
-    "unknown_tool": "calling an unknown tool",
-    "invalid_arguments": "with invalid arguments",
-    "wrong_tool": "calling the wrong tools",
-    "wrong_arguments": "with wrong arguments",
-    "unknown_label": "without a known label",
-    "wrong_label": "with a wrong label",
-    "wrong": "wrong",
-}
-
-
-def mistake_words(found: Diagnosis) -> dict[str, str]:
-    """Return a description for each kind of mistake; without labels a wrong format means invalid JSON."""
-    return _MISTAKES if found.labels else {**_MISTAKES, "wrong_format": "not valid JSON"}
+    for one in result.judges:
+        if one.judge is None:
+            yield f"{one.metric} by {plural(one.raters or 0, 'rater')}"
+            continue
+        kappa = f", kappa {one.kappa:.2f} with human labels" if one.kappa is not None else ""
+        asked = f"{plural(one.n_questions or 0, 'question')}, {show_count(one.n_stored)} stored"
+        known = one.input_tokens is not None and one.output_tokens is not None
+        tokens = f", {show_count(one.input_tokens)}/{show_count(one.output_tokens)} tokens" if known else ""
+        cost = f"cost unknown: {one.cost_unknown.why}" if one.cost_unknown else show_usd(one.cost_usd)
+        yield f"{one.metric} by judge {one.judge}{kappa}: {asked}{tokens}, {cost}"

@@ -1,24 +1,140 @@
-"""The tables of a result. Each report formats them itself."""
+"""The tables of a result, and their layout as lines of text. Reports escape the cells themselves."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
+from typing import Literal, NamedTuple
 
 from pytest_ftgate.reports import sentences
-from pytest_ftgate.reports.table import Bars, Column, Table, columns
-from pytest_ftgate.result import RED, BreakdownResult, GateResult, ModelResult, PartResult
+from pytest_ftgate.result import PROBLEMS_FIRST, RED, GateResult, ModelResult, PartResult, RowPair
+from pytest_ftgate.runs.mistakes import KINDS
 from pytest_ftgate.text import is_share, plural, printable, show_change, show_count, show_seconds, show_usd, show_value
 
-_NAME_WIDTH = 40
-_ANSWER_WIDTH = 100
+UPPER, TOKENS = "upper", "tokens in/out"
+"""Headings of the upper bounds and of the tokens, for which a terminal has no room."""
+RUN_COLUMNS = ("answered", "stored", "retries", "p50", "p95", TOKENS, "cost")
+"""Headings of the columns about a model's run, next to its scores."""
+
+_EMPTY = {"", "-", "unknown"}
+_NAME_WIDTH, _LABEL_WIDTH, _ANSWER_WIDTH = 40, 74, 100
 _LABELS_SHOWN = 200
 _LEAST = 10
 """The fewest examples of a part whose numbers are more than noise."""
-UPPER = "upper"
-"""The heading of the upper bounds, which a terminal has no room for."""
 
-TOKENS = "tokens in/out"
-RUN_COLUMNS = ("answered", "stored", "retries", "p50", "p95", TOKENS, "cost")
-"""Headings of the columns about a model's run, next to its scores."""
+
+class Column(NamedTuple):
+    """The heading of a column and the kind of its cells: text is aligned left, numbers right, a status may be one."""
+
+    heading: str
+    kind: Literal["text", "number", "status"] = "number"
+
+
+def columns(texts: Iterable[str], numbers: Iterable[str] = ()) -> tuple[Column, ...]:
+    """Return columns of text followed by columns of numbers."""
+    return (*(Column(text, "text") for text in texts), *map(Column, numbers))
+
+
+class Bars(NamedTuple):
+    """The two values of a row, drawn on an axis from ``low`` to ``high``."""
+
+    baseline: float | None
+    candidate: float | None
+    low: float
+    high: float
+
+
+@dataclass(frozen=True)
+class Table:
+    """Rows of one-line cells. A table without rows is false and is not shown.
+
+    A row with a single cell spans the table. ``bars`` and ``noise``, whether a row has too few examples, are empty or
+    have one entry per row. A page may fold a table that ``folds``.
+    """
+
+    title: str
+    columns: tuple[Column, ...] = ()
+    rows: tuple[tuple[str, ...], ...] = ()
+    bars: tuple[Bars, ...] = ()
+    noise: tuple[bool, ...] = ()
+    folds: bool = False
+
+    def __bool__(self) -> bool:
+        return bool(self.rows)
+
+    def compact(self) -> "Table":
+        """Return the table without empty columns; the first two columns stay."""
+        filled = (any(row[number] not in _EMPTY for row in self.rows) for number in range(len(self.columns)))
+        return self.only(number for number, kept in enumerate(filled) if kept or number < 2)
+
+    def only(self, columns: Iterable[int]) -> "Table":
+        """Return the table with only these columns."""
+        kept = list(columns)
+        rows = tuple(tuple(row[column] for column in kept if column < len(row)) for row in self.rows)
+        return replace(self, columns=tuple(self.columns[column] for column in kept), rows=rows)
+
+    def without(self, *headings: str) -> "Table":
+        """Return the table without the columns that have these headings."""
+        return self.only(number for number, one in enumerate(self.columns) if one.heading not in headings)
+
+    def lines(self, indent: str = "") -> list[str]:
+        """Return a line of headings and a line per row, with aligned columns; empty without rows."""
+        cells: list[Sequence[str]] = [[column.heading for column in self.columns], *self.rows] if self else []
+        widths = [max(len(row[i]) for row in cells if len(row) > 1) for i in range(len(self.columns))] if self else []
+        sides = [">" if column.kind == "number" else "<" for column in self.columns]
+        aligned = ([f"{cell:{side}{width}}" for cell, side, width in zip(row, sides, widths, strict=False)]
+                   for row in cells)  # fmt: skip
+        return [f"{indent}{'  '.join(row)}".rstrip() for row in aligned]
+
+
+def sections(result: GateResult, most: int | None = None) -> Iterator[tuple[str, tuple[Table | str, ...]]]:
+    """Yield what all reports tell below the checks: titles, each with sentences and tables; empty ones are left out.
+
+    ``most`` limits the rows of the parts of metrics.
+    """
+    economics = result.economics
+    told: dict[str, Iterable[Table | str]] = {
+        "Breakdown": (*parts(result), *breakdowns(result, most)),
+        "Mistakes": (mistakes(result), confusions(result)),
+        "Economics": () if economics is None else (economics.sentence, *economics.costs),
+        "Judges": sentences.judge_sentences(result),
+    }
+    for title, several in told.items():
+        if content := tuple(one for one in several if one):
+            yield title, content
+
+
+def checks(result: GateResult) -> Table:
+    """Return a row per check with its advice, problems first."""
+    ordered = sorted(result.checks, key=lambda check: PROBLEMS_FIRST.index(check.status))
+    rows = tuple((one.status, one.name, sentences.with_source(one), one.advice or "") for one in ordered)
+    return Table(plural(len(rows), "check"), (Column("", "status"), *columns(("check", "finding", "advice"))), rows)
+
+
+def examples(result: GateResult, most: int | None = None) -> Table:
+    """Return a row per example to look at, at most ``most``: wrong answers of a red gate, else the broken ones."""
+    title, flips = sentences.examples(result, most)
+    names = ["id", "input", *(["expected"] if any(one.expected for one in flips) else []), "baseline", "candidate"]
+    named = [replace(one, id=one.where or one.id) for one in flips]
+    rows = [tuple(printable(getattr(one, name).strip(), _ANSWER_WIDTH) for name in names) for one in named]
+    return Table(title, columns(names), tuple(rows))
+
+
+def row_pairs(result: GateResult, near_in_training: Sequence[RowPair] = ()) -> Iterator[Table]:
+    """Yield tables of equal and similar rows, each with the texts of both."""
+    for title, names, pairs in (
+        ("Test examples in the training set", ("test example", "training row"), result.training.leaked_pairs),
+        ("Test examples with a near duplicate in the training set", ("test example", "training row"),
+         result.training.near_pairs),
+        ("Test examples with an earlier near duplicate", ("test example", "earlier example"),
+         result.test_set.near_pairs),
+        ("Training rows with an earlier near duplicate", ("training row", "earlier row"), near_in_training),
+    ):  # fmt: skip
+        if pairs:
+            rows = tuple((one.row, one.text, one.other, one.other_text) for one in pairs)
+            headings = columns((names[0], "input", names[1], "input"))
+            yield Table(f"{title} ({len(rows):,})", headings, rows, folds=True)
+
+
+# --- models --------------------------------------------------------------------------------------------------
 
 
 def models(result: GateResult) -> Table:
@@ -53,27 +169,11 @@ def _model(result: GateResult, role: str, model: ModelResult, names: Sequence[st
     )
 
 
-def sections(
-    result: GateResult, breakdown: Iterable[Table] | None = None
-) -> Iterator[tuple[str, tuple[Table | str, ...]]]:
-    """Yield what all reports tell below the checks: titles, each with sentences and tables; empty ones are left out.
-
-    ``breakdown`` replaces the tables of the parts of metrics.
-    """
-    economics = result.economics
-    told: dict[str, Iterable[Table | str]] = {
-        "Breakdown": (*parts(result), *(breakdowns(result) if breakdown is None else breakdown)),
-        "Mistakes": (mistakes(result), confusions(result)),
-        "Economics": () if economics is None else (economics.sentence, *economics.costs),
-        "Judges": sentences.judge_sentences(result),
-    }
-    for title, several in told.items():
-        if content := tuple(one for one in several if one):
-            yield title, content
+# --- guards, slices and labels -------------------------------------------------------------------------------
 
 
 def parts(result: GateResult) -> tuple[Table, ...]:
-    """Return the guards, the slices and the labels."""
+    """Return the guards, the slices, and the expected labels if both models answered with labels."""
     guards = [replace(one, name=f"{one.name} ({one.metric})", note="not measured") for one in result.guards]
     title = "Guards: other test sets that must not get worse"
     return _parts(title, "guard", guards), _slices(result.slices), _labels(result)
@@ -85,36 +185,35 @@ def red_parts(result: GateResult, most: int) -> Table:
 
 
 def _slices(shown: Sequence[PartResult]) -> Table:
-    """Return a row per slice."""
     return _parts("Slices of the test set, worst change first", "slice", shown)
 
 
 def _labels(result: GateResult) -> Table:
-    """Return a row per expected label, if both models answered and outputs are labels."""
-    found = result.diagnosis.labels if result.diagnosis is not None else ()
-    rates = [(one, one.baseline / one.answers, one.candidate / one.answers) for one in found
-             if one.candidate is not None]  # fmt: skip
-    worst = sorted(rates, key=lambda of: round(of[2] - of[1], 12))[:_LABELS_SHOWN]
-    parts = [PartResult(one.label, "recall", 0.0, n=one.answers, baseline=old, candidate=new, gain=new - old,
-                        metric_range=(0.0, 1.0)) for one, old, new in worst]  # fmt: skip
-    return _parts("Labels: recall, worst change first", "label", parts, n="answers")
+    found = [
+        PartResult(one.label, "recall", 0.0, n=one.answers, baseline=old, candidate=new, gain=new - old,
+                   metric_range=(0.0, 1.0))
+        for one in (result.diagnosis.labels if result.diagnosis is not None else ()) if one.candidate is not None
+        for old, new in [(one.baseline / one.answers, one.candidate / one.answers)]
+    ]  # fmt: skip
+    worst = sorted(found, key=lambda one: round(one.gain or 0.0, 12))[:_LABELS_SHOWN]
+    return _parts("Labels: recall, worst change first", "label", worst, n="answers")
 
 
 def _parts(title: str, what: str, parts: Sequence[PartResult], *, n: str = "n") -> Table:
     headings = (n, "baseline", "candidate", "change", "lower", UPPER)
-    rows, values = [], [(one.baseline, one.candidate) for one in parts]
+    rows, bars = [], []
     for one in parts:
-        share = is_share(one.metric_range)
-        scores = [show_value(value, share=share) for value in (one.baseline, one.candidate)]
+        share, pair = is_share(one.metric_range), (one.baseline, one.candidate)
+        scores = [show_value(value, share=share) for value in pair]
         changes = [show_change(change, share=share) for change in (one.gain, one.lower_bound, one.upper_bound)]
         cells = (one.name, show_count(one.n), *scores, *changes, one.verdict or one.note or "")
         rows.append(tuple(printable(cell, _NAME_WIDTH) for cell in cells))
-    bars = tuple(Bars(*pair, *span(pair, one.metric_range)) for pair, one in zip(values, parts, strict=True))
+        bars.append(Bars(*pair, *_span(pair, one.metric_range)))
     noise = tuple(one.n is not None and one.n < _LEAST for one in parts)
-    return Table(title, (*columns([what], headings), Column("", "status")), tuple(rows), bars, noise).compact()
+    return Table(title, (*columns([what], headings), Column("", "status")), tuple(rows), tuple(bars), noise).compact()
 
 
-def span(values: Iterable[float | None], metric_range: tuple[float, float] | None) -> tuple[float, float]:
+def _span(values: Iterable[float | None], metric_range: tuple[float, float] | None) -> tuple[float, float]:
     """Return the metric's range if it is finite, else the range of the values and 0."""
     if metric_range is not None and all(abs(end) < float("inf") for end in metric_range):
         return metric_range
@@ -123,114 +222,59 @@ def span(values: Iterable[float | None], metric_range: tuple[float, float] | Non
     return (low, high) if high > low else (0.0, 1.0)
 
 
-_LABEL_WIDTH, _LONG_LABEL_WIDTH = 50, 74
-
-_Cells = Mapping[str, tuple[int | float | None, ...]]
-"""The numbers of a row, by the row's label."""
+# --- what the values are made of -----------------------------------------------------------------------------
 
 
-def breakdowns(result: GateResult) -> Iterator[Table]:
-    """Yield a table per metric with the numbers of all models side by side."""
-    for metric, (first, by_role, rows) in _breakdowns(result).items():
-        numbers = [(role, number) for number in range(len(first.columns)) for role in by_role]
-        yield Table(
-            f"{metric}: {first.title}s, worst first",
-            columns([first.title], (f"{first.columns[number]}, {role}" for role, number in numbers)),
-            tuple((row, *(_cell(first, by_role[role], row, number) for role, number in numbers)) for row in rows),
-        )
+def breakdowns(result: GateResult, most: int | None = None) -> Iterator[Table]:
+    """Yield a table per metric: below the label of each part the numbers of each model, those of the worst first.
 
-
-def worst_rows(result: GateResult, most: int) -> Iterator[Table]:
-    """Yield tables of the ``most`` worst rows of each metric, on one line per model where there are several numbers."""
-    for metric, (first, by_role, rows) in _breakdowns(result).items():
-        shown = rows[:most]
-        title = f"{metric}: {first.title}s"
-        if len(shown) < len(rows):
-            title += f", worst {len(shown)} of {len(rows):,}"
-        if len(first.columns) > 1:
-            lines = [line for row in shown for line in _line_a_model(first, by_role, row)]
-            yield Table(title, columns([""], first.columns), tuple(lines))
-        else:
-            cells = tuple(
-                (printable(row, _LABEL_WIDTH), *(_cell(first, values, row, 0) for values in by_role.values()))
-                for row in shown
-            )
-            yield Table(f"{title} ({first.columns[0]})", columns([""], by_role), cells)
-
-
-def _line_a_model(first: BreakdownResult, by_role: Mapping[str, _Cells], row: str) -> Iterator[tuple[str, ...]]:
-    yield (printable(row, _LONG_LABEL_WIDTH),)
-    for role, values in by_role.items():
-        yield f"  {role}", *(_cell(first, values, row, number) for number in range(len(first.columns)))
-
-
-def _breakdowns(result: GateResult) -> dict[str, tuple[BreakdownResult, dict[str, _Cells], list[str]]]:
-    """Return by metric: one of its breakdowns, all numbers by role, and the labels of the rows.
-
-    The rows of the candidate come first, the worst at the top, because the candidate is judged.
+    The parts of the candidate come before those that only the baseline has, because the candidate is judged.
     """
-    by_metric: dict[str, list[BreakdownResult]] = {}
-    for one in result.breakdowns:
-        by_metric.setdefault(one.metric, []).append(one)
-    found: dict[str, tuple[BreakdownResult, dict[str, _Cells], list[str]]] = {}
-    for metric, several in by_metric.items():
-        rows = list(dict.fromkeys(label for one in reversed(several) for label, _ in one.rows))
-        if rows:
-            found[metric] = (several[0], {one.role: dict(one.rows) for one in several}, rows)
-    return found
-
-
-def _cell(first: BreakdownResult, values: _Cells, row: str, number: int) -> str:
-    share = first.columns[number] in first.shares
-    if row not in values:
-        return "-" if share else "0"
-    value = values[row][number]
-    return show_count(value) if isinstance(value, int) and not share else show_value(value, share=share)
+    for metric in dict.fromkeys(one.metric for one in result.breakdowns):
+        several = [one for one in result.breakdowns if one.metric == metric]
+        first, by_role = several[0], {one.role: dict(one.rows) for one in several}
+        labels = list(dict.fromkeys(label for one in reversed(several) for label, _ in one.rows))
+        rows: list[tuple[str, ...]] = []
+        for label in labels[:most]:
+            rows.append((printable(label, _LABEL_WIDTH),))
+            for role, values in by_role.items():
+                numbers = values.get(label, [None if name in first.shares else 0 for name in first.columns])
+                cells = (show_count(number) if isinstance(number, int) and name not in first.shares
+                         else show_value(number, share=name in first.shares)
+                         for name, number in zip(first.columns, numbers, strict=True))  # fmt: skip
+                rows.append((f"  {role}", *cells))
+        title = f"{metric}: {first.title}s, worst first"
+        title += f", {len(labels[:most])} of {len(labels):,}" if labels[:most] != labels else ""
+        yield Table(title, columns([first.title], first.columns), tuple(rows))
 
 
 def mistakes(result: GateResult) -> Table:
     """Return a row per kind of mistake, most frequent first."""
     found = result.diagnosis
-    if found is None:
-        return Table("", (), ())
-    after, words = found.candidate or {}, sentences.mistake_words(found)
-    counts = {kind: (found.baseline.get(kind, 0), after.get(kind, 0)) for kind in words}
-    kinds = sorted((kind for kind in words if any(counts[kind])), key=lambda kind: -max(counts[kind]))
-    most = float(max((count for kind in kinds for count in counts[kind]), default=0))
-    several = [(words[kind], *counts[kind]) for kind in kinds]
-    rows = tuple((what, f"{old:,}", f"{new:,}", f"{new - old:+,}") for what, old, new in several)
-    bars = tuple(Bars(old, new, 0.0, most) for _, old, new in several)
-    table = Table("Kinds of mistakes", columns(["mistakes"], ("baseline", "candidate", "change")), rows, bars)
-    if found.candidate is not None:
-        return table
-    return replace(table.only((0, 1)), bars=tuple(one._replace(candidate=None) for one in table.bars))
+    old, new = ({}, {}) if found is None else (found.baseline, found.candidate or {})
+    kinds = sorted((kind for kind in KINDS if kind in old or kind in new), key=lambda one: -_most(one, old, new))
+    alone = found is not None and found.candidate is None
+    pairs = [(old.get(kind, 0), None if alone else new.get(kind, 0)) for kind in kinds]
+    rows = tuple((kind.replace("_", " "), *_counts(*pair)) for kind, pair in zip(kinds, pairs, strict=True))
+    bars = tuple(Bars(*pair, 0.0, float(_most(kinds[0], old, new))) for pair in pairs)
+    headings = columns(["mistakes"], ("baseline", "candidate", "change"))
+    return Table("Kinds of mistakes", headings, rows, bars).compact()
+
+
+def _most(kind: str, *counts: Mapping[str, int]) -> int:
+    return max(one.get(kind, 0) for one in counts)
 
 
 def confusions(result: GateResult) -> Table:
     """Return a row per pair of labels that were confused, most often first."""
     found = result.diagnosis
-    pairs = found.confusions if found is not None else ()
-    rows = tuple(
-        (one.expected, one.answered, *map(show_count, (old, new)), f"{new - old:+,}")
-        for one in pairs for old, new in [(one.baseline, one.candidate)]
-    )  # fmt: skip
+    alone = found is not None and found.candidate is None
+    rows = tuple((one.expected, one.answered, *_counts(one.baseline, None if alone else one.candidate))
+                 for one in (found.confusions if found is not None else ()))  # fmt: skip
     headings = columns(("expected", "answered"), ("baseline", "candidate", "change"))
-    table = Table("Labels that were confused", headings, rows)
-    return table if found is None or found.candidate is not None else table.only((0, 1, 2))
+    return Table("Labels that were confused", headings, rows).compact()
 
 
-def examples(result: GateResult, most: int | None = None) -> Table:
-    """Return a row per example to look at, at most ``most``: wrong answers of a red gate, else the broken ones."""
-    title, flips = sentences.examples(result, most)
-    names = ["id", "input", "expected", "baseline", "candidate"]
-    if not any(one.expected for one in flips):
-        names.remove("expected")  # the test set has no expected outputs
-    named = [replace(one, id=one.where or one.id) for one in flips]
-    rows = [tuple(printable(getattr(one, name).strip(), _ANSWER_WIDTH) for name in names) for one in named]
-    return Table(title, columns(names), tuple(rows))
-
-
-def checks(result: GateResult, symbols: Mapping[str, str]) -> Table:
-    """Return a row per check, with a symbol for its status."""
-    rows = tuple((f"{symbols[one.status]} {one.status}", one.name, sentences.with_source(one)) for one in result.checks)
-    return Table(plural(len(rows), "check"), (Column("", "status"), *columns(("check", "finding"))), rows)
+def _counts(old: int, new: int | None) -> tuple[str, str, str]:
+    """Return both counts and the change; dashes before training, when there is no candidate."""
+    return f"{old:,}", show_count(new), "-" if new is None else f"{new - old:+,}"

@@ -260,11 +260,6 @@ def redrawn(n: int, codes: Codes | None) -> Iterator[tuple[Places, Codes | None]
         yield np.concatenate(drawn), np.repeat(np.arange(len(drawn)), [len(rows) for rows in drawn])
 
 
-def fewest_graded(gain: float, confidence: float) -> int:
-    """Return the fewest examples that show a graded gain above 0, by Gaffke's test, if each example gains just this."""
-    return math.ceil(math.log(level(confidence)) / -math.log1p(gain) - _ROUNDING)
-
-
 _ArmT = TypeVar("_ArmT")
 _GOLDEN = (math.sqrt(5) - 1) / 2
 _EXTREME = 1e-15

@@ -40,7 +40,7 @@ def opened(project: Project, open_page: Open) -> Opened:
 
 def test_it_is_drawn_and_loads_nothing(opened: Opened) -> None:
     page = opened.page
-    expect(page.locator("h1")).to_have_text("1 gate: pass")
+    expect(page.locator("h1")).to_have_text("1 of 1 gate passed")
     expect(page.locator("svg.plot")).to_be_visible()
     assert page.locator("body").evaluate("node => getComputedStyle(node).fontFamily").startswith("system-ui")
     opened.is_quiet()
@@ -54,7 +54,7 @@ def test_what_changed_is_shown_first_and_filters_show_the_rest(opened: Opened) -
     expect(opened.rows).to_have_count(2)
     page.get_by_label("broken (2)").uncheck()
     expect(opened.count).to_have_text("no match in the selected groups, 60 in the others")
-    page.get_by_label("both right (38)").check()
+    page.get_by_label("right (38)").check()
     expect(opened.rows).to_have_count(38)
     page.locator("select").select_option("refund")
     expect(opened.rows).to_have_count(len([i for i in range(2, 40) if label(i) == "refund"]))
@@ -102,9 +102,9 @@ def test_on_a_phone_what_was_seen_stands_under_each_check(project: Project, open
 
 def test_without_javascript_it_is_readable(project: Project, open_page: Open) -> None:
     opened = open_page(report(project), java_script_enabled=False)
-    expect(opened.rows).to_have_count(20)
-    expect(opened.rows.first).to_contain_text("customer question 0")
-    expect(opened.page.get_by_text("20 of 60 examples are shown")).to_be_visible()
+    some = opened.page.locator(".found tbody tr")
+    expect(some).to_have_count(2)
+    expect(some.first).to_contain_text("customer question 0")
     expect(opened.page.locator("form")).to_be_hidden()
     opened.is_quiet()
 
@@ -149,7 +149,7 @@ def test_ten_thousand_examples_are_usable(project: Project, open_page: Open) -> 
     opened.search("question 9999")
     expect(opened.count).to_have_text("1 to 1 of 1 example")
     expect(opened.rows).to_contain_text(["test.jsonl:10000"])
-    opened.page.get_by_label("both wrong (5,000)").check()
+    opened.page.get_by_label("wrong (5,000)").check()
     opened.search("question 999")
     expect(opened.count).to_have_text("1 to 11 of 11 examples")
     opened.is_quiet()
@@ -199,8 +199,7 @@ def test_on_a_phone_the_verdicts_need_no_scrolling(project: Project, open_page: 
     project.gate_test("@pytest.mark.parametrize('x', range(2))\ndef test_gate(x): pass\n", name="support_of_customers")
     project.run("--ftgate-report=html:report.html")
     page = open_page(project.path / "report.html", viewport={"width": 390, "height": 844}).page
-    table = page.locator(".scroll:has(table.summary)")
-    assert table.evaluate("node => node.scrollWidth <= node.clientWidth")
+    assert page.locator(".summary").evaluate("node => node.scrollWidth <= node.clientWidth")
 
 
 def test_charts_fill_the_page_and_their_text_keeps_its_size(project: Project, open_page: Open) -> None:

@@ -225,6 +225,7 @@ def test_reports(
     }
     if name in FACTS:
         assert steady_report(report, project, live=live) == snapshot(name="report", extension_class=_Json)
+    assert verbose.ret == result.ret, verbose.stderr.str()
     for line in (line for run in (result, verbose) for line in block_lines(run)):
         assert len(line) <= 80, line
     assert text(shown(result)) == snapshot(name="terminal", extension_class=_Text)

@@ -33,7 +33,7 @@ def test_workers_hand_over_what_they_know(project: Project, options: tuple[str, 
     alone, apart = page(project), page(project, *options, apart=True)
     assert [len(rows) for rows in apart.data] == [60] * 3
     assert sorted(map(json.dumps, apart.data)) == sorted(map(json.dumps, alone.data))
-    assert apart.headings[0] == alone.headings[0] == "0 of 3 gates pass, 3 fail"
+    assert apart.headings[0] == alone.headings[0] == "0 of 3 gates passed"
     assert sorted(one for one in apart.headings if "FAIL" in one) == sorted(
         one for one in alone.headings if "FAIL" in one
     )
@@ -42,11 +42,11 @@ def test_workers_hand_over_what_they_know(project: Project, options: tuple[str, 
 @pytest.mark.parametrize(
     ("changes", "title", "scored"),
     [
-        ({"margin": 0.3}, "1 gate: fail", True),
-        ({"baseline": "recorded:absent.jsonl"}, "1 gate: error", False),
-        ({"min_test_examples": 100}, "1 gate: fail", True),
-        ({"goal": "knowledge"}, "1 gate: fail", False),
-        ({"stage": "ready", "candidate": ...}, "1 gate: pass", True),
+        ({"margin": 0.3}, "0 of 1 gate passed", True),
+        ({"baseline": "recorded:absent.jsonl"}, "0 of 1 gate passed", False),
+        ({"min_test_examples": 100}, "0 of 1 gate passed", True),
+        ({"goal": "knowledge"}, "0 of 1 gate passed", False),
+        ({"stage": "ready", "candidate": ...}, "1 of 1 gate passed", True),
     ],
 )
 def test_every_kind_of_gate_has_a_page(project: Project, changes: dict[str, Any], title: str, scored: bool) -> None:
@@ -67,7 +67,7 @@ def test_every_near_duplicate_is_there_with_both_texts(project: Project) -> None
     project.test_set(60, input=lambda i: text(i, "ash"))
     project.gate_test()
     found = page(project)
-    assert found.headings[0] == "1 gate: fail"
+    assert found.headings[0] == "0 of 1 gate passed"
     for words in (
         "Test examples with a near duplicate in the training set (67)",
         f"test.jsonl:60 {text(59, 'ash')} train.jsonl:60 {text(59, 'elm')}",
@@ -109,7 +109,7 @@ def test_why_an_answer_is_wrong_and_what_values_are_made_of(project: Project) ->
     found = page(project)
     assert project.result.ret == 0, project.result.stdout.str()
     assert "field_f1: fields, worst first" in found.text
-    assert "F1, baseline F1, candidate" in found.text
+    assert "field F1 precision recall" in found.text
     (data,) = found.data
     assert "day" in data[0][4][2], data[0]
     words = {row[3] for row in data}

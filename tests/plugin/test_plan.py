@@ -11,7 +11,7 @@ from gate_project import Project
 from judge_project import ServedJudged
 from loopback import LoopbackServer, Reply, error
 
-from pytest_ftgate.statistics.planning import chances, detectable_gain, fewest_wins
+from pytest_ftgate.statistics.planning import chances, detectable_gain
 from pytest_ftgate.text import show_usd
 
 PRICED = {
@@ -81,7 +81,6 @@ def test_latency_samples_and_guards_are_part_of_the_calls(http: EndpointProject)
 def test_a_cost_that_is_not_known_is_not_projected_as_zero(http: EndpointProject) -> None:
     lines = previewed(http, baseline=http.model("base", price=PRICE))
     assert row(lines, "candidate ft")[-1] == row(lines, "all")[-1] == "unknown"
-    assert "the known part of the cost is $1.23" in lines
 
 
 @pytest.mark.parametrize("name", ["rubric", "preference"])
@@ -114,8 +113,6 @@ def test_the_chances_are_those_of_the_exact_test(project: Project) -> None:
         found = chances(60, gain=gain, disagreement=gain + 2 * 2 / 60, **asked)
         expected[shown] = [f"{100 * one:.0f}" for one in (found.passed, found.failed, found.inconclusive)]
     assert chances_shown(lines) == expected
-    wins = [f"{fewest_wins(60, losses=losses, **asked)} ({losses} broken)" for losses in (0, 4, 8)]
-    assert f"to pass, fix at least {', '.join(wins)} of 60" in lines
     gain = detectable_gain(60, broken=2 / 60, **asked)
     assert f"a real gain of +{100 * gain:.1f} points passes 4 times in 5" in lines
 
@@ -123,16 +120,12 @@ def test_the_chances_are_those_of_the_exact_test(project: Project) -> None:
 @pytest.mark.parametrize(
     ("keys", "said"),
     [
-        ({"metric": "f1_macro"}, "simulated with the baseline's stored answers"),
+        ({"metric": "rouge_l"}, "simulated with the baseline's stored answers"),
         ({"metric": "f1_macro", "baseline": "openai:m"}, "simulated for a baseline at 80 % (assumed)"),
-        ({"metric": "f1_macro"}, "for so few examples let accuracy decide, and put f1_macro under thresholds"),
-        ({"metric": "rouge_l"}, "a graded gain of the margin needs at least 62 examples"),
-        ({"metric": "rouge_l", "margin": 0.03}, "a graded gain of the margin needs at least 102 examples"),
         (
             {"margin": ..., "max_drop": 0.06, "cheaper_by": 2, **PRICED},
             "accuracy, 60 examples, max_drop 6 points, proven at 95 %",
         ),
-        ({}, "confidence: 0.9 is an honest choice for so few examples (1 false pass in 10)"),
         ({"baseline": "openai:m"}, "for a candidate that breaks 3 % of the examples (assumed)"),
     ],
     ids=str,

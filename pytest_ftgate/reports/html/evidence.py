@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, field, replace
 from itertools import repeat
 from math import isfinite
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 from pytest_ftgate.checks.audit import row_pairs
 from pytest_ftgate.checks.context import Context
@@ -23,50 +23,33 @@ from pytest_ftgate.result import RowPair, called
 from pytest_ftgate.runs.measure import Measured, is_right, rightness, shown_input
 from pytest_ftgate.text import plural, readable, show_seconds
 
-_PROMPT_CHARACTERS = 50_000
+_PROMPT_CHARACTERS, _ID_CHARACTERS = 50_000, 200
 _ROUNDING = 1e-9
-_ID_CHARACTERS = 200
 _MISSING = Completion("", finish="missing")
 
-Change = Literal["fixed", "broken", "right", "wrong", "same"]
+Change = Literal["broken", "fixed", "wrong", "right", "same"]
 """What the candidate changes; without a change, whether both are right. ``same``: unchanged, rightness unknown."""
-
 
 Reply = tuple[str, str, str, str]
 """A model's answer, the first of its repeats; ``right``, ``wrong`` or ``open``; remarks; what it wrote before."""
 
-
-@dataclass(frozen=True, slots=True)
-class Row:
-    """Hold one example of the test set; ``candidate`` is ``None`` before training."""
-
-    id: str
-    input: str
-    expected: str
-    change: Change
-    baseline: Reply
-    candidate: Reply | None = None
+Row = tuple[str, str, str, Change, Reply, Reply | None]
+"""An example: its id, input, expected output and change, the baseline's answer and, after training, the candidate's."""
 
 
 @dataclass(frozen=True, slots=True)
 class Evidence:
     """Hold the texts of one gate.
 
-    ``rows`` are the answers of the best baseline and of the candidate; empty where the models were not scored.
-    ``graded`` is True if an answer may be partly right. ``prompts`` are the messages that were sent for the first test
-    example, by the models that were sent them. ``near_duplicates`` pairs a training row with an earlier one.
+    ``rows`` are the answers of the best baseline and of the candidate, those that changed first; empty where the models
+    were not scored. ``prompts`` are the messages that were sent for the first test example, by the models that were
+    sent them. ``near_duplicates`` pairs a training row with an earlier one.
     """
 
     rows: tuple[Row, ...] = ()
     repeats: int = 1
-    graded: bool = False
     prompts: Mapping[str, str] = field(default_factory=dict)
     near_duplicates: tuple[RowPair, ...] = ()
-
-    @property
-    def alone(self) -> bool:
-        """Return whether there is no candidate."""
-        return all(row.candidate is None for row in self.rows)
 
     def to_json(self) -> str:
         """Return it on one line, for another process."""
@@ -82,19 +65,15 @@ def collect(gate: Context) -> Evidence:
     """Return the texts of a gate that was judged."""
     shown = shown_answers(gate) if gate.best in gate.scored else {}
     answers = side_by_side(gate.deciding, shown, gate.best) if shown else Evidence()
-    near = row_pairs(gate.training, gate.training, gate.audit.near_rows)
-    return replace(answers, prompts=_prompts(gate), near_duplicates=near)
-
-
-def _prompts(gate: Context) -> dict[str, str]:
-    """Return each different prompt once, by the models that share it."""
-    roles: dict[str, list[str]] = {}
+    roles: dict[str, list[str]] = {}  # by prompt, so that each is there once
     for role, run in gate.runs_of("test").items():
         prompt = getattr(run.model, "prompt", None)
         if isinstance(prompt, Prompt):
             messages = map(_message, prompt.messages(gate.test.examples[0]))
             roles.setdefault(readable("\n\n".join(messages), _PROMPT_CHARACTERS), []).append(called(role))
-    return {", ".join(models): text for text, models in roles.items()}
+    prompts = {", ".join(models): text for text, models in roles.items()}
+    near = row_pairs(gate.training, gate.training, gate.audit.near_rows)
+    return replace(answers, prompts=prompts, near_duplicates=near)
 
 
 def _message(message: Mapping[str, Any]) -> str:
@@ -106,22 +85,21 @@ def side_by_side(metric: Metric, scored: Mapping[str, Measured], best: str) -> E
     """Return the answers of the best baseline and of the candidate, scored by the deciding metric."""
     baseline, candidate = scored[best], scored.get("candidate")
     examples, repeats = baseline.run.test_set.examples, len(baseline.run.predictions)
-    graded = metric.kind == "graded" or (metric.kind == "set" and not metric.uses_labels)
-    scores = graded or repeats > 1
+    scores = repeats > 1 or metric.kind == "graded" or (metric.kind == "set" and not metric.uses_labels)
     before = _replies(metric, baseline, scores=scores)
     after = repeat((None, None), len(examples)) if candidate is None else _replies(metric, candidate, scores=scores)
-    rows = (
-        Row(
-            id=readable(example.name, _ID_CHARACTERS),
-            input=readable(shown_input(example)),
-            expected=readable(expected_text(example.expected)),
-            change=_change(metric, was, now),
-            baseline=old,
-            candidate=new,
+    rows: list[Row] = [
+        (
+            readable(example.name, _ID_CHARACTERS),
+            readable(shown_input(example)),
+            readable(expected_text(example.expected)),
+            _change(metric, was, now),
+            old,
+            new,
         )
         for example, (was, old), (now, new) in zip(examples, before, after, strict=True)
-    )
-    return Evidence(tuple(rows), repeats, graded)
+    ]
+    return Evidence(tuple(sorted(rows, key=lambda row: get_args(Change).index(row[3]))), repeats)
 
 
 def _replies(metric: Metric, one: Measured, *, scores: bool) -> Iterator[tuple[float, Reply]]:
@@ -144,7 +122,8 @@ def _replies(metric: Metric, one: Measured, *, scores: bool) -> Iterator[tuple[f
 
 
 def _change(metric: Metric, old: float, new: float | None) -> Change:
-    gain = 0.0 if new is None else (new - old) * (1 if metric.greater_is_better else -1)
+    gain = 0.0 if new is None else metric.sign * (new - old)
     if abs(gain) > _ROUNDING:
         return "fixed" if gain > 0 else "broken"
-    return {None: "same", True: "right", False: "wrong"}[is_right(metric, old)]  # type: ignore[return-value]
+    right = is_right(metric, old)
+    return "same" if right is None else "right" if right else "wrong"

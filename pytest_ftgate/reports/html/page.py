@@ -1,30 +1,20 @@
-"""The page of a session."""
+"""The page of a session: one file that loads nothing."""
 
-from __future__ import annotations
-
-import os
+import json
 from base64 import b64encode
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import suppress
 from hashlib import sha256
 from importlib.resources import files
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from pytest_ftgate.errors import HistoryError
-from pytest_ftgate.git import git_lines
+from pytest_ftgate.checks.advice import most_to_try
+from pytest_ftgate.reports import sentences, tables
 from pytest_ftgate.reports.html.evidence import Evidence
-from pytest_ftgate.reports.html.gate import summary, view
-from pytest_ftgate.reports.html.plots import Drawn, pair_bars
 from pytest_ftgate.reports.json import Session, environment
-from pytest_ftgate.reports.sentences import with_source
-from pytest_ftgate.result import PROBLEMS_FIRST, GateResult, Verdict
-from pytest_ftgate.text import minute, plural, readable
-
-if TYPE_CHECKING:
-    from jinja2 import Environment
-
+from pytest_ftgate.result import PROBLEMS_FIRST, GateResult
+from pytest_ftgate.statistics.evidence import Comparison
+from pytest_ftgate.text import is_share, minute, readable, show_change, show_difference, show_percent
 
 _SYMBOLS = {
     "pass": "\u2713",
@@ -34,89 +24,113 @@ _SYMBOLS = {
     "warning": "\u25b2",
     "note": "\u2022",
 }
-
-_CI_BRANCHES = ("GITHUB_HEAD_REF", "GITHUB_REF_NAME", "CI_COMMIT_REF_NAME")
-"""Environment variables that name the branch where a CI job checks out a commit alone."""
+_POLICY = "default-src 'none'; style-src 'sha256-{}'; script-src 'sha256-{}'; base-uri 'none'; form-action 'none'"
+_SIDE, _AIR = 8.0, 0.12  # of a chart: percent left free at each side, share of the values' width around them
 
 
 def page(gates: Sequence[tuple[GateResult, Evidence | None]], session: Session, *, written_at: float) -> Iterator[str]:
-    """Yield the page piece by piece, red gates first: one file that loads nothing."""
-    gates = sorted(gates, key=lambda gate: PROBLEMS_FIRST.index(gate[0].verdict))
-    style, script = asset("style.css"), asset("script.js")
-    counts = Counter(result.verdict for result, _ in gates)
-    template = templates().get_template("page.html")
-    pieces: Iterator[str] = template.generate(
-        policy=policy(style, script),
-        style=Drawn(style),
-        script=Drawn(script),
-        title=_title(counts, len(gates), 0 if session.waived_by else len(session.unjudged)),
-        red=not gates or set(counts) != {"pass"} or bool(session.unjudged and not session.waived_by),
-        session=session,
-        written=minute(written_at),
-        revision=_revision(session.root),
-        gates=(view(result, evidence or Evidence(), number) for number, (result, evidence) in enumerate(gates, 1)),
-        summary=[summary(result) for result, _ in gates],
-        environment=environment(),
-    )
-    return pieces
-
-
-def _title(counts: Mapping[Verdict, int], total: int, owed: int) -> str:
-    """Return the outcome of the session; ``owed`` is the number of required gates that were not met."""
-    red = [f"{count:,} {verdict}" for verdict, count in sorted(counts.items()) if verdict != "pass"]
-    if not total:
-        title = "no gate was judged"
-    elif total == 1:
-        title = f"1 gate: {next(iter(counts))}"
-    else:
-        title = f"{counts.get('pass', 0):,} of {plural(total, 'gate')} pass" if red else f"all {total:,} gates pass"
-        title = ", ".join([title, *red])
-    return f"{title}, {plural(owed, 'required gate')} not met" if owed else title
-
-
-def _revision(root: Path | None) -> str | None:
-    """Return the commit and the branch that were judged, if git says: ``commit 1a2b3c4d5e6f on main``."""
-    lines: list[str] = []
-    with suppress(HistoryError):
-        lines = git_lines(root, "status", "--porcelain=v2", "--branch", "--untracked-files=no") if root else []
-    facts = dict(line[2:].split(" ", 1) for line in lines if line.startswith("# "))
-    commit, branch = (facts.get(f"branch.{name}", "(") for name in ("oid", "head"))
-    if commit.startswith("("):  # initial
-        return None
-    if branch.startswith("("):  # detached
-        branch = next((os.environ[name] for name in _CI_BRANCHES if os.environ.get(name)), "")
-    changed = any(not line.startswith("# ") for line in lines)
-    return f"commit {commit[:12]}{f' on {branch}' if branch else ''}{' with uncommitted changes' if changed else ''}"
-
-
-def asset(name: str) -> str:
-    """Return the text of a style, a script or a template."""
-    return (files("pytest_ftgate.reports.html") / "templates" / name).read_text(encoding="utf-8")
-
-
-def policy(style: str, script: str) -> str:
-    """Return a content security policy that allows this style and this script, and nothing else."""
-    hashes = (b64encode(sha256(text.encode()).digest()).decode() for text in (style, script))
-    form = "default-src 'none'; style-src 'sha256-{}'; script-src 'sha256-{}'; base-uri 'none'; form-action 'none'"
-    return form.format(*hashes)
-
-
-def templates() -> Environment:
-    """Return the environment of the templates."""
+    """Yield the page piece by piece, red gates first."""
     from jinja2 import Environment, PackageLoader, StrictUndefined
 
-    found = Environment(
+    def asset(name: str) -> str:
+        return (files("pytest_ftgate.reports.html") / "templates" / name).read_text(encoding="utf-8")
+
+    def script_data(value: Any) -> str:
+        """Return JSON for a ``<script>``, which none of its characters can end."""
+        text = json.dumps(value, separators=(",", ":"), allow_nan=False)
+        return text.replace("<", "\\u003c").replace(">", "\\u003e").replace("&", "\\u0026")
+
+    def harmless(value: Any) -> Any:
+        """Return our own markup as it is, all else as text without invisible characters."""
+        return value if hasattr(value, "__html__") else readable(str(value))
+
+    gates = sorted(gates, key=lambda gate: PROBLEMS_FIRST.index(gate[0].verdict))
+    results = [result for result, _ in gates]
+    style, script = asset("style.css"), asset("script.js")
+    hashes = (b64encode(sha256(text.encode()).digest()).decode() for text in (style, script))
+    made = Environment(
         loader=PackageLoader("pytest_ftgate.reports.html"),
         autoescape=True,
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
-        finalize=_harmless,
+        finalize=harmless,
     )
-    found.globals |= {"symbols": _SYMBOLS, "pair_bars": pair_bars, "told": with_source}
-    return found
+    made.globals |= {"symbols": _SYMBOLS, "sentences": sentences, "tables": tables, "script_data": script_data}
+    pieces: Iterator[str] = made.get_template("page.html").generate(
+        policy=_POLICY.format(*hashes),
+        style=style,
+        script=script,
+        session=session,
+        green=session.passed(results),
+        title=session.counted(results),
+        written=minute(written_at),
+        results=results,
+        gates=(_view(result, evidence or Evidence(), f"gate-{n}") for n, (result, evidence) in enumerate(gates, 1)),
+        environment=environment(),
+    )
+    return pieces
 
 
-def _harmless(value: Any) -> Any:
-    """Return what a template writes: our own markup as it is, all else as text without invisible characters."""
-    return value if hasattr(value, "__html__") else readable(str(value))
+def _view(result: GateResult, evidence: Evidence, anchor: str) -> Mapping[str, Any]:
+    """Return what the page shows of one gate, by the names in its template; sections without facts are left out."""
+    models = (tables.models(result), *sentences.price_sentences(result), *sentences.detectable_sentence(result))
+    near = tuple(tables.row_pairs(result, evidence.near_duplicates))
+    told = [
+        ("Checks", (tables.checks(result),)),
+        ("Models", models),
+        *tables.sections(result),
+        ("Near duplicates", near),
+    ]
+    reached = [check.message for check in result.checks if (check.kind, check.status) == ("cost", "pass")]
+    return {
+        "anchor": anchor,
+        "result": result,
+        "headline": [*sentences.gain_sentence(result), *sentences.champion_sentences(result), *reached],
+        "plot": None if result.gain is None else _plot(result),
+        "advice": most_to_try(result),
+        "sections": [(title, content) for title, content in (*told, ("Inputs", _inputs(result))) if any(content)],
+        "prompts": evidence.prompts,
+        "rows": evidence.rows,
+        "repeats": evidence.repeats,
+        "counts": Counter(row[3] for row in evidence.rows),
+    }
+
+
+def _inputs(result: GateResult) -> list[str]:
+    """Return what identifies this run, to compare it with another."""
+    facts = {"test": result.nodeid, "marker": result.location, "gate in the file": result.gate, "stage": result.stage}
+    known = [f"{name}: {value}" for name, value in facts.items() if value is not None]
+    return [
+        *known,
+        *sentences.data_sentences(result),
+        *(f"weaker than the gate file: {one}" for one in result.loosened),
+    ]
+
+
+def _plot(result: GateResult) -> Mapping[str, Any]:
+    """Return the gain over each baseline as places on a chart, in percent of its width, and in words."""
+    share = is_share(result.metric_range)
+    compared: Mapping[str, Comparison] = {"": result}
+    if len(result.gains) > 1:
+        drops = {role: " (max_drop)" if (one.required or 0) < 0 else "" for role, one in result.gains.items()}
+        compared = {f"over {role}{drops[role]}": one for role, one in result.gains.items()}
+    asked = (result.margin or 0.0) if result.max_drop is None else -result.max_drop
+    known = ((one.gain, one.lower_bound, one.upper_bound) for one in compared.values())
+    values = [0.0, asked, *(value for row in known for value in row if value is not None)]
+    least, width = min(values), (max(values) - min(values)) or 1.0
+
+    def at(value: float | None) -> float | None:
+        if value is None:
+            return None
+        return round(_SIDE + (100 - 2 * _SIDE) * ((value - least) / width + _AIR) / (1 + 2 * _AIR), 2)
+
+    rows, words = [], []
+    for name, one in compared.items():
+        gain, low, high = at(one.gain or 0.0), at(one.lower_bound), at(one.upper_bound)
+        rows.append({"name": name, "gain": gain, "low": low, "high": high, "shown": show_change(one.gain, share=share)})
+        bounds = (("lower bound", one.lower_bound), ("upper bound", one.upper_bound))
+        said = [f"{word} {show_change(bound, share=share)}" for word, bound in bounds if bound is not None]
+        words.append(", ".join([f"{name} {show_difference(one.gain, share=share)}".strip(), *said]))
+    level = f"each bound one-sided at {show_percent(result.confidence or 0)}"
+    return {"rows": rows, "zero": at(0.0), "asked": at(asked), "words": "; ".join([*words, level])}

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from pytest_ftgate.cli.compare import GateMoves, Move, compare_reports, comparison_lines
+from pytest_ftgate.cli.compare import Move, compare_reports, comparison_lines, is_worse
 from pytest_ftgate.errors import DataError
 from pytest_ftgate.reports.json import Report, Session, Unjudged, read_report, report
 from pytest_ftgate.result import Check, GateResult, ModelResult, PartResult, TestSetResult, Threshold, TrainingResult
@@ -50,8 +50,8 @@ def of(*gates: GateResult, unjudged: Mapping[str, str] = {}, **more: Any) -> Rep
 
 
 def moved(old: GateResult, new: GateResult) -> dict[str, Move]:
-    (found,) = compare_reports(of(old), of(new))
-    return {move.what: move for move in found.moves}
+    (found,) = compare_reports(of(old), of(new)).values()
+    return {move.what: move for move in found}
 
 
 def lines_of(before: Report, after: Report) -> list[str]:
@@ -60,12 +60,10 @@ def lines_of(before: Report, after: Report) -> list[str]:
 
 
 def test_the_same_report_has_no_moves() -> None:
-    assert compare_reports(of(GATE), of(GATE)) == [GateMoves("intents", (), "pass")]
+    assert compare_reports(of(GATE), of(GATE)) == {"intents": []}
     last = ["intents  no change", "", "no gate got worse (1 gate compared)"]
     assert lines_of(of(GATE), of(GATE))[-3:] == last
-    red = of(replace(GATE, verdict="error"))
-    assert "intents  no change, still error" in lines_of(red, red)
-    assert "intents  WORSE  pass -> error" in lines_of(of(GATE), red)
+    assert "intents  WORSE  pass -> error" in lines_of(of(GATE), of(replace(GATE, verdict="error")))
 
 
 VERDICTS = ["pass", "inconclusive", "fail", "error"]
@@ -133,11 +131,12 @@ THRESHOLDS: list[tuple[str, GateResult, GateResult, str]] = [
 def test_a_weaker_threshold_counts_and_a_stricter_one_does_not(
     key: str, old: GateResult, new: GateResult, said: str
 ) -> None:
-    (weaker,), (stricter,) = compare_reports(of(old), of(new)), compare_reports(of(new), of(old))
-    assert Move(key, said, "weaker") in weaker.moves
-    assert weaker.worse
-    (move,) = [one for one in stricter.moves if one.what == key]
-    assert (move.mark, stricter.worse) == (("weaker", True) if key == "metric" else ("stricter", False))
+    weaker, stricter = moved(old, new), moved(new, old)
+    assert weaker[key] == Move(key, said, "weaker")
+    assert is_worse([*weaker.values()])
+    assert (stricter[key].mark, is_worse([*stricter.values()])) == (
+        ("weaker", True) if key == "metric" else ("stricter", False)
+    )
 
 
 def test_two_limits_of_one_threshold_are_two() -> None:
@@ -164,10 +163,14 @@ B_TO = "226 examples (sha256 bbbbbbbb) -> {} examples (sha256 {}): values cannot
 CHANGES: list[tuple[GateResult, GateResult, str, str]] = [
     (*changed(loosened=("margin: 0.05 -> 0.01",)), "marker weaker than the file", "margin: 0.05 -> 0.01"),
     (*changed(evidence="guessed"), "evidence", "significant -> guessed"),
-    (*candidate(value=0.88), "candidate", "91.2 % -> 88.0 % f1_macro"),
+    (*candidate(value=0.88), "candidate", "91.2 % -> 88.0 %"),
     (GATE, UNKNOWN, "candidate", "91.2 % -> "),
     (GATE, UNKNOWN, "gain", "+23.6 points -> "),
-    (*changed(gain=0.204, lower_bound=0.13, upper_bound=0.27), "gain", "+23.6 points -> +20.4 points, may be chance"),
+    (
+        *changed(gain=0.204, lower_bound=0.13, upper_bound=0.27),
+        "gain",
+        "+23.6 points -> +20.4 points f1_macro, may be chance",
+    ),
     (*changed(gain=0.10, lower_bound=0.05, upper_bound=0.25), "gain", "beyond chance"),
     (*changed(gain=0.17, lower_bound=0.12, upper_bound=0.23), "gain", "beyond chance"),  # half of it
     (*changed(gain=0.10, lower_bound=None), "gain", "+10.0 points"),
@@ -185,12 +188,16 @@ CHANGES: list[tuple[GateResult, GateResult, str, str]] = [
     (*candidate(latency_p50_s=0.025), "", ""),
     (*changed(test_set=TestSetResult()), "", ""),  # nothing is known of it
     (replace(GATE, baselines=TWO), replace(GATE, baselines=ONE), "baseline few_shot", "60.0 % -> absent"),
-    (replace(GATE, baselines=ONE), replace(GATE, baselines=TWO), "baseline few_shot", "absent -> 60.0 % f1_macro"),
+    (replace(GATE, baselines=ONE), replace(GATE, baselines=TWO), "baseline few_shot", "absent -> 60.0 %"),
     (SLICED, replace(SLICED, slices=(replace(SLICED.slices[0], verdict=None),)), "slice lang de", "pass -> not judged"),
     (*(replace(GATE, guards=(one,)) for one in (OF_GUARD, RED_GUARD)), "guard general", "pass -> fail"),
-    (*(replace(GATE, guards=(one,)) for one in (OF_GUARD, OTHER_GUARD)), "test set of guard general", "be compared"),
+    (
+        *(replace(GATE, guards=(one,)) for one in (OF_GUARD, OTHER_GUARD)),
+        "test set of guard general",
+        "3 examples (sha256 00000000) -> 3 examples (sha256 11111111)",
+    ),
     (GATE, WEAK, "check weak", "absent -> warning: the prompt is bare"),
-    (WEAK, GATE, "check weak", "warning -> absent"),
+    (WEAK, GATE, "check weak", "warning: the prompt is bare -> absent"),
 ]
 
 
@@ -202,7 +209,7 @@ def test_changes_are_shown(old: GateResult, new: GateResult, what: str, said: st
         return
     assert said in found[what].text
     counts = what in ("evidence", "marker weaker than the file") or new.verdict == "error"
-    assert compare_reports(of(old), of(new))[0].worse is counts
+    assert is_worse([*found.values()]) is counts
     if new.test_set != old.test_set:
         assert "chance" not in moved(old, replace(new, gain=0.2))["gain"].text
 
@@ -236,7 +243,7 @@ OUTCOMES: list[tuple[Report, Report, dict[str, tuple[str, ...]]]] = [
 
 @pytest.mark.parametrize(("before", "after", "told"), OUTCOMES)
 def test_gates_and_obligations_come_and_go(before: Report, after: Report, told: dict[str, tuple[str, ...]]) -> None:
-    found = {gate.name: gate.moves for gate in compare_reports(before, after) if gate.moves}
+    found = {name: moves for name, moves in compare_reports(before, after).items() if moves}
     assert {name: (move.text, move.mark) for name, (move,) in found.items()} == told
 
 
@@ -252,19 +259,14 @@ def test_the_text_fits_a_log_and_commands_nothing() -> None:
         candidate=replace(GATE.candidate, model=hostile + " ::error::y" * 20),
         checks=(*GATE.checks, Check(hostile, "warning", "a\n::error::b ##[error]c " * 20)),
     )
-    lines = lines_of(of(old), of(new, allowed_missing=True, environment={"written": "2026-11-28T16:01:09Z"}))
+    lines = lines_of(of(old), of(new, environment={"written": "2026-11-28T16:01:09Z"}))
     assert max(map(len, lines)) <= 80
     assert not any(line.lstrip().startswith("::") or "##[" in line for line in lines)
     assert all(line.isprintable() for line in lines)
     text = " ".join(line.strip() for line in lines)
-    assert "before.json (undated) -> after.json (2026-11-28 16:01, written with --ftgate-allow-missing)" in text
+    assert "before.json (undated) -> after.json (2026-11-28 16:01)" in text
     assert any(line.split() == ["margin", "5", "points", "->", "1", "point", "WEAKER"] for line in lines)
     assert lines[-1].startswith("  ") or lines[-1].startswith("1 gate got worse")
-
-
-def test_other_versions_are_told() -> None:
-    before, after = ({"scipy": version, "python": "3.11", "written": version} for version in ("1.11", "1.14"))
-    assert lines_of(of(environment=before), of(environment=after))[1] == "versions: scipy 1.11 -> 1.14"
 
 
 # --- files ---------------------------------------------------------------------------------------------------
@@ -313,7 +315,7 @@ def test_numbers_beyond_all_floats_break_nothing(tmp_path: Path) -> None:
     gate = {**WHOLE["gates"][0], "gain": 10**400, "confidence": 10**400, "test_set": sizes}
     path.write_text(json.dumps({**WHOLE, "gates": [gate]}))
     odd = read_report(path)
-    assert compare_reports(odd, odd) == [GateMoves("a", (), "pass")]
+    assert compare_reports(odd, odd) == {"a": []}
     assert lines_of(odd, of(replace(GATE, name="a")))
 
 
@@ -324,4 +326,4 @@ def test_what_a_session_wrote_is_read_and_so_is_a_report_that_knows_less(tmp_pat
     assert [gate.to_dict() for gate in found.gates] == [gate.to_dict() for gate in (GUARDED, SLICED)]
     assert found.environment["written"] == "1970-01-01T00:00:00Z"
     path.write_text(json.dumps(WHOLE))
-    assert compare_reports(read_report(path), read_report(path)) == [GateMoves("a", (), "pass")]
+    assert compare_reports(read_report(path), read_report(path)) == {"a": []}

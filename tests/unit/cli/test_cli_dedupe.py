@@ -76,14 +76,13 @@ def test_cleaned_copies_are_written_beside_the_originals(folder, write):
     test, training = (write(folder / name, data) for name, data in zip(("test", "train"), doubled(), strict=True))
     before = [path.read_bytes() for path in (test, training)]
     said = init()
-    suffix = ".jsonl" if write is as_gzip else test.suffix
     assert [path.read_bytes() for path in (test, training)] == before
-    assert f"1 exact duplicate: test.deduped{suffix} has the other 60 rows" in said
+    assert "1 exact duplicate: test.deduped.jsonl has the other 60 rows" in said
     assert "2 exact duplicates, 1 near duplicate, 2 leaked rows" in said
-    assert f"train.deduped{suffix} has the other 222 rows" in said
-    assert f"train on train.deduped{suffix}" in said
+    assert "train.deduped.jsonl has the other 222 rows" in said
+    assert "train on train.deduped.jsonl" in said
     keys = load_gate_file(folder / "ftgate.yaml").root.value["gates"]["finetune"]
-    assert (keys["test_set"], keys["training_set"]) == (f"test.deduped{suffix}", f"train.deduped{suffix}")
+    assert (keys["test_set"], keys["training_set"]) == ("test.deduped.jsonl", "train.deduped.jsonl")
     survey = look(folder / keys["test_set"], folder / keys["training_set"], {})
     assert (len(survey.test.data), survey.audit.rows) == (60, 222)
     assert (survey.audit.duplicates, survey.audit.conflicts) == (1, 1)  # a contradiction is for a person
@@ -129,12 +128,12 @@ def test_rows_without_an_output_to_learn_stay(folder):
 
     training = [chat(i) for i in range(440)]
     as_jsonl(folder / "train", [*training, training[0], training[1]])
-    assert "train.deduped.jsonl has the other 220 rows" in init()
+    assert "train.deduped.jsonl has the other 441 rows" in init()
     copied = [json.loads(line) for line in (folder / "train.deduped.jsonl").read_text().splitlines()]
     assert copied == [*training, training[1]]
 
 
-def test_columns_of_parquet_stay_as_text_or_are_named(folder):
+def test_columns_of_parquet_stay_as_text(folder):
     pyarrow = pytest.importorskip("pyarrow")
     from pyarrow import parquet
 
@@ -146,25 +145,22 @@ def test_columns_of_parquet_stay_as_text_or_are_named(folder):
     test, training = doubled()
     as_jsonl(folder / "test", test)
     as_parquet("train.parquet", training)
-    said = init()
+    init()
     copied = [json.loads(line) for line in (folder / "train.deduped.jsonl").read_text().splitlines()]
     assert len(copied) == 222
-    kept = {"when": "2026-01-02T03:04:00", "day": "2026-01-02", "price": "1.50", "note": "x"}
+    kept = {"when": "2026-01-02 03:04:00", "day": "2026-01-02", "price": "1.50", "days": ["2026-01-02"], "note": "x"}
     assert {**copied[0], **kept} == copied[0]
-    assert {*copied[0]} == {"input", "expected", *kept}
-    assert "train.deduped.jsonl has the other 222 rows, without blob, days" in said
 
 
 @pytest.mark.parametrize("write", [as_jsonl, as_json, as_csv])
 def test_warnings_name_the_copies(folder, write):
     test, training = doubled()
     repeat = {**test[5], "expected": "other"}  # which a gate refuses, and nobody but a person can correct
-    path = write(folder / "test", [test[0], *test, repeat])
+    write(folder / "test", [test[0], *test, repeat])
     write(folder / "train", training)
     said = init()
-    copy = path.with_name(f"test.deduped{path.suffix}")
     with pytest.raises(DataError) as caught:
-        check_test_set(load_examples(copy))
+        check_test_set(load_examples(folder / "test.deduped.jsonl"))
     assert f"error: {caught.value.headline} " in said
 
 

@@ -41,9 +41,9 @@ def test_what_became_of_each_example(name: str) -> None:
     found = answered(
         ["refund", "invoice", "x", "x", "x", "x"], ["refund", "x", "refund", "y", "x", "x"], metric_of(name)
     )
-    assert [row.change for row in found.rows] == ["right", "broken", "fixed", "wrong", "wrong", "wrong"]
-    assert [row.baseline[1] for row in found.rows[:3]] == ["right", "right", "wrong"]
-    assert not found.graded
+    changes = [(row[3], row[4][1], row[5][1]) for row in found.rows]
+    assert changes == [("broken", "right", "wrong"), ("fixed", "wrong", "right"), *3 * [("wrong", "wrong", "wrong")],
+                       ("right", "right", "right")]  # fmt: skip
 
 
 def test_grades_are_better_or_worse() -> None:
@@ -52,33 +52,32 @@ def test_grades_are_better_or_worse() -> None:
         return len(output) / 10
 
     found = answered(["a" * 9, "a", "aa"], ["a" * 8, "aa", "aa"], metric_of("length", length))
-    assert [row.change for row in found.rows] == ["broken", "fixed", "wrong"]
-    assert (found.graded, *found.rows[0].baseline[1:3]) == (True, "right", "right · score 0.9")
+    assert [row[3] for row in found.rows] == ["broken", "fixed", "wrong"]
+    assert found.rows[0][4][1:3] == ("right", "right · score 0.9")
 
 
 def test_of_repeats_the_first_is_shown_and_all_are_counted() -> None:
     metric = metric_of("accuracy")
     models = {"prompted": scored(metric, ["refund"] * 2, ["x"] * 2), "candidate": scored(metric, ["refund"] * 2)}
     found = side_by_side(metric, models, "prompted")
-    text, _, said, _ = found.rows[0].baseline
-    assert (found.repeats, found.rows[0].change, text, said.partition(" ")[2]) == (2, "fixed", "refund", "· score 0.5")
+    text, _, said, _ = found.rows[0][4]
+    assert (found.repeats, found.rows[0][3], text, said.partition(" ")[2]) == (2, "fixed", "refund", "· score 0.5")
 
 
 def test_times_and_tokens_are_those_that_are_known() -> None:
     timed = [Completion("refund", 100, 1, latency_s=0.5), Completion("invoice", latency_s=1.5), Completion("refund")]
-    known = [row.baseline[2] for row in answered(timed, ["refund"] * 3).rows]
-    assert known == ["right · 500 ms · 1 token", "right · 1.5 s", "right"]
+    known = {row[4][2] for row in answered(timed, ["refund"] * 3).rows}
+    assert known == {"right · 500 ms · 1 token", "right · 1.5 s", "right"}
 
 
 def test_before_training_there_is_a_baseline_alone() -> None:
     found = answered(["refund", "x"], None)
-    assert found.alone
-    assert [(row.candidate, row.change) for row in found.rows] == [(None, "right"), (None, "wrong")]
+    assert [(row[5], row[3]) for row in found.rows] == [(None, "wrong"), (None, "right")]
 
 
 def test_text_is_harmless_and_cut() -> None:
     found = answered(["\x1b[31m\u202e\ud800\n" + "x" * 1_000_000], ["refund"])
-    text = found.rows[0].baseline[0]
+    text = found.rows[0][4][0]
     assert len(text) == LONGEST
     assert text.startswith("\\x1b[31m\\u202e\\ud800\nx")
 

@@ -1,11 +1,12 @@
-"""What a metric's value is made of: kept as facts, and shown as a table within 80 columns."""
+"""Tables: what a metric's value is made of, within 80 columns, and the bars of parts."""
 
 from dataclasses import replace
 
-from pytest_ftgate.reports.table import Column, Table
-from pytest_ftgate.reports.tables import worst_rows
+import pytest
+
+from pytest_ftgate.reports.tables import Column, Table, breakdowns, parts
 from pytest_ftgate.reports.text import block
-from pytest_ftgate.result import BreakdownResult, GateResult
+from pytest_ftgate.result import BreakdownResult, GateResult, PartResult
 
 COLUMNS = ("F1", "precision", "recall", "right", "wrong", "missing", "invented")
 
@@ -30,13 +31,13 @@ def gate(*breakdowns, metric="field_f1"):
 
 
 def breakdown_lines(result):
-    return [line for table in worst_rows(result, 30) for line in (table.title, *table.lines("  "))]
+    return [line for table in breakdowns(result, 30) for line in (table.title, *table.lines("  "))]
 
 
 def test_several_numbers_are_a_line_for_each_model():
     assert list(breakdown_lines(gate(*FIELDS))) == [
-        "field_f1: fields",
-        "                   F1  precision   recall  right  wrong  missing  invented",
+        "field_f1: fields, worst first",
+        "  field            F1  precision   recall  right  wrong  missing  invented",
         "  slots.room",
         "    baseline   50.0 %     50.0 %   50.0 %      3      2        1         1",
         "    candidate  25.0 %          -   50.0 %      1      2        3         0",
@@ -47,13 +48,13 @@ def test_several_numbers_are_a_line_for_each_model():
         "    baseline   95.0 %     90.0 %  100.0 %  1,234      6        0         0",
         "    candidate       -          -        -      0      0        0         0",
     ]
-    assert list(breakdown_lines(gate(rules("baseline")))) == []
+    assert not any(breakdowns(gate(rules("baseline"))))
 
 
 def test_only_the_worst_rows_are_shown():
     many = rules("candidate", *((f"json_schema $.field_{i}: type", 100 - i) for i in range(60)))
     lines = list(breakdown_lines(gate(many, metric="format")))
-    assert ("30" in lines[0], "60" in lines[0], len(lines)) == (True, True, 2 + 30)
+    assert ("30 of 60" in lines[0], len(lines)) == (True, 2 + 2 * 30)
 
 
 def test_columns_that_say_nothing_are_left_out_but_for_the_first_two():
@@ -71,3 +72,17 @@ def test_labels_out_of_answers_are_harmless_and_short():
         ]
         assert all(line.isprintable() for line in lines)
         assert max(map(len, lines)) <= 80
+
+
+@pytest.mark.parametrize(
+    ("values", "metric_range", "span"),
+    [
+        ((3.0, 12.0), (0.0, float("inf")), (0.0, 12.0)),
+        ((0.3, None), (0.0, 1.0), (0.0, 1.0)),
+        ((None, None), None, (0.0, 1.0)),
+    ],
+)
+def test_a_metric_without_an_end_is_drawn_as_far_as_it_goes(values, metric_range, span):
+    one = PartResult("lang=en", "accuracy", 0.03, None, "lang", "en", *values, metric_range=metric_range)
+    (bars,) = parts(GateResult("a", "b", "pass", slices=(one,)))[1].bars
+    assert bars == (*values, *span)

@@ -104,23 +104,6 @@ def test_a_small_test_set_says_which_gain_it_can_show(n, wins, losses, evidence)
     assert "4 times in 5" not in text_of(replace(result, n=200))
 
 
-@pytest.mark.parametrize(
-    ("old", "new", "changes", "shown"),
-    [
-        (0.6, 0.7, {}, "a real gain of +37.9 points passes 4 times in 5"),
-        (0.7, 0.8, {}, "no possible gain passes 4 times in 5: add examples, or try confidence: 0.9"),
-        (0.7, 0.8, {"confidence": 0.9}, "no possible gain passes 4 times in 5: add examples, or try a lower"),
-        (0.3, 0.2, {}, "no possible gain passes"),  # lower is better
-        (0.7, 0.7, {"gain": 0.0, "lower_bound": -0.1, "margin": 0.68}, "no possible gain passes"),
-        (0.6, 0.5, {}, "a real gain of +37.9 points passes 4 times in 5"),
-    ],
-)
-def test_a_gain_that_the_baseline_leaves_no_room_for_is_not_promised(old, new, changes, shown):
-    facts = {"n": 60, "gain": 0.1, "lower_bound": 0.01, "margin": 0.333, "evidence": "observed"}
-    models = {"baseline": ModelResult("b", value=old), "candidate": ModelResult("c", value=new)}
-    assert shown in text_of(gate(**{**facts, **models, **changes}))
-
-
 def test_three_warnings_are_a_line_each_and_the_others_are_counted():
     checks = tuple(Check(f"w{i}", "warning", "x" * i, advice="Do it.") for i in range(5))
     text = text_of(gate(checks=checks))
@@ -258,26 +241,3 @@ def test_names_of_parts_command_no_terminal():
     text = [line.text for line in block(gate(**parts), verbosity=1)]
     assert not any("\x1b" in line or "\n" in line or "\u202e" in line for line in text)
     assert max(map(len, text)) < 200
-
-
-START = '{"intent": "HassIncreaseTimer", "slots": {"area": "kitchen", "name": "lamp", '
-
-
-@pytest.mark.parametrize(
-    ("expected", "baseline", "candidate", "shown"),
-    [
-        # from where they part
-        (
-            *(START + '"minutes": 4}}', START + '"minutes": 4}}', START + '"hours": 4}}'),
-            ['\'...", "name": "lamp", "minutes": 4}}\'', '\'...", "name": "lamp", "hours": 4}}\''],
-        ),
-        # one that is another from the start from the start
-        ("a" * 70 + "b", "Sure! Here: " + "a" * 60, "a" * 70, ["'..." + "a" * 20 + "b'", "'Sure! Here: aaa"]),
-    ],
-)
-def test_long_answers_are_shown_from_where_they_part(expected, baseline, candidate, shown):
-    flip = Flip("t1", "x", expected, baseline, candidate)
-    red = gate(wrong=(flip,), verdict="fail", checks=(Check("margin", "fail", ""),))
-    line = " ".join(text_of(red).partition("    expected")[2].split())
-    assert all(part in line for part in shown)
-    assert START not in line
