@@ -192,7 +192,7 @@ def _row_pairs(result: GateResult) -> Iterator[str]:
         yield f"{table.title}:"
         for row, text, other, other_text in table.rows:
             texts = dict.fromkeys(repr(printable(one, _PAIR)) for one in (text, other_text))
-            yield f"  {row}, {other}: {' and '.join(texts)}"
+            yield f"  {row} ~ {other}: {' and '.join(texts)}"
 
 
 def _inputs(result: GateResult) -> Iterator[str]:
