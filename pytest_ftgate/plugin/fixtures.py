@@ -17,10 +17,9 @@ from pytest_ftgate.models import Model, Surroundings, build_model
 from pytest_ftgate.plugin.layers import layers_as_written
 from pytest_ftgate.plugin.outcome import fail
 from pytest_ftgate.plugin.session import GateSession
-from pytest_ftgate.runs.calls import ask
 from pytest_ftgate.runs.jobs import Job, Run
 from pytest_ftgate.runs.measure import answers_of
-from pytest_ftgate.runs.runner import run_models
+from pytest_ftgate.runs.runner import ask, run_models
 
 __tracebackhide__ = True  # tracebacks of fixtures and test bodies show none of our lines
 
