@@ -5,13 +5,11 @@ from dataclasses import replace
 from typing import Any
 
 from pytest_ftgate.checks.answers import complete_checks
-from pytest_ftgate.checks.constant_baseline import best_constant, chance
 from pytest_ftgate.checks.context import Context, Found
 from pytest_ftgate.checks.gain import drop_limit, examples_advice
 from pytest_ftgate.checks.parts import MIN_EXAMPLES, SHOWN, Guard, Slice, Tolerance, size_of
 from pytest_ftgate.errors import FtgateError
 from pytest_ftgate.metrics import Scored
-from pytest_ftgate.metrics.labels import READING_OPTIONS
 from pytest_ftgate.result import Check, PartResult, Status, called, error_check, opponent
 from pytest_ftgate.runs.measure import Measured, compare_scored, forgiven_roles, measure_run, score_run
 from pytest_ftgate.text import plural, printable, show_amount, show_difference, show_percent, show_value
@@ -84,11 +82,18 @@ def _of_role(role: str | None) -> str:
 
 def check_free(gate: Context) -> Iterator[Check]:
     """Check before any call which slices will be judged, and that the guards can show what they are for."""
-    yield from _check_sizes(gate)
+    left_out = [one for one in gate.parts.slices if one.note is not None]
+    if left_out:
+        all_of_them = "no slice is judged; " if len(left_out) == len(gate.parts.slices) else ""
+        message = f"{all_of_them}not judged: {_named(f'{one}: {one.note}' for one in left_out)}"
+        advice = f"Add examples until each has at least {MIN_EXAMPLES:,}, or use a metric with a value on every slice."
+        large = any(len(one.rows) >= MIN_EXAMPLES for one in left_out)
+        status: Status = "warning" if all_of_them or large else "note"
+        yield Check("slices", status, message, len(left_out), source=gate.source("slices.fields"), advice=advice)
     if not gate.parts.others:
         yield Check("guards", "note", "no guards configured: other tasks were not tested for regressions")
     for guard in gate.parts.others:
-        yield from (*_leaked(guard), *_too_small(guard), *_not_recorded(gate, guard))
+        yield from (*_leaked(guard), *_too_small(guard))
     yield from _ids_in_two(gate)
 
 
@@ -101,62 +106,29 @@ def _leaked(guard: Guard) -> Iterator[Check]:
 
 
 def _too_small(guard: Guard) -> Iterator[Check]:
-    size = size_of(guard.metric, guard.test.groups, guard.tolerance)
-    if size.have < size.needed:
+    have, needed, unit = size_of(guard.metric, guard.test.groups, guard.tolerance)
+    if have < needed:
         most = show_amount(guard.spec.max_drop, share=guard.metric.share)
-        message = f"{size} cannot rule out a drop of {most} of an equal candidate (at least {size.needed:,} required)"
-        advice = f"Add {plural(size.needed - size.have, f'more {size.unit}')} to the guard."
-        numbers = {"observed": size.have, "required": size.needed}
-        yield guard.check("inconclusive", message, **numbers, advice=advice, action="add_examples")
-
-
-def _not_recorded(gate: Context, guard: Guard) -> Iterator[Check]:
-    """Check that recorded models have a prediction for every example of the guard."""
-    n = len(guard.test)
-    for role, model in gate.models.items():
-        if model.ids is None or (role == "candidate" and gate.config.missing_answers == "wrong"):
-            continue
-        if missing := [example.name for example in guard.test.examples if example.id not in model.ids]:
-            message = f"{called(role, model.name)} has no recorded answer for {len(missing):,} of "
-            message += f"{plural(n, 'example')}, first {printable(missing[0], SHOWN)}"
-            advice = "Record the model's answers to the guard's examples in the same file."
-            yield guard.check("error", message, observed=n - len(missing), required=n, advice=advice)
+        message = f"{plural(have, unit)} cannot rule out a drop of {most} of an equal candidate "
+        message += f"(at least {needed:,} required)"
+        numbers = {"observed": have, "required": needed, "action": "add_examples"}
+        advice = f"Add {plural(needed - have, f'more {unit}')} to the guard."
+        yield guard.check("inconclusive", message, **numbers, advice=advice)
 
 
 def _ids_in_two(gate: Context) -> Iterator[Check]:
     """Refuse an id that two test sets give to different inputs, since recorded answers are joined by id."""
-    recorded = [model.name for model in gate.models.values() if model.ids is not None]
-    first = {example.id: (example, "the test set") for example in gate.test.examples}
+    recorded = any(model.ids is not None for model in gate.models.values())
+    first = {example.id: (example.input, "the test set") for example in gate.test.examples}
     for guard in gate.parts.others if recorded else ():
         for row, example in enumerate(guard.test.examples):
-            other, place = first.setdefault(example.id, (example, f"guard {guard.name}"))
-            if other.input != example.input:
-                message = f"the id {printable(example.id, SHOWN)} belongs to another example in {place}, but "
-                message += f"recorded answers ({printable(recorded[0], SHOWN)}) are joined by id"
+            given, place = first.setdefault(example.id, (example.input, f"guard {guard.name}"))
+            if given != example.input:
+                message = f"the id {printable(example.id, SHOWN)} belongs to another example in {place}, but recorded "
                 advice = "Give the guard's examples unique ids, and record their answers under these."
-                yield guard.check("error", message, source=str(guard.test.where(row)), advice=advice)
+                source = str(guard.test.where(row))
+                yield guard.check("error", f"{message}answers are joined by id", source=source, advice=advice)
                 break
-
-
-def _check_sizes(gate: Context) -> Iterator[Check]:
-    """Check which slices will not be judged."""
-    left_out = [one for one in gate.parts.slices if one.note is not None]
-    if not left_out:
-        return
-    counted = f"{plural(len(left_out), 'slice')} {'is' if len(left_out) == 1 else 'are'}"
-    message = f"{counted} not judged: {_named(f'{one}: {one.note}' for one in left_out)}"
-    advice, few = [], all(one.few for one in left_out)
-    if any(len(one.rows) < MIN_EXAMPLES for one in left_out):
-        advice.append(f"Add examples until each has at least {MIN_EXAMPLES:,}.")
-    if not few:
-        advice.append("Use a metric that has a value on every slice, such as accuracy.")
-    judged = len(left_out) < len(gate.parts.slices)
-    if not judged:
-        message = f"no slice is judged; {message}"
-        advice.append("Check that the fields are the right ones.")
-    source = gate.source("slices.fields")
-    status: Status = "note" if judged and few else "warning"
-    yield Check("slices", status, message, len(left_out), source=source, advice=" ".join(advice) or None)
 
 
 def _named(texts: Iterable[str]) -> str:
@@ -176,7 +148,7 @@ def check_others(gate: Context) -> Found:
 
 def _judge_guard(gate: Context, guard: Guard) -> tuple[PartResult, list[Check]]:
     runs, metric = gate.runs_of("guard", guard.name), guard.metric
-    measured = {role: measure_run(gate.config.asked[role].name, run) for role, run in runs.items()}
+    measured = {role: measure_run(gate.asked(role).name, run) for role, run in runs.items()}
     complete = complete_checks(measured, forgiven_roles(gate.config.missing_answers, runs.values()))
     checks = [replace(check, name=guard.path) for check in complete if check.status != "pass"]
     if any(check.status == "error" for check in checks):
@@ -184,56 +156,29 @@ def _judge_guard(gate: Context, guard: Guard) -> tuple[PartResult, list[Check]]:
     try:
         expected = guard.test.expected
         scored = {role: score_run(one, {metric.name: metric}, metric.name, expected) for role, one in measured.items()}
-        result, found = _compared(gate, guard, scored)
-        return result, [*checks, *found]
+        scores = {role: one.scores[metric.name] for role, one in scored.items()}
+        candidate, best = scores.pop("candidate", None), best_first(scores)[0]
+        result = replace(guard.facts, against=best, baseline=scores[best].value)
+        if candidate is not None:
+            result = judge_drop(guard.facts, scores, candidate, guard.tolerance, guard.test.groups)
+            checks.append(_guard_check(gate, guard, result))
     except FtgateError as error:
         return replace(guard.facts, verdict="error"), [*checks, error_check(error, guard.path)]
+    if abs(scores[best].value - metric.worst) > guard.spec.max_drop:
+        return result, checks
+    return replace(result, verdict="fail"), [_nothing_to_lose(gate, guard, best, scores[best].value), *checks]
 
 
-def _compared(gate: Context, guard: Guard, scored: Mapping[str, Measured]) -> tuple[PartResult, list[Check]]:
-    scores = {role: one.scores[guard.metric.name] for role, one in scored.items()}
-    candidate = scores.pop("candidate", None)
-    best = best_first(scores)[0]
-    checks = list(_nothing_to_lose(gate, guard, scored[best]) or _weak(guard, scored[best]))
-    useless: Status | None = "fail" if any(check.status == "fail" for check in checks) else None
-    if candidate is None:
-        return replace(guard.facts, against=best, baseline=scores[best].value, verdict=useless), checks
-    result = judge_drop(guard.facts, scores, candidate, guard.tolerance, guard.test.groups)
-    checks.append(_guard_check(gate, guard, result))
-    return replace(result, verdict=useless or result.verdict), checks
-
-
-_TASK = "A guard needs a task that the baseline can do"
-
-
-def _nothing_to_lose(gate: Context, guard: Guard, baseline: Measured) -> list[Check]:
+def _nothing_to_lose(gate: Context, guard: Guard, role: str, value: float) -> Check:
     """Refuse a baseline so bad that no drop can exceed the limit: such a guard always passes."""
-    metric, value, most = guard.metric, baseline.scores[guard.metric.name].value, guard.spec.max_drop
-    if abs(value - metric.worst) > most:
-        return []
-    unused = [key for key in READING_OPTIONS if key not in guard.spec.metric.options]
-    reading = f" ({', '.join(unused)})" if unused and metric.uses_labels else ""
-    message = f"baseline {baseline.facts.name} has {metric.name} {show_value(value, share=metric.share)}, so no drop "
-    message += f"can exceed the limit of {show_amount(most, share=metric.share)}"
-    required = gate.requirement(f"{guard.path}.max_drop")
-    advice = f"Check that the metric reads the answers correctly{reading}. {_TASK}."
-    return [guard.check("fail", message, observed=value, **required, advice=advice, action="measure_again")]
-
-
-def _weak(guard: Guard, baseline: Measured) -> list[Check]:
-    """Warn of a baseline that may be as bad at the task as a constant answer: it has nothing to forget."""
-    metric, value = guard.metric, baseline.scores[guard.metric.name].value
-    constant = best_constant(metric, guard.test.expected) if metric.compares else None
-    p = None if constant is None else chance(metric, constant.answer, baseline, guard.test.groups)
-    if constant is None or p is None or constant.n_expected <= 1:
-        return []
-    shown, best = (show_value(one, share=metric.share) for one in (value, constant.value))
-    message = f"baseline {baseline.facts.name}: {metric.name} {shown}; always answering "
-    message += f"{printable(repr(constant.answer), SHOWN)} scores {best}, and the difference may be chance "
-    message += f"(p = {p:.2g}, above 0.05)"
-    advice = f"{_TASK}: check what it is asked, and how the metric reads answers."
-    numbers = {"observed": value, "required": constant.value}
-    return [guard.check("warning", message, **numbers, advice=advice, action="measure_again")]
+    shown, most = (
+        show_value(value, share=guard.metric.share),
+        show_amount(guard.spec.max_drop, share=guard.metric.share),
+    )
+    message = f"{called(role, gate.asked(role).name)} has {guard.metric.name} {shown}, so no drop can exceed the limit "
+    advice = "Check that the metric reads the answers correctly. A guard needs a task that the baseline can do."
+    fields = {**gate.requirement(f"{guard.path}.max_drop"), "advice": advice, "action": "measure_again"}
+    return guard.check("fail", f"{message}of {most}", observed=value, **fields)
 
 
 def _guard_check(gate: Context, guard: Guard, result: PartResult) -> Check:

@@ -7,7 +7,7 @@ from math import isfinite
 from typing import Any, NamedTuple
 
 from pytest_ftgate.checks.audit import check_test_set, grouped_by_content, leaked_rows
-from pytest_ftgate.config import GateKeys, GuardKeys
+from pytest_ftgate.config import GateKeys, GuardKeys, SliceKeys
 from pytest_ftgate.config.source import Source
 from pytest_ftgate.data import DataSet, expected_text
 from pytest_ftgate.errors import ConfigError, Where
@@ -17,7 +17,7 @@ from pytest_ftgate.metrics.labels import distinct_outputs
 from pytest_ftgate.result import Check, PartResult, Status, TestSetResult
 from pytest_ftgate.statistics.groups import MIN_GROUPS, group_counts
 from pytest_ftgate.statistics.planning import MOST_EXAMPLES, corrected_confidence, fewest_examples
-from pytest_ftgate.text import listed, nearest, plural, printable
+from pytest_ftgate.text import listed, nearest, printable
 
 NONE = "(none)"
 """The value of a field that is absent."""
@@ -47,23 +47,14 @@ class Tolerance(NamedTuple):
 
 
 class Size(NamedTuple):
-    """Hold how many examples, or groups of them, there are and how many are needed.
+    """Hold how many examples, or groups of them, there are, and how many are needed to pass.
 
-    Attributes:
-        have: the effective number; groups of different sizes count as fewer than ``there`` are.
-        needed: the smallest number with which the check can pass.
-        unit: "example" or "group".
+    Groups of different sizes count as fewer. ``unit`` is "example" or "group".
     """
 
     have: int
     needed: int
     unit: str
-    there: int
-
-    def __str__(self) -> str:
-        same = self.there == self.have
-        shown = plural(self.there, self.unit)
-        return shown if same else f"{shown} of unequal sizes, which count as {self.have:,}"
 
 
 def check_possible(metric: Metric, key: str, gain: float, source: Source) -> None:
@@ -83,12 +74,11 @@ def size_of(metric: Metric, groups: Sequence[str | None], tolerance: Tolerance) 
     See :func:`~pytest_ftgate.statistics.fewest_examples`.
     """
     grouped = group_counts(groups, len(groups))
-    there, have = grouped or (len(groups), len(groups))
     exact = metric.kind == "right_wrong" and grouped is None
     width = metric.high - metric.low if metric.kind != "set" and isfinite(metric.high - metric.low) else 1.0
-    share, confidence = tolerance.max_drop / width, tolerance.confidence
-    needed = fewest_examples(share, confidence=confidence, proven=tolerance.proven, exact=exact) or MOST_EXAMPLES
-    return Size(have, max(needed, MIN_GROUPS) if grouped else needed, "group" if grouped else "example", there)
+    asked: dict[str, Any] = {"confidence": tolerance.confidence, "proven": tolerance.proven, "exact": exact}
+    needed = fewest_examples(tolerance.max_drop / width, **asked) or MOST_EXAMPLES
+    return Size(grouped[1], max(needed, MIN_GROUPS), "group") if grouped else Size(len(groups), needed, "example")
 
 
 @dataclass(frozen=True)
@@ -137,7 +127,6 @@ class Slice:
         rows: their indices in the test set.
         metric: the deciding metric, built for their labels if it is an average over labels.
         note: why the slice is not judged; None where it is.
-        few: whether that is because its examples are too few.
     """
 
     field: str
@@ -145,7 +134,6 @@ class Slice:
     rows: tuple[int, ...]
     metric: Metric
     note: str | None = None
-    few: bool = False
 
     def __str__(self) -> str:
         return f"{printable(self.field, SHOWN)}={printable(self.value, SHOWN)}"
@@ -163,11 +151,6 @@ class Parts(NamedTuple):
     others: tuple[Guard, ...] = ()
     slices: tuple[Slice, ...] = ()
     tolerance: Tolerance | None = None
-
-    @property
-    def facts(self) -> dict[str, Any]:
-        """Return the facts of the result that are known before any model is called."""
-        return {"guards": tuple(one.facts for one in self.others)}
 
 
 def prepare_parts(
@@ -188,9 +171,19 @@ def prepare_parts(
     Raises:
         FtgateError: a test set, a metric, a field or a ``max_drop`` cannot be used.
     """
+    test, training = data
     build = partial(build_metric, custom=custom() if config.guards or config.slices else {})
-    others = tuple(_guard(config, name, load, data[1], build) for name in config.guards)
-    return Parts(others, *(() if config.slices is None else _slices(config, *data, metric, build)))
+    guards = tuple(_guard(config, name, load, training, build) for name in config.guards)
+    if (spec := config.slices) is None:
+        return Parts(guards)
+    check_possible(metric, "max_drop", spec.max_drop, spec.sources["max_drop"])
+    build = partial(build, known=distinct_outputs(test, training))
+    slices = [_judgeable(one, config, test, build) for one in _by_value(spec, test, metric)]
+    # Every slice is compared with every baseline, so the confidence is corrected (Bonferroni): false alarms stay rare.
+    compared = sum(one.note is None for one in slices) * len(config.baselines)
+    confidence = corrected_confidence(config.confidence, max(compared, 1))
+    tolerance = Tolerance(spec.max_drop, confidence, proven=False, alone=config.confidence)
+    return Parts(guards, tuple(_large_enough(one, test, tolerance) for one in slices), tolerance)
 
 
 def _guard(
@@ -210,42 +203,15 @@ def _guard(
     return Guard(name, spec, grouped_by_content(test), metric, tolerance, leaked_rows(training, test))
 
 
-def _slices(
-    config: GateKeys, test: DataSet, training: DataSet, metric: Metric, build: Callable[..., Metric]
-) -> tuple[tuple[Slice, ...], Tolerance]:
-    """Divide the test set into slices, and find those that are large enough to be judged."""
-    spec = config.slices
-    assert spec is not None
-    check_possible(metric, "max_drop", spec.max_drop, spec.sources["max_drop"])
-    build = partial(build, known=distinct_outputs(test, training))
-    slices = [_with_metric(one, config, test, build) for one in _by_value(config, test, metric)]
-    # Every slice is compared with every baseline, so the confidence is corrected (Bonferroni): false alarms stay rare.
-    compared = sum(one.note is None for one in slices) * len(config.baselines)
-    confidence = corrected_confidence(config.confidence, max(compared, 1))
-    tolerance = Tolerance(spec.max_drop, confidence, proven=False, alone=config.confidence)
-
-    def sized(one: Slice) -> Slice:
-        size = size_of(one.metric, [test.examples[row].group for row in one.rows], tolerance)
-        return one if one.note else _at_least(one, size.have, size.needed, size.unit)
-
-    return tuple(map(sized, slices)), tolerance
-
-
-def _at_least(one: Slice, have: int, needed: int, unit: str) -> Slice:
-    """Return a slice that is not judged where it is too small: it could never fail."""
-    return one if have >= needed else replace(one, note=f"too few {unit}s ({have:,} of {needed:,} required)", few=True)
-
-
-def _by_value(config: GateKeys, test: DataSet, metric: Metric) -> Iterator[Slice]:
+def _by_value(spec: SliceKeys, test: DataSet, metric: Metric) -> Iterator[Slice]:
     """Yield a slice for each value of each field; refuse a field that no example has."""
-    assert config.slices is not None
     known = {field: None for example in test.examples for field in example.fields}
-    for name in config.slices.fields:
+    for name in spec.fields:
         if name not in known:
             near = nearest(name, known)
             raise ConfigError(
                 f"no example of the test set has the field {printable(name, SHOWN)!r}",
-                where=config.slices.sources["fields"].where("slices.fields"),
+                where=spec.sources["fields"].where("slices.fields"),
                 evidence=f"the fields of the test set are: {listed(known)}",
                 cure=f"Did you mean {near!r}?" if near else None,
             )
@@ -256,22 +222,32 @@ def _by_value(config: GateKeys, test: DataSet, metric: Metric) -> Iterator[Slice
         yield from (Slice(name, value, tuple(places), metric) for value, places in rows.items())
 
 
-def _with_metric(one: Slice, config: GateKeys, test: DataSet, build: Callable[..., Metric]) -> Slice:
+def _judgeable(one: Slice, config: GateKeys, test: DataSet, build: Callable[..., Metric]) -> Slice:
     """Return a slice with the metric for its labels, or with the reason why it is not judged.
 
     An average over labels is one over the slice's own labels only, since others would score 0.
     """
-    one, label_set = _at_least(one, len(one.rows), MIN_EXAMPLES, "example"), one.metric.label_set
-    if one.note is not None or label_set is None or one.metric.kind != "set":
+    if len(one.rows) < MIN_EXAMPLES:
+        return replace(one, note=f"too few examples ({len(one.rows):,} of {MIN_EXAMPLES:,} required)")
+    if one.metric.label_set is None or one.metric.kind != "set":
         return one
     labels, spec = sorted({expected_text(test.examples[row].expected) for row in one.rows}), config.decided_by
-    if "labels" in spec.options:
-        codes = {label_set.code(label_set.label_of(label)) for label in labels}
-        kept = [label for label in spec.options["labels"] if label_set.code(expected_text(label)) in codes]
-        spec = replace(spec, options={**spec.options, "labels": kept})
+    code, written = one.metric.label_set.code, spec.options.get("labels")
+    if written is not None:
+        codes = {code(one.metric.label_set.label_of(label)) for label in labels}
+        written = [label for label in written if code(expected_text(label)) in codes]
+        spec = replace(spec, options={**spec.options, "labels": written})
     try:
-        if spec.options.get("labels") == []:
+        if written == []:
             raise ConfigError("it has none of the labels that the metric averages over")
         return replace(one, metric=build(spec, labels=labels))
     except ConfigError as error:  # known before any call, such as a missing label
         return replace(one, note=f"cannot be judged by {one.metric.name}: {error.what}")
+
+
+def _large_enough(one: Slice, test: DataSet, tolerance: Tolerance) -> Slice:
+    """Return a slice that is not judged where it is too small: it could never fail."""
+    have, needed, unit = size_of(one.metric, [test.examples[row].group for row in one.rows], tolerance)
+    if one.note or have >= needed:
+        return one
+    return replace(one, note=f"too few {unit}s ({have:,} of {needed:,} required)")

@@ -82,7 +82,6 @@ def test_groups_of_different_sizes_count_as_fewer():
     names = ["long"] * 20 + ["longer"] * 30 + [f"g{i}" for i in range(12)]
     found = size_of(ExactMatch(), names, Tolerance(0.1, 0.95, proven=False))
     assert (found.have, found.needed) == (3, 10)
-    assert all(number in str(found) for number in ("14", "3"))
 
 
 def test_a_drop_without_a_bound_is_not_proven():
