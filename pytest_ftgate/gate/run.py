@@ -56,10 +56,12 @@ def _with_known_answers(gate: Context, services: Services) -> Context:
     options: dict[str, Any] = {"stores": services.stores, "ask": False}
     try:
         found = _answered(run_all(gate, options))
-        unseen = found.may_show is not None and not (found.attempt and found.attempt.is_known)
-        if unseen or any(run.unanswered for run in found.runs.values()):
+        if found.may_show is not None and not (found.attempt and found.attempt.is_known):
             return gate
-        found = check_answers(run_judges(calibrate_judges(found, options), options), None)
+        found = run_judges(calibrate_judges(found, options), options)
+        if any(run.unanswered for _, run in found.all_runs()):
+            return gate
+        found = check_answers(found, None)
         unfinished = until_judged(found, services.stores.started)
         found = found.with_checks(one for one in unfinished if one.status == "warning")
         found = _kept(found, services)
