@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
-from pytest_ftgate.data.example import Input, canonical_json
+from pytest_ftgate.data.example import canonical_json
 from pytest_ftgate.data.messages import check_role, checked_calls, checked_messages, split_conversation
 from pytest_ftgate.data.strict_json import json_or
 from pytest_ftgate.data.tool_calls import declared_tools
@@ -59,8 +59,8 @@ class Format:
         for key in ("label", "kto_tag") if self is not PLAIN else ():
             value = row.get(key)  # beside messages a text or a number is a field
             if value is False or ("messages" not in row and str(value).strip().lower() in ("false", "0")):
-                what = f"the answer of this row is not wanted: {key} is {str(value).lower()}"
-                raise DataError(what, where=Where(key=key), cure="remove such rows, or rename the key")
+                cure = "remove such rows, or rename the key"
+                raise DataError("the answer of this row is not wanted", where=Where(key=key), cure=cure)
         return self.read(row, column)
 
 
@@ -83,19 +83,16 @@ def format_of(row: Row) -> Format | None:
 # --- values --------------------------------------------------------------------------------------------------------
 
 
-def _text(row: Row, key: str, default: str | None = None) -> str:
-    value = row.get(key)
-    if value is None and default is not None:
-        return default
+def _text(row: Row, key: str) -> str:
+    value = row.get(key) or ""
     if not isinstance(value, str):
         raise DataError(f"must be text, got {kind_of(value)}", where=Where(key=key))
     return value
 
 
-def _list(row: Row, key: str) -> Any:
-    """Return a list, which may be written as JSON text, as in a cell of a table."""
-    value = row.get(key)
-    return _parsed(value) if isinstance(value, str) and value.lstrip().startswith("[") else value
+def _parsed(value: Any) -> Any:
+    """Return the value of a JSON text, as a cell of a table has it; any other value as it is."""
+    return json_or(value, value) if isinstance(value, str) else value
 
 
 def _object(value: Any, key: str) -> Row:
@@ -104,36 +101,26 @@ def _object(value: Any, key: str) -> Row:
     return value
 
 
-def _spoken(row: Row, key: str) -> Any:
-    """Return messages, which may be written as JSON text; any other value of the key as it is."""
-    value = _list(row, key)
-    return value if isinstance(value, list) and _is_message(next(iter(value), None)) else row[key]
-
-
 def _is_message(value: Any) -> bool:
     return isinstance(value, Mapping) and "role" in value
 
 
-def _asked(row: Row, key: str) -> Input:
-    prompt = _spoken(row, key)
-    return prompt if isinstance(prompt, str) else checked_messages(prompt, key)
+def _spoken(row: Row, key: str) -> Any:
+    """Return a list of messages, which may be one message or JSON text; any other value of the key as it is."""
+    value = [row[key]] if _is_message(row[key]) else _parsed(row[key])
+    return value if isinstance(value, list) and value and _is_message(value[0]) else row[key]
 
 
-_ASKING = ("system", "developer", "user")
-
-
-def _answered(asked: Input | None, row: Row, key: str) -> Parts | None:
-    """Return the parts of a prompt and its answer: a value, or messages that go on from the prompt."""
-    answer = [row[key]] if _is_message(row[key]) else _spoken(row, key)
-    called = isinstance(answer, list) and answer and isinstance(answer[0], Mapping) and "name" in answer[0]
-    if not isinstance(answer, list) or (called and not _is_message(answer[0])):
-        if asked is None:
-            raise DataError(f"must be a list of messages, got {kind_of(answer)}", where=Where(key=key))
+def _answered(asked: Any, row: Row, key: str) -> Parts | None:
+    """Return the parts of a prompt, if any, and its answer: a value, or messages that go on from the prompt."""
+    answer = _spoken(row, key)
+    if asked is not None and not isinstance(asked, str):
+        asked = checked_messages(asked, "prompt")
+    if not (isinstance(answer, list) and answer and _is_message(answer[0])):
         return Parts(asked, answer)
     before = [{"role": "user", "content": asked}] if isinstance(asked, str) else list(asked or ())
-    if answer and isinstance(answer[0], Mapping) and answer[0].get("role") in _ASKING:  # the whole conversation again
-        before = []
-    return _split([*before, *answer], key)
+    whole = answer[0]["role"] in ("system", "developer", "user")  # the conversation again
+    return _split(answer if whole else [*before, *answer], key)
 
 
 def _split(messages: Any, key: str, tools: Any = None) -> Parts | None:
@@ -153,6 +140,7 @@ class _Words(NamedTuple):
     roles: Mapping[str, str]
 
 
+_CALLS = "function_call"
 _SHAREGPT = _Words(
     "conversations",
     ("from", "role"),
@@ -160,41 +148,54 @@ _SHAREGPT = _Words(
     {
         "human": "user",
         **dict.fromkeys(("gpt", "chatgpt", "bot", "model"), "assistant"),
-        "function_call": "function_call",
         **dict.fromkeys(("observation", "tool_response"), "tool"),
     },
 )
 _GEMINI = _Words("contents", ("role",), ("parts",), {"model": "assistant", "function": "user"})
 _BEDROCK = _Words("messages", ("role",), ("content",), {})
+_SYSTEM = ("system", "systemInstruction", "system_instruction")
 
 
-def _turns(value: Any, key: str, words: _Words) -> list[dict[str, Any]]:
-    """Return the messages that these turns are; their roles and contents are checked by who uses them."""
-    if not isinstance(value, list):
-        raise DataError(f"must be a list of turns, got {kind_of(value)}", where=Where(key=key))
-    messages: list[dict[str, Any]] = []
-    for number, turn in enumerate(value):
-        place = f"{key}[{number}]"
-        turn = _object(turn, place)
-        role = next((turn[name] for name in words.role if name in turn), None)
-        content = next((turn[name] for name in words.content if turn.get(name) is not None), None)
-        if role is None and words is _GEMINI:
-            role = "user"  # the API's default
-        if not isinstance(role, str) or content is None:
-            absent = words.role if not isinstance(role, str) else words.content
-            found, cure = f"found: {listed(turn)}", f"a turn has {words.role[0]} and {words.content[0]}"
-            raise DataError(f'a turn has no "{absent[0]}"', where=Where(key=place), evidence=found, cure=cure)
-        role = words.roles.get(role, role)
-        if role != "function_call":
-            check_role(role, f"{place}.{next((name for name in words.role if name in turn), words.role[0])}")
-        weight = {"weight": turn["weight"]} if turn.get("weight") is not None else {}
-        messages += [{**message, **weight} for message in _said(role, content, place, messages)]
-    return messages
+def _conversation(words: _Words) -> Read:
+    """Return the function that reads conversations in these words, with the instruction and the tools beside them."""
+
+    def read(row: Row, column: Names) -> Parts | None:
+        name = next((name for name in _SYSTEM if name in row), "system")
+        system, key = row.get(name), column[words.key]
+        content = system.get("parts") if isinstance(system, Mapping) else system
+        if content and not isinstance(content, list):
+            content = _text(row, name)
+        messages = _said("system", content, name, ()) if content else []
+        turns = _parsed(row[key])
+        if not isinstance(turns, list):
+            raise DataError(f"must be a list of turns, got {kind_of(turns)}", where=Where(key=key))
+        for number, turn in enumerate(turns):
+            messages += _turn(turn, f"{key}[{number}]", words, messages)
+        config = row.get("toolConfig")
+        return _split(messages, key, _tools(_object(config, "toolConfig").get("tools") if config else row.get("tools")))
+
+    return read
+
+
+def _turn(turn: Any, place: str, words: _Words, before: Sequence[Row]) -> list[dict[str, Any]]:
+    """Return the messages that a turn is; ``before`` are those of the turns before it."""
+    turn = _object(turn, place)
+    role = next((turn[name] for name in words.role if name in turn), None)
+    content = next((turn[name] for name in words.content if turn.get(name) is not None), None)
+    if not isinstance(role, str) or content is None:
+        absent = words.role if not isinstance(role, str) else words.content
+        found, cure = f"found: {listed(turn)}", f"a turn has {words.role[0]} and {words.content[0]}"
+        raise DataError(f'a turn has no "{absent[0]}"', where=Where(key=place), evidence=found, cure=cure)
+    role = words.roles.get(role, role)
+    if role != _CALLS:
+        check_role(role, place)
+    weight = {"weight": turn["weight"]} if turn.get("weight") is not None else {}
+    return [{**message, **weight} for message in _said(role, content, place, before)]
 
 
 def _said(role: str, content: Any, place: str, before: Sequence[Row]) -> list[dict[str, Any]]:
     """Return the messages that one turn is: its results of tools, and what is said."""
-    if role == "function_call":
+    if role == _CALLS:
         return [_calling(checked_calls(_parsed(content), place), len(before))]
     if role == "tool":
         return [_result(content, before)]
@@ -220,11 +221,6 @@ def _said(role: str, content: Any, place: str, before: Sequence[Row]) -> list[di
     return [*results, {"role": role, "content": typed}]
 
 
-def _parsed(value: Any) -> Any:
-    """Return the value of a JSON text; any other value as it is."""
-    return json_or(value, value) if isinstance(value, str) else value
-
-
 def _calling(calls: Sequence[Row], number: int) -> dict[str, Any]:
     """Return the message in which the assistant makes these calls, with ids as the OpenAI API asks for."""
     made = [
@@ -248,17 +244,6 @@ def _result(content: Any, before: Sequence[Row]) -> dict[str, Any]:
     return {"role": "tool", "content": text, "tool_call_id": calls[min(number, len(calls) - 1)]["id"]}
 
 
-def _instructed(messages: list[dict[str, Any]], system: Any, key: str) -> list[dict[str, Any]]:
-    """Return the messages behind the instruction that a row gives beside them: text, or a list of parts."""
-    if isinstance(system, Mapping):
-        system = system.get("parts")
-    if not system:
-        return messages
-    if isinstance(system, list):
-        return [*_said("system", system, key, ()), *messages]
-    return [{"role": "system", "content": _text({key: system}, key)}, *messages]
-
-
 def _tools(value: Any) -> Any:
     """Return tools in the shape of the OpenAI API, from JSON text, or the shapes of Gemini and Bedrock."""
     value = _parsed(value)
@@ -274,86 +259,44 @@ def _tools(value: Any) -> Any:
 
 
 def _function(spec: Row) -> dict[str, Any]:
-    schema = spec.get("inputSchema")
-    renamed = {"parameters": schema.get("json", schema)} if isinstance(schema, Mapping) else {}
-    return {
-        "type": "function",
-        "function": {**{key: value for key, value in spec.items() if key != "inputSchema"}, **renamed},
-    }
+    function = {key: value for key, value in spec.items() if key != "inputSchema"}
+    if isinstance(schema := spec.get("inputSchema"), Mapping):
+        function["parameters"] = schema.get("json", schema)
+    return {"type": "function", "function": function}
 
 
 # --- the formats ---------------------------------------------------------------------------------------------------
 
 
 def _chat(row: Row, column: Names) -> Parts | None:
-    key = column["messages"]
+    key, tools = column["messages"], row.get("tools")
     if "input" in row or "expected" in row:
         raise DataError(
             f'the row has both "messages" and "{"input" if "input" in row else "expected"}"',
             evidence=f"found: {listed(row)}",
             cure="remove one of them, or use the messages as input: fields: {input: messages}",
         )
-    tools = row.get("tools")
-    found = _split(_list(row, key), key, _tools(tools) if isinstance(tools, str) else None)
-    if "system" in row and row.keys() <= _WITH_SYSTEM and isinstance(found, Parts):  # Anthropic models on Bedrock
-        return found._replace(input=tuple(_instructed(list(found.input), row["system"], "system")))
-    return found
+    return _split(_parsed(row[key]), key, _tools(tools) if isinstance(tools, str) else None)
 
 
-_WITH_SYSTEM = {"system", "messages", "id", "group"}
-
-
-def _conversation(words: _Words) -> Read:
-    """Return the function that reads conversations in these words, with the instruction and the tools beside them."""
-
-    def read(row: Row, column: Names) -> Parts | None:
-        name, config = next((name for name in _SYSTEM if name in row), "system"), row.get("toolConfig")
-        tools = _object(config, "toolConfig").get("tools") if config else row.get("tools")
-        key = column[words.key]
-        return _split(_instructed(_turns(_list(row, key), key, words), row.get(name), name), key, _tools(tools))
-
-    return read
-
-
-_SYSTEM = ("system", "systemInstruction", "system_instruction")
-
-
-def _instruction(row: Row, key: str) -> Input:
-    """Return what an Alpaca row asks: the instruction and the input on the next line, behind system and history."""
-    text = "\n".join(filter(None, (_text(row, key), _text(row, "input", ""))))
-    history, system = _list(row, "history") or [], _text(row, "system", "")
-    if not history and not system:
-        return text
-    if not isinstance(history, list) or not all(isinstance(pair, list) and len(pair) == 2 for pair in history):
-        raise DataError("must be a list of pairs of question and answer", where=Where(key="history"))
-    roles = ("user", "assistant")
-    turns = [{"role": role, "content": one} for pair in history for role, one in zip(roles, pair, strict=True)]
-    return checked_messages(_instructed([*turns, {"role": "user", "content": text}], system, "system"), "history")
-
-
-def _alpaca(row: Row, column: Names) -> Parts | None:
-    output = row[column["output"]]
+def _alpaca(row: Row, column: Names) -> Parts:
+    asked, output = (_text(row, column["instruction"]), _text(row, "input")), row[column["output"]]
     if isinstance(output, list):
         cure = "write the good answer as output, or both as chosen and rejected"
         raise DataError("must be one output, got a list", where=Where(key=column["output"]), cure=cure)
-    return Parts(_instruction(row, column["instruction"]), output)
+    return Parts("\n".join(filter(None, asked)), output)
 
 
 def _prompted(row: Row, column: Names) -> Parts | None:
-    return _answered(_asked(row, column["prompt"]), row, column["completion"])
+    return _answered(_spoken(row, column["prompt"]), row, column["completion"])
 
 
 def _preference(row: Row, column: Names) -> Parts | None:
-    key = column["chosen"]
-    if row.get("prompt") is not None:
-        return _answered(_asked(row, "prompt"), row, key)
-    if isinstance(_spoken(row, key), str):
-        raise DataError(
-            'the row has no "prompt"',
-            evidence=f"found: {listed(row)}",
-            cure="name its column: fields: {input: NAME, expected: chosen}",
-        )
-    return _answered(None, row, key)
+    prompt, key = None if row.get("prompt") is None else _spoken(row, "prompt"), column["chosen"]
+    if prompt is None and not isinstance(_spoken(row, key), list):
+        cure = "name its column: fields: {input: NAME, expected: chosen}"
+        raise DataError('the row has no "prompt"', evidence=f"found: {listed(row)}", cure=cure)
+    return _answered(prompt, row, key)
 
 
 def _plain(row: Row, column: Names) -> Parts:
@@ -362,15 +305,15 @@ def _plain(row: Row, column: Names) -> Parts:
 
 
 _OTHERS = ("sharegpt", "gemini", "bedrock", "alpaca", "prompt_completion", "preference")
-_SPOKEN = (*_SYSTEM, "tools", "toolConfig")
+_BESIDE = (*_SYSTEM, "tools", "toolConfig")
 _BEDROCK_KEYS = ("schemaVersion", "messages")
 _ALL = (
     Format("plain", "input/expected", "", ("input", "expected"), _plain, covers=_OTHERS),
     Format("chat", "chat", "OpenAI", ("messages",), _chat, when=lambda row: "input" not in row),
-    Format("bedrock", "conversation", "Bedrock", _BEDROCK_KEYS, _conversation(_BEDROCK), _SPOKEN, ("chat",)),
-    Format("sharegpt", "conversations", "ShareGPT", ("conversations",), _conversation(_SHAREGPT), _SPOKEN),
-    Format("gemini", "contents", "Gemini", ("contents",), _conversation(_GEMINI), _SPOKEN),
-    Format("alpaca", "instruction", "Alpaca", ("instruction", "output"), _alpaca, ("input", "system", "history")),
+    Format("bedrock", "conversation", "Bedrock", _BEDROCK_KEYS, _conversation(_BEDROCK), _BESIDE, ("chat",)),
+    Format("sharegpt", "conversations", "ShareGPT", ("conversations",), _conversation(_SHAREGPT), _BESIDE),
+    Format("gemini", "contents", "Gemini", ("contents",), _conversation(_GEMINI), _BESIDE),
+    Format("alpaca", "instruction", "Alpaca", ("instruction", "output"), _alpaca, ("input",)),
     Format("prompt_completion", "prompt/completion", "TRL, Bedrock", ("prompt", "completion"), _prompted),
     Format("preference", "preference", "TRL", ("chosen", "rejected"), _preference, ("prompt", "messages"), ("chat",)),
 )

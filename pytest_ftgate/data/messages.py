@@ -6,7 +6,7 @@ from typing import Any
 from pytest_ftgate.data.example import Messages
 from pytest_ftgate.data.tool_calls import canonical_calls
 from pytest_ftgate.errors import DataError, Where
-from pytest_ftgate.text import excerpt, kind_of, listed, nearest
+from pytest_ftgate.text import excerpt, kind_of, listed
 
 ROLES = ("system", "developer", "user", "assistant", "tool", "function")
 
@@ -116,10 +116,4 @@ def check_role(role: Any, key: str) -> None:
     if isinstance(role, str) and role in ROLES:
         return
     found = f'"{excerpt(role)}"' if isinstance(role, str) else kind_of(role)
-    near = nearest(role, ROLES) if isinstance(role, str) else None
-    raise DataError(
-        f"unknown role: {found}",
-        where=Where(key=key),
-        evidence=f"roles: {listed(ROLES)}",
-        cure=f'did you mean "{near}"?' if near else None,
-    )
+    raise DataError(f"unknown role: {found}", where=Where(key=key), evidence=f"roles: {listed(ROLES)}")

@@ -50,7 +50,6 @@ ROWS = [
     ("chat", {"messages": [Q, {**BAD, "weight": 0}, Q, {**A, "weight": 1}]}, (Q, BAD, Q), "good"),
     ("chat", {"messages": [Q, {**A, "weight": 1}, Q, {**BAD, "weight": 0}]}, (Q,), "good"),
     ("chat", {"messages": json.dumps([Q, A])}, (Q,), "good"),
-    ("chat", {"system": "s", "messages": [Q, A]}, (SYSTEM, Q), "good"),
     ("chat", {"system": "production", "lang": "en", "messages": [Q, A]}, (Q,), "good"),
     ("chat", {"messages": [{**Q, "content": PARTS}, {**A, "content": PARTS}]}, ({**Q, "content": PARTS},), "good"),
     *(("chat", {"messages": [Q, {"role": "assistant", **said}]}, (Q,), [CALL]) for said in CALLED),
@@ -76,12 +75,6 @@ ROWS = [
     ("prompt_completion", {"prompt": "q", "completion": "good", "label": True}, "q", "good"),
     ("alpaca", ALPACA, "i\nq", "good"),
     ("alpaca", {"instruction": "q", "input": "", "output": "good"}, "q", "good"),
-    (
-        "alpaca",
-        {"instruction": "q", "output": "good", "system": "s", "history": [["q", "good"]]},
-        (SYSTEM, Q, A, Q),
-        "good",
-    ),
     (
         "sharegpt",
         {"conversations": [{"from": "human", "value": "q"}, {"from": "gpt", "value": "good"}], "system": "s"},
@@ -246,7 +239,7 @@ def test_a_text_or_a_number_beside_messages_is_a_field(load, label):
         # recognised, and broken
         ([{"messages": [Q, {**A, "weight": 2}]}], ":1: messages[1].weight", ["0 or 1", "2"]),
         ([{"conversations": [{"from": "human"}, A]}], ":1: conversations[0]", ['"value"']),
-        ([{"conversations": [Q, {"from": "Q", "value": "x"}]}], ":1: conversations[1].from", ['"Q"']),
+        ([{"conversations": [Q, {"from": "Q", "value": "x"}]}], ":1: conversations[1]", ['"Q"']),
         ([{"contents": "q"}], ":1: contents", ["text"]),
         ([{"chosen": "good", "rejected": "BAD"}], ":1", ['"prompt"', "expected: chosen"]),
         ([{"instruction": "q", "chosen": "good", "rejected": "BAD"}], ":1", ['"prompt"', "expected: chosen"]),
@@ -315,7 +308,7 @@ NOT_TEXT = [{"type": "text", "text": "A"}, {"type": "image_url"}]
         ([{"content": "a"}, A], "[0]", ['"role"']),
         ([{"role": "user", "tool_calls": []}, A], "[0]", ['"content"']),
         ([Q, {"role": "assistant"}], "[1]", ['"content"']),
-        ([{"role": "asistant", "content": "a"}], "[0].role", ['"asistant"', "developer", '"assistant"']),
+        ([{"role": "asistant", "content": "a"}], "[0].role", ['"asistant"', "developer, user, assistant"]),
         ([{"role": 3, "content": "a"}], "[0].role", ["number"]),
         ([{"role": "user", "content": None}], "[0].content", ["null"]),
         ([{"role": "user", "content": ["a"]}], "[0].content", ["list", '"type"']),
