@@ -7,7 +7,7 @@ from typing import Annotated, Any, cast
 
 from pydantic import Field, PlainValidator, PrivateAttr, ValidationInfo, model_validator
 
-from pytest_ftgate.config.keys import PathText, Positive, SourcedKeys, Text, Weaker, optional
+from pytest_ftgate.config.keys import Keys, PathText, Positive, Text, Weaker, optional
 from pytest_ftgate.config.problems import reading_of, refusal, refusals
 from pytest_ftgate.data import FORMATS
 from pytest_ftgate.data.cells import splits_of
@@ -19,7 +19,7 @@ MAX_TOKENS = 65_536  # OpenAI's limit for one training example of its gpt-4o and
 _NOT_SENT = ("expected", "id", "group")
 
 
-class DataKeys(SourcedKeys):
+class DataKeys(Keys):
     """Examples and how to read them: a file, or in Python code also an object in the place of the path."""
 
     _rows: Any = PrivateAttr(None)

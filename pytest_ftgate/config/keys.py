@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
 import pydantic
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
-from pytest_ftgate.config.problems import MISSING, own_words, refusal, refusals
+from pytest_ftgate.config.problems import MISSING, PATTERNS, own_words, refusals
 from pytest_ftgate.config.source import BUILT_IN, At, Source
 from pytest_ftgate.text import KeyPath, got, holds_literal_key, suggestion
 
@@ -60,6 +60,10 @@ class Keys(Placeable, BaseModel):
     _sources: Mapping[str, Source] = pydantic.PrivateAttr(default_factory=lambda: MappingProxyType({}))
 
     @property
+    def source(self) -> Source:
+        return self._place
+
+    @property
     def sources(self) -> Mapping[str, Source]:
         return self._sources
 
@@ -79,30 +83,26 @@ class Keys(Placeable, BaseModel):
         copy._place, copy._sources = at(), sources
         return copy
 
-    @pydantic.model_validator(mode="after")
-    def _one_of_two(self) -> Self:
-        written, pairs = self.model_fields_set, (*self.one_at_most, *self.exactly_one)
-        problems = [((b,), f"{a} and {b} are both set: keep one") for a, b in pairs if {a, b} <= written]
-        problems += [((a,), MISSING) for a, b in self.exactly_one if not {a, b} & written]
-        if problems:
-            raise refusals(problems)
-        return self
-
     @pydantic.model_validator(mode="wrap")
     @classmethod
-    def _refuse_keys(cls, values: Any, handler: pydantic.ModelWrapValidatorHandler[Any]) -> Any:
+    def _check_keys(cls, values: Any, handler: pydantic.ModelWrapValidatorHandler[Self]) -> Self:
+        """Refuse unknown keys and pairs of keys together with what is wrong with values, in one error."""
         if not isinstance(values, Mapping):
             return handler(values)
         objections = {key: text for key in values if (text := cls._objection(key, values[key]))}
-        if not objections:
-            return handler(dict(values))
         problems: list[tuple[KeyPath, str]] = [((str(key),), text) for key, text in objections.items()]
+        for a, b in (*cls.one_at_most, *cls.exactly_one):
+            problems += [((b,), f"{a} and {b} are both set: keep one")] if {a, b} <= values.keys() else []
+        problems += [((a,), MISSING) for a, b in cls.exactly_one if not {a, b} & values.keys()]
         try:
-            handler({key: value for key, value in values.items() if key not in objections})
+            read = handler({key: value for key, value in values.items() if key not in objections})
         except pydantic.ValidationError as error:
             # A missing key, or a problem with the mapping as a whole, may be a consequence of a misspelled key.
-            problems += [(at, text) for at, text in own_words(error) if at[1:] or (at and text != MISSING)]
-        raise refusals(problems)
+            found = own_words(error)
+            problems += [(at, text) for at, text in found if not objections or at[1:] or (at and text != MISSING)]
+        if problems:
+            raise refusals(problems)
+        return read
 
     @classmethod
     def _objection(cls, key: Any, value: Any) -> str | None:
@@ -116,27 +116,14 @@ class Keys(Placeable, BaseModel):
                 return f"variables such as {variable[0]} are not expanded: write the value"
             return "has no value: set one (in YAML, indented below it), or remove the key" if value is None else None
         if cls.model_config["extra"] == "allow":
-            return None
+            return next((text for _, text in _unfit(value, (key,))), None)
         return "unknown key" + suggestion(key, known, f"; the known keys are {', '.join(known)}")
-
-
-class SourcedKeys(Keys):
-    """A mapping whose own source is told in messages."""
-
-    @property
-    def source(self) -> Source:
-        return self._place
 
 
 class OpenKeys(Keys):
     """A mapping whose unknown keys are kept unchanged and validated elsewhere."""
 
     model_config = ConfigDict(extra="allow")
-
-    @pydantic.model_validator(mode="after")
-    def _refuse_values(self) -> OpenKeys:
-        _free(self.model_extra or {})
-        return self
 
 
 def optional(description: str, meaning: Any = None, **more: Any) -> Any:
@@ -146,28 +133,23 @@ def optional(description: str, meaning: Any = None, **more: Any) -> Any:
 
 def names(values: dict[str, Any]) -> dict[str, Any]:
     """Refuse blank names in a mapping of names."""
-    blank = [name for name in values if not name.strip()]
-    if blank:
-        raise refusals(((name,), "a name must not be blank") for name in blank)
+    if blank := [((name,), "a name must not be blank") for name in values if not name.strip()]:
+        raise refusals(blank)
     return values
 
 
 Named = AfterValidator(names)
-
-Listed = pydantic.BeforeValidator(
-    lambda value: tuple(value) if isinstance(value, list) else value
-)  # converts a list to a tuple
+Listed = pydantic.BeforeValidator(lambda value: tuple(value) if isinstance(value, list) else value)  # to a tuple
 
 
-def _path_text(value: str) -> str:
-    if "\0" in value:
-        raise refusal("must be a path without NUL characters")
-    return value
+def matching(pattern: str, must: str) -> Any:
+    """Return the form of a text; messages do not quote another text, which may be a secret."""
+    PATTERNS[pattern] = f"must be {must}"
+    return Field(pattern=pattern)
 
 
 def _free(values: dict[str, Any]) -> dict[str, Any]:
-    problems = list(_unfit(values, ()))
-    if problems:
+    if problems := list(_unfit(values, ())):
         raise refusals(problems)
     return values
 
@@ -187,7 +169,7 @@ def _unfit(value: Any, path: KeyPath) -> Iterator[tuple[KeyPath, str]]:
 
 Text = Annotated[str, Field(pattern=r"\S")]
 _PlainPath = pydantic.BeforeValidator(lambda value: os.fspath(value) if isinstance(value, os.PathLike) else value)
-PathText = Annotated[Text, _PlainPath, AfterValidator(_path_text)]
+PathText = Annotated[Text, _PlainPath]
 Amount = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 Number = Annotated[float, Field(allow_inf_nan=False)]
 Count = Annotated[int, Field(ge=0)]
@@ -217,13 +199,7 @@ class Weaker:
         return bool(new < old if self.direction == "lower" else new > old)
 
 
-def _read_drop(value: Any) -> Any:
-    if value == 0 and isinstance(value, int | float) and not isinstance(value, bool):
-        raise refusal("must be above 0: no test can prove that two models are exactly equal")
-    return value
-
-
-ProvenDrop = Annotated[float, Field(gt=0, allow_inf_nan=False), pydantic.BeforeValidator(_read_drop), Weaker("higher")]
+ProvenDrop = Annotated[float, Field(gt=0, allow_inf_nan=False), Weaker("higher")]  # none can be proven to be equal
 
 
 def words(*weakest_first: str) -> Weaker:

@@ -1,10 +1,9 @@
 """The keys of a model, by provider."""
 
-import re
 from collections.abc import Collection
 from typing import Annotated, Any, ClassVar, Literal
 
-from pydantic import AfterValidator, ConfigDict, Field, PlainValidator, model_validator
+from pydantic import ConfigDict, Field, PlainValidator, model_validator
 
 from pytest_ftgate.config.keys import (
     AboveZero,
@@ -16,6 +15,7 @@ from pytest_ftgate.config.keys import (
     PathText,
     Positive,
     Text,
+    matching,
     optional,
 )
 from pytest_ftgate.config.problems import refusal, refusals
@@ -39,35 +39,16 @@ def mixed(keys: Collection[str]) -> str | None:
     return f"sets both gpu_hour_usd (price of a machine) and {both[0]} (price of tokens)" if both else None
 
 
-_ENVIRONMENT_VARIABLE = r"^[A-Za-z_][A-Za-z0-9_]*$"
-_TARGET = r"^[^\W\d]\w*(\.[^\W\d]\w*)*:[^\W\d]\w*(\.[^\W\d]\w*)*$"
-
-
-def _matching(pattern: str, must: str, *, show: bool = True) -> AfterValidator:
-    """Return a validator for a text; ``show``: messages may quote it."""
-
-    def check(value: str) -> str:
-        if not re.fullmatch(pattern, value):
-            raise refusal(f"must be {must}" + (f", {got(value, ())}" if show else ""))
-        return value
-
-    return AfterValidator(check)
-
-
-_EnvironmentVariable = _matching(
-    _ENVIRONMENT_VARIABLE,
-    "the name of an environment variable, such as OPENAI_API_KEY, never the key itself",
-    show=False,
+_NAME_OF_VARIABLE = matching(
+    "^[A-Za-z_][A-Za-z0-9_]*$", "the name of an environment variable, such as OPENAI_API_KEY, never the key itself"
 )
-_Target = _matching(_TARGET, "a function, written as pkg.module:function")
-
-
-def _url(value: str) -> str:
-    if not re.match(r"https?://[^/]", value):
-        raise refusal(f"must begin with http:// or https://, {got(value.split('@')[-1].split('?')[0], ())}")
-    if "@" in value.split("/")[2]:
-        raise refusal("must not contain a user or password: name an environment variable with api_key_env")
-    return value
+_URL = matching(
+    "^https?://[^/@]+(/.*)?$",
+    "a URL that begins with http:// or https://, without a user or password (name a variable with api_key_env)",
+)
+_TARGET = matching(
+    r"^[^\W\d]\w*(\.[^\W\d]\w*)*:[^\W\d]\w*(\.[^\W\d]\w*)*$", "a function, written as pkg.module:function"
+)
 
 
 def _read_stripping(value: Any) -> Any:
@@ -159,13 +140,11 @@ class OpenAIKeys(_Asked):
 
     provider: Literal["openai"] = Field(description="An OpenAI-compatible endpoint.")
     model: Text = Field(description="The model's name at the endpoint.")
-    base_url: Annotated[str, AfterValidator(_url)] = optional(
-        "The endpoint's URL. Default: OpenAI's. OPENAI_BASE_URL and similar variables are ignored.",
-        json_schema_extra={"pattern": "^https?://[^/]"},
+    base_url: Annotated[str, _URL] = optional(
+        "The endpoint's URL. Default: OpenAI's. OPENAI_BASE_URL and similar variables are ignored."
     )
-    api_key_env: Annotated[str, _EnvironmentVariable] = optional(
-        "The name of the environment variable that holds the API key, never the key itself.",
-        json_schema_extra={"pattern": _ENVIRONMENT_VARIABLE},
+    api_key_env: Annotated[str, _NAME_OF_VARIABLE] = optional(
+        "The name of the environment variable that holds the API key, never the key itself."
     )
     system: Text = _SYSTEM
     system_file: PathText = _SYSTEM_FILE
@@ -201,10 +180,7 @@ class PythonKeys(Keys):
     one_at_most = (("concurrency", "workers"),)
 
     provider: Literal["python"] = Field(description="A Python function that takes and returns text.")
-    target: Annotated[str, _Target] = Field(
-        description="The function, written as pkg.module:function.",
-        json_schema_extra={"pattern": r"^[^:\s]+:[^:\s]+$"},
-    )
+    target: Annotated[str, _TARGET] = Field(description="The function, written as pkg.module:function.")
     concurrency: Positive = optional(
         "The maximum number of concurrent calls. Default: 16 for async functions, 1 for others."
     )

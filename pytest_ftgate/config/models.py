@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import os
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
 
 import pydantic
-from pydantic import BeforeValidator, Field, PlainValidator, ValidationInfo
+from pydantic import AfterValidator, BeforeValidator, Field, PlainValidator, ValidationInfo
 
 from pytest_ftgate.config.keys import Amount, Keys, Placeable, ProvenDrop, Weaker, names, optional, place
 from pytest_ftgate.config.model_keys import (
@@ -29,9 +28,8 @@ from pytest_ftgate.text import cut, excerpt, got, quoted, suggestion
 
 SPELLINGS = "openai:NAME, python:pkg.module:function, recorded:PATH, transformers:NAME"
 
-_SPELLING = re.compile(r"([A-Za-z][A-Za-z0-9_.-]*):(.*)", re.DOTALL)
 _PATHS = {("openai", "system_file"), ("recorded", "path")}
-_BUILT_IN: dict[str, type[OpenAIKeys | PythonKeys | RecordedKeys | TransformersKeys]] = {
+_BUILT_IN: dict[str, type[ModelKeys]] = {
     "openai": OpenAIKeys,
     "python": PythonKeys,
     "recorded": RecordedKeys,
@@ -88,14 +86,11 @@ def no_candidate(source: Source) -> ModelSpec:
     return ModelSpec("", {}, "none yet", "candidate", source)
 
 
-def refuse_one(value: Any, key: str) -> Any:
-    """Refuse a single model where a mapping of models is expected; ``key`` takes a single one."""
-    if isinstance(value, str) or (isinstance(value, Mapping) and value.keys() & {"provider", "extends"}):
-        raise refusal(f"must be a mapping of names to models; for a single model use {key}")
-    return value
+# --- the forms in which a model may be written ---------------------------------------------------------------------
 
 
 def read_model(value: Any, info: ValidationInfo) -> ModelSpec:
+    """Return a model that is written as a name under models, a spelling or a mapping, or in Python code an object."""
     reading = reading_of(info)
     if isinstance(value, str):
         return reading.models[value] if value in reading.models else _from_mapping(_spelled(value, reading), reading)
@@ -114,26 +109,33 @@ def _read_definition(value: Any, info: ValidationInfo) -> ModelSpec:
     return read_model(value, info)
 
 
+def _known(name: str, reading: Reading) -> str:
+    """Return the end of a message about an unknown name of a model."""
+    names = cut(", ".join(sorted(reading.models)))
+    return suggestion(name, reading.models, f"; the names under models are {names}" if names else "")
+
+
 def _spelled(text: str, reading: Reading) -> dict[str, Any]:
     """Return the keys of a model that is written as text."""
-    found = _SPELLING.fullmatch(text)
-    if not found:
-        names = f"; the names under models are {cut(', '.join(sorted(reading.models)))}" if reading.models else ""
-        near = suggestion(text, reading.models, f"{names}; expected a name under models, or one of {SPELLINGS}")
-        raise refusal(f"unknown model {quoted(text)}{near}")
-    provider, rest = found.groups()
+    provider, colon, rest = text.partition(":")
+    if not colon or not provider.replace("-", "_").replace(".", "_").isidentifier():
+        expected = f"; expected a name under models, or one of {SPELLINGS}"
+        raise refusal(f"unknown model {quoted(text)}{_known(text, reading) or expected}")
     if not rest.strip():
         raise refusal(f"expected a model after the colon, got {quoted(text)}")
-    return {"provider": provider, _BUILT_IN.get(provider, OtherKeys).short: rest}
+    return {"provider": provider, _keys_of(provider).short: rest}
+
+
+def _keys_of(provider: Any) -> type[ModelKeys]:
+    return _BUILT_IN.get(provider, OtherKeys) if isinstance(provider, str) else OtherKeys
 
 
 def _extended(values: Mapping[Any, Any], reading: Reading) -> ModelSpec:
     """Return a model of the gate file with some of its keys replaced, under a name that says which."""
     name, own = values["extends"], {key: value for key, value in values.items() if key != "extends"}
     if not isinstance(name, str) or name not in reading.models:
-        known = f"; the names under models are {cut(', '.join(sorted(reading.models)))}" if reading.models else ""
-        near = suggestion(name, reading.models, known) if isinstance(name, str) else known
-        raise refusals([(("extends",), f"must be the name of a model under models, {got(name, ())}{near}")])
+        known = _known(name, reading) if isinstance(name, str) else ""
+        raise refusals([(("extends",), f"must be the name of a model under models, {got(name, ())}{known}")])
     if "provider" in own:
         raise refusals([(("provider",), "the provider is that of the model that is extended: remove this key")])
     try:
@@ -152,17 +154,15 @@ def _inherited(name: str, own: Mapping[Any, Any], reading: Reading, chain: tuple
     """Return the keys of a named model, ``own`` in place of some of them; ``chain`` are models that extend it."""
     if name in chain:
         raise refusals([(("extends",), f"models extend each other: {cut(' -> '.join((*chain, name)))}")])
-    base, keys = reading.models.get(name), dict[Any, Any]()
+    base = reading.models.get(name)
+    keys: dict[Any, Any] = dict(base) if isinstance(base, Mapping) else {}
     if isinstance(base, ModelSpec):
         keys = {"provider": base.provider, **base.options}
-    elif isinstance(base, str) and _SPELLING.fullmatch(base):
+    elif isinstance(base, str) and ":" in base:
         keys = _spelled(base, reading)
-    elif isinstance(base, Mapping):
-        keys, further = {key: value for key, value in base.items() if key != "extends"}, base.get("extends")
-        if isinstance(further, str):
-            keys = _inherited(further, keys, reading, (*chain, name))
-    provider = keys.get("provider")
-    kind = _BUILT_IN.get(provider, OtherKeys) if isinstance(provider, str) else OtherKeys
+    elif isinstance(further := keys.pop("extends", None), str):
+        keys = _inherited(further, keys, reading, (*chain, name))
+    kind = _keys_of(keys.get("provider"))
     replaced = {other for pair in (*kind.one_at_most, *kind.exactly_one) if {*pair} & own.keys() for other in pair}
     return {key: value for key, value in keys.items() if key not in replaced and key != "name"} | dict(own)
 
@@ -170,35 +170,22 @@ def _inherited(name: str, own: Mapping[Any, Any], reading: Reading, chain: tuple
 def _from_mapping(values: Mapping[Any, Any], reading: Reading) -> ModelSpec:
     provider = values.get("provider")
     if provider is None:
-        raise refusals([(("provider",), MISSING + _meant_as_spelling(values))])
+        cure = f": one of {', '.join(_BUILT_IN)}, or a provider of a hook; or name a model under models with extends"
+        raise refusals([(("provider",), MISSING + cure)])
     if provider == "callable":
         raise refusal("a callable cannot be written in a file: pass the function in a marker or fixture")
-    keys = _BUILT_IN.get(provider, OtherKeys) if isinstance(provider, str) else OtherKeys
-    read = keys.model_validate(values, context=reading)
-    spelling, short = _spelling(read)
+    read = _keys_of(provider).model_validate(values, context=reading)
     options = {key: value for key, value in read.written().items() if key != "provider"}
     options = {key: value.written() if isinstance(value, Keys) else value for key, value in options.items()}
     options = {key: value for key, value in options.items() if value != 0 or key not in COUNTS}
-    return ModelSpec(read.provider, options, spelling, read.name or short, BUILT_IN)
-
-
-def _meant_as_spelling(values: Mapping[Any, Any]) -> str:
-    """Return a cure: ``openai: gpt-5.4-mini``, with a space, is a mapping in YAML."""
-    (key, rest), *further = values.items() or [(None, None)]
-    if not further and key in _BUILT_IN and isinstance(rest, str):
-        return f": write {key}:{cut(rest)}, without a space"
-    return f": one of {', '.join(_BUILT_IN)}, or a provider of a hook; or name a model under models with extends"
-
-
-def _spelling(read: ModelKeys) -> tuple[str, str]:
-    """Return the model as reports show it, and its short name."""
-    adapter = read.adapter if isinstance(read, TransformersKeys) else None
-    model = adapter or getattr(read, read.short, None)
-    if not model:
-        return read.provider, read.provider
+    model = options.get("adapter") if isinstance(read, TransformersKeys) else None
+    model = model or getattr(read, read.short, None)
+    spelling, short = f"{read.provider}:{model}" if model else read.provider, str(model or read.provider)
     if isinstance(read, RecordedKeys | TransformersKeys):
-        return f"{read.provider}:{model}", os.path.basename(model)
-    return f"{read.provider}:{model}", model.rpartition(":")[2] if isinstance(read, PythonKeys) else str(model)
+        short = os.path.basename(short)
+    elif isinstance(read, PythonKeys):
+        short = short.rpartition(":")[2]
+    return ModelSpec(read.provider, options, spelling, read.name or short, BUILT_IN)
 
 
 def _from_object(function: Any) -> ModelSpec:
@@ -246,6 +233,9 @@ class Standard(NamedTuple):
         return self.key == "max_drop"
 
 
+_STANDARDS = {"margin", "max_drop"}
+
+
 def _read_optional(value: Any, info: ValidationInfo) -> ModelSpec | None:
     return None if value is None else read_model(value, info)
 
@@ -281,23 +271,19 @@ class BaselineKeys(Keys):
 
     @pydantic.model_validator(mode="after")
     def _has_standard(self) -> BaselineKeys:
-        if not self.model_fields_set & {"margin", "max_drop"}:
+        if not self.model_fields_set & _STANDARDS:
             raise refusal("must have margin or max_drop beside model; without either, write the model alone")
         if self.model is None and self.max_drop is None:
-            cure = "a baseline without a model cannot be beaten: name a model, or write max_drop in place of margin"
-            raise refusals([(("margin",), cure)])
+            raise refusals([(("margin",), "a baseline without a model cannot be beaten: write max_drop, or a model")])
         return self
 
 
 def _read_entry(value: Any, info: ValidationInfo) -> ModelSpec | BaselineKeys:
     """Return a model, or an entry with its own standard: a mapping that is no model."""
-    if not isinstance(value, Mapping):
-        return read_model(value, info)
-    own = [key for key in ("margin", "max_drop") if key in value]
-    if value.keys() & {"provider", "extends"}:
-        if own:
-            raise refusals([((own[0],), f"put the model under model: {{model: {{...}}, {own[0]}: ...}}")])
-    elif own or ("model" in value and not (value.keys() - {"model"}) & OpenAIKeys.model_fields.keys()):
+    own = sorted(_STANDARDS & value.keys()) if isinstance(value, Mapping) else []
+    if own and value.keys() & {"provider", "extends"}:
+        raise refusals([((own[0],), f"put the model under model: {{model: {{...}}, {own[0]}: ...}}")])
+    if own or (isinstance(value, Mapping) and "model" in value and value.keys() & OpenAIKeys.model_fields == {"model"}):
         return BaselineKeys.model_validate(value, context=info.context)
     return read_model(value, info)
 
@@ -305,7 +291,14 @@ def _read_entry(value: Any, info: ValidationInfo) -> ModelSpec | BaselineKeys:
 def has_own_standards(baselines: Any) -> bool:
     """Return whether each of the baselines, as written, has a standard of its own, so that the gate needs none."""
     entries = list(baselines.values()) if isinstance(baselines, Mapping) else []
-    return bool(entries) and all(isinstance(one, Mapping) and one.keys() & {"margin", "max_drop"} for one in entries)
+    return bool(entries) and all(isinstance(one, Mapping) and one.keys() & _STANDARDS for one in entries)
+
+
+def _refuse_one(value: Any) -> Any:
+    """Refuse a single model where a mapping of models is expected."""
+    if isinstance(value, str) or (isinstance(value, Mapping) and value.keys() & {"provider", "extends"}):
+        raise refusal("must be a mapping of names to models; for a single model use baseline")
+    return value
 
 
 def _read_names(values: dict[str, Any]) -> dict[str, Any]:
@@ -314,15 +307,11 @@ def _read_names(values: dict[str, Any]) -> dict[str, Any]:
     return names(values)
 
 
-_Written = Written | BaselineKeys
-_Entry = Annotated[ModelSpec | BaselineKeys, PlainValidator(_read_entry, json_schema_input_type=_Written)]
+_Entry = Annotated[ModelSpec | BaselineKeys, PlainValidator(_read_entry, json_schema_input_type=Written | BaselineKeys)]
 
 if TYPE_CHECKING:
     BaselinesValue = dict[str, ModelSpec]  # once all places are merged
 else:
     BaselinesValue = Annotated[
-        dict[str, _Entry],
-        Field(min_length=1),
-        pydantic.AfterValidator(_read_names),
-        BeforeValidator(partial(refuse_one, key="baseline")),
+        dict[str, _Entry], Field(min_length=1), AfterValidator(_read_names), BeforeValidator(_refuse_one)
     ]

@@ -61,20 +61,8 @@ def own_words(error: ValidationError) -> list[tuple[KeyPath, str]]:
     return problems
 
 
-def _text(line: ErrorDetails, path: KeyPath) -> str:
-    kind, value, context = line["type"], line["input"], line.get("ctx", {})
-    if kind == _OWN:
-        return str(context["text"])
-    if kind == "missing":
-        return MISSING
-    if kind == "string_pattern_mismatch":
-        return "must not be blank"
-    if kind == "literal_error":
-        choices = re.findall(r"'([^']*)'", context["expected"])  # pydantic has them in this form alone
-        return f"must be one of {', '.join(choices)}, {got(value, path)}{suggestion(str(value), choices)}"
-    must = _MUST.get(kind, "is not valid here")
-    return f"{must.format(**context)}, {got(value, path)}{_cure(kind, value, context)}"
-
+PATTERNS = {r"\S": "must not be blank"}
+"""What is said of a text that a pattern does not match."""
 
 _MUST = {
     "bool_type": "must be true or false",
@@ -94,17 +82,24 @@ _MUST = {
 }
 
 
-def _cure(kind: str, value: Any, context: Mapping[str, Any]) -> str:
-    if kind in ("int_type", "float_type") and isinstance(value, str) and is_numeral(value):
-        return ": remove the quotes"
-    if kind == "float_type" and isinstance(value, str) and value.endswith("%") and is_numeral(value[:-1]):
-        return f"; did you mean {float(value[:-1]) / 100:g}?"
-    if kind == "float_type" and isinstance(value, str) and is_numeral(value.replace(",", ".", 1)):
-        return f"; did you mean {value.replace(',', '.', 1)}?"
-    if kind == "string_type" and isinstance(value, int | float):
-        return ": quote it"
-    if kind in ("dict_type", "model_type") and isinstance(value, list) and value and isinstance(value[0], Mapping):
-        return ": write a name and a colon in place of each dash"
-    if kind == "less_than" and context["lt"] == 1 and 50 < value < 100:
-        return f"; did you mean {value / 100:g}?"
-    return ""
+def _text(line: ErrorDetails, path: KeyPath) -> str:
+    """Return a problem of pydantic in our words, with what was probably meant."""
+    kind, value, context, cure = line["type"], line["input"], line.get("ctx", {}), ""
+    if kind == _OWN:
+        return str(context["text"])
+    if kind == "missing":
+        return MISSING
+    if kind == "string_pattern_mismatch":
+        return PATTERNS[context["pattern"]]
+    if kind == "literal_error":
+        choices = re.findall(r"'([^']*)'", context["expected"])  # pydantic has them in this form alone
+        return f"must be one of {', '.join(choices)}, {got(value, path)}{suggestion(str(value), choices)}"
+    if kind in ("int_type", "float_type") and isinstance(value, str) and is_numeral(value.removesuffix("%")):
+        cure = f"; did you mean {float(value[:-1]) / 100:g}?" if value.endswith("%") else ": remove the quotes"
+    elif kind == "string_type" and isinstance(value, int | float):
+        cure = ": quote it"
+    elif kind in ("dict_type", "model_type") and isinstance(value, list) and value and isinstance(value[0], Mapping):
+        cure = ": write a name and a colon in place of each dash"
+    elif kind == "less_than" and context["lt"] == 1 and 50 < value < 100:
+        cure = f"; did you mean {value / 100:g}?"
+    return f"{_MUST.get(kind, 'is not valid here').format(**context)}, {got(value, path)}{cure}"

@@ -4,18 +4,27 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Annotated, Any, Literal
 
-import pydantic
-from pydantic import BeforeValidator, ConfigDict, Field, ValidationInfo, model_validator
+from pydantic import (
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    PlainValidator,
+    ValidationInfo,
+    ValidatorFunctionWrapHandler,
+    WrapValidator,
+    create_model,
+    model_validator,
+)
 
 from pytest_ftgate.config.data import DataValue
-from pytest_ftgate.config.keys import Amount, Keys, Listed, Number, ProvenDrop, SourcedKeys, Text, Weaker, optional
+from pytest_ftgate.config.keys import Amount, Keys, Listed, Number, ProvenDrop, Text, Weaker, optional
 from pytest_ftgate.config.metrics import MetricValue
-from pytest_ftgate.config.problems import MISSING, refusal, refusals
+from pytest_ftgate.config.problems import refusal, refusals
 from pytest_ftgate.result import CHECKS, Threshold
-from pytest_ftgate.text import got, plain_number, quoted
+from pytest_ftgate.text import got, plain_number
 
 
-class ThresholdKeys(SourcedKeys):
+class ThresholdKeys(Keys):
     """The limits of one measured value of the candidate."""
 
     model_config = ConfigDict(json_schema_extra={"anyOf": [{"required": ["min"]}, {"required": ["max"]}]})
@@ -23,32 +32,29 @@ class ThresholdKeys(SourcedKeys):
     min: Annotated[Number, Weaker("lower")] = optional("The minimum value.")
     max: Annotated[Number, Weaker("higher")] = optional("The maximum value.")
 
-    @model_validator(mode="before")
-    @classmethod
-    def _of_numbers(cls, value: Any) -> Any:
-        if isinstance(value, int | float) and not isinstance(value, bool):
-            raise refusal(f"must say which limit {value:g} is: write {{min: {value:g}}}, or {{max: {value:g}}}")
-        return value
-
     @model_validator(mode="after")
     def _bounded(self) -> "ThresholdKeys":
-        if not self.model_fields_set & {"min", "max"}:
+        if not self.ends:
             raise refusal("needs min, max or both")
-        if self.model_fields_set >= {"min", "max"} and self.min > self.max:
+        if len(self.ends) == 2 and self.min > self.max:
             raise refusal(f"min {self.min:g} is greater than max {self.max:g}")
         return self
 
     @property
+    def ends(self) -> dict[str, float]:
+        """Return the limits that are written, by name."""
+        return {name: end for name, end in (("min", self.min), ("max", self.max)) if end is not None}
+
+    @property
     def threshold(self) -> Threshold:
         """Return the limit: min or max with its direction, or both by name."""
-        ends: dict[str, float] = {name: end for name, end in (("min", self.min), ("max", self.max)) if end is not None}
-        if len(ends) != 1:
-            return Threshold(self.source.key, ends)
-        ((name, end),) = ends.items()
+        if len(self.ends) != 1:
+            return Threshold(self.source.key, self.ends)
+        ((name, end),) = self.ends.items()
         return Threshold(f"{self.source.key}.{name}", end)
 
 
-class HypothesisKeys(SourcedKeys):
+class HypothesisKeys(Keys):
     """The expected effect of the fine-tune on the deciding metric, in numbers."""
 
     start: Number = Field(alias="from", description="The expected value of the baseline, in the metric's unit.")
@@ -67,17 +73,12 @@ class HypothesisKeys(SourcedKeys):
 def _read_hypothesis(value: Any, info: ValidationInfo) -> HypothesisKeys | str:
     if isinstance(value, Mapping):
         return HypothesisKeys.model_validate(value, context=info.context)
-    if not isinstance(value, str):
-        cure = ": quote it" if isinstance(value, int | float) and not isinstance(value, bool) else ""
-        raise refusal(f"must be text or a mapping with from and to, {got(value, ())}{cure}")
-    if not value.strip():
-        raise refusal("must not be blank")
+    if not isinstance(value, str) or not value.strip():
+        raise refusal(f"must be text or a mapping with from and to, {got(value, ())}")
     return value
 
 
-HypothesisValue = Annotated[
-    Any, pydantic.PlainValidator(_read_hypothesis, json_schema_input_type=Text | HypothesisKeys)
-]
+HypothesisValue = Annotated[Any, PlainValidator(_read_hypothesis, json_schema_input_type=Text | HypothesisKeys)]
 
 
 class GuardKeys(Keys):
@@ -105,16 +106,13 @@ class SliceKeys(Keys):
 
     @model_validator(mode="after")
     def _each_once(self) -> "SliceKeys":
-        twice = [name for i, name in enumerate(self.fields) if name in self.fields[:i]]
-        if twice:
-            raise refusals([(("fields",), f"contains {quoted(twice[0])} twice")])
+        if len(set(self.fields)) < len(self.fields):
+            raise refusals([(("fields",), "contains a field twice")])
         return self
 
 
 def _read_slices(value: Any) -> Any:
-    if isinstance(value, str):
-        raise refusal(f"must be a list of fields, {got(value, ())}")
-    return {"fields": value} if isinstance(value, list | tuple) else value
+    return {"fields": value} if isinstance(value, str | list | tuple) else value
 
 
 SlicesValue = Annotated[
@@ -169,35 +167,23 @@ class TrainingCostKeys(Keys):
 
     @model_validator(mode="after")
     def _one_form(self) -> "TrainingCostKeys":
-        begun = [form for form in _FORMS if self.model_fields_set & set(form)]
-        if len(begun) != 1:
+        if self.model_fields_set not in [set(form) for form in _FORMS]:
             either = " or ".join(f"{{{', '.join(form)}}}" for form in _FORMS)
-            raise refusal(f"must be {either}, {'not both' if begun else 'or an amount'}")
-        missing = [((key,), MISSING) for key in begun[0] if key not in self.model_fields_set]
-        if missing:
-            raise refusals(missing)
+            raise refusal(f"must be {either}, with both keys, or an amount")
         return self
 
-    @property
-    def cost(self) -> float | TokenCost:
-        if "epochs" in self.model_fields_set:
-            return TokenCost(self.usd_per_1m_tokens, self.epochs)
-        return self.gpu_hours * self.gpu_hour_usd
 
-
-def _read_training_cost(
-    value: Any, handler: pydantic.ValidatorFunctionWrapHandler, info: ValidationInfo
-) -> float | TokenCost:
-    if isinstance(value, Mapping):
-        return TrainingCostKeys.model_validate(value, context=info.context).cost
-    amount: float = handler(value)
-    return amount
+def _read_training_cost(value: Any, handler: ValidatorFunctionWrapHandler, info: ValidationInfo) -> float | TokenCost:
+    if not isinstance(value, Mapping):
+        amount: float = handler(value)
+        return amount
+    keys = TrainingCostKeys.model_validate(value, context=info.context)
+    by_tokens = keys.epochs is not None
+    return TokenCost(keys.usd_per_1m_tokens, keys.epochs) if by_tokens else keys.gpu_hours * keys.gpu_hour_usd
 
 
 TrainingCost = Annotated[
-    Dollars,
-    pydantic.WrapValidator(_read_training_cost, json_schema_input_type=Dollars | TrainingCostKeys),
-    Weaker("lower"),
+    Dollars, WrapValidator(_read_training_cost, json_schema_input_type=Dollars | TrainingCostKeys), Weaker("lower")
 ]
 
 
@@ -324,7 +310,7 @@ class _Checks(Keys):
 
 
 _Fields: dict[str, Any] = {name: (Level, optional(one.description)) for name, one in CHANGEABLE.items()}
-ChecksKeys: type[Keys] = pydantic.create_model("ChecksKeys", __base__=_Checks, __doc__=_Checks.__doc__, **_Fields)
+ChecksKeys: type[Keys] = create_model("ChecksKeys", __base__=_Checks, __doc__=_Checks.__doc__, **_Fields)
 
 
 def _read_checks(value: Any, info: ValidationInfo) -> dict[str, Level]:
@@ -332,4 +318,4 @@ def _read_checks(value: Any, info: ValidationInfo) -> dict[str, Level]:
     return ChecksKeys.model_validate(value, context=info.context).written()
 
 
-ChecksValue = Annotated[dict[str, Level], pydantic.PlainValidator(_read_checks, json_schema_input_type=ChecksKeys)]
+ChecksValue = Annotated[dict[str, Level], PlainValidator(_read_checks, json_schema_input_type=ChecksKeys)]
