@@ -176,11 +176,6 @@ def attempts_call(answer: str) -> bool:
     return names_in(answer) is not None or "<tool_call>" in answer
 
 
-def text_beside_calls(answer: str) -> str:
-    """Return the text around the ``<tool_call>`` tags of an answer."""
-    return _TAGGED.sub("", answer).strip() if _TAGGED.search(answer) else ""
-
-
 def declared_tools(tools: Any) -> dict[str, Any]:
     """Return the parameters of each tool by its name, of a row's ``tools`` in the shape of the OpenAI API."""
     if not tools:

@@ -59,7 +59,7 @@ def _score(row: Row, metric: ModelJudged) -> float:
     except (TypeError, ValueError, OverflowError):
         score = float("nan")
     if isinstance(value, bool) or not metric.low <= score <= metric.high:
-        raise row.wrong("score", f"a score from {metric.low:g} to {metric.high:g}", value=str(value))
+        raise row.wrong("score", f"a score from {metric.low:g} to {metric.high:g}")
     return score
 
 

@@ -1,16 +1,16 @@
 """Measure what one model did on the test set: scores, time, tokens and cost."""
 
 import math
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property, partial
-from os.path import commonprefix
 from typing import Any
 
 import numpy as np
 
 from pytest_ftgate import clock
-from pytest_ftgate.data import DataSet, Example, expected_text
+from pytest_ftgate.data import Example, expected_text
 from pytest_ftgate.data.tool_calls import readable_calls
 from pytest_ftgate.errors import MetricError
 from pytest_ftgate.metrics import Metric, Scored
@@ -30,8 +30,6 @@ UNTIMED = "Call the model live, or record latency_s with each answer."
 _NO_ANSWER = ("refusal", "filtered", "cut_off")
 
 _short = partial(shortened, most=300)
-_SHARED_LEAST = 40
-_FEW = 10  # one in so many inputs may begin otherwise than the rest
 
 
 @dataclass(frozen=True)
@@ -54,9 +52,13 @@ def answers_of(run: Run) -> list[list[str | None]]:
 
     A missing prediction, a refusal, a filtered or cut-off answer and an empty text cannot be right.
     """
-    answers = [[one.completion for one in repeat] for repeat in run.predictions]
-    return [[one.text if one and one.finish not in _NO_ANSWER and one.text.strip() else None for one in repeat]
-            for repeat in answers]  # fmt: skip
+    return [[_readable(one.completion) for one in repeat] for repeat in run.predictions]
+
+
+def _readable(completion: Completion | None) -> str | None:
+    if completion is None or completion.finish in _NO_ANSWER or not completion.text.strip():
+        return None
+    return completion.text
 
 
 def measure_run(name: str, run: Run, sample: Run | None = None, *, forgiven: bool = False) -> Measured:
@@ -64,45 +66,55 @@ def measure_run(name: str, run: Run, sample: Run | None = None, *, forgiven: boo
 
     ``forgiven``: a missing answer is not an error, and counts with the model's time limit as its latency.
     """
-    predictions = run.all_predictions
+    predictions, recorded = run.all_predictions, run.model.verified is not None
     completions = [p.completion for p in predictions if p.completion is not None]
-    recorded = run.model.verified is not None
-    timed = predictions if sample is None else sample.predictions[0]
+    ends = Counter(c.finish if c.finish != "stop" or c.text.strip() else "empty" for c in completions)
     longest_s = None if recorded else run.model.timeout_s
     seconds = [
-        longest_s if p.completion is None else p.latency_s for p in timed if forgiven or p.completion is not None
+        longest_s if p.completion is None else p.latency_s
+        for p in (predictions if sample is None else sample.predictions[0])
+        if forgiven or p.completion is not None
     ]
-    p50, p95, untimed = _quantiles(seconds)
     stored = [at for p, at in made_at(run) if at is not None and (recorded or p.stored)]
-    n_errors = len(predictions) - len(completions)
-    price, cost = price_of(run.model), run_cost(run)
-    return Measured(
-        run,
-        ModelResult(
-            name=name,
-            model=run.model.spelling,
-            revision=run.model.revision,
-            n_expected=len(predictions),
-            n_scored=len(completions),
-            n_errors=n_errors,
-            n_stored=len(completions) if recorded else sum(p.stored for p in predictions),
-            n_retries=sum({p.key: p.retries for p in predictions}.values()),
-            n_refused=sum(c.finish in ("refusal", "filtered") for c in completions),
-            n_cut_off=sum(c.finish == "cut_off" for c in completions),
-            n_empty=sum(c.finish == "stop" and not c.text.strip() for c in completions),
-            latency_p50_s=p50,
-            latency_p95_s=p95,
-            latency_unknown=untimed,
-            input_tokens=_total([c.input_tokens for c in completions]),
-            output_tokens=_total([c.output_tokens for c in completions]),
-            cost_usd=cost.usd,
-            price=price.text,
-            cost_unknown=cost.unknown,
-            oldest_age_s=round(max(clock.wall() - min(stored), 0.0), 3) if stored else None,
-            verified=run.model.verified,
-        ),
-        seconds=tuple(seconds),
+    cost = run_cost(run)
+    facts = ModelResult(
+        name=name,
+        model=run.model.spelling,
+        revision=run.model.revision,
+        n_expected=len(predictions),
+        n_scored=len(completions),
+        n_errors=len(predictions) - len(completions),
+        n_stored=len(completions) if recorded else sum(p.stored for p in predictions),
+        n_retries=sum({p.key: p.retries for p in predictions}.values()),
+        n_refused=ends["refusal"] + ends["filtered"],
+        n_cut_off=ends["cut_off"],
+        n_empty=ends["empty"],
+        input_tokens=_total([c.input_tokens for c in completions]),
+        output_tokens=_total([c.output_tokens for c in completions]),
+        cost_usd=cost.usd,
+        price=price_of(run.model).text,
+        cost_unknown=cost.unknown,
+        oldest_age_s=round(max(clock.wall() - min(stored), 0.0), 3) if stored else None,
+        verified=run.model.verified,
+        **_latencies(seconds),
     )
+    return Measured(run, facts, seconds=tuple(seconds))
+
+
+def _latencies(seconds: Sequence[float | None]) -> dict[str, Any]:
+    """Return p50 and p95 of the seconds; if one of them is unknown, why both are."""
+    untold = sum(one is None for one in seconds)
+    if not seconds or untold:
+        has = "has" if untold == 1 else "have"
+        why = f"{untold:,} of {plural(len(seconds), 'answer')} {has} no latency" if seconds else "there is no answer"
+        return {"latency_unknown": Unknown(why, UNTIMED)}
+    p50, p95 = np.quantile(np.array(seconds, dtype=float), (0.5, 0.95)).round(6).tolist()
+    return {"latency_p50_s": p50, "latency_p95_s": p95}
+
+
+def _total(counts: Sequence[int | None]) -> int | None:
+    known = [count for count in counts if count is not None]
+    return sum(known) if known and len(known) == len(counts) else None
 
 
 def run_cost(run: Run) -> Cost:
@@ -161,11 +173,6 @@ def compare_scored(baseline: Scored, candidate: Scored, **asked: Any) -> Compari
     evidence, groups: see :mod:`pytest_ftgate.statistics`.
     """
     metric = candidate.metric
-    if metric.pairwise:
-        assert baseline.per_example is not None
-        assert candidate.per_example is not None
-        preferred = (candidate.per_example - baseline.per_example + 0.5).round(12)  # see metrics.judged.Preferred
-        return compare_preferences(preferred, means=metric.means, **asked)
     worse, better = (baseline, candidate) if metric.greater_is_better else (candidate, baseline)
     if metric.kind == "set":
         assert worse.statistic is not None  # one of the two is always there
@@ -173,6 +180,10 @@ def compare_scored(baseline: Scored, candidate: Scored, **asked: Any) -> Compari
         return compare_set(worse.statistic, better.statistic, low=metric.low, high=metric.high, **asked)
     assert worse.per_example is not None
     assert better.per_example is not None
+    if metric.pairwise:  # see metrics.judged.Preferred
+        return compare_preferences(
+            (better.per_example - worse.per_example + 0.5).round(12), means=metric.means, **asked
+        )
     if metric.kind == "right_wrong":
         return compare_right_wrong(worse.per_example, better.per_example, **asked)
     return compare_graded(worse.per_example, better.per_example, low=metric.low, high=metric.high, **asked)
@@ -198,8 +209,8 @@ def is_right(metric: Metric, score: float) -> bool | None:
 
 def count_right(metric: Metric, asked: Sequence[tuple[Example, Completion]]) -> int:
     """Return how many answers are right by a metric that scores each alone."""
-    answers = [one.text if one.finish not in _NO_ANSWER and one.text.strip() else None for _, one in asked]
-    return int(rightness(metric.score([example.expected for example, _ in asked], [answers])).sum())
+    answers = [[_readable(completion) for _, completion in asked]]
+    return int(rightness(metric.score([example.expected for example, _ in asked], answers)).sum())
 
 
 def rightness(scored: Scored) -> np.ndarray[Any, Any]:
@@ -212,7 +223,16 @@ def rightness(scored: Scored) -> np.ndarray[Any, Any]:
 
 def rightness_by_repeat(measured: Measured, expected: Sequence[Any], metric: Metric) -> np.ndarray[Any, Any]:
     """Return how right each single answer is, shape ``(repeats, examples)``."""
+    if len(measured.answers) == 1:
+        return rightness(measured.scores[metric.name])[None]
     return np.stack([rightness(metric.score(expected, [answers])) for answers in measured.answers])
+
+
+def gains(baseline: Measured, candidate: Measured, metric: str) -> np.ndarray[Any, Any]:
+    """Return how much better the candidate answers each example, shape ``(examples,)``."""
+    one, other = baseline.scores[metric], candidate.scores[metric]
+    better: np.ndarray[Any, Any] = other.metric.sign * (rightness(other) - rightness(one))
+    return better
 
 
 def flips(baseline: Measured, candidate: Measured, metric: str, most: int) -> dict[str, Any]:
@@ -223,84 +243,39 @@ def flips(baseline: Measured, candidate: Measured, metric: str, most: int) -> di
     scored, change = candidate.scores[metric], gains(baseline, candidate, metric)
     scores, worst = rightness(scored).tolist(), np.argsort(change, kind="stable").tolist()
     wrong = [index for index in worst if is_right(scored.metric, scores[index]) is False]
-    rows = {"broken": [index for index in worst[:most] if change[index] < 0], "wrong": wrong[:most]}
-    shared = shared_instruction(candidate.run.test_set)
+    broken = [index for index in worst[:most] if change[index] < 0]
     return {
         "wins": int((change > 0).sum()),
         "losses": int((change < 0).sum()),
         "n_wrong": len(wrong),
-        **{
-            name: tuple(_flip(index, baseline.run, candidate, metric, shared) for index in some)
-            for name, some in rows.items()
-        },
+        "broken": tuple(_flip(index, baseline.run, candidate.run, scored) for index in broken),
+        "wrong": tuple(_flip(index, baseline.run, candidate.run, scored) for index in wrong[:most]),
     }
 
 
-def gains(baseline: Measured, candidate: Measured, metric: str) -> np.ndarray[Any, Any]:
-    """Return how much better the candidate answers each example, shape ``(examples,)``."""
-    gain = rightness(candidate.scores[metric]) - rightness(baseline.scores[metric])
-    better: np.ndarray[Any, Any] = gain if candidate.scores[metric].metric.greater_is_better else -gain
-    return better
-
-
-def _flip(index: int, baseline: Run, candidate: Measured, metric: str, shared: str) -> Flip:
-    example, scored = candidate.run.test_set.examples[index], candidate.scores[metric]
-    readable = readable_calls if scored.metric.calls_tools else str
+def _flip(index: int, baseline: Run, candidate: Run, scored: Scored) -> Flip:
+    example, readable = candidate.test_set.examples[index], readable_calls if scored.metric.calls_tools else str
     return Flip(
         id=_short(example.id),
         where=None if example.place is None else str(example.place),
-        input=_short(question(example, shared)),
+        input=_short(shown_input(example)),
         expected=_short(readable(expected_text(example.expected))),
-        baseline=_short(readable(_shown_answer(baseline, index))),
-        candidate=_short(readable(_shown_answer(candidate.run, index))),
+        baseline=_short(readable(_shown_answer(baseline.predictions[0][index].completion))),
+        candidate=_short(readable(_shown_answer(candidate.predictions[0][index].completion))),
         why=scored.notes[index] if scored.notes else None,
     )
 
 
-def shared_instruction(test_set: DataSet) -> str:
-    """Return the beginning that most inputs share, up to a blank; empty where it is short."""
-    texts = sorted(map(shown_input, test_set.examples))
-    few = len(texts) // _FEW
-    shared = commonprefix([texts[few], texts[-1 - few]])  # noqa: RUF071  # of all texts between, as they are sorted
-    start = max(shared.rfind(" "), shared.rfind("\n")) + 1
-    return shared[:start] if len(texts) > 1 and start > _SHARED_LEAST else ""
-
-
-def question(example: Example, shared: str) -> str:
-    """Return what an example asks, from where it differs from most others: without an instruction that they share."""
-    text = shown_input(example)
-    return f"...{text[len(shared) :]}" if shared and text.startswith(shared) else text
-
-
 def shown_input(example: Example) -> str:
     """Return the input of an example for reports: the last message of a conversation."""
-    if isinstance(example.input, str):
-        return example.input
-    content = example.input[-1].get("content")
-    return content if isinstance(content, str) else str(content)
+    return example.input if isinstance(example.input, str) else expected_text(example.input[-1].get("content"))
 
 
-def _shown_answer(run: Run, index: int) -> str:
-    completion = run.predictions[0][index].completion
+def _shown_answer(completion: Completion | None) -> str:
     if completion is None:
         return "(no answer)"
     finish = f"({completion.finish.replace('_', ' ')}) " if completion.finish in _NO_ANSWER else ""
     return f"{finish}{completion.text.strip() or '(empty)'}"  # else a right answer seems to be called wrong
-
-
-def _quantiles(seconds: Sequence[float | None]) -> tuple[float | None, float | None, Unknown | None]:
-    """Return p50 and p95 of the seconds; if one of them is unknown, why both are."""
-    if not seconds:
-        return None, None, Unknown("there is no answer", UNTIMED)
-    if untold := sum(one is None for one in seconds):
-        has = "has" if untold == 1 else "have"
-        return None, None, Unknown(f"{untold:,} of {plural(len(seconds), 'answer')} {has} no latency", UNTIMED)
-    p50, p95 = np.quantile(np.array(seconds, dtype=float), (0.5, 0.95))
-    return round(float(p50), 6), round(float(p95), 6), None
-
-
-def _total(counts: Sequence[int | None]) -> int | None:
-    return None if not counts or None in counts else sum(count or 0 for count in counts)
 
 
 MOST_ROWS = 200

@@ -3,35 +3,23 @@
 import re
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from functools import cache, partial
-from typing import Any
+from dataclasses import replace
+from functools import cache
 
 from pytest_ftgate.data import Example, expected_text
 from pytest_ftgate.data.strict_json import container_of, parse_json
-from pytest_ftgate.data.tool_calls import calls_in, canonical_calls, declared_tools, names_in, text_beside_calls
+from pytest_ftgate.data.tool_calls import canonical_calls, names_in
 from pytest_ftgate.metrics import Metric
 from pytest_ftgate.metrics.labels import LabelSet, Reading
 from pytest_ftgate.models import Completion
 from pytest_ftgate.result import Confusion, Diagnosis, LabelScore
-from pytest_ftgate.runs.measure import Measured
-
-Call = dict[str, Any]
+from pytest_ftgate.runs.measure import Measured, gains, is_right, rightness_by_repeat
 
 RIGHT = "right"
-OF_CALLS = (
-    "no_call",
-    "text_and_call",
-    "unexpected_call",
-    "unknown_tool",
-    "invalid_arguments",
-    "wrong_tool",
-    "wrong_arguments",
-)
-"""Kinds of mistakes of answers that should call tools, or call none."""
 
 KINDS = (
     *("missing", "refusal", "cut_off", "empty"),
-    *OF_CALLS,
+    *("no_call", "wrong_call"),
     *("wrong_format", "unknown_label", "wrong_label", "wrong"),
 )
 """Kinds of mistakes; the first that applies counts: missing, then form, then content."""
@@ -48,7 +36,6 @@ NO_LABEL = "(no known label)"
 _CONFUSIONS_KEPT = 10
 _TELLING_DIGITS = 3
 _TESTS_OF_A_LABEL = 5
-_START = 3
 _ROUNDING = 1e-9
 _REFUSAL = re.compile(
     r"\W*(?:i['\u2019]?m sorry|i am sorry|sorry,|i apologi[sz]e|i can(?:['\u2019]t|not| not)|"
@@ -56,11 +43,6 @@ _REFUSAL = re.compile(
     re.IGNORECASE,
 )
 _WORD = re.compile(r"\w+")
-
-
-def _words(text: str) -> str:
-    """Return the words of a text, each surrounded by blanks, so that texts can be searched for whole words."""
-    return f" {' '.join(_WORD.findall(text.casefold()))} "
 
 
 def diagnose(
@@ -73,18 +55,27 @@ def diagnose(
     """Diagnose every answer that the metric has scored; there is no candidate before training."""
     models = [baseline] if candidate is None else [baseline, candidate]
     labels = labels_of(metric, examples)
-    wanted = [_calls_wanted(metric, example) for example in examples]
-    kinds = [_kinds(metric, examples, one, labels, wanted) for one in models]
+    wrong = _kind_of_wrong(metric, examples, labels)
+    kinds = [_kinds(metric, examples, one, wrong) for one in models]
+    counts = [Counter(kind for repeat in one for kind in repeat) for one in kinds]
+    counted = [{RIGHT: one[RIGHT]} | {kind: one[kind] for kind in KINDS if one[kind]} for one in counts]
     never = [{i for i, answers in enumerate(zip(*one, strict=True)) if RIGHT not in answers} for one in kinds]
-    return Diagnosis(
-        baseline=_counted(kinds[0]),
-        candidate=_counted(kinds[1]) if candidate is not None else None,
+    found = Diagnosis(
+        baseline=counted[0],
         confusions=_confusions(examples, models, labels) if labels else (),
         labels=_label_scores(examples, kinds, labels) if labels else (),
-        wrong_in_both=len(set.intersection(*never)) if candidate is not None else None,
-        recalled=recalled(_fixed(metric, baseline, candidate), examples, list(training))
-        if candidate is not None
-        else None,
+    )
+    if candidate is None:
+        return found
+    fixed: list[Example] = []
+    if not metric.calls_tools:  # calls are behaviour, not knowledge
+        better = (gains(baseline, candidate, metric.name) > _ROUNDING).nonzero()[0]
+        fixed = [candidate.run.test_set.examples[i] for i in better]
+    return replace(
+        found,
+        candidate=counted[1],
+        wrong_in_both=len(set.intersection(*never)),
+        recalled=recalled(fixed, examples, list(training)),
     )
 
 
@@ -92,50 +83,25 @@ def diagnose(
 
 
 def _kinds(
-    metric: Metric,
-    examples: Sequence[Example],
-    one: Measured,
-    labels: LabelSet | None,
-    wanted: Sequence[list[Call] | None],
+    metric: Metric, examples: Sequence[Example], one: Measured, wrong: Callable[[str, Example], str]
 ) -> list[list[str]]:
     """Return the kind of each answer, ``[repeat][example]``."""
-    right = _right(metric, examples, one)
-    label_kind = cache(partial(_label_kind, labels=labels)) if labels else None
-    if metric.separator is not None:
-        known = {label for one in examples for label in _several(metric, expected_text(one.expected))}
-        label_kind = cache(partial(_several_kind, metric, known))
+
+    def kind(score: float, completion: Completion | None, example: Example) -> str:
+        right = is_right(metric, score)
+        if right or (right is None and completion is not None):  # a graded metric may have no middle
+            return RIGHT
+        return _flaw(completion) or wrong(completion.text if completion is not None else "", example)
+
+    scores = rightness_by_repeat(one, [example.expected for example in examples], metric)
     return [
-        [
-            RIGHT if right[r][i] else _kind(prediction.completion, examples[i], wanted[i], label_kind)
-            for i, prediction in enumerate(repeat)
-        ]
-        for r, repeat in enumerate(one.run.predictions)
+        [kind(*each) for each in zip(row, (one.completion for one in repeat), examples, strict=True)]
+        for row, repeat in zip(scores.tolist(), one.run.predictions, strict=True)
     ]
 
 
-def _right(metric: Metric, examples: Sequence[Example], one: Measured) -> list[list[bool]]:
-    """Return whether each answer is right, and whether that is known: graded metrics may have no middle."""
-    from pytest_ftgate.runs.measure import is_right, rightness, rightness_by_repeat
-
-    if len(one.run.predictions) == 1:
-        scores = rightness(one.scores[metric.name])[None]
-    else:
-        scores = rightness_by_repeat(one, [example.expected for example in examples], metric)
-    return [
-        [
-            p.completion is not None if (right := is_right(metric, float(value))) is None else right
-            for value, p in zip(row, predictions, strict=True)
-        ]
-        for row, predictions in zip(scores, one.run.predictions, strict=True)
-    ]
-
-
-def _kind(
-    completion: Completion | None,
-    example: Example,
-    wanted: Sequence[Call] | None,
-    label_kind: Callable[[str], str] | None,
-) -> str:
+def _flaw(completion: Completion | None) -> str | None:
+    """Return why an answer cannot be right, whatever is expected."""
     if completion is None:
         return "missing"
     text = completion.text.strip()
@@ -143,52 +109,38 @@ def _kind(
         return "refusal"
     if completion.finish == "cut_off":
         return "cut_off"
-    if not text:
-        return "empty"
-    if wanted is not None and (of_calls := _call_kind(completion, example, wanted)) is not None:
-        return of_calls
-    if label_kind is not None:
-        return label_kind(completion.text)
-    return "wrong_format" if container_of(example.expected) is not None and not _is_json(text) else "wrong"
+    return None if text else "empty"
 
 
-def _calls_wanted(metric: Metric, example: Example) -> list[Call] | None:
-    """Return the calls that an example expects; None where its expected output is not about tools."""
+def _kind_of_wrong(
+    metric: Metric, examples: Sequence[Example], labels: LabelSet | None
+) -> Callable[[str, Example], str]:
+    """Return a function that tells what is wrong with a whole answer to an example."""
+    several = metric.separator is not None
+    known = {label for one in examples for label in _several(metric, expected_text(one.expected))} if several else set()
+
+    @cache
+    def of_labels(text: str, expects_calls: bool, expects_json: bool) -> str:
+        if (expects_calls or metric.calls_tools) and (names_in(text) is not None or expects_calls):
+            return "no_call" if names_in(text) is None else "wrong_call"
+        if several:
+            found = _several(metric, text)  # a wrong label is one of other examples
+            return "wrong_label" if found and known.issuperset(found) else "unknown_label"
+        if labels is not None:
+            if labels.of(text) is not None:
+                return "wrong_label"
+            wrapped = labels.reading.label(text) is None or labels.named_by(text) is not None
+            return "wrong_format" if wrapped else "unknown_label"
+        return "wrong_format" if expects_json and not _is_json(text) else "wrong"
+
+    return lambda text, example: of_labels(text, _expects_calls(example), container_of(example.expected) is not None)
+
+
+def _expects_calls(example: Example) -> bool:
     try:
-        calls = canonical_calls(example.expected)
+        return bool(canonical_calls(example.expected))
     except ValueError:
-        calls = []
-    return calls if calls or metric.calls_tools else None
-
-
-def _call_kind(completion: Completion, example: Example, wanted: Sequence[Call]) -> str | None:
-    """Return what is wrong with the tools that an answer calls; None where it rightly calls none."""
-    from pytest_ftgate.metrics.answer_format import breaks_schema
-
-    names = names_in(completion.text)
-    if names is None:
-        return "no_call" if wanted else None
-    if not wanted:
-        return "text_and_call" if completion.reasoning or text_beside_calls(completion.text) else "unexpected_call"
-    declared, calls = declared_tools(example.fields.get("tools")), calls_in(completion.text)
-    if declared and not declared.keys() >= set(names):
-        return "unknown_tool"
-    if calls is None or any(breaks_schema(declared.get(call["name"]), call["arguments"]) for call in calls):
-        return "invalid_arguments"
-    return "wrong_arguments" if Counter(names) == Counter(call["name"] for call in wanted) else "wrong_tool"
-
-
-def _label_kind(answer: str, labels: LabelSet) -> str:
-    if labels.of(answer) is not None:
-        return "wrong_label"
-    wrapped = labels.reading.label(answer) is None or labels.named_by(answer) is not None
-    return "wrong_format" if wrapped else "unknown_label"
-
-
-def _several_kind(metric: Metric, known: set[str], answer: str) -> str:
-    """Return what is wrong with several labels: one is in no expected output, or they are those of other examples."""
-    found = _several(metric, answer)
-    return "wrong_label" if found and known.issuperset(found) else "unknown_label"
+        return False
 
 
 def _several(metric: Metric, text: str) -> list[str]:
@@ -202,12 +154,6 @@ def _is_json(text: str) -> bool:
     except ValueError:
         return False
     return True
-
-
-def _counted(kinds: Sequence[Sequence[str]]) -> dict[str, int]:
-    """Return how many answers are right, and how many mistakes of each kind there are."""
-    counts = Counter(kind for repeat in kinds for kind in repeat)
-    return {RIGHT: counts[RIGHT]} | {kind: counts[kind] for kind in KINDS if counts[kind]}
 
 
 # --- labels --------------------------------------------------------------------------------------------------
@@ -230,33 +176,30 @@ def labels_of(metric: Metric, examples: Sequence[Example]) -> LabelSet | None:
         if not any(texts):
             return None
         made = made or LabelSet(Reading(), texts)
-    return made if are_labels(made.texts, len(examples)) else None
+    return made if _are_labels(made.texts, len(examples)) else None
 
 
-def are_labels(texts: Iterable[str], rows: int) -> bool:
+def _are_labels(texts: Iterable[str], rows: int) -> bool:
     """Return whether there are few enough different outputs to be labels: free text hardly repeats."""
     return len(set(texts)) <= max(2, rows // 2)
 
 
 def _confusions(examples: Sequence[Example], models: Sequence[Measured], labels: LabelSet) -> tuple[Confusion, ...]:
     """Return the pairs of expected and answered labels that either model confuses most."""
-    before, after = Counter[tuple[str, str]](), Counter[tuple[str, str]]()
-    for counts, one in zip((before, after), models, strict=False):
-        texts = [(expected, text) for expected, text in _texts(examples, one, labels) if text is not None]
-        counts.update((expected, text or NO_LABEL) for expected, text in texts)
-    wrong = [pair for pair in {*before, *after} if pair[0] != pair[1]]
-    pairs = sorted(wrong, key=lambda pair: (-max(before[pair], after[pair]), pair))
-    return tuple(Confusion(*pair, before[pair], after[pair]) for pair in pairs[:_CONFUSIONS_KEPT])
+    counts = [Counter(_confused(examples, one, labels)) for one in models]
+    counts += [Counter()] * (2 - len(counts))
+    pairs = sorted({*counts[0], *counts[1]}, key=lambda pair: (-max(one[pair] for one in counts), pair))
+    return tuple(Confusion(*pair, counts[0][pair], counts[1][pair]) for pair in pairs[:_CONFUSIONS_KEPT])
 
 
-def _texts(examples: Sequence[Example], one: Measured, labels: LabelSet) -> Iterator[tuple[str, str | None]]:
-    """Yield the expected and the answered label: empty for an unknown one, None where no whole answer is there."""
-    said = cache(lambda text: labels.of(text) or "")
+def _confused(examples: Sequence[Example], one: Measured, labels: LabelSet) -> Iterator[tuple[str, str]]:
+    """Yield the expected and the answered label of each whole answer with another label."""
+    said = cache(lambda text: labels.of(text) or NO_LABEL)
     for repeat in one.run.predictions:
         for example, prediction in zip(examples, repeat, strict=True):
-            completion = prediction.completion
-            whole = completion is not None and completion.finish == "stop"
-            yield labels.label_of(example.expected), said(completion.text) if completion and whole else None
+            completion, expected = prediction.completion, labels.label_of(example.expected)
+            if completion is not None and completion.finish == "stop" and said(completion.text) != expected:
+                yield expected, said(completion.text)
 
 
 def _label_scores(
@@ -264,27 +207,15 @@ def _label_scores(
 ) -> tuple[LabelScore, ...]:
     """Return how many answers to examples of each label are right, the rarest label first."""
     expected = [labels.label_of(example.expected) for example in examples]
-    asked = Counter(expected)
     right = [Counter(label for repeat in one for label, kind in zip(expected, repeat, strict=True) if kind == RIGHT)
              for one in kinds]  # fmt: skip
-    repeats = len(kinds[0])
     return tuple(
-        LabelScore(label, count * repeats, right[0][label], right[1][label] if len(right) > 1 else None)
-        for label, count in sorted(asked.items(), key=lambda item: (item[1], item[0]))
+        LabelScore(label, n * len(kinds[0]), right[0][label], right[1][label] if len(right) > 1 else None)
+        for label, n in sorted(Counter(expected).items(), key=lambda item: (item[1], item[0]))
     )
 
 
-# --- examples ------------------------------------------------------------------------------------------------
-
-
-def _fixed(metric: Metric, baseline: Measured, candidate: Measured) -> list[Example]:
-    """Return the examples that the candidate answers better; none of calls, which are behaviour."""
-    from pytest_ftgate.runs.measure import gains
-
-    if metric.calls_tools:
-        return []
-    better = (gains(baseline, candidate, metric.name) > _ROUNDING).nonzero()[0]
-    return [candidate.run.test_set.examples[i] for i in better]
+# --- knowledge -----------------------------------------------------------------------------------------------
 
 
 def recalled(fixed: Sequence[Example], test: Sequence[Example], training: Sequence[Example]) -> int:
@@ -294,44 +225,34 @@ def recalled(fixed: Sequence[Example], test: Sequence[Example], training: Sequen
     one is behaviour, not knowledge.
     """
     tested = {expected_text(example.expected).strip() for example in test}
-    different = tested | {expected_text(example.expected).strip() for example in training}
+    outputs = {expected_text(example.expected).strip() for example in training}
     # They are labels of a small set where few are different, or each is tested several times.
-    few = len(different) <= MOST_LABELS or len(tested) * _TESTS_OF_A_LABEL <= len(test)
-    if not fixed or (few and are_labels(different, len(test) + len(training))):
+    few = len(tested | outputs) <= MOST_LABELS or len(tested) * _TESTS_OF_A_LABEL <= len(test)
+    if not fixed or (few and _are_labels(tested | outputs, len(test) + len(training))):
         return 0
-    facts = [needle for example in fixed if (needle := _to_be_known(example))]
-    found = _found_in_training(set(facts), training)
-    return sum(needle in found for needle in facts)
+    facts = [fact for example in fixed if (fact := _fact(example))]
+    lengths: dict[str, set[int]] = {}  # by the first word of a fact
+    for fact in facts:
+        lengths.setdefault(fact[0], set()).add(len(fact))
+    wanted, found = set(facts), set[tuple[str, ...]]()
+    for output in outputs:
+        words = _words(output)
+        found |= {words[i : i + n] for i, word in enumerate(words) for n in lengths.get(word, ())} & wanted
+    return sum(fact in found for fact in facts)
 
 
-def _to_be_known(example: Example) -> str:
+def _words(text: str) -> tuple[str, ...]:
+    return tuple(_WORD.findall(text.casefold()))
+
+
+def _fact(example: Example) -> tuple[str, ...]:
     """Return the words of the expected output; none if it is not a fact, or occurs in the input."""
     text, given = expected_text(example.expected).strip(), example.input
     if not isinstance(example.expected, str | int | float) or container_of(example.expected) is not None:
-        return ""
+        return ()
     # Several words, a name, or a number too long to be guessed.
-    long_number = sum(map(str.isdigit, text)) >= _TELLING_DIGITS
-    if not (len(text.split()) > 1 or any(map(str.isupper, text)) or long_number):
-        return ""
+    if len(text.split()) < 2 and not any(map(str.isupper, text)) and sum(map(str.isdigit, text)) < _TELLING_DIGITS:
+        return ()
     contents = [given] if isinstance(given, str) else [str(message.get("content") or "") for message in given]
-    needle = _words(text)
-    return needle if needle.strip() and needle not in _words(" ".join(contents)) else ""
-
-
-def _found_in_training(needles: Iterable[str], training: Iterable[Example]) -> set[str]:
-    """Return the needles that occur in the outputs of the training set, word for word.
-
-    They are indexed by their first words, so that each word of the training set is visited once.
-    """
-    by_start: dict[tuple[str, ...], list[str]] = {}
-    for needle in needles:
-        by_start.setdefault(tuple(needle.split()[:_START]), []).append(needle)
-    heads = {start[0] for start in by_start}
-    found: set[str] = set()
-    for output in {expected_text(example.expected) for example in training}:
-        words = _words(output).split()
-        places = [i for i, word in enumerate(words) if word in heads]
-        starts = {tuple(words[i : i + n]) for i in places for n in range(1, _START + 1)}
-        text = f" {' '.join(words)} "
-        found.update(needle for start in starts & by_start.keys() for needle in by_start[start] if needle in text)
-    return found
+    fact = _words(text)
+    return () if f" {' '.join(fact)} " in f" {' '.join(_words(' '.join(contents)))} " else fact

@@ -23,14 +23,14 @@ _CHUNK = 800  # older SQLite builds take at most 999 parameters
 _BUSY_S = 5.0
 _PAUSES_S = (0.02, 0.05, 0.1, 0.2, 0.4)
 
+_APPLICATION = 0x66746731  # in the file's header, by which no file of another program is taken for ours
 _SCHEMA = (
-    "CREATE TABLE IF NOT EXISTS meta (name TEXT PRIMARY KEY, value TEXT NOT NULL)",
     "CREATE TABLE IF NOT EXISTS predictions (key TEXT PRIMARY KEY, value TEXT NOT NULL, created_at REAL NOT NULL)",
     "CREATE TABLE IF NOT EXISTS notes (name TEXT PRIMARY KEY, text TEXT NOT NULL)",
     # Write even if nothing changes: this detects a file that only looks writable before a call is paid.
-    f"INSERT OR IGNORE INTO meta VALUES ('schema', '{SCHEMA_VERSION}')",  # noqa: S608
+    f"PRAGMA application_id = {_APPLICATION}",
+    f"PRAGMA user_version = {SCHEMA_VERSION}",
 )
-_META = ["name", "value"]  # the columns of its table
 
 # Nobody is told to delete answers that were paid for: a part of them may still be read out of a damaged file.
 _MOVE = "Move the file away (its answers are then asked for again)."
@@ -78,7 +78,7 @@ class Store:
                 rows += connection.execute(f"{select} ({','.join('?' * len(chunk))})", (newer_than, *chunk))
             return {row[0]: self._prediction(*row) for row in rows}
 
-        return self._read(found) if keys else {}
+        return self._patiently(found) if keys else {}
 
     def put(self, predictions: Sequence[Prediction]) -> None:
         """Keep predictions, all or none, in place of older ones; with none, check that some could be kept."""
@@ -97,14 +97,8 @@ class Store:
 
     def notes(self, prefix: str) -> dict[str, str]:
         """Return all texts whose name begins with the prefix, by name, in the order in which they were kept."""
-
-        def found(connection: sqlite3.Connection) -> dict[str, str]:
-            if not _columns(connection, "notes"):  # a file of an earlier version that cannot be written
-                return {}
-            select = "SELECT name, text FROM notes WHERE substr(name, 1, length(?)) = ? ORDER BY rowid"
-            return dict(connection.execute(select, (prefix, prefix)))
-
-        return self._read(found)
+        select = "SELECT name, text FROM notes WHERE substr(name, 1, length(?)) = ? ORDER BY rowid"
+        return self._patiently(lambda connection: dict(connection.execute(select, (prefix, prefix))))
 
     def keep_note(self, name: str, text: str) -> None:
         """Keep a text, replacing an older one; it is on disk when this returns."""
@@ -125,64 +119,56 @@ class Store:
         if self._connection is not None:
             self._connection.close()
 
-    def _read(self, work: _Work[_T]) -> _T:
-        with self._lock:
-            connection = self._connected()
-            return self._guarded(lambda: _patiently(lambda: work(connection)))
-
     def _write(self, statement: str, rows: Sequence[tuple[Any, ...]]) -> None:
         """Execute a statement for all rows, in one exclusive transaction."""
-        with self._lock:
-            connection = self._connected()
+
+        def write(connection: sqlite3.Connection) -> None:
             if self._refusal is not None:
                 raise self._error(_READ_ONLY, self._refusal, _WRITABLE)
-            step = lambda: _in_transaction(connection, lambda: connection.executemany(statement, rows))  # noqa: E731
-            self._guarded(lambda: _patiently(step))
+            _in_transaction(connection, lambda: connection.executemany(statement, rows))
 
-    def _guarded(self, step: Callable[[], _T]) -> _T:
-        try:
-            return step()
-        except sqlite3.Error as error:
-            what, cure = next((what, cure) for parts, what, cure in _CAUSES if _says(error, parts))
-            raise self._error(what, f"SQLite says: {error}", cure) from error
+        self._patiently(write)
 
-    def _connected(self) -> sqlite3.Connection:
-        if self._connection is None:
-            self._connection = self._guarded(self._open)
-        return self._connection
+    def _patiently(self, work: _Work[_T]) -> _T:
+        """Work on the open file, again where another process holds it; errors of SQLite are ours from here on."""
+        with self._lock:
+            for pause_s in (*_PAUSES_S, None):
+                try:
+                    if self._connection is None:
+                        self._connection = self._open()
+                    return work(self._connection)
+                except sqlite3.Error as error:
+                    if pause_s is None or not _says(error, ("locked",)):
+                        what, cure = next((what, cure) for parts, what, cure in _CAUSES if _says(error, parts))
+                        raise self._error(what, f"SQLite says: {error}", cure) from error
+                    time.sleep(pause_s)
+        raise AssertionError
 
     def _open(self) -> sqlite3.Connection:
         if self._path is None:
-            return self._prepared(":memory:")
+            return self._made(":memory:")
+        uri = self._path.absolute().as_uri()
         try:
             _make_folder(self._path.parent)
-            return self._prepared(f"{self._path.absolute().as_uri()}?mode=rwc")
-        except OSError as error:
-            self._refusal = str(error)
-        except sqlite3.OperationalError as error:
-            if not _says(error, _CAUSES[0][0]):
+            return self._made(f"{uri}?mode=rwc")
+        except (OSError, sqlite3.OperationalError) as error:
+            if isinstance(error, sqlite3.Error) and not _says(error, _CAUSES[0][0]):
                 raise
-            self._refusal = f"SQLite says: {error}"
-        return self._open_read_only(self._path, self._refusal)
-
-    def _open_read_only(self, path: Path, refusal: str) -> sqlite3.Connection:
-        if not path.exists():
-            return self._prepared(":memory:")  # the file does not exist and cannot be created
-        if not path.is_file():
-            raise self._error(_READ_ONLY, refusal, _WRITABLE)
-        uri = path.absolute().as_uri()
+            self._refusal = str(error)
+        if not self._path.exists():
+            return self._made(":memory:")  # the file cannot be created
         try:
             return self._checked(f"{uri}?mode=ro")
         except sqlite3.OperationalError:
             # No journal can be created beside the file; reading a file that no one can write needs none.
             return self._checked(f"{uri}?mode=ro&immutable=1")
 
-    def _prepared(self, uri: str) -> sqlite3.Connection:
+    def _made(self, uri: str) -> sqlite3.Connection:
         connection = self._checked(uri)
         try:
-            _patiently(lambda: connection.execute("PRAGMA journal_mode = WAL"))
+            connection.execute("PRAGMA journal_mode = WAL")
             connection.execute("PRAGMA synchronous = NORMAL")
-            _patiently(lambda: _in_transaction(connection, lambda: [connection.execute(one) for one in _SCHEMA]))
+            _in_transaction(connection, lambda: [connection.execute(one) for one in _SCHEMA])
         except BaseException:
             connection.close()
             raise
@@ -192,19 +178,20 @@ class Store:
         """Connect to a file, and reject one of another program before anything in it is changed."""
         connection = sqlite3.connect(uri, uri=True, timeout=_BUSY_S, isolation_level=None, check_same_thread=False)
         try:
-            version = _patiently(lambda: _schema_version(connection))
-            if version in (None, str(SCHEMA_VERSION)):
-                return connection
-            if version.isdecimal() and int(version) > SCHEMA_VERSION:
-                raise self._error(
-                    "the stored answers were written by a newer pytest-ftgate",
-                    f"schema {version}; this version knows {SCHEMA_VERSION}",
-                    "Update pytest-ftgate.",
-                )
-            raise self._damaged(f"schema {version!r}" if version else "it holds tables of something else")
+            tables, application, version = (
+                connection.execute(one).fetchone()[0]
+                for one in ("SELECT count(*) FROM sqlite_master", "PRAGMA application_id", "PRAGMA user_version")
+            )
+            if tables and application != _APPLICATION:
+                raise self._damaged("it holds tables of something else")
+            if version > SCHEMA_VERSION:
+                what = "the stored answers were written by a newer pytest-ftgate"
+                known = f"schema {version}; this version knows {SCHEMA_VERSION}"
+                raise self._error(what, known, "Update pytest-ftgate.")
         except BaseException:
             connection.close()
             raise
+        return connection
 
     def _prediction(self, key: str, value: str, created_at: float) -> Prediction:
         try:
@@ -230,11 +217,11 @@ def _value(prediction: Prediction) -> str:
     """Return the answer as JSON, without what is absent."""
     completion = prediction.completion
     assert completion is not None  # missing answers are not stored
-    facts = {name: value for name in _FACTS if (value := getattr(completion, name)) is not None}
+    facts = {name: getattr(completion, name) for name in _FACTS}
+    facts |= {"measured_s": prediction.latency_s, "busy_s": prediction.busy_s}
     if completion.finish == "stop":
         del facts["finish"]
-    measured = (("measured_s", prediction.latency_s), ("busy_s", prediction.busy_s))
-    return _encode({**facts, **{name: value for name, value in measured if value is not None}})
+    return _encode({name: value for name, value in facts.items() if value is not None})
 
 
 def _make_folder(folder: Path) -> None:
@@ -244,21 +231,6 @@ def _make_folder(folder: Path) -> None:
     except FileExistsError:
         return
     (folder / ".gitignore").write_text("*\n", encoding="utf-8")
-
-
-def _columns(connection: sqlite3.Connection, table: str) -> list[str]:
-    """Return the names of a table's columns; none if there is no such table."""
-    return [row[1] for row in connection.execute(f"PRAGMA table_info({table})")]
-
-
-def _schema_version(connection: sqlite3.Connection) -> str | None:
-    """Return the version as written, "" for another program's file, ``None`` for an empty one."""
-    if not connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'").fetchall():
-        return None
-    if _columns(connection, "meta") != _META:
-        return ""
-    row = connection.execute("SELECT value FROM meta WHERE name = 'schema'").fetchone()
-    return str(row[0]) if row else ""
 
 
 def _in_transaction(connection: sqlite3.Connection, work: Callable[[], object]) -> None:
@@ -271,17 +243,6 @@ def _in_transaction(connection: sqlite3.Connection, work: Callable[[], object]) 
         if connection.in_transaction:
             connection.execute("ROLLBACK")
         raise
-
-
-def _patiently(step: Callable[[], _T]) -> _T:
-    for pause in _PAUSES_S:
-        try:
-            return step()
-        except sqlite3.OperationalError as error:
-            if not _says(error, ("locked",)):
-                raise
-            time.sleep(pause)
-    return step()
 
 
 def _says(error: Exception, parts: tuple[str, ...]) -> bool:

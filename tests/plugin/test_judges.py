@@ -303,8 +303,8 @@ ITEM = {"input": "x", "output": "y", "score": 3}
         ([{**ITEM, "input": f"x{i}"} for i in range(19)], "at least 20 distinct items, got 19"),
         ([{**ITEM, "output": f"y{i % 2}", "score": 3 + i % 2} for i in range(40)], "got 2 in 40 rows"),
         *(
-            ([{**ITEM, "score": score}], f'labelled.jsonl:1: score: must be a score from 1 to 5, got "{said}')
-            for score, said in ((10**400, 1), (6, 6), ("good", "good"))
+            ([{**ITEM, "score": score}], "labelled.jsonl:1: score: must be a score from 1 to 5, got ")
+            for score in (10**400, 6, True, "good")
         ),
         ([{"input": "x", "output": "y"}], 'labelled.jsonl:1: no field "score"'),
         ([{**ITEM, "output": 5}], "labelled.jsonl:1: output: must be text, got a number"),
