@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from sklearn.metrics import precision_recall_fscore_support
 from sklearn.preprocessing import MultiLabelBinarizer
 
+from pytest_ftgate.metrics.fields import AVERAGES
 from pytest_ftgate.metrics.json_values import leaves
 
 KEYS = st.sampled_from(["a", "b", "c", "a.b"])
@@ -152,23 +153,22 @@ def test_normalize_of_all_texts_or_field_by_field(score):
 # --- fields and averages -------------------------------------------------------------------------------------
 
 
-def test_only_declared_fields_are_looked_at(score):
-    pair = (E, {"intent": "x", "slots": {"room": "hall", "z": 1}, "y": 2})
-    assert counts(score("field_f1", [pair], fields=["intent"])) == {"intent": (0, 1, 0, 0)}
-    assert counts(score("field_f1", [pair], fields=["slots", "intent"])) == {
-        "intent": (0, 1, 0, 0),
-        "slots": (1, 0, 1, 1),
-    }
-    assert counts(score("field_f1", [pair], fields=["slots.room", "slots"])) == {
-        "slots.room": (1, 0, 0, 0),
-        "slots": (0, 0, 1, 1),
-    }
+ITEM = ({"items": [{"p": 1}, {"p": 2}]}, {"items": [{"p": 1}, {"p": 3}, {"p": 4}]})
+FEWER = (E, {"intent": "x", "slots": {"room": "hall", "z": 1}, "y": 2})
 
 
-def test_values_in_lists_are_counted_under_their_name(score):
-    pair = ({"items": [{"p": 1}, {"p": 2}]}, {"items": [{"p": 1}, {"p": 3}, {"p": 4}]})
-    assert counts(score("field_f1", [pair])) == {"items.p": (1, 1, 0, 1)}
-    assert counts(score("field_f1", [pair], fields=["items.p"])) == {"items.p": (1, 1, 0, 1)}
+@pytest.mark.parametrize(
+    ("pair", "fields", "counted"),
+    [
+        (FEWER, ["intent"], {"intent": (0, 1, 0, 0)}),
+        (FEWER, ["slots", "intent"], {"intent": (0, 1, 0, 0), "slots": (1, 0, 1, 1)}),
+        (FEWER, ["slots.room", "slots"], {"slots.room": (1, 0, 0, 0), "slots": (0, 0, 1, 1)}),
+        (ITEM, ["items.p"], {"items.p": (1, 1, 0, 1)}),
+        (ITEM, None, {"items.p": (1, 1, 0, 1)}),
+    ],
+)
+def test_values_are_counted_by_name_and_only_those_of_declared_fields(score, pair, fields, counted):
+    assert counts(score("field_f1", [pair], **({} if fields is None else {"fields": fields}))) == counted
 
 
 def test_an_example_without_any_field(score):
@@ -224,10 +224,9 @@ def test_scores_lie_between_0_and_1_and_pooled_counts_add_up(score, pairs, lists
 
 @given(OBJECTS, OBJECTS)
 def test_f1_is_1_where_all_is_equal_and_nowhere_else(score, expected, answer):
-    for options in ({"average": "micro"}, {"average": "samples"}, {"normalize": ["case", "whitespace"]}):
-        value = score("field_f1", [(expected, answer)], lists="sequence", **options).value
-        exact = score("exact_match", [(expected, answer)], normalize=options.get("normalize", []))
-        assert (value == 1) is (exact.value == 1)
+    for average in ("micro", "samples"):
+        value = score("field_f1", [(expected, answer)], lists="sequence", average=average).value
+        assert (value == 1) is (score("exact_match", [(expected, answer)]).value == 1)
 
 
 def reordered(value, lists):
@@ -248,12 +247,11 @@ def test_paired_items_score_1_in_any_order_and_never_less_than_by_position(score
 def test_repeats_are_pooled_or_averaged(build):
     expected = [{"a": 1}, {"a": 1, "b": 1}]
     answers = [['{"a": 1}', '{"a": 1}'], ['{"a": 2}', '{"a": 1, "b": 1}']]
-    pooled = build("field_f1", texts(expected), average="micro").score(expected, answers)
+    pooled, mean = (build("field_f1", texts(expected), average=one).score(expected, answers) for one in AVERAGES[::-1])
     assert pooled.value == 2 * 4 / (2 * 4 + 2 * 1 + 1)
-    assert pooled.statistic.scores.tolist() == pytest.approx([0.5, (2 / 3 + 1) / 2])
-    by_example = build("field_f1", texts(expected), average="samples").score(expected, answers)
-    assert by_example.per_example.tolist() == pytest.approx([0.5, (2 / 3 + 1) / 2])
-    assert len(by_example.notes) == 2
+    for per_example in (pooled.statistic.scores, mean.per_example):
+        assert per_example.tolist() == pytest.approx([0.5, (2 / 3 + 1) / 2])
+    assert len(mean.notes) == 2
 
 
 @pytest.mark.parametrize(

@@ -30,20 +30,23 @@ SCHEMA = {
     "required": ["intent"],
 }
 DEEP = "[" * 100_000 + "]" * 100_000
-
-
-@pytest.fixture(scope="session")
-def holds(build):
-    def holds(answer, **options):
-        return build("format", (), **options).score(["x"], [[answer]]).exact == 1
-
-    return holds
+TREE = {"$ref": "#/$defs/t", "$defs": {"t": {"type": "array", "items": {"$ref": "#/$defs/t"}}}}
+OLD = {
+    "$schema": "http://json-schema.org/draft-07/schema#",
+    "definitions": {"a": {"type": "string"}},
+    "items": [{"$ref": "#/definitions/a"}],
+}
+NAMED = {"$id": "https://example.org/s", "$ref": "t", "$defs": {"t": {"$id": "t", "type": "array"}}}
 
 
 @pytest.fixture(scope="session")
 def why(build):
+    """Return what is wrong with an answer; None if it is right."""
+
     def why(answer, **options):
-        (note,) = build("format", (), **options).score(["x"], [[answer]]).notes
+        scored = build("format", (), **options).score(["x"], [[answer]])
+        (note,) = scored.notes
+        assert (scored.exact == 1) is (note is None)
         return note
 
     return why
@@ -51,80 +54,60 @@ def why(build):
 
 ANY = {"minProperties": 0}
 FENCED = {"json_schema": ANY, "strip_code_fence": True}
-RULES = [  # options, answers that hold, answers that do not
+LIGHT = '{"intent": "light", %s}'
+RULES = [  # options, answers that hold, answers that do not with what is said of them
     ({"json_schema": ANY}, [' {"a": 1} ', "5", "1e999"],
-     ['{"a": NaN}', '{"a": 1, "a": 2}', '{"a": 1} Done!', '```json\n{"a": 1}\n```']),
+     {'{"a": NaN}': "", '{"a": 1, "a": 2}': "", '{"a": 1} Done!': "", '```json\n{"a": 1}\n```': "",
+      "{": "JSON line 1 column 2", DEEP: "JSON deep"}),
     (FENCED, ['```json\n{"a": 1}\n```', '```\n{"a": 1}```'],
-     ['Here:\n```json\n{"a": 1}\n```', '```json\n{"a": 1}\n```\n```json\n{}\n```', "```", "```json\n```"]),
-    ({"pattern": "[A-Z]{3}"}, [" ABC\n"], ["ABCD"]),
-    ({"pattern": "yes|no"}, ["yes"], ["nothing"]),
-    ({"pattern": ".*"}, ["x"], ["  "]),
-    ({"allowed": ["a", "b"]}, ["b "], ["B"]),
-    ({"allowed": [True, 1]}, ["true", "1"], ["True"]),
-    ({"max_chars": 3}, [" abc "], ["abcd", "", None]),
-    ({"max_chars": 2, "pattern": "..+"}, ["ab"], ["a", "abc"]),
-    ({"json_schema": SCHEMA}, ['{"intent": "light", "slots": {"room": "hall"}}'],
-     ['{"intent": "light", "slots": {"room": "hal"}}', '{"intent": "light", "when": "2026-02-30"}',
-      '{"intent": "light", "tags": ["a", "a"]}', "intent: light"]),
-    ({"json_schema": {"uniqueItems": True}}, ['[1, true, "1", [0], [false]]'], ["[1, 1.0]"]),
-    ({"json_schema": {"type": "string"}}, ['"text"'], ["text"]),
+     {'Here:\n```json\n{"a": 1}\n```': "", '```json\n{"a": 1}\n```\n```json\n{}\n```': "", "```": "",
+      "```json\n```": ""}),
+    ({"pattern": "[A-Z]{3}"}, [" ABC\n"], {"ABCD": "'ABCD' pattern"}),
+    ({"pattern": "yes|no"}, ["yes"], {"nothing": "", "b\x1b[2J": "'b\\x1b[2J' pattern"}),
+    ({"pattern": ".*"}, ["x"], {"  ": "answer"}),
+    ({"allowed": ["a", "b"]}, ["b "], {"B": "'B' allowed"}),
+    ({"allowed": [True, 1]}, ["true", "1"], {"True": ""}),
+    ({"max_chars": 3}, [" abc "], {"abcd": "", "": "answer", None: "answer", "a" * 1234: "1,234 3"}),
+    ({"max_chars": 2, "pattern": "..+"}, ["ab"], {"a": "pattern", "abc": "characters"}),
+    ({"json_schema": SCHEMA}, [LIGHT % '"slots": {"room": "hall"}'],
+     {LIGHT % '"slots": {"room": "kitchn"}': "$.slots.room 'kitchn'", LIGHT % '"when": "2026-02-30"': "$.when",
+      LIGHT % '"tags": ["a", "a"]': "$.tags", LIGHT % '"tags": ["a", 1]': "$.tags[1] 'string'",
+      "{}": "$ 'intent'", "intent: light": "JSON",
+      json.dumps({"intent": "\x1b[31m::error::" + "x" * 5000}): "$.intent",
+      json.dumps({"intent": "light", "tags": list(range(200_000))}): ""}),
+    ({"json_schema": {"uniqueItems": True}}, ['[1, true, "1", [0], [false]]'], {"[1, true, 1.0]": "$ unique"}),
+    ({"json_schema": {"type": "string"}}, ['"text"'], {"text": ""}),
+    ({"json_schema": TREE}, ["[[[]]]"], {"[" * 900 + "]" * 900: "deep"}),
+    ({"json_schema": {"$ref": "#"}}, [], {"[]": "deep"}),
+    # other drafts, and references within a schema
+    ({"json_schema": OLD}, ['["x", 1]'], {"[1]": "$[0]"}),
+    ({"json_schema": NAMED}, ["[]"], {"{}": ""}),
+    ({"json_schema": {"$ref": "https://json-schema.org/draft/2020-12/schema"}}, ['{"type": "object"}'], {}),
 ]  # fmt: skip
 
 
-@pytest.mark.parametrize(
-    ("options", "answer", "right"),
-    [
-        (options, one, right)
-        for options, *both in RULES
-        for right, some in ((True, both[0]), (False, both[1]))
-        for one in some
-    ],
-)
-def test_each_rule(holds, options, answer, right):
-    assert holds(answer, **options) is right
-
-
-@pytest.mark.parametrize(
-    ("options", "answer", "facts"),
-    [
-        ({"json_schema": SCHEMA}, '{"intent": "light", "slots": {"room": "kitchn"}}', ["$.slots.room", "'kitchn'"]),
-        ({"json_schema": SCHEMA}, "{}", ["$", "'intent'"]),
-        ({"json_schema": SCHEMA}, '{"intent": "light", "tags": ["a", 1]}', ["$.tags[1]", "'string'"]),
-        ({"json_schema": {"uniqueItems": True}}, "[1, true, 1.0]", ["$", "unique"]),
-        ({"json_schema": ANY}, "{", ["JSON", "line 1 column 2"]),
-        ({"json_schema": ANY}, DEEP, ["JSON", "deep"]),
-        ({"pattern": "a+"}, "b\x1b[2J", ["'b\\x1b[2J'", "pattern"]),
-        ({"allowed": ["a"]}, "b", ["'b'", "allowed"]),
-        ({"max_chars": 3}, "a" * 1234, ["1,234", "3"]),
-        ({"json_schema": SCHEMA}, json.dumps({"intent": "\x1b[31m::error::" + "x" * 5000}), ["$.intent"]),
-    ],
-)
-def test_a_note_says_which_rule_is_broken_where_and_is_harmless(why, options, answer, facts):
-    note = why(answer, **options)
-    assert all(fact in note for fact in facts)
-    assert len(note) <= 200
-    assert note.isprintable()
+@pytest.mark.parametrize(("options", "rights", "wrongs"), RULES, ids=lambda value: str(value)[:30])
+def test_each_rule_and_what_it_says_of_a_wrong_answer(why, options, rights, wrongs):
+    assert [why(answer, **options) for answer in rights] == [None] * len(rights)
+    for answer, words in wrongs.items():
+        note = why(answer, **options)
+        assert all(word in note for word in words.split())
+        assert (note.isprintable(), len(note) <= 200) == (True, True)
 
 
 def test_the_first_broken_rule_of_each_answer_is_counted(build):
     metric = build("format", (), json_schema=SCHEMA, max_chars=60)
-    bad = '{"intent": "light", "tags": ["a", "b", 3]}'
-    other = '{"intent": "light", "tags": [3]}'
-    long = '{"intent": "light"' + " " * 60 + "}"
+    bad, other, long = (LIGHT % one for one in ('"tags": ["a", "b", 3]', '"tags": [3]', '"slots": {}' + " " * 60))
     answers = [["{", "x", bad, other, long, '{"intent": "heat"}'], [None, *['{"intent": "heat"}'] * 5]]
     scored = metric.score(["e"] * 6, answers)
-    assert scored.exact == Fraction(6, 12)
-    assert scored.breakdown.title == "failing rule"
-    assert scored.breakdown.columns == ("answers",)
+    assert (scored.exact, metric.kind, scored.notes[5]) == (Fraction(6, 12), "right_wrong", None)
+    assert (scored.breakdown.title, scored.breakdown.columns) == ("failing rule", ("answers",))
     assert scored.breakdown.rows == (
         ("json_schema $.tags[*]: type", (2,)),
         ("json_schema $: not JSON", (2,)),
         ("max_chars", (1,)),
         ("no answer", (1,)),
     )
-    assert len(scored.notes) == 6
-    assert scored.notes[5] is None
-    assert metric.kind == "right_wrong"
 
 
 LIKELY = st.fixed_dictionaries(
@@ -135,79 +118,55 @@ LIKELY = st.fixed_dictionaries(
         "tags": st.lists(st.sampled_from(["a", "b", 1]), max_size=4),
     },
 )
-UNIQUE = {"type": "array", "uniqueItems": True}
 
 
-@pytest.mark.parametrize(
-    ("schema", "values"),
-    [(SCHEMA, JSON | LIKELY), (SCHEMA, LIKELY), (UNIQUE, st.lists(JSON, max_size=6))],
-    ids=["anything", "nearly right", "unique"],
-)
-@given(st.data())
-def test_a_schema_holds_where_jsonschema_says_so(holds, schema, values, data):
-    value = data.draw(values)
-    validator = jsonschema.Draft202012Validator(schema, format_checker=jsonschema.Draft202012Validator.FORMAT_CHECKER)
-    assert holds(json.dumps(value), json_schema=schema) is validator.is_valid(parse_json(json.dumps(value)))
+@given(JSON | LIKELY)
+def test_a_schema_holds_where_jsonschema_says_so(why, value):
+    validator = jsonschema.Draft202012Validator(SCHEMA, format_checker=jsonschema.Draft202012Validator.FORMAT_CHECKER)
+    valid = validator.is_valid(parse_json(json.dumps(value)))
+    assert (why(json.dumps(value), json_schema=SCHEMA) is None) is valid
 
 
 @pytest.mark.parametrize(
     "answer",
-    ["a" * 10_000_000, "[" * 20_000, DEEP, "{" * 20_000, "\x00" * 1000, "\ud800", "1" * 1_000_000, '"' * 1_000_000],
+    ["a" * 10_000_000, "[" * 20_000, "{" * 20_000, "\x00" * 1000, "\ud800", "1" * 1_000_000, '"' * 1_000_000],
     ids=lambda text: f"{text[:6]!a}x{len(text)}",
 )
-def test_hostile_answers_neither_hang_nor_crash(holds, answer):
-    assert not holds(answer, json_schema=ANY)
+def test_hostile_answers_neither_hang_nor_crash(why, answer):
+    assert why(answer, json_schema=ANY)
 
 
-def test_megabytes_of_json_are_judged(holds):
-    assert holds(json.dumps({"intent": "light", "x": "a" * 10_000_000}), json_schema=SCHEMA)
-    assert not holds(json.dumps({"intent": "light", "tags": list(range(200_000))}), json_schema=SCHEMA)
-    assert holds("1" + "0" * 400, json_schema={"multipleOf": 0.5}) in (True, False)
-
-
-def test_nested_values_and_recursive_schemas_are_judged(holds, why):
-    tree = {"$ref": "#/$defs/t", "$defs": {"t": {"type": "array", "items": {"$ref": "#/$defs/t"}}}}
-    assert holds("[[[]]]", json_schema=tree)
-    assert "deep" in why("[" * 900 + "]" * 900, json_schema=tree)
-    assert not holds("[]", json_schema={"$ref": "#"})
-
-
-# --- how it is asked for -------------------------------------------------------------------------------------
-
-
-def test_a_schema_may_be_of_another_draft_and_refer_to_itself(holds):
-    old = {
-        "$schema": "http://json-schema.org/draft-07/schema#",
-        "definitions": {"a": {"type": "string"}},
-        "items": [{"$ref": "#/definitions/a"}],
-    }
-    assert holds('["x", 1]', json_schema=old)
-    assert not holds("[1]", json_schema=old)
-    named = {"$id": "https://example.org/s", "$ref": "t", "$defs": {"t": {"$id": "t", "type": "array"}}}
-    assert holds("[]", json_schema=named)
-    assert not holds("{}", json_schema=named)
-    assert holds('{"type": "object"}', json_schema={"$ref": "https://json-schema.org/draft/2020-12/schema"})
+def test_large_values_are_judged(why):
+    assert why(json.dumps({"intent": "light", "x": "a" * 10_000_000}), json_schema=SCHEMA) is None
+    assert "too large" in why("1" + "0" * 400, json_schema={"multipleOf": 0.5})
 
 
 @pytest.mark.parametrize(
     ("content", "word"), [("{", "JSON"), ("[]", "empty"), ('{"type": "strng"}', "$.type"), (None, "no such file")]
 )
-def test_a_schema_comes_from_a_file(refusal, holds, tmp_path, content, word):
+def test_a_schema_comes_from_a_file(refusal, why, tmp_path, content, word):
     path = tmp_path / "s.json"
     path.write_text(json.dumps(SCHEMA), encoding="utf-8")
-    assert holds('{"intent": "light"}', json_schema=path)
+    assert why('{"intent": "light"}', json_schema=path) is None
     path.unlink() if content is None else path.write_text(content, encoding="utf-8")
     error = refusal("format", (), json_schema=path)
-    assert error.where.key == "json_schema"
-    assert "s.json" in str(error)
-    assert word in str(error)
+    assert (error.where.key, "s.json" in str(error), word in str(error)) == ("json_schema", True, True)
 
 
-def test_without_jsonschema_the_extra_is_named(refusal, build, monkeypatch):
-    for name in [name for name in sys.modules if name.partition(".")[0] == "jsonschema"]:
-        monkeypatch.delitem(sys.modules, name)
-    monkeypatch.setitem(sys.modules, "jsonschema", None)
-    error = refusal("format", (), json_schema=SCHEMA)
-    assert error.where.key == "json_schema"
-    assert 'pip install "pytest-ftgate[format]"' in str(error)
-    assert build("format", (), pattern="{}").score(["x"], [["{}"]]).exact == 1
+@pytest.mark.parametrize(
+    ("library", "name", "options", "extra"),
+    [
+        ("jsonschema", "format", {"json_schema": SCHEMA}, "format"),
+        *(("rapidfuzz", name, {}, "text") for name in ("rouge_l", "edit_similarity")),
+    ],
+)
+def test_a_library_that_is_absent_is_named_with_its_extra(refusal, build, monkeypatch, library, name, options, extra):
+    for module in [module for module in sys.modules if module.partition(".")[0] == library]:
+        monkeypatch.delitem(sys.modules, module)
+    monkeypatch.setitem(sys.modules, library, None)
+    error = refusal(name, ("a", "b"), **options)
+    assert (error.where.key or None) == next(iter(options), None)
+    assert f"needs {library}, which is not installed" in error.what
+    assert error.cure == f'pip install "pytest-ftgate[{extra}]"'
+    build("format", (), pattern="{}")
+    build("token_f1")

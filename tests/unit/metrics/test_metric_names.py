@@ -125,6 +125,13 @@ ELSEWHERE = {"$ref": "https://example.org/a.json"}
         ("field_f1", FIELDS, {"normalize": "cases"}, "normalize", "'case'"),
         ("field_f1", FIELDS, {"normalize": {"intnt": "case"}}, "normalize", "'intent'"),
         ("field_f1", FIELDS, {"normalize": 3}, "normalize", "punctuation, a list of them, or a mapping of fields"),
+        # tool calls
+        ("tool_call_exact", CALLS, {"ignore_arguments": ["town"]}, "ignore_arguments", "'town'"),
+        ("tool_call_exact", CALLS, {"arguments": {"fields": ["city"]}}, "fields", "tolerance"),
+        ("tool_call_exact", CALLS, {"extra": "allow"}, "extra", "ignore"),
+        ("tool_call_exact", CALLS, {"pattern": "x"}, "pattern", "order"),
+        ("tool_call_f1", ("refund", "invoice"), {}, None, "tool calls"),
+        ("tool_call_f1", ('{"intent": "light"}',), {}, None, "name"),
         # format
         *(("format", (), options, None, "json_schema, pattern") for options in ({}, {"strip_code_fence": True})),
         ("format", (), {"type": "json"}, "type", "json_schema, pattern, allowed, max_chars, strip_code_fence"),

@@ -89,21 +89,3 @@ def test_f1_is_that_of_multisets(score, expected, made):
     assert score("tool_call_f1", made, expected) == pytest.approx(f1)
     assert score("tool_call_exact", expected, made) == (f1 == 1)
     assert score("tool_call_f1", expected, made, order=True) <= score("tool_call_f1", expected, made) + 1e-12
-
-
-@pytest.mark.parametrize(
-    ("options", "key"),
-    [
-        ({"ignore_arguments": ["town"]}, "ignore_arguments"),
-        ({"arguments": {"fields": ["city"]}}, "fields"),
-        ({"extra": "allow"}, "extra"),
-        ({"pattern": "x"}, "pattern"),
-    ],
-)
-def test_options_that_do_not_fit(refusal, options, key):
-    assert key in str(refusal("tool_call_exact", [json.dumps([OSLO])], **options))
-
-
-def test_test_sets_without_calls_are_refused(refusal):
-    assert "tool calls" in str(refusal("tool_call_f1", ["refund", "invoice"]))
-    assert "name" in str(refusal("tool_call_f1", ['{"intent": "light"}']))
