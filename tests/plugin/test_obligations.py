@@ -5,8 +5,6 @@ Each test shows the same project green without the bypass, or another way to see
 
 from __future__ import annotations
 
-from typing import Any
-
 import pytest
 from gate_project import GATE, Project, passed
 
@@ -16,72 +14,94 @@ GATE_FILE = f"version: 1\ngates:\n  support: {{{GATE}}}\n"
 HEAD = "import pytest\n"
 MARK = "@pytest.mark.ftgate('support')\n"
 NOT_COLLECTED = "no collected test has this marker"
-EASY = (
-    f"{HEAD}LABELS = ('refund', 'invoice', 'shipping')\n"
-    "EASY = [{'id': f't{i}', 'input': f'easy {i}', 'expected': LABELS[i % 3]} for i in range(60)]\n@pytest.fixture\n"
-)
-SKIPPED = f"{HEAD}@pytest.fixture\ndef skipping(): pytest.skip('later')\n"
-BROKEN = f"{HEAD}@pytest.fixture\ndef broken(): 1 / 0\n"
+TEST = "def test_gate(): pass"
 CONTRADICTED = GATE_FILE.replace("margin", "max_drop: 0.02, faster_by: 2, margin")
 INFORMS = (
     "--help", "--version", "--markers", "--collect-only", "--fixtures", "--fixtures-per-test", "--setup-plan",
     "--cache-show",
 )  # fmt: skip
-LEFT_OUT = {
-    ("-k", "other"): "deselected",
-    ("-k", "nothing"): "deselected",
-    ("-m", "not ftgate"): "deselected",
-    ("--deselect", "test_gate.py::test_gate"): "deselected",
-    ("--ignore=test_gate.py",): NOT_COLLECTED,
-    ("test_other.py",): NOT_COLLECTED,
-    ("-o", "python_files=test_other.py"): NOT_COLLECTED,
+CONFTEST = f"""{HEAD}LABELS = ('refund', 'invoice', 'shipping')
+EASY = [{{'id': f't{{i}}', 'input': f'easy {{i}}', 'expected': LABELS[i % 3]}} for i in range(60)]
+@pytest.fixture
+def skipping(): pytest.skip('later')
+@pytest.fixture
+def broken(): 1 / 0
+"""
+
+
+def fixture(key: str, value: str) -> tuple[str, str]:
+    return "", f"from conftest import EASY\n@pytest.fixture\ndef ftgate_{key}(): return {value}\n@MARK\n{TEST}"
+
+
+LATER = "@pytest.mark.skip(reason='later')\n@MARK\n"
+PART = {"path": "test.jsonl", "limit": 55}
+MODULES: dict[str, tuple[str, str, str]] = {  # keys of the mark, what carries it, and why its gate is not met
+    # skipped: green for pytest, whoever skipped it
+    "skip": ("", f"{LATER}{TEST}", "was skipped: later"),
+    "skipif": ("", f"@pytest.mark.skipif(True, reason='later')\n@MARK\n{TEST}", "was skipped: later"),
+    "skip by a fixture": ("", "@MARK\ndef test_gate(skipping): pass", "was skipped: later"),
+    "skip of the class": ("", f"{LATER}class TestGate:\n    def test_gate(self): pass", "skipped: later"),
+    "xfail, not run": ("", f"@pytest.mark.xfail(run=False)\n@MARK\n{TEST}", "skipped: xfail(run=False)"),
+    "a reason": ("", f"@pytest.mark.xfail(run=False, reason='slow')\n@MARK\n{TEST}", "xfail(run=False): slow"),
+    "skip in the body": ("", "@MARK\ndef test_gate(): pytest.skip('later')", "was skipped: later"),
+    "xfail in the body": ("", "@MARK\ndef test_gate(): pytest.xfail('later')", "was skipped: xfail: later"),
+    "a broken set-up": ("", "@MARK\ndef test_gate(broken): pass", "set-up failed"),
+    # another gate than the one in the file; what each key asks for: tests/unit/weaker/test_weaker_gates.py
+    "a smaller margin": ("margin=0.01", "", "margin: 0.05 -> 0.01"),
+    "a part of it": (f"test_set={PART}", "", "test_set.limit: all rows -> 55"),
+    "another metric": ("metric='f1_macro'", "", "metric: accuracy -> f1_macro"),
+    "another training set": ("training_set='other.jsonl'", "", "train.jsonl -> other.jsonl"),
+    "a fixture with another one": (*fixture("training_set", "'other.jsonl'"), "train.jsonl -> other.jsonl"),
+    "a fixture with another test set": (*fixture("test_set", "EASY"), "test_set: "),
+    "a fixture with a weaker baseline": (*fixture("baseline", "'recorded:weak.jsonl'"), "-> recorded:weak.jsonl"),
+    "red": ("margin=0.9", "", "::test_gate is fail"),
+    "an error": ("max_drop=0.02", "", "::test_gate is error"),
+    # what meets it
+    "as it is": ("", "", ""),
+    "a stricter mark": ("margin=0.1", "", ""),
+    "an expected failure": ("", f"@pytest.mark.xfail\n@MARK\n{TEST}", ""),
 }
 
 
-def marked(mark: str = "'support'", body: str = "def test_gate(): pass") -> dict[str, str]:
-    """Return ``test_gate.py`` with this mark on what the body begins with."""
-    return {"test_gate.py": f"{HEAD}@pytest.mark.ftgate({mark})\n{body}\n"}
-
-
-def fixture(key: str, value: str) -> dict[str, str]:
-    return {"conftest.py": f"{EASY}def ftgate_{key}(): return {value}\n"}
+def test_what_tests_may_do_to_their_gate(required: Project) -> None:
+    """All in one session: each module has a gate of its own, and all of them are required."""
+    required.predictions("weak.jsonl", 60, wrong_at=range(1, 60, 2))
+    required.file("other.jsonl", (required.path / "train.jsonl").read_text(encoding="utf-8"))
+    required.file("conftest.py", CONFTEST)
+    (required.path / "test_gate.py").unlink()
+    gates = {name: f"g{number}" for number, name in enumerate(MODULES)}
+    required.gate_file("version: 1\ngates:\n" + "".join(f"  {gate}: {{{GATE}}}\n" for gate in gates.values()))
+    for name, (keys, body, _) in MODULES.items():
+        mark = f"pytest.mark.ftgate({gates[name]!r}, {keys})"
+        required.file(f"test_{gates[name]}.py", f"{HEAD}{body or f'@MARK{chr(10)}{TEST}'}\n".replace("MARK", mark))
+    found = {one["name"]: one["reason"] for one in required.report()["unjudged"]}
+    expected = {name: reason for name, (*_, reason) in MODULES.items() if reason}
+    assert found.keys() == {gates[name] for name in expected}
+    assert {name: found[gates[name]] for name in expected if expected[name] not in found[gates[name]]} == {}
+    required.result.assert_outcomes(passed=10, skipped=5, xfailed=3, xpassed=1, failed=1, errors=3)
+    text = " ".join(required.result.stdout.str().split())
+    for name, reason in expected.items():
+        if "set-up" not in reason and "::" not in reason:  # what pytest tells is not told twice
+            assert f"ERROR required gate {gates[name]} is not met: {found[gates[name]][:40]}" in text
 
 
 KEYS = "test_set='test.jsonl', training_set='train.jsonl', margin=0, " + ", ".join(
     f"{role}='recorded:{name}.jsonl'" for role, name in (("baseline", "base"), ("candidate", "ft"))
 )
+OWN = f"{HEAD}@pytest.mark.ftgate(name='orders', {KEYS})\n{TEST}\n"
 Row = tuple[dict[str, str | None], tuple[str, ...], str]
-LATER = "@pytest.mark.skip(reason='later')\n"
-TEST = "def test_gate(): pass"
-PART = {"path": "test.jsonl", "limit": 55}
 TWICE: dict[str, str | None] = {
-    "pytest.ini": "[pytest]\nftgate_required = orders\n",
-    "test_easy.py": f"{HEAD}@pytest.mark.ftgate(name='orders', {KEYS})\ndef test_easy(): pass\n",
-}
+    "pytest.ini": "[pytest]\nftgate_required = orders\n", "test_easy.py": OWN.replace("test_gate", "test_easy"),
+}  # fmt: skip
+DESELECTED = "support: test_gate.py::test_gate was deselected"
 OWED: dict[str, Row] = {
-    # skipped: green for pytest, whoever skipped it
-    "skip": (marked(body=LATER + TEST), (), "was skipped: later"),
-    "skipif": (marked(body="@pytest.mark.skipif(True, reason='later')\n" + TEST), (), "was skipped: later"),
-    "skip by a fixture": (marked(body="def test_gate(skipping): pass") | {"conftest.py": SKIPPED}, (), "later"),
-    "skip of the class": (marked(body=LATER + "class TestGate:\n    def test_gate(self): pass"), (), "skipped: later"),
-    "xfail, not run": (marked(body="@pytest.mark.xfail(run=False)\n" + TEST), (), "skipped: xfail(run=False)"),
-    "skip in the body": (marked(body="def test_gate(): pytest.skip('later')"), (), "was skipped: later"),
-    "xfail in the body": (marked(body="def test_gate(): pytest.xfail('later')"), (), "was skipped: xfail: later"),
-    "a reason": (marked(body="@pytest.mark.xfail(run=False, reason='slow')\n" + TEST), (), "xfail(run=False): slow"),
-    "a broken set-up": (marked(body="def test_gate(broken): pass") | {"conftest.py": BROKEN}, (), "set-up failed"),
     # left out: not among the tests of the run
-    **{" ".join(args): ({}, args, reason) for args, reason in LEFT_OUT.items()},
-    # another gate than the one in the file; what each key asks for: tests/unit/weaker/test_weaker_gates.py
-    "a smaller margin": (marked("'support', margin=0.01"), (), "margin: 0.05 -> 0.01"),
-    "a part of it": (marked(f"'support', test_set={PART}"), (), "test_set.limit: all rows -> 55"),
-    "another metric": (marked("'support', metric='f1_macro'"), (), "metric: accuracy -> f1_macro"),
-    "another training set": (marked("'support', training_set='other.jsonl'"), (), "train.jsonl -> other.jsonl"),
-    "a fixture with another one": (fixture("training_set", "'other.jsonl'"), (), "train.jsonl -> other.jsonl"),
-    "a fixture with another test set": (fixture("test_set", "EASY"), (), "test_set: "),
-    "a fixture with a weaker baseline": (fixture("baseline", "'recorded:weak.jsonl'"), (), "-> recorded:weak.jsonl"),
-    # red
-    "red": (marked("'support', margin=0.9"), (), "the verdict of test_gate.py::test_gate is fail"),
-    "an error": ({"ftgate.yaml": CONTRADICTED}, (), "the verdict of test_gate.py::test_gate is error"),
+    "-k": ({}, ("-k", "nothing"), DESELECTED),
+    "-m": ({}, ("-m", "not ftgate"), DESELECTED),
+    "--deselect": ({}, ("--deselect", "test_gate.py::test_gate"), DESELECTED),
+    "--ignore": ({}, ("--ignore=test_gate.py",), f"support: {NOT_COLLECTED}"),
+    "another file": ({}, ("test_other.py",), f"support: {NOT_COLLECTED}"),
+    "python_files": ({}, ("-o", "python_files=test_other.py"), f"support: {NOT_COLLECTED}"),
     # the names
     "a name that the file lacks": (
         {"pytest.ini": "[pytest]\nftgate_required = support billing\n"}, (), f"billing: {NOT_COLLECTED}",
@@ -89,72 +109,47 @@ OWED: dict[str, Row] = {
     "a name nearly in the file": (
         {"pytest.ini": "[pytest]\nftgate_required = supprt\n"}, (), f"supprt: {NOT_COLLECTED}; did you mean 'support'?",
     ),
-    "another gate of that name": (marked(f"name='support', {KEYS}"), (), "is a different gate with that name"),
+    "another gate of that name": (
+        {"test_gate.py": OWN.replace("orders", "support")}, (), "support: test_gate.py::test_gate is a different gate",
+    ),
     "an easier gate of that name in another file": (
-        {**TWICE, **marked(f"name='orders', {KEYS}", LATER + TEST)}, (), "orders: test_gate.py::test_gate was skipped",
+        {**TWICE, "test_gate.py": OWN.replace("def", "@pytest.mark.skip(reason='later')\ndef")}, (),
+        "orders: test_gate.py::test_gate was skipped",
     ),
     "an easier gate of that name alone": (
-        {**TWICE, **marked(f"name='orders', {KEYS}")}, ("-k", "easy"), "orders: test_gate.py::test_gate was deselected",
+        {**TWICE, "test_gate.py": OWN}, ("-k", "easy"), "orders: test_gate.py::test_gate was deselected",
     ),
-    "no gate file and no test": ({"ftgate.yaml": None, "test_gate.py": None}, (), "all: name="),
-    "another suffix": ({"ftgate.yaml": None, "ftgate.yml": GATE_FILE}, (), "all: rename it to ftgate.yaml"),
+    "no gate file and no test": (
+        {"ftgate.yaml": None, "test_gate.py": None}, (), "all: it means the gates of ftgate.yaml, which does not exist",
+    ),
+    "another suffix": (
+        {"ftgate.yaml": None, "ftgate.yml": GATE_FILE}, (),
+        "all: it means the gates of ftgate.yaml, which does not exist: found ftgate.yml: rename it to ftgate.yaml",
+    ),
     "no gates in the file": ({"ftgate.yaml": "version: 1\n"}, (), "all: ftgate.yaml has no gates"),
 }  # fmt: skip
-
-
-def change(project: Project, files: dict[str, str | None]) -> None:
-    for name, text in files.items():
-        if text is None:
-            (project.path / name).unlink()
-        else:
-            project.file(name, text)
-
-
-def owed(project: Project, *args: str, apart: bool = False) -> dict[str, Any]:
-    """The session is red, and the report says which gate was not met."""
-    report = project.report(*args, apart=apart)
-    (unjudged,) = report["unjudged"]
-    assert project.result.ret == 1
-    told = f"ERROR required gate {unjudged['name']} is not met: {unjudged['reason'][:40]}"
-    if unjudged["reason"].startswith("the verdict of "):  # its block tells it
-        project.result.stdout.fnmatch_lines([f"*ftgate support: {unjudged['reason'].split()[-1].upper()}*"])
-    elif "set-up failed" not in unjudged["reason"]:
-        assert told in " ".join(project.result.stdout.str().split())
-        project.result.stdout.fnmatch_lines([f"ERROR pytest.ini::ftgate_required - {unjudged['name']}: *"])
-    outcomes = project.result.parseoutcomes()
-    assert outcomes.get("errors", 0) + outcomes.get("failed", 0) >= 1, outcomes
-    return report
 
 
 @pytest.mark.parametrize(("files", "args", "told"), OWED.values(), ids=OWED)
 def test_what_does_not_meet_it(
     required: Project, files: dict[str, str | None], args: tuple[str, ...], told: str
 ) -> None:
-    required.predictions("weak.jsonl", 60, wrong_at=range(1, 60, 2))
-    required.file("other.jsonl", (required.path / "train.jsonl").read_text(encoding="utf-8"))
-    change(required, files)
-    (unjudged,) = owed(required, *args)["unjudged"]
-    head, _, rest = told.partition(": ")
-    name, reason = (head, rest) if head in ("all", "billing", "supprt", "orders") else ("support", told)
-    assert unjudged["name"] == name
-    assert reason in unjudged["reason"]
+    """The session is red with one error, and the report says which gate was not met."""
+    for name, text in files.items():
+        if text is None:
+            (required.path / name).unlink()
+        else:
+            required.file(name, text)
+    (unjudged,) = required.report(*args)["unjudged"]
+    assert f"{unjudged['name']}: {unjudged['reason']}".startswith(told)
+    assert (required.result.ret, required.result.parseoutcomes().get("errors", 0) >= 1) == (1, True)
+    required.result.stdout.fnmatch_lines([f"ERROR pytest.ini::ftgate_required - {unjudged['name']}: *"])
 
 
-MET: dict[str, dict[str, str]] = {
-    "as it is": {},
-    "a stricter mark": marked("'support', margin=0.1"),
-    "an expected failure": marked(body="@pytest.mark.xfail\ndef test_gate(): pass"),
-    "a gate of a mark that is named": {"pytest.ini": "[pytest]\nftgate_required = orders\n"},
-}
-
-
-@pytest.mark.parametrize("files", MET.values(), ids=MET)
-def test_what_meets_it(required: Project, files: dict[str, str]) -> None:
-    change(required, dict(files))
-    if "pytest.ini" in files:
-        required.gate_test(name="orders")
-    passed(required.gate())
-    assert required.result.ret == 0
+def test_a_gate_of_a_mark_that_is_named_may_be_required(required: Project) -> None:
+    required.ini_file("ftgate_required = orders")
+    required.file("test_gate.py", OWN)
+    assert required.run().ret == 0
 
 
 def test_gates_and_other_tests_in_different_jobs(required: Project) -> None:
@@ -341,8 +336,8 @@ def test_in_other_processes(required: Project, how: str) -> None:
     if how == "crashed":
         required.marked(body="def test_gate(crash): pass\n")
         required.file("conftest.py", "import os, pytest\n@pytest.fixture\ndef crash(): os._exit(0)\n")
-        report = owed(required, "-n2", "--max-worker-restart=0", apart=True)
-        assert "a worker crashed" in report["unjudged"][0]["reason"]
+        (unjudged,) = required.report("-n2", "--max-worker-restart=0", apart=True)["unjudged"]
+        assert (required.result.ret, "a worker crashed" in unjudged["reason"]) == (1, True)
     else:
         required.gate_file(f"version: 1\ngates:\n  support: {{{GATE.partition(', candidate')[0]}}}\n")
         conftest = (required.path / "conftest.py").read_text(encoding="utf-8")
@@ -431,10 +426,11 @@ class Around:
 def test_an_end_that_says_green(required: Project, end: str) -> None:
     """The obligation is part of the status that later hooks see, and of the last one where no hook sees any."""
     required.file("conftest.py", f"import os, pytest\n{ENDS[end]}\n")
-    run = required.run_apart if "_exit" in ENDS[end] or "SystemExit" in end else required.run
-    assert run("-k", "other").ret in (1, 4)
-    required.ini_file()
-    assert run("-k", "other").ret in (0, 5)
+    apart = "_exit" in ENDS[end] or "SystemExit" in end
+    assert (required.run_apart if apart else required.run)("-k", "other").ret in (1, 4)
+    if not apart:
+        required.ini_file()
+        assert required.run("-k", "other").ret in (0, 5)
 
 
 def test_an_early_end_says_what_is_owed_and_writes_the_report(required: Project) -> None:
@@ -444,11 +440,10 @@ def test_an_early_end_says_what_is_owed_and_writes_the_report(required: Project)
     required.result.stderr.fnmatch_lines(["ERROR required gate support is not met: *"])
 
 
-@pytest.mark.parametrize("end", ["sessionfinish", "rewritten everywhere"])
+@pytest.mark.parametrize("end", ["a status that is changed", "rewritten everywhere"])
 def test_a_red_gate_that_is_not_required(green: Project, end: str) -> None:
     green.file("conftest.py", f"import os, pytest\n{ENDS[end]}\n")
     green.marked(body="@pytest.mark.xfail\ndef test_gate(): pass")
-    assert green.run_apart().ret == 0
     green.lose()
     assert green.run_apart().ret == 1
 

@@ -222,6 +222,20 @@ def test_what_is_found(
     assert any(one.owed for one in found.findings) is ("gate support was removed" in "".join(told))
 
 
+def test_a_base_of_ones_own_counts_once_the_usual_base_names_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    own, ini = f"{INI}ftgate_base_ref = develop\n", tmp_path / "pytest.ini"
+    today = {**USUAL, "ftgate.yaml": EASY, "pytest.ini": own}
+    write(tmp_path, today)
+    for usual, told in ((USUAL, ["base_ref: not set -> develop", "0.05 -> 0.01"]), ({**USUAL, "pytest.ini": own}, [])):
+        bases: Any = {None: Then(tmp_path, usual, None), "develop": Then(tmp_path, today, None)}
+        monkeypatch.setattr(project, "find_base", lambda home, ref, in_ci, bases=bases: bases[ref])
+        found = project.compare(tmp_path / "ftgate.yaml", Path, tmp_path, [ini], ini, "develop").findings
+        assert [part in one.text for part, one in zip(told, found, strict=True)] == [True] * len(told)
+
+
 def test_what_git_does_not_say(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A repository that hides the past may have forbidden weakening; of two bases the own one comes second."""
     asked: list[str | None] = []
