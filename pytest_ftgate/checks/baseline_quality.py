@@ -10,7 +10,7 @@ from pytest_ftgate.checks.judging import ADAPTER, is_one_model
 from pytest_ftgate.config import ModelSpec
 from pytest_ftgate.data import Example, canonical_json
 from pytest_ftgate.data.normalize import INSTRUCTIONS
-from pytest_ftgate.models import Model, key_of
+from pytest_ftgate.models import key_of
 from pytest_ftgate.result import Check, called
 from pytest_ftgate.text import listed, printable
 
@@ -34,56 +34,50 @@ _ACCEPT = "or accept it: checks: {baseline_prompt: warn}"
 
 def check(gate: Context) -> Iterator[Check]:
     """Check before any call that the candidate is another model, and is given no more than every baseline."""
-    yield from _bare(gate)
-    if "candidate" not in gate.models:
-        return
-    yield from _same_model(gate)
     compared = _compared(gate)
-    more = {role: found for role in compared if (found := list(_more(gate, role)))}
-    if compared and len(more) == len(compared):
-        yield _unfair(gate, more)
-    yield from _other_params(gate)
-    yield from _swapped(gate)
+    for role, spec in gate.config.decisive.items():
+        sent = _given(gate, role)
+        if sent is not None and not (sent.shown or sent.told or any(sent.further)):
+            message = f"{called(role, spec.name)} has no prompt: no system message, template or few-shot examples"
+            advice = "Give it the best prompt you have (system_file, few_shot: 8): "
+            advice += "that is what the candidate has to beat."
+            source = str(spec.source)
+            yield Check("baseline_prompt", "warning", message, None, None, source, advice, "better_prompt")
+    if "candidate" in gate.models:
+        yield from _same_model(gate, compared)
+        more = {role: found for role in compared if (found := list(_more(gate, role)))}
+        if compared and len(more) == len(compared):
+            yield _unfair(gate, *next(iter(more.items())))
+        yield from _other_params(gate)
 
 
 def check_best(gate: Context) -> Iterator[Check]:
     """Check once the baselines are scored that the candidate is given no more than the best one."""
     if gate.best in _compared(gate) and (more := list(_more(gate, gate.best))):
-        yield _unfair(gate, {gate.best: more})
+        yield _unfair(gate, gate.best, more)
 
 
-def _same_model(gate: Context) -> Iterator[Check]:
+def _compared(gate: Context) -> Mapping[str, ModelSpec]:
+    """Return the baselines that must have a fair chance; a champion with max_drop of its own need not be beaten."""
+    own = gate.config.standards
+    return {role: spec for role, spec in gate.config.decisive.items() if role not in own or not own[role].max_drop}
+
+
+def _same_model(gate: Context, compared: Mapping[str, ModelSpec]) -> Iterator[Check]:
     """Refuse a baseline that is the candidate: with the same prompt both answer alike, with another that decides.
 
     The same models with the same prompt give the first example the same prediction key.
     """
-    candidate = gate.config.candidate
-    key, source = key_of(gate.models["candidate"], gate.test.examples[0]), str(candidate.source)
+    candidate, example = gate.config.candidate, gate.test.examples[0]
     advice = "Set the fine-tuned model as candidate, and the prompted one as baseline"
     for role, spec in gate.config.baselines.items():
-        message = f"{called(role)} and candidate are the same model"
-        if key_of(gate.models[role], gate.test.examples[0]) == key:
+        message, source = f"{called(role)} and candidate are the same model", str(candidate.source)
+        if key_of(gate.models[role], example) == key_of(gate.models["candidate"], example):
             message += " with the same prompt"
             yield Check("identical_outputs", "fail", message, source=source, advice=f"{advice}.")
-        elif role in _compared(gate) and is_one_model(spec, candidate):
+        elif role in compared and is_one_model(spec, candidate):
             message += f" ({candidate.spelling}), so the gain is that of the prompt or of the parameters"
             yield Check("baseline_prompt", "fail", message, source=source, advice=f"{advice}, {_ACCEPT}.")
-
-
-def _swapped(gate: Context) -> Iterator[Check]:
-    """Warn of a fine-tuned baseline whose candidate is not fine-tuned: the two may have been swapped."""
-    names = {role: spec.options.get("model") for role, spec in gate.config.decisive.items()}
-    name, tuned = gate.config.candidate.options.get("model"), "ft:"
-    if isinstance(name, str) and not name.startswith(tuned):
-        for role in (role for role, one in names.items() if str(one).startswith(tuned)):
-            spec = gate.config.baselines[role]
-            message = f"{called(role, spec.name)} is a fine-tuned model (ft:) and candidate "
-            message += f"{gate.config.candidate.name} is not"
-            advice = "Check whether baseline and candidate are swapped."
-            yield Check("models", "warning", message, source=str(spec.source), advice=advice)
-
-
-# --- what a model is given ---------------------------------------------------------------------------------------
 
 
 class Given(NamedTuple):
@@ -104,37 +98,34 @@ class Given(NamedTuple):
     limit: float
 
 
-def given(model: Model, examples: Sequence[Example]) -> Given | None:
+def _sample(gate: Context) -> Sequence[Example]:
+    return gate.test.examples[:: max(1, len(gate.test) // _COMPARED)]
+
+
+def _given(gate: Context, role: str) -> Given | None:
     """Return what a model is sent; None of a recording or a function, which do not show their prompt."""
+    model, shown, words = gate.models[role], list[Sequence[Any]](), list[Counter[str]]()
     if model.prompt is None or model.ids is not None:
         return None
-    shown: list[Sequence[Any]] = []
-    rest: list[Counter[str]] = []
-    for example in examples:
+    for example in _sample(gate):
         sent = dict(model.sent(example))
-        told, turns, around = split(sent.pop("messages"), example)
-        shown.append(turns)
-        long = (text for text in texts_in([sent, model.params]) if len(text.split()) >= _SENTENCE)
-        rest.append(_words([*told, *around, *long]))
-    always = rest[0].copy()
-    for words in rest:
-        always &= words
-    different, mean = {canonical_json(turns) for turns in shown}, sum(map(len, shown)) / len(shown)
-    further, limit = [words - always for words in rest], min(_limits(model.params), default=_NO_LIMIT)
-    return Given(mean, len(different) > 1, always, further, limit)
-
-
-def split(messages: Sequence[Any], example: Example) -> tuple[list[str], list[Any], list[str]]:
-    """Return the texts of instructions, the turns that are not the example's, and the texts around those of its own."""
-    asked: Any = [{"content": example.input}] if isinstance(example.input, str) else example.input
-    own = [turn["content"] for turn in asked if turn.get("role") not in INSTRUCTIONS]
-    turns = [turn for turn in messages if turn["role"] not in INSTRUCTIONS]
-    told = [text for turn in messages if turn["role"] in INSTRUCTIONS for text in texts_in(turn.get("content"))]
-    pairs = zip((turn.get("content") for turn in turns[len(turns) - len(own) :]), own, strict=False)
-    around = [
-        " ".join(texts_in(sent)).replace(" ".join(texts_in(text)), " ", 1) for sent, text in pairs if sent != text
-    ]
-    return told, turns[: len(turns) - len(own)], around
+        messages: list[Any] = sent.pop("messages")
+        asked: Any = [{"content": example.input}] if isinstance(example.input, str) else example.input
+        own = [" ".join(texts_in(turn["content"])) for turn in asked if turn.get("role") not in INSTRUCTIONS]
+        turns = [turn for turn in messages if turn["role"] not in INSTRUCTIONS]
+        first = len(turns) - len(own)
+        shown.append(turns[:first])
+        texts = [text for turn in messages if turn["role"] in INSTRUCTIONS for text in texts_in(turn.get("content"))]
+        said = (" ".join(texts_in(turn.get("content"))) for turn in turns[first:])
+        texts += [text.replace(part, " ", 1) for text, part in zip(said, own, strict=False)]
+        texts += [text for text in texts_in([sent, model.params]) if len(text.split()) >= _SENTENCE]
+        words.append(_words(texts))
+    always = words[0].copy()
+    for one in words:
+        always &= one
+    chosen, mean = len(set(map(canonical_json, shown))) > 1, sum(map(len, shown)) / len(shown)
+    limit = min(_limits(model.params), default=_NO_LIMIT)
+    return Given(mean, chosen, always, [one - always for one in words], limit)
 
 
 def _limits(params: Any) -> Iterator[float]:
@@ -158,33 +149,9 @@ def _words(texts: Iterable[str]) -> Counter[str]:
     return Counter(_WORD.findall(" ".join(texts).casefold()))
 
 
-def _sample(gate: Context) -> Sequence[Example]:
-    return gate.test.examples[:: max(1, len(gate.test) // _COMPARED)]
-
-
-def _compared(gate: Context) -> Mapping[str, ModelSpec]:
-    """Return the baselines that must have a fair chance; a champion with max_drop of its own need not be beaten."""
-    own = gate.config.standards
-    return {role: spec for role, spec in gate.config.decisive.items() if role not in own or not own[role].max_drop}
-
-
-def _bare(gate: Context) -> Iterator[Check]:
-    """Warn of a base model without any instruction, which almost any fine-tune beats; a champion needs none."""
-    for role, spec in gate.config.decisive.items():
-        sent = given(gate.models[role], _sample(gate))
-        if sent is not None and not (sent.shown or sent.told or any(sent.further)):
-            message = f"{called(role, spec.name)} has no prompt: no system message, template or few-shot examples"
-            advice = (
-                "Give it the best prompt you have (system_file, few_shot: 8): that is what the candidate has to beat."
-            )
-            source = str(spec.source)
-            yield Check("baseline_prompt", "warning", message, None, None, source, advice, "better_prompt")
-
-
 def _more(gate: Context, role: str) -> Iterator[str]:
     """Yield in words what the candidate is given beyond a baseline."""
-    examples = _sample(gate)
-    ours, theirs = (given(gate.models[one], examples) for one in ("candidate", role))
+    ours, theirs = (_given(gate, one) for one in ("candidate", role))
     if ours is None or theirs is None:
         return
     if ours.shown > theirs.shown or ours.chosen > theirs.chosen:
@@ -197,7 +164,7 @@ def _more(gate: Context, role: str) -> Iterator[str]:
         yield f"instructions of {size:,} letters (baseline: {other:,})"
     rows = [one - two for one, two in zip(ours.further, theirs.further, strict=True)]
     if sum(map(bool, rows)) > _RARE * len(rows):
-        pairs = zip(examples, rows, strict=True)
+        pairs = zip(_sample(gate), rows, strict=True)
         names = Counter(name for one, row in pairs for name, text in one.fields.items() if _words(texts_in(text)) & row)
         shown = next(" ".join(row) for row in rows if row)
         fields = f"the fields {listed([name for name, _ in names.most_common()])}" if names else "text of the rows"
@@ -207,8 +174,7 @@ def _more(gate: Context, role: str) -> Iterator[str]:
         yield f"longer answers: {most} (baseline: {theirs.limit:g})"
 
 
-def _unfair(gate: Context, more: Mapping[str, Sequence[str]]) -> Check:
-    role, found = next(iter(more.items()))
+def _unfair(gate: Context, role: str, found: Sequence[str]) -> Check:
     less, source = called(role, gate.config.baselines[role].name), str(gate.config.candidate.source)
     message = f"candidate {gate.config.candidate.name} is given more than {less}: {'; '.join(found)}"
     advice = f"Give the baseline the same, {_ACCEPT}."
@@ -220,7 +186,7 @@ def _other_params(gate: Context) -> Iterator[Check]:
     for role, spec in gate.config.baselines.items():
         theirs, ours = (gate.models[one].params for one in (role, "candidate"))
         other = [
-            f"{name}: {_written(theirs.get(name))} (candidate: {_written(ours.get(name))})"
+            "{}: {} (candidate: {})".format(name, *(_written(params.get(name)) for params in (theirs, ours)))
             for name in {**theirs, **ours}
             if theirs.get(name) != ours.get(name) and not (_LENGTH.search(name) or ADAPTER.search(name))
             if ours.get(name) is not None or (theirs[name] and name not in _HARMLESS)
@@ -232,6 +198,4 @@ def _other_params(gate: Context) -> Iterator[Check]:
 
 
 def _written(value: Any) -> str:
-    if value is None:
-        return "not set"
-    return str(value["type"]) if isinstance(value, Mapping) and "type" in value else printable(str(value), _SHOWN)
+    return "not set" if value is None else printable(str(value), _SHOWN)

@@ -1,7 +1,7 @@
 """The rule that a model must beat always giving the same answer."""
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -20,19 +20,29 @@ _CONFIDENCE = 0.95
 _SHOWN = 60
 
 
-def check(gate: Context) -> list[Check]:
-    """Check that every model beats the best constant answer, and does not give one itself."""
+def check(gate: Context) -> Iterator[Check]:
+    """Check that every model beats the best constant answer, and does not give one itself.
+
+    A baseline that does not is weak: any fine-tune beats it. Where that is accepted the margin does not imply that the
+    candidate does, so it is checked, too. Where the metric does not compare with the expected output, a constant answer
+    may score best, and then as for judged metrics, whose judges of a constant cost money, only a model that gives one
+    answer to everything is refused.
+    """
     metric = gate.deciding
-    constant = None if metric.judged else best_constant(metric, gate.expected)  # judges of a constant cost money
+    constant = None if metric.judged else best_constant(metric, gate.expected)
     n = len({expected_text(value).strip() for value in gate.expected}) if constant is None else constant.n_expected
-    found = []
     for role, model in gate.scored.items():
         only = constant_answer(metric, model.answers) if n > 1 else None
-        if constant is None or role == "candidate":
-            found.append(_degenerate(gate, role, constant, n, only))
-        elif role in gate.config.decisive:
-            found.append(_weak(gate, role, constant, only))
-    return [one for one in found if one is not None]
+        value = model.scores[metric.name].value
+        worse = constant is not None and metric.compares and not beats(metric, value, constant.value)
+        if role == "candidate":
+            worse = worse and gate.config.accepts("weak_baseline") and constant is not None and not constant.perfect
+        elif role not in gate.config.decisive:
+            continue
+        elif constant is not None and metric.compares and not worse and only is None:
+            yield _beaten(gate, role, constant)
+        if only is not None or worse:
+            yield _refused(gate, role, constant, only, n)
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,89 +125,57 @@ def constant_answer(metric: Metric, answers: Answers) -> str | None:
     return next(iter(given)) if len(given) == 1 else None
 
 
-_OTHERWISE = "or accept a weak baseline: checks: {weak_baseline: warn}"
+def _beaten(gate: Context, role: str, constant: Constant) -> Check:
+    """Return the check of a baseline that is better than a constant answer, perhaps by chance."""
+    value, (named, said, best) = gate.scored[role].scores[gate.deciding.name].value, _shown(gate, role, constant)
+    message, p = (
+        f"{named}; {said} scores {best}",
+        chance(gate.deciding, constant.answer, gate.scored[role], gate.groups),
+    )
+    if p is None:
+        return Check("weak_baseline", "pass", message, value, constant.value)
+    message += f", and the difference may be chance (p = {p:.2g}, above 0.05)"
+    return Check("weak_baseline", "warning", message, value, constant.value, None, _better(gate, role), "better_prompt")
 
 
-def _weak(gate: Context, role: str, constant: Constant, only: str | None) -> Check | None:
-    """Check one baseline, which gave only one answer or None: any fine-tune beats one that is as good as a constant.
-
-    Where the metric does not compare with the expected output, a constant answer may score best. Then a baseline
-    only fails if it gives one answer to everything.
-    """
-    metric, model = gate.deciding, gate.scored[role]
-    if only is None and not metric.compares:
-        return None
-    value, (at, said, best) = model.scores[metric.name].value, _shown(gate, role, constant)
-    if only is None and beats(metric, value, constant.value):
-        p, advice = chance(metric, constant.answer, model, gate.groups), _better_prompt(gate, role)
-        message = f"{at}; always answering {said} scores {best}"
-        if p is None:
-            return Check("weak_baseline", "pass", message, value, constant.value)
-        message += f", and the difference may be chance (p = {p:.2g}, above 0.05)"
-        return Check("weak_baseline", "warning", message, value, constant.value, None, advice, "better_prompt")
-    message = f"{at} is no better than always answering {said}, which scores {best}"
-    message += f"; it always answers {_read_answer(metric, only)}" if only is not None else ""
-    if constant.n_expected == 1:
-        advice = f"The test set expects the same output everywhere: add examples of other outputs, {_OTHERWISE}."
-    elif constant.perfect and metric.compares:
-        advice = f"A constant answer is perfect by {metric.name}: use a metric that compares with the expected output, "
-        advice += f"and move this one to thresholds, {_OTHERWISE}."
-    elif only == NO_CALL and metric.calls_tools:
-        advice = f"{TOOLS_ADVICE.format(role=called(role))[:-1]}; {_OTHERWISE}."
-    else:
-        advice = _better_prompt(gate, role)
-    return Check("weak_baseline", "fail", message, value, constant.value, None, advice, "better_prompt")
-
-
-def _better_prompt(gate: Context, role: str) -> str:
-    baseline, examples = gate.config.baselines[role], ", with a few examples"
-    if not baseline.has_prompt:
-        return f"Check the answers of {called(role)} ({baseline.source}), or use a better one; {_OTHERWISE}."
-    if baseline.provider == "openai":
-        examples = "" if "few_shot" in baseline.options else ", and give examples (few_shot: 8)"
-    return f"Describe the task and every possible answer in the baseline's prompt{examples}; {_OTHERWISE}."
-
-
-def _degenerate(gate: Context, role: str, constant: Constant | None, n: int, only: str | None) -> Check | None:
-    """Refuse a model that gave only one answer where ``n`` are expected, or a candidate no better than a constant.
-
-    The latter is checked where a weak baseline is accepted, since the margin does not imply it there. A judged metric,
-    which has no constant, refuses only the former, and baselines, too.
-    """
-    metric, model = gate.deciding, gate.scored[role]
-    value, best = (None, None) if constant is None else (model.scores[metric.name].value, constant.value)
-    worse = constant is not None and not constant.perfect and not beats(metric, value or 0.0, constant.value)
+def _refused(gate: Context, role: str, constant: Constant | None, only: str | None, n: int) -> Check:
+    """Return the check of a model that is no better than a constant answer, or gave ``only`` one of ``n``."""
+    (message, said, best), value = _shown(gate, role, constant), gate.scored[role].scores[gate.deciding.name].value
+    if constant is not None and not beats(gate.deciding, value, constant.value):
+        message += f" is no better than {said}, which scores {best}"
     if only is not None:
-        said = _read_answer(metric, only)
-        message = (
-            f"{called(role, model.facts.name)} always answers {said}, but the test set expects {n:,} different outputs"
-        )
-        advice = f"Check whether most training rows have the output {said}; if not, check what the candidate returns, "
-        advice += "and whether the training run has collapsed."
-        if role != "candidate":
-            advice = "Check its prompt." if gate.asked(role).has_prompt else "Check what it is asked."
-        elif only == NO_CALL and metric.calls_tools:
-            advice = TOOLS_ADVICE.format(role="candidate")
-    elif constant is None or not (worse and gate.config.accepts("weak_baseline") and metric.compares):
-        return None
-    else:
-        message = "{} is no better than always answering {}, which scores {}".format(*_shown(gate, role, constant))
-        prompted = ", and that the candidate is prompted as in its training rows"
-        advice = f"Check the training data{prompted if gate.asked(role).has_prompt else ''}."
+        message += f"; it always answers {_said(gate, only)}, but the test set expects {n:,} different outputs"
+    tools = only == NO_CALL and gate.deciding.calls_tools
+    advice = TOOLS_ADVICE.format(role=called(role)) if tools else _better(gate, role, constant)
+    measured, best_value = (None, None) if constant is None else (value, constant.value)
     if role != "candidate":
-        return Check("weak_baseline", "fail", message, advice=advice, action="better_prompt")
-    return Check("degenerate_candidate", "fail", message, value, best, None, advice, "fix_data")
+        return Check("weak_baseline", "fail", message, measured, best_value, None, advice, "better_prompt")
+    cure = "Check the training data: whether most rows have the same output; and what the candidate returns."
+    return Check(
+        "degenerate_candidate", "fail", message, measured, best_value, None, advice if tools else cure, "fix_data"
+    )
 
 
-def _shown(gate: Context, role: str, constant: Constant) -> tuple[str, str, str]:
-    """Return a model's value, the constant answer and its value, in words."""
+def _shown(gate: Context, role: str, constant: Constant | None) -> tuple[str, str, str]:
+    """Return a model with its value, the constant answer, and the value of that, in words."""
     metric, facts = gate.deciding, gate.scored[role].facts
+    named = f"{called(role, facts.name)}: {metric.name} {show_value(facts.value, share=gate.share)}"
+    if constant is None:
+        return named, "", ""
     answer = metric.answers_read([constant.answer])[0] if metric.calls_tools else constant.answer
-    value, best = (show_value(one, share=gate.share) for one in (facts.value, constant.value))
-    return f"{called(role, facts.name)}: {metric.name} {value}", _read_answer(metric, answer), best
+    return named, f"always answering {_said(gate, answer)}", show_value(constant.value, share=gate.share)
 
 
-def _read_answer(metric: Metric, answer: str | None) -> str:
+def _said(gate: Context, answer: str | None) -> str:
     """Return an answer in words, as the metric reads it."""
     said = repr(shortened(answer or "", _SHOWN))
-    return f"{said} (no tool call)" if metric.calls_tools and answer == NO_CALL else said
+    return f"{said} (no tool call)" if gate.deciding.calls_tools and answer == NO_CALL else said
+
+
+def _better(gate: Context, role: str, constant: Constant | None = None) -> str:
+    cure = f"Check the answers of {called(role)} ({gate.asked(role).source}), or use a better one"
+    if constant is not None and constant.perfect:
+        cure = f"Decide by a metric and rows for which no constant is perfect, and {gate.deciding.name} by thresholds"
+    elif gate.asked(role).has_prompt:
+        cure = "Describe the task and every possible answer in the baseline's prompt, with a few examples"
+    return f"{cure}; or accept a weak baseline: checks: {{weak_baseline: warn}}."

@@ -275,7 +275,7 @@ def test_the_limit_of_an_endpoint_is_raised_under_its_own_key(
     gate = http.judge(baseline=base, candidate=ft, evidence="observed")
     found = check(gate, "formatting_gain")
     assert (found["status"], round(found["observed"], 3)) == ("fail", 0)
-    mentions(found, "30 answers", "cut off", "params: {max_tokens: 2000}")
+    mentions(found, "30 answers", "cut off", "length limit", "marker")
 
 
 def of(body: dict[str, Any]) -> str:

@@ -101,7 +101,7 @@ def test_each_finding_is_judged_as_the_gate_says(project: Project, level: str | 
         ("level_1_2", "level_2_1", ("'level_1_2' (test.jsonl:1), ", "Add training examples")),
         ("+", "-", ("Add training examples",)),
         (None, "intent/{}", ("against 'intent/", "'refund' (test.jsonl:1)", "'invoice' (test.jsonl:2)", "alike")),
-        (None, "{:.1}", ("no label of the test set is in the training set", "against 'r' (train.jsonl:1)")),
+        (None, "{:.1}", ("no label of the test set is in the training set", "against '", "'r' (train.jsonl:1)")),
     ],
 )
 def test_labels_that_are_written_in_another_way(
@@ -319,7 +319,6 @@ def test_contradictions_above_one_percent_fail(project: Project, conflicts: int,
     found = check(ends(project.judge(), verdict), "conflicts")
     assert (found["status"], found["observed"]) == ("fail" if verdict == "fail" else "warning", conflicts)
     mentions(found, "train.jsonl:201", "1 %")
-    assert "1 %" not in check(project.judge(checks={"conflicts": "warn"}), "conflicts")["message"]
 
 
 @pytest.mark.parametrize(("count", "found"), [(7, False), (6, True)])

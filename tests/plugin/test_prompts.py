@@ -145,7 +145,7 @@ def _test(project: EndpointProject, *, wrap: str = "{}", **more: Any) -> None:
         ({"system": SYSTEM}, {}, f'system: "{SYSTEM}"', (0, 1)),
         ({"system": SYSTEM}, {"system": "Something else."}, f'system: "{SYSTEM}"', (1, 1)),
         ({"system": lambda i: SYSTEM if i % 2 else None}, {"system": "Else."}, f'system: "{SYSTEM}"', (1, 0.5)),
-        ({"system": "word " * 200}, {}, "system_file: ", (0, 1)),
+        ({"system": "word " * 200}, {}, "system: that of train.jsonl:1", (0, 1)),
         ({"system": lambda i: f"{SYSTEM} The customer is {i}."}, {}, "train.jsonl:1", (0, 1)),
         ({}, {"system": SYSTEM}, "remove system", (1, 0)),
         ({"wrap": WRAP}, {}, 'template: "### Message\\n{input}\\n### Label:"', (0, 1)),

@@ -400,20 +400,6 @@ def test_one_model_under_two_names_is_never_called(project: Project) -> None:
     mentions(check(gate, "identical_outputs"), "baseline b")
 
 
-@pytest.mark.parametrize(
-    ("baseline", "candidate", "swapped"),
-    [
-        (TUNED, ENDPOINT, True),
-        (ENDPOINT, TUNED, False),
-        (TUNED, {**TUNED, **OTHER_PLACE}, False),
-        (TUNED, "recorded:ft.jsonl", False),
-    ],
-)
-def test_swapped_models_are_called_out(project: Project, baseline: Any, candidate: Any, swapped: bool) -> None:
-    found = checks(free(project, baseline, candidate), "models")
-    assert ("warning" in [one["status"] for one in found]) is swapped
-
-
 @pytest.mark.parametrize(("blank", "status"), [(20, "warning"), (2, "note")])
 def test_a_baseline_that_often_writes_nothing_is_a_warning(project: Project, blank: int, status: str) -> None:
     """The candidate wins where the baseline's answers are blank, which says little about its prompt."""

@@ -4,176 +4,94 @@ from __future__ import annotations
 
 import difflib
 import re
-from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from itertools import islice
-from typing import Any, Literal, NamedTuple
+from typing import Any, NamedTuple
 
 from pytest_ftgate.checks.audit.audit import labels_in
 from pytest_ftgate.checks.audit.content import differing
 from pytest_ftgate.checks.audit.near import NEAR
 from pytest_ftgate.checks.context import Context
 from pytest_ftgate.config.data import max_tokens
+from pytest_ftgate.config.requirements import CHANGEABLE
 from pytest_ftgate.data import DataSet, expected_text
 from pytest_ftgate.result import Action, Check, Status, Threshold
 from pytest_ftgate.text import nearest, plural, printable
 
 _MOST_CONFLICTS = 100
 """The gate fails if more than one row in this many contradicts an earlier one."""
-
 _MOST_IMBALANCE = 10
 """Highest ratio of the rows of the most frequent label to those of the rarest that is not reported."""
-
-_NEAR = f"at least {100 * NEAR:g} % similar text"
-_NAMED = 3
-"""Rows, pairs or labels that a message names; the rest is counted."""
-
+_SIMILAR = f"at least {100 * NEAR:g} % similar text"
+_NAMED, _REMOVED = 3, 5
+"""Rows, pairs or labels that a message names, and rows to remove that an advice names; the rest is counted."""
+_VERBS = {"are": "is", "have": "has", "repeat": "repeats", "belong": "belongs"}
 _DIGITS, _WORDS = re.compile(r"\d+"), re.compile(r"[^\W_]+")
 _MISSPELT = 0.8  # least similarity, from 0 to 1, of a label to the one that was meant
-_REMOVED = 5
-"""Rows to remove that an advice names."""
 
 
 class Finding(NamedTuple):
-    """What the audit may find: a row of the table of findings.
+    """What the audit may find: a row of the table of findings, whose levels are those of ``CHANGEABLE``.
 
     Attributes:
-        default: its level where the gate says nothing; ``limit``: a warning up to a built-in limit.
-        count: how many rows, pairs or labels it is about; 0 if nothing was found.
-        words: the message about them.
-        beyond: whether its built-in limit is exceeded.
+        found: how many rows, pairs or labels it is about, 0 if nothing was found, and the first of them in words.
+        words: what is said of them; ``{of}`` stands for their number of all, as in ``3 of 60 test examples``.
+        rows: of which rows they are, and how many there are; fewer than 1 % are a note, unless it ``always`` warns.
+        fails: whether its built-in limit is exceeded.
         fields: further fields of its check.
-        rows: how many rows were looked at, of which fewer than 1 % are a note; 0: any number is a warning.
     """
 
     name: str
-    default: Literal["fail", "limit", "warn"]
-    count: Callable[[_Audited], int]
-    words: Callable[[_Audited, int], str]
-    advice: str | Callable[[_Audited], str]
-    beyond: Callable[[_Audited], bool] = lambda _: False
-    fields: Callable[[_Audited], Mapping[str, Any]] = lambda _: {}
-    rows: Callable[[_Audited], int] = lambda _: 0
+    found: Callable[[Context], tuple[int, str]]
+    words: str | Callable[[Context], str]
+    advice: str | Callable[[Context], str]
+    rows: Callable[[Context], tuple[str, int]] = lambda gate: ("training row", len(gate.training))
+    always: bool = False
+    fails: Callable[[Context], bool] = lambda _: False
+    fields: Callable[[Context], Mapping[str, Any]] = lambda _: {}
 
 
 def check(gate: Context) -> Iterator[Check]:
     """Yield the checks of the audit: usable examples and leaks always, other findings where there are any."""
-    audited = _Audited(gate)
-    yield audited.usable()
+    yield _usable(gate)
     for one in FINDINGS:
-        if count := one.count(audited):
-            beyond = one.beyond(audited)
-            few = 100 * count < one.rows(audited) and one.name not in gate.config.checks
-            status: Status = "fail" if beyond or one.default == "fail" else "note" if few else "warning"
-            action: Action | None = "fix_data" if beyond or gate.config.level(one.name) == "fail" else None
-            advice = one.advice if isinstance(one.advice, str) else one.advice(audited)
+        count, shown = one.found(gate)
+        if count:
+            what, total = one.rows(gate)
+            fails, few = one.fails(gate), 100 * count < total and not one.always and one.name not in gate.config.checks
+            status: Status = "fail" if fails or CHANGEABLE[one.name].default == "fail" else "note" if few else "warning"
+            action: Action | None = "fix_data" if fails or gate.config.level(one.name) == "fail" else None
+            words, advice = (text if isinstance(text, str) else text(gate) for text in (one.words, one.advice))
             if status == "fail" and not gate.config.accepts(one.name):
                 advice += f" To accept this, write checks: {{{one.name}: warn}}."
-            fields = {"observed": count, **one.fields(audited)}
-            yield Check(one.name, status, one.words(audited, count), **fields, advice=advice, action=action)
+            verbs = {several: single if count == 1 else several for several, single in _VERBS.items()}
+            message = f"{words.format(of=f'{count:,} of {plural(total, what)}', **verbs)}: {shown}"
+            fields = {"observed": count, **one.fields(gate)}
+            yield Check(one.name, status, message, **fields, advice=advice, action=action)
         elif one.name == "leaked":
             exact_only = gate.audit.leaked_near_rows or gate.config.level("leaked_near") == "ignore"
             message = f"no {'exact' if exact_only else 'exact or near'} duplicate of a test example in the training set"
-            yield Check(one.name, "pass", message, observed=0, required=0)
+            yield Check(one.name, "pass", message, 0, 0)
 
 
-class _Audited:
-    """The audit of a gate, and how its rows are told."""
-
-    def __init__(self, gate: Context) -> None:
-        self.gate, self.audit, self.training, self.test = gate, gate.audit, gate.training, gate.test
-        self.needed, self.max_tokens = gate.config.min_training_examples, max_tokens(gate.config.training_set)
-        self.long_rows = {row: n for row, n in enumerate(self.audit.tokens) if n > self.max_tokens}
-
-    def usable(self) -> Check:
-        """Check that there are enough usable training examples."""
-        audit, needed = self.audit, self.needed
-        enough = audit.usable >= needed
-        message = f"{plural(audit.usable, 'usable training example')}, {needed:,} required"
-        if audit.rows != audit.usable:
-            left_out = [plural(audit.duplicates, "repeated input")] if audit.duplicates else []
-            unusable = audit.rows - audit.usable - audit.duplicates
-            left_out += [plural(unusable, "blank row")] if unusable else []
-            message += f" ({audit.rows:,} rows minus {' and '.join(left_out)})"
-        return Check(
-            "min_training_examples",
-            "pass" if enough else "fail",
-            message,
-            observed=audit.usable,
-            **self.gate.requirement("min_training_examples"),
-            advice=None
-            if enough
-            else f"Add {plural(needed - audit.usable, 'distinct example')}; "
-            "with fewer, few-shot prompting is probably enough.",
-            action="add_examples",
-        )
-
-    @property
-    def too_few_distinct(self) -> bool:
-        """Return whether there are enough usable rows only with their near duplicates."""
-        return self.audit.distinct < self.needed <= self.audit.usable
-
-    @property
-    def misspelt(self) -> dict[str, str]:
-        """Return the labels of the test set that look like a misspelt one, each with the label that was meant."""
-        counts, found = self.audit.labels.counts or {}, dict[str, str]()
-        for label in () if self.audit.labels.apart else self.audit.labels.only_in_test:
-            meant = nearest(label, counts)
-            if meant is not None and _is_slip(label.casefold(), meant.casefold()):
-                found[label] = meant
-        return found
-
-    def share(self, count: int, singular: str, several: str) -> str:
-        """Return how many test examples, with the verb."""
-        return f"{count:,} of {plural(len(self.test), 'test example')} {singular if count == 1 else several}"
-
-    def removal(self, pairs: Sequence[tuple[int, int]]) -> str:
-        """Return the advice to remove all training rows of these pairs."""
-        rows = sorted({row for _, row in pairs})
-        named = ", ".join(str(self.training.where(row)) for row in rows[:_REMOVED])
-        more = f" and {len(rows) - _REMOVED:,} more; -v lists them" if len(rows) > _REMOVED else ""
-        these = "this training row" if len(rows) == 1 else f"these {len(rows):,} training rows"
-        return f"Remove {these} and train again: {named}{more}."
-
-    def pairs(self, data: DataSet, pairs: Sequence[tuple[int, int]], sign: str, others: DataSet | None = None) -> str:
-        """Return the first rows of a set with their counterparts in the ``others``, by default the training set.
-
-        Of near pairs it is one, with its texts.
-        """
-        others = others or self.training
-        place = others.row_name if data is others else others.where
-        count = 1 if sign == "~" else _NAMED
-        named = [f"{data.where(row)} {sign} {place(first)}" for row, first in pairs[:count]]
-        if sign == "~" and pairs:
-            (row, first), *_ = pairs
-            texts = differing(data.examples[row].input, others.examples[first].input)
-            named[0] += f" ({_quoted(texts[0])} and {_quoted(texts[1])})"
-        return ", ".join(named) + _more(len(pairs), count)
-
-    def each(self, remarks: Mapping[int, str]) -> str:
-        """Return the first rows of the training set, each with its remark unless that is empty."""
-        named = (
-            f"{self.training.where(row)}{f' ({text})' if text else ''}" for row, text in islice(remarks.items(), _NAMED)
-        )
-        return ", ".join(named) + _more(len(remarks))
-
-    def first_rows(self, data: DataSet, labels: Iterable[str]) -> dict[str, str]:
-        """Return the place of the first row with each label."""
-        wanted, found = set(labels), dict[str, str]()
-        for row, example in enumerate(data):
-            labels = labels_in(expected_text(example.expected).strip(), self.gate.deciding.separator) or ()
-            found |= {label: str(data.where(row)) for label in labels if label in wanted and label not in found}
-        return found
+def _usable(gate: Context) -> Check:
+    """Check that there are enough usable training examples."""
+    audit, needed = gate.audit, gate.config.min_training_examples
+    message = f"{plural(audit.usable, 'usable training example')}, {needed:,} required"
+    if audit.rows != audit.usable:
+        unusable = audit.rows - audit.usable - audit.duplicates
+        counts = {"repeated input": audit.duplicates, "blank row": unusable}
+        left_out = " and ".join(plural(count, what) for what, count in counts.items() if count)
+        message += f" ({audit.rows:,} rows minus {left_out})"
+    status: Status = "pass" if audit.usable >= needed else "fail"
+    advice = (
+        f"Add {plural(needed - audit.usable, 'distinct example')}; with fewer, few-shot prompting is probably enough."
+    )
+    fields = {"observed": audit.usable, **gate.requirement("min_training_examples"), "action": "add_examples"}
+    return Check("min_training_examples", status, message, **fields, advice=advice if status == "fail" else None)
 
 
-def _is_slip(label: str, meant: str) -> bool:
-    """Return whether a label differs by its order, its separators, a plural or a few letters, but by no digits."""
-    words = sorted(_WORDS.findall(label))
-    if _DIGITS.findall(label) != _DIGITS.findall(meant) or not words:
-        return False
-    one, other = (text.removesuffix("s") or text for text in (label, meant))
-    alike = difflib.SequenceMatcher(None, one, other).ratio() >= _MISSPELT
-    return words == sorted(_WORDS.findall(meant)) or (alike and (one[0], one[-1]) == (other[0], other[-1]))
+# --- rows and labels in words --------------------------------------------------------------------------------
 
 
 def _more(count: int, named: int = _NAMED) -> str:
@@ -181,195 +99,208 @@ def _more(count: int, named: int = _NAMED) -> str:
     return f" and {count - named:,} more" if count > named else ""
 
 
+def _pairs(data: DataSet, pairs: Sequence[tuple[int, int]], sign: str, others: DataSet) -> tuple[int, str]:
+    """Return the number of rows of a set that have a counterpart in the ``others``, and the first of these pairs.
+
+    Of near pairs it is one, with its texts.
+    """
+    place, count = others.row_name if data is others else others.where, 1 if sign == "~" else _NAMED
+    named = ", ".join(f"{data.where(row)} {sign} {place(first)}" for row, first in pairs[:count])
+    if sign == "~" and pairs:
+        texts = differing(data.examples[pairs[0][0]].input, others.examples[pairs[0][1]].input)
+        named += f" ({' and '.join(map(_quoted, texts))})"
+    return len({row for row, _ in pairs}), named + _more(len(pairs), count)
+
+
+def _each(gate: Context, remarks: Mapping[int, str]) -> tuple[int, str]:
+    """Return the number of rows of the training set, and the first of them, each with its remark if it has one."""
+    said = (f"{gate.training.where(row)}{f' ({text})' if text else ''}" for row, text in remarks.items())
+    return len(remarks), ", ".join(islice(said, _NAMED)) + _more(len(remarks))
+
+
+def _removal(gate: Context, pairs: Sequence[tuple[int, int]]) -> str:
+    """Return the advice to remove all training rows of these pairs."""
+    rows = sorted({row for _, row in pairs})
+    named = ", ".join(str(gate.training.where(row)) for row in rows[:_REMOVED]) + _more(len(rows), _REMOVED)
+    these = "this training row" if len(rows) == 1 else f"these {len(rows):,} training rows"
+    return f"Remove {these} and train again: {named}{'; -v lists them' if len(rows) > _REMOVED else ''}."
+
+
 def _quoted(label: str) -> str:
     return repr(printable(label, 60))
 
 
-def _names(labels: Sequence[str], remarks: Mapping[str, str] | None = None) -> str:
-    named = (
-        _quoted(label) + (f" ({remarks[label]})" if remarks and label in remarks else "") for label in labels[:_NAMED]
-    )
-    return ", ".join(named) + _more(len(labels))
+def _names(labels: Mapping[str, str]) -> str:
+    """Return the first labels, or other names, each with its remark."""
+    return ", ".join(f"{_quoted(one)} ({said})" for one, said in islice(labels.items(), _NAMED)) + _more(len(labels))
 
 
-def _conflicts(a: _Audited, count: int) -> str:
-    share = 100 * count / max(a.audit.filled, 1)
-    limit = f" ({share:.1f} % of {plural(a.audit.filled, 'row')}, limit {100 / _MOST_CONFLICTS:g} %)"
-    return (
-        f"{plural(count, 'training row')} {'repeats' if count == 1 else 'repeat'} an input with a different output"
-        f"{limit if a.gate.config.level('conflicts') == 'limit' else ''}: "
-        f"{a.pairs(a.training, a.audit.conflict_rows, 'vs')}"
-    )
+def _first_rows(gate: Context, data: DataSet, labels: Iterable[str]) -> dict[str, str]:
+    """Return the place of the first row with each label, in their order."""
+    found = dict.fromkeys(labels, "")
+    for row, example in enumerate(data):
+        for label in labels_in(expected_text(example.expected).strip(), gate.deciding.separator) or ():
+            found[label] = found.get(label, "-") or str(data.where(row))
+    return {label: found[label] for label in found if found[label] != "-"}
 
 
-def _near_duplicates(a: _Audited, count: int) -> str:
-    return (
-        f"{count:,} of {plural(a.audit.usable, 'usable row')} "
-        f"{'is a near duplicate' if count == 1 else 'are near duplicates'} of an earlier row "
-        f"({_NEAR}), {a.audit.distinct:,} {'is' if a.audit.distinct == 1 else 'are'} distinct"
-        f"{f' ({a.needed:,} required)' if a.too_few_distinct else ''}: {a.pairs(a.training, a.audit.near_rows, '~')}"
-    )
+def _misspelt(gate: Context) -> dict[str, str]:
+    """Return the labels of the test set that look like a misspelt one, each with the label that was meant.
+
+    It differs by its order, its separators, a plural or a few letters, but by no digits.
+    """
+    found = {}
+    for label in () if gate.audit.labels.apart else gate.audit.labels.only_in_test:
+        meant = nearest(label, gate.audit.labels.counts or {})
+        texts = [text.casefold() for text in (label, meant or "")]
+        words = [sorted(_WORDS.findall(text)) for text in texts]
+        if meant and words[0] and _DIGITS.findall(texts[0]) == _DIGITS.findall(texts[1]):
+            one, other = (text.removesuffix("s") or text for text in texts)
+            alike = difflib.SequenceMatcher(None, one, other).ratio() >= _MISSPELT
+            if words[0] == words[1] or (alike and (one[0], one[-1]) == (other[0], other[-1])):
+                found[label] = meant
+    return found
 
 
-def _group_overlap(a: _Audited, count: int) -> str:
-    shared = a.audit.shared_groups
-    places = {name: f"{a.test.where(row)}, {a.training.where(other)}" for name, (row, other) in shared.items()}
-    groups = f"{plural(len(shared), 'group')} that the training set has too: {_names(list(shared), places)}"
-    return f"{a.share(count, 'belongs', 'belong')} to {groups}"
+# --- the table -----------------------------------------------------------------------------------------------
 
 
-def _labels_missing(a: _Audited, _count: int) -> str:
-    missing, rare = a.audit.labels.only_in_test, a.audit.labels.rare or {}
-    if a.audit.labels.apart:
-        first = " and ".join(f"{_quoted(one)} ({place})" for one, place in a.first_rows(a.test, missing[:2]).items())
-        known = [*(a.audit.labels.counts or {})][:2]
-        other = " and ".join(f"{_quoted(one)} ({place})" for one, place in a.first_rows(a.training, known).items())
-        return f"no label of the test set is in the training set: {first} against {other}"
-    parts = []
-    if missing:
-        places = a.first_rows(a.test, missing)
-        for label, meant in a.misspelt.items():
-            places[label] += f"; did you mean {_quoted(meant)}?"
-        parts.append(f"no example of {_names(sorted(missing, key=lambda one: one not in a.misspelt), places)}")
-        parts[0] += ", which the test set expects"
-    if rare:
-        parts.append(f"few examples of {_names(list(rare), {k: plural(n, 'row') for k, n in rare.items()})}")
-    return f"the training set has {', and '.join(parts)}"
+def _too_few_distinct(gate: Context) -> bool:
+    """Return whether there are enough usable rows only with their near duplicates."""
+    return gate.audit.distinct < gate.config.min_training_examples <= gate.audit.usable
 
 
-def _imbalance(a: _Audited, _count: int) -> str:
-    counts = a.audit.labels.counts or {}
-    most, rarest = next(iter(counts)), next(reversed(list(counts)))
-    return (
-        f"label imbalance {a.audit.labels.imbalance:.3g}x (limit {_MOST_IMBALANCE}x): {_quoted(most)} has "
-        f"{plural(counts[most], 'training row')}, {_quoted(rarest)} has {counts[rarest]:,} "
-        f"(first {a.first_rows(a.training, [rarest])[rarest]})"
-    )
+def _distinct(gate: Context) -> str:
+    required = f" ({gate.config.min_training_examples:,} required)" if _too_few_distinct(gate) else ""
+    return f"{{of}} {{are}} near duplicates of an earlier row ({_SIMILAR}), {gate.audit.distinct:,} distinct{required}"
 
 
-def _chat_format(a: _Audited, count: int) -> str:
-    rows = a.audit.chat_errors
-    kinds = Counter(rows.values())
-    counted, alike = plural(count, "malformed training conversation"), len(kinds) == 1
-    if alike or count > _NAMED:
-        counted += f" ({', '.join(kind if alike else f'{n:,} {kind}' for kind, n in kinds.most_common())})"
-    return f"{counted}: {a.each(dict.fromkeys(rows, '') if alike else rows)}"
+def _group_overlap(gate: Context) -> tuple[int, str]:
+    shared = gate.audit.shared_groups.items()
+    places = {name: f"{gate.test.where(row)}, {gate.training.where(other)}" for name, (row, other) in shared}
+    return gate.audit.in_shared_groups, _names(places)
+
+
+def _labels_missing(gate: Context) -> tuple[int, str]:
+    labels, parts = gate.audit.labels, []
+    places = _first_rows(gate, gate.test, labels.only_in_test)
+    if labels.apart:
+        known = _first_rows(gate, gate.training, islice(labels.counts or {}, 2))
+        parts.append(f"no label of the test set is in the training set, {_names(places)} against {_names(known)}")
+    elif places:
+        meant = {one: f"{places[one]}; did you mean {_quoted(label)}?" for one, label in _misspelt(gate).items()}
+        parts.append(f"no example of {_names({**meant, **places, **meant})}, which the test set expects")
+    if labels.rare:
+        parts.append(f"few examples of {_names({one: plural(n, 'row') for one, n in labels.rare.items()})}")
+    return len(places) + len(labels.rare or {}), "; ".join(parts)
+
+
+def _labels_cure(gate: Context) -> str:
+    if gate.audit.labels.apart:
+        return "Write the labels alike in both sets."
+    return "Correct the labels that are misspelt." if _misspelt(gate) else "Add training examples with these labels."
+
+
+def _imbalance(gate: Context) -> tuple[int, str]:
+    counts = gate.audit.labels.counts
+    if not counts or (gate.audit.labels.imbalance or 0) <= _MOST_IMBALANCE:
+        return 0, ""
+    most, *_, rarest = counts
+    first = _first_rows(gate, gate.training, [rarest])[rarest]
+    rows = f"{plural(counts[most], 'training row')}, {_quoted(rarest)} has {counts[rarest]:,} (first {first})"
+    return 1, f"{_quoted(most)} has {rows}"
+
+
+def _too_long(gate: Context) -> tuple[int, str]:
+    most = max_tokens(gate.config.training_set)
+    return _each(gate, {row: f"about {n:,}" for row, n in enumerate(gate.audit.tokens) if n > most})
+
+
+def _of_test(gate: Context) -> tuple[str, int]:
+    return "test example", len(gate.test)
 
 
 FINDINGS: tuple[Finding, ...] = (
     Finding(
         "leaked",
-        "fail",
-        lambda a: a.audit.leaked,
-        lambda a, n: f"{a.share(n, 'is', 'are')} also in the training set: {a.pairs(a.test, a.audit.leaked_rows, '=')}",
-        lambda a: a.removal(a.audit.leaked_rows),
-        fields=lambda a: {"required": 0, "source": a.gate.source("training_set")},
+        lambda gate: _pairs(gate.test, gate.audit.leaked_rows, "=", gate.training),
+        "{of} {are} also in the training set",
+        lambda gate: _removal(gate, gate.audit.leaked_rows),
+        _of_test,
+        fields=lambda gate: {"required": 0, "source": gate.source("training_set")},
     ),
     Finding(
         "leaked_near",
-        "fail",
-        lambda a: a.audit.leaked_near,
-        lambda a, n: (
-            f"{a.share(n, 'has', 'have')} a near duplicate in the training set ({_NEAR}): "
-            f"{a.pairs(a.test, a.audit.leaked_near_rows, '~')}"
-        ),
-        lambda a: a.removal(a.audit.leaked_near_rows),
+        lambda gate: _pairs(gate.test, gate.audit.leaked_near_rows, "~", gate.training),
+        f"{{of}} {{have}} a near duplicate in the training set ({_SIMILAR})",
+        lambda gate: _removal(gate, gate.audit.leaked_near_rows),
+        _of_test,
         fields=lambda _: {"required": 0},
     ),
     Finding(
         "conflicts",
-        "limit",
-        lambda a: a.audit.conflicts,
-        _conflicts,
+        lambda gate: _pairs(gate.training, gate.audit.conflict_rows, "vs", gate.training),
+        f"{{of}} {{repeat}} an input with a different output (built-in limit {100 / _MOST_CONFLICTS:g} %)",
         "Keep the correct output of each pair: contradictions teach the model to guess.",
-        beyond=lambda a: a.audit.conflicts * _MOST_CONFLICTS > a.audit.filled,
+        lambda gate: ("training row", gate.audit.filled),
+        always=True,
+        fails=lambda gate: gate.audit.conflicts * _MOST_CONFLICTS > gate.audit.filled,
     ),
     Finding(
         "near_duplicates",
-        "limit",
-        lambda a: len(a.audit.near_rows),
-        _near_duplicates,
+        lambda gate: _pairs(gate.training, gate.audit.near_rows, "~", gate.training),
+        _distinct,
         "Replace them with different examples: a sentence with one word changed adds little.",
-        beyond=lambda a: a.too_few_distinct,
-        fields=lambda a: a.gate.requirement("min_training_examples") if a.too_few_distinct else {},
-        rows=lambda a: a.audit.usable,
+        lambda gate: ("usable row", gate.audit.usable),
+        fails=_too_few_distinct,
+        fields=lambda gate: gate.requirement("min_training_examples") if _too_few_distinct(gate) else {},
     ),
     Finding(
         "test_near_duplicates",
-        "warn",
-        lambda a: len({row for row, _ in a.audit.test_near_rows}),
-        lambda a, n: (
-            f"{plural(n, 'test example')} {'is a near duplicate' if n == 1 else 'are near duplicates'} of an earlier "
-            f"one ({_NEAR}); copies count as one group: {a.pairs(a.test, a.audit.test_near_rows, '~', a.test)}"
-        ),
+        lambda gate: _pairs(gate.test, gate.audit.test_near_rows, "~", gate.test),
+        f"{{of}} {{are}} near duplicates of an earlier one ({_SIMILAR}), copies count as one group",
         "Replace them with different examples: copies add no evidence.",
-        rows=lambda a: len(a.test),
+        _of_test,
     ),
     Finding(
         "group_overlap",
-        "warn",
-        lambda a: a.audit.in_shared_groups,
         _group_overlap,
+        "{of} {belong} to groups that the training set has too",
         "Split the data by group, so that all rows of a group are in one set.",
-        rows=lambda a: len(a.test),
+        _of_test,
     ),
-    Finding(
-        "labels_missing",
-        "warn",
-        lambda a: len(a.audit.labels.only_in_test) + len(a.audit.labels.rare or {}),
-        _labels_missing,
-        lambda a: (
-            "Write the labels alike in both sets."
-            if a.audit.labels.apart
-            else "Correct the labels that are misspelt."
-            if a.misspelt
-            else "Add training examples with these labels."
-        ),
-    ),
+    Finding("labels_missing", _labels_missing, "the training set lacks labels", _labels_cure, always=True),
     Finding(
         "imbalance",
-        "warn",
-        lambda a: (a.audit.labels.imbalance or 0) > _MOST_IMBALANCE,
         _imbalance,
+        lambda gate: f"label imbalance {gate.audit.labels.imbalance:.3g}x (limit {_MOST_IMBALANCE}x)",
         "Add examples of the rare labels, or remove some of the frequent ones.",
-        fields=lambda a: {"observed": a.audit.labels.imbalance, "required": _MOST_IMBALANCE},
+        always=True,
+        fields=lambda gate: {"observed": gate.audit.labels.imbalance, "required": _MOST_IMBALANCE},
     ),
     Finding(
         "empty_outputs",
-        "warn",
-        lambda a: len(a.audit.empty_outputs),
-        lambda a, n: (
-            f"{plural(n, 'training output')} {'is' if n == 1 else 'are'} empty: "
-            f"{a.each(dict.fromkeys(a.audit.empty_outputs, ''))}"
-        ),
+        lambda gate: _each(gate, dict.fromkeys(gate.audit.empty_outputs, "")),
+        "{of} {have} an empty output",
         "Complete or remove these rows: they teach the model to say nothing.",
-        rows=lambda a: a.audit.rows,
     ),
     Finding(
         "chat_format",
-        "warn",
-        lambda a: len(a.audit.chat_errors),
-        _chat_format,
+        lambda gate: _each(gate, gate.audit.chat_errors),
+        "{of} {have} a malformed conversation",
         "Put instructions first, then alternate user and assistant messages: chat templates reject or rewrite "
         "other orders.",
-        rows=lambda a: a.audit.rows,
     ),
     Finding(
         "too_long",
-        "warn",
-        lambda a: len(a.long_rows),
-        lambda a, n: (
-            f"{plural(n, 'training row')} {'has' if n == 1 else 'have'} more than {a.max_tokens:,} tokens "
-            f"(estimated as UTF-8 bytes / 4): "
-            f"{a.each({row: f'about {tokens:,}' for row, tokens in a.long_rows.items()})}"
-        ),
+        _too_long,
+        lambda gate: f"{{of}} {{have}} more than {max_tokens(gate.config.training_set):,} tokens (UTF-8 bytes / 4)",
         "Shorten them, or set training_set.max_tokens to the limit of your trainer: most trainers truncate longer "
         "rows.",
-        fields=lambda a: {
-            "required": a.max_tokens,
-            "threshold": Threshold("training_set.max_tokens", a.max_tokens),
+        fields=lambda gate: {
+            "required": (most := max_tokens(gate.config.training_set)),
+            "threshold": Threshold("training_set.max_tokens", most),
         },
-        rows=lambda a: a.audit.rows,
     ),
 )
-"""All findings, in the order in which reports show them; their levels and keys are those of ``config/checks.py``."""
+"""All findings, in the order in which reports show them."""

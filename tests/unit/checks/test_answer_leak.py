@@ -50,12 +50,8 @@ def but_one(values: list[Any]) -> list[Any]:
 )
 def test_a_field_that_is_the_answer(expected: list[str], form: Any) -> None:
     values = [form(one) for one in expected]
-    found = telling(values, expected)
-    assert found is not None
-    assert found.rows == tuple(range(120))
-    found = telling(but_one(values), expected)
-    assert found is not None
-    assert found.rows == (*range(7), *range(8, 120))
+    assert telling(values, expected) == [*range(120)]
+    assert telling(but_one(values), expected) == [*range(7), *range(8, 120)]
 
 
 @pytest.mark.parametrize("expected", [LABELS, RARE], ids=["labels", "a rare label"])
@@ -65,22 +61,16 @@ def test_a_field_that_is_the_answer(expected: list[str], form: Any) -> None:
     ids=["a number", "a name", "in an object"],
 )
 def test_a_field_that_is_a_code_of_the_answer(expected: list[str], code: Any) -> None:
-    found = telling(but_one([code(one) for one in expected]), expected)
-    assert found is not None
-    assert found.rows == (*range(7), *range(8, 120))
-    assert found.is_code
-    assert found.such_as[1] == expected[0]
+    assert telling(but_one([code(one) for one in expected]), expected) == [*range(7), *range(8, 120)]
 
 
 def test_several_codes_of_one_answer() -> None:
-    found = telling([f"{len(one)}{number % 2}" for number, one in enumerate(LABELS)], LABELS)
-    assert found is not None
-    assert found.such_as == ("60", "refund")
+    assert telling([f"{len(one)}{number % 2}" for number, one in enumerate(LABELS)], LABELS) == [*range(120)]
 
 
 def test_json_outputs() -> None:
     expected = [{"label": one, "number": number} for number, one in enumerate(LABELS)]
-    assert telling([{"number": number, "label": one} for number, one in enumerate(LABELS)], expected) is not None
+    assert telling([{"number": number, "label": one} for number, one in enumerate(LABELS)], expected)
 
 
 GOES_WITH = {  # values of a field, and expected outputs
@@ -114,8 +104,8 @@ GOES_WITH = {  # values of a field, and expected outputs
 
 @pytest.mark.parametrize(("values", "expected"), GOES_WITH.values(), ids=GOES_WITH)
 def test_a_field_that_only_goes_with_the_answer(values: list[Any], expected: list[Any]) -> None:
-    assert telling(values, expected) is None
+    assert telling(values, expected) == []
 
 
 def test_one_example_tells_nothing() -> None:
-    assert telling(["refund"], ["refund"]) is None
+    assert telling(["refund"], ["refund"]) == []

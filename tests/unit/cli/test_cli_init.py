@@ -122,7 +122,7 @@ WARNINGS = {
     "min_training_examples": "103 usable training examples, 200 required (105 rows minus 2 repeated inputs)",
     "leaked": "2 of 42 test examples are also in the training set: test.jsonl:1 = train.jsonl:103",
     "leaked_near": "test.jsonl:41 ~ train.jsonl:105",
-    "conflicts": "1 training row repeats an input with a different output",
+    "conflicts": "1 of 105 training rows repeats an input with a different output",
     "labels_missing": "no example of 'unseen' (test.jsonl:39), which the test set expects",
     "min_test_examples": "42 test examples (50 required)",
 }
