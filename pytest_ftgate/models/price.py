@@ -1,11 +1,11 @@
 """Price answers, by the gate or the package ``genai-prices``. An unknown price or cost is never taken for zero."""
 
-import math
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timezone
 from importlib.metadata import version
+from math import fsum, inf
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -49,24 +49,12 @@ def price_of(model: Model) -> Price:
     given: object = model.price
     if given is None or isinstance(given, Price):
         return given or Price(unknown=_UNPRICED)
-    flaw = _flaw(given)
-    if flaw is not None:
-        cure = f"a price is a mapping of {', '.join(_KEYS)} to US dollars"
-        raise ConfigError(f"the price of the model {model.name} {flaw}", where=Where(key="price"), cure=cure)
-    assert isinstance(given, Mapping)  # anything else has a flaw
+    numbers = isinstance(given, Mapping) and all(type(one) in (int, float) and 0 <= one < inf for one in given.values())
+    if not isinstance(given, Mapping) or not numbers or not given.keys() <= {*_KEYS} or mixed(given):
+        cure = f"a price is a mapping of {', '.join(_KEYS)} to US dollars: of tokens, or of a machine"
+        what = f"the price of the model {model.name} is {excerpt(repr(given))}"
+        raise ConfigError(what, where=Where(key="price"), cure=cure)
     return written_price(given, f"the model {model.name}")
-
-
-def _flaw(given: object) -> str | None:
-    if not isinstance(given, Mapping):
-        return f"is a value of type {type(given).__name__}"
-    for key, value in given.items():
-        if key not in _KEYS:
-            return f"has the key {key!r}"
-        is_number = isinstance(value, int | float) and not isinstance(value, bool)
-        if not (is_number and math.isfinite(value) and value >= 0):
-            return f"has the {key} {value!r}"
-    return mixed(given)
 
 
 def cost_of(completion: Completion, price: Price, busy_s: float | None = None) -> float | None:
@@ -98,18 +86,13 @@ def cost_of_run(answers: Sequence[tuple[Completion | None, float | None]], price
     """Return the cost of a whole run: answers (``None``: missing), each with its share of the busy seconds."""
     if not price.known:
         return Cost(None, Unknown(price.unknown or price.source, UNPRICED))
-    given = [(completion, busy_s) for completion, busy_s in answers if completion is not None]
-    if not given or len(given) < len(answers):
-        missing = f"{len(answers) - len(given):,} of {len(answers):,} answers are missing"
-        return Cost(None, Unknown(missing, UNCOUNTED))
-    costs = [cost_of(completion, price, busy_s) for completion, busy_s in given]
+    costs = [None if one is None else cost_of(one, price, busy_s) for one, busy_s in answers]
     known = [cost for cost in costs if cost is not None]
-    if len(known) < len(costs):
-        lacking = "have no busy time" if price.gpu_hour_usd is not None else "have no usable token counts"
-        if price.gpu_hour_usd is None and price.most_input_tokens is not None:
-            lacking += f", or over {price.most_input_tokens:,} input tokens, priced differently"
-        return Cost(None, Unknown(f"{len(costs) - len(known):,} of {len(costs):,} answers {lacking}", UNCOUNTED))
-    return Cost(round(math.fsum(known), 12))
+    if known and len(known) == len(costs):
+        return Cost(round(fsum(known), 12))
+    least = "" if price.most_input_tokens is None else f", or have more than {price.most_input_tokens:,} input tokens"
+    lacking = f"are missing, or have no usable token counts or time{least}"
+    return Cost(None, Unknown(f"{len(costs) - len(known):,} of {len(costs):,} answers {lacking}", UNCOUNTED))
 
 
 _RATES = {
@@ -120,10 +103,6 @@ _RATES = {
 }
 # A text chat without tools does not pay for these.
 _NOT_OF_TEXT = re.compile(r"audio|image|video|document|searches|cache_write_1h")
-
-
-class _UnknownError(Exception):
-    """Report that the table does not give the price; the text says why."""
 
 
 def table_price(model: str, base_url: str, params: Mapping[str, Any]) -> Price:
@@ -139,11 +118,17 @@ def table_price(model: str, base_url: str, params: Mapping[str, Any]) -> Price:
     try:
         one = Usage(input_tokens=1, output_tokens=1)
         found = calc_price(one, model, provider_api_url=base_url, genai_request_timestamp=now)
-        return _price(found, model, base_url, params)
+        tuned = model.startswith("ft:") and not found.model.id.startswith("ft:")  # the price is that of its base
+        if tuned or not _is_host_of(found.provider.api_pattern, base_url):
+            raise LookupError
+        rates = _rates(found, params)
+        if not isinstance(rates, str):
+            at_time = found.auto_update_timestamp
+            updated = f", updated {at_time:%Y-%m-%d}" if at_time is not None else ""
+            return Price(f"genai-prices {version('genai-prices')}{updated}", **rates)
+        why = f"by genai-prices {at} {rates}"
     except LookupError:
         why = f"genai-prices does not know {at}"
-    except _UnknownError as error:
-        why = f"by genai-prices {at} {error}"
     except Exception as error:  # a failure of third-party code must not end the run
         why = f"genai-prices failed: {excerpt(f'{type(error).__name__}: {error}')}"
     return Price(unknown=f"{_UNPRICED}, and {why}")
@@ -155,33 +140,21 @@ def _is_private(base_url: str) -> bool:
     return ":" in host or host.rpartition(".")[2].isdecimal() or "." not in host
 
 
-def _price(found: Any, model: str, base_url: str, params: Mapping[str, Any]) -> Price:
-    if model.startswith("ft:") and not found.model.id.startswith("ft:"):
-        raise LookupError  # the base model's price does not apply
-    if not _is_host_of(found.provider.api_pattern, base_url):
-        raise LookupError
+def _rates(found: Any, params: Mapping[str, Any]) -> dict[str, Any] | str:
+    """Return the rates of a price of the table, or why it is not known by tokens alone."""
     if params.get("service_tier") not in (None, "auto", "default"):
-        raise _UnknownError("has another price with params.service_tier")
+        return "has another price with params.service_tier"
     conditional = found.model.prices if isinstance(found.model.prices, list) else []
     if any(hasattr(price.constraint, "start_time") for price in conditional):
-        raise _UnknownError("has a price that changes with the time of day")
-    updated = f", updated {found.auto_update_timestamp:%Y-%m-%d}" if found.auto_update_timestamp is not None else ""
-    return Price(f"genai-prices {version('genai-prices')}{updated}", **_rates(found))
-
-
-def _rates(found: Any) -> dict[str, Any]:
+        return "has a price that changes with the time of day"
     listed = {name: rate for name, rate in vars(found.model_price).items() if rate}
     others = [name for name in listed if name not in _RATES and not _NOT_OF_TEXT.search(name)]
     if others:
-        raise _UnknownError(f"is not paid by tokens alone ({excerpt(', '.join(others))})")
-    # Free is written as 0; an absent rate is unknown.
-    if any(getattr(found.model_price, name, None) is None for name in ("input_mtok", "output_mtok")):
-        raise _UnknownError("has no price of input and output tokens")
-    rates: dict[str, Any] = {
-        key: float(getattr(rate, "base", rate))
-        for name, key in _RATES.items()
-        if (rate := getattr(found.model_price, name, None)) is not None
-    }
+        return f"is not paid by tokens alone ({excerpt(', '.join(others))})"
+    named = {key: getattr(found.model_price, name, None) for name, key in _RATES.items()}
+    if named["input_per_1m"] is None or named["output_per_1m"] is None:  # free is written as 0
+        return "has no price of input and output tokens"
+    rates: dict[str, Any] = {key: float(getattr(one, "base", one)) for key, one in named.items() if one is not None}
     steps = [tier.start for rate in listed.values() for tier in getattr(rate, "tiers", ())]
     return {**rates, "most_input_tokens": min(steps) - 1} if steps else rates
 
