@@ -1,19 +1,16 @@
 """The rules for the gain over each baseline: the margin and the evidence for it, or the limit of a drop."""
 
-from collections import Counter
 from collections.abc import Iterator, Mapping
 
 from pytest_ftgate.checks.advice import loss_advice
 from pytest_ftgate.checks.context import Context, Found
-from pytest_ftgate.data import expected_text
 from pytest_ftgate.errors import FtgateError
 from pytest_ftgate.result import Action, Check, opponent
 from pytest_ftgate.runs.measure import Measured, flips, measure_run, score_run
 from pytest_ftgate.statistics.evidence import Comparison
-from pytest_ftgate.text import plural, printable, settled_by, show_amount, show_difference, show_needed, show_percent
+from pytest_ftgate.text import plural, settled_by, show_amount, show_difference, show_needed, show_percent
 
 _BROKEN_KEPT = 10
-_LABEL_CHARACTERS = 40
 _WORSE = (
     "Keep the baseline, or look at the examples that it broke and correct the training data before another attempt."
 )
@@ -83,13 +80,10 @@ def _margin_check(gate: Context, role: str, comparison: Comparison) -> Check:
     required = gate.requirement(path)
     if comparison.reached:
         return Check("margin", "pass", message, comparison.gain, **required)
-    # The real gain may still reach the margin.
-    look = "the broken examples" if comparison.losses else "what it still gets wrong"
-    advice = f"Look at {look} and correct the training data before another attempt, with the same margin."
+    advice = "Look at the wrong answers and correct the training data before another attempt, with the same margin."
     if comparison.upper_bound is not None and comparison.upper_bound >= margin:
-        seen = "No gain was seen" if (comparison.gain or 0) <= 0 else "The gain is too small"
         upper, confidence = show_difference(comparison.upper_bound, share=share), show_percent(gate.config.confidence)
-        advice = f"{seen}, but a real gain of up to {upper} is still possible ({confidence} upper bound). {advice}"
+        advice = f"A real gain of up to {upper} is still possible ({confidence} upper bound). {advice}"
     advised = loss_advice(gate, comparison, advice)
     return Check("margin", "fail", message, comparison.gain, **required, advice=advised)
 
@@ -116,17 +110,7 @@ def _evidence_check(gate: Context, role: str, comparison: Comparison) -> Check:
     if comparison.shown:
         return Check("evidence", "pass", message, comparison.lower_bound, **required)
     advice, action = examples_advice(comparison, "is better", "test example", what="gain")
-    advice += _rarest_labels(gate) if gate.deciding.averages_labels else ""
     return Check("evidence", "inconclusive", message, comparison.lower_bound, **required, advice=advice, action=action)
-
-
-def _rarest_labels(gate: Context) -> str:
-    """Return the advice to add examples of the rarest labels, on which an average over labels depends most."""
-    counts = Counter(expected_text(value).strip() for value in gate.expected).most_common()
-    rarest = [f"{printable(label, _LABEL_CHARACTERS)!r} ({count:,})" for label, count in counts[:-4:-1]]
-    if counts[0][1] == counts[-1][1]:
-        return ""
-    return f" Add examples of the rarest labels first, as {gate.deciding.name} counts all alike: {', '.join(rarest)}."
 
 
 def _rare_group_loss(gate: Context, role: str, comparison: Comparison) -> Iterator[Check]:

@@ -4,17 +4,17 @@ They warn where another baseline is as good and as cheap.
 """
 
 from collections.abc import Callable, Iterator
-from math import inf
+from math import isfinite
 from typing import Any
 
 from pytest_ftgate.checks.context import Context
 from pytest_ftgate.checks.economics import call_usd, free, no_price, unknown_cost
+from pytest_ftgate.checks.parts import Tolerance, size_of
 from pytest_ftgate.checks.thresholds import shown_by_share
 from pytest_ftgate.plain import Unknown, together
 from pytest_ftgate.result import Check, ModelResult, Status, called
 from pytest_ftgate.runs.measure import UNTIMED
 from pytest_ftgate.statistics.groups import group_codes
-from pytest_ftgate.statistics.planning import fewest_examples
 from pytest_ftgate.text import (
     plural,
     show_amount,
@@ -24,9 +24,6 @@ from pytest_ftgate.text import (
     show_seconds,
     show_usd,
 )
-
-_MOST_EXAMPLES = 100_000
-"""The largest number of examples that is calculated exactly."""
 
 
 def check_absent(gate: Context) -> Iterator[Check]:
@@ -42,27 +39,24 @@ def check_reach(gate: Context) -> list[Check]:
 
     Not for a test set with groups, where the number needed cannot be calculated in advance.
     """
-    config, metric, n, width = gate.config, gate.deciding, len(gate.test), gate.deciding.high - gate.deciding.low
-    drops = [one for one in map(config.standard_of, config.baselines) if one.drops]
-    if group_codes(gate.groups, n) is not None or not drops or not n or metric.kind == "set" or width == inf:
+    drops = [one for one in map(gate.config.standard_of, gate.config.baselines) if one.drops]
+    metric, n = gate.deciding, len(gate.test)
+    known = isfinite(metric.high - metric.low) and metric.kind != "set" and group_codes(gate.groups, n) is None
+    if not drops or not n or not known:
         return []
     path, least = max(drops, key=lambda one: one.gain)  # the strictest
-    exact = metric.kind == "right_wrong"
-    needed = fewest_examples(
-        -least / width, confidence=config.confidence, proven=True, exact=exact, most=_MOST_EXAMPLES
+    needed = size_of(metric, gate.groups, Tolerance(-least, gate.config.confidence, proven=True)).needed
+    message = (
+        f"{plural(needed, 'example')} required to prove at {show_percent(gate.config.confidence)} confidence that "
     )
-    if needed is None and n > _MOST_EXAMPLES:
-        return []
-    counted = f"more than {_MOST_EXAMPLES:,} examples" if needed is None else plural(needed, "example")
-    message = f"{counted} required to prove at {show_percent(config.confidence)} confidence that an equal candidate is "
-    message += f"at most {show_amount(-least, share=gate.share)} worse (max_drop)"
+    message += f"an equal candidate is at most {show_amount(-least, share=gate.share)} worse (max_drop)"
     numbers: dict[str, Any] = {"observed": n, "required": needed, "source": gate.source(path)}
-    if needed is not None and n >= needed:
+    if n >= needed:
         return [Check("min_wins", "note", message, **numbers)]
-    more = plural(needed - n, "more test example") if needed is not None else "more test examples"
-    advice = f"Label {more}. If the candidate should be better than the baseline, write margin in place of max_drop."
+    advice = f"Label {plural(needed - n, 'more test example')}. If the candidate should be better than the baseline, "
     message = f"{plural(n, 'test example')}, {message}"
-    return [Check("min_wins", "inconclusive", message, **numbers, advice=advice, action="add_examples")]
+    numbers |= {"advice": f"{advice}write margin in place of max_drop.", "action": "add_examples"}
+    return [Check("min_wins", "inconclusive", message, **numbers)]
 
 
 def check_free(gate: Context) -> Iterator[Check]:
@@ -133,8 +127,7 @@ def _advantage(gate: Context, word: str, measured: float, evidence: str) -> Chec
     required = gate.requirement(f"{word}_by")
     factor, measured = required["required"], round(measured, 12)
     enough = measured >= round(factor, 12)
-    times = f"{measured:.4g}" if enough == (float(f"{measured:.4g}") >= factor) else f"{measured:.12g}"
-    message = f"{times} times {word} ({factor:g} times required): {evidence}"
+    message = f"{measured:.6g} times {word} ({factor:g} times required): {evidence}"
     advice = None if enough else "Use a smaller model, or shorten what it reads: a fine-tune needs fewer instructions."
     status: Status = "pass" if enough else "fail"
     return Check(f"{word}_by", status, message, measured, **required, advice=advice, action="cut_costs")

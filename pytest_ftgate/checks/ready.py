@@ -12,7 +12,7 @@ from pytest_ftgate.checks.context import Context, Found
 from pytest_ftgate.config import GateKeys, HypothesisKeys
 from pytest_ftgate.errors import ConfigError
 from pytest_ftgate.metrics import Metric, Scored
-from pytest_ftgate.result import Check, Status, called, opponent
+from pytest_ftgate.result import Check, called, opponent
 from pytest_ftgate.statistics.evidence import reaches
 from pytest_ftgate.statistics.planning import chance_of_proof, hypothetical_scores, hypothetical_set
 from pytest_ftgate.text import plural, show_amount, show_difference, show_percent, show_value
@@ -39,21 +39,13 @@ def _headroom(gate: Context, best: Scored) -> list[Check]:
     if best.exact is not None:
         left = 1 - best.exact if metric.greater_is_better else best.exact
     enough = reaches(left, standard.gain)
-    advice = "Do not train: the baseline is nearly perfect on this test set. "
+    message = f"{called(gate.best)} is at {show_value(best.value, share=share)}, so a candidate can gain at most "
+    message += f"{show_difference(float(left), share=share)} ({show_amount(standard.gain, share=share)} required)"
+    fields, advice = gate.requirement(standard.path), "Do not train: the baseline is nearly perfect on this test set. "
     advice += "If it is worse in practice, add examples that it gets wrong to the test set."
-    return [
-        Check(
-            "headroom",
-            "pass" if enough else "fail",
-            f"{called(gate.best)} is at {show_value(best.value, share=share)}, "
-            f"so a candidate can gain at most {show_difference(float(left), share=share)} "
-            f"({show_amount(standard.gain, share=share)} required)",
-            float(left),
-            **gate.requirement(standard.path),
-            advice=None if enough else advice,
-            action="stop",
-        )
-    ]
+    if enough:
+        return [Check("headroom", "pass", message, float(left), **fields)]
+    return [Check("headroom", "fail", message, float(left), **fields, advice=advice, action="stop")]
 
 
 def _power(gate: Context, best: Scored) -> Check:
@@ -65,48 +57,36 @@ def _power(gate: Context, best: Scored) -> Check:
     config, metric, prediction, n = gate.config, gate.deciding, gate.config.prediction, len(gate.test)
     standard = config.standard_of(gate.best)
     gain, source, basis = standard.gain, gate.source(standard.path), "the margin"
-    stated = prediction is not None
+    state = "State the expected gain: hypothesis: {from: ..., to: ...}."
     if prediction is not None:
         gain, source, basis = expected_gain(prediction, metric), str(prediction.source), "the hypothesis"
+        state = ""
     expected = f"a gain of {show_amount(gain, share=gate.share)} ({basis})"
-
-    def unknown(message: str) -> Check:
-        advice = None if stated else "State the expected gain: hypothesis: {from: ..., to: ...}."
-        return Check("power", "note", message, source=source, advice=advice)
-
-    if not stated and (gain == 0 or config.evidence == "proven"):  # no gain of just the margin is proven to reach it
-        return unknown("the power of this test set is unknown: no expected gain is stated")
-    candidate = improved(best, gain)
+    # No gain of just the margin is proven to reach it.
+    nothing = prediction is None and (gain == 0 or config.evidence == "proven")
+    candidate = None if nothing else improved(best, gain)
     if candidate is None:
-        return unknown(f"{expected} is more than this baseline leaves room for")
+        why = "no expected gain is stated" if nothing else f"{expected} is more than this baseline leaves room for"
+        return Check("power", "note", f"the power is unknown: {why}", source=source, advice=state or None)
     comparison = gate.compare(best, candidate, gate.best)
-    p, needed = comparison.p_margin, comparison.examples_needed
-    target = "at the margin or above"
+    p, target = comparison.p_margin, "at the margin or above"
     if config.evidence == "significant":
         p, target = comparison.p_zero, "above 0"
     if p is None:
-        return unknown(f"the power for {expected} is unknown: {comparison.note}")
-    chance = chance_of_proof(p, config.confidence)
-    status: Status = "note"
-    if chance < FEWEST_CHANCES:
-        status = "inconclusive" if stated else "warning"
+        message = f"the power for {expected} is unknown: {comparison.note}"
+        return Check("power", "note", message, source=source, advice=state or None)
+    chance, needed = chance_of_proof(p, config.confidence), comparison.examples_needed
+    message = f"with {plural(n, 'test example')}, {expected} that breaks nothing is proven with {100 * chance:.0f} % "
+    message += f"power ({show_percent(config.confidence)} lower bound {target})"
+    numbers = round(chance, 4), FEWEST_CHANCES, source
+    if chance >= FEWEST_CHANCES:
+        return Check("power", "note", message, *numbers)
     more = "A candidate that gains just this passes half of the time at most, with any number of test examples."
     if needed is not None:
-        more = f"Label {plural(max(needed - n, 1), 'more test example')}: about {needed:,} in all prove it "
-        more += "with 80 % power."
-    if not stated:
-        more += " If you expect more than the margin, state it: hypothesis: {from, to}."
-    return Check(
-        "power",
-        status,
-        f"with {plural(n, 'test example')}, {expected} that breaks nothing is proven with "
-        f"{100 * chance:.0f} % power ({show_percent(config.confidence)} lower bound {target})",
-        round(chance, 4),
-        FEWEST_CHANCES,
-        source,
-        more if status != "note" else None,
-        "add_examples" if status == "inconclusive" else None,
-    )
+        more = f"Label {plural(max(needed - n, 1), 'more test example')}: about {needed:,} in all give 80 % power."
+    if prediction is None:
+        return Check("power", "warning", message, *numbers, f"{more} {state}")
+    return Check("power", "inconclusive", message, *numbers, more, "add_examples")
 
 
 def improved(best: Scored, gain: float, **changes: Any) -> Scored | None:
@@ -131,22 +111,14 @@ def check_prediction(config: GateKeys, metric: Metric) -> None:
         return
     for key, value in (("from", prediction.start), ("to", prediction.goal)):
         if not metric.low <= value <= metric.high:
-            raise ConfigError(
-                f"hypothesis.{key} {value:g} ({prediction.source}) is impossible: "
-                f"{metric.name} lies between {metric.low:g} and {metric.high:g}",
-                cure=f"Did you mean {value / 100:g}?" if metric.high == 1 < value <= 100 else None,
-            )
+            what = f"hypothesis.{key} {value:g} ({prediction.source}) is impossible"
+            raise ConfigError(f"{what}: {metric.name} lies between {metric.low:g} and {metric.high:g}")
     gain = expected_gain(prediction, metric)
     if reaches(gain, -config.max_drop if config.matches else config.margin):
         return
-    cure = "Correct the hypothesis, or do not train: the gate would fail even if it came true."
-    if gain < 0:
-        cure = f"Are from and to swapped? {'Higher' if metric.greater_is_better else 'Lower'} {metric.name} is better."
-    raise ConfigError(
-        f"hypothesis: from {prediction.start:g} to {prediction.goal:g} ({prediction.source}) is a gain of "
-        f"{show_difference(gain, share=metric.share)}, which does not meet {config.quoted(config.asked_by)}",
-        cure=cure,
-    )
+    what = f"hypothesis: from {prediction.start:g} to {prediction.goal:g} ({prediction.source}) is a gain of "
+    what += f"{show_difference(gain, share=metric.share)}, which does not meet {config.quoted(config.asked_by)}"
+    raise ConfigError(what, cure="Correct the hypothesis, or do not train: the gate would fail even if it came true.")
 
 
 def expected_gain(prediction: HypothesisKeys, metric: Metric) -> float:

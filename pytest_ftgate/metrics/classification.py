@@ -76,10 +76,6 @@ class LabelMetric(_OfLabels):
     low: float = field()
     kind = "set"
 
-    @property
-    def averages_labels(self) -> bool:
-        return self.name == "balanced_accuracy" or self.name.endswith("_macro")
-
     def score(self, expected: Sequence[Any], answers: Answers) -> Scored:
         check_shape(self.name, expected, answers)
         gold = self.label_set.gold(self.name, expected)

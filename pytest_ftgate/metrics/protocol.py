@@ -99,11 +99,6 @@ class Metric(ABC):
         """Return the other end, which a missing answer gets."""
         return self.low if self.greater_is_better else self.high
 
-    @property
-    def averages_labels(self) -> bool:
-        """Return whether the value is an average over labels that counts rare and frequent ones alike."""
-        return False
-
     def answers_read(self, answers: Iterable[str | None]) -> list[str | None]:
         """Return the part of each answer that is compared; None if there is none."""
         return [None if answer is None else answer.strip() for answer in answers]

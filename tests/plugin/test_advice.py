@@ -67,13 +67,3 @@ def test_a_candidate_that_misses_the_form_is_asked_otherwise_and_not_dropped(pro
     gate = ends(project.judge(), "fail")
     assert actions(gate)[:3] == ["stop", "measure_again", "fix_data"]
     assert check(gate, "margin")["advice"] == gate["advice"][0]["text"]
-
-
-def test_where_an_average_over_labels_is_not_sure_the_rarest_labels_are_named(project: Project) -> None:
-    rare = {0: "refund", 1: "invoice", 2: "invoice"}
-    project.test_set(N, expected=lambda i: rare.get(i, "shipping"))
-    right = lambda i: rare.get(i, "shipping")  # noqa: E731
-    answers(project, "base.jsonl", lambda i: "shipping" if i < 2 else "invoice" if i < 5 else right(i))
-    answers(project, "ft.jsonl", right)
-    gate = ends(project.judge(metric="f1_macro", checks={"weak_baseline": "warn"}), "inconclusive")
-    mentions(check(gate, "evidence"), "'refund' (1)", "'invoice' (2)")

@@ -131,7 +131,7 @@ def test_without_a_hypothesis_the_margin_is_what_is_expected(ready: Project) -> 
     # The margin is the least that is asked for: what is expected, nobody has said.
     seen = [found(ready, "pass", "power", hypothesis=...)]
     assert (seen[0]["status"], seen[0]["observed"] < 0.5) == ("warning", True)
-    mentions(seen[0], "hypothesis: {from, to}")
+    mentions(seen[0], "hypothesis: {from: ..., to: ...}")
 
 
 @pytest.mark.parametrize("keys", [{"margin": 0}, {"evidence": "proven"}], ids=str)

@@ -147,8 +147,8 @@ def test_a_margin_is_held_against_the_range(project: Project) -> None:
 @pytest.mark.parametrize(
     ("base", "ft", "stop", "parts"),
     [
-        (range(10), range(10, 20), False, ["No gain was seen", "95 % upper bound"]),
-        (range(10), range(1, 10), False, ["too small", "still possible"]),
+        (range(10), range(10, 20), False, ["still possible", "95 % upper bound"]),
+        (range(10), range(1, 10), False, ["still possible"]),
         ((), range(20), True, ["Keep the baseline"]),
     ],
 )
