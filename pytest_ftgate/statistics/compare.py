@@ -27,7 +27,7 @@ from pytest_ftgate.statistics.methods import (
     of_groups,
     with_one_lost,
 )
-from pytest_ftgate.statistics.planning import needed_to_reach
+from pytest_ftgate.statistics.planning import needed_by_error
 from pytest_ftgate.statistics.set_level import PooledCounts, SetCounts, same_examples
 
 Groups = Iterable[Hashable] | None
@@ -167,7 +167,7 @@ def _examples_needed(finding: Finding, gain: float, weighed: Comparison, questio
     """
     if question.target is None:
         return None
-    again = needed_to_reach(n, gain, finding.error, question.margin)
+    again = needed_by_error(n, gain, finding.error, question.margin)
     needed = finding.needed(question.target)
     return None if needed is None or again is None else max(needed, again, 0 if weighed.shown else n + 1)
 

@@ -2,11 +2,10 @@
 
 import math
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from fractions import Fraction
 from functools import lru_cache
 from statistics import NormalDist
-from typing import Any, TypeVar
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -20,15 +19,21 @@ from pytest_ftgate.statistics.exact import (
     spent_on_rate,
 )
 from pytest_ftgate.statistics.graded import Sample, graded_p_value
-from pytest_ftgate.statistics.set_level import SetCounts
+from pytest_ftgate.statistics.set_level import PooledCounts, SetCounts
 
 POWER = 0.8
+MOST_EXAMPLES = 10**9
+"""Upper limit of the search for the number of examples."""
+
+_NORMAL = NormalDist()
+_LUCK = _NORMAL.inv_cdf(POWER)  # standard errors that a test set in five falls short by
 _GROWTH = 1.05
 _KNOTS = 200  # numbers of losses for which the fewest wins are calculated
 _FEWEST_DRAWN, _MOST_DRAWN, _EXAMPLES_DRAWN = 20, 200, 100_000
 _LARGE = 100_000  # examples from which the large-sample formula needs no check
-MOST_EXAMPLES = 10**9
-"""Upper limit of the search for the number of examples."""
+_GOLDEN = (math.sqrt(5) - 1) / 2
+_EXTREME = 1e-15
+_ROUNDING = 1e-12
 
 
 def corrected_confidence(confidence: float, comparisons: int) -> float:
@@ -58,27 +63,16 @@ def fewest(enough: Callable[[int], bool], most: int, *, first: int = 1, precisio
     return long
 
 
-def needed_by_error(n: int, gain: float, error: float, target: float, confidence: float) -> int | None:
+def needed_by_error(n: int, gain: float, error: float, target: float, confidence: float = 0.5) -> int | None:
     """Return the number of examples that show the gain with the probability ``POWER``.
 
     ``error`` is the standard error of ``gain`` on ``n`` examples, taken to shrink with the square root of their number.
-    None if no number shows a gain above ``target``.
+    At a confidence of 0.5 the measured gain only has to reach the target. None if the gain is not above the target:
+    a gain of exactly the target reaches it half of the time with any number of examples.
     """
     if gain <= target:
         return None
-    errors = NormalDist().inv_cdf(confidence) + NormalDist().inv_cdf(POWER)  # from the target to the gain
-    return math.ceil(n * (errors * error / (gain - target)) ** 2)
-
-
-def needed_to_reach(n: int, gain: float, error: float, margin: float) -> int | None:
-    """Return the number of examples with which the measured gain reaches the margin with the probability ``POWER``.
-
-    ``error`` is the standard error of ``gain`` on ``n`` examples. None if the gain is not above the margin: a gain of
-    exactly the margin reaches it half of the time with any number of examples.
-    """
-    if gain <= margin:
-        return None
-    return math.ceil(n * (NormalDist().inv_cdf(POWER) * error / (gain - margin)) ** 2 - _ROUNDING)
+    return math.ceil(n * ((_NORMAL.inv_cdf(confidence) + _LUCK) * error / (gain - target)) ** 2 - _ROUNDING)
 
 
 def needed_right_wrong(wins: int, losses: int, n: int, target: float, confidence: float) -> int | None:
@@ -94,8 +88,7 @@ def needed_right_wrong(wins: int, losses: int, n: int, target: float, confidence
         return None
     alternative = max((wins + losses) / n - gain * gain, 0.0)
     null = float(null_variance(wins / n, losses / n, target))
-    normal = NormalDist()
-    deviations = normal.inv_cdf(confidence) * math.sqrt(null) + normal.inv_cdf(POWER) * math.sqrt(alternative)
+    deviations = _NORMAL.inv_cdf(confidence) * math.sqrt(null) + _LUCK * math.sqrt(alternative)
     needed = math.ceil((deviations / (gain - target)) ** 2)
     while needed <= _LARGE and not _passes(
         round(wins * needed / n), round(losses * needed / n), needed, target, confidence
@@ -125,12 +118,17 @@ def needed_graded(sample: Sample, target: float, confidence: float) -> int | Non
     """
     if sample.mean <= target:
         return None
-    alpha, unlucky = level(confidence), NormalDist().inv_cdf(POWER) * sample.spread
 
     def passes(n: int) -> bool:
-        return is_sure(graded_p_value(sample.grown(n), target + unlucky / math.sqrt(n)), alpha)
+        p = graded_p_value(sample.grown(n), target + _LUCK * sample.spread / math.sqrt(n))
+        return is_sure(p, level(confidence))
 
     return fewest(passes, MOST_EXAMPLES, first=8, precision=0.001)
+
+
+def fewest_graded(gain: float, confidence: float) -> int:
+    """Return the fewest examples that show a graded gain above 0, by Gaffke's test, if each example gains just this."""
+    return math.ceil(math.log(level(confidence)) / -math.log1p(gain) - _ROUNDING)
 
 
 @lru_cache(maxsize=10_000)
@@ -158,8 +156,7 @@ def _least_gain(n: int, margin: float) -> int:
     return math.ceil(Fraction(repr(float(margin))) * n) if margin else 1
 
 
-@dataclass(frozen=True)
-class Chances:
+class Chances(NamedTuple):
     """The probabilities of the three verdicts; they add up to 1.
 
     Attributes:
@@ -206,18 +203,18 @@ def fewest_examples(
 
     Args:
         max_drop: share of the metric's range; above 0 with ``proven``.
+        confidence: one-sided.
+        proven: whether the drop must be proven to be smaller.
         exact: whether the exact test of right and wrong answers applies; otherwise Gaffke's.
         most: the result is None if more are needed.
     """
-    alpha = level(confidence)
+    target = -max_drop if proven else 0.0
 
     def enough(n: int) -> bool:
         if exact:
-            lost, target = (0, -max_drop) if proven else (n, 0.0)
-            return _passes(lost, 0, n, target, confidence)
-        difference, target = (0.0, -max_drop) if proven else (1.0, 0.0)
-        alike = Sample(np.array([difference]), np.array([float(n)]), -1.0)
-        return is_sure(graded_p_value(alike, target), alpha)
+            return _passes(0 if proven else n, 0, n, target, confidence)
+        alike = Sample(np.array([0.0 if proven else 1.0]), np.array([float(n)]), -1.0)
+        return is_sure(graded_p_value(alike, target), level(confidence))
 
     return fewest(enough, most)
 
@@ -228,10 +225,10 @@ def detectable_gain(n: int, *, broken: float, margin: float, confidence: float, 
 
     It is a multiple of 0.001, for a candidate that breaks this share of the examples; None if no gain is enough.
     """
+    asked: dict[str, Any] = {"margin": margin, "confidence": confidence, "evidence": evidence}
 
     def enough(thousandths: int) -> bool:
         gain = thousandths / 1000
-        asked: dict[str, Any] = {"margin": margin, "confidence": confidence, "evidence": evidence}
         return chances(n, gain=gain, disagreement=gain + 2 * broken, **asked).passed >= POWER
 
     found = fewest(enough, math.floor(1000 * (1 - 2 * broken)))
@@ -254,48 +251,38 @@ def redrawn(n: int, codes: Codes | None) -> Iterator[tuple[Places, Codes | None]
         yield np.concatenate(drawn), np.repeat(np.arange(len(drawn)), [len(rows) for rows in drawn])
 
 
-_ArmT = TypeVar("_ArmT")
-_GOLDEN = (math.sqrt(5) - 1) / 2
-_EXTREME = 1e-15
-_ROUNDING = 1e-12
-
-
-def hypothetical_scores(
-    scores: Floats, gain: float, *, best: float, worst: float, broken: float = 0.0, codes: Codes | None = None
-) -> Floats | None:
-    """Return scores ``(n,)`` of a candidate that breaks this share of the examples and gains at least ``gain``.
-
-    The broken ones, which had the score ``best``, get ``worst``, and as few of the others as possible get ``best``.
-    Both are spread over the test set, or over its groups, which change whole. ``best`` is finite.
-
-    Args:
-        codes: the group of each example, shape ``(n,)``; None: no groups.
-
-    Returns None if even the best scores everywhere gain less.
-    """
-
-    def with_score(scores: Floats, places: Places, score: float) -> Floats:
-        changed: Floats = scores.copy()
-        changed[places] = score
-        return changed
-
-    sign, flawed = (1 if best > worst else -1), np.abs(scores - best) > _ROUNDING
-    start = with_score(scores, _spread(~flawed, codes)[: round(broken * len(scores))], worst)
-    return _smallest(
-        lambda fixed: with_score(start, fixed, best),
-        _spread(flawed, codes),
-        lambda changed: sign * float((changed - scores).mean()) >= gain - _ROUNDING,
-    )
+def hypothetical_scores(scores: Floats, gain: float, *, best: float, worst: float, **changes: Any) -> Floats | None:
+    """Return scores ``(n,)`` of a candidate as :func:`hypothetical_set` does, all between ``best`` and ``worst``."""
+    sign, right = (1 if best > worst else -1), np.abs(scores - best) <= _ROUNDING
+    whole, column = np.ones((len(scores), 1)), scores[:, None]
+    counts = PooledCounts(column, best * whole, worst * whole, right.astype(float), lambda sums: sign * sums[:, 0])
+    found = hypothetical_set(counts, gain * len(scores), **changes)
+    return found.counts[:, 0] if isinstance(found, PooledCounts) else None
 
 
 def hypothetical_set(
     counts: SetCounts, gain: float, *, broken: float = 0.0, codes: Codes | None = None
 ) -> SetCounts | None:
-    """Return counts of a candidate as :func:`hypothetical_scores` does, for a metric of the whole set."""
-    before, flawed = counts.value, counts.scores < 1
+    """Return counts of a candidate that breaks this share of the examples and gains at least ``gain``.
+
+    The broken ones, which were right, become wrong, and as few of the others as possible become right. Both are spread
+    over the test set, or over its groups, which change whole. None if even right answers to all gain less.
+
+    Args:
+        counts: of the baseline.
+        gain: of the metric.
+        broken: share of the examples, in [0, 1].
+        codes: the group of each example, shape ``(n,)``; None: no groups.
+    """
+    flawed = counts.scores < 1
     start = counts.with_wrong_answers(_spread(~flawed, codes)[: round(broken * len(counts))])
-    correct: Callable[[Places], SetCounts] = start.with_right_answers
-    return _smallest(correct, _spread(flawed, codes), lambda changed: changed.value - before >= gain - _ROUNDING)
+    order, least = _spread(flawed, codes), counts.value + gain - _ROUNDING * len(counts)
+
+    def enough(fixed: int) -> bool:
+        return start.with_right_answers(order[:fixed]).value >= least
+
+    found = 0 if enough(0) else fewest(enough, len(order))
+    return None if found is None else start.with_right_answers(order[:found])
 
 
 def _spread(chosen: Bools, codes: Codes | None) -> Places:
@@ -305,17 +292,10 @@ def _spread(chosen: Bools, codes: Codes | None) -> Places:
     return places[np.argsort(((numbers + 1) * _GOLDEN) % 1.0, kind="stable")]
 
 
-def _smallest(correct: Callable[[Places], _ArmT], order: Places, enough: Callable[[_ArmT], bool]) -> _ArmT | None:
-    """Return the result of correcting as few as possible, the first of ``order``; None if all are not enough."""
-    found = 0 if enough(correct(order[:0])) else fewest(lambda n: enough(correct(order[:n])), len(order))
-    return None if found is None else correct(order[:found])
-
-
 def chance_of_proof(p_value: float, confidence: float) -> float:
     """Return the approximate power of a test whose expected outcome has this p-value; 0.5 if that equals the level.
 
     The outcome is taken as normally distributed.
     """
-    normal = NormalDist()
-    seen = normal.inv_cdf(1 - min(max(p_value, _EXTREME), 1 - _EXTREME))
-    return normal.cdf(seen - normal.inv_cdf(confidence))
+    seen = _NORMAL.inv_cdf(1 - min(max(p_value, _EXTREME), 1 - _EXTREME))
+    return _NORMAL.cdf(seen - _NORMAL.inv_cdf(confidence))

@@ -210,7 +210,7 @@ def test_sets_are_drawn_by_groups():
         for group in range(3):
             (drawn,) = set(codes[rows[groups == group]])
             assert sorted(rows[groups == group]) == list(np.flatnonzero(codes == drawn))
-    assert [len(list(redrawn(n, None))) for n in (60, 1_000, 10**6)] == [200, 100, 20]
+    assert [len(list(redrawn(n, None))) for n in (60, 1_000, 10_000)] == [200, 100, 20]
 
 
 def test_mended_answers_are_spread_over_the_test_set():

@@ -9,23 +9,78 @@ from pytest_ftgate.statistics.compare import compare_set
 from pytest_ftgate.statistics.planning import hypothetical_set
 from pytest_ftgate.statistics.set_level import LabelCounts, PooledCounts
 
-
-@pytest.fixture(params=[(40, 3, 1), (25, 4, 3), (12, 1, 2)], ids="n={0[0]} labels={0[1]} repeats={0[2]}".format)
-def counts(request):
-    n, n_labels, repeats = request.param
-    return arms(n, n, n_labels, repeats=repeats)[1]
+N = 40
+ASKED = {"margin": 0.05, "confidence": 0.95, "evidence": "significant"}
 
 
-def test_leaving_out_each_example_with_all_its_repeats_and_each_group(counts, monkeypatch):
-    groups = np.arange(len(counts.gold)) % 5
-    assert counts.value == pytest.approx(without(counts, []), abs=1e-15)
-    slow = [without(counts, [i]) for i in range(len(counts.gold))]
-    assert counts.values_without() == pytest.approx(slow, abs=1e-14)
-    by_group = [without(counts, np.flatnonzero(groups == g)) for g in range(5)]
-    assert counts.values_without(groups) == pytest.approx(by_group, abs=1e-14)
-    at_once = counts.values_without()
-    monkeypatch.setattr(set_level, "_BLOCK", 1)
-    assert (counts.values_without() == at_once).all()
+def ratio(counts):
+    """Micro-F1 of (right, wrong, missing)."""
+    right, wrong, missing = counts.T
+    return 2 * right / (2 * right + 2 * wrong + missing)
+
+
+def arm(seed):
+    """Return answers of which each field is right with a probability of 0.7, else wrong or missing."""
+    rng, sizes, nothing = np.random.default_rng(seed), np.random.default_rng(0).integers(1, 6, N), np.zeros(N)
+    right = rng.binomial(sizes, 0.7)
+    wrong = rng.binomial(sizes - right, 0.5)
+    columns = [(right, wrong, sizes - right - wrong), (sizes, nothing, nothing), (nothing, sizes, nothing)]
+    counts, perfect, lost = (np.column_stack(three).astype(float) for three in columns)
+    return PooledCounts(counts, perfect, lost, ratio(counts), ratio)
+
+
+def anew(counts, drop=()):
+    """Return the metric without these examples, from scratch."""
+    if isinstance(counts, LabelCounts):
+        return without(counts, drop)
+    return float(ratio(np.delete(counts.counts, drop, axis=0).sum(axis=0)[None])[0])
+
+
+def weight(counts, rows):
+    """Return the fall from all right to all wrong: as the rarest other label that is expected, or as no known one."""
+    if isinstance(counts, PooledCounts):
+        right, lost = counts.with_right_answers(rows), counts.with_wrong_answers(rows)
+        assert (right.counts[rows] == counts.perfect[rows]).all()
+        assert (lost.counts[rows] == counts.lost[rows]).all()
+        return anew(right) - anew(lost)
+    sizes = np.bincount(counts.gold, minlength=counts.n_labels)
+
+    def changed(answers):
+        predicted = counts.predicted.copy()
+        predicted[:, rows] = np.asarray(answers)[rows]
+        return anew(replace(counts, predicted=predicted))
+
+    def rarest_other(label):
+        others = [other for other in range(counts.n_labels) if other != label and sizes[other]]
+        return min(others, key=lambda other: (sizes[other], other), default=counts.n_labels)
+
+    lost = [rarest_other(label) for label in counts.gold], [counts.n_labels] * len(counts.gold)
+    return changed(counts.gold) - min(map(changed, lost))
+
+
+MADE = {
+    "labels": lambda: arms(40, 40, 3)[1],
+    "four labels, three repeats": lambda: arms(25, 25, 4, repeats=3)[1],
+    "one label": lambda: arms(12, 12, 1, repeats=2)[1],
+    "pooled": lambda: arm(1),
+}
+
+
+@pytest.mark.parametrize("made", MADE.values(), ids=MADE)
+def test_leaving_out_and_losing_each_example_with_all_its_repeats_and_each_group(made, monkeypatch):
+    counts = made()
+    groups = np.unique(np.arange(len(counts)) ** 2 % 5, return_inverse=True)[1]
+    assert counts.value == pytest.approx(anew(counts), abs=1e-15)
+    for units in (None, groups):
+        members = [np.array([i]) for i in range(len(counts))]
+        members = members if units is None else [np.flatnonzero(groups == group) for group in range(groups.max() + 1)]
+        at_once = counts.values_without(units), counts.weights(units)
+        assert at_once[0] == pytest.approx([anew(counts, rows) for rows in members], abs=1e-14)
+        assert at_once[1] == pytest.approx([weight(counts, rows) for rows in members], abs=1e-14)
+        with monkeypatch.context() as patch:
+            patch.setattr(set_level, "_BLOCK", 1)
+            assert (made().values_without(units) == at_once[0]).all()
+            assert (made().weights(units) == at_once[1]).all()
 
 
 def test_examples_of_a_kind_share_one_evaluation():
@@ -38,94 +93,7 @@ def test_examples_of_a_kind_share_one_evaluation():
     counts = replace(arms(1, 500, 3)[0], statistic=counting)
     assert len(counts.values_without()) == 500
     assert sum(evaluated) <= 3 * 4
-
-
-def test_share_right_is_averaged_over_repeats():
-    counts = LabelCounts(np.array([0, 1]), np.array([[0, 0], [0, 1]]), 2, accuracy)
-    assert list(counts.scores) == [1.0, 0.5]
-
-
-def changed(counts, examples, answers):
-    """Return the metric with these examples answered otherwise, from scratch."""
-    predicted = counts.predicted.copy()
-    predicted[:, examples] = np.asarray(answers)[examples]
-    return without(replace(counts, predicted=predicted), [])
-
-
-def slow_weight(counts, examples):
-    """From answered rightly to lost: as the rarest other label that is expected, or as no known one."""
-    sizes = np.bincount(counts.gold, minlength=counts.n_labels)
-
-    def rarest_other(label):
-        others = [other for other in range(counts.n_labels) if other != label and sizes[other]]
-        return min(others, key=lambda other: (sizes[other], other), default=counts.n_labels)
-
-    other = [rarest_other(label) for label in counts.gold]
-    unknown = [counts.n_labels] * len(counts.gold)
-    return changed(counts, examples, counts.gold) - min(changed(counts, examples, lost) for lost in (other, unknown))
-
-
-def test_an_example_and_a_group_weigh_what_their_loss_takes(counts, monkeypatch):
-    slow = [slow_weight(counts, [i]) for i in range(len(counts.gold))]
-    assert counts.weights() == pytest.approx(slow, abs=1e-14)
-    groups = np.unique(np.arange(len(counts.gold)) ** 2 % 5, return_inverse=True)[1]
-    slow = [slow_weight(counts, np.flatnonzero(groups == g)) for g in range(groups.max() + 1)]
-    for _ in range(2):
-        assert counts.weights(groups) == pytest.approx(slow, abs=1e-14)
-        monkeypatch.setattr(set_level, "_BLOCK", 1)
-
-
-# --- ratios of pooled counts: each value against the ratio computed anew ---------------------------------------------
-
-
-N = 40
-ASKED = {"margin": 0.05, "confidence": 0.95, "evidence": "significant"}
-
-
-def ratio(counts):
-    """Micro-F1 of (right, wrong, missing)."""
-    right, wrong, missing = counts.T
-    return 2 * right / (2 * right + 2 * wrong + missing)
-
-
-def arm(seed, share=0.7, n=N, sizes=None):
-    """Return answers of which each field is right with a probability, else wrong or missing."""
-    rng = np.random.default_rng(seed)
-    sizes = np.random.default_rng(0).integers(1, 6, n) if sizes is None else sizes
-    right = rng.binomial(sizes, share)
-    wrong = rng.binomial(sizes - right, 0.5)
-    counts = np.column_stack([right, wrong, sizes - right - wrong]).astype(float)
-    nothing = np.zeros(n)
-    perfect, lost = (np.column_stack(columns) for columns in ((sizes, nothing, nothing), (nothing, sizes, nothing)))
-    return PooledCounts(counts, perfect.astype(float), lost.astype(float), ratio(counts), ratio)
-
-
-def anew(counts):
-    return float(ratio(counts.sum(axis=0)[None])[0])
-
-
-def test_leaving_out_each_example_and_each_group(monkeypatch):
-    one, groups = arm(1), np.arange(N) % 7
-    assert (one.value, len(one)) == (anew(one.counts), N)
-    by_example = [anew(np.delete(one.counts, i, axis=0)) for i in range(N)]
-    by_group = [anew(one.counts[groups != group]) for group in range(7)]
-    at_once = one.values_without()
-    assert at_once == pytest.approx(by_example, abs=1e-14)
-    assert one.values_without(groups) == pytest.approx(by_group, abs=1e-14)
-    monkeypatch.setattr(set_level, "_BLOCK", 1)
-    assert (arm(1).values_without() == at_once).all()
-
-
-def test_an_example_or_a_group_weighs_what_its_loss_takes():
-    one, groups = arm(1), np.arange(N) % 7
-
-    def slow(rows):
-        kept = np.delete(one.counts, rows, axis=0)
-        return anew(np.vstack([kept, one.perfect[rows]])) - anew(np.vstack([kept, one.lost[rows]]))
-
-    assert one.weights() == pytest.approx([slow([i]) for i in range(N)], abs=1e-14)
-    by_group = [slow(np.flatnonzero(groups == group)) for group in range(7)]
-    assert one.weights(groups) == pytest.approx(by_group, abs=1e-14)
+    assert list(LabelCounts(np.array([0, 1]), np.array([[0, 0], [0, 1]]), 2, accuracy).scores) == [1.0, 0.5]
 
 
 def test_counts_of_labels_give_the_bounds_of_micro_f1_of_labels():
@@ -210,7 +178,7 @@ def test_mending_makes_the_fewest_answers_right():
     one = arm(1)
     mended = hypothetical_set(one, 0.1)
     changed = (mended.counts != one.counts).any(axis=1)
-    assert anew(mended.counts) >= anew(one.counts) + 0.1 - 1e-12
+    assert anew(mended) >= anew(one) + 0.1 - 1e-12
     assert (mended.counts[changed] == one.perfect[changed]).all()
     assert (mended.scores[changed] == 1).all()
     assert 0 < changed.sum() < N
