@@ -138,7 +138,7 @@ def test_ini_keys_are_known(block: Block, project: Project) -> None:
     project.file("test_nothing.py", "def test_nothing(): pass\n")
     keys = re.findall(r"^(\w+) = ", block.text, flags=re.MULTILINE)
     project.file("conftest.py", f"def pytest_configure(config):\n    for key in {keys}:\n        config.getini(key)\n")
-    assert project.run_apart("--ftgate-allow-missing" if "ftgate_required" in keys else "-q", "--co").ret == 0
+    assert project.run("--ftgate-allow-missing" if "ftgate_required" in keys else "-q", "--co").ret == 0
 
 
 # --- commands ------------------------------------------------------------------------------------------------
@@ -182,7 +182,7 @@ def collected(arguments: list[str], project: Project) -> None:
     assert all((ROOT / file).exists() for file in files)
     for folder in ("tests", "gates"):
         (project.path / folder).mkdir(exist_ok=True)
-    result = project.run_apart("--co", "-q", *(word for word in arguments if word not in files))
+    result = project.run("--co", "-q", *(word for word in arguments if word not in files))
     assert result.ret in (pytest.ExitCode.NO_TESTS_COLLECTED, pytest.ExitCode.OK), result.stderr.str()
 
 

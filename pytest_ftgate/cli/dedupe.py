@@ -3,7 +3,7 @@
 import json
 import os
 from collections.abc import Collection, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -19,19 +19,22 @@ from pytest_ftgate.text import plural
 
 @dataclass(frozen=True)
 class Source:
-    """A loaded data file; ``fields`` are the columns that the user names, ``others`` are files that match, too."""
+    """A loaded data file; ``fields`` are the columns that the user names."""
 
     path: Path
     data: DataSet
-    fields: Mapping[str, str] = field(default_factory=dict)
-    others: tuple[Path, ...] = ()
+    fields: Mapping[str, str]
 
 
-def removable(test: Source, training: Source, audit: TrainingAudit) -> tuple[dict[str, set[int]], dict[str, set[int]]]:
-    """Return the rows that copies of both files leave out, by the reason.
+Copies = Mapping[Path, tuple[Source, Mapping[str, set[int]]]]
+"""By the path of each copy: the original, and the rows that the copy leaves out, by the reason."""
 
-    These are repeats with the same output, and in the training set also near duplicates of earlier rows and rows that
-    are in the test set. A repeat with another output stays: which of the two is right is for a person to decide.
+
+def removable(test: Source, training: Source, audit: TrainingAudit) -> Copies:
+    """Return which copies to write: without repeats with the same output, near duplicates, and rows of the test set.
+
+    A repeat with another output stays: which of the two is right is for a person to decide. A copy is written as JSON
+    Lines, whatever the original is; it must not exist yet.
     """
     outputs, first = outputs_of(test.data), dict[str, int]()
     pairs = [(row, first.setdefault(normalized_input(one.input), row)) for row, one in enumerate(test.data)]
@@ -39,12 +42,17 @@ def removable(test: Source, training: Source, audit: TrainingAudit) -> tuple[dic
     exact = count_exact(training.data, test.data, outputs_of(training.data))
     leaks = {row for _, row in (*audit.leaked_rows, *audit.leaked_near_rows)}
     repeats = {row for row, _ in exact.repeats} - {row for row, _ in exact.conflicts} | _repeated_ids(training.data)
-    near = {row for row, _ in audit.near_rows}
-    return {"exact duplicate": same | _repeated_ids(test.data)}, {
-        "exact duplicate": repeats - leaks,
-        "near duplicate": near - repeats - leaks,
-        "leaked row": leaks,
-    }
+    near = {row for row, _ in audit.near_rows} - repeats
+    of_training = {"exact duplicate": repeats - leaks, "near duplicate": near - leaks, "leaked row": leaks}
+    copies = {}
+    for source, removed in ((test, {"exact duplicate": same | _repeated_ids(test.data)}), (training, of_training)):
+        copy = source.path.with_name(f"{Path(source.path.name.removesuffix('.gz')).stem}.deduped.jsonl")
+        if any(removed.values()):
+            if os.path.lexists(copy):
+                cure = "Move or delete it, or leave out --dedupe to use the original."
+                raise ConfigError("the file exists, and nothing was written", where=Where(shown_path(copy)), cure=cure)
+            copies[copy] = source, removed
+    return copies
 
 
 def _repeated_ids(data: DataSet) -> set[int]:
@@ -53,19 +61,10 @@ def _repeated_ids(data: DataSet) -> set[int]:
     return {row for row, one in enumerate(data) if first.setdefault(one.id, row) != row and one.has_own_id}
 
 
-def copy_of(path: Path) -> Path:
-    """Return where the copy of a file is written, as JSON Lines whatever the original is; it must not exist yet."""
-    copy = path.with_name(f"{Path(path.name.removesuffix('.gz')).stem}.deduped.jsonl")
-    if os.path.lexists(copy):
-        cure = "Move or delete it, or leave out --dedupe to use the original."
-        raise ConfigError("the file exists, and nothing was written", where=Where(shown_path(copy)), cure=cure)
-    return copy
-
-
-def write_copies(sources: Mapping[Path, tuple[Source, Mapping[str, Collection[int]]]]) -> Iterator[str]:
-    """Write the copies, by their paths, and yield a sentence for each. Raises :class:`OSError`."""
-    for copy, (source, removed) in sources.items():
-        kept = list(_rows_without(source, {row for rows in removed.values() for row in rows}))
+def write_copies(copies: Copies) -> Iterator[str]:
+    """Write the copies, and yield a sentence for each. Raises :class:`OSError`."""
+    for copy, (source, removed) in copies.items():
+        kept = list(_rows_without(source, set().union(*removed.values())))
         written = (json.dumps(row, ensure_ascii=False, default=str) + "\n" for row in kept)
         # A lone surrogate, which UTF-8 cannot hold, is escaped as in JSON.
         write_whole(copy, (line.encode(errors="backslashreplace").decode() for line in written))

@@ -6,17 +6,16 @@ import shlex
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cached_property
 from importlib.resources import files
 from pathlib import Path
 from string import Template
 
 from pytest_ftgate import clock
-from pytest_ftgate.checks.audit import TrainingAudit, audit_training_set, check_test_set, findings
+from pytest_ftgate.checks.audit import audit_training_set, check_test_set, findings
 from pytest_ftgate.checks.context import Context
 from pytest_ftgate.checks.goal import NOT_SERVED, SERVED
 from pytest_ftgate.checks.test_set import check_size
-from pytest_ftgate.cli.dedupe import Source, copy_of, removable, write_copies
+from pytest_ftgate.cli.dedupe import Copies, Source, removable, write_copies
 from pytest_ftgate.config.gate_file import load_gate_file
 from pytest_ftgate.config.gate_keys import GateKeys
 from pytest_ftgate.config.resolve import resolve_gate
@@ -54,32 +53,25 @@ _ABSENT = {
 _INI = {"required_plugins": "pytest-ftgate", "addopts": "--strict-markers --strict-config", "ftgate_required": "all"}
 
 
-@dataclass(frozen=True)
+@dataclass
 class Survey:
-    """Both data sets, and what they hold."""
+    """Both data sets, and what they hold.
+
+    ``labels`` are those of the test set with their counts; none for JSON and for texts, which do not repeat.
+    """
 
     test: Source
     training: Source
 
-    @cached_property
-    def audit(self) -> TrainingAudit:
-        return audit_training_set(self.training.data, self.test.data)
-
-    @cached_property
-    def labels(self) -> Counter[str]:
-        """Return the labels of the test set with their counts; none for JSON and for texts, which do not repeat."""
-        outputs = [expected_text(one).strip() for one in self._expected]
+    def __post_init__(self) -> None:
+        """Look at both, which takes a while."""
+        self.audit = audit_training_set(self.training.data, self.test.data)
+        expected = [*self.test.data.expected, *self.training.data.expected]
+        outputs = [expected_text(one).strip() for one in expected]
+        self.is_json = all(isinstance(one, dict | list) or str(one).lstrip()[:1] in ("{", "[") for one in expected)
         distinct = {one for one in outputs if not is_blank(one)}
         is_text = self.is_json or len(distinct) * _ROWS_PER_LABEL > len(outputs)
-        return Counter() if is_text else Counter(outputs[: len(self.test.data)])
-
-    @cached_property
-    def is_json(self) -> bool:
-        return all(isinstance(one, dict | list) or str(one).lstrip()[:1] in ("{", "[") for one in self._expected)
-
-    @property
-    def _expected(self) -> list[object]:
-        return [*self.test.data.expected, *self.training.data.expected]
+        self.labels = Counter[str]() if is_text else Counter(outputs[: len(self.test.data)])
 
 
 def write_project(
@@ -108,13 +100,11 @@ def write_project(
             raise ConfigError(what, where=place, cure="Use --force to overwrite it.")
     survey = look(test_set, training_set, columns, repeats=dedupe)
     config = _checked_gate(survey, models, ini)
-    report, copies, train_on = list(_findings(survey)), {}, []
+    report, train_on = list(_findings(survey)), list[Path]()
+    copies: Copies = {}
     try:
         if dedupe:
-            removed = zip(
-                (survey.test, survey.training), removable(survey.test, survey.training, survey.audit), strict=True
-            )
-            copies = {copy_of(one.path): (one, rows) for one, rows in removed if any(rows.values())}
+            copies = removable(survey.test, survey.training, survey.audit)
             report += write_copies(copies) if copies else ["removed     nothing, so no copies were written"]
             again = {one.path: Source(copy, load_examples(copy, fields=one.fields), one.fields)
                      for copy, (one, _) in copies.items()}  # fmt: skip
@@ -139,14 +129,13 @@ def look(
     test_set: Path | None, training_set: Path | None, columns: Mapping[str, str], *, repeats: bool = False
 ) -> Survey:
     """Find and read both files. ``repeats``: rows may repeat with all their values, the id too."""
-    tests = [test_set] if test_set else _files("test", "--test-set")
-    trainings = [training_set] if training_set else _files("train", "--training-set")
-    if os.path.realpath(tests[0]) == os.path.realpath(trainings[0]):
+    paths = (test_set or _file("test", "--test-set"), training_set or _file("train", "--training-set"))
+    if len({os.path.realpath(path) for path in paths}) == 1:
         cure = "Set aside at least 50 examples that are not used for training."
         what = "the test set and the training set are the same file"
-        raise ConfigError(what, where=Where(shown_path(tests[0])), cure=cure)
+        raise ConfigError(what, where=Where(shown_path(paths[0])), cure=cure)
     sources, known = [], list[str]()
-    for path, *others in (tests, trainings):
+    for path in paths:
         row = first_row(path)
         names = [*dict.fromkeys((*row, *dict(paths_of(row))))]
         known += names
@@ -156,7 +145,7 @@ def look(
         except DataError as error:
             cure = "Name the columns: --input COLUMN --expected COLUMN"
             raise DataError(error.what, where=Where(shown_path(path)), evidence=error.evidence, cure=cure) from None
-        sources.append(Source(path, load_examples(path, fields=fields, repeats=repeats), fields, tuple(others)))
+        sources.append(Source(path, load_examples(path, fields=fields, repeats=repeats), fields))
     for part, column in columns.items():
         if column not in known:
             evidence = f"Columns: {', '.join(known)}{suggestion(column, known)}"
@@ -164,8 +153,8 @@ def look(
     return Survey(*sources)
 
 
-def _files(word: str, option: str) -> list[Path]:
-    """Return data files with the word in their name, the most likely one (shortest name) first."""
+def _file(word: str, option: str) -> Path:
+    """Return the data file with the word in its name; of several the one with the shortest name."""
     found = [
         path
         for folder in (Path(), Path("data"))
@@ -176,7 +165,7 @@ def _files(word: str, option: str) -> list[Path]:
     if not found:
         what = f"no *{word}* file ({', '.join(SUFFIXES)}) in this folder or its subfolder data"
         raise ConfigError(what, cure=f"Name the file with {option} PATH.")
-    return found
+    return found[0]
 
 
 def propose(survey: Survey) -> tuple[str, str, str]:
@@ -186,10 +175,8 @@ def propose(survey: Survey) -> tuple[str, str, str]:
     if not survey.labels:
         return "exact_match", "outputs are text: right means equal", "style"
     labels, counts = plural(len(survey.labels), "label"), survey.labels.values()
-    if len(survey.labels) > _MANY_LABELS:
+    if len(survey.labels) > _MANY_LABELS or max(counts) >= _OUT_OF_BALANCE * min(counts):
         return "f1_macro", f"{labels}: each has the same weight, however frequent", "classification"
-    if max(counts) >= _OUT_OF_BALANCE * min(counts):
-        return "f1_macro", f"{labels}, imbalanced: each has the same weight", "classification"
     return "accuracy", f"{labels}, balanced: the share of right answers", "classification"
 
 
@@ -274,20 +261,17 @@ def _findings(survey: Survey) -> Iterator[str]:
         more = len(survey.labels) - len(shown)
         outputs = f"labels {', '.join(shown)}{f' and {more:,} more' if more else ''}"
     grouped = f" in {plural(groups, 'group')}" if groups else ""
-    yield from _about(survey.test, f"{plural(len(data), 'example')}{grouped}, {outputs}", "--test-set")
     usable = "all usable" if audit.usable == audit.rows else f"{audit.usable:,} usable"
     leaks = f"{audit.leaked + audit.leaked_near:,} leaked" if audit.leaked or audit.leaked_near else "no leaks"
     copies = f"{plural(audit.duplicates, 'duplicate')}, {plural(len(audit.near_rows), 'near duplicate')}"
-    yield from _about(survey.training, f"{plural(audit.rows, 'row')}, {usable}, {copies}, {leaks}", "--training-set")
-
-
-def _about(source: Source, holds: str, option: str) -> Iterator[str]:
-    yield f"{shown_path(source.path):<11} {holds}"
-    if source.data.recognised:
-        left_out = f"; {source.data.told_left_out}" if source.data.left_out else ""
-        yield f"{_COLUMN}format: {source.data.recognised}{left_out}"
-    if source.others:
-        yield f"{_COLUMN}other files: {', '.join(map(shown_path, source.others[:5]))} ({option})"
+    for source, holds in (
+        (survey.test, f"{plural(len(data), 'example')}{grouped}, {outputs}"),
+        (survey.training, f"{plural(audit.rows, 'row')}, {usable}, {copies}, {leaks}"),
+    ):
+        yield f"{shown_path(source.path):<11} {holds}"
+        if source.data.recognised:
+            left_out = f"; {source.data.told_left_out}" if source.data.left_out else ""
+            yield f"{_COLUMN}format: {source.data.recognised}{left_out}"
 
 
 def _warnings(survey: Survey, config: GateKeys) -> Iterator[str]:

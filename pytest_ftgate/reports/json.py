@@ -14,7 +14,7 @@ from pytest_ftgate.data.strict_json import parse_json
 from pytest_ftgate.errors import DataError, Where, shown_path
 from pytest_ftgate.plain import DIALECT, INNER, about
 from pytest_ftgate.result import GateResult
-from pytest_ftgate.text import dotted, plural, timestamp
+from pytest_ftgate.text import dotted, one_line, plural, timestamp
 
 REPORT_VERSION = 1
 _CURE = "Write one: python -m pytest --ftgate-report=json:PATH"
@@ -87,31 +87,21 @@ def read_report(path: Path) -> Report:
     """Read a report, in which names may be absent. Raise :class:`DataError` if it cannot be read."""
     from pydantic import TypeAdapter, ValidationError
 
-    def unusable(what: str, key: str | None = None, cure: str | None = _CURE) -> DataError:
-        return DataError(what, where=Where(shown_path(path), key=key), cure=cure)
-
     try:
         with open_lines(path) as lines:
             document = parse_json("".join(lines))
-    except UnopenedError as error:
-        raise unusable(error.what) from None
-    except json.JSONDecodeError:
-        raise unusable("not a report: it is not JSON") from None
-    except ValueError as error:
-        raise unusable(f"not a report: {error}") from None
-    found = document.get("version") if isinstance(document, dict) else None
-    if type(found) is not int or "gates" not in document:
-        raise unusable("not a report of pytest-ftgate")
-    if found != REPORT_VERSION:
-        cure = "Upgrade pytest-ftgate, which is older than this report." if found > REPORT_VERSION else _CURE
-        raise unusable(f"must be {REPORT_VERSION}, the only supported version, got {found}", "version", cure)
-    try:
         # As JSON, which has no tuples. A lone surrogate, which an answer may contain, is replaced.
         written = json.dumps(document, ensure_ascii=False).encode(errors="replace")
         return TypeAdapter(Report).validate_json(written, strict=True)
+    except UnopenedError as error:
+        at, what = "", error.what
     except ValidationError as error:
-        at, what = own_words(error)[0]
-        raise unusable(f"not a report: {what}", dotted(at), None) from None
+        (places, found), *_ = own_words(error)
+        found = f"must be {REPORT_VERSION}, the only supported version" if places == ("version",) else found
+        at, what = dotted(places), f"not a report: {found}"
+    except ValueError as error:
+        at, what = "", f"not a report: {one_line(str(error))}"
+    raise DataError(what, where=Where(shown_path(path), key=at or None), cure=_CURE)
 
 
 def environment() -> dict[str, str]:

@@ -8,13 +8,14 @@ import re
 import socket
 import threading
 from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from contextlib import closing
 from pathlib import Path
 from types import SimpleNamespace
 
 import openai
 import pytest
 from example_copies import ROOT, modules_of
+from gate_project import write_jsonl
 from loopback import LoopbackServer, Reply
 
 FOLDER = ROOT / "examples" / "voice_commands"
@@ -37,14 +38,12 @@ def rows(example) -> SimpleNamespace:
 
 
 @pytest.fixture(scope="module")
-def train_file(example, tmp_path_factory) -> Path:
-    folder = tmp_path_factory.mktemp("data")
-    example.data.build(folder)
-    return folder / "train.jsonl"
-
-
-def inputs(example, rows) -> list[str]:
-    return [example.data.normalized(row["input"]) for row in rows]
+def train_file(tmp_path_factory) -> Path:
+    """Return a few rows, which are learned at once."""
+    pairs = 2 * [("lights on", "On"), ("timer off", "Off"), ("all lights on", "On"), ("stop the timer", "Off")]
+    return write_jsonl(
+        tmp_path_factory.mktemp("data") / "train.jsonl", ({"input": text, "expected": name} for text, name in pairs)
+    )
 
 
 # data.py
@@ -76,7 +75,7 @@ def test_prompt_names_each_intent_once_and_no_other(rows):
 def test_prompt_shows_no_sentence_of_the_test_set(example, rows):
     phrases = {example.data.normalized(phrase) for phrase in re.findall(r'"([^"]+)"', PROMPT)}
     assert len(phrases) >= 26
-    assert phrases.isdisjoint(inputs(example, rows.test))
+    assert phrases.isdisjoint(example.data.normalized(row["input"]) for row in rows.test)
 
 
 # stand_ins.py
@@ -97,11 +96,8 @@ def test_base_model_reads_descriptions_and_phrases_of_the_system_message(example
     assert example.stand_ins.base_answer(turns("hello")) == "The prompt shows no example."
 
 
-def test_fine_tuned_model_knows_what_it_was_trained_on(example, tmp_path):
-    train = tmp_path / "train.jsonl"
-    pairs = [("lights on", "On"), ("all lights on", "On"), ("timer off", "Off"), ("stop the timer", "Off")]
-    train.write_text("".join(json.dumps({"input": i, "expected": e}) + "\n" for i, e in pairs))
-    answer = example.stand_ins.fine_tuned(train)
+def test_fine_tuned_model_knows_what_it_was_trained_on(example, train_file):
+    answer = example.stand_ins.fine_tuned(train_file)
     assert answer((("system", "- Off: all"), ("user", "the lights on"))) == "On"
     assert answer(turns("my timer off")) == "Off"
 
@@ -109,23 +105,15 @@ def test_fine_tuned_model_knows_what_it_was_trained_on(example, tmp_path):
 # server.py
 
 
-@contextmanager
-def serving(example, train: Path, **options) -> Iterator[SimpleNamespace]:
-    server = example.server.Assistant(0, **options)
-    server.load(train)
-    thread = threading.Thread(target=server.serve)
-    thread.start()
-    try:
-        yield SimpleNamespace(port=server.server_port, thread=thread, server=server)
-    finally:
-        server.shutdown()
-        thread.join()
-
-
 @pytest.fixture(scope="module")
 def port(example, train_file) -> Iterator[int]:
-    with serving(example, train_file) as running:
-        yield running.port
+    server = example.server.Assistant(0)
+    server.load(train_file)
+    thread = threading.Thread(target=server.serve)
+    thread.start()
+    yield server.server_port
+    server.shutdown()
+    thread.join()
 
 
 @pytest.fixture
@@ -141,25 +129,14 @@ def send(port: int, method: str, path: str, body: str | None = None) -> tuple[in
         return response.status, json.loads(response.read())
 
 
-def test_server_lists_its_models(client):
-    assert [model.id for model in client.models.list()] == [
-        "assistant-base",
-        "ft:assistant-base:voice-commands",
-        "ft:assistant-base:voice-commands-1",
-    ]
-
-
-def test_server_answers_with_usage_in_words(client):
-    messages = [
-        {"role": "user", "content": "lights on"},
-        {"role": "assistant", "content": "HassTurnOn"},
-        {"role": "user", "content": "lights on now"},
-    ]
+def test_server_lists_its_models_and_answers_with_usage_in_words(client):
+    tuned = [f"ft:assistant-base:voice-commands{end}" for end in ("", "-1")]
+    assert [model.id for model in client.models.list()] == ["assistant-base", *tuned]
+    contents = ("lights on", "HassTurnOn", "lights on now")
+    messages = [{"role": role, "content": text} for role, text in turns(*contents)]
     completion = client.chat.completions.create(model="assistant-base", messages=messages)
-    assert completion.choices[0].message.content == "HassTurnOn"
-    assert completion.choices[0].finish_reason == "stop"
-    assert completion.model == "assistant-base"
-    usage = completion.usage
+    (choice,), usage = completion.choices, completion.usage
+    assert (choice.message.content, choice.finish_reason, completion.model) == ("HassTurnOn", "stop", "assistant-base")
     assert (usage.prompt_tokens, usage.completion_tokens, usage.total_tokens) == (6, 1, 7)
 
 
@@ -218,27 +195,17 @@ def test_lease_starts_a_server_shares_it_and_leaves_none_behind(example, train_f
     assert example.lease.ask(port, train_file) is None
 
 
-def test_a_server_with_other_data_is_refused(example, port, tmp_path):
-    other = tmp_path / "train.jsonl"
-    other.write_text("{}\n")
-    message = f"port {port} is in use by this example's server, trained on other data: stop it"
-    with pytest.raises(RuntimeError, match=message), example.lease.held(port, other):
-        pass
-
-
-def test_a_port_of_another_program_is_refused(example, train_file, server: LoopbackServer):
+def test_a_port_in_use_and_a_server_that_fails_to_start_are_told(example, port, tmp_path, server: LoopbackServer):
     server.replies["GET /lease"] = Reply(body="<html>hello</html>")
-    message = f"port {server.port} is in use by another program: stop it, or change PORT"
-    with pytest.raises(RuntimeError, match=message), example.lease.held(server.port, train_file):
-        pass
-
-
-def test_a_server_that_fails_to_start_is_told_with_its_own_words(example, tmp_path):
-    broken = tmp_path / "train.jsonl"
-    broken.write_text("no json\n")
-    message = r"does not start on port \d+:\n(.|\n)*JSONDecodeError"
-    with pytest.raises(RuntimeError, match=message), example.lease.held(free_port(), broken):
-        pass
+    other = tmp_path / "train.jsonl"
+    other.write_text("no json\n")
+    for used, message in (
+        (port, f"port {port} is in use by this example's server, trained on other data: stop it"),
+        (server.port, f"port {server.port} is in use by another program: stop it, or change PORT"),
+        (free_port(), r"does not start on port \d+:\n(.|\n)*JSONDecodeError"),
+    ):
+        with pytest.raises(RuntimeError, match=message), example.lease.held(used, other):
+            pass
 
 
 def test_a_taken_port_ends_the_server_with_a_code_of_its_own(example, port, train_file, tmp_path):

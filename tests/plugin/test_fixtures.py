@@ -85,17 +85,14 @@ def test_evaluate_runs_any_model(project: Project) -> None:
     project.run().assert_outcomes(passed=1)
 
 
-def test_the_fixture_needs_the_mark(project: Project) -> None:
+def test_the_fixture_needs_the_mark_and_overriding_it_does_not_override_the_verdict(project: Project) -> None:
     project.file("test_run.py", "def test_run(ftgate): pass\n")
     result = project.run()
     result.assert_outcomes(errors=1)
     result.stdout.fnmatch_lines(["*the fixture ftgate needs the mark*"])
-
-
-def test_overriding_the_result_does_not_override_the_verdict(project: Project) -> None:
     project.file("conftest.py", "import pytest\n@pytest.fixture\ndef ftgate(): return None\n")
     project.gate_test("def test_gate(ftgate): pass\n", margin=0.3)
-    project.run().assert_outcomes(failed=1)
+    project.run("test_gate.py").assert_outcomes(failed=1)
 
 
 RELABELLED = (

@@ -284,10 +284,8 @@ def gates_of(value: str) -> str:
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        ("", "not a report: it is not JSON"),
-        ("{", "not a report"),
-        *((text, "not a report of pytest-ftgate") for text in ("[]", "{}", '{"version": true, "gates": []}')),
-        *((f'{{"version": {version}, "gates": []}}', "version: must be 1") for version in (0, 2)),
+        *((text, "not a report") for text in ("", "{", "[]", "{}")),
+        *((f'{{"version": {one}, "gates": []}}', "version: not a report: must be 1") for one in (0, 2)),
         (gates_of("{}"), "gates: not a report: must be a list, got a mapping"),
         (gates_of("[1]"), "gates[0]: not a report: must be a mapping, got 1"),
         (gates_of('[{"name": "a"}]'), "gates[0].nodeid: not a report: this required key is missing"),

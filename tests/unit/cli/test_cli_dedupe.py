@@ -2,6 +2,7 @@
 
 import csv
 import gzip
+import io
 import json
 from datetime import date, datetime
 from decimal import Decimal
@@ -44,39 +45,32 @@ def as_jsonl(path, data):
     return write_jsonl(path.with_suffix(".jsonl"), data)
 
 
-def as_json(path, data):
-    path = path.with_suffix(".json")
-    path.write_text(json.dumps(data))
-    return path
+def as_csv(data):
+    file = io.StringIO()
+    writer = csv.DictWriter(file, ["input", "expected"])
+    writer.writeheader()
+    writer.writerows({**one, "input": one["input"].replace("question", "question,\n")} for one in data)
+    return file.getvalue()
 
 
-def as_csv(path, data):
-    path = path.with_suffix(".csv")
-    with path.open("w", newline="", encoding="utf-8") as file:
-        writer = csv.DictWriter(file, ["input", "expected"])
-        writer.writeheader()
-        writer.writerows({**one, "input": one["input"].replace("question", "question,\n")} for one in data)
-    return path
+FILES = {
+    ".jsonl": lambda data: json.dumps({key: [one[key] for one in data] for key in data[0]}),  # columns
+    ".json": json.dumps,
+    ".csv": as_csv,
+    ".jsonl.gz": lambda data: "".join(json.dumps(one) + "\n" for one in data),
+}
 
 
-def as_gzip(path, data):
-    path = path.with_suffix(".jsonl.gz")
-    path.write_bytes(gzip.compress("".join(json.dumps(one) + "\n" for one in data).encode()))
-    return path
-
-
-def as_columns(path, data):
-    path = path.with_suffix(".jsonl")
-    path.write_text(json.dumps({key: [one[key] for one in data] for key in data[0]}))
-    return path
-
-
-@pytest.mark.parametrize("write", [as_jsonl, as_json, as_csv, as_gzip, as_columns])
-def test_cleaned_copies_are_written_beside_the_originals(folder, write):
-    test, training = (write(folder / name, data) for name, data in zip(("test", "train"), doubled(), strict=True))
-    before = [path.read_bytes() for path in (test, training)]
+@pytest.mark.parametrize("suffix", FILES)
+def test_cleaned_copies_are_written_beside_the_originals(folder, suffix):
+    before = {}
+    for name, data in zip(("test", "train"), doubled(), strict=True):
+        content = FILES[suffix](data).encode()
+        before[folder / f"{name}{suffix}"] = gzip.compress(content) if suffix.endswith("gz") else content
+    for path, content in before.items():
+        path.write_bytes(content)
     said = init()
-    assert [path.read_bytes() for path in (test, training)] == before
+    assert {path: path.read_bytes() for path in before} == before
     assert "1 exact duplicate: test.deduped.jsonl has the other 60 rows" in said
     assert "2 exact duplicates, 1 near duplicate, 2 leaked rows" in said
     assert "train.deduped.jsonl has the other 222 rows" in said
@@ -152,12 +146,11 @@ def test_columns_of_parquet_stay_as_text(folder):
     assert {**copied[0], **kept} == copied[0]
 
 
-@pytest.mark.parametrize("write", [as_jsonl, as_json, as_csv])
-def test_warnings_name_the_copies(folder, write):
+def test_warnings_name_the_copies(folder):
     test, training = doubled()
     repeat = {**test[5], "expected": "other"}  # which a gate refuses, and nobody but a person can correct
-    write(folder / "test", [test[0], *test, repeat])
-    write(folder / "train", training)
+    as_jsonl(folder / "test", [test[0], *test, repeat])
+    as_jsonl(folder / "train", training)
     said = init()
     with pytest.raises(DataError) as caught:
         check_test_set(load_examples(folder / "test.deduped.jsonl"))

@@ -156,17 +156,13 @@ def test_hostile_text_stays_text():
     assert not re.search(r"[\x00-\x08\x0b-\x1f\x7f\u2028\u202e\ud800-\udfff]", hostile.markup)
 
 
-def test_the_page_loads_nothing():
+def test_the_page_loads_nothing_and_only_its_own_script_and_style_may_run():
     found = written((full(), evidence()))
     assert not found.attributes("src")
     assert all(link.startswith("#") for link in found.attributes("href"))
     assert not found.attributes("style")
     assert not any(name.startswith("on") for _, attributes in found.elements for name in attributes)
     assert not re.search(r"url\(|@import|https?:", found.markup)
-
-
-def test_only_its_own_script_and_style_may_run():
-    found = written((full(), evidence()))
     (policy,) = [value for value in found.attributes("content") if "default-src" in value]
     assert policy.startswith("default-src 'none'; ")
     (script,) = found.scripts
@@ -196,15 +192,11 @@ def test_all_answers_are_in_the_data_and_some_are_readable_without_a_script():
     assert "first of 3 answers" in found.text
 
 
-def test_before_training_there_is_no_candidate():
+def test_before_training_there_is_no_candidate_and_parts_with_few_examples_are_grey():
     alone = replace(answers(), rows=tuple((*one[:5], None) for one in answers().rows))
     found = written((replace(full(), stage="ready", verdict="pass", gain=None, lower_bound=None), evidence(alone)))
     assert "READY" in found.text
     assert found.data[0][0][5] is None
-
-
-def test_a_label_with_few_examples_is_grey():
-    found = written((full(), evidence()))
     assert found.classes("tr").count("noise") == 3  # a guard, a slice and a label
     assert "Grey: fewer than 10 examples" in found.text
 

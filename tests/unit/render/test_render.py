@@ -1,6 +1,7 @@
 import json
 import re
 from dataclasses import replace
+from functools import partial
 
 import pytest
 
@@ -127,7 +128,7 @@ def test_advice_of_two_checks_is_said_once(statuses):
         assert text.count("Use another judge.") == text.count("Something else.") == 1
 
 
-def test_on_a_terminal_a_check_is_broken_between_words():
+def test_a_check_is_broken_between_words_and_coloured_by_its_status():
     check = Check("leaked", "fail", "one word after the other " * 8, advice="Do this, and that. " * 6)
     made = gate(checks=(check,), models_called=False, gain=None, verdict="fail", wrong=(), broken=())
     lines = block(made)
@@ -135,21 +136,8 @@ def test_on_a_terminal_a_check_is_broken_between_words():
     assert lines[0].text.startswith("FAIL  leaked: one word")
     assert [line.colour for line in lines[:3]] == ["red"] * 3
     assert lines[1].text.startswith(" " * 6)
-
-
-def test_the_title_is_coloured_by_verdict():
     assert title(gate()) == ("ftgate intents: PASS", "green")
     assert title(gate(verdict="inconclusive")).colour == "red"
-
-
-def test_foreign_text_cannot_command_a_terminal_or_a_ci_log():
-    hostile = Flip("t\x1b[2J", "::error::x\n::add-mask::y", "##[group]", "\r\x07", "a" * 1000)
-    text = text_of(gate(broken=(hostile,)), verbosity=1)
-    assert "\x1b" not in text
-    assert "\r" not in text
-    assert "##[" not in text
-    assert not any(line.lstrip().startswith("::") for line in text.splitlines())
-    assert max(map(len, text.splitlines())) < 300
 
 
 def test_the_report_carries_every_gate_and_the_versions_of_what_is_optional_too(monkeypatch):
@@ -177,39 +165,25 @@ def test_the_worst_check_counts(statuses, verdict):
 
 SHARE, PLAIN = {"share": True}, {"share": False}
 NUMBERS = [
-    *(
-        (show_value(0.8125, **SHARE), "81.2 %"),
-        (show_value(0.8125, **PLAIN), "0.812"),
-        (show_value(None, **SHARE), "-"),
-    ),
-    *((show_difference(-0.0, **SHARE), "+0.0 points"), (show_difference(-0.031, **PLAIN), "-0.031")),
-    *((show_amount(0.05, **SHARE), "5 points"), (show_amount(0.01, **SHARE), "1 point")),
-    *((show_amount(0.125, **SHARE), "12.5 points"), (show_amount(0.125, **PLAIN), "0.125")),
-    *((show_percent(0.95), "95 %"), (show_percent(0.975), "97.5 %"), (show_percent(1 - 0.05 / 3), "98.33 %")),
-    (show_percent(0.9999), "99.99 %"),
-    *((show_seconds(0.0421), "42 ms"), (show_seconds(3.21), "3.2 s")),
-    *(
-        (show_usd(None), "unknown"),
-        (show_usd(0), "$0"),
-        (show_usd(0.99999999), "$1.00"),
-        (show_usd(0.000098), "$0.0001"),
-        (show_usd(0.00004), "<$0.0001"),
-    ),
-    *((show_usd(0.0756), "$0.0756"), (show_usd(1234.5), "$1,234.50")),
-    *((show_age(59.9), "59 seconds"), (show_age(3_700), "1 hour"), (show_age(3 * 86_400 + 5), "3 days")),
-    *((plural(1, "example"), "1 example"), (plural(2000, "example"), "2,000 examples")),
+    (partial(show_value, **SHARE), {0.8125: "81.2 %", None: "-"}),
+    (partial(show_value, **PLAIN), {0.8125: "0.812"}),
+    (partial(show_difference, **SHARE), {-0.0: "+0.0 points"}),
+    (partial(show_difference, **PLAIN), {-0.031: "-0.031"}),
+    (partial(show_amount, **SHARE), {0.05: "5 points", 0.01: "1 point", 0.125: "12.5 points"}),
+    (partial(show_amount, **PLAIN), {0.125: "0.125"}),
+    (show_percent, {0.95: "95 %", 0.975: "97.5 %", 1 - 0.05 / 3: "98.33 %", 0.9999: "99.99 %"}),
+    (show_seconds, {0.0421: "42 ms", 3.21: "3.2 s"}),
+    (show_usd, {None: "unknown", 0: "$0", 0.99999999: "$1.00", 0.000098: "$0.0001", 0.00004: "<$0.0001"}),
+    (show_usd, {0.0756: "$0.0756", 1234.5: "$1,234.50"}),
+    (show_age, {59.9: "59 seconds", 3_700: "1 hour", 3 * 86_400 + 5: "3 days"}),
+    (partial(plural, noun="example"), {1: "1 example", 2000: "2,000 examples"}),
+    (is_share, {(0.0, 1.0): True, (-1.0, 1.0): False, None: False}),
 ]
 
 
-@pytest.mark.parametrize(("shown", "expected"), NUMBERS)
-def test_numbers(shown, expected):
-    assert shown == expected
-
-
-def test_a_share_is_what_lies_between_0_and_1():
-    assert is_share((0.0, 1.0))
-    assert not is_share((-1.0, 1.0))
-    assert not is_share(None)
+@pytest.mark.parametrize(("show", "shown"), NUMBERS)
+def test_numbers(show, shown):
+    assert {value: show(value) for value in shown} == shown
 
 
 # --- guards, slices, labels --------------------------------------------------------------------------------------
@@ -231,13 +205,17 @@ def test_of_the_slices_that_do_not_hold_at_most_five_are_shown_and_in_full_all()
     assert [text_of(result, verbosity).count("lang=") for verbosity in (0, 1)] == [5, 6]
 
 
-def test_names_of_parts_command_no_terminal():
-    hostile = "\x1b[31m\u202e::error::\n" + "x" * 500
+@pytest.mark.parametrize(
+    "hostile", ["t\x1b[2J\u202e::error::\n" + "x" * 500, "::error::x\n::add-mask::y", "##[group]\r\x07"]
+)
+def test_foreign_text_cannot_command_a_terminal_or_a_ci_log(hostile):
     parts = {
+        "broken": (Flip(*5 * (hostile,)),),
         "guards": (replace(GUARD, name=hostile),),
         "slices": (a_slice(hostile, -0.1, "fail"),),
         "diagnosis": scored(hostile, 1, 0, 0),
     }
-    text = [line.text for line in block(gate(**parts), verbosity=1)]
-    assert not any("\x1b" in line or "\n" in line or "\u202e" in line for line in text)
-    assert max(map(len, text)) < 200
+    lines = [line.text for line in block(gate(**parts), verbosity=1)]
+    assert all(line.isprintable() for line in lines)
+    assert not [line for line in lines if line.lstrip().startswith("::") or "##[" in line]
+    assert max(map(len, lines)) < 200
