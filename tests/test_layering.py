@@ -18,7 +18,7 @@ PACKAGE = Path(pytest_ftgate.__file__).parent
 MODULES = sorted(PACKAGE.rglob("*.py"))
 HEAVY = (
     *("openai", "sklearn", "scipy", "numpy", "yaml", "pydantic", "httpx", "httpx2", "joblib", "aiohttp", "sqlite3"),
-    *("genai_prices", "rapidfuzz", "jinja2", "jsonschema", "asyncio"),
+    *("genai_prices", "rapidfuzz", "jinja2", "jsonschema"),
 )
 FACE = {"plugin"}
 
@@ -69,7 +69,7 @@ def test_a_gate_on_recorded_answers_loads_the_libraries_that_it_uses(
         "import sys, pytest\npytest.register_assert_rewrite('pytest_ftgate.result')\n"  # as for an installed plugin
         "def pytest_sessionstart(): pytest_sessionstart.before = set(sys.modules)\n"
         "def pytest_unconfigure():\n    names = set(sys.modules) - pytest_sessionstart.before\n"
-        f"    print('loaded:', *(name for name in {HEAVY!r} if name in names))\n"
+        f"    print('loaded:', *(name for name in {(*HEAVY, 'asyncio')!r} if name in names))\n"
         "    print('loaded by', type(sys.modules['pytest_ftgate.result'].__loader__).__name__)\n"
     )
     result = project.pytester.runpytest_subprocess(*ALONE)

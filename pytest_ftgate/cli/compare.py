@@ -136,12 +136,14 @@ def _thresholds(before: GateResult, after: GateResult) -> Iterator[Move]:
     An absent one counts as removed only if the gate was judged to its end: many are only reported by their checks.
     """
     old, new = _asked(before), _asked(after)
+    # Where one replaces the other, the margin says which is stricter.
+    replaced = ("max_drop", "evidence") if (before.max_drop is None) != (after.max_drop is None) else ()
     for key in dict.fromkeys((*old, *new)):
         was, now = old.get(key), new.get(key)
         lacking = after if now is None else before
         value = lacking.baseline.value if lacking.stage == "ready" else lacking.gain
         judged = value is not None and lacking.verdict != "error"
-        if was == now or (None in (was, now) and not judged):
+        if was == now or key in replaced or (None in (was, now) and not judged):
             continue
         comparison, last = comparison_of(key), key.rpartition(".")[2]
         try:

@@ -11,10 +11,9 @@ from typing import Any, NamedTuple
 import pytest
 
 from pytest_ftgate import clock
-from pytest_ftgate.errors import DataError, FtgateError, guarded, shown_path
+from pytest_ftgate.errors import FtgateError, guarded, shown_path
 from pytest_ftgate.gate.data_sets import DataSets
 from pytest_ftgate.gate.state import Judged, Services
-from pytest_ftgate.models.recorded import Recording
 from pytest_ftgate.plugin.gate_files import GateFiles, ini_path, option_path, refuse_tracked
 from pytest_ftgate.plugin.ini_keys import planning_option
 from pytest_ftgate.plugin.marks import MARK, claimed_name, location, test_id
@@ -193,33 +192,6 @@ class GateSession:
         )
 
     @cached_property
-    def _to_replace(self) -> Mapping[str, Recording]:
-        """Return the recordings that ``refresh`` ignores in this session, and that the next one without it uses."""
-        from pytest_ftgate.reports.recordings import read_recordings
-
-        folder = self._recordings
-        if self._config.getoption("--ftgate-cache") != "refresh" or folder is None:
-            return {}
-        if folder.resolve() in report_paths(self._config, "recordings"):
-            return {}
-        try:
-            return read_recordings(folder)
-        except DataError:  # the next session reports it
-            return {}
-
-    def _superseded(self, runs: Iterable[Run]) -> Iterator[Line]:
-        """Yield a warning if the recordings that this session ignores hold other answers than the runs."""
-        from pytest_ftgate.reports.recordings import differing
-
-        if self._recordings is not None and (n := differing(self._to_replace, runs)):
-            shown = shown_path(self._recordings)
-            yield Line(
-                f"{shown} holds other answers for {n:,} of these calls, which are used again without "
-                f"--ftgate-cache=refresh: record again with --ftgate-report=recordings:{shown}",
-                "yellow",
-            )
-
-    @cached_property
     def _committed(self) -> dict[str, str]:
         from pytest_ftgate.reports.recordings import read_notes
 
@@ -251,7 +223,6 @@ class GateSession:
         """
         if runs:
             self._runs[name] = runs, notes
-            self.note(*self._superseded(runs.values()))
 
     def note(self, *lines: Line) -> None:
         """Add lines for the end of the session, each once even if several workers have it."""

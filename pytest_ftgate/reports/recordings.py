@@ -2,7 +2,7 @@
 
 import json
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from hashlib import sha256
 from pathlib import Path
@@ -11,9 +11,9 @@ from typing import Any
 from pytest_ftgate.data import input_sha256
 from pytest_ftgate.data.strict_json import parse_json
 from pytest_ftgate.errors import DataError, Where, shown_path, write_whole
-from pytest_ftgate.models import Completion, key_of
+from pytest_ftgate.models import key_of
 from pytest_ftgate.models.protocol import COUNTS
-from pytest_ftgate.models.recorded import Recording
+from pytest_ftgate.models.recorded import Recording, read_rows
 from pytest_ftgate.runs.jobs import Run
 
 _SLUG_CHARACTERS = 80
@@ -29,8 +29,6 @@ def read_recordings(folder: Path) -> dict[str, Recording]:
 
     Raise :class:`DataError` if the folder is missing, a row is not a prediction, or one key has two different answers.
     """
-    from pytest_ftgate.models.recorded import Recording, read_rows
-
     if not folder.is_dir():
         raise DataError(
             "folder of recordings not found",
@@ -57,14 +55,6 @@ def read_recordings(folder: Path) -> dict[str, Recording]:
     return found
 
 
-def differing(recorded: Mapping[str, Recording], runs: Iterable[Run]) -> int:
-    """Return how many answers of the runs have a different text than the recording of the same call."""
-    found = {one.key: one.completion for run in runs for one in run.all_predictions if one.completion is not None}
-    kept = {key: one.prediction.completion for key, one in recorded.items()}
-    texts = {key: completion.text for key, completion in kept.items() if completion is not None}
-    return sum(_as_written(one) != texts.get(key, _as_written(one)) for key, one in found.items())
-
-
 def read_notes(folder: Path) -> dict[str, str]:
     """Return the notes on green verdicts below ``folder``, by the names of the notes.
 
@@ -74,21 +64,13 @@ def read_notes(folder: Path) -> dict[str, str]:
     for path in sorted(folder.rglob(f"*{_GREEN}")):
         try:
             notes = parse_json(path.read_text(encoding="utf-8"))
+            if not isinstance(notes, dict) or not all(isinstance(text, str) for text in notes.values()):
+                raise ValueError("expected a JSON object of texts")
         except (OSError, ValueError) as error:
-            raise _no_notes(path, str(error)) from None
-        if not isinstance(notes, dict) or not all(isinstance(text, str) for text in notes.values()):
-            raise _no_notes(path, "expected a JSON object of texts")
+            what = "not a file of notes on green verdicts"
+            raise DataError(what, where=Where(shown_path(path)), evidence=str(error), cure="Record it again.") from None
         found |= notes
     return found
-
-
-def _no_notes(path: Path, found: str) -> DataError:
-    return DataError(
-        "not a file of notes on green verdicts",
-        where=Where(shown_path(path)),
-        evidence=found,
-        cure="Record it again.",
-    )
 
 
 def missing_answers(runs: Mapping[str, Run]) -> str | None:
@@ -125,7 +107,7 @@ def _rows(run: Run) -> Iterator[dict[str, Any]]:
             usage = {name: getattr(completion, name) for name in COUNTS}
             row = {
                 "id": prediction.id,
-                "output": _as_written(completion),
+                "output": completion.text if completion.original is None else completion.original,  # as it came
                 "reasoning": completion.reasoning if completion.original is None else None,
                 "finish": completion.finish if completion.finish != "stop" else None,
                 "usage": {name: count for name, count in usage.items() if count is not None} or None,
@@ -137,11 +119,6 @@ def _rows(run: Run) -> Iterator[dict[str, Any]]:
                 "repeat": repeat or None,
             }
             yield {name: value for name, value in row.items() if value is not None}
-
-
-def _as_written(completion: Completion) -> str:
-    """Return the text as it came: with the model's reasoning, if that was a part of it."""
-    return completion.text if completion.original is None else completion.original
 
 
 def _slug(name: str) -> str:
