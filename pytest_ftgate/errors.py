@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import inspect
 import os
 import re
 import traceback
@@ -93,6 +92,8 @@ class FtgateError(Exception):
         cure: what to do about it.
     """
 
+    _several: tuple[FtgateError, ...] = ()
+
     def __init__(
         self, what: str, *, where: Where | None = None, evidence: str | None = None, cure: str | None = None
     ) -> None:
@@ -105,7 +106,7 @@ class FtgateError(Exception):
     @property
     def problems(self) -> tuple[FtgateError, ...]:
         """Return the problems that the error reports: itself, unless it reports several."""
-        return (self,)
+        return self._several or (self,)
 
     @property
     def headline(self) -> str:
@@ -119,7 +120,7 @@ class FtgateError(Exception):
 
     def parts(self, **changed: Any) -> dict[str, Any]:
         """Return the keyword arguments that make a similar error, with these changes; ``what`` is not among them."""
-        return {**{name: value for name, value in vars(self).items() if name != "what"}, **changed}
+        return {**{name: value for name, value in vars(self).items() if name not in ("what", "_several")}, **changed}
 
     def __str__(self) -> str:
         place = str(self.where) if self.where is not None else ""
@@ -132,26 +133,20 @@ class ConfigError(FtgateError):
     """The configuration of a gate is invalid: the gate file, a marker, a fixture or an option."""
 
 
-class CombinedConfigError(ConfigError):
-    """Several problems of one configuration, reported together. The text begins with the first and lists the others.
-
-    ``problems`` has each as an error; after `MOST_LISTED` of them, one that counts the rest.
-    """
-
-    def __init__(self, problems: Sequence[FtgateError]) -> None:
-        first, more = problems[0], len(problems) - MOST_LISTED
-        self._problems = (*problems[:MOST_LISTED], *([ConfigError(f"and {more:,} more")] if more > 0 else []))
-        lines = [first.evidence or "", first.cure or "", *(one_line(str(one)) for one in self._problems[1:])]
-        super().__init__(first.what, where=first.where, evidence="\n".join(filter(None, lines)))
-
-    @property
-    def problems(self) -> tuple[FtgateError, ...]:
-        return self._problems
-
-
 def combined(problems: Sequence[FtgateError]) -> FtgateError:
-    """Return one error that reports all problems, of which there is at least one."""
-    return problems[0] if len(problems) == 1 else CombinedConfigError(problems)
+    """Return one error that reports all problems, of which there is at least one.
+
+    The text begins with the first and lists the others. ``problems`` has each as an error; after `MOST_LISTED` of them,
+    one that counts the rest.
+    """
+    first, more = problems[0], len(problems) - MOST_LISTED
+    if len(problems) == 1:
+        return first
+    listed = (*problems[:MOST_LISTED], *([ConfigError(f"and {more:,} more")] if more > 0 else []))
+    lines = [first.evidence or "", first.cure or "", *(one_line(str(one)) for one in listed[1:])]
+    error = ConfigError(first.what, where=first.where, evidence="\n".join(filter(None, lines)))
+    error._several = listed
+    return error
 
 
 class DataError(FtgateError):
@@ -293,22 +288,13 @@ def is_cancelled_from_outside() -> bool:
     return cancelling is None or cancelling() > 0
 
 
-def told(error: BaseException, function: Callable[..., Any] | None = None) -> str:
-    """Return the exception on one line, with the file and line that raised it.
-
-    The line is the last one of the traceback in the file of ``function``; without ``function``, or if its file is not
-    in the traceback, in the first file that is not part of pytest-ftgate.
-    """
+def told(error: BaseException) -> str:
+    """Return the exception on one line, with the line that raised it in the first file that is not of pytest-ftgate."""
     text = redacted("".join(traceback.format_exception_only(type(error), error)))
     text = excerpt(text, width=_LONGEST)
     frames = [f for f in traceback.extract_tb(error.__traceback__) if not f.filename.startswith(_PASSED_THROUGH)]
-    if not frames:
-        return text
-    code = getattr(inspect.unwrap(function), "__code__", None) if function is not None else None
-    files = {frame.filename for frame in frames}
-    file = code.co_filename if code is not None and code.co_filename in files else frames[0].filename
-    frame = next(frame for frame in reversed(frames) if frame.filename == file)
-    return f"{text} ({shown_path(frame.filename)}:{frame.lineno})"
+    last = next((one for one in reversed(frames) if one.filename == frames[0].filename), None)
+    return f"{text} ({shown_path(last.filename)}:{last.lineno})" if last else text
 
 
 def write_whole(path: Path, parts: Iterable[str]) -> None:

@@ -15,7 +15,6 @@ LONGEST = 2000
 """The most characters of one text in a message or a report."""
 
 _COMMAND_ANYWHERE = re.compile(r"##(?=\w*\[)")  # ##[error], ##vso[, ##teamcity[
-_SENTENCE = re.compile(r"[A-Z][a-z]*,? ")  # but not the name of an error, as in "ValueError: no such label"
 _COMMAND_AT_START = re.compile(r"^\s*:(?=:)")  # ::error::, also after white space
 
 
@@ -39,16 +38,11 @@ def _escaped(char: str) -> str:
 
 def one_line(text: str) -> str:
     """Join the lines of a text with the punctuation that sentences need."""
-    first, *rest = [line.strip() for line in text.splitlines()] or [""]
-    return first + "".join(
-        f"{_between(before, line)}{line}" for before, line in zip([first, *rest], rest, strict=False)
-    )
-
-
-def _between(before: str, line: str) -> str:
-    if before.endswith((".", "!", "?", ":", ";", ",")):
-        return " "
-    return ". " if _SENTENCE.match(line) else "; "
+    joined, *rest = [line.strip() for line in text.splitlines()] or [""]
+    for line in rest:
+        joined += " " if joined.endswith((".", "!", "?", ":", ";", ",")) else ". " if line[:1].isupper() else "; "
+        joined += line
+    return joined
 
 
 def shortened(text: str, most: int = LONGEST) -> str:
@@ -100,11 +94,6 @@ def show_difference(value: float | None, *, share: bool) -> str:
         return "unknown"
     value = value or 0.0  # no "-0.0"
     return f"{100 * value:+.1f} points" if share else f"{value:+.3f}"
-
-
-def show_distance(value: float, *, share: bool) -> str:
-    """Return a difference without its sign: ``5.9 points``, ``0.059``."""
-    return f"{abs(100 * value):.1f} points" if share else f"{abs(value):.3f}"
 
 
 def show_change(value: float | None, *, share: bool) -> str:
@@ -241,8 +230,7 @@ _NUMERAL = re.compile(r"\s*[-+]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][-+]?[0-9]+)?\s*"
 
 def cut(text: str) -> str:
     """Return a value for a message: control characters and line breaks escaped, a long text cut."""
-    shown = text if len(text) <= LONGEST_SHOWN else text[:LONGEST_SHOWN] + "…"
-    return "".join(char if char.isprintable() else _escaped(char) for char in shown)
+    return printable(text, LONGEST_SHOWN)
 
 
 def quoted(text: str) -> str:
@@ -258,32 +246,25 @@ def dotted(path: KeyPath) -> str:
     return text
 
 
-_TYPO = 0.8
-"""Similarity (0 to 1) from which two words differ by a slip of the keyboard."""
-
-
 def nearest(word: str, known: Iterable[str]) -> str | None:
     """Return the valid word that was probably meant, ignoring case; None if no word is similar.
 
-    The same parts in another order (``macro_f1``) come first, then a misspelling, then a word that contains the other
-    (``max``: ``max_drop``), then a similar one.
+    A word that contains the other (``max``: ``max_drop``), or has the same parts (``macro_f1``), is more similar.
     """
-    word, by_lower = word[:LONGEST_SHOWN].lower(), {name.lower(): name for name in known}
-    turned = [name for name in by_lower if _parts(name) == _parts(word)]
-    typo = turned or difflib.get_close_matches(word, by_lower, n=1, cutoff=_TYPO)
-    holding = [name for name in by_lower if _one_holds_other(word, name)]
-    found = typo or difflib.get_close_matches(word, holding, n=1, cutoff=0) or difflib.get_close_matches(word, by_lower)
-    return by_lower[found[0]] if found else None
+    word = word[:LONGEST_SHOWN].lower()
+
+    def likeness(name: str) -> float:
+        name = name.lower()
+        short, long = sorted((word, name), key=len)
+        related = short in long if len(short) > 2 else short in re.split(r"[\W_]+", long)
+        related |= sorted(re.split(r"[\W_]+", word)) == sorted(re.split(r"[\W_]+", name))
+        return difflib.SequenceMatcher(None, name, word).ratio() + related * _RELATED
+
+    best = max(known, key=likeness, default=None)
+    return best if best is not None and likeness(best) >= _SIMILAR else None
 
 
-def _parts(word: str) -> list[str]:
-    return sorted(re.split(r"[\W_]+", word))
-
-
-def _one_holds_other(one: str, other: str) -> bool:
-    """Return whether the shorter word is a part of the longer one: three letters, or all between two separators."""
-    short, long = sorted((one, other), key=len)
-    return short in long if len(short) > 2 else len(short) == 2 and short in re.split(r"[\W_]+", long)
+_SIMILAR, _RELATED = 0.6, 0.25
 
 
 def suggestion(word: str, known: Iterable[str], otherwise: str = "") -> str:
@@ -309,22 +290,15 @@ def is_numeral(text: str) -> bool:
 
 
 def _shown(value: Any) -> str:
-    if isinstance(value, bool):
-        return str(value).lower()
-    if isinstance(value, int | float):
-        try:
-            return cut(f"{value!r}")
-        except ValueError:  # Python refuses to write out an integer of many thousand digits
-            return "a very large number"
     if isinstance(value, str):
         return f"the text {quoted(value)}"
-    if value is None:
-        return "nothing"
-    if isinstance(value, Mapping):
-        return "a mapping"
-    if isinstance(value, list | tuple):
-        return "a list"
-    return f"a Python object of type {type(value).__name__}"
+    if isinstance(value, int | float):
+        try:
+            return str(value).lower() if isinstance(value, bool) else cut(repr(value))
+        except ValueError:  # Python refuses to write out an integer of many thousand digits
+            return "a very large number"
+    names = {type(None): "nothing", list: "a list", tuple: "a list"}
+    return "a mapping" if isinstance(value, Mapping) else names.get(type(value)) or kind_of(value)
 
 
 def excerpt(text: str, at: int = 0, width: int = 60) -> str:
@@ -348,7 +322,5 @@ def kind_of(value: Any) -> str:
     if value is None or isinstance(value, bool):
         return json.dumps(value)
     kinds = ((str, "text"), (int | float, "a number"), (list | tuple, "a list"), (Mapping, "an object"))
-    for kind, words in kinds:
-        if isinstance(value, kind):
-            return words
-    return f"a value of type {type(value).__name__}"
+    other = f"a value of type {type(value).__name__}"
+    return next((words for kind, words in kinds if isinstance(value, kind)), other)

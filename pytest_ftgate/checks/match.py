@@ -18,7 +18,7 @@ from pytest_ftgate.statistics.groups import group_codes
 from pytest_ftgate.text import (
     plural,
     show_amount,
-    show_distance,
+    show_difference,
     show_dollars,
     show_percent,
     show_seconds,
@@ -153,7 +153,7 @@ def _rivals(gate: Context) -> Iterator[Check]:
             continue
         drop = gate.deciding.sign * (top - one.value)
         if round(drop, 12) <= round(most, 12):
-            message = f"{called(role, one.name)} is only {show_distance(drop, share=gate.share)} worse than "
+            message = f"{called(role, one.name)} is only {show_difference(abs(drop), share=gate.share)[1:]} worse than "
             message += f"{called(best)} and not {' or '.join(ways)} than the candidate: it may make the fine-tune "
             message += "unnecessary"
             advice = "Make it the only baseline, and measure what the fine-tune gains over it."

@@ -1,6 +1,7 @@
 """Read data files into data sets."""
 
 import csv
+import json
 import os
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from contextlib import contextmanager
@@ -199,7 +200,8 @@ class Row:
     def wrong(self, column: str, wanted: str) -> DataError:
         """Return the error of a cell."""
         value = self.values.get(column)
-        found = f'"{excerpt(value)}"' if isinstance(value, str) else kind_of(value)
+        shown = isinstance(value, str | int | float) and not isinstance(value, bool)
+        found = excerpt(json.dumps(value, ensure_ascii=False)) if shown else kind_of(value)
         return DataError(f"must be {wanted}, got {found}", where=self.at(column))
 
 

@@ -115,7 +115,7 @@ class FunctionModel(BuiltModel):
         except BaseException as raised:  # also sys.exit() and pytest.skip()
             if isinstance(raised, asyncio.CancelledError) and is_cancelled_from_outside():
                 raise
-            raise failed_call(self.name, raised, self.function) from raised
+            raise failed_call(self.name, raised) from raised
 
     def _completion(self, answer: object, latency_s: float | None = None) -> Completion | ModelError:
         if isinstance(answer, ModelError):

@@ -107,11 +107,11 @@ def _called(function: Callable[[Any], Any], inputs: Sequence[Any], batched: bool
         return [error] * len(inputs)
     except BaseException as error:  # also sys.exit() and pytest.skip()
         # The exception itself may not survive pickling.
-        return [failed_call("the function", error, function)] * len(inputs)
+        return [failed_call("the function", error)] * len(inputs)
     latency_s = clock.perf_counter() - start
     return [Completion(answer, latency_s=latency_s) if isinstance(answer, str) else answer for answer in answers]
 
 
-def failed_call(name: str, raised: BaseException, function: Callable[..., Any]) -> ModelError:
+def failed_call(name: str, raised: BaseException) -> ModelError:
     """Return what a function raised as the error of its call."""
-    return ModelError(f"{name} raised {told(raised, function)}", retryable=may_pass(raised), cure=RAISED_CURE)
+    return ModelError(f"{name} raised {told(raised)}", retryable=may_pass(raised), cure=RAISED_CURE)
