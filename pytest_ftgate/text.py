@@ -249,7 +249,7 @@ def dotted(path: KeyPath) -> str:
 def nearest(word: str, known: Iterable[str]) -> str | None:
     """Return the valid word that was probably meant, ignoring case; None if no word is similar.
 
-    A word that contains the other (``max``: ``max_drop``), or has the same parts (``macro_f1``), is more similar.
+    A misspelling comes first, then a word that contains the other (``max``: ``max_drop``) or has the same parts.
     """
     word = word[:LONGEST_SHOWN].lower()
 
@@ -258,13 +258,11 @@ def nearest(word: str, known: Iterable[str]) -> str | None:
         short, long = sorted((word, name), key=len)
         related = short in long if len(short) > 2 else short in re.split(r"[\W_]+", long)
         related |= sorted(re.split(r"[\W_]+", word)) == sorted(re.split(r"[\W_]+", name))
-        return difflib.SequenceMatcher(None, name, word).ratio() + related * _RELATED
+        ratio = difflib.SequenceMatcher(None, name, word).ratio()
+        return max(ratio, min(ratio + 0.25, 0.85)) if related else ratio
 
     best = max(known, key=likeness, default=None)
-    return best if best is not None and likeness(best) >= _SIMILAR else None
-
-
-_SIMILAR, _RELATED = 0.6, 0.25
+    return best if best is not None and likeness(best) >= 0.6 else None
 
 
 def suggestion(word: str, known: Iterable[str], otherwise: str = "") -> str:

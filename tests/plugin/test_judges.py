@@ -307,7 +307,7 @@ ITEM = {"input": "x", "output": "y", "score": 3}
             for score in (10**400, 6, True, "good")
         ),
         ([{"input": "x", "output": "y"}], 'labelled.jsonl:1: no field "score"'),
-        ([{**ITEM, "output": 5}], "labelled.jsonl:1: output: must be text, got a number"),
+        ([{**ITEM, "output": 5}], "labelled.jsonl:1: output: must be text, got 5"),
     ],
 )
 def test_items_that_cannot_be_used(judged: PythonJudged, rows: list[dict[str, Any]], text: str) -> None:

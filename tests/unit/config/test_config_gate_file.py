@@ -95,7 +95,7 @@ def test_several_problems_are_listed_in_the_order_of_their_lines(refused):
 
 def test_a_long_value_is_cut_and_odd_characters_are_escaped(refused):
     error, _ = refused(changed("margin: 0}", f'margin: "\\e[31m{"x" * 500}"}}'))
-    assert f"'\\x1b[31m{'x' * 95}…'" in error.what
+    assert f"'\\x1b[31m{'x' * 80}" in error.what
     error, _ = refused(changed("margin: 0}", f"{'k' * 500}: 1}}"))
     assert len(str(error)) < 650
 
