@@ -2,6 +2,7 @@
 
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from math import ceil, isfinite
 from typing import Any, NamedTuple
@@ -9,17 +10,17 @@ from typing import Any, NamedTuple
 from pytest_ftgate.checks.context import Context, RunName, jobs
 from pytest_ftgate.checks.ready import improved
 from pytest_ftgate.config import GateKeys
-from pytest_ftgate.data import Example, expected_text
+from pytest_ftgate.data import DataSet, Example, expected_text
 from pytest_ftgate.errors import FtgateError
 from pytest_ftgate.gate.calls import calling
 from pytest_ftgate.gate.run import read_gate
 from pytest_ftgate.gate.state import Judged, Services
-from pytest_ftgate.metrics import Scored
-from pytest_ftgate.models import Completion, Model
+from pytest_ftgate.metrics import Metric, Scored
+from pytest_ftgate.models import Model
 from pytest_ftgate.models.price import price_of, tokens_usd
 from pytest_ftgate.result import RED, Check, Status, called, error_check
 from pytest_ftgate.runs.jobs import Job, Run
-from pytest_ftgate.runs.measure import answers_of, compare_scored, is_right, measure_run, rightness
+from pytest_ftgate.runs.measure import answers_of, compare_scored, measure_run, rightness
 from pytest_ftgate.runs.runner import run_models, stored_runs
 from pytest_ftgate.statistics.arrays import Codes
 from pytest_ftgate.statistics.groups import group_codes, group_counts
@@ -64,31 +65,18 @@ class Calls(NamedTuple):
         return 0.0 if not self.left else None if self.usd is None else self.usd * self.left / self.calls
 
 
-class Answer(NamedTuple):
-    """Hold one answer of a model, or why the call failed.
-
-    ``score`` is None if the deciding metric does not score single examples, ``right`` if the score is neither right nor
-    wrong. ``why`` is what the metric says of a wrong answer.
-    """
-
-    completion: Completion | None
-    failure: FtgateError | None
-    score: float | None = None
-    right: bool | None = None
-    why: str | None = None
-
-
 class Asked(NamedTuple):
-    """Hold what a model is sent for the first examples, and in a preview what it answered.
+    """Hold what a model is sent for the first examples, and in a preview its run over them and their scores.
 
-    ``prompts`` is empty for recorded answers, ``answers`` without a preview. ``tokens`` estimates the first prompt.
+    ``prompts`` is empty for recorded answers. ``tokens`` estimates the first prompt.
     """
 
     role: str
     name: str
     prompts: tuple[Prompt, ...]
     tokens: int
-    answers: tuple[Answer, ...]
+    run: Run | None
+    scored: Scored | None
 
 
 @dataclass(frozen=True)
@@ -138,7 +126,7 @@ class Plan:
     @property
     def n_missing(self) -> int:
         """Return how many answers of a preview are missing."""
-        return sum(answer.completion is None for model in self.models for answer in model.answers)
+        return sum(len(model.run.unanswered) for model in self.models if model.run is not None)
 
 
 def plan_gate(
@@ -158,8 +146,8 @@ def plan_gate(
 
 
 def _plan(gate: Context, services: Services, preview: int) -> Plan:
-    asked = replace(gate, test=gate.may_show or gate.test)
-    first = replace(asked.test, examples=asked.test.examples[: max(1, preview)])
+    shown, metric, wanted = gate.may_show or gate.test, gate.deciding, jobs(gate)
+    first = replace(shown, examples=shown.examples[: max(1, preview)])
     answered: dict[str, Run] = {}
     if preview:
         with calling(gate, services) as options:
@@ -167,7 +155,7 @@ def _plan(gate: Context, services: Services, preview: int) -> Plan:
             answered = dict(zip(few, run_models(list(few.values()), **options), strict=True))
         if not any(run.unanswered for run in answered.values()):
             services.stores.finish(answered.values())
-    metric, unscored, wanted = gate.deciding, None, jobs(gate)
+    unscored = None
     if metric.judged or metric.pairwise:
         unscored = f"{metric.name} is not scored in a preview, because its judges are not asked"
     stored = dict(zip(wanted, stored_runs(list(wanted.values()), services.stores), strict=True))
@@ -180,7 +168,7 @@ def _plan(gate: Context, services: Services, preview: int) -> Plan:
         len(first) if preview else 0,
         first.examples,
         unscored,
-        tuple(_asked(asked, role, first.examples, answered.get(role), scored=not unscored) for role in gate.models),
+        tuple(_asked(metric, role, model, shown, first, answered.get(role)) for role, model in gate.models.items()),
     )
 
 
@@ -188,7 +176,10 @@ def _plan(gate: Context, services: Services, preview: int) -> Plan:
 
 
 def _calls(gate: Context, wanted: Mapping[RunName, Job], stored: Mapping[RunName, Run]) -> Iterator[Calls]:
-    """Yield the calls of each model whose answers are not recorded."""
+    """Yield the calls of each model whose answers are not recorded.
+
+    Input tokens are projected by the characters that are sent, output tokens and time by the number of answers.
+    """
     for role, model in gate.models.items():
         if model.verified is not None:
             continue
@@ -199,54 +190,43 @@ def _calls(gate: Context, wanted: Mapping[RunName, Job], stored: Mapping[RunName
             sum(len(stored[name].unanswered) for name in own),
         )
         known = max((_answered(stored[name]) for name in own), key=lambda run: len(run.test_set))
-        yield _projected(found, list(own.values()), known) if len(known.test_set) else found._replace(unknown=_UNKNOWN)
+        n = len(known.test_set)
+        if not n:
+            yield found._replace(unknown=_UNKNOWN)
+            continue
+        facts, price = measure_run(found.name, known).facts, price_of(model)
+        inputs, outputs, usd = facts.input_tokens, facts.output_tokens, None
+        if inputs is not None:
+            sent = sum(job.repeats * sum(map(job.model.characters, job.test_set)) for job in own.values())
+            inputs = ceil(inputs * sent / max(1, sum(map(model.characters, known.test_set))))
+        if outputs is not None:
+            outputs = ceil(outputs / n * found.calls)
+        if price.gpu_hour_usd is not None and facts.cost_usd is not None:
+            usd = facts.cost_usd / n * found.calls
+        elif facts.cost_usd is not None and inputs is not None and outputs is not None:
+            usd = tokens_usd(replace(price, most_input_tokens=None), inputs, outputs)
+        why = facts.cost_unknown and facts.cost_unknown.why
+        yield found._replace(input_tokens=inputs, output_tokens=outputs, usd=usd, unknown=why)
 
 
 def _answered(run: Run) -> Run:
     """Return the first answers of a run without the missing ones."""
     pairs = zip(run.test_set.examples, run.predictions[0], strict=True)
-    known = [(example, one) for example, one in pairs if one.completion is not None]
-    examples, predictions = tuple(zip(*known, strict=True)) or ((), ())
-    return replace(run, test_set=replace(run.test_set, examples=examples), predictions=(predictions,))
-
-
-def _projected(found: Calls, wanted: Sequence[Job], known: Run) -> Calls:
-    """Return calls with their tokens and cost: input tokens by characters sent, output tokens and time by answer."""
-    facts, n = measure_run(found.name, known).facts, len(known.test_set)
-    characters = sum(map(known.model.characters, known.test_set))
-    inputs = outputs = usd = None
-    if characters and facts.input_tokens is not None:
-        all_characters = sum(job.repeats * sum(map(job.model.characters, job.test_set)) for job in wanted)
-        inputs = ceil(facts.input_tokens / characters * all_characters)
-    if facts.output_tokens is not None:
-        outputs = ceil(facts.output_tokens / n * found.calls)
-    price = price_of(known.model)
-    if price.gpu_hour_usd is not None and facts.cost_usd is not None:
-        usd = facts.cost_usd / n * found.calls
-    elif facts.cost_usd is not None and inputs is not None and outputs is not None:
-        usd = tokens_usd(replace(price, most_input_tokens=None), inputs, outputs)
-    return found._replace(
-        input_tokens=inputs,
-        output_tokens=outputs,
-        usd=usd,
-        unknown=facts.cost_unknown and facts.cost_unknown.why,
-    )
+    known = tuple(example for example, one in pairs if one.completion is not None)
+    return replace(run, predictions=run.predictions[:1]).over(replace(run.test_set, examples=known))
 
 
 def _calls_of_judges(gate: Context) -> Iterator[Calls]:
     """Yield the most calls of each judge: a pair of answers is judged in both orders."""
     for name, judge in gate.judging.judges.items() if gate.judging is not None else ():
-        if judge.model.verified is not None:
-            continue
         pairwise, answers = judge.metric.pairwise, len(gate.test) * gate.config.repeats
         answers *= 2 * len(gate.config.baselines) if pairwise else len(gate.models)
-        purposes = {"calibration": len(judge.items) * (2 if pairwise else 1), "answers to the test set": answers}
-        if pairwise and "candidate" not in gate.models:
-            del purposes["answers to the test set"]
-        counted = tuple((purpose, count) for purpose, count in purposes.items() if count)
-        if counted:
-            left = sum(count for _, count in counted)
-            yield Calls(f"judge {name} ({judge.model.name})", counted, left, unknown=_OF_JUDGES, most=True)
+        calibration = len(judge.items) * (2 if pairwise else 1)
+        counted = {"calibration": calibration, "answers to the test set": answers}
+        purposes = tuple((purpose, count) for purpose, count in counted.items() if count)
+        if judge.model.verified is None:
+            called_ = f"judge {name} ({judge.model.name})"
+            yield Calls(called_, purposes, answers + calibration, unknown=_OF_JUDGES, most=True)
 
 
 # --- what the test set can show ------------------------------------------------------------------------------
@@ -329,32 +309,16 @@ def _simulated(baseline: Scored, candidate: Scored, codes: Codes | None, asked: 
 # --- what is sent, and what is answered ----------------------------------------------------------------------
 
 
-def _asked(gate: Context, role: str, examples: Sequence[Example], run: Run | None, *, scored: bool) -> Asked:
-    model = gate.models[role]
-    prompts = () if model.verified is not None else tuple(_prompt(model, example) for example in examples)
-    tokens = round(model.characters(examples[0]) / _CHARACTERS_PER_TOKEN)
-    answers = () if run is None else tuple(_answers(gate, run, scored=scored))
-    return Asked(called(role), called(role, model.name), prompts, tokens, answers)
-
-
-def _answers(gate: Context, run: Run, *, scored: bool) -> Iterator[Answer]:
-    """Yield the answers, each scored by itself, so that one that cannot be scored leaves the others."""
-    metric = gate.deciding
-    # A set-level metric may have no value for one example alone.
-    whole = metric.kind == "set"
-    for index, (text, one) in enumerate(zip(answers_of(run)[0], run.predictions[0], strict=True)):
-        answer = Answer(one.completion, one.failure)
-        if answer.completion is not None and scored:
-            texts: list[str | None] = [None] * (len(gate.test) if whole else 1)
-            at = index if whole else 0
-            texts[at] = text
-            try:
-                found = metric.score(gate.expected if whole else [gate.expected[index]], [texts])
-                score, why = float(rightness(found)[at]), found.notes[at] if found.notes else None
-                answer = answer._replace(score=score, right=is_right(metric, score), why=why)
-            except FtgateError as error:
-                answer = answer._replace(why=str(error))
-        yield answer
+def _asked(metric: Metric, role: str, model: Model, shown: DataSet, first: DataSet, run: Run | None) -> Asked:
+    """Return what a model is sent and has answered; a set-level metric is scored with all others missing."""
+    prompts = () if model.verified is not None else tuple(_prompt(model, example) for example in first)
+    scored = None
+    if run is not None and not (metric.judged or metric.pairwise):
+        rest = len(shown) - len(first) if metric.kind == "set" else 0
+        with suppress(FtgateError):  # the answers are shown without scores
+            scored = metric.score(shown.expected[: len(first) + rest], [[*answers_of(run)[0], *[None] * rest]])
+    tokens = round(model.characters(first.examples[0]) / _CHARACTERS_PER_TOKEN)
+    return Asked(called(role), called(role, model.name), prompts, tokens, run, scored)
 
 
 def _prompt(model: Model, example: Example) -> Prompt:

@@ -4,11 +4,11 @@ from collections.abc import Iterator
 
 from pytest_ftgate.checks.context import Context
 from pytest_ftgate.data import expected_text
-from pytest_ftgate.gate.plan import Answer, Asked, Plan, Prompt, Prospects
+from pytest_ftgate.gate.plan import Asked, Plan, Prompt, Prospects
 from pytest_ftgate.reports.sentences import FINISHES
 from pytest_ftgate.reports.tables import Table, columns
 from pytest_ftgate.reports.text import Line, finding_lines
-from pytest_ftgate.runs.measure import shown_input
+from pytest_ftgate.runs.measure import is_right, rightness, shown_input
 from pytest_ftgate.text import (
     one_line,
     plural,
@@ -127,30 +127,28 @@ def _example(plan: Plan, number: int, *, full: bool) -> Iterator[Line]:
         if number and prompts and prompts[0][:-1] != prompts[number][:-1]:  # not only the last message differs
             yield Line(printable(f"  {model.role} is sent:"))
             yield from (Line(f"  {line.text}") for line in _prompt(prompts[number], full=full))
-        yield from _answer(plan, model.role, model.answers[number], full=full)
+        yield from _answer(plan, model, number, full=full)
 
 
-def _answer(plan: Plan, role: str, answer: Answer, *, full: bool) -> Iterator[Line]:
+def _answer(plan: Plan, model: Asked, number: int, *, full: bool) -> Iterator[Line]:
+    assert model.run is not None  # it is a preview
+    answer, scored = model.run.predictions[0][number], model.scored
     if answer.completion is None:
-        failure = one_line(str(answer.failure)) if answer.failure else "no answer"
-        yield Line(printable(f"  {role}, FAILED: {failure}"), "red")
+        yield Line(printable(f"  {model.role}, FAILED: {one_line(answer.error or 'no answer')}"), "red")
         return
+    right, score, why = None, "" if plan.unscored else "not scored", None
+    if scored is not None:
+        value, why = float(rightness(scored)[number]), scored.notes[number] if scored.notes else None
+        right = is_right(scored.metric, value)
+        plain = right is not None and value in (0.0, 1.0)
+        score = ("right" if right else "wrong") if plain else show_value(value, share=scored.metric.share)
     reasoning = len(answer.completion.reasoning or "")
     thought = f"after {plural(reasoning, 'character')} of reasoning" if reasoning else ""
-    words = (FINISHES.get(answer.completion.finish), _score(plan, answer), thought)
-    label = ", ".join([role, *(word for word in words if word)])
-    colour = {True: "green", False: "red", None: ""}[answer.right]
+    label = ", ".join(filter(None, [model.role, FINISHES.get(answer.completion.finish), score, thought]))
+    colour = {True: "green", False: "red", None: ""}[right]
     yield from _labelled(label, answer.completion.text or "(empty)", colour, full=full)
-    if answer.why:
-        yield Line(printable(f"    {one_line(answer.why)}"))
-
-
-def _score(plan: Plan, answer: Answer) -> str:
-    if answer.score is None:
-        return "" if plan.unscored else "not scored"
-    if answer.right is not None and answer.score in (0.0, 1.0):
-        return "right" if answer.right else "wrong"
-    return show_value(answer.score, share=plan.gate is not None and plan.gate.share)
+    if why:
+        yield Line(printable(f"    {one_line(why)}"))
 
 
 def _labelled(label: str, text: str, colour: str = "", *, full: bool) -> Iterator[Line]:
