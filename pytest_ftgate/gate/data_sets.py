@@ -67,13 +67,12 @@ class DataSets:
 
 
 def _file_state(path: Path) -> tuple[object, ...]:
-    """Return the stat values of a file, or of all files in a folder, that change when it is written."""
+    """Return the stat values of a file that change when it is written."""
     try:
-        files = sorted(path.rglob("*")) if path.is_dir() else [path]
-        found = [(file, file.stat()) for file in files if file.exists()]
+        one = path.stat()
     except (OSError, ValueError):  # an invalid path: reading it reports the error
         return ()
-    return tuple((str(file), one.st_size, one.st_mtime_ns, one.st_ctime_ns, one.st_ino) for file, one in found)
+    return one.st_size, one.st_mtime_ns, one.st_ctime_ns, one.st_ino
 
 
 def _load_file(source: DataKeys, hook: Any | None, *, labeled: bool) -> DataSet:

@@ -2,7 +2,6 @@
 
 from collections.abc import Iterable, Mapping
 from functools import partial
-from typing import Any
 
 from pytest_ftgate import clock
 from pytest_ftgate.checks.attempts import find_attempt
@@ -34,7 +33,7 @@ def read_inputs(config: GateKeys, services: Services, nodeid: str, answers: froz
     metrics = build_metrics(config, test, training, services.hook)
     check_keys(config, metrics)
     test, audit = _audited(training, test, services, metrics[config.decided_by.name])
-    models = build_models(config, Surroundings(training, services.offline, test), services.hook)
+    models = _models(config, training, test, services)
     _check_prompts(models, [test])
     attempt = None
     if "candidate" in models:
@@ -45,7 +44,7 @@ def read_inputs(config: GateKeys, services: Services, nodeid: str, answers: froz
         if (counted := attempt.counted) is not test:
             test, audit = _audited(training, counted, services, metrics[config.decided_by.name])
             metrics = build_metrics(config, test, training, services.hook)
-            models = build_models(config, Surroundings(training, services.offline, test), services.hook)
+            models = _models(config, training, test, services)
     custom = partial(custom_metrics, services.hook)
     gate = Context(
         config,
@@ -91,9 +90,10 @@ def _with_input_facts(gate: Context) -> Context:
     )
 
 
-def build_models(config: GateKeys, surroundings: Surroundings, hook: Any | None) -> dict[str, Model]:
+def _models(config: GateKeys, training: DataSet, test: DataSet, services: Services) -> dict[str, Model]:
     """Build each model, by role."""
-    return {role: build_model(spec, surroundings, hook) for role, spec in config.asked.items()}
+    surroundings = Surroundings(training, services.offline, test)
+    return {role: build_model(spec, surroundings, services.hook) for role, spec in config.asked.items()}
 
 
 def _check_prompts(models: Mapping[str, Model], test_sets: Iterable[DataSet]) -> None:

@@ -62,21 +62,12 @@ def _by_name(asked: Sequence[MetricSpec]) -> dict[str, MetricSpec]:
 
 def custom_metrics(hook: Any | None) -> dict[str, Any]:
     """Return the metrics from hooks by name."""
-    custom: dict[str, Any] = {}
-    given = guarded("the hook pytest_ftgate_metrics", hook.pytest_ftgate_metrics) if hook is not None else ()
-    for mapping in given:
-        if not isinstance(mapping, Mapping) or not all(isinstance(name, str) for name in mapping):
-            raise ConfigError(
-                "the hook pytest_ftgate_metrics must return a mapping of names to metrics",
-                evidence=f"it returned a value of type {type(mapping).__name__}",
-            )
-        for name, metric in mapping.items():
-            if name in custom:
-                raise ConfigError(
-                    f"two hooks pytest_ftgate_metrics return a metric named {name!r}",
-                    cure="Rename one of them.",
-                )
-            custom[name] = metric
+    called, custom = "the hook pytest_ftgate_metrics", dict[str, Any]()
+    given = guarded(called, lambda: [dict(one) for one in hook.pytest_ftgate_metrics()]) if hook is not None else []
+    for mapping in ({str(name): metric for name, metric in one.items()} for one in given):
+        for name in mapping.keys() & custom.keys():
+            raise ConfigError(f"two hooks pytest_ftgate_metrics return a metric named {name!r}", cure="Rename one.")
+        custom |= mapping
     return custom
 
 

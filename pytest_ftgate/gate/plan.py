@@ -12,7 +12,6 @@ from pytest_ftgate.checks.ready import improved
 from pytest_ftgate.config import GateKeys
 from pytest_ftgate.data import DataSet, Example, expected_text
 from pytest_ftgate.errors import FtgateError
-from pytest_ftgate.gate.calls import calling
 from pytest_ftgate.gate.run import read_gate
 from pytest_ftgate.gate.state import Judged, Services
 from pytest_ftgate.metrics import Metric, Scored
@@ -150,7 +149,7 @@ def _plan(gate: Context, services: Services, preview: int) -> Plan:
     first = replace(shown, examples=shown.examples[: max(1, preview)])
     answered: dict[str, Run] = {}
     if preview:
-        with calling(gate, services) as options:
+        with services.calling(gate) as options:
             few = {role: Job(model, first, of_candidate=role == "candidate") for role, model in gate.models.items()}
             answered = dict(zip(few, run_models(list(few.values()), **options), strict=True))
         if not any(run.unanswered for run in answered.values()):

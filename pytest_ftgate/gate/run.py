@@ -1,22 +1,24 @@
 """Judge one gate: read its inputs, run the free checks, call its models, score them, and reach the verdict."""
 
 import json
+from collections.abc import Iterable
 from dataclasses import asdict, replace
 from typing import Any, get_args
 
 from pytest_ftgate import clock
 from pytest_ftgate.checks import advice, rules
 from pytest_ftgate.checks.attempts import MovedError
-from pytest_ftgate.checks.context import Context, RunName, result_of
+from pytest_ftgate.checks.context import Context, RunName, jobs, result_of
 from pytest_ftgate.checks.freshness import LastGreen, base_changed, keep_green, last_green, until_judged
 from pytest_ftgate.config import GateKeys
 from pytest_ftgate.errors import ConfigError, FtgateError, guarded
-from pytest_ftgate.gate.calls import calibrate_judges, calling, run_all, run_judges
 from pytest_ftgate.gate.inputs import read_inputs
 from pytest_ftgate.gate.state import Judged, Services, uncollected
 from pytest_ftgate.result import RED, Check, Status, error_check
 from pytest_ftgate.runs.jobs import Run
+from pytest_ftgate.runs.judging import Judging, ask_judges, calibrate
 from pytest_ftgate.runs.measure import breakdown_results, measure_run, score_run
+from pytest_ftgate.runs.runner import run_models
 from pytest_ftgate.text import timestamp
 
 _HOOK = "the hook pytest_ftgate_checks"
@@ -55,10 +57,10 @@ def _with_known_answers(gate: Context, services: Services) -> Context:
         return gate
     options: dict[str, Any] = {"stores": services.stores, "ask": False}
     try:
-        found = _answered(run_all(gate, options))
+        found = _answered(_run(gate, options))
         if found.may_show is not None and not (found.attempt and found.attempt.is_known):
             return gate
-        found = run_judges(calibrate_judges(found, options), options)
+        found = _judged(_calibrated(found, options), options)
         if any(run.unanswered for _, run in found.all_runs()):
             return gate
         found = check_answers(found, None)
@@ -121,13 +123,13 @@ def judge_answers(gate: Context, services: Services, *, reviewed: tuple[Check, .
 def _judge_answers(gate: Context, services: Services) -> Judged | Context:
     """Return a judged gate, or an unjudged one whose answers are another attempt than expected."""
     gate = gate.with_facts(models_called=True)
-    with calling(gate, services) as options:
+    with services.calling(gate) as options:
         try:
-            before, gate = gate.verdict, calibrate_judges(gate, options)
+            before, gate = gate.verdict, _calibrated(gate, options)
             if gate.verdict != before:
                 return _close(gate, services)
-            gate = _answered(run_all(gate, options))
-            gate = run_judges(gate, options) if gate.holds else gate
+            gate = _answered(_run(gate, options))
+            gate = _judged(gate, options) if gate.holds else gate
         except FtgateError as error:
             return _close(gate.with_checks(map(error_check, error.problems)), services)
     gate = check_answers(gate, services.hook)
@@ -138,6 +140,35 @@ def _judge_answers(gate: Context, services: Services) -> Judged | Context:
     except FtgateError as error:
         gate = gate.with_checks([error_check(error, "attempts")])
     return _close(gate.with_checks(until_judged(gate, services.stores.started)), services)
+
+
+def _calibrated(gate: Context, options: dict[str, Any]) -> Context:
+    """Calibrate the judges on items with human labels."""
+    return gate if gate.judging is None else _with_judgements(gate, *calibrate(gate.judging, options))
+
+
+def _with_judgements(gate: Context, judging: Judging, checks: Iterable[Check]) -> Context:
+    return replace(gate, judging=judging).with_facts(judges=tuple(judging.results.values())).with_checks(checks)
+
+
+def _run(gate: Context, options: dict[str, Any]) -> Context:
+    """Take the latency samples one after the other, while nothing else runs, then run all other jobs."""
+    wanted = jobs(gate)
+    runs = {name: run_models([job], **options)[0] for name, job in wanted.items() if name.purpose == "latency"}
+    others = {name: job for name, job in wanted.items() if name not in runs}
+    found = run_models(list(others.values()), **options)
+    return replace(gate, runs=runs | dict(zip(others, found, strict=True)))
+
+
+def _judged(gate: Context, options: dict[str, Any]) -> Context:
+    """Ask the judges about the answers; none is called where a missing answer makes the gate an error."""
+    runs = gate.runs_of("test")
+    if gate.judging is None or any(run.unanswered for role, run in runs.items() if role not in gate.forgiven):
+        return gate
+    judging, checks = ask_judges(gate.judging, gate.test, runs, options)
+    # The candidate's judged metrics represent those of all models.
+    shown = judging.metrics.get("candidate") or next(iter(judging.metrics.values()), {})
+    return replace(_with_judgements(gate, judging, checks), metrics={**gate.metrics, **shown})
 
 
 def _answered(gate: Context) -> Context:

@@ -7,12 +7,13 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
+from pytest_ftgate import clock
 from pytest_ftgate.checks.audit import TrainingAudit
 from pytest_ftgate.checks.context import Context
 from pytest_ftgate.data import DataSet
 from pytest_ftgate.result import GateResult
 from pytest_ftgate.runs.budget import Budget
-from pytest_ftgate.runs.jobs import Run, Stores
+from pytest_ftgate.runs.jobs import Run, Stores, TimeLimit
 from pytest_ftgate.runs.progress import ProgressDisplay
 
 
@@ -81,3 +82,20 @@ class Services:
     budget: Budget | None = None
     audit: Callable[..., TrainingAudit] | None = None
     ci: bool = field(default_factory=lambda: sign_of_ci() is not None)
+
+    @contextmanager
+    def calling(self, gate: Context) -> Iterator[dict[str, Any]]:
+        """Yield the options of all runs of a gate, whose time limit starts here; at the end wipe the progress."""
+        options: dict[str, Any] = {
+            "stores": self.stores,
+            "offline": self.offline,
+            "progress": self.progress,
+            "budget": self.budget,
+        }
+        if (limit_s := gate.config.timeout_s) is not None:
+            options["limit"] = TimeLimit(limit_s, gate.source("timeout_s"), clock.monotonic() + limit_s)
+        try:
+            yield options
+        finally:
+            if self.progress is not None:
+                self.progress.wipe()

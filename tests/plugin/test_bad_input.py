@@ -223,7 +223,7 @@ def test_a_metric_that_nothing_can_score_on_is_no_pass(project: Project) -> None
 
 HOOKS = {
     "return [1]": "",
-    "return {3: 3}": "",
+    "return {3: 3}": "unknown metric",
     "return 1 / 0": "ZeroDivisionError",
     "pytest.skip('x')": "Skipped",
     "return {'own': len}": "test_gate.py:4: metric",
