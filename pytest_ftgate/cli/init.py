@@ -189,7 +189,7 @@ def _gate_file(survey: Survey, models: Mapping[str, str]) -> str:
     labels = f" with {plural(len(survey.labels), 'label')}" if survey.labels else ""
     metric, why, goal = propose(survey)
     return template.substitute(
-        {role: f"{role}: {quoted(models[role])}" if role in models else absent for role, absent in _ABSENT.items()},
+        {role: f"{role}: {_quoted(models[role])}" if role in models else absent for role, absent in _ABSENT.items()},
         gate=_GATE,
         good_reasons=", ".join(SERVED),
         bad_reasons="\n    #   ".join(f"{goal}: {instead}" for goal, (_, instead, _) in NOT_SERVED.items()),
@@ -204,17 +204,13 @@ def _gate_file(survey: Survey, models: Mapping[str, str]) -> str:
 
 
 def _yaml(source: Source) -> str:
-    written = quoted(Path(os.path.relpath(source.path)).as_posix())
-    named = ", ".join(f"{part}: {quoted(column)}" for part, column in source.fields.items())
+    written = _quoted(Path(os.path.relpath(source.path)).as_posix())
+    named = ", ".join(f"{part}: {_quoted(column)}" for part, column in source.fields.items())
     return f"{{path: {written}, fields: {{{named}}}}}" if named else written
 
 
-def quoted(text: str) -> str:
-    """Return any text as a double-quoted YAML scalar."""
-    import yaml
-
-    dumped: str = yaml.safe_dump(text, default_style='"', width=10**6)
-    return dumped.strip()
+def _quoted(text: str) -> str:
+    return json.dumps(text, ensure_ascii=False)  # which YAML reads, too
 
 
 def _checked_gate(survey: Survey, models: Mapping[str, str], ini: IniFile | None) -> GateKeys:
@@ -270,8 +266,7 @@ def _findings(survey: Survey) -> Iterator[str]:
     ):
         yield f"{shown_path(source.path):<11} {holds}"
         if source.data.recognised:
-            left_out = f"; {source.data.told_left_out}" if source.data.left_out else ""
-            yield f"{_COLUMN}format: {source.data.recognised}{left_out}"
+            yield f"{_COLUMN}format: {source.data.recognised}"
 
 
 def _warnings(survey: Survey, config: GateKeys) -> Iterator[str]:

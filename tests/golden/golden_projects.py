@@ -16,7 +16,7 @@ from typing import Any
 
 import pytest
 from endpoint_project import EndpointProject, index_of
-from gate_project import Project, label, on_a_branch, write_jsonl, wrong
+from gate_project import GATE, Project, label, on_a_branch, write_jsonl, wrong
 from judge_project import PythonJudged, ServedJudged
 from loopback import LoopbackServer
 
@@ -86,13 +86,12 @@ def missing_answer(project: Project) -> None:
 
 @golden()
 def margin_missed(project: Project) -> None:
-    keys = {key: value for key, value in project.keys.items() if key != "margin"}
+    keys = "".join(f"    {key}: {value}\n" for key, value in project.keys.items() if key != "margin")
     project.gate_file(
         "version: 1\ndefaults: {confidence: 0.9}\ngates:\n  support:\n    margin: 0.3\n"
-        "    thresholds: {accuracy: {min: 0.95}, f1_macro: {min: 0.5}}\n"
-        + "".join(f"    {key}: {value}\n" for key, value in keys.items())
+        f"    thresholds: {{accuracy: {{min: 0.95}}, f1_macro: {{min: 0.5}}}}\n{keys}"
     )
-    project.file("test_gate.py", "import pytest\n\n\n@pytest.mark.ftgate('support')\ndef test_gate(): pass\n")
+    project.marked()
 
 
 @golden()
@@ -340,21 +339,19 @@ def weakened(project: Project) -> None:
     """Return a change that asks less of its own gate, which the project forbids."""
     if not shutil.which("git"):
         pytest.skip("there is no git")
-    gate = "".join(f"    {key}: {value}\n" for key, value in project.keys.items())
-    text = f"version: 1\ngates:\n  support:\n{gate}    min_test_examples: 60\n"
-    project.gate_file(text)
-    project.file("test_gate.py", "import pytest\n\n\n@pytest.mark.ftgate('support')\ndef test_gate(): pass\n")
-    project.file("pytest.ini", "[pytest]\nftgate_forbid_weakening = true\n")
+    project.filed(", min_test_examples: 60")
+    project.ini_file("ftgate_forbid_weakening = true")
     on_a_branch(project.path)
+    text = (project.path / "ftgate.yaml").read_text()
     project.gate_file(text.replace("margin: 0.05", "margin: 0.04").replace("examples: 60", "examples: 55"))
 
 
 @golden()
 def obligations(project: Project) -> None:
     """One required gate that a mark loosens, one that is skipped, and one that no test has."""
-    keys = "".join(f"    {key}: {value}\n" for key, value in project.keys.items())
-    project.gate_file("version: 1\ngates:\n" + "".join(f"  {name}:\n{keys}" for name in ("orders", "refunds", "rest")))
-    project.file("pytest.ini", "[pytest]\nftgate_required = all\n")
+    gates = "".join(f"  {name}: {{{GATE}}}\n" for name in ("orders", "refunds", "rest"))
+    project.gate_file(f"version: 1\ngates:\n{gates}")
+    project.ini_file("ftgate_required = all")
     project.file(
         "test_gate.py",
         "import pytest\n\n\n@pytest.mark.ftgate('orders', margin=0.01)\ndef test_orders(): pass\n\n\n"

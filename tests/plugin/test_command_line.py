@@ -1,4 +1,4 @@
-"""``python -m pytest_ftgate`` as a user runs it: in a process, with exit statuses, and what it writes then works."""
+"""``python -m pytest_ftgate``: exit statuses, what is said and written, and that this then works."""
 
 from __future__ import annotations
 
@@ -6,37 +6,49 @@ import os
 import re
 import subprocess
 import sys
+from collections.abc import Callable
 
 import pytest
 from gate_project import Project, ends, label
 
+from pytest_ftgate.cli.commands import main
 
-def command(project: Project, *args: str) -> subprocess.CompletedProcess[str]:
-    result = subprocess.run(
-        [sys.executable, "-m", "pytest_ftgate", *args],
-        cwd=project.path, capture_output=True, text=True, timeout=60, check=False,
-    )  # fmt: skip
-    assert "Traceback" not in result.stdout + result.stderr
-    return result
+Command = Callable[..., "subprocess.CompletedProcess[str]"]
+
+
+@pytest.fixture
+def command(project: Project, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Command:
+    """Return a function that runs a command in the project's folder."""
+
+    def run(*args: str) -> subprocess.CompletedProcess[str]:
+        monkeypatch.chdir(project.path)
+        capsys.readouterr()
+        try:
+            status = main(args)
+        except SystemExit as left:
+            status = int(left.code or 0)
+        return subprocess.CompletedProcess(args, status, *capsys.readouterr())
+
+    return run
 
 
 @pytest.mark.parametrize("args", [(), ("judge",), ("compare",), ("schema", "--wrong")])
-def test_bad_usage_is_said(project: Project, args: tuple[str, ...]) -> None:
-    result = command(project, *args)
+def test_bad_usage_is_said(command: Command, args: tuple[str, ...]) -> None:
+    result = command(*args)
     assert result.returncode == 2
     assert "usage: python -m pytest_ftgate" in result.stderr
 
 
-def test_reports_of_two_runs_are_compared(project: Project) -> None:
+def test_reports_of_two_runs_are_compared(project: Project, command: Command) -> None:
     project.gate_test(name="support")
     project.run("--ftgate-report=json:before.json")
-    same = command(project, "compare", "before.json", "before.json")
+    same = command("compare", "before.json", "before.json")
     assert (same.returncode, same.stderr) == (0, "")
     assert same.stdout.splitlines()[-1] == "no gate got worse (1 gate compared)"
     project.predictions("ft.jsonl", 60, wrong_at=range(30, 60))
     project.gate_test(name="support", margin=0.01)
     project.run("--ftgate-report=json:after.json")
-    result = command(project, "compare", "before.json", "after.json")
+    result = command("compare", "before.json", "after.json")
     assert result.returncode == 1
     lines = result.stdout.splitlines()
     assert re.match(r"before\.json \(20\S+ \S+\) -> after\.json \(20", lines[0])
@@ -46,38 +58,35 @@ def test_reports_of_two_runs_are_compared(project: Project) -> None:
     assert ["candidate", "93.3", "%", "->", "50.0", "%"] in told
     assert lines[-1] == "1 gate got worse: support"
     assert max(map(len, lines)) <= 80
-    back = command(project, "compare", "after.json", "before.json")
+    back = command("compare", "after.json", "before.json")
     assert back.returncode == 0
     assert "support  fail -> pass" in back.stdout.splitlines()
 
 
-def test_what_cannot_be_compared_is_one_line(project: Project) -> None:
+def test_what_cannot_be_compared_is_one_line(project: Project, command: Command) -> None:
     project.file("r.json", '{"version": 1, "gates": []}')
-    result = command(project, "compare", "r.json", "other.json")
+    result = command("compare", "r.json", "other.json")
     assert (result.returncode, result.stdout) == (2, "")
     assert result.stderr == (
         "pytest_ftgate compare: other.json: no such file. Write one: python -m pytest --ftgate-report=json:PATH\n"
     )
 
 
-@pytest.mark.parametrize(("models", "verdict"), [(("base", "ft"), "pass"), (("ft", "base"), "fail")])
-def test_a_gate_that_init_wrote_judges(project: Project, models: tuple[str, str], verdict: str) -> None:
-    baseline, candidate = (f"recorded:{name}.jsonl" for name in models)
-    result = command(project, "init", "--baseline", baseline, "--candidate", candidate)
+def test_a_gate_that_init_wrote_judges(project: Project, command: Command) -> None:
+    result = command("init", "--baseline", "recorded:base.jsonl", "--candidate", "recorded:ft.jsonl")
     assert result.returncode == 0, result.stderr
     assert "labels refund 20, invoice 20, shipping 20" in result.stdout
     assert result.stdout.splitlines()[-1] == "            3. python -m pytest test_finetune.py"
     gate = project.gate("test_finetune.py", apart=True)
-    assert (gate["name"], gate["verdict"]) == ("finetune", verdict)
-    assert project.result.ret == (0 if verdict == "pass" else 1)
+    assert (gate["name"], gate["verdict"], project.result.ret) == ("finetune", "pass", 0)
     assert project.run_apart("-k", "nothing").ret == 1  # the gate is an obligation
     assert project.run_apart("--collect-only").ret == 0  # as editors collect tests
-    again = command(project, "init")
+    again = command("init")
     assert again.returncode == 2
     assert again.stderr.startswith("pytest_ftgate init: ftgate.yaml: the file exists")
 
 
-def test_a_gate_that_init_wrote_for_csv_judges(project: Project) -> None:
+def test_a_gate_that_init_wrote_for_csv_judges(project: Project, command: Command) -> None:
     for name in ("test.jsonl", "train.jsonl"):
         (project.path / name).unlink()
     table = "".join(f'"question, {i}",{label(i)},{i // 3}\n' for i in range(60))
@@ -85,14 +94,14 @@ def test_a_gate_that_init_wrote_for_csv_judges(project: Project) -> None:
     taught = "".join(f"taught {i},{label(i)}\n" for i in range(200))
     project.file("data/intents_train.csv", "utterance,intent\n" + taught)
     project.own()
-    result = command(project, "init", "--baseline", "python:own:weak", "--candidate", "python:own:good")
+    result = command("init", "--baseline", "python:own:weak", "--candidate", "python:own:good")
     assert result.returncode == 0, result.stderr
     assert "format: utterance/intent CSV" in result.stdout
     assert project.gate("test_finetune.py")["verdict"] == "pass"
 
 
-def test_a_gate_without_models_is_an_error_and_no_pass(project: Project) -> None:
-    assert command(project, "init").returncode == 0
+def test_a_gate_without_models_is_an_error_and_no_pass(project: Project, command: Command) -> None:
+    assert command("init").returncode == 0
     ends(project.gate("test_finetune.py", apart=True), "error")
     assert project.result.ret == 1
 
