@@ -361,19 +361,11 @@ def recipe(project: Project, name: str, changes: dict[str, str]) -> str:
     return name
 
 
-@pytest.mark.parametrize(("title", "changes", "expected", "base", "tuned", "score"), RECIPES)
-def test_recipes(
-    project: Project,
-    monkeypatch: pytest.MonkeyPatch,
-    title: str,
-    changes: dict[str, str],
-    expected: Any,
-    base: Any,
-    tuned: Any,
-    score: float,
-) -> None:
+@pytest.mark.parametrize("row", RECIPES, ids=lambda row: f"{row[0]} {row[3]}")
+def test_recipes(project: Project, monkeypatch: pytest.MonkeyPatch, row: Any) -> None:
     from ruff import find_ruff_bin
 
+    title, changes, expected, base, tuned, score = row
     monkeypatch.setenv("PATH", str(Path(find_ruff_bin()).parent), prepend=os.pathsep)
     metric = recipe(project, title, changes)
 

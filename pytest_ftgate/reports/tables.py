@@ -106,7 +106,8 @@ def checks(result: GateResult) -> Table:
     """Return a row per check with its advice, problems first."""
     ordered = sorted(result.checks, key=lambda check: PROBLEMS_FIRST.index(check.status))
     rows = tuple((one.status, one.name, sentences.with_source(one), one.advice or "") for one in ordered)
-    return Table(plural(len(rows), "check"), (Column("", "status"), *columns(("check", "finding", "advice"))), rows)
+    headings = (Column("", "status"), *columns(("check", "finding", "advice")))
+    return Table(plural(len(rows), "check"), headings, rows).compact()
 
 
 def examples(result: GateResult, most: int | None = None) -> Table:

@@ -9,6 +9,7 @@ from pytest_ftgate.reports.json import Session, report
 from pytest_ftgate.reports.markdown import document
 from pytest_ftgate.reports.text import block, title
 from pytest_ftgate.result import (
+    AttemptResult,
     Check,
     Diagnosis,
     Economics,
@@ -115,6 +116,13 @@ def test_three_warnings_are_a_line_each_and_the_others_are_counted():
     ]
     assert "Do it." not in text
     assert "fix:  Do it." in text_of(gate(checks=checks), verbosity=1)
+
+
+def test_of_later_attempts_the_examples_that_may_be_shown_are_not_counted():
+    attempt = AttemptResult(2, 5, 0.95, 0.9875)
+    text = text_of(gate(attempt=attempt), 1)
+    assert "broken by the candidate (9 of those that may be shown)" in text
+    assert "31 fixed, 9 broken of 200 examples; attempt 2 of 5: 95 % -> 98.75 %" in text
 
 
 @pytest.mark.parametrize("statuses", [("warning", "warning"), ("fail", "fail"), ("fail", "warning")])
