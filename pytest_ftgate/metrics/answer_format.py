@@ -163,7 +163,13 @@ def read_schema(options: Options) -> Any:
     schema = options.spec.options[_KEY]
     place = ""
     if isinstance(schema, Path):
-        place, schema = f" {shown_path(schema)}", _from_file(options, schema)
+        place = f" {shown_path(schema)}"
+        try:
+            schema = parse_json(read_text(schema))
+        except (DataError, ValueError) as error:
+            what = error.what if isinstance(error, DataError) else f"not JSON: {error}"
+            cure = getattr(error, "cure", None) or "Name a file that contains a JSON Schema."
+            raise _error(options, f":{place}: {what}", cure) from None
     if not isinstance(schema, Mapping) or not schema:
         found = "empty" if schema in ({}, [], "", None) else "not a mapping"
         raise _error(options, f"{place} is {found}", "Write a JSON Schema as a mapping, or the path of its file.")
@@ -173,16 +179,6 @@ def read_schema(options: Options) -> Any:
 
 def _error(options: Options, what: str, cure: str, evidence: str | None = None) -> ConfigError:
     return options.error(f"{_KEY}{what}", key=_KEY, evidence=evidence, cure=cure)
-
-
-def _from_file(options: Options, path: Path) -> Any:
-    try:
-        return parse_json(read_text(path))
-    except DataError as error:
-        cure = error.cure or "Name a file that contains a JSON Schema."
-        raise _error(options, f": {error.where}: {error.what}", cure, error.evidence) from None
-    except ValueError as error:
-        raise _error(options, f": {shown_path(path)} is not JSON: {error}", "Correct the file.") from None
 
 
 def _validator(options: Options, schema: dict[str, Any], place: str) -> Any:

@@ -4,6 +4,7 @@ from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from fractions import Fraction
+from itertools import zip_longest
 from math import isfinite
 from typing import Any, Literal, TypeAlias
 
@@ -213,14 +214,6 @@ class Differences:
         """Return the numbers of right, wrong, missing and spurious values in all fields."""
         return [sum(column) for column in zip(*self.counts.values(), strict=True)] or [0, 0, 0, 0]
 
-    def compare(self, expected: Any, answered: Any) -> "Differences":
-        """Compare two values, leaf by leaf. Raise :class:`RecursionError` if both are nested too deeply."""
-        surplus: list[tuple[Path, str, Any]] = []
-        self._compare((), "", expected, answered, surplus)
-        for path, name, value in surplus:
-            self._lacking(SPURIOUS, path, name, value)
-        return self
-
     def _remark(self, path: Path, text: str) -> None:
         if len(self.remarks) < _NOTED:
             self.remarks.append(f"{shown_place(path)}: {text}")
@@ -229,34 +222,32 @@ class Differences:
 
     def _lacking(self, kind: int, path: Path, name: str, value: Any) -> None:
         """Count the leaves of a value that only one side has."""
+        if value is ABSENT:
+            return
         for place, inner, size in leaves(value, unordered=self.rules.lists == "set", path=path, name=name):
             if (counted := self.field_of(inner)) is not None:
                 self.add(counted, kind, size)
                 self._remark(place, "missing" if kind == MISSING else "not expected")
 
-    def _compare(
-        self, path: Path, name: str, expected: Any, answered: Any, surplus: list[tuple[Path, str, Any]]
-    ) -> None:
-        """Compare the values at a path; what is not expected there is added to ``surplus``."""
+    def compare(self, expected: Any, answered: Any, path: Path = (), name: str = "") -> "Differences":
+        """Compare two values, leaf by leaf. Raise :class:`RecursionError` if both are nested too deeply."""
         both, unordered = (expected, answered), self.rules.lists == "set"
         if all(isinstance(one, dict) and one for one in both):
-            for key, part in expected.items():
-                self._compare((*path, key), child_name(name, key), part, answered.get(key, ABSENT), surplus)
-            rest = (key for key in answered if key not in expected)
-            surplus += (((*path, key), child_name(name, key), answered[key]) for key in rest)
+            for key in dict.fromkeys((*expected, *answered)):
+                self.compare(expected.get(key, ABSENT), answered.get(key, ABSENT), (*path, key), child_name(name, key))
         elif all(isinstance(one, list) for one in both) and not unordered and expected and (answered or self._pairs):
             partners = self._partners(expected, answered, name)
-            for i, part in enumerate(expected):
-                other = answered[partners[i]] if i in partners else ABSENT
-                self._compare((*path, i), name, part, other, surplus)
             used = set(partners.values())
-            left = (part for i, part in enumerate(answered) if i not in used)
-            surplus += (((*path, i), name, part) for i, part in enumerate(left, len(expected)))
+            others = [*(answered[partners[i]] if i in partners else ABSENT for i in range(len(expected)))]
+            others += (part for i, part in enumerate(answered) if i not in used)
+            for i, (part, other) in enumerate(zip_longest(expected, others, fillvalue=ABSENT)):
+                self.compare(part, other, (*path, i), name)
         elif any(one is ABSENT or (one and isinstance(one, dict if unordered else dict | list)) for one in both):
             self._lacking(MISSING, path, name, expected)
-            surplus += [] if answered is ABSENT else [(path, name, answered)]
+            self._lacking(SPURIOUS, path, name, answered)
         elif (counted := self.field_of(name)) is not None:
             self._compare_leaves(counted, path, name, expected, answered)
+        return self
 
     def _compare_leaves(self, counted: str, path: Path, name: str, expected: Any, answered: Any) -> None:
         if isinstance(expected, list) and isinstance(answered, list) and (expected or answered):

@@ -118,11 +118,8 @@ class LabelSet:
     def confused(self) -> tuple[str, str] | None:
         """Return the first two labels that normalization makes equal; None if there are none."""
         seen: dict[str, str] = {}
-        for text in self.texts:
-            first = seen.setdefault(self.reading.clean(text), text)
-            if first != text:
-                return first, text
-        return None
+        pairs = ((seen.setdefault(self.reading.clean(text), text), text) for text in self.texts)
+        return next((pair for pair in pairs if pair[0] != pair[1]), None)
 
     def code(self, label: str) -> int | None:
         """Return the code of a label in the configuration; None if the test set does not contain it."""
@@ -375,7 +372,6 @@ def positive_code(options: Options, labels: LabelSet) -> int:
     if len(labels.texts) != 2:
         what = f"{name} needs two labels, and the test set has {len(labels.texts)}"
         cure = f"Use {name}_macro, {name}_micro or {name}_weighted."
-        cure = cure if len(labels.texts) > 2 else "Add examples of the other label."
         raise options.error(what, evidence=evidence, cure=cure)
     label = options.label("pos_label")
     if label is None:

@@ -187,11 +187,6 @@ def by_example(
     return right_wrong(metric, scores == 1) if metric.kind == "right_wrong" else graded(metric, scores)
 
 
-def given(answer: str | None) -> str | None:
-    """Return an answer that says anything; None for one that is missing or blank."""
-    return answer if answer and answer.strip() else None
-
-
 def graded(metric: Metric, scores: Floats) -> Scored:
     """Return the mean score; ``scores`` has the shape ``(repeats, examples)``."""
     per_example = scores.mean(axis=0)

@@ -13,7 +13,7 @@ from pytest_ftgate.data.strict_json import container_of, parse_json
 from pytest_ftgate.metrics.json_values import OTHERS, JsonRules
 from pytest_ftgate.metrics.labels import refuse_blank
 from pytest_ftgate.metrics.options import Options, needed
-from pytest_ftgate.metrics.protocol import Answers, Scored, TextMetric, by_example, given
+from pytest_ftgate.metrics.protocol import Answers, Scored, TextMetric, by_example
 
 _Wanted: TypeAlias = tuple[bool, Any]  # (whether to compare as JSON, the text or the key of the value)
 
@@ -120,20 +120,9 @@ class TextSimilarity(TextMetric):
         return by_example(self, [expected_text(value) for value in expected], answers, grade)
 
     def _grade(self, expected: str, answer: str | None) -> float:
-        text = given(answer)
-        if text is None or (len(text) > LONG and len(text) > _LONGER * len(expected)):
+        if answer is None or not answer.strip() or len(answer) > max(LONG, _LONGER * len(expected)):
             return 0.0
-        return min(max(self.compare(self.clean(expected), self.clean(text)), 0.0), 1.0)
-
-
-def _refuse_long(options: Options) -> None:
-    """Raise :class:`ConfigError` if an expected text is too long to be compared."""
-    longest = max((len(text) for text in options.expected), default=0)
-    if longest > LONG:
-        raise options.error(
-            f"{options.metric} supports expected texts of up to {LONG:,} characters, and one has {longest:,}",
-            cure="Split the example, or use a custom metric.",
-        )
+        return min(max(self.compare(self.clean(expected), self.clean(answer)), 0.0), 1.0)
 
 
 def token_f1(expected: str, answer: str) -> float:
@@ -187,6 +176,9 @@ def build(options: Options) -> ExactMatch | TextSimilarity:
     refuse_blank(options)
     if options.metric == ExactMatch.name:
         return ExactMatch(normalization=options.normalization())
-    _refuse_long(options)
+    longest = max(map(len, options.expected), default=0)
+    if longest > LONG:
+        what = f"{options.metric} supports expected texts of up to {LONG:,} characters, and one has {longest:,}"
+        raise options.error(what, cure="Split the example, or use a custom metric.")
     compare = _COMPARE[options.metric](options)
     return TextSimilarity(options.metric, compare, normalization=options.normalization())

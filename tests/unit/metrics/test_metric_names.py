@@ -106,7 +106,7 @@ ELSEWHERE = {"$ref": "https://example.org/a.json"}
         *((name, ("ham", "spam"), {}, "pos_label", f"{{name: {name}, pos_label: ham}}") for name in SET[9:12]),
         ("f1", ("ham", "spam"), {"pos_label": "spma"}, "pos_label", "'spam'"),
         ("f1", ("a", "b", "c"), {"pos_label": "a"}, None, "f1_macro"),
-        ("f1", ("a",), {"pos_label": "a"}, None, "Add"),
+        ("f1", ("a",), {"pos_label": "a"}, None, "f1_macro"),
         *((name, ("a",), {}, None, name) for name in ("matthews_corrcoef", "cohen_kappa")),
         *((name, AB, {"labels": ["a", "b"]}, "labels", "pattern") for name in ("accuracy", "balanced_accuracy")),
         ("f1_macro", [f"answer {i}" for i in range(2001)], {}, None, "2,001"),
