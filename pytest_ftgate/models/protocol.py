@@ -250,25 +250,6 @@ class Delegate:
             return default.__get__(self) if hasattr(default, "__get__") else default
 
 
-_POSSIBLE: Mapping[str, Callable[[Any], bool]] = {
-    **dict.fromkeys(("name", "spelling"), lambda value: isinstance(value, str)),
-    "concurrency": lambda value: is_count(value) and value > 0,
-    "timeout_s": lambda value: value is None or is_seconds(value),
-    "retries": is_count,
-    "persistent": lambda value: isinstance(value, bool),
-}
-
-
-def flaw_of(model: object) -> str | None:
-    """Return what an object lacks that every :class:`Model` has, or which value of it is impossible."""
-    for part, is_possible in _POSSIBLE.items():
-        if not hasattr(model, part):
-            return f"lacks {part}"
-        if not is_possible(getattr(model, part)):
-            return f"has the {part} {getattr(model, part)!r}"
-    return None
-
-
 def output_limit(model: Model) -> int | None:
     """Return the limit of output tokens that is sent with each request; None where none is."""
     given = [model.params.get(name) for name in OUTPUT_LIMITS]

@@ -21,16 +21,7 @@ from pytest_ftgate.data import Example, canonical_json, expected_text, without_i
 from pytest_ftgate.errors import ConfigError, ModelError, guarded, is_cancelled_from_outside
 from pytest_ftgate.models.price import price_of, written_price
 from pytest_ftgate.models.prompt import Prompt
-from pytest_ftgate.models.protocol import (
-    BuiltModel,
-    Completion,
-    Delegate,
-    Model,
-    Question,
-    Surroundings,
-    flaw_of,
-    parts_of,
-)
+from pytest_ftgate.models.protocol import BuiltModel, Completion, Delegate, Model, Question, Surroundings, parts_of
 from pytest_ftgate.models.returned import label_of, one_each, predicted, unreadable
 from pytest_ftgate.models.workers import CALLS_AT_ONCE, InProcesses, Workers, failed_call
 
@@ -39,6 +30,7 @@ CONCURRENCY_SYNC = 1
 PREDICTED_AT_ONCE = 256  # inputs that one call of predict gets, unless batch_size says otherwise
 _CHANGE_NO_ANSWER = frozenset(("revision", "concurrency", "timeout_s", "retries", "price", "name"))
 _ANY_MODELS = ("concurrency", "timeout_s", "retries", "price", "strip_reasoning")
+_NEEDED = ("name", "spelling", "concurrency", "timeout_s", "retries", "persistent")  # of a model object
 _CONSTANTS = (str, bytes, int, float, complex, tuple, frozenset, type(None), re.Pattern)
 
 
@@ -179,9 +171,11 @@ def adopt(given: Any, spec: ModelSpec, surroundings: Surroundings) -> Model:
             return _function_model(given, spec, target, surroundings)
         cure = "pass a callable (str -> str, sync or async), an object with predict(), or one with complete() and key()"
         raise ConfigError(f"a value of type {kind} is not a model", where=spec.source.where(), cure=cure)
-    if flaw := flaw_of(given):
+    lacking = [part for part in _NEEDED if not hasattr(given, part)]
+    if lacking:
+        what = f"the model of type {kind} lacks {', '.join(lacking)}"
         cure = "see pytest_ftgate.models.Model for what a model has"
-        raise ConfigError(f"the model of type {kind} {flaw}", where=spec.source.where(), cure=cure)
+        raise ConfigError(what, where=spec.source.where(), cure=cure)
     model = cast("Model", given if Model in type(given).__mro__ else Delegate(given))
     price_of(model)
     changed: dict[str, Any] = {key: spec.options[key] for key in _ANY_MODELS if key in spec.options}

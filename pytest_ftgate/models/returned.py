@@ -80,8 +80,6 @@ def unreadable(name: str, answer: object) -> ModelError:
 
 def _paths(value: Any, path: str) -> Iterator[str]:
     """Yield how Python reads each text within a value."""
-    if isinstance(value, Enum):
-        value, path = value.value, f"{path}.value"
     if isinstance(value, str):
         yield path
     elif isinstance(value, Mapping | list | tuple):

@@ -9,7 +9,6 @@ import shutil
 import struct
 import threading
 from collections import Counter
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -20,23 +19,6 @@ from loopback import LoopbackServer, Reply, error
 from pytest_ftgate.runs import asking
 
 KEY = "correct-horse-battery-staple"
-
-
-# --- what is sent --------------------------------------------------------------------------------------------
-
-
-def test_a_green_gate_sends_each_input_and_nothing_else(http: EndpointProject) -> None:
-    http.gate_test()
-    gate = http.gate()
-    http.result.assert_outcomes(passed=1)
-    assert gate["verdict"] == "pass"
-    assert (gate["baseline"]["value"], gate["candidate"]["value"]) == (40 / 60, 56 / 60)
-    assert (gate["wins"], gate["losses"]) == (18, 2)
-    assert http.asked == EVERY_REQUEST
-    for body in http.server.bodies:
-        content = f"customer question {index_of(body)}"
-        assert body == {"model": body["model"], "messages": [{"role": "user", "content": content}]}
-    assert {one.path for one in http.server.requests} == {"/v1/chat/completions"}
 
 
 def test_refusals_and_answers_that_are_cut_off_are_wrong_and_counted(http: EndpointProject) -> None:
@@ -78,23 +60,16 @@ BAD = {  # of all requests, the share that goes wrong, and how
 
 
 class BadDay:
-    """Spoils requests at random, and restarts the server once in mid-run.
+    """Spoils requests at random, and restarts the server once in mid-run, at its 50th request."""
 
-    Args:
-        server: whose answers are spoiled.
-        seed: of the dice.
-        restart_at: the number of the request that is met by the restart.
-    """
-
-    def __init__(self, server: LoopbackServer, seed: int, restart_at: int) -> None:
+    def __init__(self, server: LoopbackServer, seed: int) -> None:
         self._server = server
         self._dice = random.Random(seed)
-        self._restart_at = restart_at
         self.met: Counter[str] = Counter()
         self.answered: Counter[tuple[str, str]] = Counter()
 
     def __call__(self, body: dict[str, Any]) -> Reply:
-        if len(self._server.requests) == self._restart_at:
+        if len(self._server.requests) == 50:
             self.met["restart"] += 1
             self._server.restart(0.02)
             return Reply(drop=True)
@@ -115,27 +90,26 @@ def patient(http: EndpointProject, monkeypatch: pytest.MonkeyPatch) -> EndpointP
     return http
 
 
-@pytest.mark.parametrize("seed", range(3))
+@pytest.mark.parametrize("seed", range(2))
 def test_the_result_is_that_of_a_good_day(patient: EndpointProject, seed: int) -> None:
     http = patient
     http.gate_test(thresholds={"error_rate": {"max": 0}})
     good = http.gate()
+    assert (good["verdict"], good["wins"], good["losses"], http.asked) == ("pass", 18, 2, EVERY_REQUEST)
+    assert (good["baseline"]["value"], good["candidate"]["value"]) == (40 / 60, 56 / 60)
     shutil.rmtree(http.path / ".ftgate")
     http.forget()
-    day = BadDay(http.server, seed, restart_at=50)
-    http.server.answer = day
+    http.server.answer = day = BadDay(http.server, seed)
     bad = http.gate()
     spoiled = [check["observed"] for check in bad["checks"] if check["name"] == "retries"]
     assert len(spoiled) <= 1  # one check of both models
     assert {*spoiled} <= {bad[role]["n_retries"] for role in ("baseline", "candidate")}
     bad["checks"] = [check for check in bad["checks"] if check["name"] != "retries"]
     assert untimed(bad) == untimed(good)
-    assert bad["verdict"] == "pass"
     assert {"429", "429 with a wait", "dropped", "restart", "none"} <= day.met.keys()
     # What was in flight at the restart had been answered by the server, and arrived nowhere.
-    twice = sum((day.answered - EVERY_REQUEST).values())
     assert day.answered.keys() == EVERY_REQUEST.keys()
-    assert twice <= 32
+    assert sum((day.answered - EVERY_REQUEST).values()) <= 32
     http.forget()
     assert http.gate()["gain"] == good["gain"]
     assert not http.server.requests
@@ -169,41 +143,28 @@ def test_retries_are_in_every_report(patient: EndpointProject, n: int, statuses:
 
 TELLING = ("-vv", "-rA", "--showlocals", "--full-trace", "--log-level=DEBUG", "-olog_cli=true", "-ojunit_logging=all")
 ECHOES = {
-    "401": error(401, message=f"Incorrect API key provided: {KEY}."),
-    "500": error(500, message=f"cannot check {KEY} right now"),
-    "text": Reply(status=403, body=f"<p>{KEY}</p>", headers={"Content-Type": "text/html"}),
-    "html": Reply(body=f"<p>Authorization: Bearer {KEY}</p>", headers={"Content-Type": "text/html"}),
-    "json": Reply(body={"choices": [], "key": KEY}),
-    "answer": None,
-    "in an answer": f"Your key is {KEY}.",
+    "a refusal": error(401, message=f"Incorrect API key provided: {KEY}."),
+    "no answer": Reply(body=f"<p>Authorization: Bearer {KEY}</p>", headers={"Content-Type": "text/html"}),
+    "an answer": f"Your key is {KEY}.",
 }
-
-
-def files_with(folder: Path, secret: str) -> list[str]:
-    files = [path for path in folder.rglob("*") if path.is_file()]
-    assert {"stdout", "stderr", "report.json", "junit.xml"} <= {path.name for path in files}
-    return [str(path) for path in files if secret.encode() in path.read_bytes()]
 
 
 @pytest.mark.parametrize("echo", ECHOES)
 def test_a_key_is_written_nowhere(http: EndpointProject, monkeypatch: pytest.MonkeyPatch, echo: str) -> None:
     monkeypatch.setenv("FTGATE_TEST_KEY", KEY)
-    reply, answered = ECHOES[echo], echo in ("answer", "in an answer")
-    first = 58 if answered else 3
-    http.server.answer = lambda body: answer(body) if reply is None or index_of(body) < first else reply
-    http.gate_test(
-        baseline=http.model("base", api_key_env="FTGATE_TEST_KEY"),
-        candidate=http.model("ft", api_key_env="FTGATE_TEST_KEY"),
-    )
+    answered = echo == "an answer"
+    http.server.answer = lambda body: answer(body) if index_of(body) < (58 if answered else 3) else ECHOES[echo]
+    models = {"baseline": "base", "candidate": "ft"}
+    http.gate_test(**{role: http.model(name, api_key_env="FTGATE_TEST_KEY") for role, name in models.items()})
     reports = ("--junitxml=junit.xml", "--ftgate-report=recordings:recorded", "--ftgate-report=html:report.html")
     gate = http.gate(*TELLING, *reports, apart=True)
     assert http.server.headers[0]["authorization"] == f"Bearer {KEY}"
     assert gate["verdict"] == ("pass" if answered else "error")
-    assert files_with(http.path, KEY) == []
-    assert (http.path / ".ftgate" / "predictions.sqlite3").exists()
+    files = [path for path in http.path.rglob("*") if path.is_file()]
+    assert {"stdout", "stderr", "report.json", "junit.xml", "predictions.sqlite3"} <= {path.name for path in files}
+    assert [path for path in files if KEY.encode() in path.read_bytes()] == []
     assert bool(list((http.path / "recorded").glob("*.jsonl"))) is answered
-    if not answered:
-        assert "***" in http.result.stdout.str()
+    assert answered or "***" in http.result.stdout.str()
 
 
 # --- progress ------------------------------------------------------------------------------------------------
@@ -269,7 +230,7 @@ def test_progress_is_shown_on_a_terminal_and_wiped(
     assert "PASS" in "".join(shown[lines[-1] :])
 
 
-@pytest.mark.parametrize(("options", "said"), [((), True), (("-q",), True), (("-n1",), True), (("-qq",), False)])
+@pytest.mark.parametrize(("options", "said"), [(("-q",), True), (("-n1",), True), (("-qq",), False)])
 def test_a_log_of_a_long_run_gets_lines_of_their_own(http: EndpointProject, options: Any, said: bool) -> None:
     http.gate_test()
     http.file("conftest.py", "from pytest_ftgate.runs import progress\n\nprogress.EVERY_S = 0.0\n")

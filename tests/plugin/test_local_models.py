@@ -26,12 +26,6 @@ def many(texts):
 async def many_async(texts):
     return many(texts)
 
-def short(texts):
-    return many(texts)[1:]
-
-def text(texts):
-    return many(texts)[0]
-
 def picky(texts):
     return [answer if i else None for i, answer in enumerate(many(texts))]
 
@@ -83,15 +77,12 @@ def test_what_is_stored_is_not_asked_for_again_whatever_the_batch_size(local: Pr
 @pytest.mark.parametrize(
     ("function", "keys", "parts"),
     [
-        ("short", {"batch_size": 100}, ["60 of 60", "short returned 59 answers for 60 inputs"]),
-        ("text", {"batch_size": 100}, ["60 of 60", "text returned a value of type str"]),
         ("picky", {"batch_size": 30}, ["picky returned None", "2 of 60 answers missing (test.jsonl:1, test.jsonl:31)"]),
         ("broken", {"workers": 2}, ["60 of 60", "ValueError: no weights (local.py:"]),
         ("refuses_one", {"workers": 2}, ["ValueError", "1 of 60 answers missing (test.jsonl:8)"]),
         ("many_async", {"workers": 2}, ["60 of 60", "pickle"]),
         ("one", {"workers": 2, "concurrency": 2}, ["concurrency and workers are both set"]),
     ],
-    ids=["length", "type", "None", "raises", "raises once", "coroutine", "both keys"],
 )
 def test_what_a_function_gets_wrong(local: Project, function: str, keys: dict[str, Any], parts: list[str]) -> None:
     """Of many inputs, or in processes of its own: the answers that are missing are told with the reason."""

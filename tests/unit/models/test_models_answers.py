@@ -39,8 +39,8 @@ THOUGHT_ABOUT = {"completion_tokens": 9, "completion_tokens_details": {"reasonin
     [
         (body("hi"), Completion("hi")),
         (body(" hi\n"), Completion(" hi\n")),
-        (body(""), Completion("")),
         (body(None), Completion("")),
+        *(({**body("hi"), "model": served}, Completion("hi")) for served in ("", " ", 3, ["x"])),
         (body("hi", None), Completion("hi")),
         (body("hi", "length"), Completion("hi", finish="cut_off")),
         (body("", "content_filter"), Completion("", finish="filtered")),
@@ -129,11 +129,6 @@ def test_tokens(usage, counts):
     assert (answer.input_tokens, answer.output_tokens, answer.cached_input_tokens, answer.cache_write_tokens) == counts
 
 
-def test_json_that_is_not_called_json_is_an_answer(ask, build, server):
-    server.faults.append(Reply("hi", headers={"Content-Type": "text/plain"}))
-    assert ask(build(base_url=server.url)).text == "hi"
-
-
 NO_ANSWERS = [{}, {"choices": []}, {"choices": None}, {"choices": {"0": 1}}, {"choices": ["hi"]}]
 NO_ANSWERS += [{"choices": [{"text": "hi"}]}, body(1), body([{"type": "image_url"}]), body({"a": 1}), [body()], None, 3]
 
@@ -207,11 +202,6 @@ OTHER = [
 @pytest.mark.parametrize(("asked", "served", "same"), [(*a, True) for a in SAME] + [(*b, False) for b in OTHER])
 def test_the_model_that_an_answer_names(asked, served, same):
     assert is_same(asked, served) is same
-
-
-@pytest.mark.parametrize("served", [None, "", " ", 3, ["x"]])
-def test_an_answer_that_names_no_model(served):
-    assert read_answer({**body("hi"), "model": served}, HERE).text == "hi"
 
 
 json_values = st.recursive(
@@ -291,17 +281,13 @@ def test_an_endpoint_that_asks_for_a_key_where_none_is_named(failing):
 def test_a_refusal_that_may_pass(failing, status):
     found = failing(error(status, retry_after="7"))
     assert (str(status) in found.what, found.evidence) == (True, "no")
+    assert (
+        failing(Reply(status=status, body="<html>\nDown", headers={"Content-Type": "text/html"})).evidence
+        == "<html> Down"
+    )
     assert (found.fatal, found.retryable, found.retry_after_s) == (False, True, 7.0)
     assert found.unpaid == (status in (409, 425, 429, 503))
     assert found.kind == ("busy" if status in (429, 503) else "other")
-
-
-WEB_PAGE = Reply(status=502, body="<html>\nBad gateway", headers={"Content-Type": "text/html"})
-
-
-@pytest.mark.parametrize(("reply", "evidence"), [(Reply(status=500, body=""), None), (WEB_PAGE, "<html> Bad gateway")])
-def test_a_refusal_without_words_or_as_a_web_page(failing, reply, evidence):
-    assert failing(reply).evidence == evidence
 
 
 # --- Retry-After ---------------------------------------------------------------------------------------------
@@ -339,11 +325,7 @@ UNREADABLE = ["", "soon", "1x", "s", "1s later", "-5s", "nan", "2026-11-24T00:00
 @pytest.mark.parametrize(("reset", "seconds"), [*WAITS.items(), *((reset, 0.0) for reset in UNREADABLE)])
 def test_where_nothing_is_left_the_reset_is_waited_for_if_it_can_be_read(reset, seconds):
     assert pause_s(said("requests", "0", reset)) == pytest.approx(seconds)
-    assert pause_s(said("tokens", "0", reset)) == pytest.approx(seconds)
-
-
-def test_the_longer_of_two_waits_counts():
-    assert pause_s({**said("requests", "0", "2s"), **said("tokens", "0", "5s")}) == 5.0
+    assert pause_s({**said("requests", "0", "1ms"), **said("tokens", "0", reset)}) == pytest.approx(seconds or 0.001)
 
 
 @pytest.mark.parametrize("remaining", ["1", "59", "", "none", "-1"])

@@ -10,7 +10,8 @@ import numpy as np
 import pytest
 from gate_project import Project, stopped
 
-from pytest_ftgate.models.returned import label_of, predicted, unreadable
+from pytest_ftgate.errors import ModelError
+from pytest_ftgate.models.returned import label_of, one_each, predicted, unreadable
 
 PAIR = [{"label": "spam", "score": 0.2}, {"label": "ham", "score": 0.8}]
 
@@ -53,7 +54,6 @@ def test_a_label_is_read_where_there_is_one(answer: Any, label: str | None) -> N
         (["x"], ["answer[0]"]),
         (("x", 0.9), ["answer[0]"]),
         ({"label": "x"}, ["answer['label']"]),
-        (Enum("E", {"a": "ham"}).a, ["answer.value"]),
         (["x", "y"], ["['x', 'y']", "return text"]),
     ],
 )
@@ -72,6 +72,16 @@ def test_what_holds_no_label_is_shown_with_the_way_to_unpack_it(answer: Any, nam
 )
 def test_predictions_are_one_for_each_input(found: Any, answers: list[Any]) -> None:
     assert predicted(SimpleNamespace(predict=lambda _: found), ["x", "y"]) == answers
+
+
+@pytest.mark.parametrize(
+    ("found", "told"),
+    [(["a"], "1 answers for 2 inputs"), ("ab", "a value of type str"), (None, "a value of type NoneType")],
+)
+def test_a_list_of_inputs_has_as_many_answers(found: Any, told: str) -> None:
+    assert one_each("mine", ("a", "b"), 2) == ("a", "b")
+    with pytest.raises(ModelError, match=f"mine returned {told}"):
+        one_each("mine", found, 2)
 
 
 LIBRARIES = """
