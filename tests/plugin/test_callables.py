@@ -84,102 +84,78 @@ def pytest_terminal_summary(terminalreporter): terminalreporter.write_line(f"ask
 """
 MODEL = """class Model:
     name = spelling = "mine"
-    concurrency, timeout_s, retries, persistent, verified, price = 1, None, 0, False, None, None
+    concurrency, timeout_s, retries, persistent = 1, None, 0, False
     def key(self, example, repeat=0): return example.id
     async def complete(self, example, repeat=0):
         from pytest_ftgate import Completion
         return Completion(right(example.input))
-    async def aclose(self): pass
 """
-CHECKPOINT = "@pytest.fixture(scope='session', params=['good', 'bad'])\ndef checkpoint(request): return request.param\n"
-LOADED = "@pytest.fixture(params=['good', 'bad'])\ndef ftgate_candidate(request): MODEL.load(request.param); return "
-CHANGED = {
+BOTH = "params=['good', 'bad']"
+CHECKPOINT = f"@pytest.fixture(scope='session', {BOTH})\ndef checkpoint(request): return request.param\n"
+LOADED = f"@pytest.fixture({BOTH})\ndef loaded(request): MODEL.load(request.param)\n"
+OF_TEST = "@pytest.mark.parametrize('checkpoint', ['good', 'bad'])\n"
+
+
+def candidate(needs: str, load: str = "request.param", gives: str = "generate", options: str = "") -> str:
+    """Return a fixture that loads a checkpoint and gives a model."""
+    return f"@pytest.fixture{options}\ndef ftgate_candidate({needs}): MODEL.load({load}); return {gives}\n"
+
+
+REVISION = "{'provider': 'python', 'target': 'own:generate', 'revision': '1'}"
+TUNED = f"{MODEL.replace('right', 'generate').replace('class Model', 'class Tuned')}TUNED = Tuned()\n"
+CHANGED = {  # fixtures, what stands before the test, the candidate of its mark
     "by the parameter of a fixture further out": (
-        f"{CHECKPOINT}@pytest.fixture(scope='session')\n"
-        "def model(checkpoint): MODEL.load(checkpoint); return MODEL\n"
-        "@pytest.fixture\n"
-        "def ftgate_candidate(model): return generate\n",
+        f"{CHECKPOINT}@pytest.fixture(scope='session')\ndef model(checkpoint): return checkpoint\n"
+        f"{candidate('model', 'model')}",
+        "",
         "",
     ),
-    "by a parameter of the test": (
-        "@pytest.fixture\ndef ftgate_candidate(checkpoint): MODEL.load(checkpoint); return generate\n",
-        "@pytest.mark.parametrize('checkpoint', ['good', 'bad'])\n",
-    ),
+    "by a parameter of the test": (candidate("checkpoint", "checkpoint"), OF_TEST, ""),
     "indirectly": (
-        "@pytest.fixture\ndef ftgate_candidate(request): MODEL.load(request.param); return generate\n",
+        candidate("request"),
         "@pytest.mark.parametrize('ftgate_candidate', ['good', 'bad'], indirect=True)\n",
+        "",
     ),
     "by a fixture that is asked for in the body": (
-        f"{CHECKPOINT}@pytest.fixture\n"
-        "def ftgate_candidate(request): MODEL.load(request.getfixturevalue('checkpoint')); return generate\n",
+        CHECKPOINT + candidate("request", "request.getfixturevalue('checkpoint')"),
         "@pytest.mark.usefixtures('checkpoint')\n",
-    ),
-    "by an autouse fixture": (
-        "@pytest.fixture(params=['good', 'bad'], autouse=True)\n"
-        "def checkpoint(request): MODEL.load(request.param)\n"
-        "@pytest.fixture\n"
-        "def ftgate_candidate(): return generate\n",
         "",
     ),
-    "of a function with a revision": (
-        "import sys\nsys.modules['tuned'] = sys.modules[__name__]\n"
-        f"{LOADED}{{'provider': 'python', 'target': 'tuned:generate', 'revision': '1'}}\n",
-        "",
-    ),
-    "of a model of the file": (
-        "import sys\nsys.modules['tuned'] = sys.modules[__name__]\n"
-        "text = 'version: 1\\nmodels: {tuned: {provider: python, target: tuned:generate}}'\n"
-        "__import__('pathlib').Path('ftgate.yaml').write_text(text)\n"
-        f"{LOADED}'tuned'\n",
-        "",
-    ),
-    "of an object with a key": (f"{MODEL.replace('right', 'generate')}TUNED = Model()\n{LOADED}TUNED\n", ""),
     "by a parameter that the fixture finds itself": (
-        "@pytest.fixture\ndef ftgate_candidate(request):\n"
-        "    MODEL.load(request.node.callspec.params['checkpoint']); return generate\n",
-        "@pytest.mark.parametrize('checkpoint', ['good', 'bad'])\n",
+        candidate("request", "request.node.callspec.params['checkpoint']"),
+        OF_TEST,
+        "",
     ),
     "in a fixture that extends another": (
-        f"{CHECKPOINT}@pytest.fixture\ndef ftgate_candidate(checkpoint): MODEL.load(checkpoint); return generate\n",
+        CHECKPOINT + candidate("checkpoint", "checkpoint"),
         "@pytest.fixture\ndef ftgate_candidate(ftgate_candidate): return ftgate_candidate\n",
+        "",
     ),
+    **{
+        f"of {name}": (f"{TUNED}{candidate('request', gives=gives, options=f'({BOTH})')}", "", "")
+        for name, gives in {"a revision": REVISION, "a name of the file": "'tuned'", "an object": "TUNED"}.items()
+    },
+    **{
+        f"of the mark: {given}": (LOADED, "@pytest.mark.usefixtures('loaded')\n", given)
+        for given in ("generate", "'python:own:generate'", REVISION, "'tuned'", "")
+    },
+    "by an autouse fixture": (LOADED.replace("params", "autouse=True, params"), "", "generate"),
 }
 
 
-@pytest.mark.parametrize(("fixtures", "before"), CHANGED.values(), ids=CHANGED)
-def test_a_model_in_another_state_is_asked_anew(project: Project, fixtures: str, before: str) -> None:
+@pytest.mark.parametrize(("fixtures", "before", "given"), CHANGED.values(), ids=CHANGED)
+def test_a_model_in_another_state_is_asked_anew(project: Project, fixtures: str, before: str, given: str) -> None:
     """Else one checkpoint would be judged by the answers of the one before it."""
-    project.file("conftest.py", STATEFUL + fixtures)
-    uses = "checkpoint, ftgate_candidate" if "'checkpoint'" in before else "ftgate_candidate"
-    mark = project.mark(candidate=...)
-    project.file("test_gate.py", f"import pytest\n{before}{mark}\ndef test_gate({uses}): pass\n")
+    project.own(STATEFUL)
+    project.file("ftgate.yaml", "version: 1\nmodels: {tuned: 'python:own:generate'}\ndefaults: {candidate: tuned}\n")
+    project.file("conftest.py", f"import pytest\nfrom own import *\n{fixtures}")
+    mark = project.mark(candidate=...)[:-1] + (f", candidate={given})" if given else ")")
+    uses = ["checkpoint"] * (before == OF_TEST) + ["ftgate_candidate"] * ("ftgate_candidate" in fixtures)
+    test = f"{before}{mark}\ndef test_gate({', '.join(uses)}): pass\n"
+    project.file("test_gate.py", f"import pytest\nfrom own import generate\n{test}")
     gates = {gate["nodeid"][-5:]: gate["verdict"] for gate in project.report()["gates"]}
     assert gates == {"good]": "pass", "[bad]": "fail"}
     project.result.stdout.fnmatch_lines(["asked 120 times"])
-
-
-@pytest.mark.parametrize(
-    ("candidate", "file"),
-    [
-        (", candidate=own.generate", ""),
-        (", candidate='python:own:generate'", ""),
-        (", candidate={'provider': 'python', 'target': 'own:generate', 'revision': '1'}", ""),
-        ("", "defaults: {candidate: 'python:own:generate'}"),
-        (", candidate='tuned'", "models: {tuned: 'python:own:generate'}"),
-    ],
-    ids=["callable", "target", "revision", "of the file", "named"],
-)
-def test_any_layers_model_is_asked_anew_for_each_parameter(project: Project, candidate: str, file: str) -> None:
-    """Else a fixture that loads a checkpoint would leave the second one judged by the answers of the first."""
-    project.own(STATEFUL)
-    project.file("ftgate.yaml", f"version: 1\n{file}\n")
-    project.file(
-        "test_gate.py",
-        "import own, pytest\n@pytest.fixture(params=['good', 'bad'])\n"
-        "def loaded(request): own.MODEL.load(request.param)\n"
-        f"@pytest.mark.usefixtures('loaded')\n{project.mark(candidate=...)[:-1]}{candidate})\ndef test_gate(): pass\n",
-    )
-    assert [gate["verdict"] for gate in project.report()["gates"]] == ["pass", "fail"]
 
 
 @pytest.mark.parametrize("scope", ["function", "session"])
@@ -413,7 +389,7 @@ def test_a_hook_that_gives_a_model_object(project: Project) -> None:
     hook = "def pytest_ftgate_model(spec): return Model()\n"
     project.file("conftest.py", f"{RIGHT}{MODEL}{hook}")
     passed(project.judge(candidate="mine:x"))
-    closing = MODEL.replace("async def aclose(self): pass", "async def aclose(self): pytest.skip('x')")
+    closing = f"{MODEL}    async def aclose(self): pytest.skip('x')\n"
     project.file("conftest.py", f"{RIGHT}{closing}{hook}")
     project.gate_test(candidate="mine:x")
     assert (project.gate()["verdict"], project.result.ret) == ("error", 1)
