@@ -56,7 +56,6 @@ QUICK = "import pytest_ftgate.models.event_loop as loop\nloop.OWN_WORK_S = 0.2\n
     ("body", "told"),
     [
         ("def answer(text): threading.Event().wait()", ["60 of 60", "0.05 s"]),
-        ("async def answer(text): await asyncio.Event().wait()", ["60 of 60", "0.05 s"]),
         (f"{QUICK}async def answer(text): threading.Event().wait()", ["0.25 s"]),  # nothing else can run meanwhile
     ],
 )
