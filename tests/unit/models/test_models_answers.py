@@ -1,7 +1,8 @@
 """What an endpoint's answers and refusals come to."""
 
 import json
-from contextlib import suppress
+from contextlib import nullcontext, suppress
+from dataclasses import replace
 from email.utils import formatdate
 
 import pytest
@@ -202,6 +203,10 @@ OTHER = [
 @pytest.mark.parametrize(("asked", "served", "same"), [(*a, True) for a in SAME] + [(*b, False) for b in OTHER])
 def test_the_model_that_an_answer_names(asked, served, same):
     assert is_same(asked, served) is same
+    data = {**body("hi"), "model": served}
+    assert read_answer(data, replace(HERE, model="other", served_as=(served,))) == Completion("hi")
+    with nullcontext() if same else pytest.raises(ModelError, match="was asked"):
+        assert read_answer(data, replace(HERE, model=asked)) == Completion("hi")
 
 
 json_values = st.recursive(
