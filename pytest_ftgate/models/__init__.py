@@ -3,13 +3,11 @@
 Built-in providers are registered like those of others. Modules of this package do not use these names.
 """
 
-from collections.abc import Callable
 from importlib import import_module
 from typing import Any
 
 from pytest_ftgate.config import ModelSpec
 from pytest_ftgate.errors import ConfigError, guarded
-from pytest_ftgate.models.protocol import FINISHES as FINISHES
 from pytest_ftgate.models.protocol import Completion as Completion
 from pytest_ftgate.models.protocol import Model as Model
 from pytest_ftgate.models.protocol import Prediction as Prediction
@@ -17,8 +15,6 @@ from pytest_ftgate.models.protocol import Question as Question
 from pytest_ftgate.models.protocol import Surroundings as Surroundings
 from pytest_ftgate.models.protocol import key_of as key_of
 from pytest_ftgate.text import suggestion
-
-Builder = Callable[["ModelSpec", Surroundings], Model]
 
 _BUILDERS = {
     "openai": "pytest_ftgate.models.openai_api.model:build_openai",
@@ -48,8 +44,8 @@ def build_model(spec: ModelSpec, surroundings: Surroundings, hook: Any | None = 
     """Return the model of a gate; ``hook`` (pluggy's) is asked for other providers. Raises :class:`ConfigError`."""
     if spec.provider in _BUILDERS:
         module, _, name = _BUILDERS[spec.provider].partition(":")
-        build: Builder = getattr(import_module(module), name)
-        return build(spec, surroundings)
+        model: Model = getattr(import_module(module), name)(spec, surroundings)
+        return model
     made = spec.options.get("function") if spec.provider == "callable" else None
     if made is None and hook is not None:
         made = guarded("the hook pytest_ftgate_model", hook.pytest_ftgate_model, spec=spec)

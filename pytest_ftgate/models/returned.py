@@ -63,8 +63,6 @@ def label_of(answer: Any) -> str | None:
 
 def unreadable(name: str, answer: object) -> ModelError:
     """Return the error that an answer holds no label, with the value, and how to unpack it."""
-    if answer is None:
-        return ModelError(f"{name} returned None", cure=_CURE)
     numbers: Any = getattr(answer, "tolist", lambda: answer)()
     if isinstance(numbers, list) and len(numbers) == 1 and isinstance(numbers[0], list):  # a batch of one
         numbers = numbers[0]

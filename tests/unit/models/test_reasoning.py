@@ -42,7 +42,7 @@ READ = [  # text, stripping; the answer, the reasoning, how it ended
     (HARMONY.replace("final<|", "final <|constrain|>json<|"), "auto", ("refund", "They want money.", "stop")),
     (HARMONY.partition("<|end|>")[0], "auto", ("", "They want money.", "cut_off")),
     ("<think>money</think>refund", False, ("<think>money</think>refund", None, "stop")),
-    ("[a]money[/a]refund", ("[a]", "[/a]"), ("refund", "money", "stop")),
+    ("\n[a]money[/a]refund", ("[a]", "[/a]"), ("refund", "money", "stop")),
     ("<think>money</think>refund", ("[a]", "[/a]"), ("<think>money</think>refund", None, "stop")),
 ]
 

@@ -12,6 +12,7 @@ from gate_project import Project, stopped
 
 from pytest_ftgate.errors import ModelError
 from pytest_ftgate.models.returned import label_of, one_each, predicted, unreadable
+from pytest_ftgate.models.workers import InProcesses
 
 PAIR = [{"label": "spam", "score": 0.2}, {"label": "ham", "score": 0.8}]
 
@@ -82,6 +83,8 @@ def test_a_list_of_inputs_has_as_many_answers(found: Any, told: str) -> None:
     assert one_each("mine", ("a", "b"), 2) == ("a", "b")
     with pytest.raises(ModelError, match=f"mine returned {told}"):
         one_each("mine", found, 2)
+    answers = InProcesses(lambda _: found, 1, batched=True)(["a", "b"])  # each process answers for its own inputs
+    assert [f"returned {told}" in one.what for one in answers] == [True, True]
 
 
 LIBRARIES = """
