@@ -11,6 +11,7 @@ from collections import Counter
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
+from heapq import nsmallest
 from itertools import takewhile
 from pathlib import Path
 from typing import Any
@@ -213,13 +214,10 @@ class Neighbours:
         """Return the neighbours, the most similar last; among equals, the earlier in the pool counts as nearer."""
         asked = _text_of(example)
         if asked not in self._found:
-            import numpy as np
-
             vectorizer, transposed = self._index
-            alike = (vectorizer.transform([asked]) @ transposed).toarray()[0].round(_DECIMALS)
-            (rows,) = np.nonzero(alike >= np.partition(alike, -self._k)[-self._k])
-            nearest_first = rows[np.argsort(-alike[rows], kind="stable")[: self._k]]
-            self._found[asked] = tuple(self._pool[row] for row in nearest_first[::-1])
+            apart = (-(vectorizer.transform([asked]) @ transposed).toarray()[0]).round(_DECIMALS).tolist()
+            rows = nsmallest(self._k, range(len(apart)), key=apart.__getitem__)
+            self._found[asked] = tuple(self._pool[row] for row in reversed(rows))
         return self._found[asked]
 
     @cached_property
@@ -237,7 +235,7 @@ def _text_of(example: Example) -> str:
     given = without_instructions(example.input)
     contents = [given] if isinstance(given, str) else [message.get("content") for message in given]
     parts = (part for one in contents for part in ([{"text": one}] if isinstance(one, str) else one or ()))
-    return "\n".join(part["text"] for part in parts if isinstance(part.get("text"), str))
+    return "\n".join(part["text"] for part in parts if isinstance(part, Mapping) and isinstance(part.get("text"), str))
 
 
 def usable_examples(training: DataSet | Collection[Example]) -> list[Example]:
