@@ -5,7 +5,10 @@ from __future__ import annotations
 import re
 import shutil
 import sys
+import threading
 from collections.abc import Iterable
+from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -23,7 +26,7 @@ from gate_project import (
     stopped,
 )
 
-from pytest_ftgate.checks.attempts import Attempt, MovedError, fingerprint, may_be_shown, same_test_set
+from pytest_ftgate.checks.attempts import Attempt, MovedError, _locked, fingerprint, may_be_shown, same_test_set
 from pytest_ftgate.data import Example
 
 LEDGER = "ftgate-attempts.jsonl"
@@ -95,12 +98,10 @@ def test_before_training_there_is_no_attempt(project: Project) -> None:
     assert not (project.path / LEDGER).exists()
 
 
-@pytest.mark.parametrize("rows", [60, 80], ids=["the same test set", "a grown one"])
-def test_a_candidate_is_the_same_one_when_asked_again_or_about_more(http: EndpointProject, rows: int) -> None:
-    http.gate_test(max_attempts=2)
-    http.run()
-    http.test_set(rows)
-    http.run("--ftgate-cache=refresh")
+def test_a_candidate_is_the_same_one_when_asked_again_about_more(http: EndpointProject) -> None:
+    http.judge(stored=True, max_attempts=2)
+    http.test_set(80)
+    http.judge(refresh=True, max_attempts=2)
     assert len(ledger(http)) == 1
     assert http.judge(candidate=http.model("ft", revision="2"), max_attempts=2)["attempt"]["number"] == 2
 
@@ -201,17 +202,16 @@ def test_a_ledger_that_cannot_be_written_is_an_error(project: Project) -> None:
 
 @pytest.mark.skipif(not shutil.which("git"), reason="there is no git")
 @pytest.mark.parametrize(
-    ("change", "verdict"),
+    ("change", "verdict", "named"),
     [
-        (lambda lines: lines[1:], "error"),
-        (lambda lines: lines[::-1], "error"),
-        (lambda lines: [lines[0].replace('"fail"', '"pass"'), lines[1]], "error"),
-        (lambda lines: [], "error"),
-        (lambda lines: [*lines, lines[1]], "fail"),
+        (lambda lines: lines[1:], "error", ["support"]),
+        (lambda lines: lines[::-1], "error", ["support"]),
+        (lambda lines: [lines[0].replace('"fail"', '"pass"'), lines[1]], "error", []),
+        (lambda lines: [], "error", ["support"]),
+        (lambda lines: [*lines, lines[1]], "fail", ["support"]),
     ],
-    ids=["shortened", "reordered", "edited", "emptied", "longer"],
+    ids=["shortened", "reordered", "edited, of a marker", "emptied", "longer"],
 )
-@pytest.mark.parametrize("named", [["support"], []], ids=["in the gate file", "in a marker"])
 def test_the_lines_at_the_merge_base_are_kept(project: Project, change: Any, verdict: str, named: list[str]) -> None:
     project.filed(", max_attempts: 3")
     attempt(project, 1)
@@ -221,16 +221,10 @@ def test_the_lines_at_the_merge_base_are_kept(project: Project, change: Any, ver
     lines = path.read_text(encoding="utf-8").splitlines()
     path.write_text("".join(f"{line}\n" for line in change(lines)), encoding="utf-8")
     gate = project.judge(*named, candidate="recorded:ft1.jsonl")
-    assert gate["verdict"] == verdict
-    assert (statuses(gate).get("attempts") == "error") == (verdict == "error")
+    assert (gate["verdict"], statuses(gate).get("attempts") == "error") == (verdict, verdict == "error")
 
 
-@pytest.mark.parametrize("before", [{}, {"stored": True, "max_attempts": ...}], ids=["", "green without max_attempts"])
-def test_a_ci_job_prints_the_line_to_commit(
-    project: Project, monkeypatch: pytest.MonkeyPatch, before: dict[str, Any]
-) -> None:
-    if before:
-        assert project.judge(**before)["verdict"] == "pass"
+def test_a_ci_job_prints_the_line_to_commit(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("CI", "true")
     project.gate_test()
     found = stopped(project.gate(), "error", called=True)
@@ -242,24 +236,42 @@ def test_a_ci_job_prints_the_line_to_commit(
     assert project.gate()["verdict"] == "pass"
 
 
-def test_a_gate_whose_attempt_is_always_taken_is_an_error(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
-    def taken(*_: Any) -> None:
-        raise MovedError
+@pytest.mark.parametrize(("taken", "number"), [(1, 2), (99, None)])
+def test_an_attempt_that_another_process_takes_is_judged_as_the_next(
+    project: Project, monkeypatch: pytest.MonkeyPatch, taken: int, number: int | None
+) -> None:
+    real, times = Attempt.keep, iter(range(taken))
 
-    monkeypatch.setattr(Attempt, "keep", taken)
-    mentions(stopped(project.judge(), called=True), "10 times", "attempt")
+    def keep(attempt: Attempt, *args: Any) -> Any:
+        if next(times, None) is not None:
+            if number is not None:
+                real(replace(attempt, candidate="another"), *args)
+            raise MovedError
+        return real(attempt, *args)
+
+    monkeypatch.setattr(Attempt, "keep", keep)
+    if number is None:
+        mentions(stopped(project.judge(), called=True), "10 times", "attempt")
+    else:
+        assert passed(project.judge())["attempt"]["number"] == number
+        assert [one["level"] for one in ledger(project)] == [0.025, 0.0125]
 
 
-def test_two_workers_take_two_attempts(project: Project) -> None:
-    both = ["import pytest"]
-    for number in range(4):
-        project.predictions(f"ft{number}.jsonl", 200, wrong_at=(*WORSE, number))
-        mark = project.mark(candidate=f"recorded:ft{number}.jsonl", max_attempts=4)
-        both.append(f"{mark}\ndef test_{number}(): pass")
-    project.file("test_gate.py", "\n".join(both))
-    report = project.report("-pxdist", "-n2", apart=True)
-    assert sorted(one["attempt"]["number"] for one in report["gates"]) == [1, 2, 3, 4]
-    assert [one["level"] for one in ledger(project)] == [0.025, 0.0125, 0.00625, 0.003125]
+def test_of_two_processes_one_waits_for_the_ledger(tmp_path: Path) -> None:
+    path, entered = tmp_path / LEDGER, threading.Event()
+
+    def other() -> None:
+        with _locked(path) as file:
+            file.write(b"2\n")
+            entered.set()
+
+    with _locked(path) as file:
+        waiting = threading.Thread(target=other)
+        waiting.start()
+        assert not entered.wait(0.05)
+        file.write(b"1")
+    waiting.join()
+    assert path.read_text() == "1\n2\n"
 
 
 # --- examples ------------------------------------------------------------------------------------------------
@@ -277,13 +289,16 @@ def test_only_a_tenth_is_shown_and_it_counts_in_the_first_attempt_alone(project:
     assert gate["n"] == (200 if number == 1 else 200 - len(tenth))
 
 
-def test_a_preview_shows_the_same_tenth(second: Project) -> None:
+def test_a_preview_shows_the_same_tenth_and_the_level_and_takes_no_attempt(second: Project) -> None:
     result = second.run("--ftgate-preview=5")
     rows = read_jsonl(second.path / "test.jsonl")
     tenth = {f"test.jsonl:{number}" for number, row in enumerate(rows, 1) if row["id"] in shown(second)}
     named = {line for line in result.outlines if line.startswith("test.jsonl:")}
     assert len(named) == 5
     assert named <= tenth
+    assert "attempt 2 of 2: 97.5 % -> 98.75 %" in result.outlines
+    assert [line for line in result.outlines if "significant at 98.75 %" in line]
+    assert len(ledger(second)) == 1
 
 
 def test_groups_stay_together_and_without_an_example_that_counts_there_is_an_error(project: Project) -> None:
@@ -321,10 +336,3 @@ def test_without_max_attempts_the_second_candidate_is_a_note(project: Project) -
     mentions(found, "max_attempts")
     assert "attempts" not in statuses(attempt(project, 3, stored=True, max_attempts=..., name="another gate"))
     assert not (project.path / LEDGER).exists()
-
-
-def test_the_plan_shows_the_level_of_this_attempt_and_takes_none(second: Project) -> None:
-    lines = second.run("--ftgate-plan").outlines
-    assert "attempt 2 of 2: 97.5 % -> 98.75 %" in lines
-    assert [line for line in lines if "significant at 98.75 %" in line]
-    assert len(ledger(second)) == 1

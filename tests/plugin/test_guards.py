@@ -53,15 +53,6 @@ def test_one_id_for_two_examples_is_an_error_with_recorded_models(project: Proje
     mentions(found, "t0")
 
 
-def test_one_id_in_two_guards_is_an_error_with_recorded_models(project: Project) -> None:
-    guard_set(project, LEAST, "general.jsonl", "g")
-    project.test_set(LEAST, "safety.jsonl", prefix="g", input="is {} safe?".format)
-    answers(project, LEAST, prefix="g")
-    found = stopped(project.judge(guards={"general": GENERAL, "safety": {**GENERAL, "test_set": "safety.jsonl"}}))
-    assert found["name"] == "guards.safety"
-    mentions(found, "g0", "guard general")
-
-
 def test_several_guards_and_baselines(project: Project) -> None:
     project.predictions("other.jsonl", 60, wrong_at=range(45, 60))
     for name, prefix, base, other in (("general", "g", range(10), ()), ("safety", "s", (), range(10))):

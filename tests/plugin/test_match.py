@@ -70,11 +70,6 @@ def test_what_is_foreseen_is_what_decides_in_the_end(
     mentions(found, f"{100 * confidence:g} %", str(needed), str(needed - 1), "max_drop")
 
 
-def test_of_repeats_as_many_are_needed(project: Project) -> None:
-    project.test_set(148)
-    assert stopped(project.judge(repeats=3), "inconclusive")["required"] == 149
-
-
 # --- several baselines ---------------------------------------------------------------------------------------
 
 
@@ -140,10 +135,6 @@ def test_where_costs_are_no_numbers_there_is_no_factor(
     mentions(found, "ft.jsonl", *parts)
 
 
-def test_hosting_by_the_month_is_said_to_come_on_top(project: Project) -> None:
-    mentions(check(project.judge(economics={"hosting_usd_per_month": 250}), "cheaper_by"), "$250")
-
-
 @pytest.mark.parametrize("known", [0, 1])
 def test_without_latencies_of_all_answers_how_much_faster_is_an_error(project: Project, known: int) -> None:
     """One fast row of 300 makes no fast model."""
@@ -178,7 +169,7 @@ def test_latency_samples_are_what_counts_where_they_are_alike(http: EndpointProj
 @pytest.mark.parametrize(
     ("missed", "n", "metric", "circular"),
     [
-        *((missed, N, metric, not missed) for metric in ("accuracy", "exact_match") for missed in ((), (5,))),
+        *((missed, N, "exact_match", not missed) for missed in ((), (5,))),
         ((), 50, "accuracy", True),
         ((), 49, "accuracy", False),
     ],
@@ -240,18 +231,6 @@ def test_grouped_examples_are_matched_by_groups(project: Project) -> None:
     project.test_set(N, group=lambda i: f"g{i // 2}")
     gate = passed(project.judge(max_drop=0.05))
     assert (gate["note"], "min_wins" in statuses(gate)) == ("150 groups", False)
-
-
-@pytest.mark.parametrize(("missed", "verdict"), [((), "pass"), (range(50), "fail")])
-def test_what_matches_must_still_keep_what_the_guards_hold(project: Project, missed: Any, verdict: str) -> None:
-    project.test_set(200, "general.jsonl", prefix="g", input="general {}".format)
-    for name, wrong_at in (("base.jsonl", ()), ("ft.jsonl", missed)):
-        project.predictions(name, 200, wrong_at, prefix="g", add=True, usage=USAGE)
-    gate = ends(project.judge(guards={"general": {"test_set": "general.jsonl", "max_drop": 0.05}}), verdict)
-    assert (check(gate, "max_drop")["status"], gate["guards"][0]["verdict"]) == ("pass", verdict)
-    # The guards' answers are no part of what a call costs.
-    assert check(gate, "cheaper_by")["observed"] == 6.0
-    assert gate["baseline"]["cost_usd"] == pytest.approx(N * 0.001944)
 
 
 # --- the gate file -------------------------------------------------------------------------------------------

@@ -19,7 +19,6 @@ from gate_project import (
     mentions,
     passed,
     statuses,
-    stopped,
 )
 
 HYPOTHESIS = {"from": 0.7, "to": 0.85}
@@ -58,14 +57,6 @@ def test_a_weak_baseline_fails(ready: Project) -> None:
     ready.predictions("base.jsonl", 60, wrong_at=range(20, 60))
     assert found(ready, "fail", "weak_baseline", hypothesis=...)["status"] == "fail"
     passed(ready.judge(hypothesis=..., checks={"weak_baseline": "warn"}, margin=0.2))
-
-
-@pytest.mark.parametrize("problem", ["min_training_examples", "leaked", "min_test_examples"])
-def test_data_that_is_not_fit_fails_before_any_call(ready: Project, problem: str) -> None:
-    leaks = [{"input": "customer question 7", "expected": label(7)}] * (problem == "leaked")
-    ready.training_set(199 if problem == "min_training_examples" else 200, leaks)
-    ready.test_set(49 if problem == "min_test_examples" else 60)
-    assert stopped(ready.judge(), "fail")["name"] == problem
 
 
 # --- room ----------------------------------------------------------------------------------------------------
@@ -164,11 +155,6 @@ def test_a_set_level_metric_and_repeats(ready: Project) -> None:
 # --- around it -----------------------------------------------------------------------------------------------
 
 
-def test_thresholds_wait_for_the_candidate(ready: Project) -> None:
-    waiting = {"accuracy": {"min": 0.9}, "latency_p95_s": {"max": 1}}
-    assert checks(passed(ready.judge(thresholds=waiting)), "thresholds.accuracy") == []
-
-
 def test_the_body_of_the_test_runs_on_the_baseline_and_has_no_candidate(ready: Project) -> None:
     bodies = "def test_gate(ftgate):\n    assert ftgate.baseline.value > 0.9\n"
     other = f"\n\n{ready.mark(name='other')}\ndef test_other(ftgate_candidate):\n    pass\n"
@@ -231,7 +217,8 @@ def test_guards_are_asked_of_the_baseline_alone(
         assert len(checks(gate, "guards.general")) == len(red)
 
 
-def test_slices_and_labels_wait_for_the_candidate(ready: Project) -> None:
+def test_slices_labels_and_thresholds_wait_for_the_candidate(ready: Project) -> None:
     ready.test_set(60, lang="en")
-    gate = passed(ready.judge(slices=["lang"]))
+    gate = passed(ready.judge(slices=["lang"], thresholds={"accuracy": {"min": 0.9}, "latency_p95_s": {"max": 1}}))
     assert (gate["slices"], [one["candidate"] for one in gate["diagnosis"]["labels"]]) == ([], [None] * 3)
+    assert checks(gate, "thresholds.accuracy") == []

@@ -54,13 +54,6 @@ def test_nothing_is_fetched(table: Any, monkeypatch: pytest.MonkeyPatch) -> None
 
 
 @pytest.mark.usefixtures("table")
-def test_another_provider_is_known_by_its_host() -> None:
-    assert price("llama-3.1-8b-instant", "https://api.groq.com/openai/v1").known
-    assert price("llama-3.1-8b-instant", "https://api.groq.com:443/openai/v1").known
-    assert price("gpt-4.1-mini", "https://api.openai.com").known
-
-
-@pytest.mark.usefixtures("table")
 @pytest.mark.parametrize(
     ("model", "base_url", "host"),
     [
