@@ -124,9 +124,9 @@ def _first(case: _Case, *, stop: bool = True) -> Iterator[Advice]:
         share = is_share(case.result.metric_range)
         yield from _stop(case.result, case.result.confidence or 0, share=share) if stop else ()
     elif case.lost and not case.unmeasured:
-        counts = case.found.candidate or {}
-        best = max(_CURES, key=lambda kind: _of_kind(counts, kind))
-        yield from [_cure(best, "candidate", counts, case)] if _of_kind(counts, best) else []
+        kinds = _kinds(case.found.candidate or {})
+        best = max(kinds, key=lambda kind: kinds[kind])
+        yield from [_cure(best, "candidate", case)] if kinds[best] else []
 
 
 def _of_checks(case: _Case) -> Iterator[Advice]:
@@ -221,38 +221,36 @@ _WITHOUT_PROMPT = "Check how the {role} is asked, and what it returns: the metri
 """What to do about a recording or a function, which has no prompt to change."""
 
 
-def _of_kind(counts: Counts, kind: str) -> int:
-    """Return the number of answers of a kind; of those of the wrong form empty ones are a kind of their own."""
-    kinds = set(OF_FORM) - {"empty"} if kind == "form" else (kind,)
-    return sum(counts.get(one, 0) for one in kinds)
+def _kinds(counts: Counts) -> dict[str, int]:
+    """Return the numbers of answers that do not show what a model knows, by kind; of the form empty ones are apart."""
+    form = sum(counts.get(kind, 0) for kind in OF_FORM if kind != "empty")
+    return {kind: form if kind == "form" else counts.get(kind, 0) for kind in _CURES}
 
 
 def _mostly_unusable(counts: Counts) -> bool:
     """Return whether most mistakes are answers that do not show what a model knows."""
-    count = sum(_of_kind(counts, kind) for kind in _CURES)
+    count = sum(_kinds(counts).values())
     return count >= _UNUSABLE_LEAST and count >= _UNUSABLE_SHARE * (sum(counts.values()) - counts.get(RIGHT, 0))
 
 
-def _many(counts: Counts, kind: str) -> bool:
-    """Return whether enough answers are of a kind to rule out an accident."""
-    count = _of_kind(counts, kind)
-    return count >= _KIND_LEAST and count >= _KIND_SHARE * sum(counts.values())
-
-
 def _of_kinds(case: _Case) -> Iterator[Advice]:
-    """Yield the advice on all kinds of answers of which there are many."""
+    """Yield the advice on all kinds of answers of which there are enough to rule out an accident."""
     for role, counts in (("baseline", case.found.baseline), ("candidate", case.found.candidate or {})):
-        yield from (_cure(kind, role, counts, case) for kind in _CURES if _many(counts, kind))
+        for kind, count in _kinds(counts).items():
+            if count >= _KIND_LEAST and count >= _KIND_SHARE * sum(counts.values()):
+                yield _cure(kind, role, case)
 
 
-def _cure(kind: str, role: str, counts: Counts, case: _Case) -> Advice:
+def _cure(kind: str, role: str, case: _Case) -> Advice:
     """Return the advice on one kind of answers of a model."""
-    (action, text, what), of_baseline = _CURES[kind], role == "baseline" and kind in _OF_BASELINE
+    counts = case.found.baseline if role == "baseline" else case.found.candidate or {}
+    (action, text, what), count = _CURES[kind], _kinds(counts)[kind]
     if action == "better_prompt" and not case.models[role].has_prompt:
         action, text = "measure_again", _WITHOUT_PROMPT
-    elif of_baseline:
-        text = _OF_BASELINE[kind]
-    if kind == "form" and 2 * counts.get("unknown_label", 0) >= _of_kind(counts, kind):
+    elif role == "baseline":
+        text = _OF_BASELINE.get(kind, text)
+    if kind == "form" and 2 * counts.get("unknown_label", 0) >= count:
         what = "are no expected label"
-    fact = f"{_of_kind(counts, kind):,} of {plural(sum(counts.values()), 'answer')} of the {role} {what}"
-    return Advice(action, text.format(role=role), fact)
+    return Advice(
+        action, text.format(role=role), f"{count:,} of {plural(sum(counts.values()), 'answer')} of the {role} {what}"
+    )

@@ -24,17 +24,6 @@ PREFIX = "green: "
 
 _ANSWERED_BY = ("baseline", "candidate", "test_set", "training_set", "repeats", "guards")
 
-_AGAIN = "Ask the models again with --ftgate-cache=refresh, or record them again. If the gate then fails, retrain."
-_UNDATED = (
-    "Record them with --ftgate-report=recordings:FOLDER, which writes created_at, or ask the models instead of using "
-    "recorded answers."
-)
-_UNFINISHED = "If the model has changed since, ask again with --ftgate-cache=refresh."
-_REVISION = (
-    "Set revision on the model: a name for its weights, changed with them. Later sessions then ask only what is new."
-)
-_FUTURE = "Correct the clock of this machine, or record the answers again."
-
 
 @dataclass(frozen=True)
 class LastGreen:
@@ -143,10 +132,12 @@ def until_judged(gate: Context, started: float) -> Iterator[Check]:
     if earlier:
         age = show_age(max(0.0, gate.now - min(one.created_at or 0.0 for _, one in earlier)))
         message = f"{_counted(earlier)} are from a run that did not finish, the oldest {age} old"
-        yield Check("models", "warning", message, len(earlier), advice=_UNFINISHED)
+        advice = "If the model has changed since, ask again with --ftgate-cache=refresh."
+        yield Check("models", "warning", message, len(earlier), advice=advice)
     if answers and gate.verdict != "error":
         message = f"for this session only: {_counted(answers)}; a revision would keep them"
-        yield Check("models", "note", message, len(answers), advice=_REVISION)
+        advice = "Set revision on the model: a name for its weights, changed with them. Later sessions then ask only "
+        yield Check("models", "note", message, len(answers), advice=f"{advice}what is new.")
 
 
 def _counted(answers: Sequence[tuple[Run, Prediction]]) -> str:
@@ -164,20 +155,20 @@ def max_age(gate: Context) -> Iterator[Check]:
     if undated or not times:
         models = [called(role) for role in gate.models if role in undated]
         roles = ", ".join([*models, *(["the judge"] if undated.intersection(gate.judge_runs) else [])])
+        advice = "Record them with --ftgate-report=recordings:FOLDER, which writes created_at, or ask the models anew."
         message = f"{unknown}those of {roles} have no created_at"
-        yield Check("max_age_days", "error", message, **required, advice=_UNDATED)
+        yield Check("max_age_days", "error", message, **required, advice=advice)
     elif max(times) > now + DAY_S:
-        message = f"{unknown}one is dated {day(max(times))}, but today is {day(now)}"
-        yield Check("max_age_days", "error", message, **required, advice=_FUTURE)
+        message, advice = (
+            f"{unknown}one is dated {day(max(times))}, but today is {day(now)}",
+            "Record the answers again.",
+        )
+        yield Check("max_age_days", "error", message, **required, advice=advice)
     else:
         age, most = max(now - min(times), 0.0) / DAY_S, required["required"]
-        fresh = age <= most
-        yield Check(
-            "max_age_days",
-            "pass" if fresh else "fail",
-            f"the oldest answer is {plural(int(age), 'day')} old ({day(min(times))}; limit {most:g} days)",
-            observed=round(age, 3),
-            **required,
-            advice=None if fresh else _AGAIN,
-            action="measure_again",
+        message = f"the oldest answer is {plural(int(age), 'day')} old ({day(min(times))}; limit {most:g} days)"
+        again = (
+            "Ask the models again with --ftgate-cache=refresh, or record them again. If the gate then fails, retrain."
         )
+        required |= {"advice": None if age <= most else again, "action": "measure_again"}
+        yield Check("max_age_days", "pass" if age <= most else "fail", message, round(age, 3), **required)

@@ -110,8 +110,8 @@ MISSING = object()
     ("key", "value"),
     [
         ("judged_at", 4_102_444_800),  # which would be the newest for ever
-        *(("judged_at", value) for value in (-1, 10**400, "x")),
-        *(("models", {"baseline": ["base"]}), ("form", 1), ("test_set", MISSING), (None, [])),
+        *(("judged_at", value) for value in (10**400, "x")),
+        *(("form", 1), ("test_set", MISSING), (None, [])),
     ],
 )
 def test_a_damaged_note_is_as_none(http: EndpointProject, other: dict[str, Any], key: str | None, value: Any) -> None:
@@ -184,7 +184,7 @@ def test_an_age_that_cannot_be_told_is_an_error(project: Project) -> None:
     write_jsonl(project.path / "ft.jsonl", [{**first, "created_at": 4_102_444_800}, *rest])
     mentions(stopped(project.judge(max_age_days=30), called=True), "2100-01-01", in_days(0))
     write_jsonl(project.path / "ft.jsonl", [{**first, "created_at": round(time.time() * 1000)}, *rest])
-    mentions(stopped(project.judge(max_age_days=30)), "ft.jsonl:1: created_at", "1970")
+    mentions(stopped(project.judge(max_age_days=30)), "ft.jsonl:1: created_at")
 
 
 def test_a_recording_is_not_as_old_as_its_last_reading(project: Project) -> None:
