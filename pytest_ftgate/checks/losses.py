@@ -263,9 +263,8 @@ def _slices_check(
         f"{show_difference(one.gain, share=share)}{_of_role(one.against)} ({plural(one.n or 0, 'example')})"
         for one in (rows[:1] if holds else rows)
     ]
-    limit, confidence = drop_limit(tolerance.max_drop, share=share), show_percent(tolerance.confidence)
-    together = f" each, {show_percent(gate.config.confidence)} together"
-    limit += "" if holds else f", {confidence} confidence{together if tolerance.confidence != tolerance.alone else ''}"
+    limit = drop_limit(tolerance.max_drop, share=share)
+    limit += "" if holds else f", {show_percent(tolerance.confidence)} confidence each"
     found = f"worst {changes[0]}" if holds else _named(changes)
     message = f"{len(rows):,} of {plural(judged, 'slice')} {outcome} ({limit}): {found}"
     fields = {**_limit(gate, "slices"), "observed": rows[0].gain, "advice": advice}

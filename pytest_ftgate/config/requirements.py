@@ -285,7 +285,7 @@ CHANGEABLE: Mapping[str, Changeable] = {
     "alternatives": Changeable("warn", "A cheaper model or a prompt that comes near the candidate."),
     "unusable_answers": Changeable("warn", "Many refused, filtered, cut-off or empty answers of a baseline."),
     "retries": Changeable("warn", "More than 5 % of a model's calls failed and were made again."),
-    "attempts": Changeable("warn", "Other answers than a candidate was judged by, and a ledger that may be lost."),
+    "attempts": Changeable("warn", "Other answers than a candidate was judged by."),
     "base_changed": Changeable("warn", "A base model that has changed since the last green verdict."),
     "untracked": Changeable("warn", "Data of the gate that git does not have."),
     "test_set_changed": Changeable("warn", "A test set that has changed since the last green verdict."),
