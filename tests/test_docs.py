@@ -35,14 +35,6 @@ from pytest_ftgate.statistics.planning import needed_right_wrong
 STEP_BY_STEP = {"tutorial.md"}
 BLOCKS = [block for page in PAGES if name_of(page) not in STEP_BY_STEP for block in blocks(page)]
 
-GATE = {
-    "test_set": "test.jsonl",
-    "training_set": "train.jsonl",
-    "baseline": "recorded:base.jsonl",
-    "candidate": "recorded:ft.jsonl",
-    "margin": 0.05,
-}
-
 
 def of(*languages: str) -> list[Any]:
     found = [block for block in BLOCKS if block.language in languages]
@@ -94,12 +86,12 @@ def whole(text: str) -> dict[str, Any]:
     return {"version": 1, "gates": {"shown": shown}}
 
 
-def completed(gate: dict[str, Any]) -> dict[str, Any]:
+def completed(gate: dict[str, Any], usual: dict[str, Any]) -> dict[str, Any]:
     """Add to a gate what the page leaves out."""
     out = {"baseline"} if "baselines" in gate else set()
     out |= {"margin"} if "max_drop" in gate else set()
     out |= {"candidate"} if gate.get("stage") == "ready" else set()
-    return {key: value for key, value in GATE.items() if key not in out} | gate
+    return {key: value for key, value in usual.items() if key not in out} | gate
 
 
 def is_gate_file(block: Block) -> bool:
@@ -120,7 +112,7 @@ def test_gate_files_are_read(block: Block, project: Project) -> None:
     shown = whole(block.text)
     shown["models"] = models_of(block.page) | shown.get("models", {})
     defaults = {key: value for key, value in shown.get("defaults", {}).items() if key != "extends"}
-    shown["gates"] = {name: completed(gate | defaults) for name, gate in shown["gates"].items()}
+    shown["gates"] = {name: completed(gate | defaults, project.keys) for name, gate in shown["gates"].items()}
     file = load_gate_file(project.file("ftgate.yaml", yaml.safe_dump(shown)))
     assert file.gate_names or file.models
     for name in file.gate_names:

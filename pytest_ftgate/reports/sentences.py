@@ -5,21 +5,8 @@ from dataclasses import replace
 from math import inf
 from statistics import NormalDist
 
+from pytest_ftgate import text
 from pytest_ftgate.result import RED, Check, Flip, GateResult
-from pytest_ftgate.text import (
-    is_share,
-    plural,
-    shortened,
-    show_age,
-    show_amount,
-    show_change,
-    show_count,
-    show_difference,
-    show_needed,
-    show_p_value,
-    show_percent,
-    show_usd,
-)
 
 FINISHES = {"refusal": "refused", "filtered": "filtered", "cut_off": "cut off", "missing": "no answer"}
 
@@ -49,12 +36,12 @@ def headline(result: GateResult) -> str:
     """
     check = deciding_checks(result)[0]
     verdict = "inconclusive: " if result.verdict == "inconclusive" else ""
-    return f"{verdict}{shortened(check.message, _HEADLINE_CHARACTERS)} ({check.name})"
+    return f"{verdict}{text.shortened(check.message, _HEADLINE_CHARACTERS)} ({check.name})"
 
 
 def with_source(check: Check) -> str:
     """Return the message of a check, and the place where its threshold was written in a file."""
-    return shortened(check.message) + (f" ({check.source})" if check.source and ":" in check.source else "")
+    return text.shortened(check.message) + (f" ({check.source})" if check.source and ":" in check.source else "")
 
 
 def stage_sentence(result: GateResult) -> Iterator[str]:
@@ -90,10 +77,12 @@ def champion_sentences(result: GateResult) -> Iterator[str]:
 
 
 def _gained(result: GateResult, what: str, metric: str = "") -> str:
-    share = is_share(result.metric_range)
-    facts = [f"{what} {show_difference(result.gain, share=share)}{metric}, {required(result)}"]
+    share = text.is_share(result.metric_range)
+    facts = [f"{what} {text.show_difference(result.gain, share=share)}{metric}, {required(result)}"]
     if result.lower_bound is not None and result.confidence is not None:
-        facts.append(f"{show_percent(result.confidence)} lower bound {show_change(result.lower_bound, share=share)}")
+        facts.append(
+            f"{text.show_percent(result.confidence)} lower bound {text.show_change(result.lower_bound, share=share)}"
+        )
         if result.max_drop is None and result.passed and result.margin and result.margin_proven is False:
             facts.append("margin not proven")
     return "; ".join(facts)
@@ -101,10 +90,10 @@ def _gained(result: GateResult, what: str, metric: str = "") -> str:
 
 def required(result: GateResult) -> str:
     """Return what is required of the gain: ``needs +5.0``, or ``max_drop 3 points``."""
-    share = is_share(result.metric_range)
+    share = text.is_share(result.metric_range)
     if result.max_drop is not None:
-        return f"max_drop {show_amount(result.max_drop, share=share)}"
-    return "nothing required" if result.margin is None else f"needs {show_needed(result.margin, share=share)}"
+        return f"max_drop {text.show_amount(result.max_drop, share=share)}"
+    return "nothing required" if result.margin is None else f"needs {text.show_needed(result.margin, share=share)}"
 
 
 def changed(result: GateResult) -> str:
@@ -112,16 +101,16 @@ def changed(result: GateResult) -> str:
     better, worse = ("won", "lost") if _is_of_pairs(result) else ("fixed", "broken")
     note = f" ({result.note})" if result.note else ""
     attempt = "" if result.attempt is None else f"; {result.attempt}"
-    examples = plural(result.n or 0, "example")
+    examples = text.plural(result.n or 0, "example")
     return f"{result.wins or 0:,} {better}, {result.losses or 0:,} {worse} of {examples}{note}{attempt}"
 
 
 def bounds(result: GateResult) -> Iterator[str]:
     """Yield both bounds: ``95 % bounds -14.6 to +7.0``."""
     if result.lower_bound is not None and result.upper_bound is not None:
-        share = is_share(result.metric_range)
-        low, high = (show_change(one, share=share) for one in (result.lower_bound, result.upper_bound))
-        yield f"{show_percent(result.confidence or 0)} bounds {low} to {high}"
+        share = text.is_share(result.metric_range)
+        low, high = (text.show_change(one, share=share) for one in (result.lower_bound, result.upper_bound))
+        yield f"{text.show_percent(result.confidence or 0)} bounds {low} to {high}"
 
 
 def detectable_sentence(result: GateResult) -> Iterator[str]:
@@ -137,8 +126,8 @@ def detectable_sentence(result: GateResult) -> Iterator[str]:
     target = {"observed": -inf, "significant": below, "proven": least + below}
     evidence = "proven" if result.max_drop is not None else result.evidence or "proven"
     gain = max(least, target[evidence]) + below * normal.inv_cdf(0.8) / normal.inv_cdf(confidence)
-    shown = show_difference(gain, share=is_share(result.metric_range))
-    yield f"with {plural(n, 'example')}, a real gain of {shown} passes 4 times in 5"
+    shown = text.show_difference(gain, share=text.is_share(result.metric_range))
+    yield f"with {text.plural(n, 'example')}, a real gain of {shown} passes 4 times in 5"
 
 
 def hypothesis_sentence(result: GateResult) -> Iterator[str]:
@@ -151,9 +140,9 @@ def hypothesis_sentence(result: GateResult) -> Iterator[str]:
 def method_sentences(result: GateResult) -> Iterator[str]:
     """Yield the upper bound, and the method of the bounds."""
     if result.gain is not None:
-        upper = show_difference(result.upper_bound, share=is_share(result.metric_range))
-        yield f"{show_percent(result.confidence or 0)} upper bound {upper}"
-        yield f"method: {result.method}{'' if result.p_value is None else f', {show_p_value(result.p_value)}'}"
+        upper = text.show_difference(result.upper_bound, share=text.is_share(result.metric_range))
+        yield f"{text.show_percent(result.confidence or 0)} upper bound {upper}"
+        yield f"method: {result.method}{'' if result.p_value is None else f', {text.show_p_value(result.p_value)}'}"
 
 
 def examples(result: GateResult, most: int | None = None) -> tuple[str, tuple[Flip, ...]]:
@@ -189,16 +178,16 @@ def price_sentences(result: GateResult) -> Iterator[str]:
             yield f"cost of {role} unknown: {model.cost_unknown.why}"
     known = [model.oldest_age_s for model in result.models.values() if model.oldest_age_s is not None]
     if known:
-        yield f"oldest stored answer: {show_age(max(known))} old"
+        yield f"oldest stored answer: {text.show_age(max(known))} old"
 
 
 def data_sentences(result: GateResult, digits: int = 12) -> Iterator[str]:
     """Yield the data sets with their sizes and the first digits of their hashes."""
     training, test = result.training, result.test_set
     if training.sha256 is not None and test.sha256 is not None:
-        counts = f"{show_count(training.rows)} rows, {show_count(training.usable)} usable"
+        counts = f"{text.show_count(training.rows)} rows, {text.show_count(training.usable)} usable"
         yield f"training set: {training.path or 'iterable'}, {counts}, sha256 {training.sha256[:digits]}"
-        size = f"{show_count(test.examples)} examples"
+        size = f"{text.show_count(test.examples)} examples"
         yield f"test set: {test.path or 'iterable'}, {size}, sha256 {test.sha256[:digits]}"
 
 
@@ -206,11 +195,11 @@ def judge_sentences(result: GateResult) -> Iterator[str]:
     """Yield one sentence for each judged metric."""
     for one in result.judges:
         if one.judge is None:
-            yield f"{one.metric} by {plural(one.raters or 0, 'rater')}"
+            yield f"{one.metric} by {text.plural(one.raters or 0, 'rater')}"
             continue
         kappa = f", kappa {one.kappa:.2f} with human labels" if one.kappa is not None else ""
-        asked = f"{plural(one.n_questions or 0, 'question')}, {show_count(one.n_stored)} stored"
+        asked = f"{text.plural(one.n_questions or 0, 'question')}, {text.show_count(one.n_stored)} stored"
         known = one.input_tokens is not None and one.output_tokens is not None
-        tokens = f", {show_count(one.input_tokens)}/{show_count(one.output_tokens)} tokens" if known else ""
-        cost = f"cost unknown: {one.cost_unknown.why}" if one.cost_unknown else show_usd(one.cost_usd)
+        tokens = f", {text.show_count(one.input_tokens)}/{text.show_count(one.output_tokens)} tokens" if known else ""
+        cost = f"cost unknown: {one.cost_unknown.why}" if one.cost_unknown else text.show_usd(one.cost_usd)
         yield f"{one.metric} by judge {one.judge}{kappa}: {asked}{tokens}, {cost}"

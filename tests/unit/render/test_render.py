@@ -37,33 +37,18 @@ from pytest_ftgate.text import (
 
 
 def gate(**changes):
-    facts = {
-        "name": "intents",
-        "nodeid": "test_gate.py::test_gate",
-        "verdict": "pass",
-        "metric": "accuracy",
-        "margin": 0.05,
-        "evidence": "significant",
-        "confidence": 0.95,
-        "baseline": ModelResult("gpt-4.1-mini", value=0.78, metrics={"accuracy": 0.78}),
-        "baselines": {
-            "baseline": ModelResult("gpt-4.1-mini", metrics={"accuracy": 0.78}, n_scored=200, n_expected=200)
-        },
-        "candidate": ModelResult("ft:mini", value=0.89, metrics={"accuracy": 0.89}, n_scored=200, n_expected=200),
-        "gain": 0.11,
-        "lower_bound": 0.0592,
-        "upper_bound": 0.16,
-        "n": 200,
-        "wins": 31,
-        "losses": 9,
-        "method": "exact",
-        "p_value": 0.0048,
-        "metric_range": (0.0, 1.0),
-        "models_called": True,
-        "checks": (Check("margin", "pass", "gain +11.0 points, asked for +5 points", source="marker"),),
-        "broken": tuple(Flip(f"t{i}", "where is it", "shipping", "shipping", "refund") for i in range(9)),
-    }
-    return GateResult(**{**facts, **changes})
+    counts = {"metrics": {"accuracy": 0.78}, "n_scored": 200, "n_expected": 200}
+    made = GateResult(
+        name="intents", nodeid="test_gate.py::test_gate", verdict="pass", metric="accuracy", margin=0.05,
+        evidence="significant", confidence=0.95, gain=0.11, lower_bound=0.0592, upper_bound=0.16, n=200, wins=31,
+        losses=9, method="exact", p_value=0.0048, metric_range=(0.0, 1.0), models_called=True,
+        baseline=ModelResult("gpt-4.1-mini", value=0.78, **counts),
+        baselines={"baseline": ModelResult("gpt-4.1-mini", **counts)},
+        candidate=ModelResult("ft:mini", value=0.89, **{**counts, "metrics": {"accuracy": 0.89}}),
+        checks=(Check("margin", "pass", "gain +11.0 points, asked for +5 points", source="marker"),),
+        broken=tuple(Flip(f"t{i}", "where is it", "shipping", "shipping", "refund") for i in range(9)),
+    )  # fmt: skip
+    return replace(made, **changes)
 
 
 def text_of(result, verbosity=0):
