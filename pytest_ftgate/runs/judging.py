@@ -9,6 +9,7 @@ import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
+from operator import ne
 from typing import Any, NamedTuple
 
 from pytest_ftgate.data import DataSet, Example, Messages, content_id, expected_text
@@ -182,18 +183,10 @@ def calibrate(judging: Judging, options: Mapping[str, Any]) -> tuple[Judging, li
         judge = judging.judges[name]
         labels = [value(item.example, item.outputs) for item in judge.items]
         people: list[Any] = [item.label for item in judge.items]
-        found = kappa(people, labels, _unequal if judge.metric.pairwise else _squared)
+        found = kappa(people, labels, ne if judge.metric.pairwise else lambda one, other: (one - other) ** 2)
         judging = replace(judging, results={**judging.results, name: replace(judging.results[name], kappa=found)})
         checks.append(_calibration_check(judge, found))
     return judging, checks
-
-
-def _unequal(one: str, other: str) -> float:
-    return float(one != other)
-
-
-def _squared(one: float, other: float) -> float:
-    return (one - other) ** 2
 
 
 def _calibration_check(judge: Judge, found: float | None) -> Check:

@@ -93,17 +93,12 @@ def test_with_one_rating_a_pair_the_rater_is_the_group(
     assert [one["status"] for one in gate["checks"] if "3 raters" in one["message"]] == ["warning"] * warns
 
 
-def test_the_raters_are_told_before_what_was_corrected(judged: Rated) -> None:
-    judged.predictions("ft.jsonl", N, output=lambda i: judged.answer_of("ft", i) if i else None)
-    gate = rated(judged, words(N, 0), gate={"missing_answers": "wrong"})
-    assert check(gate, "evidence")["message"].startswith("1 rater in prefs.csv")
-
-
 def test_a_missing_answer_is_preferred_by_nobody(judged: Rated) -> None:
     judged.predictions("ft.jsonl", N, output=lambda i: judged.answer_of("ft", i) if i else None)
     gate = rated(judged, words(N, 0), gate={"missing_answers": "wrong"})
     assert gate["candidate"]["value"] == pytest.approx((N - 1) / N)
-    assert check(gate, "evidence")["observed"] == 1
+    found = check(gate, "evidence")
+    assert (found["observed"], found["message"].startswith("1 rater in prefs.csv")) == (1, True)
 
 
 @pytest.mark.parametrize(
@@ -111,8 +106,8 @@ def test_a_missing_answer_is_preferred_by_nobody(judged: Rated) -> None:
     [
         ("t99,tie,", "prefs.csv:62: id: no test example has the id"),
         ("t0,tie,", 'prefs.csv:62: the id "t0" is rated twice without a rater, first in prefs.csv:2'),
+        ("t0,tie,anna\nt0,tie,Anna ", 'prefs.csv:63: the id "t0" is rated twice by anna, first in prefs.csv:62'),
         ("t0,better,r2", 'prefs.csv:62: preferred: must be candidate, baseline or tie, got "better"'),
-        ("t0,a,r2", 'prefs.csv:62: preferred: must be candidate, baseline or tie, got "a"'),
         ("t0,,r2", "prefs.csv:62: preferred: must be candidate, baseline or tie"),
         ("t0,tie", "prefs.csv:62: the row has 2 cells, and the header 3"),
     ],
@@ -121,12 +116,6 @@ def test_rows_that_cannot_be_used(judged: Rated, row: str, text: str) -> None:
     lines = ["id,preferred,rater", *(f"t{i},{word}," for i, word in enumerate(words(40, 10))), row]
     judged.file("prefs.csv", "\n".join(lines) + "\n")
     mentions(stopped(by_file(judged)), text)
-
-
-def test_one_person_in_two_spellings_agrees_with_nobody(judged: Rated) -> None:
-    lines = [f"t{i},{word},{rater}" for i, word in enumerate(words(40, 10)) for rater in ("anna", "Anna ")]
-    judged.file("prefs.csv", "\n".join(["id,preferred,rater", *lines]) + "\n")
-    mentions(stopped(by_file(judged)), 'prefs.csv:3: the id "t0" is rated twice by anna, first in prefs.csv:2')
 
 
 def test_an_example_that_nobody_rated_is_an_error(judged: Rated) -> None:

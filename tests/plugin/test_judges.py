@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from gate_project import check, checks, ends, mentions, passed, refused, statuses, stopped, write_jsonl
+from gate_project import check, checks, ends, mentions, passed, read_jsonl, refused, statuses, stopped, write_jsonl
 from judge_project import HONEST, RUBRIC, N, PythonJudged, good, poor, task
 
 
@@ -181,12 +181,6 @@ def test_slices_are_judged_by_preference_too(judged: PythonJudged) -> None:
     assert found == {"de": (0.0, "pass"), "en": (0.5, "pass")}
 
 
-def test_a_model_that_says_one_thing_throughout_is_called_out(judged: PythonJudged) -> None:
-    judged.predictions("ft.jsonl", 60, output="Hello to all")
-    gate = ends(judged.by(), "fail")
-    mentions(check(gate, "degenerate_candidate"), "Hello to all", "3")
-
-
 def test_a_baseline_may_say_one_thing_where_a_reason_is_given(judged: PythonJudged) -> None:
     judged.predictions("base.jsonl", 60, output="number")
     gate = judged.by()
@@ -265,7 +259,12 @@ CALIBRATION = {"path": "labelled.jsonl", "min_kappa": 0.6}
 @pytest.mark.parametrize(("name", "questions"), [("rubric", 110 + 20), ("preference", 100 + 40)])
 def test_a_judge_that_agrees_with_people_may_judge(judged: PythonJudged, name: str, questions: int) -> None:
     items(judged, name=name)
-    judged.judged_by(name=name, calibration=CALIBRATION)
+    calibration = CALIBRATION
+    if name == "rubric":  # the items may be a table
+        rows = [",".join(f'"{value}"' for value in one.values()) for one in read_jsonl(judged.path / "labelled.jsonl")]
+        judged.file("labelled.csv", "\n".join(["input,output,score", *rows]))
+        calibration = {**CALIBRATION, "path": "labelled.csv"}
+    judged.judged_by(name=name, calibration=calibration)
     gate = passed(judged.gate("-v"))
     (judge,) = gate["judges"]
     assert (judge["kappa"], judge["n_questions"]) == (1.0, questions)
@@ -313,9 +312,3 @@ ITEM = {"input": "x", "output": "y", "score": 3}
 def test_items_that_cannot_be_used(judged: PythonJudged, rows: list[dict[str, Any]], text: str) -> None:
     write_jsonl(judged.path / "labelled.jsonl", rows)
     assert text in stopped(judged.by(calibration=CALIBRATION))["message"]
-
-
-def test_items_may_be_a_table(judged: PythonJudged) -> None:
-    lines = [f"{task(i)},{'good' if i % 2 else 'Hello'} {i},{2 if i % 2 else 5}" for i in range(20)]
-    judged.file("labelled.csv", "\n".join(["input,output,score", *lines]) + "\n")
-    assert judged.by(calibration={"path": "labelled.csv", "min_kappa": 0.9})["verdict"] == "pass"

@@ -1,8 +1,10 @@
-"""Whom stored answers serve where the endpoint may have got other weights: the session, and the next after a kill."""
+"""Each answer is asked for once; and whom it serves where the endpoint may have got other weights: the session, and the
+next after a kill."""
 
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 import subprocess
 import threading
@@ -11,7 +13,7 @@ from typing import Any
 
 import pytest
 from endpoint_project import EVERY_REQUEST, EndpointProject, N, answer, index_of
-from gate_project import ends, mentions, passed
+from gate_project import check, ends, mentions, passed
 from loopback import Reply, error
 
 DAY_S = 86_400
@@ -74,16 +76,16 @@ def test_with_a_revision_they_serve_until_it_changes(http: EndpointProject) -> N
 TWO = "def test_gate():\n    pass\n\n\n{mark}\ndef test_again():\n    pass\n"
 
 
-@pytest.mark.parametrize("args", [(), ("--ftgate-cache=refresh",), ("-n2",), ("-n2", "--dist=each")])
+@pytest.mark.parametrize("args", [(), ("--ftgate-cache=refresh",), ("-n2",)])
 def test_two_gates_of_one_session_ask_once(http: EndpointProject, args: tuple[str, ...]) -> None:
     http.gate_test(TWO.format(mark=http.mark(name="again", margin=0.1)))
-    for _ in range(2):
-        http.forget()
+    if "-n2" in args:  # two workers may ask one question at the same time
         http.run_apart(*args)
         assert http.asked.keys() == EVERY_REQUEST.keys()
-        if "-n2" not in args:  # two workers may ask one question at the same time
-            assert http.asked == EVERY_REQUEST
-        assert kept(http) == 0
+    else:
+        http.run(*args)
+        assert http.asked == EVERY_REQUEST
+    assert kept(http) == 0
 
 
 def test_recordings_are_looked_up_first(http: EndpointProject) -> None:
@@ -166,7 +168,6 @@ def test_the_next_session_uses_what_was_stored_and_says_so(
     assert (found.keys(), found["warning"]["observed"]) == ({"warning"}, before)
     mentions(found["warning"], f"{before} answers", "base", "ft", "second", f"{ALL} answers")
     assert kept(http) == 0
-    assert session(http)[1] == ALL
 
 
 def test_for_a_day_at_most(http: EndpointProject) -> None:
@@ -197,10 +198,7 @@ def test_a_kill_loses_no_answer_of_the_gates_before(http: EndpointProject) -> No
     assert (asked, notes(gate)["warning"]["observed"]) == (0, ALL)
 
 
-@pytest.mark.parametrize("args", [(), ("-n2",)])
-def test_a_gate_without_a_verdict_keeps_its_answers_and_not_those_of_others(
-    http: EndpointProject, args: tuple[str, ...]
-) -> None:
+def test_a_gate_without_a_verdict_keeps_its_answers_and_not_those_of_others(http: EndpointProject) -> None:
     other = http.mark(name="other", candidate=http.model("told", revision=...))
     http.gate_test(TWO.format(mark=other), name="one")
 
@@ -211,7 +209,7 @@ def test_a_gate_without_a_verdict_keeps_its_answers_and_not_those_of_others(
         return error(500) if body["model"] == "told" and index_of(body) >= 50 else right(body)
 
     http.server.answer = failing
-    http.run_apart(*args)
+    http.run_apart("-n2")
     assert kept(http) == 50  # the baseline's were judged, too
     http.server.answer = right
     http.forget()
@@ -241,3 +239,62 @@ def test_a_parameter_asks_the_candidate_of_the_file_anew_and_the_baseline_once(h
     assert [gate["verdict"] for gate in http.report()["gates"]] == ["pass", "pass"]
     assert set(http.asked.values()) == {1, 2}
     assert {model for (model, _), times in http.asked.items() if times == 2} == {"ft"}
+
+
+@POSIX
+def test_ctrl_c_says_which_calls_were_abandoned(http: EndpointProject) -> None:
+    """A function that blocks cannot be cancelled."""
+    http.file(
+        "conftest.py",
+        "import os, pytest, signal, threading\n"
+        "def blocks(text):\n"
+        "    if text.endswith('question 3'):\n"
+        "        os.kill(os.getpid(), signal.SIGINT)\n"
+        "        threading.Event().wait()\n"
+        "    return 'refund'\n"
+        "@pytest.fixture\n"
+        "def ftgate_candidate(): return blocks\n",
+    )
+    http.gate_test(candidate=...)
+    result = http.run_apart()
+    assert result.ret == pytest.ExitCode.INTERRUPTED
+    result.stdout.fnmatch_lines(["*ERROR interrupted: * of 120 answers*", "*blocks could not be cancelled*"])
+
+
+# --- a gate whose models keep their answers: they have a revision ------------------------------------------------
+
+
+def test_offline_what_is_not_stored_is_an_error_that_says_so(http: EndpointProject) -> None:
+    with_revision(http, "1")
+    gate = http.judge(stored=True, offline=True)
+    assert http.server.requests == []
+    assert gate["verdict"] == "error"
+    found = check(gate, "baseline_answers")
+    mentions(found, "baseline base: ", "60 of 60", "--ftgate-offline", "--ftgate-report=recordings:recordings")
+    assert "Run again" not in found["advice"]
+    http.judge(stored=True)
+    http.forget()
+    http.test_set(61)
+    gate = ends(http.judge(stored=True, offline=True), "error")
+    mentions(check(gate, "baseline_answers"), "1 of 61", "test.jsonl:61")
+    assert http.server.requests == []
+
+
+def test_two_tests_of_one_gate_with_other_models_do_not_overwrite_each_other(http: EndpointProject) -> None:
+    with_revision(http, "1")
+    http.gates()
+    mark = "@pytest.mark.ftgate('support', candidate={})\ndef test_again():\n    pass\n"
+    code = (http.path / "test_gate.py").read_text(encoding="utf-8")
+    http.file("test_gate.py", f"{code}\n\n{mark.format(http.model('ft', params={'seed': 1}))}")
+    http.run("--ftgate-report=recordings:recorded").assert_outcomes(passed=2)
+    shutil.rmtree(http.path / ".ftgate")
+    assert sorted(path.name.split("-")[0] for path in (http.path / "recorded").glob("*.jsonl")) == [
+        "support",
+        "support",
+        "support.baseline.jsonl",
+        "support.candidate.jsonl",
+    ]
+    http.file("pytest.ini", "[pytest]\nftgate_config = gates/ftgate.yaml\nftgate_recordings = recorded\n")
+    http.forget()
+    http.run("--ftgate-offline").assert_outcomes(passed=2)
+    assert http.server.requests == []

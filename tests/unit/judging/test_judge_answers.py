@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import random
+from operator import ne
 from pathlib import Path
 
 import pytest
@@ -13,7 +14,7 @@ from pytest_ftgate.config import ModelSpec, Source
 from pytest_ftgate.data import Example
 from pytest_ftgate.metrics.judged import Preference, Rubric
 from pytest_ftgate.runs.calibration import kappa
-from pytest_ftgate.runs.judging import _squared, _unequal, questions_about, read_reply
+from pytest_ftgate.runs.judging import questions_about, read_reply
 
 SOURCE = Source("file", "ftgate.yaml:9", Path())
 JUDGE = ModelSpec("python", {"target": "judges:honest"}, "python:judges:honest", "honest", SOURCE)
@@ -92,8 +93,8 @@ def test_a_pair_is_asked_about_in_both_orders_and_a_conversation_is_shown_as_it_
 def test_cohen_kappa_of_a_published_table() -> None:
     """Two readers and 50 proposals: 20 both yes, 15 both no, 5 and 10 in dispute, for a kappa of 0.40."""
     pairs = [("yes", "yes")] * 20 + [("yes", "no")] * 5 + [("no", "yes")] * 10 + [("no", "no")] * 15
-    assert kappa(*zip(*pairs, strict=True), _unequal) == pytest.approx(0.40)
-    assert kappa(["a"] * 9, ["a"] * 9, _unequal) is None
+    assert kappa(*zip(*pairs, strict=True), ne) == pytest.approx(0.40)
+    assert kappa(["a"] * 9, ["a"] * 9, ne) is None
 
 
 def test_quadratic_weights_are_those_of_scikit_learn() -> None:
@@ -102,7 +103,7 @@ def test_quadratic_weights_are_those_of_scikit_learn() -> None:
         one = [chance.randint(1, 5) for _ in range(40)]
         other = [min(5, max(1, score + chance.choice((-1, 0, 0, 1)))) for score in one]
         expected = cohen_kappa_score(one, other, weights="quadratic", labels=[1, 2, 3, 4, 5])
-        assert kappa(one, other, _squared) == pytest.approx(expected)
+        assert kappa(one, other, lambda a, b: (a - b) ** 2) == pytest.approx(expected)
 
 
 @pytest.mark.parametrize(
@@ -110,4 +111,4 @@ def test_quadratic_weights_are_those_of_scikit_learn() -> None:
     [([1.5, 2.5, 4], [1.5, 2.5, 4], 1), ([1, 5], [5, 1], -1), ([3, 3], [3, 3], None), ([3, 3], [4, 4], 0)],
 )
 def test_weighted_kappa_takes_decimals_and_tells_where_it_is_undefined(one, other, found) -> None:
-    assert kappa(one, other, _squared) == found
+    assert kappa(one, other, lambda a, b: (a - b) ** 2) == found

@@ -3,7 +3,7 @@
 import asyncio
 
 import pytest
-from fakes import Fake, questions, run, texts
+from fakes import THREE, Fake, errors, questions, run, texts
 
 from pytest_ftgate.errors import ModelError
 from pytest_ftgate.models import Completion
@@ -12,21 +12,16 @@ from pytest_ftgate.runs.budget import Budget
 
 
 class Many(Fake):
-    """Echoes inputs in capitals, a call at a time, unless it is told otherwise."""
+    """Echoes inputs, a batch at a time, unless it is told otherwise; ``given`` makes what a call returns."""
 
-    def __init__(self, batch_size, concurrency, found=lambda text: Completion(text.upper()), given=list):
-        super().__init__(name="many", concurrency=concurrency, retries=1, batch_size=batch_size)
-        self.found = found
-        self.given = given
-        self.in_flight = 0
-        self.most = 0
-
-    async def complete(self, example, repeat=0):
-        raise AssertionError("asked one by one")
+    def __init__(self, batch_size, concurrency=1, found=Completion, given=list, **facts):
+        super().__init__(name="many", concurrency=concurrency, retries=1, batch_size=batch_size, **facts)
+        self.found, self.given = found, given
+        self.in_flight = self.most = 0
 
     async def complete_many(self, questions):
         assert [question.key for question in questions] == [self.key(q.example, q.repeat) for q in questions]
-        inputs = [str(question.example.input) for question in questions]
+        inputs = [question.example.input for question in questions]
         self.calls.append(inputs)
         self.in_flight += 1
         self.most = max(self.most, self.in_flight)
@@ -35,38 +30,33 @@ class Many(Fake):
         return self.given([self.found(text) for text in inputs])
 
 
-EIGHT = questions(*(f"q{i}" for i in range(8)))
-THREE = questions("q0", "q1", "q2")
-
-
-def broken(text):
-    raise ModelError("broken as a whole", retryable=True)
+EIGHT = questions(*range(8))
 
 
 def test_full_calls_as_many_at_once_as_it_may(stores):
     model = Many(3, 2)
-    assert texts(run(model, stores, EIGHT)) == [f"Q{i}" for i in range(8)]
-    assert sorted(map(len, model.calls)) == [2, 3, 3]
-    assert model.most == 2
-
-
-def test_repeats_are_questions_of_their_own(stores):
-    model = Many(50, 1)
-    run(model, stores, THREE, repeats=2)
-    assert model.calls == [["q0", "q1", "q2"] * 2]
+    assert texts(run(model, stores, EIGHT)) == list("01234567")
+    assert (sorted(map(len, model.calls)), model.most) == ([2, 3, 3], 2)
+    once = Many(50)
+    run(once, stores, THREE, repeats=2)
+    assert once.calls == [["a", "b", "c"] * 2], "repeats are questions of their own"
 
 
 def test_only_those_without_an_answer_are_asked_again_and_the_others_kept_before_that(stores):
     kept = []
 
     def busy_at_first(text):
-        kept.append(len(stores.persistent.get([f"many/q{i}/0" for i in range(4)])))
-        return ModelError("busy", retryable=True) if text in "q1 q2" and len(kept) <= 4 else Completion(text)
+        kept.append(len(stores.persistent.get([f"many/{i}/0" for i in range(4)])))
+        return ModelError("busy", retryable=True) if text in "12" and len(kept) <= 4 else Completion(text)
 
-    model = Many(4, 1, busy_at_first)
-    assert texts(run(model, stores, questions("q0", "q1", "q2", "q3"))) == ["q0", "q1", "q2", "q3"]
-    assert model.calls == [["q0", "q1", "q2", "q3"], ["q1", "q2"]]
+    model = Many(4, found=busy_at_first)
+    assert texts(run(model, stores, questions(*range(4)))) == list("0123")
+    assert model.calls == [list("0123"), list("12")]
     assert kept == [0] * 4 + [2] * 2
+
+
+def broken(text):
+    raise ModelError("broken as a whole", retryable=True)
 
 
 @pytest.mark.parametrize(
@@ -78,32 +68,32 @@ def test_only_those_without_an_answer_are_asked_again_and_the_others_kept_before
     ],
 )
 def test_a_call_that_fails_as_a_whole_fails_for_all_its_questions(stores, found, given, said):
-    (row,) = run(Many(3, 1, found, given), stores, THREE).predictions
-    assert [said in p.error for p in row] == [True] * 3
+    failed = errors(run(Many(3, found=found, given=given), stores))
+    assert [said in error for error in failed] == [True] * 3
 
 
 @pytest.mark.parametrize("fatal", [False, True])
 def test_the_answers_of_a_call_are_kept_and_what_failed_is_asked_again(stores, fatal):
     failure = ModelError("no quota", fatal=fatal)
-    found = run(Many(8, 1, lambda text: failure if text == "q3" else Completion(text)), stores, EIGHT)
+    found = run(Many(8, found=lambda text: failure if text == "3" else Completion(text)), stores, EIGHT)
     assert (found.fatal, texts(found).count(None)) == (failure if fatal else None, 1)
-    again = Many(8, 1)
-    assert texts(run(again, stores, EIGHT))[2:5] == ["q2", "Q3", "q4"]
-    assert again.calls == [["q3"]]
+    again = Many(8)
+    assert texts(run(again, stores, EIGHT)) == list("01234567")
+    assert again.calls == [["3"]]
 
 
 def test_the_latency_is_what_the_model_says_and_busy_time_is_shared(stores):
-    found = run(Many(4, 1, lambda text: Completion(text, latency_s=0.25 if text == "q0" else None)), stores, EIGHT)
+    found = run(Many(4, found=lambda text: Completion(text, latency_s=0.25 if text == "0" else None)), stores, EIGHT)
     (row,) = found.predictions
     assert [p.latency_s for p in row][:2] == [0.25, None]
     shares = [p.busy_s for p in row]
     assert shares[0] == shares[3] != shares[4]
-    assert all(share is not None and share > 0 for share in shares)
+    assert min(shares) > 0
 
 
 def test_all_questions_of_a_call_are_paid_for_before_it_is_made_or_it_is_not_made(stores):
-    model, budget = Many(4, 1, lambda text: Completion(text, input_tokens=1, output_tokens=1)), Budget(1.1)
-    model.price, model.params = Price("here", input_per_1m=100_000.0, output_per_1m=100_000.0), {"max_tokens": 1}
-    found = run(model, stores, EIGHT, budget=budget)
+    price, budget = Price("here", input_per_1m=100_000.0, output_per_1m=100_000.0), Budget(1.1)
+    answered = lambda text: Completion(text, input_tokens=1, output_tokens=1)  # noqa: E731
+    found = run(Many(4, found=answered, price=price, params={"max_tokens": 1}), stores, EIGHT, budget=budget)
     assert (texts(found).count(None), budget.spent_usd) == (4, pytest.approx(0.8))
     assert str(found.fatal).count("$0.8000") == 2
